@@ -1,0 +1,201 @@
+package bridge
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Where an event came from.
+const (
+	OriginWebhook = "webhook"
+	OriginPoll    = "poll"
+	OriginReplay  = "replay"
+)
+
+// Limits of what one event can carry. What exceeds them is not usable as an
+// event. Model is counted percent-encoded, as it travels.
+const (
+	MaxPredictionID = 256
+	MaxStatus       = 64
+	MaxModel        = 4 << 10
+	MaxContentType  = 1 << 10
+	MaxSignature    = 1 << 10
+	MaxQueryValue   = 1 << 10
+)
+
+// Event is one fact about a prediction, told by its provider. It is stored once,
+// however often and by whatever way the fact arrives. Treat it as read-only: the
+// same event may be handled by several goroutines.
+type Event struct {
+	// ID identifies the fact: "<prediction id>/<status>/<digest>". It is the
+	// same for a retry, for a copy and for every attempt to handle the event,
+	// so it is the key to make effects idempotent with.
+	ID string
+	// Source is the name of the configured sender.
+	Source string
+	// Type is the CloudEvents type, e.g. com.get3w.prediction.completed.v1.
+	Type string
+
+	PredictionID string
+	// Model is as the sender wrote it; empty when it said none.
+	Model string
+	// Status is normalised, RawStatus is what the sender said.
+	Status    string
+	RawStatus string
+	// Origin is one of the Origin constants.
+	Origin string
+
+	// Time is when the fact came about: completed_at, else ReceivedAt.
+	Time time.Time
+	// ReceivedAt is when the first delivery arrived here.
+	ReceivedAt time.Time
+
+	// ContentType is what the sender called the body.
+	ContentType string
+	// Signature is the sender's signature header as it came, so that anyone who
+	// has the secret can verify Body again.
+	Signature string
+	// TraceParent is the W3C trace context of this hop.
+	TraceParent string
+	// Query holds the query parameters of the webhook URL that the source
+	// allows. The signature does not cover them.
+	Query map[string]string
+
+	// Body is the sender's body, byte for byte.
+	Body []byte
+
+	// Subject and Sequence say where the event was read from; both are zero
+	// before it is stored.
+	Subject  string
+	Sequence uint64
+}
+
+// Prediction reads the prediction out of the body. See [ParsePrediction].
+func (e *Event) Prediction() (*Prediction, error) { return ParsePrediction(e.Body) }
+
+// MsgID is the event's message id, by which a stream knows a duplicate.
+func (e *Event) MsgID() string { return MsgID(e.Source, e.ID) }
+
+// NewEventID returns the id of the fact that a prediction has the status.
+// Meaning is what tells two facts with the same status apart: for a terminal
+// status the canonical JSON of what was produced, otherwise the raw body.
+func NewEventID(predictionID, status string, meaning []byte) string {
+	sum := sha256.Sum256(meaning)
+	return predictionID + "/" + status + "/" + hex.EncodeToString(sum[:8])
+}
+
+// Header returns the header that the event travels with: CloudEvents 1.0 binary
+// mode, without [HeaderMsgID], which belongs to one copy of it.
+func (e *Event) Header() Header {
+	h := make(Header, 16+len(e.Query))
+	h.Set(headerSpecVersion, "1.0")
+	h.Set(headerID, e.ID)
+	h.Set(headerSource, "/sources/"+e.Source)
+	h.Set(headerType, e.Type)
+	h.Set(headerSubject, e.PredictionID)
+	h.Set(headerTime, formatTime(e.Time))
+	h.Set(headerDataContentType, e.ContentType)
+	h.Set(headerModel, e.Model)
+	h.Set(headerStatus, e.Status)
+	h.Set(headerRawStatus, e.RawStatus)
+	h.Set(headerOrigin, e.Origin)
+	h.Set(headerReceivedAt, formatTime(e.ReceivedAt))
+	h.Set(headerSignature, e.Signature)
+	h.Set(HeaderTraceParent, e.TraceParent)
+	for key, value := range e.Query {
+		h.Set(headerQueryPrefix+key, value)
+	}
+	return h
+}
+
+// DecodeEvent reads the event out of a message. Body is kept, not copied. The
+// error wraps [ErrNotEvent] when a required attribute is missing or a value
+// cannot be read.
+func DecodeEvent(h Header, body []byte) (*Event, error) {
+	d := headerReader{header: h}
+	e := &Event{
+		ID:           d.required(headerID),
+		Type:         d.required(headerType),
+		PredictionID: d.required(headerSubject),
+		Status:       d.required(headerStatus),
+		Model:        d.value(headerModel),
+		RawStatus:    d.value(headerRawStatus),
+		Origin:       d.value(headerOrigin),
+		Time:         d.time(headerTime),
+		ReceivedAt:   d.time(headerReceivedAt),
+		ContentType:  d.value(headerDataContentType),
+		Signature:    d.value(headerSignature),
+		TraceParent:  d.value(HeaderTraceParent),
+		Body:         body,
+	}
+	source, ok := strings.CutPrefix(d.required(headerSource), "/sources/")
+	if !ok {
+		d.fail(headerSource, fmt.Errorf("does not begin with /sources/"))
+	}
+	e.Source = source
+	if v := d.required(headerSpecVersion); v != "1.0" {
+		d.fail(headerSpecVersion, fmt.Errorf("is %q, not 1.0", v))
+	}
+	for key := range h {
+		if name, ok := strings.CutPrefix(key, headerQueryPrefix); ok {
+			if e.Query == nil {
+				e.Query = make(map[string]string)
+			}
+			e.Query[name] = d.value(key)
+		}
+	}
+	if d.err != nil {
+		return nil, d.err
+	}
+	return e, nil
+}
+
+// headerReader reads values and keeps the first thing that was wrong.
+type headerReader struct {
+	header Header
+	err    error
+}
+
+func (d *headerReader) fail(key string, err error) {
+	if d.err == nil {
+		d.err = fmt.Errorf("%w: header %s: %w", ErrNotEvent, key, err)
+	}
+}
+
+func (d *headerReader) value(key string) string {
+	v, err := d.header.Value(key)
+	if err != nil {
+		d.fail(key, err)
+	}
+	return v
+}
+
+func (d *headerReader) required(key string) string {
+	v := d.value(key)
+	if v == "" {
+		d.fail(key, fmt.Errorf("is missing"))
+	}
+	return v
+}
+
+func (d *headerReader) time(key string) time.Time {
+	v := d.value(key)
+	if v == "" {
+		return time.Time{}
+	}
+	t, err := time.Parse(time.RFC3339Nano, v)
+	if err != nil {
+		d.fail(key, err)
+	}
+	return t
+}
+
+func formatTime(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}

@@ -1,0 +1,129 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Bounds of a filter: each combination of a source and a status is one filter
+// subject of the durable.
+const (
+	maxFilterSubjects = 256
+	maxModelGlob      = 1 << 10
+)
+
+// wildcard stands for everything, in a filter as in a NATS subject.
+const wildcard = "*"
+
+// Filter picks events of predictions. The zero value picks all of them.
+type Filter struct {
+	// Sources are names of configured senders; none, or "*", means every one.
+	Sources []string
+	// Statuses are normalised statuses; none, or "*", means every one.
+	Statuses []string
+	// Model is a glob in which '*' stands for any run of characters, '/' too;
+	// everything else stands for itself. Empty means every model, and no model.
+	Model string
+}
+
+// Validate returns an error that names the first thing that cannot be filtered
+// by.
+func (f Filter) Validate() error {
+	for _, s := range f.Sources {
+		if s == wildcard {
+			continue
+		}
+		if err := CheckName("filter source", s); err != nil {
+			return err
+		}
+	}
+	for _, s := range f.Statuses {
+		if _, err := DecodeToken(s); err != nil && s != wildcard && !errors.Is(err, ErrShortened) {
+			return fmt.Errorf("filter status: %w: use a normalised status such as %s", err, StatusCompleted)
+		}
+	}
+	if n := max(1, len(f.Sources)) * max(1, len(f.Statuses)); n > maxFilterSubjects {
+		return fmt.Errorf("filter: %d combinations of source and status, at most %d are possible", n, maxFilterSubjects)
+	}
+	if len(f.Model) > maxModelGlob {
+		return fmt.Errorf("filter model: %d bytes, at most %d are possible", len(f.Model), maxModelGlob)
+	}
+	return nil
+}
+
+// Match reports whether the event passes the whole filter.
+func (f Filter) Match(e *Event) bool {
+	return (every(f.Sources) || slices.Contains(f.Sources, e.Source)) &&
+		(every(f.Statuses) || slices.Contains(f.Statuses, e.Status)) &&
+		(f.Model == "" || globMatch(f.Model, e.Model))
+}
+
+// Subjects returns the NATS subjects that together hold every event that passes
+// the filter, and a few that do not when rest is true: then whoever reads must
+// ask [Filter.Match] too. The subjects do not overlap.
+func (f Filter) Subjects(n Names) (subjects []string, rest bool) {
+	model, rest := modelFilter(f.Model)
+	for _, source := range orAny(f.Sources) {
+		for _, status := range orAny(f.Statuses) {
+			subjects = append(subjects, n.prefix()+".events."+source+".prediction."+status+"."+model)
+		}
+	}
+	return subjects, rest
+}
+
+func every(list []string) bool { return len(list) == 0 || slices.Contains(list, wildcard) }
+
+// orAny is list without repetitions, or the wildcard for one that picks all.
+func orAny(list []string) []string {
+	if every(list) {
+		return []string{wildcard}
+	}
+	list = slices.Clone(list)
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// modelFilter is what NATS wildcards can say of a model glob, and whether the
+// glob says more than that.
+func modelFilter(glob string) (tokens string, rest bool) {
+	if glob == "" {
+		return ">", false
+	}
+	if !strings.Contains(glob, "*") {
+		return strings.Join(modelTokens(glob), "."), false
+	}
+	parts := strings.Split(glob, "/")
+	literal := slices.IndexFunc(parts, func(p string) bool { return strings.Contains(p, "*") })
+	// The last token may hold several parts, so it cannot be told by one.
+	kept := min(literal, maxModelTokens-1)
+	for _, p := range parts[:kept] {
+		tokens += EncodeToken(p) + "."
+	}
+	whole := kept == literal && literal == len(parts)-1 && parts[literal] == "*"
+	return tokens + ">", !whole
+}
+
+// globMatch reports whether s is what glob describes; only '*' is special.
+func globMatch(glob, s string) bool {
+	first, rest, star := strings.Cut(glob, "*")
+	if !star {
+		return s == glob
+	}
+	s, ok := strings.CutPrefix(s, first)
+	if !ok {
+		return false
+	}
+	for {
+		part, more, star := strings.Cut(rest, "*")
+		if !star {
+			return strings.HasSuffix(s, part)
+		}
+		i := strings.Index(s, part)
+		if i < 0 {
+			return false
+		}
+		s, rest = s[i+len(part):], more
+	}
+}

@@ -1,0 +1,71 @@
+package bridge
+
+import "strings"
+
+// Header is the header of a message. Keys are case-sensitive and lower case, as
+// NATS keeps them. It converts to and from nats.Header without a copy.
+type Header map[string][]string
+
+// Get returns the first value of key as it is on the wire, or "".
+func (h Header) Get(key string) string {
+	if v := h[key]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// Names of headers.
+const (
+	HeaderMsgID       = "Nats-Msg-Id"
+	HeaderTraceParent = "traceparent"
+
+	headerSpecVersion     = "ce-specversion"
+	headerID              = "ce-id"
+	headerSource          = "ce-source"
+	headerType            = "ce-type"
+	headerSubject         = "ce-subject"
+	headerTime            = "ce-time"
+	headerDataContentType = "ce-datacontenttype"
+	headerModel           = "ce-model"
+	headerStatus          = "ce-status"
+	headerRawStatus       = "ce-rawstatus"
+	headerOrigin          = "ce-origin"
+	headerReceivedAt      = "ce-receivedat"
+	headerSignature       = "ce-signature"
+	headerQueryPrefix     = "hookspan-query-"
+
+	// Headers of a dead letter.
+	HeaderDeadCause    = "hookspan-dead-cause"
+	HeaderDeadError    = "hookspan-dead-error"
+	HeaderDeadAttempts = "hookspan-dead-attempts"
+	HeaderDeadSeq      = "hookspan-dead-seq"
+	HeaderDeadSubject  = "hookspan-dead-subject"
+	HeaderDeadHistory  = "hookspan-dead-history"
+)
+
+// Set puts the percent-encoded value under key. An empty value has no header.
+func (h Header) Set(key, value string) {
+	if value != "" {
+		h[key] = []string{encodePercent(value)}
+	}
+}
+
+// Value returns the decoded first value of key, or "".
+func (h Header) Value(key string) (string, error) { return decodePercent(h.Get(key)) }
+
+// Republish returns the part of h that may travel with a message that is
+// published again: the attributes of the event, what Hookspan added, and the
+// trace. Everything else belongs to the copy it came with: batch, schedule,
+// deduplication and expectation headers of NATS would be obeyed a second time.
+func (h Header) Republish() Header {
+	out := make(Header, len(h))
+	for key, values := range h {
+		if strings.HasPrefix(key, "ce-") || strings.HasPrefix(key, "hookspan-") || key == HeaderTraceParent {
+			out[key] = values
+		}
+	}
+	return out
+}
+
+// MsgID builds the value of [HeaderMsgID] out of its parts.
+func MsgID(parts ...string) string { return encodePercent(strings.Join(parts, ":")) }

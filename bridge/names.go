@@ -1,0 +1,150 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// DefaultPrefix begins every subject, and in upper case every stream name,
+// unless the operator chose another one.
+const DefaultPrefix = "hookspan"
+
+// maxModelTokens bounds how many tokens of a subject a model takes. What a model
+// has beyond them stays together in the last one.
+const maxModelTokens = 8
+
+var nameRE = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
+
+// CheckName returns an error that wraps [ErrName] unless name is one that
+// sources, consumers and the prefix may have: 1 to 32 of a-z, 0-9, '_' and '-',
+// the first a letter or digit. What says which name it is, for the message.
+func CheckName(what, name string) error {
+	if nameRE.MatchString(name) {
+		return nil
+	}
+	if len(name) > 64 {
+		name = name[:64] + "…"
+	}
+	return fmt.Errorf("%s %q: %w: use 1 to 32 of a-z, 0-9, _ and -, beginning with a letter or digit", what, name, ErrName)
+}
+
+// Names builds every name on the wire. The zero value uses [DefaultPrefix].
+type Names struct {
+	// Prefix must satisfy [CheckName].
+	Prefix string
+}
+
+func (n Names) prefix() string {
+	if n.Prefix == "" {
+		return DefaultPrefix
+	}
+	return n.Prefix
+}
+
+func (n Names) upper(s string) string { return strings.ToUpper(n.prefix()) + s }
+
+// EventsStream is the stream of all events.
+func (n Names) EventsStream() string { return n.upper("_EVENTS") }
+
+// DeadStream is the stream of dead letters.
+func (n Names) DeadStream() string { return n.upper("_DEAD") }
+
+// LedgerBucket is the key-value bucket where consumers keep what they must
+// remember of an event.
+func (n Names) LedgerBucket() string { return n.upper("_LEDGER") }
+
+// EventsSubjects are the subjects that [Names.EventsStream] stores.
+func (n Names) EventsSubjects() []string {
+	return []string{n.prefix() + ".events.>", n.prefix() + ".again.>"}
+}
+
+// DeadSubjects are the subjects that [Names.DeadStream] stores.
+func (n Names) DeadSubjects() []string { return []string{n.prefix() + ".dead.>"} }
+
+// AllDead is the subject pattern of every dead letter of one consumer.
+func (n Names) AllDead(consumer string) string { return n.prefix() + ".dead." + consumer + ".>" }
+
+// AllEvents is the subject pattern of every event.
+func (n Names) AllEvents() string { return n.prefix() + ".events.>" }
+
+// AllAgain is the subject pattern of what comes again for one consumer.
+func (n Names) AllAgain(consumer string) string { return n.prefix() + ".again." + consumer + ".>" }
+
+// LedgerPrefix begins every key that one consumer has in [Names.LedgerBucket].
+func (n Names) LedgerPrefix(consumer string) string { return consumer + "." }
+
+// Event is the subject of an event of a prediction. The source must satisfy
+// [CheckName], the status is a normalised one, the model is as the sender wrote
+// it.
+func (n Names) Event(source, status, model string) string {
+	return n.prefix() + ".events." + source + ".prediction." + status + "." + strings.Join(modelTokens(model), ".")
+}
+
+// Dead is the subject of a dead letter that consumer makes of the event, or of
+// the copy that came again, that it read from subject.
+func (n Names) Dead(consumer, subject string) string {
+	return n.prefix() + ".dead." + consumer + "." + n.tail(consumer, subject)
+}
+
+// tail is an event's subject without "<prefix>.events." or
+// "<prefix>.again.<consumer>.".
+func (n Names) tail(consumer, subject string) string {
+	for _, p := range []string{n.prefix() + ".events.", n.prefix() + ".again." + consumer + "."} {
+		if t, ok := strings.CutPrefix(subject, p); ok {
+			return t
+		}
+	}
+	return EncodeToken(subject)
+}
+
+// SubjectParts is what the subject of an event of a prediction says.
+type SubjectParts struct {
+	Source string
+	// Status is the normalised status.
+	Status string
+	// Model is empty, with ModelShortened set, when a part of it was too long
+	// to be read back.
+	Model          string
+	ModelShortened bool
+}
+
+// ParseEvent is the inverse of [Names.Event].
+func (n Names) ParseEvent(subject string) (SubjectParts, error) {
+	t := strings.Split(subject, ".")
+	if len(t) < 6 || len(t) > 5+maxModelTokens || t[0] != n.prefix() || t[1] != "events" || t[3] != "prediction" {
+		return SubjectParts{}, fmt.Errorf("subject %q: %w", subject, ErrNotEvent)
+	}
+	if err := CheckName("source", t[2]); err != nil {
+		return SubjectParts{}, fmt.Errorf("subject %q: %w", subject, err)
+	}
+	parts := SubjectParts{Source: t[2], Status: t[4]}
+	if _, err := DecodeToken(t[4]); err != nil && !errors.Is(err, ErrShortened) {
+		return SubjectParts{}, fmt.Errorf("subject %q: status: %w: %w", subject, ErrNotEvent, err)
+	}
+	model := make([]string, 0, maxModelTokens)
+	for _, token := range t[5:] {
+		part, err := DecodeToken(token)
+		if errors.Is(err, ErrShortened) {
+			parts.ModelShortened = true
+			continue
+		}
+		if err != nil {
+			return SubjectParts{}, fmt.Errorf("subject %q: model: %w: %w", subject, ErrNotEvent, err)
+		}
+		model = append(model, part)
+	}
+	if !parts.ModelShortened {
+		parts.Model = strings.Join(model, "/")
+	}
+	return parts, nil
+}
+
+func modelTokens(model string) []string {
+	tokens := strings.SplitN(model, "/", maxModelTokens)
+	for i, part := range tokens {
+		tokens[i] = EncodeToken(part)
+	}
+	return tokens
+}

@@ -1,0 +1,87 @@
+package bridge
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+const (
+	tokenBytes    = 64 // longest token on the wire
+	tokenKeep     = 47 // what is left of a longer one, before the mark and the digest
+	tokenMark     = "=-"
+	tokenDigest   = tokenBytes - tokenKeep - len(tokenMark)
+	emptyToken    = "="
+	upperHexChars = "0123456789ABCDEF"
+)
+
+// ErrShortened is wrapped by [DecodeToken] for a token that holds a digest
+// instead of the end of what was encoded.
+var ErrShortened = errors.New("token was shortened and cannot be decoded")
+
+// EncodeToken turns any string into one token of a NATS subject, which is also
+// safe as a file name and as a key of a bucket. Letters, digits, '_' and '-'
+// stay, every other byte becomes '=' and two upper-case hex digits, the empty
+// string becomes "=". What is longer than 64 bytes afterwards keeps its first
+// 47, then "=-" and 15 hex digits of the SHA-256 of s. Different strings give
+// different tokens.
+func EncodeToken(s string) string {
+	if s == "" {
+		return emptyToken
+	}
+	var b strings.Builder
+	for i := range len(s) {
+		c := s[i]
+		if plain(c) {
+			b.WriteByte(c)
+			continue
+		}
+		b.WriteByte('=')
+		b.WriteByte(upperHexChars[c>>4])
+		b.WriteByte(upperHexChars[c&0xf])
+	}
+	if b.Len() <= tokenBytes {
+		return b.String()
+	}
+	sum := sha256.Sum256([]byte(s))
+	return b.String()[:tokenKeep] + tokenMark + hex.EncodeToString(sum[:])[:tokenDigest]
+}
+
+// DecodeToken is the inverse of [EncodeToken]. The error wraps [ErrShortened]
+// for a shortened token, and says what is wrong with one that EncodeToken never
+// makes.
+func DecodeToken(token string) (string, error) {
+	if token == emptyToken {
+		return "", nil
+	}
+	if token == "" || len(token) > tokenBytes {
+		return "", fmt.Errorf("token of %d bytes", len(token))
+	}
+	if len(token) == tokenBytes && token[tokenKeep:tokenKeep+len(tokenMark)] == tokenMark {
+		return "", fmt.Errorf("token %q: %w", token, ErrShortened)
+	}
+	out := make([]byte, 0, len(token))
+	for i := 0; i < len(token); i++ {
+		c := token[i]
+		switch {
+		case plain(c):
+			out = append(out, c)
+		case c == '=' && i+2 < len(token):
+			hi, lo := strings.IndexByte(upperHexChars, token[i+1]), strings.IndexByte(upperHexChars, token[i+2])
+			if hi < 0 || lo < 0 || plain(byte(hi<<4|lo)) {
+				return "", fmt.Errorf("token %q: bad escape at %d", token, i)
+			}
+			out = append(out, byte(hi<<4|lo))
+			i += 2
+		default:
+			return "", fmt.Errorf("token %q: bad character at %d", token, i)
+		}
+	}
+	return string(out), nil
+}
+
+func plain(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
+}
