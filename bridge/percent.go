@@ -74,3 +74,6 @@ func hexDigit(c byte) int {
 	}
 	return -1
 }
+
+// EncodedLen is how many bytes s takes as a header value.
+func EncodedLen(s string) int { return len(encodePercent(s)) }

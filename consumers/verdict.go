@@ -17,6 +17,13 @@ func Permanent(err error) error {
 	return &permanentError{err}
 }
 
+// IsPermanent reports whether err, or an error that it wraps, came from
+// [Permanent].
+func IsPermanent(err error) bool {
+	var p *permanentError
+	return errors.As(err, &p)
+}
+
 // RetryAfter returns an error that asks for the next attempt after d, instead of
 // after the backoff that the consumer would choose. It is a failed attempt like
 // any other. A d under zero counts as zero, one over [MaxRetryDelay] as

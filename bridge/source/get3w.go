@@ -1,0 +1,61 @@
+package source
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// get3w is https://get3w.com as its public documentation of webhooks and of the
+// REST API v3 describes it: one POST with the bare prediction object, signed
+// with the hex HMAC-SHA256 of the raw body in one header.
+type get3w struct{}
+
+const get3wSignature = "X-Get3w-Signature"
+
+func (get3w) ProofHeaders() []string { return []string{get3wSignature} }
+
+func (get3w) Verify(proof bridge.Header, body []byte, secrets [][]byte) bool {
+	values := proof[get3wSignature]
+	if len(values) != 1 || len(values[0]) != hex.EncodedLen(sha256.Size) {
+		return false
+	}
+	got, err := hex.DecodeString(values[0])
+	if err != nil {
+		return false
+	}
+	ok := false
+	for _, secret := range secrets {
+		// Every secret is tried, so the time says nothing about which one fits.
+		if hmac.Equal(get3wMAC(body, secret), got) {
+			ok = true
+		}
+	}
+	return ok
+}
+
+func (get3w) Sign(body, secret []byte) bridge.Header {
+	return bridge.Header{get3wSignature: {hex.EncodeToString(get3wMAC(body, secret))}}
+}
+
+// get3wMAC takes the secret's bytes as they are given, without decoding them.
+func get3wMAC(body, secret []byte) []byte {
+	mac := hmac.New(sha256.New, secret)
+	mac.Write(body)
+	return mac.Sum(nil)
+}
+
+// Status: the provider documents created, processing, completed and failed,
+// which are our own words; anything else stays what it is.
+func (get3w) Status(raw string) string { return bridge.EncodeToken(raw) }
+
+func (get3w) EventType(status string) string { return "com.get3w.prediction." + status + ".v1" }
+
+// RetrySpan: attempts at once and after 10, 30 and 60 s. Read as gaps, with a
+// time-out of 30 s each, the last one ends 220 s after the first began.
+func (get3w) RetrySpan() time.Duration { return 220 * time.Second }
+
+func (get3w) OutputHosts() []string { return []string{"cdn.get3w.com"} }

@@ -1,0 +1,108 @@
+package source
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// maxDepth bounds how deep a body may be nested; the JSON library itself would
+// go to 10,000 levels.
+const maxDepth = 64
+
+// checkJSON accepts what every reader must understand in the same way: one JSON
+// object in valid UTF-8, no name twice in any object, no deeper than maxDepth.
+func checkJSON(body []byte) error {
+	if !utf8.Valid(body) {
+		return unusable(CauseEncoding, "the body is not valid UTF-8")
+	}
+	dec := jsontext.NewDecoder(bytes.NewReader(body))
+	if kind := dec.PeekKind(); kind != '{' {
+		return unusable(CauseSyntax, "the body is not a JSON object")
+	}
+	for {
+		_, err := dec.ReadToken()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.Is(err, jsontext.ErrDuplicateName):
+			return unusable(CauseDuplicateKey, "an object has a name twice: %v", err)
+		case err != nil:
+			return unusable(CauseSyntax, "%v", err)
+		case dec.StackDepth() > maxDepth:
+			return unusable(CauseDepth, "the body is nested deeper than %d levels", maxDepth)
+		case dec.StackDepth() == 0 && len(bytes.TrimLeft(body[dec.InputOffset():], " \t\r\n")) > 0:
+			return unusable(CauseSyntax, "there is something behind the JSON object")
+		}
+	}
+}
+
+// meaning is what tells facts with the same status apart. For a terminal status
+// it is the canonical JSON (RFC 8785) of [status, outputs, error], so that a
+// retry, a re-encoded copy and a polled answer of the same fact mean the same;
+// otherwise the raw body.
+func meaning(status string, body []byte) ([]byte, error) {
+	if !bridge.Terminal(status) {
+		return body, nil
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(body, &fields); err != nil {
+		return nil, err
+	}
+	outputs, err := cutOutputs(fields["outputs"])
+	if err != nil {
+		return nil, err
+	}
+	value, err := json.Marshal([]any{status, outputs, orNull(fields["error"])})
+	if err != nil {
+		return nil, err
+	}
+	canonical := jsontext.Value(value)
+	if err := canonical.Canonicalize(); err != nil {
+		return nil, err
+	}
+	return canonical, nil
+}
+
+// cutOutputs cuts addresses at their '?': what follows is a signature of the
+// provider's CDN that differs from one answer to the next.
+func cutOutputs(raw json.RawMessage) (json.RawMessage, error) {
+	var list []json.RawMessage
+	if json.Unmarshal(raw, &list) != nil {
+		return cutOutput(orNull(raw))
+	}
+	if len(list) == 0 {
+		return orNull(nil), nil
+	}
+	for i, item := range list {
+		var err error
+		if list[i], err = cutOutput(item); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(list)
+}
+
+func cutOutput(raw json.RawMessage) (json.RawMessage, error) {
+	var s string
+	if json.Unmarshal(raw, &s) != nil || !bridge.IsURL(s) {
+		return raw, nil
+	}
+	s, _, _ = strings.Cut(s, "?")
+	return json.Marshal(s)
+}
+
+// orNull makes one value of what says nothing: absent, null and "".
+func orNull(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 || string(raw) == `""` {
+		return json.RawMessage("null")
+	}
+	return raw
+}

@@ -1,0 +1,215 @@
+// Package source knows who sends: how a delivery of each kind of provider is
+// proved to be authentic and how it is read as an event. Nothing here knows
+// HTTP, so the same function serves a webhook, a delivery that is verified again
+// later and an answer that was polled.
+package source
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// DefaultMaxAge is how old a terminal delivery may be: a signature without a
+// timestamp never expires, so an older one is taken for a captured request that
+// is sent again.
+const DefaultMaxAge = time.Hour
+
+// ErrNotAuthentic means that nothing proves that the delivery came from the
+// configured sender: its signature is missing or wrong, or no secret is
+// configured. It deliberately says no more, since the sender is told its text.
+var ErrNotAuthentic = errors.New("signature missing or wrong")
+
+// Cause says why an authentic delivery cannot become an event. It is one token
+// of a subject.
+type Cause string
+
+// Causes.
+const (
+	CauseEncoding     Cause = "encoding"      // not valid UTF-8
+	CauseSyntax       Cause = "syntax"        // not one JSON object
+	CauseDuplicateKey Cause = "duplicate_key" // an object has a name twice
+	CauseDepth        Cause = "depth"         // nested too deep
+	CauseNoID         Cause = "no_id"         // no prediction id
+	CauseNoStatus     Cause = "no_status"     // no status
+	CauseTooLong      Cause = "too_long"      // an attribute over its limit
+	CauseStale        Cause = "stale"         // terminal, and older than the source's max age
+)
+
+// UnusableError is returned for a delivery that is authentic but cannot become
+// an event. Sending it again does not help.
+type UnusableError struct {
+	Cause Cause
+	// Detail is for people; it holds nothing secret.
+	Detail string
+}
+
+func (e *UnusableError) Error() string {
+	return fmt.Sprintf("delivery is authentic but not usable (%s): %s", e.Cause, e.Detail)
+}
+
+func unusable(cause Cause, format string, args ...any) error {
+	return &UnusableError{Cause: cause, Detail: fmt.Sprintf(format, args...)}
+}
+
+// Delivery is one request of a sender, as far as it matters to a source.
+type Delivery struct {
+	// Proof holds the headers that the kind asks for by [Kind.ProofHeaders],
+	// under the names it gives them, with every value that came.
+	Proof bridge.Header
+	// Body is the raw body. It is kept by the event, not copied.
+	Body        []byte
+	ContentType string
+	// Query holds the parameters of the webhook URL that the source allows.
+	Query map[string]string
+	// ReceivedAt is when the delivery arrived first; it is required.
+	ReceivedAt time.Time
+	// Origin is one of the bridge.Origin constants.
+	Origin      string
+	TraceParent string
+}
+
+// Config describes one configured sender.
+type Config struct {
+	// Name must satisfy [bridge.CheckName].
+	Name string
+	// Kind is one of [Kinds].
+	Kind string
+	// Secrets are the active secrets, several while rotating; empty ones do not
+	// count. With none, no delivery is authentic.
+	Secrets [][]byte
+	// MaxAge is how long after its completion a terminal delivery is accepted,
+	// default [DefaultMaxAge]. With the sender's retry span it must fit into the
+	// time for which the event store knows duplicates.
+	MaxAge time.Duration
+}
+
+// Source turns the deliveries of one configured sender into events. It is safe
+// for concurrent use.
+type Source struct {
+	name    string
+	kind    Kind
+	secrets [][]byte
+	maxAge  time.Duration
+}
+
+// New returns an error that names the field when cfg cannot be used.
+func New(cfg Config) (*Source, error) {
+	if err := bridge.CheckName("source", cfg.Name); err != nil {
+		return nil, err
+	}
+	kind, err := KindOf(cfg.Kind)
+	if err != nil {
+		return nil, fmt.Errorf("source %s: %w", cfg.Name, err)
+	}
+	if cfg.MaxAge < 0 {
+		return nil, fmt.Errorf("source %s: max age is %v, it cannot be negative", cfg.Name, cfg.MaxAge)
+	}
+	s := &Source{name: cfg.Name, kind: kind, maxAge: cmp.Or(cfg.MaxAge, DefaultMaxAge)}
+	for _, secret := range cfg.Secrets {
+		if len(secret) > 0 {
+			s.secrets = append(s.secrets, secret)
+		}
+	}
+	return s, nil
+}
+
+// Name is the configured name.
+func (s *Source) Name() string { return s.name }
+
+// Kind is how the sender proves and writes its deliveries.
+func (s *Source) Kind() Kind { return s.kind }
+
+// HasSecret reports whether any delivery can be authentic.
+func (s *Source) HasSecret() bool { return len(s.secrets) > 0 }
+
+// Accept verifies a delivery, reads it and returns the event that it is. The
+// error is [ErrNotAuthentic] or an [*UnusableError]; both are about the
+// delivery, never about this side.
+func (s *Source) Accept(d Delivery) (*bridge.Event, error) {
+	if !s.kind.Verify(d.Proof, d.Body, s.secrets) {
+		return nil, ErrNotAuthentic
+	}
+	return s.Read(d)
+}
+
+// Read is the second half of [Source.Accept], for deliveries whose origin is
+// proved otherwise, such as the answer to a call of ours.
+func (s *Source) Read(d Delivery) (*bridge.Event, error) {
+	if err := checkJSON(d.Body); err != nil {
+		return nil, err
+	}
+	p, err := bridge.ParsePrediction(d.Body)
+	if err != nil {
+		return nil, unusable(CauseSyntax, "%v", err)
+	}
+	e := &bridge.Event{
+		Source:       s.name,
+		PredictionID: p.ID,
+		Model:        p.Model,
+		Status:       s.kind.Status(p.Status),
+		RawStatus:    p.Status,
+		Origin:       d.Origin,
+		Time:         p.CompletedAt,
+		ReceivedAt:   d.ReceivedAt,
+		ContentType:  d.ContentType,
+		TraceParent:  d.TraceParent,
+		Query:        d.Query,
+		Body:         d.Body,
+	}
+	if names := s.kind.ProofHeaders(); len(names) > 0 {
+		e.Signature = d.Proof.Get(names[0])
+	}
+	if e.Time.IsZero() {
+		e.Time = d.ReceivedAt
+	}
+	if err := checkLimits(e); err != nil {
+		return nil, err
+	}
+	// The age counts from the first receipt, so that a delivery which is read
+	// again later is judged as it was then.
+	if age := e.ReceivedAt.Sub(e.Time); bridge.Terminal(e.Status) && age > s.maxAge {
+		return nil, unusable(CauseStale, "it came %v after the completion, deliveries are accepted for %v", age.Round(time.Second), s.maxAge)
+	}
+	meaning, err := meaning(e.Status, d.Body)
+	if err != nil {
+		return nil, unusable(CauseSyntax, "%v", err)
+	}
+	e.ID = bridge.NewEventID(e.PredictionID, e.Status, meaning)
+	e.Type = s.kind.EventType(e.Status)
+	return e, nil
+}
+
+func checkLimits(e *bridge.Event) error {
+	switch {
+	case e.PredictionID == "":
+		return unusable(CauseNoID, `"id" is missing, empty or not a string`)
+	case e.RawStatus == "":
+		return unusable(CauseNoStatus, `"status" is missing, empty or not a string`)
+	}
+	for _, l := range []struct {
+		what, value string
+		limit       int
+	}{
+		{"id", e.PredictionID, bridge.MaxPredictionID},
+		{"status", e.RawStatus, bridge.MaxStatus},
+		{"content type", e.ContentType, bridge.MaxContentType},
+		{"signature", e.Signature, bridge.MaxSignature},
+	} {
+		if len(l.value) > l.limit {
+			return unusable(CauseTooLong, "%s has %d bytes, at most %d are possible", l.what, len(l.value), l.limit)
+		}
+	}
+	if n := bridge.EncodedLen(e.Model); n > bridge.MaxModel {
+		return unusable(CauseTooLong, "model has %d bytes when encoded, at most %d are possible", n, bridge.MaxModel)
+	}
+	for key, value := range e.Query {
+		if len(value) > bridge.MaxQueryValue {
+			return unusable(CauseTooLong, "query parameter %s has %d bytes, at most %d are possible", key, len(value), bridge.MaxQueryValue)
+		}
+	}
+	return nil
+}
