@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -51,8 +52,15 @@ func (e *UnusableError) Error() string {
 	return fmt.Sprintf("delivery is authentic but not usable (%s): %s", e.Cause, e.Detail)
 }
 
+// maxDetail bounds what is repeated of a body that can be megabytes of one name.
+const maxDetail = 256
+
 func unusable(cause Cause, format string, args ...any) error {
-	return &UnusableError{Cause: cause, Detail: fmt.Sprintf(format, args...)}
+	detail := fmt.Sprintf(format, args...)
+	if len(detail) > maxDetail {
+		detail = strings.ToValidUTF8(detail[:maxDetail], "") + "…"
+	}
+	return &UnusableError{Cause: cause, Detail: detail}
 }
 
 // Delivery is one request of a sender, as far as it matters to a source.

@@ -1,0 +1,113 @@
+package ingress
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// access collects what the one line about a request says. Paths and queries are
+// not in it: they can hold a path token.
+type access struct {
+	requestID string
+	source    string
+	event     string
+	result    string
+	cause     string
+	err       error
+	bytes     int
+}
+
+const accessKey = "hookspan.access"
+
+func accessLine(c echo.Context) *access {
+	if a, ok := c.Get(accessKey).(*access); ok {
+		return a
+	}
+	return &access{} // outside of observe, e.g. a route of a test
+}
+
+// observe gives the request its id and its time to send the body, turns a panic
+// into a 500, has the error answered, and writes the line.
+func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		started := time.Now()
+		line := &access{requestID: rand.Text()}
+		c.Set(accessKey, line)
+		c.Response().Header().Set(echo.HeaderXRequestID, line.requestID)
+		// It also bounds what net/http reads of a body that is refused unread.
+		err := http.NewResponseController(c.Response()).SetReadDeadline(started.Add(s.cfg.Deadline / 2))
+		if err == nil {
+			err = s.recovering(next, c)
+		}
+		if err != nil {
+			c.Error(err)
+		}
+		status := c.Response().Status
+		if entry := s.log.Check(level(status), "request"); entry != nil {
+			entry.Write(line.fields(c, status, time.Since(started))...)
+		}
+		return nil
+	}
+}
+
+func (s *Server) recovering(next echo.HandlerFunc, c echo.Context) (err error) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		if p == http.ErrAbortHandler {
+			panic(p) // net/http's own way to end a connection
+		}
+		s.log.Error("panic in a request", zap.String("request_id", accessLine(c).requestID),
+			zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+		err = fmt.Errorf("panic: %v", p)
+	}()
+	return next(c)
+}
+
+func level(status int) zapcore.Level {
+	switch {
+	case status >= http.StatusInternalServerError:
+		return zap.ErrorLevel
+	case status >= http.StatusBadRequest:
+		return zap.WarnLevel
+	}
+	return zap.InfoLevel
+}
+
+func (a *access) fields(c echo.Context, status int, took time.Duration) []zap.Field {
+	r := c.Request()
+	remote, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		remote = r.RemoteAddr
+	}
+	fields := []zap.Field{
+		zap.String("request_id", a.requestID),
+		zap.String("remote", remote),
+		zap.String("method", r.Method),
+		zap.String("route", c.Path()),
+		zap.Int("status", status),
+		zap.Duration("took", took),
+		zap.Int("bytes", a.bytes),
+	}
+	for _, f := range []struct{ key, value string }{
+		{"source", a.source}, {"result", a.result}, {"cause", a.cause}, {"event", a.event},
+	} {
+		if f.value != "" {
+			fields = append(fields, zap.String(f.key, f.value))
+		}
+	}
+	if a.err != nil {
+		fields = append(fields, zap.Error(a.err))
+	}
+	return fields
+}

@@ -1,0 +1,102 @@
+package ingress
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/source"
+)
+
+// answer is what the sender is told of an error. The text never depends on what
+// was wrong in detail, so it holds nothing that helps to forge or to look inside.
+type answer struct {
+	err    error
+	status int
+	detail string
+	// cause is for our own log and counts.
+	cause string
+}
+
+// answers is the one place where an error becomes a status. The first that
+// matches counts.
+var answers = []answer{
+	{source.ErrNotAuthentic, http.StatusUnauthorized, "The delivery is not authentic: check the secret and the URL.", "not_authentic"},
+	{errUnknownSource, http.StatusNotFound, "No source of this name is configured.", "unknown_source"},
+	{errTooLarge, http.StatusRequestEntityTooLarge, "The body is larger than this endpoint accepts.", "too_large"},
+	{bridge.ErrTooLarge, http.StatusRequestEntityTooLarge, "The event is larger than the store accepts.", "too_large"},
+	{errEncoded, http.StatusUnsupportedMediaType, "Send the body without a content encoding.", "encoded"},
+	{errSlow, http.StatusRequestTimeout, "The body did not arrive in time.", "slow"},
+	{errCutOff, http.StatusBadRequest, "The body did not arrive whole.", "cut_off"},
+	{errBusy, http.StatusServiceUnavailable, "Too much is in flight: try again.", "busy"},
+	{bridge.ErrFull, http.StatusServiceUnavailable, "The event store is full: try again.", "full"},
+	{bridge.ErrUnavailable, http.StatusServiceUnavailable, "The event store is unavailable: try again.", "unavailable"},
+	{bridge.ErrUnknown, http.StatusServiceUnavailable, "It is not known whether the event was stored: try again.", "unknown"},
+}
+
+// retryAfter is the Retry-After of every 503, in seconds: the first gap of
+// Get3W's own schedule.
+const retryAfter = "10"
+
+// problem is the body of an error (RFC 9457).
+type problem struct {
+	Type      string `json:"type"`
+	Title     string `json:"title"`
+	Status    int    `json:"status"`
+	Detail    string `json:"detail,omitempty"`
+	Cause     string `json:"cause,omitempty"`
+	RequestID string `json:"request_id"`
+}
+
+func answerTo(err error) (a answer, public string) {
+	for _, a := range answers {
+		if errors.Is(err, a.err) {
+			return a, ""
+		}
+	}
+	var unusable *source.UnusableError
+	if errors.As(err, &unusable) {
+		// Its sender proved who it is, so it may know what is wrong.
+		return answer{status: http.StatusUnprocessableEntity, detail: unusable.Detail, cause: string(unusable.Cause)}, string(unusable.Cause)
+	}
+	var http4xx *echo.HTTPError
+	if errors.As(err, &http4xx) && http4xx.Code < http.StatusInternalServerError {
+		return answer{status: http4xx.Code, cause: "route"}, ""
+	}
+	return answer{status: http.StatusInternalServerError, cause: "internal"}, ""
+}
+
+// respondError is the only writer of errors.
+func respondError(err error, c echo.Context) {
+	line := accessLine(c)
+	a, public := answerTo(err)
+	line.cause, line.err = a.cause, err
+	if c.Response().Committed {
+		return
+	}
+	h := c.Response().Header()
+	switch a.status {
+	case http.StatusServiceUnavailable:
+		h.Set("Retry-After", retryAfter)
+	case http.StatusMethodNotAllowed:
+		allow := http.MethodPost
+		if c.Request().URL.Path == "/" {
+			allow = http.MethodGet
+		}
+		h.Set("Allow", allow)
+	}
+	h.Set("Content-Type", "application/problem+json")
+	c.Response().WriteHeader(a.status)
+	// The status is out; a sender that does not take the body has it still.
+	_ = json.NewEncoder(c.Response()).Encode(problem{
+		Type:      "about:blank",
+		Title:     http.StatusText(a.status),
+		Status:    a.status,
+		Detail:    a.detail,
+		Cause:     public,
+		RequestID: line.requestID,
+	})
+}

@@ -1,0 +1,25 @@
+package ingress
+
+import (
+	"context"
+	"crypto/rand"
+	"net/http"
+
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// traceParent returns the W3C trace context of this hop: a new span in the
+// sender's trace, or in a new trace when it sent none that can be read.
+func traceParent(h http.Header) string {
+	var codec propagation.TraceContext
+	parent := trace.SpanContextFromContext(codec.Extract(context.Background(), propagation.HeaderCarrier(h)))
+	span := trace.SpanContextConfig{TraceID: parent.TraceID(), TraceFlags: parent.TraceFlags()}
+	if !parent.IsValid() {
+		_, _ = rand.Read(span.TraceID[:]) // never fails, see crypto/rand
+	}
+	_, _ = rand.Read(span.SpanID[:])
+	carrier := propagation.MapCarrier{}
+	codec.Inject(trace.ContextWithSpanContext(context.Background(), trace.NewSpanContext(span)), carrier)
+	return carrier.Get("traceparent")
+}

@@ -1,0 +1,232 @@
+package ingress
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// refused returns a channel that is closed once the server takes no connection.
+func (b *bench) refused(t *testing.T) <-chan struct{} {
+	t.Helper()
+	out := make(chan struct{})
+	go func() {
+		defer close(out)
+		for {
+			conn, err := net.Dial("tcp", b.Addr().String())
+			if err != nil {
+				return
+			}
+			_ = conn.Close()
+		}
+	}()
+	return out
+}
+
+func dial(t *testing.T, b *bench) *net.TCPConn {
+	t.Helper()
+	conn, err := net.Dial("tcp", b.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn.(*net.TCPConn)
+}
+
+// raw is a request as bytes, with any content length.
+func raw(t *testing.T, body string, length int) string {
+	t.Helper()
+	h := http.Header{}
+	sign(t, h, body)
+	return fmt.Sprintf("POST /webhooks/get3w HTTP/1.1\r\nHost: x\r\nX-Get3W-Signature: %s\r\nContent-Length: %d\r\n\r\n%s",
+		h.Get("X-Get3w-Signature"), length, body)
+}
+
+func answerOn(t *testing.T, conn net.Conn) response {
+	t.Helper()
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	return read(t, res)
+}
+
+// A sender that has nothing more to say may close its half of the connection; it
+// still waits for the answer, and the event must not be lost with the context.
+func TestHalfClosedRequestIsStored(t *testing.T) {
+	b := start(t, Config{})
+	closed := make(chan struct{})
+	b.pub.answer = func(ctx context.Context, _ *bridge.Event) (bridge.Receipt, error) {
+		<-closed
+		select {
+		case <-ctx.Done():
+			return bridge.Receipt{}, ctx.Err()
+		case <-b.refusedBody():
+			return bridge.Receipt{Result: bridge.Stored}, nil
+		}
+	}
+	conn := dial(t, b)
+	_, err := conn.Write([]byte(raw(t, body("pred_1"), len(body("pred_1")))))
+	require.NoError(t, err)
+	require.NoError(t, conn.CloseWrite())
+	close(closed)
+	res := answerOn(t, conn)
+	require.Equal(t, 200, res.status)
+	require.Equal(t, "stored", res.json["result"])
+}
+
+// refusedBody gives net/http the time to notice a half-closed connection: it is
+// ready once another whole request went through the server.
+func (b *bench) refusedBody() <-chan struct{} {
+	out := make(chan struct{})
+	go func() {
+		defer close(out)
+		for range 3 {
+			conn, err := net.Dial("tcp", b.Addr().String())
+			if err != nil {
+				return
+			}
+			_, _ = conn.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
+			_, _ = bufio.NewReader(conn).ReadString(0)
+			_ = conn.Close()
+		}
+	}()
+	return out
+}
+
+func TestCutOffBody(t *testing.T) {
+	b := start(t, Config{})
+	conn := dial(t, b)
+	_, err := conn.Write([]byte(raw(t, body("pred_1"), 4000)))
+	require.NoError(t, err)
+	require.NoError(t, conn.CloseWrite())
+	require.Equal(t, 400, answerOn(t, conn).status)
+	require.Empty(t, b.pub.published())
+	require.Equal(t, "cut_off", b.logged(t, 1)["cause"])
+}
+
+// A length that is too small leaves a body that was never signed, and a rest that
+// is no request.
+func TestBodyLongerThanItsLength(t *testing.T) {
+	b := start(t, Config{})
+	conn := dial(t, b)
+	_, err := conn.Write([]byte(raw(t, body("pred_1"), 20)))
+	require.NoError(t, err)
+	require.Equal(t, 401, answerOn(t, conn).status)
+	require.Empty(t, b.pub.published())
+}
+
+func TestSlowBodyIsAnswered408(t *testing.T) {
+	b := start(t, Config{Deadline: 200 * time.Millisecond})
+	conn := dial(t, b)
+	text := raw(t, body("pred_1"), len(body("pred_1")))
+	_, err := conn.Write([]byte(text[:len(text)-1]))
+	require.NoError(t, err)
+	require.Equal(t, 408, answerOn(t, conn).status)
+	require.Empty(t, b.pub.published())
+}
+
+func TestPublishIsGivenTheDeadline(t *testing.T) {
+	b := start(t, Config{Deadline: 200 * time.Millisecond})
+	b.pub.answer = func(ctx context.Context, _ *bridge.Event) (bridge.Receipt, error) {
+		<-ctx.Done()
+		return bridge.Receipt{}, fmt.Errorf("%w: %w", bridge.ErrUnknown, ctx.Err())
+	}
+	res := do(t, request(t, b.url+"/webhooks/get3w", body("pred_1")))
+	require.Equal(t, 503, res.status)
+}
+
+func TestMalformedHTTP(t *testing.T) {
+	b := start(t, Config{})
+	for _, text := range []string{
+		"POST /webhooks/get3w HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+		"POST /webhooks/get3w HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+		"POST /webhooks/get3w HTTP/1.1\r\nbad header\r\n\r\n",
+		"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+	} {
+		conn := dial(t, b)
+		_, err := conn.Write([]byte(text))
+		require.NoError(t, err)
+		require.Equal(t, 400, answerOn(t, conn).status, "%q", text)
+	}
+	require.Empty(t, b.pub.published())
+}
+
+func TestPipelinedRequests(t *testing.T) {
+	b := start(t, Config{})
+	conn := dial(t, b)
+	one, two := body("pred_1"), body("pred_2")
+	_, err := conn.Write([]byte(raw(t, one, len(one)) + raw(t, two, len(two))))
+	require.NoError(t, err)
+	in := bufio.NewReader(conn)
+	for range 2 {
+		res, err := http.ReadResponse(in, nil)
+		require.NoError(t, err)
+		require.Equal(t, 200, read(t, res).status)
+	}
+	require.Len(t, b.pub.published(), 2)
+}
+
+// occupied starts a server on which one request is in flight until the returned
+// function is called.
+func occupied(t *testing.T, cfg Config) (*bench, func()) {
+	t.Helper()
+	b := start(t, cfg)
+	entered, finish := make(chan struct{}), make(chan struct{})
+	b.pub.answer = func(_ context.Context, e *bridge.Event) (bridge.Receipt, error) {
+		if strings.HasPrefix(e.ID, "first/") {
+			close(entered)
+			<-finish
+		}
+		return bridge.Receipt{Result: bridge.Stored}, nil
+	}
+	conn := dial(t, b)
+	_, err := conn.Write([]byte(raw(t, body("first"), len(body("first")))))
+	require.NoError(t, err)
+	<-entered
+	return b, sync.OnceFunc(func() {
+		close(finish)
+		require.Equal(t, 200, answerOn(t, conn).status)
+	})
+}
+
+func TestRequestsInFlightAreBounded(t *testing.T) {
+	b, finish := occupied(t, Config{MaxInFlight: 1})
+	defer finish()
+	res := do(t, request(t, b.url+"/webhooks/get3w", body("second")))
+	require.Equal(t, 503, res.status)
+	require.Equal(t, "10", res.header.Get("Retry-After"))
+	finish()
+	require.Equal(t, 200, do(t, request(t, b.url+"/webhooks/get3w", body("second"))).status)
+}
+
+func TestBytesInFlightAreBounded(t *testing.T) {
+	b, finish := occupied(t, Config{MaxBody: 1000, MaxInFlightBytes: 1000})
+	defer finish()
+	chunked := request(t, b.url+"/webhooks/get3w", body("second"))
+	chunked.ContentLength = -1
+	require.Equal(t, 503, do(t, chunked).status, "its length is not known, so it counts as the largest")
+	require.Equal(t, 200, do(t, request(t, b.url+"/webhooks/get3w", body("third"))).status, "it fits beside the first")
+	finish()
+	chunked = request(t, b.url+"/webhooks/get3w", body("second"))
+	chunked.ContentLength = -1
+	require.Equal(t, 200, do(t, chunked).status)
+}
+
+func TestNewRefuses(t *testing.T) {
+	for want, cfg := range map[string]Config{
+		"deadline":            {Deadline: 26 * time.Second},
+		"max in flight bytes": {MaxInFlightBytes: 1},
+		"listening":           {Listen: "127.0.0.1:99999"},
+	} {
+		_, err := New(cfg, nil, nil, zap.NewNop())
+		require.ErrorContains(t, err, want)
+	}
+}
