@@ -1,0 +1,132 @@
+package queue
+
+import (
+	"fmt"
+	"strings"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// Users of the embedded server.
+const (
+	// AppUser is for the programs of other teams. Its password is the secret
+	// of the data folder of the same name.
+	AppUser = "app"
+	// ownUser is this process; its password is never written anywhere.
+	ownUser = "hookspan"
+)
+
+// The streams lie in one account, user "app" lives in another one and sees of it
+// what is exported. Rights of a user alone would not do: nobody checks the reply
+// subject of a request, and the server sends its answer there, into any stream
+// of the requester's account.
+const (
+	ownAccount = "HOOKSPAN"
+	appAccount = "APP"
+)
+
+// appServices is what user "app" may call: read events, have durables of its own
+// with what they must remember and their dead letters. Nothing here publishes an
+// event, or deletes, pauses or purges anything.
+func appServices(n bridge.Names) []string {
+	events, ledger := n.EventsStream(), "KV_"+n.LedgerBucket()
+	return []string{
+		"$JS.API.INFO",
+		"$JS.API.STREAM.NAMES",
+		"$JS.API.STREAM.LIST",
+		"$JS.API.STREAM.INFO." + events,
+		"$JS.API.STREAM.INFO." + ledger,
+		"$JS.API.STREAM.MSG.GET." + events,
+		"$JS.API.DIRECT.GET." + events,
+		"$JS.API.DIRECT.GET." + events + ".>",
+		"$JS.API.DIRECT.GET." + ledger + ".>",
+		"$JS.API.CONSUMER.NAMES." + events,
+		"$JS.API.CONSUMER.LIST." + events,
+		"$JS.API.CONSUMER.INFO." + events + ".>",
+		"$JS.API.CONSUMER.CREATE." + events + ".>",
+		"$JS.ACK." + events + ".>",
+		"$KV." + n.LedgerBucket() + ".>",
+		n.DeadSubjects()[0],
+	}
+}
+
+// appPull is the one call that is answered more than once: the event, and
+// heartbeats until it comes.
+func appPull(n bridge.Names) string { return "$JS.API.CONSUMER.MSG.NEXT." + n.EventsStream() + ".>" }
+
+// appDenied keeps user "app" from the consumers of this process.
+func appDenied(n bridge.Names, owned []string) []string {
+	var out []string
+	for _, c := range owned {
+		out = append(out,
+			"$JS.API.CONSUMER.CREATE."+n.EventsStream()+"."+c,
+			"$JS.API.CONSUMER.CREATE."+n.EventsStream()+"."+c+".>",
+			"$JS.API.CONSUMER.MSG.NEXT."+n.EventsStream()+"."+c,
+			"$JS.ACK."+n.EventsStream()+"."+c+".>",
+			"$KV."+n.LedgerBucket()+"."+n.LedgerPrefix(c)+">",
+			n.AllDead(c),
+		)
+	}
+	return out
+}
+
+// accounts is the part of the server's configuration about accounts and users,
+// in the server's own language.
+func accounts(n bridge.Names, owned []string, ownPassword, appPassword string) (string, error) {
+	own, err := hash(ownPassword)
+	if err != nil {
+		return "", err
+	}
+	app, err := hash(appPassword)
+	if err != nil {
+		return "", err
+	}
+	var exports, imports strings.Builder
+	for _, subject := range appServices(n) {
+		fmt.Fprintf(&exports, "{service: %q}\n", subject)
+		fmt.Fprintf(&imports, "{service: {account: %s, subject: %q}}\n", ownAccount, subject)
+	}
+	fmt.Fprintf(&exports, "{service: %q, response_type: stream}\n{stream: %q}\n", appPull(n), n.AllEvents())
+	fmt.Fprintf(&imports, "{service: {account: %s, subject: %q}}\n{stream: {account: %s, subject: %q}}\n",
+		ownAccount, appPull(n), ownAccount, n.AllEvents())
+
+	publish := append(appServices(n), appPull(n))
+	return fmt.Sprintf(`accounts {
+%s {
+jetstream: enabled
+users: [{user: %s, password: %q}]
+exports: [
+%s]
+}
+%s {
+users: [{user: %s, password: %q, permissions: {
+publish: {allow: [%s], deny: [%s]}
+subscribe: ["_INBOX.>", %q]
+}}]
+imports: [
+%s]
+}
+}
+`, ownAccount, ownUser, own, exports.String(),
+		appAccount, AppUser, app, quoted(publish), quoted(appDenied(n, owned)), n.AllEvents(), imports.String()), nil
+}
+
+func quoted(subjects []string) string {
+	out := make([]string, len(subjects))
+	for i, s := range subjects {
+		out[i] = fmt.Sprintf("%q", s)
+	}
+	return strings.Join(out, ", ")
+}
+
+// hash uses the lowest cost: a password here is 130 random bits, which nobody
+// guesses at any cost.
+func hash(password string) (string, error) {
+	h, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
+		return "", fmt.Errorf("hashing a password: %w", err)
+	}
+	return string(h), nil
+}

@@ -1,0 +1,185 @@
+package queue
+
+import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// DefaultNATSListen is where the embedded server listens unless told otherwise.
+const DefaultNATSListen = "127.0.0.1:4222"
+
+// MaxPayload is the largest message of the embedded server in bytes, header
+// included: the most that nats-server takes without a warning.
+const MaxPayload = 8 << 20
+
+// HeaderRoom is what a message's header may take of the server's payload limit.
+const HeaderRoom = 64 << 10
+
+const (
+	startTimeout = 30 * time.Second
+	maxMemory    = 64 << 20 // for streams in memory, of which we have none
+)
+
+// EmbeddedConfig of the server inside this process. Zero values are defaults.
+type EmbeddedConfig struct {
+	// Listen is the address for other programs. Empty is [DefaultNATSListen], or
+	// a free port beside it when that one is taken; any other address must be
+	// free. "none" lets nobody but this process connect.
+	Listen string
+	Names  bridge.Names
+	// Consumers are the names of the durables that belong to this process, which
+	// user "app" may not touch.
+	Consumers []string
+	// Streams are what will be provisioned; the server grants just their space.
+	Streams StreamsConfig
+}
+
+// ListenNone is the EmbeddedConfig.Listen that keeps the server to this process.
+const ListenNone = "none"
+
+// Embedded is a NATS server with JetStream inside this process. It syncs every
+// write before it acknowledges it; that is no option.
+type Embedded struct {
+	server   atomic.Pointer[server.Server]
+	log      *serverLog
+	password string
+	url      string
+}
+
+// StartEmbedded starts the server on the folder's "nats" part and returns when
+// it is ready. The folder must stay open until [Embedded.Close] has returned.
+func StartEmbedded(folder *Folder, cfg EmbeddedConfig, log *zap.Logger) (*Embedded, error) {
+	appPassword, err := folder.Secret(AppUser)
+	if err != nil {
+		return nil, err
+	}
+	e := &Embedded{log: newServerLog(log.Named("nats")), password: rand.Text()}
+	accounts, err := accounts(cfg.Names, cfg.Consumers, e.password, appPassword)
+	if err != nil {
+		return nil, err
+	}
+	opts := &server.Options{}
+	if err := opts.ProcessConfigString(accounts); err != nil {
+		return nil, fmt.Errorf("configuring the accounts of the embedded NATS server: %w", err)
+	}
+	opts.ServerName = "hookspan"
+	opts.JetStream = true
+	opts.StoreDir = folder.path("nats")
+	opts.SyncAlways = true
+	opts.JetStreamMaxStore = cfg.Streams.storeBytes()
+	opts.JetStreamMaxMemory = maxMemory
+	opts.MaxPayload = MaxPayload
+	opts.NoSigs = true
+	opts.DisableJetStreamBanner = true
+	if err := listenOn(opts, cfg.Listen); err != nil {
+		return nil, err
+	}
+	s, err := server.NewServer(opts)
+	if err != nil {
+		return nil, fmt.Errorf("configuring the embedded NATS server: %w", err)
+	}
+	s.SetLoggerV2(e.log, false, false, false)
+	e.server.Store(s)
+	s.Start()
+	if err := e.waitReady(s); err != nil {
+		e.Close()
+		return nil, fmt.Errorf("starting the embedded NATS server: %w", err)
+	}
+	if !opts.DontListen {
+		e.url = "nats://" + s.Addr().String()
+	}
+	return e, nil
+}
+
+// waitReady returns the reason when the server cannot start, instead of waiting
+// for what will not come.
+func (e *Embedded) waitReady(s *server.Server) error {
+	deadline := time.Now().Add(startTimeout)
+	for time.Now().Before(deadline) {
+		if s.ReadyForConnections(100 * time.Millisecond) {
+			if !s.JetStreamEnabled() {
+				return errors.Join(errors.New("JetStream is not enabled"), e.log.fatal())
+			}
+			return nil
+		}
+		if err := e.log.fatal(); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("it is not ready after %v", startTimeout)
+}
+
+func listenOn(opts *server.Options, listen string) error {
+	if listen == ListenNone {
+		opts.DontListen = true
+		return nil
+	}
+	host, port, err := net.SplitHostPort(cmp.Or(listen, DefaultNATSListen))
+	if err != nil {
+		return fmt.Errorf("nats.listen: %w", err)
+	}
+	opts.Host = host
+	if opts.Port, err = strconv.Atoi(port); err != nil || opts.Port < 0 || opts.Port > 65535 {
+		return fmt.Errorf("nats.listen: %q is not a port", port)
+	}
+	if opts.Port == 0 {
+		opts.Port = server.RANDOM_PORT
+		return nil
+	}
+	probe, err := net.Listen("tcp", net.JoinHostPort(host, port))
+	switch {
+	case err == nil:
+		return probe.Close()
+	case listen == "" && errors.Is(err, syscall.EADDRINUSE):
+		opts.Port = server.RANDOM_PORT
+		return nil
+	}
+	return fmt.Errorf("listening for NATS clients: %w: free that address or choose another one with nats.listen", err)
+}
+
+// URL is where other programs connect, or "" when they cannot.
+func (e *Embedded) URL() string { return e.url }
+
+// InProcessConn makes Embedded what nats.InProcessServer asks for: always the
+// server that runs now.
+func (e *Embedded) InProcessConn() (net.Conn, error) { return e.server.Load().InProcessConn() }
+
+// Connect returns a connection of this process to the server. Its name is for
+// the server's monitoring.
+func (e *Embedded) Connect(name string, log *zap.Logger) (*nats.Conn, error) {
+	nc, err := nats.Connect("", append(connOptions(name, log), nats.InProcessServer(e), nats.UserInfo(ownUser, e.password))...)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the embedded NATS server: %w", err)
+	}
+	return nc, nil
+}
+
+// Close stops the server and returns when everything is on the disk.
+func (e *Embedded) Close() {
+	s := e.server.Load()
+	s.Shutdown()
+	s.WaitForShutdown()
+}
+
+// StoreBytes is how much the store may still grow: what its limits grant less
+// what it holds. It is for those who share the disk with it.
+func (e *Embedded) StoreBytes() (int64, error) {
+	info, err := e.server.Load().Jsz(&server.JSzOptions{})
+	if err != nil {
+		return 0, fmt.Errorf("reading the state of the embedded NATS server: %w", err)
+	}
+	return max(0, info.Config.MaxStore-int64(info.Store)), nil
+}

@@ -1,0 +1,151 @@
+package queue_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+)
+
+func TestPublishStoresOnce(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	b := queuetest.StartIn(t, dir, queuetest.Config())
+	p := queue.NewPublisher(b.JS, b.Names)
+	e := queuetest.Event("pred_1")
+
+	receipt, err := p.Publish(ctx, e)
+	require.NoError(t, err)
+	require.Equal(t, bridge.Receipt{Result: bridge.Stored, Stream: "HOOKSPAN_EVENTS", Sequence: 1}, receipt)
+	receipt, err = p.Publish(ctx, e)
+	require.NoError(t, err)
+	require.Equal(t, bridge.Receipt{Result: bridge.Duplicate, Stream: "HOOKSPAN_EVENTS", Sequence: 1}, receipt)
+
+	stream, err := b.JS.Stream(ctx, "HOOKSPAN_EVENTS")
+	require.NoError(t, err)
+	msg, err := stream.GetMsg(ctx, 1)
+	require.NoError(t, err)
+	require.Equal(t, "hookspan.events.get3w.prediction.completed.get3w.flux-dev", msg.Subject)
+	require.Equal(t, e.Body, msg.Data)
+	want := nats.Header(e.Header())
+	want["Nats-Msg-Id"] = []string{e.MsgID()}
+	for _, key := range []string{"Nats-Sequence", "Nats-Stream", "Nats-Subject", "Nats-Time-Stamp"} {
+		delete(msg.Header, key) // of the direct get, not of the message
+	}
+	require.Equal(t, want, msg.Header)
+
+	// A restart forgets neither the event nor that it has it.
+	b.Stop()
+	b = queuetest.StartIn(t, dir, queuetest.Config())
+	receipt, err = queue.NewPublisher(b.JS, b.Names).Publish(ctx, e)
+	require.NoError(t, err)
+	require.Equal(t, bridge.Duplicate, receipt.Result)
+}
+
+// Two ids that nats.go would make one, if a line break reached it.
+func TestIDsThatDifferByALineBreakAreTwo(t *testing.T) {
+	b := queuetest.Start(t, queuetest.Config())
+	p := queue.NewPublisher(b.JS, b.Names)
+	for _, id := range []string{"a\nb", "a b", "a\r\nb", "a%0Ab"} {
+		receipt, err := p.Publish(context.Background(), queuetest.Event(id))
+		require.NoError(t, err)
+		require.Equal(t, bridge.Stored, receipt.Result, "%q", id)
+	}
+}
+
+func TestPublishToAFullStream(t *testing.T) {
+	cfg := queuetest.Config()
+	cfg.Streams.MaxBytes = 4 << 10
+	b := queuetest.Start(t, cfg)
+	p := queue.NewPublisher(b.JS, b.Names)
+	var err error
+	for i := 0; err == nil && i < 100; i++ {
+		_, err = p.Publish(context.Background(), queuetest.Event("pred_"+strings.Repeat("x", i)))
+	}
+	require.ErrorIs(t, err, bridge.ErrFull)
+}
+
+func TestPublishTooLarge(t *testing.T) {
+	b := queuetest.Start(t, queuetest.Config())
+	e := queuetest.Event("pred_1")
+	e.Body = make([]byte, queue.MaxPayload)
+	_, err := queue.NewPublisher(b.JS, b.Names).Publish(context.Background(), e)
+	require.ErrorIs(t, err, bridge.ErrTooLarge)
+	e.Body = make([]byte, queue.MaxPayload-queue.HeaderRoom)
+	e.Model = strings.Repeat("m", bridge.MaxModel)
+	_, err = queue.NewPublisher(b.JS, b.Names).Publish(context.Background(), e)
+	require.NoError(t, err)
+}
+
+func TestPublishWithoutStream(t *testing.T) {
+	b := queuetest.Start(t, queuetest.Config())
+	require.NoError(t, b.JS.DeleteStream(context.Background(), "HOOKSPAN_EVENTS"))
+	_, err := queue.NewPublisher(b.JS, b.Names).Publish(context.Background(), queuetest.Event("pred_1"))
+	require.ErrorIs(t, err, bridge.ErrUnavailable)
+
+	_, err = b.JS.CreateStream(context.Background(), jetstream.StreamConfig{Name: "FOREIGN", Subjects: []string{"hookspan.events.>"}})
+	require.NoError(t, err)
+	_, err = queue.NewPublisher(b.JS, b.Names).Publish(context.Background(), queuetest.Event("pred_1"))
+	require.ErrorIs(t, err, bridge.ErrUnavailable)
+	require.ErrorContains(t, err, "FOREIGN")
+}
+
+func TestPublishWhileNATSIsAway(t *testing.T) {
+	nc, err := queue.Connect(queue.ExternalConfig{URL: "nats://127.0.0.1:1"}, "test", zap.NewNop())
+	require.NoError(t, err, "a NATS that is away must not keep the ingress from starting")
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	_, err = queue.NewPublisher(js, bridge.Names{}).Publish(context.Background(), queuetest.Event("pred_1"))
+	require.ErrorIs(t, err, bridge.ErrUnavailable)
+
+	b := queuetest.Start(t, queuetest.Config())
+	disconnected := make(chan struct{})
+	b.NC.SetDisconnectErrHandler(func(*nats.Conn, error) { close(disconnected) })
+	b.Server.Close()
+	<-disconnected
+	_, err = queue.NewPublisher(b.JS, b.Names).Publish(context.Background(), queuetest.Event("pred_1"))
+	require.ErrorIs(t, err, bridge.ErrUnavailable)
+}
+
+// Whoever takes the message and says nothing may have stored it.
+func TestPublishWithoutAnswerIsUnknown(t *testing.T) {
+	b := queuetest.Start(t, queuetest.Config())
+	require.NoError(t, b.JS.DeleteStream(context.Background(), "HOOKSPAN_EVENTS"))
+	for _, answer := range []string{"", "{}", "not json", `{"error":{"code":409,"err_code":10158}}`, `{"error":{"code":503,"err_code":10077,"description":"write: input/output error"}}`} {
+		sub, err := b.NC.Subscribe("hookspan.events.>", func(m *nats.Msg) {
+			if answer != "" {
+				_ = m.Respond([]byte(answer))
+			}
+		})
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		_, err = queue.NewPublisher(b.JS, b.Names).Publish(ctx, queuetest.Event("pred_1"))
+		require.ErrorIs(t, err, bridge.ErrUnknown, answer)
+		cancel()
+		require.NoError(t, sub.Unsubscribe())
+	}
+}
+
+func TestFailureAfterStoringIsRepaired(t *testing.T) {
+	b := queuetest.Start(t, queuetest.Config())
+	next := queue.NewPublisher(b.JS, b.Names)
+	p := &queuetest.Publisher{Next: next, Answer: func(bridge.Receipt, error) (bridge.Receipt, error) {
+		return bridge.Receipt{}, bridge.ErrUnknown
+	}}
+	_, err := p.Publish(context.Background(), queuetest.Event("pred_1"))
+	require.ErrorIs(t, err, bridge.ErrUnknown)
+	receipt, err := next.Publish(context.Background(), queuetest.Event("pred_1"))
+	require.NoError(t, err)
+	require.Equal(t, bridge.Duplicate, receipt.Result)
+	require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_EVENTS"))
+}

@@ -1,0 +1,104 @@
+// Package queuetest runs the real embedded server for tests.
+package queuetest
+
+import (
+	"context"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/queue"
+)
+
+// Bench is an embedded server with its streams, in a folder of its own.
+type Bench struct {
+	Folder *queue.Folder
+	Server *queue.Embedded
+	NC     *nats.Conn
+	JS     jetstream.JetStream
+	Names  bridge.Names
+}
+
+// Config returns settings that suit a test: small streams.
+func Config() queue.EmbeddedConfig {
+	return queue.EmbeddedConfig{
+		Listen:  queue.ListenNone,
+		Streams: queue.StreamsConfig{MaxBytes: 64 << 20},
+	}
+}
+
+// Start starts a server and ends it with the test.
+func Start(t testing.TB, cfg queue.EmbeddedConfig) *Bench {
+	t.Helper()
+	return StartIn(t, t.TempDir(), cfg)
+}
+
+// StartIn is [Start] on a folder of the caller's, for tests that start a second
+// server on what the first one left.
+func StartIn(t testing.TB, dir string, cfg queue.EmbeddedConfig) *Bench {
+	t.Helper()
+	log := zap.NewNop() // a server that ends says things after its test has
+	b := &Bench{Names: cfg.Names}
+	var err error
+	b.Folder, err = queue.OpenFolder(dir)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = b.Folder.Close() })
+	b.Server, err = queue.StartEmbedded(b.Folder, cfg, log)
+	require.NoError(t, err)
+	t.Cleanup(b.Server.Close)
+	b.NC, err = b.Server.Connect("test", log)
+	require.NoError(t, err)
+	t.Cleanup(b.NC.Close)
+	b.JS, err = jetstream.New(b.NC)
+	require.NoError(t, err)
+	require.NoError(t, queue.Provision(context.Background(), b.JS, cfg.Streams, log))
+	return b
+}
+
+// Stop ends the server before the test does.
+func (b *Bench) Stop() {
+	b.NC.Close()
+	b.Server.Close()
+	_ = b.Folder.Close()
+}
+
+// Messages returns how many messages a stream holds.
+func (b *Bench) Messages(t testing.TB, stream string) uint64 {
+	t.Helper()
+	s, err := b.JS.Stream(context.Background(), stream)
+	require.NoError(t, err)
+	return s.CachedInfo().State.Msgs
+}
+
+// Publisher wraps one and can fail after the event was stored, as a connection
+// does that breaks before the answer has come.
+type Publisher struct {
+	Next *queue.Publisher
+	// Answer turns what Next said into what the caller is told.
+	Answer func(bridge.Receipt, error) (bridge.Receipt, error)
+}
+
+// Publish publishes, and answers what Answer makes of it.
+func (p *Publisher) Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error) {
+	return p.Answer(p.Next.Publish(ctx, e))
+}
+
+// Event returns an event that a source could have made.
+func Event(id string) *bridge.Event {
+	body := []byte(`{"id":"` + id + `","model":"get3w/flux-dev","status":"completed","outputs":[]}`)
+	return &bridge.Event{
+		ID:           bridge.NewEventID(id, bridge.StatusCompleted, body),
+		Source:       "get3w",
+		Type:         "com.get3w.prediction.completed.v1",
+		PredictionID: id,
+		Model:        "get3w/flux-dev",
+		Status:       bridge.StatusCompleted,
+		RawStatus:    "completed",
+		Origin:       bridge.OriginWebhook,
+		Body:         body,
+	}
+}

@@ -1,0 +1,239 @@
+package queue
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// Settings of the streams that the operator need not choose.
+const (
+	// MinDuplicates is the shortest time for which a duplicate is known. A
+	// million ids in it cost the server 133 to 185 MiB.
+	MinDuplicates = 2 * time.Hour
+
+	deadBytes      = 1 << 30
+	deadAge        = 90 * 24 * time.Hour
+	deadDuplicates = 24 * time.Hour
+	ledgerBytes    = 256 << 20
+	// ledgerMarker is how long the mark of an expired key is kept; the server
+	// asks for one where keys have a time to live.
+	ledgerMarker = time.Minute
+)
+
+// StreamsConfig says how the streams are to be. Zero values are defaults.
+type StreamsConfig struct {
+	Names bridge.Names
+	// MaxBytes and MaxAge bound the stream of events, default 10 GiB and 14 days.
+	MaxBytes int64
+	MaxAge   time.Duration
+	// Duplicates is how long the id of an event is remembered, default and at
+	// least [MinDuplicates].
+	Duplicates time.Duration
+	// Replicas of each stream; 0 lets the deployment decide when the stream is
+	// created: 3 in a cluster, 1 elsewhere.
+	Replicas int
+}
+
+func (c StreamsConfig) withDefaults() StreamsConfig {
+	c.MaxBytes = cmp.Or(c.MaxBytes, 10<<30)
+	c.MaxAge = cmp.Or(c.MaxAge, 14*24*time.Hour)
+	c.Duplicates = max(c.Duplicates, MinDuplicates)
+	return c
+}
+
+// storeBytes is the disk space that the streams may take together.
+func (c StreamsConfig) storeBytes() int64 { return c.withDefaults().MaxBytes + deadBytes + ledgerBytes }
+
+// streams are the streams, apart from the bucket of the ledger.
+//
+// Retention is by limits: interest would drop an event that no consumer waits
+// for yet, a work queue forgets the ids of what was acknowledged. DiscardNew:
+// the oldest event may be one that nobody has handled.
+func (c StreamsConfig) streams() []jetstream.StreamConfig {
+	c = c.withDefaults()
+	return []jetstream.StreamConfig{
+		{
+			Name:        c.Names.EventsStream(),
+			Description: "Hookspan: every event that was accepted",
+			Subjects:    c.Names.EventsSubjects(),
+			Retention:   jetstream.LimitsPolicy,
+			Discard:     jetstream.DiscardNew,
+			Storage:     jetstream.FileStorage,
+			MaxBytes:    c.MaxBytes,
+			MaxAge:      c.MaxAge,
+			Duplicates:  c.Duplicates,
+			Replicas:    c.Replicas,
+			AllowDirect: true,
+		},
+		{
+			Name:        c.Names.DeadStream(),
+			Description: "Hookspan: events that a consumer gave up on",
+			Subjects:    c.Names.DeadSubjects(),
+			Retention:   jetstream.LimitsPolicy,
+			Discard:     jetstream.DiscardNew,
+			Storage:     jetstream.FileStorage,
+			MaxBytes:    deadBytes,
+			MaxAge:      deadAge,
+			Duplicates:  deadDuplicates,
+			Replicas:    c.Replicas,
+			AllowDirect: true,
+		},
+	}
+}
+
+// Provision makes the streams and the ledger what cfg says: it creates what is
+// missing, changes what differs, and touches nothing else. It is safe to call
+// from several processes.
+func Provision(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig, log *zap.Logger) error {
+	for _, want := range cfg.streams() {
+		if err := ensureStream(ctx, js, want, log); err != nil {
+			return fmt.Errorf("provisioning stream %s: %w", want.Name, err)
+		}
+	}
+	if err := ensureLedger(ctx, js, cfg); err != nil {
+		return fmt.Errorf("provisioning bucket %s: %w", cfg.Names.LedgerBucket(), err)
+	}
+	return nil
+}
+
+func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, log *zap.Logger) error {
+	stream, err := js.Stream(ctx, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return createStream(ctx, js, want, log)
+	}
+	if err != nil {
+		return err
+	}
+	have := stream.CachedInfo().Config
+	if err := checkUnchangeable(have, want); err != nil {
+		return err
+	}
+	changed, differences := merge(have, want)
+	if len(differences) == 0 {
+		return nil
+	}
+	if used := stream.CachedInfo().State.Bytes; want.MaxBytes > 0 && used > uint64(want.MaxBytes) {
+		return fmt.Errorf("it holds %d bytes, more than the new limit of %d: choose a larger nats.events.max_bytes", used, want.MaxBytes)
+	}
+	log.Warn("changing a stream", zap.String("stream", want.Name), zap.Strings("changes", differences))
+	_, err = js.UpdateStream(ctx, changed)
+	return err
+}
+
+func createStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, log *zap.Logger) error {
+	replicas := []int{want.Replicas}
+	if want.Replicas == 0 {
+		replicas = []int{3, 1}
+	}
+	var err error
+	for _, want.Replicas = range replicas {
+		if _, err = js.CreateStream(ctx, want); err == nil {
+			log.Info("created a stream", zap.String("stream", want.Name), zap.Int("replicas", want.Replicas))
+			return nil
+		}
+		if !tooFewServers(err) {
+			return err
+		}
+	}
+	return err
+}
+
+// tooFewServers tells the two refusals of a server that has not enough peers for
+// the replicas: not clustered at all, and no suitable peers.
+func tooFewServers(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && (api.ErrorCode == 10074 || api.ErrorCode == 10005)
+}
+
+// checkUnchangeable refuses a stream whose durability or retention is not what
+// the promises are made of; the server could not change it either.
+func checkUnchangeable(have, want jetstream.StreamConfig) error {
+	switch {
+	case have.Storage != want.Storage:
+		return fmt.Errorf("it keeps messages in %v, not in files: remove it, or choose another nats.prefix", have.Storage)
+	case have.Retention != want.Retention:
+		return fmt.Errorf("its retention is %v, not by limits: remove it, or choose another nats.prefix", have.Retention)
+	case have.PersistMode != want.PersistMode:
+		return errors.New("it acknowledges before it writes (persist mode async): remove it, or choose another nats.prefix")
+	}
+	return nil
+}
+
+// merge returns have with the settings of want that we care about, and what
+// that changes.
+func merge(have, want jetstream.StreamConfig) (jetstream.StreamConfig, []string) {
+	var differences []string
+	note := func(what string, from, to any) {
+		differences = append(differences, fmt.Sprintf("%s from %v to %v", what, from, to))
+	}
+	if !slices.Equal(slices.Sorted(slices.Values(have.Subjects)), slices.Sorted(slices.Values(want.Subjects))) {
+		note("subjects", strings.Join(have.Subjects, ","), strings.Join(want.Subjects, ","))
+		have.Subjects = want.Subjects
+	}
+	if have.Discard != want.Discard {
+		note("discard", have.Discard, want.Discard)
+		have.Discard = want.Discard
+	}
+	if have.MaxBytes != want.MaxBytes {
+		note("max bytes", have.MaxBytes, want.MaxBytes)
+		have.MaxBytes = want.MaxBytes
+	}
+	if have.MaxAge != want.MaxAge {
+		note("max age", have.MaxAge, want.MaxAge)
+		have.MaxAge = want.MaxAge
+	}
+	if have.Duplicates != want.Duplicates {
+		note("duplicate window", have.Duplicates, want.Duplicates)
+		have.Duplicates = want.Duplicates
+	}
+	if !have.AllowDirect {
+		note("allow direct", have.AllowDirect, true)
+		have.AllowDirect = true
+	}
+	if want.Replicas != 0 && have.Replicas != want.Replicas {
+		note("replicas", have.Replicas, want.Replicas)
+		have.Replicas = want.Replicas
+	}
+	return have, differences
+}
+
+// ensureLedger creates the bucket when it is missing. It has no setting that an
+// operator could have changed.
+func ensureLedger(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig) error {
+	_, err := js.KeyValue(ctx, cfg.Names.LedgerBucket())
+	if !errors.Is(err, jetstream.ErrBucketNotFound) {
+		return err
+	}
+	replicas := []int{cfg.Replicas}
+	if cfg.Replicas == 0 {
+		replicas = []int{3, 1}
+	}
+	for _, r := range replicas {
+		_, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket:         cfg.Names.LedgerBucket(),
+			Description:    "Hookspan: what consumers remember of events",
+			History:        1,
+			MaxBytes:       ledgerBytes,
+			Storage:        jetstream.FileStorage,
+			Replicas:       r,
+			LimitMarkerTTL: ledgerMarker,
+		})
+		if !tooFewServers(err) {
+			break
+		}
+	}
+	if errors.Is(err, jetstream.ErrBucketExists) {
+		return nil // another process was faster
+	}
+	return err
+}

@@ -1,0 +1,93 @@
+package queue_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+)
+
+func TestStreamSettings(t *testing.T) {
+	b := queuetest.Start(t, queuetest.Config())
+	stream, err := b.JS.Stream(context.Background(), "HOOKSPAN_EVENTS")
+	require.NoError(t, err)
+	cfg := stream.CachedInfo().Config
+	require.Equal(t, []string{"hookspan.events.>", "hookspan.again.>"}, cfg.Subjects)
+	require.Equal(t, jetstream.LimitsPolicy, cfg.Retention, "others drop events, or the ids of handled ones")
+	require.Equal(t, jetstream.DiscardNew, cfg.Discard, "the oldest event may be unhandled")
+	require.Equal(t, jetstream.FileStorage, cfg.Storage)
+	require.Equal(t, jetstream.DefaultPersistMode, cfg.PersistMode, "another one answers before it writes")
+	require.Equal(t, 2*time.Hour, cfg.Duplicates)
+	require.Equal(t, 14*24*time.Hour, cfg.MaxAge)
+	require.EqualValues(t, 64<<20, cfg.MaxBytes)
+	require.EqualValues(t, 1, cfg.Replicas)
+	require.True(t, cfg.AllowDirect)
+	require.False(t, cfg.DenyDelete, "it could never be taken back")
+	require.False(t, cfg.DenyPurge)
+}
+
+func TestProvisionChangesOnlyWhatDiffers(t *testing.T) {
+	ctx := context.Background()
+	b := queuetest.Start(t, queuetest.Config())
+	cfg := queuetest.Config().Streams
+	core, logs := observer.New(zap.InfoLevel)
+
+	require.NoError(t, queue.Provision(ctx, b.JS, cfg, zap.New(core)))
+	require.Zero(t, logs.Len(), "nothing differs, so nothing is changed")
+
+	// What somebody set and we do not care about stays.
+	stream, err := b.JS.Stream(ctx, "HOOKSPAN_EVENTS")
+	require.NoError(t, err)
+	theirs := stream.CachedInfo().Config
+	theirs.Description = "mine"
+	theirs.MaxAge = time.Hour * 3
+	theirs.Discard = jetstream.DiscardOld
+	_, err = b.JS.UpdateStream(ctx, theirs)
+	require.NoError(t, err)
+	cfg.Duplicates = 150 * time.Minute
+	require.NoError(t, queue.Provision(ctx, b.JS, cfg, zap.New(core)))
+	require.Equal(t, 1, logs.Len())
+	require.ElementsMatch(t, []any{
+		"discard from DiscardOld to DiscardNew", "max age from 3h0m0s to 336h0m0s", "duplicate window from 2h0m0s to 2h30m0s",
+	}, logs.All()[0].ContextMap()["changes"])
+	stream, err = b.JS.Stream(ctx, "HOOKSPAN_EVENTS")
+	require.NoError(t, err)
+	require.Equal(t, "mine", stream.CachedInfo().Config.Description)
+	require.Equal(t, jetstream.DiscardNew, stream.CachedInfo().Config.Discard)
+}
+
+func TestProvisionRefusesAStreamThatCannotKeepThePromises(t *testing.T) {
+	ctx := context.Background()
+	for want, cfg := range map[string]jetstream.StreamConfig{
+		"not in files":  {Storage: jetstream.MemoryStorage},
+		"not by limits": {Retention: jetstream.InterestPolicy},
+		"persist mode":  {PersistMode: jetstream.AsyncPersistMode},
+	} {
+		b := queuetest.Start(t, queuetest.Config())
+		require.NoError(t, b.JS.DeleteStream(ctx, "HOOKSPAN_EVENTS"))
+		cfg.Name, cfg.Subjects = "HOOKSPAN_EVENTS", []string{"hookspan.events.>", "hookspan.again.>"}
+		_, err := b.JS.CreateStream(ctx, cfg)
+		require.NoError(t, err)
+		require.ErrorContains(t, queue.Provision(ctx, b.JS, queuetest.Config().Streams, zap.NewNop()), want)
+	}
+}
+
+func TestProvisionNeverShrinksBelowWhatIsStored(t *testing.T) {
+	ctx := context.Background()
+	b := queuetest.Start(t, queuetest.Config())
+	e := queuetest.Event("pred_1")
+	e.Body = make([]byte, 1<<20)
+	_, err := queue.NewPublisher(b.JS, b.Names).Publish(ctx, e)
+	require.NoError(t, err)
+	cfg := queuetest.Config().Streams
+	cfg.MaxBytes = 1 << 10
+	require.ErrorContains(t, queue.Provision(ctx, b.JS, cfg, zap.NewNop()), "nats.events.max_bytes")
+	require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_EVENTS"))
+}
