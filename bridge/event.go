@@ -15,8 +15,9 @@ const (
 	OriginReplay  = "replay"
 )
 
-// Limits of what one event can carry. What exceeds them is not usable as an
-// event. Model is counted percent-encoded, as it travels.
+// Limits of what one event can carry, in bytes. What exceeds them is not usable
+// as an event. MaxModel and MaxQueryValue count the percent-encoded value, as it
+// travels. Together they leave a dead letter's header room for its history.
 const (
 	MaxPredictionID = 256
 	MaxStatus       = 64
@@ -24,6 +25,8 @@ const (
 	MaxContentType  = 1 << 10
 	MaxSignature    = 1 << 10
 	MaxQueryValue   = 1 << 10
+	// MaxQueryKeys is how many query parameters a source can allow.
+	MaxQueryKeys = 8
 )
 
 // Event is one fact about a prediction, told by its provider. It is stored once,

@@ -215,8 +215,8 @@ func checkLimits(e *bridge.Event) error {
 		return unusable(CauseTooLong, "model has %d bytes when encoded, at most %d are possible", n, bridge.MaxModel)
 	}
 	for key, value := range e.Query {
-		if len(value) > bridge.MaxQueryValue {
-			return unusable(CauseTooLong, "query parameter %s has %d bytes, at most %d are possible", key, len(value), bridge.MaxQueryValue)
+		if n := bridge.EncodedLen(value); n > bridge.MaxQueryValue {
+			return unusable(CauseTooLong, "query parameter %s has %d bytes when encoded, at most %d are possible", key, n, bridge.MaxQueryValue)
 		}
 	}
 	return nil

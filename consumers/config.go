@@ -1,0 +1,104 @@
+package consumers
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// Config of a [Consumer]. Zero values are defaults; only Name is required.
+type Config struct {
+	// Name is that of the consumer and of its durable; see [bridge.CheckName].
+	Name string
+	// Filter picks the events. Without statuses it picks completed and failed
+	// ones; "*" picks every status.
+	Filter bridge.Filter
+	// Start says which events a durable begins with that does not exist yet.
+	Start Start
+	// Concurrency is how many events this process handles at once, default 1. No
+	// event is fetched before a worker is free for it.
+	Concurrency int
+	// Timeout bounds one attempt; zero is no bound.
+	Timeout time.Duration
+	// Lease is how long the server waits for a sign of life before it gives an
+	// event to another worker, default 30 s. One is sent every third of it while
+	// the handler runs, so a handler may take as long as it likes.
+	Lease time.Duration
+	// Grace is how long handlers may go on when the consumer stops, default 20 s.
+	Grace time.Duration
+	// Retry says when failed events come again.
+	Retry Retry
+	// Prefix is that of the bridge's names, default [bridge.DefaultPrefix].
+	Prefix string
+	// Logger gets one line for each attempt; nil logs nothing.
+	Logger *zap.Logger
+}
+
+// Start says which events a new durable begins with. The zero value begins with
+// what is stored after it was created.
+type Start struct {
+	// All begins with the oldest event that is still stored.
+	All bool
+	// At begins with what was stored at that time or later.
+	At time.Time
+}
+
+// ParseStart reads "new", "all" or an RFC 3339 time.
+func ParseStart(s string) (Start, error) {
+	switch s {
+	case "new":
+		return Start{}, nil
+	case "all":
+		return Start{All: true}, nil
+	}
+	at, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return Start{}, fmt.Errorf("start is %.40q: use new, all, or a time such as 2026-01-31T15:04:05Z", s)
+	}
+	return Start{At: at}, nil
+}
+
+const maxConcurrency = 4096
+
+func (c Config) withDefaults() Config {
+	c.Concurrency = cmp.Or(c.Concurrency, 1)
+	c.Lease = cmp.Or(c.Lease, 30*time.Second)
+	c.Grace = cmp.Or(c.Grace, 20*time.Second)
+	c.Prefix = cmp.Or(c.Prefix, bridge.DefaultPrefix)
+	c.Retry = c.Retry.withDefaults()
+	if len(c.Filter.Statuses) == 0 {
+		c.Filter.Statuses = []string{bridge.StatusCompleted, bridge.StatusFailed}
+	}
+	if c.Logger == nil {
+		c.Logger = zap.NewNop()
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	if err := bridge.CheckName("consumer", c.Name); err != nil {
+		return err
+	}
+	for _, err := range []error{
+		bridge.CheckName("prefix", c.Prefix),
+		c.Filter.Validate(),
+		c.Retry.validate(),
+	} {
+		if err != nil {
+			return fmt.Errorf("consumer %s: %w", c.Name, err)
+		}
+	}
+	switch {
+	case c.Concurrency < 0 || c.Concurrency > maxConcurrency:
+		return fmt.Errorf("consumer %s: concurrency is %d, it must be 1 to %d", c.Name, c.Concurrency, maxConcurrency)
+	case c.Timeout < 0 || c.Lease < 0 || c.Grace < 0:
+		return fmt.Errorf("consumer %s: timeout %v, lease %v, grace %v: none may be negative", c.Name, c.Timeout, c.Lease, c.Grace)
+	case c.Start.All && !c.Start.At.IsZero():
+		return fmt.Errorf("consumer %s: start has both All and At", c.Name)
+	}
+	return nil
+}

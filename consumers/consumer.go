@@ -1,0 +1,145 @@
+// Package consumers is for programs that act on events: it reads them through a
+// durable of JetStream, calls a [Handler] for each, and acknowledges, retries or
+// dead-letters by what the handler returns.
+//
+//	c, err := consumers.New(js, handler, consumers.Config{Name: "billing"})
+//	if err != nil {
+//		return err
+//	}
+//	return c.Run(ctx)
+//
+// An event reaches the handler at least once. It comes again after a failed
+// attempt, after a crash in the middle of one, and after an acknowledgement that
+// was lost, always with the same [bridge.Event.ID]: make effects idempotent with
+// it. There is no order between events.
+package consumers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// Handler acts on events. It is called by Config.Concurrency goroutines at once.
+type Handler interface {
+	// Handle acts on one event. Nil means done: the event is never delivered
+	// again. An error means that the attempt failed: the event comes again after
+	// a backoff, or as [RetryAfter] and [Permanent] say. A panic is a failed
+	// attempt.
+	//
+	// The context ends when the attempt takes longer than Config.Timeout, when
+	// the consumer has waited for it for Config.Grace while it stops, and when
+	// the lease on the event is lost; context.Cause tells which.
+	Handle(ctx context.Context, ev *bridge.Event) error
+}
+
+// HandlerFunc makes a Handler of a function.
+type HandlerFunc func(ctx context.Context, ev *bridge.Event) error
+
+// Handle calls f.
+func (f HandlerFunc) Handle(ctx context.Context, ev *bridge.Event) error { return f(ctx, ev) }
+
+// Consumer calls a handler for each event of one durable. Several processes may
+// run consumers of one name: they share its events.
+type Consumer struct {
+	js      jetstream.JetStream
+	handler Handler
+	cfg     Config
+	names   bridge.Names
+	rest    bool // the subjects let more through than the filter
+	log     *zap.Logger
+
+	// mu guards first, which workers set when one has reached the durable.
+	mu sync.Mutex
+	// first is the oldest sequence in the stream that this process is answerable
+	// for; zero before the durable was reached.
+	first uint64
+}
+
+// New checks cfg and returns a consumer that does nothing yet. The error names
+// the field that cannot be used.
+func New(js jetstream.JetStream, handler Handler, cfg Config) (*Consumer, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if js == nil || handler == nil {
+		return nil, fmt.Errorf("consumer %s: a JetStream context and a handler are required", cfg.Name)
+	}
+	c := &Consumer{
+		js:      js,
+		handler: handler,
+		cfg:     cfg,
+		names:   bridge.Names{Prefix: cfg.Prefix},
+		log:     cfg.Logger.Named("consumer").With(zap.String("consumer", cfg.Name)),
+	}
+	_, c.rest = cfg.Filter.Subjects(c.names)
+	return c, nil
+}
+
+// abortTimeout is how long a handler may take to notice that its context ended.
+const abortTimeout = 5 * time.Second
+
+// ErrStillRunning is wrapped by what [Consumer.Run] returns when handlers did
+// not return although their context had ended. Their events come again once
+// their leases have run out.
+var ErrStillRunning = errors.New("handlers are still running")
+
+// Run handles events until ctx ends: then it fetches no more, lets the handlers
+// finish for at most Config.Grace, ends their contexts, and gives back what they
+// did not finish. It returns nil then, or an error that wraps [ErrStillRunning]
+// when handlers ignored the end of their context.
+//
+// A server, stream or durable that cannot be reached is tried again for ever,
+// and logged. Run can be called once.
+func (c *Consumer) Run(ctx context.Context) error {
+	work, abort := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer abort(ErrStopping)
+
+	var workers sync.WaitGroup
+	for range c.cfg.Concurrency {
+		workers.Go(func() { c.worker(ctx, work) })
+	}
+	<-ctx.Done()
+
+	finished := make(chan struct{})
+	go func() {
+		workers.Wait()
+		close(finished)
+	}()
+	if waitFor(finished, c.cfg.Grace) {
+		return c.flush()
+	}
+	abort(ErrStopping)
+	if waitFor(finished, abortTimeout) {
+		return c.flush()
+	}
+	return fmt.Errorf("stopping consumer %s: %w", c.cfg.Name, ErrStillRunning)
+}
+
+// flush makes sure that the last acknowledgements left before whoever owns the
+// connection closes it.
+func (c *Consumer) flush() error {
+	if err := c.js.Conn().FlushTimeout(settleTimeout); err != nil {
+		c.log.Warn("the last acknowledgements may be lost; their events come again", zap.Error(err))
+	}
+	return nil
+}
+
+func waitFor(done <-chan struct{}, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
+	}
+}

@@ -1,0 +1,351 @@
+package consumers
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+)
+
+// A handler may take longer than the lease: it is renewed, and nobody else gets
+// the event.
+func TestLeaseIsRenewed(t *testing.T) {
+	b := setup(t)
+	wire := b.verdicts("team")
+	var calls atomic.Int32
+	renewed := make(chan struct{})
+	b.run(func(context.Context, *bridge.Event) error {
+		calls.Add(1)
+		<-renewed
+		return nil
+	}, Config{Lease: 300 * time.Millisecond, Concurrency: 2})
+	b.publish("pred_1")
+	for range 6 { // twice the lease
+		require.Equal(t, "+WPI", next(t, wire))
+	}
+	close(renewed)
+	for text := "+WPI"; text != "+ACK"; text = next(t, wire) {
+		require.Equal(t, "+WPI", text)
+	}
+	require.EqualValues(t, 1, calls.Load())
+}
+
+func TestLeaseLostEndsTheAttempt(t *testing.T) {
+	b := setup(t)
+	entered, cause := make(chan struct{}), make(chan error, 1)
+	b.run(func(ctx context.Context, _ *bridge.Event) error {
+		close(entered)
+		<-ctx.Done()
+		cause <- context.Cause(ctx)
+		return ctx.Err()
+	}, Config{Lease: 90 * time.Millisecond})
+	b.publish("pred_1")
+	next(t, entered)
+	b.NC.Close()
+	require.ErrorIs(t, next(t, cause), ErrLeaseLost)
+}
+
+func TestTimeoutIsAFailedAttempt(t *testing.T) {
+	b := setup(t)
+	wire := b.verdicts("team")
+	var calls int
+	b.run(func(ctx context.Context, _ *bridge.Event) error {
+		calls++
+		if calls == 1 {
+			<-ctx.Done()
+			require.ErrorIs(t, context.Cause(ctx), ErrTimeout)
+			return ctx.Err()
+		}
+		require.Contains(t, b.record("team", queuetest.Event("pred_1").ID).Attempts[0].Error, ErrTimeout.Error())
+		return nil
+	}, Config{Timeout: 20 * time.Millisecond, Retry: fast})
+	b.publish("pred_1")
+	require.Contains(t, next(t, wire), "-NAK")
+	require.Equal(t, "+ACK", next(t, wire))
+}
+
+func TestStopLetsHandlersFinish(t *testing.T) {
+	b := setup(t)
+	wire := b.verdicts("team")
+	entered, finish := make(chan struct{}), make(chan struct{})
+	stop := b.run(func(ctx context.Context, _ *bridge.Event) error {
+		close(entered)
+		<-finish
+		return ctx.Err()
+	}, Config{})
+	b.publish("pred_1", "pred_2")
+	next(t, entered)
+	stopped := make(chan error, 1)
+	go func() { stopped <- stop() }()
+	close(finish)
+	require.NoError(t, next(t, stopped))
+	require.Equal(t, "+ACK", next(t, wire))
+	require.EqualValues(t, 1, b.info("team").NumPending, "no more is fetched")
+}
+
+// What is given back when a consumer stops comes again at once, and was no
+// attempt: three deploys are not three failures.
+func TestStopGivesBackWhatIsNotFinished(t *testing.T) {
+	b := setup(t)
+	wire := b.verdicts("team")
+	b.publish("pred_1")
+	for range 3 {
+		entered := make(chan struct{})
+		stop := b.run(func(ctx context.Context, _ *bridge.Event) error {
+			close(entered)
+			<-ctx.Done()
+			if !errors.Is(context.Cause(ctx), ErrStopping) {
+				t.Error(context.Cause(ctx))
+			}
+			return Permanent(ctx.Err())
+		}, Config{Grace: time.Nanosecond})
+		next(t, entered)
+		require.NoError(t, stop())
+		require.Equal(t, "-NAK", next(t, wire))
+	}
+	require.EqualValues(t, 0, b.record("team", queuetest.Event("pred_1").ID).Failures)
+	done := make(chan struct{})
+	b.run(func(context.Context, *bridge.Event) error {
+		close(done)
+		return nil
+	}, Config{})
+	next(t, done)
+	require.Equal(t, "+ACK", next(t, wire))
+	require.EqualValues(t, 0, b.Messages(t, "HOOKSPAN_DEAD"))
+}
+
+func TestAttemptsAreCountedAcrossProcesses(t *testing.T) {
+	b := setup(t)
+	wire := b.verdicts("team")
+	b.publish("pred_1")
+	for want := 1; want <= 3; want++ {
+		stop := b.run(func(context.Context, *bridge.Event) error { return errors.New("no") },
+			Config{Retry: Retry{First: 50 * time.Millisecond, Max: 50 * time.Millisecond}})
+		require.Contains(t, next(t, wire), "-NAK")
+		require.NoError(t, stop())
+		require.GreaterOrEqual(t, b.record("team", queuetest.Event("pred_1").ID).Failures, want)
+	}
+}
+
+func TestConcurrency(t *testing.T) {
+	b := setup(t)
+	const n = 3
+	var now, most atomic.Int32
+	entered, leave := make(chan struct{}, 100), make(chan struct{})
+	b.run(func(context.Context, *bridge.Event) error {
+		most.Store(max(most.Load(), now.Add(1)))
+		entered <- struct{}{}
+		<-leave
+		now.Add(-1)
+		return nil
+	}, Config{Concurrency: n})
+	b.publish("1", "2", "3", "4", "5", "6", "7")
+	for range n {
+		next(t, entered)
+	}
+	info := b.info("team")
+	require.EqualValues(t, n, info.NumAckPending, "none is fetched before a worker is free")
+	close(leave)
+	for range 7 - n {
+		next(t, entered)
+	}
+	require.EqualValues(t, n, most.Load())
+}
+
+func TestProcessesShareADurable(t *testing.T) {
+	b := setup(t)
+	got := make(chan string, 100)
+	handler := func(_ context.Context, ev *bridge.Event) error {
+		got <- ev.PredictionID
+		return nil
+	}
+	for range 3 {
+		b.run(handler, Config{Concurrency: 2})
+	}
+	var want []string
+	for i := range 30 {
+		want = append(want, "pred_"+string(rune('A'+i)))
+	}
+	b.publish(want...)
+	var ids []string
+	for range want {
+		ids = append(ids, next(t, got))
+	}
+	slices.Sort(ids)
+	require.Equal(t, want, ids)
+}
+
+func TestFilter(t *testing.T) {
+	b := setup(t)
+	got := make(chan string, 100)
+	b.run(func(_ context.Context, ev *bridge.Event) error {
+		got <- ev.PredictionID
+		return nil
+	}, Config{Filter: bridge.Filter{Model: "google/*/text*", Statuses: []string{"completed"}}})
+	for id, change := range map[string]func(*bridge.Event){
+		"other model":  func(ev *bridge.Event) { ev.Model = "google/nano/image" },
+		"other status": func(ev *bridge.Event) { ev.Status, ev.Model = "failed", "google/nano/text-to-image" },
+		"wanted":       func(ev *bridge.Event) { ev.Model = "google/nano/text-to-image" },
+	} {
+		ev := queuetest.Event(id)
+		change(ev)
+		_, err := b.pub.Publish(context.Background(), ev)
+		require.NoError(t, err)
+	}
+	require.Equal(t, "wanted", next(t, got))
+	b.eventually(func() bool {
+		info := b.info("team")
+		return info.NumPending == 0 && info.NumAckPending == 0
+	}, "what the filter leaves out is acknowledged")
+	require.Empty(t, got)
+	require.Equal(t, []string{
+		"hookspan.events.*.prediction.completed.google.>", "hookspan.again.team.>",
+	}, b.info("team").Config.FilterSubjects)
+}
+
+func TestStart(t *testing.T) {
+	b := setup(t)
+	b.publish("old")
+	stream, err := b.JS.Stream(context.Background(), "HOOKSPAN_EVENTS")
+	require.NoError(t, err)
+	old, err := stream.GetMsg(context.Background(), 1)
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		start Start
+		want  []string
+	}{
+		"new":    {Start{At: time.Now().Add(time.Hour)}, nil},
+		"all":    {Start{All: true}, []string{"old"}},
+		"since":  {Start{At: old.Time}, []string{"old"}},
+		"beyond": {Start{At: old.Time.Add(time.Millisecond)}, nil},
+	} {
+		got := make(chan string, 10)
+		stop := b.run(func(_ context.Context, ev *bridge.Event) error {
+			got <- ev.PredictionID
+			return nil
+		}, Config{Name: name, Start: c.start})
+		for _, want := range c.want {
+			require.Equal(t, want, next(t, got), name)
+		}
+		b.eventually(func() bool {
+			_, err := b.JS.Consumer(context.Background(), "HOOKSPAN_EVENTS", name)
+			return err == nil
+		}, "the durable exists")
+		require.EqualValues(t, 0, b.info(name).NumPending, name)
+		require.NoError(t, stop())
+	}
+	c, err := New(b.JS, HandlerFunc(func(context.Context, *bridge.Event) error { return nil }), Config{Name: "zero"})
+	require.NoError(t, err)
+	require.Equal(t, jetstream.DeliverNewPolicy, c.durableConfig().DeliverPolicy)
+}
+
+// Whoever removes a durable under a running consumer does not make it lose
+// events.
+func TestDurableRemovedUnderUs(t *testing.T) {
+	b := setup(t)
+	b.publish("before")
+	got := make(chan string, 10)
+	block := make(chan struct{})
+	b.run(func(_ context.Context, ev *bridge.Event) error {
+		got <- ev.PredictionID
+		if ev.PredictionID == "one" {
+			<-block
+		}
+		return nil
+	}, Config{Start: Start{At: time.Now()}})
+	b.eventually(func() bool {
+		_, err := b.JS.Consumer(context.Background(), "HOOKSPAN_EVENTS", "team")
+		return err == nil
+	}, "the durable exists")
+	b.publish("one")
+	require.Equal(t, "one", next(t, got))
+	require.NoError(t, b.JS.DeleteConsumer(context.Background(), "HOOKSPAN_EVENTS", "team"))
+	b.publish("two")
+	close(block)
+	for next(t, got) != "two" {
+	}
+	require.Equal(t, 1, b.logs.FilterMessage("the durable is gone, creating it again").Len())
+}
+
+func TestChangedFilterChangesTheDurable(t *testing.T) {
+	b := setup(t)
+	handler := func(context.Context, *bridge.Event) error { return nil }
+	for _, status := range []string{"failed", "completed", "completed"} {
+		stop := b.run(handler, Config{Filter: bridge.Filter{Statuses: []string{status}}})
+		b.eventually(func() bool {
+			c, err := b.JS.Consumer(context.Background(), "HOOKSPAN_EVENTS", "team")
+			return err == nil && c.CachedInfo().Config.FilterSubjects[0] == "hookspan.events.*.prediction."+status+".>"
+		}, "the filter is in force")
+		require.NoError(t, stop())
+	}
+	require.Equal(t, 1, b.logs.FilterMessage("changing the durable").Len())
+	info := b.info("team")
+	require.Equal(t, -1, info.Config.MaxDeliver, "the server must never stop delivering by itself")
+	require.Empty(t, info.Config.BackOff)
+	require.Equal(t, maxAckPending, info.Config.MaxAckPending)
+}
+
+func TestRunWaitsForTheStream(t *testing.T) {
+	b := setup(t)
+	ctx := context.Background()
+	stream, err := b.JS.Stream(ctx, "HOOKSPAN_EVENTS")
+	require.NoError(t, err)
+	require.NoError(t, b.JS.DeleteStream(ctx, "HOOKSPAN_EVENTS"))
+	done := make(chan struct{})
+	b.run(func(context.Context, *bridge.Event) error {
+		close(done)
+		return nil
+	}, Config{})
+	b.eventually(func() bool { return b.logs.FilterMessage("cannot fetch events, trying again").Len() > 0 }, "it says so")
+	_, err = b.JS.CreateStream(ctx, stream.CachedInfo().Config)
+	require.NoError(t, err)
+	b.publish("pred_1")
+	next(t, done)
+}
+
+func TestHandlerThatIgnoresItsContext(t *testing.T) {
+	b := setup(t)
+	entered, finish := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	stop := b.run(func(context.Context, *bridge.Event) error {
+		once.Do(func() { close(entered) })
+		<-finish
+		return nil
+	}, Config{Grace: time.Nanosecond})
+	b.publish("pred_1")
+	next(t, entered)
+	require.ErrorIs(t, stop(), ErrStillRunning)
+	close(finish)
+}
+
+func TestNewRefuses(t *testing.T) {
+	b := setup(t)
+	h := HandlerFunc(func(context.Context, *bridge.Event) error { return nil })
+	for want, cfg := range map[string]Config{
+		"consumer \"\"":    {},
+		"consumer \"A.b\"": {Name: "A.b"},
+		"prefix":           {Name: "a", Prefix: "a.b"},
+		"filter source":    {Name: "a", Filter: bridge.Filter{Sources: []string{"x.y"}}},
+		"concurrency":      {Name: "a", Concurrency: -1},
+		"negative":         {Name: "a", Timeout: -1},
+		"at most 2m0s":     {Name: "a", Retry: Retry{Max: time.Hour}},
+		"more than max":    {Name: "a", Retry: Retry{First: time.Minute, Max: time.Second}},
+		"both All and At":  {Name: "a", Start: Start{All: true, At: time.Now()}},
+	} {
+		_, err := New(b.JS, h, cfg)
+		require.ErrorContains(t, err, want)
+	}
+	_, err := New(nil, h, Config{Name: "a"})
+	require.Error(t, err)
+	_, err = New(b.JS, nil, Config{Name: "a"})
+	require.Error(t, err)
+}
