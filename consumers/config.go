@@ -62,7 +62,8 @@ func ParseStart(s string) (Start, error) {
 	return Start{At: at}, nil
 }
 
-const maxConcurrency = 4096
+// MaxConcurrency bounds Config.Concurrency.
+const MaxConcurrency = 4096
 
 func (c Config) withDefaults() Config {
 	c.Concurrency = cmp.Or(c.Concurrency, 1)
@@ -86,15 +87,15 @@ func (c Config) validate() error {
 	for _, err := range []error{
 		bridge.CheckName("prefix", c.Prefix),
 		c.Filter.Validate(),
-		c.Retry.validate(),
+		c.Retry.Validate(),
 	} {
 		if err != nil {
 			return fmt.Errorf("consumer %s: %w", c.Name, err)
 		}
 	}
 	switch {
-	case c.Concurrency < 0 || c.Concurrency > maxConcurrency:
-		return fmt.Errorf("consumer %s: concurrency is %d, it must be 1 to %d", c.Name, c.Concurrency, maxConcurrency)
+	case c.Concurrency < 0 || c.Concurrency > MaxConcurrency:
+		return fmt.Errorf("consumer %s: concurrency is %d, it must be 1 to %d", c.Name, c.Concurrency, MaxConcurrency)
 	case c.Timeout < 0 || c.Lease < 0 || c.Grace < 0:
 		return fmt.Errorf("consumer %s: timeout %v, lease %v, grace %v: none may be negative", c.Name, c.Timeout, c.Lease, c.Grace)
 	case c.Start.All && !c.Start.At.IsZero():

@@ -16,8 +16,8 @@ const MaxRetryDelay = 2 * time.Minute
 
 // Retry says when a failed event is tried again. The zero value is the default.
 type Retry struct {
-	// First is the wait after the first failed attempt, default 1 s. It doubles
-	// with every further one.
+	// First is the wait after the first failed attempt, default 1 s, or Max when
+	// that is shorter. It doubles with every further one.
 	First time.Duration
 	// Max bounds the wait, default and at most [MaxRetryDelay].
 	Max time.Duration
@@ -27,14 +27,17 @@ type Retry struct {
 }
 
 func (r Retry) withDefaults() Retry {
+	longest := cmp.Or(r.Max, MaxRetryDelay)
 	return Retry{
-		First:       cmp.Or(r.First, time.Second),
-		Max:         cmp.Or(r.Max, MaxRetryDelay),
+		First:       cmp.Or(r.First, min(time.Second, longest)),
+		Max:         longest,
 		GiveUpAfter: cmp.Or(r.GiveUpAfter, 72*time.Hour),
 	}
 }
 
-func (r Retry) validate() error {
+// Validate returns an error that names the first value that cannot be used.
+func (r Retry) Validate() error {
+	r = r.withDefaults()
 	switch {
 	case r.First < 0 || r.Max < 0 || r.GiveUpAfter < 0:
 		return fmt.Errorf("retry: first %v, max %v, give up after %v: none may be negative", r.First, r.Max, r.GiveUpAfter)

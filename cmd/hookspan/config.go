@@ -1,0 +1,187 @@
+package main
+
+import (
+	"time"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/bridge/source"
+)
+
+// config is the configuration file. Every key is optional.
+type config struct {
+	// DataDir holds everything that must survive a restart.
+	DataDir   string                    `yaml:"data_dir"`
+	Log       logConfig                 `yaml:"log"`
+	Ingress   ingressConfig             `yaml:"ingress"`
+	NATS      natsConfig                `yaml:"nats"`
+	Sources   map[string]sourceConfig   `yaml:"sources"`
+	Consumers map[string]consumerConfig `yaml:"consumers"`
+}
+
+type logConfig struct {
+	Level  string `yaml:"level"`  // debug, info, warn, error
+	Format string `yaml:"format"` // json, console
+}
+
+type ingressConfig struct {
+	Listen           string        `yaml:"listen"`
+	Deadline         time.Duration `yaml:"deadline"`
+	MaxBody          byteSize      `yaml:"max_body"`
+	MaxInFlight      int           `yaml:"max_in_flight"`
+	MaxInFlightBytes byteSize      `yaml:"max_in_flight_bytes"`
+}
+
+type natsConfig struct {
+	// URL empty means embedded.
+	URL string `yaml:"url"`
+	// Listen is the embedded server's address; empty lets nobody else connect,
+	// absent is queue.DefaultNATSListen.
+	Listen   *string      `yaml:"listen"`
+	Creds    string       `yaml:"creds"`
+	NKey     string       `yaml:"nkey"`
+	User     string       `yaml:"user"`
+	Password secretRef    `yaml:"password"`
+	TLS      tlsConfig    `yaml:"tls"`
+	Replicas string       `yaml:"replicas"` // auto, or a number
+	Prefix   string       `yaml:"prefix"`
+	Events   eventsConfig `yaml:"events"`
+}
+
+type tlsConfig struct {
+	CA   string `yaml:"ca"`
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+type eventsConfig struct {
+	MaxBytes byteSize      `yaml:"max_bytes"`
+	MaxAge   time.Duration `yaml:"max_age"`
+}
+
+type sourceConfig struct {
+	Kind    string        `yaml:"kind"`
+	Secrets []secretRef   `yaml:"secrets"`
+	MaxAge  time.Duration `yaml:"max_age"`
+	// PathToken, when set, must be the last part of the URL.
+	PathToken secretRef `yaml:"path_token"`
+	Query     []string  `yaml:"query"`
+}
+
+type consumerConfig struct {
+	Kind        string       `yaml:"kind"`
+	Filter      filterConfig `yaml:"filter"`
+	Start       string       `yaml:"start"` // new, all, a time
+	Concurrency int          `yaml:"concurrency"`
+	Retry       retryConfig  `yaml:"retry"`
+	// Of kind archive.
+	Store        string   `yaml:"store"`
+	Hosts        []string `yaml:"hosts"`
+	AllowPrivate bool     `yaml:"allow_private"`
+	MaxOutput    byteSize `yaml:"max_output"`
+}
+
+type filterConfig struct {
+	Source stringList `yaml:"source"`
+	Status stringList `yaml:"status"`
+	Model  string     `yaml:"model"`
+}
+
+type retryConfig struct {
+	First       time.Duration `yaml:"first"`
+	Max         time.Duration `yaml:"max"`
+	GiveUpAfter time.Duration `yaml:"give_up_after"`
+}
+
+const (
+	kindArchive   = "archive"
+	storeScheme   = "file://"
+	defaultSource = "get3w"
+	// defaultSecretEnv is where the default source has its secret from.
+	defaultSecretEnv = "GET3W_WEBHOOK_SECRET"
+)
+
+// defaultConfig is what runs without a file. The parts that a file replaces as a
+// whole, sources and consumers, are in fillDefaults.
+func defaultConfig() config {
+	return config{
+		DataDir: "./hookspan-data",
+		Log:     logConfig{Level: "info", Format: "json"},
+		Ingress: ingressConfig{
+			Listen:           ":8080",
+			Deadline:         5 * time.Second,
+			MaxBody:          4 << 20,
+			MaxInFlight:      4096,
+			MaxInFlightBytes: 256 << 20,
+		},
+		NATS: natsConfig{
+			Replicas: "auto",
+			Prefix:   bridge.DefaultPrefix,
+			Events:   eventsConfig{MaxBytes: 10 << 30, MaxAge: 14 * 24 * time.Hour},
+		},
+	}
+}
+
+// fillDefaults adds what the file did not say. It runs before validation, so
+// that what is validated is what is used.
+func (c *config) fillDefaults(saysConsumers bool) {
+	if len(c.Sources) == 0 {
+		c.Sources = map[string]sourceConfig{defaultSource: {Secrets: []secretRef{"env:" + defaultSecretEnv}}}
+	}
+	for name, s := range c.Sources {
+		if s.Kind == "" {
+			s.Kind = "get3w"
+		}
+		if s.MaxAge == 0 {
+			s.MaxAge = source.DefaultMaxAge
+		}
+		c.Sources[name] = s
+	}
+	if !saysConsumers {
+		c.Consumers = map[string]consumerConfig{"archive": {Kind: kindArchive}}
+	}
+	for name, cons := range c.Consumers {
+		if cons.Kind == kindArchive {
+			cons.fillArchiveDefaults(c)
+		}
+		c.Consumers[name] = cons
+	}
+}
+
+func (cons *consumerConfig) fillArchiveDefaults(c *config) {
+	if len(cons.Filter.Status) == 0 {
+		cons.Filter.Status = stringList{bridge.StatusCompleted}
+	}
+	if cons.Start == "" {
+		cons.Start = "all"
+	}
+	if cons.Concurrency == 0 {
+		cons.Concurrency = 4
+	}
+	if len(cons.Hosts) > 0 {
+		return
+	}
+	for _, s := range c.Sources {
+		if kind, err := source.KindOf(s.Kind); err == nil {
+			cons.Hosts = append(cons.Hosts, kind.OutputHosts()...)
+		}
+	}
+}
+
+func (c *config) names() bridge.Names { return bridge.Names{Prefix: c.NATS.Prefix} }
+
+// duplicates is how long the store must know an event's id: as long as any
+// sender goes on repeating it.
+func (c *config) duplicates() time.Duration {
+	window := queue.MinDuplicates
+	for _, s := range c.Sources {
+		if kind, err := source.KindOf(s.Kind); err == nil {
+			window = max(window, kind.RetrySpan())
+		}
+	}
+	return window
+}
+
+func (f filterConfig) filter() bridge.Filter {
+	return bridge.Filter{Sources: f.Source, Statuses: f.Status, Model: f.Model}
+}

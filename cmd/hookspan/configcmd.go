@@ -1,0 +1,38 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+type configCmd struct {
+	Check configCheckCmd `cmd:"" help:"Say whether the configuration can be used, and if not, what is wrong where."`
+}
+
+type configCheckCmd struct {
+	configFlag
+	Path string `arg:"" optional:"" help:"The file, as an alternative to --config."`
+}
+
+// Run reads the configuration as serve does. It does not look up secrets: they
+// may be elsewhere than where the check runs.
+func (c *configCheckCmd) Run(e *env) error {
+	path := c.Path
+	if path == "" {
+		path = c.File
+	}
+	cfg, err := load(path)
+	if err != nil {
+		return err
+	}
+	if path == "" {
+		path = "the default configuration"
+	}
+	if e.json {
+		return json.NewEncoder(e.stdout).Encode(map[string]any{
+			"ok": true, "file": path, "sources": sortedKeys(cfg.Sources), "consumers": sortedKeys(cfg.Consumers),
+		})
+	}
+	_, err = fmt.Fprintf(e.stdout, "%s can be used: sources %v, consumers %v\n", path, sortedKeys(cfg.Sources), sortedKeys(cfg.Consumers))
+	return err
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+)
+
+// byteSize is a number of bytes, written as 4MiB, 10GB or 4096.
+type byteSize int64
+
+// valueError is a value that cannot be read, with its place in the file.
+type valueError struct {
+	node ast.Node
+	text string
+}
+
+func (e *valueError) Error() string { return e.text }
+
+func (b *byteSize) UnmarshalYAML(node ast.Node) error {
+	var text string
+	if err := yaml.NodeToValue(node, &text); err != nil {
+		return &valueError{node, "this is no size: write one such as 4MiB"}
+	}
+	n, err := humanize.ParseBytes(text)
+	if err != nil || n > math.MaxInt64 {
+		return &valueError{node, fmt.Sprintf("%.40q is no size: write one such as 4MiB", text)}
+	}
+	*b = byteSize(n)
+	return nil
+}
+
+func (b byteSize) String() string { return humanize.IBytes(uint64(b)) }
+
+// stringList is one string or a list of them.
+type stringList []string
+
+func (l *stringList) UnmarshalYAML(node ast.Node) error {
+	var list []string
+	if node.Type() == ast.SequenceType {
+		if err := yaml.NodeToValue(node, &list); err != nil {
+			return &valueError{node, "write a string or a list of strings"}
+		}
+		*l = list
+		return nil
+	}
+	var one string
+	if err := yaml.NodeToValue(node, &one); err != nil {
+		return &valueError{node, "write a string or a list of strings"}
+	}
+	*l = stringList{one}
+	return nil
+}
+
+// secretRef says where a secret is: env:NAME or file:PATH. It is never the
+// secret itself, so it may be shown.
+type secretRef string
+
+// maxSecret bounds a secret's file in bytes.
+const maxSecret = 64 << 10
+
+func (r *secretRef) UnmarshalYAML(node ast.Node) error {
+	var text string
+	if err := yaml.NodeToValue(node, &text); err == nil {
+		*r = secretRef(text)
+		if r.valid() {
+			return nil
+		}
+	}
+	// The text may be the secret, so it is not repeated.
+	return &valueError{node, "a secret is not written here: write env:NAME or file:PATH"}
+}
+
+// UnmarshalText reads a flag.
+func (r *secretRef) UnmarshalText(text []byte) error {
+	*r = secretRef(text)
+	if !r.valid() {
+		return errors.New("a secret is not written here: write env:NAME or file:PATH")
+	}
+	return nil
+}
+
+func (r secretRef) valid() bool {
+	kind, name, ok := strings.Cut(string(r), ":")
+	return ok && name != "" && (kind == "env" || kind == "file")
+}
+
+// require is resolve for a secret that must be there.
+func (r secretRef) require(getenv func(string) (string, bool)) ([]byte, error) {
+	secret, err := r.resolve(getenv)
+	if err == nil && len(secret) == 0 {
+		err = fmt.Errorf("the secret %s is empty or not set: set it", r)
+	}
+	return secret, err
+}
+
+// resolve returns the secret. An environment variable that is missing or empty
+// is no error but an empty secret; a file must be there. One line break at the
+// end of a file is left out, since editors add it.
+func (r secretRef) resolve(getenv func(string) (string, bool)) ([]byte, error) {
+	kind, name, _ := strings.Cut(string(r), ":")
+	if kind == "env" {
+		value, _ := getenv(name)
+		return []byte(value), nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("reading a secret: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	text, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading a secret: %w", err)
+	}
+	if len(text) > maxSecret {
+		return nil, fmt.Errorf("reading a secret: %s is larger than %d bytes", name, maxSecret)
+	}
+	text, cut := bytes.CutSuffix(text, []byte("\n"))
+	if cut {
+		text = bytes.TrimSuffix(text, []byte("\r"))
+	}
+	return text, nil
+}

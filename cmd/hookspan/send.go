@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/hookspan/hookspan/bridge/source"
+)
+
+const (
+	// senderTimeout is how long the provider waits for an answer.
+	senderTimeout = 30 * time.Second
+	// maxAnswer bounds what is read of an answer.
+	maxAnswer = 64 << 10
+	// maxSendBody is more than any bridge accepts, so that its limit can be tried.
+	maxSendBody = 64 << 20
+)
+
+type sendCmd struct {
+	URL    string    `default:"http://127.0.0.1:8080/webhooks/get3w" help:"Where to post it."`
+	Secret secretRef `default:"env:GET3W_WEBHOOK_SECRET" help:"The secret to sign with, as env:NAME or file:PATH."`
+	ID     string    `name:"id" help:"Prediction id (default: a new one)."`
+	Model  string    `default:"get3w/flux-dev" help:"Model of the prediction."`
+	Status string    `default:"completed" help:"Status of the prediction."`
+	Output []string  `sep:"none" help:"An output; repeat it for several."`
+	Error  string    `help:"Error message of a failed prediction."`
+	File   string    `help:"Send this file's bytes as the body instead; - is standard input."`
+}
+
+// webhook is the body as the provider documents it.
+type webhook struct {
+	ID          string         `json:"id"`
+	Model       string         `json:"model"`
+	Status      string         `json:"status"`
+	Outputs     []string       `json:"outputs,omitempty"`
+	Error       string         `json:"error,omitempty"`
+	Timings     map[string]int `json:"timings"`
+	CreatedAt   string         `json:"created_at"`
+	CompletedAt string         `json:"completed_at"`
+}
+
+// Run signs the body as the provider does and posts it, once.
+func (c *sendCmd) Run(e *env) error {
+	secret, err := c.Secret.require(e.getenv)
+	if err != nil {
+		return err
+	}
+	body, err := c.body(e.stdin)
+	if err != nil {
+		return err
+	}
+	kind, err := source.KindOf("get3w")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(e.ctx, senderTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("--url: %w", withoutURL(err))
+	}
+	req.Header.Set("Content-Type", "application/json")
+	for name, values := range kind.Sign(body, secret) {
+		req.Header[name] = values
+	}
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	defer client.CloseIdleConnections()
+	res, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("posting the webhook to %s: %w", req.URL.Host, withoutURL(err))
+	}
+	defer func() { _ = res.Body.Close() }()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("reading the answer: %w", err)
+	}
+	if err := c.print(e, res, answer); err != nil {
+		return err
+	}
+	if res.StatusCode/100 != 2 {
+		return errSilent
+	}
+	return nil
+}
+
+func (c *sendCmd) print(e *env, res *http.Response, answer []byte) error {
+	answer = bytes.TrimSpace(answer)
+	if e.json {
+		out := map[string]any{"status": res.StatusCode, "answer": string(answer)}
+		if json.Valid(answer) {
+			out["answer"] = json.RawMessage(answer)
+		}
+		return json.NewEncoder(e.stdout).Encode(out)
+	}
+	_, err := fmt.Fprintf(e.stdout, "%s\n%s\n", res.Status, answer)
+	return err
+}
+
+func (c *sendCmd) body(stdin io.Reader) ([]byte, error) {
+	if c.File != "" {
+		return readFile(c.File, stdin)
+	}
+	now := time.Now().UTC()
+	w := webhook{
+		ID: c.ID, Model: c.Model, Status: c.Status, Outputs: c.Output, Error: c.Error,
+		Timings:     map[string]int{"inference": 2500},
+		CreatedAt:   now.Add(-3 * time.Second).Format("2006-01-02T15:04:05.000Z"),
+		CompletedAt: now.Format("2006-01-02T15:04:05.000Z"),
+	}
+	if w.ID == "" {
+		w.ID = "pred_" + strings.ToLower(rand.Text()[:12])
+	}
+	return json.Marshal(w)
+}
+
+func readFile(name string, stdin io.Reader) ([]byte, error) {
+	in := stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("--file: %w", err)
+		}
+		defer func() { _ = f.Close() }()
+		in = f
+	}
+	body, err := io.ReadAll(io.LimitReader(in, maxSendBody+1))
+	if err != nil {
+		return nil, fmt.Errorf("--file: %w", err)
+	}
+	if len(body) > maxSendBody {
+		return nil, fmt.Errorf("--file: it has more than %d bytes", maxSendBody)
+	}
+	return body, nil
+}
+
+// withoutURL leaves the address out of an error: it can hold a path token.
+func withoutURL(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/hookspan/hookspan/bridge/queue"
+)
+
+const (
+	provisionTimeout = 30 * time.Second
+	provisionRetry   = 5 * time.Second
+	// diskMargin stays free beyond what the store may need, for everything else
+	// that lives on the disk.
+	diskMargin = 64 << 20
+)
+
+// store is the event store as the rest of serve sees it, embedded or external.
+type store struct {
+	cfg      queue.StreamsConfig
+	embedded *queue.Embedded // nil: external
+	dir      string
+	// publish and consume have a connection each, so that a slow reader never
+	// holds up an answer to a sender.
+	publish jetstream.JetStream
+	consume jetstream.JetStream
+	url     string
+	log     *zap.Logger
+}
+
+func openStore(cfg *config, folder *queue.Folder, getenv func(string) (string, bool), log *zap.Logger, onStop *cleanup) (*store, error) {
+	replicas, err := cfg.NATS.replicas()
+	if err != nil {
+		return nil, err
+	}
+	s := &store{
+		cfg: queue.StreamsConfig{
+			Names:      cfg.names(),
+			MaxBytes:   int64(cfg.NATS.Events.MaxBytes),
+			MaxAge:     cfg.NATS.Events.MaxAge,
+			Duplicates: cfg.duplicates(),
+			Replicas:   replicas,
+		},
+		dir: folder.Dir(),
+		log: log,
+	}
+	connect := func(name string) (*nats.Conn, error) { return s.embedded.Connect(name, log) }
+	if cfg.NATS.URL == "" {
+		err = s.startEmbedded(cfg, folder, onStop)
+	} else {
+		var external queue.ExternalConfig
+		external, err = cfg.NATS.external(getenv)
+		connect = func(name string) (*nats.Conn, error) { return queue.Connect(external, name, log) }
+	}
+	if err != nil {
+		return nil, err
+	}
+	for name, js := range map[string]*jetstream.JetStream{"hookspan-ingress": &s.publish, "hookspan-consumers": &s.consume} {
+		nc, err := connect(name)
+		if err != nil {
+			return nil, err
+		}
+		onStop.add(func() error { nc.Close(); return nil })
+		if *js, err = jetstream.New(nc); err != nil {
+			return nil, fmt.Errorf("using JetStream: %w", err)
+		}
+	}
+	return s, nil
+}
+
+func (s *store) startEmbedded(cfg *config, folder *queue.Folder, onStop *cleanup) error {
+	listen := ""
+	if cfg.NATS.Listen != nil {
+		if listen = *cfg.NATS.Listen; listen == "" {
+			listen = queue.ListenNone
+		}
+	}
+	var err error
+	s.embedded, err = queue.StartEmbedded(folder, queue.EmbeddedConfig{
+		Listen: listen, Names: cfg.names(), Consumers: sortedKeys(cfg.Consumers), Streams: s.cfg,
+	}, s.log)
+	if err != nil {
+		return err
+	}
+	onStop.add(func() error { s.embedded.Close(); return nil })
+	s.url = s.embedded.URL()
+	return folder.Announce(queue.Holder{PID: os.Getpid(), NATSURL: s.url})
+}
+
+// external resolves the credentials. A password that is configured and missing
+// is an error: nobody means to connect without it.
+func (n natsConfig) external(getenv func(string) (string, bool)) (queue.ExternalConfig, error) {
+	cfg := queue.ExternalConfig{
+		URL: n.URL, Creds: n.Creds, NKeySeed: n.NKey, User: n.User,
+		CA: n.TLS.CA, Cert: n.TLS.Cert, Key: n.TLS.Key,
+	}
+	if n.User == "" {
+		return cfg, nil
+	}
+	password, err := n.Password.require(getenv)
+	cfg.Password = string(password)
+	return cfg, err
+}
+
+// provision makes the streams what they are to be. An embedded store must be
+// ready before anything is served; an external one may come later, until then
+// deliveries are answered 503 and consumers wait.
+func (s *store) provision(ctx context.Context, group *errgroup.Group) error {
+	once := func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
+		defer cancel()
+		return queue.Provision(ctx, s.publish, s.cfg, s.log.Named("provision"))
+	}
+	if s.embedded == nil {
+		group.Go(func() error {
+			retryEvery(ctx, provisionRetry, s.log, "provisioning", once)
+			return nil
+		})
+		return nil
+	}
+	if err := once(ctx); err != nil {
+		return err
+	}
+	s.warnOfSmallDisk()
+	return nil
+}
+
+func (s *store) warnOfSmallDisk() {
+	need, err := s.embedded.StoreBytes()
+	if err != nil {
+		s.log.Error("the space that events may need is unknown", zap.Error(err))
+		return
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(s.dir, &fs); err != nil {
+		s.log.Error("the free space of the disk is unknown", zap.Error(err))
+		return
+	}
+	if free := int64(fs.Bavail) * int64(fs.Bsize); free < need+diskMargin {
+		s.log.Warn("the disk is smaller than events may need: set nats.events.max_bytes lower, or give the data folder more room",
+			zap.Stringer("free", byteSize(free)), zap.Stringer("events_may_need", byteSize(need)))
+	}
+}
+
+// reserve returns how many bytes must stay free on the disk of dir.
+func (s *store) reserve(dir string) func() (int64, error) {
+	return func() (int64, error) {
+		shared, err := sameDisk(dir, s.dir)
+		if err != nil || s.embedded == nil || !shared {
+			return diskMargin, err
+		}
+		need, err := s.embedded.StoreBytes()
+		return need + diskMargin, err
+	}
+}
+
+func sameDisk(a, b string) (bool, error) {
+	var sa, sb unix.Stat_t
+	if err := errors.Join(unix.Stat(a, &sa), unix.Stat(b, &sb)); err != nil {
+		return false, fmt.Errorf("comparing the disks of %s: %w", strings.Join([]string{a, b}, " and "), err)
+	}
+	return sa.Dev == sb.Dev, nil
+}

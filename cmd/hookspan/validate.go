@@ -1,0 +1,192 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/ingress"
+	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/bridge/source"
+	"github.com/hookspan/hookspan/consumers"
+)
+
+const (
+	minEventsBytes = 1 << 20
+	maxReplicas    = 5
+)
+
+// checker collects problems.
+type checker []problem
+
+func (c *checker) fail(key, format string, args ...any) {
+	*c = append(*c, problem{strings.Split(key, "."), fmt.Sprintf(format, args...)})
+}
+
+// check fails the key with the error, if there is one.
+func (c *checker) check(key string, err error) {
+	if err != nil {
+		c.fail(key, "%v", err)
+	}
+}
+
+// problems is everything that is wrong, each with its remedy.
+func (c *config) problems() []problem {
+	var found checker
+	if c.DataDir == "" {
+		found.fail("data_dir", "it is empty: name a folder")
+	}
+	if _, err := zapcore.ParseLevel(c.Log.Level); err != nil {
+		found.fail("log.level", "use debug, info, warn or error")
+	}
+	if c.Log.Format != "json" && c.Log.Format != "console" {
+		found.fail("log.format", "use json or console")
+	}
+	c.checkIngress(&found)
+	c.checkNATS(&found)
+	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
+		c.checkSource(&found, name, c.Sources[name])
+	}
+	stores := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(c.Consumers)) {
+		cons := c.Consumers[name]
+		c.checkConsumer(&found, name, cons)
+		if dir, err := c.storeDir(cons); err == nil {
+			if other, taken := stores[dir]; taken {
+				found.fail("consumers."+name+".store", "consumer %s keeps its outputs there: use another folder", other)
+			}
+			stores[dir] = name
+		}
+	}
+	return found
+}
+
+func (c *config) checkIngress(found *checker) {
+	in := c.Ingress
+	if in.Deadline <= 0 || in.Deadline > ingress.MaxDeadline {
+		found.fail("ingress.deadline", "it is %v: use more than zero and at most %v", in.Deadline, ingress.MaxDeadline)
+	}
+	if limit := byteSize(queue.MaxPayload - queue.HeaderRoom); in.MaxBody <= 0 || in.MaxBody > limit {
+		found.fail("ingress.max_body", "it is %d bytes: use 1 to %d", in.MaxBody, limit)
+	}
+	if in.MaxInFlight <= 0 {
+		found.fail("ingress.max_in_flight", "it is %d: use 1 or more", in.MaxInFlight)
+	}
+	if in.MaxInFlightBytes < in.MaxBody {
+		found.fail("ingress.max_in_flight_bytes", "it is %v: use at least ingress.max_body, which is %v", in.MaxInFlightBytes, in.MaxBody)
+	}
+}
+
+func (c *config) checkNATS(found *checker) {
+	n := c.NATS
+	found.check("nats.prefix", bridge.CheckName("prefix", n.Prefix))
+	if _, err := n.replicas(); err != nil {
+		found.fail("nats.replicas", "%v", err)
+	}
+	if n.Events.MaxBytes < minEventsBytes {
+		found.fail("nats.events.max_bytes", "it is %v: use at least %v", n.Events.MaxBytes, byteSize(minEventsBytes))
+	}
+	if window := c.duplicates(); n.Events.MaxAge < window {
+		found.fail("nats.events.max_age", "it is %v: use at least %v, for which duplicates are known", n.Events.MaxAge, window)
+	}
+	given := 0
+	for _, s := range []string{n.Creds, n.NKey, n.User} {
+		if s != "" {
+			given++
+		}
+	}
+	if given > 1 {
+		found.fail("nats", "use only one of creds, nkey and user")
+	}
+	if (n.User == "") != (n.Password == "") {
+		found.fail("nats.user", "user and password come together")
+	}
+	if (n.TLS.Cert == "") != (n.TLS.Key == "") {
+		found.fail("nats.tls", "cert and key come together")
+	}
+	if n.URL == "" && (given > 0 || n.TLS != tlsConfig{}) {
+		found.fail("nats", "creds, nkey, user and tls are for an external NATS: set nats.url too")
+	}
+	if n.URL != "" && n.Listen != nil {
+		found.fail("nats.listen", "it is for the embedded server: remove it or nats.url")
+	}
+}
+
+// replicas is 0 for auto.
+func (n natsConfig) replicas() (int, error) {
+	if n.Replicas == "auto" {
+		return 0, nil
+	}
+	r, err := strconv.Atoi(n.Replicas)
+	if err != nil || r < 1 || r > maxReplicas {
+		return 0, fmt.Errorf("use auto, or 1 to %d", maxReplicas)
+	}
+	if r > 1 && n.URL == "" {
+		return 0, fmt.Errorf("the embedded server keeps one replica: use auto or 1")
+	}
+	return r, nil
+}
+
+func (c *config) checkSource(found *checker, name string, s sourceConfig) {
+	key := "sources." + name
+	found.check(key, bridge.CheckName("source", name))
+	kind, err := source.KindOf(s.Kind)
+	if err != nil {
+		found.fail(key+".kind", "%v", err)
+		return
+	}
+	// Within the window a delivery that comes again is known to be a duplicate;
+	// after it, it must be known to be stale.
+	if limit := c.duplicates() - kind.RetrySpan(); s.MaxAge <= 0 || s.MaxAge > limit {
+		found.fail(key+".max_age", "it is %v: use more than zero and at most %v", s.MaxAge, limit.Truncate(time.Second))
+	}
+	if len(s.Query) > bridge.MaxQueryKeys {
+		found.fail(key+".query", "it has %d names: use at most %d", len(s.Query), bridge.MaxQueryKeys)
+	}
+	for _, q := range s.Query {
+		found.check(key+".query", bridge.CheckName("query parameter", q))
+	}
+}
+
+func (c *config) checkConsumer(found *checker, name string, cons consumerConfig) {
+	key := "consumers." + name
+	found.check(key, bridge.CheckName("consumer", name))
+	if cons.Kind != kindArchive {
+		found.fail(key+".kind", "%.40q is not a kind: use %s", cons.Kind, kindArchive)
+		return
+	}
+	found.check(key+".filter", cons.Filter.filter().Validate())
+	if _, err := consumers.ParseStart(cons.Start); err != nil {
+		found.fail(key+".start", "%v", err)
+	}
+	if cons.Concurrency < 1 || cons.Concurrency > consumers.MaxConcurrency {
+		found.fail(key+".concurrency", "it is %d: use 1 to %d", cons.Concurrency, consumers.MaxConcurrency)
+	}
+	found.check(key+".retry", cons.Retry.retry().Validate())
+	if _, err := c.storeDir(cons); err != nil {
+		found.fail(key+".store", "%v", err)
+	}
+}
+
+// storeDir is the folder that an archive's store names.
+func (c *config) storeDir(cons consumerConfig) (string, error) {
+	if cons.Store == "" {
+		return filepath.Join(c.DataDir, "archive"), nil
+	}
+	dir, ok := strings.CutPrefix(cons.Store, storeScheme)
+	if !ok || !filepath.IsAbs(dir) {
+		return "", fmt.Errorf("use %s and an absolute path, such as %s/var/lib/hookspan/archive", storeScheme, storeScheme)
+	}
+	return filepath.Clean(dir), nil
+}
+
+func (r retryConfig) retry() consumers.Retry {
+	return consumers.Retry{First: r.First, Max: r.Max, GiveUpAfter: r.GiveUpAfter}
+}

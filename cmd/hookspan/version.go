@@ -1,0 +1,39 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+type versionCmd struct{}
+
+// Run prints the versions that a bug report needs.
+func (versionCmd) Run(e *env) error {
+	if e.json {
+		return json.NewEncoder(e.stdout).Encode(map[string]string{
+			"hookspan": version(), "go": runtime.Version(), "nats_server": server.VERSION, "nats_go": nats.Version,
+		})
+	}
+	_, err := fmt.Fprintf(e.stdout, "hookspan %s, %s, nats-server %s, nats.go %s\n", version(), runtime.Version(), server.VERSION, nats.Version)
+	return err
+}
+
+// release is set by the linker for a release.
+var release string
+
+// version is the release, else what the Go toolchain knows of the build.
+func version() string {
+	if release != "" {
+		return release
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}
