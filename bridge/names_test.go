@@ -61,7 +61,7 @@ func FuzzEventSubject(f *testing.F) {
 		if (sa == sb) != (a == b) {
 			t.Fatalf("%q and %q give %q and %q", a, b, sa, sb)
 		}
-		for _, token := range strings.Split(sa, ".") {
+		for token := range strings.SplitSeq(sa, ".") {
 			if !legalToken.MatchString(token) {
 				t.Fatalf("%q gives the illegal token %q", a, token)
 			}

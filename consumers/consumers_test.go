@@ -298,8 +298,7 @@ func TestPanicIsAFailedAttempt(t *testing.T) {
 	b.run(func(context.Context, *bridge.Event) error {
 		calls++
 		if calls == 1 {
-			var m map[string]int
-			m["x"]++
+			panic("boom")
 		}
 		return nil
 	}, Config{Retry: fast})

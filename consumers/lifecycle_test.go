@@ -77,15 +77,18 @@ func TestStopLetsHandlersFinish(t *testing.T) {
 	b := setup(t)
 	wire := b.verdicts("team")
 	entered, finish := make(chan struct{}), make(chan struct{})
-	stop := b.run(func(ctx context.Context, _ *bridge.Event) error {
+	c, err := New(b.JS, HandlerFunc(func(ctx context.Context, _ *bridge.Event) error {
 		close(entered)
 		<-finish
 		return ctx.Err()
-	}, Config{})
+	}), Config{Name: "team", Start: Start{All: true}})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	stopped := make(chan error, 1)
+	go func() { stopped <- c.Run(ctx) }()
 	b.publish("pred_1", "pred_2")
 	next(t, entered)
-	stopped := make(chan error, 1)
-	go func() { stopped <- stop() }()
+	cancel()
 	close(finish)
 	require.NoError(t, next(t, stopped))
 	require.Equal(t, "+ACK", next(t, wire))
@@ -112,7 +115,7 @@ func TestStopGivesBackWhatIsNotFinished(t *testing.T) {
 		require.NoError(t, stop())
 		require.Equal(t, "-NAK", next(t, wire))
 	}
-	require.EqualValues(t, 0, b.record("team", queuetest.Event("pred_1").ID).Failures)
+	require.Equal(t, 0, b.record("team", queuetest.Event("pred_1").ID).Failures)
 	done := make(chan struct{})
 	b.run(func(context.Context, *bridge.Event) error {
 		close(done)
@@ -153,7 +156,7 @@ func TestConcurrency(t *testing.T) {
 		next(t, entered)
 	}
 	info := b.info("team")
-	require.EqualValues(t, n, info.NumAckPending, "none is fetched before a worker is free")
+	require.Equal(t, n, info.NumAckPending, "none is fetched before a worker is free")
 	close(leave)
 	for range 7 - n {
 		next(t, entered)

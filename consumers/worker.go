@@ -56,7 +56,7 @@ func (c *Consumer) fetch(ctx, work context.Context, failures *int) error {
 	defer messages.Stop()
 	defer context.AfterFunc(ctx, messages.Drain)()
 	*failures = 0
-	for {
+	for ctx.Err() == nil {
 		msg, err := messages.Next()
 		switch {
 		case err == nil && ctx.Err() != nil:
@@ -68,6 +68,7 @@ func (c *Consumer) fetch(ctx, work context.Context, failures *int) error {
 			return err
 		}
 	}
+	return nil
 }
 
 func (c *Consumer) reach(ctx context.Context) (jetstream.Consumer, *ledger, error) {

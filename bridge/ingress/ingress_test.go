@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -122,9 +123,7 @@ func sign(t *testing.T, h http.Header, body string) {
 	t.Helper()
 	kind, err := source.KindOf("get3w")
 	require.NoError(t, err)
-	for name, values := range kind.Sign([]byte(body), []byte(secret)) {
-		h[name] = values
-	}
+	maps.Copy(h, kind.Sign([]byte(body), []byte(secret)))
 }
 
 type response struct {

@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -64,7 +65,7 @@ func (s *Server) recovering(next echo.HandlerFunc, c echo.Context) (err error) {
 		if p == nil {
 			return
 		}
-		if p == http.ErrAbortHandler {
+		if e, ok := p.(error); ok && errors.Is(e, http.ErrAbortHandler) {
 			panic(p) // net/http's own way to end a connection
 		}
 		s.log.Error("panic in a request", zap.String("request_id", accessLine(c).requestID),

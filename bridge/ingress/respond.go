@@ -57,8 +57,7 @@ func answerTo(err error) (a answer, public string) {
 			return a, ""
 		}
 	}
-	var unusable *source.UnusableError
-	if errors.As(err, &unusable) {
+	if unusable, ok := errors.AsType[*source.UnusableError](err); ok {
 		// Its sender proved who it is, so it may know what is wrong.
 		return answer{status: http.StatusUnprocessableEntity, detail: unusable.Detail, cause: string(unusable.Cause)}, string(unusable.Cause)
 	}

@@ -85,9 +85,9 @@ func New(cfg Config, routes []Route, publisher Publisher, log *zap.Logger) (*Ser
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          zap.NewStdLog(log.Named("http")),
 	}
-	listener, err := net.Listen("tcp", cfg.Listen)
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", cfg.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("listening for webhooks on %s: %w", cfg.Listen, err)
+		return nil, fmt.Errorf("listening for webhooks: %w: free that address or choose another one with ingress.listen", err)
 	}
 	s.listener = listener
 	return s, nil
@@ -117,7 +117,13 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		err = errors.Join(fmt.Errorf("finishing requests: %w", err), s.http.Close())
 	}
-	<-served
+	return errors.Join(err, ignoreClosed(<-served))
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
 	return err
 }
 

@@ -73,7 +73,7 @@ func connOptions(name string, log *zap.Logger) []nats.Option {
 		// Finds a connection that only one side still has, in 10 to 15 s.
 		nats.PingInterval(5 * time.Second),
 		nats.MaxPingsOutstanding(2),
-		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				log.Warn("disconnected", zap.Error(err))
 			}

@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -87,5 +86,5 @@ func TestFolderSecrets(t *testing.T) {
 func TestErrorsOfWriteSyncedNameTheFile(t *testing.T) {
 	err := writeSynced(filepath.Join(t.TempDir(), "missing", "x"), nil, 0o600)
 	require.ErrorContains(t, err, "missing/x")
-	require.True(t, errors.Is(err, fs.ErrNotExist))
+	require.ErrorIs(t, err, fs.ErrNotExist)
 }

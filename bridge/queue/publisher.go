@@ -67,8 +67,7 @@ const (
 // not known for sure is bridge.ErrUnknown: the message may have reached the
 // stream although its answer did not reach us.
 func classify(err error) error {
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		switch api.ErrorCode {
 		case codeAccountResources, codeNoResources, codeStorageResources:
 			return bridge.ErrFull

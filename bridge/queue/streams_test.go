@@ -27,7 +27,7 @@ func TestStreamSettings(t *testing.T) {
 	require.Equal(t, 2*time.Hour, cfg.Duplicates)
 	require.Equal(t, 14*24*time.Hour, cfg.MaxAge)
 	require.EqualValues(t, 64<<20, cfg.MaxBytes)
-	require.EqualValues(t, 1, cfg.Replicas)
+	require.Equal(t, 1, cfg.Replicas)
 	require.True(t, cfg.AllowDirect)
 	require.False(t, cfg.DenyDelete, "it could never be taken back")
 	require.False(t, cfg.DenyPurge)

@@ -91,8 +91,14 @@ func cutOutputs(raw json.RawMessage) (json.RawMessage, error) {
 }
 
 func cutOutput(raw json.RawMessage) (json.RawMessage, error) {
+	if len(raw) == 0 || raw[0] != '"' {
+		return raw, nil
+	}
 	var s string
-	if json.Unmarshal(raw, &s) != nil || !bridge.IsURL(s) {
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return nil, err
+	}
+	if !bridge.IsURL(s) {
 		return raw, nil
 	}
 	s, _, _ = strings.Cut(s, "?")

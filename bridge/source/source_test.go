@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -262,7 +263,7 @@ func FuzzAccept(f *testing.F) {
 		d := delivery(string(body))
 		e, err := s.Accept(d)
 		if err != nil {
-			if _, ok := err.(*UnusableError); !ok {
+			if unusable := new(UnusableError); !errors.As(err, &unusable) {
 				t.Fatalf("unexpected error %v", err)
 			}
 			return
@@ -281,7 +282,7 @@ func FuzzAccept(f *testing.F) {
 			t.Fatalf("%+v comes back as %+v, %v", e, back, err)
 		}
 		d.Proof = bridge.Header{get3wSignature: {strings.Repeat("0", 64)}}
-		if _, err := s.Accept(d); err != ErrNotAuthentic {
+		if _, err := s.Accept(d); !errors.Is(err, ErrNotAuthentic) {
 			t.Fatalf("a wrong signature gives %v", err)
 		}
 	})

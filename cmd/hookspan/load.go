@@ -87,17 +87,14 @@ func (d *document) decode(text []byte, cfg *config) error {
 
 // explain makes one line of an error of the YAML library.
 func (d *document) explain(err error) error {
-	var value *valueError
-	if errors.As(err, &value) {
+	if value, ok := errors.AsType[*valueError](err); ok {
 		return d.line(value.node, value.text)
 	}
-	var unknown *yaml.UnknownFieldError
-	if errors.As(err, &unknown) {
+	if unknown, ok := errors.AsType[*yaml.UnknownFieldError](err); ok {
 		pos := unknown.Token.Position
 		return fmt.Errorf("%s:%d:%d: %q is not a key here: check its spelling and its indentation", d.name, pos.Line, pos.Column, unknown.Token.Value)
 	}
-	var known yaml.Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[yaml.Error](err); ok {
 		pos := known.GetToken().Position
 		return fmt.Errorf("%s:%d:%d: %s", d.name, pos.Line, pos.Column, known.GetMessage())
 	}

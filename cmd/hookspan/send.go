@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -70,9 +71,7 @@ func (c *sendCmd) Run(e *env) error {
 		return fmt.Errorf("--url: %w", withoutURL(err))
 	}
 	req.Header.Set("Content-Type", "application/json")
-	for name, values := range kind.Sign(body, secret) {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, kind.Sign(body, secret))
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	defer client.CloseIdleConnections()
 	res, err := client.Do(req)
@@ -145,8 +144,7 @@ func readFile(name string, stdin io.Reader) ([]byte, error) {
 
 // withoutURL leaves the address out of an error: it can hold a path token.
 func withoutURL(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
 	return err

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -82,7 +83,7 @@ func (c *cleanup) add(f func() error) { *c = append(*c, f) }
 
 func (c *cleanup) run() error {
 	var errs []error
-	for i := len(*c) - 1; i >= 0; i-- {
+	for i := range slices.Backward(*c) {
 		errs = append(errs, (*c)[i]())
 	}
 	return errors.Join(errs...)

@@ -146,7 +146,7 @@ func (s *store) warnOfSmallDisk() {
 		s.log.Error("the free space of the disk is unknown", zap.Error(err))
 		return
 	}
-	if free := int64(fs.Bavail) * int64(fs.Bsize); free < need+diskMargin {
+	if free := int64(fs.Bavail) * int64(fs.Bsize); free < need+diskMargin { //nolint:unconvert // it is 32 bits wide on other systems
 		s.log.Warn("the disk is smaller than events may need: set nats.events.max_bytes lower, or give the data folder more room",
 			zap.Stringer("free", byteSize(free)), zap.Stringer("events_may_need", byteSize(need)))
 	}
