@@ -32,6 +32,11 @@ const HeaderRoom = 64 << 10
 const (
 	startTimeout = 30 * time.Second
 	maxMemory    = 64 << 20 // for streams in memory, of which we have none
+	// maxStore is no limit: each stream has one of its own, and a sum below what
+	// the streams of an earlier configuration were granted would keep the server
+	// from making them smaller. Left to itself it would be a share of whatever
+	// the disk has free at start.
+	maxStore = 1 << 50
 )
 
 // EmbeddedConfig of the server inside this process. Zero values are defaults.
@@ -44,7 +49,7 @@ type EmbeddedConfig struct {
 	// Consumers are the names of the durables that belong to this process, which
 	// user "app" may not touch.
 	Consumers []string
-	// Streams are what will be provisioned; the server grants just their space.
+	// Streams are what will be provisioned.
 	Streams StreamsConfig
 }
 
@@ -58,6 +63,7 @@ type Embedded struct {
 	log      *serverLog
 	password string
 	url      string
+	bytes    int64 // what the streams may take together
 }
 
 // StartEmbedded starts the server on the folder's "nats" part and returns when
@@ -67,7 +73,7 @@ func StartEmbedded(folder *Folder, cfg EmbeddedConfig, log *zap.Logger) (*Embedd
 	if err != nil {
 		return nil, err
 	}
-	e := &Embedded{log: newServerLog(log.Named("nats")), password: rand.Text()}
+	e := &Embedded{log: newServerLog(log.Named("nats")), password: rand.Text(), bytes: cfg.Streams.storeBytes()}
 	accounts, err := accounts(cfg.Names, cfg.Consumers, e.password, appPassword)
 	if err != nil {
 		return nil, err
@@ -80,7 +86,7 @@ func StartEmbedded(folder *Folder, cfg EmbeddedConfig, log *zap.Logger) (*Embedd
 	opts.JetStream = true
 	opts.StoreDir = folder.path("nats")
 	opts.SyncAlways = true
-	opts.JetStreamMaxStore = cfg.Streams.storeBytes()
+	opts.JetStreamMaxStore = maxStore
 	opts.JetStreamMaxMemory = maxMemory
 	opts.MaxPayload = MaxPayload
 	opts.NoSigs = true
@@ -182,5 +188,5 @@ func (e *Embedded) StoreBytes() (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("reading the state of the embedded NATS server: %w", err)
 	}
-	return max(0, info.Config.MaxStore-int64(info.Store)), nil
+	return max(0, e.bytes-int64(info.Store)), nil
 }

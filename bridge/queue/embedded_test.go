@@ -253,3 +253,18 @@ func TestStoreThatCannotStart(t *testing.T) {
 	_, err = queue.StartEmbedded(folder, queuetest.Config(), zap.NewNop())
 	require.ErrorContains(t, err, "starting the embedded NATS server")
 }
+
+// Those who share the disk are told what the store may still need of it.
+func TestStoreBytes(t *testing.T) {
+	b := queuetest.Start(t, queuetest.Config())
+	before, err := b.Server.StoreBytes()
+	require.NoError(t, err)
+	require.InDelta(t, 64<<20+2*16<<20, before, 1<<20, "events, dead letters and the ledger")
+	e := queuetest.Event("pred_1")
+	e.Body = make([]byte, 4<<20)
+	_, err = queue.NewPublisher(b.JS, b.Names).Publish(context.Background(), e)
+	require.NoError(t, err)
+	after, err := b.Server.StoreBytes()
+	require.NoError(t, err)
+	require.InDelta(t, before-4<<20, after, 1<<20)
+}

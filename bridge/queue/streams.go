@@ -21,10 +21,13 @@ const (
 	// million ids in it cost the server 133 to 185 MiB.
 	MinDuplicates = 2 * time.Hour
 
-	deadBytes      = 1 << 30
+	// Dead letters and the ledger get a share of what events get.
+	deadShare, maxDeadBytes     = 8, 1 << 30
+	ledgerShare, maxLedgerBytes = 32, 256 << 20
+	minShareBytes               = 16 << 20
+
 	deadAge        = 90 * 24 * time.Hour
 	deadDuplicates = 24 * time.Hour
-	ledgerBytes    = 256 << 20
 	// ledgerMarker is how long the mark of an expired key is kept; the server
 	// asks for one where keys have a time to live.
 	ledgerMarker = time.Minute
@@ -51,8 +54,18 @@ func (c StreamsConfig) withDefaults() StreamsConfig {
 	return c
 }
 
+func (c StreamsConfig) deadBytes() int64 {
+	return min(max(c.withDefaults().MaxBytes/deadShare, minShareBytes), maxDeadBytes)
+}
+
+func (c StreamsConfig) ledgerBytes() int64 {
+	return min(max(c.withDefaults().MaxBytes/ledgerShare, minShareBytes), maxLedgerBytes)
+}
+
 // storeBytes is the disk space that the streams may take together.
-func (c StreamsConfig) storeBytes() int64 { return c.withDefaults().MaxBytes + deadBytes + ledgerBytes }
+func (c StreamsConfig) storeBytes() int64 {
+	return c.withDefaults().MaxBytes + c.deadBytes() + c.ledgerBytes()
+}
 
 // streams are the streams, apart from the bucket of the ledger.
 //
@@ -82,7 +95,7 @@ func (c StreamsConfig) streams() []jetstream.StreamConfig {
 			Retention:   jetstream.LimitsPolicy,
 			Discard:     jetstream.DiscardNew,
 			Storage:     jetstream.FileStorage,
-			MaxBytes:    deadBytes,
+			MaxBytes:    c.deadBytes(),
 			MaxAge:      deadAge,
 			Duplicates:  deadDuplicates,
 			Replicas:    c.Replicas,
@@ -223,7 +236,7 @@ func ensureLedger(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig
 			Bucket:         cfg.Names.LedgerBucket(),
 			Description:    "Hookspan: what consumers remember of events",
 			History:        1,
-			MaxBytes:       ledgerBytes,
+			MaxBytes:       cfg.ledgerBytes(),
 			Storage:        jetstream.FileStorage,
 			Replicas:       r,
 			LimitMarkerTTL: ledgerMarker,

@@ -91,3 +91,20 @@ func TestProvisionNeverShrinksBelowWhatIsStored(t *testing.T) {
 	require.ErrorContains(t, queue.Provision(ctx, b.JS, cfg, zap.NewNop()), "nats.events.max_bytes")
 	require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_EVENTS"))
 }
+
+// The operator may change his mind about the size, in both directions.
+func TestResize(t *testing.T) {
+	dir := t.TempDir()
+	for _, bytes := range []int64{1 << 30, 1 << 20, 2 << 30} {
+		cfg := queuetest.Config()
+		cfg.Streams.MaxBytes = bytes
+		b := queuetest.StartIn(t, dir, cfg)
+		stream, err := b.JS.Stream(context.Background(), "HOOKSPAN_EVENTS")
+		require.NoError(t, err)
+		require.Equal(t, bytes, stream.CachedInfo().Config.MaxBytes)
+		_, err = queue.NewPublisher(b.JS, b.Names).Publish(context.Background(), queuetest.Event("pred_1"))
+		require.NoError(t, err)
+		require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_EVENTS"))
+		b.Stop()
+	}
+}

@@ -25,11 +25,11 @@ type logConfig struct {
 }
 
 type ingressConfig struct {
-	Listen           string        `yaml:"listen"`
-	Deadline         time.Duration `yaml:"deadline"`
-	MaxBody          byteSize      `yaml:"max_body"`
-	MaxInFlight      int           `yaml:"max_in_flight"`
-	MaxInFlightBytes byteSize      `yaml:"max_in_flight_bytes"`
+	Listen           string   `yaml:"listen"`
+	Deadline         duration `yaml:"deadline"`
+	MaxBody          byteSize `yaml:"max_body"`
+	MaxInFlight      int      `yaml:"max_in_flight"`
+	MaxInFlightBytes byteSize `yaml:"max_in_flight_bytes"`
 }
 
 type natsConfig struct {
@@ -55,14 +55,14 @@ type tlsConfig struct {
 }
 
 type eventsConfig struct {
-	MaxBytes byteSize      `yaml:"max_bytes"`
-	MaxAge   time.Duration `yaml:"max_age"`
+	MaxBytes byteSize `yaml:"max_bytes"`
+	MaxAge   duration `yaml:"max_age"`
 }
 
 type sourceConfig struct {
-	Kind    string        `yaml:"kind"`
-	Secrets []secretRef   `yaml:"secrets"`
-	MaxAge  time.Duration `yaml:"max_age"`
+	Kind    string      `yaml:"kind"`
+	Secrets []secretRef `yaml:"secrets"`
+	MaxAge  duration    `yaml:"max_age"`
 	// PathToken, when set, must be the last part of the URL.
 	PathToken secretRef `yaml:"path_token"`
 	Query     []string  `yaml:"query"`
@@ -88,9 +88,9 @@ type filterConfig struct {
 }
 
 type retryConfig struct {
-	First       time.Duration `yaml:"first"`
-	Max         time.Duration `yaml:"max"`
-	GiveUpAfter time.Duration `yaml:"give_up_after"`
+	First       duration `yaml:"first"`
+	Max         duration `yaml:"max"`
+	GiveUpAfter duration `yaml:"give_up_after"`
 }
 
 const (
@@ -109,7 +109,7 @@ func defaultConfig() config {
 		Log:     logConfig{Level: "info", Format: "json"},
 		Ingress: ingressConfig{
 			Listen:           ":8080",
-			Deadline:         5 * time.Second,
+			Deadline:         duration(5 * time.Second),
 			MaxBody:          4 << 20,
 			MaxInFlight:      4096,
 			MaxInFlightBytes: 256 << 20,
@@ -117,7 +117,7 @@ func defaultConfig() config {
 		NATS: natsConfig{
 			Replicas: "auto",
 			Prefix:   bridge.DefaultPrefix,
-			Events:   eventsConfig{MaxBytes: 10 << 30, MaxAge: 14 * 24 * time.Hour},
+			Events:   eventsConfig{MaxBytes: 10 << 30, MaxAge: duration(14 * 24 * time.Hour)},
 		},
 	}
 }
@@ -133,7 +133,7 @@ func (c *config) fillDefaults(saysConsumers bool) {
 			s.Kind = "get3w"
 		}
 		if s.MaxAge == 0 {
-			s.MaxAge = source.DefaultMaxAge
+			s.MaxAge = duration(source.DefaultMaxAge)
 		}
 		c.Sources[name] = s
 	}

@@ -32,7 +32,7 @@ func load(path string) (*config, error) {
 		}
 	}
 	cfg.fillDefaults(doc.has("consumers"))
-	if dir, err := filepath.Abs(cfg.DataDir); err == nil {
+	if dir, err := filepath.Abs(cfg.DataDir); err == nil && cfg.DataDir != "" {
 		cfg.DataDir = dir
 	}
 	if problems := cfg.problems(); len(problems) > 0 {
@@ -93,6 +93,11 @@ func (d *document) explain(err error) error {
 	if unknown, ok := errors.AsType[*yaml.UnknownFieldError](err); ok {
 		pos := unknown.Token.Position
 		return fmt.Errorf("%s:%d:%d: %q is not a key here: check its spelling and its indentation", d.name, pos.Line, pos.Column, unknown.Token.Value)
+	}
+	if typed, ok := errors.AsType[*yaml.TypeError](err); ok {
+		// Its own text speaks of types of Go.
+		pos := typed.Token.Position
+		return fmt.Errorf("%s:%d:%d: a value of another type belongs here", d.name, pos.Line, pos.Column)
 	}
 	if known, ok := errors.AsType[yaml.Error](err); ok {
 		pos := known.GetToken().Position

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/goccy/go-yaml"
@@ -37,6 +38,24 @@ func (b *byteSize) UnmarshalYAML(node ast.Node) error {
 	*b = byteSize(n)
 	return nil
 }
+
+// duration is a time.Duration, written as 5s, 10m or 36h.
+type duration time.Duration
+
+func (d *duration) UnmarshalYAML(node ast.Node) error {
+	var text string
+	if err := yaml.NodeToValue(node, &text); err != nil {
+		return &valueError{node, "this is no duration: write one such as 5s, 10m or 36h"}
+	}
+	v, err := time.ParseDuration(text)
+	if err != nil {
+		return &valueError{node, fmt.Sprintf("%.40q is no duration: write one such as 5s, 10m or 36h", text)}
+	}
+	*d = duration(v)
+	return nil
+}
+
+func (d duration) String() string { return time.Duration(d).String() }
 
 func (b byteSize) String() string { return humanize.IBytes(uint64(b)) }
 

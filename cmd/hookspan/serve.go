@@ -99,7 +99,7 @@ func ignoreClosed(err error) error {
 func (c *config) ingress() ingress.Config {
 	return ingress.Config{
 		Listen:           c.Ingress.Listen,
-		Deadline:         c.Ingress.Deadline,
+		Deadline:         time.Duration(c.Ingress.Deadline),
 		MaxBody:          int64(c.Ingress.MaxBody),
 		MaxInFlight:      c.Ingress.MaxInFlight,
 		MaxInFlightBytes: int64(c.Ingress.MaxInFlightBytes),

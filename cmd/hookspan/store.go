@@ -47,7 +47,7 @@ func openStore(cfg *config, folder *queue.Folder, getenv func(string) (string, b
 		cfg: queue.StreamsConfig{
 			Names:      cfg.names(),
 			MaxBytes:   int64(cfg.NATS.Events.MaxBytes),
-			MaxAge:     cfg.NATS.Events.MaxAge,
+			MaxAge:     time.Duration(cfg.NATS.Events.MaxAge),
 			Duplicates: cfg.duplicates(),
 			Replicas:   replicas,
 		},

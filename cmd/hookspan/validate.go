@@ -70,7 +70,7 @@ func (c *config) problems() []problem {
 
 func (c *config) checkIngress(found *checker) {
 	in := c.Ingress
-	if in.Deadline <= 0 || in.Deadline > ingress.MaxDeadline {
+	if in.Deadline <= 0 || time.Duration(in.Deadline) > ingress.MaxDeadline {
 		found.fail("ingress.deadline", "it is %v: use more than zero and at most %v", in.Deadline, ingress.MaxDeadline)
 	}
 	if limit := byteSize(queue.MaxPayload - queue.HeaderRoom); in.MaxBody <= 0 || in.MaxBody > limit {
@@ -93,7 +93,7 @@ func (c *config) checkNATS(found *checker) {
 	if n.Events.MaxBytes < minEventsBytes {
 		found.fail("nats.events.max_bytes", "it is %v: use at least %v", n.Events.MaxBytes, byteSize(minEventsBytes))
 	}
-	if window := c.duplicates(); n.Events.MaxAge < window {
+	if window := c.duplicates(); time.Duration(n.Events.MaxAge) < window {
 		found.fail("nats.events.max_age", "it is %v: use at least %v, for which duplicates are known", n.Events.MaxAge, window)
 	}
 	given := 0
@@ -144,7 +144,7 @@ func (c *config) checkSource(found *checker, name string, s sourceConfig) {
 	}
 	// Within the window a delivery that comes again is known to be a duplicate;
 	// after it, it must be known to be stale.
-	if limit := c.duplicates() - kind.RetrySpan(); s.MaxAge <= 0 || s.MaxAge > limit {
+	if limit := c.duplicates() - kind.RetrySpan(); s.MaxAge <= 0 || time.Duration(s.MaxAge) > limit {
 		found.fail(key+".max_age", "it is %v: use more than zero and at most %v", s.MaxAge, limit.Truncate(time.Second))
 	}
 	if len(s.Query) > bridge.MaxQueryKeys {
@@ -188,5 +188,5 @@ func (c *config) storeDir(cons consumerConfig) (string, error) {
 }
 
 func (r retryConfig) retry() consumers.Retry {
-	return consumers.Retry{First: r.First, Max: r.Max, GiveUpAfter: r.GiveUpAfter}
+	return consumers.Retry{First: time.Duration(r.First), Max: time.Duration(r.Max), GiveUpAfter: time.Duration(r.GiveUpAfter)}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -30,7 +31,7 @@ func routes(cfg *config, getenv func(string) (string, bool), log *zap.Logger) ([
 			}
 			secrets = append(secrets, secret)
 		}
-		src, err := source.New(source.Config{Name: name, Kind: s.Kind, Secrets: secrets, MaxAge: s.MaxAge})
+		src, err := source.New(source.Config{Name: name, Kind: s.Kind, Secrets: secrets, MaxAge: time.Duration(s.MaxAge)})
 		if err != nil {
 			return nil, err
 		}

@@ -1,0 +1,46 @@
+# Everything a developer of Hookspan runs. `make` alone lists it.
+
+.DEFAULT_GOAL := help
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+FUZZTIME ?= 60s
+BIN      := bin/hookspan
+LINT     := bin/golangci-lint
+
+.PHONY: help run test lint fuzz bench build demo clean
+
+help: ## List the targets.
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: build ## Serve on :8080 with the embedded NATS, no configuration file and a development secret.
+	GET3W_WEBHOOK_SECRET="$${GET3W_WEBHOOK_SECRET:-development-secret}" $(BIN) serve
+
+test: ## Run all tests with the race detector.
+	go test -race ./...
+
+lint: $(LINT) ## Check format, modules and the linters of .ci/golangci.yml.
+	go mod tidy -diff
+	$(LINT) run --config .ci/golangci.yml ./...
+
+fuzz: ## Run every fuzz target for FUZZTIME (default 60s).
+	@set -e; for pkg in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "$$pkg $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+bench: build ## Measure the ingress and the archive, and write docs/benchmarks.md.
+	go run ./cmd/bench -hookspan $(BIN) -out docs/benchmarks.md
+
+build: ## Build the static binary bin/hookspan.
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=$(VERSION)" -o $(BIN) ./cmd/hookspan
+
+demo: build ## Run a bridge on free ports, send it 25 webhooks, and count what became of them.
+	go run ./cmd/demo -hookspan $(BIN)
+
+clean: ## Remove what the targets built. Your data in hookspan-data stays.
+	rm -rf bin
+
+# The linter has a module of its own, so that nobody who imports Hookspan gets it.
+$(LINT): .ci/tools/go.mod .ci/tools/go.sum
+	cd .ci/tools && go build -o ../../$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint

@@ -1,0 +1,83 @@
+package bridge_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/hookspan/hookspan/"
+
+// arrow says what the production code of a package may import of ours, and what
+// of others it must never import.
+type arrow struct {
+	ours  []string
+	never []string
+	// stdOnly: nothing but the standard library and ours.
+	stdOnly bool
+}
+
+const (
+	echo = "github.com/labstack/echo"
+	nats = "github.com/nats-io/"
+)
+
+// arrows is every package of the module: a new one is drawn here first.
+var arrows = map[string]arrow{
+	"bridge":            {stdOnly: true},
+	"bridge/source":     {ours: []string{"bridge"}, never: []string{echo, nats, "net/http"}},
+	"bridge/ingress":    {ours: []string{"bridge", "bridge/source"}, never: []string{nats}},
+	"bridge/queue":      {ours: []string{"bridge"}, never: []string{echo}},
+	"consumers":         {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
+	"consumers/archive": {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},
+
+	"bridge/queue/queuetest": {ours: []string{"bridge", "bridge/queue"}, never: []string{echo}},
+	"cmd/hookspan":           {ours: []string{"*"}},
+	"cmd/demo":               {ours: []string{"*"}},
+	"cmd/bench":              {ours: []string{"*"}},
+}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+}
+
+func TestImportArrows(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...").Output()
+	require.NoError(t, err)
+	dec := json.NewDecoder(bytes.NewReader(out))
+	seen := 0
+	for {
+		var p listed
+		err := dec.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+		name := strings.TrimPrefix(p.ImportPath, module)
+		rule, drawn := arrows[name]
+		require.True(t, drawn, "%s is not in the table of arrows", name)
+		seen++
+		for _, imported := range p.Imports {
+			if ours, ok := strings.CutPrefix(imported, module); ok {
+				require.True(t, slices.Contains(rule.ours, ours) || slices.Contains(rule.ours, "*"), "%s imports %s", name, ours)
+				require.NotContains(t, ours, "cmd/", "%s imports a program", name)
+				require.NotEqual(t, "bridge/queue/queuetest", ours, "%s imports what is for tests", name)
+				continue
+			}
+			for _, never := range rule.never {
+				require.False(t, strings.HasPrefix(imported, never), "%s imports %s", name, imported)
+			}
+			first, _, _ := strings.Cut(imported, "/")
+			require.False(t, rule.stdOnly && strings.Contains(first, "."), "%s imports %s", name, imported)
+		}
+	}
+	require.Equal(t, len(arrows), seen, "the table names a package that is not there")
+}

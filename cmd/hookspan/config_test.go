@@ -1,0 +1,218 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+func write(t testing.TB, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "hookspan.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
+func TestDefaultConfig(t *testing.T) {
+	for _, path := range []string{"", write(t, ""), write(t, "# nothing\n"), write(t, "data_dir: ./hookspan-data\n")} {
+		cfg, err := load(path)
+		require.NoError(t, err)
+		require.True(t, filepath.IsAbs(cfg.DataDir))
+		require.Equal(t, sourceConfig{Kind: "get3w", Secrets: []secretRef{"env:GET3W_WEBHOOK_SECRET"}, MaxAge: duration(time.Hour)}, cfg.Sources["get3w"])
+		archive := cfg.Consumers["archive"]
+		require.Equal(t, []string{"cdn.get3w.com"}, archive.Hosts)
+		require.Equal(t, "all", archive.Start)
+		require.Equal(t, stringList{"completed"}, archive.Filter.Status)
+		dir, err := cfg.storeDir(archive)
+		require.NoError(t, err)
+		require.Equal(t, filepath.Join(cfg.DataDir, "archive"), dir)
+		require.EqualValues(t, 10<<30, cfg.NATS.Events.MaxBytes)
+		require.Equal(t, duration(5*time.Second), cfg.Ingress.Deadline)
+	}
+	cfg, err := load(write(t, "consumers: {}\n"))
+	require.NoError(t, err)
+	require.Empty(t, cfg.Consumers, "the file has the key, so there is no consumer that it does not name")
+}
+
+func TestWholeConfig(t *testing.T) {
+	cfg, err := load(write(t, `
+data_dir: /var/lib/hookspan
+log: {level: debug, format: console}
+ingress: {listen: ":1", deadline: 25s, max_body: 1MiB, max_in_flight: 7, max_in_flight_bytes: 2MB}
+nats: {listen: "", replicas: 1, prefix: mine, events: {max_bytes: 1GiB, max_age: 336h}}
+sources:
+  get3w:
+    kind: get3w
+    secrets: [env:A, file:/b]
+    max_age: 10m
+    path_token: file:/c
+    query: [ref, tenant]
+consumers:
+  kept:
+    kind: archive
+    store: file:///srv/archive/
+    hosts: [a.example, b.example]
+    allow_private: true
+    max_output: 5GiB
+    filter: {source: get3w, status: [completed, failed], model: "google/*"}
+    start: 2026-01-31T15:04:05Z
+    concurrency: 8
+    retry: {first: 2s, max: 1m, give_up_after: 72h}
+`))
+	require.NoError(t, err)
+	require.Equal(t, byteSize(2_000_000), cfg.Ingress.MaxInFlightBytes)
+	require.Empty(t, *cfg.NATS.Listen)
+	require.Equal(t, []secretRef{"env:A", "file:/b"}, cfg.Sources["get3w"].Secrets)
+	kept := cfg.Consumers["kept"]
+	require.Equal(t, bridge.Filter{Sources: []string{"get3w"}, Statuses: []string{"completed", "failed"}, Model: "google/*"}, kept.Filter.filter())
+	dir, err := cfg.storeDir(kept)
+	require.NoError(t, err)
+	require.Equal(t, "/srv/archive", dir)
+	require.Equal(t, duration(time.Minute), kept.Retry.Max)
+}
+
+// Each error is one line with its place and what to do.
+func TestConfigErrors(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"unknown key", "data_dir: x\ndata_dirs: y\n", `:2:1: "data_dirs" is not a key here`},
+		{"key of a later version", "admin: {listen: x}\n", `:1:1: "admin" is not a key here`},
+		{"unknown nested key", "ingress:\n  listen: x\n  tls: {}\n", `:3:3: "tls" is not a key here`},
+		{"duplicate key", "data_dir: x\ndata_dir: y\n", `:2:1:`},
+		{"syntax", "ingress: {listen: [\n", `:1:`},
+		{"tab", "ingress:\n\tlisten: x\n", `:2:1:`},
+		{"not a map", "- a\n", `:1:`},
+		{"wrong type", "ingress: {max_in_flight: many}\n", `:1:26: a value of another type belongs here`},
+		{"two documents", "data_dir: x\n---\ndata_dir: y\n", `2 documents`},
+		{"size", "ingress:\n  max_body: big\n", `:2:13: "big" is no size`},
+		{"negative size", "ingress: {max_body: -1}\n", `is no size`},
+		{"body over payload", "ingress:\n  max_body: 8MiB\n", `:2:13: ingress.max_body: it is 8388608 bytes: use 1 to 8323072`},
+		{"deadline", "ingress:\n  deadline: 26s\n", `:2:13: ingress.deadline: it is 26s: use more than zero and at most 25s`},
+		{"zero deadline", "ingress: {deadline: 0s}\n", `ingress.deadline`},
+		{"deadline without unit", "ingress: {deadline: 5}\n", `"5" is no duration: write one such as 5s`},
+		{"in flight", "ingress: {max_in_flight: 0}\n", `ingress.max_in_flight: it is 0`},
+		{"in flight bytes", "ingress: {max_in_flight_bytes: 1MiB}\n", `at least ingress.max_body, which is 4.0 MiB`},
+		{"log level", "log: {level: loud}\n", `log.level: use debug`},
+		{"log format", "log: {format: xml}\n", `log.format: use json`},
+		{"empty data_dir", "data_dir: \"\"\n", `data_dir: it is empty`},
+		{"prefix", "nats: {prefix: a.b}\n", `nats.prefix`},
+		{"replicas", "nats: {url: x, replicas: 9}\n", `nats.replicas: use auto, or 1 to 5`},
+		{"replicas embedded", "nats: {replicas: 3}\n", `the embedded server keeps one replica`},
+		{"events bytes", "nats: {events: {max_bytes: 1KiB}}\n", `use at least 1.0 MiB`},
+		{"events age", "nats: {events: {max_age: 1h}}\n", `use at least 2h0m0s`},
+		{"two credentials", "nats: {url: x, creds: a, nkey: b}\n", `only one of creds, nkey and user`},
+		{"credentials embedded", "nats: {creds: a}\n", `set nats.url too`},
+		{"user alone", "nats: {url: x, user: a}\n", `user and password come together`},
+		{"cert alone", "nats: {url: x, tls: {cert: a}}\n", `cert and key come together`},
+		{"listen external", "nats: {url: x, listen: y}\n", `remove it or nats.url`},
+		{"source name", "sources:\n  Get3W: {}\n", `:2:`},
+		{"source kind", "sources:\n  a: {kind: gitlab}\n", `:2:13: sources.a.kind: unknown kind "gitlab": use one of get3w`},
+		{"max age", "sources:\n  a: {max_age: 2h}\n", `use more than zero and at most 1h56m20s`},
+		{"query", "sources: {a: {query: [A]}}\n", `query parameter "A"`},
+		{"queries", "sources: {a: {query: [a,b,c,d,e,f,g,h,i]}}\n", `use at most 8`},
+		{"consumer name", "consumers: {A: {kind: archive}}\n", `consumer "A"`},
+		{"consumer kind", "consumers:\n  a:\n    kind: forward\n", `:3:11: consumers.a.kind: "forward" is not a kind: use archive`},
+		{"filter", "consumers: {a: {kind: archive, filter: {source: A}}}\n", `filter source "A"`},
+		{"start", "consumers: {a: {kind: archive, start: yesterday}}\n", `use new, all`},
+		{"concurrency", "consumers: {a: {kind: archive, concurrency: -1}}\n", `use 1 to 4096`},
+		{"retry", "consumers: {a: {kind: archive, retry: {max: 6h}}}\n", `at most 2m0s`},
+		{"store", "consumers: {a: {kind: archive, store: \"s3://bucket\"}}\n", `use file:// and an absolute path`},
+		{"store relative", "consumers: {a: {kind: archive, store: \"file://rel\"}}\n", `use file:// and an absolute path`},
+		{"store twice", "consumers: {a: {kind: archive}, b: {kind: archive}}\n", `consumer a keeps its outputs there`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := load(write(t, c.text))
+			require.ErrorContains(t, err, c.want)
+			require.NotContains(t, err.Error(), "\n", "one line")
+			require.Contains(t, err.Error(), "hookspan.yaml:")
+		})
+	}
+}
+
+// A secret that is written where its place belongs is not repeated.
+func TestConfigErrorsNeverShowASecret(t *testing.T) {
+	for _, text := range []string{
+		"sources:\n  get3w:\n    secrets: [" + secret + "]\n",
+		"sources:\n  get3w:\n    secrets: " + secret + "\n",
+		"sources:\n  get3w:\n    secrets: [env:A]\n    path_token: " + secret + "\n",
+		"sources:\n  get3w:\n    secrets:\n      - env:A\n      - " + secret + "\n    bogus: 1\n",
+		"sources:\n  get3w:\n    secrets: {a: " + secret + "}\n",
+		"nats: {url: x, user: a, password: " + secret + "}\n",
+		"sources:\n  get3w:\n    secrets: [" + secret + "\n",
+	} {
+		_, err := load(write(t, text))
+		require.Error(t, err, text)
+		require.NotContains(t, err.Error(), secret, text)
+	}
+}
+
+func TestConfigFileThatCannotBeRead(t *testing.T) {
+	_, err := load(filepath.Join(t.TempDir(), "none.yaml"))
+	require.ErrorContains(t, err, "none.yaml")
+	_, err = load(write(t, strings.Repeat("#", maxConfigBytes+1)))
+	require.ErrorContains(t, err, "larger than")
+}
+
+func TestConfigCheck(t *testing.T) {
+	code, stdout, stderr := runVerb("config", "check")
+	require.Equal(t, 0, code, stderr)
+	require.Contains(t, stdout, "default configuration can be used")
+	good, bad := write(t, "data_dir: x\n"), write(t, "a: 1\n")
+	code, stdout, _ = runVerb("--json", "config", "check", good)
+	require.Equal(t, 0, code)
+	require.Contains(t, stdout, `"consumers":["archive"]`)
+	for _, args := range [][]string{{"config", "check", bad}, {"config", "check", "--config", bad}} {
+		code, _, stderr := runVerb(args...)
+		require.Equal(t, 1, code)
+		require.Contains(t, stderr, "hookspan.yaml:1:1")
+	}
+}
+
+func TestSecrets(t *testing.T) {
+	getenv := func(name string) (string, bool) { return map[string]string{"A": "v\n"}[name], name == "A" }
+	for text, want := range map[string]string{"s": "s", "s\n": "s", "s\r\n": "s", "s\n\n": "s\n", " s ": " s ", "": ""} {
+		got, err := secretRef("file:" + write(t, text)).resolve(getenv)
+		require.NoError(t, err)
+		require.Equal(t, want, string(got), "%q", text)
+	}
+	got, err := secretRef("env:A").resolve(getenv)
+	require.NoError(t, err)
+	require.Equal(t, "v\n", string(got), "a variable is taken as it is")
+	got, err = secretRef("env:B").resolve(getenv)
+	require.NoError(t, err)
+	require.Empty(t, got)
+	_, err = secretRef("env:B").require(getenv)
+	require.ErrorContains(t, err, "env:B is empty or not set")
+	_, err = secretRef("file:/no/such").resolve(getenv)
+	require.ErrorContains(t, err, "/no/such")
+	_, err = secretRef("file:" + write(t, strings.Repeat("x", maxSecret+1))).resolve(getenv)
+	require.ErrorContains(t, err, "larger")
+	for _, bad := range []string{"", "x", "env:", "file:", "vault:x", secret} {
+		var ref secretRef
+		require.Error(t, ref.UnmarshalText([]byte(bad)))
+	}
+}
+
+func FuzzConfig(f *testing.F) {
+	f.Add("data_dir: x\n")
+	f.Add("sources: {a: {secrets: [env:A], max_age: 1h}}\nconsumers: {b: {kind: archive, start: all}}\n")
+	f.Add("ingress: {max_body: 1e3}\n? [a]\n: &x {<<: *x}\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		cfg := defaultConfig()
+		doc := document{name: "f"}
+		if doc.decode([]byte(text), &cfg) != nil {
+			return
+		}
+		cfg.fillDefaults(doc.has("consumers"))
+		for _, p := range cfg.problems() {
+			if doc.at(p) == nil {
+				t.Fatalf("%v is no error", p)
+			}
+		}
+	})
+}

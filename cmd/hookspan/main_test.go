@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge/source"
+)
+
+// asHookspan makes the test binary be the program, so that tests can start it,
+// kill it, and see its exit code.
+const asHookspan = "HOOKSPAN_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asHookspan) != "" { //nolint:forbidigo // before main runs there is nobody to pass it
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+const (
+	secret   = "a-secret-that-must-not-be-seen"
+	patience = 30 * time.Second
+)
+
+// smallConfig listens on free ports and needs little disk.
+const smallConfig = `
+ingress: {listen: "127.0.0.1:0"}
+nats: {listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}
+consumers: {}
+`
+
+// program is a running bridge.
+type program struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	dir   string
+	ready ready
+	logs  *safeBuffer
+	done  chan error
+}
+
+// safeBuffer is what a process writes while a test reads.
+type safeBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// command is the program with its arguments, in the folder dir.
+func command(t *testing.T, dir string, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.Command(self, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), asHookspan+"=1", "GET3W_WEBHOOK_SECRET="+secret)
+	return cmd
+}
+
+// serve starts the program on the folder with the configuration and returns when
+// it is ready.
+func serve(t *testing.T, dir, config string) *program {
+	t.Helper()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "hookspan.yaml"), []byte(config), 0o600))
+	return start(t, dir, command(t, dir, "--json", "serve", "--config", "hookspan.yaml"))
+}
+
+func start(t *testing.T, dir string, cmd *exec.Cmd) *program {
+	t.Helper()
+	p := &program{t: t, cmd: cmd, dir: dir, logs: &safeBuffer{}, done: make(chan error, 1)}
+	cmd.Stderr = p.logs
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(p.kill)
+	line := make(chan []byte, 1)
+	go func() {
+		in := bufio.NewReader(stdout)
+		text, _ := in.ReadBytes('\n')
+		line <- text
+		_, _ = io.Copy(io.Discard, in)
+		p.done <- cmd.Wait()
+	}()
+	select {
+	case text := <-line:
+		require.NoError(t, json.Unmarshal(text, &p.ready), "%s\n%s", text, p.logs)
+	case <-time.After(patience):
+		t.Fatal("the bridge is not ready: " + p.logs.String())
+	}
+	return p
+}
+
+// kill ends the program as a crash does.
+func (p *program) kill() {
+	_ = p.cmd.Process.Kill()
+	_ = p.wait()
+}
+
+// stop ends it as an operator does and returns its exit code.
+func (p *program) stop() int {
+	p.t.Helper()
+	require.NoError(p.t, p.cmd.Process.Signal(syscall.SIGTERM))
+	return p.wait()
+}
+
+func (p *program) wait() int {
+	select {
+	case err := <-p.done:
+		p.done <- err
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(patience):
+		p.t.Fatal("the bridge does not end: " + p.logs.String())
+		return -1
+	}
+}
+
+func (p *program) url() string { return p.ready.Webhooks["get3w"] }
+
+// post sends a signed body, and returns the answer.
+func (p *program) post(body string) (status int, text string) {
+	p.t.Helper()
+	req, err := http.NewRequest(http.MethodPost, p.url(), strings.NewReader(body))
+	require.NoError(p.t, err)
+	sign(p.t, req.Header, body)
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(p.t, err)
+	defer func() { _ = res.Body.Close() }()
+	answer, err := io.ReadAll(res.Body)
+	require.NoError(p.t, err)
+	return res.StatusCode, string(answer)
+}
+
+func sign(t *testing.T, h http.Header, body string) {
+	t.Helper()
+	kind, err := source.KindOf("get3w")
+	require.NoError(t, err)
+	maps.Copy(h, http.Header(kind.Sign([]byte(body), []byte(secret))))
+}
+
+// app connects as another team's program does, with what nats-env prints.
+func (p *program) app() jetstream.JetStream {
+	p.t.Helper()
+	out, err := command(p.t, p.dir, "--json", "nats-env", "--config", "hookspan.yaml").Output()
+	require.NoError(p.t, err)
+	var vars map[string]string
+	require.NoError(p.t, json.Unmarshal(out, &vars))
+	nc, err := nats.Connect(vars["NATS_URL"], nats.UserInfo(vars["NATS_USER"], vars["NATS_PASSWORD"]))
+	require.NoError(p.t, err)
+	p.t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	require.NoError(p.t, err)
+	return js
+}
+
+// events reads the whole stream of events.
+func (p *program) events() []jetstream.Msg {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	js := p.app()
+	stream, err := js.Stream(ctx, "HOOKSPAN_EVENTS")
+	require.NoError(p.t, err)
+	n := stream.CachedInfo().State.Msgs
+	if n == 0 {
+		return nil
+	}
+	c, err := js.CreateOrUpdateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
+		Name: "reader", AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: time.Minute,
+	})
+	require.NoError(p.t, err)
+	it, err := c.Messages()
+	require.NoError(p.t, err)
+	defer it.Stop()
+	var out []jetstream.Msg
+	for range n {
+		m, err := it.Next(jetstream.NextContext(ctx))
+		require.NoError(p.t, err)
+		out = append(out, m)
+	}
+	return out
+}
+
+// runVerb runs a verb in this process.
+func runVerb(args ...string) (code int, stdout, stderr string) {
+	var out, errOut bytes.Buffer
+	getenv := func(name string) (string, bool) {
+		if name == "GET3W_WEBHOOK_SECRET" {
+			return secret, true
+		}
+		return "", false
+	}
+	code = run(context.Background(), args, getenv, strings.NewReader(""), &out, &errOut)
+	return code, out.String(), errOut.String()
+}

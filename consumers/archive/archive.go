@@ -1,0 +1,93 @@
+// Package archive is the consumer that keeps the outputs of predictions: it
+// downloads them before the provider deletes them. An [Archive] writes each event
+// into a folder of its own:
+//
+//	<source>/<yyyy>/<mm>/<dd>/<prediction>/event.json       the sender's body
+//	                                       event.signature  what the sender signed it with
+//	                                       0.png, 1.mp4, …  the outputs
+//	                                       manifest.json    what is stored, with checksums
+//
+// The manifest is written last, so where it names no error, everything is there.
+// A file has its final name only when it is whole and on the disk.
+package archive
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/consumers"
+)
+
+// maxOutputs bounds how many outputs one event can have.
+const maxOutputs = 10_000
+
+// Archive stores the outputs of events. Its methods may be called concurrently,
+// but nothing after Close.
+type Archive struct {
+	files   *store
+	fetcher *fetcher
+	space   *space
+	alarms  *alarms
+	folders locks
+}
+
+// New checks the configuration and opens the archive, whose folder it creates when
+// it is missing. The error names the field that is wrong and what to do about it.
+func New(c Config) (*Archive, error) {
+	c = c.withDefaults()
+	if err := c.validate(); err != nil {
+		return nil, fmt.Errorf("archive: %w", err)
+	}
+	files, err := openStore(c.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("archive: dir: %w", err)
+	}
+	alarms := newAlarms(c.Logger)
+	return &Archive{files: files, fetcher: newFetcher(c), space: newSpace(c, files.dir, alarms), alarms: alarms}, nil
+}
+
+// Handle stores the event and its outputs. It returns nil when all of it is
+// durable, and does nothing when it was before. Outputs that are no addresses are
+// stored as they are.
+//
+// An error made by [consumers.Permanent] says that outputs are gone, too large or
+// have unusable addresses; the others are stored and the manifest names what is
+// missing. Handling the event again tries these again. Any other error asks for a
+// retry, which downloads only what is not stored yet. When ctx ends, the error is
+// its cause.
+//
+// Without room on the disk Handle waits until there is some, so a full disk is
+// not a failed attempt.
+func (a *Archive) Handle(ctx context.Context, ev *bridge.Event) error {
+	p, err := ev.Prediction()
+	if err != nil {
+		return consumers.Permanent(fmt.Errorf("archiving: %w", err))
+	}
+	if n := len(p.Outputs); n > maxOutputs {
+		return consumers.Permanent(fmt.Errorf("archiving: the event has %d outputs, at most %d are possible", n, maxOutputs))
+	}
+	unlock, err := a.folders.lock(ctx, folderKey(ev))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	t := &attempt{Archive: a, ev: ev, outputs: p.Outputs}
+	if err := t.run(ctx); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return fmt.Errorf("archiving: %w", err)
+	}
+	return nil
+}
+
+// Close closes the connections that are kept for further downloads, and the
+// archive.
+func (a *Archive) Close() error {
+	a.fetcher.transport.CloseIdleConnections()
+	if err := a.files.close(); err != nil {
+		return fmt.Errorf("archive: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,93 @@
+package archive
+
+import (
+	"context"
+	"io"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/consumers"
+)
+
+// attempt is one run of [Archive.Handle], used by its goroutine only.
+type attempt struct {
+	*Archive
+	ev      *bridge.Event
+	outputs []bridge.Output
+
+	// folder is where this event lies, previous its manifest there, if any.
+	folder   string
+	previous *manifest
+	// stored holds the names of the outputs that earlier attempts stored.
+	stored map[int]string
+	buf    []byte // for copying, made when it is needed
+}
+
+// run is the order that makes a crash harmless: claim the folder, store the
+// outputs, and only then say so.
+func (t *attempt) run(ctx context.Context) error {
+	if err := t.findFolder(ctx); err != nil {
+		return err
+	}
+	if t.previous != nil && !t.previous.failed() {
+		consumers.Note(ctx, "archived before")
+		// An attempt that was killed may have left this undone.
+		return t.files.sync(t.key(manifestName))
+	}
+	if err := t.sweep(ctx); err != nil {
+		return err
+	}
+	entries, faults, err := t.storeOutputs(ctx)
+	if err != nil {
+		return err
+	}
+	consumers.Note(ctx, summary(entries, faults))
+	if allFinal(faults) {
+		if err := t.saveManifest(ctx, entries); err != nil {
+			return err
+		}
+	}
+	return verdict(faults, len(entries))
+}
+
+func (t *attempt) key(name string) string { return t.folder + "/" + name }
+
+// sweep removes what an attempt that was killed was writing, and finds what
+// earlier attempts have stored.
+func (t *attempt) sweep(ctx context.Context) error {
+	names, err := t.files.names(ctx, t.folder)
+	if err != nil {
+		return err
+	}
+	t.stored = make(map[int]string)
+	for _, name := range names {
+		if temporaryName.MatchString(name) {
+			if err := t.files.remove(ctx, t.key(name)); err != nil {
+				return err
+			}
+		} else if n, ok := outputNumber(name); ok {
+			t.stored[n] = name
+		}
+	}
+	return nil
+}
+
+func (t *attempt) saveManifest(ctx context.Context, entries []entry) error {
+	data, err := newManifest(t.ev, entries).encode()
+	if err != nil {
+		return err
+	}
+	return t.save(ctx, t.key(manifestName), typeOf(manifestName), true, data)
+}
+
+// save stores data once there is room for it.
+func (t *attempt) save(ctx context.Context, key, contentType string, replace bool, data []byte) error {
+	g, err := t.space.grantWait(ctx, int64(len(data)))
+	if err != nil {
+		return err
+	}
+	defer g.release()
+	return t.files.put(ctx, key, contentType, replace, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}

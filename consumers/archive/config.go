@@ -1,0 +1,82 @@
+package archive
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Config says where outputs are kept and where they may come from. Fields at
+// their zero value take the default that they name.
+type Config struct {
+	// Dir is the root folder of the archive, required. It is created, with mode
+	// 0750, when it is missing. Several processes may share it.
+	Dir string
+	// Hosts are the names of the hosts that outputs may come from, required.
+	// They are compared exactly, without regard to case; the port of an
+	// address does not matter. Redirects are held to them too.
+	Hosts []string
+	// AllowPrivate permits http, any port, and private and loopback addresses,
+	// for local trials. Hosts holds nevertheless.
+	AllowPrivate bool
+	// MaxOutput is how many bytes one output can have, default 2 GiB. A larger
+	// one is not archived.
+	MaxOutput int64
+	// Timeout bounds the download of one output, default 30 min. Waiting for
+	// disk space does not count.
+	Timeout time.Duration
+	// Stall is the longest wait for a connection, for the header of an answer,
+	// and for the next byte of its body, default 30 s.
+	Stall time.Duration
+	// Reserve returns how many bytes must stay free on the disk that Dir is on,
+	// because the event store may still need them. It is asked before every
+	// file and every 16 MiB, by several goroutines at once. Nil means none.
+	Reserve func() (int64, error)
+	// Logger gets the alarms. Nil means none.
+	Logger *zap.Logger
+}
+
+func (c Config) withDefaults() Config {
+	c.MaxOutput = cmp.Or(c.MaxOutput, 2<<30)
+	c.Timeout = cmp.Or(c.Timeout, 30*time.Minute)
+	c.Stall = cmp.Or(c.Stall, 30*time.Second)
+	if c.Reserve == nil {
+		c.Reserve = func() (int64, error) { return 0, nil }
+	}
+	c.Logger = cmp.Or(c.Logger, zap.NewNop())
+	return c
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.Dir == "":
+		return fmt.Errorf("dir is empty: name the folder that outputs are kept in")
+	case len(c.Hosts) == 0:
+		return fmt.Errorf("hosts is empty: name the hosts that outputs may come from, such as cdn.example.com")
+	case c.MaxOutput < 0:
+		return fmt.Errorf("max output is %d bytes: it must be positive, or 0 for the default", c.MaxOutput)
+	case c.Timeout < 0:
+		return fmt.Errorf("timeout is %v: it must be positive, or 0 for the default", c.Timeout)
+	case c.Stall < 0:
+		return fmt.Errorf("stall is %v: it must be positive, or 0 for the default", c.Stall)
+	}
+	for _, h := range c.Hosts {
+		if !isHost(h) {
+			return fmt.Errorf("hosts: %q is not a host name: write it without scheme, port and path, such as cdn.example.com", h)
+		}
+	}
+	return nil
+}
+
+// isHost reports whether the host of some URL can equal h. A pattern cannot:
+// it would silently match nothing.
+func isHost(h string) bool {
+	if _, err := netip.ParseAddr(h); err == nil {
+		return true
+	}
+	return h != "" && !strings.ContainsAny(h, "/:@*?#[]% \t\r\n")
+}

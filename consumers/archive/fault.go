@@ -1,0 +1,87 @@
+package archive
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// fault is why one output could not be had from where it should be. Every other
+// error is one of this machine, which no other output would escape either. Its
+// text never holds an address, because queries carry signatures.
+type fault struct {
+	err error
+	// short is the fault in two or three words.
+	short string
+	// final: no further attempt can help.
+	final bool
+	// refused: this archive does not ask the host, and somebody should look.
+	refused bool
+	host    string
+	// after is how long the host wants to be left alone, 0 if it did not say.
+	after time.Duration
+}
+
+func (f *fault) Error() string { return f.err.Error() }
+func (f *fault) Unwrap() error { return f.err }
+
+// passing is a fault that another attempt may not meet.
+func passing(host string, err error) *fault {
+	return &fault{err: fmt.Errorf("downloading from %s: %w", host, err), short: "failed"}
+}
+
+func refuse(host, remedy string, cause error) *fault {
+	return &fault{err: fmt.Errorf("%w: %s", cause, remedy), short: "refused", refused: true, host: host}
+}
+
+func tooLarge(limit int64) *fault {
+	return &fault{
+		err:   fmt.Errorf("larger than %d bytes: raise the largest output that is archived and redrive the event", limit),
+		short: "too large",
+		final: true,
+	}
+}
+
+// badStatus is the fault of an answer other than 200.
+func badStatus(host string, resp *http.Response) *fault {
+	f := &fault{
+		err:   fmt.Errorf("%s answered %d", host, resp.StatusCode),
+		short: "answered " + strconv.Itoa(resp.StatusCode),
+	}
+	switch resp.StatusCode {
+	case http.StatusNotFound, http.StatusGone:
+		f.err = fmt.Errorf("gone: %w", f.err)
+		f.short = fmt.Sprintf("gone (%d)", resp.StatusCode)
+		f.final = true
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		f.after = retryAfter(resp.Header.Get("Retry-After"))
+	}
+	return f
+}
+
+// maxRetryAfter keeps a nonsensical number from overflowing; the consumer has
+// its own, lower bound.
+const maxRetryAfter = 24 * time.Hour
+
+// retryAfter reads a Retry-After header, seconds or a date; 0 when it says
+// nothing.
+func retryAfter(header string) time.Duration {
+	header = strings.TrimSpace(header)
+	if seconds, err := strconv.ParseInt(header, 10, 64); err == nil {
+		return time.Duration(min(max(seconds, 0), int64(maxRetryAfter/time.Second))) * time.Second
+	}
+	at, err := http.ParseTime(header)
+	if err != nil {
+		return 0
+	}
+	return min(max(time.Until(at), 0), maxRetryAfter)
+}
+
+// asFault returns the fault in err.
+func asFault(err error) (*fault, bool) {
+	var f *fault
+	return f, errors.As(err, &f)
+}

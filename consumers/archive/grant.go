@@ -1,0 +1,91 @@
+package archive
+
+import (
+	"context"
+	"errors"
+)
+
+// grant is the room that one file may fill. It is written to beside the file, by
+// one goroutine, and must be released.
+type grant struct {
+	space *space
+	// whole is what the file needs altogether, as far as it is known.
+	whole int64
+	// open: the file may need more than whole, since nobody said how long it is.
+	open      bool
+	left      int64 // promised and not yet written
+	unchecked int64 // written since the disk was looked at
+}
+
+// grant sets aside the length of a file. One of unknown length, -1, gets at least
+// need, and more as it grows. The error is a *noRoom when it is not to be had.
+func (s *space) grant(length, need int64) (*grant, error) {
+	g := &grant{space: s, whole: length, open: length < 0}
+	if g.open {
+		g.whole = max(need, spaceStep)
+	}
+	if err := s.promise(g.whole); err != nil {
+		return nil, err
+	}
+	g.left = g.whole
+	return g, nil
+}
+
+// grantWait is grant for a file that can wait until there is room for it.
+func (s *space) grantWait(ctx context.Context, length int64) (*grant, error) {
+	for {
+		g, err := s.grant(length, 0)
+		full, ok := asNoRoom(err)
+		if !ok {
+			return g, err
+		}
+		if err := s.wait(ctx, full); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// Write says that p is about to be written. It returns a *noRoom that names what
+// the whole file needs when there is no more room.
+func (g *grant) Write(p []byte) (int, error) {
+	n := int64(len(p))
+	if g.open && g.left < n {
+		if err := g.ask(spaceStep); err != nil {
+			return 0, err
+		}
+		g.whole += spaceStep
+		g.left += spaceStep
+	}
+	if g.unchecked += n; g.unchecked >= spaceStep {
+		if err := g.ask(0); err != nil {
+			return 0, err
+		}
+		g.unchecked = 0
+	}
+	g.left -= n
+	g.space.settle(n)
+	return len(p), nil
+}
+
+func (g *grant) ask(n int64) error {
+	err := g.space.promise(n)
+	if full, ok := asNoRoom(err); ok {
+		full.need = g.whole
+		if g.open { // as much as came, and some more
+			full.need += spaceStep
+		}
+	}
+	return err
+}
+
+// release gives back what was not written.
+func (g *grant) release() {
+	g.space.settle(g.left)
+	g.left = 0
+}
+
+func asNoRoom(err error) (*noRoom, bool) {
+	var full *noRoom
+	ok := errors.As(err, &full)
+	return full, ok
+}

@@ -1,0 +1,96 @@
+package archive
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"code.dny.dev/ssrf"
+)
+
+const (
+	// maxURL bounds the address of an output, in bytes.
+	maxURL = 8 << 10
+	// maxHeader bounds the header of an answer, in bytes.
+	maxHeader = 64 << 10
+	httpsPort = 443
+)
+
+// Why an address is not asked.
+var (
+	errHost   = errors.New("host is not allowed")
+	errScheme = errors.New("scheme is not allowed")
+)
+
+// guard holds what an address must be like to be asked.
+type guard struct {
+	hosts        map[string]bool // lower case
+	allowPrivate bool
+}
+
+func newGuard(c Config) guard {
+	g := guard{hosts: make(map[string]bool), allowPrivate: c.AllowPrivate}
+	for _, h := range c.Hosts {
+		g.hosts[strings.ToLower(h)] = true
+	}
+	return g
+}
+
+// check returns a fault for an address that must not be asked. It holds for the
+// target of a redirect as well; what its name resolves to is checked when it is
+// dialled.
+func (g guard) check(u *url.URL) error {
+	host := hostOf(u)
+	if !g.hosts[strings.ToLower(u.Hostname())] {
+		return refuse(host, "if outputs may come from there, add it to consumers.<name>.hosts", fmt.Errorf("%w: %q", errHost, host))
+	}
+	if u.Scheme != "https" && (u.Scheme != "http" || !g.allowPrivate) {
+		return refuse(host, "outputs come over https only; for local trials, consumers.<name>.allow_private permits http",
+			fmt.Errorf("%w: %q at %q", errScheme, u.Scheme, host))
+	}
+	return nil
+}
+
+// hostOf is the host as it can be shown: it comes from the sender, so it may be
+// long and hold anything.
+func hostOf(u *url.URL) string {
+	const longest = 253 // what DNS allows
+	host := u.Hostname()
+	if len(host) > longest {
+		host = host[:longest] + "…"
+	}
+	return strings.ToValidUTF8(host, "\uFFFD")
+}
+
+// isBlocked reports whether err is the dial guard's.
+func isBlocked(err error) bool {
+	return errors.Is(err, ssrf.ErrProhibitedIP) || errors.Is(err, ssrf.ErrProhibitedPort) || errors.Is(err, ssrf.ErrProhibitedNetwork)
+}
+
+func newTransport(c Config) *http.Transport {
+	dialer := &net.Dialer{Timeout: c.Stall}
+	if !c.AllowPrivate {
+		// Asked after the name is resolved, for each address that is tried, so
+		// that no answer of the DNS gets around it.
+		dialer.Control = ssrf.New(ssrf.WithPorts(httpsPort)).Safe
+	}
+	protocols := new(http.Protocols)
+	// With HTTP/2 downloads from one host share a connection, and one that is
+	// not read fast enough holds up the others.
+	protocols.SetHTTP1(true)
+	return &http.Transport{
+		// A proxy would dial for us, out of the guard's sight.
+		Proxy:                  nil,
+		DialContext:            dialer.DialContext,
+		Protocols:              protocols,
+		TLSHandshakeTimeout:    c.Stall,
+		ResponseHeaderTimeout:  c.Stall,
+		MaxResponseHeaderBytes: maxHeader,
+		IdleConnTimeout:        30 * time.Second,
+		DisableCompression:     true,
+	}
+}

@@ -1,0 +1,55 @@
+package archive
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// Names of the files that lie beside the outputs of a prediction.
+const (
+	eventName     = "event.json"
+	signatureName = "event.signature"
+	manifestName  = "manifest.json"
+)
+
+var (
+	outputName = regexp.MustCompile(`^(0|[1-9][0-9]{0,4})\.[a-z0-9]{1,8}$`)
+	// temporaryName is what a write that was killed leaves behind.
+	temporaryName = regexp.MustCompile(`^(?:event\.json|event\.signature|manifest\.json|[0-9]{1,5}\.[a-z0-9]{1,8})\.[0-9a-f]+\.tmp$`)
+)
+
+// folderKey is where everything of the event's prediction lies. Every part that
+// the sender has a say in is encoded, so none can hold a '/' or a '.'.
+func folderKey(ev *bridge.Event) string {
+	return token(ev.Source) + ev.Time.UTC().Format("/2006/01/02/") + token(ev.PredictionID)
+}
+
+// token is [bridge.EncodeToken] without "__0x", with which the file store begins
+// escapes of its own: a key with it would lie under another name, which it does
+// not list. No other token has "=5F" in it.
+func token(s string) string {
+	return strings.ReplaceAll(bridge.EncodeToken(s), "__0x", "_=5F0x")
+}
+
+// conflictKey is where an event lies when another event of the same prediction
+// has the folder already. No folder of a prediction has a '.' in its last part.
+func conflictKey(folder, eventID string) string {
+	digest := eventID[strings.LastIndexByte(eventID, '/')+1:]
+	return folder + "." + token(digest)
+}
+
+// fileName is the name of output n.
+func fileName(n int, ext string) string { return strconv.Itoa(n) + "." + ext }
+
+// outputNumber is the inverse of fileName.
+func outputNumber(name string) (int, bool) {
+	m := outputName.FindStringSubmatch(name)
+	if m == nil {
+		return 0, false
+	}
+	n, err := strconv.Atoi(m[1])
+	return n, err == nil
+}

@@ -1,0 +1,52 @@
+package archive
+
+import (
+	"context"
+	"sync"
+)
+
+// locks gives each folder to one attempt of this process at a time: two events
+// of one prediction, and an attempt that outlives its lease beside the next one
+// for the same event, would sweep away each other's temporary files. The zero
+// value is ready for use.
+type locks struct {
+	mu   sync.Mutex
+	held map[string]chan struct{} // closed by whoever has the folder
+}
+
+// lock waits for the folder and returns what gives it back, or the cause why ctx
+// ended first.
+func (l *locks) lock(ctx context.Context, folder string) (unlock func(), err error) {
+	for {
+		busy, unlock := l.try(folder)
+		if busy == nil {
+			return unlock, nil
+		}
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// try takes the folder, or returns the channel that is closed when it is given
+// back.
+func (l *locks) try(folder string) (busy <-chan struct{}, unlock func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if busy, ok := l.held[folder]; ok {
+		return busy, nil
+	}
+	if l.held == nil {
+		l.held = make(map[string]chan struct{})
+	}
+	free := make(chan struct{})
+	l.held[folder] = free
+	return nil, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.held, folder)
+		close(free)
+	}
+}

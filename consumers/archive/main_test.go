@@ -1,0 +1,159 @@
+package archive
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+func TestMain(m *testing.M) {
+	if len(os.Args) == 4 && (os.Args[1] == childHandle || os.Args[1] == childDial) {
+		os.Exit(child(os.Args[1], os.Args[2], os.Args[3]))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+var eventTime = time.Date(2026, 1, 2, 3, 4, 5, 6, time.FixedZone("", -6*3600))
+
+// newEvent makes the event of a completed prediction. Outputs are addresses, or
+// anything that JSON can say.
+func newEvent(id string, outputs ...any) *bridge.Event {
+	if outputs == nil {
+		outputs = []any{}
+	}
+	body, err := json.Marshal(map[string]any{"id": id, "status": "completed", "outputs": outputs})
+	if err != nil {
+		panic(err)
+	}
+	return &bridge.Event{
+		ID:           bridge.NewEventID(id, bridge.StatusCompleted, body),
+		Source:       "get3w",
+		PredictionID: id,
+		Model:        "get3w/flux-dev",
+		Status:       bridge.StatusCompleted,
+		Time:         eventTime,
+		Signature:    "00ff",
+		Body:         body,
+	}
+}
+
+// folder is where the events of the tests lie.
+func folder(root, id string) string {
+	return filepath.Join(root, "get3w", "2026", "01", "02", bridge.EncodeToken(id))
+}
+
+// bundle is an archive in a folder of its own that may download from loopback.
+type bundle struct {
+	*Archive
+	dir  string
+	logs *observer.ObservedLogs
+}
+
+func setup(t testing.TB, change func(*Config)) *bundle {
+	t.Helper()
+	core, logs := observer.New(zap.DebugLevel)
+	c := Config{Dir: filepath.Join(t.TempDir(), "deep", "archive"), Hosts: []string{"127.0.0.1"}, AllowPrivate: true, Logger: zap.New(core)}
+	if change != nil {
+		change(&c)
+	}
+	a, err := New(c)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, a.Close()) })
+	return &bundle{Archive: a, dir: c.Dir, logs: logs}
+}
+
+func (b *bundle) handle(ev *bridge.Event) error { return b.Handle(context.Background(), ev) }
+
+func (b *bundle) alarms(kind string) int {
+	return b.logs.FilterField(zap.String("alarm", kind)).Len()
+}
+
+func serve(t testing.TB, h http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// refusing is a server that no download may reach.
+func refusing(t testing.TB) *httptest.Server {
+	return serve(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("asked for %s", r.URL) })
+}
+
+// snapshot is everything under root: names, bytes, times of change.
+func snapshot(t testing.TB, root string) map[string]string {
+	t.Helper()
+	files := make(map[string]string)
+	require.NoError(t, filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		var data []byte
+		if !d.IsDir() {
+			if data, err = os.ReadFile(p); err != nil {
+				return err
+			}
+		}
+		files[p] = fmt.Sprint(info.ModTime().UnixNano(), " ", string(data))
+		return nil
+	}))
+	return files
+}
+
+// names are the files in a folder.
+func names(t testing.TB, dir string) []string {
+	t.Helper()
+	list, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	out := make([]string, 0, len(list))
+	for _, e := range list {
+		out = append(out, e.Name())
+	}
+	return out
+}
+
+func temporaries(t testing.TB, root string) []string {
+	t.Helper()
+	var out []string
+	for p := range snapshot(t, root) {
+		if strings.HasSuffix(p, ".tmp") {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func readManifest(t testing.TB, dir string) *manifest {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, manifestName))
+	require.NoError(t, err)
+	m, err := decodeManifest(data)
+	require.NoError(t, err)
+	return m
+}
+
+func readFile(t testing.TB, parts ...string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(parts...))
+	require.NoError(t, err)
+	return string(data)
+}

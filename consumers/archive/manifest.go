@@ -1,0 +1,97 @@
+package archive
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// manifestFormat is the version of the manifest's layout.
+const manifestFormat = 1
+
+// manifest says what of an event is stored. It is written last: where it is,
+// everything that it lists is there too.
+type manifest struct {
+	Format     int       `json:"format"`
+	Event      string    `json:"event"`
+	Source     string    `json:"source"`
+	Prediction string    `json:"prediction"`
+	Model      string    `json:"model"`
+	Status     string    `json:"status"`
+	Signature  string    `json:"signature"`
+	ArchivedAt time.Time `json:"archived_at"`
+	Outputs    []entry   `json:"outputs"`
+}
+
+// entry is one output in a manifest: stored, with a key and a checksum, or not,
+// with an error.
+type entry struct {
+	N int `json:"n"`
+	// URL is whole, with its query. An output that was no address has none.
+	URL         string    `json:"url,omitempty"`
+	Key         string    `json:"key,omitempty"`
+	Bytes       int64     `json:"bytes"`
+	ContentType string    `json:"content_type,omitempty"`
+	SHA256      string    `json:"sha256,omitempty"`
+	StoredAt    time.Time `json:"stored_at,omitzero"`
+	Error       string    `json:"error,omitempty"`
+}
+
+func newManifest(ev *bridge.Event, outputs []entry) *manifest {
+	return &manifest{
+		Format:     manifestFormat,
+		Event:      ev.ID,
+		Source:     ev.Source,
+		Prediction: ev.PredictionID,
+		Model:      ev.Model,
+		Status:     ev.Status,
+		Signature:  ev.Signature,
+		ArchivedAt: time.Now().UTC(),
+		Outputs:    outputs,
+	}
+}
+
+// failed reports whether an output is missing.
+func (m *manifest) failed() bool {
+	return slices.ContainsFunc(m.Outputs, func(e entry) bool { return e.Error != "" })
+}
+
+// find returns what the manifest says of output n, if it was stored under the
+// key. It may be asked of no manifest.
+func (m *manifest) find(n int, key string) (entry, bool) {
+	if m == nil || n >= len(m.Outputs) || m.Outputs[n].Key != key {
+		return entry{}, false
+	}
+	return m.Outputs[n], true
+}
+
+// encode writes addresses as they are: the encoder's default turns their '&'
+// into an escape, which nobody can paste.
+func (m *manifest) encode() ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(m); err != nil {
+		return nil, fmt.Errorf("encoding manifest: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+var errNewerManifest = errors.New("was written by a newer version: run that one")
+
+func decodeManifest(data []byte) (*manifest, error) {
+	m := &manifest{}
+	if err := json.Unmarshal(data, m); err != nil {
+		return nil, err
+	}
+	if m.Format > manifestFormat {
+		return nil, fmt.Errorf("format %d %w", m.Format, errNewerManifest)
+	}
+	return m, nil
+}

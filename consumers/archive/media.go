@@ -1,0 +1,91 @@
+package archive
+
+import (
+	"mime"
+	"path"
+	"regexp"
+	"strings"
+)
+
+// mediaTypes pairs a content type with the extension of its files. The first
+// pair that fits counts, in either direction.
+var mediaTypes = []struct{ contentType, ext string }{
+	{"image/png", "png"},
+	{"image/jpeg", "jpg"},
+	{"image/jpeg", "jpeg"},
+	{"image/webp", "webp"},
+	{"image/gif", "gif"},
+	{"image/avif", "avif"},
+	{"image/svg+xml", "svg"},
+	{"video/mp4", "mp4"},
+	{"video/webm", "webm"},
+	{"video/quicktime", "mov"},
+	{"audio/wav", "wav"},
+	{"audio/x-wav", "wav"},
+	{"audio/wave", "wav"},
+	{"audio/mpeg", "mp3"},
+	{"audio/mp3", "mp3"},
+	{"audio/ogg", "ogg"},
+	{"audio/flac", "flac"},
+	{"application/json", "json"},
+	{"text/plain", "txt"},
+	{"text/csv", "csv"},
+	{"text/html", "html"},
+	{"model/gltf-binary", "glb"},
+	{"application/zip", "zip"},
+	{"application/pdf", "pdf"},
+}
+
+// fallbackExtension is that of an output that nothing is known of.
+const fallbackExtension = "bin"
+
+var legalExtension = regexp.MustCompile(`^[a-z0-9]{1,8}$`)
+
+// extension is that of a file downloaded from an address with the path: its own
+// one, else that of the content type.
+func extension(urlPath, contentType string) string {
+	if ext := strings.ToLower(strings.TrimPrefix(path.Ext(urlPath), ".")); usableExtension(ext) {
+		return ext
+	}
+	mediaType, _, _ := strings.Cut(contentType, ";")
+	for _, m := range mediaTypes {
+		if m.contentType == mediaType {
+			return m.ext
+		}
+	}
+	return fallbackExtension
+}
+
+// usableExtension leaves out what has a meaning of its own: tmp is swept away by
+// people and their tools, attrs is refused by the file store.
+func usableExtension(ext string) bool {
+	return legalExtension.MatchString(ext) && ext != "tmp" && ext != "attrs"
+}
+
+// typeOf is the content type that the extension of a file speaks of, "" when it
+// speaks of none.
+func typeOf(name string) string {
+	ext := strings.TrimPrefix(path.Ext(name), ".")
+	for _, m := range mediaTypes {
+		if m.ext == ext {
+			return m.contentType
+		}
+	}
+	return ""
+}
+
+// maxContentType bounds what is kept of the sender's content type, in bytes.
+const maxContentType = 256
+
+// cleanType is the content type in its canonical form, "" when it is none.
+func cleanType(header string) string {
+	mediaType, params, err := mime.ParseMediaType(header)
+	if err != nil {
+		return ""
+	}
+	clean := mime.FormatMediaType(mediaType, params)
+	if len(clean) > maxContentType {
+		return ""
+	}
+	return clean
+}

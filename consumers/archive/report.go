@@ -1,0 +1,87 @@
+package archive
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hookspan/hookspan/consumers"
+)
+
+// maxFaults bounds how many faults one error spells out.
+const maxFaults = 3
+
+// verdict turns the faults of an attempt into the error that the consumer acts
+// on: nil without any, permanent when none can pass, else one that asks for a
+// retry.
+func verdict(faults []*fault, outputs int) error {
+	if len(faults) == 0 {
+		return nil
+	}
+	var list error
+	for i, f := range faults {
+		switch {
+		case i == 0:
+			list = f
+		case i < maxFaults:
+			list = fmt.Errorf("%w; %w", list, f)
+		case i == maxFaults:
+			list = fmt.Errorf("%w; and %d more", list, len(faults)-maxFaults)
+		}
+	}
+	err := fmt.Errorf("%d of %d outputs failed: %w", len(faults), outputs, list)
+	if allFinal(faults) {
+		return consumers.Permanent(err)
+	}
+	longest := slices.MaxFunc(faults, func(a, b *fault) int { return cmp.Compare(a.after, b.after) })
+	if longest.after > 0 {
+		return consumers.RetryAfter(err, longest.after)
+	}
+	return err
+}
+
+func allFinal(faults []*fault) bool {
+	return !slices.ContainsFunc(faults, func(f *fault) bool { return !f.final })
+}
+
+// summary is the note about an attempt, such as "3 outputs, 12.4 MB" or "2 of 3
+// outputs, 1 gone (404)".
+func summary(entries []entry, faults []*fault) string {
+	noun := "outputs"
+	if len(entries) == 1 {
+		noun = "output"
+	}
+	if len(faults) == 0 {
+		var size int64
+		for _, e := range entries {
+			size += e.Bytes
+		}
+		return fmt.Sprintf("%d %s, %s", len(entries), noun, formatSize(size))
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d of %d %s", len(entries)-len(faults), len(entries), noun)
+	counts := make(map[string]int)
+	for _, f := range faults {
+		counts[f.short]++
+	}
+	for _, short := range slices.Sorted(maps.Keys(counts)) {
+		fmt.Fprintf(&b, ", %d %s", counts[short], short)
+	}
+	return b.String()
+}
+
+// formatSize writes a number of bytes for people.
+func formatSize(n int64) string {
+	const unit = 1000
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, prefix := float64(n)/unit, 0
+	for value >= unit && prefix < len("kMGTPE")-1 {
+		value /= unit
+		prefix++
+	}
+	return fmt.Sprintf("%.1f %cB", value, "kMGTPE"[prefix])
+}

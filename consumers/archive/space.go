@@ -1,0 +1,112 @@
+package archive
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// spaceStep is how much is written between two looks at the disk, in bytes.
+	spaceStep = 16 << 20
+	// spacePoll is how often a handler that waits for room looks again.
+	spacePoll = 5 * time.Second
+)
+
+// noRoom says that a file would take space that the event store may need.
+type noRoom struct {
+	need, free, reserve, promised int64
+}
+
+func (e *noRoom) Error() string {
+	return fmt.Sprintf("no room for %s: %s are free, of which %s are reserved for events and %s are promised to other files",
+		formatSize(e.need), formatSize(e.free), formatSize(e.reserve), formatSize(e.promised))
+}
+
+// space keeps the archive from taking what the event store may need. Attempts
+// that run side by side see the same free bytes, so what is promised to one is
+// not promised to another.
+type space struct {
+	free    func() (int64, error)
+	reserve func() (int64, error)
+	poll    time.Duration
+	alarms  *alarms
+
+	mu       sync.Mutex
+	promised int64 // to files, and not yet written
+}
+
+func newSpace(c Config, dir string, a *alarms) *space {
+	return &space{free: func() (int64, error) { return freeSpace(dir) }, reserve: c.Reserve, poll: spacePoll, alarms: a}
+}
+
+// freeSpace is what programs without privileges can still write to the file
+// system that dir is on, in bytes.
+func freeSpace(dir string) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, fmt.Errorf("asking for the free space of %s: %w", dir, err)
+	}
+	size := uint64(max(st.Bsize, 1))
+	return int64(min(st.Bavail, math.MaxInt64/size) * size), nil
+}
+
+// promise sets n bytes aside. The error is a *noRoom when they are not to be had.
+// A promise of nothing checks the promises that were made.
+func (s *space) promise(n int64) error {
+	reserve, err := s.reserve() // may take a while, so not under the lock
+	if err != nil {
+		return fmt.Errorf("asking what must stay free for events: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	free, err := s.free()
+	if err != nil {
+		return err
+	}
+	if free-s.promised-n < reserve {
+		return &noRoom{need: n, free: free, reserve: reserve, promised: s.promised}
+	}
+	s.promised += n
+	return nil
+}
+
+// settle takes back a promise of n bytes: they are written, or never will be.
+func (s *space) settle(n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.promised -= n
+}
+
+// wait returns when there may be room for what full needed, or the cause why ctx
+// ended first. It looks at the disk after one interval at the earliest, so
+// whoever tries again at once does not try all the time.
+func (s *space) wait(ctx context.Context, full *noRoom) error {
+	tick := time.NewTicker(s.poll)
+	defer tick.Stop()
+	for {
+		s.alarms.raise(alarmSpace, "", "archive waits: "+full.Error()+"; free some space, or give the archive a disk of its own",
+			zap.Int64("need_bytes", full.need), zap.Int64("free_bytes", full.free),
+			zap.Int64("reserve_bytes", full.reserve), zap.Int64("promised_bytes", full.promised))
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		err := s.promise(full.need)
+		if err == nil {
+			s.settle(full.need)
+			return nil
+		}
+		next, ok := asNoRoom(err)
+		if !ok {
+			return err
+		}
+		full = next
+	}
+}
