@@ -85,7 +85,7 @@ func New(cfg Config, routes []Route, publisher Publisher, log *zap.Logger) (*Ser
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          zap.NewStdLog(log.Named("http")),
 	}
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", cfg.Listen)
+	listener, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listening for webhooks: %w: free that address or choose another one with ingress.listen", err)
 	}

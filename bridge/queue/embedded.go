@@ -2,7 +2,6 @@ package queue
 
 import (
 	"cmp"
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -146,7 +145,7 @@ func listenOn(opts *server.Options, listen string) error {
 		opts.Port = server.RANDOM_PORT
 		return nil
 	}
-	probe, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort(host, port))
+	probe, err := net.Listen("tcp", net.JoinHostPort(host, port))
 	switch {
 	case err == nil:
 		return probe.Close()

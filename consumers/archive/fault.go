@@ -39,7 +39,7 @@ func refuse(host, remedy string, cause error) *fault {
 
 func tooLarge(limit int64) *fault {
 	return &fault{
-		err:   fmt.Errorf("larger than %d bytes: raise the largest output that is archived and redrive the event", limit),
+		err:   fmt.Errorf("larger than %d bytes: raise consumers.<name>.max_output", limit),
 		short: "too large",
 		final: true,
 	}
