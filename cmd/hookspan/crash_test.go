@@ -1,15 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -101,76 +96,4 @@ func sendUntilDead(p *program, prefix string, o *oracle) {
 			o.ack(id)
 		}
 	}
-}
-
-// kill -9 leaves what was written in the kernel, so it says nothing about the
-// disk: the answer must come after the fsync. The trace of the system calls says
-// in which order they were.
-func TestAnswerComesAfterFsync(t *testing.T) {
-	strace, err := exec.LookPath("strace")
-	if err != nil && os.Getenv("CI") == "" { //nolint:forbidigo // only CI must have strace
-		t.Skip("strace is not installed") //nolint:forbidigo // CI installs it and fails without
-	}
-	require.NoError(t, err)
-	dir := t.TempDir()
-	trace := filepath.Join(dir, "trace")
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "hookspan.yaml"), []byte(smallConfig), 0o600))
-	cmd := command(t, dir, "--json", "serve", "--config", "hookspan.yaml")
-	traced := exec.Command(strace, append([]string{"-f", "-y", "-s", "48", "-e", "trace=fsync,fdatasync,read,write", "-o", trace}, cmd.Args...)...)
-	traced.Dir, traced.Env = cmd.Dir, cmd.Env
-	p := start(t, dir, traced)
-	for i := range 3 {
-		status, text := p.post(killBody(fmt.Sprintf("pred_%d", i)))
-		require.Equal(t, 200, status, text)
-	}
-	// strace passes signals on to nobody; the bridge ends with its own.
-	require.NoError(t, exec.Command("kill", "-TERM", fmt.Sprint(p.ready.PID)).Run())
-	require.Equal(t, 0, p.wait(), p.logs)
-	requests, synced := readTrace(t, trace)
-	require.Equal(t, 3, requests)
-	require.Equal(t, 3, synced, "an answer was written before its event was synced")
-}
-
-var (
-	traceLine  = regexp.MustCompile(`^(\d+) +(.*)$`)
-	syncOfBlk  = regexp.MustCompile(`^f(?:data)?sync\(\d+<[^>]*HOOKSPAN_EVENTS/msgs/[^>]*\.blk>`)
-	syncResume = regexp.MustCompile(`^<\.\.\. f(?:data)?sync resumed>`)
-)
-
-// readTrace counts the requests, and those between whose arrival and whose 200 a
-// sync of the stream's block was finished.
-func readTrace(t *testing.T, path string) (requests, synced int) {
-	t.Helper()
-	f, err := os.Open(path)
-	require.NoError(t, err)
-	defer func() { _ = f.Close() }()
-	syncing := map[string]bool{} // by thread
-	done := false
-	in := bufio.NewScanner(f)
-	in.Buffer(nil, 1<<20)
-	for in.Scan() {
-		m := traceLine.FindStringSubmatch(in.Text())
-		if m == nil {
-			continue
-		}
-		thread, call := m[1], m[2]
-		switch {
-		// net/http may have read the P alone, waiting for the next request.
-		case strings.Contains(call, `OST /webhooks/get3w`):
-			requests++
-			done = false
-		case syncOfBlk.MatchString(call) && strings.HasSuffix(call, "= 0"):
-			done = true
-		case syncOfBlk.MatchString(call):
-			syncing[thread] = true
-		case syncResume.MatchString(call) && syncing[thread]:
-			delete(syncing, thread)
-			done = true
-		case strings.HasPrefix(call, "write(") && strings.Contains(call, `"HTTP/1.1 200 OK`) && done:
-			synced++
-			done = false
-		}
-	}
-	require.NoError(t, in.Err())
-	return requests, synced
 }
