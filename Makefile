@@ -35,7 +35,7 @@ bench: build ## Measure the ingress and the archive, and write docs/benchmarks.m
 build: ## Build the static binary bin/hookspan.
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=$(VERSION)" -o $(BIN) ./cmd/hookspan
 
-demo: build ## Run a bridge on free ports, send it 25 webhooks, and count what became of them.
+demo: build ## Run a bridge on free ports, send it 25 webhooks (some twice, some forged), and count what became of them.
 	go run ./cmd/demo -hookspan $(BIN)
 
 clean: ## Remove what the targets built. Your data in hookspan-data stays.
