@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -59,6 +60,32 @@ func TestIDsThatDifferByALineBreakAreTwo(t *testing.T) {
 		receipt, err := p.Publish(context.Background(), queuetest.Event(id))
 		require.NoError(t, err)
 		require.Equal(t, bridge.Stored, receipt.Result, "%q", id)
+	}
+}
+
+// Whatever a model is called, its event is stored on a subject of its own that
+// the filter for just this model finds.
+func TestOddModels(t *testing.T) {
+	ctx := context.Background()
+	b := queuetest.Start(t, queuetest.Config())
+	for i, model := range []string{"", "*", ">", "..", "a//b", "a b", "a\x00b", "🙂", "a/b/c/d/e/f/g/h/i/j/k/l", strings.Repeat("m", 4096), "/", "a.b", "=2E"} {
+		e := queuetest.Event("pred")
+		e.ID, e.Model = fmt.Sprint(i), model
+		receipt, err := queue.NewPublisher(b.JS, b.Names).Publish(ctx, e)
+		require.NoError(t, err, "%.20q", model)
+		require.EqualValues(t, i+1, receipt.Sequence)
+		if model == "" || model == "*" {
+			continue // as a filter, these are every model
+		}
+		subjects, _ := bridge.Filter{Model: model}.Subjects(b.Names)
+		c, err := b.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{FilterSubjects: subjects})
+		require.NoError(t, err)
+		require.EqualValues(t, 1, c.CachedInfo().NumPending, "%.20q", model)
+		msg, err := c.Next()
+		require.NoError(t, err)
+		got, err := bridge.DecodeEvent(bridge.Header(msg.Headers()), msg.Data())
+		require.NoError(t, err)
+		require.Equal(t, model, got.Model)
 	}
 }
 

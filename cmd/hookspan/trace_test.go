@@ -26,8 +26,14 @@ func TestAnswerComesAfterFsync(t *testing.T) {
 		require.Equal(t, 200, status, text)
 	}
 	requests, synced, done := 0, 0, false
+	fileSystem, ready := false, false
 	for _, c := range calls() {
 		switch {
+		case strings.HasPrefix(c.text, "syncfs("):
+			fileSystem = true
+		case strings.Contains(c.text, `{\"webhooks\":`):
+			ready = true
+			require.True(t, fileSystem, "what a killed process left in the kernel must be on the disk before the bridge is ready")
 		// net/http may have read the P alone, waiting for the next request.
 		case strings.Contains(c.text, `OST /webhooks/get3w`):
 			requests++
@@ -39,6 +45,7 @@ func TestAnswerComesAfterFsync(t *testing.T) {
 			done = false
 		}
 	}
+	require.True(t, ready)
 	require.Equal(t, 3, requests)
 	require.Equal(t, 3, synced, "an answer was written before its event was synced")
 }
@@ -102,7 +109,7 @@ func traced(t *testing.T, config string) (p *program, calls func() []call) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "hookspan.yaml"), []byte(config), 0o600))
 	plain := command(t, dir, "--json", "serve", "--config", "hookspan.yaml")
 	cmd := exec.Command(strace, append([]string{
-		"-f", "-y", "-s", "256", "-o", path, "-e", "trace=fsync,fdatasync,read,write,rename,renameat,renameat2,link,linkat",
+		"-f", "-y", "-s", "256", "-o", path, "-e", "trace=fsync,fdatasync,syncfs,read,write,rename,renameat,renameat2,link,linkat",
 	}, plain.Args...)...)
 	cmd.Dir, cmd.Env = plain.Dir, plain.Env
 	p = start(t, dir, cmd)
