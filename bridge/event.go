@@ -8,12 +8,8 @@ import (
 	"time"
 )
 
-// Where an event came from.
-const (
-	OriginWebhook = "webhook"
-	OriginPoll    = "poll"
-	OriginReplay  = "replay"
-)
+// OriginWebhook is the Origin of an event that a webhook told of.
+const OriginWebhook = "webhook"
 
 // Limits of what one event can carry, in bytes. What exceeds them is not usable
 // as an event. MaxModel and MaxQueryValue count the percent-encoded value, as it
@@ -48,7 +44,7 @@ type Event struct {
 	// Status is normalised, RawStatus is what the sender said.
 	Status    string
 	RawStatus string
-	// Origin is one of the Origin constants.
+	// Origin says how the event came here, e.g. [OriginWebhook].
 	Origin string
 
 	// Time is when the fact came about: completed_at, else ReceivedAt.

@@ -72,6 +72,13 @@ func (n Names) AllEvents() string { return n.prefix() + ".events.>" }
 // AllAgain is the subject pattern of what comes again for one consumer.
 func (n Names) AllAgain(consumer string) string { return n.prefix() + ".again." + consumer + ".>" }
 
+// LedgerStream is the stream behind [Names.LedgerBucket], named as every
+// key-value bucket's is.
+func (n Names) LedgerStream() string { return "KV_" + n.LedgerBucket() }
+
+// LedgerSubject is the subject of one key of [Names.LedgerBucket].
+func (n Names) LedgerSubject(key string) string { return "$KV." + n.LedgerBucket() + "." + key }
+
 // LedgerPrefix begins every key that one consumer has in [Names.LedgerBucket].
 func (n Names) LedgerPrefix(consumer string) string { return consumer + "." }
 

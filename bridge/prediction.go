@@ -110,7 +110,8 @@ func IsURL(s string) bool {
 
 func timestamp(raw json.RawMessage) time.Time {
 	t, err := time.Parse(time.RFC3339Nano, text(raw))
-	if err != nil {
+	// Beyond these years it could not travel as RFC 3339 in UTC.
+	if year := t.UTC().Year(); err != nil || year < 1 || year > 9999 {
 		return time.Time{}
 	}
 	return t

@@ -25,6 +25,14 @@ func TestParsePrediction(t *testing.T) {
 	require.JSONEq(t, `{"prompt":"x"}`, string(p.Input))
 }
 
+func TestTimesThatCannotTravelAreNone(t *testing.T) {
+	for _, at := range []string{"9999-12-31T23:59:59-01:00", "0000-01-01T00:00:00+01:00", "2024-01-01 12:00:00Z", "2024-01-01T12:00:00"} {
+		p, err := ParsePrediction([]byte(`{"completed_at":"` + at + `"}`))
+		require.NoError(t, err)
+		require.Zero(t, p.CompletedAt, at)
+	}
+}
+
 func TestParsePredictionIsLenient(t *testing.T) {
 	p, err := ParsePrediction([]byte(`{"id":5,"model":{},"status":null,"outputs":"HTTPS://x/y","error":{"code":3},
 		"timings":{"inference":"fast"},"created_at":0,"completed_at":"soon"}`))

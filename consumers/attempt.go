@@ -23,24 +23,22 @@ type attempt struct {
 	started  time.Time
 
 	past  record // the failed attempts before this one
+	blind bool   // there is a record that could not be read
 	err   error
 	ended error
 	note  note
 }
 
-// load reads what is remembered of earlier attempts. An event that is delivered
-// for the first time has none; one that is delivered again may have been given
-// back only.
+// load reads what is remembered of earlier attempts. A record that cannot be read
+// is not written over: handling the event matters more than counting it, but what
+// was counted stays.
 func (a *attempt) load(work context.Context) {
-	meta, err := a.msg.Metadata()
-	if err == nil && meta.NumDelivered <= 1 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(work), settleTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(work), a.consumer.settleTimeout())
 	defer cancel()
+	var err error
 	if a.past, err = a.ledger.load(ctx, a.event.ID); err != nil {
-		// Handling the event matters more than counting its attempts.
-		a.consumer.log.Error("earlier attempts are unknown, counting from one again", zap.String("event", a.event.ID), zap.Error(err))
+		a.blind = true
+		a.consumer.log.Error("earlier attempts are unknown, this one is not counted", zap.String("event", a.event.ID), zap.Error(err))
 	}
 }
 
@@ -120,7 +118,7 @@ func (a *attempt) outcome() outcome {
 // calls have a time of their own: the work context has ended when the consumer
 // stops.
 func (a *attempt) finish(work context.Context, s settlement) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(work), settleTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(work), a.consumer.settleTimeout())
 	defer cancel()
 	took := time.Since(a.started)
 	var err error
@@ -130,7 +128,7 @@ func (a *attempt) finish(work context.Context, s settlement) {
 	case actGiveBack:
 		err = a.msg.Nak()
 	case actRetry:
-		err = errors.Join(a.remember(ctx, took), a.msg.NakWithDelay(s.delay))
+		err = a.retry(ctx, s.delay, took)
 	case actDead:
 		err = a.bury(ctx, s.cause, took)
 	case actLeave:
@@ -157,10 +155,21 @@ func (a *attempt) done(ctx context.Context) error {
 	return a.ledger.forget(ctx, a.event.ID)
 }
 
-// remember records this failed attempt.
-func (a *attempt) remember(ctx context.Context, took time.Duration) error {
-	a.past = a.past.with(a.event.ID, a.failed(took))
-	return a.ledger.store(ctx, a.event.ID, a.past)
+// retry records this failed attempt and has the event come again. An attempt that
+// cannot be recorded does not count, so its event waits as long as any may: it
+// would come again without end, and fast.
+func (a *attempt) retry(ctx context.Context, delay, took time.Duration) error {
+	var err error
+	if !a.blind {
+		past := a.past.with(a.event.ID, a.failed(took))
+		if err = a.ledger.store(ctx, a.event.ID, past); err == nil {
+			a.past = past
+		}
+	}
+	if a.blind || err != nil {
+		delay = max(delay, a.consumer.cfg.Retry.longest())
+	}
+	return errors.Join(err, a.msg.NakWithDelay(delay))
 }
 
 func (a *attempt) failed(took time.Duration) failedAttempt {

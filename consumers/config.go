@@ -25,8 +25,8 @@ type Config struct {
 	// Timeout bounds one attempt; zero is no bound.
 	Timeout time.Duration
 	// Lease is how long the server waits for a sign of life before it gives an
-	// event to another worker, default 30 s. One is sent every third of it while
-	// the handler runs, so a handler may take as long as it likes.
+	// event to another worker, default 30 s, at least 1 s. One is sent every third
+	// of it while the handler runs, so a handler may take as long as it likes.
 	Lease time.Duration
 	// Grace is how long handlers may go on when the consumer stops, default 20 s.
 	Grace time.Duration
@@ -61,6 +61,9 @@ func ParseStart(s string) (Start, error) {
 	}
 	return Start{At: at}, nil
 }
+
+// minLease leaves time to settle an event within it.
+const minLease = time.Second
 
 // MaxConcurrency bounds Config.Concurrency.
 const MaxConcurrency = 4096
@@ -98,6 +101,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("consumer %s: concurrency is %d, it must be 1 to %d", c.Name, c.Concurrency, MaxConcurrency)
 	case c.Timeout < 0 || c.Lease < 0 || c.Grace < 0:
 		return fmt.Errorf("consumer %s: timeout %v, lease %v, grace %v: none may be negative", c.Name, c.Timeout, c.Lease, c.Grace)
+	case c.Lease < minLease:
+		return fmt.Errorf("consumer %s: lease is %v, it must be at least %v", c.Name, c.Lease, minLease)
 	case c.Start.All && !c.Start.At.IsZero():
 		return fmt.Errorf("consumer %s: start has both All and At", c.Name)
 	}

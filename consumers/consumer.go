@@ -21,6 +21,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
@@ -56,11 +57,9 @@ type Consumer struct {
 	rest    bool // the subjects let more through than the filter
 	log     *zap.Logger
 
-	// mu guards first, which workers set when one has reached the durable.
-	mu sync.Mutex
-	// first is the oldest sequence in the stream that this process is answerable
-	// for; zero before the durable was reached.
-	first uint64
+	// mu guards bound, which workers set when one has reached the durable.
+	mu    sync.Mutex
+	bound binding
 }
 
 // New checks cfg and returns a consumer that does nothing yet. The error names
@@ -92,20 +91,32 @@ const abortTimeout = 5 * time.Second
 // their leases have run out.
 var ErrStillRunning = errors.New("handlers are still running")
 
+// ErrUnusable is wrapped by what [Consumer.Run] returns when there is a durable
+// of this name that cannot serve a consumer.
+var ErrUnusable = errors.New("durable cannot be used")
+
 // Run handles events until ctx ends: then it fetches no more, lets the handlers
 // finish for at most Config.Grace, ends their contexts, and gives back what they
 // did not finish. It returns nil then, or an error that wraps [ErrStillRunning]
 // when handlers ignored the end of their context.
 //
 // A server, stream or durable that cannot be reached is tried again for ever,
-// and logged. Run can be called once.
+// and logged. A connection that was closed for good, and a durable that cannot
+// be used, end Run with an error: give the connection nats.MaxReconnects(-1).
+// Run can be called once.
 func (c *Consumer) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	work, abort := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer abort(ErrStopping)
 
 	var workers sync.WaitGroup
 	for range c.cfg.Concurrency {
-		workers.Go(func() { c.worker(ctx, work) })
+		workers.Go(func() {
+			if err := c.worker(ctx, work); err != nil {
+				stop(fmt.Errorf("consumer %s: %w", c.cfg.Name, err))
+			}
+		})
 	}
 	<-ctx.Done()
 
@@ -114,23 +125,25 @@ func (c *Consumer) Run(ctx context.Context) error {
 		workers.Wait()
 		close(finished)
 	}()
-	if waitFor(finished, c.cfg.Grace) {
-		return c.flush()
+	if !waitFor(finished, c.cfg.Grace) {
+		abort(ErrStopping)
+		if !waitFor(finished, abortTimeout) {
+			return fmt.Errorf("stopping consumer %s: %w", c.cfg.Name, ErrStillRunning)
+		}
 	}
-	abort(ErrStopping)
-	if waitFor(finished, abortTimeout) {
-		return c.flush()
+	c.flush()
+	if cause := context.Cause(ctx); errors.Is(cause, ErrUnusable) || errors.Is(cause, nats.ErrConnectionClosed) {
+		return cause
 	}
-	return fmt.Errorf("stopping consumer %s: %w", c.cfg.Name, ErrStillRunning)
+	return nil
 }
 
 // flush makes sure that the last acknowledgements left before whoever owns the
 // connection closes it.
-func (c *Consumer) flush() error {
-	if err := c.js.Conn().FlushTimeout(settleTimeout); err != nil {
+func (c *Consumer) flush() {
+	if err := c.js.Conn().FlushTimeout(c.settleTimeout()); err != nil {
 		c.log.Warn("the last acknowledgements may be lost; their events come again", zap.Error(err))
 	}
-	return nil
 }
 
 func waitFor(done <-chan struct{}, d time.Duration) bool {

@@ -39,7 +39,7 @@ type bench struct {
 func setup(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{Bench: queuetest.Start(t, queuetest.Config()), t: t}
-	b.pub = queue.NewPublisher(b.JS, b.Names)
+	b.pub = b.Publisher()
 	core, logs := observer.New(zap.DebugLevel)
 	b.logs, b.log = logs, zap.New(core)
 	return b

@@ -1,7 +1,9 @@
 package consumers
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -28,7 +30,10 @@ func (a *attempt) bury(ctx context.Context, cause Cause, took time.Duration) err
 		past = past.with(a.event.ID, a.failed(took))
 	}
 	if err := a.consumer.publishDead(ctx, a.deadLetter(cause, past)); err != nil {
-		return errors.Join(err, a.msg.NakWithDelay(a.consumer.cfg.Retry.backoff(max(1, past.Failures))))
+		if a.event == nil {
+			return errors.Join(err, a.msg.NakWithDelay(a.consumer.cfg.Retry.longest()))
+		}
+		return errors.Join(err, a.retry(ctx, a.consumer.cfg.Retry.longest(), took))
 	}
 	known := a.past.Failures > 0
 	a.past = past
@@ -41,8 +46,16 @@ func (a *attempt) bury(ctx context.Context, cause Cause, took time.Duration) err
 	return nil
 }
 
+// publishDead returns when the letter is in the stream of dead letters. That the
+// stream knows its id is no proof: the letter may have been removed since, or
+// somebody else may have used the id.
 func (c *Consumer) publishDead(ctx context.Context, letter *nats.Msg) error {
 	ack, err := c.js.PublishMsg(ctx, letter)
+	if err == nil && ack.Duplicate && !c.isThere(ctx, letter, ack.Sequence) {
+		id := letter.Header[bridge.HeaderMsgID][0]
+		letter.Header[bridge.HeaderMsgID] = []string{id + ":" + rand.Text()}
+		ack, err = c.js.PublishMsg(ctx, letter)
+	}
 	if err != nil {
 		return fmt.Errorf("publishing a dead letter: %w", err)
 	}
@@ -50,6 +63,15 @@ func (c *Consumer) publishDead(ctx context.Context, letter *nats.Msg) error {
 		return fmt.Errorf("publishing a dead letter: stream %s took it instead of %s", ack.Stream, c.names.DeadStream())
 	}
 	return nil
+}
+
+func (c *Consumer) isThere(ctx context.Context, letter *nats.Msg, sequence uint64) bool {
+	stream, err := c.js.Stream(ctx, c.names.DeadStream())
+	if err != nil {
+		return false
+	}
+	there, err := stream.GetMsg(ctx, sequence)
+	return err == nil && there.Subject == letter.Subject && bytes.Equal(there.Data, letter.Data)
 }
 
 // deadLetter is the event with why it died. Its message id is made of consumer

@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
-	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
@@ -15,17 +16,48 @@ import (
 // for their next attempt. Waiting ones count, so it is far above any concurrency.
 const maxAckPending = 10_000
 
+// binding is what is known of the stream and the durable since this process has
+// reached them first.
+type binding struct {
+	// stream is when the stream was created: one that was made anew counts its
+	// sequences anew.
+	stream time.Time
+	// first is the oldest sequence that this process is answerable for; zero
+	// before the durable was reached.
+	first uint64
+	// last is the stream's last sequence when the durable was last looked up. An
+	// event up to it may have failed before although the durable, made anew or
+	// restored, delivers it for the first time.
+	last uint64
+}
+
 // bind returns the durable; it creates or changes it when it is not what the
 // configuration says.
-func (c *Consumer) bind(ctx context.Context) (jetstream.Consumer, error) {
+func (c *Consumer) bind(ctx context.Context) (jetstream.Consumer, binding, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	stream, err := c.js.Stream(ctx, c.names.EventsStream())
+	if err != nil {
+		return nil, binding{}, fmt.Errorf("looking up stream %s: %w", c.names.EventsStream(), err)
+	}
+	info := stream.CachedInfo()
+	if c.bound.first > 0 && !c.bound.stream.Equal(info.Created) {
+		c.log.Error("the stream was made anew, beginning with its first event")
+		c.bound.first = 1
+	}
 	durable, err := c.ensure(ctx)
-	if err == nil && c.first == 0 {
-		c.first = durable.CachedInfo().AckFloor.Stream + 1
+	if err != nil {
+		return nil, binding{}, err
+	}
+	if until := durable.CachedInfo().Config.PauseUntil; until != nil && until.After(time.Now()) {
+		c.log.Warn("the durable is paused, nothing is delivered", zap.Time("until", *until))
+	}
+	if c.bound.first == 0 {
+		c.bound.first = durable.CachedInfo().AckFloor.Stream + 1
 		c.log.Info("consuming", zap.Int("concurrency", c.cfg.Concurrency))
 	}
-	return durable, err
+	c.bound.stream, c.bound.last = info.Created, info.State.LastSeq
+	return durable, c.bound, nil
 }
 
 func (c *Consumer) ensure(ctx context.Context) (jetstream.Consumer, error) {
@@ -42,20 +74,20 @@ func (c *Consumer) ensure(ctx context.Context) (jetstream.Consumer, error) {
 		}
 		durable, err = c.js.Consumer(ctx, stream, c.cfg.Name) // another process was faster
 	}
+	if errors.Is(err, jetstream.ErrNotPullConsumer) {
+		return nil, fmt.Errorf("%w: %s pushes its messages: remove it or use another name", ErrUnusable, c.cfg.Name)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("looking up durable %s: %w", c.cfg.Name, err)
 	}
 	have := durable.CachedInfo().Config
-	want := have
-	want.FilterSubject, want.FilterSubjects = "", c.subjects()
-	want.AckWait, want.MaxAckPending, want.MaxDeliver = c.cfg.Lease, maxAckPending, -1
-	want.BackOff = nil // it would replace our own delays
-	if sameSubjects(have, want) && have.AckWait == want.AckWait && have.MaxAckPending == want.MaxAckPending &&
-		have.MaxDeliver == want.MaxDeliver && len(have.BackOff) == 0 {
-		return durable, nil
+	if have.AckPolicy != jetstream.AckExplicitPolicy || have.MemoryStorage {
+		return nil, fmt.Errorf("%w: %s acknowledges by policy %v, in memory: %v: remove it or use another name",
+			ErrUnusable, c.cfg.Name, have.AckPolicy, have.MemoryStorage)
 	}
-	if have.AckPolicy != jetstream.AckExplicitPolicy {
-		return nil, fmt.Errorf("durable %s acknowledges by %v, not each event: remove it or use another name", c.cfg.Name, have.AckPolicy)
+	want := c.wanted(have)
+	if reflect.DeepEqual(have, want) {
+		return durable, nil
 	}
 	c.log.Warn("changing the durable", zap.Strings("filter", c.subjects()), zap.Strings("old_filter", filterOf(have)))
 	durable, err = c.js.UpdateConsumer(ctx, stream, want)
@@ -63,6 +95,22 @@ func (c *Consumer) ensure(ctx context.Context) (jetstream.Consumer, error) {
 		return nil, fmt.Errorf("changing durable %s: %w", c.cfg.Name, err)
 	}
 	return durable, nil
+}
+
+// wanted is have without anything that would keep events, or parts of them, from
+// the handler. Whether it is paused is somebody's decision and stays.
+func (c *Consumer) wanted(have jetstream.ConsumerConfig) jetstream.ConsumerConfig {
+	want := have
+	if subjects := c.subjects(); !sameSubjects(filterOf(have), subjects) {
+		want.FilterSubject, want.FilterSubjects = "", subjects
+	}
+	want.AckWait, want.MaxAckPending, want.MaxDeliver = c.cfg.Lease, maxAckPending, -1
+	want.BackOff = nil // it would replace our own delays
+	want.HeadersOnly = false
+	want.InactiveThreshold = 0
+	want.RateLimit = 0
+	want.MaxRequestBatch, want.MaxRequestExpires, want.MaxRequestMaxBytes = 0, 0, 0
+	return want
 }
 
 func (c *Consumer) durableConfig() jetstream.ConsumerConfig {
@@ -80,11 +128,11 @@ func (c *Consumer) durableConfig() jetstream.ConsumerConfig {
 		DeliverPolicy: jetstream.DeliverNewPolicy,
 	}
 	switch {
-	case c.first > 0:
+	case c.bound.first > 0:
 		// Somebody removed the durable while this process ran: events may come
 		// again, but none is left out.
-		c.log.Error("the durable is gone, creating it again", zap.Uint64("from_sequence", c.first))
-		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, c.first
+		c.log.Error("the durable is gone, creating it again", zap.Uint64("from_sequence", c.bound.first))
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, c.bound.first
 	case c.cfg.Start.All:
 		cfg.DeliverPolicy = jetstream.DeliverAllPolicy
 	case !c.cfg.Start.At.IsZero():
@@ -107,9 +155,6 @@ func filterOf(cfg jetstream.ConsumerConfig) []string {
 	return cfg.FilterSubjects
 }
 
-func sameSubjects(a, b jetstream.ConsumerConfig) bool {
-	sorted := func(c jetstream.ConsumerConfig) []string {
-		return slices.SortedFunc(slices.Values(filterOf(c)), strings.Compare)
-	}
-	return slices.Equal(sorted(a), sorted(b))
+func sameSubjects(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }

@@ -61,7 +61,7 @@ func (r record) with(event string, a failedAttempt) record {
 type ledger struct {
 	js     jetstream.JetStream
 	bucket jetstream.KeyValue
-	name   string
+	names  bridge.Names
 	prefix string
 	// keep is how long a record of an event stays that is not heard of again.
 	keep time.Duration
@@ -72,7 +72,7 @@ func openLedger(ctx context.Context, js jetstream.JetStream, n bridge.Names, con
 	if err != nil {
 		return nil, fmt.Errorf("opening bucket %s: %w", n.LedgerBucket(), err)
 	}
-	return &ledger{js: js, bucket: bucket, name: n.LedgerBucket(), prefix: n.LedgerPrefix(consumer), keep: giveUp + 24*time.Hour}, nil
+	return &ledger{js: js, bucket: bucket, names: n, prefix: n.LedgerPrefix(consumer), keep: giveUp + 24*time.Hour}, nil
 }
 
 func (l *ledger) key(event string) string {
@@ -96,24 +96,33 @@ func (l *ledger) load(ctx context.Context, event string) (record, error) {
 	return r, nil
 }
 
-// store writes the record. It does not use the bucket's own Put, which cannot
-// give an entry a time to live.
+// store writes the record.
 func (l *ledger) store(ctx context.Context, event string, r record) error {
 	value, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("recording an attempt: %w", err)
 	}
-	msg := &nats.Msg{Subject: "$KV." + l.name + "." + l.key(event), Data: value}
-	if _, err := l.js.PublishMsg(ctx, msg, jetstream.WithMsgTTL(l.keep)); err != nil {
+	if err := l.put(ctx, &nats.Msg{Subject: l.subject(event), Data: value}, l.keep); err != nil {
 		return fmt.Errorf("recording an attempt: %w", err)
 	}
 	return nil
 }
 
-// forget removes the record.
+// forget removes the record: the mark of a removed key takes its place, for a
+// while.
 func (l *ledger) forget(ctx context.Context, event string) error {
-	if err := l.bucket.Purge(ctx, l.key(event), jetstream.PurgeTTL(forgetMarker)); err != nil {
+	mark := &nats.Msg{Subject: l.subject(event), Header: nats.Header{"KV-Operation": {"DEL"}}}
+	if err := l.put(ctx, mark, forgetMarker); err != nil {
 		return fmt.Errorf("removing the record of earlier attempts: %w", err)
 	}
 	return nil
 }
+
+// put publishes by hand: the bucket's own Put and Delete cannot give an entry a
+// time to live, and its Purge needs rollups, which the stream does not allow.
+func (l *ledger) put(ctx context.Context, msg *nats.Msg, keep time.Duration) error {
+	_, err := l.js.PublishMsg(ctx, msg, jetstream.WithMsgTTL(keep))
+	return err
+}
+
+func (l *ledger) subject(event string) string { return l.names.LedgerSubject(l.key(event)) }

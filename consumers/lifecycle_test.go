@@ -27,7 +27,7 @@ func TestLeaseIsRenewed(t *testing.T) {
 		calls.Add(1)
 		<-renewed
 		return nil
-	}, Config{Lease: 300 * time.Millisecond, Concurrency: 2})
+	}, Config{Lease: time.Second, Concurrency: 2})
 	b.publish("pred_1")
 	for range 6 { // twice the lease
 		require.Equal(t, "+WPI", next(t, wire))
@@ -47,7 +47,7 @@ func TestLeaseLostEndsTheAttempt(t *testing.T) {
 		<-ctx.Done()
 		cause <- context.Cause(ctx)
 		return ctx.Err()
-	}, Config{Lease: 90 * time.Millisecond})
+	}, Config{Lease: time.Second})
 	b.publish("pred_1")
 	next(t, entered)
 	b.NC.Close()
@@ -340,6 +340,7 @@ func TestNewRefuses(t *testing.T) {
 		"filter source":    {Name: "a", Filter: bridge.Filter{Sources: []string{"x.y"}}},
 		"concurrency":      {Name: "a", Concurrency: -1},
 		"negative":         {Name: "a", Timeout: -1},
+		"at least 1s":      {Name: "a", Lease: 2},
 		"at most 2m0s":     {Name: "a", Retry: Retry{Max: time.Hour}},
 		"more than max":    {Name: "a", Retry: Retry{First: time.Minute, Max: time.Second}},
 		"both All and At":  {Name: "a", Start: Start{All: true, At: time.Now()}},

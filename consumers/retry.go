@@ -61,6 +61,9 @@ func (r Retry) backoff(attempts int) time.Duration {
 	return d/2 + rand.N(d/2+1)
 }
 
+// longest is the longest backoff, as random as any.
+func (r Retry) longest() time.Duration { return r.Max/2 + rand.N(r.Max/2+1) }
+
 // truncate cuts s to at most n bytes of valid UTF-8.
 func truncate(s string, n int) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")

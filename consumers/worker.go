@@ -2,8 +2,10 @@ package consumers
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
@@ -13,8 +15,9 @@ import (
 const (
 	// bindTimeout bounds one try to reach the durable.
 	bindTimeout = 10 * time.Second
-	// settleTimeout bounds what follows an attempt: its record, its dead letter.
-	settleTimeout = 10 * time.Second
+	// maxSettle bounds what precedes and follows an attempt: reading and writing
+	// its record, its dead letter.
+	maxSettle = 10 * time.Second
 	// pullExpiry is how long one request for an event waits at the server, and
 	// pullHeartbeat how often the server says meanwhile that it still does. Twice
 	// that is how long a vanished durable goes unnoticed.
@@ -26,24 +29,34 @@ const (
 var bindRetry = Retry{First: 250 * time.Millisecond, Max: 10 * time.Second}
 
 // worker handles one event after the other until ctx ends; work is the context
-// of the handlers.
-func (c *Consumer) worker(ctx, work context.Context) {
+// of the handlers. It returns an error that no further try can pass.
+func (c *Consumer) worker(ctx, work context.Context) error {
 	for failures := 0; ctx.Err() == nil; {
 		err := c.fetch(ctx, work, &failures)
-		if ctx.Err() != nil {
-			return
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case c.js.Conn().IsClosed():
+			return nats.ErrConnectionClosed
+		case errors.Is(err, ErrUnusable):
+			return err
 		}
 		failures++
 		delay := bindRetry.backoff(failures)
 		c.log.Error("cannot fetch events, trying again", zap.Error(err), zap.Duration("in", delay))
 		pause(ctx, delay)
 	}
+	return nil
 }
+
+// settleTimeout leaves a third of the lease when the last sign of life was given
+// a third of it ago.
+func (c *Consumer) settleTimeout() time.Duration { return min(maxSettle, c.cfg.Lease/3) }
 
 // fetch binds to the durable and handles what it delivers until ctx ends or it
 // cannot go on. It sets failures to zero once the durable is reached.
 func (c *Consumer) fetch(ctx, work context.Context, failures *int) error {
-	durable, ledger, err := c.reach(ctx)
+	durable, bound, ledger, err := c.reach(ctx)
 	if err != nil {
 		return err
 	}
@@ -62,7 +75,7 @@ func (c *Consumer) fetch(ctx, work context.Context, failures *int) error {
 		case err == nil && ctx.Err() != nil:
 			c.giveBack(msg) // it came while we stopped
 		case err == nil:
-			c.handle(work, ledger, msg)
+			c.handle(work, bound, ledger, msg)
 		default:
 			// ErrNoHeartbeat too: a durable that is gone says nothing at all.
 			return err
@@ -71,15 +84,15 @@ func (c *Consumer) fetch(ctx, work context.Context, failures *int) error {
 	return nil
 }
 
-func (c *Consumer) reach(ctx context.Context) (jetstream.Consumer, *ledger, error) {
+func (c *Consumer) reach(ctx context.Context) (jetstream.Consumer, binding, *ledger, error) {
 	ctx, cancel := context.WithTimeout(ctx, bindTimeout)
 	defer cancel()
-	durable, err := c.bind(ctx)
+	durable, bound, err := c.bind(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, binding{}, nil, err
 	}
 	ledger, err := openLedger(ctx, c.js, c.names, c.cfg.Name, c.cfg.Retry.GiveUpAfter)
-	return durable, ledger, err
+	return durable, bound, ledger, err
 }
 
 func (c *Consumer) giveBack(msg jetstream.Msg) {
@@ -89,7 +102,7 @@ func (c *Consumer) giveBack(msg jetstream.Msg) {
 }
 
 // handle makes one attempt on one message and settles it.
-func (c *Consumer) handle(work context.Context, ledger *ledger, msg jetstream.Msg) {
+func (c *Consumer) handle(work context.Context, bound binding, ledger *ledger, msg jetstream.Msg) {
 	started := time.Now()
 	a := attempt{consumer: c, ledger: ledger, msg: msg, started: started}
 	ev, err := decode(msg)
@@ -103,7 +116,9 @@ func (c *Consumer) handle(work context.Context, ledger *ledger, msg jetstream.Ms
 		a.acknowledge()
 		return
 	}
-	a.load(work)
+	if meta, err := msg.Metadata(); err != nil || meta.NumDelivered > 1 || meta.Sequence.Stream <= bound.last {
+		a.load(work)
+	}
 	a.run(work)
 	a.finish(work, settle(a.outcome(), c.cfg.Retry, time.Now()))
 }

@@ -60,6 +60,7 @@ func TestAnswers(t *testing.T) {
 			r.Header.Set("Content-Encoding", "gzip")
 			setBody(t, r, zipped.String())
 		}, 415, ""},
+		{"gzip behind identity", func(r *http.Request) { r.Header["Content-Encoding"] = []string{"identity", "gzip"} }, 415, ""},
 		{"gzip that says nothing", func(r *http.Request) { setBody(t, r, zipped.String()) }, 422, `"cause":"encoding"`},
 		{"empty", func(r *http.Request) { setBody(t, r, "") }, 422, `"cause":"syntax"`},
 		{"duplicate key", func(r *http.Request) { setBody(t, r, `{"id":"a","status":"failed","id":"b"}`) }, 422, `"cause":"duplicate_key"`},

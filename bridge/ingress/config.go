@@ -21,8 +21,8 @@ type Config struct {
 	MaxBody int64
 	// MaxInFlight bounds the requests that are worked on at once, default 4096.
 	MaxInFlight int
-	// MaxInFlightBytes bounds the bytes of their bodies, default 256 MiB. A body
-	// of unknown length counts as MaxBody until it is read.
+	// MaxInFlightBytes bounds the bytes of their bodies, default 256 MiB, counted
+	// in steps of 64 KiB as they arrive.
 	MaxInFlightBytes int64
 }
 

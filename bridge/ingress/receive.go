@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/source"
@@ -45,8 +46,10 @@ func (s *Server) receive(c echo.Context) error {
 		}
 		return fmt.Errorf("path token: %w", source.ErrNotAuthentic)
 	}
-	if enc := r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
-		return errEncoded
+	for _, enc := range r.Header.Values("Content-Encoding") {
+		if enc != "" && !strings.EqualFold(enc, "identity") {
+			return errEncoded
+		}
 	}
 
 	body, release, err := s.read(c)
@@ -100,34 +103,53 @@ func (s *Server) read(c echo.Context) (body []byte, release func(), err error) {
 	if !s.requests.TryAcquire(1) {
 		return nil, func() {}, fmt.Errorf("%w: %d requests", errBusy, s.cfg.MaxInFlight)
 	}
-	held := r.ContentLength
-	if held < 0 {
-		held = s.cfg.MaxBody
-	}
-	if !s.bytes.TryAcquire(held) {
-		s.requests.Release(1)
-		return nil, func() {}, fmt.Errorf("%w: %d bytes", errBusy, s.cfg.MaxInFlightBytes)
+	in := &metered{
+		from:  http.MaxBytesReader(c.Response(), r.Body, s.cfg.MaxBody),
+		limit: s.bytes,
+		step:  min(meterStep, s.cfg.MaxBody),
 	}
 	release = func() {
-		s.bytes.Release(held)
+		s.bytes.Release(in.held)
 		s.requests.Release(1)
 	}
-
 	var buf bytes.Buffer
-	buf.Grow(int(max(r.ContentLength, 0)) + bytes.MinRead)
-	if _, err := buf.ReadFrom(http.MaxBytesReader(c.Response(), r.Body, s.cfg.MaxBody)); err != nil {
+	buf.Grow(int(min(max(r.ContentLength, 0), meterStep)) + bytes.MinRead)
+	if _, err := buf.ReadFrom(in); err != nil {
 		return nil, release, readError(err)
 	}
-	if n := int64(buf.Len()); n < held {
-		s.bytes.Release(held - n)
-		held = n
-	}
 	return buf.Bytes(), release, nil
+}
+
+// meterStep is how many bytes of a body are reserved at once.
+const meterStep = 64 << 10
+
+// metered reserves the bytes of a body as they arrive. What a header announces
+// costs its sender nothing, so it reserves nothing.
+type metered struct {
+	from  io.Reader
+	limit *semaphore.Weighted
+	step  int64
+	read  int64
+	held  int64
+}
+
+func (m *metered) Read(p []byte) (int, error) {
+	n, err := m.from.Read(p)
+	m.read += int64(n)
+	for m.read > m.held {
+		if !m.limit.TryAcquire(m.step) {
+			return n, fmt.Errorf("%w: too many bytes", errBusy)
+		}
+		m.held += m.step
+	}
+	return n, err
 }
 
 func readError(err error) error {
 	var tooLarge *http.MaxBytesError
 	switch {
+	case errors.Is(err, errBusy):
+		return err
 	case errors.As(err, &tooLarge):
 		return errTooLarge
 	case errors.Is(err, os.ErrDeadlineExceeded):

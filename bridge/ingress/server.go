@@ -83,7 +83,9 @@ func New(cfg Config, routes []Route, publisher Publisher, log *zap.Logger) (*Ser
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          zap.NewStdLog(log.Named("http")),
+		// It would answer OPTIONS * with 200.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     zap.NewStdLog(log.Named("http")),
 	}
 	listener, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {

@@ -210,14 +210,26 @@ func TestRequestsInFlightAreBounded(t *testing.T) {
 func TestBytesInFlightAreBounded(t *testing.T) {
 	b, finish := occupied(t, Config{MaxBody: 1000, MaxInFlightBytes: 1000})
 	defer finish()
-	chunked := request(t, b.url+"/webhooks/get3w", body("second"))
-	chunked.ContentLength = -1
-	require.Equal(t, 503, do(t, chunked).status, "its length is not known, so it counts as the largest")
-	require.Equal(t, 200, do(t, request(t, b.url+"/webhooks/get3w", body("third"))).status, "it fits beside the first")
+	for _, length := range []int64{int64(len(body("second"))), -1} {
+		r := request(t, b.url+"/webhooks/get3w", body("second"))
+		r.ContentLength = length
+		res := do(t, r)
+		require.Equal(t, 503, res.status)
+		require.Equal(t, "10", res.header.Get("Retry-After"))
+	}
 	finish()
-	chunked = request(t, b.url+"/webhooks/get3w", body("second"))
-	chunked.ContentLength = -1
-	require.Equal(t, 200, do(t, chunked).status)
+	require.Equal(t, 200, do(t, request(t, b.url+"/webhooks/get3w", body("second"))).status)
+}
+
+// Who only announces a body takes no room from those who send one.
+func TestAnnouncedBytesAreNotReserved(t *testing.T) {
+	b := start(t, Config{MaxBody: 1 << 20, MaxInFlightBytes: 1 << 20})
+	for range 16 {
+		conn := dial(t, b)
+		_, err := conn.Write([]byte(raw(t, "", 1<<20)))
+		require.NoError(t, err)
+	}
+	require.Equal(t, 200, do(t, request(t, b.url+"/webhooks/get3w", body("honest"))).status)
 }
 
 func TestNewRefuses(t *testing.T) {

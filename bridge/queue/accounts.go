@@ -31,7 +31,7 @@ const (
 // with what they must remember and their dead letters. Nothing here publishes an
 // event, or deletes, pauses or purges anything.
 func appServices(n bridge.Names) []string {
-	events, ledger := n.EventsStream(), "KV_"+n.LedgerBucket()
+	events, ledger := n.EventsStream(), n.LedgerStream()
 	return []string{
 		"$JS.API.INFO",
 		"$JS.API.STREAM.NAMES",
@@ -47,8 +47,11 @@ func appServices(n bridge.Names) []string {
 		"$JS.API.CONSUMER.INFO." + events + ".>",
 		"$JS.API.CONSUMER.CREATE." + events + ".>",
 		"$JS.ACK." + events + ".>",
-		"$KV." + n.LedgerBucket() + ".>",
+		n.LedgerSubject(">"),
 		n.DeadSubjects()[0],
+		// To see whether a dead letter that is said to be a duplicate is its own.
+		"$JS.API.DIRECT.GET." + n.DeadStream(),
+		"$JS.API.STREAM.INFO." + n.DeadStream(),
 	}
 }
 
@@ -65,7 +68,7 @@ func appDenied(n bridge.Names, owned []string) []string {
 			"$JS.API.CONSUMER.CREATE."+n.EventsStream()+"."+c+".>",
 			"$JS.API.CONSUMER.MSG.NEXT."+n.EventsStream()+"."+c,
 			"$JS.ACK."+n.EventsStream()+"."+c+".>",
-			"$KV."+n.LedgerBucket()+"."+n.LedgerPrefix(c)+">",
+			n.LedgerSubject(n.LedgerPrefix(c)+">"),
 			n.AllDead(c),
 		)
 	}

@@ -61,7 +61,7 @@ func TestAppReadsThroughADurableOfItsOwn(t *testing.T) {
 	ctx := context.Background()
 	b := queuetest.Start(t, listening())
 	e := queuetest.Event("pred_1")
-	_, err := queue.NewPublisher(b.JS, b.Names).Publish(ctx, e)
+	_, err := b.Publisher().Publish(ctx, e)
 	require.NoError(t, err)
 
 	_, js := app(t, b)
@@ -82,7 +82,7 @@ func TestAppReadsThroughADurableOfItsOwn(t *testing.T) {
 func TestAppCannotHarm(t *testing.T) {
 	ctx := context.Background()
 	b := queuetest.Start(t, listening())
-	_, err := queue.NewPublisher(b.JS, b.Names).Publish(ctx, queuetest.Event("pred_1"))
+	_, err := b.Publisher().Publish(ctx, queuetest.Event("pred_1"))
 	require.NoError(t, err)
 	_, err = b.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{Durable: "archive", AckPolicy: jetstream.AckExplicitPolicy})
 	require.NoError(t, err)
@@ -168,7 +168,7 @@ func TestAppCannotMakeTheServerPublishForIt(t *testing.T) {
 	ctx := context.Background()
 	b := queuetest.Start(t, listening())
 	for _, id := range []string{"pred_1", "pred_2", "pred_3"} {
-		_, err := queue.NewPublisher(b.JS, b.Names).Publish(ctx, queuetest.Event(id))
+		_, err := b.Publisher().Publish(ctx, queuetest.Event(id))
 		require.NoError(t, err)
 	}
 	nc, js := app(t, b)
@@ -262,7 +262,7 @@ func TestStoreBytes(t *testing.T) {
 	require.InDelta(t, 64<<20+2*16<<20, before, 1<<20, "events, dead letters and the ledger")
 	e := queuetest.Event("pred_1")
 	e.Body = make([]byte, 4<<20)
-	_, err = queue.NewPublisher(b.JS, b.Names).Publish(context.Background(), e)
+	_, err = b.Publisher().Publish(context.Background(), e)
 	require.NoError(t, err)
 	after, err := b.Server.StoreBytes()
 	require.NoError(t, err)

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,14 +54,43 @@ func OpenFolder(dir string) (*Folder, error) {
 	if f.lock, err = os.OpenFile(f.path("lock"), os.O_RDWR|os.O_CREATE, 0o640); err != nil {
 		return nil, fmt.Errorf("opening the lock of the data folder: %w: choose a folder that this user may write with data_dir", err)
 	}
-	if err := unix.Flock(int(f.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := f.takeLock(); err != nil {
 		holder, _ := readHolder(f.path("lock"))
 		return nil, errors.Join(fmt.Errorf("%s: %w by process %d: stop that one or choose another data_dir", dir, ErrFolderInUse, holder.PID), f.lock.Close())
 	}
-	if err := errors.Join(f.checkFormat(), f.Announce(Holder{PID: os.Getpid()}), syncFileSystem(dir)); err != nil {
+	if err := errors.Join(f.checkFormat(), f.Announce(Holder{PID: os.Getpid()}), f.sync()); err != nil {
 		return nil, errors.Join(err, f.lock.Close())
 	}
 	return f, nil
+}
+
+// lockPatience is how long the lock is tried: [ReadHolder] of another process
+// has it for an instant.
+const lockPatience = time.Second
+
+func (f *Folder) takeLock() error {
+	tick := time.NewTicker(lockPatience / 50)
+	defer tick.Stop()
+	for end := time.Now().Add(lockPatience); ; <-tick.C {
+		err := unix.Flock(int(f.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
+// sync covers the store too when it is a mount of its own.
+func (f *Folder) sync() error {
+	err := syncFileSystem(f.dir)
+	if store := f.path("nats"); err == nil && exists(store) {
+		err = syncFileSystem(store)
+	}
+	return err
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // Close gives the folder back.
@@ -78,10 +109,12 @@ func (f *Folder) Announce(h Holder) error {
 	if err != nil {
 		return err
 	}
-	if err := f.lock.Truncate(0); err != nil {
+	// Cut only afterwards, so that no reader finds it empty.
+	text = append(text, '\n')
+	if _, err := f.lock.WriteAt(text, 0); err != nil {
 		return fmt.Errorf("writing the lock of the data folder: %w", err)
 	}
-	if _, err := f.lock.WriteAt(append(text, '\n'), 0); err != nil {
+	if err := f.lock.Truncate(int64(len(text))); err != nil {
 		return fmt.Errorf("writing the lock of the data folder: %w", err)
 	}
 	return nil
@@ -114,7 +147,8 @@ func readHolder(path string) (Holder, error) {
 	if err != nil {
 		return h, fmt.Errorf("reading the lock of the data folder: %w", err)
 	}
-	if err := json.Unmarshal(text, &h); err != nil {
+	first, _, _ := bytes.Cut(text, []byte("\n"))
+	if err := json.Unmarshal(first, &h); err != nil {
 		return h, fmt.Errorf("reading the lock of the data folder: %w", err)
 	}
 	return h, nil

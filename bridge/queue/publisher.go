@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -20,18 +21,27 @@ import (
 type Publisher struct {
 	js    jetstream.JetStream
 	names bridge.Names
+	fit   atomic.Bool
 }
 
-// NewPublisher returns a publisher that uses js.
+// NewPublisher returns a publisher that uses js. It refuses every event until
+// [Publisher.SetFit] says that the stream is one that keeps them.
 func NewPublisher(js jetstream.JetStream, names bridge.Names) *Publisher {
 	return &Publisher{js: js, names: names}
 }
+
+// SetFit says whether the stream is as [Provision] makes it. An acknowledgement
+// of any other stream, in memory for example, proves nothing.
+func (p *Publisher) SetFit(fit bool) { p.fit.Store(fit) }
 
 // Publish returns when the stream has acknowledged the event: on the embedded
 // server after fsync, on a cluster after its quorum. The error wraps one of
 // bridge.ErrFull, ErrUnavailable, ErrUnknown and ErrTooLarge. The event's
 // message id makes it safe to publish it again after any of them.
 func (p *Publisher) Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error) {
+	if !p.fit.Load() {
+		return bridge.Receipt{}, fmt.Errorf("publishing event: %w: stream %s is not provisioned", bridge.ErrUnavailable, p.names.EventsStream())
+	}
 	header := nats.Header(e.Header())
 	header[bridge.HeaderMsgID] = []string{e.MsgID()}
 	ack, err := p.js.PublishMsg(ctx, &nats.Msg{
@@ -61,6 +71,8 @@ const (
 	codeStoreFailed       = 10077
 	codeHeaderTooLarge    = 10097
 	codeDuplicateInFlight = 10158
+	codeNoPeers           = 10005
+	codeNotClustered      = 10074
 )
 
 // classify says what is known of an event whose publish ended in err. What is

@@ -21,7 +21,7 @@ func TestPublishStoresOnce(t *testing.T) {
 	ctx := context.Background()
 	dir := t.TempDir()
 	b := queuetest.StartIn(t, dir, queuetest.Config())
-	p := queue.NewPublisher(b.JS, b.Names)
+	p := b.Publisher()
 	e := queuetest.Event("pred_1")
 
 	receipt, err := p.Publish(ctx, e)
@@ -47,7 +47,7 @@ func TestPublishStoresOnce(t *testing.T) {
 	// A restart forgets neither the event nor that it has it.
 	b.Stop()
 	b = queuetest.StartIn(t, dir, queuetest.Config())
-	receipt, err = queue.NewPublisher(b.JS, b.Names).Publish(ctx, e)
+	receipt, err = b.Publisher().Publish(ctx, e)
 	require.NoError(t, err)
 	require.Equal(t, bridge.Duplicate, receipt.Result)
 }
@@ -55,7 +55,7 @@ func TestPublishStoresOnce(t *testing.T) {
 // Two ids that nats.go would make one, if a line break reached it.
 func TestIDsThatDifferByALineBreakAreTwo(t *testing.T) {
 	b := queuetest.Start(t, queuetest.Config())
-	p := queue.NewPublisher(b.JS, b.Names)
+	p := b.Publisher()
 	for _, id := range []string{"a\nb", "a b", "a\r\nb", "a%0Ab"} {
 		receipt, err := p.Publish(context.Background(), queuetest.Event(id))
 		require.NoError(t, err)
@@ -71,7 +71,7 @@ func TestOddModels(t *testing.T) {
 	for i, model := range []string{"", "*", ">", "..", "a//b", "a b", "a\x00b", "🙂", "a/b/c/d/e/f/g/h/i/j/k/l", strings.Repeat("m", 4096), "/", "a.b", "=2E"} {
 		e := queuetest.Event("pred")
 		e.ID, e.Model = fmt.Sprint(i), model
-		receipt, err := queue.NewPublisher(b.JS, b.Names).Publish(ctx, e)
+		receipt, err := b.Publisher().Publish(ctx, e)
 		require.NoError(t, err, "%.20q", model)
 		require.EqualValues(t, i+1, receipt.Sequence)
 		if model == "" || model == "*" {
@@ -93,7 +93,7 @@ func TestPublishToAFullStream(t *testing.T) {
 	cfg := queuetest.Config()
 	cfg.Streams.MaxBytes = 4 << 10
 	b := queuetest.Start(t, cfg)
-	p := queue.NewPublisher(b.JS, b.Names)
+	p := b.Publisher()
 	var err error
 	for i := 0; err == nil && i < 100; i++ {
 		_, err = p.Publish(context.Background(), queuetest.Event("pred_"+strings.Repeat("x", i)))
@@ -105,23 +105,23 @@ func TestPublishTooLarge(t *testing.T) {
 	b := queuetest.Start(t, queuetest.Config())
 	e := queuetest.Event("pred_1")
 	e.Body = make([]byte, queue.MaxPayload)
-	_, err := queue.NewPublisher(b.JS, b.Names).Publish(context.Background(), e)
+	_, err := b.Publisher().Publish(context.Background(), e)
 	require.ErrorIs(t, err, bridge.ErrTooLarge)
 	e.Body = make([]byte, queue.MaxPayload-queue.HeaderRoom)
 	e.Model = strings.Repeat("m", bridge.MaxModel)
-	_, err = queue.NewPublisher(b.JS, b.Names).Publish(context.Background(), e)
+	_, err = b.Publisher().Publish(context.Background(), e)
 	require.NoError(t, err)
 }
 
 func TestPublishWithoutStream(t *testing.T) {
 	b := queuetest.Start(t, queuetest.Config())
 	require.NoError(t, b.JS.DeleteStream(context.Background(), "HOOKSPAN_EVENTS"))
-	_, err := queue.NewPublisher(b.JS, b.Names).Publish(context.Background(), queuetest.Event("pred_1"))
+	_, err := b.Publisher().Publish(context.Background(), queuetest.Event("pred_1"))
 	require.ErrorIs(t, err, bridge.ErrUnavailable)
 
 	_, err = b.JS.CreateStream(context.Background(), jetstream.StreamConfig{Name: "FOREIGN", Subjects: []string{"hookspan.events.>"}})
 	require.NoError(t, err)
-	_, err = queue.NewPublisher(b.JS, b.Names).Publish(context.Background(), queuetest.Event("pred_1"))
+	_, err = b.Publisher().Publish(context.Background(), queuetest.Event("pred_1"))
 	require.ErrorIs(t, err, bridge.ErrUnavailable)
 	require.ErrorContains(t, err, "FOREIGN")
 }
@@ -140,7 +140,7 @@ func TestPublishWhileNATSIsAway(t *testing.T) {
 	b.NC.SetDisconnectErrHandler(func(*nats.Conn, error) { close(disconnected) })
 	b.Server.Close()
 	<-disconnected
-	_, err = queue.NewPublisher(b.JS, b.Names).Publish(context.Background(), queuetest.Event("pred_1"))
+	_, err = b.Publisher().Publish(context.Background(), queuetest.Event("pred_1"))
 	require.ErrorIs(t, err, bridge.ErrUnavailable)
 }
 
@@ -156,7 +156,7 @@ func TestPublishWithoutAnswerIsUnknown(t *testing.T) {
 		})
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-		_, err = queue.NewPublisher(b.JS, b.Names).Publish(ctx, queuetest.Event("pred_1"))
+		_, err = b.Publisher().Publish(ctx, queuetest.Event("pred_1"))
 		require.ErrorIs(t, err, bridge.ErrUnknown, answer)
 		cancel()
 		require.NoError(t, sub.Unsubscribe())
@@ -165,8 +165,8 @@ func TestPublishWithoutAnswerIsUnknown(t *testing.T) {
 
 func TestFailureAfterStoringIsRepaired(t *testing.T) {
 	b := queuetest.Start(t, queuetest.Config())
-	next := queue.NewPublisher(b.JS, b.Names)
-	p := &queuetest.Publisher{Next: next, Answer: func(bridge.Receipt, error) (bridge.Receipt, error) {
+	next := b.Publisher()
+	p := &queuetest.FailingPublisher{Next: next, Answer: func(bridge.Receipt, error) (bridge.Receipt, error) {
 		return bridge.Receipt{}, bridge.ErrUnknown
 	}}
 	_, err := p.Publish(context.Background(), queuetest.Event("pred_1"))

@@ -28,9 +28,9 @@ const (
 
 	deadAge        = 90 * 24 * time.Hour
 	deadDuplicates = 24 * time.Hour
-	// ledgerMarker is how long the mark of an expired key is kept; the server
-	// asks for one where keys have a time to live.
-	ledgerMarker = time.Minute
+	maxConsumers   = 1024
+	// ledgerDuplicates is the server's default; nothing there has a message id.
+	ledgerDuplicates = 2 * time.Minute
 )
 
 // StreamsConfig says how the streams are to be. Zero values are defaults.
@@ -67,7 +67,7 @@ func (c StreamsConfig) storeBytes() int64 {
 	return c.withDefaults().MaxBytes + c.deadBytes() + c.ledgerBytes()
 }
 
-// streams are the streams, apart from the bucket of the ledger.
+// streams are all the streams.
 //
 // Retention is by limits: interest would drop an event that no consumer waits
 // for yet, a work queue forgets the ids of what was acknowledged. DiscardNew:
@@ -87,6 +87,8 @@ func (c StreamsConfig) streams() []jetstream.StreamConfig {
 			Duplicates:  c.Duplicates,
 			Replicas:    c.Replicas,
 			AllowDirect: true,
+			// A durable costs memory and a folder, and user "app" makes them.
+			MaxConsumers: maxConsumers,
 		},
 		{
 			Name:        c.Names.DeadStream(),
@@ -101,20 +103,39 @@ func (c StreamsConfig) streams() []jetstream.StreamConfig {
 			Replicas:    c.Replicas,
 			AllowDirect: true,
 		},
+		{
+			// Made by hand and not as a key-value bucket, which would allow
+			// rollups: one message of anybody could then purge all of it. Marks
+			// of expired keys would need them too, so there are none.
+			Name:              c.Names.LedgerStream(),
+			Description:       "Hookspan: what consumers remember of events",
+			Subjects:          []string{c.Names.LedgerSubject(">")},
+			Retention:         jetstream.LimitsPolicy,
+			Discard:           jetstream.DiscardNew,
+			Storage:           jetstream.FileStorage,
+			MaxMsgsPerSubject: 1,
+			MaxBytes:          c.ledgerBytes(),
+			Duplicates:        ledgerDuplicates,
+			Replicas:          c.Replicas,
+			AllowDirect:       true,
+			AllowMsgTTL:       true,
+		},
 	}
 }
 
-// Provision makes the streams and the ledger what cfg says: it creates what is
-// missing, changes what differs, and touches nothing else. It is safe to call
-// from several processes.
+// ErrUnfit is wrapped by [Provision] for a stream that cannot keep what is
+// promised of it and cannot be changed so that it can.
+var ErrUnfit = errors.New("stream is not fit for events")
+
+// Provision makes the streams what cfg says: it creates what is missing, changes
+// what differs, and touches nothing else. It is safe to call from several
+// processes, and again while they run. The error wraps [ErrUnfit] for a stream
+// that must not be used.
 func Provision(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig, log *zap.Logger) error {
 	for _, want := range cfg.streams() {
 		if err := ensureStream(ctx, js, want, log); err != nil {
 			return fmt.Errorf("provisioning stream %s: %w", want.Name, err)
 		}
-	}
-	if err := ensureLedger(ctx, js, cfg); err != nil {
-		return fmt.Errorf("provisioning bucket %s: %w", cfg.Names.LedgerBucket(), err)
 	}
 	return nil
 }
@@ -165,19 +186,26 @@ func createStream(ctx context.Context, js jetstream.JetStream, want jetstream.St
 // the replicas: not clustered at all, and no suitable peers.
 func tooFewServers(err error) bool {
 	var api *jetstream.APIError
-	return errors.As(err, &api) && (api.ErrorCode == 10074 || api.ErrorCode == 10005)
+	return errors.As(err, &api) && (api.ErrorCode == codeNotClustered || api.ErrorCode == codeNoPeers)
 }
 
 // checkUnchangeable refuses a stream whose durability or retention is not what
 // the promises are made of; the server could not change it either.
 func checkUnchangeable(have, want jetstream.StreamConfig) error {
+	const remedy = "remove it, or choose another nats.prefix"
 	switch {
 	case have.Storage != want.Storage:
-		return fmt.Errorf("it keeps messages in %v, not in files: remove it, or choose another nats.prefix", have.Storage)
+		return fmt.Errorf("%w: it keeps messages in %v, not in files: %s", ErrUnfit, have.Storage, remedy)
 	case have.Retention != want.Retention:
-		return fmt.Errorf("its retention is %v, not by limits: remove it, or choose another nats.prefix", have.Retention)
+		return fmt.Errorf("%w: its retention is %v, not by limits: %s", ErrUnfit, have.Retention, remedy)
 	case have.PersistMode != want.PersistMode:
-		return errors.New("it acknowledges before it writes (persist mode async): remove it, or choose another nats.prefix")
+		return fmt.Errorf("%w: it acknowledges before it writes (persist mode async): %s", ErrUnfit, remedy)
+	case have.Sealed:
+		return fmt.Errorf("%w: it is sealed: %s", ErrUnfit, remedy)
+	case have.Mirror != nil:
+		return fmt.Errorf("%w: it is a mirror: %s", ErrUnfit, remedy)
+	case have.AllowRollup && !want.AllowRollup && want.MaxMsgsPerSubject == 1:
+		return fmt.Errorf("%w: it allows rollups, by which one message purges it: %s", ErrUnfit, remedy)
 	}
 	return nil
 }
@@ -193,60 +221,31 @@ func merge(have, want jetstream.StreamConfig) (jetstream.StreamConfig, []string)
 		note("subjects", strings.Join(have.Subjects, ","), strings.Join(want.Subjects, ","))
 		have.Subjects = want.Subjects
 	}
-	if have.Discard != want.Discard {
-		note("discard", have.Discard, want.Discard)
-		have.Discard = want.Discard
+	diff(note, "discard", &have.Discard, want.Discard)
+	diff(note, "max bytes", &have.MaxBytes, want.MaxBytes)
+	diff(note, "max age", &have.MaxAge, want.MaxAge)
+	diff(note, "duplicate window", &have.Duplicates, want.Duplicates)
+	diff(note, "max messages", &have.MaxMsgs, unlimited)
+	diff(note, "max messages per subject", &have.MaxMsgsPerSubject, cmp.Or(want.MaxMsgsPerSubject, unlimited))
+	diff(note, "max message size", &have.MaxMsgSize, unlimited)
+	diff(note, "no ack", &have.NoAck, false)
+	diff(note, "allow direct", &have.AllowDirect, want.AllowDirect)
+	if want.AllowMsgTTL { // it cannot be taken back
+		diff(note, "allow message TTL", &have.AllowMsgTTL, true)
 	}
-	if have.MaxBytes != want.MaxBytes {
-		note("max bytes", have.MaxBytes, want.MaxBytes)
-		have.MaxBytes = want.MaxBytes
-	}
-	if have.MaxAge != want.MaxAge {
-		note("max age", have.MaxAge, want.MaxAge)
-		have.MaxAge = want.MaxAge
-	}
-	if have.Duplicates != want.Duplicates {
-		note("duplicate window", have.Duplicates, want.Duplicates)
-		have.Duplicates = want.Duplicates
-	}
-	if !have.AllowDirect {
-		note("allow direct", have.AllowDirect, true)
-		have.AllowDirect = true
-	}
-	if want.Replicas != 0 && have.Replicas != want.Replicas {
-		note("replicas", have.Replicas, want.Replicas)
-		have.Replicas = want.Replicas
+	if want.Replicas != 0 {
+		diff(note, "replicas", &have.Replicas, want.Replicas)
 	}
 	return have, differences
 }
 
-// ensureLedger creates the bucket when it is missing. It has no setting that an
-// operator could have changed.
-func ensureLedger(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig) error {
-	_, err := js.KeyValue(ctx, cfg.Names.LedgerBucket())
-	if !errors.Is(err, jetstream.ErrBucketNotFound) {
-		return err
+// unlimited is how the server writes a limit that is not set.
+const unlimited = -1
+
+// diff sets what have points to, and notes it, when it is not want.
+func diff[T comparable](note func(what string, from, to any), what string, have *T, want T) {
+	if *have != want {
+		note(what, *have, want)
+		*have = want
 	}
-	replicas := []int{cfg.Replicas}
-	if cfg.Replicas == 0 {
-		replicas = []int{3, 1}
-	}
-	for _, r := range replicas {
-		_, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket:         cfg.Names.LedgerBucket(),
-			Description:    "Hookspan: what consumers remember of events",
-			History:        1,
-			MaxBytes:       cfg.ledgerBytes(),
-			Storage:        jetstream.FileStorage,
-			Replicas:       r,
-			LimitMarkerTTL: ledgerMarker,
-		})
-		if !tooFewServers(err) {
-			break
-		}
-	}
-	if errors.Is(err, jetstream.ErrBucketExists) {
-		return nil // another process was faster
-	}
-	return err
 }

@@ -84,7 +84,7 @@ func TestProvisionNeverShrinksBelowWhatIsStored(t *testing.T) {
 	b := queuetest.Start(t, queuetest.Config())
 	e := queuetest.Event("pred_1")
 	e.Body = make([]byte, 1<<20)
-	_, err := queue.NewPublisher(b.JS, b.Names).Publish(ctx, e)
+	_, err := b.Publisher().Publish(ctx, e)
 	require.NoError(t, err)
 	cfg := queuetest.Config().Streams
 	cfg.MaxBytes = 1 << 10
@@ -102,7 +102,7 @@ func TestResize(t *testing.T) {
 		stream, err := b.JS.Stream(context.Background(), "HOOKSPAN_EVENTS")
 		require.NoError(t, err)
 		require.Equal(t, bytes, stream.CachedInfo().Config.MaxBytes)
-		_, err = queue.NewPublisher(b.JS, b.Names).Publish(context.Background(), queuetest.Event("pred_1"))
+		_, err = b.Publisher().Publish(context.Background(), queuetest.Event("pred_1"))
 		require.NoError(t, err)
 		require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_EVENTS"))
 		b.Stop()

@@ -75,7 +75,7 @@ type Delivery struct {
 	Query map[string]string
 	// ReceivedAt is when the delivery arrived first; it is required.
 	ReceivedAt time.Time
-	// Origin is one of the bridge.Origin constants.
+	// Origin says how the delivery came here, e.g. bridge.OriginWebhook.
 	Origin      string
 	TraceParent string
 }

@@ -50,7 +50,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 	if err != nil {
 		return err
 	}
-	in, err := ingress.New(cfg.ingress(), routes, queue.NewPublisher(store.publish, cfg.names()), log.Named("ingress"))
+	in, err := ingress.New(cfg.ingress(), routes, store.publisher, log.Named("ingress"))
 	if err != nil {
 		return err
 	}
@@ -60,16 +60,20 @@ func (c *serveCmd) Run(e *env) (err error) {
 		return err
 	}
 
-	group, ctx := errgroup.WithContext(e.ctx)
-	if err := store.provision(ctx, group); err != nil {
-		return err
+	running, stop := context.WithCancel(e.ctx)
+	defer stop()
+	group, ctx := errgroup.WithContext(running)
+	if err := store.provision(ctx, group, cfg.Ingress.MaxBody); err != nil {
+		stop()
+		return errors.Join(err, group.Wait())
 	}
 	group.Go(func() error { return in.Run(ctx) })
 	for _, consumer := range consumers {
 		group.Go(func() error { return consumer.Run(ctx) })
 	}
 	if err := announce(e, cfg, in.Addr(), store.url); err != nil {
-		return err
+		stop()
+		return errors.Join(err, group.Wait())
 	}
 	<-ctx.Done()
 	log.Info("stopping")
@@ -188,21 +192,5 @@ type printer struct {
 func (p *printer) printf(format string, args ...any) {
 	if p.err == nil {
 		_, p.err = fmt.Fprintf(p.w, format, args...)
-	}
-}
-
-// retryEvery calls f until it succeeds or ctx ends, and logs each failure.
-func retryEvery(ctx context.Context, d time.Duration, log *zap.Logger, what string, f func(context.Context) error) {
-	for {
-		err := f(ctx)
-		if err == nil || ctx.Err() != nil {
-			return
-		}
-		log.Error(what+" failed, trying again", zap.Duration("in", d), zap.Error(err))
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(d):
-		}
 	}
 }

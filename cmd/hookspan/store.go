@@ -20,6 +20,9 @@ import (
 const (
 	provisionTimeout = 30 * time.Second
 	provisionRetry   = 5 * time.Second
+	// provisionAgain is how long a stream that somebody changed or removed goes
+	// unnoticed.
+	provisionAgain = 30 * time.Second
 	// diskMargin stays free beyond what the store may need, for everything else
 	// that lives on the disk.
 	diskMargin = 64 << 20
@@ -32,10 +35,11 @@ type store struct {
 	dir      string
 	// publish and consume have a connection each, so that a slow reader never
 	// holds up an answer to a sender.
-	publish jetstream.JetStream
-	consume jetstream.JetStream
-	url     string
-	log     *zap.Logger
+	publish   jetstream.JetStream
+	consume   jetstream.JetStream
+	publisher *queue.Publisher
+	url       string
+	log       *zap.Logger
 }
 
 func openStore(cfg *config, folder *queue.Folder, getenv func(string) (string, bool), log *zap.Logger, onStop *cleanup) (*store, error) {
@@ -75,6 +79,7 @@ func openStore(cfg *config, folder *queue.Folder, getenv func(string) (string, b
 			return nil, fmt.Errorf("using JetStream: %w", err)
 		}
 	}
+	s.publisher = queue.NewPublisher(s.publish, cfg.names())
 	return s, nil
 }
 
@@ -112,27 +117,64 @@ func (n natsConfig) external(getenv func(string) (string, bool)) (queue.External
 	return cfg, err
 }
 
-// provision makes the streams what they are to be. An embedded store must be
-// ready before anything is served; an external one may come later, until then
-// deliveries are answered 503 and consumers wait.
-func (s *store) provision(ctx context.Context, group *errgroup.Group) error {
-	once := func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
-		defer cancel()
-		return queue.Provision(ctx, s.publish, s.cfg, s.log.Named("provision"))
+// provision makes the streams what they are to be, and again from time to time.
+// An embedded store must be ready before anything is served; an external one may
+// come later, until then deliveries are answered 503 and consumers wait.
+func (s *store) provision(ctx context.Context, group *errgroup.Group, maxBody byteSize) error {
+	if s.embedded != nil {
+		if err := s.provisionOnce(ctx); err != nil {
+			return err
+		}
+		s.warnOfSmallDisk()
 	}
-	if s.embedded == nil {
-		group.Go(func() error {
-			retryEvery(ctx, provisionRetry, s.log, "provisioning", once)
-			return nil
-		})
-		return nil
-	}
-	if err := once(ctx); err != nil {
-		return err
-	}
-	s.warnOfSmallDisk()
+	group.Go(func() error {
+		wait, reached := provisionAgain, true
+		if s.embedded == nil {
+			wait, reached = 0, false
+		}
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(wait):
+			}
+			wait = provisionAgain
+			err := s.provisionOnce(ctx)
+			switch {
+			case err != nil && ctx.Err() == nil:
+				wait = provisionRetry
+				s.log.Error("provisioning failed, trying again", zap.Duration("in", wait), zap.Error(err))
+			case err == nil && !reached:
+				reached = true
+				s.warnOfSmallPayload(maxBody)
+			}
+		}
+	})
 	return nil
+}
+
+// provisionOnce opens the publisher when the streams are fit, and shuts it when
+// one is not. A store that cannot be reached changes nothing: the publisher finds
+// that out by itself.
+func (s *store) provisionOnce(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
+	defer cancel()
+	err := queue.Provision(ctx, s.publish, s.cfg, s.log.Named("provision"))
+	switch {
+	case err == nil:
+		s.publisher.SetFit(true)
+	case errors.Is(err, queue.ErrUnfit):
+		s.publisher.SetFit(false)
+	}
+	return err
+}
+
+// warnOfSmallPayload: what the NATS server does not take is answered 413.
+func (s *store) warnOfSmallPayload(maxBody byteSize) {
+	if limit := byteSize(s.publish.Conn().MaxPayload() - queue.HeaderRoom); limit < maxBody {
+		s.log.Warn("the NATS server takes smaller messages than ingress.max_body: raise its max_payload, or lower ingress.max_body",
+			zap.Stringer("largest_body", limit), zap.Stringer("max_body", maxBody))
+	}
 }
 
 func (s *store) warnOfSmallDisk() {

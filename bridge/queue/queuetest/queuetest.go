@@ -74,16 +74,23 @@ func (b *Bench) Messages(t testing.TB, stream string) uint64 {
 	return s.CachedInfo().State.Msgs
 }
 
-// Publisher wraps one and can fail after the event was stored, as a connection
+// Publisher returns a publisher to the provisioned streams.
+func (b *Bench) Publisher() *queue.Publisher {
+	p := queue.NewPublisher(b.JS, b.Names)
+	p.SetFit(true)
+	return p
+}
+
+// FailingPublisher wraps one and can fail after the event was stored, as a connection
 // does that breaks before the answer has come.
-type Publisher struct {
+type FailingPublisher struct {
 	Next *queue.Publisher
 	// Answer turns what Next said into what the caller is told.
 	Answer func(bridge.Receipt, error) (bridge.Receipt, error)
 }
 
 // Publish publishes, and answers what Answer makes of it.
-func (p *Publisher) Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error) {
+func (p *FailingPublisher) Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error) {
 	return p.Answer(p.Next.Publish(ctx, e))
 }
 
