@@ -329,6 +329,50 @@ func TestWithoutDeadLetterTheEventStays(t *testing.T) {
 	require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_DEAD"))
 }
 
+// That the stream knows the id of a dead letter does not prove that the letter is
+// there: somebody else may have used the id, or removed the letter.
+func TestDeadLetterIsThereWhateverTheStreamSays(t *testing.T) {
+	ctx := context.Background()
+	for name, prepare := range map[string]func(b *bench, id string){
+		"used by another": func(b *bench, id string) {
+			_, err := b.JS.Publish(ctx, "hookspan.dead.other.x", nil, jetstream.WithMsgID(id))
+			require.NoError(t, err)
+		},
+		"removed": func(b *bench, id string) {
+			_, err := b.JS.Publish(ctx, "hookspan.dead.team.x", nil, jetstream.WithMsgID(id))
+			require.NoError(t, err)
+			stream, err := b.JS.Stream(ctx, "HOOKSPAN_DEAD")
+			require.NoError(t, err)
+			require.NoError(t, stream.Purge(ctx))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t)
+			prepare(b, "dead:team:"+queuetest.Event("pred_1").ID+":0")
+			wire := b.verdicts("team")
+			b.run(func(context.Context, *bridge.Event) error { return Permanent(errors.New("no")) }, Config{})
+			b.publish("pred_1")
+			require.Equal(t, "+TERM permanent", next(t, wire))
+			require.Equal(t, queuetest.Event("pred_1").Body, b.letters("team", 1)[0].Data())
+		})
+	}
+}
+
+// An attempt that cannot be recorded does not make its event come again fast.
+func TestFullLedger(t *testing.T) {
+	b := setup(t)
+	ctx := context.Background()
+	require.NoError(t, b.JS.DeleteStream(ctx, "KV_HOOKSPAN_LEDGER"))
+	_, err := b.JS.CreateStream(ctx, jetstream.StreamConfig{
+		Name: "KV_HOOKSPAN_LEDGER", Subjects: []string{"$KV.HOOKSPAN_LEDGER.>"}, MaxMsgsPerSubject: 1, MaxBytes: 1, Discard: jetstream.DiscardNew, AllowMsgTTL: true, AllowDirect: true,
+	})
+	require.NoError(t, err)
+	wire := b.verdicts("team")
+	b.run(func(context.Context, *bridge.Event) error { return errors.New("no") }, Config{Retry: Retry{First: time.Millisecond, Max: time.Minute}})
+	b.publish("pred_1")
+	require.Regexp(t, `^-NAK \{"delay": ?[3-6]\d{10}\}$`, next(t, wire), "half of Max at least")
+}
+
 // A crash between the dead letter and the end of the delivery buries it again.
 func TestBuriedTwiceIsOneDeadLetter(t *testing.T) {
 	b := setup(t)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
@@ -226,7 +227,6 @@ func TestStart(t *testing.T) {
 		start Start
 		want  []string
 	}{
-		"new":    {Start{At: time.Now().Add(time.Hour)}, nil},
 		"all":    {Start{All: true}, []string{"old"}},
 		"since":  {Start{At: old.Time}, []string{"old"}},
 		"beyond": {Start{At: old.Time.Add(time.Millisecond)}, nil},
@@ -246,9 +246,29 @@ func TestStart(t *testing.T) {
 		require.EqualValues(t, 0, b.info(name).NumPending, name)
 		require.NoError(t, stop())
 	}
-	c, err := New(b.JS, HandlerFunc(func(context.Context, *bridge.Event) error { return nil }), Config{Name: "zero"})
+}
+
+func TestStartOfTheZeroValue(t *testing.T) {
+	b := setup(t)
+	b.publish("old")
+	got := make(chan string, 10)
+	c, err := New(b.JS, HandlerFunc(func(_ context.Context, ev *bridge.Event) error {
+		got <- ev.PredictionID
+		return nil
+	}), Config{Name: "zero"})
 	require.NoError(t, err)
-	require.Equal(t, jetstream.DeliverNewPolicy, c.durableConfig().DeliverPolicy)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	b.eventually(func() bool {
+		_, err := b.JS.Consumer(ctx, "HOOKSPAN_EVENTS", "zero")
+		return err == nil
+	}, "the durable exists")
+	b.publish("new")
+	require.Equal(t, "new", next(t, got))
+	cancel()
+	require.NoError(t, <-done)
+	require.Empty(t, got)
 }
 
 // Whoever removes a durable under a running consumer does not make it lose
@@ -277,6 +297,102 @@ func TestDurableRemovedUnderUs(t *testing.T) {
 	for next(t, got) != "two" {
 	}
 	require.Equal(t, 1, b.logs.FilterMessage("the durable is gone, creating it again").Len())
+}
+
+// A stream that is made anew counts from one again; the place in the old one
+// means nothing there.
+func TestStreamMadeAnew(t *testing.T) {
+	ctx := context.Background()
+	b := setup(t)
+	b.publish("1", "2", "3", "4", "5")
+	got := make(chan string, 100)
+	b.run(func(_ context.Context, ev *bridge.Event) error {
+		got <- ev.PredictionID
+		return nil
+	}, Config{})
+	for range 5 {
+		next(t, got)
+	}
+	stream, err := b.JS.Stream(ctx, "HOOKSPAN_EVENTS")
+	require.NoError(t, err)
+	require.NoError(t, b.JS.DeleteStream(ctx, "HOOKSPAN_EVENTS"))
+	_, err = b.JS.CreateStream(ctx, stream.CachedInfo().Config)
+	require.NoError(t, err)
+	b.publish("new")
+	require.Equal(t, "new", next(t, got))
+	require.Equal(t, 1, b.logs.FilterMessage("the stream was made anew, beginning with its first event").Len())
+}
+
+// A durable that is made anew delivers as if for the first time; what failed
+// before is remembered all the same.
+func TestAttemptsAreCountedAcrossDurables(t *testing.T) {
+	b := setup(t)
+	wire := b.verdicts("team")
+	b.publish("pred_1")
+	failing := func(context.Context, *bridge.Event) error { return errors.New("no") }
+	slow := Retry{First: time.Minute, Max: time.Minute}
+	for want := 1; want <= 3; want++ {
+		stop := b.run(failing, Config{Retry: slow})
+		require.Contains(t, next(t, wire), "-NAK")
+		require.NoError(t, stop())
+		require.Equal(t, want, b.record("team", queuetest.Event("pred_1").ID).Failures)
+		require.NoError(t, b.JS.DeleteConsumer(context.Background(), "HOOKSPAN_EVENTS", "team"))
+	}
+}
+
+func TestClosedConnectionEndsRun(t *testing.T) {
+	b := setup(t)
+	c, err := New(b.JS, HandlerFunc(func(context.Context, *bridge.Event) error { return nil }), Config{Name: "team", Start: Start{All: true}})
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	go func() { done <- c.Run(context.Background()) }()
+	b.eventually(func() bool {
+		_, err := b.JS.Consumer(context.Background(), "HOOKSPAN_EVENTS", "team")
+		return err == nil
+	}, "the durable exists")
+	b.NC.Close()
+	require.ErrorIs(t, next(t, done), nats.ErrConnectionClosed)
+}
+
+func TestDurableThatCannotBeUsedEndsRun(t *testing.T) {
+	ctx := context.Background()
+	b := setup(t)
+	for name, cfg := range map[string]jetstream.ConsumerConfig{
+		"none":   {AckPolicy: jetstream.AckNonePolicy},
+		"all":    {AckPolicy: jetstream.AckAllPolicy},
+		"memory": {AckPolicy: jetstream.AckExplicitPolicy, MemoryStorage: true},
+	} {
+		cfg.Durable = name
+		_, err := b.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", cfg)
+		require.NoError(t, err)
+		c, err := New(b.JS, HandlerFunc(func(context.Context, *bridge.Event) error { return nil }), Config{Name: name})
+		require.NoError(t, err)
+		require.ErrorIs(t, c.Run(ctx), ErrUnusable, name)
+	}
+	_, err := b.JS.CreatePushConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{Durable: "push", DeliverSubject: "x", AckPolicy: jetstream.AckExplicitPolicy})
+	require.NoError(t, err)
+	c, err := New(b.JS, HandlerFunc(func(context.Context, *bridge.Event) error { return nil }), Config{Name: "push"})
+	require.NoError(t, err)
+	require.ErrorIs(t, c.Run(ctx), ErrUnusable)
+}
+
+// What somebody has set must not keep events, or parts of them, from the handler.
+func TestHarmfulSettingsAreTakenBack(t *testing.T) {
+	b := setup(t)
+	_, err := b.JS.CreateConsumer(context.Background(), "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
+		Durable: "team", AckPolicy: jetstream.AckExplicitPolicy, HeadersOnly: true, MaxDeliver: 1, InactiveThreshold: time.Hour,
+		BackOff: nil, MaxRequestBatch: 7, FilterSubject: "hookspan.events.none.>",
+	})
+	require.NoError(t, err)
+	got := make(chan *bridge.Event, 1)
+	b.run(func(_ context.Context, ev *bridge.Event) error {
+		got <- ev
+		return nil
+	}, Config{})
+	b.publish("pred_1")
+	require.Equal(t, queuetest.Event("pred_1").Body, next(t, got).Body)
+	require.Zero(t, b.info("team").Config.InactiveThreshold)
+	require.Equal(t, -1, b.info("team").Config.MaxDeliver)
 }
 
 func TestChangedFilterChangesTheDurable(t *testing.T) {

@@ -135,6 +135,10 @@ func TestAppCannotHarm(t *testing.T) {
 			_, err := js.Publish(ctx, "$KV.HOOKSPAN_LEDGER.archive.x", nil)
 			return err
 		},
+		"purge the ledger by a rollup": func() error {
+			_, err := js.PublishMsg(ctx, &nats.Msg{Subject: "$KV.HOOKSPAN_LEDGER.mine.x", Header: nats.Header{"Nats-Rollup": {"all"}}})
+			return err
+		},
 		"listen to our answers": func() error {
 			sub, err := nc.SubscribeSync("_INBOX_hookspan.>")
 			if err != nil {

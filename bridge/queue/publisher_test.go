@@ -63,6 +63,20 @@ func TestIDsThatDifferByALineBreakAreTwo(t *testing.T) {
 	}
 }
 
+// An acknowledgement of a stream that nobody has looked at proves nothing.
+func TestPublishOnlyToAFitStream(t *testing.T) {
+	b := queuetest.Start(t, queuetest.Config())
+	p := queue.NewPublisher(b.JS, b.Names)
+	_, err := p.Publish(context.Background(), queuetest.Event("pred_1"))
+	require.ErrorIs(t, err, bridge.ErrUnavailable)
+	p.SetFit(true)
+	_, err = p.Publish(context.Background(), queuetest.Event("pred_1"))
+	require.NoError(t, err)
+	p.SetFit(false)
+	_, err = p.Publish(context.Background(), queuetest.Event("pred_1"))
+	require.ErrorIs(t, err, bridge.ErrUnavailable)
+}
+
 // Whatever a model is called, its event is stored on a subject of its own that
 // the filter for just this model finds.
 func TestOddModels(t *testing.T) {

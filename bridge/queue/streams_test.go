@@ -75,7 +75,9 @@ func TestProvisionRefusesAStreamThatCannotKeepThePromises(t *testing.T) {
 		cfg.Name, cfg.Subjects = "HOOKSPAN_EVENTS", []string{"hookspan.events.>", "hookspan.again.>"}
 		_, err := b.JS.CreateStream(ctx, cfg)
 		require.NoError(t, err)
-		require.ErrorContains(t, queue.Provision(ctx, b.JS, queuetest.Config().Streams, zap.NewNop()), want)
+		err = queue.Provision(ctx, b.JS, queuetest.Config().Streams, zap.NewNop())
+		require.ErrorIs(t, err, queue.ErrUnfit)
+		require.ErrorContains(t, err, want)
 	}
 }
 
@@ -90,6 +92,15 @@ func TestProvisionNeverShrinksBelowWhatIsStored(t *testing.T) {
 	cfg.MaxBytes = 1 << 10
 	require.ErrorContains(t, queue.Provision(ctx, b.JS, cfg, zap.NewNop()), "nats.events.max_bytes")
 	require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_EVENTS"))
+}
+
+func TestLedgerAllowsNoRollup(t *testing.T) {
+	ctx := context.Background()
+	b := queuetest.Start(t, queuetest.Config())
+	require.NoError(t, b.JS.DeleteStream(ctx, "KV_HOOKSPAN_LEDGER"))
+	_, err := b.JS.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: "HOOKSPAN_LEDGER"})
+	require.NoError(t, err)
+	require.ErrorIs(t, queue.Provision(ctx, b.JS, queuetest.Config().Streams, zap.NewNop()), queue.ErrUnfit)
 }
 
 // The operator may change his mind about the size, in both directions.
