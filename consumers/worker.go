@@ -33,9 +33,10 @@ var bindRetry = Retry{First: 250 * time.Millisecond, Max: 10 * time.Second}
 func (c *Consumer) worker(ctx, work context.Context) error {
 	for failures := 0; ctx.Err() == nil; {
 		err := c.fetch(ctx, work, &failures)
+		if ctx.Err() != nil {
+			break
+		}
 		switch {
-		case ctx.Err() != nil:
-			return nil
 		case c.js.Conn().IsClosed():
 			return nats.ErrConnectionClosed
 		case errors.Is(err, ErrUnusable):

@@ -1,7 +1,9 @@
 package queue
 
 import (
+	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -51,6 +53,9 @@ func Connect(cfg ExternalConfig, name string, log *zap.Logger) (*nats.Conn, erro
 		opts = append(opts, nats.ClientCert(cfg.Cert, cfg.Key))
 	}
 	nc, err := nats.Connect(cfg.URL, opts...)
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err // without the address, which people write passwords into
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connecting to NATS: %w", err)
 	}

@@ -89,34 +89,43 @@ func TestConfigErrors(t *testing.T) {
 		{"not a map", "- a\n", `:1:`},
 		{"wrong type", "ingress: {max_in_flight: many}\n", `:1:26: a value of another type belongs here`},
 		{"two documents", "data_dir: x\n---\ndata_dir: y\n", `2 documents`},
-		{"size", "ingress:\n  max_body: big\n", `:2:13: "big" is no size`},
+		{"size", "ingress:\n  max_body: big\n", `:2:13: this is no size`},
 		{"negative size", "ingress: {max_body: -1}\n", `is no size`},
 		{"body over payload", "ingress:\n  max_body: 8MiB\n", `:2:13: ingress.max_body: it is 8388608 bytes: use 1 to 8323072`},
 		{"deadline", "ingress:\n  deadline: 26s\n", `:2:13: ingress.deadline: it is 26s: use more than zero and at most 25s`},
 		{"zero deadline", "ingress: {deadline: 0s}\n", `ingress.deadline`},
-		{"deadline without unit", "ingress: {deadline: 5}\n", `"5" is no duration: write one such as 5s`},
+		{"deadline without unit", "ingress: {deadline: 5}\n", `this is no duration: write one such as 5s`},
 		{"in flight", "ingress: {max_in_flight: 0}\n", `ingress.max_in_flight: it is 0`},
 		{"in flight bytes", "ingress: {max_in_flight_bytes: 1MiB}\n", `at least ingress.max_body, which is 4.0 MiB`},
 		{"log level", "log: {level: loud}\n", `log.level: use debug`},
 		{"log format", "log: {format: xml}\n", `log.format: use json`},
 		{"empty data_dir", "data_dir: \"\"\n", `data_dir: it is empty`},
 		{"prefix", "nats: {prefix: a.b}\n", `nats.prefix`},
-		{"replicas", "nats: {url: x, replicas: 9}\n", `nats.replicas: use auto, or 1 to 5`},
+		{"replicas", "nats: {url: \"nats://x\", replicas: 9}\n", `nats.replicas: use auto, or 1 to 5`},
 		{"replicas embedded", "nats: {replicas: 3}\n", `the embedded server keeps one replica`},
-		{"events bytes", "nats: {events: {max_bytes: 1KiB}}\n", `use at least 1.0 MiB`},
+		{"events bytes", "nats: {events: {max_bytes: 1KiB}}\n", `use at least 4.1 MiB`},
 		{"events age", "nats: {events: {max_age: 1h}}\n", `use at least 2h0m0s`},
-		{"two credentials", "nats: {url: x, creds: a, nkey: b}\n", `only one of creds, nkey and user`},
+		{"two credentials", "nats: {url: \"nats://x\", creds: a, nkey: b}\n", `only one of creds, nkey and user`},
+		{"credentials in the address", "nats:\n  url: nats://user:pw@host:4222\n", `:2:8: nats.url: credentials do not belong here`},
+		{"no address", "nats: {url: \"::no\"}\n", `nats.url: write addresses such as`},
+		{"webhook address", "ingress:\n  listen: \"8080\"\n", `:2:11: ingress.listen: use a host and a port`},
+		{"webhook port", "ingress: {listen: \":99999\"}\n", `ingress.listen`},
+		{"NATS address", "nats: {listen: nonsense}\n", `nats.listen: use a host and a port`},
+		{"events for one body", "nats: {events: {max_bytes: 2MiB}}\n", `so that the largest event fits`},
+		{"host with scheme", "consumers: {a: {kind: archive, hosts: [\"https://cdn.get3w.com/\"]}}\n", `is not a host name`},
+		{"store in the data folder", "data_dir: /d\nconsumers: {a: {kind: archive, store: \"file:///d/nats/x\"}}\n", `keeps its own files there`},
+		{"store is the data folder", "data_dir: /d\nconsumers: {a: {kind: archive, store: \"file:///d\"}}\n", `keeps its own files there`},
 		{"credentials embedded", "nats: {creds: a}\n", `set nats.url too`},
-		{"user alone", "nats: {url: x, user: a}\n", `user and password come together`},
-		{"cert alone", "nats: {url: x, tls: {cert: a}}\n", `cert and key come together`},
-		{"listen external", "nats: {url: x, listen: y}\n", `remove it or nats.url`},
+		{"user alone", "nats: {url: \"nats://x\", user: a}\n", `user and password come together`},
+		{"cert alone", "nats: {url: \"nats://x\", tls: {cert: a}}\n", `cert and key come together`},
+		{"listen external", "nats: {url: \"nats://x\", listen: \"127.0.0.1:1\"}\n", `remove it or nats.url`},
 		{"source name", "sources:\n  Get3W: {}\n", `:2:`},
 		{"source kind", "sources:\n  a: {kind: gitlab}\n", `:2:13: sources.a.kind: unknown kind "gitlab": use one of get3w`},
 		{"max age", "sources:\n  a: {max_age: 2h}\n", `use more than zero and at most 1h56m20s`},
 		{"query", "sources: {a: {query: [A]}}\n", `query parameter "A"`},
 		{"queries", "sources: {a: {query: [a,b,c,d,e,f,g,h,i]}}\n", `use at most 8`},
 		{"consumer name", "consumers: {A: {kind: archive}}\n", `consumer "A"`},
-		{"consumer kind", "consumers:\n  a:\n    kind: forward\n", `:3:11: consumers.a.kind: "forward" is not a kind: use archive`},
+		{"consumer kind", "consumers:\n  a:\n    kind: forward\n", `:3:11: consumers.a.kind: use archive`},
 		{"filter", "consumers: {a: {kind: archive, filter: {source: A}}}\n", `filter source "A"`},
 		{"start", "consumers: {a: {kind: archive, start: yesterday}}\n", `use new, all`},
 		{"concurrency", "consumers: {a: {kind: archive, concurrency: -1}}\n", `use 1 to 4096`},
@@ -142,13 +151,33 @@ func TestConfigErrorsNeverShowASecret(t *testing.T) {
 		"sources:\n  get3w:\n    secrets: [env:A]\n    path_token: " + secret + "\n",
 		"sources:\n  get3w:\n    secrets:\n      - env:A\n      - " + secret + "\n    bogus: 1\n",
 		"sources:\n  get3w:\n    secrets: {a: " + secret + "}\n",
-		"nats: {url: x, user: a, password: " + secret + "}\n",
+		"nats: {url: \"nats://x\", user: a, password: " + secret + "}\n",
 		"sources:\n  get3w:\n    secrets: [" + secret + "\n",
+		"sources: {get3w: {secrets: [" + secret + "]}}\n",
+		"ingress: {max_body: " + secret + "}\n",
+		"ingress: {deadline: " + secret + "}\n",
+		"ingress: {max_in_flight: " + secret + "}\n",
+		"ingress: {listen: " + secret + "}\n",
+		"nats: {url: \"nats://a:" + secret + "@h\"}\n",
+		"nats: {url: \"nats://a:" + secret + "%zz@h\"}\n",
+		"nats: {replicas: " + secret + "}\n",
+		"nats: {listen: " + secret + "}\n",
+		"log: {level: " + secret + "}\n",
+		"consumers: {a: {kind: " + secret + "}}\n",
+		"consumers: {a: {kind: archive, start: " + secret + "}}\n",
+		"consumers: {a: {kind: archive, store: " + secret + "}}\n",
 	} {
 		_, err := load(write(t, text))
 		require.Error(t, err, text)
 		require.NotContains(t, err.Error(), secret, text)
 	}
+}
+
+func TestSecretsBetweenBraces(t *testing.T) {
+	cfg, err := load(write(t, "sources: {a: {secrets: [env:A, file:/b], path_token: env:T}}\n"))
+	require.NoError(t, err)
+	require.Equal(t, []secretRef{"env:A", "file:/b"}, cfg.Sources["a"].Secrets)
+	require.Equal(t, secretRef("env:T"), cfg.Sources["a"].PathToken)
 }
 
 func TestConfigFileThatCannotBeRead(t *testing.T) {

@@ -14,11 +14,18 @@ import (
 
 var kills = flag.Int("kills", 4, "how often TestKilledBridgeKeepsWhatItAnswered kills the bridge")
 
-// oracle writes down every id that was answered 200.
+// oracle writes down every id that was sent, and that was answered 200.
 type oracle struct {
 	mu    sync.Mutex
+	sent  map[string]bool
 	acked map[string]bool
 	tick  chan struct{}
+}
+
+func (o *oracle) send(id string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sent[id] = true
 }
 
 func (o *oracle) ack(id string) {
@@ -29,11 +36,12 @@ func (o *oracle) ack(id string) {
 }
 
 // A bridge that is killed in the middle of 64 senders has every event that it
-// answered 200 for, once.
+// answered 200 for, once, also when the senders repeat what they had sent: they
+// were not answered, or cannot know whether they were.
 func TestKilledBridgeKeepsWhatItAnswered(t *testing.T) {
 	const senders = 64
 	dir := t.TempDir()
-	o := &oracle{acked: map[string]bool{}, tick: make(chan struct{}, 1<<16)}
+	o := &oracle{sent: map[string]bool{}, acked: map[string]bool{}, tick: make(chan struct{}, 1<<16)}
 	for round := range *kills {
 		p := serve(t, dir, smallConfig)
 		var done sync.WaitGroup
@@ -47,6 +55,15 @@ func TestKilledBridgeKeepsWhatItAnswered(t *testing.T) {
 		done.Wait()
 	}
 	p := serve(t, dir, smallConfig)
+	answered := len(o.acked)
+	for id := range o.sent {
+		status, text := p.post(killBody(id))
+		require.Equal(t, 200, status, text)
+		if o.acked[id] {
+			require.Contains(t, text, `"result":"duplicate"`, id)
+		}
+		o.acked[id] = true
+	}
 	stored := map[string]int{}
 	for _, m := range p.events() {
 		stored[m.Headers().Get("ce-subject")]++
@@ -64,7 +81,7 @@ func TestKilledBridgeKeepsWhatItAnswered(t *testing.T) {
 			twice++
 		}
 	}
-	t.Logf("%d kills, %d senders: answered 200 %d, stored %d, lost %d, twice %d", *kills, senders, len(o.acked), len(stored), lost, twice)
+	t.Logf("%d kills, %d senders: answered 200 %d, stored %d, lost %d, twice %d", *kills, senders, answered, len(stored), lost, twice)
 	require.Zero(t, lost)
 	require.Zero(t, twice)
 	require.Equal(t, 0, p.stop(), p.logs)
@@ -74,13 +91,13 @@ func killBody(id string) string {
 	return `{"id":"` + id + `","model":"get3w/flux-dev","status":"completed","outputs":["https://cdn.get3w.com/` + id + `.png"]}`
 }
 
-// sendUntilDead posts one new prediction after the other, each a second time when
-// it was not answered, until nobody answers.
+// sendUntilDead posts one new prediction after the other until nobody answers.
 func sendUntilDead(p *program, prefix string, o *oracle) {
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
 	for i := 0; ; i++ {
 		id := fmt.Sprintf("%s_%d", prefix, i)
+		o.send(id)
 		body := killBody(id)
 		req, err := http.NewRequest(http.MethodPost, p.url(), strings.NewReader(body))
 		if err != nil {

@@ -33,7 +33,7 @@ func (b *byteSize) UnmarshalYAML(node ast.Node) error {
 	}
 	n, err := humanize.ParseBytes(text)
 	if err != nil || n > math.MaxInt64 {
-		return &valueError{node, fmt.Sprintf("%.40q is no size: write one such as 4MiB", text)}
+		return &valueError{node, "this is no size: write one such as 4MiB"}
 	}
 	*b = byteSize(n)
 	return nil
@@ -49,7 +49,7 @@ func (d *duration) UnmarshalYAML(node ast.Node) error {
 	}
 	v, err := time.ParseDuration(text)
 	if err != nil {
-		return &valueError{node, fmt.Sprintf("%.40q is no duration: write one such as 5s, 10m or 36h", text)}
+		return &valueError{node, "this is no duration: write one such as 5s, 10m or 36h"}
 	}
 	*d = duration(v)
 	return nil
@@ -88,11 +88,18 @@ const maxSecret = 64 << 10
 
 func (r *secretRef) UnmarshalYAML(node ast.Node) error {
 	var text string
-	if err := yaml.NodeToValue(node, &text); err == nil {
-		*r = secretRef(text)
-		if r.valid() {
-			return nil
+	if err := yaml.NodeToValue(node, &text); err != nil {
+		// Between braces the library reads env:NAME as a map of one key.
+		var pair map[string]string
+		if err := yaml.NodeToValue(node, &pair); err == nil && len(pair) == 1 {
+			for kind, name := range pair {
+				text = kind + ":" + name
+			}
 		}
+	}
+	*r = secretRef(text)
+	if r.valid() {
+		return nil
 	}
 	// The text may be the secret, so it is not repeated.
 	return &valueError{node, "a secret is not written here: write env:NAME or file:PATH"}

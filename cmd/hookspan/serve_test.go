@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
@@ -176,6 +177,35 @@ consumers: {}
 		return status == 200
 	}, patience, 100*time.Millisecond, p.logs)
 	require.Contains(t, p.logs.String(), "OTHER_EVENTS")
+	require.Equal(t, 0, p.stop(), p.logs)
+}
+
+// An external stream that does not keep what it acknowledges is not used, however
+// willingly it answers.
+func TestUnfitExternalStreamIsNotUsed(t *testing.T) {
+	external, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true})
+	require.NoError(t, err)
+	external.Start()
+	defer external.WaitForShutdown()
+	defer external.Shutdown()
+	require.True(t, external.ReadyForConnections(patience))
+	nc, err := nats.Connect(external.ClientURL())
+	require.NoError(t, err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	_, err = js.CreateStream(context.Background(), jetstream.StreamConfig{
+		Name: "HOOKSPAN_EVENTS", Subjects: []string{"hookspan.events.>"}, Storage: jetstream.MemoryStorage,
+	})
+	require.NoError(t, err)
+	p := serve(t, t.TempDir(), `
+ingress: {listen: "127.0.0.1:0"}
+nats: {url: "`+external.ClientURL()+`"}
+consumers: {}
+`)
+	require.Eventually(t, func() bool { return strings.Contains(p.logs.String(), "not in files") }, patience, 10*time.Millisecond)
+	status, _ := p.post(documented)
+	require.Equal(t, 503, status)
 	require.Equal(t, 0, p.stop(), p.logs)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -99,6 +100,10 @@ func (s *store) startEmbedded(cfg *config, folder *queue.Folder, onStop *cleanup
 	}
 	onStop.add(func() error { s.embedded.Close(); return nil })
 	s.url = s.embedded.URL()
+	if host, _, err := net.SplitHostPort(strings.TrimPrefix(s.url, "nats://")); err == nil && !net.ParseIP(host).IsLoopback() {
+		s.log.Warn("NATS listens beyond this machine, and its clients' passwords travel in clear: use 127.0.0.1, or an external NATS with TLS",
+			zap.String("nats.listen", host))
+	}
 	return folder.Announce(queue.Holder{PID: os.Getpid(), NATSURL: s.url})
 }
 

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"maps"
+	"net"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -16,10 +18,11 @@ import (
 	"github.com/hookspan/hookspan/bridge/queue"
 	"github.com/hookspan/hookspan/bridge/source"
 	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/consumers/archive"
 )
 
 const (
-	minEventsBytes = 1 << 20
+	minEventsBytes = byteSize(1 << 20)
 	maxReplicas    = 5
 )
 
@@ -70,6 +73,9 @@ func (c *config) problems() []problem {
 
 func (c *config) checkIngress(found *checker) {
 	in := c.Ingress
+	if !isAddress(in.Listen) {
+		found.fail("ingress.listen", "use a host and a port, such as 127.0.0.1:8080, or a port alone, such as :8080")
+	}
 	if in.Deadline <= 0 || time.Duration(in.Deadline) > ingress.MaxDeadline {
 		found.fail("ingress.deadline", "it is %v: use more than zero and at most %v", in.Deadline, ingress.MaxDeadline)
 	}
@@ -90,8 +96,22 @@ func (c *config) checkNATS(found *checker) {
 	if _, err := n.replicas(); err != nil {
 		found.fail("nats.replicas", "%v", err)
 	}
-	if n.Events.MaxBytes < minEventsBytes {
-		found.fail("nats.events.max_bytes", "it is %v: use at least %v", n.Events.MaxBytes, byteSize(minEventsBytes))
+	if least := max(minEventsBytes, c.Ingress.MaxBody+queue.HeaderRoom); n.Events.MaxBytes < least {
+		found.fail("nats.events.max_bytes", "it is %v: use at least %v, so that the largest event fits", n.Events.MaxBytes, least)
+	}
+	if n.Listen != nil && *n.Listen != "" && !isAddress(*n.Listen) {
+		found.fail("nats.listen", "use a host and a port, such as %s, or nothing", queue.DefaultNATSListen)
+	}
+	for address := range strings.SplitSeq(n.URL, ",") {
+		// Nothing of an address is repeated: people write passwords into it.
+		u, err := url.Parse(strings.TrimSpace(address))
+		switch {
+		case n.URL == "":
+		case err != nil || u.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme):
+			found.fail("nats.url", "write addresses such as nats://nats-1:4222, with commas between")
+		case u.User != nil:
+			found.fail("nats.url", "credentials do not belong here: use nats.user and nats.password, creds or nkey")
+		}
 	}
 	if window := c.duplicates(); time.Duration(n.Events.MaxAge) < window {
 		found.fail("nats.events.max_age", "it is %v: use at least %v, for which duplicates are known", n.Events.MaxAge, window)
@@ -159,20 +179,37 @@ func (c *config) checkConsumer(found *checker, name string, cons consumerConfig)
 	key := "consumers." + name
 	found.check(key, bridge.CheckName("consumer", name))
 	if cons.Kind != kindArchive {
-		found.fail(key+".kind", "%.40q is not a kind: use %s", cons.Kind, kindArchive)
+		found.fail(key+".kind", "use %s", kindArchive)
 		return
 	}
 	found.check(key+".filter", cons.Filter.filter().Validate())
 	if _, err := consumers.ParseStart(cons.Start); err != nil {
-		found.fail(key+".start", "%v", err)
+		found.fail(key+".start", "use new, all, or a time such as 2026-01-31T15:04:05Z")
 	}
 	if cons.Concurrency < 1 || cons.Concurrency > consumers.MaxConcurrency {
 		found.fail(key+".concurrency", "it is %d: use 1 to %d", cons.Concurrency, consumers.MaxConcurrency)
 	}
 	found.check(key+".retry", cons.Retry.retry().Validate())
-	if _, err := c.storeDir(cons); err != nil {
-		found.fail(key+".store", "%v", err)
+	for _, host := range cons.Hosts {
+		found.check(key+".hosts", archive.CheckHost(host))
 	}
+	dir, err := c.storeDir(cons)
+	found.check(key+".store", err)
+	for _, ours := range []string{".", "nats", "secrets", "spool"} {
+		if own := filepath.Join(c.DataDir, ours); err == nil && (dir == own || ours != "." && strings.HasPrefix(dir, own+"/")) {
+			found.fail(key+".store", "the bridge keeps its own files there: use another folder")
+		}
+	}
+}
+
+// isAddress reports whether s is host:port; the host may be empty.
+func isAddress(s string) bool {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return false
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n <= 65535
 }
 
 // storeDir is the folder that an archive's store names.

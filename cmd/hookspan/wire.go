@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"time"
 
@@ -13,6 +14,9 @@ import (
 	"github.com/hookspan/hookspan/consumers"
 	"github.com/hookspan/hookspan/consumers/archive"
 )
+
+// unreserved is what RFC 3986 section 2.3 lets stand in a URL as it is.
+var unreserved = regexp.MustCompile(`^[A-Za-z0-9._~-]+$`)
 
 // routes makes the configured sources. A source without a secret refuses every
 // delivery; that is said here, once and loudly.
@@ -43,6 +47,9 @@ func routes(cfg *config, getenv func(string) (string, bool), log *zap.Logger) ([
 		if s.PathToken != "" {
 			if route.PathToken, err = s.PathToken.require(getenv); err != nil {
 				return nil, fmt.Errorf("sources.%s.path_token: %w", name, err)
+			}
+			if !unreserved.Match(route.PathToken) {
+				return nil, fmt.Errorf("sources.%s.path_token: it must be of letters, digits and - . _ ~, which mean the same in every URL", name)
 			}
 		}
 		out = append(out, route)

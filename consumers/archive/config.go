@@ -65,18 +65,21 @@ func (c Config) validate() error {
 		return fmt.Errorf("stall is %v: it must be positive, or 0 for the default", c.Stall)
 	}
 	for _, h := range c.Hosts {
-		if !isHost(h) {
-			return fmt.Errorf("hosts: %q is not a host name: write it without scheme, port and path, such as cdn.example.com", h)
+		if err := CheckHost(h); err != nil {
+			return fmt.Errorf("hosts: %w", err)
 		}
 	}
 	return nil
 }
 
-// isHost reports whether the host of some URL can equal h. A pattern cannot:
-// it would silently match nothing.
-func isHost(h string) bool {
+// CheckHost returns an error unless the host of some URL can equal h. A pattern
+// cannot: it would silently match nothing.
+func CheckHost(h string) error {
 	if _, err := netip.ParseAddr(h); err == nil {
-		return true
+		return nil
 	}
-	return h != "" && !strings.ContainsAny(h, "/:@*?#[]% \t\r\n")
+	if h == "" || strings.ContainsAny(h, "/:@*?#[]% \t\r\n") {
+		return fmt.Errorf("%.80q is not a host name: write it without scheme, port and path, such as cdn.example.com", h)
+	}
+	return nil
 }
