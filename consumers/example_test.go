@@ -17,7 +17,7 @@ import (
 // A service of its own that charges for completed predictions of one owner's
 // models. It has no output, so it is compiled and not run.
 func Example() {
-	nc, err := nats.Connect(os.Getenv("NATS_URL"), nats.UserInfo(os.Getenv("NATS_USER"), os.Getenv("NATS_PASSWORD")))
+	nc, err := nats.Connect(os.Getenv("NATS_URL"), nats.UserInfo(os.Getenv("NATS_USER"), os.Getenv("NATS_PASSWORD")), nats.MaxReconnects(-1))
 	if err != nil {
 		panic(err)
 	}

@@ -33,19 +33,26 @@ var bindRetry = Retry{First: 250 * time.Millisecond, Max: 10 * time.Second}
 func (c *Consumer) worker(ctx, work context.Context) error {
 	for failures := 0; ctx.Err() == nil; {
 		err := c.fetch(ctx, work, &failures)
-		if ctx.Err() != nil {
-			break
+		if fatal := c.fatal(err); fatal != nil {
+			return fatal
 		}
-		switch {
-		case c.js.Conn().IsClosed():
-			return nats.ErrConnectionClosed
-		case errors.Is(err, ErrUnusable):
-			return err
+		if ctx.Err() == nil {
+			failures++
+			delay := bindRetry.backoff(failures)
+			c.log.Error("cannot fetch events, trying again", zap.Error(err), zap.Duration("in", delay))
+			pause(ctx, delay)
 		}
-		failures++
-		delay := bindRetry.backoff(failures)
-		c.log.Error("cannot fetch events, trying again", zap.Error(err), zap.Duration("in", delay))
-		pause(ctx, delay)
+	}
+	return nil
+}
+
+// fatal is the part of err that no further try can pass, or nil.
+func (c *Consumer) fatal(err error) error {
+	switch {
+	case c.js.Conn().IsClosed():
+		return nats.ErrConnectionClosed
+	case errors.Is(err, ErrUnusable):
+		return err
 	}
 	return nil
 }
