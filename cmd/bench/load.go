@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -23,32 +24,37 @@ type sample struct {
 }
 
 // load has all workers take requests of the pool, each the next one when it is
-// done with one, until the time is up or the pool is empty.
+// done with one, until the time is up or the pool is empty. A worker that had
+// nothing done by then counts what it is at, so that a disk which hangs for a
+// while is measured too.
 func load(ctx context.Context, workers []worker, p *pool, w window) (sample, error) {
 	from := time.Now().Add(w.warm)
 	until := from.Add(w.measured)
 	took := make([][]time.Duration, len(workers))
-	ends := make([]time.Time, len(workers))
+	ends := make([]time.Time, len(workers)) // of workers that did not end in time
 	group, ctx := errgroup.WithContext(ctx)
 	for n, work := range workers {
 		group.Go(func() error {
-			ends[n] = until
 			for ctx.Err() == nil {
 				i, ok := p.take()
+				begin := time.Now()
 				if !ok {
-					ends[n] = time.Now()
+					ends[n] = begin
 					return nil
 				}
-				begin := time.Now()
 				if err := work(ctx, i); err != nil {
 					return err
 				}
 				end := time.Now()
-				if end.After(until) {
-					return nil
-				}
-				if end.After(from) {
+				late := end.After(until)
+				if end.After(from) && (!late || len(took[n]) == 0) {
 					took[n] = append(took[n], end.Sub(begin))
+					if late {
+						ends[n] = end
+					}
+				}
+				if late {
+					return nil
 				}
 			}
 			return ctx.Err()
@@ -57,9 +63,14 @@ func load(ctx context.Context, workers []worker, p *pool, w window) (sample, err
 	if err := group.Wait(); err != nil {
 		return sample{}, err
 	}
+	if last := slices.MaxFunc(ends, time.Time.Compare); !last.IsZero() {
+		until = last
+	}
+	lasted := until.Sub(from)
+	if lasted <= 0 {
+		return sample{}, fmt.Errorf("nothing was measured: %d requests were done while warming up", p.count)
+	}
 	all := slices.Concat(took...)
-	// An empty pool ends all workers at about the same time.
-	lasted := slices.MinFunc(ends, time.Time.Compare).Sub(from)
 	return sample{
 		rate: float64(len(all)) / lasted.Seconds(),
 		p50:  percentile(all, 50),

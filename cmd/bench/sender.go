@@ -4,14 +4,16 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
 	"time"
 )
 
-// answerTimeout is far above any answer, and what ends a connection to a bridge
-// that hangs.
+var errNotStored = errors.New("the event was not stored")
+
+// answerTimeout ends the wait for a bridge that hangs.
 const answerTimeout = 30 * time.Second
 
 // sender is one connection to a bridge. It reads just as much of HTTP as it needs,
@@ -32,9 +34,11 @@ func dial(ctx context.Context, addr string) (*sender, error) {
 
 func (s *sender) close() { _ = s.conn.Close() }
 
-// send posts a request and returns nil when it was answered as stored. It does
-// not take a context: connections are closed when it is time to end.
+// send posts a request and returns nil when it was answered as stored.
 func (s *sender) send(request []byte) error {
+	if err := s.conn.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return fmt.Errorf("sending a webhook: %w", err)
+	}
 	if _, err := s.conn.Write(request); err != nil {
 		return fmt.Errorf("sending a webhook: %w", err)
 	}
@@ -61,7 +65,7 @@ func (s *sender) answer() error {
 		}
 	}
 	if length < 0 {
-		return fmt.Errorf("reading an answer: it does not say its length")
+		return errors.New("reading an answer: it does not say its length")
 	}
 	body, err := s.in.Peek(length)
 	if err != nil {
@@ -70,6 +74,8 @@ func (s *sender) answer() error {
 	if !bytes.Contains(body, []byte(`"result":"stored"`)) {
 		return fmt.Errorf("%w: the bridge answered %q", errNotStored, body)
 	}
-	_, err = s.in.Discard(length)
-	return err
+	if _, err := s.in.Discard(length); err != nil {
+		return fmt.Errorf("reading the body of an answer: %w", err)
+	}
+	return nil
 }

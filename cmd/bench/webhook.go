@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
@@ -42,7 +41,8 @@ const timeFormat = "2006-01-02T15:04:05.000Z"
 func newWebhook(id, status string, outputs []string, problem string, completed time.Time) webhook {
 	const prompt = "A lighthouse on a cliff above a stormy sea at dusk, painted in thick oil, warm light in its window, " +
 		"gulls around the gallery, waves breaking white on black rocks, low clouds torn by the wind, the last red of the sun on the horizon. " +
-		"No people, no boats, no text. Wide shot from the water, slightly from below, the lighthouse in the right third of the picture, visible brush strokes."
+		"No people, no boats, no text. Wide shot from the water, slightly from below, the lighthouse in the right third of the picture, visible brush strokes. " +
+		"Muted blues and greys, one warm accent, the mood of an old postcard that somebody kept for years in a drawer."
 	return webhook{
 		ID: id, Model: "get3w/flux-dev", Status: status, Outputs: outputs, Error: problem,
 		Input:   map[string]any{"prompt": prompt, "size": "1536x1024", "num_images": 3, "guidance_scale": 3.5, "seed": 421337, "output_format": "png"},
@@ -141,6 +141,10 @@ func (p *pool) request(i int) []byte { return p.slab[i*p.size : (i+1)*p.size] }
 
 func (p *pool) bodyOf(i int) []byte { return p.request(i)[p.body:] }
 
+func (p *pool) id(i int) string {
+	return string(p.request(i)[p.ids[0]+idDigits-len(anyID):][:len(anyID)])
+}
+
 func (p *pool) proof(i int) bridge.Header { return p.kind.Sign(p.bodyOf(i), []byte(secret)) }
 
 // take returns the number of a request that nobody else has, or false when there
@@ -152,5 +156,3 @@ func (p *pool) take() (int, bool) {
 	}
 	return i, i < p.count
 }
-
-var errNotStored = errors.New("the event was not stored")
