@@ -69,7 +69,13 @@ func (c *serveCmd) Run(e *env) (err error) {
 	}
 	group.Go(func() error { return in.Run(ctx) })
 	for _, consumer := range consumers {
-		group.Go(func() error { return consumer.Run(ctx) })
+		group.Go(func() error {
+			// One that cannot go on must not take the ingress with it.
+			if err := consumer.Run(ctx); err != nil {
+				log.Error("a consumer has ended; webhooks are still accepted and kept for it", zap.Error(err))
+			}
+			return nil
+		})
 	}
 	if err := announce(e, cfg, in.Addr(), store.url); err != nil {
 		stop()

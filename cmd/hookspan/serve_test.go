@@ -209,6 +209,25 @@ consumers: {}
 	require.Equal(t, 0, p.stop(), p.logs)
 }
 
+// A consumer that cannot go on does not take the ingress with it.
+func TestIngressOutlivesAConsumer(t *testing.T) {
+	dir := t.TempDir()
+	const config = `
+ingress: {listen: "127.0.0.1:0"}
+nats: {listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}
+consumers: `
+	p := serve(t, dir, config+"{}\n")
+	_, err := p.app().CreateConsumer(context.Background(), "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{Durable: "archive", AckPolicy: jetstream.AckNonePolicy})
+	require.NoError(t, err)
+	require.Equal(t, 0, p.stop())
+
+	p = serve(t, dir, config+"{archive: {kind: archive}}\n")
+	require.Eventually(t, func() bool { return strings.Contains(p.logs.String(), "a consumer has ended") }, patience, 10*time.Millisecond)
+	status, text := p.post(documented)
+	require.Equal(t, 200, status, text)
+	require.Equal(t, 0, p.stop(), p.logs)
+}
+
 func TestSend(t *testing.T) {
 	p := serve(t, t.TempDir(), smallConfig)
 	code, stdout, stderr := runVerb("send", "--url", p.url(), "--id", "pred_7", "--model", "a/b", "--status", "failed", "--error", "no, thanks", "--output", "https://x/1,2")
