@@ -1,10 +1,12 @@
 package bridge
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Prediction is the provider's task as its API family (Get3W, WaveSpeedAI)
@@ -49,6 +51,12 @@ func ParsePrediction(body []byte) (*Prediction, error) {
 	if fields == nil {
 		return nil, fmt.Errorf("reading prediction: it is null, not an object")
 	}
+	return NewPrediction(fields), nil
+}
+
+// NewPrediction is [ParsePrediction] for an object whose fields are known, each
+// with its value as JSON without space around it.
+func NewPrediction(fields map[string]json.RawMessage) *Prediction {
 	p := &Prediction{
 		ID:          text(fields["id"]),
 		Model:       text(fields["model"]),
@@ -63,13 +71,16 @@ func ParsePrediction(body []byte) (*Prediction, error) {
 	if p.Error == "" && !empty(fields["error"]) {
 		p.Error = string(fields["error"])
 	}
-	return p, nil
+	return p
 }
 
 // text is the string that raw holds, or "" when it holds something else.
 func text(raw json.RawMessage) string {
 	if len(raw) == 0 || raw[0] != '"' {
 		return ""
+	}
+	if n := len(raw); n >= 2 && raw[n-1] == '"' && bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) {
+		return string(raw[1 : n-1])
 	}
 	var s string
 	if json.Unmarshal(raw, &s) != nil {

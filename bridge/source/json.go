@@ -17,29 +17,41 @@ import (
 // go to 10,000 levels.
 const maxDepth = 64
 
-// checkJSON accepts what every reader must understand in the same way: one JSON
-// object in valid UTF-8, no name twice in any object, no deeper than maxDepth.
-func checkJSON(body []byte) error {
+// readFields returns the fields of what every reader must understand in the same
+// way: one JSON object in valid UTF-8, no name twice in any object, no deeper than
+// maxDepth. The values are parts of body, not copies.
+func readFields(body []byte) (map[string]json.RawMessage, error) {
 	if !utf8.Valid(body) {
-		return unusable(CauseEncoding, "the body is not valid UTF-8")
+		return nil, unusable(CauseEncoding, "the body is not valid UTF-8")
 	}
 	dec := jsontext.NewDecoder(bytes.NewReader(body))
 	if kind := dec.PeekKind(); kind != '{' {
-		return unusable(CauseSyntax, "the body is not a JSON object")
+		return nil, unusable(CauseSyntax, "the body is not a JSON object")
 	}
+	fields := make(map[string]json.RawMessage, 12)
+	name, from := "", int64(-1) // of the member that is being read
 	for {
-		_, err := dec.ReadToken()
+		tok, err := dec.ReadToken()
+		depth := dec.StackDepth()
+		switch {
+		case err != nil:
+		case depth == 1 && from >= 0: // the end of a member's value
+			fields[name] = bytes.TrimLeft(body[from:dec.InputOffset()], ": \t\r\n")
+			from = -1
+		case depth == 1 && tok.Kind() == '"': // its name
+			name, from = tok.String(), dec.InputOffset()
+		}
 		switch {
 		case errors.Is(err, io.EOF):
-			return nil
+			return fields, nil
 		case errors.Is(err, jsontext.ErrDuplicateName):
-			return unusable(CauseDuplicateKey, "an object has a name twice: %v", err)
+			return nil, unusable(CauseDuplicateKey, "an object has a name twice: %v", err)
 		case err != nil:
-			return unusable(CauseSyntax, "%v", err)
+			return nil, unusable(CauseSyntax, "%v", err)
 		case dec.StackDepth() > maxDepth:
-			return unusable(CauseDepth, "the body is nested deeper than %d levels", maxDepth)
+			return nil, unusable(CauseDepth, "the body is nested deeper than %d levels", maxDepth)
 		case dec.StackDepth() == 0 && len(bytes.TrimLeft(body[dec.InputOffset():], " \t\r\n")) > 0:
-			return unusable(CauseSyntax, "there is something behind the JSON object")
+			return nil, unusable(CauseSyntax, "there is something behind the JSON object")
 		}
 	}
 }
@@ -48,13 +60,9 @@ func checkJSON(body []byte) error {
 // it is the canonical JSON (RFC 8785) of [status, outputs, error], so that a
 // retry, a re-encoded copy and a polled answer of the same fact mean the same;
 // otherwise the raw body.
-func meaning(status string, body []byte) ([]byte, error) {
+func meaning(status string, body []byte, fields map[string]json.RawMessage) ([]byte, error) {
 	if !bridge.Terminal(status) {
 		return body, nil
-	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(body, &fields); err != nil {
-		return nil, err
 	}
 	outputs, err := cutOutputs(fields["outputs"])
 	if err != nil {

@@ -147,13 +147,11 @@ func (s *Source) Accept(d Delivery) (*bridge.Event, error) {
 // Read is the second half of [Source.Accept], for deliveries whose origin is
 // proved otherwise, such as the answer to a call of ours.
 func (s *Source) Read(d Delivery) (*bridge.Event, error) {
-	if err := checkJSON(d.Body); err != nil {
+	fields, err := readFields(d.Body)
+	if err != nil {
 		return nil, err
 	}
-	p, err := bridge.ParsePrediction(d.Body)
-	if err != nil {
-		return nil, unusable(CauseSyntax, "%v", err)
-	}
+	p := bridge.NewPrediction(fields)
 	e := &bridge.Event{
 		Source:       s.name,
 		PredictionID: p.ID,
@@ -182,7 +180,7 @@ func (s *Source) Read(d Delivery) (*bridge.Event, error) {
 	if age := e.ReceivedAt.Sub(e.Time); bridge.Terminal(e.Status) && age > s.maxAge {
 		return nil, unusable(CauseStale, "it came %v after the completion, deliveries are accepted for %v", age.Round(time.Second), s.maxAge)
 	}
-	meaning, err := meaning(e.Status, d.Body)
+	meaning, err := meaning(e.Status, d.Body, fields)
 	if err != nil {
 		return nil, unusable(CauseSyntax, "%v", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -273,6 +274,14 @@ func FuzzAccept(f *testing.F) {
 		var fields map[string]any
 		if err := dec.Decode(&fields); err != nil || fields["id"] != e.PredictionID || fields["status"] != e.RawStatus {
 			t.Fatalf("%q is read as %+v", body, e)
+		}
+		strict, err := readFields(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lenient, err := bridge.ParsePrediction(body)
+		if err != nil || !reflect.DeepEqual(bridge.NewPrediction(strict), lenient) {
+			t.Fatalf("%q is read as %+v and as %+v, %v", body, bridge.NewPrediction(strict), lenient, err)
 		}
 		if _, err := (bridge.Names{}).ParseEvent(bridge.Names{}.Event(e.Source, e.Status, e.Model)); err != nil {
 			t.Fatal(err)
