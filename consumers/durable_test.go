@@ -132,13 +132,18 @@ func TestStreamMadeAnew(t *testing.T) {
 	b := setup(t)
 	b.publish("1", "2", "3", "4", "5")
 	got := make(chan string, 100)
-	b.run(func(_ context.Context, ev *bridge.Event) error {
+	handler := func(_ context.Context, ev *bridge.Event) error {
 		got <- ev.PredictionID
 		return nil
-	}, Config{})
+	}
+	stop := b.run(handler, Config{})
 	for range 5 {
 		next(t, got)
 	}
+	require.NoError(t, stop())
+	b.eventually(func() bool { return b.info("team").AckFloor.Stream == 5 }, "all are acknowledged")
+	b.run(handler, Config{}) // it begins with the sixth
+	b.eventually(func() bool { return b.logs.FilterMessage("consuming").Len() == 2 }, "it is bound")
 	stream, err := b.JS.Stream(ctx, "HOOKSPAN_EVENTS")
 	require.NoError(t, err)
 	require.NoError(t, b.JS.DeleteStream(ctx, "HOOKSPAN_EVENTS"))
