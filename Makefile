@@ -3,10 +3,12 @@
 .DEFAULT_GOAL := help
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 FUZZTIME ?= 60s
+PARALLEL ?= 1
+EVENTS   ?= 100000
 BIN      := bin/hookspan
 LINT     := bin/golangci-lint
 
-.PHONY: help run test lint fuzz bench build demo clean
+.PHONY: help run test lint fuzz bench build demo chaos clean
 
 help: ## List the targets.
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +31,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (default 60s).
 		done; \
 	done
 
-bench: build ## Measure the ingress and the archive, and write docs/benchmarks.md.
+bench: build ## Measure speed and memory for about 15 minutes, and write docs/benchmarks.md.
 	go run ./cmd/bench -hookspan $(BIN) -out docs/benchmarks.md
 
 build: ## Build the static binary bin/hookspan.
@@ -37,6 +39,10 @@ build: ## Build the static binary bin/hookspan.
 
 demo: build ## Run a bridge on free ports, send it 25 webhooks (some twice, some forged), and count what became of them.
 	go run ./cmd/demo -hookspan $(BIN)
+
+chaos: build ## Break everything under load, EVENTS webhooks a fault (default 100000), and count what was lost. Disks of its own need root.
+	go build -o bin/chaos ./cmd/chaos
+	bin/chaos -hookspan $(BIN) -events $(EVENTS) -parallel $(PARALLEL)
 
 clean: ## Remove what the targets built. Your data in hookspan-data stays.
 	rm -rf bin

@@ -34,7 +34,11 @@ var arrows = map[string]arrow{
 	"bridge":            {stdOnly: true},
 	"bridge/source":     {ours: []string{"bridge"}, never: []string{echo, nats, "net/http"}},
 	"bridge/ingress":    {ours: []string{"bridge", "bridge/source"}, never: []string{nats}},
+	"bridge/admin":      {ours: []string{"bridge"}, never: []string{nats}},
+	"bridge/reverify":   {ours: []string{"bridge", "bridge/source"}, never: []string{echo, nats, "net/http"}},
 	"bridge/queue":      {ours: []string{"bridge"}, never: []string{echo}},
+	"bridge/telemetry":  {never: []string{echo, nats}},
+	"bridge/upkeep":     {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
 	"consumers":         {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
 	"consumers/archive": {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},
 
@@ -42,6 +46,7 @@ var arrows = map[string]arrow{
 	"cmd/hookspan":           {ours: []string{"*"}},
 	"cmd/demo":               {ours: []string{"*"}},
 	"cmd/bench":              {ours: []string{"*"}},
+	"cmd/chaos":              {ours: []string{"*"}},
 }
 
 type listed struct {

@@ -24,5 +24,11 @@ var (
 // ErrNotEvent is wrapped by [DecodeEvent] when a message is not one of ours.
 var ErrNotEvent = errors.New("not a Hookspan event")
 
+// ErrNotWithheld is wrapped by [DecodeWithheld] when a message is not one of ours.
+var ErrNotWithheld = errors.New("not a delivery that Hookspan kept")
+
+// ErrNoEntry means that there is no kept delivery at that place, or no longer.
+var ErrNoEntry = errors.New("no such entry")
+
 // ErrName is wrapped by [CheckName] when a name cannot be used on the wire.
 var ErrName = errors.New("not a usable name")

@@ -114,7 +114,7 @@ func (e *Event) Header() Header {
 // error wraps [ErrNotEvent] when a required attribute is missing or a value
 // cannot be read.
 func DecodeEvent(h Header, body []byte) (*Event, error) {
-	d := headerReader{header: h}
+	d := headerReader{header: h, kind: ErrNotEvent}
 	e := &Event{
 		ID:           d.required(headerID),
 		Type:         d.required(headerType),
@@ -155,12 +155,13 @@ func DecodeEvent(h Header, body []byte) (*Event, error) {
 // headerReader reads values and keeps the first thing that was wrong.
 type headerReader struct {
 	header Header
+	kind   error // what err wraps
 	err    error
 }
 
 func (d *headerReader) fail(key string, err error) {
 	if d.err == nil {
-		d.err = fmt.Errorf("%w: header %s: %w", ErrNotEvent, key, err)
+		d.err = fmt.Errorf("%w: header %s: %w", d.kind, key, err)
 	}
 }
 

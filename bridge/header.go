@@ -34,6 +34,19 @@ const (
 	headerSignature       = "ce-signature"
 	headerQueryPrefix     = "hookspan-query-"
 
+	// Headers of a delivery that is kept. The last two are followed by the name
+	// of a header of the request.
+	headerWithheldSource    = "hookspan-source"
+	headerWithheldCause     = "hookspan-cause"
+	headerWithheldDetail    = "hookspan-detail"
+	headerWithheldRemote    = "hookspan-remote"
+	headerWithheldRequest   = "hookspan-request-id"
+	headerWithheldBytes     = "hookspan-body-bytes"
+	headerWithheldCut       = "hookspan-headers-cut"
+	headerWithheldTruncated = "hookspan-truncated"
+	headerWithheldProof     = "hookspan-proof-"
+	headerWithheldHeader    = "hookspan-header-"
+
 	// Headers of a dead letter.
 	HeaderDeadCause    = "hookspan-dead-cause"
 	HeaderDeadError    = "hookspan-dead-error"

@@ -51,6 +51,88 @@ func (n Names) EventsStream() string { return n.upper("_EVENTS") }
 // DeadStream is the stream of dead letters.
 func (n Names) DeadStream() string { return n.upper("_DEAD") }
 
+// QuarantineStream is the stream of deliveries that are authentic and could not
+// become an event.
+func (n Names) QuarantineStream() string { return n.upper("_QUARANTINE") }
+
+// QuarantineSubjects are the subjects that [Names.QuarantineStream] stores.
+func (n Names) QuarantineSubjects() []string { return []string{n.prefix() + ".quarantine.>"} }
+
+// Quarantine is the subject of a delivery of source that is kept for the cause,
+// which must be one token.
+func (n Names) Quarantine(source, cause string) string {
+	return n.prefix() + ".quarantine." + source + "." + cause
+}
+
+// RefusedStream is the ring of deliveries that were not authentic.
+func (n Names) RefusedStream() string { return n.upper("_REFUSED") }
+
+// RefusedSubjects are the subjects that [Names.RefusedStream] stores.
+func (n Names) RefusedSubjects() []string { return []string{n.prefix() + ".refused.>"} }
+
+// Refused is the subject of a delivery to source that was refused for the cause,
+// which must be one token.
+func (n Names) Refused(source, cause string) string {
+	return n.prefix() + ".refused." + source + "." + cause
+}
+
+// AlarmsStream is the stream of alarms.
+func (n Names) AlarmsStream() string { return n.upper("_ALARMS") }
+
+// AlarmsSubjects are the subjects that [Names.AlarmsStream] stores.
+func (n Names) AlarmsSubjects() []string { return []string{n.prefix() + ".alarms.>"} }
+
+// Alarm is the subject of an alarm of the kind, which must be one token.
+func (n Names) Alarm(kind string) string { return n.prefix() + ".alarms." + kind }
+
+// SpoolStream is the stream of the spool, on the local server only.
+func (n Names) SpoolStream() string { return n.upper("_SPOOL") }
+
+// SpoolSubjects are the subjects that [Names.SpoolStream] stores.
+func (n Names) SpoolSubjects() []string { return []string{n.prefix() + ".spool.>"} }
+
+// Spool is where a message to subject lies in the spool.
+func (n Names) Spool(subject string) string {
+	return n.prefix() + ".spool." + strings.TrimPrefix(subject, n.prefix()+".")
+}
+
+// Unspool is the inverse of [Names.Spool], and of [Names.Stuck].
+func (n Names) Unspool(spooled string) string {
+	return n.prefix() + "." + strings.TrimPrefix(strings.TrimPrefix(spooled, n.prefix()+".spool."), "stuck.")
+}
+
+// StuckSubjects are the subjects of what lies in the spool and NATS will never
+// take.
+func (n Names) StuckSubjects() string { return n.prefix() + ".spool.stuck.>" }
+
+// Stuck is where a message to subject lies in the spool once NATS has refused it
+// for good.
+func (n Names) Stuck(subject string) string {
+	return n.prefix() + ".spool.stuck." + strings.TrimPrefix(subject, n.prefix()+".")
+}
+
+// IsStuck reports whether the message of the spool is one that NATS will never
+// take.
+func (n Names) IsStuck(spooled string) bool {
+	return strings.HasPrefix(spooled, n.prefix()+".spool.stuck.")
+}
+
+// StreamOf is the stream that stores subject, or "" when none of the streams
+// that a delivery can go to does.
+func (n Names) StreamOf(subject string) string {
+	tail, ok := strings.CutPrefix(subject, n.prefix()+".")
+	first, _, _ := strings.Cut(tail, ".")
+	switch {
+	case !ok:
+		return ""
+	case first == "events" || first == "again":
+		return n.EventsStream()
+	case first == "quarantine":
+		return n.QuarantineStream()
+	}
+	return ""
+}
+
 // LedgerBucket is the key-value bucket where consumers keep what they must
 // remember of an event.
 func (n Names) LedgerBucket() string { return n.upper("_LEDGER") }
@@ -93,6 +175,13 @@ func (n Names) Event(source, status, model string) string {
 // the copy that came again, that it read from subject.
 func (n Names) Dead(consumer, subject string) string {
 	return n.prefix() + ".dead." + consumer + "." + n.tail(consumer, subject)
+}
+
+// Expired is the subject of the records of events that left the stream before
+// consumer had handled them. It need not be a consumer of ours; an empty one is
+// nobody: there was none at all.
+func (n Names) Expired(consumer string) string {
+	return n.prefix() + ".dead." + EncodeToken(consumer) + ".expired"
 }
 
 // tail is an event's subject without "<prefix>.events." or

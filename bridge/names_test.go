@@ -88,3 +88,22 @@ func FuzzParseEvent(f *testing.F) {
 		}
 	})
 }
+
+func TestSpooledSubjects(t *testing.T) {
+	n := Names{Prefix: "test"}
+	for subject, stream := range map[string]string{
+		n.Event("get3w", "completed", "a/b"): "TEST_EVENTS",
+		n.Event("stuck", "x", ""):            "TEST_EVENTS",
+		n.Quarantine("get3w", "syntax"):      "TEST_QUARANTINE",
+		n.Refused("get3w", "x"):              "",
+	} {
+		require.Equal(t, stream, n.StreamOf(subject))
+		spooled := n.Spool(subject)
+		require.True(t, strings.HasPrefix(spooled, "test.spool."), spooled)
+		require.Equal(t, subject, n.Unspool(spooled))
+		require.False(t, n.IsStuck(spooled))
+		require.True(t, n.IsStuck(n.Stuck(subject)))
+		require.Equal(t, subject, n.Unspool(n.Stuck(subject)))
+	}
+	require.Empty(t, n.StreamOf("other.events.x"))
+}

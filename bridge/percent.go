@@ -76,4 +76,12 @@ func hexDigit(c byte) int {
 }
 
 // EncodedLen is how many bytes s takes as a header value.
-func EncodedLen(s string) int { return len(encodePercent(s)) }
+func EncodedLen(s string) int {
+	n := len(s)
+	for i := range len(s) {
+		if mustEscape(s[i]) {
+			n += 2
+		}
+	}
+	return n
+}

@@ -9,6 +9,11 @@ const (
 	Stored Result = "stored"
 	// Duplicate: an event with this id is durable already.
 	Duplicate Result = "duplicate"
+	// Spooled: the event is durable on this machine and on its way to the
+	// stream.
+	Spooled Result = "spooled"
+	// Quarantined: the delivery is durable, and not an event.
+	Quarantined Result = "quarantined"
 )
 
 // Receipt is the proof that an event is durable.

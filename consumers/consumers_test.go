@@ -235,6 +235,32 @@ func TestPermanentIsADeadLetter(t *testing.T) {
 	require.Equal(t, e.ID, got.ID)
 }
 
+// An event that was stored in a batch is an event like any other: its dead letter is
+// not taken for a part of that batch.
+func TestDeadLetterIsNoPartOfABatch(t *testing.T) {
+	b := setup(t)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	e := queuetest.Event("pred_1")
+	header := nats.Header(e.Header())
+	header["Nats-Msg-Id"] = []string{e.MsgID()}
+	header["Nats-Batch-Id"] = []string{"batch"}
+	header["Nats-Batch-Sequence"] = []string{"1"}
+	header["Nats-Batch-Commit"] = []string{"1"}
+	answer, err := b.NC.RequestMsgWithContext(ctx, &nats.Msg{Subject: b.Names.Event(e.Source, e.Status, e.Model), Header: header, Data: e.Body})
+	require.NoError(t, err)
+	require.Contains(t, string(answer.Data), `"count":1`)
+
+	wire := b.verdicts("team")
+	b.run(func(context.Context, *bridge.Event) error { return Permanent(errors.New("no")) }, Config{})
+	require.Equal(t, "+TERM permanent", next(t, wire))
+	letter := b.letters("team", 1)[0]
+	require.Equal(t, e.Body, letter.Data())
+	for key := range letter.Headers() {
+		require.NotContains(t, key, "Nats-Batch")
+	}
+}
+
 func TestGivingUp(t *testing.T) {
 	b := setup(t)
 	wire := b.verdicts("team")

@@ -61,16 +61,16 @@ func TestAnswers(t *testing.T) {
 			setBody(t, r, zipped.String())
 		}, 415, ""},
 		{"gzip behind identity", func(r *http.Request) { r.Header["Content-Encoding"] = []string{"identity", "gzip"} }, 415, ""},
-		{"gzip that says nothing", func(r *http.Request) { setBody(t, r, zipped.String()) }, 422, `"cause":"encoding"`},
-		{"empty", func(r *http.Request) { setBody(t, r, "") }, 422, `"cause":"syntax"`},
-		{"duplicate key", func(r *http.Request) { setBody(t, r, `{"id":"a","status":"failed","id":"b"}`) }, 422, `"cause":"duplicate_key"`},
+		{"gzip that says nothing", func(r *http.Request) { setBody(t, r, zipped.String()) }, 200, `"result":"quarantined","cause":"encoding"`},
+		{"empty", func(r *http.Request) { setBody(t, r, "") }, 200, `"result":"quarantined","cause":"syntax"`},
+		{"duplicate key", func(r *http.Request) { setBody(t, r, `{"id":"a","status":"failed","id":"b"}`) }, 200, `"result":"quarantined","cause":"duplicate_key"`},
 		{"huge duplicate key", func(r *http.Request) {
 			k := strings.Repeat("k", 400)
 			setBody(t, r, `{"`+k+`":1,"`+k+`":2}`)
-		}, 422, `"cause":"duplicate_key"`},
+		}, 200, `"result":"quarantined","cause":"duplicate_key"`},
 		{"stale", func(r *http.Request) {
 			setBody(t, r, `{"id":"a","status":"failed","completed_at":"2020-01-01T00:00:00Z"}`)
-		}, 422, `"cause":"stale"`},
+		}, 200, `"result":"quarantined","cause":"stale"`},
 		{"10,000 headers", func(r *http.Request) {
 			for i := range 10_000 {
 				r.Header.Set(fmt.Sprintf("X-H-%d", i), "v")
@@ -86,10 +86,22 @@ func TestAnswers(t *testing.T) {
 			require.Contains(t, res.text, c.want)
 			require.Less(t, len(res.text), 1024)
 			require.Empty(t, res.header.Get("Location"))
-			if c.status == 200 {
-				require.Len(t, b.pub.published(), 1)
-			} else {
+			kept, refused := b.keep.withheld()
+			switch {
+			case c.status == 200 && strings.Contains(c.want, "quarantined"):
 				require.Empty(t, b.pub.published())
+				require.Len(t, kept, 1)
+			case c.status == 200:
+				require.Len(t, b.pub.published(), 1)
+				require.Empty(t, kept)
+			default:
+				require.Empty(t, b.pub.published())
+				require.Empty(t, kept)
+			}
+			if c.status == 401 || c.status == 413 {
+				require.Len(t, refused, 1)
+			} else {
+				require.Empty(t, refused)
 			}
 			if c.status == 405 {
 				allow := "POST"

@@ -2,13 +2,22 @@ package ingress
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"math"
+	"net/netip"
 	"time"
 )
 
 // MaxDeadline leaves the answer time to travel before the sender gives up, which
 // Get3W does after 30 s.
 const MaxDeadline = 25 * time.Second
+
+// DefaultMaxConnections is the default of [Config.MaxConnections].
+const DefaultMaxConnections = 10_000
+
+// MaxShutdownDelay bounds [Config.ShutdownDelay].
+const MaxShutdownDelay = time.Minute
 
 // Config of a [Server]. Zero values are defaults.
 type Config struct {
@@ -19,21 +28,51 @@ type Config struct {
 	Deadline time.Duration
 	// MaxBody is the largest body in bytes, default 4 MiB.
 	MaxBody int64
-	// MaxInFlight bounds the requests that are worked on at once, default 4096.
+	// MaxInFlight bounds the requests that are worked on at once, and apart from
+	// them those whose body is arriving, default 4096 each.
 	MaxInFlight int
-	// MaxInFlightBytes bounds the bytes of their bodies, default 256 MiB, counted
-	// in steps of 64 KiB as they arrive.
+	// MaxInFlightBytes bounds the bytes of all their bodies, default 256 MiB,
+	// counted as they arrive, in steps of 4 KiB and later of 64 KiB.
 	MaxInFlightBytes int64
+	// MaxConnections bounds the open connections, default 10,000. When another
+	// one comes, the one that has waited longest for its peer is closed.
+	MaxConnections int
+	// MaxConnectionsPerAddress bounds those of one peer, or of one /64 of IPv6;
+	// more are closed at once. Zero is no limit. Trusted proxies have none.
+	MaxConnectionsPerAddress int
+	// RatePerAddress is how many deliveries a second one client address, or one
+	// /64 of IPv6, may send; more are answered 429. Zero is no limit. A trusted
+	// proxy that does not say for whom it speaks has none.
+	RatePerAddress float64
+	// BurstPerAddress is how many it may send at once, default as many as in ten
+	// seconds and at least 10.
+	BurstPerAddress int
+	// TrustedProxies are the networks whose X-Forwarded-For is believed, default
+	// none.
+	TrustedProxies []netip.Prefix
+	// TLSCert and TLSKey are the paths of PEM files. With them the server speaks
+	// HTTPS, HTTP/2 too; both are read again when they change. Default: neither.
+	TLSCert, TLSKey string
+	// ShutdownDelay is how long deliveries are still accepted after the end of
+	// Run's context, while GET / answers 503, so that load balancers leave first.
+	// Default none, at most [MaxShutdownDelay].
+	ShutdownDelay time.Duration
+
+	// For tests; the defaults are those of the constants.
+	readHeaderTimeout, idleTimeout time.Duration
 }
 
 func (c Config) withDefaults() Config {
-	return Config{
-		Listen:           cmp.Or(c.Listen, ":8080"),
-		Deadline:         cmp.Or(c.Deadline, 5*time.Second),
-		MaxBody:          cmp.Or(c.MaxBody, 4<<20),
-		MaxInFlight:      cmp.Or(c.MaxInFlight, 4096),
-		MaxInFlightBytes: cmp.Or(c.MaxInFlightBytes, 256<<20),
-	}
+	c.Listen = cmp.Or(c.Listen, ":8080")
+	c.Deadline = cmp.Or(c.Deadline, 5*time.Second)
+	c.MaxBody = cmp.Or(c.MaxBody, 4<<20)
+	c.MaxInFlight = cmp.Or(c.MaxInFlight, 4096)
+	c.MaxInFlightBytes = cmp.Or(c.MaxInFlightBytes, 256<<20)
+	c.MaxConnections = cmp.Or(c.MaxConnections, DefaultMaxConnections)
+	c.BurstPerAddress = cmp.Or(c.BurstPerAddress, int(min(max(10, 10*c.RatePerAddress), math.MaxInt32)))
+	c.readHeaderTimeout = cmp.Or(c.readHeaderTimeout, readHeaderTimeout)
+	c.idleTimeout = cmp.Or(c.idleTimeout, idleTimeout)
+	return c
 }
 
 func (c Config) validate() error {
@@ -46,6 +85,18 @@ func (c Config) validate() error {
 		return fmt.Errorf("ingress max in flight is %d, it must be over zero", c.MaxInFlight)
 	case c.MaxInFlightBytes < c.MaxBody:
 		return fmt.Errorf("ingress max in flight bytes is %d, less than max body, which is %d", c.MaxInFlightBytes, c.MaxBody)
+	case c.MaxConnections < 0:
+		return fmt.Errorf("ingress max connections is %d, it must be over zero", c.MaxConnections)
+	case c.MaxConnectionsPerAddress < 0:
+		return fmt.Errorf("ingress max connections per address is %d, it cannot be negative", c.MaxConnectionsPerAddress)
+	case c.RatePerAddress < 0 || math.IsNaN(c.RatePerAddress) || math.IsInf(c.RatePerAddress, 0):
+		return fmt.Errorf("ingress rate per address is %v, it must be zero or more", c.RatePerAddress)
+	case c.BurstPerAddress < 0:
+		return fmt.Errorf("ingress burst per address is %d, it cannot be negative", c.BurstPerAddress)
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		return errors.New("ingress TLS has only one of certificate and key, they come together")
+	case c.ShutdownDelay < 0 || c.ShutdownDelay > MaxShutdownDelay:
+		return fmt.Errorf("ingress shutdown delay is %v, it must be at most %v", c.ShutdownDelay, MaxShutdownDelay)
 	}
 	return nil
 }

@@ -51,20 +51,68 @@ func (p *publisher) published() []*bridge.Event {
 	return append([]*bridge.Event(nil), p.events...)
 }
 
+// keeper stands for the quarantine and the ring: it keeps what it is given, and
+// answers what a test says.
+type keeper struct {
+	mu      sync.Mutex
+	kept    []*bridge.Withheld
+	refused []*bridge.Withheld
+	alarms  []bridge.Alarm
+	answer  func(ctx context.Context, w *bridge.Withheld) (bridge.Receipt, error)
+}
+
+func (k *keeper) Keep(ctx context.Context, w *bridge.Withheld) (bridge.Receipt, error) {
+	k.mu.Lock()
+	k.kept = append(k.kept, w)
+	k.mu.Unlock()
+	if k.answer != nil {
+		return k.answer(ctx, w)
+	}
+	return bridge.Receipt{Result: bridge.Quarantined, Stream: "HOOKSPAN_QUARANTINE", Sequence: 1}, nil
+}
+
+func (k *keeper) Offer(w *bridge.Withheld, diagnose func(*bridge.Withheld)) {
+	if diagnose != nil {
+		diagnose(w)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.refused = append(k.refused, w)
+}
+
+func (k *keeper) Raise(a bridge.Alarm) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.alarms = append(k.alarms, a)
+}
+
+// withheld returns what was kept and what was refused.
+func (k *keeper) withheld() (kept, refused []*bridge.Withheld) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return append([]*bridge.Withheld(nil), k.kept...), append([]*bridge.Withheld(nil), k.refused...)
+}
+
+// deps are the parts of a server that has nothing but them.
+func deps(p *publisher, k *keeper) Deps {
+	return Deps{Publisher: p, Quarantine: k, Refused: k, Alarms: k}
+}
+
 type bench struct {
 	*Server
 	url  string
 	pub  *publisher
+	keep *keeper
 	logs *observer.ObservedLogs
 	stop func() error
 }
 
 // start runs a real server on a free port with the sources get3w, guarded (with
 // a path token) and mute (without a secret).
-func start(t *testing.T, cfg Config) *bench {
+func start(t testing.TB, cfg Config) *bench {
 	t.Helper()
 	core, logs := observer.New(zap.DebugLevel)
-	b := &bench{pub: &publisher{}, logs: logs}
+	b := &bench{pub: &publisher{}, keep: &keeper{}, logs: logs}
 	var routes []Route
 	for _, r := range []struct {
 		name, secret, token string
@@ -82,9 +130,12 @@ func start(t *testing.T, cfg Config) *bench {
 		cfg.Listen = "127.0.0.1:0"
 	}
 	var err error
-	b.Server, err = New(cfg, routes, b.pub, zap.New(core))
+	b.Server, err = New(cfg, routes, deps(b.pub, b.keep), zap.New(core))
 	require.NoError(t, err)
 	b.url = "http://" + b.Addr().String()
+	if cfg.TLSCert != "" {
+		b.url = "https://" + b.Addr().String()
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- b.Run(ctx) }()
@@ -101,6 +152,13 @@ func start(t *testing.T, cfg Config) *bench {
 			require.NotContains(t, string(text)+entry.Message, secret)
 			require.NotContains(t, string(text)+entry.Message, token)
 		}
+		kept, refused := b.keep.withheld()
+		for _, w := range append(kept, refused...) {
+			text, err := json.Marshal(w)
+			require.NoError(t, err)
+			require.NotContains(t, string(text), secret)
+			require.NotContains(t, string(text), token)
+		}
 	})
 	return b
 }
@@ -110,7 +168,7 @@ func body(id string) string {
 }
 
 // request is a delivery that would be accepted.
-func request(t *testing.T, url, body string) *http.Request {
+func request(t testing.TB, url, body string) *http.Request {
 	t.Helper()
 	r, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
 	require.NoError(t, err)
@@ -119,7 +177,7 @@ func request(t *testing.T, url, body string) *http.Request {
 	return r
 }
 
-func sign(t *testing.T, h http.Header, body string) {
+func sign(t testing.TB, h http.Header, body string) {
 	t.Helper()
 	kind, err := source.KindOf("get3w")
 	require.NoError(t, err)
@@ -131,21 +189,22 @@ type response struct {
 	header http.Header
 	text   string
 	json   map[string]any
+	close  bool // no other request may follow
 }
 
-func do(t *testing.T, r *http.Request) response {
+func do(t testing.TB, r *http.Request) response {
 	t.Helper()
 	res, err := http.DefaultTransport.RoundTrip(r)
 	require.NoError(t, err)
 	return read(t, res)
 }
 
-func read(t *testing.T, res *http.Response) response {
+func read(t testing.TB, res *http.Response) response {
 	t.Helper()
 	text, err := io.ReadAll(res.Body)
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())
-	out := response{status: res.StatusCode, header: res.Header, text: string(text)}
+	out := response{status: res.StatusCode, header: res.Header, text: string(text), close: res.Close}
 	if strings.HasSuffix(res.Header.Get("Content-Type"), "json") {
 		require.NoError(t, json.Unmarshal(text, &out.json))
 	}
@@ -153,7 +212,7 @@ func read(t *testing.T, res *http.Response) response {
 }
 
 // logged waits for the access line of n requests and returns the last.
-func (b *bench) logged(t *testing.T, n int) map[string]any {
+func (b *bench) logged(t testing.TB, n int) map[string]any {
 	t.Helper()
 	require.NoError(t, b.stop()) // a request's line is written before Run returns
 	lines := b.logs.FilterMessage("request").All()

@@ -4,8 +4,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -24,6 +24,12 @@ type access struct {
 	cause     string
 	err       error
 	bytes     int
+	// remote is the client's address, see clientAddr.
+	remote netip.Addr
+	// delivery: it is one, and not another kind of request.
+	delivery bool
+	// leftOut is how many requests of this cause wrote no line before it.
+	leftOut int
 }
 
 const accessKey = "hookspan.access"
@@ -40,7 +46,7 @@ func accessLine(c echo.Context) *access {
 func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started := time.Now()
-		line := &access{requestID: rand.Text()}
+		line := &access{requestID: rand.Text(), remote: s.proxies.client(c.Request())}
 		c.Set(accessKey, line)
 		c.Response().Header().Set(echo.HeaderXRequestID, line.requestID)
 		// It also bounds what net/http reads of a body that is refused unread.
@@ -52,10 +58,33 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 			c.Error(err)
 		}
 		status := c.Response().Status
-		if entry := s.log.Check(level(status), "request"); entry != nil {
+		if line.delivery {
+			s.metrics.answered(line, status, time.Since(started))
+		}
+		entry := s.log.Check(level(status), "request")
+		if leftOut, ok := s.quiet.allow(status, line.cause, started); ok && entry != nil {
+			line.leftOut = leftOut
 			entry.Write(line.fields(c, status, time.Since(started))...)
 		}
 		return nil
+	}
+}
+
+// admit keeps out what must not even be read: deliveries while shutting down,
+// and those over the rate of their address.
+func (s *Server) admit(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		accessLine(c).delivery = true
+		if !s.gate.enter() {
+			return errStopping
+		}
+		defer s.gate.leave()
+		connOf(c.Request().Context()).touch()
+		// A trusted proxy that hides its clients speaks for all of them.
+		if client := clientAddr(c); !s.proxies.trust(client) && !s.rates.allow(client, time.Now()) {
+			return errRate
+		}
+		return next(c)
 	}
 }
 
@@ -87,13 +116,9 @@ func level(status int) zapcore.Level {
 
 func (a *access) fields(c echo.Context, status int, took time.Duration) []zap.Field {
 	r := c.Request()
-	remote, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		remote = r.RemoteAddr
-	}
 	fields := []zap.Field{
 		zap.String("request_id", a.requestID),
-		zap.String("remote", remote),
+		zap.Stringer("remote", a.remote),
 		zap.String("method", r.Method),
 		zap.String("route", c.Path()),
 		zap.Int("status", status),
@@ -106,6 +131,9 @@ func (a *access) fields(c echo.Context, status int, took time.Duration) []zap.Fi
 		if f.value != "" {
 			fields = append(fields, zap.String(f.key, f.value))
 		}
+	}
+	if a.leftOut > 0 {
+		fields = append(fields, zap.Int("left_out", a.leftOut))
 	}
 	if a.err != nil {
 		fields = append(fields, zap.Error(a.err))

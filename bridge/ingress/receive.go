@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/source"
@@ -27,6 +26,9 @@ var (
 	errSlow          = errors.New("body came too slowly")
 	errCutOff        = errors.New("body was cut off")
 	errBusy          = errors.New("too much in flight")
+	errRate          = errors.New("too many requests from one address")
+	errStopping      = errors.New("shutting down")
+	errToken         = fmt.Errorf("path token: %w", source.ErrNotAuthentic)
 )
 
 // receive handles one delivery, from its headers to the receipt.
@@ -35,16 +37,15 @@ func (s *Server) receive(c echo.Context) error {
 	started := time.Now()
 	line := accessLine(c)
 
-	route, ok := s.routes[c.Param("source")]
+	route, ok := (*s.routes.Load())[c.Param("source")]
 	if !ok {
+		s.unknownSource(c.Param("source"))
 		return errUnknownSource
 	}
 	line.source = route.Source.Name()
-	if !tokenMatches(route.PathToken, c.Param("token")) {
-		if len(route.PathToken) == 0 {
-			return echo.ErrNotFound // the path exists for other sources only
-		}
-		return fmt.Errorf("path token: %w", source.ErrNotAuthentic)
+	known := tokenMatches(route.PathToken, c.Param("token"))
+	if !known && len(route.PathToken) == 0 {
+		return echo.ErrNotFound // the path exists for other sources only
 	}
 	for _, enc := range r.Header.Values("Content-Encoding") {
 		if enc != "" && !strings.EqualFold(enc, "identity") {
@@ -52,34 +53,42 @@ func (s *Server) receive(c echo.Context) error {
 		}
 	}
 
-	body, release, err := s.read(c)
+	refusal := s.refusal(r, known)
+	if refusal != nil {
+		body, whole, release := s.glimpse(c)
+		defer release()
+		line.bytes = len(body)
+		s.refuseUnverified(newArrival(c, route, body, started), refusal, whole)
+		return refusal
+	}
+	body, release, err := s.read(c, s.cfg.MaxBody)
 	defer release()
 	line.bytes = len(body)
 	if err != nil {
+		if errors.Is(err, errTooLarge) {
+			s.refuseUnverified(newArrival(c, route, body, started), err, false)
+		}
 		return err
 	}
-	event, err := route.Source.Accept(source.Delivery{
-		Proof:       proof(r.Header, route.Source.Kind()),
-		Body:        body,
-		ContentType: r.Header.Get("Content-Type"),
-		Query:       allowed(r, route.Query),
-		ReceivedAt:  started,
-		Origin:      bridge.OriginWebhook,
-		TraceParent: traceParent(r.Header),
-	})
+	req := newArrival(c, route, body, started)
+
+	// The request's context ends when the sender half-closes its connection,
+	// although it still waits for the answer.
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), started.Add(s.cfg.Deadline))
+	defer cancel()
+	event, err := route.Source.Accept(req.delivery)
+	if unusable, ok := errors.AsType[*source.UnusableError](err); ok {
+		return s.quarantine(ctx, req, unusable)
+	}
 	if err != nil {
+		s.refuse(req)
 		if !route.Source.HasSecret() {
 			err = fmt.Errorf("no secret is configured: %w", err)
 		}
 		return err
 	}
 	line.event = event.ID
-
-	// The request's context ends when the sender half-closes its connection,
-	// although it still waits for the answer.
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), started.Add(s.cfg.Deadline))
-	defer cancel()
-	receipt, err := s.publisher.Publish(ctx, event)
+	receipt, err := s.deps.Publisher.Publish(ctx, event)
 	if err != nil {
 		return err
 	}
@@ -90,59 +99,57 @@ func (s *Server) receive(c echo.Context) error {
 // accepted is the body of a 200.
 type accepted struct {
 	Result bridge.Result `json:"result"`
-	ID     string        `json:"id"`
+	// ID is the event's; what is quarantined has a cause instead.
+	ID    string `json:"id,omitempty"`
+	Cause string `json:"cause,omitempty"`
 }
 
-// read returns the body and what gives its share of the limits back, which is
-// never nil.
-func (s *Server) read(c echo.Context) (body []byte, release func(), err error) {
+// refusal is why a delivery is refused whatever its body says, or nil.
+func (s *Server) refusal(r *http.Request, known bool) error {
+	switch {
+	case !known:
+		return errToken
+	case r.ContentLength > s.cfg.MaxBody:
+		return errTooLarge
+	}
+	return nil
+}
+
+// glimpse returns as much of the body of a delivery that is refused anyway as is
+// kept of it, whether that is the whole, and what gives its share of the limits
+// back. A sender that waits for our word before it sends is not asked.
+func (s *Server) glimpse(c echo.Context) (body []byte, whole bool, release func()) {
 	r := c.Request()
-	if r.ContentLength > s.cfg.MaxBody {
-		return nil, func() {}, errTooLarge
+	if r.Header.Get("Expect") != "" {
+		return nil, false, func() {}
 	}
-	if !s.requests.TryAcquire(1) {
-		return nil, func() {}, fmt.Errorf("%w: %d requests", errBusy, s.cfg.MaxInFlight)
+	limit := s.cfg.MaxBody
+	if r.ContentLength > limit {
+		limit = min(limit, keptOfTooLarge)
 	}
-	in := &metered{
-		from:  http.MaxBytesReader(c.Response(), r.Body, s.cfg.MaxBody),
-		limit: s.bytes,
-		step:  min(meterStep, s.cfg.MaxBody),
-	}
-	release = func() {
-		s.bytes.Release(in.held)
-		s.requests.Release(1)
-	}
+	body, release, err := s.read(c, limit)
+	return body, err == nil, release
+}
+
+// read returns the body, or its beginning with an error, and what gives its share
+// of the limits back, which is never nil.
+func (s *Server) read(c echo.Context, limit int64) (body []byte, release func(), err error) {
+	r := c.Request()
+	control := http.NewResponseController(c.Response())
+	in := s.intake.begin(http.MaxBytesReader(c.Response().Writer, r.Body, limit), func() {
+		_ = control.SetReadDeadline(time.Unix(1, 0)) // observe has set one, so it can be set
+	})
 	var buf bytes.Buffer
-	buf.Grow(int(min(max(r.ContentLength, 0), meterStep)) + bytes.MinRead)
+	buf.Grow(int(min(max(r.ContentLength, 0), firstStep)) + bytes.MinRead)
 	if _, err := buf.ReadFrom(in); err != nil {
-		return nil, release, readError(err)
+		return buf.Bytes(), in.end, readError(err)
 	}
-	return buf.Bytes(), release, nil
-}
-
-// meterStep is how many bytes of a body are reserved at once.
-const meterStep = 64 << 10
-
-// metered reserves the bytes of a body as they arrive. What a header announces
-// costs its sender nothing, so it reserves nothing.
-type metered struct {
-	from  io.Reader
-	limit *semaphore.Weighted
-	step  int64
-	read  int64
-	held  int64
-}
-
-func (m *metered) Read(p []byte) (int, error) {
-	n, err := m.from.Read(p)
-	m.read += int64(n)
-	for m.read > m.held {
-		if !m.limit.TryAcquire(m.step) {
-			return n, fmt.Errorf("%w: too many bytes", errBusy)
-		}
-		m.held += m.step
+	if err := in.arrived(); err != nil {
+		return nil, in.end, err
 	}
-	return n, err
+	conn := connOf(r.Context())
+	conn.work()
+	return buf.Bytes(), func() { conn.rest(); in.end() }, nil
 }
 
 func readError(err error) error {

@@ -21,23 +21,28 @@ type answer struct {
 	cause string
 }
 
+// causeBusy is the cause of a request that found no room.
+const causeBusy = "busy"
+
 // answers is the one place where an error becomes a status. The first that
 // matches counts.
 var answers = []answer{
-	{source.ErrNotAuthentic, http.StatusUnauthorized, "The delivery is not authentic: check the secret and the URL.", "not_authentic"},
+	{source.ErrNotAuthentic, http.StatusUnauthorized, "The delivery is not authentic: check the secret and the URL.", causeNotAuthentic},
 	{errUnknownSource, http.StatusNotFound, "No source of this name is configured.", "unknown_source"},
-	{errTooLarge, http.StatusRequestEntityTooLarge, "The body is larger than this endpoint accepts.", "too_large"},
-	{bridge.ErrTooLarge, http.StatusRequestEntityTooLarge, "The event is larger than the store accepts.", "too_large"},
+	{errTooLarge, http.StatusRequestEntityTooLarge, "The body is larger than this endpoint accepts.", causeTooLarge},
+	{bridge.ErrTooLarge, http.StatusRequestEntityTooLarge, "The event is larger than the store accepts.", causeTooLarge},
 	{errEncoded, http.StatusUnsupportedMediaType, "Send the body without a content encoding.", "encoded"},
 	{errSlow, http.StatusRequestTimeout, "The body did not arrive in time.", "slow"},
 	{errCutOff, http.StatusBadRequest, "The body did not arrive whole.", "cut_off"},
-	{errBusy, http.StatusServiceUnavailable, "Too much is in flight: try again.", "busy"},
+	{errBusy, http.StatusServiceUnavailable, "Too much is in flight: try again.", causeBusy},
+	{errRate, http.StatusTooManyRequests, "Too many requests come from this address: try again.", "rate"},
+	{errStopping, http.StatusServiceUnavailable, "This endpoint is shutting down: try again.", "stopping"},
 	{bridge.ErrFull, http.StatusServiceUnavailable, "The event store is full: try again.", "full"},
 	{bridge.ErrUnavailable, http.StatusServiceUnavailable, "The event store is unavailable: try again.", "unavailable"},
 	{bridge.ErrUnknown, http.StatusServiceUnavailable, "It is not known whether the event was stored: try again.", "unknown"},
 }
 
-// retryAfter is the Retry-After of every 503, in seconds: the first gap of
+// retryAfter is the Retry-After of every 503 and 429, in seconds: the first gap of
 // Get3W's own schedule.
 const retryAfter = "10"
 
@@ -47,38 +52,33 @@ type problem struct {
 	Title     string `json:"title"`
 	Status    int    `json:"status"`
 	Detail    string `json:"detail,omitempty"`
-	Cause     string `json:"cause,omitempty"`
 	RequestID string `json:"request_id"`
 }
 
-func answerTo(err error) (a answer, public string) {
+func answerTo(err error) answer {
 	for _, a := range answers {
 		if errors.Is(err, a.err) {
-			return a, ""
+			return a
 		}
-	}
-	if unusable, ok := errors.AsType[*source.UnusableError](err); ok {
-		// Its sender proved who it is, so it may know what is wrong.
-		return answer{status: http.StatusUnprocessableEntity, detail: unusable.Detail, cause: string(unusable.Cause)}, string(unusable.Cause)
 	}
 	var http4xx *echo.HTTPError
 	if errors.As(err, &http4xx) && http4xx.Code < http.StatusInternalServerError {
-		return answer{status: http4xx.Code, cause: "route"}, ""
+		return answer{status: http4xx.Code, cause: "route"}
 	}
-	return answer{status: http.StatusInternalServerError, cause: "internal"}, ""
+	return answer{status: http.StatusInternalServerError, cause: "internal"}
 }
 
 // respondError is the only writer of errors.
 func respondError(err error, c echo.Context) {
 	line := accessLine(c)
-	a, public := answerTo(err)
+	a := answerTo(err)
 	line.cause, line.err = a.cause, err
 	if c.Response().Committed {
 		return
 	}
 	h := c.Response().Header()
 	switch a.status {
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		h.Set("Retry-After", retryAfter)
 	case http.StatusMethodNotAllowed:
 		allow := http.MethodPost
@@ -86,6 +86,9 @@ func respondError(err error, c echo.Context) {
 			allow = http.MethodGet
 		}
 		h.Set("Allow", allow)
+	}
+	if errors.Is(err, errStopping) {
+		h.Set("Connection", "close") // the next one is for another process
 	}
 	h.Set("Content-Type", "application/problem+json")
 	c.Response().WriteHeader(a.status)
@@ -95,7 +98,6 @@ func respondError(err error, c echo.Context) {
 		Title:     http.StatusText(a.status),
 		Status:    a.status,
 		Detail:    a.detail,
-		Cause:     public,
 		RequestID: line.requestID,
 	})
 }

@@ -1,6 +1,8 @@
 // Package ingress is the public HTTP side: it takes deliveries, has them
 // verified and read by their source, hands the event to a [Publisher] and
-// answers only after that has said that the event is durable.
+// answers only after that has said that the event is durable. An authentic
+// delivery that is no event is answered when a [Quarantine] has it, one that is
+// not authentic is refused and offered to [Refused].
 package ingress
 
 import (
@@ -9,11 +11,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
 	"go.uber.org/zap"
-	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/source"
@@ -26,6 +30,12 @@ const (
 	writeTimeout      = 30 * time.Second // the sender has given up by then
 	idleTimeout       = 2 * time.Minute
 	shutdownMargin    = 2 * time.Second
+	// lastAnswers is how long connections without a request may hold up the end.
+	lastAnswers = time.Second
+	// Of one HTTP/2 connection: requests at once, and the largest frame, which is
+	// buffered whole before anybody has asked for it.
+	maxStreams   = 128
+	maxFrameSize = 16 << 10
 )
 
 // Publisher makes events durable.
@@ -35,6 +45,14 @@ type Publisher interface {
 	// Publish must return soon after ctx ends; ctx does not end when the sender
 	// goes away. It is called concurrently and must not keep e or change it.
 	Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error)
+}
+
+// Deps is where deliveries go. All of them are required.
+type Deps struct {
+	Publisher  Publisher
+	Quarantine Quarantine
+	Refused    Refused
+	Alarms     bridge.Alarmer
 }
 
 // Route is one source with what is asked of the URL it posts to.
@@ -48,51 +66,89 @@ type Route struct {
 
 // Server answers deliveries. Its zero value is not usable, see [New].
 type Server struct {
-	cfg       Config
-	routes    map[string]Route
-	publisher Publisher
-	log       *zap.Logger
+	cfg     Config
+	routes  atomic.Pointer[map[string]Route]
+	deps    Deps
+	log     *zap.Logger
+	metrics *metrics
+	quiet   quiet
+	unknown rate.Sometimes
 
-	listener net.Listener
+	listener *connections
 	http     *http.Server
-	requests *semaphore.Weighted
-	bytes    *semaphore.Weighted
+	proxies  proxies
+	rates    *rates
+	intake   *intake
+
+	draining atomic.Bool
+	gate     gate
 }
 
 // New binds the address, so an error about it is known before anything is
 // served, and connections wait until [Server.Run].
-func New(cfg Config, routes []Route, publisher Publisher, log *zap.Logger) (*Server, error) {
+func New(cfg Config, routes []Route, deps Deps, log *zap.Logger) (*Server, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
 	s := &Server{
-		cfg:       cfg,
-		routes:    make(map[string]Route, len(routes)),
-		publisher: publisher,
-		log:       log,
-		requests:  semaphore.NewWeighted(int64(cfg.MaxInFlight)),
-		bytes:     semaphore.NewWeighted(cfg.MaxInFlightBytes),
+		cfg:     cfg,
+		deps:    deps,
+		log:     log,
+		unknown: rate.Sometimes{Interval: unknownEvery},
+		metrics: newMetrics(),
+		proxies: cfg.TrustedProxies,
+		rates:   newRates(cfg.RatePerAddress, cfg.BurstPerAddress),
+		intake:  &intake{maxRequests: cfg.MaxInFlight, maxBytes: cfg.MaxInFlightBytes, maxBody: cfg.MaxBody},
 	}
-	for _, r := range routes {
-		s.routes[r.Source.Name()] = r
-	}
+	s.SetRoutes(routes)
 	s.http = &http.Server{
 		Handler:           s.handler(),
-		ReadHeaderTimeout: readHeaderTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
+		ConnContext:       withConn,
+		ReadHeaderTimeout: cfg.readHeaderTimeout,
+		// It ends requests that net/http answers by itself, such as one with an
+		// odd Expect, and whose body it then waits for; observe sets a shorter one.
+		ReadTimeout:    cfg.readHeaderTimeout + cfg.Deadline,
+		WriteTimeout:   writeTimeout,
+		IdleTimeout:    cfg.idleTimeout,
+		MaxHeaderBytes: maxHeaderBytes,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams,
+			MaxReadFrameSize:     maxFrameSize,
+			WriteByteTimeout:     writeTimeout,
+		},
 		// It would answer OPTIONS * with 200.
 		DisableGeneralOptionsHandler: true,
-		ErrorLog:                     zap.NewStdLog(log.Named("http")),
+		ErrorLog:                     zap.NewStdLog(log),
+	}
+	s.http.ErrorLog.SetOutput(netLog{&s.quiet, log.Named("http")})
+	if cfg.TLSCert != "" {
+		cert, err := loadCertificate(cfg.TLSCert, cfg.TLSKey, log)
+		if err != nil {
+			return nil, err
+		}
+		s.http.TLSConfig = cert.config()
 	}
 	listener, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listening for webhooks: %w: free that address or choose another one with ingress.listen", err)
 	}
-	s.listener = listener
+	s.listener = &connections{
+		TCPListener: listener.(*net.TCPListener),
+		max:         cfg.MaxConnections, perAddress: cfg.MaxConnectionsPerAddress,
+		trusted: s.proxies, ended: s.metrics.ended, from: map[netip.Prefix]int{},
+	}
 	return s, nil
+}
+
+// SetRoutes replaces every source. Requests whose headers were read before keep
+// the old ones. It may be called at any time.
+func (s *Server) SetRoutes(routes []Route) {
+	byName := make(map[string]Route, len(routes))
+	for _, r := range routes {
+		byName[r.Source.Name()] = r
+	}
+	s.routes.Store(&byName)
 }
 
 // Addr is the address that was bound.
@@ -101,29 +157,52 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 // Close releases the address of a server that is not run.
 func (s *Server) Close() error { return s.listener.Close() }
 
-// Run serves until ctx ends, then takes no more connections, lets the requests
-// in flight finish, for at most the deadline and a bit, and returns. It returns
-// an error only when it could not serve or could not finish them.
+// Run serves until ctx ends. Then GET / answers 503 and, after the shutdown
+// delay, no more connections are taken, deliveries that come on those that are
+// open are answered 503, and those in flight are finished, for at most the
+// deadline and a bit. It returns an error only when it could not serve or could
+// not finish them.
 func (s *Server) Run(ctx context.Context) error {
 	served := make(chan error, 1)
-	go func() { served <- s.http.Serve(s.listener) }()
+	go func() { served <- s.serve() }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("serving webhooks: %w", err)
 	case <-ctx.Done():
 	}
+	s.draining.Store(true)
+	select {
+	case err := <-served:
+		return fmt.Errorf("serving webhooks: %w", err)
+	case <-time.After(s.cfg.ShutdownDelay):
+	}
 	// ctx has ended, so the time to finish needs one of its own.
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Deadline+shutdownMargin)
+	ctx = context.WithoutCancel(ctx)
+	finished := s.gate.shut()
+	err := ignoreClosed(s.listener.Close())
+	select {
+	case <-finished:
+	case <-time.After(s.cfg.Deadline + shutdownMargin):
+		err = errors.Join(err, errors.New("finishing requests: some are still in flight after their deadline"))
+	}
+	// What is left has sent no whole request, or has its answer.
+	last, cancel := context.WithTimeout(ctx, lastAnswers)
 	defer cancel()
-	err := s.http.Shutdown(stop)
-	if err != nil {
-		err = errors.Join(fmt.Errorf("finishing requests: %w", err), s.http.Close())
+	if s.http.Shutdown(last) != nil {
+		err = errors.Join(err, s.http.Close())
 	}
 	return errors.Join(err, ignoreClosed(<-served))
 }
 
+func (s *Server) serve() error {
+	if s.http.TLSConfig != nil {
+		return s.http.ServeTLS(s.listener, "", "")
+	}
+	return s.http.Serve(s.listener)
+}
+
 func ignoreClosed(err error) error {
-	if errors.Is(err, http.ErrServerClosed) {
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
 		return nil
 	}
 	return err
@@ -133,15 +212,23 @@ func (s *Server) handler() http.Handler {
 	e := echo.New()
 	e.HTTPErrorHandler = respondError
 	e.Use(s.observe)
-	e.GET("/", func(c echo.Context) error { return c.String(http.StatusOK, "ok") })
+	e.GET("/", s.root)
 	e.OPTIONS("/", methodNotAllowed)
 	for _, path := range []string{"/webhooks/:source", "/webhooks/:source/:token"} {
 		for _, slash := range []string{"", "/"} {
-			e.POST(path+slash, s.receive)
+			e.POST(path+slash, s.receive, s.admit)
 			e.OPTIONS(path+slash, methodNotAllowed) // Echo would answer 204
 		}
 	}
 	return e
+}
+
+// root is for load balancers, which leave when it is not 200.
+func (s *Server) root(c echo.Context) error {
+	if s.draining.Load() {
+		return errStopping
+	}
+	return c.String(http.StatusOK, "ok")
 }
 
 func methodNotAllowed(echo.Context) error { return echo.ErrMethodNotAllowed }

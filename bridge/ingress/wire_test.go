@@ -18,7 +18,7 @@ import (
 )
 
 // refused returns a channel that is closed once the server takes no connection.
-func (b *bench) refused(t *testing.T) <-chan struct{} {
+func (b *bench) refused(t testing.TB) <-chan struct{} {
 	t.Helper()
 	out := make(chan struct{})
 	go func() {
@@ -34,7 +34,7 @@ func (b *bench) refused(t *testing.T) <-chan struct{} {
 	return out
 }
 
-func dial(t *testing.T, b *bench) *net.TCPConn {
+func dial(t testing.TB, b *bench) *net.TCPConn {
 	t.Helper()
 	conn, err := net.Dial("tcp", b.Addr().String())
 	require.NoError(t, err)
@@ -43,7 +43,7 @@ func dial(t *testing.T, b *bench) *net.TCPConn {
 }
 
 // raw is a request as bytes, with any content length.
-func raw(t *testing.T, body string, length int) string {
+func raw(t testing.TB, body string, length int) string {
 	t.Helper()
 	h := http.Header{}
 	sign(t, h, body)
@@ -51,7 +51,7 @@ func raw(t *testing.T, body string, length int) string {
 		h.Get("X-Get3w-Signature"), length, body)
 }
 
-func answerOn(t *testing.T, conn net.Conn) response {
+func answerOn(t testing.TB, conn net.Conn) response {
 	t.Helper()
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(t, err)
@@ -176,7 +176,7 @@ func TestPipelinedRequests(t *testing.T) {
 
 // occupied starts a server on which one request is in flight until the returned
 // function is called.
-func occupied(t *testing.T, cfg Config) (*bench, func()) {
+func occupied(t testing.TB, cfg Config) (*bench, func()) {
 	t.Helper()
 	b := start(t, cfg)
 	entered, finish := make(chan struct{}), make(chan struct{})
@@ -238,7 +238,7 @@ func TestNewRefuses(t *testing.T) {
 		"max in flight bytes": {MaxInFlightBytes: 1},
 		"listening":           {Listen: "127.0.0.1:99999"},
 	} {
-		_, err := New(cfg, nil, nil, zap.NewNop())
+		_, err := New(cfg, nil, deps(nil, nil), zap.NewNop())
 		require.ErrorContains(t, err, want)
 	}
 }

@@ -116,6 +116,15 @@ imports: [
 		appAccount, AppUser, app, quoted(publish), quoted(appDenied(n, owned)), n.AllEvents(), imports.String()), nil
 }
 
+// ownAccountAlone is [accounts] for a server that nobody else enters.
+func ownAccountAlone(password string) (string, error) {
+	own, err := hash(password)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("accounts {\n%s {\njetstream: enabled\nusers: [{user: %s, password: %q}]\n}\n}\n", ownAccount, ownUser, own), nil
+}
+
 func quoted(subjects []string) string {
 	out := make([]string, len(subjects))
 	for i, s := range subjects {

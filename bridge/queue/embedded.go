@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -63,6 +64,15 @@ type Embedded struct {
 	password string
 	url      string
 	bytes    int64 // what the streams may take together
+
+	accounts string // in the server's own language
+	storeDir string
+
+	mu     sync.Mutex // held while the server starts or ends
+	host   string
+	port   int // of clients, once it is known; meaningless with DontListen
+	listen bool
+	closed bool
 }
 
 // StartEmbedded starts the server on the folder's "nats" part and returns when
@@ -72,42 +82,80 @@ func StartEmbedded(folder *Folder, cfg EmbeddedConfig, log *zap.Logger) (*Embedd
 	if err != nil {
 		return nil, err
 	}
-	e := &Embedded{log: newServerLog(log.Named("nats")), password: rand.Text(), bytes: cfg.Streams.storeBytes()}
-	accounts, err := accounts(cfg.Names, cfg.Consumers, e.password, appPassword)
-	if err != nil {
+	e := &Embedded{
+		log: newServerLog(log.Named("nats")), password: rand.Text(), bytes: cfg.Streams.storeBytes(), storeDir: folder.path("nats"),
+	}
+	if e.accounts, err = accounts(cfg.Names, cfg.Consumers, e.password, appPassword); err != nil {
 		return nil, err
 	}
+	if err := e.listenOn(cfg.Listen); err != nil {
+		return nil, err
+	}
+	if err := e.start(); err != nil {
+		return nil, err
+	}
+	if e.listen {
+		e.url = "nats://" + e.server.Load().Addr().String()
+	}
+	return e, nil
+}
+
+// startSpoolServer starts the server of a spool, which only this process enters.
+func startSpoolServer(folder *Folder, maxBytes int64, log *zap.Logger) (*Embedded, error) {
+	e := &Embedded{log: newServerLog(log.Named("nats")), password: rand.Text(), bytes: maxBytes, storeDir: folder.path(spoolFolder)}
+	var err error
+	if e.accounts, err = ownAccountAlone(e.password); err != nil {
+		return nil, err
+	}
+	if err := e.start(); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// options of a server; each one needs its own.
+func (e *Embedded) options() (*server.Options, error) {
 	opts := &server.Options{}
-	if err := opts.ProcessConfigString(accounts); err != nil {
+	if err := opts.ProcessConfigString(e.accounts); err != nil {
 		return nil, fmt.Errorf("configuring the accounts of the embedded NATS server: %w", err)
 	}
 	opts.ServerName = "hookspan"
 	opts.JetStream = true
-	opts.StoreDir = folder.path("nats")
+	opts.StoreDir = e.storeDir
 	opts.SyncAlways = true
 	opts.JetStreamMaxStore = maxStore
 	opts.JetStreamMaxMemory = maxMemory
 	opts.MaxPayload = MaxPayload
 	opts.NoSigs = true
 	opts.DisableJetStreamBanner = true
-	if err := listenOn(opts, cfg.Listen); err != nil {
-		return nil, err
+	opts.Host, opts.Port, opts.DontListen = e.host, e.port, !e.listen
+	return opts, nil
+}
+
+// start makes a server the current one and returns when it is ready. One that
+// cannot start is shut down.
+func (e *Embedded) start() error {
+	opts, err := e.options()
+	if err != nil {
+		return err
 	}
 	s, err := server.NewServer(opts)
 	if err != nil {
-		return nil, fmt.Errorf("configuring the embedded NATS server: %w", err)
+		return fmt.Errorf("configuring the embedded NATS server: %w", err)
 	}
+	e.log.forget()
 	s.SetLoggerV2(e.log, false, false, false)
 	e.server.Store(s)
 	s.Start()
 	if err := e.waitReady(s); err != nil {
-		e.Close()
-		return nil, fmt.Errorf("starting the embedded NATS server: %w", err)
+		s.Shutdown()
+		s.WaitForShutdown()
+		return fmt.Errorf("starting the embedded NATS server: %w", err)
 	}
-	if !opts.DontListen {
-		e.url = "nats://" + s.Addr().String()
+	if addr, ok := s.Addr().(*net.TCPAddr); ok && e.listen {
+		e.port = addr.Port // the same one the next time
 	}
-	return e, nil
+	return nil
 }
 
 // waitReady returns the reason when the server cannot start, instead of waiting
@@ -128,21 +176,21 @@ func (e *Embedded) waitReady(s *server.Server) error {
 	return fmt.Errorf("it is not ready after %v", startTimeout)
 }
 
-func listenOn(opts *server.Options, listen string) error {
+func (e *Embedded) listenOn(listen string) error {
 	if listen == ListenNone {
-		opts.DontListen = true
 		return nil
 	}
+	e.listen = true
 	host, port, err := net.SplitHostPort(cmp.Or(listen, DefaultNATSListen))
 	if err != nil {
 		return fmt.Errorf("nats.listen: %w", err)
 	}
-	opts.Host = host
-	if opts.Port, err = strconv.Atoi(port); err != nil || opts.Port < 0 || opts.Port > 65535 {
+	e.host = host
+	if e.port, err = strconv.Atoi(port); err != nil || e.port < 0 || e.port > 65535 {
 		return fmt.Errorf("nats.listen: %q is not a port", port)
 	}
-	if opts.Port == 0 {
-		opts.Port = server.RANDOM_PORT
+	if e.port == 0 {
+		e.port = server.RANDOM_PORT
 		return nil
 	}
 	probe, err := net.Listen("tcp", net.JoinHostPort(host, port))
@@ -150,7 +198,7 @@ func listenOn(opts *server.Options, listen string) error {
 	case err == nil:
 		return probe.Close()
 	case listen == "" && errors.Is(err, syscall.EADDRINUSE):
-		opts.Port = server.RANDOM_PORT
+		e.port = server.RANDOM_PORT
 		return nil
 	}
 	return fmt.Errorf("listening for NATS clients: %w: free that address or choose another one with nats.listen", err)
@@ -175,6 +223,9 @@ func (e *Embedded) Connect(name string, log *zap.Logger) (*nats.Conn, error) {
 
 // Close stops the server and returns when everything is on the disk.
 func (e *Embedded) Close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
 	s := e.server.Load()
 	s.Shutdown()
 	s.WaitForShutdown()

@@ -139,6 +139,32 @@ func TestAppCannotHarm(t *testing.T) {
 			_, err := js.PublishMsg(ctx, &nats.Msg{Subject: "$KV.HOOKSPAN_LEDGER.mine.x", Header: nats.Header{"Nats-Rollup": {"all"}}})
 			return err
 		},
+		"publish to the quarantine": func() error {
+			_, err := js.Publish(ctx, "hookspan.quarantine.get3w.stale", nil)
+			return err
+		},
+		"publish to the ring": func() error {
+			_, err := js.Publish(ctx, "hookspan.refused.get3w.not_authentic", nil)
+			return err
+		},
+		"publish an alarm": func() error {
+			_, err := js.Publish(ctx, "hookspan.alarms.clock", nil)
+			return err
+		},
+		"record that our consumer lost events": func() error {
+			_, err := js.Publish(ctx, "hookspan.dead.archive.expired", nil)
+			return err
+		},
+		"read the quarantine": func() error { return request(nc, "$JS.API.DIRECT.GET.HOOKSPAN_QUARANTINE", `{"seq":1}`) },
+		"read the ring":       func() error { return request(nc, "$JS.API.STREAM.MSG.GET.HOOKSPAN_REFUSED", `{"seq":1}`) },
+		"listen to the quarantine": func() error {
+			sub, err := nc.SubscribeSync("hookspan.quarantine.>")
+			if err != nil {
+				return err
+			}
+			_, err = sub.NextMsg(300 * time.Millisecond)
+			return err
+		},
 		"listen to our answers": func() error {
 			sub, err := nc.SubscribeSync("_INBOX_hookspan.>")
 			if err != nil {
@@ -152,7 +178,9 @@ func TestAppCannotHarm(t *testing.T) {
 		require.Error(t, do(), what)
 	}
 	require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_EVENTS"))
-	require.EqualValues(t, 0, b.Messages(t, "HOOKSPAN_DEAD"))
+	for _, stream := range []string{"HOOKSPAN_DEAD", "HOOKSPAN_QUARANTINE", "HOOKSPAN_REFUSED", "HOOKSPAN_ALARMS"} {
+		require.Zero(t, b.Messages(t, stream), stream)
+	}
 	c, err := b.JS.Consumer(ctx, "HOOKSPAN_EVENTS", "archive")
 	require.NoError(t, err)
 	require.Empty(t, c.CachedInfo().Config.FilterSubject)
@@ -185,6 +213,9 @@ func TestAppCannotMakeTheServerPublishForIt(t *testing.T) {
 		"hookspan.again.archive.forged",
 		"hookspan.dead.archive.get3w.prediction.completed.forged",
 		"$KV.HOOKSPAN_LEDGER.archive.forged",
+		"hookspan.quarantine.get3w.forged",
+		"hookspan.refused.get3w.forged",
+		"hookspan.alarms.forged",
 	} {
 		for _, call := range [][2]string{
 			{"$JS.API.INFO", ""},
@@ -209,7 +240,9 @@ func TestAppCannotMakeTheServerPublishForIt(t *testing.T) {
 		require.Zero(t, c.CachedInfo().Delivered.Consumer)
 	}
 	require.EqualValues(t, 3, b.Messages(t, "HOOKSPAN_EVENTS"))
-	require.EqualValues(t, 0, b.Messages(t, "HOOKSPAN_DEAD"))
+	for _, stream := range []string{"HOOKSPAN_DEAD", "HOOKSPAN_QUARANTINE", "HOOKSPAN_REFUSED", "HOOKSPAN_ALARMS"} {
+		require.Zero(t, b.Messages(t, stream), stream)
+	}
 	require.EqualValues(t, 1, b.Messages(t, "KV_HOOKSPAN_LEDGER"), "its own entry")
 }
 
@@ -263,7 +296,7 @@ func TestStoreBytes(t *testing.T) {
 	b := queuetest.Start(t, queuetest.Config())
 	before, err := b.Server.StoreBytes()
 	require.NoError(t, err)
-	require.InDelta(t, 64<<20+2*16<<20, before, 1<<20, "events, dead letters and the ledger")
+	require.InDelta(t, 64<<20+4*16<<20+8<<20, before, 1<<20, "events; dead letters, quarantine, refused and the ledger; alarms")
 	e := queuetest.Event("pred_1")
 	e.Body = make([]byte, 4<<20)
 	_, err = b.Publisher().Publish(context.Background(), e)

@@ -36,6 +36,8 @@ type Holder struct {
 	PID int `json:"pid"`
 	// NATSURL is where its embedded server listens; empty when it does not.
 	NATSURL string `json:"nats_url,omitempty"`
+	// AdminURL is where its listener for operators is; empty when it has none.
+	AdminURL string `json:"admin_url,omitempty"`
 }
 
 // OpenFolder creates the folder if it is missing, takes its lock, checks its
@@ -79,11 +81,13 @@ func (f *Folder) takeLock() error {
 	}
 }
 
-// sync covers the store too when it is a mount of its own.
+// sync covers the stores too when they are mounts of their own.
 func (f *Folder) sync() error {
 	err := syncFileSystem(f.dir)
-	if store := f.path("nats"); err == nil && exists(store) {
-		err = syncFileSystem(store)
+	for _, part := range []string{"nats", spoolFolder} {
+		if store := f.path(part); err == nil && exists(store) {
+			err = syncFileSystem(store)
+		}
 	}
 	return err
 }

@@ -67,6 +67,7 @@ func TestIDsThatDifferByALineBreakAreTwo(t *testing.T) {
 func TestPublishOnlyToAFitStream(t *testing.T) {
 	b := queuetest.Start(t, queuetest.Config())
 	p := queue.NewPublisher(b.JS, b.Names)
+	defer p.Close()
 	_, err := p.Publish(context.Background(), queuetest.Event("pred_1"))
 	require.ErrorIs(t, err, bridge.ErrUnavailable)
 	p.SetFit(true)
@@ -146,7 +147,9 @@ func TestPublishWhileNATSIsAway(t *testing.T) {
 	defer nc.Close()
 	js, err := jetstream.New(nc)
 	require.NoError(t, err)
-	_, err = queue.NewPublisher(js, bridge.Names{}).Publish(context.Background(), queuetest.Event("pred_1"))
+	p := queue.NewPublisher(js, bridge.Names{})
+	defer p.Close()
+	_, err = p.Publish(context.Background(), queuetest.Event("pred_1"))
 	require.ErrorIs(t, err, bridge.ErrUnavailable)
 
 	b := queuetest.Start(t, queuetest.Config())

@@ -26,6 +26,9 @@ func (l *serverLog) fatal() error {
 	return nil
 }
 
+// forget is for the next server.
+func (l *serverLog) forget() { l.lastWord.Store(nil) }
+
 func (l *serverLog) Noticef(format string, v ...any) { l.log.Debugf(format, v...) }
 func (l *serverLog) Warnf(format string, v ...any)   { l.log.Warnf(format, v...) }
 func (l *serverLog) Errorf(format string, v ...any)  { l.log.Errorf(format, v...) }

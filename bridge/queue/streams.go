@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,16 +23,22 @@ const (
 	// million ids in it cost the server 133 to 185 MiB.
 	MinDuplicates = 2 * time.Hour
 
-	// Dead letters and the ledger get a share of what events get.
-	deadShare, maxDeadBytes     = 8, 1 << 30
-	ledgerShare, maxLedgerBytes = 32, 256 << 20
-	minShareBytes               = 16 << 20
+	// The other streams get a share of what events get.
+	deadShare, maxDeadBytes             = 8, 1 << 30
+	quarantineShare, maxQuarantineBytes = 16, 1 << 30
+	refusedShare, maxRefusedBytes       = 32, 256 << 20
+	ledgerShare, maxLedgerBytes         = 32, 256 << 20
+	minShareBytes                       = 16 << 20
+	alarmsBytes                         = 8 << 20
 
 	deadAge        = 90 * 24 * time.Hour
 	deadDuplicates = 24 * time.Hour
+	refusedAge     = 14 * 24 * time.Hour
+	alarmsAge      = 90 * 24 * time.Hour
 	maxConsumers   = 1024
-	// ledgerDuplicates is the server's default; nothing there has a message id.
-	ledgerDuplicates = 2 * time.Minute
+	// ringDuplicates is the server's default. In the ring of refused deliveries it
+	// spans most of a sender's retries; nothing relies on it.
+	ringDuplicates = 2 * time.Minute
 )
 
 // StreamsConfig says how the streams are to be. Zero values are defaults.
@@ -54,24 +62,26 @@ func (c StreamsConfig) withDefaults() StreamsConfig {
 	return c
 }
 
-func (c StreamsConfig) deadBytes() int64 {
-	return min(max(c.withDefaults().MaxBytes/deadShare, minShareBytes), maxDeadBytes)
-}
-
-func (c StreamsConfig) ledgerBytes() int64 {
-	return min(max(c.withDefaults().MaxBytes/ledgerShare, minShareBytes), maxLedgerBytes)
+// share is what a stream gets that has 1/part of the events' bytes, at most most.
+func (c StreamsConfig) share(part, most int64) int64 {
+	return min(max(c.withDefaults().MaxBytes/part, minShareBytes), most)
 }
 
 // storeBytes is the disk space that the streams may take together.
 func (c StreamsConfig) storeBytes() int64 {
-	return c.withDefaults().MaxBytes + c.deadBytes() + c.ledgerBytes()
+	sum := int64(0)
+	for _, s := range c.streams() {
+		sum += s.MaxBytes
+	}
+	return sum
 }
 
 // streams are all the streams.
 //
 // Retention is by limits: interest would drop an event that no consumer waits
-// for yet, a work queue forgets the ids of what was acknowledged. DiscardNew:
-// the oldest event may be one that nobody has handled.
+// for yet, a work queue forgets the ids of what was acknowledged. DiscardNew
+// where a 200 was given for what is kept: the oldest event may be one that
+// nobody has handled.
 func (c StreamsConfig) streams() []jetstream.StreamConfig {
 	c = c.withDefaults()
 	return []jetstream.StreamConfig{
@@ -87,6 +97,8 @@ func (c StreamsConfig) streams() []jetstream.StreamConfig {
 			Duplicates:  c.Duplicates,
 			Replicas:    c.Replicas,
 			AllowDirect: true,
+			// Several messages can share a sync.
+			AllowAtomicPublish: true,
 			// A durable costs memory and a folder, and user "app" makes them.
 			MaxConsumers: maxConsumers,
 		},
@@ -97,9 +109,51 @@ func (c StreamsConfig) streams() []jetstream.StreamConfig {
 			Retention:   jetstream.LimitsPolicy,
 			Discard:     jetstream.DiscardNew,
 			Storage:     jetstream.FileStorage,
-			MaxBytes:    c.deadBytes(),
+			MaxBytes:    c.share(deadShare, maxDeadBytes),
 			MaxAge:      deadAge,
 			Duplicates:  deadDuplicates,
+			Replicas:    c.Replicas,
+			AllowDirect: true,
+		},
+		{
+			// What is in it was answered 200, so nothing pushes it out.
+			Name:        c.Names.QuarantineStream(),
+			Description: "Hookspan: authentic deliveries that could not become an event",
+			Subjects:    c.Names.QuarantineSubjects(),
+			Retention:   jetstream.LimitsPolicy,
+			Discard:     jetstream.DiscardNew,
+			Storage:     jetstream.FileStorage,
+			MaxBytes:    c.share(quarantineShare, maxQuarantineBytes),
+			Duplicates:  MinDuplicates,
+			Replicas:    c.Replicas,
+			AllowDirect: true,
+		},
+		{
+			// The only ring: whoever sends here has proved nothing.
+			Name:        c.Names.RefusedStream(),
+			Description: "Hookspan: deliveries that were not authentic, the oldest go first",
+			Subjects:    c.Names.RefusedSubjects(),
+			Retention:   jetstream.LimitsPolicy,
+			Discard:     jetstream.DiscardOld,
+			Storage:     jetstream.FileStorage,
+			MaxBytes:    c.share(refusedShare, maxRefusedBytes),
+			MaxAge:      refusedAge,
+			Duplicates:  ringDuplicates,
+			Replicas:    c.Replicas,
+			AllowDirect: true,
+
+			AllowAtomicPublish: true,
+		},
+		{
+			Name:        c.Names.AlarmsStream(),
+			Description: "Hookspan: what a person should know of",
+			Subjects:    c.Names.AlarmsSubjects(),
+			Retention:   jetstream.LimitsPolicy,
+			Discard:     jetstream.DiscardOld,
+			Storage:     jetstream.FileStorage,
+			MaxBytes:    alarmsBytes,
+			MaxAge:      alarmsAge,
+			Duplicates:  ringDuplicates,
 			Replicas:    c.Replicas,
 			AllowDirect: true,
 		},
@@ -114,13 +168,29 @@ func (c StreamsConfig) streams() []jetstream.StreamConfig {
 			Discard:           jetstream.DiscardNew,
 			Storage:           jetstream.FileStorage,
 			MaxMsgsPerSubject: 1,
-			MaxBytes:          c.ledgerBytes(),
-			Duplicates:        ledgerDuplicates,
+			MaxBytes:          c.share(ledgerShare, maxLedgerBytes),
+			Duplicates:        ringDuplicates,
 			Replicas:          c.Replicas,
 			AllowDirect:       true,
 			AllowMsgTTL:       true,
 		},
 	}
+}
+
+// A stream says in its metadata in which format its messages are. One with a
+// newer format was made by a newer Hookspan and is refused.
+const (
+	formatKey    = "hookspan-format"
+	streamFormat = 1
+)
+
+// Change is something that [Provision] did.
+type Change struct {
+	Stream string
+	// Created: the stream was missing.
+	Created bool
+	// Differences are the settings that were changed otherwise.
+	Differences []string
 }
 
 // ErrUnfit is wrapped by [Provision] for a stream that cannot keep what is
@@ -129,39 +199,50 @@ var ErrUnfit = errors.New("stream is not fit for events")
 
 // Provision makes the streams what cfg says: it creates what is missing, changes
 // what differs, and touches nothing else. It is safe to call from several
-// processes, and again while they run. The error wraps [ErrUnfit] for a stream
-// that must not be used.
-func Provision(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig, log *zap.Logger) error {
+// processes, and again while they run. Each of tell is told what was done. The
+// error wraps [ErrUnfit] for a stream that must not be used.
+func Provision(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig, log *zap.Logger, tell ...func(Change)) error {
 	for _, want := range cfg.streams() {
-		if err := ensureStream(ctx, js, want, log); err != nil {
+		// An older server refuses what it does not know.
+		want.AllowAtomicPublish = want.AllowAtomicPublish && versionAtLeast(js.Conn().ConnectedServerVersion(), 2, 12)
+		change, err := ensureStream(ctx, js, want, log)
+		if err == nil && change != nil {
+			for _, told := range tell {
+				told(*change)
+			}
+		}
+		if err != nil {
 			return fmt.Errorf("provisioning stream %s: %w", want.Name, err)
 		}
 	}
 	return nil
 }
 
-func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, log *zap.Logger) error {
+// ensureStream returns what it changed, nil when nothing.
+func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, log *zap.Logger) (*Change, error) {
+	want.Metadata = map[string]string{formatKey: strconv.Itoa(streamFormat)}
 	stream, err := js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return createStream(ctx, js, want, log)
+		return &Change{Stream: want.Name, Created: true}, createStream(ctx, js, want, log)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	have := stream.CachedInfo().Config
 	if err := checkUnchangeable(have, want); err != nil {
-		return err
+		return nil, err
 	}
 	changed, differences := merge(have, want)
 	if len(differences) == 0 {
-		return nil
+		return nil, nil
 	}
-	if used := stream.CachedInfo().State.Bytes; want.MaxBytes > 0 && used > uint64(want.MaxBytes) {
-		return fmt.Errorf("it holds %d bytes, more than the new limit of %d: choose a larger nats.events.max_bytes", used, want.MaxBytes)
+	// A ring gives up its oldest, which is what it is for.
+	if used := stream.CachedInfo().State.Bytes; want.Discard != jetstream.DiscardOld && want.MaxBytes > 0 && used > uint64(want.MaxBytes) {
+		return nil, fmt.Errorf("it holds %d bytes, more than the new limit of %d: choose a larger nats.events.max_bytes, or nats.spool.max_bytes if it is the spool", used, want.MaxBytes)
 	}
 	log.Warn("changing a stream", zap.String("stream", want.Name), zap.Strings("changes", differences))
 	_, err = js.UpdateStream(ctx, changed)
-	return err
+	return &Change{Stream: want.Name, Differences: differences}, err
 }
 
 func createStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, log *zap.Logger) error {
@@ -171,7 +252,9 @@ func createStream(ctx context.Context, js jetstream.JetStream, want jetstream.St
 	}
 	var err error
 	for _, want.Replicas = range replicas {
-		if _, err = js.CreateStream(ctx, want); err == nil {
+		made := want
+		made.AllowAtomicPublish = atomicPays(want, want.Replicas)
+		if _, err = js.CreateStream(ctx, made); err == nil {
 			log.Info("created a stream", zap.String("stream", want.Name), zap.Int("replicas", want.Replicas))
 			return nil
 		}
@@ -193,6 +276,11 @@ func tooFewServers(err error) bool {
 // the promises are made of; the server could not change it either.
 func checkUnchangeable(have, want jetstream.StreamConfig) error {
 	const remedy = "remove it, or choose another nats.prefix"
+	if text, ok := have.Metadata[formatKey]; ok {
+		if format, err := strconv.Atoi(text); err != nil || format > streamFormat {
+			return fmt.Errorf("%w: its format is %.20q, this program knows up to %d: use the newer Hookspan that made it", ErrUnfit, text, streamFormat)
+		}
+	}
 	switch {
 	case have.Storage != want.Storage:
 		return fmt.Errorf("%w: it keeps messages in %v, not in files: %s", ErrUnfit, have.Storage, remedy)
@@ -236,7 +324,24 @@ func merge(have, want jetstream.StreamConfig) (jetstream.StreamConfig, []string)
 	if want.Replicas != 0 {
 		diff(note, "replicas", &have.Replicas, want.Replicas)
 	}
+	if atomicPays(want, have.Replicas) {
+		diff(note, "allow atomic publish", &have.AllowAtomicPublish, true)
+	}
+	if format := want.Metadata[formatKey]; have.Metadata[formatKey] != format {
+		note("format", have.Metadata[formatKey], format)
+		have.Metadata = maps.Clone(have.Metadata) // it says other people's things too
+		if have.Metadata == nil {
+			have.Metadata = map[string]string{}
+		}
+		have.Metadata[formatKey] = format
+	}
 	return have, differences
+}
+
+// atomicPays says whether a stream gets atomic batches: several replicas share
+// syncs without them.
+func atomicPays(want jetstream.StreamConfig, replicas int) bool {
+	return want.AllowAtomicPublish && replicas <= 1
 }
 
 // unlimited is how the server writes a limit that is not set.

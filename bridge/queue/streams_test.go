@@ -29,6 +29,7 @@ func TestStreamSettings(t *testing.T) {
 	require.EqualValues(t, 64<<20, cfg.MaxBytes)
 	require.Equal(t, 1, cfg.Replicas)
 	require.True(t, cfg.AllowDirect)
+	require.True(t, cfg.AllowAtomicPublish, "what waits together can share a sync")
 	require.False(t, cfg.DenyDelete, "it could never be taken back")
 	require.False(t, cfg.DenyPurge)
 }
@@ -94,6 +95,22 @@ func TestProvisionNeverShrinksBelowWhatIsStored(t *testing.T) {
 	require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_EVENTS"))
 }
 
+// What anybody could put into the ring must not keep the bridge from a smaller
+// configuration.
+func TestProvisionShrinksTheRing(t *testing.T) {
+	ctx := context.Background()
+	cfg := queuetest.Config()
+	cfg.Streams.MaxBytes = 1 << 30
+	b := queuetest.Start(t, cfg)
+	for range 20 {
+		_, err := b.JS.Publish(ctx, "hookspan.refused.get3w.not_authentic", make([]byte, 1<<20))
+		require.NoError(t, err)
+	}
+	cfg.Streams.MaxBytes = 64 << 20
+	require.NoError(t, queue.Provision(ctx, b.JS, cfg.Streams, zap.NewNop()))
+	require.EqualValues(t, 15, b.Messages(t, "HOOKSPAN_REFUSED"), "of 16 MiB")
+}
+
 func TestLedgerAllowsNoRollup(t *testing.T) {
 	ctx := context.Background()
 	b := queuetest.Start(t, queuetest.Config())
@@ -118,4 +135,33 @@ func TestResize(t *testing.T) {
 		require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_EVENTS"))
 		b.Stop()
 	}
+}
+
+// A stream of an earlier version gets what it lacks; what shares syncs by itself,
+// or cannot, is left as it is.
+func TestAtomicPublish(t *testing.T) {
+	ctx := context.Background()
+	b := queuetest.Start(t, queuetest.Config())
+	core, logs := observer.New(zap.WarnLevel)
+	for _, name := range []string{b.Names.EventsStream(), b.Names.RefusedStream()} {
+		stream, err := b.JS.Stream(ctx, name)
+		require.NoError(t, err)
+		old := stream.CachedInfo().Config
+		old.AllowAtomicPublish = false
+		_, err = b.JS.UpdateStream(ctx, old)
+		require.NoError(t, err)
+		require.NoError(t, queue.Provision(ctx, b.JS, queuetest.Config().Streams, zap.New(core)))
+		stream, err = b.JS.Stream(ctx, name)
+		require.NoError(t, err)
+		require.True(t, stream.CachedInfo().Config.AllowAtomicPublish)
+		require.Equal(t, []any{"allow atomic publish from false to true"}, logs.TakeAll()[0].ContextMap()["changes"])
+	}
+	stream, err := b.JS.Stream(ctx, b.Names.QuarantineStream())
+	require.NoError(t, err)
+	require.False(t, stream.CachedInfo().Config.AllowAtomicPublish)
+
+	want := jetstream.StreamConfig{AllowAtomicPublish: true}
+	require.True(t, queue.AtomicPays(want, 1))
+	require.False(t, queue.AtomicPays(want, 3), "replicas share syncs by themselves")
+	require.False(t, queue.AtomicPays(jetstream.StreamConfig{}, 1))
 }

@@ -5,9 +5,11 @@
 package source
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,11 +26,11 @@ const DefaultMaxAge = time.Hour
 // configured. It deliberately says no more, since the sender is told its text.
 var ErrNotAuthentic = errors.New("signature missing or wrong")
 
-// Cause says why an authentic delivery cannot become an event. It is one token
-// of a subject.
+// Cause says why a delivery cannot become an event. It is one token of a
+// subject.
 type Cause string
 
-// Causes.
+// Why an authentic delivery is not usable.
 const (
 	CauseEncoding     Cause = "encoding"      // not valid UTF-8
 	CauseSyntax       Cause = "syntax"        // not one JSON object
@@ -78,6 +80,8 @@ type Delivery struct {
 	// Origin says how the delivery came here, e.g. bridge.OriginWebhook.
 	Origin      string
 	TraceParent string
+	// AnyAge leaves the age of the delivery unjudged: somebody has seen to it.
+	AnyAge bool
 }
 
 // Config describes one configured sender.
@@ -89,6 +93,9 @@ type Config struct {
 	// Secrets are the active secrets, several while rotating; empty ones do not
 	// count. With none, no delivery is authentic.
 	Secrets [][]byte
+	// Retired are secrets that were active once. Nothing that they sign is
+	// authentic; [Source.Diagnose] knows them.
+	Retired [][]byte
 	// MaxAge is how long after its completion a terminal delivery is accepted,
 	// default [DefaultMaxAge]. With the sender's retry span it must fit into the
 	// time for which the event store knows duplicates.
@@ -101,6 +108,8 @@ type Source struct {
 	name    string
 	kind    Kind
 	secrets [][]byte
+	retired [][]byte
+	held    []string // both, without white space around them
 	maxAge  time.Duration
 }
 
@@ -116,13 +125,30 @@ func New(cfg Config) (*Source, error) {
 	if cfg.MaxAge < 0 {
 		return nil, fmt.Errorf("source %s: max age is %v, it cannot be negative", cfg.Name, cfg.MaxAge)
 	}
-	s := &Source{name: cfg.Name, kind: kind, maxAge: cmp.Or(cfg.MaxAge, DefaultMaxAge)}
-	for _, secret := range cfg.Secrets {
-		if len(secret) > 0 {
-			s.secrets = append(s.secrets, secret)
+	s := &Source{
+		name:    cfg.Name,
+		kind:    kind,
+		secrets: notEmpty(cfg.Secrets),
+		retired: notEmpty(cfg.Retired),
+		maxAge:  cmp.Or(cfg.MaxAge, DefaultMaxAge),
+	}
+	for _, secret := range slices.Concat(s.secrets, s.retired) {
+		if bare := bytes.TrimSpace(secret); len(bare) > 0 {
+			s.held = append(s.held, string(bare))
 		}
 	}
 	return s, nil
+}
+
+// notEmpty leaves out empty secrets: they are keys that everybody knows.
+func notEmpty(secrets [][]byte) [][]byte {
+	var out [][]byte
+	for _, secret := range secrets {
+		if len(secret) > 0 {
+			out = append(out, secret)
+		}
+	}
+	return out
 }
 
 // Name is the configured name.
@@ -133,6 +159,21 @@ func (s *Source) Kind() Kind { return s.kind }
 
 // HasSecret reports whether any delivery can be authentic.
 func (s *Source) HasSecret() bool { return len(s.secrets) > 0 }
+
+// minHeld is the length in bytes from which a secret is looked for inside other
+// texts. A shorter one would be found by accident.
+const minHeld = 8
+
+// Holds reports whether text holds one of the secrets, the retired ones
+// included, so that it must not be kept.
+func (s *Source) Holds(text string) bool {
+	for _, secret := range s.held {
+		if text == secret || len(secret) >= minHeld && strings.Contains(text, secret) {
+			return true
+		}
+	}
+	return false
+}
 
 // Accept verifies a delivery, reads it and returns the event that it is. The
 // error is [ErrNotAuthentic] or an [*UnusableError]; both are about the
@@ -177,7 +218,7 @@ func (s *Source) Read(d Delivery) (*bridge.Event, error) {
 	}
 	// The age counts from the first receipt, so that a delivery which is read
 	// again later is judged as it was then.
-	if age := e.ReceivedAt.Sub(e.Time); bridge.Terminal(e.Status) && age > s.maxAge {
+	if age := e.ReceivedAt.Sub(e.Time); !d.AnyAge && bridge.Terminal(e.Status) && age > s.maxAge {
 		return nil, unusable(CauseStale, "it came %v after the completion, deliveries are accepted for %v", age.Round(time.Second), s.maxAge)
 	}
 	meaning, err := meaning(e.Status, d.Body, fields)

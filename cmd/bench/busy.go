@@ -39,11 +39,14 @@ func lookAtProcessors() (processors, error) {
 		}
 		p.all += time.Duration(n) * time.Second / ticksPerSecond
 	}
-	var use unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &use); err != nil {
-		return p, fmt.Errorf("asking what this process does: %w", err)
+	// Of the processes that this one started, those that have ended.
+	for _, who := range []int{unix.RUSAGE_SELF, unix.RUSAGE_CHILDREN} {
+		var use unix.Rusage
+		if err := unix.Getrusage(who, &use); err != nil {
+			return p, fmt.Errorf("asking what this process does: %w", err)
+		}
+		p.ours += time.Duration(use.Utime.Nano() + use.Stime.Nano())
 	}
-	p.ours = time.Duration(use.Utime.Nano() + use.Stime.Nano())
 	return p, nil
 }
 

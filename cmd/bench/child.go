@@ -1,162 +1,117 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"sync"
-	"syscall"
-	"time"
 
 	"github.com/hookspan/hookspan/bridge/ingress"
 )
 
-const (
-	startTimeout = 30 * time.Second
-	stopTimeout  = 15 * time.Second
-	secretEnv    = "HOOKSPAN_BENCH_SECRET"
-	// logTail is how much of a bridge's log an error repeats, in bytes.
-	logTail = 2 * kib
-)
+const secretEnv = "HOOKSPAN_BENCH_SECRET"
 
 // child is a bridge that runs as a process of its own.
 type child struct {
-	cmd  *exec.Cmd
+	*process
 	addr string // where it takes webhooks
 	data string // its data folder
-	log  *os.File
-
-	once sync.Once
 }
 
-// startChild runs hookspan serve in dir, with the part of the configuration that
-// is about consumers, and returns when it says that it is ready.
-func startChild(ctx context.Context, hookspan, dir, consumers string) (c *child, err error) {
-	c = &child{data: filepath.Join(dir, "data")}
-	if err := os.Mkdir(dir, 0o700); err != nil {
+// bridgeConfig says how a bridge runs.
+type bridgeConfig struct {
+	dir string // for its data, made if missing
+	// nats is the part of the configuration about NATS, by default an embedded
+	// one with room for events of 64 MiB.
+	nats string
+	// more is the rest of it.
+	more string
+	slow bool
+}
+
+// roomy is an embedded NATS with the default room for events.
+const roomy = `{listen: "127.0.0.1:0"}`
+
+// startBridge runs hookspan serve and returns when it says that it is ready.
+func (b *bench) startBridge(ctx context.Context, cfg bridgeConfig) (*child, error) {
+	c := &child{data: filepath.Join(cfg.dir, "data")}
+	if err := os.MkdirAll(cfg.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("starting the bridge: %w", err)
 	}
-	config := filepath.Join(dir, "config.yaml")
+	if cfg.nats == "" {
+		cfg.nats = `{listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}`
+	}
+	file := filepath.Join(cfg.dir, "config.yaml")
 	text := fmt.Sprintf(`data_dir: %q
 ingress: {listen: "127.0.0.1:0", deadline: %v}
-nats: {listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}
+admin: {listen: "127.0.0.1:0"}
+nats: %s
 sources: {%s: {kind: get3w, secrets: ["env:%s"]}}
 %s
-`, c.data, ingress.MaxDeadline, sourceName, secretEnv, consumers)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+`, c.data, ingress.MaxDeadline, cfg.nats, sourceName, secretEnv, cfg.more)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("starting the bridge: %w", err)
 	}
-	if c.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
-		return nil, fmt.Errorf("starting the bridge: %w", err)
-	}
-	c.cmd = exec.CommandContext(ctx, hookspan, "serve", "--json", "--config", config)
-	c.cmd.Env = []string{secretEnv + "=" + secret} // nothing else that could change how it runs
-	c.cmd.Stderr = c.log
-	// A terminal would give its ^C to the bridge too, and a second signal ends it
-	// at once.
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	c.cmd.Cancel = c.terminate
-	c.cmd.WaitDelay = stopTimeout
-	stdout, err := c.cmd.StdoutPipe()
-	if err == nil {
-		err = c.cmd.Start()
-	}
+	var err error
+	c.process, err = command{
+		what: "the bridge", dir: cfg.dir, slow: cfg.slow,
+		args: []string{b.hookspan, "serve", "--json", "--config", file},
+		env:  []string{secretEnv + "=" + secret}, // nothing else that could change how it runs
+	}.start(ctx)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("starting the bridge: %w", err), c.log.Close())
-	}
-	if err := c.waitReady(ctx, stdout); err != nil {
-		return nil, errors.Join(c.explain(fmt.Errorf("starting the bridge: %w", err)), c.stop())
-	}
-	return c, nil
-}
-
-func (c *child) waitReady(ctx context.Context, stdout io.Reader) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { _ = c.cmd.Process.Kill() })()
-	line, err := bufio.NewReader(stdout).ReadBytes('\n')
-	if err != nil {
-		return fmt.Errorf("it did not say that it is ready: %w", err)
+		return nil, err
 	}
 	var ready struct {
 		Webhooks map[string]string `json:"webhooks"`
 	}
-	if err := json.Unmarshal(line, &ready); err != nil {
-		return fmt.Errorf("reading its first line: %w", err)
+	if err := json.Unmarshal(c.ready, &ready); err != nil {
+		return nil, errors.Join(fmt.Errorf("reading the bridge's first line: %w", err), c.stop())
 	}
 	u, err := url.Parse(ready.Webhooks[sourceName])
 	if err != nil || u.Host == "" {
-		return fmt.Errorf("its first line names no address for webhooks: %q", line)
+		return nil, errors.Join(fmt.Errorf("the bridge's first line names no address for webhooks: %q", c.ready), c.stop())
 	}
 	c.addr = u.Host
+	return c, nil
+}
+
+// sendOne posts one webhook and returns when the bridge has it.
+func (c *child) sendOne(ctx context.Context, w webhook) (err error) {
+	p, err := newPool(1, w)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	p.renew(p.count)
+	return c.post(ctx, p)
+}
+
+// post sends the first request of the pool.
+func (c *child) post(ctx context.Context, p *pool) error {
+	s, err := dial(ctx, c.addr)
+	if err != nil {
+		return c.explain(err)
+	}
+	defer s.close()
+	if err := s.send(p.request(0)); err != nil {
+		return c.explain(err)
+	}
 	return nil
 }
 
-// terminate asks the bridge to end, the first time.
-func (c *child) terminate() (err error) {
-	c.once.Do(func() { err = c.cmd.Process.Signal(syscall.SIGTERM) })
-	return err
-}
-
-// stop ends the bridge and returns an error when it did not end well.
-func (c *child) stop() error {
-	_ = c.terminate() // it may have ended
-	kill := time.AfterFunc(stopTimeout, func() { _ = c.cmd.Process.Kill() })
-	defer kill.Stop()
-	err := c.cmd.Wait()
+// load has n connections send the requests of the pool.
+func (c *child) load(ctx context.Context, n int, p *pool, w window) (sample, error) {
+	workers, hangUp, err := senders(ctx, c.addr, n, p)
 	if err != nil {
-		err = c.explain(fmt.Errorf("stopping the bridge: %w", err))
+		return sample{}, c.explain(err)
 	}
-	return errors.Join(err, c.log.Close())
-}
-
-// explain adds the end of the bridge's log to an error.
-func (c *child) explain(err error) error {
-	info, statErr := c.log.Stat()
-	if statErr != nil || info.Size() == 0 {
-		return err
-	}
-	tail := make([]byte, min(info.Size(), logTail))
-	n, _ := c.log.ReadAt(tail, info.Size()-int64(len(tail)))
-	return fmt.Errorf("%w\nits log ends with:\n%s", err, tail[:n])
-}
-
-// size returns a field of the bridge's /proc/<pid>/status, such as VmRSS, in bytes.
-func (c *child) size(key string) (int64, error) {
-	return sizeField(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid), key)
-}
-
-const (
-	settleTime = 3 * time.Second
-	settleTick = 250 * time.Millisecond
-)
-
-// settled returns the least memory that the bridge had while it was left alone.
-func (c *child) settled(ctx context.Context) (int64, error) {
-	least, err := c.size("VmRSS")
+	defer hangUp()
+	s, err := load(ctx, workers, p, w)
 	if err != nil {
-		return 0, err
+		return s, c.explain(err)
 	}
-	tick := time.NewTicker(settleTick)
-	defer tick.Stop()
-	for range settleTime / settleTick {
-		select {
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		case <-tick.C:
-		}
-		now, err := c.size("VmRSS")
-		if err != nil {
-			return 0, err
-		}
-		least = min(least, now)
-	}
-	return least, nil
+	return s, nil
 }

@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -20,6 +22,7 @@ type bench struct {
 	hookspan   string
 	rounds     int
 	warm, time time.Duration
+	parts      []part
 	dir        string // for everything that is written, removed at the end
 	stderr     io.Writer
 	begin      time.Time
@@ -28,7 +31,13 @@ type bench struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+	var err error
+	if mode, ok := modeOf(os.Args); ok {
+		err = mode(ctx, os.Args[2:], os.Stdout)
+	} else {
+		err = run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	}
+	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -39,9 +48,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&b.hookspan, "hookspan", "bin/hookspan", "the binary to measure")
-	flags.IntVar(&b.rounds, "rounds", 7, "how often each load is measured")
+	flags.IntVar(&b.rounds, "rounds", 5, "how often each thing is measured")
 	flags.DurationVar(&b.warm, "warm", 300*time.Millisecond, "how long each load runs before it is measured")
-	flags.DurationVar(&b.time, "time", 1500*time.Millisecond, "how long each load is measured")
+	flags.DurationVar(&b.time, "time", 1200*time.Millisecond, "how long each load is measured; steady ones four times as long")
+	only := flags.String("only", "", "the parts to run, with commas between: "+strings.Join(partNames(), ",")+" (default all)")
 	parent := flags.String("dir", os.TempDir(), "the folder to make a temporary folder in; its disk is what is measured")
 	out := flags.String("out", "", "a file for the report, besides standard output")
 	if err := flags.Parse(args); err != nil {
@@ -52,6 +62,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 	if b.rounds < 1 || b.warm <= 0 || b.time <= 0 {
 		return errors.New("-rounds, -warm and -time must be over zero")
+	}
+	if b.parts, err = chooseParts(*only); err != nil {
+		return fmt.Errorf("-only: %w", err)
 	}
 	if b.hookspan, err = filepath.Abs(b.hookspan); err != nil {
 		return fmt.Errorf("-hookspan: %w", err)
@@ -89,15 +102,29 @@ func (b *bench) measure(ctx context.Context) (string, error) {
 	if r.machine, err = lookAtMachine(b.dir); err != nil {
 		return "", err
 	}
-	if r.memory, err = b.measureMemory(ctx); err != nil {
-		return "", fmt.Errorf("measuring memory: %w", err)
+	before, err := lookAtProcessors()
+	if err != nil {
+		return "", err
 	}
-	if r.throughput, err = b.measureThroughput(ctx); err != nil {
-		return "", fmt.Errorf("measuring throughput: %w", err)
+	for _, p := range b.parts {
+		took, err := measureFsync(b.dir)
+		if err != nil {
+			return "", err
+		}
+		r.fsync = append(r.fsync, took...)
+		b.progress("%s", p.title)
+		f, err := p.measure(b, ctx)
+		if err != nil {
+			return "", fmt.Errorf("measuring %s: %w", p.name, err)
+		}
+		f.title = p.title
+		r.findings = append(r.findings, f)
 	}
-	if r.output, err = b.measureOutput(ctx); err != nil {
-		return "", fmt.Errorf("measuring a large output: %w", err)
+	after, err := lookAtProcessors()
+	if err != nil {
+		return "", err
 	}
+	r.others, r.took = after.othersSince(before, runtime.NumCPU()), time.Since(b.begin)
 	b.progress("done")
 	return r.markdown(), nil
 }
@@ -105,3 +132,9 @@ func (b *bench) measure(ctx context.Context) (string, error) {
 func (b *bench) progress(format string, args ...any) {
 	_, _ = fmt.Fprintf(b.stderr, "%4.0fs  %s\n", time.Since(b.begin).Seconds(), fmt.Sprintf(format, args...))
 }
+
+// inDir is a path in the folder of this run.
+func (b *bench) inDir(name string) string { return filepath.Join(b.dir, name) }
+
+// steady is when a load that comes at a fixed rate is measured.
+func (b *bench) steady() window { return window{warm: b.warm, measured: 4 * b.time} }

@@ -18,15 +18,16 @@ import (
 	"github.com/hookspan/hookspan/bridge/source"
 )
 
-// rig is what one round measures: an embedded server on an empty folder, and two
-// ingresses of which only one publishes to it. The bare publish has a connection
-// of its own, as the ingress has.
+// rig is what one round measures: an embedded server on an empty folder, and
+// ingresses in front of it. The bare publish has a connection of its own, as the
+// ingress has.
 type rig struct {
-	source  *source.Source
-	names   bridge.Names
-	bare    jetstream.JetStream
-	durable string // address of the ingress that publishes
-	verify  string // address of the ingress that does not
+	source *source.Source
+	names  bridge.Names
+	bare   jetstream.JetStream
+	// The addresses of three ingresses: one that publishes as serve does, one
+	// that publishes each event by itself, and one that does not publish.
+	durable, singles, verify string
 
 	onClose []func() error
 }
@@ -39,7 +40,7 @@ func newRig(ctx context.Context, dir string) (r *rig, err error) {
 		}
 	}()
 	log := discardingLogger()
-	if r.source, err = source.New(source.Config{Name: sourceName, Kind: "get3w", Secrets: [][]byte{[]byte(secret)}}); err != nil {
+	if r.source, err = newSource(); err != nil {
 		return r, err
 	}
 	folder, err := queue.OpenFolder(dir)
@@ -63,11 +64,26 @@ func newRig(ctx context.Context, dir string) (r *rig, err error) {
 		return r, err
 	}
 	publisher := queue.NewPublisher(js, r.names)
+	r.onClose = append(r.onClose, func() error { publisher.Close(); return nil })
 	publisher.SetFit(true)
-	if r.durable, err = r.serve(ctx, publisher, log); err != nil {
+	refused := queue.NewRefused(publisher, r.names, instant{}, log)
+	r.run(ctx, refused.Run)
+	durable := ingress.Deps{
+		Publisher: publisher, Quarantine: queue.NewQuarantine(publisher, r.names, instant{}), Refused: refused, Alarms: instant{},
+	}
+	if r.durable, err = r.serve(ctx, durable, log); err != nil {
 		return r, err
 	}
-	r.verify, err = r.serve(ctx, instant{}, log)
+	if err := allowBatches(ctx, r.bare, r.names.EventsStream()); err != nil {
+		return r, err
+	}
+	nothing := ingress.Deps{Publisher: instant{}, Quarantine: instant{}, Refused: instant{}, Alarms: instant{}}
+	singles := nothing
+	singles.Publisher = single{js, r.names}
+	if r.singles, err = r.serve(ctx, singles, log); err != nil {
+		return r, err
+	}
+	r.verify, err = r.serve(ctx, nothing, log)
 	return r, err
 }
 
@@ -81,18 +97,23 @@ func (r *rig) connect(server *queue.Embedded, name string, log *zap.Logger) (jet
 }
 
 // serve runs an ingress until the rig is closed and returns its address.
-func (r *rig) serve(ctx context.Context, publisher ingress.Publisher, log *zap.Logger) (string, error) {
+func (r *rig) serve(ctx context.Context, deps ingress.Deps, log *zap.Logger) (string, error) {
 	// A disk that hangs for a while should be measured, not end the run.
 	config := ingress.Config{Listen: "127.0.0.1:0", Deadline: ingress.MaxDeadline}
-	in, err := ingress.New(config, []ingress.Route{{Source: r.source}}, publisher, log)
+	in, err := ingress.New(config, []ingress.Route{{Source: r.source}}, deps, log)
 	if err != nil {
 		return "", err
 	}
+	r.run(ctx, in.Run)
+	return in.Addr().String(), nil
+}
+
+// run runs something until the rig is closed.
+func (r *rig) run(ctx context.Context, f func(context.Context) error) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)
-	go func() { done <- in.Run(ctx) }()
+	go func() { done <- f(ctx) }()
 	r.onClose = append(r.onClose, func() error { cancel(); return <-done })
-	return in.Addr().String(), nil
 }
 
 // close ends everything in the reverse order of its beginning.
@@ -111,6 +132,46 @@ func (instant) Publish(context.Context, *bridge.Event) (bridge.Receipt, error) {
 	return bridge.Receipt{Result: bridge.Stored, Stream: bridge.Names{}.EventsStream(), Sequence: 1}, nil
 }
 
+func (instant) Keep(context.Context, *bridge.Withheld) (bridge.Receipt, error) {
+	return bridge.Receipt{Result: bridge.Quarantined}, nil
+}
+
+func (instant) Offer(*bridge.Withheld, func(*bridge.Withheld)) {}
+
+func (instant) Raise(bridge.Alarm) {}
+
+// single publishes each event by itself.
+type single struct {
+	js    jetstream.JetStream
+	names bridge.Names
+}
+
+func (s single) Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error) {
+	ack, err := s.js.PublishMsg(ctx, message(s.names, e), jetstream.WithRetryAttempts(0))
+	if err != nil {
+		return bridge.Receipt{}, fmt.Errorf("publishing: %w", err)
+	}
+	return bridge.Receipt{Result: bridge.Stored, Stream: ack.Stream, Sequence: ack.Sequence}, nil
+}
+
+// allowBatches lets the bench's own committer use the stream, whatever the
+// publisher under test needs.
+func allowBatches(ctx context.Context, js jetstream.JetStream, name string) error {
+	stream, err := js.Stream(ctx, name)
+	if err != nil {
+		return fmt.Errorf("looking at the stream of events: %w", err)
+	}
+	config := stream.CachedInfo().Config
+	if config.AllowAtomicPublish {
+		return nil
+	}
+	config.AllowAtomicPublish = true
+	if _, err := js.UpdateStream(ctx, config); err != nil {
+		return fmt.Errorf("allowing batches in the stream of events: %w", err)
+	}
+	return nil
+}
+
 // discardingLogger encodes one JSON line for each request, as serve does, and
 // writes it nowhere.
 func discardingLogger() *zap.Logger {
@@ -120,13 +181,30 @@ func discardingLogger() *zap.Logger {
 	return zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(config), zapcore.Lock(zapcore.AddSync(io.Discard)), zap.InfoLevel))
 }
 
-// message is what the ingress publishes of request i of the pool.
-func (r *rig) message(p *pool, i int) (*nats.Msg, error) {
-	e, err := r.source.Accept(delivery(p, i))
-	if err != nil {
-		return nil, fmt.Errorf("reading a webhook of the pool: %w", err)
-	}
+// message is the event as the ingress publishes it.
+func message(names bridge.Names, e *bridge.Event) *nats.Msg {
 	header := nats.Header(e.Header())
 	header[bridge.HeaderMsgID] = []string{e.MsgID()}
-	return &nats.Msg{Subject: r.names.Event(e.Source, e.Status, e.Model), Header: header, Data: e.Body}, nil
+	return &nats.Msg{Subject: names.Event(e.Source, e.Status, e.Model), Header: header, Data: e.Body}
+}
+
+// messages is what an ingress publishes of each request of the pool.
+func messages(p *pool) ([]*nats.Msg, error) {
+	src, err := newSource()
+	if err != nil {
+		return nil, err
+	}
+	all := make([]*nats.Msg, p.count)
+	for i := range all {
+		e, err := src.Accept(delivery(p, i))
+		if err != nil {
+			return nil, fmt.Errorf("reading a webhook of the pool: %w", err)
+		}
+		all[i] = message(bridge.Names{}, e)
+	}
+	return all, nil
+}
+
+func newSource() (*source.Source, error) {
+	return source.New(source.Config{Name: sourceName, Kind: "get3w", Secrets: [][]byte{[]byte(secret)}})
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"time"
 )
 
 // percentile returns the smallest value that at least p percent of the values do
@@ -35,3 +36,27 @@ func spreadOf(values []float64) spread {
 	}
 	return spread{low: sorted[0], median: median, high: sorted[len(sorted)-1]}
 }
+
+// over is the spread of one value of the rounds.
+func over[T any](rounds []T, value func(T) float64) spread {
+	values := make([]float64, len(rounds))
+	for i, r := range rounds {
+		values[i] = value(r)
+	}
+	return spreadOf(values)
+}
+
+// paired compares two ways round by round. Both have as many rounds.
+func paired[T any](a, b []T, compare func(a, b T) float64) spread {
+	values := make([]float64, len(a))
+	for i := range values {
+		values[i] = compare(a[i], b[i])
+	}
+	return spreadOf(values)
+}
+
+func ratio(a, b float64) float64 { return a / b }
+
+func rates(a, b sample) float64 { return a.rate / b.rate }
+
+func inMs(d time.Duration) float64 { return d.Seconds() * 1000 }

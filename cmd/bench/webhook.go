@@ -70,8 +70,8 @@ func failedWebhook() webhook {
 // does in a bridge that has no such pool.
 type pool struct {
 	slab      []byte
-	size      int // of one request
-	count     int
+	size      int   // of one request
+	count     int   // of those that are usable
 	body      int   // where the body begins in a request
 	signature int   // where the signature begins
 	ids       []int // where the digits of the id begin
@@ -123,8 +123,10 @@ func (p *pool) close() error {
 	return nil
 }
 
-// renew gives every request an id that none had before, with its signature.
-func (p *pool) renew() {
+// renew makes the first count requests usable, at most all: it gives each an id
+// that none had before, with its signature.
+func (p *pool) renew(count int) {
+	p.count = min(count, len(p.slab)/p.size)
 	for i := range p.count {
 		p.serial++
 		request := p.request(i)

@@ -28,6 +28,7 @@ const (
 const configText = `data_dir: %q
 log: {level: info}
 ingress: {listen: "127.0.0.1:0"}
+admin: {listen: "127.0.0.1:0"}
 nats:
   listen: 127.0.0.1:0
   events: {max_bytes: 64MiB}
@@ -53,7 +54,9 @@ type bridge struct {
 	ended chan struct{}
 	// webhooks is the address that the sender posts to.
 	webhooks string
-	pid      int
+	// admin is the address that operators ask.
+	admin string
+	pid   int
 }
 
 // startBridge returns once the bridge has said where it listens. When ctx ends,
@@ -81,6 +84,7 @@ func startBridge(ctx context.Context, d *demo, secret string) (*bridge, error) {
 	defer context.AfterFunc(startCtx, func() { _ = b.cmd.Process.Kill() })()
 	var ready struct {
 		Webhooks map[string]string `json:"webhooks"`
+		Admin    string            `json:"admin"`
 		PID      int               `json:"pid"`
 	}
 	err = json.NewDecoder(stdout).Decode(&ready)
@@ -88,7 +92,7 @@ func startBridge(ctx context.Context, d *demo, secret string) (*bridge, error) {
 		defer close(b.ended)
 		_ = b.cmd.Wait() // how it ended is asked of cmd.ProcessState
 	}()
-	b.webhooks, b.pid = ready.Webhooks[sourceName], ready.PID
+	b.webhooks, b.admin, b.pid = ready.Webhooks[sourceName], ready.Admin, ready.PID
 	if err == nil && b.webhooks == "" {
 		err = errors.New("it did not say where it takes webhooks")
 	}

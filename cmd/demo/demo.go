@@ -84,6 +84,9 @@ func (d *demo) run(ctx context.Context) (table, error) {
 	if got.stream, err = d.countStream(ctx, p, secret); err != nil {
 		return nil, err
 	}
+	if got.withheld, err = d.countWithheld(ctx, b.admin); err != nil {
+		return nil, err
+	}
 	// The disk is counted last: what is there then has outlived the bridge.
 	got.exit = b.stop(ctx)
 	disk := newDiskCount(p, secret, files.wasLate)

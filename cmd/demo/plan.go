@@ -107,8 +107,9 @@ func outputsOf(i, made int) []output {
 // want is what everything must come to.
 func (p *plan) want() counts {
 	var c counts
-	c.answers = answers{stored: completed + failed, duplicate: 5, unauthorized: 4, unusable: 1}
-	c.answers.sent = c.answers.stored + c.answers.duplicate + c.answers.unauthorized + c.answers.unusable
+	c.answers = answers{stored: completed + failed, duplicate: 5, unauthorized: 4, quarantined: 1}
+	c.answers.sent = c.answers.stored + c.answers.duplicate + c.answers.unauthorized + c.answers.quarantined
+	c.withheld = withheldCounts{quarantined: c.answers.quarantined, refused: c.answers.unauthorized, explained: c.answers.quarantined + c.answers.unauthorized}
 	c.stream = streamCounts{events: completed + failed, completed: completed, failed: failed, intact: completed + failed}
 	c.disk = diskCounts{manifests: completed, bodies: completed}
 	for _, pred := range p.predictions {

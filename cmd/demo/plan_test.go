@@ -26,9 +26,10 @@ func testPlan(t *testing.T) *plan {
 
 func TestWhatIsExpected(t *testing.T) {
 	require.Equal(t, counts{
-		answers: answers{sent: 35, stored: 25, duplicate: 5, unauthorized: 4, unusable: 1},
-		stream:  streamCounts{events: 25, completed: 19, failed: 6, intact: 25},
-		disk:    diskCounts{manifests: 19, bodies: 19, outputs: 36, bytes: 11_532_932, checksums: 36, late: 1, gone: 1},
+		answers:  answers{sent: 35, stored: 25, duplicate: 5, unauthorized: 4, quarantined: 1},
+		withheld: withheldCounts{quarantined: 1, refused: 4, explained: 5},
+		stream:   streamCounts{events: 25, completed: 19, failed: 6, intact: 25},
+		disk:     diskCounts{manifests: 19, bodies: 19, outputs: 36, bytes: 11_532_932, checksums: 36, late: 1, gone: 1},
 	}, testPlan(t).want())
 }
 
@@ -51,7 +52,7 @@ func TestDeliveriesAreWhatTheyAreMeantToBe(t *testing.T) {
 			}
 			if unusable, ok := errors.AsType[*source.UnusableError](err); ok {
 				require.Equal(t, source.CauseNoID, unusable.Cause)
-				got.add(http.StatusUnprocessableEntity, "")
+				got.add(http.StatusOK, "quarantined")
 				continue
 			}
 			require.NoError(t, err)

@@ -24,7 +24,7 @@ const (
 
 // answers counts what the sender was told. What is none of these is only in sent.
 type answers struct {
-	sent, stored, duplicate, unauthorized, unusable int
+	sent, stored, duplicate, unauthorized, quarantined int
 }
 
 func (a *answers) add(status int, result string) {
@@ -34,10 +34,10 @@ func (a *answers) add(status int, result string) {
 		a.stored++
 	case status == http.StatusOK && result == "duplicate":
 		a.duplicate++
+	case status == http.StatusOK && result == "quarantined":
+		a.quarantined++
 	case status == http.StatusUnauthorized:
 		a.unauthorized++
-	case status == http.StatusUnprocessableEntity:
-		a.unusable++
 	}
 }
 

@@ -10,10 +10,11 @@ import (
 
 // counts is everything that is counted, and also what it must come to.
 type counts struct {
-	answers answers
-	stream  streamCounts
-	disk    diskCounts
-	exit    int
+	answers  answers
+	withheld withheldCounts
+	stream   streamCounts
+	disk     diskCounts
+	exit     int
 }
 
 // row is one line of the table; one without numbers is a heading.
@@ -38,7 +39,11 @@ func newTable(want, got counts) table {
 	add("200 stored", want.answers.stored, got.answers.stored)
 	add("200 duplicate: sent again, in the same or in other bytes", want.answers.duplicate, got.answers.duplicate)
 	add("401: signature missing or wrong", want.answers.unauthorized, got.answers.unauthorized)
-	add("422: signed, but not readable as an event", want.answers.unusable, got.answers.unusable)
+	add("200 quarantined: signed, but not readable as an event", want.answers.quarantined, got.answers.quarantined)
+	heading("what was kept of those that are no event, to be repaired")
+	add("in quarantine", want.withheld.quarantined, got.withheld.quarantined)
+	add("refused", want.withheld.refused, got.withheld.refused)
+	add("with the cause that they were sent with", want.withheld.explained, got.withheld.explained)
 	heading("what the stream holds, read with a plain NATS client")
 	add("events", want.stream.events, got.stream.events)
 	add("completed", want.stream.completed, got.stream.completed)

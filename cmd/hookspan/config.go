@@ -1,22 +1,30 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/ingress"
 	"github.com/hookspan/hookspan/bridge/queue"
 	"github.com/hookspan/hookspan/bridge/source"
+	"github.com/hookspan/hookspan/bridge/telemetry"
 )
 
 // config is the configuration file. Every key is optional.
 type config struct {
+	// Roles are the parts that this process runs.
+	Roles []string `yaml:"roles"`
 	// DataDir holds everything that must survive a restart.
 	DataDir   string                    `yaml:"data_dir"`
 	Log       logConfig                 `yaml:"log"`
 	Ingress   ingressConfig             `yaml:"ingress"`
+	Admin     adminConfig               `yaml:"admin"`
 	NATS      natsConfig                `yaml:"nats"`
 	Sources   map[string]sourceConfig   `yaml:"sources"`
 	Consumers map[string]consumerConfig `yaml:"consumers"`
+	// ImpliedSources: the file names none, so Sources is the default.
+	ImpliedSources bool `yaml:"-"`
 }
 
 type logConfig struct {
@@ -30,6 +38,28 @@ type ingressConfig struct {
 	MaxBody          byteSize `yaml:"max_body"`
 	MaxInFlight      int      `yaml:"max_in_flight"`
 	MaxInFlightBytes byteSize `yaml:"max_in_flight_bytes"`
+	// Ack says what a 200 waits for: quorum, of the stream in NATS, or local, the
+	// spool on this machine.
+	Ack            string `yaml:"ack"`
+	MaxConnections int    `yaml:"max_connections"`
+	// Of one address, or of one /64 of IPv6; zero is no limit.
+	MaxConnectionsPerAddress int  `yaml:"max_connections_per_address"`
+	RatePerAddress           rate `yaml:"rate_per_address"`
+	BurstPerAddress          int  `yaml:"burst_per_address"`
+	// TrustedProxies are addresses and networks.
+	TrustedProxies []string   `yaml:"trusted_proxies"`
+	TLS            certConfig `yaml:"tls"`
+	ShutdownDelay  duration   `yaml:"shutdown_delay"`
+}
+
+type certConfig struct {
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+type adminConfig struct {
+	// Listen empty means no listener, absent is admin.DefaultListen.
+	Listen *string `yaml:"listen"`
 }
 
 type natsConfig struct {
@@ -46,6 +76,7 @@ type natsConfig struct {
 	Replicas string       `yaml:"replicas"` // auto, or a number
 	Prefix   string       `yaml:"prefix"`
 	Events   eventsConfig `yaml:"events"`
+	Spool    spoolConfig  `yaml:"spool"`
 }
 
 type tlsConfig struct {
@@ -59,10 +90,16 @@ type eventsConfig struct {
 	MaxAge   duration `yaml:"max_age"`
 }
 
+type spoolConfig struct {
+	MaxBytes byteSize `yaml:"max_bytes"`
+}
+
 type sourceConfig struct {
 	Kind    string      `yaml:"kind"`
 	Secrets []secretRef `yaml:"secrets"`
-	MaxAge  duration    `yaml:"max_age"`
+	// RetiredSecrets explain a refusal, and accept nothing.
+	RetiredSecrets []secretRef `yaml:"retired_secrets"`
+	MaxAge         duration    `yaml:"max_age"`
 	// PathToken, when set, must be the last part of the URL.
 	PathToken secretRef `yaml:"path_token"`
 	Query     []string  `yaml:"query"`
@@ -93,7 +130,19 @@ type retryConfig struct {
 	GiveUpAfter duration `yaml:"give_up_after"`
 }
 
+// Roles that a process can have.
 const (
+	roleIngress   = "ingress"
+	roleConsumers = "consumers"
+	roleAdmin     = "admin"
+)
+
+var roles = []string{roleIngress, roleConsumers, roleAdmin}
+
+const (
+	ackQuorum = "quorum"
+	ackLocal  = "local"
+
 	kindArchive   = "archive"
 	storeScheme   = "file://"
 	defaultSource = "get3w"
@@ -105,6 +154,7 @@ const (
 // whole, sources and consumers, are in fillDefaults.
 func defaultConfig() config {
 	return config{
+		Roles:   slices.Clone(roles),
 		DataDir: "./hookspan-data",
 		Log:     logConfig{Level: "info", Format: "json"},
 		Ingress: ingressConfig{
@@ -113,11 +163,14 @@ func defaultConfig() config {
 			MaxBody:          4 << 20,
 			MaxInFlight:      4096,
 			MaxInFlightBytes: 256 << 20,
+			Ack:              ackQuorum,
+			MaxConnections:   ingress.DefaultMaxConnections,
 		},
 		NATS: natsConfig{
 			Replicas: "auto",
 			Prefix:   bridge.DefaultPrefix,
 			Events:   eventsConfig{MaxBytes: 10 << 30, MaxAge: duration(14 * 24 * time.Hour)},
+			Spool:    spoolConfig{MaxBytes: queue.DefaultSpoolBytes},
 		},
 	}
 }
@@ -126,6 +179,7 @@ func defaultConfig() config {
 // that what is validated is what is used.
 func (c *config) fillDefaults(saysConsumers bool) {
 	if len(c.Sources) == 0 {
+		c.ImpliedSources = true
 		c.Sources = map[string]sourceConfig{defaultSource: {Secrets: []secretRef{"env:" + defaultSecretEnv}}}
 	}
 	for name, s := range c.Sources {
@@ -166,6 +220,12 @@ func (cons *consumerConfig) fillArchiveDefaults(c *config) {
 			cons.Hosts = append(cons.Hosts, kind.OutputHosts()...)
 		}
 	}
+}
+
+func (c *config) has(role string) bool { return slices.Contains(c.Roles, role) }
+
+func (l logConfig) config() telemetry.LogConfig {
+	return telemetry.LogConfig{Level: l.Level, Format: l.Format}
 }
 
 func (c *config) names() bridge.Names { return bridge.Names{Prefix: c.NATS.Prefix} }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/ingress"
 )
 
 func write(t testing.TB, text string) string {
@@ -44,7 +46,8 @@ func TestWholeConfig(t *testing.T) {
 	cfg, err := load(write(t, `
 data_dir: /var/lib/hookspan
 log: {level: debug, format: console}
-ingress: {listen: ":1", deadline: 25s, max_body: 1MiB, max_in_flight: 7, max_in_flight_bytes: 2MB}
+ingress: {listen: ":1", deadline: 25s, max_body: 1MiB, max_in_flight: 7, max_in_flight_bytes: 2MB, max_connections: 9, max_connections_per_address: 3,
+  rate_per_address: 600/m, burst_per_address: 20, trusted_proxies: [10.1.2.3/8, 192.0.2.7, "fd00::/8"], tls: {cert: /c, key: /k}, shutdown_delay: 10s}
 nats: {listen: "", replicas: 1, prefix: mine, events: {max_bytes: 1GiB, max_age: 336h}}
 sources:
   get3w:
@@ -67,6 +70,12 @@ consumers:
 `))
 	require.NoError(t, err)
 	require.Equal(t, byteSize(2_000_000), cfg.Ingress.MaxInFlightBytes)
+	require.Equal(t, ingress.Config{
+		Listen: ":1", Deadline: 25 * time.Second, MaxBody: 1 << 20, MaxInFlight: 7, MaxInFlightBytes: 2_000_000,
+		MaxConnections: 9, MaxConnectionsPerAddress: 3, RatePerAddress: 10, BurstPerAddress: 20,
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("fd00::/8")},
+		TLSCert:        "/c", TLSKey: "/k", ShutdownDelay: 10 * time.Second,
+	}, cfg.Ingress.config())
 	require.Empty(t, *cfg.NATS.Listen)
 	require.Equal(t, []secretRef{"env:A", "file:/b"}, cfg.Sources["get3w"].Secrets)
 	kept := cfg.Consumers["kept"]
@@ -81,8 +90,11 @@ consumers:
 func TestConfigErrors(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"unknown key", "data_dir: x\ndata_dirs: y\n", `:2:1: "data_dirs" is not a key here`},
-		{"key of a later version", "admin: {listen: x}\n", `:1:1: "admin" is not a key here`},
-		{"unknown nested key", "ingress:\n  listen: x\n  tls: {}\n", `:3:3: "tls" is not a key here`},
+		{"key of a later version", "predictions: {}\n", `:1:1: "predictions" is not a key here`},
+		{"no role", "roles: []\n", `:1:8: roles: it is empty: name some of ingress, consumers, admin`},
+		{"role of a later version", "roles: [ingress, reconciler]\n", `:1:8: roles: one of them is not known: use ingress, consumers, admin`},
+		{"admin address", "admin:\n  listen: \"8081\"\n", `:2:11: admin.listen: use a host and a port, such as 127.0.0.1:8081, or nothing`},
+		{"unknown nested key", "ingress:\n  listen: x\n  tsl: {}\n", `:3:3: "tsl" is not a key here`},
 		{"duplicate key", "data_dir: x\ndata_dir: y\n", `:2:1:`},
 		{"syntax", "ingress: {listen: [\n", `:1:`},
 		{"tab", "ingress:\n\tlisten: x\n", `:2:1:`},
@@ -97,6 +109,15 @@ func TestConfigErrors(t *testing.T) {
 		{"deadline without unit", "ingress: {deadline: 5}\n", `this is no duration: write one such as 5s`},
 		{"in flight", "ingress: {max_in_flight: 0}\n", `ingress.max_in_flight: it is 0`},
 		{"in flight bytes", "ingress: {max_in_flight_bytes: 1MiB}\n", `at least ingress.max_body, which is 4.0 MiB`},
+		{"connections", "ingress: {max_connections: 0}\n", `ingress.max_connections: it is 0: use 1 or more`},
+		{"connections per address", "ingress: {max_connections_per_address: -1}\n", `or 0 for no limit`},
+		{"rate", "ingress:\n  rate_per_address: 50\n", `:2:21: this is no rate: write one such as 50/s`},
+		{"rate unit", "ingress: {rate_per_address: 50/d}\n", `this is no rate`},
+		{"rate zero", "ingress: {rate_per_address: 0/s}\n", `this is no rate`},
+		{"burst alone", "ingress: {burst_per_address: 5}\n", `together with ingress.rate_per_address`},
+		{"proxy", "ingress: {trusted_proxies: [10.0.0.0/8, proxy]}\n", `ingress.trusted_proxies: "proxy" is no address and no network`},
+		{"certificate alone", "ingress: {tls: {cert: a}}\n", `ingress.tls: cert and key come together`},
+		{"shutdown delay", "ingress: {shutdown_delay: 2m}\n", `ingress.shutdown_delay: it is 2m0s: use at most 1m0s`},
 		{"log level", "log: {level: loud}\n", `log.level: use debug`},
 		{"log format", "log: {format: xml}\n", `log.format: use json`},
 		{"empty data_dir", "data_dir: \"\"\n", `data_dir: it is empty`},
@@ -162,6 +183,8 @@ func TestConfigErrorsNeverShowASecret(t *testing.T) {
 		"nats: {url: \"nats://a:" + secret + "%zz@h\"}\n",
 		"nats: {replicas: " + secret + "}\n",
 		"nats: {listen: " + secret + "}\n",
+		"roles: [" + secret + "]\n",
+		"admin: {listen: " + secret + "}\n",
 		"log: {level: " + secret + "}\n",
 		"consumers: {a: {kind: " + secret + "}}\n",
 		"consumers: {a: {kind: archive, start: " + secret + "}}\n",

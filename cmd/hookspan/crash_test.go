@@ -64,8 +64,11 @@ func TestKilledBridgeKeepsWhatItAnswered(t *testing.T) {
 		}
 		o.acked[id] = true
 	}
-	stored := map[string]int{}
+	stored, batched := map[string]int{}, 0
 	for _, m := range p.events() {
+		if m.Headers().Get("Nats-Batch-Id") != "" {
+			batched++
+		}
 		stored[m.Headers().Get("ce-subject")]++
 		require.Equal(t, killBody(m.Headers().Get("ce-subject")), string(m.Data()))
 	}
@@ -81,9 +84,10 @@ func TestKilledBridgeKeepsWhatItAnswered(t *testing.T) {
 			twice++
 		}
 	}
-	t.Logf("%d kills, %d senders: answered 200 %d, stored %d, lost %d, twice %d", *kills, senders, answered, len(stored), lost, twice)
+	t.Logf("%d kills, %d senders: answered 200 %d, stored %d, in batches %d, lost %d, twice %d", *kills, senders, answered, len(stored), batched, lost, twice)
 	require.Zero(t, lost)
 	require.Zero(t, twice)
+	require.Positive(t, batched)
 	require.Equal(t, 0, p.stop(), p.logs)
 }
 

@@ -25,11 +25,13 @@ const (
 type cli struct {
 	JSON bool `help:"Print JSON instead of text."`
 
-	Serve   serveCmd   `cmd:"" help:"Run the bridge."`
-	Send    sendCmd    `cmd:"" help:"Send one signed webhook, as the provider does, and print the answer."`
-	Config  configCmd  `cmd:"" help:"Look at the configuration."`
-	NATSEnv natsEnvCmd `cmd:"" name:"nats-env" help:"Print what a NATS client needs to connect to the embedded server, for a shell."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve      serveCmd      `cmd:"" help:"Run the bridge."`
+	Send       sendCmd       `cmd:"" help:"Send one signed webhook, as the provider does, and print the answer."`
+	Spool      spoolCmd      `cmd:"" help:"Look after what a bridge that is gone left in its spool."`
+	Config     configCmd     `cmd:"" help:"Look at the configuration."`
+	NATSEnv    natsEnvCmd    `cmd:"" name:"nats-env" help:"Print what a NATS client needs to connect to the embedded server, for a shell."`
+	Quarantine quarantineCmd `cmd:"" help:"Deliveries that did not become an event."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
 // configFlag is shared by the verbs that read the configuration.
@@ -41,10 +43,12 @@ type configFlag struct {
 type env struct {
 	ctx    context.Context
 	getenv func(string) (string, bool)
-	stdin  io.Reader
-	stdout io.Writer
-	stderr io.Writer
-	json   bool
+	// hangups begins to deliver SIGHUP, which ends a process that does not ask.
+	hangups func() <-chan os.Signal
+	stdin   io.Reader
+	stdout  io.Writer
+	stderr  io.Writer
+	json    bool
 }
 
 // errSilent ends a verb with exit code 1 after it has said everything itself.
@@ -54,21 +58,27 @@ func main() {
 	// The first signal asks to end; after it a second one ends at once.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.LookupEnv, os.Stdin, os.Stdout, os.Stderr))
+	hangups := func() <-chan os.Signal {
+		signals := make(chan os.Signal, 1)
+		signal.Notify(signals, syscall.SIGHUP)
+		return signals
+	}
+	os.Exit(run(os.Args[1:], &env{ctx: ctx, getenv: os.LookupEnv, hangups: hangups, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}))
 }
 
-func run(ctx context.Context, args []string, getenv func(string) (string, bool), stdin io.Reader, stdout, stderr io.Writer) int {
+// run is the program with its arguments; it returns the exit code.
+func run(args []string, e *env) int {
 	var c cli
 	exited := -1
 	parser, err := kong.New(&c,
 		kong.Name("hookspan"),
 		kong.Description("A bridge that keeps every webhook of a prediction provider, and what it points to."),
-		kong.Writers(stdout, stderr),
+		kong.Writers(e.stdout, e.stderr),
 		kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)
 	if err != nil {
-		_, _ = fmt.Fprintln(stderr, "hookspan:", err)
+		_, _ = fmt.Fprintln(e.stderr, "hookspan:", err)
 		return exitFailed
 	}
 	verb, err := parser.Parse(args)
@@ -76,15 +86,16 @@ func run(ctx context.Context, args []string, getenv func(string) (string, bool),
 		return exited // --help
 	}
 	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "hookspan: %v\nTry hookspan --help.\n", err)
+		_, _ = fmt.Fprintf(e.stderr, "hookspan: %v\nTry hookspan --help.\n", err)
 		return exitUsage
 	}
-	err = verb.Run(&env{ctx: ctx, getenv: getenv, stdin: stdin, stdout: stdout, stderr: stderr, json: c.JSON})
+	e.json = c.JSON
+	err = verb.Run(e)
 	switch {
 	case err == nil:
 		return exitDone
 	case !errors.Is(err, errSilent):
-		_, _ = fmt.Fprintln(stderr, "hookspan:", err)
+		_, _ = fmt.Fprintln(e.stderr, "hookspan:", err)
 	}
 	return exitFailed
 }

@@ -43,6 +43,7 @@ const (
 // smallConfig listens on free ports and needs little disk.
 const smallConfig = `
 ingress: {listen: "127.0.0.1:0"}
+admin: {listen: "127.0.0.1:0"}
 nats: {listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}
 consumers: {}
 `
@@ -194,7 +195,7 @@ func (p *program) events() []jetstream.Msg {
 		return nil
 	}
 	c, err := js.CreateOrUpdateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
-		Name: "reader", AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: time.Minute,
+		AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: time.Minute,
 	})
 	require.NoError(p.t, err)
 	it, err := c.Messages()
@@ -218,6 +219,6 @@ func runVerb(args ...string) (code int, stdout, stderr string) {
 		}
 		return "", false
 	}
-	code = run(context.Background(), args, getenv, strings.NewReader(""), &out, &errOut)
+	code = run(args, &env{ctx: context.Background(), getenv: getenv, stdin: strings.NewReader(""), stdout: &out, stderr: &errOut})
 	return code, out.String(), errOut.String()
 }

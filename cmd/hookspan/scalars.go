@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -58,6 +59,30 @@ func (d *duration) UnmarshalYAML(node ast.Node) error {
 func (d duration) String() string { return time.Duration(d).String() }
 
 func (b byteSize) String() string { return humanize.IBytes(uint64(b)) }
+
+// rate is a number of things a second, written as 50/s, 600/m or 1000/h. Zero is
+// no limit.
+type rate float64
+
+func (r *rate) UnmarshalYAML(node ast.Node) error {
+	wrong := &valueError{node, "this is no rate: write one such as 50/s, 600/m or 1000/h, or 0 for no limit"}
+	var text string
+	if err := yaml.NodeToValue(node, &text); err != nil {
+		return wrong
+	}
+	if text == "0" {
+		*r = 0
+		return nil
+	}
+	number, unit, _ := strings.Cut(text, "/")
+	n, err := strconv.ParseUint(number, 10, 31)
+	seconds, known := map[string]float64{"s": 1, "m": 60, "h": 3600}[unit]
+	if err != nil || !known || n == 0 {
+		return wrong
+	}
+	*r = rate(float64(n) / seconds)
+	return nil
+}
 
 // stringList is one string or a list of them.
 type stringList []string

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,6 +37,7 @@ type sendCmd struct {
 	Status string    `default:"completed" help:"Status of the prediction."`
 	Output []string  `sep:"none" help:"An output; repeat it for several."`
 	Error  string    `help:"Error message of a failed prediction."`
+	CA     string    `name:"ca" placeholder:"FILE" help:"PEM file of the authority that signed the bridge's certificate (default: those of the system)."`
 	File   string    `help:"Send this file's bytes as the body instead; - is standard input."`
 }
 
@@ -72,7 +75,10 @@ func (c *sendCmd) Run(e *env) error {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	maps.Copy(req.Header, kind.Sign(body, secret))
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
 	defer client.CloseIdleConnections()
 	res, err := client.Do(req)
 	if err != nil {
@@ -90,6 +96,25 @@ func (c *sendCmd) Run(e *env) error {
 		return errSilent
 	}
 	return nil
+}
+
+func (c *sendCmd) client() (*http.Client, error) {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	if c.CA != "" {
+		text, err := os.ReadFile(c.CA)
+		if err != nil {
+			return nil, fmt.Errorf("--ca: %w", err)
+		}
+		roots := x509.NewCertPool()
+		if !roots.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("--ca: %s holds no certificate in PEM", c.CA)
+		}
+		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+	}
+	return &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}, nil
 }
 
 func (c *sendCmd) print(e *env, res *http.Response, answer []byte) error {

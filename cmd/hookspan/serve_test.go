@@ -85,6 +85,7 @@ func TestOutputIsArchived(t *testing.T) {
 	dir := t.TempDir()
 	p := serve(t, dir, `
 ingress: {listen: "127.0.0.1:0"}
+admin: {listen: "127.0.0.1:0"}
 nats: {listen: "", events: {max_bytes: 64MiB}}
 consumers:
   archive: {kind: archive, hosts: [127.0.0.1], allow_private: true}
@@ -149,8 +150,8 @@ func TestServeRefusesToStart(t *testing.T) {
 	}
 }
 
-// With an external NATS that is away, a delivery is answered 503; when it comes,
-// without a restart of the bridge, 200.
+// With an external NATS that is away, a delivery goes into the spool; when NATS
+// comes, without a restart of the bridge, into the stream.
 func TestExternalNATS(t *testing.T) {
 	probe, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -159,12 +160,13 @@ func TestExternalNATS(t *testing.T) {
 
 	p := serve(t, t.TempDir(), `
 ingress: {listen: "127.0.0.1:0"}
+admin: {listen: "127.0.0.1:0"}
 nats: {url: "nats://127.0.0.1:`+strconv.Itoa(port)+`", prefix: other}
 consumers: {}
 `)
-	status, text := p.post(documented)
-	require.Equal(t, 503, status)
-	require.NotContains(t, text, strconv.Itoa(port))
+	status, text := p.post(killBody("early"))
+	require.Equal(t, 200, status, text)
+	require.Contains(t, text, `"result":"spooled"`)
 
 	external, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true})
 	require.NoError(t, err)
@@ -173,15 +175,24 @@ consumers: {}
 	defer external.Shutdown()
 	require.True(t, external.ReadyForConnections(patience))
 	require.Eventually(t, func() bool {
-		status, _ := p.post(documented)
-		return status == 200
+		_, text := p.post(documented)
+		return !strings.Contains(text, "spooled")
 	}, patience, 100*time.Millisecond, p.logs)
 	require.Contains(t, p.logs.String(), "OTHER_EVENTS")
+	nc, err := nats.Connect(external.ClientURL())
+	require.NoError(t, err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		stream, err := js.Stream(context.Background(), "OTHER_EVENTS")
+		return err == nil && stream.CachedInfo().State.Msgs == 2
+	}, patience, 10*time.Millisecond, p.logs)
 	require.Equal(t, 0, p.stop(), p.logs)
 }
 
 // An external stream that does not keep what it acknowledges is not used, however
-// willingly it answers.
+// willingly it answers: events wait in the spool.
 func TestUnfitExternalStreamIsNotUsed(t *testing.T) {
 	external, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true})
 	require.NoError(t, err)
@@ -200,13 +211,19 @@ func TestUnfitExternalStreamIsNotUsed(t *testing.T) {
 	require.NoError(t, err)
 	p := serve(t, t.TempDir(), `
 ingress: {listen: "127.0.0.1:0"}
+admin: {listen: "127.0.0.1:0"}
 nats: {url: "`+external.ClientURL()+`"}
 consumers: {}
 `)
 	require.Eventually(t, func() bool { return strings.Contains(p.logs.String(), "not in files") }, patience, 10*time.Millisecond)
-	status, _ := p.post(documented)
-	require.Equal(t, 503, status)
+	status, text := p.post(documented)
+	require.Equal(t, 200, status)
+	require.Contains(t, text, `"result":"spooled"`)
+	stream, err := js.Stream(context.Background(), "HOOKSPAN_EVENTS")
+	require.NoError(t, err)
+	require.Zero(t, stream.CachedInfo().State.Msgs)
 	require.Equal(t, 0, p.stop(), p.logs)
+	require.Contains(t, p.logs.String(), "the spool still holds events")
 }
 
 // A consumer that cannot go on does not take the ingress with it.
@@ -214,6 +231,7 @@ func TestIngressOutlivesAConsumer(t *testing.T) {
 	dir := t.TempDir()
 	const config = `
 ingress: {listen: "127.0.0.1:0"}
+admin: {listen: "127.0.0.1:0"}
 nats: {listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}
 consumers: `
 	p := serve(t, dir, config+"{}\n")
@@ -245,9 +263,9 @@ func TestSend(t *testing.T) {
 	body := filepath.Join(t.TempDir(), "body")
 	require.NoError(t, os.WriteFile(body, []byte("{} "), 0o600))
 	code, stdout, _ = runVerb("--json", "send", "--url", p.url(), "--file", body)
-	require.Equal(t, 1, code)
-	require.Contains(t, stdout, `"status":422`)
-	require.Contains(t, stdout, `"cause":"no_id"`)
+	require.Equal(t, 0, code)
+	require.Contains(t, stdout, `"status":200`)
+	require.Contains(t, stdout, `{"result":"quarantined","cause":"no_id"}`)
 
 	code, _, stderr = runVerb("send", "--url", p.url(), "--secret", secret)
 	require.Equal(t, 2, code)

@@ -5,18 +5,27 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/ingress"
 	"github.com/hookspan/hookspan/bridge/queue"
 )
+
+// logAlarms writes alarms to the log.
+type logAlarms struct{ log *zap.Logger }
+
+func (l logAlarms) Raise(a bridge.Alarm) {
+	l.log.Error("alarm: "+a.Text, zap.String("kind", a.Kind), zap.String("subject", a.Subject), zap.Any("details", a.Details))
+}
 
 const (
 	provisionTimeout = 30 * time.Second
@@ -39,11 +48,29 @@ type store struct {
 	publish   jetstream.JetStream
 	consume   jetstream.JetStream
 	publisher *queue.Publisher
+	spool     *queue.Spool // nil: none
+	relay     *queue.Relay // nil: embedded
+	alarms    bridge.Alarmer
+	settled   bool // the streams were once as they should be
 	url       string
 	log       *zap.Logger
 }
 
+// relayPatience is how long a bridge that is going away tries to empty its spool.
+const relayPatience = 10 * time.Second
+
+// openStore opens the store with its spool.
 func openStore(cfg *config, folder *queue.Folder, getenv func(string) (string, bool), log *zap.Logger, onStop *cleanup) (*store, error) {
+	s, err := connectStore(cfg, folder, getenv, log, onStop)
+	if err != nil {
+		return nil, err
+	}
+	s.alarms = queue.NewAlarms(s.publisher, cfg.names(), log)
+	return s, s.openSpool(cfg, folder, onStop)
+}
+
+// connectStore starts or reaches NATS.
+func connectStore(cfg *config, folder *queue.Folder, getenv func(string) (string, bool), log *zap.Logger, onStop *cleanup) (*store, error) {
 	replicas, err := cfg.NATS.replicas()
 	if err != nil {
 		return nil, err
@@ -56,8 +83,9 @@ func openStore(cfg *config, folder *queue.Folder, getenv func(string) (string, b
 			Duplicates: cfg.duplicates(),
 			Replicas:   replicas,
 		},
-		dir: folder.Dir(),
-		log: log,
+		dir:    folder.Dir(),
+		alarms: logAlarms{log},
+		log:    log,
 	}
 	connect := func(name string) (*nats.Conn, error) { return s.embedded.Connect(name, log) }
 	if cfg.NATS.URL == "" {
@@ -81,7 +109,58 @@ func openStore(cfg *config, folder *queue.Folder, getenv func(string) (string, b
 		}
 	}
 	s.publisher = queue.NewPublisher(s.publish, cfg.names())
+	onStop.add(func() error { s.publisher.Close(); return nil })
 	return s, nil
+}
+
+// openSpool gives an external store its spool, where webhooks are taken. Without
+// that there is none, but what an earlier configuration left in one is emptied.
+func (s *store) openSpool(cfg *config, folder *queue.Folder, onStop *cleanup) error {
+	if (s.embedded != nil || !cfg.has(roleIngress)) && !folder.HasSpool() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), provisionTimeout)
+	defer cancel()
+	var err error
+	s.spool, err = queue.OpenSpool(ctx, folder, cfg.spool(), s.log)
+	if err != nil {
+		return err
+	}
+	onStop.add(func() error { s.spool.Close(); return nil })
+	if s.embedded != nil {
+		return nil
+	}
+	s.relay = queue.NewRelay(s.publisher, []*nats.Conn{s.consume.Conn()}, s.spool,
+		queue.RelayConfig{Names: cfg.names(), Local: cfg.Ingress.Ack == ackLocal}, s.alarms, s.log)
+	onStop.add(func() error { s.relay.Close(relayPatience); return nil })
+	return nil
+}
+
+func (c *config) spool() queue.SpoolConfig {
+	return queue.SpoolConfig{Names: c.names(), MaxBytes: int64(c.NATS.Spool.MaxBytes), Duplicates: c.duplicates()}
+}
+
+// collectors are the metrics of the store.
+func (s *store) collectors() []prometheus.Collector {
+	out := s.publisher.Collectors()
+	if s.relay != nil {
+		out = append(out, s.relay)
+	}
+	return out
+}
+
+// keeper makes events and other messages durable.
+type keeper interface {
+	ingress.Publisher
+	queue.Storer
+}
+
+// events is where the ingress publishes, and keeps what deserves the same.
+func (s *store) events() keeper {
+	if s.relay != nil {
+		return s.relay
+	}
+	return s.publisher
 }
 
 func (s *store) startEmbedded(cfg *config, folder *queue.Folder, onStop *cleanup) error {
@@ -104,7 +183,7 @@ func (s *store) startEmbedded(cfg *config, folder *queue.Folder, onStop *cleanup
 		s.log.Warn("NATS listens beyond this machine, and its clients' passwords travel in clear: use 127.0.0.1, or an external NATS with TLS",
 			zap.String("nats.listen", host))
 	}
-	return folder.Announce(queue.Holder{PID: os.Getpid(), NATSURL: s.url})
+	return nil
 }
 
 // external resolves the credentials. A password that is configured and missing
@@ -124,36 +203,39 @@ func (n natsConfig) external(getenv func(string) (string, bool)) (queue.External
 
 // provision makes the streams what they are to be, and again from time to time.
 // An embedded store must be ready before anything is served; an external one may
-// come later, until then deliveries are answered 503 and consumers wait.
+// come later, until then deliveries go into the spool and consumers wait.
 func (s *store) provision(ctx context.Context, group *errgroup.Group, maxBody byteSize) error {
 	if s.embedded != nil {
 		if err := s.provisionOnce(ctx); err != nil {
 			return err
 		}
 		s.warnOfSmallDisk()
+		if s.spool != nil {
+			drainer := queue.NewDrainer(s.spool, s.publisher, s.alarms, s.log)
+			group.Go(func() error { return drainer.Run(ctx) })
+		}
 	}
 	group.Go(func() error {
 		wait, reached := provisionAgain, true
 		if s.embedded == nil {
 			wait, reached = 0, false
 		}
-		for {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-time.After(wait):
-			}
+		for s.waitToProvision(ctx, wait) {
 			wait = provisionAgain
 			err := s.provisionOnce(ctx)
 			switch {
 			case err != nil && ctx.Err() == nil:
 				wait = provisionRetry
+				if s.relay != nil && !errors.Is(err, queue.ErrUnfit) {
+					s.relay.Unserved(err)
+				}
 				s.log.Error("provisioning failed, trying again", zap.Duration("in", wait), zap.Error(err))
 			case err == nil && !reached:
 				reached = true
 				s.warnOfSmallPayload(maxBody)
 			}
 		}
+		return nil
 	})
 	return nil
 }
@@ -164,7 +246,9 @@ func (s *store) provision(ctx context.Context, group *errgroup.Group, maxBody by
 func (s *store) provisionOnce(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
 	defer cancel()
-	err := queue.Provision(ctx, s.publish, s.cfg, s.log.Named("provision"))
+	var changes []queue.Change
+	err := queue.Provision(ctx, s.publish, s.cfg, s.log.Named("provision"), func(c queue.Change) { changes = append(changes, c) })
+	s.raiseChanges(changes, err)
 	switch {
 	case err == nil:
 		s.publisher.SetFit(true)
@@ -203,11 +287,25 @@ func (s *store) warnOfSmallDisk() {
 func (s *store) reserve(dir string) func() (int64, error) {
 	return func() (int64, error) {
 		shared, err := sameDisk(dir, s.dir)
-		if err != nil || s.embedded == nil || !shared {
+		if err != nil || !shared {
 			return diskMargin, err
 		}
-		need, err := s.embedded.StoreBytes()
-		return need + diskMargin, err
+		need := int64(diskMargin)
+		if s.embedded != nil {
+			events, err := s.embedded.StoreBytes()
+			if err != nil {
+				return 0, err
+			}
+			need += events
+		}
+		if s.spool != nil {
+			spool, err := s.spool.StoreBytes()
+			if err != nil {
+				return 0, err
+			}
+			need += spool
+		}
+		return need, nil
 	}
 }
 

@@ -3,16 +3,19 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 )
 
@@ -50,6 +53,49 @@ func TestAnswerComesAfterFsync(t *testing.T) {
 	require.Equal(t, 3, synced, "an answer was written before its event was synced")
 }
 
+// Those that are committed together are answered after the sync that they share.
+func TestAnswersComeAfterTheFsyncOfTheirBatch(t *testing.T) {
+	p, calls := traced(t, smallConfig)
+	sent, batched := 0, false
+	for wave := 0; !batched && wave < 50; wave++ {
+		answers := make(chan string, 64)
+		for i := range cap(answers) {
+			go func() {
+				status, text := p.post(killBody(fmt.Sprintf("pred_%d_%d_", wave, i)))
+				answers <- fmt.Sprint(status, text)
+			}()
+			sent++
+		}
+		for range cap(answers) {
+			require.Regexp(t, "^200", <-answers)
+		}
+		batched = slices.ContainsFunc(p.events(), func(m jetstream.Msg) bool { return m.Headers().Get("Nats-Batch-Id") != "" })
+	}
+	require.True(t, batched, "64 senders at once made no batch")
+
+	id := regexp.MustCompile(`pred_\d+_\d+_`)
+	stream := regexp.MustCompile(`^pwrite64\(\d+<[^>]*/HOOKSPAN_EVENTS/msgs/[^>]*\.blk>`)
+	written, synced, answered, together := map[string]bool{}, map[string]bool{}, 0, 0
+	for _, c := range calls() {
+		switch {
+		case stream.MatchString(c.text):
+			for _, one := range id.FindAllString(c.text, -1) {
+				written[one] = true
+			}
+		case c.syncs(regexp.MustCompile(`/HOOKSPAN_EVENTS/msgs/[^/]*\.blk$`)):
+			together = max(together, len(written))
+			maps.Copy(synced, written)
+			clear(written)
+		case strings.HasPrefix(c.text, "write(") && strings.Contains(c.text, `"HTTP/1.1 200 OK`):
+			answered++
+			require.True(t, synced[id.FindString(c.text)], "answered before its batch was synced: %s", c.text)
+		}
+	}
+	require.Equal(t, sent, answered)
+	require.Greater(t, together, 1)
+	t.Logf("%d answers, at most %d by one sync", answered, together)
+}
+
 // An output has its final name only after its bytes are on the disk, and the
 // manifest comes after the output.
 func TestArchiveSyncsBeforeItNames(t *testing.T) {
@@ -57,6 +103,7 @@ func TestArchiveSyncsBeforeItNames(t *testing.T) {
 	defer outputs.Close()
 	p, calls := traced(t, `
 ingress: {listen: "127.0.0.1:0"}
+admin: {listen: "127.0.0.1:0"}
 nats: {listen: "", events: {max_bytes: 64MiB}}
 consumers:
   archive: {kind: archive, hosts: [127.0.0.1], allow_private: true}
@@ -109,7 +156,7 @@ func traced(t *testing.T, config string) (p *program, calls func() []call) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "hookspan.yaml"), []byte(config), 0o600))
 	plain := command(t, dir, "--json", "serve", "--config", "hookspan.yaml")
 	cmd := exec.Command(strace, append([]string{
-		"-f", "-y", "-s", "256", "-o", path, "-e", "trace=fsync,fdatasync,syncfs,read,write,rename,renameat,renameat2,link,linkat",
+		"-f", "-y", "-s", "768", "-o", path, "-e", "trace=pwrite64,fsync,fdatasync,syncfs,read,write,rename,renameat,renameat2,link,linkat",
 	}, plain.Args...)...)
 	cmd.Dir, cmd.Env = plain.Dir, plain.Env
 	p = start(t, dir, cmd)

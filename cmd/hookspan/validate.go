@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/admin"
 	"github.com/hookspan/hookspan/bridge/ingress"
 	"github.com/hookspan/hookspan/bridge/queue"
 	"github.com/hookspan/hookspan/bridge/source"
@@ -52,6 +53,7 @@ func (c *config) problems() []problem {
 	if c.Log.Format != "json" && c.Log.Format != "console" {
 		found.fail("log.format", "use json or console")
 	}
+	c.checkRoles(&found)
 	c.checkIngress(&found)
 	c.checkNATS(&found)
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
@@ -71,6 +73,21 @@ func (c *config) problems() []problem {
 	return found
 }
 
+func (c *config) checkRoles(found *checker) {
+	if len(c.Roles) == 0 {
+		found.fail("roles", "it is empty: name some of %s, or remove it for all of them", strings.Join(roles, ", "))
+	}
+	for _, role := range c.Roles {
+		if !slices.Contains(roles, role) {
+			found.fail("roles", "one of them is not known: use %s", strings.Join(roles, ", "))
+			break
+		}
+	}
+	if listen := c.Admin.Listen; listen != nil && *listen != "" && !isAddress(*listen) {
+		found.fail("admin.listen", "use a host and a port, such as %s, or nothing", admin.DefaultListen)
+	}
+}
+
 func (c *config) checkIngress(found *checker) {
 	in := c.Ingress
 	if !isAddress(in.Listen) {
@@ -88,10 +105,38 @@ func (c *config) checkIngress(found *checker) {
 	if in.MaxInFlightBytes < in.MaxBody {
 		found.fail("ingress.max_in_flight_bytes", "it is %v: use at least ingress.max_body, which is %v", in.MaxInFlightBytes, in.MaxBody)
 	}
+	if in.MaxConnections <= 0 {
+		found.fail("ingress.max_connections", "it is %d: use 1 or more", in.MaxConnections)
+	}
+	if in.MaxConnectionsPerAddress < 0 {
+		found.fail("ingress.max_connections_per_address", "it is %d: use 1 or more, or 0 for no limit", in.MaxConnectionsPerAddress)
+	}
+	if in.BurstPerAddress < 0 || in.BurstPerAddress > 0 && in.RatePerAddress == 0 {
+		found.fail("ingress.burst_per_address", "it is %d: use 1 or more, together with ingress.rate_per_address", in.BurstPerAddress)
+	}
+	for _, p := range in.TrustedProxies {
+		_, err := ingress.ParseProxy(p)
+		found.check("ingress.trusted_proxies", err)
+	}
+	if (in.TLS.Cert == "") != (in.TLS.Key == "") {
+		found.fail("ingress.tls", "cert and key come together")
+	}
+	if in.ShutdownDelay < 0 || time.Duration(in.ShutdownDelay) > ingress.MaxShutdownDelay {
+		found.fail("ingress.shutdown_delay", "it is %v: use at most %v", in.ShutdownDelay, ingress.MaxShutdownDelay)
+	}
 }
 
 func (c *config) checkNATS(found *checker) {
 	n := c.NATS
+	if c.Ingress.Ack != ackQuorum && c.Ingress.Ack != ackLocal {
+		found.fail("ingress.ack", "use quorum or local")
+	}
+	if c.Ingress.Ack == ackLocal && n.URL == "" {
+		found.fail("ingress.ack", "local is for an external NATS: the embedded one syncs to this machine's disk anyway")
+	}
+	if least := c.Ingress.MaxBody + queue.HeaderRoom; n.Spool.MaxBytes < least {
+		found.fail("nats.spool.max_bytes", "it is %v: use at least %v, so that the largest event fits", n.Spool.MaxBytes, least)
+	}
 	found.check("nats.prefix", bridge.CheckName("prefix", n.Prefix))
 	if _, err := n.replicas(); err != nil {
 		found.fail("nats.replicas", "%v", err)

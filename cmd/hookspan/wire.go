@@ -3,62 +3,75 @@ package main
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/ingress"
-	"github.com/hookspan/hookspan/bridge/source"
 	"github.com/hookspan/hookspan/consumers"
 	"github.com/hookspan/hookspan/consumers/archive"
 )
 
-// unreserved is what RFC 3986 section 2.3 lets stand in a URL as it is.
-var unreserved = regexp.MustCompile(`^[A-Za-z0-9._~-]+$`)
-
-// routes makes the configured sources. A source without a secret refuses every
-// delivery; that is said here, once and loudly.
-func routes(cfg *config, getenv func(string) (string, bool), log *zap.Logger) ([]ingress.Route, error) {
-	var out []ingress.Route
-	for _, name := range sortedKeys(cfg.Sources) {
-		s := cfg.Sources[name]
-		var secrets [][]byte
-		for _, ref := range s.Secrets {
-			secret, err := ref.resolve(getenv)
-			if err != nil {
-				return nil, fmt.Errorf("sources.%s.secrets: %w", name, err)
-			}
-			if len(secret) == 0 {
-				log.Warn("a secret is empty or not set", zap.String("source", name), zap.String("secret", string(ref)))
-			}
-			secrets = append(secrets, secret)
-		}
-		src, err := source.New(source.Config{Name: name, Kind: s.Kind, Secrets: secrets, MaxAge: time.Duration(s.MaxAge)})
-		if err != nil {
-			return nil, err
-		}
-		if !src.HasSecret() {
-			log.Error("NO SECRET: every webhook of this source is refused with 401; set one of its secrets and start again",
-				zap.String("source", name), zap.Any("secrets", s.Secrets))
-		}
-		route := ingress.Route{Source: src, Query: s.Query}
-		if s.PathToken != "" {
-			if route.PathToken, err = s.PathToken.require(getenv); err != nil {
-				return nil, fmt.Errorf("sources.%s.path_token: %w", name, err)
-			}
-			if !unreserved.Match(route.PathToken) {
-				return nil, fmt.Errorf("sources.%s.path_token: it must be of letters, digits and - . _ ~, which mean the same in every URL", name)
-			}
-		}
-		out = append(out, route)
+// newIngress returns nil when this process has no such role.
+func newIngress(cfg *config, sources sourceSet, deps ingress.Deps, metrics prometheus.Registerer, log *zap.Logger, onStop *cleanup) (*ingress.Server, error) {
+	if !cfg.has(roleIngress) {
+		return nil, nil
 	}
-	return out, nil
+	routes, err := sources.routes()
+	if err != nil {
+		return nil, err
+	}
+	in, err := ingress.New(cfg.Ingress.config(), routes, deps, log.Named("ingress"))
+	if err != nil {
+		return nil, err
+	}
+	onStop.add(func() error { return ignoreClosed(in.Close()) })
+	return in, register(metrics, in.Collectors()...)
 }
 
-// newConsumers makes the configured consumers.
+// register adds metrics to those that are served.
+func register(metrics prometheus.Registerer, collectors ...prometheus.Collector) error {
+	for _, c := range collectors {
+		if err := metrics.Register(c); err != nil {
+			return fmt.Errorf("registering metrics: %w", err)
+		}
+	}
+	return nil
+}
+
+// config is what the ingress is given; it runs on a configuration that was
+// checked.
+func (in ingressConfig) config() ingress.Config {
+	out := ingress.Config{
+		Listen:                   in.Listen,
+		Deadline:                 time.Duration(in.Deadline),
+		MaxBody:                  int64(in.MaxBody),
+		MaxInFlight:              in.MaxInFlight,
+		MaxInFlightBytes:         int64(in.MaxInFlightBytes),
+		MaxConnections:           in.MaxConnections,
+		MaxConnectionsPerAddress: in.MaxConnectionsPerAddress,
+		RatePerAddress:           float64(in.RatePerAddress),
+		BurstPerAddress:          in.BurstPerAddress,
+		TLSCert:                  in.TLS.Cert,
+		TLSKey:                   in.TLS.Key,
+		ShutdownDelay:            time.Duration(in.ShutdownDelay),
+	}
+	for _, text := range in.TrustedProxies {
+		if network, err := ingress.ParseProxy(text); err == nil {
+			out.TrustedProxies = append(out.TrustedProxies, network)
+		}
+	}
+	return out
+}
+
+// newConsumers makes the configured consumers, none when this process has no
+// such role.
 func newConsumers(cfg *config, store *store, log *zap.Logger, onStop *cleanup) ([]*consumers.Consumer, error) {
+	if !cfg.has(roleConsumers) {
+		return nil, nil
+	}
 	var out []*consumers.Consumer
 	for _, name := range sortedKeys(cfg.Consumers) {
 		c := cfg.Consumers[name]

@@ -21,6 +21,8 @@ type Bench struct {
 	NC     *nats.Conn
 	JS     jetstream.JetStream
 	Names  bridge.Names
+
+	t testing.TB
 }
 
 // Config returns settings that suit a test: small streams.
@@ -42,7 +44,7 @@ func Start(t testing.TB, cfg queue.EmbeddedConfig) *Bench {
 func StartIn(t testing.TB, dir string, cfg queue.EmbeddedConfig) *Bench {
 	t.Helper()
 	log := zap.NewNop() // a server that ends says things after its test has
-	b := &Bench{Names: cfg.Names}
+	b := &Bench{Names: cfg.Names, t: t}
 	var err error
 	b.Folder, err = queue.OpenFolder(dir)
 	require.NoError(t, err)
@@ -74,9 +76,11 @@ func (b *Bench) Messages(t testing.TB, stream string) uint64 {
 	return s.CachedInfo().State.Msgs
 }
 
-// Publisher returns a publisher to the provisioned streams.
+// Publisher returns a publisher to the provisioned streams that ends with the
+// test.
 func (b *Bench) Publisher() *queue.Publisher {
 	p := queue.NewPublisher(b.JS, b.Names)
+	b.t.Cleanup(p.Close)
 	p.SetFit(true)
 	return p
 }

@@ -1,0 +1,106 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+
+	"github.com/labstack/echo/v4"
+)
+
+// APIPrefix begins the path of everything of the API.
+const APIPrefix = "/api/v1"
+
+const (
+	maxAPIBody     = 1 << 20
+	maxAPIInFlight = 64
+)
+
+// errBusy: its caller can try again.
+var errBusy = echo.NewHTTPError(http.StatusServiceUnavailable, "Too many requests of the API are in flight: try again.")
+
+// SetAPI has register add the routes of the API to a group that begins with
+// [APIPrefix], and serves them from then on, also when the server runs already:
+// what the API is about may become ready after the process has begun to say that
+// it lives. Until then the API is answered 503. An error that a route returns is
+// answered as problem+json: an [echo.HTTPError] below 500 or of 503 with its
+// message, any other as 500 without a word of it.
+func (s *Server) SetAPI(register func(api *echo.Group)) {
+	e := newEcho(s.log)
+	register(e.Group(APIPrefix))
+	s.api.Store(e)
+}
+
+// serveAPI guards the API and hands the request on.
+func (s *Server) serveAPI(c echo.Context) error {
+	if !s.loopback {
+		return echo.NewHTTPError(http.StatusForbidden,
+			"The API has no tokens yet, so it is served on a loopback address only: set admin.listen to one, such as "+DefaultListen+".")
+	}
+	r := c.Request()
+	if err := fromThisMachine(r); err != nil {
+		return err
+	}
+	if err := carriesJSON(r); err != nil {
+		return err
+	}
+	api := s.api.Load()
+	if api == nil {
+		return echo.NewHTTPError(http.StatusServiceUnavailable, "The API is not served yet: try again.")
+	}
+	if !s.inFlight.TryAcquire(1) {
+		return errBusy
+	}
+	defer s.inFlight.Release(1)
+	r.Body = http.MaxBytesReader(c.Response(), r.Body, maxAPIBody)
+	api.ServeHTTP(c.Response(), r)
+	return nil
+}
+
+// fromThisMachine refuses what a web page can make a browser on this machine
+// send: a request under a foreign name that resolves to loopback, and one that
+// begins at another site.
+func fromThisMachine(r *http.Request) error {
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if ip := net.ParseIP(host); host != "localhost" && host != "[::1]" && (ip == nil || !ip.IsLoopback()) {
+		return echo.NewHTTPError(http.StatusForbidden, "The API answers to a loopback address or localhost only: use the address of admin.listen.")
+	}
+	errForeign := echo.NewHTTPError(http.StatusForbidden, "The API does not answer to pages of other sites.")
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "", "same-origin", "none": // no browser, our own page, or typed in
+	default:
+		return errForeign
+	}
+	if origin := r.Header.Get("Origin"); origin != "" {
+		if u, err := url.Parse(origin); err != nil || u.Host != r.Host {
+			return errForeign
+		}
+	}
+	return nil
+}
+
+// carriesJSON refuses what a form of a web page can send without asking first.
+func carriesJSON(r *http.Request) error {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodDelete:
+		return nil
+	}
+	if name, _, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType)); err != nil || name != echo.MIMEApplicationJSON {
+		return echo.NewHTTPError(http.StatusUnsupportedMediaType, "Send Content-Type: application/json.")
+	}
+	return nil
+}
+
+// tooLarge makes an error of a body over the limit one that its sender is told.
+func tooLarge(err error) error {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return echo.NewHTTPError(http.StatusRequestEntityTooLarge, fmt.Sprintf("The body is larger than %d bytes.", maxAPIBody))
+	}
+	return err
+}

@@ -1,0 +1,227 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// Quarantine has the deliveries that did not become an event.
+type Quarantine interface {
+	// Walk calls visit for every entry of the selection in order, until visit
+	// returns an error, which it returns. It does not know the selection's limit.
+	Walk(ctx context.Context, sel bridge.WithheldSelection, visit func(bridge.WithheldEntry) error) error
+	// Get returns one entry. The error wraps bridge.ErrNoEntry when it is gone.
+	Get(ctx context.Context, place string, seq uint64) (bridge.WithheldEntry, error)
+	// Reverify makes events of what is authentic and usable now.
+	Reverify(ctx context.Context, sel bridge.WithheldSelection, o bridge.ReverifyOptions) bridge.WithheldReport
+	// Drop removes entries for good.
+	Drop(ctx context.Context, sel bridge.WithheldSelection, dryRun bool) bridge.WithheldReport
+}
+
+// Limits of one call. Who wants more goes on after the last entry.
+const (
+	defaultEntries = 100
+	maxEntries     = 1000
+	maxSequences   = 1000
+	maxCallBody    = 64 << 10
+)
+
+// Withheld is an entry as the API shows it.
+type Withheld struct {
+	Stream      string    `json:"stream"`
+	Seq         uint64    `json:"seq"`
+	Source      string    `json:"source"`
+	Cause       string    `json:"cause"`
+	Detail      string    `json:"detail"`
+	ReceivedAt  time.Time `json:"received_at"`
+	Remote      string    `json:"remote"`
+	RequestID   string    `json:"request_id"`
+	ContentType string    `json:"content_type,omitempty"`
+	BodyBytes   int64     `json:"body_bytes"`
+	Truncated   bool      `json:"truncated,omitempty"`
+}
+
+// WithheldDetail is a whole entry. Body is set when it is UTF-8, otherwise
+// BodyBase64.
+type WithheldDetail struct {
+	Withheld
+	Proof       bridge.Header     `json:"proof"`
+	Header      bridge.Header     `json:"header"`
+	HeadersCut  int               `json:"headers_cut,omitempty"`
+	Query       map[string]string `json:"query,omitempty"`
+	TraceParent string            `json:"traceparent,omitempty"`
+	Body        *string           `json:"body,omitempty"`
+	BodyBase64  []byte            `json:"body_base64,omitempty"`
+}
+
+// WithheldList is a page of entries.
+type WithheldList struct {
+	Entries []Withheld `json:"entries"`
+	// More is set when there are more entries than the limit.
+	More bool `json:"more"`
+}
+
+// WithheldCall says which entries are meant and what is to be done.
+type WithheldCall struct {
+	// Stream is quarantine or refused, empty for both.
+	Stream string   `json:"stream,omitempty"`
+	Source string   `json:"source,omitempty"`
+	Cause  string   `json:"cause,omitempty"`
+	Seqs   []uint64 `json:"seqs,omitempty"`
+	After  uint64   `json:"after,omitempty"`
+	// Limit is how many entries are looked at, default 100, at most 1000.
+	Limit  int  `json:"limit,omitempty"`
+	DryRun bool `json:"dry_run,omitempty"`
+	// AcceptStale and AcceptPathToken are for verifying again.
+	AcceptStale     bool `json:"accept_stale,omitempty"`
+	AcceptPathToken bool `json:"accept_path_token,omitempty"`
+}
+
+// selection checks what came from outside.
+func (c WithheldCall) selection() (bridge.WithheldSelection, error) {
+	bad := func(format string, args ...any) (bridge.WithheldSelection, error) {
+		return bridge.WithheldSelection{}, echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf(format, args...))
+	}
+	if c.Limit == 0 {
+		c.Limit = defaultEntries
+	}
+	switch {
+	case c.Stream != "" && c.Stream != bridge.PlaceQuarantine && c.Stream != bridge.PlaceRefused:
+		return bad("stream is %s or %s", bridge.PlaceQuarantine, bridge.PlaceRefused)
+	case c.Source != "" && bridge.CheckName("source", c.Source) != nil:
+		return bad("source is not the name of one")
+	case c.Cause != "" && bridge.CheckName("cause", c.Cause) != nil:
+		return bad("cause is not one")
+	case c.Limit < 0 || c.Limit > maxEntries:
+		return bad("limit is 1 to %d", maxEntries)
+	case len(c.Seqs) > maxSequences:
+		return bad("seqs has at most %d", maxSequences)
+	case c.After > math.MaxInt64:
+		return bad("after is the sequence of an entry")
+	case c.Stream == "" && (len(c.Seqs) > 0 || c.After > 0):
+		return bad("seqs and after count within one stream: name it")
+	}
+	return bridge.WithheldSelection{
+		Place: c.Stream, Source: c.Source, Cause: c.Cause, Sequences: c.Seqs, After: c.After, Limit: c.Limit,
+	}, nil
+}
+
+// RegisterQuarantine adds the routes about deliveries that did not become an
+// event.
+func RegisterQuarantine(api *echo.Group, q Quarantine) {
+	h := quarantineAPI{q}
+	api.GET("/quarantine", h.list)
+	api.GET("/quarantine/:stream/:seq", h.show)
+	api.POST("/quarantine/reverify", h.reverify)
+	api.POST("/quarantine/drop", h.drop)
+}
+
+type quarantineAPI struct{ q Quarantine }
+
+var errPage = errors.New("the page is full")
+
+func (h quarantineAPI) list(c echo.Context) error {
+	call := WithheldCall{Stream: c.QueryParam("stream"), Source: c.QueryParam("source"), Cause: c.QueryParam("cause")}
+	var err error
+	if text := c.QueryParam("limit"); text != "" {
+		if call.Limit, err = strconv.Atoi(text); err != nil || call.Limit < 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("limit is 1 to %d", maxEntries))
+		}
+	}
+	if text := c.QueryParam("after"); text != "" {
+		if call.After, err = strconv.ParseUint(text, 10, 64); err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, "after is the sequence of an entry")
+		}
+	}
+	sel, err := call.selection()
+	if err != nil {
+		return err
+	}
+	list := WithheldList{Entries: []Withheld{}}
+	err = h.q.Walk(c.Request().Context(), sel, func(e bridge.WithheldEntry) error {
+		if len(list.Entries) == sel.Limit {
+			list.More = true
+			return errPage
+		}
+		list.Entries = append(list.Entries, summary(&e))
+		return nil
+	})
+	if err != nil && !errors.Is(err, errPage) {
+		return err
+	}
+	return c.JSON(http.StatusOK, list)
+}
+
+func summary(e *bridge.WithheldEntry) Withheld {
+	return Withheld{
+		Stream: e.Place, Seq: e.Sequence, Source: e.Source, Cause: e.Cause, Detail: e.Detail, ReceivedAt: e.ReceivedAt,
+		Remote: e.RemoteAddr, RequestID: e.RequestID, ContentType: e.ContentType, BodyBytes: e.BodyBytes, Truncated: e.Truncated,
+	}
+}
+
+func (h quarantineAPI) show(c echo.Context) error {
+	seq, err := strconv.ParseUint(c.Param("seq"), 10, 64)
+	if err != nil || seq == 0 {
+		return echo.NewHTTPError(http.StatusBadRequest, "seq is the sequence of an entry")
+	}
+	e, err := h.q.Get(c.Request().Context(), c.Param("stream"), seq)
+	if errors.Is(err, bridge.ErrNoEntry) {
+		return echo.NewHTTPError(http.StatusNotFound, "There is no such entry, or no longer.")
+	}
+	if err != nil {
+		return err
+	}
+	out := WithheldDetail{
+		Withheld: summary(&e), Proof: e.Proof, Header: e.Header, HeadersCut: e.HeadersCut, Query: e.Query, TraceParent: e.TraceParent,
+	}
+	if text := string(e.Body); utf8.ValidString(text) {
+		out.Body = &text
+	} else {
+		out.BodyBase64 = e.Body
+	}
+	return c.JSON(http.StatusOK, out)
+}
+
+func (h quarantineAPI) reverify(c echo.Context) error {
+	call, sel, err := readCall(c)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, h.q.Reverify(c.Request().Context(), sel, bridge.ReverifyOptions{
+		DryRun: call.DryRun, AcceptStale: call.AcceptStale, AcceptPathToken: call.AcceptPathToken,
+	}))
+}
+
+func (h quarantineAPI) drop(c echo.Context) error {
+	call, sel, err := readCall(c)
+	switch {
+	case err != nil:
+		return err
+	case call.AcceptStale || call.AcceptPathToken:
+		return echo.NewHTTPError(http.StatusBadRequest, "accept_stale and accept_path_token are for reverify")
+	case call.Stream == "":
+		return echo.NewHTTPError(http.StatusBadRequest, "stream must be named, since what is dropped is gone")
+	}
+	return c.JSON(http.StatusOK, h.q.Drop(c.Request().Context(), sel, call.DryRun))
+}
+
+func readCall(c echo.Context) (call WithheldCall, sel bridge.WithheldSelection, err error) {
+	dec := json.NewDecoder(http.MaxBytesReader(c.Response(), c.Request().Body, maxCallBody))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&call); err != nil {
+		return call, sel, echo.NewHTTPError(http.StatusBadRequest, "the body is not the JSON object that this takes: "+err.Error())
+	}
+	sel, err = call.selection()
+	return call, sel, err
+}

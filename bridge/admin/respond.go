@@ -1,0 +1,74 @@
+package admin
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+
+	"github.com/labstack/echo/v4"
+	"go.uber.org/zap"
+)
+
+// problem is the body of an error (RFC 9457).
+type problem struct {
+	Type      string `json:"type"`
+	Title     string `json:"title"`
+	Status    int    `json:"status"`
+	Detail    string `json:"detail,omitempty"`
+	RequestID string `json:"request_id"`
+}
+
+// newEcho is a router whose errors are problems, and in which a panic is one
+// request's own.
+func newEcho(log *zap.Logger) *echo.Echo {
+	e := echo.New()
+	e.HTTPErrorHandler = func(err error, c echo.Context) { respondError(err, c, log) }
+	e.Use(recovering)
+	return e
+}
+
+func recovering(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			p := recover()
+			if p == nil {
+				return
+			}
+			if e, ok := p.(error); ok && errors.Is(e, http.ErrAbortHandler) {
+				panic(p) // net/http's own way to end a connection
+			}
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}()
+		return next(c)
+	}
+}
+
+// respondError is the only writer of errors, and where an error of ours is
+// logged.
+func respondError(err error, c echo.Context, log *zap.Logger) {
+	p := problem{Type: "about:blank", Status: http.StatusInternalServerError, RequestID: rand.Text()}
+	if told, ok := errors.AsType[*echo.HTTPError](tooLarge(err)); ok {
+		p.Status = told.Code
+		if told.Code < http.StatusInternalServerError || told.Code == http.StatusServiceUnavailable {
+			p.Detail = fmt.Sprint(told.Message)
+		}
+	}
+	p.Title = http.StatusText(p.Status)
+	if p.Detail == p.Title {
+		p.Detail = ""
+	}
+	if p.Status >= http.StatusInternalServerError && p.Status != http.StatusServiceUnavailable {
+		log.Error("a request of an operator failed", zap.String("request_id", p.RequestID),
+			zap.String("method", c.Request().Method), zap.String("route", c.Path()), zap.Error(err))
+	}
+	if c.Response().Committed {
+		return
+	}
+	c.Response().Header().Set(echo.HeaderContentType, "application/problem+json")
+	c.Response().WriteHeader(p.Status)
+	// The status is out; who does not take the body has it still.
+	_ = json.NewEncoder(c.Response()).Encode(p)
+}

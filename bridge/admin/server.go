@@ -1,0 +1,145 @@
+// Package admin is the operators' HTTP side: whether the process lives, whether
+// it can take webhooks, its metrics, and the API.
+package admin
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"golang.org/x/net/netutil"
+	"golang.org/x/sync/semaphore"
+)
+
+// DefaultListen is where a server listens unless told otherwise.
+const DefaultListen = "127.0.0.1:8081"
+
+// Limits of a connection that the operator need not choose.
+const (
+	maxConnections    = 512
+	maxHeaderBytes    = 64 << 10
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 30 * time.Second
+	writeTimeout      = 60 * time.Second
+	idleTimeout       = 2 * time.Minute
+	shutdownTimeout   = 5 * time.Second
+)
+
+// Config of a [Server]. Zero values are defaults.
+type Config struct {
+	// Listen is the address to bind. Empty is [DefaultListen], or a free port
+	// beside it when that one is taken; any other address must be free.
+	Listen string
+}
+
+// Deps is what a [Server] shows.
+type Deps struct {
+	// Checks decide about /readyz; nil is always ready.
+	Checks *Checks
+	// Metrics are what /metrics serves.
+	Metrics prometheus.Gatherer
+}
+
+// Server answers operators, their monitoring and the verbs of the command line.
+// Its zero value is not usable, see [New].
+type Server struct {
+	checks   *Checks
+	log      *zap.Logger
+	loopback bool
+
+	listener net.Listener
+	http     *http.Server
+	api      atomic.Pointer[echo.Echo] // nil until SetAPI
+	inFlight *semaphore.Weighted       // requests of the API
+}
+
+// New binds the address, so an error about it is known before anything is
+// served, and connections wait until [Server.Run].
+func New(cfg Config, deps Deps, log *zap.Logger) (*Server, error) {
+	listener, err := listen(cfg.Listen, DefaultListen)
+	if err != nil {
+		return nil, fmt.Errorf("listening for operators: %w: free that address or choose another one with admin.listen", err)
+	}
+	s := &Server{checks: cmp.Or(deps.Checks, &Checks{}), log: log, inFlight: semaphore.NewWeighted(maxAPIInFlight)}
+	s.listener = netutil.LimitListener(listener, maxConnections)
+	tcp, ok := listener.Addr().(*net.TCPAddr)
+	s.loopback = ok && tcp.IP.IsLoopback()
+	s.http = &http.Server{
+		Handler:                      s.handler(deps.Metrics),
+		ReadHeaderTimeout:            readHeaderTimeout,
+		ReadTimeout:                  readTimeout,
+		WriteTimeout:                 writeTimeout,
+		IdleTimeout:                  idleTimeout,
+		MaxHeaderBytes:               maxHeaderBytes,
+		DisableGeneralOptionsHandler: true, // it would answer OPTIONS * with 200
+		ErrorLog:                     zap.NewStdLog(log.Named("http")),
+	}
+	return s, nil
+}
+
+// listen binds address, or when that is empty the preferred one or a free port
+// beside it.
+func listen(address, preferred string) (net.Listener, error) {
+	if address != "" {
+		return net.Listen("tcp", address)
+	}
+	l, err := net.Listen("tcp", preferred)
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return l, err
+	}
+	host, _, err := net.SplitHostPort(preferred)
+	if err != nil {
+		return nil, err
+	}
+	return net.Listen("tcp", net.JoinHostPort(host, "0"))
+}
+
+// Addr is the address that was bound.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Close releases the address of a server that is not run.
+func (s *Server) Close() error { return s.listener.Close() }
+
+// Run serves until ctx ends, then lets the requests in flight finish, for at most
+// 5 s. It returns an error only when it could not serve.
+func (s *Server) Run(ctx context.Context) error {
+	served := make(chan error, 1)
+	go func() { served <- s.http.Serve(s.listener) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serving operators: %w", err)
+	case <-ctx.Done():
+	}
+	// ctx has ended, so the time to finish needs one of its own.
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	if err := s.http.Shutdown(stop); err != nil {
+		// Nobody loses an event by an answer that an operator does not get.
+		s.log.Info("requests of operators were cut off", zap.Error(errors.Join(err, s.http.Close())))
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving operators: %w", err)
+	}
+	return nil
+}
+
+func (s *Server) handler(metrics prometheus.Gatherer) http.Handler {
+	e := newEcho(s.log)
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		e.Add(method, "/livez", livez)
+		e.Add(method, "/readyz", s.readyz)
+		e.Add(method, "/metrics", serveMetrics(metrics, s.log))
+	}
+	e.Any("/api", s.serveAPI)
+	e.Any("/api/*", s.serveAPI)
+	return e
+}

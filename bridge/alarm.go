@@ -1,0 +1,48 @@
+package bridge
+
+import "time"
+
+// Alarm is something that a person should know of. It never holds a secret.
+type Alarm struct {
+	// Kind is one token, e.g. [AlarmStoreBackwards]; it is counted by.
+	Kind string `json:"kind"`
+	// Text says in words what happened and what to do next.
+	Text string `json:"text"`
+	// Subject tells alarms of one kind apart, e.g. a stream or a consumer.
+	// While an alarm of the same kind and subject is fresh it is not repeated.
+	Subject string `json:"subject,omitempty"`
+	// Details are numbers and names for programs.
+	Details map[string]any `json:"details,omitempty"`
+	// Time is when it was raised; zero is now.
+	Time time.Time `json:"time"`
+}
+
+// Kinds of alarms.
+const (
+	AlarmStoreBackwards = "store_backwards" // a stream has less than it had
+	AlarmStoreMissing   = "store_missing"   // a message is not there that should be
+	AlarmStoreCorrupt   = "store_corrupt"   // a message cannot be read
+	AlarmStoreFrozen    = "store_frozen"    // the embedded server cannot write
+	AlarmStoreFull      = "store_full"      // events are refused
+	AlarmStreamRemoved  = "stream_removed"  // somebody removed a stream
+	AlarmStreamChanged  = "stream_changed"  // somebody changed a stream
+	AlarmClock          = "clock"           // the clock jumped
+	AlarmExpired        = "expired"         // events left unhandled
+	AlarmSpoolStuck     = "spool_stuck"     // a spooled event that NATS will not take
+	AlarmSpoolFull      = "spool_full"      // the spool takes no more
+	AlarmUnknownSource  = "unknown_source"  // webhooks for a source nobody configured
+	AlarmQuarantineFull = "quarantine_full" // unusable deliveries are refused
+	AlarmRefused        = "refused"         // deliveries of a source are not authentic
+)
+
+// AlarmKinds are all kinds of alarms.
+var AlarmKinds = []string{
+	AlarmStoreBackwards, AlarmStoreMissing, AlarmStoreCorrupt, AlarmStoreFrozen, AlarmStoreFull, AlarmStreamRemoved, AlarmStreamChanged,
+	AlarmClock, AlarmExpired, AlarmSpoolStuck, AlarmSpoolFull, AlarmUnknownSource, AlarmQuarantineFull, AlarmRefused,
+}
+
+// Alarmer is told of alarms. Raise never blocks and never fails: what cannot be
+// kept is at least logged. It is safe for concurrent use.
+type Alarmer interface {
+	Raise(a Alarm)
+}

@@ -1,0 +1,131 @@
+package ingress
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+// issue writes a certificate for 127.0.0.1 that signs itself, and its key.
+func issue(t testing.TB, dir string, serial int64) (cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(serial), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	require.NoError(t, err)
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	require.NoError(t, err)
+	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	require.NoError(t, os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	require.NoError(t, os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600))
+	return cert, key
+}
+
+// encrypted starts a server with TLS, and a client that trusts it.
+func encrypted(t testing.TB, cfg Config) (*bench, *http.Transport) {
+	t.Helper()
+	cfg.TLSCert, cfg.TLSKey = issue(t, t.TempDir(), 1)
+	b := start(t, cfg)
+	return b, trusting(t, cfg.TLSCert)
+}
+
+func trusting(t testing.TB, cert string) *http.Transport {
+	t.Helper()
+	text, err := os.ReadFile(cert)
+	require.NoError(t, err)
+	roots := x509.NewCertPool()
+	require.True(t, roots.AppendCertsFromPEM(text))
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}
+	t.Cleanup(transport.CloseIdleConnections)
+	return transport
+}
+
+func TestTLS(t *testing.T) {
+	b, client := encrypted(t, Config{})
+	require.Equal(t, 200, deliver(t, client, b, "one").status)
+
+	_, err := tls.Dial("tcp", b.Addr().String(), &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11, InsecureSkipVerify: true})
+	require.ErrorContains(t, err, "protocol version")
+	conn := dial(t, b)
+	text := body("plain")
+	send(t, conn, raw(t, text, len(text)))
+	require.Equal(t, 400, answerOn(t, conn).status)
+	silent := dial(t, b) // gives its place back although the handshake never comes
+	b.opened(t, 2)
+	require.NoError(t, silent.Close())
+	b.opened(t, 1)
+	require.Len(t, b.pub.published(), 1)
+}
+
+func TestCertificateIsReadAgain(t *testing.T) {
+	core, logs := observer.New(zap.InfoLevel)
+	dir := t.TempDir()
+	certFile, keyFile := issue(t, dir, 1)
+	c, err := loadCertificate(certFile, keyFile, zap.New(core))
+	require.NoError(t, err)
+	c.every = 0
+	serial := func() int64 {
+		pair, err := c.get(nil)
+		require.NoError(t, err)
+		return pair.Leaf.SerialNumber.Int64()
+	}
+	require.EqualValues(t, 1, serial())
+	oldKey, err := os.ReadFile(keyFile)
+	require.NoError(t, err)
+	issue(t, dir, 2)
+	newKey, err := os.ReadFile(keyFile)
+	require.NoError(t, err)
+
+	require.NoError(t, os.WriteFile(keyFile, oldKey, 0o600)) // one file is new
+	require.EqualValues(t, 1, serial())
+	require.EqualValues(t, 1, serial())
+	require.Equal(t, 1, logs.FilterMessageSnippet("cannot be used").Len(), "it is said once")
+	require.NoError(t, os.Remove(keyFile))
+	require.EqualValues(t, 1, serial())
+	require.NoError(t, os.WriteFile(keyFile, newKey, 0o600))
+	require.EqualValues(t, 2, serial())
+	require.Equal(t, 1, logs.FilterMessageSnippet("read again").Len())
+
+	c.every = time.Hour
+	issue(t, dir, 3)
+	require.EqualValues(t, 2, serial(), "the files are not read at every handshake")
+
+	_, err = New(Config{TLSCert: certFile, TLSKey: filepath.Join(dir, "none")}, nil, deps(nil, nil), zap.NewNop())
+	require.ErrorContains(t, err, "check ingress.tls")
+}
+
+// Who opens connections and says nothing useful on them does not fill the log.
+func TestFailedHandshakesAreQuiet(t *testing.T) {
+	b, client := encrypted(t, Config{})
+	for range 5 * linesAtOnce {
+		conn := dial(t, b)
+		send(t, conn, "this is no TLS at all\r\n\r\n")
+		_, _ = io.Copy(io.Discard, conn) // until the server gives up
+	}
+	res, err := client.RoundTrip(request(t, b.url+"/webhooks/get3w", body("pred_1")))
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Equal(t, 200, res.StatusCode)
+	lines := b.logs.FilterMessageSnippet("TLS handshake error").Len()
+	require.NotZero(t, lines)
+	require.Less(t, lines, 4*linesAtOnce)
+}

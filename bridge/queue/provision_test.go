@@ -1,0 +1,80 @@
+package queue_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+)
+
+// Whoever provisions again hears what somebody did meanwhile; a publish that no
+// stream takes says that it is time to.
+func TestProvisionTellsWhatItChanged(t *testing.T) {
+	ctx := context.Background()
+	cfg := queuetest.Config()
+	b := queuetest.Start(t, cfg)
+	provision := func() (changes []queue.Change) {
+		require.NoError(t, queue.Provision(ctx, b.JS, cfg.Streams, zap.NewNop(), func(c queue.Change) { changes = append(changes, c) }))
+		return changes
+	}
+	require.Empty(t, provision())
+	pub := b.Publisher()
+	_, err := pub.Publish(ctx, queuetest.Event("pred_1"))
+	require.NoError(t, err)
+	require.Empty(t, pub.Unserved())
+
+	require.NoError(t, b.JS.DeleteStream(ctx, b.Names.EventsStream()))
+	for range 3 {
+		_, err = pub.Publish(ctx, queuetest.Event("pred_2"))
+		require.ErrorIs(t, err, bridge.ErrUnavailable)
+	}
+	<-pub.Unserved()
+	require.Empty(t, pub.Unserved(), "once")
+	require.Equal(t, []queue.Change{{Stream: b.Names.EventsStream(), Created: true}}, provision())
+
+	stream, err := b.JS.Stream(ctx, b.Names.DeadStream())
+	require.NoError(t, err)
+	changed := stream.CachedInfo().Config
+	changed.MaxAge = 1 << 50
+	_, err = b.JS.UpdateStream(ctx, changed)
+	require.NoError(t, err)
+	changes := provision()
+	require.Len(t, changes, 1)
+	require.Equal(t, b.Names.DeadStream(), changes[0].Stream)
+	require.Contains(t, changes[0].Differences[0], "max age")
+	require.Empty(t, provision())
+}
+
+// Streams say in which format they are; one of an older program has none yet,
+// one of a newer program is not touched.
+func TestStreamFormat(t *testing.T) {
+	ctx := context.Background()
+	cfg := queuetest.Config()
+	b := queuetest.Start(t, cfg)
+	stream, err := b.JS.Stream(ctx, b.Names.EventsStream())
+	require.NoError(t, err)
+	have := stream.CachedInfo().Config
+	require.Equal(t, "1", have.Metadata["hookspan-format"])
+
+	have.Metadata = map[string]string{"theirs": "stays"}
+	_, err = b.JS.UpdateStream(ctx, have)
+	require.NoError(t, err)
+	require.NoError(t, queue.Provision(ctx, b.JS, cfg.Streams, zap.NewNop()))
+	stream, err = b.JS.Stream(ctx, b.Names.EventsStream())
+	require.NoError(t, err)
+	have = stream.CachedInfo().Config
+	require.Equal(t, "1", have.Metadata["hookspan-format"])
+	require.Equal(t, "stays", have.Metadata["theirs"])
+
+	have.Metadata["hookspan-format"] = "2"
+	_, err = b.JS.UpdateStream(ctx, have)
+	require.NoError(t, err)
+	err = queue.Provision(ctx, b.JS, cfg.Streams, zap.NewNop())
+	require.ErrorIs(t, err, queue.ErrUnfit)
+	require.ErrorContains(t, err, "newer Hookspan")
+}

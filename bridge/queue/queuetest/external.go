@@ -1,0 +1,179 @@
+package queuetest
+
+import (
+	"context"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge/queue"
+)
+
+// patience bounds every wait for something that must happen.
+const patience = 20 * time.Second
+
+// External is a NATS server as an operator runs it: reached by TCP, and stopped
+// and started while the bridge runs.
+type External struct {
+	t    testing.TB
+	opts *server.Options
+	s    *server.Server
+}
+
+// NewExternal returns a server that does not run yet, on a free port and a folder
+// of its own. Change may be nil.
+func NewExternal(t testing.TB, change func(*server.Options)) *External {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	x := &External{t: t, opts: &server.Options{
+		Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, JetStream: true, StoreDir: t.TempDir(),
+		NoSigs: true, NoLog: true, SyncAlways: true,
+	}}
+	if change != nil {
+		change(x.opts)
+	}
+	t.Cleanup(x.Stop)
+	return x
+}
+
+// URL is where the server listens when it runs.
+func (x *External) URL() string {
+	return "nats://" + net.JoinHostPort(x.opts.Host, (&net.TCPAddr{Port: x.opts.Port}).String()[1:])
+}
+
+// Start runs the server.
+func (x *External) Start() {
+	x.t.Helper()
+	var err error
+	x.s, err = server.NewServer(x.opts.Clone())
+	require.NoError(x.t, err)
+	x.s.Start()
+	require.True(x.t, x.s.ReadyForConnections(patience))
+}
+
+// Stop ends the server; what it stored stays.
+func (x *External) Stop() {
+	if x.s != nil {
+		x.s.Shutdown()
+		x.s.WaitForShutdown()
+		x.s = nil
+	}
+}
+
+// Provision makes the streams, as serve does.
+func (x *External) Provision(cfg queue.StreamsConfig) {
+	x.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	require.NoError(x.t, queue.Provision(ctx, x.JetStream(), cfg, zap.NewNop()))
+}
+
+// JetStream is a connection of the test's own.
+func (x *External) JetStream() jetstream.JetStream {
+	x.t.Helper()
+	nc, err := nats.Connect(x.URL())
+	require.NoError(x.t, err)
+	x.t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	require.NoError(x.t, err)
+	return js
+}
+
+// Proxy stands between a client and a server and can go silent, as a network does
+// that loses packets: connections stay, bytes are swallowed.
+type Proxy struct {
+	listener net.Listener
+	target   string
+
+	mu     sync.Mutex
+	silent bool
+	conns  map[net.Conn]struct{}
+	done   sync.WaitGroup
+}
+
+// NewProxy returns a proxy to the server.
+func NewProxy(t testing.TB, x *External) *Proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	p := &Proxy{listener: l, target: x.URL()[len("nats://"):], conns: map[net.Conn]struct{}{}}
+	p.done.Go(p.accept)
+	t.Cleanup(func() {
+		_ = l.Close()
+		p.Cut()
+		p.done.Wait()
+	})
+	return p
+}
+
+// URL is where clients connect.
+func (p *Proxy) URL() string { return "nats://" + p.listener.Addr().String() }
+
+// Silence swallows every byte from now on, or no more.
+func (p *Proxy) Silence(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.silent = on
+}
+
+// Cut closes all connections.
+func (p *Proxy) Cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		_ = c.Close()
+	}
+}
+
+func (p *Proxy) accept() {
+	for {
+		in, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		out, err := net.Dial("tcp", p.target) //nolint:noctx // it is on this machine
+		if err != nil {
+			_ = in.Close()
+			continue
+		}
+		p.mu.Lock()
+		p.conns[in], p.conns[out] = struct{}{}, struct{}{}
+		p.mu.Unlock()
+		p.done.Go(func() { p.copy(in, out) })
+		p.done.Go(func() { p.copy(out, in) })
+	}
+}
+
+func (p *Proxy) copy(to, from net.Conn) {
+	defer func() {
+		_ = to.Close()
+		_ = from.Close()
+		p.mu.Lock()
+		delete(p.conns, from)
+		p.mu.Unlock()
+	}()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buf)
+		p.mu.Lock()
+		silent := p.silent
+		p.mu.Unlock()
+		if n > 0 && !silent {
+			if _, err := to.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,162 @@
+// Package reverify looks again at deliveries that did not become an event: once
+// a secret is repaired, those that are authentic now become events after all.
+package reverify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/source"
+)
+
+// Store has the deliveries.
+type Store interface {
+	// Walk calls visit for every entry of the selection in order, until visit
+	// returns an error, which it returns. visit may remove the entry.
+	Walk(ctx context.Context, sel bridge.WithheldSelection, visit func(bridge.WithheldEntry) error) error
+	// Remove removes an entry. The error wraps bridge.ErrNoEntry when it is gone.
+	Remove(ctx context.Context, place string, seq uint64) error
+}
+
+// Publisher makes events durable.
+type Publisher interface {
+	// Publish returns once the event is durable, or durable already, and only
+	// then without an error.
+	Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error)
+}
+
+// Reverifier makes events of deliveries, or drops them. It is safe for
+// concurrent use.
+type Reverifier struct {
+	store     Store
+	publisher Publisher
+	sources   func(name string) *source.Source
+}
+
+// New returns a reverifier. Sources returns the source of that name as it is
+// configured now, or nil; it is called concurrently.
+func New(store Store, publisher Publisher, sources func(name string) *source.Source) *Reverifier {
+	return &Reverifier{store: store, publisher: publisher, sources: sources}
+}
+
+// Why an entry stays that would not say so by its own cause.
+const (
+	causeTruncated     = "truncated"      // a part of it was not kept
+	causeUnknownSource = "unknown_source" // its source is not configured any more
+	causeTooLarge      = "too_large"      // the store does not take the event
+)
+
+var errLimit = errors.New("limit reached")
+
+// Reverify verifies and reads the selected entries again, with the secrets of
+// now and the time of their first receipt. What is an event now is published,
+// with the id it would have had, and its entry is removed once the event is
+// acknowledged. Everything else stays. An error of the store or the publisher
+// ends it early and stands in the report; what was counted is done. Running it
+// again is safe: within the duplicate window an event is stored once. Entries of
+// cause [bridge.CausePathToken] stay unless the options take them, and those that
+// are truncated stay in any case.
+func (r *Reverifier) Reverify(ctx context.Context, sel bridge.WithheldSelection, o bridge.ReverifyOptions) bridge.WithheldReport {
+	return r.walk(ctx, sel, o.DryRun, func(report *bridge.WithheldReport, e *bridge.WithheldEntry) error {
+		event, cause := r.event(e, o)
+		if event == nil {
+			report.Remaining[cause]++
+			return nil
+		}
+		if o.DryRun {
+			report.Events++
+			return nil
+		}
+		receipt, err := r.publisher.Publish(ctx, event)
+		switch {
+		case errors.Is(err, bridge.ErrTooLarge):
+			report.Remaining[causeTooLarge]++
+			return nil
+		case err != nil:
+			report.Remaining[e.Cause]++
+			return err
+		case receipt.Result == bridge.Duplicate:
+			report.Duplicates++
+		default:
+			report.Events++
+		}
+		return r.remove(ctx, report, e)
+	})
+}
+
+// Drop removes the selected entries for good. Dry run counts them.
+func (r *Reverifier) Drop(ctx context.Context, sel bridge.WithheldSelection, dryRun bool) bridge.WithheldReport {
+	return r.walk(ctx, sel, dryRun, func(report *bridge.WithheldReport, e *bridge.WithheldEntry) error {
+		if dryRun {
+			report.Removed++
+			return nil
+		}
+		return r.remove(ctx, report, e)
+	})
+}
+
+// event returns the event that the entry is now, or the cause why it is none.
+func (r *Reverifier) event(e *bridge.WithheldEntry, o bridge.ReverifyOptions) (event *bridge.Event, cause string) {
+	src := r.sources(e.Source)
+	switch {
+	case e.Cause == bridge.CausePathToken && !o.AcceptPathToken:
+		// The signature alone was never enough for this source.
+		return nil, bridge.CausePathToken
+	case e.Truncated:
+		return nil, causeTruncated
+	case src == nil:
+		return nil, causeUnknownSource
+	}
+	event, err := src.Accept(source.Delivery{
+		Proof:       maps.Clone(e.Proof),
+		Body:        e.Body,
+		ContentType: e.ContentType,
+		Query:       e.Query,
+		ReceivedAt:  e.ReceivedAt,
+		Origin:      bridge.OriginWebhook,
+		TraceParent: e.TraceParent,
+		AnyAge:      o.AcceptStale,
+	})
+	if unusable, ok := errors.AsType[*source.UnusableError](err); ok {
+		return nil, string(unusable.Cause)
+	}
+	if err != nil {
+		return nil, e.Cause // still not authentic
+	}
+	return event, ""
+}
+
+func (r *Reverifier) remove(ctx context.Context, report *bridge.WithheldReport, e *bridge.WithheldEntry) error {
+	err := r.store.Remove(ctx, e.Place, e.Sequence)
+	if errors.Is(err, bridge.ErrNoEntry) {
+		return nil // somebody else was quicker, or the ring has turned
+	}
+	if err == nil {
+		report.Removed++
+	}
+	return err
+}
+
+// walk visits the selected entries and counts them.
+func (r *Reverifier) walk(ctx context.Context, sel bridge.WithheldSelection, dryRun bool, visit func(*bridge.WithheldReport, *bridge.WithheldEntry) error) bridge.WithheldReport {
+	report := bridge.WithheldReport{DryRun: dryRun, Remaining: map[string]int{}}
+	err := r.store.Walk(ctx, sel, func(e bridge.WithheldEntry) error {
+		if sel.Limit > 0 && report.LookedAt >= sel.Limit {
+			report.More = true
+			return errLimit
+		}
+		report.LookedAt++
+		report.Last = e.Sequence
+		if err := visit(&report, &e); err != nil {
+			return fmt.Errorf("entry %d of %s: %w", e.Sequence, e.Place, err)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errLimit) {
+		report.Stopped = err.Error()
+	}
+	return report
+}

@@ -1,0 +1,239 @@
+package source
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// Why a delivery is not authentic, as far as that can be found out.
+const (
+	CauseNoSecret          Cause = "no_secret"          // none is configured
+	CauseNoSignature       Cause = "no_signature"       // the header is missing or empty
+	CauseSeveralSignatures Cause = "several_signatures" // the header is there more than once
+	CauseWrongLength       Cause = "wrong_length"       // too short or too long to be one
+	CauseNotHex            Cause = "not_hex"            // characters that no signature has
+	CauseLooksBase64       Cause = "looks_base64"       // base64 instead of hexadecimal
+	CauseSignaturePrefix   Cause = "signature_prefix"   // something such as sha256= before it
+	CauseSecretSpace       Cause = "secret_whitespace"  // it is the secret but for white space
+	CauseSecretPrefix      Cause = "secret_prefix"      // it is the secret but for a prefix or quotes
+	CauseSecretEncoded     Cause = "secret_encoded"     // it is the secret, decoded from base64 or hex
+	CauseRetiredSecret     Cause = "retired_secret"     // a secret that is no longer accepted
+	CauseBodyChanged       Cause = "body_changed"       // it is the signature of the same JSON, written otherwise
+	CauseWrongSignature    Cause = "wrong_signature"    // nothing of the above
+)
+
+// What one diagnosis may cost, since anybody can ask for one: bodies over
+// maxRewritten bytes, or nested deeper than maxRewrittenDepth, are not written
+// anew, no more than some maxWritten bytes are written, and no more than
+// maxHashed bytes are hashed.
+const (
+	maxRewritten      = 64 << 10
+	maxRewrittenDepth = 16
+	maxWritten        = 12 << 20
+	maxHashed         = 8 << 20
+)
+
+// Diagnose says why d is not authentic, for the operator and never for its
+// sender: in one token, and in words that say what to do and hold neither a
+// secret nor a signature. It is for a delivery that [Source.Accept] has refused,
+// costs a millisecond for a kilobyte and a tenth of a second at most, and accepts
+// nothing.
+func (s *Source) Diagnose(d Delivery) (cause Cause, detail string) {
+	names := s.kind.ProofHeaders()
+	if !s.HasSecret() {
+		return CauseNoSecret, fmt.Sprintf("no secret is configured: set sources.%s.secrets", s.name)
+	}
+	if len(names) == 0 {
+		return CauseWrongSignature, "the delivery does not prove who sent it"
+	}
+	name := names[0]
+	values := d.Proof[name]
+	switch {
+	case len(values) == 0 || len(values) == 1 && strings.TrimSpace(values[0]) == "":
+		return CauseNoSignature, fmt.Sprintf("the header %s is missing: the request was not signed, or something on its way removes the header", name)
+	case len(values) > 1:
+		return CauseSeveralSignatures, fmt.Sprintf("the header %s came more than once: something on its way adds one", name)
+	}
+	t := &trial{kind: s.kind, proof: d.Proof, name: name, room: maxHashed}
+	model := len(s.kind.Sign(nil, s.secrets[0]).Get(name))
+	if cause, detail := s.match(t, d.Body, model); cause != "" {
+		return cause, detail
+	}
+	return s.shape(name, values[0], model)
+}
+
+// trial tries signatures, secrets and bodies against each other until it has
+// hashed as much as it may.
+type trial struct {
+	kind  Kind
+	proof bridge.Header
+	name  string
+	room  int
+}
+
+// fits reports whether one of the secrets made the signature for body.
+func (t *trial) fits(signature string, body []byte, secrets ...[]byte) bool {
+	const hashing = 64 // bytes that a secret adds
+	usable := notEmpty(secrets)
+	usable = usable[:min(len(usable), t.room/(len(body)+hashing))]
+	if len(usable) == 0 {
+		return false
+	}
+	t.room -= len(usable) * (len(body) + hashing)
+	proof := maps.Clone(t.proof)
+	proof[t.name] = []string{signature}
+	return t.kind.Verify(proof, body, usable)
+}
+
+// match looks for a secret, a way to write the signature or a way to write the
+// body with which the delivery would be authentic. A signature of this kind has
+// size characters.
+func (s *Source) match(t *trial, body []byte, size int) (Cause, string) {
+	came := t.proof[t.name][0]
+	bare, wrapped := unwrap(came)
+	for _, signature := range []string{bare, fromBase64(bare)} {
+		if len(signature) != size {
+			continue
+		}
+		if cause, detail := s.matchSecret(t, signature, body); cause != "" {
+			return cause, detail
+		}
+		if signature == came || !t.fits(signature, body, s.secrets...) {
+			continue
+		}
+		if wrapped {
+			return CauseSignaturePrefix, fmt.Sprintf("the signature is right but for what stands around it in %s: is this source of another kind?", t.name)
+		}
+		return CauseLooksBase64, fmt.Sprintf("the signature is right, but written in base64: the sender must write %s in hexadecimal", t.name)
+	}
+	if way := s.rewritten(t, bare, body); way != "" {
+		return CauseBodyChanged, "the signature is that of the same body " + way + ": something on its way changes the body; it must pass it on byte for byte"
+	}
+	return "", ""
+}
+
+// matchSecret looks for a secret that is not quite one of ours.
+func (s *Source) matchSecret(t *trial, signature string, body []byte) (Cause, string) {
+	if t.fits(signature, body, s.retired...) {
+		return CauseRetiredSecret, fmt.Sprintf("it was signed with a retired secret: give the sender the current one, or put the old one back into sources.%s.secrets", s.name)
+	}
+	for _, secret := range s.secrets {
+		for _, v := range variants(secret) {
+			if t.fits(signature, body, v.secrets...) {
+				return v.cause, fmt.Sprintf(v.detail, s.name)
+			}
+		}
+	}
+	return "", ""
+}
+
+// variant is a mistake that is made with secrets.
+type variant struct {
+	cause   Cause
+	detail  string
+	secrets [][]byte
+}
+
+// Prefixes that are written before secrets, or before signatures.
+var (
+	secretPrefixes    = []string{"whsec_", "sha256=", "Bearer ", "secret_", "sk_"}
+	signaturePrefixes = []string{"sha256=", "hmac-sha256=", "v1=", "v1,", "hex="}
+)
+
+func variants(secret []byte) []variant {
+	var space, cut, added [][]byte
+	trimmed := bytes.TrimSpace(secret)
+	if len(trimmed) != len(secret) {
+		space = append(space, trimmed)
+	}
+	var behind [][]byte
+	for _, end := range []string{"\n", "\r\n", " ", "\r"} {
+		behind = append(behind, append(bytes.Clone(trimmed), end...))
+	}
+	for _, p := range secretPrefixes {
+		if rest, ok := bytes.CutPrefix(trimmed, []byte(p)); ok {
+			cut = append(cut, rest)
+		}
+		added = append(added, append([]byte(p), trimmed...))
+	}
+	for _, q := range []string{`"`, `'`, "`"} {
+		added = append(added, []byte(q+string(trimmed)+q))
+		if inner, ok := bytes.CutPrefix(trimmed, []byte(q)); ok {
+			cut = append(cut, bytes.TrimSuffix(inner, []byte(q)))
+		}
+	}
+	return []variant{
+		{CauseSecretSpace, "the secret in sources.%s.secrets has white space or a line break around it that the sender does not have: remove it", space},
+		{CauseSecretSpace, "the sender signs with the secret of sources.%s.secrets and white space or a line break behind it: remove it there", behind},
+		{CauseSecretPrefix, "the sender signs with the secret of sources.%s.secrets without the prefix or the quotes around it: remove them here", cut},
+		{CauseSecretPrefix, "the sender signs with the secret of sources.%s.secrets and a prefix or quotes around it: write the secret as the sender has it", added},
+		{CauseSecretEncoded, "the sender signs with what the secret of sources.%s.secrets is once it is decoded from base64 or hexadecimal: write it decoded", decoded(trimmed)},
+	}
+}
+
+// decoded is what the secret stands for if it is an encoding.
+func decoded(secret []byte) [][]byte {
+	text := string(secret)
+	for _, p := range secretPrefixes {
+		text = strings.TrimPrefix(text, p)
+	}
+	var out [][]byte
+	if raw, err := hex.DecodeString(text); err == nil {
+		out = append(out, raw)
+	}
+	for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.RawURLEncoding} {
+		if raw, err := enc.DecodeString(text); err == nil {
+			out = append(out, raw)
+		}
+	}
+	return out
+}
+
+// unwrap returns a signature without what people put around one.
+func unwrap(signature string) (bare string, wrapped bool) {
+	bare = strings.Trim(signature, " \t\"'")
+	for _, p := range signaturePrefixes {
+		if len(bare) > len(p) && strings.EqualFold(bare[:len(p)], p) {
+			bare = strings.Trim(bare[len(p):], ` "`)
+			break
+		}
+	}
+	return bare, bare != signature
+}
+
+// fromBase64 is the hexadecimal of what signature says in base64, or "".
+func fromBase64(signature string) string {
+	if len(signature) > bridge.MaxSignature {
+		return ""
+	}
+	for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
+		if raw, err := enc.DecodeString(signature); err == nil {
+			return hex.EncodeToString(raw)
+		}
+	}
+	return ""
+}
+
+// shape says what is wrong with a signature by its looks alone; size is how many
+// characters one of this kind has.
+func (s *Source) shape(name, came string, size int) (Cause, string) {
+	bare, wrapped := unwrap(came)
+	switch {
+	case len(bare) == size && wrapped:
+		return CauseSignaturePrefix, fmt.Sprintf("something stands around the signature in %s: is this source of another kind? It is of another secret or body too", name)
+	case len(fromBase64(bare)) == size:
+		return CauseLooksBase64, fmt.Sprintf("%s looks like base64: the sender must write it in hexadecimal; it is of another secret or body too", name)
+	case len(bare) != size:
+		return CauseWrongLength, fmt.Sprintf("%s has %d characters instead of %d: it is cut off, or made by another algorithm", name, len(came), size)
+	}
+	if _, err := hex.DecodeString(bare); err != nil {
+		return CauseNotHex, fmt.Sprintf("%s has characters that are not hexadecimal", name)
+	}
+	return CauseWrongSignature, fmt.Sprintf("no secret of sources.%s.secrets made this signature: compare it with the sender's, letter by letter, and see whether somebody else posts to this URL", s.name)
+}

@@ -1,0 +1,82 @@
+// Package telemetry is what a process says of itself: its log and its metrics.
+package telemetry
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// Formats of a log.
+const (
+	FormatJSON    = "json"
+	FormatConsole = "console"
+)
+
+// LogConfig of [NewLogger]. Zero values are defaults.
+type LogConfig struct {
+	// Level is debug, info, warn or error, default info.
+	Level string
+	// Format is [FormatJSON], which is the default, or [FormatConsole].
+	Format string
+}
+
+// NewLogger returns a logger that writes lines to w, one at a time. It registers
+// how many warnings and errors it wrote with reg, so that an alert needs no
+// search in logs; with a nil reg nothing is counted.
+func NewLogger(cfg LogConfig, w io.Writer, reg prometheus.Registerer) (*zap.Logger, error) {
+	level := zapcore.InfoLevel
+	if cfg.Level != "" {
+		var err error
+		if level, err = zapcore.ParseLevel(cfg.Level); err != nil {
+			return nil, fmt.Errorf("log level: %w", err)
+		}
+	}
+	enc := zap.NewProductionEncoderConfig()
+	enc.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	enc.EncodeDuration = zapcore.StringDurationEncoder
+	var encoder zapcore.Encoder
+	switch cfg.Format {
+	case "", FormatJSON:
+		encoder = zapcore.NewJSONEncoder(enc)
+	case FormatConsole:
+		enc.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05")
+		encoder = zapcore.NewConsoleEncoder(enc)
+	default:
+		return nil, fmt.Errorf("log format: %q is not known: use %s or %s", cfg.Format, FormatJSON, FormatConsole)
+	}
+	log := zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level))
+	if reg == nil {
+		return log, nil
+	}
+	count, err := countLines(reg)
+	if err != nil {
+		return nil, err
+	}
+	return log.WithOptions(zap.Hooks(count)), nil
+}
+
+// countLines returns what counts a line. Lines below the level of the log are
+// not written, and not counted.
+func countLines(reg prometheus.Registerer) (func(zapcore.Entry) error, error) {
+	lines := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "hookspan_log_lines_total",
+		Help: "Lines of the log that a person should look at, by level.",
+	}, []string{"level"})
+	if err := reg.Register(lines); err != nil {
+		return nil, fmt.Errorf("counting lines of the log: %w", err)
+	}
+	warnings, errs := lines.WithLabelValues(zapcore.WarnLevel.String()), lines.WithLabelValues(zapcore.ErrorLevel.String())
+	return func(e zapcore.Entry) error {
+		switch {
+		case e.Level >= zapcore.ErrorLevel:
+			errs.Inc()
+		case e.Level == zapcore.WarnLevel:
+			warnings.Inc()
+		}
+		return nil
+	}, nil
+}

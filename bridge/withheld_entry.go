@@ -1,0 +1,89 @@
+package bridge
+
+// Where a delivery is kept that did not become an event.
+const (
+	// PlaceQuarantine: authentic deliveries that could not become an event.
+	PlaceQuarantine = "quarantine"
+	// PlaceRefused: the ring of deliveries that were not authentic.
+	PlaceRefused = "refused"
+)
+
+// Places are all of them, in the order in which they are walked.
+func Places() []string { return []string{PlaceQuarantine, PlaceRefused} }
+
+// PlaceStream is the stream of a place; an unknown place has "".
+func (n Names) PlaceStream(place string) string {
+	switch place {
+	case PlaceQuarantine:
+		return n.QuarantineStream()
+	case PlaceRefused:
+		return n.RefusedStream()
+	}
+	return ""
+}
+
+// PlaceSubject is the subject pattern of the deliveries of a source that were
+// kept in a place for a cause; an empty source or cause is every one.
+func (n Names) PlaceSubject(place, source, cause string) string {
+	if source == "" {
+		source = "*"
+	}
+	if cause == "" {
+		cause = "*"
+	}
+	if place == PlaceRefused {
+		return n.Refused(source, cause)
+	}
+	return n.Quarantine(source, cause)
+}
+
+// WithheldEntry is a delivery in the place where it is kept.
+type WithheldEntry struct {
+	Place    string
+	Sequence uint64
+	Withheld
+}
+
+// WithheldSelection says which entries are meant. Its zero value is all.
+type WithheldSelection struct {
+	// Place, Source and Cause are empty for every one.
+	Place, Source, Cause string
+	// Sequences names entries of Place, which must be given then.
+	Sequences []uint64
+	// After leaves out the entries up to that sequence. It is per place.
+	After uint64
+	// Limit bounds how many entries are looked at; 0 is no limit.
+	Limit int
+}
+
+// ReverifyOptions say what becomes an event of that which is verified again.
+type ReverifyOptions struct {
+	// DryRun changes nothing and says what would happen.
+	DryRun bool
+	// AcceptStale takes deliveries that were too old when they came, and
+	// AcceptPathToken those whose URL did not end in the path token; both must be
+	// authentic by their signature.
+	AcceptStale, AcceptPathToken bool
+}
+
+// WithheldReport says what became of the entries of a selection.
+type WithheldReport struct {
+	// DryRun is set when nothing was changed: the counts are what would be.
+	DryRun bool `json:"dry_run"`
+	// LookedAt is how many entries were read. Each is in one of the next three.
+	LookedAt int `json:"looked_at"`
+	// Events became events. Duplicates were events already; a dry run cannot
+	// tell them apart and counts them as events.
+	Events     int `json:"events"`
+	Duplicates int `json:"duplicates"`
+	// Remaining stay where they are, by the cause that holds them back.
+	Remaining map[string]int `json:"remaining"`
+	// Removed is how many entries left their place.
+	Removed int `json:"removed"`
+	// More is set when the limit was reached. Last is the sequence of the last
+	// entry that was looked at, to go on after.
+	More bool   `json:"more"`
+	Last uint64 `json:"last"`
+	// Stopped says why it ended early, in words; what was counted is done.
+	Stopped string `json:"stopped,omitempty"`
+}

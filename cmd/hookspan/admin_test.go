@@ -1,0 +1,224 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+)
+
+// admin gets a path of the listener for operators.
+func (p *program) admin(path string) (status int, text string) {
+	p.t.Helper()
+	res, err := http.Get(p.ready.Admin + path)
+	require.NoError(p.t, err, p.logs)
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	require.NoError(p.t, err)
+	return res.StatusCode, string(body)
+}
+
+// becomes waits until /readyz has the status and says the words.
+func (p *program) becomes(status int, words string) {
+	p.t.Helper()
+	require.Eventually(p.t, func() bool {
+		got, text := p.admin("/readyz")
+		return got == status && strings.Contains(text, words)
+	}, patience, 10*time.Millisecond, p.logs)
+}
+
+// fill posts webhooks of the size until one is refused, or ordinary ones would be.
+func (p *program) fill(size int) {
+	p.t.Helper()
+	for i := range 1000 {
+		status, _ := p.post(fmt.Sprintf(`{"id":"pred_%d_%d","status":"processing","x":%q}`, size, i, strings.Repeat("x", size)))
+		if ready, _ := p.admin("/readyz"); status != 200 || ready != 200 {
+			return
+		}
+	}
+	p.t.Fatal("everything was stored")
+}
+
+// While neither NATS nor the spool can store, the process lives, is not ready,
+// and says why.
+func TestReadinessFollowsNATSAndSpool(t *testing.T) {
+	x := queuetest.NewExternal(t, nil)
+	p := serve(t, t.TempDir(), `
+ingress: {listen: "127.0.0.1:0", max_body: 1KiB}
+admin: {listen: "127.0.0.1:0"}
+nats: {url: "`+x.URL()+`", spool: {max_bytes: 65KiB}}
+consumers: {}
+`)
+	p.becomes(200, "ready") // by the spool
+	p.fill(500)
+	p.becomes(503, "- nothing can be stored: there is no connection to the NATS at nats.url, and the spool is full\n")
+	status, text := p.admin("/livez")
+	require.Equal(t, 200, status, text)
+	x.Start()
+	p.becomes(200, "ready")
+	require.Equal(t, 0, p.stop(), p.logs)
+}
+
+func TestReadinessFollowsTheEmbeddedStream(t *testing.T) {
+	p := serve(t, t.TempDir(), `
+ingress: {listen: "127.0.0.1:0", max_body: 64KiB}
+admin: {listen: "127.0.0.1:0"}
+nats: {listen: "127.0.0.1:0", events: {max_bytes: 1MiB}}
+consumers: {}
+`)
+	p.becomes(200, "ready")
+	p.fill(60_000)
+	p.fill(500)
+	p.becomes(503, "- nothing can be stored: the stream of events is full\n")
+	require.Equal(t, 0, p.stop(), p.logs)
+}
+
+// The folder's lock says where the listener is, so that a verb finds it; without
+// one it says nothing.
+func TestAdminAddressIsFound(t *testing.T) {
+	dir := t.TempDir()
+	p := serve(t, dir, smallConfig)
+	require.Regexp(t, `^http://127\.0\.0\.1:\d+$`, p.ready.Admin)
+	holder, err := queue.ReadHolder(filepath.Join(dir, "hookspan-data"))
+	require.NoError(t, err)
+	require.Equal(t, queue.Holder{PID: p.cmd.Process.Pid, NATSURL: p.ready.NATS, AdminURL: p.ready.Admin}, holder)
+	require.Equal(t, 0, p.stop(), p.logs)
+
+	p = serve(t, dir, strings.Replace(smallConfig, `admin: {listen: "127.0.0.1:0"}`, `admin: {listen: ""}`, 1))
+	require.Empty(t, p.ready.Admin)
+	require.Equal(t, 0, p.stop(), p.logs)
+}
+
+// Each role runs what it is about and needs nothing of the others.
+func TestRoles(t *testing.T) {
+	nats := queuetest.NewExternal(t, nil)
+	nats.Start()
+	fetched := make(chan struct{}, 1)
+	outputs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		select {
+		case fetched <- struct{}{}:
+		default:
+		}
+		_, _ = io.WriteString(w, "image")
+	}))
+	defer outputs.Close()
+	body := `{"id":"pred_1","status":"completed","outputs":["` + outputs.URL + `/x.png"]}`
+	config := `
+ingress: {listen: "127.0.0.1:0"}
+admin: {listen: "127.0.0.1:0"}
+nats: {url: "` + nats.URL() + `"}
+sources: {get3w: {secrets: [file:secret]}}
+consumers: {archive: {kind: archive, hosts: [127.0.0.1], allow_private: true}}
+roles: `
+	withSecret := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(withSecret, "secret"), []byte(secret), 0o600))
+
+	in := serve(t, withSecret, config+"[ingress]\n")
+	require.Empty(t, in.ready.Admin)
+	require.Eventually(t, func() bool { status, _ := in.post(body); return status == 200 }, patience, 10*time.Millisecond)
+
+	cfg, err := load(filepath.Join(withSecret, "hookspan.yaml"))
+	require.NoError(t, err)
+	none, err := newConsumers(cfg, nil, nil, nil)
+	require.NoError(t, err)
+	require.Empty(t, none)
+	require.Len(t, cfg.Consumers, 1)
+
+	// No secret is there, and none is asked for.
+	consume := serve(t, t.TempDir(), config+"[consumers]\n")
+	require.Empty(t, consume.ready.Webhooks)
+	require.Empty(t, consume.ready.Admin)
+	select {
+	case <-fetched:
+	case <-time.After(patience):
+		t.Fatal("nobody archives the output: " + consume.logs.String())
+	}
+
+	admin := serve(t, t.TempDir(), config+"[admin]\n")
+	require.Empty(t, admin.ready.Webhooks)
+	admin.becomes(200, "ready")
+	for _, p := range []*program{in, consume, admin} {
+		require.Equal(t, 0, p.stop(), p.logs)
+	}
+}
+
+// The table of metrics in the documentation and what is served are the same.
+func TestMetricsAreDocumented(t *testing.T) {
+	served := map[string]string{}
+	for _, nats := range []string{`{listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}`, `{url: "` + queuetest.NewExternal(t, nil).URL() + `"}`} {
+		p := serve(t, t.TempDir(), "ingress: {listen: \"127.0.0.1:0\"}\nadmin: {listen: \"127.0.0.1:0\"}\nconsumers: {}\nnats: "+nats+"\n")
+		_, _ = p.post(documented)
+		_, _ = p.post("{}")
+		res, err := http.Post(p.url(), "application/json", strings.NewReader("{}"))
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		require.Eventually(t, func() bool { // the ring is written behind the answer, and not while NATS is away
+			_, text := p.admin("/metrics")
+			return p.ready.NATS == "" || strings.Contains(text, "hookspan_refused_kept_total{")
+		}, patience, 10*time.Millisecond)
+		status, text := p.admin("/metrics")
+		require.Equal(t, 200, status)
+		parser := expfmt.NewTextParser(model.UTF8Validation)
+		families, err := parser.TextToMetricFamilies(strings.NewReader(text))
+		require.NoError(t, err)
+		for name, f := range families {
+			if strings.HasPrefix(name, "hookspan_") {
+				served[name] = strings.ToLower(f.GetType().String())
+			} else {
+				require.Regexp(t, `^(go|process)_`, name)
+			}
+		}
+		require.NotContains(t, text, secret)
+		require.Equal(t, 0, p.stop(), p.logs)
+	}
+	text, err := os.ReadFile("../../docs/operations.md")
+	require.NoError(t, err)
+	documented := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		if cells := strings.Split(line, "|"); len(cells) > 2 && strings.HasPrefix(cells[1], " `hookspan_") {
+			name, _, _ := strings.Cut(strings.Trim(strings.TrimSpace(cells[1]), "`"), "{")
+			documented[name] = strings.TrimSpace(cells[2])
+		}
+	}
+	require.Equal(t, documented, served)
+}
+
+// Lines of the log are metrics too.
+func TestErrorsAreCounted(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "hookspan.yaml"), []byte(smallConfig), 0o600))
+	cmd := command(t, dir, "--json", "serve", "--config", "hookspan.yaml")
+	cmd.Env = append(cmd.Env, "GET3W_WEBHOOK_SECRET=")
+	p := start(t, dir, cmd)
+	warnings, errs := 0, 0
+	for line := range strings.Lines(p.logs.String()) {
+		var entry struct {
+			Level string `json:"level"`
+		}
+		require.NoError(t, json.Unmarshal([]byte(line), &entry))
+		switch entry.Level {
+		case "warn":
+			warnings++
+		case "error":
+			errs++
+		}
+	}
+	require.NotZero(t, errs)
+	_, text := p.admin("/metrics")
+	require.Contains(t, text, `hookspan_log_lines_total{level="error"} `+strconv.Itoa(errs))
+	require.Contains(t, text, `hookspan_log_lines_total{level="warn"} `+strconv.Itoa(warnings))
+}

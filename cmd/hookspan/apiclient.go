@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/hookspan/hookspan/bridge/admin"
+)
+
+// apiFlag is shared by the verbs that ask a running bridge.
+type apiFlag struct {
+	API string `name:"api" env:"HOOKSPAN_API" default:"http://127.0.0.1:8081" placeholder:"URL" help:"The admin address of the bridge."`
+}
+
+const (
+	apiTimeout = time.Minute
+	apiPath    = "/api/v1"
+	// maxAPIAnswer is more than one entry can take as JSON.
+	maxAPIAnswer = 64 << 20
+)
+
+// call sends in, unless it is nil, and reads the answer into out.
+func (f apiFlag) call(ctx context.Context, method, path string, in, out any) error {
+	base, err := url.Parse(f.API)
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return errors.New("--api: write an address such as http://127.0.0.1:8081")
+	}
+	var body io.Reader
+	if in != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(text)
+	}
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(f.API, "/")+apiPath+path, body)
+	if err != nil {
+		return fmt.Errorf("--api: %w", withoutURL(err))
+	}
+	req.Header.Set("Content-Type", "application/json")
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	defer client.CloseIdleConnections()
+	res, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("asking the bridge at %s: %w: is it running, and is this its admin.listen? --api names another one", base.Host, withoutURL(err))
+	}
+	defer func() { _ = res.Body.Close() }()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAPIAnswer))
+	if err != nil {
+		return fmt.Errorf("reading the bridge's answer: %w", err)
+	}
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("the bridge answered %s%s", res.Status, problemDetail(answer))
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return fmt.Errorf("reading the bridge's answer: %w: is --api the admin address of a bridge of this version?", err)
+	}
+	return nil
+}
+
+// problemDetail is what an error says for people, or "".
+func problemDetail(answer []byte) string {
+	var problem struct {
+		Detail string `json:"detail"`
+	}
+	if json.Unmarshal(answer, &problem) != nil || problem.Detail == "" {
+		return ""
+	}
+	return ": " + problem.Detail
+}
+
+// withheldPath is the path of one entry, or of all.
+func withheldPath(parts ...string) string {
+	path := []string{"/quarantine"}
+	for _, p := range parts {
+		path = append(path, url.PathEscape(p))
+	}
+	return strings.Join(path, "/")
+}
+
+// page asks for entries.
+func (f apiFlag) page(ctx context.Context, query url.Values) (list admin.WithheldList, err error) {
+	err = f.call(ctx, http.MethodGet, withheldPath()+"?"+query.Encode(), nil, &list)
+	return list, err
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge/ingress"
+	"github.com/hookspan/hookspan/bridge/source"
+)
+
+// unreserved is what RFC 3986 section 2.3 lets stand in a URL as it is.
+var unreserved = regexp.MustCompile(`^[A-Za-z0-9._~-]+$`)
+
+// liveSource is one configured source with its secrets at hand.
+type liveSource struct {
+	config    source.Config
+	refs      []secretRef // where each of config.Secrets is from
+	retired   []secretRef // where each of config.Retired is from
+	pathToken []byte
+	query     []string
+}
+
+// sourceSet is every source of a process, by name.
+type sourceSet map[string]liveSource
+
+// resolveSources looks up the secrets of the configured sources. A process that
+// takes no webhooks has none, and needs no secret.
+func resolveSources(cfg *config, getenv func(string) (string, bool)) (sourceSet, error) {
+	set := sourceSet{}
+	if !cfg.has(roleIngress) {
+		return set, nil
+	}
+	for _, name := range sortedKeys(cfg.Sources) {
+		s := cfg.Sources[name]
+		live := liveSource{
+			config: source.Config{Name: name, Kind: s.Kind, MaxAge: time.Duration(s.MaxAge)},
+			refs:   s.Secrets, retired: s.RetiredSecrets,
+			query: s.Query,
+		}
+		for _, ref := range s.Secrets {
+			secret, err := ref.resolve(getenv)
+			if err != nil {
+				return nil, fmt.Errorf("sources.%s.secrets: %w", name, err)
+			}
+			live.config.Secrets = append(live.config.Secrets, secret)
+		}
+		for _, ref := range s.RetiredSecrets {
+			secret, err := ref.resolve(getenv)
+			if err != nil {
+				secret = nil // warn says so; it only explains, and may be gone for good
+			}
+			live.config.Retired = append(live.config.Retired, secret)
+		}
+		if s.PathToken != "" {
+			var err error
+			if live.pathToken, err = s.PathToken.require(getenv); err != nil {
+				return nil, fmt.Errorf("sources.%s.path_token: %w", name, err)
+			}
+			if !unreserved.Match(live.pathToken) {
+				return nil, fmt.Errorf("sources.%s.path_token: it must be of letters, digits and - . _ ~, which mean the same in every URL", name)
+			}
+		}
+		set[name] = live
+	}
+	return set, nil
+}
+
+// routes makes of each source what the ingress asks.
+func (set sourceSet) routes() ([]ingress.Route, error) {
+	var out []ingress.Route
+	for _, name := range sortedKeys(set) {
+		live := set[name]
+		src, err := source.New(live.config)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, ingress.Route{Source: src, PathToken: live.pathToken, Query: live.query})
+	}
+	return out, nil
+}
+
+// warn says of the named sources, loudly, which secrets they lack. A source
+// without any refuses every delivery.
+func (set sourceSet) warn(log *zap.Logger, names []string) {
+	for _, name := range names {
+		live, ok := set[name]
+		if !ok {
+			continue // it was removed
+		}
+		for i, secret := range live.config.Secrets {
+			if len(secret) == 0 {
+				log.Warn("a secret is empty or not set", zap.String("source", name), zap.String("secret", string(live.refs[i])))
+			}
+		}
+		for i, secret := range live.config.Retired {
+			if len(secret) == 0 {
+				log.Warn("a retired secret is not there, so what it signs is not recognised", zap.String("source", name), zap.String("secret", string(live.retired[i])))
+			}
+		}
+		if !live.hasSecret() {
+			log.Error("NO SECRET: every webhook of this source is refused with 401; set one of its secrets: a variable and start again, or a file, which is read again by itself",
+				zap.String("source", name), zap.Any("secrets", live.refs))
+		}
+	}
+}
+
+func (l liveSource) hasSecret() bool {
+	return slices.ContainsFunc(l.config.Secrets, func(secret []byte) bool { return len(secret) > 0 })
+}
+
+// changes names the sources that are not the same in next, in order.
+func (set sourceSet) changes(next sourceSet) []string {
+	all := maps.Clone(set)
+	maps.Copy(all, next)
+	return slices.DeleteFunc(sortedKeys(all), func(name string) bool {
+		before, had := set[name]
+		after, has := next[name]
+		return had == has && reflect.DeepEqual(before, after)
+	})
+}
+
+// checkSuccessor refuses a set in which a source loses its only secret, which is
+// what a secret looks like that was mounted or written badly.
+func (set sourceSet) checkSuccessor(next sourceSet) error {
+	for _, name := range sortedKeys(set) {
+		after, has := next[name]
+		if set[name].hasSecret() && has && !after.hasSecret() {
+			return fmt.Errorf("sources.%s.secrets: the source had a secret and would have none: give it one, or remove the source", name)
+		}
+	}
+	return nil
+}
+
+// secretFiles are the files that sources have secrets in.
+func (c *config) secretFiles() []string {
+	if !c.has(roleIngress) {
+		return nil
+	}
+	var files []string
+	for _, s := range c.Sources {
+		for _, ref := range slices.Concat(s.Secrets, s.RetiredSecrets, []secretRef{s.PathToken}) {
+			if path, ok := strings.CutPrefix(string(ref), "file:"); ok {
+				files = append(files, path)
+			}
+		}
+	}
+	return files
+}

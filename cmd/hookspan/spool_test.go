@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+)
+
+// spooledFolder is what a bridge leaves behind that had accepted three webhooks
+// while its NATS was away.
+func spooledFolder(t *testing.T, config string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	p := serve(t, dir, config)
+	for i := range 3 {
+		status, text := p.post(killBody(fmt.Sprint("pred_", i)))
+		require.Equal(t, 200, status, text)
+		require.Contains(t, text, `"result":"spooled"`)
+	}
+	require.Equal(t, 0, p.stop(), p.logs)
+	return dir
+}
+
+// verb runs a verb on the folder as a process, as an operator does.
+func verb(t *testing.T, dir string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errOut strings.Builder
+	cmd := command(t, dir, append(args, "--config", "hookspan.yaml")...)
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	_ = cmd.Run()
+	return cmd.ProcessState.ExitCode(), out.String(), errOut.String()
+}
+
+func externalConfig(x *queuetest.External) string {
+	return `
+ingress: {listen: "127.0.0.1:0"}
+nats: {url: "` + x.URL() + `"}
+consumers: {}
+`
+}
+
+func TestSpoolVerbs(t *testing.T) {
+	x := queuetest.NewExternal(t, nil)
+	dir := spooledFolder(t, externalConfig(x))
+
+	code, stdout, stderr := verb(t, dir, "--json", "spool", "show")
+	require.Equal(t, 0, code, stderr)
+	var state queue.SpoolState
+	require.NoError(t, json.Unmarshal([]byte(stdout), &state))
+	require.EqualValues(t, 3, state.Messages)
+	require.WithinDuration(t, time.Now(), state.Oldest, time.Minute)
+
+	code, stdout, stderr = verb(t, dir, "spool", "export")
+	require.Equal(t, 0, code, stderr)
+	require.Contains(t, stderr, "3 messages exported")
+	lines := strings.Split(strings.TrimSpace(stdout), "\n")
+	require.Len(t, lines, 3)
+	for i, line := range lines {
+		var m queue.SpooledMessage
+		require.NoError(t, json.Unmarshal([]byte(line), &m))
+		require.Equal(t, killBody(fmt.Sprint("pred_", i)), string(m.Body))
+		require.Equal(t, "hookspan.events.get3w.prediction.completed.get3w.flux-dev", m.Subject)
+		require.NotContains(t, line, secret)
+	}
+
+	x.Start()
+	code, stdout, stderr = verb(t, dir, "spool", "drain")
+	require.Equal(t, 0, code, stderr)
+	require.Equal(t, "3 messages moved to NATS, 0 left that it does not take\n", stdout)
+	stream, err := x.JetStream().Stream(context.Background(), "HOOKSPAN_EVENTS")
+	require.NoError(t, err)
+	require.EqualValues(t, 3, stream.CachedInfo().State.Msgs)
+
+	code, stdout, _ = verb(t, dir, "spool", "show")
+	require.Equal(t, 0, code)
+	require.True(t, strings.HasPrefix(stdout, "0 messages, 0 B of 2.0 GiB"), stdout)
+}
+
+func TestSpoolVerbsNeedAFolderOfTheirOwn(t *testing.T) {
+	dir := t.TempDir()
+	p := serve(t, dir, smallConfig)
+	code, _, stderr := verb(t, dir, "spool", "show")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "a running bridge drains its spool by itself")
+	require.Equal(t, 0, p.stop())
+	code, _, stderr = verb(t, dir, "spool", "show")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "there is no spool")
+}
+
+// Who goes back to the embedded NATS does not lose what was spooled for the
+// external one.
+func TestEmbeddedNATSGetsALeftSpool(t *testing.T) {
+	dir := spooledFolder(t, externalConfig(queuetest.NewExternal(t, nil)))
+	p := serve(t, dir, smallConfig)
+	require.Eventually(t, func() bool { return len(p.events()) == 3 }, patience, 50*time.Millisecond, p.logs)
+	require.Equal(t, 0, p.stop(), p.logs)
+}

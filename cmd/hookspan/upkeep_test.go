@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+)
+
+// A stream that somebody removes is made again as soon as a webhook misses it,
+// not at the next look half a minute later; it is an alarm, and what came
+// meanwhile is kept.
+func TestStreamRemovedUnderTheBridge(t *testing.T) {
+	external := queuetest.NewExternal(t, nil)
+	external.Start()
+	p := serve(t, t.TempDir(), externalConfig(external))
+	js := external.JetStream()
+	ctx := context.Background()
+	status, text := p.post(killBody("first"))
+	require.Equal(t, 200, status, text)
+	one := func() bool {
+		stream, err := js.Stream(ctx, "HOOKSPAN_EVENTS")
+		return err == nil && stream.CachedInfo().State.Msgs == 1
+	}
+	require.Eventually(t, one, patience, 10*time.Millisecond, p.logs)
+
+	require.NoError(t, js.DeleteStream(ctx, "HOOKSPAN_EVENTS"))
+	began := time.Now()
+	status, text = p.post(killBody("second"))
+	require.Equal(t, 200, status, text)
+	require.Eventually(t, one, patience, 10*time.Millisecond, p.logs)
+	require.Less(t, time.Since(began), provisionAgain)
+	require.Eventually(t, func() bool {
+		stream, err := js.Stream(ctx, "HOOKSPAN_ALARMS")
+		if err != nil {
+			return false
+		}
+		_, err = stream.GetLastMsgForSubject(ctx, "hookspan.alarms.stream_removed")
+		return err == nil
+	}, patience, 10*time.Millisecond, p.logs)
+	require.Equal(t, 0, p.stop(), p.logs)
+}
+
+// What the store has lost while no bridge ran is said at the next start.
+func TestLossIsFoundAtStart(t *testing.T) {
+	dir := t.TempDir()
+	p := serve(t, dir, smallConfig)
+	for i := range 20 {
+		status, text := p.post(killBody(fmt.Sprintf("pred_%d", i)))
+		require.Equal(t, 200, status, text)
+	}
+	require.Equal(t, 0, p.stop())
+	block := filepath.Join(dir, "hookspan-data", "nats", "jetstream", "HOOKSPAN", "streams", "HOOKSPAN_EVENTS", "msgs", "1.blk")
+	info, err := os.Stat(block)
+	require.NoError(t, err)
+	require.NoError(t, os.Truncate(block, info.Size()/2))
+	p = serve(t, dir, smallConfig)
+	require.Eventually(t, func() bool { return strings.Contains(p.logs.String(), `"alarm":"store_missing"`) }, patience, 10*time.Millisecond, p.logs)
+	status, text := p.post(killBody("later"))
+	require.Equal(t, 200, status, text)
+	require.Equal(t, 0, p.stop(), p.logs)
+}
+
+// A full disk stops the embedded server for good; with room again the bridge
+// accepts webhooks without a restart.
+func TestBridgeOutlivesAFullDisk(t *testing.T) {
+	if os.Geteuid() != 0 && os.Getenv("CI") == "" { //nolint:forbidigo // only CI must be able to mount
+		t.Skip("only root can mount a disk") //nolint:forbidigo // CI runs as root and fails otherwise
+	}
+	dir := t.TempDir()
+	require.NoError(t, unix.Mount("hookspan", dir, "tmpfs", 0, "size=64m"))
+	t.Cleanup(func() { require.NoError(t, unix.Unmount(dir, unix.MNT_DETACH)) })
+	p := serve(t, dir, smallConfig)
+	status, text := p.post(killBody("early"))
+	require.Equal(t, 200, status, text)
+
+	filler, err := os.Create(filepath.Join(dir, "filler"))
+	require.NoError(t, err)
+	// Down to the last page, whatever the bridge writes meanwhile.
+	for offset, size := int64(0), int64(16<<20); size >= 4096; {
+		if err := unix.Fallocate(int(filler.Fd()), 0, offset, size); err != nil {
+			size /= 2
+			continue
+		}
+		offset += size
+	}
+	require.NoError(t, filler.Close())
+	n := 0
+	for ; status == 200; n++ {
+		require.Less(t, n, 1000)
+		status, _ = p.post(killBody(fmt.Sprintf("pred_%d", n)))
+	}
+	require.Equal(t, 503, status)
+	require.Eventually(t, func() bool { return strings.Contains(p.logs.String(), `"alarm":"store_frozen"`) }, patience, 10*time.Millisecond, p.logs)
+
+	p.becomes(503, "cannot write to its disk")
+
+	require.NoError(t, os.Remove(filler.Name()))
+	require.Eventually(t, func() bool {
+		status, _ = p.post(killBody("late"))
+		return status == 200
+	}, patience, 100*time.Millisecond, p.logs)
+	p.becomes(200, "")
+	_, metrics := p.admin("/metrics")
+	require.Contains(t, metrics, `hookspan_alarms_total{kind="store_frozen"}`)
+	require.Contains(t, metrics, `hookspan_stream_seconds_until_full{stream="HOOKSPAN_EVENTS"}`)
+	_, text = p.post(killBody("early"))
+	require.Contains(t, text, `"duplicate"`)
+	require.Equal(t, 0, p.stop(), p.logs)
+}
