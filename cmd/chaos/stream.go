@@ -14,10 +14,10 @@ import (
 
 const (
 	fetchSize = 500
-	fetchWait = 5 * time.Second
+	fetchWait = 10 * time.Second
 	// readerAge is how long the server keeps a reader that has gone.
-	readerAge   = time.Minute
-	readerRetry = 500 * time.Millisecond
+	readerAge = time.Minute
+	askAgain  = 500 * time.Millisecond
 )
 
 // errUnreadable: the server counts messages that it gives to nobody.
@@ -58,35 +58,53 @@ func readEvents(ctx context.Context, nc *nats.Conn, add func(subject string, hea
 	return nil
 }
 
-// newReader returns a consumer of the whole stream. A cluster that has just come
-// together again takes a while until it makes one.
-func newReader(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
-	for end := time.Now().Add(patience); ; {
-		reader, err := js.CreateConsumer(ctx, eventsStream, jetstream.ConsumerConfig{
+// newReader returns a consumer of the whole stream.
+func newReader(ctx context.Context, js jetstream.JetStream) (reader jetstream.Consumer, err error) {
+	err = insist(ctx, func(ctx context.Context) error {
+		reader, err = js.CreateConsumer(ctx, eventsStream, jetstream.ConsumerConfig{
 			DeliverPolicy:     jetstream.DeliverAllPolicy,
 			AckPolicy:         jetstream.AckNonePolicy,
 			MemoryStorage:     true,
 			InactiveThreshold: readerAge,
 		})
-		api, refused := errors.AsType[*jetstream.APIError](err)
-		if !refused || api.Code != http.StatusServiceUnavailable || time.Now().After(end) {
-			return reader, err
-		}
-		if err := pause(ctx, readerRetry); err != nil {
-			return nil, err
-		}
-	}
+		return err
+	})
+	return reader, err
 }
 
 // streamState is what the server says of the stream of events.
-func streamState(ctx context.Context, nc *nats.Conn) (*jetstream.StreamInfo, error) {
+func streamState(ctx context.Context, nc *nats.Conn) (info *jetstream.StreamInfo, err error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, err
 	}
-	stream, err := js.Stream(ctx, eventsStream)
+	err = insist(ctx, func(ctx context.Context) error {
+		stream, err := js.Stream(ctx, eventsStream)
+		if err == nil {
+			info = stream.CachedInfo()
+		}
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("asking for the state of the events: %w", err)
 	}
-	return stream.CachedInfo(), nil
+	return info, nil
+}
+
+// insist asks again while there is no answer or a refusal for now: a cluster that
+// has just come together again needs a while.
+func insist(ctx context.Context, ask func(ctx context.Context) error) error {
+	for end := time.Now().Add(patience); ; {
+		asked, cancel := context.WithTimeout(ctx, fetchWait)
+		err := ask(asked)
+		cancel()
+		api, refused := errors.AsType[*jetstream.APIError](err)
+		early := refused && api.Code == http.StatusServiceUnavailable || errors.Is(err, context.DeadlineExceeded)
+		if !early || ctx.Err() != nil || time.Now().After(end) {
+			return err
+		}
+		if err := pause(ctx, askAgain); err != nil {
+			return err
+		}
+	}
 }
