@@ -40,14 +40,23 @@ func (b *bench) measureCluster(ctx context.Context) (f finding, err error) {
 		return f, err
 	}
 	w := window{warm: b.warm, measured: lossTime + time.Second}
-	p, err := openPool(clusterRate, w, 2*b.rounds)
+	p, err := openPool(clusterRate, w, 3*b.rounds)
 	if err != nil {
 		return f, err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	var p50, p99, slowest, added []float64
+	plain, err := clients(clusterConnections, p, singly(c.js))
+	if err != nil {
+		return f, err
+	}
+	var bare50, bare99, p50, p99, slowest, added []float64
 	for round := range b.rounds {
 		b.progress("round %d of %d", round+1, b.rounds)
+		alone, err := openLoop(ctx, plain, clusterRate, p, b.steady())
+		if err != nil {
+			return f, err
+		}
+		bare50, bare99 = append(bare50, inMs(percentile(alone, 50))), append(bare99, inMs(percentile(alone, 99)))
 		took, err := openLoopAt(ctx, c.bridge.addr, clusterConnections, clusterRate, p, b.steady())
 		if err != nil {
 			return f, c.bridge.explain(err)
@@ -61,9 +70,11 @@ func (b *bench) measureCluster(ctx context.Context) (f finding, err error) {
 		slowest, added = append(slowest, inMs(most)), append(added, inMs(most)-quiet)
 	}
 	f.text = fmt.Sprintf("Three NATS servers with `sync_interval: always`, each a process of its own, the stream at three replicas, and `hookspan serve` in front; each fsync of all four takes %v longer. "+
-		"%d requests a second over %d connections, by the clock. Then the server that leads the stream is ended with SIGKILL while they go on, and started again behind. Every request was answered 200; what the slowest answer took longer than the median before is what the loss added.",
+		"%d requests a second over %d connections, by the clock. **bare** is a plain client without a bridge, `PublishMsg` at the same rate into the same stream, just before. Then the server that leads the stream is ended with SIGKILL while they go on, and started again behind. Every request was answered 200; what the slowest answer took longer than the median before is what the loss added.",
 		slowBy, clusterRate, clusterConnections)
 	f.head = []string{"", "ms"}
+	f.row("bare, p50", decimal(spreadOf(bare50)))
+	f.row("bare, p99", decimal(spreadOf(bare99)))
 	f.row("p50", decimal(spreadOf(p50)))
 	f.row("p99", decimal(spreadOf(p99)))
 	f.row("the slowest answer when the leader is lost", integer(spreadOf(slowest)))
@@ -126,7 +137,7 @@ func (c *cluster) close() error {
 // loseLeader kills the leader of the stream while requests go on, and starts it
 // again. It returns how long the slowest answer took.
 func (c *cluster) loseLeader(ctx context.Context, p *pool, w window) (most time.Duration, err error) {
-	all, hangUp, err := dialAll(ctx, c.bridge.addr, clusterConnections)
+	workers, hangUp, err := sendersBy(ctx, c.bridge.addr, clusterConnections, p, (*sender).sendSafely)
 	if err != nil {
 		return 0, err
 	}
@@ -141,7 +152,7 @@ func (c *cluster) loseLeader(ctx context.Context, p *pool, w window) (most time.
 	}
 	answers := make(chan answer, 1)
 	go func() {
-		took, err := openLoop(ctx, all, clusterRate, p, w, (*sender).sendSafely)
+		took, err := openLoop(ctx, workers, clusterRate, p, w)
 		answers <- answer{took, err}
 	}()
 	err = errors.Join(pause(ctx, w.warm+w.measured-lossTime), leader.kill())

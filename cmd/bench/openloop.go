@@ -9,18 +9,18 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// openLoop sends requests of the pool at a fixed rate, whatever becomes of those
-// before: each connection has its share of a common timetable. It returns how long
-// each took from the time at which it should have been sent, so that a bridge that
+// openLoop stores requests of the pool at a fixed rate, whatever becomes of those
+// before: each worker has its share of a common timetable. It returns how long
+// each took from the time at which it should have been begun, so that a bridge that
 // hangs is charged with all that came late for it.
-func openLoop(ctx context.Context, all []*sender, rate int, p *pool, w window, send func(*sender, []byte) error) ([]time.Duration, error) {
+func openLoop(ctx context.Context, workers []worker, rate int, p *pool, w window) ([]time.Duration, error) {
 	begin := time.Now()
 	interval := time.Second / time.Duration(rate)
-	took := make([][]time.Duration, len(all))
+	took := make([][]time.Duration, len(workers))
 	group, ctx := errgroup.WithContext(ctx)
-	for n, s := range all {
+	for n, work := range workers {
 		group.Go(func() error {
-			for due := time.Duration(n) * interval; due < w.warm+w.measured; due += time.Duration(len(all)) * interval {
+			for due := time.Duration(n) * interval; due < w.warm+w.measured; due += time.Duration(len(workers)) * interval {
 				if err := pause(ctx, time.Until(begin.Add(due))); err != nil {
 					return err
 				}
@@ -28,7 +28,7 @@ func openLoop(ctx context.Context, all []*sender, rate int, p *pool, w window, s
 				if !ok {
 					return fmt.Errorf("a pool of %d requests is too small", p.count)
 				}
-				if err := send(s, p.request(i)); err != nil {
+				if err := work(ctx, i); err != nil {
 					return err
 				}
 				if due >= w.warm {
@@ -46,12 +46,12 @@ func openLoop(ctx context.Context, all []*sender, rate int, p *pool, w window, s
 
 // openLoopAt is openLoop over new connections to one address.
 func openLoopAt(ctx context.Context, addr string, n, rate int, p *pool, w window) ([]time.Duration, error) {
-	all, hangUp, err := dialAll(ctx, addr, n)
+	workers, hangUp, err := senders(ctx, addr, n, p)
 	if err != nil {
 		return nil, err
 	}
 	defer hangUp()
-	return openLoop(ctx, all, rate, p, w, (*sender).send)
+	return openLoop(ctx, workers, rate, p, w)
 }
 
 // openPool has the requests for so many rounds of openLoop.

@@ -111,22 +111,50 @@ func (r *rig) measure(ctx context.Context, v variant, n int, p *pool, w window) 
 
 // senders connects n times. The function that it returns is never nil.
 func senders(ctx context.Context, addr string, n int, p *pool) (workers []worker, hangUp func(), err error) {
+	return sendersBy(ctx, addr, n, p, (*sender).send)
+}
+
+func sendersBy(ctx context.Context, addr string, n int, p *pool, send func(*sender, []byte) error) (workers []worker, hangUp func(), err error) {
 	all, hangUp, err := dialAll(ctx, addr, n)
 	for _, s := range all {
-		workers = append(workers, func(_ context.Context, i int) error { return s.send(p.request(i)) })
+		workers = append(workers, func(_ context.Context, i int) error { return send(s, p.request(i)) })
 	}
 	return workers, hangUp, err
 }
 
 // measureClient has n goroutines publish what an ingress would, without one.
 func measureClient(ctx context.Context, js jetstream.JetStream, batches bool, n int, p *pool, w window) (sample, error) {
-	msgs, err := messages(p)
+	ctx, cancel := context.WithTimeout(ctx, w.warm+w.measured+answerTimeout)
+	defer cancel()
+	publish := singly(js)
+	if batches {
+		committer := newBatcher(js)
+		done := make(chan struct{})
+		running, stop := context.WithCancel(ctx)
+		go func() { defer close(done); committer.run(running) }()
+		defer func() { stop(); <-done }()
+		publish = committer.publish
+	}
+	workers, err := clients(n, p, publish)
 	if err != nil {
 		return sample{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, w.warm+w.measured+answerTimeout)
-	defer cancel()
-	publish := func(ctx context.Context, m *nats.Msg) error {
+	runtime.GC()
+	return load(ctx, workers, p, w)
+}
+
+// clients are n workers that publish what an ingress would make of the requests.
+func clients(n int, p *pool, publish func(context.Context, *nats.Msg) error) ([]worker, error) {
+	msgs, err := messages(p)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Repeat([]worker{func(ctx context.Context, i int) error { return publish(ctx, msgs[i]) }}, n), nil
+}
+
+// singly publishes one message and returns when it is stored.
+func singly(js jetstream.JetStream) func(context.Context, *nats.Msg) error {
+	return func(ctx context.Context, m *nats.Msg) error {
 		ack, err := js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
 		if err != nil {
 			return fmt.Errorf("publishing: %w", err)
@@ -136,20 +164,6 @@ func measureClient(ctx context.Context, js jetstream.JetStream, batches bool, n 
 		}
 		return nil
 	}
-	if batches {
-		committer := newBatcher(js)
-		done := make(chan struct{})
-		running, stop := context.WithCancel(ctx)
-		go func() { defer close(done); committer.run(running) }()
-		defer func() { stop(); <-done }()
-		publish = committer.publish
-	}
-	workers := make([]worker, n)
-	for i := range workers {
-		workers[i] = func(ctx context.Context, i int) error { return publish(ctx, msgs[i]) }
-	}
-	runtime.GC()
-	return load(ctx, workers, p, w)
 }
 
 // delivery is request i as the ingress gives it to its source.
