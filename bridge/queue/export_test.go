@@ -93,6 +93,13 @@ func (g *Group) LetGo() {
 	g.c.poke()
 }
 
+// OweTrial has the next messages that wait be a trial of what singles cost.
+func (g *Group) OweTrial() {
+	g.c.mu.Lock()
+	defer g.c.mu.Unlock()
+	g.c.price = price{batches: firstBatches}
+}
+
 func EventMessage(e *bridge.Event) *nats.Msg { return eventMessage(bridge.Names{}, e) }
 
 // Price is a price for tests outside of the package.

@@ -14,8 +14,8 @@ import (
 
 // groupConfig bounds a [committer]. Zero values are defaults.
 type groupConfig struct {
-	// maxBatch and maxBatchBytes bound one batch, default 512 and at most 1000
-	// messages (the server's limit), 8 MiB.
+	// maxBatch and maxBatchBytes bound one batch, default and at most 1000
+	// messages (the server's limit), default 8 MiB.
 	maxBatch, maxBatchBytes int
 	// maxQueue and maxQueueBytes bound what waits for a batch, default 8192
 	// messages and 64 MiB. What comes on top is refused.
@@ -31,7 +31,7 @@ type groupConfig struct {
 }
 
 func (c groupConfig) withDefaults() groupConfig {
-	c.maxBatch = min(cmp.Or(c.maxBatch, 512), 1000)
+	c.maxBatch = min(cmp.Or(c.maxBatch, 1000), 1000)
 	c.maxBatchBytes = cmp.Or(c.maxBatchBytes, 8<<20)
 	c.maxQueue = cmp.Or(c.maxQueue, 8192)
 	c.maxQueueBytes = cmp.Or(c.maxQueueBytes, 64<<20)

@@ -28,6 +28,7 @@ type group struct {
 	t       *testing.T
 	batches atomic.Int64
 	batched atomic.Int64
+	after   func() // called after each batch, unless nil
 }
 
 func startGroup(t *testing.T, js jetstream.JetStream, cfg queue.GroupConfig) *group {
@@ -36,6 +37,9 @@ func startGroup(t *testing.T, js jetstream.JetStream, cfg queue.GroupConfig) *gr
 	cfg.Observe = func(n int) {
 		g.batches.Add(1)
 		g.batched.Add(int64(n))
+		if g.after != nil {
+			g.after()
+		}
 	}
 	g.Group = queue.NewGroup(js, events, cfg)
 	t.Cleanup(g.Close)
@@ -111,31 +115,62 @@ func TestGroupStoresEachOnce(t *testing.T) {
 	for _, callers := range []int{1, 2, 7, 16, 64, 256} {
 		t.Run(fmt.Sprint(callers), func(t *testing.T) {
 			b := queuetest.Start(t, queuetest.Config())
-			g := startGroup(t, b.JS, queue.GroupConfig{})
-			todo := append(numbered("pred_", 2*callers), numbered("pred_", 2*callers)...)
-			rand.Shuffle(len(todo), func(i, j int) { todo[i], todo[j] = todo[j], todo[i] })
-			var next atomic.Int64
-			answers := make([]answer, len(todo))
-			var done sync.WaitGroup
-			for range callers {
-				done.Go(func() {
-					for i := next.Add(1) - 1; i < int64(len(todo)); i = next.Add(1) - 1 {
-						ack, err := g.Commit(context.Background(), queue.EventMessage(queuetest.Event(todo[i])))
-						answers[i] = answer{todo[i], ack, err}
-					}
-				})
-			}
-			done.Wait()
-			stored := checkAnswers(t, b.JS, answers)
-			require.Equal(t, len(todo)/2, stored)
-			t.Logf("%d messages, %d stored, %d batches with %d messages", len(todo), stored, g.batches.Load(), g.batched.Load())
+			stored := eachTwice(t, b.JS, startGroup(t, b.JS, queue.GroupConfig{}), callers, numbered("pred_", 2*callers))
+			require.Equal(t, 2*callers, stored)
 		})
 	}
+}
+
+// A message of a batch that was refused for a duplicate can be in a trial next, and
+// is a single then.
+func TestGroupTriesSinglesAfterARefusedBatch(t *testing.T) {
+	b := queuetest.Start(t, queuetest.Config())
+	ids := numbered("pred_", 1000)
+	require.Equal(t, 100, eachTwice(t, b.JS, startGroup(t, b.JS, queue.GroupConfig{}), 64, ids[:100]))
+	g := startGroup(t, b.JS, queue.GroupConfig{}) // knows none of them
+	g.after = g.OweTrial
+	require.Equal(t, 900, eachTwice(t, b.JS, g, 64, ids))
+}
+
+// eachTwice has the callers commit each id twice, in any order, and returns how many
+// were told that theirs was stored.
+func eachTwice(t *testing.T, js jetstream.JetStream, g *group, callers int, ids []string) int {
+	t.Helper()
+	todo := slices.Concat(ids, ids)
+	rand.Shuffle(len(todo), func(i, j int) { todo[i], todo[j] = todo[j], todo[i] })
+	var next atomic.Int64
+	answers := make([]answer, len(todo))
+	var done sync.WaitGroup
+	for range callers {
+		done.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(todo)); i = next.Add(1) - 1 {
+				ack, err := g.Commit(context.Background(), queue.EventMessage(queuetest.Event(todo[i])))
+				answers[i] = answer{todo[i], ack, err}
+			}
+		})
+	}
+	done.Wait()
+	for _, a := range answers {
+		require.NoError(t, a.err)
+	}
+	stored, there := checkPlaces(t, js, answers)
+	require.Equal(t, len(ids), there)
+	t.Logf("%d messages, %d stored, %d batches with %d messages", len(todo), stored, g.batches.Load(), g.batched.Load())
+	return stored
 }
 
 // checkAnswers compares what the callers were told with the stream, and returns how
 // many were told that theirs was stored.
 func checkAnswers(t *testing.T, js jetstream.JetStream, answers []answer) (stored int) {
+	t.Helper()
+	stored, there := checkPlaces(t, js, answers)
+	require.Equal(t, there, stored)
+	return stored
+}
+
+// checkPlaces is checkAnswers for a stream that may have held some before. It returns
+// how many it holds now, too.
+func checkPlaces(t *testing.T, js jetstream.JetStream, answers []answer) (stored, there int) {
 	t.Helper()
 	at := places(t, js)
 	first := map[string]bool{}
@@ -151,8 +186,7 @@ func checkAnswers(t *testing.T, js jetstream.JetStream, answers []answer) (store
 			stored++
 		}
 	}
-	require.Len(t, at, stored)
-	return stored
+	return stored, len(at)
 }
 
 func TestSameIDAtOnce(t *testing.T) {

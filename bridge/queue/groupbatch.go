@@ -164,6 +164,14 @@ func withBatchHeader(m *nats.Msg) *nats.Msg {
 	return &nats.Msg{Subject: m.Subject, Header: header, Data: m.Data}
 }
 
+// withoutBatch takes a batch's own headers away: with them a message of a batch that
+// was refused would still be a part of it, also where it is published alone.
+func withoutBatch(header nats.Header) {
+	for _, key := range []string{headerBatchID, headerBatchSequence, headerBatchCommit} {
+		delete(header, key)
+	}
+}
+
 // noID is the id of no message: [bridge.MsgID] never leaves a bare percent sign.
 const noID = "%"
 

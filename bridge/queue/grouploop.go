@@ -160,7 +160,7 @@ func (c *committer) refuse(b *batch, err error) {
 	}
 	duplicate := hasCode(err, codeBatchDuplicate)
 	for _, e := range b.members {
-		delete(e.msg.Header, headerBatchCommit)
+		withoutBatch(e.msg.Header)
 		e.refused++
 		next := goAlone
 		if duplicate && e.refused == 1 && e.id != "" {
