@@ -53,8 +53,7 @@ type Drainer struct {
 	// said is told whether NATS takes messages, as often as that is seen.
 	said func(error)
 
-	// What follows belongs to the one goroutine that drains; another one reads
-	// retried while it runs.
+	// What follows belongs to the one goroutine that drains.
 
 	// retried is the last sequence at which a message that is set aside is from
 	// an earlier process.
@@ -134,51 +133,16 @@ func (d *Drainer) follow(ctx context.Context, once bool) error {
 		return fmt.Errorf("reading the spool: %w", err)
 	}
 	defer it.Stop()
-	blocks, stop := d.read(ctx, it)
-	defer stop()
-	for b := range blocks {
-		if b.err != nil {
-			return b.err
-		}
-		if err := d.store(ctx, b.messages); err != nil {
+	for {
+		block, last, err := d.next(ctx, it)
+		if err != nil {
 			return err
 		}
-		if once && b.last {
+		if err := d.store(ctx, block); err != nil {
+			return err
+		}
+		if once && last {
 			return nil
-		}
-	}
-	return ctx.Err()
-}
-
-// block is what is stored at once.
-type block struct {
-	messages []*spooled
-	last     bool // nothing was behind it
-	err      error
-}
-
-// read takes one block out of the spool while the one before is being stored. stop
-// returns when it has ended.
-func (d *Drainer) read(ctx context.Context, it jetstream.MessagesContext) (blocks <-chan block, stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	out := make(chan block)
-	go func() {
-		defer close(out)
-		for ctx.Err() == nil {
-			var b block
-			b.messages, b.last, b.err = d.next(ctx, it)
-			select {
-			case out <- b:
-			case <-ctx.Done():
-			}
-			if b.err != nil {
-				return
-			}
-		}
-	}()
-	return out, func() {
-		cancel()
-		for range out {
 		}
 	}
 }

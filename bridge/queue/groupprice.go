@@ -12,6 +12,9 @@ const (
 	trialSize  = 8
 	trialTries = 3
 	maxTrials  = 24
+	// steepSize is from which size on it counts how much longer a trial took than
+	// a smaller one. Below that it says little.
+	steepSize = 32
 	// trialAge is how long a conclusion is believed.
 	trialAge = 10 * time.Second
 	// recentBatches is how many count for what a batch takes; the first trial
@@ -29,8 +32,9 @@ const (
 //
 // On a slow disk so many singles would hold up everybody. So the first trial is
 // small, and the next one twice as large only if it took less than a whole batch: no
-// trial takes much longer than a batch. On a busy machine one that took long says
-// little, so it is tried again.
+// trial takes much longer than a batch. Where batches are large it ends earlier: once
+// more messages took so much more time that as many as a batch has would take twice
+// its time. On a busy machine one that took long says little, so it is tried again.
 type price struct {
 	set    int // by the configuration; nothing is measured then
 	raised int // break-even while batches do not pay
@@ -41,6 +45,8 @@ type price struct {
 	turn      bool // a batch comes before the next trial
 	size      int  // of the next trial
 	tries     int  // of that size
+	smaller   int  // size of the trial before that one
+	smallTook float64
 	trials    int
 	concluded time.Time
 }
@@ -78,7 +84,10 @@ func (p *price) trial(n int, took time.Duration) {
 	switch {
 	case less && float64(n) >= p.large:
 		p.conclude(int(2 * p.large))
+	case less && p.steep(n, took):
+		p.conclude(0)
 	case less:
+		p.smaller, p.smallTook = n, float64(took)
 		p.size, p.tries = min(2*n, max(int(p.large), n+1)), 0
 	case p.tries == trialTries:
 		p.conclude(0)
@@ -88,9 +97,19 @@ func (p *price) trial(n int, took time.Duration) {
 	}
 }
 
+// steep says whether n singles took so much longer than fewer did that a whole batch
+// of them would take twice as long as a batch does.
+func (p *price) steep(n int, took time.Duration) bool {
+	if n < steepSize || n <= p.smaller {
+		return false
+	}
+	each := (float64(took) - p.smallTook) / float64(n-p.smaller)
+	return each*p.large > 2*p.took
+}
+
 func (p *price) conclude(breakEven int) {
 	p.raised, p.concluded = breakEven, time.Now()
-	p.size, p.tries, p.trials = 0, 0, 0
+	p.size, p.tries, p.trials, p.smaller, p.smallTook = 0, 0, 0, 0, 0
 }
 
 // batch is told what a batch of n took.

@@ -29,22 +29,24 @@ func load(t *testing.T, p *queue.Price, n int, single, latency time.Duration) (t
 
 func TestBreakEven(t *testing.T) {
 	for name, c := range map[string]struct {
+		batch           int
 		single, latency time.Duration
 		trials          []int
 		breakEven       int
 	}{
-		"slow disk":            {2 * time.Millisecond, 0, []int{8, 8, 8}, 8},
-		"fast disk":            {200 * time.Microsecond, 0, []int{8, 16, 32, 64, 64, 64}, 8},
-		"fast disk, busy":      {200 * time.Microsecond, 5 * time.Millisecond, []int{8, 16, 32, 64, 64, 64}, 8},
-		"no sync":              {20 * time.Microsecond, 0, []int{8, 16, 32, 64, 100}, 200},
-		"no sync, busy or far": {20 * time.Microsecond, 20 * time.Millisecond, []int{8, 16, 32, 64, 100}, 200},
+		"slow disk":            {100, 2 * time.Millisecond, 0, []int{8, 8, 8}, 8},
+		"fast disk":            {100, 190 * time.Microsecond, 0, []int{8, 16, 32, 64, 64, 64}, 8},
+		"fast disk, busy":      {100, 190 * time.Microsecond, 5 * time.Millisecond, []int{8, 16, 32, 64, 64, 64}, 8},
+		"fast disk, a spool":   {1000, 190 * time.Microsecond, 5 * time.Millisecond, []int{8, 16, 32}, 8},
+		"no sync":              {100, 20 * time.Microsecond, 0, []int{8, 16, 32, 64, 100}, 200},
+		"no sync, busy or far": {100, 20 * time.Microsecond, 20 * time.Millisecond, []int{8, 16, 32, 64, 100}, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := queue.NewPrice(0)
 				require.Equal(t, 8, p.BreakEven())
 				<-time.After(time.Hour)
-				require.Equal(t, c.trials, load(t, p, 100, c.single, c.latency))
+				require.Equal(t, c.trials, load(t, p, c.batch, c.single, c.latency))
 				require.Equal(t, c.breakEven, p.BreakEven())
 
 				// It is believed for a while, and then measured anew.
