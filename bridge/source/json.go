@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -68,11 +69,7 @@ func meaning(status string, body []byte, fields map[string]json.RawMessage) ([]b
 	if err != nil {
 		return nil, err
 	}
-	value, err := json.Marshal([]any{status, outputs, orNull(fields["error"])})
-	if err != nil {
-		return nil, err
-	}
-	canonical := jsontext.Value(value)
+	canonical := jsontext.Value(slices.Concat([]byte(`["`+status+`",`), outputs, []byte(","), orNull(fields["error"]), []byte("]")))
 	if err := canonical.Canonicalize(); err != nil {
 		return nil, err
 	}
@@ -100,6 +97,12 @@ func cutOutputs(raw json.RawMessage) (json.RawMessage, error) {
 
 func cutOutput(raw json.RawMessage) (json.RawMessage, error) {
 	if len(raw) == 0 || raw[0] != '"' {
+		return raw, nil
+	}
+	if bytes.IndexByte(raw, '\\') < 0 { // as addresses are written, nearly always
+		if before, _, cut := bytes.Cut(raw, []byte("?")); cut && bridge.IsURL(string(before[1:])) {
+			return append(slices.Clip(before), '"'), nil
+		}
 		return raw, nil
 	}
 	var s string

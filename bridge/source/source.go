@@ -192,7 +192,7 @@ func (s *Source) Read(d Delivery) (*bridge.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := bridge.NewPrediction(fields)
+	p := bridge.NewPredictionHead(fields)
 	e := &bridge.Event{
 		Source:       s.name,
 		PredictionID: p.ID,

@@ -296,3 +296,13 @@ func FuzzAccept(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkAccept(b *testing.B) {
+	s, d := newSource(b, secret), delivery(documented)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := s.Accept(d); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
