@@ -48,12 +48,20 @@ const (
 	headerWithheldHeader    = "hookspan-header-"
 
 	// Headers of a dead letter.
-	HeaderDeadCause    = "hookspan-dead-cause"
-	HeaderDeadError    = "hookspan-dead-error"
-	HeaderDeadAttempts = "hookspan-dead-attempts"
-	HeaderDeadSeq      = "hookspan-dead-seq"
-	HeaderDeadSubject  = "hookspan-dead-subject"
-	HeaderDeadHistory  = "hookspan-dead-history"
+	deadPrefix         = "hookspan-dead-"
+	headerDeadConsumer = "hookspan-dead-consumer"
+	headerDeadCause    = "hookspan-dead-cause"
+	headerDeadFault    = "hookspan-dead-fault"
+	headerDeadError    = "hookspan-dead-error"
+	headerDeadAttempts = "hookspan-dead-attempts"
+	headerDeadSeq      = "hookspan-dead-seq"
+	headerDeadSubject  = "hookspan-dead-subject"
+	headerDeadHistory  = "hookspan-dead-history"
+
+	// Headers of an event that comes again for one consumer.
+	headerAttempt      = "hookspan-attempt"
+	headerFirstAttempt = "hookspan-first-attempt"
+	headerSeq          = "hookspan-seq"
 )
 
 // Set puts the percent-encoded value under key. An empty value has no header.
@@ -76,6 +84,21 @@ func (h Header) Republish() Header {
 		if strings.HasPrefix(key, "ce-") || strings.HasPrefix(key, "hookspan-") || key == HeaderTraceParent {
 			out[key] = values
 		}
+	}
+	return out
+}
+
+// Original is [Header.Republish] without what says of one copy of the event why it
+// came again or died.
+func (h Header) Original() Header {
+	out := h.Republish()
+	for key := range out {
+		if strings.HasPrefix(key, deadPrefix) {
+			delete(out, key)
+		}
+	}
+	for _, key := range []string{headerAttempt, headerFirstAttempt, headerSeq} {
+		delete(out, key)
 	}
 	return out
 }

@@ -1,9 +1,12 @@
 package bridge
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -153,6 +156,80 @@ func (n Names) AllEvents() string { return n.prefix() + ".events.>" }
 
 // AllAgain is the subject pattern of what comes again for one consumer.
 func (n Names) AllAgain(consumer string) string { return n.prefix() + ".again." + consumer + ".>" }
+
+// Again is where the event that was read from subject, or a copy of it, comes again
+// for one consumer.
+func (n Names) Again(consumer, subject string) string {
+	return n.prefix() + ".again." + consumer + "." + n.tail(consumer, subject)
+}
+
+// LaterLimitKey is the key in the metadata of [Names.LaterStream] under which is
+// written how many bytes may wait there: the stream has no limit of its own.
+const LaterLimitKey = "hookspan-max-bytes"
+
+// LaterStream is the stream of events that wait for their next attempt.
+func (n Names) LaterStream() string { return n.upper("_LATER") }
+
+// LaterSubjects are the subjects that [Names.LaterStream] stores.
+func (n Names) LaterSubjects() []string { return []string{n.prefix() + ".later.>", n.AllDue()} }
+
+// AllLater is the subject pattern of what waits for one consumer.
+func (n Names) AllLater(consumer string) string { return n.prefix() + ".later." + consumer + ".>" }
+
+// Later is where the event waits for the attempt with that number. One subject
+// holds one schedule, and a further one replaces it.
+func (n Names) Later(consumer, event string, attempt int) string {
+	sum := sha256.Sum256([]byte(event))
+	return n.prefix() + ".later." + consumer + "." + hex.EncodeToString(sum[:16]) + "." + strconv.Itoa(attempt)
+}
+
+// LaterConsumer is the consumer in a subject that [Names.Later] made, or "".
+func (n Names) LaterConsumer(subject string) string {
+	return consumerIn(subject, n.prefix()+".later.")
+}
+
+// AllDue is the subject pattern of events whose time has come.
+func (n Names) AllDue() string { return n.prefix() + ".due.>" }
+
+// Due is where a waiting event goes when its time has come.
+func (n Names) Due(consumer, subject string) string {
+	return n.prefix() + ".due." + consumer + "." + n.tail(consumer, subject)
+}
+
+// ParseDue takes a subject that [Names.Due] made apart: the consumer, and the
+// subject on which the event comes again for it. The consumer is "" when it is none.
+func (n Names) ParseDue(subject string) (consumer, again string) {
+	if consumer = consumerIn(subject, n.prefix()+".due."); consumer == "" {
+		return "", ""
+	}
+	return consumer, n.prefix() + ".again." + strings.TrimPrefix(subject, n.prefix()+".due.")
+}
+
+// consumerIn is the first token of subject behind prefix, if it is a name and
+// something follows.
+func consumerIn(subject, prefix string) string {
+	tail, ok := strings.CutPrefix(subject, prefix)
+	name, rest, more := strings.Cut(tail, ".")
+	if !ok || !more || rest == "" || CheckName("consumer", name) != nil {
+		return ""
+	}
+	return name
+}
+
+// AdvisoriesStream keeps what the server says of deliveries that end without an
+// acknowledgement.
+func (n Names) AdvisoriesStream() string { return n.upper("_ADVISORIES") }
+
+// AdvisoriesSubjects are the subjects that [Names.AdvisoriesStream] stores: events
+// that were delivered as often as their durable allows, and those that a program
+// ended.
+func (n Names) AdvisoriesSubjects() []string {
+	const advisory = "$JS.EVENT.ADVISORY.CONSUMER."
+	return []string{advisory + "MAX_DELIVERIES." + n.EventsStream() + ".>", advisory + "MSG_TERMINATED." + n.EventsStream() + ".>"}
+}
+
+// IsAgain reports whether the message is one that comes again for one consumer.
+func (n Names) IsAgain(subject string) bool { return strings.HasPrefix(subject, n.prefix()+".again.") }
 
 // LedgerStream is the stream behind [Names.LedgerBucket], named as every
 // key-value bucket's is.

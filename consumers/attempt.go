@@ -21,25 +21,31 @@ type attempt struct {
 	msg      jetstream.Msg
 	event    *bridge.Event // nil when the message is none
 	started  time.Time
+	// seq and delivery say where the message lies and how often it was delivered.
+	seq, delivery uint64
+	// isAgain: it is a copy for this consumer alone, of which again says more once
+	// what is known of it was loaded.
+	isAgain bool
+	again   bridge.Again
 
-	past  record // the failed attempts before this one
-	blind bool   // there is a record that could not be read
-	err   error
-	ended error
-	note  note
+	key       string
+	past      record // what was known before this attempt
+	revision  uint64 // of past, where the consumer acts once
+	afterDead bool   // there is, or was, a dead letter of it
+	blind     bool   // there is a record that could not be read
+	info      attemptInfo
+	err       error
+	ended     error
 }
 
-// load reads what is remembered of earlier attempts. A record that cannot be read
-// is not written over: handling the event matters more than counting it, but what
-// was counted stays.
-func (a *attempt) load(work context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(work), a.consumer.settleTimeout())
-	defer cancel()
-	var err error
-	if a.past, err = a.ledger.load(ctx, a.event.ID); err != nil {
-		a.blind = true
-		a.consumer.log.Error("earlier attempts are unknown, this one is not counted", zap.String("event", a.event.ID), zap.Error(err))
+func (c *Consumer) newAttempt(ledger *ledger, msg jetstream.Msg) *attempt {
+	a := &attempt{consumer: c, ledger: ledger, msg: msg, started: time.Now(), delivery: 1}
+	if meta, err := msg.Metadata(); err == nil {
+		a.seq, a.delivery = meta.Sequence.Stream, meta.NumDelivered
 	}
+	a.isAgain = c.names.IsAgain(msg.Subject())
+	a.info.Consumer = c.cfg.Name
+	return a
 }
 
 // run calls the handler with a context that ends when it must not go on.
@@ -56,7 +62,7 @@ func (a *attempt) run(work context.Context) {
 		defer close(released)
 		a.holdLease(ctx, cancel)
 	}()
-	a.err = a.call(context.WithValue(ctx, noteKey{}, &a.note))
+	a.err = a.call(context.WithValue(ctx, attemptKey{}, &a.info))
 	if ctx.Err() != nil {
 		a.ended = context.Cause(ctx)
 		if a.err != nil && errors.Is(a.ended, ErrTimeout) {
@@ -72,7 +78,7 @@ func (a *attempt) call(ctx context.Context) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			p := &panicError{value: v, stack: debug.Stack()}
-			a.consumer.log.Error("handler panicked", zap.String("event", a.event.ID), zap.Error(p), zap.ByteString("stack", p.stack))
+			a.consumer.log.Error("handler panicked", zapEvent(a.event), zap.Error(p), zap.ByteString("stack", p.stack))
 			err = p
 		}
 	}()
@@ -95,10 +101,13 @@ func (a *attempt) holdLease(ctx context.Context, cancel context.CancelCauseFunc)
 		case now := <-tick.C:
 			err := a.msg.InProgress()
 			if err == nil {
+				err = a.holdClaim(ctx, now)
+			}
+			if err == nil {
 				told = now
 				continue
 			}
-			if now.Sub(told) >= lease {
+			if now.Sub(told) >= lease || errors.Is(err, errClaimed) {
 				cancel(fmt.Errorf("%w: %w", ErrLeaseLost, err))
 				return
 			}
@@ -106,12 +115,24 @@ func (a *attempt) holdLease(ctx context.Context, cancel context.CancelCauseFunc)
 	}
 }
 
-func (a *attempt) outcome() outcome {
-	first := a.past.First
-	if a.past.Failures == 0 {
-		first = a.started
+// holdClaim says once a lease in the ledger that this attempt is running.
+func (a *attempt) holdClaim(ctx context.Context, now time.Time) error {
+	lease := a.consumer.cfg.Lease
+	if !a.consumer.cfg.Once || now.Sub(a.past.At) < lease {
+		return nil
 	}
-	return outcome{err: a.err, ended: a.ended, failures: a.past.Failures + 1, first: first}
+	ctx, cancel := context.WithTimeout(ctx, lease/3)
+	defer cancel()
+	a.past.At = now.UTC()
+	revision, err := a.ledger.swap(ctx, a.key, a.past, a.revision)
+	if err == nil {
+		a.revision = revision
+	}
+	return err
+}
+
+func (a *attempt) outcome() outcome {
+	return outcome{err: a.err, ended: a.ended, failures: a.info.Number, first: a.info.First}
 }
 
 // finish does what was settled and writes the one line about the attempt. Its
@@ -120,13 +141,19 @@ func (a *attempt) outcome() outcome {
 func (a *attempt) finish(work context.Context, s settlement) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(work), a.consumer.settleTimeout())
 	defer cancel()
+	a.finishAs(ctx, s)
+}
+
+func (a *attempt) finishAs(ctx context.Context, s settlement) {
 	took := time.Since(a.started)
 	var err error
 	switch s.action {
 	case actAck:
 		err = a.done(ctx)
 	case actGiveBack:
-		err = a.msg.Nak()
+		err = errors.Join(a.account(ctx), a.msg.Nak())
+	case actSnooze:
+		err = errors.Join(a.account(ctx), a.msg.NakWithDelay(s.delay))
 	case actRetry:
 		err = a.retry(ctx, s.delay, took)
 	case actDead:
@@ -145,39 +172,78 @@ func (a *attempt) acknowledge() {
 	}
 }
 
+// done remembers what must be remembered and acknowledges, in this order: what is
+// remembered as done is never run again. What could not be remembered is acknowledged
+// nevertheless, since otherwise it would surely run again.
 func (a *attempt) done(ctx context.Context) error {
-	if err := a.msg.Ack(); err != nil {
+	finished := record{Event: a.event.ID, State: stateDone, AfterDead: a.afterDead}
+	var err error
+	switch once := a.consumer.cfg.Once; {
+	case once && a.past.State == stateDone: // before this delivery
+	case once:
+		if _, err = a.ledger.swap(ctx, a.key, finished, a.revision); errors.Is(err, errClaimed) {
+			return fmt.Errorf("%w: %w", ErrLeaseLost, err)
+		}
+	case a.afterDead && !a.blind:
+		err = a.ledger.store(ctx, a.key, finished)
+	}
+	if err := errors.Join(err, a.msg.Ack()); err != nil {
 		return err
 	}
-	if a.past.Failures == 0 {
+	if a.consumer.cfg.Once || a.afterDead || a.blind || a.past.Event == "" {
 		return nil
 	}
-	return a.ledger.forget(ctx, a.event.ID)
+	return a.ledger.forget(ctx, a.key)
 }
 
 // retry records this failed attempt and has the event come again. An attempt that
-// cannot be recorded does not count, so its event waits as long as any may: it
-// would come again without end, and fast.
+// cannot be recorded does not count, so its event waits as long as any may that
+// stays with its durable: it would come again without end, and fast.
 func (a *attempt) retry(ctx context.Context, delay, took time.Duration) error {
-	var err error
-	if !a.blind {
-		past := a.past.with(a.event.ID, a.failed(took))
-		if err = a.ledger.store(ctx, a.event.ID, past); err == nil {
-			a.past = past
-		}
+	past := a.past.with(a.event.ID, a.failed(took))
+	past.Seq, past.Delivery = a.seq, a.delivery
+	err := a.remember(ctx, past)
+	switch {
+	case errors.Is(err, errClaimed):
+		return fmt.Errorf("%w: %w", ErrLeaseLost, err)
+	case err != nil || a.blind:
+		return errors.Join(err, a.msg.NakWithDelay(max(min(delay, ShortRetryDelay), a.consumer.cfg.Retry.longest())))
 	}
-	if a.blind || err != nil {
-		delay = max(delay, a.consumer.cfg.Retry.longest())
-	}
-	return errors.Join(err, a.msg.NakWithDelay(delay))
+	return a.comeAgain(ctx, delay)
 }
 
-func (a *attempt) failed(took time.Duration) failedAttempt {
-	return failedAttempt{
+// account says that this delivery ended although no attempt is counted for it.
+func (a *attempt) account(ctx context.Context) error {
+	if a.consumer.cfg.Once && errors.Is(a.ended, ErrStopping) {
+		return nil // it stays claimed, so that the next one knows of this one
+	}
+	past := a.past
+	past.Event, past.State, past.Crashes, past.Seq, past.Delivery = a.event.ID, stateFailing, 0, a.seq, a.delivery
+	return a.remember(ctx, past)
+}
+
+// remember writes the record and makes it what is known.
+func (a *attempt) remember(ctx context.Context, r record) (err error) {
+	switch {
+	case a.blind:
+		return nil
+	case a.consumer.cfg.Once:
+		a.revision, err = a.ledger.swap(ctx, a.key, r, a.revision)
+	default:
+		err = a.ledger.store(ctx, a.key, r)
+	}
+	if err == nil {
+		a.past = r
+	}
+	return err
+}
+
+func (a *attempt) failed(took time.Duration) bridge.FailedAttempt {
+	return bridge.FailedAttempt{
 		At:    a.started.UTC(),
 		Took:  took.Milliseconds(),
-		Error: truncate(a.err.Error(), maxError),
-		Note:  a.note.get(),
+		Error: bridge.Truncate(a.err.Error(), maxError),
+		Note:  a.info.note.get(),
 	}
 }
 
@@ -188,7 +254,7 @@ func (a *attempt) log(s settlement, took time.Duration) {
 		level = zap.WarnLevel
 	case actDead:
 		level = zap.ErrorLevel
-	case actAck, actGiveBack:
+	case actAck, actGiveBack, actSnooze:
 	}
 	entry := a.consumer.log.Check(level, "attempt")
 	if entry == nil {
@@ -200,10 +266,13 @@ func (a *attempt) log(s settlement, took time.Duration) {
 		zap.String("subject", a.msg.Subject()),
 	}
 	if a.event != nil {
-		fields = append(fields, zap.String("event", a.event.ID), zap.Int("failures", a.past.Failures))
+		fields = append(fields, zapEvent(a.event), zap.Int("failures", a.past.Failures))
 	}
-	if text := a.note.get(); text != "" {
-		fields = append(fields, zap.String("note", text))
+	if a.info.Repeat {
+		fields = append(fields, zap.Bool("repeat", true))
+	}
+	if text := a.info.note.get(); text != "" {
+		fields = append(fields, zap.String("note", bridge.Truncate(text, maxNote)))
 	}
 	if a.err != nil {
 		fields = append(fields, zap.Error(a.err))
@@ -216,3 +285,5 @@ func (a *attempt) log(s settlement, took time.Duration) {
 	}
 	entry.Write(fields...)
 }
+
+func zapEvent(ev *bridge.Event) zap.Field { return zap.String("event", ev.ID) }

@@ -22,6 +22,17 @@ type Config struct {
 	// Concurrency is how many events this process handles at once, default 1. No
 	// event is fetched before a worker is free for it.
 	Concurrency int
+	// Rate is how many events a second this process begins at most; zero is no
+	// limit. No event is fetched before it may be handled.
+	Rate float64
+	// Once acts on each status of a prediction once: what is done is remembered
+	// for as long as an event may be retried, and a day. An attempt whose process
+	// was killed is made again, see [Attempt.Repeat]. Another event about the same
+	// status becomes a dead letter, see [bridge.DeadConflict]. It costs two writes
+	// for each event.
+	Once bool
+	// Middleware is around the handler, the first one outermost.
+	Middleware []Middleware
 	// Timeout bounds one attempt; zero is no bound.
 	Timeout time.Duration
 	// Lease is how long the server waits for a sign of life before it gives an
@@ -68,6 +79,9 @@ const minLease = time.Second
 // MaxConcurrency bounds Config.Concurrency.
 const MaxConcurrency = 4096
 
+// MaxRate bounds Config.Rate.
+const MaxRate = 1e6
+
 func (c Config) withDefaults() Config {
 	c.Concurrency = cmp.Or(c.Concurrency, 1)
 	c.Lease = cmp.Or(c.Lease, 30*time.Second)
@@ -99,6 +113,8 @@ func (c Config) validate() error {
 	switch {
 	case c.Concurrency < 0 || c.Concurrency > MaxConcurrency:
 		return fmt.Errorf("consumer %s: concurrency is %d, it must be 1 to %d", c.Name, c.Concurrency, MaxConcurrency)
+	case !(c.Rate >= 0 && c.Rate <= MaxRate): // NaN too
+		return fmt.Errorf("consumer %s: rate is %v, it must be 0 to %v", c.Name, c.Rate, MaxRate)
 	case c.Timeout < 0 || c.Lease < 0 || c.Grace < 0:
 		return fmt.Errorf("consumer %s: timeout %v, lease %v, grace %v: none may be negative", c.Name, c.Timeout, c.Lease, c.Grace)
 	case c.Lease < minLease:

@@ -24,6 +24,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 
 	"github.com/hookspan/hookspan/bridge"
 )
@@ -52,9 +53,13 @@ func (f HandlerFunc) Handle(ctx context.Context, ev *bridge.Event) error { retur
 type Consumer struct {
 	js      jetstream.JetStream
 	handler Handler
+	gate    Gate          // nil: always open
+	rate    *rate.Limiter // nil: no limit
 	cfg     Config
 	names   bridge.Names
 	rest    bool // the subjects let more through than the filter
+	later   *later
+	short   time.Duration // the longest wait with the durable
 	log     *zap.Logger
 
 	// mu guards bound, which workers set when one has reached the durable.
@@ -74,11 +79,16 @@ func New(js jetstream.JetStream, handler Handler, cfg Config) (*Consumer, error)
 	}
 	c := &Consumer{
 		js:      js,
-		handler: handler,
+		handler: wrap(handler, cfg.Middleware),
 		cfg:     cfg,
 		names:   bridge.Names{Prefix: cfg.Prefix},
 		log:     cfg.Logger.Named("consumer").With(zap.String("consumer", cfg.Name)),
 	}
+	c.gate, _ = handler.(Gate)
+	if cfg.Rate > 0 {
+		c.rate = rate.NewLimiter(rate.Limit(cfg.Rate), max(1, int(cfg.Rate/10)))
+	}
+	c.later, c.short = &later{js: js, names: c.names}, ShortRetryDelay
 	_, c.rest = cfg.Filter.Subjects(c.names)
 	return c, nil
 }

@@ -57,6 +57,11 @@ func (b *bench) publish(ids ...string) {
 // Run returned.
 func (b *bench) run(h HandlerFunc, cfg Config) (stop func() error) {
 	b.t.Helper()
+	return b.runTuned(h, cfg, func(*Consumer) {})
+}
+
+func (b *bench) runTuned(h Handler, cfg Config, tune func(*Consumer)) (stop func() error) {
+	b.t.Helper()
 	if cfg.Name == "" {
 		cfg.Name = "team"
 	}
@@ -66,6 +71,7 @@ func (b *bench) run(h HandlerFunc, cfg Config) (stop func() error) {
 	cfg.Logger = b.log
 	c, err := New(b.JS, h, cfg)
 	require.NoError(b.t, err)
+	tune(c)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
@@ -121,7 +127,7 @@ func (b *bench) record(consumer, event string) record {
 	b.t.Helper()
 	l, err := openLedger(context.Background(), b.JS, b.Names, consumer, time.Hour)
 	require.NoError(b.t, err)
-	r, err := l.load(context.Background(), event)
+	r, _, err := l.load(context.Background(), eventKey(event))
 	require.NoError(b.t, err)
 	return r
 }

@@ -16,48 +16,28 @@ import (
 )
 
 const (
-	// maxAttempts is how many attempts a record keeps: the first one, and the
-	// last ones. Their number is counted beyond it.
-	maxAttempts = 16
-	// maxError bounds what is kept of an error, in bytes.
-	maxError = 1 << 10
 	// forgetMarker is how long the mark of a removed record stays.
 	forgetMarker = time.Minute
+	// keepDead is how long it is remembered that an event is a dead letter, and
+	// that it was handled after all: as long as dead letters are kept.
+	keepDead = 90 * 24 * time.Hour
+	// keepMore is how much longer than its retries an event is remembered.
+	keepMore = 24 * time.Hour
 )
 
-// record is what is remembered of an event that has failed and is not finished.
-type record struct {
-	Event    string          `json:"event"`
-	Failures int             `json:"failures"`
-	First    time.Time       `json:"first"`
-	Attempts []failedAttempt `json:"attempts"`
-}
+// Codes of the JetStream API: another message came to the subject first, on one
+// replica and on several.
+const (
+	codeWrongLastSequence          = 10071
+	codeWrongLastSequenceClustered = 10164
+)
 
-type failedAttempt struct {
-	At time.Time `json:"at"`
-	// Took is in milliseconds.
-	Took  int64  `json:"took_ms"`
-	Error string `json:"error"`
-	Note  string `json:"note,omitempty"`
-}
-
-// with returns the record with one more failed attempt.
-func (r record) with(event string, a failedAttempt) record {
-	if r.Failures == 0 {
-		r.First = a.At
-	}
-	r.Event = event
-	r.Failures++
-	attempts := append(append([]failedAttempt(nil), r.Attempts...), a)
-	if len(attempts) > maxAttempts {
-		attempts = append(attempts[:1], attempts[2:]...)
-	}
-	r.Attempts = attempts
-	return r
-}
+// errClaimed: somebody else has changed the record since it was read.
+var errClaimed = errors.New("the record was changed by another worker")
 
 // ledger keeps the records of one consumer in a bucket that all its processes
-// share. Only failures are written, so a healthy consumer never touches it.
+// share. A consumer that acts once writes two for each event; any other one writes
+// only failures, so while it is healthy it never touches it.
 type ledger struct {
 	js     jetstream.JetStream
 	bucket jetstream.KeyValue
@@ -72,57 +52,86 @@ func openLedger(ctx context.Context, js jetstream.JetStream, n bridge.Names, con
 	if err != nil {
 		return nil, fmt.Errorf("opening bucket %s: %w", n.LedgerBucket(), err)
 	}
-	return &ledger{js: js, bucket: bucket, names: n, prefix: n.LedgerPrefix(consumer), keep: giveUp + 24*time.Hour}, nil
+	return &ledger{js: js, bucket: bucket, names: n, prefix: n.LedgerPrefix(consumer), keep: giveUp + keepMore}, nil
 }
 
-func (l *ledger) key(event string) string {
-	sum := sha256.Sum256([]byte(event))
-	return l.prefix + hex.EncodeToString(sum[:16])
-}
-
-// load returns the record of an event, a zero one when there is none.
-func (l *ledger) load(ctx context.Context, event string) (record, error) {
-	entry, err := l.bucket.Get(ctx, l.key(event))
+// load returns the record under the key, a zero one when there is none, and its
+// revision.
+func (l *ledger) load(ctx context.Context, key string) (r record, revision uint64, err error) {
+	entry, err := l.bucket.Get(ctx, l.prefix+key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return record{}, nil
+		return record{}, 0, nil
 	}
 	if err != nil {
-		return record{}, fmt.Errorf("reading the record of earlier attempts: %w", err)
+		return record{}, 0, fmt.Errorf("reading the record of earlier attempts: %w", err)
 	}
-	var r record
 	if err := json.Unmarshal(entry.Value(), &r); err != nil {
-		return record{}, fmt.Errorf("reading the record of earlier attempts: %w", err)
+		return record{}, 0, fmt.Errorf("reading the record of earlier attempts: %w", err)
 	}
-	return r, nil
+	return r, entry.Revision(), nil
 }
 
-// store writes the record.
-func (l *ledger) store(ctx context.Context, event string, r record) error {
+// store writes the record, whatever is there.
+func (l *ledger) store(ctx context.Context, key string, r record) error {
+	_, err := l.put(ctx, key, r)
+	return err
+}
+
+// swap writes the record in the place of that revision and returns the new one; 0
+// is none. The error wraps [errClaimed] when there is another one.
+func (l *ledger) swap(ctx context.Context, key string, r record, revision uint64) (uint64, error) {
+	next, err := l.put(ctx, key, r, jetstream.WithExpectLastSequencePerSubject(revision))
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok &&
+		(api.ErrorCode == codeWrongLastSequence || api.ErrorCode == codeWrongLastSequenceClustered) {
+		return 0, fmt.Errorf("%w: %w", errClaimed, err)
+	}
+	return next, err
+}
+
+func (l *ledger) put(ctx context.Context, key string, r record, opts ...jetstream.PublishOpt) (uint64, error) {
 	value, err := json.Marshal(r)
 	if err != nil {
-		return fmt.Errorf("recording an attempt: %w", err)
+		return 0, fmt.Errorf("recording an attempt: %w", err)
 	}
-	if err := l.put(ctx, &nats.Msg{Subject: l.subject(event), Data: value}, l.keep); err != nil {
-		return fmt.Errorf("recording an attempt: %w", err)
+	keep := l.keep
+	if r.State == stateDead || r.AfterDead {
+		keep = max(keep, keepDead)
 	}
-	return nil
+	ack, err := l.publish(ctx, &nats.Msg{Subject: l.subject(key), Data: value}, keep, opts...)
+	if err != nil {
+		return 0, fmt.Errorf("recording an attempt: %w", err)
+	}
+	return ack.Sequence, nil
 }
 
 // forget removes the record: the mark of a removed key takes its place, for a
 // while.
-func (l *ledger) forget(ctx context.Context, event string) error {
-	mark := &nats.Msg{Subject: l.subject(event), Header: nats.Header{"KV-Operation": {"DEL"}}}
-	if err := l.put(ctx, mark, forgetMarker); err != nil {
+func (l *ledger) forget(ctx context.Context, key string) error {
+	mark := &nats.Msg{Subject: l.subject(key), Header: nats.Header{"KV-Operation": {"DEL"}}}
+	if _, err := l.publish(ctx, mark, forgetMarker); err != nil {
 		return fmt.Errorf("removing the record of earlier attempts: %w", err)
 	}
 	return nil
 }
 
-// put publishes by hand: the bucket's own Put and Delete cannot give an entry a
+// publish is by hand: the bucket's own Put, Update and Delete cannot give an entry a
 // time to live, and its Purge needs rollups, which the stream does not allow.
-func (l *ledger) put(ctx context.Context, msg *nats.Msg, keep time.Duration) error {
-	_, err := l.js.PublishMsg(ctx, msg, jetstream.WithMsgTTL(keep))
-	return err
+func (l *ledger) publish(ctx context.Context, msg *nats.Msg, keep time.Duration, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	return l.js.PublishMsg(ctx, msg, append(opts, jetstream.WithMsgTTL(keep))...)
 }
 
-func (l *ledger) subject(event string) string { return l.names.LedgerSubject(l.key(event)) }
+func (l *ledger) subject(key string) string { return l.names.LedgerSubject(l.prefix + key) }
+
+// eventKey is the key of what is remembered of one event.
+func eventKey(event string) string { return shortHash(event) }
+
+// onceKey is the key of what a consumer that acts once remembers: of all events that
+// say the same status of the same prediction.
+func onceKey(ev *bridge.Event) string {
+	return "once." + shortHash(ev.Source+"\x00"+ev.PredictionID+"\x00"+ev.Status)
+}
+
+func shortHash(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:16])
+}

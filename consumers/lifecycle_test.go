@@ -230,7 +230,8 @@ func TestNewRefuses(t *testing.T) {
 		"concurrency":      {Name: "a", Concurrency: -1},
 		"negative":         {Name: "a", Timeout: -1},
 		"at least 1s":      {Name: "a", Lease: 2},
-		"at most 2m0s":     {Name: "a", Retry: Retry{Max: time.Hour}},
+		"at most 168h0m0s": {Name: "a", Retry: Retry{Max: 169 * time.Hour}},
+		"rate is":          {Name: "a", Rate: -1},
 		"more than max":    {Name: "a", Retry: Retry{First: time.Minute, Max: time.Second}},
 		"both All and At":  {Name: "a", Start: Start{All: true, At: time.Now()}},
 	} {

@@ -4,22 +4,24 @@ import (
 	"cmp"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"time"
-	"unicode/utf8"
 )
 
-// MaxRetryDelay is the longest wait before another attempt. A waiting event
-// keeps a place among the unacknowledged ones that the server grants to one
-// consumer, so longer waits would hold up fresh events.
-const MaxRetryDelay = 2 * time.Minute
+// MaxRetryDelay is the longest wait before another attempt.
+const MaxRetryDelay = 7 * 24 * time.Hour
+
+// ShortRetryDelay is the longest wait of an event that stays with its durable. One
+// that waits there keeps a place among the unacknowledged ones that the server
+// grants to a durable, so longer waits would hold up fresh events. They lie in a
+// stream of their own meanwhile.
+const ShortRetryDelay = 2 * time.Minute
 
 // Retry says when a failed event is tried again. The zero value is the default.
 type Retry struct {
 	// First is the wait after the first failed attempt, default 1 s, or Max when
 	// that is shorter. It doubles with every further one.
 	First time.Duration
-	// Max bounds the wait, default and at most [MaxRetryDelay].
+	// Max bounds the wait, default 6 h, at most [MaxRetryDelay].
 	Max time.Duration
 	// GiveUpAfter is how long after the first failed attempt a failed event
 	// becomes a dead letter, default 72 h.
@@ -27,7 +29,7 @@ type Retry struct {
 }
 
 func (r Retry) withDefaults() Retry {
-	longest := cmp.Or(r.Max, MaxRetryDelay)
+	longest := cmp.Or(r.Max, 6*time.Hour)
 	return Retry{
 		First:       cmp.Or(r.First, min(time.Second, longest)),
 		Max:         longest,
@@ -61,17 +63,9 @@ func (r Retry) backoff(attempts int) time.Duration {
 	return d/2 + rand.N(d/2+1)
 }
 
-// longest is the longest backoff, as random as any.
-func (r Retry) longest() time.Duration { return r.Max/2 + rand.N(r.Max/2+1) }
-
-// truncate cuts s to at most n bytes of valid UTF-8.
-func truncate(s string, n int) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
+// longest is the longest backoff of an event that stays with its durable, as
+// random as any.
+func (r Retry) longest() time.Duration {
+	d := min(r.Max, ShortRetryDelay)
+	return d/2 + rand.N(d/2+1)
 }

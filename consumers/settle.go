@@ -14,26 +14,14 @@ const (
 	actAck      action = iota // done, never again
 	actRetry                  // again after the delay; the attempt is recorded
 	actDead                   // a dead letter, then never again
+	actSnooze                 // again after the delay; not an attempt
 	actGiveBack               // again at once, by whoever is free; not an attempt
 	actLeave                  // nothing: another worker may have it
 )
 
 func (a action) String() string {
-	return [...]string{"done", "retry", "dead", "given_back", "left"}[a]
+	return [...]string{"done", "retry", "dead", "snoozed", "given_back", "left"}[a]
 }
-
-// Cause of a dead letter.
-type Cause string
-
-// Causes of dead letters.
-const (
-	// CausePermanent: the handler said by [Permanent] that nothing can help.
-	CausePermanent Cause = "permanent"
-	// CauseExhausted: attempts failed for longer than Retry.GiveUpAfter.
-	CauseExhausted Cause = "exhausted"
-	// CauseUndecodable: the message is not an event of Hookspan.
-	CauseUndecodable Cause = "undecodable"
-)
 
 // outcome is what is known after an attempt.
 type outcome struct {
@@ -50,7 +38,7 @@ type outcome struct {
 type settlement struct {
 	action action
 	delay  time.Duration
-	cause  Cause
+	cause  bridge.DeadCause
 }
 
 // settle is the whole table from the outcome of an attempt to what is done:
@@ -59,12 +47,15 @@ type settlement struct {
 //	lease lost                                       left to whoever has it now
 //	stopping                                         given back, not an attempt
 //	message is not an event                          dead letter: undecodable
+//	Refused                                          dead letter: refused
 //	Permanent                                        dead letter: permanent
+//	Snooze(d)                                        again after d, not an attempt
 //	failing for GiveUpAfter                          dead letter: exhausted
 //	RetryAfter(d)                                    again after d
+//	RetryWithin(d)                                   again after a backoff, at most d
 //	any other error, a panic, a timeout              again after a backoff
 func settle(o outcome, r Retry, now time.Time) settlement {
-	var after *retryAfterError
+	var asked *delayError
 	switch {
 	case o.err == nil:
 		return settlement{action: actAck}
@@ -73,13 +64,23 @@ func settle(o outcome, r Retry, now time.Time) settlement {
 	case errors.Is(o.ended, ErrStopping):
 		return settlement{action: actGiveBack}
 	case errors.Is(o.err, bridge.ErrNotEvent) && o.failures == 0:
-		return settlement{action: actDead, cause: CauseUndecodable}
+		return settlement{action: actDead, cause: bridge.DeadUndecodable}
+	case IsRefused(o.err):
+		return settlement{action: actDead, cause: bridge.DeadRefused}
 	case IsPermanent(o.err):
-		return settlement{action: actDead, cause: CausePermanent}
-	case now.Sub(o.first) >= r.GiveUpAfter:
-		return settlement{action: actDead, cause: CauseExhausted}
-	case errors.As(o.err, &after):
-		return settlement{action: actRetry, delay: after.delay}
+		return settlement{action: actDead, cause: bridge.DeadPermanent}
 	}
-	return settlement{action: actRetry, delay: r.backoff(o.failures)}
+	errors.As(o.err, &asked)
+	backoff := r.backoff(o.failures)
+	switch {
+	case asked != nil && asked.kind == uncounted:
+		return settlement{action: actSnooze, delay: asked.delay}
+	case now.Sub(o.first) >= r.GiveUpAfter:
+		return settlement{action: actDead, cause: bridge.DeadExhausted}
+	case asked != nil && asked.kind == exactly:
+		return settlement{action: actRetry, delay: asked.delay}
+	case asked != nil:
+		return settlement{action: actRetry, delay: min(backoff, asked.delay)}
+	}
+	return settlement{action: actRetry, delay: backoff}
 }

@@ -30,15 +30,23 @@ func TestSettle(t *testing.T) {
 		{"stopping", outcome{err: fault, ended: ErrStopping, first: long, failures: 9}, settlement{action: actGiveBack}},
 		{"stopping and permanent", outcome{err: Permanent(fault), ended: ErrStopping, first: now, failures: 1}, settlement{action: actGiveBack}},
 		{"lease lost", outcome{err: Permanent(fault), ended: fmt.Errorf("%w: closed", ErrLeaseLost), first: long, failures: 9}, settlement{action: actLeave}},
-		{"undecodable", outcome{err: notEvent}, settlement{action: actDead, cause: CauseUndecodable}},
+		{"undecodable", outcome{err: notEvent}, settlement{action: actDead, cause: bridge.DeadUndecodable}},
 		{"a handler's own not-an-event", outcome{err: notEvent, first: now, failures: 1}, settlement{action: actRetry, delay: 1}},
-		{"permanent", outcome{err: fmt.Errorf("x: %w", Permanent(fault)), first: now, failures: 1}, settlement{action: actDead, cause: CausePermanent}},
-		{"permanent and retry after", outcome{err: RetryAfter(Permanent(fault), time.Second), first: now, failures: 1}, settlement{action: actDead, cause: CausePermanent}},
-		{"exhausted", outcome{err: fault, first: now.Add(-time.Hour), failures: 2}, settlement{action: actDead, cause: CauseExhausted}},
-		{"exhausted and retry after", outcome{err: RetryAfter(fault, time.Second), first: long, failures: 2}, settlement{action: actDead, cause: CauseExhausted}},
+		{"permanent", outcome{err: fmt.Errorf("x: %w", Permanent(fault)), first: now, failures: 1}, settlement{action: actDead, cause: bridge.DeadPermanent}},
+		{"permanent and retry after", outcome{err: RetryAfter(Permanent(fault), time.Second), first: now, failures: 1}, settlement{action: actDead, cause: bridge.DeadPermanent}},
+		{"exhausted", outcome{err: fault, first: now.Add(-time.Hour), failures: 2}, settlement{action: actDead, cause: bridge.DeadExhausted}},
+		{"exhausted and retry after", outcome{err: RetryAfter(fault, time.Second), first: long, failures: 2}, settlement{action: actDead, cause: bridge.DeadExhausted}},
 		{"almost exhausted", outcome{err: fault, first: now.Add(-time.Hour + 1), failures: 2}, settlement{action: actRetry, delay: 1}},
 		{"retry after", outcome{err: fmt.Errorf("x: %w", RetryAfter(fault, 7*time.Second)), first: now, failures: 1}, settlement{action: actRetry, delay: 7 * time.Second}},
-		{"retry after too long", outcome{err: RetryAfter(fault, time.Hour), first: now, failures: 1}, settlement{action: actRetry, delay: MaxRetryDelay}},
+		{"retry after too long", outcome{err: RetryAfter(fault, 1000*time.Hour), first: now, failures: 1}, settlement{action: actRetry, delay: MaxRetryDelay}},
+		{"refused", outcome{err: fmt.Errorf("x: %w", Refused(fault)), first: now, failures: 1}, settlement{action: actDead, cause: bridge.DeadRefused}},
+		{"retry within", outcome{err: RetryWithin(fault, time.Millisecond), first: now, failures: 5}, settlement{action: actRetry, delay: time.Millisecond}},
+		{"retry within, later than the backoff", outcome{err: RetryWithin(fault, time.Hour), first: now, failures: 1}, settlement{action: actRetry, delay: 1}},
+		{"retry within and exhausted", outcome{err: RetryWithin(fault, time.Hour), first: long, failures: 5}, settlement{action: actDead, cause: bridge.DeadExhausted}},
+		{"snoozed", outcome{err: Snooze(fault, time.Second), first: now, failures: 1}, settlement{action: actSnooze, delay: time.Second}},
+		{"snoozed for too long", outcome{err: Snooze(fault, time.Hour), first: now, failures: 1}, settlement{action: actSnooze, delay: ShortRetryDelay}},
+		{"snoozed when it would be given up", outcome{err: Snooze(fault, time.Second), first: long, failures: 9}, settlement{action: actSnooze, delay: time.Second}},
+		{"snoozed and stopping", outcome{err: Snooze(fault, time.Second), ended: ErrStopping, first: now, failures: 1}, settlement{action: actGiveBack}},
 		{"timeout", outcome{err: fault, ended: ErrTimeout, first: now, failures: 1}, settlement{action: actRetry, delay: 1}},
 		{"panic", outcome{err: &panicError{value: "x"}, first: now, failures: 1}, settlement{action: actRetry, delay: 1}},
 	} {
@@ -76,23 +84,40 @@ func TestVerdictsOfNil(t *testing.T) {
 
 func TestNoteOutsideAnAttempt(t *testing.T) {
 	Note(context.Background(), "nothing happens")
-	var n note
-	Note(context.WithValue(context.Background(), noteKey{}, &n), strings.Repeat("é", 600)+"\xff")
-	require.Len(t, n.get(), 1024)
+	in := &attemptInfo{}
+	Note(context.WithValue(context.Background(), attemptKey{}, in), strings.Repeat("é", 10<<10)+"\xff")
+	require.Len(t, in.note.get(), maxLastNote)
+	require.Equal(t, 1, AttemptOf(context.Background()).Number)
 }
 
-func TestHistoryFits(t *testing.T) {
+func TestRecordIsBounded(t *testing.T) {
 	var r record
 	for range 100 {
-		r = r.with("e", failedAttempt{Error: strings.Repeat("é", 500), Note: strings.Repeat("\"", 1000)})
+		r = r.with("e", bridge.FailedAttempt{Error: strings.Repeat("é", 500), Note: strings.Repeat("x", maxLastNote)})
 	}
 	require.Equal(t, 100, r.Failures)
 	require.Len(t, r.Attempts, maxAttempts)
-	text := history(r.Attempts)
-	require.NotEmpty(t, text)
-	require.LessOrEqual(t, bridge.EncodedLen(text), maxHistory)
-	require.Empty(t, history(nil))
-	require.Empty(t, history([]failedAttempt{{Error: strings.Repeat("é", maxHistory)}}))
+	require.Len(t, r.Attempts[maxAttempts-1].Note, maxLastNote)
+	require.Len(t, r.Attempts[0].Note, maxNote)
+	require.Len(t, r.Attempts[maxAttempts-2].Note, maxNote)
+}
+
+func TestUnsettledDeliveries(t *testing.T) {
+	for _, c := range []struct {
+		r             record
+		seq, delivery uint64
+		want          int
+	}{
+		{record{}, 7, 1, 0},
+		{record{}, 7, 2, 1},
+		{record{}, 7, 5, 4},
+		{record{Seq: 7, Delivery: 1}, 7, 2, 0},
+		{record{Seq: 7, Delivery: 3}, 7, 5, 1},
+		{record{Seq: 7, Delivery: 3}, 7, 1, 0}, // a durable that was made anew counts anew
+		{record{Seq: 6, Delivery: 3}, 7, 3, 2}, // of another copy
+	} {
+		require.Equal(t, c.want, c.r.unsettled(c.seq, c.delivery), c)
+	}
 }
 
 func TestParseStart(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/hookspan/hookspan/bridge"
 )
 
 // Permanent returns an error that says no further attempt can help: the event
@@ -24,15 +26,38 @@ func IsPermanent(err error) bool {
 	return errors.As(err, &p)
 }
 
+// IsRefused reports whether err, or an error that it wraps, came from [Refused].
+func IsRefused(err error) bool {
+	var r *refusedError
+	return errors.As(err, &r)
+}
+
+// Refused is [Permanent] for what the target of the handler does not want: the
+// dead letter says that the fault is not ours. It returns nil
+// for a nil err.
+func Refused(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &permanentError{&refusedError{err}}
+}
+
 // RetryAfter returns an error that asks for the next attempt after d, instead of
 // after the backoff that the consumer would choose. It is a failed attempt like
 // any other. A d under zero counts as zero, one over [MaxRetryDelay] as
 // MaxRetryDelay. It returns nil for a nil err.
-func RetryAfter(err error, d time.Duration) error {
-	if err == nil {
-		return nil
-	}
-	return &retryAfterError{err, min(max(d, 0), MaxRetryDelay)}
+func RetryAfter(err error, d time.Duration) error { return delayed(err, exactly, d) }
+
+// RetryWithin returns an error that asks for the next attempt after the backoff
+// that the consumer would choose, but after d at the latest: what the handler
+// works on will not be there for ever. It is a failed attempt like any other.
+func RetryWithin(err error, d time.Duration) error { return delayed(err, atMost, d) }
+
+// Snooze returns an error that says that the handler did not try: the event comes
+// again after d, at most [ShortRetryDelay], and no attempt is counted. It is for
+// handlers that find what they need to be away; see [Gate] for not being asked.
+func Snooze(err error, d time.Duration) error {
+	return delayed(err, uncounted, min(d, ShortRetryDelay))
 }
 
 type permanentError struct{ err error }
@@ -40,13 +65,35 @@ type permanentError struct{ err error }
 func (e *permanentError) Error() string { return e.err.Error() }
 func (e *permanentError) Unwrap() error { return e.err }
 
-type retryAfterError struct {
+type refusedError struct{ err error }
+
+func (e *refusedError) Error() string { return e.err.Error() }
+func (e *refusedError) Unwrap() error { return e.err }
+
+// delayKind is how the delay of a [delayError] is meant.
+type delayKind int
+
+const (
+	exactly delayKind = iota
+	atMost
+	uncounted
+)
+
+type delayError struct {
 	err   error
+	kind  delayKind
 	delay time.Duration
 }
 
-func (e *retryAfterError) Error() string { return e.err.Error() }
-func (e *retryAfterError) Unwrap() error { return e.err }
+func (e *delayError) Error() string { return e.err.Error() }
+func (e *delayError) Unwrap() error { return e.err }
+
+func delayed(err error, kind delayKind, d time.Duration) error {
+	if err == nil {
+		return nil
+	}
+	return &delayError{err, kind, min(max(d, 0), MaxRetryDelay)}
+}
 
 // panicError is what a handler's panic becomes.
 type panicError struct {
@@ -71,20 +118,57 @@ var (
 	ErrLeaseLost = errors.New("lease on the event was lost")
 )
 
-// maxNote bounds what is kept of a note, in bytes.
-const maxNote = 1 << 10
+const (
+	// maxNote bounds what is kept of a note with an attempt that is not the
+	// last, and in the log, in bytes.
+	maxNote = 1 << 10
+	// maxLastNote is the same with the last attempt. Encoded as it travels in a
+	// dead letter it still leaves room for others.
+	maxLastNote = 16 << 10
+)
 
 // Note attaches text to the attempt that ctx belongs to; a later call replaces
 // it. It is kept with a failed attempt, in the log line of every attempt, and in
-// the dead letter. More than 1 KiB is cut. Without an attempt in ctx it does
-// nothing, so a handler can be tested on its own.
+// the dead letter. More than 16 KiB is cut, and more than 1 KiB once there is a
+// later attempt and in the log. Without an attempt in ctx it does nothing, so a
+// handler can be tested on its own.
 func Note(ctx context.Context, text string) {
-	if n, ok := ctx.Value(noteKey{}).(*note); ok {
-		n.set(truncate(text, maxNote))
+	if in, ok := ctx.Value(attemptKey{}).(*attemptInfo); ok {
+		in.note.set(bridge.Truncate(text, maxLastNote))
 	}
 }
 
-type noteKey struct{}
+// Attempt says which attempt a handler is called for.
+type Attempt struct {
+	// Consumer is the name of the consumer.
+	Consumer string
+	// Number counts the attempts on the event, from 1 on. One that was given back
+	// or snoozed is not counted.
+	Number int
+	// First is when the first of them began.
+	First time.Time
+	// Repeat says that an earlier attempt may have ended in the middle, without
+	// anybody knowing how far it came: its process was killed, or did not let it
+	// finish.
+	Repeat bool
+}
+
+// AttemptOf returns the attempt that ctx belongs to, or a first one when it
+// belongs to none, so that a handler can be tested on its own.
+func AttemptOf(ctx context.Context) Attempt {
+	if in, ok := ctx.Value(attemptKey{}).(*attemptInfo); ok {
+		return in.Attempt
+	}
+	return Attempt{Number: 1, First: time.Now()}
+}
+
+type attemptKey struct{}
+
+type attemptInfo struct {
+	Attempt
+
+	note note
+}
 
 type note struct {
 	mu   sync.Mutex

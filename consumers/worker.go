@@ -77,7 +77,7 @@ func (c *Consumer) fetch(ctx, work context.Context, failures *int) error {
 	defer messages.Stop()
 	defer context.AfterFunc(ctx, messages.Drain)()
 	*failures = 0
-	for ctx.Err() == nil {
+	for c.mayFetch(ctx) {
 		msg, err := messages.Next()
 		switch {
 		case err == nil && ctx.Err() != nil:
@@ -109,23 +109,33 @@ func (c *Consumer) giveBack(msg jetstream.Msg) {
 	}
 }
 
+// mayFetch waits until another event may be handled, and is false when ctx has ended.
+func (c *Consumer) mayFetch(ctx context.Context) bool {
+	if c.gate != nil {
+		c.gate.Wait(ctx)
+	}
+	if c.rate != nil {
+		_ = c.rate.Wait(ctx) // it fails when ctx ends
+	}
+	return ctx.Err() == nil
+}
+
 // handle makes one attempt on one message and settles it.
 func (c *Consumer) handle(work context.Context, bound binding, ledger *ledger, msg jetstream.Msg) {
-	started := time.Now()
-	a := attempt{consumer: c, ledger: ledger, msg: msg, started: started}
+	a := c.newAttempt(ledger, msg)
 	ev, err := decode(msg)
 	if err != nil {
 		a.err = err
-		a.finish(work, settle(outcome{err: err}, c.cfg.Retry, started))
+		a.finish(work, settle(outcome{err: err}, c.cfg.Retry, a.started))
 		return
 	}
 	a.event = ev
-	if c.rest && !c.cfg.Filter.Match(ev) {
+	if c.rest && !a.isAgain && !c.cfg.Filter.Match(ev) {
 		a.acknowledge()
 		return
 	}
-	if meta, err := msg.Metadata(); err != nil || meta.NumDelivered > 1 || meta.Sequence.Stream <= bound.last {
-		a.load(work)
+	if a.begin(work, bound) == settled {
+		return
 	}
 	a.run(work)
 	a.finish(work, settle(a.outcome(), c.cfg.Retry, time.Now()))

@@ -28,6 +28,7 @@ const (
 	quarantineShare, maxQuarantineBytes = 16, 1 << 30
 	refusedShare, maxRefusedBytes       = 32, 256 << 20
 	ledgerShare, maxLedgerBytes         = 32, 256 << 20
+	laterShare, maxLaterBytes           = 8, 1 << 30
 	minShareBytes                       = 16 << 20
 	alarmsBytes                         = 8 << 20
 
@@ -69,12 +70,15 @@ func (c StreamsConfig) share(part, most int64) int64 {
 
 // storeBytes is the disk space that the streams may take together.
 func (c StreamsConfig) storeBytes() int64 {
-	sum := int64(0)
+	sum := c.laterBytes()
 	for _, s := range c.streams() {
-		sum += s.MaxBytes
+		sum += max(0, s.MaxBytes)
 	}
 	return sum
 }
+
+// laterBytes is how much may wait for its next attempt.
+func (c StreamsConfig) laterBytes() int64 { return c.share(laterShare, maxLaterBytes) }
 
 // streams are all the streams.
 //
@@ -174,6 +178,22 @@ func (c StreamsConfig) streams() []jetstream.StreamConfig {
 			AllowDirect:       true,
 			AllowMsgTTL:       true,
 		},
+		{
+			// With a limit of its own, or with DiscardNew, the server would drop
+			// schedules that it has acknowledged, or make no stream at all.
+			Name:              c.Names.LaterStream(),
+			Description:       "Hookspan: events that wait for their next attempt",
+			Subjects:          c.Names.LaterSubjects(),
+			Retention:         jetstream.WorkQueuePolicy,
+			Discard:           jetstream.DiscardOld,
+			Storage:           jetstream.FileStorage,
+			MaxBytes:          unlimited,
+			Duplicates:        ringDuplicates,
+			Replicas:          c.Replicas,
+			AllowDirect:       true,
+			AllowMsgSchedules: true,
+			Metadata:          map[string]string{bridge.LaterLimitKey: strconv.FormatInt(c.laterBytes(), 10)},
+		},
 	}
 }
 
@@ -220,7 +240,11 @@ func Provision(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig, l
 
 // ensureStream returns what it changed, nil when nothing.
 func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, log *zap.Logger) (*Change, error) {
-	want.Metadata = map[string]string{formatKey: strconv.Itoa(streamFormat)}
+	want.Metadata = maps.Clone(want.Metadata)
+	if want.Metadata == nil {
+		want.Metadata = map[string]string{}
+	}
+	want.Metadata[formatKey] = strconv.Itoa(streamFormat)
 	stream, err := js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return &Change{Stream: want.Name, Created: true}, createStream(ctx, js, want, log)
@@ -318,6 +342,9 @@ func merge(have, want jetstream.StreamConfig) (jetstream.StreamConfig, []string)
 	diff(note, "max message size", &have.MaxMsgSize, unlimited)
 	diff(note, "no ack", &have.NoAck, false)
 	diff(note, "allow direct", &have.AllowDirect, want.AllowDirect)
+	if want.AllowMsgSchedules { // nor can this
+		diff(note, "allow message schedules", &have.AllowMsgSchedules, true)
+	}
 	if want.AllowMsgTTL { // it cannot be taken back
 		diff(note, "allow message TTL", &have.AllowMsgTTL, true)
 	}
@@ -327,13 +354,15 @@ func merge(have, want jetstream.StreamConfig) (jetstream.StreamConfig, []string)
 	if atomicPays(want, have.Replicas) {
 		diff(note, "allow atomic publish", &have.AllowAtomicPublish, true)
 	}
-	if format := want.Metadata[formatKey]; have.Metadata[formatKey] != format {
-		note("format", have.Metadata[formatKey], format)
-		have.Metadata = maps.Clone(have.Metadata) // it says other people's things too
-		if have.Metadata == nil {
-			have.Metadata = map[string]string{}
+	have.Metadata = maps.Clone(have.Metadata) // it says other people's things too
+	if have.Metadata == nil {
+		have.Metadata = map[string]string{}
+	}
+	for _, key := range slices.Sorted(maps.Keys(want.Metadata)) {
+		if value := want.Metadata[key]; have.Metadata[key] != value {
+			note(key, have.Metadata[key], value)
+			have.Metadata[key] = value
 		}
-		have.Metadata[formatKey] = format
 	}
 	return have, differences
 }

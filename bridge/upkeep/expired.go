@@ -15,9 +15,6 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// causeExpired is the cause of the dead letter that an [Expired] is.
-const causeExpired = "expired"
-
 // Why events left unhandled.
 const (
 	causeRoom = "room" // the stream was full
@@ -123,10 +120,10 @@ func (r *round) storeRecord(ctx context.Context, e Expired) error {
 	if err != nil {
 		return err
 	}
-	h := bridge.Header{bridge.HeaderMsgID: {bridge.MsgID("expired", e.Stream, strconv.FormatInt(e.StreamCreated.UnixNano(), 36),
-		e.Consumer, strconv.FormatInt(e.ConsumerCreated.UnixNano(), 36), strconv.FormatUint(e.From, 10), strconv.FormatUint(e.To, 10))}}
-	h.Set(bridge.HeaderDeadCause, causeExpired)
-	h.Set(bridge.HeaderDeadSeq, strconv.FormatUint(e.From, 10))
+	letter := bridge.DeadLetter{Consumer: e.Consumer, Cause: bridge.DeadExpired, Fault: bridge.DeadExpired.Fault(), Sequence: e.From}
+	h := letter.Header(nil)
+	h[bridge.HeaderMsgID] = []string{bridge.MsgID("expired", e.Stream, strconv.FormatInt(e.StreamCreated.UnixNano(), 36),
+		e.Consumer, strconv.FormatInt(e.ConsumerCreated.UnixNano(), 36), strconv.FormatUint(e.From, 10), strconv.FormatUint(e.To, 10))}
 	ack, err := r.js.PublishMsg(ctx, &nats.Msg{Subject: r.cfg.Names.Expired(e.Consumer), Header: nats.Header(h), Data: text})
 	if err != nil {
 		return fmt.Errorf("recording events %d to %d that durable %q loses: %w", e.From, e.To, e.Consumer, err)

@@ -34,7 +34,9 @@ func records(t *testing.T, b *queuetest.Bench) (out []Expired) {
 		var e Expired
 		require.NoError(t, json.Unmarshal(m.Data, &e))
 		require.Equal(t, b.Names.Expired(e.Consumer), m.Subject)
-		require.Equal(t, "expired", m.Header.Get(bridge.HeaderDeadCause))
+		letter, err := bridge.DecodeDeadLetter(bridge.Header(m.Header))
+		require.NoError(t, err)
+		require.Equal(t, bridge.DeadExpired, letter.Cause)
 		out = append(out, e)
 	}
 	return out

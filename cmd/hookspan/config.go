@@ -110,6 +110,9 @@ type consumerConfig struct {
 	Filter      filterConfig `yaml:"filter"`
 	Start       string       `yaml:"start"` // new, all, a time
 	Concurrency int          `yaml:"concurrency"`
+	Rate        rate         `yaml:"rate"` // of events, zero is no limit
+	Once        bool         `yaml:"once"`
+	Timeout     duration     `yaml:"timeout"` // of an attempt, zero is none
 	Retry       retryConfig  `yaml:"retry"`
 	// Of kind archive.
 	Store        string   `yaml:"store"`

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge/admin"
 	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/bridge/redelivery"
 	"github.com/hookspan/hookspan/bridge/telemetry"
 )
 
@@ -116,6 +117,10 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 	}
 	if operators != nil {
 		operators.SetAPI(func(api *echo.Group) { admin.RegisterQuarantine(api, store.entries(in)) })
+	}
+	if cfg.has(roleConsumers) {
+		mover := redelivery.NewMover(store.consume, store.publisher, redelivery.MoverConfig{Names: cfg.names(), Logger: log})
+		group.Go(func() error { return mover.Run(ctx) })
 	}
 	for _, consumer := range consumers {
 		group.Go(func() error {

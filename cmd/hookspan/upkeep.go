@@ -43,7 +43,7 @@ func (s *store) upkeep(ctx context.Context, group *errgroup.Group, folder *queue
 	auditor := upkeep.NewAuditor(s.consume, book, upkeep.AuditorConfig{
 		Streams: []string{
 			names.EventsStream(), names.DeadStream(), names.QuarantineStream(),
-			names.RefusedStream(), names.AlarmsStream(), names.LedgerStream(),
+			names.RefusedStream(), names.AlarmsStream(), names.LedgerStream(), names.LaterStream(),
 		},
 		// The streams of an external NATS are purged by every bridge that uses it.
 		Kept: kept, Alone: s.embedded != nil, Alarms: s.alarms, Logger: log,

@@ -234,6 +234,12 @@ func (c *config) checkConsumer(found *checker, name string, cons consumerConfig)
 	if cons.Concurrency < 1 || cons.Concurrency > consumers.MaxConcurrency {
 		found.fail(key+".concurrency", "it is %d: use 1 to %d", cons.Concurrency, consumers.MaxConcurrency)
 	}
+	if float64(cons.Rate) > consumers.MaxRate {
+		found.fail(key+".rate", "it is more than %.0f/s: use less, or 0 for no limit", float64(consumers.MaxRate))
+	}
+	if cons.Timeout < 0 {
+		found.fail(key+".timeout", "it is %v: use more than zero, or 0 for none", cons.Timeout)
+	}
 	found.check(key+".retry", cons.Retry.retry().Validate())
 	for _, host := range cons.Hosts {
 		found.check(key+".hosts", archive.CheckHost(host))

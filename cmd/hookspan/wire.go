@@ -85,6 +85,7 @@ func newConsumers(cfg *config, store *store, log *zap.Logger, onStop *cleanup) (
 		}
 		consumer, err := consumers.New(store.consume, handler, consumers.Config{
 			Name: name, Filter: c.Filter.filter(), Start: start, Concurrency: c.Concurrency,
+			Rate: float64(c.Rate), Once: c.Once, Timeout: time.Duration(c.Timeout),
 			Retry: c.Retry.retry(), Prefix: cfg.NATS.Prefix, Logger: log,
 		})
 		if err != nil {

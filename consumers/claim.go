@@ -1,0 +1,165 @@
+package consumers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+const (
+	// maxUnsettled is how many deliveries in a row may end without a verdict
+	// until the event is taken for one that kills whoever handles it. It is
+	// generous: events that are in flight when a process is killed by something
+	// else count too.
+	maxUnsettled = 10
+	// claimLeases is how many leases an attempt that runs may say nothing before
+	// it counts as dead for another copy of its event.
+	claimLeases = 3
+)
+
+// ready is what [attempt.begin] found.
+type ready int
+
+const (
+	mayRun  ready = iota
+	settled       // there is nothing to run, and it was settled
+)
+
+// begin finds out what is known of the event and, where the consumer acts once,
+// claims it.
+func (a *attempt) begin(work context.Context, bound binding) ready {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(work), a.consumer.settleTimeout())
+	defer cancel()
+	once := a.consumer.cfg.Once
+	a.key = eventKey(a.event.ID)
+	if once {
+		a.key = onceKey(a.event)
+	}
+	if once || a.delivery > 1 || a.seq <= bound.last || a.isAgain {
+		if err := a.load(ctx); err != nil && once {
+			// Whether it was handled is not known, so it must wait.
+			return a.putOff(err)
+		}
+	}
+	if once {
+		return a.claim(ctx)
+	}
+	unsettled := a.past.unsettled(a.seq, a.delivery)
+	a.info.Repeat = unsettled > 0
+	if unsettled >= maxUnsettled {
+		return a.poison(ctx, unsettled)
+	}
+	a.number()
+	return mayRun
+}
+
+// load reads what is remembered of earlier attempts. A record that cannot be read
+// is not written over: handling the event matters more than counting it, but what
+// was counted stays.
+func (a *attempt) load(ctx context.Context) error {
+	again, err := bridge.DecodeAgain(bridge.Header(a.msg.Headers()))
+	if err != nil {
+		a.consumer.log.Warn("why an event comes again cannot be read, and is ignored", zapEvent(a.event), zap.Error(err))
+	}
+	a.again = again
+	if a.past, a.revision, err = a.ledger.load(ctx, a.key); err != nil {
+		a.blind = true
+		a.consumer.log.Error("earlier attempts are unknown, this one is not counted", zapEvent(a.event), zap.Error(err))
+		return err
+	}
+	a.afterDead = a.past.State == stateDead && a.past.Event == a.event.ID
+	switch {
+	case a.afterDead && !a.consumer.cfg.Once:
+		a.past = record{} // it begins anew
+	case a.past.Event == "" && again.Attempt > 1:
+		// The record is gone; the copy knows how many attempts there were.
+		a.past = record{Event: a.event.ID, Failures: again.Attempt - 1, First: again.First}
+	}
+	return nil
+}
+
+// claim makes this attempt the only one on its key, or says why it cannot be.
+func (a *attempt) claim(ctx context.Context) ready {
+	past, event := a.past, a.event.ID
+	switch {
+	case past.Event == event && past.State == stateDone:
+		a.info.note.set("it was done before")
+		a.finishAs(ctx, settlement{action: actAck})
+		return settled
+	case past.Event != "" && past.Event != event:
+		a.err = fmt.Errorf("event %s says something else of the same status of the prediction, and this consumer acts once", past.Event)
+		a.finishAs(ctx, settlement{action: actDead, cause: bridge.DeadConflict})
+		return settled
+	case past.State == stateRunning && !a.mayTakeOver():
+		return a.putOff(errOtherCopy)
+	}
+	mine := record{
+		Event: event, State: stateRunning, Seq: a.seq, Delivery: a.delivery, At: time.Now().UTC(),
+		Failures: past.Failures, First: past.First, Attempts: past.Attempts, Crashes: past.Crashes,
+	}
+	if past.State == stateDead {
+		mine.Failures, mine.First, mine.Attempts = 0, time.Time{}, nil
+	}
+	if past.State == stateRunning {
+		a.info.Repeat = true
+		mine.Crashes++
+	}
+	a.past = mine
+	if mine.Crashes >= maxUnsettled {
+		return a.poison(ctx, mine.Crashes)
+	}
+	revision, err := a.ledger.swap(ctx, a.key, mine, a.revision)
+	if err != nil {
+		return a.putOff(err)
+	}
+	a.revision = revision
+	a.number()
+	return mayRun
+}
+
+// mayTakeOver says whether the attempt that the record says is running has ended. A
+// message is delivered again only when nobody has said for a lease that it is being
+// worked on; of another copy of the event one cannot know that.
+func (a *attempt) mayTakeOver() bool {
+	if a.past.Seq == a.seq && a.delivery > a.past.Delivery {
+		return true
+	}
+	return time.Since(a.past.At) > claimLeases*a.consumer.cfg.Lease
+}
+
+// errOtherCopy: it is handled right now, by another worker that has another message
+// of it.
+var errOtherCopy = errors.New("another copy of the event is being handled")
+
+// putOff has the event come again after a lease, without an attempt.
+func (a *attempt) putOff(why error) ready {
+	if errors.Is(why, errClaimed) || errors.Is(why, errOtherCopy) {
+		a.consumer.log.Debug("an event is put off", zapEvent(a.event), zap.Error(why))
+	} else {
+		a.consumer.log.Error("an event must wait, since it is not known whether it was handled", zapEvent(a.event), zap.Error(why))
+	}
+	if err := a.msg.NakWithDelay(a.consumer.cfg.Lease); err != nil {
+		a.consumer.log.Warn("cannot put an event off, it comes again when its lease has run out", zap.Error(err))
+	}
+	return settled
+}
+
+// poison makes a dead letter of an event without trying it once more.
+func (a *attempt) poison(ctx context.Context, times int) ready {
+	a.err = fmt.Errorf("delivered %d times without a verdict: whoever handles it does not live to give one", times)
+	a.finishAs(ctx, settlement{action: actDead, cause: bridge.DeadPoison})
+	return settled
+}
+
+// number says which attempt this is.
+func (a *attempt) number() {
+	a.info.Number = a.past.Failures + 1
+	if a.info.First = a.past.First; a.past.Failures == 0 {
+		a.info.First = a.started
+	}
+}

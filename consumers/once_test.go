@@ -1,0 +1,256 @@
+package consumers
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+)
+
+// publishAgain sends a copy of the event to one consumer.
+func (b *bench) publishAgain(consumer string, ev *bridge.Event, n string) {
+	b.t.Helper()
+	m := eventMessage(b.Names, ev)
+	m.Subject = b.Names.Again(consumer, m.Subject)
+	m.Header.Set(bridge.HeaderMsgID, bridge.AgainID(consumer, ev.ID, n))
+	_, err := b.JS.PublishMsg(context.Background(), m)
+	require.NoError(b.t, err)
+}
+
+func (b *bench) onceRecord(consumer string, ev *bridge.Event) (record, uint64) {
+	b.t.Helper()
+	l, err := openLedger(context.Background(), b.JS, b.Names, consumer, time.Hour)
+	require.NoError(b.t, err)
+	r, revision, err := l.load(context.Background(), onceKey(ev))
+	require.NoError(b.t, err)
+	return r, revision
+}
+
+func TestOnceNeverRunsAFinishedEventAgain(t *testing.T) {
+	b := setup(t)
+	wire := b.verdicts("team")
+	var calls atomic.Int32
+	b.run(func(context.Context, *bridge.Event) error {
+		calls.Add(1)
+		return nil
+	}, Config{Once: true})
+	ev := queuetest.Event("pred_1")
+	b.publish("pred_1")
+	require.Equal(t, "+ACK", next(t, wire))
+	b.publishAgain("team", ev, "1")
+	require.Equal(t, "+ACK", next(t, wire))
+	require.EqualValues(t, 1, calls.Load())
+	r, _ := b.onceRecord("team", ev)
+	require.Equal(t, record{Event: ev.ID, State: stateDone}, r)
+}
+
+func TestOnceCountsFailuresAndFinishes(t *testing.T) {
+	b := setup(t)
+	wire := b.verdicts("team")
+	var seen []Attempt
+	b.run(func(ctx context.Context, _ *bridge.Event) error {
+		seen = append(seen, AttemptOf(ctx))
+		if len(seen) < 3 {
+			return errors.New("not yet")
+		}
+		return nil
+	}, Config{Once: true, Retry: fast})
+	b.publish("pred_1")
+	require.Contains(t, next(t, wire), "-NAK")
+	require.Contains(t, next(t, wire), "-NAK")
+	require.Equal(t, "+ACK", next(t, wire))
+	for i, a := range seen {
+		require.Equal(t, i+1, a.Number)
+		require.False(t, a.Repeat, "a failed attempt is no repeat")
+	}
+	require.Equal(t, seen[1].First.UnixMilli(), seen[2].First.UnixMilli())
+}
+
+// What another event says of the same status is not acted on a second time,
+// whatever became of the first one.
+func TestOnceMakesAConflictADeadLetter(t *testing.T) {
+	b := setup(t)
+	wire := b.verdicts("team")
+	var calls atomic.Int32
+	b.run(func(context.Context, *bridge.Event) error {
+		calls.Add(1)
+		return nil
+	}, Config{Once: true})
+	b.publish("pred_1")
+	require.Equal(t, "+ACK", next(t, wire))
+	other := queuetest.Event("pred_1")
+	other.ID = bridge.NewEventID("pred_1", bridge.StatusCompleted, []byte("something else"))
+	_, err := b.pub.Publish(context.Background(), other)
+	require.NoError(t, err)
+	require.Equal(t, "+TERM conflict", next(t, wire))
+	letter, err := bridge.DecodeDeadLetter(bridge.Header(b.letters("team", 1)[0].Headers()))
+	require.NoError(t, err)
+	require.Equal(t, bridge.DeadConflict, letter.Cause)
+	require.Contains(t, letter.Error, queuetest.Event("pred_1").ID)
+	require.EqualValues(t, 1, calls.Load())
+	r, _ := b.onceRecord("team", other)
+	require.Equal(t, queuetest.Event("pred_1").ID, r.Event, "what was done is still known")
+}
+
+// A process that was killed in the middle leaves its claim behind.
+func TestOnceRepeatsAnAttemptThatWasKilled(t *testing.T) {
+	b := setup(t)
+	wire := b.verdicts("team")
+	ev := queuetest.Event("pred_1")
+	l, err := openLedger(context.Background(), b.JS, b.Names, "team", time.Hour)
+	require.NoError(t, err)
+	claim := record{Event: ev.ID, State: stateRunning, Seq: 99, Delivery: 1, At: time.Now().Add(-time.Hour)}
+	_, err = l.swap(context.Background(), onceKey(ev), claim, 0)
+	require.NoError(t, err)
+	seen := make(chan Attempt, 1)
+	b.run(func(ctx context.Context, _ *bridge.Event) error {
+		seen <- AttemptOf(ctx)
+		return nil
+	}, Config{Once: true})
+	b.publish("pred_1")
+	require.True(t, next(t, seen).Repeat)
+	require.Equal(t, "+ACK", next(t, wire))
+}
+
+// Another copy of an event that is being handled waits, and finds it done.
+func TestOnceHandlesOneCopyAtATime(t *testing.T) {
+	b := setup(t)
+	wire := b.verdicts("team")
+	var calls atomic.Int32
+	entered, leave := make(chan struct{}, 2), make(chan struct{})
+	b.run(func(context.Context, *bridge.Event) error {
+		calls.Add(1)
+		entered <- struct{}{}
+		<-leave
+		return nil
+	}, Config{Once: true, Concurrency: 2, Lease: time.Second})
+	b.publish("pred_1")
+	next(t, entered)
+	b.publishAgain("team", queuetest.Event("pred_1"), "1")
+	var text string
+	for text = "+WPI"; text == "+WPI"; text = next(t, wire) {
+	}
+	require.Contains(t, text, "-NAK")
+	close(leave)
+	for acks := 0; acks < 2; {
+		if next(t, wire) == "+ACK" {
+			acks++
+		}
+	}
+	require.EqualValues(t, 1, calls.Load())
+}
+
+// An attempt whose claim was taken over ends, and does not say that it is done.
+func TestOnceLosesItsClaim(t *testing.T) {
+	b := setup(t)
+	ev := queuetest.Event("pred_1")
+	wire := b.verdicts("team")
+	var calls atomic.Int32
+	b.run(func(ctx context.Context, _ *bridge.Event) error {
+		if calls.Add(1) > 1 {
+			return nil
+		}
+		r, revision := b.onceRecord("team", ev)
+		l, err := openLedger(ctx, b.JS, b.Names, "team", time.Hour)
+		if err != nil {
+			return err
+		}
+		r.Delivery = 0 // by whoever had it delivered a second time
+		_, err = l.swap(ctx, onceKey(ev), r, revision)
+		return err
+	}, Config{Once: true, Lease: time.Second})
+	b.publish("pred_1")
+	// The first attempt says nothing; the lease ends, and the event comes again.
+	require.Equal(t, "+ACK", next(t, wire))
+	require.EqualValues(t, 2, calls.Load())
+}
+
+// Without knowing whether it was handled, nothing is handled.
+func TestOnceWaitsForTheLedger(t *testing.T) {
+	b := setup(t)
+	ev := queuetest.Event("pred_1")
+	_, err := b.JS.Publish(context.Background(), b.Names.LedgerSubject(b.Names.LedgerPrefix("team")+onceKey(ev)), []byte("damaged"))
+	require.NoError(t, err)
+	wire := b.verdicts("team")
+	b.run(func(context.Context, *bridge.Event) error {
+		t.Error("it was called")
+		return nil
+	}, Config{Once: true})
+	b.publish("pred_1")
+	require.Contains(t, next(t, wire), "-NAK")
+}
+
+// poisoned delivers an event as often as one that kills its process would be.
+func (b *bench) poisoned(cfg Config, deliveries int) {
+	b.t.Helper()
+	cfg.Name, cfg.Start = "team", Start{All: true}
+	made, err := New(b.JS, HandlerFunc(func(context.Context, *bridge.Event) error { return nil }), cfg)
+	require.NoError(b.t, err)
+	c, err := made.ensure(context.Background())
+	require.NoError(b.t, err)
+	b.publish("pred_1")
+	for range deliveries {
+		m, err := c.Next()
+		require.NoError(b.t, err)
+		require.NoError(b.t, m.Nak()) // nobody records a verdict
+	}
+	_, err = c.Info(context.Background())
+	require.NoError(b.t, err)
+}
+
+func TestPoisonIsADeadLetter(t *testing.T) {
+	b := setup(t)
+	b.poisoned(Config{}, maxUnsettled)
+	wire := b.verdicts("team")
+	b.run(func(context.Context, *bridge.Event) error {
+		t.Error("it was called once more")
+		return nil
+	}, Config{})
+	require.Equal(t, "+TERM poison", next(t, wire))
+	letter, err := bridge.DecodeDeadLetter(bridge.Header(b.letters("team", 1)[0].Headers()))
+	require.NoError(t, err)
+	require.Equal(t, bridge.FaultPoison, letter.Fault)
+}
+
+func TestAlmostPoisonIsARepeat(t *testing.T) {
+	b := setup(t)
+	b.poisoned(Config{}, maxUnsettled-1)
+	wire := b.verdicts("team")
+	seen := make(chan Attempt, 1)
+	b.run(func(ctx context.Context, _ *bridge.Event) error {
+		seen <- AttemptOf(ctx)
+		return nil
+	}, Config{})
+	require.Equal(t, "+ACK", next(t, wire))
+	a := next(t, seen)
+	require.True(t, a.Repeat)
+	require.Equal(t, 1, a.Number)
+}
+
+func TestSnoozeIsNoAttempt(t *testing.T) {
+	for _, once := range []bool{false, true} {
+		b := setup(t)
+		wire := b.verdicts("team")
+		calls := 0
+		b.run(func(ctx context.Context, _ *bridge.Event) error {
+			if calls++; calls <= maxUnsettled+1 {
+				return Snooze(errors.New("the target is away"), time.Millisecond)
+			}
+			if a := AttemptOf(ctx); a.Number != 1 || a.Repeat {
+				t.Errorf("it is attempt %+v", a)
+			}
+			return nil
+		}, Config{Once: once})
+		b.publish("pred_1")
+		for range maxUnsettled + 1 {
+			require.Contains(t, next(t, wire), "-NAK")
+		}
+		require.Equal(t, "+ACK", next(t, wire))
+	}
+}
