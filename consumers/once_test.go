@@ -133,10 +133,11 @@ func TestOnceHandlesOneCopyAtATime(t *testing.T) {
 	b.publish("pred_1")
 	next(t, entered)
 	b.publishAgain("team", queuetest.Event("pred_1"), "1")
-	var text string
-	for text = "+WPI"; text == "+WPI"; text = next(t, wire) {
+	text := next(t, wire)
+	for n := 0; text == "+WPI" && n < 30; n++ {
+		text = next(t, wire)
 	}
-	require.Contains(t, text, "-NAK")
+	require.Contains(t, text, "-NAK", "or both of them are handled")
 	close(leave)
 	for acks := 0; acks < 2; {
 		if next(t, wire) == "+ACK" {
