@@ -223,8 +223,15 @@ var ErrUnfit = errors.New("stream is not fit for events")
 // error wraps [ErrUnfit] for a stream that must not be used.
 func Provision(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig, log *zap.Logger, tell ...func(Change)) error {
 	for _, want := range cfg.streams() {
-		// An older server refuses what it does not know.
-		want.AllowAtomicPublish = want.AllowAtomicPublish && versionAtLeast(js.Conn().ConnectedServerVersion(), 2, 12)
+		// An older server refuses what it does not know. Without schedules events
+		// wait with their durable, two minutes at a time.
+		if !versionAtLeast(js.Conn().ConnectedServerVersion(), 2, 12) {
+			want.AllowAtomicPublish = false
+			if want.AllowMsgSchedules {
+				log.Warn("the NATS server is older than 2.12: failed events wait for their next attempt for two minutes at most", zap.String("stream", want.Name))
+				continue
+			}
+		}
 		change, err := ensureStream(ctx, js, want, log)
 		if err == nil && change != nil {
 			for _, told := range tell {
