@@ -224,11 +224,10 @@ var ErrUnfit = errors.New("stream is not fit for events")
 func Provision(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig, log *zap.Logger, tell ...func(Change)) error {
 	for _, want := range cfg.streams() {
 		// An older server refuses what it does not know. Without schedules events
-		// wait with their durable, two minutes at a time.
+		// wait with their durable, two minutes at a time, and consumers say so.
 		if !versionAtLeast(js.Conn().ConnectedServerVersion(), 2, 12) {
 			want.AllowAtomicPublish = false
 			if want.AllowMsgSchedules {
-				log.Warn("the NATS server is older than 2.12: failed events wait for their next attempt for two minutes at most", zap.String("stream", want.Name))
 				continue
 			}
 		}
