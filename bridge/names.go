@@ -173,9 +173,6 @@ func (n Names) LaterStream() string { return n.upper("_LATER") }
 // LaterSubjects are the subjects that [Names.LaterStream] stores.
 func (n Names) LaterSubjects() []string { return []string{n.prefix() + ".later.>", n.AllDue()} }
 
-// AllLater is the subject pattern of what waits for one consumer.
-func (n Names) AllLater(consumer string) string { return n.prefix() + ".later." + consumer + ".>" }
-
 // Later is where the event waits for the attempt with that number. One subject
 // holds one schedule, and a further one replaces it.
 func (n Names) Later(consumer, event string, attempt int) string {
@@ -214,18 +211,6 @@ func consumerIn(subject, prefix string) string {
 		return ""
 	}
 	return name
-}
-
-// AdvisoriesStream keeps what the server says of deliveries that end without an
-// acknowledgement.
-func (n Names) AdvisoriesStream() string { return n.upper("_ADVISORIES") }
-
-// AdvisoriesSubjects are the subjects that [Names.AdvisoriesStream] stores: events
-// that were delivered as often as their durable allows, and those that a program
-// ended.
-func (n Names) AdvisoriesSubjects() []string {
-	const advisory = "$JS.EVENT.ADVISORY.CONSUMER."
-	return []string{advisory + "MAX_DELIVERIES." + n.EventsStream() + ".>", advisory + "MSG_TERMINATED." + n.EventsStream() + ".>"}
 }
 
 // IsAgain reports whether the message is one that comes again for one consumer.

@@ -214,11 +214,13 @@ func (a *attempt) retry(ctx context.Context, delay, took time.Duration) error {
 
 // account says that this delivery ended although no attempt is counted for it.
 func (a *attempt) account(ctx context.Context) error {
-	if a.consumer.cfg.Once && errors.Is(a.ended, ErrStopping) {
-		return nil // it stays claimed, so that the next one knows of this one
-	}
 	past := a.past
 	past.Event, past.State, past.Crashes, past.Seq, past.Delivery = a.event.ID, stateFailing, 0, a.seq, a.delivery
+	if a.consumer.cfg.Once && errors.Is(a.ended, ErrStopping) {
+		// It stays claimed, so that the next one knows of this one, and will be
+		// counted as a crash, which it is not.
+		past.State, past.Crashes = stateRunning, -1
+	}
 	return a.remember(ctx, past)
 }
 

@@ -41,9 +41,14 @@ func (a *attempt) begin(work context.Context, bound binding) ready {
 		a.key = onceKey(a.event)
 	}
 	if once || a.delivery > 1 || a.seq <= bound.last || a.isAgain {
-		if err := a.load(ctx); err != nil && once {
+		err := a.load(ctx)
+		switch {
+		case err != nil && once:
 			// Whether it was handled is not known, so it must wait.
 			return a.putOff(err)
+		case err != nil:
+			a.blind = true
+			a.consumer.log.Error("earlier attempts are unknown, this one is not counted", zapEvent(a.event), zap.Error(err))
 		}
 	}
 	if once {
@@ -68,8 +73,6 @@ func (a *attempt) load(ctx context.Context) error {
 	}
 	a.again = again
 	if a.past, a.revision, err = a.ledger.load(ctx, a.key); err != nil {
-		a.blind = true
-		a.consumer.log.Error("earlier attempts are unknown, this one is not counted", zapEvent(a.event), zap.Error(err))
 		return err
 	}
 	a.afterDead = a.past.State == stateDead && a.past.Event == a.event.ID

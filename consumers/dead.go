@@ -25,7 +25,7 @@ func (a *attempt) bury(ctx context.Context, cause bridge.DeadCause, took time.Du
 		past = record{Attempts: []bridge.FailedAttempt{a.failed(took)}}
 	}
 	if err := a.consumer.publishDead(ctx, a.deadLetter(cause, past)); err != nil {
-		if a.event == nil || cause == bridge.DeadConflict {
+		if a.event == nil || cause == bridge.DeadConflict || cause == bridge.DeadPoison { // nothing was tried
 			return errors.Join(err, a.msg.NakWithDelay(a.consumer.cfg.Retry.longest()))
 		}
 		return errors.Join(err, a.retry(ctx, a.consumer.cfg.Retry.longest(), took))

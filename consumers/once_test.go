@@ -255,3 +255,24 @@ func TestSnoozeIsNoAttempt(t *testing.T) {
 		require.Equal(t, "+ACK", next(t, wire))
 	}
 }
+
+// A deploy in the middle of an attempt makes the next one a repeat, and is no crash,
+// however many there are.
+func TestOnceSurvivesManyDeploys(t *testing.T) {
+	b := setup(t)
+	wire := b.verdicts("team")
+	b.publish("pred_1")
+	for deploy := range maxUnsettled + 1 {
+		entered := make(chan Attempt, 1)
+		stop := b.run(func(ctx context.Context, _ *bridge.Event) error {
+			entered <- AttemptOf(ctx)
+			<-ctx.Done()
+			return ctx.Err()
+		}, Config{Once: true, Grace: time.Nanosecond})
+		require.Equal(t, deploy > 0, next(t, entered).Repeat)
+		require.NoError(t, stop())
+		require.Equal(t, "-NAK", next(t, wire))
+	}
+	b.run(func(context.Context, *bridge.Event) error { return nil }, Config{Once: true})
+	require.Equal(t, "+ACK", next(t, wire))
+}
