@@ -133,7 +133,7 @@ roles: `
 
 	cfg, err := load(filepath.Join(withSecret, "hookspan.yaml"))
 	require.NoError(t, err)
-	none, err := newConsumers(cfg, nil, nil, nil)
+	none, err := newConsumers(&parts{cfg: cfg})
 	require.NoError(t, err)
 	require.Empty(t, none)
 	require.Len(t, cfg.Consumers, 1)

@@ -146,8 +146,6 @@ const (
 	ackQuorum = "quorum"
 	ackLocal  = "local"
 
-	kindArchive   = "archive"
-	storeScheme   = "file://"
 	defaultSource = "get3w"
 	// defaultSecretEnv is where the default source has its secret from.
 	defaultSecretEnv = "GET3W_WEBHOOK_SECRET"
@@ -198,30 +196,16 @@ func (c *config) fillDefaults(saysConsumers bool) {
 		c.Consumers = map[string]consumerConfig{"archive": {Kind: kindArchive}}
 	}
 	for name, cons := range c.Consumers {
-		if cons.Kind == kindArchive {
-			cons.fillArchiveDefaults(c)
+		if fill := kinds[cons.Kind].defaults; fill != nil {
+			fill(c, &cons)
+		}
+		if cons.Start == "" {
+			cons.Start = "new"
+		}
+		if cons.Concurrency == 0 {
+			cons.Concurrency = 1
 		}
 		c.Consumers[name] = cons
-	}
-}
-
-func (cons *consumerConfig) fillArchiveDefaults(c *config) {
-	if len(cons.Filter.Status) == 0 {
-		cons.Filter.Status = stringList{bridge.StatusCompleted}
-	}
-	if cons.Start == "" {
-		cons.Start = "all"
-	}
-	if cons.Concurrency == 0 {
-		cons.Concurrency = 4
-	}
-	if len(cons.Hosts) > 0 {
-		return
-	}
-	for _, s := range c.Sources {
-		if kind, err := source.KindOf(s.Kind); err == nil {
-			cons.Hosts = append(cons.Hosts, kind.OutputHosts()...)
-		}
 	}
 }
 

@@ -88,7 +88,7 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 	if err != nil {
 		return err
 	}
-	consumers, err := newConsumers(cfg, store, log, &onStop)
+	consumers, err := newConsumers(&parts{cfg: cfg, store: store, getenv: e.getenv, metrics: metrics, log: log, onStop: &onStop})
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +18,6 @@ import (
 	"github.com/hookspan/hookspan/bridge/queue"
 	"github.com/hookspan/hookspan/bridge/source"
 	"github.com/hookspan/hookspan/consumers"
-	"github.com/hookspan/hookspan/consumers/archive"
 )
 
 const (
@@ -63,7 +61,7 @@ func (c *config) problems() []problem {
 	for _, name := range slices.Sorted(maps.Keys(c.Consumers)) {
 		cons := c.Consumers[name]
 		c.checkConsumer(&found, name, cons)
-		if dir, err := c.storeDir(cons); err == nil {
+		if dir, err := c.storeDir(cons); err == nil && cons.Kind == kindArchive {
 			if other, taken := stores[dir]; taken {
 				found.fail("consumers."+name+".store", "consumer %s keeps its outputs there: use another folder", other)
 			}
@@ -223,10 +221,12 @@ func (c *config) checkSource(found *checker, name string, s sourceConfig) {
 func (c *config) checkConsumer(found *checker, name string, cons consumerConfig) {
 	key := "consumers." + name
 	found.check(key, bridge.CheckName("consumer", name))
-	if cons.Kind != kindArchive {
-		found.fail(key+".kind", "use %s", kindArchive)
+	kind, known := kinds[cons.Kind]
+	if !known {
+		found.fail(key+".kind", "use %s", strings.Join(sortedKeys(kinds), ", "))
 		return
 	}
+	checkKeys(found, key, cons)
 	found.check(key+".filter", cons.Filter.filter().Validate())
 	if _, err := consumers.ParseStart(cons.Start); err != nil {
 		found.fail(key+".start", "use new, all, or a time such as 2026-01-31T15:04:05Z")
@@ -241,16 +241,7 @@ func (c *config) checkConsumer(found *checker, name string, cons consumerConfig)
 		found.fail(key+".timeout", "it is %v: use more than zero, or 0 for none", cons.Timeout)
 	}
 	found.check(key+".retry", cons.Retry.retry().Validate())
-	for _, host := range cons.Hosts {
-		found.check(key+".hosts", archive.CheckHost(host))
-	}
-	dir, err := c.storeDir(cons)
-	found.check(key+".store", err)
-	for _, ours := range []string{".", "nats", "secrets", "spool"} {
-		if own := filepath.Join(c.DataDir, ours); err == nil && (dir == own || ours != "." && strings.HasPrefix(dir, own+"/")) {
-			found.fail(key+".store", "the bridge keeps its own files there: use another folder")
-		}
-	}
+	kind.check(c, found, key, cons)
 }
 
 // isAddress reports whether s is host:port; the host may be empty.
@@ -261,18 +252,6 @@ func isAddress(s string) bool {
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	return err == nil && n <= 65535
-}
-
-// storeDir is the folder that an archive's store names.
-func (c *config) storeDir(cons consumerConfig) (string, error) {
-	if cons.Store == "" {
-		return filepath.Join(c.DataDir, "archive"), nil
-	}
-	dir, ok := strings.CutPrefix(cons.Store, storeScheme)
-	if !ok || !filepath.IsAbs(dir) {
-		return "", fmt.Errorf("use %s and an absolute path, such as %s/var/lib/hookspan/archive", storeScheme, storeScheme)
-	}
-	return filepath.Clean(dir), nil
 }
 
 func (r retryConfig) retry() consumers.Retry {

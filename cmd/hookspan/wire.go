@@ -10,8 +10,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/ingress"
-	"github.com/hookspan/hookspan/consumers"
-	"github.com/hookspan/hookspan/consumers/archive"
 )
 
 // newIngress returns nil when this process has no such role.
@@ -64,52 +62,6 @@ func (in ingressConfig) config() ingress.Config {
 		}
 	}
 	return out
-}
-
-// newConsumers makes the configured consumers, none when this process has no
-// such role.
-func newConsumers(cfg *config, store *store, log *zap.Logger, onStop *cleanup) ([]*consumers.Consumer, error) {
-	if !cfg.has(roleConsumers) {
-		return nil, nil
-	}
-	var out []*consumers.Consumer
-	for _, name := range sortedKeys(cfg.Consumers) {
-		c := cfg.Consumers[name]
-		start, err := consumers.ParseStart(c.Start)
-		if err != nil {
-			return nil, fmt.Errorf("consumers.%s: %w", name, err)
-		}
-		handler, err := newArchive(cfg, name, c, store, log, onStop)
-		if err != nil {
-			return nil, fmt.Errorf("consumers.%s: %w", name, err)
-		}
-		consumer, err := consumers.New(store.consume, handler, consumers.Config{
-			Name: name, Filter: c.Filter.filter(), Start: start, Concurrency: c.Concurrency,
-			Rate: float64(c.Rate), Once: c.Once, Timeout: time.Duration(c.Timeout),
-			Retry: c.Retry.retry(), Prefix: cfg.NATS.Prefix, Logger: log,
-		})
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, consumer)
-	}
-	return out, nil
-}
-
-func newArchive(cfg *config, name string, c consumerConfig, store *store, log *zap.Logger, onStop *cleanup) (*archive.Archive, error) {
-	dir, err := cfg.storeDir(c)
-	if err != nil {
-		return nil, err
-	}
-	a, err := archive.New(archive.Config{
-		Dir: dir, Hosts: c.Hosts, AllowPrivate: c.AllowPrivate, MaxOutput: int64(c.MaxOutput),
-		Reserve: store.reserve(dir), Logger: log.Named("archive").With(zap.String("consumer", name)),
-	})
-	if err != nil {
-		return nil, err
-	}
-	onStop.add(a.Close)
-	return a, nil
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
