@@ -15,6 +15,8 @@ type Again struct {
 	First time.Time
 	// Sequence is that of the event itself in the stream of events.
 	Sequence uint64
+	// Redrives is how often it was taken out of the dead letters of the consumer.
+	Redrives int
 }
 
 // Header is the header of the copy: what may travel on of that of the event, and
@@ -23,6 +25,7 @@ func (a Again) Header(event Header) Header {
 	h := event.Original()
 	setNumber(h, headerAttempt, uint64(max(a.Attempt, 0)))
 	setNumber(h, headerSeq, a.Sequence)
+	setNumber(h, headerRedrives, uint64(max(a.Redrives, 0)))
 	h.Set(headerFirstAttempt, formatTime(a.First))
 	return h
 }
@@ -33,7 +36,7 @@ func DecodeAgain(h Header) (Again, error) {
 	r := headerReader{header: h, kind: ErrNotAgain}
 	a := Again{
 		Attempt: int(r.number(headerAttempt)), First: r.time(headerFirstAttempt),
-		Sequence: uint64(r.number(headerSeq)),
+		Sequence: uint64(r.number(headerSeq)), Redrives: int(r.number(headerRedrives)),
 	}
 	return a, r.err
 }

@@ -28,6 +28,9 @@ const (
 	// DeadPoison: it was delivered again and again and nobody lived to say what
 	// came of it.
 	DeadPoison DeadCause = "poison"
+	// DeadTerminated: a program that is not built on package consumers ended its
+	// delivery with a terminal acknowledgement.
+	DeadTerminated DeadCause = "terminated"
 	// DeadExpired: a range of events left the stream unhandled. Its letter holds
 	// no event.
 	DeadExpired DeadCause = "expired"
@@ -45,11 +48,12 @@ const (
 
 // Fault is whose fault it is when there is that cause.
 func (c DeadCause) Fault() Fault {
-	if c == DeadRefused {
+	switch c {
+	case DeadRefused, DeadTerminated:
 		return FaultRefused
-	}
-	if c == DeadPoison {
+	case DeadPoison:
 		return FaultPoison
+	case DeadPermanent, DeadExhausted, DeadUndecodable, DeadConflict, DeadExpired:
 	}
 	return FaultFailed
 }
@@ -87,11 +91,16 @@ type DeadLetter struct {
 	// events.
 	Subject  string
 	Sequence uint64
+	// Redrives is how often the event was taken out of the dead letters of this
+	// consumer before.
+	Redrives int
 }
 
-// ID is the message id of the letter: it is made of the consumer and the event, never
-// of a place in a stream, where the event can lie again.
-func (d *DeadLetter) ID(event string) string { return MsgID("dead", d.Consumer, event, "0") }
+// ID is the message id of the letter: it is made of the consumer, the event and how
+// often it was redriven, never of a place in a stream, where the event can lie again.
+func (d *DeadLetter) ID(event string) string {
+	return MsgID("dead", d.Consumer, event, strconv.Itoa(d.Redrives))
+}
 
 // Header is the header of the letter: what may travel on of that of the event, and
 // why it died. It has no message id.
@@ -104,6 +113,7 @@ func (d *DeadLetter) Header(event Header) Header {
 	h.Set(headerDeadAttempts, strconv.Itoa(d.Attempts))
 	h.Set(headerDeadSubject, d.Subject)
 	setNumber(h, headerDeadSeq, d.Sequence)
+	setNumber(h, headerDeadRedrives, uint64(max(d.Redrives, 0)))
 	h.Set(headerDeadHistory, deadHistory(d.History))
 	return h
 }
@@ -147,6 +157,7 @@ func DecodeDeadLetter(h Header) (*DeadLetter, error) {
 		Attempts: int(r.number(headerDeadAttempts)),
 		Subject:  r.value(headerDeadSubject),
 		Sequence: uint64(r.number(headerDeadSeq)),
+		Redrives: int(r.number(headerDeadRedrives)),
 	}
 	if text := r.value(headerDeadHistory); text != "" {
 		if err := json.Unmarshal([]byte(text), &d.History); err != nil {

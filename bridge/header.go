@@ -57,11 +57,13 @@ const (
 	headerDeadSeq      = "hookspan-dead-seq"
 	headerDeadSubject  = "hookspan-dead-subject"
 	headerDeadHistory  = "hookspan-dead-history"
+	headerDeadRedrives = "hookspan-dead-redrives"
 
 	// Headers of an event that comes again for one consumer.
 	headerAttempt      = "hookspan-attempt"
 	headerFirstAttempt = "hookspan-first-attempt"
 	headerSeq          = "hookspan-seq"
+	headerRedrives     = "hookspan-redrives"
 )
 
 // Set puts the percent-encoded value under key. An empty value has no header.
@@ -97,7 +99,7 @@ func (h Header) Original() Header {
 			delete(out, key)
 		}
 	}
-	for _, key := range []string{headerAttempt, headerFirstAttempt, headerSeq} {
+	for _, key := range []string{headerAttempt, headerFirstAttempt, headerSeq, headerRedrives} {
 		delete(out, key)
 	}
 	return out

@@ -88,6 +88,19 @@ func (n Names) AlarmsSubjects() []string { return []string{n.prefix() + ".alarms
 // Alarm is the subject of an alarm of the kind, which must be one token.
 func (n Names) Alarm(kind string) string { return n.prefix() + ".alarms." + kind }
 
+// AdvisoriesStream is the stream of what the NATS server says of deliveries that
+// ended without a verdict of package consumers.
+func (n Names) AdvisoriesStream() string { return n.upper("_ADVISORIES") }
+
+// AdvisoriesSubjects are the subjects that [Names.AdvisoriesStream] stores. The
+// server names them.
+func (n Names) AdvisoriesSubjects() []string {
+	return []string{
+		"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES." + n.EventsStream() + ".>",
+		"$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED." + n.EventsStream() + ".>",
+	}
+}
+
 // SpoolStream is the stream of the spool, on the local server only.
 func (n Names) SpoolStream() string { return n.upper("_SPOOL") }
 
@@ -150,6 +163,11 @@ func (n Names) DeadSubjects() []string { return []string{n.prefix() + ".dead.>"}
 
 // AllDead is the subject pattern of every dead letter of one consumer.
 func (n Names) AllDead(consumer string) string { return n.prefix() + ".dead." + consumer + ".>" }
+
+// AllLater are the subject patterns of what waits for one consumer.
+func (n Names) AllLater(consumer string) []string {
+	return []string{n.prefix() + ".later." + consumer + ".>", n.prefix() + ".due." + consumer + ".>"}
+}
 
 // AllEvents is the subject pattern of every event.
 func (n Names) AllEvents() string { return n.prefix() + ".events.>" }

@@ -75,7 +75,7 @@ func (c *Consumer) isThere(ctx context.Context, letter *nats.Msg, sequence uint6
 func (a *attempt) deadLetter(cause bridge.DeadCause, past record) *nats.Msg {
 	d := bridge.DeadLetter{
 		Consumer: a.consumer.cfg.Name, Cause: cause, Fault: cause.Fault(), Attempts: past.Failures, History: past.Attempts,
-		Subject: a.msg.Subject(), Sequence: a.seq,
+		Subject: a.msg.Subject(), Sequence: a.seq, Redrives: a.again.Redrives,
 	}
 	if a.err != nil {
 		d.Error = a.err.Error()

@@ -82,7 +82,7 @@ func (a *attempt) comeAgain(ctx context.Context, delay time.Duration) error {
 // id: another one under the same subject takes its place.
 func (a *attempt) schedule(ctx context.Context, delay time.Duration) error {
 	names, consumer := a.consumer.names, a.consumer.cfg.Name
-	again := bridge.Again{Attempt: a.past.Failures + 1, First: a.past.First, Sequence: a.seq}
+	again := bridge.Again{Attempt: a.past.Failures + 1, First: a.past.First, Sequence: a.seq, Redrives: a.again.Redrives}
 	if a.again.Sequence > 0 {
 		again.Sequence = a.again.Sequence
 	}

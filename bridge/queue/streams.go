@@ -31,11 +31,13 @@ const (
 	laterShare, maxLaterBytes           = 8, 1 << 30
 	minShareBytes                       = 16 << 20
 	alarmsBytes                         = 8 << 20
+	advisoriesBytes                     = 64 << 20
 
 	deadAge        = 90 * 24 * time.Hour
 	deadDuplicates = 24 * time.Hour
 	refusedAge     = 14 * 24 * time.Hour
 	alarmsAge      = 90 * 24 * time.Hour
+	advisoriesAge  = 30 * 24 * time.Hour
 	maxConsumers   = 1024
 	// ringDuplicates is the server's default. In the ring of refused deliveries it
 	// spans most of a sender's retries; nothing relies on it.
@@ -157,6 +159,21 @@ func (c StreamsConfig) streams() []jetstream.StreamConfig {
 			Storage:     jetstream.FileStorage,
 			MaxBytes:    alarmsBytes,
 			MaxAge:      alarmsAge,
+			Duplicates:  ringDuplicates,
+			Replicas:    c.Replicas,
+			AllowDirect: true,
+		},
+		{
+			// Looked at at once, so what is in it is what the bridge missed while it
+			// was away.
+			Name:        c.Names.AdvisoriesStream(),
+			Description: "Hookspan: deliveries that ended without a verdict",
+			Subjects:    c.Names.AdvisoriesSubjects(),
+			Retention:   jetstream.LimitsPolicy,
+			Discard:     jetstream.DiscardOld,
+			Storage:     jetstream.FileStorage,
+			MaxBytes:    advisoriesBytes,
+			MaxAge:      advisoriesAge,
 			Duplicates:  ringDuplicates,
 			Replicas:    c.Replicas,
 			AllowDirect: true,

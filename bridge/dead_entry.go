@@ -1,0 +1,131 @@
+package bridge
+
+import "time"
+
+// DeadEntry is a dead letter in its stream.
+type DeadEntry struct {
+	// Sequence is that in the stream of dead letters.
+	Sequence uint64
+	StoredAt time.Time
+	DeadLetter
+	// Event is what the consumer gave up on; nil when the letter holds none: a record
+	// of expired events, or a message that could not be decoded. Problem says why then.
+	Event   *Event
+	Problem string
+	// Header and Body are those of the message.
+	Header Header
+	Body   []byte
+}
+
+// DeadSelection says which dead letters are meant. Its zero value is all.
+type DeadSelection struct {
+	// Consumer, Cause and Prediction are empty for every one.
+	Consumer   string
+	Cause      DeadCause
+	Prediction string
+	// Sequences names letters.
+	Sequences []uint64
+	// After leaves out the letters up to that sequence.
+	After uint64
+	// Limit bounds how many letters are looked at; 0 is no limit.
+	Limit int
+}
+
+// Match reports whether the selection's consumer, cause and prediction are those of
+// the letter.
+func (s DeadSelection) Match(e *DeadEntry) bool {
+	return (s.Consumer == "" || s.Consumer == e.Consumer) && (s.Cause == "" || s.Cause == e.Cause) &&
+		(s.Prediction == "" || e.Event != nil && s.Prediction == e.Event.PredictionID)
+}
+
+// EventSelection says which stored events are meant. Its zero value is all
+// events of predictions.
+type EventSelection struct {
+	Filter Filter
+	// Prediction is empty for every one.
+	Prediction string
+	// Since and Until bound when an event was stored, Until not included; zero is no
+	// bound.
+	Since, Until time.Time
+	// Sequences names events.
+	Sequences []uint64
+	// After leaves out the events up to that sequence.
+	After uint64
+	// Limit bounds how many events are looked at; 0 is no limit.
+	Limit int
+}
+
+// EventEntry is an event in its stream.
+type EventEntry struct {
+	Sequence uint64
+	StoredAt time.Time
+	Subject  string
+	// Event is nil when the message is none. Problem says why then.
+	Event   *Event
+	Problem string
+	Header  Header
+	Body    []byte
+}
+
+// RedeliveryOptions say how events are given to a consumer again.
+type RedeliveryOptions struct {
+	// DryRun changes nothing and says what would happen.
+	DryRun bool
+	// Rate bounds how many events a second are given; 0 is no bound.
+	Rate float64
+	// Handled gives events again also when the consumer has handled them since.
+	Handled bool
+}
+
+// RedeliveryReport says what became of the entries of a selection. Each that was
+// looked at is counted in one of the next four.
+type RedeliveryReport struct {
+	// DryRun is set when nothing was changed: the counts are what would be.
+	DryRun   bool `json:"dry_run"`
+	LookedAt int  `json:"looked_at"`
+	// Given come again for their consumer.
+	Given int `json:"given"`
+	// Skipped were handled by their consumer since, so they were not given again.
+	Skipped int `json:"skipped"`
+	// Remaining stay as they are, by why they cannot be given.
+	Remaining map[string]int `json:"remaining"`
+	// Dropped were removed without being given.
+	Dropped int `json:"dropped"`
+	// More is set when there may be more than were looked at. Last is the sequence
+	// of the last one that was looked at, to go on after.
+	More bool   `json:"more"`
+	Last uint64 `json:"last"`
+	// Stopped says why it ended early, in words; what was counted is done.
+	Stopped string `json:"stopped,omitempty"`
+}
+
+// ConsumerState is what the bridge knows of one durable reader of events.
+type ConsumerState struct {
+	Name string `json:"name"`
+	// Kind is the configured one; empty for a durable that the configuration does
+	// not name. Missing: it is configured and there is no durable.
+	Kind    string `json:"kind,omitempty"`
+	Missing bool   `json:"missing,omitempty"`
+	// Filter are the subjects that the durable reads.
+	Filter  []string  `json:"filter,omitempty"`
+	Created time.Time `json:"created,omitzero"`
+	// Pending events were not delivered yet; Unsettled ones are with a worker or wait
+	// with the durable for their next attempt; Later ones wait for one that is far
+	// away. Redelivered counts those of the unsettled that were delivered before.
+	Pending     uint64 `json:"pending"`
+	Unsettled   int    `json:"unsettled"`
+	Redelivered int    `json:"redelivered"`
+	Later       uint64 `json:"later"`
+	// Dead is how many dead letters it has.
+	Dead uint64 `json:"dead"`
+	// Waiting is how many requests for events its programs have open; none means that
+	// none is there, or that all are busy.
+	Waiting int `json:"waiting"`
+	// PausedUntil is set while it is paused.
+	PausedUntil time.Time `json:"paused_until,omitzero"`
+	// LastDelivered is when an event was last delivered, Oldest when the oldest
+	// event was stored that it has not settled.
+	LastDelivered time.Time `json:"last_delivered,omitzero"`
+	// Delivered is the stream sequence of the newest event that it was given.
+	Delivered uint64 `json:"delivered"`
+}
