@@ -39,6 +39,7 @@ var arrows = map[string]arrow{
 	"bridge/queue":      {ours: []string{"bridge"}, never: []string{echo}},
 	"bridge/telemetry":  {never: []string{echo, nats}},
 	"bridge/redelivery": {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
+	"bridge/fleet":      {ours: []string{"bridge", "bridge/redelivery"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/upkeep":     {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
 	"consumers":         {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
 	"consumers/archive": {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},

@@ -1,6 +1,8 @@
 package bridge
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"strconv"
@@ -100,6 +102,15 @@ type DeadLetter struct {
 // often it was redriven, never of a place in a stream, where the event can lie again.
 func (d *DeadLetter) ID(event string) string {
 	return MsgID("dead", d.Consumer, event, strconv.Itoa(d.Redrives))
+}
+
+// UndecodableID stands for the id of an event in the id of a letter, when the message
+// is none.
+func UndecodableID(subject string, data []byte) string {
+	h := sha256.New()
+	h.Write([]byte(subject + "\x00"))
+	h.Write(data)
+	return "undecodable:" + hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 // Header is the header of the letter: what may travel on of that of the event, and

@@ -55,6 +55,12 @@ type EventSelection struct {
 	Limit int
 }
 
+// Match reports whether the entry is an event of the selection, whatever its sequence.
+func (s EventSelection) Match(e *EventEntry) bool {
+	return e.Event != nil && s.Filter.Match(e.Event) && (s.Prediction == "" || s.Prediction == e.Event.PredictionID) &&
+		!e.StoredAt.Before(s.Since) && (s.Until.IsZero() || e.StoredAt.Before(s.Until))
+}
+
 // EventEntry is an event in its stream.
 type EventEntry struct {
 	Sequence uint64

@@ -27,8 +27,11 @@ var ErrNotEvent = errors.New("not a Hookspan event")
 // ErrNotWithheld is wrapped by [DecodeWithheld] when a message is not one of ours.
 var ErrNotWithheld = errors.New("not a delivery that Hookspan kept")
 
-// ErrNoEntry means that there is no kept delivery at that place, or no longer.
+// ErrNoEntry means that there is no entry at that place, or no longer.
 var ErrNoEntry = errors.New("no such entry")
+
+// ErrNoConsumer means that there is no durable of that name.
+var ErrNoConsumer = errors.New("no such consumer")
 
 // ErrName is wrapped by [CheckName] when a name cannot be used on the wire.
 var ErrName = errors.New("not a usable name")

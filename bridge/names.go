@@ -257,6 +257,32 @@ func (n Names) Dead(consumer, subject string) string {
 	return n.prefix() + ".dead." + consumer + "." + n.tail(consumer, subject)
 }
 
+// DeadConsumer is the consumer whose letter lies under a subject that [Names.Dead] or
+// [Names.Expired] made, or "".
+func (n Names) DeadConsumer(subject string) string {
+	tail, ok := strings.CutPrefix(subject, n.prefix()+".dead.")
+	token, _, _ := strings.Cut(tail, ".")
+	name, err := DecodeToken(token)
+	if !ok || err != nil {
+		return ""
+	}
+	return name
+}
+
+// ConsumerOf is the consumer that a subject of a dead letter, or of an event that
+// waits, is for, or "".
+func (n Names) ConsumerOf(subject string) string {
+	tail, _ := strings.CutPrefix(subject, n.prefix()+".")
+	switch first, rest, _ := strings.Cut(tail, "."); first {
+	case "dead":
+		return n.DeadConsumer(subject)
+	case "later", "due":
+		name, _, _ := strings.Cut(rest, ".")
+		return name
+	}
+	return ""
+}
+
 // Expired is the subject of the records of events that left the stream before
 // consumer had handled them. It need not be a consumer of ours; an empty one is
 // nobody: there was none at all.

@@ -80,7 +80,7 @@ func (a *attempt) deadLetter(cause bridge.DeadCause, past record) *nats.Msg {
 	if a.err != nil {
 		d.Error = a.err.Error()
 	}
-	id := "undecodable:" + shortHash(a.msg.Subject()+"\x00"+string(a.msg.Data()))
+	id := bridge.UndecodableID(a.msg.Subject(), a.msg.Data())
 	if a.event != nil {
 		id = a.event.ID
 	}

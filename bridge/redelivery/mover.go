@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -18,21 +16,9 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-const (
-	// durableName is that of the one durable on the stream of waiting events, which
-	// all processes share.
-	durableName = "mover"
-	// block is how many due events are moved together.
-	block = 128
-	// moveTimeout bounds one block; moveLease is longer.
-	moveTimeout = 10 * time.Second
-	moveLease   = 30 * time.Second
-	// pull is how long one request for due events waits at the server.
-	pull = 5 * time.Second
-	// firstRetry and lastRetry space the tries while the stream cannot be reached
-	// or takes nothing.
-	firstRetry, lastRetry = 250 * time.Millisecond, 10 * time.Second
-)
+// durableName is that of the one durable on the stream of waiting events, which all
+// processes share.
+const durableName = "mover"
 
 // Storer makes a message durable. It is safe for concurrent use.
 type Storer interface {
@@ -64,81 +50,20 @@ func NewMover(js jetstream.JetStream, store Storer, cfg MoverConfig) *Mover {
 
 // Run moves until ctx ends, and returns nil. Whatever it meets, it tries again.
 func (m *Mover) Run(ctx context.Context) error {
-	retry := firstRetry
-	for ctx.Err() == nil {
-		err := m.follow(ctx, func() { retry = firstRetry })
-		if err == nil || ctx.Err() != nil {
-			continue
-		}
-		m.cfg.Logger.Error("events that wait cannot be brought back, trying again", zap.Duration("in", retry), zap.Error(err))
-		wait(ctx, retry)
-		retry = min(2*retry, lastRetry)
+	f := follower{
+		js: m.js, stream: m.cfg.Names.LaterStream(), log: m.cfg.Logger, what: "due events",
+		durable: jetstream.ConsumerConfig{
+			Durable:       durableName,
+			Description:   "Hookspan: brings events back to their consumers",
+			FilterSubject: m.cfg.Names.AllDue(),
+			AckPolicy:     jetstream.AckExplicitPolicy,
+			AckWait:       moveLease,
+			MaxAckPending: 8 * block,
+			MaxDeliver:    -1,
+		},
+		each: m.moveOne,
 	}
-	return nil
-}
-
-// follow moves what is due until something fails. It calls moved after each block.
-func (m *Mover) follow(ctx context.Context, moved func()) error {
-	durable, err := m.bind(ctx)
-	if err != nil {
-		return err
-	}
-	for ctx.Err() == nil {
-		if err := m.moveBlock(ctx, durable); err != nil {
-			return err
-		}
-		moved()
-	}
-	return nil
-}
-
-func (m *Mover) bind(ctx context.Context) (jetstream.Consumer, error) {
-	ctx, cancel := context.WithTimeout(ctx, moveTimeout)
-	defer cancel()
-	durable, err := m.js.CreateOrUpdateConsumer(ctx, m.cfg.Names.LaterStream(), jetstream.ConsumerConfig{
-		Durable:       durableName,
-		Description:   "Hookspan: brings events back to their consumers",
-		FilterSubject: m.cfg.Names.AllDue(),
-		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       moveLease,
-		MaxAckPending: 8 * block,
-		MaxDeliver:    -1,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reaching the durable of due events: %w", err)
-	}
-	return durable, nil
-}
-
-// moveBlock waits for due events and moves each at once: the store lets them share
-// syncs. What could not be moved comes again.
-func (m *Mover) moveBlock(ctx context.Context, durable jetstream.Consumer) error {
-	fetching, cancel := context.WithTimeout(ctx, pull)
-	defer cancel()
-	batch, err := durable.Fetch(block, jetstream.FetchContext(fetching))
-	if err != nil {
-		return fmt.Errorf("fetching due events: %w", err)
-	}
-	// What has begun is finished when the program is told to stop.
-	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), pull+moveTimeout)
-	defer cancel()
-	var moving sync.WaitGroup
-	var mu sync.Mutex
-	var failed error
-	for msg := range batch.Messages() {
-		moving.Go(func() {
-			if err := m.moveOne(work, msg); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				failed = err
-			}
-		})
-	}
-	moving.Wait()
-	if err := batch.Error(); err != nil && failed == nil && fetching.Err() == nil && !errors.Is(err, nats.ErrTimeout) {
-		return fmt.Errorf("fetching due events: %w", err)
-	}
-	return failed
+	return f.run(ctx)
 }
 
 func (m *Mover) moveOne(ctx context.Context, msg jetstream.Msg) error {
@@ -201,13 +126,4 @@ func (m *Mover) giveUp(ctx context.Context, msg jetstream.Msg, cause error) erro
 		return fmt.Errorf("acknowledging a due message: %w", err)
 	}
 	return nil
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

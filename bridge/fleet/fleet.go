@@ -1,0 +1,221 @@
+// Package fleet is what an operator does with consumers: see where each of them
+// stands, pause and resume it, set it back or forward, and remove it. A consumer is
+// its durable, whatever program reads it.
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// ErrConfigured: a consumer that the configuration names would come back at once.
+var ErrConfigured = errors.New("the configuration names this consumer")
+
+// forever is until when a consumer is paused that is paused for no certain time.
+const forever = 100 * 365 * 24 * time.Hour
+
+// Fleet is all the consumers. It is safe for concurrent use.
+type Fleet struct {
+	js    jetstream.JetStream
+	names bridge.Names
+	kinds map[string]string
+}
+
+// New returns the fleet that js has. Kinds are those of the consumers that the
+// configuration names, by their names.
+func New(js jetstream.JetStream, names bridge.Names, kinds map[string]string) *Fleet {
+	return &Fleet{js: js, names: names, kinds: kinds}
+}
+
+// List returns where every consumer stands, by name: the durables of the stream of
+// events, and what is configured and has none.
+func (f *Fleet) List(ctx context.Context) ([]bridge.ConsumerState, error) {
+	stream, err := f.stream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	dead, err := f.counts(ctx, f.names.DeadStream(), f.names.DeadSubjects()[0])
+	if err != nil {
+		return nil, err
+	}
+	later, err := f.counts(ctx, f.names.LaterStream(), ">")
+	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) { // a server before 2.12 has none
+		return nil, err
+	}
+	var out []bridge.ConsumerState
+	lister := stream.ListConsumers(ctx)
+	for info := range lister.Info() {
+		if info.Config.Durable != "" {
+			out = append(out, f.state(info, dead, later))
+		}
+	}
+	if err := lister.Err(); err != nil {
+		return nil, fmt.Errorf("listing consumers: %w", err)
+	}
+	for name, kind := range f.kinds {
+		if !slices.ContainsFunc(out, func(s bridge.ConsumerState) bool { return s.Name == name }) {
+			out = append(out, bridge.ConsumerState{Name: name, Kind: kind, Missing: true, Dead: dead[name], Later: later[name]})
+		}
+	}
+	slices.SortFunc(out, func(a, b bridge.ConsumerState) int { return strings.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+// Pause stops the delivery to a consumer until then, or, when until is zero, until it
+// is resumed; also across restarts. What is with a worker already is finished.
+func (f *Fleet) Pause(ctx context.Context, name string, until time.Time) error {
+	if until.IsZero() {
+		until = time.Now().Add(forever)
+	}
+	stream, err := f.stream(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := stream.PauseConsumer(ctx, name, until); err != nil {
+		return fmt.Errorf("pausing consumer %s: %w", name, known(err))
+	}
+	return nil
+}
+
+// Resume begins again to deliver to a consumer that was paused.
+func (f *Fleet) Resume(ctx context.Context, name string) error {
+	stream, err := f.stream(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := stream.ResumeConsumer(ctx, name); err != nil {
+		return fmt.Errorf("resuming consumer %s: %w", name, known(err))
+	}
+	return nil
+}
+
+// Removed is what [Fleet.Remove] removes.
+type Removed struct {
+	// Unsettled events were not handled by the consumer, Later of them wait for
+	// another attempt, Remembered is what it remembers of events.
+	Unsettled  uint64 `json:"unsettled"`
+	Later      uint64 `json:"later"`
+	Remembered uint64 `json:"remembered"`
+	// Dead letters stay: they are events that somebody may still need.
+	Dead uint64 `json:"dead"`
+}
+
+// Remove removes a consumer: its durable, what waits for its next attempt, and what it
+// remembers of events. Dead letters stay. Dry run changes nothing. The error wraps
+// [ErrConfigured] for a consumer that the configuration names.
+func (f *Fleet) Remove(ctx context.Context, name string, dryRun bool) (Removed, error) {
+	if _, ok := f.kinds[name]; ok {
+		return Removed{}, fmt.Errorf("removing consumer %s: %w", name, ErrConfigured)
+	}
+	stream, err := f.stream(ctx)
+	if err != nil {
+		return Removed{}, err
+	}
+	durable, err := stream.Consumer(ctx, name)
+	if err != nil {
+		return Removed{}, fmt.Errorf("removing consumer %s: %w", name, known(err))
+	}
+	info := durable.CachedInfo()
+	removed := Removed{Unsettled: info.NumPending + uint64(info.NumAckPending)}
+	if !dryRun {
+		// First of all, so that nothing is retried any more.
+		if err := stream.DeleteConsumer(ctx, name); err != nil {
+			return removed, fmt.Errorf("removing consumer %s: %w", name, known(err))
+		}
+	}
+	for _, subject := range f.names.AllLater(name) {
+		n, err := f.clear(ctx, f.names.LaterStream(), subject, dryRun)
+		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return removed, err
+		}
+		removed.Later += n
+	}
+	if removed.Remembered, err = f.clear(ctx, f.names.LedgerStream(), f.names.LedgerSubject(f.names.LedgerPrefix(name)+">"), dryRun); err != nil {
+		return removed, err
+	}
+	dead, err := f.counts(ctx, f.names.DeadStream(), f.names.AllDead(name))
+	removed.Dead = dead[name]
+	return removed, err
+}
+
+// clear removes what lies under a subject pattern, and returns how much it is.
+func (f *Fleet) clear(ctx context.Context, name, subject string, dryRun bool) (uint64, error) {
+	stream, err := f.js.Stream(ctx, name)
+	if err != nil {
+		return 0, fmt.Errorf("looking at stream %s: %w", name, err)
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(subject))
+	if err != nil {
+		return 0, fmt.Errorf("looking at stream %s: %w", name, err)
+	}
+	var count uint64
+	for _, n := range info.State.Subjects {
+		count += n
+	}
+	if dryRun || count == 0 {
+		return count, nil
+	}
+	if err := stream.Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {
+		return 0, fmt.Errorf("removing what stream %s has of a consumer: %w", name, err)
+	}
+	return count, nil
+}
+
+func (f *Fleet) state(info *jetstream.ConsumerInfo, dead, later map[string]uint64) bridge.ConsumerState {
+	s := bridge.ConsumerState{
+		Name: info.Name, Kind: f.kinds[info.Name], Filter: info.Config.FilterSubjects, Created: info.Created,
+		Pending: info.NumPending, Unsettled: info.NumAckPending, Redelivered: info.NumRedelivered, Waiting: info.NumWaiting,
+		Dead: dead[info.Name], Later: later[info.Name], Delivered: info.Delivered.Stream,
+	}
+	if info.Config.FilterSubject != "" {
+		s.Filter = []string{info.Config.FilterSubject}
+	}
+	if until := info.Config.PauseUntil; until != nil && until.After(time.Now()) {
+		s.PausedUntil = *until
+	}
+	if last := info.Delivered.Last; last != nil {
+		s.LastDelivered = *last
+	}
+	return s
+}
+
+// counts returns how many messages of a stream are for each consumer.
+func (f *Fleet) counts(ctx context.Context, name, subjects string) (map[string]uint64, error) {
+	stream, err := f.js.Stream(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("looking at stream %s: %w", name, err)
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(subjects))
+	if err != nil {
+		return nil, fmt.Errorf("looking at stream %s: %w", name, err)
+	}
+	out := map[string]uint64{}
+	for subject, n := range info.State.Subjects {
+		out[f.names.ConsumerOf(subject)] += n
+	}
+	return out, nil
+}
+
+func (f *Fleet) stream(ctx context.Context) (jetstream.Stream, error) {
+	stream, err := f.js.Stream(ctx, f.names.EventsStream())
+	if err != nil {
+		return nil, fmt.Errorf("looking at stream %s: %w", f.names.EventsStream(), err)
+	}
+	return stream, nil
+}
+
+// known makes an error of the server one that can be asked for.
+func known(err error) error {
+	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrConsumerDoesNotExist) || errors.Is(err, jetstream.ErrInvalidConsumerName) {
+		return fmt.Errorf("%w: %w", bridge.ErrNoConsumer, err)
+	}
+	return err
+}

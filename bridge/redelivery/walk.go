@@ -1,0 +1,123 @@
+package redelivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// span says which messages of a stream are visited.
+type span struct {
+	// subject is a pattern.
+	subject string
+	// sequences names messages; none is every one.
+	sequences []uint64
+	after     uint64
+}
+
+// walk calls visit for every message of the span in order, until visit returns an
+// error, which it returns. Messages that come while it walks are left out, those
+// that are gone are passed over, and visit may remove the one it is given.
+func walk(ctx context.Context, stream jetstream.Stream, s span, visit func(*jetstream.RawStreamMsg) error) error {
+	if len(s.sequences) > 0 {
+		return walkSequences(ctx, stream, s, visit)
+	}
+	last := stream.CachedInfo().State.LastSeq
+	for seq := s.after + 1; seq <= last; {
+		m, err := get(ctx, stream, seq, jetstream.WithGetMsgSubject(s.subject))
+		switch {
+		case errors.Is(err, bridge.ErrNoEntry) || err == nil && m.Sequence > last:
+			return nil
+		case err != nil:
+			return err
+		}
+		if err := visit(m); err != nil {
+			return err
+		}
+		seq = m.Sequence + 1
+	}
+	return nil
+}
+
+func walkSequences(ctx context.Context, stream jetstream.Stream, s span, visit func(*jetstream.RawStreamMsg) error) error {
+	for _, seq := range slices.Compact(slices.Sorted(slices.Values(s.sequences))) {
+		if seq <= s.after {
+			continue
+		}
+		m, err := get(ctx, stream, seq)
+		switch {
+		case errors.Is(err, bridge.ErrNoEntry):
+			continue
+		case err != nil:
+			return err
+		case !bridge.SubjectMatches(s.subject, m.Subject):
+			continue
+		}
+		if err := visit(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// get returns one message. The error wraps [bridge.ErrNoEntry] when it is not there.
+func get(ctx context.Context, stream jetstream.Stream, seq uint64, opts ...jetstream.GetMsgOpt) (*jetstream.RawStreamMsg, error) {
+	m, err := stream.GetMsg(ctx, seq, opts...)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		err = fmt.Errorf("%w: %w", bridge.ErrNoEntry, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading message %d of %s: %w", seq, stream.CachedInfo().Config.Name, err)
+	}
+	return m, nil
+}
+
+// remove removes one message. The error wraps [bridge.ErrNoEntry] when it is not
+// there.
+func remove(ctx context.Context, stream jetstream.Stream, seq uint64) error {
+	err := stream.DeleteMsg(ctx, seq)
+	if err == nil {
+		return nil
+	}
+	// Its error does not say in a way that can be asked whether the message was there.
+	if _, got := get(ctx, stream, seq); errors.Is(got, bridge.ErrNoEntry) {
+		return got
+	}
+	return fmt.Errorf("removing message %d of %s: %w", seq, stream.CachedInfo().Config.Name, err)
+}
+
+func openStream(ctx context.Context, js jetstream.JetStream, name string) (jetstream.Stream, error) {
+	stream, err := js.Stream(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("looking at stream %s: %w", name, err)
+	}
+	return stream, nil
+}
+
+// FirstSince returns the sequence of the first message that was stored at t or
+// later, or the one after the stream's last.
+func FirstSince(ctx context.Context, stream jetstream.Stream, t time.Time) (uint64, error) {
+	state := stream.CachedInfo().State
+	low, high := max(1, state.FirstSeq), state.LastSeq+1
+	for low < high {
+		middle := low + (high-low)/2
+		m, err := get(ctx, stream, middle, jetstream.WithGetMsgSubject(">"))
+		switch {
+		case errors.Is(err, bridge.ErrNoEntry):
+			high = middle // nothing readable lies there or behind it
+		case err != nil:
+			return 0, err
+		case m.Time.Before(t):
+			low = m.Sequence + 1
+		default:
+			high = middle
+		}
+	}
+	return low, nil
+}

@@ -1,0 +1,30 @@
+package consumers
+
+import (
+	"context"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// Handled reports whether the consumer is known to have handled the event: it acts
+// once and finished it, or it finished it after the event had become a dead letter.
+// Any other consumer keeps nothing of an event that it has handled, so false means
+// that nobody knows. Names are those of the bridge.
+func Handled(ctx context.Context, js jetstream.JetStream, names bridge.Names, consumer string, ev *bridge.Event) (bool, error) {
+	l, err := openLedger(ctx, js, names, consumer, 0)
+	if err != nil {
+		return false, err
+	}
+	for _, key := range []string{eventKey(ev.ID), onceKey(ev)} {
+		r, _, err := l.load(ctx, key)
+		if err != nil {
+			return false, err
+		}
+		if r.Event == ev.ID && r.State == stateDone {
+			return true, nil
+		}
+	}
+	return false, nil
+}
