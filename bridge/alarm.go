@@ -33,12 +33,14 @@ const (
 	AlarmUnknownSource  = "unknown_source"  // webhooks for a source nobody configured
 	AlarmQuarantineFull = "quarantine_full" // unusable deliveries are refused
 	AlarmRefused        = "refused"         // deliveries of a source are not authentic
+	AlarmExhausted      = "exhausted"       // events that are delivered no more, without a dead letter
 )
 
 // AlarmKinds are all kinds of alarms.
 var AlarmKinds = []string{
 	AlarmStoreBackwards, AlarmStoreMissing, AlarmStoreCorrupt, AlarmStoreFrozen, AlarmStoreFull, AlarmStreamRemoved, AlarmStreamChanged,
 	AlarmClock, AlarmExpired, AlarmSpoolStuck, AlarmSpoolFull, AlarmUnknownSource, AlarmQuarantineFull, AlarmRefused,
+	AlarmExhausted,
 }
 
 // Alarmer is told of alarms. Raise never blocks and never fails: what cannot be

@@ -175,6 +175,10 @@ func (f *Fleet) state(info *jetstream.ConsumerInfo, dead, later map[string]uint6
 		Pending: info.NumPending, Unsettled: info.NumAckPending, Redelivered: info.NumRedelivered, Waiting: info.NumWaiting,
 		Dead: dead[info.Name], Later: later[info.Name], Delivered: info.Delivered.Stream,
 	}
+	if info.Config.MaxDeliver > 0 {
+		// The server counts those too that wait for a further delivery.
+		s.Exhausted = max(0, info.NumRedelivered-info.NumAckPending)
+	}
 	if info.Config.FilterSubject != "" {
 		s.Filter = []string{info.Config.FilterSubject}
 	}

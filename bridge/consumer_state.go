@@ -1,0 +1,37 @@
+package bridge
+
+import "time"
+
+// ConsumerState is what the bridge knows of one durable reader of events.
+type ConsumerState struct {
+	Name string `json:"name"`
+	// Kind is the configured one; empty for a durable that the configuration does
+	// not name. Missing: it is configured and there is no durable.
+	Kind    string `json:"kind,omitempty"`
+	Missing bool   `json:"missing,omitempty"`
+	// Filter are the subjects that the durable reads.
+	Filter  []string  `json:"filter,omitempty"`
+	Created time.Time `json:"created,omitzero"`
+	// Pending events were not delivered yet; Unsettled ones are with a worker or wait
+	// with the durable for their next attempt; Later ones wait for one that is far
+	// away. Redelivered counts those of the unsettled that were delivered before.
+	Pending     uint64 `json:"pending"`
+	Unsettled   int    `json:"unsettled"`
+	Redelivered int    `json:"redelivered"`
+	Later       uint64 `json:"later"`
+	// Exhausted is how many events, at least, were delivered as often as they may be
+	// and have no dead letter. Of a durable that delivers once alone the server does
+	// not say (nats-server 2.15.2).
+	Exhausted int `json:"exhausted,omitempty"`
+	// Dead is how many dead letters it has.
+	Dead uint64 `json:"dead"`
+	// Waiting is how many requests for events its programs have open; none means that
+	// none is there, or that all are busy.
+	Waiting int `json:"waiting"`
+	// PausedUntil is set while it is paused.
+	PausedUntil time.Time `json:"paused_until,omitzero"`
+	// LastDelivered is when an event was last delivered.
+	LastDelivered time.Time `json:"last_delivered,omitzero"`
+	// Delivered is the stream sequence of the newest event that it was given.
+	Delivered uint64 `json:"delivered"`
+}
