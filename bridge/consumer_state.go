@@ -35,3 +35,32 @@ type ConsumerState struct {
 	// Delivered is the stream sequence of the newest event that it was given.
 	Delivered uint64 `json:"delivered"`
 }
+
+// ConsumerPosition is where a consumer goes on. One of its fields is set.
+type ConsumerPosition struct {
+	// First is the oldest event that is stored, New the next one that comes.
+	First, New bool
+	// Since is the first event that was stored then or later.
+	Since time.Time
+	// Sequence is that of an event in its stream.
+	Sequence uint64
+}
+
+// ConsumerSeek is a consumer's way to another position.
+type ConsumerSeek struct {
+	// From was the sequence behind the last event that it was given, To is that from
+	// which it goes on.
+	From uint64 `json:"from"`
+	To   uint64 `json:"to"`
+}
+
+// RemovedConsumer is what went with a consumer.
+type RemovedConsumer struct {
+	// Unsettled events were not handled by the consumer, Later of them wait for
+	// another attempt, Remembered is what it remembers of events.
+	Unsettled  uint64 `json:"unsettled"`
+	Later      uint64 `json:"later"`
+	Remembered uint64 `json:"remembered"`
+	// Dead letters stay: they are events that somebody may still need.
+	Dead uint64 `json:"dead"`
+}

@@ -35,3 +35,6 @@ var ErrNoConsumer = errors.New("no such consumer")
 
 // ErrName is wrapped by [CheckName] when a name cannot be used on the wire.
 var ErrName = errors.New("not a usable name")
+
+// ErrConfigured: a consumer that the configuration names would come back at once.
+var ErrConfigured = errors.New("the configuration names this consumer")

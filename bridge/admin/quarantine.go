@@ -2,14 +2,9 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"math"
 	"net/http"
-	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
@@ -29,14 +24,6 @@ type Quarantine interface {
 	Drop(ctx context.Context, sel bridge.WithheldSelection, dryRun bool) bridge.WithheldReport
 }
 
-// Limits of one call. Who wants more goes on after the last entry.
-const (
-	defaultEntries = 100
-	maxEntries     = 1000
-	maxSequences   = 1000
-	maxCallBody    = 64 << 10
-)
-
 // Withheld is an entry as the API shows it.
 type Withheld struct {
 	Stream      string    `json:"stream"`
@@ -52,8 +39,7 @@ type Withheld struct {
 	Truncated   bool      `json:"truncated,omitempty"`
 }
 
-// WithheldDetail is a whole entry. Body is set when it is UTF-8, otherwise
-// BodyBase64.
+// WithheldDetail is a whole entry.
 type WithheldDetail struct {
 	Withheld
 	Proof       bridge.Header     `json:"proof"`
@@ -61,8 +47,7 @@ type WithheldDetail struct {
 	HeadersCut  int               `json:"headers_cut,omitempty"`
 	Query       map[string]string `json:"query,omitempty"`
 	TraceParent string            `json:"traceparent,omitempty"`
-	Body        *string           `json:"body,omitempty"`
-	BodyBase64  []byte            `json:"body_base64,omitempty"`
+	Content
 }
 
 // WithheldList is a page of entries.
@@ -75,13 +60,10 @@ type WithheldList struct {
 // WithheldCall says which entries are meant and what is to be done.
 type WithheldCall struct {
 	// Stream is quarantine or refused, empty for both.
-	Stream string   `json:"stream,omitempty"`
-	Source string   `json:"source,omitempty"`
-	Cause  string   `json:"cause,omitempty"`
-	Seqs   []uint64 `json:"seqs,omitempty"`
-	After  uint64   `json:"after,omitempty"`
-	// Limit is how many entries are looked at, default 100, at most 1000.
-	Limit  int  `json:"limit,omitempty"`
+	Stream string `json:"stream,omitempty"`
+	Source string `json:"source,omitempty"`
+	Cause  string `json:"cause,omitempty"`
+	Page
 	DryRun bool `json:"dry_run,omitempty"`
 	// AcceptStale and AcceptPathToken are for verifying again.
 	AcceptStale     bool `json:"accept_stale,omitempty"`
@@ -89,28 +71,21 @@ type WithheldCall struct {
 }
 
 // selection checks what came from outside.
-func (c WithheldCall) selection() (bridge.WithheldSelection, error) {
-	bad := func(format string, args ...any) (bridge.WithheldSelection, error) {
-		return bridge.WithheldSelection{}, echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf(format, args...))
-	}
-	if c.Limit == 0 {
-		c.Limit = defaultEntries
-	}
+func (c *WithheldCall) selection() (bridge.WithheldSelection, error) {
+	err := c.check()
 	switch {
+	case err != nil:
 	case c.Stream != "" && c.Stream != bridge.PlaceQuarantine && c.Stream != bridge.PlaceRefused:
-		return bad("stream is %s or %s", bridge.PlaceQuarantine, bridge.PlaceRefused)
+		err = badRequest("stream is %s or %s", bridge.PlaceQuarantine, bridge.PlaceRefused)
 	case c.Source != "" && bridge.CheckName("source", c.Source) != nil:
-		return bad("source is not the name of one")
+		err = badRequest("source is not the name of one")
 	case c.Cause != "" && bridge.CheckName("cause", c.Cause) != nil:
-		return bad("cause is not one")
-	case c.Limit < 0 || c.Limit > maxEntries:
-		return bad("limit is 1 to %d", maxEntries)
-	case len(c.Seqs) > maxSequences:
-		return bad("seqs has at most %d", maxSequences)
-	case c.After > math.MaxInt64:
-		return bad("after is the sequence of an entry")
+		err = badRequest("cause is not one")
 	case c.Stream == "" && (len(c.Seqs) > 0 || c.After > 0):
-		return bad("seqs and after count within one stream: name it")
+		err = badRequest("seqs and after count within one stream: name it")
+	}
+	if err != nil {
+		return bridge.WithheldSelection{}, err
 	}
 	return bridge.WithheldSelection{
 		Place: c.Stream, Source: c.Source, Cause: c.Cause, Sequences: c.Seqs, After: c.After, Limit: c.Limit,
@@ -129,21 +104,12 @@ func RegisterQuarantine(api *echo.Group, q Quarantine) {
 
 type quarantineAPI struct{ q Quarantine }
 
-var errPage = errors.New("the page is full")
-
 func (h quarantineAPI) list(c echo.Context) error {
-	call := WithheldCall{Stream: c.QueryParam("stream"), Source: c.QueryParam("source"), Cause: c.QueryParam("cause")}
-	var err error
-	if text := c.QueryParam("limit"); text != "" {
-		if call.Limit, err = strconv.Atoi(text); err != nil || call.Limit < 1 {
-			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("limit is 1 to %d", maxEntries))
-		}
+	p, err := queryPage(c)
+	if err != nil {
+		return err
 	}
-	if text := c.QueryParam("after"); text != "" {
-		if call.After, err = strconv.ParseUint(text, 10, 64); err != nil {
-			return echo.NewHTTPError(http.StatusBadRequest, "after is the sequence of an entry")
-		}
-	}
+	call := WithheldCall{Stream: c.QueryParam("stream"), Source: c.QueryParam("source"), Cause: c.QueryParam("cause"), Page: p}
 	sel, err := call.selection()
 	if err != nil {
 		return err
@@ -171,9 +137,9 @@ func summary(e *bridge.WithheldEntry) Withheld {
 }
 
 func (h quarantineAPI) show(c echo.Context) error {
-	seq, err := strconv.ParseUint(c.Param("seq"), 10, 64)
-	if err != nil || seq == 0 {
-		return echo.NewHTTPError(http.StatusBadRequest, "seq is the sequence of an entry")
+	seq, err := querySeq(c)
+	if err != nil {
+		return err
 	}
 	e, err := h.q.Get(c.Request().Context(), c.Param("stream"), seq)
 	if errors.Is(err, bridge.ErrNoEntry) {
@@ -182,15 +148,10 @@ func (h quarantineAPI) show(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	out := WithheldDetail{
+	return c.JSON(http.StatusOK, WithheldDetail{
 		Withheld: summary(&e), Proof: e.Proof, Header: e.Header, HeadersCut: e.HeadersCut, Query: e.Query, TraceParent: e.TraceParent,
-	}
-	if text := string(e.Body); utf8.ValidString(text) {
-		out.Body = &text
-	} else {
-		out.BodyBase64 = e.Body
-	}
-	return c.JSON(http.StatusOK, out)
+		Content: newContent(e.Body),
+	})
 }
 
 func (h quarantineAPI) reverify(c echo.Context) error {
@@ -217,10 +178,8 @@ func (h quarantineAPI) drop(c echo.Context) error {
 }
 
 func readCall(c echo.Context) (call WithheldCall, sel bridge.WithheldSelection, err error) {
-	dec := json.NewDecoder(http.MaxBytesReader(c.Response(), c.Request().Body, maxCallBody))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&call); err != nil {
-		return call, sel, echo.NewHTTPError(http.StatusBadRequest, "the body is not the JSON object that this takes: "+err.Error())
+	if err := decodeCall(c, &call); err != nil {
+		return call, sel, err
 	}
 	sel, err = call.selection()
 	return call, sel, err

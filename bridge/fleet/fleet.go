@@ -16,9 +16,6 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// ErrConfigured: a consumer that the configuration names would come back at once.
-var ErrConfigured = errors.New("the configuration names this consumer")
-
 // forever is until when a consumer is paused that is paused for no certain time.
 const forever = 100 * 365 * 24 * time.Hour
 
@@ -97,34 +94,23 @@ func (f *Fleet) Resume(ctx context.Context, name string) error {
 	return nil
 }
 
-// Removed is what [Fleet.Remove] removes.
-type Removed struct {
-	// Unsettled events were not handled by the consumer, Later of them wait for
-	// another attempt, Remembered is what it remembers of events.
-	Unsettled  uint64 `json:"unsettled"`
-	Later      uint64 `json:"later"`
-	Remembered uint64 `json:"remembered"`
-	// Dead letters stay: they are events that somebody may still need.
-	Dead uint64 `json:"dead"`
-}
-
 // Remove removes a consumer: its durable, what waits for its next attempt, and what it
 // remembers of events. Dead letters stay. Dry run changes nothing. The error wraps
-// [ErrConfigured] for a consumer that the configuration names.
-func (f *Fleet) Remove(ctx context.Context, name string, dryRun bool) (Removed, error) {
+// [bridge.ErrConfigured] for a consumer that the configuration names.
+func (f *Fleet) Remove(ctx context.Context, name string, dryRun bool) (bridge.RemovedConsumer, error) {
 	if _, ok := f.kinds[name]; ok {
-		return Removed{}, fmt.Errorf("removing consumer %s: %w", name, ErrConfigured)
+		return bridge.RemovedConsumer{}, fmt.Errorf("removing consumer %s: %w", name, bridge.ErrConfigured)
 	}
 	stream, err := f.stream(ctx)
 	if err != nil {
-		return Removed{}, err
+		return bridge.RemovedConsumer{}, err
 	}
 	durable, err := stream.Consumer(ctx, name)
 	if err != nil {
-		return Removed{}, fmt.Errorf("removing consumer %s: %w", name, known(err))
+		return bridge.RemovedConsumer{}, fmt.Errorf("removing consumer %s: %w", name, known(err))
 	}
 	info := durable.CachedInfo()
-	removed := Removed{Unsettled: info.NumPending + uint64(info.NumAckPending)}
+	removed := bridge.RemovedConsumer{Unsettled: info.NumPending + uint64(info.NumAckPending)}
 	if !dryRun {
 		// First of all, so that nothing is retried any more.
 		if err := stream.DeleteConsumer(ctx, name); err != nil {

@@ -130,12 +130,12 @@ func TestSeek(t *testing.T) {
 			r.publish(1, 3)
 			r.eventually(func() bool { return r.times(3) == 1 })
 
-			dry, err := r.fleet.Seek(ctx, "team", fleet.Position{First: true}, true)
+			dry, err := r.fleet.Seek(ctx, "team", bridge.ConsumerPosition{First: true}, true)
 			require.NoError(t, err)
-			require.Equal(t, fleet.Sought{From: 4, To: 1}, dry)
-			sought, err := r.fleet.Seek(ctx, "team", fleet.Position{Sequence: 2}, false)
+			require.Equal(t, bridge.ConsumerSeek{From: 4, To: 1}, dry)
+			sought, err := r.fleet.Seek(ctx, "team", bridge.ConsumerPosition{Sequence: 2}, false)
 			require.NoError(t, err)
-			require.Equal(t, fleet.Sought{From: 4, To: 2}, sought)
+			require.Equal(t, bridge.ConsumerSeek{From: 4, To: 2}, sought)
 			r.eventually(func() bool { return r.times(2) == 2 && r.times(3) == 2 })
 			require.Equal(t, 1, r.times(1))
 
@@ -143,14 +143,14 @@ func TestSeek(t *testing.T) {
 			require.NoError(t, err)
 			third, err := stream.GetMsg(ctx, 3)
 			require.NoError(t, err)
-			sought, err = r.fleet.Seek(ctx, "team", fleet.Position{Since: third.Time}, false)
+			sought, err = r.fleet.Seek(ctx, "team", bridge.ConsumerPosition{Since: third.Time}, false)
 			require.NoError(t, err)
 			require.EqualValues(t, 3, sought.To)
 			r.eventually(func() bool { return r.times(3) == 3 })
 
 			require.NoError(t, r.fleet.Pause(ctx, "team", time.Time{}))
 			r.publish(4, 5)
-			_, err = r.fleet.Seek(ctx, "team", fleet.Position{New: true}, false)
+			_, err = r.fleet.Seek(ctx, "team", bridge.ConsumerPosition{New: true}, false)
 			require.NoError(t, err)
 			require.NotZero(t, r.state("team").PausedUntil, "it is still paused")
 			require.NoError(t, r.fleet.Resume(ctx, "team"))
@@ -162,7 +162,7 @@ func TestSeek(t *testing.T) {
 		})
 	}
 	r := setup(t)
-	_, err := r.fleet.Seek(context.Background(), "nobody", fleet.Position{New: true}, false)
+	_, err := r.fleet.Seek(context.Background(), "nobody", bridge.ConsumerPosition{New: true}, false)
 	require.ErrorIs(t, err, bridge.ErrNoConsumer)
 }
 
@@ -182,7 +182,7 @@ func TestRemove(t *testing.T) {
 		_, err = r.JS.Publish(ctx, r.Names.Dead(consumer, "x"), nil)
 		require.NoError(t, err)
 	}
-	want := fleet.Removed{Unsettled: 2, Later: 1, Remembered: 1, Dead: 1}
+	want := bridge.RemovedConsumer{Unsettled: 2, Later: 1, Remembered: 1, Dead: 1}
 	removed, err := r.fleet.Remove(ctx, "team", true)
 	require.NoError(t, err)
 	require.Equal(t, want, removed)
@@ -204,7 +204,7 @@ func TestRemove(t *testing.T) {
 	_, err = r.fleet.Remove(ctx, "team", false)
 	require.ErrorIs(t, err, bridge.ErrNoConsumer)
 	_, err = r.fleet.Remove(ctx, "configured", false)
-	require.ErrorIs(t, err, fleet.ErrConfigured)
+	require.ErrorIs(t, err, bridge.ErrConfigured)
 }
 
 type heard chan bridge.Alarm

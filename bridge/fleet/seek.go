@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -16,38 +15,20 @@ import (
 // faster each time.
 const remakes = 5
 
-// Position is where a consumer goes on. One of its fields is set.
-type Position struct {
-	// First is the oldest event that is stored, New the next one that comes.
-	First, New bool
-	// Since is the first event that was stored then or later.
-	Since time.Time
-	// Sequence is that of an event in its stream.
-	Sequence uint64
-}
-
-// Sought is what [Fleet.Seek] does.
-type Sought struct {
-	// From was the sequence behind the last one that was delivered, To is that from
-	// which the consumer goes on.
-	From uint64 `json:"from"`
-	To   uint64 `json:"to"`
-}
-
 // Seek has a consumer go on at another place. Set back it is given events again that
 // it has handled, set forward it is never given those in between. What waits for its
 // next attempt elsewhere still comes. A consumer that acts once acknowledges what it
 // has finished without running it. Dry run changes nothing.
-func (f *Fleet) Seek(ctx context.Context, name string, to Position, dryRun bool) (Sought, error) {
+func (f *Fleet) Seek(ctx context.Context, name string, to bridge.ConsumerPosition, dryRun bool) (bridge.ConsumerSeek, error) {
 	stream, err := f.stream(ctx)
 	if err != nil {
-		return Sought{}, err
+		return bridge.ConsumerSeek{}, err
 	}
 	durable, err := stream.Consumer(ctx, name)
 	if err != nil {
-		return Sought{}, fmt.Errorf("seeking consumer %s: %w", name, known(err))
+		return bridge.ConsumerSeek{}, fmt.Errorf("seeking consumer %s: %w", name, known(err))
 	}
-	s := Sought{From: durable.CachedInfo().Delivered.Stream + 1}
+	s := bridge.ConsumerSeek{From: durable.CachedInfo().Delivered.Stream + 1}
 	if s.To, err = sequence(ctx, stream, to); err != nil || dryRun {
 		return s, err
 	}
@@ -59,7 +40,7 @@ func (f *Fleet) Seek(ctx context.Context, name string, to Position, dryRun bool)
 	return s, f.remake(ctx, stream, durable.CachedInfo().Config, s.To)
 }
 
-func sequence(ctx context.Context, stream jetstream.Stream, to Position) (uint64, error) {
+func sequence(ctx context.Context, stream jetstream.Stream, to bridge.ConsumerPosition) (uint64, error) {
 	state := stream.CachedInfo().State
 	switch {
 	case to.First:

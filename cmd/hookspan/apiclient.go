@@ -9,10 +9,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
-
-	"github.com/hookspan/hookspan/bridge/admin"
 )
 
 // apiFlag is shared by the verbs that ask a running bridge.
@@ -79,17 +78,30 @@ func problemDetail(answer []byte) string {
 	return ": " + problem.Detail
 }
 
-// withheldPath is the path of one entry, or of all.
-func withheldPath(parts ...string) string {
-	path := []string{"/quarantine"}
+// apiRoute is the path of something of the API.
+func apiRoute(parts ...string) string {
+	var path strings.Builder
 	for _, p := range parts {
-		path = append(path, url.PathEscape(p))
+		path.WriteString("/" + url.PathEscape(p))
 	}
-	return strings.Join(path, "/")
+	return path.String()
 }
 
-// page asks for entries.
-func (f apiFlag) page(ctx context.Context, query url.Values) (list admin.WithheldList, err error) {
-	err = f.call(ctx, http.MethodGet, withheldPath()+"?"+query.Encode(), nil, &list)
-	return list, err
+// get asks for what lies at the path, with the query parameters that are not empty.
+func (f apiFlag) get(ctx context.Context, path string, query map[string]string, out any) error {
+	values := url.Values{}
+	for name, value := range query {
+		if value != "" {
+			values.Set(name, value)
+		}
+	}
+	return f.call(ctx, http.MethodGet, path+"?"+values.Encode(), nil, out)
+}
+
+// optional writes a number for a query, nothing for zero.
+func optional(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatUint(n, 10)
 }

@@ -30,6 +30,9 @@ type cli struct {
 	Spool      spoolCmd      `cmd:"" help:"Look after what a bridge that is gone left in its spool."`
 	Config     configCmd     `cmd:"" help:"Look at the configuration."`
 	NATSEnv    natsEnvCmd    `cmd:"" name:"nats-env" help:"Print what a NATS client needs to connect to the embedded server, for a shell."`
+	Events     eventsCmd     `cmd:"" help:"Stored events."`
+	Consumers  consumersCmd  `cmd:"" help:"The durable readers of events."`
+	Dead       deadCmd       `cmd:"" aliases:"dlq" help:"Events that a consumer gave up on."`
 	Quarantine quarantineCmd `cmd:"" help:"Deliveries that did not become an event."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -39,7 +38,7 @@ func (f selectFlags) Validate() error {
 }
 
 func (f selectFlags) call() admin.WithheldCall {
-	return admin.WithheldCall{Stream: f.Stream, Source: f.Source, Cause: f.Cause, Seqs: f.Seq}
+	return admin.WithheldCall{Stream: f.Stream, Source: f.Source, Cause: f.Cause, Page: admin.Page{Seqs: f.Seq}}
 }
 
 type quarantineListCmd struct {
@@ -53,16 +52,10 @@ type quarantineListCmd struct {
 
 // Run lists the oldest first.
 func (c *quarantineListCmd) Run(e *env) error {
-	query := url.Values{"limit": {strconv.Itoa(c.Limit)}}
-	for name, value := range map[string]string{"stream": c.Stream, "source": c.Source, "cause": c.Cause} {
-		if value != "" {
-			query.Set(name, value)
-		}
-	}
-	if c.After > 0 {
-		query.Set("after", strconv.FormatUint(c.After, 10))
-	}
-	list, err := c.page(e.ctx, query)
+	var list admin.WithheldList
+	err := c.get(e.ctx, apiRoute("quarantine"), map[string]string{
+		"stream": c.Stream, "source": c.Source, "cause": c.Cause, "limit": strconv.Itoa(c.Limit), "after": optional(c.After),
+	}, &list)
 	if err != nil {
 		return err
 	}
@@ -90,7 +83,7 @@ type quarantineShowCmd struct {
 
 func (c *quarantineShowCmd) Run(e *env) error {
 	var w admin.WithheldDetail
-	if err := c.call(e.ctx, http.MethodGet, withheldPath(c.Stream, strconv.FormatUint(c.Seq, 10)), nil, &w); err != nil {
+	if err := c.call(e.ctx, http.MethodGet, apiRoute("quarantine", c.Stream, strconv.FormatUint(c.Seq, 10)), nil, &w); err != nil {
 		return err
 	}
 	if e.json {
@@ -110,10 +103,7 @@ func (c *quarantineShowCmd) Run(e *env) error {
 	for _, name := range slices.Sorted(maps.Keys(w.Query)) {
 		out.printf("  ?%s=%q\n", name, w.Query[name])
 	}
-	body := w.BodyBase64
-	if w.Body != nil {
-		body = []byte(*w.Body)
-	}
+	body := w.Bytes()
 	out.printf("body      %d bytes, %d of them kept\n%q\n", w.BodyBytes, len(body), body)
 	return out.err
 }
@@ -191,7 +181,7 @@ func (f apiFlag) all(e *env, verb string, call admin.WithheldCall) (bridge.Withh
 		call.After = 0
 		for more := true; more; {
 			var report bridge.WithheldReport
-			if err := f.call(e.ctx, http.MethodPost, withheldPath(verb), call, &report); err != nil {
+			if err := f.call(e.ctx, http.MethodPost, apiRoute("quarantine", verb), call, &report); err != nil {
 				return sum, fmt.Errorf("%w (%d entries were done before)", err, sum.LookedAt)
 			}
 			sum.LookedAt += report.LookedAt

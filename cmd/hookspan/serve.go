@@ -102,7 +102,7 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 		stop()
 		return errors.Join(err, group.Wait())
 	}
-	if err := register(metrics, store.upkeep(ctx, group, folder)...); err != nil {
+	if err := register(metrics, store.upkeep(ctx, group, folder, cfg)...); err != nil {
 		stop()
 		return errors.Join(err, group.Wait())
 	}
@@ -116,11 +116,13 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 		group.Go(func() error { return withheld.refused.Run(ring) })
 	}
 	if operators != nil {
-		operators.SetAPI(func(api *echo.Group) { admin.RegisterQuarantine(api, store.entries(in)) })
+		operators.SetAPI(func(api *echo.Group) { store.registerAPI(api, cfg, in) })
 	}
 	if cfg.has(roleConsumers) {
 		mover := redelivery.NewMover(store.consume, store.publisher, redelivery.MoverConfig{Names: cfg.names(), Logger: log})
 		group.Go(func() error { return mover.Run(ctx) })
+		reaper := redelivery.NewReaper(store.consume, store.publisher, redelivery.ReaperConfig{Names: cfg.names(), Logger: log})
+		group.Go(func() error { return reaper.Run(ctx) })
 	}
 	for _, consumer := range consumers {
 		group.Go(func() error {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/fleet"
 	"github.com/hookspan/hookspan/bridge/queue"
 	"github.com/hookspan/hookspan/bridge/upkeep"
 )
@@ -21,7 +23,7 @@ const kickPause = time.Second
 
 // upkeep runs everything that looks after the store until ctx ends, and returns
 // its metrics. Nothing of it ends the bridge.
-func (s *store) upkeep(ctx context.Context, group *errgroup.Group, folder *queue.Folder) []prometheus.Collector {
+func (s *store) upkeep(ctx context.Context, group *errgroup.Group, folder *queue.Folder, cfg *config) []prometheus.Collector {
 	names, log := s.cfg.Names, s.log.Named("upkeep")
 	which := "external"
 	if s.embedded != nil {
@@ -44,6 +46,7 @@ func (s *store) upkeep(ctx context.Context, group *errgroup.Group, folder *queue
 		Streams: []string{
 			names.EventsStream(), names.DeadStream(), names.QuarantineStream(),
 			names.RefusedStream(), names.AlarmsStream(), names.LedgerStream(), names.LaterStream(),
+			names.AdvisoriesStream(),
 		},
 		// The streams of an external NATS are purged by every bridge that uses it.
 		Kept: kept, Alone: s.embedded != nil, Alarms: s.alarms, Logger: log,
@@ -53,7 +56,8 @@ func (s *store) upkeep(ctx context.Context, group *errgroup.Group, folder *queue
 		Kept:    kept, Alarms: s.alarms, Logger: log,
 	})
 	clock := upkeep.NewClock(upkeep.ClockConfig{Alarms: s.alarms})
-	for _, run := range []func(context.Context) error{janitor.Run, auditor.Run, scrub.Run, clock.Run} {
+	watch := fleet.NewWatch(s.fleet(cfg), fleet.WatchConfig{Alarms: s.alarms, Logger: log})
+	for _, run := range []func(context.Context) error{janitor.Run, auditor.Run, scrub.Run, clock.Run, watch.Run} {
 		group.Go(func() error { return run(ctx) })
 	}
 	if s.embedded != nil {
@@ -62,7 +66,7 @@ func (s *store) upkeep(ctx context.Context, group *errgroup.Group, folder *queue
 	if s.spool != nil {
 		group.Go(func() error { return s.spool.Watch(ctx, s.alarms, log) })
 	}
-	collectors := append(auditor.Collectors(), scrub.Collectors()...)
+	collectors := slices.Concat(auditor.Collectors(), scrub.Collectors(), watch.Collectors())
 	if kept, ok := s.alarms.(*queue.Alarms); ok {
 		group.Go(func() error { return kept.Run(ctx) })
 		collectors = append(collectors, kept.Collectors()...)

@@ -1,0 +1,166 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// Consumers is every durable reader of events. An error wraps bridge.ErrNoConsumer
+// for a name that none has.
+type Consumers interface {
+	List(ctx context.Context) ([]bridge.ConsumerState, error)
+	// Pause stops the delivery until then, or until it is resumed when until is zero.
+	Pause(ctx context.Context, name string, until time.Time) error
+	Resume(ctx context.Context, name string) error
+	Seek(ctx context.Context, name string, to bridge.ConsumerPosition, dryRun bool) (bridge.ConsumerSeek, error)
+	// Remove removes a consumer with all but its dead letters. The error wraps
+	// bridge.ErrConfigured for one that would come back.
+	Remove(ctx context.Context, name string, dryRun bool) (bridge.RemovedConsumer, error)
+}
+
+// ConsumerList is all consumers, by name.
+type ConsumerList struct {
+	Consumers []bridge.ConsumerState `json:"consumers"`
+}
+
+// PauseCall says until when a consumer is paused; the zero time is until it is
+// resumed.
+type PauseCall struct {
+	Until time.Time `json:"until,omitzero"`
+}
+
+// SeekCall says where a consumer goes on: at one of these.
+type SeekCall struct {
+	First  bool      `json:"first,omitempty"`
+	New    bool      `json:"new,omitempty"`
+	Since  time.Time `json:"since,omitzero"`
+	Seq    uint64    `json:"seq,omitempty"`
+	DryRun bool      `json:"dry_run,omitempty"`
+}
+
+// RemoveCall removes a consumer.
+type RemoveCall struct {
+	DryRun bool `json:"dry_run,omitempty"`
+}
+
+// RegisterConsumers adds the routes about consumers.
+func RegisterConsumers(api *echo.Group, consumers Consumers) {
+	h := consumersAPI{consumers}
+	api.GET("/consumers", h.list)
+	api.GET("/consumers/:name", h.show)
+	api.POST("/consumers/:name/pause", h.pause)
+	api.POST("/consumers/:name/resume", h.resume)
+	api.POST("/consumers/:name/seek", h.seek)
+	api.POST("/consumers/:name/remove", h.remove)
+}
+
+type consumersAPI struct{ consumers Consumers }
+
+func (h consumersAPI) list(c echo.Context) error {
+	list, err := h.consumers.List(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, ConsumerList{Consumers: append([]bridge.ConsumerState{}, list...)})
+}
+
+func (h consumersAPI) show(c echo.Context) error {
+	state, err := h.find(c)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, state)
+}
+
+func (h consumersAPI) find(c echo.Context) (bridge.ConsumerState, error) {
+	list, err := h.consumers.List(c.Request().Context())
+	if err != nil {
+		return bridge.ConsumerState{}, err
+	}
+	for _, s := range list {
+		if s.Name == c.Param("name") {
+			return s, nil
+		}
+	}
+	return bridge.ConsumerState{}, errNoConsumer
+}
+
+var errNoConsumer = echo.NewHTTPError(http.StatusNotFound, "There is no such consumer: hookspan consumers list names them.")
+
+func (h consumersAPI) pause(c echo.Context) error {
+	var call PauseCall
+	if err := decodeCall(c, &call); err != nil {
+		return err
+	}
+	if !call.Until.IsZero() && !call.Until.After(time.Now()) {
+		return badRequest("until is over: name a time to come, or none to pause until it is resumed")
+	}
+	return h.then(c, h.consumers.Pause(c.Request().Context(), c.Param("name"), call.Until))
+}
+
+func (h consumersAPI) resume(c echo.Context) error {
+	var call struct{}
+	if err := decodeCall(c, &call); err != nil {
+		return err
+	}
+	return h.then(c, h.consumers.Resume(c.Request().Context(), c.Param("name")))
+}
+
+// then answers how the consumer stands after it was changed.
+func (h consumersAPI) then(c echo.Context, err error) error {
+	if err != nil {
+		return told(err)
+	}
+	return h.show(c)
+}
+
+func (h consumersAPI) seek(c echo.Context) error {
+	var call SeekCall
+	if err := decodeCall(c, &call); err != nil {
+		return err
+	}
+	given := 0
+	for _, is := range []bool{call.First, call.New, !call.Since.IsZero(), call.Seq > 0} {
+		if is {
+			given++
+		}
+	}
+	if given != 1 {
+		return badRequest("give one of first, new, since and seq")
+	}
+	to := bridge.ConsumerPosition{First: call.First, New: call.New, Since: call.Since, Sequence: call.Seq}
+	sought, err := h.consumers.Seek(c.Request().Context(), c.Param("name"), to, call.DryRun)
+	if err != nil {
+		return told(err)
+	}
+	return c.JSON(http.StatusOK, sought)
+}
+
+func (h consumersAPI) remove(c echo.Context) error {
+	var call RemoveCall
+	if err := decodeCall(c, &call); err != nil {
+		return err
+	}
+	removed, err := h.consumers.Remove(c.Request().Context(), c.Param("name"), call.DryRun)
+	if err != nil {
+		return told(err)
+	}
+	return c.JSON(http.StatusOK, removed)
+}
+
+// told makes an error that its caller can do something about one that says so.
+func told(err error) error {
+	switch {
+	case errors.Is(err, bridge.ErrNoConsumer):
+		return errNoConsumer
+	case errors.Is(err, bridge.ErrConfigured):
+		return echo.NewHTTPError(http.StatusConflict, "The configuration names this consumer, so it would come back: take it out there, restart, and remove it then.")
+	}
+	return err
+}

@@ -1,0 +1,174 @@
+package admin_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/admin"
+	"github.com/hookspan/hookspan/bridge/fleet"
+	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/bridge/redelivery"
+)
+
+// operated is the API on a real server with events a, b and c, a durable team that
+// reads them, and a dead letter of each for it.
+func operated(t *testing.T) (*admin.Server, *queuetest.Bench) {
+	t.Helper()
+	ctx := context.Background()
+	b := queuetest.Start(t, queuetest.Config())
+	pub := b.Publisher()
+	for _, id := range []string{"a", "b", "c"} {
+		ev := queuetest.Event(id)
+		_, err := pub.Publish(ctx, ev)
+		require.NoError(t, err)
+		letter := bridge.DeadLetter{
+			Consumer: "team", Cause: bridge.DeadPermanent, Fault: bridge.FaultFailed, Error: "no", Attempts: 1,
+			Subject: b.Names.Event(ev.Source, ev.Status, ev.Model), History: []bridge.FailedAttempt{{Error: "no"}},
+		}
+		_, err = b.JS.PublishMsg(ctx, &nats.Msg{Subject: b.Names.Dead("team", letter.Subject), Header: nats.Header(letter.Header(ev.Header())), Data: ev.Body})
+		require.NoError(t, err)
+	}
+	_, err := b.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
+		Durable: "team", AckPolicy: jetstream.AckExplicitPolicy, FilterSubjects: []string{"hookspan.events.>", b.Names.AllAgain("team")},
+	})
+	require.NoError(t, err)
+	again := redelivery.NewRedeliverer(b.JS, pub, redelivery.Config{
+		Names:   b.Names,
+		Handled: func(context.Context, string, *bridge.Event) (bool, error) { return false, nil },
+		Filter:  func(string) (bridge.Filter, bool) { return bridge.Filter{}, false },
+	})
+	letters := struct {
+		*redelivery.Letters
+		*redelivery.Redeliverer
+	}{redelivery.NewLetters(b.JS, b.Names), again}
+	events := struct {
+		*redelivery.Events
+		*redelivery.Redeliverer
+	}{redelivery.NewEvents(b.JS, b.Names), again}
+	s := start(t, "127.0.0.1:0")
+	s.SetAPI(func(api *echo.Group) {
+		admin.RegisterConsumers(api, fleet.New(b.JS, b.Names, map[string]string{"archive": "archive"}))
+		admin.RegisterDeadLetters(api, letters)
+		admin.RegisterEvents(api, events)
+	})
+	return s, b
+}
+
+// ask returns what the API answers.
+func ask[T any](t *testing.T, s *admin.Server, path, body string) (out T) {
+	t.Helper()
+	a := get(t, s, "/api/v1"+path)
+	if body != "" {
+		a = do(t, s, http.MethodPost, "/api/v1"+path, body, map[string]string{"Content-Type": "application/json"})
+	}
+	require.Equal(t, 200, a.status, a.body)
+	require.NoError(t, json.Unmarshal([]byte(a.body), &out))
+	return out
+}
+
+func TestConsumersAPI(t *testing.T) {
+	s, _ := operated(t)
+	list := ask[admin.ConsumerList](t, s, "/consumers", "")
+	require.Len(t, list.Consumers, 2)
+	require.True(t, list.Consumers[0].Missing)
+	require.EqualValues(t, 3, list.Consumers[1].Pending)
+	require.EqualValues(t, 3, list.Consumers[1].Dead)
+
+	require.Greater(t, time.Until(ask[bridge.ConsumerState](t, s, "/consumers/team/pause", `{}`).PausedUntil), 24*time.Hour)
+	until := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
+	require.WithinDuration(t, until, ask[bridge.ConsumerState](t, s, "/consumers/team/pause", `{"until":"`+until.Format(time.RFC3339)+`"}`).PausedUntil, time.Second)
+	require.Zero(t, ask[bridge.ConsumerState](t, s, "/consumers/team/resume", `{}`).PausedUntil)
+	require.Equal(t, bridge.ConsumerSeek{From: 1, To: 4}, ask[bridge.ConsumerSeek](t, s, "/consumers/team/seek", `{"new":true,"dry_run":true}`))
+	require.Equal(t, bridge.ConsumerSeek{From: 1, To: 3}, ask[bridge.ConsumerSeek](t, s, "/consumers/team/seek", `{"seq":3}`))
+	require.EqualValues(t, 1, ask[bridge.ConsumerState](t, s, "/consumers/team", "").Pending)
+	require.EqualValues(t, 1, ask[bridge.RemovedConsumer](t, s, "/consumers/team/remove", `{"dry_run":true}`).Unsettled)
+	require.EqualValues(t, 3, ask[bridge.RemovedConsumer](t, s, "/consumers/team/remove", `{}`).Dead)
+	require.Len(t, ask[admin.ConsumerList](t, s, "/consumers", "").Consumers, 1)
+}
+
+func TestDeadLettersAPI(t *testing.T) {
+	s, b := operated(t)
+	list := ask[admin.DeadLetterList](t, s, "/dead?limit=2", "")
+	require.True(t, list.More)
+	require.Len(t, list.Letters, 2)
+	require.Equal(t, "a", list.Letters[0].Prediction)
+	require.Len(t, ask[admin.DeadLetterList](t, s, "/dead?consumer=team&cause=permanent&prediction=b&after=1", "").Letters, 1)
+	require.Empty(t, ask[admin.DeadLetterList](t, s, "/dead?consumer=other", "").Letters)
+	d := ask[admin.DeadLetterDetail](t, s, "/dead/2", "")
+	require.Equal(t, []bridge.FailedAttempt{{Error: "no"}}, d.History)
+	require.Equal(t, queuetest.Event("b").Body, d.Bytes())
+
+	require.Equal(t, 1, ask[bridge.RedeliveryReport](t, s, "/dead/redrive", `{"seqs":[2],"dry_run":true}`).Given)
+	require.EqualValues(t, 3, b.Messages(t, "HOOKSPAN_DEAD"))
+	require.Equal(t, 1, ask[bridge.RedeliveryReport](t, s, "/dead/redrive", `{"consumer":"team","prediction":"b","rate":10}`).Given)
+	require.EqualValues(t, 2, b.Messages(t, "HOOKSPAN_DEAD"))
+	require.EqualValues(t, 4, b.Messages(t, "HOOKSPAN_EVENTS"))
+	require.Equal(t, 2, ask[bridge.RedeliveryReport](t, s, "/dead/drop", `{"consumer":"team"}`).Dropped)
+	require.Zero(t, b.Messages(t, "HOOKSPAN_DEAD"))
+}
+
+func TestEventsAPI(t *testing.T) {
+	s, b := operated(t)
+	list := ask[admin.EventList](t, s, "/events?source=get3w&status=completed&model=get3w/*&limit=2", "")
+	require.True(t, list.More)
+	require.Len(t, list.Events, 2)
+	require.Equal(t, queuetest.Event("a").ID, list.Events[0].ID)
+	require.Len(t, ask[admin.EventList](t, s, "/events?prediction=c&since=2000-01-01T00:00:00Z", "").Events, 1)
+	require.Empty(t, ask[admin.EventList](t, s, "/events?until=2000-01-01T00:00:00Z", "").Events)
+	require.Equal(t, queuetest.Event("c").Body, ask[admin.EventDetail](t, s, "/events/3", "").Bytes())
+
+	for range 2 {
+		require.Equal(t, 3, ask[bridge.RedeliveryReport](t, s, "/events/replay", `{"consumer":"team","run":"1"}`).Given)
+	}
+	require.EqualValues(t, 6, b.Messages(t, "HOOKSPAN_EVENTS"))
+	for range 2 {
+		require.Equal(t, 1, ask[bridge.RedeliveryReport](t, s, "/events/replay", `{"consumer":"team","seqs":[1]}`).Given)
+	}
+	require.EqualValues(t, 8, b.Messages(t, "HOOKSPAN_EVENTS"), "two calls without a run are two replays")
+}
+
+func TestOperatorsAPIRefuses(t *testing.T) {
+	s, b := operated(t)
+	for path, status := range map[string]int{
+		"/consumers/nobody": 404, "/consumers/a.b": 404, "/dead/0": 400, "/dead/x": 400, "/dead/99": 404, "/dead?limit=1001": 400,
+		"/events/99": 404, "/events/-1": 400, "/events?after=x": 400, "/events?since=yesterday": 400, "/events?status=a.b": 400, "/events?source=*.>": 400,
+		"/events?prediction=" + strings.Repeat("x", 257): 400,
+	} {
+		a := get(t, s, "/api/v1"+path)
+		require.Equal(t, status, a.status, path)
+		require.NotEmpty(t, a.detail(t), path)
+	}
+	for path, bodies := range map[string][]string{
+		"/consumers/team/pause":  {``, `[]`, `{"for":"1h"}`, `{"until":"2000-01-01T00:00:00Z"}`},
+		"/consumers/team/resume": {`{"x":1}`},
+		"/consumers/team/seek":   {`{}`, `{"first":true,"new":true}`, `{"seq":-1}`, `{"since":"now"}`},
+		"/consumers/team/remove": {`{"all":true}`},
+		"/dead/redrive":          {`{}`, `{"cause":"permanent"}`, `{"consumer":"team","rate":-1}`, `{"consumer":"team","limit":1001}`, `{"seqs":[` + strings.Repeat("1,", 1000) + `1]}`},
+		"/dead/drop":             {`{}`, `{"consumer":"team","rate":1}`, `{"consumer":"team","handled":true}`},
+		"/events/replay":         {`{}`, `{"consumer":"team","run":"` + strings.Repeat("x", 65) + `"}`, `{"consumer":"team","sources":["*.>"]}`, `{"consumer":"team","rate":1e9}`},
+	} {
+		for _, body := range bodies {
+			a := do(t, s, http.MethodPost, "/api/v1"+path, body, map[string]string{"Content-Type": "application/json"})
+			require.Equal(t, 400, a.status, "%s %.60s", path, body)
+			a.detail(t)
+		}
+	}
+	for _, path := range []string{"/consumers/nobody/pause", "/consumers/nobody/resume", "/consumers/nobody/remove"} {
+		a := do(t, s, http.MethodPost, "/api/v1"+path, `{}`, map[string]string{"Content-Type": "application/json"})
+		require.Equal(t, 404, a.status, path)
+	}
+	a := do(t, s, http.MethodPost, "/api/v1/consumers/archive/remove", `{}`, map[string]string{"Content-Type": "application/json"})
+	require.Equal(t, 409, a.status)
+	require.EqualValues(t, 3, b.Messages(t, "HOOKSPAN_DEAD"))
+	require.EqualValues(t, 3, b.Messages(t, "HOOKSPAN_EVENTS"))
+}

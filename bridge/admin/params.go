@@ -1,0 +1,119 @@
+package admin
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/labstack/echo/v4"
+)
+
+// Limits of one call. Who wants more goes on after the last entry.
+const (
+	defaultEntries = 100
+	maxEntries     = 1000
+	maxSequences   = 1000
+	maxCallBody    = 64 << 10
+	// maxAPIRate bounds the rate that a call may ask for, in events a second.
+	maxAPIRate = 1e6
+)
+
+func badRequest(format string, args ...any) error {
+	return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf(format, args...))
+}
+
+// decodeCall reads the body of a request strictly.
+func decodeCall(c echo.Context, into any) error {
+	dec := json.NewDecoder(http.MaxBytesReader(c.Response(), c.Request().Body, maxCallBody))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		return badRequest("the body is not the JSON object that this takes: %v", err)
+	}
+	return nil
+}
+
+// Page is the part of a call that says how far it goes.
+type Page struct {
+	Seqs []uint64 `json:"seqs,omitempty"`
+	// After leaves out the entries up to that sequence.
+	After uint64 `json:"after,omitempty"`
+	// Limit is how many entries are looked at, default 100, at most 1000.
+	Limit int `json:"limit,omitempty"`
+}
+
+// check fills the default, and refuses what came from outside and cannot be.
+func (p *Page) check() error {
+	if p.Limit == 0 {
+		p.Limit = defaultEntries
+	}
+	switch {
+	case p.Limit < 0 || p.Limit > maxEntries:
+		return badRequest("limit is 1 to %d", maxEntries)
+	case len(p.Seqs) > maxSequences:
+		return badRequest("seqs has at most %d", maxSequences)
+	case p.After > math.MaxInt64:
+		return badRequest("after is the sequence of an entry")
+	}
+	return nil
+}
+
+// queryPage reads limit and after of a request that lists.
+func queryPage(c echo.Context) (p Page, err error) {
+	if text := c.QueryParam("limit"); text != "" {
+		if p.Limit, err = strconv.Atoi(text); err != nil || p.Limit < 1 {
+			return p, badRequest("limit is 1 to %d", maxEntries)
+		}
+	}
+	if text := c.QueryParam("after"); text != "" {
+		if p.After, err = strconv.ParseUint(text, 10, 64); err != nil {
+			return p, badRequest("after is the sequence of an entry")
+		}
+	}
+	return p, p.check()
+}
+
+func querySeq(c echo.Context) (uint64, error) {
+	seq, err := strconv.ParseUint(c.Param("seq"), 10, 64)
+	if err != nil || seq == 0 {
+		return 0, badRequest("seq is the sequence of an entry")
+	}
+	return seq, nil
+}
+
+func queryTime(c echo.Context, name string) (time.Time, error) {
+	text := c.QueryParam(name)
+	if text == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return t, badRequest("%s is a time such as 2026-01-31T15:04:05Z", name)
+	}
+	return t, nil
+}
+
+// Content is bytes as JSON can hold them: Body is set when they are UTF-8, otherwise
+// BodyBase64.
+type Content struct {
+	Body       *string `json:"body,omitempty"`
+	BodyBase64 []byte  `json:"body_base64,omitempty"`
+}
+
+func newContent(data []byte) Content {
+	if text := string(data); utf8.ValidString(text) {
+		return Content{Body: &text}
+	}
+	return Content{BodyBase64: data}
+}
+
+// Bytes are what the body was made of.
+func (b Content) Bytes() []byte {
+	if b.Body != nil {
+		return []byte(*b.Body)
+	}
+	return b.BodyBase64
+}

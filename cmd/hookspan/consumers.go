@@ -1,0 +1,176 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/admin"
+)
+
+type consumersCmd struct {
+	List   consumersListCmd   `cmd:"" help:"Show where each of them stands."`
+	Pause  consumersPauseCmd  `cmd:"" help:"Stop giving events to one of them; they are kept for it."`
+	Resume consumersResumeCmd `cmd:"" help:"Go on giving events to one that was paused."`
+	Seek   consumersSeekCmd   `cmd:"" help:"Set one of them back, to be given events again, or forward, to leave some out."`
+	Remove consumersRemoveCmd `cmd:"" help:"Remove one of them, with what it remembers. Its dead letters stay."`
+}
+
+type consumersListCmd struct {
+	apiFlag
+}
+
+// Run lists them by name.
+func (c *consumersListCmd) Run(e *env) error {
+	var list admin.ConsumerList
+	if err := c.get(e.ctx, apiRoute("consumers"), nil, &list); err != nil {
+		return err
+	}
+	if e.json {
+		return json.NewEncoder(e.stdout).Encode(list)
+	}
+	out := &printer{w: e.stdout}
+	if len(list.Consumers) == 0 {
+		out.printf("there is none\n")
+		return out.err
+	}
+	out.printf("%-32s %-8s %9s %9s %9s %9s  %s\n", "NAME", "KIND", "PENDING", "UNSETTLED", "LATER", "DEAD", "STATE")
+	for _, s := range list.Consumers {
+		out.printf("%-32s %-8s %9d %9d %9d %9d  %s\n", s.Name, s.Kind, s.Pending, s.Unsettled, s.Later, s.Dead, standing(s))
+	}
+	return out.err
+}
+
+// standing is how a consumer is, in words.
+func standing(s bridge.ConsumerState) string {
+	var words []string
+	switch {
+	case s.Missing:
+		return "no durable: see the log of the process that runs it"
+	case !s.PausedUntil.IsZero() && time.Until(s.PausedUntil) > 10*365*24*time.Hour:
+		words = append(words, "paused until it is resumed")
+	case !s.PausedUntil.IsZero():
+		words = append(words, "paused until "+s.PausedUntil.Format(time.RFC3339))
+	case s.Waiting == 0 && s.Unsettled == 0 && s.Pending > 0:
+		words = append(words, "nobody asks for its events")
+	case s.Pending > 0:
+		words = append(words, "behind")
+	default:
+		words = append(words, "up to date")
+	}
+	if s.Exhausted > 0 {
+		words = append(words, "some events are delivered no more")
+	}
+	return strings.Join(words, ", ")
+}
+
+type consumersPauseCmd struct {
+	apiFlag
+	Name string        `arg:"" help:"The consumer."`
+	For  time.Duration `placeholder:"DURATION" help:"How long, such as 2h; until it is resumed otherwise."`
+}
+
+func (c *consumersPauseCmd) Run(e *env) error {
+	var call admin.PauseCall
+	if c.For != 0 {
+		call.Until = time.Now().Add(c.For)
+	}
+	return c.change(e, c.Name, "pause", call)
+}
+
+type consumersResumeCmd struct {
+	apiFlag
+	Name string `arg:"" help:"The consumer."`
+}
+
+func (c *consumersResumeCmd) Run(e *env) error { return c.change(e, c.Name, "resume", struct{}{}) }
+
+// change changes a consumer and prints how it stands then.
+func (f apiFlag) change(e *env, name, verb string, call any) error {
+	var state bridge.ConsumerState
+	if err := f.call(e.ctx, http.MethodPost, apiRoute("consumers", name, verb), call, &state); err != nil {
+		return err
+	}
+	if e.json {
+		return json.NewEncoder(e.stdout).Encode(state)
+	}
+	out := &printer{w: e.stdout}
+	out.printf("%s: %s, %d events pending\n", state.Name, standing(state), state.Pending)
+	return out.err
+}
+
+type consumersSeekCmd struct {
+	apiFlag
+	Name   string `arg:"" help:"The consumer."`
+	First  bool   `help:"To the oldest event that is stored."`
+	New    bool   `help:"To the next event that comes."`
+	Since  moment `placeholder:"TIME" help:"To the first event that was stored then: a time such as 2026-01-31T15:04:05Z, or so long ago, such as 2h."`
+	Seq    uint64 `placeholder:"N" help:"To the event with this number."`
+	DryRun bool   `help:"Change nothing, say what would happen."`
+}
+
+// Validate is called by kong.
+func (c consumersSeekCmd) Validate() error {
+	given := 0
+	for _, is := range []bool{c.First, c.New, !c.Since.IsZero(), c.Seq > 0} {
+		if is {
+			given++
+		}
+	}
+	if given != 1 {
+		return errors.New("say where to: one of --first, --new, --since and --seq")
+	}
+	return nil
+}
+
+func (c *consumersSeekCmd) Run(e *env) error {
+	var sought bridge.ConsumerSeek
+	call := admin.SeekCall{First: c.First, New: c.New, Since: c.Since.Time, Seq: c.Seq, DryRun: c.DryRun}
+	if err := c.call(e.ctx, http.MethodPost, apiRoute("consumers", c.Name, "seek"), call, &sought); err != nil {
+		return err
+	}
+	if e.json {
+		return json.NewEncoder(e.stdout).Encode(sought)
+	}
+	out := &printer{w: e.stdout}
+	would := ""
+	if c.DryRun {
+		would = "would go, and does not: "
+	}
+	switch {
+	case sought.To < sought.From:
+		out.printf("%s: %sback from event %d to %d; it is given those in between again\n", c.Name, would, sought.From, sought.To)
+	case sought.To > sought.From:
+		out.printf("%s: %sforward from event %d to %d; it is not given those in between\n", c.Name, would, sought.From, sought.To)
+	default:
+		out.printf("%s: %sstays at event %d\n", c.Name, would, sought.To)
+	}
+	return out.err
+}
+
+type consumersRemoveCmd struct {
+	apiFlag
+	Name   string `arg:"" help:"The consumer."`
+	DryRun bool   `help:"Change nothing, say what would happen."`
+}
+
+func (c *consumersRemoveCmd) Run(e *env) error {
+	var removed bridge.RemovedConsumer
+	if err := c.call(e.ctx, http.MethodPost, apiRoute("consumers", c.Name, "remove"), admin.RemoveCall{DryRun: c.DryRun}, &removed); err != nil {
+		return err
+	}
+	if e.json {
+		return json.NewEncoder(e.stdout).Encode(removed)
+	}
+	out := &printer{w: e.stdout}
+	is := "removed"
+	if c.DryRun {
+		is = "would be removed"
+	}
+	out.printf("%s: %s, with %d events that it has not handled, %d of those that wait for another attempt, and %d that it remembers; %d dead letters stay\n",
+		c.Name, is, removed.Unsettled, removed.Later, removed.Remembered, removed.Dead)
+	return out.err
+}
