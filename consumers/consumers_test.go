@@ -3,6 +3,7 @@ package consumers
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -20,7 +21,12 @@ import (
 	"github.com/hookspan/hookspan/bridge/queue/queuetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == workerArgument {
+		os.Exit(workerMain(os.Args[2:]))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience bounds how long a test waits for something that must happen.
 const patience = 20 * time.Second
