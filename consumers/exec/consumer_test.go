@@ -99,7 +99,7 @@ func TestOtherStatusComesAgain(t *testing.T) {
 }
 
 func TestTimeoutComesAgain(t *testing.T) {
-	b := setup(t, `[ "$HOOKSPAN_ATTEMPT" = 2 ] || sleep 600`)
+	b := setup(t, `[ "$HOOKSPAN_ATTEMPT" = 2 ] || sleep 60`)
 	d := deploy(b, consumers.Config{Timeout: 200 * time.Millisecond})
 	d.publish("pred_1")
 	require.Regexp(t, `^-NAK \{`, next(t, d.wire))
@@ -109,7 +109,7 @@ func TestTimeoutComesAgain(t *testing.T) {
 }
 
 func TestStopGivesTheEventBack(t *testing.T) {
-	b := setup(t, tree+"wait; sleep 600")
+	b := setup(t, tree+"wait; sleep 60")
 	b.killAfter = 10 * time.Millisecond
 	l := b.life()
 	d := deploy(b, consumers.Config{Grace: time.Millisecond})

@@ -19,14 +19,14 @@ import (
 // tree starts processes that start processes, all of which hold the pipe of their
 // lives and ignore SIGTERM.
 const tree = `trap '' TERM; exec 3>"$OUT/life"
-	(sleep 600 & sleep 600 & (sleep 600 & sleep 600) & wait) &
-	sh -c 'sleep 600 & sleep 600' &
+	(sleep 60 & sleep 60 & (sleep 60 & sleep 60) & wait) &
+	sh -c 'sleep 60 & sleep 60' &
 	echo begun >&3; `
 
 func TestEndOfTheContextEndsEveryProcess(t *testing.T) {
 	for name, last := range map[string]string{
-		"ignores SIGTERM":                      "wait; sleep 600",
-		"ends by SIGTERM, its children do not": "trap - TERM; sleep 600",
+		"ignores SIGTERM":                      "wait; sleep 60",
+		"ends by SIGTERM, its children do not": "trap - TERM; sleep 60",
 		"stopped":                              "kill -STOP $$",
 	} {
 		b := setup(t, tree+last)
@@ -71,7 +71,7 @@ func TestContextThatHasEnded(t *testing.T) {
 
 // A process in another session cannot be reached, and holds up nothing.
 func TestEscapedProcessHoldsNothingUp(t *testing.T) {
-	b := setup(t, `setsid sh -c 'echo $$ >"$OUT/x"; mv "$OUT/x" "$OUT/pid"; exec sleep 600' &
+	b := setup(t, `setsid sh -c 'echo $$ >"$OUT/x"; mv "$OUT/x" "$OUT/pid"; exec sleep 60' &
 		while ! [ -e "$OUT/pid" ]; do sleep 0.01; done`)
 	require.NoError(t, b.handle(newEvent("p")))
 	pid, err := strconv.Atoi(strings.TrimSpace(b.read("pid")))
@@ -90,7 +90,7 @@ func TestKilledProcessLeavesNoCommand(t *testing.T) {
 	l := b.life()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	bridge := osexec.Command(self, childHandle, filepath.Join(t.TempDir(), "exec"), `exec 3>"`+b.out+`/life"; echo begun >&3; exec sleep 600`)
+	bridge := osexec.Command(self, childHandle, filepath.Join(t.TempDir(), "exec"), `exec 3>"`+b.out+`/life"; echo begun >&3; exec sleep 60`)
 	require.NoError(t, bridge.Start())
 	l.begun()
 	require.NoError(t, bridge.Process.Kill())
