@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -52,37 +51,17 @@ func (c *Consumer) newAttempt(ledger *ledger, msg jetstream.Msg) *attempt {
 func (a *attempt) run(work context.Context) {
 	ctx, cancel := context.WithCancelCause(work)
 	defer cancel(nil)
-	if d := a.consumer.cfg.Timeout; d > 0 {
-		var stop context.CancelFunc
-		ctx, stop = context.WithTimeoutCause(ctx, d, ErrTimeout)
-		defer stop()
-	}
+	ctx, stop := a.consumer.limit(ctx)
+	defer stop()
 	released := make(chan struct{})
 	go func() {
 		defer close(released)
 		a.holdLease(ctx, cancel)
 	}()
-	a.err = a.call(context.WithValue(ctx, attemptKey{}, &a.info))
-	if ctx.Err() != nil {
-		a.ended = context.Cause(ctx)
-		if a.err != nil && errors.Is(a.ended, ErrTimeout) {
-			a.err = fmt.Errorf("%w (%v): %w", ErrTimeout, a.consumer.cfg.Timeout, a.err)
-		}
-	}
+	a.err, a.ended = a.consumer.call(ctx, a.event, &a.info)
 	// No sign of life may follow the verdict.
 	cancel(nil)
 	<-released
-}
-
-func (a *attempt) call(ctx context.Context) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			p := &panicError{value: v, stack: debug.Stack()}
-			a.consumer.log.Error("handler panicked", zapEvent(a.event), zap.Error(p), zap.ByteString("stack", p.stack))
-			err = p
-		}
-	}()
-	return a.consumer.handler.Handle(ctx, a.event)
 }
 
 // holdLease tells the server that the event is being worked on, until ctx ends.
@@ -138,30 +117,30 @@ func (a *attempt) outcome() outcome {
 // finish does what was settled and writes the one line about the attempt. Its
 // calls have a time of their own: the work context has ended when the consumer
 // stops.
-func (a *attempt) finish(work context.Context, s settlement) {
+func (a *attempt) finish(work context.Context, s Verdict) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(work), a.consumer.settleTimeout())
 	defer cancel()
 	a.finishAs(ctx, s)
 }
 
-func (a *attempt) finishAs(ctx context.Context, s settlement) {
+func (a *attempt) finishAs(ctx context.Context, s Verdict) {
 	took := time.Since(a.started)
 	var err error
-	switch s.action {
-	case actAck:
+	switch s.Action {
+	case ActionDone:
 		err = a.done(ctx)
-	case actGiveBack:
+	case ActionGiveBack:
 		err = errors.Join(a.account(ctx), a.msg.Nak())
-	case actSnooze:
-		err = errors.Join(a.account(ctx), a.msg.NakWithDelay(s.delay))
-	case actRetry:
-		err = a.retry(ctx, s.delay, took)
-	case actDead:
-		err = a.bury(ctx, s.cause, took)
-	case actLeave:
+	case ActionSnooze:
+		err = errors.Join(a.account(ctx), a.msg.NakWithDelay(s.Delay))
+	case ActionRetry:
+		err = a.retry(ctx, s.Delay, took)
+	case ActionDead:
+		err = a.bury(ctx, s.Cause, took)
+	case ActionLeave:
 	}
 	if err != nil {
-		a.consumer.log.Error("settling an attempt failed, the event may come again", zap.String("verdict", s.action.String()), zap.Error(err))
+		a.consumer.log.Error("settling an attempt failed, the event may come again", zap.String("verdict", s.Action.String()), zap.Error(err))
 	}
 	a.log(s, took)
 }
@@ -249,21 +228,21 @@ func (a *attempt) failed(took time.Duration) bridge.FailedAttempt {
 	}
 }
 
-func (a *attempt) log(s settlement, took time.Duration) {
+func (a *attempt) log(s Verdict, took time.Duration) {
 	level := zap.InfoLevel
-	switch s.action {
-	case actRetry, actLeave:
+	switch s.Action {
+	case ActionRetry, ActionLeave:
 		level = zap.WarnLevel
-	case actDead:
+	case ActionDead:
 		level = zap.ErrorLevel
-	case actAck, actGiveBack, actSnooze:
+	case ActionDone, ActionGiveBack, ActionSnooze:
 	}
 	entry := a.consumer.log.Check(level, "attempt")
 	if entry == nil {
 		return
 	}
 	fields := []zapcore.Field{
-		zap.String("verdict", s.action.String()),
+		zap.String("verdict", s.Action.String()),
 		zap.Duration("took", took),
 		zap.String("subject", a.msg.Subject()),
 	}
@@ -279,11 +258,11 @@ func (a *attempt) log(s settlement, took time.Duration) {
 	if a.err != nil {
 		fields = append(fields, zap.Error(a.err))
 	}
-	if s.delay > 0 {
-		fields = append(fields, zap.Duration("again_in", s.delay))
+	if s.Delay > 0 {
+		fields = append(fields, zap.Duration("again_in", s.Delay))
 	}
-	if s.cause != "" {
-		fields = append(fields, zap.String("cause", string(s.cause)))
+	if s.Cause != "" {
+		fields = append(fields, zap.String("cause", string(s.Cause)))
 	}
 	entry.Write(fields...)
 }

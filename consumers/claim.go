@@ -92,11 +92,11 @@ func (a *attempt) claim(ctx context.Context) ready {
 	switch {
 	case past.Event == event && past.State == stateDone:
 		a.info.note.set("it was done before")
-		a.finishAs(ctx, settlement{action: actAck})
+		a.finishAs(ctx, Verdict{Action: ActionDone})
 		return settled
 	case past.Event != "" && past.Event != event:
 		a.err = fmt.Errorf("event %s says something else of the same status of the prediction, and this consumer acts once", past.Event)
-		a.finishAs(ctx, settlement{action: actDead, cause: bridge.DeadConflict})
+		a.finishAs(ctx, Verdict{Action: ActionDead, Cause: bridge.DeadConflict})
 		return settled
 	case past.State == stateRunning && !a.mayTakeOver():
 		return a.putOff(errOtherCopy)
@@ -155,7 +155,7 @@ func (a *attempt) putOff(why error) ready {
 // poison makes a dead letter of an event without trying it once more.
 func (a *attempt) poison(ctx context.Context, times int) ready {
 	a.err = fmt.Errorf("delivered %d times without a verdict: whoever handles it does not live to give one", times)
-	a.finishAs(ctx, settlement{action: actDead, cause: bridge.DeadPoison})
+	a.finishAs(ctx, Verdict{Action: ActionDead, Cause: bridge.DeadPoison})
 	return settled
 }
 

@@ -7,19 +7,20 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// action is what is done with an event after an attempt.
-type action int
+// Action is what a consumer does with an event after an attempt.
+type Action int
 
+// Actions.
 const (
-	actAck      action = iota // done, never again
-	actRetry                  // again after the delay; the attempt is recorded
-	actDead                   // a dead letter, then never again
-	actSnooze                 // again after the delay; not an attempt
-	actGiveBack               // again at once, by whoever is free; not an attempt
-	actLeave                  // nothing: another worker may have it
+	ActionDone     Action = iota // acknowledge it: it never comes again
+	ActionRetry                  // again after the delay; the attempt is counted
+	ActionDead                   // make a dead letter of it: it never comes again
+	ActionSnooze                 // again after the delay; not an attempt
+	ActionGiveBack               // again at once, for whoever is free; not an attempt
+	ActionLeave                  // nothing: another worker may have it
 )
 
-func (a action) String() string {
+func (a Action) String() string {
 	return [...]string{"done", "retry", "dead", "snoozed", "given_back", "left"}[a]
 }
 
@@ -35,10 +36,14 @@ type outcome struct {
 	first    time.Time
 }
 
-type settlement struct {
-	action action
-	delay  time.Duration
-	cause  bridge.DeadCause
+// Verdict is what becomes of an event after an attempt.
+type Verdict struct {
+	Action Action
+	// Delay is the wait before the event comes again, after [ActionRetry] and
+	// [ActionSnooze].
+	Delay time.Duration
+	// Cause is that of the dead letter, after [ActionDead].
+	Cause bridge.DeadCause
 }
 
 // settle is the whole table from the outcome of an attempt to what is done:
@@ -54,33 +59,33 @@ type settlement struct {
 //	RetryAfter(d)                                    again after d
 //	RetryWithin(d)                                   again after a backoff, at most d
 //	any other error, a panic, a timeout              again after a backoff
-func settle(o outcome, r Retry, now time.Time) settlement {
+func settle(o outcome, r Retry, now time.Time) Verdict {
 	var asked *delayError
 	switch {
 	case o.err == nil:
-		return settlement{action: actAck}
+		return Verdict{Action: ActionDone}
 	case errors.Is(o.ended, ErrLeaseLost):
-		return settlement{action: actLeave}
+		return Verdict{Action: ActionLeave}
 	case errors.Is(o.ended, ErrStopping):
-		return settlement{action: actGiveBack}
+		return Verdict{Action: ActionGiveBack}
 	case errors.Is(o.err, bridge.ErrNotEvent) && o.failures == 0:
-		return settlement{action: actDead, cause: bridge.DeadUndecodable}
+		return Verdict{Action: ActionDead, Cause: bridge.DeadUndecodable}
 	case IsRefused(o.err):
-		return settlement{action: actDead, cause: bridge.DeadRefused}
+		return Verdict{Action: ActionDead, Cause: bridge.DeadRefused}
 	case IsPermanent(o.err):
-		return settlement{action: actDead, cause: bridge.DeadPermanent}
+		return Verdict{Action: ActionDead, Cause: bridge.DeadPermanent}
 	}
 	errors.As(o.err, &asked)
 	backoff := r.backoff(o.failures)
 	switch {
 	case asked != nil && asked.kind == uncounted:
-		return settlement{action: actSnooze, delay: asked.delay}
+		return Verdict{Action: ActionSnooze, Delay: asked.delay}
 	case now.Sub(o.first) >= r.GiveUpAfter:
-		return settlement{action: actDead, cause: bridge.DeadExhausted}
+		return Verdict{Action: ActionDead, Cause: bridge.DeadExhausted}
 	case asked != nil && asked.kind == exactly:
-		return settlement{action: actRetry, delay: asked.delay}
+		return Verdict{Action: ActionRetry, Delay: asked.delay}
 	case asked != nil:
-		return settlement{action: actRetry, delay: min(backoff, asked.delay)}
+		return Verdict{Action: ActionRetry, Delay: min(backoff, asked.delay)}
 	}
-	return settlement{action: actRetry, delay: backoff}
+	return Verdict{Action: ActionRetry, Delay: backoff}
 }

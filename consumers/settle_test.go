@@ -22,38 +22,38 @@ func TestSettle(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		o    outcome
-		want settlement
+		want Verdict
 	}{
-		{"done", outcome{first: now, failures: 1}, settlement{action: actAck}},
-		{"done although it should stop", outcome{ended: ErrStopping, first: now, failures: 1}, settlement{action: actAck}},
-		{"done although the lease is lost", outcome{ended: ErrLeaseLost, first: now, failures: 1}, settlement{action: actAck}},
-		{"stopping", outcome{err: fault, ended: ErrStopping, first: long, failures: 9}, settlement{action: actGiveBack}},
-		{"stopping and permanent", outcome{err: Permanent(fault), ended: ErrStopping, first: now, failures: 1}, settlement{action: actGiveBack}},
-		{"lease lost", outcome{err: Permanent(fault), ended: fmt.Errorf("%w: closed", ErrLeaseLost), first: long, failures: 9}, settlement{action: actLeave}},
-		{"undecodable", outcome{err: notEvent}, settlement{action: actDead, cause: bridge.DeadUndecodable}},
-		{"a handler's own not-an-event", outcome{err: notEvent, first: now, failures: 1}, settlement{action: actRetry, delay: 1}},
-		{"permanent", outcome{err: fmt.Errorf("x: %w", Permanent(fault)), first: now, failures: 1}, settlement{action: actDead, cause: bridge.DeadPermanent}},
-		{"permanent and retry after", outcome{err: RetryAfter(Permanent(fault), time.Second), first: now, failures: 1}, settlement{action: actDead, cause: bridge.DeadPermanent}},
-		{"exhausted", outcome{err: fault, first: now.Add(-time.Hour), failures: 2}, settlement{action: actDead, cause: bridge.DeadExhausted}},
-		{"exhausted and retry after", outcome{err: RetryAfter(fault, time.Second), first: long, failures: 2}, settlement{action: actDead, cause: bridge.DeadExhausted}},
-		{"almost exhausted", outcome{err: fault, first: now.Add(-time.Hour + 1), failures: 2}, settlement{action: actRetry, delay: 1}},
-		{"retry after", outcome{err: fmt.Errorf("x: %w", RetryAfter(fault, 7*time.Second)), first: now, failures: 1}, settlement{action: actRetry, delay: 7 * time.Second}},
-		{"retry after too long", outcome{err: RetryAfter(fault, 1000*time.Hour), first: now, failures: 1}, settlement{action: actRetry, delay: MaxRetryDelay}},
-		{"refused", outcome{err: fmt.Errorf("x: %w", Refused(fault)), first: now, failures: 1}, settlement{action: actDead, cause: bridge.DeadRefused}},
-		{"retry within", outcome{err: RetryWithin(fault, time.Millisecond), first: now, failures: 5}, settlement{action: actRetry, delay: time.Millisecond}},
-		{"retry within, later than the backoff", outcome{err: RetryWithin(fault, time.Hour), first: now, failures: 1}, settlement{action: actRetry, delay: 1}},
-		{"retry within and exhausted", outcome{err: RetryWithin(fault, time.Hour), first: long, failures: 5}, settlement{action: actDead, cause: bridge.DeadExhausted}},
-		{"snoozed", outcome{err: Snooze(fault, time.Second), first: now, failures: 1}, settlement{action: actSnooze, delay: time.Second}},
-		{"snoozed for too long", outcome{err: Snooze(fault, time.Hour), first: now, failures: 1}, settlement{action: actSnooze, delay: ShortRetryDelay}},
-		{"snoozed when it would be given up", outcome{err: Snooze(fault, time.Second), first: long, failures: 9}, settlement{action: actSnooze, delay: time.Second}},
-		{"snoozed and stopping", outcome{err: Snooze(fault, time.Second), ended: ErrStopping, first: now, failures: 1}, settlement{action: actGiveBack}},
-		{"timeout", outcome{err: fault, ended: ErrTimeout, first: now, failures: 1}, settlement{action: actRetry, delay: 1}},
-		{"panic", outcome{err: &panicError{value: "x"}, first: now, failures: 1}, settlement{action: actRetry, delay: 1}},
+		{"done", outcome{first: now, failures: 1}, Verdict{Action: ActionDone}},
+		{"done although it should stop", outcome{ended: ErrStopping, first: now, failures: 1}, Verdict{Action: ActionDone}},
+		{"done although the lease is lost", outcome{ended: ErrLeaseLost, first: now, failures: 1}, Verdict{Action: ActionDone}},
+		{"stopping", outcome{err: fault, ended: ErrStopping, first: long, failures: 9}, Verdict{Action: ActionGiveBack}},
+		{"stopping and permanent", outcome{err: Permanent(fault), ended: ErrStopping, first: now, failures: 1}, Verdict{Action: ActionGiveBack}},
+		{"lease lost", outcome{err: Permanent(fault), ended: fmt.Errorf("%w: closed", ErrLeaseLost), first: long, failures: 9}, Verdict{Action: ActionLeave}},
+		{"undecodable", outcome{err: notEvent}, Verdict{Action: ActionDead, Cause: bridge.DeadUndecodable}},
+		{"a handler's own not-an-event", outcome{err: notEvent, first: now, failures: 1}, Verdict{Action: ActionRetry, Delay: 1}},
+		{"permanent", outcome{err: fmt.Errorf("x: %w", Permanent(fault)), first: now, failures: 1}, Verdict{Action: ActionDead, Cause: bridge.DeadPermanent}},
+		{"permanent and retry after", outcome{err: RetryAfter(Permanent(fault), time.Second), first: now, failures: 1}, Verdict{Action: ActionDead, Cause: bridge.DeadPermanent}},
+		{"exhausted", outcome{err: fault, first: now.Add(-time.Hour), failures: 2}, Verdict{Action: ActionDead, Cause: bridge.DeadExhausted}},
+		{"exhausted and retry after", outcome{err: RetryAfter(fault, time.Second), first: long, failures: 2}, Verdict{Action: ActionDead, Cause: bridge.DeadExhausted}},
+		{"almost exhausted", outcome{err: fault, first: now.Add(-time.Hour + 1), failures: 2}, Verdict{Action: ActionRetry, Delay: 1}},
+		{"retry after", outcome{err: fmt.Errorf("x: %w", RetryAfter(fault, 7*time.Second)), first: now, failures: 1}, Verdict{Action: ActionRetry, Delay: 7 * time.Second}},
+		{"retry after too long", outcome{err: RetryAfter(fault, 1000*time.Hour), first: now, failures: 1}, Verdict{Action: ActionRetry, Delay: MaxRetryDelay}},
+		{"refused", outcome{err: fmt.Errorf("x: %w", Refused(fault)), first: now, failures: 1}, Verdict{Action: ActionDead, Cause: bridge.DeadRefused}},
+		{"retry within", outcome{err: RetryWithin(fault, time.Millisecond), first: now, failures: 5}, Verdict{Action: ActionRetry, Delay: time.Millisecond}},
+		{"retry within, later than the backoff", outcome{err: RetryWithin(fault, time.Hour), first: now, failures: 1}, Verdict{Action: ActionRetry, Delay: 1}},
+		{"retry within and exhausted", outcome{err: RetryWithin(fault, time.Hour), first: long, failures: 5}, Verdict{Action: ActionDead, Cause: bridge.DeadExhausted}},
+		{"snoozed", outcome{err: Snooze(fault, time.Second), first: now, failures: 1}, Verdict{Action: ActionSnooze, Delay: time.Second}},
+		{"snoozed for too long", outcome{err: Snooze(fault, time.Hour), first: now, failures: 1}, Verdict{Action: ActionSnooze, Delay: ShortRetryDelay}},
+		{"snoozed when it would be given up", outcome{err: Snooze(fault, time.Second), first: long, failures: 9}, Verdict{Action: ActionSnooze, Delay: time.Second}},
+		{"snoozed and stopping", outcome{err: Snooze(fault, time.Second), ended: ErrStopping, first: now, failures: 1}, Verdict{Action: ActionGiveBack}},
+		{"timeout", outcome{err: fault, ended: ErrTimeout, first: now, failures: 1}, Verdict{Action: ActionRetry, Delay: 1}},
+		{"panic", outcome{err: &panicError{value: "x"}, first: now, failures: 1}, Verdict{Action: ActionRetry, Delay: 1}},
 	} {
 		got := settle(c.o, r, now)
-		if c.want.delay == 1 { // any backoff
-			require.NotZero(t, got.delay, c.name)
-			got.delay = 1
+		if c.want.Delay == 1 { // any backoff
+			require.NotZero(t, got.Delay, c.name)
+			got.Delay = 1
 		}
 		require.Equal(t, c.want, got, c.name)
 	}

@@ -119,6 +119,9 @@ type consumerConfig struct {
 	Hosts        []string `yaml:"hosts"`
 	AllowPrivate bool     `yaml:"allow_private"`
 	MaxOutput    byteSize `yaml:"max_output"`
+	// Of kind exec.
+	Command []string `yaml:"command"` // an absolute path and arguments
+	Env     []string `yaml:"env"`     // names of variables that are passed on; nil is the default
 }
 
 type filterConfig struct {

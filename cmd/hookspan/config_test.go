@@ -134,6 +134,7 @@ func TestConfigErrors(t *testing.T) {
 		{"NATS address", "nats: {listen: nonsense}\n", `nats.listen: use a host and a port`},
 		{"events for one body", "nats: {events: {max_bytes: 2MiB}}\n", `so that the largest event fits`},
 		{"host with scheme", "consumers: {a: {kind: archive, hosts: [\"https://cdn.get3w.com/\"]}}\n", `is not a host name`},
+		{"store among the working folders", "data_dir: /d\nconsumers: {a: {kind: archive, store: \"file:///d/exec\"}}\n", `keeps its own files there`},
 		{"store in the data folder", "data_dir: /d\nconsumers: {a: {kind: archive, store: \"file:///d/nats/x\"}}\n", `keeps its own files there`},
 		{"store is the data folder", "data_dir: /d\nconsumers: {a: {kind: archive, store: \"file:///d\"}}\n", `keeps its own files there`},
 		{"credentials embedded", "nats: {creds: a}\n", `set nats.url too`},

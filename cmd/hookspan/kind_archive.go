@@ -51,7 +51,7 @@ func checkArchive(c *config, found *checker, key string, cons consumerConfig) {
 	}
 	dir, err := c.storeDir(cons)
 	found.check(key+".store", err)
-	for _, ours := range []string{".", "nats", "secrets", "spool"} {
+	for _, ours := range []string{".", "exec", "nats", "secrets", "spool"} {
 		if own := filepath.Join(c.DataDir, ours); err == nil && (dir == own || ours != "." && strings.HasPrefix(dir, own+"/")) {
 			found.fail(key+".store", "the bridge keeps its own files there: use another folder")
 		}

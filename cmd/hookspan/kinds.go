@@ -29,6 +29,7 @@ type kind struct {
 // kinds are all kinds of consumers.
 var kinds = map[string]kind{
 	kindArchive: archiveKind,
+	kindExec:    execKind,
 }
 
 // commonKeys are the keys of consumerConfig that every kind reads.

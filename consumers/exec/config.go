@@ -1,0 +1,81 @@
+package exec
+
+import (
+	"cmp"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"go.uber.org/zap"
+)
+
+// Config says what is run, and with what.
+type Config struct {
+	// Command is the absolute path of the command and its arguments, required.
+	Command []string
+	// Env is what the environment holds beside the attributes of the event, each
+	// as NAME=value. Nothing of the environment of this process is passed on by
+	// itself.
+	Env []string
+	// Dir is the folder of the working folders, required, an absolute path. It is
+	// made, with mode 0700, when it is missing. No other Runner may use it at the
+	// same time.
+	Dir string
+	// Logger gets the alarms. Nil means none.
+	Logger *zap.Logger
+}
+
+func (c Config) withDefaults() Config {
+	c.Logger = cmp.Or(c.Logger, zap.NewNop())
+	return c
+}
+
+func (c Config) validate() error {
+	if err := CheckCommand(c.Command); err != nil {
+		return fmt.Errorf("command: %w", err)
+	}
+	if !filepath.IsAbs(c.Dir) {
+		return fmt.Errorf("dir is %q: name the folder of the working folders by an absolute path", c.Dir)
+	}
+	for _, variable := range c.Env {
+		name, value, _ := strings.Cut(variable, "=")
+		if err := CheckEnv(name); err != nil {
+			return fmt.Errorf("env: %w", err)
+		}
+		if strings.Contains(value, "\x00") {
+			return fmt.Errorf("env: the value of %s holds a NUL byte", name)
+		}
+	}
+	return nil
+}
+
+// CheckCommand returns an error unless the command can be one: its path must be
+// absolute, since it is looked up nowhere. Whether it is there is not checked.
+func CheckCommand(command []string) error {
+	if len(command) == 0 {
+		return fmt.Errorf("it is empty: name a program by its absolute path, and its arguments")
+	}
+	if !filepath.IsAbs(command[0]) {
+		return fmt.Errorf("the program has no absolute path: write one such as /usr/local/bin/thumbnail")
+	}
+	for _, arg := range command {
+		if strings.Contains(arg, "\x00") {
+			return fmt.Errorf("an argument holds a NUL byte, which no argument can")
+		}
+	}
+	return nil
+}
+
+var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
+
+// CheckEnv returns an error unless Config.Env may set the variable.
+func CheckEnv(name string) error {
+	if !envName.MatchString(name) {
+		return fmt.Errorf("one of them is no name of a variable: use letters, digits and _, such as PATH")
+	}
+	if strings.HasPrefix(name, "HOOKSPAN_") || name == envTrace || name == envTemp {
+		return fmt.Errorf("%s is set for each event: remove it", name)
+	}
+	return nil
+}

@@ -1,0 +1,174 @@
+package exec
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/consumers"
+)
+
+// deployment is a runner behind a real consumer of a real server.
+type deployment struct {
+	*bundle
+	bench *queuetest.Bench
+	wire  chan string // what the server is told of each event
+	stop  func() error
+}
+
+func deploy(b *bundle, cfg consumers.Config) *deployment {
+	b.t.Helper()
+	d := &deployment{bundle: b, bench: queuetest.Start(b.t, queuetest.Config()), wire: make(chan string, 100)}
+	_, err := d.bench.NC.Subscribe("$JS.ACK.HOOKSPAN_EVENTS.team.>", func(m *nats.Msg) { d.wire <- string(m.Data) })
+	require.NoError(b.t, err)
+	cfg.Name, cfg.Start, cfg.Retry.First = "team", consumers.Start{All: true}, time.Millisecond
+	c, err := consumers.New(d.bench.JS, b.Runner, cfg)
+	require.NoError(b.t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	d.stop = sync.OnceValue(func() error {
+		cancel()
+		return <-done
+	})
+	b.t.Cleanup(func() { _ = d.stop() })
+	return d
+}
+
+func (d *deployment) publish(id string) {
+	d.t.Helper()
+	_, err := d.bench.Publisher().Publish(context.Background(), queuetest.Event(id))
+	require.NoError(d.t, err)
+}
+
+func (d *deployment) letter() *bridge.DeadLetter {
+	d.t.Helper()
+	stream, err := d.bench.JS.Stream(context.Background(), d.bench.Names.DeadStream())
+	require.NoError(d.t, err)
+	m, err := stream.GetLastMsgForSubject(context.Background(), d.bench.Names.AllDead("team"))
+	require.NoError(d.t, err)
+	letter, err := bridge.DecodeDeadLetter(bridge.Header(m.Header))
+	require.NoError(d.t, err)
+	return letter
+}
+
+func TestDoneIsAcknowledged(t *testing.T) {
+	d := deploy(setup(t, environ), consumers.Config{})
+	d.publish("pred_1")
+	require.Equal(t, "+ACK", next(t, d.wire))
+	environ := d.read("environ")
+	for _, want := range []string{
+		"HOOKSPAN_CONSUMER=team\x00", "HOOKSPAN_ATTEMPT=1\x00", "HOOKSPAN_REPEAT=false\x00",
+		"HOOKSPAN_SUBJECT=hookspan.events.get3w.prediction.completed.get3w.flux-dev\x00",
+		"HOOKSPAN_IDEMPOTENCY_KEY=team:get3w:" + queuetest.Event("pred_1").ID + "\x00",
+	} {
+		require.Contains(t, environ, want)
+	}
+}
+
+func TestDataErrorIsADeadLetterWithTheOutput(t *testing.T) {
+	d := deploy(setup(t, `echo the beginning; head -c 104857600 /dev/zero | tr '\0' x; echo; echo the end; exit 65`), consumers.Config{})
+	d.publish("pred_1")
+	require.Equal(t, "+TERM permanent", next(t, d.wire))
+	letter := d.letter()
+	require.Equal(t, bridge.DeadPermanent, letter.Cause)
+	require.Equal(t, `the command cannot use this event: exit status 65: "the end"`, letter.Error)
+	require.Len(t, letter.History, 1)
+	require.Regexp(t, `^the beginning\nx+\n\[\d+ bytes left out\]\nx+\nthe end\n$`, letter.History[0].Note)
+}
+
+func TestOtherStatusComesAgain(t *testing.T) {
+	for _, status := range []string{"75", "1"} {
+		d := deploy(setup(t, `echo "$HOOKSPAN_ATTEMPT" >>"$OUT/attempts"; [ "$HOOKSPAN_ATTEMPT" = 3 ] || exit `+status), consumers.Config{})
+		d.publish("pred_1")
+		require.Regexp(t, `^-NAK \{`, next(t, d.wire))
+		require.Regexp(t, `^-NAK \{`, next(t, d.wire))
+		require.Equal(t, "+ACK", next(t, d.wire))
+		require.Equal(t, "1\n2\n3\n", d.read("attempts"))
+	}
+}
+
+func TestTimeoutComesAgain(t *testing.T) {
+	b := setup(t, `[ "$HOOKSPAN_ATTEMPT" = 2 ] || sleep 60`)
+	d := deploy(b, consumers.Config{Timeout: 200 * time.Millisecond})
+	d.publish("pred_1")
+	require.Regexp(t, `^-NAK \{`, next(t, d.wire))
+	for verdict := ""; verdict != "+ACK"; verdict = next(t, d.wire) { // a slow machine may need more attempts
+	}
+	require.Empty(t, entries(t, b.dir))
+}
+
+func TestStopGivesTheEventBack(t *testing.T) {
+	b := setup(t, tree+"wait; sleep 60")
+	b.killAfter = 10 * time.Millisecond
+	l := b.life()
+	d := deploy(b, consumers.Config{Grace: time.Millisecond})
+	d.publish("pred_1")
+	l.begun()
+	require.NoError(t, d.stop())
+	require.Equal(t, "-NAK", next(t, d.wire))
+	l.over()
+	require.Empty(t, entries(t, b.dir))
+}
+
+// During a deploy of the command nothing is tried, and nothing is lost.
+func TestMissingCommandIsWaitedFor(t *testing.T) {
+	for name, prepare := range map[string]func(path string) error{
+		"missing":        func(string) error { return nil },
+		"not executable": func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"a folder":       func(path string) error { return os.Mkdir(path, 0o700) },
+	} {
+		path := filepath.Join(t.TempDir(), "command")
+		require.NoError(t, prepare(path))
+		b := setupCommand(t, path)
+		b.gate.every = time.Millisecond
+		d := deploy(b, consumers.Config{Concurrency: 4})
+		d.publish("pred_1")
+		require.Eventually(t, func() bool { return b.logs.Len() > 0 }, patience, time.Millisecond)
+		durable, err := d.bench.JS.Consumer(context.Background(), "HOOKSPAN_EVENTS", "team")
+		if !errors.Is(err, jetstream.ErrConsumerNotFound) {
+			require.NoError(t, err)
+			require.Zero(t, durable.CachedInfo().Delivered.Consumer, name)
+		}
+		install(t, path, "#!/bin/sh\nexit 0\n")
+		require.Equal(t, "+ACK", next(t, d.wire), name)
+		require.NoError(t, d.stop())
+		require.Equal(t, 1, b.logs.Len(), "one alarm, not one for each look")
+		require.Contains(t, b.logs.All()[0].ContextMap()["error"], "install it, the events wait for it")
+	}
+}
+
+// What looks like a command and cannot be started is no attempt, and others wait.
+func TestCommandThatCannotBeStarted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "command")
+	install(t, path, "#!/no/such/interpreter\n")
+	b := setupCommand(t, path)
+	d := deploy(b, consumers.Config{})
+	d.publish("pred_1")
+	d.publish("pred_2")
+	require.Regexp(t, `^-NAK \{"delay": ?10000000000\}$`, next(t, d.wire))
+	require.Eventually(t, func() bool { return b.logs.Len() > 0 }, patience, time.Millisecond)
+	require.Contains(t, b.logs.All()[0].ContextMap()["error"], "see to it, the events wait for it")
+	require.Positive(t, b.gate.closedFor())
+	require.NoError(t, d.stop())
+	require.Empty(t, d.wire, "the second one was not tried")
+	require.Empty(t, entries(t, b.dir))
+}
+
+// install puts a program at the path, whole at once.
+func install(t *testing.T, path, text string) {
+	t.Helper()
+	require.NoError(t, os.RemoveAll(path))
+	require.NoError(t, os.WriteFile(path+".new", []byte(text), 0o700))
+	require.NoError(t, os.Rename(path+".new", path))
+}

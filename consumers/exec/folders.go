@@ -1,0 +1,72 @@
+package exec
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"go.uber.org/zap"
+)
+
+const folderPrefix = "attempt-"
+
+// folders are the working folders in dir.
+type folders struct {
+	dir string
+	log *zap.Logger
+}
+
+// open makes dir, and removes what an earlier process left in it.
+func (f *folders) open() error {
+	if err := os.MkdirAll(f.dir, 0o700); err != nil {
+		return fmt.Errorf("making the folder of the working folders: %w", err)
+	}
+	left, err := os.ReadDir(f.dir)
+	if err != nil {
+		return fmt.Errorf("looking for old working folders: %w", err)
+	}
+	for _, entry := range left {
+		if ok, err := filepath.Match(folderPrefix+"*", entry.Name()); ok && err == nil {
+			f.remove(filepath.Join(f.dir, entry.Name()))
+		}
+	}
+	return nil
+}
+
+// make returns a new folder that only this user may enter.
+func (f *folders) make() (string, error) {
+	if err := os.MkdirAll(f.dir, 0o700); err != nil { // somebody may have removed it
+		return "", fmt.Errorf("making the folder of the working folders: %w", err)
+	}
+	dir, err := os.MkdirTemp(f.dir, folderPrefix)
+	if err != nil {
+		return "", fmt.Errorf("making a working folder: %w", err)
+	}
+	return dir, nil
+}
+
+// remove removes a working folder. One that cannot be removed, because a process is
+// out of reach and writes there, goes when this program starts the next time.
+func (f *folders) remove(dir string) {
+	err := os.RemoveAll(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		open(dir)
+		err = os.RemoveAll(dir)
+	}
+	if err != nil {
+		f.log.Warn("a working folder cannot be removed", zap.Error(err))
+	}
+}
+
+// open gives the rights back that the command took from its own folders.
+func open(dir string) {
+	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, _ error) error {
+		// It is called before a folder is read, so that this one can be.
+		if entry != nil && entry.IsDir() {
+			_ = os.Chmod(path, 0o700)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,98 @@
+package exec
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// gateEvery is how often a command that is not there is looked for.
+	gateEvery = 2 * time.Second
+	// alarmEvery is how often it is said that it is not there.
+	alarmEvery = time.Minute
+	// alarmCommand is the name of the alarm in the log.
+	alarmCommand = "exec_command"
+)
+
+// gate is closed while the command cannot be started.
+type gate struct {
+	path  string
+	log   *zap.Logger
+	every time.Duration
+
+	// mu guards what follows.
+	mu    sync.Mutex
+	until time.Time // closed until then whatever the file looks like
+	said  time.Time // when the last alarm was
+}
+
+// wait returns when the command may be started, or when ctx has ended.
+func (g *gate) wait(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := executable(g.path)
+		if err != nil {
+			g.alarm(fmt.Errorf("the command cannot be started: %w: install it, the events wait for it", err))
+		}
+		delay := g.closedFor()
+		if err == nil && delay <= 0 {
+			return
+		}
+		pause(ctx, max(delay, g.every))
+	}
+}
+
+// close closes the gate for d, because of err.
+func (g *gate) close(err error, d time.Duration) {
+	g.mu.Lock()
+	g.until = time.Now().Add(d)
+	g.mu.Unlock()
+	g.alarm(err)
+}
+
+func (g *gate) closedFor() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return time.Until(g.until)
+}
+
+func (g *gate) alarm(err error) {
+	g.mu.Lock()
+	due := time.Since(g.said) >= alarmEvery
+	if due {
+		g.said = time.Now()
+	}
+	g.mu.Unlock()
+	if due {
+		g.log.Error("events wait, since their command cannot be started", zap.Error(err), zap.String("alarm", alarmCommand))
+	}
+}
+
+// executable returns an error unless path is a file that this user may execute.
+func executable(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a file", path)
+	}
+	if err := unix.Access(path, unix.X_OK); err != nil {
+		return &os.PathError{Op: "execute", Path: path, Err: err}
+	}
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

@@ -1,0 +1,65 @@
+package exec
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+const (
+	maxHead = 4 << 10
+	// maxTail leaves room in a note for the line between the two.
+	maxTail = 12<<10 - 64
+	// maxLine bounds the last line as an error repeats it.
+	maxLine = 200
+)
+
+// output keeps the beginning and the end of what is written to it. Write never
+// fails and never waits, so that no command is blocked by a full pipe.
+type output struct {
+	head, tail []byte
+	dropped    int64 // bytes between the two
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n := len(p)
+	free := min(maxHead-len(o.head), n)
+	o.head = append(o.head, p[:free]...)
+	p = p[free:]
+	if late := len(p) - maxTail; late > 0 {
+		o.drop(len(o.tail))
+		o.dropped += int64(late)
+		p = p[late:]
+	}
+	o.tail = append(o.tail, p...)
+	// Moved only now and then, so that many short lines cost no more than few long ones.
+	if len(o.tail) > 2*maxTail {
+		o.drop(len(o.tail) - maxTail)
+	}
+	return n, nil
+}
+
+// drop forgets the first n bytes of the tail.
+func (o *output) drop(n int) {
+	o.tail = append(o.tail[:0], o.tail[n:]...)
+	o.dropped += int64(n)
+}
+
+func (o *output) String() string {
+	tail, dropped := o.tail, o.dropped
+	if late := len(tail) - maxTail; late > 0 {
+		tail, dropped = tail[late:], dropped+int64(late)
+	}
+	if dropped == 0 {
+		return string(o.head) + string(tail)
+	}
+	return fmt.Sprintf("%s\n[%d bytes left out]\n%s", o.head, dropped, tail)
+}
+
+// lastLine is the last one that says something, which is where most programs say
+// what was wrong.
+func (o *output) lastLine() string {
+	text := strings.TrimSpace(o.String())
+	return bridge.Truncate(strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:]), maxLine)
+}

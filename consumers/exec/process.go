@@ -1,0 +1,92 @@
+package exec
+
+import (
+	"context"
+	"fmt"
+	"os"
+	osexec "os/exec"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/hookspan/hookspan/consumers"
+)
+
+// Exit statuses that mean something, from sysexits.h.
+const (
+	exitDone    = 0
+	exitDataErr = 65
+)
+
+// ended is how a command ended.
+type ended struct {
+	state *os.ProcessState // nil when that could not be learned
+	// told: it had been told to end by then.
+	told bool
+}
+
+// run runs the command until it ends, or is ended because ctx has. The error says
+// that it was not started.
+func run(ctx context.Context, cmd *osexec.Cmd, killAfter time.Duration) (ended, error) {
+	// The command must not outlive this process. Linux watches the thread that
+	// started it, and Go ends a thread whose goroutine ended with the thread
+	// locked. So the thread is nobody else's until the command has ended.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd.SysProcAttr = sysProcAttr()
+	if err := cmd.Start(); err != nil {
+		return ended{}, err
+	}
+	group := -cmd.Process.Pid
+	exited, told := make(chan struct{}), make(chan bool, 1)
+	go func() { told <- terminate(ctx, group, exited, killAfter) }()
+	awaitExit(cmd)
+	close(exited)
+	e := ended{told: <-told}
+	// Whoever is left in the group. The command is waited for only afterwards:
+	// until then its number, which is the group's, belongs to nobody else.
+	_ = syscall.Kill(group, syscall.SIGKILL)
+	// Its error says what the state says, or that the output was held open.
+	_ = cmd.Wait()
+	e.state = cmd.ProcessState
+	return e, nil
+}
+
+// terminate has the group end when ctx ends, and reports whether it did.
+func terminate(ctx context.Context, group int, exited <-chan struct{}, killAfter time.Duration) bool {
+	select {
+	case <-exited:
+		return false
+	case <-ctx.Done():
+	}
+	_ = syscall.Kill(group, syscall.SIGTERM)
+	late := time.NewTimer(killAfter)
+	defer late.Stop()
+	select {
+	case <-exited:
+	case <-late.C:
+		_ = syscall.Kill(group, syscall.SIGKILL)
+	}
+	return true
+}
+
+// verdict is the whole table from the end of a command to that of an attempt; said
+// is the last line that it wrote.
+func verdict(e ended, said string) error {
+	if e.state == nil {
+		return fmt.Errorf("the command has ended, and nobody knows how")
+	}
+	how := e.state.String() // "exit status 3", "signal: killed"
+	if said != "" {
+		how += fmt.Sprintf(": %q", said)
+	}
+	switch code := e.state.ExitCode(); { // -1 after a signal
+	case e.told:
+		return fmt.Errorf("the command was told to end: %s", how)
+	case code == exitDone:
+		return nil
+	case code == exitDataErr:
+		return consumers.Permanent(fmt.Errorf("the command cannot use this event: %s", how))
+	}
+	return fmt.Errorf("the command failed: %s", how)
+}
