@@ -33,12 +33,16 @@ const (
 	AlarmUnknownSource  = "unknown_source"  // webhooks for a source nobody configured
 	AlarmQuarantineFull = "quarantine_full" // unusable deliveries are refused
 	AlarmRefused        = "refused"         // deliveries of a source are not authentic
+	AlarmTargetGone     = "target_gone"     // a target says that it is gone for good
+	AlarmTargetDown     = "target_down"     // a target fails and is left alone
+	AlarmTargetBlocked  = "target_blocked"  // a target's address must not be asked
 )
 
 // AlarmKinds are all kinds of alarms.
 var AlarmKinds = []string{
 	AlarmStoreBackwards, AlarmStoreMissing, AlarmStoreCorrupt, AlarmStoreFrozen, AlarmStoreFull, AlarmStreamRemoved, AlarmStreamChanged,
 	AlarmClock, AlarmExpired, AlarmSpoolStuck, AlarmSpoolFull, AlarmUnknownSource, AlarmQuarantineFull, AlarmRefused,
+	AlarmTargetGone, AlarmTargetDown, AlarmTargetBlocked,
 }
 
 // Alarmer is told of alarms. Raise never blocks and never fails: what cannot be
