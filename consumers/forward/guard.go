@@ -123,7 +123,7 @@ func embedded(a netip.Addr) (netip.Addr, bool) {
 			continue
 		}
 		inner := netip.AddrFrom4([4]byte{raw[e.at[0]], raw[e.at[1]], raw[e.at[2]], raw[e.at[3]]})
-		if holds(never, inner) {
+		if holds(never, inner) && !inner.IsUnspecified() { // all zero: no address is in that place
 			return inner, true
 		}
 	}
