@@ -29,6 +29,7 @@ type kind struct {
 // kinds are all kinds of consumers.
 var kinds = map[string]kind{
 	kindArchive: archiveKind,
+	kindForward: forwardKind,
 }
 
 // commonKeys are the keys of consumerConfig that every kind reads.
@@ -40,6 +41,7 @@ type parts struct {
 	store   *store
 	getenv  func(string) (string, bool)
 	metrics prometheus.Registerer
+	secrets *secretUsers // takes those that are made
 	log     *zap.Logger
 	onStop  *cleanup
 }

@@ -88,8 +88,10 @@ func TestBadTargets(t *testing.T) {
 	}{
 		{"nobody listens", closedPort(), nil, "connection refused"},
 		{"never answers", raw(t, func(_ net.Conn, gone <-chan struct{}) { <-gone }), short, "no answer in time"},
-		{"never answers, header timeout", raw(t, func(_ net.Conn, gone <-chan struct{}) { <-gone }),
-			func(c *Config) { c.HeaderTimeout = 50 * time.Millisecond }, "timeout awaiting response headers"},
+		{
+			"never answers, header timeout", raw(t, func(_ net.Conn, gone <-chan struct{}) { <-gone }),
+			func(c *Config) { c.HeaderTimeout = 50 * time.Millisecond }, "timeout awaiting response headers",
+		},
 		{"a byte a second of header", raw(t, drip("HTTP/1.1 200 OK\r\nA: "+strings.Repeat("a", 1000), time.Second)), short, "no answer in time"},
 		{"headers without end", raw(t, func(c net.Conn, _ <-chan struct{}) {
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n")
