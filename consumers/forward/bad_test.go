@@ -158,7 +158,8 @@ func TestBadBodies(t *testing.T) {
 		"until it is closed": raw(t, write("HTTP/1.1 200 OK\r\n\r\nhello")),
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := setup(t, url, func(c *Config) { oneFailureOpens(c); c.Timeout = 500 * time.Millisecond })
+			b := setup(t, url, func(c *Config) { oneFailureOpens(c); c.Timeout = time.Hour })
+			b.answerTime = 50 * time.Millisecond
 			require.NoError(t, b.handle())
 			require.NoError(t, b.handle())
 		})
@@ -181,6 +182,12 @@ func TestNoRedirectIsFollowed(t *testing.T) {
 		}
 	}
 	require.Zero(t, elsewhere.Load())
+}
+
+// A target cannot make something else of the connection.
+func TestNoOtherProtocol(t *testing.T) {
+	url := raw(t, write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n"))
+	require.ErrorContains(t, setup(t, url, nil).handle(), "answered 101")
 }
 
 // No proxy of the environment is used.

@@ -34,14 +34,17 @@ type Forwarder struct {
 	mode      Mode
 	userAgent []string
 	timeout   time.Duration
-	refuse    map[int]bool
-	template  *http.Request
-	transport *http.Transport
-	keys      atomic.Pointer[[][]byte]
-	breaker   *breaker
-	alarms    bridge.Alarmer
-	log       *zap.Logger
-	metrics   metrics
+	// answerTime is how long the body of an answer is waited for: the status is known
+	// by then, and that is what counts.
+	answerTime time.Duration
+	refuse     map[int]bool
+	template   *http.Request
+	transport  *http.Transport
+	keys       atomic.Pointer[[][]byte]
+	breaker    *breaker
+	alarms     bridge.Alarmer
+	log        *zap.Logger
+	metrics    metrics
 }
 
 var (
@@ -61,16 +64,17 @@ func New(cfg Config) (*Forwarder, error) {
 		return nil, fmt.Errorf("consumer %s: url: it cannot be asked: write one such as https://billing.example.com/hooks", cfg.Name)
 	}
 	f := &Forwarder{
-		name:      cfg.Name,
-		target:    template.URL.Scheme + "://" + template.URL.Host,
-		mode:      cfg.Mode,
-		userAgent: []string{cfg.UserAgent},
-		timeout:   cfg.Timeout,
-		refuse:    make(map[int]bool),
-		template:  template,
-		transport: newTransport(cfg, newGuard(cfg, template.URL.Scheme == "http")),
-		alarms:    cfg.Alarms,
-		log:       cfg.Logger,
+		name:       cfg.Name,
+		target:     template.URL.Scheme + "://" + template.URL.Host,
+		mode:       cfg.Mode,
+		userAgent:  []string{cfg.UserAgent},
+		timeout:    cfg.Timeout,
+		answerTime: 5 * time.Second,
+		refuse:     make(map[int]bool),
+		template:   template,
+		transport:  newTransport(cfg, newGuard(cfg, template.URL.Scheme == "http")),
+		alarms:     cfg.Alarms,
+		log:        cfg.Logger,
 	}
 	// Sent again by the transport it would be a second attempt, see newRequest.
 	template.GetBody = nil
@@ -148,7 +152,7 @@ func (f *Forwarder) post(ctx context.Context, ev *bridge.Event) (answer, error) 
 		return answer{}, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	slow := time.AfterFunc(answerTime, cancel)
+	slow := time.AfterFunc(f.answerTime, cancel)
 	defer slow.Stop()
 	return readAnswer(resp), nil
 }

@@ -16,9 +16,6 @@ import (
 const (
 	// maxAnswer is how much of an answer's body is read, in bytes.
 	maxAnswer = 64 << 10
-	// answerTime is how long the body of an answer is waited for: the status is
-	// known by then, and that is what counts.
-	answerTime = 5 * time.Second
 	// maxRetryAfter bounds the wait that a target can ask for, so that a mistake of
 	// it does not park events for days.
 	maxRetryAfter = time.Hour

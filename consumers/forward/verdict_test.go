@@ -154,3 +154,19 @@ func TestConfig(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, &url.URL{Scheme: "http", Host: "[::1]:8080", Path: "/a", RawQuery: "b=c"}, u)
 }
+
+// A target that fails for a minute is an alarm; the log says when it began and ended.
+func TestFailingTargetIsTold(t *testing.T) {
+	b := setup(t, "http://127.0.0.1:1", nil)
+	b.tell(change{state: open, openings: 1, since: time.Now(), err: errTarget})
+	require.Empty(t, b.alarms.kinds())
+	require.Len(t, b.logs.TakeAll(), 1)
+	b.tell(change{state: open, openings: 2, since: time.Now(), err: errTarget})
+	require.Empty(t, b.logs.TakeAll(), "said once")
+	b.tell(change{state: open, openings: 5, since: time.Now().Add(-2 * alarmAfter), err: errTarget})
+	require.Equal(t, []string{bridge.AlarmTargetDown}, b.alarms.kinds())
+	require.Equal(t, "billing", b.alarms.list[0].Subject)
+	require.Contains(t, b.alarms.list[0].Text, errTarget.Error())
+	b.tell(change{state: closed, since: time.Now()})
+	require.Contains(t, b.logs.TakeAll()[0].Message, "works again")
+}
