@@ -190,7 +190,7 @@ func TestHistoryHoldsRealAttemptsOnly(t *testing.T) {
 		w.WriteHeader(http.StatusUnprocessableEntity)
 	})
 	f := setup(t, srv.URL, func(c *Config) {
-		c.Breaker = Breaker{Failures: 1, Pause: 5 * time.Millisecond, MaxPause: 5 * time.Millisecond}
+		c.Breaker = Breaker{Failures: 1, Pause: 50 * time.Millisecond, MaxPause: 50 * time.Millisecond}
 	})
 	b.run(f, consumers.Config{Concurrency: 4})
 	b.publish("pred_1")

@@ -36,9 +36,9 @@ const (
 
 // newRequest makes the request for one attempt on ev. The body is not copied.
 //
-// Without GetBody the transport sends it once: it would send one again by itself
-// that has an idempotency key and whose connection broke, and neither the target
-// nor the count of attempts would know of that.
+// Without GetBody the transport sends it once. It would send one again by itself that
+// has an idempotency key and whose connection broke, and neither the target nor the
+// count of attempts would know of that.
 func (f *Forwarder) newRequest(ctx context.Context, ev *bridge.Event) *http.Request {
 	header := ev.Header()
 	for name := range header {
