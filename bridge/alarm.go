@@ -34,6 +34,9 @@ const (
 	AlarmQuarantineFull = "quarantine_full" // unusable deliveries are refused
 	AlarmRefused        = "refused"         // deliveries of a source are not authentic
 	AlarmExhausted      = "exhausted"       // events that are delivered no more, without a dead letter
+	AlarmTargetGone     = "target_gone"     // a target says that it is gone for good
+	AlarmTargetDown     = "target_down"     // a target fails and is left alone
+	AlarmTargetBlocked  = "target_blocked"  // a target's address must not be asked
 )
 
 // AlarmKinds are all kinds of alarms.
@@ -41,6 +44,7 @@ var AlarmKinds = []string{
 	AlarmStoreBackwards, AlarmStoreMissing, AlarmStoreCorrupt, AlarmStoreFrozen, AlarmStoreFull, AlarmStreamRemoved, AlarmStreamChanged,
 	AlarmClock, AlarmExpired, AlarmSpoolStuck, AlarmSpoolFull, AlarmUnknownSource, AlarmQuarantineFull, AlarmRefused,
 	AlarmExhausted,
+	AlarmTargetGone, AlarmTargetDown, AlarmTargetBlocked,
 }
 
 // Alarmer is told of alarms. Raise never blocks and never fails: what cannot be

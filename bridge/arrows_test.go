@@ -44,6 +44,7 @@ var arrows = map[string]arrow{
 	"consumers":         {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
 	"consumers/archive": {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},
 	"consumers/exec":    {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},
+	"consumers/forward": {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},
 
 	"bridge/queue/queuetest": {ours: []string{"bridge", "bridge/queue"}, never: []string{echo}},
 	"consumers/consumertest": {

@@ -153,6 +153,13 @@ type Attempt struct {
 	Repeat bool
 }
 
+// IdempotencyKey is what a target can know ev by: the same for every attempt of this
+// consumer, also after a redrive or a replay, and another one for any other consumer
+// and event. It is printable ASCII.
+func (a Attempt) IdempotencyKey(ev *bridge.Event) string {
+	return bridge.MsgID(a.Consumer, ev.Source, ev.ID)
+}
+
 // AttemptOf returns the attempt that ctx belongs to, or a first one when it
 // belongs to none, so that a handler can be tested on its own.
 func AttemptOf(ctx context.Context) Attempt {

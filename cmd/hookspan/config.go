@@ -114,7 +114,7 @@ type consumerConfig struct {
 	Once        bool         `yaml:"once"`
 	Timeout     duration     `yaml:"timeout"` // of an attempt, zero is none
 	Retry       retryConfig  `yaml:"retry"`
-	// Of kind archive.
+	// Of kind archive; AllowPrivate of forward too.
 	Store        string   `yaml:"store"`
 	Hosts        []string `yaml:"hosts"`
 	AllowPrivate bool     `yaml:"allow_private"`
@@ -122,6 +122,15 @@ type consumerConfig struct {
 	// Of kind exec.
 	Command []string `yaml:"command"` // an absolute path and arguments
 	Env     []string `yaml:"env"`     // names of variables that are passed on; nil is the default
+	// Of kind forward.
+	URL            string      `yaml:"url"`
+	Mode           string      `yaml:"mode"`
+	Secret         secretRef   `yaml:"secret"` // or
+	Secrets        []secretRef `yaml:"secrets"`
+	Refuse         []int       `yaml:"refuse"` // status codes
+	ConnectTimeout duration    `yaml:"connect_timeout"`
+	HeaderTimeout  duration    `yaml:"header_timeout"`
+	AllowNetworks  []string    `yaml:"allow_networks"`
 }
 
 type filterConfig struct {

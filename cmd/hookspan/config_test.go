@@ -147,7 +147,7 @@ func TestConfigErrors(t *testing.T) {
 		{"query", "sources: {a: {query: [A]}}\n", `query parameter "A"`},
 		{"queries", "sources: {a: {query: [a,b,c,d,e,f,g,h,i]}}\n", `use at most 8`},
 		{"consumer name", "consumers: {A: {kind: archive}}\n", `consumer "A"`},
-		{"consumer kind", "consumers:\n  a:\n    kind: forward\n", `:3:11: consumers.a.kind: use archive`},
+		{"consumer kind", "consumers:\n  a:\n    kind: bogus\n", `:3:11: consumers.a.kind: use archive, exec, forward`},
 		{"filter", "consumers: {a: {kind: archive, filter: {source: A}}}\n", `filter source "A"`},
 		{"start", "consumers: {a: {kind: archive, start: yesterday}}\n", `use new, all`},
 		{"concurrency", "consumers: {a: {kind: archive, concurrency: -1}}\n", `use 1 to 4096`},

@@ -30,6 +30,7 @@ type kind struct {
 var kinds = map[string]kind{
 	kindArchive: archiveKind,
 	kindExec:    execKind,
+	kindForward: forwardKind,
 }
 
 // commonKeys are the keys of consumerConfig that every kind reads.
@@ -41,6 +42,7 @@ type parts struct {
 	store   *store
 	getenv  func(string) (string, bool)
 	metrics prometheus.Registerer
+	secrets *secretUsers // takes those that are made
 	log     *zap.Logger
 	onStop  *cleanup
 }

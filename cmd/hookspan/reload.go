@@ -19,13 +19,14 @@ import (
 // content is what counts: a mounted secret changes by a link far above the file.
 const reloadEvery = time.Second
 
-// reloader reads sources and their secrets again when the configuration or a
+// reloader reads sources, their secrets and those of consumers again when the configuration or a
 // file of a secret changes, and when it is told to. What cannot be used changes
 // nothing.
 type reloader struct {
 	path   string // of the configuration; empty when there is none
 	getenv func(string) (string, bool)
 	in     *ingress.Server // nil: this process takes no webhooks
+	users  secretUsers
 	log    *zap.Logger
 
 	succeeded, failed prometheus.Counter
@@ -123,15 +124,23 @@ func (r *reloader) try() error {
 	if cfg.ImpliedSources && !r.running.ImpliedSources {
 		return fmt.Errorf("%s: it names no source any more, which is what a file looks like that was emptied: restart if that is meant", r.path)
 	}
-	// The sources belong to this process as long as its roles do not change.
+	// The sources belong to this process as long as its roles do not change; the
+	// consumers are those that it began with.
 	needs := restartKeys(&r.running, cfg)
-	cfg.Roles = r.running.Roles
+	cfg.Roles, cfg.Consumers = r.running.Roles, r.running.Consumers
 	r.tried = r.tried.only(append(cfg.secretFiles(), r.path))
 	sources, err := resolveSources(cfg, r.getenv)
 	if err != nil {
 		return err
 	}
 	if err := r.sources.checkSuccessor(sources); err != nil {
+		return err
+	}
+	if err := r.users.read(r.getenv); err != nil {
+		return err
+	}
+	signing, err := r.users.apply()
+	if err != nil {
 		return err
 	}
 	changed := r.sources.changes(sources)
@@ -143,7 +152,7 @@ func (r *reloader) try() error {
 		r.in.SetRoutes(routes)
 	}
 	r.sources, r.running.Sources = sources, cfg.Sources
-	r.log.Info("the configuration was read again", zap.Strings("sources_changed", changed))
+	r.log.Info("the configuration was read again", zap.Strings("sources_changed", changed), zap.Strings("secrets_changed", signing))
 	sources.warn(r.log, changed)
 	if len(needs) > 0 {
 		r.log.Warn("needs a restart: these keys differ from what runs and cannot change while it runs", zap.Strings("keys", needs))

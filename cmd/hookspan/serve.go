@@ -88,7 +88,8 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 	if err != nil {
 		return err
 	}
-	consumers, err := newConsumers(&parts{cfg: cfg, store: store, getenv: e.getenv, metrics: metrics, log: log, onStop: &onStop})
+	var secretUsers secretUsers
+	consumers, err := newConsumers(&parts{cfg: cfg, store: store, getenv: e.getenv, metrics: metrics, secrets: &secretUsers, log: log, onStop: &onStop})
 	if err != nil {
 		return err
 	}
@@ -96,6 +97,7 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 	if err != nil {
 		return err
 	}
+	reloader.users = secretUsers
 
 	group, ctx := errgroup.WithContext(running)
 	if err := store.provision(ctx, group, cfg.Ingress.MaxBody); err != nil {

@@ -138,17 +138,24 @@ func (set sourceSet) checkSuccessor(next sourceSet) error {
 	return nil
 }
 
-// secretFiles are the files that sources have secrets in.
+// secretFiles are the files that have secrets in them which are read again: those
+// of sources and of consumers, as far as this process has them.
 func (c *config) secretFiles() []string {
-	if !c.has(roleIngress) {
-		return nil
+	var refs []secretRef
+	if c.has(roleIngress) {
+		for _, s := range c.Sources {
+			refs = slices.Concat(refs, s.Secrets, s.RetiredSecrets, []secretRef{s.PathToken})
+		}
+	}
+	if c.has(roleConsumers) {
+		for _, cons := range c.Consumers {
+			refs = append(refs, cons.signing()...)
+		}
 	}
 	var files []string
-	for _, s := range c.Sources {
-		for _, ref := range slices.Concat(s.Secrets, s.RetiredSecrets, []secretRef{s.PathToken}) {
-			if path, ok := strings.CutPrefix(string(ref), "file:"); ok {
-				files = append(files, path)
-			}
+	for _, ref := range refs {
+		if path, ok := strings.CutPrefix(string(ref), "file:"); ok {
+			files = append(files, path)
 		}
 	}
 	return files

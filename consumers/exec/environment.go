@@ -45,7 +45,7 @@ func attributes(a consumers.Attempt, ev *bridge.Event) ([]string, error) {
 	set("HOOKSPAN_CONSUMER", a.Consumer)
 	set("HOOKSPAN_ATTEMPT", strconv.Itoa(a.Number))
 	set("HOOKSPAN_REPEAT", strconv.FormatBool(a.Repeat))
-	set("HOOKSPAN_IDEMPOTENCY_KEY", bridge.MsgID(a.Consumer, ev.Source, ev.ID))
+	set("HOOKSPAN_IDEMPOTENCY_KEY", a.IdempotencyKey(ev))
 	if ev.TraceParent != "" {
 		set(envTrace, ev.TraceParent)
 	}

@@ -1,0 +1,229 @@
+package forward
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/hookspan/hookspan/consumers"
+)
+
+// Breaker says when a target that fails is left alone. The zero value is the
+// default.
+type Breaker struct {
+	// Failures is how many requests in a row fail before the target is left alone,
+	// default 10.
+	Failures int
+	// Pause is for how long, default 5 s. Then one event is tried; each time that it
+	// fails too the pause doubles. Up to half of a pause is left out at random.
+	Pause time.Duration
+	// MaxPause bounds the pause, default 2 min, at most
+	// [consumers.ShortRetryDelay].
+	MaxPause time.Duration
+}
+
+func (c Breaker) withDefaults() Breaker {
+	longest := cmp.Or(c.MaxPause, consumers.ShortRetryDelay)
+	return Breaker{
+		Failures: cmp.Or(c.Failures, 10),
+		Pause:    cmp.Or(c.Pause, min(5*time.Second, longest)),
+		MaxPause: longest,
+	}
+}
+
+func (c Breaker) validate() error {
+	if c.Failures < 0 || c.Pause < 0 || c.MaxPause < c.Pause || c.MaxPause > consumers.ShortRetryDelay {
+		return fmt.Errorf("%d failures, pause %v, at most %v: none may be negative, and no pause longer than %v",
+			c.Failures, c.Pause, c.MaxPause, consumers.ShortRetryDelay)
+	}
+	return nil
+}
+
+// breakerState is exported as a number.
+type breakerState int
+
+const (
+	closed   breakerState = iota // every event is tried
+	halfOpen                     // one is, to see whether the target works again
+	open                         // none is
+)
+
+// probeWait is when an event comes again that came while another one is the probe.
+const probeWait = time.Second
+
+// breaker is the circuit breaker. It knows three things that breakers for calls do
+// not: who waits is woken when it changes, a probe may end without a result, and a
+// pause depends on those before it.
+type breaker struct {
+	cfg Breaker
+	// onChange is told of what comes after open and after a pause, without a lock.
+	onChange func(change)
+
+	mu         sync.Mutex
+	state      breakerState
+	generation int           // counts the changes of state, by which late results are known
+	failures   int           // closed: in a row
+	openings   int           // since it was closed
+	since      time.Time     // when it was last closed
+	until      time.Time     // open: when the pause ends
+	probing    bool          // half open: the one event is being tried
+	changed    chan struct{} // closed at the next change
+}
+
+// change is that the breaker opened, once more if openings is over 1, or closed.
+type change struct {
+	state    breakerState
+	openings int
+	since    time.Time // when it opened for the first time
+	pause    time.Duration
+	err      error
+}
+
+func newBreaker(cfg Breaker, onChange func(change)) *breaker {
+	return &breaker{cfg: cfg, onChange: onChange, changed: make(chan struct{})}
+}
+
+// pass is the permission to try one event.
+type pass struct {
+	b          *breaker
+	generation int
+}
+
+// enter returns the permission to try an event, or nil and how long to wait.
+func (b *breaker) enter() (*pass, time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if left := time.Until(b.until); b.state == open && left > 0 {
+		return nil, left
+	} else if b.state == open {
+		b.become(halfOpen)
+	}
+	if b.state == halfOpen && b.probing {
+		return nil, probeWait
+	}
+	b.probing = b.state == halfOpen
+	return &pass{b, b.generation}, 0
+}
+
+// wait returns when an event may be fetched, or when ctx ends. When a pause ends it
+// lets one of those go who wait. Whoever comes then is let through too, as long as
+// there is no probe: it comes back from a fetch that brought none, so that no more
+// fetch than did before.
+func (b *breaker) wait(ctx context.Context) {
+	for waited := false; ; waited = true {
+		b.mu.Lock()
+		left := time.Until(b.until)
+		mine := b.state == closed || b.state == halfOpen && !b.probing && !waited
+		if b.state == open && left <= 0 {
+			b.become(halfOpen)
+			mine = true
+		}
+		isOpen, changed := b.state == open, b.changed
+		b.mu.Unlock()
+		if mine {
+			return
+		}
+		var over <-chan time.Time // nil: never
+		var timer *time.Timer
+		if isOpen {
+			timer = time.NewTimer(left)
+			over = timer.C
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-over:
+		}
+		if timer != nil {
+			timer.Stop()
+		}
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// become changes the state; the caller holds mu.
+func (b *breaker) become(s breakerState) {
+	b.state, b.probing, b.failures = s, false, 0
+	b.generation++
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+// succeeded says that the target works.
+func (p *pass) succeeded() {
+	b := p.b
+	b.mu.Lock()
+	if p.generation != b.generation {
+		b.mu.Unlock()
+		return
+	}
+	b.failures = 0
+	told := change{state: closed, openings: b.openings, since: b.since}
+	reopened := b.state == halfOpen
+	if reopened {
+		b.openings = 0
+		b.become(closed)
+	}
+	b.mu.Unlock()
+	if reopened {
+		b.onChange(told)
+	}
+}
+
+// failed says that the target does not work, and asks to be left alone for least.
+func (p *pass) failed(err error, least time.Duration) {
+	b := p.b
+	b.mu.Lock()
+	if p.generation != b.generation {
+		b.mu.Unlock()
+		return
+	}
+	b.failures++
+	if b.state == closed && b.failures < b.cfg.Failures {
+		b.mu.Unlock()
+		return
+	}
+	now := time.Now()
+	if b.openings == 0 {
+		b.since = now
+	}
+	b.openings++
+	pause := max(b.pause(), min(least, b.cfg.MaxPause))
+	b.until = now.Add(pause)
+	b.become(open)
+	told := change{state: open, openings: b.openings, since: b.since, pause: pause, err: err}
+	b.mu.Unlock()
+	b.onChange(told)
+}
+
+// pause is that of this opening.
+func (b *breaker) pause() time.Duration {
+	d := b.cfg.Pause
+	for i := 1; i < b.openings && d < b.cfg.MaxPause; i++ {
+		d *= 2
+	}
+	d = min(d, b.cfg.MaxPause)
+	return d/2 + rand.N(d/2+1)
+}
+
+// abandon says that nothing was found out. Without a probe, or after a result, it
+// does nothing.
+func (p *pass) abandon() {
+	b := p.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if p.generation == b.generation && b.state == halfOpen {
+		b.become(open) // until has passed, so the next one is the probe
+	}
+}
+
+func (b *breaker) current() breakerState {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.state
+}

@@ -1,0 +1,171 @@
+package forward
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/consumers"
+)
+
+// Mode is how an event is written into a request, see the CloudEvents HTTP
+// protocol binding 1.0.2, section 3.
+type Mode string
+
+// The two modes. In both the query values, the trace and what Hookspan adds are
+// headers.
+const (
+	// Binary is the sender's body as it came, with the attributes in headers.
+	Binary Mode = "binary"
+	// Structured is one JSON document that holds the attributes and the body.
+	Structured Mode = "structured"
+)
+
+// Modes are all modes.
+var Modes = []string{string(Binary), string(Structured)}
+
+// DefaultRefuse are the status codes by which a target says that it does not want
+// an event and never will. 410 says so of every event, see [bridge.AlarmTargetGone].
+var DefaultRefuse = []int{400, 413, 422}
+
+const (
+	// DefaultConcurrency is Config.Concurrency when it is zero.
+	DefaultConcurrency = 8
+	// DefaultTimeout is Config.Timeout when it is zero.
+	DefaultTimeout = 30 * time.Second
+	// maxURL bounds the target's address, in bytes.
+	maxURL = 8 << 10
+)
+
+// Config says where events go. Fields at their zero value take the default that
+// they name.
+type Config struct {
+	// Name is that of the consumer, required; see [bridge.CheckName]. It is part of
+	// the idempotency key.
+	Name string
+	// URL is the target's address, required; see [CheckURL].
+	URL string
+	// Mode is how events are written, default [Binary].
+	Mode Mode
+	// Secrets sign, see [CheckSecret]; at least one. Each of them makes a signature,
+	// in this order, so that a target finds one that it can verify while secrets are
+	// changed. They are copied.
+	Secrets [][]byte
+	// Refuse are the status codes that make a dead letter at once, default
+	// [DefaultRefuse]; empty and not nil is none but 410. See [CheckStatus].
+	Refuse []int
+	// AllowPrivate also permits loopback and private networks: those of RFC 1918,
+	// RFC 4193 and RFC 6598.
+	AllowPrivate bool
+	// AllowNetworks also permits these. Into permitted networks http is permitted
+	// too.
+	AllowNetworks []netip.Prefix
+	// Concurrency is how many connections there are at most, default
+	// [DefaultConcurrency]. Make it that of the consumer.
+	Concurrency int
+	// ConnectTimeout bounds the wait for a connection, and then for its TLS
+	// handshake, default 5 s.
+	ConnectTimeout time.Duration
+	// HeaderTimeout bounds the wait for the header of the answer once the request
+	// was sent; zero leaves it to Timeout.
+	HeaderTimeout time.Duration
+	// Timeout bounds one request and its answer, default [DefaultTimeout].
+	Timeout time.Duration
+	// Breaker says when the target is left alone for a while.
+	Breaker Breaker
+	// UserAgent is what the target is told who asks, default "Hookspan".
+	UserAgent string
+	// Resolver looks up the name of the target, default net.DefaultResolver.
+	Resolver *net.Resolver
+	// Alarms is told what a person should know of. Nil: nobody is.
+	Alarms bridge.Alarmer
+	// Logger is told when the target is left alone, and when it works again. Nil
+	// logs nothing.
+	Logger *zap.Logger
+}
+
+// nobody is told of alarms.
+type nobody struct{}
+
+func (nobody) Raise(bridge.Alarm) {}
+
+func (c Config) withDefaults() Config {
+	c.Mode = cmp.Or(c.Mode, Binary)
+	if c.Refuse == nil {
+		c.Refuse = DefaultRefuse
+	}
+	c.Concurrency = cmp.Or(c.Concurrency, DefaultConcurrency)
+	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, 5*time.Second)
+	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
+	c.Breaker = c.Breaker.withDefaults()
+	c.UserAgent = cmp.Or(c.UserAgent, "Hookspan")
+	c.Logger = cmp.Or(c.Logger, zap.NewNop())
+	if c.Alarms == nil {
+		c.Alarms = nobody{}
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	if err := bridge.CheckName("consumer", c.Name); err != nil {
+		return err
+	}
+	if _, err := CheckURL(c.URL, c.AllowPrivate || len(c.AllowNetworks) > 0); err != nil {
+		return fmt.Errorf("consumer %s: url: %w", c.Name, err)
+	}
+	for _, status := range c.Refuse {
+		if err := CheckStatus(status); err != nil {
+			return fmt.Errorf("consumer %s: refuse: %w", c.Name, err)
+		}
+	}
+	switch {
+	case !slices.Contains(Modes, string(c.Mode)):
+		return fmt.Errorf("consumer %s: mode is %.40q: use %s or %s", c.Name, c.Mode, Binary, Structured)
+	case c.Concurrency < 0 || c.Concurrency > consumers.MaxConcurrency:
+		return fmt.Errorf("consumer %s: concurrency is %d, it must be 1 to %d", c.Name, c.Concurrency, consumers.MaxConcurrency)
+	case c.ConnectTimeout < 0 || c.HeaderTimeout < 0 || c.Timeout < 0:
+		return fmt.Errorf("consumer %s: connect timeout %v, header timeout %v, timeout %v: none may be negative",
+			c.Name, c.ConnectTimeout, c.HeaderTimeout, c.Timeout)
+	}
+	if err := c.Breaker.validate(); err != nil {
+		return fmt.Errorf("consumer %s: breaker: %w", c.Name, err)
+	}
+	return nil
+}
+
+// CheckURL reads a target's address: https, or http as well where plain says so,
+// with a host, and without user, password and fragment. The error repeats nothing
+// of the address, which may hold a secret.
+func CheckURL(address string, plain bool) (*url.URL, error) {
+	u, err := url.Parse(address)
+	switch {
+	case address == "":
+		return nil, errors.New("it is empty: write the address of the service, such as https://billing.example.com/hooks")
+	case err != nil || len(address) > maxURL || u.Hostname() == "" || (u.Scheme != "https" && u.Scheme != "http"):
+		return nil, errors.New("this is no address: write one such as https://billing.example.com/hooks")
+	case u.User != nil:
+		return nil, errors.New("user and password do not belong here: requests are signed, see secret")
+	case u.Fragment != "":
+		return nil, errors.New("a part after # is never sent: remove it")
+	case u.Scheme == "http" && !plain:
+		return nil, errors.New("http is permitted into private networks only: use https, or name the network in allow_networks, or set allow_private")
+	}
+	return u, nil
+}
+
+// CheckStatus returns an error unless a target can refuse an event by the status
+// code.
+func CheckStatus(status int) error {
+	if status < 300 || status > 599 {
+		return fmt.Errorf("%d is no status code that can refuse: use 300 to 599", status)
+	}
+	return nil
+}

@@ -1,0 +1,181 @@
+// Package forward is the consumer that posts each event to one service over HTTP:
+// as a CloudEvent, signed by Standard Webhooks, with an idempotency key that is the
+// same for every attempt.
+package forward
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/consumers"
+)
+
+// alarmAfter is how long a target fails before somebody is told.
+const alarmAfter = time.Minute
+
+var (
+	errPaused  = errors.New("the target fails and is left alone for a while")
+	errTimeout = errors.New("no answer in time")
+)
+
+// Forwarder posts events to one target. It is a [consumers.Handler] and a
+// [consumers.Gate].
+type Forwarder struct {
+	name      string
+	target    string // what of the address can be shown
+	mode      Mode
+	userAgent []string
+	timeout   time.Duration
+	// answerTime is how long the body of an answer is waited for: the status is known
+	// by then, and that is what counts.
+	answerTime time.Duration
+	refuse     map[int]bool
+	template   *http.Request
+	transport  *http.Transport
+	keys       atomic.Pointer[[][]byte]
+	breaker    *breaker
+	alarms     bridge.Alarmer
+	log        *zap.Logger
+	metrics    metrics
+}
+
+var (
+	_ consumers.Handler = (*Forwarder)(nil)
+	_ consumers.Gate    = (*Forwarder)(nil)
+)
+
+// New checks cfg and returns a forwarder that has asked nobody yet. The error names
+// the field that cannot be used. The caller closes it.
+func New(cfg Config) (*Forwarder, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	template, err := http.NewRequestWithContext(context.Background(), http.MethodPost, cfg.URL, http.NoBody)
+	if err != nil {
+		return nil, fmt.Errorf("consumer %s: url: it cannot be asked: write one such as https://billing.example.com/hooks", cfg.Name)
+	}
+	f := &Forwarder{
+		name:       cfg.Name,
+		target:     template.URL.Scheme + "://" + template.URL.Host,
+		mode:       cfg.Mode,
+		userAgent:  []string{cfg.UserAgent},
+		timeout:    cfg.Timeout,
+		answerTime: 5 * time.Second,
+		refuse:     make(map[int]bool),
+		template:   template,
+		transport:  newTransport(cfg, newGuard(cfg, template.URL.Scheme == "http")),
+		alarms:     cfg.Alarms,
+		log:        cfg.Logger,
+	}
+	// Sent again by the transport it would be a second attempt, see newRequest.
+	template.GetBody = nil
+	for _, status := range cfg.Refuse {
+		f.refuse[status] = true
+	}
+	if err := f.SetSecrets(cfg.Secrets); err != nil {
+		return nil, fmt.Errorf("consumer %s: secrets: %w", cfg.Name, err)
+	}
+	f.breaker = newBreaker(cfg.Breaker, f.tell)
+	f.metrics = newMetrics(cfg.Name, f.breaker)
+	return f, nil
+}
+
+// SetSecrets makes these the secrets that sign, see [Config]. The error says what
+// cannot be used, and then nothing changes. It is safe while events are handled.
+func (f *Forwarder) SetSecrets(secrets [][]byte) error {
+	keys, err := parseSecrets(secrets)
+	if err != nil {
+		return err
+	}
+	f.keys.Store(keys)
+	return nil
+}
+
+// Collectors are the metrics.
+func (f *Forwarder) Collectors() []prometheus.Collector { return f.metrics.collectors() }
+
+// Close closes the connections that nobody uses. Call it when no event is handled
+// any more.
+func (f *Forwarder) Close() error {
+	f.transport.CloseIdleConnections()
+	return nil
+}
+
+// Wait returns when an event may be fetched, or when ctx ends: while the target is
+// left alone none is.
+func (f *Forwarder) Wait(ctx context.Context) { f.breaker.wait(ctx) }
+
+// Handle posts the event once. Nil means that the target answered 2xx. The error is
+// [consumers.Refused] for what the target does not want, [consumers.Snooze] while it
+// is left alone, and [consumers.RetryAfter] when it said when to come again.
+func (f *Forwarder) Handle(ctx context.Context, ev *bridge.Event) error {
+	p, left := f.breaker.enter()
+	if p == nil {
+		return consumers.Snooze(errPaused, left)
+	}
+	// A panic, and an attempt that is ended from outside, say nothing of the target.
+	defer p.abandon()
+	began := time.Now()
+	a, err := f.post(ctx, ev)
+	f.metrics.observe(a.status, time.Since(began))
+	if err == nil {
+		consumers.Note(ctx, a.note)
+		return f.judge(a, p)
+	}
+	err = fmt.Errorf("posting to %s: %w", f.target, err)
+	if ended := context.Cause(ctx); ended != nil && !errors.Is(ended, consumers.ErrTimeout) && !errors.Is(ended, context.DeadlineExceeded) {
+		return err
+	}
+	p.failed(err, 0)
+	if errors.Is(err, errBlocked) {
+		f.alarm(bridge.AlarmTargetBlocked, "the target must not be asked, so its events wait", err)
+	}
+	return err
+}
+
+// post sends the request and reads the answer. No redirect is followed: RoundTrip
+// knows none.
+func (f *Forwarder) post(ctx context.Context, ev *bridge.Event) (answer, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, errTimeout)
+	defer cancel()
+	resp, err := f.transport.RoundTrip(f.newRequest(ctx, ev))
+	if err != nil {
+		return answer{}, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	slow := time.AfterFunc(f.answerTime, cancel)
+	defer slow.Stop()
+	return readAnswer(resp), nil
+}
+
+// tell says what became of the target.
+func (f *Forwarder) tell(c change) {
+	switch {
+	case c.state == closed:
+		f.log.Info("the target works again, events are fetched", zap.String("target", f.target), zap.Duration("after", time.Since(c.since)))
+		return
+	case c.openings == 1:
+		f.log.Warn("the target fails and is left alone for a while; its events wait, without attempts",
+			zap.String("target", f.target), zap.Duration("pause", c.pause), zap.Error(c.err))
+	}
+	if time.Since(c.since) >= alarmAfter {
+		f.alarm(bridge.AlarmTargetDown, fmt.Sprintf("the target has been failing for %v, so its events wait: see why it does", time.Since(c.since).Round(time.Second)), c.err)
+	}
+}
+
+func (f *Forwarder) alarm(kind, text string, err error) {
+	f.alarms.Raise(bridge.Alarm{
+		Kind: kind, Subject: f.name,
+		Text:    fmt.Sprintf("consumer %s: %s (%v)", f.name, text, err),
+		Details: map[string]any{"consumer": f.name, "target": f.target},
+	})
+}

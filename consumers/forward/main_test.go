@@ -1,0 +1,125 @@
+package forward
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience bounds how long a test waits for something that must happen.
+const patience = 20 * time.Second
+
+const testSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+// newEvent has something in every attribute that has to be encoded.
+func newEvent(id string) *bridge.Event {
+	body := []byte(`{"id":"p","status":"completed","outputs":["https://cdn.example/ü.png"],"n":12345678901234567890}` + "\n")
+	return &bridge.Event{
+		ID:           bridge.NewEventID(id, bridge.StatusCompleted, body),
+		Source:       "get3w",
+		Type:         "com.get3w.prediction.completed.v1",
+		PredictionID: id,
+		Model:        "black forest \"labs\"/flüx-100%",
+		Status:       bridge.StatusCompleted,
+		RawStatus:    "succeeded",
+		Origin:       bridge.OriginWebhook,
+		Time:         time.Date(2026, 1, 2, 3, 4, 5, 600, time.UTC),
+		ReceivedAt:   time.Date(2026, 1, 2, 3, 4, 6, 7, time.UTC),
+		ContentType:  "application/json; charset=utf-8",
+		Signature:    "sha256=00ff",
+		TraceParent:  "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+		Query:        map[string]string{"ref": "order 1 é"},
+		Body:         body,
+	}
+}
+
+// alarms remembers what was raised.
+type alarms struct {
+	mu   sync.Mutex
+	list []bridge.Alarm
+}
+
+func (a *alarms) Raise(alarm bridge.Alarm) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.list = append(a.list, alarm)
+}
+
+func (a *alarms) kinds() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var out []string
+	for _, alarm := range a.list {
+		out = append(out, alarm.Kind)
+	}
+	return out
+}
+
+// bundle is a forwarder that may post to loopback.
+type bundle struct {
+	*Forwarder
+	t      *testing.T
+	alarms *alarms
+	logs   *observer.ObservedLogs
+}
+
+func setup(t *testing.T, url string, change func(*Config)) *bundle {
+	t.Helper()
+	core, logs := observer.New(zap.DebugLevel)
+	b := &bundle{t: t, alarms: &alarms{}, logs: logs}
+	cfg := Config{
+		Name: "billing", URL: url, Secrets: [][]byte{[]byte(testSecret)}, AllowPrivate: true,
+		Alarms: b.alarms, Logger: zap.New(core),
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	var err error
+	b.Forwarder, err = New(cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, b.Close()) })
+	return b
+}
+
+func (b *bundle) handle() error { return b.Handle(context.Background(), newEvent("pred_1")) }
+
+func serve(t testing.TB, h http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// answering always answers the status.
+func answering(t testing.TB, status int) *httptest.Server {
+	return serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+}
+
+// got is one request as a target has it.
+type got struct {
+	header http.Header
+	body   []byte
+}
+
+func next[T any](t *testing.T, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(patience):
+		t.Fatal("it never happened")
+		panic("unreachable")
+	}
+}

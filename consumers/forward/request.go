@@ -1,0 +1,95 @@
+package forward
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/consumers"
+)
+
+// Names of headers of a request. Those of bridge are lower case too; HTTP does not
+// care.
+const (
+	headerPrefix    = "ce-"
+	headerType      = "ce-datacontenttype"
+	headerWebhookID = "webhook-id"
+	headerTimestamp = "webhook-timestamp"
+	headerSignature = "webhook-signature"
+	headerKey       = "idempotency-key"
+	headerAttempt   = "hookspan-attempt"
+	headerRepeat    = "hookspan-repeat"
+	// net/http knows these in this form alone.
+	headerContentType = "Content-Type"
+	headerUserAgent   = "User-Agent"
+)
+
+// newRequest makes the request for one attempt on ev. The body is not copied.
+//
+// Without GetBody the transport sends it once. It would send one again by itself that
+// has an idempotency key and whose connection broke, and neither the target nor the
+// count of attempts would know of that.
+func (f *Forwarder) newRequest(ctx context.Context, ev *bridge.Event) *http.Request {
+	header := ev.Header()
+	for name := range header {
+		if !httpguts.ValidHeaderFieldName(name) {
+			delete(header, name)
+		}
+	}
+	body, kind := ev.Body, contentType(ev.ContentType)
+	delete(header, headerType)
+	if f.mode == Structured {
+		body = structured(header, kind, body)
+		kind = structuredType
+	}
+	if kind != "" {
+		header[headerContentType] = []string{kind}
+	}
+	attempt := consumers.AttemptOf(ctx)
+	attempt.Consumer = f.name
+	header[headerUserAgent] = f.userAgent
+	header[headerAttempt] = []string{strconv.Itoa(attempt.Number)}
+	if attempt.Repeat {
+		header[headerRepeat] = []string{"true"}
+	}
+	header[headerKey] = []string{quoted(attempt.IdempotencyKey(ev))}
+	id := webhookID(ev.MsgID())
+	timestamp, signature := sign(*f.keys.Load(), id, time.Now(), body)
+	header[headerWebhookID] = []string{id}
+	header[headerTimestamp] = []string{timestamp}
+	header[headerSignature] = []string{signature}
+
+	req := f.template.WithContext(ctx)
+	req.Header = http.Header(header)
+	req.Body, req.ContentLength = http.NoBody, int64(len(body))
+	if len(body) > 0 {
+		req.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	return req
+}
+
+// contentType is what the sender called the body, as far as it can be said in an
+// attribute of CloudEvents and in HTTP.
+func contentType(sent string) string {
+	media, _, err := mime.ParseMediaType(sent)
+	switch {
+	case sent == "" || err == nil && httpguts.ValidHeaderFieldValue(sent):
+		return sent
+	case errors.Is(err, mime.ErrInvalidMediaParameter):
+		return media
+	}
+	return "application/octet-stream"
+}
+
+// quoted is the string of draft-ietf-httpapi-idempotency-key-header, as RFC 8941
+// section 3.3.3 wants it. A key holds no quote.
+func quoted(key string) string { return `"` + strings.ReplaceAll(key, `\`, `\\`) + `"` }
