@@ -33,12 +33,16 @@ const (
 	AlarmUnknownSource  = "unknown_source"  // webhooks for a source nobody configured
 	AlarmQuarantineFull = "quarantine_full" // unusable deliveries are refused
 	AlarmRefused        = "refused"         // deliveries of a source are not authentic
+
+	AlarmConsumerRemoved = "consumer_removed" // somebody removed the durable of a consumer
+	AlarmConsumerChanged = "consumer_changed" // somebody changed it
 )
 
 // AlarmKinds are all kinds of alarms.
 var AlarmKinds = []string{
 	AlarmStoreBackwards, AlarmStoreMissing, AlarmStoreCorrupt, AlarmStoreFrozen, AlarmStoreFull, AlarmStreamRemoved, AlarmStreamChanged,
 	AlarmClock, AlarmExpired, AlarmSpoolStuck, AlarmSpoolFull, AlarmUnknownSource, AlarmQuarantineFull, AlarmRefused,
+	AlarmConsumerRemoved, AlarmConsumerChanged,
 }
 
 // Alarmer is told of alarms. Raise never blocks and never fails: what cannot be

@@ -119,6 +119,9 @@ type consumerConfig struct {
 	Hosts        []string `yaml:"hosts"`
 	AllowPrivate bool     `yaml:"allow_private"`
 	MaxOutput    byteSize `yaml:"max_output"`
+	// Of kind pull.
+	Lease         duration `yaml:"lease"`
+	MaxDeliveries int      `yaml:"max_deliveries"`
 }
 
 type filterConfig struct {
@@ -202,7 +205,7 @@ func (c *config) fillDefaults(saysConsumers bool) {
 		if cons.Start == "" {
 			cons.Start = "new"
 		}
-		if cons.Concurrency == 0 {
+		if cons.Concurrency == 0 && kinds[cons.Kind].handler != nil {
 			cons.Concurrency = 1
 		}
 		c.Consumers[name] = cons
