@@ -38,9 +38,10 @@ var arrows = map[string]arrow{
 	"bridge/reverify":   {ours: []string{"bridge", "bridge/source"}, never: []string{echo, nats, "net/http"}},
 	"bridge/queue":      {ours: []string{"bridge"}, never: []string{echo}},
 	"bridge/telemetry":  {never: []string{echo, nats}},
-	"bridge/redelivery": {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
+	"bridge/later":      {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
+	"bridge/redelivery": {ours: []string{"bridge", "bridge/later"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/upkeep":     {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
-	"consumers":         {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
+	"consumers":         {ours: []string{"bridge", "bridge/later"}, never: []string{echo, nats + "nats-server"}},
 	"consumers/archive": {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},
 
 	"bridge/queue/queuetest": {ours: []string{"bridge", "bridge/queue"}, never: []string{echo}},
