@@ -24,7 +24,12 @@ func app(t *testing.T, b *queuetest.Bench) (*nats.Conn, jetstream.JetStream) {
 	t.Helper()
 	password, err := queue.ReadSecret(b.Folder.Dir(), queue.AppUser)
 	require.NoError(t, err)
-	nc, err := nats.Connect(b.Server.URL(), nats.UserInfo(queue.AppUser, password),
+	return connectAs(t, b, queue.AppUser, password)
+}
+
+func connectAs(t *testing.T, b *queuetest.Bench, user, password string) (*nats.Conn, jetstream.JetStream) {
+	t.Helper()
+	nc, err := nats.Connect(b.Server.URL(), nats.UserInfo(user, password),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	require.NoError(t, err)
 	t.Cleanup(nc.Close)
