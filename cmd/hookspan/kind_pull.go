@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -48,6 +49,11 @@ func checkPull(c *config, found *checker, key string, cons consumerConfig) {
 	if _, rest := cons.Filter.filter().Subjects(c.names()); rest {
 		found.fail(key+".filter.model", "NATS cannot filter by it, and nobody else would: use whole parts and one * at the end, such as google/*")
 	}
+}
+
+// pulled are the consumers that a program of their own reads.
+func (c *config) pulled() []string {
+	return slices.DeleteFunc(sortedKeys(c.Consumers), func(name string) bool { return c.Consumers[name].Kind != kindPull })
 }
 
 // newKeeper makes what keeps the durable.

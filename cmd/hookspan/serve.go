@@ -121,6 +121,8 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 	if cfg.has(roleConsumers) {
 		mover := redelivery.NewMover(store.consume, store.publisher, redelivery.MoverConfig{Names: cfg.names(), Logger: log})
 		group.Go(func() error { return mover.Run(ctx) })
+		waiter := redelivery.NewWaiter(store.consume, redelivery.WaiterConfig{Names: cfg.names(), Logger: log})
+		group.Go(func() error { return waiter.Run(ctx) })
 	}
 	for _, consumer := range consumers {
 		group.Go(func() error {
