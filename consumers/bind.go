@@ -2,7 +2,9 @@ package consumers
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -56,13 +58,13 @@ func (d Durable) keep(ctx context.Context, js jetstream.JetStream, b *binding, l
 	return durable, change, nil
 }
 
-// bind returns the durable; it creates or changes it when it is not what the
-// configuration says.
+// bind returns the durable that is as the configuration says, and what is known of
+// it.
 func (c *Consumer) bind(ctx context.Context) (jetstream.Consumer, binding, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	first := c.bound.first == 0
-	durable, _, err := c.cfg.Durable().keep(ctx, c.js, &c.bound, c.log)
+	first := c.bound == binding{}
+	durable, err := c.reachDurable(ctx)
 	if err != nil {
 		return nil, binding{}, err
 	}
@@ -73,4 +75,23 @@ func (c *Consumer) bind(ctx context.Context) (jetstream.Consumer, binding, error
 		c.log.Info("consuming", zap.Int("concurrency", c.cfg.Concurrency))
 	}
 	return durable, c.bound, nil
+}
+
+// reachDurable creates or changes the durable when it is not what the configuration
+// says, unless somebody else does that.
+func (c *Consumer) reachDurable(ctx context.Context) (jetstream.Consumer, error) {
+	d := c.cfg.Durable()
+	if !c.cfg.BindOnly {
+		durable, _, err := d.keep(ctx, c.js, &c.bound, c.log)
+		return durable, err
+	}
+	durable, err := d.find(ctx, c.js)
+	switch {
+	case errors.Is(err, ErrMissing) || errors.Is(err, ErrDiffers):
+		return nil, fmt.Errorf("%w: whoever provisions stream %s must put it right, with hookspan provision for example", err, c.names.EventsStream())
+	case err != nil:
+		return nil, err
+	}
+	c.bound.last = math.MaxUint64 // how far the stream goes may not be asked
+	return durable, nil
 }

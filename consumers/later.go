@@ -20,11 +20,7 @@ func (a *attempt) comeAgain(ctx context.Context, delay time.Duration) error {
 	if delay <= a.consumer.short {
 		return a.msg.NakWithDelay(delay)
 	}
-	err := a.consumer.room.Take(ctx, len(a.msg.Data()))
-	if err == nil {
-		err = a.schedule(ctx, delay)
-	}
-	if err != nil {
+	if err := a.schedule(ctx, delay); err != nil {
 		a.consumer.log.Warn("an event cannot wait for as long as it should, it comes again earlier", zapEvent(a.event), zap.Error(err))
 		return a.msg.NakWithDelay(a.consumer.cfg.Retry.longest())
 	}
@@ -35,6 +31,11 @@ func (a *attempt) comeAgain(ctx context.Context, delay time.Duration) error {
 // schedule returns when the event is kept until the delay is over. It has no message
 // id: another one under the same subject takes its place.
 func (a *attempt) schedule(ctx context.Context, delay time.Duration) error {
+	if !a.consumer.cfg.BindOnly { // it may not look
+		if err := a.consumer.room.Take(ctx, len(a.msg.Data())); err != nil {
+			return err
+		}
+	}
 	names, consumer := a.consumer.names, a.consumer.cfg.Name
 	again := bridge.Again{Attempt: a.past.Failures + 1, First: a.past.First, Sequence: a.seq}
 	if a.again.Sequence > 0 {
