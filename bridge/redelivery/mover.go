@@ -44,6 +44,8 @@ type Storer interface {
 // MoverConfig of a [Mover].
 type MoverConfig struct {
 	Names bridge.Names
+	// BindOnly: somebody else makes the durable, see [ProvisionMover].
+	BindOnly bool
 	// Logger nil logs nothing.
 	Logger *zap.Logger
 }
@@ -92,22 +94,42 @@ func (m *Mover) follow(ctx context.Context, moved func()) error {
 	return nil
 }
 
-func (m *Mover) bind(ctx context.Context) (jetstream.Consumer, error) {
+func (m *Mover) bind(ctx context.Context) (durable jetstream.Consumer, err error) {
 	ctx, cancel := context.WithTimeout(ctx, moveTimeout)
 	defer cancel()
-	durable, err := m.js.CreateOrUpdateConsumer(ctx, m.cfg.Names.LaterStream(), jetstream.ConsumerConfig{
+	if m.cfg.BindOnly {
+		durable, err = m.js.Consumer(ctx, m.cfg.Names.LaterStream(), durableName)
+	} else {
+		durable, err = ensureMover(ctx, m.js, m.cfg.Names)
+	}
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		err = fmt.Errorf("%w: make it with hookspan provision", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reaching the durable of due events: %w", err)
+	}
+	return durable, nil
+}
+
+// ProvisionMover makes the durable that all movers share what it is to be. A [Mover]
+// does so by itself unless it only binds.
+func ProvisionMover(ctx context.Context, js jetstream.JetStream, names bridge.Names) error {
+	if _, err := ensureMover(ctx, js, names); err != nil {
+		return fmt.Errorf("provisioning the durable of due events: %w", err)
+	}
+	return nil
+}
+
+func ensureMover(ctx context.Context, js jetstream.JetStream, names bridge.Names) (jetstream.Consumer, error) {
+	return js.CreateOrUpdateConsumer(ctx, names.LaterStream(), jetstream.ConsumerConfig{
 		Durable:       durableName,
 		Description:   "Hookspan: brings events back to their consumers",
-		FilterSubject: m.cfg.Names.AllDue(),
+		FilterSubject: names.AllDue(),
 		AckPolicy:     jetstream.AckExplicitPolicy,
 		AckWait:       moveLease,
 		MaxAckPending: 8 * block,
 		MaxDeliver:    -1,
 	})
-	if err != nil {
-		return nil, fmt.Errorf("reaching the durable of due events: %w", err)
-	}
-	return durable, nil
 }
 
 // moveBlock waits for due events and moves each at once: the store lets them share

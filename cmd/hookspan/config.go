@@ -67,16 +67,18 @@ type natsConfig struct {
 	URL string `yaml:"url"`
 	// Listen is the embedded server's address; empty lets nobody else connect,
 	// absent is queue.DefaultNATSListen.
-	Listen   *string      `yaml:"listen"`
-	Creds    string       `yaml:"creds"`
-	NKey     string       `yaml:"nkey"`
-	User     string       `yaml:"user"`
-	Password secretRef    `yaml:"password"`
-	TLS      tlsConfig    `yaml:"tls"`
-	Replicas string       `yaml:"replicas"` // auto, or a number
-	Prefix   string       `yaml:"prefix"`
-	Events   eventsConfig `yaml:"events"`
-	Spool    spoolConfig  `yaml:"spool"`
+	Listen   *string   `yaml:"listen"`
+	Creds    string    `yaml:"creds"`
+	NKey     string    `yaml:"nkey"`
+	User     string    `yaml:"user"`
+	Password secretRef `yaml:"password"`
+	TLS      tlsConfig `yaml:"tls"`
+	// Provision says what is done with streams and durables: create, verify, none.
+	Provision string       `yaml:"provision"`
+	Replicas  string       `yaml:"replicas"` // auto, or a number
+	Prefix    string       `yaml:"prefix"`
+	Events    eventsConfig `yaml:"events"`
+	Spool     spoolConfig  `yaml:"spool"`
 }
 
 type tlsConfig struct {
@@ -149,6 +151,10 @@ const (
 	ackQuorum = "quorum"
 	ackLocal  = "local"
 
+	provisionCreate = "create" // make them what they are to be
+	provisionVerify = "verify" // tell what differs
+	provisionNone   = "none"   // look at nothing
+
 	defaultSource = "get3w"
 	// defaultSecretEnv is where the default source has its secret from.
 	defaultSecretEnv = "GET3W_WEBHOOK_SECRET"
@@ -171,10 +177,11 @@ func defaultConfig() config {
 			MaxConnections:   ingress.DefaultMaxConnections,
 		},
 		NATS: natsConfig{
-			Replicas: "auto",
-			Prefix:   bridge.DefaultPrefix,
-			Events:   eventsConfig{MaxBytes: 10 << 30, MaxAge: duration(14 * 24 * time.Hour)},
-			Spool:    spoolConfig{MaxBytes: queue.DefaultSpoolBytes},
+			Provision: provisionCreate,
+			Replicas:  "auto",
+			Prefix:    bridge.DefaultPrefix,
+			Events:    eventsConfig{MaxBytes: 10 << 30, MaxAge: duration(14 * 24 * time.Hour)},
+			Spool:     spoolConfig{MaxBytes: queue.DefaultSpoolBytes},
 		},
 	}
 }

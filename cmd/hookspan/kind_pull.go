@@ -62,5 +62,7 @@ func newKeeper(p *parts, name string, c consumerConfig) (runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return consumers.NewKeeper(p.store.consume, consumers.KeeperConfig{Durable: durable, Alarms: p.store.alarms, Logger: p.log})
+	return consumers.NewKeeper(p.store.consume, consumers.KeeperConfig{
+		Durable: durable, VerifyOnly: p.cfg.NATS.Provision == provisionVerify, Alarms: p.store.alarms, Logger: p.log,
+	})
 }

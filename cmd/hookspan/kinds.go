@@ -67,6 +67,9 @@ func newConsumers(p *parts) ([]runner, error) {
 		c := p.cfg.Consumers[name]
 		newOne := newWorker
 		if kinds[c.Kind].handler == nil {
+			if p.cfg.NATS.Provision == provisionNone {
+				continue
+			}
 			newOne = newKeeper
 		}
 		consumer, err := newOne(p, name, c)
@@ -87,7 +90,7 @@ func newWorker(p *parts, name string, c consumerConfig) (runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.Logger = p.log
+	cfg.Logger, cfg.BindOnly = p.log, p.cfg.NATS.Provision != provisionCreate
 	return consumers.New(p.store.consume, handler, cfg)
 }
 

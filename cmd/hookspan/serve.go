@@ -119,7 +119,9 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 		operators.SetAPI(func(api *echo.Group) { admin.RegisterQuarantine(api, store.entries(in)) })
 	}
 	if cfg.has(roleConsumers) {
-		mover := redelivery.NewMover(store.consume, store.publisher, redelivery.MoverConfig{Names: cfg.names(), Logger: log})
+		mover := redelivery.NewMover(store.consume, store.publisher, redelivery.MoverConfig{
+			Names: cfg.names(), BindOnly: cfg.NATS.Provision != provisionCreate, Logger: log,
+		})
 		group.Go(func() error { return mover.Run(ctx) })
 		waiter := redelivery.NewWaiter(store.consume, redelivery.WaiterConfig{Names: cfg.names(), Logger: log})
 		group.Go(func() error { return waiter.Run(ctx) })

@@ -136,6 +136,9 @@ func (c *config) checkNATS(found *checker) {
 		found.fail("nats.spool.max_bytes", "it is %v: use at least %v, so that the largest event fits", n.Spool.MaxBytes, least)
 	}
 	found.check("nats.prefix", bridge.CheckName("prefix", n.Prefix))
+	if !slices.Contains([]string{provisionCreate, provisionVerify, provisionNone}, n.Provision) {
+		found.fail("nats.provision", "use %s, %s or %s", provisionCreate, provisionVerify, provisionNone)
+	}
 	if _, err := n.replicas(); err != nil {
 		found.fail("nats.replicas", "%v", err)
 	}
