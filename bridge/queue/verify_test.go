@@ -23,20 +23,25 @@ func TestVerify(t *testing.T) {
 		unfit  string // empty: it can be used
 	}{
 		"older events": {
-			"HOOKSPAN_EVENTS", func(s *jetstream.StreamConfig) { s.MaxAge = 400 * time.Hour },
-			queue.Change{Differences: []string{"max age from 400h0m0s to 336h0m0s"}}, "",
+			"HOOKSPAN_EVENTS",
+			func(s *jetstream.StreamConfig) { s.MaxAge = 400 * time.Hour },
+			queue.Change{Differences: []string{"max age from 400h0m0s to 336h0m0s"}},
+			"",
 		},
 		"drops the oldest": {
 			"HOOKSPAN_EVENTS", func(s *jetstream.StreamConfig) { s.Discard = jetstream.DiscardOld },
-			queue.Change{Differences: []string{"discard from DiscardOld to DiscardNew"}}, "stream HOOKSPAN_EVENTS: stream is not fit for events: it drops its oldest",
+			queue.Change{Differences: []string{"discard from DiscardOld to DiscardNew"}},
+			"stream HOOKSPAN_EVENTS: stream is not fit for events: it drops its oldest",
 		},
 		"acknowledges nothing": {
 			"HOOKSPAN_EVENTS", func(s *jetstream.StreamConfig) { s.NoAck, s.AllowAtomicPublish = true, false },
-			queue.Change{Differences: []string{"no ack from true to false", "allow atomic publish from false to true"}}, "it acknowledges nothing",
+			queue.Change{Differences: []string{"no ack from true to false", "allow atomic publish from false to true"}},
+			"it acknowledges nothing",
 		},
 		"other subjects": {
 			"HOOKSPAN_DEAD", func(s *jetstream.StreamConfig) { s.Subjects = []string{"hookspan.dead.x.>"} },
-			queue.Change{Differences: []string{"subjects from hookspan.dead.x.> to hookspan.dead.>"}}, "it does not take hookspan.dead.>",
+			queue.Change{Differences: []string{"subjects from hookspan.dead.x.> to hookspan.dead.>"}},
+			"it does not take hookspan.dead.>",
 		},
 		"no events":     {"HOOKSPAN_EVENTS", nil, queue.Change{Created: true}, "it does not exist"},
 		"no quarantine": {"HOOKSPAN_QUARANTINE", nil, queue.Change{Created: true}, ""},
