@@ -3,13 +3,16 @@ package redelivery
 import (
 	"context"
 	"maps"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/queue"
@@ -20,7 +23,8 @@ import (
 // and brings them back.
 type bench struct {
 	*queuetest.Bench
-	t *testing.T
+	t   *testing.T
+	pub *queue.Publisher
 }
 
 func setup(t *testing.T) *bench {
@@ -30,7 +34,16 @@ func setup(t *testing.T) *bench {
 	cfg.Pull = []string{"search", "other"}
 	cfg.Consumers = append([]string{"archive"}, cfg.Pull...)
 	b := &bench{Bench: queuetest.Start(t, cfg), t: t}
-	for _, name := range cfg.Consumers {
+	b.pub = b.Publisher()
+	b.begin(cfg.Consumers...)
+	return b
+}
+
+// begin makes durables, and starts what lets events wait and brings them back.
+func (b *bench) begin(durables ...string) {
+	t := b.t
+	t.Helper()
+	for _, name := range durables {
 		_, err := b.JS.CreateConsumer(t.Context(), "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
 			Durable: name, AckPolicy: jetstream.AckExplicitPolicy,
 			FilterSubjects: []string{"hookspan.events.>", b.Names.AllAgain(name)},
@@ -38,12 +51,11 @@ func setup(t *testing.T) *bench {
 		require.NoError(t, err)
 	}
 	b.run(NewWaiter(b.JS, WaiterConfig{Names: b.Names}))
-	b.run(NewMover(b.JS, b.Publisher(), MoverConfig{Names: b.Names}))
+	b.run(NewMover(b.JS, b.pub, MoverConfig{Names: b.Names}))
 	require.Eventually(t, func() bool {
 		_, err := b.NC.Request("hookspan.wait.search.ping", nil, patience)
 		return err == nil
 	}, patience, time.Millisecond, "the waiter listens")
-	return b
 }
 
 func (b *bench) run(r interface{ Run(context.Context) error }) {
@@ -94,11 +106,22 @@ func waiting(m jetstream.Msg, consumer, token string, until time.Time) *nats.Msg
 }
 
 func TestPullProgramLetsAnEventWait(t *testing.T) {
-	ctx := t.Context()
 	b := setup(t)
-	js := b.as(queue.PullUser("search"))
+	b.waitsAndComesBack(b.as(queue.PullUser("search")))
+	for _, name := range []string{"other", "archive"} {
+		c, err := b.JS.Consumer(t.Context(), "HOOKSPAN_EVENTS", name)
+		require.NoError(t, err)
+		require.EqualValues(t, 1, c.CachedInfo().NumPending, "nothing came again for %s", name)
+	}
+}
+
+// waitsAndComesBack is what a program of the consumer search does.
+func (b *bench) waitsAndComesBack(js jetstream.JetStream) {
+	t := b.t
+	t.Helper()
+	ctx := t.Context()
 	ev := queuetest.Event("pred_1")
-	_, err := b.Publisher().Publish(ctx, ev)
+	_, err := b.pub.Publish(ctx, ev)
 	require.NoError(t, err)
 	m := b.read(js, "search")
 	// Twice: the same token must not matter once the first wait is over, nor that the
@@ -118,11 +141,37 @@ func TestPullProgramLetsAnEventWait(t *testing.T) {
 	}
 	require.NoError(t, m.DoubleAck(ctx))
 	b.nothingWaits()
-	for _, name := range []string{"other", "archive"} {
-		c, err := b.JS.Consumer(ctx, "HOOKSPAN_EVENTS", name)
-		require.NoError(t, err)
-		require.EqualValues(t, 1, c.CachedInfo().NumPending, "nothing came again for %s", name)
-	}
+}
+
+// The accounts that the documentation proposes for an external NATS are enough, and
+// what it says of header and reply holds there.
+func TestDocumentedAccounts(t *testing.T) {
+	text, err := os.ReadFile("../../docs/operations.md")
+	require.NoError(t, err)
+	_, block, found := strings.Cut(string(text), "```\naccounts {")
+	require.True(t, found)
+	block, _, _ = strings.Cut(block, "```")
+	block = strings.NewReplacer("$HOOKSPAN_PASSWORD", "own", "$SEARCH_PASSWORD", "search").Replace("accounts {" + block)
+	x := queuetest.NewExternal(t, func(o *server.Options) { require.NoError(t, o.ProcessConfigString(block)) })
+	x.Start()
+	b := &bench{Bench: &queuetest.Bench{JS: x.JetStream(nats.UserInfo("hookspan", "own"))}, t: t}
+	b.NC = b.JS.Conn()
+	require.NoError(t, queue.Provision(t.Context(), b.JS, queue.StreamsConfig{MaxBytes: 64 << 20}, zap.NewNop()))
+	b.pub = queue.NewPublisher(b.JS, b.Names)
+	b.pub.SetFit(true)
+	t.Cleanup(b.pub.Close)
+	b.begin("search", "other")
+	js := x.JetStream(nats.UserInfo("search", "search"))
+	b.waitsAndComesBack(js)
+
+	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, err = js.Consumer(short, "HOOKSPAN_EVENTS", "other")
+	require.Error(t, err)
+	require.NoError(t, js.Conn().PublishRequest("$JS.API.CONSUMER.INFO.HOOKSPAN_EVENTS.search", "hookspan.events.get3w.forged", nil))
+	_, err = js.Consumer(t.Context(), "HOOKSPAN_EVENTS", "search")
+	require.NoError(t, err)
+	require.EqualValues(t, 3, b.Messages(t, "HOOKSPAN_EVENTS"), "one, and twice again")
 }
 
 // What a consumer of package consumers counts stays with the copy.
@@ -148,7 +197,7 @@ func TestCopyKeepsWhatItSaysOfEarlierAttempts(t *testing.T) {
 func TestRequestsThatAreRefused(t *testing.T) {
 	b := setup(t)
 	js := b.as(queue.PullUser("search"))
-	_, err := b.Publisher().Publish(t.Context(), queuetest.Event("pred_1"))
+	_, err := b.pub.Publish(t.Context(), queuetest.Event("pred_1"))
 	require.NoError(t, err)
 	event := b.read(js, "search")
 	for _, c := range []struct {
@@ -192,7 +241,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 func TestHeadersThatTheServerObeysGoNoFurther(t *testing.T) {
 	ctx := t.Context()
 	b := setup(t)
-	_, err := b.Publisher().Publish(ctx, queuetest.Event("pred_1"))
+	_, err := b.pub.Publish(ctx, queuetest.Event("pred_1"))
 	require.NoError(t, err)
 	other, js := b.as(queue.PullUser("other")), b.as(queue.PullUser("search"))
 	victim := waiting(b.read(other, "other"), "other", "1", time.Now().Add(time.Hour))
@@ -244,7 +293,7 @@ func TestAppLetsOnlyEventsOfItsOwnWait(t *testing.T) {
 		Durable: "mine", AckPolicy: jetstream.AckExplicitPolicy, FilterSubjects: []string{"hookspan.events.>", "hookspan.again.mine.>"},
 	})
 	require.NoError(t, err)
-	_, err = b.Publisher().Publish(ctx, queuetest.Event("pred_1"))
+	_, err = b.pub.Publish(ctx, queuetest.Event("pred_1"))
 	require.NoError(t, err)
 	event := b.read(js, "mine")
 	short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
@@ -297,7 +346,7 @@ func TestNoRoomToWait(t *testing.T) {
 	cfg.Metadata[bridge.LaterLimitKey] = "0"
 	_, err = b.JS.UpdateStream(ctx, cfg)
 	require.NoError(t, err)
-	_, err = b.Publisher().Publish(ctx, queuetest.Event("pred_1"))
+	_, err = b.pub.Publish(ctx, queuetest.Event("pred_1"))
 	require.NoError(t, err)
 	event := b.read(js, "search")
 	_, err = js.PublishMsg(ctx, waiting(event, "search", "1", time.Now().Add(time.Hour)))
