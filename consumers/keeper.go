@@ -96,8 +96,9 @@ func (k *Keeper) look(ctx context.Context) error {
 	if known { // before that it is we who make it what it is to be
 		k.tell(change)
 	}
-	// What is acknowledged need not come again should somebody remove the durable.
-	k.bound.first = max(k.bound.first, durable.CachedInfo().AckFloor.Stream+1)
+	// What is acknowledged need not come again should somebody remove the durable; an
+	// operator may also have set it back.
+	k.bound.first = durable.CachedInfo().AckFloor.Stream + 1
 	return nil
 }
 
