@@ -37,6 +37,9 @@ const (
 	AlarmTargetGone     = "target_gone"     // a target says that it is gone for good
 	AlarmTargetDown     = "target_down"     // a target fails and is left alone
 	AlarmTargetBlocked  = "target_blocked"  // a target's address must not be asked
+
+	AlarmConsumerRemoved = "consumer_removed" // somebody removed the durable of a consumer
+	AlarmConsumerChanged = "consumer_changed" // somebody changed it
 )
 
 // AlarmKinds are all kinds of alarms.
@@ -45,6 +48,7 @@ var AlarmKinds = []string{
 	AlarmClock, AlarmExpired, AlarmSpoolStuck, AlarmSpoolFull, AlarmUnknownSource, AlarmQuarantineFull, AlarmRefused,
 	AlarmExhausted,
 	AlarmTargetGone, AlarmTargetDown, AlarmTargetBlocked,
+	AlarmConsumerRemoved, AlarmConsumerChanged,
 }
 
 // Alarmer is told of alarms. Raise never blocks and never fails: what cannot be

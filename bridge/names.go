@@ -203,8 +203,31 @@ func (n Names) LaterConsumer(subject string) string {
 	return consumerIn(subject, n.prefix()+".later.")
 }
 
+// LaterOf is the subject pattern of what waits for one consumer.
+func (n Names) LaterOf(consumer string) string { return n.prefix() + ".later." + consumer + ".>" }
+
+// AllWaits is the subject pattern of requests to let an event wait. What programs of
+// other accounts publish under [Names.LaterSubjects] arrives there, and not in the
+// stream itself.
+func (n Names) AllWaits() string { return n.prefix() + ".wait.>" }
+
+// WaitOf is [Names.AllWaits] for one consumer.
+func (n Names) WaitOf(consumer string) string { return n.prefix() + ".wait." + consumer + ".>" }
+
+// ParseWait takes the subject of a request to let an event wait apart: the consumer,
+// and the subject that was meant. The consumer is "" when it is none.
+func (n Names) ParseWait(subject string) (consumer, later string) {
+	if consumer = consumerIn(subject, n.prefix()+".wait."); consumer == "" {
+		return "", ""
+	}
+	return consumer, n.prefix() + ".later." + strings.TrimPrefix(subject, n.prefix()+".wait.")
+}
+
 // AllDue is the subject pattern of events whose time has come.
 func (n Names) AllDue() string { return n.prefix() + ".due.>" }
+
+// DueOf is [Names.AllDue] for one consumer.
+func (n Names) DueOf(consumer string) string { return n.prefix() + ".due." + consumer + ".>" }
 
 // Due is where a waiting event goes when its time has come.
 func (n Names) Due(consumer, subject string) string {

@@ -43,6 +43,14 @@ type Config struct {
 	Grace time.Duration
 	// Retry says when failed events come again.
 	Retry Retry
+	// BindOnly binds to a durable that somebody else provisions, see
+	// [Durable.Provision], and never creates or changes one: while it is missing, or
+	// differs from what this configuration says, nothing is handled, and the log says
+	// what differs. Such a consumer needs no right to anything but its durable, its
+	// records in the ledger, its dead letters and its waiting events. In exchange it
+	// reads the record of each event, has to be told by the server that there is no
+	// room to wait, and may make a dead letter twice.
+	BindOnly bool
 	// Prefix is that of the bridge's names, default [bridge.DefaultPrefix].
 	Prefix string
 	// Logger gets one line for each attempt; nil logs nothing.

@@ -27,6 +27,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/later"
 )
 
 // Handler acts on events. It is called by Config.Concurrency goroutines at once.
@@ -57,8 +58,8 @@ type Consumer struct {
 	rate    *rate.Limiter // nil: no limit
 	cfg     Config
 	names   bridge.Names
-	rest    bool // the subjects let more through than the filter
-	later   *later
+	rest    bool          // the subjects let more through than the filter
+	room    *later.Room   // for longer waits
 	short   time.Duration // the longest wait with the durable
 	log     *zap.Logger
 
@@ -88,7 +89,7 @@ func New(js jetstream.JetStream, handler Handler, cfg Config) (*Consumer, error)
 	if cfg.Rate > 0 {
 		c.rate = rate.NewLimiter(rate.Limit(cfg.Rate), max(1, int(cfg.Rate/10)))
 	}
-	c.later, c.short = &later{js: js, names: c.names}, ShortRetryDelay
+	c.room, c.short = later.NewRoom(js, c.names), ShortRetryDelay
 	_, c.rest = cfg.Filter.Subjects(c.names)
 	return c, nil
 }

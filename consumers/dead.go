@@ -63,6 +63,9 @@ func (c *Consumer) publishDead(ctx context.Context, letter *nats.Msg) error {
 }
 
 func (c *Consumer) isThere(ctx context.Context, letter *nats.Msg, sequence uint64) bool {
+	if c.cfg.BindOnly {
+		return false // it may not look, and two letters are better than none
+	}
 	stream, err := c.js.Stream(ctx, c.names.DeadStream())
 	if err != nil {
 		return false

@@ -1,151 +1,231 @@
 package consumers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
 )
 
-// maxAckPending is how many events of one durable may be with workers or waiting
-// for their next attempt. Waiting ones count, so it is far above any concurrency.
-const maxAckPending = 10_000
+const (
+	// maxAckPending is how many events of one durable may be with workers or
+	// waiting for their next attempt. Waiting ones count, so it is far above any
+	// concurrency.
+	maxAckPending = 10_000
+	// unlimited is how the server writes a limit that is not set.
+	unlimited = -1
+)
 
-// binding is what is known of the stream and the durable since this process has
-// reached them first.
-type binding struct {
-	// stream is when the stream was created: one that was made anew counts its
-	// sequences anew.
-	stream time.Time
-	// first is the oldest sequence that this process is answerable for; zero
-	// before the durable was reached.
-	first uint64
-	// last is the stream's last sequence when the durable was last looked up. An
-	// event up to it may have failed before although the durable, made anew or
-	// restored, delivers it for the first time.
-	last uint64
+// Durable says what the durable of a consumer is to be like. Zero values are the
+// defaults of [Config]; only Name is required.
+type Durable struct {
+	Name   string
+	Filter bridge.Filter
+	Start  Start
+	Lease  time.Duration
+	// MaxDeliveries is after how many deliveries the server delivers an event no
+	// more, which it tells in an advisory. Zero is no limit: a [Consumer] counts
+	// attempts by itself.
+	MaxDeliveries int
+	Prefix        string
 }
 
-// bind returns the durable; it creates or changes it when it is not what the
-// configuration says.
-func (c *Consumer) bind(ctx context.Context) (jetstream.Consumer, binding, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	stream, err := c.js.Stream(ctx, c.names.EventsStream())
-	if err != nil {
-		return nil, binding{}, fmt.Errorf("looking up stream %s: %w", c.names.EventsStream(), err)
-	}
-	info := stream.CachedInfo()
-	if c.bound.first > 0 && !c.bound.stream.Equal(info.Created) {
-		c.log.Error("the stream was made anew, beginning with its first event")
-		c.bound.first = 1
-	}
-	durable, err := c.ensure(ctx)
-	if err != nil {
-		return nil, binding{}, err
-	}
-	if until := durable.CachedInfo().Config.PauseUntil; until != nil && until.After(time.Now()) {
-		c.log.Warn("the durable is paused, nothing is delivered", zap.Time("until", *until))
-	}
-	if c.bound.first == 0 {
-		c.bound.first = durable.CachedInfo().AckFloor.Stream + 1
-		c.log.Info("consuming", zap.Int("concurrency", c.cfg.Concurrency))
-	}
-	c.bound.stream, c.bound.last = info.Created, info.State.LastSeq
-	return durable, c.bound, nil
+// Durable is the durable that a [Consumer] of this configuration reads.
+func (c Config) Durable() Durable {
+	c = c.withDefaults()
+	return Durable{Name: c.Name, Filter: c.Filter, Start: c.Start, Lease: c.Lease, Prefix: c.Prefix}
 }
 
-func (c *Consumer) ensure(ctx context.Context) (jetstream.Consumer, error) {
-	stream := c.names.EventsStream()
-	durable, err := c.js.Consumer(ctx, stream, c.cfg.Name)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		durable, err = c.js.CreateConsumer(ctx, stream, c.durableConfig())
-		if err == nil {
-			c.log.Info("created the durable", zap.Strings("filter", c.subjects()))
-			return durable, nil
-		}
-		if !errors.Is(err, jetstream.ErrConsumerExists) {
-			return nil, fmt.Errorf("creating durable %s: %w", c.cfg.Name, err)
-		}
-		durable, err = c.js.Consumer(ctx, stream, c.cfg.Name) // another process was faster
+// Change is what [Durable.Provision] did. The zero value is nothing.
+type Change struct {
+	// Created: there was no durable of that name.
+	Created bool
+	// Differences are the settings that were changed otherwise, in words.
+	Differences []string
+}
+
+var (
+	// ErrMissing is wrapped when a durable does not exist.
+	ErrMissing = errors.New("durable does not exist")
+	// ErrDiffers is wrapped when a durable is not what it is to be; the text
+	// names the settings.
+	ErrDiffers = errors.New("durable differs")
+)
+
+// Provision creates the durable when it is missing and changes what would keep
+// events, or parts of them, from its readers. Where it stands, and whether it is
+// paused, stays. The error wraps [ErrUnusable] when no change can make it usable.
+func (d Durable) Provision(ctx context.Context, js jetstream.JetStream) (Change, error) {
+	d, err := d.complete()
+	if err != nil {
+		return Change{}, err
 	}
-	if errors.Is(err, jetstream.ErrNotPullConsumer) {
-		return nil, fmt.Errorf("%w: %s pushes its messages: remove it or use another name", ErrUnusable, c.cfg.Name)
+	_, change, err := d.ensure(ctx, js, 0)
+	return change, err
+}
+
+// Verify is [Durable.Provision] that changes nothing: the error wraps [ErrMissing]
+// or [ErrDiffers] when there is something to change.
+func (d Durable) Verify(ctx context.Context, js jetstream.JetStream) error {
+	d, err := d.complete()
+	if err != nil {
+		return err
+	}
+	_, err = d.find(ctx, js)
+	return err
+}
+
+// complete returns d with its defaults; the error names the field that cannot be
+// used.
+func (d Durable) complete() (Durable, error) {
+	cfg := Config{Name: d.Name, Filter: d.Filter, Start: d.Start, Lease: d.Lease, Prefix: d.Prefix}.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return d, err
+	}
+	if d.MaxDeliveries < 0 {
+		return d, fmt.Errorf("consumer %s: max deliveries are %d, they must be 1 or more, or 0 for no limit", d.Name, d.MaxDeliveries)
+	}
+	full := cfg.Durable()
+	full.MaxDeliveries = d.MaxDeliveries
+	return full, nil
+}
+
+func (d Durable) names() bridge.Names { return bridge.Names{Prefix: d.Prefix} }
+
+// find returns the durable if it is as d says.
+func (d Durable) find(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
+	durable, _, differences, err := d.look(ctx, js)
+	if err == nil && len(differences) > 0 {
+		err = fmt.Errorf("%w: %s: %v", ErrDiffers, d.Name, differences)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("looking up durable %s: %w", c.cfg.Name, err)
-	}
-	have := durable.CachedInfo().Config
-	if have.AckPolicy != jetstream.AckExplicitPolicy || have.MemoryStorage {
-		return nil, fmt.Errorf("%w: %s acknowledges by policy %v, in memory: %v: remove it or use another name",
-			ErrUnusable, c.cfg.Name, have.AckPolicy, have.MemoryStorage)
-	}
-	want := c.wanted(have)
-	if reflect.DeepEqual(have, want) {
-		return durable, nil
-	}
-	c.log.Warn("changing the durable", zap.Strings("filter", c.subjects()), zap.Strings("old_filter", filterOf(have)))
-	durable, err = c.js.UpdateConsumer(ctx, stream, want)
-	if err != nil {
-		return nil, fmt.Errorf("changing durable %s: %w", c.cfg.Name, err)
+		return nil, err
 	}
 	return durable, nil
 }
 
-// wanted is have without anything that would keep events, or parts of them, from
-// the handler. Whether it is paused is somebody's decision and stays.
-func (c *Consumer) wanted(have jetstream.ConsumerConfig) jetstream.ConsumerConfig {
-	want := have
-	if subjects := c.subjects(); !sameSubjects(filterOf(have), subjects) {
-		want.FilterSubject, want.FilterSubjects = "", subjects
+// ensure returns the durable once it is as d says, and what had to be done. One
+// that is missing begins with the sequence from; zero is where d says.
+func (d Durable) ensure(ctx context.Context, js jetstream.JetStream, from uint64) (jetstream.Consumer, Change, error) {
+	stream := d.names().EventsStream()
+	durable, want, differences, err := d.look(ctx, js)
+	if errors.Is(err, ErrMissing) {
+		durable, err = js.CreateConsumer(ctx, stream, d.create(from))
+		if err == nil {
+			return durable, Change{Created: true}, nil
+		}
+		if !errors.Is(err, jetstream.ErrConsumerExists) {
+			return nil, Change{}, fmt.Errorf("creating durable %s: %w", d.Name, err)
+		}
+		durable, want, differences, err = d.look(ctx, js) // another process was faster
 	}
-	want.AckWait, want.MaxAckPending, want.MaxDeliver = c.cfg.Lease, maxAckPending, -1
-	want.BackOff = nil // it would replace our own delays
-	want.HeadersOnly = false
-	want.InactiveThreshold = 0
-	want.RateLimit = 0
-	want.MaxRequestBatch, want.MaxRequestExpires, want.MaxRequestMaxBytes = 0, 0, 0
-	return want
+	if err != nil || len(differences) == 0 {
+		return durable, Change{}, err
+	}
+	durable, err = js.UpdateConsumer(ctx, stream, want)
+	if err != nil {
+		return nil, Change{}, fmt.Errorf("changing durable %s: %w", d.Name, err)
+	}
+	return durable, Change{Differences: differences}, nil
 }
 
-func (c *Consumer) durableConfig() jetstream.ConsumerConfig {
+// look returns the durable, what it is to be, and where it differs from that.
+func (d Durable) look(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, jetstream.ConsumerConfig, []string, error) {
+	none := jetstream.ConsumerConfig{}
+	durable, err := js.Consumer(ctx, d.names().EventsStream(), d.Name)
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+		return nil, none, nil, fmt.Errorf("%w: %s", ErrMissing, d.Name)
+	case errors.Is(err, jetstream.ErrNotPullConsumer):
+		return nil, none, nil, fmt.Errorf("%w: %s pushes its messages: remove it or use another name", ErrUnusable, d.Name)
+	case err != nil:
+		return nil, none, nil, fmt.Errorf("looking up durable %s: %w", d.Name, err)
+	}
+	have := durable.CachedInfo().Config
+	if have.AckPolicy != jetstream.AckExplicitPolicy || have.MemoryStorage {
+		return nil, none, nil, fmt.Errorf("%w: %s acknowledges by policy %v, in memory: %v: remove it or use another name",
+			ErrUnusable, d.Name, have.AckPolicy, have.MemoryStorage)
+	}
+	want, differences := d.merge(have)
+	return durable, want, differences, nil
+}
+
+// merge is have without anything that would keep events, or parts of them, from
+// the handler, and what that changes. Whether it is paused is somebody's decision
+// and stays.
+func (d Durable) merge(have jetstream.ConsumerConfig) (jetstream.ConsumerConfig, []string) {
+	var differences []string
+	note := func(what string, from, to any) {
+		differences = append(differences, fmt.Sprintf("%s from %v to %v", what, from, to))
+	}
+	want := have
+	if subjects := d.subjects(); !sameSubjects(filterOf(have), subjects) {
+		note("filter", filterOf(have), subjects)
+		want.FilterSubject, want.FilterSubjects = "", subjects
+	}
+	if len(have.BackOff) > 0 { // it would replace our own delays
+		note("backoff", have.BackOff, "none")
+		want.BackOff = nil
+	}
+	diff(note, "ack wait", &want.AckWait, d.Lease)
+	diff(note, "max ack pending", &want.MaxAckPending, maxAckPending)
+	diff(note, "max deliver", &want.MaxDeliver, d.maxDeliver())
+	diff(note, "headers only", &want.HeadersOnly, false)
+	diff(note, "inactive threshold", &want.InactiveThreshold, 0)
+	diff(note, "rate limit", &want.RateLimit, 0)
+	diff(note, "max request batch", &want.MaxRequestBatch, 0)
+	diff(note, "max request expires", &want.MaxRequestExpires, 0)
+	diff(note, "max request bytes", &want.MaxRequestMaxBytes, 0)
+	return want, differences
+}
+
+// diff sets what have points to, and notes it, when it is not want.
+func diff[T comparable](note func(what string, from, to any), what string, have *T, want T) {
+	if *have != want {
+		note(what, *have, want)
+		*have = want
+	}
+}
+
+// create is the configuration of a new durable.
+func (d Durable) create(from uint64) jetstream.ConsumerConfig {
 	cfg := jetstream.ConsumerConfig{
-		Durable:        c.cfg.Name,
+		Durable:        d.Name,
 		Description:    "Hookspan consumer",
-		FilterSubjects: c.subjects(),
+		FilterSubjects: d.subjects(),
 		AckPolicy:      jetstream.AckExplicitPolicy,
-		AckWait:        c.cfg.Lease,
+		AckWait:        d.Lease,
 		MaxAckPending:  maxAckPending,
-		// Who counts attempts is us: a delivery is counted by the server also
-		// when a worker restarts, and an event that it stops delivering is one
-		// that nobody hears of.
-		MaxDeliver:    -1,
-		DeliverPolicy: jetstream.DeliverNewPolicy,
+		MaxDeliver:     d.maxDeliver(),
+		DeliverPolicy:  jetstream.DeliverNewPolicy,
 	}
 	switch {
-	case c.bound.first > 0:
-		// Somebody removed the durable while this process ran: events may come
-		// again, but none is left out.
-		c.log.Error("the durable is gone, creating it again", zap.Uint64("from_sequence", c.bound.first))
-		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, c.bound.first
-	case c.cfg.Start.All:
+	case from > 0:
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, from
+	case d.Start.All:
 		cfg.DeliverPolicy = jetstream.DeliverAllPolicy
-	case !c.cfg.Start.At.IsZero():
-		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &c.cfg.Start.At
+	case !d.Start.At.IsZero():
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &d.Start.At
 	}
 	return cfg
 }
 
+// maxDeliver has no limit for whoever counts attempts by itself: a delivery is
+// counted by the server also when a worker restarts, and an event that it stops
+// delivering is one that the worker never hears of.
+func (d Durable) maxDeliver() int { return cmp.Or(d.MaxDeliveries, unlimited) }
+
 // subjects are those of the filter and that on which events come again for this
 // consumer alone.
-func (c *Consumer) subjects() []string {
-	subjects, _ := c.cfg.Filter.Subjects(c.names)
-	return append(subjects, c.names.AllAgain(c.cfg.Name))
+func (d Durable) subjects() []string {
+	subjects, _ := d.Filter.Subjects(d.names())
+	return append(subjects, d.names().AllAgain(d.Name))
 }
 
 func filterOf(cfg jetstream.ConsumerConfig) []string {

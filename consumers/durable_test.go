@@ -122,7 +122,7 @@ func TestDurableRemovedUnderUs(t *testing.T) {
 	close(block)
 	for next(t, got) != "two" {
 	}
-	require.Equal(t, 1, b.logs.FilterMessage("the durable is gone, creating it again").Len())
+	require.Equal(t, 1, b.logs.FilterMessage("the durable is gone, created it again").Len())
 }
 
 // A stream that is made anew counts from one again; the place in the old one
@@ -237,7 +237,7 @@ func TestChangedFilterChangesTheDurable(t *testing.T) {
 		}, "the filter is in force")
 		require.NoError(t, stop())
 	}
-	require.Equal(t, 1, b.logs.FilterMessage("changing the durable").Len())
+	require.Equal(t, 1, b.logs.FilterMessage("changed the durable").Len())
 	info := b.info("team")
 	require.Equal(t, -1, info.Config.MaxDeliver, "the server must never stop delivering by itself")
 	require.Empty(t, info.Config.BackOff)

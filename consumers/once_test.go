@@ -191,9 +191,9 @@ func TestOnceWaitsForTheLedger(t *testing.T) {
 func (b *bench) poisoned(cfg Config, deliveries int) {
 	b.t.Helper()
 	cfg.Name, cfg.Start = "team", Start{All: true}
-	made, err := New(b.JS, HandlerFunc(func(context.Context, *bridge.Event) error { return nil }), cfg)
+	_, err := cfg.Durable().Provision(context.Background(), b.JS)
 	require.NoError(b.t, err)
-	c, err := made.ensure(context.Background())
+	c, err := b.JS.Consumer(context.Background(), "HOOKSPAN_EVENTS", "team")
 	require.NoError(b.t, err)
 	b.publish("pred_1")
 	for range deliveries {

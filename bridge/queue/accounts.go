@@ -2,6 +2,8 @@ package queue
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/bcrypt"
@@ -52,6 +54,8 @@ func appServices(n bridge.Names) []string {
 		// To see whether a dead letter that is said to be a duplicate is its own.
 		"$JS.API.DIRECT.GET." + n.DeadStream(),
 		"$JS.API.STREAM.INFO." + n.DeadStream(),
+		// To see whether there is room to wait.
+		"$JS.API.STREAM.INFO." + n.LaterStream(),
 	}
 }
 
@@ -70,50 +74,88 @@ func appDenied(n bridge.Names, owned []string) []string {
 			"$JS.ACK."+n.EventsStream()+"."+c+".>",
 			n.LedgerSubject(n.LedgerPrefix(c)+">"),
 			n.AllDead(c),
+			n.LaterOf(c),
 		)
 	}
 	return out
 }
 
 // accounts is the part of the server's configuration about accounts and users,
-// in the server's own language.
-func accounts(n bridge.Names, owned []string, ownPassword, appPassword string) (string, error) {
+// in the server's own language. Pull are the passwords of the consumers that a
+// program of their own reads.
+func accounts(n bridge.Names, owned []string, ownPassword, appPassword string, pull map[string]string) (string, error) {
 	own, err := hash(ownPassword)
 	if err != nil {
 		return "", err
 	}
-	app, err := hash(appPassword)
+	var exports strings.Builder
+	for _, subject := range append(appServices(n), n.AllWaits()) {
+		fmt.Fprintf(&exports, "{service: %q}\n", subject)
+	}
+	fmt.Fprintf(&exports, "{service: %q, response_type: stream}\n{stream: %q}\n", appPull(n), n.AllEvents())
+	var text strings.Builder
+	fmt.Fprintf(&text, "accounts {\n%s {\njetstream: enabled\nusers: [{user: %s, password: %q}]\nexports: [\n%s]\n}\n",
+		ownAccount, ownUser, own, exports.String())
+	others := []account{appAccountOf(n, owned, appPassword)}
+	for _, name := range slices.Sorted(maps.Keys(pull)) {
+		others = append(others, pullAccount(n, name, pull[name]))
+	}
+	for _, a := range others {
+		part, err := a.config()
+		if err != nil {
+			return "", err
+		}
+		text.WriteString(part)
+	}
+	text.WriteString("}\n")
+	return text.String(), nil
+}
+
+// account is one beside ours, with one user.
+type account struct {
+	name, user, password string
+	// services are what it may call, but for those that are denied.
+	services, denied []string
+	// later is where it publishes events that are to wait. That must not reach the
+	// stream, which obeys headers, so it arrives with us on wait.
+	later, wait string
+	// stream is what it can listen to, if anything.
+	stream string
+}
+
+func appAccountOf(n bridge.Names, owned []string, password string) account {
+	return account{
+		name: appAccount, user: AppUser, password: password,
+		services: append(appServices(n), appPull(n)), later: n.LaterSubjects()[0], wait: n.AllWaits(),
+		stream: n.AllEvents(), denied: appDenied(n, owned),
+	}
+}
+
+// config is the account in the server's own language.
+func (a account) config() (string, error) {
+	password, err := hash(a.password)
 	if err != nil {
 		return "", err
 	}
-	var exports, imports strings.Builder
-	for _, subject := range appServices(n) {
-		fmt.Fprintf(&exports, "{service: %q}\n", subject)
+	var imports strings.Builder
+	for _, subject := range a.services {
 		fmt.Fprintf(&imports, "{service: {account: %s, subject: %q}}\n", ownAccount, subject)
 	}
-	fmt.Fprintf(&exports, "{service: %q, response_type: stream}\n{stream: %q}\n", appPull(n), n.AllEvents())
-	fmt.Fprintf(&imports, "{service: {account: %s, subject: %q}}\n{stream: {account: %s, subject: %q}}\n",
-		ownAccount, appPull(n), ownAccount, n.AllEvents())
-
-	publish := append(appServices(n), appPull(n))
-	return fmt.Sprintf(`accounts {
-%s {
-jetstream: enabled
-users: [{user: %s, password: %q}]
-exports: [
-%s]
-}
-%s {
-users: [{user: %s, password: %q, permissions: {
+	fmt.Fprintf(&imports, "{service: {account: %s, subject: %q}, to: %q}\n", ownAccount, a.wait, a.later)
+	listen := []string{"_INBOX.>"}
+	if a.stream != "" {
+		listen = append(listen, a.stream)
+		fmt.Fprintf(&imports, "{stream: {account: %s, subject: %q}}\n", ownAccount, a.stream)
+	}
+	return fmt.Sprintf(`%s {
+users: [{user: %q, password: %q, permissions: {
 publish: {allow: [%s], deny: [%s]}
-subscribe: ["_INBOX.>", %q]
+subscribe: [%s]
 }}]
 imports: [
 %s]
 }
-}
-`, ownAccount, ownUser, own, exports.String(),
-		appAccount, AppUser, app, quoted(publish), quoted(appDenied(n, owned)), n.AllEvents(), imports.String()), nil
+`, a.name, a.user, password, quoted(append(a.services, a.later)), quoted(a.denied), quoted(listen), imports.String()), nil
 }
 
 // ownAccountAlone is [accounts] for a server that nobody else enters.

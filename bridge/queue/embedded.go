@@ -49,6 +49,8 @@ type EmbeddedConfig struct {
 	// Consumers are the names of the durables that belong to this process, which
 	// user "app" may not touch.
 	Consumers []string
+	// Pull are those of them that a program of their own reads, as [PullUser].
+	Pull []string
 	// Streams are what will be provisioned.
 	Streams StreamsConfig
 }
@@ -85,7 +87,13 @@ func StartEmbedded(folder *Folder, cfg EmbeddedConfig, log *zap.Logger) (*Embedd
 	e := &Embedded{
 		log: newServerLog(log.Named("nats")), password: rand.Text(), bytes: cfg.Streams.storeBytes(), storeDir: folder.path("nats"),
 	}
-	if e.accounts, err = accounts(cfg.Names, cfg.Consumers, e.password, appPassword); err != nil {
+	pull := map[string]string{}
+	for _, name := range cfg.Pull {
+		if pull[name], err = folder.Secret(PullUser(name)); err != nil {
+			return nil, err
+		}
+	}
+	if e.accounts, err = accounts(cfg.Names, cfg.Consumers, e.password, appPassword, pull); err != nil {
 		return nil, err
 	}
 	if err := e.listenOn(cfg.Listen); err != nil {

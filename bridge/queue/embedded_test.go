@@ -24,7 +24,12 @@ func app(t *testing.T, b *queuetest.Bench) (*nats.Conn, jetstream.JetStream) {
 	t.Helper()
 	password, err := queue.ReadSecret(b.Folder.Dir(), queue.AppUser)
 	require.NoError(t, err)
-	nc, err := nats.Connect(b.Server.URL(), nats.UserInfo(queue.AppUser, password),
+	return connectAs(t, b, queue.AppUser, password)
+}
+
+func connectAs(t *testing.T, b *queuetest.Bench, user, password string) (*nats.Conn, jetstream.JetStream) {
+	t.Helper()
+	nc, err := nats.Connect(b.Server.URL(), nats.UserInfo(user, password),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	require.NoError(t, err)
 	t.Cleanup(nc.Close)
@@ -296,7 +301,7 @@ func TestStoreBytes(t *testing.T) {
 	b := queuetest.Start(t, queuetest.Config())
 	before, err := b.Server.StoreBytes()
 	require.NoError(t, err)
-	require.InDelta(t, 64<<20+5*16<<20+8<<20, before, 1<<20, "events; dead letters, quarantine, refused, the ledger and waiting events; alarms")
+	require.InDelta(t, 64<<20+6*16<<20+8<<20, before, 1<<20, "events; dead letters, quarantine, refused, the ledger, waiting events and advisories; alarms")
 	e := queuetest.Event("pred_1")
 	e.Body = make([]byte, 4<<20)
 	_, err = b.Publisher().Publish(context.Background(), e)

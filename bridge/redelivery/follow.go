@@ -10,6 +10,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
 )
 
 const (
@@ -25,12 +27,30 @@ const (
 	firstRetry, lastRetry = 250 * time.Millisecond, 10 * time.Second
 )
 
-// follower handles the messages of one durable, a block of them at once: the store
-// lets what they write share syncs.
+// Provision makes the durables that all movers and all reapers share what they are to
+// be. They do so by themselves unless they only bind.
+func Provision(ctx context.Context, js jetstream.JetStream, names bridge.Names) error {
+	for stream, durable := range map[string]jetstream.ConsumerConfig{
+		names.LaterStream(): moverDurable(names), names.AdvisoriesStream(): reaperDurable(),
+	} {
+		_, err := js.CreateOrUpdateConsumer(ctx, stream, durable)
+		if errors.Is(err, jetstream.ErrStreamNotFound) && stream == names.LaterStream() {
+			continue // a server that has no message schedules
+		}
+		if err != nil {
+			return fmt.Errorf("provisioning durable %s of stream %s: %w", durable.Durable, stream, err)
+		}
+	}
+	return nil
+}
+
+// follower handles the messages of one durable that all processes share, a block of
+// them at once: the store lets what they write share syncs.
 type follower struct {
-	js      jetstream.JetStream
-	stream  string
-	durable jetstream.ConsumerConfig
+	js       jetstream.JetStream
+	stream   string
+	durable  jetstream.ConsumerConfig
+	bindOnly bool
 	// each settles the message that it handles; one that it could not comes again.
 	each func(ctx context.Context, msg jetstream.Msg) error
 	// what says in the log what the messages are.
@@ -72,7 +92,16 @@ func (f *follower) follow(ctx context.Context, handled func()) error {
 func (f *follower) bind(ctx context.Context) (jetstream.Consumer, error) {
 	ctx, cancel := context.WithTimeout(ctx, moveTimeout)
 	defer cancel()
-	durable, err := f.js.CreateOrUpdateConsumer(ctx, f.stream, f.durable)
+	var durable jetstream.Consumer
+	var err error
+	if f.bindOnly {
+		durable, err = f.js.Consumer(ctx, f.stream, f.durable.Durable)
+	} else {
+		durable, err = f.js.CreateOrUpdateConsumer(ctx, f.stream, f.durable)
+	}
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		err = fmt.Errorf("%w: make it with hookspan provision", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reaching the durable of %s: %w", f.what, err)
 	}

@@ -16,10 +16,6 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// durableName is that of the one durable on the stream of waiting events, which all
-// processes share.
-const durableName = "mover"
-
 // Storer makes a message durable. It is safe for concurrent use.
 type Storer interface {
 	// Store returns when the stream has m, or had it already, by its message id,
@@ -30,6 +26,8 @@ type Storer interface {
 // MoverConfig of a [Mover].
 type MoverConfig struct {
 	Names bridge.Names
+	// BindOnly: somebody else makes the durable, see [Provision].
+	BindOnly bool
 	// Logger nil logs nothing.
 	Logger *zap.Logger
 }
@@ -51,19 +49,22 @@ func NewMover(js jetstream.JetStream, store Storer, cfg MoverConfig) *Mover {
 // Run moves until ctx ends, and returns nil. Whatever it meets, it tries again.
 func (m *Mover) Run(ctx context.Context) error {
 	f := follower{
-		js: m.js, stream: m.cfg.Names.LaterStream(), log: m.cfg.Logger, what: "due events",
-		durable: jetstream.ConsumerConfig{
-			Durable:       durableName,
-			Description:   "Hookspan: brings events back to their consumers",
-			FilterSubject: m.cfg.Names.AllDue(),
-			AckPolicy:     jetstream.AckExplicitPolicy,
-			AckWait:       moveLease,
-			MaxAckPending: 8 * block,
-			MaxDeliver:    -1,
-		},
-		each: m.moveOne,
+		js: m.js, stream: m.cfg.Names.LaterStream(), durable: moverDurable(m.cfg.Names), bindOnly: m.cfg.BindOnly,
+		each: m.moveOne, what: "due events", log: m.cfg.Logger,
 	}
 	return f.run(ctx)
+}
+
+func moverDurable(names bridge.Names) jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Durable:       "mover",
+		Description:   "Hookspan: brings events back to their consumers",
+		FilterSubject: names.AllDue(),
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       moveLease,
+		MaxAckPending: 8 * block,
+		MaxDeliver:    -1,
+	}
 }
 
 func (m *Mover) moveOne(ctx context.Context, msg jetstream.Msg) error {

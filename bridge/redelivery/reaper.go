@@ -14,17 +14,14 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-const (
-	// reaperDurable is the one durable on the stream of advisories, which all
-	// processes share.
-	reaperDurable = "reaper"
-	// maxReason bounds what is kept of why a program ended a delivery, in bytes.
-	maxReason = 1 << 10
-)
+// maxReason bounds what is kept of why a program ended a delivery, in bytes.
+const maxReason = 1 << 10
 
 // ReaperConfig of a [Reaper].
 type ReaperConfig struct {
 	Names bridge.Names
+	// BindOnly: somebody else makes the durable, see [Provision].
+	BindOnly bool
 	// Logger nil logs nothing.
 	Logger *zap.Logger
 }
@@ -50,18 +47,21 @@ func NewReaper(js jetstream.JetStream, store Storer, cfg ReaperConfig) *Reaper {
 // again.
 func (r *Reaper) Run(ctx context.Context) error {
 	f := follower{
-		js: r.js, stream: r.cfg.Names.AdvisoriesStream(), log: r.cfg.Logger, what: "advisories of the server",
-		durable: jetstream.ConsumerConfig{
-			Durable:       reaperDurable,
-			Description:   "Hookspan: makes dead letters of what the server gave up",
-			AckPolicy:     jetstream.AckExplicitPolicy,
-			AckWait:       moveLease,
-			MaxAckPending: 8 * block,
-			MaxDeliver:    -1,
-		},
-		each: r.bury,
+		js: r.js, stream: r.cfg.Names.AdvisoriesStream(), durable: reaperDurable(), bindOnly: r.cfg.BindOnly,
+		each: r.bury, what: "advisories of the server", log: r.cfg.Logger,
 	}
 	return f.run(ctx)
+}
+
+func reaperDurable() jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Durable:       "reaper",
+		Description:   "Hookspan: makes dead letters of what the server gave up",
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       moveLease,
+		MaxAckPending: 8 * block,
+		MaxDeliver:    -1,
+	}
 }
 
 // advisory is what is needed of io.nats.jetstream.advisory.v1.terminated and of

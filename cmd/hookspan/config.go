@@ -67,16 +67,18 @@ type natsConfig struct {
 	URL string `yaml:"url"`
 	// Listen is the embedded server's address; empty lets nobody else connect,
 	// absent is queue.DefaultNATSListen.
-	Listen   *string      `yaml:"listen"`
-	Creds    string       `yaml:"creds"`
-	NKey     string       `yaml:"nkey"`
-	User     string       `yaml:"user"`
-	Password secretRef    `yaml:"password"`
-	TLS      tlsConfig    `yaml:"tls"`
-	Replicas string       `yaml:"replicas"` // auto, or a number
-	Prefix   string       `yaml:"prefix"`
-	Events   eventsConfig `yaml:"events"`
-	Spool    spoolConfig  `yaml:"spool"`
+	Listen   *string   `yaml:"listen"`
+	Creds    string    `yaml:"creds"`
+	NKey     string    `yaml:"nkey"`
+	User     string    `yaml:"user"`
+	Password secretRef `yaml:"password"`
+	TLS      tlsConfig `yaml:"tls"`
+	// Provision says what is done with streams and durables: create, verify, none.
+	Provision string       `yaml:"provision"`
+	Replicas  string       `yaml:"replicas"` // auto, or a number
+	Prefix    string       `yaml:"prefix"`
+	Events    eventsConfig `yaml:"events"`
+	Spool     spoolConfig  `yaml:"spool"`
 }
 
 type tlsConfig struct {
@@ -131,6 +133,9 @@ type consumerConfig struct {
 	ConnectTimeout duration    `yaml:"connect_timeout"`
 	HeaderTimeout  duration    `yaml:"header_timeout"`
 	AllowNetworks  []string    `yaml:"allow_networks"`
+	// Of kind pull.
+	Lease         duration `yaml:"lease"`
+	MaxDeliveries int      `yaml:"max_deliveries"`
 }
 
 type filterConfig struct {
@@ -158,6 +163,10 @@ const (
 	ackQuorum = "quorum"
 	ackLocal  = "local"
 
+	provisionCreate = "create" // make them what they are to be
+	provisionVerify = "verify" // tell what differs
+	provisionNone   = "none"   // look at nothing
+
 	defaultSource = "get3w"
 	// defaultSecretEnv is where the default source has its secret from.
 	defaultSecretEnv = "GET3W_WEBHOOK_SECRET"
@@ -180,10 +189,11 @@ func defaultConfig() config {
 			MaxConnections:   ingress.DefaultMaxConnections,
 		},
 		NATS: natsConfig{
-			Replicas: "auto",
-			Prefix:   bridge.DefaultPrefix,
-			Events:   eventsConfig{MaxBytes: 10 << 30, MaxAge: duration(14 * 24 * time.Hour)},
-			Spool:    spoolConfig{MaxBytes: queue.DefaultSpoolBytes},
+			Provision: provisionCreate,
+			Replicas:  "auto",
+			Prefix:    bridge.DefaultPrefix,
+			Events:    eventsConfig{MaxBytes: 10 << 30, MaxAge: duration(14 * 24 * time.Hour)},
+			Spool:     spoolConfig{MaxBytes: queue.DefaultSpoolBytes},
 		},
 	}
 }
@@ -214,7 +224,7 @@ func (c *config) fillDefaults(saysConsumers bool) {
 		if cons.Start == "" {
 			cons.Start = "new"
 		}
-		if cons.Concurrency == 0 {
+		if cons.Concurrency == 0 && kinds[cons.Kind].handler != nil {
 			cons.Concurrency = 1
 		}
 		c.Consumers[name] = cons

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/ingress"
+	"github.com/hookspan/hookspan/consumers"
 )
 
 func write(t testing.TB, text string) string {
@@ -67,6 +68,12 @@ consumers:
     start: 2026-01-31T15:04:05Z
     concurrency: 8
     retry: {first: 2s, max: 1m, give_up_after: 72h}
+  search:
+    kind: pull
+    filter: {status: "*", model: google/*}
+    lease: 2m
+    max_deliveries: 7
+  defaults: {kind: pull}
 `))
 	require.NoError(t, err)
 	require.Equal(t, byteSize(2_000_000), cfg.Ingress.MaxInFlightBytes)
@@ -84,6 +91,14 @@ consumers:
 	require.NoError(t, err)
 	require.Equal(t, "/srv/archive", dir)
 	require.Equal(t, duration(time.Minute), kept.Retry.Max)
+	search, err := cfg.Consumers["search"].durable(cfg, "search")
+	require.NoError(t, err)
+	require.Equal(t, consumers.Durable{
+		Name: "search", Filter: bridge.Filter{Statuses: []string{"*"}, Model: "google/*"}, Lease: 2 * time.Minute, MaxDeliveries: 7, Prefix: "mine",
+	}, search)
+	require.Equal(t, consumerConfig{
+		Kind: "pull", Filter: filterConfig{Status: stringList{"completed", "failed"}}, Start: "new", Lease: duration(30 * time.Second), MaxDeliveries: 20,
+	}, cfg.Consumers["defaults"])
 }
 
 // Each error is one line with its place and what to do.
@@ -147,7 +162,7 @@ func TestConfigErrors(t *testing.T) {
 		{"query", "sources: {a: {query: [A]}}\n", `query parameter "A"`},
 		{"queries", "sources: {a: {query: [a,b,c,d,e,f,g,h,i]}}\n", `use at most 8`},
 		{"consumer name", "consumers: {A: {kind: archive}}\n", `consumer "A"`},
-		{"consumer kind", "consumers:\n  a:\n    kind: bogus\n", `:3:11: consumers.a.kind: use archive, exec, forward`},
+		{"consumer kind", "consumers:\n  a:\n    kind: bogus\n", `:3:11: consumers.a.kind: use archive, exec, forward, pull`},
 		{"filter", "consumers: {a: {kind: archive, filter: {source: A}}}\n", `filter source "A"`},
 		{"start", "consumers: {a: {kind: archive, start: yesterday}}\n", `use new, all`},
 		{"concurrency", "consumers: {a: {kind: archive, concurrency: -1}}\n", `use 1 to 4096`},
@@ -156,6 +171,11 @@ func TestConfigErrors(t *testing.T) {
 		{"retry", "consumers: {a: {kind: archive, retry: {max: 200h}}}\n", `at most 168h0m0s`},
 		{"store", "consumers: {a: {kind: archive, store: \"s3://bucket\"}}\n", `use file:// and an absolute path`},
 		{"store relative", "consumers: {a: {kind: archive, store: \"file://rel\"}}\n", `use file:// and an absolute path`},
+		{"lease", "consumers: {a: {kind: pull, lease: 10ms}}\n", `consumers.a.lease: it is 10ms: use 1s to 1h0m0s`},
+		{"max deliveries", "consumers: {a: {kind: pull, max_deliveries: 10001}}\n", `consumers.a.max_deliveries: it is 10001: use 2 to 10000`},
+		{"key of a worker", "consumers:\n  a: {kind: pull, concurrency: 2}\n", `:2:32: consumers.a.concurrency: a consumer of kind pull has no such key`},
+		{"key of pull", "consumers: {a: {kind: archive, lease: 10s}}\n", `consumers.a.lease: a consumer of kind archive has no such key`},
+		{"glob that NATS has not", "consumers: {a: {kind: pull, filter: {model: \"google/nano*\"}}}\n", `consumers.a.filter.model: NATS cannot filter by it`},
 		{"store twice", "consumers: {a: {kind: archive}, b: {kind: archive}}\n", `consumer a keeps its outputs there`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -29,6 +29,7 @@ type cli struct {
 	Send       sendCmd       `cmd:"" help:"Send one signed webhook, as the provider does, and print the answer."`
 	Spool      spoolCmd      `cmd:"" help:"Look after what a bridge that is gone left in its spool."`
 	Config     configCmd     `cmd:"" help:"Look at the configuration."`
+	Provision  provisionCmd  `cmd:"" help:"Make the streams, buckets and durables in NATS what they are to be, then exit."`
 	NATSEnv    natsEnvCmd    `cmd:"" name:"nats-env" help:"Print what a NATS client needs to connect to the embedded server, for a shell."`
 	Events     eventsCmd     `cmd:"" help:"Stored events."`
 	Consumers  consumersCmd  `cmd:"" help:"The durable readers of events."`

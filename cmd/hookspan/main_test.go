@@ -170,7 +170,13 @@ func sign(t *testing.T, h http.Header, body string) {
 // app connects as another team's program does, with what nats-env prints.
 func (p *program) app() jetstream.JetStream {
 	p.t.Helper()
-	out, err := command(p.t, p.dir, "--json", "nats-env", "--config", "hookspan.yaml").Output()
+	return p.natsEnv()
+}
+
+// natsEnv connects with what that verb prints.
+func (p *program) natsEnv(args ...string) jetstream.JetStream {
+	p.t.Helper()
+	out, err := command(p.t, p.dir, append([]string{"--json", "nats-env", "--config", "hookspan.yaml"}, args...)...).Output()
 	require.NoError(p.t, err)
 	var vars map[string]string
 	require.NoError(p.t, json.Unmarshal(out, &vars))

@@ -121,10 +121,13 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 		operators.SetAPI(func(api *echo.Group) { store.registerAPI(api, cfg, in) })
 	}
 	if cfg.has(roleConsumers) {
-		mover := redelivery.NewMover(store.consume, store.publisher, redelivery.MoverConfig{Names: cfg.names(), Logger: log})
-		group.Go(func() error { return mover.Run(ctx) })
-		reaper := redelivery.NewReaper(store.consume, store.publisher, redelivery.ReaperConfig{Names: cfg.names(), Logger: log})
-		group.Go(func() error { return reaper.Run(ctx) })
+		bindOnly := cfg.NATS.Provision != provisionCreate
+		mover := redelivery.NewMover(store.consume, store.publisher, redelivery.MoverConfig{Names: cfg.names(), BindOnly: bindOnly, Logger: log})
+		reaper := redelivery.NewReaper(store.consume, store.publisher, redelivery.ReaperConfig{Names: cfg.names(), BindOnly: bindOnly, Logger: log})
+		waiter := redelivery.NewWaiter(store.consume, redelivery.WaiterConfig{Names: cfg.names(), Logger: log})
+		for _, run := range []func(context.Context) error{mover.Run, reaper.Run, waiter.Run} {
+			group.Go(func() error { return run(ctx) })
+		}
 	}
 	for _, consumer := range consumers {
 		group.Go(func() error {

@@ -12,7 +12,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -27,20 +26,14 @@ func (l logAlarms) Raise(a bridge.Alarm) {
 	l.log.Error("alarm: "+a.Text, zap.String("kind", a.Kind), zap.String("subject", a.Subject), zap.Any("details", a.Details))
 }
 
-const (
-	provisionTimeout = 30 * time.Second
-	provisionRetry   = 5 * time.Second
-	// provisionAgain is how long a stream that somebody changed or removed goes
-	// unnoticed.
-	provisionAgain = 30 * time.Second
-	// diskMargin stays free beyond what the store may need, for everything else
-	// that lives on the disk.
-	diskMargin = 64 << 20
-)
+// diskMargin stays free beyond what the store may need, for everything else that
+// lives on the disk.
+const diskMargin = 64 << 20
 
 // store is the event store as the rest of serve sees it, embedded or external.
 type store struct {
 	cfg      queue.StreamsConfig
+	mode     string          // nats.provision
 	embedded *queue.Embedded // nil: external
 	dir      string
 	// publish and consume have a connection each, so that a slow reader never
@@ -83,7 +76,8 @@ func connectStore(cfg *config, folder *queue.Folder, getenv func(string) (string
 			Duplicates: cfg.duplicates(),
 			Replicas:   replicas,
 		},
-		dir:    folder.Dir(),
+		mode:   cfg.NATS.Provision,
+		dir:    cfg.DataDir,
 		alarms: logAlarms{log},
 		log:    log,
 	}
@@ -172,7 +166,7 @@ func (s *store) startEmbedded(cfg *config, folder *queue.Folder, onStop *cleanup
 	}
 	var err error
 	s.embedded, err = queue.StartEmbedded(folder, queue.EmbeddedConfig{
-		Listen: listen, Names: cfg.names(), Consumers: sortedKeys(cfg.Consumers), Streams: s.cfg,
+		Listen: listen, Names: cfg.names(), Consumers: sortedKeys(cfg.Consumers), Pull: cfg.pulled(), Streams: s.cfg,
 	}, s.log)
 	if err != nil {
 		return err
@@ -199,63 +193,6 @@ func (n natsConfig) external(getenv func(string) (string, bool)) (queue.External
 	password, err := n.Password.require(getenv)
 	cfg.Password = string(password)
 	return cfg, err
-}
-
-// provision makes the streams what they are to be, and again from time to time.
-// An embedded store must be ready before anything is served; an external one may
-// come later, until then deliveries go into the spool and consumers wait.
-func (s *store) provision(ctx context.Context, group *errgroup.Group, maxBody byteSize) error {
-	if s.embedded != nil {
-		if err := s.provisionOnce(ctx); err != nil {
-			return err
-		}
-		s.warnOfSmallDisk()
-		if s.spool != nil {
-			drainer := queue.NewDrainer(s.spool, s.publisher, s.alarms, s.log)
-			group.Go(func() error { return drainer.Run(ctx) })
-		}
-	}
-	group.Go(func() error {
-		wait, reached := provisionAgain, true
-		if s.embedded == nil {
-			wait, reached = 0, false
-		}
-		for s.waitToProvision(ctx, wait) {
-			wait = provisionAgain
-			err := s.provisionOnce(ctx)
-			switch {
-			case err != nil && ctx.Err() == nil:
-				wait = provisionRetry
-				if s.relay != nil && !errors.Is(err, queue.ErrUnfit) {
-					s.relay.Unserved(err)
-				}
-				s.log.Error("provisioning failed, trying again", zap.Duration("in", wait), zap.Error(err))
-			case err == nil && !reached:
-				reached = true
-				s.warnOfSmallPayload(maxBody)
-			}
-		}
-		return nil
-	})
-	return nil
-}
-
-// provisionOnce opens the publisher when the streams are fit, and shuts it when
-// one is not. A store that cannot be reached changes nothing: the publisher finds
-// that out by itself.
-func (s *store) provisionOnce(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
-	defer cancel()
-	var changes []queue.Change
-	err := queue.Provision(ctx, s.publish, s.cfg, s.log.Named("provision"), func(c queue.Change) { changes = append(changes, c) })
-	s.raiseChanges(changes, err)
-	switch {
-	case err == nil:
-		s.publisher.SetFit(true)
-	case errors.Is(err, queue.ErrUnfit):
-		s.publisher.SetFit(false)
-	}
-	return err
 }
 
 // warnOfSmallPayload: what the NATS server does not take is answered 413.

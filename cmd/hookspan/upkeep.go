@@ -100,6 +100,23 @@ func (s *store) raiseChanges(changes []queue.Change, err error) {
 	}
 }
 
+// raiseDifferences tells where the streams are not what the configuration says, while
+// somebody else provisions them.
+func (s *store) raiseDifferences(changes []queue.Change) {
+	for _, c := range changes {
+		alarm := bridge.Alarm{
+			Kind: bridge.AlarmStreamRemoved, Subject: c.Stream,
+			Text: c.Stream + ": there is no such stream: make it with hookspan provision",
+		}
+		if !c.Created {
+			alarm.Kind = bridge.AlarmStreamChanged
+			alarm.Text = c.Stream + ": the stream is not what the configuration says, change one or the other, with hookspan provision for example: " +
+				strings.Join(c.Differences, "; ")
+		}
+		s.alarms.Raise(alarm)
+	}
+}
+
 // waitToProvision returns when it is time to look at the streams again: after
 // wait, or earlier when a publish found no stream. It is false when ctx ends.
 func (s *store) waitToProvision(ctx context.Context, wait time.Duration) bool {

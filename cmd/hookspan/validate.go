@@ -136,6 +136,9 @@ func (c *config) checkNATS(found *checker) {
 		found.fail("nats.spool.max_bytes", "it is %v: use at least %v, so that the largest event fits", n.Spool.MaxBytes, least)
 	}
 	found.check("nats.prefix", bridge.CheckName("prefix", n.Prefix))
+	if !slices.Contains([]string{provisionCreate, provisionVerify, provisionNone}, n.Provision) {
+		found.fail("nats.provision", "use %s, %s or %s", provisionCreate, provisionVerify, provisionNone)
+	}
 	if _, err := n.replicas(); err != nil {
 		found.fail("nats.replicas", "%v", err)
 	}
@@ -231,6 +234,14 @@ func (c *config) checkConsumer(found *checker, name string, cons consumerConfig)
 	if _, err := consumers.ParseStart(cons.Start); err != nil {
 		found.fail(key+".start", "use new, all, or a time such as 2026-01-31T15:04:05Z")
 	}
+	if kind.handler != nil {
+		checkAttempts(found, key, cons)
+	}
+	kind.check(c, found, key, cons)
+}
+
+// checkAttempts checks what only a consumer has whose handler runs here.
+func checkAttempts(found *checker, key string, cons consumerConfig) {
 	if cons.Concurrency < 1 || cons.Concurrency > consumers.MaxConcurrency {
 		found.fail(key+".concurrency", "it is %d: use 1 to %d", cons.Concurrency, consumers.MaxConcurrency)
 	}
@@ -241,7 +252,6 @@ func (c *config) checkConsumer(found *checker, name string, cons consumerConfig)
 		found.fail(key+".timeout", "it is %v: use more than zero, or 0 for none", cons.Timeout)
 	}
 	found.check(key+".retry", cons.Retry.retry().Validate())
-	kind.check(c, found, key, cons)
 }
 
 // isAddress reports whether s is host:port; the host may be empty.

@@ -78,9 +78,9 @@ func (x *External) Provision(cfg queue.StreamsConfig) {
 }
 
 // JetStream is a connection of the test's own.
-func (x *External) JetStream() jetstream.JetStream {
+func (x *External) JetStream(opts ...nats.Option) jetstream.JetStream {
 	x.t.Helper()
-	nc, err := nats.Connect(x.URL())
+	nc, err := nats.Connect(x.URL(), opts...)
 	require.NoError(x.t, err)
 	x.t.Cleanup(nc.Close)
 	js, err := jetstream.New(nc)

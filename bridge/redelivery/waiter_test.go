@@ -1,0 +1,355 @@
+package redelivery
+
+import (
+	"context"
+	"maps"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+)
+
+// bench is a server with two pull consumers and one of ours, and what lets events wait
+// and brings them back.
+type bench struct {
+	*queuetest.Bench
+	t   *testing.T
+	pub *queue.Publisher
+}
+
+func setup(t *testing.T) *bench {
+	t.Helper()
+	cfg := queuetest.Config()
+	cfg.Listen = "127.0.0.1:0"
+	cfg.Pull = []string{"search", "other"}
+	cfg.Consumers = append([]string{"archive"}, cfg.Pull...)
+	b := &bench{Bench: queuetest.Start(t, cfg), t: t}
+	b.pub = b.Publisher()
+	b.begin(cfg.Consumers...)
+	return b
+}
+
+// begin makes durables, and starts what lets events wait and brings them back.
+func (b *bench) begin(durables ...string) {
+	t := b.t
+	t.Helper()
+	for _, name := range durables {
+		_, err := b.JS.CreateConsumer(t.Context(), "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
+			Durable: name, AckPolicy: jetstream.AckExplicitPolicy,
+			FilterSubjects: []string{"hookspan.events.>", b.Names.AllAgain(name)},
+		})
+		require.NoError(t, err)
+	}
+	b.run(NewWaiter(b.JS, WaiterConfig{Names: b.Names}))
+	b.run(NewMover(b.JS, b.pub, MoverConfig{Names: b.Names}))
+	require.Eventually(t, func() bool {
+		_, err := b.NC.Request("hookspan.wait.search.ping", nil, patience)
+		return err == nil
+	}, patience, time.Millisecond, "the waiter listens")
+}
+
+func (b *bench) run(r interface{ Run(context.Context) error }) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- r.Run(ctx) }()
+	b.t.Cleanup(func() { cancel(); require.NoError(b.t, <-done) })
+}
+
+// as connects over TCP, as a program that is not ours does.
+func (b *bench) as(user string) jetstream.JetStream {
+	b.t.Helper()
+	password, err := queue.ReadSecret(b.Folder.Dir(), user)
+	require.NoError(b.t, err)
+	nc, err := nats.Connect(b.Server.URL(), nats.UserInfo(user, password), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	require.NoError(b.t, err)
+	b.t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	require.NoError(b.t, err)
+	return js
+}
+
+func (b *bench) read(js jetstream.JetStream, consumer string) jetstream.Msg {
+	b.t.Helper()
+	c, err := js.Consumer(b.t.Context(), "HOOKSPAN_EVENTS", consumer)
+	require.NoError(b.t, err)
+	m, err := c.Next(jetstream.FetchMaxWait(patience))
+	require.NoError(b.t, err)
+	return m
+}
+
+// nothingWaits returns once the mover has removed what it brought back.
+func (b *bench) nothingWaits() {
+	b.t.Helper()
+	require.Eventually(b.t, func() bool { return b.Messages(b.t, "HOOKSPAN_LATER") == 0 }, patience, 5*time.Millisecond)
+}
+
+// waiting is what the documentation says: a copy of the message with two headers.
+func waiting(m jetstream.Msg, consumer, token string, until time.Time) *nats.Msg {
+	header := maps.Clone(m.Headers())
+	tail := m.Subject()
+	for _, prefix := range []string{"hookspan.events.", "hookspan.again." + consumer + "."} {
+		tail = strings.TrimPrefix(tail, prefix)
+	}
+	header.Set("Nats-Schedule", "@at "+until.UTC().Format(time.RFC3339))
+	header.Set("Nats-Schedule-Target", "hookspan.due."+consumer+"."+tail)
+	return &nats.Msg{Subject: "hookspan.later." + consumer + "." + token, Header: header, Data: m.Data()}
+}
+
+func TestPullProgramLetsAnEventWait(t *testing.T) {
+	b := setup(t)
+	b.waitsAndComesBack(b.as(queue.PullUser("search")))
+	for _, name := range []string{"other", "archive"} {
+		c, err := b.JS.Consumer(t.Context(), "HOOKSPAN_EVENTS", name)
+		require.NoError(t, err)
+		require.EqualValues(t, 1, c.CachedInfo().NumPending, "nothing came again for %s", name)
+	}
+}
+
+// waitsAndComesBack is what a program of the consumer search does.
+func (b *bench) waitsAndComesBack(js jetstream.JetStream) {
+	t := b.t
+	t.Helper()
+	ctx := t.Context()
+	ev := queuetest.Event("pred_1")
+	_, err := b.pub.Publish(ctx, ev)
+	require.NoError(t, err)
+	m := b.read(js, "search")
+	// Twice: the same token must not matter once the first wait is over, nor that the
+	// copy has the headers of the message that it is of.
+	for range 2 {
+		ack, err := js.PublishMsg(ctx, waiting(m, "search", "1", time.Now()))
+		require.NoError(t, err)
+		require.Equal(t, "HOOKSPAN_LATER", ack.Stream)
+		require.NotZero(t, ack.Sequence)
+		require.NoError(t, m.DoubleAck(ctx))
+		m = b.read(js, "search")
+		require.Equal(t, "hookspan.again.search.get3w.prediction.completed.get3w.flux-dev", m.Subject())
+		require.Equal(t, ev.Body, m.Data())
+		back, err := bridge.DecodeEvent(bridge.Header(m.Headers()), m.Data())
+		require.NoError(t, err)
+		require.Equal(t, ev.ID, back.ID)
+	}
+	require.NoError(t, m.DoubleAck(ctx))
+	b.nothingWaits()
+}
+
+// The accounts that the documentation proposes for an external NATS are enough, and
+// what it says of header and reply holds there.
+func TestDocumentedAccounts(t *testing.T) {
+	text, err := os.ReadFile("../../docs/operations.md")
+	require.NoError(t, err)
+	_, block, found := strings.Cut(string(text), "```\naccounts {")
+	require.True(t, found)
+	block, _, _ = strings.Cut(block, "```")
+	block = strings.NewReplacer("$HOOKSPAN_PASSWORD", "own", "$SEARCH_PASSWORD", "search").Replace("accounts {" + block)
+	x := queuetest.NewExternal(t, func(o *server.Options) { require.NoError(t, o.ProcessConfigString(block)) })
+	x.Start()
+	b := &bench{Bench: &queuetest.Bench{JS: x.JetStream(nats.UserInfo("hookspan", "own"))}, t: t}
+	b.NC = b.JS.Conn()
+	require.NoError(t, queue.Provision(t.Context(), b.JS, queue.StreamsConfig{MaxBytes: 64 << 20}, zap.NewNop()))
+	b.pub = queue.NewPublisher(b.JS, b.Names)
+	b.pub.SetFit(true)
+	t.Cleanup(b.pub.Close)
+	b.begin("search", "other")
+	js := x.JetStream(nats.UserInfo("search", "search"))
+	b.waitsAndComesBack(js)
+
+	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, err = js.Consumer(short, "HOOKSPAN_EVENTS", "other")
+	require.Error(t, err)
+	require.NoError(t, js.Conn().PublishRequest("$JS.API.CONSUMER.INFO.HOOKSPAN_EVENTS.search", "hookspan.events.get3w.forged", nil))
+	_, err = js.Consumer(t.Context(), "HOOKSPAN_EVENTS", "search")
+	require.NoError(t, err)
+	require.EqualValues(t, 3, b.Messages(t, "HOOKSPAN_EVENTS"), "one, and twice again")
+}
+
+// What a consumer of package consumers counts stays with the copy.
+func TestCopyKeepsWhatItSaysOfEarlierAttempts(t *testing.T) {
+	b := setup(t)
+	js := b.as(queue.AppUser)
+	ev := queuetest.Event("pred_1")
+	again := bridge.Again{Attempt: 4, First: time.Unix(5, 0).UTC(), Sequence: 9}
+	m := &nats.Msg{Subject: b.Names.Later("mine", ev.ID, 4), Header: nats.Header(again.Header(ev.Header())), Data: ev.Body}
+	_, err := js.PublishMsg(t.Context(), m, jetstream.WithScheduleAt(time.Now().Add(time.Hour)),
+		jetstream.WithScheduleTarget(b.Names.Due("mine", b.Names.Event(ev.Source, ev.Status, ev.Model))))
+	require.NoError(t, err)
+	stream, err := b.JS.Stream(t.Context(), "HOOKSPAN_LATER")
+	require.NoError(t, err)
+	kept, err := stream.GetLastMsgForSubject(t.Context(), m.Subject)
+	require.NoError(t, err)
+	got, err := bridge.DecodeAgain(bridge.Header(kept.Header))
+	require.NoError(t, err)
+	require.Equal(t, again, got)
+}
+
+// Each is refused with a reason that the client sees as an error of JetStream.
+func TestRequestsThatAreRefused(t *testing.T) {
+	b := setup(t)
+	js := b.as(queue.PullUser("search"))
+	_, err := b.pub.Publish(t.Context(), queuetest.Event("pred_1"))
+	require.NoError(t, err)
+	event := b.read(js, "search")
+	for _, c := range []struct {
+		name   string
+		change func(*nats.Msg)
+		want   string
+	}{
+		{"no schedule", func(m *nats.Msg) { m.Header.Del("Nats-Schedule") }, "must be @at"},
+		{"repeated", func(m *nats.Msg) { m.Header.Set("Nats-Schedule", "@every 1s") }, "must be @at"},
+		{"cron", func(m *nats.Msg) { m.Header.Set("Nats-Schedule", "* * * * * *") }, "must be @at"},
+		{"no time", func(m *nats.Msg) { m.Header.Set("Nats-Schedule", "@at tomorrow") }, "must be @at"},
+		{"too late", func(m *nats.Msg) {
+			m.Header.Set("Nats-Schedule", "@at "+time.Now().Add(8*24*time.Hour).Format(time.RFC3339))
+		}, "wait for 7 days"},
+		{"no target", func(m *nats.Msg) { m.Header.Del("Nats-Schedule-Target") }, "must be hookspan.due.search."},
+		{"of another", func(m *nats.Msg) { m.Header.Set("Nats-Schedule-Target", "hookspan.due.other.get3w.x") }, "must be hookspan.due.search."},
+		{"events", func(m *nats.Msg) { m.Header.Set("Nats-Schedule-Target", "hookspan.events.get3w.x") }, "must be hookspan.due.search."},
+		{"wildcard", func(m *nats.Msg) { m.Header.Set("Nats-Schedule-Target", "hookspan.due.search.>") }, "must be hookspan.due.search."},
+		{"empty token", func(m *nats.Msg) { m.Header.Set("Nats-Schedule-Target", "hookspan.due.search.a..b") }, "must be hookspan.due.search."},
+		{"many tokens", func(m *nats.Msg) {
+			m.Header.Set("Nats-Schedule-Target", "hookspan.due.search"+strings.Repeat(".a", 17))
+		}, "must be hookspan.due.search."},
+		{"no event", func(m *nats.Msg) { m.Header.Del("ce-id") }, "copy the body and the headers"},
+		{"attempts", func(m *nats.Msg) { m.Header.Set("hookspan-attempt", "many") }, "copy the headers"},
+		{"token", func(m *nats.Msg) { m.Subject = "hookspan.later.search.a:b" }, "publish to hookspan.later."},
+		{"large header", func(m *nats.Msg) { m.Header.Set("ce-large", strings.Repeat("x", 70<<10)) }, "header size exceeds"},
+	} {
+		m := waiting(event, "search", "1", time.Now().Add(time.Hour))
+		c.change(m)
+		_, err := js.PublishMsg(t.Context(), m)
+		var api *jetstream.APIError
+		require.ErrorAs(t, err, &api, c.name)
+		require.Equal(t, 400, api.Code, c.name)
+		require.Contains(t, api.Description, c.want, c.name)
+	}
+	require.Zero(t, b.Messages(t, "HOOKSPAN_LATER"))
+}
+
+// The stream obeys headers with which one consumer could end the wait of another, or
+// read what waits for it, and wants it done for ever.
+func TestHeadersThatTheServerObeysGoNoFurther(t *testing.T) {
+	ctx := t.Context()
+	b := setup(t)
+	_, err := b.pub.Publish(ctx, queuetest.Event("pred_1"))
+	require.NoError(t, err)
+	other, js := b.as(queue.PullUser("other")), b.as(queue.PullUser("search"))
+	victim := waiting(b.read(other, "other"), "other", "1", time.Now().Add(time.Hour))
+	_, err = other.PublishMsg(ctx, victim)
+	require.NoError(t, err)
+	event := b.read(js, "search")
+	attacks := []nats.Header{
+		{"Nats-Schedule-Next": {"purge"}, "Nats-Scheduler": {victim.Subject}},
+		{"Nats-Schedule-Source": {victim.Subject}},
+		{"Nats-Schedule-Rollup": {"sub"}},
+		{"Nats-Schedule-TTL": {"1s"}},
+		{"Nats-Rollup": {"all"}},
+		{"Nats-TTL": {"1s"}},
+		{"Nats-Msg-Id": {"always the same"}},
+		{"Nats-Expected-Last-Sequence": {"77"}},
+		{"Nats-Batch-Id": {"batch"}, "Nats-Batch-Sequence": {"1"}},
+		{"Nats-Incr": {"1"}},
+	}
+	for i, headers := range attacks {
+		m := waiting(event, "search", string(rune('a'+i)), time.Now().Add(time.Hour))
+		maps.Copy(m.Header, headers)
+		_, err := js.PublishMsg(ctx, m)
+		require.NoError(t, err, "%v", headers)
+		// Without a schedule they are all that is left.
+		m.Header.Del("Nats-Schedule")
+		_, err = js.PublishMsg(ctx, m)
+		require.ErrorContains(t, err, "must be @at", "%v", headers)
+	}
+	stream, err := b.JS.Stream(ctx, "HOOKSPAN_LATER")
+	require.NoError(t, err)
+	require.EqualValues(t, 11, stream.CachedInfo().State.Msgs)
+	for i := range uint64(11) {
+		kept, err := stream.GetMsg(ctx, i+1)
+		require.NoError(t, err)
+		for _, headers := range attacks {
+			for key, values := range headers { // the server has headers of its own
+				require.NotEqual(t, values, kept.Header[key], key)
+			}
+		}
+	}
+}
+
+// User app may let events wait for durables of its own, and for nobody else's.
+func TestAppLetsOnlyEventsOfItsOwnWait(t *testing.T) {
+	ctx := t.Context()
+	b := setup(t)
+	js := b.as(queue.AppUser)
+	_, err := js.CreateOrUpdateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
+		Durable: "mine", AckPolicy: jetstream.AckExplicitPolicy, FilterSubjects: []string{"hookspan.events.>", "hookspan.again.mine.>"},
+	})
+	require.NoError(t, err)
+	_, err = b.pub.Publish(ctx, queuetest.Event("pred_1"))
+	require.NoError(t, err)
+	event := b.read(js, "mine")
+	short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer cancel()
+	for _, name := range []string{"archive", "search"} {
+		_, err := js.PublishMsg(short, waiting(event, name, "1", time.Now()))
+		require.Error(t, err, name)
+	}
+	// The answer to a call is published without anybody's rights.
+	for _, call := range []string{"$JS.API.DIRECT.GET.HOOKSPAN_EVENTS", "$JS.API.STREAM.MSG.GET.HOOKSPAN_EVENTS"} {
+		require.NoError(t, js.Conn().PublishRequest(call, "hookspan.later.archive.1", []byte(`{"seq":1}`)))
+	}
+	_, err = js.PublishMsg(ctx, waiting(event, "mine", "1", time.Now()))
+	require.NoError(t, err)
+	require.NoError(t, event.DoubleAck(ctx))
+	require.Equal(t, "hookspan.again.mine.get3w.prediction.completed.get3w.flux-dev", b.read(js, "mine").Subject())
+	require.EqualValues(t, 2, b.Messages(t, "HOOKSPAN_EVENTS"))
+	b.nothingWaits()
+}
+
+// In an account where nobody checks, the answer must not go to where the caller could
+// not publish by itself.
+func TestAnswerGoesToInboxesOnly(t *testing.T) {
+	b := setup(t)
+	sub, err := b.NC.SubscribeSync("hookspan.>")
+	require.NoError(t, err)
+	require.NoError(t, b.NC.PublishRequest("hookspan.wait.search.1", "hookspan.events.get3w.prediction.completed.forged", nil))
+	for range 2 * waitersAtOnce { // so many that the first was seen to
+		_, err := b.NC.Request("hookspan.wait.search.2", nil, patience)
+		require.NoError(t, err)
+	}
+	for range 1 + 2*waitersAtOnce {
+		m, err := sub.NextMsg(patience)
+		require.NoError(t, err)
+		require.True(t, strings.HasPrefix(m.Subject, "hookspan.wait."), m.Subject)
+	}
+	n, _, err := sub.Pending()
+	require.NoError(t, err)
+	require.Zero(t, n)
+	require.Zero(t, b.Messages(t, "HOOKSPAN_EVENTS"))
+}
+
+func TestNoRoomToWait(t *testing.T) {
+	ctx := t.Context()
+	b := setup(t)
+	js := b.as(queue.PullUser("search"))
+	stream, err := b.JS.Stream(ctx, "HOOKSPAN_LATER")
+	require.NoError(t, err)
+	cfg := stream.CachedInfo().Config
+	cfg.Metadata[bridge.LaterLimitKey] = "0"
+	_, err = b.JS.UpdateStream(ctx, cfg)
+	require.NoError(t, err)
+	_, err = b.pub.Publish(ctx, queuetest.Event("pred_1"))
+	require.NoError(t, err)
+	event := b.read(js, "search")
+	_, err = js.PublishMsg(ctx, waiting(event, "search", "1", time.Now().Add(time.Hour)))
+	require.ErrorContains(t, err, "too many events wait")
+	require.Zero(t, b.Messages(t, "HOOKSPAN_LATER"))
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"slices"
+	"time"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/consumers"
+)
+
+const (
+	kindPull = "pull"
+
+	minPullLease, maxPullLease = time.Second, time.Hour
+	defaultPullLease           = 30 * time.Second
+	// A delivery is no attempt: a program that stops gives back what it has, and a
+	// network that breaks takes it. So the default is generous. Of a durable that
+	// delivers once the server does not say which events it has given up.
+	defaultMaxDeliveries, leastMaxDeliveries, mostMaxDeliveries = 20, 2, 10_000
+)
+
+// pullKind has its durable kept here, and its events handled by a program that is
+// not ours.
+var pullKind = kind{
+	keys:     []string{"lease", "max_deliveries"},
+	defaults: fillPullDefaults,
+	check:    checkPull,
+}
+
+func fillPullDefaults(_ *config, cons *consumerConfig) {
+	if len(cons.Filter.Status) == 0 {
+		cons.Filter.Status = stringList{bridge.StatusCompleted, bridge.StatusFailed}
+	}
+	if cons.Lease == 0 {
+		cons.Lease = duration(defaultPullLease)
+	}
+	if cons.MaxDeliveries == 0 {
+		cons.MaxDeliveries = defaultMaxDeliveries
+	}
+}
+
+func checkPull(c *config, found *checker, key string, cons consumerConfig) {
+	if lease := time.Duration(cons.Lease); lease < minPullLease || lease > maxPullLease {
+		found.fail(key+".lease", "it is %v: use %v to %v", lease, minPullLease, maxPullLease)
+	}
+	if cons.MaxDeliveries < leastMaxDeliveries || cons.MaxDeliveries > mostMaxDeliveries {
+		found.fail(key+".max_deliveries", "it is %d: use %d to %d", cons.MaxDeliveries, leastMaxDeliveries, mostMaxDeliveries)
+	}
+	// The server alone filters.
+	if _, rest := cons.Filter.filter().Subjects(c.names()); rest {
+		found.fail(key+".filter.model", "NATS cannot filter by it, and nobody else would: use whole parts and one * at the end, such as google/*")
+	}
+}
+
+// pulled are the consumers that a program of their own reads.
+func (c *config) pulled() []string {
+	return slices.DeleteFunc(sortedKeys(c.Consumers), func(name string) bool { return c.Consumers[name].Kind != kindPull })
+}
+
+// newKeeper makes what keeps the durable.
+func newKeeper(p *parts, name string, c consumerConfig) (runner, error) {
+	durable, err := c.durable(p.cfg, name)
+	if err != nil {
+		return nil, err
+	}
+	return consumers.NewKeeper(p.store.consume, consumers.KeeperConfig{
+		Durable: durable, VerifyOnly: p.cfg.NATS.Provision == provisionVerify, Alarms: p.store.alarms, Logger: p.log,
+	})
+}
