@@ -24,6 +24,10 @@ var (
 // ErrNotEvent is wrapped by [DecodeEvent] when a message is not one of ours.
 var ErrNotEvent = errors.New("not a Hookspan event")
 
+// ErrOtherKind is wrapped by [Event.Prediction] and [Event.Archived] when the event
+// is of another kind.
+var ErrOtherKind = errors.New("event is of another kind")
+
 // ErrNotWithheld is wrapped by [DecodeWithheld] when a message is not one of ours.
 var ErrNotWithheld = errors.New("not a delivery that Hookspan kept")
 

@@ -122,6 +122,8 @@ type consumerConfig struct {
 }
 
 type filterConfig struct {
+	// Event is the kind of the events, a bridge.Kind….
+	Event  string     `yaml:"event"`
 	Source stringList `yaml:"source"`
 	Status stringList `yaml:"status"`
 	Model  string     `yaml:"model"`
@@ -230,5 +232,5 @@ func (c *config) duplicates() time.Duration {
 }
 
 func (f filterConfig) filter() bridge.Filter {
-	return bridge.Filter{Sources: f.Source, Statuses: f.Status, Model: f.Model}
+	return bridge.Filter{Event: f.Event, Sources: f.Source, Statuses: f.Status, Model: f.Model}
 }

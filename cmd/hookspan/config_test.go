@@ -148,6 +148,8 @@ func TestConfigErrors(t *testing.T) {
 		{"consumer name", "consumers: {A: {kind: archive}}\n", `consumer "A"`},
 		{"consumer kind", "consumers:\n  a:\n    kind: forward\n", `:3:11: consumers.a.kind: use archive`},
 		{"filter", "consumers: {a: {kind: archive, filter: {source: A}}}\n", `filter source "A"`},
+		{"filter event", "consumers: {a: {kind: archive, filter: {event: outputs.lost}}}\n", `use prediction or outputs.archived`},
+		{"archive of what is archived", "consumers: {a: {kind: archive, filter: {event: outputs.archived}}}\n", `keeps the outputs of predictions`},
 		{"start", "consumers: {a: {kind: archive, start: yesterday}}\n", `use new, all`},
 		{"concurrency", "consumers: {a: {kind: archive, concurrency: -1}}\n", `use 1 to 4096`},
 		{"rate", "consumers: {a: {kind: archive, rate: 2000000/s}}\n", `more than 1000000/s`},
@@ -250,6 +252,15 @@ func TestSecrets(t *testing.T) {
 		var ref secretRef
 		require.Error(t, ref.UnmarshalText([]byte(bad)))
 	}
+}
+
+func TestStatusOfWhatIsArchived(t *testing.T) {
+	cfg := defaultConfig()
+	cfg.fillDefaults(false)
+	cfg.Consumers["a"] = consumerConfig{Kind: kindArchive, Filter: filterConfig{Event: bridge.KindArchived, Status: stringList{"failed"}}}
+	require.Contains(t, cfg.problems(), problem{
+		keys: []string{"consumers", "a", "filter", "status"}, text: "it is for events of predictions: remove it, or filter.event",
+	})
 }
 
 func FuzzConfig(f *testing.F) {

@@ -26,7 +26,7 @@ var archiveKind = kind{
 }
 
 func fillArchiveDefaults(c *config, cons *consumerConfig) {
-	if len(cons.Filter.Status) == 0 {
+	if len(cons.Filter.Status) == 0 && cons.Filter.Event != bridge.KindArchived {
 		cons.Filter.Status = stringList{bridge.StatusCompleted}
 	}
 	if cons.Start == "" {
@@ -46,6 +46,9 @@ func fillArchiveDefaults(c *config, cons *consumerConfig) {
 }
 
 func checkArchive(c *config, found *checker, key string, cons consumerConfig) {
+	if cons.Filter.Event == bridge.KindArchived {
+		found.fail(key+".filter.event", "an archive keeps the outputs of predictions: remove it")
+	}
 	for _, host := range cons.Hosts {
 		found.check(key+".hosts", archive.CheckHost(host))
 	}
@@ -65,7 +68,7 @@ func newArchive(p *parts, name string, c consumerConfig) (consumers.Handler, err
 	}
 	a, err := archive.New(archive.Config{
 		Dir: dir, Hosts: c.Hosts, AllowPrivate: c.AllowPrivate, MaxOutput: int64(c.MaxOutput),
-		Reserve: p.store.reserve(dir), Logger: p.log.Named("archive").With(zap.String("consumer", name)),
+		Reserve: p.store.reserve(dir), Publish: p.store.publishEvent, Logger: p.log.Named("archive").With(zap.String("consumer", name)),
 	})
 	if err != nil {
 		return nil, err

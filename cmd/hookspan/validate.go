@@ -228,6 +228,9 @@ func (c *config) checkConsumer(found *checker, name string, cons consumerConfig)
 	}
 	checkKeys(found, key, cons)
 	found.check(key+".filter", cons.Filter.filter().Validate())
+	if f := cons.Filter; f.Event == bridge.KindArchived && len(f.Status) > 0 {
+		found.fail(key+".filter.status", "it is for events of predictions: remove it, or filter.event")
+	}
 	if _, err := consumers.ParseStart(cons.Start); err != nil {
 		found.fail(key+".start", "use new, all, or a time such as 2026-01-31T15:04:05Z")
 	}

@@ -30,6 +30,7 @@ type Archive struct {
 	space   *space
 	alarms  *alarms
 	folders locks
+	publish func(context.Context, *bridge.Event) error
 }
 
 // New checks the configuration and opens the archive, whose folder it creates when
@@ -44,12 +45,12 @@ func New(c Config) (*Archive, error) {
 		return nil, fmt.Errorf("archive: dir: %w", err)
 	}
 	alarms := newAlarms(c.Logger)
-	return &Archive{files: files, fetcher: newFetcher(c), space: newSpace(c, files.dir, alarms), alarms: alarms}, nil
+	return &Archive{files: files, fetcher: newFetcher(c), space: newSpace(c, files.dir, alarms), alarms: alarms, publish: c.Publish}, nil
 }
 
-// Handle stores the event and its outputs. It returns nil when all of it is
-// durable, and does nothing when it was before. Outputs that are no addresses are
-// stored as they are.
+// Handle stores the event and its outputs, and publishes that they are archived. It
+// returns nil when all of it is durable, and stores nothing when it was before.
+// Outputs that are no addresses are stored as they are.
 //
 // An error made by [consumers.Permanent] says that outputs are gone, too large or
 // have unusable addresses; the others are stored and the manifest names what is

@@ -23,15 +23,18 @@ type attempt struct {
 }
 
 // run is the order that makes a crash harmless: claim the folder, store the
-// outputs, and only then say so.
+// outputs, and only then say so, first here and then to others.
 func (t *attempt) run(ctx context.Context) error {
 	if err := t.findFolder(ctx); err != nil {
 		return err
 	}
 	if t.previous != nil && !t.previous.failed() {
 		consumers.Note(ctx, "archived before")
-		// An attempt that was killed may have left this undone.
-		return t.files.sync(t.key(manifestName))
+		// An attempt that was killed may have left both undone.
+		if err := t.files.sync(t.key(manifestName)); err != nil {
+			return err
+		}
+		return t.announce(ctx, t.previous)
 	}
 	if err := t.sweep(ctx); err != nil {
 		return err
@@ -42,7 +45,11 @@ func (t *attempt) run(ctx context.Context) error {
 	}
 	consumers.Note(ctx, summary(entries, faults))
 	if allFinal(faults) {
-		if err := t.saveManifest(ctx, entries); err != nil {
+		m := newManifest(t.ev, entries)
+		if err := t.saveManifest(ctx, m); err != nil {
+			return err
+		}
+		if err := t.announce(ctx, m); err != nil {
 			return err
 		}
 	}
@@ -71,8 +78,8 @@ func (t *attempt) sweep(ctx context.Context) error {
 	return nil
 }
 
-func (t *attempt) saveManifest(ctx context.Context, entries []entry) error {
-	data, err := newManifest(t.ev, entries).encode()
+func (t *attempt) saveManifest(ctx context.Context, m *manifest) error {
+	data, err := m.encode()
 	if err != nil {
 		return err
 	}

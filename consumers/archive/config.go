@@ -2,12 +2,15 @@ package archive
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/netip"
 	"strings"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
 )
 
 // Config says where outputs are kept and where they may come from. Fields at
@@ -36,6 +39,12 @@ type Config struct {
 	// because the event store may still need them. It is asked before every
 	// file and every 16 MiB, by several goroutines at once. Nil means none.
 	Reserve func() (int64, error)
+	// Publish makes the event durable that says what is archived, see
+	// [bridge.Archived], and returns then; a repeated one must do no harm. The error
+	// wraps bridge.ErrTooLarge when it can never be, and then a short form of it is
+	// tried. It is called by several goroutines at once. Nil means that nobody is
+	// told.
+	Publish func(context.Context, *bridge.Event) error
 	// Logger gets the alarms. Nil means none.
 	Logger *zap.Logger
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -177,6 +178,11 @@ func (s *store) sync(key string) error {
 // path is where the file store keeps a key. It would escape some characters, but
 // keys have none of them.
 func (s *store) path(key string) string { return filepath.Join(s.dir, filepath.FromSlash(key)) }
+
+// address is where others find the file, as a file URL.
+func (s *store) address(key string) string {
+	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(s.path(key))}).String()
+}
 
 func (s *store) close() error {
 	if err := s.bucket.Close(); err != nil {
