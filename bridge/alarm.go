@@ -33,12 +33,17 @@ const (
 	AlarmUnknownSource  = "unknown_source"  // webhooks for a source nobody configured
 	AlarmQuarantineFull = "quarantine_full" // unusable deliveries are refused
 	AlarmRefused        = "refused"         // deliveries of a source are not authentic
+
+	AlarmArchiveRefused = "archive_refused" // an archive may not ask a host for outputs
+	AlarmArchiveNoRoom  = "archive_no_room" // an archive waits for room
+	AlarmArchiveExpires = "archive_expires" // outputs that are not archived will be gone soon
 )
 
 // AlarmKinds are all kinds of alarms.
 var AlarmKinds = []string{
 	AlarmStoreBackwards, AlarmStoreMissing, AlarmStoreCorrupt, AlarmStoreFrozen, AlarmStoreFull, AlarmStreamRemoved, AlarmStreamChanged,
 	AlarmClock, AlarmExpired, AlarmSpoolStuck, AlarmSpoolFull, AlarmUnknownSource, AlarmQuarantineFull, AlarmRefused,
+	AlarmArchiveRefused, AlarmArchiveNoRoom, AlarmArchiveExpires,
 }
 
 // Alarmer is told of alarms. Raise never blocks and never fails: what cannot be

@@ -119,6 +119,7 @@ type consumerConfig struct {
 	Hosts        []string `yaml:"hosts"`
 	AllowPrivate bool     `yaml:"allow_private"`
 	MaxOutput    byteSize `yaml:"max_output"`
+	Parallel     int      `yaml:"parallel"` // outputs of one event
 }
 
 type filterConfig struct {

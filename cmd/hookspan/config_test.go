@@ -150,6 +150,7 @@ func TestConfigErrors(t *testing.T) {
 		{"filter", "consumers: {a: {kind: archive, filter: {source: A}}}\n", `filter source "A"`},
 		{"filter event", "consumers: {a: {kind: archive, filter: {event: outputs.lost}}}\n", `use prediction or outputs.archived`},
 		{"archive of what is archived", "consumers: {a: {kind: archive, filter: {event: outputs.archived}}}\n", `keeps the outputs of predictions`},
+		{"parallel", "consumers: {a: {kind: archive, parallel: 257}}\n", `use 1 to 256`},
 		{"start", "consumers: {a: {kind: archive, start: yesterday}}\n", `use new, all`},
 		{"concurrency", "consumers: {a: {kind: archive, concurrency: -1}}\n", `use 1 to 4096`},
 		{"rate", "consumers: {a: {kind: archive, rate: 2000000/s}}\n", `more than 1000000/s`},

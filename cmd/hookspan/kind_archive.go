@@ -19,7 +19,7 @@ const (
 )
 
 var archiveKind = kind{
-	keys:     []string{"store", "hosts", "allow_private", "max_output"},
+	keys:     []string{"store", "hosts", "allow_private", "max_output", "parallel"},
 	defaults: fillArchiveDefaults,
 	check:    checkArchive,
 	handler:  newArchive,
@@ -49,6 +49,9 @@ func checkArchive(c *config, found *checker, key string, cons consumerConfig) {
 	if cons.Filter.Event == bridge.KindArchived {
 		found.fail(key+".filter.event", "an archive keeps the outputs of predictions: remove it")
 	}
+	if cons.Parallel < 0 || cons.Parallel > archive.MaxParallel {
+		found.fail(key+".parallel", "it is %d: use 1 to %d", cons.Parallel, archive.MaxParallel)
+	}
 	for _, host := range cons.Hosts {
 		found.check(key+".hosts", archive.CheckHost(host))
 	}
@@ -67,8 +70,8 @@ func newArchive(p *parts, name string, c consumerConfig) (consumers.Handler, err
 		return nil, err
 	}
 	a, err := archive.New(archive.Config{
-		Dir: dir, Hosts: c.Hosts, AllowPrivate: c.AllowPrivate, MaxOutput: int64(c.MaxOutput),
-		Reserve: p.store.reserve(dir), Publish: p.store.publishEvent, Logger: p.log.Named("archive").With(zap.String("consumer", name)),
+		Name: name, Dir: dir, Hosts: c.Hosts, AllowPrivate: c.AllowPrivate, MaxOutput: int64(c.MaxOutput), Parallel: c.Parallel,
+		Reserve: p.store.reserve(dir), Publish: p.store.publishEvent, Alarms: p.store.alarms, Logger: p.log.Named("archive").With(zap.String("consumer", name)),
 	})
 	if err != nil {
 		return nil, err

@@ -25,12 +25,14 @@ const maxOutputs = 10_000
 // Archive stores the outputs of events. Its methods may be called concurrently,
 // but nothing after Close.
 type Archive struct {
-	files   *store
-	fetcher *fetcher
-	space   *space
-	alarms  *alarms
-	folders locks
-	publish func(context.Context, *bridge.Event) error
+	name     string
+	files    store
+	fetcher  *fetcher
+	space    *space
+	alarms   bridge.Alarmer
+	folders  locks
+	parallel int
+	publish  func(context.Context, *bridge.Event) error
 }
 
 // New checks the configuration and opens the archive, whose folder it creates when
@@ -40,12 +42,14 @@ func New(c Config) (*Archive, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("archive: %w", err)
 	}
-	files, err := openStore(c.Dir)
+	files, err := openDisk(c.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("archive: dir: %w", err)
 	}
-	alarms := newAlarms(c.Logger)
-	return &Archive{files: files, fetcher: newFetcher(c), space: newSpace(c, files.dir, alarms), alarms: alarms, publish: c.Publish}, nil
+	return &Archive{
+		name: c.Name, files: files, fetcher: newFetcher(c), space: newSpace(c, files.dir), alarms: c.Alarms,
+		parallel: c.Parallel, publish: c.Publish,
+	}, nil
 }
 
 // Handle stores the event and its outputs, and publishes that they are archived. It

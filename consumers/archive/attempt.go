@@ -2,7 +2,6 @@ package archive
 
 import (
 	"context"
-	"io"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/consumers"
@@ -19,7 +18,6 @@ type attempt struct {
 	previous *manifest
 	// stored holds the names of the outputs that earlier attempts stored.
 	stored map[int]string
-	buf    []byte // for copying, made when it is needed
 }
 
 // run is the order that makes a crash harmless: claim the folder, store the
@@ -31,7 +29,7 @@ func (t *attempt) run(ctx context.Context) error {
 	if t.previous != nil && !t.previous.failed() {
 		consumers.Note(ctx, "archived before")
 		// An attempt that was killed may have left both undone.
-		if err := t.files.sync(t.key(manifestName)); err != nil {
+		if err := t.files.sync(t.folder); err != nil {
 			return err
 		}
 		return t.announce(ctx, t.previous)
@@ -41,6 +39,9 @@ func (t *attempt) run(ctx context.Context) error {
 	}
 	entries, faults, err := t.storeOutputs(ctx)
 	if err != nil {
+		return err
+	}
+	if err := t.files.sync(t.folder); err != nil { // the names of the outputs
 		return err
 	}
 	consumers.Note(ctx, summary(entries, faults))
@@ -67,12 +68,17 @@ func (t *attempt) sweep(ctx context.Context) error {
 	}
 	t.stored = make(map[int]string)
 	for _, name := range names {
-		if temporaryName.MatchString(name) {
+		if n, ok := outputNumber(name); ok {
+			t.stored[n] = name
+		}
+	}
+	for _, name := range names {
+		n, isPart := partNumber(name)
+		_, whole := t.stored[n]
+		if temporaryName.MatchString(name) || isPart && whole {
 			if err := t.files.remove(ctx, t.key(name)); err != nil {
 				return err
 			}
-		} else if n, ok := outputNumber(name); ok {
-			t.stored[n] = name
 		}
 	}
 	return nil
@@ -83,18 +89,15 @@ func (t *attempt) saveManifest(ctx context.Context, m *manifest) error {
 	if err != nil {
 		return err
 	}
-	return t.save(ctx, t.key(manifestName), typeOf(manifestName), true, data)
+	return t.save(ctx, file{t.key(manifestName), typeOf(manifestName)}, true, data)
 }
 
 // save stores data once there is room for it.
-func (t *attempt) save(ctx context.Context, key, contentType string, replace bool, data []byte) error {
+func (t *attempt) save(ctx context.Context, f file, replace bool, data []byte) error {
 	g, err := t.space.grantWait(ctx, int64(len(data)))
 	if err != nil {
 		return err
 	}
 	defer g.release()
-	return t.files.put(ctx, key, contentType, replace, func(w io.Writer) error {
-		_, err := w.Write(data)
-		return err
-	})
+	return t.files.put(ctx, f, replace, data)
 }

@@ -16,6 +16,8 @@ import (
 // Config says where outputs are kept and where they may come from. Fields at
 // their zero value take the default that they name.
 type Config struct {
+	// Name is that of the consumer, for alarms and metrics.
+	Name string
 	// Dir is the root folder of the archive, required. It is created, with mode
 	// 0750, when it is missing. Several processes may share it.
 	Dir string
@@ -29,11 +31,14 @@ type Config struct {
 	// MaxOutput is how many bytes one output can have, default 2 GiB. A larger
 	// one is not archived.
 	MaxOutput int64
+	// Parallel is how many outputs of one event are stored at once, default 4. Each
+	// takes 256 KiB of memory.
+	Parallel int
 	// Timeout bounds the download of one output, default 30 min. Waiting for
 	// disk space does not count.
 	Timeout time.Duration
 	// Stall is the longest wait for a connection, for the header of an answer,
-	// and for the next byte of its body, default 30 s.
+	// and for the next KiB of its body, default 30 s.
 	Stall time.Duration
 	// Reserve returns how many bytes must stay free on the disk that Dir is on,
 	// because the event store may still need them. It is asked before every
@@ -45,20 +50,33 @@ type Config struct {
 	// tried. It is called by several goroutines at once. Nil means that nobody is
 	// told.
 	Publish func(context.Context, *bridge.Event) error
-	// Logger gets the alarms. Nil means none.
+	// Alarms is told what a person should know of. Nil means nobody.
+	Alarms bridge.Alarmer
+	// Logger gets a line every 30 s about a download that takes long. Nil means none.
 	Logger *zap.Logger
 }
 
+// MaxParallel bounds Config.Parallel.
+const MaxParallel = 256
+
 func (c Config) withDefaults() Config {
 	c.MaxOutput = cmp.Or(c.MaxOutput, 2<<30)
+	c.Parallel = cmp.Or(c.Parallel, 4)
 	c.Timeout = cmp.Or(c.Timeout, 30*time.Minute)
 	c.Stall = cmp.Or(c.Stall, 30*time.Second)
 	if c.Reserve == nil {
 		c.Reserve = func() (int64, error) { return 0, nil }
 	}
+	if c.Alarms == nil {
+		c.Alarms = noAlarms{}
+	}
 	c.Logger = cmp.Or(c.Logger, zap.NewNop())
 	return c
 }
+
+type noAlarms struct{}
+
+func (noAlarms) Raise(bridge.Alarm) {}
 
 func (c Config) validate() error {
 	switch {
@@ -68,6 +86,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("hosts is empty: name the hosts that outputs may come from, such as cdn.example.com")
 	case c.MaxOutput < 0:
 		return fmt.Errorf("max output is %d bytes: it must be positive, or 0 for the default", c.MaxOutput)
+	case c.Parallel < 0 || c.Parallel > MaxParallel:
+		return fmt.Errorf("parallel is %d: it must be 1 to %d, or 0 for the default", c.Parallel, MaxParallel)
 	case c.Timeout < 0:
 		return fmt.Errorf("timeout is %v: it must be positive, or 0 for the default", c.Timeout)
 	case c.Stall < 0:

@@ -5,8 +5,8 @@ import (
 	"errors"
 )
 
-// grant is the room that one file may fill. It is written to beside the file, by
-// one goroutine, and must be released.
+// grant is the room that one file may fill. It belongs to one goroutine, and must be
+// released.
 type grant struct {
 	space *space
 	// whole is what the file needs altogether, as far as it is known.
@@ -45,26 +45,25 @@ func (s *space) grantWait(ctx context.Context, length int64) (*grant, error) {
 	}
 }
 
-// Write says that p is about to be written. It returns a *noRoom that names what
-// the whole file needs when there is no more room.
-func (g *grant) Write(p []byte) (int, error) {
-	n := int64(len(p))
+// take says that n bytes are about to be written. It returns a *noRoom that names
+// what the whole file needs when there is no more room.
+func (g *grant) take(n int64) error {
 	if g.open && g.left < n {
 		if err := g.ask(spaceStep); err != nil {
-			return 0, err
+			return err
 		}
 		g.whole += spaceStep
 		g.left += spaceStep
 	}
 	if g.unchecked += n; g.unchecked >= spaceStep {
 		if err := g.ask(0); err != nil {
-			return 0, err
+			return err
 		}
 		g.unchecked = 0
 	}
 	g.left -= n
 	g.space.settle(n)
-	return len(p), nil
+	return nil
 }
 
 func (g *grant) ask(n int64) error {

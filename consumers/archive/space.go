@@ -7,8 +7,9 @@ import (
 	"sync"
 	"time"
 
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
+
+	"github.com/hookspan/hookspan/bridge"
 )
 
 const (
@@ -35,14 +36,15 @@ type space struct {
 	free    func() (int64, error)
 	reserve func() (int64, error)
 	poll    time.Duration
-	alarms  *alarms
+	alarms  bridge.Alarmer
+	name    string // of the consumer
 
 	mu       sync.Mutex
 	promised int64 // to files, and not yet written
 }
 
-func newSpace(c Config, dir string, a *alarms) *space {
-	return &space{free: func() (int64, error) { return freeSpace(dir) }, reserve: c.Reserve, poll: spacePoll, alarms: a}
+func newSpace(c Config, dir string) *space {
+	return &space{free: func() (int64, error) { return freeSpace(dir) }, reserve: c.Reserve, poll: spacePoll, alarms: c.Alarms, name: c.Name}
 }
 
 // freeSpace is what programs without privileges can still write to the file
@@ -90,9 +92,13 @@ func (s *space) wait(ctx context.Context, full *noRoom) error {
 	tick := time.NewTicker(s.poll)
 	defer tick.Stop()
 	for {
-		s.alarms.raise(alarmSpace, "", "archive waits: "+full.Error()+"; free some space, or give the archive a disk of its own",
-			zap.Int64("need_bytes", full.need), zap.Int64("free_bytes", full.free),
-			zap.Int64("reserve_bytes", full.reserve), zap.Int64("promised_bytes", full.promised))
+		s.alarms.Raise(bridge.Alarm{
+			Kind: bridge.AlarmArchiveNoRoom, Subject: s.name,
+			Text: "archive waits: " + full.Error() + "; free some space, or give the archive a disk of its own",
+			Details: map[string]any{
+				"need_bytes": full.need, "free_bytes": full.free, "reserve_bytes": full.reserve, "promised_bytes": full.promised,
+			},
+		})
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
