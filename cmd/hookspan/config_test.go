@@ -31,9 +31,9 @@ func TestDefaultConfig(t *testing.T) {
 		require.Equal(t, []string{"cdn.get3w.com"}, archive.Hosts)
 		require.Equal(t, "all", archive.Start)
 		require.Equal(t, stringList{"completed"}, archive.Filter.Status)
-		dir, err := cfg.storeDir(archive)
+		at, err := cfg.archiveLocation(archive)
 		require.NoError(t, err)
-		require.Equal(t, filepath.Join(cfg.DataDir, "archive"), dir)
+		require.Equal(t, filepath.Join(cfg.DataDir, "archive"), at.Dir)
 		require.EqualValues(t, 10<<30, cfg.NATS.Events.MaxBytes)
 		require.Equal(t, duration(5*time.Second), cfg.Ingress.Deadline)
 	}
@@ -80,9 +80,9 @@ consumers:
 	require.Equal(t, []secretRef{"env:A", "file:/b"}, cfg.Sources["get3w"].Secrets)
 	kept := cfg.Consumers["kept"]
 	require.Equal(t, bridge.Filter{Sources: []string{"get3w"}, Statuses: []string{"completed", "failed"}, Model: "google/*"}, kept.Filter.filter())
-	dir, err := cfg.storeDir(kept)
+	at, err := cfg.archiveLocation(kept)
 	require.NoError(t, err)
-	require.Equal(t, "/srv/archive", dir)
+	require.Equal(t, "/srv/archive", at.Dir)
 	require.Equal(t, duration(time.Minute), kept.Retry.Max)
 }
 
@@ -156,8 +156,11 @@ func TestConfigErrors(t *testing.T) {
 		{"rate", "consumers: {a: {kind: archive, rate: 2000000/s}}\n", `more than 1000000/s`},
 		{"timeout", "consumers: {a: {kind: archive, timeout: -1s}}\n", `timeout`},
 		{"retry", "consumers: {a: {kind: archive, retry: {max: 200h}}}\n", `at most 168h0m0s`},
-		{"store", "consumers: {a: {kind: archive, store: \"s3://bucket\"}}\n", `use file:// and an absolute path`},
-		{"store relative", "consumers: {a: {kind: archive, store: \"file://rel\"}}\n", `use file:// and an absolute path`},
+		{"store", "consumers: {a: {kind: archive, store: \"gs://bucket\"}}\n", `use file:///var/lib/hookspan/archive, or s3://bucket/prefix?region=`},
+		{"store with credentials", "consumers: {a: {kind: archive, store: \"s3://key:word@bucket\"}}\n", `credentials do not belong here`},
+		{"store in clear", "consumers: {a: {kind: archive, store: \"s3://bucket?endpoint=http://h\"}}\n", `use https, or allow_private`},
+		{"bucket twice", "consumers: {a: {kind: archive, store: \"s3://b-u/x\"}, b: {kind: archive, store: \"s3://b-u/x/?region=r\"}}\n", `consumer a keeps its outputs there`},
+		{"store relative", "consumers: {a: {kind: archive, store: \"file://rel\"}}\n", `use file:///var/lib/hookspan/archive`},
 		{"store twice", "consumers: {a: {kind: archive}, b: {kind: archive}}\n", `consumer a keeps its outputs there`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

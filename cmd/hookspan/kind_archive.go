@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -13,10 +12,7 @@ import (
 	"github.com/hookspan/hookspan/consumers/archive"
 )
 
-const (
-	kindArchive = "archive"
-	storeScheme = "file://"
-)
+const kindArchive = "archive"
 
 var archiveKind = kind{
 	keys:     []string{"store", "hosts", "allow_private", "max_output", "parallel"},
@@ -55,24 +51,37 @@ func checkArchive(c *config, found *checker, key string, cons consumerConfig) {
 	for _, host := range cons.Hosts {
 		found.check(key+".hosts", archive.CheckHost(host))
 	}
-	dir, err := c.storeDir(cons)
+	at, err := c.archiveLocation(cons)
 	found.check(key+".store", err)
 	for _, ours := range []string{".", "nats", "secrets", "spool"} {
-		if own := filepath.Join(c.DataDir, ours); err == nil && (dir == own || ours != "." && strings.HasPrefix(dir, own+"/")) {
+		if own := filepath.Join(c.DataDir, ours); at.Dir != "" && (at.Dir == own || ours != "." && strings.HasPrefix(at.Dir, own+"/")) {
 			found.fail(key+".store", "the bridge keeps its own files there: use another folder")
+		}
+	}
+	for _, other := range sortedKeys(c.Consumers) {
+		theirs := c.Consumers[other]
+		if "consumers."+other == key {
+			break
+		}
+		if taken, broken := c.archiveLocation(theirs); theirs.Kind == kindArchive && err == nil && broken == nil && taken.String() == at.String() {
+			found.fail(key+".store", "consumer %s keeps its outputs there: use another folder or prefix", other)
 		}
 	}
 }
 
 func newArchive(p *parts, name string, c consumerConfig) (consumers.Handler, error) {
-	dir, err := p.cfg.storeDir(c)
+	at, err := p.cfg.archiveLocation(c)
 	if err != nil {
 		return nil, err
 	}
-	a, err := archive.New(archive.Config{
-		Name: name, Dir: dir, Hosts: c.Hosts, AllowPrivate: c.AllowPrivate, MaxOutput: int64(c.MaxOutput), Parallel: c.Parallel,
-		Reserve: p.store.reserve(dir), Publish: p.store.publishEvent, Alarms: p.store.alarms, Logger: p.log.Named("archive").With(zap.String("consumer", name)),
-	})
+	cfg := archive.Config{
+		Name: name, Location: at, Hosts: c.Hosts, AllowPrivate: c.AllowPrivate, MaxOutput: int64(c.MaxOutput), Parallel: c.Parallel,
+		Publish: p.store.publishEvent, Alarms: p.store.alarms, Logger: p.log.Named("archive").With(zap.String("consumer", name)),
+	}
+	if at.Dir != "" {
+		cfg.Reserve = p.store.reserve(at.Dir)
+	}
+	a, err := archive.New(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -80,14 +89,10 @@ func newArchive(p *parts, name string, c consumerConfig) (consumers.Handler, err
 	return a, nil
 }
 
-// storeDir is the folder that an archive's store names.
-func (c *config) storeDir(cons consumerConfig) (string, error) {
+// archiveLocation is where an archive keeps its files.
+func (c *config) archiveLocation(cons consumerConfig) (archive.Location, error) {
 	if cons.Store == "" {
-		return filepath.Join(c.DataDir, "archive"), nil
+		return archive.Location{Dir: filepath.Join(c.DataDir, "archive")}, nil
 	}
-	dir, ok := strings.CutPrefix(cons.Store, storeScheme)
-	if !ok || !filepath.IsAbs(dir) {
-		return "", fmt.Errorf("use %s and an absolute path, such as %s/var/lib/hookspan/archive", storeScheme, storeScheme)
-	}
-	return filepath.Clean(dir), nil
+	return archive.ParseLocation(cons.Store, cons.AllowPrivate)
 }

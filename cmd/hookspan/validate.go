@@ -57,16 +57,8 @@ func (c *config) problems() []problem {
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
 		c.checkSource(&found, name, c.Sources[name])
 	}
-	stores := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(c.Consumers)) {
-		cons := c.Consumers[name]
-		c.checkConsumer(&found, name, cons)
-		if dir, err := c.storeDir(cons); err == nil && cons.Kind == kindArchive {
-			if other, taken := stores[dir]; taken {
-				found.fail("consumers."+name+".store", "consumer %s keeps its outputs there: use another folder", other)
-			}
-			stores[dir] = name
-		}
+		c.checkConsumer(&found, name, c.Consumers[name])
 	}
 	return found
 }

@@ -161,7 +161,7 @@ func TestKilledBeforeItIsPublished(t *testing.T) {
 	ev := newEvent("p", "text")
 	require.NoError(t, b.handle(ev))
 	p := &told{}
-	again, err := New(Config{Dir: b.dir, Hosts: []string{"x"}, Publish: p.publish})
+	again, err := New(Config{Location: Location{Dir: b.dir}, Hosts: []string{"x"}, Publish: p.publish})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, again.Close()) }()
 	require.NoError(t, again.Handle(t.Context(), ev))

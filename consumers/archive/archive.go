@@ -35,21 +35,28 @@ type Archive struct {
 	publish  func(context.Context, *bridge.Event) error
 }
 
-// New checks the configuration and opens the archive, whose folder it creates when
-// it is missing. The error names the field that is wrong and what to do about it.
+// New checks the configuration and opens the archive. A folder is created when it is
+// missing; a bucket is not asked for yet. The error names the field that is wrong and what to do about it.
 func New(c Config) (*Archive, error) {
 	c = c.withDefaults()
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("archive: %w", err)
 	}
-	files, err := openDisk(c.Dir)
+	files, err := openStore(c)
 	if err != nil {
-		return nil, fmt.Errorf("archive: dir: %w", err)
+		return nil, fmt.Errorf("archive: location: %w", err)
 	}
 	return &Archive{
-		name: c.Name, files: files, fetcher: newFetcher(c), space: newSpace(c, files.dir), alarms: c.Alarms,
+		name: c.Name, files: files, fetcher: newFetcher(c), space: newSpace(c), alarms: c.Alarms,
 		parallel: c.Parallel, publish: c.Publish,
 	}, nil
+}
+
+func openStore(c Config) (store, error) {
+	if c.Location.Dir != "" {
+		return openDisk(c.Location.Dir)
+	}
+	return openObjects(context.Background(), c) // it reads files, no more
 }
 
 // Handle stores the event and its outputs, and publishes that they are archived. It

@@ -18,9 +18,10 @@ import (
 type Config struct {
 	// Name is that of the consumer, for alarms and metrics.
 	Name string
-	// Dir is the root folder of the archive, required. It is created, with mode
-	// 0750, when it is missing. Several processes may share it.
-	Dir string
+	// Location is where the archive is, required. A folder is created, with mode
+	// 0750, when it is missing; a bucket must be there. Several processes may share
+	// it.
+	Location Location
 	// Hosts are the names of the hosts that outputs may come from, required.
 	// They are compared exactly, without regard to case; the port of an
 	// address does not matter. Redirects are held to them too.
@@ -32,7 +33,8 @@ type Config struct {
 	// one is not archived.
 	MaxOutput int64
 	// Parallel is how many outputs of one event are stored at once, default 4. Each
-	// takes 256 KiB of memory.
+	// takes 256 KiB of memory on the way to a folder, and up to about 20 MiB on the way
+	// to a bucket.
 	Parallel int
 	// Timeout bounds the download of one output, default 30 min. Waiting for
 	// disk space does not count.
@@ -40,7 +42,7 @@ type Config struct {
 	// Stall is the longest wait for a connection, for the header of an answer,
 	// and for the next KiB of its body, default 30 s.
 	Stall time.Duration
-	// Reserve returns how many bytes must stay free on the disk that Dir is on,
+	// Reserve returns how many bytes must stay free on the disk that the folder is on,
 	// because the event store may still need them. It is asked before every
 	// file and every 16 MiB, by several goroutines at once. Nil means none.
 	Reserve func() (int64, error)
@@ -80,8 +82,8 @@ func (noAlarms) Raise(bridge.Alarm) {}
 
 func (c Config) validate() error {
 	switch {
-	case c.Dir == "":
-		return fmt.Errorf("dir is empty: name the folder that outputs are kept in")
+	case c.Location.Dir == "" && c.Location.Bucket == "":
+		return fmt.Errorf("location is empty: name the folder or the bucket that outputs are kept in")
 	case len(c.Hosts) == 0:
 		return fmt.Errorf("hosts is empty: name the hosts that outputs may come from, such as cdn.example.com")
 	case c.MaxOutput < 0:

@@ -90,7 +90,7 @@ func setup(t testing.TB, change func(*Config)) *bundle {
 	core, logs := observer.New(zap.DebugLevel)
 	alarms := &raised{}
 	c := Config{
-		Name: "archive", Dir: filepath.Join(t.TempDir(), "deep", "archive"), Hosts: []string{"127.0.0.1"}, AllowPrivate: true,
+		Name: "archive", Location: Location{Dir: filepath.Join(t.TempDir(), "deep", "archive")}, Hosts: []string{"127.0.0.1"}, AllowPrivate: true,
 		Alarms: alarms, Logger: zap.New(core),
 	}
 	if change != nil {
@@ -99,7 +99,7 @@ func setup(t testing.TB, change func(*Config)) *bundle {
 	a, err := New(c)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, a.Close()) })
-	return &bundle{Archive: a, dir: c.Dir, raised: alarms, logs: logs}
+	return &bundle{Archive: a, dir: c.Location.Dir, raised: alarms, logs: logs}
 }
 
 func (b *bundle) handle(ev *bridge.Event) error { return b.Handle(context.Background(), ev) }

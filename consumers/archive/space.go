@@ -43,9 +43,16 @@ type space struct {
 	promised int64 // to files, and not yet written
 }
 
-func newSpace(c Config, dir string) *space {
-	return &space{free: func() (int64, error) { return freeSpace(dir) }, reserve: c.Reserve, poll: spacePoll, alarms: c.Alarms, name: c.Name}
+func newSpace(c Config) *space {
+	s := &space{free: unlimited, reserve: c.Reserve, poll: spacePoll, alarms: c.Alarms, name: c.Name}
+	if dir := c.Location.Dir; dir != "" {
+		s.free = func() (int64, error) { return freeSpace(dir) }
+	}
+	return s
 }
+
+// unlimited is the free space of a bucket.
+func unlimited() (int64, error) { return math.MaxInt64, nil }
 
 // freeSpace is what programs without privileges can still write to the file
 // system that dir is on, in bytes.

@@ -24,7 +24,7 @@ func stores(t *testing.T) map[string]store {
 	t.Helper()
 	d, err := openDisk(filepath.Join(t.TempDir(), "deep"))
 	require.NoError(t, err)
-	return map[string]store{"disk": d}
+	return map[string]store{"disk": d, "bucket": newBucket(t).open(t)}
 }
 
 // fill stores an output of unknown origin.
