@@ -160,7 +160,7 @@ roles: `
 func TestMetricsAreDocumented(t *testing.T) {
 	served := map[string]string{}
 	for _, nats := range []string{`{listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}`, `{url: "` + queuetest.NewExternal(t, nil).URL() + `"}`} {
-		p := serve(t, t.TempDir(), "ingress: {listen: \"127.0.0.1:0\"}\nadmin: {listen: \"127.0.0.1:0\"}\nconsumers: {}\nnats: "+nats+"\n")
+		p := serve(t, t.TempDir(), "ingress: {listen: \"127.0.0.1:0\"}\nadmin: {listen: \"127.0.0.1:0\"}\nconsumers: {archive: {kind: archive}}\nnats: "+nats+"\n")
 		_, _ = p.post(documented)
 		_, _ = p.post("{}")
 		res, err := http.Post(p.url(), "application/json", strings.NewReader("{}"))

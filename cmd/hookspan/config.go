@@ -119,7 +119,8 @@ type consumerConfig struct {
 	Hosts        []string `yaml:"hosts"`
 	AllowPrivate bool     `yaml:"allow_private"`
 	MaxOutput    byteSize `yaml:"max_output"`
-	Parallel     int      `yaml:"parallel"` // outputs of one event
+	MaxBytes     byteSize `yaml:"max_bytes"` // of the whole archive, zero is no limit
+	Parallel     int      `yaml:"parallel"`  // outputs of one event
 }
 
 type filterConfig struct {

@@ -150,6 +150,7 @@ func TestConfigErrors(t *testing.T) {
 		{"filter", "consumers: {a: {kind: archive, filter: {source: A}}}\n", `filter source "A"`},
 		{"filter event", "consumers: {a: {kind: archive, filter: {event: outputs.lost}}}\n", `use prediction or outputs.archived`},
 		{"archive of what is archived", "consumers: {a: {kind: archive, filter: {event: outputs.archived}}}\n", `keeps the outputs of predictions`},
+		{"max bytes", "consumers: {a: {kind: archive, max_bytes: 3GiB}}\n", `use at least twice max_output, which is 2.0 GiB`},
 		{"parallel", "consumers: {a: {kind: archive, parallel: 257}}\n", `use 1 to 256`},
 		{"start", "consumers: {a: {kind: archive, start: yesterday}}\n", `use new, all`},
 		{"concurrency", "consumers: {a: {kind: archive, concurrency: -1}}\n", `use 1 to 4096`},

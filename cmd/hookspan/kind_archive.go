@@ -3,6 +3,7 @@ package main
 import (
 	"path/filepath"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -15,7 +16,7 @@ import (
 const kindArchive = "archive"
 
 var archiveKind = kind{
-	keys:     []string{"store", "hosts", "allow_private", "max_output", "parallel"},
+	keys:     []string{"store", "hosts", "allow_private", "max_output", "max_bytes", "parallel"},
 	defaults: fillArchiveDefaults,
 	check:    checkArchive,
 	handler:  newArchive,
@@ -31,14 +32,32 @@ func fillArchiveDefaults(c *config, cons *consumerConfig) {
 	if cons.Concurrency == 0 {
 		cons.Concurrency = 4
 	}
-	if len(cons.Hosts) > 0 {
-		return
+	if cons.MaxOutput == 0 {
+		cons.MaxOutput = archive.DefaultMaxOutput
 	}
-	for _, s := range c.Sources {
+	var life duration
+	var hosts []string
+	for name, s := range c.Sources {
+		life = max(life, duration(c.outputLife(name)))
 		if kind, err := source.KindOf(s.Kind); err == nil {
-			cons.Hosts = append(cons.Hosts, kind.OutputHosts()...)
+			hosts = append(hosts, kind.OutputHosts()...)
 		}
 	}
+	if len(cons.Hosts) == 0 {
+		cons.Hosts = hosts
+	}
+	if cons.Retry.GiveUpAfter == 0 {
+		cons.Retry.GiveUpAfter = life // as long as there is something to be had
+	}
+}
+
+// outputLife is how long the provider of a source keeps outputs, 0 when nobody knows.
+func (c *config) outputLife(name string) time.Duration {
+	kind, err := source.KindOf(c.Sources[name].Kind)
+	if err != nil {
+		return 0
+	}
+	return kind.OutputLife()
 }
 
 func checkArchive(c *config, found *checker, key string, cons consumerConfig) {
@@ -47,6 +66,9 @@ func checkArchive(c *config, found *checker, key string, cons consumerConfig) {
 	}
 	if cons.Parallel < 0 || cons.Parallel > archive.MaxParallel {
 		found.fail(key+".parallel", "it is %d: use 1 to %d", cons.Parallel, archive.MaxParallel)
+	}
+	if cons.MaxBytes > 0 && cons.MaxBytes < 2*cons.MaxOutput {
+		found.fail(key+".max_bytes", "it is %v: use at least twice max_output, which is %v, or 0 for no limit", cons.MaxBytes, cons.MaxOutput)
 	}
 	for _, host := range cons.Hosts {
 		found.check(key+".hosts", archive.CheckHost(host))
@@ -75,7 +97,8 @@ func newArchive(p *parts, name string, c consumerConfig) (consumers.Handler, err
 		return nil, err
 	}
 	cfg := archive.Config{
-		Name: name, Location: at, Hosts: c.Hosts, AllowPrivate: c.AllowPrivate, MaxOutput: int64(c.MaxOutput), Parallel: c.Parallel,
+		Name: name, Location: at, Hosts: c.Hosts, AllowPrivate: c.AllowPrivate, MaxOutput: int64(c.MaxOutput), MaxBytes: int64(c.MaxBytes),
+		Parallel: c.Parallel, Life: p.cfg.outputLife,
 		Publish: p.store.publishEvent, Alarms: p.store.alarms, Logger: p.log.Named("archive").With(zap.String("consumer", name)),
 	}
 	if at.Dir != "" {
@@ -86,7 +109,7 @@ func newArchive(p *parts, name string, c consumerConfig) (consumers.Handler, err
 		return nil, err
 	}
 	p.onStop.add(a.Close)
-	return a, nil
+	return a, register(p.metrics, a.Collectors()...)
 }
 
 // archiveLocation is where an archive keeps its files.

@@ -14,6 +14,7 @@ package archive
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/consumers"
@@ -29,6 +30,7 @@ type Archive struct {
 	files    store
 	fetcher  *fetcher
 	space    *space
+	lives    *lives
 	alarms   bridge.Alarmer
 	folders  locks
 	parallel int
@@ -47,7 +49,7 @@ func New(c Config) (*Archive, error) {
 		return nil, fmt.Errorf("archive: location: %w", err)
 	}
 	return &Archive{
-		name: c.Name, files: files, fetcher: newFetcher(c), space: newSpace(c), alarms: c.Alarms,
+		name: c.Name, files: files, fetcher: newFetcher(c), space: newSpace(c, files), lives: newLives(c), alarms: c.Alarms,
 		parallel: c.Parallel, publish: c.Publish,
 	}, nil
 }
@@ -66,8 +68,9 @@ func openStore(c Config) (store, error) {
 // An error made by [consumers.Permanent] says that outputs are gone, too large or
 // have unusable addresses; the others are stored and the manifest names what is
 // missing. Handling the event again tries these again. Any other error asks for a
-// retry, which downloads only what is not stored yet. When ctx ends, the error is
-// its cause.
+// retry, which downloads only what is not stored yet, within a tenth of the time that
+// the provider still keeps the outputs. Once that is over, whatever could not be had
+// is gone. When ctx ends, the error is its cause.
 //
 // Without room on the disk Handle waits until there is some, so a full disk is
 // not a failed attempt.
@@ -84,14 +87,34 @@ func (a *Archive) Handle(ctx context.Context, ev *bridge.Event) error {
 		return err
 	}
 	defer unlock()
-	t := &attempt{Archive: a, ev: ev, outputs: p.Outputs}
-	if err := t.run(ctx); err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+	t := &attempt{Archive: a, ev: ev, outputs: p.Outputs, missing: len(p.Outputs), end: a.lives.end(ev)}
+	err = t.run(ctx)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err == nil:
+		a.lives.settled(ev)
+		return nil
+	case consumers.IsPermanent(err):
+		a.lives.settled(ev)
 		return fmt.Errorf("archiving: %w", err)
 	}
-	return nil
+	err = fmt.Errorf("archiving: %w", err)
+	return again(err, t.after, a.lives.failed(ev, t.missing, err))
+}
+
+// again asks for the next attempt after what the sender wants, if that is said, but
+// within what its outputs have left.
+func again(err error, after, within time.Duration) error {
+	switch {
+	case after > 0 && within > 0:
+		return consumers.RetryAfter(err, min(after, within))
+	case after > 0:
+		return consumers.RetryAfter(err, after)
+	case within > 0:
+		return consumers.RetryWithin(err, within)
+	}
+	return err
 }
 
 // Close closes the connections that are kept for further downloads, and the

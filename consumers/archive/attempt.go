@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"time"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/consumers"
@@ -18,11 +19,21 @@ type attempt struct {
 	previous *manifest
 	// stored holds the names of the outputs that earlier attempts stored.
 	stored map[int]string
+
+	// end is when the provider deletes the outputs, zero when nobody knows.
+	end time.Time
+	// missing is how many outputs are not stored, after how long their hosts want to
+	// be left alone.
+	missing int
+	after   time.Duration
 }
 
 // run is the order that makes a crash harmless: claim the folder, store the
 // outputs, and only then say so, first here and then to others.
 func (t *attempt) run(ctx context.Context) error {
+	if err := t.space.ready(ctx); err != nil {
+		return err
+	}
 	if err := t.findFolder(ctx); err != nil {
 		return err
 	}
@@ -44,6 +55,7 @@ func (t *attempt) run(ctx context.Context) error {
 	if err := t.files.sync(t.folder); err != nil { // the names of the outputs
 		return err
 	}
+	t.missing, t.after = len(faults), longestAfter(faults)
 	consumers.Note(ctx, summary(entries, faults))
 	if allFinal(faults) {
 		m := newManifest(t.ev, entries)
@@ -99,5 +111,9 @@ func (t *attempt) save(ctx context.Context, f file, replace bool, data []byte) e
 		return err
 	}
 	defer g.release()
-	return t.files.put(ctx, f, replace, data)
+	if err := t.files.put(ctx, f, replace, data); err != nil {
+		return err
+	}
+	t.space.stored(int64(len(data)))
+	return nil
 }

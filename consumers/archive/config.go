@@ -29,7 +29,7 @@ type Config struct {
 	// AllowPrivate permits http, any port, and private and loopback addresses,
 	// for local trials. Hosts holds nevertheless.
 	AllowPrivate bool
-	// MaxOutput is how many bytes one output can have, default 2 GiB. A larger
+	// MaxOutput is how many bytes one output can have, default [DefaultMaxOutput]. A larger
 	// one is not archived.
 	MaxOutput int64
 	// Parallel is how many outputs of one event are stored at once, default 4. Each
@@ -46,6 +46,15 @@ type Config struct {
 	// because the event store may still need them. It is asked before every
 	// file and every 16 MiB, by several goroutines at once. Nil means none.
 	Reserve func() (int64, error)
+	// Life returns how long the provider of a source keeps outputs after the event's
+	// time, 0 when nobody knows. Nil means 0.
+	Life func(source string) time.Duration
+	// MaxBytes is how many bytes the archive may hold, 0 means as many as there is
+	// room for; at least twice MaxOutput. What is there is counted at the first event: a
+	// walk through the folder, or one call for every thousand objects. What other
+	// processes store meanwhile is not seen, and what is removed only after five
+	// minutes.
+	MaxBytes int64
 	// Publish makes the event durable that says what is archived, see
 	// [bridge.Archived], and returns then; a repeated one must do no harm. The error
 	// wraps bridge.ErrTooLarge when it can never be, and then a short form of it is
@@ -58,16 +67,22 @@ type Config struct {
 	Logger *zap.Logger
 }
 
+// DefaultMaxOutput is the default of Config.MaxOutput: 2 GiB.
+const DefaultMaxOutput = 2 << 30
+
 // MaxParallel bounds Config.Parallel.
 const MaxParallel = 256
 
 func (c Config) withDefaults() Config {
-	c.MaxOutput = cmp.Or(c.MaxOutput, 2<<30)
+	c.MaxOutput = cmp.Or(c.MaxOutput, DefaultMaxOutput)
 	c.Parallel = cmp.Or(c.Parallel, 4)
 	c.Timeout = cmp.Or(c.Timeout, 30*time.Minute)
 	c.Stall = cmp.Or(c.Stall, 30*time.Second)
 	if c.Reserve == nil {
 		c.Reserve = func() (int64, error) { return 0, nil }
+	}
+	if c.Life == nil {
+		c.Life = func(string) time.Duration { return 0 }
 	}
 	if c.Alarms == nil {
 		c.Alarms = noAlarms{}
@@ -88,6 +103,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("hosts is empty: name the hosts that outputs may come from, such as cdn.example.com")
 	case c.MaxOutput < 0:
 		return fmt.Errorf("max output is %d bytes: it must be positive, or 0 for the default", c.MaxOutput)
+	case c.MaxBytes < 0 || c.MaxBytes > 0 && c.MaxBytes < 2*c.MaxOutput:
+		return fmt.Errorf("max bytes is %d: it must be at least twice max output, which is %d, or 0 for no limit", c.MaxBytes, c.MaxOutput)
 	case c.Parallel < 0 || c.Parallel > MaxParallel:
 		return fmt.Errorf("parallel is %d: it must be 1 to %d, or 0 for the default", c.Parallel, MaxParallel)
 	case c.Timeout < 0:

@@ -225,8 +225,7 @@ func (p *diskPart) takeNote() error {
 	return os.Rename(temporary, p.note)
 }
 
-func (p *diskPart) close(keep bool) error {
-	var err error
+func (p *diskPart) close(keep bool) (stays int64, err error) {
 	if keep = keep && !p.named && p.note != "" && p.from.Validator != "" && p.bytes >= minPart; keep {
 		if err = p.takeNote(); err != nil {
 			keep = false
@@ -239,7 +238,10 @@ func (p *diskPart) close(keep bool) error {
 		}
 		err = errors.Join(err, ignoreMissing(os.Remove(p.file.Name())))
 	}
-	return errors.Join(err, p.file.Close())
+	if keep || p.named {
+		stays = p.bytes
+	}
+	return stays, errors.Join(err, p.file.Close())
 }
 
 // temporaryOf is a name that nothing has yet, most likely.

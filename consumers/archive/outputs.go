@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -32,6 +33,7 @@ func (t *attempt) storeOutputs(ctx context.Context) ([]entry, []*fault, error) {
 			case each.Err() != nil: // which is nobody's fault
 				return context.Cause(each)
 			case isFault:
+				t.expire(f)
 				e = entry{N: n, URL: o.URL, Error: f.Error()}
 				faulty[n] = t.note(n, f)
 			case err != nil:
@@ -45,6 +47,15 @@ func (t *attempt) storeOutputs(ctx context.Context) ([]entry, []*fault, error) {
 		return nil, nil, err
 	}
 	return entries, slices.DeleteFunc(faulty, func(f *fault) bool { return f == nil }), nil
+}
+
+// expire makes a fault final once the provider has deleted its outputs.
+func (t *attempt) expire(f *fault) {
+	if f.final || t.end.IsZero() || time.Now().Before(t.end) {
+		return
+	}
+	f.final, f.short = true, "expired"
+	f.err = fmt.Errorf("%w, and the provider has kept it until %s only", f.err, t.end.UTC().Format(time.RFC3339))
 }
 
 // note says which output the fault is of, and has somebody look if that is needed.
@@ -88,7 +99,9 @@ func (t *attempt) storeData(ctx context.Context, n int, o bridge.Output, name st
 		return entry{}, err
 	}
 	defer func() {
-		if failed := p.close(false); err == nil {
+		stays, failed := p.close(false)
+		t.space.stored(stays)
+		if err == nil {
 			err = failed
 		}
 	}()

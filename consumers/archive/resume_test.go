@@ -330,7 +330,8 @@ func TestPartOfAnotherProcess(t *testing.T) {
 	require.NoError(t, handle())
 	require.Equal(t, []string{""}, f.asked(), "it begins for itself")
 	require.True(t, bytes.Equal(f.data, []byte(readFile(t, folder(b.dir, "p"), "0.mp4"))))
-	require.NoError(t, theirs.close(true))
+	_, err = theirs.close(true)
+	require.NoError(t, err)
 }
 
 // A part is of no use once its output is gone for good, or stored.

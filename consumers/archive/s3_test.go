@@ -386,12 +386,16 @@ func TestRegion(t *testing.T) {
 
 func TestParseLocation(t *testing.T) {
 	for text, want := range map[string]Location{
-		"file:///srv/archive/":                {Dir: "/srv/archive"},
-		"file:///a%20b?c#d":                   {Dir: "/a%20b?c#d"},
-		"s3://my.bucket":                      {Bucket: "my.bucket"},
-		"s3://bucket/":                        {Bucket: "bucket"},
-		"s3://bucket/a/b-c/?region=eu-west-1": {Bucket: "bucket", Prefix: "a/b-c", Region: "eu-west-1"},
-		"s3://bucket?endpoint=https://h:9000/&path_style=1": {Bucket: "bucket", Endpoint: "https://h:9000", PathStyle: true},
+		"file:///srv/archive/": {Dir: "/srv/archive"},
+		"file:///a%20b?c#d":    {Dir: "/a%20b?c#d"},
+		"s3://my.bucket":       {Bucket: "my.bucket"},
+		"s3://bucket/":         {Bucket: "bucket"},
+		"s3://bucket/a/b-c/?region=eu-west-1": {
+			Bucket: "bucket", Prefix: "a/b-c", Region: "eu-west-1",
+		},
+		"s3://bucket?endpoint=https://h:9000/&path_style=1": {
+			Bucket: "bucket", Endpoint: "https://h:9000", PathStyle: true,
+		},
 	} {
 		got, err := ParseLocation(text, false)
 		require.NoError(t, err, text)

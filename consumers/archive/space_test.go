@@ -129,7 +129,7 @@ func held(t testing.TB, root string) (bytes int64) {
 }
 
 func TestPromises(t *testing.T) {
-	s := &space{free: func() (int64, error) { return 100, nil }, reserve: func() (int64, error) { return 10, nil }}
+	s := &space{step: spaceStep, free: func() (int64, error) { return 100, nil }, reserve: func() (int64, error) { return 10, nil }}
 	one, err := s.grant(60, 0)
 	require.NoError(t, err)
 	_, err = s.grant(40, 0)

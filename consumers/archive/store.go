@@ -52,9 +52,10 @@ type part interface {
 	// the file its name. Of the name only [store.sync] makes sure. The error wraps
 	// errStored when there is such a file, or is what the reader returned.
 	fill(ctx context.Context, f file, from origin, at int64, r io.Reader) (measured, error)
-	// close ends it. With keep, what is there of it stays for a later try, if the
+	// close ends it, and returns how many bytes of it stay: all of them when fill
+	// returned no error. With keep, what is there of it stays for a later try, if the
 	// store can do that and the origin allows to go on.
-	close(keep bool) error
+	close(keep bool) (stays int64, err error)
 }
 
 // measured is what a stored file is like.

@@ -33,7 +33,8 @@ func fill(t *testing.T, s store, key string, r io.Reader) error {
 	p, err := s.part(t.Context(), path.Dir(key), 0)
 	require.NoError(t, err)
 	_, err = p.fill(t.Context(), file{key: key}, origin{Length: -1}, 0, r)
-	require.NoError(t, p.close(false))
+	_, failed := p.close(false)
+	require.NoError(t, failed)
 	return err
 }
 

@@ -40,12 +40,14 @@ func (t *attempt) tryDownload(ctx context.Context, n int, o bridge.Output, need 
 	if err != nil {
 		return entry{}, err
 	}
+	left := p.left()
 	defer func() {
-		if failed := p.close(mayGoOn(err)); err == nil {
+		stays, failed := p.close(mayGoOn(err))
+		t.space.stored(stays - left.bytes)
+		if err == nil {
 			err = failed
 		}
 	}()
-	left := p.left()
 	d, err := t.fetcher.get(ctx, o.URL, left)
 	if err != nil {
 		return entry{}, err
