@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/consumers"
 )
 
 const (
@@ -156,8 +157,10 @@ func (s *space) wait(ctx context.Context, full *noRoom) error {
 	}
 }
 
+var _ consumers.Gate = (*Archive)(nil)
+
 // Wait returns when there is room for further outputs, or ctx has ended: events wait
-// in their stream while there is none. It makes an [Archive] a [consumers.Gate].
+// in their stream while there is none.
 func (a *Archive) Wait(ctx context.Context) {
 	if a.space.ready(ctx) != nil {
 		return // the handler says why
