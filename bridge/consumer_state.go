@@ -36,6 +36,19 @@ type ConsumerState struct {
 	Delivered uint64 `json:"delivered"`
 }
 
+// NewConsumer is a durable that somebody makes for a program of their own.
+type NewConsumer struct {
+	Name   string
+	Filter Filter
+	// Start is new, all, or an RFC 3339 time; empty is new.
+	Start string
+	// Lease is how long an event that was delivered may stay without an answer, default
+	// 30 s.
+	Lease time.Duration
+	// MaxDeliveries is how often an event is delivered, default 20.
+	MaxDeliveries int
+}
+
 // ConsumerPosition is where a consumer goes on. One of its fields is set.
 type ConsumerPosition struct {
 	// First is the oldest event that is stored, New the next one that comes.

@@ -43,3 +43,6 @@ var ErrName = errors.New("not a usable name")
 // ErrConfigured means that the configuration names a consumer, so it would come back
 // at once.
 var ErrConfigured = errors.New("the configuration names this consumer")
+
+// ErrConsumerExists means that there is a durable of that name already.
+var ErrConsumerExists = errors.New("consumer exists")

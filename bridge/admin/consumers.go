@@ -15,6 +15,9 @@ import (
 // for a name that none has.
 type Consumers interface {
 	List(ctx context.Context) ([]bridge.ConsumerState, error)
+	// Add makes a durable. The error wraps bridge.ErrConsumerExists when there is one
+	// of that name, and bridge.ErrConfigured when the configuration names it.
+	Add(ctx context.Context, c bridge.NewConsumer) error
 	// Pause stops the delivery until then, or until it is resumed when until is zero.
 	Pause(ctx context.Context, name string, until time.Time) error
 	Resume(ctx context.Context, name string) error
@@ -27,6 +30,22 @@ type Consumers interface {
 // ConsumerList is all consumers, by name.
 type ConsumerList struct {
 	Consumers []bridge.ConsumerState `json:"consumers"`
+}
+
+// AddCall makes a durable for a program that the configuration does not name.
+type AddCall struct {
+	Name     string   `json:"name"`
+	Event    string   `json:"event,omitempty"`
+	Sources  []string `json:"sources,omitempty"`
+	Statuses []string `json:"statuses,omitempty"`
+	Model    string   `json:"model,omitempty"`
+	// Start is new, which is the default, all, or a time.
+	Start string `json:"start,omitempty"`
+	// LeaseSeconds is how long an event that was delivered may stay without an answer,
+	// default 30, 1 to 3600.
+	LeaseSeconds int `json:"lease_seconds,omitempty"`
+	// MaxDeliveries is how often an event is delivered, default 20, 2 to 10000.
+	MaxDeliveries int `json:"max_deliveries,omitempty"`
 }
 
 // PauseCall says until when a consumer is paused; the zero time is until it is
@@ -53,6 +72,7 @@ type RemoveCall struct {
 func RegisterConsumers(api *echo.Group, consumers Consumers) {
 	h := consumersAPI{consumers}
 	api.GET("/consumers", h.list)
+	api.POST("/consumers", h.add)
 	api.GET("/consumers/:name", h.show)
 	api.POST("/consumers/:name/pause", h.pause)
 	api.POST("/consumers/:name/resume", h.resume)
@@ -70,21 +90,65 @@ func (h consumersAPI) list(c echo.Context) error {
 	return c.JSON(http.StatusOK, ConsumerList{Consumers: append([]bridge.ConsumerState{}, list...)})
 }
 
-func (h consumersAPI) show(c echo.Context) error {
-	state, err := h.find(c)
+// Limits of a durable that is added.
+const (
+	maxAddLease       = 3600
+	leastDeliveries   = 2 // of one that delivers once the server does not say what it gave up
+	mostDeliveries    = 10_000
+	defaultDeliveries = 20
+	defaultAddLease   = 30
+)
+
+func (h consumersAPI) add(c echo.Context) error {
+	call := AddCall{LeaseSeconds: defaultAddLease, MaxDeliveries: defaultDeliveries}
+	if err := decodeCall(c, &call); err != nil {
+		return err
+	}
+	filter := bridge.Filter{Event: call.Event, Sources: call.Sources, Statuses: call.Statuses, Model: call.Model}
+	if _, rest := filter.Subjects(bridge.Names{}); rest {
+		return badRequest("model is more than NATS can filter by, and nobody else would: use whole parts and one * at the end, such as google/*")
+	}
+	for _, err := range []error{bridge.CheckName("consumer", call.Name), filter.Validate()} {
+		if err != nil {
+			return badRequest("%v", err)
+		}
+	}
+	switch _, err := time.Parse(time.RFC3339, call.Start); {
+	case err != nil && call.Start != "" && call.Start != "new" && call.Start != "all":
+		return badRequest("start is new, all, or a time such as 2026-01-31T15:04:05Z")
+	case call.LeaseSeconds < 1 || call.LeaseSeconds > maxAddLease:
+		return badRequest("lease_seconds is 1 to %d", maxAddLease)
+	case call.MaxDeliveries < leastDeliveries || call.MaxDeliveries > mostDeliveries:
+		return badRequest("max_deliveries is %d to %d", leastDeliveries, mostDeliveries)
+	}
+	err := h.consumers.Add(c.Request().Context(), bridge.NewConsumer{
+		Name: call.Name, Filter: filter, Start: call.Start,
+		Lease: time.Duration(call.LeaseSeconds) * time.Second, MaxDeliveries: call.MaxDeliveries,
+	})
+	if err != nil {
+		return told(err)
+	}
+	return h.answer(c, call.Name)
+}
+
+func (h consumersAPI) show(c echo.Context) error { return h.answer(c, c.Param("name")) }
+
+// answer answers where a consumer stands.
+func (h consumersAPI) answer(c echo.Context, name string) error {
+	state, err := h.find(c, name)
 	if err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, state)
 }
 
-func (h consumersAPI) find(c echo.Context) (bridge.ConsumerState, error) {
+func (h consumersAPI) find(c echo.Context, name string) (bridge.ConsumerState, error) {
 	list, err := h.consumers.List(c.Request().Context())
 	if err != nil {
 		return bridge.ConsumerState{}, err
 	}
 	for _, s := range list {
-		if s.Name == c.Param("name") {
+		if s.Name == name {
 			return s, nil
 		}
 	}
@@ -160,7 +224,9 @@ func told(err error) error {
 	case errors.Is(err, bridge.ErrNoConsumer):
 		return errNoConsumer
 	case errors.Is(err, bridge.ErrConfigured):
-		return echo.NewHTTPError(http.StatusConflict, "The configuration names this consumer, so it would come back: take it out there, restart, and remove it then.")
+		return echo.NewHTTPError(http.StatusConflict, "The configuration names this consumer: change it there and restart; what is not named there any more can be removed.")
+	case errors.Is(err, bridge.ErrConsumerExists):
+		return echo.NewHTTPError(http.StatusConflict, "There is a consumer of that name: use another one, or remove it first.")
 	}
 	return err
 }

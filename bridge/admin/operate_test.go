@@ -3,6 +3,7 @@ package admin_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -56,12 +57,31 @@ func operated(t *testing.T) (*admin.Server, *queuetest.Bench) {
 		*redelivery.Redeliverer
 	}{redelivery.NewEvents(b.JS, b.Names), again}
 	s := start(t, "127.0.0.1:0")
+	all := durables{fleet.New(b.JS, b.Names, map[string]string{"archive": "archive"}), b}
 	s.SetAPI(func(api *echo.Group) {
-		admin.RegisterConsumers(api, fleet.New(b.JS, b.Names, map[string]string{"archive": "archive"}))
+		admin.RegisterConsumers(api, all)
 		admin.RegisterDeadLetters(api, letters)
 		admin.RegisterEvents(api, events)
 	})
 	return s, b
+}
+
+// durables are a fleet to which some can be added.
+type durables struct {
+	*fleet.Fleet
+
+	b *queuetest.Bench
+}
+
+func (d durables) Add(ctx context.Context, c bridge.NewConsumer) error {
+	subjects, _ := c.Filter.Subjects(d.b.Names)
+	_, err := d.b.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
+		Durable: c.Name, AckPolicy: jetstream.AckExplicitPolicy, FilterSubjects: subjects, MaxDeliver: c.MaxDeliveries, AckWait: c.Lease,
+	})
+	if errors.Is(err, jetstream.ErrConsumerExists) {
+		return bridge.ErrConsumerExists
+	}
+	return err
 }
 
 // ask returns what the API answers.
@@ -94,6 +114,12 @@ func TestConsumersAPI(t *testing.T) {
 	require.EqualValues(t, 1, ask[bridge.RemovedConsumer](t, s, "/consumers/team/remove", `{"dry_run":true}`).Unsettled)
 	require.EqualValues(t, 3, ask[bridge.RemovedConsumer](t, s, "/consumers/team/remove", `{}`).Dead)
 	require.Len(t, ask[admin.ConsumerList](t, s, "/consumers", "").Consumers, 1)
+
+	added := ask[bridge.ConsumerState](t, s, "/consumers", `{"name":"search","statuses":["completed"],"model":"google/*","lease_seconds":5}`)
+	require.Equal(t, "search", added.Name)
+	require.Equal(t, []string{"hookspan.events.*.prediction.completed.google.>"}, added.Filter)
+	a := do(t, s, http.MethodPost, "/api/v1/consumers", `{"name":"search"}`, map[string]string{"Content-Type": "application/json"})
+	require.Equal(t, 409, a.status)
 }
 
 func TestDeadLettersAPI(t *testing.T) {
@@ -149,6 +175,10 @@ func TestOperatorsAPIRefuses(t *testing.T) {
 		require.NotEmpty(t, a.detail(t), path)
 	}
 	for path, bodies := range map[string][]string{
+		"/consumers": {
+			`{}`, `{"name":"A"}`, `{"name":"a","model":"x*y"}`, `{"name":"a","start":"soon"}`, `{"name":"a","lease_seconds":0}`,
+			`{"name":"a","max_deliveries":1}`, `{"name":"a","statuses":["*.>"]}`, `{"name":"a","event":"x"}`,
+		},
 		"/consumers/team/pause":  {``, `[]`, `{"for":"1h"}`, `{"until":"2000-01-01T00:00:00Z"}`},
 		"/consumers/team/resume": {`{"x":1}`},
 		"/consumers/team/seek":   {`{}`, `{"first":true,"new":true}`, `{"seq":-1}`, `{"since":"now"}`},

@@ -13,6 +13,7 @@ import (
 
 type consumersCmd struct {
 	List   consumersListCmd   `cmd:"" help:"Show where each of them stands."`
+	Add    consumersAddCmd    `cmd:"" help:"Make one for a program of your own. What is to stay belongs into the configuration, as kind pull."`
 	Pause  consumersPauseCmd  `cmd:"" help:"Stop giving events to one of them; they are kept for it."`
 	Resume consumersResumeCmd `cmd:"" help:"Go on giving events to one that was paused."`
 	Seek   consumersSeekCmd   `cmd:"" help:"Set one of them back, to be given events again, or forward, to leave some out."`
@@ -65,6 +66,36 @@ func standing(s bridge.ConsumerState) string {
 		words = append(words, "some events are delivered no more")
 	}
 	return strings.Join(words, ", ")
+}
+
+type consumersAddCmd struct {
+	apiFlag
+	Name          string        `arg:"" help:"Its name, which is that of the durable."`
+	Event         string        `placeholder:"KIND" help:"Events of this kind: prediction, which is the default, or outputs.archived."`
+	Source        []string      `placeholder:"NAME" help:"Only of these sources."`
+	Status        []string      `placeholder:"WORD" help:"Only of these statuses; completed and failed otherwise, and * is every one."`
+	Model         string        `placeholder:"GLOB" help:"Only of these models: whole parts, and one * at the end, such as google/*."`
+	Start         string        `default:"new" placeholder:"WHERE" help:"Where it begins: new, all, or a time."`
+	Lease         time.Duration `default:"30s" help:"How long an event that was delivered may stay without an answer, in whole seconds."`
+	MaxDeliveries int           `default:"20" placeholder:"N" help:"How often an event is delivered before it becomes a dead letter."`
+}
+
+// Run adds it and prints where it stands.
+func (c *consumersAddCmd) Run(e *env) error {
+	var state bridge.ConsumerState
+	call := admin.AddCall{
+		Name: c.Name, Event: c.Event, Sources: c.Source, Statuses: c.Status, Model: c.Model, Start: c.Start,
+		LeaseSeconds: int(c.Lease / time.Second), MaxDeliveries: c.MaxDeliveries,
+	}
+	if err := c.call(e.ctx, http.MethodPost, apiRoute("consumers"), call, &state); err != nil {
+		return err
+	}
+	if e.json {
+		return json.NewEncoder(e.stdout).Encode(state)
+	}
+	out := &printer{w: e.stdout}
+	out.printf("%s: added, %d events pending; with the embedded NATS, hookspan nats-env prints the user who may read it\n", state.Name, state.Pending)
+	return out.err
 }
 
 type consumersPauseCmd struct {

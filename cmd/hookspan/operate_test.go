@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -118,7 +119,7 @@ echo "$HOOKSPAN_PREDICTION_ID" >> %[1]s/handled
 	eventually(func() bool { return strings.Count(handled(), "c") >= 3 })
 
 	for wrong, why := range map[string]string{
-		"consumers remove team": "take it out there", "consumers pause nobody": "no such consumer",
+		"consumers remove team": "change it there", "consumers pause nobody": "no such consumer",
 		"dead show 99": "no such dead letter", "events replay --consumer nobody": "no such consumer",
 	} {
 		code, _, stderr := runVerb(append(strings.Fields(wrong), "--api", p.ready.Admin)...)
@@ -136,4 +137,17 @@ echo "$HOOKSPAN_PREDICTION_ID" >> %[1]s/handled
 	require.Contains(t, p.says("consumers", "remove", "team", "--dry-run"), "would be removed")
 	require.Contains(t, p.says("consumers", "remove", "team"), "removed, with 0 events")
 	require.Contains(t, p.says("consumers", "list"), "there is none")
+
+	// A durable that is added, for the user that nats-env prints.
+	require.Contains(t, p.says("consumers", "add", "mine", "--status", "completed", "--start", "all"), "mine: added, 3 events pending")
+	code, _, stderr := runVerb("consumers", "add", "mine", "--api", p.ready.Admin)
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "There is a consumer of that name")
+	durable, err := p.app().Consumer(t.Context(), "HOOKSPAN_EVENTS", "mine")
+	require.NoError(t, err)
+	m, err := durable.Next(jetstream.FetchMaxWait(patience))
+	require.NoError(t, err)
+	require.NoError(t, m.TermWithReason("not mine"))
+	eventually(func() bool { return p.state("mine").Dead == 1 })
+	require.Contains(t, p.says("dead", "list", "--cause", "terminated"), "not mine")
 }

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/labstack/echo/v4"
 
@@ -38,9 +41,38 @@ func (s *store) registerAPI(api *echo.Group, cfg *config, in *ingress.Server) {
 		},
 	})
 	admin.RegisterQuarantine(api, s.entries(in))
-	admin.RegisterConsumers(api, s.fleet(cfg))
+	admin.RegisterConsumers(api, durables{s.fleet(cfg), s, cfg})
 	admin.RegisterDeadLetters(api, letters{redelivery.NewLetters(s.consume, s.cfg.Names), again})
 	admin.RegisterEvents(api, events{redelivery.NewEvents(s.consume, s.cfg.Names), again})
+}
+
+// durables are the fleet, to which operators can add.
+type durables struct {
+	*fleet.Fleet
+
+	store *store
+	cfg   *config
+}
+
+// Add makes a durable like that of a consumer of kind pull.
+func (d durables) Add(ctx context.Context, c bridge.NewConsumer) error {
+	if _, ok := d.cfg.Consumers[c.Name]; ok {
+		return fmt.Errorf("adding consumer %s: %w", c.Name, bridge.ErrConfigured)
+	}
+	start, err := consumers.ParseStart(cmp.Or(c.Start, "new"))
+	if err != nil {
+		return err
+	}
+	durable := consumers.Durable{
+		Name: c.Name, Filter: c.Filter, Start: start, Lease: c.Lease, MaxDeliveries: c.MaxDeliveries, Prefix: d.cfg.NATS.Prefix,
+	}
+	if err := durable.Verify(ctx, d.store.consume); !errors.Is(err, consumers.ErrMissing) {
+		return cmp.Or(err, fmt.Errorf("adding consumer %s: %w", c.Name, bridge.ErrConsumerExists))
+	}
+	if _, err := durable.Provision(ctx, d.store.consume); err != nil {
+		return fmt.Errorf("adding consumer %s: %w", c.Name, err)
+	}
+	return nil
 }
 
 func (s *store) fleet(cfg *config) *fleet.Fleet {
