@@ -71,7 +71,7 @@ func TestEveryVerdictOnTheWire(t *testing.T) {
 		"long-wait": {
 			// It is acknowledged once it is kept elsewhere.
 			handler: returns(RetryAfter(fault, time.Hour)), wire: "+ACK",
-			check: func(t *testing.T, b *bench, name string) {
+			check: func(t *testing.T, b *bench, _ string) {
 				require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_LATER"))
 			},
 		},

@@ -66,8 +66,11 @@ func (d durables) Add(ctx context.Context, c bridge.NewConsumer) error {
 	durable := consumers.Durable{
 		Name: c.Name, Filter: c.Filter, Start: start, Lease: c.Lease, MaxDeliveries: c.MaxDeliveries, Prefix: d.cfg.NATS.Prefix,
 	}
-	if err := durable.Verify(ctx, d.store.consume); !errors.Is(err, consumers.ErrMissing) {
-		return cmp.Or(err, fmt.Errorf("adding consumer %s: %w", c.Name, bridge.ErrConsumerExists))
+	switch err := durable.Verify(ctx, d.store.consume); {
+	case err == nil || errors.Is(err, consumers.ErrDiffers) || errors.Is(err, consumers.ErrUnusable):
+		return fmt.Errorf("adding consumer %s: %w", c.Name, bridge.ErrConsumerExists)
+	case !errors.Is(err, consumers.ErrMissing):
+		return fmt.Errorf("adding consumer %s: %w", c.Name, err)
 	}
 	if _, err := durable.Provision(ctx, d.store.consume); err != nil {
 		return fmt.Errorf("adding consumer %s: %w", c.Name, err)
