@@ -20,6 +20,7 @@ const (
 	modeNATS  = "nats"  // a NATS server
 	modeRig   = "rig"   // a rig
 	modeForge = "forge" // a flood of forged webhooks
+	modeRead  = "read"  // a rig whose stored events are read
 )
 
 type mode func(ctx context.Context, args []string, stdout io.Writer) error
@@ -28,7 +29,7 @@ func modeOf(args []string) (mode, bool) {
 	if len(args) < 3 {
 		return nil, false
 	}
-	m, ok := map[string]mode{modeExec: runExec, modeNATS: runNATS, modeRig: runRig, modeForge: runForge}[args[1]]
+	m, ok := map[string]mode{modeExec: runExec, modeNATS: runNATS, modeRig: runRig, modeForge: runForge, modeRead: runRead}[args[1]]
 	return m, ok
 }
 
@@ -49,6 +50,7 @@ type modeReady struct {
 	Name string
 	// Of a rig: the addresses of its ingresses.
 	Whole, Singles string
+	Rate           float64 // of what was read
 }
 
 func (r modeReady) print(w io.Writer) error {

@@ -36,6 +36,7 @@ func parts() []part {
 		{"burst", "A burst", (*bench).measureBurst},
 		{"latency", "Answers at a steady rate", (*bench).measureLatency},
 		{"cost", "Processor and memory", (*bench).measureCost},
+		{"noop", "Reading events", (*bench).measureNoop},
 		{"flood", "Good deliveries among forged ones", (*bench).measureFlood},
 		{"drain", "Draining the spool", (*bench).measureDrain},
 		{"output", "A large output", (*bench).measureOutput},
