@@ -129,14 +129,14 @@ func noopFinding(f *finding, all map[int]*[readers]nooped) {
 - **%v**: one `+"`Messages()`"+` for all goroutines, with the two subjects: the client keeps up to 500 events waiting for them.
 
 Memory is the most that the process ever had (VmHWM).`, noopEvents, noopModels, byConsumer, byOnce, onceEvents, byPull, byOneSubject, byNoSubject, byBuffer)
-	f.head = []string{"at once", " way", "events/s", "consumer to it", "it to pull", "memory"}
+	f.head = []string{"at once", " way", "events/s", "to the consumer", "to pull", "memory"}
 	memory := 0.0
 	for _, n := range noopWorkers {
 		ours, plain := all[n][byConsumer], all[n][byPull]
 		for r := range readers {
 			one := all[n][r]
 			peak := spreadOf(one.memory)
-			f.row(strconv.Itoa(n), r.String(), integer(spreadOf(one.rates)), percent(paired(ours.rates, one.rates, ratio)), percent(paired(one.rates, plain.rates, ratio)), mibs(peak))
+			f.row(strconv.Itoa(n), r.String(), integer(spreadOf(one.rates)), percent(paired(one.rates, ours.rates, ratio)), percent(paired(one.rates, plain.rates, ratio)), mibs(peak))
 			if r == byConsumer || r == byOnce {
 				memory = max(memory, peak.median)
 			}

@@ -37,6 +37,7 @@ func parts() []part {
 		{"latency", "Answers at a steady rate", (*bench).measureLatency},
 		{"cost", "Processor and memory", (*bench).measureCost},
 		{"noop", "Reading events", (*bench).measureNoop},
+		{"started", "From a webhook to the handler", (*bench).measureStarted},
 		{"flood", "Good deliveries among forged ones", (*bench).measureFlood},
 		{"drain", "Draining the spool", (*bench).measureDrain},
 		{"output", "A large output", (*bench).measureOutput},
