@@ -8,6 +8,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/redelivery"
 	"github.com/hookspan/hookspan/consumers"
@@ -60,7 +62,7 @@ func runFollow(ctx context.Context, args []string, stdout io.Writer) (err error)
 		return err
 	}
 	r.run(context.WithoutCancel(ctx), c.Run)
-	if err := r.untilDurable(ctx); err != nil {
+	if _, err := r.untilDurable(ctx); err != nil {
 		return err
 	}
 	if err := (modeReady{Whole: r.durable}).print(stdout); err != nil {
@@ -87,15 +89,16 @@ func runFollow(ctx context.Context, args []string, stdout io.Writer) (err error)
 // failed is the filter of what follows the ingress.
 func failed() bridge.Filter { return bridge.Filter{Statuses: []string{bridge.StatusFailed}} }
 
-// untilDurable returns when the durable is there: it begins with what comes then.
-func (r *rig) untilDurable(ctx context.Context) error {
+// untilDurable returns what the durable is once it is there: it begins with what
+// comes then.
+func (r *rig) untilDurable(ctx context.Context) (*jetstream.ConsumerInfo, error) {
 	for {
-		_, err := r.bare.Consumer(ctx, r.names.EventsStream(), followed)
+		durable, err := r.bare.Consumer(ctx, r.names.EventsStream(), followed)
 		if err == nil {
-			return nil
+			return durable.CachedInfo(), nil
 		}
 		if pause(ctx, followTick) != nil {
-			return fmt.Errorf("waiting for the durable: %w", err)
+			return nil, fmt.Errorf("waiting for the durable: %w", err)
 		}
 	}
 }

@@ -8,16 +8,12 @@ import (
 	"os"
 	"strconv"
 
-	"github.com/nats-io/nats.go"
-
-	"github.com/hookspan/hookspan/bridge"
 )
 
 const (
 	noopEvents = 60_000
 	// onceEvents is less: each writes twice, with a sync.
 	onceEvents = noopEvents / 10
-	noopModels = 16
 	noopBar    = 0.70
 	// consumeMemoryBar is for every process with a consumer.
 	consumeMemoryBar = 96 * mib
@@ -38,7 +34,7 @@ func (b *bench) measureNoop(ctx context.Context) (f finding, err error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return f, fmt.Errorf("making a folder: %w", err)
 	}
-	if err := fill(ctx, dir+"/data", noopEvents); err != nil {
+	if err := fillFolder(ctx, dir+"/data", completedWebhook(), noopEvents); err != nil {
 		return f, err
 	}
 	all := map[int]*[readers]nooped{}
@@ -80,45 +76,6 @@ func readOnce(ctx context.Context, dir string, r reader, workers int, to *nooped
 	return err
 }
 
-// fill stores events of completed predictions of several models in the folder of a
-// rig.
-func fill(ctx context.Context, dir string, count int) (err error) {
-	r, err := openRig(ctx, dir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, r.close()) }()
-	return r.fill(ctx, count)
-}
-
-func (r *rig) fill(ctx context.Context, count int) (err error) {
-	if err := allowBatches(ctx, r.bare, r.names.EventsStream()); err != nil {
-		return err
-	}
-	p, err := newPool(min(count, mostBatch), completedWebhook())
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, p.close()) }()
-	for stored := 0; stored < count; stored += p.count {
-		p.renew(min(mostBatch, count-stored))
-		batch := make([]*nats.Msg, p.count)
-		for i := range batch {
-			e, err := r.source.Accept(delivery(p, i))
-			if err != nil {
-				return fmt.Errorf("reading a webhook of the pool: %w", err)
-			}
-			e.Model += "-" + strconv.Itoa(i%noopModels)
-			e.Body = append([]byte(nil), e.Body...) // the pool is renewed
-			batch[i] = message(bridge.Names{}, e)
-		}
-		if err := commit(ctx, r.bare.Conn(), batch); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func noopFinding(f *finding, all map[int]*[readers]nooped) {
 	f.text = fmt.Sprintf(`%d events of completed predictions of %d models, stored before, are read from the first one on by a process of its own with the embedded NATS, which does nothing with them but acknowledge each. The first fifth is not measured.
 
@@ -128,7 +85,7 @@ func noopFinding(f *finding, all map[int]*[readers]nooped) {
 - **%v** and **%v**: the same with the first of these subjects, and with none.
 - **%v**: one `+"`Messages()`"+` for all goroutines, with the two subjects: the client keeps up to 500 events waiting for them.
 
-Memory is the most that the process ever had (VmHWM).`, noopEvents, noopModels, byConsumer, byOnce, onceEvents, byPull, byOneSubject, byNoSubject, byBuffer)
+Memory is the most that the process ever had (VmHWM).`, noopEvents, filledModels, byConsumer, byOnce, onceEvents, byPull, byOneSubject, byNoSubject, byBuffer)
 	f.head = []string{"at once", " way", "events/s", "to the consumer", "to pull", "memory"}
 	memory := 0.0
 	for _, n := range noopWorkers {

@@ -38,6 +38,7 @@ func parts() []part {
 		{"cost", "Processor and memory", (*bench).measureCost},
 		{"noop", "Reading events", (*bench).measureNoop},
 		{"started", "From a webhook to the handler", (*bench).measureStarted},
+		{"waiting", "Beside many that wait", (*bench).measureWaiting},
 		{"flood", "Good deliveries among forged ones", (*bench).measureFlood},
 		{"drain", "Draining the spool", (*bench).measureDrain},
 		{"output", "A large output", (*bench).measureOutput},
