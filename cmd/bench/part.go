@@ -41,6 +41,7 @@ func parts() []part {
 		{"waiting", "Beside many that wait", (*bench).measureWaiting},
 		{"flood", "Good deliveries among forged ones", (*bench).measureFlood},
 		{"drain", "Draining the spool", (*bench).measureDrain},
+		{"archive", "Archiving outputs", (*bench).measureArchived},
 		{"output", "A large output", (*bench).measureOutput},
 		{"stored", "Millions of stored events", (*bench).measureStored},
 	}
