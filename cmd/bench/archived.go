@@ -113,7 +113,7 @@ func (c *child) archiveAll(ctx context.Context, address string, want content) (t
 	ctx, cancel := context.WithTimeout(ctx, outputTimeout)
 	defer cancel()
 	completed := time.Now()
-	p, err := newPool(archivedOutputs, newWebhook(anyID, bridge.StatusCompleted, []string{address}, "", completed))
+	p, err := newPool(archivedOutputs, newWebhook(bridge.StatusCompleted, []string{address}, "", completed))
 	if err != nil {
 		return 0, err
 	}

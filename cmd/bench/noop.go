@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-
 )
 
 const (

@@ -81,7 +81,7 @@ func (b *bench) archiveLarge(ctx context.Context) (o output, err error) {
 // archive posts the webhook, waits for the manifest and compares what it says.
 func (o *output) archive(ctx context.Context, c *child, address string, want content) (err error) {
 	completed := time.Now().UTC()
-	p, err := newPool(1, newWebhook(anyID, bridge.StatusCompleted, []string{address}, "", completed))
+	p, err := newPool(1, newWebhook(bridge.StatusCompleted, []string{address}, "", completed))
 	if err != nil {
 		return err
 	}

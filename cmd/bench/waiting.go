@@ -156,7 +156,7 @@ func (b *bench) waitingRound(ctx context.Context, dir string, p *pool) (one wait
 		return one, err
 	}
 	defer func() { err = errors.Join(err, f.stop()) }()
-	one.started = f.process.started.Seconds()
+	one.started = f.started.Seconds()
 	if one.passage, err = f.passage(ctx, startedRate, steady, b.steady()); err != nil {
 		return one, f.explain(err)
 	}
