@@ -10,7 +10,7 @@ import (
 )
 
 // filledModels is how many models stored events have: each has a subject of its own.
-const filledModels = 16
+const filledModels = 100
 
 // fillFolder stores events in the folder of a rig.
 func fillFolder(ctx context.Context, dir string, w webhook, count int) (err error) {

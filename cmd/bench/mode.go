@@ -53,7 +53,8 @@ type modeReady struct {
 	Name string
 	// Of a rig: the addresses of its ingresses.
 	Whole, Singles string
-	Rate           float64 // of what was read
+	// Of what was read: events per second, and µs of processor time for each.
+	Rate, Cost float64
 }
 
 func (r modeReady) print(w io.Writer) error {

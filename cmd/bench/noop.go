@@ -23,7 +23,7 @@ var noopWorkers = []int{8, 64}
 
 // nooped is what one reader gave, one for each round.
 type nooped struct {
-	rates, memory []float64
+	rates, costs, memory []float64
 }
 
 // measureNoop compares a consumer whose handler does nothing with plain clients.
@@ -71,7 +71,7 @@ func readOnce(ctx context.Context, dir string, r reader, workers int, to *nooped
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
 	peak, err := p.size("VmHWM")
-	to.rates, to.memory = append(to.rates, ready.Rate), append(to.memory, float64(peak))
+	to.rates, to.costs, to.memory = append(to.rates, ready.Rate), append(to.costs, ready.Cost), append(to.memory, float64(peak))
 	return err
 }
 
@@ -84,15 +84,15 @@ func noopFinding(f *finding, all map[int]*[readers]nooped) {
 - **%v** and **%v**: the same with the first of these subjects, and with none.
 - **%v**: one `+"`Messages()`"+` for all goroutines, with the two subjects: the client keeps up to 500 events waiting for them.
 
-Memory is the most that the process ever had (VmHWM).`, noopEvents, filledModels, byConsumer, byOnce, onceEvents, byPull, byOneSubject, byNoSubject, byBuffer)
-	f.head = []string{"at once", " way", "events/s", "to the consumer", "to pull", "memory"}
+Processor time is for each event, of the process with its NATS. Memory is the most that the process ever had (VmHWM).`, noopEvents, filledModels, byConsumer, byOnce, onceEvents, byPull, byOneSubject, byNoSubject, byBuffer)
+	f.head = []string{"at once", " way", "events/s", "to the consumer", "to pull", "processor, µs", "memory"}
 	memory := 0.0
 	for _, n := range noopWorkers {
 		ours, plain := all[n][byConsumer], all[n][byPull]
 		for r := range readers {
 			one := all[n][r]
 			peak := spreadOf(one.memory)
-			f.row(strconv.Itoa(n), r.String(), integer(spreadOf(one.rates)), percent(paired(one.rates, ours.rates, ratio)), percent(paired(one.rates, plain.rates, ratio)), mibs(peak))
+			f.row(strconv.Itoa(n), r.String(), integer(spreadOf(one.rates)), percent(paired(one.rates, ours.rates, ratio)), percent(paired(one.rates, plain.rates, ratio)), integer(spreadOf(one.costs)), mibs(peak))
 			if r == byConsumer || r == byOnce {
 				memory = max(memory, peak.median)
 			}

@@ -53,11 +53,20 @@ func runRead(ctx context.Context, args []string, stdout io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
+	before, err := lookAtProcessors()
+	if err != nil {
+		return err
+	}
 	rate, err := r.read(ctx, what)
 	if err != nil {
 		return err
 	}
-	if err := (modeReady{Rate: rate}).print(stdout); err != nil {
+	after, err := lookAtProcessors()
+	if err != nil {
+		return err
+	}
+	cost := (after.ours - before.ours).Seconds() * 1e6 / float64(what.Events)
+	if err := (modeReady{Rate: rate, Cost: cost}).print(stdout); err != nil {
 		return err
 	}
 	<-ctx.Done()
@@ -68,7 +77,7 @@ func runRead(ctx context.Context, args []string, stdout io.Writer) (err error) {
 func (r *rig) read(ctx context.Context, what reading) (rate float64, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	const durable = "bench"
+	durable := fmt.Sprintf("reader-%d", what.Reader)
 	t := newTally(what.Events/5, what.Events)
 	done := make(chan error, 1)
 	go func() {
