@@ -74,7 +74,7 @@ func (b *bench) measureArchived(ctx context.Context) (f finding, err error) {
 	f.row("archive", integer(rate), percent(over(all, archived.ofShare)), mibs(memory))
 	f.row("plain", integer(over(all, archived.ofPlain)), "", "")
 	f.atLeast(rate, archivedBar, 0, "outputs from a server on the same machine to the archive: at least 400 MiB/s", integer(rate)+" MiB/s")
-	f.under(memory, consumeMemoryBar, "the same: never over 96 MiB", mibs(memory))
+	f.under(memory, consumeMemoryBar, "archiving outputs: never over 96 MiB", mibs(memory))
 	return f, nil
 }
 

@@ -42,6 +42,7 @@ func parts() []part {
 		{"flood", "Good deliveries among forged ones", (*bench).measureFlood},
 		{"drain", "Draining the spool", (*bench).measureDrain},
 		{"archive", "Archiving outputs", (*bench).measureArchived},
+		{"forward", "Forwarding to a service", (*bench).measureForwarded},
 		{"output", "A large output", (*bench).measureOutput},
 		{"stored", "Millions of stored events", (*bench).measureStored},
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 )
@@ -30,3 +32,17 @@ func (t *tally) add() {
 
 // rate is in events per second.
 func (t *tally) rate() float64 { return float64(t.all-t.warm) / t.until.Sub(t.from).Seconds() }
+
+// wait returns the rate once all are counted.
+func (t *tally) wait(ctx context.Context) (float64, error) {
+	late := time.NewTimer(startTimeout)
+	defer late.Stop()
+	select {
+	case <-t.done:
+		return t.rate(), nil
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	case <-late.C:
+		return 0, fmt.Errorf("only %d of %d came within %v", t.count.Load(), t.all, startTimeout)
+	}
+}
