@@ -45,7 +45,7 @@ func (b *bench) measureNoop(ctx context.Context) (f finding, err error) {
 		for _, n := range noopWorkers {
 			for turn := range readers {
 				r := (reader(round) + turn) % readers
-				if err := readOnce(ctx, dir, r, n, &all[n][r]); err != nil {
+				if err := readOnce(ctx, dir, fmt.Sprintf("reader-%d-%d-%d", round, n, r), r, n, &all[n][r]); err != nil {
 					return f, fmt.Errorf("round %d, %v, %d at once: %w", round+1, r, n, err)
 				}
 			}
@@ -56,8 +56,8 @@ func (b *bench) measureNoop(ctx context.Context) (f finding, err error) {
 }
 
 // readOnce has a process of its own read what is stored.
-func readOnce(ctx context.Context, dir string, r reader, workers int, to *nooped) (err error) {
-	what := reading{Dir: dir + "/data", Reader: r, Workers: workers, Events: noopEvents}
+func readOnce(ctx context.Context, dir, durable string, r reader, workers int, to *nooped) (err error) {
+	what := reading{Dir: dir + "/data", Durable: durable, Reader: r, Workers: workers, Events: noopEvents}
 	if r == byOnce {
 		what.Events = onceEvents
 	}

@@ -35,7 +35,9 @@ func (r reader) String() string {
 
 // reading is what a process of mode read is told.
 type reading struct {
-	Dir     string
+	Dir string
+	// Durable is a name that none had before: what acts once remembers what it did.
+	Durable string
 	Reader  reader
 	Workers int
 	Events  int
@@ -77,15 +79,14 @@ func runRead(ctx context.Context, args []string, stdout io.Writer) (err error) {
 func (r *rig) read(ctx context.Context, what reading) (rate float64, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	durable := fmt.Sprintf("reader-%d", what.Reader)
 	t := newTally(what.Events/5, what.Events)
 	done := make(chan error, 1)
 	go func() {
 		switch what.Reader {
 		case byConsumer, byOnce:
-			done <- r.consume(ctx, durable, what, t)
+			done <- r.consume(ctx, what, t)
 		default:
-			done <- r.pull(ctx, durable, what, t)
+			done <- r.pull(ctx, what, t)
 		}
 	}()
 	select {
@@ -97,7 +98,7 @@ func (r *rig) read(ctx context.Context, what reading) (rate float64, err error) 
 	if err := <-done; err != nil {
 		return 0, err
 	}
-	if err := r.bare.DeleteConsumer(context.WithoutCancel(ctx), r.names.EventsStream(), durable); err != nil {
+	if err := r.bare.DeleteConsumer(context.WithoutCancel(ctx), r.names.EventsStream(), what.Durable); err != nil {
 		return 0, fmt.Errorf("removing a durable: %w", err)
 	}
 	return t.rate(), nil
@@ -106,13 +107,13 @@ func (r *rig) read(ctx context.Context, what reading) (rate float64, err error) 
 // completed is the filter of everything that reads.
 func completed() bridge.Filter { return bridge.Filter{Statuses: []string{bridge.StatusCompleted}} }
 
-func (r *rig) consume(ctx context.Context, durable string, what reading, t *tally) error {
+func (r *rig) consume(ctx context.Context, what reading, t *tally) error {
 	handler := consumers.HandlerFunc(func(context.Context, *bridge.Event) error {
 		t.add()
 		return nil
 	})
 	c, err := consumers.New(r.bare, handler, consumers.Config{
-		Name: durable, Filter: completed(), Start: consumers.Start{All: true}, Concurrency: what.Workers, Once: what.Reader == byOnce, Logger: r.log,
+		Name: what.Durable, Filter: completed(), Start: consumers.Start{All: true}, Concurrency: what.Workers, Once: what.Reader == byOnce, Logger: r.log,
 	})
 	if err != nil {
 		return err
@@ -123,17 +124,17 @@ func (r *rig) consume(ctx context.Context, durable string, what reading, t *tall
 // maxAckPending is that of consumers.
 const maxAckPending = 10_000
 
-func (r *rig) pull(ctx context.Context, name string, what reading, t *tally) error {
+func (r *rig) pull(ctx context.Context, what reading, t *tally) error {
 	subjects, _ := completed().Subjects(r.names)
 	switch what.Reader {
 	case byOneSubject:
 	case byNoSubject:
 		subjects = nil
 	default:
-		subjects = append(subjects, r.names.AllAgain(name))
+		subjects = append(subjects, r.names.AllAgain(what.Durable))
 	}
 	durable, err := r.bare.CreateConsumer(ctx, r.names.EventsStream(), jetstream.ConsumerConfig{
-		Durable: name, FilterSubjects: subjects, AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: maxAckPending,
+		Durable: what.Durable, FilterSubjects: subjects, AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: maxAckPending,
 	})
 	if err != nil {
 		return fmt.Errorf("making a durable: %w", err)
