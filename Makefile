@@ -31,7 +31,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (default 60s).
 		done; \
 	done
 
-bench: build ## Measure speed and memory for about 15 minutes, and write docs/benchmarks.md.
+bench: build ## Measure speed and memory for about 20 minutes, and write docs/benchmarks.md.
 	go run ./cmd/bench -hookspan $(BIN) -out docs/benchmarks.md
 
 build: ## Build the static binary bin/hookspan.

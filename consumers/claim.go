@@ -40,7 +40,7 @@ func (a *attempt) begin(work context.Context, bound binding) ready {
 	if once {
 		a.key = onceKey(a.event)
 	}
-	if once || a.delivery > 1 || a.seq <= bound.last || a.isAgain {
+	if once || a.delivery > 1 || a.isAgain || a.ledger.mayHold(a.key, a.seq <= bound.last) {
 		err := a.load(ctx)
 		switch {
 		case err != nil && once:

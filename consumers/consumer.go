@@ -63,7 +63,7 @@ type Consumer struct {
 	short   time.Duration // the longest wait with the durable
 	log     *zap.Logger
 
-	// mu guards bound, which workers set when one has reached the durable.
+	// mu guards bound, which is set when the durable was reached.
 	mu    sync.Mutex
 	bound binding
 }
@@ -122,12 +122,14 @@ func (c *Consumer) Run(ctx context.Context) error {
 	defer abort(ErrStopping)
 
 	var workers sync.WaitGroup
+	fetch := c.newFetcher()
+	workers.Go(func() {
+		if err := fetch.run(ctx); err != nil {
+			stop(fmt.Errorf("consumer %s: %w", c.cfg.Name, err))
+		}
+	})
 	for range c.cfg.Concurrency {
-		workers.Go(func() {
-			if err := c.worker(ctx, work); err != nil {
-				stop(fmt.Errorf("consumer %s: %w", c.cfg.Name, err))
-			}
-		})
+		workers.Go(func() { c.worker(ctx, work, fetch) })
 	}
 	<-ctx.Done()
 

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -45,6 +47,10 @@ type ledger struct {
 	prefix string
 	// keep is how long a record of an event stays that is not heard of again.
 	keep time.Duration
+
+	mu sync.Mutex
+	// known are the keys that have a record; nil: that is not known.
+	known map[string]bool
 }
 
 func openLedger(ctx context.Context, js jetstream.JetStream, n bridge.Names, consumer string, giveUp time.Duration) (*ledger, error) {
@@ -53,6 +59,60 @@ func openLedger(ctx context.Context, js jetstream.JetStream, n bridge.Names, con
 		return nil, fmt.Errorf("opening bucket %s: %w", n.LedgerBucket(), err)
 	}
 	return &ledger{js: js, bucket: bucket, names: n, prefix: n.LedgerPrefix(consumer), keep: giveUp + keepMore}, nil
+}
+
+// maxKnown is how many records a bucket may hold until their keys are not read any
+// more: the server names so many subjects in one answer.
+const maxKnown = 100_000
+
+// learn reads which keys have a record now, unless the bucket holds too many.
+func (l *ledger) learn(ctx context.Context) error {
+	stream, err := l.js.Stream(ctx, l.names.LedgerStream())
+	if err != nil {
+		return fmt.Errorf("looking up stream %s: %w", l.names.LedgerStream(), err)
+	}
+	if stream.CachedInfo().State.Msgs > maxKnown {
+		return nil
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(l.subject(">")))
+	if err != nil {
+		return fmt.Errorf("reading the keys of earlier attempts: %w", err)
+	}
+	known := make(map[string]bool, len(info.State.Subjects))
+	for subject := range info.State.Subjects {
+		known[strings.TrimPrefix(subject, l.subject(""))] = true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.known = known
+	return nil
+}
+
+// mayHold says whether there may be a record under the key. Where it is not known
+// which keys there are, only an event that is old may have one.
+func (l *ledger) mayHold(key string, old bool) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.known == nil {
+		return old
+	}
+	return l.known[key]
+}
+
+// note keeps what is known true. Others write too, but an event that is with them
+// comes to us as one that was delivered before.
+func (l *ledger) note(key string, there bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.known == nil:
+	case !there:
+		delete(l.known, key)
+	case len(l.known) >= maxKnown:
+		l.known = nil
+	default:
+		l.known[key] = true
+	}
 }
 
 // load returns the record under the key, a zero one when there is none, and its
@@ -97,6 +157,7 @@ func (l *ledger) put(ctx context.Context, key string, r record, opts ...jetstrea
 	if r.State == stateDead || r.AfterDead {
 		keep = max(keep, keepDead)
 	}
+	l.note(key, true) // an error does not prove that it was not written
 	ack, err := l.publish(ctx, &nats.Msg{Subject: l.subject(key), Data: value}, keep, opts...)
 	if err != nil {
 		return 0, fmt.Errorf("recording an attempt: %w", err)
@@ -111,6 +172,7 @@ func (l *ledger) forget(ctx context.Context, key string) error {
 	if _, err := l.publish(ctx, mark, forgetMarker); err != nil {
 		return fmt.Errorf("removing the record of earlier attempts: %w", err)
 	}
+	l.note(key, false)
 	return nil
 }
 

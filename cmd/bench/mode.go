@@ -16,10 +16,12 @@ import (
 
 // The modes in which this program runs itself, as its first argument.
 const (
-	modeExec  = "exec"  // another program
-	modeNATS  = "nats"  // a NATS server
-	modeRig   = "rig"   // a rig
-	modeForge = "forge" // a flood of forged webhooks
+	modeExec   = "exec"   // another program
+	modeNATS   = "nats"   // a NATS server
+	modeRig    = "rig"    // a rig
+	modeForge  = "forge"  // a flood of forged webhooks
+	modeRead   = "read"   // a rig whose stored events are read
+	modeFollow = "follow" // a rig with a consumer of what it takes
 )
 
 type mode func(ctx context.Context, args []string, stdout io.Writer) error
@@ -28,7 +30,9 @@ func modeOf(args []string) (mode, bool) {
 	if len(args) < 3 {
 		return nil, false
 	}
-	m, ok := map[string]mode{modeExec: runExec, modeNATS: runNATS, modeRig: runRig, modeForge: runForge}[args[1]]
+	m, ok := map[string]mode{
+		modeExec: runExec, modeNATS: runNATS, modeRig: runRig, modeForge: runForge, modeRead: runRead, modeFollow: runFollow,
+	}[args[1]]
 	return m, ok
 }
 
@@ -49,6 +53,8 @@ type modeReady struct {
 	Name string
 	// Of a rig: the addresses of its ingresses.
 	Whole, Singles string
+	// Of what was read: events per second, and µs of processor time for each.
+	Rate, Cost float64
 }
 
 func (r modeReady) print(w io.Writer) error {

@@ -54,6 +54,12 @@ func openLoopAt(ctx context.Context, addr string, n, rate int, p *pool, w window
 	return openLoop(ctx, workers, rate, p, w)
 }
 
+// loopCount is how many requests openLoop sends.
+func loopCount(rate int, w window) int {
+	interval := time.Second / time.Duration(rate)
+	return int((w.warm + w.measured + interval - 1) / interval)
+}
+
 // openPool has the requests for so many rounds of openLoop.
 func openPool(rate int, w window, rounds int) (*pool, error) {
 	p, err := newPool((int((w.warm+w.measured).Seconds()*float64(rate))+rate)*rounds, failedWebhook())

@@ -2,18 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
-	"net"
-	"net/http"
 	"os"
-	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -61,20 +53,12 @@ func (b *bench) measureOutput(ctx context.Context) (f finding, err error) {
 func (b *bench) archiveLarge(ctx context.Context) (o output, err error) {
 	ctx, cancel := context.WithTimeout(ctx, outputTimeout)
 	defer cancel()
-	content, sum := randomContent()
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	content := newContent(outputBytes)
+	addr, hangUp, err := listenLocally(ctx, content)
 	if err != nil {
-		return o, fmt.Errorf("serving the output: %w", err)
+		return o, err
 	}
-	server := &http.Server{Handler: content, ReadHeaderTimeout: startTimeout}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	defer func() {
-		err = errors.Join(err, server.Close())
-		if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
-			err = errors.Join(err, fmt.Errorf("serving the output: %w", ended))
-		}
-	}()
+	defer func() { err = errors.Join(err, hangUp()) }()
 	c, err := b.startBridge(ctx, bridgeConfig{
 		dir: b.inDir("output"), more: `consumers: {archive: {kind: archive, hosts: ["127.0.0.1"], allow_private: true}}`,
 	})
@@ -88,22 +72,22 @@ func (b *bench) archiveLarge(ctx context.Context) (o output, err error) {
 	if o.before, err = c.settled(ctx); err != nil {
 		return o, err
 	}
-	if err := o.archive(ctx, c, "http://"+listener.Addr().String()+"/output.bin", sum); err != nil {
+	if err := o.archive(ctx, c, "http://"+addr+"/output.bin", content); err != nil {
 		return o, c.explain(err)
 	}
 	return o, nil
 }
 
 // archive posts the webhook, waits for the manifest and compares what it says.
-func (o *output) archive(ctx context.Context, c *child, address, sum string) (err error) {
+func (o *output) archive(ctx context.Context, c *child, address string, want content) (err error) {
 	completed := time.Now().UTC()
-	p, err := newPool(1, newWebhook(anyID, bridge.StatusCompleted, []string{address}, "", completed))
+	p, err := newPool(1, newWebhook(bridge.StatusCompleted, []string{address}, "", completed))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
 	p.renew(p.count)
-	file := filepath.Join(c.data, "archive", sourceName, completed.Format("2006/01/02"), p.id(0), "manifest.json")
+	file := c.manifest(p.id(0), completed)
 	tick := time.NewTicker(outputTick)
 	defer tick.Stop()
 	begin := time.Now()
@@ -119,7 +103,7 @@ func (o *output) archive(ctx context.Context, c *child, address, sum string) (er
 		text, err := os.ReadFile(file)
 		if err == nil {
 			o.took = time.Since(begin)
-			return checkManifest(text, sum)
+			return want.check(text)
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("reading the manifest: %w", err)
@@ -130,41 +114,4 @@ func (o *output) archive(ctx context.Context, c *child, address, sum string) (er
 		case <-tick.C:
 		}
 	}
-}
-
-func checkManifest(text []byte, sum string) error {
-	var m struct {
-		Outputs []struct {
-			Bytes  int64  `json:"bytes"`
-			SHA256 string `json:"sha256"`
-			Error  string `json:"error"`
-		} `json:"outputs"`
-	}
-	if err := json.Unmarshal(text, &m); err != nil {
-		return fmt.Errorf("reading the manifest: %w", err)
-	}
-	if len(m.Outputs) != 1 || m.Outputs[0].Bytes != outputBytes || m.Outputs[0].SHA256 != sum {
-		return fmt.Errorf("the manifest says %+v: it should say %d bytes with SHA-256 %s", m.Outputs, outputBytes, sum)
-	}
-	return nil
-}
-
-// randomContent serves an output of random bytes that costs the server next to
-// nothing: one MiB again and again. It returns its SHA-256 in hex.
-func randomContent() (handler http.Handler, sum string) {
-	chunk := make([]byte, mib)
-	_, _ = rand.NewChaCha8([32]byte{}).Read(chunk) // never fails
-	hash := sha256.New()
-	for range outputBytes / mib {
-		hash.Write(chunk)
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/octet-stream")
-		w.Header().Set("Content-Length", strconv.Itoa(outputBytes))
-		for range outputBytes / mib {
-			if _, err := w.Write(chunk); err != nil {
-				return // the archive hung up, and its manifest will be missing
-			}
-		}
-	}), hex.EncodeToString(hash.Sum(nil))
 }

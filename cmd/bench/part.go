@@ -36,8 +36,13 @@ func parts() []part {
 		{"burst", "A burst", (*bench).measureBurst},
 		{"latency", "Answers at a steady rate", (*bench).measureLatency},
 		{"cost", "Processor and memory", (*bench).measureCost},
+		{"noop", "Reading events", (*bench).measureNoop},
+		{"started", "From a webhook to the handler", (*bench).measureStarted},
+		{"waiting", "Beside many that wait", (*bench).measureWaiting},
 		{"flood", "Good deliveries among forged ones", (*bench).measureFlood},
 		{"drain", "Draining the spool", (*bench).measureDrain},
+		{"archive", "Archiving outputs", (*bench).measureArchived},
+		{"forward", "Forwarding to a service", (*bench).measureForwarded},
 		{"output", "A large output", (*bench).measureOutput},
 		{"stored", "Millions of stored events", (*bench).measureStored},
 	}

@@ -103,10 +103,7 @@ func (c command) start(ctx context.Context) (p *process, err error) {
 }
 
 func (p *process) waitReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { _ = p.signal(syscall.SIGKILL) })()
-	line, err := p.stdout.ReadBytes('\n')
+	line, err := p.nextLine(ctx)
 	if err != nil {
 		return fmt.Errorf("it did not say that it is ready: %w", err)
 	}
@@ -127,6 +124,14 @@ func (p *process) signal(s syscall.Signal) error { return syscall.Kill(-p.cmd.Pr
 func (p *process) terminate() (err error) {
 	p.once.Do(func() { err = p.signal(syscall.SIGTERM) })
 	return err
+}
+
+// nextLine waits for the next line that the process prints.
+func (p *process) nextLine(ctx context.Context) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { _ = p.signal(syscall.SIGKILL) })()
+	return p.stdout.ReadBytes('\n')
 }
 
 // lastLine asks the process to end and returns the next line that it prints.

@@ -22,9 +22,11 @@ import (
 // ingresses in front of it. The bare publish has a connection of its own, as the
 // ingress has.
 type rig struct {
-	source *source.Source
-	names  bridge.Names
-	bare   jetstream.JetStream
+	source    *source.Source
+	names     bridge.Names
+	publisher *queue.Publisher
+	js, bare  jetstream.JetStream
+	log       *zap.Logger
 	// The addresses of three ingresses: one that publishes as serve does, one
 	// that publishes each event by itself, and one that does not publish.
 	durable, singles, verify string
@@ -33,13 +35,35 @@ type rig struct {
 }
 
 func newRig(ctx context.Context, dir string) (r *rig, err error) {
-	r = &rig{}
+	if r, err = openRig(ctx, dir); err != nil {
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.close())
 		}
 	}()
-	log := discardingLogger()
+	if err := allowBatches(ctx, r.bare, r.names.EventsStream()); err != nil {
+		return r, err
+	}
+	nothing := ingress.Deps{Publisher: instant{}, Quarantine: instant{}, Refused: instant{}, Alarms: instant{}}
+	singles := nothing
+	singles.Publisher = single{r.js, r.names}
+	if r.singles, err = r.serve(ctx, singles); err != nil {
+		return r, err
+	}
+	r.verify, err = r.serve(ctx, nothing)
+	return r, err
+}
+
+// openRig returns one that has no other ingress than the one that serve has.
+func openRig(ctx context.Context, dir string) (r *rig, err error) {
+	r = &rig{log: discardingLogger()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.close())
+		}
+	}()
 	if r.source, err = newSource(); err != nil {
 		return r, err
 	}
@@ -48,47 +72,33 @@ func newRig(ctx context.Context, dir string) (r *rig, err error) {
 		return r, err
 	}
 	r.onClose = append(r.onClose, folder.Close)
-	server, err := queue.StartEmbedded(folder, queue.EmbeddedConfig{Listen: queue.ListenNone}, log)
+	server, err := queue.StartEmbedded(folder, queue.EmbeddedConfig{Listen: queue.ListenNone}, r.log)
 	if err != nil {
 		return r, err
 	}
 	r.onClose = append(r.onClose, func() error { server.Close(); return nil })
-	if r.bare, err = r.connect(server, "bare", log); err != nil {
+	if r.bare, err = r.connect(server, "bare"); err != nil {
 		return r, err
 	}
-	js, err := r.connect(server, "ingress", log)
-	if err != nil {
+	if r.js, err = r.connect(server, "ingress"); err != nil {
 		return r, err
 	}
-	if err := queue.Provision(ctx, js, queue.StreamsConfig{}, log); err != nil {
+	if err := queue.Provision(ctx, r.js, queue.StreamsConfig{}, r.log); err != nil {
 		return r, err
 	}
-	publisher := queue.NewPublisher(js, r.names)
-	r.onClose = append(r.onClose, func() error { publisher.Close(); return nil })
-	publisher.SetFit(true)
-	refused := queue.NewRefused(publisher, r.names, instant{}, log)
+	r.publisher = queue.NewPublisher(r.js, r.names)
+	r.onClose = append(r.onClose, func() error { r.publisher.Close(); return nil })
+	r.publisher.SetFit(true)
+	refused := queue.NewRefused(r.publisher, r.names, instant{}, r.log)
 	r.run(ctx, refused.Run)
-	durable := ingress.Deps{
-		Publisher: publisher, Quarantine: queue.NewQuarantine(publisher, r.names, instant{}), Refused: refused, Alarms: instant{},
-	}
-	if r.durable, err = r.serve(ctx, durable, log); err != nil {
-		return r, err
-	}
-	if err := allowBatches(ctx, r.bare, r.names.EventsStream()); err != nil {
-		return r, err
-	}
-	nothing := ingress.Deps{Publisher: instant{}, Quarantine: instant{}, Refused: instant{}, Alarms: instant{}}
-	singles := nothing
-	singles.Publisher = single{js, r.names}
-	if r.singles, err = r.serve(ctx, singles, log); err != nil {
-		return r, err
-	}
-	r.verify, err = r.serve(ctx, nothing, log)
+	r.durable, err = r.serve(ctx, ingress.Deps{
+		Publisher: r.publisher, Quarantine: queue.NewQuarantine(r.publisher, r.names, instant{}), Refused: refused, Alarms: instant{},
+	})
 	return r, err
 }
 
-func (r *rig) connect(server *queue.Embedded, name string, log *zap.Logger) (jetstream.JetStream, error) {
-	nc, err := server.Connect(name, log)
+func (r *rig) connect(server *queue.Embedded, name string) (jetstream.JetStream, error) {
+	nc, err := server.Connect(name, r.log)
 	if err != nil {
 		return nil, err
 	}
@@ -97,10 +107,10 @@ func (r *rig) connect(server *queue.Embedded, name string, log *zap.Logger) (jet
 }
 
 // serve runs an ingress until the rig is closed and returns its address.
-func (r *rig) serve(ctx context.Context, deps ingress.Deps, log *zap.Logger) (string, error) {
+func (r *rig) serve(ctx context.Context, deps ingress.Deps) (string, error) {
 	// A disk that hangs for a while should be measured, not end the run.
 	config := ingress.Config{Listen: "127.0.0.1:0", Deadline: ingress.MaxDeadline}
-	in, err := ingress.New(config, []ingress.Route{{Source: r.source}}, deps, log)
+	in, err := ingress.New(config, []ingress.Route{{Source: r.source}}, deps, r.log)
 	if err != nil {
 		return "", err
 	}

@@ -38,15 +38,15 @@ type webhook struct {
 
 const timeFormat = "2006-01-02T15:04:05.000Z"
 
-func newWebhook(id, status string, outputs []string, problem string, completed time.Time) webhook {
+func newWebhook(status string, outputs []string, problem string, completed time.Time) webhook {
 	const prompt = "A lighthouse on a cliff above a stormy sea at dusk, painted in thick oil, warm light in its window, " +
 		"gulls around the gallery, waves breaking white on black rocks, low clouds torn by the wind, the last red of the sun on the horizon. " +
 		"No people, no boats, no text. Wide shot from the water, slightly from below, the lighthouse in the right third of the picture, visible brush strokes. " +
 		"Muted blues and greys, one warm accent, the mood of an old postcard that somebody kept for years in a drawer."
 	return webhook{
-		ID: id, Model: "get3w/flux-dev", Status: status, Outputs: outputs, Error: problem,
+		ID: anyID, Model: "get3w/flux-dev", Status: status, Outputs: outputs, Error: problem,
 		Input:   map[string]any{"prompt": prompt, "size": "1536x1024", "num_images": 3, "guidance_scale": 3.5, "seed": 421337, "output_format": "png"},
-		URLs:    map[string]any{"get": "https://api.get3w.com/api/v3/predictions/" + id},
+		URLs:    map[string]any{"get": "https://api.get3w.com/api/v3/predictions/" + anyID},
 		Timings: map[string]int{"inference": 2500},
 
 		CreatedAt:   completed.Add(-3 * time.Second).UTC().Format(timeFormat),
@@ -56,13 +56,13 @@ func newWebhook(id, status string, outputs []string, problem string, completed t
 
 func completedWebhook() webhook {
 	const cdn = "https://cdn.get3w.com/outputs/2024/01/01/3f6f7a52-0c1d-4d1e-9d5e-1b2c3d4e5f60/"
-	return newWebhook(anyID, bridge.StatusCompleted, []string{cdn + "image-0.png", cdn + "image-1.png", cdn + "image-2.png"}, "", time.Now())
+	return newWebhook(bridge.StatusCompleted, []string{cdn + "image-0.png", cdn + "image-1.png", cdn + "image-2.png"}, "", time.Now())
 }
 
 func failedWebhook() webhook {
 	const problem = "The model ran out of memory on the worker while it was decoding the latents of image 3 of 3; the task was tried twice on two workers " +
 		"and ended in the same way. Ask for fewer or smaller pictures, or try again later. Nothing was charged for this task."
-	return newWebhook(anyID, bridge.StatusFailed, nil, problem, time.Now())
+	return newWebhook(bridge.StatusFailed, nil, problem, time.Now())
 }
 
 // pool holds signed HTTP requests, one behind the other and all of one length. It

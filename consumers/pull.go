@@ -1,0 +1,144 @@
+package consumers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// pullExpiry is how long one request for events waits at the server, and
+	// pullHeartbeat how often the server says meanwhile that it still does. Twice
+	// that is how long a vanished durable goes unnoticed.
+	pullExpiry    = 30 * time.Second
+	pullHeartbeat = 3 * time.Second
+	// closeTimeout is how long a server that is away may keep us from ending.
+	closeTimeout = 2 * time.Second
+)
+
+// pull asks a durable for events, for one goroutine. The iterators of package
+// jetstream ask for the same number each time, and now and then, when they are used
+// fast, not at all (nats.go 1.55.0): this one asks for as many as are wanted. The
+// protocol is that of ADR-13 of NATS.
+type pull struct {
+	nc      *nats.Conn
+	subject string // of requests
+	sub     *nats.Subscription
+	in      chan *nats.Msg
+	closed  chan struct{} // once nothing more can come in
+	// connected hears when the connection was made anew.
+	connected chan nats.Status
+	silence   *time.Timer
+}
+
+// openPull returns one that is closed when it is not needed any more. At most most
+// events are asked for at once.
+func openPull(js jetstream.JetStream, durable *jetstream.ConsumerInfo, most int) (*pull, error) {
+	prefix := jetstream.DefaultAPIPrefix
+	switch opts := js.Options(); {
+	case opts.Domain != "":
+		prefix = "$JS." + opts.Domain + ".API."
+	case opts.APIPrefix != "":
+		prefix = strings.TrimSuffix(opts.APIPrefix, ".") + "."
+	}
+	p := &pull{
+		nc: js.Conn(), subject: prefix + "CONSUMER.MSG.NEXT." + durable.Stream + "." + durable.Name,
+		// A request that was taken for lost may still be answered, beside the next.
+		in: make(chan *nats.Msg, 2*most+16), closed: make(chan struct{}), silence: time.NewTimer(2 * pullHeartbeat),
+	}
+	var err error
+	if p.sub, err = p.nc.ChanSubscribe(p.nc.NewInbox(), p.in); err != nil {
+		return nil, fmt.Errorf("subscribing to events: %w", err)
+	}
+	p.sub.SetClosedHandler(func(string) { close(p.closed) })
+	p.connected = p.nc.StatusChanged(nats.CONNECTED)
+	return p, nil
+}
+
+// ask asks for so many events.
+func (p *pull) ask(batch int) error {
+	request, err := json.Marshal(struct {
+		Batch     int           `json:"batch"`
+		Expires   time.Duration `json:"expires"`
+		Heartbeat time.Duration `json:"idle_heartbeat"`
+	}{batch, pullExpiry, pullHeartbeat})
+	if err != nil {
+		return fmt.Errorf("asking for events: %w", err)
+	}
+	p.silence.Reset(2 * pullHeartbeat)
+	if err := p.nc.PublishRequest(p.subject, p.sub.Subject, request); err != nil {
+		return fmt.Errorf("asking for events: %w", err)
+	}
+	return nil
+}
+
+var (
+	// errOver: the request has expired.
+	errOver = errors.New("the request is over")
+	// errMoved: the server that knew of the request is not the one that serves the
+	// durable now. What it knew of the durable may be lost too.
+	errMoved = errors.New("the durable has moved")
+)
+
+// next returns the next event. After any error but [errOver] the durable must be
+// looked up again.
+func (p *pull) next(ctx context.Context) (jetstream.Msg, error) {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-p.connected:
+			return nil, errMoved
+		case <-p.silence.C:
+			return nil, nats.ErrNoHeartbeat
+		case m := <-p.in:
+			p.silence.Reset(2 * pullHeartbeat)
+			if m.Reply != "" { // where to acknowledge it
+				return message{m}, nil
+			}
+			if err := p.status(m); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// status is what the server says of the request; nil while it goes on.
+func (p *pull) status(m *nats.Msg) error {
+	code, text := m.Header.Get("Status"), m.Header.Get("Description")
+	switch {
+	case code == "100": // it is still there
+		return nil
+	case code == "408":
+		return errOver
+	case code == "409" && (text == "Leadership Change" || text == "Server Shutdown"):
+		return errMoved
+	}
+	return fmt.Errorf("asking for events: the server answers %s %s", code, text)
+}
+
+// close ends the request and returns the events that came meanwhile.
+func (p *pull) close() []jetstream.Msg {
+	p.nc.RemoveStatusListener(p.connected)
+	p.silence.Stop()
+	if p.sub.Drain() == nil {
+		waitFor(p.closed, closeTimeout)
+	}
+	var rest []jetstream.Msg
+	for {
+		select {
+		case m := <-p.in:
+			if m.Reply != "" {
+				rest = append(rest, message{m})
+			}
+		default:
+			return rest
+		}
+	}
+}
