@@ -34,21 +34,27 @@ const (
 	AlarmQuarantineFull = "quarantine_full" // unusable deliveries are refused
 	AlarmRefused        = "refused"         // deliveries of a source are not authentic
 	AlarmExhausted      = "exhausted"       // events that are delivered no more, without a dead letter
+	AlarmCommand        = "command"         // the command of a consumer cannot be started
 	AlarmTargetGone     = "target_gone"     // a target says that it is gone for good
 	AlarmTargetDown     = "target_down"     // a target fails and is left alone
 	AlarmTargetBlocked  = "target_blocked"  // a target's address must not be asked
 
 	AlarmConsumerRemoved = "consumer_removed" // somebody removed the durable of a consumer
 	AlarmConsumerChanged = "consumer_changed" // somebody changed it
+
+	AlarmArchiveRefused = "archive_refused" // an archive may not ask a host for outputs
+	AlarmArchiveNoRoom  = "archive_no_room" // an archive waits for room
+	AlarmArchiveExpires = "archive_expires" // outputs that are not archived will be gone soon
 )
 
 // AlarmKinds are all kinds of alarms.
 var AlarmKinds = []string{
 	AlarmStoreBackwards, AlarmStoreMissing, AlarmStoreCorrupt, AlarmStoreFrozen, AlarmStoreFull, AlarmStreamRemoved, AlarmStreamChanged,
 	AlarmClock, AlarmExpired, AlarmSpoolStuck, AlarmSpoolFull, AlarmUnknownSource, AlarmQuarantineFull, AlarmRefused,
-	AlarmExhausted,
+	AlarmExhausted, AlarmCommand,
 	AlarmTargetGone, AlarmTargetDown, AlarmTargetBlocked,
 	AlarmConsumerRemoved, AlarmConsumerChanged,
+	AlarmArchiveRefused, AlarmArchiveNoRoom, AlarmArchiveExpires,
 }
 
 // Alarmer is told of alarms. Raise never blocks and never fails: what cannot be

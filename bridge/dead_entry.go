@@ -39,7 +39,7 @@ func (s DeadSelection) Match(e *DeadEntry) bool {
 }
 
 // EventSelection says which stored events are meant. Its zero value is all
-// events of predictions.
+// events of predictions; with Sequences alone events of any kind are.
 type EventSelection struct {
 	Filter Filter
 	// Prediction is empty for every one.
@@ -57,9 +57,12 @@ type EventSelection struct {
 
 // Match reports whether the entry is an event of the selection, whatever its sequence.
 func (s EventSelection) Match(e *EventEntry) bool {
-	return e.Event != nil && s.Filter.Match(e.Event) && (s.Prediction == "" || s.Prediction == e.Event.PredictionID) &&
+	return e.Event != nil && (s.Named() && s.Filter.isZero() || s.Filter.Match(e.Event)) && (s.Prediction == "" || s.Prediction == e.Event.PredictionID) &&
 		!e.StoredAt.Before(s.Since) && (s.Until.IsZero() || e.StoredAt.Before(s.Until))
 }
+
+// Named reports whether the selection names events by their sequence.
+func (s EventSelection) Named() bool { return len(s.Sequences) > 0 }
 
 // EventEntry is an event in its stream.
 type EventEntry struct {

@@ -24,6 +24,10 @@ var (
 // ErrNotEvent is wrapped by [DecodeEvent] when a message is not one of ours.
 var ErrNotEvent = errors.New("not a Hookspan event")
 
+// ErrOtherKind is wrapped by [Event.Prediction] and [Event.Archived] when the event
+// is of another kind.
+var ErrOtherKind = errors.New("event is of another kind")
+
 // ErrNotWithheld is wrapped by [DecodeWithheld] when a message is not one of ours.
 var ErrNotWithheld = errors.New("not a delivery that Hookspan kept")
 
@@ -36,5 +40,6 @@ var ErrNoConsumer = errors.New("no such consumer")
 // ErrName is wrapped by [CheckName] when a name cannot be used on the wire.
 var ErrName = errors.New("not a usable name")
 
-// ErrConfigured: a consumer that the configuration names would come back at once.
+// ErrConfigured means that the configuration names a consumer, so it would come back
+// at once.
 var ErrConfigured = errors.New("the configuration names this consumer")

@@ -8,8 +8,11 @@ import (
 	"time"
 )
 
-// OriginWebhook is the Origin of an event that a webhook told of.
-const OriginWebhook = "webhook"
+// Origins of events.
+const (
+	OriginWebhook = "webhook" // a webhook told of it
+	OriginArchive = "archive" // the archive did
+)
 
 // Limits of what one event can carry, in bytes. What exceeds them is not usable
 // as an event. MaxModel and MaxQueryValue count the percent-encoded value, as it
@@ -25,9 +28,10 @@ const (
 	MaxQueryKeys = 8
 )
 
-// Event is one fact about a prediction, told by its provider. It is stored once,
-// however often and by whatever way the fact arrives. Treat it as read-only: the
-// same event may be handled by several goroutines.
+// Event is one fact about a prediction, told by its provider, or by the bridge about
+// what it did itself: see [Event.Kind]. It is stored once, however often and by
+// whatever way the fact arrives. Treat it as read-only: the same event may be
+// handled by several goroutines.
 type Event struct {
 	// ID identifies the fact: "<prediction id>/<status>/<digest>". It is the
 	// same for a retry, for a copy and for every attempt to handle the event,
@@ -72,8 +76,44 @@ type Event struct {
 	Sequence uint64
 }
 
-// Prediction reads the prediction out of the body. See [ParsePrediction].
-func (e *Event) Prediction() (*Prediction, error) { return ParsePrediction(e.Body) }
+// Kinds of events.
+const (
+	// KindPrediction: a provider told of one of its predictions.
+	KindPrediction = "prediction"
+	// KindArchived: the outputs of a prediction are archived; see [Archived].
+	KindArchived = "outputs.archived"
+)
+
+// TypeArchived is the CloudEvents type of the events of [KindArchived].
+const TypeArchived = "com.hookspan.outputs.archived"
+
+// Kind says what sort of fact the event is: what its body is like, and on which
+// subject it lies.
+func (e *Event) Kind() string {
+	if e.Type == TypeArchived {
+		return KindArchived
+	}
+	return KindPrediction
+}
+
+// Prediction reads the prediction out of the body, see [ParsePrediction]. The error
+// wraps [ErrOtherKind] when the event is no prediction's: its body is another one,
+// although it too is a JSON object with outputs.
+func (e *Event) Prediction() (*Prediction, error) {
+	if kind := e.Kind(); kind != KindPrediction {
+		return nil, fmt.Errorf("reading prediction: %w: %s", ErrOtherKind, kind)
+	}
+	return ParsePrediction(e.Body)
+}
+
+// Archived reads what is archived out of the body, see [ParseArchived]. The error
+// wraps [ErrOtherKind] when the event says something else.
+func (e *Event) Archived() (*Archived, error) {
+	if kind := e.Kind(); kind != KindArchived {
+		return nil, fmt.Errorf("reading what is archived: %w: %s", ErrOtherKind, kind)
+	}
+	return ParseArchived(e.Body)
+}
 
 // MsgID is the event's message id, by which a stream knows a duplicate.
 func (e *Event) MsgID() string { return MsgID(e.Source, e.ID) }

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,11 +18,14 @@ const (
 // wildcard stands for everything, in a filter as in a NATS subject.
 const wildcard = "*"
 
-// Filter picks events of predictions. The zero value picks all of them.
+// Filter picks events of one kind. The zero value picks all of predictions.
 type Filter struct {
+	// Event is the kind of the events, [KindPrediction] when it is empty.
+	Event string
 	// Sources are names of configured senders; none, or "*", means every one.
 	Sources []string
-	// Statuses are normalised statuses; none, or "*", means every one.
+	// Statuses are normalised statuses; none, or "*", means every one. They matter
+	// for events of predictions only.
 	Statuses []string
 	// Model is a glob in which '*' stands for any run of characters, '/' too;
 	// everything else stands for itself. Empty means every model, and no model.
@@ -31,6 +35,9 @@ type Filter struct {
 // Validate returns an error that names the first thing that cannot be filtered
 // by.
 func (f Filter) Validate() error {
+	if kind := f.kind(); kind != KindPrediction && kind != KindArchived {
+		return fmt.Errorf("filter event %.40q: use %s or %s", kind, KindPrediction, KindArchived)
+	}
 	for _, s := range f.Sources {
 		if s == wildcard {
 			continue
@@ -55,8 +62,9 @@ func (f Filter) Validate() error {
 
 // Match reports whether the event passes the whole filter.
 func (f Filter) Match(e *Event) bool {
-	return (every(f.Sources) || slices.Contains(f.Sources, e.Source)) &&
-		(every(f.Statuses) || slices.Contains(f.Statuses, e.Status)) &&
+	return f.kind() == e.Kind() &&
+		(every(f.Sources) || slices.Contains(f.Sources, e.Source)) &&
+		(f.kind() != KindPrediction || every(f.Statuses) || slices.Contains(f.Statuses, e.Status)) &&
 		(f.Model == "" || globMatch(f.Model, e.Model))
 }
 
@@ -66,12 +74,22 @@ func (f Filter) Match(e *Event) bool {
 func (f Filter) Subjects(n Names) (subjects []string, rest bool) {
 	model, rest := modelFilter(f.Model)
 	for _, source := range orAny(f.Sources) {
+		if f.kind() != KindPrediction {
+			subjects = append(subjects, n.prefix()+".events."+source+"."+f.kind()+"."+model)
+			continue
+		}
 		for _, status := range orAny(f.Statuses) {
-			subjects = append(subjects, n.prefix()+".events."+source+".prediction."+status+"."+model)
+			subjects = append(subjects, n.prefix()+".events."+source+"."+KindPrediction+"."+status+"."+model)
 		}
 	}
 	return subjects, rest
 }
+
+func (f Filter) isZero() bool {
+	return f.Event == "" && len(f.Sources) == 0 && len(f.Statuses) == 0 && f.Model == ""
+}
+
+func (f Filter) kind() string { return cmp.Or(f.Event, KindPrediction) }
 
 func every(list []string) bool { return len(list) == 0 || slices.Contains(list, wildcard) }
 

@@ -29,6 +29,11 @@ func TestFilterSubjects(t *testing.T) {
 		{"the end", Filter{Model: "*/flux"}, []string{p + "*.prediction.*.>"}, true},
 		{"the middle", Filter{Model: "a/*/c"}, []string{p + "*.prediction.*.a.>"}, true},
 		{"nine parts", Filter{Model: "a/b/c/d/e/f/g/h/*"}, []string{p + "*.prediction.*.a.b.c.d.e.f.g.>"}, true},
+		{"archived", Filter{Event: KindArchived, Statuses: []string{"failed", "completed"}}, []string{p + "*.outputs.archived.>"}, false},
+		{"archived of two", Filter{Event: KindArchived, Sources: []string{"b", "a"}, Model: "google/n*"}, []string{
+			p + "a.outputs.archived.google.>", p + "b.outputs.archived.google.>",
+		}, true},
+		{"predictions, said", Filter{Event: KindPrediction, Statuses: []string{"completed"}}, []string{p + "*.prediction.completed.>"}, false},
 		{"eight parts", Filter{Model: "a/b/c/d/e/f/g/*"}, []string{p + "*.prediction.*.a.b.c.d.e.f.g.>"}, false},
 	} {
 		require.NoError(t, c.filter.Validate(), c.name)
@@ -50,10 +55,12 @@ func TestFilterValidate(t *testing.T) {
 		"empty status":      {Statuses: []string{""}},
 		"status wildcard":   {Statuses: []string{">"}},
 		"too many subjects": {Sources: many, Statuses: []string{"completed", "failed"}},
+		"unknown kind":      {Event: "outputs.*"},
 		"long glob":         {Model: strings.Repeat("x", 2000)},
 	} {
 		require.Error(t, f.Validate(), name)
 	}
+	require.NoError(t, Filter{Event: KindArchived}.Validate())
 	require.NoError(t, Filter{Statuses: []string{EncodeToken(strings.Repeat("é", 60))}}.Validate())
 }
 
@@ -75,16 +82,21 @@ func natsMatch(pattern, subject string) bool {
 // An event passes the filter exactly when one of the subjects matches its
 // subject and the rest, if there is any, agrees.
 func FuzzFilter(f *testing.F) {
-	f.Add("google/*", "google/nano-banana-pro/text-to-image", "completed")
-	f.Add("*/flux*", "a/flux-dev", "failed")
-	f.Add("a/b/c/d/e/f/g/h/i/*", "a/b/c/d/e/f/g/h/i/j", "created")
-	f.Add("a*a", "a", "x")
-	f.Add("a/*", "a", "x")
-	f.Add("", "", "x")
-	f.Fuzz(func(t *testing.T, glob, model, status string) {
+	f.Add("google/*", "google/nano-banana-pro/text-to-image", "completed", true)
+	f.Add("*/flux*", "a/flux-dev", "failed", false)
+	f.Add("a/b/c/d/e/f/g/h/i/*", "a/b/c/d/e/f/g/h/i/j", "created", false)
+	f.Add("a*a", "a", "x", false)
+	f.Add("a/*", "a", "x", false)
+	f.Add("", "", "x", false)
+	f.Fuzz(func(t *testing.T, glob, model, status string, archived bool) {
 		e := &Event{Source: "get3w", Status: EncodeToken(status), Model: model}
-		subject := Names{}.Event(e.Source, e.Status, e.Model)
+		if archived {
+			e.Type = TypeArchived
+		}
+		subject := Names{}.SubjectOf(e)
 		for _, filter := range []Filter{
+			{Model: glob, Event: KindArchived},
+			{Event: KindArchived, Sources: []string{"other", "get3w"}, Statuses: []string{"never"}},
 			{Model: glob},
 			{Model: glob, Sources: []string{"get3w", "other"}, Statuses: []string{e.Status}},
 			{Model: glob, Sources: []string{"other"}},

@@ -271,7 +271,21 @@ func (n Names) LedgerPrefix(consumer string) string { return consumer + "." }
 // [CheckName], the status is a normalised one, the model is as the sender wrote
 // it.
 func (n Names) Event(source, status, model string) string {
-	return n.prefix() + ".events." + source + ".prediction." + status + "." + strings.Join(modelTokens(model), ".")
+	return n.prefix() + ".events." + source + "." + KindPrediction + "." + status + "." + strings.Join(modelTokens(model), ".")
+}
+
+// Archived is the subject of the event that outputs of a prediction are archived.
+// Source and model are as for [Names.Event].
+func (n Names) Archived(source, model string) string {
+	return n.prefix() + ".events." + source + "." + KindArchived + "." + strings.Join(modelTokens(model), ".")
+}
+
+// SubjectOf is the subject of the event, of whichever kind it is.
+func (n Names) SubjectOf(e *Event) string {
+	if e.Kind() == KindArchived {
+		return n.Archived(e.Source, e.Model)
+	}
+	return n.Event(e.Source, e.Status, e.Model)
 }
 
 // Dead is the subject of a dead letter that consumer makes of the event, or of
@@ -324,10 +338,13 @@ func (n Names) tail(consumer, subject string) string {
 	return EncodeToken(subject)
 }
 
-// SubjectParts is what the subject of an event of a prediction says.
+// SubjectParts is what the subject of an event says.
 type SubjectParts struct {
 	Source string
-	// Status is the normalised status.
+	// Kind is that of the event, e.g. [KindPrediction].
+	Kind string
+	// Status is the normalised status; only the subject of an event of a
+	// prediction says it.
 	Status string
 	// Model is empty, with ModelShortened set, when a part of it was too long
 	// to be read back.
@@ -335,18 +352,26 @@ type SubjectParts struct {
 	ModelShortened bool
 }
 
-// ParseEvent is the inverse of [Names.Event].
+// ParseEvent is the inverse of [Names.Event] and of [Names.Archived].
 func (n Names) ParseEvent(subject string) (SubjectParts, error) {
 	t := strings.Split(subject, ".")
-	if len(t) < 6 || len(t) > 5+maxModelTokens || t[0] != n.prefix() || t[1] != "events" || t[3] != "prediction" {
+	if len(t) < 6 || len(t) > 5+maxModelTokens || t[0] != n.prefix() || t[1] != "events" {
 		return SubjectParts{}, fmt.Errorf("subject %q: %w", subject, ErrNotEvent)
 	}
 	if err := CheckName("source", t[2]); err != nil {
 		return SubjectParts{}, fmt.Errorf("subject %q: %w", subject, err)
 	}
-	parts := SubjectParts{Source: t[2], Status: t[4]}
-	if _, err := DecodeToken(t[4]); err != nil && !errors.Is(err, ErrShortened) {
-		return SubjectParts{}, fmt.Errorf("subject %q: status: %w: %w", subject, ErrNotEvent, err)
+	parts := SubjectParts{Source: t[2]}
+	switch {
+	case t[3] == KindPrediction:
+		if _, err := DecodeToken(t[4]); err != nil && !errors.Is(err, ErrShortened) {
+			return SubjectParts{}, fmt.Errorf("subject %q: status: %w: %w", subject, ErrNotEvent, err)
+		}
+		parts.Kind, parts.Status = KindPrediction, t[4]
+	case t[3]+"."+t[4] == KindArchived:
+		parts.Kind = KindArchived
+	default:
+		return SubjectParts{}, fmt.Errorf("subject %q: %w", subject, ErrNotEvent)
 	}
 	model := make([]string, 0, maxModelTokens)
 	for _, token := range t[5:] {

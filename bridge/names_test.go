@@ -24,6 +24,28 @@ func TestNames(t *testing.T) {
 	require.Equal(t, "hookspan.dead.billing.other=2Ex", n.Dead("billing", "other.x"))
 }
 
+func TestArchivedSubject(t *testing.T) {
+	n := Names{}
+	e := testEvent()
+	require.Equal(t, n.Event(e.Source, e.Status, e.Model), n.SubjectOf(e))
+	e.Type = TypeArchived
+	subject := n.SubjectOf(e)
+	require.Equal(t, "hookspan.events.get3w.outputs.archived.get3w.flux-dev", subject)
+	parts, err := n.ParseEvent(subject)
+	require.NoError(t, err)
+	require.Equal(t, SubjectParts{Source: "get3w", Kind: KindArchived, Model: "get3w/flux-dev"}, parts)
+	require.Equal(t, "HOOKSPAN_EVENTS", n.StreamOf(subject))
+	require.Equal(t, "hookspan.dead.a.get3w.outputs.archived.get3w.flux-dev", n.Dead("a", subject))
+	require.Equal(t, subject, n.Unspool(n.Spool(subject)))
+	consumer, again := n.ParseDue(n.Due("a", subject))
+	require.Equal(t, "a", consumer)
+	require.Equal(t, n.Again("a", subject), again)
+	for _, other := range []string{"hookspan.events.get3w.outputs.lost.x", "hookspan.events.get3w.other.archived.x"} {
+		_, err := n.ParseEvent(other)
+		require.ErrorIs(t, err, ErrNotEvent)
+	}
+}
+
 func TestEventSubjectOfOddModels(t *testing.T) {
 	twelve := strings.Join(strings.Split("abcdefghijkl", ""), "/")
 	for model, want := range map[string]string{
@@ -81,9 +103,18 @@ func FuzzEventSubject(f *testing.F) {
 
 func FuzzParseEvent(f *testing.F) {
 	f.Add("hookspan.events.get3w.prediction.completed.get3w.flux-dev")
+	f.Add("hookspan.events.get3w.outputs.archived.get3w.flux-dev")
+	f.Add("hookspan.events.get3w.outputs.other.get3w.flux-dev")
 	f.Fuzz(func(t *testing.T, subject string) {
 		p, err := Names{}.ParseEvent(subject)
-		if err == nil && !p.ModelShortened && (Names{}).Event(p.Source, p.Status, p.Model) != subject {
+		if err != nil || p.ModelShortened {
+			return
+		}
+		again := Names{}.Event(p.Source, p.Status, p.Model)
+		if p.Kind == KindArchived {
+			again = Names{}.Archived(p.Source, p.Model)
+		}
+		if again != subject {
 			t.Fatalf("%q is read as %+v, which is another subject", subject, p)
 		}
 	})

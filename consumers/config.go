@@ -15,7 +15,7 @@ type Config struct {
 	// Name is that of the consumer and of its durable; see [bridge.CheckName].
 	Name string
 	// Filter picks the events. Without statuses it picks completed and failed
-	// ones; "*" picks every status.
+	// predictions; "*" picks every status.
 	Filter bridge.Filter
 	// Start says which events a durable begins with that does not exist yet.
 	Start Start

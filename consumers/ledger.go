@@ -126,8 +126,12 @@ func (l *ledger) subject(key string) string { return l.names.LedgerSubject(l.pre
 func eventKey(event string) string { return shortHash(event) }
 
 // onceKey is the key of what a consumer that acts once remembers: of all events that
-// say the same status of the same prediction.
+// say the same status of the same prediction. What the bridge says itself, such as
+// that outputs are archived, no status tells apart.
 func onceKey(ev *bridge.Event) string {
+	if ev.Kind() != bridge.KindPrediction {
+		return "once." + eventKey(ev.ID)
+	}
 	return "once." + shortHash(ev.Source+"\x00"+ev.PredictionID+"\x00"+ev.Status)
 }
 

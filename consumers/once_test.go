@@ -72,6 +72,24 @@ func TestOnceCountsFailuresAndFinishes(t *testing.T) {
 	require.Equal(t, seen[1].First.UnixMilli(), seen[2].First.UnixMilli())
 }
 
+// What the bridge says itself of a prediction is no second opinion on its status.
+func TestOnceTakesArchivedEventsOneByOne(t *testing.T) {
+	b := setup(t)
+	wire := b.verdicts("team")
+	b.run(func(_ context.Context, ev *bridge.Event) error {
+		_, err := ev.Archived()
+		return err
+	}, Config{Once: true, Filter: bridge.Filter{Event: bridge.KindArchived}})
+	b.publish("pred_1") // which it does not read
+	for _, sum := range []string{"a", "b"} {
+		ev := queuetest.Event("pred_1")
+		ev.ID, ev.Type, ev.Body = bridge.NewEventID("pred_1", "archived", []byte(sum)), bridge.TypeArchived, []byte("{}")
+		_, err := b.pub.Publish(context.Background(), ev)
+		require.NoError(t, err)
+		require.Equal(t, "+ACK", next(t, wire))
+	}
+}
+
 // What another event says of the same status is not acted on a second time,
 // whatever became of the first one.
 func TestOnceMakesAConflictADeadLetter(t *testing.T) {

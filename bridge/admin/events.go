@@ -59,7 +59,10 @@ type EventCall struct {
 	// Run tells this replay from any other: within two hours an event is given once
 	// for one run, so a call that is repeated gives nothing twice. Without it every
 	// call is another one.
-	Run        string    `json:"run,omitempty"`
+	Run string `json:"run,omitempty"`
+	// Event is the kind of the events: prediction unless it is given, or that which
+	// the consumer is configured to read.
+	Event      string    `json:"event,omitempty"`
 	Sources    []string  `json:"sources,omitempty"`
 	Statuses   []string  `json:"statuses,omitempty"`
 	Model      string    `json:"model,omitempty"`
@@ -104,7 +107,7 @@ func (h eventsAPI) list(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	call := EventCall{Model: c.QueryParam("model"), Prediction: c.QueryParam("prediction"), Page: p}
+	call := EventCall{Event: c.QueryParam("event"), Model: c.QueryParam("model"), Prediction: c.QueryParam("prediction"), Page: p}
 	if source := c.QueryParam("source"); source != "" {
 		call.Sources = []string{source}
 	}
@@ -180,7 +183,7 @@ func (call *EventCall) selection() (bridge.EventSelection, error) {
 	if err := call.check(); err != nil {
 		return bridge.EventSelection{}, err
 	}
-	filter := bridge.Filter{Sources: call.Sources, Statuses: call.Statuses, Model: call.Model}
+	filter := bridge.Filter{Event: call.Event, Sources: call.Sources, Statuses: call.Statuses, Model: call.Model}
 	if err := filter.Validate(); err != nil {
 		return bridge.EventSelection{}, badRequest("%v", err)
 	}

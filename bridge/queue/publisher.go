@@ -200,7 +200,7 @@ type BlockStorer interface {
 func eventMessage(names bridge.Names, e *bridge.Event) *nats.Msg {
 	header := nats.Header(e.Header())
 	header[bridge.HeaderMsgID] = []string{e.MsgID()}
-	return &nats.Msg{Subject: names.Event(e.Source, e.Status, e.Model), Header: header, Data: e.Body}
+	return &nats.Msg{Subject: names.SubjectOf(e), Header: header, Data: e.Body}
 }
 
 // outcome is what a result proves of a message to the stream.

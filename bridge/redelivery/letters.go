@@ -92,7 +92,7 @@ func (l *Letters) decode(m *jetstream.RawStreamMsg) bridge.DeadEntry {
 		e.Event, e.Problem = nil, err.Error()
 		return e
 	}
-	e.Event.Subject, e.Event.Sequence = e.DeadLetter.Subject, e.DeadLetter.Sequence
+	e.Event.Subject, e.Event.Sequence = e.Subject, letter.Sequence
 	return e
 }
 
@@ -140,10 +140,10 @@ func (v *Events) scan(ctx context.Context, sel bridge.EventSelection, visit func
 		return err
 	}
 	s := span{subject: v.names.AllEvents(), sequences: sel.Sequences, after: sel.After}
-	if subjects, _ := sel.Filter.Subjects(v.names); len(subjects) == 1 {
+	if subjects, _ := sel.Filter.Subjects(v.names); len(subjects) == 1 && !sel.Named() {
 		s.subject = subjects[0]
 	}
-	if len(s.sequences) == 0 && !sel.Since.IsZero() {
+	if !sel.Named() && !sel.Since.IsZero() {
 		first, err := FirstSince(ctx, stream, sel.Since)
 		if err != nil {
 			return err

@@ -104,8 +104,11 @@ func (r *Redeliverer) Replay(ctx context.Context, consumer, run string, sel brid
 		return c.end(err)
 	}
 	filter, configured := r.cfg.Filter(consumer)
+	if configured && sel.Filter.Event == "" && !sel.Named() {
+		sel.Filter.Event = filter.Event
+	}
 	err = r.events.scan(ctx, sel, func(e bridge.EventEntry, selected bool) error {
-		if selected && len(sel.Sequences) == 0 {
+		if selected && !sel.Named() {
 			selected = matchesAny(reader.filters, e.Subject) && (!configured || filter.Match(e.Event))
 		}
 		return c.visit(e.Sequence, selected, func() error {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -44,6 +45,9 @@ func (r *rig) redeliverer(store redelivery.Storer) *redelivery.Redeliverer {
 			return consumers.Handled(ctx, r.JS, r.Names, consumer, ev)
 		},
 		Filter: func(consumer string) (bridge.Filter, bool) {
+			if consumer == "outputs" {
+				return bridge.Filter{Event: bridge.KindArchived}, true
+			}
 			return bridge.Filter{Model: "*dev"}, consumer == "team"
 		},
 	})
@@ -252,4 +256,39 @@ func TestReplay(t *testing.T) {
 	r.eventually(func() bool { return r.times("other") == 1 })
 
 	require.Contains(t, r.re.Replay(ctx, "nobody", "four", bridge.EventSelection{}, bridge.RedeliveryOptions{}).Stopped, bridge.ErrNoConsumer.Error())
+}
+
+// Whoever reads what is archived is given that again, and an event of any kind can be
+// named.
+func TestReplayOfArchivedOutputs(t *testing.T) {
+	r := setup(t)
+	ctx := context.Background()
+	archived := queuetest.Event("a")
+	archived.Type, archived.ID = bridge.TypeArchived, "a/archived/1"
+	r.publish("a")
+	_, err := r.Publisher().Publish(ctx, archived)
+	require.NoError(t, err)
+	for name, filter := range map[string]bridge.Filter{"outputs": {Event: bridge.KindArchived}, "team": {}} {
+		subjects, _ := filter.Subjects(r.Names)
+		_, err := r.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
+			Durable: name, AckPolicy: jetstream.AckExplicitPolicy, FilterSubjects: append(subjects, r.Names.AllAgain(name)),
+		})
+		require.NoError(t, err)
+	}
+	given := func(consumer string, sel bridge.EventSelection) (seqs []uint64) {
+		before := r.Messages(t, "HOOKSPAN_EVENTS")
+		report := r.re.Replay(ctx, consumer, consumer, sel, bridge.RedeliveryOptions{})
+		require.Empty(t, report.Stopped)
+		for seq := before + 1; seq <= r.Messages(t, "HOOKSPAN_EVENTS"); seq++ {
+			e, err := redelivery.NewEvents(r.JS, r.Names).Get(ctx, seq)
+			require.NoError(t, err)
+			again, err := bridge.DecodeAgain(e.Header)
+			require.NoError(t, err)
+			seqs = append(seqs, again.Sequence)
+		}
+		return seqs
+	}
+	require.Equal(t, []uint64{2}, given("outputs", bridge.EventSelection{}))
+	require.Equal(t, []uint64{1}, given("team", bridge.EventSelection{}))
+	require.Equal(t, []uint64{2}, given("team", bridge.EventSelection{Sequences: []uint64{2}}))
 }

@@ -58,4 +58,7 @@ func (get3w) EventType(status string) string { return "com.get3w.prediction." + 
 // time-out of 30 s each, the last one ends 220 s after the first began.
 func (get3w) RetrySpan() time.Duration { return 220 * time.Second }
 
+// OutputLife: the provider documents 7 days after their creation.
+func (get3w) OutputLife() time.Duration { return 7 * 24 * time.Hour }
+
 func (get3w) OutputHosts() []string { return []string{"cdn.get3w.com"} }

@@ -38,6 +38,10 @@ type Kind interface {
 
 	// OutputHosts are the hosts from which the provider serves outputs.
 	OutputHosts() []string
+
+	// OutputLife is how long after its completion the provider keeps the outputs of
+	// a prediction, 0 when it does not say.
+	OutputLife() time.Duration
 }
 
 var kinds = map[string]Kind{

@@ -12,11 +12,13 @@ import (
 // What another team's program must know of the events. The oracle reads them as
 // such a program does.
 const (
-	eventsStream  = "HOOKSPAN_EVENTS"
-	eventsPrefix  = "hookspan.events." + sourceName + "."
-	headerEventID = "ce-id"
-	headerSubject = "ce-subject"
-	headerMsgID   = "Nats-Msg-Id"
+	eventsStream = "HOOKSPAN_EVENTS"
+	eventsPrefix = "hookspan.events." + sourceName + "."
+	// archivedPrefix begins what the bridge itself says of an archived output.
+	archivedPrefix = eventsPrefix + "outputs.archived."
+	headerEventID  = "ce-id"
+	headerSubject  = "ce-subject"
+	headerMsgID    = "Nats-Msg-Id"
 )
 
 // findings are what the stream says about what was acknowledged.
@@ -46,6 +48,9 @@ func newAudit(w *writer, b *book) *audit {
 
 // add takes a message of the stream.
 func (a *audit) add(subject string, header nats.Header, body []byte) {
+	if strings.HasPrefix(subject, archivedPrefix) {
+		return
+	}
 	prediction := header.Get(headerSubject)
 	n, ok := a.writer.serial(prediction)
 	entry, begun := a.entry(n)

@@ -54,7 +54,7 @@ func (d *demo) countStream(ctx context.Context, p *plan, secret string) (streamC
 	return count.result(), nil
 }
 
-// readEvents calls add for every message in the stream, from the first one on.
+// readEvents calls add for every event of a prediction, from the first one on.
 func readEvents(ctx context.Context, nc *nats.Conn, add func(subject string, header nats.Header, body []byte)) error {
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -62,6 +62,7 @@ func readEvents(ctx context.Context, nc *nats.Conn, add func(subject string, hea
 	}
 	durable, err := js.CreateConsumer(ctx, eventsStream, jetstream.ConsumerConfig{
 		Durable:       ownDurable,
+		FilterSubject: subjectPrefix + ">",
 		DeliverPolicy: jetstream.DeliverAllPolicy,
 		AckPolicy:     jetstream.AckExplicitPolicy,
 	})

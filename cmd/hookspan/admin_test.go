@@ -159,8 +159,11 @@ roles: `
 // The table of metrics in the documentation and what is served are the same.
 func TestMetricsAreDocumented(t *testing.T) {
 	served := map[string]string{}
+	target := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(target.Close)
+	consumers := `{team: {kind: forward, start: all, url: "` + target.URL + `", secret: env:GET3W_WEBHOOK_SECRET, allow_private: true}, archive: {kind: archive}}`
 	for _, nats := range []string{`{listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}`, `{url: "` + queuetest.NewExternal(t, nil).URL() + `"}`} {
-		p := serve(t, t.TempDir(), "ingress: {listen: \"127.0.0.1:0\"}\nadmin: {listen: \"127.0.0.1:0\"}\nconsumers: {}\nnats: "+nats+"\n")
+		p := serve(t, t.TempDir(), "ingress: {listen: \"127.0.0.1:0\"}\nadmin: {listen: \"127.0.0.1:0\"}\nconsumers: "+consumers+"\nnats: "+nats+"\n")
 		_, _ = p.post(documented)
 		_, _ = p.post("{}")
 		res, err := http.Post(p.url(), "application/json", strings.NewReader("{}"))
@@ -168,7 +171,8 @@ func TestMetricsAreDocumented(t *testing.T) {
 		require.NoError(t, res.Body.Close())
 		require.Eventually(t, func() bool { // the ring is written behind the answer, and not while NATS is away
 			_, text := p.admin("/metrics")
-			return p.ready.NATS == "" || strings.Contains(text, "hookspan_refused_kept_total{")
+			return p.ready.NATS == "" || strings.Contains(text, "hookspan_refused_kept_total{") &&
+				strings.Contains(text, "hookspan_consumer_paused{") && strings.Contains(text, "hookspan_forward_request_seconds_count{")
 		}, patience, 10*time.Millisecond)
 		status, text := p.admin("/metrics")
 		require.Equal(t, 200, status)

@@ -121,6 +121,8 @@ type consumerConfig struct {
 	Hosts        []string `yaml:"hosts"`
 	AllowPrivate bool     `yaml:"allow_private"`
 	MaxOutput    byteSize `yaml:"max_output"`
+	MaxBytes     byteSize `yaml:"max_bytes"` // of the whole archive, zero is no limit
+	Parallel     int      `yaml:"parallel"`  // outputs of one event
 	// Of kind exec.
 	Command []string `yaml:"command"` // an absolute path and arguments
 	Env     []string `yaml:"env"`     // names of variables that are passed on; nil is the default
@@ -139,6 +141,8 @@ type consumerConfig struct {
 }
 
 type filterConfig struct {
+	// Event is the kind of the events, a bridge.Kind….
+	Event  string     `yaml:"event"`
 	Source stringList `yaml:"source"`
 	Status stringList `yaml:"status"`
 	Model  string     `yaml:"model"`
@@ -252,5 +256,5 @@ func (c *config) duplicates() time.Duration {
 }
 
 func (f filterConfig) filter() bridge.Filter {
-	return bridge.Filter{Sources: f.Source, Statuses: f.Status, Model: f.Model}
+	return bridge.Filter{Event: f.Event, Sources: f.Source, Statuses: f.Status, Model: f.Model}
 }

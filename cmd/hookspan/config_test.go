@@ -32,9 +32,9 @@ func TestDefaultConfig(t *testing.T) {
 		require.Equal(t, []string{"cdn.get3w.com"}, archive.Hosts)
 		require.Equal(t, "all", archive.Start)
 		require.Equal(t, stringList{"completed"}, archive.Filter.Status)
-		dir, err := cfg.storeDir(archive)
+		at, err := cfg.archiveLocation(archive)
 		require.NoError(t, err)
-		require.Equal(t, filepath.Join(cfg.DataDir, "archive"), dir)
+		require.Equal(t, filepath.Join(cfg.DataDir, "archive"), at.Dir)
 		require.EqualValues(t, 10<<30, cfg.NATS.Events.MaxBytes)
 		require.Equal(t, duration(5*time.Second), cfg.Ingress.Deadline)
 	}
@@ -87,9 +87,9 @@ consumers:
 	require.Equal(t, []secretRef{"env:A", "file:/b"}, cfg.Sources["get3w"].Secrets)
 	kept := cfg.Consumers["kept"]
 	require.Equal(t, bridge.Filter{Sources: []string{"get3w"}, Statuses: []string{"completed", "failed"}, Model: "google/*"}, kept.Filter.filter())
-	dir, err := cfg.storeDir(kept)
+	at, err := cfg.archiveLocation(kept)
 	require.NoError(t, err)
-	require.Equal(t, "/srv/archive", dir)
+	require.Equal(t, "/srv/archive", at.Dir)
 	require.Equal(t, duration(time.Minute), kept.Retry.Max)
 	search, err := cfg.Consumers["search"].durable(cfg, "search")
 	require.NoError(t, err)
@@ -164,18 +164,25 @@ func TestConfigErrors(t *testing.T) {
 		{"consumer name", "consumers: {A: {kind: archive}}\n", `consumer "A"`},
 		{"consumer kind", "consumers:\n  a:\n    kind: bogus\n", `:3:11: consumers.a.kind: use archive, exec, forward, pull`},
 		{"filter", "consumers: {a: {kind: archive, filter: {source: A}}}\n", `filter source "A"`},
+		{"filter event", "consumers: {a: {kind: archive, filter: {event: outputs.lost}}}\n", `use prediction or outputs.archived`},
+		{"archive of what is archived", "consumers: {a: {kind: archive, filter: {event: outputs.archived}}}\n", `keeps the outputs of predictions`},
+		{"max bytes", "consumers: {a: {kind: archive, max_bytes: 3GiB}}\n", `use at least twice max_output, which is 2.0 GiB`},
+		{"parallel", "consumers: {a: {kind: archive, parallel: 257}}\n", `use 1 to 256`},
 		{"start", "consumers: {a: {kind: archive, start: yesterday}}\n", `use new, all`},
 		{"concurrency", "consumers: {a: {kind: archive, concurrency: -1}}\n", `use 1 to 4096`},
 		{"rate", "consumers: {a: {kind: archive, rate: 2000000/s}}\n", `more than 1000000/s`},
 		{"timeout", "consumers: {a: {kind: archive, timeout: -1s}}\n", `timeout`},
 		{"retry", "consumers: {a: {kind: archive, retry: {max: 200h}}}\n", `at most 168h0m0s`},
-		{"store", "consumers: {a: {kind: archive, store: \"s3://bucket\"}}\n", `use file:// and an absolute path`},
-		{"store relative", "consumers: {a: {kind: archive, store: \"file://rel\"}}\n", `use file:// and an absolute path`},
 		{"lease", "consumers: {a: {kind: pull, lease: 10ms}}\n", `consumers.a.lease: it is 10ms: use 1s to 1h0m0s`},
 		{"max deliveries", "consumers: {a: {kind: pull, max_deliveries: 10001}}\n", `consumers.a.max_deliveries: it is 10001: use 2 to 10000`},
 		{"key of a worker", "consumers:\n  a: {kind: pull, concurrency: 2}\n", `:2:32: consumers.a.concurrency: a consumer of kind pull has no such key`},
 		{"key of pull", "consumers: {a: {kind: archive, lease: 10s}}\n", `consumers.a.lease: a consumer of kind archive has no such key`},
 		{"glob that NATS has not", "consumers: {a: {kind: pull, filter: {model: \"google/nano*\"}}}\n", `consumers.a.filter.model: NATS cannot filter by it`},
+		{"store", "consumers: {a: {kind: archive, store: \"gs://bucket\"}}\n", `use file:///var/lib/hookspan/archive, or s3://bucket/prefix?region=`},
+		{"store with credentials", "consumers: {a: {kind: archive, store: \"s3://key:word@bucket\"}}\n", `credentials do not belong here`},
+		{"store in clear", "consumers: {a: {kind: archive, store: \"s3://bucket?endpoint=http://h\"}}\n", `use https, or allow_private`},
+		{"bucket twice", "consumers: {a: {kind: archive, store: \"s3://b-u/x\"}, b: {kind: archive, store: \"s3://b-u/x/?region=r\"}}\n", `consumer a keeps its outputs there`},
+		{"store relative", "consumers: {a: {kind: archive, store: \"file://rel\"}}\n", `use file:///var/lib/hookspan/archive`},
 		{"store twice", "consumers: {a: {kind: archive}, b: {kind: archive}}\n", `consumer a keeps its outputs there`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -271,6 +278,15 @@ func TestSecrets(t *testing.T) {
 		var ref secretRef
 		require.Error(t, ref.UnmarshalText([]byte(bad)))
 	}
+}
+
+func TestStatusOfWhatIsArchived(t *testing.T) {
+	cfg := defaultConfig()
+	cfg.fillDefaults(false)
+	cfg.Consumers["a"] = consumerConfig{Kind: kindArchive, Filter: filterConfig{Event: bridge.KindArchived, Status: stringList{"failed"}}}
+	require.Contains(t, cfg.problems(), problem{
+		keys: []string{"consumers", "a", "filter", "status"}, text: "it is for events of predictions: remove it, or filter.event",
+	})
 }
 
 func FuzzConfig(f *testing.F) {

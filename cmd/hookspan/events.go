@@ -17,6 +17,7 @@ type eventsCmd struct {
 
 type eventsListCmd struct {
 	apiFlag
+	Event      string `placeholder:"KIND" help:"Events of this kind: prediction, which is the default, or outputs.archived."`
 	Source     string `placeholder:"NAME" help:"Only of this source."`
 	Status     string `placeholder:"WORD" help:"Only of this status."`
 	Model      string `placeholder:"GLOB" help:"Only of these models; * is any run of characters."`
@@ -30,7 +31,7 @@ type eventsListCmd struct {
 func (c *eventsListCmd) Run(e *env) error {
 	var list admin.EventList
 	err := c.get(e.ctx, apiRoute("events"), map[string]string{
-		"source": c.Source, "status": c.Status, "model": c.Model, "prediction": c.Prediction,
+		"event": c.Event, "source": c.Source, "status": c.Status, "model": c.Model, "prediction": c.Prediction,
 		"since": c.Since.query(), "until": c.Until.query(), "limit": strconv.Itoa(c.Limit), "after": optional(c.After),
 	}, &list)
 	if err != nil {
@@ -79,6 +80,7 @@ type eventsReplayCmd struct {
 	redeliverFlags
 	Consumer   string   `required:"" placeholder:"NAME" help:"Who is given them. Without --seq it is given only what it reads anyway."`
 	Seq        []uint64 `placeholder:"N" help:"Only these."`
+	Event      string   `placeholder:"KIND" help:"Events of this kind, such as outputs.archived; the default is what the consumer is configured to read, or prediction."`
 	Source     []string `placeholder:"NAME" help:"Only of these sources."`
 	Status     []string `placeholder:"WORD" help:"Only of these statuses."`
 	Model      string   `placeholder:"GLOB" help:"Only of these models; * is any run of characters."`
@@ -89,7 +91,7 @@ type eventsReplayCmd struct {
 
 func (c *eventsReplayCmd) Run(e *env) error {
 	call := admin.EventCall{
-		Consumer: c.Consumer, Run: rand.Text(), Sources: c.Source, Statuses: c.Status, Model: c.Model, Prediction: c.Prediction,
+		Consumer: c.Consumer, Run: rand.Text(), Event: c.Event, Sources: c.Source, Statuses: c.Status, Model: c.Model, Prediction: c.Prediction,
 		Since: c.Since.Time, Until: c.Until.Time, Page: admin.Page{Seqs: c.Seq, Limit: redeliverPage},
 		RedeliveryCall: c.redeliverFlags.call(),
 	}

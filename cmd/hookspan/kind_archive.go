@@ -1,9 +1,9 @@
 package main
 
 import (
-	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -13,20 +13,17 @@ import (
 	"github.com/hookspan/hookspan/consumers/archive"
 )
 
-const (
-	kindArchive = "archive"
-	storeScheme = "file://"
-)
+const kindArchive = "archive"
 
 var archiveKind = kind{
-	keys:     []string{"store", "hosts", "allow_private", "max_output"},
+	keys:     []string{"store", "hosts", "allow_private", "max_output", "max_bytes", "parallel"},
 	defaults: fillArchiveDefaults,
 	check:    checkArchive,
 	handler:  newArchive,
 }
 
 func fillArchiveDefaults(c *config, cons *consumerConfig) {
-	if len(cons.Filter.Status) == 0 {
+	if len(cons.Filter.Status) == 0 && cons.Filter.Event != bridge.KindArchived {
 		cons.Filter.Status = stringList{bridge.StatusCompleted}
 	}
 	if cons.Start == "" {
@@ -35,53 +32,90 @@ func fillArchiveDefaults(c *config, cons *consumerConfig) {
 	if cons.Concurrency == 0 {
 		cons.Concurrency = 4
 	}
-	if len(cons.Hosts) > 0 {
-		return
+	if cons.MaxOutput == 0 {
+		cons.MaxOutput = archive.DefaultMaxOutput
 	}
-	for _, s := range c.Sources {
+	var life duration
+	var hosts []string
+	for name, s := range c.Sources {
+		life = max(life, duration(c.outputLife(name)))
 		if kind, err := source.KindOf(s.Kind); err == nil {
-			cons.Hosts = append(cons.Hosts, kind.OutputHosts()...)
+			hosts = append(hosts, kind.OutputHosts()...)
 		}
+	}
+	if len(cons.Hosts) == 0 {
+		cons.Hosts = hosts
+	}
+	if cons.Retry.GiveUpAfter == 0 {
+		cons.Retry.GiveUpAfter = life // as long as there is something to be had
 	}
 }
 
+// outputLife is how long the provider of a source keeps outputs, 0 when nobody knows.
+func (c *config) outputLife(name string) time.Duration {
+	kind, err := source.KindOf(c.Sources[name].Kind)
+	if err != nil {
+		return 0
+	}
+	return kind.OutputLife()
+}
+
 func checkArchive(c *config, found *checker, key string, cons consumerConfig) {
+	if cons.Filter.Event == bridge.KindArchived {
+		found.fail(key+".filter.event", "an archive keeps the outputs of predictions: remove it")
+	}
+	if cons.Parallel < 0 || cons.Parallel > archive.MaxParallel {
+		found.fail(key+".parallel", "it is %d: use 1 to %d", cons.Parallel, archive.MaxParallel)
+	}
+	if cons.MaxBytes > 0 && cons.MaxBytes < 2*cons.MaxOutput {
+		found.fail(key+".max_bytes", "it is %v: use at least twice max_output, which is %v, or 0 for no limit", cons.MaxBytes, cons.MaxOutput)
+	}
 	for _, host := range cons.Hosts {
 		found.check(key+".hosts", archive.CheckHost(host))
 	}
-	dir, err := c.storeDir(cons)
+	at, err := c.archiveLocation(cons)
 	found.check(key+".store", err)
 	for _, ours := range []string{".", "exec", "nats", "secrets", "spool"} {
-		if own := filepath.Join(c.DataDir, ours); err == nil && (dir == own || ours != "." && strings.HasPrefix(dir, own+"/")) {
+		if own := filepath.Join(c.DataDir, ours); at.Dir != "" && (at.Dir == own || ours != "." && strings.HasPrefix(at.Dir, own+"/")) {
 			found.fail(key+".store", "the bridge keeps its own files there: use another folder")
+		}
+	}
+	for _, other := range sortedKeys(c.Consumers) {
+		theirs := c.Consumers[other]
+		if "consumers."+other == key {
+			break
+		}
+		if taken, broken := c.archiveLocation(theirs); theirs.Kind == kindArchive && err == nil && broken == nil && taken.String() == at.String() {
+			found.fail(key+".store", "consumer %s keeps its outputs there: use another folder or prefix", other)
 		}
 	}
 }
 
 func newArchive(p *parts, name string, c consumerConfig) (consumers.Handler, error) {
-	dir, err := p.cfg.storeDir(c)
+	at, err := p.cfg.archiveLocation(c)
 	if err != nil {
 		return nil, err
 	}
-	a, err := archive.New(archive.Config{
-		Dir: dir, Hosts: c.Hosts, AllowPrivate: c.AllowPrivate, MaxOutput: int64(c.MaxOutput),
-		Reserve: p.store.reserve(dir), Logger: p.log.Named("archive").With(zap.String("consumer", name)),
-	})
+	cfg := archive.Config{
+		Name: name, Location: at, Hosts: c.Hosts, AllowPrivate: c.AllowPrivate, MaxOutput: int64(c.MaxOutput), MaxBytes: int64(c.MaxBytes),
+		Parallel: c.Parallel, Life: p.cfg.outputLife,
+		Publish: p.store.publishEvent, Alarms: p.store.alarms, Logger: p.log.Named("archive").With(zap.String("consumer", name)),
+	}
+	if at.Dir != "" {
+		cfg.Reserve = p.store.reserve(at.Dir)
+	}
+	a, err := archive.New(cfg)
 	if err != nil {
 		return nil, err
 	}
 	p.onStop.add(a.Close)
-	return a, nil
+	return a, register(p.metrics, a.Collectors()...)
 }
 
-// storeDir is the folder that an archive's store names.
-func (c *config) storeDir(cons consumerConfig) (string, error) {
+// archiveLocation is where an archive keeps its files.
+func (c *config) archiveLocation(cons consumerConfig) (archive.Location, error) {
 	if cons.Store == "" {
-		return filepath.Join(c.DataDir, "archive"), nil
+		return archive.Location{Dir: filepath.Join(c.DataDir, "archive")}, nil
 	}
-	dir, ok := strings.CutPrefix(cons.Store, storeScheme)
-	if !ok || !filepath.IsAbs(dir) {
-		return "", fmt.Errorf("use %s and an absolute path, such as %s/var/lib/hookspan/archive", storeScheme, storeScheme)
-	}
-	return filepath.Clean(dir), nil
+	return archive.ParseLocation(cons.Store, cons.AllowPrivate)
 }

@@ -51,6 +51,6 @@ func newExec(p *parts, name string, c consumerConfig) (consumers.Handler, error)
 	}
 	return exec.New(exec.Config{
 		Command: c.Command, Env: env, Dir: filepath.Join(p.cfg.DataDir, "exec", name),
-		Logger: p.log.Named("exec").With(zap.String("consumer", name)),
+		Name: name, Alarms: p.store.alarms, Logger: p.log.Named("exec").With(zap.String("consumer", name)),
 	})
 }

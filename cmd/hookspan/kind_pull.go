@@ -28,7 +28,7 @@ var pullKind = kind{
 }
 
 func fillPullDefaults(_ *config, cons *consumerConfig) {
-	if len(cons.Filter.Status) == 0 {
+	if len(cons.Filter.Status) == 0 && cons.Filter.Event != bridge.KindArchived {
 		cons.Filter.Status = stringList{bridge.StatusCompleted, bridge.StatusFailed}
 	}
 	if cons.Lease == 0 {

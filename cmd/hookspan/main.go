@@ -59,15 +59,30 @@ type env struct {
 var errSilent = errors.New("failed")
 
 func main() {
-	// The first signal asks to end; after it a second one ends at once.
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	ctx := untilSignal()
 	hangups := func() <-chan os.Signal {
 		signals := make(chan os.Signal, 1)
 		signal.Notify(signals, syscall.SIGHUP)
 		return signals
 	}
 	os.Exit(run(os.Args[1:], &env{ctx: ctx, getenv: os.LookupEnv, hangups: hangups, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}))
+}
+
+// untilSignal returns a context that ends at the first signal which asks to end. From
+// before it has ended a second one ends the process at once.
+func untilSignal() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		<-signals
+		signal.Reset(syscall.SIGINT, syscall.SIGTERM)
+		if len(signals) > 0 { // it came before that
+			os.Exit(exitFailed)
+		}
+		cancel()
+	}()
+	return ctx
 }
 
 // run is the program with its arguments; it returns the exit code.

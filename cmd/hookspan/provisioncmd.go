@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-
 	"github.com/hookspan/hookspan/bridge/queue"
 	"github.com/hookspan/hookspan/bridge/redelivery"
 	"github.com/hookspan/hookspan/bridge/telemetry"

@@ -86,7 +86,7 @@ func TestOutputIsArchived(t *testing.T) {
 	p := serve(t, dir, `
 ingress: {listen: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0"}
-nats: {listen: "", events: {max_bytes: 64MiB}}
+nats: {listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}
 consumers:
   archive: {kind: archive, hosts: [127.0.0.1], allow_private: true}
 `)
@@ -100,6 +100,19 @@ consumers:
 	kept, err := os.ReadFile(filepath.Join(folder, "0.png"))
 	require.NoError(t, err)
 	require.Equal(t, "image at /x.png", string(kept))
+
+	// Others hear of it as of any event.
+	subjects, _ := bridge.Filter{Event: bridge.KindArchived}.Subjects(bridge.Names{})
+	c, err := p.app().CreateConsumer(context.Background(), "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{FilterSubjects: subjects})
+	require.NoError(t, err)
+	m, err := c.Next(jetstream.FetchMaxWait(patience))
+	require.NoError(t, err)
+	ev, err := bridge.DecodeEvent(bridge.Header(m.Headers()), m.Data())
+	require.NoError(t, err)
+	require.Equal(t, ev.MsgID(), m.Headers().Get(bridge.HeaderMsgID))
+	archived, err := ev.Archived()
+	require.NoError(t, err)
+	require.Equal(t, "file://"+folder+"/0.png", archived.Outputs[0].URL)
 	require.Equal(t, 0, p.stop(), p.logs)
 }
 

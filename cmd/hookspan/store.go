@@ -220,6 +220,13 @@ func (s *store) warnOfSmallDisk() {
 	}
 }
 
+// publishEvent returns once the stream has the event, so it is no way around a NATS
+// that is away: whoever publishes has read an event from there.
+func (s *store) publishEvent(ctx context.Context, e *bridge.Event) error {
+	_, err := s.publisher.Publish(ctx, e)
+	return err
+}
+
 // reserve returns how many bytes must stay free on the disk of dir.
 func (s *store) reserve(dir string) func() (int64, error) {
 	return func() (int64, error) {

@@ -57,16 +57,8 @@ func (c *config) problems() []problem {
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
 		c.checkSource(&found, name, c.Sources[name])
 	}
-	stores := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(c.Consumers)) {
-		cons := c.Consumers[name]
-		c.checkConsumer(&found, name, cons)
-		if dir, err := c.storeDir(cons); err == nil && cons.Kind == kindArchive {
-			if other, taken := stores[dir]; taken {
-				found.fail("consumers."+name+".store", "consumer %s keeps its outputs there: use another folder", other)
-			}
-			stores[dir] = name
-		}
+		c.checkConsumer(&found, name, c.Consumers[name])
 	}
 	return found
 }
@@ -231,6 +223,9 @@ func (c *config) checkConsumer(found *checker, name string, cons consumerConfig)
 	}
 	checkKeys(found, key, cons)
 	found.check(key+".filter", cons.Filter.filter().Validate())
+	if f := cons.Filter; f.Event == bridge.KindArchived && len(f.Status) > 0 {
+		found.fail(key+".filter.status", "it is for events of predictions: remove it, or filter.event")
+	}
 	if _, err := consumers.ParseStart(cons.Start); err != nil {
 		found.fail(key+".start", "use new, all, or a time such as 2026-01-31T15:04:05Z")
 	}

@@ -14,6 +14,7 @@ package archive
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/consumers"
@@ -25,37 +26,51 @@ const maxOutputs = 10_000
 // Archive stores the outputs of events. Its methods may be called concurrently,
 // but nothing after Close.
 type Archive struct {
-	files   *store
-	fetcher *fetcher
-	space   *space
-	alarms  *alarms
-	folders locks
+	name     string
+	files    store
+	fetcher  *fetcher
+	space    *space
+	lives    *lives
+	alarms   bridge.Alarmer
+	folders  locks
+	parallel int
+	publish  func(context.Context, *bridge.Event) error
 }
 
-// New checks the configuration and opens the archive, whose folder it creates when
-// it is missing. The error names the field that is wrong and what to do about it.
+// New checks the configuration and opens the archive. A folder is created when it is
+// missing; a bucket is not asked for yet. The error names the field that is wrong and what to do about it.
 func New(c Config) (*Archive, error) {
 	c = c.withDefaults()
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("archive: %w", err)
 	}
-	files, err := openStore(c.Dir)
+	files, err := openStore(c)
 	if err != nil {
-		return nil, fmt.Errorf("archive: dir: %w", err)
+		return nil, fmt.Errorf("archive: location: %w", err)
 	}
-	alarms := newAlarms(c.Logger)
-	return &Archive{files: files, fetcher: newFetcher(c), space: newSpace(c, files.dir, alarms), alarms: alarms}, nil
+	return &Archive{
+		name: c.Name, files: files, fetcher: newFetcher(c), space: newSpace(c, files), lives: newLives(c), alarms: c.Alarms,
+		parallel: c.Parallel, publish: c.Publish,
+	}, nil
 }
 
-// Handle stores the event and its outputs. It returns nil when all of it is
-// durable, and does nothing when it was before. Outputs that are no addresses are
-// stored as they are.
+func openStore(c Config) (store, error) {
+	if c.Location.Dir != "" {
+		return openDisk(c.Location.Dir)
+	}
+	return openObjects(context.Background(), c) // it reads files, no more
+}
+
+// Handle stores the event and its outputs, and publishes that they are archived. It
+// returns nil when all of it is durable, and stores nothing when it was before.
+// Outputs that are no addresses are stored as they are.
 //
 // An error made by [consumers.Permanent] says that outputs are gone, too large or
 // have unusable addresses; the others are stored and the manifest names what is
 // missing. Handling the event again tries these again. Any other error asks for a
-// retry, which downloads only what is not stored yet. When ctx ends, the error is
-// its cause.
+// retry, which downloads only what is not stored yet, within a tenth of the time that
+// the provider still keeps the outputs. Once that is over, whatever could not be had
+// is gone. When ctx ends, the error is its cause.
 //
 // Without room on the disk Handle waits until there is some, so a full disk is
 // not a failed attempt.
@@ -72,14 +87,34 @@ func (a *Archive) Handle(ctx context.Context, ev *bridge.Event) error {
 		return err
 	}
 	defer unlock()
-	t := &attempt{Archive: a, ev: ev, outputs: p.Outputs}
-	if err := t.run(ctx); err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+	t := &attempt{Archive: a, ev: ev, outputs: p.Outputs, missing: len(p.Outputs), end: a.lives.end(ev)}
+	err = t.run(ctx)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err == nil:
+		a.lives.settled(ev)
+		return nil
+	case consumers.IsPermanent(err):
+		a.lives.settled(ev)
 		return fmt.Errorf("archiving: %w", err)
 	}
-	return nil
+	err = fmt.Errorf("archiving: %w", err)
+	return again(err, t.after, a.lives.failed(ev, t.missing, err))
+}
+
+// again asks for the next attempt after what the sender wants, if that is said, but
+// within what its outputs have left.
+func again(err error, after, within time.Duration) error {
+	switch {
+	case after > 0 && within > 0:
+		return consumers.RetryAfter(err, min(after, within))
+	case after > 0:
+		return consumers.RetryAfter(err, after)
+	case within > 0:
+		return consumers.RetryWithin(err, within)
+	}
+	return err
 }
 
 // Close closes the connections that are kept for further downloads, and the

@@ -239,18 +239,18 @@ func TestManyOutputs(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	for want, change := range map[string]func(*Config){
-		"dir is empty":        func(c *Config) { c.Dir = "" },
-		"hosts is empty":      func(c *Config) { c.Hosts = nil },
-		"not a host name":     func(c *Config) { c.Hosts = []string{"https://x"} },
-		`"cdn:443" is not`:    func(c *Config) { c.Hosts = []string{"cdn:443"} },
-		`"*.x.com" is not`:    func(c *Config) { c.Hosts = []string{"a", "*.x.com"} },
-		"max output is -1":    func(c *Config) { c.MaxOutput = -1 },
-		"timeout is -1s":      func(c *Config) { c.Timeout = -time.Second },
-		"stall is -1s":        func(c *Config) { c.Stall = -time.Second },
-		"not a directory":     func(c *Config) { c.Dir = "/dev/null" },
-		"archive: dir: openi": func(c *Config) { c.Dir = "/dev/null/x" },
+		"location is empty":        func(c *Config) { c.Location = Location{} },
+		"hosts is empty":           func(c *Config) { c.Hosts = nil },
+		"not a host name":          func(c *Config) { c.Hosts = []string{"https://x"} },
+		`"cdn:443" is not`:         func(c *Config) { c.Hosts = []string{"cdn:443"} },
+		`"*.x.com" is not`:         func(c *Config) { c.Hosts = []string{"a", "*.x.com"} },
+		"max output is -1":         func(c *Config) { c.MaxOutput = -1 },
+		"timeout is -1s":           func(c *Config) { c.Timeout = -time.Second },
+		"stall is -1s":             func(c *Config) { c.Stall = -time.Second },
+		"not a directory":          func(c *Config) { c.Location.Dir = "/dev/null" },
+		"archive: location: openi": func(c *Config) { c.Location.Dir = "/dev/null/x" },
 	} {
-		c := Config{Dir: t.TempDir(), Hosts: []string{"cdn.example.com", "::1"}}
+		c := Config{Location: Location{Dir: t.TempDir()}, Hosts: []string{"cdn.example.com", "::1"}}
 		change(&c)
 		_, err := New(c)
 		require.ErrorContains(t, err, want)

@@ -2,7 +2,7 @@ package archive
 
 import (
 	"context"
-	"io"
+	"time"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/consumers"
@@ -19,19 +19,31 @@ type attempt struct {
 	previous *manifest
 	// stored holds the names of the outputs that earlier attempts stored.
 	stored map[int]string
-	buf    []byte // for copying, made when it is needed
+
+	// end is when the provider deletes the outputs, zero when nobody knows.
+	end time.Time
+	// missing is how many outputs are not stored, after how long their hosts want to
+	// be left alone.
+	missing int
+	after   time.Duration
 }
 
 // run is the order that makes a crash harmless: claim the folder, store the
-// outputs, and only then say so.
+// outputs, and only then say so, first here and then to others.
 func (t *attempt) run(ctx context.Context) error {
+	if err := t.space.ready(ctx); err != nil {
+		return err
+	}
 	if err := t.findFolder(ctx); err != nil {
 		return err
 	}
 	if t.previous != nil && !t.previous.failed() {
 		consumers.Note(ctx, "archived before")
-		// An attempt that was killed may have left this undone.
-		return t.files.sync(t.key(manifestName))
+		// An attempt that was killed may have left both undone.
+		if err := t.files.sync(t.folder); err != nil {
+			return err
+		}
+		return t.announce(ctx, t.previous)
 	}
 	if err := t.sweep(ctx); err != nil {
 		return err
@@ -40,9 +52,17 @@ func (t *attempt) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := t.files.sync(t.folder); err != nil { // the names of the outputs
+		return err
+	}
+	t.missing, t.after = len(faults), longestAfter(faults)
 	consumers.Note(ctx, summary(entries, faults))
 	if allFinal(faults) {
-		if err := t.saveManifest(ctx, entries); err != nil {
+		m := newManifest(t.ev, entries)
+		if err := t.saveManifest(ctx, m); err != nil {
+			return err
+		}
+		if err := t.announce(ctx, m); err != nil {
 			return err
 		}
 	}
@@ -60,34 +80,40 @@ func (t *attempt) sweep(ctx context.Context) error {
 	}
 	t.stored = make(map[int]string)
 	for _, name := range names {
-		if temporaryName.MatchString(name) {
+		if n, ok := outputNumber(name); ok {
+			t.stored[n] = name
+		}
+	}
+	for _, name := range names {
+		n, isPart := partNumber(name)
+		_, whole := t.stored[n]
+		if temporaryName.MatchString(name) || isPart && whole {
 			if err := t.files.remove(ctx, t.key(name)); err != nil {
 				return err
 			}
-		} else if n, ok := outputNumber(name); ok {
-			t.stored[n] = name
 		}
 	}
 	return nil
 }
 
-func (t *attempt) saveManifest(ctx context.Context, entries []entry) error {
-	data, err := newManifest(t.ev, entries).encode()
+func (t *attempt) saveManifest(ctx context.Context, m *manifest) error {
+	data, err := m.encode()
 	if err != nil {
 		return err
 	}
-	return t.save(ctx, t.key(manifestName), typeOf(manifestName), true, data)
+	return t.save(ctx, file{t.key(manifestName), typeOf(manifestName)}, true, data)
 }
 
 // save stores data once there is room for it.
-func (t *attempt) save(ctx context.Context, key, contentType string, replace bool, data []byte) error {
+func (t *attempt) save(ctx context.Context, f file, replace bool, data []byte) error {
 	g, err := t.space.grantWait(ctx, int64(len(data)))
 	if err != nil {
 		return err
 	}
 	defer g.release()
-	return t.files.put(ctx, key, contentType, replace, func(w io.Writer) error {
-		_, err := w.Write(data)
+	if err := t.files.put(ctx, f, replace, data); err != nil {
 		return err
-	})
+	}
+	t.space.stored(int64(len(data)))
+	return nil
 }

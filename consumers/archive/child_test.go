@@ -18,7 +18,7 @@ const (
 // child archives one event and returns its exit code. With [childDial] it only
 // prints what it would connect to.
 func child(what, dir, url string) int {
-	a, err := New(Config{Dir: dir, Hosts: []string{"127.0.0.1", "example.com"}, AllowPrivate: true})
+	a, err := New(Config{Location: Location{Dir: dir}, Hosts: []string{"127.0.0.1", "example.com"}, AllowPrivate: true})
 	if err == nil {
 		if what == childDial {
 			a.fetcher.transport.DialContext = printAddress

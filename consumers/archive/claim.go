@@ -69,7 +69,7 @@ func (t *attempt) claim(ctx context.Context, sameEvent bool) (bool, error) {
 			return false, err
 		}
 	}
-	return true, t.files.sync(t.key(eventName))
+	return true, t.files.sync(t.folder)
 }
 
 // storeOnce stores data under the name unless something is there, and returns
@@ -80,7 +80,7 @@ func (t *attempt) storeOnce(ctx context.Context, name string, data []byte) ([]by
 	if !errors.Is(err, fs.ErrNotExist) {
 		return there, err
 	}
-	err = t.save(ctx, key, typeOf(name), false, data)
+	err = t.save(ctx, file{key, typeOf(name)}, false, data)
 	if errors.Is(err, errStored) { // by another process, since we looked
 		return t.files.get(ctx, key)
 	}

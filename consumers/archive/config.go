@@ -2,20 +2,26 @@ package archive
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/netip"
 	"strings"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
 )
 
 // Config says where outputs are kept and where they may come from. Fields at
 // their zero value take the default that they name.
 type Config struct {
-	// Dir is the root folder of the archive, required. It is created, with mode
-	// 0750, when it is missing. Several processes may share it.
-	Dir string
+	// Name is that of the consumer, for alarms and metrics.
+	Name string
+	// Location is where the archive is, required. A folder is created, with mode
+	// 0750, when it is missing; a bucket must be there. Several processes may share
+	// it.
+	Location Location
 	// Hosts are the names of the hosts that outputs may come from, required.
 	// They are compared exactly, without regard to case; the port of an
 	// address does not matter. Redirects are held to them too.
@@ -23,42 +29,84 @@ type Config struct {
 	// AllowPrivate permits http, any port, and private and loopback addresses,
 	// for local trials. Hosts holds nevertheless.
 	AllowPrivate bool
-	// MaxOutput is how many bytes one output can have, default 2 GiB. A larger
+	// MaxOutput is how many bytes one output can have, default [DefaultMaxOutput]. A larger
 	// one is not archived.
 	MaxOutput int64
+	// Parallel is how many outputs of one event are stored at once, default 4. Each
+	// takes 256 KiB of memory on the way to a folder, and up to about 20 MiB on the way
+	// to a bucket.
+	Parallel int
 	// Timeout bounds the download of one output, default 30 min. Waiting for
 	// disk space does not count.
 	Timeout time.Duration
 	// Stall is the longest wait for a connection, for the header of an answer,
-	// and for the next byte of its body, default 30 s.
+	// and for the next KiB of its body, default 30 s.
 	Stall time.Duration
-	// Reserve returns how many bytes must stay free on the disk that Dir is on,
+	// Reserve returns how many bytes must stay free on the disk that the folder is on,
 	// because the event store may still need them. It is asked before every
 	// file and every 16 MiB, by several goroutines at once. Nil means none.
 	Reserve func() (int64, error)
-	// Logger gets the alarms. Nil means none.
+	// Life returns how long the provider of a source keeps outputs after the event's
+	// time, 0 when nobody knows. Nil means 0.
+	Life func(source string) time.Duration
+	// MaxBytes is how many bytes the archive may hold, 0 means as many as there is
+	// room for; at least twice MaxOutput. What is there is counted at the first event: a
+	// walk through the folder, or one call for every thousand objects. What other
+	// processes store meanwhile is not seen, and what is removed only after five
+	// minutes.
+	MaxBytes int64
+	// Publish makes the event durable that says what is archived, see
+	// [bridge.Archived], and returns then; a repeated one must do no harm. The error
+	// wraps bridge.ErrTooLarge when it can never be, and then a short form of it is
+	// tried. It is called by several goroutines at once. Nil means that nobody is
+	// told.
+	Publish func(context.Context, *bridge.Event) error
+	// Alarms is told what a person should know of. Nil means nobody.
+	Alarms bridge.Alarmer
+	// Logger gets a line every 30 s about a download that takes long. Nil means none.
 	Logger *zap.Logger
 }
 
+// DefaultMaxOutput is the default of Config.MaxOutput: 2 GiB.
+const DefaultMaxOutput = 2 << 30
+
+// MaxParallel bounds Config.Parallel.
+const MaxParallel = 256
+
 func (c Config) withDefaults() Config {
-	c.MaxOutput = cmp.Or(c.MaxOutput, 2<<30)
+	c.MaxOutput = cmp.Or(c.MaxOutput, DefaultMaxOutput)
+	c.Parallel = cmp.Or(c.Parallel, 4)
 	c.Timeout = cmp.Or(c.Timeout, 30*time.Minute)
 	c.Stall = cmp.Or(c.Stall, 30*time.Second)
 	if c.Reserve == nil {
 		c.Reserve = func() (int64, error) { return 0, nil }
 	}
+	if c.Life == nil {
+		c.Life = func(string) time.Duration { return 0 }
+	}
+	if c.Alarms == nil {
+		c.Alarms = noAlarms{}
+	}
 	c.Logger = cmp.Or(c.Logger, zap.NewNop())
 	return c
 }
 
+type noAlarms struct{}
+
+func (noAlarms) Raise(bridge.Alarm) {}
+
 func (c Config) validate() error {
 	switch {
-	case c.Dir == "":
-		return fmt.Errorf("dir is empty: name the folder that outputs are kept in")
+	case c.Location.Dir == "" && c.Location.Bucket == "":
+		return fmt.Errorf("location is empty: name the folder or the bucket that outputs are kept in")
 	case len(c.Hosts) == 0:
 		return fmt.Errorf("hosts is empty: name the hosts that outputs may come from, such as cdn.example.com")
 	case c.MaxOutput < 0:
 		return fmt.Errorf("max output is %d bytes: it must be positive, or 0 for the default", c.MaxOutput)
+	case c.MaxBytes < 0 || c.MaxBytes > 0 && c.MaxBytes < 2*c.MaxOutput:
+		return fmt.Errorf("max bytes is %d: it must be at least twice max output, which is %d, or 0 for no limit", c.MaxBytes, c.MaxOutput)
+	case c.Parallel < 0 || c.Parallel > MaxParallel:
+		return fmt.Errorf("parallel is %d: it must be 1 to %d, or 0 for the default", c.Parallel, MaxParallel)
 	case c.Timeout < 0:
 		return fmt.Errorf("timeout is %v: it must be positive, or 0 for the default", c.Timeout)
 	case c.Stall < 0:

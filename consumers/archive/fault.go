@@ -18,6 +18,8 @@ type fault struct {
 	short string
 	// final: no further attempt can help.
 	final bool
+	// anew: what came cannot be gone on with, but from the beginning it may work.
+	anew bool
 	// refused: this archive does not ask the host, and somebody should look.
 	refused bool
 	host    string
@@ -31,6 +33,13 @@ func (f *fault) Unwrap() error { return f.err }
 // passing is a fault that another attempt may not meet.
 func passing(host string, err error) *fault {
 	return &fault{err: fmt.Errorf("downloading from %s: %w", host, err), short: "failed"}
+}
+
+// startAnew is a passing fault after which nothing that came may be used.
+func startAnew(host string, err error) *fault {
+	f := passing(host, err)
+	f.anew = true
+	return f
 }
 
 func refuse(host, remedy string, cause error) *fault {

@@ -4,17 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 const maxRedirects = 5
 
 var (
 	errSlow      = errors.New("download took too long")
-	errStalled   = errors.New("nothing came for too long")
+	errStalled   = errors.New("nothing came for too long, or next to nothing")
 	errRedirects = errors.New("too many redirects")
 	errLocation  = errors.New("redirect leads nowhere")
 	errAnswer    = errors.New("answer is not valid HTTP")
@@ -29,16 +32,20 @@ type fetcher struct {
 	timeout   time.Duration
 	stall     time.Duration
 	limit     int64
+	pause     time.Duration
+	logger    *zap.Logger
 }
 
 func newFetcher(c Config) *fetcher {
-	return &fetcher{guard: newGuard(c), transport: newTransport(c), timeout: c.Timeout, stall: c.Stall, limit: c.MaxOutput}
+	return &fetcher{
+		guard: newGuard(c), transport: newTransport(c), timeout: c.Timeout, stall: c.Stall, limit: c.MaxOutput, pause: continuedPause, logger: c.Logger,
+	}
 }
 
-// get asks for the address and returns the download when the answer is 200 and
-// not known to be too large. The caller must close it. The error is a fault, or
-// the cause why ctx ended.
-func (f *fetcher) get(ctx context.Context, address string) (*download, error) {
+// get asks for what of the address is not there yet and returns the download, which
+// begins with the first byte if the sender wants it so. The caller must close it.
+// The error is a fault, or the cause why ctx ended.
+func (f *fetcher) get(ctx context.Context, address string, there progress) (*download, error) {
 	if len(address) > maxURL {
 		return nil, &fault{err: errors.New("its address is longer than 8 KiB"), short: "unusable", final: true}
 	}
@@ -46,50 +53,69 @@ func (f *fetcher) get(ctx context.Context, address string) (*download, error) {
 	if err != nil { // holds the address, so it goes no further
 		return nil, &fault{err: errors.New("its address cannot be read"), short: "unusable", final: true}
 	}
+	plain := withoutQuery(address)
+	if there.URL != plain {
+		there = progress{}
+	}
 	ctx, stop := context.WithTimeoutCause(ctx, f.timeout, errSlow)
-	ctx, cancel := context.WithCancelCause(ctx)
-	release := func() { cancel(nil); stop() }
-	resp, last, err := f.follow(ctx, u)
+	a, err := f.rest(ctx, u, there)
 	if err != nil {
-		release()
+		stop()
 		return nil, err
 	}
-	if resp.StatusCode != http.StatusOK {
-		err = badStatus(hostOf(last), resp)
-	} else if resp.ContentLength > f.limit {
+	d := &download{fetcher: f, ctx: ctx, stop: stop, address: u, contentType: a.contentType, origin: a.origin, logged: time.Now()}
+	d.origin.URL = plain
+	d.use(a)
+	return d, nil
+}
+
+// answer is one answer with a body, from byte at of the file on.
+type answer struct {
+	ctx         context.Context // of the request: ends when it stalls
+	cancel      context.CancelCauseFunc
+	from        *url.URL // what the redirects led to
+	body        io.ReadCloser
+	at          int64
+	contentType string
+	origin      origin
+}
+
+func (a *answer) close() {
+	a.cancel(nil)
+	_ = a.body.Close() // whether all of it came is known already
+}
+
+// rest asks for u from where that ends which is there.
+func (f *fetcher) rest(ctx context.Context, u *url.URL, there progress) (*answer, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	resp, last, err := f.follow(ctx, u, there)
+	if err != nil {
+		cancel(nil)
+		return nil, err
+	}
+	a := &answer{
+		ctx: ctx, cancel: cancel, from: last, body: resp.Body, contentType: cleanType(resp.Header.Get("Content-Type")),
+	}
+	err = a.read(resp, there)
+	if err == nil && a.origin.Length > f.limit {
 		err = tooLarge(f.limit)
 	}
 	if err != nil {
-		release()
+		cancel(nil)
 		_ = resp.Body.Close() // nothing of it is wanted
 		return nil, err
 	}
-	d := &download{
-		length:      resp.ContentLength,
-		contentType: cleanType(resp.Header.Get("Content-Type")),
-		urlPath:     u.Path,
-		from:        last,
-		body:        resp.Body,
-		ctx:         ctx,
-		release:     release,
-		stall:       f.stall,
-		limit:       f.limit,
-	}
-	// It runs only while a read waits, so a slow disk is not taken for a slow
-	// sender.
-	d.timer = time.AfterFunc(f.stall, func() { cancel(errStalled) })
-	d.timer.Stop()
-	return d, nil
+	return a, nil
 }
 
 // follow asks for u, and for what it redirects to, and returns the first answer
 // that is no redirect, with the address that gave it.
-func (f *fetcher) follow(ctx context.Context, u *url.URL) (*http.Response, *url.URL, error) {
+func (f *fetcher) follow(ctx context.Context, u *url.URL, there progress) (*http.Response, *url.URL, error) {
 	for hop := 0; ; hop++ {
 		if err := f.guard.check(u); err != nil {
 			return nil, nil, err
 		}
-		resp, err := f.ask(ctx, u)
+		resp, err := f.ask(ctx, u, there)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -116,11 +142,15 @@ func isRedirect(resp *http.Response) bool {
 	return false
 }
 
-func (f *fetcher) ask(ctx context.Context, u *url.URL) (*http.Response, error) {
+func (f *fetcher) ask(ctx context.Context, u *url.URL, there progress) (*http.Response, error) {
 	header := http.Header{
 		"User-Agent": {"hookspan"},
 		// What is stored should be the file, not a compressed form of it.
 		"Accept-Encoding": {"identity"},
+	}
+	if there.bytes > 0 {
+		header["Range"] = []string{fmt.Sprintf("bytes=%d-", there.bytes)}
+		header["If-Range"] = []string{there.Validator}
 	}
 	req := &http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Header: header}
 	resp, err := f.transport.RoundTrip(req.WithContext(ctx))
@@ -142,4 +172,23 @@ func transferFault(ctx context.Context, u *url.URL, err error) error {
 		err = errAnswer // it repeats the request, and its query may hold a signature
 	}
 	return passing(host, err)
+}
+
+// progressEvery is how often a download that takes long is told of.
+const progressEvery = 30 * time.Second
+
+func (f *fetcher) logProgress(d *download) {
+	if time.Since(d.logged) < progressEvery {
+		return
+	}
+	d.logged = time.Now()
+	f.logger.Info("downloading", zap.String("host", hostOf(d.answer.from)), zap.String("file", lastPart(d.address)),
+		zap.Int64("bytes", d.at), zap.Int64("of", d.origin.Length))
+}
+
+// lastPart is the end of the path, which tells downloads apart in a log.
+func lastPart(u *url.URL) string {
+	const longest = 80
+	name := u.Path[strings.LastIndexByte(u.Path, '/')+1:]
+	return strings.ToValidUTF8(name[:min(len(name), longest)], "\uFFFD")
 }

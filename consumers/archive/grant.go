@@ -5,8 +5,8 @@ import (
 	"errors"
 )
 
-// grant is the room that one file may fill. It is written to beside the file, by
-// one goroutine, and must be released.
+// grant is the room that one file may fill. It belongs to one goroutine, and must be
+// released.
 type grant struct {
 	space *space
 	// whole is what the file needs altogether, as far as it is known.
@@ -14,6 +14,7 @@ type grant struct {
 	// open: the file may need more than whole, since nobody said how long it is.
 	open      bool
 	left      int64 // promised and not yet written
+	held      int64 // promised, written or not
 	unchecked int64 // written since the disk was looked at
 }
 
@@ -22,12 +23,12 @@ type grant struct {
 func (s *space) grant(length, need int64) (*grant, error) {
 	g := &grant{space: s, whole: length, open: length < 0}
 	if g.open {
-		g.whole = max(need, spaceStep)
+		g.whole = max(need, s.step)
 	}
 	if err := s.promise(g.whole); err != nil {
 		return nil, err
 	}
-	g.left = g.whole
+	g.left, g.held = g.whole, g.whole
 	return g, nil
 }
 
@@ -45,26 +46,25 @@ func (s *space) grantWait(ctx context.Context, length int64) (*grant, error) {
 	}
 }
 
-// Write says that p is about to be written. It returns a *noRoom that names what
-// the whole file needs when there is no more room.
-func (g *grant) Write(p []byte) (int, error) {
-	n := int64(len(p))
+// take says that n bytes are about to be written. It returns a *noRoom that names
+// what the whole file needs when there is no more room.
+func (g *grant) take(n int64) error {
 	if g.open && g.left < n {
-		if err := g.ask(spaceStep); err != nil {
-			return 0, err
+		step := g.space.step
+		if err := g.ask(step); err != nil {
+			return err
 		}
-		g.whole += spaceStep
-		g.left += spaceStep
+		g.whole, g.left, g.held = g.whole+step, g.left+step, g.held+step
 	}
 	if g.unchecked += n; g.unchecked >= spaceStep {
 		if err := g.ask(0); err != nil {
-			return 0, err
+			return err
 		}
 		g.unchecked = 0
 	}
 	g.left -= n
 	g.space.settle(n)
-	return len(p), nil
+	return nil
 }
 
 func (g *grant) ask(n int64) error {
@@ -72,16 +72,20 @@ func (g *grant) ask(n int64) error {
 	if full, ok := asNoRoom(err); ok {
 		full.need = g.whole
 		if g.open { // as much as came, and some more
-			full.need += spaceStep
+			full.need += g.space.step
 		}
 	}
 	return err
 }
 
-// release gives back what was not written.
+// release gives back what was not written. What was, and stays, is for whoever knows
+// that to tell by [space.stored].
 func (g *grant) release() {
 	g.space.settle(g.left)
-	g.left = 0
+	if g.space.usage != nil {
+		g.space.usage.drop(g.held)
+	}
+	g.left, g.held = 0, 0
 }
 
 func asNoRoom(err error) (*noRoom, bool) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/consumers"
 )
 
@@ -44,12 +45,12 @@ func behindTLS(t *testing.T, h http.HandlerFunc, hosts ...string) (*bundle, func
 // requireRefused wants a retry, an alarm, and no way for the output to come in.
 func requireRefused(t *testing.T, b *bundle, address, want string) {
 	t.Helper()
-	before := b.alarms(alarmRefused)
+	before := b.alarms(bridge.AlarmArchiveRefused)
 	err := b.handle(newEvent("p", address))
 	require.ErrorContains(t, err, want)
 	require.False(t, consumers.IsPermanent(err), "an operator may allow it")
 	require.Equal(t, []string{eventName, signatureName}, names(t, folder(b.dir, "p")))
-	require.Equal(t, before+1, b.alarms(alarmRefused))
+	require.Equal(t, before+1, b.alarms(bridge.AlarmArchiveRefused))
 }
 
 func TestHosts(t *testing.T) {
@@ -57,7 +58,7 @@ func TestHosts(t *testing.T) {
 	b, dialled := behindTLS(t, func(http.ResponseWriter, *http.Request) { asked.Add(1) }, "Example.com")
 	require.NoError(t, b.handle(newEvent("p", "https://EXAMPLE.com/a", "HTTPS://example.com:8443/a", "https://someone:secret@example.com/a")))
 	require.EqualValues(t, 3, asked.Load())
-	require.Equal(t, []string{"EXAMPLE.com:443", "example.com:8443", "example.com:443"}, dialled())
+	require.ElementsMatch(t, []string{"EXAMPLE.com:443", "example.com:8443", "example.com:443"}, dialled())
 	for _, address := range []string{
 		"https://evil.example/a", "https://www.example.com/a", "https://example.com.evil.example/a", "https://example.com@evil.example/a",
 		"https://evil.example/https://example.com", "https://example.com./a", "https:///a", "https://[::1]/a", "https://127.0.0.1/a",
@@ -99,7 +100,7 @@ func TestRedirects(t *testing.T) {
 			}
 			require.Equal(t, 1, asked)
 			if want != errLocation.Error() {
-				require.Equal(t, 1, b.alarms(alarmRefused), location)
+				require.Equal(t, 1, b.alarms(bridge.AlarmArchiveRefused), location)
 			}
 		}
 	}
@@ -176,8 +177,8 @@ func TestSignaturesStayInTheManifest(t *testing.T) {
 		err := b.handle(newEvent("p", address+"?"+secret))
 		require.Error(t, err)
 		require.NotContains(t, err.Error(), "c0ffee")
-		for _, line := range b.logs.All() {
-			require.NotContains(t, fmt.Sprint(line.Message, line.ContextMap()), "c0ffee")
+		for _, alarm := range b.raised.list {
+			require.NotContains(t, fmt.Sprint(alarm), "c0ffee")
 		}
 		if consumers.IsPermanent(err) {
 			m := readManifest(t, folder(b.dir, "p"))

@@ -18,7 +18,13 @@ const (
 var (
 	outputName = regexp.MustCompile(`^(0|[1-9][0-9]{0,4})\.[a-z0-9]{1,8}$`)
 	// temporaryName is what a write that was killed leaves behind.
-	temporaryName = regexp.MustCompile(`^(?:event\.json|event\.signature|manifest\.json|[0-9]{1,5}\.[a-z0-9]{1,8})\.[0-9a-f]+\.tmp$`)
+	temporaryName = regexp.MustCompile(`^(?:event\.json|event\.signature|manifest\.json|[0-9]{1,5}\.[a-z0-9]{1,8}(?:\.json)?)\.[0-9a-f]+\.tmp$`)
+	partOrNote    = regexp.MustCompile(`^([0-9]{1,5})\.part(?:\.json)?$`)
+)
+
+const (
+	partExtension = "part"
+	noteSuffix    = ".json"
 )
 
 // folderKey is where everything of the event's prediction lies. Every part that
@@ -27,9 +33,8 @@ func folderKey(ev *bridge.Event) string {
 	return token(ev.Source) + ev.Time.UTC().Format("/2006/01/02/") + token(ev.PredictionID)
 }
 
-// token is [bridge.EncodeToken] without "__0x", with which the file store begins
-// escapes of its own: a key with it would lie under another name, which it does
-// not list. No other token has "=5F" in it.
+// token is [bridge.EncodeToken] without "__0x", with which libraries for such stores
+// begin escapes of their own. No other token has "=5F" in it.
 func token(s string) string {
 	return strings.ReplaceAll(bridge.EncodeToken(s), "__0x", "_=5F0x")
 }
@@ -44,9 +49,23 @@ func conflictKey(folder, eventID string) string {
 // fileName is the name of output n.
 func fileName(n int, ext string) string { return strconv.Itoa(n) + "." + ext }
 
+// partName is the name of output n while it is not whole.
+func partName(n int) string { return fileName(n, partExtension) }
+
 // outputNumber is the inverse of fileName.
 func outputNumber(name string) (int, bool) {
-	m := outputName.FindStringSubmatch(name)
+	if partOrNote.MatchString(name) {
+		return 0, false
+	}
+	return number(outputName, name)
+}
+
+// partNumber is the number of the output that the file is a part of, or a note about
+// one.
+func partNumber(name string) (int, bool) { return number(partOrNote, name) }
+
+func number(pattern *regexp.Regexp, name string) (int, bool) {
+	m := pattern.FindStringSubmatch(name)
 	if m == nil {
 		return 0, false
 	}

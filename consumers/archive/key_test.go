@@ -25,7 +25,7 @@ func TestExtension(t *testing.T) {
 		{"/a./../../etc/passwd", "", "bin"},
 		{"/a.p/n", "text/plain; charset=utf-8", "txt"},
 		{"/a.tmp", "", "bin"},
-		{"/a.attrs", "application/zip", "zip"},
+		{"/a.part", "application/zip", "zip"},
 		{"/a.é", "application/x-unheard-of", "bin"},
 		{"", "", "bin"},
 	} {

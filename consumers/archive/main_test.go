@@ -9,7 +9,9 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -60,28 +62,49 @@ func folder(root, id string) string {
 // bundle is an archive in a folder of its own that may download from loopback.
 type bundle struct {
 	*Archive
-	dir  string
-	logs *observer.ObservedLogs
+	dir    string
+	raised *raised
+	logs   *observer.ObservedLogs
+}
+
+// raised collects alarms.
+type raised struct {
+	mu   sync.Mutex
+	list []bridge.Alarm
+}
+
+func (r *raised) Raise(a bridge.Alarm) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = append(r.list, a)
+}
+
+func (r *raised) of(kind string) []bridge.Alarm {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(r.list), func(a bridge.Alarm) bool { return a.Kind != kind })
 }
 
 func setup(t testing.TB, change func(*Config)) *bundle {
 	t.Helper()
 	core, logs := observer.New(zap.DebugLevel)
-	c := Config{Dir: filepath.Join(t.TempDir(), "deep", "archive"), Hosts: []string{"127.0.0.1"}, AllowPrivate: true, Logger: zap.New(core)}
+	alarms := &raised{}
+	c := Config{
+		Name: "archive", Location: Location{Dir: filepath.Join(t.TempDir(), "deep", "archive")}, Hosts: []string{"127.0.0.1"}, AllowPrivate: true,
+		Alarms: alarms, Logger: zap.New(core),
+	}
 	if change != nil {
 		change(&c)
 	}
 	a, err := New(c)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, a.Close()) })
-	return &bundle{Archive: a, dir: c.Dir, logs: logs}
+	return &bundle{Archive: a, dir: c.Location.Dir, raised: alarms, logs: logs}
 }
 
 func (b *bundle) handle(ev *bridge.Event) error { return b.Handle(context.Background(), ev) }
 
-func (b *bundle) alarms(kind string) int {
-	return b.logs.FilterField(zap.String("alarm", kind)).Len()
-}
+func (b *bundle) alarms(kind string) int { return len(b.raised.of(kind)) }
 
 func serve(t testing.TB, h http.HandlerFunc) *httptest.Server {
 	t.Helper()
@@ -135,7 +158,7 @@ func temporaries(t testing.TB, root string) []string {
 	t.Helper()
 	var out []string
 	for p := range snapshot(t, root) {
-		if strings.HasSuffix(p, ".tmp") {
+		if strings.HasSuffix(p, ".tmp") || strings.HasSuffix(p, ".part") {
 			out = append(out, p)
 		}
 	}

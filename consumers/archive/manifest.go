@@ -33,10 +33,14 @@ type manifest struct {
 type entry struct {
 	N int `json:"n"`
 	// URL is whole, with its query. An output that was no address has none.
-	URL         string    `json:"url,omitempty"`
-	Key         string    `json:"key,omitempty"`
-	Bytes       int64     `json:"bytes"`
-	ContentType string    `json:"content_type,omitempty"`
+	URL         string `json:"url,omitempty"`
+	Key         string `json:"key,omitempty"`
+	Bytes       int64  `json:"bytes"`
+	ContentType string `json:"content_type,omitempty"`
+	// ClaimedType is what the sender called it, SniffedType what its first bytes
+	// look like. Both are there when they disagree.
+	ClaimedType string    `json:"claimed_type,omitempty"`
+	SniffedType string    `json:"sniffed_type,omitempty"`
 	SHA256      string    `json:"sha256,omitempty"`
 	StoredAt    time.Time `json:"stored_at,omitzero"`
 	Error       string    `json:"error,omitempty"`

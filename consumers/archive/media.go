@@ -31,6 +31,11 @@ var mediaTypes = []struct{ contentType, ext string }{
 	{"text/plain", "txt"},
 	{"text/csv", "csv"},
 	{"text/html", "html"},
+	{"text/html", "htm"},
+	{"application/xhtml+xml", "xhtml"},
+	{"text/xml", "xml"},
+	{"application/xml", "xml"},
+	{"text/javascript", "js"},
 	{"model/gltf-binary", "glb"},
 	{"application/zip", "zip"},
 	{"application/pdf", "pdf"},
@@ -42,24 +47,27 @@ const fallbackExtension = "bin"
 var legalExtension = regexp.MustCompile(`^[a-z0-9]{1,8}$`)
 
 // extension is that of a file downloaded from an address with the path: its own
-// one, else that of the content type.
+// one, else that of the content type. By its own one a page must not be taken for
+// something else, nor something else for a page.
 func extension(urlPath, contentType string) string {
 	if ext := strings.ToLower(strings.TrimPrefix(path.Ext(urlPath), ".")); usableExtension(ext) {
-		return ext
+		named := typeOf(fileName(0, ext))
+		if contentType == "" || active(named) == active(contentType) {
+			return ext
+		}
 	}
-	mediaType, _, _ := strings.Cut(contentType, ";")
 	for _, m := range mediaTypes {
-		if m.contentType == mediaType {
+		if m.contentType == bare(contentType) {
 			return m.ext
 		}
 	}
 	return fallbackExtension
 }
 
-// usableExtension leaves out what has a meaning of its own: tmp is swept away by
-// people and their tools, attrs is refused by the file store.
+// usableExtension leaves out what has a meaning of its own: part is that of an output
+// which is not whole, tmp is swept away by people and their tools.
 func usableExtension(ext string) bool {
-	return legalExtension.MatchString(ext) && ext != "tmp" && ext != "attrs"
+	return legalExtension.MatchString(ext) && ext != "tmp" && ext != partExtension
 }
 
 // typeOf is the content type that the extension of a file speaks of, "" when it

@@ -1,49 +1,73 @@
 package archive
 
 import (
+	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"time"
 
-	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// copyBuffer is how much of an output is in memory, in bytes.
-const copyBuffer = 256 << 10
-
-// storeOutputs stores each output, whatever becomes of the others. The error is
-// one that concerns all of them.
+// storeOutputs stores each output, several at once, whatever becomes of the others.
+// The error is one that concerns all of them.
 func (t *attempt) storeOutputs(ctx context.Context) ([]entry, []*fault, error) {
 	entries := make([]entry, len(t.outputs))
-	var faults []*fault
+	faulty := make([]*fault, len(t.outputs))
+	group, each := errgroup.WithContext(ctx)
+	group.SetLimit(t.parallel)
 	for n, o := range t.outputs {
-		e, err := t.storeOutput(ctx, n, o)
-		if ctx.Err() != nil { // which is nobody's fault
-			return nil, nil, context.Cause(ctx)
+		if each.Err() != nil {
+			break
 		}
-		f, isFault := asFault(err)
-		if err != nil && !isFault {
-			return nil, nil, err
-		}
-		if isFault {
-			if f.refused {
-				t.alarms.raise(alarmRefused, f.host, "output is not downloaded: "+f.Error(),
-					zap.String("host", f.host), zap.String("source", t.ev.Source), zap.String("event", t.ev.ID))
+		group.Go(func() error {
+			e, err := t.storeOutput(each, n, o)
+			f, isFault := asFault(err)
+			switch {
+			case each.Err() != nil: // which is nobody's fault
+				return context.Cause(each)
+			case isFault:
+				t.expire(f)
+				e = entry{N: n, URL: o.URL, Error: f.Error()}
+				faulty[n] = t.note(n, f)
+			case err != nil:
+				return err
 			}
-			e = entry{N: n, URL: o.URL, Error: f.Error()}
-			f.err = fmt.Errorf("output %d: %w", n, f.err)
-			faults = append(faults, f)
-		}
-		entries[n] = e
+			entries[n] = e
+			return nil
+		})
 	}
-	return entries, faults, nil
+	if err := group.Wait(); err != nil {
+		return nil, nil, err
+	}
+	return entries, slices.DeleteFunc(faulty, func(f *fault) bool { return f == nil }), nil
+}
+
+// expire makes a fault final once the provider has deleted its outputs.
+func (t *attempt) expire(f *fault) {
+	if f.final || t.end.IsZero() || time.Now().Before(t.end) {
+		return
+	}
+	f.final, f.short = true, "expired"
+	f.err = fmt.Errorf("%w, and the provider has kept it until %s only", f.err, t.end.UTC().Format(time.RFC3339))
+}
+
+// note says which output the fault is of, and has somebody look if that is needed.
+func (t *attempt) note(n int, f *fault) *fault {
+	if f.refused {
+		t.alarms.Raise(bridge.Alarm{
+			Kind: bridge.AlarmArchiveRefused, Subject: f.host, Text: "output is not downloaded: " + f.Error(),
+			Details: map[string]any{"consumer": t.name, "source": t.ev.Source, "event": t.ev.ID},
+		})
+	}
+	f.err = fmt.Errorf("output %d: %w", n, f.err)
+	return f
 }
 
 // storeOutput returns the entry of a stored output. The error is a fault when it
@@ -60,24 +84,47 @@ func (t *attempt) storeOutput(ctx context.Context, n int, o bridge.Output) (entr
 	if len(o.Raw) > 0 && o.Raw[0] == '"' && json.Unmarshal(o.Raw, &text) == nil {
 		data, name = []byte(text), fileName(n, "txt")
 	}
-	err := t.save(ctx, t.key(name), typeOf(name), false, data)
+	return t.storeData(ctx, n, o, name, data)
+}
+
+// storeData stores an output that came with the event.
+func (t *attempt) storeData(ctx context.Context, n int, o bridge.Output, name string, data []byte) (e entry, err error) {
+	room, err := t.space.grantWait(ctx, int64(len(data)))
+	if err != nil {
+		return entry{}, err
+	}
+	defer room.release()
+	p, err := t.files.part(ctx, t.folder, n)
+	if err != nil {
+		return entry{}, err
+	}
+	defer func() {
+		stays, failed := p.close(false)
+		t.space.stored(stays)
+		if err == nil {
+			err = failed
+		}
+	}()
+	j := judgement{contentType: typeOf(name)}
+	m, err := p.fill(ctx, file{t.key(name), j.contentType}, origin{}, 0, bytes.NewReader(data))
 	if errors.Is(err, errStored) { // by another process, since we looked
 		return t.measure(ctx, n, o, name)
 	}
 	if err != nil {
 		return entry{}, err
 	}
-	sum := sha256.Sum256(data)
-	return t.entry(n, o, name, typeOf(name), measured{int64(len(data)), sum[:], time.Now()}), nil
+	return t.entry(n, o, name, j, m), nil
 }
 
-func (t *attempt) entry(n int, o bridge.Output, name, contentType string, m measured) entry {
+func (t *attempt) entry(n int, o bridge.Output, name string, j judgement, m measured) entry {
 	return entry{
 		N:           n,
 		URL:         o.URL,
 		Key:         t.key(name),
 		Bytes:       m.bytes,
-		ContentType: contentType,
+		ContentType: j.contentType,
+		ClaimedType: j.claimed,
+		SniffedType: j.seen,
 		SHA256:      hex.EncodeToString(m.sha256),
 		StoredAt:    m.at.UTC(),
 	}
@@ -90,7 +137,7 @@ func (t *attempt) measure(ctx context.Context, n int, o bridge.Output, name stri
 	if err != nil {
 		return entry{}, err
 	}
-	e := t.entry(n, o, name, typeOf(name), m)
+	e := t.entry(n, o, name, judgement{contentType: typeOf(name)}, m)
 	before, ok := t.previous.find(n, e.Key)
 	if !ok {
 		return e, nil
@@ -103,54 +150,4 @@ func (t *attempt) measure(ctx context.Context, n int, o bridge.Output, name stri
 		}
 	}
 	return before, nil
-}
-
-// download stores an output that is an address. Whenever there is no room for it
-// the part that came is dropped, since it takes room too, and begun anew later.
-func (t *attempt) download(ctx context.Context, n int, o bridge.Output) (entry, error) {
-	var need int64
-	for {
-		e, err := t.tryDownload(ctx, n, o, need)
-		full, ok := asNoRoom(err)
-		if !ok {
-			return e, err
-		}
-		if err := t.space.wait(ctx, full); err != nil {
-			return entry{}, err
-		}
-		need = full.need
-	}
-}
-
-// tryDownload is download with a *noRoom as error instead of the wait. It needs
-// at least need bytes of room, as an earlier try has found.
-func (t *attempt) tryDownload(ctx context.Context, n int, o bridge.Output, need int64) (entry, error) {
-	d, err := t.fetcher.get(ctx, o.URL)
-	if err != nil {
-		return entry{}, err
-	}
-	defer d.Close()
-	room, err := t.space.grant(d.length, need)
-	if err != nil {
-		return entry{}, err
-	}
-	defer room.release()
-	if t.buf == nil {
-		t.buf = make([]byte, copyBuffer)
-	}
-	var size int64
-	sum := sha256.New()
-	name := fileName(n, extension(d.urlPath, d.contentType))
-	err = t.files.put(ctx, t.key(name), d.contentType, false, func(w io.Writer) error {
-		var err error // the room is asked first, and may refuse
-		size, err = io.CopyBuffer(io.MultiWriter(room, sum, w), d, t.buf)
-		return err
-	})
-	if errors.Is(err, errStored) { // by another process, since we looked
-		return t.measure(ctx, n, o, name)
-	}
-	if err != nil {
-		return entry{}, err
-	}
-	return t.entry(n, o, name, d.contentType, measured{size, sum.Sum(nil), time.Now()}), nil
 }

@@ -1,11 +1,11 @@
 package archive
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hookspan/hookspan/consumers"
 )
@@ -35,11 +35,15 @@ func verdict(faults []*fault, outputs int) error {
 	if allFinal(faults) {
 		return consumers.Permanent(err)
 	}
-	longest := slices.MaxFunc(faults, func(a, b *fault) int { return cmp.Compare(a.after, b.after) })
-	if longest.after > 0 {
-		return consumers.RetryAfter(err, longest.after)
-	}
 	return err
+}
+
+// longestAfter is how long the hosts want to be left alone.
+func longestAfter(faults []*fault) (longest time.Duration) {
+	for _, f := range faults {
+		longest = max(longest, f.after)
+	}
+	return longest
 }
 
 func allFinal(faults []*fault) bool {

@@ -7,8 +7,10 @@ import (
 	"sync"
 	"time"
 
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/consumers"
 )
 
 const (
@@ -18,32 +20,61 @@ const (
 	spacePoll = 5 * time.Second
 )
 
-// noRoom says that a file would take space that the event store may need.
+// noRoom says that a file would take space that the event store may need, or more
+// than the archive may have.
 type noRoom struct {
 	need, free, reserve, promised int64
+	// limit is what the archive may hold and used what it does, when it is that.
+	limit, used int64
 }
 
 func (e *noRoom) Error() string {
+	if e.limit > 0 {
+		return fmt.Sprintf("no room for %s: the archive holds %s of %s, and %s are promised to other files",
+			formatSize(e.need), formatSize(e.used), formatSize(e.limit), formatSize(e.promised))
+	}
 	return fmt.Sprintf("no room for %s: %s are free, of which %s are reserved for events and %s are promised to other files",
 		formatSize(e.need), formatSize(e.free), formatSize(e.reserve), formatSize(e.promised))
 }
 
-// space keeps the archive from taking what the event store may need. Attempts
-// that run side by side see the same free bytes, so what is promised to one is
-// not promised to another.
+func (e *noRoom) remedy() string {
+	if e.limit > 0 {
+		return "raise consumers.<name>.max_bytes, or remove what is not needed any more"
+	}
+	return "free some space, or give the archive a disk of its own"
+}
+
+// space keeps the archive from taking what the event store may need, and more than
+// it may have. Attempts that run side by side see the same free bytes, so what is
+// promised to one is not promised to another.
 type space struct {
 	free    func() (int64, error)
 	reserve func() (int64, error)
 	poll    time.Duration
-	alarms  *alarms
+	alarms  bridge.Alarmer
+	name    string // of the consumer
+	step    int64  // what is set aside at once for a file whose length nobody says
+	usage   *usage // nil: the archive may have everything
 
 	mu       sync.Mutex
 	promised int64 // to files, and not yet written
 }
 
-func newSpace(c Config, dir string, a *alarms) *space {
-	return &space{free: func() (int64, error) { return freeSpace(dir) }, reserve: c.Reserve, poll: spacePoll, alarms: a}
+func newSpace(c Config, files store) *space {
+	s := &space{
+		free: unlimited, reserve: c.Reserve, poll: spacePoll, alarms: c.Alarms, name: c.Name, step: min(spaceStep, c.MaxOutput),
+	}
+	if dir := c.Location.Dir; dir != "" {
+		s.free = func() (int64, error) { return freeSpace(dir) }
+	}
+	if c.MaxBytes > 0 {
+		s.usage = newUsage(c.MaxBytes, files.size)
+	}
+	return s
 }
+
+// unlimited is the free space of a bucket.
+func unlimited() (int64, error) { return math.MaxInt64, nil }
 
 // freeSpace is what programs without privileges can still write to the file
 // system that dir is on, in bytes.
@@ -72,6 +103,11 @@ func (s *space) promise(n int64) error {
 	if free-s.promised-n < reserve {
 		return &noRoom{need: n, free: free, reserve: reserve, promised: s.promised}
 	}
+	if s.usage != nil {
+		if full := s.usage.hold(n); full != nil {
+			return full
+		}
+	}
 	s.promised += n
 	return nil
 }
@@ -90,23 +126,61 @@ func (s *space) wait(ctx context.Context, full *noRoom) error {
 	tick := time.NewTicker(s.poll)
 	defer tick.Stop()
 	for {
-		s.alarms.raise(alarmSpace, "", "archive waits: "+full.Error()+"; free some space, or give the archive a disk of its own",
-			zap.Int64("need_bytes", full.need), zap.Int64("free_bytes", full.free),
-			zap.Int64("reserve_bytes", full.reserve), zap.Int64("promised_bytes", full.promised))
+		s.alarms.Raise(bridge.Alarm{
+			Kind: bridge.AlarmArchiveNoRoom, Subject: s.name, Text: "archive waits: " + full.Error() + "; " + full.remedy(),
+			Details: map[string]any{
+				"need_bytes": full.need, "free_bytes": full.free, "reserve_bytes": full.reserve, "promised_bytes": full.promised,
+				"max_bytes": full.limit, "used_bytes": full.used,
+			},
+		})
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		err := s.promise(full.need)
+		if full.limit > 0 {
+			if err := s.usage.recount(ctx); err != nil {
+				return err
+			}
+		}
+		g, err := s.grant(full.need, 0)
 		if err == nil {
-			s.settle(full.need)
+			g.release()
 			return nil
 		}
 		next, ok := asNoRoom(err)
 		if !ok {
 			return err
 		}
+		next.need = full.need
 		full = next
+	}
+}
+
+var _ consumers.Gate = (*Archive)(nil)
+
+// Wait returns when there is room for further outputs, or ctx has ended: events wait
+// in their stream while there is none.
+func (a *Archive) Wait(ctx context.Context) {
+	if a.space.ready(ctx) != nil {
+		return // the handler says why
+	}
+	if g, err := a.space.grantWait(ctx, a.space.step); err == nil {
+		g.release()
+	}
+}
+
+// ready returns once it is known how much the archive holds, if that matters.
+func (s *space) ready(ctx context.Context) error {
+	if s.usage == nil {
+		return nil
+	}
+	return s.usage.ready(ctx)
+}
+
+// stored says that what is there grew by n bytes, or shrank.
+func (s *space) stored(n int64) {
+	if s.usage != nil {
+		s.usage.add(n)
 	}
 }

@@ -1,74 +1,122 @@
 package archive
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-func write(text string) func(io.Writer) error {
-	return func(w io.Writer) error {
-		_, err := io.WriteString(w, text)
-		return err
-	}
+// stores are those that keep the same promises.
+func stores(t *testing.T) map[string]store {
+	t.Helper()
+	d, err := openDisk(filepath.Join(t.TempDir(), "deep"))
+	require.NoError(t, err)
+	return map[string]store{"disk": d, "bucket": newBucket(t).open(t)}
+}
+
+// fill stores an output of unknown origin.
+func fill(t *testing.T, s store, key string, r io.Reader) error {
+	t.Helper()
+	p, err := s.part(t.Context(), path.Dir(key), 0)
+	require.NoError(t, err)
+	_, err = p.fill(t.Context(), file{key: key}, origin{Length: -1}, 0, r)
+	_, failed := p.close(false)
+	require.NoError(t, failed)
+	return err
 }
 
 func TestStore(t *testing.T) {
-	ctx := t.Context()
-	s := setup(t, nil).files
-	require.NoError(t, s.put(ctx, "a/b/0.txt", "", false, write("one")))
-	require.ErrorIs(t, s.put(ctx, "a/b/0.txt", "", false, write("two")), errStored)
-	broken := errors.New("broken")
-	for _, replace := range []bool{false, true} {
-		require.ErrorIs(t, s.put(ctx, "a/b/1.txt", "", replace, func(w io.Writer) error {
-			_, err := io.WriteString(w, "half")
-			return errors.Join(err, broken)
-		}), broken)
-	}
-	list, err := s.names(ctx, "a/b")
-	require.NoError(t, err)
-	require.Equal(t, []string{"0.txt"}, list)
-	data, err := s.get(ctx, "a/b/0.txt")
-	require.NoError(t, err)
-	require.Equal(t, "one", string(data))
-	require.NoError(t, s.put(ctx, "a/b/0.txt", "", true, write("two")))
-	require.Equal(t, "two", readFile(t, s.dir, "a/b/0.txt"))
+	for name, s := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			ctx := t.Context()
+			f := file{"a/b/0.txt", "text/plain"}
+			require.NoError(t, s.put(ctx, f, false, []byte("one")))
+			require.ErrorIs(t, s.put(ctx, f, false, []byte("two")), errStored)
+			require.ErrorIs(t, fill(t, s, f.key, strings.NewReader("two")), errStored)
+			broken := errors.New("broken")
+			half := io.MultiReader(strings.NewReader("half"), iotest.ErrReader(broken))
+			require.ErrorIs(t, fill(t, s, "a/b/1.txt", half), broken)
+			list, err := s.names(ctx, "a/b")
+			require.NoError(t, err)
+			require.Equal(t, []string{"0.txt"}, list)
+			data, err := s.get(ctx, f.key)
+			require.NoError(t, err)
+			require.Equal(t, "one", string(data))
+			require.NoError(t, s.put(ctx, f, true, []byte("two")))
+			data, err = s.get(ctx, f.key)
+			require.NoError(t, err)
+			require.Equal(t, "two", string(data))
 
-	_, err = s.get(ctx, "a/b/2.txt")
-	require.ErrorIs(t, err, fs.ErrNotExist)
-	_, err = s.measure(ctx, "a/b/2.txt")
-	require.ErrorIs(t, err, fs.ErrNotExist)
-	require.NoError(t, s.remove(ctx, "a/b/2.txt"))
-	require.Error(t, syncFolders(filepath.Join(s.dir, "c"), s.dir))
+			require.NoError(t, fill(t, s, "a/b/1.png", strings.NewReader("three")))
+			m, err := s.measure(ctx, "a/b/1.png")
+			require.NoError(t, err)
+			sum := sha256.Sum256([]byte("three"))
+			require.Equal(t, sum[:], m.sha256)
+			require.EqualValues(t, 5, m.bytes)
+			require.WithinDuration(t, time.Now(), m.at, time.Minute)
+			require.NoError(t, s.sync("a/b"))
+			size, err := s.size(ctx)
+			require.NoError(t, err)
+			require.EqualValues(t, 8, size)
+
+			_, err = s.get(ctx, "a/b/2.txt")
+			require.ErrorIs(t, err, fs.ErrNotExist)
+			_, err = s.measure(ctx, "a/b/2.txt")
+			require.ErrorIs(t, err, fs.ErrNotExist)
+			require.NoError(t, s.remove(ctx, "a/b/2.txt"))
+			require.NoError(t, s.remove(ctx, "a/b/1.png"))
+			list, err = s.names(ctx, "a/b")
+			require.NoError(t, err)
+			require.Equal(t, []string{"0.txt"}, list)
+		})
+	}
+}
+
+func TestDiskFolder(t *testing.T) {
+	s := stores(t)["disk"].(*disk)
+	require.NoError(t, s.put(t.Context(), file{key: "a/0.txt"}, false, nil))
+	require.Error(t, s.sync("c"))
 	info, err := os.Stat(filepath.Join(s.dir, "a"))
 	require.NoError(t, err)
 	require.Zero(t, info.Mode().Perm()&0o027)
+	require.Equal(t, "file://"+s.dir+"/a%20b/0.txt", s.address("a b/0.txt"))
 }
 
 // Without its temporary name a file cannot be linked, as on a file system that has
 // no links, and then not be renamed either, as when another process swept it away.
 func TestTemporaryNameIsGone(t *testing.T) {
-	s := setup(t, nil).files
-	gone := func(w io.Writer) error {
-		for _, file := range temporaries(t, s.dir) {
-			require.NoError(t, os.Remove(file))
-		}
-		return write("two")(w)
+	s := stores(t)["disk"].(*disk)
+	gone := func() io.Reader {
+		return readerFunc(func([]byte) (int, error) {
+			for _, file := range temporaries(t, s.dir) {
+				require.NoError(t, os.Remove(file))
+			}
+			return 0, io.EOF
+		})
 	}
-	require.ErrorIs(t, s.put(t.Context(), "a/0.txt", "", false, gone), fs.ErrNotExist)
+	require.ErrorIs(t, fill(t, s, "a/0.txt", gone()), fs.ErrNotExist)
 	require.Empty(t, names(t, filepath.Join(s.dir, "a")))
-	require.NoError(t, s.put(t.Context(), "a/0.txt", "", false, write("one")))
-	require.ErrorIs(t, s.put(t.Context(), "a/0.txt", "", false, gone), errStored)
+	require.NoError(t, fill(t, s, "a/0.txt", strings.NewReader("one")))
+	require.ErrorIs(t, fill(t, s, "a/0.txt", gone()), errStored)
 	require.Equal(t, "one", readFile(t, s.dir, "a/0.txt"))
 }
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // Whoever is first keeps the name, also between processes that share the folder.
 func TestOneOfManyWins(t *testing.T) {
@@ -78,17 +126,14 @@ func TestOneOfManyWins(t *testing.T) {
 		won := make(chan string, 8)
 		var wg sync.WaitGroup
 		for n := range cap(won) {
-			other, err := openStore(b.dir)
+			other, err := openDisk(b.dir)
 			require.NoError(t, err)
 			wg.Go(func() {
 				text := fmt.Sprint("writer ", n)
-				err := other.put(t.Context(), key, "", false, write(text))
+				err := other.put(t.Context(), file{key: key}, false, []byte(text))
 				if err == nil {
 					won <- text
 				} else if !errors.Is(err, errStored) {
-					t.Error(err)
-				}
-				if err := other.close(); err != nil {
 					t.Error(err)
 				}
 			})

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
 )
 
 // Config says what is run, and with what.
@@ -22,12 +24,19 @@ type Config struct {
 	// made, with mode 0700, when it is missing. No other Runner may use it at the
 	// same time.
 	Dir string
-	// Logger gets the alarms. Nil means none.
+	// Name is that of the consumer, for alarms.
+	Name string
+	// Alarms are told when the command cannot be started. Nil means nobody is.
+	Alarms bridge.Alarmer
+	// Logger is told what cannot be removed. Nil means nobody is.
 	Logger *zap.Logger
 }
 
 func (c Config) withDefaults() Config {
 	c.Logger = cmp.Or(c.Logger, zap.NewNop())
+	if c.Alarms == nil {
+		c.Alarms = silent{}
+	}
 	return c
 }
 
@@ -79,3 +88,7 @@ func CheckEnv(name string) error {
 	}
 	return nil
 }
+
+type silent struct{}
+
+func (silent) Raise(bridge.Alarm) {}

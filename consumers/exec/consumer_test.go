@@ -134,7 +134,7 @@ func TestMissingCommandIsWaitedFor(t *testing.T) {
 		b.gate.every = time.Millisecond
 		d := deploy(b, consumers.Config{Concurrency: 4})
 		d.publish("pred_1")
-		require.Eventually(t, func() bool { return b.logs.Len() > 0 }, patience, time.Millisecond)
+		require.Eventually(t, func() bool { return len(b.heard.all()) > 0 }, patience, time.Millisecond)
 		durable, err := d.bench.JS.Consumer(context.Background(), "HOOKSPAN_EVENTS", "team")
 		if !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			require.NoError(t, err)
@@ -143,8 +143,8 @@ func TestMissingCommandIsWaitedFor(t *testing.T) {
 		install(t, path, "#!/bin/sh\nexit 0\n")
 		require.Equal(t, "+ACK", next(t, d.wire), name)
 		require.NoError(t, d.stop())
-		require.Equal(t, 1, b.logs.Len(), "one alarm, not one for each look")
-		require.Contains(t, b.logs.All()[0].ContextMap()["error"], "install it, the events wait for it")
+		require.Len(t, b.heard.all(), 1, "one alarm, not one for each look")
+		require.Contains(t, b.heard.all()[0].Text, "install it, the events wait for it")
 	}
 }
 
@@ -157,8 +157,8 @@ func TestCommandThatCannotBeStarted(t *testing.T) {
 	d.publish("pred_1")
 	d.publish("pred_2")
 	require.Regexp(t, `^-NAK \{"delay": ?10000000000\}$`, next(t, d.wire))
-	require.Eventually(t, func() bool { return b.logs.Len() > 0 }, patience, time.Millisecond)
-	require.Contains(t, b.logs.All()[0].ContextMap()["error"], "see to it, the events wait for it")
+	require.Eventually(t, func() bool { return len(b.heard.all()) > 0 }, patience, time.Millisecond)
+	require.Contains(t, b.heard.all()[0].Text, "see to it, the events wait for it")
 	require.Positive(t, b.gate.closedFor())
 	require.NoError(t, d.stop())
 	require.Empty(t, d.wire, "the second one was not tried")

@@ -69,7 +69,7 @@ func New(cfg Config) (*Runner, error) {
 		command:   slices.Clone(cfg.Command),
 		env:       slices.Clone(cfg.Env),
 		folders:   folders{dir: cfg.Dir, log: cfg.Logger},
-		gate:      gate{path: cfg.Command[0], log: cfg.Logger, every: gateEvery},
+		gate:      gate{path: cfg.Command[0], name: cfg.Name, alarms: cfg.Alarms, every: gateEvery},
 		log:       cfg.Logger,
 		killAfter: killAfter,
 	}
@@ -78,7 +78,7 @@ func New(cfg Config) (*Runner, error) {
 
 // Wait returns when the command is there and may be executed, or when ctx has
 // ended. After a command that could not be started it waits for ten seconds
-// longer. While it waits, an error in the log says why, once a minute.
+// longer. While it waits, an alarm says why.
 func (r *Runner) Wait(ctx context.Context) { r.gate.wait(ctx) }
 
 // Handle runs the command once. Its working folder is empty, only its user may

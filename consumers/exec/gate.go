@@ -7,8 +7,9 @@ import (
 	"sync"
 	"time"
 
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
+
+	"github.com/hookspan/hookspan/bridge"
 )
 
 const (
@@ -16,15 +17,14 @@ const (
 	gateEvery = 2 * time.Second
 	// alarmEvery is how often it is said that it is not there.
 	alarmEvery = time.Minute
-	// alarmCommand is the name of the alarm in the log.
-	alarmCommand = "exec_command"
 )
 
 // gate is closed while the command cannot be started.
 type gate struct {
-	path  string
-	log   *zap.Logger
-	every time.Duration
+	path   string
+	name   string // of the consumer
+	alarms bridge.Alarmer
+	every  time.Duration
 
 	// mu guards what follows.
 	mu    sync.Mutex
@@ -69,7 +69,10 @@ func (g *gate) alarm(err error) {
 	}
 	g.mu.Unlock()
 	if due {
-		g.log.Error("events wait, since their command cannot be started", zap.Error(err), zap.String("alarm", alarmCommand))
+		g.alarms.Raise(bridge.Alarm{
+			Kind: bridge.AlarmCommand, Subject: g.name, Text: fmt.Sprintf("consumer %s: %v", g.name, err),
+			Details: map[string]any{"consumer": g.name, "command": g.path},
+		})
 	}
 }
 

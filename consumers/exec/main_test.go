@@ -5,14 +5,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/hookspan/hookspan/bridge"
 )
@@ -58,10 +57,10 @@ func newEvent(id string) *bridge.Event {
 // bundle is a runner of a script.
 type bundle struct {
 	*Runner
-	t    *testing.T
-	dir  string // of the working folders
-	out  string // a folder for the script, in $OUT
-	logs *observer.ObservedLogs
+	t     *testing.T
+	dir   string // of the working folders
+	out   string // a folder for the script, in $OUT
+	heard *heard
 }
 
 func setup(t *testing.T, script string) *bundle {
@@ -71,12 +70,29 @@ func setup(t *testing.T, script string) *bundle {
 
 func setupCommand(t *testing.T, command ...string) *bundle {
 	t.Helper()
-	core, logs := observer.New(zap.DebugLevel)
-	b := &bundle{t: t, dir: filepath.Join(t.TempDir(), "exec", "team"), out: t.TempDir(), logs: logs}
-	r, err := New(Config{Command: command, Env: []string{"PATH=/usr/bin:/bin", "OUT=" + b.out}, Dir: b.dir, Logger: zap.New(core)})
+	b := &bundle{t: t, dir: filepath.Join(t.TempDir(), "exec", "team"), out: t.TempDir(), heard: &heard{}}
+	r, err := New(Config{Command: command, Env: []string{"PATH=/usr/bin:/bin", "OUT=" + b.out}, Dir: b.dir, Name: "team", Alarms: b.heard})
 	require.NoError(t, err)
 	b.Runner = r
 	return b
+}
+
+// heard keeps alarms.
+type heard struct {
+	mu     sync.Mutex
+	alarms []bridge.Alarm
+}
+
+func (h *heard) Raise(a bridge.Alarm) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.alarms = append(h.alarms, a)
+}
+
+func (h *heard) all() []bridge.Alarm {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.alarms
 }
 
 func (b *bundle) handle(ev *bridge.Event) error { return b.Handle(context.Background(), ev) }

@@ -1,0 +1,148 @@
+package archive
+
+import (
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/consumers"
+)
+
+const (
+	// maxUnarchived bounds how many events are remembered whose outputs are not
+	// archived.
+	maxUnarchived = 10_000
+	// keepUnarchived is how long one is remembered that is not heard of again and
+	// whose outputs' life is not known: longer than any wait for the next attempt.
+	keepUnarchived = consumers.MaxRetryDelay + 24*time.Hour
+	// retryShare is the part of the time left after which the next attempt is made at
+	// the latest.
+	retryShare = 10
+	// alarmShare is the part of a life that is left when somebody should look.
+	alarmShare = 4
+	minRetry   = time.Second
+)
+
+// lives knows how long outputs exist at their provider, and which events have some
+// that are not archived, as far as their last attempt was made here.
+type lives struct {
+	name   string
+	of     func(source string) time.Duration
+	alarms bridge.Alarmer
+
+	mu   sync.Mutex
+	late map[string]unarchived // by event
+}
+
+type unarchived struct {
+	outputs int
+	end     time.Time // zero: not known
+	seen    time.Time
+	alarmed bool
+}
+
+func newLives(c Config) *lives {
+	return &lives{name: c.Name, of: c.Life, alarms: c.Alarms, late: make(map[string]unarchived)}
+}
+
+// end is when the outputs of the event are deleted, zero when nobody knows.
+func (l *lives) end(ev *bridge.Event) time.Time {
+	life := l.of(ev.Source)
+	if life <= 0 {
+		return time.Time{}
+	}
+	return ev.Time.Add(life)
+}
+
+// failed remembers that outputs of the event are not archived, and returns within
+// what time the next attempt should be made, 0 when nobody knows. It is an alarm
+// once, when a quarter of their life is left.
+func (l *lives) failed(ev *bridge.Event, outputs int, why error) time.Duration {
+	now, end := time.Now(), l.end(ev)
+	l.mu.Lock()
+	before, known := l.late[ev.ID]
+	next := unarchived{outputs: outputs, end: end, seen: now, alarmed: before.alarmed}
+	soon := !end.IsZero() && end.Sub(now) <= l.of(ev.Source)/alarmShare
+	raise := soon && !before.alarmed
+	next.alarmed = before.alarmed || soon
+	if known || len(l.late) < maxUnarchived || l.prune(now) < maxUnarchived {
+		l.late[ev.ID] = next
+	}
+	l.mu.Unlock()
+	if raise {
+		l.alarms.Raise(bridge.Alarm{
+			Kind: bridge.AlarmArchiveExpires, Subject: ev.ID,
+			Text: fmt.Sprintf("%d outputs of event %s are not archived, and the provider deletes them at %s: %v",
+				outputs, ev.ID, end.UTC().Format(time.RFC3339), why),
+			Details: map[string]any{"consumer": l.name, "source": ev.Source, "outputs": outputs, "seconds_left": int64(end.Sub(now).Seconds())},
+		})
+	}
+	if end.IsZero() {
+		return 0
+	}
+	return max(end.Sub(now)/retryShare, minRetry)
+}
+
+// settled forgets the event: its outputs are archived, or will never be.
+func (l *lives) settled(ev *bridge.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.late, ev.ID)
+}
+
+// prune forgets those whose time is over and returns how many are left. The caller
+// holds the lock.
+func (l *lives) prune(now time.Time) int {
+	for event, u := range l.late {
+		if !u.end.IsZero() && !now.Before(u.end) || now.Sub(u.seen) > keepUnarchived {
+			delete(l.late, event)
+		}
+	}
+	return len(l.late)
+}
+
+// outputs is how many are not archived.
+func (l *lives) outputs() (n float64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.prune(time.Now())
+	for _, u := range l.late {
+		n += float64(u.outputs)
+	}
+	return n
+}
+
+// secondsLeft is how long the first of them still exists, +Inf when there is none.
+func (l *lives) secondsLeft() float64 {
+	now, least := time.Now(), math.Inf(1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.prune(now)
+	for _, u := range l.late {
+		if !u.end.IsZero() {
+			least = min(least, u.end.Sub(now).Seconds())
+		}
+	}
+	return least
+}
+
+// Collectors are the archive's metrics: hookspan_archive_unarchived_outputs and
+// hookspan_archive_unarchived_seconds_left_min, both with its name as label
+// consumer.
+func (a *Archive) Collectors() []prometheus.Collector {
+	labels := prometheus.Labels{"consumer": a.name}
+	return []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "hookspan_archive_unarchived_outputs", ConstLabels: labels,
+			Help: "Outputs of events whose last attempt failed here and that may still be archived.",
+		}, a.lives.outputs),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "hookspan_archive_unarchived_seconds_left_min", ConstLabels: labels,
+			Help: "How long the provider still keeps the first of them; +Inf when there is none.",
+		}, a.lives.secondsLeft),
+	}
+}

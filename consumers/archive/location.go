@@ -1,0 +1,109 @@
+package archive
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+const (
+	diskScheme = "file://"
+	s3Scheme   = "s3://"
+)
+
+// Location is where an archive keeps its files: in the folder Dir, or in an object
+// store.
+type Location struct {
+	// Dir is an absolute path; empty: an object store.
+	Dir string
+	// Bucket of the object store, and what every key in it begins with.
+	Bucket, Prefix string
+	// Region is that of the bucket; empty is what the environment says.
+	Region string
+	// Endpoint is the address of a store that is not Amazon's.
+	Endpoint string
+	// PathStyle asks for <endpoint>/<bucket> and not for <bucket>.<endpoint>.
+	PathStyle bool
+}
+
+var (
+	bucketName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,62}$`)
+	keyPrefix  = regexp.MustCompile(`^[A-Za-z0-9_=-][A-Za-z0-9._=-]*(/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*$`)
+	regionName = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
+)
+
+var errNoLocation = fmt.Errorf("use %s/var/lib/hookspan/archive, or %sbucket/prefix?region=eu-central-1", diskScheme, s3Scheme)
+
+// ParseLocation reads file:// with an absolute path, or
+// s3://bucket/prefix?region=…&endpoint=https://…&path_style=true; prefix and
+// parameters may be left out. An endpoint with http needs allowHTTP. Credentials are
+// never part of it. The error repeats nothing of text, where somebody may have
+// written them.
+func ParseLocation(text string, allowHTTP bool) (Location, error) {
+	if dir, ok := strings.CutPrefix(text, diskScheme); ok && filepath.IsAbs(dir) {
+		return Location{Dir: filepath.Clean(dir)}, nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "s3" || u.Opaque != "" {
+		return Location{}, errNoLocation
+	}
+	if u.User != nil {
+		return Location{}, errors.New("credentials do not belong here: they come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or whatever else the AWS tools read")
+	}
+	l := Location{Bucket: u.Host, Prefix: strings.Trim(u.Path, "/")}
+	if !bucketName.MatchString(l.Bucket) || l.Prefix != "" && !keyPrefix.MatchString(l.Prefix) || u.Fragment != "" {
+		return Location{}, fmt.Errorf("bucket and prefix are of letters, digits and - . _ =: %w", errNoLocation)
+	}
+	values, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return Location{}, errNoLocation
+	}
+	for name, value := range values {
+		if len(value) != 1 || !l.set(name, value[0]) {
+			return Location{}, errors.New("parameters are region, endpoint and path_style, which is true or false, each at most once; an endpoint is https:// with a host")
+		}
+	}
+	if strings.HasPrefix(l.Endpoint, "http:") && !allowHTTP {
+		return Location{}, errors.New("the endpoint would get everything in clear: use https, or allow_private for local trials")
+	}
+	return l, nil
+}
+
+func (l *Location) set(name, value string) (ok bool) {
+	var err error
+	switch name {
+	case "region":
+		l.Region = value
+		return regionName.MatchString(value)
+	case "path_style":
+		l.PathStyle, err = strconv.ParseBool(value)
+		return err == nil
+	case "endpoint":
+		u, err := url.Parse(value)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			return false
+		}
+		l.Endpoint = strings.TrimSuffix(u.String(), "/")
+		return true
+	}
+	return false
+}
+
+// String is an address that two archives share only if they share their files.
+func (l Location) String() string {
+	if l.Dir != "" {
+		return diskScheme + l.Dir
+	}
+	text := s3Scheme + l.Bucket
+	if l.Prefix != "" {
+		text += "/" + l.Prefix
+	}
+	if l.Endpoint != "" {
+		text += " at " + l.Endpoint
+	}
+	return text
+}

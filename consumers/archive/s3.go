@@ -1,0 +1,135 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
+)
+
+const (
+	// s3Timeout bounds one call that moves little.
+	s3Timeout = 5 * time.Minute
+	// s3Header is how long the store may take to begin its answer.
+	s3Header = time.Minute
+	// defaultRegion is what stores that have no regions want to be told.
+	defaultRegion = "us-east-1"
+)
+
+// objects is a store in a bucket of S3, or of what speaks like it. An object is
+// whole or absent there, and durable once it is acknowledged. Several processes may
+// share it.
+type objects struct {
+	at       Location
+	client   *s3.Client
+	http     *http.Client
+	timeout  time.Duration // for what moves a whole output
+	partSize int64
+	// unconditional: the store does not know If-None-Match. Who stores what is there
+	// already then replaces it by the same bytes.
+	unconditional atomic.Bool
+}
+
+// openObjects does not call the store: it may be away when we begin. Credentials
+// come from where every tool of AWS takes them, in this order: environment, shared
+// files, web identity, and the machine's own, by its metadata service, unless
+// AWS_EC2_METADATA_DISABLED is true.
+func openObjects(ctx context.Context, c Config) (*objects, error) {
+	l := c.Location
+	transport := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = s3Header })
+	options := []func(*config.LoadOptions) error{config.WithHTTPClient(transport)}
+	if l.Region != "" {
+		options = append(options, config.WithRegion(l.Region))
+	}
+	if l.Endpoint != "" {
+		// Others than Amazon know the older checksums only.
+		options = append(options, config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
+			config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration of AWS: %w", err)
+	}
+	switch {
+	case cfg.Region == "" && l.Endpoint != "":
+		cfg.Region = defaultRegion
+	case cfg.Region == "":
+		return nil, errors.New("the region is not known: add ?region=… to the address, or set AWS_REGION")
+	}
+	s := &objects{at: l, timeout: c.Timeout, partSize: partSize(c.MaxOutput)}
+	if buildable, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok { // with AWS_CA_BUNDLE by now
+		s.http, _ = buildable.Freeze().(*http.Client)
+	}
+	s.client = s3.NewFromConfig(cfg, func(o *s3.Options) {
+		o.UsePathStyle = l.PathStyle
+		if l.Endpoint != "" {
+			o.BaseEndpoint = aws.String(l.Endpoint)
+		}
+		if s.http != nil {
+			o.HTTPClient = s.http
+		}
+	})
+	return s, nil
+}
+
+// key is where a file lies in the bucket.
+func (s *objects) key(key string) *string {
+	if s.at.Prefix != "" {
+		key = s.at.Prefix + "/" + key
+	}
+	return &key
+}
+
+func (s *objects) address(key string) string { return s3Scheme + s.at.Bucket + "/" + *s.key(key) }
+
+func (s *objects) close() error {
+	if s.http != nil {
+		s.http.CloseIdleConnections()
+	}
+	return nil
+}
+
+// sync: there are no folders.
+func (s *objects) sync(string) error { return nil }
+
+// s3Error gives errors of the store the meaning that those of a disk have.
+func s3Error(err error) error {
+	api, ok := errors.AsType[smithy.APIError](err)
+	if !ok {
+		return err
+	}
+	switch api.ErrorCode() {
+	case "NoSuchKey", "NotFound":
+		return fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+	case "PreconditionFailed":
+		return fmt.Errorf("%w: %w", errStored, err)
+	}
+	return err
+}
+
+// noCondition reports whether err says that the store does not know If-None-Match,
+// and remembers it.
+func (s *objects) noCondition(err error) bool {
+	api, ok := errors.AsType[smithy.APIError](err)
+	if !ok || api.ErrorCode() != "NotImplemented" {
+		return false
+	}
+	return !s.unconditional.Swap(true)
+}
+
+// ifAbsent is the condition that there is no such object yet.
+func (s *objects) ifAbsent() *string {
+	if s.unconditional.Load() {
+		return nil
+	}
+	return aws.String("*")
+}

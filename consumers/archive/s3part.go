@@ -1,0 +1,99 @@
+package archive
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
+)
+
+const (
+	// minPartSize is the smallest part of an upload that S3 takes, in bytes, and
+	// maxParts how many one can have.
+	minPartSize = 5 << 20
+	maxParts    = 10_000
+	// abortTimeout bounds the removal of the parts of an upload that failed.
+	abortTimeout = 30 * time.Second
+)
+
+var errSlowStore = errors.New("the object store took too long")
+
+// partSize is that of the parts of outputs up to the limit. Three of them are in
+// memory for each output on its way.
+func partSize(limit int64) int64 { return max(minPartSize, limit/maxParts+1) }
+
+// s3Part is an output on its way into the bucket. S3 keeps nothing of one that was
+// not finished, so an output is begun anew with each try.
+type s3Part struct {
+	store *objects
+	bytes int64 // once it is stored
+}
+
+func (s *objects) part(context.Context, string, int) (part, error) { return &s3Part{store: s}, nil }
+
+func (*s3Part) left() progress              { return progress{} }
+func (p *s3Part) close(bool) (int64, error) { return p.bytes, nil }
+
+func (p *s3Part) fill(ctx context.Context, f file, _ origin, _ int64, r io.Reader) (measured, error) {
+	s := p.store
+	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout+s3Timeout, errSlowStore)
+	defer cancel()
+	var first bytes.Buffer
+	if _, err := first.ReadFrom(io.LimitReader(r, s.partSize)); err != nil {
+		return measured{}, err
+	}
+	if int64(first.Len()) < s.partSize {
+		if err := s.put(ctx, f, false, first.Bytes()); err != nil {
+			return measured{}, err
+		}
+		sum := sha256.Sum256(first.Bytes())
+		p.bytes = int64(first.Len())
+		return measured{int64(first.Len()), sum[:], time.Now()}, nil
+	}
+	c := &counter{r: io.MultiReader(&first, r), sum: sha256.New()}
+	if err := s.upload(ctx, f, c); err != nil {
+		return measured{}, fmt.Errorf("storing %s: %w", f.key, err)
+	}
+	p.bytes = c.bytes
+	return measured{c.bytes, c.sum.Sum(nil), time.Now()}, nil
+}
+
+// upload stores what is larger than a part. What it is like is known only at its end,
+// so it has no checksum in its metadata: S3 takes that at the beginning.
+func (s *objects) upload(ctx context.Context, f file, r io.Reader) error {
+	manager := transfermanager.New(s.client, func(o *transfermanager.Options) {
+		o.PartSizeBytes, o.MultipartUploadThreshold = s.partSize, s.partSize
+		o.Concurrency = 1 // for each one more there is a part more in memory
+		o.FailTimeout = abortTimeout
+		o.RequestChecksumCalculation = s.client.Options().RequestChecksumCalculation
+	})
+	_, err := manager.UploadObject(ctx, &transfermanager.UploadObjectInput{
+		Bucket: &s.at.Bucket, Key: s.key(f.key), IfNoneMatch: s.ifAbsent(), Body: r,
+		ContentType: typed(f), ContentDisposition: disposition(f),
+	})
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	s.noCondition(err) // the next try knows
+	return s3Error(err)
+}
+
+// counter reads and knows what it has read.
+type counter struct {
+	r     io.Reader
+	sum   hash.Hash
+	bytes int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.sum.Write(p[:n])
+	c.bytes += int64(n)
+	return n, err
+}

@@ -1,0 +1,92 @@
+package archive
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// recountEvery is how long what somebody removes goes unnoticed while an archive
+// waits for room, at least: a count may cost time and money.
+const recountEvery = 5 * time.Minute
+
+// usage is how much of what it may hold an archive does: counted once, and then
+// with what this process adds.
+type usage struct {
+	limit int64
+	count func(ctx context.Context) (int64, error)
+	every time.Duration
+	// turn has room for whoever counts.
+	turn chan struct{}
+
+	mu      sync.Mutex
+	bytes   int64
+	held    int64     // for files that are on their way
+	counted time.Time // zero: never
+}
+
+func newUsage(limit int64, count func(context.Context) (int64, error)) *usage {
+	return &usage{limit: limit, count: count, every: recountEvery, turn: make(chan struct{}, 1)}
+}
+
+// ready returns when it is known how much there is.
+func (u *usage) ready(ctx context.Context) error {
+	return u.countUnless(ctx, func() bool { return !u.counted.IsZero() })
+}
+
+// recount counts again unless that was done lately.
+func (u *usage) recount(ctx context.Context) error {
+	return u.countUnless(ctx, func() bool { return time.Since(u.counted) < u.every })
+}
+
+// countUnless is for one at a time; known is asked under the lock.
+func (u *usage) countUnless(ctx context.Context, known func() bool) error {
+	select {
+	case u.turn <- struct{}{}:
+		defer func() { <-u.turn }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	u.mu.Lock()
+	enough, before := known(), u.bytes
+	u.mu.Unlock()
+	if enough {
+		return nil
+	}
+	n, err := u.count(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	// What was added meanwhile may be counted twice, never left out.
+	u.bytes, u.counted = n+max(u.bytes-before, 0), time.Now()
+	return nil
+}
+
+// hold sets n bytes aside, or returns why they are not to be had.
+func (u *usage) hold(n int64) *noRoom {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if n > u.limit-u.bytes-u.held {
+		return &noRoom{need: n, promised: u.held, limit: u.limit, used: u.bytes}
+	}
+	u.held += n
+	return nil
+}
+
+// drop takes back what was held.
+func (u *usage) drop(n int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.held -= n
+}
+
+func (u *usage) add(n int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.bytes += n
+}
