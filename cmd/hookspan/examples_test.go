@@ -62,16 +62,16 @@ func (p *pictures) keys(path string) []string {
 	return slices.Clone(p.asked[path])
 }
 
-// example starts a program of the folder of examples, as the consumer's user, and ends
+// example starts a program in dir with what nats-env prints for these flags, and ends
 // it with the test. It returns what the program writes.
-func (p *program) example(consumer, dir string, argv ...string) *safeBuffer {
+func (p *program) example(dir string, flags []string, argv ...string) *safeBuffer {
 	p.t.Helper()
-	out, err := command(p.t, p.dir, "--json", "nats-env", "--config", "hookspan.yaml", "--consumer", consumer).Output()
+	out, err := command(p.t, p.dir, append([]string{"--json", "nats-env", "--config", "hookspan.yaml"}, flags...)...).Output()
 	require.NoError(p.t, err)
 	var vars map[string]string
 	require.NoError(p.t, json.Unmarshal(out, &vars))
 	said := &safeBuffer{}
-	cmd := exec.Command(argv[0], append(argv[1:], consumer)...)
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = dir, said, said, os.Environ()
 	for name, value := range vars {
 		cmd.Env = append(cmd.Env, name+"="+value)
@@ -105,7 +105,7 @@ func TestNodeExample(t *testing.T) {
 		durable, err = js.Consumer(ctx, "HOOKSPAN_EVENTS", "pictures")
 		return err == nil
 	}, patience, 5*time.Millisecond)
-	said := p.example("pictures", dir, "node", "consumer.mjs")
+	said := p.example(dir, []string{"--consumer", "pictures"}, "node", "consumer.mjs", "pictures")
 	for _, name := range []string{"good", "busy", "limited", "gone"} {
 		status, answer := p.post(`{"id":"` + name + `","status":"completed","outputs":["` + outputs.URL + "/" + name + `"]}`)
 		require.Equal(t, 200, status, answer)
@@ -144,6 +144,32 @@ func TestNodeExample(t *testing.T) {
 	}
 	require.Equal(t, 1, strings.Count(said.String(), "\n"), said.String())
 	require.Contains(t, said.String(), "the output is answered 503")
+	require.Equal(t, 0, p.stop(), p.logs)
+}
+
+// The program in docs/write-a-consumer.md is complete, and does what is said beside it.
+func TestDocumentedProgram(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "write-a-consumer.md"))
+	require.NoError(t, err)
+	_, after, ok := strings.Cut(string(text), "```go\n")
+	require.True(t, ok)
+	source, _, ok := strings.Cut(after, "```\n")
+	require.True(t, ok)
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o600))
+	formatted, err := exec.Command("gofmt", "-l", dir).CombinedOutput()
+	require.NoError(t, err, "%s", formatted)
+	require.Empty(t, string(formatted))
+	built, err := exec.Command("go", "build", "-o", filepath.Join(dir, "billing"), filepath.Join(dir, "main.go")).CombinedOutput()
+	require.NoError(t, err, "%s", built)
+
+	p := serve(t, t.TempDir(), smallConfig)
+	status, answer := p.post(documented)
+	require.Equal(t, 200, status, answer)
+	said := p.example(dir, nil, filepath.Join(dir, "billing"))
+	require.Eventually(t, func() bool { return strings.Contains(said.String(), "\n") }, patience, 10*time.Millisecond, "%s %s", said, p.logs)
+	require.Regexp(t, "^pred_abc123 completed billing:get3w:pred_abc123/completed/[0-9a-f]{16}\n$", said.String())
+	require.Eventually(t, func() bool { return p.state("billing").Unsettled == 0 }, patience, 10*time.Millisecond)
 	require.Equal(t, 0, p.stop(), p.logs)
 }
 
