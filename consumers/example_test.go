@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -67,4 +68,105 @@ func ExampleHandlerFunc() {
 	// Output:
 	// pred_1 is completed
 	// <nil>
+}
+
+// A handler is tried without a server here, as consumertest.Handle does, to see what
+// becomes of the event.
+func try(handler consumers.HandlerFunc, cfg consumers.Config) {
+	ev := &bridge.Event{ID: "pred_1/completed/0f", Source: "get3w", PredictionID: "pred_1", Status: bridge.StatusCompleted}
+	cfg.Name = "billing"
+	tried := consumers.Try(context.Background(), handler, ev, cfg, consumers.Attempt{})
+	fmt.Println(strings.TrimSpace(fmt.Sprintf("%v %v %v", tried.Action, tried.Delay, tried.Cause)))
+}
+
+// The target says when it wants to be asked again. It is a failed attempt like any
+// other, so an event that is put off for ever is given up after Retry.GiveUpAfter.
+func ExampleRetryAfter() {
+	try(func(context.Context, *bridge.Event) error {
+		return consumers.RetryAfter(errors.New("too many requests"), 90*time.Second)
+	}, consumers.Config{})
+	// Output: retry 1m30s
+}
+
+// The target refuses the event itself: its dead letter says that the fault is not ours.
+func ExampleRefused() {
+	try(func(context.Context, *bridge.Event) error {
+		return consumers.Refused(errors.New("422: amount is missing"))
+	}, consumers.Config{})
+	// Output: dead 0s refused
+}
+
+// Nobody has tried: what the handler needs is away. No attempt is counted, so that
+// alone never makes a dead letter.
+func ExampleSnooze() {
+	try(func(context.Context, *bridge.Event) error {
+		return consumers.Snooze(errors.New("the database is being migrated"), 20*time.Second)
+	}, consumers.Config{})
+	// Output: snoozed 20s
+}
+
+// What must happen once is asked for with a key that the target knows it by. Once
+// alone cannot do it: a process that is killed after the charge and before it is
+// remembered makes another attempt, with the same key.
+func ExampleAttempt_IdempotencyKey() {
+	try(func(ctx context.Context, ev *bridge.Event) error {
+		fmt.Println("POST /charges, Idempotency-Key:", consumers.AttemptOf(ctx).IdempotencyKey(ev))
+		return nil
+	}, consumers.Config{Once: true})
+	// Output:
+	// POST /charges, Idempotency-Key: billing:get3w:pred_1/completed/0f
+	// done 0s
+}
+
+// Middleware is around every attempt, the first one outermost.
+func ExampleMiddleware() {
+	timed := func(next consumers.Handler) consumers.Handler {
+		return consumers.HandlerFunc(func(ctx context.Context, ev *bridge.Event) error {
+			err := next.Handle(ctx, ev)
+			fmt.Printf("attempt %d on %s: %v\n", consumers.AttemptOf(ctx).Number, ev.PredictionID, err)
+			return err
+		})
+	}
+	try(func(context.Context, *bridge.Event) error {
+		return consumers.Permanent(errors.New("no such customer"))
+	}, consumers.Config{Middleware: []consumers.Middleware{timed}})
+	// Output:
+	// attempt 1 on pred_1: no such customer
+	// dead 0s permanent
+}
+
+// printer works while it has paper. Meanwhile events wait in their stream, for any
+// time, and whoever else runs the consumer handles them.
+type printer struct{ paper chan struct{} }
+
+func (p *printer) Wait(ctx context.Context) {
+	select {
+	case <-p.paper:
+	case <-ctx.Done():
+	}
+}
+
+func (p *printer) Handle(_ context.Context, ev *bridge.Event) error {
+	fmt.Println("printing", ev.PredictionID)
+	return nil
+}
+
+func ExampleGate() {
+	p := &printer{paper: make(chan struct{}, 1)}
+	var gate consumers.Gate = p // consumers.New finds it by itself
+	p.paper <- struct{}{}
+	gate.Wait(context.Background())
+	try(p.Handle, consumers.Config{})
+	// Output:
+	// printing pred_1
+	// done 0s
+}
+
+// What becomes of a later attempt: an event that has failed for three days is given up.
+func ExampleTry() {
+	failing := consumers.HandlerFunc(func(context.Context, *bridge.Event) error { return errors.New("no answer") })
+	first := time.Now().Add(-73 * time.Hour)
+	tried := consumers.Try(context.Background(), failing, &bridge.Event{}, consumers.Config{}, consumers.Attempt{Number: 20, First: first})
+	fmt.Println(tried.Action, tried.Cause)
+	// Output: dead exhausted
 }
