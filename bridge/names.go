@@ -164,11 +164,6 @@ func (n Names) DeadSubjects() []string { return []string{n.prefix() + ".dead.>"}
 // AllDead is the subject pattern of every dead letter of one consumer.
 func (n Names) AllDead(consumer string) string { return n.prefix() + ".dead." + consumer + ".>" }
 
-// AllLater are the subject patterns of what waits for one consumer.
-func (n Names) AllLater(consumer string) []string {
-	return []string{n.prefix() + ".later." + consumer + ".>", n.prefix() + ".due." + consumer + ".>"}
-}
-
 // AllEvents is the subject pattern of every event.
 func (n Names) AllEvents() string { return n.prefix() + ".events.>" }
 
@@ -304,20 +299,6 @@ func (n Names) DeadConsumer(subject string) string {
 		return ""
 	}
 	return name
-}
-
-// ConsumerOf is the consumer that a subject of a dead letter, or of an event that
-// waits, is for, or "".
-func (n Names) ConsumerOf(subject string) string {
-	tail, _ := strings.CutPrefix(subject, n.prefix()+".")
-	switch first, rest, _ := strings.Cut(tail, "."); first {
-	case "dead":
-		return n.DeadConsumer(subject)
-	case "later", "due":
-		name, _, _ := strings.Cut(rest, ".")
-		return name
-	}
-	return ""
 }
 
 // Expired is the subject of the records of events that left the stream before

@@ -39,19 +39,15 @@ func (f *Fleet) List(ctx context.Context) ([]bridge.ConsumerState, error) {
 	if err != nil {
 		return nil, err
 	}
-	dead, err := f.counts(ctx, f.names.DeadStream(), f.names.DeadSubjects()[0])
+	dead, err := f.dead(ctx, f.names.DeadSubjects()[0])
 	if err != nil {
-		return nil, err
-	}
-	later, err := f.counts(ctx, f.names.LaterStream(), ">")
-	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) { // a server before 2.12 has none
 		return nil, err
 	}
 	var out []bridge.ConsumerState
 	lister := stream.ListConsumers(ctx)
 	for info := range lister.Info() {
 		if info.Config.Durable != "" {
-			out = append(out, f.state(info, dead, later))
+			out = append(out, f.state(info))
 		}
 	}
 	if err := lister.Err(); err != nil {
@@ -59,7 +55,13 @@ func (f *Fleet) List(ctx context.Context) ([]bridge.ConsumerState, error) {
 	}
 	for name, kind := range f.kinds {
 		if !slices.ContainsFunc(out, func(s bridge.ConsumerState) bool { return s.Name == name }) {
-			out = append(out, bridge.ConsumerState{Name: name, Kind: kind, Missing: true, Dead: dead[name], Later: later[name]})
+			out = append(out, bridge.ConsumerState{Name: name, Kind: kind, Missing: true})
+		}
+	}
+	for i := range out {
+		out[i].Dead = dead[out[i].Name]
+		if out[i].Later, err = f.later(ctx, out[i].Name); err != nil {
+			return nil, err
 		}
 	}
 	slices.SortFunc(out, func(a, b bridge.ConsumerState) int { return strings.Compare(a.Name, b.Name) })
@@ -117,7 +119,7 @@ func (f *Fleet) Remove(ctx context.Context, name string, dryRun bool) (bridge.Re
 			return removed, fmt.Errorf("removing consumer %s: %w", name, known(err))
 		}
 	}
-	for _, subject := range f.names.AllLater(name) {
+	for _, subject := range []string{f.names.LaterOf(name), f.names.DueOf(name)} {
 		n, err := f.clear(ctx, f.names.LaterStream(), subject, dryRun)
 		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 			return removed, err
@@ -127,7 +129,7 @@ func (f *Fleet) Remove(ctx context.Context, name string, dryRun bool) (bridge.Re
 	if removed.Remembered, err = f.clear(ctx, f.names.LedgerStream(), f.names.LedgerSubject(f.names.LedgerPrefix(name)+">"), dryRun); err != nil {
 		return removed, err
 	}
-	dead, err := f.counts(ctx, f.names.DeadStream(), f.names.AllDead(name))
+	dead, err := f.dead(ctx, f.names.AllDead(name))
 	removed.Dead = dead[name]
 	return removed, err
 }
@@ -155,11 +157,11 @@ func (f *Fleet) clear(ctx context.Context, name, subject string, dryRun bool) (u
 	return count, nil
 }
 
-func (f *Fleet) state(info *jetstream.ConsumerInfo, dead, later map[string]uint64) bridge.ConsumerState {
+func (f *Fleet) state(info *jetstream.ConsumerInfo) bridge.ConsumerState {
 	s := bridge.ConsumerState{
 		Name: info.Name, Kind: f.kinds[info.Name], Filter: info.Config.FilterSubjects, Created: info.Created,
 		Pending: info.NumPending, Unsettled: info.NumAckPending, Redelivered: info.NumRedelivered, Waiting: info.NumWaiting,
-		Dead: dead[info.Name], Later: later[info.Name], Delivered: info.Delivered.Stream,
+		Delivered: info.Delivered.Stream,
 	}
 	if info.Config.MaxDeliver > 0 {
 		// The server counts those too that wait for a further delivery.
@@ -177,19 +179,19 @@ func (f *Fleet) state(info *jetstream.ConsumerInfo, dead, later map[string]uint6
 	return s
 }
 
-// counts returns how many messages of a stream are for each consumer.
-func (f *Fleet) counts(ctx context.Context, name, subjects string) (map[string]uint64, error) {
-	stream, err := f.js.Stream(ctx, name)
+// dead returns how many letters each consumer has of those under a subject pattern.
+func (f *Fleet) dead(ctx context.Context, subjects string) (map[string]uint64, error) {
+	stream, err := f.js.Stream(ctx, f.names.DeadStream())
 	if err != nil {
-		return nil, fmt.Errorf("looking at stream %s: %w", name, err)
+		return nil, fmt.Errorf("looking at stream %s: %w", f.names.DeadStream(), err)
 	}
 	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(subjects))
 	if err != nil {
-		return nil, fmt.Errorf("looking at stream %s: %w", name, err)
+		return nil, fmt.Errorf("looking at stream %s: %w", f.names.DeadStream(), err)
 	}
 	out := map[string]uint64{}
 	for subject, n := range info.State.Subjects {
-		out[f.names.ConsumerOf(subject)] += n
+		out[f.names.DeadConsumer(subject)] += n
 	}
 	return out, nil
 }
