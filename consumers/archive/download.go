@@ -118,7 +118,8 @@ func (d *download) proceed(broken error) error {
 	if err != nil {
 		return err
 	}
-	if a.at != d.at {
+	// Nothing may have come yet, and then a whole answer begins where that ends, too.
+	if a.at != d.at || a.origin.Validator != d.origin.Validator {
 		a.close()
 		return startAnew(hostOf(a.from), errChanged)
 	}
