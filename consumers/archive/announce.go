@@ -41,7 +41,9 @@ func (t *attempt) archivedEvent(m *manifest, abridged bool) (*bridge.Event, erro
 	}
 	sums := make([]string, len(m.Outputs))
 	for i, e := range m.Outputs {
-		sums[i] = e.SHA256
+		if e.Error == "" {
+			sums[i] = e.SHA256
+		}
 		switch {
 		case abridged:
 		case e.Error != "":

@@ -169,14 +169,28 @@ func TestRedriveFindsDamage(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, r.URL.Path)
 	})
-	b := setup(t, nil)
+	p := &told{}
+	b := setup(t, func(c *Config) { c.Publish = p.publish })
 	dir := folder(b.dir, "p")
 	ev := newEvent("p", srv.URL+"/a.png", srv.URL+"/b")
 	require.True(t, consumers.IsPermanent(b.handle(ev)))
+	promised := readManifest(t, dir).Outputs[0]
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "0.png"), []byte("/A"), 0o600))
-	err := b.handle(ev)
-	require.True(t, consumers.IsPermanent(err))
-	require.ErrorContains(t, err, "0.png is not what its manifest says")
+	for range 3 {
+		err := b.handle(ev)
+		require.True(t, consumers.IsPermanent(err))
+		require.ErrorContains(t, err, "0.png is not what its manifest says")
+		require.Equal(t, promised.SHA256, readManifest(t, dir).Outputs[0].SHA256)
+	}
+	a := archivedOf(t, p.events[len(p.events)-1])
+	require.Empty(t, a.Outputs)
+	require.Len(t, a.Missing, 2)
+	require.NotEqual(t, p.events[0].ID, p.events[1].ID, "that it is damaged is news")
+
+	// Whoever has the right bytes still may bring them back.
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "0.png"), []byte("/a.png"), 0o600))
+	require.ErrorContains(t, b.handle(ev), "1 of 2 outputs failed: output 1")
+	require.Equal(t, promised, readManifest(t, dir).Outputs[0])
 }
 
 func TestManifestOfNewerVersion(t *testing.T) {
