@@ -130,3 +130,21 @@ func TestLifeIsOver(t *testing.T) {
 	require.Contains(t, a.Missing[0].Error, "has kept it until")
 	require.Empty(t, temporaries(t, b.dir))
 }
+
+// A part of an output that is given up is of no use, and takes room.
+func TestNothingStaysOfWhatIsOver(t *testing.T) {
+	f := &flaky{data: sample(1 << 20), etag: `"1"`, cut: 500 << 10, cuts: 1}
+	f.lie = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("Range") != "" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return true
+		}
+		return false
+	}
+	srv := serve(t, f.ServeHTTP)
+	b := setup(t, weekly)
+	ev := aged("p", -time.Hour, srv.URL+"/a.mp4")
+	require.True(t, consumers.IsPermanent(b.handle(ev)))
+	require.Len(t, f.asked(), 2)
+	require.Empty(t, temporaries(t, b.dir))
+}

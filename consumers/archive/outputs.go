@@ -33,7 +33,6 @@ func (t *attempt) storeOutputs(ctx context.Context) ([]entry, []*fault, error) {
 			case each.Err() != nil: // which is nobody's fault
 				return context.Cause(each)
 			case isFault:
-				t.expire(f)
 				e.N, e.URL, e.Error = n, o.URL, f.Error()
 				faulty[n] = t.note(n, f)
 			case err != nil:

@@ -42,6 +42,9 @@ func (t *attempt) tryDownload(ctx context.Context, n int, o bridge.Output, need 
 	}
 	left := p.left()
 	defer func() {
+		if f, ok := asFault(err); ok {
+			t.expire(f) // before it is decided what stays
+		}
 		stays, failed := p.close(mayGoOn(err))
 		t.space.stored(stays - left.bytes)
 		if err == nil {
