@@ -69,8 +69,8 @@ func openStore(c Config) (store, error) {
 // have unusable addresses; the others are stored and the manifest names what is
 // missing. Handling the event again tries these again. Any other error asks for a
 // retry, which downloads only what is not stored yet, within a tenth of the time that
-// the provider still keeps the outputs. Once that is over, whatever could not be had
-// is gone. When ctx ends, the error is its cause.
+// the provider still keeps the outputs, or has not kept them any more. Once that is over,
+// whatever could not be had is gone. When ctx ends, the error is its cause.
 //
 // Without room on the disk Handle waits until there is some, so a full disk is
 // not a failed attempt.

@@ -38,7 +38,7 @@ func aged(id string, left time.Duration, outputs ...any) *bridge.Event {
 func TestRetriesAreSpacedToTheLife(t *testing.T) {
 	b := setup(t, weekly)
 	for left, want := range map[time.Duration]time.Duration{
-		week: week / 10, 10 * time.Hour: time.Hour, 100 * time.Second: 10 * time.Second, time.Second: minRetry, -time.Hour: minRetry,
+		week: week / 10, 10 * time.Hour: time.Hour, 100 * time.Second: 10 * time.Second, time.Second: minRetry, -time.Second: minRetry, -10 * time.Hour: time.Hour,
 	} {
 		got := b.lives.failed(aged("p", left), 1, errors.New("why"))
 		require.InDelta(t, want.Seconds(), got.Seconds(), 5)
