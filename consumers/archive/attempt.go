@@ -39,6 +39,7 @@ func (t *attempt) run(ctx context.Context) error {
 	}
 	if t.previous != nil && !t.previous.failed() {
 		consumers.Note(ctx, "archived before")
+		t.missing = 0
 		// An attempt that was killed may have left both undone.
 		if err := t.files.sync(t.folder); err != nil {
 			return err

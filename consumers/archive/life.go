@@ -60,8 +60,12 @@ func (l *lives) end(ev *bridge.Event) time.Time {
 
 // failed remembers that outputs of the event are not archived, and returns within
 // what time the next attempt should be made, 0 when nobody knows. It is an alarm
-// once, when a quarter of their life is left.
+// once, when a quarter of their life is left. Without any output nothing hurries.
 func (l *lives) failed(ev *bridge.Event, outputs int, why error) time.Duration {
+	if outputs == 0 {
+		l.settled(ev)
+		return 0
+	}
 	now, end := time.Now(), l.end(ev)
 	l.mu.Lock()
 	before, known := l.late[ev.ID]

@@ -148,3 +148,17 @@ func TestNothingStaysOfWhatIsOver(t *testing.T) {
 	require.Len(t, f.asked(), 2)
 	require.Empty(t, temporaries(t, b.dir))
 }
+
+// What is archived is not in danger while others cannot be told of it.
+func TestUnpublishedIsNotUnarchived(t *testing.T) {
+	srv := serve(t, func(http.ResponseWriter, *http.Request) {})
+	p := &told{fail: func(int, *bridge.Event) error { return errors.New("broken") }}
+	b := setup(t, func(c *Config) { weekly(c); c.Publish = p.publish })
+	ev := aged("p", time.Hour, srv.URL+"/a")
+	for range 2 {
+		err := b.handle(ev)
+		require.ErrorContains(t, err, "broken")
+		require.Zero(t, b.lives.outputs())
+		require.Zero(t, b.alarms(bridge.AlarmArchiveExpires))
+	}
+}
