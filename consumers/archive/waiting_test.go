@@ -78,3 +78,44 @@ func TestPromisesAreKept(t *testing.T) {
 	require.Nil(t, u.hold(0))
 	require.NotNil(t, u.hold(1))
 }
+
+// closing tells when a part is closed.
+type closing struct {
+	store
+	closed func()
+}
+
+func (s closing) part(ctx context.Context, folder string, n int) (part, error) {
+	p, err := s.store.part(ctx, folder, n)
+	return closingPart{p, s.closed}, err
+}
+
+type closingPart struct {
+	part
+	closed func()
+}
+
+func (p closingPart) close(keep bool) (int64, error) {
+	n, err := p.part.close(keep)
+	p.closed()
+	return n, err
+}
+
+// There is no moment at which a file that is stored is neither promised nor counted.
+func TestNoGapBetweenPromiseAndCount(t *testing.T) {
+	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 400<<10)) })
+	b := small(t, nil)
+	gaps, closed := 0, 0
+	b.files = closing{b.files, func() {
+		closed++
+		if g, err := b.space.grant(700<<10, 0); err == nil {
+			g.release()
+			gaps++
+		}
+	}}
+	require.NoError(t, b.handle(newEvent("p", srv.URL+"/a.png")))
+	require.Equal(t, 1, closed)
+	require.Zero(t, gaps)
+	require.Zero(t, b.space.usage.held)
+	require.Zero(t, b.space.promised)
+}
