@@ -81,14 +81,20 @@ func (t *attempt) sweep(ctx context.Context) error {
 	}
 	t.stored = make(map[int]string)
 	for _, name := range names {
-		if n, ok := outputNumber(name); ok {
+		n, ok := outputNumber(name)
+		if !ok { // earlier versions gave outputs the extension of a part
+			if n, ok = partNumber(name); ok {
+				_, ok = t.previous.find(n, t.key(name))
+			}
+		}
+		if ok {
 			t.stored[n] = name
 		}
 	}
 	for _, name := range names {
 		n, isPart := partNumber(name)
-		_, whole := t.stored[n]
-		if temporaryName.MatchString(name) || isPart && whole {
+		whole := t.stored[n]
+		if temporaryName.MatchString(name) || isPart && whole != "" && whole != name {
 			if err := t.files.remove(ctx, t.key(name)); err != nil {
 				return err
 			}
