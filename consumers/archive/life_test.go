@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -161,4 +162,19 @@ func TestUnpublishedIsNotUnarchived(t *testing.T) {
 		require.Zero(t, b.lives.outputs())
 		require.Zero(t, b.alarms(bridge.AlarmArchiveExpires))
 	}
+}
+
+// An attempt that took too long has failed like any other.
+func TestAttemptTookTooLong(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	srv := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		cancel(consumers.ErrTimeout)
+		<-r.Context().Done()
+	})
+	b := setup(t, weekly)
+	err := b.Handle(ctx, aged("p", 10*time.Hour, srv.URL+"/a"))
+	require.ErrorIs(t, err, consumers.ErrTimeout)
+	require.IsType(t, consumers.RetryWithin(err, time.Hour), err)
+	require.EqualValues(t, 1, b.lives.outputs())
+	require.Equal(t, 1, b.alarms(bridge.AlarmArchiveExpires))
 }
