@@ -50,7 +50,7 @@ type download struct {
 func (d *download) Read(p []byte) (int, error) {
 	for {
 		n, err := d.read(p)
-		if err == nil || errors.Is(err, io.EOF) {
+		if _, broken := asFault(err); !broken {
 			return n, err
 		}
 		if !d.mayContinue(err) {

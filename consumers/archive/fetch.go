@@ -176,6 +176,8 @@ func transferFault(ctx context.Context, u *url.URL, err error) error {
 		return refuse(host, "if it is meant to be a private one, set consumers.<name>.allow_private", fmt.Errorf("%s: %w", host, err))
 	case u.RawQuery != "" && strings.Contains(err.Error(), u.RawQuery):
 		err = errAnswer // it repeats the request, and its query may hold a signature
+	case errors.Is(err, io.EOF):
+		err = io.ErrUnexpectedEOF // whoever reads takes the other one for the end of the file
 	case len(err.Error()) > maxFault:
 		err = errors.New(bridge.Truncate(err.Error(), maxFault)) // it repeats the answer
 	}

@@ -2,10 +2,15 @@ package archive
 
 import (
 	"bytes"
+	"fmt"
+	"io"
+	"io/fs"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -40,4 +45,39 @@ func TestVersionsOfTwoServersAreNotMixed(t *testing.T) {
 	require.NoError(t, b.handle(newEvent("p", srv.URL+"/a.mp4")))
 	require.True(t, bytes.Equal(one, []byte(readFile(t, folder(b.dir, "p"), "0.mp4"))))
 	require.Empty(t, temporaries(t, b.dir))
+}
+
+// A connection breaks, and the next one is closed without an answer. What RoundTrip
+// says then is io.EOF, and is not the end of the file.
+func TestNoAnswerIsNotTheEnd(t *testing.T) {
+	f := &flaky{data: sample(2 << 20), etag: `"1"`, cut: 1 << 20, cuts: 1}
+	f.lie = func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("Range") != "" {
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	}
+	srv := serve(t, f.ServeHTTP)
+	b := setup(t, nil)
+	b.fetcher.pause = time.Millisecond
+	ev := newEvent("p", srv.URL+"/a.mp4")
+	require.ErrorIs(t, b.handle(ev), io.ErrUnexpectedEOF)
+	require.Equal(t, []string{"0.part", "0.part.json", eventName, signatureName}, names(t, folder(b.dir, "p")))
+	f.mu.Lock()
+	f.lie = nil
+	f.mu.Unlock()
+	require.NoError(t, b.handle(ev))
+	require.True(t, bytes.Equal(f.data, []byte(readFile(t, folder(b.dir, "p"), "0.mp4"))))
+}
+
+func TestWrappedEndIsNotTheEnd(t *testing.T) {
+	broken := fmt.Errorf("broken: %w", io.EOF)
+	for name, s := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			half := io.MultiReader(strings.NewReader("half"), iotest.ErrReader(broken))
+			require.ErrorIs(t, fill(t, s, "a/0.txt", half), broken)
+			_, err := s.get(t.Context(), "a/0.txt")
+			require.ErrorIs(t, err, fs.ErrNotExist)
+		})
+	}
 }
