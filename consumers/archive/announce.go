@@ -41,7 +41,9 @@ func (t *attempt) archivedEvent(m *manifest, abridged bool) (*bridge.Event, erro
 	}
 	sums := make([]string, len(m.Outputs))
 	for i, e := range m.Outputs {
-		sums[i] = e.SHA256
+		if e.Error == "" {
+			sums[i] = e.SHA256
+		}
 		switch {
 		case abridged:
 		case e.Error != "":
@@ -56,9 +58,9 @@ func (t *attempt) archivedEvent(m *manifest, abridged bool) (*bridge.Event, erro
 	if err != nil {
 		return nil, err
 	}
-	// When it was stored does not matter: two processes that stored the same tell
-	// the same fact.
-	meaning, err := json.Marshal([]any{m.Event, sums})
+	// When it was stored does not matter, where does: two processes that stored the
+	// same tell the same fact, two archives do not.
+	meaning, err := json.Marshal([]any{m.Event, a.Manifest, sums})
 	if err != nil {
 		return nil, err
 	}

@@ -80,6 +80,22 @@ func TestArchivedIsPublished(t *testing.T) {
 }
 
 // The event is not handled before others can know of it.
+// Two archives keep the same in two places, and both of them are news; two processes
+// of one archive tell the same.
+func TestEachArchiveIsPublished(t *testing.T) {
+	ev := newEvent("p", "text")
+	var ids []string
+	dir := t.TempDir()
+	for _, at := range []string{dir, dir, t.TempDir()} {
+		p := &told{}
+		b := setup(t, func(c *Config) { c.Publish, c.Location.Dir = p.publish, at })
+		require.NoError(t, b.handle(ev))
+		ids = append(ids, p.events[0].MsgID())
+	}
+	require.Equal(t, ids[0], ids[1])
+	require.NotEqual(t, ids[0], ids[2])
+}
+
 func TestUnpublishedComesAgain(t *testing.T) {
 	p := &told{fail: func(n int, _ *bridge.Event) error {
 		if n == 1 {

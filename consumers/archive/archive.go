@@ -13,6 +13,7 @@ package archive
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -69,8 +70,9 @@ func openStore(c Config) (store, error) {
 // have unusable addresses; the others are stored and the manifest names what is
 // missing. Handling the event again tries these again. Any other error asks for a
 // retry, which downloads only what is not stored yet, within a tenth of the time that
-// the provider still keeps the outputs. Once that is over, whatever could not be had
-// is gone. When ctx ends, the error is its cause.
+// the provider still keeps the outputs, or has not kept them any more. Once that is over,
+// whatever could not be had is gone. When ctx ends, the error is its cause; it wraps
+// [consumers.ErrTimeout], which is a failed attempt.
 //
 // Without room on the disk Handle waits until there is some, so a full disk is
 // not a failed attempt.
@@ -89,9 +91,13 @@ func (a *Archive) Handle(ctx context.Context, ev *bridge.Event) error {
 	defer unlock()
 	t := &attempt{Archive: a, ev: ev, outputs: p.Outputs, missing: len(p.Outputs), end: a.lives.end(ev)}
 	err = t.run(ctx)
+	if err != nil && ctx.Err() != nil {
+		// One that took too long is a failed attempt, others are given back.
+		if err = context.Cause(ctx); !errors.Is(err, consumers.ErrTimeout) {
+			return err
+		}
+	}
 	switch {
-	case err != nil && ctx.Err() != nil:
-		return context.Cause(ctx)
 	case err == nil:
 		a.lives.settled(ev)
 		return nil

@@ -39,6 +39,7 @@ func (t *attempt) run(ctx context.Context) error {
 	}
 	if t.previous != nil && !t.previous.failed() {
 		consumers.Note(ctx, "archived before")
+		t.missing = 0
 		// An attempt that was killed may have left both undone.
 		if err := t.files.sync(t.folder); err != nil {
 			return err
@@ -80,14 +81,20 @@ func (t *attempt) sweep(ctx context.Context) error {
 	}
 	t.stored = make(map[int]string)
 	for _, name := range names {
-		if n, ok := outputNumber(name); ok {
+		n, ok := outputNumber(name)
+		if !ok { // earlier versions gave outputs the extension of a part
+			if n, ok = partNumber(name); ok {
+				_, ok = t.previous.find(n, t.key(name))
+			}
+		}
+		if ok {
 			t.stored[n] = name
 		}
 	}
 	for _, name := range names {
 		n, isPart := partNumber(name)
-		_, whole := t.stored[n]
-		if temporaryName.MatchString(name) || isPart && whole {
+		whole := t.stored[n]
+		if temporaryName.MatchString(name) || isPart && whole != "" && whole != name {
 			if err := t.files.remove(ctx, t.key(name)); err != nil {
 				return err
 			}

@@ -53,7 +53,7 @@ type Config struct {
 	// room for; at least twice MaxOutput. What is there is counted at the first event: a
 	// walk through the folder, or one call for every thousand objects. What other
 	// processes store meanwhile is not seen, and what is removed only after five
-	// minutes.
+	// minutes, once nothing is on its way.
 	MaxBytes int64
 	// Publish makes the event durable that says what is archived, see
 	// [bridge.Archived], and returns then; a repeated one must do no harm. The error

@@ -167,25 +167,31 @@ func (s *disk) remove(_ context.Context, key string) error {
 // sync syncs all folders up to the root of the store.
 func (s *disk) sync(folder string) error { return syncFolders(s.path(folder), s.dir) }
 
-// size counts what others put into the folder, too.
+// size counts what others put into the folder, too, if it can be read.
 func (s *disk) size(ctx context.Context) (total int64, err error) {
-	err = filepath.WalkDir(s.dir, func(_ string, entry fs.DirEntry, err error) error {
-		if err == nil && ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		if err != nil || !entry.Type().IsRegular() {
+	if err := filepath.WalkDir(s.dir, s.counter(ctx, &total)); err != nil {
+		return 0, fmt.Errorf("counting what is stored in %s: %w", s.dir, err)
+	}
+	return total, nil
+}
+
+// counter adds up the sizes of the files that it is called for.
+func (s *disk) counter(ctx context.Context, total *int64) fs.WalkDirFunc {
+	return func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.Is(err, fs.ErrPermission) && path != s.dir:
+			return fs.SkipDir // none of ours, such as lost+found where a disk is mounted
+		case err != nil || !entry.Type().IsRegular():
 			return ignoreMissing(err) // it went while we looked
 		}
 		info, err := entry.Info()
 		if err == nil {
-			total += info.Size()
+			*total += info.Size()
 		}
 		return ignoreMissing(err)
-	})
-	if err != nil {
-		return 0, fmt.Errorf("counting what is stored in %s: %w", s.dir, err)
 	}
-	return total, nil
 }
 
 func (s *disk) address(key string) string {

@@ -200,7 +200,7 @@ func (p *diskPart) copy(r io.Reader) error {
 			err = p.takeNote()
 		}
 		switch {
-		case errors.Is(err, io.EOF):
+		case err == io.EOF: //nolint:errorlint // what wraps it is a fault, and no end
 			return nil
 		case err != nil:
 			return err

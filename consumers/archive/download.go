@@ -50,7 +50,7 @@ type download struct {
 func (d *download) Read(p []byte) (int, error) {
 	for {
 		n, err := d.read(p)
-		if err == nil || errors.Is(err, io.EOF) {
+		if _, broken := asFault(err); !broken {
 			return n, err
 		}
 		if !d.mayContinue(err) {
@@ -118,7 +118,8 @@ func (d *download) proceed(broken error) error {
 	if err != nil {
 		return err
 	}
-	if a.at != d.at {
+	// Nothing may have come yet, and then a whole answer begins where that ends, too.
+	if a.at != d.at || a.origin.Validator != d.origin.Validator {
 		a.close()
 		return startAnew(hostOf(a.from), errChanged)
 	}

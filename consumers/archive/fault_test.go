@@ -118,6 +118,22 @@ func TestBrokenBodies(t *testing.T) {
 	}
 }
 
+// What a server says instead of HTTP is repeated, but not all of it, or the manifest
+// of many outputs would be too large to be read again.
+func TestLongNonsenseIsCut(t *testing.T) {
+	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\n%s\r\n\r\n", strings.Repeat("nonsense ", maxHeader/10))
+			_ = conn.Close()
+		}
+	})
+	b := setup(t, nil)
+	err := b.handle(newEvent("p", srv.URL))
+	require.ErrorContains(t, err, "malformed MIME header: missing colon: \"nonsense nonsense")
+	require.Less(t, len(err.Error()), 2*maxFault)
+}
+
 func TestTimeout(t *testing.T) {
 	srv := serve(t, brokenServer)
 	b := setup(t, func(c *Config) { c.Timeout = 100 * time.Millisecond })

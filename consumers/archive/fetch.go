@@ -11,9 +11,15 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
 )
 
-const maxRedirects = 5
+const (
+	maxRedirects = 5
+	// maxFault bounds what is kept of what went wrong with a request, in bytes.
+	maxFault = 1 << 10
+)
 
 var (
 	errSlow      = errors.New("download took too long")
@@ -170,6 +176,10 @@ func transferFault(ctx context.Context, u *url.URL, err error) error {
 		return refuse(host, "if it is meant to be a private one, set consumers.<name>.allow_private", fmt.Errorf("%s: %w", host, err))
 	case u.RawQuery != "" && strings.Contains(err.Error(), u.RawQuery):
 		err = errAnswer // it repeats the request, and its query may hold a signature
+	case errors.Is(err, io.EOF):
+		err = io.ErrUnexpectedEOF // whoever reads takes the other one for the end of the file
+	case len(err.Error()) > maxFault:
+		err = errors.New(bridge.Truncate(err.Error(), maxFault)) // it repeats the answer
 	}
 	return passing(host, err)
 }

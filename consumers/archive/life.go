@@ -19,8 +19,8 @@ const (
 	// keepUnarchived is how long one is remembered that is not heard of again and
 	// whose outputs' life is not known: longer than any wait for the next attempt.
 	keepUnarchived = consumers.MaxRetryDelay + 24*time.Hour
-	// retryShare is the part of the time left after which the next attempt is made at
-	// the latest.
+	// retryShare is the part of the time left, or gone since, after which the next
+	// attempt is made at the latest.
 	retryShare = 10
 	// alarmShare is the part of a life that is left when somebody should look.
 	alarmShare = 4
@@ -60,8 +60,12 @@ func (l *lives) end(ev *bridge.Event) time.Time {
 
 // failed remembers that outputs of the event are not archived, and returns within
 // what time the next attempt should be made, 0 when nobody knows. It is an alarm
-// once, when a quarter of their life is left.
+// once, when a quarter of their life is left. Without any output nothing hurries.
 func (l *lives) failed(ev *bridge.Event, outputs int, why error) time.Duration {
+	if outputs == 0 {
+		l.settled(ev)
+		return 0
+	}
 	now, end := time.Now(), l.end(ev)
 	l.mu.Lock()
 	before, known := l.late[ev.ID]
@@ -84,7 +88,8 @@ func (l *lives) failed(ev *bridge.Event, outputs int, why error) time.Duration {
 	if end.IsZero() {
 		return 0
 	}
-	return max(end.Sub(now)/retryShare, minRetry)
+	// Once their life is over an attempt fails only by a fault of ours, which may last.
+	return max(end.Sub(now).Abs()/retryShare, minRetry)
 }
 
 // settled forgets the event: its outputs are archived, or will never be.

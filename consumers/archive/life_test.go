@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -38,7 +39,7 @@ func aged(id string, left time.Duration, outputs ...any) *bridge.Event {
 func TestRetriesAreSpacedToTheLife(t *testing.T) {
 	b := setup(t, weekly)
 	for left, want := range map[time.Duration]time.Duration{
-		week: week / 10, 10 * time.Hour: time.Hour, 100 * time.Second: 10 * time.Second, time.Second: minRetry, -time.Hour: minRetry,
+		week: week / 10, 10 * time.Hour: time.Hour, 100 * time.Second: 10 * time.Second, time.Second: minRetry, -time.Second: minRetry, -10 * time.Hour: time.Hour,
 	} {
 		got := b.lives.failed(aged("p", left), 1, errors.New("why"))
 		require.InDelta(t, want.Seconds(), got.Seconds(), 5)
@@ -129,4 +130,51 @@ func TestLifeIsOver(t *testing.T) {
 	require.Len(t, a.Outputs, 1)
 	require.Contains(t, a.Missing[0].Error, "has kept it until")
 	require.Empty(t, temporaries(t, b.dir))
+}
+
+// A part of an output that is given up is of no use, and takes room.
+func TestNothingStaysOfWhatIsOver(t *testing.T) {
+	f := &flaky{data: sample(1 << 20), etag: `"1"`, cut: 500 << 10, cuts: 1}
+	f.lie = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("Range") != "" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return true
+		}
+		return false
+	}
+	srv := serve(t, f.ServeHTTP)
+	b := setup(t, weekly)
+	ev := aged("p", -time.Hour, srv.URL+"/a.mp4")
+	require.True(t, consumers.IsPermanent(b.handle(ev)))
+	require.Len(t, f.asked(), 2)
+	require.Empty(t, temporaries(t, b.dir))
+}
+
+// What is archived is not in danger while others cannot be told of it.
+func TestUnpublishedIsNotUnarchived(t *testing.T) {
+	srv := serve(t, func(http.ResponseWriter, *http.Request) {})
+	p := &told{fail: func(int, *bridge.Event) error { return errors.New("broken") }}
+	b := setup(t, func(c *Config) { weekly(c); c.Publish = p.publish })
+	ev := aged("p", time.Hour, srv.URL+"/a")
+	for range 2 {
+		err := b.handle(ev)
+		require.ErrorContains(t, err, "broken")
+		require.Zero(t, b.lives.outputs())
+		require.Zero(t, b.alarms(bridge.AlarmArchiveExpires))
+	}
+}
+
+// An attempt that took too long has failed like any other.
+func TestAttemptTookTooLong(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	srv := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		cancel(consumers.ErrTimeout)
+		<-r.Context().Done()
+	})
+	b := setup(t, weekly)
+	err := b.Handle(ctx, aged("p", 10*time.Hour, srv.URL+"/a"))
+	require.ErrorIs(t, err, consumers.ErrTimeout)
+	require.NotEqual(t, consumers.ErrTimeout, err, "it says how soon it should come again")
+	require.Equal(t, 1, int(b.lives.outputs()))
+	require.Equal(t, 1, b.alarms(bridge.AlarmArchiveExpires))
 }

@@ -29,7 +29,7 @@ type manifest struct {
 }
 
 // entry is one output in a manifest: stored, with a key and a checksum, or not,
-// with an error.
+// with an error. All of them together are what was stored and is damaged.
 type entry struct {
 	N int `json:"n"`
 	// URL is whole, with its query. An output that was no address has none.

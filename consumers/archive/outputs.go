@@ -33,8 +33,7 @@ func (t *attempt) storeOutputs(ctx context.Context) ([]entry, []*fault, error) {
 			case each.Err() != nil: // which is nobody's fault
 				return context.Cause(each)
 			case isFault:
-				t.expire(f)
-				e = entry{N: n, URL: o.URL, Error: f.Error()}
+				e.N, e.URL, e.Error = n, o.URL, f.Error()
 				faulty[n] = t.note(n, f)
 			case err != nil:
 				return err
@@ -71,7 +70,7 @@ func (t *attempt) note(n int, f *fault) *fault {
 }
 
 // storeOutput returns the entry of a stored output. The error is a fault when it
-// concerns no other output.
+// concerns no other output; the entry then says what was promised of it before.
 func (t *attempt) storeOutput(ctx context.Context, n int, o bridge.Output) (entry, error) {
 	if name, ok := t.stored[n]; ok {
 		return t.measure(ctx, n, o, name)
@@ -142,8 +141,11 @@ func (t *attempt) measure(ctx context.Context, n int, o bridge.Output, name stri
 	if !ok {
 		return e, nil
 	}
+	before.Error = ""
 	if before.SHA256 != e.SHA256 {
-		return entry{}, &fault{
+		// The promise stays in the manifest, or the next attempt would make one of
+		// what is damaged.
+		return before, &fault{
 			err:   fmt.Errorf("%s is not what its manifest says: move it away to have it downloaded again", e.Key),
 			short: "changed",
 			final: true,

@@ -123,7 +123,8 @@ func (s *objects) noCondition(err error) bool {
 	if !ok || api.ErrorCode() != "NotImplemented" {
 		return false
 	}
-	return !s.unconditional.Swap(true)
+	s.unconditional.Store(true)
+	return true
 }
 
 // ifAbsent is the condition that there is no such object yet.

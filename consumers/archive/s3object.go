@@ -26,7 +26,7 @@ func (s *objects) put(ctx context.Context, f file, replace bool, data []byte) er
 		condition = nil
 	}
 	err := s.putObject(ctx, f, condition, data)
-	if s.noCondition(err) && !replace {
+	if condition != nil && s.noCondition(err) {
 		err = s.putObject(ctx, f, nil, data)
 	}
 	if err != nil {

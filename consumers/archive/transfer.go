@@ -41,9 +41,16 @@ func (t *attempt) tryDownload(ctx context.Context, n int, o bridge.Output, need 
 		return entry{}, err
 	}
 	left := p.left()
+	var room *grant
 	defer func() {
+		if f, ok := asFault(err); ok {
+			t.expire(f) // before it is decided what stays
+		}
 		stays, failed := p.close(mayGoOn(err))
 		t.space.stored(stays - left.bytes)
+		if room != nil {
+			room.release() // now that it is counted
+		}
 		if err == nil {
 			err = failed
 		}
@@ -53,11 +60,9 @@ func (t *attempt) tryDownload(ctx context.Context, n int, o bridge.Output, need 
 		return entry{}, err
 	}
 	defer d.Close()
-	room, err := t.space.grant(d.rest(), need)
-	if err != nil {
+	if room, err = t.space.grant(d.rest(), need); err != nil {
 		return entry{}, err
 	}
-	defer room.release()
 
 	from, at, head, body := d.origin, d.at, left.head, io.Reader(granted{room, d})
 	if at == 0 {

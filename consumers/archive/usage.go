@@ -34,9 +34,11 @@ func (u *usage) ready(ctx context.Context) error {
 	return u.countUnless(ctx, func() bool { return !u.counted.IsZero() })
 }
 
-// recount counts again unless that was done lately.
+// recount counts again unless that was done lately, or something is on its way: that
+// would be counted beside the room it was promised, be dropped for want of room, and
+// again at the next count.
 func (u *usage) recount(ctx context.Context) error {
-	return u.countUnless(ctx, func() bool { return time.Since(u.counted) < u.every })
+	return u.countUnless(ctx, func() bool { return u.held > 0 || time.Since(u.counted) < u.every })
 }
 
 // countUnless is for one at a time; known is asked under the lock.
@@ -67,11 +69,12 @@ func (u *usage) countUnless(ctx context.Context, known func() bool) error {
 	return nil
 }
 
-// hold sets n bytes aside, or returns why they are not to be had.
+// hold sets n bytes aside, or returns why they are not to be had. Nothing always is:
+// what was promised is not taken back.
 func (u *usage) hold(n int64) *noRoom {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if n > u.limit-u.bytes-u.held {
+	if n > 0 && n > u.limit-u.bytes-u.held {
 		return &noRoom{need: n, promised: u.held, limit: u.limit, used: u.bytes}
 	}
 	u.held += n

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -138,4 +140,23 @@ func TestGate(t *testing.T) {
 func TestMaxBytesBelowMaxOutput(t *testing.T) {
 	_, err := New(Config{Location: Location{Dir: t.TempDir()}, Hosts: []string{"x"}, MaxBytes: 1 << 30})
 	require.ErrorContains(t, err, "at least twice max output")
+}
+
+// A disk of its own has a folder that only root may read, lost+found.
+func TestFoldersOfOthersAreNotCounted(t *testing.T) {
+	b := setup(t, nil)
+	for _, name := range []string{"a", "lost+found", "z"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(b.dir, name), 0o750))
+		require.NoError(t, os.WriteFile(filepath.Join(b.dir, name, "file"), []byte("four"), 0o600))
+	}
+	list, err := os.ReadDir(b.dir)
+	require.NoError(t, err)
+	var total int64
+	count := b.files.(*disk).counter(t.Context(), &total)
+	closed := &fs.PathError{Op: "open", Path: "lost+found", Err: syscall.EACCES}
+	require.Equal(t, fs.SkipDir, count(filepath.Join(b.dir, "lost+found"), list[1], closed))
+	require.ErrorIs(t, count(b.dir, nil, closed), fs.ErrPermission, "the archive itself must be read")
+	broken := errors.New("broken")
+	require.Equal(t, broken, count(filepath.Join(b.dir, "a"), list[0], broken))
+	require.Zero(t, total)
 }

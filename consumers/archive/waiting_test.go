@@ -1,0 +1,121 @@
+package archive
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// Whoever waits for room counts again what is there. What is on its way is part of
+// that, and is not dropped because it was promised room before.
+func TestWaitersLeaveDownloadsAlone(t *testing.T) {
+	const size, first = 36 << 20, 20 << 20
+	for name, told := range map[string]bool{"told": true, "untold": false} {
+		t.Run(name, func(t *testing.T) {
+			var asked atomic.Int32
+			goOn := make(chan struct{})
+			srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				asked.Add(1)
+				if told {
+					w.Header().Set("Content-Length", strconv.Itoa(size))
+				}
+				_, _ = w.Write(make([]byte, first))
+				_ = http.NewResponseController(w).Flush()
+				select {
+				case <-goOn:
+				case <-r.Context().Done():
+				}
+				_, _ = w.Write(make([]byte, size-first))
+			})
+			b := setup(t, func(c *Config) { c.MaxOutput, c.MaxBytes = 40<<20, 110<<20 })
+			b.space.poll, b.space.usage.every = time.Millisecond, time.Nanosecond
+			before := filepath.Join(b.dir, "of-another-time")
+			require.NoError(t, os.WriteFile(before, nil, 0o600))
+			require.NoError(t, os.Truncate(before, 60<<20))
+
+			done := make(chan error, 1)
+			go func() { done <- b.handle(newEvent("p", srv.URL+"/a.mp4")) }()
+			require.Eventually(t, func() bool {
+				info, err := os.Stat(filepath.Join(folder(b.dir, "p"), "0.part"))
+				return err == nil && info.Size() == first
+			}, 10*time.Second, time.Millisecond)
+			waited := make(chan error, 1)
+			go func() {
+				g, err := b.space.grantWait(context.Background(), size)
+				if err == nil {
+					g.release()
+				}
+				waited <- err
+			}()
+			require.Eventually(t, func() bool { return b.alarms(bridge.AlarmArchiveNoRoom) > 3 }, 10*time.Second, time.Millisecond)
+			close(goOn)
+			require.NoError(t, <-done)
+			require.EqualValues(t, 1, asked.Load())
+
+			require.NoError(t, os.Remove(before))
+			require.NoError(t, <-waited)
+			there, err := b.files.size(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, there, b.space.usage.bytes)
+		})
+	}
+}
+
+// A count that began before a download was promised its room may find it there, too.
+func TestPromisesAreKept(t *testing.T) {
+	u := newUsage(10, nil)
+	require.Nil(t, u.hold(8))
+	u.add(9)
+	require.Nil(t, u.hold(0))
+	require.NotNil(t, u.hold(1))
+}
+
+// closing tells when a part is closed.
+type closing struct {
+	store
+	closed func()
+}
+
+func (s closing) part(ctx context.Context, folder string, n int) (part, error) {
+	p, err := s.store.part(ctx, folder, n)
+	return closingPart{p, s.closed}, err
+}
+
+type closingPart struct {
+	part
+	closed func()
+}
+
+func (p closingPart) close(keep bool) (int64, error) {
+	n, err := p.part.close(keep)
+	p.closed()
+	return n, err
+}
+
+// There is no moment at which a file that is stored is neither promised nor counted.
+func TestNoGapBetweenPromiseAndCount(t *testing.T) {
+	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 400<<10)) })
+	b := small(t, nil)
+	gaps, closed := 0, 0
+	b.files = closing{b.files, func() {
+		closed++
+		if g, err := b.space.grant(700<<10, 0); err == nil {
+			g.release()
+			gaps++
+		}
+	}}
+	require.NoError(t, b.handle(newEvent("p", srv.URL+"/a.png")))
+	require.Equal(t, 1, closed)
+	require.Zero(t, gaps)
+	require.Zero(t, b.space.usage.held)
+	require.Zero(t, b.space.promised)
+}
