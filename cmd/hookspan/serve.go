@@ -52,6 +52,8 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 	if err != nil {
 		return err
 	}
+	// What libraries write to the standard log.
+	defer zap.RedirectStdLog(log.Named("std"))()
 	var onStop cleanup
 	defer func() { err = errors.Join(err, onStop.run()) }()
 

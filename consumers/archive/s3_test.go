@@ -226,6 +226,23 @@ func TestBrokenUploadLeavesNothing(t *testing.T) {
 	require.Error(t, err)
 }
 
+// Nor of one that is stopped while the store begins it.
+func TestStopWhileAnUploadBegins(t *testing.T) {
+	f := &flaky{data: sample(3 * minPartSize), etag: `"1"`}
+	srv := serve(t, f.ServeHTTP)
+	b, store := setupS3(t, nil)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cause := errors.New("stopping")
+	store.answer(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPost && r.URL.Query().Has("uploads") {
+			cancel(cause)
+		}
+		return false
+	})
+	require.Equal(t, cause, b.Handle(ctx, newEvent("p", srv.URL+"/a.mp4")))
+	require.Zero(t, store.uploads(t))
+}
+
 // A store that does not answer, or refuses, fails the attempt and no output.
 func TestStoreIsAway(t *testing.T) {
 	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 2*minPartSize)) })

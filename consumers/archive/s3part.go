@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 const (
@@ -67,7 +68,7 @@ func (p *s3Part) fill(ctx context.Context, f file, _ origin, _ int64, r io.Reade
 // upload stores what is larger than a part. What it is like is known only at its end,
 // so it has no checksum in its metadata: S3 takes that at the beginning.
 func (s *objects) upload(ctx context.Context, f file, r io.Reader) error {
-	manager := transfermanager.New(s.client, func(o *transfermanager.Options) {
+	manager := transfermanager.New(knownUploads{s.client}, func(o *transfermanager.Options) {
 		o.PartSizeBytes, o.MultipartUploadThreshold = s.partSize, s.partSize
 		o.Concurrency = 1 // for each one more there is a part more in memory
 		o.FailTimeout = abortTimeout
@@ -82,6 +83,20 @@ func (s *objects) upload(ctx context.Context, f file, r io.Reader) error {
 	}
 	s.noCondition(err) // the next try knows
 	return s3Error(err)
+}
+
+// knownUploads begins an upload even if nobody wants it any more by then: whoever goes
+// away while the store answers does not know what the upload is called, and cannot
+// remove it.
+type knownUploads struct{ *s3.Client }
+
+func (k knownUploads) CreateMultipartUpload(ctx context.Context, in *s3.CreateMultipartUploadInput, opts ...func(*s3.Options)) (*s3.CreateMultipartUploadOutput, error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), s3Timeout, errSlowStore)
+	defer cancel()
+	return k.Client.CreateMultipartUpload(ctx, in, opts...)
 }
 
 // counter reads and knows what it has read.
