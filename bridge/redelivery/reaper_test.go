@@ -117,3 +117,35 @@ func TestNoSecondLetter(t *testing.T) {
 	r.reaped()
 	require.EqualValues(t, 3, r.letters())
 }
+
+// A program that answers twice has answered once: what it said first counts.
+func TestProgramThatAnswersTwice(t *testing.T) {
+	r := setup(t)
+	ctx := context.Background()
+	durable, err := r.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
+		Durable: "search-team", AckPolicy: jetstream.AckExplicitPolicy, MaxDeliver: 2, AckWait: time.Minute,
+	})
+	require.NoError(t, err)
+	r.publish("a", "b")
+	answer := func(reply string, says ...string) {
+		for _, text := range says {
+			_, err := r.NC.Request(reply, []byte(text), patience)
+			require.NoError(t, err)
+		}
+	}
+	for _, says := range [][]string{{"+ACK", "+ACK", "-NAK"}, {"-NAK", "+ACK"}} {
+		m, err := durable.Next(jetstream.FetchMaxWait(patience))
+		require.NoError(t, err)
+		answer(m.Reply(), says...)
+	}
+	r.reap()
+	r.eventually(func() bool {
+		none, err := durable.FetchNoWait(1)
+		require.NoError(t, err)
+		require.Empty(t, none.Messages())
+		info, err := durable.Info(ctx)
+		return err == nil && info.NumAckPending == 0 && info.NumPending == 0 && info.NumRedelivered == 0
+	})
+	require.Zero(t, r.letters())
+	require.Zero(t, r.Messages(t, "HOOKSPAN_ADVISORIES"))
+}
