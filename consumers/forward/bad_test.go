@@ -200,6 +200,18 @@ func TestNoOtherProtocol(t *testing.T) {
 	require.ErrorContains(t, setup(t, url, nil).handle(), "answered 101")
 }
 
+// Nor can it hold an attempt with one that it opens and says nothing on: no context
+// ends the reading of such a connection.
+func TestOtherProtocolIsNotListenedTo(t *testing.T) {
+	url := raw(t, func(c net.Conn, gone <-chan struct{}) {
+		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n")
+		<-gone
+	})
+	b := setup(t, url, nil)
+	b.answerTime = 50 * time.Millisecond
+	require.ErrorContains(t, b.handle(), "answered 101")
+}
+
 // No proxy of the environment is used.
 func TestNoProxy(t *testing.T) {
 	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
