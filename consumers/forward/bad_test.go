@@ -144,6 +144,16 @@ func TestBadTargets(t *testing.T) {
 	}
 }
 
+// What a target says instead of HTTP is in no log and no alarm at length.
+func TestErrorsAreShort(t *testing.T) {
+	for _, said := range []string{"", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: ", "HTTP/1.1 200 OK\r\nContent-Length: "} {
+		b := setup(t, raw(t, write(said+strings.Repeat("\x00", maxHeader/2)+"\r\n\r\n")), oneFailureOpens)
+		err := b.handle()
+		require.Error(t, err)
+		require.Less(t, len(err.Error()), 1<<10, "%q", said)
+	}
+}
+
 // The status has said what becomes of the event, whatever becomes of the body.
 func TestBadBodies(t *testing.T) {
 	endless := func(c net.Conn, _ <-chan struct{}) {
