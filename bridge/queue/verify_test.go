@@ -40,7 +40,7 @@ func TestVerify(t *testing.T) {
 		},
 		"takes one of each subject": {
 			"HOOKSPAN_EVENTS", func(s *jetstream.StreamConfig) { s.MaxMsgsPerSubject, s.DiscardNewPerSubject = 1, true },
-			queue.Change{Differences: []string{"max messages per subject from 1 to -1"}},
+			queue.Change{Differences: []string{"max messages per subject from 1 to -1", "discard new per subject from true to false"}},
 			"",
 		},
 		"acknowledges nothing": {
