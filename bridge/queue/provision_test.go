@@ -50,6 +50,28 @@ func TestProvisionTellsWhatItChanged(t *testing.T) {
 	require.Empty(t, provision())
 }
 
+// A limit for each subject goes with what is done beyond it: the server takes no
+// change to one of them alone.
+func TestProvisionRemovesLimitsOfSubjects(t *testing.T) {
+	ctx := context.Background()
+	cfg := queuetest.Config()
+	b := queuetest.Start(t, cfg)
+	stream, err := b.JS.Stream(ctx, b.Names.EventsStream())
+	require.NoError(t, err)
+	changed := stream.CachedInfo().Config
+	changed.MaxMsgsPerSubject, changed.DiscardNewPerSubject = 1, true
+	_, err = b.JS.UpdateStream(ctx, changed)
+	require.NoError(t, err)
+	require.NoError(t, queue.Provision(ctx, b.JS, cfg.Streams, zap.NewNop()))
+	changes, err := queue.Verify(ctx, b.JS, cfg.Streams)
+	require.NoError(t, err)
+	require.Empty(t, changes)
+	for _, id := range []string{"pred_1", "pred_2"} { // of one subject
+		_, err := b.Publisher().Publish(ctx, queuetest.Event(id))
+		require.NoError(t, err)
+	}
+}
+
 // Streams say in which format they are; one of an older program has none yet,
 // one of a newer program is not touched.
 func TestStreamFormat(t *testing.T) {

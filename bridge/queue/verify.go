@@ -48,6 +48,8 @@ func checkKeeps(have, want jetstream.StreamConfig) error {
 		return fmt.Errorf("%w: it acknowledges nothing: %s", ErrUnfit, remedy)
 	case have.Discard != want.Discard && want.Discard == jetstream.DiscardNew:
 		return fmt.Errorf("%w: it drops its oldest message when it is full: %s", ErrUnfit, remedy)
+	case have.MaxMsgsPerSubject > 0 && !have.DiscardNewPerSubject && want.Discard == jetstream.DiscardNew && want.MaxMsgsPerSubject == 0:
+		return fmt.Errorf("%w: it drops the oldest message of a subject that has more than %d: %s", ErrUnfit, have.MaxMsgsPerSubject, remedy)
 	}
 	for _, subject := range want.Subjects {
 		if !slices.Contains(have.Subjects, subject) {

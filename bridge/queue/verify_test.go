@@ -33,6 +33,16 @@ func TestVerify(t *testing.T) {
 			queue.Change{Differences: []string{"discard from DiscardOld to DiscardNew"}},
 			"stream HOOKSPAN_EVENTS: stream is not fit for events: it drops its oldest",
 		},
+		"keeps one of each subject": {
+			"HOOKSPAN_EVENTS", func(s *jetstream.StreamConfig) { s.MaxMsgsPerSubject = 1 },
+			queue.Change{Differences: []string{"max messages per subject from 1 to -1"}},
+			"it drops the oldest message of a subject",
+		},
+		"takes one of each subject": {
+			"HOOKSPAN_EVENTS", func(s *jetstream.StreamConfig) { s.MaxMsgsPerSubject, s.DiscardNewPerSubject = 1, true },
+			queue.Change{Differences: []string{"max messages per subject from 1 to -1", "discard new per subject from true to false"}},
+			"",
+		},
 		"acknowledges nothing": {
 			"HOOKSPAN_EVENTS", func(s *jetstream.StreamConfig) { s.NoAck, s.AllowAtomicPublish = true, false },
 			queue.Change{Differences: []string{"no ack from true to false", "allow atomic publish from false to true"}},

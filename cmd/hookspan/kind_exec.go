@@ -37,6 +37,9 @@ func fillExecDefaults(_ *config, cons *consumerConfig) {
 
 func checkExec(_ *config, found *checker, key string, cons consumerConfig) {
 	found.check(key+".command", exec.CheckCommand(cons.Command))
+	if cons.Concurrency > exec.MaxConcurrency {
+		found.fail(key+".concurrency", "it is %d: use at most %d, each command takes a thread of the bridge", cons.Concurrency, exec.MaxConcurrency)
+	}
 	for _, name := range cons.Env {
 		found.check(key+".env", exec.CheckEnv(name))
 	}

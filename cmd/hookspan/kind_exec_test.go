@@ -39,6 +39,7 @@ func TestExecConfigErrors(t *testing.T) {
 		"consumers: {a: {kind: exec, command: [/a], env: [A-B]}}\n":                `consumers.a.env: one of them is no name of a variable`,
 		"consumers: {a: {kind: exec, command: [/a], env: [HOOKSPAN_MODEL]}}\n":     `HOOKSPAN_MODEL is set for each event`,
 		"consumers: {a: {kind: exec, command: [/a], store: \"file:///srv\"}}\n":    `a consumer of kind exec has no such key`,
+		"consumers: {a: {kind: exec, command: [/a], concurrency: 257}}\n":          `consumers.a.concurrency: it is 257: use at most 256`,
 		"consumers: {a: {kind: archive, command: [/a]}}\n":                         `a consumer of kind archive has no such key`,
 		"consumers: {a: {kind: exec, command: [/a], env: [TOKEN=" + secret + "]}}": `no name of a variable`,
 		"consumers: {a: {kind: exec, command: [" + secret + "]}}":                  `no absolute path`,

@@ -33,6 +33,11 @@ import (
 	"github.com/hookspan/hookspan/consumers"
 )
 
+// MaxConcurrency is how many commands of one consumer should run at once at most:
+// each takes a thread of this process while it runs, and Go ends a process that
+// needs more than 10,000 of them, or more than the system gives it.
+const MaxConcurrency = 256
+
 const (
 	// killAfter is how long the processes of a command may take to end once they
 	// were told to. With [closeAfter] it is within the time that a consumer

@@ -144,6 +144,16 @@ func TestBadTargets(t *testing.T) {
 	}
 }
 
+// What a target says instead of HTTP is in no log and no alarm at length.
+func TestErrorsAreShort(t *testing.T) {
+	for _, said := range []string{"", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: ", "HTTP/1.1 200 OK\r\nContent-Length: "} {
+		b := setup(t, raw(t, write(said+strings.Repeat("\x00", maxHeader/2)+"\r\n\r\n")), oneFailureOpens)
+		err := b.handle()
+		require.Error(t, err)
+		require.Less(t, len(err.Error()), 1<<10, "%q", said)
+	}
+}
+
 // The status has said what becomes of the event, whatever becomes of the body.
 func TestBadBodies(t *testing.T) {
 	endless := func(c net.Conn, _ <-chan struct{}) {
@@ -198,6 +208,18 @@ func TestNoRedirectIsFollowed(t *testing.T) {
 func TestNoOtherProtocol(t *testing.T) {
 	url := raw(t, write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n"))
 	require.ErrorContains(t, setup(t, url, nil).handle(), "answered 101")
+}
+
+// Nor can it hold an attempt with one that it opens and says nothing on: no context
+// ends the reading of such a connection.
+func TestOtherProtocolIsNotListenedTo(t *testing.T) {
+	url := raw(t, func(c net.Conn, gone <-chan struct{}) {
+		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n")
+		<-gone
+	})
+	b := setup(t, url, nil)
+	b.answerTime = 50 * time.Millisecond
+	require.ErrorContains(t, b.handle(), "answered 101")
 }
 
 // No proxy of the environment is used.

@@ -26,6 +26,16 @@ var (
 	errTimeout = errors.New("no answer in time")
 )
 
+// maxError is how much of an error's text is kept, in bytes: net/http repeats what a
+// target said that is no HTTP, and each byte of that as four.
+const maxError = 512
+
+// shortError has a text that can be logged.
+type shortError struct{ err error }
+
+func (e shortError) Error() string { return bridge.Truncate(e.err.Error(), maxError) }
+func (e shortError) Unwrap() error { return e.err }
+
 // Forwarder posts events to one target. It is a [consumers.Handler] and a
 // [consumers.Gate].
 type Forwarder struct {
@@ -131,7 +141,7 @@ func (f *Forwarder) Handle(ctx context.Context, ev *bridge.Event) error {
 		consumers.Note(ctx, a.note)
 		return f.judge(a, p)
 	}
-	err = fmt.Errorf("posting to %s: %w", f.target, err)
+	err = fmt.Errorf("posting to %s: %w", f.target, shortError{err})
 	if ended := context.Cause(ctx); ended != nil && !errors.Is(ended, consumers.ErrTimeout) && !errors.Is(ended, context.DeadlineExceeded) {
 		return err
 	}

@@ -30,8 +30,13 @@ type answer struct {
 
 // readAnswer reads what is kept of a response. A body that breaks off, or is longer,
 // is kept as far as it came: the status has said what becomes of the event.
+// Behind 101 there is none, but a connection that is ours to read, which ends with
+// no context.
 func readAnswer(resp *http.Response) answer {
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	var body []byte
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		body, _ = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	}
 	note := resp.Proto + " " + resp.Status
 	if len(body) > 0 {
 		note += "\n" + string(body)
