@@ -240,6 +240,19 @@ func TestRedriveThatIsRunAgain(t *testing.T) {
 	require.EqualValues(t, 6, r.Messages(t, "HOOKSPAN_EVENTS"))
 }
 
+// A rate holds from one call to the next.
+func TestRateHoldsAcrossCalls(t *testing.T) {
+	r := setup(t)
+	r.run(consumers.Config{})
+	r.eventually(r.settledAll)
+	r.publish("a")
+	begin := time.Now()
+	for range 3 {
+		require.Equal(t, 1, r.re.Replay(context.Background(), "team", "run", bridge.EventSelection{}, bridge.RedeliveryOptions{Rate: 20}).Given)
+	}
+	require.GreaterOrEqual(t, time.Since(begin), 150*time.Millisecond)
+}
+
 func TestReplay(t *testing.T) {
 	r := setup(t)
 	ctx := context.Background()
