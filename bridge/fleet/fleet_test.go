@@ -166,6 +166,20 @@ func TestSeek(t *testing.T) {
 	require.ErrorIs(t, err, bridge.ErrNoConsumer)
 }
 
+// What a consumer was set back to is not forgotten with the durable.
+func TestDurableRemovedAfterSeek(t *testing.T) {
+	r := setup(t)
+	ctx := context.Background()
+	r.publish(1, 3)
+	r.run(consumers.Config{Name: "team"}) // which begins with the fourth
+	require.NoError(t, r.fleet.Pause(ctx, "team", time.Time{}))
+	_, err := r.fleet.Seek(ctx, "team", bridge.ConsumerPosition{First: true}, false)
+	require.NoError(t, err)
+	r.eventually(func() bool { return r.state("team").Waiting == 1 })
+	require.NoError(t, r.JS.DeleteConsumer(ctx, "HOOKSPAN_EVENTS", "team"))
+	r.eventually(func() bool { return r.times(1) == 1 && r.times(2) == 1 && r.times(3) == 1 })
+}
+
 func TestRemove(t *testing.T) {
 	r := setup(t)
 	ctx := context.Background()
