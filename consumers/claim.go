@@ -116,11 +116,9 @@ func (a *attempt) claim(ctx context.Context) ready {
 	if mine.Crashes >= maxUnsettled {
 		return a.poison(ctx, mine.Crashes)
 	}
-	revision, err := a.ledger.swap(ctx, a.key, mine, a.revision)
-	if err != nil {
+	if err := a.swap(ctx, mine); err != nil {
 		return a.putOff(err)
 	}
-	a.revision = revision
 	a.number()
 	return mayRun
 }
