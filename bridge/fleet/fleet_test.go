@@ -221,6 +221,30 @@ func TestRemove(t *testing.T) {
 	require.ErrorIs(t, err, bridge.ErrConfigured)
 }
 
+// A server that does not say how many events wait keeps nobody waiting for ever.
+func TestListWithoutAnAnswer(t *testing.T) {
+	r := setup(t)
+	ctx := context.Background()
+	require.NoError(t, r.JS.DeleteStream(ctx, "HOOKSPAN_LATER"))
+	list, err := r.fleet.List(ctx)
+	require.NoError(t, err)
+	require.Zero(t, list[0].Later, "a server that has no message schedules")
+	silent, err := r.NC.SubscribeSync("$JS.API.DIRECT.GET.HOOKSPAN_LATER")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, silent.Unsubscribe()) }()
+	listed := make(chan error, 1)
+	go func() {
+		_, err := r.fleet.List(ctx)
+		listed <- err
+	}()
+	select {
+	case err := <-listed:
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	case <-time.After(patience):
+		t.Fatal("it waits for ever")
+	}
+}
+
 type heard chan bridge.Alarm
 
 func (h heard) Raise(a bridge.Alarm) { h <- a }
