@@ -166,6 +166,33 @@ func TestSeek(t *testing.T) {
 	require.ErrorIs(t, err, bridge.ErrNoConsumer)
 }
 
+// What is not settled and lies before the new place is told, since it does not come
+// again.
+func TestSeekTellsWhatItLeavesBehind(t *testing.T) {
+	r := setup(t)
+	ctx := context.Background()
+	durable, err := r.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
+		Durable: "team", AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverAllPolicy,
+	})
+	require.NoError(t, err)
+	r.publish(1, 3)
+	for n := range 3 {
+		m, err := durable.Next(jetstream.FetchMaxWait(patience))
+		require.NoError(t, err)
+		if n != 1 {
+			require.NoError(t, m.DoubleAck(ctx))
+		}
+	}
+	for _, dry := range []bool{true, false} {
+		sought, err := r.fleet.Seek(ctx, "team", bridge.ConsumerPosition{Sequence: 2}, true)
+		require.NoError(t, err)
+		require.Equal(t, bridge.ConsumerSeek{From: 4, To: 2}, sought, "the second comes again")
+		sought, err = r.fleet.Seek(ctx, "team", bridge.ConsumerPosition{Sequence: 3}, dry)
+		require.NoError(t, err)
+		require.Equal(t, bridge.ConsumerSeek{From: 4, To: 3, Left: 1}, sought)
+	}
+}
+
 // What a consumer was set back to is not forgotten with the durable.
 func TestDurableRemovedAfterSeek(t *testing.T) {
 	r := setup(t)
