@@ -65,6 +65,10 @@ type ConsumerSeek struct {
 	// which it goes on.
 	From uint64 `json:"from"`
 	To   uint64 `json:"to"`
+	// Left is how many events before To, at most, it was given and has not settled:
+	// those that are with a worker, or wait with the durable for their next attempt.
+	// They are not given again.
+	Left int `json:"left,omitempty"`
 }
 
 // RemovedConsumer is what went with a consumer.

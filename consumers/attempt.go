@@ -28,10 +28,11 @@ type attempt struct {
 	again   bridge.Again
 
 	key       string
-	past      record // what was known before this attempt
-	revision  uint64 // of past, where the consumer acts once
-	afterDead bool   // there is, or was, a dead letter of it
-	blind     bool   // there is a record that could not be read
+	past      record    // what was known before this attempt
+	revision  uint64    // of past, where the consumer acts once
+	claimed   time.Time // At of the last claim that was sent
+	afterDead bool      // there is, or was, a dead letter of it
+	blind     bool      // there is a record that could not be read
 	info      attemptInfo
 	err       error
 	ended     error
@@ -103,7 +104,24 @@ func (a *attempt) holdClaim(ctx context.Context, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, lease/3)
 	defer cancel()
 	a.past.At = now.UTC()
-	revision, err := a.ledger.swap(ctx, a.key, a.past, a.revision)
+	return a.swap(ctx, a.past)
+}
+
+// swap writes r in the place of what this attempt has written. The error wraps
+// [errClaimed] when somebody else has written something.
+func (a *attempt) swap(ctx context.Context, r record) error {
+	claimed := a.claimed
+	if r.State == stateRunning {
+		a.claimed = r.At
+	}
+	revision, err := a.ledger.swap(ctx, a.key, r, a.revision)
+	if errors.Is(err, errClaimed) {
+		// It may have been this attempt, whose write was not answered.
+		there, latest, unread := a.ledger.load(ctx, a.key)
+		if unread == nil && there.State == stateRunning && there.Seq == a.seq && there.Delivery == a.delivery && there.At.Equal(claimed) {
+			revision, err = a.ledger.swap(ctx, a.key, r, latest)
+		}
+	}
 	if err == nil {
 		a.revision = revision
 	}
@@ -160,7 +178,7 @@ func (a *attempt) done(ctx context.Context) error {
 	switch once := a.consumer.cfg.Once; {
 	case once && a.past.State == stateDone: // before this delivery
 	case once:
-		if _, err = a.ledger.swap(ctx, a.key, finished, a.revision); errors.Is(err, errClaimed) {
+		if err = a.swap(ctx, finished); errors.Is(err, errClaimed) {
 			return fmt.Errorf("%w: %w", ErrLeaseLost, err)
 		}
 	case a.afterDead && !a.blind:
@@ -209,7 +227,7 @@ func (a *attempt) remember(ctx context.Context, r record) (err error) {
 	case a.blind:
 		return nil
 	case a.consumer.cfg.Once:
-		a.revision, err = a.ledger.swap(ctx, a.key, r, a.revision)
+		err = a.swap(ctx, r)
 	default:
 		err = a.ledger.store(ctx, a.key, r)
 	}

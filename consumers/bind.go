@@ -51,8 +51,8 @@ func (d Durable) keep(ctx context.Context, js jetstream.JetStream, b *binding, l
 	case len(change.Differences) > 0:
 		log.Warn("changed the durable", zap.Strings("changes", change.Differences))
 	}
-	if b.first == 0 {
-		b.first = durable.CachedInfo().AckFloor.Stream + 1
+	if next := durable.CachedInfo().AckFloor.Stream + 1; b.first == 0 || next < b.first { // somebody set it back
+		b.first = next
 	}
 	b.stream, b.last = info.Created, info.State.LastSeq
 	return durable, change, nil

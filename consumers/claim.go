@@ -75,10 +75,10 @@ func (a *attempt) load(ctx context.Context) error {
 	if a.past, a.revision, err = a.ledger.load(ctx, a.key); err != nil {
 		return err
 	}
-	a.afterDead = a.past.State == stateDead && a.past.Event == a.event.ID
+	a.afterDead = a.past.Event == a.event.ID && (a.past.State == stateDead || a.past.AfterDead)
 	switch {
-	case a.afterDead && !a.consumer.cfg.Once:
-		a.past = record{} // it begins anew
+	case a.past.State == stateDead && a.afterDead && !a.consumer.cfg.Once:
+		a.past = record{AfterDead: true} // it begins anew
 	case a.past.Event == "" && again.Attempt > 1:
 		// The record is gone; the copy knows how many attempts there were.
 		a.past = record{Event: a.event.ID, Failures: again.Attempt - 1, First: again.First}
@@ -102,7 +102,7 @@ func (a *attempt) claim(ctx context.Context) ready {
 		return a.putOff(errOtherCopy)
 	}
 	mine := record{
-		Event: event, State: stateRunning, Seq: a.seq, Delivery: a.delivery, At: time.Now().UTC(),
+		Event: event, State: stateRunning, AfterDead: a.afterDead, Seq: a.seq, Delivery: a.delivery, At: time.Now().UTC(),
 		Failures: past.Failures, First: past.First, Attempts: past.Attempts, Crashes: past.Crashes,
 	}
 	if past.State == stateDead {
@@ -116,11 +116,9 @@ func (a *attempt) claim(ctx context.Context) ready {
 	if mine.Crashes >= maxUnsettled {
 		return a.poison(ctx, mine.Crashes)
 	}
-	revision, err := a.ledger.swap(ctx, a.key, mine, a.revision)
-	if err != nil {
+	if err := a.swap(ctx, mine); err != nil {
 		return a.putOff(err)
 	}
-	a.revision = revision
 	a.number()
 	return mayRun
 }

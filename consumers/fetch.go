@@ -3,6 +3,7 @@ package consumers
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -90,6 +91,13 @@ func (f *fetcher) fetch(ctx context.Context, failures *int) error {
 			}
 			if err != nil {
 				return err
+			}
+			if p.setBack(msg) {
+				// Others may have written of events that were never delivered to us.
+				d.bound.last = math.MaxUint64
+				d.ledger.unlearn()
+				f.handOn(d, msg)
+				return errMoved
 			}
 			f.handOn(d, msg)
 		}

@@ -88,6 +88,13 @@ func (l *ledger) learn(ctx context.Context) error {
 	return nil
 }
 
+// unlearn forgets which keys have a record.
+func (l *ledger) unlearn() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.known = nil
+}
+
 // mayHold says whether there may be a record under the key. Where it is not known
 // which keys there are, only an event that is old may have one.
 func (l *ledger) mayHold(key string, old bool) bool {

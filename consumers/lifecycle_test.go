@@ -243,3 +243,29 @@ func TestNewRefuses(t *testing.T) {
 	_, err = New(b.JS, nil, Config{Name: "a"})
 	require.Error(t, err)
 }
+
+// What another process has written of an event counts also when the durable, set back
+// in its place, delivers the event as if for the first time.
+func TestRecordOfAnotherProcessAfterADurableIsSetBack(t *testing.T) {
+	b := setup(t)
+	ctx := context.Background()
+	wire := b.verdicts("team")
+	b.run(func(context.Context, *bridge.Event) error { return nil }, Config{})
+	ev := queuetest.Event("pred_1")
+	b.publish("pred_1")
+	require.Equal(t, "+ACK", next(t, wire))
+	l, err := openLedger(ctx, b.JS, b.Names, "team", time.Hour)
+	require.NoError(t, err)
+	require.NoError(t, l.store(ctx, eventKey(ev.ID), record{Event: ev.ID, State: stateDead}))
+
+	stream, err := b.JS.Stream(ctx, "HOOKSPAN_EVENTS")
+	require.NoError(t, err)
+	_, err = stream.ResetConsumerToSequence(ctx, "team", 1)
+	require.NoError(t, err)
+	require.Equal(t, "+ACK", next(t, wire))
+	r, _, err := l.load(ctx, eventKey(ev.ID))
+	require.NoError(t, err)
+	require.Equal(t, record{Event: ev.ID, State: stateDone, AfterDead: true}, r)
+	b.publish("pred_2") // and it goes on
+	require.Equal(t, "+ACK", next(t, wire))
+}

@@ -190,6 +190,29 @@ func TestOnceLosesItsClaim(t *testing.T) {
 	require.EqualValues(t, 2, calls.Load())
 }
 
+// A claim that was renewed without the attempt being told so is still its own.
+func TestOnceKeepsAClaimWhoseRenewalWasNotAnswered(t *testing.T) {
+	b := setup(t)
+	wire := b.verdicts("team")
+	var calls atomic.Int32
+	ev := queuetest.Event("pred_1")
+	b.run(func(ctx context.Context, _ *bridge.Event) error {
+		calls.Add(1)
+		r, revision := b.onceRecord("team", ev)
+		l, err := openLedger(ctx, b.JS, b.Names, "team", time.Hour)
+		if err != nil {
+			return err
+		}
+		_, err = l.swap(ctx, onceKey(ev), r, revision)
+		return err
+	}, Config{Once: true, Lease: time.Second})
+	b.publish("pred_1")
+	require.Equal(t, "+ACK", next(t, wire))
+	require.EqualValues(t, 1, calls.Load())
+	r, _ := b.onceRecord("team", ev)
+	require.Equal(t, record{Event: ev.ID, State: stateDone}, r)
+}
+
 // Without knowing whether it was handled, nothing is handled.
 func TestOnceWaitsForTheLedger(t *testing.T) {
 	b := setup(t)

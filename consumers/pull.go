@@ -35,6 +35,8 @@ type pull struct {
 	// connected hears when the connection was made anew.
 	connected chan nats.Status
 	silence   *time.Timer
+	// delivered is the number of the newest delivery of the durable that is known.
+	delivered uint64
 }
 
 // openPull returns one that is closed when it is not needed any more. At most most
@@ -51,6 +53,7 @@ func openPull(js jetstream.JetStream, durable *jetstream.ConsumerInfo, most int)
 		nc: js.Conn(), subject: prefix + "CONSUMER.MSG.NEXT." + durable.Stream + "." + durable.Name,
 		// A request that was taken for lost may still be answered, beside the next.
 		in: make(chan *nats.Msg, 2*most+16), closed: make(chan struct{}), silence: time.NewTimer(2 * pullHeartbeat),
+		delivered: durable.Delivered.Consumer,
 	}
 	var err error
 	if p.sub, err = p.nc.ChanSubscribe(p.nc.NewInbox(), p.in); err != nil {
@@ -107,6 +110,18 @@ func (p *pull) next(ctx context.Context) (jetstream.Msg, error) {
 			}
 		}
 	}
+}
+
+// setBack reports whether the durable counts its deliveries anew since the one before:
+// somebody has set it back, or it was restored.
+func (p *pull) setBack(msg jetstream.Msg) bool {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return false
+	}
+	before := p.delivered
+	p.delivered = meta.Sequence.Consumer
+	return p.delivered <= before
 }
 
 // status is what the server says of the request; nil while it goes on.

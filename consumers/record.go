@@ -29,7 +29,7 @@ type record struct {
 	// Event is its id.
 	Event string `json:"event"`
 	State state  `json:"state,omitempty"`
-	// AfterDead: it is done, and there may still be a dead letter of it.
+	// AfterDead: it came again, or is done, and there may still be a dead letter of it.
 	AfterDead bool `json:"after_dead,omitempty"`
 
 	Failures int                    `json:"failures,omitempty"`

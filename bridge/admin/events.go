@@ -75,7 +75,7 @@ type EventCall struct {
 
 // RedeliveryCall is how events are given again.
 type RedeliveryCall struct {
-	// Rate bounds how many events a second are given; 0 is no bound.
+	// Rate bounds how many events a second are given, 0.1 to 1000000; 0 is no bound.
 	Rate float64 `json:"rate,omitempty"`
 	// Handled gives again what the consumer is known to have handled, too.
 	Handled bool `json:"handled,omitempty"`
@@ -83,8 +83,8 @@ type RedeliveryCall struct {
 }
 
 func (r RedeliveryCall) options() (bridge.RedeliveryOptions, error) {
-	if !(r.Rate >= 0 && r.Rate <= maxAPIRate) {
-		return bridge.RedeliveryOptions{}, badRequest("rate is 0 to %.0f events a second", float64(maxAPIRate))
+	if !(r.Rate == 0 || r.Rate >= minAPIRate && r.Rate <= maxAPIRate) {
+		return bridge.RedeliveryOptions{}, badRequest("rate is %v to %.0f events a second, or 0", minAPIRate, maxAPIRate)
 	}
 	return bridge.RedeliveryOptions{DryRun: r.DryRun, Rate: r.Rate, Handled: r.Handled}, nil
 }

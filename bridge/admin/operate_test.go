@@ -183,7 +183,7 @@ func TestOperatorsAPIRefuses(t *testing.T) {
 		"/consumers/team/resume": {`{"x":1}`},
 		"/consumers/team/seek":   {`{}`, `{"first":true,"new":true}`, `{"seq":-1}`, `{"since":"now"}`},
 		"/consumers/team/remove": {`{"all":true}`},
-		"/dead/redrive":          {`{}`, `{"cause":"permanent"}`, `{"consumer":"team","rate":-1}`, `{"consumer":"team","limit":1001}`, `{"seqs":[` + strings.Repeat("1,", 1000) + `1]}`},
+		"/dead/redrive":          {`{}`, `{"cause":"permanent"}`, `{"consumer":"team","rate":-1}`, `{"consumer":"team","rate":0.001}`, `{"consumer":"team","limit":1001}`, `{"seqs":[` + strings.Repeat("1,", 1000) + `1]}`},
 		"/dead/drop":             {`{}`, `{"consumer":"team","rate":1}`, `{"consumer":"team","handled":true}`},
 		"/events/replay":         {`{}`, `{"consumer":"team","run":"` + strings.Repeat("x", 65) + `"}`, `{"consumer":"team","sources":["*.>"]}`, `{"consumer":"team","rate":1e9}`},
 	} {

@@ -18,8 +18,9 @@ const (
 	maxEntries     = 1000
 	maxSequences   = 1000
 	maxCallBody    = 64 << 10
-	// maxAPIRate bounds the rate that a call may ask for, in events a second.
-	maxAPIRate = 1e6
+	// minAPIRate and maxAPIRate bound the rate that a call may ask for, in events a
+	// second: an answer cannot wait longer for a single one.
+	minAPIRate, maxAPIRate = 0.1, 1e6
 )
 
 func badRequest(format string, args ...any) error {

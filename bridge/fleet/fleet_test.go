@@ -166,6 +166,47 @@ func TestSeek(t *testing.T) {
 	require.ErrorIs(t, err, bridge.ErrNoConsumer)
 }
 
+// What is not settled and lies before the new place is told, since it does not come
+// again.
+func TestSeekTellsWhatItLeavesBehind(t *testing.T) {
+	r := setup(t)
+	ctx := context.Background()
+	durable, err := r.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
+		Durable: "team", AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverAllPolicy,
+	})
+	require.NoError(t, err)
+	r.publish(1, 3)
+	for n := range 3 {
+		m, err := durable.Next(jetstream.FetchMaxWait(patience))
+		require.NoError(t, err)
+		if n != 1 {
+			require.NoError(t, m.DoubleAck(ctx))
+		}
+	}
+	for _, dry := range []bool{true, false} {
+		sought, err := r.fleet.Seek(ctx, "team", bridge.ConsumerPosition{Sequence: 2}, true)
+		require.NoError(t, err)
+		require.Equal(t, bridge.ConsumerSeek{From: 4, To: 2}, sought, "the second comes again")
+		sought, err = r.fleet.Seek(ctx, "team", bridge.ConsumerPosition{Sequence: 3}, dry)
+		require.NoError(t, err)
+		require.Equal(t, bridge.ConsumerSeek{From: 4, To: 3, Left: 1}, sought)
+	}
+}
+
+// What a consumer was set back to is not forgotten with the durable.
+func TestDurableRemovedAfterSeek(t *testing.T) {
+	r := setup(t)
+	ctx := context.Background()
+	r.publish(1, 3)
+	r.run(consumers.Config{Name: "team"}) // which begins with the fourth
+	require.NoError(t, r.fleet.Pause(ctx, "team", time.Time{}))
+	_, err := r.fleet.Seek(ctx, "team", bridge.ConsumerPosition{First: true}, false)
+	require.NoError(t, err)
+	r.eventually(func() bool { return r.state("team").Waiting == 1 })
+	require.NoError(t, r.JS.DeleteConsumer(ctx, "HOOKSPAN_EVENTS", "team"))
+	r.eventually(func() bool { return r.times(1) == 1 && r.times(2) == 1 && r.times(3) == 1 })
+}
+
 func TestRemove(t *testing.T) {
 	r := setup(t)
 	ctx := context.Background()
@@ -205,6 +246,30 @@ func TestRemove(t *testing.T) {
 	require.ErrorIs(t, err, bridge.ErrNoConsumer)
 	_, err = r.fleet.Remove(ctx, "configured", false)
 	require.ErrorIs(t, err, bridge.ErrConfigured)
+}
+
+// A server that does not say how many events wait keeps nobody waiting for ever.
+func TestListWithoutAnAnswer(t *testing.T) {
+	r := setup(t)
+	ctx := context.Background()
+	require.NoError(t, r.JS.DeleteStream(ctx, "HOOKSPAN_LATER"))
+	list, err := r.fleet.List(ctx)
+	require.NoError(t, err)
+	require.Zero(t, list[0].Later, "a server that has no message schedules")
+	silent, err := r.NC.SubscribeSync("$JS.API.DIRECT.GET.HOOKSPAN_LATER")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, silent.Unsubscribe()) }()
+	listed := make(chan error, 1)
+	go func() {
+		_, err := r.fleet.List(ctx)
+		listed <- err
+	}()
+	select {
+	case err := <-listed:
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	case <-time.After(patience):
+		t.Fatal("it waits for ever")
+	}
 }
 
 type heard chan bridge.Alarm

@@ -7,10 +7,14 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
+
+// laterTimeout is how long a server may take to count, as with any call of JetStream.
+const laterTimeout = 5 * time.Second
 
 // later returns how many events of a consumer wait for an attempt that is far away.
 // Each has a subject of its own, so to be told the subjects would be to be told of
@@ -32,6 +36,8 @@ func (f *Fleet) later(ctx context.Context, consumer string) (uint64, error) {
 	case opts.APIPrefix != "":
 		prefix = strings.TrimSuffix(opts.APIPrefix, ".") + "."
 	}
+	ctx, cancel := context.WithTimeout(ctx, laterTimeout) // a request of its own has none
+	defer cancel()
 	first, err := f.js.Conn().RequestWithContext(ctx, prefix+"DIRECT.GET."+f.names.LaterStream(), request)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders): // a server that has no message schedules

@@ -16,8 +16,9 @@ import (
 const remakes = 5
 
 // Seek has a consumer go on at another place. Set back it is given events again that
-// it has handled, set forward it is never given those in between. What waits for its
-// next attempt elsewhere still comes. A consumer that acts once acknowledges what it
+// it has handled, set forward it is never given those in between. What it was given
+// before the new place and has not settled is not given again either, which is told;
+// what waits for its next attempt elsewhere still comes. A consumer that acts once acknowledges what it
 // has finished without running it. Dry run changes nothing.
 func (f *Fleet) Seek(ctx context.Context, name string, to bridge.ConsumerPosition, dryRun bool) (bridge.ConsumerSeek, error) {
 	stream, err := f.stream(ctx)
@@ -28,16 +29,23 @@ func (f *Fleet) Seek(ctx context.Context, name string, to bridge.ConsumerPositio
 	if err != nil {
 		return bridge.ConsumerSeek{}, fmt.Errorf("seeking consumer %s: %w", name, known(err))
 	}
-	s := bridge.ConsumerSeek{From: durable.CachedInfo().Delivered.Stream + 1}
-	if s.To, err = sequence(ctx, stream, to); err != nil || dryRun {
+	info := durable.CachedInfo()
+	s := bridge.ConsumerSeek{From: info.Delivered.Stream + 1}
+	if s.To, err = sequence(ctx, stream, to); err != nil {
 		return s, err
+	}
+	if s.To > info.AckFloor.Stream+1 {
+		s.Left = info.NumAckPending
+	}
+	if dryRun {
+		return s, nil
 	}
 	// The server sets only those back that began with the oldest event, or with one
 	// before that.
 	if _, err := stream.ResetConsumerToSequence(ctx, name, s.To); err == nil {
 		return s, nil
 	}
-	return s, f.remake(ctx, stream, durable.CachedInfo().Config, s.To)
+	return s, f.remake(ctx, stream, info.Config, s.To)
 }
 
 func sequence(ctx context.Context, stream jetstream.Stream, to bridge.ConsumerPosition) (uint64, error) {

@@ -191,6 +191,7 @@ func newCall(ctx context.Context, limit int, o bridge.RedeliveryOptions) *call {
 	}
 	if o.Rate > 0 && !o.DryRun {
 		c.pace.SetLimit(rate.Limit(o.Rate))
+		c.pace.Allow() // the call before this one may have given an event just now
 	}
 	return c
 }

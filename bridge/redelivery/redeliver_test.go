@@ -29,6 +29,7 @@ type rig struct {
 	mu      sync.Mutex
 	handled map[string]int // prediction, how often
 	broken  atomic.Bool    // the handler of team refuses everything
+	hiccup  atomic.Bool    // its next attempt fails
 }
 
 func setup(t *testing.T) *rig {
@@ -69,6 +70,9 @@ func (r *rig) run(cfg consumers.Config) {
 	c, err := consumers.New(r.JS, consumers.HandlerFunc(func(_ context.Context, ev *bridge.Event) error {
 		if r.broken.Load() {
 			return consumers.Permanent(errors.New("broken"))
+		}
+		if r.hiccup.Swap(false) {
+			return consumers.RetryAfter(errors.New("hiccup"), 0)
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -138,15 +142,26 @@ func TestRedrive(t *testing.T) {
 	}
 }
 
-// What was handled since its letter was written is not handled again.
+// What was handled since its letter was written is not handled again, whichever
+// attempt it was that did it.
 func TestRedriveSkipsWhatWasHandled(t *testing.T) {
+	for _, once := range []bool{false, true} {
+		for _, hiccup := range []bool{false, true} {
+			t.Run(fmt.Sprintf("once=%v hiccup=%v", once, hiccup), func(t *testing.T) { redriveSkips(t, once, hiccup) })
+		}
+	}
+}
+
+func redriveSkips(t *testing.T, once, hiccup bool) {
+	t.Helper()
 	r := setup(t)
 	ctx := context.Background()
 	r.broken.Store(true)
 	r.publish("a")
-	r.run(consumers.Config{})
-	r.eventually(func() bool { return r.letters() == 1 })
+	r.run(consumers.Config{Once: once})
+	r.eventually(func() bool { return r.letters() == 1 && r.settledAll() })
 	r.broken.Store(false)
+	r.hiccup.Store(hiccup)
 	report := r.re.Replay(ctx, "team", "run", bridge.EventSelection{}, bridge.RedeliveryOptions{})
 	require.Equal(t, 1, report.Given)
 	r.eventually(func() bool { return r.times("a") == 1 && r.settledAll() })
@@ -223,6 +238,19 @@ func TestRedriveThatIsRunAgain(t *testing.T) {
 	require.Equal(t, bridge.RedeliveryReport{LookedAt: 1, Given: 1, Remaining: map[string]int{}, Last: 3}, report)
 	r.eventually(func() bool { return r.times("a") == 1 && r.times("b") == 1 && r.times("c") == 1 && r.settledAll() })
 	require.EqualValues(t, 6, r.Messages(t, "HOOKSPAN_EVENTS"))
+}
+
+// A rate holds from one call to the next.
+func TestRateHoldsAcrossCalls(t *testing.T) {
+	r := setup(t)
+	r.run(consumers.Config{})
+	r.eventually(r.settledAll)
+	r.publish("a")
+	begin := time.Now()
+	for range 3 {
+		require.Equal(t, 1, r.re.Replay(context.Background(), "team", "run", bridge.EventSelection{}, bridge.RedeliveryOptions{Rate: 20}).Given)
+	}
+	require.GreaterOrEqual(t, time.Since(begin), 150*time.Millisecond)
 }
 
 func TestReplay(t *testing.T) {

@@ -30,11 +30,8 @@ func walk(ctx context.Context, stream jetstream.Stream, s span, visit func(*jets
 	}
 	last := stream.CachedInfo().State.LastSeq
 	for seq := s.after + 1; seq <= last; {
-		m, err := get(ctx, stream, seq, jetstream.WithGetMsgSubject(s.subject))
-		switch {
-		case errors.Is(err, bridge.ErrNoEntry) || err == nil && m.Sequence > last:
-			return nil
-		case err != nil:
+		m, err := next(ctx, stream, s.subject, seq, last)
+		if err != nil || m == nil || m.Sequence > last {
 			return err
 		}
 		if err := visit(m); err != nil {
@@ -43,6 +40,31 @@ func walk(ctx context.Context, stream jetstream.Stream, s span, visit func(*jets
 		seq = m.Sequence + 1
 	}
 	return nil
+}
+
+// next returns the message at seq or behind it, or nil when there is none up to last.
+// The server says that there is none also when it cannot read one that lies before the
+// next one: what is behind that is looked for.
+func next(ctx context.Context, stream jetstream.Stream, subject string, seq, last uint64) (*jetstream.RawStreamMsg, error) {
+	m, err := get(ctx, stream, seq, jetstream.WithGetMsgSubject(subject))
+	if !errors.Is(err, bridge.ErrNoEntry) {
+		return m, err
+	}
+	// Nothing is found from low, and m from high. The steps grow, since damage is small.
+	low, high := seq, last+1
+	for step := uint64(1); high-low > 1; step = min(2*step, high) {
+		probe := low + min(step, (high-low)/2)
+		found, err := get(ctx, stream, probe, jetstream.WithGetMsgSubject(subject))
+		switch {
+		case errors.Is(err, bridge.ErrNoEntry):
+			low = probe
+		case err != nil:
+			return nil, err
+		default:
+			m, high = found, probe
+		}
+	}
+	return m, nil
 }
 
 func walkSequences(ctx context.Context, stream jetstream.Stream, s span, visit func(*jetstream.RawStreamMsg) error) error {

@@ -179,6 +179,9 @@ func (c *consumersSeekCmd) Run(e *env) error {
 	default:
 		out.printf("%s: %sstays at event %d\n", c.Name, would, sought.To)
 	}
+	if sought.Left > 0 {
+		out.printf("up to %d events before that were with a worker or waited for another attempt, and do not come again: hookspan events replay gives them again\n", sought.Left)
+	}
 	return out.err
 }
 

@@ -120,7 +120,7 @@ func (f letterFlags) call() admin.DeadCall {
 
 // redeliverFlags say how events are given again.
 type redeliverFlags struct {
-	Rate    float64 `placeholder:"N" help:"At most so many events a second."`
+	Rate    float64 `placeholder:"N" help:"At most so many events a second, 0.1 or more."`
 	Handled bool    `help:"Also those that the consumer is known to have handled."`
 	DryRun  bool    `help:"Change nothing, say what would happen."`
 }
