@@ -48,8 +48,8 @@ type Config struct {
 	// differs from what this configuration says, nothing is handled, and the log says
 	// what differs. Such a consumer needs no right to anything but its durable, its
 	// records in the ledger, its dead letters and its waiting events. In exchange it
-	// reads the record of each event, has to be told by the server that there is no
-	// room to wait, and may make a dead letter twice.
+	// has to be told by the server that there is no room to wait, and may make a dead
+	// letter twice.
 	BindOnly bool
 	// Prefix is that of the bridge's names, default [bridge.DefaultPrefix].
 	Prefix string

@@ -13,9 +13,9 @@ import (
 
 // DeadLetters has the events that a consumer gave up on.
 type DeadLetters interface {
-	// Walk calls visit for every letter of the selection in order, until visit
-	// returns an error, which it returns. It does not know the selection's limit.
-	Walk(ctx context.Context, sel bridge.DeadSelection, visit func(bridge.DeadEntry) error) error
+	// Scan calls visit for every letter that it reads in order, until visit returns an
+	// error, which it returns. It does not know the selection's limit.
+	Scan(ctx context.Context, sel bridge.DeadSelection, visit func(e bridge.DeadEntry, selected bool) error) error
 	// Get returns one letter. The error wraps bridge.ErrNoEntry when it is gone.
 	Get(ctx context.Context, seq uint64) (bridge.DeadEntry, error)
 	// Redrive gives the events to their consumers again and removes the letters.
@@ -56,8 +56,7 @@ type DeadLetterDetail struct {
 // DeadLetterList is a page of dead letters.
 type DeadLetterList struct {
 	Letters []DeadLetter `json:"letters"`
-	// More is set when there are more than the limit.
-	More bool `json:"more"`
+	listed
 }
 
 // DeadCall says which dead letters are meant and what is to be done. It names a
@@ -89,12 +88,16 @@ func (h deadAPI) list(c echo.Context) error {
 	call := DeadCall{Consumer: c.QueryParam("consumer"), Cause: bridge.DeadCause(c.QueryParam("cause")), Prediction: c.QueryParam("prediction"), Page: p}
 	sel := call.selection()
 	list := DeadLetterList{Letters: []DeadLetter{}}
-	err = h.dead.Walk(c.Request().Context(), sel, func(e bridge.DeadEntry) error {
-		if len(list.Letters) == sel.Limit {
+	until := time.Now().Add(longestList)
+	err = h.dead.Scan(c.Request().Context(), sel, func(e bridge.DeadEntry, selected bool) error {
+		if selected && len(list.Letters) == sel.Limit || time.Now().After(until) {
 			list.More = true
 			return errPage
 		}
-		list.Letters = append(list.Letters, newDeadLetter(&e))
+		if selected {
+			list.Letters = append(list.Letters, newDeadLetter(&e))
+		}
+		list.Last = e.Sequence
 		return nil
 	})
 	if err != nil && !errors.Is(err, errPage) {

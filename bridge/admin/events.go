@@ -14,9 +14,9 @@ import (
 
 // Events has the stored events.
 type Events interface {
-	// Walk calls visit for every event of the selection in order, until visit returns
-	// an error, which it returns. It does not know the selection's limit.
-	Walk(ctx context.Context, sel bridge.EventSelection, visit func(bridge.EventEntry) error) error
+	// Scan calls visit for every event that it reads in order, until visit returns an
+	// error, which it returns. It does not know the selection's limit.
+	Scan(ctx context.Context, sel bridge.EventSelection, visit func(e bridge.EventEntry, selected bool) error) error
 	// Get returns one event. The error wraps bridge.ErrNoEntry when it is gone.
 	Get(ctx context.Context, seq uint64) (bridge.EventEntry, error)
 	// Replay gives events to one consumer again, each once for one run.
@@ -49,8 +49,7 @@ type EventDetail struct {
 // EventList is a page of events.
 type EventList struct {
 	Events []Event `json:"events"`
-	// More is set when there are more than the limit.
-	More bool `json:"more"`
+	listed
 }
 
 // EventCall says which events are meant, and who is given them again.
@@ -124,12 +123,16 @@ func (h eventsAPI) list(c echo.Context) error {
 		return err
 	}
 	list := EventList{Events: []Event{}}
-	err = h.events.Walk(c.Request().Context(), sel, func(e bridge.EventEntry) error {
-		if len(list.Events) == sel.Limit {
+	until := time.Now().Add(longestList)
+	err = h.events.Scan(c.Request().Context(), sel, func(e bridge.EventEntry, selected bool) error {
+		if selected && len(list.Events) == sel.Limit || time.Now().After(until) {
 			list.More = true
 			return errPage
 		}
-		list.Events = append(list.Events, newEvent(&e))
+		if selected {
+			list.Events = append(list.Events, newEvent(&e))
+		}
+		list.Last = e.Sequence
 		return nil
 	})
 	if err != nil && !errors.Is(err, errPage) {

@@ -62,6 +62,18 @@ func (p *Page) check() error {
 	return nil
 }
 
+// longestList bounds how long a list is looked for: what is rare may be nowhere in a
+// large stream.
+const longestList = 15 * time.Second
+
+// listed is the part of a list that says how far it went.
+type listed struct {
+	// More is set when there may be more behind Last, the last sequence that was looked
+	// at.
+	More bool   `json:"more"`
+	Last uint64 `json:"last"`
+}
+
 // queryPage reads limit and after of a request that lists.
 func queryPage(c echo.Context) (p Page, err error) {
 	if text := c.QueryParam("limit"); text != "" {

@@ -49,7 +49,7 @@ func (l *Letters) Remove(ctx context.Context, seq uint64) error {
 // that are gone are passed over, and visit may remove the one it is given. It does
 // not know the selection's limit.
 func (l *Letters) Walk(ctx context.Context, sel bridge.DeadSelection, visit func(bridge.DeadEntry) error) error {
-	return l.scan(ctx, sel, func(e bridge.DeadEntry, selected bool) error {
+	return l.Scan(ctx, sel, func(e bridge.DeadEntry, selected bool) error {
 		if !selected {
 			return nil
 		}
@@ -57,9 +57,9 @@ func (l *Letters) Walk(ctx context.Context, sel bridge.DeadSelection, visit func
 	})
 }
 
-// scan is Walk that also visits what had to be read to find out that it is not
-// selected.
-func (l *Letters) scan(ctx context.Context, sel bridge.DeadSelection, visit func(e bridge.DeadEntry, selected bool) error) error {
+// Scan is [Letters.Walk] that also visits what had to be read to find out that it is
+// not selected, so that whoever looks for something rare knows how far it has come.
+func (l *Letters) Scan(ctx context.Context, sel bridge.DeadSelection, visit func(e bridge.DeadEntry, selected bool) error) error {
 	stream, err := openStream(ctx, l.js, l.names.DeadStream())
 	if err != nil {
 		return err
@@ -124,7 +124,7 @@ func (v *Events) Get(ctx context.Context, seq uint64) (bridge.EventEntry, error)
 // error, which it returns. Copies that came again for one consumer are no part of
 // it, nor is what comes while it walks. It does not know the selection's limit.
 func (v *Events) Walk(ctx context.Context, sel bridge.EventSelection, visit func(bridge.EventEntry) error) error {
-	return v.scan(ctx, sel, func(e bridge.EventEntry, selected bool) error {
+	return v.Scan(ctx, sel, func(e bridge.EventEntry, selected bool) error {
 		if !selected {
 			return nil
 		}
@@ -132,9 +132,9 @@ func (v *Events) Walk(ctx context.Context, sel bridge.EventSelection, visit func
 	})
 }
 
-// scan is Walk that also visits what had to be read to find out that it is not
-// selected.
-func (v *Events) scan(ctx context.Context, sel bridge.EventSelection, visit func(e bridge.EventEntry, selected bool) error) error {
+// Scan is [Events.Walk] that also visits what had to be read to find out that it is
+// not selected.
+func (v *Events) Scan(ctx context.Context, sel bridge.EventSelection, visit func(e bridge.EventEntry, selected bool) error) error {
 	stream, err := openStream(ctx, v.js, v.names.EventsStream())
 	if err != nil {
 		return err

@@ -59,7 +59,7 @@ func NewRedeliverer(js jetstream.JetStream, store Storer, cfg Config) *Redeliver
 func (r *Redeliverer) Redrive(ctx context.Context, sel bridge.DeadSelection, o bridge.RedeliveryOptions) bridge.RedeliveryReport {
 	readers := r.readers()
 	c := newCall(ctx, sel.Limit, o)
-	err := r.letters.scan(ctx, sel, func(e bridge.DeadEntry, selected bool) error {
+	err := r.letters.Scan(ctx, sel, func(e bridge.DeadEntry, selected bool) error {
 		return c.visit(e.Sequence, selected, func() error { return r.redrive(c, readers, &e) })
 	})
 	return c.end(err)
@@ -107,7 +107,7 @@ func (r *Redeliverer) Replay(ctx context.Context, consumer, run string, sel brid
 	if configured && sel.Filter.Event == "" && !sel.Named() {
 		sel.Filter.Event = filter.Event
 	}
-	err = r.events.scan(ctx, sel, func(e bridge.EventEntry, selected bool) error {
+	err = r.events.Scan(ctx, sel, func(e bridge.EventEntry, selected bool) error {
 		if selected && !sel.Named() {
 			selected = matchesAny(reader.filters, e.Subject) && (!configured || filter.Match(e.Event))
 		}
@@ -122,7 +122,7 @@ func (r *Redeliverer) Replay(ctx context.Context, consumer, run string, sel brid
 // Drop removes the selected dead letters for good. Dry run counts them.
 func (r *Redeliverer) Drop(ctx context.Context, sel bridge.DeadSelection, dryRun bool) bridge.RedeliveryReport {
 	c := newCall(ctx, sel.Limit, bridge.RedeliveryOptions{DryRun: dryRun})
-	err := r.letters.scan(ctx, sel, func(e bridge.DeadEntry, selected bool) error {
+	err := r.letters.Scan(ctx, sel, func(e bridge.DeadEntry, selected bool) error {
 		return c.visit(e.Sequence, selected, func() error {
 			if err := r.removeLetter(c, e.Sequence); err != nil {
 				return err

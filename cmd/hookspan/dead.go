@@ -46,10 +46,10 @@ func (c *deadListCmd) Run(e *env) error {
 		out.printf("%6d  %s  %-20s %-11s %-8s %3d attempts  %q  %q\n", d.Seq, d.DiedAt.Format(time.RFC3339), d.Consumer, d.Cause, d.Fault, d.Attempts, what, d.Error)
 	}
 	switch {
+	case list.More:
+		out.printf("and there may be more: go on with --after %d, or raise --limit\n", list.Last)
 	case len(list.Letters) == 0:
 		out.printf("there is none\n")
-	case list.More:
-		out.printf("and more: --after shows what follows, --limit shows more at once\n")
 	}
 	return out.err
 }

@@ -45,10 +45,10 @@ func (c *eventsListCmd) Run(e *env) error {
 		out.printf("%8d  %s  %-12s %-11s %8v  %q  %q\n", v.Seq, v.StoredAt.Format(time.RFC3339), v.Source, v.Status, byteSize(v.BodyBytes), v.Prediction, v.Model)
 	}
 	switch {
+	case list.More:
+		out.printf("and there may be more: go on with --after %d, or raise --limit\n", list.Last)
 	case len(list.Events) == 0:
 		out.printf("there is none\n")
-	case list.More:
-		out.printf("and more: --after shows what follows, --limit shows more at once\n")
 	}
 	return out.err
 }

@@ -110,7 +110,7 @@ echo "$HOOKSPAN_PREDICTION_ID" >> %[1]s/handled
 	require.Len(t, listed.Events, 1)
 	eventSeq := strconv.FormatUint(listed.Events[0].Seq, 10)
 	require.Contains(t, p.says("events", "show", eventSeq), "completed")
-	require.Contains(t, p.says("events", "list", "--limit", "1"), "and more")
+	require.Contains(t, p.says("events", "list", "--limit", "1"), "there may be more")
 	require.Equal(t, "1 looked at: 1 given again, 0 were handled since\n", p.says("events", "replay", "--consumer", "team", "--seq", eventSeq))
 	eventually(func() bool { return strings.HasSuffix(handled(), "c c ") })
 
