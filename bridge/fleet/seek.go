@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/redelivery"
+	"github.com/hookspan/hookspan/bridge/stored"
 )
 
 // remakes is how often a durable is made anew, when the program that reads it is
@@ -56,7 +56,7 @@ func sequence(ctx context.Context, stream jetstream.Stream, to bridge.ConsumerPo
 	case to.New:
 		return state.LastSeq + 1, nil
 	case !to.Since.IsZero():
-		return redelivery.FirstSince(ctx, stream, to.Since)
+		return stored.FirstSince(ctx, stream, to.Since)
 	case to.Sequence == 0:
 		return 0, fmt.Errorf("no position is given")
 	}

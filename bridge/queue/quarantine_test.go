@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -360,5 +362,31 @@ func BenchmarkOffer(b *testing.B) {
 	w := withheld(strings.Repeat("x", 1200))
 	for b.Loop() {
 		r.Offer(w, nil)
+	}
+}
+
+// What the server cannot read in the middle of the quarantine does not hide what lies
+// behind it.
+func TestWithheldWalkGoesOnBehindDamage(t *testing.T) {
+	const count = 1000
+	dir, cfg := t.TempDir(), queuetest.Config()
+	cfg.Streams.MaxBytes = 1 << 30
+	b := queuetest.StartIn(t, dir, cfg)
+	body := make([]byte, 20<<10)
+	for range count { // several blocks of the store
+		_, err := b.JS.PublishAsync(b.Names.Quarantine("get3w", "no_id"), body)
+		require.NoError(t, err)
+	}
+	<-b.JS.PublishAsyncComplete()
+	require.NoError(t, os.Remove(filepath.Join(dir, "nats", "jetstream", "HOOKSPAN", "streams", "HOOKSPAN_QUARANTINE", "msgs", "2.blk")))
+	for _, sel := range []bridge.WithheldSelection{{Place: bridge.PlaceQuarantine}, {Source: "get3w"}} {
+		visited, last := 0, uint64(0)
+		require.NoError(t, queue.NewWithheldStore(b.JS, b.Names).Walk(t.Context(), sel, func(e bridge.WithheldEntry) error {
+			visited++
+			last = e.Sequence
+			return nil
+		}))
+		require.Less(t, visited, count, "something is damaged")
+		require.EqualValues(t, count, last)
 	}
 }

@@ -2,14 +2,13 @@ package queue
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/stored"
 )
 
 // WithheldStore reads and removes the deliveries that did not become an event,
@@ -31,7 +30,11 @@ func (s *WithheldStore) Get(ctx context.Context, place string, seq uint64) (brid
 	if err != nil {
 		return bridge.WithheldEntry{}, err
 	}
-	return s.get(ctx, stream, place, seq)
+	m, err := stored.Get(ctx, stream, seq)
+	if err != nil {
+		return bridge.WithheldEntry{}, err
+	}
+	return s.entry(place, m), nil
 }
 
 // Remove removes one entry. The error wraps [bridge.ErrNoEntry] when it is not
@@ -41,21 +44,14 @@ func (s *WithheldStore) Remove(ctx context.Context, place string, seq uint64) er
 	if err != nil {
 		return err
 	}
-	if err := stream.DeleteMsg(ctx, seq); err != nil {
-		// Its error does not say in a way that can be asked whether the entry
-		// was there.
-		if _, got := s.get(ctx, stream, place, seq); errors.Is(got, bridge.ErrNoEntry) {
-			return got
-		}
-		return fmt.Errorf("removing entry %d of %s: %w", seq, place, err)
-	}
-	return nil
+	return stored.Remove(ctx, stream, seq)
 }
 
 // Walk calls visit for every entry of the selection, of the quarantine first,
 // each in order, until visit returns an error, which it returns. Entries that
-// come while it walks are left out, entries that are gone are passed over, and
-// visit may remove the one it is given. It does not know the selection's limit.
+// come while it walks are left out, those that are gone or cannot be read are
+// passed over, and visit may remove the one it is given. It does not know the
+// selection's limit.
 func (s *WithheldStore) Walk(ctx context.Context, sel bridge.WithheldSelection, visit func(bridge.WithheldEntry) error) error {
 	for _, place := range bridge.Places() {
 		if sel.Place != "" && sel.Place != place {
@@ -65,52 +61,12 @@ func (s *WithheldStore) Walk(ctx context.Context, sel bridge.WithheldSelection, 
 		if err != nil {
 			return err
 		}
-		if len(sel.Sequences) > 0 {
-			err = s.walkSequences(ctx, stream, place, sel, visit)
-		} else {
-			err = s.walkStream(ctx, stream, place, sel, visit)
+		span := stored.Span{Subject: ">", Sequences: sel.Sequences, After: sel.After}
+		if sel.Source != "" || sel.Cause != "" {
+			span.Subject = s.names.PlaceSubject(place, sel.Source, sel.Cause)
 		}
+		err = stored.Walk(ctx, stream, span, func(m *jetstream.RawStreamMsg) error { return visit(s.entry(place, m)) })
 		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *WithheldStore) walkStream(ctx context.Context, stream jetstream.Stream, place string, sel bridge.WithheldSelection, visit func(bridge.WithheldEntry) error) error {
-	last := stream.CachedInfo().State.LastSeq
-	subject := s.names.PlaceSubject(place, sel.Source, sel.Cause)
-	for seq := sel.After + 1; seq <= last; {
-		e, err := s.get(ctx, stream, place, seq, jetstream.WithGetMsgSubject(subject))
-		switch {
-		case errors.Is(err, bridge.ErrNoEntry) || err == nil && e.Sequence > last:
-			return nil
-		case err != nil:
-			return err
-		}
-		if err := visit(e); err != nil {
-			return err
-		}
-		seq = e.Sequence + 1
-	}
-	return nil
-}
-
-func (s *WithheldStore) walkSequences(ctx context.Context, stream jetstream.Stream, place string, sel bridge.WithheldSelection, visit func(bridge.WithheldEntry) error) error {
-	for _, seq := range slices.Sorted(slices.Values(sel.Sequences)) {
-		if seq <= sel.After {
-			continue
-		}
-		e, err := s.get(ctx, stream, place, seq)
-		switch {
-		case errors.Is(err, bridge.ErrNoEntry):
-			continue
-		case err != nil:
-			return err
-		case sel.Source != "" && e.Source != sel.Source || sel.Cause != "" && e.Cause != sel.Cause:
-			continue
-		}
-		if err := visit(e); err != nil {
 			return err
 		}
 	}
@@ -122,28 +78,17 @@ func (s *WithheldStore) stream(ctx context.Context, place string) (jetstream.Str
 	if name == "" {
 		return nil, fmt.Errorf("%q is no place of kept deliveries: %w", place, bridge.ErrNoEntry)
 	}
-	stream, err := s.js.Stream(ctx, name)
-	if err != nil {
-		return nil, fmt.Errorf("looking at stream %s: %w", name, err)
-	}
-	return stream, nil
+	return stored.Open(ctx, s.js, name)
 }
 
-func (s *WithheldStore) get(ctx context.Context, stream jetstream.Stream, place string, seq uint64, opts ...jetstream.GetMsgOpt) (bridge.WithheldEntry, error) {
-	m, err := stream.GetMsg(ctx, seq, opts...)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		err = fmt.Errorf("%w: %w", bridge.ErrNoEntry, err)
-	}
-	if err != nil {
-		return bridge.WithheldEntry{}, fmt.Errorf("reading entry %d of %s: %w", seq, place, err)
-	}
+func (s *WithheldStore) entry(place string, m *jetstream.RawStreamMsg) bridge.WithheldEntry {
 	w, err := bridge.DecodeWithheld(bridge.Header(m.Header), m.Data)
 	if err != nil {
 		w = s.unreadable(m, place, err)
 	}
 	// The subject is what entries are found by, so it counts.
 	w.Source, w.Cause = s.parse(m.Subject, place)
-	return bridge.WithheldEntry{Place: place, Sequence: m.Sequence, Withheld: *w}, nil
+	return bridge.WithheldEntry{Place: place, Sequence: m.Sequence, Withheld: *w}
 }
 
 // unreadable is what can be said of a message that somebody else put there. It

@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/stored"
 )
 
 // Letters reads and removes dead letters. It keeps one of them in memory at a time
@@ -23,11 +24,11 @@ func NewLetters(js jetstream.JetStream, names bridge.Names) *Letters {
 
 // Get returns one letter. The error wraps [bridge.ErrNoEntry] when it is not there.
 func (l *Letters) Get(ctx context.Context, seq uint64) (bridge.DeadEntry, error) {
-	stream, err := openStream(ctx, l.js, l.names.DeadStream())
+	stream, err := stored.Open(ctx, l.js, l.names.DeadStream())
 	if err != nil {
 		return bridge.DeadEntry{}, err
 	}
-	m, err := get(ctx, stream, seq)
+	m, err := stored.Get(ctx, stream, seq)
 	if err != nil {
 		return bridge.DeadEntry{}, err
 	}
@@ -37,11 +38,11 @@ func (l *Letters) Get(ctx context.Context, seq uint64) (bridge.DeadEntry, error)
 // Remove removes one letter. The error wraps [bridge.ErrNoEntry] when it is not
 // there.
 func (l *Letters) Remove(ctx context.Context, seq uint64) error {
-	stream, err := openStream(ctx, l.js, l.names.DeadStream())
+	stream, err := stored.Open(ctx, l.js, l.names.DeadStream())
 	if err != nil {
 		return err
 	}
-	return remove(ctx, stream, seq)
+	return stored.Remove(ctx, stream, seq)
 }
 
 // Walk calls visit for every letter of the selection in order, until visit returns
@@ -60,15 +61,15 @@ func (l *Letters) Walk(ctx context.Context, sel bridge.DeadSelection, visit func
 // Scan is [Letters.Walk] that also visits what had to be read to find out that it is
 // not selected, so that whoever looks for something rare knows how far it has come.
 func (l *Letters) Scan(ctx context.Context, sel bridge.DeadSelection, visit func(e bridge.DeadEntry, selected bool) error) error {
-	stream, err := openStream(ctx, l.js, l.names.DeadStream())
+	stream, err := stored.Open(ctx, l.js, l.names.DeadStream())
 	if err != nil {
 		return err
 	}
-	s := span{subject: l.names.DeadSubjects()[0], sequences: sel.Sequences, after: sel.After}
+	s := stored.Span{Subject: l.names.DeadSubjects()[0], Sequences: sel.Sequences, After: sel.After}
 	if sel.Consumer != "" {
-		s.subject = l.names.AllDead(bridge.EncodeToken(sel.Consumer))
+		s.Subject = l.names.AllDead(bridge.EncodeToken(sel.Consumer))
 	}
-	return walk(ctx, stream, s, func(m *jetstream.RawStreamMsg) error {
+	return stored.Walk(ctx, stream, s, func(m *jetstream.RawStreamMsg) error {
 		e := l.decode(m)
 		return visit(e, sel.Match(&e))
 	})
@@ -109,11 +110,11 @@ func NewEvents(js jetstream.JetStream, names bridge.Names) *Events {
 
 // Get returns one event. The error wraps [bridge.ErrNoEntry] when it is not there.
 func (v *Events) Get(ctx context.Context, seq uint64) (bridge.EventEntry, error) {
-	stream, err := openStream(ctx, v.js, v.names.EventsStream())
+	stream, err := stored.Open(ctx, v.js, v.names.EventsStream())
 	if err != nil {
 		return bridge.EventEntry{}, err
 	}
-	m, err := get(ctx, stream, seq)
+	m, err := stored.Get(ctx, stream, seq)
 	if err != nil {
 		return bridge.EventEntry{}, err
 	}
@@ -135,22 +136,22 @@ func (v *Events) Walk(ctx context.Context, sel bridge.EventSelection, visit func
 // Scan is [Events.Walk] that also visits what had to be read to find out that it is
 // not selected.
 func (v *Events) Scan(ctx context.Context, sel bridge.EventSelection, visit func(e bridge.EventEntry, selected bool) error) error {
-	stream, err := openStream(ctx, v.js, v.names.EventsStream())
+	stream, err := stored.Open(ctx, v.js, v.names.EventsStream())
 	if err != nil {
 		return err
 	}
-	s := span{subject: v.names.AllEvents(), sequences: sel.Sequences, after: sel.After}
+	s := stored.Span{Subject: v.names.AllEvents(), Sequences: sel.Sequences, After: sel.After}
 	if subjects, _ := sel.Filter.Subjects(v.names); len(subjects) == 1 && !sel.Named() {
-		s.subject = subjects[0]
+		s.Subject = subjects[0]
 	}
 	if !sel.Named() && !sel.Since.IsZero() {
-		first, err := FirstSince(ctx, stream, sel.Since)
+		first, err := stored.FirstSince(ctx, stream, sel.Since)
 		if err != nil {
 			return err
 		}
-		s.after = max(s.after, first-1)
+		s.After = max(s.After, first-1)
 	}
-	err = walk(ctx, stream, s, func(m *jetstream.RawStreamMsg) error {
+	err = stored.Walk(ctx, stream, s, func(m *jetstream.RawStreamMsg) error {
 		if !sel.Until.IsZero() && !m.Time.Before(sel.Until) {
 			return errUntil
 		}

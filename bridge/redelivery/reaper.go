@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/stored"
 )
 
 // maxReason bounds what is kept of why a program ended a delivery, in bytes.
@@ -115,11 +116,11 @@ func (r *Reaper) letter(ctx context.Context, a advisory) (*nats.Msg, error) {
 	case err != nil && !errors.Is(err, jetstream.ErrNotPullConsumer):
 		return nil, fmt.Errorf("looking up durable %s: %w", a.Consumer, err)
 	}
-	stream, err := openStream(ctx, r.js, names.EventsStream())
+	stream, err := stored.Open(ctx, r.js, names.EventsStream())
 	if err != nil {
 		return nil, err
 	}
-	m, err := get(ctx, stream, a.StreamSeq)
+	m, err := stored.Get(ctx, stream, a.StreamSeq)
 	if errors.Is(err, bridge.ErrNoEntry) {
 		r.cfg.Logger.Error("an event that was given up is not stored any more, so it has no dead letter",
 			zap.String("consumer", a.Consumer), zap.Uint64("sequence", a.StreamSeq))

@@ -1,4 +1,7 @@
-package redelivery
+// Package stored reads the messages of a stream as those do who look at them one by
+// one: operators, and what gives them to somebody again. It holds one in memory at a
+// time.
+package stored
 
 import (
 	"context"
@@ -12,25 +15,27 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// span says which messages of a stream are visited.
-type span struct {
-	// subject is a pattern.
-	subject string
-	// sequences names messages; none is every one.
-	sequences []uint64
-	after     uint64
+// Span says which messages of a stream are visited.
+type Span struct {
+	// Subject is a pattern.
+	Subject string
+	// Sequences names messages; none is every one.
+	Sequences []uint64
+	// After leaves out the messages up to that sequence.
+	After uint64
 }
 
-// walk calls visit for every message of the span in order, until visit returns an
+// Walk calls visit for every message of the span in order, until visit returns an
 // error, which it returns. Messages that come while it walks are left out, those
-// that are gone are passed over, and visit may remove the one it is given.
-func walk(ctx context.Context, stream jetstream.Stream, s span, visit func(*jetstream.RawStreamMsg) error) error {
-	if len(s.sequences) > 0 {
+// that are gone or cannot be read are passed over, and visit may remove the one it is
+// given.
+func Walk(ctx context.Context, stream jetstream.Stream, s Span, visit func(*jetstream.RawStreamMsg) error) error {
+	if len(s.Sequences) > 0 {
 		return walkSequences(ctx, stream, s, visit)
 	}
 	last := stream.CachedInfo().State.LastSeq
-	for seq := s.after + 1; seq <= last; {
-		m, err := next(ctx, stream, s.subject, seq, last)
+	for seq := s.After + 1; seq <= last; {
+		m, err := next(ctx, stream, s.Subject, seq, last)
 		if err != nil || m == nil || m.Sequence > last {
 			return err
 		}
@@ -46,7 +51,7 @@ func walk(ctx context.Context, stream jetstream.Stream, s span, visit func(*jets
 // The server says that there is none also when it cannot read one that lies before the
 // next one: what is behind that is looked for.
 func next(ctx context.Context, stream jetstream.Stream, subject string, seq, last uint64) (*jetstream.RawStreamMsg, error) {
-	m, err := get(ctx, stream, seq, jetstream.WithGetMsgSubject(subject))
+	m, err := Get(ctx, stream, seq, jetstream.WithGetMsgSubject(subject))
 	if !errors.Is(err, bridge.ErrNoEntry) {
 		return m, err
 	}
@@ -54,7 +59,7 @@ func next(ctx context.Context, stream jetstream.Stream, subject string, seq, las
 	low, high := seq, last+1
 	for step := uint64(1); high-low > 1; step = min(2*step, high) {
 		probe := low + min(step, (high-low)/2)
-		found, err := get(ctx, stream, probe, jetstream.WithGetMsgSubject(subject))
+		found, err := Get(ctx, stream, probe, jetstream.WithGetMsgSubject(subject))
 		switch {
 		case errors.Is(err, bridge.ErrNoEntry):
 			low = probe
@@ -67,18 +72,18 @@ func next(ctx context.Context, stream jetstream.Stream, subject string, seq, las
 	return m, nil
 }
 
-func walkSequences(ctx context.Context, stream jetstream.Stream, s span, visit func(*jetstream.RawStreamMsg) error) error {
-	for _, seq := range slices.Compact(slices.Sorted(slices.Values(s.sequences))) {
-		if seq <= s.after {
+func walkSequences(ctx context.Context, stream jetstream.Stream, s Span, visit func(*jetstream.RawStreamMsg) error) error {
+	for _, seq := range slices.Compact(slices.Sorted(slices.Values(s.Sequences))) {
+		if seq <= s.After {
 			continue
 		}
-		m, err := get(ctx, stream, seq)
+		m, err := Get(ctx, stream, seq)
 		switch {
 		case errors.Is(err, bridge.ErrNoEntry):
 			continue
 		case err != nil:
 			return err
-		case !bridge.SubjectMatches(s.subject, m.Subject):
+		case !bridge.SubjectMatches(s.Subject, m.Subject):
 			continue
 		}
 		if err := visit(m); err != nil {
@@ -88,8 +93,8 @@ func walkSequences(ctx context.Context, stream jetstream.Stream, s span, visit f
 	return nil
 }
 
-// get returns one message. The error wraps [bridge.ErrNoEntry] when it is not there.
-func get(ctx context.Context, stream jetstream.Stream, seq uint64, opts ...jetstream.GetMsgOpt) (*jetstream.RawStreamMsg, error) {
+// Get returns one message, the one with that sequence unless an option says otherwise. The error wraps [bridge.ErrNoEntry] when it is not there.
+func Get(ctx context.Context, stream jetstream.Stream, seq uint64, opts ...jetstream.GetMsgOpt) (*jetstream.RawStreamMsg, error) {
 	m, err := stream.GetMsg(ctx, seq, opts...)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		err = fmt.Errorf("%w: %w", bridge.ErrNoEntry, err)
@@ -100,21 +105,22 @@ func get(ctx context.Context, stream jetstream.Stream, seq uint64, opts ...jetst
 	return m, nil
 }
 
-// remove removes one message. The error wraps [bridge.ErrNoEntry] when it is not
+// Remove removes one message. The error wraps [bridge.ErrNoEntry] when it is not
 // there.
-func remove(ctx context.Context, stream jetstream.Stream, seq uint64) error {
+func Remove(ctx context.Context, stream jetstream.Stream, seq uint64) error {
 	err := stream.DeleteMsg(ctx, seq)
 	if err == nil {
 		return nil
 	}
 	// Its error does not say in a way that can be asked whether the message was there.
-	if _, got := get(ctx, stream, seq); errors.Is(got, bridge.ErrNoEntry) {
+	if _, got := Get(ctx, stream, seq); errors.Is(got, bridge.ErrNoEntry) {
 		return got
 	}
 	return fmt.Errorf("removing message %d of %s: %w", seq, stream.CachedInfo().Config.Name, err)
 }
 
-func openStream(ctx context.Context, js jetstream.JetStream, name string) (jetstream.Stream, error) {
+// Open returns the stream as it is now.
+func Open(ctx context.Context, js jetstream.JetStream, name string) (jetstream.Stream, error) {
 	stream, err := js.Stream(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("looking at stream %s: %w", name, err)
@@ -129,7 +135,7 @@ func FirstSince(ctx context.Context, stream jetstream.Stream, t time.Time) (uint
 	low, high := max(1, state.FirstSeq), state.LastSeq+1
 	for low < high {
 		middle := low + (high-low)/2
-		m, err := get(ctx, stream, middle, jetstream.WithGetMsgSubject(">"))
+		m, err := Get(ctx, stream, middle, jetstream.WithGetMsgSubject(">"))
 		switch {
 		case errors.Is(err, bridge.ErrNoEntry):
 			high = middle // nothing readable lies there or behind it
