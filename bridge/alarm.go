@@ -45,6 +45,12 @@ const (
 	AlarmArchiveRefused = "archive_refused" // an archive may not ask a host for outputs
 	AlarmArchiveNoRoom  = "archive_no_room" // an archive waits for room
 	AlarmArchiveExpires = "archive_expires" // outputs that are not archived will be gone soon
+
+	AlarmSilence            = "silence"             // the webhooks of a source have stopped
+	AlarmPredictionConflict = "prediction_conflict" // a prediction ended twice, in two ways
+	AlarmPredictionLost     = "prediction_lost"     // a prediction was given up
+	AlarmPolling            = "polling"             // the provider's API does not answer as it should
+	AlarmLedgerFull         = "ledger_full"         // the ledger of predictions has no room
 )
 
 // AlarmKinds are all kinds of alarms.
@@ -55,6 +61,7 @@ var AlarmKinds = []string{
 	AlarmTargetGone, AlarmTargetDown, AlarmTargetBlocked,
 	AlarmConsumerRemoved, AlarmConsumerChanged,
 	AlarmArchiveRefused, AlarmArchiveNoRoom, AlarmArchiveExpires,
+	AlarmSilence, AlarmPredictionConflict, AlarmPredictionLost, AlarmPolling, AlarmLedgerFull,
 }
 
 // Alarmer is told of alarms. Raise never blocks and never fails: what cannot be

@@ -33,6 +33,12 @@ const (
 	// DeadTerminated: a program that is not built on package consumers ended its
 	// delivery with a terminal acknowledgement.
 	DeadTerminated DeadCause = "terminated"
+	// DeadNotFound: the provider does not know the prediction, letters of
+	// [LedgerConsumer] only.
+	DeadNotFound DeadCause = "not_found"
+	// DeadUnfinished: the prediction had no end for as long as it is asked for,
+	// letters of [LedgerConsumer] only.
+	DeadUnfinished DeadCause = "unfinished"
 	// DeadExpired: a range of events left the stream unhandled. Its letter holds
 	// no event.
 	DeadExpired DeadCause = "expired"
@@ -55,7 +61,7 @@ func (c DeadCause) Fault() Fault {
 		return FaultRefused
 	case DeadPoison:
 		return FaultPoison
-	case DeadPermanent, DeadExhausted, DeadUndecodable, DeadConflict, DeadExpired:
+	case DeadPermanent, DeadExhausted, DeadUndecodable, DeadConflict, DeadExpired, DeadNotFound, DeadUnfinished:
 	}
 	return FaultFailed
 }

@@ -1,6 +1,9 @@
 package bridge
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // How a publish can fail. An error of a publisher wraps exactly one of them;
 // anything else is a fault of the program itself.
@@ -46,3 +49,18 @@ var ErrConfigured = errors.New("the configuration names this consumer")
 
 // ErrConsumerExists means that there is a durable of that name already.
 var ErrConsumerExists = errors.New("consumer exists")
+
+// ErrNotAtProvider means that the provider does not know the prediction.
+var ErrNotAtProvider = errors.New("the provider does not know the prediction")
+
+// TryLaterError means that the provider does not answer now, and when to ask again.
+type TryLaterError struct {
+	// After is how long to leave it alone, zero when it did not say.
+	After time.Duration
+	Err   error
+}
+
+func (e *TryLaterError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what the provider said.
+func (e *TryLaterError) Unwrap() error { return e.Err }

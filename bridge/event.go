@@ -11,7 +11,10 @@ import (
 // Origins of events.
 const (
 	OriginWebhook = "webhook" // a webhook told of it
+	OriginPoll    = "poll"    // the provider's answer to a question of ours did
 	OriginArchive = "archive" // the archive did
+	OriginWatch   = "watch"   // whoever watches or submits the prediction did
+	OriginLedger  = "ledger"  // the ledger of predictions did
 )
 
 // Limits of what one event can carry, in bytes. What exceeds them is not usable
@@ -82,16 +85,31 @@ const (
 	KindPrediction = "prediction"
 	// KindArchived: the outputs of a prediction are archived; see [Archived].
 	KindArchived = "outputs.archived"
+	// KindWatch: somebody waits for the end of a prediction; see [Watch].
+	KindWatch = "watch.set"
+	// KindLost: the ledger gave a watched prediction up; see [Lost].
+	KindLost = "watch.lost"
 )
 
-// TypeArchived is the CloudEvents type of the events of [KindArchived].
-const TypeArchived = "com.hookspan.outputs.archived"
+// Kinds of events, all of them.
+var eventKinds = []string{KindPrediction, KindArchived, KindWatch, KindLost}
+
+// typePrefix and the kind are the CloudEvents type of what the bridge tells itself.
+const typePrefix = "com.hookspan."
+
+// CloudEvents types of the events of the kinds that the bridge tells of itself.
+const (
+	TypeArchived = typePrefix + KindArchived
+	TypeWatch    = typePrefix + KindWatch
+	TypeLost     = typePrefix + KindLost
+)
 
 // Kind says what sort of fact the event is: what its body is like, and on which
 // subject it lies.
 func (e *Event) Kind() string {
-	if e.Type == TypeArchived {
-		return KindArchived
+	switch e.Type {
+	case TypeArchived, TypeWatch, TypeLost:
+		return e.Type[len(typePrefix):]
 	}
 	return KindPrediction
 }
@@ -113,6 +131,24 @@ func (e *Event) Archived() (*Archived, error) {
 		return nil, fmt.Errorf("reading what is archived: %w: %s", ErrOtherKind, kind)
 	}
 	return ParseArchived(e.Body)
+}
+
+// Watch reads who waits for the prediction out of the body, see [ParseWatch]. The
+// error wraps [ErrOtherKind] when the event says something else.
+func (e *Event) Watch() (*Watch, error) {
+	if kind := e.Kind(); kind != KindWatch {
+		return nil, fmt.Errorf("reading a watch: %w: %s", ErrOtherKind, kind)
+	}
+	return ParseWatch(e.Body)
+}
+
+// Lost reads why the prediction was given up out of the body, see [ParseLost]. The
+// error wraps [ErrOtherKind] when the event says something else.
+func (e *Event) Lost() (*Lost, error) {
+	if kind := e.Kind(); kind != KindLost {
+		return nil, fmt.Errorf("reading why a prediction was given up: %w: %s", ErrOtherKind, kind)
+	}
+	return ParseLost(e.Body)
 }
 
 // MsgID is the event's message id, by which a stream knows a duplicate.

@@ -35,8 +35,8 @@ type Filter struct {
 // Validate returns an error that names the first thing that cannot be filtered
 // by.
 func (f Filter) Validate() error {
-	if kind := f.kind(); kind != KindPrediction && kind != KindArchived {
-		return fmt.Errorf("filter event %.40q: use %s or %s", kind, KindPrediction, KindArchived)
+	if kind := f.kind(); !slices.Contains(eventKinds, kind) {
+		return fmt.Errorf("filter event %.40q: use one of %s", kind, strings.Join(eventKinds, ", "))
 	}
 	for _, s := range f.Sources {
 		if s == wildcard {

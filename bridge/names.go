@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -262,6 +263,48 @@ func (n Names) LedgerSubject(key string) string { return "$KV." + n.LedgerBucket
 // LedgerPrefix begins every key that one consumer has in [Names.LedgerBucket].
 func (n Names) LedgerPrefix(consumer string) string { return consumer + "." }
 
+// LedgerConsumer is the name of the durable by which the ledger of predictions reads
+// events, and under which its dead letters lie. No other consumer can have it.
+const LedgerConsumer = "predictions"
+
+// PredictionsBucket is the key-value bucket of the ledger of predictions.
+func (n Names) PredictionsBucket() string { return n.upper("_PREDICTIONS") }
+
+// PredictionsStream is the stream behind [Names.PredictionsBucket].
+func (n Names) PredictionsStream() string { return "KV_" + n.PredictionsBucket() }
+
+// PredictionsSubject is the subject of one key of [Names.PredictionsBucket], or of all
+// that match it.
+func (n Names) PredictionsSubject(key string) string {
+	return "$KV." + n.PredictionsBucket() + "." + key
+}
+
+// PredictionKey is the key under which the ledger keeps something of the prediction:
+// what is one of the Key… constants, the source must satisfy [CheckName]. Two
+// different ids never have the same key.
+func PredictionKey(what, source, id string) string {
+	return what + "." + source + "." + EncodeToken(id)
+}
+
+// What the ledger keeps, first tokens of keys in [Names.PredictionsBucket].
+const (
+	KeyEntry = "entry" // a [PredictionState]; the key goes on as in [PredictionKey]
+	KeyOpen  = "open"  // that it has no end yet, and how often it was asked for; likewise
+)
+
+// WatchRequests is the subject of requests to watch a prediction of the source, or
+// with "*" of any.
+func (n Names) WatchRequests(source string) string { return n.prefix() + ".watch." + source }
+
+// Progress is the subject on which is told how far a prediction is, to whoever listens
+// then. Nothing is kept of it.
+func (n Names) Progress(source, id string) string {
+	return n.prefix() + ".progress." + source + "." + EncodeToken(id)
+}
+
+// AllProgress is the subject pattern of [Names.Progress].
+func (n Names) AllProgress() string { return n.prefix() + ".progress.>" }
+
 // Event is the subject of an event of a prediction. The source must satisfy
 // [CheckName], the status is a normalised one, the model is as the sender wrote
 // it.
@@ -269,16 +312,16 @@ func (n Names) Event(source, status, model string) string {
 	return n.prefix() + ".events." + source + "." + KindPrediction + "." + status + "." + strings.Join(modelTokens(model), ".")
 }
 
-// Archived is the subject of the event that outputs of a prediction are archived.
-// Source and model are as for [Names.Event].
-func (n Names) Archived(source, model string) string {
-	return n.prefix() + ".events." + source + "." + KindArchived + "." + strings.Join(modelTokens(model), ".")
+// OfKind is the subject of an event of a kind other than [KindPrediction]. Source and
+// model are as for [Names.Event].
+func (n Names) OfKind(kind, source, model string) string {
+	return n.prefix() + ".events." + source + "." + kind + "." + strings.Join(modelTokens(model), ".")
 }
 
 // SubjectOf is the subject of the event, of whichever kind it is.
 func (n Names) SubjectOf(e *Event) string {
-	if e.Kind() == KindArchived {
-		return n.Archived(e.Source, e.Model)
+	if kind := e.Kind(); kind != KindPrediction {
+		return n.OfKind(kind, e.Source, e.Model)
 	}
 	return n.Event(e.Source, e.Status, e.Model)
 }
@@ -333,7 +376,7 @@ type SubjectParts struct {
 	ModelShortened bool
 }
 
-// ParseEvent is the inverse of [Names.Event] and of [Names.Archived].
+// ParseEvent is the inverse of [Names.Event] and of [Names.OfKind].
 func (n Names) ParseEvent(subject string) (SubjectParts, error) {
 	t := strings.Split(subject, ".")
 	if len(t) < 6 || len(t) > 5+maxModelTokens || t[0] != n.prefix() || t[1] != "events" {
@@ -349,8 +392,8 @@ func (n Names) ParseEvent(subject string) (SubjectParts, error) {
 			return SubjectParts{}, fmt.Errorf("subject %q: status: %w: %w", subject, ErrNotEvent, err)
 		}
 		parts.Kind, parts.Status = KindPrediction, t[4]
-	case t[3]+"."+t[4] == KindArchived:
-		parts.Kind = KindArchived
+	case slices.Contains(eventKinds, t[3]+"."+t[4]):
+		parts.Kind = t[3] + "." + t[4]
 	default:
 		return SubjectParts{}, fmt.Errorf("subject %q: %w", subject, ErrNotEvent)
 	}

@@ -104,6 +104,8 @@ func FuzzEventSubject(f *testing.F) {
 func FuzzParseEvent(f *testing.F) {
 	f.Add("hookspan.events.get3w.prediction.completed.get3w.flux-dev")
 	f.Add("hookspan.events.get3w.outputs.archived.get3w.flux-dev")
+	f.Add("hookspan.events.get3w.watch.set.=")
+	f.Add("hookspan.events.get3w.watch.lost.get3w.flux-dev")
 	f.Add("hookspan.events.get3w.outputs.other.get3w.flux-dev")
 	f.Fuzz(func(t *testing.T, subject string) {
 		p, err := Names{}.ParseEvent(subject)
@@ -111,8 +113,8 @@ func FuzzParseEvent(f *testing.F) {
 			return
 		}
 		again := Names{}.Event(p.Source, p.Status, p.Model)
-		if p.Kind == KindArchived {
-			again = Names{}.Archived(p.Source, p.Model)
+		if p.Kind != KindPrediction {
+			again = Names{}.OfKind(p.Kind, p.Source, p.Model)
 		}
 		if again != subject {
 			t.Fatalf("%q is read as %+v, which is another subject", subject, p)

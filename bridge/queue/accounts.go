@@ -56,6 +56,10 @@ func appServices(n bridge.Names) []string {
 		"$JS.API.STREAM.INFO." + n.DeadStream(),
 		// To see whether there is room to wait.
 		"$JS.API.STREAM.INFO." + n.LaterStream(),
+		// What is known of a prediction, and to have one watched.
+		"$JS.API.DIRECT.GET." + n.PredictionsStream() + ".>",
+		"$JS.API.STREAM.INFO." + n.PredictionsStream(),
+		n.WatchRequests("*"),
 	}
 }
 

@@ -301,7 +301,7 @@ func TestStoreBytes(t *testing.T) {
 	b := queuetest.Start(t, queuetest.Config())
 	before, err := b.Server.StoreBytes()
 	require.NoError(t, err)
-	require.InDelta(t, 64<<20+6*16<<20+8<<20, before, 1<<20, "events; dead letters, quarantine, refused, the ledger, waiting events and advisories; alarms")
+	require.InDelta(t, 64<<20+7*16<<20+8<<20, before, 1<<20, "events; dead letters, quarantine, refused, both ledgers, waiting events and advisories; alarms")
 	e := queuetest.Event("pred_1")
 	e.Body = make([]byte, 4<<20)
 	_, err = b.Publisher().Publish(context.Background(), e)

@@ -121,21 +121,14 @@ func (p *Publisher) Store(ctx context.Context, stream string, m *nats.Msg) (rece
 	return outcome(stream, r)
 }
 
-// Outcome is what became of one message of [Publisher.StoreAll].
-type Outcome struct {
-	Receipt bridge.Receipt
-	// Err is nil when the message is durable, else as that of [Publisher.Store].
-	Err error
-}
-
 // StoreAll is [Publisher.Store] for messages that are there already, in their
 // order; the outcomes are in it too. After one that failed, those that had not been
 // sent by then are not sent, and have bridge.ErrUnavailable. The messages belong to
-// StoreAll until it returns. Messages to the stream of refused deliveries share
-// syncs where the stream and the server can do that.
-func (p *Publisher) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []Outcome {
+// StoreAll until it returns. Messages share syncs
+// where the stream and the server can do that.
+func (p *Publisher) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []bridge.Outcome {
 	start := time.Now()
-	outcomes := make([]Outcome, len(msgs))
+	outcomes := make([]bridge.Outcome, len(msgs))
 	for i, r := range p.storeAll(ctx, stream, msgs) {
 		p.noteUnserved(r.err)
 		o := &outcomes[i]
@@ -193,7 +186,7 @@ type Storer interface {
 // BlockStorer makes blocks of messages durable.
 type BlockStorer interface {
 	// StoreAll is as that of [Publisher.StoreAll].
-	StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []Outcome
+	StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []bridge.Outcome
 }
 
 // eventMessage is the event as it is published.

@@ -325,12 +325,12 @@ type away struct {
 	tries atomic.Int32
 }
 
-func (s *away) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []queue.Outcome {
+func (s *away) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []bridge.Outcome {
 	s.tries.Add(1)
 	if s.back.Load() {
 		return s.BlockStorer.StoreAll(ctx, stream, msgs)
 	}
-	out := make([]queue.Outcome, len(msgs))
+	out := make([]bridge.Outcome, len(msgs))
 	for i := range out {
 		out[i].Err = bridge.ErrUnavailable
 	}

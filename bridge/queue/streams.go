@@ -22,6 +22,7 @@ const (
 	refusedShare, maxRefusedBytes       = 32, 256 << 20
 	ledgerShare, maxLedgerBytes         = 32, 256 << 20
 	laterShare, maxLaterBytes           = 8, 1 << 30
+	predictionsShare, maxPredictions    = 8, 2 << 30
 	minShareBytes                       = 16 << 20
 	alarmsBytes                         = 8 << 20
 	advisoriesBytes                     = 16 << 20
@@ -187,6 +188,22 @@ func (c StreamsConfig) streams() []jetstream.StreamConfig {
 			Replicas:          c.Replicas,
 			AllowDirect:       true,
 			AllowMsgTTL:       true,
+		},
+		{
+			// As the ledger of consumers; what finished long ago goes by its TTL.
+			Name:               c.Names.PredictionsStream(),
+			Description:        "Hookspan: what is known of each prediction",
+			Subjects:           []string{c.Names.PredictionsSubject(">")},
+			Retention:          jetstream.LimitsPolicy,
+			Discard:            jetstream.DiscardNew,
+			Storage:            jetstream.FileStorage,
+			MaxMsgsPerSubject:  1,
+			MaxBytes:           c.share(predictionsShare, maxPredictions),
+			Duplicates:         ringDuplicates,
+			Replicas:           c.Replicas,
+			AllowDirect:        true,
+			AllowMsgTTL:        true,
+			AllowAtomicPublish: true,
 		},
 		{
 			// With a limit of its own, or with DiscardNew, the server would drop

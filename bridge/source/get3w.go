@@ -62,3 +62,5 @@ func (get3w) RetrySpan() time.Duration { return 220 * time.Second }
 func (get3w) OutputLife() time.Duration { return 7 * 24 * time.Hour }
 
 func (get3w) OutputHosts() []string { return []string{"cdn.get3w.com"} }
+
+func (get3w) BaseURL() string { return "https://api.get3w.com/api/v3" }

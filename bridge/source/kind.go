@@ -39,6 +39,9 @@ type Kind interface {
 	// OutputHosts are the hosts from which the provider serves outputs.
 	OutputHosts() []string
 
+	// BaseURL is where the provider's API is, without a slash at the end.
+	BaseURL() string
+
 	// OutputLife is how long after its completion the provider keeps the outputs of
 	// a prediction, 0 when it does not say.
 	OutputLife() time.Duration

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -23,6 +24,8 @@ type config struct {
 	NATS      natsConfig                `yaml:"nats"`
 	Sources   map[string]sourceConfig   `yaml:"sources"`
 	Consumers map[string]consumerConfig `yaml:"consumers"`
+	// Predictions is about the ledger of predictions.
+	Predictions predictionsConfig `yaml:"predictions"`
 	// ImpliedSources: the file names none, so Sources is the default.
 	ImpliedSources bool `yaml:"-"`
 }
@@ -50,6 +53,8 @@ type ingressConfig struct {
 	TrustedProxies []string   `yaml:"trusted_proxies"`
 	TLS            certConfig `yaml:"tls"`
 	ShutdownDelay  duration   `yaml:"shutdown_delay"`
+	// PublicURL is the address at which providers reach this listener.
+	PublicURL string `yaml:"public_url"`
 }
 
 type certConfig struct {
@@ -105,6 +110,26 @@ type sourceConfig struct {
 	// PathToken, when set, must be the last part of the URL.
 	PathToken secretRef `yaml:"path_token"`
 	Query     []string  `yaml:"query"`
+	// API is where the provider is asked.
+	API apiConfig `yaml:"api"`
+}
+
+// apiConfig is the API of a provider. Without a key nothing is asked.
+type apiConfig struct {
+	BaseURL string    `yaml:"base_url"`
+	Key     secretRef `yaml:"key"`
+	// Rate is how often it is asked at most.
+	Rate rate `yaml:"rate"`
+	// PollAfter is for how long a prediction is left to its webhook at least.
+	PollAfter duration `yaml:"poll_after"`
+}
+
+// predictionsConfig is about the ledger of predictions.
+type predictionsConfig struct {
+	// Keep is how long finished predictions stay in it.
+	Keep duration `yaml:"keep"`
+	// GiveUpAfter is for how long a prediction without an end is asked for.
+	GiveUpAfter duration `yaml:"give_up_after"`
 }
 
 type consumerConfig struct {
@@ -156,12 +181,13 @@ type retryConfig struct {
 
 // Roles that a process can have.
 const (
-	roleIngress   = "ingress"
-	roleConsumers = "consumers"
-	roleAdmin     = "admin"
+	roleIngress    = "ingress"
+	roleConsumers  = "consumers"
+	roleReconciler = "reconciler"
+	roleAdmin      = "admin"
 )
 
-var roles = []string{roleIngress, roleConsumers, roleAdmin}
+var roles = []string{roleIngress, roleConsumers, roleReconciler, roleAdmin}
 
 const (
 	ackQuorum = "quorum"
@@ -170,6 +196,9 @@ const (
 	provisionCreate = "create" // make them what they are to be
 	provisionVerify = "verify" // tell what differs
 	provisionNone   = "none"   // look at nothing
+
+	// defaultPollRate is how often a provider's API is asked in a second, at most.
+	defaultPollRate = rate(5)
 
 	defaultSource = "get3w"
 	// defaultSecretEnv is where the default source has its secret from.
@@ -199,6 +228,7 @@ func defaultConfig() config {
 			Events:    eventsConfig{MaxBytes: 10 << 30, MaxAge: duration(14 * 24 * time.Hour)},
 			Spool:     spoolConfig{MaxBytes: queue.DefaultSpoolBytes},
 		},
+		Predictions: predictionsConfig{Keep: duration(72 * time.Hour), GiveUpAfter: duration(24 * time.Hour)},
 	}
 }
 
@@ -215,6 +245,11 @@ func (c *config) fillDefaults(saysConsumers bool) {
 		}
 		if s.MaxAge == 0 {
 			s.MaxAge = duration(source.DefaultMaxAge)
+		}
+		if kind, err := source.KindOf(s.Kind); err == nil && s.API.Key != "" {
+			s.API.BaseURL = cmp.Or(s.API.BaseURL, kind.BaseURL())
+			s.API.Rate = cmp.Or(s.API.Rate, defaultPollRate)
+			s.API.PollAfter = cmp.Or(s.API.PollAfter, duration(kind.RetrySpan()))
 		}
 		c.Sources[name] = s
 	}

@@ -23,7 +23,7 @@ var archiveKind = kind{
 }
 
 func fillArchiveDefaults(c *config, cons *consumerConfig) {
-	if len(cons.Filter.Status) == 0 && cons.Filter.Event != bridge.KindArchived {
+	if len(cons.Filter.Status) == 0 && (cons.Filter.Event == "" || cons.Filter.Event == bridge.KindPrediction) {
 		cons.Filter.Status = stringList{bridge.StatusCompleted}
 	}
 	if cons.Start == "" {
@@ -61,7 +61,7 @@ func (c *config) outputLife(name string) time.Duration {
 }
 
 func checkArchive(c *config, found *checker, key string, cons consumerConfig) {
-	if cons.Filter.Event == bridge.KindArchived {
+	if f := cons.Filter; f.Event != "" && f.Event != bridge.KindPrediction && f.filter().Validate() == nil {
 		found.fail(key+".filter.event", "an archive keeps the outputs of predictions: remove it")
 	}
 	if cons.Parallel < 0 || cons.Parallel > archive.MaxParallel {

@@ -166,7 +166,7 @@ func (s *store) startEmbedded(cfg *config, folder *queue.Folder, onStop *cleanup
 	}
 	var err error
 	s.embedded, err = queue.StartEmbedded(folder, queue.EmbeddedConfig{
-		Listen: listen, Names: cfg.names(), Consumers: sortedKeys(cfg.Consumers), Pull: cfg.pulled(), Streams: s.cfg,
+		Listen: listen, Names: cfg.names(), Consumers: cfg.owned(), Pull: cfg.pulled(), Streams: s.cfg,
 	}, s.log)
 	if err != nil {
 		return err

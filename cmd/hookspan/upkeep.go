@@ -46,7 +46,7 @@ func (s *store) upkeep(ctx context.Context, group *errgroup.Group, folder *queue
 		Streams: []string{
 			names.EventsStream(), names.DeadStream(), names.QuarantineStream(),
 			names.RefusedStream(), names.AlarmsStream(), names.LedgerStream(), names.LaterStream(),
-			names.AdvisoriesStream(),
+			names.AdvisoriesStream(), names.PredictionsStream(),
 		},
 		// The streams of an external NATS are purged by every bridge that uses it.
 		Kept: kept, Alone: s.embedded != nil, Alarms: s.alarms, Logger: log,

@@ -57,6 +57,7 @@ func (c *config) problems() []problem {
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
 		c.checkSource(&found, name, c.Sources[name])
 	}
+	c.checkPredictions(&found)
 	for _, name := range slices.Sorted(maps.Keys(c.Consumers)) {
 		c.checkConsumer(&found, name, c.Consumers[name])
 	}
@@ -110,6 +111,9 @@ func (c *config) checkIngress(found *checker) {
 	}
 	if (in.TLS.Cert == "") != (in.TLS.Key == "") {
 		found.fail("ingress.tls", "cert and key come together")
+	}
+	if u, err := url.Parse(in.PublicURL); in.PublicURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
+		found.fail("ingress.public_url", "write an address such as https://hooks.example.com, without query")
 	}
 	if in.ShutdownDelay < 0 || time.Duration(in.ShutdownDelay) > ingress.MaxShutdownDelay {
 		found.fail("ingress.shutdown_delay", "it is %v: use at most %v", in.ShutdownDelay, ingress.MaxShutdownDelay)
@@ -205,6 +209,7 @@ func (c *config) checkSource(found *checker, name string, s sourceConfig) {
 	if limit := c.duplicates() - kind.RetrySpan(); s.MaxAge <= 0 || time.Duration(s.MaxAge) > limit {
 		found.fail(key+".max_age", "it is %v: use more than zero and at most %v", s.MaxAge, limit.Truncate(time.Second))
 	}
+	checkAPI(found, key+".api", s.API)
 	if len(s.Query) > bridge.MaxQueryKeys {
 		found.fail(key+".query", "it has %d names: use at most %d", len(s.Query), bridge.MaxQueryKeys)
 	}
@@ -216,6 +221,9 @@ func (c *config) checkSource(found *checker, name string, s sourceConfig) {
 func (c *config) checkConsumer(found *checker, name string, cons consumerConfig) {
 	key := "consumers." + name
 	found.check(key, bridge.CheckName("consumer", name))
+	if name == bridge.LedgerConsumer {
+		found.fail(key, "the ledger of predictions has that name: choose another one")
+	}
 	kind, known := kinds[cons.Kind]
 	if !known {
 		found.fail(key+".kind", "use %s", strings.Join(sortedKeys(kinds), ", "))
@@ -223,7 +231,7 @@ func (c *config) checkConsumer(found *checker, name string, cons consumerConfig)
 	}
 	checkKeys(found, key, cons)
 	found.check(key+".filter", cons.Filter.filter().Validate())
-	if f := cons.Filter; f.Event == bridge.KindArchived && len(f.Status) > 0 {
+	if f := cons.Filter; f.Event != "" && f.Event != bridge.KindPrediction && len(f.Status) > 0 {
 		found.fail(key+".filter.status", "it is for events of predictions: remove it, or filter.event")
 	}
 	if _, err := consumers.ParseStart(cons.Start); err != nil {

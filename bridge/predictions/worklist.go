@@ -1,0 +1,191 @@
+package predictions
+
+import (
+	"container/heap"
+	"sync"
+	"time"
+)
+
+// openRecord is what the ledger keeps of an open prediction beside its state, under
+// [bridge.KeyOpen]: that it is open, and how often the provider was asked for it. It is
+// all that a new leader reads.
+type openRecord struct {
+	Source    string    `json:"source"`
+	ID        string    `json:"id"`
+	Model     string    `json:"model,omitempty"`
+	FirstSeen time.Time `json:"first_seen"`
+	// ExpectedBy and Estimate (in seconds) are those of the state.
+	ExpectedBy time.Time `json:"expected_by,omitzero"`
+	Estimate   float64   `json:"estimate,omitempty"`
+	// Sequence is that of the event that a dead letter is made of: the last that
+	// announced it, else the first one.
+	Sequence uint64 `json:"seq"`
+	// Polls is how often the provider was asked, NotFound how often in a row it did not
+	// know it. NotBefore is when it may be asked again.
+	Polls     int       `json:"polls,omitempty"`
+	NotFound  int       `json:"not_found,omitempty"`
+	NotBefore time.Time `json:"not_before,omitzero"`
+	// Said is what the last answer was: a status, or an error.
+	Said string `json:"said,omitempty"`
+}
+
+// item is an open prediction in the leader's memory.
+type item struct {
+	openRecord
+
+	// revision is that of the record in the ledger.
+	revision uint64
+	// due is when the provider is asked next.
+	due time.Time
+
+	place int // in the heap that it is in
+	ready bool
+	taken bool // by who asks the provider
+}
+
+// worklist holds the open predictions of one source by when they are due. It is safe
+// for concurrent use; its items are copies.
+type worklist struct {
+	mu      sync.Mutex
+	byID    map[string]*item
+	waiting byDue // not due yet
+	ready   byAge // due, the oldest first
+}
+
+func newWorklist() *worklist { return &worklist{byID: map[string]*item{}} }
+
+// set adds an open prediction, or replaces what is known of it. One that is taken
+// stays so.
+func (w *worklist) set(it item) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if have, ok := w.byID[it.ID]; ok {
+		it.taken = have.taken
+		w.unlist(have)
+	}
+	it.ready = false
+	w.byID[it.ID] = &it
+	if !it.taken {
+		heap.Push(&w.waiting, &it)
+	}
+}
+
+// get returns what is known of an open prediction.
+func (w *worklist) get(id string) (item, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if it, ok := w.byID[id]; ok {
+		return *it, true
+	}
+	return item{}, false
+}
+
+// remove forgets a prediction that is not open any more.
+func (w *worklist) remove(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if it, ok := w.byID[id]; ok {
+		w.unlist(it)
+		delete(w.byID, id)
+	}
+}
+
+// take returns the oldest of those that are due, which is the caller's until it gives
+// it back. When none is, it returns false and when the first one will be, zero for
+// never.
+func (w *worklist) take(now time.Time) (it item, next time.Time, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ripen(now)
+	if len(w.ready) == 0 {
+		if len(w.waiting) > 0 {
+			next = w.waiting[0].due
+		}
+		return item{}, next, false
+	}
+	taken := heap.Pop(&w.ready).(*item)
+	taken.taken = true
+	return *taken, time.Time{}, true
+}
+
+// give puts one that was taken back, if it is still open, as it is known by now but for
+// what settle changes.
+func (w *worklist) give(id string, settle func(*item)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	it, ok := w.byID[id]
+	if !ok || !it.taken {
+		return
+	}
+	it.taken, it.ready = false, false
+	settle(it)
+	heap.Push(&w.waiting, it)
+}
+
+// counts returns how many are open, how many of them are due, and when the oldest of
+// these was seen first.
+func (w *worklist) counts(now time.Time) (open, overdue int, oldest time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ripen(now)
+	overdue = len(w.ready)
+	if overdue > 0 {
+		oldest = w.ready[0].FirstSeen
+	}
+	for _, it := range w.byID {
+		if it.taken {
+			overdue++
+			if oldest.IsZero() || it.FirstSeen.Before(oldest) {
+				oldest = it.FirstSeen
+			}
+		}
+	}
+	return len(w.byID), overdue, oldest
+}
+
+// ripen moves what is due by now to those that are ready. The caller holds the lock.
+func (w *worklist) ripen(now time.Time) {
+	for len(w.waiting) > 0 && !w.waiting[0].due.After(now) {
+		it := heap.Pop(&w.waiting).(*item)
+		it.ready = true
+		heap.Push(&w.ready, it)
+	}
+}
+
+// unlist takes it out of the heap that it is in. The caller holds the lock.
+func (w *worklist) unlist(it *item) {
+	switch {
+	case it.taken:
+	case it.ready:
+		heap.Remove(&w.ready, it.place)
+	default:
+		heap.Remove(&w.waiting, it.place)
+	}
+}
+
+// byDue is a heap of items, the one that is due first on top.
+type byDue []*item
+
+func (h byDue) Len() int           { return len(h) }
+func (h byDue) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h byDue) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].place, h[j].place = i, j
+}
+func (h *byDue) Push(x any) { it := x.(*item); it.place = len(*h); *h = append(*h, it) }
+func (h *byDue) Pop() any {
+	old := *h
+	it := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return it
+}
+
+// byAge is a heap of items, the one that was seen first on top.
+type byAge []*item
+
+func (h byAge) Len() int           { return len(h) }
+func (h byAge) Less(i, j int) bool { return h[i].FirstSeen.Before(h[j].FirstSeen) }
+func (h byAge) Swap(i, j int)      { byDue(h).Swap(i, j) }
+func (h *byAge) Push(x any)        { (*byDue)(h).Push(x) }
+func (h *byAge) Pop() any          { return (*byDue)(h).Pop() }

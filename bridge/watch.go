@@ -1,0 +1,157 @@
+package bridge
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Limits of a [Watch].
+const (
+	MaxReference = 256 // bytes, of reference and tenant each
+	// MaxWatchAhead is how far in the future a deadline can lie.
+	MaxWatchAhead = 30 * 24 * time.Hour
+)
+
+// Watch is the body of an event of [KindWatch]: somebody has a prediction and wants
+// its end, also when its webhook does not come. What it says beside that is the
+// user's own, and joins what the ledger tells of the prediction.
+type Watch struct {
+	Source     string `json:"source"`
+	Prediction string `json:"prediction"`
+	Model      string `json:"model,omitempty"`
+	// Deadline is when the end should be known. From then on the provider is asked,
+	// but not before it has had the time to deliver its webhook. Zero leaves it to the
+	// bridge.
+	Deadline time.Time `json:"deadline,omitzero"`
+	// EstimatedDuration is what the provider said that it will take, in seconds.
+	EstimatedDuration float64 `json:"estimated_duration,omitempty"`
+	Reference         string  `json:"reference,omitempty"`
+	Tenant            string  `json:"tenant,omitempty"`
+	// Metadata has at most [MaxQueryKeys] names that satisfy [CheckName]; a value has
+	// at most [MaxQueryValue] bytes, percent-encoded.
+	Metadata map[string]string `json:"metadata,omitempty"`
+	// Submitted: the bridge itself submitted the prediction.
+	Submitted bool `json:"submitted,omitempty"`
+}
+
+// Check returns an error that names the first thing that cannot be watched by.
+func (w *Watch) Check(now time.Time) error {
+	if err := CheckName("source", w.Source); err != nil {
+		return err
+	}
+	if err := CheckPredictionID(w.Prediction); err != nil {
+		return err
+	}
+	switch {
+	case EncodedLen(w.Model) > MaxModel:
+		return fmt.Errorf("model has %d bytes when encoded, at most %d are possible", EncodedLen(w.Model), MaxModel)
+	case len(w.Reference) > MaxReference || len(w.Tenant) > MaxReference:
+		return fmt.Errorf("reference and tenant have at most %d bytes", MaxReference)
+	case !w.Deadline.IsZero() && w.Deadline.Sub(now) > MaxWatchAhead:
+		return fmt.Errorf("deadline is %s, at most %v from now are possible", w.Deadline.UTC().Format(time.RFC3339), MaxWatchAhead)
+	case !w.Deadline.IsZero() && now.Sub(w.Deadline) > MaxWatchAhead:
+		return fmt.Errorf("deadline is %s, which is too long ago", w.Deadline.UTC().Format(time.RFC3339))
+	case !(w.EstimatedDuration >= 0 && w.EstimatedDuration <= MaxWatchAhead.Seconds()):
+		return fmt.Errorf("estimated_duration is %v seconds, 0 to %.0f are possible", w.EstimatedDuration, MaxWatchAhead.Seconds())
+	case len(w.Metadata) > MaxQueryKeys:
+		return fmt.Errorf("metadata has %d names, at most %d are possible", len(w.Metadata), MaxQueryKeys)
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.Metadata)) {
+		if err := CheckName("metadata", name); err != nil {
+			return err
+		}
+		if n := EncodedLen(w.Metadata[name]); n > MaxQueryValue {
+			return fmt.Errorf("metadata %s has %d bytes when encoded, at most %d are possible", name, n, MaxQueryValue)
+		}
+	}
+	return nil
+}
+
+// CheckPredictionID returns an error unless a prediction can have the id and the
+// provider can be asked for it. The two that a URL takes for a folder cannot.
+func CheckPredictionID(id string) error {
+	switch {
+	case id == "":
+		return errors.New("the prediction id is empty")
+	case len(id) > MaxPredictionID:
+		return fmt.Errorf("the prediction id has %d bytes, at most %d are possible", len(id), MaxPredictionID)
+	case id == "." || id == "..":
+		return fmt.Errorf("%q is no prediction id", id)
+	}
+	return nil
+}
+
+// Event is the event that says so; now is when it was said. Who says the same again
+// tells the same fact.
+func (w *Watch) Event(now time.Time) (*Event, error) {
+	body, err := json.Marshal(w)
+	if err != nil {
+		return nil, fmt.Errorf("writing a watch: %w", err)
+	}
+	return ownEvent(TypeWatch, OriginWatch, "watch", w.Source, w.Prediction, w.Model, StatusCreated, body, now), nil
+}
+
+// ParseWatch reads the JSON of an event of [KindWatch]. Fields that are not known are
+// left out.
+func ParseWatch(body []byte) (*Watch, error) {
+	var w *Watch
+	if err := json.Unmarshal(body, &w); err != nil {
+		return nil, fmt.Errorf("reading a watch: %w", err)
+	}
+	if w == nil {
+		return nil, errors.New("reading a watch: it is null, not an object")
+	}
+	return w, nil
+}
+
+// Lost is the body of an event of [KindLost]: the provider was asked, and the
+// prediction has no end that could be told. It is followed when it has one after all.
+type Lost struct {
+	Source     string `json:"source"`
+	Prediction string `json:"prediction"`
+	Model      string `json:"model,omitempty"`
+	// Cause is [DeadNotFound] or [DeadUnfinished].
+	Cause DeadCause `json:"cause"`
+	// Status is what the provider said last, as it wrote it.
+	Status string    `json:"status,omitempty"`
+	Error  string    `json:"error"`
+	Polls  int       `json:"polls"`
+	Since  time.Time `json:"since"`
+	LostAt time.Time `json:"lost_at"`
+}
+
+// Event is the event that says so.
+func (l *Lost) Event() (*Event, error) {
+	body, err := json.Marshal(l)
+	if err != nil {
+		return nil, fmt.Errorf("writing why a prediction was given up: %w", err)
+	}
+	return ownEvent(TypeLost, OriginLedger, "lost", l.Source, l.Prediction, l.Model, StatusCreated, body, l.LostAt), nil
+}
+
+// ParseLost reads the JSON of an event of [KindLost]. Fields that are not known are
+// left out.
+func ParseLost(body []byte) (*Lost, error) {
+	var l *Lost
+	if err := json.Unmarshal(body, &l); err != nil {
+		return nil, fmt.Errorf("reading why a prediction was given up: %w", err)
+	}
+	if l == nil {
+		return nil, errors.New("reading why a prediction was given up: it is null, not an object")
+	}
+	return l, nil
+}
+
+// ownEvent is an event that the bridge tells of itself. Status is that of the
+// prediction; word stands for it in the id.
+func ownEvent(kind, origin, word, source, prediction, model, status string, body []byte, now time.Time) *Event {
+	return &Event{
+		ID: NewEventID(prediction, word, body), Source: source, Type: kind,
+		PredictionID: prediction, Model: model, Status: status, RawStatus: status,
+		Origin: origin, Time: now, ReceivedAt: now, ContentType: "application/json", Body: body,
+	}
+}
