@@ -37,6 +37,7 @@ var arrows = map[string]arrow{
 	"bridge/admin":       {ours: []string{"bridge"}, never: []string{nats}},
 	"bridge/reverify":    {ours: []string{"bridge", "bridge/source"}, never: []string{echo, nats, "net/http"}},
 	"bridge/queue":       {ours: []string{"bridge", "bridge/stored"}, never: []string{echo}},
+	"bridge/fakeget3w":   {ours: []string{"bridge", "bridge/source"}, never: []string{echo, nats}},
 	"bridge/telemetry":   {never: []string{echo, nats}},
 	"bridge/stored":      {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/fleet":       {ours: []string{"bridge", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},

@@ -1,0 +1,108 @@
+package fakeget3w
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"image"
+	"image/color"
+	"image/png"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"path"
+	"slices"
+	"strings"
+)
+
+// medium is one sort of output: what it is called, and how a file of it begins.
+type medium struct {
+	mediaType string
+	head      func(sum [sha256.Size]byte) []byte
+}
+
+// media by extension. They begin as files of the kind do, so that whoever looks at
+// the first bytes agrees with the name; only a .png is more than its beginning.
+var media = map[string]medium{
+	".png":  {"image/png", picture},
+	".jpg":  {"image/jpeg", magic("\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00")},
+	".webp": {"image/webp", magic("RIFF\x00\x00\x00\x00WEBPVP8 ")},
+	".mp4":  {"video/mp4", magic("\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom")},
+	".mp3":  {"audio/mpeg", magic("ID3\x04\x00\x00\x00\x00\x00\x00")},
+}
+
+// Extensions are the kinds of outputs that there are, sorted.
+func Extensions() []string { return slices.Sorted(maps.Keys(media)) }
+
+func magic(head string) func([sha256.Size]byte) []byte {
+	return func([sha256.Size]byte) []byte { return []byte(head) }
+}
+
+// picture is a PNG of 16 squares in one colour of its own; programs that show it
+// leave out what follows.
+func picture(sum [sha256.Size]byte) []byte {
+	img := image.NewRGBA(image.Rect(0, 0, 64, 64))
+	for i := range 64 * 64 {
+		x, y := i%64, i/64
+		on := sum[(y/16*4+x/16)%len(sum)]&1 == 1
+		shade := color.RGBA{sum[16], sum[17], sum[18], 0xff}
+		if on {
+			shade = color.RGBA{^sum[16], ^sum[17], ^sum[18], 0xff}
+		}
+		img.SetRGBA(x, y, shade)
+	}
+	var out bytes.Buffer
+	if err := png.Encode(&out, img); err != nil {
+		panic(err) // a picture of this size, into memory
+	}
+	return out.Bytes()
+}
+
+// content is an output's bytes, which its name and the seed make: a beginning of its
+// kind, and one block of noise again and again.
+type content struct {
+	mediaType string
+	etag      string
+	head      []byte
+	block     [blockBytes]byte
+	size      int64
+}
+
+// blockBytes is odd, so that a piece in the wrong place does not look right.
+const blockBytes = 4093
+
+func newContent(name string, seed uint64, size int64) *content {
+	text := binary.BigEndian.AppendUint64(nil, seed)
+	text = binary.BigEndian.AppendUint64(append(text, name...), uint64(size))
+	sum := sha256.Sum256(text)
+	m := media[path.Ext(name)]
+	c := &content{mediaType: m.mediaType, etag: `"` + hex.EncodeToString(sum[:8]) + `"`, head: m.head(sum), size: size}
+	noise := rand.NewChaCha8(sum)
+	_, _ = noise.Read(c.block[:]) // it never fails
+	return c
+}
+
+func (c *content) reader() io.ReadSeeker { return io.NewSectionReader(c, 0, c.size) }
+
+// ReadAt fills p whatever is asked for: the section ends it.
+func (c *content) ReadAt(p []byte, off int64) (int, error) {
+	n := 0
+	if off < int64(len(c.head)) {
+		n = copy(p, c.head[off:])
+	}
+	for n < len(p) {
+		at := (off + int64(n)) % blockBytes
+		n += copy(p[n:], c.block[at:])
+	}
+	return n, nil
+}
+
+// predictionOf is the id in an output's path: what is before the last dash.
+func predictionOf(output string) string {
+	name := strings.TrimPrefix(output, "/outputs/")
+	if at := strings.LastIndexByte(name, '-'); at >= 0 {
+		return name[:at]
+	}
+	return ""
+}

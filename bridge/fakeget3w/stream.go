@@ -1,0 +1,56 @@
+package fakeget3w
+
+import (
+	"net/http"
+	"time"
+)
+
+// progress is one event of a stream.
+type progress struct {
+	ID       string   `json:"id"`
+	Status   string   `json:"status"`
+	Progress *float64 `json:"progress,omitempty"`
+	Outputs  []string `json:"outputs,omitempty"`
+	Error    string   `json:"error,omitempty"`
+}
+
+// stream answers a submission with Server-Sent Events until the end. A client that
+// goes ends the stream alone: the prediction runs on, and its webhook is sent.
+func (p *Provider) stream(w http.ResponseWriter, r *http.Request, one *prediction) error {
+	p.count(func(t *Totals) { t.Streams++ })
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-cache")
+	flush := http.NewResponseController(w)
+	tell := func(e progress) error {
+		if _, err := w.Write([]byte("data: " + string(encode(e)) + "\n\n")); err != nil {
+			return err
+		}
+		return flush.Flush()
+	}
+	ticks := time.NewTicker(one.tick())
+	defer ticks.Stop()
+	for n := 0; ; n++ {
+		// One that never ends says so for ever: its clients shall see that it lives.
+		share := float64(min(n, steps-1)) / steps
+		if err := tell(progress{ID: one.id, Status: statusProcessing, Progress: &share}); err != nil {
+			return errAnswered
+		}
+		select {
+		case <-ticks.C:
+		case <-one.ended:
+			_ = tell(p.last(one)) // there is nobody to tell that it failed
+			return errAnswered
+		case <-r.Context().Done():
+			return errAnswered
+		case <-p.stopped.Done():
+			return errAnswered
+		}
+	}
+}
+
+func (p *Provider) last(one *prediction) progress {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o := p.posted(one)
+	return progress{ID: o.ID, Status: o.Status, Outputs: o.Outputs, Error: o.Error}
+}
