@@ -105,6 +105,18 @@ func (b *bundle) settle() {
 	require.NoError(b.t, b.Settled(ctx))
 }
 
+// end has a prediction end now.
+func (b *bundle) end(id string) {
+	b.t.Helper()
+	b.mu.Lock()
+	one := b.predictions[id]
+	if one.timer != nil {
+		one.timer.Stop()
+	}
+	b.mu.Unlock()
+	b.finish(one)
+}
+
 // seen is one prediction as the provider shows it.
 func (b *bundle) seen(id string) Prediction {
 	b.t.Helper()

@@ -17,9 +17,10 @@ var gaps = []time.Duration{10 * time.Second, 30 * time.Second, 60 * time.Second}
 
 const (
 	// patience is how long an answer may take, and leastPatience how long it may at
-	// any speed: whoever answers has no faster clock.
+	// any speed: whoever answers has no faster clock. It is what a bridge takes at
+	// most by default.
 	patience      = 30 * time.Second
-	leastPatience = 2 * time.Second
+	leastPatience = 5 * time.Second
 	// maxAnswer bounds what is read of an answer, in bytes.
 	maxAnswer = 64 << 10
 )

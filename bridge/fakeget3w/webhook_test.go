@@ -171,11 +171,13 @@ func TestDropped(t *testing.T) {
 
 func TestDropAndDelete(t *testing.T) {
 	address, arrived := receiver(t, http.StatusOK)
-	b := setup(t, func(c *Config) { c.Speed, c.Rules = 1, []Rule{{Duration: 200 * time.Millisecond}} })
+	b := setup(t, func(c *Config) { c.Speed, c.Rules = 1, []Rule{{Duration: time.Hour}} })
 	dropped := b.submit("get3w/flux-dev", fmt.Sprintf(`{"webhook_url":%q}`, address))
 	deleted := b.submit("get3w/flux-dev", fmt.Sprintf(`{"webhook_url":%q}`, address))
 	require.True(t, b.Drop(dropped))
 	require.Equal(t, http.StatusOK, b.call(http.MethodDelete, "/api/v3/predictions/"+deleted, "").status)
+	b.end(deleted)
+	b.end(dropped)
 	b.settle()
 	require.Empty(t, arrived)
 	require.Equal(t, "completed", b.seen(dropped).Status)

@@ -164,7 +164,7 @@ func TestKey(t *testing.T) {
 		for _, c := range [][2]string{{"POST", "/api/v3/get3w/flux-dev"}, {"GET", "/api/v3/predictions/pred_1"}, {"GET", "/api/v3/what"}} {
 			a := b.callAs(wrong, c[0], c[1], `{}`)
 			require.Equal(t, http.StatusUnauthorized, a.status, wrong)
-			require.Equal(t, `{"code":401,"message":"Invalid API key","data":null}`, a.body)
+			require.JSONEq(t, `{"code":401,"message":"Invalid API key","data":null}`, a.body)
 		}
 	}
 	require.Equal(t, http.StatusUnauthorized, open.callAs("", "POST", "/api/v3/get3w/flux-dev", `{}`).status)

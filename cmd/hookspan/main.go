@@ -35,6 +35,7 @@ type cli struct {
 	Consumers  consumersCmd  `cmd:"" help:"The durable readers of events."`
 	Dead       deadCmd       `cmd:"" aliases:"dlq" help:"Events that a consumer gave up on."`
 	Quarantine quarantineCmd `cmd:"" help:"Deliveries that did not become an event."`
+	FakeGet3W  fakeGet3WCmd  `cmd:"" name:"fake-get3w" help:"Be the provider, for trying things: its API, its webhooks and its outputs."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 

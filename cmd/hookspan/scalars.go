@@ -32,9 +32,17 @@ func (b *byteSize) UnmarshalYAML(node ast.Node) error {
 	if err := yaml.NodeToValue(node, &text); err != nil {
 		return &valueError{node, "this is no size: write one such as 4MiB"}
 	}
-	n, err := humanize.ParseBytes(text)
+	if err := b.UnmarshalText([]byte(text)); err != nil {
+		return &valueError{node, err.Error()}
+	}
+	return nil
+}
+
+// UnmarshalText reads a flag.
+func (b *byteSize) UnmarshalText(text []byte) error {
+	n, err := humanize.ParseBytes(string(text))
 	if err != nil || n > math.MaxInt64 {
-		return &valueError{node, "this is no size: write one such as 4MiB"}
+		return errors.New("this is no size: write one such as 4MiB")
 	}
 	*b = byteSize(n)
 	return nil
