@@ -125,15 +125,11 @@ func (p *Provider) finish(one *prediction) {
 	one.completed = time.Now()
 	p.running--
 	close(one.ended)
-	switch {
-	case one.webhook != "" && !one.dropped:
-		p.due <- one
-	case one.webhook != "":
-		p.totals.Dropped++
+	if one.webhook == "" {
 		p.settle(one)
-	default:
-		p.settle(one)
+		return
 	}
+	p.due <- one
 }
 
 // settle notes that nothing is to come of a prediction. It is called with mu held.

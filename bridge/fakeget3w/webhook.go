@@ -50,7 +50,7 @@ func (p *Provider) send() {
 // deliver makes one attempt, and has the next one come.
 func (p *Provider) deliver(one *prediction) {
 	p.mu.Lock()
-	if gone := p.withdrawn(one); gone {
+	if p.withdrawn(one) {
 		p.mu.Unlock()
 		return
 	}

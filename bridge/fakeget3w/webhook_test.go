@@ -169,6 +169,29 @@ func TestDropped(t *testing.T) {
 	require.Equal(t, all/every, b.Totals().Dropped)
 }
 
+// What is dropped or deleted between two attempts has no further one.
+func TestWithdrawnBetweenAttempts(t *testing.T) {
+	address, arrived := receiver(t, http.StatusInternalServerError)
+	b := setup(t, func(c *Config) { c.Speed = 1 })
+	dropped := b.submit("get3w/flux-dev", fmt.Sprintf(`{"webhook_url":%q}`, address))
+	deleted := b.submit("get3w/flux-dev", fmt.Sprintf(`{"webhook_url":%q}`, address))
+	for _, id := range []string{dropped, deleted} {
+		b.end(id)
+		require.Eventually(t, func() bool { return len(b.seen(id).Attempts) == 1 }, most, time.Millisecond)
+	}
+	require.True(t, b.Drop(dropped))
+	require.Equal(t, http.StatusOK, b.call(http.MethodDelete, "/api/v3/predictions/"+deleted, "").status)
+	b.mu.Lock()
+	for _, id := range []string{dropped, deleted} {
+		require.True(t, b.predictions[id].timer.Stop(), "the second attempt is ten seconds away")
+		b.due <- b.predictions[id]
+	}
+	b.mu.Unlock()
+	b.settle()
+	require.Len(t, arrived, 2)
+	require.Equal(t, 1, b.Totals().Dropped)
+}
+
 func TestDropAndDelete(t *testing.T) {
 	address, arrived := receiver(t, http.StatusOK)
 	b := setup(t, func(c *Config) { c.Speed, c.Rules = 1, []Rule{{Duration: time.Hour}} })
