@@ -1,0 +1,251 @@
+package predictions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+const (
+	// readers is how many entries are asked for at the same time.
+	readers = 64
+	// maxPinned bounds the predictions that were given up so long ago that they are not
+	// in the ledger any more, and that a later event could still bring back.
+	maxPinned = 10_000
+)
+
+// read is an event that could be read.
+type read struct {
+	*bridge.Event
+
+	key string
+	at  At
+}
+
+// touched is a prediction that has events in a block.
+type touched struct {
+	*entry
+
+	changed bool
+	// reopened: it was closed before; again: it was brought back.
+	reopened, again bool
+	// brief: the ledger has no entry of it any more, and gets none.
+	brief bool
+	tell  []func()
+}
+
+// block is what a block of events does, in the order in which predictions come first
+// in it.
+type block struct {
+	*term
+
+	now    time.Time
+	order  []*touched
+	byKey  map[string]*touched
+	writes []write
+}
+
+// foldBlock brings events into the ledger. It returns when they are in it.
+func (t *term) foldBlock(ctx context.Context, events []delivered) error {
+	var reads []read
+	for _, m := range events {
+		if r, ok := t.read(m); ok {
+			reads = append(reads, r)
+		}
+	}
+	if err := t.fetch(ctx, reads); err != nil {
+		return err
+	}
+	b := &block{term: t, now: time.Now(), byKey: make(map[string]*touched, len(reads))}
+	for _, r := range reads {
+		if err := b.fold(ctx, r); err != nil {
+			return err
+		}
+	}
+	t.writing.Lock()
+	defer t.writing.Unlock()
+	keep := make(map[string]bool, len(b.order))
+	for _, p := range b.order {
+		keep[bridge.PredictionKey(bridge.KeyEntry, p.state.Source, p.state.ID)] = true
+		if err := b.prepare(ctx, p); err != nil {
+			return err
+		}
+	}
+	if err := t.write(ctx, b.writes, keep); err != nil {
+		return err
+	}
+	for _, p := range b.order {
+		for _, tell := range p.tell {
+			tell()
+		}
+	}
+	return nil
+}
+
+// read returns false for what is no event: it is left out.
+func (t *term) read(m delivered) (read, bool) {
+	e, err := bridge.DecodeEvent(bridge.Header(m.Headers()), m.Data())
+	if err == nil {
+		err = bridge.CheckName("source", e.Source)
+	}
+	if err == nil && len(e.PredictionID) > bridge.MaxPredictionID {
+		err = fmt.Errorf("its prediction id has %d bytes", len(e.PredictionID))
+	}
+	if err != nil {
+		t.log.Error("something in the stream of events is no event, and is left out of the ledger of predictions",
+			zap.Uint64("sequence", m.meta.Sequence.Stream), zap.String("subject", m.Subject()), zap.Error(err))
+		return read{}, false
+	}
+	return read{
+		Event: e, key: bridge.PredictionKey(bridge.KeyEntry, e.Source, e.PredictionID),
+		at: At{Sequence: m.meta.Sequence.Stream, StoredAt: m.meta.Timestamp.UTC(), Again: t.names.IsAgain(m.Subject())},
+	}, true
+}
+
+// fetch brings the entries of the events into memory.
+func (t *term) fetch(ctx context.Context, reads []read) error {
+	asked := make(map[string]bool, len(reads))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(readers)
+	for _, r := range reads {
+		known := asked[r.key] || t.entries.Contains(r.key) || t.pinned[r.key] != nil
+		asked[r.key] = true
+		if known {
+			t.entries.Get(r.key) // it stays while others come
+			continue
+		}
+		group.Go(func() error {
+			e := &entry{key: r.key}
+			raw, revision, err := t.bucket.get(ctx, r.key)
+			switch {
+			case errors.Is(err, bridge.ErrNoEntry):
+			case err != nil:
+				return fmt.Errorf("reading an entry of the ledger: %w", err)
+			default:
+				s, err := decodeState(raw)
+				if err != nil {
+					t.log.Error("an entry of the ledger cannot be read, and is written anew from what comes", zap.String("key", r.key), zap.Error(err))
+					s = &bridge.PredictionState{}
+				}
+				e.state, e.revision = *s, revision
+			}
+			t.entries.Add(r.key, e)
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// fold folds one event into the state in memory.
+func (b *block) fold(ctx context.Context, r read) error {
+	p := b.byKey[r.key]
+	if p == nil {
+		e := b.pinned[r.key]
+		if e == nil {
+			e, _ = b.entries.Get(r.key)
+		}
+		if e.state.ID == "" && b.gone.has(r.key, r.at.StoredAt) {
+			return nil
+		}
+		p = &touched{entry: e}
+		b.byKey[r.key], b.order = p, append(b.order, p)
+	}
+	s := &p.state
+	p.reopened = p.reopened || s.ID != "" && !s.Open() && r.at.Sequence > s.Sequence
+	if outlived(s, b.cfg.Keep, r.at) {
+		if err := b.bucket.remove(ctx, p.revision); err != nil {
+			return err
+		}
+		*s, p.revision = bridge.PredictionState{}, 0
+		delete(b.pinned, r.key)
+		b.entries.Add(r.key, p.entry)
+	}
+	before := s.Sequence
+	f := Fold(s, r.Event, r.at)
+	if s.Sequence != before {
+		p.changed = true
+		p.again = p.again || r.at.Again
+	}
+	live := !b.rebuilding.Load()
+	if f.Ended {
+		p.tell = append(p.tell, func() {
+			b.reconciler.ended(s, r.Event, live)
+			if live {
+				b.metrics.end(s)
+			}
+		})
+	}
+	if f.Conflict && live {
+		p.tell = append(p.tell, func() { b.reconciler.conflict(s, r.Event) })
+	}
+	return nil
+}
+
+// prepare adds what is to be written of a prediction.
+func (b *block) prepare(ctx context.Context, p *touched) error {
+	ttl, forever := left(&p.state, b.cfg.Keep, b.now)
+	p.brief = !forever && ttl <= 0
+	switch {
+	case p.brief && p.state.Terminal():
+		b.gone.add(p.key, b.now.Add(ttl))
+	case p.brief && len(b.pinned) < maxPinned:
+		b.pinned[p.key] = p.entry
+	}
+	if p.changed && !p.brief {
+		raw, err := encodeState(&p.state)
+		if err != nil {
+			return err
+		}
+		b.writes = append(b.writes, write{
+			msg: b.bucket.message(p.key, raw, p.revision, ttl), done: func(revision uint64) { p.revision = revision },
+		})
+	}
+	return b.prepareOpen(ctx, p)
+}
+
+// prepareOpen makes the record of an open prediction match its state, also where a
+// process before this one had no time for that.
+func (b *block) prepareOpen(ctx context.Context, p *touched) error {
+	s := &p.state
+	key := bridge.PredictionKey(bridge.KeyOpen, s.Source, s.ID)
+	list := b.list(s.Source)
+	it, listed := list.get(s.ID)
+	if !s.Open() {
+		if listed {
+			b.writes = append(b.writes, write{
+				msg: b.bucket.message(key, nil, it.revision, time.Second), done: func(uint64) { list.remove(s.ID) },
+			})
+		}
+		return nil
+	}
+	have := it.openRecord
+	if p.again {
+		have = openRecord{Sequence: have.Sequence}
+	}
+	rec := recordOf(s, have)
+	if listed && !p.again && sameRecord(rec, it.openRecord) {
+		return nil
+	}
+	if !listed && (p.reopened || b.stones[key]) {
+		if err := b.bucket.removeKey(ctx, key); err != nil {
+			return err
+		}
+	}
+	raw, err := encodeRecord(rec)
+	if err != nil {
+		return err
+	}
+	b.writes = append(b.writes, write{
+		msg: b.bucket.message(key, raw, it.revision, 0),
+		done: func(revision uint64) {
+			list.set(item{openRecord: rec, revision: revision, due: b.reconciler.due(rec)})
+		},
+	})
+	return nil
+}
