@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -40,12 +41,13 @@ type feed struct {
 	// delivery is the number of the last delivery, last the sequence of the last event.
 	delivery uint64
 	last     uint64
+	folded   *atomic.Uint64 // the last event that is in the ledger
 }
 
 // newFeed reads what the durable, of which nothing is unacknowledged, delivers next.
 // Should this process hang, the server has events for it for as long as each request
 // stands, and for nobody else.
-func newFeed(c jetstream.Consumer, request time.Duration) (*feed, error) {
+func newFeed(c jetstream.Consumer, request time.Duration, folded *atomic.Uint64) (*feed, error) {
 	info := c.CachedInfo()
 	if info.NumAckPending > 0 {
 		return nil, fmt.Errorf("another process still reads by the durable of the ledger, which has %d events unacknowledged", info.NumAckPending)
@@ -54,7 +56,7 @@ func newFeed(c jetstream.Consumer, request time.Duration) (*feed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading events: %w", err)
 	}
-	return &feed{it: it, delivery: info.Delivered.Consumer}, nil
+	return &feed{it: it, delivery: info.Delivered.Consumer, folded: folded}, nil
 }
 
 func (f *feed) stop() { f.it.Stop() }
@@ -88,7 +90,13 @@ func (f *feed) block(ctx context.Context) ([]delivered, error) {
 			waiting = jetstream.NextMaxWait(stalled)
 		}
 		if meta.Sequence.Stream <= f.last {
-			continue // delivered again, because its acknowledgement was lost
+			// It is delivered again: its acknowledgement was lost, or is yet to come.
+			if meta.Sequence.Stream <= f.folded.Load() {
+				if err := m.Ack(); err != nil {
+					return nil, fmt.Errorf("acknowledging events: %w", err)
+				}
+			}
+			continue
 		}
 		f.last = meta.Sequence.Stream
 		block = append(block, delivered{m, meta})

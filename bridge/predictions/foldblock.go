@@ -2,31 +2,14 @@ package predictions
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
-
-	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/hookspan/hookspan/bridge"
 )
 
-const (
-	// readers is how many entries are asked for at the same time.
-	readers = 64
-	// maxPinned bounds the predictions that were given up so long ago that they are not
-	// in the ledger any more, and that a later event could still bring back.
-	maxPinned = 10_000
-)
-
-// read is an event that could be read.
-type read struct {
-	*bridge.Event
-
-	key string
-	at  At
-}
+// maxPinned bounds the predictions that were given up so long ago that they are not in
+// the ledger any more, and that a later event could still bring back.
+const maxPinned = 10_000
 
 // touched is a prediction that has events in a block.
 type touched struct {
@@ -52,16 +35,7 @@ type block struct {
 }
 
 // foldBlock brings events into the ledger. It returns when they are in it.
-func (t *term) foldBlock(ctx context.Context, events []delivered) error {
-	var reads []read
-	for _, m := range events {
-		if r, ok := t.read(m); ok {
-			reads = append(reads, r)
-		}
-	}
-	if err := t.fetch(ctx, reads); err != nil {
-		return err
-	}
+func (t *term) foldBlock(ctx context.Context, reads []read) error {
 	b := &block{term: t, now: time.Now(), byKey: make(map[string]*touched, len(reads))}
 	for _, r := range reads {
 		if err := b.fold(ctx, r); err != nil {
@@ -72,7 +46,7 @@ func (t *term) foldBlock(ctx context.Context, events []delivered) error {
 	defer t.writing.Unlock()
 	keep := make(map[string]bool, len(b.order))
 	for _, p := range b.order {
-		keep[bridge.PredictionKey(bridge.KeyEntry, p.state.Source, p.state.ID)] = true
+		keep[p.key] = true
 		if err := b.prepare(ctx, p); err != nil {
 			return err
 		}
@@ -88,67 +62,16 @@ func (t *term) foldBlock(ctx context.Context, events []delivered) error {
 	return nil
 }
 
-// read returns false for what is no event: it is left out.
-func (t *term) read(m delivered) (read, bool) {
-	e, err := bridge.DecodeEvent(bridge.Header(m.Headers()), m.Data())
-	if err == nil {
-		err = bridge.CheckName("source", e.Source)
-	}
-	if err == nil && len(e.PredictionID) > bridge.MaxPredictionID {
-		err = fmt.Errorf("its prediction id has %d bytes", len(e.PredictionID))
-	}
-	if err != nil {
-		t.log.Error("something in the stream of events is no event, and is left out of the ledger of predictions",
-			zap.Uint64("sequence", m.meta.Sequence.Stream), zap.String("subject", m.Subject()), zap.Error(err))
-		return read{}, false
-	}
-	return read{
-		Event: e, key: bridge.PredictionKey(bridge.KeyEntry, e.Source, e.PredictionID),
-		at: At{Sequence: m.meta.Sequence.Stream, StoredAt: m.meta.Timestamp.UTC(), Again: t.names.IsAgain(m.Subject())},
-	}, true
-}
-
-// fetch brings the entries of the events into memory.
-func (t *term) fetch(ctx context.Context, reads []read) error {
-	asked := make(map[string]bool, len(reads))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(readers)
-	for _, r := range reads {
-		known := asked[r.key] || t.entries.Contains(r.key) || t.pinned[r.key] != nil
-		asked[r.key] = true
-		if known {
-			t.entries.Get(r.key) // it stays while others come
-			continue
-		}
-		group.Go(func() error {
-			e := &entry{key: r.key}
-			raw, revision, err := t.bucket.get(ctx, r.key)
-			switch {
-			case errors.Is(err, bridge.ErrNoEntry):
-			case err != nil:
-				return fmt.Errorf("reading an entry of the ledger: %w", err)
-			default:
-				s, err := decodeState(raw)
-				if err != nil {
-					t.log.Error("an entry of the ledger cannot be read, and is written anew from what comes", zap.String("key", r.key), zap.Error(err))
-					s = &bridge.PredictionState{}
-				}
-				e.state, e.revision = *s, revision
-			}
-			t.entries.Add(r.key, e)
-			return nil
-		})
-	}
-	return group.Wait()
-}
-
 // fold folds one event into the state in memory.
 func (b *block) fold(ctx context.Context, r read) error {
 	p := b.byKey[r.key]
 	if p == nil {
 		e := b.pinned[r.key]
 		if e == nil {
-			e, _ = b.entries.Get(r.key)
+			var err error
+			if e, err = b.entry(ctx, r.key); err != nil {
+				return err
+			}
 		}
 		if e.state.ID == "" && b.gone.has(r.key, r.at.StoredAt) {
 			return nil

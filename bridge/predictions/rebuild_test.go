@@ -212,4 +212,3 @@ func TestProvisionLeavesThePlace(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, maxUnacked, c.CachedInfo().Config.MaxAckPending)
 }
-

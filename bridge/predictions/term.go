@@ -95,7 +95,7 @@ func (t *term) work(ctx context.Context) error {
 	t.log.Info("this process leads the ledger of predictions", zap.Int("open", loaded),
 		zap.Uint64("events_to_fold", info.NumPending), zap.Bool("rebuilding", t.meta.Rebuilding), zap.Duration("took", time.Since(t.started)))
 	t.metrics.term.Store(t)
-	feed, err := newFeed(durable, t.times.renew)
+	feed, err := newFeed(durable, t.times.renew, &t.foldedTo)
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,9 @@ func (t *term) work(ctx context.Context) error {
 		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return t.fold(ctx, feed) })
+	blocks := make(chan events)
+	group.Go(func() error { return t.read(ctx, feed, blocks) })
+	group.Go(func() error { return t.fold(ctx, blocks) })
 	group.Go(func() error { return t.watch(ctx, durable) })
 	group.Go(func() error {
 		select {
@@ -122,34 +124,17 @@ func (t *term) work(ctx context.Context) error {
 	return group.Wait()
 }
 
-// fold folds events until ctx ends, or something fails.
-func (t *term) fold(ctx context.Context, feed *feed) error {
-	for {
-		events, err := feed.block(ctx)
-		if err != nil || len(events) == 0 && ctx.Err() != nil {
-			return err
-		}
-		if len(events) == 0 {
-			continue
-		}
-		if err := t.foldBlock(ctx, events); err != nil {
-			return err
-		}
-		last := events[len(events)-1]
-		if err := last.Ack(); err != nil {
-			return fmt.Errorf("acknowledging events: %w", err)
-		}
-		t.foldedTo.Store(last.meta.Sequence.Stream)
-		t.behind.Store(last.meta.NumPending)
-		if last.meta.NumPending == 0 {
-			t.current.Store(int64(time.Since(t.started)))
-		}
-		if last.meta.NumPending == 0 || last.meta.Sequence.Stream >= t.goal {
-			if err := t.catchUp(ctx); err != nil {
-				return err
-			}
-		}
+// noteFolded is told the last event that is in the ledger now.
+func (t *term) noteFolded(ctx context.Context, last delivered) error {
+	t.foldedTo.Store(last.meta.Sequence.Stream)
+	t.behind.Store(last.meta.NumPending)
+	if last.meta.NumPending == 0 {
+		t.current.Store(int64(time.Since(t.started)))
 	}
+	if last.meta.NumPending == 0 || last.meta.Sequence.Stream >= t.goal {
+		return t.catchUp(ctx)
+	}
+	return nil
 }
 
 // catchUp is called when what was there when the term began is folded, and after that.
