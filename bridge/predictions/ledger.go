@@ -51,15 +51,13 @@ func (l *Ledger) Run(ctx context.Context) error {
 	retry := firstRetry
 	for ctx.Err() == nil {
 		began, err := l.next(ctx)
-		if ctx.Err() != nil {
-			break
+		if ctx.Err() == nil {
+			l.say(err, retry)
+			pause(ctx, retry)
 		}
-		if !began.IsZero() && time.Since(began) > lastRetry {
+		if retry = min(2*retry, lastRetry); !began.IsZero() && time.Since(began) > 2*lastRetry {
 			retry = firstRetry
 		}
-		l.say(err, retry)
-		pause(ctx, retry)
-		retry = min(2*retry, lastRetry)
 	}
 	return nil
 }

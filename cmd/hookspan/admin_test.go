@@ -172,7 +172,8 @@ func TestMetricsAreDocumented(t *testing.T) {
 		require.Eventually(t, func() bool { // the ring is written behind the answer, and not while NATS is away
 			_, text := p.admin("/metrics")
 			return p.ready.NATS == "" || strings.Contains(text, "hookspan_refused_kept_total{") &&
-				strings.Contains(text, "hookspan_consumer_paused{") && strings.Contains(text, "hookspan_forward_request_seconds_count{")
+				strings.Contains(text, "hookspan_consumer_paused{") && strings.Contains(text, "hookspan_forward_request_seconds_count{") &&
+				strings.Contains(text, "hookspan_predictions_ended_total{")
 		}, patience, 10*time.Millisecond)
 		status, text := p.admin("/metrics")
 		require.Equal(t, 200, status)
