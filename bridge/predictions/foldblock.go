@@ -95,7 +95,7 @@ func (b *block) fold(ctx context.Context, r read) error {
 		p.changed = true
 		p.again = p.again || r.at.Again
 	}
-	live := !b.rebuilding.Load()
+	live := !b.rebuilding.Load() || r.at.Sequence > b.goal // else it was told before
 	if f.Ended {
 		p.tell = append(p.tell, func() {
 			b.reconciler.ended(s, r.Event, live)
