@@ -18,6 +18,8 @@ type entry struct {
 	state bridge.PredictionState
 	// revision is that of the ledger, 0 when it has none.
 	revision uint64
+	// fading: its time is over, and the server may have removed it or not.
+	fading bool
 }
 
 func encodeState(s *bridge.PredictionState) ([]byte, error) {

@@ -18,7 +18,7 @@ type touched struct {
 	changed bool
 	// reopened: it was closed before; again: it was brought back.
 	reopened, again bool
-	// brief: the ledger has no entry of it any more, and gets none.
+	// brief: its time in the ledger is over.
 	brief bool
 	tell  []func()
 }
@@ -76,6 +76,9 @@ func (b *block) fold(ctx context.Context, r read) error {
 		if e.state.ID == "" && b.gone.has(r.key, r.at.StoredAt) {
 			return nil
 		}
+		if ttl, forever := left(&e.state, b.cfg.Keep, b.now); !forever && ttl <= 0 {
+			e.fading = true
+		}
 		p = &touched{entry: e}
 		b.byKey[r.key], b.order = p, append(b.order, p)
 	}
@@ -85,7 +88,7 @@ func (b *block) fold(ctx context.Context, r read) error {
 		if err := b.bucket.remove(ctx, p.revision); err != nil {
 			return err
 		}
-		*s, p.revision = bridge.PredictionState{}, 0
+		*s, p.revision, p.fading = bridge.PredictionState{}, 0, false
 		delete(b.pinned, r.key)
 		b.entries.Add(r.key, p.entry)
 	}
@@ -120,16 +123,34 @@ func (b *block) prepare(ctx context.Context, p *touched) error {
 	case p.brief && len(b.pinned) < maxPinned:
 		b.pinned[p.key] = p.entry
 	}
-	if p.changed && !p.brief {
-		raw, err := encodeState(&p.state)
-		if err != nil {
+	if there := p.revision > 0 && !p.fading; p.changed && (!p.brief || there) {
+		if err := b.prepareEntry(ctx, p, ttl); err != nil {
 			return err
 		}
-		b.writes = append(b.writes, write{
-			msg: b.bucket.message(p.key, raw, p.revision, ttl), done: func(revision uint64) { p.revision = revision },
-		})
 	}
 	return b.prepareOpen(ctx, p)
+}
+
+// prepareEntry adds an entry. One whose time is over replaces what the ledger has of it
+// for the shortest time that there is.
+func (b *block) prepareEntry(ctx context.Context, p *touched, ttl time.Duration) error {
+	if p.fading { // it may be there still, or not
+		if err := b.bucket.removeKey(ctx, p.key); err != nil {
+			return err
+		}
+		p.revision, p.fading = 0, false
+	}
+	if p.brief {
+		ttl = time.Second
+	}
+	raw, err := encodeState(&p.state)
+	if err != nil {
+		return err
+	}
+	b.writes = append(b.writes, write{
+		msg: b.bucket.message(p.key, raw, p.revision, ttl), done: func(revision uint64) { p.revision, p.fading = revision, p.brief },
+	})
+	return nil
 }
 
 // prepareOpen makes the record of an open prediction match its state, also where a

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -174,4 +175,56 @@ func TestFullLedgerIsLed(t *testing.T) {
 	r.publish(r.says("a", finished))
 	r.folded(p)
 	require.True(t, r.state("a").Terminal())
+}
+
+// When old events are folded, an entry is what it would have been, had they been folded
+// when they were stored: also when what is in memory only was forgotten in between.
+func TestFoldedLateIsTheSame(t *testing.T) {
+	r := newRig(t)
+	l := NewLedger(r.JS, r.store, Config{Names: r.Names, Keep: time.Hour, Alarms: r.heard})
+	l.lease = &lease{bucket: l.bucket, times: leaseTimes{hold: time.Hour}}
+	require.NoError(t, l.lease.acquire(t.Context()))
+	term := newTerm(l)
+	now, seq := time.Now(), uint64(0)
+	foldAt := func(ago time.Duration, again bool, e *bridge.Event) {
+		seq++
+		at := At{Sequence: seq, StoredAt: now.Add(-ago), Again: again}
+		require.NoError(t, term.foldBlock(t.Context(), []read{{Event: e, key: entryKey(e.PredictionID), at: at}}))
+		term.entries.Purge()
+	}
+	end, watch := r.says("ended", finished), r.watches("lost", bridge.Watch{Reference: "order 7"})
+	foldAt(90*time.Minute, false, end)
+	foldAt(90*time.Minute, false, watch)
+	foldAt(90*time.Minute, false, r.loses("lost"))
+	require.NotContains(t, r.all(bridge.KeyEntry), entryKey("ended"), "it would be gone by now")
+	require.Equal(t, "1s", r.kept(entryKey("lost")).Header.Get(jetstream.MsgTTLHeader))
+	r.eventually(func() bool { return len(r.all(bridge.KeyEntry)) == 0 })
+	foldAt(80*time.Minute, true, watch)
+	foldAt(80*time.Minute, false, r.loses("lost"))
+	foldAt(40*time.Minute, false, archivedOf(t, end))
+	require.NotContains(t, r.all(bridge.KeyEntry), entryKey("ended"), "it was there still, and would be gone with it")
+	foldAt(40*time.Minute, true, watch)
+	s := r.state("lost")
+	require.True(t, s.Open())
+	require.Equal(t, "order 7", s.Announced.Reference)
+	require.NotNil(t, r.record("lost"))
+	foldAt(20*time.Minute, false, archivedOf(t, end))
+	require.Len(t, r.state("ended").Events, 1, "nobody knew it any more")
+}
+
+// What the leader has in memory of an entry is not what the ledger has once its time is
+// over.
+func TestEntryGoesWhileItIsInMemory(t *testing.T) {
+	r := newRig(t)
+	p := r.start("one", r.store, func(c *Config) { c.Keep = 1100 * time.Millisecond })
+	r.publish(r.watches("a", bridge.Watch{}))
+	r.publish(r.loses("a"))
+	r.folded(p)
+	term := p.metrics.term.Load()
+	r.eventually(func() bool { return r.kept(entryKey("a")) == nil })
+	r.publish(r.says("a", running))
+	r.folded(p)
+	require.Equal(t, bridge.StatusProcessing, r.state("a").Status)
+	require.Nil(t, r.state("a").Announced, "that is forgotten")
+	require.Same(t, term, p.metrics.term.Load())
 }
