@@ -47,6 +47,10 @@ var ErrName = errors.New("not a usable name")
 // at once.
 var ErrConfigured = errors.New("the configuration names this consumer")
 
+// ErrLedgerConsumer means that the ledger of predictions reads by the consumer, which is
+// always where the ledger is.
+var ErrLedgerConsumer = errors.New("the ledger of predictions reads by this consumer")
+
 // ErrConsumerExists means that there is a durable of that name already.
 var ErrConsumerExists = errors.New("consumer exists")
 

@@ -12,7 +12,8 @@ import (
 )
 
 // Consumers is every durable reader of events. An error wraps bridge.ErrNoConsumer
-// for a name that none has.
+// for a name that none has, and bridge.ErrLedgerConsumer where that one is not the
+// operator's to change.
 type Consumers interface {
 	List(ctx context.Context) ([]bridge.ConsumerState, error)
 	// Add makes a durable. The error wraps bridge.ErrConsumerExists when there is one
@@ -225,6 +226,8 @@ func told(err error) error {
 		return errNoConsumer
 	case errors.Is(err, bridge.ErrConfigured):
 		return echo.NewHTTPError(http.StatusConflict, "The configuration names this consumer: change it there and restart; what is not named there any more can be removed.")
+	case errors.Is(err, bridge.ErrLedgerConsumer):
+		return echo.NewHTTPError(http.StatusConflict, "The ledger of predictions reads by this consumer: to have it read all events again, use hookspan predictions rebuild.")
 	case errors.Is(err, bridge.ErrConsumerExists):
 		return echo.NewHTTPError(http.StatusConflict, "There is a consumer of that name: use another one, or remove it first.")
 	}

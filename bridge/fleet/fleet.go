@@ -98,8 +98,12 @@ func (f *Fleet) Resume(ctx context.Context, name string) error {
 
 // Remove removes a consumer: its durable, what waits for its next attempt, and what it
 // remembers of events. Dead letters stay. Dry run changes nothing. The error wraps
-// [bridge.ErrConfigured] for a consumer that the configuration names.
+// [bridge.ErrConfigured] for a consumer that the configuration names, and
+// [bridge.ErrLedgerConsumer] for that of the ledger of predictions.
 func (f *Fleet) Remove(ctx context.Context, name string, dryRun bool) (bridge.RemovedConsumer, error) {
+	if name == bridge.LedgerConsumer {
+		return bridge.RemovedConsumer{}, fmt.Errorf("removing consumer %s: %w", name, bridge.ErrLedgerConsumer)
+	}
 	if _, ok := f.kinds[name]; ok {
 		return bridge.RemovedConsumer{}, fmt.Errorf("removing consumer %s: %w", name, bridge.ErrConfigured)
 	}

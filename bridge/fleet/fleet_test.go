@@ -248,6 +248,21 @@ func TestRemove(t *testing.T) {
 	require.ErrorIs(t, err, bridge.ErrConfigured)
 }
 
+// The durable of the ledger is nobody's to set or remove.
+func TestLedgerConsumerStays(t *testing.T) {
+	r := setup(t)
+	ctx := context.Background()
+	_, err := r.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{Durable: bridge.LedgerConsumer})
+	require.NoError(t, err)
+	for _, dry := range []bool{true, false} {
+		_, err = r.fleet.Seek(ctx, bridge.LedgerConsumer, bridge.ConsumerPosition{First: true}, dry)
+		require.ErrorIs(t, err, bridge.ErrLedgerConsumer)
+		_, err = r.fleet.Remove(ctx, bridge.LedgerConsumer, dry)
+		require.ErrorIs(t, err, bridge.ErrLedgerConsumer)
+	}
+	require.Equal(t, bridge.LedgerConsumer, r.state(bridge.LedgerConsumer).Name)
+}
+
 // A server that does not say how many events wait keeps nobody waiting for ever.
 func TestListWithoutAnAnswer(t *testing.T) {
 	r := setup(t)

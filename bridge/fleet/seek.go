@@ -19,8 +19,13 @@ const remakes = 5
 // it has handled, set forward it is never given those in between. What it was given
 // before the new place and has not settled is not given again either, which is told;
 // what waits for its next attempt elsewhere still comes. A consumer that acts once acknowledges what it
-// has finished without running it. Dry run changes nothing.
+// has finished without running it. Dry run changes nothing. The error wraps
+// [bridge.ErrLedgerConsumer] for that of the ledger of predictions: set forward it
+// would miss events, and set back it knows them already.
 func (f *Fleet) Seek(ctx context.Context, name string, to bridge.ConsumerPosition, dryRun bool) (bridge.ConsumerSeek, error) {
+	if name == bridge.LedgerConsumer {
+		return bridge.ConsumerSeek{}, fmt.Errorf("seeking consumer %s: %w", name, bridge.ErrLedgerConsumer)
+	}
 	stream, err := f.stream(ctx)
 	if err != nil {
 		return bridge.ConsumerSeek{}, err

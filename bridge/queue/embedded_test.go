@@ -106,6 +106,19 @@ func TestAppCannotHarm(t *testing.T) {
 			_, err := js.Publish(ctx, "hookspan.dead.archive.get3w.prediction.completed.x", nil)
 			return err
 		},
+		"write an entry of the ledger of predictions": func() error {
+			_, err := js.Publish(ctx, "$KV.HOOKSPAN_PREDICTIONS.entry.get3w.pred_1", []byte("{}"))
+			return err
+		},
+		"lead the ledger of predictions": func() error {
+			return request(nc, "$KV.HOOKSPAN_PREDICTIONS.leader", `{"term":"mine"}`)
+		},
+		"have the ledger rebuilt": func() error {
+			return request(nc, "$JS.API.STREAM.PURGE.KV_HOOKSPAN_PREDICTIONS", "")
+		},
+		"delete an entry of the ledger": func() error {
+			return request(nc, "$JS.API.STREAM.MSG.DELETE.KV_HOOKSPAN_PREDICTIONS", `{"seq":1}`)
+		},
 		"purge":         func() error { return request(nc, "$JS.API.STREAM.PURGE.HOOKSPAN_EVENTS", "") },
 		"delete stream": func() error { return js.DeleteStream(ctx, "HOOKSPAN_EVENTS") },
 		"delete event": func() error {
@@ -183,7 +196,7 @@ func TestAppCannotHarm(t *testing.T) {
 		require.Error(t, do(), what)
 	}
 	require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_EVENTS"))
-	for _, stream := range []string{"HOOKSPAN_DEAD", "HOOKSPAN_QUARANTINE", "HOOKSPAN_REFUSED", "HOOKSPAN_ALARMS"} {
+	for _, stream := range []string{"HOOKSPAN_DEAD", "HOOKSPAN_QUARANTINE", "HOOKSPAN_REFUSED", "HOOKSPAN_ALARMS", "KV_HOOKSPAN_PREDICTIONS"} {
 		require.Zero(t, b.Messages(t, stream), stream)
 	}
 	c, err := b.JS.Consumer(ctx, "HOOKSPAN_EVENTS", "archive")

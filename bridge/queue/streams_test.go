@@ -120,6 +120,43 @@ func TestLedgerAllowsNoRollup(t *testing.T) {
 	require.ErrorIs(t, queue.Provision(ctx, b.JS, queuetest.Config().Streams, zap.NewNop()), queue.ErrUnfit)
 }
 
+// A folder of a version that had no ledger of predictions gets one, and one that
+// lacks what the ledger needs gets that.
+func TestProvisionMakesTheLedgerOfPredictions(t *testing.T) {
+	ctx := context.Background()
+	cfg := queuetest.Config()
+	dir := t.TempDir()
+	b := queuetest.StartIn(t, dir, cfg)
+	name := b.Names.PredictionsStream()
+	provision := func() (changes []queue.Change) {
+		require.NoError(t, queue.Provision(ctx, b.JS, cfg.Streams, zap.NewNop(), func(c queue.Change) { changes = append(changes, c) }))
+		return changes
+	}
+	fit := func() {
+		stream, err := b.JS.Stream(ctx, name)
+		require.NoError(t, err)
+		have := stream.CachedInfo().Config
+		require.True(t, have.AllowMsgTTL)
+		require.True(t, have.AllowAtomicPublish)
+		require.EqualValues(t, 1, have.MaxMsgsPerSubject)
+	}
+	require.Empty(t, provision())
+	require.NoError(t, b.JS.DeleteStream(ctx, name))
+	b.Stop()
+	b = queuetest.StartIn(t, dir, cfg)
+	fit()
+	require.Empty(t, provision())
+
+	require.NoError(t, b.JS.DeleteStream(ctx, name))
+	_, err := b.JS.CreateStream(ctx, jetstream.StreamConfig{Name: name, Subjects: []string{b.Names.PredictionsSubject(">")}, Storage: jetstream.FileStorage, MaxMsgsPerSubject: 5})
+	require.NoError(t, err)
+	changes := provision()
+	require.Len(t, changes, 1)
+	require.False(t, changes[0].Created)
+	fit()
+	require.Empty(t, provision())
+}
+
 // The operator may change his mind about the size, in both directions.
 func TestResize(t *testing.T) {
 	dir := t.TempDir()

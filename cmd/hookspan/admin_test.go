@@ -164,6 +164,10 @@ func TestMetricsAreDocumented(t *testing.T) {
 	consumers := `{team: {kind: forward, start: all, url: "` + target.URL + `", secret: env:GET3W_WEBHOOK_SECRET, allow_private: true}, archive: {kind: archive}}`
 	for _, nats := range []string{`{listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}`, `{url: "` + queuetest.NewExternal(t, nil).URL() + `"}`} {
 		p := serve(t, t.TempDir(), "ingress: {listen: \"127.0.0.1:0\"}\nadmin: {listen: \"127.0.0.1:0\"}\nconsumers: "+consumers+"\nnats: "+nats+"\n")
+		require.Eventually(t, func() bool { // what was there before is not counted
+			_, text := p.admin("/metrics")
+			return p.ready.NATS == "" || strings.Contains(text, "hookspan_predictions_leader 1")
+		}, patience, 10*time.Millisecond)
 		_, _ = p.post(documented)
 		_, _ = p.post("{}")
 		res, err := http.Post(p.url(), "application/json", strings.NewReader("{}"))
@@ -172,7 +176,8 @@ func TestMetricsAreDocumented(t *testing.T) {
 		require.Eventually(t, func() bool { // the ring is written behind the answer, and not while NATS is away
 			_, text := p.admin("/metrics")
 			return p.ready.NATS == "" || strings.Contains(text, "hookspan_refused_kept_total{") &&
-				strings.Contains(text, "hookspan_consumer_paused{") && strings.Contains(text, "hookspan_forward_request_seconds_count{")
+				strings.Contains(text, "hookspan_consumer_paused{") && strings.Contains(text, "hookspan_forward_request_seconds_count{") &&
+				strings.Contains(text, "hookspan_predictions_ended_total{")
 		}, patience, 10*time.Millisecond)
 		status, text := p.admin("/metrics")
 		require.Equal(t, 200, status)

@@ -136,7 +136,13 @@ echo "$HOOKSPAN_PREDICTION_ID" >> %[1]s/handled
 	p = serve(t, dir, "nats: {listen: 127.0.0.1:0}\ningress: {listen: 127.0.0.1:0}\nadmin: {listen: 127.0.0.1:0}\nconsumers: {}\n")
 	require.Contains(t, p.says("consumers", "remove", "team", "--dry-run"), "would be removed")
 	require.Contains(t, p.says("consumers", "remove", "team"), "removed, with 0 events")
-	require.Contains(t, p.says("consumers", "list"), "there is none")
+	require.NotContains(t, p.says("consumers", "list"), "team")
+	for _, verb := range [][]string{{"seek", "predictions", "--first"}, {"remove", "predictions"}, {"add", "predictions"}} {
+		code, _, stderr := runVerb(append(append([]string{"consumers"}, verb...), "--api", p.ready.Admin)...)
+		require.Equal(t, 1, code)
+		require.Contains(t, stderr, "hookspan predictions rebuild")
+	}
+	require.Equal(t, "ledger", p.state("predictions").Kind)
 
 	// A durable that is added, for the user that nats-env prints.
 	require.Contains(t, p.says("consumers", "add", "mine", "--status", "completed", "--start", "all"), "mine: added, 3 events pending")

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookspan/hookspan/bridge/predictions"
 	"github.com/hookspan/hookspan/bridge/queue"
 	"github.com/hookspan/hookspan/bridge/redelivery"
 	"github.com/hookspan/hookspan/bridge/telemetry"
@@ -118,5 +119,12 @@ func (s *store) provisionAll(ctx context.Context, cfg *config) (streams, durable
 			durables = append(durables, provisioned{Name: name, Created: change.Created, Changes: change.Differences})
 		}
 	}
-	return streams, durables, redelivery.Provision(ctx, s.consume, s.cfg.Names)
+	if err := redelivery.Provision(ctx, s.consume, s.cfg.Names); err != nil {
+		return nil, nil, err
+	}
+	// Where nobody folds events they would be kept for it.
+	if cfg.has(roleReconciler) {
+		err = predictions.Provision(ctx, s.consume, s.cfg.Names)
+	}
+	return streams, durables, err
 }

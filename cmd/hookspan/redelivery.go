@@ -56,6 +56,9 @@ type durables struct {
 
 // Add makes a durable like that of a consumer of kind pull.
 func (d durables) Add(ctx context.Context, c bridge.NewConsumer) error {
+	if c.Name == bridge.LedgerConsumer {
+		return fmt.Errorf("adding consumer %s: %w", c.Name, bridge.ErrLedgerConsumer)
+	}
 	if _, ok := d.cfg.Consumers[c.Name]; ok {
 		return fmt.Errorf("adding consumer %s: %w", c.Name, bridge.ErrConfigured)
 	}
@@ -79,7 +82,8 @@ func (d durables) Add(ctx context.Context, c bridge.NewConsumer) error {
 }
 
 func (s *store) fleet(cfg *config) *fleet.Fleet {
-	kinds := map[string]string{}
+	// Another process may have the role.
+	kinds := map[string]string{bridge.LedgerConsumer: "ledger"}
 	for name, c := range cfg.Consumers {
 		kinds[name] = c.Kind
 	}

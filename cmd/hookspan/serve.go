@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hookspan/hookspan/bridge/admin"
+	"github.com/hookspan/hookspan/bridge/predictions"
 	"github.com/hookspan/hookspan/bridge/queue"
 	"github.com/hookspan/hookspan/bridge/redelivery"
 	"github.com/hookspan/hookspan/bridge/telemetry"
@@ -95,6 +96,10 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 	if err != nil {
 		return err
 	}
+	ledger, err := newLedger(cfg, store, func(string) predictions.Asker { return nil }, metrics, log)
+	if err != nil {
+		return err
+	}
 	reloader, err := newReloader(c.File, e.getenv, cfg, sources, seen, in, metrics, log.Named("reload"))
 	if err != nil {
 		return err
@@ -130,6 +135,9 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 		for _, run := range []func(context.Context) error{mover.Run, reaper.Run, waiter.Run} {
 			group.Go(func() error { return run(ctx) })
 		}
+	}
+	if ledger != nil {
+		group.Go(func() error { runLedger(ctx, ledger, log); return nil })
 	}
 	for _, consumer := range consumers {
 		group.Go(func() error {

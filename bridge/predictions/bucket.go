@@ -1,0 +1,100 @@
+package predictions
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// Keys of the bucket beside entries and open records.
+const (
+	keyLeader = "leader" // a leaseRecord
+	keyMeta   = "meta"   // what the ledger was made of
+	keyStatus = "status" // a bridge.LedgerStatus
+)
+
+// bucket is where the ledger lies. What is written names the revision that it
+// replaces, which the server compares: that alone keeps a process that leads no more
+// from overwriting anything. So messages have no id, by which they would be known as
+// duplicates, and which the server would have to remember.
+type bucket struct {
+	*Reader
+
+	store  Store
+	alarms bridge.Alarmer
+	log    *zap.Logger
+}
+
+// message is the key with its new value. Revision is that of the value that it
+// replaces, 0 when there is none. After ttl, if that is not zero, the key vanishes.
+func (b *bucket) message(key string, value []byte, revision uint64, ttl time.Duration) *nats.Msg {
+	m := &nats.Msg{
+		Subject: b.names.PredictionsSubject(key), Data: value,
+		Header: nats.Header{jetstream.ExpectedLastSubjSeqHeader: {strconv.FormatUint(revision, 10)}},
+	}
+	if ttl > 0 {
+		// The server counts whole seconds, and one at least.
+		m.Header[jetstream.MsgTTLHeader] = []string{strconv.FormatInt(int64((ttl+time.Second-1)/time.Second), 10) + "s"}
+	}
+	return m
+}
+
+// put writes the value as JSON over that of the revision, and returns its own. A full
+// bucket does not keep it from doing so. The error wraps [errTermOver] when the
+// revision is not the last one.
+func (b *bucket) put(ctx context.Context, key string, value any, revision uint64) (uint64, error) {
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return 0, fmt.Errorf("writing %s of the ledger: %w", key, err)
+	}
+	receipt, err := b.store.Store(ctx, b.names.PredictionsStream(), b.message(key, raw, revision, 0))
+	if errors.Is(err, bridge.ErrFull) {
+		if _, _, err := b.makeRoom(ctx, smallestRoom, 0, nil); err != nil {
+			return 0, fmt.Errorf("writing %s of the ledger: %w", key, err)
+		}
+		receipt, err = b.store.Store(ctx, b.names.PredictionsStream(), b.message(key, raw, revision, 0))
+	}
+	if err != nil {
+		return 0, fmt.Errorf("writing %s of the ledger: %w", key, over(err))
+	}
+	return receipt.Sequence, nil
+}
+
+// load reads the JSON of a key, and returns its revision, 0 when there is none.
+func (b *bucket) load(ctx context.Context, key string, value any) (uint64, error) {
+	raw, revision, err := b.get(ctx, key)
+	if errors.Is(err, bridge.ErrNoEntry) {
+		return 0, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(raw, value)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("reading %s of the ledger: %w", key, err)
+	}
+	return revision, nil
+}
+
+// Codes of the JetStream API for a revision that is not the last one.
+const (
+	codeWrongRevision         jetstream.ErrorCode = 10071
+	codeWrongRevisionConstant jetstream.ErrorCode = 10164 // which does not say the last one
+)
+
+// over is err, which wraps errTermOver too when somebody else has written.
+func over(err error) error {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok &&
+		(api.ErrorCode == codeWrongRevision || api.ErrorCode == codeWrongRevisionConstant) {
+		return fmt.Errorf("%w: %w", errTermOver, err)
+	}
+	return err
+}

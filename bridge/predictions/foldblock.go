@@ -1,0 +1,195 @@
+package predictions
+
+import (
+	"context"
+	"time"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// maxPinned bounds the predictions that were given up so long ago that they are not in
+// the ledger any more, and that a later event could still bring back.
+const maxPinned = 10_000
+
+// touched is a prediction that has events in a block.
+type touched struct {
+	*entry
+
+	changed bool
+	// reopened: it was closed before; again: it was brought back.
+	reopened, again bool
+	// brief: its time in the ledger is over.
+	brief bool
+	tell  []func()
+}
+
+// block is what a block of events does, in the order in which predictions come first
+// in it.
+type block struct {
+	*term
+
+	now    time.Time
+	order  []*touched
+	byKey  map[string]*touched
+	writes []write
+}
+
+// foldBlock brings events into the ledger. It returns when they are in it.
+func (t *term) foldBlock(ctx context.Context, reads []read) error {
+	b := &block{term: t, now: time.Now(), byKey: make(map[string]*touched, len(reads))}
+	for _, r := range reads {
+		if err := b.fold(ctx, r); err != nil {
+			return err
+		}
+	}
+	t.writing.Lock()
+	defer t.writing.Unlock()
+	keep := make(map[string]bool, len(b.order))
+	for _, p := range b.order {
+		keep[p.key] = true
+		if err := b.prepare(ctx, p); err != nil {
+			return err
+		}
+	}
+	if err := t.write(ctx, b.writes, keep); err != nil {
+		return err
+	}
+	for _, p := range b.order {
+		for _, tell := range p.tell {
+			tell()
+		}
+	}
+	return nil
+}
+
+// fold folds one event into the state in memory.
+func (b *block) fold(ctx context.Context, r read) error {
+	p := b.byKey[r.key]
+	if p == nil {
+		e := b.pinned[r.key]
+		if e == nil {
+			var err error
+			if e, err = b.entry(ctx, r.key); err != nil {
+				return err
+			}
+		}
+		if e.state.ID == "" && b.gone.has(r.key, r.at.StoredAt) {
+			return nil
+		}
+		if ttl, forever := left(&e.state, b.cfg.Keep, b.now); !forever && ttl <= 0 {
+			e.fading = true
+		}
+		p = &touched{entry: e}
+		b.byKey[r.key], b.order = p, append(b.order, p)
+	}
+	s := &p.state
+	p.reopened = p.reopened || s.ID != "" && !s.Open() && r.at.Sequence > s.Sequence
+	if outlived(s, b.cfg.Keep, r.at) {
+		if err := b.bucket.remove(ctx, p.revision); err != nil {
+			return err
+		}
+		*s, p.revision, p.fading = bridge.PredictionState{}, 0, false
+		delete(b.pinned, r.key)
+		b.entries.Add(r.key, p.entry)
+	}
+	before := s.Sequence
+	f := Fold(s, r.Event, r.at)
+	if s.Sequence != before {
+		p.changed = true
+		p.again = p.again || r.at.Again
+	}
+	live := !b.rebuilding.Load() || r.at.Sequence > b.goal // else it was told before
+	if f.Ended {
+		p.tell = append(p.tell, func() {
+			b.reconciler.ended(s, r.Event, live)
+			if live {
+				b.metrics.end(s)
+			}
+		})
+	}
+	if f.Conflict && live {
+		p.tell = append(p.tell, func() { b.reconciler.conflict(s, r.Event) })
+	}
+	return nil
+}
+
+// prepare adds what is to be written of a prediction.
+func (b *block) prepare(ctx context.Context, p *touched) error {
+	ttl, forever := left(&p.state, b.cfg.Keep, b.now)
+	p.brief = !forever && ttl <= 0
+	switch {
+	case p.brief && p.state.Terminal():
+		b.gone.add(p.key, b.now.Add(ttl))
+	case p.brief && len(b.pinned) < maxPinned:
+		b.pinned[p.key] = p.entry
+	}
+	if there := p.revision > 0 && !p.fading; p.changed && (!p.brief || there) {
+		if err := b.prepareEntry(ctx, p, ttl); err != nil {
+			return err
+		}
+	}
+	return b.prepareOpen(ctx, p)
+}
+
+// prepareEntry adds an entry. One whose time is over replaces what the ledger has of it
+// for the shortest time that there is.
+func (b *block) prepareEntry(ctx context.Context, p *touched, ttl time.Duration) error {
+	if p.fading { // it may be there still, or not
+		if err := b.bucket.removeKey(ctx, p.key); err != nil {
+			return err
+		}
+		p.revision, p.fading = 0, false
+	}
+	if p.brief {
+		ttl = time.Second
+	}
+	raw, err := encodeState(&p.state)
+	if err != nil {
+		return err
+	}
+	b.writes = append(b.writes, write{
+		msg: b.bucket.message(p.key, raw, p.revision, ttl), done: func(revision uint64) { p.revision, p.fading = revision, p.brief },
+	})
+	return nil
+}
+
+// prepareOpen makes the record of an open prediction match its state, also where a
+// process before this one had no time for that.
+func (b *block) prepareOpen(ctx context.Context, p *touched) error {
+	s := &p.state
+	key := bridge.PredictionKey(bridge.KeyOpen, s.Source, s.ID)
+	list := b.list(s.Source)
+	it, listed := list.get(s.ID)
+	if !s.Open() {
+		if listed {
+			b.writes = append(b.writes, write{
+				msg: b.bucket.message(key, nil, it.revision, time.Second), done: func(uint64) { list.remove(s.ID) },
+			})
+		}
+		return nil
+	}
+	have := it.openRecord
+	if p.again {
+		have = openRecord{Sequence: have.Sequence}
+	}
+	rec := recordOf(s, have)
+	if listed && !p.again && sameRecord(rec, it.openRecord) {
+		return nil
+	}
+	if !listed && (p.reopened || b.stones[key]) {
+		if err := b.bucket.removeKey(ctx, key); err != nil {
+			return err
+		}
+	}
+	raw, err := encodeRecord(rec)
+	if err != nil {
+		return err
+	}
+	b.writes = append(b.writes, write{
+		msg: b.bucket.message(key, raw, it.revision, 0),
+		done: func(revision uint64) {
+			list.set(item{openRecord: rec, revision: revision, due: b.reconciler.due(rec)})
+		},
+	})
+	return nil
+}

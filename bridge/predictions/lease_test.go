@@ -1,0 +1,259 @@
+package predictions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// fragile is the store of a process that can be killed, and suspended.
+type fragile struct {
+	next Store
+
+	mu     sync.Mutex
+	dead   bool
+	resume chan struct{} // not nil: suspended
+	// stored are what was stored since it was suspended, refused how much was not.
+	stored, refused int
+	// before is asked before each block.
+	before func(msgs []*nats.Msg) error
+}
+
+var errKilled = errors.New("the process is killed")
+
+func (f *fragile) kill() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dead = true
+}
+
+func (f *fragile) suspend() (resume func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.resume = make(chan struct{})
+	f.stored, f.refused = 0, 0
+	return sync.OnceFunc(func() { close(f.resume) })
+}
+
+func (f *fragile) pass() error {
+	f.mu.Lock()
+	dead, resume := f.dead, f.resume
+	f.mu.Unlock()
+	if resume != nil {
+		<-resume
+	}
+	if dead {
+		return errKilled
+	}
+	return nil
+}
+
+func (f *fragile) count(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err == nil {
+		f.stored++
+	} else {
+		f.refused++
+	}
+}
+
+func (f *fragile) counts() (stored, refused int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.stored, f.refused
+}
+
+func (f *fragile) Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error) {
+	if err := f.pass(); err != nil {
+		return bridge.Receipt{}, err
+	}
+	return f.next.Publish(ctx, e)
+}
+
+func (f *fragile) Store(ctx context.Context, stream string, m *nats.Msg) (bridge.Receipt, error) {
+	if err := f.pass(); err != nil {
+		return bridge.Receipt{}, err
+	}
+	got, err := f.next.Store(context.WithoutCancel(ctx), stream, m)
+	f.count(err)
+	return got, err
+}
+
+func (f *fragile) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []bridge.Outcome {
+	err := f.pass()
+	if err == nil && f.before != nil {
+		err = f.before(msgs)
+	}
+	if err != nil {
+		out := make([]bridge.Outcome, len(msgs))
+		for i := range out {
+			out[i].Err = err
+		}
+		return out
+	}
+	out := f.next.StoreAll(context.WithoutCancel(ctx), stream, msgs)
+	for _, o := range out {
+		f.count(o.Err)
+	}
+	return out
+}
+
+func leaders(all ...*process) (n int) {
+	for _, p := range all {
+		if p.leads() {
+			n++
+		}
+	}
+	return n
+}
+
+// Exactly one leads. When it ends another one leads at once; when it is killed, after
+// a while.
+func TestOneLeads(t *testing.T) {
+	r := newRig(t)
+	stores := []*fragile{{next: r.store}, {next: r.store}, {next: r.store}}
+	var all []*process
+	for i, s := range stores {
+		all = append(all, r.start(fmt.Sprint(i), s))
+		r.eventually(func() bool { return leaders(all...) == 1 })
+	}
+	require.True(t, all[0].leads())
+	all[0].stop()
+	began := time.Now()
+	r.eventually(func() bool { return leaders(all...) == 1 })
+	require.Less(t, time.Since(began), shortTimes.patience, "it gave the lead up")
+
+	first, second := 1, 2
+	if all[2].leads() {
+		first, second = 2, 1
+	}
+	r.publish(r.says("a", running))
+	r.folded(all[first])
+	stores[first].kill()
+	all[first].stop()
+	began = time.Now()
+	require.False(t, all[second].leads())
+	r.publish(r.says("a", finished))
+	r.folded(all[second])
+	require.Greater(t, time.Since(began), shortTimes.patience-2*shortTimes.renew, "nobody knows that it was killed")
+	require.Equal(t, bridge.StatusCompleted, r.state("a").Status)
+	require.Nil(t, r.record("a"))
+}
+
+// Who cannot reach the ledger ends its term before anybody else begins one.
+func TestWhoCannotRenewEnds(t *testing.T) {
+	r := newRig(t)
+	store := &fragile{next: r.store}
+	p := r.start("one", store)
+	r.eventually(p.leads)
+	store.kill()
+	r.eventually(func() bool { return !p.leads() })
+	var have leaseRecord
+	_, err := (&bucket{Reader: r.reader}).load(t.Context(), keyLeader, &have)
+	require.NoError(t, err)
+	require.Equal(t, "one", have.Process, "nobody else took it yet")
+}
+
+// A process that hangs and wakes up when another one leads writes nothing, whatever it
+// was about to write.
+func TestSuspendedLeaderWritesNothing(t *testing.T) {
+	r := newRig(t)
+	store := &fragile{next: r.store}
+	old := r.start("old", store)
+	r.publish(r.says("known", running))
+	r.folded(old)
+	resume := store.suspend()
+	defer resume()
+	for n := range 20 { // enough for a batch
+		r.publish(r.says(fmt.Sprint(n), running))
+	}
+	r.publish(r.says("known", finished))
+	next := r.start("next", r.store)
+	r.folded(next)
+	for n := range 20 {
+		r.publish(r.says(fmt.Sprint(n), finished))
+	}
+	r.folded(next)
+	entries, open := r.all(bridge.KeyEntry), r.all(bridge.KeyOpen)
+	require.Len(t, entries, 21)
+	require.Empty(t, open)
+	term := next.metrics.term.Load()
+
+	resume()
+	r.eventually(func() bool { return !old.leads() })
+	stored, refused := store.counts()
+	require.Zero(t, stored)
+	require.NotZero(t, refused)
+	require.Equal(t, entries, r.all(bridge.KeyEntry))
+	require.Empty(t, r.all(bridge.KeyOpen))
+	require.Same(t, term, next.metrics.term.Load(), "the other one is not disturbed")
+	old.stop()
+	require.True(t, next.leads(), "nor is its lease given up by who has it no more")
+}
+
+// A crash between what belongs together leaves nothing half done.
+func TestCrashBetweenEntryAndRecord(t *testing.T) {
+	for name, events := range map[string][]string{"opened": {running}, "closed": {running, finished}} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			store := &fragile{next: r.store}
+			p := r.start("one", store)
+			r.eventually(p.leads)
+			for i, what := range events {
+				if i == len(events)-1 {
+					store.mu.Lock()
+					store.before = func(msgs []*nats.Msg) error {
+						store.next.StoreAll(t.Context(), r.Names.PredictionsStream(), msgs[:1]) // of the entry alone
+						store.kill()
+						return errKilled
+					}
+					store.mu.Unlock()
+					r.publish(r.says("a", what))
+					r.eventually(func() bool { return !p.leads() })
+					break
+				}
+				r.publish(r.says("a", what))
+				r.folded(p)
+			}
+			p.stop()
+			half := r.kept(entryKey("a"))
+			require.NotNil(t, half)
+			require.Equal(t, len(events) == 2, r.record("a") != nil, "the record is as it was")
+			p = r.start("two", r.store)
+			r.folded(p)
+			require.Equal(t, len(events) == 1, r.record("a") != nil)
+			require.Equal(t, half.Sequence, r.kept(entryKey("a")).Sequence, "what is in it is not written again")
+		})
+	}
+}
+
+// Events that are delivered again change nothing.
+func TestDeliveredAgain(t *testing.T) {
+	r := newRig(t)
+	p := r.start("one", r.store)
+	for _, what := range []string{running, finished} {
+		r.publish(r.says("a", what))
+	}
+	r.publish(r.says("b", running))
+	r.folded(p)
+	p.stop()
+	revisions := func() []uint64 {
+		return []uint64{r.kept(entryKey("a")).Sequence, r.kept(entryKey("b")).Sequence, r.kept(openKey("b")).Sequence}
+	}
+	before := revisions()
+	_, err := r.JS.ResetConsumerToSequence(t.Context(), r.Names.EventsStream(), bridge.LedgerConsumer, 1)
+	require.NoError(t, err)
+	p = r.start("two", r.store)
+	r.folded(p)
+	require.Equal(t, before, revisions())
+	require.Nil(t, r.record("a"))
+}

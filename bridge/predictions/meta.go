@@ -1,0 +1,135 @@
+package predictions
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/stored"
+)
+
+// ledgerFormat is how entries are written. A ledger of a newer format is left to the
+// newer program that made it, one of an older is folded anew.
+const ledgerFormat = 1
+
+// ledgerMeta says what the ledger was made of. A ledger that has none, or that of other
+// events, is not whole, and folded anew.
+type ledgerMeta struct {
+	Format int       `json:"format"`
+	ID     string    `json:"id"`
+	MadeAt time.Time `json:"made_at"`
+	// Events is when the stream of events was made.
+	Events time.Time `json:"events"`
+	// Rebuilding: the events that were there when it was made are not all in it yet.
+	Rebuilding bool `json:"rebuilding,omitempty"`
+}
+
+// errLedgerGone ends a term, after which the ledger is made anew.
+var errLedgerGone = errors.New("the ledger of predictions was removed, or is to be rebuilt")
+
+// Rebuild removes the ledger, but for what is remembered of questions to the provider.
+// The process that leads folds it anew within seconds, from the first event that is
+// still stored; see [Reader.Status]. Until it is done nobody is asked for overdue
+// predictions.
+func Rebuild(ctx context.Context, js jetstream.JetStream, names bridge.Names) error {
+	stream, err := stored.Open(ctx, js, names.PredictionsStream())
+	if err != nil {
+		return fmt.Errorf("rebuilding the ledger of predictions: %w", err)
+	}
+	// First, so that whoever leads makes all of it anew.
+	if err := stream.Purge(ctx, jetstream.WithPurgeSubject(names.PredictionsSubject(keyMeta))); err != nil {
+		return fmt.Errorf("rebuilding the ledger of predictions: %w", err)
+	}
+	return purgeEntries(ctx, stream, names)
+}
+
+// purgeEntries removes the entries that were there when the stream was looked at:
+// should it come late, those of a ledger that was made meanwhile stay.
+func purgeEntries(ctx context.Context, stream jetstream.Stream, names bridge.Names) error {
+	err := stream.Purge(ctx, jetstream.WithPurgeSubject(names.PredictionsSubject(bridge.KeyEntry+".>")),
+		jetstream.WithPurgeSequence(stream.CachedInfo().State.LastSeq+1))
+	if err != nil {
+		return fmt.Errorf("removing the entries of the ledger: %w", err)
+	}
+	return nil
+}
+
+// begin finds the durable at the first event that may not be in the ledger. One that is
+// not whole it makes anew first.
+func (t *term) begin(ctx context.Context) (jetstream.Consumer, error) {
+	events, err := stored.Open(ctx, t.js, t.names.EventsStream())
+	if err != nil {
+		return nil, err
+	}
+	created := events.CachedInfo().Created.UTC()
+	t.goal = events.CachedInfo().State.LastSeq
+	c, err := t.bind(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if t.metaRevision, err = t.bucket.load(ctx, keyMeta, &t.meta); err != nil {
+		return nil, err
+	}
+	if t.meta.Format > ledgerFormat {
+		return nil, fmt.Errorf("the ledger of predictions has format %d, this program knows up to %d: use the newer Hookspan that made it", t.meta.Format, ledgerFormat)
+	}
+	if t.metaRevision == 0 || t.meta.Format < ledgerFormat || !t.meta.Events.Equal(created) {
+		return t.makeAnew(ctx, created)
+	}
+	var told bridge.LedgerStatus
+	if t.statusRevision, err = t.bucket.load(ctx, keyStatus, &told); err != nil {
+		return nil, err
+	}
+	// The bucket may have been restored from a time at which less was folded.
+	t.folded = min(c.CachedInfo().AckFloor.Stream, told.Folded)
+	return t.rewind(ctx, t.folded+1)
+}
+
+func (t *term) makeAnew(ctx context.Context, events time.Time) (jetstream.Consumer, error) {
+	t.log.Warn("there is no ledger of these events yet, or it is to be rebuilt: it is folded from the first event on")
+	bucket, err := stored.Open(ctx, t.js, t.names.PredictionsStream())
+	if err != nil {
+		return nil, err
+	}
+	if err := purgeEntries(ctx, bucket, t.names); err != nil {
+		return nil, err
+	}
+	if t.statusRevision, err = t.bucket.load(ctx, keyStatus, &bridge.LedgerStatus{}); err != nil {
+		return nil, err
+	}
+	c, err := t.rewind(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	// Last, so that after a crash in between all of this is done again.
+	t.meta = ledgerMeta{Format: ledgerFormat, ID: rand.Text(), MadeAt: time.Now().UTC(), Events: events, Rebuilding: true}
+	t.metaRevision, err = t.bucket.put(ctx, keyMeta, t.meta, t.metaRevision)
+	return c, err
+}
+
+// made says that the ledger is whole.
+func (t *term) made(ctx context.Context) error {
+	meta := t.meta
+	meta.Rebuilding = false
+	revision, err := t.bucket.put(ctx, keyMeta, meta, t.metaRevision)
+	if err == nil {
+		t.metaRevision = revision
+	}
+	return err
+}
+
+// checkMeta returns errLedgerGone when the ledger is not the one that the term began
+// with.
+func (t *term) checkMeta(ctx context.Context) error {
+	var have ledgerMeta
+	revision, err := t.bucket.load(ctx, keyMeta, &have)
+	if err == nil && (revision == 0 || have.ID != t.meta.ID) {
+		return errLedgerGone
+	}
+	return err
+}

@@ -1,0 +1,90 @@
+package predictions
+
+import (
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// ledgerMetrics are what a ledger counts, and tells of its term.
+type ledgerMetrics struct {
+	sources map[string]SourceConfig
+	term    atomic.Pointer[term] // nil: another process leads
+	ended   *prometheus.CounterVec
+
+	open, overdue, behind, leader *prometheus.Desc
+}
+
+func newLedgerMetrics(sources map[string]SourceConfig) *ledgerMetrics {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("hookspan_predictions_"+name, help, labels, nil)
+	}
+	return &ledgerMetrics{
+		sources: sources,
+		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "hookspan_predictions_ended_total",
+			Help: "Predictions that have their end, by how it became known and whether anybody had announced them.",
+		}, []string{"source", "origin", "announced"}),
+		open:    desc("open", "Predictions whose end is waited for. Only the process that leads the ledger has them.", "source"),
+		overdue: desc("overdue", "Predictions for which the provider is to be asked by now. Only the process that leads the ledger has them.", "source"),
+		behind:  desc("behind", "Events that are not in the ledger yet. Only the process that leads it has them."),
+		leader:  desc("leader", "1 while this process leads the ledger of predictions."),
+	}
+}
+
+// Collectors are the metrics of the ledger and of what asks the providers.
+func (l *Ledger) Collectors() []prometheus.Collector {
+	return append(l.reconciler.collectors(), l.metrics, l.metrics.ended)
+}
+
+// Describe is that of [prometheus.Collector].
+func (m *ledgerMetrics) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{m.open, m.overdue, m.behind, m.leader} {
+		out <- d
+	}
+}
+
+// Collect is that of [prometheus.Collector].
+func (m *ledgerMetrics) Collect(out chan<- prometheus.Metric) {
+	t := m.term.Load()
+	if t == nil {
+		out <- prometheus.MustNewConstMetric(m.leader, prometheus.GaugeValue, 0)
+		return
+	}
+	out <- prometheus.MustNewConstMetric(m.leader, prometheus.GaugeValue, 1)
+	out <- prometheus.MustNewConstMetric(m.behind, prometheus.GaugeValue, float64(t.behind.Load()))
+	type counts struct{ open, overdue int }
+	sum := map[string]counts{}
+	for name, list := range t.lists() {
+		open, overdue, _ := list.counts(time.Now())
+		c := sum[m.source(name)]
+		sum[m.source(name)] = counts{c.open + open, c.overdue + overdue}
+	}
+	for name, c := range sum {
+		out <- prometheus.MustNewConstMetric(m.open, prometheus.GaugeValue, float64(c.open), name)
+		out <- prometheus.MustNewConstMetric(m.overdue, prometheus.GaugeValue, float64(c.overdue), name)
+	}
+}
+
+// other is the label of what is not one of a few.
+const other = "other"
+
+// source is the label of a source: events can be of any.
+func (m *ledgerMetrics) source(name string) string {
+	if _, ok := m.sources[name]; ok {
+		return name
+	}
+	return other
+}
+
+func (m *ledgerMetrics) end(s *bridge.PredictionState) {
+	origin := s.Origin
+	if origin != bridge.OriginWebhook && origin != bridge.OriginPoll {
+		origin = other
+	}
+	m.ended.WithLabelValues(m.source(s.Source), origin, strconv.FormatBool(s.Announced != nil)).Inc()
+}

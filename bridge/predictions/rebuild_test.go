@@ -1,0 +1,214 @@
+package predictions
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+)
+
+// history publishes what may happen to predictions, in any order.
+func (r *rig) history(random *rand.Rand, events, predictions int) {
+	r.t.Helper()
+	told := map[string][]*bridge.Event{}
+	for n := range events {
+		id := fmt.Sprintf("p/%d", random.IntN(predictions))
+		var e *bridge.Event
+		switch random.IntN(8) {
+		case 0:
+			e = r.watches(id, bridge.Watch{Reference: fmt.Sprint(random.IntN(3)), EstimatedDuration: float64(random.IntN(3))})
+		case 1:
+			e = r.says(id, running)
+		case 2:
+			e = r.says(id, finished)
+		case 3:
+			e = r.says(id, fmt.Sprintf(`"status":"failed","error":"%d"`, random.IntN(2)))
+		case 4:
+			e = r.loses(id)
+		case 5:
+			if e = r.archives(told[id]); e == nil {
+				continue
+			}
+		case 6:
+			if len(told[id]) > 0 {
+				r.again(told[id][0], fmt.Sprint(n))
+			}
+			continue
+		default:
+			e = r.says(id, fmt.Sprintf(`"status":"starting","n":%d`, n))
+		}
+		told[id] = append(told[id], e)
+		r.publish(e)
+	}
+}
+
+// archives tells that the last end among the events is archived.
+func (r *rig) archives(told []*bridge.Event) *bridge.Event {
+	for _, e := range told {
+		if e.Kind() == bridge.KindPrediction && bridge.Terminal(e.Status) {
+			return archivedOf(r.t, e)
+		}
+	}
+	return nil
+}
+
+func archivedOf(t *testing.T, of *bridge.Event) *bridge.Event {
+	t.Helper()
+	body, err := json.Marshal(bridge.Archived{Event: of.ID, Prediction: of.PredictionID, Manifest: "file:///m.json"})
+	require.NoError(t, err)
+	return &bridge.Event{
+		ID: bridge.NewEventID(of.PredictionID, "archived", body), Source: "get3w", Type: bridge.TypeArchived, PredictionID: of.PredictionID,
+		Status: of.Status, RawStatus: of.RawStatus, Origin: bridge.OriginArchive, Time: time.Now(), ReceivedAt: time.Now(), Body: body,
+	}
+}
+
+// openIDs are the keys of what is open.
+func openIDs(open map[string]string) map[string]bool {
+	out := map[string]bool{}
+	for key := range open {
+		out[key] = true
+	}
+	return out
+}
+
+// The ledger is what the events say, to the byte, however often it is made anew, and
+// whatever was removed of it while it runs or not.
+func TestRebuiltIsTheSame(t *testing.T) {
+	r := newRig(t)
+	seed := time.Now().UnixNano()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(uint64(seed), 0))
+	p := r.start("one", r.store)
+	for range 5 {
+		r.history(random, 200, 300)
+		r.folded(p)
+	}
+	entries, open := r.all(bridge.KeyEntry), r.all(bridge.KeyOpen)
+	require.NotEmpty(t, entries)
+	require.NotEmpty(t, open)
+
+	again := func(what string, do func()) {
+		id := r.meta().ID
+		do()
+		r.eventually(func() bool { m := r.meta(); return m.ID != "" && m.ID != id && !m.Rebuilding }, what)
+		r.eventually(p.leads)
+		r.folded(p)
+		require.Equal(t, entries, r.all(bridge.KeyEntry), what)
+		require.Equal(t, openIDs(open), openIDs(r.all(bridge.KeyOpen)), what)
+	}
+	again("by command", func() { require.NoError(t, Rebuild(t.Context(), r.JS, r.Names)) })
+	require.Equal(t, open, r.all(bridge.KeyOpen), "how often it was asked for stays")
+	again("the bucket is removed", func() {
+		require.NoError(t, r.JS.DeleteStream(t.Context(), r.Names.PredictionsStream()))
+		require.NoError(t, queue.Provision(t.Context(), r.JS, queuetest.Config().Streams, zap.NewNop()))
+	})
+	p.stop()
+	again("while nobody leads", func() {
+		require.NoError(t, Rebuild(t.Context(), r.JS, r.Names))
+		p = r.start("two", r.store)
+	})
+	// The durable alone: nothing is lost, and nothing changes.
+	p.stop()
+	require.NoError(t, r.JS.DeleteConsumer(t.Context(), r.Names.EventsStream(), bridge.LedgerConsumer))
+	p = r.start("three", r.store)
+	r.folded(p)
+	require.Equal(t, entries, r.all(bridge.KeyEntry))
+	require.Equal(t, openIDs(open), openIDs(r.all(bridge.KeyOpen)))
+}
+
+func (r *rig) meta() (m ledgerMeta) {
+	_, _ = (&bucket{Reader: r.reader}).load(r.ctx, keyMeta, &m) // the bucket may be away
+	return m
+}
+
+// How often the provider was asked is remembered over a rebuild.
+func TestRebuildKeepsQuestions(t *testing.T) {
+	r := newRig(t)
+	p := r.start("one", r.store)
+	r.publish(r.says("a", running))
+	r.folded(p)
+	term := p.metrics.term.Load()
+	it, _ := term.list("get3w").get("a")
+	it.Polls = 4
+	_, err := term.save(t.Context(), it.openRecord, it.revision)
+	require.NoError(t, err)
+	id := r.meta().ID
+	require.NoError(t, Rebuild(t.Context(), r.JS, r.Names))
+	r.eventually(func() bool { m := r.meta(); return m.ID != "" && m.ID != id && !m.Rebuilding })
+	r.eventually(p.leads)
+	require.Equal(t, 4, r.record("a").Polls)
+	next, ok := p.metrics.term.Load().list("get3w").get("a")
+	require.True(t, ok)
+	require.Equal(t, 4, next.Polls)
+}
+
+// Events that were removed with their stream cannot be mixed up with those of a new
+// one, whose sequences begin anew.
+func TestStreamOfEventsMadeAnew(t *testing.T) {
+	r := newRig(t)
+	p := r.start("one", r.store)
+	for n := range 5 {
+		r.publish(r.says("a", fmt.Sprintf(`"status":"processing","n":%d`, n)))
+	}
+	r.folded(p)
+	require.NoError(t, r.JS.DeleteStream(t.Context(), r.Names.EventsStream()))
+	require.NoError(t, queue.Provision(t.Context(), r.JS, queuetest.Config().Streams, zap.NewNop()))
+	r.publish(r.says("a", finished))
+	r.eventually(func() bool {
+		s, err := r.reader.Get(t.Context(), "get3w", "a")
+		return err == nil && s.Terminal()
+	})
+	require.Nil(t, r.record("a"))
+}
+
+// A ledger that a newer program made is left to it.
+func TestNewerLedgerIsLeftAlone(t *testing.T) {
+	r := newRig(t)
+	raw, err := json.Marshal(ledgerMeta{Format: ledgerFormat + 1})
+	require.NoError(t, err)
+	_, err = r.JS.Publish(t.Context(), r.Names.PredictionsSubject(keyMeta), raw)
+	require.NoError(t, err)
+	p := r.start("one", r.store)
+	r.eventually(func() bool {
+		return p.logs.FilterField(zap.Error(nil)).Len() > 0 || p.logs.FilterMessageSnippet("stands still").Len() > 0
+	})
+	require.Contains(t, fmt.Sprint(p.logs.FilterMessageSnippet("stands still").All()[0].ContextMap()["error"]), "newer Hookspan")
+	require.Equal(t, ledgerFormat+1, r.meta().Format)
+}
+
+// A process that may make nothing says what does.
+func TestBindOnly(t *testing.T) {
+	r := newRig(t)
+	p := r.start("one", r.store, func(c *Config) { c.BindOnly = true })
+	r.eventually(func() bool { return p.logs.FilterMessageSnippet("stands still").Len() > 0 })
+	require.Contains(t, fmt.Sprint(p.logs.FilterMessageSnippet("stands still").All()[0].ContextMap()["error"]), "make it with hookspan provision")
+	for range 2 {
+		require.NoError(t, Provision(t.Context(), r.JS, r.Names))
+	}
+	r.publish(r.says("a", finished))
+	r.folded(p)
+	require.True(t, r.state("a").Terminal())
+	require.NoError(t, Provision(t.Context(), r.JS, r.Names), "while it runs")
+}
+
+// The durable may have been made where a server could not set one back.
+func TestProvisionLeavesThePlace(t *testing.T) {
+	r := newRig(t)
+	cfg := durable(r.Names)
+	cfg.DeliverPolicy, cfg.OptStartSeq, cfg.MaxAckPending = jetstream.DeliverByStartSequencePolicy, 2, 7
+	_, err := r.JS.CreateConsumer(t.Context(), r.Names.EventsStream(), cfg)
+	require.NoError(t, err)
+	require.NoError(t, Provision(t.Context(), r.JS, r.Names))
+	c, err := r.JS.Consumer(t.Context(), r.Names.EventsStream(), bridge.LedgerConsumer)
+	require.NoError(t, err)
+	require.Equal(t, maxUnacked, c.CachedInfo().Config.MaxAckPending)
+}
