@@ -18,7 +18,7 @@ const atOnce = 4
 type asked struct {
 	*reconciler
 	name     string
-	cfg      SourceConfig
+	source   SourceConfig
 	log      *zap.Logger
 	limiter  *rate.Limiter
 	throttle *throttle
@@ -38,7 +38,7 @@ func newAsked(r *reconciler, name string, cfg SourceConfig) *asked {
 		limit = rate.Limit(cfg.Rate)
 	}
 	return &asked{
-		reconciler: r, name: name, cfg: cfg, log: r.log.With(zap.String("source", name)),
+		reconciler: r, name: name, source: cfg, log: r.log.With(zap.String("source", name)),
 		limiter: rate.NewLimiter(limit, 1), throttle: &throttle{times: r.times}, silence: &silence{}, woken: make(chan struct{}, 1),
 	}
 }
@@ -102,7 +102,7 @@ func (a *asked) take(now time.Time, d desk, list *worklist, progress *progress) 
 		return item{}, now.Add(a.times.behind), false
 	case unjudged:
 		if a.silence.judge() {
-			a.reconciler.cfg.Alarms.Raise(a.silence.alarm(a.name))
+			a.cfg.Alarms.Raise(a.silence.alarm(a.name))
 		}
 		return item{}, now, false
 	}

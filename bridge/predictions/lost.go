@@ -27,7 +27,7 @@ func (q *question) bury(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, err := q.store.Store(ctx, q.reconciler.cfg.Names.DeadStream(), letter); err != nil {
+		if _, err := q.store.Store(ctx, q.cfg.Names.DeadStream(), letter); err != nil {
 			return fmt.Errorf("making a dead letter: %w", err)
 		}
 		if !raised {
@@ -42,7 +42,7 @@ func (q *question) bury(ctx context.Context) error {
 		return err
 	})
 	if err != nil && ctx.Err() == nil && q.open() {
-		q.asked.log.Error("a prediction cannot be given up", zap.String("prediction", q.it.ID), zap.Error(err))
+		q.log.Error("a prediction cannot be given up", zap.String("prediction", q.it.ID), zap.Error(err))
 	}
 	return nil
 }
@@ -69,7 +69,7 @@ func lostOf(rec *openRecord) *bridge.Lost {
 // letter is the dead letter of a prediction that is given up: the message that
 // announced it, as the ledger read it.
 func (q *question) letter(ctx context.Context, lost *bridge.Lost) (*nats.Msg, error) {
-	names := q.reconciler.cfg.Names
+	names := q.cfg.Names
 	letter := bridge.DeadLetter{
 		Consumer: bridge.LedgerConsumer, Cause: lost.Cause, Fault: lost.Cause.Fault(), Error: lost.Error,
 		Attempts: lost.Polls, History: []bridge.FailedAttempt{{At: lost.LostAt, Error: q.it.Said}},
@@ -90,7 +90,7 @@ func (q *question) letter(ctx context.Context, lost *bridge.Lost) (*nats.Msg, er
 // announced is the event that announced the prediction with the header of its message,
 // or when that is gone one that says the same.
 func (q *question) announced(ctx context.Context) (*bridge.Event, bridge.Header, error) {
-	names := q.reconciler.cfg.Names
+	names := q.cfg.Names
 	stream, err := stored.Open(ctx, q.js, names.EventsStream())
 	if err != nil {
 		return nil, nil, err
@@ -134,7 +134,7 @@ func (q *question) raiseLost(lost *bridge.Lost) {
 	if lost.Cause == bridge.DeadUnfinished {
 		look = "ask the provider what has become of them"
 	}
-	q.reconciler.cfg.Alarms.Raise(bridge.Alarm{
+	q.cfg.Alarms.Raise(bridge.Alarm{
 		Kind: bridge.AlarmPredictionLost, Subject: q.name,
 		Text: fmt.Sprintf("prediction %q of %s was given up (%s): %s; this process has given up %d of them; they are dead letters of %s: %s, "+
 			"and then give them to it again with hookspan dead redrive --consumer %s",

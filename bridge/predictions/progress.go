@@ -64,7 +64,7 @@ func toGo(overdue int, questions int64, took time.Duration) string {
 	switch {
 	case left < 90:
 		return fmt.Sprintf("about %.0f seconds", max(1, left))
-	case left < 90*60:
+	case left < 10*3600:
 		return fmt.Sprintf("about %.0f minutes", left/60)
 	}
 	return fmt.Sprintf("about %.0f hours", left/3600)

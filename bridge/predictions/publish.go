@@ -50,7 +50,7 @@ func (q *question) open() bool {
 // query is what travels with the event as it would have with its webhook, as far as who
 // announced the prediction said it.
 func (q *question) query(ctx context.Context) (map[string]string, error) {
-	names := q.asked.cfg.Query
+	names := q.source.Query
 	if len(names) == 0 {
 		return nil, nil
 	}
@@ -96,7 +96,7 @@ func (q *question) find(ctx context.Context, e *bridge.Event) (*jetstream.RawStr
 	if !ended.Before(q.it.FirstSeen) {
 		return nil, nil
 	}
-	names := q.reconciler.cfg.Names
+	names := q.cfg.Names
 	stream, err := stored.Open(ctx, q.js, names.EventsStream())
 	if err != nil {
 		return nil, err
@@ -128,7 +128,7 @@ func (q *question) find(ctx context.Context, e *bridge.Event) (*jetstream.RawStr
 
 // tellAgain gives the ledger alone the event that is stored: consumers have had it.
 func (q *question) tellAgain(ctx context.Context, e *bridge.Event, m *jetstream.RawStreamMsg) error {
-	names := q.reconciler.cfg.Names
+	names := q.cfg.Names
 	header := bridge.Again{Sequence: m.Sequence}.Header(bridge.Header(m.Header))
 	// With when it was heard of, since it can be forgotten again.
 	header[bridge.HeaderMsgID] = []string{bridge.AgainID(bridge.LedgerConsumer, e.ID, "polled-"+strconv.FormatInt(q.it.FirstSeen.UnixNano(), 10))}

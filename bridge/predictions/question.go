@@ -49,29 +49,31 @@ func (q *question) ask(ctx context.Context) error {
 	}
 	// It is written first that it was asked: who takes over in between does not ask
 	// again before its time.
-	asked := time.Now().UTC()
+	began := time.Now().UTC()
 	err := q.change(ctx, func(rec *openRecord) {
 		rec.Polls++
-		rec.NotBefore = asked.Add(q.backoff(rec))
+		rec.NotBefore = began.Add(q.backoff(rec))
 	})
 	if err != nil {
 		return q.unsaved(ctx, err)
 	}
-	a := q.answer(ctx, asked)
+	a := q.answer(ctx, began)
 	if ctx.Err() != nil {
 		return nil
 	}
 	if a.result == pollEnded {
-		if err := q.publish(ctx, a.event); errors.Is(err, bridge.ErrTooLarge) {
+		err := q.publish(ctx, a.event)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if errors.Is(err, bridge.ErrTooLarge) {
 			a = answer{result: pollRefused, err: err, said: said(err)}
-		} else if err != nil {
-			return nil // ctx has ended, or it has its end by another way
 		}
 	}
 	q.metrics.polls.WithLabelValues(q.name, a.result).Inc()
 	q.questions.Add(1)
 	now := time.Now().UTC()
-	q.judge(asked, now, a)
+	q.judge(began, now, a)
 	if a.result == pollEnded {
 		q.ends.Add(1)
 		return nil
@@ -83,7 +85,7 @@ func (q *question) ask(ctx context.Context) error {
 func (q *question) answer(ctx context.Context, now time.Time) answer {
 	ctx, cancel := context.WithTimeout(ctx, q.times.answer)
 	defer cancel()
-	body, err := q.asked.cfg.Asker.Result(ctx, q.it.ID)
+	body, err := q.source.Asker.Result(ctx, q.it.ID)
 	var wait *bridge.TryLaterError
 	switch {
 	case errors.As(err, &wait):
@@ -93,7 +95,7 @@ func (q *question) answer(ctx context.Context, now time.Time) answer {
 	case err != nil:
 		return answer{result: pollFailed, err: err, said: said(err)}
 	}
-	return readAnswer(q.asked.cfg.Source, q.it.ID, body, now)
+	return readAnswer(q.source.Source, q.it.ID, body, now)
 }
 
 // readAnswer reads the prediction that the provider wrote for the one with the id.
@@ -116,7 +118,7 @@ func readAnswer(src *source.Source, id string, body []byte, now time.Time) answe
 func said(err error) string { return bridge.Truncate(err.Error(), maxSaid) }
 
 // judge tells the throttle how the provider answers, and people when it does not.
-func (q *question) judge(asked, now time.Time, a answer) {
+func (q *question) judge(began, now time.Time, a answer) {
 	switch a.result {
 	case pollEnded, pollOpen:
 		q.throttle.answered(now, true)
@@ -125,13 +127,13 @@ func (q *question) judge(asked, now time.Time, a answer) {
 	case pollLimited:
 		var wait *bridge.TryLaterError
 		errors.As(a.err, &wait)
-		q.throttle.later(asked, now, wait.After)
-		q.asked.log.Info("the provider does not want to be asked now", zap.Time("until", q.throttle.pausedUntil()), zap.Error(a.err))
+		q.throttle.later(began, now, wait.After)
+		q.log.Info("the provider does not want to be asked now", zap.Time("until", q.throttle.pausedUntil()), zap.Error(a.err))
 	case pollFailed, pollRefused:
-		failures := q.throttle.failed(asked, now)
-		q.asked.log.Debug("a question was not answered", zap.String("prediction", q.it.ID), zap.Error(a.err))
+		failures := q.throttle.failed(began, now)
+		q.log.Debug("a question was not answered", zap.String("prediction", q.it.ID), zap.Error(a.err))
 		if failures >= failuresTold {
-			q.reconciler.cfg.Alarms.Raise(bridge.Alarm{
+			q.cfg.Alarms.Raise(bridge.Alarm{
 				Kind: bridge.AlarmPolling, Subject: q.name,
 				Text: fmt.Sprintf("the API of %s does not answer as it should, the last %d questions failed: %s; "+
 					"predictions whose webhook does not come have no end until it does: check sources.%s.api, its base_url and its key",
@@ -150,7 +152,7 @@ func (q *question) judge(asked, now time.Time, a answer) {
 // first answer that counts, so neither an outage of ours nor one of the provider's is
 // part of it, and one that comes again out of its dead letter has all of it once more.
 func (q *question) settle(ctx context.Context, now time.Time, a answer) error {
-	before, giveUpAfter := q.it.openRecord, q.reconciler.cfg.GiveUpAfter
+	before, giveUpAfter := q.it.openRecord, q.cfg.GiveUpAfter
 	change := func(rec *openRecord) {
 		rec.Said, rec.Failed = a.said, a.result == pollFailed || a.result == pollRefused
 		counts := a.result == pollOpen
@@ -214,10 +216,10 @@ func (q *question) unsaved(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, errTermOver):
 		return errTermOver
-	case errors.Is(err, errNotOpen) || ctx.Err() != nil:
-		return nil
+	case !q.open() || ctx.Err() != nil:
+		return nil //nolint:nilerr // there is nothing left to do
 	}
-	q.asked.log.Warn("the ledger could not be written, so the prediction is not asked for yet", zap.String("prediction", q.it.ID), zap.Error(err))
+	q.log.Warn("the ledger could not be written, so the prediction is not asked for yet", zap.String("prediction", q.it.ID), zap.Error(err))
 	// It is held back here, since the list knows no time for it.
 	select {
 	case <-ctx.Done():

@@ -74,7 +74,7 @@ func (r *reconciler) run(ctx context.Context, d desk) error {
 func (r *reconciler) askEach(ctx context.Context, g *errgroup.Group, d desk) {
 	missing := map[string]*asked{}
 	for name, a := range r.asked {
-		if a.cfg.Asker != nil {
+		if a.source.Asker != nil {
 			missing[name] = a
 		}
 	}
@@ -109,7 +109,7 @@ func (r *reconciler) askEach(ctx context.Context, g *errgroup.Group, d desk) {
 // noteUnlisted: the list of a source is made when its first prediction is heard of,
 // right after it was asked when that is due.
 func (r *reconciler) noteUnlisted(source string) {
-	if a := r.asked[source]; a == nil || a.cfg.Asker == nil || a.listed.Load() {
+	if a := r.asked[source]; a == nil || a.source.Asker == nil || a.listed.Load() {
 		return
 	}
 	select {
@@ -185,7 +185,7 @@ func (r *reconciler) status(now time.Time) map[string]bridge.SourceStatus {
 	r.mu.Unlock()
 	all := map[string]bridge.SourceStatus{}
 	for name, a := range r.asked {
-		s := bridge.SourceStatus{Polled: a.cfg.Asker != nil}
+		s := bridge.SourceStatus{Polled: a.source.Asker != nil}
 		s.LastWebhook, s.PolledSince = a.silence.since()
 		if until := a.throttle.pausedUntil(); until.After(now) {
 			s.PausedUntil = until

@@ -35,7 +35,7 @@ func newReconcileMetrics(r *reconciler) *reconcileMetrics {
 		}, []string{"source", "cause"}),
 	}
 	for name, a := range r.asked {
-		if a.cfg.Asker == nil {
+		if a.source.Asker == nil {
 			continue
 		}
 		for _, result := range []string{pollEnded, pollOpen, pollNotFound, pollLimited, pollFailed, pollRefused} {

@@ -57,8 +57,8 @@ type item struct {
 type worklist struct {
 	mu      sync.Mutex
 	byID    map[string]*item
-	waiting byDue // not due yet
-	ready   byAge // due, the oldest first
+	waiting byDue  // not due yet
+	ready   byTurn // due
 
 	// sooner is told when one is due before all the others that wait.
 	sooner chan struct{}
@@ -119,8 +119,8 @@ func (w *worklist) next(now time.Time) (at time.Time, due bool) {
 	return at, false
 }
 
-// take returns the oldest of those that are due, which is the caller's until it gives
-// it back. When none is, it returns false and when the first one will be, zero for
+// take returns the one of those that are due whose turn it is, which is the caller's
+// until it gives it back: the oldest of those that were asked for least often. When none is, it returns false and when the first one will be, zero for
 // never.
 func (w *worklist) take(now time.Time) (it item, next time.Time, ok bool) {
 	w.mu.Lock()
@@ -157,12 +157,8 @@ func (w *worklist) counts(now time.Time) (open, overdue int, oldest time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ripen(now)
-	overdue = len(w.ready)
-	if overdue > 0 {
-		oldest = w.ready[0].FirstSeen
-	}
 	for _, it := range w.byID {
-		if it.taken {
+		if it.ready || it.taken {
 			overdue++
 			if oldest.IsZero() || it.FirstSeen.Before(oldest) {
 				oldest = it.FirstSeen
@@ -221,11 +217,17 @@ func (h *byDue) Pop() any {
 	return it
 }
 
-// byAge is a heap of items, the one that was seen first on top.
-type byAge []*item
+// byTurn is a heap of items, on top the one that was seen first of those that were asked
+// for least often. So old ones that never end cannot keep younger ones from their turn.
+type byTurn []*item
 
-func (h byAge) Len() int           { return len(h) }
-func (h byAge) Less(i, j int) bool { return h[i].FirstSeen.Before(h[j].FirstSeen) }
-func (h byAge) Swap(i, j int)      { byDue(h).Swap(i, j) }
-func (h *byAge) Push(x any)        { (*byDue)(h).Push(x) }
-func (h *byAge) Pop() any          { return (*byDue)(h).Pop() }
+func (h byTurn) Len() int { return len(h) }
+func (h byTurn) Less(i, j int) bool {
+	if h[i].Polls != h[j].Polls {
+		return h[i].Polls < h[j].Polls
+	}
+	return h[i].FirstSeen.Before(h[j].FirstSeen)
+}
+func (h byTurn) Swap(i, j int) { byDue(h).Swap(i, j) }
+func (h *byTurn) Push(x any)   { (*byDue)(h).Push(x) }
+func (h *byTurn) Pop() any     { return (*byDue)(h).Pop() }
