@@ -33,7 +33,7 @@ func TestAsksTheOldestFirstAtItsRate(t *testing.T) {
 			}
 			return says(processing)(ctx, id)
 		})
-		r := newRig(t, noStore{t}, nil, p)
+		r := newAskRig(t, noStore{t}, nil, p)
 		r.desk.behind.Store(true)
 		for n := range 12 {
 			r.add(fmt.Sprint((n*5)%12), time.Hour+time.Duration((n*5)%12)*time.Minute)
@@ -61,7 +61,7 @@ func TestSlowProviderHoldsUpNobody(t *testing.T) {
 			return nil, ctx.Err()
 		})
 		var asked askings
-		r := newRig(t, noStore{t}, nil, hangs, asked.of(says(processing)))
+		r := newAskRig(t, noStore{t}, nil, hangs, asked.of(says(processing)))
 		for n := range 10 {
 			r.add(fmt.Sprint(n), time.Hour)
 			r.desk.add(r.reconciler, openRecord{Source: "other", ID: fmt.Sprint(n), FirstSeen: time.Now().Add(-time.Hour)})
@@ -79,7 +79,7 @@ func TestSlowProviderHoldsUpNobody(t *testing.T) {
 // ask within the interval.
 func TestWritesBeforeItAsks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var r *rig
+		var r *askRig
 		var asked askings
 		p := asked.of(func(ctx context.Context, id string) ([]byte, error) {
 			rec := r.desk.record(id)
@@ -88,14 +88,14 @@ func TestWritesBeforeItAsks(t *testing.T) {
 			<-ctx.Done() // this process is killed
 			return nil, ctx.Err()
 		})
-		r = newRig(t, noStore{t}, nil, p)
+		r = newAskRig(t, noStore{t}, nil, p)
 		r.add("a", time.Hour)
 		stop := r.start()
 		synctest.Wait()
 		require.NoError(t, stop())
 		require.Len(t, asked.all(), 1)
 		rec := r.desk.record("a")
-		next := newRig(t, noStore{t}, nil, asked.of(says(processing)))
+		next := newAskRig(t, noStore{t}, nil, asked.of(says(processing)))
 		next.desk.add(next.reconciler, rec)
 		stop = next.start()
 		pass(2 * time.Minute)
@@ -112,7 +112,7 @@ func TestWritesBeforeItAsks(t *testing.T) {
 func TestSleepsUntilSomethingIsDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked, others askings
-		r := newRig(t, noStore{t}, nil, asked.of(says(processing)), others.of(says(processing)))
+		r := newAskRig(t, noStore{t}, nil, asked.of(says(processing)), others.of(says(processing)))
 		rec := r.add("a", 0)
 		rec.ExpectedBy = time.Now().Add(10 * time.Hour)
 		r.desk.add(r.reconciler, rec)
@@ -143,7 +143,7 @@ func TestPausesTheSourceThatIsLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked, others askings
 		limited := fails(&bridge.TryLaterError{After: 3 * time.Minute, Err: errors.New("too many requests")})
-		r := newRig(t, noStore{t}, nil, asked.of(limited), others.of(says(processing)))
+		r := newAskRig(t, noStore{t}, nil, asked.of(limited), others.of(says(processing)))
 		for n := range 10 {
 			r.add(fmt.Sprint(n), time.Hour)
 			r.desk.add(r.reconciler, openRecord{Source: "other", ID: fmt.Sprint(n), FirstSeen: time.Now().Add(-time.Hour)})
@@ -168,7 +168,7 @@ func TestWrongKeyLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked askings
 		var right atomic.Bool
-		r := newRig(t, noStore{t}, nil, asked.of(func(ctx context.Context, id string) ([]byte, error) {
+		r := newAskRig(t, noStore{t}, nil, asked.of(func(ctx context.Context, id string) ([]byte, error) {
 			if !right.Load() {
 				return nil, errors.New("the provider answers 401: it does not know the key")
 			}
@@ -204,7 +204,7 @@ func TestManyThatNeverFinish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n atomic.Int64
 		var asked askings
-		r := newRig(t, noStore{t}, nil, asked.of(func(ctx context.Context, id string) ([]byte, error) {
+		r := newAskRig(t, noStore{t}, nil, asked.of(func(ctx context.Context, id string) ([]byte, error) {
 			n.Add(1)
 			return says(processing)(ctx, id)
 		}))

@@ -13,7 +13,7 @@ const model = "get3w/flux-dev"
 
 // Nobody is asked before the sender can have given up.
 func TestDue(t *testing.T) {
-	r := newRig(t, noStore{t}, nil, says(`"status":"processing"`))
+	r := newAskRig(t, noStore{t}, nil, says(`"status":"processing"`))
 	const span = 220 * time.Second
 	rec := func(change func(*openRecord)) openRecord {
 		rec := openRecord{Source: "get3w", ID: "a", Model: model, FirstSeen: noon}
@@ -47,7 +47,7 @@ func TestDue(t *testing.T) {
 }
 
 func TestBackoffDoublesUpToAnHour(t *testing.T) {
-	r := newRig(t, noStore{t}, nil, says(`"status":"processing"`))
+	r := newAskRig(t, noStore{t}, nil, says(`"status":"processing"`))
 	for _, c := range []struct {
 		polls    int
 		estimate float64

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
@@ -83,7 +84,8 @@ func (q *question) letter(ctx context.Context, lost *bridge.Lost) (*nats.Msg, er
 		letter.Redrives = again.Redrives
 	}
 	out := letter.Header(header)
-	out[bridge.HeaderMsgID] = []string{letter.ID(e.ID)}
+	// With when it was given up: one that is given up again has another letter.
+	out[bridge.HeaderMsgID] = []string{letter.ID(e.ID + "/" + lost.LostAt.Format(time.RFC3339Nano))}
 	return &nats.Msg{Subject: names.Dead(bridge.LedgerConsumer, e.Subject), Header: nats.Header(out), Data: e.Body}, nil
 }
 

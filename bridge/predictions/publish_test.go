@@ -19,7 +19,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/stored"
 )
 
-const patience = 20 * time.Second
+const longest = 20 * time.Second
 
 // ledgerStore stores, and takes those out of the list that have their end or were given
 // up, as the ledger does once it has read the event.
@@ -79,7 +79,7 @@ func (s *ledgerStore) StoreAll(ctx context.Context, stream string, msgs []*nats.
 }
 
 type natsRig struct {
-	*rig
+	*askRig
 	bench *queuetest.Bench
 	store *ledgerStore
 }
@@ -92,13 +92,13 @@ func withNATS(t *testing.T, bench *queuetest.Bench, p provider) *natsRig {
 		bench = queuetest.Start(t, queuetest.Config())
 	}
 	store := &ledgerStore{next: bench.Publisher()}
-	r := &natsRig{rig: newRig(t, store, bench.JS, p), bench: bench, store: store}
+	r := &natsRig{askRig: newAskRig(t, store, bench.JS, p), bench: bench, store: store}
 	store.desk = r.desk
 	*r.times = timings{
 		unknown: time.Millisecond, backoff: 5 * time.Millisecond, backoffFirst: 5 * time.Millisecond, backoffMax: 20 * time.Millisecond,
 		spacing: time.Millisecond, spacingMax: time.Millisecond, later: time.Millisecond, laterMax: time.Millisecond,
 		behind: time.Millisecond, retry: time.Millisecond, retryMax: time.Millisecond,
-		storing: patience, answer: patience, progress: time.Hour,
+		storing: longest, answer: longest, progress: time.Hour,
 	}
 	r.asked["get3w"].limiter.SetLimit(1000)
 	source := r.cfg.Sources["get3w"]
@@ -109,7 +109,7 @@ func withNATS(t *testing.T, bench *queuetest.Bench, p provider) *natsRig {
 
 func (r *natsRig) eventually(what func() bool) {
 	r.t.Helper()
-	require.Eventually(r.t, what, patience, 5*time.Millisecond)
+	require.Eventually(r.t, what, longest, 5*time.Millisecond)
 }
 
 func (r *natsRig) openOnes() int {

@@ -1,6 +1,7 @@
 package predictions
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,8 @@ const (
 	// saves is how often a record is tried to be written that changes meanwhile.
 	saves = 3
 )
+
+var errMeanwhile = errors.New("its record is written by others all the time")
 
 // question is that for one prediction, which it has taken from the list.
 type question struct {
@@ -199,16 +202,21 @@ func (q *question) change(ctx context.Context, change func(*openRecord)) error {
 			return errNotOpen
 		}
 		change(&it.openRecord)
-		it.revision, err = q.desk.save(ctx, it.openRecord, it.revision)
-		if err == nil {
-			q.it = it
-			return nil
-		}
+		_, err = q.desk.save(ctx, it.openRecord, it.revision)
 		if errors.Is(err, errNotOpen) || errors.Is(err, errTermOver) {
 			return err
 		}
+		have, open := q.list.get(q.it.ID)
+		switch {
+		case !open:
+			return errNotOpen
+		case err == nil && have.Polls == it.Polls:
+			q.it = have
+			return nil
+		}
+		// Something else was written meanwhile, at worst that it is to be asked for anew.
 	}
-	return err
+	return cmp.Or(err, errMeanwhile)
 }
 
 // unsaved sees to a record that could not be written: the error is errTermOver or nil.

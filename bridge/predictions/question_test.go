@@ -21,7 +21,7 @@ import (
 func TestAsksOnlyForWhatIsOpenAndOnlyWhileItLeads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked askings
-		r := newRig(t, noStore{t}, nil, asked.of(says(processing)))
+		r := newAskRig(t, noStore{t}, nil, asked.of(says(processing)))
 		ended := r.add("ended", 3*time.Hour)
 		r.add("elsewhere", 2*time.Hour)
 		r.add("never", time.Hour)
@@ -42,7 +42,7 @@ func TestAsksOnlyForWhatIsOpenAndOnlyWhileItLeads(t *testing.T) {
 func TestAsksOnceTheLedgerIsWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked askings
-		r := newRig(t, noStore{t}, nil, asked.of(says(processing)))
+		r := newAskRig(t, noStore{t}, nil, asked.of(says(processing)))
 		r.add("a", time.Hour)
 		var tries atomic.Int64
 		r.desk.fail = func(openRecord) error {
@@ -61,11 +61,33 @@ func TestAsksOnceTheLedgerIsWritten(t *testing.T) {
 	})
 }
 
+// One that is brought back while its answer is written is asked for anew: what was
+// answered before does not count.
+func TestBroughtBackMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newAskRig(t, noStore{t}, nil, says(processing))
+		rec := r.add("a", time.Hour)
+		rec.Polls, rec.NotFound = 5, 2
+		r.desk.add(r.reconciler, rec)
+		r.desk.passOver = func() bool {
+			r.desk.passOver = nil
+			return true
+		}
+		list := r.desk.lists()["get3w"]
+		it, _, ok := list.take(time.Now())
+		require.True(t, ok)
+		q := &question{asked: r.asked["get3w"], desk: r.desk, list: list, it: it}
+		require.NoError(t, q.change(t.Context(), func(rec *openRecord) { rec.Polls++ }))
+		require.Equal(t, 1, q.it.Polls)
+		require.Zero(t, q.it.NotFound)
+	})
+}
+
 // What became known of the model since it was put into the list counts.
 func TestDueIsLookedAtAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked askings
-		r := newRig(t, noStore{t}, nil, asked.of(says(processing)))
+		r := newAskRig(t, noStore{t}, nil, asked.of(says(processing)))
 		r.add("a", 10*time.Minute-time.Second)
 		for range modelEnough {
 			r.models.add("get3w", model, 20*time.Minute)
@@ -100,7 +122,7 @@ func TestOnlyItsOwnEndIsTaken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var asked askings
-				r := newRig(t, noStore{t}, nil, asked.of(func(context.Context, string) ([]byte, error) { return []byte(c.body), nil }))
+				r := newAskRig(t, noStore{t}, nil, asked.of(func(context.Context, string) ([]byte, error) { return []byte(c.body), nil }))
 				r.add("pred_1", time.Hour)
 				stop := r.start()
 				pass(6 * time.Hour)
@@ -124,7 +146,7 @@ func TestOnlyItsOwnEndIsTaken(t *testing.T) {
 
 func TestSilenceIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, noStore{t}, nil, says(processing))
+		r := newAskRig(t, noStore{t}, nil, says(processing))
 		ended := func(origin string, live bool) {
 			now := time.Now()
 			r.ended(&bridge.PredictionState{
@@ -160,7 +182,7 @@ func TestSilenceIsTold(t *testing.T) {
 }
 
 func TestConflictSaysWhichEvents(t *testing.T) {
-	r := newRig(t, noStore{t}, nil, says(processing))
+	r := newAskRig(t, noStore{t}, nil, says(processing))
 	var s bridge.PredictionState
 	first := told(t, bridge.OriginPoll, done)
 	fold(&s, first)

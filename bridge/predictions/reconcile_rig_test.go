@@ -81,6 +81,9 @@ type memoryDesk struct {
 	revision uint64
 	fail     func(openRecord) error // what becomes of the next save
 
+	// passOver reports whether it was brought back meanwhile.
+	passOver func() bool
+
 	behind atomic.Bool
 	looks  atomic.Int64 // how often anything of it was looked at
 }
@@ -121,6 +124,9 @@ func (d *memoryDesk) save(ctx context.Context, rec openRecord, revision uint64) 
 		return 0, errors.New("another revision")
 	}
 	d.revision++
+	if d.passOver != nil && d.passOver() {
+		rec = openRecord{Source: rec.Source, ID: rec.ID, FirstSeen: rec.FirstSeen}
+	}
 	it.openRecord, it.revision = rec, d.revision
 	list.set(it)
 	d.written[rec.ID] = rec
@@ -192,8 +198,8 @@ func (s noStore) Store(context.Context, string, *nats.Msg) (bridge.Receipt, erro
 
 func (s noStore) StoreAll(context.Context, string, []*nats.Msg) []bridge.Outcome { return nil }
 
-// rig is a reconciler that can be run.
-type rig struct {
+// askRig is a reconciler that can be run.
+type askRig struct {
 	*reconciler
 	t      testing.TB
 	desk   *memoryDesk
@@ -201,9 +207,9 @@ type rig struct {
 	logs   *observer.ObservedLogs
 }
 
-// newRig returns a reconciler of source get3w with the provider, and of the source
+// newAskRig returns a reconciler of source get3w with the provider, and of the source
 // other with the second one.
-func newRig(t testing.TB, store Store, js jetstream.JetStream, providers ...provider) *rig {
+func newAskRig(t testing.TB, store Store, js jetstream.JetStream, providers ...provider) *askRig {
 	t.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
 	cfg := Config{Sources: map[string]SourceConfig{}, GiveUpAfter: 24 * time.Hour, Alarms: &alarms{}, Logger: zap.New(core)}
@@ -213,11 +219,11 @@ func newRig(t testing.TB, store Store, js jetstream.JetStream, providers ...prov
 		require.NoError(t, err)
 		cfg.Sources[name] = SourceConfig{Source: src, Asker: p, Rate: 5, PollAfter: 220 * time.Second, Query: []string{"ref", "tenant", "order"}}
 	}
-	return &rig{reconciler: newReconciler(cfg, store, js), t: t, desk: newMemoryDesk(), alarms: cfg.Alarms.(*alarms), logs: logs}
+	return &askRig{reconciler: newReconciler(cfg, store, js), t: t, desk: newMemoryDesk(), alarms: cfg.Alarms.(*alarms), logs: logs}
 }
 
 // start runs it until stop is called, which returns what run does.
-func (r *rig) start() (stop func() error) {
+func (r *askRig) start() (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.t.Cleanup(cancel)
 	done := make(chan error, 1)
@@ -229,13 +235,13 @@ func (r *rig) start() (stop func() error) {
 }
 
 // add adds one that was seen so long ago.
-func (r *rig) add(id string, ago time.Duration) openRecord {
+func (r *askRig) add(id string, ago time.Duration) openRecord {
 	rec := openRecord{Source: "get3w", ID: id, Model: "get3w/flux-dev", FirstSeen: time.Now().UTC().Add(-ago)}
 	r.desk.add(r.reconciler, rec)
 	return rec
 }
 
-func (r *rig) count(result string) int {
+func (r *askRig) count(result string) int {
 	return int(testutil.ToFloat64(r.metrics.polls.WithLabelValues("get3w", result)))
 }
 
