@@ -20,7 +20,7 @@ type Config struct {
 	// Keep is how long finished predictions stay in the ledger.
 	Keep time.Duration
 	// GiveUpAfter is for how long a prediction that is overdue and has no end is asked
-	// for.
+	// for, from the provider's first answer on; zero for ever.
 	GiveUpAfter time.Duration
 	// Process names this process for operators.
 	Process string

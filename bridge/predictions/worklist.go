@@ -4,6 +4,8 @@ import (
 	"container/heap"
 	"sync"
 	"time"
+
+	"github.com/hookspan/hookspan/bridge"
 )
 
 // openRecord is what the ledger keeps of an open prediction beside its state, under
@@ -25,8 +27,15 @@ type openRecord struct {
 	Polls     int       `json:"polls,omitempty"`
 	NotFound  int       `json:"not_found,omitempty"`
 	NotBefore time.Time `json:"not_before,omitzero"`
-	// Said is what the last answer was: a status, or an error.
-	Said string `json:"said,omitempty"`
+	// Said is what the last answer was: a status, or, with Failed set, an error.
+	Said   string `json:"said,omitempty"`
+	Failed bool   `json:"failed,omitempty"`
+	// Answered is when the provider said first that it has no end.
+	Answered time.Time `json:"answered,omitzero"`
+	// GivenUp is when it was given up, for the Cause. From then on the provider is not
+	// asked any more: what is left is to tell it.
+	GivenUp time.Time        `json:"given_up,omitzero"`
+	Cause   bridge.DeadCause `json:"cause,omitempty"`
 }
 
 // item is an open prediction in the leader's memory.
@@ -48,11 +57,16 @@ type item struct {
 type worklist struct {
 	mu      sync.Mutex
 	byID    map[string]*item
-	waiting byDue // not due yet
-	ready   byAge // due, the oldest first
+	waiting byDue  // not due yet
+	ready   byTurn // due
+
+	// sooner is told when one is due before all the others that wait.
+	sooner chan struct{}
 }
 
-func newWorklist() *worklist { return &worklist{byID: map[string]*item{}} }
+func newWorklist() *worklist {
+	return &worklist{byID: map[string]*item{}, sooner: make(chan struct{}, 1)}
+}
 
 // set adds an open prediction, or replaces what is known of it. One that is taken
 // stays so.
@@ -66,7 +80,7 @@ func (w *worklist) set(it item) {
 	it.ready = false
 	w.byID[it.ID] = &it
 	if !it.taken {
-		heap.Push(&w.waiting, &it)
+		w.wait(&it)
 	}
 }
 
@@ -90,8 +104,23 @@ func (w *worklist) remove(id string) {
 	}
 }
 
-// take returns the oldest of those that are due, which is the caller's until it gives
-// it back. When none is, it returns false and when the first one will be, zero for
+// next reports whether one is due; when none is, it returns when the first one will be,
+// zero for never.
+func (w *worklist) next(now time.Time) (at time.Time, due bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ripen(now)
+	if len(w.ready) > 0 {
+		return time.Time{}, true
+	}
+	if len(w.waiting) > 0 {
+		at = w.waiting[0].due
+	}
+	return at, false
+}
+
+// take returns the one of those that are due whose turn it is, which is the caller's
+// until it gives it back: the oldest of those that were asked for least often. When none is, it returns false and when the first one will be, zero for
 // never.
 func (w *worklist) take(now time.Time) (it item, next time.Time, ok bool) {
 	w.mu.Lock()
@@ -119,7 +148,7 @@ func (w *worklist) give(id string, settle func(*item)) {
 	}
 	it.taken, it.ready = false, false
 	settle(it)
-	heap.Push(&w.waiting, it)
+	w.wait(it)
 }
 
 // counts returns how many are open, how many of them are due, and when the oldest of
@@ -128,12 +157,8 @@ func (w *worklist) counts(now time.Time) (open, overdue int, oldest time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ripen(now)
-	overdue = len(w.ready)
-	if overdue > 0 {
-		oldest = w.ready[0].FirstSeen
-	}
 	for _, it := range w.byID {
-		if it.taken {
+		if it.ready || it.taken {
 			overdue++
 			if oldest.IsZero() || it.FirstSeen.Before(oldest) {
 				oldest = it.FirstSeen
@@ -141,6 +166,17 @@ func (w *worklist) counts(now time.Time) (open, overdue int, oldest time.Time) {
 		}
 	}
 	return len(w.byID), overdue, oldest
+}
+
+// wait puts it to those that are not due yet. The caller holds the lock.
+func (w *worklist) wait(it *item) {
+	heap.Push(&w.waiting, it)
+	if it.place == 0 {
+		select {
+		case w.sooner <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // ripen moves what is due by now to those that are ready. The caller holds the lock.
@@ -181,11 +217,17 @@ func (h *byDue) Pop() any {
 	return it
 }
 
-// byAge is a heap of items, the one that was seen first on top.
-type byAge []*item
+// byTurn is a heap of items, on top the one that was seen first of those that were asked
+// for least often. So old ones that never end cannot keep younger ones from their turn.
+type byTurn []*item
 
-func (h byAge) Len() int           { return len(h) }
-func (h byAge) Less(i, j int) bool { return h[i].FirstSeen.Before(h[j].FirstSeen) }
-func (h byAge) Swap(i, j int)      { byDue(h).Swap(i, j) }
-func (h *byAge) Push(x any)        { (*byDue)(h).Push(x) }
-func (h *byAge) Pop() any          { return (*byDue)(h).Pop() }
+func (h byTurn) Len() int { return len(h) }
+func (h byTurn) Less(i, j int) bool {
+	if h[i].Polls != h[j].Polls {
+		return h[i].Polls < h[j].Polls
+	}
+	return h[i].FirstSeen.Before(h[j].FirstSeen)
+}
+func (h byTurn) Swap(i, j int) { byDue(h).Swap(i, j) }
+func (h *byTurn) Push(x any)   { (*byDue)(h).Push(x) }
+func (h *byTurn) Pop() any     { return (*byDue)(h).Pop() }

@@ -64,6 +64,50 @@ func TestTakenStaysTakenUntilItIsGiven(t *testing.T) {
 	require.Zero(t, next)
 }
 
+// Those that never end do not keep others from their turn.
+func TestTurnsAreFair(t *testing.T) {
+	w := newWorklist()
+	for n, polls := range []int{7, 1, 0, 0} {
+		it := open(fmt.Sprint(n), n, n)
+		it.Polls = polls
+		w.set(it)
+	}
+	now := noon.Add(time.Minute)
+	_, _, oldest := w.counts(now)
+	require.Equal(t, noon, oldest)
+	for _, id := range []string{"2", "3", "1", "0"} {
+		it, _, ok := w.take(now)
+		require.True(t, ok)
+		require.Equal(t, id, it.ID)
+	}
+}
+
+func TestSaysWhenOneIsDueSooner(t *testing.T) {
+	w := newWorklist()
+	told := func() bool {
+		select {
+		case <-w.sooner:
+			return true
+		default:
+			return false
+		}
+	}
+	w.set(open("a", 0, 10))
+	require.True(t, told())
+	w.set(open("b", 0, 20))
+	require.False(t, told())
+	w.set(open("b", 0, 5))
+	require.True(t, told())
+	at, due := w.next(noon)
+	require.False(t, due)
+	require.Equal(t, noon.Add(5*time.Second), at)
+	it, _, _ := w.take(noon.Add(6 * time.Second))
+	w.give(it.ID, func(it *item) { it.due = noon.Add(7 * time.Second) })
+	require.True(t, told())
+	_, due = w.next(noon.Add(7 * time.Second))
+	require.True(t, due)
+}
+
 // Whatever is done to it, each prediction is in one place.
 func TestWorklistStaysWhole(t *testing.T) {
 	w := newWorklist()

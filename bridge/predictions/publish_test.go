@@ -1,0 +1,287 @@
+package predictions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/bridge/stored"
+)
+
+const longest = 20 * time.Second
+
+// ledgerStore stores, and takes those out of the list that have their end or were given
+// up, as the ledger does once it has read the event.
+type ledgerStore struct {
+	next *queue.Publisher
+	desk *memoryDesk
+
+	mu     sync.Mutex
+	before func(what string) error // can fail before something is stored
+	after  func(what string) error // and afterwards
+}
+
+func (s *ledgerStore) do(what string, store func() (bridge.Receipt, error)) (bridge.Receipt, error) {
+	s.mu.Lock()
+	before, after := s.before, s.after
+	s.mu.Unlock()
+	if before != nil {
+		if err := before(what); err != nil {
+			return bridge.Receipt{}, err
+		}
+	}
+	receipt, err := store()
+	if err == nil && after != nil {
+		err = after(what)
+	}
+	return receipt, err
+}
+
+func (s *ledgerStore) fail(before, after func(what string) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.before, s.after = before, after
+}
+
+func (s *ledgerStore) Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error) {
+	return s.do(e.Kind(), func() (bridge.Receipt, error) {
+		receipt, err := s.next.Publish(ctx, e)
+		if err == nil {
+			s.desk.remove(e)
+		}
+		return receipt, err
+	})
+}
+
+func (s *ledgerStore) Store(ctx context.Context, stream string, m *nats.Msg) (bridge.Receipt, error) {
+	return s.do(stream, func() (bridge.Receipt, error) {
+		receipt, err := s.next.Store(ctx, stream, m)
+		if e, bad := bridge.DecodeEvent(bridge.Header(m.Header), m.Data); err == nil && bad == nil && bridge.Terminal(e.Status) {
+			s.desk.remove(e)
+		}
+		return receipt, err
+	})
+}
+
+func (s *ledgerStore) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []bridge.Outcome {
+	return s.next.StoreAll(ctx, stream, msgs)
+}
+
+type natsRig struct {
+	*askRig
+	bench *queuetest.Bench
+	store *ledgerStore
+}
+
+// withNATS is a rig on a server of its own, or on that of another rig, whose times are
+// short.
+func withNATS(t *testing.T, bench *queuetest.Bench, p provider) *natsRig {
+	t.Helper()
+	if bench == nil {
+		bench = queuetest.Start(t, queuetest.Config())
+	}
+	store := &ledgerStore{next: bench.Publisher()}
+	r := &natsRig{askRig: newAskRig(t, store, bench.JS, p), bench: bench, store: store}
+	store.desk = r.desk
+	*r.times = timings{
+		unknown: time.Millisecond, backoff: 5 * time.Millisecond, backoffFirst: 5 * time.Millisecond, backoffMax: 20 * time.Millisecond,
+		spacing: time.Millisecond, spacingMax: time.Millisecond, later: time.Millisecond, laterMax: time.Millisecond,
+		behind: time.Millisecond, retry: time.Millisecond, retryMax: time.Millisecond,
+		storing: longest, answer: longest, progress: time.Hour,
+	}
+	r.asked["get3w"].limiter.SetLimit(1000)
+	source := r.cfg.Sources["get3w"]
+	source.PollAfter = 0
+	r.cfg.Sources["get3w"] = source
+	return r
+}
+
+func (r *natsRig) eventually(what func() bool) {
+	r.t.Helper()
+	require.Eventually(r.t, what, longest, 5*time.Millisecond)
+}
+
+func (r *natsRig) openOnes() int {
+	r.desk.mu.Lock()
+	defer r.desk.mu.Unlock()
+	open, _, _ := r.desk.held["get3w"].counts(time.Now())
+	return open
+}
+
+// stream returns the messages of a stream.
+func (r *natsRig) stream(name string) []*jetstream.RawStreamMsg {
+	r.t.Helper()
+	ctx := context.Background()
+	stream, err := stored.Open(ctx, r.bench.JS, name)
+	require.NoError(r.t, err)
+	var all []*jetstream.RawStreamMsg
+	require.NoError(r.t, stored.Walk(ctx, stream, stored.Span{Subject: ">"}, func(m *jetstream.RawStreamMsg) error {
+		all = append(all, m)
+		return nil
+	}))
+	return all
+}
+
+func (r *natsRig) decode(m *jetstream.RawStreamMsg) *bridge.Event {
+	r.t.Helper()
+	e, err := bridge.DecodeEvent(bridge.Header(m.Header), m.Data)
+	require.NoError(r.t, err)
+	return e
+}
+
+// announce watches pred_1, writes what the ledger would of it and returns its record.
+func (r *natsRig) announce(w bridge.Watch) openRecord {
+	r.t.Helper()
+	ctx := context.Background()
+	e := watched(r.t, w)
+	receipt, err := r.store.next.Publish(ctx, e)
+	require.NoError(r.t, err)
+	var s bridge.PredictionState
+	Fold(&s, e, At{Sequence: receipt.Sequence, StoredAt: time.Now().Add(-time.Hour)})
+	r.writeEntry(&s)
+	return openRecord{Source: "get3w", ID: "pred_1", Model: model, FirstSeen: s.FirstSeen.UTC(), Sequence: receipt.Sequence}
+}
+
+// What is polled is the event that its webhook would have been: whichever comes second
+// is a duplicate, and one question is enough.
+func TestPolledEndIsTheEventOfTheWebhook(t *testing.T) {
+	var asked askings
+	r := withNATS(t, nil, asked.of(says(done)))
+	rec := r.announce(bridge.Watch{Reference: "order 7", Tenant: "acme", Metadata: map[string]string{"order": "7", "private": "x"}})
+	r.desk.add(r.reconciler, rec)
+	stop := r.start()
+	r.eventually(func() bool { return r.openOnes() == 0 })
+	require.NoError(t, stop())
+	require.Len(t, asked.all(), 1)
+	require.Equal(t, 1, r.count(pollEnded))
+	all := r.stream("HOOKSPAN_EVENTS")
+	require.Len(t, all, 2)
+	e := r.decode(all[1])
+	require.Equal(t, "hookspan.events.get3w.prediction.completed.get3w.flux-dev", all[1].Subject)
+	require.Equal(t, bridge.OriginPoll, e.Origin)
+	require.Equal(t, "application/json", e.ContentType)
+	require.Equal(t, map[string]string{"ref": "order 7", "tenant": "acme", "order": "7"}, e.Query)
+	webhook := told(t, bridge.OriginWebhook, done)
+	require.Equal(t, webhook.ID, e.ID)
+	receipt, err := r.store.next.Publish(context.Background(), webhook)
+	require.NoError(t, err)
+	require.Equal(t, bridge.Duplicate, receipt.Result)
+}
+
+// While the end cannot be stored the provider is not asked for it again.
+func TestStoresWhatItHasUntilItIsStored(t *testing.T) {
+	var asked askings
+	var failures atomic.Int64
+	r := withNATS(t, nil, asked.of(says(done)))
+	r.store.fail(
+		func(string) error {
+			if failures.Add(1) < 10 {
+				return fmt.Errorf("storing: %w", bridge.ErrFull)
+			}
+			return nil
+		},
+		func(string) error {
+			if failures.Add(1) < 20 {
+				return fmt.Errorf("storing: %w", bridge.ErrUnknown)
+			}
+			return nil
+		})
+	r.desk.add(r.reconciler, openRecord{Source: "get3w", ID: "pred_1", Model: model, FirstSeen: time.Now().Add(-time.Hour)})
+	stop := r.start()
+	r.eventually(func() bool { return r.count(pollEnded) == 1 })
+	require.NoError(t, stop())
+	require.Len(t, asked.all(), 1)
+	require.Len(t, r.stream("HOOKSPAN_EVENTS"), 1)
+}
+
+// What can never be stored is no end, and not asked for without rest.
+func TestAnswerThatIsTooLarge(t *testing.T) {
+	r := withNATS(t, nil, says(done))
+	r.store.fail(func(string) error { return fmt.Errorf("storing: %w", bridge.ErrTooLarge) }, nil)
+	r.desk.add(r.reconciler, openRecord{Source: "get3w", ID: "pred_1", Model: model, FirstSeen: time.Now().Add(-time.Hour)})
+	stop := r.start()
+	r.eventually(func() bool { return len(r.alarms.of(bridge.AlarmPolling)) > 0 })
+	require.NoError(t, stop())
+	require.Contains(t, r.alarms.of(bridge.AlarmPolling)[0].Text, bridge.ErrTooLarge.Error())
+	require.Zero(t, r.count(pollEnded))
+	require.Zero(t, r.desk.record("pred_1").GivenUp, "nothing is known of others")
+}
+
+// The stream knows ids for a while. An event from before, of a prediction that the ledger
+// has forgotten and that is watched again, is not stored a second time: the ledger is
+// given it again, and consumers are not.
+func TestEventThatTheStreamForgotIsStoredOnce(t *testing.T) {
+	ctx := context.Background()
+	for name, c := range map[string]struct {
+		of    string // whose event is stored
+		again bool
+	}{
+		"of this prediction":    {"pred_1", true},
+		"of another prediction": {"pred_2", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := withNATS(t, nil, says(done))
+			old := told(t, bridge.OriginWebhook, done)
+			old.PredictionID, old.ID = c.of, c.of+old.ID[len("pred_1"):]
+			header := nats.Header(old.Header())
+			header.Set(bridge.HeaderMsgID, "forgotten")
+			for n := range 3 {
+				_, err := r.store.next.Publish(ctx, queuetest.Event(fmt.Sprint("other_", n)))
+				require.NoError(t, err)
+			}
+			_, err := r.store.next.Store(ctx, "HOOKSPAN_EVENTS", &nats.Msg{Subject: r.cfg.Names.SubjectOf(old), Header: header, Data: old.Body})
+			require.NoError(t, err)
+			rec := r.announce(bridge.Watch{})
+			rec.FirstSeen = time.Now().UTC()
+			r.desk.add(r.reconciler, rec)
+			stop := r.start()
+			r.eventually(func() bool { return r.openOnes() == 0 })
+			require.NoError(t, stop())
+			all := r.stream("HOOKSPAN_EVENTS")
+			require.Len(t, all, 6)
+			last := all[5]
+			e := r.decode(last)
+			if !c.again {
+				require.Equal(t, "hookspan.events.get3w.prediction.completed.get3w.flux-dev", last.Subject)
+				require.Equal(t, bridge.OriginPoll, e.Origin)
+				return
+			}
+			require.Equal(t, "hookspan.again.predictions.get3w.prediction.completed.get3w.flux-dev", last.Subject)
+			require.Equal(t, old.ID, e.ID)
+			require.Equal(t, bridge.OriginWebhook, e.Origin)
+			again, err := bridge.DecodeAgain(bridge.Header(last.Header))
+			require.NoError(t, err)
+			require.Equal(t, bridge.Again{Sequence: 4}, again)
+			require.Equal(t, 1, r.count(pollEnded))
+		})
+	}
+}
+
+// An end that the provider dates after the ledger knew of the prediction is not looked
+// for: nothing is read but what must be.
+func TestLooksOnlyForWhatCanBeThere(t *testing.T) {
+	r := withNATS(t, nil, nil)
+	q := &question{asked: r.asked["get3w"], it: item{openRecord: openRecord{ID: "pred_1", FirstSeen: noon.Add(-2 * time.Hour)}}}
+	r.js = nil // would panic
+	m, err := q.find(context.Background(), told(t, bridge.OriginPoll, done))
+	require.NoError(t, err)
+	require.Nil(t, m)
+	r.js = r.bench.JS
+	q.it.FirstSeen = noon
+	m, err = q.find(context.Background(), told(t, bridge.OriginPoll, done))
+	require.NoError(t, err)
+	require.Nil(t, m)
+}
+
+var errCrash = errors.New("the process is killed")
