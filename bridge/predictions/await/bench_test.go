@@ -3,12 +3,11 @@ package await_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 )
 
 // BenchmarkWake measures from the moment that the store has acknowledged the end of a
@@ -43,10 +42,15 @@ func BenchmarkWake(b *testing.B) {
 	}
 }
 
-// BenchmarkWakeAll measures the same when as many waiters as that are woken by events
-// that come as fast as they can be stored.
+// BenchmarkWakeAll measures the same when 5,000 waiters are woken by events that come
+// at a rate, or as fast as they can be stored.
 func BenchmarkWakeAll(b *testing.B) {
-	const waiters = 5000
+	for _, rate := range []int{1000, 2000, math.MaxInt} {
+		b.Run(fmt.Sprintf("rate=%d", rate), func(b *testing.B) { wakeAll(b, 5000, time.Second/time.Duration(rate)) })
+	}
+}
+
+func wakeAll(b *testing.B, waiters int, every time.Duration) {
 	s := setup(b)
 	var took []time.Duration
 	for round := 0; b.Loop(); round++ {
@@ -55,13 +59,12 @@ func BenchmarkWakeAll(b *testing.B) {
 		id := func(i int) string { return fmt.Sprintf("pred_%d_%d", round, i) }
 		for i := range waiters {
 			waiting.Go(func() {
-				_, err := s.hub.Wait(context.Background(), "get3w", id(i))
+				_, _ = s.hub.Wait(context.Background(), "get3w", id(i))
 				woke[i] = time.Now()
-				require.NoError(b, err)
 			})
 		}
 		s.eventually(func() bool { return s.hub.Waiting() == waiters && s.consumers() == 2 })
-		next := make(chan int)
+		next, began := make(chan int), time.Now()
 		for range 32 {
 			storing.Go(func() {
 				for i := range next {
@@ -71,6 +74,7 @@ func BenchmarkWakeAll(b *testing.B) {
 			})
 		}
 		for i := range waiters {
+			<-time.After(time.Until(began.Add(time.Duration(i) * every)))
 			next <- i
 		}
 		close(next)

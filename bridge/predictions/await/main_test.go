@@ -34,7 +34,13 @@ type bench struct {
 func setup(t testing.TB) *bench {
 	t.Helper()
 	s := queuetest.Start(t, queuetest.Config())
-	return benchOn(t, s.JS, s.Publisher())
+	// As in serve, who reads has another connection than who publishes.
+	nc, err := s.Server.Connect("reader", zap.NewNop())
+	require.NoError(t, err)
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	return benchOn(t, js, s.Publisher())
 }
 
 func benchOn(t testing.TB, js jetstream.JetStream, pub *queue.Publisher) *bench {
