@@ -51,16 +51,16 @@ func (h *Hub) consume(
 	return func() { //nolint:contextcheck // it is called when that has ended
 		consuming.Stop()
 		<-consuming.Closed()
-		h.forget(stream, name)
+		forget(h.js, stream, name)
 	}, nil
 }
 
 // forget removes a consumer, if the server is there; otherwise that does it by itself.
-func (h *Hub) forget(stream, name string) {
-	if !h.js.Conn().IsConnected() {
+func forget(js jetstream.JetStream, stream, name string) {
+	if !js.Conn().IsConnected() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_ = h.js.DeleteConsumer(ctx, stream, name)
+	_ = js.DeleteConsumer(ctx, stream, name)
 }
