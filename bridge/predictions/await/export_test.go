@@ -4,10 +4,3 @@ import "time"
 
 // SetLinger changes for how long is listened when nobody waits any more.
 func (h *Hub) SetLinger(d time.Duration) { h.linger = d }
-
-// Waiting is how many wait.
-func (h *Hub) Waiting() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.count
-}

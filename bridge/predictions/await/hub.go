@@ -85,6 +85,13 @@ func (h *Hub) Close() {
 	h.done.Wait()
 }
 
+// Waiting is how many wait now.
+func (h *Hub) Waiting() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.count
+}
+
 // waiter is one caller. What has a lock is the hub's.
 type waiter struct {
 	key   string
