@@ -30,7 +30,7 @@ type ledger struct {
 	*predictions.Reader
 	*await.Past
 
-	status  func() (bridge.LedgerStatus, error)
+	status  func() (*bridge.LedgerStatus, error)
 	rebuilt chan struct{}
 }
 
@@ -38,7 +38,7 @@ func (l ledger) Walk(ctx context.Context, source string, after uint64, visit fun
 	return l.Reader.Walk(ctx, predictions.Selection{Source: source, After: after}, visit)
 }
 
-func (l ledger) Status(context.Context) (bridge.LedgerStatus, error) { return l.status() }
+func (l ledger) Status(context.Context) (*bridge.LedgerStatus, error) { return l.status() }
 
 func (l ledger) Rebuild(context.Context) error {
 	l.rebuilt <- struct{}{}
@@ -74,7 +74,7 @@ func onNATS(t *testing.T, s *admin.Server) *predictionsBench {
 	reader := predictions.NewReader(b.JS, b.Names)
 	b.ledger = &ledger{
 		Reader: reader, Past: await.NewPast(b.JS, b.Names), rebuilt: make(chan struct{}, 1),
-		status: func() (bridge.LedgerStatus, error) { return bridge.LedgerStatus{}, bridge.ErrNoEntry },
+		status: func() (*bridge.LedgerStatus, error) { return nil, bridge.ErrNoEntry },
 	}
 	b.hub = await.New(b.JS, reader, b.Names, nil)
 	t.Cleanup(b.hub.Close)
@@ -162,7 +162,7 @@ func TestStatusAndRebuild(t *testing.T) {
 	a := b.get("/status")
 	require.Equal(t, 404, a.status)
 	require.Contains(t, a.detail(t), "role reconciler")
-	b.ledger.status = func() (bridge.LedgerStatus, error) { return bridge.LedgerStatus{Leader: "host/1", Folded: 7}, nil }
+	b.ledger.status = func() (*bridge.LedgerStatus, error) { return &bridge.LedgerStatus{Leader: "host/1", Folded: 7}, nil }
 	var status bridge.LedgerStatus
 	require.NoError(t, json.Unmarshal([]byte(b.get("/status").body), &status))
 	require.Equal(t, bridge.LedgerStatus{Leader: "host/1", Folded: 7}, status)
