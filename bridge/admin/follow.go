@@ -20,7 +20,7 @@ const (
 	maxFollow = time.Hour
 	// firstWord is within what something must become known of a prediction: longer than
 	// it is looked for among the events.
-	firstWord = 12 * time.Second
+	firstWord = 15 * time.Second
 	// heartbeat keeps what lies between from taking the connection for dead.
 	heartbeat = 15 * time.Second
 )

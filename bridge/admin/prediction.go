@@ -17,7 +17,7 @@ const (
 	maxWait = 5 * time.Minute
 	// lookBackAfter is for how long one that is not known is only waited for.
 	lookBackAfter = time.Second
-	// lastLook bounds the reading of the ledger at the end of a wait.
+	// lastLook bounds the look at ledger and events at the end of a wait.
 	lastLook = time.Second
 	// answerTime is how long a client may take to read an answer.
 	answerTime = 30 * time.Second
@@ -104,13 +104,14 @@ func (h predictionsAPI) await(c echo.Context, source, id string, wait time.Durat
 				return h.answer(c, old)
 			}
 		case w := <-waited:
+			s := cmp.Or(w.s, old)
 			switch {
 			case errors.Is(w.err, bridge.ErrBusy):
 				return unavailable(c, "Too many wait for predictions: try again.")
-			case w.err != nil && ctx.Err() == nil:
+			case w.err != nil && s == nil && ctx.Err() == nil:
 				return unavailable(c, "The ledger cannot be read now: try again.")
 			}
-			return h.endWait(ctx, c, source, id, cmp.Or(w.s, old))
+			return h.endWait(ctx, c, source, id, s)
 		}
 	}
 }
@@ -123,13 +124,12 @@ func (h predictionsAPI) endWait(ctx context.Context, c echo.Context, source, id 
 		defer cancel()
 		var err error
 		s, err = h.predictions.Get(last, source, id)
-		switch {
-		case err == nil:
-		case errors.Is(context.Cause(ctx), errStopping):
-			return unavailable(c, "The process stops: try again.")
-		case errors.Is(err, bridge.ErrNoEntry):
-			return errUnknown
-		default:
+		if errors.Is(err, bridge.ErrNoEntry) {
+			if s, err = h.predictions.Find(last, source, id); err != nil && !errors.Is(context.Cause(ctx), errStopping) {
+				return errUnknown
+			}
+		}
+		if err != nil {
 			return unavailable(c, "The ledger cannot be read now: try again.")
 		}
 	}

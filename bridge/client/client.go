@@ -174,7 +174,7 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	req.Header.Set("Content-Type", "application/json")
 	res, err := c.http.Do(req)
 	if err != nil {
-		return nil, &connectionError{fmt.Errorf("asking the bridge at %s: %w", req.URL.Host, withoutURL(err))}
+		return nil, &connectionError{fmt.Errorf("asking the bridge at %s: %w: is it running, and is this its admin address?", req.URL.Host, withoutURL(err))}
 	}
 	if res.StatusCode != http.StatusOK {
 		defer func() { _ = res.Body.Close() }()

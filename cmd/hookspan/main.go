@@ -36,6 +36,8 @@ type cli struct {
 	Dead       deadCmd       `cmd:"" aliases:"dlq" help:"Events that a consumer gave up on."`
 	Quarantine quarantineCmd `cmd:"" help:"Deliveries that did not become an event."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
+
+	Predictions predictionsCmd `cmd:"" help:"Predictions: what is known of them, and waiting for their end."`
 }
 
 // configFlag is shared by the verbs that read the configuration.

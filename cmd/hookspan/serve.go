@@ -95,6 +95,11 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 	if err != nil {
 		return err
 	}
+	hub, err := newHub(store, metrics, log)
+	if err != nil {
+		return err
+	}
+	onStop.add(func() error { hub.Close(); return nil })
 	reloader, err := newReloader(c.File, e.getenv, cfg, sources, seen, in, metrics, log.Named("reload"))
 	if err != nil {
 		return err
@@ -120,7 +125,8 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 		group.Go(func() error { return withheld.refused.Run(ring) })
 	}
 	if operators != nil {
-		operators.SetAPI(func(api *echo.Group) { store.registerAPI(api, cfg, in) })
+		operators.SetAPI(func(api *echo.Group) { store.registerAPI(api, cfg, in, hub) })
+		group.Go(func() error { <-ctx.Done(); hub.Close(); return nil }) // who waits does not hold up the end
 	}
 	if cfg.has(roleConsumers) {
 		bindOnly := cfg.NATS.Provision != provisionCreate
@@ -130,6 +136,9 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 		for _, run := range []func(context.Context) error{mover.Run, reaper.Run, waiter.Run} {
 			group.Go(func() error { return run(ctx) })
 		}
+	}
+	if cfg.has(roleReconciler) {
+		group.Go(func() error { store.runWatches(ctx, cfg, log); return nil })
 	}
 	for _, consumer := range consumers {
 		group.Go(func() error {

@@ -113,11 +113,13 @@ func TestWaiterSurvivesThatItsConsumersAreRemoved(t *testing.T) {
 		require.NoError(t, err)
 		names := s.ConsumerNames(t.Context())
 		for name := range names.Name() {
-			require.NoError(t, b.js.DeleteConsumer(t.Context(), stream, name))
+			if err := b.js.DeleteConsumer(t.Context(), stream, name); !errors.Is(err, jetstream.ErrConsumerNotFound) { // the hub is quick
+				require.NoError(t, err)
+			}
 		}
 		require.NoError(t, names.Err())
 	}
-	b.fold(b.tell("pred_1", "completed")) // nobody listens
+	b.fold(b.tell("pred_1", "completed")) // whoever listens, or nobody
 	require.Equal(t, "completed", b.get(done).state.Status)
 }
 

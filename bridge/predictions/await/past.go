@@ -17,8 +17,9 @@ import (
 const (
 	// LongestFind bounds how long the events are looked through for one prediction.
 	LongestFind = 10 * time.Second
-	// maxFinds is how many look at a time.
-	maxFinds = 2
+	// maxFinds is how many look at a time, and findPatience how long others wait for that.
+	maxFinds     = 2
+	findPatience = 2 * time.Second
 	// findBatch is how many headers are asked for at once.
 	findBatch = 1000
 )
@@ -38,14 +39,18 @@ func NewPast(js jetstream.JetStream, names bridge.Names) *Past {
 
 // Find reads the headers of every event of the source, for at most [LongestFind], and
 // returns what those of the prediction say together. The error wraps
-// [bridge.ErrNoEntry] when there is none, [bridge.ErrBusy] when others look already,
+// [bridge.ErrNoEntry] when there is none, [bridge.ErrBusy] when others have looked for 2 s,
 // and context.DeadlineExceeded when the time was too short to look at all of them.
 func (p *Past) Find(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
+	late := time.NewTimer(findPatience)
+	defer late.Stop()
 	select {
 	case p.slots <- struct{}{}:
 		defer func() { <-p.slots }()
-	default:
+	case <-late.C:
 		return nil, fmt.Errorf("looking for prediction %q of %s: %w", id, source, bridge.ErrBusy)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("looking for prediction %q of %s: %w", id, source, ctx.Err())
 	}
 	ctx, cancel := context.WithTimeout(ctx, LongestFind)
 	defer cancel()
