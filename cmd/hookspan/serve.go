@@ -86,6 +86,11 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 	if err := register(metrics, append(store.collectors(), withheld.collectors()...)...); err != nil {
 		return err
 	}
+	hub, err := newHub(store, metrics, log)
+	if err != nil {
+		return err
+	}
+	onStop.add(func() error { hub.Close(); return nil })
 	in, err := newIngress(cfg, sources, store.deps(withheld), metrics, log, &onStop)
 	if err != nil {
 		return err
@@ -95,11 +100,6 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 	if err != nil {
 		return err
 	}
-	hub, err := newHub(store, metrics, log)
-	if err != nil {
-		return err
-	}
-	onStop.add(func() error { hub.Close(); return nil })
 	reloader, err := newReloader(c.File, e.getenv, cfg, sources, seen, in, metrics, log.Named("reload"))
 	if err != nil {
 		return err
@@ -137,9 +137,6 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 			group.Go(func() error { return run(ctx) })
 		}
 	}
-	if cfg.has(roleReconciler) {
-		group.Go(func() error { store.runWatches(ctx, cfg, log); return nil })
-	}
 	for _, consumer := range consumers {
 		group.Go(func() error {
 			// One that cannot go on must not take the ingress with it.
@@ -150,6 +147,9 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 		})
 	}
 	group.Go(func() error { reloader.run(ctx, hangups); return nil })
+	if cfg.has(roleReconciler) {
+		group.Go(func() error { store.runWatches(ctx, cfg, log); return nil })
+	}
 
 	started.Store(true)
 	r := newReady(cfg, in, operators, store)
