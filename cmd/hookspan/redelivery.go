@@ -12,7 +12,6 @@ import (
 	"github.com/hookspan/hookspan/bridge/admin"
 	"github.com/hookspan/hookspan/bridge/fleet"
 	"github.com/hookspan/hookspan/bridge/ingress"
-	"github.com/hookspan/hookspan/bridge/predictions/await"
 	"github.com/hookspan/hookspan/bridge/redelivery"
 	"github.com/hookspan/hookspan/consumers"
 )
@@ -30,7 +29,7 @@ type (
 )
 
 // registerAPI adds every route of the API.
-func (s *store) registerAPI(api *echo.Group, cfg *config, in *ingress.Server, hub *await.Hub) {
+func (s *store) registerAPI(api *echo.Group, cfg *config, in *ingress.Server) {
 	again := redelivery.NewRedeliverer(s.consume, s.publisher, redelivery.Config{
 		Names: s.cfg.Names,
 		Handled: func(ctx context.Context, consumer string, ev *bridge.Event) (bool, error) {
@@ -45,7 +44,6 @@ func (s *store) registerAPI(api *echo.Group, cfg *config, in *ingress.Server, hu
 	admin.RegisterConsumers(api, durables{s.fleet(cfg), s, cfg})
 	admin.RegisterDeadLetters(api, letters{redelivery.NewLetters(s.consume, s.cfg.Names), again})
 	admin.RegisterEvents(api, events{redelivery.NewEvents(s.consume, s.cfg.Names), again})
-	s.registerPredictions(api, cfg, hub)
 }
 
 // durables are the fleet, to which operators can add.

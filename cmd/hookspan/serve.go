@@ -125,8 +125,7 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 		group.Go(func() error { return withheld.refused.Run(ring) })
 	}
 	if operators != nil {
-		operators.SetAPI(func(api *echo.Group) { store.registerAPI(api, cfg, in, hub) })
-		group.Go(func() error { <-ctx.Done(); hub.Close(); return nil }) // who waits does not hold up the end
+		operators.SetAPI(func(api *echo.Group) { store.registerAPI(api, cfg, in); store.registerPredictions(api, cfg, hub) })
 	}
 	if cfg.has(roleConsumers) {
 		bindOnly := cfg.NATS.Provision != provisionCreate
@@ -147,6 +146,7 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 		})
 	}
 	group.Go(func() error { reloader.run(ctx, hangups); return nil })
+	group.Go(func() error { <-ctx.Done(); hub.Close(); return nil }) // who waits does not hold up the end
 	if cfg.has(roleReconciler) {
 		group.Go(func() error { store.runWatches(ctx, cfg, log); return nil })
 	}
