@@ -40,6 +40,12 @@ var ErrNoEntry = errors.New("no such entry")
 // ErrNoConsumer means that there is no durable of that name.
 var ErrNoConsumer = errors.New("no such consumer")
 
+// ErrNoSource means that the configuration has no source of that name.
+var ErrNoSource = errors.New("no such source")
+
+// ErrBusy means that as many are served as can be; try again later.
+var ErrBusy = errors.New("too many are served already")
+
 // ErrName is wrapped by [CheckName] when a name cannot be used on the wire.
 var ErrName = errors.New("not a usable name")
 

@@ -168,6 +168,9 @@ func (n Names) AllDead(consumer string) string { return n.prefix() + ".dead." + 
 // AllEvents is the subject pattern of every event.
 func (n Names) AllEvents() string { return n.prefix() + ".events.>" }
 
+// EventsOf is the subject pattern of every event of one source.
+func (n Names) EventsOf(source string) string { return n.prefix() + ".events." + source + ".>" }
+
 // AllAgain is the subject pattern of what comes again for one consumer.
 func (n Names) AllAgain(consumer string) string { return n.prefix() + ".again." + consumer + ".>" }
 

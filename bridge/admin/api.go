@@ -51,6 +51,9 @@ func (s *Server) serveAPI(c echo.Context) error {
 	if api == nil {
 		return echo.NewHTTPError(http.StatusServiceUnavailable, "The API is not served yet: try again.")
 	}
+	if waits(r) {
+		return s.serveWaiting(c, api)
+	}
 	if !s.inFlight.TryAcquire(1) {
 		return errBusy
 	}

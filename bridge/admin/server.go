@@ -25,7 +25,7 @@ const DefaultListen = "127.0.0.1:8081"
 
 // Limits of a connection that the operator need not choose.
 const (
-	maxConnections    = 512
+	maxConnections    = 512 + maxWaiting
 	maxHeaderBytes    = 64 << 10
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 30 * time.Second
@@ -60,6 +60,10 @@ type Server struct {
 	http     *http.Server
 	api      atomic.Pointer[echo.Echo] // nil until SetAPI
 	inFlight *semaphore.Weighted       // requests of the API
+	waiting  *semaphore.Weighted       // those of them that wait for a prediction
+	// stopping ends when the server begins to stop; who waits does not hold it up.
+	stopping context.Context
+	stop     context.CancelFunc
 }
 
 // New binds the address, so an error about it is known before anything is
@@ -69,7 +73,8 @@ func New(cfg Config, deps Deps, log *zap.Logger) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening for operators: %w: free that address or choose another one with admin.listen", err)
 	}
-	s := &Server{checks: cmp.Or(deps.Checks, &Checks{}), log: log, inFlight: semaphore.NewWeighted(maxAPIInFlight)}
+	s := &Server{checks: cmp.Or(deps.Checks, &Checks{}), log: log, inFlight: semaphore.NewWeighted(maxAPIInFlight), waiting: semaphore.NewWeighted(maxWaiting)}
+	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.listener = netutil.LimitListener(listener, maxConnections)
 	tcp, ok := listener.Addr().(*net.TCPAddr)
 	s.loopback = ok && tcp.IP.IsLoopback()
@@ -107,11 +112,15 @@ func listen(address, preferred string) (net.Listener, error) {
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
 // Close releases the address of a server that is not run.
-func (s *Server) Close() error { return s.listener.Close() }
+func (s *Server) Close() error {
+	s.stop()
+	return s.listener.Close()
+}
 
-// Run serves until ctx ends, then lets the requests in flight finish, for at most
-// 5 s. It returns an error only when it could not serve.
+// Run serves until ctx ends, then answers those that wait, and lets the requests in
+// flight finish, for at most 5 s. It returns an error only when it could not serve.
 func (s *Server) Run(ctx context.Context) error {
+	defer s.stop()
 	served := make(chan error, 1)
 	go func() { served <- s.http.Serve(s.listener) }()
 	select {
@@ -119,6 +128,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("serving operators: %w", err)
 	case <-ctx.Done():
 	}
+	s.stop()
 	// ctx has ended, so the time to finish needs one of its own.
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()

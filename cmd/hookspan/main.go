@@ -37,6 +37,8 @@ type cli struct {
 	Quarantine quarantineCmd `cmd:"" help:"Deliveries that did not become an event."`
 	FakeGet3W  fakeGet3WCmd  `cmd:"" name:"fake-get3w" help:"Be the provider, for trying things: its API, its webhooks and its outputs."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
+
+	Predictions predictionsCmd `cmd:"" help:"Predictions: what is known of them, and waiting for their end."`
 }
 
 // configFlag is shared by the verbs that read the configuration.

@@ -87,6 +87,11 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 	if err := register(metrics, append(store.collectors(), withheld.collectors()...)...); err != nil {
 		return err
 	}
+	hub, err := newHub(store, metrics, log)
+	if err != nil {
+		return err
+	}
+	onStop.add(func() error { hub.Close(); return nil })
 	in, err := newIngress(cfg, sources, store.deps(withheld), metrics, log, &onStop)
 	if err != nil {
 		return err
@@ -125,7 +130,7 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 		group.Go(func() error { return withheld.refused.Run(ring) })
 	}
 	if operators != nil {
-		operators.SetAPI(func(api *echo.Group) { store.registerAPI(api, cfg, in) })
+		operators.SetAPI(func(api *echo.Group) { store.registerAPI(api, cfg, in); store.registerPredictions(api, cfg, hub) })
 	}
 	if cfg.has(roleConsumers) {
 		bindOnly := cfg.NATS.Provision != provisionCreate
@@ -149,6 +154,10 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 		})
 	}
 	group.Go(func() error { reloader.run(ctx, hangups); return nil })
+	group.Go(func() error { <-ctx.Done(); hub.Close(); return nil }) // who waits does not hold up the end
+	if cfg.has(roleReconciler) {
+		group.Go(func() error { store.runWatches(ctx, cfg, log); return nil })
+	}
 
 	started.Store(true)
 	r := newReady(cfg, in, operators, store)

@@ -1,0 +1,147 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+const (
+	// maxFollow is how long one request follows a prediction at most; its client
+	// connects again then, as browsers do by themselves.
+	maxFollow = time.Hour
+	// firstWord is within what something must become known of a prediction: longer than
+	// it is looked for among the events.
+	firstWord = 15 * time.Second
+	// heartbeat keeps what lies between from taking the connection for dead.
+	heartbeat = 15 * time.Second
+)
+
+// follow tells of a prediction as Server-Sent Events: state and progress.
+func (h predictionsAPI) follow(c echo.Context) error {
+	source, id, err := predictionOf(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(c.Request().Context(), maxFollow)
+	defer cancel()
+	past, stop := h.lookBack(ctx, source, id)
+	defer stop()
+	updates, ended := make(chan bridge.PredictionUpdate), make(chan error, 1)
+	go func() {
+		ended <- h.waiting.Follow(ctx, source, id, func(u bridge.PredictionUpdate) error {
+			select {
+			case updates <- u:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	}()
+	err = h.stream(ctx, c, past, updates, ended)
+	cancel()
+	return err
+}
+
+// stream writes updates until the prediction is not open any more.
+func (h predictionsAPI) stream(
+	ctx context.Context, c echo.Context, past <-chan *bridge.PredictionState, updates <-chan bridge.PredictionUpdate, ended <-chan error,
+) error {
+	out := eventStream{c: c}
+	unknown := time.NewTimer(firstWord)
+	defer unknown.Stop()
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	for {
+		var u bridge.PredictionUpdate
+		select {
+		case u = <-updates:
+		case u.State = <-past:
+			if out.begun { // more is known by now
+				continue
+			}
+		case <-beat.C:
+			if out.begun {
+				if err := out.comment(); err != nil {
+					return nil // the client is gone
+				}
+			}
+			continue
+		case <-unknown.C:
+			if !out.begun {
+				return errUnknown
+			}
+			continue
+		case err := <-ended:
+			return h.end(ctx, c, out.begun, err)
+		}
+		if u.State != nil {
+			u.State.Expire(time.Now(), h.predictions.Life(u.State.Source))
+		}
+		if err := out.update(u); err != nil {
+			return nil // the client is gone
+		}
+		if u.State != nil && !u.State.Open() {
+			return nil
+		}
+	}
+}
+
+// end answers who has not been told anything yet.
+func (h predictionsAPI) end(ctx context.Context, c echo.Context, begun bool, err error) error {
+	switch {
+	case begun:
+		return nil
+	case errors.Is(err, bridge.ErrBusy):
+		return unavailable(c, "Too many wait for predictions: try again.")
+	case ctx.Err() != nil:
+		return unavailable(c, "The process stops: try again.")
+	}
+	return unavailable(c, "The ledger cannot be read now: try again.")
+}
+
+// eventStream writes Server-Sent Events.
+type eventStream struct {
+	c     echo.Context
+	begun bool
+}
+
+func (s *eventStream) update(u bridge.PredictionUpdate) error {
+	kind, id, data := "progress", "", any(u.Progress)
+	if u.State != nil {
+		kind, id, data = "state", "id: "+strconv.FormatUint(u.State.Sequence, 10)+"\n", u.State
+	}
+	text, err := json.Marshal(data) // has no line break
+	if err != nil {
+		return err
+	}
+	return s.write(fmt.Sprintf("event: %s\n%sdata: %s\n\n", kind, id, text))
+}
+
+func (s *eventStream) comment() error { return s.write(":\n\n") }
+
+func (s *eventStream) write(text string) error {
+	res := s.c.Response()
+	control := http.NewResponseController(res)
+	if err := control.SetWriteDeadline(time.Now().Add(answerTime)); err != nil {
+		return err
+	}
+	if !s.begun {
+		s.begun = true
+		res.Header().Set(echo.HeaderContentType, "text/event-stream")
+		res.Header().Set("Cache-Control", "no-store")
+		res.WriteHeader(http.StatusOK)
+	}
+	if _, err := res.Write([]byte(text)); err != nil {
+		return err
+	}
+	return control.Flush()
+}

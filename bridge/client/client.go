@@ -1,0 +1,192 @@
+// Package client is for programs that submit predictions through a bridge, announce
+// those that they have submitted themselves, and wait for their end.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+const (
+	apiPath = "/api/v1/predictions"
+	// callTimeout bounds a call; the provider has less for a submission.
+	callTimeout = 90 * time.Second
+	// maxState and maxSubmitted bound what is read of an answer, in bytes; a state is
+	// smaller by its own limits, and what is submitted has the provider's answer.
+	maxState     = 4 << 20
+	maxSubmitted = 32 << 20
+	maxProblem   = 64 << 10
+	maxIdleConns = 64
+)
+
+// Options of a [Client]. Zero values are defaults.
+type Options struct {
+	// Transport makes the requests. Nil is one of the client's own, as
+	// [http.DefaultTransport] is.
+	Transport http.RoundTripper
+}
+
+// Client asks one bridge. It is safe for concurrent use.
+type Client struct {
+	base string
+	http *http.Client
+}
+
+// New returns a client of the bridge whose admin address is base, such as
+// http://127.0.0.1:8081.
+func New(base string, o Options) (*Client, error) {
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, errors.New("the address of the bridge is none: write one such as http://127.0.0.1:8081")
+	}
+	if o.Transport == nil {
+		own := &http.Transport{Proxy: http.ProxyFromEnvironment}
+		if standard, ok := http.DefaultTransport.(*http.Transport); ok {
+			own = standard.Clone()
+		}
+		own.MaxIdleConnsPerHost = maxIdleConns
+		o.Transport = own
+	}
+	return &Client{
+		base: strings.TrimSuffix(base, "/"),
+		http: &http.Client{
+			Transport: o.Transport,
+			// Whoever is sent elsewhere has the wrong address.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}, nil
+}
+
+// Close closes the connections that nobody uses now.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Watched says what became of an announcement.
+type Watched struct {
+	// Result is [bridge.Stored], [bridge.Duplicate] or [bridge.Spooled].
+	Result bridge.Result `json:"result"`
+	// ID is that of the event.
+	ID string `json:"id"`
+}
+
+// Watch announces a prediction: the bridge sees to it that its end becomes known, also
+// when its webhook does not come. To say the same again is safe, and so is it after
+// every error. The error is an [*Error] when the bridge answered. Submitted of w is
+// ignored.
+func (c *Client) Watch(ctx context.Context, w bridge.Watch) (*Watched, error) {
+	if err := w.Check(time.Now()); err != nil {
+		return nil, err
+	}
+	body, err := json.Marshal(bridge.WatchRequest{
+		Model: w.Model, Deadline: w.Deadline, EstimatedDuration: w.EstimatedDuration, Reference: w.Reference, Tenant: w.Tenant, Metadata: w.Metadata,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("writing what is announced: %w", err)
+	}
+	var out Watched
+	if err := c.call(ctx, http.MethodPut, route(w.Source, w.Prediction), nil, nil, body, maxState, &out); err != nil {
+		return nil, err
+	}
+	return &out, nil
+}
+
+// Get returns what is known of a prediction now. The error is an [*Error] with status
+// 404 when nothing is.
+func (c *Client) Get(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
+	return c.get(ctx, source, id, 0)
+}
+
+// get waits for the end for at most wait.
+func (c *Client) get(ctx context.Context, source, id string, wait time.Duration) (*bridge.PredictionState, error) {
+	if err := check(source, id); err != nil {
+		return nil, err
+	}
+	query := url.Values{}
+	if wait > 0 {
+		query.Set("wait", wait.String())
+	}
+	var s bridge.PredictionState
+	if err := c.call(ctx, http.MethodGet, route(source, id), query, nil, nil, maxState, &s); err != nil {
+		return nil, err
+	}
+	return &s, nil
+}
+
+func check(source, id string) error {
+	if err := bridge.CheckName("source", source); err != nil {
+		return err
+	}
+	return bridge.CheckPredictionID(id)
+}
+
+// route is the path of what the parts name, each of them one segment.
+func route(parts ...string) string {
+	var path strings.Builder
+	path.WriteString(apiPath)
+	for _, p := range parts {
+		path.WriteString("/" + url.PathEscape(p))
+	}
+	return path.String()
+}
+
+func (c *Client) call(ctx context.Context, method, path string, query url.Values, header http.Header, body []byte, limit int64, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	res, err := c.send(ctx, method, path, query, header, body)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = res.Body.Close() }()
+	text, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
+	if err != nil {
+		return &connectionError{fmt.Errorf("reading the bridge's answer: %w", err)}
+	}
+	if int64(len(text)) > limit {
+		return fmt.Errorf("reading the bridge's answer: it has more than %d bytes", limit)
+	}
+	if err := json.Unmarshal(text, out); err != nil {
+		return fmt.Errorf("reading the bridge's answer: %w: is this the admin address of a bridge of this version?", err)
+	}
+	return nil
+}
+
+// send returns an answer with status 200, whose body its caller closes.
+func (c *Client) send(ctx context.Context, method, path string, query url.Values, header http.Header, body []byte) (*http.Response, error) {
+	address := c.base + path
+	if len(query) > 0 {
+		address += "?" + query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("asking the bridge: %w", withoutURL(err))
+	}
+	maps.Copy(req.Header, header)
+	req.Header.Set("Content-Type", "application/json")
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, &connectionError{fmt.Errorf("asking the bridge at %s: %w: is it running, and is this its admin address?", req.URL.Host, withoutURL(err))}
+	}
+	if res.StatusCode != http.StatusOK {
+		defer func() { _ = res.Body.Close() }()
+		return nil, newError(res)
+	}
+	return res, nil
+}
+
+// withoutURL is err without the address, which can hold what is nobody's business.
+func withoutURL(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	return err
+}

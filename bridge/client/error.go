@@ -1,0 +1,75 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// maxRetryAfter bounds what a Retry-After says.
+const maxRetryAfter = time.Hour
+
+// Error is an answer of the bridge that is none with status 200. What the provider
+// refused has the provider's status.
+type Error struct {
+	Status int
+	// Detail says in words what is wrong; it can be empty.
+	Detail string
+	// RetryAfter is when to try again, zero when that is not said.
+	RetryAfter time.Duration
+}
+
+func (e *Error) Error() string {
+	text := fmt.Sprintf("the bridge answered %d %s", e.Status, http.StatusText(e.Status))
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	return text
+}
+
+// connectionError: no whole answer came.
+type connectionError struct{ err error }
+
+func (e *connectionError) Error() string { return e.err.Error() }
+func (e *connectionError) Unwrap() error { return e.err }
+
+func newError(res *http.Response) error {
+	e := &Error{Status: res.StatusCode, RetryAfter: retryAfter(res.Header.Get("Retry-After"), time.Now())}
+	var problem struct {
+		Detail string `json:"detail"`
+	}
+	text, err := io.ReadAll(io.LimitReader(res.Body, maxProblem))
+	if err == nil && json.Unmarshal(text, &problem) == nil {
+		e.Detail = problem.Detail
+	}
+	return e
+}
+
+// retryAfter reads a number of seconds or a date (RFC 9110, section 10.2.3).
+func retryAfter(text string, now time.Time) time.Duration {
+	var after time.Duration
+	if seconds, err := strconv.Atoi(text); err == nil {
+		after = time.Duration(min(seconds, int(maxRetryAfter/time.Second))) * time.Second
+	} else if at, err := http.ParseTime(text); err == nil {
+		after = at.Sub(now)
+	}
+	return min(max(after, 0), maxRetryAfter)
+}
+
+// passes reports whether the error may be gone in a moment: the bridge is away, restarts
+// or has too much to do.
+func passes(err error) bool {
+	if answered, ok := errors.AsType[*Error](err); ok {
+		switch answered.Status {
+		case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+			return true
+		}
+		return false
+	}
+	_, ok := errors.AsType[*connectionError](err)
+	return ok
+}

@@ -1,0 +1,124 @@
+package client
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// silence is after what time without a word, which is more than two heartbeats, a
+// stream is taken for dead.
+const silence = 45 * time.Second
+
+// Follow calls each with what is known of a prediction, then with each change and what
+// is told of its progress, until it has its end or was given up. It connects again when
+// the stream breaks, and each is then told the state once more. It returns the error of
+// each, ctx's when that ends, and an [*Error] with status 404 when nothing is known of
+// the prediction.
+func (c *Client) Follow(ctx context.Context, source, id string, each func(bridge.PredictionUpdate) error) error {
+	if err := check(source, id); err != nil {
+		return err
+	}
+	var retry backoff
+	for {
+		err := c.stream(ctx, source, id, func(u bridge.PredictionUpdate) error {
+			retry = backoff{}
+			if err := each(u); err != nil {
+				return &callerError{err}
+			}
+			if u.State != nil && !u.State.Open() {
+				return errEnd
+			}
+			return nil
+		})
+		if called, ok := errors.AsType[*callerError](err); ok {
+			return called.err
+		}
+		switch {
+		case errors.Is(err, errEnd):
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case !passes(err):
+			return err
+		}
+		retry.pause(ctx, err)
+	}
+}
+
+var errEnd = errors.New("the prediction has ended")
+
+// callerError is what the caller's function returned.
+type callerError struct{ err error }
+
+func (e *callerError) Error() string { return e.err.Error() }
+
+// stream reads one stream of Server-Sent Events. It never returns nil.
+func (c *Client) stream(ctx context.Context, source, id string, each func(bridge.PredictionUpdate) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	dead := time.AfterFunc(silence, cancel)
+	defer dead.Stop()
+	res, err := c.send(ctx, http.MethodGet, route(source, id)+"/events", nil, http.Header{"Accept": {"text/event-stream"}}, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = res.Body.Close() }()
+	lines := bufio.NewScanner(res.Body)
+	lines.Buffer(nil, maxState)
+	var kind, data string
+	for lines.Scan() {
+		dead.Reset(silence)
+		name, value, _ := strings.Cut(lines.Text(), ":")
+		value = strings.TrimPrefix(value, " ")
+		switch {
+		case name == "event":
+			kind = value
+		case name == "data":
+			data = value // one line, as the bridge writes it
+		case lines.Text() == "" && data != "":
+			u, err := parseUpdate(kind, data)
+			if err != nil {
+				return err
+			}
+			kind, data = "", ""
+			if u == (bridge.PredictionUpdate{}) {
+				continue // of a later version
+			}
+			dead.Stop() // the caller may take its time
+			if err := each(u); err != nil {
+				return err
+			}
+			dead.Reset(silence)
+		}
+	}
+	err = lines.Err()
+	if errors.Is(err, bufio.ErrTooLong) {
+		return fmt.Errorf("reading what the bridge tells: %w", err)
+	}
+	if err == nil {
+		err = io.ErrUnexpectedEOF
+	}
+	return &connectionError{fmt.Errorf("reading what the bridge tells: %w", err)}
+}
+
+func parseUpdate(kind, data string) (u bridge.PredictionUpdate, err error) {
+	switch kind {
+	case "state":
+		err = json.Unmarshal([]byte(data), &u.State)
+	case "progress":
+		u.Progress, err = bridge.ParseProgress([]byte(data))
+	}
+	if err != nil {
+		return u, fmt.Errorf("reading what the bridge tells: %w", err)
+	}
+	return u, nil
+}

@@ -1,0 +1,86 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// SubmitRequest is a prediction that the bridge is to submit to the provider.
+type SubmitRequest struct {
+	Source string
+	// Model is as the provider writes it, such as get3w/flux-dev.
+	Model string
+	// Input is the JSON object that the provider takes. The bridge adds its webhook.
+	Input json.RawMessage
+	// Deadline, Reference, Tenant and Metadata are as in [bridge.Watch].
+	Deadline  time.Time
+	Reference string
+	Tenant    string
+	Metadata  map[string]string
+	// IdempotencyKey, when it is not empty, lets the same be submitted again after any
+	// error without paying twice.
+	IdempotencyKey string
+}
+
+// Submitted is a prediction that the provider has taken and the bridge watches.
+type Submitted struct {
+	Source string `json:"source"`
+	ID     string `json:"id"`
+	Model  string `json:"model"`
+	Status string `json:"status"`
+	// EstimatedDuration is in seconds, 0 when the provider does not say.
+	EstimatedDuration float64 `json:"estimated_duration"`
+	// Replayed: it was submitted before, with the same idempotency key.
+	Replayed bool `json:"replayed"`
+	// Answer is the provider's own. It is left out of what is replayed when it was large.
+	Answer json.RawMessage `json:"answer"`
+}
+
+// Submit submits a prediction once. What the provider refuses is an [*Error] with its
+// status: 400, 401, 403, 404, or 429 with RetryAfter. After any other error the provider
+// may have taken it: submit it again with an idempotency key only. An input with
+// "stream": true is not for this call, whose answer is one JSON object.
+func (c *Client) Submit(ctx context.Context, r SubmitRequest) (*Submitted, error) {
+	if err := bridge.CheckName("source", r.Source); err != nil {
+		return nil, err
+	}
+	parts := strings.Split(r.Model, "/")
+	for _, p := range parts {
+		if p == "" || p == "." || p == ".." {
+			return nil, fmt.Errorf("model %q is none: write one such as get3w/flux-dev", r.Model)
+		}
+	}
+	if !json.Valid(r.Input) {
+		return nil, errors.New("the input is not JSON")
+	}
+	query := url.Values{}
+	for name, value := range map[string]string{"reference": r.Reference, "tenant": r.Tenant} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	if !r.Deadline.IsZero() {
+		query.Set("deadline", r.Deadline.UTC().Format(time.RFC3339Nano))
+	}
+	for name, value := range r.Metadata {
+		query.Set("meta."+name, value)
+	}
+	header := http.Header{}
+	if r.IdempotencyKey != "" {
+		header.Set("Idempotency-Key", r.IdempotencyKey)
+	}
+	var out Submitted
+	err := c.call(ctx, http.MethodPost, route(append([]string{r.Source}, parts...)...), query, header, r.Input, maxSubmitted, &out)
+	if err != nil {
+		return nil, err
+	}
+	return &out, nil
+}

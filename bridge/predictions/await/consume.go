@@ -1,0 +1,66 @@
+package await
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// errGap: the server has sent a message that did not arrive.
+var errGap = errors.New("a message was lost on the way")
+
+// consume calls handle for each message that is stored from now on, with its sequence.
+// It is not an ordered consumer of the library, because that does not tell when it had
+// to begin again, and what was written down in between must be read then. Trouble is
+// told once when messages may be missing.
+func (h *Hub) consume(
+	ctx context.Context, stream, subject string, handle func(uint64, jetstream.Msg), trouble chan<- error,
+) (end func(), err error) {
+	consumer, err := h.js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
+		Description: "those who wait for predictions", FilterSubject: subject, DeliverPolicy: jetstream.DeliverNewPolicy,
+		AckPolicy: jetstream.AckNonePolicy, HeadersOnly: true, MemoryStorage: true, Replicas: 1, InactiveThreshold: forgetAfter,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listening to %s: %w", stream, err)
+	}
+	fail := func(err error) {
+		select {
+		case trouble <- fmt.Errorf("listening to %s: %w", stream, err):
+		default:
+		}
+	}
+	expected := uint64(1)
+	consuming, err := consumer.Consume(func(m jetstream.Msg) {
+		meta, err := m.Metadata()
+		if err != nil || meta.Sequence.Consumer != expected {
+			fail(errors.Join(errGap, err))
+			return
+		}
+		expected++
+		handle(meta.Sequence.Stream, m)
+	},
+		jetstream.PullMaxMessages(maxAhead), jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(heartbeat),
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { fail(err) }))
+	if err != nil {
+		return nil, fmt.Errorf("listening to %s: %w", stream, err)
+	}
+	name := consumer.CachedInfo().Name
+	return func() { //nolint:contextcheck // it is called when that has ended
+		consuming.Stop()
+		<-consuming.Closed()
+		forget(h.js, stream, name)
+	}, nil
+}
+
+// forget removes a consumer, if the server is there; otherwise that does it by itself.
+func forget(js jetstream.JetStream, stream, name string) {
+	if !js.Conn().IsConnected() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = js.DeleteConsumer(ctx, stream, name)
+}

@@ -1,0 +1,165 @@
+package await_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/predictions/await"
+)
+
+func TestWakesWhenTheEventIsStored(t *testing.T) {
+	b := setup(t)
+	done := b.wait(t.Context(), "pred_1")
+	b.tell("pred_1", "processing")
+	b.tell("pred_2", "completed")
+	end := b.tell("pred_1", "completed")
+	a := b.get(done)
+	require.NoError(t, a.err)
+	require.Equal(t, bridge.StatusCompleted, a.state.Status)
+	require.Equal(t, end.Sequence, a.state.Sequence)
+	require.Equal(t, "https://cdn.get3w.com/pred_1.png", a.state.Outputs[0].URL)
+}
+
+func TestReturnsAtOnceWhatIsInTheLedger(t *testing.T) {
+	b := setup(t)
+	b.fold(b.tell("pred_1", "failed"))
+	a := b.get(b.wait(t.Context(), "pred_1"))
+	require.NoError(t, a.err)
+	require.Equal(t, bridge.StatusFailed, a.state.Status)
+}
+
+// An event that was stored before somebody waits, and folded later, wakes by the ledger.
+func TestWakesByTheLedger(t *testing.T) {
+	b := setup(t)
+	first, end := b.tell("pred_1", "processing"), b.tell("pred_1", "completed")
+	b.fold(first)
+	done := b.wait(t.Context(), "pred_1")
+	b.fold(end)
+	a := b.get(done)
+	require.NoError(t, a.err)
+	require.Equal(t, bridge.StatusCompleted, a.state.Status)
+	require.Len(t, a.state.Events, 2)
+}
+
+// Whenever the event is stored and whenever it is folded, nobody sleeps through it.
+func TestNothingFallsBetween(t *testing.T) {
+	b := setup(t)
+	type round struct {
+		id   string
+		done chan answer
+	}
+	rounds := make(chan round, 1000)
+	go func() {
+		defer close(rounds)
+		for i := range 300 {
+			r := round{fmt.Sprintf("pred_%d", i), make(chan answer, 1)}
+			go func() {
+				s, err := b.hub.Wait(context.Background(), "get3w", r.id)
+				r.done <- answer{s, err}
+			}()
+			rounds <- r
+		}
+	}()
+	i := 0
+	var events []*bridge.Event
+	var all []round
+	for r := range rounds {
+		e := b.tell(r.id, "completed")
+		if i%2 == 0 {
+			b.fold(e)
+		} else {
+			events = append(events, e)
+		}
+		all = append(all, r)
+		i++
+	}
+	for _, e := range events {
+		b.fold(e)
+	}
+	for _, r := range all {
+		a := b.get(r.done)
+		require.NoError(t, a.err)
+		require.Equal(t, r.id, a.state.ID)
+	}
+}
+
+func TestGivenUpIsAnEndToo(t *testing.T) {
+	b := setup(t)
+	done := b.wait(t.Context(), "pred_1")
+	lost := bridge.Lost{Source: "get3w", Prediction: "pred_1", Cause: bridge.DeadNotFound, Error: "unknown", LostAt: time.Now()}
+	e, err := lost.Event()
+	require.NoError(t, err)
+	b.publish(e)
+	a := b.get(done)
+	require.NoError(t, a.err)
+	require.Equal(t, bridge.DeadNotFound, a.state.Lost.Cause)
+}
+
+// Without its end the archive does not say all that there is.
+func TestWhatTheArchiveTellsWaitsForTheLedger(t *testing.T) {
+	b := setup(t)
+	end := b.tell("pred_1", "failed")
+	done := b.wait(t.Context(), "pred_1")
+	body := []byte(`{"event":"` + end.ID + `","outputs":[]}`)
+	archived := b.publish(&bridge.Event{
+		ID: bridge.NewEventID("pred_1", "archived", body), Source: "get3w", Type: bridge.TypeArchived, PredictionID: "pred_1",
+		Status: "failed", RawStatus: "failed", Origin: bridge.OriginArchive, Body: body,
+	})
+	b.fold(end, archived)
+	a := b.get(done)
+	require.NoError(t, a.err)
+	require.Len(t, a.state.Outputs, 1)
+	require.Len(t, a.state.Events, 2)
+}
+
+func TestEndOfTheWaitTellsWhatIsKnown(t *testing.T) {
+	b := setup(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	nothing := b.wait(ctx, "nobody")
+	b.fold(b.tell("pred_1", "created"))
+	done := b.wait(ctx, "pred_1")
+	b.fold(b.tell("pred_1", "processing"))
+	cancel()
+	a := b.get(done)
+	require.ErrorIs(t, a.err, context.Canceled)
+	require.True(t, a.state.Open())
+	a = b.get(nothing)
+	require.ErrorIs(t, a.err, context.Canceled)
+	require.Nil(t, a.state)
+	b.eventually(func() bool { return b.hub.Waiting() == 0 })
+}
+
+func TestWaitersAreBounded(t *testing.T) {
+	b := setup(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan answer, await.MaxWaiters)
+	for range await.MaxWaiters {
+		go func() {
+			s, err := b.hub.Wait(ctx, "get3w", "pred_1")
+			done <- answer{s, err}
+		}()
+	}
+	b.eventually(func() bool { return b.hub.Waiting() == await.MaxWaiters })
+	_, err := b.hub.Wait(t.Context(), "get3w", "pred_2")
+	require.ErrorIs(t, err, bridge.ErrBusy)
+	cancel()
+	for range await.MaxWaiters {
+		require.ErrorIs(t, (<-done).err, context.Canceled)
+	}
+	require.Zero(t, b.hub.Waiting())
+}
+
+func TestCloseEndsAllThatWait(t *testing.T) {
+	b := setup(t)
+	done := b.wait(t.Context(), "pred_1")
+	b.hub.Close()
+	require.Error(t, b.get(done).err)
+	_, err := b.hub.Wait(t.Context(), "get3w", "pred_1")
+	require.Error(t, err)
+	require.Zero(t, b.consumers())
+}

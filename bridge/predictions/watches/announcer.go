@@ -1,0 +1,60 @@
+// Package watches takes word of predictions that somebody has, and makes events of it:
+// from there the ledger knows of them, whatever becomes of their webhooks.
+package watches
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// Publisher makes events durable. It is safe for concurrent use.
+type Publisher interface {
+	// Publish returns when the event is durable. The error wraps one of
+	// [bridge.ErrFull], [bridge.ErrUnavailable], [bridge.ErrUnknown] and
+	// [bridge.ErrTooLarge].
+	Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error)
+}
+
+// Announcer announces predictions. It is safe for concurrent use.
+type Announcer struct {
+	publisher  Publisher
+	configured func(source string) bool
+}
+
+// NewAnnouncer returns an announcer of predictions of the sources that configured
+// reports, which is called concurrently.
+func NewAnnouncer(p Publisher, configured func(source string) bool) *Announcer {
+	return &Announcer{publisher: p, configured: configured}
+}
+
+// refusal is why a prediction cannot be watched as it was said.
+type refusal struct{ err error }
+
+func (r *refusal) Error() string { return r.err.Error() }
+func (r *refusal) Unwrap() error { return r.err }
+
+// Announce makes the word of a prediction durable, and returns the id of its event too.
+// Whoever says the same again within two hours adds nothing. The error says what cannot
+// be in w, wraps [bridge.ErrNoSource] for a source that is not configured, or is one of
+// the publisher's: to announce it again is safe then.
+func (a *Announcer) Announce(ctx context.Context, w bridge.Watch) (bridge.Receipt, string, error) {
+	now := time.Now()
+	if err := w.Check(now); err != nil {
+		return bridge.Receipt{}, "", &refusal{err}
+	}
+	if !a.configured(w.Source) {
+		return bridge.Receipt{}, "", fmt.Errorf("source %s: %w", w.Source, bridge.ErrNoSource)
+	}
+	e, err := w.Event(now)
+	if err != nil {
+		return bridge.Receipt{}, "", err
+	}
+	r, err := a.publisher.Publish(ctx, e)
+	if err != nil {
+		return bridge.Receipt{}, "", fmt.Errorf("announcing prediction %q of %s: %w", w.Prediction, w.Source, err)
+	}
+	return r, e.ID, nil
+}

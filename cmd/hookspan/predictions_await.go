@@ -1,0 +1,208 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/mattn/go-isatty"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/client"
+)
+
+type predictionsShowCmd struct {
+	apiFlag
+	predictionFlags
+}
+
+// Run shows it.
+func (c *predictionsShowCmd) Run(e *env) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	s, err := api.Get(e.ctx, c.Source, c.ID)
+	if err != nil {
+		return err
+	}
+	if e.json {
+		return json.NewEncoder(e.stdout).Encode(s)
+	}
+	out := &printer{w: e.stdout}
+	out.printf("prediction %q of %s\nstatus     %q\n", s.ID, s.Source, s.Status)
+	if s.Model != "" {
+		out.printf("model      %q\n", s.Model)
+	}
+	for _, t := range []struct {
+		what string
+		at   time.Time
+	}{{"first seen", s.FirstSeen}, {"expected", s.ExpectedBy}, {"created", s.CreatedAt}, {"completed", s.CompletedAt}, {"received", s.ReceivedAt}} {
+		if !t.at.IsZero() {
+			out.printf("%-10s %s\n", t.what, t.at.Format(time.RFC3339))
+		}
+	}
+	if a := s.Announced; a != nil {
+		out.printf("announced  %s, reference %q, tenant %q\n", a.At.Format(time.RFC3339), a.Reference, a.Tenant)
+		for _, name := range sortedKeys(a.Metadata) {
+			out.printf("  %s=%q\n", name, a.Metadata[name])
+		}
+	}
+	if s.Error != "" {
+		out.printf("error      %q\n", s.Error)
+	}
+	if s.Lost != nil {
+		out.printf("given up   %s: %q\n", s.Lost.Cause, s.Lost.Error)
+	}
+	if s.Conflict {
+		out.printf("conflict   it ended a second time, in another way; the first one counts\n")
+	}
+	for i, o := range s.Outputs {
+		out.printf("output %-3d %-8s %s\n", i, o.Custody, place(i, o))
+	}
+	for _, ref := range s.Events {
+		out.printf("event %-4d %s  %s %q by %s\n", ref.Sequence, ref.StoredAt.Format(time.RFC3339), ref.Kind, ref.Status, ref.Origin)
+	}
+	return out.err
+}
+
+// place is where an output is.
+func place(n int, o bridge.OutputState) string {
+	switch {
+	case o.StoredURL != "":
+		return o.StoredURL
+	case o.URL != "":
+		return o.URL
+	}
+	return fmt.Sprintf("output %d is no address: hookspan events show prints the event that has it", n)
+}
+
+type predictionsAwaitCmd struct {
+	apiFlag
+	predictionFlags
+	Timeout time.Duration `placeholder:"DURATION" help:"Wait at most so long, such as 10m; for ever otherwise."`
+}
+
+// Run waits. Its exit code says how the prediction ended.
+func (c *predictionsAwaitCmd) Run(e *env) error {
+	return c.await(e, c.Source, c.ID, c.Timeout)
+}
+
+// await waits for a prediction and prints its end.
+func (f apiFlag) await(e *env, source, id string, timeout time.Duration) error {
+	api, err := f.client()
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	ctx := e.ctx
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	// A bridge that is not there is told of at once. One that goes away later is waited for.
+	state, err := api.Get(ctx, source, id)
+	answered, ok := errors.AsType[*client.Error](err)
+	switch later := ok && (answered.Status == http.StatusNotFound || answered.Status == http.StatusServiceUnavailable); {
+	case err != nil && !later:
+		return err
+	case later || state.Open():
+		var last *bridge.PredictionState
+		last, err = untilEnd(ctx, e, api, source, id)
+		state = cmp.Or(last, state)
+	}
+	return printEnd(e, id, state, err)
+}
+
+// untilEnd waits, and shows on a terminal how far the prediction is.
+func untilEnd(ctx context.Context, e *env, api *client.Client, source, id string) (state *bridge.PredictionState, err error) {
+	if e.json || !isTerminal(e.stderr) {
+		return api.Await(ctx, source, id)
+	}
+	bar := progressBar{w: e.stderr}
+	defer bar.clear()
+	err = api.Follow(ctx, source, id, func(u bridge.PredictionUpdate) error {
+		if u.State != nil {
+			state = u.State
+			return nil
+		}
+		return bar.draw(u.Progress)
+	})
+	return state, err
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd())
+}
+
+// progressBar is one line of a terminal.
+type progressBar struct {
+	w     io.Writer
+	drawn bool
+}
+
+const (
+	barWidth  = 30
+	clearLine = "\r\x1b[K"
+)
+
+func (b *progressBar) draw(p *bridge.Progress) error {
+	b.drawn = true
+	done := int(p.Progress * barWidth)
+	_, err := fmt.Fprintf(b.w, "%s[%s%s] %3.0f %%  %q", clearLine, strings.Repeat("#", done), strings.Repeat(".", barWidth-done), 100*p.Progress, p.Status)
+	return err
+}
+
+func (b *progressBar) clear() {
+	if b.drawn {
+		_, _ = io.WriteString(b.w, clearLine) // it is only for the eye
+	}
+}
+
+// printEnd prints how a prediction ended. It returns nil for one that is completed.
+func printEnd(e *env, id string, s *bridge.PredictionState, err error) error {
+	if s == nil && err != nil {
+		return waited(id, "it is not known yet", err)
+	}
+	if e.json {
+		if err := json.NewEncoder(e.stdout).Encode(s); err != nil {
+			return err
+		}
+	}
+	switch {
+	case err != nil:
+		return waited(id, "it is "+s.Status, err)
+	case s.Lost != nil:
+		return fmt.Errorf("prediction %q was given up: %s: %q", id, s.Lost.Cause, s.Lost.Error)
+	case s.Status != bridge.StatusCompleted:
+		return fmt.Errorf("prediction %q is %s: %q", id, s.Status, s.Error)
+	case e.json:
+		return nil
+	}
+	out := &printer{w: e.stdout}
+	for i, o := range s.Outputs {
+		out.printf("%s\n", place(i, o))
+	}
+	if more := s.OutputCount - len(s.Outputs); more > 0 {
+		out.printf("and %d more: hookspan events show prints the event that has them\n", more)
+	}
+	return out.err
+}
+
+// waited is why the end is not known.
+func waited(id, how string, err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("prediction %q has not ended within --timeout: %s", id, how)
+	}
+	return fmt.Errorf("waiting for prediction %q, %s: %w", id, how, err)
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/client"
+)
+
+// announceFlags are what is said of a prediction beforehand.
+type announceFlags struct {
+	Deadline  ahead             `placeholder:"TIME" help:"When its end should be known: a time, or in how long, such as 10m."`
+	Reference string            `placeholder:"TEXT" help:"Your own name for it, such as an order."`
+	Tenant    string            `placeholder:"TEXT" help:"Whom it is for."`
+	Meta      map[string]string `mapsep:"none" placeholder:"NAME=VALUE" help:"More that is to be remembered of it; can be repeated."`
+}
+
+// ahead is a flag: a time to come, or in how long it is.
+type ahead struct{ time.Time }
+
+// UnmarshalText is called by kong.
+func (a *ahead) UnmarshalText(text []byte) error {
+	if in, err := time.ParseDuration(string(text)); err == nil && in >= 0 {
+		a.Time = time.Now().Add(in)
+		return nil
+	}
+	at, err := time.Parse(time.RFC3339, string(text))
+	if err != nil {
+		return errors.New("write a time such as 2026-01-31T15:04:05Z, or in how long it is, such as 10m")
+	}
+	a.Time = at
+	return nil
+}
+
+type predictionsWatchCmd struct {
+	apiFlag
+	predictionFlags
+	announceFlags
+	Model string `placeholder:"NAME" help:"Its model, such as get3w/flux-dev."`
+}
+
+// Run announces it.
+func (c *predictionsWatchCmd) Run(e *env) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	watched, err := api.Watch(e.ctx, bridge.Watch{
+		Source: c.Source, Prediction: c.ID, Model: c.Model, Deadline: c.Deadline.Time, Reference: c.Reference, Tenant: c.Tenant, Metadata: c.Meta,
+	})
+	if err != nil {
+		return err
+	}
+	if e.json {
+		return json.NewEncoder(e.stdout).Encode(watched)
+	}
+	out := &printer{w: e.stdout}
+	out.printf("%q of %s is watched: %s, event %q\n", c.ID, c.Source, watched.Result, watched.ID)
+	return out.err
+}
+
+// maxInput is how large the input of a prediction is at most, in bytes.
+const maxInput = 1 << 20
+
+type predictionsSubmitCmd struct {
+	apiFlag
+	announceFlags
+	Model          string        `arg:"" help:"The model, such as get3w/flux-dev."`
+	Source         string        `default:"get3w" placeholder:"NAME" help:"The source whose provider takes it."`
+	Input          string        `default:"-" placeholder:"FILE" help:"The JSON object that the model takes; - is the standard input."`
+	IdempotencyKey string        `placeholder:"KEY" help:"With the same key the same is submitted once, however often this is run."`
+	Wait           bool          `help:"Wait for its end, as await does."`
+	Timeout        time.Duration `placeholder:"DURATION" help:"With --wait: wait at most so long."`
+}
+
+// Run submits it.
+func (c *predictionsSubmitCmd) Run(e *env) error {
+	input, err := readInput(e, c.Input)
+	if err != nil {
+		return err
+	}
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	s, err := api.Submit(e.ctx, client.SubmitRequest{
+		Source: c.Source, Model: c.Model, Input: input, Deadline: c.Deadline.Time, Reference: c.Reference, Tenant: c.Tenant, Metadata: c.Meta,
+		IdempotencyKey: c.IdempotencyKey,
+	})
+	if err != nil {
+		return err
+	}
+	switch {
+	case c.Wait:
+		out := &printer{w: e.stderr}
+		out.printf("%q is submitted\n", s.ID)
+		return c.await(e, s.Source, s.ID, c.Timeout)
+	case e.json:
+		return json.NewEncoder(e.stdout).Encode(s)
+	}
+	out := &printer{w: e.stdout}
+	replayed, estimate := "", ""
+	if s.Replayed {
+		replayed = " already"
+	}
+	if s.EstimatedDuration > 0 {
+		estimate = fmt.Sprintf(", it takes about %v", time.Duration(s.EstimatedDuration*float64(time.Second)).Round(time.Second/10))
+	}
+	out.printf("%q is submitted%s, it is %q%s: hookspan predictions await waits for its end\n", s.ID, replayed, s.Status, estimate)
+	return out.err
+}
+
+func readInput(e *env, name string) ([]byte, error) {
+	in := e.stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("--input: %w", err)
+		}
+		defer func() { _ = f.Close() }()
+		in = f
+	}
+	text, err := io.ReadAll(io.LimitReader(in, maxInput+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("--input: %w", err)
+	case len(text) > maxInput:
+		return nil, fmt.Errorf("--input: it has more than %d bytes", maxInput)
+	case !json.Valid(text):
+		return nil, errors.New("--input: it is not the JSON object that the model takes")
+	}
+	return text, nil
+}

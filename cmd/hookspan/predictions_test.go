@@ -1,0 +1,189 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/admin"
+	"github.com/hookspan/hookspan/bridge/client"
+	"github.com/hookspan/hookspan/bridge/predictions/watches"
+)
+
+// What somebody does who submits predictions by themselves: announce, look, wait.
+func TestPredictionsByVerbs(t *testing.T) {
+	p := serve(t, t.TempDir(), smallConfig)
+	for _, id := range []string{"pred_1", "a/b?c", "%2F"} {
+		require.Contains(t, p.says("predictions", "watch", id, "--deadline", "10m", "--reference", "order 7", "--meta", "k=a;b=c"), "is watched: stored")
+		shown := p.says("predictions", "show", id)
+		require.Contains(t, shown, `reference "order 7"`)
+		require.Contains(t, shown, `k="a;b=c"`)
+	}
+	var watched client.Watched
+	p.verb(&watched, "predictions", "watch", "pred_2", "--model", "get3w/flux-dev")
+	require.Equal(t, bridge.Stored, watched.Result)
+
+	type result struct {
+		code        int
+		out, errOut string
+	}
+	await := func(id string, more ...string) <-chan result {
+		done := make(chan result, 1)
+		go func() {
+			code, out, errOut := runVerb(append([]string{"predictions", "await", id, "--api", p.ready.Admin}, more...)...)
+			done <- result{code, out, errOut}
+		}()
+		return done
+	}
+	completed, failed, unknown := await("pred_1"), await("a/b?c"), await("pred_3", "--timeout", "1m")
+	require.Eventually(t, func() bool {
+		_, text := p.admin("/metrics")
+		return strings.Contains(text, "hookspan_prediction_waiters 3")
+	}, patience, 10*time.Millisecond)
+	for _, body := range []string{
+		`{"id":"pred_1","status":"completed","outputs":["https://cdn.get3w.com/a.png?sig=1","https://cdn.get3w.com/b.png"]}`,
+		`{"id":"a/b?c","status":"failed","error":"no such prompt"}`, `{"id":"pred_3","status":"completed","outputs":["text"]}`,
+	} {
+		status, _ := p.post(body)
+		require.Equal(t, 200, status)
+	}
+	require.Equal(t, result{0, "https://cdn.get3w.com/a.png\nhttps://cdn.get3w.com/b.png\n", ""}, <-completed)
+	r := <-failed
+	require.Equal(t, 1, r.code)
+	require.Contains(t, r.errOut, `prediction "a/b?c" is failed: "no such prompt"`)
+	r = <-unknown
+	require.Equal(t, 0, r.code, r.errOut)
+	require.Contains(t, r.out, "is no address")
+	r = <-await("pred_2", "--timeout", "300ms")
+	require.Equal(t, 1, r.code)
+	require.Contains(t, r.errOut, "has not ended within --timeout: it is created")
+	r = <-await("nobody", "--timeout", "300ms")
+	require.Equal(t, 1, r.code)
+	require.Contains(t, r.errOut, "it is not known yet")
+	var s bridge.PredictionState
+	p.verb(&s, "predictions", "await", "pred_1")
+	require.Equal(t, bridge.StatusCompleted, s.Status)
+
+	for wrong, why := range map[string]string{
+		"predictions show nobody": "Nothing is known", "predictions watch x --source other": "no such source", "predictions watch ..": "no prediction id",
+		"predictions submit get3w/flux-dev": "not the JSON object", "predictions submit a//b --input testdata/nothing": "no such file",
+	} {
+		code, _, stderr := runVerb(append(strings.Fields(wrong), "--api", p.ready.Admin)...)
+		require.Equal(t, 1, code, wrong)
+		require.Contains(t, stderr, why, wrong)
+	}
+	for _, wrong := range []string{"predictions await", "predictions watch x --deadline soon", "predictions list --open maybe"} {
+		code, _, _ := runVerb(strings.Fields(wrong)...)
+		require.Equal(t, 2, code, wrong)
+	}
+	code, _, stderr := runVerb("predictions", "await", "pred_1", "--api", "http://127.0.0.1:1")
+	require.Equal(t, 1, code, "a bridge that is not there is told of at once")
+	require.Contains(t, stderr, "is it running")
+	require.Equal(t, 0, p.stop(), p.logs)
+}
+
+// Programs that are not ours announce by NATS.
+func TestPredictionsAreAnnouncedByNATS(t *testing.T) {
+	p := serve(t, t.TempDir(), smallConfig)
+	nc := p.app().Conn()
+	var a watches.Answer
+	require.Eventually(t, func() bool {
+		m, err := nc.Request("hookspan.watch.get3w", []byte(`{"prediction":"pred_1","reference":"order 7"}`), patience)
+		return err == nil && json.Unmarshal(m.Data, &a) == nil
+	}, patience, 10*time.Millisecond)
+	require.Nil(t, a.Error)
+	require.Contains(t, p.says("predictions", "show", "pred_1"), `reference "order 7"`)
+	require.Equal(t, 0, p.stop(), p.logs)
+}
+
+// The end of the bridge does not wait for those who wait for predictions.
+func TestStopAnswersLongPolls(t *testing.T) {
+	p := serve(t, t.TempDir(), smallConfig)
+	require.Contains(t, p.says("predictions", "watch", "pred_1"), "stored")
+	answered := make(chan string, 1)
+	go func() {
+		res, err := http.Get(p.ready.Admin + "/api/v1/predictions/get3w/pred_1?wait=5m")
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		text, _ := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		answered <- string(text)
+	}()
+	require.Eventually(t, func() bool {
+		_, text := p.admin("/metrics")
+		return strings.Contains(text, "hookspan_prediction_waiters 1")
+	}, patience, 10*time.Millisecond)
+	require.Equal(t, 0, p.stop(), p.logs)
+	require.NotEmpty(t, <-answered)
+	require.NotContains(t, p.logs.String(), "cut off")
+}
+
+// answering is an API that answers one thing, and the verb that asks it.
+func answering(t *testing.T, answer any, args ...string) string {
+	t.Helper()
+	api := stubAPI(t, answer)
+	code, stdout, stderr := runVerb(append(args, "--api", api)...)
+	require.Equal(t, 0, code, stderr)
+	return stdout
+}
+
+func TestStatusInWords(t *testing.T) {
+	at := time.Date(2026, 1, 31, 14, 2, 0, 0, time.UTC)
+	status := bridge.LedgerStatus{
+		Leader: "host/123", UpdatedAt: at, Folded: 4711, Last: 4712, Rebuilding: true,
+		Sources: map[string]bridge.SourceStatus{
+			"get3w": {Open: 12, Overdue: 3, Oldest: at, Polled: true, LastWebhook: at, PolledSince: 31},
+			"other": {},
+		},
+	}
+	require.Equal(t, `get3w: 12 open, 3 overdue, the oldest seen 2026-01-31T14:02:00Z; last webhook 2026-01-31T14:02:00Z, 31 ended by polling since
+other: 0 open; not polled: sources.<name>.api has no key
+ledger: being rebuilt, folded to 4711 of 4712, led by host/123, 2026-01-31T14:02:00Z
+`, answering(t, status, "predictions", "status"))
+	require.Contains(t, answering(t, admin.Rebuilding{Rebuilding: true}, "predictions", "rebuild"), "hookspan predictions status says how far")
+	list := answering(t, admin.PredictionList{Predictions: []admin.Prediction{
+		{Place: 7, Source: "get3w", ID: "a", Status: "completed", Outputs: 2, Stored: 1}, {ID: "b", Open: true}, {ID: "c", Lost: bridge.DeadNotFound},
+	}}, "predictions", "list")
+	for _, want := range []string{"1 of 2 outputs stored", "open", "given up: "} {
+		require.Contains(t, list, want)
+	}
+}
+
+func TestSubmitVerb(t *testing.T) {
+	answer := client.Submitted{Source: "get3w", ID: "pred_1", Status: "created", EstimatedDuration: 4.5, Replayed: true, Answer: json.RawMessage(`{}`)}
+	var out bytes.Buffer
+	e := &env{ctx: context.Background(), stdin: strings.NewReader(`{"prompt":"x"}`), stdout: &out, stderr: &out}
+	require.Equal(t, 0, run([]string{"predictions", "submit", "get3w/flux-dev", "--idempotency-key", "k", "--api", stubAPI(t, answer)}, e), out.String())
+	require.Equal(t, "\"pred_1\" is submitted already, it is \"created\", it takes about 4.5s: hookspan predictions await waits for its end\n", out.String())
+}
+
+func TestProgressBar(t *testing.T) {
+	var out bytes.Buffer
+	require.False(t, isTerminal(&out))
+	bar := progressBar{w: &out}
+	bar.clear()
+	require.Empty(t, out.String())
+	require.NoError(t, bar.draw(&bridge.Progress{Progress: 0.5, Status: "processing\x1b"}))
+	require.Equal(t, "\r\x1b[K[###############...............]  50 %  \"processing\\x1b\"", out.String(), "nothing of the provider's writes to the terminal")
+	bar.clear()
+	require.True(t, strings.HasSuffix(out.String(), clearLine))
+}
+
+// stubAPI answers every request with the same JSON.
+func stubAPI(t *testing.T, answer any) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(answer) }))
+	t.Cleanup(s.Close)
+	return s.URL
+}

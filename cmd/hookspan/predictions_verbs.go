@@ -1,0 +1,144 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/admin"
+	"github.com/hookspan/hookspan/bridge/client"
+)
+
+type predictionsCmd struct {
+	List    predictionsListCmd    `cmd:"" help:"List those that the ledger knows, the one that was changed longest ago first."`
+	Show    predictionsShowCmd    `cmd:"" help:"Show what is known of one of them."`
+	Watch   predictionsWatchCmd   `cmd:"" help:"Announce one that was submitted elsewhere: its end becomes known also when its webhook does not come."`
+	Await   predictionsAwaitCmd   `cmd:"" help:"Wait for the end of one, and print its outputs."`
+	Submit  predictionsSubmitCmd  `cmd:"" help:"Submit one to the provider, with the bridge's own webhook address."`
+	Status  predictionsStatusCmd  `cmd:"" help:"Show how the ledger stands, and what is overdue."`
+	Rebuild predictionsRebuildCmd `cmd:"" help:"Have the ledger folded again from the stored events."`
+}
+
+// predictionFlags name a prediction.
+type predictionFlags struct {
+	ID     string `arg:"" help:"The prediction's id, as the provider wrote it."`
+	Source string `default:"get3w" placeholder:"NAME" help:"The source that it is of."`
+}
+
+// client asks the bridge.
+func (f apiFlag) client() (*client.Client, error) { return client.New(f.API, client.Options{}) }
+
+type predictionsListCmd struct {
+	apiFlag
+	Source string `placeholder:"NAME" help:"Only of this source."`
+	Status string `placeholder:"WORD" help:"Only of this status."`
+	Open   string `enum:"true,false," default:"" placeholder:"true|false" help:"Only those whose end is still waited for, or only the others."`
+	Limit  int    `default:"100" help:"At most so many, 1 to 1000."`
+	After  uint64 `placeholder:"N" help:"Only those behind this place."`
+}
+
+// Run lists them.
+func (c *predictionsListCmd) Run(e *env) error {
+	var list admin.PredictionList
+	err := c.get(e.ctx, apiRoute("predictions"), map[string]string{
+		"source": c.Source, "status": c.Status, "open": c.Open, "limit": strconv.Itoa(c.Limit), "after": optional(c.After),
+	}, &list)
+	if err != nil {
+		return err
+	}
+	if e.json {
+		return json.NewEncoder(e.stdout).Encode(list)
+	}
+	out := &printer{w: e.stdout}
+	for _, p := range list.Predictions {
+		out.printf("%8d  %s  %-12s %-11q %s  %q  %q\n", p.Place, p.FirstSeen.Format(time.RFC3339), p.Source, p.Status, custody(p), p.ID, p.Model)
+	}
+	switch {
+	case list.More:
+		out.printf("and there may be more: go on with --after %d, or raise --limit\n", list.Last)
+	case len(list.Predictions) == 0:
+		out.printf("there is none\n")
+	}
+	return out.err
+}
+
+// custody is where the outputs of a prediction are, or why it has none, in words.
+func custody(p admin.Prediction) string {
+	switch {
+	case p.Lost != "":
+		return "given up: " + string(p.Lost)
+	case p.Open:
+		return "open"
+	case p.Conflict:
+		return "ended twice, in different ways"
+	}
+	return strconv.Itoa(p.Stored) + " of " + strconv.Itoa(p.Outputs) + " outputs stored"
+}
+
+type predictionsStatusCmd struct {
+	apiFlag
+}
+
+// Run says how far the ledger is.
+func (c *predictionsStatusCmd) Run(e *env) error {
+	var s bridge.LedgerStatus
+	if err := c.get(e.ctx, apiRoute("predictions", "status"), nil, &s); err != nil {
+		return err
+	}
+	if e.json {
+		return json.NewEncoder(e.stdout).Encode(s)
+	}
+	out := &printer{w: e.stdout}
+	for _, name := range sortedKeys(s.Sources) {
+		out.printf("%s: %s\n", name, sourceStanding(s.Sources[name], time.Now()))
+	}
+	rebuilding := ""
+	if s.Rebuilding {
+		rebuilding = "being rebuilt, "
+	}
+	out.printf("ledger: %sfolded to %d of %d, led by %s, %s\n", rebuilding, s.Folded, s.Last, s.Leader, s.UpdatedAt.Format(time.RFC3339))
+	return out.err
+}
+
+// sourceStanding is how the predictions of a source stand, in words.
+func sourceStanding(s bridge.SourceStatus, now time.Time) string {
+	words := []string{strconv.Itoa(s.Open) + " open"}
+	if s.Overdue > 0 {
+		words = append(words, strconv.Itoa(s.Overdue)+" overdue", "the oldest seen "+s.Oldest.Format(time.RFC3339))
+	}
+	text := strings.Join(words, ", ")
+	if !s.LastWebhook.IsZero() {
+		text += "; last webhook " + s.LastWebhook.Format(time.RFC3339)
+	}
+	if s.PolledSince > 0 {
+		text += ", " + strconv.Itoa(s.PolledSince) + " ended by polling since"
+	}
+	switch {
+	case !s.Polled:
+		text += "; not polled: sources.<name>.api has no key"
+	case s.PausedUntil.After(now):
+		text += "; not polled until " + s.PausedUntil.Format(time.RFC3339) + ", as the provider wants it"
+	}
+	return text
+}
+
+type predictionsRebuildCmd struct {
+	apiFlag
+}
+
+// Run has it rebuilt.
+func (c *predictionsRebuildCmd) Run(e *env) error {
+	var answer admin.Rebuilding
+	if err := c.call(e.ctx, http.MethodPost, apiRoute("predictions", "rebuild"), struct{}{}, &answer); err != nil {
+		return err
+	}
+	if e.json {
+		return json.NewEncoder(e.stdout).Encode(answer)
+	}
+	out := &printer{w: e.stdout}
+	out.printf("the ledger is removed and folded again from the first stored event; hookspan predictions status says how far it is\n")
+	return out.err
+}
