@@ -49,6 +49,8 @@ var arrows = map[string]arrow{
 	"consumers/exec":     {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},
 	"consumers/forward":  {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},
 
+	"bridge/predictions/provider": {ours: []string{"bridge"}, never: []string{echo, nats}},
+
 	"bridge/queue/queuetest": {ours: []string{"bridge", "bridge/queue"}, never: []string{echo}},
 	"consumers/consumertest": {
 		ours: []string{"bridge", "bridge/source", "bridge/queue", "bridge/queue/queuetest", "consumers"}, never: []string{echo},
