@@ -50,6 +50,9 @@ var arrows = map[string]arrow{
 	"consumers/forward":  {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},
 
 	"bridge/predictions/provider": {ours: []string{"bridge"}, never: []string{echo, nats}},
+	"bridge/predictions/submit": {
+		ours: []string{"bridge", "bridge/predictions/provider", "bridge/stored"}, never: []string{echo, nats + "nats-server"},
+	},
 
 	"bridge/queue/queuetest": {ours: []string{"bridge", "bridge/queue"}, never: []string{echo}},
 	"consumers/consumertest": {

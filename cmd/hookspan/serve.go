@@ -23,8 +23,9 @@ type serveCmd struct {
 }
 
 // stopMargin is how long everything but the requests in flight may take to end:
-// handlers have 20 s, and then the spool has 10.
-const stopMargin = 45 * time.Second
+// handlers have 20 s, what was sent to a provider 30 and 15 more to be recorded, and
+// then the spool has 10.
+const stopMargin = time.Minute
 
 // Run serves until it is told to stop. Whatever hangs then, it returns.
 func (c *serveCmd) Run(e *env) error {
@@ -90,6 +91,14 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 	if err != nil {
 		return err
 	}
+	providers, err := newProviders(cfg, e.getenv, log, &onStop)
+	if err != nil {
+		return err
+	}
+	submits, err := newSubmits(cfg, store, providers, e.getenv, metrics, log)
+	if err != nil {
+		return err
+	}
 	var secretUsers secretUsers
 	consumers, err := newConsumers(&parts{cfg: cfg, store: store, getenv: e.getenv, metrics: metrics, secrets: &secretUsers, log: log, onStop: &onStop})
 	if err != nil {
@@ -99,7 +108,7 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 	if err != nil {
 		return err
 	}
-	reloader.users = secretUsers
+	reloader.users, reloader.providers, reloader.submits = secretUsers, providers, submits.sources
 
 	group, ctx := errgroup.WithContext(running)
 	if err := store.provision(ctx, group, cfg.Ingress.MaxBody); err != nil {
@@ -120,7 +129,8 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 		group.Go(func() error { return withheld.refused.Run(ring) })
 	}
 	if operators != nil {
-		operators.SetAPI(func(api *echo.Group) { store.registerAPI(api, cfg, in) })
+		operators.SetAPI(func(api *echo.Group) { store.registerAPI(api, cfg, in, submits) })
+		group.Go(func() error { <-ctx.Done(); submits.Close(); return nil })
 	}
 	if cfg.has(roleConsumers) {
 		bindOnly := cfg.NATS.Provision != provisionCreate

@@ -68,7 +68,7 @@ func FuzzStream(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := string(censor([]byte(text), []byte(apiKey))); string(got) != want {
+		if want := string(Censor([]byte(text), []byte(apiKey))); string(got) != want {
 			t.Fatalf("%q instead of %q", got, want)
 		}
 	})

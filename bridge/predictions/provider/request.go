@@ -41,7 +41,7 @@ func (c *Client) readWhole(res *http.Response, key []byte) ([]byte, error) {
 	if int64(len(body)) > c.cfg.MaxBody {
 		return nil, fmt.Errorf("its answer has more than %d bytes", c.cfg.MaxBody)
 	}
-	return censor(body, key), nil
+	return Censor(body, key), nil
 }
 
 // explained is what an answer that is no success says of itself. What cannot be read

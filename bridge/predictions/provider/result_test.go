@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"net/http/httptest"
@@ -26,7 +27,7 @@ func TestResultIsTheObjectAsItCame(t *testing.T) {
 		a := serve(t, saysJSON(body))
 		got, err := client(t, a.URL+"/api/v3", nil).result(t, "a/b")
 		require.NoError(t, err, name)
-		require.Equal(t, []byte(object), got, name)
+		require.True(t, bytes.Equal([]byte(object), got), "%s: %s", name, got)
 		require.Equal(t, 1, a.seen(), "urls.get is not followed")
 		r := a.requests[0]
 		require.Equal(t, "Bearer "+apiKey, r.Header.Get("Authorization"))

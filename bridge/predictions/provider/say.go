@@ -25,8 +25,9 @@ const (
 	censored  = "[censored]"
 )
 
-// censor takes the key out of what the provider said, which some repeat.
-func censor(text, key []byte) []byte {
+// Censor takes a secret out of what the provider said, which some repeat. One that is
+// shorter than 8 bytes stays.
+func Censor(text, key []byte) []byte {
 	if len(key) < minSecret || !bytes.Contains(text, key) {
 		return text
 	}
@@ -40,7 +41,7 @@ func printable(text string, key []byte) string {
 			return ' '
 		}
 		return r
-	}, string(censor([]byte(text), key)))
+	}, string(Censor([]byte(text), key)))
 	return bridge.Truncate(strings.TrimSpace(text), maxMessage)
 }
 

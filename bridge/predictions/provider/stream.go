@@ -29,7 +29,7 @@ func (s *stream) Read(p []byte) (int, error) {
 		}
 		buf := make([]byte, max(len(p), len(s.key)))
 		n, err := s.in.Read(buf)
-		s.held = censor(append(s.held, buf[:n]...), s.key)
+		s.held = Censor(append(s.held, buf[:n]...), s.key)
 		s.err = err
 	}
 }

@@ -24,7 +24,7 @@ func TestSubmit(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, res.OK())
 	require.JSONEq(t, `{"id":"pred_1","status":"created"}`, string(res.Object))
-	require.Equal(t, []byte(`{"prompt":"a cat"}`), a.bodies[0])
+	require.JSONEq(t, `{"prompt":"a cat"}`, string(a.bodies[0]))
 	r := a.requests[0]
 	require.Equal(t, "/api/v3/get3w/flux-dev", r.RequestURI)
 	require.Equal(t, "Bearer "+apiKey, r.Header.Get("Authorization"))
