@@ -51,10 +51,10 @@ func TestRepeatIsReplayed(t *testing.T) {
 
 // Many at once with one key are one prediction, in one process and in two.
 func TestManyAtOnceAreOne(t *testing.T) {
-	sent, go_ := make(chan struct{}), make(chan struct{})
+	sent, release := make(chan struct{}), make(chan struct{})
 	r := setup(t, func(w http.ResponseWriter, req *http.Request) {
 		close(sent) // a second time would panic
-		<-go_
+		<-release
 		says(200, created)(w, req)
 	})
 	type answer struct {
@@ -79,7 +79,7 @@ func TestManyAtOnceAreOne(t *testing.T) {
 	changed := submission("k")
 	changed.Body = []byte(`{}`)
 	require.Equal(t, http.StatusUnprocessableEntity, fails(t, r.Submitter, changed).Status)
-	close(go_)
+	close(release)
 	replayed := 0
 	for range 10 {
 		a := <-answers

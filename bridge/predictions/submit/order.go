@@ -58,7 +58,7 @@ func (s *Submitter) prepare(sub bridge.Submission, now time.Time) (*order, error
 		return nil, refuse(http.StatusBadRequest, "%v", err)
 	}
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%s\n", sub.Model) // a model has no line break
+	sum.Write([]byte(sub.Model + "\n")) // a model has no line break
 	sum.Write(sub.Body)
 	o.digest = hex.EncodeToString(sum.Sum(nil))
 	return o, nil

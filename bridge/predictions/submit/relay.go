@@ -50,7 +50,7 @@ func (s *Submitter) relay(ctx context.Context, o *order, stream io.ReadCloser, r
 			}
 			known(done)
 			// From here on a shutdown costs nobody a prediction.
-			defer context.AfterFunc(s.stopping, func() { _ = stream.Close() })()
+			defer context.AfterFunc(s.stopping, func() { _ = stream.Close() })() //nolint:contextcheck // the end of the process is no request's
 		}
 		if done != nil {
 			s.tell(done, told, &last)

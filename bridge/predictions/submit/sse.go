@@ -38,7 +38,8 @@ func (r *sseReader) next() (sseEvent, error) {
 	var e sseEvent
 	for {
 		line, err := r.line()
-		if err != nil && !errors.Is(err, io.EOF) {
+		ended := errors.Is(err, io.EOF)
+		if err != nil && !ended {
 			return sseEvent{}, err
 		}
 		if len(line) > 0 {
@@ -48,9 +49,9 @@ func (r *sseReader) next() (sseEvent, error) {
 			e.add(line)
 		}
 		switch {
-		case len(e.raw) == 0 && err != nil:
+		case len(e.raw) == 0 && ended:
 			return sseEvent{}, io.EOF
-		case len(e.raw) > 0 && (len(line) == 0 || err != nil):
+		case len(e.raw) > 0 && (len(line) == 0 || ended):
 			e.raw = append(e.raw, '\n')
 			return e, nil
 		}

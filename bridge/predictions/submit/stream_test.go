@@ -78,10 +78,10 @@ func TestClientOfAStreamGoes(t *testing.T) {
 
 // The same submission again, while its stream goes on, is told the id at once.
 func TestRepeatWhileItStreams(t *testing.T) {
-	go_ := make(chan struct{})
+	release := make(chan struct{})
 	r := setup(t, func(w http.ResponseWriter, req *http.Request) {
 		events("data: {\"id\":\"pred_1\"}\n\n")(w, req)
-		<-go_
+		<-release
 	})
 	seen := make(chan struct{})
 	ended := make(chan error, 1)
@@ -95,7 +95,7 @@ func TestRepeatWhileItStreams(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, done.Replayed)
 	}
-	close(go_)
+	close(release)
 	require.NoError(t, <-ended)
 }
 

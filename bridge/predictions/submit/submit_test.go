@@ -61,7 +61,7 @@ func TestUnrecorded(t *testing.T) {
 	require.Empty(t, r.watches(t))
 
 	// Under the same key it is recorded, and not sent again.
-	fails(t, r.Submitter, submission("k"))
+	require.True(t, fails(t, r.Submitter, submission("k")).Unknown)
 	r.publishes(nil)
 	for range 2 {
 		done := r.submitted(t, submission("k"))
@@ -226,6 +226,6 @@ func TestStoreThatNeverTakesIt(t *testing.T) {
 	r := setup(t, says(200, created))
 	tries := 0
 	r.publishes(func(*bridge.Event) error { tries++; return errors.Join(bridge.ErrTooLarge) })
-	fails(t, r.Submitter, submission(""))
+	require.True(t, fails(t, r.Submitter, submission("")).Unknown)
 	require.Equal(t, 1, tries)
 }
