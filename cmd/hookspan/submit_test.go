@@ -132,12 +132,19 @@ func TestEndDuringASubmission(t *testing.T) {
 	put(t, dir, "token", pathToken)
 	put(t, dir, "key", apiSecret)
 	p := serve(t, dir, submitConfig(f))
-	f.before = func() {
-		require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
-		p.logged(`"stopping"`)
-	}
-	status, _ := p.submit("")
-	require.Equal(t, 200, status)
+	sent, answer := make(chan struct{}), make(chan struct{})
+	f.before = func() { close(sent); <-answer }
+	go func() {
+		<-sent
+		_ = p.cmd.Process.Signal(syscall.SIGTERM)
+		for !strings.Contains(p.logs.String(), `"stopping"`) {
+			<-time.After(10 * time.Millisecond)
+		}
+		<-time.After(time.Second) // more than everything else takes to end
+		close(answer)
+	}()
+	status, text := p.submit("")
+	require.Equal(t, 200, status, text)
 	require.Equal(t, 0, p.wait(), p.logs)
 	f.before = func() {}
 	p = serve(t, dir, submitConfig(f))
