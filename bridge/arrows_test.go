@@ -50,9 +50,13 @@ var arrows = map[string]arrow{
 	"consumers/exec":     {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},
 	"consumers/forward":  {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},
 
-	"bridge/client":              {ours: []string{"bridge"}, stdOnly: true},
-	"bridge/predictions/await":   {ours: []string{"bridge", "bridge/predictions", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
-	"bridge/predictions/watches": {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
+	"bridge/client":               {ours: []string{"bridge"}, stdOnly: true},
+	"bridge/predictions/await":    {ours: []string{"bridge", "bridge/predictions", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
+	"bridge/predictions/watches":  {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
+	"bridge/predictions/provider": {ours: []string{"bridge"}, never: []string{echo, nats}},
+	"bridge/predictions/submit": {
+		ours: []string{"bridge", "bridge/predictions/provider", "bridge/stored"}, never: []string{echo, nats + "nats-server"},
+	},
 
 	"bridge/queue/queuetest": {ours: []string{"bridge", "bridge/queue"}, never: []string{echo}},
 	"consumers/consumertest": {

@@ -293,6 +293,9 @@ func PredictionKey(what, source, id string) string {
 const (
 	KeyEntry = "entry" // a [PredictionState]; the key goes on as in [PredictionKey]
 	KeyOpen  = "open"  // that it has no end yet, and how often it was asked for; likewise
+	// KeySubmit is what became of a submission; the key goes on with a digest of source
+	// and idempotency key. It is no part of what a rebuild makes again.
+	KeySubmit = "submit"
 )
 
 // WatchRequests is the subject of requests to watch a prediction of the source, or

@@ -1,12 +1,14 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"mime"
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
 
 	"github.com/labstack/echo/v4"
 )
@@ -26,7 +28,7 @@ var errBusy = echo.NewHTTPError(http.StatusServiceUnavailable, "Too many request
 // [APIPrefix], and serves them from then on, also when the server runs already:
 // what the API is about may become ready after the process has begun to say that
 // it lives. Until then the API is answered 503. An error that a route returns is
-// answered as problem+json: an [echo.HTTPError] below 500 or of 503 with its
+// answered as problem+json: an [echo.HTTPError] below 500 or of 502 to 504 with its
 // message, any other as 500 without a word of it.
 func (s *Server) SetAPI(register func(api *echo.Group)) {
 	e := newEcho(s.log)
@@ -57,10 +59,22 @@ func (s *Server) serveAPI(c echo.Context) error {
 	if !s.inFlight.TryAcquire(1) {
 		return errBusy
 	}
-	defer s.inFlight.Release(1)
+	leave := sync.OnceFunc(func() { s.inFlight.Release(1) })
+	defer leave()
+	r = r.WithContext(context.WithValue(r.Context(), leaveKey{}, leave))
 	r.Body = http.MaxBytesReader(c.Response(), r.Body, maxAPIBody)
 	api.ServeHTTP(c.Response(), r)
 	return nil
+}
+
+type leaveKey struct{}
+
+// leaveInFlight is called by a request that has a bound of its own from now on, since it
+// goes on for long.
+func leaveInFlight(ctx context.Context) {
+	if leave, ok := ctx.Value(leaveKey{}).(func()); ok {
+		leave()
+	}
 }
 
 // fromThisMachine refuses what a web page can make a browser on this machine

@@ -46,13 +46,20 @@ func recovering(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// meant reports whether a status is said on purpose: it is the client's, or that of
+// somebody else, whom the bridge asked.
+func meant(status int) bool {
+	return status < http.StatusInternalServerError || status == http.StatusBadGateway ||
+		status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout
+}
+
 // respondError is the only writer of errors, and where an error of ours is
 // logged.
 func respondError(err error, c echo.Context, log *zap.Logger) {
 	p := problem{Type: "about:blank", Status: http.StatusInternalServerError, RequestID: rand.Text()}
 	if told, ok := errors.AsType[*echo.HTTPError](tooLarge(err)); ok {
 		p.Status = told.Code
-		if told.Code < http.StatusInternalServerError || told.Code == http.StatusServiceUnavailable {
+		if meant(told.Code) {
 			p.Detail = fmt.Sprint(told.Message)
 		}
 	}
@@ -60,7 +67,7 @@ func respondError(err error, c echo.Context, log *zap.Logger) {
 	if p.Detail == p.Title {
 		p.Detail = ""
 	}
-	if p.Status >= http.StatusInternalServerError && p.Status != http.StatusServiceUnavailable {
+	if !meant(p.Status) {
 		log.Error("a request of an operator failed", zap.String("request_id", p.RequestID),
 			zap.String("method", c.Request().Method), zap.String("route", c.Path()), zap.Error(err))
 	}

@@ -63,6 +63,11 @@ func checkForward(_ *config, found *checker, key string, cons consumerConfig) {
 // section 10.1.5.
 var notToken = regexp.MustCompile(`[^0-9A-Za-z.+_-]+`)
 
+// userAgent is what this program calls itself to others.
+func userAgent() string {
+	return "Hookspan/" + strings.Trim(notToken.ReplaceAllString(version(), "-"), "-")
+}
+
 func newForward(p *parts, name string, c consumerConfig) (consumers.Handler, error) {
 	user := &secretUser{consumer: name, refs: c.signing(), check: forward.CheckSecret}
 	if err := user.read(p.getenv); err != nil {
@@ -79,7 +84,7 @@ func newForward(p *parts, name string, c consumerConfig) (consumers.Handler, err
 		Name: name, URL: c.URL, Mode: forward.Mode(c.Mode), Secrets: user.next, Refuse: c.Refuse,
 		AllowPrivate: c.AllowPrivate, AllowNetworks: networks, Concurrency: c.Concurrency,
 		ConnectTimeout: time.Duration(c.ConnectTimeout), HeaderTimeout: time.Duration(c.HeaderTimeout), Timeout: time.Duration(c.Timeout),
-		UserAgent: "Hookspan/" + strings.Trim(notToken.ReplaceAllString(version(), "-"), "-"),
+		UserAgent: userAgent(),
 		Alarms:    p.store.alarms, Logger: p.log.Named("forward").With(zap.String("consumer", name)),
 	})
 	if err != nil {

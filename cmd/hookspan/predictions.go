@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,14 +29,10 @@ func newLedger(cfg *config, store *store, asker func(source string) predictions.
 			Source: src, Asker: asker(name), Rate: float64(s.API.Rate), PollAfter: time.Duration(s.API.PollAfter), Query: s.Query,
 		}
 	}
-	host, err := os.Hostname()
-	if err != nil {
-		return nil, fmt.Errorf("naming this process: %w", err)
-	}
 	ledger := predictions.NewLedger(store.consume, store.publisher, predictions.Config{
 		Names: cfg.names(), Sources: sources,
 		Keep: time.Duration(cfg.Predictions.Keep), GiveUpAfter: time.Duration(cfg.Predictions.GiveUpAfter),
-		Process: host + "/" + strconv.Itoa(os.Getpid()), BindOnly: cfg.NATS.Provision != provisionCreate,
+		Process: processName(), BindOnly: cfg.NATS.Provision != provisionCreate,
 		Alarms: store.alarms, Logger: log,
 	})
 	return ledger, register(metrics, ledger.Collectors()...)

@@ -19,8 +19,8 @@ import (
 // content is what counts: a mounted secret changes by a link far above the file.
 const reloadEvery = time.Second
 
-// reloader reads sources, their secrets and those of consumers again when the configuration or a
-// file of a secret changes, and when it is told to. What cannot be used changes
+// reloader reads sources, their secrets and keys, and the secrets of consumers again when the
+// configuration or a file of a secret changes, and when it is told to. What cannot be used changes
 // nothing.
 type reloader struct {
 	path   string // of the configuration; empty when there is none
@@ -28,6 +28,9 @@ type reloader struct {
 	in     *ingress.Server // nil: this process takes no webhooks
 	users  secretUsers
 	log    *zap.Logger
+
+	providers *providerSet
+	submits   *submitSources
 
 	succeeded, failed prometheus.Counter
 	last              prometheus.Gauge
@@ -139,10 +142,22 @@ func (r *reloader) try() error {
 	if err := r.users.read(r.getenv); err != nil {
 		return err
 	}
+	keys, err := r.providers.read(cfg, r.getenv)
+	if err != nil {
+		return err
+	}
+	if err := r.submits.read(cfg, r.getenv); err != nil {
+		return err
+	}
 	signing, err := r.users.apply()
 	if err != nil {
 		return err
 	}
+	asking, err := r.providers.apply(keys)
+	if err != nil {
+		return err
+	}
+	needs = append(needs, r.providers.restartKeys(cfg)...)
 	changed := r.sources.changes(sources)
 	if r.in != nil && len(changed) > 0 {
 		routes, err := sources.routes()
@@ -152,7 +167,7 @@ func (r *reloader) try() error {
 		r.in.SetRoutes(routes)
 	}
 	r.sources, r.running.Sources = sources, cfg.Sources
-	r.log.Info("the configuration was read again", zap.Strings("sources_changed", changed), zap.Strings("secrets_changed", signing))
+	r.log.Info("the configuration was read again", zap.Strings("sources_changed", changed), zap.Strings("secrets_changed", append(signing, asking...)))
 	sources.warn(r.log, changed)
 	if len(needs) > 0 {
 		r.log.Warn("needs a restart: these keys differ from what runs and cannot change while it runs", zap.Strings("keys", needs))

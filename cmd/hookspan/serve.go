@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hookspan/hookspan/bridge/admin"
-	"github.com/hookspan/hookspan/bridge/predictions"
 	"github.com/hookspan/hookspan/bridge/queue"
 	"github.com/hookspan/hookspan/bridge/redelivery"
 	"github.com/hookspan/hookspan/bridge/telemetry"
@@ -24,8 +23,9 @@ type serveCmd struct {
 }
 
 // stopMargin is how long everything but the requests in flight may take to end:
-// handlers have 20 s, and then the spool has 10.
-const stopMargin = 45 * time.Second
+// handlers have 20 s, what was sent to a provider 30 and 15 more to be recorded, and
+// then the spool has 10.
+const stopMargin = time.Minute
 
 // Run serves until it is told to stop. Whatever hangs then, it returns.
 func (c *serveCmd) Run(e *env) error {
@@ -96,12 +96,20 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 	if err != nil {
 		return err
 	}
+	providers, err := newProviders(cfg, e.getenv, log, &onStop)
+	if err != nil {
+		return err
+	}
+	submits, err := newSubmits(cfg, store, providers, e.getenv, metrics, log)
+	if err != nil {
+		return err
+	}
 	var secretUsers secretUsers
 	consumers, err := newConsumers(&parts{cfg: cfg, store: store, getenv: e.getenv, metrics: metrics, secrets: &secretUsers, log: log, onStop: &onStop})
 	if err != nil {
 		return err
 	}
-	ledger, err := newLedger(cfg, store, func(string) predictions.Asker { return nil }, metrics, log)
+	ledger, err := newLedger(cfg, store, providers.asker, metrics, log)
 	if err != nil {
 		return err
 	}
@@ -109,7 +117,7 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 	if err != nil {
 		return err
 	}
-	reloader.users = secretUsers
+	reloader.users, reloader.providers, reloader.submits = secretUsers, providers, submits.sources
 
 	group, ctx := errgroup.WithContext(running)
 	if err := store.provision(ctx, group, cfg.Ingress.MaxBody); err != nil {
@@ -130,7 +138,11 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 		group.Go(func() error { return withheld.refused.Run(ring) })
 	}
 	if operators != nil {
-		operators.SetAPI(func(api *echo.Group) { store.registerAPI(api, cfg, in); store.registerPredictions(api, cfg, hub) })
+		operators.SetAPI(func(api *echo.Group) {
+			store.registerAPI(api, cfg, in, submits)
+			store.registerPredictions(api, cfg, hub)
+		})
+		group.Go(func() error { <-ctx.Done(); submits.Close(); return nil })
 	}
 	if cfg.has(roleConsumers) {
 		bindOnly := cfg.NATS.Provision != provisionCreate

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -58,18 +59,28 @@ func resolveSources(cfg *config, getenv func(string) (string, bool)) (sourceSet,
 			}
 			live.config.Retired = append(live.config.Retired, secret)
 		}
-		if s.PathToken != "" {
-			var err error
-			if live.pathToken, err = s.PathToken.require(getenv); err != nil {
-				return nil, fmt.Errorf("sources.%s.path_token: %w", name, err)
-			}
-			if !unreserved.Match(live.pathToken) {
-				return nil, fmt.Errorf("sources.%s.path_token: it must be of letters, digits and - . _ ~, which mean the same in every URL", name)
-			}
+		var err error
+		if live.pathToken, err = s.pathToken(name, getenv); err != nil {
+			return nil, err
 		}
 		set[name] = live
 	}
 	return set, nil
+}
+
+// pathToken looks up the secret in the URL of a source, nil when it has none.
+func (s sourceConfig) pathToken(name string, getenv func(string) (string, bool)) ([]byte, error) {
+	if s.PathToken == "" {
+		return nil, nil
+	}
+	token, err := s.PathToken.require(getenv)
+	if err == nil && !unreserved.Match(token) {
+		err = errors.New("it must be of letters, digits and - . _ ~, which mean the same in every URL")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sources.%s.path_token: %w", name, err)
+	}
+	return token, nil
 }
 
 // routes makes of each source what the ingress asks.
@@ -139,12 +150,20 @@ func (set sourceSet) checkSuccessor(next sourceSet) error {
 }
 
 // secretFiles are the files that have secrets in them which are read again: those
-// of sources and of consumers, as far as this process has them.
+// of sources, of their APIs and of consumers, as far as this process has them.
 func (c *config) secretFiles() []string {
 	var refs []secretRef
 	if c.has(roleIngress) {
 		for _, s := range c.Sources {
 			refs = slices.Concat(refs, s.Secrets, s.RetiredSecrets, []secretRef{s.PathToken})
+		}
+	}
+	for _, s := range c.Sources {
+		if c.asksProviders() {
+			refs = append(refs, s.API.Key)
+		}
+		if c.submits() {
+			refs = append(refs, s.PathToken)
 		}
 	}
 	if c.has(roleConsumers) {

@@ -1,0 +1,122 @@
+// Package provider speaks to the REST API of a provider: it asks for predictions and
+// submits them. It knows the API family of Get3W and WaveSpeedAI (v3), whose answers
+// come in an envelope, and answers that are the bare prediction (v1).
+package provider
+
+import (
+	"cmp"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// ErrNoKey means that the client has no key, so nothing was asked.
+var ErrNoKey = errors.New("no API key")
+
+// Config of a [Client]. Zero values are defaults.
+type Config struct {
+	// Source is the name of the configured sender, for messages.
+	Source string
+	// BaseURL is where the API is, without a slash at the end.
+	BaseURL string
+	// Key is sent as a bearer token (RFC 6750), and only to the host of BaseURL. It
+	// may be empty until [Client.SetKey].
+	Key []byte
+	// MaxBody is the largest answer in bytes, default 4 MiB.
+	MaxBody int64
+	// ConnectTimeout bounds the making of a connection with its TLS handshake, default
+	// 5 s.
+	ConnectTimeout time.Duration
+	// HeaderTimeout is how long the answer to a question may take to begin, default
+	// 15 s. A submission may take Timeout: to give it up early could lose it.
+	HeaderTimeout time.Duration
+	// Timeout bounds a question, and a submission that is not streamed, with its tries
+	// and its whole answer, default 30 s.
+	Timeout time.Duration
+	// UserAgent is what the client calls itself, default Hookspan.
+	UserAgent string
+	// Logger nil logs nothing.
+	Logger *zap.Logger
+
+	roots *x509.CertPool // for tests; nil is the system's
+}
+
+func (c Config) withDefaults() Config {
+	c.MaxBody = cmp.Or(c.MaxBody, 4<<20)
+	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, 5*time.Second)
+	c.HeaderTimeout = cmp.Or(c.HeaderTimeout, 15*time.Second)
+	c.Timeout = cmp.Or(c.Timeout, 30*time.Second)
+	c.UserAgent = cmp.Or(c.UserAgent, "Hookspan")
+	c.Logger = cmp.Or(c.Logger, zap.NewNop())
+	return c
+}
+
+// Client asks one provider. It is safe for concurrent use. Its zero value is not
+// usable, see [New].
+type Client struct {
+	cfg Config
+	key atomic.Pointer[[]byte]
+	// asks and submits have connections of their own: answers that hang on one side
+	// take none from the other.
+	asks, submits *http.Client
+}
+
+// New returns a client. The error never holds the key.
+func New(cfg Config) (*Client, error) {
+	cfg = cfg.withDefaults()
+	u, err := url.Parse(cfg.BaseURL)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, errors.New("the address of the provider's API is none such as https://api.get3w.com/api/v3")
+	}
+	cfg.BaseURL = strings.TrimSuffix(cfg.BaseURL, "/")
+	c := &Client{cfg: cfg, asks: newHTTP(cfg, cfg.HeaderTimeout), submits: newHTTP(cfg, 0)}
+	return c, c.SetKey(cfg.Key)
+}
+
+// maxKey bounds a key, in bytes.
+const maxKey = 4 << 10
+
+// CheckKey returns an error unless the key can stand in a header. It does not repeat
+// it.
+func CheckKey(key []byte) error {
+	if len(key) > maxKey {
+		return fmt.Errorf("the API key has %d bytes, at most %d are possible", len(key), maxKey)
+	}
+	for i, b := range key {
+		if b <= ' ' || b >= 0x7f {
+			return fmt.Errorf("the API key has a byte at %d that no key can have: it is made of visible ASCII characters", i)
+		}
+	}
+	return nil
+}
+
+// SetKey is the key of requests that begin from now on; an empty one is none.
+func (c *Client) SetKey(key []byte) error {
+	if err := CheckKey(key); err != nil {
+		return err
+	}
+	own := append([]byte{}, key...)
+	c.key.Store(&own)
+	return nil
+}
+
+// HasKey reports whether the client can ask.
+func (c *Client) HasKey() bool { return len(*c.key.Load()) > 0 }
+
+// Close closes the connections that nobody uses.
+func (c *Client) Close() {
+	c.asks.CloseIdleConnections()
+	c.submits.CloseIdleConnections()
+}
+
+// errNoKey says what to do.
+func (c *Client) errNoKey() error {
+	return fmt.Errorf("%w: set sources.%s.api.key", ErrNoKey, c.cfg.Source)
+}

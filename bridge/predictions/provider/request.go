@@ -1,0 +1,67 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+)
+
+// maxRefusal is how much is read of an answer that only explains itself, in bytes.
+const maxRefusal = 64 << 10
+
+// newRequest makes a request with the key. The body can be sent once: without GetBody
+// net/http never sends it by itself again.
+func (c *Client) newRequest(ctx context.Context, method, path string, key []byte, body io.Reader, size int64) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.cfg.BaseURL+path, body)
+	if err != nil {
+		return nil, withoutURL(err, key)
+	}
+	req.GetBody, req.ContentLength = nil, size
+	req.Header.Set("Authorization", "Bearer "+string(key))
+	req.Header.Set("Accept", mediaJSON)
+	req.Header.Set("User-Agent", c.cfg.UserAgent)
+	return req, nil
+}
+
+// readWhole returns the body of an answer that counts, without the key.
+func (c *Client) readWhole(res *http.Response, key []byte) ([]byte, error) {
+	if t := mediaType(res); t != "" && t != mediaJSON && !strings.HasSuffix(t, "+json") {
+		return nil, fmt.Errorf("it answered %d with %s, not with JSON: check api.base_url", res.StatusCode, printable(t, key))
+	}
+	if res.ContentLength > c.cfg.MaxBody {
+		return nil, fmt.Errorf("its answer has %d bytes, more than %d", res.ContentLength, c.cfg.MaxBody)
+	}
+	body, err := io.ReadAll(io.LimitReader(res.Body, c.cfg.MaxBody+1))
+	if err != nil {
+		return nil, fmt.Errorf("its answer was cut off: %w", withoutURL(err, key))
+	}
+	if int64(len(body)) > c.cfg.MaxBody {
+		return nil, fmt.Errorf("its answer has more than %d bytes", c.cfg.MaxBody)
+	}
+	return Censor(body, key), nil
+}
+
+// explained is what an answer that is no success says of itself. What cannot be read
+// of it is left out.
+func explained(res *http.Response) (a answer, isJSON, empty bool) {
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxRefusal))
+	a, parseErr := parseAnswer(body)
+	return a, parseErr == nil, err == nil && len(body) == 0
+}
+
+const (
+	mediaJSON   = "application/json"
+	mediaStream = "text/event-stream"
+)
+
+func mediaType(res *http.Response) string {
+	value := res.Header.Get("Content-Type")
+	t, _, err := mime.ParseMediaType(value)
+	if err != nil {
+		return value
+	}
+	return t
+}

@@ -1,0 +1,93 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// noKeyPause is how long nobody needs to ask when there is no key.
+const noKeyPause = time.Minute
+
+// Result returns the prediction with that id as the provider writes it: one JSON
+// object, byte for byte, but for the key if the provider repeats it. It returns within
+// Config.Timeout. The error wraps [bridge.ErrNotAtProvider], or a
+// [*bridge.TryLaterError] after a 429, a 503, and as long as there is no key; any
+// other is a fault that may pass. No error holds the key or the address.
+func (c *Client) Result(ctx context.Context, id string) ([]byte, error) {
+	key := *c.key.Load()
+	if len(key) == 0 {
+		return nil, &bridge.TryLaterError{After: noKeyPause, Err: fmt.Errorf("asking the provider for a prediction: %w", c.errNoKey())}
+	}
+	if err := bridge.CheckPredictionID(id); err != nil {
+		return nil, fmt.Errorf("asking the provider for a prediction: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	object, err := c.ask(ctx, id, key)
+	if err != nil {
+		return nil, fmt.Errorf("asking the provider for a prediction: %w", err)
+	}
+	return object, nil
+}
+
+func (c *Client) ask(ctx context.Context, id string, key []byte) ([]byte, error) {
+	req, err := c.newRequest(ctx, http.MethodGet, "/predictions/"+url.PathEscape(id), key, http.NoBody, 0)
+	if err != nil {
+		return nil, err
+	}
+	res, err := c.asks.Do(req)
+	if err != nil {
+		return nil, withoutURL(err, key)
+	}
+	// What is left of a body is not read: the connection is closed then.
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode >= 300 {
+		return nil, c.refused(res, key)
+	}
+	body, err := c.readWhole(res, key)
+	if err != nil {
+		return nil, err
+	}
+	a, err := parseAnswer(body)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("its answer cannot be read: %w", withoutURL(err, key))
+	case a.failed():
+		return nil, c.meaning(a.code, a.message, res, key)
+	case a.object == nil:
+		return nil, fmt.Errorf("%w%s", errNoData, quoted(a.message, key))
+	}
+	return a.object, nil
+}
+
+// refused is the error about an HTTP status of 300 or more.
+func (c *Client) refused(res *http.Response, key []byte) error {
+	if res.StatusCode < 400 {
+		return redirected(res, key)
+	}
+	a, isJSON, empty := explained(res)
+	if res.StatusCode == http.StatusNotFound && !isJSON && !empty {
+		// Somebody answers who is not the API: no prediction is given up for that.
+		return fmt.Errorf("it answered 404 with %s, not with JSON: check sources.%s.api.base_url", printable(mediaType(res), key), c.cfg.Source)
+	}
+	return c.meaning(res.StatusCode, a.message, res, key)
+}
+
+// meaning is the error that a status is, of HTTP or of the envelope.
+func (c *Client) meaning(status int, message string, res *http.Response, key []byte) error {
+	err := fmt.Errorf("it answered %d%s", status, quoted(message, key))
+	switch status {
+	case http.StatusNotFound:
+		return fmt.Errorf("%w: %w", bridge.ErrNotAtProvider, err)
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return &bridge.TryLaterError{After: retryAfter(res.Header, time.Now()), Err: err}
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return fmt.Errorf("%w: check sources.%s.api.key", err, c.cfg.Source)
+	}
+	return err
+}

@@ -1,0 +1,95 @@
+package provider
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// maxHeader bounds the header of an answer, in bytes.
+	maxHeader = 64 << 10
+	// maxConns bounds the connections of each kind of request.
+	maxConns = 128
+	maxIdle  = 16
+	// idleTimeout is how long an unused connection is kept.
+	idleTimeout = 30 * time.Second
+)
+
+// newHTTP makes a client; headerTimeout 0 is none.
+func newHTTP(cfg Config, headerTimeout time.Duration) *http.Client {
+	plain := &net.Dialer{Timeout: cfg.ConnectTimeout}
+	secure := &tls.Dialer{NetDialer: plain, Config: &tls.Config{RootCAs: cfg.roots, MinVersion: tls.VersionTLS12}}
+	protocols := new(http.Protocols)
+	// Over HTTP/2 all requests would share one connection, and hang together.
+	protocols.SetHTTP1(true)
+	return &http.Client{
+		Transport: &http.Transport{
+			Proxy:                  nil, // the key goes to the provider and nobody else
+			Protocols:              protocols,
+			DialContext:            counted(plain.DialContext),
+			DialTLSContext:         counted(secure.DialContext),
+			ResponseHeaderTimeout:  headerTimeout,
+			MaxResponseHeaderBytes: maxHeader,
+			MaxConnsPerHost:        maxConns,
+			MaxIdleConnsPerHost:    maxIdle,
+			IdleConnTimeout:        idleTimeout,
+			DisableCompression:     true, // what is small on the wire is small
+		},
+		// A redirect is an answer like any other: the key stays with its host.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+type dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+func counted(next dial) dial {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := next(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &countingConn{Conn: conn}, nil
+	}
+}
+
+// countingConn counts what HTTP has written, so that it is known of a request that
+// failed whether any of it has left: a connection that was kept may be closed by the
+// time that it is used again.
+type countingConn struct {
+	net.Conn
+
+	written atomic.Int64
+}
+
+func (c *countingConn) Write(p []byte) (int, error) {
+	c.written.Add(int64(len(p))) // until it is known, all of it may have left
+	n, err := c.Conn.Write(p)
+	c.written.Add(int64(n - len(p)))
+	return n, err
+}
+
+// sending watches one request.
+type sending struct {
+	conn atomic.Pointer[countingConn] // nil: none was found for it
+	from atomic.Int64                 // what had been written to it before
+}
+
+func (s *sending) trace(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		if conn, ok := info.Conn.(*countingConn); ok {
+			s.from.Store(conn.written.Load())
+			s.conn.Store(conn)
+		}
+	}})
+}
+
+// begun reports whether the provider may have seen something of the request.
+func (s *sending) begun() bool {
+	conn := s.conn.Load()
+	return conn != nil && conn.written.Load() > s.from.Load()
+}

@@ -1,0 +1,84 @@
+package submit
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// said is what a provider says of a prediction when it accepts it, and later in a
+// stream. What is of another type than expected is zero.
+type said struct {
+	id, status string
+	estimate   float64 // seconds
+	progress   *float64
+}
+
+func read(object []byte) (s said) {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(object, &fields) != nil {
+		return s
+	}
+	p := bridge.NewPredictionHead(fields)
+	s.id, s.status = p.ID, p.Status
+	// What is no number leaves them as they are.
+	_ = json.Unmarshal(fields["estimated_duration"], &s.estimate)
+	_ = json.Unmarshal(fields["progress"], &s.progress)
+	return s
+}
+
+// accept records the prediction that the provider says it has accepted. When it cannot,
+// it returns it with the error.
+func (s *Submitter) accept(ctx context.Context, o *order, object []byte) (*bridge.Submitted, error) {
+	told := read(object)
+	if told.id == "" {
+		return nil, s.doubtful(o, http.StatusBadGateway, errors.New("the provider's answer names no prediction"))
+	}
+	done := &bridge.Submitted{Source: o.watch.Source, ID: told.id, Model: o.watch.Model, Status: told.status}
+	if told.estimate > 0 && told.estimate <= bridge.MaxWatchAhead.Seconds() {
+		done.EstimatedDuration = told.estimate
+	}
+	return done, s.announce(ctx, o, done)
+}
+
+// announce publishes that the prediction is waited for. The same prediction announced
+// again in the same way is no other event.
+func (s *Submitter) announce(ctx context.Context, o *order, done *bridge.Submitted) error {
+	w := o.watch
+	w.Prediction, w.EstimatedDuration = done.ID, done.EstimatedDuration
+	if err := bridge.CheckPredictionID(w.Prediction); err != nil {
+		return s.unrecorded(&w, err)
+	}
+	ev, err := w.Event(time.Now())
+	if err != nil {
+		return s.unrecorded(&w, err)
+	}
+	// It has its own time, since what came before may have used up all of its own.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.recordFor)
+	defer cancel()
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		_, err := s.cfg.Publisher.Publish(ctx, ev)
+		if err == nil {
+			return nil
+		}
+		if errors.Is(err, bridge.ErrTooLarge) || !sleep(ctx, pause) {
+			return s.unrecorded(&w, err)
+		}
+	}
+}
+
+// sleep returns false when ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,74 @@
+package submit
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+const webhookMember = "webhook_url"
+
+var errWebhook = errors.New("the body has a webhook_url: leave it out, the bridge puts in its own, and what arrives there is given to your consumers")
+
+// inspect returns whether the body wants a stream, or why it cannot be submitted. It is
+// strict about what provider and bridge could understand in different ways: two
+// objects, invalid UTF-8, a name that comes twice.
+func inspect(body []byte) (stream bool, err error) {
+	if len(body) > bridge.MaxSubmission {
+		return false, fmt.Errorf("the body has %d bytes, at most %d are possible", len(body), bridge.MaxSubmission)
+	}
+	dec := jsontext.NewDecoder(bytes.NewReader(body))
+	if dec.PeekKind() != '{' {
+		return false, errors.New("the body is not a JSON object")
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return false, unreadable(err)
+	}
+	for dec.PeekKind() != '}' {
+		token, err := dec.ReadToken()
+		if err != nil {
+			return false, unreadable(err)
+		}
+		name := token.String()
+		value, err := dec.ReadValue()
+		switch {
+		case err != nil:
+			return false, unreadable(err)
+		case name == webhookMember:
+			return false, errWebhook
+		case name == "stream":
+			stream = value.Kind() == 't'
+		}
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return false, unreadable(err)
+	}
+	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
+		return false, errors.New("there is something behind the JSON object of the body")
+	}
+	return stream, nil
+}
+
+func unreadable(err error) error {
+	return fmt.Errorf("the body is not one JSON object: %.200s", err.Error())
+}
+
+// withWebhook puts the address into a body that was inspected. All its other bytes stay
+// as they are: to write it anew could change numbers.
+func withWebhook(body []byte, address string) ([]byte, error) {
+	member, err := jsontext.AppendQuote([]byte(`"`+webhookMember+`":`), address)
+	if err != nil {
+		return nil, fmt.Errorf("writing the webhook's address: %w", err)
+	}
+	at := bytes.IndexByte(body, '{') + 1
+	if rest := bytes.TrimLeft(body[at:], " \t\r\n"); rest[0] != '}' {
+		member = append(member, ',')
+	}
+	return slices.Concat(body[:at], member, body[at:]), nil
+}

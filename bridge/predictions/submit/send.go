@@ -1,0 +1,116 @@
+package submit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/predictions/provider"
+)
+
+// retrySoon is when to try again what found no room or nobody.
+const retrySoon = 10 * time.Second
+
+// send submits the order once. Known is called when the prediction is recorded, before
+// anybody is told. With an error that is Unknown there can be a prediction: then it was
+// accepted and not recorded.
+func (s *Submitter) send(ctx context.Context, o *order, relay Relay, known func(*bridge.Submitted)) (*bridge.Submitted, error) {
+	if o.stream {
+		if !s.streams.TryAcquire(1) {
+			return nil, &bridge.SubmitError{Status: http.StatusServiceUnavailable, Detail: "Too many streams are relayed: try again, or submit without stream.", RetryAfter: retrySoon}
+		}
+		defer s.streams.Release(1)
+	}
+	ctx, cancel := context.WithTimeout(ctx, longestStream)
+	defer cancel()
+	res, err := o.api.Submit(ctx, o.watch.Model, o.body)
+	if err != nil {
+		return nil, s.failed(o, err)
+	}
+	if res.Stream != nil {
+		defer func() { _ = res.Stream.Close() }()
+		if o.stream {
+			return s.relay(ctx, o, res.Stream, relay, known)
+		}
+		return nil, s.doubtful(o, http.StatusBadGateway, errors.New("the provider answered with a stream that nobody asked for"))
+	}
+	if !res.OK() {
+		return nil, s.refused(o, res)
+	}
+	done, err := s.accept(ctx, o, res.Object)
+	if done != nil {
+		done.Answer = provider.Censor(res.Body, o.token)
+	}
+	if err == nil {
+		known(done)
+	}
+	return done, err
+}
+
+// failed is the error about a submission that has no answer.
+func (s *Submitter) failed(o *order, err error) error {
+	switch {
+	case errors.Is(err, provider.ErrNoKey):
+		return refuse(http.StatusServiceUnavailable, "The bridge has no key for the provider's API: set sources.%s.api.key.", o.watch.Source)
+	case errors.Is(err, provider.ErrNotSent):
+		return &bridge.SubmitError{
+			Status: http.StatusServiceUnavailable, RetryAfter: retrySoon, Err: err,
+			Detail: "The provider could not be reached, and nothing was sent: try again.",
+		}
+	case errors.Is(err, context.DeadlineExceeded):
+		return s.doubtful(o, http.StatusGatewayTimeout, err)
+	}
+	return s.doubtful(o, http.StatusBadGateway, err)
+}
+
+// doubtful is the error about a submission that the provider may have accepted.
+func (s *Submitter) doubtful(o *order, status int, err error) error {
+	s.cfg.Logger.Warn("it is not known whether the provider accepted a submission", zap.String("source", o.watch.Source),
+		zap.String("model", o.watch.Model), zap.String("reference", o.watch.Reference), zap.Error(err))
+	return &bridge.SubmitError{
+		Status: status, Unknown: true, Err: err,
+		Detail: fmt.Sprintf("It is not known whether the provider accepted it (%s). Look it up there: if it is there, announce it with PUT /api/v1/predictions/%s/<id>; only if it is not, submit it again.",
+			bridge.Truncate(err.Error(), maxReason), o.watch.Source),
+	}
+}
+
+// maxReason bounds what a detail repeats of an error, in bytes.
+const maxReason = 512
+
+// refused is the error about an answer that is no success. What the provider refused
+// has its status; what it failed at it may have accepted.
+func (s *Submitter) refused(o *order, res *provider.Response) error {
+	said := fmt.Sprintf("the provider answered %d", res.Status)
+	if res.Message != "" {
+		said += ": " + string(provider.Censor([]byte(res.Message), o.token))
+	}
+	if res.Status < 400 || res.Status > 499 {
+		err := s.doubtful(o, http.StatusBadGateway, errors.New(said))
+		if e, ok := errors.AsType[*bridge.SubmitError](err); ok {
+			e.RetryAfter = res.RetryAfter
+		}
+		return err
+	}
+	e := &bridge.SubmitError{Status: res.Status, Detail: "It was not submitted, " + said + ".", RetryAfter: res.RetryAfter}
+	if res.Status == http.StatusUnauthorized || res.Status == http.StatusForbidden {
+		e.Detail += fmt.Sprintf(" This is about the bridge's account there, not about you: check sources.%s.api.key and the balance.", o.watch.Source)
+	}
+	return e
+}
+
+// unrecorded is the error about a prediction that exists and of which nobody will know.
+func (s *Submitter) unrecorded(w *bridge.Watch, err error) error {
+	s.cfg.Logger.Error("a prediction was submitted and could not be recorded: announce it, or its end may be missed", zap.String("source", w.Source),
+		zap.String("prediction", w.Prediction), zap.String("model", w.Model), zap.String("reference", w.Reference), zap.Error(err))
+	return &bridge.SubmitError{
+		Status: http.StatusBadGateway, Unknown: true, Err: err,
+		Detail: fmt.Sprintf("It was submitted as %s, and could not be recorded: watch it with PUT /api/v1/predictions/%s/%s, and do not submit it again.",
+			bridge.Truncate(w.Prediction, bridge.MaxPredictionID), w.Source, url.PathEscape(bridge.Truncate(w.Prediction, bridge.MaxPredictionID))),
+	}
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge/predictions/submit"
+)
+
+// submits reports whether this process submits predictions.
+func (c *config) submits() bool { return c.has(roleAdmin) && c.Ingress.PublicURL != "" }
+
+// submits is what submits predictions, with its sources as they are now.
+type submits struct {
+	*submit.Submitter
+
+	sources *submitSources
+}
+
+func newSubmits(cfg *config, s *store, p *providerSet, getenv func(string) (string, bool), metrics prometheus.Registerer, log *zap.Logger) (*submits, error) {
+	sources := &submitSources{providers: p}
+	if err := sources.read(cfg, getenv); err != nil {
+		return nil, err
+	}
+	submitter := submit.New(submit.Config{
+		Names: cfg.names(), PublicURL: cfg.Ingress.PublicURL, Source: sources.source,
+		Publisher: s.events(), JetStream: s.consume, Tell: s.consume.Conn().Publish,
+		Process: processName(), Logger: log.Named("submit"),
+	})
+	return &submits{submitter, sources}, register(metrics, submitter.Collectors()...)
+}
+
+// processName tells this process from others in what operators read.
+func processName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s:%d", host, os.Getpid())
+}
+
+// submitSources are the sources as a submission needs them.
+type submitSources struct {
+	providers *providerSet
+	now       atomic.Pointer[map[string]submit.Source]
+}
+
+// source is safe for concurrent use.
+func (s *submitSources) source(name string) (submit.Source, bool) {
+	source, ok := (*s.now.Load())[name]
+	return source, ok
+}
+
+// read takes the sources of the configuration, unless a secret of theirs is missing.
+func (s *submitSources) read(cfg *config, getenv func(string) (string, bool)) error {
+	next := map[string]submit.Source{}
+	for _, name := range sortedKeys(cfg.Sources) {
+		source := submit.Source{Query: cfg.Sources[name].Query}
+		if client, ok := s.providers.clients[name]; ok {
+			source.API = client
+		}
+		if cfg.submits() {
+			var err error
+			if source.PathToken, err = cfg.Sources[name].pathToken(name, getenv); err != nil {
+				return err
+			}
+		}
+		next[name] = source
+	}
+	s.now.Store(&next)
+	return nil
+}
