@@ -72,7 +72,9 @@ type desk interface {
 	upToDate() bool
 	// save writes the record of an open prediction over that of the revision, and
 	// returns the new one; the item in the list has it too. It is errNotOpen when the
-	// prediction has its end by now, and errTermOver when somebody else has written.
+	// prediction has its end by now, errTermOver when another process has written, and
+	// another one when the revision is not the last one any more: what is in the list
+	// then was written after it.
 	save(ctx context.Context, rec openRecord, revision uint64) (uint64, error)
 }
 

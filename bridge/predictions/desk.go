@@ -2,6 +2,7 @@ package predictions
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"time"
 
@@ -35,20 +36,19 @@ func (t *term) upToDate() bool {
 	return !t.rebuilding.Load() && at > 0 && time.Since(t.started)-time.Duration(at) < currentFor*t.times.renew
 }
 
-// save is that of [desk]. What became known of the prediction since it was taken stays.
+var errOldRevision = errors.New("the record of the prediction was written meanwhile")
+
+// save is that of [desk].
 func (t *term) save(ctx context.Context, rec openRecord, revision uint64) (uint64, error) {
 	t.writing.Lock()
 	defer t.writing.Unlock()
 	list := t.list(rec.Source)
 	it, ok := list.get(rec.ID)
-	if !ok {
+	switch {
+	case !ok:
 		return 0, errNotOpen
-	}
-	if it.revision != revision {
-		if it.Polls < rec.Polls-1 { // it was brought back meanwhile, to be asked for anew
-			return it.revision, nil
-		}
-		rec.Model, rec.FirstSeen, rec.ExpectedBy, rec.Estimate, rec.Sequence = it.Model, it.FirstSeen, it.ExpectedBy, it.Estimate, it.Sequence
+	case it.revision != revision:
+		return 0, errOldRevision
 	}
 	raw, err := encodeRecord(rec)
 	if err != nil {

@@ -299,7 +299,7 @@ func TestLostAndRedriven(t *testing.T) {
 	require.Same(t, term, p.metrics.term.Load(), "nothing of that ends the term")
 }
 
-// save joins what the reconciler says with what became known meanwhile.
+// Nothing that became known of a prediction is overwritten by who had read it before.
 func TestSaveKeepsWhatIsNew(t *testing.T) {
 	r := newRig(t)
 	p := r.start("one", r.store)
@@ -309,10 +309,15 @@ func TestSaveKeepsWhatIsNew(t *testing.T) {
 	old, _ := term.list("get3w").get("a")
 	r.publish(r.watches("a", bridge.Watch{EstimatedDuration: 7}))
 	r.folded(p)
-	rec := old.openRecord
-	rec.Polls = 1
-	_, err := term.save(t.Context(), rec, old.revision)
+	old.Polls = 1
+	_, err := term.save(t.Context(), old.openRecord, old.revision)
+	require.ErrorIs(t, err, errOldRevision)
+	fresh, _ := term.list("get3w").get("a")
+	fresh.Polls = 1
+	revision, err := term.save(t.Context(), fresh.openRecord, fresh.revision)
 	require.NoError(t, err)
+	have, _ := term.list("get3w").get("a")
+	require.Equal(t, revision, have.revision)
 	got := r.record("a")
 	require.Equal(t, 1, got.Polls)
 	require.InDelta(t, 7, got.Estimate, 0)

@@ -166,7 +166,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 		p := serve(t, t.TempDir(), "ingress: {listen: \"127.0.0.1:0\"}\nadmin: {listen: \"127.0.0.1:0\"}\nconsumers: "+consumers+"\nnats: "+nats+"\n")
 		require.Eventually(t, func() bool { // what was there before is not counted
 			_, text := p.admin("/metrics")
-			return p.ready.NATS == "" || strings.Contains(text, "hookspan_predictions_leader 1")
+			return p.ready.NATS == "" || strings.Contains(text, "\nhookspan_predictions_leader 1\n")
 		}, patience, 10*time.Millisecond)
 		_, _ = p.post(documented)
 		_, _ = p.post("{}")

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/predictions"
+	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+)
+
+// Of two processes with the role one leads the ledger; when it is killed the other one
+// does within half a minute, and folds what came meanwhile.
+func TestLedgerOfAKilledProcess(t *testing.T) {
+	x := queuetest.NewExternal(t, nil)
+	x.Start()
+	config := strings.Replace(externalConfig(x), "ingress:", "admin: {listen: 127.0.0.1:0}\ningress:", 1)
+	leads := func(p *program) bool {
+		_, text := p.admin("/metrics")
+		return strings.Contains(text, "\nhookspan_predictions_leader 1\n")
+	}
+	first := serve(t, t.TempDir(), config)
+	require.Eventually(t, func() bool { return leads(first) }, patience, 10*time.Millisecond)
+	second := serve(t, t.TempDir(), config)
+	reader := predictions.NewReader(x.JetStream(), bridge.Names{})
+	ended := func(id string) func() bool {
+		return func() bool {
+			s, err := reader.Get(t.Context(), "get3w", id)
+			return err == nil && s.Terminal()
+		}
+	}
+	status, text := first.post(killBody("pred_1"))
+	require.Equal(t, 200, status, text)
+	require.Eventually(t, ended("pred_1"), patience, 10*time.Millisecond)
+	require.False(t, leads(second))
+	first.kill()
+	status, text = second.post(killBody("pred_2"))
+	require.Equal(t, 200, status, text)
+	require.Eventually(t, ended("pred_2"), 30*time.Second, 10*time.Millisecond)
+	require.True(t, leads(second))
+
+	// One that is told to end leaves nobody waiting.
+	third := serve(t, t.TempDir(), config)
+	require.Equal(t, exitDone, second.stop())
+	require.Eventually(t, func() bool { return leads(third) }, 10*time.Second, 10*time.Millisecond, "well before the lease has ended")
+	require.Equal(t, exitDone, third.stop())
+}
