@@ -83,17 +83,13 @@ func queryOf(names []string, a *bridge.Announced) map[string]string {
 var errFound = errors.New("it is found")
 
 // find returns the message that has the event already when the stream may have
-// forgotten its id, nil when it has none. That can only be one from before the ledger
-// knew of the prediction: it had an entry once, which was forgotten since it had ended.
+// forgotten its id, nil when it has none. It can only have come so long before the ledger
+// heard of the prediction that the ledger had forgotten it again, and is looked for only
+// if the prediction ended by then.
 func (q *question) find(ctx context.Context, e *bridge.Event) (*jetstream.RawStreamMsg, error) {
-	ended := time.Time{}
-	if p, err := e.Prediction(); err == nil {
-		ended = p.CompletedAt
-		if ended.IsZero() {
-			ended = p.CreatedAt
-		}
-	}
-	if !ended.Before(q.it.FirstSeen) {
+	latest := q.it.FirstSeen.Add(-q.cfg.Keep)
+	ended := endedAt(e).Add(-clockSlack)
+	if !ended.Before(latest) {
 		return nil, nil
 	}
 	names := q.cfg.Names
@@ -101,18 +97,18 @@ func (q *question) find(ctx context.Context, e *bridge.Event) (*jetstream.RawStr
 	if err != nil {
 		return nil, err
 	}
-	if e.ReceivedAt.Sub(ended) < stream.CachedInfo().Config.Duplicates-clockSlack {
+	if e.ReceivedAt.Sub(ended) < stream.CachedInfo().Config.Duplicates {
 		return nil, nil
 	}
-	first, err := stored.FirstSince(ctx, stream, ended.Add(-clockSlack))
+	first, err := stored.FirstSince(ctx, stream, ended)
 	if err != nil {
 		return nil, err
 	}
 	var found *jetstream.RawStreamMsg
 	span := stored.Span{Subject: names.Event(e.Source, e.Status, e.Model), After: first - 1}
 	err = stored.Walk(ctx, stream, span, func(m *jetstream.RawStreamMsg) error {
-		if m.Time.After(q.it.FirstSeen.Add(clockSlack)) {
-			return errFound // what came later is in the ledger
+		if m.Time.After(latest) {
+			return errFound
 		}
 		if have, err := bridge.DecodeEvent(bridge.Header(m.Header), m.Data); err == nil && have.ID == e.ID {
 			found = m
@@ -124,6 +120,19 @@ func (q *question) find(ctx context.Context, e *bridge.Event) (*jetstream.RawStr
 		return nil, fmt.Errorf("looking for event %q: %w", e.ID, err)
 	}
 	return found, nil
+}
+
+// endedAt is when the prediction of the event can have ended at the earliest, as far as
+// the provider says.
+func endedAt(e *bridge.Event) time.Time {
+	p, err := e.Prediction()
+	switch {
+	case err != nil:
+		return time.Time{}
+	case !p.CompletedAt.IsZero():
+		return p.CompletedAt
+	}
+	return p.CreatedAt
 }
 
 // tellAgain gives the ledger alone the event that is stored: consumers have had it.

@@ -268,20 +268,45 @@ func TestEventThatTheStreamForgotIsStoredOnce(t *testing.T) {
 	}
 }
 
-// An end that the provider dates after the ledger knew of the prediction is not looked
-// for: nothing is read but what must be.
+// Nothing is looked for that the ledger would know: what it has heard of, and what it has
+// not forgotten yet.
 func TestLooksOnlyForWhatCanBeThere(t *testing.T) {
+	ctx := context.Background()
 	r := withNATS(t, nil, nil)
-	q := &question{asked: r.asked["get3w"], it: item{openRecord: openRecord{ID: "pred_1", FirstSeen: noon.Add(-2 * time.Hour)}}}
-	r.js = nil // would panic
-	m, err := q.find(context.Background(), told(t, bridge.OriginPoll, done))
-	require.NoError(t, err)
-	require.Nil(t, m)
+	q := &question{asked: r.asked["get3w"]}
+	end := told(t, bridge.OriginPoll, done) // at 11:00
+	end.ReceivedAt = noon.Add(time.Hour)
+	for firstSeen, keep := range map[time.Time]time.Duration{
+		noon.Add(-75 * time.Minute): 0,
+		noon:                        72 * time.Hour,
+		noon.Add(48 * time.Hour):    72 * time.Hour,
+	} {
+		q.it.FirstSeen, r.cfg.Keep = firstSeen, keep
+		r.js = nil // it would panic
+		m, err := q.find(ctx, end)
+		require.NoError(t, err)
+		require.Nil(t, m)
+	}
 	r.js = r.bench.JS
-	q.it.FirstSeen = noon
-	m, err = q.find(context.Background(), told(t, bridge.OriginPoll, done))
+	header := nats.Header(end.Header())
+	header.Set(bridge.HeaderMsgID, "forgotten")
+	_, err := r.store.next.Store(ctx, "HOOKSPAN_EVENTS", &nats.Msg{Subject: r.cfg.Names.SubjectOf(end), Header: header, Data: end.Body})
 	require.NoError(t, err)
-	require.Nil(t, m)
+	r.cfg.Keep = 72 * time.Hour
+	for firstSeen, found := range map[time.Time]bool{
+		time.Now().Add(71 * time.Hour): false, // it was stored too late to be forgotten
+		time.Now().Add(73 * time.Hour): true,
+	} {
+		q.it.FirstSeen = firstSeen
+		end.ReceivedAt = firstSeen
+		m, err := q.find(ctx, end)
+		require.NoError(t, err)
+		require.Equal(t, found, m != nil)
+		end.ReceivedAt = noon.Add(30 * time.Minute) // the stream knows the id of what has come since
+		m, err = q.find(ctx, end)
+		require.NoError(t, err)
+		require.Nil(t, m)
+	}
 }
 
 var errCrash = errors.New("the process is killed")
