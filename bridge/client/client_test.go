@@ -194,7 +194,9 @@ func TestSubmit(t *testing.T) {
 		_, err := c.Submit(t.Context(), wrong)
 		require.ErrorContains(t, err, "write one such as", model)
 	}
-	r.Input = nil
-	_, err = c.Submit(t.Context(), r)
-	require.ErrorContains(t, err, "not JSON")
+	for input, why := range map[string]string{"": "not a JSON object", "[]": "not a JSON object", `{"stream":true}`: "leave it out"} {
+		r.Input = json.RawMessage(input)
+		_, err = c.Submit(t.Context(), r)
+		require.ErrorContains(t, err, why)
+	}
 }

@@ -47,7 +47,7 @@ type Submitted struct {
 // Submit submits a prediction once. What the provider refuses is an [*Error] with its
 // status: 400, 401, 403, 404, or 429 with RetryAfter. After any other error the provider
 // may have taken it: submit it again with an idempotency key only. An input with
-// "stream": true is not for this call, whose answer is one JSON object.
+// "stream": true is refused: the answer to that is not one JSON object.
 func (c *Client) Submit(ctx context.Context, r SubmitRequest) (*Submitted, error) {
 	if err := bridge.CheckName("source", r.Source); err != nil {
 		return nil, err
@@ -58,8 +58,14 @@ func (c *Client) Submit(ctx context.Context, r SubmitRequest) (*Submitted, error
 			return nil, fmt.Errorf("model %q is none: write one such as get3w/flux-dev", r.Model)
 		}
 	}
-	if !json.Valid(r.Input) {
-		return nil, errors.New("the input is not JSON")
+	var input struct {
+		Stream any `json:"stream"`
+	}
+	if err := json.Unmarshal(r.Input, &input); err != nil {
+		return nil, fmt.Errorf("the input is not a JSON object: %w", err)
+	}
+	if input.Stream == true {
+		return nil, errors.New(`the input has "stream": true, whose answer is not read here: leave it out, and follow the prediction`)
 	}
 	query := url.Values{}
 	for name, value := range map[string]string{"reference": r.Reference, "tenant": r.Tenant} {
