@@ -90,7 +90,7 @@ func recordOf(s *bridge.PredictionState, have openRecord) openRecord {
 	}
 	for _, ref := range s.Events {
 		if ref.Kind == bridge.KindWatch {
-			rec.Sequence = ref.Sequence
+			rec.Sequence = max(rec.Sequence, ref.Sequence)
 		}
 	}
 	return rec

@@ -1,6 +1,7 @@
 package predictions
 
 import (
+	"cmp"
 	"net/url"
 	"time"
 
@@ -14,8 +15,10 @@ const overdueFactor = 3
 type At struct {
 	Sequence uint64
 	StoredAt time.Time
-	// Again: it is a copy that comes again for the ledger, out of its dead letters.
-	Again bool
+	// Again: it is a copy that comes again for the ledger alone: out of its dead letters,
+	// or because the ledger forgot the event, which lies at Original.
+	Again    bool
+	Original uint64
 }
 
 // Folded says what an event changed.
@@ -42,12 +45,14 @@ func Fold(s *bridge.PredictionState, e *bridge.Event, at At) Folded {
 	s.Sequence = at.Sequence
 	if at.Again {
 		s.Lost = nil
-		return Folded{}
+		if e.Kind() != bridge.KindPrediction {
+			return Folded{}
+		}
 	}
 	if s.Model == "" {
 		s.Model = e.Model
 	}
-	ref := bridge.EventRef{Sequence: at.Sequence, ID: e.ID, Kind: e.Kind(), Status: e.Status, Origin: e.Origin, StoredAt: at.StoredAt}
+	ref := bridge.EventRef{Sequence: cmp.Or(at.Original, at.Sequence), ID: e.ID, Kind: e.Kind(), Status: e.Status, Origin: e.Origin, StoredAt: at.StoredAt}
 	var f Folded
 	switch e.Kind() {
 	case bridge.KindWatch:

@@ -183,3 +183,16 @@ func FuzzFold(f *testing.F) {
 		}
 	})
 }
+
+// The stream forgot the event, or the ledger did: a copy for the ledger alone is that
+// event, which lies where it always has.
+func TestCopyOfAnEndIsTheEnd(t *testing.T) {
+	var s bridge.PredictionState
+	fold(&s, watched(t, bridge.Watch{}))
+	end := told(t, bridge.OriginWebhook, done)
+	f := Fold(&s, end, At{Sequence: 100, StoredAt: noon, Again: true, Original: 7})
+	require.True(t, f.Ended)
+	require.Equal(t, bridge.StatusCompleted, s.Status)
+	require.EqualValues(t, 7, s.Events[1].Sequence)
+	require.EqualValues(t, 100, s.Sequence)
+}

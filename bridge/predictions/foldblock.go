@@ -17,7 +17,9 @@ type touched struct {
 
 	changed bool
 	// reopened: it was closed before; again: it was brought back.
-	reopened, again bool
+	reopened bool
+	// again is the sequence of the last copy that came again for the ledger.
+	again uint64
 	// brief: its time in the ledger is over.
 	brief bool
 	tell  []func()
@@ -96,7 +98,9 @@ func (b *block) fold(ctx context.Context, r read) error {
 	f := Fold(s, r.Event, r.at)
 	if s.Sequence != before {
 		p.changed = true
-		p.again = p.again || r.at.Again
+		if r.at.Again {
+			p.again = r.at.Sequence
+		}
 	}
 	live := !b.rebuilding.Load() || r.at.Sequence > b.goal // else it was told before
 	if f.Ended {
@@ -169,11 +173,11 @@ func (b *block) prepareOpen(ctx context.Context, p *touched) error {
 		return nil
 	}
 	have := it.openRecord
-	if p.again {
-		have = openRecord{Sequence: have.Sequence}
+	if p.again > 0 {
+		have = openRecord{Sequence: p.again} // the copy says how often it was redriven
 	}
 	rec := recordOf(s, have)
-	if listed && !p.again && sameRecord(rec, it.openRecord) {
+	if listed && p.again == 0 && sameRecord(rec, it.openRecord) {
 		return nil
 	}
 	if !listed && (p.reopened || b.stones[key]) {

@@ -96,10 +96,11 @@ func (t *term) decode(m delivered) (read, bool) {
 			zap.Uint64("sequence", m.meta.Sequence.Stream), zap.String("subject", m.Subject()), zap.Error(err))
 		return read{}, false
 	}
-	return read{
-		Event: e, key: bridge.PredictionKey(bridge.KeyEntry, e.Source, e.PredictionID),
-		at: At{Sequence: m.meta.Sequence.Stream, StoredAt: m.meta.Timestamp.UTC(), Again: t.names.IsAgain(m.Subject())},
-	}, true
+	at := At{Sequence: m.meta.Sequence.Stream, StoredAt: m.meta.Timestamp.UTC(), Again: t.names.IsAgain(m.Subject())}
+	if again, err := bridge.DecodeAgain(bridge.Header(m.Headers())); err == nil && at.Again {
+		at.Original = again.Sequence
+	}
+	return read{Event: e, key: bridge.PredictionKey(bridge.KeyEntry, e.Source, e.PredictionID), at: at}, true
 }
 
 // fetch brings the entries of the events into memory. Those that are being written now
