@@ -55,6 +55,7 @@ func TestLongPoll(t *testing.T) {
 	s := b.get("/get3w/a?wait=1ms").state(t)
 	require.True(t, s.Open(), "the end of the wait tells what is known")
 	done, unknown := b.later("/get3w/a?wait=1m"), b.later("/get3w/unknown?wait=1m")
+	require.Eventually(t, func() bool { return b.hubWaits() == 2 }, patience, time.Millisecond)
 	b.listened()
 	b.tell("a", "completed")
 	s = (<-done).state(t)
@@ -107,7 +108,7 @@ func TestOneTooManyToWait(t *testing.T) {
 		require.NotEmpty(t, a.header.Get("Retry-After"))
 	}
 	require.Equal(t, 200, b.get("/get3w/a").status)
-	b.tell("a", "completed")
+	b.fold(b.tell("a", "completed"))
 	require.Equal(t, "completed", (<-first).state(t).Status)
 	require.Eventually(t, func() bool { return b.get("/get3w/a?wait=1ms").status == 200 }, patience, time.Millisecond)
 }
@@ -252,6 +253,6 @@ func TestWaitingOutlastsTheLimitsOfShortRequests(t *testing.T) {
 	stream := b.later("/get3w/a/events")
 	require.Eventually(t, func() bool { return b.hubWaits() == 1 }, patience, time.Millisecond)
 	require.True(t, (<-b.later("/get3w/a?wait=300ms")).state(t).Open())
-	b.tell("a", "completed")
+	b.fold(b.tell("a", "completed"))
 	require.Contains(t, (<-stream).body, `"status":"completed"`)
 }
