@@ -1,7 +1,14 @@
 package admin
 
-import "time"
+import (
+	"time"
+
+	"golang.org/x/sync/semaphore"
+)
 
 // SetTimeouts changes how long a short request may take to be read and answered, before
 // Run.
 func (s *Server) SetTimeouts(d time.Duration) { s.http.ReadTimeout, s.http.WriteTimeout = d, d }
+
+// SetMaxWaiting changes how many requests wait at a time, before Run.
+func (s *Server) SetMaxWaiting(n int64) { s.waiting = semaphore.NewWeighted(n) }

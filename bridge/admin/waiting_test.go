@@ -55,6 +55,7 @@ func TestLongPoll(t *testing.T) {
 	s := b.get("/get3w/a?wait=1ms").state(t)
 	require.True(t, s.Open(), "the end of the wait tells what is known")
 	done, unknown := b.later("/get3w/a?wait=1m"), b.later("/get3w/unknown?wait=1m")
+	require.Eventually(t, func() bool { return b.hubWaits() == 2 }, patience, time.Millisecond)
 	b.listened()
 	b.tell("a", "completed")
 	s = (<-done).state(t)
@@ -76,26 +77,40 @@ func TestLongPollLooksBack(t *testing.T) {
 // Those that wait are not among the requests that are bounded closely.
 func TestWaitingIsBoundedByItself(t *testing.T) {
 	b := startPredictions(t)
-	const n = 200
+	const n = 600 // more than other requests, and than their connections
 	b.fold(b.tell("a", "processing"))
 	var waiting []<-chan answer
 	for range n {
 		waiting = append(waiting, b.later("/get3w/a?wait=1m"))
 	}
-	b.listened()
+	require.Eventually(t, func() bool { return b.hubWaits() == n }, patience, time.Millisecond)
 	require.Equal(t, 200, b.get("/get3w/a").status)
-	require.Eventually(t, func() bool { // all of them wait by now
-		select {
-		case a := <-waiting[0]:
-			t.Fatal(a)
-		default:
-		}
-		return b.get("").status == 200
-	}, patience, time.Millisecond)
+	require.Equal(t, 200, b.get("").status)
 	b.fold(b.tell("a", "completed"))
 	for _, w := range waiting {
 		require.Equal(t, "completed", (<-w).state(t).Status)
 	}
+}
+
+// One too many is told to come again, and nobody else is kept out.
+func TestOneTooManyToWait(t *testing.T) {
+	s, err := admin.New(admin.Config{Listen: "127.0.0.1:0"}, admin.Deps{Metrics: prometheus.NewRegistry()}, zap.NewNop())
+	require.NoError(t, err)
+	s.SetMaxWaiting(1)
+	b := onNATS(t, s)
+	run(t, s)
+	b.fold(b.tell("a", "processing"))
+	first := b.later("/get3w/a?wait=1m")
+	require.Eventually(t, func() bool { return b.hubWaits() == 1 }, patience, time.Millisecond)
+	for _, path := range []string{"/get3w/a?wait=1m", "/get3w/a/events"} {
+		a := b.get(path)
+		require.Equal(t, 503, a.status)
+		require.NotEmpty(t, a.header.Get("Retry-After"))
+	}
+	require.Equal(t, 200, b.get("/get3w/a").status)
+	b.fold(b.tell("a", "completed"))
+	require.Equal(t, "completed", (<-first).state(t).Status)
+	require.Eventually(t, func() bool { return b.get("/get3w/a?wait=1ms").status == 200 }, patience, time.Millisecond)
 }
 
 type busy struct{}
@@ -238,6 +253,6 @@ func TestWaitingOutlastsTheLimitsOfShortRequests(t *testing.T) {
 	stream := b.later("/get3w/a/events")
 	require.Eventually(t, func() bool { return b.hubWaits() == 1 }, patience, time.Millisecond)
 	require.True(t, (<-b.later("/get3w/a?wait=300ms")).state(t).Open())
-	b.tell("a", "completed")
+	b.fold(b.tell("a", "completed"))
 	require.Contains(t, (<-stream).body, `"status":"completed"`)
 }
