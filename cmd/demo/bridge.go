@@ -22,9 +22,12 @@ const (
 
 	sourceName = "get3w"
 	secretEnv  = "GET3W_WEBHOOK_SECRET"
+	keyEnv     = "GET3W_API_KEY"
 )
 
-// configText is the bridge's configuration; its hole is the data folder.
+// configText is the bridge's configuration; its holes are the data folder and the
+// address of the provider's API. The time for which a prediction is left to its webhook
+// is that of a provider that does not try again for long.
 const configText = `data_dir: %q
 log: {level: info}
 ingress: {listen: "127.0.0.1:0"}
@@ -32,6 +35,10 @@ admin: {listen: "127.0.0.1:0"}
 nats:
   listen: 127.0.0.1:0
   events: {max_bytes: 64MiB}
+sources:
+  get3w:
+    secrets: [env:GET3W_WEBHOOK_SECRET]
+    api: {base_url: %q, key: "env:GET3W_API_KEY", poll_after: 1s}
 consumers:
   archive:
     kind: archive
@@ -39,8 +46,8 @@ consumers:
     allow_private: true # the file server is on this machine
 `
 
-func (d *demo) writeConfig() error {
-	text := fmt.Sprintf(configText, d.dataPath())
+func (d *demo) writeConfig(api string) error {
+	text := fmt.Sprintf(configText, d.dataPath(), api)
 	if err := os.WriteFile(d.configPath(), []byte(text), 0o600); err != nil {
 		return fmt.Errorf("writing the configuration: %w", err)
 	}
@@ -61,7 +68,7 @@ type bridge struct {
 
 // startBridge returns once the bridge has said where it listens. When ctx ends,
 // the bridge is killed.
-func startBridge(ctx context.Context, d *demo, secret string) (*bridge, error) {
+func startBridge(ctx context.Context, d *demo, secret, key string) (*bridge, error) {
 	log, err := os.Create(d.logPath())
 	if err != nil {
 		return nil, fmt.Errorf("making the log: %w", err)
@@ -69,7 +76,7 @@ func startBridge(ctx context.Context, d *demo, secret string) (*bridge, error) {
 	defer func() { _ = log.Close() }() // the process has it too
 	b := &bridge{ended: make(chan struct{})}
 	b.cmd = exec.CommandContext(ctx, d.binary, "--json", "serve", "--config", d.configPath())
-	b.cmd.Env = slices.Concat(d.environ, []string{secretEnv + "=" + secret})
+	b.cmd.Env = slices.Concat(d.environ, []string{secretEnv + "=" + secret, keyEnv + "=" + key})
 	b.cmd.Stderr = log
 	stdout, err := b.cmd.StdoutPipe()
 	if err != nil {

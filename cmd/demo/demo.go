@@ -41,18 +41,18 @@ func (d *demo) say(format string, args ...any) {
 // run plays the demo from the first webhook to the last count. When it returns,
 // nothing that it started is running any more.
 func (d *demo) run(ctx context.Context) (table, error) {
-	d.say("This runs a bridge and a small file server on free ports of this machine, sends signed webhooks\n" +
-		"as the provider does, and then counts what is in the stream and on the disk.\n")
-	secret := rand.Text()
-	files, err := startProvider(ctx)
+	d.say("This runs a bridge and a small provider on free ports of this machine, sends signed webhooks as the\n" +
+		"provider does, has it lose some others, and then counts what is in the stream and on the disk.\n")
+	secret, key := rand.Text(), rand.Text()
+	files, err := startProvider(ctx, secret, key)
 	if err != nil {
 		return nil, err
 	}
 	defer files.close()
-	if err := d.writeConfig(); err != nil {
+	if err := d.writeConfig(files.apiURL); err != nil {
 		return nil, err
 	}
-	b, err := startBridge(ctx, d, secret)
+	b, err := startBridge(ctx, d, secret, key)
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +68,11 @@ func (d *demo) run(ctx context.Context) (table, error) {
 	files.serve(p)
 	var got counts
 	started := time.Now()
+	announced, err := files.lose(ctx, b, p)
+	if err != nil {
+		return nil, err
+	}
+	d.say("announced %d predictions whose webhooks the provider loses", announced)
 	if got.answers, err = send(ctx, b.webhooks, p.jobs); err != nil {
 		return nil, err
 	}
@@ -87,6 +92,7 @@ func (d *demo) run(ctx context.Context) (table, error) {
 	if got.withheld, err = d.countWithheld(ctx, b.admin); err != nil {
 		return nil, err
 	}
+	got.lost = files.lostCounts(announced)
 	// The disk is counted last: what is there then has outlived the bridge.
 	got.exit = b.stop(ctx)
 	disk := newDiskCount(p, secret, files.wasLate)

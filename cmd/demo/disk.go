@@ -33,6 +33,8 @@ type diskCounts struct {
 	checksums int
 	// late is how many of these were answered 503 at first.
 	late int
+	// lost is how many are of predictions whose webhook was lost.
+	lost int
 	// gone is how many outputs are missing, named by their manifest, and the
 	// provider does not have them any more.
 	gone int
@@ -123,7 +125,8 @@ func (c *diskCount) manifest(data []byte) {
 func (c *diskCount) result() diskCounts {
 	counts := c.counts
 	for _, m := range c.manifests {
-		planned := c.plan.predictions[m.Prediction].outputs
+		pred := c.plan.predictions[m.Prediction]
+		planned := pred.outputs
 		for _, e := range m.Outputs {
 			if e.N < 0 || e.N >= len(planned) {
 				continue
@@ -142,6 +145,9 @@ func (c *diskCount) result() diskCounts {
 			counts.checksums++
 			if c.wasLate(o.name) {
 				counts.late++
+			}
+			if pred.lost {
+				counts.lost++
 			}
 			c.example = cmp.Or(c.example, e.Key)
 		}

@@ -35,6 +35,10 @@ func testArchive(t *testing.T, p *plan) fstest.MapFS {
 		text, err := json.Marshal(map[string]any{"prediction": id, "outputs": entries})
 		require.NoError(t, err)
 		archive[folderOf(id)+manifestName] = &fstest.MapFile{Data: text}
+		if pred.lost { // nobody signed what was asked for
+			archive[folderOf(id)+eventName] = &fstest.MapFile{Data: m.body}
+			continue
+		}
 		archive[folderOf(id)+eventName] = &fstest.MapFile{Data: m.body}
 		archive[folderOf(id)+signatureName] = &fstest.MapFile{Data: []byte(m.header[headerSignature][0])}
 	}
@@ -53,15 +57,15 @@ func TestDiskCount(t *testing.T) {
 		"all right": {},
 		"a byte of an output is another": {
 			func(a fstest.MapFS) { a[first+"0.png"].Data[7]++ },
-			func(c *diskCounts) { c.checksums = 35 },
+			func(c *diskCounts) { c.checksums = 38 },
 		},
 		"an output is cut": {
 			func(a fstest.MapFS) { a[first+"0.png"].Data = a[first+"0.png"].Data[:1000] },
-			func(c *diskCounts) { c.checksums, c.bytes = 35, c.bytes-24 },
+			func(c *diskCounts) { c.checksums, c.bytes = 38, c.bytes-24 },
 		},
 		"an output is missing": {
 			func(a fstest.MapFS) { delete(a, first+"0.png") },
-			func(c *diskCounts) { c.outputs, c.checksums, c.bytes = 35, 35, c.bytes-1024 },
+			func(c *diskCounts) { c.outputs, c.checksums, c.bytes = 38, 38, c.bytes-1024 },
 		},
 		"file and manifest agree, but not with what was served": {
 			func(a fstest.MapFS) {
@@ -69,19 +73,19 @@ func TestDiskCount(t *testing.T) {
 				a[first+"0.png"].Data[7]++
 				edit(a, first+manifestName, before, sum(a[first+"0.png"].Data))
 			},
-			func(c *diskCounts) { c.checksums = 35 },
+			func(c *diskCounts) { c.checksums = 38 },
 		},
 		"a manifest has another length": {
 			func(a fstest.MapFS) { edit(a, first+manifestName, `"bytes":1024`, `"bytes":1023`) },
-			func(c *diskCounts) { c.checksums = 35 },
+			func(c *diskCounts) { c.checksums = 38 },
 		},
 		"a manifest is missing": {
 			func(a fstest.MapFS) { delete(a, first+manifestName) },
-			func(c *diskCounts) { c.manifests, c.checksums = 18, 35 },
+			func(c *diskCounts) { c.manifests, c.checksums = 21, 38 },
 		},
 		"a manifest is half": {
 			func(a fstest.MapFS) { a[first+manifestName].Data = a[first+manifestName].Data[:20] },
-			func(c *diskCounts) { c.manifests, c.checksums, c.strays = 18, 35, 1 },
+			func(c *diskCounts) { c.manifests, c.checksums, c.strays = 21, 38, 1 },
 		},
 		"a prediction is there twice": {
 			func(a fstest.MapFS) {
@@ -91,7 +95,7 @@ func TestDiskCount(t *testing.T) {
 					}
 				}
 			},
-			func(c *diskCounts) { c.manifests, c.outputs, c.checksums, c.bytes = 20, 37, 37, c.bytes+1024 },
+			func(c *diskCounts) { c.manifests, c.outputs, c.checksums, c.bytes = 23, 40, 40, c.bytes+1024 },
 		},
 		"a failure that the provider is not to blame for": {
 			func(a fstest.MapFS) {
@@ -106,6 +110,10 @@ func TestDiskCount(t *testing.T) {
 		"a signature is missing": {
 			func(a fstest.MapFS) { delete(a, first+signatureName) },
 			func(c *diskCounts) { c.bodies = 18 },
+		},
+		"an output of one whose webhook was lost is another": {
+			func(a fstest.MapFS) { a[folderOf("pred_lost_1")+"0.png"].Data[7]++ },
+			func(c *diskCounts) { c.checksums, c.lost = 38, 2 },
 		},
 		"a half file": {
 			func(a fstest.MapFS) { a[first+"0.png.12ab.tmp"] = &fstest.MapFile{} },

@@ -1,7 +1,7 @@
 // Command demo shows what Hookspan does, from a webhook to the file on the disk:
-// it runs a bridge and a small file server on free ports of this machine, sends
-// webhooks as the provider does, good and bad ones, and then counts what the
-// stream and the disk hold. It exits 0 only if every count is right.
+// it runs a bridge and a small provider on free ports of this machine, sends
+// webhooks as the provider does, good and bad ones, has it lose others, and then
+// counts what the stream and the disk hold. It exits 0 only if every count is right.
 package main
 
 import (

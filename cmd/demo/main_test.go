@@ -63,7 +63,7 @@ func TestTable(t *testing.T) {
 		return strings.Split(strings.TrimSpace(b.String()), "\n")
 	}
 	right := lines(want)
-	require.Equal(t, "every count is right", right[len(right)-1])
+	require.Equal(t, "every count is right; 3 webhooks were lost at the provider, and their results are here all the same", right[len(right)-1])
 	require.Empty(t, newTable(want, want).wrong())
 
 	got := want
@@ -71,7 +71,7 @@ func TestTable(t *testing.T) {
 	got.exit = -1
 	wrong := lines(got)
 	require.Equal(t, "not right: exit code of the bridge on SIGTERM is -1 instead of 0; "+
-		"bytes of outputs is 11,531,932 instead of 11,532,932", wrong[len(wrong)-1])
+		"bytes of outputs is 11,537,932 instead of 11,538,932", wrong[len(wrong)-1])
 	require.Len(t, newTable(want, got).wrong(), 2)
 	for _, line := range right[:len(right)-2] {
 		if strings.HasPrefix(line, "  ") {
@@ -106,6 +106,11 @@ func TestEveryCountMatters(t *testing.T) {
 		func(c *counts) { c.disk.late++ },
 		func(c *counts) { c.disk.gone++ },
 		func(c *counts) { c.disk.strays++ },
+		func(c *counts) { c.lost.announced++ },
+		func(c *counts) { c.lost.webhooks++ },
+		func(c *counts) { c.stream.polled++ },
+		func(c *counts) { c.lost.askedOnce++ },
+		func(c *counts) { c.disk.lost++ },
 	} {
 		got := want
 		change(&got)

@@ -32,11 +32,13 @@ type output struct {
 	name string
 	size int
 	fate fate
+	body []byte // nil: noise
 }
 
 type prediction struct {
 	id, model string
 	failure   string // empty: it is completed
+	lost      bool   // its webhook never comes
 	outputs   []output
 }
 
@@ -110,8 +112,9 @@ func (p *plan) want() counts {
 	c.answers = answers{stored: completed + failed, duplicate: 5, unauthorized: 4, quarantined: 1}
 	c.answers.sent = c.answers.stored + c.answers.duplicate + c.answers.unauthorized + c.answers.quarantined
 	c.withheld = withheldCounts{quarantined: c.answers.quarantined, refused: c.answers.unauthorized, explained: c.answers.quarantined + c.answers.unauthorized}
-	c.stream = streamCounts{events: completed + failed, completed: completed, failed: failed, intact: completed + failed}
-	c.disk = diskCounts{manifests: completed, bodies: completed}
+	c.lost = lostCounts{announced: lost, webhooks: lost, askedOnce: lost}
+	c.stream = streamCounts{events: completed + failed + lost, completed: completed + lost, failed: failed, intact: completed + failed, polled: lost}
+	c.disk = diskCounts{manifests: completed + lost, bodies: completed, lost: lost}
 	for _, pred := range p.predictions {
 		for _, o := range pred.outputs {
 			if o.fate == gone {

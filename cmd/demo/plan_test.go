@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -21,6 +23,11 @@ func testPlan(t *testing.T) *plan {
 	t.Helper()
 	p, err := newPlan("http://127.0.0.1:1/outputs/", []byte(testSecret), time.Now())
 	require.NoError(t, err)
+	for i := range lost {
+		id := fmt.Sprint("pred_lost_", i)
+		body := bytes.Repeat([]byte{byte(i)}, 2000)
+		p.predictions[id] = prediction{id: id, model: lostModel, lost: true, outputs: []output{{name: id + "-0.png", size: len(body), body: body}}}
+	}
 	return p
 }
 
@@ -28,8 +35,9 @@ func TestWhatIsExpected(t *testing.T) {
 	require.Equal(t, counts{
 		answers:  answers{sent: 35, stored: 25, duplicate: 5, unauthorized: 4, quarantined: 1},
 		withheld: withheldCounts{quarantined: 1, refused: 4, explained: 5},
-		stream:   streamCounts{events: 25, completed: 19, failed: 6, intact: 25},
-		disk:     diskCounts{manifests: 19, bodies: 19, outputs: 36, bytes: 11_532_932, checksums: 36, late: 1, gone: 1},
+		stream:   streamCounts{events: 28, completed: 22, failed: 6, intact: 25, polled: 3},
+		disk:     diskCounts{manifests: 22, bodies: 19, outputs: 39, bytes: 11_538_932, checksums: 39, late: 1, lost: 3, gone: 1},
+		lost:     lostCounts{announced: 3, webhooks: 3, askedOnce: 3},
 	}, testPlan(t).want())
 }
 
@@ -74,12 +82,14 @@ func TestDeliveriesAreWhatTheyAreMeantToBe(t *testing.T) {
 }
 
 func TestProvider(t *testing.T) {
-	s := newProvider()
+	s, err := newProvider(testSecret, "a key")
+	require.NoError(t, err)
+	t.Cleanup(s.api.Close)
 	s.serve(testPlan(t))
 	handler := s.handler()
 	get := func(name string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/outputs/"+name+"?sig=a", nil))
+		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/files/"+name+"?sig=a", nil))
 		return w
 	}
 	fates := map[fate]int{}
@@ -104,6 +114,6 @@ func TestProvider(t *testing.T) {
 			require.Len(t, w.Body.Bytes(), o.size)
 		}
 	}
-	require.Equal(t, map[fate]int{kept: 35, late: 1, gone: 1}, fates)
+	require.Equal(t, map[fate]int{kept: 38, late: 1, gone: 1}, fates)
 	require.Equal(t, http.StatusNotFound, get("other.png").Code)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -11,11 +12,17 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/hookspan/hookspan/bridge/fakeget3w"
 )
 
-// provider is the file server that outputs are downloaded from.
+// provider is the file server that outputs are downloaded from, and an API that runs
+// predictions and loses their webhooks.
 type provider struct {
-	base   string
+	base   string // of the files
+	apiURL string
+	api    *fakeget3w.Provider
+	key    string // that the API asks for
 	server *http.Server
 	ended  chan struct{}
 
@@ -25,13 +32,17 @@ type provider struct {
 	late    map[string]bool   // those that were answered 503 once
 }
 
-func startProvider(ctx context.Context) (*provider, error) {
+func startProvider(ctx context.Context, secret, key string) (*provider, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("starting the file server: %w", err)
+		return nil, fmt.Errorf("starting the provider: %w", err)
 	}
-	s := newProvider()
-	s.base = "http://" + listener.Addr().String() + "/outputs/"
+	s, err := newProvider(secret, key)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	at := "http://" + listener.Addr().String()
+	s.base, s.apiURL = at+"/files/", at+"/api/v3"
 	s.server = &http.Server{Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second}
 	s.ended = make(chan struct{})
 	go func() {
@@ -41,8 +52,14 @@ func startProvider(ctx context.Context) (*provider, error) {
 	return s, nil
 }
 
-func newProvider() *provider {
-	return &provider{outputs: map[string]output{}, late: map[string]bool{}}
+func newProvider(secret, key string) (*provider, error) {
+	api, err := fakeget3w.New(fakeget3w.Config{
+		Key: []byte(key), Secret: []byte(secret), Rules: []fakeget3w.Rule{{Duration: lostTakes, DropEvery: 1}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &provider{api: api, key: key, outputs: map[string]output{}, late: map[string]bool{}}, nil
 }
 
 // serve makes the outputs of the plan available.
@@ -64,14 +81,15 @@ func (s *provider) wasLate(name string) bool {
 }
 
 func (s *provider) close() {
+	s.api.Close()
 	_ = s.server.Close() // only closes
 	<-s.ended
 }
 
 func (s *provider) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /outputs/{name}", func(w http.ResponseWriter, r *http.Request) {
-		o, status := s.ask(r.PathValue("name"))
+	mux.HandleFunc("GET /files/{name}", func(w http.ResponseWriter, r *http.Request) {
+		o, status := s.find(r.PathValue("name"))
 		switch status {
 		case http.StatusOK:
 			w.Header().Set("Content-Type", contentType(o.name))
@@ -84,11 +102,12 @@ func (s *provider) handler() http.Handler {
 			http.Error(w, "gone", status)
 		}
 	})
+	mux.Handle("/", s.api.Handler())
 	return mux
 }
 
-// ask says how a request for the output is answered.
-func (s *provider) ask(name string) (output, int) {
+// find says how a request for the output is answered.
+func (s *provider) find(name string) (output, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o, ok := s.outputs[name]
@@ -109,8 +128,12 @@ func contentType(name string) string {
 	return "image/png"
 }
 
-// content is what the output holds: noise, but for one name always the same.
+// content is what the output holds: what is known of it, or noise, but for one name
+// always the same.
 func (o output) content() []byte {
+	if o.body != nil {
+		return o.body
+	}
 	data := make([]byte, o.size)
 	_, _ = rand.NewChaCha8(sha256.Sum256([]byte(o.name))).Read(data) // never fails
 	return data

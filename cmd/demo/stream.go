@@ -22,6 +22,7 @@ const (
 	headerID        = "ce-id"
 	headerSubject   = "ce-subject"
 	headerStatus    = "ce-status"
+	headerOrigin    = "ce-origin"
 	headerSignature = "ce-signature"
 
 	ownDurable = "demo"
@@ -34,6 +35,9 @@ type streamCounts struct {
 	repeated int
 	// intact is how many bodies are what was signed, to the byte.
 	intact int
+	// polled is how many say the end of a prediction whose webhook was lost, as the
+	// provider answered it.
+	polled int
 }
 
 // countStream reads every event with a durable of its own.
@@ -113,6 +117,9 @@ func (c *streamCount) add(subject string, header nats.Header, body []byte) {
 		case "failed":
 			c.counts.failed++
 		}
+	}
+	if c.plan.predictions[header.Get(headerSubject)].lost && header.Get(headerOrigin) == "poll" && status == "completed" {
+		c.counts.polled++
 	}
 	signed := c.plan.bodies[header.Get(headerSubject)]
 	if bytes.Equal(body, signed) && verifies(body, header.Get(headerSignature), c.secret) {

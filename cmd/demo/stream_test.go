@@ -33,6 +33,13 @@ func testStream(p *plan) map[string]*message {
 			}, body}
 		}
 	}
+	for id, pred := range p.predictions {
+		if pred.lost {
+			all[id] = &message{subjectPrefix + "completed.google.imagen-4", nats.Header{
+				headerID: {id + "/x"}, headerMsgID: {"get3w:" + id + "/x"}, headerSubject: {id}, headerStatus: {"completed"}, headerOrigin: {"poll"},
+			}, []byte("{}")}
+		}
+	}
 	return all
 }
 
@@ -44,11 +51,11 @@ func TestStreamCount(t *testing.T) {
 		"all right": {},
 		"one is missing": {
 			func(m map[string]*message) { delete(m, "pred_demo_25") },
-			func(c *streamCounts) { c.events, c.failed, c.intact = 24, 5, 24 },
+			func(c *streamCounts) { c.events, c.failed, c.intact = 27, 5, 24 },
 		},
 		"one is there twice": {
 			func(m map[string]*message) { m["again"] = m["pred_demo_01"] },
-			func(c *streamCounts) { c.events, c.completed, c.repeated, c.intact = 26, 20, 1, 26 },
+			func(c *streamCounts) { c.events, c.completed, c.repeated, c.intact = 29, 23, 1, 26 },
 		},
 		"one has the message id of another": {
 			func(m map[string]*message) {
@@ -68,11 +75,19 @@ func TestStreamCount(t *testing.T) {
 		},
 		"subject and header differ": {
 			func(m map[string]*message) { m["pred_demo_01"].header[headerStatus] = []string{"failed"} },
-			func(c *streamCounts) { c.completed = 18 },
+			func(c *streamCounts) { c.completed = 21 },
+		},
+		"one whose webhook was lost came by a webhook": {
+			func(m map[string]*message) { m["pred_lost_1"].header[headerOrigin] = []string{"webhook"} },
+			func(c *streamCounts) { c.polled = 2 },
+		},
+		"one whose webhook was lost is missing": {
+			func(m map[string]*message) { delete(m, "pred_lost_1") },
+			func(c *streamCounts) { c.events, c.completed, c.polled = 27, 21, 2 },
 		},
 		"another subject": {
 			func(m map[string]*message) { m["pred_demo_01"].subject = "hookspan.again.archive.x" },
-			func(c *streamCounts) { c.completed = 18 },
+			func(c *streamCounts) { c.completed = 21 },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

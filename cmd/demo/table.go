@@ -14,6 +14,7 @@ type counts struct {
 	withheld withheldCounts
 	stream   streamCounts
 	disk     diskCounts
+	lost     lostCounts
 	exit     int
 }
 
@@ -60,6 +61,12 @@ func newTable(want, got counts) table {
 	add("outputs that the provider had only at the second try", want.disk.late, got.disk.late)
 	add("outputs gone at the provider, named in the manifest", want.disk.gone, got.disk.gone)
 	add("half or unknown files", want.disk.strays, got.disk.strays)
+	heading("what became of predictions whose webhook the provider lost")
+	add("announced to the bridge", want.lost.announced, got.lost.announced)
+	add("webhooks lost, none of them tried", want.lost.webhooks, got.lost.webhooks)
+	add("ended all the same: the bridge asked the provider", want.stream.polled, got.stream.polled)
+	add("asked for once and not again", want.lost.askedOnce, got.lost.askedOnce)
+	add("outputs archived, checksums equal", want.disk.lost, got.disk.lost)
 	return t
 }
 
@@ -96,7 +103,7 @@ func (t table) print(w io.Writer) error {
 	if wrong := t.wrong(); len(wrong) > 0 {
 		fmt.Fprintf(&b, "\nnot right: %s\n", strings.Join(wrong, "; "))
 	} else {
-		b.WriteString("\nevery count is right\n")
+		fmt.Fprintf(&b, "\nevery count is right; %d webhooks were lost at the provider, and their results are here all the same\n", lost)
 	}
 	_, err := io.WriteString(w, b.String())
 	if err != nil {
