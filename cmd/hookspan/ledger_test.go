@@ -18,12 +18,8 @@ func TestLedgerOfAKilledProcess(t *testing.T) {
 	x := queuetest.NewExternal(t, nil)
 	x.Start()
 	config := strings.Replace(externalConfig(x), "ingress:", "admin: {listen: 127.0.0.1:0}\ningress:", 1)
-	leads := func(p *program) bool {
-		_, text := p.admin("/metrics")
-		return strings.Contains(text, "\nhookspan_predictions_leader 1\n")
-	}
 	first := serve(t, t.TempDir(), config)
-	require.Eventually(t, func() bool { return leads(first) }, patience, 10*time.Millisecond)
+	require.Eventually(t, first.leads, patience, 10*time.Millisecond)
 	second := serve(t, t.TempDir(), config)
 	reader := predictions.NewReader(x.JetStream(), bridge.Names{})
 	ended := func(id string) func() bool {
@@ -35,16 +31,16 @@ func TestLedgerOfAKilledProcess(t *testing.T) {
 	status, text := first.post(killBody("pred_1"))
 	require.Equal(t, 200, status, text)
 	require.Eventually(t, ended("pred_1"), patience, 10*time.Millisecond)
-	require.False(t, leads(second))
+	require.False(t, second.leads())
 	first.kill()
 	status, text = second.post(killBody("pred_2"))
 	require.Equal(t, 200, status, text)
 	require.Eventually(t, ended("pred_2"), 30*time.Second, 10*time.Millisecond)
-	require.True(t, leads(second))
+	require.True(t, second.leads())
 
 	// One that is told to end leaves nobody waiting.
 	third := serve(t, t.TempDir(), config)
 	require.Equal(t, exitDone, second.stop())
-	require.Eventually(t, func() bool { return leads(third) }, 10*time.Second, 10*time.Millisecond, "well before the lease has ended")
+	require.Eventually(t, third.leads, 10*time.Second, 10*time.Millisecond, "well before the lease has ended")
 	require.Equal(t, exitDone, third.stop())
 }

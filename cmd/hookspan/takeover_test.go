@@ -1,0 +1,150 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/fakeget3w"
+	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+)
+
+// leastBackoff is the shortest time between two questions for one prediction: 30 s less
+// a fifth, and less what the first one may take longer than the second on its way from
+// where its time was written down to the provider.
+const leastBackoff = 24*time.Second - 4*time.Second
+
+// polls are the questions that a provider was asked, by prediction.
+type polls struct {
+	mu    sync.Mutex
+	times map[string][]time.Time
+}
+
+// watched is the handler that writes the questions down.
+func (p *polls) watched(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if id, ok := strings.CutPrefix(r.URL.Path, "/api/v3/predictions/"); ok && r.Method == http.MethodGet {
+			p.mu.Lock()
+			p.times[id] = append(p.times[id], time.Now())
+			p.mu.Unlock()
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// asked is how many of the predictions were asked for, at least n times.
+func (p *polls) asked(ids []string, n int) (count int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range ids {
+		if len(p.times[id]) >= n {
+			count++
+		}
+	}
+	return count
+}
+
+// shortest is the shortest time between two questions for one prediction, and how many
+// such pairs there were.
+func (p *polls) shortest() (least time.Duration, pairs int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	least = time.Hour
+	for _, times := range p.times {
+		for i := 1; i < len(times); i++ {
+			least = min(least, times[i].Sub(times[i-1]))
+			pairs++
+		}
+	}
+	return least, pairs
+}
+
+// leads says the process's own metric.
+func (p *program) leads() bool {
+	_, text := p.admin("/metrics")
+	return strings.Contains(text, "\nhookspan_predictions_leader 1\n")
+}
+
+// questions is how many the process has asked, whatever came of them.
+func (p *program) questions() (n int) {
+	p.t.Helper()
+	_, text := p.admin("/metrics")
+	for line := range strings.Lines(text) {
+		var value int
+		if strings.HasPrefix(line, "hookspan_predictions_polls_total{") {
+			_, err := fmt.Sscan(line[strings.LastIndexByte(line, ' ')+1:], &value)
+			require.NoError(p.t, err)
+			n += value
+		}
+	}
+	return n
+}
+
+// Of two processes one asks the provider. When it is killed the other one goes on
+// within half a minute, and does not ask again what the first has just asked.
+func TestTakeoverAsksNothingTwice(t *testing.T) {
+	const each = 40
+	fake, err := fakeget3w.New(fakeget3w.Config{Secret: []byte(secret), Rules: []fakeget3w.Rule{{NeverEvery: 1}}})
+	require.NoError(t, err)
+	seen := &polls{times: map[string][]time.Time{}}
+	api := httptest.NewServer(seen.watched(fake.Handler()))
+	t.Cleanup(func() { fake.Close(); api.Close() })
+	x := queuetest.NewExternal(t, nil)
+	x.Start()
+	config := fmt.Sprintf(`
+admin: {listen: "127.0.0.1:0"}
+ingress: {listen: "127.0.0.1:0"}
+nats: {url: %q}
+sources: {get3w: {secrets: [env:GET3W_WEBHOOK_SECRET], api: {base_url: "%s/api/v3", key: "file:key", rate: 200/s, poll_after: 100ms}}}
+consumers: {}
+`, x.URL(), api.URL)
+	begin := func() *program {
+		dir := t.TempDir()
+		put(t, dir, "key", providerKey)
+		return serve(t, dir, config)
+	}
+	first := begin()
+	require.Eventually(t, first.leads, patience, 10*time.Millisecond)
+	second := begin()
+	w := &world{t: t, api: api.URL + "/api/v3", front: strings.TrimSuffix(second.url(), "/webhooks/get3w")}
+	announce := func() (ids []string) {
+		for i := range each {
+			ids = append(ids, w.submit(i))
+		}
+		w.watch(second, ids)
+		return ids
+	}
+
+	before := announce()
+	require.Eventually(t, func() bool { return seen.asked(before, 1) == each }, patience, 10*time.Millisecond, first.logs)
+	require.Eventually(t, func() bool { return first.questions() == each }, patience, 10*time.Millisecond)
+	require.False(t, second.leads())
+	require.Zero(t, second.questions())
+
+	first.kill()
+	killed := time.Now()
+	after := announce()
+	require.Eventually(t, second.leads, 30*time.Second, 10*time.Millisecond, second.logs)
+	t.Logf("the other one leads %v after the kill", time.Since(killed).Round(time.Millisecond))
+	require.Eventually(t, func() bool { return seen.asked(after, 1) == each }, patience, 10*time.Millisecond, second.logs)
+	// What the killed one had asked is asked again, in its time.
+	require.Eventually(t, func() bool { return seen.asked(before, 2) == each }, 2*time.Minute, 50*time.Millisecond, second.logs)
+
+	least, pairs := seen.shortest()
+	t.Logf("%d questions were second ones, the earliest %v after the first", pairs, least.Round(time.Millisecond))
+	require.GreaterOrEqual(t, least, leastBackoff)
+	require.Eventually(t, func() bool { return second.questions() >= 2*each }, patience, 10*time.Millisecond)
+	var status bridge.LedgerStatus
+	_, text := second.admin("/api/v1/predictions/status")
+	require.NoError(t, json.Unmarshal([]byte(text), &status))
+	require.Equal(t, 2*each, status.Sources["get3w"].Open)
+	require.Equal(t, exitDone, second.stop())
+}
