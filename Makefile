@@ -37,7 +37,7 @@ bench: build ## Measure speed and memory for about 20 minutes, and write docs/be
 build: ## Build the static binary bin/hookspan.
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=$(VERSION)" -o $(BIN) ./cmd/hookspan
 
-demo: build ## Run a bridge on free ports, send it 25 webhooks (some twice, some forged), and count what became of them.
+demo: build ## Run a bridge on free ports, send it 25 webhooks (some twice, some forged), have three more lost, and count what became of them.
 	go run ./cmd/demo -hookspan $(BIN)
 
 chaos: build ## Break everything under load, EVENTS webhooks a fault (default 100000), and count what was lost. Disks of its own need root.

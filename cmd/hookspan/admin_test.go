@@ -162,8 +162,9 @@ func TestMetricsAreDocumented(t *testing.T) {
 	target := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(target.Close)
 	consumers := `{team: {kind: forward, start: all, url: "` + target.URL + `", secret: env:GET3W_WEBHOOK_SECRET, allow_private: true}, archive: {kind: archive}}`
+	sources := `{get3w: {secrets: [env:GET3W_WEBHOOK_SECRET], api: {base_url: "` + target.URL + `", key: env:GET3W_WEBHOOK_SECRET}}}`
 	for _, nats := range []string{`{listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}`, `{url: "` + queuetest.NewExternal(t, nil).URL() + `"}`} {
-		p := serve(t, t.TempDir(), "ingress: {listen: \"127.0.0.1:0\"}\nadmin: {listen: \"127.0.0.1:0\"}\nconsumers: "+consumers+"\nnats: "+nats+"\n")
+		p := serve(t, t.TempDir(), "ingress: {listen: \"127.0.0.1:0\"}\nadmin: {listen: \"127.0.0.1:0\"}\nconsumers: "+consumers+"\nsources: "+sources+"\nnats: "+nats+"\n")
 		require.Eventually(t, func() bool { // what was there before is not counted
 			_, text := p.admin("/metrics")
 			return p.ready.NATS == "" || strings.Contains(text, "\nhookspan_predictions_leader 1\n")
@@ -171,6 +172,9 @@ func TestMetricsAreDocumented(t *testing.T) {
 		_, _ = p.post(documented)
 		_, _ = p.post("{}")
 		res, err := http.Post(p.url(), "application/json", strings.NewReader("{}"))
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		res, err = http.Post(p.ready.Admin+"/api/v1/predictions/get3w/get3w/flux-dev", "application/json", strings.NewReader("{}"))
 		require.NoError(t, err)
 		require.NoError(t, res.Body.Close())
 		require.Eventually(t, func() bool { // the ring is written behind the answer, and not while NATS is away

@@ -102,6 +102,14 @@ func TestPredictionsAreAnnouncedByNATS(t *testing.T) {
 	}, patience, 10*time.Millisecond)
 	require.Nil(t, a.Error)
 	require.Contains(t, p.says("predictions", "show", "pred_1"), `reference "order 7"`)
+	ledger, err := p.app().KeyValue(t.Context(), "HOOKSPAN_PREDICTIONS")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		entry, err := ledger.Get(t.Context(), "entry.get3w.pred_1")
+		return err == nil && strings.Contains(string(entry.Value()), `"reference":"order 7"`)
+	}, patience, 10*time.Millisecond)
+	_, err = ledger.PutString(t.Context(), "entry.get3w.pred_1", "{}")
+	require.Error(t, err, "it is for reading")
 	require.Equal(t, 0, p.stop(), p.logs)
 }
 
