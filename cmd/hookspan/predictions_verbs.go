@@ -120,7 +120,7 @@ func sourceStanding(s bridge.SourceStatus, now time.Time) string {
 	case !s.Polled:
 		text += "; not polled: sources.<name>.api has no key"
 	case s.PausedUntil.After(now):
-		text += "; not polled until " + s.PausedUntil.Format(time.RFC3339) + ", as the provider wants it"
+		text += "; not polled until " + s.PausedUntil.Format(time.RFC3339) + ": the provider wants it so, or does not answer as it should"
 	}
 	return text
 }
