@@ -46,43 +46,42 @@ func (b *bench) measureFolded(ctx context.Context, parent string, f *finding) (e
 	if err := storeFolded(ctx, dir+"/data"); err != nil {
 		return err
 	}
-	var ledgers, pulls []float64
+	var ledger, pull nooped
 	for round := range b.rounds {
 		b.progress("events into the ledger, round %d of %d", round+1, b.rounds)
 		for turn := range 2 {
-			ledger := (round+turn)%2 == 0
-			rate, err := foldOnce(ctx, dir, folding{Dir: dir + "/data", Ledger: ledger})
-			if err != nil {
-				return fmt.Errorf("round %d: %w", round+1, err)
+			folds, to := false, &pull
+			if (round+turn)%2 == 0 {
+				folds, to = true, &ledger
 			}
-			if ledger {
-				ledgers = append(ledgers, rate)
-			} else {
-				pulls = append(pulls, rate)
+			if err := foldOnce(ctx, dir, folding{Dir: dir + "/data", Ledger: folds}, to); err != nil {
+				return fmt.Errorf("round %d: %w", round+1, err)
 			}
 		}
 	}
-	rate := spreadOf(ledgers)
+	rate := spreadOf(ledger.rates)
 	f.text += fmt.Sprintf("**Into the ledger.** %d events, stored before, are folded by a process of its own with the embedded NATS: of each of %d predictions that it is watched and that it is completed, %d of them at the same time. "+
 		"The ledger is made anew in each round; the first fifth is not measured. A plain pull reads the same events by the same durable and acknowledges every %dth, as the ledger does, and does nothing else.\n\n",
 		foldedEvents, foldedPredictions, foldedAtATime, foldedBlock)
 	f.row("events into the ledger", integer(rate)+" /s")
-	f.row("the same events, a plain pull", integer(spreadOf(pulls))+" /s")
-	f.row("the ledger to a plain pull", percent(paired(ledgers, pulls, ratio)))
+	f.row("processor time of each, with its NATS", integer(spreadOf(ledger.costs))+" µs")
+	f.row("the same events, a plain pull", integer(spreadOf(pull.rates))+" /s")
+	f.row("the ledger to a plain pull", percent(paired(ledger.rates, pull.rates, ratio)))
 	f.atLeast(rate, foldedBar, 0, "the ledger of predictions folds at least 10,000 events a second", integer(rate)+" /s")
 	return nil
 }
 
-func foldOnce(ctx context.Context, dir string, what folding) (rate float64, err error) {
+func foldOnce(ctx context.Context, dir string, what folding, to *nooped) error {
 	arg, err := json.Marshal(what)
 	if err != nil {
-		return 0, fmt.Errorf("saying what to fold: %w", err)
+		return fmt.Errorf("saying what to fold: %w", err)
 	}
 	p, ready, err := startMode(ctx, "the ledger", dir, modeFold, string(arg), false)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return ready.Rate, p.stop()
+	to.rates, to.costs = append(to.rates, ready.Rate), append(to.costs, ready.Cost)
+	return p.stop()
 }
 
 // storeFolded stores the events: that each prediction is watched, and a while later
@@ -189,11 +188,25 @@ func runFold(ctx context.Context, args []string, stdout io.Writer) (err error) {
 	if what.Ledger {
 		measure = r.foldAll
 	}
+	before, err := lookAtProcessors()
+	if err != nil {
+		return err
+	}
 	rate, err := measure(ctx)
 	if err != nil {
 		return err
 	}
-	if err := (modeReady{Rate: rate}).print(stdout); err != nil {
+	after, err := lookAtProcessors()
+	if err != nil {
+		return err
+	}
+	if what.Ledger {
+		if err := r.checkFolded(ctx); err != nil {
+			return err
+		}
+	}
+	cost := (after.ours - before.ours).Seconds() * 1e6 / foldedEvents
+	if err := (modeReady{Rate: rate, Cost: cost}).print(stdout); err != nil {
 		return err
 	}
 	<-ctx.Done()
@@ -239,7 +252,7 @@ func (r *rig) foldAll(ctx context.Context) (rate float64, err error) {
 		case begin.IsZero() && folded >= foldedEvents/5:
 			first, begin = folded, now
 		case folded >= foldedEvents:
-			return float64(folded-first) / now.Sub(begin).Seconds(), r.checkFolded(ctx)
+			return float64(folded-first) / now.Sub(begin).Seconds(), nil
 		case now.After(late):
 			return 0, fmt.Errorf("only %d of %d events are in the ledger after %v", folded, foldedEvents, startTimeout)
 		}

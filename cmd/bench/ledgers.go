@@ -15,6 +15,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/predictions"
@@ -24,7 +25,11 @@ const (
 	openPredictions = 100_000
 	entriesAtOnce   = 5000
 	idleTime        = 10 * time.Second
-	logTick         = 5 * time.Millisecond
+	// bytesPerKey is what nats-server 2.15 keeps of a key, ledgerCache how many entries
+	// the leader has in memory.
+	bytesPerKey = 135
+	ledgerCache = 4096
+	logTick     = 5 * time.Millisecond
 )
 
 // What a bridge logs of its ledger.
@@ -75,7 +80,7 @@ func (b *bench) measureLedgers(ctx context.Context, parent string, f *finding) (
 	}
 	for round := range b.rounds {
 		b.progress("idle with ledgers, round %d of %d", round+1, b.rounds)
-		if err := b.idleRound(ctx, all, provider); err != nil {
+		if err := b.idleRound(ctx, round, all, provider); err != nil {
 			return fmt.Errorf("round %d: %w", round+1, err)
 		}
 	}
@@ -88,10 +93,10 @@ func (b *bench) measureLedgers(ctx context.Context, parent string, f *finding) (
 
 func ledgersFinding(f *finding, none, finished, open *kept, entry int) {
 	f.text += fmt.Sprintf("**What is kept.** Three times `hookspan serve` with default settings and the API of a provider: with an empty ledger, with %d finished predictions of %d bytes each that go after %v, and with %d that are watched and due tomorrow. "+
-		"They are started anew for each round; a term is from when a process has the lead until it has read what is open. Then they are left alone together for %v: memory is resident (VmRSS, the least of %.0f s, and VmHWM for the most), "+
-		"growth is against the empty one of the round. About %d bytes of the growth for each finished prediction are the server's index of its key; the ledger itself has none of them in memory but the last %d that it touched. "+
+		"They are started anew for each round; a term is from when a process has the lead until it has read what is open. Then they are left alone together: memory is resident (VmRSS, the least of %.0f s, and VmHWM for the most), "+
+		"growth is against the empty one of the round, and processor time is that of the %v behind. With open predictions come as many stored events, which a bridge checks in the background. About %d bytes of the growth for each finished prediction are the server's index of its key; the ledger itself has none of them in memory but the last %d that it touched. "+
 		"The provider was never asked.\n\n",
-		million, entry, ledgerKeep, openPredictions, idleTime, settleTime.Seconds(), bytesPerKey, 4096)
+		million, entry, ledgerKeep, openPredictions, settleTime.Seconds(), idleTime, bytesPerKey, ledgerCache)
 	grown := func(a, b float64) float64 { return a - b }
 	growth := paired(finished.memory, none.memory, grown)
 	term := spreadOf(open.terms)
@@ -139,47 +144,47 @@ func (b *bench) makeLedger(ctx context.Context, k *kept, provider string) error 
 	return c.stop()
 }
 
-// idleRound starts the bridges and leaves them alone.
-func (b *bench) idleRound(ctx context.Context, all []*kept, provider string) (err error) {
-	children, before := make([]*child, len(all)), make([]time.Duration, len(all))
-	for i, k := range all {
-		c, took, startErr := b.startLedger(ctx, k, provider, saysLeads)
+// idleRound starts the bridges, another one first each time, and leaves them alone.
+func (b *bench) idleRound(ctx context.Context, round int, all []*kept, provider string) (err error) {
+	running := make([]*child, len(all))
+	for turn := range all {
+		i := (round + turn) % len(all)
+		c, took, startErr := b.startLedger(ctx, all[i], provider, saysLeads)
 		if startErr != nil {
 			return startErr
 		}
 		defer func() { err = errors.Join(err, c.stop()) }()
-		children[i] = c
-		k.terms = append(k.terms, took.Seconds())
+		running[i] = c
+		all[i].terms = append(all[i].terms, took.Seconds())
 	}
-	begin := time.Now()
-	for i, c := range children {
-		if before[i], err = c.processor(); err != nil {
-			return err
-		}
+	var group errgroup.Group
+	for i, c := range running {
+		group.Go(func() error { return all[i].leaveAlone(ctx, c) })
 	}
-	for i, c := range children {
-		memory, err := c.settled(ctx)
-		if err != nil {
-			return err
-		}
-		all[i].memory = append(all[i].memory, float64(memory))
-	}
-	if err := pause(ctx, time.Until(begin.Add(idleTime))); err != nil {
+	return group.Wait()
+}
+
+// leaveAlone looks at a bridge that has nothing to do.
+func (k *kept) leaveAlone(ctx context.Context, c *child) error {
+	memory, err := c.settled(ctx)
+	if err != nil {
 		return err
 	}
-	for i, c := range children {
-		used, err := c.processor()
-		if err != nil {
-			return err
-		}
-		peak, err := c.size("VmHWM")
-		if err != nil {
-			return err
-		}
-		all[i].idle = append(all[i].idle, inMs(used-before[i])/idleTime.Seconds())
-		all[i].peaks = append(all[i].peaks, float64(peak))
+	before, err := c.processor()
+	if err != nil {
+		return err
 	}
-	return nil
+	if err := pause(ctx, idleTime); err != nil {
+		return err
+	}
+	after, err := c.processor()
+	if err != nil {
+		return err
+	}
+	peak, err := c.size("VmHWM")
+	k.memory, k.peaks = append(k.memory, float64(memory)), append(k.peaks, float64(peak))
+	k.idle = append(k.idle, inMs(after-before)/idleTime.Seconds())
+	return err
 }
 
 // logLine is what is read of a line of a bridge's log.

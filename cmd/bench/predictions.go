@@ -14,7 +14,6 @@ const (
 	aloneBar      = 5   // ms
 	crowdBar      = 20  // ms
 	ledgerSpace   = 4 * gib
-	bytesPerKey   = 135
 	foldedAtATime = 2 * mostBatch // predictions that run at the same time
 )
 
