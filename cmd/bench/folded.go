@@ -47,8 +47,9 @@ func (b *bench) measureFolded(ctx context.Context, parent string, f *finding) (e
 		return err
 	}
 	var ledger, pull nooped
-	for round := range b.rounds {
-		b.progress("events into the ledger, round %d of %d", round+1, b.rounds)
+	rounds := min(b.rounds, ledgerRounds)
+	for round := range rounds {
+		b.progress("events into the ledger, round %d of %d", round+1, rounds)
 		for turn := range 2 {
 			folds, to := false, &pull
 			if (round+turn)%2 == 0 {
@@ -61,8 +62,8 @@ func (b *bench) measureFolded(ctx context.Context, parent string, f *finding) (e
 	}
 	rate := spreadOf(ledger.rates)
 	f.text += fmt.Sprintf("**Into the ledger.** %d events, stored before, are folded by a process of its own with the embedded NATS: of each of %d predictions that it is watched and that it is completed, %d of them at the same time. "+
-		"The ledger is made anew in each round; the first fifth is not measured. A plain pull reads the same events by the same durable and acknowledges every %dth, as the ledger does, and does nothing else.\n\n",
-		foldedEvents, foldedPredictions, foldedAtATime, foldedBlock)
+		"The ledger is made anew in each of %d rounds; the first fifth is not measured. A plain pull reads the same events by the same durable and acknowledges every %dth, as the ledger does, and does nothing else.\n\n",
+		foldedEvents, foldedPredictions, foldedAtATime, rounds, foldedBlock)
 	f.row("events into the ledger", integer(rate)+" /s")
 	f.row("processor time of each, with its NATS", integer(spreadOf(ledger.costs))+" µs")
 	f.row("the same events, a plain pull", integer(spreadOf(pull.rates))+" /s")

@@ -78,8 +78,9 @@ func (b *bench) measureLedgers(ctx context.Context, parent string, f *finding) (
 	if err != nil {
 		return err
 	}
-	for round := range b.rounds {
-		b.progress("idle with ledgers, round %d of %d", round+1, b.rounds)
+	rounds := min(b.rounds, ledgerRounds)
+	for round := range rounds {
+		b.progress("idle with ledgers, round %d of %d", round+1, rounds)
 		if err := b.idleRound(ctx, round, all, provider); err != nil {
 			return fmt.Errorf("round %d: %w", round+1, err)
 		}
@@ -93,10 +94,10 @@ func (b *bench) measureLedgers(ctx context.Context, parent string, f *finding) (
 
 func ledgersFinding(f *finding, none, finished, open *kept, entry int) {
 	f.text += fmt.Sprintf("**What is kept.** Three times `hookspan serve` with default settings and the API of a provider: with an empty ledger, with %d finished predictions of %d bytes each that go after %v, and with %d that are watched and due tomorrow. "+
-		"They are started anew for each round; a term is from when a process has the lead until it has read what is open. Then they are left alone together: memory is resident (VmRSS, the least of %.0f s, and VmHWM for the most), "+
+		"They are started anew for each of %d rounds; a term is from when a process has the lead until it has read what is open. Then they are left alone together: memory is resident (VmRSS, the least of %.0f s, and VmHWM for the most), "+
 		"growth is against the empty one of the round, and processor time is that of the %v behind. With open predictions come as many stored events, which a bridge checks in the background. About %d bytes of the growth for each finished prediction are the server's index of its key; the ledger itself has none of them in memory but the last %d that it touched. "+
 		"The provider was never asked.\n\n",
-		million, entry, ledgerKeep, openPredictions, settleTime.Seconds(), idleTime, bytesPerKey, ledgerCache)
+		million, entry, ledgerKeep, openPredictions, len(none.terms), settleTime.Seconds(), idleTime, bytesPerKey, ledgerCache)
 	grown := func(a, b float64) float64 { return a - b }
 	growth := paired(finished.memory, none.memory, grown)
 	term := spreadOf(open.terms)

@@ -8,12 +8,14 @@ import (
 )
 
 const (
-	foldedBar     = 10_000 // events per second
-	finishedBar   = 256 * mib
-	openBar       = 1.0 // s
-	aloneBar      = 5   // ms
-	crowdBar      = 20  // ms
-	ledgerSpace   = 4 * gib
+	foldedBar   = 10_000 // events per second
+	finishedBar = 256 * mib
+	openBar     = 1.0 // s
+	aloneBar    = 5   // ms
+	crowdBar    = 20  // ms
+	ledgerSpace = 4 * gib
+	// ledgerRounds is how often a ledger is measured at most: a round is long.
+	ledgerRounds  = 3
 	foldedAtATime = 2 * mostBatch // predictions that run at the same time
 )
 
