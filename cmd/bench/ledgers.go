@@ -25,7 +25,7 @@ const (
 	openPredictions = 100_000
 	entriesAtOnce   = 5000
 	idleTime        = 10 * time.Second
-	// bytesPerKey is what nats-server 2.15 keeps of a key, ledgerCache how many entries
+	// bytesPerKey is what nats-server 2.15 keeps of a key with an end, ledgerCache how many entries
 	// the leader has in memory.
 	bytesPerKey = 135
 	ledgerCache = 4096
@@ -95,7 +95,7 @@ func (b *bench) measureLedgers(ctx context.Context, parent string, f *finding) (
 func ledgersFinding(f *finding, none, finished, open *kept, entry int) {
 	f.text += fmt.Sprintf("**What is kept.** Three times `hookspan serve` with default settings and the API of a provider: with an empty ledger, with %d finished predictions of %d bytes each that go after %v, and with %d that are watched and due tomorrow. "+
 		"They are started anew for each of %d rounds; a term is from when a process has the lead until it has read what is open. Then they are left alone together: memory is resident (VmRSS, the least of %.0f s, and VmHWM for the most), "+
-		"growth is against the empty one of the round, and processor time is that of the %v behind. With open predictions come as many stored events, which a bridge checks in the background. About %d bytes of the growth for each finished prediction are the server's index of its key; the ledger itself has none of them in memory but the last %d that it touched. "+
+		"growth is against the empty one of the round, and processor time is that of the %v behind. With open predictions come as many stored events, which a bridge checks in the background. About %d bytes of the growth for each finished prediction are what the NATS server keeps of a key, its index and when it goes; the rest is what its start left to the garbage collector. The ledger itself has none of them in memory but the last %d that it touched. "+
 		"The provider was never asked.\n\n",
 		million, entry, ledgerKeep, openPredictions, len(none.terms), settleTime.Seconds(), idleTime, bytesPerKey, ledgerCache)
 	grown := func(a, b float64) float64 { return a - b }
