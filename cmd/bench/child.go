@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/hookspan/hookspan/bridge/ingress"
 )
@@ -17,8 +18,9 @@ const secretEnv = "HOOKSPAN_BENCH_SECRET"
 // child is a bridge that runs as a process of its own.
 type child struct {
 	*process
-	addr string // where it takes webhooks
-	data string // its data folder
+	addr  string // where it takes webhooks
+	admin string // where it has its API
+	data  string // its data folder
 }
 
 // bridgeConfig says how a bridge runs.
@@ -27,6 +29,8 @@ type bridgeConfig struct {
 	// nats is the part of the configuration about NATS, by default an embedded
 	// one with room for events of 64 MiB.
 	nats string
+	// api is where the provider is asked for predictions, by default nowhere.
+	api string
 	// more is the rest of it.
 	more string
 	slow bool
@@ -44,14 +48,18 @@ func (b *bench) startBridge(ctx context.Context, cfg bridgeConfig) (*child, erro
 	if cfg.nats == "" {
 		cfg.nats = `{listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}`
 	}
+	api := ""
+	if cfg.api != "" {
+		api = fmt.Sprintf(`, api: {base_url: %q, key: "env:%s"}`, cfg.api, secretEnv)
+	}
 	file := filepath.Join(cfg.dir, "config.yaml")
 	text := fmt.Sprintf(`data_dir: %q
 ingress: {listen: "127.0.0.1:0", deadline: %v}
 admin: {listen: "127.0.0.1:0"}
 nats: %s
-sources: {%s: {kind: get3w, secrets: ["env:%s"]}}
+sources: {%s: {kind: get3w, secrets: ["env:%s"]%s}}
 %s
-`, c.data, ingress.MaxDeadline, cfg.nats, sourceName, secretEnv, cfg.more)
+`, c.data, ingress.MaxDeadline, cfg.nats, sourceName, secretEnv, api, cfg.more)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("starting the bridge: %w", err)
 	}
@@ -66,6 +74,7 @@ sources: {%s: {kind: get3w, secrets: ["env:%s"]}}
 	}
 	var ready struct {
 		Webhooks map[string]string `json:"webhooks"`
+		Admin    string            `json:"admin"`
 	}
 	if err := json.Unmarshal(c.ready, &ready); err != nil {
 		return nil, errors.Join(fmt.Errorf("reading the bridge's first line: %w", err), c.stop())
@@ -74,7 +83,7 @@ sources: {%s: {kind: get3w, secrets: ["env:%s"]}}
 	if err != nil || u.Host == "" {
 		return nil, errors.Join(fmt.Errorf("the bridge's first line names no address for webhooks: %q", c.ready), c.stop())
 	}
-	c.addr = u.Host
+	c.addr, c.admin = u.Host, strings.TrimPrefix(ready.Admin, "http://")
 	return c, nil
 }
 

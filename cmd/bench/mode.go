@@ -22,6 +22,7 @@ const (
 	modeForge  = "forge"  // a flood of forged webhooks
 	modeRead   = "read"   // a rig whose stored events are read
 	modeFollow = "follow" // a rig with a consumer of what it takes
+	modeFold   = "fold"   // a rig whose stored events become a ledger
 )
 
 type mode func(ctx context.Context, args []string, stdout io.Writer) error
@@ -31,7 +32,7 @@ func modeOf(args []string) (mode, bool) {
 		return nil, false
 	}
 	m, ok := map[string]mode{
-		modeExec: runExec, modeNATS: runNATS, modeRig: runRig, modeForge: runForge, modeRead: runRead, modeFollow: runFollow,
+		modeExec: runExec, modeNATS: runNATS, modeRig: runRig, modeForge: runForge, modeRead: runRead, modeFollow: runFollow, modeFold: runFold,
 	}[args[1]]
 	return m, ok
 }
@@ -53,7 +54,7 @@ type modeReady struct {
 	Name string
 	// Of a rig: the addresses of its ingresses.
 	Whole, Singles string
-	// Of what was read: events per second, and µs of processor time for each.
+	// Of what was read or folded: events per second, and µs of processor time for each.
 	Rate, Cost float64
 }
 

@@ -44,6 +44,7 @@ func parts() []part {
 		{"archive", "Archiving outputs", (*bench).measureArchived},
 		{"forward", "Forwarding to a service", (*bench).measureForwarded},
 		{"output", "A large output", (*bench).measureOutput},
+		{"predictions", "The ledger of predictions", (*bench).measurePredictions},
 		{"stored", "Millions of stored events", (*bench).measureStored},
 	}
 }
