@@ -39,7 +39,7 @@ func newAsked(r *reconciler, name string, cfg SourceConfig) *asked {
 	}
 	return &asked{
 		reconciler: r, name: name, source: cfg, log: r.log.With(zap.String("source", name)),
-		limiter: rate.NewLimiter(limit, 1), throttle: &throttle{times: r.times}, silence: &silence{}, woken: make(chan struct{}, 1),
+		limiter: rate.NewLimiter(limit, 1), throttle: &throttle{times: r.times}, silence: &silence{began: time.Now()}, woken: make(chan struct{}, 1),
 	}
 }
 
@@ -105,6 +105,9 @@ func (a *asked) take(now time.Time, d desk, list *worklist, progress *progress) 
 			a.cfg.Alarms.Raise(a.silence.alarm(a.name))
 		}
 		return item{}, now, false
+	}
+	if !a.source.Asker.HasKey() {
+		return item{}, now.Add(a.times.later), false
 	}
 	progress.look(now)
 	if until := a.throttle.pausedUntil(); until.After(now) {
