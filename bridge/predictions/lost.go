@@ -20,16 +20,18 @@ import (
 // it is tried until it is done, or ctx ends.
 func (q *question) bury(ctx context.Context) error {
 	lost := lostOf(&q.it.openRecord)
-	raised := false
+	raised, whole := false, true
 	err := q.tryTo(ctx, "giving up a prediction", bridge.ErrTooLarge, q.open, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, q.times.storing)
 		defer cancel()
-		letter, err := q.letter(ctx, lost)
+		err := q.storeLetter(ctx, lost, whole)
+		if errors.Is(err, bridge.ErrTooLarge) && whole {
+			// The event fits into a message only without what a letter adds to it.
+			whole = false
+			err = q.storeLetter(ctx, lost, whole)
+		}
 		if err != nil {
 			return err
-		}
-		if _, err := q.store.Store(ctx, q.cfg.Names.DeadStream(), letter); err != nil {
-			return fmt.Errorf("making a dead letter: %w", err)
 		}
 		if !raised {
 			q.raiseLost(lost)
@@ -44,6 +46,18 @@ func (q *question) bury(ctx context.Context) error {
 	})
 	if err != nil && ctx.Err() == nil && q.open() {
 		q.log.Error("a prediction cannot be given up", zap.String("prediction", q.it.ID), zap.Error(err))
+		q.held = time.Now().Add(q.times.backoffMax)
+	}
+	return nil
+}
+
+func (q *question) storeLetter(ctx context.Context, lost *bridge.Lost, whole bool) error {
+	letter, err := q.letter(ctx, lost, whole)
+	if err != nil {
+		return err
+	}
+	if _, err := q.store.Store(ctx, q.cfg.Names.DeadStream(), letter); err != nil {
+		return fmt.Errorf("making a dead letter: %w", err)
 	}
 	return nil
 }
@@ -68,14 +82,15 @@ func lostOf(rec *openRecord) *bridge.Lost {
 }
 
 // letter is the dead letter of a prediction that is given up: the message that
-// announced it, as the ledger read it.
-func (q *question) letter(ctx context.Context, lost *bridge.Lost) (*nats.Msg, error) {
+// announced it, as the ledger read it, when whole is set, otherwise one that says the
+// same in short.
+func (q *question) letter(ctx context.Context, lost *bridge.Lost, whole bool) (*nats.Msg, error) {
 	names := q.cfg.Names
 	letter := bridge.DeadLetter{
 		Consumer: bridge.LedgerConsumer, Cause: lost.Cause, Fault: lost.Cause.Fault(), Error: lost.Error,
 		Attempts: lost.Polls, History: []bridge.FailedAttempt{{At: lost.LostAt, Error: q.it.Said}},
 	}
-	e, header, err := q.announced(ctx)
+	e, header, err := q.announced(ctx, whole)
 	if err != nil {
 		return nil, err
 	}
@@ -90,25 +105,11 @@ func (q *question) letter(ctx context.Context, lost *bridge.Lost) (*nats.Msg, er
 }
 
 // announced is the event that announced the prediction with the header of its message,
-// or when that is gone one that says the same.
-func (q *question) announced(ctx context.Context) (*bridge.Event, bridge.Header, error) {
-	names := q.cfg.Names
-	stream, err := stored.Open(ctx, q.js, names.EventsStream())
-	if err != nil {
-		return nil, nil, err
-	}
-	m, err := stored.Get(ctx, stream, q.it.Sequence)
-	if err != nil && !errors.Is(err, bridge.ErrNoEntry) {
-		return nil, nil, err
-	}
-	if err == nil {
-		// A stream that was made anew has other events at its places.
-		header := bridge.Header(m.Header)
-		e, err := bridge.DecodeEvent(header, m.Data)
-		if err == nil && e.Source == q.name && e.PredictionID == q.it.ID {
-			e.Subject, e.Sequence = m.Subject, m.Sequence
-			return e, header, nil
-		}
+// or when that is gone or not wanted one that says the same.
+func (q *question) announced(ctx context.Context, whole bool) (*bridge.Event, bridge.Header, error) {
+	e, header, err := q.announcement(ctx)
+	if err != nil || e != nil && whole {
+		return e, header, err
 	}
 	w := bridge.Watch{Source: q.name, Prediction: q.it.ID, Model: q.it.Model, EstimatedDuration: q.it.Estimate}
 	s, err := q.ledger.Get(ctx, q.name, q.it.ID)
@@ -120,12 +121,34 @@ func (q *question) announced(ctx context.Context) (*bridge.Event, bridge.Header,
 		w.Deadline, w.Submitted = a.Deadline, a.Submitted
 		w.Reference, w.Tenant, w.Metadata = a.Reference, a.Tenant, a.Metadata
 	}
-	e, err := w.Event(q.it.FirstSeen.UTC())
+	if e, err = w.Event(q.it.FirstSeen.UTC()); err != nil {
+		return nil, nil, err
+	}
+	e.Subject = q.cfg.Names.SubjectOf(e)
+	return e, e.Header(), nil
+}
+
+// announcement is the event that announced the prediction, nil when it is gone.
+func (q *question) announcement(ctx context.Context) (*bridge.Event, bridge.Header, error) {
+	stream, err := stored.Open(ctx, q.js, q.cfg.Names.EventsStream())
 	if err != nil {
 		return nil, nil, err
 	}
-	e.Subject = names.SubjectOf(e)
-	return e, e.Header(), nil
+	m, err := stored.Get(ctx, stream, q.it.Sequence)
+	if errors.Is(err, bridge.ErrNoEntry) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	header := bridge.Header(m.Header)
+	e, err := bridge.DecodeEvent(header, m.Data)
+	if err != nil || e.Source != q.name || e.PredictionID != q.it.ID {
+		// A stream that was made anew has other events at its places.
+		return nil, nil, nil //nolint:nilerr // it is none of this prediction
+	}
+	e.Subject, e.Sequence = m.Subject, m.Sequence
+	return e, header, nil
 }
 
 // raiseLost counts it and tells people. Many of one source are one alarm.

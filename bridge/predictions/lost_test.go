@@ -208,7 +208,7 @@ func TestLettersOfWhatIsGone(t *testing.T) {
 	for _, seq := range []uint64{receipt.Sequence, other.Sequence} {
 		letter, err := (&question{asked: r.asked["get3w"], it: item{openRecord: openRecord{
 			Source: "get3w", ID: "pred_2", Model: model, FirstSeen: noon, Sequence: seq,
-		}}}).letter(ctx, &bridge.Lost{Cause: bridge.DeadUnfinished})
+		}}}).letter(ctx, &bridge.Lost{Cause: bridge.DeadUnfinished}, true)
 		require.NoError(t, err)
 		made, err := bridge.DecodeEvent(bridge.Header(letter.Header), letter.Data)
 		require.NoError(t, err)
@@ -219,4 +219,47 @@ func TestLettersOfWhatIsGone(t *testing.T) {
 		require.Equal(t, e.ID, made.ID)
 		require.Equal(t, "hookspan.dead.predictions.get3w.watch.set.get3w.flux-dev", letter.Subject)
 	}
+}
+
+// An event that has no room for what a letter adds to it is told in short. When not even
+// that can be stored it is not tried without rest.
+func TestLetterThatIsTooLarge(t *testing.T) {
+	for name, letters := range map[string]int64{"with the event": 1, "in short too": 1 << 40} {
+		t.Run(name, func(t *testing.T) {
+			r := withNATS(t, nil, fails(errUnknownThere))
+			e := told(t, bridge.OriginWebhook, `"status":"processing"`)
+			receipt, err := r.store.next.Publish(context.Background(), e)
+			require.NoError(t, err)
+			var tries atomic.Int64
+			r.store.fail(func(what string) error {
+				if what == "HOOKSPAN_DEAD" && tries.Add(1) <= letters {
+					return fmt.Errorf("storing: %w", bridge.ErrTooLarge)
+				}
+				return nil
+			}, nil)
+			r.times.backoffMax = time.Hour
+			r.desk.add(r.reconciler, openRecord{
+				Source: "get3w", ID: "pred_1", Model: model, FirstSeen: time.Now().Add(-time.Hour), NotFound: 2, Sequence: receipt.Sequence,
+			})
+			stop := r.start()
+			if letters == 1 {
+				r.eventually(func() bool { return r.openOnes() == 0 })
+				watch, err := r.letter(1).Event.Watch()
+				require.NoError(t, err)
+				require.Equal(t, "pred_1", watch.Prediction)
+			} else {
+				r.eventually(func() bool {
+					return len(r.logs.FilterMessage("a prediction cannot be given up").All()) > 0 && r.waits("pred_1")
+				})
+			}
+			require.NoError(t, stop())
+			require.EqualValues(t, 2, tries.Load())
+		})
+	}
+}
+
+// waits reports whether it is not due.
+func (r *natsRig) waits(id string) bool {
+	it, open := r.desk.lists()["get3w"].get(id)
+	return open && !it.taken && it.due.After(time.Now().Add(time.Minute))
 }

@@ -34,6 +34,7 @@ type question struct {
 	desk desk
 	list *worklist
 	it   item
+	held time.Time // until when it is not taken again, whatever its record says
 }
 
 // answer is what the provider said.
@@ -47,7 +48,7 @@ type answer struct {
 // ask asks, sees to what was answered and gives the prediction back. The error is
 // errTermOver; whatever else goes wrong is seen to.
 func (q *question) ask(ctx context.Context) error {
-	defer q.list.give(q.it.ID, func(it *item) { it.due = q.due(it.openRecord) })
+	defer q.list.give(q.it.ID, func(it *item) { it.due = later(q.due(it.openRecord), q.held) })
 	if !q.it.GivenUp.IsZero() {
 		return q.bury(ctx)
 	}
