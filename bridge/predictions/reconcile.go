@@ -33,6 +33,7 @@ type reconciler struct {
 	models  *models
 	metrics *reconcileMetrics
 	asked   map[string]*asked // every configured source, by name
+	looks   int               // mostLooks
 
 	// unlisted is told when a prediction was heard of whose source had no list.
 	unlisted chan struct{}
@@ -48,7 +49,7 @@ func newReconciler(cfg Config, store Store, js jetstream.JetStream) *reconciler 
 	r := &reconciler{
 		cfg: cfg, store: store, js: js,
 		ledger: NewReader(js, cfg.Names), log: cmp.Or(cfg.Logger, zap.NewNop()).Named("reconciler"),
-		times: &times, models: newModels(), asked: map[string]*asked{}, unlisted: make(chan struct{}, 1),
+		times: &times, models: newModels(), asked: map[string]*asked{}, looks: mostLooks, unlisted: make(chan struct{}, 1),
 	}
 	for name, source := range cfg.Sources {
 		r.asked[name] = newAsked(r, name, source)
