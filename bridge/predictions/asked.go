@@ -28,6 +28,8 @@ type asked struct {
 	listed atomic.Bool
 	// woken is told when there is something to judge.
 	woken chan struct{}
+	// noLetters is until when nothing is given up, since no dead letter could be stored.
+	noLetters atomic.Pointer[time.Time]
 	// questions and ends count since the process began, lost those that were given up.
 	questions, ends, lost atomic.Int64
 }
@@ -124,9 +126,13 @@ func (a *asked) take(now time.Time, d desk, list *worklist, progress *progress) 
 		return item{}, now, false
 	}
 	// More may be known by now of how long such a prediction takes.
-	if due := a.due(it.openRecord); due.After(now) {
+	next := a.due(it.openRecord)
+	if until := a.noLetters.Load(); until != nil && !it.GivenUp.IsZero() {
+		next = later(next, *until)
+	}
+	if next.After(now) {
 		turn.CancelAt(now)
-		list.give(it.ID, func(it *item) { it.due = due })
+		list.give(it.ID, func(it *item) { it.due = next })
 		return item{}, now, false
 	}
 	return it, time.Time{}, true

@@ -17,41 +17,41 @@ import (
 // letter, an alarm and an event, in this order. The record is gone once the event is in
 // the ledger. Until then whoever leads does all of it again, with the same message ids,
 // so a crash in between loses nothing and makes nothing twice. The error is always nil:
-// it is tried until it is done, or ctx ends.
+// while no letter can be stored, others are asked for.
 func (q *question) bury(ctx context.Context) error {
 	lost := lostOf(&q.it.openRecord)
-	raised, whole := false, true
-	err := q.tryTo(ctx, "giving up a prediction", bridge.ErrTooLarge, q.open, func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, q.times.storing)
-		defer cancel()
-		err := q.storeLetter(ctx, lost, whole)
-		if errors.Is(err, bridge.ErrTooLarge) && whole {
-			// The event fits into a message only without what a letter adds to it.
-			whole = false
-			err = q.storeLetter(ctx, lost, whole)
-		}
-		if err != nil {
+	err := q.storeLetter(ctx, lost, true)
+	if errors.Is(err, bridge.ErrTooLarge) {
+		// The event fits into a message only without what a letter adds to it.
+		err = q.storeLetter(ctx, lost, false)
+	}
+	if err == nil {
+		q.raiseLost(lost)
+		err = q.tryTo(ctx, "giving up a prediction", bridge.ErrTooLarge, q.open, func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, q.times.storing)
+			defer cancel()
+			e, err := lost.Event()
+			if err != nil {
+				return err
+			}
+			_, err = q.store.Publish(ctx, e)
 			return err
-		}
-		if !raised {
-			q.raiseLost(lost)
-			raised = true
-		}
-		e, err := lost.Event()
-		if err != nil {
-			return err
-		}
-		_, err = q.store.Publish(ctx, e)
-		return err
-	})
-	if err != nil && ctx.Err() == nil && q.open() {
-		q.log.Error("a prediction cannot be given up", zap.String("prediction", q.it.ID), zap.Error(err))
-		q.held = time.Now().Add(q.times.backoffMax)
+		})
+	}
+	if err == nil || ctx.Err() != nil || !q.open() {
+		return nil
+	}
+	q.log.Error("a prediction cannot be given up yet", zap.String("prediction", q.it.ID), zap.Error(err))
+	if q.held = time.Now().Add(q.times.backoffMax); !errors.Is(err, bridge.ErrTooLarge) {
+		q.held = time.Now().Add(q.times.retryMax)
+		q.noLetters.Store(&q.held)
 	}
 	return nil
 }
 
 func (q *question) storeLetter(ctx context.Context, lost *bridge.Lost, whole bool) error {
+	ctx, cancel := context.WithTimeout(ctx, q.times.storing)
+	defer cancel()
 	letter, err := q.letter(ctx, lost, whole)
 	if err != nil {
 		return err

@@ -249,7 +249,7 @@ func TestLetterThatIsTooLarge(t *testing.T) {
 				require.Equal(t, "pred_1", watch.Prediction)
 			} else {
 				r.eventually(func() bool {
-					return len(r.logs.FilterMessage("a prediction cannot be given up").All()) > 0 && r.waits("pred_1")
+					return len(r.logs.FilterMessage("a prediction cannot be given up yet").All()) > 0 && r.waits("pred_1")
 				})
 			}
 			require.NoError(t, stop())
@@ -262,4 +262,45 @@ func TestLetterThatIsTooLarge(t *testing.T) {
 func (r *natsRig) waits(id string) bool {
 	it, open := r.desk.lists()["get3w"].get(id)
 	return open && !it.taken && it.due.After(time.Now().Add(time.Minute))
+}
+
+// While the stream of dead letters is full it is tried now and then, and what is not given
+// up is asked for as ever.
+func TestFullDeadLettersHoldUpNobody(t *testing.T) {
+	var asked askings
+	r := withNATS(t, nil, asked.of(says(processing)))
+	rec := r.announce(bridge.Watch{})
+	var tries atomic.Int64
+	var room atomic.Bool
+	r.store.fail(func(what string) error {
+		if what == "HOOKSPAN_DEAD" && !room.Load() {
+			tries.Add(1)
+			return fmt.Errorf("storing: %w", bridge.ErrFull)
+		}
+		return nil
+	}, nil)
+	r.times.retryMax = time.Hour
+	for n := range 10 {
+		rec.ID, rec.GivenUp, rec.Cause = fmt.Sprint("pred_", n), time.Now().Add(-time.Minute).UTC(), bridge.DeadUnfinished
+		r.desk.add(r.reconciler, rec)
+	}
+	r.desk.add(r.reconciler, openRecord{Source: "get3w", ID: "open", Polls: 100, FirstSeen: time.Now().Add(-time.Hour)})
+	stop := r.start()
+	r.eventually(func() bool { return len(asked.all()) > 10 })
+	require.LessOrEqual(t, tries.Load(), int64(atOnce))
+	require.NotContains(t, asked.ids(), "pred_")
+	require.NoError(t, stop())
+	require.Empty(t, r.alarms.of(bridge.AlarmPredictionLost), "they are not given up yet")
+	require.Equal(t, 11, r.openOnes())
+
+	room.Store(true)
+	r.times.retryMax = time.Millisecond
+	next := withNATS(t, r.bench, says(processing))
+	for n := range 10 {
+		next.desk.add(next.reconciler, r.desk.record(fmt.Sprint("pred_", n)))
+	}
+	stop = next.start()
+	next.eventually(func() bool { return next.openOnes() == 0 })
+	require.NoError(t, stop())
+	require.Len(t, next.stream("HOOKSPAN_DEAD"), 10)
 }
