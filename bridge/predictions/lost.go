@@ -16,9 +16,9 @@ import (
 // bury tells that the prediction is given up, as its record says already: by a dead
 // letter, an alarm and an event, in this order. The record is gone once the event is in
 // the ledger. Until then whoever leads does all of it again, with the same message ids,
-// so a crash in between loses nothing and makes nothing twice. The error is always nil:
-// while no letter can be stored, others are asked for.
-func (q *question) bury(ctx context.Context) error {
+// so a crash in between loses nothing and makes nothing twice. While no letter can be
+// stored, others are asked for.
+func (q *question) bury(ctx context.Context) {
 	lost := lostOf(&q.it.openRecord)
 	err := q.storeLetter(ctx, lost, true)
 	if errors.Is(err, bridge.ErrTooLarge) {
@@ -39,14 +39,13 @@ func (q *question) bury(ctx context.Context) error {
 		})
 	}
 	if err == nil || ctx.Err() != nil || !q.open() {
-		return nil
+		return
 	}
 	q.log.Error("a prediction cannot be given up yet", zap.String("prediction", q.it.ID), zap.Error(err))
 	if q.held = time.Now().Add(q.times.backoffMax); !errors.Is(err, bridge.ErrTooLarge) {
 		q.held = time.Now().Add(q.times.retryMax)
 		q.noLetters.Store(&q.held)
 	}
-	return nil
 }
 
 func (q *question) storeLetter(ctx context.Context, lost *bridge.Lost, whole bool) error {

@@ -50,7 +50,8 @@ type answer struct {
 func (q *question) ask(ctx context.Context) error {
 	defer q.list.give(q.it.ID, func(it *item) { it.due = later(q.due(it.openRecord), q.held) })
 	if !q.it.GivenUp.IsZero() {
-		return q.bury(ctx)
+		q.bury(ctx)
+		return nil
 	}
 	// It is written first that it was asked: who takes over in between does not ask
 	// again before its time.
@@ -194,10 +195,10 @@ func (q *question) settle(ctx context.Context, now time.Time, a answer) error {
 	if err := q.change(ctx, change); err != nil {
 		return q.unsaved(ctx, err)
 	}
-	if q.it.GivenUp.IsZero() {
-		return nil
+	if !q.it.GivenUp.IsZero() {
+		q.bury(ctx)
 	}
-	return q.bury(ctx)
+	return nil
 }
 
 // change writes the record of the prediction, which the ledger may write at the same
