@@ -304,3 +304,18 @@ func TestFullDeadLettersHoldUpNobody(t *testing.T) {
 	require.NoError(t, stop())
 	require.Len(t, next.stream("HOOKSPAN_DEAD"), 10)
 }
+
+// One that was brought back by a replay, which counts as no redrive, and is given up again
+// has a letter again, although the first one was dropped.
+func TestGivenUpAgainHasAnotherLetter(t *testing.T) {
+	r := withNATS(t, nil, fails(errUnknownThere))
+	rec := r.announce(bridge.Watch{})
+	rec.NotFound = 2
+	for n := range 2 {
+		r.desk.add(r.reconciler, rec)
+		stop := r.start()
+		r.eventually(func() bool { return r.openOnes() == 0 })
+		require.NoError(t, stop())
+		require.Len(t, r.stream("HOOKSPAN_DEAD"), n+1)
+	}
+}
