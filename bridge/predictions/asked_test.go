@@ -125,6 +125,10 @@ func TestSleepsUntilSomethingIsDue(t *testing.T) {
 		r.add("b", time.Hour)
 		synctest.Wait()
 		require.Equal(t, "b", asked.ids())
+		before = r.desk.looks.Load()
+		r.due(rec)
+		pass(10 * time.Second)
+		require.Equal(t, before, r.desk.looks.Load(), "its source has a list")
 
 		rec = openRecord{Source: "other", ID: "c", FirstSeen: time.Now().Add(-time.Hour)}
 		require.False(t, r.due(rec).After(time.Now()))
@@ -291,6 +295,23 @@ func TestManyThatNeverFinish(t *testing.T) {
 		require.InDelta(t, 20, len(logs), 1, "how far it is is told every 30 s")
 		require.Equal(t, "100,000 predictions are overdue and are asked for, the oldest first", logs[0].Message)
 		require.Regexp(t, `^99,8\d\d overdue, 1(49|50|51) asked, 0 ended, about 33\d minutes to go$`, logs[1].Message)
+	})
+}
+
+// That few are left is told once, and nothing of how far it is from then on.
+func TestSaysWhenItHasCaughtUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newAskRig(t, noStore{t}, nil, says(processing))
+		for n := range 160 {
+			r.desk.add(r.reconciler, openRecord{Source: "get3w", ID: fmt.Sprint(n), Polls: 10, FirstSeen: time.Now().Add(-time.Hour)})
+		}
+		stop := r.start()
+		pass(20 * time.Minute)
+		require.NoError(t, stop())
+		logs := r.logs.FilterMessageSnippet("overdue").All()
+		require.Len(t, logs, 2)
+		require.Equal(t, "160 predictions are overdue and are asked for, the oldest first", logs[0].Message)
+		require.Regexp(t, "^caught up with what was overdue: 1(49|50|51) asked, 0 ended$", logs[1].Message)
 	})
 }
 
