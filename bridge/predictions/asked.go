@@ -28,6 +28,8 @@ type asked struct {
 	listed atomic.Bool
 	// woken is told when there is something to judge.
 	woken chan struct{}
+	// noLetters is until when nothing is given up, since no dead letter could be stored.
+	noLetters atomic.Pointer[time.Time]
 	// questions and ends count since the process began, lost those that were given up.
 	questions, ends, lost atomic.Int64
 }
@@ -39,7 +41,7 @@ func newAsked(r *reconciler, name string, cfg SourceConfig) *asked {
 	}
 	return &asked{
 		reconciler: r, name: name, source: cfg, log: r.log.With(zap.String("source", name)),
-		limiter: rate.NewLimiter(limit, 1), throttle: &throttle{times: r.times}, silence: &silence{}, woken: make(chan struct{}, 1),
+		limiter: rate.NewLimiter(limit, 1), throttle: &throttle{times: r.times}, silence: &silence{began: time.Now()}, woken: make(chan struct{}, 1),
 	}
 }
 
@@ -106,6 +108,9 @@ func (a *asked) take(now time.Time, d desk, list *worklist, progress *progress) 
 		}
 		return item{}, now, false
 	}
+	if !a.source.Asker.HasKey() {
+		return item{}, now.Add(a.times.later), false
+	}
 	progress.look(now)
 	if until := a.throttle.pausedUntil(); until.After(now) {
 		return item{}, until, false
@@ -121,9 +126,13 @@ func (a *asked) take(now time.Time, d desk, list *worklist, progress *progress) 
 		return item{}, now, false
 	}
 	// More may be known by now of how long such a prediction takes.
-	if due := a.due(it.openRecord); due.After(now) {
+	next := a.due(it.openRecord)
+	if until := a.noLetters.Load(); until != nil && !it.GivenUp.IsZero() {
+		next = later(next, *until)
+	}
+	if next.After(now) {
 		turn.CancelAt(now)
-		list.give(it.ID, func(it *item) { it.due = due })
+		list.give(it.ID, func(it *item) { it.due = next })
 		return item{}, now, false
 	}
 	return it, time.Time{}, true

@@ -125,6 +125,10 @@ func TestSleepsUntilSomethingIsDue(t *testing.T) {
 		r.add("b", time.Hour)
 		synctest.Wait()
 		require.Equal(t, "b", asked.ids())
+		before = r.desk.looks.Load()
+		r.due(rec)
+		pass(10 * time.Second)
+		require.Equal(t, before, r.desk.looks.Load(), "its source has a list")
 
 		rec = openRecord{Source: "other", ID: "c", FirstSeen: time.Now().Add(-time.Hour)}
 		require.False(t, r.due(rec).After(time.Now()))
@@ -199,6 +203,72 @@ func TestWrongKeyLosesNothing(t *testing.T) {
 	})
 }
 
+// A provider that puts every question off for hours is told of, once it is plain that it
+// does not let itself be asked.
+func TestPutOffIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newAskRig(t, noStore{t}, nil, fails(&bridge.TryLaterError{Err: errors.New("it answered 503")}))
+		r.add("a", time.Hour)
+		r.add("b", time.Hour)
+		stop := r.start()
+		pass(7 * time.Minute)
+		require.Empty(t, r.alarms.of(bridge.AlarmPolling), "that is what limits are for")
+		pass(time.Hour)
+		require.NoError(t, stop())
+		require.Contains(t, r.alarms.of(bridge.AlarmPolling)[0].Text, "the API of get3w does not let itself be asked, it put off the last 5 questions: it answered 503; ")
+		require.Equal(t, "get3w", r.alarms.of(bridge.AlarmPolling)[0].Subject)
+	})
+}
+
+// late is a provider whose key comes while it is used.
+type late struct {
+	provider
+	key *atomic.Bool
+}
+
+func (l late) HasKey() bool { return l.key.Load() }
+
+// Without a key nothing is asked, and nothing is counted as if it had been: everything
+// goes on soon after the key has come. Until then it is told that nobody can be asked, and
+// of a source without an API too.
+func TestWithoutKeyNobodyIsAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked askings
+		var key atomic.Bool
+		r := newAskRig(t, noStore{t}, nil, asked.of(says(processing)), asked.of(says(processing)))
+		r.asked["get3w"].source.Asker = late{asked.of(says(processing)), &key}
+		r.asked["other"].source.Asker = nil
+		r.add("a", time.Hour)
+		for _, source := range []string{"other", "removed"} {
+			r.desk.add(r.reconciler, openRecord{Source: source, ID: "b", FirstSeen: time.Now().Add(-time.Hour)})
+		}
+		stop := r.start()
+		pass(72 * time.Hour)
+		require.Empty(t, asked.all())
+		status := r.status(time.Now())
+		for _, source := range []string{"get3w", "other", "removed"} {
+			require.False(t, status[source].Polled, source)
+			require.Equal(t, 1, status[source].Overdue, source)
+		}
+		r.tellUnasked(status)
+		told := map[string]string{}
+		for _, a := range r.alarms.of(bridge.AlarmPolling) {
+			told[a.Subject] = a.Text
+		}
+		require.Len(t, told, 3)
+		require.Equal(t, "1 predictions of removed are overdue, and nobody can be asked for them: they have no end until their webhooks come: "+
+			"set sources.removed.api with a key that can be read", told["removed"])
+		key.Store(true)
+		pass(r.times.later + time.Second)
+		require.NotEmpty(t, asked.all())
+		require.Equal(t, "a", asked.all()[0].id)
+		require.True(t, r.status(time.Now())["get3w"].Polled)
+		r.tellUnasked(map[string]bridge.SourceStatus{"get3w": {Polled: true, Overdue: 1}, "other": {Open: 1}})
+		require.Len(t, r.alarms.of(bridge.AlarmPolling), 3)
+		require.NoError(t, stop())
+	})
+}
+
 // 100,000 that never finish are asked for no faster than the rate.
 func TestManyThatNeverFinish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -225,6 +295,23 @@ func TestManyThatNeverFinish(t *testing.T) {
 		require.InDelta(t, 20, len(logs), 1, "how far it is is told every 30 s")
 		require.Equal(t, "100,000 predictions are overdue and are asked for, the oldest first", logs[0].Message)
 		require.Regexp(t, `^99,8\d\d overdue, 1(49|50|51) asked, 0 ended, about 33\d minutes to go$`, logs[1].Message)
+	})
+}
+
+// That few are left is told once, and nothing of how far it is from then on.
+func TestSaysWhenItHasCaughtUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newAskRig(t, noStore{t}, nil, says(processing))
+		for n := range 160 {
+			r.desk.add(r.reconciler, openRecord{Source: "get3w", ID: fmt.Sprint(n), Polls: 10, FirstSeen: time.Now().Add(-time.Hour)})
+		}
+		stop := r.start()
+		pass(20 * time.Minute)
+		require.NoError(t, stop())
+		logs := r.logs.FilterMessageSnippet("overdue").All()
+		require.Len(t, logs, 2)
+		require.Equal(t, "160 predictions are overdue and are asked for, the oldest first", logs[0].Message)
+		require.Regexp(t, "^caught up with what was overdue: 1(49|50|51) asked, 0 ended$", logs[1].Message)
 	})
 }
 

@@ -36,7 +36,7 @@ type Config struct {
 type SourceConfig struct {
 	// Source reads the answers of the provider.
 	Source *source.Source
-	// Asker asks the provider; nil when it has no API or no key.
+	// Asker asks the provider; nil when it has no API.
 	Asker Asker
 	// Rate is how often in a second it is asked at most.
 	Rate float64
@@ -47,13 +47,15 @@ type SourceConfig struct {
 	Query []string
 }
 
-// Asker asks a provider. It is safe for concurrent use.
+// Asker asks a provider. A key can come and go while it is used. It is safe for concurrent use.
 type Asker interface {
 	// Result returns the prediction as the provider writes it, one JSON object, at most
 	// as large as a webhook can be. It returns by itself within a minute. The error
 	// wraps [bridge.ErrNotAtProvider], or a [*bridge.TryLaterError]; any other is a fault
 	// that may pass. No error holds the key.
 	Result(ctx context.Context, id string) ([]byte, error)
+	// HasKey reports whether the provider can be asked by now.
+	HasKey() bool
 }
 
 // Store makes events and other messages durable. It is safe for concurrent use.

@@ -10,7 +10,8 @@ import (
 )
 
 // currentFor is for how many renewals of the lease a ledger counts as up to date after
-// it was seen to be so.
+// it was seen to be so, unless more than a block of events has come since: webhooks that
+// were held up come all at once.
 const currentFor = 3
 
 // lists is that of [desk].
@@ -33,7 +34,8 @@ func (t *term) list(source string) *worklist {
 // upToDate is that of [desk].
 func (t *term) upToDate() bool {
 	at := t.current.Load()
-	return !t.rebuilding.Load() && at > 0 && time.Since(t.started)-time.Duration(at) < currentFor*t.times.renew
+	return !t.rebuilding.Load() && at > 0 && time.Since(t.started)-time.Duration(at) < currentFor*t.times.renew &&
+		t.behind.Load() <= blockMessages
 }
 
 var errOldRevision = errors.New("the record of the prediction was written meanwhile")

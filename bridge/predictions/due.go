@@ -8,6 +8,9 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
+// rescue is the time that is left to whoever keeps the outputs.
+const rescue = 24 * time.Hour
+
 // timings are the times of a reconciler that nobody configures.
 type timings struct {
 	// unknown is how long a prediction may take of which nothing is known.
@@ -70,7 +73,21 @@ func (r *reconciler) firstDue(rec *openRecord) time.Time {
 		by = rec.FirstSeen.Add(r.times.unknown)
 	}
 	takes := cmp.Or(seconds(rec.Estimate), usual)
-	return later(by, rec.FirstSeen.Add(takes+r.cfg.Sources[rec.Source].PollAfter))
+	due := later(by, rec.FirstSeen.Add(takes+r.cfg.Sources[rec.Source].PollAfter))
+	if last, known := r.lastDue(rec); known && last.Before(due) {
+		return last
+	}
+	return due
+}
+
+// lastDue is when the provider is asked at the latest, whatever is expected of the
+// prediction: a day before outputs of one that ended at once would be gone.
+func (r *reconciler) lastDue(rec *openRecord) (time.Time, bool) {
+	src := r.cfg.Sources[rec.Source].Source
+	if src == nil || src.Kind().OutputLife() <= rescue {
+		return time.Time{}, false
+	}
+	return rec.FirstSeen.Add(src.Kind().OutputLife() - rescue), true
 }
 
 // due is when the provider is asked next for the prediction. It is called when

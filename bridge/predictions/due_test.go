@@ -32,6 +32,11 @@ func TestDue(t *testing.T) {
 		r.Estimate, r.ExpectedBy = 200, noon.Add(600*time.Second)
 	})))
 	require.Equal(t, noon.Add(2*time.Hour), r.due(rec(func(r *openRecord) { r.NotBefore = noon.Add(2 * time.Hour) })))
+	require.Equal(t, noon.Add(6*24*time.Hour), r.due(rec(func(r *openRecord) { r.ExpectedBy = noon.Add(29 * 24 * time.Hour) })),
+		"what it made may be gone after seven days")
+	require.Equal(t, noon.Add(6*24*time.Hour), r.due(rec(func(r *openRecord) {
+		r.Estimate, r.ExpectedBy = (29 * 24 * time.Hour).Seconds(), noon.Add(87*24*time.Hour)
+	})))
 	for range modelEnough {
 		r.models.add("get3w", model, 4*time.Second)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -100,6 +101,26 @@ func (r *rig) start(name string, store Store, change ...func(*Config)) *process 
 	p.stop = sync.OnceFunc(func() { cancel(); require.NoError(r.t, <-done) })
 	r.t.Cleanup(p.stop)
 	return p
+}
+
+// What is overdue and nobody can be asked for is told of.
+func TestOverdueWithoutAPIIsAnAlarm(t *testing.T) {
+	r := newRig(t)
+	r.start("one", r.store)
+	r.publish(r.watches("pred_1", bridge.Watch{Deadline: time.Now().Add(-time.Minute)}))
+	r.eventually(func() bool { return slices.Contains(r.heard.kinds(), bridge.AlarmPolling) })
+}
+
+// A ledger that has fallen behind is not up to date, although it was a moment ago.
+func TestFarBehindIsNotUpToDate(t *testing.T) {
+	r := newRig(t)
+	p := r.start("one", r.store)
+	r.folded(p)
+	term := newTerm(p.Ledger)
+	term.current.Store(1)
+	require.True(t, term.upToDate())
+	term.behind.Store(blockMessages + 1)
+	require.False(t, term.upToDate())
 }
 
 func (p *process) leads() bool { return p.metrics.term.Load() != nil }

@@ -16,34 +16,47 @@ import (
 // bury tells that the prediction is given up, as its record says already: by a dead
 // letter, an alarm and an event, in this order. The record is gone once the event is in
 // the ledger. Until then whoever leads does all of it again, with the same message ids,
-// so a crash in between loses nothing and makes nothing twice. The error is always nil:
-// it is tried until it is done, or ctx ends.
-func (q *question) bury(ctx context.Context) error {
+// so a crash in between loses nothing and makes nothing twice. While no letter can be
+// stored, others are asked for.
+func (q *question) bury(ctx context.Context) {
 	lost := lostOf(&q.it.openRecord)
-	raised := false
-	err := q.tryTo(ctx, "giving up a prediction", bridge.ErrTooLarge, q.open, func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, q.times.storing)
-		defer cancel()
-		letter, err := q.letter(ctx, lost)
-		if err != nil {
+	err := q.storeLetter(ctx, lost, true)
+	if errors.Is(err, bridge.ErrTooLarge) {
+		// The event fits into a message only without what a letter adds to it.
+		err = q.storeLetter(ctx, lost, false)
+	}
+	if err == nil {
+		q.raiseLost(lost)
+		err = q.tryTo(ctx, "giving up a prediction", bridge.ErrTooLarge, q.open, func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, q.times.storing)
+			defer cancel()
+			e, err := lost.Event()
+			if err != nil {
+				return err
+			}
+			_, err = q.store.Publish(ctx, e)
 			return err
-		}
-		if _, err := q.store.Store(ctx, q.cfg.Names.DeadStream(), letter); err != nil {
-			return fmt.Errorf("making a dead letter: %w", err)
-		}
-		if !raised {
-			q.raiseLost(lost)
-			raised = true
-		}
-		e, err := lost.Event()
-		if err != nil {
-			return err
-		}
-		_, err = q.store.Publish(ctx, e)
+		})
+	}
+	if err == nil || ctx.Err() != nil || !q.open() {
+		return
+	}
+	q.log.Error("a prediction cannot be given up yet", zap.String("prediction", q.it.ID), zap.Error(err))
+	if q.held = time.Now().Add(q.times.backoffMax); !errors.Is(err, bridge.ErrTooLarge) {
+		q.held = time.Now().Add(q.times.retryMax)
+		q.noLetters.Store(&q.held)
+	}
+}
+
+func (q *question) storeLetter(ctx context.Context, lost *bridge.Lost, whole bool) error {
+	ctx, cancel := context.WithTimeout(ctx, q.times.storing)
+	defer cancel()
+	letter, err := q.letter(ctx, lost, whole)
+	if err != nil {
 		return err
-	})
-	if err != nil && ctx.Err() == nil && q.open() {
-		q.log.Error("a prediction cannot be given up", zap.String("prediction", q.it.ID), zap.Error(err))
+	}
+	if _, err := q.store.Store(ctx, q.cfg.Names.DeadStream(), letter); err != nil {
+		return fmt.Errorf("making a dead letter: %w", err)
 	}
 	return nil
 }
@@ -68,14 +81,15 @@ func lostOf(rec *openRecord) *bridge.Lost {
 }
 
 // letter is the dead letter of a prediction that is given up: the message that
-// announced it, as the ledger read it.
-func (q *question) letter(ctx context.Context, lost *bridge.Lost) (*nats.Msg, error) {
+// announced it, as the ledger read it, when whole is set, otherwise one that says the
+// same in short.
+func (q *question) letter(ctx context.Context, lost *bridge.Lost, whole bool) (*nats.Msg, error) {
 	names := q.cfg.Names
 	letter := bridge.DeadLetter{
 		Consumer: bridge.LedgerConsumer, Cause: lost.Cause, Fault: lost.Cause.Fault(), Error: lost.Error,
 		Attempts: lost.Polls, History: []bridge.FailedAttempt{{At: lost.LostAt, Error: q.it.Said}},
 	}
-	e, header, err := q.announced(ctx)
+	e, header, err := q.announced(ctx, whole)
 	if err != nil {
 		return nil, err
 	}
@@ -90,25 +104,11 @@ func (q *question) letter(ctx context.Context, lost *bridge.Lost) (*nats.Msg, er
 }
 
 // announced is the event that announced the prediction with the header of its message,
-// or when that is gone one that says the same.
-func (q *question) announced(ctx context.Context) (*bridge.Event, bridge.Header, error) {
-	names := q.cfg.Names
-	stream, err := stored.Open(ctx, q.js, names.EventsStream())
-	if err != nil {
-		return nil, nil, err
-	}
-	m, err := stored.Get(ctx, stream, q.it.Sequence)
-	if err != nil && !errors.Is(err, bridge.ErrNoEntry) {
-		return nil, nil, err
-	}
-	if err == nil {
-		// A stream that was made anew has other events at its places.
-		header := bridge.Header(m.Header)
-		e, err := bridge.DecodeEvent(header, m.Data)
-		if err == nil && e.Source == q.name && e.PredictionID == q.it.ID {
-			e.Subject, e.Sequence = m.Subject, m.Sequence
-			return e, header, nil
-		}
+// or when that is gone or not wanted one that says the same.
+func (q *question) announced(ctx context.Context, whole bool) (*bridge.Event, bridge.Header, error) {
+	e, header, err := q.announcement(ctx)
+	if err != nil || e != nil && whole {
+		return e, header, err
 	}
 	w := bridge.Watch{Source: q.name, Prediction: q.it.ID, Model: q.it.Model, EstimatedDuration: q.it.Estimate}
 	s, err := q.ledger.Get(ctx, q.name, q.it.ID)
@@ -120,12 +120,34 @@ func (q *question) announced(ctx context.Context) (*bridge.Event, bridge.Header,
 		w.Deadline, w.Submitted = a.Deadline, a.Submitted
 		w.Reference, w.Tenant, w.Metadata = a.Reference, a.Tenant, a.Metadata
 	}
-	e, err := w.Event(q.it.FirstSeen.UTC())
+	if e, err = w.Event(q.it.FirstSeen.UTC()); err != nil {
+		return nil, nil, err
+	}
+	e.Subject = q.cfg.Names.SubjectOf(e)
+	return e, e.Header(), nil
+}
+
+// announcement is the event that announced the prediction, nil when it is gone.
+func (q *question) announcement(ctx context.Context) (*bridge.Event, bridge.Header, error) {
+	stream, err := stored.Open(ctx, q.js, q.cfg.Names.EventsStream())
 	if err != nil {
 		return nil, nil, err
 	}
-	e.Subject = names.SubjectOf(e)
-	return e, e.Header(), nil
+	m, err := stored.Get(ctx, stream, q.it.Sequence)
+	if errors.Is(err, bridge.ErrNoEntry) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	header := bridge.Header(m.Header)
+	e, err := bridge.DecodeEvent(header, m.Data)
+	if err != nil || e.Source != q.name || e.PredictionID != q.it.ID {
+		// A stream that was made anew has other events at its places.
+		return nil, nil, nil //nolint:nilerr // it is none of this prediction
+	}
+	e.Subject, e.Sequence = m.Subject, m.Sequence
+	return e, header, nil
 }
 
 // raiseLost counts it and tells people. Many of one source are one alarm.

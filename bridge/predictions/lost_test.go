@@ -208,7 +208,7 @@ func TestLettersOfWhatIsGone(t *testing.T) {
 	for _, seq := range []uint64{receipt.Sequence, other.Sequence} {
 		letter, err := (&question{asked: r.asked["get3w"], it: item{openRecord: openRecord{
 			Source: "get3w", ID: "pred_2", Model: model, FirstSeen: noon, Sequence: seq,
-		}}}).letter(ctx, &bridge.Lost{Cause: bridge.DeadUnfinished})
+		}}}).letter(ctx, &bridge.Lost{Cause: bridge.DeadUnfinished}, true)
 		require.NoError(t, err)
 		made, err := bridge.DecodeEvent(bridge.Header(letter.Header), letter.Data)
 		require.NoError(t, err)
@@ -218,5 +218,104 @@ func TestLettersOfWhatIsGone(t *testing.T) {
 		require.Equal(t, "order 8", watch.Reference)
 		require.Equal(t, e.ID, made.ID)
 		require.Equal(t, "hookspan.dead.predictions.get3w.watch.set.get3w.flux-dev", letter.Subject)
+	}
+}
+
+// An event that has no room for what a letter adds to it is told in short. When not even
+// that can be stored it is not tried without rest.
+func TestLetterThatIsTooLarge(t *testing.T) {
+	for name, letters := range map[string]int64{"with the event": 1, "in short too": 1 << 40} {
+		t.Run(name, func(t *testing.T) {
+			r := withNATS(t, nil, fails(errUnknownThere))
+			e := told(t, bridge.OriginWebhook, `"status":"processing"`)
+			receipt, err := r.store.next.Publish(context.Background(), e)
+			require.NoError(t, err)
+			var tries atomic.Int64
+			r.store.fail(func(what string) error {
+				if what == "HOOKSPAN_DEAD" && tries.Add(1) <= letters {
+					return fmt.Errorf("storing: %w", bridge.ErrTooLarge)
+				}
+				return nil
+			}, nil)
+			r.times.backoffMax = time.Hour
+			r.desk.add(r.reconciler, openRecord{
+				Source: "get3w", ID: "pred_1", Model: model, FirstSeen: time.Now().Add(-time.Hour), NotFound: 2, Sequence: receipt.Sequence,
+			})
+			stop := r.start()
+			if letters == 1 {
+				r.eventually(func() bool { return r.openOnes() == 0 })
+				watch, err := r.letter(1).Event.Watch()
+				require.NoError(t, err)
+				require.Equal(t, "pred_1", watch.Prediction)
+			} else {
+				r.eventually(func() bool {
+					return len(r.logs.FilterMessage("a prediction cannot be given up yet").All()) > 0 && r.waits("pred_1")
+				})
+			}
+			require.NoError(t, stop())
+			require.EqualValues(t, 2, tries.Load())
+		})
+	}
+}
+
+// waits reports whether it is not due.
+func (r *natsRig) waits(id string) bool {
+	it, open := r.desk.lists()["get3w"].get(id)
+	return open && !it.taken && it.due.After(time.Now().Add(time.Minute))
+}
+
+// While the stream of dead letters is full it is tried now and then, and what is not given
+// up is asked for as ever.
+func TestFullDeadLettersHoldUpNobody(t *testing.T) {
+	var asked askings
+	r := withNATS(t, nil, asked.of(says(processing)))
+	rec := r.announce(bridge.Watch{})
+	var tries atomic.Int64
+	var room atomic.Bool
+	r.store.fail(func(what string) error {
+		if what == "HOOKSPAN_DEAD" && !room.Load() {
+			tries.Add(1)
+			return fmt.Errorf("storing: %w", bridge.ErrFull)
+		}
+		return nil
+	}, nil)
+	r.times.retryMax = time.Hour
+	for n := range 10 {
+		rec.ID, rec.GivenUp, rec.Cause = fmt.Sprint("pred_", n), time.Now().Add(-time.Minute).UTC(), bridge.DeadUnfinished
+		r.desk.add(r.reconciler, rec)
+	}
+	r.desk.add(r.reconciler, openRecord{Source: "get3w", ID: "open", Polls: 100, FirstSeen: time.Now().Add(-time.Hour)})
+	stop := r.start()
+	r.eventually(func() bool { return len(asked.all()) > 10 })
+	require.LessOrEqual(t, tries.Load(), int64(atOnce))
+	require.NotContains(t, asked.ids(), "pred_")
+	require.NoError(t, stop())
+	require.Empty(t, r.alarms.of(bridge.AlarmPredictionLost), "they are not given up yet")
+	require.Equal(t, 11, r.openOnes())
+
+	room.Store(true)
+	r.times.retryMax = time.Millisecond
+	next := withNATS(t, r.bench, says(processing))
+	for n := range 10 {
+		next.desk.add(next.reconciler, r.desk.record(fmt.Sprint("pred_", n)))
+	}
+	stop = next.start()
+	next.eventually(func() bool { return next.openOnes() == 0 })
+	require.NoError(t, stop())
+	require.Len(t, next.stream("HOOKSPAN_DEAD"), 10)
+}
+
+// One that was brought back by a replay, which counts as no redrive, and is given up again
+// has a letter again, although the first one was dropped.
+func TestGivenUpAgainHasAnotherLetter(t *testing.T) {
+	r := withNATS(t, nil, fails(errUnknownThere))
+	rec := r.announce(bridge.Watch{})
+	rec.NotFound = 2
+	for n := range 2 {
+		r.desk.add(r.reconciler, rec)
+		stop := r.start()
+		r.eventually(func() bool { return r.openOnes() == 0 })
+		require.NoError(t, stop())
+		require.Len(t, r.stream("HOOKSPAN_DEAD"), n+1)
 	}
 }

@@ -16,8 +16,14 @@ import (
 	"github.com/hookspan/hookspan/bridge/stored"
 )
 
-// clockSlack is by how much the provider's clock and that of the event store may differ.
-const clockSlack = 10 * time.Minute
+const (
+	// clockSlack is by how much the provider's clock and that of the event store may
+	// differ.
+	clockSlack = 10 * time.Minute
+	// mostLooks is how many events are looked at to find one. Each is a question to the
+	// server.
+	mostLooks = 50_000
+)
 
 // publish makes the end of the prediction durable, and returns nil then. It waits for
 // the store as long as it takes: the provider has been asked, and need not be again. The
@@ -79,19 +85,19 @@ func queryOf(names []string, a *bridge.Announced) map[string]string {
 	return said
 }
 
-// errFound ends a walk.
-var errFound = errors.New("it is found")
-
 // find returns the message that has the event already when the stream may have
 // forgotten its id, nil when it has none. It can only have come so long before the ledger
 // heard of the prediction that the ledger had forgotten it again, and is looked for only
-// if the prediction ended by then.
+// if the provider says that the prediction ended by then, among the mostLooks events of its
+// model that came first after that. Otherwise consumers are given it twice, as they can be
+// given any event.
 func (q *question) find(ctx context.Context, e *bridge.Event) (*jetstream.RawStreamMsg, error) {
 	latest := q.it.FirstSeen.Add(-q.cfg.Keep)
-	ended := endedAt(e).Add(-clockSlack)
-	if !ended.Before(latest) {
+	ended := endedAt(e)
+	if ended.IsZero() || !ended.Add(-clockSlack).Before(latest) {
 		return nil, nil
 	}
+	ended = ended.Add(-clockSlack)
 	names := q.cfg.Names
 	stream, err := stored.Open(ctx, q.js, names.EventsStream())
 	if err != nil {
@@ -105,18 +111,19 @@ func (q *question) find(ctx context.Context, e *bridge.Event) (*jetstream.RawStr
 		return nil, err
 	}
 	var found *jetstream.RawStreamMsg
+	seen := 0
 	span := stored.Span{Subject: names.Event(e.Source, e.Status, e.Model), After: first - 1}
 	err = stored.Walk(ctx, stream, span, func(m *jetstream.RawStreamMsg) error {
-		if m.Time.After(latest) {
-			return errFound
+		if seen++; seen > q.looks || m.Time.After(latest) {
+			return errEnough
 		}
 		if have, err := bridge.DecodeEvent(bridge.Header(m.Header), m.Data); err == nil && have.ID == e.ID {
 			found = m
-			return errFound
+			return errEnough
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, errFound) {
+	if err != nil && !errors.Is(err, errEnough) {
 		return nil, fmt.Errorf("looking for event %q: %w", e.ID, err)
 	}
 	return found, nil

@@ -309,4 +309,31 @@ func TestLooksOnlyForWhatCanBeThere(t *testing.T) {
 	}
 }
 
+// However many events there are, and whatever the provider says of time, looking for one
+// ends.
+func TestLookingEnds(t *testing.T) {
+	ctx := context.Background()
+	r := withNATS(t, nil, nil)
+	q := &question{asked: r.asked["get3w"]}
+	q.it.FirstSeen = time.Now().Add(time.Hour)
+	for n := range 5 {
+		_, err := r.store.next.Publish(ctx, told(t, bridge.OriginWebhook, fmt.Sprintf(`"status":"completed","outputs":[%d]`, n)))
+		require.NoError(t, err)
+	}
+	for looks, found := range map[int]bool{4: false, 5: true} {
+		end := told(t, bridge.OriginPoll, `"status":"completed","outputs":[4],"completed_at":"1970-01-01T00:00:00Z"`)
+		end.ReceivedAt = q.it.FirstSeen
+		r.looks = looks
+		m, err := q.find(ctx, end)
+		require.NoError(t, err)
+		require.Equal(t, found, m != nil)
+	}
+	r.js = nil // it would panic
+	end := told(t, bridge.OriginPoll, `"status":"completed","outputs":[4]`)
+	end.ReceivedAt = q.it.FirstSeen
+	m, err := q.find(ctx, end)
+	require.NoError(t, err)
+	require.Nil(t, m, "it may have ended at any time")
+}
+
 var errCrash = errors.New("the process is killed")

@@ -17,7 +17,8 @@ const (
 	// notFoundLimit is how often in a row the provider must not know a prediction for
 	// it to be given up.
 	notFoundLimit = 3
-	// failuresTold is how many questions must fail in a row for it to be an alarm.
+	// failuresTold is how many questions must fail, or be put off, in a row for it to be
+	// an alarm.
 	failuresTold = 5
 	// maxSaid bounds what is kept of an answer, in bytes.
 	maxSaid = 256
@@ -33,6 +34,7 @@ type question struct {
 	desk desk
 	list *worklist
 	it   item
+	held time.Time // until when it is not taken again, whatever its record says
 }
 
 // answer is what the provider said.
@@ -46,9 +48,10 @@ type answer struct {
 // ask asks, sees to what was answered and gives the prediction back. The error is
 // errTermOver; whatever else goes wrong is seen to.
 func (q *question) ask(ctx context.Context) error {
-	defer q.list.give(q.it.ID, func(it *item) { it.due = q.due(it.openRecord) })
+	defer q.list.give(q.it.ID, func(it *item) { it.due = later(q.due(it.openRecord), q.held) })
 	if !q.it.GivenUp.IsZero() {
-		return q.bury(ctx)
+		q.bury(ctx)
+		return nil
 	}
 	// It is written first that it was asked: who takes over in between does not ask
 	// again before its time.
@@ -130,21 +133,29 @@ func (q *question) judge(began, now time.Time, a answer) {
 	case pollLimited:
 		var wait *bridge.TryLaterError
 		errors.As(a.err, &wait)
-		q.throttle.later(began, now, wait.After)
+		pauses := q.throttle.later(began, now, wait.After)
 		q.log.Info("the provider does not want to be asked now", zap.Time("until", q.throttle.pausedUntil()), zap.Error(a.err))
+		if pauses >= failuresTold {
+			q.raisePolling(fmt.Sprintf("does not let itself be asked, it put off the last %d questions", pauses), a.said)
+		}
 	case pollFailed, pollRefused:
 		failures := q.throttle.failed(began, now)
 		q.log.Debug("a question was not answered", zap.String("prediction", q.it.ID), zap.Error(a.err))
 		if failures >= failuresTold {
-			q.cfg.Alarms.Raise(bridge.Alarm{
-				Kind: bridge.AlarmPolling, Subject: q.name,
-				Text: fmt.Sprintf("the API of %s does not answer as it should, the last %d questions failed: %s; "+
-					"predictions whose webhook does not come have no end until it does: check sources.%s.api, its base_url and its key",
-					q.name, failures, a.said, q.name),
-				Details: map[string]any{"source": q.name, "failures": failures, "error": a.said, "paused_until": q.throttle.pausedUntil()},
-			})
+			q.raisePolling(fmt.Sprintf("does not answer as it should, the last %d questions failed", failures), a.said)
 		}
 	}
+}
+
+// raisePolling tells people that questions are in vain; what says since how many, said
+// is the last answer.
+func (q *question) raisePolling(what, said string) {
+	q.cfg.Alarms.Raise(bridge.Alarm{
+		Kind: bridge.AlarmPolling, Subject: q.name,
+		Text: fmt.Sprintf("the API of %s %s: %s; predictions whose webhook does not come have no end until it does: "+
+			"check sources.%s.api, its base_url and its key", q.name, what, said, q.name),
+		Details: map[string]any{"source": q.name, "error": said, "paused_until": q.throttle.pausedUntil()},
+	})
 }
 
 // settle writes what was answered for a prediction that has no end yet, and gives it up
@@ -184,10 +195,10 @@ func (q *question) settle(ctx context.Context, now time.Time, a answer) error {
 	if err := q.change(ctx, change); err != nil {
 		return q.unsaved(ctx, err)
 	}
-	if q.it.GivenUp.IsZero() {
-		return nil
+	if !q.it.GivenUp.IsZero() {
+		q.bury(ctx)
 	}
-	return q.bury(ctx)
+	return nil
 }
 
 // change writes the record of the prediction, which the ledger may write at the same

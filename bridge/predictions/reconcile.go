@@ -33,6 +33,7 @@ type reconciler struct {
 	models  *models
 	metrics *reconcileMetrics
 	asked   map[string]*asked // every configured source, by name
+	looks   int               // mostLooks
 
 	// unlisted is told when a prediction was heard of whose source had no list.
 	unlisted chan struct{}
@@ -48,7 +49,7 @@ func newReconciler(cfg Config, store Store, js jetstream.JetStream) *reconciler 
 	r := &reconciler{
 		cfg: cfg, store: store, js: js,
 		ledger: NewReader(js, cfg.Names), log: cmp.Or(cfg.Logger, zap.NewNop()).Named("reconciler"),
-		times: &times, models: newModels(), asked: map[string]*asked{}, unlisted: make(chan struct{}, 1),
+		times: &times, models: newModels(), asked: map[string]*asked{}, looks: mostLooks, unlisted: make(chan struct{}, 1),
 	}
 	for name, source := range cfg.Sources {
 		r.asked[name] = newAsked(r, name, source)
@@ -136,7 +137,7 @@ func (r *reconciler) ended(s *bridge.PredictionState, _ *bridge.Event, live bool
 	case bridge.OriginWebhook:
 		a.silence.webhook(s.ReceivedAt)
 	case bridge.OriginPoll:
-		end := polledEnd{completed: s.CompletedAt, received: s.ReceivedAt}
+		end := polledEnd{completed: s.CompletedAt, received: s.ReceivedAt, submitted: s.Announced != nil && s.Announced.Submitted}
 		if end.completed.IsZero() {
 			end.completed = end.received
 		}
@@ -185,7 +186,7 @@ func (r *reconciler) status(now time.Time) map[string]bridge.SourceStatus {
 	r.mu.Unlock()
 	all := map[string]bridge.SourceStatus{}
 	for name, a := range r.asked {
-		s := bridge.SourceStatus{Polled: a.source.Asker != nil}
+		s := bridge.SourceStatus{Polled: a.source.Asker != nil && a.source.Asker.HasKey()}
 		s.LastWebhook, s.PolledSince = a.silence.since()
 		if until := a.throttle.pausedUntil(); until.After(now) {
 			s.PausedUntil = until
@@ -201,6 +202,22 @@ func (r *reconciler) status(now time.Time) map[string]bridge.SourceStatus {
 		all[name] = s
 	}
 	return all
+}
+
+// tellUnasked tells people of overdue predictions that nobody can be asked for: of a
+// source that has no API or no key, or that the configuration does not have any more.
+func (r *reconciler) tellUnasked(sources map[string]bridge.SourceStatus) {
+	for name, s := range sources {
+		if s.Polled || s.Overdue == 0 {
+			continue
+		}
+		r.cfg.Alarms.Raise(bridge.Alarm{
+			Kind: bridge.AlarmPolling, Subject: name,
+			Text: fmt.Sprintf("%d predictions of %s are overdue, and nobody can be asked for them: they have no end until their webhooks come: "+
+				"set sources.%s.api with a key that can be read", s.Overdue, name, name),
+			Details: map[string]any{"source": name, "overdue": s.Overdue, "oldest": s.Oldest},
+		})
+	}
 }
 
 // collectors are the metrics.

@@ -20,6 +20,10 @@ const (
 // silence watches whether the webhooks of one source have stopped. It is safe for
 // concurrent use.
 type silence struct {
+	// began is when it was first looked: what ended before may have been sent to us in
+	// vain.
+	began time.Time
+
 	mu          sync.Mutex
 	lastWebhook time.Time
 	// polled are those that got their end by polling since then, earlier counts more of
@@ -30,8 +34,12 @@ type silence struct {
 }
 
 // polledEnd is the end of a prediction that was polled: when the provider says that it
-// came, and when it arrived here.
-type polledEnd struct{ completed, received time.Time }
+// came, when it arrived here, and whether the bridge itself had submitted it, and so asked
+// for a webhook.
+type polledEnd struct {
+	completed, received time.Time
+	submitted           bool
+}
 
 // webhook is told when one arrived. They come in any order.
 func (s *silence) webhook(at time.Time) {
@@ -83,15 +91,16 @@ func (s *silence) unjudged() bool {
 }
 
 // judge reports whether the source is silent: predictions ended at the provider after
-// its last webhook had come, and had none. Those that ended before it lack theirs for
-// another reason.
+// its last webhook had come, and had none. Those that ended before it, or before this
+// process began, lack theirs for another reason. One that has never sent anything need
+// not, unless the bridge itself asked for webhooks.
 func (s *silence) judge() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.check = false
-	missing := 0
+	missing, never := 0, s.lastWebhook.IsZero()
 	for _, p := range s.polled {
-		if p.completed.After(s.lastWebhook) {
+		if p.completed.After(s.lastWebhook) && p.completed.After(s.began) && (p.submitted || !never) {
 			missing++
 		}
 	}

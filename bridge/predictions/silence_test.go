@@ -13,7 +13,7 @@ import (
 func TestSilenceHasWords(t *testing.T) {
 	s := &silence{}
 	at := func(m int) time.Time { return noon.Add(time.Duration(m) * time.Minute) }
-	poll := func(m int) { s.poll(polledEnd{completed: at(m), received: at(m + 4)}, true) }
+	poll := func(m int) { s.poll(polledEnd{completed: at(m), received: at(m + 4), submitted: true}, true) }
 	require.False(t, s.unjudged())
 	poll(1)
 	poll(2)
@@ -44,6 +44,30 @@ func TestSilenceHasWords(t *testing.T) {
 	require.False(t, s.judge())
 }
 
+// A source whose predictions nobody asks webhooks for is not silent, nor is one because
+// the bridge was not there to hear it.
+func TestSilenceIsNoFalseAlarm(t *testing.T) {
+	at := func(m int) time.Time { return noon.Add(time.Duration(m) * time.Minute) }
+	s := &silence{}
+	for m := range 10 {
+		s.poll(polledEnd{completed: at(m), received: at(m + 4)}, true)
+	}
+	require.False(t, s.judge(), "it has never sent any")
+
+	s = &silence{began: at(30)}
+	s.webhook(at(1))
+	for m := range 10 {
+		s.poll(polledEnd{completed: at(m + 10), received: at(31)}, true)
+	}
+	require.False(t, s.judge(), "they ended while nobody listened")
+	_, polled := s.since()
+	require.Equal(t, 10, polled)
+	for m := range 3 {
+		s.poll(polledEnd{completed: at(m + 31), received: at(m + 35)}, true)
+	}
+	require.True(t, s.judge())
+}
+
 // The ledger is read in the order of changes, not in that of ends.
 func TestSilenceCountsInAnyOrder(t *testing.T) {
 	for seed := range uint64(20) {
@@ -54,7 +78,7 @@ func TestSilenceCountsInAnyOrder(t *testing.T) {
 			if n%7 == 0 && n < 80 {
 				s.webhook(at)
 			} else {
-				s.poll(polledEnd{at, at}, false)
+				s.poll(polledEnd{completed: at, received: at}, false)
 			}
 		}
 		last, polled := s.since()
@@ -65,7 +89,7 @@ func TestSilenceCountsInAnyOrder(t *testing.T) {
 	s := &silence{}
 	for n := range 5000 {
 		at := noon.Add(time.Duration(n) * time.Second)
-		s.poll(polledEnd{at, at}, true)
+		s.poll(polledEnd{completed: at, received: at}, true)
 	}
 	_, polled := s.since()
 	require.Equal(t, 5000, polled)

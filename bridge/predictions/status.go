@@ -64,6 +64,7 @@ func (t *term) lookAround(ctx context.Context, durable jetstream.Consumer, told 
 	if reflect.DeepEqual(had, status) && now.Sub(told.UpdatedAt) < statusAge {
 		return nil
 	}
+	t.reconciler.tellUnasked(status.Sources)
 	revision, err := t.bucket.put(ctx, keyStatus, status, t.statusRevision)
 	if errors.Is(err, errTermOver) {
 		return err

@@ -33,8 +33,9 @@ func (t *throttle) answered(now time.Time, status bool) {
 }
 
 // later is told that the provider does not want to be asked for a while, zero when it
-// did not say for how long, by the answer to a question that began at asked.
-func (t *throttle) later(asked, now time.Time, after time.Duration) {
+// did not say for how long, by the answer to a question that began at asked. It returns
+// how many pauses there were in a row.
+func (t *throttle) later(asked, now time.Time, after time.Duration) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if asked.After(t.paused) {
@@ -46,6 +47,7 @@ func (t *throttle) later(asked, now time.Time, after time.Duration) {
 	}
 	own := doubled(min(first, t.times.laterMax), max(t.limited, 1)-1, t.times.laterMax)
 	t.pause(now, max(own, min(after, t.times.laterSaid)))
+	return t.limited
 }
 
 // failed is told of a question, begun at asked, that was not answered as it should,

@@ -120,8 +120,8 @@ func (w *worklist) next(now time.Time) (at time.Time, due bool) {
 }
 
 // take returns the one of those that are due whose turn it is, which is the caller's
-// until it gives it back: the oldest of those that were asked for least often. When none is, it returns false and when the first one will be, zero for
-// never.
+// until it gives it back: the oldest of those that were asked for least often. When none
+// is, it returns false and when the first one will be, zero for never.
 func (w *worklist) take(now time.Time) (it item, next time.Time, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -24,6 +25,19 @@ func (c *Client) newRequest(ctx context.Context, method, path string, key []byte
 	req.Header.Set("Accept", mediaJSON)
 	req.Header.Set("User-Agent", c.cfg.UserAgent)
 	return req, nil
+}
+
+var errSwitched = errors.New("it answered 101, which nobody asked for: check api.base_url")
+
+// send sends a request. What follows an answer 101 is no HTTP any more, and read until
+// the other side ends it: no deadline of the request does.
+func send(on *http.Client, req *http.Request) (*http.Response, error) {
+	res, err := on.Do(req)
+	if err == nil && res.StatusCode == http.StatusSwitchingProtocols {
+		_ = res.Body.Close()
+		return nil, errSwitched
+	}
+	return res, err
 }
 
 // readWhole returns the body of an answer that counts, without the key.

@@ -40,7 +40,7 @@ func (c *Client) ask(ctx context.Context, id string, key []byte) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	res, err := c.asks.Do(req)
+	res, err := send(c.asks, req)
 	if err != nil {
 		return nil, withoutURL(err, key)
 	}

@@ -115,7 +115,7 @@ func (c *Client) post(ctx context.Context, model string, key, body []byte) (*Res
 	}
 	req.Header.Set("Content-Type", mediaJSON)
 	req.Header.Set("Accept", mediaJSON+", "+mediaStream)
-	res, err := c.submits.Do(req)
+	res, err := send(c.submits, req)
 	if err != nil {
 		kind := ErrUnknownOutcome
 		if !sent.begun() {
