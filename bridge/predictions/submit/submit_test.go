@@ -3,6 +3,7 @@ package submit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -73,8 +74,13 @@ func TestUnrecorded(t *testing.T) {
 }
 
 func TestIDThatCannotBeWatched(t *testing.T) {
-	r := setup(t, says(200, `{"data":{"id":"`+strings.Repeat("x", 300)+`"}}`))
+	r := setup(t, says(200, `{"data":{"id":"`+strings.Repeat("x", 1<<20)+`"}}`))
 	failed := fails(t, r.Submitter, submission(""))
+	for _, entry := range r.logs.All() {
+		for name, value := range entry.ContextMap() {
+			require.Less(t, len(fmt.Sprint(value)), 1<<10, "%s is logged whole", name)
+		}
+	}
 	require.True(t, failed.Unknown)
 	require.Contains(t, failed.Detail, "submitted as xxx")
 }
@@ -117,6 +123,7 @@ func TestProviderRefuses(t *testing.T) {
 func TestOutcomeIsUnknown(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"it accepts and fails": acceptsAndFails, "500": says(500, `{"message":"oops"}`), "503": says(503, ""), "HTML": says(200, "<html>"),
+		"408 of a proxy": says(408, ""), "499 of a proxy": says(499, ""), "460 of a proxy": says(460, ""),
 		"an error in 200": says(200, `{"code":500,"message":"oops","data":null}`), "no id": says(200, `{"data":{"status":"created"}}`), "null": says(200, `{"code":200,"data":null}`),
 		"a redirect": func(w http.ResponseWriter, req *http.Request) {
 			http.Redirect(w, req, "https://elsewhere.example", http.StatusFound)
@@ -134,6 +141,30 @@ func TestOutcomeIsUnknown(t *testing.T) {
 		require.Zero(t, again.RetryAfter)
 		require.EqualValues(t, 1, r.posts.Load(), "%s: it could cost twice", name)
 	}
+}
+
+// What the provider calls it is all by which somebody can find what may have been paid.
+func TestOutcomeIsUnknownAndNamed(t *testing.T) {
+	r := setup(t, nil)
+	for i, c := range []struct {
+		status        int
+		answer, words string
+	}{
+		{200, `{"code":400,"message":"no","data":{"id":"pred_1","status":"created"}}`, `"pred_1"`},
+		{400, `{"code":400,"message":"no","data":{"id":"pred_1","status":"failed"}}`, `"pred_1"`},
+		{422, `{"id":"pred_1","status":"failed","error":"no"}`, `"pred_1"`},
+		{200, `{"data":{"id":4711,"status":"created"}}`, `"4711"`},
+		{200, `{"data":{"id":["` + strings.Repeat("x", 1<<20) + `"]}}`, `xxx`},
+	} {
+		r.answers(says(c.status, c.answer))
+		failed := fails(t, r.Submitter, submission(fmt.Sprint(i)))
+		require.Equal(t, http.StatusBadGateway, failed.Status, c.answer)
+		require.True(t, failed.Unknown)
+		require.Contains(t, failed.Detail, c.words)
+		require.Less(t, len(failed.Error()), 4<<10)
+		require.Equal(t, http.StatusConflict, fails(t, r.Submitter, submission(fmt.Sprint(i))).Status)
+	}
+	require.EqualValues(t, 5, r.posts.Load())
 }
 
 func TestNothingWasSent(t *testing.T) {
@@ -160,6 +191,8 @@ func TestWhatCannotBeSubmitted(t *testing.T) {
 		"source":      {func(s *bridge.Submission) { s.Source = "other" }, 404, "No source"},
 		"model":       {func(s *bridge.Submission) { s.Model = "a/../b" }, 400, "model"},
 		"own webhook": {func(s *bridge.Submission) { s.Body = []byte(`{"a":1,"webhook\u005furl":"https://evil.example"}`) }, 400, "the bridge puts in its own"},
+		"its case":    {func(s *bridge.Submission) { s.Body = []byte(`{"Webhook_URL":null}`) }, 400, "the bridge puts in its own"},
+		"stream":      {func(s *bridge.Submission) { s.Body = []byte(`{"stream":"true"}`) }, 400, "neither true nor false"},
 		"no object":   {func(s *bridge.Submission) { s.Body = []byte(`[]`) }, 400, "not a JSON object"},
 		"nothing":     {func(s *bridge.Submission) { s.Body = nil }, 400, "not a JSON object"},
 		"two":         {func(s *bridge.Submission) { s.Body = []byte(`{}{}`) }, 400, "behind"},
