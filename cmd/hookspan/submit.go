@@ -28,7 +28,7 @@ func newSubmits(cfg *config, s *store, p *providerSet, getenv func(string) (stri
 	}
 	submitter := submit.New(submit.Config{
 		Names: cfg.names(), PublicURL: cfg.Ingress.PublicURL, Source: sources.source,
-		Publisher: s.events(), JetStream: s.consume, Tell: s.consume.Conn().Publish,
+		Publisher: s.events(), Unable: newStoreWatch(s, cfg.Ingress.Ack == ackLocal).look, JetStream: s.consume, Tell: s.consume.Conn().Publish,
 		Process: processName(), Logger: log.Named("submit"),
 	})
 	return &submits{submitter, sources}, register(metrics, submitter.Collectors()...)

@@ -152,6 +152,25 @@ func TestEndDuringASubmission(t *testing.T) {
 	require.Equal(t, 0, p.stop(), p.logs)
 }
 
+// What could not be recorded is not paid for: nothing is sent while neither NATS nor a
+// spool takes anything.
+func TestSubmitWhileNATSIsAway(t *testing.T) {
+	for roles, want := range map[string]int{"[admin]": 503, "[ingress, admin]": 200} {
+		f, dir := newFakeAPI(t), t.TempDir()
+		put(t, dir, "token", pathToken)
+		put(t, dir, "key", apiSecret)
+		config := strings.NewReplacer("nats: {", `nats: {url: "nats://127.0.0.1:1", `, `listen: "127.0.0.1:0", events`, "events").Replace(submitConfig(f))
+		p := serve(t, dir, "roles: "+roles+"\n"+config)
+		status, text := p.submit("")
+		require.Equal(t, want, status, text)
+		if want == 503 {
+			require.Contains(t, text, "Nothing was sent")
+			require.Empty(t, f.seen())
+		}
+		require.Equal(t, 0, p.stop(), p.logs)
+	}
+}
+
 // A process that neither polls nor serves operators needs no key.
 func TestIngressNeedsNoKey(t *testing.T) {
 	dir := t.TempDir()

@@ -27,6 +27,11 @@ func (s *Submitter) send(ctx context.Context, o *order, relay Relay, known func(
 		}
 		defer s.streams.Release(1)
 	}
+	if s.cfg.Unable != nil {
+		if why := s.cfg.Unable(ctx); why != "" {
+			return nil, &bridge.SubmitError{Status: http.StatusServiceUnavailable, RetryAfter: retrySoon, Detail: "Nothing was sent, since it could not be recorded: " + why + "."}
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, longestStream)
 	defer cancel()
 	res, err := o.api.Submit(ctx, o.watch.Model, o.body)

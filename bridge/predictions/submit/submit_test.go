@@ -180,6 +180,33 @@ func TestNothingWasSent(t *testing.T) {
 	require.False(t, r.submitted(t, submission("k")).Replayed, "the key is free again")
 }
 
+// Nothing is paid for while it could not be recorded.
+func TestNothingIsSentThatCannotBeRecorded(t *testing.T) {
+	r := setup(t, says(200, created))
+	full := true
+	s := r.process(t, func(c *Config) {
+		c.Unable = func(context.Context) string {
+			if full {
+				return "it is full"
+			}
+			return ""
+		}
+	})
+	failed := fails(t, s, submission("k"))
+	require.Equal(t, http.StatusServiceUnavailable, failed.Status)
+	require.NotZero(t, failed.RetryAfter)
+	require.Contains(t, failed.Detail, "it is full")
+	require.Zero(t, r.posts.Load())
+	full = false
+	done, err := s.Submit(context.Background(), submission("k"), nil)
+	require.NoError(t, err)
+	require.False(t, done.Replayed, "the key is free again")
+	full = true
+	done, err = s.Submit(context.Background(), submission("k"), nil)
+	require.NoError(t, err)
+	require.True(t, done.Replayed, "that sends nothing")
+}
+
 func TestWhatCannotBeSubmitted(t *testing.T) {
 	r := setup(t, says(200, created))
 	long := strings.Repeat("x", 1025)

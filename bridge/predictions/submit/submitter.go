@@ -68,6 +68,8 @@ type Config struct {
 	Source func(name string) (Source, bool)
 	// Publisher takes what is announced.
 	Publisher Publisher
+	// Unable returns why nothing can be recorded now, "" when it can; nil is always.
+	Unable func(ctx context.Context) string
 	// JetStream has the bucket of the ledger of predictions.
 	JetStream JetStream
 	// Tell publishes how far a prediction is; what nobody hears is lost.
