@@ -88,6 +88,7 @@ type Submitter struct {
 	cfg     Config
 	records records
 	flights flights
+	unsent  claims
 	streams *semaphore.Weighted
 	total   *prometheus.CounterVec
 
