@@ -120,6 +120,17 @@ func TestSubmitWithAKeyThatComesLater(t *testing.T) {
 
 	put(t, dir, "hookspan.yaml", strings.Replace(submitConfig(f), "/api/v3", "/api/v4", 1))
 	p.logged(`"keys":["sources.get3w.api.base_url"]`)
+
+	// The webhook's address stays whole while it is that of the process.
+	put(t, dir, "hookspan.yaml", strings.Replace(submitConfig(f), `public_url: "https://hooks.example.com", `, "", 1))
+	p.logged(`"keys":["ingress.public_url"]`)
+	put(t, dir, "token", "third~token")
+	require.Eventually(t, func() bool {
+		status, _ = p.submit("")
+		bodies := f.seen()
+		require.NotEqual(t, "https://hooks.example.com/webhooks/get3w", bodies[len(bodies)-1]["webhook_url"])
+		return bodies[len(bodies)-1]["webhook_url"] == "https://hooks.example.com/webhooks/get3w/third~token"
+	}, patience, 50*time.Millisecond, p.logs)
 	require.Equal(t, 0, p.stop(), p.logs)
 	for _, hidden := range []string{apiSecret, pathToken, "wrong-key"} {
 		require.NotContains(t, p.logs.String(), hidden)
