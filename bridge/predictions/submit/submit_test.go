@@ -32,6 +32,29 @@ func TestSubmitted(t *testing.T) {
 	require.InDelta(t, 1, r.count(resultAccepted), 0)
 }
 
+// What the provider repeats of the webhook's address is not passed on, and what it cannot
+// mean is left out.
+func TestAnswerIsCensored(t *testing.T) {
+	r := setup(t, says(200, `{"id":"pred_1","status":"created","estimated_duration":1e99,"input":{"webhook_url":"https://x/`+pathToken+`"}}`))
+	done := r.submitted(t, submission("k"))
+	require.JSONEq(t, `{"id":"pred_1","status":"created","estimated_duration":1e99,"input":{"webhook_url":"https://x/[censored]"}}`, string(done.Answer))
+	require.Zero(t, done.EstimatedDuration)
+	require.Len(t, r.watches(t), 1)
+	require.NotEqual(t, recordKey("a", "k"), recordKey("b", "k"), "sources have keys of their own")
+}
+
+// To record it has time of its own.
+func TestRecordedWhenTheTimeIsUp(t *testing.T) {
+	r := setup(t, says(200, created))
+	o, err := r.prepare(submission(""), time.Now())
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err = r.accept(ctx, o, []byte(`{"id":"pred_1"}`))
+	require.NoError(t, err)
+	require.Len(t, r.watches(t), 1)
+}
+
 // The answer comes after the event is stored, whatever the first tries say.
 func TestRecordedBeforeItIsAnswered(t *testing.T) {
 	r := setup(t, says(200, `{"id":"pred/1","status":"created","estimated_duration":-1}`))
