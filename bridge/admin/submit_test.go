@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -138,6 +140,35 @@ func TestSubmitAPIStreams(t *testing.T) {
 	require.Equal(t, "event: error\ndata: {\"detail\":\"cut \\\"off\\\"\"}\n\n", event())
 	_, err = in.ReadByte()
 	require.Error(t, err, "that was the end")
+}
+
+// deadlines is a connection that notes how long it may take from now on.
+type deadlines struct {
+	*httptest.ResponseRecorder
+
+	read  []time.Time
+	write []time.Duration
+}
+
+func (d *deadlines) SetReadDeadline(at time.Time) error { d.read = append(d.read, at); return nil }
+func (d *deadlines) SetWriteDeadline(at time.Time) error {
+	d.write = append(d.write, time.Until(at).Round(time.Second))
+	return nil
+}
+
+// The limits of the server are for short requests: the provider has more time, and each
+// event of a stream its own.
+func TestSubmitAPIHasTime(t *testing.T) {
+	e, w := echo.New(), &deadlines{ResponseRecorder: httptest.NewRecorder()}
+	admin.RegisterSubmit(e.Group("/api/v1"), &submitter{answer: func(relay func([]byte) error) (*bridge.Submitted, error) {
+		return &bridge.Submitted{}, errors.Join(relay([]byte(": a\n\n")), relay([]byte(": b\n\n")))
+	}})
+	e.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/api/v1/predictions/get3w/m", strings.NewReader("{}")))
+	require.Equal(t, ": a\n\n: b\n\n", w.Body.String())
+	require.Equal(t, []time.Time{{}}, w.read)
+	require.Len(t, w.write, 3)
+	require.Greater(t, w.write[0], time.Minute)
+	require.Greater(t, w.write[2], 10*time.Second)
 }
 
 // Streams are bounded by who relays them, and leave the rest of the API its room.

@@ -21,7 +21,7 @@ func TestClientOfTheFamily(t *testing.T) {
 	install := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 	install.Dir = dir
 	out, err := install.CombinedOutput()
-	require.NoError(t, err, "this test needs Node.js and npm (apt-get install nodejs npm): %s", out)
+	require.NoError(t, err, "this test needs Node.js and npm (apt-get install nodejs npm), and their registry: %s", out)
 
 	b := setup(t, func(c *Config) {
 		c.Speed = 10

@@ -128,9 +128,9 @@ func (r *reloader) try() error {
 		return fmt.Errorf("%s: it names no source any more, which is what a file looks like that was emptied: restart if that is meant", r.path)
 	}
 	// The sources belong to this process as long as its roles do not change; the
-	// consumers are those that it began with.
+	// consumers, and the address that providers are told, are those that it began with.
 	needs := restartKeys(&r.running, cfg)
-	cfg.Roles, cfg.Consumers = r.running.Roles, r.running.Consumers
+	cfg.Roles, cfg.Consumers, cfg.Ingress.PublicURL = r.running.Roles, r.running.Consumers, r.running.Ingress.PublicURL
 	r.tried = r.tried.only(append(cfg.secretFiles(), r.path))
 	sources, err := resolveSources(cfg, r.getenv)
 	if err != nil {
@@ -146,7 +146,8 @@ func (r *reloader) try() error {
 	if err != nil {
 		return err
 	}
-	if err := r.submits.read(cfg, r.getenv); err != nil {
+	submits, err := r.submits.read(cfg, r.getenv)
+	if err != nil {
 		return err
 	}
 	signing, err := r.users.apply()
@@ -166,6 +167,7 @@ func (r *reloader) try() error {
 		}
 		r.in.SetRoutes(routes)
 	}
+	r.submits.apply(submits)
 	r.sources, r.running.Sources = sources, cfg.Sources
 	r.log.Info("the configuration was read again", zap.Strings("sources_changed", changed), zap.Strings("secrets_changed", append(signing, asking...)))
 	sources.warn(r.log, changed)

@@ -177,6 +177,8 @@ func TestChangeDuringTheStartIsReadAgain(t *testing.T) {
 	put(t, dir, "secret", secret)
 	r, err := newReloader(path, noEnv, cfg, sources, seen, nil, prometheus.NewRegistry(), zap.NewNop())
 	require.NoError(t, err)
+	r.providers = &providerSet{}
+	r.submits = &submitSources{providers: r.providers}
 	r.look()
 	r.look()
 	require.Equal(t, [][]byte{[]byte(secret)}, r.sources["get3w"].config.Secrets)

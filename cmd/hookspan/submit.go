@@ -23,12 +23,14 @@ type submits struct {
 
 func newSubmits(cfg *config, s *store, p *providerSet, getenv func(string) (string, bool), metrics prometheus.Registerer, log *zap.Logger) (*submits, error) {
 	sources := &submitSources{providers: p}
-	if err := sources.read(cfg, getenv); err != nil {
+	now, err := sources.read(cfg, getenv)
+	if err != nil {
 		return nil, err
 	}
+	sources.apply(now)
 	submitter := submit.New(submit.Config{
 		Names: cfg.names(), PublicURL: cfg.Ingress.PublicURL, Source: sources.source,
-		Publisher: s.events(), JetStream: s.consume, Tell: s.consume.Conn().Publish,
+		Publisher: s.events(), Unable: newStoreWatch(s, cfg.Ingress.Ack == ackLocal).look, JetStream: s.consume, Tell: s.consume.Conn().Publish,
 		Process: processName(), Logger: log.Named("submit"),
 	})
 	return &submits{submitter, sources}, register(metrics, submitter.Collectors()...)
@@ -55,8 +57,9 @@ func (s *submitSources) source(name string) (submit.Source, bool) {
 	return source, ok
 }
 
-// read takes the sources of the configuration, unless a secret of theirs is missing.
-func (s *submitSources) read(cfg *config, getenv func(string) (string, bool)) error {
+// read makes the sources of the configuration and changes nothing yet. It fails when a
+// secret of theirs is missing.
+func (s *submitSources) read(cfg *config, getenv func(string) (string, bool)) (map[string]submit.Source, error) {
 	next := map[string]submit.Source{}
 	for _, name := range sortedKeys(cfg.Sources) {
 		source := submit.Source{Query: cfg.Sources[name].Query}
@@ -66,11 +69,13 @@ func (s *submitSources) read(cfg *config, getenv func(string) (string, bool)) er
 		if cfg.submits() {
 			var err error
 			if source.PathToken, err = cfg.Sources[name].pathToken(name, getenv); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		next[name] = source
 	}
-	s.now.Store(&next)
-	return nil
+	return next, nil
 }
+
+// apply has submissions use them from now on.
+func (s *submitSources) apply(next map[string]submit.Source) { s.now.Store(&next) }

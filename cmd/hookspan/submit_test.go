@@ -120,6 +120,17 @@ func TestSubmitWithAKeyThatComesLater(t *testing.T) {
 
 	put(t, dir, "hookspan.yaml", strings.Replace(submitConfig(f), "/api/v3", "/api/v4", 1))
 	p.logged(`"keys":["sources.get3w.api.base_url"]`)
+
+	// The webhook's address stays whole while it is that of the process.
+	put(t, dir, "hookspan.yaml", strings.Replace(submitConfig(f), `public_url: "https://hooks.example.com", `, "", 1))
+	p.logged(`"keys":["ingress.public_url"]`)
+	put(t, dir, "token", "third~token")
+	require.Eventually(t, func() bool {
+		status, _ = p.submit("")
+		bodies := f.seen()
+		require.NotEqual(t, "https://hooks.example.com/webhooks/get3w", bodies[len(bodies)-1]["webhook_url"])
+		return bodies[len(bodies)-1]["webhook_url"] == "https://hooks.example.com/webhooks/get3w/third~token"
+	}, patience, 50*time.Millisecond, p.logs)
 	require.Equal(t, 0, p.stop(), p.logs)
 	for _, hidden := range []string{apiSecret, pathToken, "wrong-key"} {
 		require.NotContains(t, p.logs.String(), hidden)
@@ -150,6 +161,25 @@ func TestEndDuringASubmission(t *testing.T) {
 	p = serve(t, dir, submitConfig(f))
 	require.Len(t, p.events(), 1)
 	require.Equal(t, 0, p.stop(), p.logs)
+}
+
+// What could not be recorded is not paid for: nothing is sent while neither NATS nor a
+// spool takes anything.
+func TestSubmitWhileNATSIsAway(t *testing.T) {
+	for roles, want := range map[string]int{"[admin]": 503, "[ingress, admin]": 200} {
+		f, dir := newFakeAPI(t), t.TempDir()
+		put(t, dir, "token", pathToken)
+		put(t, dir, "key", apiSecret)
+		config := strings.NewReplacer("nats: {", `nats: {url: "nats://127.0.0.1:1", `, `listen: "127.0.0.1:0", events`, "events").Replace(submitConfig(f))
+		p := serve(t, dir, "roles: "+roles+"\n"+config)
+		status, text := p.submit("")
+		require.Equal(t, want, status, text)
+		if want == 503 {
+			require.Contains(t, text, "Nothing was sent")
+			require.Empty(t, f.seen())
+		}
+		require.Equal(t, 0, p.stop(), p.logs)
+	}
 }
 
 // A process that neither polls nor serves operators needs no key.

@@ -19,7 +19,7 @@ const (
 	roomForOne = 4 << 10
 )
 
-// storeWatch knows why no webhook can be stored. It looks by itself from time to
+// storeWatch knows why no event can be stored. It looks by itself from time to
 // time, so that nobody who asks has to wait for the store.
 type storeWatch struct {
 	store *store
@@ -91,7 +91,7 @@ func (w *storeWatch) external() string {
 		return "there is no connection to the NATS at nats.url"
 	case !w.store.publisher.Fit():
 		return unfit
-	case !w.store.relay.Available():
+	case w.store.relay != nil && !w.store.relay.Available():
 		return "NATS is connected and acknowledges nothing"
 	}
 	return ""

@@ -31,9 +31,11 @@ type Response struct {
 	Message string
 	// RetryAfter is when to try again, 0 when it did not say, at most an hour.
 	RetryAfter time.Duration
-	// Body is the whole answer of a success, and Object the prediction in it, nil when
-	// there is none.
-	Body, Object []byte
+	// Body is the whole answer of a success.
+	Body []byte
+	// Object is the prediction in the answer, nil when there is none. A refusal may
+	// name one as well.
+	Object []byte
 	// Stream are the server-sent events that it answered with instead, without the
 	// key. The caller closes it. Its end is bounded by the caller's context alone.
 	Stream io.ReadCloser
@@ -139,7 +141,7 @@ func (c *Client) answered(ctx context.Context, res *http.Response, key []byte) (
 	switch {
 	case res.StatusCode >= 400:
 		a, _, _ := explained(res)
-		r.Message = printable(a.message, key)
+		r.Message, r.Object = printable(a.message, key), Censor(a.object, key)
 		return r, nil
 	case res.StatusCode >= 300:
 		return nil, fmt.Errorf("%w: %w", ErrUnknownOutcome, redirected(res, key))
@@ -155,11 +157,11 @@ func (c *Client) answered(ctx context.Context, res *http.Response, key []byte) (
 	if err != nil {
 		return nil, fmt.Errorf("%w: its answer cannot be read: %w", ErrUnknownOutcome, withoutURL(err, key))
 	}
-	r.Message = printable(a.message, key)
+	r.Message, r.Object = printable(a.message, key), a.object
 	if a.failed() {
 		r.Status = a.code
 		return r, nil
 	}
-	r.Body, r.Object = body, a.object
+	r.Body = body
 	return r, nil
 }

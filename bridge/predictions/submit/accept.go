@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -31,12 +32,22 @@ func read(object []byte) (s said) {
 	return s
 }
 
+// unnamed is the error about an answer without the id of a prediction. What stands in
+// its place is all by which somebody could find it.
+func unnamed(object []byte) error {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(object, &fields) == nil && len(fields["id"]) > 0 {
+		return fmt.Errorf("the provider's answer names the prediction %.*q, which is no text", bridge.MaxPredictionID, fields["id"])
+	}
+	return errors.New("the provider's answer names no prediction")
+}
+
 // accept records the prediction that the provider says it has accepted. When it cannot,
 // it returns it with the error.
 func (s *Submitter) accept(ctx context.Context, o *order, object []byte) (*bridge.Submitted, error) {
 	told := read(object)
 	if told.id == "" {
-		return nil, s.doubtful(o, http.StatusBadGateway, errors.New("the provider's answer names no prediction"))
+		return nil, s.doubtful(o, http.StatusBadGateway, unnamed(object))
 	}
 	done := &bridge.Submitted{Source: o.watch.Source, ID: told.id, Model: o.watch.Model, Status: told.status}
 	if told.estimate > 0 && told.estimate <= bridge.MaxWatchAhead.Seconds() {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -40,9 +41,12 @@ func inspect(body []byte) (stream bool, err error) {
 		switch {
 		case err != nil:
 			return false, unreadable(err)
-		case name == webhookMember:
+		case strings.EqualFold(name, webhookMember): // some readers take any case
 			return false, errWebhook
 		case name == "stream":
+			if !strings.ContainsRune("tfn", rune(value.Kind())) {
+				return false, errors.New("stream is neither true nor false")
+			}
 			stream = value.Kind() == 't'
 		}
 	}

@@ -13,7 +13,7 @@ import (
 
 func TestInspect(t *testing.T) {
 	for body, want := range map[string]bool{
-		`{}`: false, `{"stream":true}`: true, `{"stream":"true"}`: false, `{"a":{"stream":true}}`: false, ` {"x":[1,2],"stream" : true} `: true, `{"stream":false}`: false,
+		`{}`: false, `{"stream":true}`: true, `{"stream":null}`: false, `{"a":{"stream":true}}`: false, ` {"x":[1,2],"stream" : true} `: true, `{"stream":false}`: false,
 	} {
 		stream, err := inspect([]byte(body))
 		require.NoError(t, err, body)

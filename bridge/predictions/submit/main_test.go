@@ -65,7 +65,7 @@ func (r *rig) process(t *testing.T, change func(*Config)) *Submitter {
 	require.NoError(t, err)
 	cfg := Config{
 		Names: r.Names, PublicURL: "https://hooks.example.com/", Publisher: publisher{r, r.Publisher()}, JetStream: r.JS,
-		Tell: r.NC.Publish, Process: "test", Logger: zap.New(core), recordFor: 200 * time.Millisecond,
+		Tell: r.NC.Publish, Process: "test", Logger: zap.New(core), recordFor: 200 * time.Millisecond, nameFor: 200 * time.Millisecond,
 		Source: func(name string) (Source, bool) {
 			return Source{API: client, PathToken: []byte(pathToken), Query: []string{"ref", "tenant", "order"}}, name == "get3w"
 		},

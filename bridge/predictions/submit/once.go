@@ -88,7 +88,8 @@ func (s *Submitter) first(ctx context.Context, o *order, key string, relay Relay
 	switch {
 	case ok && !failed.Unknown:
 		if err := s.records.remove(ctx, revision); err != nil {
-			s.cfg.Logger.Warn("the idempotency key of a submission that was refused stays: it cannot be used again until tomorrow",
+			s.unsent.add(rec.Claim)
+			s.cfg.Logger.Warn("the idempotency key of a submission that was refused stays: no other process can use it until tomorrow",
 				zap.String("source", o.watch.Source), zap.Error(err))
 		}
 	case done != nil:
@@ -114,12 +115,26 @@ func (s *Submitter) claim(ctx context.Context, o *order, key string) (record, ui
 	switch {
 	case getErr == nil && have.Claim == rec.Claim:
 		return rec, revision, nil
+	case getErr == nil && s.unsent.has(have.Claim):
+		return s.reclaim(ctx, key, rec, have, revision)
 	case getErr == nil:
 		return have, revision, errTaken
 	case errors.Is(err, errTaken):
 		return rec, 0, fmt.Errorf("a submission was written down, and cannot be read: %w", getErr)
 	}
+	s.unsent.add(rec.Claim)
 	return rec, 0, err
+}
+
+// reclaim puts a claim in the place of one under which nothing is.
+func (s *Submitter) reclaim(ctx context.Context, key string, rec, unsent record, revision uint64) (record, uint64, error) {
+	revision, err := s.records.put(ctx, key, rec, revision)
+	if err != nil {
+		s.unsent.add(rec.Claim)
+		return rec, 0, fmt.Errorf("the claim that is there could not be replaced: %v", err) //nolint:errorlint // it is not as when another process has the key
+	}
+	s.unsent.remove(unsent.Claim)
+	return rec, revision, nil
 }
 
 // repeat says what became of a submission before.

@@ -170,6 +170,80 @@ func TestKeyCannotBeWrittenDown(t *testing.T) {
 	require.True(t, r.submitted(t, submission("k")).Replayed)
 }
 
+// lateBucket stores what it said to have failed when it is told to, and is away until then.
+type lateBucket struct {
+	JetStream
+
+	away  bool
+	store []func()
+}
+
+func (l *lateBucket) PublishMsg(ctx context.Context, m *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	if !l.away {
+		return l.JetStream.PublishMsg(ctx, m, opts...)
+	}
+	l.store = append(l.store, func() { _, _ = l.JetStream.PublishMsg(context.WithoutCancel(ctx), m, opts...) })
+	return nil, errAway
+}
+
+func (l *lateBucket) Stream(ctx context.Context, name string) (jetstream.Stream, error) {
+	if l.away {
+		return nil, errAway
+	}
+	return l.JetStream.Stream(ctx, name)
+}
+
+// A key that was written down too late stands for nothing that was sent.
+func TestKeyIsWrittenDownTooLate(t *testing.T) {
+	r := setup(t, says(200, created))
+	late := &lateBucket{JetStream: r.JS, away: true}
+	s := r.process(t, func(c *Config) { c.JetStream = late })
+	for range 2 {
+		require.Contains(t, fails(t, s, submission("k")).Detail, "nothing was sent: try again")
+	}
+	require.Zero(t, r.posts.Load())
+	late.away = false
+	for _, store := range late.store {
+		store()
+	}
+	require.Equal(t, http.StatusConflict, fails(t, r.Submitter, submission("k")).Status, "another process cannot know")
+	for _, replayed := range []bool{false, true} {
+		done, err := s.Submit(context.Background(), submission("k"), nil)
+		require.NoError(t, err)
+		require.Equal(t, replayed, done.Replayed)
+	}
+	require.EqualValues(t, 1, r.posts.Load())
+	require.Len(t, s.unsent.set, 1, "of two late ones the first was stored")
+}
+
+// The record of what the provider refused may outlive it.
+func TestKeyOfARefusalStays(t *testing.T) {
+	r := setup(t, nil)
+	late := &lateBucket{JetStream: r.JS}
+	s := r.process(t, func(c *Config) { c.JetStream = late })
+	r.answers(func(w http.ResponseWriter, req *http.Request) {
+		late.away = true
+		says(429, "")(w, req)
+	})
+	require.Equal(t, http.StatusTooManyRequests, fails(t, s, submission("k")).Status)
+	late.away = false
+	r.answers(says(200, created))
+	done, err := s.Submit(context.Background(), submission("k"), nil)
+	require.NoError(t, err)
+	require.False(t, done.Replayed)
+	require.True(t, r.submitted(t, submission("k")).Replayed)
+	require.EqualValues(t, 2, r.posts.Load())
+}
+
+func TestUnsentIsBounded(t *testing.T) {
+	var c claims
+	for i := range 3 * maxUnsent {
+		c.add(fmt.Sprint(i))
+		require.True(t, c.has(fmt.Sprint(i)))
+		require.LessOrEqual(t, len(c.set), maxUnsent)
+	}
+}
+
 func TestLargeAnswerIsNotKept(t *testing.T) {
 	r := setup(t, says(200, `{"data":{"id":"a","status":"created","x":"`+strings.Repeat("x", maxRecordedAnswer)+`"}}`))
 	require.NotEmpty(t, r.submitted(t, submission("k")).Answer)

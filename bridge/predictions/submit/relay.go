@@ -27,9 +27,15 @@ type progress struct {
 // relay gives a stream on until it ends. The first event that names the prediction
 // waits until that is recorded. When the client goes, the stream is read on: others may
 // wait for it, and the provider may take a reader that goes for one who wants no more.
+// Of a stream that nobody asked for only the prediction's name matters.
 func (s *Submitter) relay(ctx context.Context, o *order, stream io.ReadCloser, relay Relay, known func(*bridge.Submitted)) (*bridge.Submitted, error) {
 	var done *bridge.Submitted
 	var last progress
+	if !o.stream {
+		relay = nil
+	}
+	named := s.hurry(ctx, o, stream)
+	defer named()
 	events := newSSEReader(stream)
 	for {
 		e, err := events.next()
@@ -49,6 +55,10 @@ func (s *Submitter) relay(ctx context.Context, o *order, stream io.ReadCloser, r
 				return done, err
 			}
 			known(done)
+			if !o.stream {
+				return done, nil
+			}
+			named()
 			// From here on a shutdown costs nobody a prediction.
 			defer context.AfterFunc(s.stopping, func() { _ = stream.Close() })() //nolint:contextcheck // the end of the process is no request's
 		}
@@ -59,6 +69,24 @@ func (s *Submitter) relay(ctx context.Context, o *order, stream io.ReadCloser, r
 			relay = nil
 		}
 	}
+}
+
+// hurry closes a stream that has not named its prediction when its time is over. What it
+// returns is called when it has.
+func (s *Submitter) hurry(ctx context.Context, o *order, stream io.Closer) (named func()) {
+	waiting, named := context.WithCancel(ctx)
+	go func() {
+		if o.stream {
+			select {
+			case <-s.stopping.Done():
+			case <-waiting.Done():
+			}
+		}
+		if sleep(waiting, s.cfg.nameFor) {
+			_ = stream.Close()
+		}
+	}()
+	return named
 }
 
 // broken is the error about a stream that did not end as it should. Its prediction goes

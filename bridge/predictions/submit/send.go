@@ -27,6 +27,11 @@ func (s *Submitter) send(ctx context.Context, o *order, relay Relay, known func(
 		}
 		defer s.streams.Release(1)
 	}
+	if s.cfg.Unable != nil {
+		if why := s.cfg.Unable(ctx); why != "" {
+			return nil, &bridge.SubmitError{Status: http.StatusServiceUnavailable, RetryAfter: retrySoon, Detail: "Nothing was sent, since it could not be recorded: " + why + "."}
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, longestStream)
 	defer cancel()
 	res, err := o.api.Submit(ctx, o.watch.Model, o.body)
@@ -35,10 +40,7 @@ func (s *Submitter) send(ctx context.Context, o *order, relay Relay, known func(
 	}
 	if res.Stream != nil {
 		defer func() { _ = res.Stream.Close() }()
-		if o.stream {
-			return s.relay(ctx, o, res.Stream, relay, known)
-		}
-		return nil, s.doubtful(o, http.StatusBadGateway, errors.New("the provider answered with a stream that nobody asked for"))
+		return s.relay(ctx, o, res.Stream, relay, known)
 	}
 	if !res.OK() {
 		return nil, s.refused(o, res)
@@ -90,7 +92,11 @@ func (s *Submitter) refused(o *order, res *provider.Response) error {
 	if res.Message != "" {
 		said += ": " + string(provider.Censor([]byte(res.Message), o.token))
 	}
-	if res.Status < 400 || res.Status > 499 {
+	id := read(res.Object).id
+	if id != "" {
+		said += fmt.Sprintf(" and named prediction %q", bridge.Truncate(id, bridge.MaxPredictionID))
+	}
+	if id != "" || !refuses(res.Status) {
 		err := s.doubtful(o, http.StatusBadGateway, errors.New(said))
 		if e, ok := errors.AsType[*bridge.SubmitError](err); ok {
 			e.RetryAfter = res.RetryAfter
@@ -104,13 +110,21 @@ func (s *Submitter) refused(o *order, res *provider.Response) error {
 	return e
 }
 
+// refuses reports whether an answer with that status was given instead of a prediction.
+// Who gives up on a provider that is at work, as gateways do, says 408 or a number that
+// RFC 9110 does not know, such as 499.
+func refuses(status int) bool {
+	return status >= 400 && status <= 499 && status != http.StatusRequestTimeout && http.StatusText(status) != ""
+}
+
 // unrecorded is the error about a prediction that exists and of which nobody will know.
 func (s *Submitter) unrecorded(w *bridge.Watch, err error) error {
+	id := bridge.Truncate(w.Prediction, bridge.MaxPredictionID)
 	s.cfg.Logger.Error("a prediction was submitted and could not be recorded: announce it, or its end may be missed", zap.String("source", w.Source),
-		zap.String("prediction", w.Prediction), zap.String("model", w.Model), zap.String("reference", w.Reference), zap.Error(err))
+		zap.String("prediction", id), zap.String("model", w.Model), zap.String("reference", w.Reference), zap.Error(err))
 	return &bridge.SubmitError{
 		Status: http.StatusBadGateway, Unknown: true, Err: err,
 		Detail: fmt.Sprintf("It was submitted as %s, and could not be recorded: watch it with PUT /api/v1/predictions/%s/%s, and do not submit it again.",
-			bridge.Truncate(w.Prediction, bridge.MaxPredictionID), w.Source, url.PathEscape(bridge.Truncate(w.Prediction, bridge.MaxPredictionID))),
+			id, w.Source, url.PathEscape(id)),
 	}
 }

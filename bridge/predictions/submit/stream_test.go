@@ -99,6 +99,40 @@ func TestRepeatWhileItStreams(t *testing.T) {
 	require.NoError(t, <-ended)
 }
 
+// A stream that nobody asked for is read until the prediction has a name, and no longer.
+func TestStreamThatNobodyAskedFor(t *testing.T) {
+	r := setup(t, func(w http.ResponseWriter, req *http.Request) {
+		events("data: {\"status\":\"processing\"}\n\n", "data: {\"id\":\"pred_1\"}\n\n")(w, req)
+		<-req.Context().Done()
+	})
+	relayed := 0
+	done, err := r.Submit(context.Background(), submission("k"), func([]byte) error { relayed++; return nil })
+	require.NoError(t, err)
+	require.Zero(t, relayed)
+	require.Equal(t, "pred_1", done.ID)
+	require.Len(t, r.watches(t), 1)
+	require.True(t, r.submitted(t, submission("k")).Replayed)
+}
+
+// A stream that goes on and names nothing holds up neither a client that did not ask for
+// it nor the end of the process.
+func TestStreamThatNamesNothing(t *testing.T) {
+	r := setup(t, func(w http.ResponseWriter, req *http.Request) {
+		events("data: {\"status\":\"processing\"}\n\n")(w, req)
+		<-req.Context().Done()
+	})
+	require.True(t, fails(t, r.Submitter, submission("k")).Unknown)
+	seen := make(chan struct{})
+	ended := make(chan error, 1)
+	go func() {
+		_, err := r.Submit(context.Background(), streamed(""), func([]byte) error { close(seen); return nil })
+		ended <- err
+	}()
+	<-seen
+	r.Close()
+	require.ErrorContains(t, <-ended, "not known")
+}
+
 func TestStreamThatBreaks(t *testing.T) {
 	r := setup(t, func(w http.ResponseWriter, req *http.Request) {
 		events("data: {\"id\":\"pred/1\"}\n\n", "data: {\"half")(w, req)

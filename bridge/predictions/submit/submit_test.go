@@ -3,6 +3,7 @@ package submit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -29,6 +30,29 @@ func TestSubmitted(t *testing.T) {
 		Reference: sub.Reference, Tenant: "team-a", Metadata: sub.Metadata, Submitted: true,
 	}}, r.watches(t))
 	require.InDelta(t, 1, r.count(resultAccepted), 0)
+}
+
+// What the provider repeats of the webhook's address is not passed on, and what it cannot
+// mean is left out.
+func TestAnswerIsCensored(t *testing.T) {
+	r := setup(t, says(200, `{"id":"pred_1","status":"created","estimated_duration":1e99,"input":{"webhook_url":"https://x/`+pathToken+`"}}`))
+	done := r.submitted(t, submission("k"))
+	require.JSONEq(t, `{"id":"pred_1","status":"created","estimated_duration":1e99,"input":{"webhook_url":"https://x/[censored]"}}`, string(done.Answer))
+	require.Zero(t, done.EstimatedDuration)
+	require.Len(t, r.watches(t), 1)
+	require.NotEqual(t, recordKey("a", "k"), recordKey("b", "k"), "sources have keys of their own")
+}
+
+// To record it has time of its own.
+func TestRecordedWhenTheTimeIsUp(t *testing.T) {
+	r := setup(t, says(200, created))
+	o, err := r.prepare(submission(""), time.Now())
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err = r.accept(ctx, o, []byte(`{"id":"pred_1"}`))
+	require.NoError(t, err)
+	require.Len(t, r.watches(t), 1)
 }
 
 // The answer comes after the event is stored, whatever the first tries say.
@@ -73,8 +97,13 @@ func TestUnrecorded(t *testing.T) {
 }
 
 func TestIDThatCannotBeWatched(t *testing.T) {
-	r := setup(t, says(200, `{"data":{"id":"`+strings.Repeat("x", 300)+`"}}`))
+	r := setup(t, says(200, `{"data":{"id":"`+strings.Repeat("x", 1<<20)+`"}}`))
 	failed := fails(t, r.Submitter, submission(""))
+	for _, entry := range r.logs.All() {
+		for name, value := range entry.ContextMap() {
+			require.Less(t, len(fmt.Sprint(value)), 1<<10, "%s is logged whole", name)
+		}
+	}
 	require.True(t, failed.Unknown)
 	require.Contains(t, failed.Detail, "submitted as xxx")
 }
@@ -117,6 +146,7 @@ func TestProviderRefuses(t *testing.T) {
 func TestOutcomeIsUnknown(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"it accepts and fails": acceptsAndFails, "500": says(500, `{"message":"oops"}`), "503": says(503, ""), "HTML": says(200, "<html>"),
+		"408 of a proxy": says(408, ""), "499 of a proxy": says(499, ""), "460 of a proxy": says(460, ""),
 		"an error in 200": says(200, `{"code":500,"message":"oops","data":null}`), "no id": says(200, `{"data":{"status":"created"}}`), "null": says(200, `{"code":200,"data":null}`),
 		"a redirect": func(w http.ResponseWriter, req *http.Request) {
 			http.Redirect(w, req, "https://elsewhere.example", http.StatusFound)
@@ -136,6 +166,30 @@ func TestOutcomeIsUnknown(t *testing.T) {
 	}
 }
 
+// What the provider calls it is all by which somebody can find what may have been paid.
+func TestOutcomeIsUnknownAndNamed(t *testing.T) {
+	r := setup(t, nil)
+	for i, c := range []struct {
+		status        int
+		answer, words string
+	}{
+		{200, `{"code":400,"message":"no","data":{"id":"pred_1","status":"created"}}`, `"pred_1"`},
+		{400, `{"code":400,"message":"no","data":{"id":"pred_1","status":"failed"}}`, `"pred_1"`},
+		{422, `{"id":"pred_1","status":"failed","error":"no"}`, `"pred_1"`},
+		{200, `{"data":{"id":4711,"status":"created"}}`, `"4711"`},
+		{200, `{"data":{"id":["` + strings.Repeat("x", 1<<20) + `"]}}`, `xxx`},
+	} {
+		r.answers(says(c.status, c.answer))
+		failed := fails(t, r.Submitter, submission(fmt.Sprint(i)))
+		require.Equal(t, http.StatusBadGateway, failed.Status, c.answer)
+		require.True(t, failed.Unknown)
+		require.Contains(t, failed.Detail, c.words)
+		require.Less(t, len(failed.Error()), 4<<10)
+		require.Equal(t, http.StatusConflict, fails(t, r.Submitter, submission(fmt.Sprint(i))).Status)
+	}
+	require.EqualValues(t, 5, r.posts.Load())
+}
+
 func TestNothingWasSent(t *testing.T) {
 	r := setup(t, says(200, created))
 	away := r.url
@@ -149,6 +203,33 @@ func TestNothingWasSent(t *testing.T) {
 	require.False(t, r.submitted(t, submission("k")).Replayed, "the key is free again")
 }
 
+// Nothing is paid for while it could not be recorded.
+func TestNothingIsSentThatCannotBeRecorded(t *testing.T) {
+	r := setup(t, says(200, created))
+	full := true
+	s := r.process(t, func(c *Config) {
+		c.Unable = func(context.Context) string {
+			if full {
+				return "it is full"
+			}
+			return ""
+		}
+	})
+	failed := fails(t, s, submission("k"))
+	require.Equal(t, http.StatusServiceUnavailable, failed.Status)
+	require.NotZero(t, failed.RetryAfter)
+	require.Contains(t, failed.Detail, "it is full")
+	require.Zero(t, r.posts.Load())
+	full = false
+	done, err := s.Submit(context.Background(), submission("k"), nil)
+	require.NoError(t, err)
+	require.False(t, done.Replayed, "the key is free again")
+	full = true
+	done, err = s.Submit(context.Background(), submission("k"), nil)
+	require.NoError(t, err)
+	require.True(t, done.Replayed, "that sends nothing")
+}
+
 func TestWhatCannotBeSubmitted(t *testing.T) {
 	r := setup(t, says(200, created))
 	long := strings.Repeat("x", 1025)
@@ -160,6 +241,8 @@ func TestWhatCannotBeSubmitted(t *testing.T) {
 		"source":      {func(s *bridge.Submission) { s.Source = "other" }, 404, "No source"},
 		"model":       {func(s *bridge.Submission) { s.Model = "a/../b" }, 400, "model"},
 		"own webhook": {func(s *bridge.Submission) { s.Body = []byte(`{"a":1,"webhook\u005furl":"https://evil.example"}`) }, 400, "the bridge puts in its own"},
+		"its case":    {func(s *bridge.Submission) { s.Body = []byte(`{"Webhook_URL":null}`) }, 400, "the bridge puts in its own"},
+		"stream":      {func(s *bridge.Submission) { s.Body = []byte(`{"stream":"true"}`) }, 400, "neither true nor false"},
 		"no object":   {func(s *bridge.Submission) { s.Body = []byte(`[]`) }, 400, "not a JSON object"},
 		"nothing":     {func(s *bridge.Submission) { s.Body = nil }, 400, "not a JSON object"},
 		"two":         {func(s *bridge.Submission) { s.Body = []byte(`{}{}`) }, 400, "behind"},

@@ -27,6 +27,9 @@ const (
 	longestStream = 30 * time.Minute
 	// recordFor is how long it is tried to record what the provider has accepted.
 	recordFor = 10 * time.Second
+	// nameFor is how long a stream has to name its prediction once the process is to end,
+	// or when nobody asked for a stream. It is what an answer has that is none.
+	nameFor = 30 * time.Second
 )
 
 // API is a provider, see [provider.Client].
@@ -65,6 +68,8 @@ type Config struct {
 	Source func(name string) (Source, bool)
 	// Publisher takes what is announced.
 	Publisher Publisher
+	// Unable returns why nothing can be recorded now, "" when it can; nil is always.
+	Unable func(ctx context.Context) string
 	// JetStream has the bucket of the ledger of predictions.
 	JetStream JetStream
 	// Tell publishes how far a prediction is; what nobody hears is lost.
@@ -74,7 +79,7 @@ type Config struct {
 	// Logger nil logs nothing.
 	Logger *zap.Logger
 
-	recordFor time.Duration // for tests
+	recordFor, nameFor time.Duration // for tests
 }
 
 // Submitter submits predictions. It is safe for concurrent use. Its zero value is not
@@ -83,6 +88,7 @@ type Submitter struct {
 	cfg     Config
 	records records
 	flights flights
+	unsent  claims
 	streams *semaphore.Weighted
 	total   *prometheus.CounterVec
 
@@ -98,7 +104,7 @@ type Submitter struct {
 // with is closed.
 func New(cfg Config) *Submitter {
 	cfg.Logger = cmp.Or(cfg.Logger, zap.NewNop())
-	cfg.recordFor = cmp.Or(cfg.recordFor, recordFor)
+	cfg.recordFor, cfg.nameFor = cmp.Or(cfg.recordFor, recordFor), cmp.Or(cfg.nameFor, nameFor)
 	s := &Submitter{
 		cfg: cfg, records: records{js: cfg.JetStream, names: cfg.Names}, flights: flights{byKey: map[string]*flight{}},
 		streams: semaphore.NewWeighted(maxStreams), total: newTotal(),
