@@ -4,3 +4,16 @@ import "time"
 
 // SetLinger changes for how long is listened when nobody waits any more.
 func (h *Hub) SetLinger(d time.Duration) { h.linger = d }
+
+// Missed reports whether somebody who waits for the prediction is behind by more than is
+// kept for it.
+func (h *Hub) Missed(source, id string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, w := range h.waiters[keyOf(source, id)] {
+		if w.note.reread && len(w.note.events) < maxMissed {
+			return true
+		}
+	}
+	return false
+}

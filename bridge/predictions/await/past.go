@@ -122,13 +122,13 @@ func (p *Past) fold(ctx context.Context, stream jetstream.Stream, m jetstream.Ms
 	if err != nil {
 		return nil, err
 	}
-	f, err := decode(raw)
+	e, err := bridge.DecodeEvent(bridge.Header(raw.Header), raw.Data)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reading event %d: %w", raw.Sequence, err)
 	}
 	if s == nil {
 		s = &bridge.PredictionState{}
 	}
-	predictions.Fold(s, f.event, f.at)
+	predictions.Fold(s, e, predictions.At{Sequence: raw.Sequence, StoredAt: raw.Time})
 	return s, nil
 }

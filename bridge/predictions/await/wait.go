@@ -86,39 +86,31 @@ type view struct {
 
 // look reads what the note says. It reports whether all of it could be read.
 func (v *view) look(ctx context.Context, n note) bool {
-	whole := true
-	for _, sequence := range n.events {
-		if v.state != nil && sequence <= v.state.Sequence {
-			continue
-		}
-		f, err := v.hub.fetch(ctx, sequence)
-		if err != nil {
-			v.hub.log.Debug("an event that somebody waits for cannot be read", zap.Uint64("sequence", sequence), zap.Error(err))
-			whole = false // the ledger will have it
-			break
-		}
-		v.fold(f)
+	for _, e := range n.events {
+		v.fold(e)
 	}
-	if n.reread && (v.state == nil || v.state.Open()) {
-		if err := v.reread(ctx); err != nil {
-			v.hub.log.Debug("the ledger cannot be read for somebody who waits", zap.Error(err))
-			whole = false
-		}
+	if !n.reread || v.state != nil && !v.state.Open() {
+		return true
 	}
-	return whole
+	err := v.reread(ctx)
+	if err != nil {
+		v.hub.log.Debug("the ledger cannot be read for somebody who waits", zap.Error(err))
+	}
+	return err == nil
 }
 
 // fold adds an event. Of a prediction whose end was not heard the archive does not tell
 // everything: the ledger will.
-func (v *view) fold(f fetched) {
+func (v *view) fold(f storedEvent) {
 	if f.event.Kind() == bridge.KindArchived && (v.state == nil || !v.state.Terminal()) {
 		return
 	}
 	if v.state == nil {
 		v.state = &bridge.PredictionState{}
 	}
+	before := v.state.Sequence
 	predictions.Fold(v.state, f.event, f.at)
-	v.changed = true
+	v.changed = v.changed || v.state.Sequence != before
 }
 
 // reread takes what the ledger knows, unless more was heard since.

@@ -3,6 +3,7 @@ package await_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/predictions/await"
+	"github.com/hookspan/hookspan/bridge/queue"
 )
 
 func TestWakesWhenTheEventIsStored(t *testing.T) {
@@ -23,6 +25,56 @@ func TestWakesWhenTheEventIsStored(t *testing.T) {
 	require.Equal(t, bridge.StatusCompleted, a.state.Status)
 	require.Equal(t, end.Sequence, a.state.Sequence)
 	require.Equal(t, "https://cdn.get3w.com/pred_1.png", a.state.Outputs[0].URL)
+}
+
+// An event that is as large as NATS takes one wakes like any other.
+func TestTheLargestEventWakes(t *testing.T) {
+	b := setup(t)
+	done := b.wait(t.Context(), "pred_1")
+	e := &bridge.Event{
+		ID: "pred_1/completed", Source: "get3w", Type: "com.get3w.prediction.completed.v1", PredictionID: "pred_1", Status: "completed",
+		RawStatus: "completed", Origin: bridge.OriginWebhook, ReceivedAt: time.Now(), Body: make([]byte, queue.MaxPayload-queue.HeaderRoom),
+	}
+	copy(e.Body, `{"id":"pred_1","status":"completed","outputs":["`)
+	for i := range e.Body[60:] {
+		e.Body[60+i] = 'x'
+	}
+	b.publish(e)
+	require.Equal(t, bridge.StatusCompleted, b.get(done).state.Status)
+}
+
+// Whoever is slow is told what it missed, or reads the ledger.
+func TestSlowFollowerMissesNoEnd(t *testing.T) {
+	for count, size := range map[int]int{40: 0, 10: 40 << 10} {
+		t.Run(fmt.Sprint(count), func(t *testing.T) {
+			b := setup(t)
+			b.fold(b.tell("pred_1", "created"))
+			told, goOn := make(chan string), make(chan struct{})
+			done := make(chan error, 1)
+			go func() {
+				done <- b.hub.Follow(context.Background(), "get3w", "pred_1", func(u bridge.PredictionUpdate) error {
+					told <- u.State.Status
+					<-goOn
+					return nil
+				})
+			}()
+			require.Equal(t, "created", <-told)
+			var events []*bridge.Event
+			for i := range count {
+				body := fmt.Sprintf(`{"id":"pred_1","status":"processing","n":%d,"x":%q}`, i, strings.Repeat("x", size))
+				events = append(events, b.publish(&bridge.Event{
+					ID: bridge.NewEventID("pred_1", "processing", []byte(body)), Source: "get3w", Type: "com.get3w.prediction.processing.v1",
+					PredictionID: "pred_1", Status: "processing", RawStatus: "processing", Origin: bridge.OriginWebhook, ReceivedAt: time.Now(), Body: []byte(body),
+				}))
+			}
+			b.eventually(func() bool { return b.hub.Missed("get3w", "pred_1") })
+			b.fold(append(events, b.tell("pred_1", "completed"))...)
+			close(goOn)
+			for last := ""; last != "completed"; last = <-told {
+			}
+			require.NoError(t, <-done)
+		})
+	}
 }
 
 func TestReturnsAtOnceWhatIsInTheLedger(t *testing.T) {
