@@ -1,6 +1,11 @@
 package await
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"github.com/hookspan/hookspan/bridge"
+)
 
 // SetLinger changes for how long is listened when nobody waits any more.
 func (h *Hub) SetLinger(d time.Duration) { h.linger = d }
@@ -16,4 +21,14 @@ func (h *Hub) Missed(source, id string) bool {
 		}
 	}
 	return false
+}
+
+// Know returns what reads the ledger again for somebody who waits, and what that knows
+// then.
+func (h *Hub) Know(source, id string) func(context.Context) (*bridge.PredictionState, error) {
+	v := &view{hub: h, source: source, id: id}
+	return func(ctx context.Context) (*bridge.PredictionState, error) {
+		err := v.reread(ctx)
+		return v.state, err
+	}
 }

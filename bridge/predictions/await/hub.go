@@ -28,6 +28,9 @@ const (
 	// joinTimeout bounds how long a waiter waits for the subscriptions, and for one
 	// answer of the ledger.
 	joinTimeout = 5 * time.Second
+	// maxReads bounds how many read the ledger at a time, also when thousands wait for the
+	// same, or the connection is back.
+	maxReads = 64
 	// rereadPause is between two attempts to read the ledger.
 	rereadPause = time.Second
 )
@@ -43,6 +46,7 @@ type Hub struct {
 	names  bridge.Names
 	log    *zap.Logger
 	linger time.Duration
+	reads  chan struct{} // one for each read of the ledger in flight
 
 	done sync.WaitGroup
 
@@ -60,7 +64,8 @@ func New(js jetstream.JetStream, reader *predictions.Reader, names bridge.Names,
 		log = zap.NewNop()
 	}
 	return &Hub{
-		js: js, reader: reader, names: names, log: log.Named("await"), linger: linger, waiters: map[string][]*waiter{},
+		js: js, reader: reader, names: names, log: log.Named("await"), linger: linger,
+		reads: make(chan struct{}, maxReads), waiters: map[string][]*waiter{},
 	}
 }
 

@@ -50,7 +50,7 @@ func (p *Past) Find(ctx context.Context, source, id string) (*bridge.PredictionS
 	case <-late.C:
 		return nil, fmt.Errorf("looking for prediction %q of %s: %w", id, source, bridge.ErrBusy)
 	case <-ctx.Done():
-		return nil, fmt.Errorf("looking for prediction %q of %s: %w", id, source, ctx.Err())
+		return nil, fmt.Errorf("looking for prediction %q of %s: %w: %w", id, source, bridge.ErrBusy, ctx.Err())
 	}
 	ctx, cancel := context.WithTimeout(ctx, LongestFind)
 	defer cancel()

@@ -81,6 +81,7 @@ type view struct {
 	hub        *Hub
 	source, id string
 	state      *bridge.PredictionState // nil: nothing
+	read       uint64                  // the last event that was in the ledger
 	changed    bool                    // since it was told last
 }
 
@@ -113,8 +114,16 @@ func (v *view) fold(f storedEvent) {
 	v.changed = v.changed || v.state.Sequence != before
 }
 
-// reread takes what the ledger knows, unless more was heard since.
+// reread takes what the ledger knows, unless more was heard since, or it is one that is
+// being rebuilt: what that says of a prediction that was given up and taken up again is
+// over.
 func (v *view) reread(ctx context.Context) error {
+	select {
+	case v.hub.reads <- struct{}{}:
+		defer func() { <-v.hub.reads }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	reading, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
 	s, err := v.hub.reader.Get(reading, v.source, v.id)
@@ -125,12 +134,14 @@ func (v *view) reread(ctx context.Context) error {
 		return ctx.Err()
 	case err != nil:
 		return err
+	case s.Sequence < v.read:
+		return nil
 	case v.state == nil || s.Sequence > v.state.Sequence || !s.Open():
 		v.changed = true
 	case s.Sequence < v.state.Sequence:
 		return nil
 	}
-	v.state = s
+	v.state, v.read = s, s.Sequence
 	return nil
 }
 

@@ -2,6 +2,7 @@ package await_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -150,6 +151,32 @@ func TestGivenUpIsAnEndToo(t *testing.T) {
 	a := b.get(done)
 	require.NoError(t, a.err)
 	require.Equal(t, bridge.DeadNotFound, a.state.Lost.Cause)
+}
+
+// A ledger that is rebuilt tells once more that it was given up, which is over.
+func TestRebuildDoesNotEndTheWaitForWhatIsTakenUpAgain(t *testing.T) {
+	b := setup(t)
+	put := func(s bridge.PredictionState) {
+		s.Source, s.ID = "get3w", "pred_1"
+		text, err := json.Marshal(s)
+		require.NoError(t, err)
+		_, err = b.js.Publish(t.Context(), b.n.PredictionsSubject(bridge.PredictionKey(bridge.KeyEntry, s.Source, s.ID)), text)
+		require.NoError(t, err)
+	}
+	know := b.hub.Know("get3w", "pred_1")
+	for _, told := range []bridge.PredictionState{
+		{Status: "created", Sequence: 8}, {Status: "created", Sequence: 5, Lost: &bridge.Lost{Cause: bridge.DeadNotFound}},
+	} {
+		put(told)
+		s, err := know(t.Context())
+		require.NoError(t, err)
+		require.True(t, s.Open())
+		require.EqualValues(t, 8, s.Sequence)
+	}
+	put(bridge.PredictionState{Status: "completed", Sequence: 9})
+	s, err := know(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, bridge.StatusCompleted, s.Status)
 }
 
 // Without its end the archive does not say all that there is.
