@@ -86,7 +86,7 @@ func (p *Past) find(ctx context.Context, source, id string) (*bridge.PredictionS
 		for m := range batch.Messages() {
 			left--
 			e, err := bridge.DecodeEvent(bridge.Header(m.Headers()), nil)
-			if err != nil || e.PredictionID != id || e.Source != source {
+			if err != nil || e.PredictionID != id {
 				continue
 			}
 			if state, err = p.fold(ctx, stream, m, state); err != nil {

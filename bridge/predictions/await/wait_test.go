@@ -99,6 +99,28 @@ func TestWakesByTheLedger(t *testing.T) {
 	require.Len(t, a.state.Events, 2)
 }
 
+// The end that was stored before somebody waits wakes by the ledger, also when more was
+// heard since.
+func TestEndBehindWhatWasHeard(t *testing.T) {
+	b := setup(t)
+	end := b.tell("pred_1", "completed")
+	told, done := make(chan string, 4), make(chan error, 1)
+	go func() {
+		done <- b.hub.Follow(context.Background(), "get3w", "pred_1", func(u bridge.PredictionUpdate) error {
+			told <- u.State.Status
+			return nil
+		})
+	}()
+	b.eventually(func() bool { return b.hub.Waiting() == 1 && b.consumers() == 2 })
+	b.tell("pred_1", "processing")
+	b.eventually(func() bool { return len(told) == 1 })
+	require.Equal(t, "processing", <-told)
+	b.fold(end)
+	b.eventually(func() bool { return len(told) == 1 })
+	require.Equal(t, "completed", <-told)
+	require.NoError(t, <-done)
+}
+
 // Whenever the event is stored and whenever it is folded, nobody sleeps through it.
 func TestNothingFallsBetween(t *testing.T) {
 	b := setup(t)
