@@ -51,3 +51,11 @@ func (r *WatchRequest) Watch(source string) Watch {
 		Reference: r.Reference, Tenant: r.Tenant, Metadata: r.Metadata,
 	}
 }
+
+// Watched says what became of a [WatchRequest].
+type Watched struct {
+	// Result is [Stored], [Duplicate] or [Spooled].
+	Result Result `json:"result"`
+	// ID is that of the event.
+	ID string `json:"id"`
+}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 
 	"github.com/labstack/echo/v4"
@@ -19,6 +20,9 @@ const APIPrefix = "/api/v1"
 const (
 	maxAPIBody     = 1 << 20
 	maxAPIInFlight = 64
+	// maxSubmitting is how many submissions are in flight beside those: a provider that
+	// hangs does not keep operators out.
+	maxSubmitting = 64
 )
 
 // errBusy: its caller can try again.
@@ -56,15 +60,25 @@ func (s *Server) serveAPI(c echo.Context) error {
 	if waits(r) {
 		return s.serveWaiting(c, api)
 	}
-	if !s.inFlight.TryAcquire(1) {
+	slots := s.inFlight
+	if submits(r) {
+		slots = s.submitting
+	}
+	if !slots.TryAcquire(1) {
 		return errBusy
 	}
-	leave := sync.OnceFunc(func() { s.inFlight.Release(1) })
+	leave := sync.OnceFunc(func() { slots.Release(1) })
 	defer leave()
 	r = r.WithContext(context.WithValue(r.Context(), leaveKey{}, leave))
 	r.Body = http.MaxBytesReader(c.Response(), r.Body, maxAPIBody)
 	api.ServeHTTP(c.Response(), r)
 	return nil
+}
+
+// submits reports whether the request is answered by a provider.
+func submits(r *http.Request) bool {
+	path, ok := strings.CutPrefix(r.URL.EscapedPath(), APIPrefix+"/predictions/")
+	return ok && r.Method == http.MethodPost && strings.Contains(path, "/")
 }
 
 type leaveKey struct{}

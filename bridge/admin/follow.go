@@ -53,7 +53,7 @@ func (h predictionsAPI) follow(c echo.Context) error {
 
 // stream writes updates until the prediction is not open any more.
 func (h predictionsAPI) stream(
-	ctx context.Context, c echo.Context, past <-chan *bridge.PredictionState, updates <-chan bridge.PredictionUpdate, ended <-chan error,
+	ctx context.Context, c echo.Context, past <-chan looked, updates <-chan bridge.PredictionUpdate, ended <-chan error,
 ) error {
 	out := eventStream{c: c}
 	unknown := time.NewTimer(firstWord)
@@ -64,8 +64,9 @@ func (h predictionsAPI) stream(
 		var u bridge.PredictionUpdate
 		select {
 		case u = <-updates:
-		case u.State = <-past:
-			if out.begun { // more is known by now
+		case old := <-past:
+			// What is open is told by the hub, unless that does not know it.
+			if u.State = old.state; u.State == nil || out.begun && u.State.Open() {
 				continue
 			}
 		case <-beat.C:

@@ -19,6 +19,9 @@ const (
 	lookBackAfter = time.Second
 	// lastLook bounds the look at ledger and events at the end of a wait.
 	lastLook = time.Second
+	// ledgerSilence is after what time a ledger that said nothing is taken for one that
+	// nobody keeps: twice as long as its status gets old.
+	ledgerSilence = 2 * time.Minute
 	// answerTime is how long a client may take to read an answer.
 	answerTime = 30 * time.Second
 )
@@ -39,11 +42,38 @@ func (h predictionsAPI) show(c echo.Context) error {
 	if wait > 0 {
 		return h.await(c, source, id, wait)
 	}
-	ctx := c.Request().Context()
-	s, err := h.predictions.Get(ctx, source, id)
-	if errors.Is(err, bridge.ErrNoEntry) {
-		s, err = h.predictions.Find(ctx, source, id)
+	s, err := h.lookUp(c.Request().Context(), source, id)
+	if err != nil {
+		return notFound(c, err)
 	}
+	return h.answer(c, s)
+}
+
+// lookUp returns what the ledger knows of a prediction, or where that knows nothing, or
+// may not know its end, what its events say. The errors are those of
+// [Predictions.Find], and what is not [bridge.ErrNoEntry] of [Predictions.Get].
+func (h predictionsAPI) lookUp(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
+	s, err := h.predictions.Get(ctx, source, id)
+	switch {
+	case errors.Is(err, bridge.ErrNoEntry):
+		return h.predictions.Find(ctx, source, id)
+	case err != nil || !s.Open() || !h.behind(ctx):
+		return s, err
+	}
+	if found, err := h.predictions.Find(ctx, source, id); err == nil && !found.Open() {
+		return found, nil
+	}
+	return s, nil
+}
+
+// behind reports whether the ledger does not follow the events now.
+func (h predictionsAPI) behind(ctx context.Context) bool {
+	status, err := h.predictions.Status(ctx)
+	return err == nil && (status.Rebuilding || time.Since(status.UpdatedAt) > ledgerSilence)
+}
+
+// notFound is the answer to who asks for a prediction that lookUp did not find.
+func notFound(c echo.Context, err error) error {
 	switch {
 	case errors.Is(err, bridge.ErrNoEntry):
 		return errUnknown
@@ -51,10 +81,8 @@ func (h predictionsAPI) show(c echo.Context) error {
 		return unavailable(c, "The ledger does not know it, and too many look for others among the events: try again.")
 	case errors.Is(err, context.DeadlineExceeded):
 		return echo.NewHTTPError(http.StatusNotFound, "The ledger does not know it, and there are too many events to look at all of them: hookspan events list --prediction goes on looking.")
-	case err != nil:
-		return err
 	}
-	return h.answer(c, s)
+	return err
 }
 
 func queryWait(c echo.Context) (time.Duration, error) {
@@ -84,78 +112,73 @@ func (h predictionsAPI) await(c echo.Context, source, id string, wait time.Durat
 	defer cancel()
 	past, stop := h.lookBack(ctx, source, id)
 	defer stop()
-	type known struct {
-		s   *bridge.PredictionState
-		err error
-	}
-	waited := make(chan known, 1)
+	waited := make(chan looked, 1)
 	go func() {
 		s, err := h.waiting.Wait(ctx, source, id)
-		waited <- known{s, err}
+		waited <- looked{s, err}
 	}()
-	var old *bridge.PredictionState
+	var old looked
 	for {
 		select {
 		case old = <-past:
-			past = nil
-			if old != nil && !old.Open() {
+			if old.state != nil && !old.state.Open() {
 				cancel()
 				<-waited
-				return h.answer(c, old)
+				return h.answer(c, old.state)
 			}
 		case w := <-waited:
-			s := cmp.Or(w.s, old)
+			s := cmp.Or(w.state, old.state)
 			switch {
+			case s != nil:
+				return h.answer(c, s)
 			case errors.Is(w.err, bridge.ErrBusy):
 				return unavailable(c, "Too many wait for predictions: try again.")
-			case w.err != nil && s == nil && ctx.Err() == nil:
+			case ctx.Err() == nil, errors.Is(context.Cause(ctx), errStopping):
 				return unavailable(c, "The ledger cannot be read now: try again.")
-			}
-			return h.endWait(ctx, c, source, id, s)
-		}
-	}
-}
-
-// endWait answers what is known when the wait is over, which can be too short to learn
-// anything by waiting.
-func (h predictionsAPI) endWait(ctx context.Context, c echo.Context, source, id string, s *bridge.PredictionState) error {
-	if s == nil {
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
-		defer cancel()
-		var err error
-		s, err = h.predictions.Get(last, source, id)
-		if errors.Is(err, bridge.ErrNoEntry) {
-			if s, err = h.predictions.Find(last, source, id); err != nil && !errors.Is(context.Cause(ctx), errStopping) {
+			case errors.Is(old.err, bridge.ErrNoEntry): // and nothing has come since
 				return errUnknown
 			}
-		}
-		if err != nil {
-			return unavailable(c, "The ledger cannot be read now: try again.")
+			return h.lastLook(ctx, c, source, id)
 		}
 	}
-	return h.answer(c, s)
 }
 
-// lookBack looks for a prediction that the ledger does not know among the events, while
-// its caller waits for it: not at once, since most are announced in a moment. The channel has what was found, at most once. Stop ends the
-// search and returns when it has ended.
-func (h predictionsAPI) lookBack(ctx context.Context, source, id string) (found <-chan *bridge.PredictionState, stop func()) {
+// lastLook answers what is known when the wait is over, which can be too short to learn
+// anything by waiting.
+func (h predictionsAPI) lastLook(ctx context.Context, c echo.Context, source, id string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
+	defer cancel()
+	s, err := h.lookUp(ctx, source, id)
+	switch {
+	case err == nil:
+		return h.answer(c, s)
+	case errors.Is(err, bridge.ErrNoEntry), errors.Is(err, bridge.ErrBusy), errors.Is(err, context.DeadlineExceeded):
+		return notFound(c, err)
+	}
+	return unavailable(c, "The ledger cannot be read now: try again.")
+}
+
+// looked is what was found out about a prediction.
+type looked struct {
+	state *bridge.PredictionState
+	err   error
+}
+
+// lookBack looks for a prediction where it is not waited for, while its caller waits for
+// it: not at once, since most are announced in a moment. The channel has what was found,
+// at most once. Stop ends the search and returns when it has ended.
+func (h predictionsAPI) lookBack(ctx context.Context, source, id string) (found <-chan looked, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	out, ended := make(chan *bridge.PredictionState, 1), make(chan struct{})
+	out, ended := make(chan looked, 1), make(chan struct{})
 	go func() {
 		defer close(ended)
 		moment := time.NewTimer(lookBackAfter)
 		defer moment.Stop()
 		select {
 		case <-ctx.Done():
-			return
 		case <-moment.C:
-		}
-		if _, err := h.predictions.Get(ctx, source, id); !errors.Is(err, bridge.ErrNoEntry) {
-			return
-		}
-		if s, err := h.predictions.Find(ctx, source, id); err == nil {
-			out <- s
+			s, err := h.lookUp(ctx, source, id)
+			out <- looked{s, err}
 		}
 	}()
 	return out, func() { cancel(); <-ended }

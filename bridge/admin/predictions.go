@@ -83,13 +83,6 @@ type PredictionList struct {
 	listed
 }
 
-// Watched is the answer to who announces a prediction.
-type Watched struct {
-	Result bridge.Result `json:"result"`
-	// ID is that of the event.
-	ID string `json:"id"`
-}
-
 // Rebuilding is the answer to who has the ledger rebuilt.
 type Rebuilding struct {
 	Rebuilding bool `json:"rebuilding"`
@@ -216,7 +209,7 @@ func (h predictionsAPI) watch(c echo.Context) error {
 	case err != nil:
 		return err
 	}
-	return c.JSON(http.StatusOK, Watched{Result: receipt.Result, ID: event})
+	return c.JSON(http.StatusOK, bridge.Watched{Result: receipt.Result, ID: event})
 }
 
 // predictionOf is the prediction that the path names.

@@ -196,7 +196,7 @@ func TestIDsSurviveThePath(t *testing.T) {
 		path := "get3w/" + url.PathEscape(id)
 		a := b.put(path, "{}")
 		require.Equal(t, 200, a.status, "%s: %s", id, a.body)
-		var watched admin.Watched
+		var watched bridge.Watched
 		require.NoError(t, json.Unmarshal([]byte(a.body), &watched))
 		require.Equal(t, bridge.Stored, watched.Result)
 		require.True(t, strings.HasPrefix(watched.ID, id+"/watch/"), "%q of %q", watched.ID, id)
@@ -210,7 +210,7 @@ func TestIDsSurviveThePath(t *testing.T) {
 func TestWatching(t *testing.T) {
 	b := startPredictions(t)
 	body := `{"model":"get3w/flux-dev","reference":"order 7","tenant":"acme","estimated_duration":20,"metadata":{"order":"7"}}`
-	var watched admin.Watched
+	var watched bridge.Watched
 	require.NoError(t, json.Unmarshal([]byte(b.put("get3w/a", body).body), &watched))
 	require.Equal(t, bridge.Stored, watched.Result)
 	require.NoError(t, json.Unmarshal([]byte(b.put("get3w/a", body).body), &watched))
@@ -222,7 +222,7 @@ func TestWatching(t *testing.T) {
 	require.False(t, s.Announced.Submitted)
 	for wrong, status := range map[string]int{
 		`{"prediction":"b"}`: 400, `{"submitted":true}`: 400, `{"deadline":"soon"}`: 400, `{"deadline":"2001-01-01T00:00:00Z"}`: 400,
-		`{"estimated_duration":-1}`: 400, ``: 400, `{"metadata":{"A b":"c"}}`: 400, `{"prediction":"a"}`: 200,
+		`{"estimated_duration":-1}`: 400, ``: 400, `{"metadata":{"A b":"c"}}`: 400, `{"prediction":"a"}`: 200, `{} {}`: 400, `{}x`: 400,
 	} {
 		require.Equal(t, status, b.put("get3w/a", wrong).status, wrong)
 	}

@@ -59,8 +59,9 @@ type Server struct {
 	listener net.Listener
 	http     *http.Server
 	api      atomic.Pointer[echo.Echo] // nil until SetAPI
-	inFlight *semaphore.Weighted       // requests of the API
-	waiting  *semaphore.Weighted       // those of them that wait for a prediction
+	// Requests of the API in flight: those that are submissions, those that wait for a
+	// prediction, and all others.
+	submitting, waiting, inFlight *semaphore.Weighted
 	// stopping ends when the server begins to stop; who waits does not hold it up.
 	stopping context.Context
 	stop     context.CancelFunc
@@ -73,7 +74,11 @@ func New(cfg Config, deps Deps, log *zap.Logger) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening for operators: %w: free that address or choose another one with admin.listen", err)
 	}
-	s := &Server{checks: cmp.Or(deps.Checks, &Checks{}), log: log, inFlight: semaphore.NewWeighted(maxAPIInFlight), waiting: semaphore.NewWeighted(maxWaiting)}
+	s := &Server{
+		checks: cmp.Or(deps.Checks, &Checks{}), log: log,
+		inFlight: semaphore.NewWeighted(maxAPIInFlight), submitting: semaphore.NewWeighted(maxSubmitting),
+		waiting: semaphore.NewWeighted(maxWaiting),
+	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.listener = netutil.LimitListener(listener, maxConnections)
 	tcp, ok := listener.Addr().(*net.TCPAddr)

@@ -34,7 +34,13 @@ func waits(r *http.Request) bool {
 
 // serveWaiting hands on a request whose context also ends when the server stops.
 func (s *Server) serveWaiting(c echo.Context, api *echo.Echo) error {
+	if c.Request().ContentLength != 0 {
+		// Until its body has come the server does not notice that a client goes.
+		return badRequest("who waits sends no body")
+	}
 	if !s.waiting.TryAcquire(1) {
+		// Its connection would keep out others, who do not wait.
+		c.Response().Header().Set("Connection", "close")
 		return unavailable(c, "Too many wait for predictions: try again.")
 	}
 	defer s.waiting.Release(1)

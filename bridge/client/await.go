@@ -68,11 +68,11 @@ type backoff struct{ last time.Duration }
 // a time of its own.
 func (b *backoff) pause(ctx context.Context, err error) {
 	b.last = min(max(2*b.last, firstRetry), lastRetry)
-	wait := b.last
+	wait := b.last/2 + rand.N(b.last) //nolint:gosec // it only spreads
 	if answered, ok := errors.AsType[*Error](err); ok {
-		wait = max(wait, answered.RetryAfter)
+		wait += answered.RetryAfter
 	}
-	timer := time.NewTimer(wait/2 + rand.N(wait)) //nolint:gosec // it only spreads
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

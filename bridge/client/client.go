@@ -71,19 +71,11 @@ func New(base string, o Options) (*Client, error) {
 // Close closes the connections that nobody uses now.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Watched says what became of an announcement.
-type Watched struct {
-	// Result is [bridge.Stored], [bridge.Duplicate] or [bridge.Spooled].
-	Result bridge.Result `json:"result"`
-	// ID is that of the event.
-	ID string `json:"id"`
-}
-
 // Watch announces a prediction: the bridge sees to it that its end becomes known, also
 // when its webhook does not come. To say the same again is safe, and so is it after
 // every error. The error is an [*Error] when the bridge answered. Submitted of w is
 // ignored.
-func (c *Client) Watch(ctx context.Context, w bridge.Watch) (*Watched, error) {
+func (c *Client) Watch(ctx context.Context, w bridge.Watch) (*bridge.Watched, error) {
 	if err := w.Check(time.Now()); err != nil {
 		return nil, err
 	}
@@ -93,7 +85,7 @@ func (c *Client) Watch(ctx context.Context, w bridge.Watch) (*Watched, error) {
 	if err != nil {
 		return nil, fmt.Errorf("writing what is announced: %w", err)
 	}
-	var out Watched
+	var out bridge.Watched
 	if err := c.call(ctx, http.MethodPut, route(w.Source, w.Prediction), nil, nil, body, maxState, &out); err != nil {
 		return nil, err
 	}

@@ -57,7 +57,7 @@ func TestWatch(t *testing.T) {
 		Source: "get3w", Prediction: "a/b?%2F", Model: "m", Deadline: at, Reference: "order 7", Metadata: map[string]string{"k": "v"},
 	})
 	require.NoError(t, err)
-	require.Equal(t, &client.Watched{Result: bridge.Stored, ID: "x"}, w)
+	require.Equal(t, &bridge.Watched{Result: bridge.Stored, ID: "x"}, w)
 	_, err = c.Watch(t.Context(), bridge.Watch{Source: "get3w", Prediction: ".."})
 	require.ErrorContains(t, err, "no prediction id")
 }
@@ -185,7 +185,7 @@ func TestSubmit(t *testing.T) {
 	}
 	s, err := c.Submit(t.Context(), r)
 	require.NoError(t, err)
-	require.Equal(t, &client.Submitted{
+	require.Equal(t, &bridge.Submitted{
 		Source: "get3w", ID: "p", Model: "m", Status: "created", EstimatedDuration: 4.5, Replayed: true, Answer: json.RawMessage(`{"code":200}`),
 	}, s)
 	for _, model := range []string{"", "a//b", "../x", "a/."} {
@@ -194,9 +194,46 @@ func TestSubmit(t *testing.T) {
 		_, err := c.Submit(t.Context(), wrong)
 		require.ErrorContains(t, err, "write one such as", model)
 	}
-	for input, why := range map[string]string{"": "not a JSON object", "[]": "not a JSON object", `{"stream":true}`: "leave it out"} {
+	for input, why := range map[string]string{"": "not a JSON object", "[]": "not a JSON object", "null": "not a JSON object", `{"stream":true}`: "leave it out"} {
 		r.Input = json.RawMessage(input)
 		_, err = c.Submit(t.Context(), r)
 		require.ErrorContains(t, err, why)
 	}
+}
+
+// What breaks may have been taken by the provider, so only whoever has an idempotency key
+// says it again.
+func TestSubmitIsNeverRepeated(t *testing.T) {
+	var submitted atomic.Int32
+	c := bridgeOf(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		if r.Method != http.MethodPost {
+			_, _ = io.WriteString(w, state("processing"))
+			return
+		}
+		submitted.Add(1)
+		panic(http.ErrAbortHandler)
+	})
+	_, err := c.Get(t.Context(), "get3w", "a") // the connection is used again
+	require.NoError(t, err)
+	_, err = c.Submit(t.Context(), client.SubmitRequest{Source: "get3w", Model: "m", Input: json.RawMessage(`{}`)})
+	require.ErrorContains(t, err, "asking the bridge")
+	require.EqualValues(t, 1, submitted.Load())
+}
+
+// A bridge that has too much to do is not asked earlier than it says.
+func TestAwaitComesAgainWhenItIsTold(t *testing.T) {
+	var first time.Time
+	c := bridgeOf(t, func(w http.ResponseWriter, _ *http.Request) {
+		if first.IsZero() {
+			first = time.Now()
+			w.Header().Set("Retry-After", "1")
+			problem(w, 503, "busy")
+			return
+		}
+		_, _ = io.WriteString(w, state("completed"))
+	})
+	_, err := c.Await(t.Context(), "get3w", "a")
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, time.Since(first), time.Second)
 }

@@ -30,25 +30,11 @@ type SubmitRequest struct {
 	IdempotencyKey string
 }
 
-// Submitted is a prediction that the provider has taken and the bridge watches.
-type Submitted struct {
-	Source string `json:"source"`
-	ID     string `json:"id"`
-	Model  string `json:"model"`
-	Status string `json:"status"`
-	// EstimatedDuration is in seconds, 0 when the provider does not say.
-	EstimatedDuration float64 `json:"estimated_duration"`
-	// Replayed: it was submitted before, with the same idempotency key.
-	Replayed bool `json:"replayed"`
-	// Answer is the provider's own. It is left out of what is replayed when it was large.
-	Answer json.RawMessage `json:"answer"`
-}
-
 // Submit submits a prediction once. What the provider refuses is an [*Error] with its
 // status: 400, 401, 403, 404, or 429 with RetryAfter. After any other error the provider
 // may have taken it: submit it again with an idempotency key only. An input with
 // "stream": true is refused: the answer to that is not one JSON object.
-func (c *Client) Submit(ctx context.Context, r SubmitRequest) (*Submitted, error) {
+func (c *Client) Submit(ctx context.Context, r SubmitRequest) (*bridge.Submitted, error) {
 	if err := bridge.CheckName("source", r.Source); err != nil {
 		return nil, err
 	}
@@ -58,13 +44,11 @@ func (c *Client) Submit(ctx context.Context, r SubmitRequest) (*Submitted, error
 			return nil, fmt.Errorf("model %q is none: write one such as get3w/flux-dev", r.Model)
 		}
 	}
-	var input struct {
-		Stream any `json:"stream"`
+	var input map[string]json.RawMessage
+	if err := json.Unmarshal(r.Input, &input); err != nil || input == nil {
+		return nil, errors.New("the input is not a JSON object")
 	}
-	if err := json.Unmarshal(r.Input, &input); err != nil {
-		return nil, fmt.Errorf("the input is not a JSON object: %w", err)
-	}
-	if input.Stream == true {
+	if string(input["stream"]) == "true" {
 		return nil, errors.New(`the input has "stream": true, whose answer is not read here: leave it out, and follow the prediction`)
 	}
 	query := url.Values{}
@@ -83,7 +67,7 @@ func (c *Client) Submit(ctx context.Context, r SubmitRequest) (*Submitted, error
 	if r.IdempotencyKey != "" {
 		header.Set("Idempotency-Key", r.IdempotencyKey)
 	}
-	var out Submitted
+	var out bridge.Submitted
 	err := c.call(ctx, http.MethodPost, route(append([]string{r.Source}, parts...)...), query, header, r.Input, maxSubmitted, &out)
 	if err != nil {
 		return nil, err

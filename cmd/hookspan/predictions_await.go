@@ -51,7 +51,12 @@ func (c *predictionsShowCmd) Run(e *env) error {
 		}
 	}
 	if a := s.Announced; a != nil {
-		out.printf("announced  %s, reference %q, tenant %q\n", a.At.Format(time.RFC3339), a.Reference, a.Tenant)
+		out.printf("announced  %s\n", a.At.Format(time.RFC3339))
+		for _, t := range []struct{ what, text string }{{"reference", a.Reference}, {"tenant", a.Tenant}} {
+			if t.text != "" {
+				out.printf("%-10s %q\n", t.what, t.text)
+			}
+		}
 		for _, name := range sortedKeys(a.Metadata) {
 			out.printf("  %s=%q\n", name, a.Metadata[name])
 		}

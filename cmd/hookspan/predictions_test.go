@@ -15,7 +15,6 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/admin"
-	"github.com/hookspan/hookspan/bridge/client"
 	"github.com/hookspan/hookspan/bridge/predictions/watches"
 )
 
@@ -25,10 +24,10 @@ func TestPredictionsByVerbs(t *testing.T) {
 	for _, id := range []string{"pred_1", "a/b?c", "%2F"} {
 		require.Contains(t, p.says("predictions", "watch", id, "--deadline", "10m", "--reference", "order 7", "--meta", "k=a;b=c"), "is watched: stored")
 		shown := p.says("predictions", "show", id)
-		require.Contains(t, shown, `reference "order 7"`)
+		require.Contains(t, shown, `reference  "order 7"`)
 		require.Contains(t, shown, `k="a;b=c"`)
 	}
-	var watched client.Watched
+	var watched bridge.Watched
 	p.verb(&watched, "predictions", "watch", "pred_2", "--model", "get3w/flux-dev")
 	require.Equal(t, bridge.Stored, watched.Result)
 
@@ -101,7 +100,7 @@ func TestPredictionsAreAnnouncedByNATS(t *testing.T) {
 		return err == nil && json.Unmarshal(m.Data, &a) == nil
 	}, patience, 10*time.Millisecond)
 	require.Nil(t, a.Error)
-	require.Contains(t, p.says("predictions", "show", "pred_1"), `reference "order 7"`)
+	require.Contains(t, p.says("predictions", "show", "pred_1"), `reference  "order 7"`)
 	ledger, err := p.app().KeyValue(t.Context(), "HOOKSPAN_PREDICTIONS")
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
@@ -159,7 +158,7 @@ func TestStatusInWords(t *testing.T) {
 other: 0 open; not polled: sources.<name>.api has no key
 ledger: being rebuilt, folded to 4711 of 4712, led by host/123, 2026-01-31T14:02:00Z
 `, answering(t, status, "predictions", "status"))
-	require.Contains(t, answering(t, admin.Rebuilding{Rebuilding: true}, "predictions", "rebuild"), "hookspan predictions status says how far")
+	require.Contains(t, answering(t, admin.Rebuilding{Rebuilding: true}, "predictions", "rebuild"), "predictions status says how far")
 	list := answering(t, admin.PredictionList{Predictions: []admin.Prediction{
 		{Place: 7, Source: "get3w", ID: "a", Status: "completed", Outputs: 2, Stored: 1}, {ID: "b", Open: true}, {ID: "c", Lost: bridge.DeadNotFound},
 	}}, "predictions", "list")
@@ -169,7 +168,7 @@ ledger: being rebuilt, folded to 4711 of 4712, led by host/123, 2026-01-31T14:02
 }
 
 func TestSubmitVerb(t *testing.T) {
-	answer := client.Submitted{Source: "get3w", ID: "pred_1", Status: "created", EstimatedDuration: 4.5, Replayed: true, Answer: json.RawMessage(`{}`)}
+	answer := bridge.Submitted{Source: "get3w", ID: "pred_1", Status: "created", EstimatedDuration: 4.5, Replayed: true, Answer: json.RawMessage(`{}`)}
 	var out bytes.Buffer
 	e := &env{ctx: context.Background(), stdin: strings.NewReader(`{"prompt":"x"}`), stdout: &out, stderr: &out}
 	require.Equal(t, 0, run([]string{"predictions", "submit", "get3w/flux-dev", "--idempotency-key", "k", "--api", stubAPI(t, answer)}, e), out.String())

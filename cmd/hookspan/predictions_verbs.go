@@ -139,6 +139,6 @@ func (c *predictionsRebuildCmd) Run(e *env) error {
 		return json.NewEncoder(e.stdout).Encode(answer)
 	}
 	out := &printer{w: e.stdout}
-	out.printf("the ledger is removed and folded again from the first stored event; hookspan predictions status says how far it is\n")
+	out.printf("the ledger is removed and folded again from the first stored event; in some seconds hookspan predictions status says how far that is\n")
 	return out.err
 }

@@ -12,16 +12,16 @@ import (
 // errGap: the server has sent a message that did not arrive.
 var errGap = errors.New("a message was lost on the way")
 
-// consume calls handle for each message that is stored from now on, with its sequence.
+// consume calls handle for each message that is stored from now on, with its body or not.
 // It is not an ordered consumer of the library, because that does not tell when it had
 // to begin again, and what was written down in between must be read then. Trouble is
 // told once when messages may be missing.
 func (h *Hub) consume(
-	ctx context.Context, stream, subject string, handle func(uint64, jetstream.Msg), trouble chan<- error,
+	ctx context.Context, stream, subject string, bodies bool, handle func(*jetstream.MsgMetadata, jetstream.Msg), trouble chan<- error,
 ) (end func(), err error) {
 	consumer, err := h.js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
 		Description: "those who wait for predictions", FilterSubject: subject, DeliverPolicy: jetstream.DeliverNewPolicy,
-		AckPolicy: jetstream.AckNonePolicy, HeadersOnly: true, MemoryStorage: true, Replicas: 1, InactiveThreshold: forgetAfter,
+		AckPolicy: jetstream.AckNonePolicy, HeadersOnly: !bodies, MemoryStorage: true, Replicas: 1, InactiveThreshold: forgetAfter,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("listening to %s: %w", stream, err)
@@ -33,6 +33,8 @@ func (h *Hub) consume(
 		}
 	}
 	expected := uint64(1)
+	// The server keeps back what is larger than is asked for.
+	ahead := max(maxAhead, 2*int(h.js.Conn().MaxPayload()))
 	consuming, err := consumer.Consume(func(m jetstream.Msg) {
 		meta, err := m.Metadata()
 		if err != nil || meta.Sequence.Consumer != expected {
@@ -40,9 +42,9 @@ func (h *Hub) consume(
 			return
 		}
 		expected++
-		handle(meta.Sequence.Stream, m)
+		handle(meta, m)
 	},
-		jetstream.PullMaxMessages(maxAhead), jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(heartbeat),
+		jetstream.PullMaxBytes(ahead), jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(heartbeat),
 		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { fail(err) }))
 	if err != nil {
 		return nil, fmt.Errorf("listening to %s: %w", stream, err)

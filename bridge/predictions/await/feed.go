@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/stored"
+	"github.com/hookspan/hookspan/bridge/predictions"
 )
 
 const (
@@ -25,8 +25,9 @@ const (
 	// A server that is silent for twice the heartbeat is taken for gone.
 	heartbeat  = 5 * time.Second
 	pullExpiry = 30 * time.Second
-	// maxAhead is how many messages, of headers alone, wait here to be looked at.
-	maxAhead         = 2048
+	// maxAhead is how many bytes of messages wait here to be looked at, or twice what the
+	// largest message can have.
+	maxAhead         = 8 << 20
 	maxProgressAhead = 4096
 	maxProgressBytes = 4 << 20
 )
@@ -139,21 +140,15 @@ func (h *Hub) subscribe(ctx context.Context, trouble chan<- error) (stop func(),
 			all()
 		}
 	}()
-	events, err := stored.Open(ctx, h.js, h.names.EventsStream())
-	if err != nil {
-		return nil, err
-	}
-	h.mu.Lock()
-	h.events = events
-	h.mu.Unlock()
 	for _, s := range []struct {
 		stream, subject string
-		handle          func(sequence uint64, m jetstream.Msg)
+		bodies          bool
+		handle          func(*jetstream.MsgMetadata, jetstream.Msg)
 	}{
-		{h.names.EventsStream(), h.names.AllEvents(), h.eventStored},
-		{h.names.PredictionsStream(), h.names.PredictionsSubject(bridge.KeyEntry + ".>"), h.ledgerChanged},
+		{h.names.EventsStream(), h.names.AllEvents(), true, h.eventStored},
+		{h.names.PredictionsStream(), h.names.PredictionsSubject(bridge.KeyEntry + ".>"), false, h.ledgerChanged},
 	} {
-		end, err := h.consume(ctx, s.stream, s.subject, s.handle, trouble)
+		end, err := h.consume(ctx, s.stream, s.subject, s.bodies, s.handle, trouble)
 		if err != nil {
 			return nil, err
 		}
@@ -167,14 +162,15 @@ func (h *Hub) subscribe(ctx context.Context, trouble chan<- error) (stop func(),
 	return all, progress.SetPendingLimits(maxProgressAhead, maxProgressBytes)
 }
 
-func (h *Hub) eventStored(sequence uint64, m jetstream.Msg) {
+func (h *Hub) eventStored(meta *jetstream.MsgMetadata, m jetstream.Msg) {
 	// What is no event does not concern anybody.
-	if e, err := bridge.DecodeEvent(bridge.Header(m.Headers()), nil); err == nil {
-		h.tell(keyOf(e.Source, e.PredictionID), func(n *note) { n.stored(sequence) })
+	if e, err := bridge.DecodeEvent(bridge.Header(m.Headers()), m.Data()); err == nil {
+		told := storedEvent{e, predictions.At{Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp.UTC()}}
+		h.tell(keyOf(e.Source, e.PredictionID), func(n *note) { n.add(told) })
 	}
 }
 
-func (h *Hub) ledgerChanged(_ uint64, m jetstream.Msg) {
+func (h *Hub) ledgerChanged(_ *jetstream.MsgMetadata, m jetstream.Msg) {
 	h.tell(strings.TrimPrefix(m.Subject(), h.names.PredictionsSubject(bridge.KeyEntry+".")), func(n *note) { n.reread = true })
 }
 

@@ -59,7 +59,8 @@ func TestFollowTellsEachChangeAndProgress(t *testing.T) {
 			return nil
 		})
 	}()
-	require.Equal(t, "created", (<-told).State.Status)
+	first := (<-told).State
+	require.Equal(t, "created", first.Status)
 	text, err := json.Marshal(bridge.Progress{Status: "processing", Progress: 0.5})
 	require.NoError(t, err)
 	require.NoError(t, b.js.Conn().Publish(b.n.Progress("get3w", "other"), text))
@@ -71,6 +72,8 @@ func TestFollowTellsEachChangeAndProgress(t *testing.T) {
 	b.tell("a/b", "completed")
 	require.Equal(t, "completed", (<-told).State.Status)
 	require.NoError(t, <-done)
+	require.Len(t, first.Events, 1)
+	require.Equal(t, "created", first.Status, "what was told stays")
 
 	errEnough := errors.New("enough")
 	b.fold(b.tell("c", "created"))

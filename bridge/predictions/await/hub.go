@@ -6,13 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
-	"golang.org/x/sync/singleflight"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/predictions"
@@ -23,12 +21,16 @@ const (
 	MaxWaiters = 20_000
 	// linger is for how long is listened when nobody waits any more.
 	linger = time.Minute
-	// maxMissed bounds how many events a waiter can be behind by. Beyond that it reads
-	// the ledger instead.
-	maxMissed = 32
+	// maxMissed and maxMissedBytes bound by how many events a waiter can be behind, and
+	// the bodies of those if there are several. Beyond that it reads the ledger instead.
+	maxMissed      = 32
+	maxMissedBytes = 64 << 10
 	// joinTimeout bounds how long a waiter waits for the subscriptions, and for one
 	// answer of the ledger.
 	joinTimeout = 5 * time.Second
+	// maxReads bounds how many read the ledger at a time, also when thousands wait for the
+	// same, or the connection is back.
+	maxReads = 64
 	// rereadPause is between two attempts to read the ledger.
 	rereadPause = time.Second
 )
@@ -44,16 +46,14 @@ type Hub struct {
 	names  bridge.Names
 	log    *zap.Logger
 	linger time.Duration
+	reads  chan struct{} // one for each read of the ledger in flight
 
-	fetches singleflight.Group
-	slots   chan struct{} // one for each fetch in flight
-	done    sync.WaitGroup
+	done sync.WaitGroup
 
 	mu      sync.Mutex
 	waiters map[string][]*waiter // by the end of the key that the ledger has
 	count   int
-	feed    *feed            // nil: nobody listens
-	events  jetstream.Stream // of the feed
+	feed    *feed // nil: nobody listens
 	closed  bool
 }
 
@@ -65,7 +65,7 @@ func New(js jetstream.JetStream, reader *predictions.Reader, names bridge.Names,
 	}
 	return &Hub{
 		js: js, reader: reader, names: names, log: log.Named("await"), linger: linger,
-		slots: make(chan struct{}, maxFetches), waiters: map[string][]*waiter{},
+		reads: make(chan struct{}, maxReads), waiters: map[string][]*waiter{},
 	}
 }
 
@@ -103,7 +103,8 @@ type waiter struct {
 
 // note is what a waiter has to look at.
 type note struct {
-	events []uint64 // sequences of events that were stored
+	events []storedEvent // since it looked last
+	bytes  int           // of their bodies
 	// reread: the ledger is to be read.
 	reread   bool
 	progress *bridge.Progress
@@ -205,15 +206,20 @@ func (h *Hub) take(w *waiter) note {
 	return n
 }
 
-// stored notes an event.
-func (n *note) stored(sequence uint64) {
-	if len(n.events) == maxMissed {
-		n.events, n.reread = n.events[:0], true
+// storedEvent is an event in its stream. Several waiters share it.
+type storedEvent struct {
+	event *bridge.Event
+	at    predictions.At
+}
+
+// add notes an event.
+func (n *note) add(e storedEvent) {
+	n.bytes += len(e.event.Body)
+	if len(n.events) == maxMissed || len(n.events) > 0 && n.bytes > maxMissedBytes {
+		n.events, n.bytes, n.reread = nil, 0, true
 		return
 	}
-	if !slices.Contains(n.events, sequence) {
-		n.events = append(n.events, sequence)
-	}
+	n.events = append(n.events, e)
 }
 
 // keyOf is what keys of the ledger and subjects of progress end with.

@@ -50,7 +50,7 @@ func (p *Past) Find(ctx context.Context, source, id string) (*bridge.PredictionS
 	case <-late.C:
 		return nil, fmt.Errorf("looking for prediction %q of %s: %w", id, source, bridge.ErrBusy)
 	case <-ctx.Done():
-		return nil, fmt.Errorf("looking for prediction %q of %s: %w", id, source, ctx.Err())
+		return nil, fmt.Errorf("looking for prediction %q of %s: %w: %w", id, source, bridge.ErrBusy, ctx.Err())
 	}
 	ctx, cancel := context.WithTimeout(ctx, LongestFind)
 	defer cancel()
@@ -86,7 +86,7 @@ func (p *Past) find(ctx context.Context, source, id string) (*bridge.PredictionS
 		for m := range batch.Messages() {
 			left--
 			e, err := bridge.DecodeEvent(bridge.Header(m.Headers()), nil)
-			if err != nil || e.PredictionID != id || e.Source != source {
+			if err != nil || e.PredictionID != id {
 				continue
 			}
 			if state, err = p.fold(ctx, stream, m, state); err != nil {
@@ -122,13 +122,13 @@ func (p *Past) fold(ctx context.Context, stream jetstream.Stream, m jetstream.Ms
 	if err != nil {
 		return nil, err
 	}
-	f, err := decode(raw)
+	e, err := bridge.DecodeEvent(bridge.Header(raw.Header), raw.Data)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reading event %d: %w", raw.Sequence, err)
 	}
 	if s == nil {
 		s = &bridge.PredictionState{}
 	}
-	predictions.Fold(s, f.event, f.at)
+	predictions.Fold(s, e, predictions.At{Sequence: raw.Sequence, StoredAt: raw.Time})
 	return s, nil
 }

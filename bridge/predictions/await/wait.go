@@ -81,48 +81,49 @@ type view struct {
 	hub        *Hub
 	source, id string
 	state      *bridge.PredictionState // nil: nothing
+	read       uint64                  // the last event that was in the ledger
 	changed    bool                    // since it was told last
 }
 
 // look reads what the note says. It reports whether all of it could be read.
 func (v *view) look(ctx context.Context, n note) bool {
-	whole := true
-	for _, sequence := range n.events {
-		if v.state != nil && sequence <= v.state.Sequence {
-			continue
-		}
-		f, err := v.hub.fetch(ctx, sequence)
-		if err != nil {
-			v.hub.log.Debug("an event that somebody waits for cannot be read", zap.Uint64("sequence", sequence), zap.Error(err))
-			whole = false // the ledger will have it
-			break
-		}
-		v.fold(f)
+	for _, e := range n.events {
+		v.fold(e)
 	}
-	if n.reread && (v.state == nil || v.state.Open()) {
-		if err := v.reread(ctx); err != nil {
-			v.hub.log.Debug("the ledger cannot be read for somebody who waits", zap.Error(err))
-			whole = false
-		}
+	if !n.reread || v.state != nil && !v.state.Open() {
+		return true
 	}
-	return whole
+	err := v.reread(ctx)
+	if err != nil {
+		v.hub.log.Debug("the ledger cannot be read for somebody who waits", zap.Error(err))
+	}
+	return err == nil
 }
 
 // fold adds an event. Of a prediction whose end was not heard the archive does not tell
 // everything: the ledger will.
-func (v *view) fold(f fetched) {
+func (v *view) fold(f storedEvent) {
 	if f.event.Kind() == bridge.KindArchived && (v.state == nil || !v.state.Terminal()) {
 		return
 	}
 	if v.state == nil {
 		v.state = &bridge.PredictionState{}
 	}
+	before := v.state.Sequence
 	predictions.Fold(v.state, f.event, f.at)
-	v.changed = true
+	v.changed = v.changed || v.state.Sequence != before
 }
 
-// reread takes what the ledger knows, unless more was heard since.
+// reread takes what the ledger knows, unless more was heard since, or it is one that is
+// being rebuilt: what that says of a prediction that was given up and taken up again is
+// over.
 func (v *view) reread(ctx context.Context) error {
+	select {
+	case v.hub.reads <- struct{}{}:
+		defer func() { <-v.hub.reads }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	reading, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
 	s, err := v.hub.reader.Get(reading, v.source, v.id)
@@ -133,12 +134,14 @@ func (v *view) reread(ctx context.Context) error {
 		return ctx.Err()
 	case err != nil:
 		return err
+	case s.Sequence < v.read:
+		return nil
 	case v.state == nil || s.Sequence > v.state.Sequence || !s.Open():
 		v.changed = true
 	case s.Sequence < v.state.Sequence:
 		return nil
 	}
-	v.state = s
+	v.state, v.read = s, s.Sequence
 	return nil
 }
 

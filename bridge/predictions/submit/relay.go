@@ -16,21 +16,13 @@ import (
 	"github.com/hookspan/hookspan/bridge/predictions/provider"
 )
 
-// progress is what is told of a prediction on the way.
-type progress struct {
-	Status string `json:"status,omitempty"`
-	// Progress is 0 to 1, as the provider said last.
-	Progress float64   `json:"progress"`
-	At       time.Time `json:"at"`
-}
-
 // relay gives a stream on until it ends. The first event that names the prediction
 // waits until that is recorded. When the client goes, the stream is read on: others may
 // wait for it, and the provider may take a reader that goes for one who wants no more.
 // Of a stream that nobody asked for only the prediction's name matters.
 func (s *Submitter) relay(ctx context.Context, o *order, stream io.ReadCloser, relay Relay, known func(*bridge.Submitted)) (*bridge.Submitted, error) {
 	var done *bridge.Submitted
-	var last progress
+	var last bridge.Progress
 	if !o.stream {
 		relay = nil
 	}
@@ -105,7 +97,7 @@ func (s *Submitter) broken(o *order, done *bridge.Submitted, err error) error {
 
 // tell says how far the prediction is to whoever listens, with what was said last where
 // the event says nothing new.
-func (s *Submitter) tell(done *bridge.Submitted, told said, last *progress) {
+func (s *Submitter) tell(done *bridge.Submitted, told said, last *bridge.Progress) {
 	if told.status == "" && told.progress == nil {
 		return
 	}
