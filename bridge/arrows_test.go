@@ -42,7 +42,8 @@ var arrows = map[string]arrow{
 	"bridge/stored":      {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/fleet":       {ours: []string{"bridge", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/later":       {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
-	"bridge/redelivery":  {ours: []string{"bridge", "bridge/later", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
+	"bridge/requests":    {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
+	"bridge/redelivery":  {ours: []string{"bridge", "bridge/later", "bridge/requests", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/upkeep":      {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/predictions": {ours: []string{"bridge", "bridge/source", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
 	"consumers":          {ours: []string{"bridge", "bridge/later"}, never: []string{echo, nats + "nats-server"}},
@@ -52,7 +53,7 @@ var arrows = map[string]arrow{
 
 	"bridge/client":               {ours: []string{"bridge"}, stdOnly: true},
 	"bridge/predictions/await":    {ours: []string{"bridge", "bridge/predictions", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
-	"bridge/predictions/watches":  {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
+	"bridge/predictions/watches":  {ours: []string{"bridge", "bridge/requests"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/predictions/provider": {ours: []string{"bridge"}, never: []string{echo, nats}},
 	"bridge/predictions/submit": {
 		ours: []string{"bridge", "bridge/predictions/provider", "bridge/stored"}, never: []string{echo, nats + "nats-server"},

@@ -3,11 +3,8 @@ package redelivery
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -16,19 +13,12 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/later"
+	"github.com/hookspan/hookspan/bridge/requests"
 )
 
 const (
-	// waiterGroup is the queue group by which processes share requests.
-	waiterGroup = "hookspan-waiter"
-	// Requests that are worked on at once, and those that may wait for that; what is
-	// beyond is not answered, and its client tries again.
-	waitersAtOnce       = 16
-	maxWaiting          = 1024
-	maxWaitingBytes     = 32 << 20
-	waitTimeout         = 4 * time.Second // clients wait for 5 s
-	maxReplyInLogBytes  = 128
-	inboxes, importedTo = "_INBOX", "_R_."
+	waitersAtOnce = 16
+	maxWaiting    = 1024
 )
 
 // WaiterConfig of a [Waiter].
@@ -58,36 +48,11 @@ func NewWaiter(js jetstream.JetStream, cfg WaiterConfig) *Waiter {
 // Run answers requests until ctx ends, and returns nil. It returns an error when the
 // connection was closed for good.
 func (w *Waiter) Run(ctx context.Context) error {
-	requests, err := w.js.Conn().QueueSubscribeSync(w.cfg.Names.AllWaits(), waiterGroup)
-	if err != nil {
-		return fmt.Errorf("listening for events that are to wait: %w", err)
-	}
-	var working sync.WaitGroup
-	defer working.Wait()
-	defer func() { _ = requests.Unsubscribe() }()
-	if err := requests.SetPendingLimits(maxWaiting, maxWaitingBytes); err != nil {
-		return fmt.Errorf("listening for events that are to wait: %w", err)
-	}
-	slots := make(chan struct{}, waitersAtOnce)
-	for {
-		slots <- struct{}{} // first, so that what is beyond stays where it is bounded
-		request, err := requests.NextMsgWithContext(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, nats.ErrSlowConsumer):
-			w.cfg.Logger.Warn("too many events are to wait at once, some requests are not answered")
-			<-slots
-			continue
-		case err != nil:
-			return fmt.Errorf("listening for events that are to wait: %w", err)
-		}
-		// What has begun is finished when the program is told to stop.
-		working.Go(func() {
-			defer func() { <-slots }()
-			w.serve(context.WithoutCancel(ctx), request)
-		})
-	}
+	return requests.Service{
+		Subject: w.cfg.Names.AllWaits(), Group: "hookspan-waiter", What: "events that are to wait",
+		AtOnce: waitersAtOnce, MaxWaiting: maxWaiting, Logger: w.cfg.Logger,
+		Answer: func(ctx context.Context, request *nats.Msg) any { return w.answer(ctx, request) },
+	}.Run(ctx, w.js.Conn())
 }
 
 // pubAck is the answer of a stream to a publish.
@@ -97,29 +62,14 @@ type pubAck struct {
 	Sequence uint64              `json:"seq"`
 }
 
-func (w *Waiter) serve(ctx context.Context, request *nats.Msg) {
-	// Nobody has checked the reply subject: an answer to one that is no inbox would
-	// be published with our rights.
-	if r := request.Reply; r != "" && !strings.HasPrefix(r, inboxes) && !strings.HasPrefix(r, importedTo) {
-		w.cfg.Logger.Warn("a request asks for an answer to what is no inbox, it is ignored",
-			zap.String("subject", request.Subject), zap.String("reply", bridge.Truncate(r, maxReplyInLogBytes)))
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, waitTimeout)
-	defer cancel()
+func (w *Waiter) answer(ctx context.Context, request *nats.Msg) pubAck {
 	answer := pubAck{Stream: w.cfg.Names.LaterStream()}
 	sequence, err := w.keep(ctx, request)
 	answer.Sequence = sequence
 	if err != nil {
 		answer.Error = w.explain(request.Subject, err)
 	}
-	text, err := json.Marshal(answer)
-	if err == nil && request.Reply != "" {
-		err = request.Respond(text)
-	}
-	if err != nil {
-		w.cfg.Logger.Warn("a request to let an event wait is not answered", zap.String("subject", request.Subject), zap.Error(err))
-	}
+	return answer
 }
 
 // explain is err as a client of JetStream knows errors.

@@ -3,33 +3,23 @@ package watches
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/requests"
 )
 
 const (
-	// serviceGroup is the queue group by which processes share requests.
-	serviceGroup = "hookspan-watches"
-	// Requests that are worked on at once, and those that may wait for that; what is
-	// beyond is not answered, and its client tries again.
-	requestsAtOnce    = 64
-	maxWaiting        = 8192
-	maxWaitingBytes   = 32 << 20
-	maxRequest        = 64 << 10
-	requestTimeout    = 4 * time.Second // clients wait for 5 s
-	maxReplyInLog     = 128
-	maxDescription    = 512
-	inbox, importedTo = "_INBOX", "_R_."
+	requestsAtOnce = 64
+	maxWaiting     = 8192
+	maxRequest     = 64 << 10
+	maxDescription = 512
 )
 
 // Config of a [Service].
@@ -72,55 +62,11 @@ type Error struct {
 // Run answers requests until ctx ends, and returns nil. It returns an error when the
 // connection was closed for good.
 func (s *Service) Run(ctx context.Context) error {
-	requests, err := s.nc.QueueSubscribeSync(s.cfg.Names.WatchRequests("*"), serviceGroup)
-	if err != nil {
-		return fmt.Errorf("listening for predictions to watch: %w", err)
-	}
-	var working sync.WaitGroup
-	defer working.Wait()
-	defer func() { _ = requests.Unsubscribe() }()
-	if err := requests.SetPendingLimits(maxWaiting, maxWaitingBytes); err != nil {
-		return fmt.Errorf("listening for predictions to watch: %w", err)
-	}
-	slots := make(chan struct{}, requestsAtOnce)
-	for {
-		slots <- struct{}{} // first, so that what is beyond stays where it is bounded
-		request, err := requests.NextMsgWithContext(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, nats.ErrSlowConsumer):
-			s.cfg.Logger.Warn("too many predictions are announced at once, some requests are not answered")
-			<-slots
-			continue
-		case err != nil:
-			return fmt.Errorf("listening for predictions to watch: %w", err)
-		}
-		// What has begun is finished when the program is told to stop.
-		working.Go(func() {
-			defer func() { <-slots }()
-			s.serve(context.WithoutCancel(ctx), request)
-		})
-	}
-}
-
-func (s *Service) serve(ctx context.Context, request *nats.Msg) {
-	// Nobody has checked the reply subject: an answer to one that is no inbox would
-	// be published with our rights.
-	if r := request.Reply; r != "" && !strings.HasPrefix(r, inbox) && !strings.HasPrefix(r, importedTo) {
-		s.cfg.Logger.Warn("a request asks for an answer to what is no inbox, it is ignored",
-			zap.String("subject", request.Subject), zap.String("reply", bridge.Truncate(r, maxReplyInLog)))
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	text, err := json.Marshal(s.answer(ctx, request))
-	if err == nil && request.Reply != "" {
-		err = request.Respond(text)
-	}
-	if err != nil {
-		s.cfg.Logger.Warn("a request to watch a prediction is not answered", zap.String("subject", request.Subject), zap.Error(err))
-	}
+	return requests.Service{
+		Subject: s.cfg.Names.WatchRequests("*"), Group: "hookspan-watches", What: "predictions to watch",
+		AtOnce: requestsAtOnce, MaxWaiting: maxWaiting, Logger: s.cfg.Logger,
+		Answer: func(ctx context.Context, request *nats.Msg) any { return s.answer(ctx, request) },
+	}.Run(ctx, s.nc)
 }
 
 func (s *Service) answer(ctx context.Context, request *nats.Msg) Answer {
