@@ -30,3 +30,26 @@ func TestStatusOfManySources(t *testing.T) {
 	require.Zero(t, s.Sources["get3w"].Overdue)
 	require.Contains(t, s.Sources, "idle")
 }
+
+// A stream that goes back while the ledger is led, as when its server begins anew with
+// damaged files, ends the term, and so does a durable that was removed.
+func TestLookAroundEndsATerm(t *testing.T) {
+	r := newRig(t)
+	r.publish(r.says("a", running))
+	l := NewLedger(r.JS, r.store, Config{Names: r.Names, Keep: time.Hour, Alarms: r.heard})
+	l.lease = &lease{bucket: l.bucket, times: leaseTimes{hold: time.Hour}}
+	require.NoError(t, l.lease.acquire(t.Context()))
+	term := newTerm(l)
+	c, err := term.begin(t.Context())
+	require.NoError(t, err)
+	var told bridge.LedgerStatus
+	term.last.Store(&place{sequence: 1})
+	require.NoError(t, term.lookAround(t.Context(), c, &told))
+	require.EqualValues(t, 1, told.Folded)
+	require.EqualValues(t, 1, term.behind.Load())
+	term.last.Store(&place{sequence: 2})
+	require.ErrorIs(t, term.lookAround(t.Context(), c, &told), errEventsLost)
+	term.last.Store(&place{sequence: 1})
+	require.NoError(t, r.JS.DeleteConsumer(t.Context(), r.Names.EventsStream(), bridge.LedgerConsumer))
+	require.ErrorContains(t, term.lookAround(t.Context(), c, &told), "was removed")
+}
