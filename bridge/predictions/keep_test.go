@@ -231,3 +231,29 @@ func TestGoneKnowsTheLast(t *testing.T) {
 	require.False(t, g.has("5", noon), "of so many")
 	require.LessOrEqual(t, len(g.at)+len(g.before), 20)
 }
+
+// Room is made of neither what is open nor of what is being written.
+func TestRoomIsMadeOfFinishedOnes(t *testing.T) {
+	r := newRig(t)
+	for _, what := range []string{"open", "held", "first", "second"} {
+		s := bridge.PredictionState{Source: "get3w", ID: what, Status: bridge.StatusCompleted}
+		if what == "open" {
+			s.Status = bridge.StatusProcessing
+		}
+		raw, err := encodeState(&s)
+		require.NoError(t, err)
+		_, err = r.JS.Publish(t.Context(), r.Names.PredictionsSubject(entryKey(what)), raw)
+		require.NoError(t, err)
+	}
+	b := NewLedger(r.JS, r.store, Config{Names: r.Names, Alarms: r.heard}).bucket
+	held := map[string]bool{entryKey("held"): true}
+	removed, next, err := b.makeRoom(t.Context(), 1, 0, held)
+	require.NoError(t, err)
+	require.Equal(t, []string{entryKey("first")}, removed)
+	removed, next, err = b.makeRoom(t.Context(), 1, next, held)
+	require.NoError(t, err)
+	require.Equal(t, []string{entryKey("second")}, removed)
+	_, _, err = b.makeRoom(t.Context(), 1, next, held)
+	require.ErrorIs(t, err, bridge.ErrFull, "it does not try for ever")
+	require.Len(t, r.all(bridge.KeyEntry), 2)
+}

@@ -332,3 +332,51 @@ func TestRebuiltOfWhatIsLeft(t *testing.T) {
 	r.folded(p)
 	require.Len(t, r.all(bridge.KeyEntry), 4)
 }
+
+// Where to go on is what both the durable and the bucket say: either can be of another
+// time.
+func TestGoesOnWhereBothWere(t *testing.T) {
+	for name, harm := range map[string]func(*rig){
+		"the bucket was restored": func(r *rig) {
+			status, err := r.reader.Status(r.ctx)
+			require.NoError(r.t, err)
+			status.Folded, status.FoldedAt = 2, time.Time{}
+			raw, err := json.Marshal(status)
+			require.NoError(r.t, err)
+			_, err = r.JS.Publish(r.ctx, r.Names.PredictionsSubject(keyStatus), raw)
+			require.NoError(r.t, err)
+			stream, err := r.JS.Stream(r.ctx, r.Names.PredictionsStream())
+			require.NoError(r.t, err)
+			for _, key := range []string{entryKey("3"), openKey("3")} {
+				require.NoError(r.t, stream.Purge(r.ctx, jetstream.WithPurgeSubject(r.Names.PredictionsSubject(key))))
+			}
+		},
+		"it was about to be folded anew": func(r *rig) {
+			require.NoError(r.t, Rebuild(r.ctx, r.JS, r.Names))
+			l := NewLedger(r.JS, r.store, Config{Names: r.Names, Keep: time.Hour, Alarms: r.heard})
+			_, err := newTerm(l).begin(r.ctx)
+			require.NoError(r.t, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.ctx = t.Context()
+			p := r.start("one", r.store)
+			for n := range 5 {
+				r.publish(r.says(fmt.Sprint(n), running))
+			}
+			r.folded(p)
+			r.eventually(func() bool {
+				s, err := r.reader.Status(t.Context())
+				c, err2 := r.JS.Consumer(t.Context(), r.Names.EventsStream(), bridge.LedgerConsumer)
+				return err == nil && err2 == nil && s.Folded == 5 && c.CachedInfo().AckFloor.Stream == 5
+			})
+			p.stop()
+			harm(r)
+			p = r.start("two", r.store)
+			r.folded(p)
+			require.Len(t, r.all(bridge.KeyEntry), 5)
+			require.Len(t, r.all(bridge.KeyOpen), 5)
+		})
+	}
+}
