@@ -285,3 +285,39 @@ func run(t *testing.T, l *Ledger) {
 	go func() { done <- l.Run(ctx) }()
 	t.Cleanup(func() { cancel(); require.NoError(t, <-done) })
 }
+
+// forgetful is a store whose answers are lost, or that stores nothing.
+type forgetful struct {
+	inner
+	lost, nothing bool
+}
+
+func (s *forgetful) Store(ctx context.Context, stream string, m *nats.Msg) (bridge.Receipt, error) {
+	switch {
+	case s.nothing:
+		return bridge.Receipt{}, fmt.Errorf("%w: %w", errTermOver, bridge.ErrUnknown)
+	case s.lost:
+		_, _ = s.inner.Store(ctx, stream, m)
+		return bridge.Receipt{}, bridge.ErrUnknown
+	}
+	return s.inner.Store(ctx, stream, m)
+}
+
+// A lease that is written and whose answer is lost is held; one that is not written, and
+// still ours, can be written again.
+func TestLostAnswerOfALease(t *testing.T) {
+	r := newRig(t)
+	store := &forgetful{inner: inner{r.store}}
+	l := &lease{bucket: &bucket{Reader: r.reader, store: store}, times: shortTimes}
+	store.lost = true
+	require.NoError(t, l.acquire(t.Context()))
+	require.NoError(t, l.renew(t.Context()))
+	require.EqualValues(t, 2, l.n)
+	store.lost, store.nothing = false, true
+	err := l.renew(t.Context())
+	require.Error(t, err)
+	require.NotErrorIs(t, err, errTermOver)
+	store.nothing = false
+	require.NoError(t, l.renew(t.Context()))
+	require.EqualValues(t, 3, l.n)
+}
