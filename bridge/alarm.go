@@ -51,6 +51,7 @@ const (
 	AlarmPredictionLost     = "prediction_lost"     // a prediction was given up
 	AlarmPolling            = "polling"             // the provider's API does not answer as it should
 	AlarmLedgerFull         = "ledger_full"         // the ledger of predictions has no room
+	AlarmLedgerStuck        = "ledger_stuck"        // it stands still
 )
 
 // AlarmKinds are all kinds of alarms.
@@ -61,7 +62,7 @@ var AlarmKinds = []string{
 	AlarmTargetGone, AlarmTargetDown, AlarmTargetBlocked,
 	AlarmConsumerRemoved, AlarmConsumerChanged,
 	AlarmArchiveRefused, AlarmArchiveNoRoom, AlarmArchiveExpires,
-	AlarmSilence, AlarmPredictionConflict, AlarmPredictionLost, AlarmPolling, AlarmLedgerFull,
+	AlarmSilence, AlarmPredictionConflict, AlarmPredictionLost, AlarmPolling, AlarmLedgerFull, AlarmLedgerStuck,
 }
 
 // Alarmer is told of alarms. Raise never blocks and never fails: what cannot be

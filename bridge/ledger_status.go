@@ -8,16 +8,23 @@ type LedgerStatus struct {
 	// Leader names that process.
 	Leader    string    `json:"leader"`
 	UpdatedAt time.Time `json:"updated_at"`
-	// Folded is the sequence of the last event that is in the ledger, Last that of the
-	// stream of events. Behind is how many events are to be folded.
-	Folded uint64 `json:"folded"`
-	Last   uint64 `json:"last"`
-	Behind uint64 `json:"behind"`
+	// Folded is the sequence of the last event that is in the ledger, and FoldedAt when
+	// that was stored, zero when it is not known. Last is the sequence of the last one of
+	// the stream of events. Behind is how many events are to be folded.
+	Folded   uint64    `json:"folded"`
+	FoldedAt time.Time `json:"folded_at,omitzero"`
+	Last     uint64    `json:"last"`
+	Behind   uint64    `json:"behind"`
 	// Rebuilding: the ledger is being folded from the first event on.
 	Rebuilding bool `json:"rebuilding,omitempty"`
-	// Sources are those that have predictions, by name.
+	// Sources are those that are configured and those that have predictions, by name;
+	// of the latter at most [MaxStatusSources].
 	Sources map[string]SourceStatus `json:"sources"`
 }
+
+// MaxStatusSources bounds the sources of a [LedgerStatus] that are not configured:
+// events can be of any.
+const MaxStatusSources = 100
 
 // SourceStatus is how the predictions of one source stand.
 type SourceStatus struct {

@@ -8,10 +8,6 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// maxEntry is how large an entry can be, in bytes. A NATS server takes a MiB at least;
-// what is larger is written without its outputs, which its events tell.
-const maxEntry = 512 << 10
-
 // entry is the state of a prediction in the leader's memory.
 type entry struct {
 	key   string
@@ -24,10 +20,6 @@ type entry struct {
 
 func encodeState(s *bridge.PredictionState) ([]byte, error) {
 	raw, err := json.Marshal(s)
-	if err == nil && len(raw) > maxEntry {
-		s.Outputs = nil
-		raw, err = json.Marshal(s)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("writing an entry of the ledger: %w", err)
 	}

@@ -2,6 +2,8 @@ package predictions
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"net/url"
 	"time"
 
@@ -39,13 +41,15 @@ func Fold(s *bridge.PredictionState, e *bridge.Event, at At) Folded {
 	if at.Sequence <= s.Sequence {
 		return Folded{Known: true}
 	}
-	if s.ID == "" {
+	forgotten := s.ID == ""
+	if forgotten {
 		s.Source, s.ID, s.Status, s.FirstSeen = e.Source, e.PredictionID, bridge.StatusCreated, at.StoredAt
 	}
 	s.Sequence = at.Sequence
 	if at.Again {
 		s.Lost = nil
-		if e.Kind() != bridge.KindPrediction {
+		// Who announced it may have said something newer since then.
+		if kind := e.Kind(); kind != bridge.KindPrediction && (kind != bridge.KindWatch || !forgotten) {
 			return Folded{}
 		}
 	}
@@ -58,13 +62,13 @@ func Fold(s *bridge.PredictionState, e *bridge.Event, at At) Folded {
 	case bridge.KindWatch:
 		foldWatch(s, e, at)
 	case bridge.KindLost:
-		if lost, err := e.Lost(); err == nil && !s.Terminal() {
-			s.Lost = lost
-		}
+		foldLost(s, e)
 	case bridge.KindArchived:
 		foldArchived(s, e)
+		boundOutputs(s)
 	case bridge.KindPrediction:
 		f = foldPrediction(s, e)
+		boundOutputs(s)
 		ref.Conflict = f.Conflict
 	}
 	if !f.Known {
@@ -80,7 +84,10 @@ func foldWatch(s *bridge.PredictionState, e *bridge.Event, at At) {
 	}
 	a := &bridge.Announced{
 		At: at.StoredAt, Submitted: w.Submitted, Deadline: w.Deadline, EstimatedDuration: w.EstimatedDuration,
-		Reference: w.Reference, Tenant: w.Tenant, Metadata: w.Metadata,
+		Reference: bridge.Truncate(w.Reference, bridge.MaxReference), Tenant: bridge.Truncate(w.Tenant, bridge.MaxReference),
+	}
+	if fits(w.Metadata) {
+		a.Metadata = w.Metadata
 	}
 	if before := s.Announced; before != nil {
 		a.At, a.Submitted = before.At, before.Submitted || a.Submitted
@@ -96,15 +103,41 @@ func foldWatch(s *bridge.PredictionState, e *bridge.Event, at At) {
 	}
 }
 
+// fits reports whether it can be the metadata of a [bridge.Watch].
+func fits(metadata map[string]string) bool {
+	for name, value := range metadata {
+		if bridge.CheckName("metadata", name) != nil || bridge.EncodedLen(value) > bridge.MaxQueryValue {
+			return false
+		}
+	}
+	return len(metadata) <= bridge.MaxQueryKeys
+}
+
+func foldLost(s *bridge.PredictionState, e *bridge.Event) {
+	lost, err := e.Lost()
+	if err != nil || s.Terminal() {
+		return
+	}
+	lost.Source, lost.Prediction, lost.Model = s.Source, s.ID, s.Model
+	lost.Cause = bridge.DeadCause(bridge.Truncate(string(lost.Cause), bridge.MaxStatus))
+	lost.Status, lost.Error = bridge.Truncate(lost.Status, bridge.MaxStateError), bridge.Truncate(lost.Error, bridge.MaxStateError)
+	s.Lost = lost
+}
+
 // foldPrediction: whatever comes after a terminal status is either the same fact again
 // or a contradiction.
 func foldPrediction(s *bridge.PredictionState, e *bridge.Event) Folded {
 	if s.Terminal() {
-		if bridge.Terminal(e.Status) && endOf(s) != e.ID {
+		end := endOf(s)
+		switch {
+		case end == e.ID:
+			return Folded{Known: true}
+		case end == "" && e.Status == s.Status: // it is known from the archive alone
+		case bridge.Terminal(e.Status):
 			s.Conflict = true
 			return Folded{Conflict: true}
 		}
-		return Folded{Known: endOf(s) == e.ID}
+		return Folded{}
 	}
 	if !bridge.Terminal(e.Status) && e.Status == bridge.StatusCreated && s.Status != bridge.StatusCreated {
 		return Folded{} // it has been further
@@ -149,7 +182,7 @@ func foldArchived(s *bridge.PredictionState, e *bridge.Event) {
 	} else if end := endOf(s); end != "" && end != a.Event {
 		return // of the end that does not count
 	}
-	s.Manifest = a.Manifest
+	s.Manifest = bounded(a.Manifest)
 	if a.Abridged {
 		s.Stored, s.Failed = s.OutputCount, 0
 		for i := range s.Outputs {
@@ -162,7 +195,7 @@ func foldArchived(s *bridge.PredictionState, e *bridge.Event) {
 		if o.N >= 0 && o.N < len(s.Outputs) {
 			s.Outputs[o.N] = bridge.OutputState{
 				URL: bounded(o.SourceURL), Custody: bridge.CustodyStored, StoredURL: bounded(o.URL),
-				Bytes: o.Bytes, ContentType: bridge.Truncate(o.ContentType, bridge.MaxContentType), SHA256: o.SHA256,
+				Bytes: o.Bytes, ContentType: bridge.Truncate(o.ContentType, bridge.MaxContentType), SHA256: bridge.Truncate(o.SHA256, hex.EncodedLen(sha256.Size)),
 			}
 		}
 	}
@@ -198,6 +231,21 @@ func remember(s *bridge.PredictionState, ref bridge.EventRef) {
 			s.Events = append(s.Events[:i], s.Events[i+1:]...)
 			return
 		}
+	}
+}
+
+// maxOutputs is how much of the outputs is remembered, in bytes. More than that is left
+// out as a whole: the events tell it.
+const maxOutputs = 128 << 10
+
+func boundOutputs(s *bridge.PredictionState) {
+	bytes := 0
+	for i := range s.Outputs {
+		o := &s.Outputs[i]
+		bytes += len(o.URL) + len(o.StoredURL) + len(o.ContentType) + len(o.Error)
+	}
+	if bytes > maxOutputs {
+		s.Outputs = nil
 	}
 }
 

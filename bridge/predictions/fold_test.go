@@ -3,6 +3,8 @@ package predictions
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -195,4 +197,57 @@ func TestCopyOfAnEndIsTheEnd(t *testing.T) {
 	require.Equal(t, bridge.StatusCompleted, s.Status)
 	require.EqualValues(t, 7, s.Events[1].Sequence)
 	require.EqualValues(t, 100, s.Sequence)
+}
+
+// What the ledger has forgotten is known again from the letter that is redriven.
+func TestRedrivenAfterItWasForgotten(t *testing.T) {
+	var s bridge.PredictionState
+	watch := watched(t, bridge.Watch{Reference: "order 7", EstimatedDuration: 20})
+	Fold(&s, watch, At{Sequence: 100, StoredAt: noon, Again: true, Original: 7})
+	require.True(t, s.Open())
+	require.Equal(t, "get3w/flux-dev", s.Model)
+	require.NotNil(t, s.Announced)
+	require.Equal(t, "order 7", s.Announced.Reference)
+	require.Equal(t, noon.Add(time.Minute), s.ExpectedBy)
+	fold(&s, watched(t, bridge.Watch{Reference: "order 8"}))
+	Fold(&s, watch, At{Sequence: 200, StoredAt: noon, Again: true, Original: 7})
+	require.Equal(t, "order 8", s.Announced.Reference, "the newer word stays")
+}
+
+// An end that is known from the archive alone is no other one than that which is told
+// afterwards.
+func TestEndAfterItsArchiveIsNoConflict(t *testing.T) {
+	var s bridge.PredictionState
+	end := told(t, bridge.OriginWebhook, done)
+	fold(&s, archived(t, end, bridge.Archived{Outputs: []bridge.ArchivedOutput{{N: 0, URL: "file:///a.png"}, {N: 1, URL: "file:///b"}}}))
+	require.Equal(t, Folded{}, fold(&s, end))
+	require.False(t, s.Conflict)
+	require.Equal(t, 2, s.Stored)
+	require.Equal(t, Folded{Known: true}, fold(&s, end))
+	require.True(t, fold(&s, told(t, bridge.OriginWebhook, `"status":"failed","error":"no"`)).Conflict)
+}
+
+// Many long addresses are left out together, whichever event told them.
+func TestOutputsAreBounded(t *testing.T) {
+	long := func(n int) string { return "https://x/" + strings.Repeat("&", n) }
+	list, err := json.Marshal(slices.Repeat([]string{long(3000)}, 60))
+	require.NoError(t, err)
+	var s bridge.PredictionState
+	fold(&s, told(t, bridge.OriginWebhook, `"status":"completed","outputs":`+string(list)))
+	require.Empty(t, s.Outputs)
+	require.Equal(t, 60, s.OutputCount)
+
+	list, err = json.Marshal(slices.Repeat([]string{"https://x/a"}, 60))
+	require.NoError(t, err)
+	s = bridge.PredictionState{}
+	end := told(t, bridge.OriginWebhook, `"status":"completed","outputs":`+string(list))
+	fold(&s, end)
+	require.Len(t, s.Outputs, 60)
+	var a bridge.Archived
+	for n := range 60 {
+		a.Outputs = append(a.Outputs, bridge.ArchivedOutput{N: n, URL: long(3000)})
+	}
+	fold(&s, archived(t, end, a))
+	require.Empty(t, s.Outputs)
+	require.Equal(t, []int{60, 60}, []int{s.OutputCount, s.Stored})
 }

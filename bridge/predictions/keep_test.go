@@ -52,18 +52,6 @@ func TestOutlived(t *testing.T) {
 	require.False(t, outlived(&bridge.PredictionState{}, time.Hour, At{Sequence: 1, StoredAt: end}))
 }
 
-// An entry that is too large goes in without its outputs.
-func TestLargestEntry(t *testing.T) {
-	s := bridge.PredictionState{ID: "a", OutputCount: 64}
-	for range bridge.MaxStateOutputs {
-		s.Outputs = append(s.Outputs, bridge.OutputState{URL: strings.Repeat("&", bridge.MaxStateURL)})
-	}
-	raw, err := encodeState(&s)
-	require.NoError(t, err)
-	require.Less(t, len(raw), maxEntry)
-	require.True(t, bytes.Contains(raw, []byte(`"output_count":64`)))
-}
-
 // Predictions that ended longer ago than they are kept never come into the ledger when
 // it is folded late, and neither does what was told of them while they were kept.
 func TestOldPredictionsStayOut(t *testing.T) {
@@ -207,6 +195,8 @@ func TestFoldedLateIsTheSame(t *testing.T) {
 	s := r.state("lost")
 	require.True(t, s.Open())
 	require.Equal(t, "order 7", s.Announced.Reference)
+	require.True(t, s.FirstSeen.Equal(now.Add(-90*time.Minute)), "its history is not lost")
+	require.Len(t, s.Events, 3)
 	require.NotNil(t, r.record("lost"))
 	foldAt(20*time.Minute, false, archivedOf(t, end))
 	require.Len(t, r.state("ended").Events, 1, "nobody knew it any more")
@@ -227,4 +217,43 @@ func TestEntryGoesWhileItIsInMemory(t *testing.T) {
 	require.Equal(t, bridge.StatusProcessing, r.state("a").Status)
 	require.Nil(t, r.state("a").Announced, "that is forgotten")
 	require.Same(t, term, p.metrics.term.Load())
+}
+
+func TestGoneKnowsTheLast(t *testing.T) {
+	g := newGone()
+	g.most = 10
+	for n := range 35 {
+		g.add(fmt.Sprint(n), noon)
+	}
+	require.True(t, g.has("34", noon))
+	require.True(t, g.has("20", noon))
+	require.False(t, g.has("34", noon.Add(1)))
+	require.False(t, g.has("5", noon), "of so many")
+	require.LessOrEqual(t, len(g.at)+len(g.before), 20)
+}
+
+// Room is made of neither what is open nor of what is being written.
+func TestRoomIsMadeOfFinishedOnes(t *testing.T) {
+	r := newRig(t)
+	for _, what := range []string{"open", "held", "first", "second"} {
+		s := bridge.PredictionState{Source: "get3w", ID: what, Status: bridge.StatusCompleted}
+		if what == "open" {
+			s.Status = bridge.StatusProcessing
+		}
+		raw, err := encodeState(&s)
+		require.NoError(t, err)
+		_, err = r.JS.Publish(t.Context(), r.Names.PredictionsSubject(entryKey(what)), raw)
+		require.NoError(t, err)
+	}
+	b := NewLedger(r.JS, r.store, Config{Names: r.Names, Alarms: r.heard}).bucket
+	held := map[string]bool{entryKey("held"): true}
+	removed, next, err := b.makeRoom(t.Context(), 1, 0, held)
+	require.NoError(t, err)
+	require.Equal(t, []string{entryKey("first")}, removed)
+	removed, next, err = b.makeRoom(t.Context(), 1, next, held)
+	require.NoError(t, err)
+	require.Equal(t, []string{entryKey("second")}, removed)
+	_, _, err = b.makeRoom(t.Context(), 1, next, held)
+	require.ErrorIs(t, err, bridge.ErrFull, "it does not try for ever")
+	require.Len(t, r.all(bridge.KeyEntry), 2)
 }

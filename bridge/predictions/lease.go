@@ -22,9 +22,11 @@ type leaseTimes struct {
 	// patience is for how long nothing must have been heard of a leader before its
 	// place is taken.
 	patience time.Duration
+	// stuck is after how long without progress a person is told.
+	stuck time.Duration
 }
 
-var defaultLeaseTimes = leaseTimes{look: time.Second, renew: 5 * time.Second, hold: 10 * time.Second, patience: 15 * time.Second}
+var defaultLeaseTimes = leaseTimes{look: time.Second, renew: 5 * time.Second, hold: 10 * time.Second, patience: 15 * time.Second, stuck: time.Minute}
 
 // leaseRecord says who leads. Without a term nobody does.
 type leaseRecord struct {
@@ -62,16 +64,16 @@ func (l *lease) acquire(ctx context.Context) error {
 			return err
 		}
 		now := time.Now()
-		free := revision == 0 || have.Term == ""
+		// One of this process itself is of a term that has ended.
+		free := revision == 0 || have.Term == "" || have.Term == l.term
 		if !free && revision != l.seen {
 			l.seen, l.since = revision, now
 		}
 		if free || now.Sub(l.since) >= l.times.patience {
 			err := l.take(ctx, revision)
 			if !errors.Is(err, errTermOver) {
-				return err
+				return err // otherwise somebody was faster
 			}
-			continue // somebody was faster
 		}
 		if !pause(ctx, l.times.look) {
 			return ctx.Err()

@@ -167,6 +167,7 @@ func TestWhoCannotRenewEnds(t *testing.T) {
 // was about to write.
 func TestSuspendedLeaderWritesNothing(t *testing.T) {
 	r := newRig(t)
+	r.times.hold, r.times.patience = 2*time.Second, 3*time.Second
 	store := &fragile{next: r.store}
 	old := r.start("old", store)
 	r.publish(r.says("known", running))
@@ -256,4 +257,67 @@ func TestDeliveredAgain(t *testing.T) {
 	r.folded(p)
 	require.Equal(t, before, revisions())
 	require.Nil(t, r.record("a"))
+}
+
+// A process that could not reach the ledger for a while, and was the leader before,
+// need not wait for itself.
+func TestWhoLedLastLeadsAgainAtOnce(t *testing.T) {
+	r := newRig(t)
+	store := &fragile{next: r.store}
+	l := NewLedger(r.JS, store, Config{Names: r.Names, Process: "one", Keep: time.Hour, Alarms: r.heard})
+	l.times = shortTimes
+	l.times.patience = time.Hour
+	run(t, l)
+	leads := func() bool { return l.metrics.term.Load() != nil }
+	r.eventually(leads)
+	store.kill()
+	r.eventually(func() bool { return !leads() })
+	store.mu.Lock()
+	store.dead = false
+	store.mu.Unlock()
+	r.eventually(leads)
+}
+
+// run runs a ledger until the test ends.
+func run(t *testing.T, l *Ledger) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- l.Run(ctx) }()
+	t.Cleanup(func() { cancel(); require.NoError(t, <-done) })
+}
+
+// forgetful is a store whose answers are lost, or that stores nothing.
+type forgetful struct {
+	inner
+	lost, nothing bool
+}
+
+func (s *forgetful) Store(ctx context.Context, stream string, m *nats.Msg) (bridge.Receipt, error) {
+	switch {
+	case s.nothing:
+		return bridge.Receipt{}, fmt.Errorf("%w: %w", errTermOver, bridge.ErrUnknown)
+	case s.lost:
+		_, _ = s.inner.Store(ctx, stream, m)
+		return bridge.Receipt{}, bridge.ErrUnknown
+	}
+	return s.inner.Store(ctx, stream, m)
+}
+
+// A lease that is written and whose answer is lost is held; one that is not written, and
+// still ours, can be written again.
+func TestLostAnswerOfALease(t *testing.T) {
+	r := newRig(t)
+	store := &forgetful{inner: inner{r.store}}
+	l := &lease{bucket: &bucket{Reader: r.reader, store: store}, times: shortTimes}
+	store.lost = true
+	require.NoError(t, l.acquire(t.Context()))
+	require.NoError(t, l.renew(t.Context()))
+	require.EqualValues(t, 2, l.n)
+	store.lost, store.nothing = false, true
+	err := l.renew(t.Context())
+	require.Error(t, err)
+	require.NotErrorIs(t, err, errTermOver)
+	store.nothing = false
+	require.NoError(t, l.renew(t.Context()))
+	require.EqualValues(t, 3, l.n)
 }

@@ -31,6 +31,7 @@ type Ledger struct {
 
 	reconciler *reconciler
 	metrics    *ledgerMetrics
+	standstill standstill
 }
 
 // NewLedger returns a ledger that is not running yet. It reads by js, and writes by
@@ -86,6 +87,9 @@ func (l *Ledger) lead(ctx context.Context) error {
 	t := newTerm(l)
 	err := t.run(ctx)
 	l.metrics.term.Store(nil)
+	if ctx.Err() == nil && l.standstill.note(t, time.Now(), err) {
+		l.cfg.Alarms.Raise(l.standstill.alarm(l.cfg.Names.PredictionsStream(), err))
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	if err := l.lease.release(ctx); err != nil {

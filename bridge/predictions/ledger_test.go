@@ -24,7 +24,7 @@ import (
 const patience = 20 * time.Second
 
 // shortTimes are of a lease that is taken over within a second.
-var shortTimes = leaseTimes{look: 10 * time.Millisecond, renew: 50 * time.Millisecond, hold: 500 * time.Millisecond, patience: 750 * time.Millisecond}
+var shortTimes = leaseTimes{look: 10 * time.Millisecond, renew: 50 * time.Millisecond, hold: 500 * time.Millisecond, patience: 750 * time.Millisecond, stuck: patience}
 
 // heard are the alarms that were raised.
 type heard struct {
@@ -58,6 +58,7 @@ type rig struct {
 	heard  *heard
 	reader *Reader
 	ctx    context.Context
+	times  leaseTimes
 }
 
 func newRig(t *testing.T) *rig {
@@ -69,7 +70,7 @@ func rigOn(t *testing.T, b *queuetest.Bench) *rig {
 	t.Helper()
 	src, err := source.New(source.Config{Name: "get3w", Kind: "get3w"})
 	require.NoError(t, err)
-	return &rig{Bench: b, t: t, store: b.Publisher(), source: src, heard: &heard{}, reader: NewReader(b.JS, b.Names), ctx: t.Context()}
+	return &rig{Bench: b, t: t, store: b.Publisher(), source: src, heard: &heard{}, reader: NewReader(b.JS, b.Names), ctx: t.Context(), times: shortTimes}
 }
 
 // process is a process that runs a ledger.
@@ -93,7 +94,7 @@ func (r *rig) start(name string, store Store, change ...func(*Config)) *process 
 		c(&cfg)
 	}
 	l := NewLedger(r.JS, store, cfg)
-	l.times = shortTimes
+	l.times = r.times
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- l.Run(ctx) }()

@@ -78,22 +78,59 @@ func (t *term) begin(ctx context.Context) (jetstream.Consumer, error) {
 	if t.meta.Format > ledgerFormat {
 		return nil, fmt.Errorf("the ledger of predictions has format %d, this program knows up to %d: use the newer Hookspan that made it", t.meta.Format, ledgerFormat)
 	}
-	if t.metaRevision == 0 || t.meta.Format < ledgerFormat || !t.meta.Events.Equal(created) {
+	if t.meta.Format < ledgerFormat || !t.meta.Events.Equal(created) {
 		return t.makeAnew(ctx, created)
 	}
 	var told bridge.LedgerStatus
 	if t.statusRevision, err = t.bucket.load(ctx, keyStatus, &told); err != nil {
 		return nil, err
 	}
-	// The bucket may have been restored from a time at which less was folded.
-	t.folded = min(c.CachedInfo().AckFloor.Stream, told.Folded)
-	return t.rewind(ctx, t.folded+1)
+	acknowledged := c.CachedInfo().AckFloor.Stream
+	if same, err := sameEvents(ctx, events, max(acknowledged, told.Folded), place{told.Folded, told.FoldedAt}); err != nil {
+		return nil, err
+	} else if !same {
+		t.log.Warn("the stream of events has lost its newest events, so the ledger of predictions knows of events that there are not")
+		return t.makeAnew(ctx, created)
+	}
+	// The bucket may have been restored from a time at which less was folded, and one
+	// that was made anew has what was told of the one before it.
+	t.folded = place{told.Folded, told.FoldedAt}
+	if acknowledged < told.Folded {
+		t.folded = place{sequence: acknowledged}
+	}
+	return t.rewind(ctx, t.folded.sequence+1)
+}
+
+// errEventsLost ends a term, after which the ledger is made anew.
+var errEventsLost = errors.New("the stream of events has lost its newest events")
+
+// sameEvents reports whether the stream has, or had, an event of that number, and the
+// one at the place, as far as it is there still. One that has lost its newest events
+// gives their numbers to others.
+func sameEvents(ctx context.Context, events jetstream.Stream, number uint64, at place) (bool, error) {
+	if number > events.CachedInfo().State.LastSeq {
+		return false, nil
+	}
+	if at.storedAt.IsZero() {
+		return true, nil
+	}
+	m, err := stored.Get(ctx, events, at.sequence)
+	if errors.Is(err, bridge.ErrNoEntry) {
+		return true, nil
+	}
+	return err == nil && m.Time.Equal(at.storedAt), err
 }
 
 func (t *term) makeAnew(ctx context.Context, events time.Time) (jetstream.Consumer, error) {
 	t.log.Warn("there is no ledger of these events yet, or it is to be rebuilt: it is folded from the first event on")
 	bucket, err := stored.Open(ctx, t.js, t.names.PredictionsStream())
 	if err != nil {
+		return nil, err
+	}
+	// What was read may be old: that of a process which leads no more, or of a server
+	// that lags. It removes nothing, since this is refused then; and after a crash from
+	// here on all of it is done again.
+	if t.metaRevision, err = t.bucket.put(ctx, keyMeta, ledgerMeta{}, t.metaRevision); err != nil {
 		return nil, err
 	}
 	if err := purgeEntries(ctx, bucket, t.names); err != nil {
@@ -106,7 +143,6 @@ func (t *term) makeAnew(ctx context.Context, events time.Time) (jetstream.Consum
 	if err != nil {
 		return nil, err
 	}
-	// Last, so that after a crash in between all of this is done again.
 	t.meta = ledgerMeta{Format: ledgerFormat, ID: rand.Text(), MadeAt: time.Now().UTC(), Events: events, Rebuilding: true}
 	t.metaRevision, err = t.bucket.put(ctx, keyMeta, t.meta, t.metaRevision)
 	return c, err

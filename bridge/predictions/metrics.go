@@ -31,7 +31,7 @@ func newLedgerMetrics(sources map[string]SourceConfig) *ledgerMetrics {
 		}, []string{"source", "origin", "announced"}),
 		open:    desc("open", "Predictions whose end is waited for. Only the process that leads the ledger has them.", "source"),
 		overdue: desc("overdue", "Predictions for which the provider is to be asked by now. Only the process that leads the ledger has them.", "source"),
-		behind:  desc("behind", "Events that are not in the ledger yet. Only the process that leads it has them."),
+		behind:  desc("behind", "Events that are not in the ledger yet, as of a few seconds ago. Only the process that leads it has them."),
 		leader:  desc("leader", "1 while this process leads the ledger of predictions."),
 	}
 }

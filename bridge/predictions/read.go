@@ -88,8 +88,8 @@ func (t *term) decode(m delivered) (read, bool) {
 	if err == nil {
 		err = bridge.CheckName("source", e.Source)
 	}
-	if err == nil && len(e.PredictionID) > bridge.MaxPredictionID {
-		err = fmt.Errorf("its prediction id has %d bytes", len(e.PredictionID))
+	if err == nil {
+		err = checkEvent(e)
 	}
 	if err != nil {
 		t.log.Error("something in the stream of events is no event, and is left out of the ledger of predictions",
@@ -101,6 +101,29 @@ func (t *term) decode(m delivered) (read, bool) {
 		at.Original = again.Sequence
 	}
 	return read{Event: e, key: bridge.PredictionKey(bridge.KeyEntry, e.Source, e.PredictionID), at: at}, true
+}
+
+// maxEventText bounds the id, the status and the origin of an event, in bytes. Those
+// that a bridge makes are a part of that.
+const maxEventText = 1 << 10
+
+// checkEvent returns an error for what no bridge publishes, and no ledger could hold.
+func checkEvent(e *bridge.Event) error {
+	for _, text := range []string{e.ID, e.Status, e.RawStatus, e.Origin} {
+		if len(text) > maxEventText {
+			return fmt.Errorf("its id, status or origin has %d bytes, at most %d are possible", len(text), maxEventText)
+		}
+	}
+	if n := len(e.PredictionID); n > bridge.MaxPredictionID {
+		return fmt.Errorf("its prediction id has %d bytes, at most %d are possible", n, bridge.MaxPredictionID)
+	}
+	if n := bridge.EncodedLen(e.Model); n > bridge.MaxModel {
+		return fmt.Errorf("its model has %d bytes when encoded, at most %d are possible", n, bridge.MaxModel)
+	}
+	if year := e.ReceivedAt.UTC().Year(); year < 1 || year > 9999 {
+		return fmt.Errorf("it was received in the year %d", year)
+	}
+	return nil
 }
 
 // fetch brings the entries of the events into memory. Those that are being written now

@@ -2,11 +2,14 @@ package predictions
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
@@ -23,7 +26,7 @@ func (r *rig) history(random *rand.Rand, events, predictions int) {
 	for n := range events {
 		id := fmt.Sprintf("p/%d", random.IntN(predictions))
 		var e *bridge.Event
-		switch random.IntN(8) {
+		switch random.IntN(11) {
 		case 0:
 			e = r.watches(id, bridge.Watch{Reference: fmt.Sprint(random.IntN(3)), EstimatedDuration: float64(random.IntN(3))})
 		case 1:
@@ -40,15 +43,31 @@ func (r *rig) history(random *rand.Rand, events, predictions int) {
 			}
 		case 6:
 			if len(told[id]) > 0 {
-				r.again(told[id][0], fmt.Sprint(n))
+				r.again(told[id][random.IntN(len(told[id]))], fmt.Sprint(n))
 			}
 			continue
+		case 7: // a duplicate that comes after the stream has forgotten its id
+			if len(told[id]) > 0 {
+				r.duplicate(told[id][random.IntN(len(told[id]))])
+			}
+			continue
+		case 8: // more than is remembered of one
+			e = r.says("many", fmt.Sprintf(`"status":"processing","n":%d`, n))
+		case 9:
+			e = r.says(id, `"status":"completed","outputs":[`+strings.Repeat(`"https://x/a",`, random.IntN(100))+`"text"]`)
 		default:
 			e = r.says(id, fmt.Sprintf(`"status":"starting","n":%d`, n))
 		}
 		told[id] = append(told[id], e)
 		r.publish(e)
 	}
+}
+
+// duplicate stores the event a second time.
+func (r *rig) duplicate(e *bridge.Event) {
+	r.t.Helper()
+	_, err := r.JS.PublishMsg(r.ctx, &nats.Msg{Subject: r.Names.SubjectOf(e), Header: nats.Header(e.Header()), Data: e.Body})
+	require.NoError(r.t, err)
 }
 
 // archives tells that the last end among the events is archived.
@@ -115,6 +134,22 @@ func TestRebuiltIsTheSame(t *testing.T) {
 	again("while nobody leads", func() {
 		require.NoError(t, Rebuild(t.Context(), r.JS, r.Names))
 		p = r.start("two", r.store)
+	})
+	again("and whoever does so is killed, again and again", func() {
+		p.stop()
+		require.NoError(t, Rebuild(t.Context(), r.JS, r.Names))
+		for n := range 3 {
+			store := &fragile{next: r.store}
+			store.before = func(msgs []*nats.Msg) error {
+				store.next.StoreAll(t.Context(), r.Names.PredictionsStream(), msgs[:len(msgs)/2])
+				store.kill()
+				return errKilled
+			}
+			killed := r.start(fmt.Sprint("killed-", n), store)
+			r.eventually(func() bool { return errors.Is(store.pass(), errKilled) })
+			killed.stop()
+		}
+		p = r.start("after", r.store)
 	})
 	// The durable alone: nothing is lost, and nothing changes.
 	p.stop()
@@ -211,4 +246,137 @@ func TestProvisionLeavesThePlace(t *testing.T) {
 	c, err := r.JS.Consumer(t.Context(), r.Names.EventsStream(), bridge.LedgerConsumer)
 	require.NoError(t, err)
 	require.Equal(t, maxUnacked, c.CachedInfo().Config.MaxAckPending)
+}
+
+// A stream that has lost its newest events gives their numbers to others, which are
+// folded all the same.
+func TestEventsThatTookTheNumbersOfLostOnes(t *testing.T) {
+	for name, more := range map[string]int{"fewer than before": 2, "more than before": 9} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			p := r.start("one", r.store)
+			for n := range 5 {
+				r.publish(r.says(fmt.Sprint("old-", n), running))
+			}
+			r.folded(p)
+			r.eventually(func() bool {
+				s, err := r.reader.Status(t.Context())
+				return err == nil && s.Folded == 5 && !s.FoldedAt.IsZero()
+			})
+			p.stop()
+			require.NoError(t, r.JS.DeleteStream(t.Context(), r.Names.EventsStream()))
+			require.NoError(t, queue.Provision(t.Context(), r.JS, queuetest.Config().Streams, zap.NewNop()))
+			for n := range more {
+				r.publish(r.says("new", fmt.Sprintf(`"status":"processing","n":%d`, n)))
+			}
+			// As if it were the same, and the durable where it was.
+			stream, err := r.JS.Stream(t.Context(), r.Names.EventsStream())
+			require.NoError(t, err)
+			meta := r.meta()
+			meta.Events = stream.CachedInfo().Created
+			raw, err := json.Marshal(meta)
+			require.NoError(t, err)
+			_, err = r.JS.Publish(t.Context(), r.Names.PredictionsSubject(keyMeta), raw)
+			require.NoError(t, err)
+			require.NoError(t, Provision(t.Context(), r.JS, r.Names))
+			c, err := r.JS.Consumer(t.Context(), r.Names.EventsStream(), bridge.LedgerConsumer)
+			require.NoError(t, err)
+			batch, err := c.Fetch(min(more, 5))
+			require.NoError(t, err)
+			for m := range batch.Messages() {
+				require.NoError(t, m.DoubleAck(t.Context()))
+			}
+			p = r.start("two", r.store)
+			r.folded(p)
+			require.Len(t, r.all(bridge.KeyEntry), 1)
+			require.Len(t, r.state("new").Events, more)
+		})
+	}
+}
+
+// Who read long ago that there is no ledger removes nothing of one that is there.
+func TestStaleLeaderPurgesNothing(t *testing.T) {
+	r := newRig(t)
+	l := NewLedger(r.JS, r.store, Config{Names: r.Names, Keep: time.Hour, Alarms: r.heard})
+	stale := newTerm(l)
+	p := r.start("one", r.store)
+	r.publish(r.says("a", finished))
+	r.folded(p)
+	term := p.metrics.term.Load()
+	_, err := stale.makeAnew(t.Context(), time.Now())
+	require.ErrorIs(t, err, errTermOver)
+	require.True(t, r.state("a").Terminal())
+	require.Equal(t, term.meta.ID, r.meta().ID)
+}
+
+// Events that were purged before the ledger was made are no reason to wait.
+func TestRebuiltOfWhatIsLeft(t *testing.T) {
+	r := newRig(t)
+	for n := range 10 {
+		r.publish(r.says(fmt.Sprint(n), running))
+	}
+	stream, err := r.JS.Stream(t.Context(), r.Names.EventsStream())
+	require.NoError(t, err)
+	require.NoError(t, stream.Purge(t.Context(), jetstream.WithPurgeSequence(6)))
+	p := r.start("one", r.store)
+	r.folded(p)
+	require.Len(t, r.all(bridge.KeyEntry), 5)
+	id := r.meta().ID
+	require.NoError(t, stream.Purge(t.Context(), jetstream.WithPurgeSequence(8)))
+	for range 2 { // in a row
+		require.NoError(t, Rebuild(t.Context(), r.JS, r.Names))
+	}
+	r.eventually(func() bool { m := r.meta(); return m.ID != "" && m.ID != id && !m.Rebuilding })
+	r.eventually(p.leads)
+	r.publish(r.says("last", running))
+	r.folded(p)
+	require.Len(t, r.all(bridge.KeyEntry), 4)
+}
+
+// Where to go on is what both the durable and the bucket say: either can be of another
+// time.
+func TestGoesOnWhereBothWere(t *testing.T) {
+	for name, harm := range map[string]func(*rig){
+		"the bucket was restored": func(r *rig) {
+			status, err := r.reader.Status(r.ctx)
+			require.NoError(r.t, err)
+			status.Folded, status.FoldedAt = 2, time.Time{}
+			raw, err := json.Marshal(status)
+			require.NoError(r.t, err)
+			_, err = r.JS.Publish(r.ctx, r.Names.PredictionsSubject(keyStatus), raw)
+			require.NoError(r.t, err)
+			stream, err := r.JS.Stream(r.ctx, r.Names.PredictionsStream())
+			require.NoError(r.t, err)
+			for _, key := range []string{entryKey("3"), openKey("3")} {
+				require.NoError(r.t, stream.Purge(r.ctx, jetstream.WithPurgeSubject(r.Names.PredictionsSubject(key))))
+			}
+		},
+		"it was about to be folded anew": func(r *rig) {
+			require.NoError(r.t, Rebuild(r.ctx, r.JS, r.Names))
+			l := NewLedger(r.JS, r.store, Config{Names: r.Names, Keep: time.Hour, Alarms: r.heard})
+			_, err := newTerm(l).begin(r.ctx)
+			require.NoError(r.t, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.ctx = t.Context()
+			p := r.start("one", r.store)
+			for n := range 5 {
+				r.publish(r.says(fmt.Sprint(n), running))
+			}
+			r.folded(p)
+			r.eventually(func() bool {
+				s, err := r.reader.Status(t.Context())
+				c, err2 := r.JS.Consumer(t.Context(), r.Names.EventsStream(), bridge.LedgerConsumer)
+				return err == nil && err2 == nil && s.Folded == 5 && c.CachedInfo().AckFloor.Stream == 5
+			})
+			p.stop()
+			harm(r)
+			p = r.start("two", r.store)
+			r.folded(p)
+			require.Len(t, r.all(bridge.KeyEntry), 5)
+			require.Len(t, r.all(bridge.KeyOpen), 5)
+		})
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge/stored"
@@ -17,6 +16,8 @@ const (
 	scanBlock = 1000
 	// scanIdle is after how long the server forgets a scan that has ended.
 	scanIdle = 10 * time.Second
+	// silentFetches is after how many fetches in a row that bring nothing a scan fails.
+	silentFetches = 3
 )
 
 // value is that of a key.
@@ -53,14 +54,14 @@ func (b *bucket) scan(ctx context.Context, pattern string, from uint64, visit fu
 	// One that stays goes by itself.
 	defer func() { _ = stream.DeleteConsumer(context.WithoutCancel(ctx), c.CachedInfo().Name) }()
 	prefix := len(b.names.PredictionsSubject(""))
-	delivery := uint64(0)
-	for more := c.CachedInfo().NumPending > 0; more && ctx.Err() == nil; {
+	delivery, silent := uint64(0), 0
+	for info := c.CachedInfo(); info.NumPending > 0 && ctx.Err() == nil; {
 		batch, err := c.FetchNoWait(scanBlock)
 		if err != nil {
 			return fmt.Errorf("reading the ledger: %w", err)
 		}
-		more = false
 		var stopped error
+		silent++
 		for m := range batch.Messages() {
 			meta, err := m.Metadata()
 			if delivery++; err == nil && meta.Sequence.Consumer != delivery {
@@ -69,7 +70,7 @@ func (b *bucket) scan(ctx context.Context, pattern string, from uint64, visit fu
 			if err != nil {
 				return fmt.Errorf("reading the ledger: %w", err)
 			}
-			more = true
+			silent = 0
 			if stopped == nil {
 				stopped = visit(value{key: m.Subject()[prefix:], revision: meta.Sequence.Stream, data: m.Data()})
 			}
@@ -79,8 +80,16 @@ func (b *bucket) scan(ctx context.Context, pattern string, from uint64, visit fu
 			return nil
 		case stopped != nil:
 			return stopped
-		case err != nil && !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, jetstream.ErrNoMessages):
+		case err != nil:
 			return fmt.Errorf("reading the ledger: %w", err)
+		}
+		// A fetch also ends, and without an error, when the server is silent for a
+		// second: only the server knows whether that was all.
+		if info, err = c.Info(ctx); err != nil {
+			return fmt.Errorf("reading the ledger: %w", err)
+		}
+		if info.Delivered.Consumer != delivery || silent == silentFetches {
+			return fmt.Errorf("reading the ledger: %d of %d deliveries came, %d are missing", delivery, info.Delivered.Consumer, info.NumPending)
 		}
 	}
 	return ctx.Err()

@@ -50,14 +50,21 @@ func (t *term) lookAround(ctx context.Context, durable jetstream.Consumer, told 
 	if err != nil {
 		return nil
 	}
-	if info.NumPending == 0 && info.NumAckPending == 0 {
-		t.behind.Store(0)
+	behind := info.NumPending + uint64(info.NumAckPending)
+	t.behind.Store(behind)
+	if behind == 0 {
 		t.current.Store(int64(at))
 	}
 	now := time.Now()
+	if err := t.checkMoves(behind, now); err != nil {
+		return err
+	}
 	status, err := t.status(ctx, now)
 	if err != nil {
 		return nil
+	}
+	if status.Last < status.Folded {
+		return errEventsLost
 	}
 	had := *told
 	had.UpdatedAt = status.UpdatedAt
@@ -75,20 +82,40 @@ func (t *term) lookAround(ctx context.Context, durable jetstream.Consumer, told 
 	return nil
 }
 
+// checkMoves returns an error when events wait and none has been folded for long.
+func (t *term) checkMoves(behind uint64, now time.Time) error {
+	if folded := t.foldedTo.Load(); behind == 0 || folded != t.movedTo || t.movedAt.IsZero() {
+		t.movedTo, t.movedAt = folded, now
+		return nil
+	}
+	if still := now.Sub(t.movedAt); still > t.times.stuck {
+		return fmt.Errorf("no event was folded for %v, and %d wait", still.Round(time.Second), behind)
+	}
+	return nil
+}
+
 func (t *term) status(ctx context.Context, now time.Time) (bridge.LedgerStatus, error) {
+	last := t.last.Load() // before that of the stream
 	stream, err := t.js.Stream(ctx, t.names.EventsStream())
 	if err != nil {
 		return bridge.LedgerStatus{}, fmt.Errorf("looking at the stream of events: %w", err)
 	}
 	s := bridge.LedgerStatus{
-		Leader: t.cfg.Process, UpdatedAt: now.UTC(), Folded: t.foldedTo.Load(), Last: stream.CachedInfo().State.LastSeq,
-		Behind: t.behind.Load(), Rebuilding: t.rebuilding.Load(), Sources: map[string]bridge.SourceStatus{},
+		Leader: t.cfg.Process, UpdatedAt: now.UTC(), Folded: last.sequence, FoldedAt: last.storedAt, Last: stream.CachedInfo().State.LastSeq,
+		Behind: t.behind.Load(), Rebuilding: t.rebuilding.Load(), Sources: t.reconciler.status(now),
 	}
-	maps.Copy(s.Sources, t.reconciler.status(now))
+	maps.DeleteFunc(s.Sources, func(name string, _ bridge.SourceStatus) bool { return !t.configured(name) })
+	most := len(s.Sources) + bridge.MaxStatusSources
 	for name, list := range t.lists() {
 		source := s.Sources[name]
-		source.Open, source.Overdue, source.Oldest = list.counts(now)
-		s.Sources[name] = source
+		if source.Open, source.Overdue, source.Oldest = list.counts(now); t.configured(name) || source.Open > 0 && len(s.Sources) < most {
+			s.Sources[name] = source
+		}
 	}
 	return s, nil
+}
+
+func (l *Ledger) configured(source string) bool {
+	_, ok := l.cfg.Sources[source]
+	return ok
 }

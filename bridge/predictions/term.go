@@ -18,6 +18,12 @@ import (
 // cached is how many entries the leader has in memory.
 const cached = 4096
 
+// place is that of an event in its stream.
+type place struct {
+	sequence uint64
+	storedAt time.Time // zero when it is not known
+}
+
 // term is the time for which this process leads, with all that it knows: nothing of it
 // is of use in another one.
 type term struct {
@@ -26,7 +32,7 @@ type term struct {
 	names bridge.Names
 	// Of the fold alone, once it has begun.
 	entries *lru.Cache[string, *entry]
-	gone    gone
+	gone    *gone
 	pinned  map[string]*entry // those that were given up longer ago than they are kept
 	stones  map[string]bool   // open records that were on their way out when it began
 	goal    uint64            // the sequence of the last event when it began
@@ -35,7 +41,9 @@ type term struct {
 
 	metaRevision   uint64
 	statusRevision uint64 // of the watch
-	folded         uint64 // the last event in the ledger when it began
+	folded         place  // the last event in the ledger when it began
+	movedTo        uint64 // of the watch: what was folded at movedAt, and is the last one
+	movedAt        time.Time
 
 	// writing is held by who writes entries and open records, and changes lists.
 	writing sync.Mutex
@@ -44,6 +52,7 @@ type term struct {
 	open map[string]*worklist // by source
 
 	foldedTo   atomic.Uint64
+	last       atomic.Pointer[place] // the same
 	behind     atomic.Uint64
 	rebuilding atomic.Bool
 	caughtUp   chan struct{} // closed when what was there when it began is folded
@@ -82,7 +91,8 @@ func (t *term) work(ctx context.Context) error {
 		return err
 	}
 	t.rebuilding.Store(t.meta.Rebuilding)
-	t.foldedTo.Store(t.folded)
+	t.foldedTo.Store(t.folded.sequence)
+	t.last.Store(&t.folded)
 	info := durable.CachedInfo()
 	t.behind.Store(info.NumPending)
 	if err := t.warmUp(ctx); err != nil {
@@ -127,7 +137,7 @@ func (t *term) work(ctx context.Context) error {
 // noteFolded is told the last event that is in the ledger now.
 func (t *term) noteFolded(ctx context.Context, last delivered) error {
 	t.foldedTo.Store(last.meta.Sequence.Stream)
-	t.behind.Store(last.meta.NumPending)
+	t.last.Store(&place{last.meta.Sequence.Stream, last.meta.Timestamp.UTC()})
 	if last.meta.NumPending == 0 {
 		t.current.Store(int64(time.Since(t.started)))
 	}

@@ -2,6 +2,8 @@ package predictions
 
 import (
 	"container/heap"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -57,6 +59,7 @@ type item struct {
 type worklist struct {
 	mu      sync.Mutex
 	byID    map[string]*item
+	taken   map[string]*item
 	waiting byDue  // not due yet
 	ready   byTurn // due
 
@@ -65,7 +68,7 @@ type worklist struct {
 }
 
 func newWorklist() *worklist {
-	return &worklist{byID: map[string]*item{}, sooner: make(chan struct{}, 1)}
+	return &worklist{byID: map[string]*item{}, taken: map[string]*item{}, sooner: make(chan struct{}, 1)}
 }
 
 // set adds an open prediction, or replaces what is known of it. One that is taken
@@ -79,7 +82,9 @@ func (w *worklist) set(it item) {
 	}
 	it.ready = false
 	w.byID[it.ID] = &it
-	if !it.taken {
+	if it.taken {
+		w.taken[it.ID] = &it
+	} else {
 		w.wait(&it)
 	}
 }
@@ -121,7 +126,7 @@ func (w *worklist) next(now time.Time) (at time.Time, due bool) {
 
 // take returns the one of those that are due whose turn it is, which is the caller's
 // until it gives it back: the oldest of those that were asked for least often. When none
-// is, it returns false and when the first one will be, zero for never.
+// is due, it returns false and when the first one will be, zero for never.
 func (w *worklist) take(now time.Time) (it item, next time.Time, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -134,6 +139,7 @@ func (w *worklist) take(now time.Time) (it item, next time.Time, ok bool) {
 	}
 	taken := heap.Pop(&w.ready).(*item)
 	taken.taken = true
+	w.taken[taken.ID] = taken
 	return *taken, time.Time{}, true
 }
 
@@ -147,6 +153,7 @@ func (w *worklist) give(id string, settle func(*item)) {
 		return
 	}
 	it.taken, it.ready = false, false
+	delete(w.taken, id)
 	settle(it)
 	w.wait(it)
 }
@@ -157,15 +164,14 @@ func (w *worklist) counts(now time.Time) (open, overdue int, oldest time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ripen(now)
-	for _, it := range w.byID {
-		if it.ready || it.taken {
-			overdue++
+	for _, all := range [][]*item{w.ready, slices.Collect(maps.Values(w.taken))} {
+		for _, it := range all {
 			if oldest.IsZero() || it.FirstSeen.Before(oldest) {
 				oldest = it.FirstSeen
 			}
 		}
 	}
-	return len(w.byID), overdue, oldest
+	return len(w.byID), len(w.ready) + len(w.taken), oldest
 }
 
 // wait puts it to those that are not due yet. The caller holds the lock.
@@ -192,6 +198,7 @@ func (w *worklist) ripen(now time.Time) {
 func (w *worklist) unlist(it *item) {
 	switch {
 	case it.taken:
+		delete(w.taken, it.ID)
 	case it.ready:
 		heap.Remove(&w.ready, it.place)
 	default:

@@ -42,12 +42,14 @@ func (t *term) write(ctx context.Context, writes []write, keep map[string]bool) 
 	return nil
 }
 
-// writeOnce returns what is still to be written when the bucket is full.
+// writeOnce returns what is still to be written, because the bucket is full or because
+// it lay behind what NATS never takes.
 func (t *term) writeOnce(ctx context.Context, writes []write) (rest []write, full bool, err error) {
 	msgs := make([]*nats.Msg, len(writes))
 	for i, w := range writes {
 		msgs[i] = w.msg
 	}
+	large := false
 	for i, o := range t.bucket.store.StoreAll(ctx, t.names.PredictionsStream(), msgs) {
 		switch {
 		case o.Err == nil:
@@ -55,6 +57,7 @@ func (t *term) writeOnce(ctx context.Context, writes []write) (rest []write, ful
 		case errors.Is(over(o.Err), errTermOver):
 			return nil, false, fmt.Errorf("writing the ledger: %w", over(o.Err))
 		case errors.Is(o.Err, bridge.ErrTooLarge):
+			large = true
 			t.log.Error("NATS never takes this part of the ledger of predictions, it is left out: raise max_payload of the NATS server",
 				zap.String("key", msgs[i].Subject), zap.Int("bytes", len(msgs[i].Data)), zap.Error(o.Err))
 		case errors.Is(o.Err, bridge.ErrFull):
@@ -64,7 +67,7 @@ func (t *term) writeOnce(ctx context.Context, writes []write) (rest []write, ful
 			err = o.Err
 		}
 	}
-	if err != nil && !full {
+	if err != nil && !full && !large {
 		return nil, false, fmt.Errorf("writing the ledger: %w", err)
 	}
 	return rest, full, nil
