@@ -23,6 +23,7 @@ type fragile struct {
 	resume chan struct{} // not nil: suspended
 	// stored are what was stored since it was suspended, refused how much was not.
 	stored, refused int
+	blocks          int // that were to be stored
 	// before is asked before each block.
 	before func(msgs []*nats.Msg) error
 }
@@ -39,7 +40,7 @@ func (f *fragile) suspend() (resume func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.resume = make(chan struct{})
-	f.stored, f.refused = 0, 0
+	f.stored, f.refused, f.blocks = 0, 0, 0
 	return sync.OnceFunc(func() { close(f.resume) })
 }
 
@@ -89,6 +90,9 @@ func (f *fragile) Store(ctx context.Context, stream string, m *nats.Msg) (bridge
 }
 
 func (f *fragile) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []bridge.Outcome {
+	f.mu.Lock()
+	f.blocks++
+	f.mu.Unlock()
 	err := f.pass()
 	if err == nil && f.before != nil {
 		err = f.before(msgs)
@@ -174,10 +178,13 @@ func TestSuspendedLeaderWritesNothing(t *testing.T) {
 	r.folded(old)
 	resume := store.suspend()
 	defer resume()
+	r.publish(r.says("known", finished))
+	r.eventually(func() bool { store.mu.Lock(); defer store.mu.Unlock(); return store.blocks > 0 })
+	// With these it stands before the one that is being stored, and asks for no more, as
+	// a process that hangs does.
 	for n := range 20 { // enough for a batch
 		r.publish(r.says(fmt.Sprint(n), running))
 	}
-	r.publish(r.says("known", finished))
 	next := r.start("next", r.store)
 	r.folded(next)
 	for n := range 20 {
