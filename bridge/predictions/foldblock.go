@@ -166,8 +166,11 @@ func (b *block) prepareOpen(ctx context.Context, p *touched) error {
 	it, listed := list.get(s.ID)
 	if !s.Open() {
 		if listed {
+			if p.brief { // its entry is not there to say that it was closed
+				b.stone(key)
+			}
 			b.writes = append(b.writes, write{
-				msg: b.bucket.message(key, nil, it.revision, time.Second), done: func(uint64) { list.remove(s.ID) },
+				msg: b.bucket.message(key, nil, it.revision, stoneLife()), done: func(uint64) { list.remove(s.ID) },
 			})
 		}
 		return nil
@@ -184,6 +187,7 @@ func (b *block) prepareOpen(ctx context.Context, p *touched) error {
 		if err := b.bucket.removeKey(ctx, key); err != nil {
 			return err
 		}
+		delete(b.stones, key)
 	}
 	raw, err := encodeRecord(rec)
 	if err != nil {

@@ -111,10 +111,15 @@ func TestFullLedger(t *testing.T) {
 	for n := range 100 {
 		r.publish(r.says(id("open", n), running))
 	}
+	r.publish(r.says(id("was", 0), running))
+	r.folded(p)
+	r.publish(r.says(id("was", 0), finished))
 	for n := range 3000 {
 		r.publish(r.says(id("done", n), finished))
 	}
 	r.folded(p)
+	term := p.metrics.term.Load()
+	require.NotContains(t, r.all(bridge.KeyEntry), entryKey(id("was", 0)))
 	require.Contains(t, r.heard.kinds(), bridge.AlarmLedgerFull)
 	entries := r.all(bridge.KeyEntry)
 	require.Less(t, len(entries), 3100)
@@ -129,6 +134,10 @@ func TestFullLedger(t *testing.T) {
 	r.publish(r.says(id("done", 0), `"status":"failed","error":"x"`))
 	r.folded(p)
 	require.Equal(t, bridge.StatusFailed, r.state(id("done", 0)).Status)
+	r.publish(r.says(id("was", 0), running+`,"n":2`)) // its empty record is there still
+	r.folded(p)
+	require.NotNil(t, r.record(id("was", 0)))
+	require.Same(t, term, p.metrics.term.Load(), "nothing of that ends the term")
 }
 
 // Nobody has to have room in a full ledger to lead it.

@@ -45,13 +45,13 @@ func (t *term) loadOpen(ctx context.Context) (int, error) {
 	err := t.bucket.scan(ctx, bridge.KeyOpen+".>", 1, func(v value) error {
 		var rec openRecord
 		if len(v.data) == 0 { // it has its end, and the record is on its way out
-			t.stones[v.key] = true
+			t.stone(v.key)
 			return nil
 		}
 		err := json.Unmarshal(v.data, &rec)
 		if err != nil || v.key != bridge.PredictionKey(bridge.KeyOpen, rec.Source, rec.ID) {
 			t.log.Error("an open prediction cannot be read, and is left alone until one of its events comes", zap.String("key", v.key), zap.Error(err))
-			t.stones[v.key] = true
+			t.stone(v.key)
 			return nil
 		}
 		n++

@@ -34,7 +34,7 @@ type term struct {
 	entries *lru.Cache[string, *entry]
 	gone    *gone
 	pinned  map[string]*entry // those that were given up longer ago than they are kept
-	stones  map[string]bool   // open records that were on their way out when it began
+	stones  map[string]bool   // open records that may be on their way out, see stoneLife
 	goal    uint64            // the sequence of the last event when it began
 	roomAt  uint64            // where finished entries are looked for
 	meta    ledgerMeta        // its ID is everybody's
@@ -161,7 +161,7 @@ func (t *term) catchUp(ctx context.Context) error {
 		t.log.Info("the ledger of predictions is whole", zap.Duration("took", time.Since(t.started)))
 	}
 	t.rebuilding.Store(false)
-	t.gone, t.pinned, t.stones = newGone(), map[string]*entry{}, nil
+	t.gone, t.pinned = newGone(), map[string]*entry{}
 	t.current.Store(int64(time.Since(t.started)))
 	close(t.caughtUp)
 	return nil

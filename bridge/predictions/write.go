@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -82,6 +83,7 @@ func (t *term) giveRoom(ctx context.Context, writes []write, keep map[string]boo
 	removed, next, err := t.bucket.makeRoom(ctx, bytes, t.roomAt, keep)
 	for _, key := range removed {
 		t.entries.Remove(key)
+		t.stone(bridge.KeyOpen + strings.TrimPrefix(key, bridge.KeyEntry))
 	}
 	t.roomAt = next
 	return err
