@@ -15,6 +15,7 @@ import (
 // Of two processes with the role one leads the ledger; when it is killed the other one
 // does within half a minute, and folds what came meanwhile.
 func TestLedgerOfAKilledProcess(t *testing.T) {
+	t.Parallel() // it mostly waits
 	x := queuetest.NewExternal(t, nil)
 	x.Start()
 	config := strings.Replace(externalConfig(x), "ingress:", "admin: {listen: 127.0.0.1:0}\ningress:", 1)

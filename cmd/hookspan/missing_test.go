@@ -150,6 +150,7 @@ func (p *program) states() map[string]admin.Prediction {
 // and its outputs are kept: every third webhook is lost at the provider, and the bridge
 // is gone for longer than the provider goes on.
 func TestNoPredictionGoesMissing(t *testing.T) {
+	t.Parallel() // it mostly waits
 	n := *submitted
 	w := newWorld(t, fakeget3w.Config{
 		Rules:      []fakeget3w.Rule{{Duration: 20 * time.Second, DropEvery: 3}},

@@ -20,6 +20,7 @@ import (
 // What is submitted through the bridge ends by its webhook, and whoever waits is told; it
 // is paid for once, whoever dies in between.
 func TestSubmittedAndAwaited(t *testing.T) {
+	t.Parallel() // it mostly waits
 	w := newWorld(t, fakeget3w.Config{Rules: []fakeget3w.Rule{{Duration: time.Minute}}})
 	w.config = strings.Replace(w.config, "    query:", "    path_token: file:token\n    query:", 1)
 	put(t, w.dir, "token", pathToken)
@@ -36,7 +37,7 @@ func TestSubmittedAndAwaited(t *testing.T) {
 	require.Equal(t, w.front+"/webhooks/get3w/"+pathToken+"?ref=order%201", one.Webhook)
 	var s bridge.PredictionState
 	p.verb(&s, "predictions", "show", one.ID)
-	require.Contains(t, p.says("predictions", "show", one.ID), `reference "order 1"`)
+	require.Contains(t, p.says("predictions", "show", one.ID), `reference  "order 1"`)
 	require.Equal(t, bridge.StatusCompleted, s.Status)
 
 	req := func(body, key string) *http.Request {

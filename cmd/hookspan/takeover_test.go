@@ -91,6 +91,7 @@ func (p *program) questions() (n int) {
 // Of two processes one asks the provider. When it is killed the other one goes on
 // within half a minute, and does not ask again what the first has just asked.
 func TestTakeoverAsksNothingTwice(t *testing.T) {
+	t.Parallel() // it mostly waits
 	const each = 40
 	fake, err := fakeget3w.New(fakeget3w.Config{Secret: []byte(secret), Rules: []fakeget3w.Rule{{NeverEvery: 1}}})
 	require.NoError(t, err)
