@@ -21,9 +21,12 @@ const (
 	// shortestRequest is the shortest that the client can make.
 	shortestRequest = time.Second
 
-	// gather is how long a block waits for the next event once it has what there was,
-	// stalled when the server has said that there are more.
-	gather  = time.Millisecond
+	// gather is for how long a block takes the events that come after its first one:
+	// each block costs a look into the ledger and a sync, and nobody waits for it, since
+	// who waits for a prediction hears of its events. At least it waits rest for the next
+	// one, and stalled when the server has said that there are more.
+	gather  = 50 * time.Millisecond
+	rest    = time.Millisecond
 	stalled = 250 * time.Millisecond
 )
 
@@ -66,6 +69,7 @@ func (f *feed) block(ctx context.Context) ([]delivered, error) {
 	var block []delivered
 	bytes := 0
 	waiting := jetstream.NextContext(ctx)
+	var until time.Time
 	for len(block) < blockMessages && bytes < blockBytes {
 		m, err := f.it.Next(waiting)
 		switch {
@@ -85,7 +89,10 @@ func (f *feed) block(ctx context.Context) ([]delivered, error) {
 			// again behind newer ones.
 			return nil, fmt.Errorf("reading events: delivery %d is missing", f.delivery)
 		}
-		waiting = jetstream.NextMaxWait(gather)
+		if len(block) == 0 {
+			until = time.Now().Add(gather)
+		}
+		waiting = jetstream.NextMaxWait(max(rest, time.Until(until)))
 		if meta.NumPending > 0 {
 			waiting = jetstream.NextMaxWait(stalled)
 		}
