@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -37,9 +36,6 @@ type reconciler struct {
 
 	// unlisted is told when a prediction was heard of whose source had no list.
 	unlisted chan struct{}
-
-	mu   sync.Mutex
-	desk desk // of the term that runs, nil when none does
 }
 
 // newReconciler returns a reconciler that asks nobody yet. It reads the ledger and the
@@ -61,8 +57,6 @@ func newReconciler(cfg Config, store Store, js jetstream.JetStream) *reconciler 
 // run asks the providers for what is overdue on d until ctx ends, and then returns nil.
 // It returns errTermOver as soon as another process leads the ledger.
 func (r *reconciler) run(ctx context.Context, d desk) error {
-	r.setDesk(d)
-	defer r.setDesk(nil)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		r.askEach(ctx, g, d)
@@ -119,12 +113,6 @@ func (r *reconciler) noteUnlisted(source string) {
 	}
 }
 
-func (r *reconciler) setDesk(d desk) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.desk = d
-}
-
 // ended is told of every prediction that has its end: live with the event that ended it
 // when that was folded, otherwise one that the ledger has. It is safe for concurrent use.
 func (r *reconciler) ended(s *bridge.PredictionState, _ *bridge.Event, live bool) {
@@ -178,12 +166,9 @@ func conflictAlarm(s *bridge.PredictionState, e *bridge.Event) bridge.Alarm {
 	}
 }
 
-// status is how the predictions of each source stand that is configured, or has open
-// ones in the term that runs. It is safe for concurrent use.
+// status is what is known of each configured source, but for what is open, which the
+// term knows. It is safe for concurrent use.
 func (r *reconciler) status(now time.Time) map[string]bridge.SourceStatus {
-	r.mu.Lock()
-	d := r.desk
-	r.mu.Unlock()
 	all := map[string]bridge.SourceStatus{}
 	for name, a := range r.asked {
 		s := bridge.SourceStatus{Polled: a.source.Asker != nil && a.source.Asker.HasKey()}
@@ -191,14 +176,6 @@ func (r *reconciler) status(now time.Time) map[string]bridge.SourceStatus {
 		if until := a.throttle.pausedUntil(); until.After(now) {
 			s.PausedUntil = until
 		}
-		all[name] = s
-	}
-	if d == nil {
-		return all
-	}
-	for name, list := range d.lists() {
-		s := all[name]
-		s.Open, s.Overdue, s.Oldest = list.counts(now)
 		all[name] = s
 	}
 	return all

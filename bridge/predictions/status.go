@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 	"time"
 
@@ -71,7 +70,9 @@ func (t *term) lookAround(ctx context.Context, durable jetstream.Consumer, told 
 	if reflect.DeepEqual(had, status) && now.Sub(told.UpdatedAt) < statusAge {
 		return nil
 	}
-	t.reconciler.tellUnasked(status.Sources)
+	if t.upToDate() { // before that, what seems overdue may have ended
+		t.reconciler.tellUnasked(status.Sources)
+	}
 	revision, err := t.bucket.put(ctx, keyStatus, status, t.statusRevision)
 	if errors.Is(err, errTermOver) {
 		return err
@@ -104,7 +105,6 @@ func (t *term) status(ctx context.Context, now time.Time) (bridge.LedgerStatus, 
 		Leader: t.cfg.Process, UpdatedAt: now.UTC(), Folded: last.sequence, FoldedAt: last.storedAt, Last: stream.CachedInfo().State.LastSeq,
 		Behind: t.behind.Load(), Rebuilding: t.rebuilding.Load(), Sources: t.reconciler.status(now),
 	}
-	maps.DeleteFunc(s.Sources, func(name string, _ bridge.SourceStatus) bool { return !t.configured(name) })
 	most := len(s.Sources) + bridge.MaxStatusSources
 	for name, list := range t.lists() {
 		source := s.Sources[name]
