@@ -149,3 +149,29 @@ func FirstSince(ctx context.Context, stream jetstream.Stream, t time.Time) (uint
 	}
 	return low, nil
 }
+
+// countingGone is after how long the server removes a consumer that counts, when we
+// could not.
+const countingGone = 5 * time.Second
+
+// Count returns how many messages from the sequence on match one of the subject
+// patterns, which must not overlap. It asks what a consumer that began there would have
+// before it, so it needs the right to make one, and room for one more.
+func Count(ctx context.Context, stream jetstream.Stream, subjects []string, from uint64) (uint64, error) {
+	c, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+		Description:       "Hookspan: counts and is removed again",
+		FilterSubjects:    subjects,
+		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:       from,
+		AckPolicy:         jetstream.AckNonePolicy,
+		MemoryStorage:     true,
+		Replicas:          1,
+		InactiveThreshold: countingGone,
+	})
+	if err != nil {
+		return 0, fmt.Errorf("counting messages of %s: %w", stream.CachedInfo().Config.Name, err)
+	}
+	info := c.CachedInfo()
+	_ = stream.DeleteConsumer(ctx, info.Name) // it goes by itself
+	return info.NumPending, nil
+}

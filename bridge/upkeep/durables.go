@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookspan/hookspan/bridge/stored"
 )
 
 // durable is a reader of the stream that events are kept for.
@@ -112,7 +114,7 @@ func (r *round) nextMatching(ctx context.Context, filters []string, from, waitin
 			continue // as the durable says
 		}
 		// The server says the same of a message that it cannot read.
-		count, err := r.count(ctx, []string{filter}, from)
+		count, err := stored.Count(ctx, r.stream, []string{filter}, from)
 		if err != nil {
 			return 0, err
 		}
@@ -121,28 +123,6 @@ func (r *round) nextMatching(ctx context.Context, filters []string, from, waitin
 		}
 	}
 	return next, nil
-}
-
-// count returns how many messages from a sequence on match one of filters. It
-// asks what a consumer that began there would have before it.
-func (r *round) count(ctx context.Context, filters []string, from uint64) (uint64, error) {
-	c, err := r.stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
-		Description:       "Hookspan: counts and is removed again",
-		FilterSubjects:    filters,
-		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq:       from,
-		AckPolicy:         jetstream.AckNonePolicy,
-		MemoryStorage:     true,
-		Replicas:          1,
-		InactiveThreshold: 5 * time.Second,
-	})
-	if err != nil {
-		return 0, fmt.Errorf("counting messages: %w", err)
-	}
-	info := c.CachedInfo()
-	// One that stays goes by itself in a few seconds.
-	_ = r.stream.DeleteConsumer(ctx, info.Name)
-	return info.NumPending, nil
 }
 
 // firstSince returns the first sequence that is not surely older than t. What

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/stored"
 )
 
 // Why events left unhandled.
@@ -85,11 +86,11 @@ func (r *round) record(ctx context.Context, d *durable, to uint64, reason string
 		From: d.next, To: to - 1, Count: to - d.next, Reason: reason,
 	}
 	if d.filters != nil {
-		before, err := r.count(ctx, d.filters, d.next)
+		before, err := stored.Count(ctx, r.stream, d.filters, d.next)
 		if err != nil {
 			return err
 		}
-		after, err := r.count(ctx, d.filters, to)
+		after, err := stored.Count(ctx, r.stream, d.filters, to)
 		if err != nil {
 			return err
 		}
