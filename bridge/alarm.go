@@ -26,6 +26,7 @@ const (
 	AlarmStoreFull      = "store_full"      // events are refused
 	AlarmStreamRemoved  = "stream_removed"  // somebody removed a stream
 	AlarmStreamChanged  = "stream_changed"  // somebody changed a stream
+	AlarmNoJetStream    = "no_jetstream"    // NATS keeps no streams
 	AlarmClock          = "clock"           // the clock jumped
 	AlarmExpired        = "expired"         // events left unhandled
 	AlarmSpoolStuck     = "spool_stuck"     // a spooled event that NATS will not take
@@ -39,8 +40,12 @@ const (
 	AlarmTargetDown     = "target_down"     // a target fails and is left alone
 	AlarmTargetBlocked  = "target_blocked"  // a target's address must not be asked
 
-	AlarmConsumerRemoved = "consumer_removed" // somebody removed the durable of a consumer
-	AlarmConsumerChanged = "consumer_changed" // somebody changed it
+	AlarmConsumerRemoved  = "consumer_removed"  // somebody removed the durable of a consumer
+	AlarmConsumerChanged  = "consumer_changed"  // somebody changed it
+	AlarmConsumerUnusable = "consumer_unusable" // it cannot be made what it is to be
+	AlarmConsumerOrphaned = "consumer_orphaned" // the configuration names it no more
+	AlarmConsumerNarrowed = "consumer_narrowed" // its filter passes over events that waited
+	AlarmLeftBehind       = "left_behind"       // events wait where the configuration does not look any more
 
 	AlarmArchiveRefused = "archive_refused" // an archive may not ask a host for outputs
 	AlarmArchiveNoRoom  = "archive_no_room" // an archive waits for room
@@ -56,11 +61,11 @@ const (
 
 // AlarmKinds are all kinds of alarms.
 var AlarmKinds = []string{
-	AlarmStoreBackwards, AlarmStoreMissing, AlarmStoreCorrupt, AlarmStoreFrozen, AlarmStoreFull, AlarmStreamRemoved, AlarmStreamChanged,
+	AlarmStoreBackwards, AlarmStoreMissing, AlarmStoreCorrupt, AlarmStoreFrozen, AlarmStoreFull, AlarmStreamRemoved, AlarmStreamChanged, AlarmNoJetStream,
 	AlarmClock, AlarmExpired, AlarmSpoolStuck, AlarmSpoolFull, AlarmUnknownSource, AlarmQuarantineFull, AlarmRefused,
 	AlarmExhausted, AlarmCommand,
 	AlarmTargetGone, AlarmTargetDown, AlarmTargetBlocked,
-	AlarmConsumerRemoved, AlarmConsumerChanged,
+	AlarmConsumerRemoved, AlarmConsumerChanged, AlarmConsumerUnusable, AlarmConsumerOrphaned, AlarmConsumerNarrowed, AlarmLeftBehind,
 	AlarmArchiveRefused, AlarmArchiveNoRoom, AlarmArchiveExpires,
 	AlarmSilence, AlarmPredictionConflict, AlarmPredictionLost, AlarmPolling, AlarmLedgerFull, AlarmLedgerStuck,
 }

@@ -5,10 +5,12 @@ import "time"
 // ConsumerState is what the bridge knows of one durable reader of events.
 type ConsumerState struct {
 	Name string `json:"name"`
-	// Kind is the configured one; empty for a durable that the configuration does
-	// not name. Missing: it is configured and there is no durable.
-	Kind    string `json:"kind,omitempty"`
-	Missing bool   `json:"missing,omitempty"`
+	// Kind is the configured one; empty for a durable that no configuration has named.
+	// Missing: it is configured and there is no durable. Orphaned: the durable was made
+	// for a configuration, and that of this bridge does not name it.
+	Kind     string `json:"kind,omitempty"`
+	Missing  bool   `json:"missing,omitempty"`
+	Orphaned bool   `json:"orphaned,omitempty"`
 	// Filter are the subjects that the durable reads.
 	Filter  []string  `json:"filter,omitempty"`
 	Created time.Time `json:"created,omitzero"`
@@ -32,8 +34,30 @@ type ConsumerState struct {
 	PausedUntil time.Time `json:"paused_until,omitzero"`
 	// LastDelivered is when an event was last delivered.
 	LastDelivered time.Time `json:"last_delivered,omitzero"`
-	// Delivered is the stream sequence of the newest event that it was given.
-	Delivered uint64 `json:"delivered"`
+	// Delivered is the stream sequence of the newest event that it was given, and
+	// Acknowledged is one up to which it needs no event any more.
+	Delivered    uint64 `json:"delivered"`
+	Acknowledged uint64 `json:"acknowledged"`
+}
+
+// Outstanding is how many events the consumer has not settled.
+func (s ConsumerState) Outstanding() uint64 { return s.Pending + uint64(s.Unsettled) + s.Later }
+
+// MetadataKind is the metadata of a durable that was made for a consumer of a
+// configuration: its kind.
+const MetadataKind = "hookspan-kind"
+
+// LeftBehind is where events wait that no consumer is given, because nats.url or
+// nats.prefix has changed.
+type LeftBehind struct {
+	// Store is "embedded" or the addresses of an external NATS.
+	Store  string `json:"store"`
+	Prefix string `json:"prefix"`
+	// Waiting is how many events wait there at least, and CountedAt is when.
+	Waiting   uint64    `json:"waiting"`
+	CountedAt time.Time `json:"counted_at"`
+	// Text says in words what to do.
+	Text string `json:"text"`
 }
 
 // NewConsumer is a durable that somebody makes for a program of their own.

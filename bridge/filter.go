@@ -68,6 +68,19 @@ func (f Filter) Match(e *Event) bool {
 		(f.Model == "" || globMatch(f.Model, e.Model))
 }
 
+// Covers reports whether every event that passes other is known to pass f too.
+func (f Filter) Covers(other Filter) bool {
+	return f.kind() == other.kind() &&
+		includes(f.Sources, other.Sources) &&
+		(f.kind() != KindPrediction || includes(f.Statuses, other.Statuses)) &&
+		(f.Model == "" || f.Model == other.Model)
+}
+
+// includes reports whether list picks everything that other picks.
+func includes(list, other []string) bool {
+	return every(list) || !every(other) && !slices.ContainsFunc(other, func(s string) bool { return !slices.Contains(list, s) })
+}
+
 // Subjects returns the NATS subjects that together hold every event that passes
 // the filter, and a few that do not when rest is true: then whoever reads must
 // ask [Filter.Match] too. The subjects do not overlap.

@@ -39,7 +39,7 @@ func (d Durable) keep(ctx context.Context, js jetstream.JetStream, b *binding, l
 		log.Error("the stream was made anew, beginning with its first event")
 		b.first = 1
 	}
-	durable, change, err := d.ensure(ctx, js, b.first)
+	durable, change, err := d.ensure(ctx, js, stream, b.first)
 	if err != nil {
 		return nil, Change{}, err
 	}
@@ -49,7 +49,8 @@ func (d Durable) keep(ctx context.Context, js jetstream.JetStream, b *binding, l
 	case change.Created:
 		log.Info("created the durable", zap.Strings("filter", d.subjects()))
 	case len(change.Differences) > 0:
-		log.Warn("changed the durable", zap.Strings("changes", change.Differences))
+		log.Warn("changed the durable", zap.Strings("changes", change.Differences),
+			zap.Bool("made_anew", change.Remade), zap.Uint64("skipped_events", change.Skipped))
 	}
 	if next := durable.CachedInfo().AckFloor.Stream + 1; b.first == 0 || next < b.first { // somebody set it back
 		b.first = next
@@ -85,7 +86,10 @@ func (c *Consumer) reachDurable(ctx context.Context) (jetstream.Consumer, error)
 		durable, _, err := d.keep(ctx, c.js, &c.bound, c.log)
 		return durable, err
 	}
-	durable, err := d.find(ctx, c.js)
+	seen, err := d.look(ctx, c.js)
+	if err == nil {
+		err = seen.differ()
+	}
 	switch {
 	case errors.Is(err, ErrMissing) || errors.Is(err, ErrDiffers):
 		return nil, fmt.Errorf("%w: whoever provisions stream %s must put it right, with hookspan provision for example", err, c.names.EventsStream())
@@ -93,5 +97,5 @@ func (c *Consumer) reachDurable(ctx context.Context) (jetstream.Consumer, error)
 		return nil, err
 	}
 	c.bound.last = math.MaxUint64 // how far the stream goes may not be asked
-	return durable, nil
+	return seen.durable, nil
 }

@@ -57,30 +57,6 @@ type Config struct {
 	Logger *zap.Logger
 }
 
-// Start says which events a new durable begins with. The zero value begins with
-// what is stored after it was created.
-type Start struct {
-	// All begins with the oldest event that is still stored.
-	All bool
-	// At begins with what was stored at that time or later.
-	At time.Time
-}
-
-// ParseStart reads "new", "all" or an RFC 3339 time.
-func ParseStart(s string) (Start, error) {
-	switch s {
-	case "new":
-		return Start{}, nil
-	case "all":
-		return Start{All: true}, nil
-	}
-	at, err := time.Parse(time.RFC3339, s)
-	if err != nil {
-		return Start{}, fmt.Errorf("start is %.40q: use new, all, or a time such as 2026-01-31T15:04:05Z", s)
-	}
-	return Start{At: at}, nil
-}
-
 // minLease leaves time to settle an event within it.
 const minLease = time.Second
 

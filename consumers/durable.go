@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/stored"
 )
 
 const (
@@ -34,6 +36,10 @@ type Durable struct {
 	// attempts by itself.
 	MaxDeliveries int
 	Prefix        string
+	// Kind, if set, marks the durable as one that a bridge's configuration names,
+	// see [bridge.MetadataKind]. Where a durable begins that lacks the mark is held
+	// against Start, since somebody else made it.
+	Kind string
 }
 
 // Durable is the durable that a [Consumer] of this configuration reads.
@@ -48,6 +54,12 @@ type Change struct {
 	Created bool
 	// Differences are the settings that were changed otherwise, in words.
 	Differences []string
+	// Remade: the durable was removed and made again, since the server cannot change
+	// all of the differences in one that exists. Events may come again.
+	Remade bool
+	// Skipped is how many events were waiting that the filter picked before and does
+	// not pick any more.
+	Skipped uint64
 }
 
 var (
@@ -62,23 +74,45 @@ var (
 // events, or parts of them, from its readers. Where it stands, and whether it is
 // paused, stays. The error wraps [ErrUnusable] when no change can make it usable.
 func (d Durable) Provision(ctx context.Context, js jetstream.JetStream) (Change, error) {
-	d, err := d.complete()
+	return d.ProvisionFrom(ctx, js, 0)
+}
+
+// ProvisionFrom is [Durable.Provision] of a durable that is known to have needed the
+// events from the sequence next on: one that is missing begins there. Zero is where
+// Start says.
+func (d Durable) ProvisionFrom(ctx context.Context, js jetstream.JetStream, next uint64) (Change, error) {
+	d, stream, err := d.open(ctx, js)
 	if err != nil {
 		return Change{}, err
 	}
-	_, change, err := d.ensure(ctx, js, 0)
+	_, change, err := d.ensure(ctx, js, stream, next)
 	return change, err
 }
 
 // Verify is [Durable.Provision] that changes nothing: the error wraps [ErrMissing]
 // or [ErrDiffers] when there is something to change.
 func (d Durable) Verify(ctx context.Context, js jetstream.JetStream) error {
-	d, err := d.complete()
+	d, stream, err := d.open(ctx, js)
 	if err != nil {
 		return err
 	}
-	_, err = d.find(ctx, js)
-	return err
+	seen, err := d.look(ctx, js)
+	if err != nil {
+		return err
+	}
+	if err := d.checkStart(ctx, stream, seen); err != nil {
+		return err
+	}
+	return seen.differ()
+}
+
+func (d Durable) open(ctx context.Context, js jetstream.JetStream) (Durable, jetstream.Stream, error) {
+	d, err := d.complete()
+	if err != nil {
+		return d, nil, err
+	}
+	stream, err := stored.Open(ctx, js, d.names().EventsStream())
+	return d, stream, err
 }
 
 // complete returns d with its defaults; the error names the field that cannot be
@@ -92,109 +126,147 @@ func (d Durable) complete() (Durable, error) {
 		return d, fmt.Errorf("consumer %s: max deliveries are %d, they must be 1 or more, or 0 for no limit", d.Name, d.MaxDeliveries)
 	}
 	full := cfg.Durable()
-	full.MaxDeliveries = d.MaxDeliveries
+	full.MaxDeliveries, full.Kind = d.MaxDeliveries, d.Kind
 	return full, nil
 }
 
 func (d Durable) names() bridge.Names { return bridge.Names{Prefix: d.Prefix} }
 
-// find returns the durable if it is as d says.
-func (d Durable) find(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
-	durable, _, differences, err := d.look(ctx, js)
-	if err == nil && len(differences) > 0 {
-		err = fmt.Errorf("%w: %s: %v", ErrDiffers, d.Name, differences)
+// found is a durable that exists.
+type found struct {
+	durable jetstream.Consumer
+	// want is its configuration without the differences from what it is to be.
+	want        jetstream.ConsumerConfig
+	differences []string
+	// from is where it has to be made anew; zero: the server can change it.
+	from uint64
+}
+
+func (f *found) info() *jetstream.ConsumerInfo { return f.durable.CachedInfo() }
+
+func (f *found) note(what string, from, to any) {
+	f.differences = append(f.differences, fmt.Sprintf("%s from %v to %v", what, from, to))
+}
+
+// differ returns an error that wraps ErrDiffers when there are differences.
+func (f *found) differ() error {
+	if len(f.differences) == 0 {
+		return nil
 	}
-	if err != nil {
-		return nil, err
+	return fmt.Errorf("%w: %s: %v", ErrDiffers, f.info().Name, f.differences)
+}
+
+// look returns the durable and where it differs from what it is to be, apart from
+// where it begins: see [Durable.checkStart].
+func (d Durable) look(ctx context.Context, js jetstream.JetStream) (*found, error) {
+	durable, err := js.Consumer(ctx, d.names().EventsStream(), d.Name)
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+		return nil, fmt.Errorf("%w: %s", ErrMissing, d.Name)
+	case errors.Is(err, jetstream.ErrNotPullConsumer):
+		return nil, fmt.Errorf("%w: %s pushes its messages: remove it or use another name", ErrUnusable, d.Name)
+	case err != nil:
+		return nil, fmt.Errorf("looking up durable %s: %w", d.Name, err)
 	}
-	return durable, nil
+	have := durable.CachedInfo().Config
+	if have.AckPolicy != jetstream.AckExplicitPolicy || have.MemoryStorage {
+		return nil, fmt.Errorf("%w: %s acknowledges by policy %v, in memory: %v: remove it or use another name",
+			ErrUnusable, d.Name, have.AckPolicy, have.MemoryStorage)
+	}
+	f := &found{durable: durable, want: have}
+	d.compare(f)
+	return f, nil
+}
+
+// compare notes whatever would keep events, or parts of them, from the handler.
+// Whether the durable is paused is somebody's decision and stays.
+func (d Durable) compare(f *found) {
+	have, want := f.info().Config, &f.want
+	if subjects := d.subjects(); !sameSubjects(filterOf(have), subjects) {
+		f.note("filter", filterOf(have), subjects)
+		want.FilterSubject, want.FilterSubjects = "", subjects
+	}
+	if len(have.BackOff) > 0 { // it would replace our own delays
+		f.note("backoff", have.BackOff, "none")
+		want.BackOff = nil
+	}
+	if have.PriorityPolicy != jetstream.PriorityPolicyNone || len(have.PriorityGroups) > 0 { // requests that name no group are refused
+		f.note("priority groups", have.PriorityGroups, "none")
+		want.PriorityPolicy, want.PriorityGroups, want.PinnedTTL = jetstream.PriorityPolicyNone, nil, 0
+	}
+	diff(f, "ack wait", &want.AckWait, d.Lease)
+	diff(f, "max ack pending", &want.MaxAckPending, maxAckPending)
+	diff(f, "max deliver", &want.MaxDeliver, d.maxDeliver())
+	diff(f, "headers only", &want.HeadersOnly, false)
+	diff(f, "inactive threshold", &want.InactiveThreshold, 0)
+	diff(f, "rate limit", &want.RateLimit, 0)
+	diff(f, "max request batch", &want.MaxRequestBatch, 0)
+	diff(f, "max request expires", &want.MaxRequestExpires, 0)
+	diff(f, "max request bytes", &want.MaxRequestMaxBytes, 0)
+	if have.ReplayPolicy != jetstream.ReplayInstantPolicy { // as slowly as they came
+		diff(f, "replay policy", &want.ReplayPolicy, jetstream.ReplayInstantPolicy)
+		f.from = f.info().AckFloor.Stream + 1
+	}
+	if d.Kind != "" && have.Metadata[bridge.MetadataKind] != d.Kind {
+		f.note("kind", cmp.Or(have.Metadata[bridge.MetadataKind], "none"), d.Kind)
+		want.Metadata = maps.Clone(have.Metadata)
+		if want.Metadata == nil {
+			want.Metadata = map[string]string{}
+		}
+		want.Metadata[bridge.MetadataKind] = d.Kind
+	}
+}
+
+// diff sets what have points to, and notes it, when it is not want.
+func diff[T comparable](f *found, what string, have *T, want T) {
+	if *have != want {
+		f.note(what, *have, want)
+		*have = want
+	}
 }
 
 // ensure returns the durable once it is as d says, and what had to be done. One
-// that is missing begins with the sequence from; zero is where d says.
-func (d Durable) ensure(ctx context.Context, js jetstream.JetStream, from uint64) (jetstream.Consumer, Change, error) {
-	stream := d.names().EventsStream()
-	durable, want, differences, err := d.look(ctx, js)
+// that is missing begins with the sequence next; zero is where d says.
+func (d Durable) ensure(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream, next uint64) (jetstream.Consumer, Change, error) {
+	seen, err := d.look(ctx, js)
 	if errors.Is(err, ErrMissing) {
-		durable, err = js.CreateConsumer(ctx, stream, d.create(from))
-		if err == nil {
+		var durable jetstream.Consumer
+		if durable, err = d.create(ctx, stream, next); err == nil {
 			return durable, Change{Created: true}, nil
 		}
 		if !errors.Is(err, jetstream.ErrConsumerExists) {
 			return nil, Change{}, fmt.Errorf("creating durable %s: %w", d.Name, err)
 		}
-		durable, want, differences, err = d.look(ctx, js) // another process was faster
+		seen, err = d.look(ctx, js) // another process was faster
 	}
-	if err != nil || len(differences) == 0 {
-		return durable, Change{}, err
+	if err == nil {
+		err = d.checkStart(ctx, stream, seen)
 	}
-	durable, err = js.UpdateConsumer(ctx, stream, want)
+	if err != nil {
+		return nil, Change{}, err
+	}
+	if len(seen.differences) == 0 {
+		return seen.durable, Change{}, nil
+	}
+	change := Change{Differences: seen.differences, Remade: seen.from > 0}
+	if change.Skipped, err = d.skipped(ctx, stream, seen.info()); err != nil {
+		return nil, Change{}, fmt.Errorf("changing durable %s: %w", d.Name, err)
+	}
+	apply := stream.UpdateConsumer
+	if change.Remade {
+		apply = func(ctx context.Context, want jetstream.ConsumerConfig) (jetstream.Consumer, error) {
+			return remake(ctx, stream, want, seen.from)
+		}
+	}
+	durable, err := apply(ctx, seen.want)
 	if err != nil {
 		return nil, Change{}, fmt.Errorf("changing durable %s: %w", d.Name, err)
 	}
-	return durable, Change{Differences: differences}, nil
+	return durable, change, nil
 }
 
-// look returns the durable, what it is to be, and where it differs from that.
-func (d Durable) look(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, jetstream.ConsumerConfig, []string, error) {
-	none := jetstream.ConsumerConfig{}
-	durable, err := js.Consumer(ctx, d.names().EventsStream(), d.Name)
-	switch {
-	case errors.Is(err, jetstream.ErrConsumerNotFound):
-		return nil, none, nil, fmt.Errorf("%w: %s", ErrMissing, d.Name)
-	case errors.Is(err, jetstream.ErrNotPullConsumer):
-		return nil, none, nil, fmt.Errorf("%w: %s pushes its messages: remove it or use another name", ErrUnusable, d.Name)
-	case err != nil:
-		return nil, none, nil, fmt.Errorf("looking up durable %s: %w", d.Name, err)
-	}
-	have := durable.CachedInfo().Config
-	if have.AckPolicy != jetstream.AckExplicitPolicy || have.MemoryStorage {
-		return nil, none, nil, fmt.Errorf("%w: %s acknowledges by policy %v, in memory: %v: remove it or use another name",
-			ErrUnusable, d.Name, have.AckPolicy, have.MemoryStorage)
-	}
-	want, differences := d.merge(have)
-	return durable, want, differences, nil
-}
-
-// merge is have without anything that would keep events, or parts of them, from
-// the handler, and what that changes. Whether it is paused is somebody's decision
-// and stays.
-func (d Durable) merge(have jetstream.ConsumerConfig) (jetstream.ConsumerConfig, []string) {
-	var differences []string
-	note := func(what string, from, to any) {
-		differences = append(differences, fmt.Sprintf("%s from %v to %v", what, from, to))
-	}
-	want := have
-	if subjects := d.subjects(); !sameSubjects(filterOf(have), subjects) {
-		note("filter", filterOf(have), subjects)
-		want.FilterSubject, want.FilterSubjects = "", subjects
-	}
-	if len(have.BackOff) > 0 { // it would replace our own delays
-		note("backoff", have.BackOff, "none")
-		want.BackOff = nil
-	}
-	diff(note, "ack wait", &want.AckWait, d.Lease)
-	diff(note, "max ack pending", &want.MaxAckPending, maxAckPending)
-	diff(note, "max deliver", &want.MaxDeliver, d.maxDeliver())
-	diff(note, "headers only", &want.HeadersOnly, false)
-	diff(note, "inactive threshold", &want.InactiveThreshold, 0)
-	diff(note, "rate limit", &want.RateLimit, 0)
-	diff(note, "max request batch", &want.MaxRequestBatch, 0)
-	diff(note, "max request expires", &want.MaxRequestExpires, 0)
-	diff(note, "max request bytes", &want.MaxRequestMaxBytes, 0)
-	return want, differences
-}
-
-// diff sets what have points to, and notes it, when it is not want.
-func diff[T comparable](note func(what string, from, to any), what string, have *T, want T) {
-	if *have != want {
-		note(what, *have, want)
-		*have = want
-	}
-}
-
-// create is the configuration of a new durable.
-func (d Durable) create(from uint64) jetstream.ConsumerConfig {
+// create makes the durable.
+func (d Durable) create(ctx context.Context, stream jetstream.Stream, next uint64) (jetstream.Consumer, error) {
 	cfg := jetstream.ConsumerConfig{
 		Durable:        d.Name,
 		Description:    "Hookspan consumer",
@@ -203,17 +275,18 @@ func (d Durable) create(from uint64) jetstream.ConsumerConfig {
 		AckWait:        d.Lease,
 		MaxAckPending:  maxAckPending,
 		MaxDeliver:     d.maxDeliver(),
-		DeliverPolicy:  jetstream.DeliverNewPolicy,
 	}
-	switch {
-	case from > 0:
-		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, from
-	case d.Start.All:
-		cfg.DeliverPolicy = jetstream.DeliverAllPolicy
-	case !d.Start.At.IsZero():
-		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &d.Start.At
+	if d.Kind != "" {
+		cfg.Metadata = map[string]string{bridge.MetadataKind: d.Kind}
 	}
-	return cfg
+	if next == 0 {
+		var err error
+		if next, err = d.first(ctx, stream); err != nil {
+			return nil, err
+		}
+	}
+	beginWith(&cfg, next)
+	return stream.CreateConsumer(ctx, cfg)
 }
 
 // maxDeliver has no limit for whoever counts attempts by itself: a delivery is

@@ -26,11 +26,32 @@ type Consumers interface {
 	// Remove removes a consumer with all but its dead letters. The error wraps
 	// bridge.ErrConfigured for one that would come back.
 	Remove(ctx context.Context, name string, dryRun bool) (bridge.RemovedConsumer, error)
+	// Skips is how many events wait for a consumer that the filter does not pick.
+	Skips(ctx context.Context, name string, filter bridge.Filter) (uint64, error)
+	// LeftBehind says where events wait that no consumer of the configuration is given.
+	LeftBehind() []bridge.LeftBehind
 }
 
 // ConsumerList is all consumers, by name.
 type ConsumerList struct {
 	Consumers []bridge.ConsumerState `json:"consumers"`
+	// LeftBehind are events that wait where an earlier configuration had them.
+	LeftBehind []bridge.LeftBehind `json:"left_behind,omitempty"`
+}
+
+// FilterCall is a filter that a consumer might have.
+type FilterCall struct {
+	Event    string   `json:"event,omitempty"`
+	Sources  []string `json:"sources,omitempty"`
+	Statuses []string `json:"statuses,omitempty"`
+	Model    string   `json:"model,omitempty"`
+}
+
+// FilterSkips is what a filter would have a consumer not be given.
+type FilterSkips struct {
+	// Skips is how many of the events that wait for it the filter does not pick, as
+	// far as NATS can tell: of a model glob it knows whole parts.
+	Skips uint64 `json:"skips"`
 }
 
 // AddCall makes a durable for a program that the configuration does not name.
@@ -79,6 +100,7 @@ func RegisterConsumers(api *echo.Group, consumers Consumers) {
 	api.POST("/consumers/:name/resume", h.resume)
 	api.POST("/consumers/:name/seek", h.seek)
 	api.POST("/consumers/:name/remove", h.remove)
+	api.POST("/consumers/:name/filter-skips", h.skips)
 }
 
 type consumersAPI struct{ consumers Consumers }
@@ -88,7 +110,24 @@ func (h consumersAPI) list(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, ConsumerList{Consumers: append([]bridge.ConsumerState{}, list...)})
+	return c.JSON(http.StatusOK, ConsumerList{Consumers: append([]bridge.ConsumerState{}, list...), LeftBehind: h.consumers.LeftBehind()})
+}
+
+// skips changes nothing.
+func (h consumersAPI) skips(c echo.Context) error {
+	var call FilterCall
+	if err := decodeCall(c, &call); err != nil {
+		return err
+	}
+	filter := bridge.Filter{Event: call.Event, Sources: call.Sources, Statuses: call.Statuses, Model: call.Model}
+	if err := filter.Validate(); err != nil {
+		return badRequest("%v", err)
+	}
+	n, err := h.consumers.Skips(c.Request().Context(), c.Param("name"), filter)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, FilterSkips{Skips: n})
 }
 
 // Limits of a durable that is added.

@@ -84,6 +84,17 @@ func (d durables) Add(ctx context.Context, c bridge.NewConsumer) error {
 	return err
 }
 
+func (d durables) Skips(_ context.Context, name string, filter bridge.Filter) (uint64, error) {
+	if name != "team" {
+		return 0, bridge.ErrNoConsumer
+	}
+	return uint64(len(filter.Statuses)), nil
+}
+
+func (d durables) LeftBehind() []bridge.LeftBehind {
+	return []bridge.LeftBehind{{Store: "embedded", Prefix: "old", Waiting: 5, Text: "they wait"}}
+}
+
 // ask returns what the API answers.
 func ask[T any](t *testing.T, s *admin.Server, path, body string) (out T) {
 	t.Helper()

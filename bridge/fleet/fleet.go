@@ -4,6 +4,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -163,9 +164,15 @@ func (f *Fleet) clear(ctx context.Context, name, subject string, dryRun bool) (u
 
 func (f *Fleet) state(info *jetstream.ConsumerInfo) bridge.ConsumerState {
 	s := bridge.ConsumerState{
-		Name: info.Name, Kind: f.kinds[info.Name], Filter: info.Config.FilterSubjects, Created: info.Created,
+		Name: info.Name, Kind: cmp.Or(f.kinds[info.Name], info.Config.Metadata[bridge.MetadataKind]), Filter: info.Config.FilterSubjects, Created: info.Created,
 		Pending: info.NumPending, Unsettled: info.NumAckPending, Redelivered: info.NumRedelivered, Waiting: info.NumWaiting,
-		Delivered: info.Delivered.Stream,
+		Delivered: info.Delivered.Stream, Acknowledged: info.AckFloor.Stream,
+	}
+	_, configured := f.kinds[info.Name]
+	s.Orphaned = !configured && s.Kind != ""
+	if info.NumAckPending == 0 {
+		// The floor does not follow what the filter skips.
+		s.Acknowledged = max(s.Acknowledged, s.Delivered)
 	}
 	if info.Config.MaxDeliver > 0 {
 		// The server counts those too that wait for a further delivery.

@@ -15,6 +15,7 @@ import (
 const (
 	defaultInterval = 15 * time.Second
 	lookTimeout     = 10 * time.Second
+	farewellTimeout = 2 * time.Second
 	// exhaustedLooks is in how many looks in a row a durable must have events that it
 	// is delivered no more until it is said: their letters may be on the way.
 	exhaustedLooks = 4
@@ -24,17 +25,20 @@ const (
 type WatchConfig struct {
 	// Interval between two looks, default 15 s.
 	Interval time.Duration
-	Alarms   bridge.Alarmer
-	Logger   *zap.Logger
+	// Record is told where the durables stand; nil is told nothing.
+	Record *Record
+	Alarms bridge.Alarmer
+	Logger *zap.Logger
 }
 
 // Watch measures where each consumer stands, and raises an alarm of one that has
 // events which the server delivers no more and of which there is no dead letter: what
 // the server said of them was lost.
 type Watch struct {
-	fleet *Fleet
-	cfg   WatchConfig
-	looks map[string]int // with exhausted events, in a row, by consumer
+	fleet   *Fleet
+	cfg     WatchConfig
+	looks   map[string]int // with exhausted events, in a row, by consumer
+	orphans orphans
 
 	pending, unsettled, later, dead, paused, exhausted *prometheus.GaugeVec
 }
@@ -72,9 +76,26 @@ func (w *Watch) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
+			w.remember(context.WithoutCancel(ctx))
 			return nil
 		case <-tick.C:
 		}
+	}
+}
+
+// remember notes where the consumers stand at the end.
+func (w *Watch) remember(ctx context.Context) {
+	if w.cfg.Record == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, farewellTimeout)
+	defer cancel()
+	states, err := w.fleet.List(ctx)
+	if err == nil {
+		err = w.cfg.Record.Saw(states)
+	}
+	if err != nil {
+		w.cfg.Logger.Debug("where the consumers stand at the end is not remembered", zap.Error(err))
 	}
 }
 
@@ -89,6 +110,12 @@ func (w *Watch) Look(ctx context.Context) error {
 	for _, g := range []*prometheus.GaugeVec{w.pending, w.unsettled, w.later, w.dead, w.paused, w.exhausted} {
 		g.Reset() // of consumers that are gone
 	}
+	if w.cfg.Record != nil {
+		if err := w.cfg.Record.Saw(states); err != nil {
+			w.cfg.Logger.Warn("where the consumers stand could not be remembered; a durable whose state is lost may give more events again", zap.Error(err))
+		}
+	}
+	w.orphans.look(states, w.cfg.Alarms)
 	looks := map[string]int{}
 	for _, s := range states {
 		w.pending.WithLabelValues(s.Name).Set(float64(s.Pending))

@@ -14,6 +14,10 @@ type Memory struct{ path string }
 // Memory returns the file of that name, which need not be there yet.
 func (f *Folder) Memory(name string) *Memory { return &Memory{path: f.path(name)} }
 
+// OpenMemory returns the file at a path, for a process that reads it beside the bridge
+// whose folder it is in.
+func OpenMemory(path string) *Memory { return &Memory{path: path} }
+
 // Load returns what was saved last, or nothing.
 func (m *Memory) Load() ([]byte, error) {
 	text, err := os.ReadFile(m.path)

@@ -107,7 +107,7 @@ func (b *bench) forwardStored(ctx context.Context, service *target, url string, 
 	}
 	count := service.begin()
 	if c, err = b.startBridge(ctx, bridgeConfig{dir: dir, more: fmt.Sprintf(
-		`consumers: {service: {kind: forward, url: %q, secret: "env:%s", concurrency: %d, allow_private: true, start: all, filter: {status: failed}}}`,
+		`consumers: {archive: {enabled: false}, service: {kind: forward, url: %q, secret: "env:%s", concurrency: %d, allow_private: true, start: all, filter: {status: failed}}}`,
 		url, secretEnv, forwardedAtOnce,
 	)}); err != nil {
 		return err

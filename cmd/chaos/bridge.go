@@ -22,7 +22,7 @@ log: {level: warn}
 ingress: {listen: "127.0.0.1:%d"}
 admin: {listen: "127.0.0.1:0"}
 nats: {listen: "127.0.0.1:0", events: {max_bytes: %d}}
-consumers: {}
+consumers: {archive: {enabled: false}}
 `
 
 // externalConfig is that of a bridge whose events go to a NATS elsewhere; the holes
@@ -33,7 +33,7 @@ log: {level: warn}
 ingress: {listen: "127.0.0.1:%d", shutdown_delay: %v}
 admin: {listen: "127.0.0.1:0"}
 nats: {url: %q, events: {max_bytes: %d}, spool: {max_bytes: %d}}
-consumers: {}
+consumers: {archive: {enabled: false}}
 `
 
 // maxEvents bounds the stream of events, and the spool, where their being full is

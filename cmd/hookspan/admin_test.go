@@ -61,7 +61,7 @@ func TestReadinessFollowsNATSAndSpool(t *testing.T) {
 ingress: {listen: "127.0.0.1:0", max_body: 1KiB}
 admin: {listen: "127.0.0.1:0"}
 nats: {url: "`+x.URL()+`", spool: {max_bytes: 65KiB}}
-consumers: {}
+consumers: {archive: {enabled: false}}
 `)
 	p.becomes(200, "ready") // by the spool
 	p.fill(500)
@@ -78,7 +78,7 @@ func TestReadinessFollowsTheEmbeddedStream(t *testing.T) {
 ingress: {listen: "127.0.0.1:0", max_body: 64KiB}
 admin: {listen: "127.0.0.1:0"}
 nats: {listen: "127.0.0.1:0", events: {max_bytes: 1MiB}}
-consumers: {}
+consumers: {archive: {enabled: false}}
 `)
 	p.becomes(200, "ready")
 	p.fill(60_000)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -133,7 +134,11 @@ type predictionsConfig struct {
 }
 
 type consumerConfig struct {
-	Kind        string       `yaml:"kind"`
+	Kind string `yaml:"kind"`
+	// Enabled false has it as if the file did not name it; absent is true.
+	Enabled *bool `yaml:"enabled"`
+	// Implied: the file does not name it.
+	Implied     bool         `yaml:"-"`
 	Filter      filterConfig `yaml:"filter"`
 	Start       string       `yaml:"start"` // new, all, a time
 	Concurrency int          `yaml:"concurrency"`
@@ -234,7 +239,7 @@ func defaultConfig() config {
 
 // fillDefaults adds what the file did not say. It runs before validation, so
 // that what is validated is what is used.
-func (c *config) fillDefaults(saysConsumers bool) {
+func (c *config) fillDefaults() {
 	if len(c.Sources) == 0 {
 		c.ImpliedSources = true
 		c.Sources = map[string]sourceConfig{defaultSource: {Secrets: []secretRef{"env:" + defaultSecretEnv}}}
@@ -253,9 +258,7 @@ func (c *config) fillDefaults(saysConsumers bool) {
 		}
 		c.Sources[name] = s
 	}
-	if !saysConsumers {
-		c.Consumers = map[string]consumerConfig{"archive": {Kind: kindArchive}}
-	}
+	c.addArchive()
 	for name, cons := range c.Consumers {
 		if fill := kinds[cons.Kind].defaults; fill != nil {
 			fill(c, &cons)
@@ -268,6 +271,21 @@ func (c *config) fillDefaults(saysConsumers bool) {
 		}
 		c.Consumers[name] = cons
 	}
+}
+
+// defaultConsumer stands beside those of the file, unless the file switches it off.
+const defaultConsumer = "archive"
+
+// addArchive adds the default consumer, and removes those that are switched off.
+func (c *config) addArchive() {
+	cons, named := c.Consumers[defaultConsumer]
+	cons.Implied = !named
+	cons.Kind = cmp.Or(cons.Kind, kindArchive)
+	if c.Consumers == nil {
+		c.Consumers = map[string]consumerConfig{}
+	}
+	c.Consumers[defaultConsumer] = cons
+	maps.DeleteFunc(c.Consumers, func(_ string, cons consumerConfig) bool { return cons.Enabled != nil && !*cons.Enabled })
 }
 
 func (c *config) has(role string) bool { return slices.Contains(c.Roles, role) }

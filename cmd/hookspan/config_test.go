@@ -38,7 +38,7 @@ func TestDefaultConfig(t *testing.T) {
 		require.EqualValues(t, 10<<30, cfg.NATS.Events.MaxBytes)
 		require.Equal(t, duration(5*time.Second), cfg.Ingress.Deadline)
 	}
-	cfg, err := load(write(t, "consumers: {}\n"))
+	cfg, err := load(write(t, "consumers: {archive: {enabled: false}}\n"))
 	require.NoError(t, err)
 	require.Empty(t, cfg.Consumers, "the file has the key, so there is no consumer that it does not name")
 }
@@ -148,10 +148,10 @@ func TestConfigErrors(t *testing.T) {
 		{"webhook port", "ingress: {listen: \":99999\"}\n", `ingress.listen`},
 		{"NATS address", "nats: {listen: nonsense}\n", `nats.listen: use a host and a port`},
 		{"events for one body", "nats: {events: {max_bytes: 2MiB}}\n", `so that the largest event fits`},
-		{"host with scheme", "consumers: {a: {kind: archive, hosts: [\"https://cdn.get3w.com/\"]}}\n", `is not a host name`},
-		{"store among the working folders", "data_dir: /d\nconsumers: {a: {kind: archive, store: \"file:///d/exec\"}}\n", `keeps its own files there`},
-		{"store in the data folder", "data_dir: /d\nconsumers: {a: {kind: archive, store: \"file:///d/nats/x\"}}\n", `keeps its own files there`},
-		{"store is the data folder", "data_dir: /d\nconsumers: {a: {kind: archive, store: \"file:///d\"}}\n", `keeps its own files there`},
+		{"host with scheme", "consumers: {archive: {enabled: false}, a: {kind: archive, hosts: [\"https://cdn.get3w.com/\"]}}\n", `is not a host name`},
+		{"store among the working folders", "data_dir: /d\nconsumers: {archive: {enabled: false}, a: {kind: archive, store: \"file:///d/exec\"}}\n", `keeps its own files there`},
+		{"store in the data folder", "data_dir: /d\nconsumers: {archive: {enabled: false}, a: {kind: archive, store: \"file:///d/nats/x\"}}\n", `keeps its own files there`},
+		{"store is the data folder", "data_dir: /d\nconsumers: {archive: {enabled: false}, a: {kind: archive, store: \"file:///d\"}}\n", `keeps its own files there`},
 		{"credentials embedded", "nats: {creds: a}\n", `set nats.url too`},
 		{"user alone", "nats: {url: \"nats://x\", user: a}\n", `user and password come together`},
 		{"cert alone", "nats: {url: \"nats://x\", tls: {cert: a}}\n", `cert and key come together`},
@@ -161,11 +161,11 @@ func TestConfigErrors(t *testing.T) {
 		{"max age", "sources:\n  a: {max_age: 2h}\n", `use more than zero and at most 1h56m20s`},
 		{"query", "sources: {a: {query: [A]}}\n", `query parameter "A"`},
 		{"queries", "sources: {a: {query: [a,b,c,d,e,f,g,h,i]}}\n", `use at most 8`},
-		{"consumer name", "consumers: {A: {kind: archive}}\n", `consumer "A"`},
+		{"consumer name", "consumers: {archive: {enabled: false}, A: {kind: archive}}\n", `consumer "A"`},
 		{"consumer kind", "consumers:\n  a:\n    kind: bogus\n", `:3:11: consumers.a.kind: use archive, exec, forward, pull`},
-		{"filter", "consumers: {a: {kind: archive, filter: {source: A}}}\n", `filter source "A"`},
-		{"filter event", "consumers: {a: {kind: archive, filter: {event: outputs.lost}}}\n", `use one of prediction, outputs.archived, watch.set, watch.lost`},
-		{"the ledger's name", "consumers: {predictions: {kind: archive}}\n", `the ledger of predictions has that name`},
+		{"filter", "consumers: {archive: {enabled: false}, a: {kind: archive, filter: {source: A}}}\n", `filter source "A"`},
+		{"filter event", "consumers: {archive: {enabled: false}, a: {kind: archive, filter: {event: outputs.lost}}}\n", `use one of prediction, outputs.archived, watch.set, watch.lost`},
+		{"the ledger's name", "consumers: {archive: {enabled: false}, predictions: {kind: archive}}\n", `the ledger of predictions has that name`},
 		{"API without a key", "sources: {get3w: {api: {base_url: https://api.example.com/v3}}}\n", `it has no key`},
 		{"API in clear", "sources: {get3w: {api: {key: env:K, base_url: http://api.example.com/v3}}}\n", `use https, or http to an address of this machine`},
 		{"API with credentials", "sources: {get3w: {api: {key: env:K, base_url: https://u:p@api.example.com/v3}}}\n", `without credentials`},
@@ -173,25 +173,27 @@ func TestConfigErrors(t *testing.T) {
 		{"keep", "predictions: {keep: 15m}\n", `use 1h0m0s to 336h0m0s`},
 		{"give up after", "predictions: {give_up_after: 1s}\n", `use 1m0s to 720h0m0s`},
 		{"public URL", "ingress: {public_url: hooks.example.com}\n", `write an address such as https://hooks.example.com`},
-		{"archive of what is archived", "consumers: {a: {kind: archive, filter: {event: outputs.archived}}}\n", `keeps the outputs of predictions`},
-		{"max bytes", "consumers: {a: {kind: archive, max_bytes: 3GiB}}\n", `use at least twice max_output, which is 2.0 GiB`},
-		{"parallel", "consumers: {a: {kind: archive, parallel: 257}}\n", `use 1 to 256`},
-		{"start", "consumers: {a: {kind: archive, start: yesterday}}\n", `use new, all`},
-		{"concurrency", "consumers: {a: {kind: archive, concurrency: -1}}\n", `use 1 to 4096`},
-		{"rate", "consumers: {a: {kind: archive, rate: 2000000/s}}\n", `more than 1000000/s`},
-		{"timeout", "consumers: {a: {kind: archive, timeout: -1s}}\n", `timeout`},
-		{"retry", "consumers: {a: {kind: archive, retry: {max: 200h}}}\n", `at most 168h0m0s`},
+		{"archive of what is archived", "consumers: {archive: {enabled: false}, a: {kind: archive, filter: {event: outputs.archived}}}\n", `keeps the outputs of predictions`},
+		{"max bytes", "consumers: {archive: {enabled: false}, a: {kind: archive, max_bytes: 3GiB}}\n", `use at least twice max_output, which is 2.0 GiB`},
+		{"parallel", "consumers: {archive: {enabled: false}, a: {kind: archive, parallel: 257}}\n", `use 1 to 256`},
+		{"start", "consumers: {archive: {enabled: false}, a: {kind: archive, start: yesterday}}\n", `use new, all`},
+		{"concurrency", "consumers: {archive: {enabled: false}, a: {kind: archive, concurrency: -1}}\n", `use 1 to 4096`},
+		{"rate", "consumers: {archive: {enabled: false}, a: {kind: archive, rate: 2000000/s}}\n", `more than 1000000/s`},
+		{"timeout", "consumers: {archive: {enabled: false}, a: {kind: archive, timeout: -1s}}\n", `timeout`},
+		{"retry", "consumers: {archive: {enabled: false}, a: {kind: archive, retry: {max: 200h}}}\n", `at most 168h0m0s`},
 		{"lease", "consumers: {a: {kind: pull, lease: 10ms}}\n", `consumers.a.lease: it is 10ms: use 1s to 1h0m0s`},
 		{"max deliveries", "consumers: {a: {kind: pull, max_deliveries: 10001}}\n", `consumers.a.max_deliveries: it is 10001: use 2 to 10000`},
 		{"key of a worker", "consumers:\n  a: {kind: pull, concurrency: 2}\n", `:2:32: consumers.a.concurrency: a consumer of kind pull has no such key`},
-		{"key of pull", "consumers: {a: {kind: archive, lease: 10s}}\n", `consumers.a.lease: a consumer of kind archive has no such key`},
+		{"key of pull", "consumers: {archive: {enabled: false}, a: {kind: archive, lease: 10s}}\n", `consumers.a.lease: a consumer of kind archive has no such key`},
 		{"glob that NATS has not", "consumers: {a: {kind: pull, filter: {model: \"google/nano*\"}}}\n", `consumers.a.filter.model: NATS cannot filter by it`},
-		{"store", "consumers: {a: {kind: archive, store: \"gs://bucket\"}}\n", `use file:///var/lib/hookspan/archive, or s3://bucket/prefix?region=`},
-		{"store with credentials", "consumers: {a: {kind: archive, store: \"s3://key:word@bucket\"}}\n", `credentials do not belong here`},
-		{"store in clear", "consumers: {a: {kind: archive, store: \"s3://bucket?endpoint=http://h\"}}\n", `use https, or allow_private`},
-		{"bucket twice", "consumers: {a: {kind: archive, store: \"s3://b-u/x\"}, b: {kind: archive, store: \"s3://b-u/x/?region=r\"}}\n", `consumer a keeps its outputs there`},
-		{"store relative", "consumers: {a: {kind: archive, store: \"file://rel\"}}\n", `use file:///var/lib/hookspan/archive`},
-		{"store twice", "consumers: {a: {kind: archive}, b: {kind: archive}}\n", `consumer a keeps its outputs there`},
+		{"store", "consumers: {archive: {enabled: false}, a: {kind: archive, store: \"gs://bucket\"}}\n", `use file:///var/lib/hookspan/archive, or s3://bucket/prefix?region=`},
+		{"store with credentials", "consumers: {archive: {enabled: false}, a: {kind: archive, store: \"s3://key:word@bucket\"}}\n", `credentials do not belong here`},
+		{"store in clear", "consumers: {archive: {enabled: false}, a: {kind: archive, store: \"s3://bucket?endpoint=http://h\"}}\n", `use https, or allow_private`},
+		{"bucket twice", "consumers: {archive: {enabled: false}, a: {kind: archive, store: \"s3://b-u/x\"}, b: {kind: archive, store: \"s3://b-u/x/?region=r\"}}\n", `consumer a keeps its outputs there`},
+		{"store relative", "consumers: {archive: {enabled: false}, a: {kind: archive, store: \"file://rel\"}}\n", `use file:///var/lib/hookspan/archive`},
+		{"store of the default archive", "consumers: {z: {kind: archive}}\n", `consumers.z.store: the default consumer archive keeps its outputs there: name a store, or switch that one off`},
+		{"default archive behind", "consumers: {a: {kind: archive}}\n", `consumers.a.store: the default consumer archive keeps`},
+		{"store twice", "consumers: {archive: {enabled: false}, a: {kind: archive}, b: {kind: archive}}\n", `consumer a keeps its outputs there`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := load(write(t, c.text))
@@ -225,8 +227,8 @@ func TestConfigErrorsNeverShowASecret(t *testing.T) {
 		"admin: {listen: " + secret + "}\n",
 		"log: {level: " + secret + "}\n",
 		"consumers: {a: {kind: " + secret + "}}\n",
-		"consumers: {a: {kind: archive, start: " + secret + "}}\n",
-		"consumers: {a: {kind: archive, store: " + secret + "}}\n",
+		"consumers: {archive: {enabled: false}, a: {kind: archive, start: " + secret + "}}\n",
+		"consumers: {archive: {enabled: false}, a: {kind: archive, store: " + secret + "}}\n",
 	} {
 		_, err := load(write(t, text))
 		require.Error(t, err, text)
@@ -290,7 +292,7 @@ func TestSecrets(t *testing.T) {
 
 func TestStatusOfWhatIsArchived(t *testing.T) {
 	cfg := defaultConfig()
-	cfg.fillDefaults(false)
+	cfg.fillDefaults()
 	cfg.Consumers["a"] = consumerConfig{Kind: kindArchive, Filter: filterConfig{Event: bridge.KindArchived, Status: stringList{"failed"}}}
 	require.Contains(t, cfg.problems(), problem{
 		keys: []string{"consumers", "a", "filter", "status"}, text: "it is for events of predictions: remove it, or filter.event",
@@ -307,7 +309,7 @@ func FuzzConfig(f *testing.F) {
 		if doc.decode([]byte(text), &cfg) != nil {
 			return
 		}
-		cfg.fillDefaults(doc.has("consumers"))
+		cfg.fillDefaults()
 		for _, p := range cfg.problems() {
 			if doc.at(p) == nil {
 				t.Fatalf("%v is no error", p)

@@ -14,8 +14,8 @@ type configCheckCmd struct {
 	Path string `arg:"" optional:"" help:"The file, as an alternative to --config."`
 }
 
-// Run reads the configuration as serve does. It does not look up secrets: they
-// may be elsewhere than where the check runs.
+// Run reads the configuration as serve does, and says what changes for events that
+// wait. It does not look up secrets: they may be elsewhere than where the check runs.
 func (c *configCheckCmd) Run(e *env) error {
 	path := c.Path
 	if path == "" {
@@ -28,11 +28,19 @@ func (c *configCheckCmd) Run(e *env) error {
 	if path == "" {
 		path = "the default configuration"
 	}
+	changes, err := cfg.changes(e.ctx)
+	if err != nil {
+		return fmt.Errorf("%s can be used, but cannot be compared with what runs: %w", path, err)
+	}
 	if e.json {
 		return json.NewEncoder(e.stdout).Encode(map[string]any{
-			"ok": true, "file": path, "sources": sortedKeys(cfg.Sources), "consumers": sortedKeys(cfg.Consumers),
+			"ok": true, "file": path, "sources": sortedKeys(cfg.Sources), "consumers": sortedKeys(cfg.Consumers), "changes": changes,
 		})
 	}
-	_, err = fmt.Fprintf(e.stdout, "%s can be used: sources %v, consumers %v\n", path, sortedKeys(cfg.Sources), sortedKeys(cfg.Consumers))
-	return err
+	out := &printer{w: e.stdout}
+	out.printf("%s can be used: sources %v, consumers %v\n", path, sortedKeys(cfg.Sources), sortedKeys(cfg.Consumers))
+	for _, c := range changes {
+		out.printf("changes: %s\n", c.Text)
+	}
+	return out.err
 }

@@ -42,6 +42,9 @@ func (c *consumersListCmd) Run(e *env) error {
 	for _, s := range list.Consumers {
 		out.printf("%-32s %-8s %9d %9d %9d %9d  %s\n", s.Name, s.Kind, s.Pending, s.Unsettled, s.Later, s.Dead, standing(s))
 	}
+	for _, left := range list.LeftBehind {
+		out.printf("left behind: %s\n", left.Text)
+	}
 	return out.err
 }
 

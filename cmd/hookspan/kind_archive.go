@@ -60,6 +60,8 @@ func (c *config) outputLife(name string) time.Duration {
 	return kind.OutputLife()
 }
 
+const defaultArchiveText = "the default consumer archive keeps its outputs there: name a store, or switch that one off with consumers.archive.enabled: false"
+
 func checkArchive(c *config, found *checker, key string, cons consumerConfig) {
 	if f := cons.Filter; f.Event != "" && f.Event != bridge.KindPrediction && f.filter().Validate() == nil {
 		found.fail(key+".filter.event", "an archive keeps the outputs of predictions: remove it")
@@ -86,7 +88,14 @@ func checkArchive(c *config, found *checker, key string, cons consumerConfig) {
 			break
 		}
 		if taken, broken := c.archiveLocation(theirs); theirs.Kind == kindArchive && err == nil && broken == nil && taken.String() == at.String() {
-			found.fail(key+".store", "consumer %s keeps its outputs there: use another folder or prefix", other)
+			switch {
+			case cons.Implied: // the file has no line of it
+				found.fail("consumers."+other+".store", defaultArchiveText)
+			case theirs.Implied:
+				found.fail(key+".store", defaultArchiveText)
+			default:
+				found.fail(key+".store", "consumer %s keeps its outputs there: use another folder or prefix", other)
+			}
 		}
 	}
 }

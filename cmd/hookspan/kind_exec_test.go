@@ -55,7 +55,7 @@ func TestWebhookRunsACommand(t *testing.T) {
 	dir, out := t.TempDir(), t.TempDir()
 	left := filepath.Join(dir, "hookspan-data", "exec", "sizes", "attempt-1")
 	require.NoError(t, os.MkdirAll(left, 0o700))
-	p := serve(t, dir, strings.ReplaceAll(smallConfig, "consumers: {}", "")+`
+	p := serve(t, dir, strings.ReplaceAll(smallConfig, "consumers: {archive: {enabled: false}}", "")+`
 consumers:
   sizes:
     kind: exec

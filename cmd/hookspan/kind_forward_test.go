@@ -116,7 +116,7 @@ func TestForward(t *testing.T) {
 	t.Cleanup(srv.Close)
 	dir := t.TempDir()
 	put(t, dir, "key", oldKey)
-	config := strings.Replace(smallConfig, "consumers: {}",
+	config := strings.Replace(smallConfig, "consumers: {archive: {enabled: false}}",
 		"consumers: {billing: {kind: forward, start: all, url: \""+srv.URL+"/hooks?token=hidden\", secret: file:"+filepath.Join(dir, "key")+", allow_private: true}}", 1)
 	p := serve(t, dir, config)
 	sent := 0
@@ -158,7 +158,7 @@ func TestForward(t *testing.T) {
 // Without its secret a bridge does not begin to send what nobody can verify.
 func TestForwardWithoutItsSecret(t *testing.T) {
 	dir := t.TempDir()
-	config := strings.Replace(smallConfig, "consumers: {}", "consumers: {billing: {kind: forward, url: \"https://x.example\", secret: env:HOOKSPAN_NO_SUCH}}", 1)
+	config := strings.Replace(smallConfig, "consumers: {archive: {enabled: false}}", "consumers: {billing: {kind: forward, url: \"https://x.example\", secret: env:HOOKSPAN_NO_SUCH}}", 1)
 	put(t, dir, "hookspan.yaml", config)
 	out, err := command(t, dir, "serve", "--config", "hookspan.yaml").CombinedOutput()
 	require.Error(t, err)

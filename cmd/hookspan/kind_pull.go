@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/consumers"
 )
 
 const (
@@ -55,15 +54,4 @@ func checkPull(c *config, found *checker, key string, cons consumerConfig) {
 // pulled are the consumers that a program of their own reads.
 func (c *config) pulled() []string {
 	return slices.DeleteFunc(sortedKeys(c.Consumers), func(name string) bool { return c.Consumers[name].Kind != kindPull })
-}
-
-// newKeeper makes what keeps the durable.
-func newKeeper(p *parts, name string, c consumerConfig) (runner, error) {
-	durable, err := c.durable(p.cfg, name)
-	if err != nil {
-		return nil, err
-	}
-	return consumers.NewKeeper(p.store.consume, consumers.KeeperConfig{
-		Durable: durable, VerifyOnly: p.cfg.NATS.Provision == provisionVerify, Alarms: p.store.alarms, Logger: p.log,
-	})
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"reflect"
 	"slices"
@@ -38,7 +37,7 @@ var kinds = map[string]kind{
 // commonKeys are the keys of consumerConfig that every kind reads, attemptKeys those
 // that every kind reads whose handler runs here.
 var (
-	commonKeys  = []string{"kind", "filter", "start"}
+	commonKeys  = []string{"kind", "enabled", "filter", "start"}
 	attemptKeys = []string{"concurrency", "rate", "once", "timeout", "retry"}
 )
 
@@ -53,29 +52,19 @@ type parts struct {
 	onStop  *cleanup
 }
 
-// runner is a consumer of any kind.
-type runner interface {
-	// Run returns when ctx has ended, or when the consumer cannot go on.
-	Run(ctx context.Context) error
-}
-
-// newConsumers makes the configured consumers, none when this process has no
-// such role.
-func newConsumers(p *parts) ([]runner, error) {
+// newConsumers makes the configured consumers whose handlers run here, none when this
+// process has no such role.
+func newConsumers(p *parts) ([]*consumers.Consumer, error) {
 	if !p.cfg.has(roleConsumers) {
 		return nil, nil
 	}
-	var out []runner
+	var out []*consumers.Consumer
 	for _, name := range sortedKeys(p.cfg.Consumers) {
 		c := p.cfg.Consumers[name]
-		newOne := newWorker
 		if kinds[c.Kind].handler == nil {
-			if p.cfg.NATS.Provision == provisionNone {
-				continue
-			}
-			newOne = newKeeper
+			continue
 		}
-		consumer, err := newOne(p, name, c)
+		consumer, err := newWorker(p, name, c)
 		if err != nil {
 			return nil, fmt.Errorf("consumers.%s: %w", name, err)
 		}
@@ -84,13 +73,16 @@ func newConsumers(p *parts) ([]runner, error) {
 	return out, nil
 }
 
-func newWorker(p *parts, name string, c consumerConfig) (runner, error) {
+func newWorker(p *parts, name string, c consumerConfig) (*consumers.Consumer, error) {
 	handler, err := kinds[c.Kind].handler(p, name, c)
 	if err != nil {
 		return nil, err
 	}
 	cfg, err := c.config(p.cfg, name)
 	if err != nil {
+		return nil, err
+	}
+	if cfg.Start, err = p.store.durables.start(name, c); err != nil {
 		return nil, err
 	}
 	cfg.Logger, cfg.BindOnly = p.log, p.cfg.NATS.Provision != provisionCreate
@@ -120,7 +112,7 @@ func checkKeys(found *checker, key string, cons consumerConfig) {
 	v := reflect.ValueOf(cons)
 	for i := range v.NumField() {
 		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
-		if !v.Field(i).IsZero() && !slices.Contains(kinds[cons.Kind].reads(), name) {
+		if name != "-" && !v.Field(i).IsZero() && !slices.Contains(kinds[cons.Kind].reads(), name) {
 			found.fail(key+"."+name, "a consumer of kind %s has no such key", cons.Kind)
 		}
 	}

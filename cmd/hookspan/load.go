@@ -31,7 +31,7 @@ func load(path string) (*config, error) {
 			return nil, err
 		}
 	}
-	cfg.fillDefaults(doc.has("consumers"))
+	cfg.fillDefaults()
 	if dir, err := filepath.Abs(cfg.DataDir); err == nil && cfg.DataDir != "" {
 		cfg.DataDir = dir
 	}

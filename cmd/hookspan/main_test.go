@@ -45,7 +45,7 @@ const smallConfig = `
 ingress: {listen: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0"}
 nats: {listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}
-consumers: {}
+consumers: {archive: {enabled: false}}
 `
 
 // program is a running bridge.

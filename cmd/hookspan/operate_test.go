@@ -133,7 +133,7 @@ echo "$HOOKSPAN_PREDICTION_ID" >> %[1]s/handled
 	}
 
 	require.Equal(t, 0, p.stop())
-	p = serve(t, dir, "nats: {listen: 127.0.0.1:0}\ningress: {listen: 127.0.0.1:0}\nadmin: {listen: 127.0.0.1:0}\nconsumers: {}\n")
+	p = serve(t, dir, "nats: {listen: 127.0.0.1:0}\ningress: {listen: 127.0.0.1:0}\nadmin: {listen: 127.0.0.1:0}\nconsumers: {archive: {enabled: false}}\n")
 	require.Contains(t, p.says("consumers", "remove", "team", "--dry-run"), "would be removed")
 	require.Contains(t, p.says("consumers", "remove", "team"), "removed, with 0 events")
 	require.NotContains(t, p.says("consumers", "list"), "team")

@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/queue"
 )
 
@@ -19,12 +22,12 @@ const (
 	provisionAgain = 30 * time.Second
 )
 
-// provision makes the streams what they are to be, and again from time to time.
+// provision makes the streams and durables what they are to be, and again from time to time.
 // An embedded store must be ready before anything is served; an external one may
 // come later, until then deliveries go into the spool and consumers wait.
 func (s *store) provision(ctx context.Context, group *errgroup.Group, maxBody byteSize) error {
 	if s.embedded != nil {
-		if err := s.provisionOnce(ctx); err != nil {
+		if _, err := s.provisionOnce(ctx); err != nil {
 			return err
 		}
 		s.warnOfSmallDisk()
@@ -40,7 +43,11 @@ func (s *store) provision(ctx context.Context, group *errgroup.Group, maxBody by
 		}
 		for s.waitToProvision(ctx, wait) {
 			wait = provisionAgain
-			err := s.provisionOnce(ctx)
+			failed, err := s.provisionOnce(ctx)
+			if failed != nil && ctx.Err() == nil { // somebody should be at work on it
+				wait = provisionRetry
+				s.log.Error("a consumer's durable is not what it is to be, looking again", zap.Duration("in", wait), zap.Error(failed))
+			}
 			switch {
 			case err != nil && ctx.Err() == nil:
 				wait = provisionRetry
@@ -58,27 +65,50 @@ func (s *store) provision(ctx context.Context, group *errgroup.Group, maxBody by
 	return nil
 }
 
-// provisionOnce opens the publisher when the streams are fit, and shuts it when
-// one is not. A store that cannot be reached changes nothing: the publisher finds
-// that out by itself. Where somebody else provisions it changes no stream.
-func (s *store) provisionOnce(ctx context.Context) error {
+// provisionOnce opens the publisher when the streams are fit and the durables of the
+// configuration exist, and shuts it when a stream is not fit. A store that cannot be
+// reached changes nothing: the publisher finds that out by itself. Where somebody else
+// provisions it changes nothing. What is wrong with a durable alone is in failed.
+func (s *store) provisionOnce(ctx context.Context) (failed, err error) {
 	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
 	defer cancel()
 	var changes []queue.Change
-	var err error
 	switch s.mode {
 	case provisionCreate:
 		err = queue.Provision(ctx, s.publish, s.cfg, s.log.Named("provision"), func(c queue.Change) { changes = append(changes, c) })
 		s.raiseChanges(changes, err)
+		if err == nil {
+			_, failed, err = s.durables.provision(ctx)
+		}
 	case provisionVerify:
 		changes, err = queue.Verify(ctx, s.publish, s.cfg)
 		s.raiseDifferences(changes)
+		if err == nil {
+			failed = s.durables.verify(ctx)
+		}
 	}
+	err = s.explain(ctx, err)
 	switch {
 	case err == nil:
 		s.publisher.SetFit(true)
 	case errors.Is(err, queue.ErrUnfit):
 		s.publisher.SetFit(false)
 	}
-	return err
+	return failed, err
+}
+
+// errNoJetStream is what nobody answers, or an account without streams, comes to.
+var errNoJetStream = errors.New("NATS has no JetStream, and keeps no event: start nats-server with --jetstream, or enable it for this account")
+
+// explain says it when NATS has no JetStream, where err would say that nobody answers.
+func (s *store) explain(ctx context.Context, err error) error {
+	if err == nil || !s.publish.Conn().IsConnected() {
+		return err
+	}
+	_, asked := s.publish.AccountInfo(ctx)
+	if !errors.Is(asked, jetstream.ErrJetStreamNotEnabled) && !errors.Is(asked, jetstream.ErrJetStreamNotEnabledForAccount) {
+		return err
+	}
+	s.alarms.Raise(bridge.Alarm{Kind: bridge.AlarmNoJetStream, Subject: s.cfg.Names.EventsStream(), Text: errNoJetStream.Error() + "; webhooks go into the spool meanwhile"})
+	return fmt.Errorf("%w: %w", errNoJetStream, err)
 }

@@ -106,19 +106,11 @@ func (s *store) provisionAll(ctx context.Context, cfg *config) (streams, durable
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, name := range sortedKeys(cfg.Consumers) {
-		durable, err := cfg.Consumers[name].durable(cfg, name)
-		if err != nil {
-			return nil, nil, fmt.Errorf("consumers.%s: %w", name, err)
-		}
-		change, err := durable.Provision(ctx, s.consume)
-		if err != nil {
-			return nil, nil, fmt.Errorf("consumers.%s: %w", name, err)
-		}
-		if change.Created || len(change.Differences) > 0 {
-			durables = append(durables, provisioned{Name: name, Created: change.Created, Changes: change.Differences})
-		}
+	done, failed, err := s.durables.provision(ctx)
+	if err = errors.Join(failed, err); err != nil {
+		return nil, nil, err
 	}
+	durables = append(durables, done...)
 	if err := redelivery.Provision(ctx, s.consume, s.cfg.Names); err != nil {
 		return nil, nil, err
 	}

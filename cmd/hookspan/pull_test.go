@@ -21,6 +21,7 @@ admin: {listen: "127.0.0.1:0"}
 nats: {listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}
 consumers:
   search-team: {kind: pull, filter: {status: completed}, lease: 5s, max_deliveries: 7}
+  archive: {enabled: false}
   kept: {kind: archive, hosts: [127.0.0.1], allow_private: true}
 `
 

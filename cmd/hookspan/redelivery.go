@@ -82,6 +82,29 @@ func (d durables) Add(ctx context.Context, c bridge.NewConsumer) error {
 	return nil
 }
 
+// Seek forgets where the durable stood first: after a crash in between it must not be
+// taken back there.
+func (d durables) Seek(ctx context.Context, name string, to bridge.ConsumerPosition, dryRun bool) (bridge.ConsumerSeek, error) {
+	if !dryRun {
+		if err := d.store.durables.record.Forget(name); err != nil {
+			return bridge.ConsumerSeek{}, err
+		}
+	}
+	return d.Fleet.Seek(ctx, name, to, dryRun)
+}
+
+// Skips is how many events wait for a durable that the filter does not pick.
+func (d durables) Skips(ctx context.Context, name string, filter bridge.Filter) (uint64, error) {
+	n, err := consumers.Durable{Name: name, Filter: filter, Prefix: d.cfg.NATS.Prefix}.Skips(ctx, d.store.consume)
+	if errors.Is(err, consumers.ErrMissing) {
+		err = fmt.Errorf("%w: %w", bridge.ErrNoConsumer, err)
+	}
+	return n, err
+}
+
+// LeftBehind is where events wait that no consumer of the configuration is given.
+func (d durables) LeftBehind() []bridge.LeftBehind { return d.store.leftBehind() }
+
 func (s *store) fleet(cfg *config) *fleet.Fleet {
 	// Another process may have the role.
 	kinds := map[string]string{bridge.LedgerConsumer: "ledger"}

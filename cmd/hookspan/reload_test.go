@@ -90,7 +90,7 @@ func TestSourcesAreReadAgain(t *testing.T) {
 	put(t, dir, "secret", secret)
 	p := serve(t, dir, fileSecretConfig)
 	p.answers(200)
-	put(t, dir, "hookspan.yaml", strings.Replace(smallConfig, "consumers: {}", "consumers: {archive: {kind: archive}}", 1)+`
+	put(t, dir, "hookspan.yaml", strings.Replace(smallConfig, "consumers: {archive: {enabled: false}}", "consumers: {archive: {kind: archive}}", 1)+`
 log: {level: debug}
 sources:
   get3w: {secrets: [file:secret], path_token: file:token}
@@ -148,9 +148,9 @@ func TestRestartKeys(t *testing.T) {
 		"":                                   nil,
 		"sources: {get3w: {query: [ref]}}\n": nil,
 		"roles: [ingress]\ndata_dir: /x\n":   {"roles", "data_dir"},
-		"ingress: {listen: \":1\", max_in_flight: 1}\nadmin: {listen: \":2\"}\n": {"ingress.listen", "ingress.max_in_flight", "admin.listen"},
-		"nats: {listen: \"\", events: {max_age: 3h}}\n":                          {"nats.listen", "nats.events.max_age"},
-		"consumers: {}\n": {"consumers.archive"},
+		"ingress: {listen: \":1\", max_in_flight: 1}\nadmin: {listen: \":2\"}\n":                  {"ingress.listen", "ingress.max_in_flight", "admin.listen"},
+		"nats: {listen: \"\", events: {max_age: 3h}}\n":                                           {"nats.listen", "nats.events.max_age"},
+		"consumers: {archive: {enabled: false}}\n":                                                {"consumers.archive"},
 		"consumers: {archive: {kind: archive, start: new}, b: {kind: archive, store: file:///x}}": {"consumers.archive.start", "consumers.b"},
 	} {
 		next, err := load(write(t, text))

@@ -11,7 +11,6 @@ import (
 func restartKeys(running, next *config) []string {
 	a, b := *running, *next
 	a.Sources, b.Sources = nil, nil
-	a.ImpliedSources, b.ImpliedSources = false, false
 	return differences("", reflect.ValueOf(a), reflect.ValueOf(b))
 }
 
@@ -25,6 +24,9 @@ func differences(key string, a, b reflect.Value) []string {
 	case reflect.Struct:
 		for i := range a.NumField() {
 			name := a.Type().Field(i).Tag.Get("yaml")
+			if name == "-" {
+				continue // no key
+			}
 			found = append(found, differences(strings.TrimPrefix(key+"."+name, "."), a.Field(i), b.Field(i))...)
 		}
 	case reflect.Map:

@@ -158,6 +158,9 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 	}
 	for _, consumer := range consumers {
 		group.Go(func() error {
+			if !store.durables.wait(ctx) {
+				return nil
+			}
 			// One that cannot go on must not take the ingress with it.
 			if err := consumer.Run(ctx); err != nil {
 				log.Error("a consumer has ended; webhooks are still accepted and kept for it", zap.Error(err))

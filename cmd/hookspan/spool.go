@@ -146,7 +146,8 @@ func withSpool(e *env, flag configFlag, use func(*config, *queue.Folder, *queue.
 // provisionWithin waits until the store can be used, or ctx ends.
 func (s *store) provisionWithin(ctx context.Context) error {
 	for {
-		err := s.provisionOnce(ctx)
+		failed, err := s.provisionOnce(ctx)
+		err = errors.Join(failed, err)
 		if err == nil || errors.Is(err, queue.ErrUnfit) {
 			return err
 		}

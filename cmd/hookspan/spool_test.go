@@ -43,7 +43,7 @@ func externalConfig(x *queuetest.External) string {
 	return `
 ingress: {listen: "127.0.0.1:0"}
 nats: {url: "` + x.URL() + `"}
-consumers: {}
+consumers: {archive: {enabled: false}}
 `
 }
 

@@ -45,6 +45,7 @@ type store struct {
 	relay     *queue.Relay // nil: embedded
 	alarms    bridge.Alarmer
 	settled   bool // the streams were once as they should be
+	durables  *durableSet
 	url       string
 	log       *zap.Logger
 }
@@ -104,7 +105,8 @@ func connectStore(cfg *config, folder *queue.Folder, getenv func(string) (string
 	}
 	s.publisher = queue.NewPublisher(s.publish, cfg.names())
 	onStop.add(func() error { s.publisher.Close(); return nil })
-	return s, nil
+	s.durables, err = openDurables(cfg, s, folder)
+	return s, err
 }
 
 // openSpool gives an external store its spool, where webhooks are taken. Without

@@ -105,7 +105,7 @@ admin: {listen: "127.0.0.1:0"}
 ingress: {listen: "127.0.0.1:0"}
 nats: {url: %q}
 sources: {get3w: {secrets: [env:GET3W_WEBHOOK_SECRET], api: {base_url: "%s/api/v3", key: "file:key", rate: 200/s, poll_after: 100ms}}}
-consumers: {}
+consumers: {archive: {enabled: false}}
 `, x.URL(), api.URL)
 	begin := func() *program {
 		dir := t.TempDir()

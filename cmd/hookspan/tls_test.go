@@ -41,7 +41,7 @@ func TestServeWithTLS(t *testing.T) {
 	p := serve(t, dir, `
 ingress: {listen: "127.0.0.1:0", tls: {cert: `+cert+`, key: `+key+`}, trusted_proxies: [127.0.0.1], max_connections_per_address: 5, rate_per_address: 50/s}
 nats: {listen: "", events: {max_bytes: 64MiB}}
-consumers: {}
+consumers: {archive: {enabled: false}}
 `)
 	require.Regexp(t, `^https://127\.0\.0\.1:`, p.url())
 	code, stdout, stderr := runVerb("send", "--url", p.url(), "--ca", cert)

@@ -56,10 +56,11 @@ func (s *store) upkeep(ctx context.Context, group *errgroup.Group, folder *queue
 		Kept:    kept, Alarms: s.alarms, Logger: log,
 	})
 	clock := upkeep.NewClock(upkeep.ClockConfig{Alarms: s.alarms})
-	watch := fleet.NewWatch(s.fleet(cfg), fleet.WatchConfig{Alarms: s.alarms, Logger: log})
+	watch := fleet.NewWatch(s.fleet(cfg), fleet.WatchConfig{Record: s.durables.record, Alarms: s.alarms, Logger: log})
 	for _, run := range []func(context.Context) error{janitor.Run, auditor.Run, scrub.Run, clock.Run, watch.Run} {
 		group.Go(func() error { return run(ctx) })
 	}
+	group.Go(func() error { s.watchLeft(ctx, cfg, folder); return nil })
 	if s.embedded != nil {
 		group.Go(func() error { return s.embedded.Watch(ctx, s.alarms, log) })
 	}

@@ -50,6 +50,9 @@ func (x *External) URL() string {
 	return "nats://" + net.JoinHostPort(x.opts.Host, (&net.TCPAddr{Port: x.opts.Port}).String()[1:])
 }
 
+// Change changes the options of a server that does not run.
+func (x *External) Change(change func(*server.Options)) { change(x.opts) }
+
 // Start runs the server.
 func (x *External) Start() {
 	x.t.Helper()

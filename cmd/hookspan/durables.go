@@ -1,0 +1,259 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/fleet"
+	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/bridge/stored"
+	"github.com/hookspan/hookspan/consumers"
+)
+
+// durableSet keeps the durables of the configuration what they are to be. They exist
+// before the first event goes to the stream, in every process that makes streams: a
+// consumer is given whatever was accepted since its configuration was first served.
+type durableSet struct {
+	cfg    *config
+	store  *store
+	record *fleet.Record
+	log    *zap.Logger
+
+	once  sync.Once
+	ready chan struct{} // closed once each durable was made, or could not be
+
+	// Of the one goroutine that provisions.
+
+	settled map[string]bool // those that were once what they are to be
+	named   bool            // orphans were logged
+}
+
+// openDurables reads what the folder remembers and notes the consumers of the
+// configuration; without a folder nothing is remembered.
+func openDurables(cfg *config, s *store, folder *queue.Folder) (*durableSet, error) {
+	var memory fleet.Memory
+	if folder != nil {
+		memory = folder.Memory(recordFile)
+	}
+	log := s.log.Named("durables")
+	record, err := fleet.OpenRecord(memory, cfg.place())
+	if err != nil {
+		log.Error("what was remembered of the consumers is lost: start: new means from now on, and a durable whose state is lost may give more events again", zap.Error(err))
+	}
+	if err := record.Serve(cfg.served()); err != nil {
+		return nil, err
+	}
+	return &durableSet{cfg: cfg, store: s, record: record, log: log, ready: make(chan struct{}), settled: map[string]bool{}}, nil
+}
+
+// recordFile is where the data folder remembers consumers.
+const recordFile = "consumers.json"
+
+// place is where the configuration has events.
+func (c *config) place() fleet.Place {
+	at := fleet.Place{Store: fleet.Embedded, Prefix: c.NATS.Prefix}
+	if c.NATS.URL != "" {
+		at.Store = c.NATS.URL // validated: there are no credentials in it
+	}
+	return at
+}
+
+// served are the consumers whose durables this process makes. A process that runs no
+// consumers leaves the archive that nobody configured to those that run it: an archive
+// begins with the oldest event, whenever its durable is made.
+func (c *config) served() map[string]fleet.Served {
+	out := map[string]fleet.Served{}
+	for name, cons := range c.Consumers {
+		if !cons.Implied || c.has(roleConsumers) {
+			out[name] = fleet.Served{Kind: cons.Kind, Filter: cons.Filter.filter()}
+		}
+	}
+	return out
+}
+
+// start is where the durable of a consumer begins that does not exist yet. New is what
+// was accepted since the consumer was first served, which is before the durable can be
+// made where NATS is away.
+func (d *durableSet) start(name string, cons consumerConfig) (consumers.Start, error) {
+	start, err := consumers.ParseStart(cons.Start)
+	if err == nil && !start.All && start.At.IsZero() {
+		start.At = d.record.Consumers()[name].Since
+	}
+	return start, err
+}
+
+// provision makes every durable what it is to be. An error is of NATS as a whole; what
+// one durable alone cannot be is an alarm, and in failed.
+func (d *durableSet) provision(ctx context.Context) (done []provisioned, failed, err error) {
+	stream, err := stored.Open(ctx, d.store.consume, d.store.cfg.Names.EventsStream())
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := d.record.Reached(stream.CachedInfo().Created); err != nil {
+		return nil, nil, err
+	}
+	// How far the server's clock, by which events are stored, is ahead of ours. What
+	// the answer took makes that less, so a durable begins rather too early.
+	ahead := time.Until(stream.CachedInfo().TimeStamp)
+	served := d.record.Consumers()
+	for _, name := range sortedKeys(served) {
+		change, err := d.provisionOne(ctx, name, served[name], ahead)
+		if err == nil {
+			err = d.record.Made(name)
+		}
+		if err != nil && !ofOneDurable(err) {
+			return done, failed, err
+		}
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("consumers.%s: %w", name, err))
+			d.raise(bridge.AlarmConsumerUnusable, name, "its durable cannot be made what it is to be, and events wait in the stream meanwhile: "+err.Error())
+			continue
+		}
+		d.tell(name, change)
+		if change.Created || len(change.Differences) > 0 {
+			done = append(done, provisioned{Name: name, Created: change.Created, Changes: change.Differences})
+		}
+	}
+	d.nameOrphans(ctx)
+	d.once.Do(func() { close(d.ready) })
+	return done, failed, nil
+}
+
+// ofOneDurable reports whether err is what the server says of one durable, and not of
+// everything.
+func ofOneDurable(err error) bool {
+	if errors.Is(err, consumers.ErrUnusable) {
+		return true
+	}
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && api.Code != 503 && !errors.Is(err, jetstream.ErrStreamNotFound)
+}
+
+func (d *durableSet) provisionOne(ctx context.Context, name string, served fleet.Served, ahead time.Duration) (consumers.Change, error) {
+	cons, ok := d.cfg.Consumers[name]
+	if !ok { // it was removed before its durable could be made, and has events
+		cons = consumerConfig{Kind: served.Kind, Start: "new"}
+	}
+	durable, err := cons.durable(d.cfg, name)
+	if err != nil {
+		return consumers.Change{}, err
+	}
+	if durable.Start, err = d.start(name, cons); err != nil {
+		return consumers.Change{}, err
+	}
+	if cons.Start == "new" {
+		durable.Start.At = durable.Start.At.Add(ahead)
+	}
+	durable.Kind, durable.Filter = served.Kind, served.Filter
+	next, _ := d.record.Next(name)
+	change, err := durable.ProvisionFrom(ctx, d.store.consume, next)
+	if err == nil && served.Before != nil {
+		d.tellNarrowed(ctx, name, served, change)
+	}
+	return change, err
+}
+
+// tellNarrowed tells of events that a consumer is not given since its filter has changed,
+// where NATS cannot count them.
+func (d *durableSet) tellNarrowed(ctx context.Context, name string, served fleet.Served, change consumers.Change) {
+	const replay = "hookspan events replay --consumer %s gives it those that it should have all the same"
+	_, rest := served.Filter.Subjects(d.cfg.names())
+	switch waiting := d.record.Waiting(name); {
+	case !served.Made && d.store.spool != nil:
+		state, err := d.store.spool.State(ctx)
+		if err != nil || state.Messages == 0 {
+			return
+		}
+		d.raise(bridge.AlarmConsumerNarrowed, name, fmt.Sprintf("its filter has changed while NATS could not be reached, and of the %d events in the spool "+
+			"those that it does not pick any more are not given to it: "+replay, state.Messages, name))
+	case rest && waiting > change.Skipped:
+		d.raise(bridge.AlarmConsumerNarrowed, name, fmt.Sprintf("its filter.model has changed, and of the %d events that were waiting for it "+
+			"those of other models are passed over: "+replay, waiting, name))
+	}
+}
+
+// tell says what was done to a durable, with an alarm where somebody else had a hand in
+// it or where events are concerned.
+func (d *durableSet) tell(name string, change consumers.Change) {
+	known := d.settled[name]
+	d.settled[name] = true
+	differences := strings.Join(change.Differences, "; ")
+	switch {
+	case change.Created && known:
+		d.raise(bridge.AlarmConsumerRemoved, name, "somebody removed the durable; it was made again, and events that it had delivered may come again")
+	case change.Created:
+		d.log.Info("created the durable", zap.String("consumer", name))
+	case change.Remade:
+		d.raise(bridge.AlarmConsumerChanged, name, "the durable was not what the configuration says and was made anew; events that it had delivered may come again: "+differences)
+	case known && differences != "":
+		d.raise(bridge.AlarmConsumerChanged, name, "somebody changed the durable, it was changed back: "+differences)
+	case differences != "":
+		d.log.Warn("changed the durable", zap.String("consumer", name), zap.Strings("changes", change.Differences))
+	}
+	if change.Skipped > 0 {
+		d.raise(bridge.AlarmConsumerNarrowed, name, fmt.Sprintf("its filter does not pick %d of the events that were waiting for it any more, and they are not given to it: "+
+			"hookspan events replay --consumer %s gives it those that it should have all the same", change.Skipped, name))
+	}
+}
+
+// verify says what differs, where somebody else makes the durables.
+func (d *durableSet) verify(ctx context.Context) (failed error) {
+	for _, name := range sortedKeys(d.cfg.served()) {
+		durable, err := d.cfg.Consumers[name].durable(d.cfg, name)
+		if err == nil {
+			err = durable.Verify(ctx, d.store.consume)
+		}
+		switch {
+		case errors.Is(err, consumers.ErrMissing):
+			d.raise(bridge.AlarmConsumerRemoved, name, "there is no such durable, and nothing is delivered: create it with hookspan provision")
+		case errors.Is(err, consumers.ErrDiffers):
+			d.raise(bridge.AlarmConsumerChanged, name, "the durable is not what the configuration says, change it with hookspan provision: "+err.Error())
+		}
+		failed = errors.Join(failed, err)
+	}
+	return failed
+}
+
+// nameOrphans logs once which consumers the configuration does not name any more.
+func (d *durableSet) nameOrphans(ctx context.Context) {
+	if d.named {
+		return
+	}
+	states, err := d.store.fleet(d.cfg).List(ctx)
+	if err != nil {
+		d.log.Warn("cannot look for consumers that the configuration does not name any more, trying again", zap.Error(err))
+		return
+	}
+	d.named = true
+	for _, s := range states {
+		if s.Orphaned {
+			d.log.Warn(fleet.Orphan(s), zap.String("consumer", s.Name), zap.Uint64("waiting", s.Outstanding()))
+		}
+	}
+}
+
+func (d *durableSet) raise(kind, name, text string) {
+	d.store.alarms.Raise(bridge.Alarm{Kind: kind, Subject: name, Text: "consumer " + name + ": " + text})
+}
+
+// wait returns when the durables were made, as far as they can be, or are somebody
+// else's to make. It is false when ctx ends before.
+func (d *durableSet) wait(ctx context.Context) bool {
+	if d.store.mode != provisionCreate {
+		return true
+	}
+	select {
+	case <-d.ready:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

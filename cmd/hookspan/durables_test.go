@@ -1,0 +1,528 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/admin"
+	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+)
+
+// newConsumers are consumers that begin with what is new, of a kind that runs here and
+// of one that another program reads.
+const newConsumersText = `
+  handled: {kind: exec, command: [/bin/true], start: new, filter: {status: "*"}}
+  read: {kind: pull, start: new, filter: {status: "*"}}
+`
+
+// at writes the configuration of a bridge on an external NATS.
+func at(x *queuetest.External, roles, consumers string) string {
+	return `
+roles: [` + roles + `]
+ingress: {listen: "127.0.0.1:0"}
+admin: {listen: "127.0.0.1:0"}
+nats: {url: "` + x.URL() + `"}
+consumers:
+  archive: {enabled: false}
+` + consumers
+}
+
+// accepts posts webhooks and returns their predictions; each is answered 200.
+func (p *program) accepts(prefix string, n int) []string {
+	p.t.Helper()
+	var ids []string
+	for i := range n {
+		id := fmt.Sprintf("%s_%d", prefix, i)
+		status, text := p.post(killBody(id))
+		require.Equal(p.t, 200, status, text)
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// given waits until the durable has been given, or still has before it, these
+// predictions.
+func given(t *testing.T, js jetstream.JetStream, consumer string, want []string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var got map[string]bool
+	require.Eventually(t, func() bool {
+		stream, err := js.Stream(ctx, "HOOKSPAN_EVENTS")
+		if err != nil {
+			return false
+		}
+		c, err := stream.Consumer(ctx, consumer)
+		if err != nil {
+			return false
+		}
+		cfg := c.CachedInfo().Config
+		got = map[string]bool{}
+		for seq := max(1, cfg.OptStartSeq); seq <= stream.CachedInfo().State.LastSeq; seq++ {
+			m, err := stream.GetMsg(ctx, seq)
+			if err != nil {
+				return false
+			}
+			for _, filter := range cfg.FilterSubjects {
+				if bridge.SubjectMatches(filter, m.Subject) {
+					got[m.Header.Get("ce-subject")] = true
+				}
+			}
+		}
+		return cfg.DeliverPolicy != jetstream.DeliverNewPolicy && !slices.ContainsFunc(want, func(id string) bool { return !got[id] })
+	}, patience, 20*time.Millisecond, "%s: of %v only %v", consumer, want, got)
+	require.Eventually(t, func() bool { // and it is settled, where somebody handles it
+		c, err := js.Consumer(ctx, "HOOKSPAN_EVENTS", consumer)
+		return err == nil && (consumer != "handled" || c.CachedInfo().NumPending+uint64(c.CachedInfo().NumAckPending) == 0)
+	}, patience, 20*time.Millisecond)
+}
+
+// Whatever was accepted since a consumer was first served reaches it, although its
+// durable could be made later.
+func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
+	t.Run("NATS is away", func(t *testing.T) {
+		x := queuetest.NewExternal(t, nil)
+		p := serve(t, t.TempDir(), at(x, "ingress, consumers, admin", newConsumersText))
+		ids := p.accepts("away", 5)
+		x.Start()
+		for _, name := range []string{"handled", "read"} {
+			given(t, x.JetStream(), name, ids)
+		}
+		require.Equal(t, 0, p.stop(), p.logs)
+	})
+	t.Run("the ingress starts first", func(t *testing.T) {
+		x := queuetest.NewExternal(t, nil)
+		x.Start()
+		in := serve(t, t.TempDir(), at(x, "ingress", newConsumersText))
+		ids := in.accepts("before", 3)
+		out := serve(t, t.TempDir(), at(x, "consumers, admin", newConsumersText))
+		ids = append(ids, in.accepts("after", 3)...)
+		for _, name := range []string{"handled", "read"} {
+			given(t, x.JetStream(), name, ids)
+		}
+		require.Equal(t, 0, in.stop(), in.logs)
+		require.Equal(t, 0, out.stop(), out.logs)
+	})
+	t.Run("the consumers start first", func(t *testing.T) {
+		x := queuetest.NewExternal(t, nil)
+		x.Start()
+		out := serve(t, t.TempDir(), at(x, "consumers, admin", newConsumersText))
+		in := serve(t, t.TempDir(), at(x, "ingress", ""))
+		ids := in.accepts("after", 3)
+		for _, name := range []string{"handled", "read"} {
+			given(t, x.JetStream(), name, ids)
+		}
+		require.Equal(t, 0, in.stop(), in.logs)
+		require.Equal(t, 0, out.stop(), out.logs)
+	})
+	t.Run("the consumers start last, NATS is away, and the ingress knows of none", func(t *testing.T) {
+		x := queuetest.NewExternal(t, nil)
+		in := serve(t, t.TempDir(), at(x, "ingress", ""))
+		in.accepts("unknown", 2)
+		x.Start()
+		require.Eventually(t, func() bool {
+			stream, err := x.JetStream().Stream(t.Context(), "HOOKSPAN_EVENTS")
+			return err == nil && stream.CachedInfo().State.Msgs == 2
+		}, patience, 20*time.Millisecond)
+		x.Stop()
+		out := serve(t, t.TempDir(), at(x, "consumers, admin", newConsumersText)) // from here on
+		ids := in.accepts("known", 3)
+		x.Start()
+		for _, name := range []string{"handled", "read"} {
+			given(t, x.JetStream(), name, ids)
+		}
+		require.Equal(t, 0, in.stop(), in.logs)
+		require.Equal(t, 0, out.stop(), out.logs)
+	})
+	t.Run("a second ingress has a newer configuration", func(t *testing.T) {
+		x := queuetest.NewExternal(t, nil)
+		x.Start()
+		old := serve(t, t.TempDir(), at(x, "ingress, consumers, admin", "  read: {kind: pull, filter: {status: \"*\"}}\n"))
+		first := old.accepts("old", 2)
+		next := serve(t, t.TempDir(), at(x, "ingress, consumers, admin", newConsumersText))
+		ids := append(next.accepts("new", 2), old.accepts("both", 2)...)
+		given(t, x.JetStream(), "handled", ids)
+		given(t, x.JetStream(), "read", append(first, ids...))
+		require.Equal(t, 0, old.stop(), old.logs)
+		require.Equal(t, 0, next.stop(), next.logs)
+	})
+	t.Run("under load", func(t *testing.T) {
+		p := serve(t, t.TempDir(), strings.Replace(smallConfig, "consumers: {archive: {enabled: false}}", "consumers:\n  archive: {enabled: false}"+newConsumersText, 1))
+		var mu sync.Mutex
+		var ids []string
+		var senders sync.WaitGroup
+		for s := range 16 {
+			senders.Go(func() {
+				more := p.accepts(fmt.Sprint("load_", s), 10)
+				mu.Lock()
+				defer mu.Unlock()
+				ids = append(ids, more...)
+			})
+		}
+		senders.Wait()
+		for _, name := range []string{"handled", "read"} {
+			given(t, p.app(), name, ids)
+		}
+		require.Equal(t, 0, p.stop(), p.logs)
+	})
+}
+
+// A configuration that is edited while NATS is away does not take events from those
+// that were accepted before: they are with the consumer, or said to be nobody's.
+func TestConfigurationEditedWhileNATSIsAway(t *testing.T) {
+	x := queuetest.NewExternal(t, nil)
+	dir := t.TempDir()
+	p := serve(t, dir, at(x, "ingress, consumers, admin", "  app: {kind: pull, filter: {status: \"*\"}}\n  kept: {kind: pull, filter: {status: completed}}\n"))
+	first := p.accepts("first", 3)
+	require.Equal(t, 0, p.stop(), p.logs)
+	p = serve(t, dir, at(x, "ingress, consumers, admin", "  billing: {kind: pull, filter: {status: \"*\"}}\n  kept: {kind: pull, filter: {status: failed}}\n"))
+	second := p.accepts("second", 2)
+	require.Equal(t, 0, p.stop(), p.logs)
+	p = serve(t, dir, at(x, "ingress, consumers, admin", "  billing: {kind: pull, filter: {status: \"*\"}}\n  kept: {kind: pull, filter: {status: failed}}\n"))
+	second = append(second, p.accepts("third", 1)...)
+	x.Start()
+	all := append(first, second...)
+	given(t, x.JetStream(), "app", all)
+	given(t, x.JetStream(), "billing", all) // spooled events are as new as their way into the stream
+	p.logged("consumer app is not in the configuration any more, and 6 events wait for it")
+	p.logged("consumer kept: its filter has changed while NATS could not be reached, and of the 6 events in the spool")
+	require.True(t, p.state("app").Orphaned)
+	require.Equal(t, 0, p.stop(), p.logs)
+}
+
+// What the configuration names no more is named: in the log, in the list, by the check
+// before it takes effect, and by an alarm as long as it lasts.
+func TestRenamedConsumerIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	config := func(name string) string {
+		return strings.Replace(smallConfig, "consumers: {archive: {enabled: false}}", "consumers: {archive: {enabled: false}, "+name+": {kind: pull, filter: {status: completed}}}", 1)
+	}
+	p := serve(t, dir, config("app"))
+	p.accepts("pred", 3)
+	require.Eventually(t, func() bool { return p.state("app").Pending == 3 }, patience, 20*time.Millisecond)
+
+	writeIn(t, dir, config("billing"))
+	for _, running := range []bool{true, false} {
+		if !running {
+			require.Equal(t, 0, p.stop(), p.logs)
+		}
+		code, stdout, stderr := verb(t, dir, "config", "check")
+		require.Equal(t, 0, code, stderr)
+		require.Contains(t, stdout, "changes: consumer app is not in the configuration any more, and 3 events wait for it", running)
+	}
+	p = start(t, dir, command(t, dir, "--json", "serve", "--config", "hookspan.yaml"))
+	p.logged("consumer app is not in the configuration any more, and 3 events wait for it")
+	require.True(t, p.state("app").Orphaned)
+	require.EqualValues(t, 3, p.state("app").Pending)
+	require.False(t, p.state("billing").Orphaned)
+	var removed bridge.RemovedConsumer
+	p.verb(&removed, "consumers", "remove", "app")
+	require.EqualValues(t, 3, removed.Unsettled)
+	require.Equal(t, 0, p.stop(), p.logs)
+}
+
+func TestNarrowedFilterIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	config := func(status string) string {
+		return strings.Replace(smallConfig, "consumers: {archive: {enabled: false}}", "consumers: {archive: {enabled: false}, app: {kind: pull, filter: {status: "+status+"}}}", 1)
+	}
+	p := serve(t, dir, config("[completed, failed]"))
+	p.accepts("pred", 3)
+	require.Eventually(t, func() bool { return p.state("app").Pending == 3 }, patience, 20*time.Millisecond)
+	writeIn(t, dir, config("[failed]"))
+	code, stdout, stderr := verb(t, dir, "config", "check")
+	require.Equal(t, 0, code, stderr)
+	require.Contains(t, stdout, "consumer app: its filter will not pick 3 of the events that wait for it")
+	require.Equal(t, 0, p.stop(), p.logs)
+	code, stdout, stderr = verb(t, dir, "--json", "config", "check")
+	require.Equal(t, 0, code, stderr)
+	var checked struct{ Changes []change }
+	require.NoError(t, json.Unmarshal([]byte(stdout), &checked))
+	require.Equal(t, changeNarrowed, checked.Changes[0].Kind)
+	require.EqualValues(t, 3, checked.Changes[0].Waiting)
+	p = start(t, dir, command(t, dir, "--json", "serve", "--config", "hookspan.yaml"))
+	p.logged("its filter does not pick 3 of the events that were waiting for it any more")
+	require.Equal(t, 0, p.stop(), p.logs)
+}
+
+// Events that wait where nats.url or nats.prefix were before are said to, for as long
+// as they do.
+func TestEventsLeftBehindAreNamed(t *testing.T) {
+	x := queuetest.NewExternal(t, nil)
+	x.Start()
+	embedded := strings.Replace(smallConfig, "consumers: {archive: {enabled: false}}", "consumers: {archive: {enabled: false}, app: {kind: pull, filter: {status: completed}}}", 1)
+	for name, next := range map[string]string{
+		"prefix": strings.Replace(embedded, "nats: {", "nats: {prefix: other, ", 1),
+		"url":    at(x, "ingress, consumers, admin", "  app: {kind: pull, filter: {status: completed}}\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			p := serve(t, dir, embedded)
+			p.accepts("left", 5)
+			require.Eventually(t, func() bool { return p.state("app").Pending == 5 }, patience, 20*time.Millisecond)
+			writeIn(t, dir, next)
+			code, stdout, stderr := verb(t, dir, "config", "check")
+			require.Equal(t, 0, code, stderr)
+			require.Contains(t, stdout, "at least 5 events wait where the configuration does not look any more (the embedded NATS, without nats.url, nats.prefix hookspan)")
+			p.kill() // it need not have had the time to remember them
+
+			p = start(t, dir, command(t, dir, "--json", "serve", "--config", "hookspan.yaml"))
+			p.logged("at least 5 events wait where the configuration does not look any more")
+			p.accepts("on", 1) // it accepts on
+			var list admin.ConsumerList
+			p.verb(&list, "consumers", "list")
+			require.Len(t, list.LeftBehind, 1)
+			require.EqualValues(t, 5, list.LeftBehind[0].Waiting)
+			require.Contains(t, p.says("consumers", "list"), "left behind: at least 5 events")
+			require.Equal(t, 0, p.stop(), p.logs)
+
+			// Back where they are they are handled, and nothing is said of them afterwards.
+			writeIn(t, dir, embedded)
+			p = start(t, dir, command(t, dir, "--json", "serve", "--config", "hookspan.yaml"))
+			js := p.natsEnv("--consumer", "app")
+			c, err := js.Consumer(t.Context(), "HOOKSPAN_EVENTS", "app")
+			require.NoError(t, err)
+			for range 5 {
+				m, err := c.Next(jetstream.FetchMaxWait(patience))
+				require.NoError(t, err)
+				require.NoError(t, m.DoubleAck(t.Context()))
+			}
+			p.verb(&list, "consumers", "list")
+			for _, left := range list.LeftBehind {
+				require.NotEqual(t, "hookspan", left.Prefix+left.Store)
+			}
+			require.Equal(t, 0, p.stop(), p.logs)
+		})
+	}
+}
+
+// A durable of another program's making is made what it is to be, or refused; neither is
+// silent, and neither stops the others.
+func TestForeignDurablesAreNamed(t *testing.T) {
+	x := queuetest.NewExternal(t, nil)
+	x.Start()
+	p := serve(t, t.TempDir(), at(x, "ingress, consumers, admin", ""))
+	p.accepts("before", 1)
+	js, ctx := x.JetStream(), t.Context()
+	require.Eventually(t, func() bool {
+		stream, err := js.Stream(ctx, "HOOKSPAN_EVENTS")
+		return err == nil && stream.CachedInfo().State.Msgs == 1
+	}, patience, 20*time.Millisecond)
+	require.Equal(t, 0, p.stop(), p.logs)
+	_, err := js.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
+		Durable: "read", AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: 1_000_000,
+	})
+	require.NoError(t, err)
+	_, err = js.CreatePushConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
+		Durable: "pushed", AckPolicy: jetstream.AckExplicitPolicy, DeliverSubject: "somewhere",
+	})
+	require.NoError(t, err)
+	p = serve(t, t.TempDir(), at(x, "ingress, consumers, admin", newConsumersText+"  pushed: {kind: pull}\n"))
+	ids := p.accepts("pred", 4)
+	for _, name := range []string{"handled", "read"} {
+		given(t, js, name, ids)
+	}
+	p.logged("consumer read: the durable was not what the configuration says and was made anew")
+	p.logged("consumer pushed: its durable cannot be made what it is to be")
+	require.NoError(t, js.DeleteConsumer(ctx, "HOOKSPAN_EVENTS", "pushed"))
+	require.Eventually(t, func() bool { // it heals by itself
+		_, err := js.Consumer(ctx, "HOOKSPAN_EVENTS", "pushed")
+		return err == nil
+	}, patience, 50*time.Millisecond)
+	require.Equal(t, 0, p.stop(), p.logs)
+}
+
+// The durable of a program that is not ours is kept: made again without a gap when
+// somebody removes it, and changed back.
+func TestDurableOfAnotherProgramIsKept(t *testing.T) {
+	ctx := t.Context()
+	x := queuetest.NewExternal(t, nil)
+	x.Start()
+	store := kept(t, x, `consumers: {archive: {enabled: false}, search: {kind: pull, filter: {status: completed}, start: all}}`)
+	require.NoError(t, store.look(ctx))
+	js := x.JetStream()
+	ev := queuetest.Event
+	publish := func(id string) {
+		_, err := store.publisher.Publish(ctx, ev(id))
+		require.NoError(t, err)
+	}
+	publish("a")
+	publish("b")
+	c, err := js.Consumer(ctx, "HOOKSPAN_EVENTS", "search")
+	require.NoError(t, err)
+	m, err := c.Next()
+	require.NoError(t, err)
+	require.NoError(t, m.DoubleAck(ctx))
+	states, err := store.fleet(store.durables.cfg).List(ctx)
+	require.NoError(t, err)
+	require.NoError(t, store.durables.record.Saw(states))
+
+	require.NoError(t, js.DeleteConsumer(ctx, "HOOKSPAN_EVENTS", "search"))
+	require.NoError(t, store.look(ctx))
+	require.Equal(t, bridge.AlarmConsumerRemoved, store.raised()[0].Kind)
+	info, err := c.Info(ctx)
+	require.NoError(t, err)
+	require.EqualValues(t, 2, info.Config.OptStartSeq, "what was acknowledged does not come again")
+	require.EqualValues(t, 1, info.NumPending)
+
+	changed := info.Config
+	changed.MaxDeliver, changed.HeadersOnly, changed.FilterSubjects = 1, true, []string{"hookspan.events.none.>"}
+	_, err = js.UpdateConsumer(ctx, "HOOKSPAN_EVENTS", changed)
+	require.NoError(t, err)
+	require.NoError(t, store.look(ctx))
+	alarm := store.raised()[0]
+	require.Equal(t, bridge.AlarmConsumerChanged, alarm.Kind)
+	require.Contains(t, alarm.Text, "headers only from true to false")
+	info, err = c.Info(ctx)
+	require.NoError(t, err)
+	require.Len(t, info.Config.FilterSubjects, 2)
+	require.EqualValues(t, 1, info.NumPending)
+}
+
+// keptStore is a store without the rest of a bridge.
+type keptStore struct {
+	*store
+
+	alarms raisedAlarms
+}
+
+// raisedAlarms are what was raised and not looked at yet.
+type raisedAlarms struct {
+	mu     sync.Mutex
+	alarms []bridge.Alarm
+}
+
+func (r *raisedAlarms) Raise(a bridge.Alarm) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.alarms = append(r.alarms, a)
+}
+
+func (k *keptStore) raised() []bridge.Alarm {
+	k.alarms.mu.Lock()
+	defer k.alarms.mu.Unlock()
+	out := k.alarms.alarms
+	k.alarms.alarms = nil
+	return out
+}
+
+func (k *keptStore) look(ctx context.Context) error {
+	failed, err := k.provisionOnce(ctx)
+	return errors.Join(failed, err)
+}
+
+func kept(t *testing.T, x *queuetest.External, consumers string) *keptStore {
+	t.Helper()
+	cfg, err := load(write(t, "data_dir: "+t.TempDir()+"\nnats: {url: \""+x.URL()+"\"}\n"+consumers+"\n"))
+	require.NoError(t, err)
+	var onStop cleanup
+	t.Cleanup(func() { require.NoError(t, onStop.run()) })
+	getenv := func(string) (string, bool) { return "", false }
+	s, err := connectStore(cfg, nil, getenv, zap.NewNop(), &onStop)
+	require.NoError(t, err)
+	k := &keptStore{store: s}
+	s.alarms = &k.alarms
+	require.NoError(t, s.connected(t.Context()))
+	return k
+}
+
+func TestDefaultArchiveStays(t *testing.T) {
+	for text, want := range map[string][]string{
+		"":                               {"archive"},
+		"consumers: {}\n":                {"archive"},
+		"consumers: {a: {kind: pull}}\n": {"a", "archive"},
+		"consumers: {archive: {store: \"file:///srv\"}}\n":              {"archive"},
+		"consumers: {archive: {enabled: false}}\n":                      nil,
+		"consumers: {archive: {enabled: false}, a: {kind: pull}}\n":     {"a"},
+		"consumers: {a: {kind: pull, enabled: false}}\n":                {"archive"},
+		"consumers: {archive: {kind: exec, command: [/bin/true]}}\n":    {"archive"},
+		"consumers: {a: {kind: pull, enabled: true}}\nroles: [admin]\n": {"a", "archive"},
+	} {
+		cfg, err := load(write(t, text))
+		require.NoError(t, err, text)
+		require.Equal(t, want, sortedKeys(cfg.Consumers), text)
+	}
+	_, err := load(write(t, "consumers: {archive: {enabled: perhaps}}\n"))
+	require.ErrorContains(t, err, "a value of another type belongs here")
+}
+
+// The record of another bridge's folder, cut or of zeros, is said to be lost and the
+// bridge starts.
+func TestDamagedRecordOfConsumers(t *testing.T) {
+	for _, damage := range []string{"", "{", "null", string(bytes.Repeat([]byte{0}, 100)), `{"consumers":[]}`} {
+		dir := t.TempDir()
+		p := serve(t, dir, smallConfig)
+		require.Equal(t, 0, p.stop(), p.logs)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "hookspan-data", "consumers.json"), []byte(damage), 0o600))
+		p = serve(t, dir, smallConfig)
+		if damage != "" && damage != "null" {
+			p.logged("what was remembered of the consumers is lost")
+		}
+		p.accepts("pred", 1)
+		require.Equal(t, 0, p.stop(), p.logs)
+	}
+}
+
+// A NATS that is reached at the first start and cannot be used takes nothing from the
+// consumers: what is accepted waits, the log says why, and all of it reaches them once
+// NATS can.
+func TestFirstStartOnANATSThatCannotBeUsed(t *testing.T) {
+	t.Run("without JetStream", func(t *testing.T) {
+		x := queuetest.NewExternal(t, func(o *server.Options) { o.JetStream = false })
+		x.Start()
+		p := serve(t, t.TempDir(), at(x, "ingress, consumers, admin", newConsumersText))
+		ids := p.accepts("pred", 3)
+		p.logged("NATS has no JetStream, and keeps no event: start nats-server with --jetstream")
+		x.Stop()
+		x.Change(func(o *server.Options) { o.JetStream = true })
+		x.Start()
+		for _, name := range []string{"handled", "read"} {
+			given(t, x.JetStream(), name, ids)
+		}
+		require.Equal(t, 0, p.stop(), p.logs)
+	})
+	t.Run("with another stream of that name", func(t *testing.T) {
+		x := queuetest.NewExternal(t, nil)
+		x.Start()
+		js := x.JetStream()
+		_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "HOOKSPAN_EVENTS", Subjects: []string{"hookspan.events.>"}, Storage: jetstream.MemoryStorage})
+		require.NoError(t, err)
+		p := serve(t, t.TempDir(), at(x, "ingress, consumers, admin", newConsumersText))
+		ids := p.accepts("pred", 3)
+		p.logged("it keeps messages in Memory, not in files")
+		require.NoError(t, js.DeleteStream(t.Context(), "HOOKSPAN_EVENTS"))
+		for _, name := range []string{"handled", "read"} {
+			given(t, js, name, ids)
+		}
+		require.Equal(t, 0, p.stop(), p.logs)
+	})
+	t.Run("half open", func(t *testing.T) {
+		x := queuetest.NewExternal(t, nil)
+		x.Start()
+		proxy := queuetest.NewProxy(t, x)
+		proxy.Silence(true)
+		p := serve(t, t.TempDir(), strings.Replace(at(x, "ingress, consumers, admin", newConsumersText), x.URL(), proxy.URL(), 1))
+		ids := p.accepts("pred", 3)
+		proxy.Silence(false)
+		for _, name := range []string{"handled", "read"} {
+			given(t, x.JetStream(), name, ids)
+		}
+		require.Equal(t, 0, p.stop(), p.logs)
+	})
+}

@@ -1,0 +1,86 @@
+package consumers
+
+import (
+	"context"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookspan/hookspan/bridge/stored"
+)
+
+// Skips returns how many events wait for the durable that filter picks no more. It
+// changes nothing. The error wraps [ErrMissing] when there is no durable.
+func (d Durable) Skips(ctx context.Context, js jetstream.JetStream) (uint64, error) {
+	d, stream, err := d.open(ctx, js)
+	if err != nil {
+		return 0, err
+	}
+	seen, err := d.look(ctx, js)
+	if err != nil {
+		return 0, err
+	}
+	return d.skipped(ctx, stream, seen.info())
+}
+
+// skipped returns how many events the durable has not delivered yet that d does not
+// pick. What was delivered and is not acknowledged comes again whatever the filter.
+func (d Durable) skipped(ctx context.Context, stream jetstream.Stream, info *jetstream.ConsumerInfo) (uint64, error) {
+	old := filterOf(info.Config)
+	if info.NumPending == 0 || sameSubjects(old, d.subjects()) {
+		return 0, nil
+	}
+	kept := uint64(0)
+	if both := common(old, d.subjects()); len(both) > 0 {
+		var err error
+		if kept, err = stored.Count(ctx, stream, both, info.Delivered.Stream+1); err != nil {
+			return 0, err
+		}
+	}
+	return info.NumPending - min(kept, info.NumPending), nil
+}
+
+// everything is a pattern that every subject matches.
+const everything = ">"
+
+// common returns patterns that together match what both lists match. Each list is the
+// filter of a durable, whose patterns do not overlap; so neither do these.
+func common(a, b []string) []string {
+	if len(a) == 0 {
+		a = []string{everything}
+	}
+	var out []string
+	for _, p := range a {
+		for _, q := range b {
+			if both, ok := intersect(p, q); ok {
+				out = append(out, both)
+			}
+		}
+	}
+	return out
+}
+
+// intersect returns the pattern of what two subject patterns of NATS both match;
+// false when that is nothing.
+func intersect(a, b string) (string, bool) {
+	p, q := strings.Split(a, "."), strings.Split(b, ".")
+	var out []string
+	for i := 0; ; i++ {
+		switch {
+		case i == len(p) && i == len(q):
+			return strings.Join(out, "."), true
+		case i == len(p) || i == len(q):
+			return "", false // what has ended matches no further token
+		case p[i] == everything:
+			return strings.Join(append(out, q[i:]...), "."), true
+		case q[i] == everything:
+			return strings.Join(append(out, p[i:]...), "."), true
+		case p[i] == "*" || p[i] == q[i]:
+			out = append(out, q[i])
+		case q[i] == "*":
+			out = append(out, p[i])
+		default:
+			return "", false
+		}
+	}
+}

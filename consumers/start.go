@@ -1,0 +1,144 @@
+package consumers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/stored"
+)
+
+// Start says which events a new durable begins with. The zero value begins with
+// what is stored after it was created.
+type Start struct {
+	// All begins with the oldest event that is still stored.
+	All bool
+	// At begins with what was stored at that time or later.
+	At time.Time
+}
+
+// ParseStart reads "new", "all" or an RFC 3339 time.
+func ParseStart(s string) (Start, error) {
+	switch s {
+	case "new":
+		return Start{}, nil
+	case "all":
+		return Start{All: true}, nil
+	}
+	at, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return Start{}, fmt.Errorf("start is %.40q: use new, all, or a time such as 2026-01-31T15:04:05Z", s)
+	}
+	return Start{At: at}, nil
+}
+
+// fromAll is a sequence from which nothing is left out.
+const fromAll = 1
+
+// first is the sequence with which d.Start begins, zero for what is stored from now
+// on. A time is looked up here, and not left to the server: nats-server 2.15.2 goes
+// on to the first message of whichever filter subject has none before that time, and
+// leaves out those of the others that lie between (selectStartingSeqNo).
+func (d Durable) first(ctx context.Context, stream jetstream.Stream) (uint64, error) {
+	switch {
+	case d.Start.All:
+		return fromAll, nil
+	case d.Start.At.IsZero():
+		return 0, nil
+	}
+	return stored.FirstSince(ctx, stream, d.Start.At)
+}
+
+// beginWith sets where a new durable begins.
+func beginWith(cfg *jetstream.ConsumerConfig, first uint64) {
+	cfg.OptStartSeq, cfg.OptStartTime = 0, nil
+	switch first {
+	case 0:
+		cfg.DeliverPolicy = jetstream.DeliverNewPolicy
+	case fromAll:
+		cfg.DeliverPolicy = jetstream.DeliverAllPolicy
+	default:
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, first
+	}
+}
+
+// checkStart notes in f when the durable begins behind events that it is to have.
+//
+// A place behind the end of the stream is one that no durable comes to by delivering.
+// A durable that our configuration names and somebody else made begins where d.Start
+// says; one that has delivered already is not made anew for that, since events would
+// come again that its reader has handled: the error wraps [ErrUnusable] then.
+func (d Durable) checkStart(ctx context.Context, stream jetstream.Stream, f *found) error {
+	info, have := f.info(), f.info().Config
+	now, err := stream.Info(ctx) // behind the durable's, so that its place is not too new
+	if err != nil {
+		return fmt.Errorf("looking at stream %s: %w", info.Stream, err)
+	}
+	end := now.State.LastSeq + 1
+	foreign := d.Kind != "" && have.Metadata[bridge.MetadataKind] == ""
+	first := uint64(0)
+	if foreign {
+		if first, err = d.first(ctx, stream); err != nil {
+			return err
+		}
+	}
+	switch {
+	case info.AckFloor.Stream >= end, have.OptStartTime != nil && have.OptStartTime.After(now.TimeStamp):
+		f.note("start", startOf(have), fmt.Sprintf("event %d", end))
+		f.from = end
+		if foreign && first > 0 {
+			f.from = min(end, first)
+		}
+	case foreign && first > 0 && !d.begins(info, first):
+		f.note("start", startOf(have), fmt.Sprintf("event %d", first))
+		if info.Delivered.Consumer > 0 {
+			return fmt.Errorf("%w: %s was made by another program, begins with %s and has delivered events: set it to where it is to go on with hookspan consumers seek, or remove it",
+				ErrUnusable, d.Name, startOf(have))
+		}
+		f.from = first
+	}
+	return nil
+}
+
+// begins reports whether the durable delivers, or has delivered, everything from the
+// sequence first on, which is where d.Start begins.
+func (d Durable) begins(info *jetstream.ConsumerInfo, first uint64) bool {
+	cfg := info.Config
+	switch cfg.DeliverPolicy {
+	case jetstream.DeliverAllPolicy:
+		return true
+	case jetstream.DeliverByStartSequencePolicy:
+		return cfg.OptStartSeq <= first
+	}
+	if info.Delivered.Consumer == 0 {
+		return info.AckFloor.Stream < first // the floor is right before the place where it begins
+	}
+	return info.Created.Before(d.Start.At) // whatever was stored since is its own
+}
+
+func startOf(cfg jetstream.ConsumerConfig) string {
+	switch {
+	case cfg.OptStartTime != nil:
+		return cfg.OptStartTime.Format(time.RFC3339)
+	case cfg.OptStartSeq > 0:
+		return fmt.Sprintf("event %d", cfg.OptStartSeq)
+	case cfg.DeliverPolicy == jetstream.DeliverAllPolicy:
+		return "all"
+	case cfg.DeliverPolicy == jetstream.DeliverNewPolicy:
+		return "new"
+	}
+	return "the last events"
+}
+
+// remake removes the durable and makes it as cfg says, but from the sequence first on.
+func remake(ctx context.Context, stream jetstream.Stream, cfg jetstream.ConsumerConfig, first uint64) (jetstream.Consumer, error) {
+	if err := stream.DeleteConsumer(ctx, cfg.Durable); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil, err
+	}
+	beginWith(&cfg, first)
+	return stream.CreateConsumer(ctx, cfg)
+}
