@@ -26,6 +26,8 @@ const (
 	AlarmStoreFull      = "store_full"      // events are refused
 	AlarmStreamRemoved  = "stream_removed"  // somebody removed a stream
 	AlarmStreamChanged  = "stream_changed"  // somebody changed a stream
+	AlarmConnection     = "connection"      // NATS closed a connection with an error
+	AlarmCredentials    = "credentials"     // NATS refuses the credentials of a connection
 	AlarmClock          = "clock"           // the clock jumped
 	AlarmExpired        = "expired"         // events left unhandled
 	AlarmSpoolStuck     = "spool_stuck"     // a spooled event that NATS will not take
@@ -57,6 +59,7 @@ const (
 // AlarmKinds are all kinds of alarms.
 var AlarmKinds = []string{
 	AlarmStoreBackwards, AlarmStoreMissing, AlarmStoreCorrupt, AlarmStoreFrozen, AlarmStoreFull, AlarmStreamRemoved, AlarmStreamChanged,
+	AlarmConnection, AlarmCredentials,
 	AlarmClock, AlarmExpired, AlarmSpoolStuck, AlarmSpoolFull, AlarmUnknownSource, AlarmQuarantineFull, AlarmRefused,
 	AlarmExhausted, AlarmCommand,
 	AlarmTargetGone, AlarmTargetDown, AlarmTargetBlocked,

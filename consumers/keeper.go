@@ -7,11 +7,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/redial"
 )
 
 const (
@@ -35,7 +35,7 @@ type KeeperConfig struct {
 // Keeper keeps the durable of a consumer whose events another program handles, in
 // whatever language: it makes it what it is to be, and again from time to time.
 type Keeper struct {
-	js      jetstream.JetStream
+	js      *redial.JetStream
 	cfg     KeeperConfig
 	durable Durable
 	log     *zap.Logger
@@ -58,28 +58,38 @@ func NewKeeper(js jetstream.JetStream, cfg KeeperConfig) (*Keeper, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
 	}
-	return &Keeper{
-		js: js, cfg: cfg, durable: durable, every: keepEvery,
-		log: cfg.Logger.Named("consumer").With(zap.String("consumer", durable.Name)),
-	}, nil
+	log := cfg.Logger.Named("consumer").With(zap.String("consumer", durable.Name))
+	return &Keeper{js: redial.Borrow(js, log), cfg: cfg, durable: durable, every: keepEvery, log: log}, nil
 }
 
 // Run keeps the durable until ctx ends, and returns nil then. A server that cannot
-// be reached, and a durable that cannot be used, are logged and tried again. It
-// returns an error when the connection was closed for good. Run can be called once.
+// be reached, and a durable that cannot be used, are logged and tried again. With the
+// connection it does as [Consumer.Run] does, and returns an error that wraps
+// nats.ErrConnectionClosed when the program closes it. Run can be called once.
 func (k *Keeper) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	closed := make(chan error, 1)
+	go func() {
+		defer stop()
+		closed <- k.js.Run(ctx)
+	}()
+	k.keep(ctx)
+	if err := <-closed; err != nil {
+		return fmt.Errorf("keeping durable %s: %w", k.durable.Name, err)
+	}
+	return nil
+}
+
+// keep keeps the durable until ctx ends.
+func (k *Keeper) keep(ctx context.Context) {
 	for ctx.Err() == nil {
 		wait := k.every
 		if err := k.look(ctx); err != nil && ctx.Err() == nil {
-			if k.js.Conn().IsClosed() {
-				return fmt.Errorf("keeping durable %s: %w", k.durable.Name, nats.ErrConnectionClosed)
-			}
 			wait = min(wait, keepRetry)
 			k.log.Error("the durable cannot be kept, trying again", zap.Duration("in", wait), zap.Error(err))
 		}
 		pause(ctx, wait)
 	}
-	return nil
 }
 
 func (k *Keeper) look(ctx context.Context) error {
