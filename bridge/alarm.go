@@ -27,6 +27,8 @@ const (
 	AlarmStreamRemoved  = "stream_removed"  // somebody removed a stream
 	AlarmStreamChanged  = "stream_changed"  // somebody changed a stream
 	AlarmNoJetStream    = "no_jetstream"    // NATS keeps no streams
+	AlarmConnection     = "connection"      // NATS closed a connection with an error
+	AlarmCredentials    = "credentials"     // NATS refuses the credentials of a connection
 	AlarmClock          = "clock"           // the clock jumped
 	AlarmExpired        = "expired"         // events left unhandled
 	AlarmSpoolStuck     = "spool_stuck"     // a spooled event that NATS will not take
@@ -62,6 +64,7 @@ const (
 // AlarmKinds are all kinds of alarms.
 var AlarmKinds = []string{
 	AlarmStoreBackwards, AlarmStoreMissing, AlarmStoreCorrupt, AlarmStoreFrozen, AlarmStoreFull, AlarmStreamRemoved, AlarmStreamChanged, AlarmNoJetStream,
+	AlarmConnection, AlarmCredentials,
 	AlarmClock, AlarmExpired, AlarmSpoolStuck, AlarmSpoolFull, AlarmUnknownSource, AlarmQuarantineFull, AlarmRefused,
 	AlarmExhausted, AlarmCommand,
 	AlarmTargetGone, AlarmTargetDown, AlarmTargetBlocked,

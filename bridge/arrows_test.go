@@ -36,7 +36,7 @@ var arrows = map[string]arrow{
 	"bridge/ingress":     {ours: []string{"bridge", "bridge/source"}, never: []string{nats}},
 	"bridge/admin":       {ours: []string{"bridge"}, never: []string{nats}},
 	"bridge/reverify":    {ours: []string{"bridge", "bridge/source"}, never: []string{echo, nats, "net/http"}},
-	"bridge/queue":       {ours: []string{"bridge", "bridge/stored"}, never: []string{echo}},
+	"bridge/queue":       {ours: []string{"bridge", "bridge/stored", "internal/redial"}, never: []string{echo}},
 	"bridge/fakeget3w":   {ours: []string{"bridge", "bridge/source"}, never: []string{echo, nats}},
 	"bridge/telemetry":   {never: []string{echo, nats}},
 	"bridge/stored":      {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
@@ -46,10 +46,12 @@ var arrows = map[string]arrow{
 	"bridge/redelivery":  {ours: []string{"bridge", "bridge/later", "bridge/requests", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/upkeep":      {ours: []string{"bridge", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/predictions": {ours: []string{"bridge", "bridge/source", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
-	"consumers":          {ours: []string{"bridge", "bridge/later", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
+	"consumers":          {ours: []string{"bridge", "bridge/later", "bridge/stored", "internal/redial"}, never: []string{echo, nats + "nats-server"}},
 	"consumers/archive":  {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},
 	"consumers/exec":     {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},
 	"consumers/forward":  {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},
+
+	"internal/redial": {never: []string{echo, nats + "nats-server"}},
 
 	"bridge/client":               {ours: []string{"bridge"}, stdOnly: true},
 	"bridge/predictions/await":    {ours: []string{"bridge", "bridge/predictions", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},

@@ -28,6 +28,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/later"
+	"github.com/hookspan/hookspan/internal/redial"
 )
 
 // Handler acts on events. It is called by Config.Concurrency goroutines at once.
@@ -52,7 +53,7 @@ func (f HandlerFunc) Handle(ctx context.Context, ev *bridge.Event) error { retur
 // Consumer calls a handler for each event of one durable. Several processes may
 // run consumers of one name: they share its events.
 type Consumer struct {
-	js      jetstream.JetStream
+	js      *redial.JetStream
 	handler Handler
 	gate    Gate          // nil: always open
 	rate    *rate.Limiter // nil: no limit
@@ -79,17 +80,17 @@ func New(js jetstream.JetStream, handler Handler, cfg Config) (*Consumer, error)
 		return nil, fmt.Errorf("consumer %s: a JetStream context and a handler are required", cfg.Name)
 	}
 	c := &Consumer{
-		js:      js,
 		handler: wrap(handler, cfg.Middleware),
 		cfg:     cfg,
 		names:   bridge.Names{Prefix: cfg.Prefix},
 		log:     cfg.Logger.Named("consumer").With(zap.String("consumer", cfg.Name)),
 	}
+	c.js = redial.Borrow(js, c.log)
 	c.gate, _ = handler.(Gate)
 	if cfg.Rate > 0 {
 		c.rate = rate.NewLimiter(rate.Limit(cfg.Rate), max(1, int(cfg.Rate/10)))
 	}
-	c.room, c.short = later.NewRoom(js, c.names), ShortRetryDelay
+	c.room, c.short = later.NewRoom(c.js, c.names), ShortRetryDelay
 	_, c.rest = cfg.Filter.Subjects(c.names)
 	return c, nil
 }
@@ -102,8 +103,8 @@ const abortTimeout = 5 * time.Second
 // their leases have run out.
 var ErrStillRunning = errors.New("handlers are still running")
 
-// ErrUnusable is wrapped by what [Consumer.Run] returns when there is a durable
-// of this name that cannot serve a consumer.
+// ErrUnusable is wrapped when there is a durable of this name that cannot serve a
+// consumer. Somebody has to remove it, or the consumer needs another name.
 var ErrUnusable = errors.New("durable cannot be used")
 
 // Run handles events until ctx ends: then it fetches no more, lets the handlers
@@ -111,9 +112,17 @@ var ErrUnusable = errors.New("durable cannot be used")
 // did not finish. It returns nil then, or an error that wraps [ErrStillRunning]
 // when handlers ignored the end of their context.
 //
-// A server, stream or durable that cannot be reached is tried again for ever,
-// and logged. A connection that was closed for good, and a durable that cannot
-// be used, end Run with an error: give the connection nats.MaxReconnects(-1).
+// A server, stream or durable that cannot be reached, and a durable that cannot be used,
+// are tried again for ever, and logged.
+//
+// The connection belongs to the program, and Run ends with an error that wraps
+// nats.ErrConnectionClosed when the program closes it. When an error has closed it, such
+// as credentials that were refused twice, a message that is larger than the server takes,
+// or the last of nats.MaxReconnects, Run dials one with the same options, but without
+// the nats.ClosedHandler, until it succeeds; files with credentials are read again. It
+// uses that one instead and closes it when it returns. The program's own connection stays
+// closed.
+//
 // Run can be called once.
 func (c *Consumer) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
@@ -122,12 +131,18 @@ func (c *Consumer) Run(ctx context.Context) error {
 	defer abort(ErrStopping)
 
 	var workers sync.WaitGroup
-	fetch := c.newFetcher()
-	workers.Go(func() {
-		if err := fetch.run(ctx); err != nil {
+	connected, disconnect := context.WithCancel(context.Background())
+	var connection sync.WaitGroup
+	connection.Go(func() {
+		if err := c.js.Run(connected); err != nil {
 			stop(fmt.Errorf("consumer %s: %w", c.cfg.Name, err))
 		}
 	})
+	defer connection.Wait()
+	defer disconnect()
+
+	fetch := c.newFetcher()
+	workers.Go(func() { fetch.run(ctx) })
 	for range c.cfg.Concurrency {
 		workers.Go(func() { c.worker(ctx, work, fetch) })
 	}
@@ -145,7 +160,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 		}
 	}
 	c.flush()
-	if cause := context.Cause(ctx); errors.Is(cause, ErrUnusable) || errors.Is(cause, nats.ErrConnectionClosed) {
+	if cause := context.Cause(ctx); errors.Is(cause, nats.ErrConnectionClosed) {
 		return cause
 	}
 	return nil

@@ -3,6 +3,7 @@ package consumers
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -185,9 +186,25 @@ func TestClosedConnectionEndsRun(t *testing.T) {
 	require.ErrorIs(t, next(t, done), nats.ErrConnectionClosed)
 }
 
-func TestDurableThatCannotBeUsedEndsRun(t *testing.T) {
+// A durable that cannot be used is said so, and waited for: somebody may remove it.
+func TestDurableThatCannotBeUsedIsWaitedFor(t *testing.T) {
 	ctx := context.Background()
 	b := setup(t)
+	got := make(chan string, 100)
+	run := func(name string) {
+		b.run(func(_ context.Context, ev *bridge.Event) error { got <- name; return nil }, Config{Name: name})
+		b.eventually(func() bool {
+			for _, line := range b.logs.FilterMessage("cannot fetch events, trying again").All() {
+				if text, _ := line.ContextMap()["error"].(string); strings.Contains(text, ErrUnusable.Error()+": "+name) {
+					return true
+				}
+			}
+			return false
+		}, name+" is said to be unusable")
+		require.NoError(t, b.JS.DeleteConsumer(ctx, "HOOKSPAN_EVENTS", name))
+		require.Equal(t, name, next(t, got))
+	}
+	b.publish("pred_1")
 	for name, cfg := range map[string]jetstream.ConsumerConfig{
 		"none":   {AckPolicy: jetstream.AckNonePolicy},
 		"all":    {AckPolicy: jetstream.AckAllPolicy},
@@ -196,15 +213,11 @@ func TestDurableThatCannotBeUsedEndsRun(t *testing.T) {
 		cfg.Durable = name
 		_, err := b.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", cfg)
 		require.NoError(t, err)
-		c, err := New(b.JS, HandlerFunc(func(context.Context, *bridge.Event) error { return nil }), Config{Name: name})
-		require.NoError(t, err)
-		require.ErrorIs(t, c.Run(ctx), ErrUnusable, name)
+		run(name)
 	}
 	_, err := b.JS.CreatePushConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{Durable: "push", DeliverSubject: "x", AckPolicy: jetstream.AckExplicitPolicy})
 	require.NoError(t, err)
-	c, err := New(b.JS, HandlerFunc(func(context.Context, *bridge.Event) error { return nil }), Config{Name: "push"})
-	require.NoError(t, err)
-	require.ErrorIs(t, c.Run(ctx), ErrUnusable)
+	run("push")
 }
 
 // What somebody has set must not keep events, or parts of them, from the handler.

@@ -6,7 +6,6 @@ import (
 	"math"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 )
@@ -39,16 +38,13 @@ func (c *Consumer) newFetcher() *fetcher {
 	return &fetcher{Consumer: c, idle: make(chan struct{}, c.cfg.Concurrency), events: make(chan delivery)}
 }
 
-// run fetches until ctx ends. It returns an error that no further try can pass.
-func (f *fetcher) run(ctx context.Context) error {
+// run fetches until ctx ends.
+func (f *fetcher) run(ctx context.Context) {
 	defer close(f.events)
 	for failures := 0; ctx.Err() == nil; {
 		err := f.fetch(ctx, &failures)
 		if errors.Is(err, errMoved) {
 			continue
-		}
-		if fatal := f.fatal(err); fatal != nil {
-			return fatal
 		}
 		if ctx.Err() == nil {
 			failures++
@@ -57,18 +53,6 @@ func (f *fetcher) run(ctx context.Context) error {
 			pause(ctx, delay)
 		}
 	}
-	return nil
-}
-
-// fatal is the part of err that no further try can pass, or nil.
-func (f *fetcher) fatal(err error) error {
-	switch {
-	case f.js.Conn().IsClosed():
-		return nats.ErrConnectionClosed
-	case errors.Is(err, ErrUnusable):
-		return err
-	}
-	return nil
 }
 
 // fetch binds to the durable and hands on what it delivers until ctx ends or it

@@ -2,6 +2,8 @@ package consumers
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -9,8 +11,13 @@ import (
 )
 
 // message makes a [jetstream.Msg] of what a subscription brought: package jetstream
-// makes one of its own messages alone.
-type message struct{ *nats.Msg }
+// makes one of its own messages alone. The server takes its verdict from any connection,
+// so one that was closed meanwhile costs no further delivery.
+type message struct {
+	*nats.Msg
+
+	conn func() *nats.Conn // of now
+}
 
 var _ jetstream.Msg = message{}
 
@@ -31,10 +38,33 @@ func (m message) Metadata() (*jetstream.MsgMetadata, error) {
 	}, nil
 }
 
-func (m message) Ack() error                             { return m.Msg.Ack() }
-func (m message) DoubleAck(ctx context.Context) error    { return m.AckSync(nats.Context(ctx)) }
-func (m message) Nak() error                             { return m.Msg.Nak() }
-func (m message) NakWithDelay(delay time.Duration) error { return m.Msg.NakWithDelay(delay) }
-func (m message) InProgress() error                      { return m.Msg.InProgress() }
-func (m message) Term() error                            { return m.Msg.Term() }
-func (m message) TermWithReason(reason string) error     { return m.Respond([]byte("+TERM " + reason)) }
+func (m message) Ack() error        { return m.orElse(m.Msg.Ack(), "+ACK") }
+func (m message) Nak() error        { return m.orElse(m.Msg.Nak(), "-NAK") }
+func (m message) InProgress() error { return m.orElse(m.Msg.InProgress(), "+WPI") }
+func (m message) Term() error       { return m.orElse(m.Msg.Term(), "+TERM") }
+
+func (m message) NakWithDelay(delay time.Duration) error {
+	return m.orElse(m.Msg.NakWithDelay(delay), fmt.Sprintf(`-NAK {"delay": %d}`, delay))
+}
+
+func (m message) TermWithReason(reason string) error {
+	verdict := "+TERM " + reason
+	return m.orElse(m.Respond([]byte(verdict)), verdict)
+}
+
+func (m message) DoubleAck(ctx context.Context) error {
+	err := m.AckSync(nats.Context(ctx))
+	if errors.Is(err, nats.ErrConnectionClosed) {
+		_, err = m.conn().RequestWithContext(ctx, m.Msg.Reply, []byte("+ACK"))
+	}
+	return err
+}
+
+// orElse says the verdict on the connection of now when the one that brought the message
+// is closed.
+func (m message) orElse(err error, verdict string) error {
+	if errors.Is(err, nats.ErrConnectionClosed) {
+		return m.conn().Publish(m.Msg.Reply, []byte(verdict))
+	}
+	return err
+}

@@ -28,7 +28,8 @@ const (
 // protocol is that of ADR-13 of NATS.
 type pull struct {
 	nc      *nats.Conn
-	subject string // of requests
+	conn    func() *nats.Conn // of now: nc may be closed for good
+	subject string            // of requests
 	sub     *nats.Subscription
 	in      chan *nats.Msg
 	closed  chan struct{} // once nothing more can come in
@@ -50,7 +51,7 @@ func openPull(js jetstream.JetStream, durable *jetstream.ConsumerInfo, most int)
 		prefix = strings.TrimSuffix(opts.APIPrefix, ".") + "."
 	}
 	p := &pull{
-		nc: js.Conn(), subject: prefix + "CONSUMER.MSG.NEXT." + durable.Stream + "." + durable.Name,
+		nc: js.Conn(), conn: js.Conn, subject: prefix + "CONSUMER.MSG.NEXT." + durable.Stream + "." + durable.Name,
 		// A request that was taken for lost may still be answered, beside the next.
 		in: make(chan *nats.Msg, 2*most+16), closed: make(chan struct{}), silence: time.NewTimer(2 * pullHeartbeat),
 		delivered: durable.Delivered.Consumer,
@@ -98,12 +99,14 @@ func (p *pull) next(ctx context.Context) (jetstream.Msg, error) {
 			return nil, ctx.Err()
 		case <-p.connected:
 			return nil, errMoved
+		case <-p.closed:
+			return nil, nats.ErrConnectionClosed
 		case <-p.silence.C:
 			return nil, nats.ErrNoHeartbeat
 		case m := <-p.in:
 			p.silence.Reset(2 * pullHeartbeat)
 			if m.Reply != "" { // where to acknowledge it
-				return message{m}, nil
+				return message{m, p.conn}, nil
 			}
 			if err := p.status(m); err != nil {
 				return nil, err
@@ -150,7 +153,7 @@ func (p *pull) close() []jetstream.Msg {
 		select {
 		case m := <-p.in:
 			if m.Reply != "" {
-				rest = append(rest, message{m})
+				rest = append(rest, message{m, p.conn})
 			}
 		default:
 			return rest

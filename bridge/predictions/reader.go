@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -19,8 +18,7 @@ type Reader struct {
 	js    jetstream.JetStream
 	names bridge.Names
 
-	mu     sync.Mutex
-	stream jetstream.Stream // nil until it was found
+	stream stored.Handle
 }
 
 // NewReader returns a reader of the ledger that lies in js.
@@ -30,14 +28,7 @@ func NewReader(js jetstream.JetStream, names bridge.Names) *Reader {
 
 // open returns the stream of the ledger; its name is all that is used of it.
 func (r *Reader) open(ctx context.Context) (jetstream.Stream, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.stream != nil {
-		return r.stream, nil
-	}
-	var err error
-	r.stream, err = stored.Open(ctx, r.js, r.names.PredictionsStream())
-	return r.stream, err
+	return r.stream.Open(ctx, r.js, r.names.PredictionsStream())
 }
 
 // Get returns what the ledger knows of a prediction. It is behind the stream of events

@@ -33,7 +33,6 @@ const (
 // Alarms logs alarms, counts them and keeps them in the stream of alarms. It is
 // safe for concurrent use.
 type Alarms struct {
-	store   Storer
 	names   bridge.Names
 	log     *zap.Logger
 	waiting chan *nats.Msg
@@ -44,11 +43,12 @@ type Alarms struct {
 	fresh map[string]map[string]time.Time // kind, subject, when it was logged
 }
 
-// NewAlarms returns alarms that are kept through store once [Alarms.Run] runs.
-// Up to 256 wait for it.
-func NewAlarms(store Storer, names bridge.Names, log *zap.Logger) *Alarms {
+// NewAlarms returns alarms that are kept once [Alarms.Run] runs. Up to 256 wait for
+// that. They need no store before, so that connections can raise some while it is
+// opened.
+func NewAlarms(names bridge.Names, log *zap.Logger) *Alarms {
 	a := &Alarms{
-		store: store, names: names, log: log,
+		names: names, log: log,
 		waiting: make(chan *nats.Msg, alarmsWaiting),
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "hookspan_alarms_total", Help: "Alarms raised, repeated ones too.",
@@ -133,17 +133,17 @@ func (a *Alarms) drop(kind string, err error) {
 	a.log.Error("an alarm could not be kept in the stream of alarms", zap.String("alarm", kind), zap.Error(err))
 }
 
-// Run keeps alarms until ctx ends. While the store is away they wait; at the end
+// Run keeps alarms through store until ctx ends, and returns nil. While the store is away they wait; at the end
 // those that wait are tried once more, for a second.
-func (a *Alarms) Run(ctx context.Context) error {
+func (a *Alarms) Run(ctx context.Context, store Storer) error {
 	for {
 		select {
 		case <-ctx.Done():
-			a.farewell(context.WithoutCancel(ctx))
+			a.farewell(context.WithoutCancel(ctx), store)
 			return nil
 		case m := <-a.waiting:
-			if !a.keepTrying(ctx, m) {
-				a.farewell(context.WithoutCancel(ctx), m)
+			if !a.keepTrying(ctx, store, m) {
+				a.farewell(context.WithoutCancel(ctx), store, m)
 				return nil
 			}
 		}
@@ -151,8 +151,8 @@ func (a *Alarms) Run(ctx context.Context) error {
 }
 
 // keepTrying returns false when ctx has ended and m may not be kept.
-func (a *Alarms) keepTrying(ctx context.Context, m *nats.Msg) bool {
-	for !a.keep(ctx, m) {
+func (a *Alarms) keepTrying(ctx context.Context, store Storer, m *nats.Msg) bool {
+	for !a.keep(ctx, store, m) {
 		if !wait(ctx, alarmRetry) {
 			return false
 		}
@@ -160,22 +160,22 @@ func (a *Alarms) keepTrying(ctx context.Context, m *nats.Msg) bool {
 	return true
 }
 
-func (a *Alarms) keep(ctx context.Context, m *nats.Msg) bool {
+func (a *Alarms) keep(ctx context.Context, store Storer, m *nats.Msg) bool {
 	ctx, cancel := context.WithTimeout(ctx, alarmTimeout)
 	defer cancel()
 	// Store may change its message, and the next try needs it as it was.
-	_, err := a.store.Store(ctx, a.names.AlarmsStream(), &nats.Msg{Subject: m.Subject, Header: nats.Header{
+	_, err := store.Store(ctx, a.names.AlarmsStream(), &nats.Msg{Subject: m.Subject, Header: nats.Header{
 		bridge.HeaderMsgID: m.Header[bridge.HeaderMsgID],
 	}, Data: m.Data})
 	return err == nil
 }
 
-func (a *Alarms) farewell(ctx context.Context, rest ...*nats.Msg) {
+func (a *Alarms) farewell(ctx context.Context, store Storer, rest ...*nats.Msg) {
 	ctx, cancel := context.WithTimeout(ctx, alarmFarewell)
 	defer cancel()
 	for {
 		for _, m := range rest {
-			if !a.keep(ctx, m) {
+			if !a.keep(ctx, store, m) {
 				a.drop(m.Subject, ctx.Err())
 			}
 		}

@@ -24,10 +24,10 @@ func TestAlarmsAreLoggedCountedAndKept(t *testing.T) {
 	core, logs := observer.New(zap.ErrorLevel)
 	pub := queue.NewPublisher(b.JS, b.Names) // not usable yet
 	t.Cleanup(pub.Close)
-	alarms := queue.NewAlarms(pub, b.Names, zap.New(core))
+	alarms := queue.NewAlarms(b.Names, zap.New(core))
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- alarms.Run(ctx) }()
+	go func() { done <- alarms.Run(ctx, pub) }()
 
 	full := bridge.Alarm{Kind: bridge.AlarmStoreFull, Subject: "S", Text: "full", Details: map[string]any{"bytes": 1}}
 	alarms.Raise(full)
@@ -79,7 +79,7 @@ hookspan_alarms_dropped_total 0
 // with nobody there to keep them.
 func TestAlarmsAreBounded(t *testing.T) {
 	core, logs := observer.New(zap.ErrorLevel)
-	alarms := queue.NewAlarms(nil, bridge.Names{}, zap.New(core)) // it never runs
+	alarms := queue.NewAlarms(bridge.Names{}, zap.New(core)) // it never runs
 	for i := range 100 {
 		for j := range 100 {
 			alarms.Raise(bridge.Alarm{Kind: fmt.Sprintf("kind %d", i), Subject: fmt.Sprintf("subject %d", j), Details: map[string]any{

@@ -24,7 +24,9 @@ type ExternalConfig struct {
 	// NKeySeed is the path of a file with an nkey seed.
 	NKeySeed string
 	User     string
-	Password string
+	// Password returns that of User; it is called at each connection. Required with
+	// User.
+	Password func() string
 	// CA, Cert and Key are paths of PEM files; Cert and Key come together.
 	CA, Cert, Key string
 }
@@ -44,7 +46,7 @@ func Connect(cfg ExternalConfig, name string, log *zap.Logger) (*nats.Conn, erro
 		}
 		opts = append(opts, opt)
 	case cfg.User != "":
-		opts = append(opts, nats.UserInfo(cfg.User, cfg.Password))
+		opts = append(opts, nats.UserInfoHandler(func() (string, string) { return cfg.User, cfg.Password() }))
 	}
 	if cfg.CA != "" {
 		opts = append(opts, nats.RootCAs(cfg.CA))
@@ -72,6 +74,9 @@ func connOptions(name string, log *zap.Logger) []nats.Option {
 		// behind the back of whoever was told that it failed.
 		nats.ReconnectBufSize(-1),
 		nats.MaxReconnects(-1),
+		// Credentials that are refused may be accepted again: they are rotated, or the
+		// configuration of NATS is put right.
+		nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectWait(500 * time.Millisecond),
 		nats.ReconnectJitter(250*time.Millisecond, time.Second),
 		nats.Timeout(2 * time.Second),
@@ -91,6 +96,10 @@ func connOptions(name string, log *zap.Logger) []nats.Option {
 			subject := ""
 			if sub != nil {
 				subject = sub.Subject
+			}
+			if refused(err) { // at each attempt; [connectionAlarms] say so once
+				log.Debug("credentials refused", zap.Error(err))
+				return
 			}
 			log.Error("asynchronous error", zap.String("subject", subject), zap.Error(err))
 		}),

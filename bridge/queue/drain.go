@@ -343,8 +343,12 @@ func (d *Drainer) purge(ctx context.Context, block []*spooled) error {
 	if err != nil {
 		return err
 	}
+	stream, err := d.spool.open(ctx)
+	if err != nil {
+		return err
+	}
 	if state.Stuck == 0 && d.left.Load() == 0 {
-		if err := d.spool.stream.Purge(ctx, jetstream.WithPurgeSequence(block[len(block)-1].seq+1)); err != nil {
+		if err := stream.Purge(ctx, jetstream.WithPurgeSequence(block[len(block)-1].seq+1)); err != nil {
 			return fmt.Errorf("purging the spool: %w", err)
 		}
 		d.unpurged = nil
@@ -354,9 +358,9 @@ func (d *Drainer) purge(ctx context.Context, block []*spooled) error {
 		if s.stays {
 			continue
 		}
-		if err := d.spool.stream.DeleteMsg(ctx, s.seq); err != nil {
+		if err := stream.DeleteMsg(ctx, s.seq); err != nil {
 			// Its error is the same for one that is gone and one that stays.
-			if _, got := d.spool.stream.GetMsg(ctx, s.seq); !errors.Is(got, jetstream.ErrMsgNotFound) {
+			if _, got := stream.GetMsg(ctx, s.seq); !errors.Is(got, jetstream.ErrMsgNotFound) {
 				return fmt.Errorf("removing a message from the spool: %w", err)
 			}
 		}

@@ -23,7 +23,7 @@ const (
 func (c *committer) watch() {
 	nc := c.js.Conn()
 	changes := nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.DISCONNECTED, nats.CLOSED)
-	defer nc.RemoveStatusListener(changes)
+	defer func() { nc.RemoveStatusListener(changes) }()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	retry := ableRetry
@@ -40,6 +40,10 @@ func (c *committer) watch() {
 			}
 		case <-c.check:
 		case <-timer.C:
+		}
+		if now := c.js.Conn(); now != nc { // the old one was closed for good
+			nc.RemoveStatusListener(changes)
+			nc, changes = now, now.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.DISCONNECTED, nats.CLOSED)
 		}
 		able, err := c.canBatch()
 		c.able.Store(able)
@@ -74,7 +78,11 @@ func (c *committer) cut() {
 // canBatch asks the server. Only one replica in files gains by a batch: several
 // replicas share syncs by themselves.
 func (c *committer) canBatch() (bool, error) {
-	if !c.js.Conn().IsConnected() {
+	switch c.js.Conn().Status() {
+	case nats.CONNECTED:
+	case nats.CLOSED:
+		return false, nats.ErrConnectionClosed // the next one says nothing when it is there
+	default:
 		return false, nil
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, ableWait)

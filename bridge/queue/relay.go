@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -36,8 +37,7 @@ type RelayConfig struct {
 // as long as it arrives within the duplicate window of the stream.
 type Relay struct {
 	cfg     RelayConfig
-	nc      *nats.Conn
-	others  []*nats.Conn
+	others  []jetstream.JetStream
 	direct  *Publisher
 	spool   *Spool
 	drainer *Drainer
@@ -50,12 +50,12 @@ type Relay struct {
 }
 
 // NewRelay returns a relay to direct and starts draining the spool. It must be
-// closed before the spool is. Of the connections in others, those to a server
+// closed before the spool is. Of the connections of others, those to a server
 // that does not serve are made anew together with that of direct.
-func NewRelay(direct *Publisher, others []*nats.Conn, spool *Spool, cfg RelayConfig, alarms bridge.Alarmer, log *zap.Logger) *Relay {
+func NewRelay(direct *Publisher, others []jetstream.JetStream, spool *Spool, cfg RelayConfig, alarms bridge.Alarmer, log *zap.Logger) *Relay {
 	ctx, stop := context.WithCancel(context.Background())
 	r := &Relay{
-		cfg: cfg, nc: direct.js.Conn(), others: others, direct: direct, spool: spool, drainer: NewDrainer(spool, direct, alarms, log),
+		cfg: cfg, others: others, direct: direct, spool: spool, drainer: NewDrainer(spool, direct, alarms, log),
 		alarms: alarms, log: log.Named("relay"), stop: stop, done: make(chan struct{}),
 	}
 	r.drainer.said = r.heard
@@ -97,9 +97,12 @@ func (r *Relay) Store(ctx context.Context, stream string, m *nats.Msg) (bridge.R
 	return receipt, nil
 }
 
+// conn is the connection to NATS as it is now.
+func (r *Relay) conn() *nats.Conn { return r.direct.js.Conn() }
+
 // tryDirect reports whether it makes sense to ask NATS.
 func (r *Relay) tryDirect() bool {
-	return !r.cfg.Local && r.nc.IsConnected() && r.breaker.allow(time.Now(), r.drainer.Pending())
+	return !r.cfg.Local && r.conn().IsConnected() && r.breaker.allow(time.Now(), r.drainer.Pending())
 }
 
 func (r *Relay) storeDirect(ctx context.Context, stream string, m *nats.Msg) (bridge.Receipt, error) {
@@ -135,13 +138,14 @@ func (r *Relay) Unserved(err error) { r.unserved(err) }
 // cluster stays with it for ever unless it is told to leave.
 func (r *Relay) unserved(err error) {
 	move := r.breaker.failed(time.Now())
-	if !move || !r.nc.IsConnected() || errors.Is(err, bridge.ErrFull) || errors.Is(err, errNotFit) {
+	if !move || !r.conn().IsConnected() || errors.Is(err, bridge.ErrFull) || errors.Is(err, errNotFit) {
 		return
 	}
-	server := r.nc.ConnectedServerId()
+	server := r.conn().ConnectedServerId()
 	r.log.Warn("NATS is connected and does not serve: trying another server",
-		zap.String("server", r.nc.ConnectedServerName()), zap.Error(err))
-	for _, nc := range append([]*nats.Conn{r.nc}, r.others...) {
+		zap.String("server", r.conn().ConnectedServerName()), zap.Error(err))
+	for _, js := range append([]jetstream.JetStream{r.direct.js}, r.others...) {
+		nc := js.Conn()
 		if nc.ConnectedServerId() != server {
 			continue
 		}
@@ -152,7 +156,7 @@ func (r *Relay) unserved(err error) {
 }
 
 // Available reports whether NATS takes messages, as far as it is known.
-func (r *Relay) Available() bool { return r.nc.IsConnected() && !r.breaker.open() }
+func (r *Relay) Available() bool { return r.conn().IsConnected() && !r.breaker.open() }
 
 // Close ends the draining, after a last attempt to empty the spool that takes at
 // most patience, if NATS can be reached. What is left is drained by the next

@@ -11,6 +11,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/stored"
+	"github.com/hookspan/hookspan/internal/redial"
 )
 
 // DefaultSpoolBytes is what the spool holds unless told otherwise: at 83 events
@@ -41,9 +43,8 @@ type SpoolConfig struct {
 type Spool struct {
 	names  bridge.Names
 	server *Embedded
-	nc     *nats.Conn
-	js     jetstream.JetStream
-	stream jetstream.Stream
+	js     *redial.JetStream
+	stream stored.Handle
 	group  *committer
 }
 
@@ -61,11 +62,10 @@ func OpenSpool(ctx context.Context, folder *Folder, cfg SpoolConfig, log *zap.Lo
 			s.Close()
 		}
 	}()
-	if s.nc, err = s.server.Connect("hookspan-spool", log); err != nil {
+	// Nobody can refuse its credentials, and what else closes it is in the log.
+	dial := func() (*nats.Conn, error) { return s.server.Connect("hookspan-spool", log) }
+	if s.js, err = redial.Open(dial, func(*nats.Conn, nats.Status) {}, log); err != nil {
 		return nil, err
-	}
-	if s.js, err = jetstream.New(s.nc); err != nil {
-		return nil, fmt.Errorf("using the spool: %w", err)
 	}
 	want := jetstream.StreamConfig{
 		Name:        cfg.Names.SpoolStream(),
@@ -84,9 +84,6 @@ func OpenSpool(ctx context.Context, folder *Folder, cfg SpoolConfig, log *zap.Lo
 	}
 	if _, err := ensureStream(ctx, s.js, want, log); err != nil {
 		return nil, fmt.Errorf("provisioning the spool: %w", err)
-	}
-	if s.stream, err = s.js.Stream(ctx, want.Name); err != nil {
-		return nil, fmt.Errorf("looking at the spool: %w", err)
 	}
 	if err := s.checkNoOther(ctx); err != nil {
 		return nil, err
@@ -146,10 +143,23 @@ type SpoolState struct {
 	last uint64 // sequence
 }
 
+// open returns the stream of the spool.
+func (s *Spool) open(ctx context.Context) (jetstream.Stream, error) {
+	stream, err := s.stream.Open(ctx, s.js, s.names.SpoolStream())
+	if err != nil {
+		return nil, fmt.Errorf("looking at the spool: %w", err)
+	}
+	return stream, nil
+}
+
 // State looks at the spool.
 func (s *Spool) State(ctx context.Context) (SpoolState, error) {
 	stuck := s.names.StuckSubjects()
-	info, err := s.stream.Info(ctx, jetstream.WithSubjectFilter(stuck))
+	stream, err := s.open(ctx)
+	if err != nil {
+		return SpoolState{}, err
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(stuck))
 	if err != nil {
 		return SpoolState{}, fmt.Errorf("looking at the spool: %w", err)
 	}
@@ -176,8 +186,8 @@ func (s *Spool) Close() {
 	if s.group != nil {
 		s.group.close()
 	}
-	if s.nc != nil {
-		s.nc.Close()
+	if s.js != nil {
+		s.js.Close()
 	}
 	s.server.Close()
 }

@@ -45,14 +45,13 @@ func NewWaiter(js jetstream.JetStream, cfg WaiterConfig) *Waiter {
 	return &Waiter{js: js, room: later.NewRoom(js, cfg.Names), cfg: cfg}
 }
 
-// Run answers requests until ctx ends, and returns nil. It returns an error when the
-// connection was closed for good.
+// Run answers requests until ctx ends, and returns nil.
 func (w *Waiter) Run(ctx context.Context) error {
 	return requests.Service{
 		Subject: w.cfg.Names.AllWaits(), Group: "hookspan-waiter", What: "events that are to wait",
 		AtOnce: waitersAtOnce, MaxWaiting: maxWaiting, Logger: w.cfg.Logger,
 		Answer: func(ctx context.Context, request *nats.Msg) any { return w.answer(ctx, request) },
-	}.Run(ctx, w.js.Conn())
+	}.Run(ctx, w.js.Conn)
 }
 
 // pubAck is the answer of a stream to a publish.

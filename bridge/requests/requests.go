@@ -19,6 +19,7 @@ import (
 )
 
 const (
+	retry           = time.Second     // of listening
 	timeout         = 4 * time.Second // clients wait for 5 s
 	maxWaitingBytes = 32 << 20
 	maxReplyInLog   = 128
@@ -43,9 +44,25 @@ type Service struct {
 }
 
 // Run answers requests until ctx ends, and returns nil once those that have begun are
-// answered. It returns an error when the connection was closed for good.
-func (s Service) Run(ctx context.Context, nc *nats.Conn) error {
+// answered. Conn returns the connection of now: when one was closed for good, and when
+// listening fails, it is asked again.
+func (s Service) Run(ctx context.Context, conn func() *nats.Conn) error {
 	s.Logger = cmp.Or(s.Logger, zap.NewNop())
+	for ctx.Err() == nil {
+		if err := s.listen(ctx, conn()); err != nil {
+			s.Logger.Warn("requests are not answered now, trying again", zap.Duration("in", retry), zap.Error(err))
+			select {
+			case <-ctx.Done():
+			case <-time.After(retry):
+			}
+		}
+	}
+	return nil
+}
+
+// listen answers requests until ctx ends, and returns nil then, or until the connection
+// is closed.
+func (s Service) listen(ctx context.Context, nc *nats.Conn) error {
 	requests, err := nc.QueueSubscribeSync(s.Subject, s.Group)
 	if err != nil {
 		return fmt.Errorf("listening for %s: %w", s.What, err)

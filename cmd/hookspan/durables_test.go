@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/admin"
@@ -399,26 +400,17 @@ func TestDurableOfAnotherProgramIsKept(t *testing.T) {
 type keptStore struct {
 	*store
 
-	alarms raisedAlarms
+	logs *observer.ObservedLogs
 }
 
-// raisedAlarms are what was raised and not looked at yet.
-type raisedAlarms struct {
-	mu     sync.Mutex
-	alarms []bridge.Alarm
-}
-
-func (r *raisedAlarms) Raise(a bridge.Alarm) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.alarms = append(r.alarms, a)
-}
-
+// raised returns the alarms that were raised since it was last asked.
 func (k *keptStore) raised() []bridge.Alarm {
-	k.alarms.mu.Lock()
-	defer k.alarms.mu.Unlock()
-	out := k.alarms.alarms
-	k.alarms.alarms = nil
+	var out []bridge.Alarm
+	for _, line := range k.logs.TakeAll() {
+		if kind, ok := line.ContextMap()["alarm"].(string); ok {
+			out = append(out, bridge.Alarm{Kind: kind, Text: line.Message})
+		}
+	}
 	return out
 }
 
@@ -434,10 +426,10 @@ func kept(t *testing.T, x *queuetest.External, consumers string) *keptStore {
 	var onStop cleanup
 	t.Cleanup(func() { require.NoError(t, onStop.run()) })
 	getenv := func(string) (string, bool) { return "", false }
-	s, err := connectStore(cfg, nil, getenv, zap.NewNop(), &onStop)
+	core, logs := observer.New(zap.WarnLevel)
+	s, err := connectStore(cfg, nil, getenv, zap.New(core), &onStop)
 	require.NoError(t, err)
-	k := &keptStore{store: s}
-	s.alarms = &k.alarms
+	k := &keptStore{store: s, logs: logs}
 	require.NoError(t, s.connected(t.Context()))
 	return k
 }

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -17,14 +17,8 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/ingress"
 	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/internal/redial"
 )
-
-// logAlarms writes alarms to the log.
-type logAlarms struct{ log *zap.Logger }
-
-func (l logAlarms) Raise(a bridge.Alarm) {
-	l.log.Error("alarm: "+a.Text, zap.String("kind", a.Kind), zap.String("subject", a.Subject), zap.Any("details", a.Details))
-}
 
 // diskMargin stays free beyond what the store may need, for everything else that
 // lives on the disk.
@@ -38,12 +32,12 @@ type store struct {
 	dir      string
 	// publish and consume have a connection each, so that a slow reader never
 	// holds up an answer to a sender.
-	publish   jetstream.JetStream
-	consume   jetstream.JetStream
+	publish   *redial.JetStream
+	consume   *redial.JetStream
 	publisher *queue.Publisher
 	spool     *queue.Spool // nil: none
 	relay     *queue.Relay // nil: embedded
-	alarms    bridge.Alarmer
+	alarms    *queue.Alarms
 	settled   bool // the streams were once as they should be
 	durables  *durableSet
 	url       string
@@ -59,7 +53,6 @@ func openStore(cfg *config, folder *queue.Folder, getenv func(string) (string, b
 	if err != nil {
 		return nil, err
 	}
-	s.alarms = queue.NewAlarms(s.publisher, cfg.names(), log)
 	return s, s.openSpool(cfg, folder, onStop)
 }
 
@@ -79,29 +72,25 @@ func connectStore(cfg *config, folder *queue.Folder, getenv func(string) (string
 		},
 		mode:   cfg.NATS.Provision,
 		dir:    cfg.DataDir,
-		alarms: logAlarms{log},
+		alarms: queue.NewAlarms(cfg.names(), log),
 		log:    log,
 	}
-	connect := func(name string) (*nats.Conn, error) { return s.embedded.Connect(name, log) }
+	open := func(name string) (*redial.JetStream, error) { return s.embedded.Open(name, s.alarms, log) }
 	if cfg.NATS.URL == "" {
 		err = s.startEmbedded(cfg, folder, onStop)
 	} else {
 		var external queue.ExternalConfig
-		external, err = cfg.NATS.external(getenv)
-		connect = func(name string) (*nats.Conn, error) { return queue.Connect(external, name, log) }
+		external, err = cfg.NATS.external(getenv, log)
+		open = func(name string) (*redial.JetStream, error) { return queue.OpenExternal(external, name, s.alarms, log) }
 	}
 	if err != nil {
 		return nil, err
 	}
-	for name, js := range map[string]*jetstream.JetStream{"hookspan-ingress": &s.publish, "hookspan-consumers": &s.consume} {
-		nc, err := connect(name)
-		if err != nil {
+	for name, js := range map[string]**redial.JetStream{"hookspan-ingress": &s.publish, "hookspan-consumers": &s.consume} {
+		if *js, err = open(name); err != nil {
 			return nil, err
 		}
-		onStop.add(func() error { nc.Close(); return nil })
-		if *js, err = jetstream.New(nc); err != nil {
-			return nil, fmt.Errorf("using JetStream: %w", err)
-		}
+		onStop.add(func() error { (*js).Close(); return nil })
 	}
 	s.publisher = queue.NewPublisher(s.publish, cfg.names())
 	onStop.add(func() error { s.publisher.Close(); return nil })
@@ -126,7 +115,7 @@ func (s *store) openSpool(cfg *config, folder *queue.Folder, onStop *cleanup) er
 	if s.embedded != nil {
 		return nil
 	}
-	s.relay = queue.NewRelay(s.publisher, []*nats.Conn{s.consume.Conn()}, s.spool,
+	s.relay = queue.NewRelay(s.publisher, []jetstream.JetStream{s.consume}, s.spool,
 		queue.RelayConfig{Names: cfg.names(), Local: cfg.Ingress.Ack == ackLocal}, s.alarms, s.log)
 	onStop.add(func() error { s.relay.Close(relayPatience); return nil })
 	return nil
@@ -183,8 +172,9 @@ func (s *store) startEmbedded(cfg *config, folder *queue.Folder, onStop *cleanup
 }
 
 // external resolves the credentials. A password that is configured and missing
-// is an error: nobody means to connect without it.
-func (n natsConfig) external(getenv func(string) (string, bool)) (queue.ExternalConfig, error) {
+// is an error: nobody means to connect without it. Later its file is read at each
+// connection; while that fails the last one is used.
+func (n natsConfig) external(getenv func(string) (string, bool), log *zap.Logger) (queue.ExternalConfig, error) {
 	cfg := queue.ExternalConfig{
 		URL: n.URL, Creds: n.Creds, NKeySeed: n.NKey, User: n.User,
 		CA: n.TLS.CA, Cert: n.TLS.Cert, Key: n.TLS.Key,
@@ -192,9 +182,22 @@ func (n natsConfig) external(getenv func(string) (string, bool)) (queue.External
 	if n.User == "" {
 		return cfg, nil
 	}
-	password, err := n.Password.require(getenv)
-	cfg.Password = string(password)
-	return cfg, err
+	first, err := n.Password.require(getenv)
+	if err != nil {
+		return cfg, err
+	}
+	var last atomic.Pointer[[]byte]
+	last.Store(&first)
+	cfg.Password = func() string {
+		now, err := n.Password.require(getenv)
+		if err == nil {
+			last.Store(&now)
+		} else {
+			log.Error("nats.password cannot be read, the last one is used", zap.Error(err))
+		}
+		return string(*last.Load())
+	}
+	return cfg, nil
 }
 
 // warnOfSmallPayload: what the NATS server does not take is answered 413.

@@ -30,7 +30,8 @@ func newSubmits(cfg *config, s *store, p *providerSet, getenv func(string) (stri
 	sources.apply(now)
 	submitter := submit.New(submit.Config{
 		Names: cfg.names(), PublicURL: cfg.Ingress.PublicURL, Source: sources.source,
-		Publisher: s.events(), Unable: newStoreWatch(s, cfg.Ingress.Ack == ackLocal).look, JetStream: s.consume, Tell: s.consume.Conn().Publish,
+		Publisher: s.events(), Unable: newStoreWatch(s, cfg.Ingress.Ack == ackLocal).look, JetStream: s.consume,
+		Tell:    func(subject string, data []byte) error { return s.consume.Conn().Publish(subject, data) },
 		Process: processName(), Logger: log.Named("submit"),
 	})
 	return &submits{submitter, sources}, register(metrics, submitter.Collectors()...)

@@ -68,11 +68,8 @@ func (s *store) upkeep(ctx context.Context, group *errgroup.Group, folder *queue
 		group.Go(func() error { return s.spool.Watch(ctx, s.alarms, log) })
 	}
 	collectors := slices.Concat(auditor.Collectors(), scrub.Collectors(), watch.Collectors())
-	if kept, ok := s.alarms.(*queue.Alarms); ok {
-		group.Go(func() error { return kept.Run(ctx) })
-		collectors = append(collectors, kept.Collectors()...)
-	}
-	return collectors
+	group.Go(func() error { return s.alarms.Run(ctx, s.publisher) })
+	return append(collectors, s.alarms.Collectors()...)
 }
 
 // raiseChanges tells what provisioning found, once the streams had been as they

@@ -55,11 +55,16 @@ func (h *Hub) listen() *feed {
 // run keeps the subscriptions until nobody has waited for a while, or ctx ends. After
 // each time that they were away everybody reads the ledger.
 func (h *Hub) run(ctx context.Context, f *feed) {
-	connected := h.js.Conn().StatusChanged(nats.CONNECTED)
-	defer h.js.Conn().RemoveStatusListener(connected)
+	nc := h.js.Conn()
+	changes := nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	defer func() { nc.RemoveStatusListener(changes) }()
 	defer f.idle.Stop()
 	restart, first := firstRestart, true
 	for {
+		if now := h.js.Conn(); now != nc { // the old one was closed for good
+			nc.RemoveStatusListener(changes)
+			nc, changes = now, now.StatusChanged(nats.CONNECTED, nats.CLOSED)
+		}
 		began := time.Now()
 		trouble := make(chan error, 1)
 		stop, err := h.subscribe(ctx, trouble)
@@ -70,7 +75,7 @@ func (h *Hub) run(ctx context.Context, f *feed) {
 			} else {
 				h.tellAll()
 			}
-			err = h.attend(ctx, f, connected, trouble)
+			err = h.attend(ctx, f, changes, trouble)
 			stop()
 		}
 		if err == nil || ctx.Err() != nil || h.unlisten(f) {
@@ -83,7 +88,7 @@ func (h *Hub) run(ctx context.Context, f *feed) {
 		again := time.NewTimer(restart)
 		select {
 		case <-ctx.Done():
-		case <-connected:
+		case <-changes:
 		case <-again.C:
 		}
 		again.Stop()
@@ -95,14 +100,14 @@ var errReconnected = errors.New("the connection to NATS was lost for a while")
 
 // attend returns nil when the feed is to end, or why its subscriptions are to be made
 // anew: no server says what was lost on the way.
-func (h *Hub) attend(ctx context.Context, f *feed, connected <-chan nats.Status, trouble <-chan error) error {
+func (h *Hub) attend(ctx context.Context, f *feed, changes <-chan nats.Status, trouble <-chan error) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case err := <-trouble:
 			return err
-		case <-connected:
+		case <-changes:
 			return errReconnected
 		case <-f.idle.C:
 			if h.unlisten(f) {

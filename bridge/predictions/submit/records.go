@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -46,8 +45,7 @@ type records struct {
 	js    JetStream
 	names bridge.Names
 
-	mu     sync.Mutex
-	stream jetstream.Stream // nil until it was found
+	stream stored.Handle
 }
 
 // opTimeout bounds one call.
@@ -128,15 +126,5 @@ func (r *records) remove(ctx context.Context, revision uint64) error {
 }
 
 func (r *records) open(ctx context.Context) (jetstream.Stream, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.stream != nil {
-		return r.stream, nil
-	}
-	stream, err := r.js.Stream(ctx, r.names.PredictionsStream())
-	if err != nil {
-		return nil, fmt.Errorf("looking at stream %s: %w", r.names.PredictionsStream(), err)
-	}
-	r.stream = stream
-	return stream, nil
+	return r.stream.Open(ctx, r.js, r.names.PredictionsStream())
 }

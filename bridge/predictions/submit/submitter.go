@@ -45,6 +45,7 @@ type Publisher interface {
 
 // JetStream is the part of [jetstream.JetStream] that keeps idempotency keys.
 type JetStream interface {
+	Conn() *nats.Conn
 	PublishMsg(ctx context.Context, m *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error)
 	Stream(ctx context.Context, name string) (jetstream.Stream, error)
 }

@@ -33,15 +33,16 @@ type Config struct {
 // [bridge.Names.WatchRequests]: a [bridge.WatchRequest] that names the prediction. The
 // answer is an [Answer]. Any number of processes may run one.
 type Service struct {
-	nc        *nats.Conn
+	conn      func() *nats.Conn
 	announcer *Announcer
 	cfg       Config
 }
 
-// NewService returns a service that is not running yet.
-func NewService(nc *nats.Conn, a *Announcer, cfg Config) *Service {
+// NewService returns a service that is not running yet. Conn returns the connection of
+// now.
+func NewService(conn func() *nats.Conn, a *Announcer, cfg Config) *Service {
 	cfg.Logger = cmp.Or(cfg.Logger, zap.NewNop()).Named("watches")
-	return &Service{nc: nc, announcer: a, cfg: cfg}
+	return &Service{conn: conn, announcer: a, cfg: cfg}
 }
 
 // Answer is what a request is answered with, as JSON.
@@ -59,14 +60,13 @@ type Error struct {
 	Description string `json:"description"`
 }
 
-// Run answers requests until ctx ends, and returns nil. It returns an error when the
-// connection was closed for good.
+// Run answers requests until ctx ends, and returns nil.
 func (s *Service) Run(ctx context.Context) error {
 	return requests.Service{
 		Subject: s.cfg.Names.WatchRequests("*"), Group: "hookspan-watches", What: "predictions to watch",
 		AtOnce: requestsAtOnce, MaxWaiting: maxWaiting, Logger: s.cfg.Logger,
 		Answer: func(ctx context.Context, request *nats.Msg) any { return s.answer(ctx, request) },
-	}.Run(ctx, s.nc)
+	}.Run(ctx, s.conn)
 }
 
 func (s *Service) answer(ctx context.Context, request *nats.Msg) Answer {

@@ -73,7 +73,7 @@ func serve(t *testing.T, p func(*queuetest.Bench) watches.Publisher) (b *queuete
 	cfg.Listen = "127.0.0.1:0"
 	b = queuetest.Start(t, cfg)
 	core, log := observer.New(zap.DebugLevel)
-	s := watches.NewService(b.NC, watches.NewAnnouncer(p(b), onlyGet3w), watches.Config{Logger: zap.New(core)})
+	s := watches.NewService(b.JS.Conn, watches.NewAnnouncer(p(b), onlyGet3w), watches.Config{Logger: zap.New(core)})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- s.Run(ctx) }()

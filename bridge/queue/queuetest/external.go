@@ -72,12 +72,20 @@ func (x *External) Stop() {
 	}
 }
 
+// Reload changes the options of the running server, and of those that are started
+// later, as a reload of its configuration file does.
+func (x *External) Reload(change func(*server.Options)) {
+	x.t.Helper()
+	change(x.opts)
+	require.NoError(x.t, x.s.ReloadOptions(x.opts.Clone()))
+}
+
 // Provision makes the streams, as serve does.
-func (x *External) Provision(cfg queue.StreamsConfig) {
+func (x *External) Provision(cfg queue.StreamsConfig, opts ...nats.Option) {
 	x.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	require.NoError(x.t, queue.Provision(ctx, x.JetStream(), cfg, zap.NewNop()))
+	require.NoError(x.t, queue.Provision(ctx, x.JetStream(opts...), cfg, zap.NewNop()))
 }
 
 // JetStream is a connection of the test's own.

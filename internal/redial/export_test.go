@@ -1,0 +1,6 @@
+package redial
+
+import "github.com/nats-io/nats.go"
+
+// SetHeard has f told of each status of the connection, before Run.
+func (j *JetStream) SetHeard(f func(*nats.Conn, nats.Status)) { j.heard = f }

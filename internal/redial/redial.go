@@ -1,0 +1,180 @@
+// Package redial keeps a JetStream context going after its connection was closed for
+// good. nats.go connects again by itself after most losses, but not after two equal
+// authentication errors, after an error of the server that it does not know, such as
+// "maximum payload violation", or after its last allowed attempt: the connection is
+// closed then, and only a new one helps.
+package redial
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+)
+
+// A first new connection is dialed at once. The next ones are spaced by firstPause,
+// twice that and so on up to longestPause, until one has lived for longer than that.
+const (
+	firstPause   = 250 * time.Millisecond
+	longestPause = 5 * time.Second
+)
+
+// JetStream is a [jetstream.JetStream] whose connection is replaced when it was closed
+// without its owner wanting that. Every call goes to the connection of now; between two
+// connections it fails with nats.ErrConnectionClosed.
+//
+// Streams, consumers, buckets and subscriptions stay with the connection that they were
+// made with: when they fail they must be looked up or made again. It is safe for
+// concurrent use.
+type JetStream struct {
+	dial  func() (*nats.Conn, error)
+	heard func(nc *nats.Conn, status nats.Status)
+	// owned: only Close may close a connection, any other end is a fault.
+	owned bool
+	log   *zap.Logger
+
+	now  atomic.Pointer[jetstream.JetStream]
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// Open dials a connection and keeps it going until [JetStream.Close]. The first error
+// of dial is returned, later ones are logged and dialing goes on for ever. Heard is
+// told of each status that a connection takes on, by one goroutine that does nothing
+// else meanwhile.
+func Open(dial func() (*nats.Conn, error), heard func(nc *nats.Conn, status nats.Status), log *zap.Logger) (*JetStream, error) {
+	nc, err := dial()
+	if err != nil {
+		return nil, err
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("using JetStream: %w", err)
+	}
+	j := &JetStream{dial: dial, heard: heard, owned: true, log: log, done: make(chan struct{})}
+	j.now.Store(&js)
+	ctx, stop := context.WithCancel(context.Background())
+	j.stop = stop
+	go func() {
+		defer close(j.done)
+		_ = j.follow(ctx) // a connection that it owns is replaced for ever
+	}()
+	return j, nil
+}
+
+// Close closes the connection and dials no more.
+func (j *JetStream) Close() {
+	j.stop()
+	<-j.done
+	j.Conn().Close()
+}
+
+// Borrow returns js so that it can outlive its connection, which belongs to somebody
+// else. That begins with [JetStream.Run]. What [Open] has returned needs no help and is
+// returned as it is.
+func Borrow(js jetstream.JetStream, log *zap.Logger) *JetStream {
+	if j, ok := js.(*JetStream); ok {
+		return j
+	}
+	lent := js.Conn()
+	dial := func() (*nats.Conn, error) {
+		opts := lent.Opts
+		// The owner waits for the end of the lent connection alone.
+		opts.ClosedCB, opts.NoCallbacksAfterClientClose = nil, true
+		return opts.Connect()
+	}
+	j := &JetStream{dial: dial, heard: func(*nats.Conn, nats.Status) {}, log: log}
+	j.now.Store(&js)
+	return j
+}
+
+// Run replaces a borrowed connection that was closed by an error with one of the same
+// options, until ctx ends; then it closes the replacement, if there is one, and returns
+// nil. It returns an error that wraps nats.ErrConnectionClosed when the owner has closed
+// the connection. What [Open] has returned runs by itself: for that Run waits for ctx.
+func (j *JetStream) Run(ctx context.Context) error {
+	if j.owned {
+		<-ctx.Done()
+		return nil
+	}
+	lent := j.Conn()
+	err := j.follow(ctx)
+	if nc := j.Conn(); nc != lent {
+		nc.Close()
+	}
+	return err
+}
+
+// Conn returns the connection of now. It may be closed.
+func (j *JetStream) Conn() *nats.Conn { return j.js().Conn() }
+
+func (j *JetStream) js() jetstream.JetStream { return *j.now.Load() }
+
+// follow replaces the connection whenever it was closed, until ctx ends.
+func (j *JetStream) follow(ctx context.Context) error {
+	pause := time.Duration(0)
+	for {
+		began := time.Now()
+		last := j.awaitClosed(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		nc := j.Conn()
+		if !j.owned && !closedByError(nc, last) {
+			return fmt.Errorf("using the connection to NATS: %w", nats.ErrConnectionClosed)
+		}
+		j.log.Warn("the connection to NATS was closed, dialing a new one", zap.NamedError("closed_by", nc.LastError()))
+		if time.Since(began) > longestPause {
+			pause = 0
+		}
+		if !j.replace(ctx, &pause) {
+			return nil
+		}
+	}
+}
+
+// replace returns once there is a new connection, or false when ctx has ended.
+func (j *JetStream) replace(ctx context.Context, pause *time.Duration) bool {
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(*pause):
+		}
+		*pause = min(max(2**pause, firstPause), longestPause)
+		nc, err := j.dial()
+		if err == nil {
+			var js jetstream.JetStream
+			if js, err = likewise(nc, j.js().Options()); err == nil {
+				j.now.Store(&js)
+				return true
+			}
+			nc.Close()
+		}
+		j.log.Warn("NATS cannot be reached, dialing again", zap.Duration("in", *pause), zap.Error(err))
+	}
+}
+
+// likewise returns a JetStream context with the options of another one, but those of
+// asynchronous publishes, which nobody can read.
+func likewise(nc *nats.Conn, as jetstream.JetStreamOptions) (jetstream.JetStream, error) {
+	var opts []jetstream.JetStreamOpt
+	if as.DefaultTimeout > 0 {
+		opts = append(opts, jetstream.WithDefaultTimeout(as.DefaultTimeout))
+	}
+	if as.ClientTrace != nil {
+		opts = append(opts, jetstream.WithClientTrace(as.ClientTrace))
+	}
+	switch {
+	case as.Domain != "":
+		return jetstream.NewWithDomain(nc, as.Domain, opts...)
+	case as.APIPrefix != "":
+		return jetstream.NewWithAPIPrefix(nc, as.APIPrefix, opts...)
+	}
+	return jetstream.New(nc, opts...)
+}
