@@ -150,7 +150,7 @@ func (a *attempt) finishAs(ctx context.Context, s Verdict) {
 	case ActionGiveBack:
 		err = errors.Join(a.account(ctx), a.msg.Nak())
 	case ActionSnooze:
-		err = errors.Join(a.account(ctx), a.msg.NakWithDelay(s.Delay))
+		err = errors.Join(a.account(ctx), a.comeAgain(ctx, s.Delay))
 	case ActionRetry:
 		err = a.retry(ctx, s.Delay, took)
 	case ActionDead:

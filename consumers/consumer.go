@@ -62,6 +62,7 @@ type Consumer struct {
 	rest    bool          // the subjects let more through than the filter
 	room    *later.Room   // for longer waits
 	short   time.Duration // the longest wait with the durable
+	waits   waits         // with the durable
 	log     *zap.Logger
 
 	// mu guards bound, which is set when the durable was reached.
@@ -90,7 +91,7 @@ func New(js jetstream.JetStream, handler Handler, cfg Config) (*Consumer, error)
 	if cfg.Rate > 0 {
 		c.rate = rate.NewLimiter(rate.Limit(cfg.Rate), max(1, int(cfg.Rate/10)))
 	}
-	c.room, c.short = later.NewRoom(c.js, c.names), ShortRetryDelay
+	c.room, c.short, c.waits.most = later.NewRoom(c.js, c.names), ShortRetryDelay, places
 	_, c.rest = cfg.Filter.Subjects(c.names)
 	return c, nil
 }

@@ -3,6 +3,7 @@ package consumers
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -12,12 +13,34 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
+// places is how many events of this process wait with the durable at most. The server
+// delivers no fresh event while maxAckPending of them wait there (nats-server 2.15.2), so
+// ten processes can fill their places.
+const places = maxAckPending / 10
+
+// waits counts the events of one process that wait with the durable. It is safe for
+// concurrent use.
+type waits struct {
+	most  int64
+	count atomic.Int64
+}
+
+// take takes a place for as long as the delay; it is false when there is none.
+func (w *waits) take(delay time.Duration) bool {
+	if w.count.Add(1) > w.most {
+		w.count.Add(-1)
+		return false
+	}
+	time.AfterFunc(delay, func() { w.count.Add(-1) })
+	return true
+}
+
 // comeAgain has the event come again after the delay, and ends this delivery. A short
-// wait is with the durable, a long one in a stream of its own, from where the event
-// comes back for this consumer alone. Where it cannot wait there it comes again
-// earlier than it should.
+// wait is with the durable as long as there is a place, any other one in a stream of its
+// own, from where the event comes back for this consumer alone. Where it cannot wait
+// there it comes again earlier than it should.
 func (a *attempt) comeAgain(ctx context.Context, delay time.Duration) error {
-	if delay <= a.consumer.short {
+	if delay <= a.consumer.short && a.consumer.waits.take(delay) {
 		return a.msg.NakWithDelay(delay)
 	}
 	if err := a.schedule(ctx, delay); err != nil {

@@ -3,6 +3,7 @@ package consumers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -64,6 +65,34 @@ func TestLongWaitIsNotWithTheDurable(t *testing.T) {
 		require.Equal(t, seen[1].First.UnixMilli(), seen[2].First.UnixMilli())
 		b.eventually(func() bool { return b.Messages(t, "HOOKSPAN_LATER") == 0 }, "nothing waits any more")
 		require.EqualValues(t, 3, b.Messages(t, "HOOKSPAN_EVENTS"))
+	}
+}
+
+// Events that fail faster than they come again do not fill the durable, in front of
+// fresh ones: beyond its places they wait elsewhere, however short the wait.
+func TestShortWaitsDoNotFillTheDurable(t *testing.T) {
+	for name, verdict := range map[string]func(error) error{
+		"failed":  func(err error) error { return RetryAfter(err, time.Minute) },
+		"snoozed": func(err error) error { return Snooze(err, time.Minute) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t)
+			handled := make(chan struct{}, 1)
+			b.runTuned(HandlerFunc(func(_ context.Context, ev *bridge.Event) error {
+				if ev.PredictionID == "fresh" {
+					handled <- struct{}{}
+					return nil
+				}
+				return verdict(errors.New("not yet"))
+			}), Config{}, func(c *Consumer) { c.waits.most = 5 })
+			for i := range 20 {
+				b.publish(fmt.Sprint("failing_", i))
+			}
+			b.publish("fresh")
+			next(t, handled)
+			b.eventually(func() bool { return b.info("team").NumAckPending == 5 }, "five wait with the durable")
+			require.EqualValues(t, 15, b.Messages(t, "HOOKSPAN_LATER"))
+		})
 	}
 }
 

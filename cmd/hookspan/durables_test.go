@@ -518,3 +518,62 @@ func TestFirstStartOnANATSThatCannotBeUsed(t *testing.T) {
 		require.Equal(t, 0, p.stop(), p.logs)
 	})
 }
+
+// Consumers that are added, renamed, changed in kind and removed while webhooks come
+// change nothing before a restart, which is said; after it each event is with whoever
+// was to have it when it was accepted.
+func TestConsumersEditedUnderLoad(t *testing.T) {
+	dir := t.TempDir()
+	config := func(consumers string) string {
+		return strings.Replace(smallConfig, "consumers: {archive: {enabled: false}}", "consumers:\n  archive: {enabled: false}\n"+consumers, 1)
+	}
+	p := serve(t, dir, config(`
+  kind: {kind: pull, filter: {status: "*"}}
+  renamed: {kind: pull, filter: {status: "*"}}
+  removed: {kind: pull, filter: {status: "*"}}
+`))
+	load := func(p *program, prefix string) (ids func() []string) {
+		stop, done := make(chan struct{}), make(chan []string, 1)
+		go func() {
+			var all []string
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					done <- all
+					return
+				default:
+					all = append(all, p.accepts(fmt.Sprint(prefix, i), 1)...)
+				}
+			}
+		}()
+		return func() []string { close(stop); return <-done }
+	}
+	ids := load(p, "before")
+	writeIn(t, dir, config(`
+  kind: {kind: exec, command: [/bin/true], filter: {status: "*"}}
+  renewed: {kind: pull, filter: {status: "*"}}
+  added: {kind: pull, filter: {status: "*"}}
+`))
+	p.logged("needs a restart")
+	for _, key := range []string{"consumers.kind.kind", "consumers.renamed", "consumers.removed", "consumers.renewed", "consumers.added"} {
+		require.Contains(t, p.logs.String(), key)
+	}
+	before := ids()
+	require.Equal(t, 0, p.stop(), p.logs)
+
+	p = start(t, dir, command(t, dir, "--json", "serve", "--config", "hookspan.yaml"))
+	after := p.accepts("after", 5)
+	for _, name := range []string{"renamed", "removed"} {
+		p.logged(fmt.Sprintf("consumer %s is not in the configuration any more", name))
+		require.True(t, p.state(name).Orphaned)
+		require.GreaterOrEqual(t, p.state(name).Pending, uint64(len(before)))
+		given(t, p.app(), name, append(before, after...))
+	}
+	for _, name := range []string{"renewed", "added"} {
+		given(t, p.app(), name, after)
+	}
+	given(t, p.app(), "kind", append(before, after...))
+	require.Eventually(t, func() bool { return p.state("kind").Outstanding() == 0 }, patience, 50*time.Millisecond)
+	require.Equal(t, "exec", p.state("kind").Kind)
+	require.Equal(t, 0, p.stop(), p.logs)
+}
