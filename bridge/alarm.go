@@ -33,6 +33,7 @@ const (
 	AlarmUnknownSource  = "unknown_source"  // webhooks for a source nobody configured
 	AlarmQuarantineFull = "quarantine_full" // unusable deliveries are refused
 	AlarmRefused        = "refused"         // deliveries of a source are not authentic
+	AlarmIDTaken        = "id_taken"        // a message has the id of another one
 	AlarmExhausted      = "exhausted"       // events that are delivered no more, without a dead letter
 	AlarmCommand        = "command"         // the command of a consumer cannot be started
 	AlarmTargetGone     = "target_gone"     // a target says that it is gone for good
@@ -58,7 +59,7 @@ const (
 var AlarmKinds = []string{
 	AlarmStoreBackwards, AlarmStoreMissing, AlarmStoreCorrupt, AlarmStoreFrozen, AlarmStoreFull, AlarmStreamRemoved, AlarmStreamChanged,
 	AlarmClock, AlarmExpired, AlarmSpoolStuck, AlarmSpoolFull, AlarmUnknownSource, AlarmQuarantineFull, AlarmRefused,
-	AlarmExhausted, AlarmCommand,
+	AlarmIDTaken, AlarmExhausted, AlarmCommand,
 	AlarmTargetGone, AlarmTargetDown, AlarmTargetBlocked,
 	AlarmConsumerRemoved, AlarmConsumerChanged,
 	AlarmArchiveRefused, AlarmArchiveNoRoom, AlarmArchiveExpires,

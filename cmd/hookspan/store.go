@@ -59,6 +59,7 @@ func openStore(cfg *config, folder *queue.Folder, getenv func(string) (string, b
 		return nil, err
 	}
 	s.alarms = queue.NewAlarms(s.publisher, cfg.names(), log)
+	s.publisher.SetAlarms(s.alarms)
 	return s, s.openSpool(cfg, folder, onStop)
 }
 
@@ -103,6 +104,7 @@ func connectStore(cfg *config, folder *queue.Folder, getenv func(string) (string
 		}
 	}
 	s.publisher = queue.NewPublisher(s.publish, cfg.names())
+	s.publisher.SetAlarms(s.alarms)
 	onStop.add(func() error { s.publisher.Close(); return nil })
 	return s, nil
 }
