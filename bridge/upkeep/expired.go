@@ -123,8 +123,7 @@ func (r *round) storeRecord(ctx context.Context, e Expired) error {
 	}
 	letter := bridge.DeadLetter{Consumer: e.Consumer, Cause: bridge.DeadExpired, Fault: bridge.DeadExpired.Fault(), Sequence: e.From}
 	h := letter.Header(nil)
-	h[bridge.HeaderMsgID] = []string{bridge.MsgID("expired", e.Stream, strconv.FormatInt(e.StreamCreated.UnixNano(), 36),
-		e.Consumer, strconv.FormatInt(e.ConsumerCreated.UnixNano(), 36), strconv.FormatUint(e.From, 10), strconv.FormatUint(e.To, 10))}
+	h[bridge.HeaderMsgID] = []string{e.msgID()}
 	m := &nats.Msg{Subject: r.cfg.Names.Expired(e.Consumer), Header: nats.Header(h), Data: text}
 	check := stored.Check{
 		JS:      r.js,
@@ -145,6 +144,12 @@ func (r *round) storeRecord(ctx context.Context, e Expired) error {
 	}
 	r.cfg.Logger.Warn("recorded events that leave unhandled", zap.Any("record", e))
 	return nil
+}
+
+// msgID is the message id of the record.
+func (e Expired) msgID() string {
+	return bridge.MsgID("expired", e.Stream, strconv.FormatInt(e.StreamCreated.UnixNano(), 36),
+		e.Consumer, strconv.FormatInt(e.ConsumerCreated.UnixNano(), 36), strconv.FormatUint(e.From, 10), strconv.FormatUint(e.To, 10))
 }
 
 // isIn reports whether found is a record of the same range as m, which is that of e. Two
