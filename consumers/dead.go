@@ -1,16 +1,17 @@
 package consumers
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/stored"
 )
 
 // bury makes a dead letter of the event and ends its delivery, in this order: a
@@ -43,15 +44,23 @@ func (a *attempt) bury(ctx context.Context, cause bridge.DeadCause, took time.Du
 	return err
 }
 
-// publishDead returns when the letter is in the stream of dead letters. That the
-// stream knows its id is no proof: the letter may have been removed since, or
-// somebody else may have used the id.
+// publishDead returns when the letter is in the stream of dead letters. A duplicate is
+// looked at, unless the consumer only binds: then it may not look, and may make a letter
+// twice.
 func (c *Consumer) publishDead(ctx context.Context, letter *nats.Msg) error {
-	ack, err := c.js.PublishMsg(ctx, letter)
-	if err == nil && ack.Duplicate && !c.isThere(ctx, letter, ack.Sequence) {
-		id := letter.Header[bridge.HeaderMsgID][0]
-		letter.Header[bridge.HeaderMsgID] = []string{id + ":" + rand.Text()}
-		ack, err = c.js.PublishMsg(ctx, letter)
+	check := stored.Check{
+		Publish: func(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) { return c.js.PublishMsg(ctx, m) },
+		Taken: func(t stored.Taken) {
+			alarm := t.Alarm()
+			c.log.Error(alarm.Text, zap.Any("details", alarm.Details))
+		},
+	}
+	if !c.cfg.BindOnly {
+		check.JS = c.js
+	}
+	ack, err := check.Publish(ctx, letter)
+	if err == nil && ack.Stream == c.names.DeadStream() {
+		ack, err = check.Confirm(ctx, letter, ack)
 	}
 	if err != nil {
 		return fmt.Errorf("publishing a dead letter: %w", err)
@@ -60,18 +69,6 @@ func (c *Consumer) publishDead(ctx context.Context, letter *nats.Msg) error {
 		return fmt.Errorf("publishing a dead letter: stream %s took it instead of %s", ack.Stream, c.names.DeadStream())
 	}
 	return nil
-}
-
-func (c *Consumer) isThere(ctx context.Context, letter *nats.Msg, sequence uint64) bool {
-	if c.cfg.BindOnly {
-		return false // it may not look, and two letters are better than none
-	}
-	stream, err := c.js.Stream(ctx, c.names.DeadStream())
-	if err != nil {
-		return false
-	}
-	there, err := stream.GetMsg(ctx, sequence)
-	return err == nil && there.Subject == letter.Subject && bytes.Equal(there.Data, letter.Data)
 }
 
 // deadLetter is the event with why it died.

@@ -44,6 +44,16 @@ var makingRights = []string{
 	"$JS.API.DIRECT.GET.HOOKSPAN_DEAD",
 }
 
+// withoutDead are the rights but for those to look at dead letters.
+func withoutDead(rights []string) (out []string) {
+	for _, subject := range rights {
+		if !strings.HasSuffix(subject, "HOOKSPAN_DEAD") {
+			out = append(out, subject)
+		}
+	}
+	return out
+}
+
 // provisionRights are what hookspan provision needs.
 var provisionRights = []string{
 	"$JS.API.STREAM.INFO.*", "$JS.API.STREAM.CREATE.*", "$JS.API.STREAM.UPDATE.*", "$JS.API.CONSUMER.INFO.*.*", "$JS.API.CONSUMER.CREATE.>",
@@ -64,6 +74,7 @@ func setupOperated(t *testing.T) *operated {
 			{Username: "admin", Password: "admin"},
 			limited("worker", workerRights),
 			limited("maker", append(makingRights, workerRights...)),
+			limited("blind", append(withoutDead(makingRights), workerRights...)),
 			limited("provision", provisionRights),
 		}
 		o.NoAuthUser = "admin"
@@ -218,6 +229,51 @@ func TestBoundConsumerBuriesTwice(t *testing.T) {
 	require.Equal(t, "+TERM permanent", next(t, wire))
 	require.Equal(t, queuetest.Event("pred_1").Body, o.letters("team", 1)[0].Data())
 	require.Empty(t, o.violations)
+}
+
+// A consumer that does not know that it may not look waits for an answer for a while, and
+// then makes the letter twice rather than never.
+func TestConsumerThatMayNotLookBuriesTwice(t *testing.T) {
+	o := setupOperated(t)
+	wire := o.verdicts("team")
+	_, err := o.JS.Publish(t.Context(), "hookspan.dead.other.x", nil, jetstream.WithMsgID("dead:team:"+queuetest.Event("pred_1").ID+":0"))
+	require.NoError(t, err)
+	o.runAs(o.as("blind"), Config{Name: "team", Start: Start{All: true}}, func(context.Context, *bridge.Event) error { return Permanent(errors.New("no")) })
+	o.publish("pred_1")
+	require.Equal(t, "+TERM permanent", next(t, wire))
+	require.Equal(t, queuetest.Event("pred_1").Body, o.letters("team", 1)[0].Data())
+}
+
+// User app sees whether a letter is its own: what another program of that user has
+// stored under its id is not, and the log says so.
+func TestAppBelievesNoDuplicate(t *testing.T) {
+	embedded := queuetest.Config()
+	embedded.Listen = "127.0.0.1:0"
+	core, logs := observer.New(zap.DebugLevel)
+	b := &bench{Bench: queuetest.Start(t, embedded), t: t, logs: logs, log: zap.New(core)}
+	b.pub = b.Publisher()
+	wire := b.verdicts("team")
+	event := queuetest.Event("pred_1")
+	id := "dead:team:" + event.ID + ":0"
+	// On the subject and with the body of the letter, and no letter all the same.
+	_, err := b.App().PublishMsg(t.Context(), &nats.Msg{
+		Subject: b.Names.Dead("team", b.Names.SubjectOf(event)), Data: event.Body, Header: nats.Header{bridge.HeaderMsgID: {id}},
+	})
+	require.NoError(t, err)
+	o := &operated{bench: b}
+	app := b.App()
+	o.runAs(app, Config{Name: "team", Start: Start{All: true}}, func(context.Context, *bridge.Event) error { return Permanent(errors.New("no")) })
+	b.publish("pred_1")
+	require.Equal(t, "+TERM permanent", next(t, wire))
+	require.Equal(t, "permanent", b.letters("team", 2)[1].Headers().Get("hookspan-dead-cause"))
+	said := b.logs.FilterMessageSnippet("was stored with the message id of another message").All()
+	require.Len(t, said, 1)
+	require.Contains(t, said[0].Message, "message 1 of stream HOOKSPAN_DEAD")
+
+	// The same letter again, as after a crash, is there already.
+	require.NoError(t, b.JS.DeleteConsumer(t.Context(), "HOOKSPAN_EVENTS", "team"))
+	require.Equal(t, "+TERM permanent", next(t, wire))
+	require.EqualValues(t, 2, b.Messages(t, "HOOKSPAN_DEAD"))
 }
 
 // It says who must act, waits, and goes on by itself.

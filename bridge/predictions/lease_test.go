@@ -18,6 +18,10 @@ import (
 type fragile struct {
 	next Store
 
+	// storing is held for reading by whoever stores, so that nothing is on its way when
+	// the process is suspended.
+	storing sync.RWMutex
+
 	mu     sync.Mutex
 	dead   bool
 	resume chan struct{} // not nil: suspended
@@ -36,7 +40,11 @@ func (f *fragile) kill() {
 	f.dead = true
 }
 
+// suspend returns when nothing is on its way to the store. Whatever is to be stored then
+// waits until resume is called.
 func (f *fragile) suspend() (resume func()) {
+	f.storing.Lock()
+	defer f.storing.Unlock()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.resume = make(chan struct{})
@@ -44,17 +52,29 @@ func (f *fragile) suspend() (resume func()) {
 	return sync.OnceFunc(func() { close(f.resume) })
 }
 
+// pass returns when the process is not suspended, and holds storing unless it returns an
+// error.
 func (f *fragile) pass() error {
-	f.mu.Lock()
-	dead, resume := f.dead, f.resume
-	f.mu.Unlock()
-	if resume != nil {
-		<-resume
+	for {
+		f.storing.RLock()
+		f.mu.Lock()
+		dead, resume := f.dead, f.resume
+		f.mu.Unlock()
+		switch {
+		case dead:
+			f.storing.RUnlock()
+			return errKilled
+		case resume == nil:
+			return nil
+		}
+		select {
+		case <-resume:
+			return nil
+		default:
+			f.storing.RUnlock()
+			<-resume
+		}
 	}
-	if dead {
-		return errKilled
-	}
-	return nil
 }
 
 func (f *fragile) count(err error) {
@@ -77,6 +97,7 @@ func (f *fragile) Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt,
 	if err := f.pass(); err != nil {
 		return bridge.Receipt{}, err
 	}
+	defer f.storing.RUnlock()
 	return f.next.Publish(ctx, e)
 }
 
@@ -84,6 +105,7 @@ func (f *fragile) Store(ctx context.Context, stream string, m *nats.Msg) (bridge
 	if err := f.pass(); err != nil {
 		return bridge.Receipt{}, err
 	}
+	defer f.storing.RUnlock()
 	got, err := f.next.Store(context.WithoutCancel(ctx), stream, m)
 	f.count(err)
 	return got, err
@@ -94,8 +116,9 @@ func (f *fragile) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg)
 	f.blocks++
 	f.mu.Unlock()
 	err := f.pass()
-	if err == nil && f.before != nil {
-		err = f.before(msgs)
+	if err == nil {
+		defer f.storing.RUnlock()
+		err = f.asked(msgs)
 	}
 	if err != nil {
 		out := make([]bridge.Outcome, len(msgs))
@@ -109,6 +132,17 @@ func (f *fragile) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg)
 		f.count(o.Err)
 	}
 	return out
+}
+
+// asked is what before says of the block.
+func (f *fragile) asked(msgs []*nats.Msg) error {
+	f.mu.Lock()
+	before := f.before
+	f.mu.Unlock()
+	if before == nil {
+		return nil
+	}
+	return before(msgs)
 }
 
 func leaders(all ...*process) (n int) {
@@ -191,6 +225,10 @@ func TestSuspendedLeaderWritesNothing(t *testing.T) {
 		r.publish(r.says(fmt.Sprint(n), finished))
 	}
 	r.folded(next)
+	r.eventually(func() bool { // the status is the new one's too
+		s, err := r.reader.Status(t.Context())
+		return err == nil && s.Leader == "next"
+	})
 	entries, open := r.all(bridge.KeyEntry), r.all(bridge.KeyOpen)
 	require.Len(t, entries, 21)
 	require.Empty(t, open)

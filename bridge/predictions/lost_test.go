@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/queue/queuetest"
 	"github.com/hookspan/hookspan/bridge/redelivery"
 	"github.com/hookspan/hookspan/bridge/stored"
 )
@@ -318,4 +319,36 @@ func TestGivenUpAgainHasAnotherLetter(t *testing.T) {
 		require.NoError(t, stop())
 		require.Len(t, r.stream("HOOKSPAN_DEAD"), n+1)
 	}
+}
+
+// The letter of a prediction that is given up is there although user app has used its id.
+func TestLetterOfALostPredictionBelievesNoDuplicate(t *testing.T) {
+	cfg := queuetest.Config()
+	cfg.Listen = "127.0.0.1:0"
+	cfg.Consumers = []string{bridge.LedgerConsumer}
+	bench := queuetest.Start(t, cfg)
+	r := withNATS(t, bench, fails(errUnknownThere))
+	rival := queuetest.NewRival(bench, bench.App(), map[string]string{"HOOKSPAN_DEAD": "hookspan.dead.mine.x"})
+	r.store.next = rival
+	var crashes atomic.Int64
+	r.store.fail(nil, func(what string) error {
+		if what == "HOOKSPAN_DEAD" && crashes.Add(1) == 1 {
+			return bridge.ErrUnknown // behind the letter
+		}
+		return nil
+	})
+	r.desk.add(r.reconciler, r.announce(bridge.Watch{}))
+	stop := r.start()
+	r.eventually(func() bool { return r.openOnes() == 0 })
+	require.NoError(t, stop())
+	require.EqualValues(t, 2, crashes.Load())
+	require.Len(t, rival.Taken(), 1)
+	var letters []bridge.DeadEntry
+	require.NoError(t, redelivery.NewLetters(bench.JS, r.cfg.Names).Walk(t.Context(), bridge.DeadSelection{Consumer: bridge.LedgerConsumer}, func(e bridge.DeadEntry) error {
+		letters = append(letters, e)
+		return nil
+	}))
+	require.Len(t, letters, 1)
+	require.Equal(t, bridge.DeadNotFound, letters[0].Cause)
+	require.NotNil(t, letters[0].Event)
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/queue"
 	"github.com/hookspan/hookspan/bridge/queue/queuetest"
 	"github.com/hookspan/hookspan/bridge/stored"
 )
@@ -24,7 +23,7 @@ const longest = 20 * time.Second
 // ledgerStore stores, and takes those out of the list that have their end or were given
 // up, as the ledger does once it has read the event.
 type ledgerStore struct {
-	next *queue.Publisher
+	next Store
 	desk *memoryDesk
 
 	mu     sync.Mutex

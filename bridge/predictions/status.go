@@ -75,11 +75,33 @@ func (t *term) lookAround(ctx context.Context, durable jetstream.Consumer, told 
 	}
 	revision, err := t.bucket.put(ctx, keyStatus, status, t.statusRevision)
 	if errors.Is(err, errTermOver) {
-		return err
+		return t.statusRefused(ctx, err)
 	}
 	if err == nil {
 		t.statusRevision, *told = revision, status
 	}
+	return nil
+}
+
+// statusRefused is called when the status is not the one that this term wrote last. It
+// returns refused when another process leads. Otherwise the status is written again the
+// next time, and statusRefused returns nil: the answer to an earlier write was lost, or a
+// process wrote it that led before.
+func (t *term) statusRefused(ctx context.Context, refused error) error {
+	var now bridge.LedgerStatus
+	revision, err := t.bucket.load(ctx, keyStatus, &now)
+	if err != nil {
+		return nil //nolint:nilerr // the next look asks again
+	}
+	// After the status, so that a process that took the lead meanwhile is seen.
+	var leads leaseRecord
+	if _, err := t.bucket.load(ctx, keyLeader, &leads); err != nil {
+		return nil //nolint:nilerr // the next look asks again
+	}
+	if leads.Term != t.lease.term {
+		return refused
+	}
+	t.statusRevision = revision
 	return nil
 }
 

@@ -53,3 +53,53 @@ func TestLookAroundEndsATerm(t *testing.T) {
 	require.NoError(t, r.JS.DeleteConsumer(t.Context(), r.Names.EventsStream(), bridge.LedgerConsumer))
 	require.ErrorContains(t, term.lookAround(t.Context(), c, &told), "was removed")
 }
+
+// A status is no sign of who leads: one whose answer was lost, and one of a process that
+// led before, are written over by who has the lease. Who has it no more ends its term.
+func TestStatusThatSomebodyWrote(t *testing.T) {
+	r := newRig(t)
+	store := &forgetful{inner: inner{r.store}}
+	l := NewLedger(r.JS, store, Config{Names: r.Names, Process: "mine", Keep: time.Hour, Alarms: r.heard})
+	l.times = leaseTimes{renew: patience, stuck: time.Hour}
+	l.lease = &lease{bucket: l.bucket, times: leaseTimes{hold: time.Hour}}
+	require.NoError(t, l.lease.acquire(t.Context()))
+	term := newTerm(l)
+	c, err := term.begin(t.Context())
+	require.NoError(t, err)
+	var told bridge.LedgerStatus
+	n := uint64(0)
+	tell := func() error { // something new each time
+		n++
+		term.last.Store(&place{sequence: n})
+		r.publish(r.says(fmt.Sprint(n), running))
+		return term.lookAround(t.Context(), c, &told)
+	}
+	status := func() bridge.LedgerStatus {
+		s, err := r.reader.Status(t.Context())
+		require.NoError(t, err)
+		return *s
+	}
+	for lost := range 3 {
+		store.lost = true
+		for range lost {
+			require.NoError(t, tell(), "nobody knows that it is written")
+		}
+		store.lost = false
+		require.NoError(t, tell(), "the revision is found")
+		require.NoError(t, tell())
+		require.Equal(t, n, status().Folded)
+	}
+	_, err = r.JS.Publish(t.Context(), r.Names.PredictionsSubject(keyStatus), []byte(`{"leader":"before"}`))
+	require.NoError(t, err)
+	require.NoError(t, tell(), "who led before has written once more")
+	require.Equal(t, "before", status().Leader)
+	require.NoError(t, tell())
+	require.Equal(t, "mine", status().Leader)
+
+	other := &lease{bucket: l.bucket, times: leaseTimes{hold: time.Hour}, seen: l.lease.revision}
+	require.NoError(t, other.acquire(t.Context()))
+	_, err = r.JS.Publish(t.Context(), r.Names.PredictionsSubject(keyStatus), []byte(`{"leader":"other"}`))
+	require.NoError(t, err)
+	require.ErrorIs(t, tell(), errTermOver)
+	require.Equal(t, "other", status().Leader)
+}

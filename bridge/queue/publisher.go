@@ -28,6 +28,7 @@ type Publisher struct {
 	fit     atomic.Bool
 	metrics *metrics
 	events  *committer
+	alarms  bridge.Alarmer // nil: none
 
 	mu     sync.Mutex
 	groups map[string]*committer // by stream, those that [Publisher.StoreAll] was asked for
@@ -104,7 +105,8 @@ func (p *Publisher) Publish(ctx context.Context, e *bridge.Event) (bridge.Receip
 // Store is [Publisher.Publish] for any message: it returns when the stream has
 // acknowledged it, and no other stream has taken it, or soon after ctx has ended.
 // m and what it holds are the caller's again then. Messages to the stream of events
-// are committed together when several wait.
+// are committed together when several wait. A duplicate that is no event is looked at,
+// and stored under another id unless it is there.
 func (p *Publisher) Store(ctx context.Context, stream string, m *nats.Msg) (receipt bridge.Receipt, err error) {
 	start := time.Now()
 	defer func() { p.metrics.observe(stream, start, receipt, err) }()
@@ -117,6 +119,7 @@ func (p *Publisher) Store(ctx context.Context, stream string, m *nats.Msg) (rece
 	default:
 		r.ack, r.err = p.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
 	}
+	r = p.confirm(ctx, stream, m, r)
 	p.noteUnserved(r.err)
 	return outcome(stream, r)
 }
@@ -130,6 +133,7 @@ func (p *Publisher) StoreAll(ctx context.Context, stream string, msgs []*nats.Ms
 	start := time.Now()
 	outcomes := make([]bridge.Outcome, len(msgs))
 	for i, r := range p.storeAll(ctx, stream, msgs) {
+		r = p.confirm(ctx, stream, msgs[i], r)
 		p.noteUnserved(r.err)
 		o := &outcomes[i]
 		o.Receipt, o.Err = outcome(stream, r)

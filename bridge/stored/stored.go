@@ -1,6 +1,6 @@
 // Package stored reads the messages of a stream as those do who look at them one by
 // one: operators, and what gives them to somebody again. It holds one in memory at a
-// time.
+// time. It also looks whether a message is there that a stream calls a duplicate.
 package stored
 
 import (

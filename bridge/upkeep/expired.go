@@ -123,17 +123,47 @@ func (r *round) storeRecord(ctx context.Context, e Expired) error {
 	}
 	letter := bridge.DeadLetter{Consumer: e.Consumer, Cause: bridge.DeadExpired, Fault: bridge.DeadExpired.Fault(), Sequence: e.From}
 	h := letter.Header(nil)
-	h[bridge.HeaderMsgID] = []string{bridge.MsgID("expired", e.Stream, strconv.FormatInt(e.StreamCreated.UnixNano(), 36),
-		e.Consumer, strconv.FormatInt(e.ConsumerCreated.UnixNano(), 36), strconv.FormatUint(e.From, 10), strconv.FormatUint(e.To, 10))}
-	ack, err := r.js.PublishMsg(ctx, &nats.Msg{Subject: r.cfg.Names.Expired(e.Consumer), Header: nats.Header(h), Data: text})
+	h[bridge.HeaderMsgID] = []string{e.msgID()}
+	m := &nats.Msg{Subject: r.cfg.Names.Expired(e.Consumer), Header: nats.Header(h), Data: text}
+	check := stored.Check{
+		JS:      r.js,
+		Publish: func(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) { return r.js.PublishMsg(ctx, m) },
+		Same:    e.isIn,
+		Taken:   func(t stored.Taken) { r.cfg.Alarms.Raise(t.Alarm()) },
+	}
+	dead := r.cfg.Names.DeadStream()
+	ack, err := check.Publish(ctx, m)
+	if err == nil && ack.Stream == dead {
+		ack, err = check.Confirm(ctx, m, ack)
+	}
 	if err != nil {
 		return fmt.Errorf("recording events %d to %d that durable %q loses: %w", e.From, e.To, e.Consumer, err)
 	}
-	if dead := r.cfg.Names.DeadStream(); ack.Stream != dead {
+	if ack.Stream != dead {
 		return fmt.Errorf("recording events that durable %q loses: stream %s took it instead of %s", e.Consumer, ack.Stream, dead)
 	}
 	r.cfg.Logger.Warn("recorded events that leave unhandled", zap.Any("record", e))
 	return nil
+}
+
+// msgID is the message id of the record.
+func (e Expired) msgID() string {
+	return bridge.MsgID("expired", e.Stream, strconv.FormatInt(e.StreamCreated.UnixNano(), 36),
+		e.Consumer, strconv.FormatInt(e.ConsumerCreated.UnixNano(), 36), strconv.FormatUint(e.From, 10), strconv.FormatUint(e.To, 10))
+}
+
+// isIn reports whether found is a record of the same range as m, which is that of e. Two
+// processes may count differently how many of them were not handled.
+func (e Expired) isIn(found *jetstream.RawStreamMsg, m *nats.Msg) bool {
+	var have Expired
+	return found.Subject == m.Subject && bridge.SameHeader(bridge.Header(found.Header), bridge.Header(m.Header)) &&
+		json.Unmarshal(found.Data, &have) == nil && have.covers(e)
+}
+
+// covers reports whether e is of the durable and the stream of o, and of the same range.
+func (e Expired) covers(o Expired) bool {
+	return e.Consumer == o.Consumer && e.ConsumerCreated.Equal(o.ConsumerCreated) && e.Stream == o.Stream && e.StreamCreated.Equal(o.StreamCreated) &&
+		e.From == o.From && e.To == o.To
 }
 
 // skipRecorded moves d past what was recorded as lost to it, if it is still the

@@ -93,6 +93,7 @@ func connectStore(cfg *config, folder *queue.Folder, getenv func(string) (string
 		onStop.add(func() error { (*js).Close(); return nil })
 	}
 	s.publisher = queue.NewPublisher(s.publish, cfg.names())
+	s.publisher.SetAlarms(s.alarms)
 	onStop.add(func() error { s.publisher.Close(); return nil })
 	s.durables, err = openDurables(cfg, s, folder)
 	return s, err
