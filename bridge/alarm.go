@@ -42,6 +42,10 @@ const (
 	AlarmConsumerRemoved = "consumer_removed" // somebody removed the durable of a consumer
 	AlarmConsumerChanged = "consumer_changed" // somebody changed it
 
+	AlarmDeadLetters     = "dead_letters"     // a consumer gave up on events
+	AlarmConsumerFailing = "consumer_failing" // its attempts fail
+	AlarmConsumerUnread  = "consumer_unread"  // its events wait and nobody asks for them
+
 	AlarmArchiveRefused = "archive_refused" // an archive may not ask a host for outputs
 	AlarmArchiveNoRoom  = "archive_no_room" // an archive waits for room
 	AlarmArchiveExpires = "archive_expires" // outputs that are not archived will be gone soon
@@ -61,6 +65,7 @@ var AlarmKinds = []string{
 	AlarmExhausted, AlarmCommand,
 	AlarmTargetGone, AlarmTargetDown, AlarmTargetBlocked,
 	AlarmConsumerRemoved, AlarmConsumerChanged,
+	AlarmDeadLetters, AlarmConsumerFailing, AlarmConsumerUnread,
 	AlarmArchiveRefused, AlarmArchiveNoRoom, AlarmArchiveExpires,
 	AlarmSilence, AlarmPredictionConflict, AlarmPredictionLost, AlarmPolling, AlarmLedgerFull, AlarmLedgerStuck,
 }

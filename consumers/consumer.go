@@ -62,6 +62,7 @@ type Consumer struct {
 	room    *later.Room   // for longer waits
 	short   time.Duration // the longest wait with the durable
 	log     *zap.Logger
+	reports *reporter
 
 	// mu guards bound, which is set when the durable was reached.
 	mu    sync.Mutex
@@ -86,6 +87,7 @@ func New(js jetstream.JetStream, handler Handler, cfg Config) (*Consumer, error)
 		log:     cfg.Logger.Named("consumer").With(zap.String("consumer", cfg.Name)),
 	}
 	c.gate, _ = handler.(Gate)
+	c.reports = newReporter(c, handler)
 	if cfg.Rate > 0 {
 		c.rate = rate.NewLimiter(rate.Limit(cfg.Rate), max(1, int(cfg.Rate/10)))
 	}
@@ -123,6 +125,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 
 	var workers sync.WaitGroup
 	fetch := c.newFetcher()
+	workers.Go(func() { c.reports.run(ctx) })
 	workers.Go(func() {
 		if err := fetch.run(ctx); err != nil {
 			stop(fmt.Errorf("consumer %s: %w", c.cfg.Name, err))
