@@ -33,6 +33,7 @@ func (m memory) TellLetters(consumer string, n uint64) { m[consumer] = n }
 func (w *Watch) judge(states []bridge.ConsumerState) {
 	looks, unread := map[string]int{}, map[string]time.Time{}
 	now := w.now()
+	maps.DeleteFunc(w.raised, func(_ string, at time.Time) bool { return now.Sub(at) >= lettersPause })
 	for _, s := range states {
 		w.letters(s, now)
 		if s.Exhausted > 0 {
@@ -59,7 +60,6 @@ func (w *Watch) judge(states []bridge.ConsumerState) {
 		}
 	}
 	w.looks, w.unread = looks, unread
-	maps.DeleteFunc(w.raised, func(_ string, at time.Time) bool { return now.Sub(at) >= lettersPause })
 }
 
 // letters raises an alarm of the first dead letter of a consumer, and of every further
