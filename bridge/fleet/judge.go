@@ -80,7 +80,7 @@ func (w *Watch) letters(s bridge.ConsumerState, now time.Time) {
 	w.cfg.Memory.TellLetters(s.Name, s.Dead)
 	w.cfg.Alarms.Raise(bridge.Alarm{
 		Kind: bridge.AlarmDeadLetters, Subject: s.Name,
-		Text: fmt.Sprintf("consumer %s gave up on events, it has %d dead letters now: see them with hookspan dead list --consumer %s, "+
+		Text: fmt.Sprintf("consumer %s gave up on events, dead letters now: %d; see them with hookspan dead list --consumer %s, "+
 			"and when the cause is repaired give them again with hookspan dead redrive --consumer %s", s.Name, s.Dead, s.Name, s.Name),
 		Details: map[string]any{"consumer": s.Name, "letters": s.Dead, "told_before": told},
 	})

@@ -152,7 +152,7 @@ func TestDeadLettersAreAlarms(t *testing.T) {
 			require.Equal(t, "team", a.Subject)
 			require.Contains(t, a.Text, "hookspan dead list --consumer team")
 			require.Contains(t, a.Text, "hookspan dead redrive --consumer team")
-			require.Contains(t, a.Text, " "+strconv.FormatUint(a.Details["letters"].(uint64), 10)+" dead letters")
+			require.Contains(t, a.Text, "dead letters now: "+strconv.FormatUint(a.Details["letters"].(uint64), 10)+";")
 			out = append(out, strconv.FormatUint(a.Details["letters"].(uint64), 10))
 		}
 		return out
