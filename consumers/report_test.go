@@ -110,6 +110,15 @@ func TestWellConsumerReportsNothing(t *testing.T) {
 	next(t, handled)
 	b.eventually(func() bool { return b.written() == 2 }, "the record of the failed attempt, and its removal")
 	require.Empty(t, looked)
+
+	c, err := New(b.JS, HandlerFunc(func(context.Context, *bridge.Event) error { return nil }), Config{Name: "team"})
+	require.NoError(t, err)
+	for i := range 10 {
+		c.reports.attempted(ActionRetry, time.Now(), errors.New("once"))
+		c.reports.attempted(ActionDone, time.Now(), nil)
+		c.reports.look(context.Background(), time.Now().Add(time.Duration(i)*time.Minute))
+	}
+	require.EqualValues(t, 2, b.written(), "nor as time goes on")
 }
 
 // The report of a process that was killed goes by itself.

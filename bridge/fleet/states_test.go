@@ -241,6 +241,7 @@ func TestUnreadConsumerIsAnAlarm(t *testing.T) {
 	require.Empty(t, look())
 	require.NoError(t, m.Ack())
 	r.eventually(func() bool { return r.state("team").State == bridge.StandingUnread })
+	at.forward(2 * time.Minute)
 	require.Empty(t, look(), "it counts anew")
 	at.forward(5 * time.Minute)
 	alarms := look()

@@ -66,7 +66,9 @@ func TestBreakerPausesGrow(t *testing.T) {
 			require.Equal(t, i+1, (*changes)[i].openings)
 			require.True(t, began.Equal((*changes)[i].since), "since it opened first")
 			<-time.After(left)
+			probe := b.mustEnter(t)
 			since, err := b.blocked()
+			probe.abandon()
 			require.True(t, began.Equal(since), "also while one event is tried")
 			require.ErrorIs(t, err, errTarget)
 		}
