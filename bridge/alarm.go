@@ -50,6 +50,10 @@ const (
 	AlarmConsumerNarrowed = "consumer_narrowed" // its filter passes over events that waited
 	AlarmLeftBehind       = "left_behind"       // events wait where the configuration does not look any more
 
+	AlarmDeadLetters     = "dead_letters"     // a consumer gave up on events
+	AlarmConsumerFailing = "consumer_failing" // its attempts fail
+	AlarmConsumerUnread  = "consumer_unread"  // its events wait and nobody asks for them
+
 	AlarmArchiveRefused = "archive_refused" // an archive may not ask a host for outputs
 	AlarmArchiveNoRoom  = "archive_no_room" // an archive waits for room
 	AlarmArchiveExpires = "archive_expires" // outputs that are not archived will be gone soon
@@ -70,6 +74,7 @@ var AlarmKinds = []string{
 	AlarmIDTaken, AlarmExhausted, AlarmCommand,
 	AlarmTargetGone, AlarmTargetDown, AlarmTargetBlocked,
 	AlarmConsumerRemoved, AlarmConsumerChanged, AlarmConsumerUnusable, AlarmConsumerOrphaned, AlarmConsumerNarrowed, AlarmLeftBehind,
+	AlarmDeadLetters, AlarmConsumerFailing, AlarmConsumerUnread,
 	AlarmArchiveRefused, AlarmArchiveNoRoom, AlarmArchiveExpires,
 	AlarmSilence, AlarmPredictionConflict, AlarmPredictionLost, AlarmPolling, AlarmLedgerFull, AlarmLedgerStuck,
 }

@@ -11,6 +11,15 @@ type ConsumerState struct {
 	Kind     string `json:"kind,omitempty"`
 	Missing  bool   `json:"missing,omitempty"`
 	Orphaned bool   `json:"orphaned,omitempty"`
+	// State, Since, Reason and Failures are what [ConsumerState.Judge] made of the
+	// other fields and of what the consumer's processes report. Since is zero and
+	// Reason empty where the state has none. Reason is one line of at most
+	// [MaxReason] bytes before its escapes, without control characters. Failures is how many
+	// attempts in a row failed, of a consumer that is failing.
+	State    Standing  `json:"state"`
+	Since    time.Time `json:"since,omitzero"`
+	Reason   string    `json:"reason,omitempty"`
+	Failures int       `json:"failures,omitempty"`
 	// Filter are the subjects that the durable reads.
 	Filter  []string  `json:"filter,omitempty"`
 	Created time.Time `json:"created,omitzero"`
@@ -30,6 +39,9 @@ type ConsumerState struct {
 	// Waiting is how many requests for events its programs have open; none means that
 	// none is there, or that all are busy.
 	Waiting int `json:"waiting"`
+	// Unread: events wait, no program asks for them, and for a lease none was
+	// delivered.
+	Unread bool `json:"unread,omitempty"`
 	// PausedUntil is set while it is paused.
 	PausedUntil time.Time `json:"paused_until,omitzero"`
 	// LastDelivered is when an event was last delivered.

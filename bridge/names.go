@@ -266,6 +266,21 @@ func (n Names) LedgerSubject(key string) string { return "$KV." + n.LedgerBucket
 // LedgerPrefix begins every key that one consumer has in [Names.LedgerBucket].
 func (n Names) LedgerPrefix(consumer string) string { return consumer + "." }
 
+// ReportKey is the key in [Names.LedgerBucket] under which one process reports how a
+// consumer does that it runs, see [ConsumerReport]. Process tells the processes apart;
+// it is one token.
+func (n Names) ReportKey(consumer, process string) string {
+	return n.LedgerPrefix(consumer) + reportToken + process
+}
+
+// AllReports is the subject pattern of the reports of every consumer.
+func (n Names) AllReports() string { return n.LedgerSubject("*." + reportToken + "*") }
+
+// ReportConsumer is the consumer in the subject of a report, or "".
+func (n Names) ReportConsumer(subject string) string {
+	return consumerIn(subject, n.LedgerSubject(""))
+}
+
 // Event is the subject of an event of a prediction. The source must satisfy
 // [CheckName], the status is a normalised one, the model is as the sender wrote
 // it.

@@ -64,6 +64,7 @@ type Consumer struct {
 	short   time.Duration // the longest wait with the durable
 	waits   waits         // with the durable
 	log     *zap.Logger
+	reports *reporter
 
 	// mu guards bound, which is set when the durable was reached.
 	mu    sync.Mutex
@@ -88,6 +89,7 @@ func New(js jetstream.JetStream, handler Handler, cfg Config) (*Consumer, error)
 	}
 	c.js = redial.Borrow(js, c.log)
 	c.gate, _ = handler.(Gate)
+	c.reports = newReporter(c, handler)
 	if cfg.Rate > 0 {
 		c.rate = rate.NewLimiter(rate.Limit(cfg.Rate), max(1, int(cfg.Rate/10)))
 	}
@@ -143,6 +145,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	defer disconnect()
 
 	fetch := c.newFetcher()
+	workers.Go(func() { c.reports.run(ctx) })
 	workers.Go(func() { fetch.run(ctx) })
 	for range c.cfg.Concurrency {
 		workers.Go(func() { c.worker(ctx, work, fetch) })

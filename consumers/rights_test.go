@@ -119,6 +119,7 @@ func (o *operated) runAs(js jetstream.JetStream, cfg Config, h HandlerFunc) {
 	c, err := New(js, h, cfg)
 	require.NoError(o.t, err)
 	c.short = 0
+	quick(c)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()

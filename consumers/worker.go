@@ -33,7 +33,9 @@ func (c *Consumer) settleTimeout() time.Duration { return min(maxSettle, c.cfg.L
 // mayFetch waits until another event may be handled, and is false when ctx has ended.
 func (c *Consumer) mayFetch(ctx context.Context) bool {
 	if c.gate != nil {
+		c.reports.enterGate()
 		c.gate.Wait(ctx)
+		c.reports.leaveGate()
 	}
 	if c.rate != nil {
 		_ = c.rate.Wait(ctx) // it fails when ctx ends
@@ -59,7 +61,9 @@ func (c *Consumer) handle(work context.Context, d delivery) {
 		return
 	}
 	a.run(work)
-	a.finish(work, settle(a.outcome(), c.cfg.Retry, time.Now()))
+	verdict := settle(a.outcome(), c.cfg.Retry, time.Now())
+	a.finish(work, verdict)
+	c.reports.attempted(verdict.Action, a.started, a.err)
 }
 
 // decode reads the event of a message. The error wraps bridge.ErrNotEvent.

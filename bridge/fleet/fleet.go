@@ -59,11 +59,16 @@ func (f *Fleet) List(ctx context.Context) ([]bridge.ConsumerState, error) {
 			out = append(out, bridge.ConsumerState{Name: name, Kind: kind, Missing: true})
 		}
 	}
+	reports, err := f.reports(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for i := range out {
 		out[i].Dead = dead[out[i].Name]
 		if out[i].Later, err = f.later(ctx, out[i].Name); err != nil {
 			return nil, err
 		}
+		out[i].Judge(reports[out[i].Name])
 	}
 	slices.SortFunc(out, func(a, b bridge.ConsumerState) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
@@ -187,6 +192,7 @@ func (f *Fleet) state(info *jetstream.ConsumerInfo) bridge.ConsumerState {
 	if last := info.Delivered.Last; last != nil {
 		s.LastDelivered = *last
 	}
+	s.Unread = unread(info)
 	return s
 }
 

@@ -235,7 +235,7 @@ func TestRemove(t *testing.T) {
 	list, err := r.fleet.List(ctx)
 	require.NoError(t, err)
 	require.Len(t, list, 2)
-	require.Equal(t, bridge.ConsumerState{Name: "configured", Kind: "archive", Missing: true}, list[0])
+	require.Equal(t, bridge.ConsumerState{Name: "configured", Kind: "archive", Missing: true, State: bridge.StandingMissing}, list[0])
 	require.Equal(t, "other", list[1].Name)
 	require.EqualValues(t, 1, list[1].Later)
 	require.EqualValues(t, 1, list[1].Dead)

@@ -90,7 +90,7 @@ type page struct {
 // from the recorded one is noted as left, if events wait there. With an error the
 // record is empty and can be used all the same.
 func OpenRecord(memory Memory, at Place) (*Record, error) {
-	r := &Record{memory: memory, page: page{Place: at, Consumers: map[string]Served{}, Durables: map[string]standing{}}}
+	r := newRecord(memory, at)
 	if memory == nil {
 		return r, nil
 	}
@@ -113,6 +113,10 @@ func OpenRecord(memory Memory, at Place) (*Record, error) {
 		r.page.Left = append(r.page.Left, Left{Place: read.Place, Waiting: read.waiting(), At: time.Now()})
 	}
 	return r, nil
+}
+
+func newRecord(memory Memory, at Place) *Record {
+	return &Record{memory: memory, page: page{Place: at, Consumers: map[string]Served{}, Durables: map[string]standing{}}}
 }
 
 // ReadRecord returns what memory has, nil when that is nothing. The record must not be

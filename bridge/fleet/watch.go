@@ -3,7 +3,6 @@ package fleet
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,54 +15,70 @@ const (
 	defaultInterval = 15 * time.Second
 	lookTimeout     = 10 * time.Second
 	farewellTimeout = 2 * time.Second
-	// exhaustedLooks is in how many looks in a row a durable must have events that it
-	// is delivered no more until it is said: their letters may be on the way.
-	exhaustedLooks = 4
 )
 
 // WatchConfig of a [Watch]. Zero values are defaults.
 type WatchConfig struct {
 	// Interval between two looks, default 15 s.
 	Interval time.Duration
-	// Record is told where the durables stand; nil is told nothing.
+	// Record keeps where the durables stand, and which dead letters were told. Nil is
+	// one for the life of the process, which tells of all letters that are there.
 	Record *Record
 	Alarms bridge.Alarmer
 	Logger *zap.Logger
 }
 
-// Watch measures where each consumer stands, and raises an alarm of one that has
-// events which the server delivers no more and of which there is no dead letter: what
-// the server said of them was lost.
+// Watch measures where each consumer stands, and raises alarms of what a person must
+// see to: dead letters, a consumer whose attempts fail or whose events nobody asks
+// for, and one that has events which the server delivers no more and of which there is
+// no dead letter.
 type Watch struct {
-	fleet   *Fleet
-	cfg     WatchConfig
-	looks   map[string]int // with exhausted events, in a row, by consumer
+	fleet *Fleet
+	cfg   WatchConfig
+	now   func() time.Time
+	// Of looks in a row, by consumer.
+	looks   map[string]int       // with exhausted events
+	unread  map[string]time.Time // since when nobody asks
+	raised  map[string]time.Time // when its last alarm of dead letters was raised
 	orphans orphans
 
-	pending, unsettled, later, dead, paused, exhausted *prometheus.GaugeVec
+	pending, unsettled, later, dead, paused, exhausted, state *prometheus.GaugeVec
 }
 
 // NewWatch returns a watch that is not running yet.
 func NewWatch(f *Fleet, cfg WatchConfig) *Watch {
 	cfg.Interval = cmp.Or(cfg.Interval, defaultInterval)
 	cfg.Logger = cmp.Or(cfg.Logger, zap.NewNop())
-	gauge := func(name, help string) *prometheus.GaugeVec {
-		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "hookspan_consumer_" + name, Help: help}, []string{"consumer"})
+	if cfg.Record == nil {
+		cfg.Record = newRecord(nil, Place{})
+	}
+	gauge := func(name, help string, more ...string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "hookspan_consumer_" + name, Help: help}, append([]string{"consumer"}, more...))
 	}
 	return &Watch{
-		fleet: f, cfg: cfg, looks: map[string]int{},
+		fleet: f, cfg: cfg, now: time.Now,
+		looks: map[string]int{}, unread: map[string]time.Time{}, raised: map[string]time.Time{},
 		pending:   gauge("pending_events", "Events that the consumer was not given yet."),
 		unsettled: gauge("unsettled_events", "Events that are with a worker, or wait with the durable for their next attempt."),
 		later:     gauge("later_events", "Events that wait for an attempt that is far away."),
 		dead:      gauge("dead_letters", "Dead letters of the consumer."),
 		paused:    gauge("paused", "1 while the consumer is paused."),
 		exhausted: gauge("exhausted_events", "Events that the server delivers no more and that have no dead letter, at least."),
+		state:     gauge("state", "1 for the state that the consumer is in.", "state"),
 	}
 }
 
 // Collectors are the metrics.
 func (w *Watch) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{w.pending, w.unsettled, w.later, w.dead, w.paused, w.exhausted}
+	var out []prometheus.Collector
+	for _, g := range w.gauges() {
+		out = append(out, g)
+	}
+	return out
+}
+
+func (w *Watch) gauges() []*prometheus.GaugeVec {
+	return []*prometheus.GaugeVec{w.pending, w.unsettled, w.later, w.dead, w.paused, w.exhausted, w.state}
 }
 
 // Run looks until ctx ends, and returns nil.
@@ -85,9 +100,6 @@ func (w *Watch) Run(ctx context.Context) error {
 
 // remember notes where the consumers stand at the end.
 func (w *Watch) remember(ctx context.Context) {
-	if w.cfg.Record == nil {
-		return
-	}
 	ctx, cancel := context.WithTimeout(ctx, farewellTimeout)
 	defer cancel()
 	states, err := w.fleet.List(ctx)
@@ -107,44 +119,29 @@ func (w *Watch) Look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, g := range []*prometheus.GaugeVec{w.pending, w.unsettled, w.later, w.dead, w.paused, w.exhausted} {
+	for _, g := range w.gauges() {
 		g.Reset() // of consumers that are gone
 	}
-	if w.cfg.Record != nil {
-		if err := w.cfg.Record.Saw(states); err != nil {
-			w.cfg.Logger.Warn("where the consumers stand could not be remembered; a durable whose state is lost may give more events again", zap.Error(err))
-		}
-	}
-	w.orphans.look(states, w.cfg.Alarms)
-	looks := map[string]int{}
 	for _, s := range states {
-		w.pending.WithLabelValues(s.Name).Set(float64(s.Pending))
-		w.unsettled.WithLabelValues(s.Name).Set(float64(s.Unsettled))
-		w.later.WithLabelValues(s.Name).Set(float64(s.Later))
-		w.dead.WithLabelValues(s.Name).Set(float64(s.Dead))
-		paused := 0.0
-		if !s.PausedUntil.IsZero() {
-			paused = 1
-		}
-		w.paused.WithLabelValues(s.Name).Set(paused)
-		w.exhausted.WithLabelValues(s.Name).Set(float64(s.Exhausted))
-		if s.Exhausted == 0 {
-			continue
-		}
-		looks[s.Name] = w.looks[s.Name] + 1
-		if looks[s.Name] >= exhaustedLooks {
-			w.alarm(s)
-		}
+		w.measure(s)
 	}
-	w.looks = looks
+	w.judge(states)
+	if err := w.cfg.Record.Saw(states); err != nil {
+		w.cfg.Logger.Warn("where the consumers stand could not be remembered; a durable whose state is lost may give more events again", zap.Error(err))
+	}
 	return nil
 }
 
-func (w *Watch) alarm(s bridge.ConsumerState) {
-	w.cfg.Alarms.Raise(bridge.Alarm{
-		Kind: bridge.AlarmExhausted, Subject: s.Name,
-		Text: fmt.Sprintf("consumer %s has at least %d events that were delivered as often as they may be, and no dead letter says which: "+
-			"the server's advisories of them were lost: give it the events of that time again with hookspan events replay, or set it back with hookspan consumers seek", s.Name, s.Exhausted),
-		Details: map[string]any{"consumer": s.Name, "events": s.Exhausted, "delivered": s.Delivered},
-	})
+func (w *Watch) measure(s bridge.ConsumerState) {
+	w.pending.WithLabelValues(s.Name).Set(float64(s.Pending))
+	w.unsettled.WithLabelValues(s.Name).Set(float64(s.Unsettled))
+	w.later.WithLabelValues(s.Name).Set(float64(s.Later))
+	w.dead.WithLabelValues(s.Name).Set(float64(s.Dead))
+	paused := 0.0
+	if !s.PausedUntil.IsZero() {
+		paused = 1
+	}
+	w.paused.WithLabelValues(s.Name).Set(paused)
+	w.exhausted.WithLabelValues(s.Name).Set(float64(s.Exhausted))
+	w.state.WithLabelValues(s.Name, string(s.State)).Set(1)
 }

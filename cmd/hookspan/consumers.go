@@ -3,8 +3,8 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -50,25 +50,25 @@ func (c *consumersListCmd) Run(e *env) error {
 
 // standing is how a consumer is, in words.
 func standing(s bridge.ConsumerState) string {
-	var words []string
+	words := s.State.Words()
 	switch {
-	case s.Missing:
-		return "no durable: see the log of the process that runs it"
-	case !s.PausedUntil.IsZero() && time.Until(s.PausedUntil) > 10*365*24*time.Hour:
-		words = append(words, "paused until it is resumed")
-	case !s.PausedUntil.IsZero():
-		words = append(words, "paused until "+s.PausedUntil.Format(time.RFC3339))
-	case s.Waiting == 0 && s.Unsettled == 0 && s.Pending > 0:
-		words = append(words, "nobody asks for its events")
-	case s.Pending > 0:
-		words = append(words, "behind")
-	default:
-		words = append(words, "up to date")
+	case s.State == bridge.StandingPaused && time.Until(s.PausedUntil) > 10*365*24*time.Hour:
+		words += " until it is resumed"
+	case s.State == bridge.StandingPaused:
+		words += " until " + s.PausedUntil.Format(time.RFC3339)
+	case !s.Since.IsZero():
+		words += " since " + s.Since.Format(time.RFC3339)
+	}
+	if s.Failures > 0 {
+		words += fmt.Sprintf(", %d in a row", s.Failures)
+	}
+	if s.Reason != "" {
+		words += ": " + s.Reason
 	}
 	if s.Exhausted > 0 {
-		words = append(words, "some events are delivered no more")
+		words += ", some events are delivered no more"
 	}
-	return strings.Join(words, ", ")
+	return words
 }
 
 type consumersAddCmd struct {

@@ -58,6 +58,9 @@ type space struct {
 
 	mu       sync.Mutex
 	promised int64 // to files, and not yet written
+	waiters  int   // that wait for room
+	since    time.Time
+	full     *noRoom // why the last one waits
 }
 
 func newSpace(c Config, files store) *space {
@@ -125,7 +128,8 @@ func (s *space) settle(n int64) {
 func (s *space) wait(ctx context.Context, full *noRoom) error {
 	tick := time.NewTicker(s.poll)
 	defer tick.Stop()
-	for {
+	defer s.waited()
+	for s.waits(1, full); ; s.waits(0, full) {
 		s.alarms.Raise(bridge.Alarm{
 			Kind: bridge.AlarmArchiveNoRoom, Subject: s.name, Text: "archive waits: " + full.Error() + "; " + full.remedy(),
 			Details: map[string]any{
@@ -157,7 +161,37 @@ func (s *space) wait(ctx context.Context, full *noRoom) error {
 	}
 }
 
-var _ consumers.Gate = (*Archive)(nil)
+// waits notes that so many more wait for room, and why.
+func (s *space) waits(more int, full *noRoom) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waiters += more; s.waiters == more {
+		s.since = time.Now()
+	}
+	s.full = full
+}
+
+func (s *space) waited() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiters--
+}
+
+var (
+	_ consumers.Gate    = (*Archive)(nil)
+	_ consumers.Blocker = (*Archive)(nil)
+)
+
+// Blocked returns since when outputs wait for room and why; the zero time while none
+// does.
+func (a *Archive) Blocked() (time.Time, string) {
+	a.space.mu.Lock()
+	defer a.space.mu.Unlock()
+	if a.space.waiters == 0 {
+		return time.Time{}, ""
+	}
+	return a.space.since, a.space.full.Error() + "; " + a.space.full.remedy()
+}
 
 // Wait returns when there is room for further outputs, or ctx has ended: events wait
 // in their stream while there is none.

@@ -119,3 +119,35 @@ func TestNoGapBetweenPromiseAndCount(t *testing.T) {
 	require.Zero(t, b.space.usage.held)
 	require.Zero(t, b.space.promised)
 }
+
+// While outputs wait for room operators are told since when and why.
+func TestBlockedWithoutRoom(t *testing.T) {
+	b := setup(t, nil)
+	var room atomic.Bool
+	b.disk(func(int32) int64 {
+		if room.Load() {
+			return plenty
+		}
+		return 0
+	})
+	since, _ := b.Blocked()
+	require.Zero(t, since)
+	began := time.Now()
+	passed := make(chan struct{})
+	for range 2 {
+		go func() {
+			b.Archive.Wait(context.Background())
+			passed <- struct{}{}
+		}()
+	}
+	require.Eventually(t, func() bool { return b.alarms(bridge.AlarmArchiveNoRoom) > 3 }, 10*time.Second, time.Millisecond)
+	since, why := b.Blocked()
+	require.WithinRange(t, since, began, time.Now())
+	require.Contains(t, why, "no room for")
+	require.Contains(t, why, "free some space")
+	room.Store(true)
+	<-passed
+	<-passed
+	since, _ = b.Blocked()
+	require.Zero(t, since)
+}

@@ -128,6 +128,7 @@ func TestMissingCommandIsWaitedFor(t *testing.T) {
 		"not executable": func(path string) error { return os.WriteFile(path, nil, 0o600) },
 		"a folder":       func(path string) error { return os.Mkdir(path, 0o700) },
 	} {
+		began := time.Now()
 		path := filepath.Join(t.TempDir(), "command")
 		require.NoError(t, prepare(path))
 		b := setupCommand(t, path)
@@ -140,8 +141,12 @@ func TestMissingCommandIsWaitedFor(t *testing.T) {
 			require.NoError(t, err)
 			require.Zero(t, durable.CachedInfo().Delivered.Consumer, name)
 		}
+		since, why := b.Blocked()
+		require.WithinRange(t, since, began, time.Now(), name)
+		require.Contains(t, why, path, name)
 		install(t, path, "#!/bin/sh\nexit 0\n")
 		require.Equal(t, "+ACK", next(t, d.wire), name)
+		require.Eventually(t, func() bool { since, _ := b.Blocked(); return since.IsZero() }, patience, time.Millisecond, "the command is there")
 		require.NoError(t, d.stop())
 		require.Len(t, b.heard.all(), 1, "one alarm, not one for each look")
 		require.Contains(t, b.heard.all()[0].Text, "install it, the events wait for it")
@@ -160,6 +165,9 @@ func TestCommandThatCannotBeStarted(t *testing.T) {
 	require.Eventually(t, func() bool { return len(b.heard.all()) > 0 }, patience, time.Millisecond)
 	require.Contains(t, b.heard.all()[0].Text, "see to it, the events wait for it")
 	require.Positive(t, b.gate.closedFor())
+	since, why := b.Blocked()
+	require.NotZero(t, since)
+	require.Contains(t, why, "see to it")
 	require.NoError(t, d.stop())
 	require.Empty(t, d.wire, "the second one was not tried")
 	require.Empty(t, entries(t, b.dir))

@@ -86,6 +86,10 @@ func New(cfg Config) (*Runner, error) {
 // longer. While it waits, an alarm says why.
 func (r *Runner) Wait(ctx context.Context) { r.gate.wait(ctx) }
 
+// Blocked returns since when the command cannot be started and why; the zero time
+// while it can.
+func (r *Runner) Blocked() (time.Time, string) { return r.gate.blocked() }
+
 // Handle runs the command once. Its working folder is empty, only its user may
 // read it, and it is removed afterwards. Standard output and standard error are
 // read to their end; the first 4 KiB and the last 12 KiB of the two together are

@@ -30,6 +30,8 @@ type gate struct {
 	mu    sync.Mutex
 	until time.Time // closed until then whatever the file looks like
 	said  time.Time // when the last alarm was
+	since time.Time // when it was closed; zero: it is open
+	why   error
 }
 
 // wait returns when the command may be started, or when ctx has ended.
@@ -37,12 +39,15 @@ func (g *gate) wait(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := executable(g.path)
 		if err != nil {
-			g.alarm(fmt.Errorf("the command cannot be started: %w: install it, the events wait for it", err))
+			err = fmt.Errorf("the command cannot be started: %w: install it, the events wait for it", err)
+			g.alarm(err)
 		}
 		delay := g.closedFor()
 		if err == nil && delay <= 0 {
+			g.open()
 			return
 		}
+		g.shut(err)
 		pause(ctx, max(delay, g.every))
 	}
 }
@@ -52,7 +57,37 @@ func (g *gate) close(err error, d time.Duration) {
 	g.mu.Lock()
 	g.until = time.Now().Add(d)
 	g.mu.Unlock()
+	g.shut(err)
 	g.alarm(err)
+}
+
+// shut notes why no command can be started; nil is the reason that was noted last.
+func (g *gate) shut(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.since.IsZero() {
+		g.since = time.Now()
+	}
+	if err != nil {
+		g.why = err
+	}
+}
+
+func (g *gate) open() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.since = time.Time{}
+}
+
+// blocked returns since when the gate has been closed and why; the zero time while it
+// is open.
+func (g *gate) blocked() (time.Time, string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.since.IsZero() {
+		return time.Time{}, ""
+	}
+	return g.since, g.why.Error()
 }
 
 func (g *gate) closedFor() time.Duration {

@@ -67,7 +67,8 @@ type breaker struct {
 	generation int           // counts the changes of state, by which late results are known
 	failures   int           // closed: in a row
 	openings   int           // since it was closed
-	since      time.Time     // when it was last closed
+	since      time.Time     // when it opened for the first time since it was closed
+	err        error         // why it opened last
 	until      time.Time     // open: when the pause ends
 	probing    bool          // half open: the one event is being tried
 	changed    chan struct{} // closed at the next change
@@ -194,7 +195,7 @@ func (p *pass) failed(err error, least time.Duration) {
 	}
 	b.openings++
 	pause := max(b.pause(), min(least, b.cfg.MaxPause))
-	b.until = now.Add(pause)
+	b.until, b.err = now.Add(pause), err
 	b.become(open)
 	told := change{state: open, openings: b.openings, since: b.since, pause: pause, err: err}
 	b.mu.Unlock()
@@ -220,6 +221,17 @@ func (p *pass) abandon() {
 	if p.generation == b.generation && b.state == halfOpen {
 		b.become(open) // until has passed, so the next one is the probe
 	}
+}
+
+// blocked returns since when the target has been left alone and why; the zero time
+// while every event is tried.
+func (b *breaker) blocked() (time.Time, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.openings == 0 {
+		return time.Time{}, nil
+	}
+	return b.since, b.err
 }
 
 func (b *breaker) current() breakerState {

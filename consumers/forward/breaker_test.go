@@ -66,9 +66,16 @@ func TestBreakerPausesGrow(t *testing.T) {
 			require.Equal(t, i+1, (*changes)[i].openings)
 			require.True(t, began.Equal((*changes)[i].since), "since it opened first")
 			<-time.After(left)
+			probe := b.mustEnter(t)
+			since, err := b.blocked()
+			probe.abandon()
+			require.True(t, began.Equal(since), "also while one event is tried")
+			require.ErrorIs(t, err, errTarget)
 		}
 		b.mustEnter(t).succeeded()
 		require.Equal(t, closed, b.current())
+		since, _ := b.blocked()
+		require.Zero(t, since)
 		require.LessOrEqual(t, b.fail(t), 10*time.Second, "it begins anew")
 	})
 }

@@ -166,6 +166,9 @@ func TestBreakerHoldsEventsBack(t *testing.T) {
 	}
 	// Before it opened, as many as there are workers can be on their way; after that
 	// each opening is one probe, and one more may just fail.
+	since, reason := f.Blocked()
+	require.NotZero(t, since)
+	require.Contains(t, reason, "answered 502")
 	asked := failed.Load()
 	require.LessOrEqual(t, asked, 8+failures-1+opened.Load()+1)
 	works.Store(true)
@@ -176,6 +179,8 @@ func TestBreakerHoldsEventsBack(t *testing.T) {
 		counted += n - 1
 	}
 	require.Equal(t, int(failed.Load()), counted, "every failure is an attempt, and nothing else is")
+	since, _ = f.Blocked()
+	require.Zero(t, since, "the target works")
 }
 
 // A dead letter tells of the requests that were made, and of no other attempts.

@@ -36,8 +36,8 @@ type shortError struct{ err error }
 func (e shortError) Error() string { return bridge.Truncate(e.err.Error(), maxError) }
 func (e shortError) Unwrap() error { return e.err }
 
-// Forwarder posts events to one target. It is a [consumers.Handler] and a
-// [consumers.Gate].
+// Forwarder posts events to one target. It is a [consumers.Handler], a
+// [consumers.Gate] and a [consumers.Blocker].
 type Forwarder struct {
 	name      string
 	target    string // what of the address can be shown
@@ -60,6 +60,7 @@ type Forwarder struct {
 var (
 	_ consumers.Handler = (*Forwarder)(nil)
 	_ consumers.Gate    = (*Forwarder)(nil)
+	_ consumers.Blocker = (*Forwarder)(nil)
 )
 
 // New checks cfg and returns a forwarder that has asked nobody yet. The error names
@@ -123,6 +124,16 @@ func (f *Forwarder) Close() error {
 // Wait returns when an event may be fetched, or when ctx ends: while the target is
 // left alone none is.
 func (f *Forwarder) Wait(ctx context.Context) { f.breaker.wait(ctx) }
+
+// Blocked returns since when the target has been left alone and why; the zero time
+// while it is not.
+func (f *Forwarder) Blocked() (time.Time, string) {
+	since, err := f.breaker.blocked()
+	if since.IsZero() {
+		return since, ""
+	}
+	return since, fmt.Sprintf("the target fails and is left alone: %v", err)
+}
 
 // Handle posts the event once. Nil means that the target answered 2xx. The error is
 // [consumers.Refused] for what the target does not want, [consumers.Snooze] while it

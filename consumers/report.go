@@ -1,0 +1,238 @@
+package consumers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+const (
+	// reportDelay is how long something must be wrong until it is reported, so that a
+	// single failure between successes costs no message.
+	reportDelay = time.Second
+	// reportEvery is how often a report is repeated, and reportFor how long it stays
+	// when its process cannot repeat it any more.
+	reportEvery = 30 * time.Second
+	reportFor   = 90 * time.Second
+	// reportMark is how long the mark stays that replaces a report.
+	reportMark = time.Second
+	// reportTimeout bounds each call for a report, reportRetry spaces the tries.
+	reportTimeout = 2 * time.Second
+	reportRetry   = 5 * time.Second
+	// gateSlow is how long no worker must have passed a gate of which nobody says
+	// whether it is closed.
+	gateSlow = 2 * time.Second
+)
+
+// reporter tells operators, who may be in another process, that this process does not
+// succeed with the events of its consumer. A consumer that does well writes nothing.
+//
+// Processes that share a durable report under a key of each. One that succeeds says
+// so only while others report that they do not, which it looks up once in every
+// interval in which it has succeeded.
+type reporter struct {
+	*Consumer
+	blocker Blocker // nil: nobody says why the gate is closed
+	key     string
+	// Times, which tests shorten.
+	delay, every, keep time.Duration
+
+	// Of run alone.
+	told bridge.Standing // what may be under the key
+	last time.Time       // when it was written
+	next time.Time       // when it is written again, or others are looked up
+
+	mu        sync.Mutex
+	failures  int // attempts that failed in a row
+	retried   bool
+	first     time.Time // when the first of them began
+	latest    time.Time // when the last one ended
+	err       string    // of the last one
+	succeeded bool      // since others were looked up
+	atGate    int       // workers that wait there
+	passed    time.Time // when the last one passed, or the first one came to wait
+}
+
+func newReporter(c *Consumer, handler Handler) *reporter {
+	r := &reporter{
+		Consumer: c, key: c.names.ReportKey(c.cfg.Name, nuid.Next()),
+		delay: reportDelay, every: reportEvery, keep: reportFor,
+	}
+	r.blocker, _ = handler.(Blocker)
+	return r
+}
+
+// attempted is told of every attempt that was made.
+func (r *reporter) attempted(a Action, began time.Time, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch a {
+	case ActionDone:
+		r.failures, r.succeeded = 0, true
+	case ActionRetry, ActionDead:
+		if r.failures++; r.failures == 1 {
+			r.first, r.retried = began, false
+		}
+		r.retried = r.retried || a == ActionRetry
+		r.latest, r.err = time.Now(), bridge.Truncate(err.Error(), bridge.MaxReason)
+	case ActionSnooze, ActionGiveBack, ActionLeave: // nothing was found out
+	}
+}
+
+func (r *reporter) enterGate() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.atGate++; r.atGate == 1 {
+		r.passed = time.Now()
+	}
+}
+
+func (r *reporter) leaveGate() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.atGate--
+	r.passed = time.Now()
+}
+
+// current is how this process does now; its state is empty while it does well.
+func (r *reporter) current(now time.Time) bridge.ConsumerReport {
+	if r.blocker != nil {
+		if since, reason := r.blocker.Blocked(); !since.IsZero() && now.Sub(since) >= r.delay {
+			return bridge.ConsumerReport{State: bridge.StandingBlocked, Since: since.UTC(), Reason: bridge.Truncate(reason, bridge.MaxReason)}
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.atGate > 0 && now.Sub(r.passed) >= gateSlow:
+		return bridge.ConsumerReport{State: bridge.StandingBlocked, Since: r.passed.UTC(), Reason: "the handler lets no event be fetched"}
+	case r.failures > 0 && !r.retried && now.Sub(r.latest) >= r.keep:
+		r.failures = 0 // all of them are dead letters, and nothing comes any more
+	case r.failures > 0 && now.Sub(r.first) >= r.delay:
+		return bridge.ConsumerReport{State: bridge.StandingFailing, Since: r.first.UTC(), Reason: r.err, Failures: r.failures}
+	}
+	return bridge.ConsumerReport{}
+}
+
+// run reports until ctx ends, and takes back what it has reported.
+func (r *reporter) run(ctx context.Context) {
+	tick := time.NewTicker(r.delay)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			r.withdraw(context.WithoutCancel(ctx))
+			return
+		case now := <-tick.C:
+			r.look(ctx, now)
+		}
+	}
+}
+
+// look writes what is to be written now. What failed is tried again, and logged at
+// debug level alone: handling does not depend on it.
+func (r *reporter) look(ctx context.Context, now time.Time) {
+	report := r.current(now)
+	var err error
+	switch {
+	case report.State != "" && (report.State != r.told || !now.Before(r.next)):
+		err = r.tell(ctx, report, now)
+	case report.State != "":
+	case r.told == bridge.StandingFailing || r.told == bridge.StandingBlocked:
+		err = r.withdraw(ctx)
+	case !now.Before(r.next):
+		err = r.vouch(ctx, now)
+	}
+	if err != nil && ctx.Err() == nil {
+		r.next = now.Add(min(reportRetry, r.every))
+		r.log.Debug("how the consumer does could not be reported", zap.Error(err))
+	}
+}
+
+// tell writes the report. After an error it may be there nevertheless.
+func (r *reporter) tell(ctx context.Context, report bridge.ConsumerReport, now time.Time) error {
+	value, err := json.Marshal(report)
+	if err != nil {
+		return fmt.Errorf("reporting: %w", err)
+	}
+	r.told, r.last, r.next = report.State, now, now.Add(r.every)
+	return r.publish(ctx, &nats.Msg{Subject: r.names.LedgerSubject(r.key), Data: value}, r.keep)
+}
+
+// withdraw replaces what was reported by a mark that goes soon. The key stays in
+// mind until the mark is there, or what was reported has gone by itself.
+func (r *reporter) withdraw(ctx context.Context) error {
+	if r.told == "" {
+		return nil
+	}
+	mark := &nats.Msg{Subject: r.names.LedgerSubject(r.key), Header: nats.Header{"KV-Operation": {"DEL"}}}
+	err := r.publish(ctx, mark, reportMark)
+	if err == nil || time.Since(r.last) > r.keep {
+		r.told = ""
+	}
+	return err
+}
+
+// vouch says that this process succeeds, if it has lately, while others report that
+// they do not.
+func (r *reporter) vouch(ctx context.Context, now time.Time) error {
+	r.mu.Lock()
+	succeeded := r.succeeded
+	r.succeeded = false
+	r.mu.Unlock()
+	if !succeeded {
+		return nil
+	}
+	r.next = now.Add(r.every)
+	others, err := r.others(ctx)
+	if err != nil || !others {
+		return err
+	}
+	return r.tell(ctx, bridge.ConsumerReport{State: bridge.StandingWell}, now)
+}
+
+// others says whether another process reports that it does not succeed.
+func (r *reporter) others(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
+	defer cancel()
+	stream, err := r.js.Stream(ctx, r.names.LedgerStream())
+	if err != nil {
+		return false, fmt.Errorf("looking for the reports of other processes: %w", err)
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(r.names.LedgerSubject(r.names.ReportKey(r.cfg.Name, "*"))))
+	if err != nil {
+		return false, fmt.Errorf("looking for the reports of other processes: %w", err)
+	}
+	mine := r.names.LedgerSubject(r.key)
+	for subject := range info.State.Subjects {
+		if subject == mine {
+			continue
+		}
+		m, err := stream.GetLastMsgForSubject(ctx, subject)
+		if err != nil {
+			continue // it has gone meanwhile, or is looked for the next time
+		}
+		if report, ok := bridge.DecodeReport(bridge.Header(m.Header), m.Data); ok && report.State != bridge.StandingWell {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (r *reporter) publish(ctx context.Context, m *nats.Msg, keep time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
+	defer cancel()
+	if _, err := r.js.PublishMsg(ctx, m, jetstream.WithMsgTTL(keep)); err != nil {
+		return fmt.Errorf("reporting: %w", err)
+	}
+	return nil
+}
