@@ -130,7 +130,9 @@ func (r *reporter) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			r.withdraw(context.WithoutCancel(ctx))
+			if err := r.withdraw(context.WithoutCancel(ctx)); err != nil {
+				r.log.Debug("a report could not be taken back, it goes by itself", zap.Error(err))
+			}
 			return
 		case now := <-tick.C:
 			r.look(ctx, now)

@@ -136,7 +136,7 @@ func TestBlockedWithoutRoom(t *testing.T) {
 	passed := make(chan struct{})
 	for range 2 {
 		go func() {
-			b.Archive.Wait(context.Background())
+			b.Wait(context.Background())
 			passed <- struct{}{}
 		}()
 	}
