@@ -134,7 +134,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	defer abort(ErrStopping)
 
 	var workers sync.WaitGroup
-	connected, disconnect := context.WithCancel(context.Background())
+	connected, disconnect := context.WithCancel(context.WithoutCancel(ctx))
 	var connection sync.WaitGroup
 	connection.Go(func() {
 		if err := c.js.Run(connected); err != nil {

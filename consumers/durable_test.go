@@ -192,7 +192,7 @@ func TestDurableThatCannotBeUsedIsWaitedFor(t *testing.T) {
 	b := setup(t)
 	got := make(chan string, 100)
 	run := func(name string) {
-		b.run(func(_ context.Context, ev *bridge.Event) error { got <- name; return nil }, Config{Name: name})
+		b.run(func(context.Context, *bridge.Event) error { got <- name; return nil }, Config{Name: name})
 		b.eventually(func() bool {
 			for _, line := range b.logs.FilterMessage("cannot fetch events, trying again").All() {
 				if text, _ := line.ContextMap()["error"].(string); strings.Contains(text, ErrUnusable.Error()+": "+name) {

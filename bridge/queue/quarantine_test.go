@@ -101,7 +101,7 @@ func TestFullQuarantineHoldsUpNoEvent(t *testing.T) {
 	x.Provision(queue.StreamsConfig{MaxBytes: 64 << 20})
 	url := x.URL()
 	r := startRelay(t, t.TempDir(), url, queue.RelayConfig{})
-	require.Eventually(t, r.nc.IsConnected, patience, 10*time.Millisecond)
+	require.Eventually(t, r.js.Conn().IsConnected, patience, 10*time.Millisecond)
 	q := queue.NewQuarantine(r.Relay, bridge.Names{}, r.alarms)
 	big := strings.Repeat("x", 900<<10)
 	var err error

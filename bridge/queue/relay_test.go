@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -18,6 +17,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/queue"
 	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/internal/redial"
 )
 
 const patience = 20 * time.Second
@@ -49,7 +49,7 @@ type relay struct {
 	*queue.Relay
 	publisher *queue.Publisher
 	spool     *queue.Spool
-	nc        *nats.Conn
+	js        *redial.JetStream
 	alarms    *alarms
 	close     func()
 }
@@ -60,11 +60,9 @@ func startRelay(t *testing.T, dir, url string, cfg queue.RelayConfig) *relay {
 	folder, err := queue.OpenFolder(dir)
 	require.NoError(t, err)
 	r := &relay{alarms: &alarms{}}
-	r.nc, err = queue.Connect(queue.ExternalConfig{URL: url}, "test", zap.NewNop())
+	r.js, err = queue.OpenExternal(queue.ExternalConfig{URL: url}, "test", r.alarms, zap.NewNop())
 	require.NoError(t, err)
-	js, err := jetstream.New(r.nc)
-	require.NoError(t, err)
-	r.publisher = queue.NewPublisher(js, bridge.Names{})
+	r.publisher = queue.NewPublisher(r.js, bridge.Names{})
 	r.publisher.SetFit(true)
 	r.spool, err = queue.OpenSpool(context.Background(), folder, queue.SpoolConfig{MaxBytes: 32 << 20}, zap.NewNop())
 	require.NoError(t, err)
@@ -72,7 +70,7 @@ func startRelay(t *testing.T, dir, url string, cfg queue.RelayConfig) *relay {
 	r.close = sync.OnceFunc(func() {
 		r.Close(patience)
 		r.publisher.Close()
-		r.nc.Close()
+		r.js.Close()
 		r.spool.Close()
 		_ = folder.Close()
 	})
@@ -192,10 +190,10 @@ func TestRelayWhileNATSIsAway(t *testing.T) {
 	x.Start()
 	x.Provision(queue.StreamsConfig{MaxBytes: 64 << 20})
 	r := startRelay(t, t.TempDir(), x.URL(), queue.RelayConfig{})
-	require.Eventually(t, r.nc.IsConnected, patience, 10*time.Millisecond)
+	require.Eventually(t, r.js.Conn().IsConnected, patience, 10*time.Millisecond)
 	require.Equal(t, bridge.Stored, r.publish(t, "before"))
 	x.Stop()
-	require.Eventually(t, func() bool { return !r.nc.IsConnected() }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return !r.js.Conn().IsConnected() }, patience, time.Millisecond)
 	require.Equal(t, bridge.Spooled, r.publish(t, "during"))
 	require.Equal(t, bridge.Spooled, r.publish(t, "before"), "it is not known here, and stored once all the same")
 	x.Start()
@@ -213,7 +211,7 @@ func TestRelayUnansweredIsSpooled(t *testing.T) {
 	x.Provision(queue.StreamsConfig{MaxBytes: 64 << 20})
 	proxy := queuetest.NewProxy(t, x)
 	r := startRelay(t, t.TempDir(), proxy.URL(), queue.RelayConfig{})
-	require.Eventually(t, r.nc.IsConnected, patience, 10*time.Millisecond)
+	require.Eventually(t, r.js.Conn().IsConnected, patience, 10*time.Millisecond)
 	require.Equal(t, bridge.Stored, r.publish(t, "before"))
 	proxy.Silence(true)
 	for i := range 5 {
@@ -231,7 +229,7 @@ func TestRelayLocalStoresInTheSpoolFirst(t *testing.T) {
 	x.Start()
 	x.Provision(queue.StreamsConfig{MaxBytes: 64 << 20})
 	r := startRelay(t, t.TempDir(), x.URL(), queue.RelayConfig{Local: true})
-	require.Eventually(t, r.nc.IsConnected, patience, 10*time.Millisecond)
+	require.Eventually(t, r.js.Conn().IsConnected, patience, 10*time.Millisecond)
 	require.Equal(t, bridge.Spooled, r.publish(t, "pred_1"))
 	r.requireEmpty(t)
 	require.Equal(t, []string{"pred_1"}, ids(stored(t, x.JetStream())))
@@ -297,12 +295,12 @@ func TestRelayLeavesAServerThatDoesNotServe(t *testing.T) {
 	idle.Start()
 	x := queuetest.NewExternal(t, nil)
 	r := startRelay(t, t.TempDir(), idle.URL()+","+x.URL(), queue.RelayConfig{})
-	require.Eventually(t, r.nc.IsConnected, patience, 10*time.Millisecond)
+	require.Eventually(t, r.js.Conn().IsConnected, patience, 10*time.Millisecond)
 	x.Start()
 	x.Provision(queue.StreamsConfig{MaxBytes: 64 << 20})
 	require.Equal(t, bridge.Spooled, r.publish(t, "pred_1"))
 	r.requireEmpty(t)
-	require.Equal(t, x.URL(), r.nc.ConnectedUrl())
+	require.Equal(t, x.URL(), r.js.Conn().ConnectedUrl())
 	require.Equal(t, []string{"pred_1"}, ids(stored(t, x.JetStream())))
 }
 
@@ -358,7 +356,7 @@ func TestRelayCloseEmptiesTheSpool(t *testing.T) {
 	x.Start()
 	x.Provision(queue.StreamsConfig{MaxBytes: 64 << 20})
 	r := startRelay(t, dir, x.URL(), queue.RelayConfig{Local: true})
-	require.Eventually(t, r.nc.IsConnected, patience, 10*time.Millisecond)
+	require.Eventually(t, r.js.Conn().IsConnected, patience, 10*time.Millisecond)
 	var all sync.WaitGroup
 	for i := range 500 {
 		all.Go(func() { _, _ = r.Publish(context.Background(), queuetest.Event(fmt.Sprint("pred_", i))) })

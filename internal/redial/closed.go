@@ -8,24 +8,24 @@ import (
 )
 
 // awaitClosed returns when the connection of now is closed, with the status that it had
-// before, or when ctx has ended.
-func (j *JetStream) awaitClosed(ctx context.Context) nats.Status {
+// before, or with false when ctx has ended.
+func (j *JetStream) awaitClosed(ctx context.Context) (last nats.Status, closed bool) {
 	nc := j.Conn()
 	changes := nc.StatusChanged(nats.CONNECTING, nats.CONNECTED, nats.RECONNECTING, nats.DISCONNECTED,
 		nats.DRAINING_SUBS, nats.DRAINING_PUBS, nats.CLOSED)
 	defer nc.RemoveStatusListener(changes)
 	// One that is closed already was connected, as far as anybody can tell.
-	last := nats.CONNECTED
+	last = nats.CONNECTED
 	for status := nc.Status(); ; {
 		j.heard(nc, status)
 		// A change is dropped when ten others wait, so the last one is no proof.
 		if status == nats.CLOSED || len(changes) == 0 && nc.IsClosed() {
-			return last
+			return last, ctx.Err() == nil
 		}
 		last = status
 		select {
 		case <-ctx.Done():
-			return last
+			return last, false
 		case status = <-changes:
 		}
 	}

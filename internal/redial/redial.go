@@ -120,8 +120,8 @@ func (j *JetStream) follow(ctx context.Context) error {
 	pause := time.Duration(0)
 	for {
 		began := time.Now()
-		last := j.awaitClosed(ctx)
-		if ctx.Err() != nil {
+		last, closed := j.awaitClosed(ctx)
+		if !closed {
 			return nil
 		}
 		nc := j.Conn()

@@ -25,14 +25,13 @@ func eventually(t *testing.T, is func() bool, what string) {
 	require.Eventually(t, is, patience, 5*time.Millisecond, what)
 }
 
-func lowPayload(o *server.Options)  { o.MaxPayload = 1 << 10 }
-func highPayload(o *server.Options) { o.MaxPayload = 1 << 20 }
-func noAccess(o *server.Options)    { o.Password = "other" }
-func access(o *server.Options)      { o.Password = "p" }
+func noAccess(o *server.Options) { o.Password = "other" }
+func access(o *server.Options)   { o.Password = "p" }
 
 // Whatever ends a borrowed connection: Run goes on with another one when it was an
 // error, and ends when it was the owner.
 func TestBorrowedConnectionThatIsClosed(t *testing.T) {
+	var proxy *queuetest.Proxy
 	for name, c := range map[string]struct {
 		opts []nats.Option
 		end  func(t *testing.T, x *queuetest.External, nc *nats.Conn)
@@ -43,10 +42,7 @@ func TestBorrowedConnectionThatIsClosed(t *testing.T) {
 			mend: func(x *queuetest.External) { x.Reload(access) },
 		},
 		"too large a message": {
-			end: func(t *testing.T, x *queuetest.External, nc *nats.Conn) {
-				x.Reload(lowPayload)
-				require.NoError(t, nc.Publish("x", make([]byte, 1<<15)))
-			},
+			end:  func(*testing.T, *queuetest.External, *nats.Conn) { proxy.Refuse("Maximum Payload Violation") },
 			mend: func(*queuetest.External) {},
 		},
 		"last attempt": {
@@ -94,7 +90,6 @@ func TestBorrowedConnectionThatIsClosed(t *testing.T) {
 			x := queuetest.NewExternal(t, func(o *server.Options) {
 				o.Username = "u"
 				access(o)
-				highPayload(o)
 				if name == "closed by its owner after an error that closes nothing" {
 					o.Username, o.Password = "", ""
 					o.Users = []*server.User{{Username: "u", Password: "p", Permissions: &server.Permissions{
@@ -103,13 +98,14 @@ func TestBorrowedConnectionThatIsClosed(t *testing.T) {
 				}
 			})
 			x.Start()
+			proxy = queuetest.NewProxy(t, x)
 			closed := make(chan struct{})
 			opts := append([]nats.Option{
 				nats.UserInfo("u", "p"), nats.ReconnectWait(10 * time.Millisecond), nats.ReconnectJitter(0, 0),
 				nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
 				nats.ClosedHandler(func(*nats.Conn) { close(closed) }), // panics the second time
 			}, c.opts...)
-			nc, err := nats.Connect(x.URL(), opts...)
+			nc, err := nats.Connect(proxy.URL(), opts...)
 			require.NoError(t, err)
 			t.Cleanup(nc.Close)
 			js, err := jetstream.NewWithAPIPrefix(nc, "$JS.API", jetstream.WithDefaultTimeout(7*time.Second))
@@ -129,7 +125,11 @@ func TestBorrowedConnectionThatIsClosed(t *testing.T) {
 
 			<-listening
 			c.end(t, x, nc)
-			<-closed
+			select {
+			case <-closed:
+			case <-time.After(patience):
+				t.Fatal("the connection is not closed: ", nc.Status(), nc.LastError())
+			}
 			if c.mend == nil {
 				require.ErrorIs(t, <-done, nats.ErrConnectionClosed)
 				return

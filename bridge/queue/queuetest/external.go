@@ -80,6 +80,20 @@ func (x *External) Reload(change func(*server.Options)) {
 	require.NoError(x.t, x.s.ReloadOptions(x.opts.Clone()))
 }
 
+// Refused is how many connections the running server has refused, of the last 10,000
+// that have ended.
+func (x *External) Refused() (n int) {
+	x.t.Helper()
+	ended, err := x.s.Connz(&server.ConnzOptions{State: server.ConnClosed, Limit: server.DEFAULT_MAX_CLOSED_CLIENTS})
+	require.NoError(x.t, err)
+	for _, c := range ended.Conns {
+		if c.Reason == server.AuthenticationViolation.String() {
+			n++
+		}
+	}
+	return n
+}
+
 // Provision makes the streams, as serve does.
 func (x *External) Provision(cfg queue.StreamsConfig, opts ...nats.Option) {
 	x.t.Helper()
@@ -107,7 +121,7 @@ type Proxy struct {
 
 	mu     sync.Mutex
 	silent bool
-	conns  map[net.Conn]struct{}
+	conns  map[net.Conn]bool // true: to a client
 	done   sync.WaitGroup
 }
 
@@ -116,7 +130,7 @@ func NewProxy(t testing.TB, x *External) *Proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	p := &Proxy{listener: l, target: x.URL()[len("nats://"):], conns: map[net.Conn]struct{}{}}
+	p := &Proxy{listener: l, target: x.URL()[len("nats://"):], conns: map[net.Conn]bool{}}
 	p.done.Go(p.accept)
 	t.Cleanup(func() {
 		_ = l.Close()
@@ -134,6 +148,18 @@ func (p *Proxy) Silence(on bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.silent = on
+}
+
+// Refuse has the server say an error to all clients, such as "Maximum Payload Violation",
+// after which it closes a connection. A real server may close it before the error is out.
+func (p *Proxy) Refuse(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c, client := range p.conns {
+		if client {
+			_, _ = c.Write([]byte("-ERR '" + text + "'\r\n"))
+		}
+	}
 }
 
 // Cut closes all connections.
@@ -157,7 +183,7 @@ func (p *Proxy) accept() {
 			continue
 		}
 		p.mu.Lock()
-		p.conns[in], p.conns[out] = struct{}{}, struct{}{}
+		p.conns[in], p.conns[out] = true, false
 		p.mu.Unlock()
 		p.done.Go(func() { p.copy(in, out) })
 		p.done.Go(func() { p.copy(out, in) })
