@@ -41,6 +41,7 @@ const (
 
 	AlarmConsumerRemoved = "consumer_removed" // somebody removed the durable of a consumer
 	AlarmConsumerChanged = "consumer_changed" // somebody changed it
+	AlarmDurableDamaged  = "durable_damaged"  // the server cannot read its files
 
 	AlarmArchiveRefused = "archive_refused" // an archive may not ask a host for outputs
 	AlarmArchiveNoRoom  = "archive_no_room" // an archive waits for room
@@ -60,7 +61,7 @@ var AlarmKinds = []string{
 	AlarmClock, AlarmExpired, AlarmSpoolStuck, AlarmSpoolFull, AlarmUnknownSource, AlarmQuarantineFull, AlarmRefused,
 	AlarmExhausted, AlarmCommand,
 	AlarmTargetGone, AlarmTargetDown, AlarmTargetBlocked,
-	AlarmConsumerRemoved, AlarmConsumerChanged,
+	AlarmConsumerRemoved, AlarmConsumerChanged, AlarmDurableDamaged,
 	AlarmArchiveRefused, AlarmArchiveNoRoom, AlarmArchiveExpires,
 	AlarmSilence, AlarmPredictionConflict, AlarmPredictionLost, AlarmPolling, AlarmLedgerFull, AlarmLedgerStuck,
 }

@@ -60,7 +60,8 @@ func (s *store) provision(ctx context.Context, group *errgroup.Group, maxBody by
 
 // provisionOnce opens the publisher when the streams are fit, and shuts it when
 // one is not. A store that cannot be reached changes nothing: the publisher finds
-// that out by itself. Where somebody else provisions it changes no stream.
+// that out by itself. Where somebody else provisions it changes no stream. The durables
+// of an embedded store whose files are damaged come back with its streams.
 func (s *store) provisionOnce(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
 	defer cancel()
@@ -79,6 +80,11 @@ func (s *store) provisionOnce(ctx context.Context) error {
 		s.publisher.SetFit(true)
 	case errors.Is(err, queue.ErrUnfit):
 		s.publisher.SetFit(false)
+	}
+	if s.embedded != nil {
+		if err := s.embedded.RestoreDurables(ctx, s.alarms); err != nil {
+			s.log.Error("the durables could not be looked after, trying again", zap.Error(err))
+		}
 	}
 	return err
 }
