@@ -121,7 +121,7 @@ func (d Durable) ensure(ctx context.Context, js jetstream.JetStream, from uint64
 			return durable, Change{Created: true}, nil
 		}
 		if !errors.Is(err, jetstream.ErrConsumerExists) {
-			return nil, Change{}, fmt.Errorf("creating durable %s: %w", d.Name, err)
+			return nil, Change{}, fmt.Errorf("creating durable %s: %w", d.Name, withRemedy(err, stream, d.Name))
 		}
 		durable, want, differences, err = d.look(ctx, js) // another process was faster
 	}

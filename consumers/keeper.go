@@ -75,6 +75,9 @@ func (k *Keeper) Run(ctx context.Context) error {
 				return fmt.Errorf("keeping durable %s: %w", k.durable.Name, nats.ErrConnectionClosed)
 			}
 			wait = min(wait, keepRetry)
+			if errors.Is(err, ErrDamaged) {
+				k.raise(bridge.AlarmDurableDamaged, "nothing is delivered: "+err.Error())
+			}
 			k.log.Error("the durable cannot be kept, trying again", zap.Duration("in", wait), zap.Error(err))
 		}
 		pause(ctx, wait)

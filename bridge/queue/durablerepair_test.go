@@ -7,11 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/queue"
@@ -234,6 +236,56 @@ func TestDamagedStreamKeepsItsDurables(t *testing.T) {
 					require.NoError(t, err)
 					require.Equal(t, uint64(before+handled), c.CachedInfo().AckFloor.Stream)
 					require.Greater(t, requireWaiting(t, b, name), uint64(before+handled))
+				}
+			})
+		}
+	}
+}
+
+// Provisioning makes every stream anew whose description is damaged, around the
+// messages that it has, and says so.
+func TestDamagedStreamsKeepTheirMessages(t *testing.T) {
+	ctx, dir := context.Background(), t.TempDir()
+	b := queuetest.StartIn(t, dir, queuetest.Config())
+	subjects := map[string]string{}
+	list := b.JS.ListStreams(ctx)
+	for info := range list.Info() {
+		subject := strings.NewReplacer("*", "some", ">", "some.thing").Replace(info.Config.Subjects[0])
+		_, err := b.JS.Publish(ctx, subject, []byte("kept"))
+		require.NoError(t, err)
+		subjects[info.Config.Name] = subject
+	}
+	require.NoError(t, list.Err())
+	require.Len(t, subjects, 9)
+	b.Stop()
+	for how, damage := range damages {
+		for _, file := range []string{"meta.inf", "meta.sum"} {
+			t.Run(file+" "+how, func(t *testing.T) {
+				copied := t.TempDir()
+				require.NoError(t, os.CopyFS(copied, os.DirFS(dir)))
+				for stream := range subjects {
+					damage(t, filepath.Join(copied, "nats/jetstream/HOOKSPAN/streams", stream, file))
+				}
+				folder, err := queue.OpenFolder(copied)
+				require.NoError(t, err)
+				defer func() { require.NoError(t, folder.Close()) }()
+				s, err := queue.StartEmbedded(folder, queuetest.Config(), zap.NewNop())
+				require.NoError(t, err)
+				defer s.Close()
+				nc, err := s.Connect("test", zap.NewNop())
+				require.NoError(t, err)
+				defer nc.Close()
+				js, err := jetstream.New(nc)
+				require.NoError(t, err)
+				said := map[string]uint64{}
+				require.NoError(t, queue.Provision(ctx, js, queuetest.Config().Streams, zap.NewNop(), func(c queue.Change) { said[c.Stream] = c.Kept }))
+				for name, subject := range subjects {
+					require.Equal(t, uint64(1), said[name], name)
+					stream, err := js.Stream(ctx, name)
+					require.NoError(t, err)
+					m, err := stream.GetLastMsgForSubject(ctx, subject)
+					require.NoError(t, err, name)
+					require.Equal(t, "kept", string(m.Data))
 				}
 			})
 		}

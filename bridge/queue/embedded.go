@@ -157,7 +157,7 @@ func (e *Embedded) options() (*server.Options, error) {
 // as [durables] says. One that cannot start is shut down.
 func (e *Embedded) start() error {
 	if err := e.durables.examine(); err != nil {
-		return err
+		return fmt.Errorf("starting the embedded NATS server: %w", err)
 	}
 	s, err := e.newServer()
 	if err != nil {
@@ -167,7 +167,7 @@ func (e *Embedded) start() error {
 	if absurd := e.durables.absurd(now); err == nil && len(absurd) > 0 {
 		shutDown(s)
 		if err := e.durables.distrust(absurd); err != nil {
-			return err
+			return fmt.Errorf("starting the embedded NATS server: %w", err)
 		}
 		if s, err = e.newServer(); err == nil {
 			now, err = lookAtStreams(s)
