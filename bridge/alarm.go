@@ -21,7 +21,7 @@ type Alarm struct {
 const (
 	AlarmStoreBackwards = "store_backwards" // a stream has less than it had
 	AlarmStoreMissing   = "store_missing"   // a message is not there that should be
-	AlarmStoreCorrupt   = "store_corrupt"   // a message cannot be read
+	AlarmStoreCorrupt   = "store_corrupt"   // a message, or the description of a stream, cannot be read
 	AlarmStoreFrozen    = "store_frozen"    // the embedded server cannot write
 	AlarmStoreFull      = "store_full"      // events are refused
 	AlarmStreamRemoved  = "stream_removed"  // somebody removed a stream

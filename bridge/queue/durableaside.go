@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -18,7 +17,7 @@ const keptDamaged = 64
 // are left out.
 func (d *durables) setAside(f *foundDurable, files ...string) error {
 	if f.aside == "" {
-		f.aside = filepath.Join(d.damaged, fmt.Sprintf("%s.%s.%s", f.stream, f.name, time.Now().UTC().Format("20060102T150405.000000000Z")))
+		f.aside = filepath.Join(d.damaged, fmt.Sprintf("%s.%s.%s", time.Now().UTC().Format("20060102T150405.000000000Z"), f.stream, f.name))
 	}
 	for _, file := range files {
 		from := filepath.Join(d.folder(f.stream, f.name), file)
@@ -41,10 +40,7 @@ func (d *durables) forgetOldest() error {
 	if err != nil || len(aside) <= keptDamaged {
 		return err
 	}
-	when := func(name string) string {
-		return name[strings.LastIndexByte(name[:strings.LastIndexByte(name, '.')], '.')+1:]
-	}
-	slices.SortFunc(aside, func(a, b string) int { return strings.Compare(when(a), when(b)) })
+	slices.Sort(aside) // by time
 	for _, name := range aside[:len(aside)-keptDamaged] {
 		if err := os.RemoveAll(filepath.Join(d.damaged, name)); err != nil {
 			return err

@@ -12,18 +12,21 @@ import (
 
 // safePosition is the sequence with which a durable that has lost its state begins
 // again: the greatest of which it is known that everything before it was handled, or
-// was never meant for it. Known is what was seen of it last; it may be nil. Info is
-// the durable's configuration, empty when that is lost too.
-func (d *durables) safePosition(ctx context.Context, stream jetstream.Stream, durable string, info server.FileConsumerInfo) (uint64, error) {
-	state := stream.CachedInfo().State
+// was never meant for it. A position beyond the end of the stream is none: it is that
+// of another stream, or garbage.
+func (d *durables) safePosition(ctx context.Context, stream jetstream.Stream, f *foundDurable) (uint64, error) {
+	state, info := stream.CachedInfo().State, f.info
 	if d.position != nil {
-		if seq, ok := d.position(stream.CachedInfo().Config.Name, durable); ok && seq > 0 && seq <= state.LastSeq+1 {
+		if seq, ok := d.position(f.stream, f.name); ok && seq > 0 && seq <= state.LastSeq+1 {
 			return seq, nil
 		}
 	}
+	if f.state.delivered > 0 && f.state.ackFloor <= state.LastSeq {
+		return f.state.ackFloor + 1, nil // only what it was given is absurd
+	}
 	since := func(t time.Time) (uint64, error) { return stored.FirstSince(ctx, stream, t) }
 	switch {
-	case info.Durable == "":
+	case f.meta == nil:
 	case info.DeliverPolicy == server.DeliverByStartSequence && info.OptStartSeq > 0 && info.OptStartSeq <= state.LastSeq:
 		return info.OptStartSeq, nil
 	case info.DeliverPolicy == server.DeliverByStartTime && info.OptStartTime != nil && info.OptStartTime.Before(time.Now()):

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"path/filepath"
 )
 
 // durableRecord remembers, outside of the server's folder, which durables there are
@@ -62,4 +63,39 @@ func (r *durableRecord) save(next map[string]map[string]json.RawMessage) error {
 	}
 	r.known = next
 	return nil
+}
+
+// remember records the durables that the server has, but for those whose
+// configuration is being written right now: what is known of them stays.
+func (d *durables) remember(now streamsNow) error {
+	next := map[string]map[string]json.RawMessage{}
+	note := func(stream, name string, meta []byte) {
+		if meta == nil {
+			return
+		}
+		if next[stream] == nil {
+			next[stream] = map[string]json.RawMessage{}
+		}
+		next[stream][name] = meta
+	}
+	for stream, known := range d.record.known {
+		if _, ok := now[stream]; !ok && exists(filepath.Join(d.dir, stream)) {
+			next[stream] = known // it is about to be provisioned
+		}
+	}
+	for stream, detail := range now {
+		for _, c := range detail.Consumer {
+			meta, info, err := readMeta(d.folder(stream, c.Name), stream, c.Name)
+			switch {
+			case err != nil:
+				note(stream, c.Name, d.record.meta(stream, c.Name))
+			case info.Durable == c.Name:
+				note(stream, c.Name, meta)
+			}
+		}
+	}
+	for _, f := range d.found {
+		note(f.stream, f.name, f.meta)
+	}
+	return d.record.save(next)
 }

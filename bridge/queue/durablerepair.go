@@ -44,8 +44,8 @@ type foundDurable struct {
 
 	meta  []byte // nil: unknown
 	info  server.FileConsumerInfo
-	state durableState // unless it is lost
-	lost  bool         // its state
+	state durableState // zero when it cannot be read
+	lost  bool         // its state cannot be read, or is absurd
 	// damage is what was wrong, in words; empty: nothing.
 	damage []string
 	aside  string // where the damaged files are now

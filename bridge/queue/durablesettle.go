@@ -5,67 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
-
-	"github.com/hookspan/hookspan/bridge"
 )
-
-// streamsNow are the streams that a server has, by name, with their consumers.
-type streamsNow map[string]server.StreamDetail
-
-func (n streamsNow) has(stream, durable string) bool {
-	return slices.ContainsFunc(n[stream].Consumer, func(c *server.ConsumerInfo) bool { return c.Name == durable })
-}
-
-// lookAtStreams asks the server itself, which needs no connection.
-func lookAtStreams(s *server.Server) (streamsNow, error) {
-	account, err := s.JszAccount(&server.JSzOptions{Account: ownAccount, Streams: true, Consumer: true})
-	if err != nil {
-		return nil, fmt.Errorf("looking at the streams of the embedded NATS server: %w", err)
-	}
-	out := streamsNow{}
-	for _, stream := range account.Streams {
-		out[stream.Name] = stream
-	}
-	return out, nil
-}
-
-// absurd returns the durables that have seen more of their stream than there is. The
-// server takes such a durable for one that has seen everything, and leaves out what it
-// has not.
-func (d *durables) absurd(now streamsNow) (out []*foundDurable) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, f := range d.found {
-		if stream, ok := now[f.stream]; ok && !f.lost && f.state.beyond(stream.State.LastSeq) {
-			out = append(out, f)
-		}
-	}
-	return out
-}
-
-// distrust has the server refuse the states of these durables, which it must not have
-// loaded.
-func (d *durables) distrust(absurd []*foundDurable) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, f := range absurd {
-		f.lost = true
-		f.damage = append(f.damage, "by its state it has seen more events than there are")
-		if err := d.secure(f); err != nil {
-			return fmt.Errorf("securing durable %s of stream %s, whose state is absurd: %w", f.name, f.stream, err)
-		}
-	}
-	return nil
-}
 
 // unsettled are the durables that wait for settle and whose streams the server has.
 func (d *durables) unsettled(now streamsNow) (ready, rest []*foundDurable) {
@@ -132,9 +78,11 @@ func (d *durables) bringBack(ctx context.Context, nc *nats.Conn, f *foundDurable
 	}
 	from := f.state.ackFloor + 1
 	if f.lost {
-		if from, err = d.safePosition(ctx, stream, f.name, f.info); err != nil {
+		if from, err = d.safePosition(ctx, stream, f); err != nil {
 			return err
 		}
+	}
+	if f.lost && !loaded { // else an earlier try has written it, and somebody has made the durable of it
 		if err := writeSynced(filepath.Join(d.folder(f.stream, f.name), stateFile), encodeState(from), 0o600); err != nil {
 			return err
 		}
@@ -180,66 +128,4 @@ func load(ctx context.Context, nc *nats.Conn, f *foundDurable) error {
 		return answer.Error
 	}
 	return nil
-}
-
-// tell keeps an alarm until there is somebody to raise it.
-func (d *durables) tell(f *foundDurable, text string) {
-	details := map[string]any{"stream": f.stream, "damage": f.damage}
-	if _, err := os.Stat(f.aside); err == nil {
-		details["damaged_files"] = f.aside
-	}
-	damage := strings.Join(f.damage, ", ")
-	if damage == "" {
-		damage = "the server does not have it"
-	}
-	d.told = append(d.told, bridge.Alarm{
-		Kind: bridge.AlarmDurableDamaged, Subject: f.name, Details: details,
-		Text: fmt.Sprintf("the durable %s of stream %s was damaged (%s): %s", f.name, f.stream, damage, text),
-	})
-}
-
-// raise raises what was told since it was called last.
-func (d *durables) raise(alarms bridge.Alarmer) {
-	d.mu.Lock()
-	told := d.told
-	d.told = nil
-	d.mu.Unlock()
-	for _, alarm := range told {
-		alarms.Raise(alarm)
-	}
-}
-
-// remember records the durables that the server has, but for those whose
-// configuration is being written right now: what is known of them stays.
-func (d *durables) remember(now streamsNow) error {
-	next := map[string]map[string]json.RawMessage{}
-	note := func(stream, name string, meta []byte) {
-		if meta == nil {
-			return
-		}
-		if next[stream] == nil {
-			next[stream] = map[string]json.RawMessage{}
-		}
-		next[stream][name] = meta
-	}
-	for stream, known := range d.record.known {
-		if _, ok := now[stream]; !ok && exists(filepath.Join(d.dir, stream)) {
-			next[stream] = known // it is about to be provisioned
-		}
-	}
-	for stream, detail := range now {
-		for _, c := range detail.Consumer {
-			meta, info, err := readMeta(d.folder(stream, c.Name), stream, c.Name)
-			switch {
-			case err != nil:
-				note(stream, c.Name, d.record.meta(stream, c.Name))
-			case info.Durable == c.Name:
-				note(stream, c.Name, meta)
-			}
-		}
-	}
-	for _, f := range d.found {
-		note(f.stream, f.name, f.meta)
-	}
-	return d.record.save(next)
 }
