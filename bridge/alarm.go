@@ -21,7 +21,7 @@ type Alarm struct {
 const (
 	AlarmStoreBackwards = "store_backwards" // a stream has less than it had
 	AlarmStoreMissing   = "store_missing"   // a message is not there that should be
-	AlarmStoreCorrupt   = "store_corrupt"   // a message cannot be read
+	AlarmStoreCorrupt   = "store_corrupt"   // a message, or the description of a stream, cannot be read
 	AlarmStoreFrozen    = "store_frozen"    // the embedded server cannot write
 	AlarmStoreFull      = "store_full"      // events are refused
 	AlarmStreamRemoved  = "stream_removed"  // somebody removed a stream
@@ -49,6 +49,7 @@ const (
 	AlarmConsumerOrphaned = "consumer_orphaned" // the configuration names it no more
 	AlarmConsumerNarrowed = "consumer_narrowed" // its filter passes over events that waited
 	AlarmLeftBehind       = "left_behind"       // events wait where the configuration does not look any more
+	AlarmDurableDamaged   = "durable_damaged"   // the server cannot read its files
 
 	AlarmDeadLetters     = "dead_letters"     // a consumer gave up on events
 	AlarmConsumerFailing = "consumer_failing" // its attempts fail
@@ -73,7 +74,7 @@ var AlarmKinds = []string{
 	AlarmClock, AlarmExpired, AlarmSpoolStuck, AlarmSpoolFull, AlarmUnknownSource, AlarmQuarantineFull, AlarmRefused,
 	AlarmIDTaken, AlarmExhausted, AlarmCommand,
 	AlarmTargetGone, AlarmTargetDown, AlarmTargetBlocked,
-	AlarmConsumerRemoved, AlarmConsumerChanged, AlarmConsumerUnusable, AlarmConsumerOrphaned, AlarmConsumerNarrowed, AlarmLeftBehind,
+	AlarmConsumerRemoved, AlarmConsumerChanged, AlarmConsumerUnusable, AlarmConsumerOrphaned, AlarmConsumerNarrowed, AlarmLeftBehind, AlarmDurableDamaged,
 	AlarmDeadLetters, AlarmConsumerFailing, AlarmConsumerUnread,
 	AlarmArchiveRefused, AlarmArchiveNoRoom, AlarmArchiveExpires,
 	AlarmSilence, AlarmPredictionConflict, AlarmPredictionLost, AlarmPolling, AlarmLedgerFull, AlarmLedgerStuck,

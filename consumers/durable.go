@@ -235,7 +235,7 @@ func (d Durable) ensure(ctx context.Context, js jetstream.JetStream, stream jets
 			return durable, Change{Created: true}, nil
 		}
 		if !errors.Is(err, jetstream.ErrConsumerExists) {
-			return nil, Change{}, fmt.Errorf("creating durable %s: %w", d.Name, err)
+			return nil, Change{}, fmt.Errorf("creating durable %s: %w", d.Name, withRemedy(err, d.names().EventsStream(), d.Name))
 		}
 		seen, err = d.look(ctx, js) // another process was faster
 	}

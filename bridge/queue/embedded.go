@@ -2,6 +2,7 @@ package queue
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -31,7 +32,9 @@ const HeaderRoom = 64 << 10
 
 const (
 	startTimeout = 30 * time.Second
-	maxMemory    = 64 << 20 // for streams in memory, of which we have none
+	// closePatience is how long a server that ends tries to bring a durable back.
+	closePatience = 2 * time.Second
+	maxMemory     = 64 << 20 // for streams in memory, of which we have none
 	// maxStore is no limit: each stream has one of its own, and a sum below what
 	// the streams of an earlier configuration were granted would keep the server
 	// from making them smaller. Left to itself it would be a share of whatever
@@ -53,6 +56,11 @@ type EmbeddedConfig struct {
 	Pull []string
 	// Streams are what will be provisioned.
 	Streams StreamsConfig
+	// Position is the first sequence of a stream that a durable may still need, as it
+	// was seen last; false when that is unknown. A durable whose state is damaged
+	// begins there. Nil knows nothing; then it begins where its configuration says
+	// that it began at first.
+	Position func(stream, durable string) (uint64, bool)
 }
 
 // ListenNone is the EmbeddedConfig.Listen that keeps the server to this process.
@@ -69,6 +77,7 @@ type Embedded struct {
 
 	accounts string // in the server's own language
 	storeDir string
+	durables *durables
 
 	mu     sync.Mutex // held while the server starts or ends
 	host   string
@@ -86,6 +95,7 @@ func StartEmbedded(folder *Folder, cfg EmbeddedConfig, log *zap.Logger) (*Embedd
 	}
 	e := &Embedded{
 		log: newServerLog(log.Named("nats")), password: rand.Text(), bytes: cfg.Streams.storeBytes(), storeDir: folder.path("nats"),
+		durables: newDurables(folder, "nats", folder.Memory("durables.json"), cfg.Position, log),
 	}
 	pull := map[string]string{}
 	for _, name := range cfg.Pull {
@@ -110,7 +120,10 @@ func StartEmbedded(folder *Folder, cfg EmbeddedConfig, log *zap.Logger) (*Embedd
 
 // startSpoolServer starts the server of a spool, which only this process enters.
 func startSpoolServer(folder *Folder, maxBytes int64, log *zap.Logger) (*Embedded, error) {
-	e := &Embedded{log: newServerLog(log.Named("nats")), password: rand.Text(), bytes: maxBytes, storeDir: folder.path(spoolFolder)}
+	e := &Embedded{
+		log: newServerLog(log.Named("nats")), password: rand.Text(), bytes: maxBytes, storeDir: folder.path(spoolFolder),
+		durables: newDurables(folder, spoolFolder, nil, nil, log),
+	}
 	var err error
 	if e.accounts, err = ownAccountAlone(e.password); err != nil {
 		return nil, err
@@ -140,30 +153,95 @@ func (e *Embedded) options() (*server.Options, error) {
 	return opts, nil
 }
 
-// start makes a server the current one and returns when it is ready. One that
-// cannot start is shut down.
+// start makes a server the current one and returns when it is ready, with its durables
+// as [durables] says. One that cannot start is shut down.
 func (e *Embedded) start() error {
-	opts, err := e.options()
+	if err := e.durables.examine(); err != nil {
+		return fmt.Errorf("starting the embedded NATS server: %w", err)
+	}
+	s, err := e.newServer()
 	if err != nil {
 		return err
 	}
+	now, err := lookAtStreams(s)
+	if absurd := e.durables.absurd(now); err == nil && len(absurd) > 0 {
+		shutDown(s)
+		if err := e.durables.distrust(absurd); err != nil {
+			return fmt.Errorf("starting the embedded NATS server: %w", err)
+		}
+		if s, err = e.newServer(); err == nil {
+			now, err = lookAtStreams(s)
+		}
+	}
+	if err != nil {
+		if s != nil {
+			shutDown(s)
+		}
+		return err
+	}
+	e.server.Store(s)
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	if err := e.durables.settle(ctx, now, e.connectToSettle); err != nil {
+		e.durables.log.Error("the durables could not be looked after, trying again", zap.Error(err))
+	}
+	return nil
+}
+
+func (e *Embedded) connectToSettle() (*nats.Conn, error) {
+	return e.Connect("hookspan-durables", zap.NewNop())
+}
+
+// newServer returns a server that is ready.
+func (e *Embedded) newServer() (*server.Server, error) {
+	opts, err := e.options()
+	if err != nil {
+		return nil, err
+	}
 	s, err := server.NewServer(opts)
 	if err != nil {
-		return fmt.Errorf("configuring the embedded NATS server: %w", err)
+		return nil, fmt.Errorf("configuring the embedded NATS server: %w", err)
 	}
 	e.log.forget()
 	s.SetLoggerV2(e.log, false, false, false)
-	e.server.Store(s)
 	s.Start()
 	if err := e.waitReady(s); err != nil {
-		s.Shutdown()
-		s.WaitForShutdown()
-		return fmt.Errorf("starting the embedded NATS server: %w", err)
+		shutDown(s)
+		return nil, fmt.Errorf("starting the embedded NATS server: %w", err)
 	}
 	if addr, ok := s.Addr().(*net.TCPAddr); ok && e.listen {
 		e.port = addr.Port // the same one the next time
 	}
-	return nil
+	return s, nil
+}
+
+// shutDown returns when everything is on the disk.
+func shutDown(s *server.Server) {
+	s.Shutdown()
+	s.WaitForShutdown()
+}
+
+// RestoreDurables brings back the durables of streams that were provisioned since the
+// server has started, which it does not know yet, and remembers which durables there
+// are. It raises an alarm for each durable that was damaged. It is to be called after
+// each provisioning, and costs little when there is nothing to do.
+func (e *Embedded) RestoreDurables(ctx context.Context, alarms bridge.Alarmer) error {
+	defer e.durables.raise(alarms)
+	e.mu.Lock() // no other server takes its place meanwhile
+	defer e.mu.Unlock()
+	return e.settleDurables(ctx)
+}
+
+func (e *Embedded) settleDurables(ctx context.Context) error {
+	s := e.server.Load()
+	if e.closed || !s.Running() || !s.JetStreamEnabled() {
+		return nil
+	}
+	now, err := lookAtStreams(s)
+	if err != nil {
+		return err
+	}
+	return e.durables.settle(ctx, now, e.connectToSettle)
 }
 
 // waitReady returns the reason when the server cannot start, instead of waiting
@@ -233,10 +311,16 @@ func (e *Embedded) Connect(name string, log *zap.Logger) (*nats.Conn, error) {
 func (e *Embedded) Close() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if !e.closed {
+		// So that a durable that was removed is not missed at the next start.
+		ctx, cancel := context.WithTimeout(context.Background(), closePatience)
+		defer cancel()
+		if err := e.settleDurables(ctx); err != nil {
+			e.durables.log.Warn("the durables could not be remembered", zap.Error(err))
+		}
+	}
 	e.closed = true
-	s := e.server.Load()
-	s.Shutdown()
-	s.WaitForShutdown()
+	shutDown(e.server.Load())
 }
 
 // StoreBytes is how much the store may still grow: what its limits grant less

@@ -33,7 +33,8 @@ const (
 // when it cannot write that is an alarm, and as soon as its folder can be
 // written to and has room the server is started again in this process, on the
 // same port. Connections come back by themselves within a second or two. It
-// never gives up, and returns nil.
+// never gives up, and returns nil. It also raises the alarms of durables that were
+// damaged when the server started.
 func (e *Embedded) Watch(ctx context.Context, alarms bridge.Alarmer, log *zap.Logger) error {
 	wait, started := healFirst, time.Now()
 	for pause := watchEvery; ; {
@@ -43,6 +44,7 @@ func (e *Embedded) Watch(ctx context.Context, alarms bridge.Alarmer, log *zap.Lo
 		case <-time.After(pause):
 		}
 		pause = watchEvery
+		e.durables.raise(alarms)
 		frozen := e.Frozen()
 		if frozen == nil {
 			continue
@@ -116,9 +118,7 @@ func (e *Embedded) restart(ctx context.Context) error {
 	if e.closed || ctx.Err() != nil {
 		return errors.New("the store is being closed")
 	}
-	old := e.server.Load()
-	old.Shutdown()
-	old.WaitForShutdown()
+	shutDown(e.server.Load())
 	// What the old server wrote and could not sync would be read back as stored,
 	// and its sender's next try be acknowledged as a duplicate.
 	if err := syncFileSystem(e.storeDir); err != nil {

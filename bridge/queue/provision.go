@@ -26,6 +26,9 @@ type Change struct {
 	Stream string
 	// Created: the stream was missing.
 	Created bool
+	// Kept is the last sequence of a created stream: its server had no description of
+	// it, and still had its messages. Zero is a new stream.
+	Kept uint64
 	// Differences are the settings that were changed otherwise.
 	Differences []string
 }
@@ -85,7 +88,8 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.St
 	want = withFormat(want)
 	stream, err := js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return &Change{Stream: want.Name, Created: true}, createStream(ctx, js, want, log)
+		kept, err := createStream(ctx, js, want, log)
+		return &Change{Stream: want.Name, Created: true, Kept: kept}, err
 	}
 	if err != nil {
 		return nil, err
@@ -107,7 +111,9 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.St
 	return &Change{Stream: want.Name, Differences: differences}, err
 }
 
-func createStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, log *zap.Logger) error {
+// createStream returns the last sequence of the stream, which may be one whose
+// description alone was lost.
+func createStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, log *zap.Logger) (uint64, error) {
 	replicas := []int{want.Replicas}
 	if want.Replicas == 0 {
 		replicas = []int{3, 1}
@@ -116,15 +122,17 @@ func createStream(ctx context.Context, js jetstream.JetStream, want jetstream.St
 	for _, want.Replicas = range replicas {
 		made := want
 		made.AllowAtomicPublish = atomicPays(want, want.Replicas)
-		if _, err = js.CreateStream(ctx, made); err == nil {
-			log.Info("created a stream", zap.String("stream", want.Name), zap.Int("replicas", want.Replicas))
-			return nil
+		var stream jetstream.Stream
+		if stream, err = js.CreateStream(ctx, made); err == nil {
+			state := stream.CachedInfo().State
+			log.Info("created a stream", zap.String("stream", want.Name), zap.Int("replicas", want.Replicas), zap.Uint64("messages", state.Msgs))
+			return state.LastSeq, nil
 		}
 		if !tooFewServers(err) {
-			return err
+			return 0, err
 		}
 	}
-	return err
+	return 0, err
 }
 
 // tooFewServers tells the two refusals of a server that has not enough peers for

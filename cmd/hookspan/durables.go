@@ -36,22 +36,30 @@ type durableSet struct {
 	named   bool            // orphans were logged
 }
 
-// openDurables reads what the folder remembers and notes the consumers of the
+// openRecord reads what the folder remembers of consumers and notes those of the
 // configuration; without a folder nothing is remembered.
-func openDurables(cfg *config, s *store, folder *queue.Folder) (*durableSet, error) {
+func openRecord(cfg *config, folder *queue.Folder, log *zap.Logger) (*fleet.Record, error) {
 	var memory fleet.Memory
 	if folder != nil {
 		memory = folder.Memory(recordFile)
 	}
-	log := s.log.Named("durables")
 	record, err := fleet.OpenRecord(memory, cfg.place())
 	if err != nil {
 		log.Error("what was remembered of the consumers is lost: start: new means from now on, and a durable whose state is lost may give more events again", zap.Error(err))
 	}
-	if err := record.Serve(cfg.served()); err != nil {
-		return nil, err
+	return record, record.Serve(cfg.served())
+}
+
+func newDurableSet(cfg *config, s *store, record *fleet.Record) *durableSet {
+	return &durableSet{cfg: cfg, store: s, record: record, log: s.log.Named("durables"), ready: make(chan struct{}), settled: map[string]bool{}}
+}
+
+// position is the first sequence that a durable may still need, if it is known.
+func (d *durableSet) position(stream, durable string) (uint64, bool) {
+	if stream != d.cfg.names().EventsStream() {
+		return 0, false
 	}
-	return &durableSet{cfg: cfg, store: s, record: record, log: log, ready: make(chan struct{}), settled: map[string]bool{}}, nil
+	return d.record.Next(durable)
 }
 
 // recordFile is where the data folder remembers consumers.
@@ -114,7 +122,11 @@ func (d *durableSet) provision(ctx context.Context) (done []provisioned, failed,
 		}
 		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("consumers.%s: %w", name, err))
-			d.raise(bridge.AlarmConsumerUnusable, name, "its durable cannot be made what it is to be, and events wait in the stream meanwhile: "+err.Error())
+			kind := bridge.AlarmConsumerUnusable
+			if errors.Is(err, consumers.ErrDamaged) {
+				kind = bridge.AlarmDurableDamaged
+			}
+			d.raise(kind, name, "its durable cannot be made what it is to be, and events wait in the stream meanwhile: "+err.Error())
 			continue
 		}
 		d.tell(name, change)
@@ -130,7 +142,7 @@ func (d *durableSet) provision(ctx context.Context) (done []provisioned, failed,
 // ofOneDurable reports whether err is what the server says of one durable, and not of
 // everything.
 func ofOneDurable(err error) bool {
-	if errors.Is(err, consumers.ErrUnusable) {
+	if errors.Is(err, consumers.ErrUnusable) || errors.Is(err, consumers.ErrDamaged) {
 		return true
 	}
 	api, ok := errors.AsType[*jetstream.APIError](err)

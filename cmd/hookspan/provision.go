@@ -78,14 +78,18 @@ func (s *store) provisionOnce(ctx context.Context) (failed, err error) {
 		err = queue.Provision(ctx, s.publish, s.cfg, s.log.Named("provision"), func(c queue.Change) { changes = append(changes, c) })
 		s.raiseChanges(changes, err)
 		if err == nil {
+			s.restoreDurables(ctx)
 			_, failed, err = s.durables.provision(ctx)
 		}
 	case provisionVerify:
 		changes, err = queue.Verify(ctx, s.publish, s.cfg)
 		s.raiseDifferences(changes)
 		if err == nil {
+			s.restoreDurables(ctx)
 			failed = s.durables.verify(ctx)
 		}
+	case provisionNone:
+		s.restoreDurables(ctx)
 	}
 	err = s.explain(ctx, err)
 	switch {
@@ -95,6 +99,16 @@ func (s *store) provisionOnce(ctx context.Context) (failed, err error) {
 		s.publisher.SetFit(false)
 	}
 	return failed, err
+}
+
+// restoreDurables brings back the durables of an embedded store whose files are damaged.
+func (s *store) restoreDurables(ctx context.Context) {
+	if s.embedded == nil {
+		return
+	}
+	if err := s.embedded.RestoreDurables(ctx, s.alarms); err != nil {
+		s.log.Error("the durables could not be looked after, trying again", zap.Error(err))
+	}
 }
 
 // errNoJetStream is what nobody answers, or an account without streams, comes to.

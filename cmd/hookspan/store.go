@@ -75,6 +75,11 @@ func connectStore(cfg *config, folder *queue.Folder, getenv func(string) (string
 		alarms: queue.NewAlarms(cfg.names(), log),
 		log:    log,
 	}
+	record, err := openRecord(cfg, folder, log.Named("durables"))
+	if err != nil {
+		return nil, err
+	}
+	s.durables = newDurableSet(cfg, s, record)
 	open := func(name string) (*redial.JetStream, error) { return s.embedded.Open(name, s.alarms, log) }
 	if cfg.NATS.URL == "" {
 		err = s.startEmbedded(cfg, folder, onStop)
@@ -95,8 +100,7 @@ func connectStore(cfg *config, folder *queue.Folder, getenv func(string) (string
 	s.publisher = queue.NewPublisher(s.publish, cfg.names())
 	s.publisher.SetAlarms(s.alarms)
 	onStop.add(func() error { s.publisher.Close(); return nil })
-	s.durables, err = openDurables(cfg, s, folder)
-	return s, err
+	return s, nil
 }
 
 // openSpool gives an external store its spool, where webhooks are taken. Without
@@ -159,6 +163,7 @@ func (s *store) startEmbedded(cfg *config, folder *queue.Folder, onStop *cleanup
 	var err error
 	s.embedded, err = queue.StartEmbedded(folder, queue.EmbeddedConfig{
 		Listen: listen, Names: cfg.names(), Consumers: cfg.owned(), Pull: cfg.pulled(), Streams: s.cfg,
+		Position: s.durables.position,
 	}, s.log)
 	if err != nil {
 		return err

@@ -73,8 +73,20 @@ func (s *store) upkeep(ctx context.Context, group *errgroup.Group, folder *queue
 }
 
 // raiseChanges tells what provisioning found, once the streams had been as they
-// should be: before that it is we who make them so.
+// should be: before that it is we who make them so. A stream that had lost its
+// description is told always.
 func (s *store) raiseChanges(changes []queue.Change, err error) {
+	for _, c := range changes {
+		if c.Kept > 0 {
+			s.alarms.Raise(bridge.Alarm{
+				Kind: bridge.AlarmStoreCorrupt, Subject: c.Stream,
+				Text: c.Stream + ": the server could not read the description of the stream (meta.inf); it was written anew, " +
+					"and the messages of the stream are still there: look for what damaged the disk",
+				Details: map[string]any{"last_sequence": c.Kept},
+			})
+		}
+	}
+	changes = slices.DeleteFunc(changes, func(c queue.Change) bool { return c.Kept > 0 })
 	if !s.settled {
 		s.settled = err == nil
 		return
