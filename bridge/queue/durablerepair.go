@@ -131,8 +131,7 @@ func (d *durables) read(stream, name string) *foundDurable {
 
 // inWords says what is wrong without the folder, which is said beside it.
 func inWords(err error) string {
-	var path *fs.PathError
-	if errors.As(err, &path) {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return fmt.Sprintf("%s: %v", filepath.Base(path.Path), path.Err)
 	}
 	return err.Error()

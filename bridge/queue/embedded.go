@@ -32,9 +32,7 @@ const HeaderRoom = 64 << 10
 
 const (
 	startTimeout = 30 * time.Second
-	// closePatience is how long a server that ends tries to bring a durable back.
-	closePatience = 2 * time.Second
-	maxMemory     = 64 << 20 // for streams in memory, of which we have none
+	maxMemory    = 64 << 20 // for streams in memory, of which we have none
 	// maxStore is no limit: each stream has one of its own, and a sum below what
 	// the streams of an earlier configuration were granted would keep the server
 	// from making them smaller. Left to itself it would be a share of whatever
@@ -109,7 +107,7 @@ func StartEmbedded(folder *Folder, cfg EmbeddedConfig, log *zap.Logger) (*Embedd
 	if err := e.listenOn(cfg.Listen); err != nil {
 		return nil, err
 	}
-	if err := e.start(); err != nil {
+	if err := e.start(context.Background()); err != nil {
 		return nil, err
 	}
 	if e.listen {
@@ -119,7 +117,7 @@ func StartEmbedded(folder *Folder, cfg EmbeddedConfig, log *zap.Logger) (*Embedd
 }
 
 // startSpoolServer starts the server of a spool, which only this process enters.
-func startSpoolServer(folder *Folder, maxBytes int64, log *zap.Logger) (*Embedded, error) {
+func startSpoolServer(ctx context.Context, folder *Folder, maxBytes int64, log *zap.Logger) (*Embedded, error) {
 	e := &Embedded{
 		log: newServerLog(log.Named("nats")), password: rand.Text(), bytes: maxBytes, storeDir: folder.path(spoolFolder),
 		durables: newDurables(folder, spoolFolder, nil, nil, log),
@@ -128,7 +126,7 @@ func startSpoolServer(folder *Folder, maxBytes int64, log *zap.Logger) (*Embedde
 	if e.accounts, err = ownAccountAlone(e.password); err != nil {
 		return nil, err
 	}
-	if err := e.start(); err != nil {
+	if err := e.start(ctx); err != nil {
 		return nil, err
 	}
 	return e, nil
@@ -155,7 +153,7 @@ func (e *Embedded) options() (*server.Options, error) {
 
 // start makes a server the current one and returns when it is ready, with its durables
 // as [durables] says. One that cannot start is shut down.
-func (e *Embedded) start() error {
+func (e *Embedded) start(ctx context.Context) error {
 	if err := e.durables.examine(); err != nil {
 		return fmt.Errorf("starting the embedded NATS server: %w", err)
 	}
@@ -180,7 +178,7 @@ func (e *Embedded) start() error {
 		return err
 	}
 	e.server.Store(s)
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if err := e.durables.settle(ctx, now, e.connectToSettle); err != nil {
 		e.durables.log.Error("the durables could not be looked after, trying again", zap.Error(err))
@@ -233,15 +231,30 @@ func (e *Embedded) RestoreDurables(ctx context.Context, alarms bridge.Alarmer) e
 }
 
 func (e *Embedded) settleDurables(ctx context.Context) error {
-	s := e.server.Load()
-	if e.closed || !s.Running() || !s.JetStreamEnabled() {
-		return nil
-	}
-	now, err := lookAtStreams(s)
-	if err != nil {
+	now, err := e.streamsNow()
+	if err != nil || now == nil {
 		return err
 	}
 	return e.durables.settle(ctx, now, e.connectToSettle)
+}
+
+func (e *Embedded) rememberDurables() error {
+	now, err := e.streamsNow()
+	if err != nil || now == nil {
+		return err
+	}
+	e.durables.mu.Lock()
+	defer e.durables.mu.Unlock()
+	return e.durables.remember(now)
+}
+
+// streamsNow is nil when the server does not run.
+func (e *Embedded) streamsNow() (streamsNow, error) {
+	s := e.server.Load()
+	if e.closed || !s.Running() || !s.JetStreamEnabled() {
+		return nil, nil
+	}
+	return lookAtStreams(s)
 }
 
 // waitReady returns the reason when the server cannot start, instead of waiting
@@ -313,9 +326,7 @@ func (e *Embedded) Close() {
 	defer e.mu.Unlock()
 	if !e.closed {
 		// So that a durable that was removed is not missed at the next start.
-		ctx, cancel := context.WithTimeout(context.Background(), closePatience)
-		defer cancel()
-		if err := e.settleDurables(ctx); err != nil {
+		if err := e.rememberDurables(); err != nil {
 			e.durables.log.Warn("the durables could not be remembered", zap.Error(err))
 		}
 	}

@@ -124,5 +124,5 @@ func (e *Embedded) restart(ctx context.Context) error {
 	if err := syncFileSystem(e.storeDir); err != nil {
 		return err
 	}
-	return e.start()
+	return e.start(ctx)
 }

@@ -54,7 +54,7 @@ type Spool struct {
 func OpenSpool(ctx context.Context, folder *Folder, cfg SpoolConfig, log *zap.Logger) (_ *Spool, err error) {
 	log = log.Named("spool")
 	s := &Spool{names: cfg.Names}
-	if s.server, err = startSpoolServer(folder, cmp.Or(cfg.MaxBytes, DefaultSpoolBytes), log); err != nil {
+	if s.server, err = startSpoolServer(ctx, folder, cmp.Or(cfg.MaxBytes, DefaultSpoolBytes), log); err != nil {
 		return nil, err
 	}
 	defer func() {
