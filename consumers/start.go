@@ -107,12 +107,11 @@ func (d Durable) checkStart(ctx context.Context, stream jetstream.Stream, f *fou
 // begins reports whether the durable delivers, or has delivered, everything from the
 // sequence first on, which is where d.Start begins.
 func (d Durable) begins(info *jetstream.ConsumerInfo, first uint64) bool {
-	cfg := info.Config
-	switch cfg.DeliverPolicy {
-	case jetstream.DeliverAllPolicy:
+	if info.Config.DeliverPolicy == jetstream.DeliverAllPolicy {
 		return true
-	case jetstream.DeliverByStartSequencePolicy:
-		return cfg.OptStartSeq <= first
+	}
+	if info.Config.DeliverPolicy == jetstream.DeliverByStartSequencePolicy {
+		return info.Config.OptStartSeq <= first
 	}
 	if info.Delivered.Consumer == 0 {
 		return info.AckFloor.Stream < first // the floor is right before the place where it begins

@@ -72,7 +72,7 @@ func openRig(ctx context.Context, dir string) (r *rig, err error) {
 		return r, err
 	}
 	r.onClose = append(r.onClose, folder.Close)
-	server, err := queue.StartEmbedded(folder, queue.EmbeddedConfig{Listen: queue.ListenNone}, r.log)
+	server, err := queue.StartEmbedded(folder, queue.EmbeddedConfig{Listen: queue.ListenNone}, r.log) //nolint:contextcheck // it goes on until Close
 	if err != nil {
 		return r, err
 	}

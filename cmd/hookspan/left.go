@@ -109,7 +109,7 @@ func waitingIn(ctx context.Context, js jetstream.JetStream, names bridge.Names) 
 // that and lets nobody connect.
 func (s *store) waitingInFolder(ctx context.Context, folder *queue.Folder, names bridge.Names) (uint64, error) {
 	log := s.log.Named("left")
-	server, err := queue.StartEmbedded(folder, queue.EmbeddedConfig{Listen: queue.ListenNone, Names: names}, log)
+	server, err := queue.StartEmbedded(folder, queue.EmbeddedConfig{Listen: queue.ListenNone, Names: names}, log) //nolint:contextcheck // it goes on until Close
 	if err != nil {
 		return 0, err
 	}

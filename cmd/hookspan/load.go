@@ -127,8 +127,6 @@ func (d *document) find(keys []string) ast.Node {
 	return node
 }
 
-func (d *document) has(keys ...string) bool { return d.find(keys) != nil }
-
 // problem is a value that can be read and not used.
 type problem struct {
 	keys []string
