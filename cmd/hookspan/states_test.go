@@ -32,7 +32,7 @@ func TestStatesOfConsumers(t *testing.T) {
 	one := func(name, url string) string {
 		return "  " + name + ": {kind: forward, start: all, filter: {model: " + name + "}, url: \"" + url + "\", secret: file:" + dir + "/key, allow_private: true}\n"
 	}
-	p := serve(t, dir, strings.Replace(smallConfig, "consumers: {}", "consumers:\n"+
+	p := serve(t, dir, strings.Replace(smallConfig, "consumers: {archive: {enabled: false}}", "consumers:\n"+
 		one("away", "http://"+address)+one("broken", answers.URL+"/500")+one("unwanted", answers.URL+"/422")+one("fine", answers.URL+"/200")+
 		"  unread: {kind: pull, start: all, filter: {model: unread}}\n", 1))
 	post := func(model string, n int) {
