@@ -279,6 +279,9 @@ func (d Durable) create(ctx context.Context, stream jetstream.Stream, next uint6
 	if d.Kind != "" {
 		cfg.Metadata = map[string]string{bridge.MetadataKind: d.Kind}
 	}
+	if next > stream.CachedInfo().State.LastSeq+1 {
+		next = 0 // no durable has come there by delivering
+	}
 	if next == 0 {
 		var err error
 		if next, err = d.first(ctx, stream); err != nil {

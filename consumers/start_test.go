@@ -135,6 +135,15 @@ func TestForeignDurableWithAnotherStartIsRefused(t *testing.T) {
 	require.NoError(t, err, "it has had everything from then on")
 }
 
+// A place behind the end of the stream is none, whoever remembers it.
+func TestPlaceBehindTheEndIsNone(t *testing.T) {
+	b := setup(t)
+	b.publish("a", "b")
+	_, err := Durable{Name: "team", Kind: "pull", Start: Start{All: true}}.ProvisionFrom(context.Background(), b.JS, 1_000_000)
+	require.NoError(t, err)
+	require.Equal(t, []string{"a", "b"}, b.delivered("team", 2))
+}
+
 // A durable of ours that was set to another place stays there.
 func TestOwnDurableStaysWhereItIs(t *testing.T) {
 	ctx, b := context.Background(), setup(t)

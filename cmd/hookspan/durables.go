@@ -166,11 +166,33 @@ func (d *durableSet) provisionOne(ctx context.Context, name string, served fleet
 	}
 	durable.Kind, durable.Filter = served.Kind, served.Filter
 	next, _ := d.record.Next(name)
+	if !d.changes(name) {
+		switch err := durable.Verify(ctx, d.store.consume); {
+		case err == nil || errors.Is(err, consumers.ErrUnusable):
+			return consumers.Change{}, err
+		case errors.Is(err, consumers.ErrDiffers):
+			if d.cfg.has(roleConsumers) {
+				d.raise(bridge.AlarmConsumerChanged, name, "the durable is not what the configuration of this bridge says: somebody changed it, or another bridge has another configuration; "+
+					"a restart puts it right: "+err.Error())
+			}
+			return consumers.Change{}, nil
+		case !errors.Is(err, consumers.ErrMissing):
+			return consumers.Change{}, err
+		}
+	}
 	change, err := durable.ProvisionFrom(ctx, d.store.consume, next)
 	if err == nil && served.Before != nil {
 		d.tellNarrowed(ctx, name, served, change)
 	}
 	return change, err
+}
+
+// changes reports whether this process changes the durable when it is not what it is to
+// be. Two bridges with different configurations must not change it to and fro for as long
+// as both run, as in the middle of a deployment: only a bridge that runs the consumers
+// changes durables, and those of its own handlers when it starts.
+func (d *durableSet) changes(name string) bool {
+	return d.cfg.has(roleConsumers) && (!d.settled[name] || kinds[d.cfg.Consumers[name].Kind].handler == nil)
 }
 
 // tellNarrowed tells of events that a consumer is not given since its filter has changed,

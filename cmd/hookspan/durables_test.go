@@ -396,6 +396,34 @@ func TestDurableOfAnotherProgramIsKept(t *testing.T) {
 	require.EqualValues(t, 1, info.NumPending)
 }
 
+// Bridges with different configurations do not change a durable to and fro: one that
+// runs no consumers changes none, and one that does changes those of its handlers when it
+// starts.
+func TestBridgesDoNotFightOverADurable(t *testing.T) {
+	ctx := t.Context()
+	x := queuetest.NewExternal(t, nil)
+	x.Start()
+	const text = `consumers: {archive: {enabled: false}, team: {kind: exec, command: [/bin/true], filter: {status: STATUS}}}`
+	filter := func() string {
+		c, err := x.JetStream().Consumer(ctx, "HOOKSPAN_EVENTS", "team")
+		require.NoError(t, err)
+		return c.CachedInfo().Config.FilterSubjects[0]
+	}
+	old := kept(t, x, strings.Replace(text, "STATUS", "completed", 1))
+	require.NoError(t, old.look(ctx))
+	next := kept(t, x, strings.Replace(text, "STATUS", "failed", 1))
+	require.NoError(t, next.look(ctx))
+	in := kept(t, x, "roles: [ingress]\n"+strings.Replace(text, "STATUS", "canceled", 1))
+	require.NoError(t, in.look(ctx))
+	old.raised()
+	require.NoError(t, old.look(ctx))
+	require.Equal(t, "hookspan.events.*.prediction.failed.>", filter())
+	require.Contains(t, old.raised()[0].Text, "another bridge has another configuration")
+	require.NoError(t, x.JetStream().DeleteConsumer(ctx, "HOOKSPAN_EVENTS", "team"))
+	require.NoError(t, in.look(ctx))
+	require.Equal(t, "hookspan.events.*.prediction.canceled.>", filter(), "one that is missing is made")
+}
+
 // keptStore is a store without the rest of a bridge.
 type keptStore struct {
 	*store
