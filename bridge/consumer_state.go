@@ -59,6 +59,9 @@ func (s ConsumerState) Outstanding() uint64 { return s.Pending + uint64(s.Unsett
 // configuration: its kind.
 const MetadataKind = "hookspan-kind"
 
+// MetadataConfig is the metadata of such a durable that tells configurations of it apart.
+const MetadataConfig = "hookspan-config"
+
 // LeftBehind is where events wait that no consumer is given, because nats.url or
 // nats.prefix has changed.
 type LeftBehind struct {

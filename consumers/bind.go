@@ -39,6 +39,10 @@ func (d Durable) keep(ctx context.Context, js jetstream.JetStream, b *binding, l
 		log.Error("the stream was made anew, beginning with its first event")
 		b.first = 1
 	}
+	d.Remaking = func(first uint64) error {
+		b.first = first
+		return nil
+	}
 	durable, change, err := d.ensure(ctx, js, stream, b.first)
 	if err != nil {
 		return nil, Change{}, err

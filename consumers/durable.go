@@ -3,6 +3,8 @@ package consumers
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -40,6 +42,9 @@ type Durable struct {
 	// see [bridge.MetadataKind]. Where a durable begins that lacks the mark is held
 	// against Start, since somebody else made it.
 	Kind string
+	// Remaking, if set, is told with which sequence a durable will begin that has to be
+	// made anew, before it is removed. An error leaves it as it is.
+	Remaking func(first uint64) error
 }
 
 // Durable is the durable that a [Consumer] of this configuration reads.
@@ -68,6 +73,9 @@ var (
 	// ErrDiffers is wrapped when a durable is not what it is to be; the text
 	// names the settings.
 	ErrDiffers = errors.New("durable differs")
+	// ErrOtherBridge is wrapped beside ErrDiffers when another bridge, with another
+	// configuration, has made the durable what it is.
+	ErrOtherBridge = errors.New("another configuration is in force")
 )
 
 // Provision creates the durable when it is missing and changes what would keep
@@ -103,7 +111,11 @@ func (d Durable) Verify(ctx context.Context, js jetstream.JetStream) error {
 	if err := d.checkStart(ctx, stream, seen); err != nil {
 		return err
 	}
-	return seen.differ()
+	err = seen.differ()
+	if mark := seen.info().Config.Metadata[bridge.MetadataConfig]; err != nil && d.Kind != "" && mark != "" && mark != d.digest() {
+		err = fmt.Errorf("%w: %w", ErrOtherBridge, err)
+	}
+	return err
 }
 
 func (d Durable) open(ctx context.Context, js jetstream.JetStream) (Durable, jetstream.Stream, error) {
@@ -126,7 +138,7 @@ func (d Durable) complete() (Durable, error) {
 		return d, fmt.Errorf("consumer %s: max deliveries are %d, they must be 1 or more, or 0 for no limit", d.Name, d.MaxDeliveries)
 	}
 	full := cfg.Durable()
-	full.MaxDeliveries, full.Kind = d.MaxDeliveries, d.Kind
+	full.MaxDeliveries, full.Kind, full.Remaking = d.MaxDeliveries, d.Kind, d.Remaking
 	return full, nil
 }
 
@@ -207,14 +219,31 @@ func (d Durable) compare(f *found) {
 		diff(f, "replay policy", &want.ReplayPolicy, jetstream.ReplayInstantPolicy)
 		f.from = f.info().AckFloor.Stream + 1
 	}
-	if d.Kind != "" && have.Metadata[bridge.MetadataKind] != d.Kind {
-		f.note("kind", cmp.Or(have.Metadata[bridge.MetadataKind], "none"), d.Kind)
-		want.Metadata = maps.Clone(have.Metadata)
-		if want.Metadata == nil {
-			want.Metadata = map[string]string{}
+	for key, value := range d.marks() {
+		if have.Metadata[key] != value {
+			if key == bridge.MetadataKind || len(f.differences) == 0 { // otherwise the differences say it
+				f.note(key, cmp.Or(have.Metadata[key], "none"), value)
+			}
+			if want.Metadata = maps.Clone(want.Metadata); want.Metadata == nil {
+				want.Metadata = map[string]string{}
+			}
+			want.Metadata[key] = value
 		}
-		want.Metadata[bridge.MetadataKind] = d.Kind
 	}
+}
+
+// marks are the metadata of a durable that a configuration names.
+func (d Durable) marks() map[string]string {
+	if d.Kind == "" {
+		return nil
+	}
+	return map[string]string{bridge.MetadataKind: d.Kind, bridge.MetadataConfig: d.digest()}
+}
+
+// digest tells configurations of one durable apart.
+func (d Durable) digest() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %q %v %d", d.Kind, d.subjects(), d.Lease, d.MaxDeliveries))
+	return hex.EncodeToString(sum[:8])
 }
 
 // diff sets what have points to, and notes it, when it is not want.
@@ -254,6 +283,11 @@ func (d Durable) ensure(ctx context.Context, js jetstream.JetStream, stream jets
 	}
 	apply := stream.UpdateConsumer
 	if change.Remade {
+		if d.Remaking != nil {
+			if err := d.Remaking(seen.from); err != nil {
+				return nil, Change{}, err
+			}
+		}
 		apply = func(ctx context.Context, want jetstream.ConsumerConfig) (jetstream.Consumer, error) {
 			return remake(ctx, stream, want, seen.from)
 		}
@@ -276,9 +310,7 @@ func (d Durable) create(ctx context.Context, stream jetstream.Stream, next uint6
 		MaxAckPending:  maxAckPending,
 		MaxDeliver:     d.maxDeliver(),
 	}
-	if d.Kind != "" {
-		cfg.Metadata = map[string]string{bridge.MetadataKind: d.Kind}
-	}
+	cfg.Metadata = d.marks()
 	if next > stream.CachedInfo().State.LastSeq+1 {
 		next = 0 // no durable has come there by delivering
 	}

@@ -88,11 +88,10 @@ func (d Durable) checkStart(ctx context.Context, stream jetstream.Stream, f *fou
 	}
 	switch {
 	case info.AckFloor.Stream >= end, have.OptStartTime != nil && have.OptStartTime.After(now.TimeStamp):
-		f.note("start", startOf(have), fmt.Sprintf("event %d", end))
-		f.from = end
-		if foreign && first > 0 {
-			f.from = min(end, first)
+		if f.from, err = d.resume(ctx, stream, info); err != nil {
+			return err
 		}
+		f.note("start", startOf(have), fmt.Sprintf("event %d", f.from))
 	case foreign && first > 0 && !d.begins(info, first):
 		f.note("start", startOf(have), fmt.Sprintf("event %d", first))
 		if info.Delivered.Consumer > 0 {
@@ -102,6 +101,17 @@ func (d Durable) checkStart(ctx context.Context, stream jetstream.Stream, f *fou
 		f.from = first
 	}
 	return nil
+}
+
+// resume is a sequence with which a durable goes on that stands behind the end of the
+// stream, as one does whose stream has lost its end: from where nothing is left out, so
+// events may come again.
+func (d Durable) resume(ctx context.Context, stream jetstream.Stream, info *jetstream.ConsumerInfo) (uint64, error) {
+	if last := info.Delivered.Last; last != nil {
+		return stored.FirstSince(ctx, stream, *last)
+	}
+	first, err := d.first(ctx, stream)
+	return max(first, fromAll), err
 }
 
 // begins reports whether the durable delivers, or has delivered, everything from the
@@ -114,6 +124,10 @@ func (d Durable) begins(info *jetstream.ConsumerInfo, first uint64) bool {
 		return info.Config.OptStartSeq <= first
 	}
 	if info.Delivered.Consumer == 0 {
+		// It leaves out what lies between the last events of the subjects.
+		if info.Config.DeliverPolicy == jetstream.DeliverLastPerSubjectPolicy {
+			return false
+		}
 		return info.AckFloor.Stream < first // the floor is right before the place where it begins
 	}
 	return info.Created.Before(d.Start.At) // whatever was stored since is its own
@@ -139,5 +153,9 @@ func remake(ctx context.Context, stream jetstream.Stream, cfg jetstream.Consumer
 		return nil, err
 	}
 	beginWith(&cfg, first)
-	return stream.CreateConsumer(ctx, cfg)
+	durable, err := stream.CreateConsumer(ctx, cfg)
+	if errors.Is(err, jetstream.ErrConsumerExists) { // another process was faster, and looks at it as this one does
+		return stream.Consumer(ctx, cfg.Durable)
+	}
+	return durable, err
 }

@@ -112,6 +112,43 @@ func onlyOurs(metadata map[string]string) map[string]string {
 	return out
 }
 
+// The last event of each subject is not every event, although nothing was delivered yet.
+func TestForeignDurableOfTheLastEvents(t *testing.T) {
+	ctx, b := context.Background(), setup(t)
+	b.publishAs("failed", "first")
+	b.publishAs("completed", "a", "b", "c")
+	_, err := b.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
+		Durable: "team", AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, FilterSubject: "hookspan.>",
+	})
+	require.NoError(t, err)
+	first := uint64(0)
+	d := Durable{Name: "team", Kind: "pull", Start: Start{All: true}, Remaking: func(seq uint64) error { first = seq; return nil }}
+	_, err = d.Provision(ctx, b.JS)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, first, "it was told before")
+	require.Equal(t, []string{"first", "a", "b", "c"}, b.delivered("team", 4))
+}
+
+// A bridge that finds the durable as another configuration has made it says so.
+func TestConfigurationOfAnotherBridge(t *testing.T) {
+	ctx, b := context.Background(), setup(t)
+	mine := Durable{Name: "team", Kind: "pull", Filter: bridge.Filter{Statuses: []string{"completed"}}}
+	theirs := Durable{Name: "team", Kind: "pull", Filter: bridge.Filter{Statuses: []string{"failed"}}}
+	for _, d := range []Durable{mine, theirs} {
+		_, err := d.Provision(ctx, b.JS)
+		require.NoError(t, err)
+		require.NoError(t, d.Verify(ctx, b.JS))
+	}
+	require.ErrorIs(t, mine.Verify(ctx, b.JS), ErrOtherBridge)
+	cfg := b.info("team").Config
+	cfg.HeadersOnly = true
+	_, err := b.JS.UpdateConsumer(ctx, "HOOKSPAN_EVENTS", cfg)
+	require.NoError(t, err)
+	err = theirs.Verify(ctx, b.JS)
+	require.ErrorIs(t, err, ErrDiffers)
+	require.NotErrorIs(t, err, ErrOtherBridge, "somebody changed it")
+}
+
 // One that has delivered already is not made anew behind the back of its reader, nor
 // taken for what it is not.
 func TestForeignDurableWithAnotherStartIsRefused(t *testing.T) {

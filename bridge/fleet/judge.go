@@ -28,7 +28,7 @@ func (w *Watch) judge(states []bridge.ConsumerState) {
 	looks, unread := map[string]int{}, map[string]time.Time{}
 	now := w.now()
 	maps.DeleteFunc(w.raised, func(_ string, at time.Time) bool { return now.Sub(at) >= lettersPause })
-	w.orphans.look(states, w.cfg.Alarms)
+	w.orphans.look(states, now, w.cfg.Alarms)
 	for _, s := range states {
 		w.letters(s, now)
 		if s.Exhausted > 0 {

@@ -2,34 +2,36 @@ package fleet
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// orphanLooks is in how many looks in a row nobody must have asked for the events of an
-// orphaned consumer until there is an alarm. Another bridge, with another configuration,
-// may be reading it, as in the middle of a deployment.
-const orphanLooks = 2
+// orphans says since when nobody reads an orphaned consumer, by name.
+type orphans map[string]time.Time
 
-// orphans counts the looks in a row at which nobody read an orphaned consumer, by name.
-type orphans map[string]int
-
-// look raises an alarm for each orphaned consumer that nobody reads.
-func (o *orphans) look(states []bridge.ConsumerState, alarms bridge.Alarmer) {
-	unread := orphans{}
+// look raises an alarm for each orphaned consumer that nobody has read for a while.
+// Another bridge, with another configuration, may be reading it, as in the middle of a
+// deployment.
+func (o *orphans) look(states []bridge.ConsumerState, now time.Time, alarms bridge.Alarmer) {
+	next := orphans{}
 	for _, s := range states {
-		if !s.Orphaned || s.Waiting > 0 {
+		if !s.Orphaned || s.Waiting > 0 || s.Outstanding() > 0 && !s.Unread {
 			continue
 		}
-		unread[s.Name] = (*o)[s.Name] + 1
-		if unread[s.Name] >= orphanLooks {
+		since, ok := (*o)[s.Name]
+		if !ok {
+			since = now
+		}
+		next[s.Name] = since
+		if now.Sub(since) >= troubleAfter {
 			alarms.Raise(bridge.Alarm{
 				Kind: bridge.AlarmConsumerOrphaned, Subject: s.Name, Text: Orphan(s),
 				Details: map[string]any{"consumer": s.Name, "waiting": s.Outstanding()},
 			})
 		}
 	}
-	*o = unread
+	*o = next
 }
 
 // Orphan says in words what an orphaned consumer is, and what to do.

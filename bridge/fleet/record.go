@@ -77,6 +77,7 @@ type Record struct {
 	mu    sync.Mutex
 	saved []byte
 	page  page
+	moved map[string]time.Time // when a durable was last moved, by name
 }
 
 type page struct {
@@ -116,7 +117,7 @@ func OpenRecord(memory Memory, at Place) (*Record, error) {
 }
 
 func newRecord(memory Memory, at Place) *Record {
-	return &Record{memory: memory, page: page{Place: at, Consumers: map[string]Served{}, Durables: map[string]standing{}}}
+	return &Record{memory: memory, page: page{Place: at, Consumers: map[string]Served{}, Durables: map[string]standing{}}, moved: map[string]time.Time{}}
 }
 
 // ReadRecord returns what memory has, nil when that is nothing. The record must not be
@@ -126,7 +127,7 @@ func ReadRecord(memory Memory) (*Record, error) {
 	if err != nil || read == nil {
 		return nil, err
 	}
-	return &Record{memory: memory, saved: text, page: *read}, nil
+	return &Record{memory: memory, saved: text, page: *read, moved: map[string]time.Time{}}, nil
 }
 
 // Place is where the events are.
@@ -169,9 +170,9 @@ func (p *page) waiting() uint64 {
 	return most
 }
 
-// Serve notes the consumers of the configuration, and saves that. What a consumer was
-// before its durable is made stays known: events were accepted for it.
-func (r *Record) Serve(consumers map[string]Served) error {
+// Serve notes the consumers of the configuration, and saves that. With waits a consumer
+// that was removed before its durable was made stays known: events were accepted for it.
+func (r *Record) Serve(consumers map[string]Served, waits bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.page.Consumers
@@ -188,7 +189,7 @@ func (r *Record) Serve(consumers map[string]Served) error {
 		r.page.Consumers[name] = next
 	}
 	for name, had := range before {
-		if _, ok := consumers[name]; !ok && !had.Made {
+		if _, ok := consumers[name]; !ok && !had.Made && waits {
 			had.Removed = true
 			r.page.Consumers[name] = had
 		}
@@ -246,25 +247,33 @@ func (r *Record) Next(durable string) (uint64, bool) {
 	return d.Next, d.Next > 0
 }
 
-// Forget notes that a durable is about to be set to another place, and saves that.
-func (r *Record) Forget(durable string) error {
+// Move notes that a durable is about to be set to a sequence, and saves that first: it may
+// be gone for a moment, and is made again there should the process end in between.
+func (r *Record) Move(durable string, next uint64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	d := r.page.Durables[durable]
-	d.Next = 0
+	d.Next = next
 	r.page.Durables[durable] = d
+	r.moved[durable] = time.Now()
 	return r.save()
 }
 
-// Saw notes where the durables stand, and saves that if it is news.
-func (r *Record) Saw(states []bridge.ConsumerState) error {
+// Saw notes where the durables stand, as a look has found them that began then, and saves
+// that if it is news. Where a missing durable stood stays known: it is made again there.
+func (r *Record) Saw(states []bridge.ConsumerState, began time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.page.Durables
 	r.page.Durables = map[string]standing{}
 	for _, s := range states {
-		if !s.Missing {
-			r.page.Durables[s.Name] = standing{Next: s.Acknowledged + 1, Waiting: s.Outstanding(), Letters: before[s.Name].Letters}
+		had, known := before[s.Name]
+		switch {
+		case s.Missing && !known:
+		case s.Missing || r.moved[s.Name].After(began):
+			r.page.Durables[s.Name] = had
+		default:
+			r.page.Durables[s.Name] = standing{Next: s.Acknowledged + 1, Waiting: s.Outstanding(), Letters: had.Letters}
 		}
 	}
 	return r.save()

@@ -102,9 +102,10 @@ func (w *Watch) Run(ctx context.Context) error {
 func (w *Watch) remember(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, farewellTimeout)
 	defer cancel()
+	began := time.Now()
 	states, err := w.fleet.List(ctx)
 	if err == nil {
-		err = w.cfg.Record.Saw(states)
+		err = w.cfg.Record.Saw(states, began)
 	}
 	if err != nil {
 		w.cfg.Logger.Debug("where the consumers stand at the end is not remembered", zap.Error(err))
@@ -115,6 +116,7 @@ func (w *Watch) remember(ctx context.Context) {
 func (w *Watch) Look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
+	began := time.Now()
 	states, err := w.fleet.List(ctx)
 	if err != nil {
 		return err
@@ -126,7 +128,7 @@ func (w *Watch) Look(ctx context.Context) error {
 		w.measure(s)
 	}
 	w.judge(states)
-	if err := w.cfg.Record.Saw(states); err != nil {
+	if err := w.cfg.Record.Saw(states, began); err != nil {
 		w.cfg.Logger.Warn("where the consumers stand could not be remembered; a durable whose state is lost may give more events again", zap.Error(err))
 	}
 	return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -47,7 +48,9 @@ func openRecord(cfg *config, folder *queue.Folder, log *zap.Logger) (*fleet.Reco
 	if err != nil {
 		log.Error("what was remembered of the consumers is lost: start: new means from now on, and a durable whose state is lost may give more events again", zap.Error(err))
 	}
-	return record, record.Serve(cfg.served())
+	// Events of a consumer whose durable was never made can only lie in a spool.
+	waits := folder != nil && cfg.NATS.URL != "" && cfg.NATS.Provision == provisionCreate && folder.HasSpool()
+	return record, record.Serve(cfg.served(), waits)
 }
 
 func newDurableSet(cfg *config, s *store, record *fleet.Record) *durableSet {
@@ -113,12 +116,12 @@ func (d *durableSet) provision(ctx context.Context) (done []provisioned, failed,
 	ahead := time.Until(stream.CachedInfo().TimeStamp)
 	served := d.record.Consumers()
 	for _, name := range sortedKeys(served) {
-		change, err := d.provisionOne(ctx, name, served[name], ahead)
+		change, err := d.provisionWithin(ctx, name, served[name], ahead)
 		if err == nil {
 			err = d.record.Made(name)
 		}
-		if err != nil && !ofOneDurable(err) {
-			return done, failed, err
+		if ctx.Err() != nil || !d.store.consume.Conn().IsConnected() {
+			return done, failed, cmp.Or(err, ctx.Err(), nats.ErrDisconnected)
 		}
 		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("consumers.%s: %w", name, err))
@@ -126,7 +129,7 @@ func (d *durableSet) provision(ctx context.Context) (done []provisioned, failed,
 			if errors.Is(err, consumers.ErrDamaged) {
 				kind = bridge.AlarmDurableDamaged
 			}
-			d.raise(kind, name, "its durable cannot be made what it is to be, and events wait in the stream meanwhile: "+err.Error())
+			d.raise(kind, name, "its durable is not what it is to be, and stays as it is until somebody sees to it: "+err.Error())
 			continue
 		}
 		d.tell(name, change)
@@ -139,14 +142,14 @@ func (d *durableSet) provision(ctx context.Context) (done []provisioned, failed,
 	return done, failed, nil
 }
 
-// ofOneDurable reports whether err is what the server says of one durable, and not of
-// everything.
-func ofOneDurable(err error) bool {
-	if errors.Is(err, consumers.ErrUnusable) || errors.Is(err, consumers.ErrDamaged) {
-		return true
-	}
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && api.Code != 503 && !errors.Is(err, jetstream.ErrStreamNotFound)
+// durableTimeout bounds what is done for one durable. One whose replicas have no leader
+// does not answer, and must hold up neither the others nor webhooks.
+const durableTimeout = 5 * time.Second
+
+func (d *durableSet) provisionWithin(ctx context.Context, name string, served fleet.Served, ahead time.Duration) (consumers.Change, error) {
+	ctx, cancel := context.WithTimeout(ctx, durableTimeout)
+	defer cancel()
+	return d.provisionOne(ctx, name, served, ahead)
 }
 
 func (d *durableSet) provisionOne(ctx context.Context, name string, served fleet.Served, ahead time.Duration) (consumers.Change, error) {
@@ -166,18 +169,16 @@ func (d *durableSet) provisionOne(ctx context.Context, name string, served fleet
 	}
 	durable.Kind, durable.Filter = served.Kind, served.Filter
 	next, _ := d.record.Next(name)
-	if !d.changes(name) {
+	durable.Remaking = func(first uint64) error { return d.record.Move(name, first) }
+	if d.settled[name] || !d.cfg.has(roleConsumers) {
+		// Two bridges with different configurations must not change a durable to and fro
+		// for as long as both run, as in the middle of a deployment.
 		switch err := durable.Verify(ctx, d.store.consume); {
-		case err == nil || errors.Is(err, consumers.ErrUnusable):
-			return consumers.Change{}, err
-		case errors.Is(err, consumers.ErrDiffers):
-			if d.cfg.has(roleConsumers) {
-				d.raise(bridge.AlarmConsumerChanged, name, "the durable is not what the configuration of this bridge says: somebody changed it, or another bridge has another configuration; "+
-					"a restart puts it right: "+err.Error())
-			}
+		case errors.Is(err, consumers.ErrOtherBridge) && d.cfg.has(roleConsumers):
+			d.raise(bridge.AlarmConsumerChanged, name, "another bridge has another configuration of it, which is in force until this one is started again: "+err.Error())
 			return consumers.Change{}, nil
-		case !errors.Is(err, consumers.ErrMissing):
-			return consumers.Change{}, err
+		case err == nil, errors.Is(err, consumers.ErrDiffers) && !d.cfg.has(roleConsumers), errors.Is(err, consumers.ErrOtherBridge):
+			return consumers.Change{}, nil
 		}
 	}
 	change, err := durable.ProvisionFrom(ctx, d.store.consume, next)
@@ -187,30 +188,23 @@ func (d *durableSet) provisionOne(ctx context.Context, name string, served fleet
 	return change, err
 }
 
-// changes reports whether this process changes the durable when it is not what it is to
-// be. Two bridges with different configurations must not change it to and fro for as long
-// as both run, as in the middle of a deployment: only a bridge that runs the consumers
-// changes durables, and those of its own handlers when it starts.
-func (d *durableSet) changes(name string) bool {
-	return d.cfg.has(roleConsumers) && (!d.settled[name] || kinds[d.cfg.Consumers[name].Kind].handler == nil)
-}
-
 // tellNarrowed tells of events that a consumer is not given since its filter has changed,
 // where NATS cannot count them.
 func (d *durableSet) tellNarrowed(ctx context.Context, name string, served fleet.Served, change consumers.Change) {
 	const replay = "hookspan events replay --consumer %s gives it those that it should have all the same"
-	_, rest := served.Filter.Subjects(d.cfg.names())
-	switch waiting := d.record.Waiting(name); {
-	case !served.Made && d.store.spool != nil:
+	if d.store.spool != nil {
 		state, err := d.store.spool.State(ctx)
-		if err != nil || state.Messages == 0 {
-			return
+		if err != nil {
+			d.log.Warn("how many events lie in the spool is unknown", zap.Error(err))
 		}
-		d.raise(bridge.AlarmConsumerNarrowed, name, fmt.Sprintf("its filter has changed while NATS could not be reached, and of the %d events in the spool "+
-			"those that it does not pick any more are not given to it: "+replay, state.Messages, name))
-	case rest && waiting > change.Skipped:
+		if err != nil || state.Messages > 0 {
+			d.raise(bridge.AlarmConsumerNarrowed, name, fmt.Sprintf("its filter has changed while NATS could not be reached, and of the %d events in the spool "+
+				"those that it does not pick any more are not given to it: "+replay, state.Messages, name))
+		}
+	}
+	if _, rest := served.Filter.Subjects(d.cfg.names()); rest && d.record.Waiting(name) > change.Skipped {
 		d.raise(bridge.AlarmConsumerNarrowed, name, fmt.Sprintf("its filter.model has changed, and of the %d events that were waiting for it "+
-			"those of other models are passed over: "+replay, waiting, name))
+			"those of other models are passed over: "+replay, d.record.Waiting(name), name))
 	}
 }
 
@@ -240,6 +234,9 @@ func (d *durableSet) tell(name string, change consumers.Change) {
 
 // verify says what differs, where somebody else makes the durables.
 func (d *durableSet) verify(ctx context.Context) (failed error) {
+	if stream, err := stored.Open(ctx, d.store.consume, d.store.cfg.Names.EventsStream()); err == nil {
+		failed = d.record.Reached(stream.CachedInfo().Created)
+	}
 	for _, name := range sortedKeys(d.cfg.served()) {
 		durable, err := d.cfg.Consumers[name].durable(d.cfg, name)
 		if err == nil {
@@ -250,6 +247,8 @@ func (d *durableSet) verify(ctx context.Context) (failed error) {
 			d.raise(bridge.AlarmConsumerRemoved, name, "there is no such durable, and nothing is delivered: create it with hookspan provision")
 		case errors.Is(err, consumers.ErrDiffers):
 			d.raise(bridge.AlarmConsumerChanged, name, "the durable is not what the configuration says, change it with hookspan provision: "+err.Error())
+		case err == nil:
+			err = d.record.Made(name)
 		}
 		failed = errors.Join(failed, err)
 	}

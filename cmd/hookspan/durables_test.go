@@ -97,7 +97,9 @@ func given(t *testing.T, js jetstream.JetStream, consumer string, want []string)
 // Whatever was accepted since a consumer was first served reaches it, although its
 // durable could be made later.
 func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
+	t.Parallel()
 	t.Run("NATS is away", func(t *testing.T) {
+		t.Parallel()
 		x := queuetest.NewExternal(t, nil)
 		p := serve(t, t.TempDir(), at(x, "ingress, consumers, admin", newConsumersText))
 		ids := p.accepts("away", 5)
@@ -108,6 +110,7 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 		require.Equal(t, 0, p.stop(), p.logs)
 	})
 	t.Run("the ingress starts first", func(t *testing.T) {
+		t.Parallel()
 		x := queuetest.NewExternal(t, nil)
 		x.Start()
 		in := serve(t, t.TempDir(), at(x, "ingress", newConsumersText))
@@ -121,6 +124,7 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 		require.Equal(t, 0, out.stop(), out.logs)
 	})
 	t.Run("the consumers start first", func(t *testing.T) {
+		t.Parallel()
 		x := queuetest.NewExternal(t, nil)
 		x.Start()
 		out := serve(t, t.TempDir(), at(x, "consumers, admin", newConsumersText))
@@ -133,6 +137,7 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 		require.Equal(t, 0, out.stop(), out.logs)
 	})
 	t.Run("the consumers start last, NATS is away, and the ingress knows of none", func(t *testing.T) {
+		t.Parallel()
 		x := queuetest.NewExternal(t, nil)
 		in := serve(t, t.TempDir(), at(x, "ingress", ""))
 		in.accepts("unknown", 2)
@@ -152,6 +157,7 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 		require.Equal(t, 0, out.stop(), out.logs)
 	})
 	t.Run("a second ingress has a newer configuration", func(t *testing.T) {
+		t.Parallel()
 		x := queuetest.NewExternal(t, nil)
 		x.Start()
 		old := serve(t, t.TempDir(), at(x, "ingress, consumers, admin", "  read: {kind: pull, filter: {status: \"*\"}}\n"))
@@ -164,6 +170,7 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 		require.Equal(t, 0, next.stop(), next.logs)
 	})
 	t.Run("under load", func(t *testing.T) {
+		t.Parallel()
 		p := serve(t, t.TempDir(), strings.Replace(smallConfig, "consumers: {archive: {enabled: false}}", "consumers:\n  archive: {enabled: false}"+newConsumersText, 1))
 		var mu sync.Mutex
 		var ids []string
@@ -187,6 +194,7 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 // A configuration that is edited while NATS is away does not take events from those
 // that were accepted before: they are with the consumer, or said to be nobody's.
 func TestConfigurationEditedWhileNATSIsAway(t *testing.T) {
+	t.Parallel()
 	x := queuetest.NewExternal(t, nil)
 	dir := t.TempDir()
 	p := serve(t, dir, at(x, "ingress, consumers, admin", "  app: {kind: pull, filter: {status: \"*\"}}\n  kept: {kind: pull, filter: {status: completed}}\n"))
@@ -210,6 +218,7 @@ func TestConfigurationEditedWhileNATSIsAway(t *testing.T) {
 // What the configuration names no more is named: in the log, in the list, by the check
 // before it takes effect, and by an alarm as long as it lasts.
 func TestRenamedConsumerIsNamed(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	config := func(name string) string {
 		return strings.Replace(smallConfig, "consumers: {archive: {enabled: false}}", "consumers: {archive: {enabled: false}, "+name+": {kind: pull, filter: {status: completed}}}", 1)
@@ -239,6 +248,7 @@ func TestRenamedConsumerIsNamed(t *testing.T) {
 }
 
 func TestNarrowedFilterIsNamed(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	config := func(status string) string {
 		return strings.Replace(smallConfig, "consumers: {archive: {enabled: false}}", "consumers: {archive: {enabled: false}, app: {kind: pull, filter: {status: "+status+"}}}", 1)
@@ -265,6 +275,7 @@ func TestNarrowedFilterIsNamed(t *testing.T) {
 // Events that wait where nats.url or nats.prefix were before are said to, for as long
 // as they do.
 func TestEventsLeftBehindAreNamed(t *testing.T) {
+	t.Parallel()
 	x := queuetest.NewExternal(t, nil)
 	x.Start()
 	embedded := strings.Replace(smallConfig, "consumers: {archive: {enabled: false}}", "consumers: {archive: {enabled: false}, app: {kind: pull, filter: {status: completed}}}", 1)
@@ -273,6 +284,7 @@ func TestEventsLeftBehindAreNamed(t *testing.T) {
 		"url":    at(x, "ingress, consumers, admin", "  app: {kind: pull, filter: {status: completed}}\n"),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			p := serve(t, dir, embedded)
 			p.accepts("left", 5)
@@ -316,6 +328,7 @@ func TestEventsLeftBehindAreNamed(t *testing.T) {
 // A durable of another program's making is made what it is to be, or refused; neither is
 // silent, and neither stops the others.
 func TestForeignDurablesAreNamed(t *testing.T) {
+	t.Parallel()
 	x := queuetest.NewExternal(t, nil)
 	x.Start()
 	p := serve(t, t.TempDir(), at(x, "ingress, consumers, admin", ""))
@@ -372,7 +385,7 @@ func TestDurableOfAnotherProgramIsKept(t *testing.T) {
 	require.NoError(t, m.DoubleAck(ctx))
 	states, err := store.fleet(store.durables.cfg).List(ctx)
 	require.NoError(t, err)
-	require.NoError(t, store.durables.record.Saw(states))
+	require.NoError(t, store.durables.record.Saw(states, time.Now()))
 
 	require.NoError(t, js.DeleteConsumer(ctx, "HOOKSPAN_EVENTS", "search"))
 	require.NoError(t, store.look(ctx))
@@ -485,6 +498,7 @@ func TestDefaultArchiveStays(t *testing.T) {
 // The record of another bridge's folder, cut or of zeros, is said to be lost and the
 // bridge starts.
 func TestDamagedRecordOfConsumers(t *testing.T) {
+	t.Parallel()
 	for _, damage := range []string{"", "{", "null", string(bytes.Repeat([]byte{0}, 100)), `{"consumers":[]}`} {
 		dir := t.TempDir()
 		p := serve(t, dir, smallConfig)
@@ -503,7 +517,9 @@ func TestDamagedRecordOfConsumers(t *testing.T) {
 // consumers: what is accepted waits, the log says why, and all of it reaches them once
 // NATS can.
 func TestFirstStartOnANATSThatCannotBeUsed(t *testing.T) {
+	t.Parallel()
 	t.Run("without JetStream", func(t *testing.T) {
+		t.Parallel()
 		x := queuetest.NewExternal(t, func(o *server.Options) { o.JetStream = false })
 		x.Start()
 		p := serve(t, t.TempDir(), at(x, "ingress, consumers, admin", newConsumersText))
@@ -518,6 +534,7 @@ func TestFirstStartOnANATSThatCannotBeUsed(t *testing.T) {
 		require.Equal(t, 0, p.stop(), p.logs)
 	})
 	t.Run("with another stream of that name", func(t *testing.T) {
+		t.Parallel()
 		x := queuetest.NewExternal(t, nil)
 		x.Start()
 		js := x.JetStream()
@@ -533,6 +550,7 @@ func TestFirstStartOnANATSThatCannotBeUsed(t *testing.T) {
 		require.Equal(t, 0, p.stop(), p.logs)
 	})
 	t.Run("half open", func(t *testing.T) {
+		t.Parallel()
 		x := queuetest.NewExternal(t, nil)
 		x.Start()
 		proxy := queuetest.NewProxy(t, x)
@@ -551,6 +569,7 @@ func TestFirstStartOnANATSThatCannotBeUsed(t *testing.T) {
 // change nothing before a restart, which is said; after it each event is with whoever
 // was to have it when it was accepted.
 func TestConsumersEditedUnderLoad(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	config := func(consumers string) string {
 		return strings.Replace(smallConfig, "consumers: {archive: {enabled: false}}", "consumers:\n  archive: {enabled: false}\n"+consumers, 1)

@@ -37,7 +37,7 @@ func (s *store) provision(ctx context.Context, group *errgroup.Group, maxBody by
 		}
 	}
 	group.Go(func() error {
-		wait, reached := provisionAgain, true
+		wait, reached, said := provisionAgain, true, ""
 		if s.embedded == nil {
 			wait, reached = 0, false
 		}
@@ -46,7 +46,10 @@ func (s *store) provision(ctx context.Context, group *errgroup.Group, maxBody by
 			failed, err := s.provisionOnce(ctx)
 			if failed != nil && ctx.Err() == nil { // somebody should be at work on it
 				wait = provisionRetry
-				s.log.Error("a consumer's durable is not what it is to be, looking again", zap.Duration("in", wait), zap.Error(failed))
+				if failed.Error() != said {
+					s.log.Error("a consumer's durable is not what it is to be, looking again", zap.Duration("every", wait), zap.Error(failed))
+				}
+				said = failed.Error()
 			}
 			switch {
 			case err != nil && ctx.Err() == nil:

@@ -107,16 +107,16 @@ func (s *store) provisionAll(ctx context.Context, cfg *config) (streams, durable
 		return nil, nil, err
 	}
 	done, failed, err := s.durables.provision(ctx)
-	if err = errors.Join(failed, err); err != nil {
-		return nil, nil, err
+	if err != nil {
+		return streams, durables, errors.Join(failed, err)
 	}
 	durables = append(durables, done...)
 	if err := redelivery.Provision(ctx, s.consume, s.cfg.Names); err != nil {
-		return nil, nil, err
+		return streams, durables, errors.Join(failed, err)
 	}
 	// Where nobody folds events they would be kept for it.
 	if cfg.has(roleReconciler) {
 		err = predictions.Provision(ctx, s.consume, s.cfg.Names)
 	}
-	return streams, durables, err
+	return streams, durables, errors.Join(failed, err)
 }

@@ -82,15 +82,17 @@ func (d durables) Add(ctx context.Context, c bridge.NewConsumer) error {
 	return nil
 }
 
-// Seek forgets where the durable stood first: after a crash in between it must not be
-// taken back there.
+// Seek notes first where the durable will stand: it may have to be made anew for that, and
+// a crash in between must not take it back.
 func (d durables) Seek(ctx context.Context, name string, to bridge.ConsumerPosition, dryRun bool) (bridge.ConsumerSeek, error) {
-	if !dryRun {
-		if err := d.store.durables.record.Forget(name); err != nil {
-			return bridge.ConsumerSeek{}, err
-		}
+	sought, err := d.Fleet.Seek(ctx, name, to, true)
+	if err != nil || dryRun {
+		return sought, err
 	}
-	return d.Fleet.Seek(ctx, name, to, dryRun)
+	if err := d.store.durables.record.Move(name, sought.To); err != nil {
+		return sought, err
+	}
+	return d.Fleet.Seek(ctx, name, bridge.ConsumerPosition{Sequence: sought.To}, false)
 }
 
 // Skips is how many events wait for a durable that the filter does not pick.

@@ -147,7 +147,9 @@ func withSpool(e *env, flag configFlag, use func(*config, *queue.Folder, *queue.
 func (s *store) provisionWithin(ctx context.Context) error {
 	for {
 		failed, err := s.provisionOnce(ctx)
-		err = errors.Join(failed, err)
+		if failed != nil {
+			s.log.Error("a consumer's durable is not what it is to be", zap.Error(failed))
+		}
 		if err == nil || errors.Is(err, queue.ErrUnfit) {
 			return err
 		}

@@ -56,8 +56,8 @@ func (g *gate) wait(ctx context.Context) {
 func (g *gate) close(err error, d time.Duration) {
 	g.mu.Lock()
 	g.until = time.Now().Add(d)
+	g.note(err)
 	g.mu.Unlock()
-	g.shut(err)
 	g.alarm(err)
 }
 
@@ -65,6 +65,11 @@ func (g *gate) close(err error, d time.Duration) {
 func (g *gate) shut(err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.note(err)
+}
+
+// note is shut for whoever holds mu.
+func (g *gate) note(err error) {
 	if g.since.IsZero() {
 		g.since = time.Now()
 	}
