@@ -17,7 +17,7 @@ run: build ## Serve on :8080 with the embedded NATS, no configuration file and a
 	GET3W_WEBHOOK_SECRET="$${GET3W_WEBHOOK_SECRET:-development-secret}" $(BIN) serve
 
 test: ## Run all tests with the race detector.
-	go test -race ./...
+	go test -race -timeout 20m ./...
 
 lint: $(LINT) ## Check format, modules and the linters of .ci/golangci.yml.
 	go mod tidy -diff

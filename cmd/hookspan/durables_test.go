@@ -209,7 +209,8 @@ func TestConfigurationEditedWhileNATSIsAway(t *testing.T) {
 	all := append(first, second...)
 	given(t, x.JetStream(), "app", all)
 	given(t, x.JetStream(), "billing", all) // spooled events are as new as their way into the stream
-	p.logged("consumer app is not in the configuration any more, and 6 events wait for it")
+	p.logged("consumer app is not in the configuration any more")
+	require.Eventually(t, func() bool { return p.state("app").Pending == 6 }, patience, 50*time.Millisecond)
 	p.logged("consumer kept: its filter has changed while NATS could not be reached, and of the 6 events in the spool")
 	require.True(t, p.state("app").Orphaned)
 	require.Equal(t, 0, p.stop(), p.logs)
@@ -353,7 +354,7 @@ func TestForeignDurablesAreNamed(t *testing.T) {
 		given(t, js, name, ids)
 	}
 	p.logged("consumer read: the durable was not what the configuration says and was made anew")
-	p.logged("consumer pushed: its durable cannot be made what it is to be")
+	p.logged("consumer pushed: its durable is not what it is to be")
 	require.NoError(t, js.DeleteConsumer(ctx, "HOOKSPAN_EVENTS", "pushed"))
 	require.Eventually(t, func() bool { // it heals by itself
 		_, err := js.Consumer(ctx, "HOOKSPAN_EVENTS", "pushed")

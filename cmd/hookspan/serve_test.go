@@ -253,7 +253,7 @@ consumers: `
 	require.Equal(t, 0, p.stop())
 
 	p = serve(t, dir, config+"{archive: {kind: archive}}\n")
-	p.logged("consumer archive: its durable cannot be made what it is to be")
+	p.logged("consumer archive: its durable is not what it is to be")
 	status, text := p.post(documented)
 	require.Equal(t, 200, status, text)
 	require.Equal(t, 0, p.stop(), p.logs)
