@@ -438,6 +438,27 @@ func TestBridgesDoNotFightOverADurable(t *testing.T) {
 	require.Equal(t, "hookspan.events.*.prediction.canceled.>", filter(), "one that is missing is made")
 }
 
+// A durable that does not answer, as one without a leader, holds up neither the others nor
+// webhooks.
+func TestSilentDurableHoldsUpNothing(t *testing.T) {
+	t.Parallel()
+	x := queuetest.NewExternal(t, func(o *server.Options) {
+		o.Users = []*server.User{{Username: "u", Password: "p", Permissions: &server.Permissions{
+			Publish: &server.SubjectPermission{Deny: []string{"$JS.API.CONSUMER.INFO.HOOKSPAN_EVENTS.a-silent"}},
+		}}}
+	})
+	x.Start()
+	k := kept(t, x, "consumers: {archive: {enabled: false}, a-silent: {kind: pull}, other: {kind: pull}}")
+	failed, err := k.provisionOnce(t.Context())
+	require.NoError(t, err)
+	require.ErrorContains(t, failed, "consumers.a-silent")
+	require.True(t, k.publisher.Fit())
+	require.True(t, k.durables.wait(t.Context()))
+	_, err = k.consume.Consumer(t.Context(), "HOOKSPAN_EVENTS", "other")
+	require.NoError(t, err)
+	require.Equal(t, bridge.AlarmConsumerUnusable, k.raised()[0].Kind)
+}
+
 // keptStore is a store without the rest of a bridge.
 type keptStore struct {
 	*store
@@ -463,11 +484,11 @@ func (k *keptStore) look(ctx context.Context) error {
 
 func kept(t *testing.T, x *queuetest.External, consumers string) *keptStore {
 	t.Helper()
-	cfg, err := load(write(t, "data_dir: "+t.TempDir()+"\nnats: {url: \""+x.URL()+"\"}\n"+consumers+"\n"))
+	cfg, err := load(write(t, "data_dir: "+t.TempDir()+"\nnats: {url: \""+x.URL()+"\", user: u, password: \"env:P\"}\n"+consumers+"\n"))
 	require.NoError(t, err)
 	var onStop cleanup
 	t.Cleanup(func() { require.NoError(t, onStop.run()) })
-	getenv := func(string) (string, bool) { return "", false }
+	getenv := func(string) (string, bool) { return "p", true } // one that wants no password takes any
 	core, logs := observer.New(zap.WarnLevel)
 	s, err := connectStore(cfg, nil, getenv, zap.New(core), &onStop)
 	require.NoError(t, err)
