@@ -133,19 +133,23 @@ func (h predictionsAPI) await(c echo.Context, source, id string, wait time.Durat
 				return h.answer(c, s)
 			case errors.Is(w.err, bridge.ErrBusy):
 				return unavailable(c, "Too many wait for predictions: try again.")
-			case ctx.Err() == nil, errors.Is(context.Cause(ctx), errStopping):
+			case ctx.Err() == nil:
 				return unavailable(c, "The ledger cannot be read now: try again.")
+			case errors.Is(context.Cause(ctx), errStopping): // another process may know it
+				return h.lastLook(ctx, c, source, id, func(error) error {
+					return unavailable(c, "The bridge is stopping: try again.")
+				})
 			case errors.Is(old.err, bridge.ErrNoEntry): // and nothing has come since
 				return errUnknown
 			}
-			return h.lastLook(ctx, c, source, id)
+			return h.lastLook(ctx, c, source, id, func(err error) error { return notFound(c, err) })
 		}
 	}
 }
 
 // lastLook answers what is known when the wait is over, which can be too short to learn
-// anything by waiting.
-func (h predictionsAPI) lastLook(ctx context.Context, c echo.Context, source, id string) error {
+// anything by waiting, and by unknown where nothing is.
+func (h predictionsAPI) lastLook(ctx context.Context, c echo.Context, source, id string, unknown func(error) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
 	defer cancel()
 	s, err := h.lookUp(ctx, source, id)
@@ -153,7 +157,7 @@ func (h predictionsAPI) lastLook(ctx context.Context, c echo.Context, source, id
 	case err == nil:
 		return h.answer(c, s)
 	case errors.Is(err, bridge.ErrNoEntry), errors.Is(err, bridge.ErrBusy), errors.Is(err, context.DeadlineExceeded):
-		return notFound(c, err)
+		return unknown(err)
 	}
 	return unavailable(c, "The ledger cannot be read now: try again.")
 }

@@ -156,6 +156,36 @@ func TestStopAnswersThoseWhoWait(t *testing.T) {
 	require.NoError(t, <-done)
 }
 
+// unread waits and learns nothing, as somebody does whose first read has not ended.
+type unread struct{ begun chan struct{} }
+
+func (u unread) Wait(ctx context.Context, _, _ string) (*bridge.PredictionState, error) {
+	close(u.begun)
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (u unread) Follow(context.Context, string, string, func(bridge.PredictionUpdate) error) error {
+	return bridge.ErrBusy
+}
+
+func TestStopAnswersWhatHasNotBeenReadYet(t *testing.T) {
+	s, err := admin.New(admin.Config{Listen: "127.0.0.1:0"}, admin.Deps{Metrics: prometheus.NewRegistry()}, zap.NewNop())
+	require.NoError(t, err)
+	b, u := onNATS(t, s), unread{begun: make(chan struct{})}
+	b.SetAPI(func(api *echo.Group) { admin.RegisterPredictions(api, b.ledger, u, nil) })
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	b.fold(b.tell("a", "processing"))
+	known := b.later("/get3w/a?wait=5m")
+	<-u.begun
+	cancel()
+	require.True(t, (<-known).state(t).Open())
+	require.NoError(t, <-done)
+}
+
 // hubWaits is how many of the requests have reached the hub: each is told of the end of
 // the wait by it.
 func (b *predictionsBench) hubWaits() int { return b.hub.Waiting() }
