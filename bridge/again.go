@@ -15,6 +15,9 @@ type Again struct {
 	First time.Time
 	// Sequence is that of the event itself in the stream of events.
 	Sequence uint64
+	// Copied is the stream sequence of the message that the copy was made of, which is
+	// the event itself or an earlier copy; 0 when nobody says.
+	Copied uint64
 	// Redrives is how often it was taken out of the dead letters of the consumer.
 	Redrives int
 }
@@ -25,6 +28,7 @@ func (a Again) Header(event Header) Header {
 	h := event.Original()
 	setNumber(h, headerAttempt, uint64(max(a.Attempt, 0)))
 	setNumber(h, headerSeq, a.Sequence)
+	setNumber(h, headerCopied, a.Copied)
 	setNumber(h, headerRedrives, uint64(max(a.Redrives, 0)))
 	h.Set(headerFirstAttempt, formatTime(a.First))
 	return h
@@ -36,7 +40,7 @@ func DecodeAgain(h Header) (Again, error) {
 	r := headerReader{header: h, kind: ErrNotAgain}
 	a := Again{
 		Attempt: int(r.number(headerAttempt)), First: r.time(headerFirstAttempt),
-		Sequence: uint64(r.number(headerSeq)), Redrives: int(r.number(headerRedrives)),
+		Sequence: uint64(r.number(headerSeq)), Copied: uint64(r.number(headerCopied)), Redrives: int(r.number(headerRedrives)),
 	}
 	return a, r.err
 }

@@ -36,6 +36,7 @@ const (
 	AlarmUnknownSource  = "unknown_source"  // webhooks for a source nobody configured
 	AlarmQuarantineFull = "quarantine_full" // unusable deliveries are refused
 	AlarmRefused        = "refused"         // deliveries of a source are not authentic
+	AlarmQuota          = "quota"           // other programs want more than is theirs
 	AlarmIDTaken        = "id_taken"        // a message has the id of another one
 	AlarmExhausted      = "exhausted"       // events that are delivered no more, without a dead letter
 	AlarmCommand        = "command"         // the command of a consumer cannot be started
@@ -72,7 +73,7 @@ var AlarmKinds = []string{
 	AlarmStoreBackwards, AlarmStoreMissing, AlarmStoreCorrupt, AlarmStoreFrozen, AlarmStoreFull, AlarmStreamRemoved, AlarmStreamChanged, AlarmNoJetStream,
 	AlarmConnection, AlarmCredentials,
 	AlarmClock, AlarmExpired, AlarmSpoolStuck, AlarmSpoolFull, AlarmUnknownSource, AlarmQuarantineFull, AlarmRefused,
-	AlarmIDTaken, AlarmExhausted, AlarmCommand,
+	AlarmQuota, AlarmIDTaken, AlarmExhausted, AlarmCommand,
 	AlarmTargetGone, AlarmTargetDown, AlarmTargetBlocked,
 	AlarmConsumerRemoved, AlarmConsumerChanged, AlarmConsumerUnusable, AlarmConsumerOrphaned, AlarmConsumerNarrowed, AlarmLeftBehind, AlarmDurableDamaged,
 	AlarmDeadLetters, AlarmConsumerFailing, AlarmConsumerUnread,

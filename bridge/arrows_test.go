@@ -32,18 +32,20 @@ const (
 // arrows is every package of the module: a new one is drawn here first.
 var arrows = map[string]arrow{
 	"bridge":             {stdOnly: true},
+	"bridge/quota":       {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/source":      {ours: []string{"bridge"}, never: []string{echo, nats, "net/http"}},
 	"bridge/ingress":     {ours: []string{"bridge", "bridge/source"}, never: []string{nats}},
 	"bridge/admin":       {ours: []string{"bridge"}, never: []string{nats}},
 	"bridge/reverify":    {ours: []string{"bridge", "bridge/source"}, never: []string{echo, nats, "net/http"}},
-	"bridge/queue":       {ours: []string{"bridge", "bridge/stored", "internal/redial"}, never: []string{echo}},
+	"bridge/queue":       {ours: []string{"bridge", "bridge/quota", "bridge/stored", "internal/redial"}, never: []string{echo}},
 	"bridge/fakeget3w":   {ours: []string{"bridge", "bridge/source"}, never: []string{echo, nats}},
 	"bridge/telemetry":   {never: []string{echo, nats}},
 	"bridge/stored":      {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
+	"bridge/guests":      {ours: []string{"bridge", "bridge/requests"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/fleet":       {ours: []string{"bridge", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/later":       {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/requests":    {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
-	"bridge/redelivery":  {ours: []string{"bridge", "bridge/later", "bridge/requests", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
+	"bridge/redelivery":  {ours: []string{"bridge", "bridge/later", "bridge/quota", "bridge/requests", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/upkeep":      {ours: []string{"bridge", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/predictions": {ours: []string{"bridge", "bridge/source", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
 	"consumers":          {ours: []string{"bridge", "bridge/later", "bridge/stored", "internal/redial"}, never: []string{echo, nats + "nats-server"}},
@@ -55,13 +57,13 @@ var arrows = map[string]arrow{
 
 	"bridge/client":               {ours: []string{"bridge"}, stdOnly: true},
 	"bridge/predictions/await":    {ours: []string{"bridge", "bridge/predictions", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
-	"bridge/predictions/watches":  {ours: []string{"bridge", "bridge/requests"}, never: []string{echo, nats + "nats-server"}},
+	"bridge/predictions/watches":  {ours: []string{"bridge", "bridge/quota", "bridge/requests"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/predictions/provider": {ours: []string{"bridge"}, never: []string{echo, nats}},
 	"bridge/predictions/submit": {
 		ours: []string{"bridge", "bridge/predictions/provider", "bridge/stored"}, never: []string{echo, nats + "nats-server"},
 	},
 
-	"bridge/queue/queuetest": {ours: []string{"bridge", "bridge/queue"}, never: []string{echo}},
+	"bridge/queue/queuetest": {ours: []string{"bridge", "bridge/guests", "bridge/queue"}, never: []string{echo}},
 	"consumers/consumertest": {
 		ours: []string{"bridge", "bridge/source", "bridge/queue", "bridge/queue/queuetest", "consumers"}, never: []string{echo},
 	},

@@ -14,7 +14,10 @@ const (
 	OriginPoll    = "poll"    // the provider's answer to a question of ours did
 	OriginArchive = "archive" // the archive did
 	OriginWatch   = "watch"   // whoever watches or submits the prediction did
-	OriginLedger  = "ledger"  // the ledger of predictions did
+	// OriginClaim: a program of another team announced it over NATS. Nobody has checked
+	// that there is such a prediction.
+	OriginClaim  = "claim"
+	OriginLedger = "ledger" // the ledger of predictions did
 )
 
 // Limits of what one event can carry, in bytes. What exceeds them is not usable

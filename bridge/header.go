@@ -63,6 +63,7 @@ const (
 	headerAttempt      = "hookspan-attempt"
 	headerFirstAttempt = "hookspan-first-attempt"
 	headerSeq          = "hookspan-seq"
+	headerCopied       = "hookspan-copied"
 	headerRedrives     = "hookspan-redrives"
 )
 
@@ -99,7 +100,7 @@ func (h Header) Original() Header {
 			delete(out, key)
 		}
 	}
-	for _, key := range []string{headerAttempt, headerFirstAttempt, headerSeq, headerRedrives} {
+	for _, key := range []string{headerAttempt, headerFirstAttempt, headerSeq, headerCopied, headerRedrives} {
 		delete(out, key)
 	}
 	return out

@@ -60,7 +60,7 @@ func (a *attempt) schedule(ctx context.Context, delay time.Duration) error {
 		}
 	}
 	names, consumer := a.consumer.names, a.consumer.cfg.Name
-	again := bridge.Again{Attempt: a.past.Failures + 1, First: a.past.First, Sequence: a.seq, Redrives: a.again.Redrives}
+	again := bridge.Again{Attempt: a.past.Failures + 1, First: a.past.First, Sequence: a.seq, Copied: a.seq, Redrives: a.again.Redrives}
 	if a.again.Sequence > 0 {
 		again.Sequence = a.again.Sequence
 	}

@@ -73,7 +73,7 @@ func outlived(s *bridge.PredictionState, keep time.Duration, at At) bool {
 func recordOf(s *bridge.PredictionState, have openRecord) openRecord {
 	rec := have
 	rec.Source, rec.ID, rec.Model, rec.FirstSeen, rec.ExpectedBy = s.Source, s.ID, s.Model, s.FirstSeen, s.ExpectedBy
-	rec.Estimate = 0
+	rec.Estimate, rec.Claimed = 0, len(s.Events) > 0
 	if s.Announced != nil {
 		rec.Estimate = s.Announced.EstimatedDuration
 	}
@@ -81,6 +81,7 @@ func recordOf(s *bridge.PredictionState, have openRecord) openRecord {
 		rec.Sequence = s.Events[0].Sequence
 	}
 	for _, ref := range s.Events {
+		rec.Claimed = rec.Claimed && ref.Origin == bridge.OriginClaim
 		if ref.Kind == bridge.KindWatch {
 			rec.Sequence = max(rec.Sequence, ref.Sequence)
 		}
@@ -91,5 +92,5 @@ func recordOf(s *bridge.PredictionState, have openRecord) openRecord {
 // sameRecord reports whether two records of a prediction say the same of its state.
 func sameRecord(a, b openRecord) bool {
 	return a.Model == b.Model && a.FirstSeen.Equal(b.FirstSeen) && a.ExpectedBy.Equal(b.ExpectedBy) &&
-		a.Estimate == b.Estimate && a.Sequence == b.Sequence
+		a.Estimate == b.Estimate && a.Claimed == b.Claimed && a.Sequence == b.Sequence
 }

@@ -21,6 +21,8 @@ type openRecord struct {
 	// ExpectedBy and Estimate (in seconds) are those of the state.
 	ExpectedBy time.Time `json:"expected_by,omitzero"`
 	Estimate   float64   `json:"estimate,omitempty"`
+	// Claimed: nobody but programs of other teams has told of it, over NATS.
+	Claimed bool `json:"claimed,omitempty"`
 	// Sequence is that of the event that a dead letter is made of: the last that
 	// announced it, else the first one.
 	Sequence uint64 `json:"seq"`
@@ -62,6 +64,8 @@ type worklist struct {
 	taken   map[string]*item
 	waiting byDue  // not due yet
 	ready   byTurn // due
+	claimed byTurn // due, and claimed only
+	claims  bool   // whose turn it is, when there are both
 
 	// sooner is told when one is due before all the others that wait.
 	sooner chan struct{}
@@ -115,7 +119,7 @@ func (w *worklist) next(now time.Time) (at time.Time, due bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ripen(now)
-	if len(w.ready) > 0 {
+	if len(w.ready)+len(w.claimed) > 0 {
 		return time.Time{}, true
 	}
 	if len(w.waiting) > 0 {
@@ -125,19 +129,26 @@ func (w *worklist) next(now time.Time) (at time.Time, due bool) {
 }
 
 // take returns the one of those that are due whose turn it is, which is the caller's
-// until it gives it back: the oldest of those that were asked for least often. When none
-// is due, it returns false and when the first one will be, zero for never.
+// until it gives it back: the oldest of those that were asked for least often. Every
+// second one is of those that are more than claimed, so that made-up ones never keep
+// them from their turn. When none is due, it returns false and when the first one will
+// be, zero for never.
 func (w *worklist) take(now time.Time) (it item, next time.Time, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ripen(now)
-	if len(w.ready) == 0 {
+	from := &w.ready
+	if len(w.claimed) > 0 && (w.claims || len(w.ready) == 0) {
+		from = &w.claimed
+	}
+	if from.Len() == 0 {
 		if len(w.waiting) > 0 {
 			next = w.waiting[0].due
 		}
 		return item{}, next, false
 	}
-	taken := heap.Pop(&w.ready).(*item)
+	w.claims = from == &w.ready
+	taken := heap.Pop(from).(*item)
 	taken.taken = true
 	w.taken[taken.ID] = taken
 	return *taken, time.Time{}, true
@@ -164,14 +175,14 @@ func (w *worklist) counts(now time.Time) (open, overdue int, oldest time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ripen(now)
-	for _, all := range [][]*item{w.ready, slices.Collect(maps.Values(w.taken))} {
+	for _, all := range [][]*item{w.ready, w.claimed, slices.Collect(maps.Values(w.taken))} {
 		for _, it := range all {
 			if oldest.IsZero() || it.FirstSeen.Before(oldest) {
 				oldest = it.FirstSeen
 			}
 		}
 	}
-	return len(w.byID), len(w.ready) + len(w.taken), oldest
+	return len(w.byID), len(w.ready) + len(w.claimed) + len(w.taken), oldest
 }
 
 // wait puts it to those that are not due yet. The caller holds the lock.
@@ -190,7 +201,7 @@ func (w *worklist) ripen(now time.Time) {
 	for len(w.waiting) > 0 && !w.waiting[0].due.After(now) {
 		it := heap.Pop(&w.waiting).(*item)
 		it.ready = true
-		heap.Push(&w.ready, it)
+		heap.Push(w.heapOf(it), it)
 	}
 }
 
@@ -200,10 +211,18 @@ func (w *worklist) unlist(it *item) {
 	case it.taken:
 		delete(w.taken, it.ID)
 	case it.ready:
-		heap.Remove(&w.ready, it.place)
+		heap.Remove(w.heapOf(it), it.place)
 	default:
 		heap.Remove(&w.waiting, it.place)
 	}
+}
+
+// heapOf is where one that is due waits for its turn.
+func (w *worklist) heapOf(it *item) heap.Interface {
+	if it.Claimed {
+		return &w.claimed
+	}
+	return &w.ready
 }
 
 // byDue is a heap of items, the one that is due first on top.

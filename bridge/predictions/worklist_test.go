@@ -43,6 +43,38 @@ func TestOldestOfTheDueComesFirst(t *testing.T) {
 	require.Equal(t, 1, it.Polls)
 }
 
+// However many made-up predictions somebody announces, every second question is about one
+// that is more than claimed.
+func TestClaimsDoNotStarveTheOthers(t *testing.T) {
+	w := newWorklist()
+	for n := range 1000 {
+		it := open(fmt.Sprint("claimed", n), -n, 0)
+		it.Claimed = true
+		w.set(it)
+	}
+	w.set(open("a", 5, 0))
+	w.set(open("b", 6, 0))
+	proved := open("claimed7", 7, 0) // its webhook came
+	w.set(proved)
+	_, overdue, _ := w.counts(noon)
+	require.Equal(t, 1002, overdue)
+	var others []string
+	for range 6 {
+		it, _, ok := w.take(noon)
+		require.True(t, ok)
+		if !it.Claimed {
+			others = append(others, it.ID)
+		}
+	}
+	require.Equal(t, []string{"a", "b", "claimed7"}, others)
+	for range 996 {
+		_, _, ok := w.take(noon)
+		require.True(t, ok, "the claimed ones have their turn too")
+	}
+	_, _, ok := w.take(noon)
+	require.False(t, ok)
+}
+
 func TestTakenStaysTakenUntilItIsGiven(t *testing.T) {
 	w := newWorklist()
 	w.set(open("a", 0, 0))

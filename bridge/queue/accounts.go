@@ -40,26 +40,33 @@ func appServices(n bridge.Names) []string {
 		"$JS.API.STREAM.LIST",
 		"$JS.API.STREAM.INFO." + events,
 		"$JS.API.STREAM.INFO." + ledger,
-		"$JS.API.STREAM.MSG.GET." + events,
-		"$JS.API.DIRECT.GET." + events,
-		"$JS.API.DIRECT.GET." + events + ".>",
-		"$JS.API.DIRECT.GET." + ledger + ".>",
 		"$JS.API.CONSUMER.NAMES." + events,
 		"$JS.API.CONSUMER.LIST." + events,
 		"$JS.API.CONSUMER.INFO." + events + ".>",
-		"$JS.API.CONSUMER.CREATE." + events + ".>",
 		"$JS.ACK." + events + ".>",
 		n.LedgerSubject(">"),
 		n.DeadSubjects()[0],
-		// To see whether a dead letter that is said to be a duplicate is its own.
-		"$JS.API.DIRECT.GET." + n.DeadStream(),
 		"$JS.API.STREAM.INFO." + n.DeadStream(),
 		// To see whether there is room to wait.
 		"$JS.API.STREAM.INFO." + n.LaterStream(),
-		// What is known of a prediction, and to have one watched.
-		"$JS.API.DIRECT.GET." + n.PredictionsStream() + ".>",
+		// To have a prediction watched.
 		"$JS.API.STREAM.INFO." + n.PredictionsStream(),
 		n.WatchRequests("*"),
+	}
+}
+
+// appGets are the messages that user "app" may read one by one: events, what is known of
+// a prediction, what its consumers remember, and whether a dead letter that is said to be
+// a duplicate is its own.
+func appGets(n bridge.Names) []string {
+	events := n.EventsStream()
+	return []string{
+		"$JS.API.STREAM.MSG.GET." + events,
+		"$JS.API.DIRECT.GET." + events,
+		"$JS.API.DIRECT.GET." + events + ".>",
+		"$JS.API.DIRECT.GET." + n.LedgerStream() + ".>",
+		"$JS.API.DIRECT.GET." + n.DeadStream(),
+		"$JS.API.DIRECT.GET." + n.PredictionsStream() + ".>",
 	}
 }
 
@@ -93,7 +100,7 @@ func accounts(n bridge.Names, owned []string, ownPassword, appPassword string, p
 		return "", err
 	}
 	var exports strings.Builder
-	for _, subject := range append(appServices(n), n.AllWaits()) {
+	for _, subject := range append(appServices(n), n.AllWaits(), n.AllCreates(), n.AllGets()) {
 		fmt.Fprintf(&exports, "{service: %q}\n", subject)
 	}
 	fmt.Fprintf(&exports, "{service: %q, response_type: stream}\n{stream: %q}\n", appPull(n), n.AllEvents())
@@ -118,20 +125,29 @@ func accounts(n bridge.Names, owned []string, ownPassword, appPassword string, p
 // account is one beside ours, with one user.
 type account struct {
 	name, user, password string
+	connections          int // at most
 	// services are what it may call, but for those that are denied.
 	services, denied []string
-	// later is where it publishes events that are to wait. That must not reach the
-	// stream, which obeys headers, so it arrives with us on wait.
-	later, wait string
+	// shared are those of the services that are told which connection asks.
+	shared []string
+	// redirected is what it publishes as if to JetStream, by the subject on which that
+	// arrives with us: the stream of waiting events obeys headers, whoever makes durables
+	// could use them up, and whoever reads much the memory.
+	redirected map[string]string
 	// stream is what it can listen to, if anything.
 	stream string
 }
 
 func appAccountOf(n bridge.Names, owned []string, password string) account {
+	redirected := map[string]string{n.AllWaits(): n.LaterSubjects()[0], n.AllCreates(): "$JS.API.CONSUMER.CREATE." + n.EventsStream() + ".>"}
+	for _, get := range appGets(n) {
+		redirected[n.Get(get)] = get
+	}
 	return account{
-		name: appAccount, user: AppUser, password: password,
-		services: append(appServices(n), appPull(n)), later: n.LaterSubjects()[0], wait: n.AllWaits(),
-		stream: n.AllEvents(), denied: appDenied(n, owned),
+		name: appAccount, user: AppUser, password: password, connections: appConnections,
+		services:   append(appServices(n), appPull(n)),
+		redirected: redirected,
+		stream:     n.AllEvents(), denied: appDenied(n, owned), shared: []string{n.WatchRequests("*")},
 	}
 }
 
@@ -143,15 +159,21 @@ func (a account) config() (string, error) {
 	}
 	var imports strings.Builder
 	for _, subject := range a.services {
-		fmt.Fprintf(&imports, "{service: {account: %s, subject: %q}}\n", ownAccount, subject)
+		// Which of its programs asks is shared, so that each has a quota of its own.
+		fmt.Fprintf(&imports, "{service: {account: %s, subject: %q}, share: %t}\n", ownAccount, subject, slices.Contains(a.shared, subject))
 	}
-	fmt.Fprintf(&imports, "{service: {account: %s, subject: %q}, to: %q}\n", ownAccount, a.wait, a.later)
+	publish := slices.Clone(a.services)
+	for _, arrives := range slices.Sorted(maps.Keys(a.redirected)) {
+		fmt.Fprintf(&imports, "{service: {account: %s, subject: %q}, to: %q}\n", ownAccount, arrives, a.redirected[arrives])
+		publish = append(publish, a.redirected[arrives])
+	}
 	listen := []string{"_INBOX.>"}
 	if a.stream != "" {
 		listen = append(listen, a.stream)
 		fmt.Fprintf(&imports, "{stream: {account: %s, subject: %q}}\n", ownAccount, a.stream)
 	}
 	return fmt.Sprintf(`%s {
+limits: {max_connections: %d, max_subscriptions: %d}
 users: [{user: %q, password: %q, permissions: {
 publish: {allow: [%s], deny: [%s]}
 subscribe: [%s]
@@ -159,7 +181,7 @@ subscribe: [%s]
 imports: [
 %s]
 }
-`, a.name, a.user, password, quoted(append(a.services, a.later)), quoted(a.denied), quoted(listen), imports.String()), nil
+`, a.name, a.connections, guestSubscriptions, a.user, password, quoted(publish), quoted(a.denied), quoted(listen), imports.String()), nil
 }
 
 // ownAccountAlone is [accounts] for a server that nobody else enters.

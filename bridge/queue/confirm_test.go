@@ -192,7 +192,7 @@ func TestDuplicateEventIsNotLookedUp(t *testing.T) {
 	first, err := p.Publish(t.Context(), e)
 	require.NoError(t, err)
 	looks := make(chan *nats.Msg, 10)
-	for _, subject := range []string{"$JS.API.DIRECT.GET.>", "$JS.API.STREAM.>"} {
+	for _, subject := range []string{"$JS.API.DIRECT.GET.>", "$JS.API.STREAM.MSG.GET.>"} {
 		sub, err := b.NC.ChanSubscribe(subject, looks)
 		require.NoError(t, err)
 		defer func() { _ = sub.Unsubscribe() }()

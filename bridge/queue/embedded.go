@@ -54,6 +54,8 @@ type EmbeddedConfig struct {
 	Pull []string
 	// Streams are what will be provisioned.
 	Streams StreamsConfig
+	// Alarms is told of programs of others that want more than they may; nil tells nobody.
+	Alarms bridge.Alarmer
 	// Position is the first sequence of a stream that a durable may still need, as it
 	// was seen last; false when that is unknown. A durable whose state is damaged
 	// begins there. Nil knows nothing; then it begins where its configuration says
@@ -76,6 +78,7 @@ type Embedded struct {
 	accounts string // in the server's own language
 	storeDir string
 	durables *durables
+	guard    *guard // nil where nobody else connects
 
 	mu     sync.Mutex // held while the server starts or ends
 	host   string
@@ -112,6 +115,7 @@ func StartEmbedded(folder *Folder, cfg EmbeddedConfig, log *zap.Logger) (*Embedd
 	}
 	if e.listen {
 		e.url = "nats://" + e.server.Load().Addr().String()
+		e.guard = startGuard(e.server.Load, cfg.Alarms)
 	}
 	return e, nil
 }
@@ -325,6 +329,9 @@ func (e *Embedded) Close() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.closed {
+		if e.guard != nil {
+			e.guard.close()
+		}
 		// So that a durable that was removed is not missed at the next start.
 		if err := e.rememberDurables(); err != nil {
 			e.durables.log.Warn("the durables could not be remembered", zap.Error(err))

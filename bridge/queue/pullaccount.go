@@ -13,13 +13,13 @@ func PullUser(consumer string) string { return "consumer-" + consumer }
 func pullAccount(n bridge.Names, consumer, password string) account {
 	durable := n.EventsStream() + "." + consumer
 	return account{
-		name: "PULL_" + consumer, user: PullUser(consumer), password: password,
+		name: "PULL_" + consumer, user: PullUser(consumer), password: password, connections: pullConnections,
 		services: []string{
 			"$JS.API.INFO", // several clients ask for it first
 			"$JS.API.CONSUMER.INFO." + durable,
 			"$JS.API.CONSUMER.MSG.NEXT." + durable,
 			"$JS.ACK." + durable + ".>",
 		},
-		later: n.LaterOf(consumer), wait: n.WaitOf(consumer),
+		redirected: map[string]string{n.WaitOf(consumer): n.LaterOf(consumer)},
 	}
 }

@@ -58,7 +58,7 @@ type Refused struct {
 	alarms bridge.Alarmer
 	log    *zap.Logger
 
-	limits    *refusedLimits
+	limits    refusedLimits
 	diagnoses *rate.Limiter
 	refused   *prometheus.CounterVec
 	kept      *prometheus.CounterVec

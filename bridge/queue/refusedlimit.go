@@ -1,11 +1,10 @@
 package queue
 
 import (
-	"container/list"
 	"net/netip"
 	"time"
 
-	"golang.org/x/time/rate"
+	"github.com/hookspan/hookspan/bridge/quota"
 )
 
 // How much one address, and all of them together, may add to the ring. A sender
@@ -23,51 +22,25 @@ const (
 
 // refusedLimits are token buckets in entries and bytes. They are not safe for
 // concurrent use.
-type refusedLimits struct {
-	all       buckets
-	addresses map[netip.Prefix]*list.Element
-	recent    list.List // of *addressBuckets, the least lately seen first
-}
+type refusedLimits struct{ *quota.Buckets[netip.Prefix] }
 
-type buckets struct{ entries, bytes *rate.Limiter }
-
-func (b buckets) allow(size int, now time.Time) bool {
-	return b.entries.AllowN(now, 1) && b.bytes.AllowN(now, size)
-}
-
-type addressBuckets struct {
-	of netip.Prefix
-	buckets
-}
-
-func newRefusedLimits() *refusedLimits {
-	return &refusedLimits{
-		all:       buckets{rate.NewLimiter(allEntries, allEntriesBurst), rate.NewLimiter(allBytes, allBytesBurst)},
-		addresses: make(map[netip.Prefix]*list.Element),
-	}
+func newRefusedLimits() refusedLimits {
+	return refusedLimits{quota.NewBuckets[netip.Prefix](
+		quota.Rates{Entries: allEntries, EntriesBurst: allEntriesBurst, Bytes: allBytes, BytesBurst: allBytesBurst},
+		quota.Rates{Entries: addressEntries, EntriesBurst: addressEntriesBurst, Bytes: addressBytes, BytesBurst: addressBytesBurst},
+		maxRefusedAddresses)}
 }
 
 // admit returns the reason to drop an entry of that many bytes, or "".
-func (l *refusedLimits) admit(address string, size int, now time.Time) string {
-	of := holder(address)
-	place, known := l.addresses[of]
-	if !known {
-		if l.recent.Len() >= maxRefusedAddresses {
-			delete(l.addresses, l.recent.Remove(l.recent.Front()).(*addressBuckets).of)
-		}
-		place = l.recent.PushBack(&addressBuckets{of, buckets{
-			rate.NewLimiter(addressEntries, addressEntriesBurst), rate.NewLimiter(addressBytes, addressBytesBurst),
-		}})
-		l.addresses[of] = place
-	}
-	l.recent.MoveToBack(place)
-	switch {
-	case !place.Value.(*addressBuckets).allow(size, now):
+func (l refusedLimits) admit(address string, size int, now time.Time) string {
+	switch l.Take(holder(address), size, now) {
+	case quota.OverOwn:
 		return droppedAddress
-	case !l.all.allow(size, now):
+	case quota.OverShared:
 		return droppedAll
+	default:
+		return ""
 	}
-	return ""
 }
 
 // holder is the network that one customer of a provider usually has for itself:

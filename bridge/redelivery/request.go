@@ -1,8 +1,13 @@
 package redelivery
 
 import (
+	"bytes"
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -10,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/stored"
 )
 
 // Codes of the JetStream API, as nats-server 2.15 has them.
@@ -41,32 +47,106 @@ func refuse(code jetstream.ErrorCode, format string, args ...any) error {
 	return &refusal{Code: 400, ErrorCode: code, Description: bridge.Truncate(fmt.Sprintf(format, args...), maxRefusal)}
 }
 
-// check returns what may wait of a request, and until when. The error is a [refusal].
-func (w *Waiter) check(request *nats.Msg, now time.Time) (*nats.Msg, time.Time, error) {
+// waitRequest is one that can be granted if its event is stored.
+type waitRequest struct {
+	consumer string
+	subject  string // where the event is to wait
+	target   string // where it goes when its time has come
+	at       time.Time
+	again    bridge.Again
+	event    *bridge.Event
+	// copied says where the message lies of which the request is a copy, the most
+	// likely one first.
+	copied []uint64
+}
+
+// check reads a request. The error is a [refusal].
+func (w *Waiter) check(request *nats.Msg, now time.Time) (*waitRequest, error) {
 	n := w.cfg.Names
 	consumer, subject := n.ParseWait(request.Subject)
 	if consumer == "" || !isTail(subject, n.LaterOf(consumer)) {
-		return nil, now, refuse(codeBadRequest, "publish to %s and one token of letters, digits, _ and -, such as the event's stream sequence",
-			strings.TrimSuffix(n.LaterOf("<consumer>"), ">"))
+		return nil, refuse(codeBadRequest, "publish to %s and one token, the stream sequence of the message", strings.TrimSuffix(n.LaterOf("<consumer>"), ">"))
 	}
 	at, err := parseSchedule(request.Header.Get(jetstream.ScheduleHeader), now)
 	if err != nil {
-		return nil, now, err
-	}
-	due, _ := n.ParseDue(request.Header.Get(jetstream.ScheduleTargetHeader))
-	if due != consumer || !isTail(request.Header.Get(jetstream.ScheduleTargetHeader), n.DueOf(consumer)) {
-		return nil, now, refuse(codeTargetInvalid, "%s must be %s and the event's subject after its first two tokens, or three if the second is again",
-			jetstream.ScheduleTargetHeader, strings.TrimSuffix(n.DueOf(consumer), ">"))
+		return nil, err
 	}
 	header := bridge.Header(request.Header)
-	if _, err := bridge.DecodeEvent(header, request.Data); err != nil {
-		return nil, now, refuse(codeBadRequest, "copy the body and the headers of the event: %v", err)
+	event, err := bridge.DecodeEvent(header, request.Data)
+	if err != nil {
+		return nil, refuse(codeBadRequest, "copy the body and the headers of the event: %v", err)
 	}
 	again, err := bridge.DecodeAgain(header)
 	if err != nil {
-		return nil, now, refuse(codeBadRequest, "copy the headers of the event: %v", err)
+		return nil, refuse(codeBadRequest, "copy the headers of the event: %v", err)
 	}
-	return &nats.Msg{Subject: subject, Header: nats.Header(again.Header(header)), Data: request.Data}, at, nil
+	token, _ := strconv.ParseUint(subject[strings.LastIndexByte(subject, '.')+1:], 10, 64)
+	return &waitRequest{
+		consumer: consumer, subject: subject, target: request.Header.Get(jetstream.ScheduleTargetHeader), at: at,
+		again: again, event: event, copied: []uint64{token, again.Copied, again.Sequence},
+	}, nil
+}
+
+// message returns what waits, made of the message that is stored and not of what the
+// request says of it. The error is a [refusal] when there is no such message.
+func (w *Waiter) message(ctx context.Context, r *waitRequest) (*nats.Msg, error) {
+	found, err := w.stored(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if target := w.cfg.Names.Due(r.consumer, found.Subject); r.target != target {
+		return nil, refuse(codeTargetInvalid, "%s must be %s: the event's subject after its first two tokens, or three if the second is again",
+			jetstream.ScheduleTargetHeader, target)
+	}
+	header := bridge.Header(found.Header)
+	was, err := bridge.DecodeAgain(header)
+	if err != nil {
+		return nil, fmt.Errorf("reading the event that is to wait: %w", err)
+	}
+	r.again.Sequence, r.again.Copied = cmp.Or(was.Sequence, found.Sequence), 0
+	return &nats.Msg{Subject: r.subject, Header: nats.Header(r.again.Header(header)), Data: found.Data}, nil
+}
+
+// stored finds the message that a request is a copy of.
+func (w *Waiter) stored(ctx context.Context, r *waitRequest) (*jetstream.RawStreamMsg, error) {
+	stream, err := w.events.Open(ctx, w.js, w.cfg.Names.EventsStream())
+	if err != nil {
+		return nil, fmt.Errorf("looking for the event that is to wait: %w", err)
+	}
+	for i, seq := range r.copied {
+		if seq == 0 || slices.Contains(r.copied[:i], seq) {
+			continue
+		}
+		found, err := stored.Get(ctx, stream, seq)
+		if errors.Is(err, bridge.ErrNoEntry) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("looking for the event that is to wait: %w", err)
+		}
+		e, err := bridge.DecodeEvent(bridge.Header(found.Header), found.Data)
+		if err == nil && e.ID == r.event.ID && e.Source == r.event.Source && bytes.Equal(e.Body, r.event.Body) && w.mayRead(r.consumer, found.Subject) {
+			return found, nil
+		}
+	}
+	return nil, refuse(codeBadRequest, "only an event that is stored can wait: its stream sequence is the last token of the subject, and body and headers are those of the message")
+}
+
+// mayRead reports whether a message is not one that comes again for another consumer.
+func (w *Waiter) mayRead(consumer, subject string) bool {
+	return !w.cfg.Names.IsAgain(subject) || strings.HasPrefix(subject, strings.TrimSuffix(w.cfg.Names.AllAgain(consumer), ">"))
+}
+
+// exists returns a [refusal] for a consumer that has no durable.
+func (w *Waiter) exists(ctx context.Context, consumer string) error {
+	_, err := w.js.Consumer(ctx, w.cfg.Names.EventsStream(), consumer)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return refuse(codeBadRequest, "there is no durable %s: an event can only wait for a durable that exists", consumer)
+	}
+	if err != nil {
+		return fmt.Errorf("looking at the durable of consumer %s: %w", consumer, err)
+	}
+	return nil
 }
 
 // parseSchedule reads "@at" and a time of RFC 3339, the one schedule that an event may

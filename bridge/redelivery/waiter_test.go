@@ -2,6 +2,7 @@ package redelivery
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"os"
 	"strings"
@@ -50,7 +51,7 @@ func (b *bench) begin(durables ...string) {
 		})
 		require.NoError(t, err)
 	}
-	b.run(NewWaiter(b.JS, WaiterConfig{Names: b.Names}))
+	b.run(NewWaiter(b.JS, WaiterConfig{Names: b.Names, Alarms: b.Alarms}))
 	b.run(NewMover(b.JS, b.pub, MoverConfig{Names: b.Names}))
 	require.Eventually(t, func() bool {
 		_, err := b.NC.Request("hookspan.wait.search.ping", nil, patience)
@@ -93,8 +94,16 @@ func (b *bench) nothingWaits() {
 	require.Eventually(b.t, func() bool { return b.Messages(b.t, "HOOKSPAN_LATER") == 0 }, patience, 5*time.Millisecond)
 }
 
+func sequence(m jetstream.Msg) uint64 {
+	meta, err := m.Metadata()
+	if err != nil {
+		panic(err)
+	}
+	return meta.Sequence.Stream
+}
+
 // waiting is what the documentation says: a copy of the message with two headers.
-func waiting(m jetstream.Msg, consumer, token string, until time.Time) *nats.Msg {
+func waiting(m jetstream.Msg, consumer string, until time.Time) *nats.Msg {
 	header := maps.Clone(m.Headers())
 	tail := m.Subject()
 	for _, prefix := range []string{"hookspan.events.", "hookspan.again." + consumer + "."} {
@@ -102,7 +111,7 @@ func waiting(m jetstream.Msg, consumer, token string, until time.Time) *nats.Msg
 	}
 	header.Set("Nats-Schedule", "@at "+until.UTC().Format(time.RFC3339))
 	header.Set("Nats-Schedule-Target", "hookspan.due."+consumer+"."+tail)
-	return &nats.Msg{Subject: "hookspan.later." + consumer + "." + token, Header: header, Data: m.Data()}
+	return &nats.Msg{Subject: fmt.Sprintf("hookspan.later.%s.%d", consumer, sequence(m)), Header: header, Data: m.Data()}
 }
 
 func TestPullProgramLetsAnEventWait(t *testing.T) {
@@ -124,10 +133,9 @@ func (b *bench) waitsAndComesBack(js jetstream.JetStream) {
 	_, err := b.pub.Publish(ctx, ev)
 	require.NoError(t, err)
 	m := b.read(js, "search")
-	// Twice: the same token must not matter once the first wait is over, nor that the
-	// copy has the headers of the message that it is of.
+	// Twice: a copy that comes again may wait as the event itself.
 	for range 2 {
-		ack, err := js.PublishMsg(ctx, waiting(m, "search", "1", time.Now()))
+		ack, err := js.PublishMsg(ctx, waiting(m, "search", time.Now()))
 		require.NoError(t, err)
 		require.Equal(t, "HOOKSPAN_LATER", ack.Stream)
 		require.NotZero(t, ack.Sequence)
@@ -154,7 +162,7 @@ func TestDocumentedAccounts(t *testing.T) {
 	block = strings.NewReplacer("$HOOKSPAN_PASSWORD", "own", "$SEARCH_PASSWORD", "search").Replace("accounts {" + block)
 	x := queuetest.NewExternal(t, func(o *server.Options) { require.NoError(t, o.ProcessConfigString(block)) })
 	x.Start()
-	b := &bench{Bench: &queuetest.Bench{JS: x.JetStream(nats.UserInfo("hookspan", "own"))}, t: t}
+	b := &bench{Bench: &queuetest.Bench{Alarms: &queuetest.Alarms{}, JS: x.JetStream(nats.UserInfo("hookspan", "own"))}, t: t}
 	b.NC = b.JS.Conn()
 	require.NoError(t, queue.Provision(t.Context(), b.JS, queue.StreamsConfig{MaxBytes: 64 << 20}, zap.NewNop()))
 	b.pub = queue.NewPublisher(b.JS, b.Names)
@@ -174,15 +182,17 @@ func TestDocumentedAccounts(t *testing.T) {
 	require.EqualValues(t, 3, b.Messages(t, "HOOKSPAN_EVENTS"), "one, and twice again")
 }
 
-// What a consumer of package consumers counts stays with the copy.
+// What a consumer of package consumers counts stays with the copy; where the event itself
+// lies is what is stored, and not what the copy says.
 func TestCopyKeepsWhatItSaysOfEarlierAttempts(t *testing.T) {
 	b := setup(t)
-	js := b.as(queue.AppUser)
 	ev := queuetest.Event("pred_1")
-	again := bridge.Again{Attempt: 4, First: time.Unix(5, 0).UTC(), Sequence: 9}
-	m := &nats.Msg{Subject: b.Names.Later("mine", ev.ID, 4), Header: nats.Header(again.Header(ev.Header())), Data: ev.Body}
-	_, err := js.PublishMsg(t.Context(), m, jetstream.WithScheduleAt(time.Now().Add(time.Hour)),
-		jetstream.WithScheduleTarget(b.Names.Due("mine", b.Names.Event(ev.Source, ev.Status, ev.Model))))
+	receipt, err := b.pub.Publish(t.Context(), ev)
+	require.NoError(t, err)
+	again := bridge.Again{Attempt: 4, First: time.Unix(5, 0).UTC(), Sequence: 9, Copied: receipt.Sequence}
+	m := &nats.Msg{Subject: b.Names.Later("search", ev.ID, 4), Header: nats.Header(again.Header(ev.Header())), Data: ev.Body}
+	_, err = b.as(queue.PullUser("search")).PublishMsg(t.Context(), m, jetstream.WithScheduleAt(time.Now().Add(time.Hour)),
+		jetstream.WithScheduleTarget(b.Names.Due("search", b.Names.Event(ev.Source, ev.Status, ev.Model))))
 	require.NoError(t, err)
 	stream, err := b.JS.Stream(t.Context(), "HOOKSPAN_LATER")
 	require.NoError(t, err)
@@ -190,7 +200,73 @@ func TestCopyKeepsWhatItSaysOfEarlierAttempts(t *testing.T) {
 	require.NoError(t, err)
 	got, err := bridge.DecodeAgain(bridge.Header(kept.Header))
 	require.NoError(t, err)
+	again.Sequence, again.Copied = receipt.Sequence, 0
 	require.Equal(t, again, got)
+}
+
+// Nothing waits that is not stored as it is, and for no durable that is not there.
+func TestOnlyStoredEventsOfDurablesThatExistWait(t *testing.T) {
+	ctx := t.Context()
+	b := setup(t)
+	for _, id := range []string{"pred_1", "pred_2"} {
+		_, err := b.pub.Publish(ctx, queuetest.Event(id))
+		require.NoError(t, err)
+	}
+	search, app := b.as(queue.PullUser("search")), b.as(queue.AppUser)
+	event := b.read(search, "search")
+	invented := queuetest.Event("invented")
+	for name, change := range map[string]func(*nats.Msg){
+		"no sequence":      func(m *nats.Msg) { m.Subject = "hookspan.later.search.a" },
+		"another sequence": func(m *nats.Msg) { m.Subject = "hookspan.later.search.2" },
+		"not there yet":    func(m *nats.Msg) { m.Subject = "hookspan.later.search.77" },
+		"another body":     func(m *nats.Msg) { m.Data = append([]byte(" "), m.Data...) },
+		"another id":       func(m *nats.Msg) { m.Header.Set("ce-id", "pred_9/completed/0123456789abcdef") },
+		"invented":         func(m *nats.Msg) { maps.Copy(m.Header, nats.Header(invented.Header())); m.Data = invented.Body },
+		"no durable":       func(m *nats.Msg) { m.Subject = strings.Replace(m.Subject, "search", "nobody", 1) },
+	} {
+		m, js := waiting(event, "search", time.Now()), search
+		if name == "no durable" {
+			m, js = waiting(event, "nobody", time.Now()), app
+		}
+		change(m)
+		_, err := js.PublishMsg(ctx, m)
+		var api *jetstream.APIError
+		require.ErrorAs(t, err, &api, name)
+		require.Equal(t, 400, api.Code, name)
+	}
+	// One that comes again for another consumer.
+	_, err := b.as(queue.PullUser("other")).PublishMsg(ctx, waiting(b.read(b.as(queue.PullUser("other")), "other"), "other", time.Now()))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return b.Messages(t, "HOOKSPAN_EVENTS") == 3 }, patience, 5*time.Millisecond)
+	m := waiting(event, "search", time.Now())
+	m.Subject = "hookspan.later.search.3"
+	_, err = search.PublishMsg(ctx, m)
+	require.ErrorContains(t, err, "only an event that is stored")
+	b.nothingWaits()
+	require.EqualValues(t, 3, b.Messages(t, "HOOKSPAN_EVENTS"), "two, and one again for the other one")
+}
+
+// A program that lets the same event wait for now over and over uses up what is its own,
+// and neither the stream nor what others may; the alarm says so.
+func TestWaitsHaveAQuota(t *testing.T) {
+	ctx := t.Context()
+	b := setup(t)
+	large := queuetest.Event("pred_1")
+	large.Body = []byte(`{"id":"pred_1","pad":"` + strings.Repeat("x", 1<<20) + `"}`)
+	_, err := b.pub.Publish(ctx, large)
+	require.NoError(t, err)
+	js := b.as(queue.PullUser("search"))
+	m := waiting(b.read(js, "search"), "search", time.Now().Add(time.Hour))
+	for err == nil {
+		_, err = js.PublishMsg(ctx, m)
+	}
+	var api *jetstream.APIError
+	require.ErrorAs(t, err, &api)
+	require.Equal(t, 503, api.Code)
+	require.Contains(t, api.Description, "over the quota")
+	require.Equal(t, []string{bridge.AlarmQuota}, b.Alarms.Kinds())
+	_, err = b.as(queue.PullUser("other")).PublishMsg(ctx, waiting(b.read(b.as(queue.PullUser("other")), "other"), "other", time.Now()))
+	require.NoError(t, err, "another consumer has a quota of its own")
 }
 
 // Each is refused with a reason that the client sees as an error of JetStream.
@@ -223,9 +299,8 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		{"no event", func(m *nats.Msg) { m.Header.Del("ce-id") }, "copy the body and the headers"},
 		{"attempts", func(m *nats.Msg) { m.Header.Set("hookspan-attempt", "many") }, "copy the headers"},
 		{"token", func(m *nats.Msg) { m.Subject = "hookspan.later.search.a:b" }, "publish to hookspan.later."},
-		{"large header", func(m *nats.Msg) { m.Header.Set("ce-large", strings.Repeat("x", 70<<10)) }, "header size exceeds"},
 	} {
-		m := waiting(event, "search", "1", time.Now().Add(time.Hour))
+		m := waiting(event, "search", time.Now().Add(time.Hour))
 		c.change(m)
 		_, err := js.PublishMsg(t.Context(), m)
 		var api *jetstream.APIError
@@ -244,10 +319,9 @@ func TestHeadersThatTheServerObeysGoNoFurther(t *testing.T) {
 	_, err := b.pub.Publish(ctx, queuetest.Event("pred_1"))
 	require.NoError(t, err)
 	other, js := b.as(queue.PullUser("other")), b.as(queue.PullUser("search"))
-	victim := waiting(b.read(other, "other"), "other", "1", time.Now().Add(time.Hour))
+	victim := waiting(b.read(other, "other"), "other", time.Now().Add(time.Hour))
 	_, err = other.PublishMsg(ctx, victim)
 	require.NoError(t, err)
-	event := b.read(js, "search")
 	attacks := []nats.Header{
 		{"Nats-Schedule-Next": {"purge"}, "Nats-Scheduler": {victim.Subject}},
 		{"Nats-Schedule-Source": {victim.Subject}},
@@ -261,9 +335,11 @@ func TestHeadersThatTheServerObeysGoNoFurther(t *testing.T) {
 		{"Nats-Incr": {"1"}},
 	}
 	for i, headers := range attacks {
-		m := waiting(event, "search", string(rune('a'+i)), time.Now().Add(time.Hour))
+		_, err := b.pub.Publish(ctx, queuetest.Event(fmt.Sprint("attack_", i)))
+		require.NoError(t, err)
+		m := waiting(b.read(js, "search"), "search", time.Now().Add(time.Hour))
 		maps.Copy(m.Header, headers)
-		_, err := js.PublishMsg(ctx, m)
+		_, err = js.PublishMsg(ctx, m)
 		require.NoError(t, err, "%v", headers)
 		// Without a schedule they are all that is left.
 		m.Header.Del("Nats-Schedule")
@@ -299,14 +375,14 @@ func TestAppLetsOnlyEventsOfItsOwnWait(t *testing.T) {
 	short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 	defer cancel()
 	for _, name := range []string{"archive", "search"} {
-		_, err := js.PublishMsg(short, waiting(event, name, "1", time.Now()))
+		_, err := js.PublishMsg(short, waiting(event, name, time.Now()))
 		require.Error(t, err, name)
 	}
 	// The answer to a call is published without anybody's rights.
 	for _, call := range []string{"$JS.API.DIRECT.GET.HOOKSPAN_EVENTS", "$JS.API.STREAM.MSG.GET.HOOKSPAN_EVENTS"} {
 		require.NoError(t, js.Conn().PublishRequest(call, "hookspan.later.archive.1", []byte(`{"seq":1}`)))
 	}
-	_, err = js.PublishMsg(ctx, waiting(event, "mine", "1", time.Now()))
+	_, err = js.PublishMsg(ctx, waiting(event, "mine", time.Now()))
 	require.NoError(t, err)
 	require.NoError(t, event.DoubleAck(ctx))
 	require.Equal(t, "hookspan.again.mine.get3w.prediction.completed.get3w.flux-dev", b.read(js, "mine").Subject())
@@ -349,7 +425,7 @@ func TestNoRoomToWait(t *testing.T) {
 	_, err = b.pub.Publish(ctx, queuetest.Event("pred_1"))
 	require.NoError(t, err)
 	event := b.read(js, "search")
-	_, err = js.PublishMsg(ctx, waiting(event, "search", "1", time.Now().Add(time.Hour)))
+	_, err = js.PublishMsg(ctx, waiting(event, "search", time.Now().Add(time.Hour)))
 	require.ErrorContains(t, err, "too many events wait")
 	require.Zero(t, b.Messages(t, "HOOKSPAN_LATER"))
 }

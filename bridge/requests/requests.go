@@ -8,12 +8,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/time/rate"
 
 	"github.com/hookspan/hookspan/bridge"
 )
@@ -23,8 +26,15 @@ const (
 	timeout         = 4 * time.Second // clients wait for 5 s
 	maxWaitingBytes = 32 << 20
 	maxReplyInLog   = 128
+	slowness        = time.Second
+	maxSlow         = 1024
+	promptRefusals  = 50
+	promptBurst     = 100
 	// Subjects of answers: an inbox, and what the server makes of one of another account.
 	inbox, imported = "_INBOX", "_R_."
+	// clientInfo is the header in which the server says who asks from another account
+	// (nats-server 2.15.2, ClientInfoHdr).
+	clientInfo = "Nats-Request-Info"
 )
 
 // Service answers the requests on a subject. Any number of processes may run the same.
@@ -37,17 +47,48 @@ type Service struct {
 	// AtOnce is how many requests are worked on at once, MaxWaiting how many more may
 	// wait for that. What is beyond is not answered, and its client tries again.
 	AtOnce, MaxWaiting int
-	// Answer returns what is answered as JSON. Its context ends after 4 s.
+	// Answer returns what is answered: a [*nats.Msg] as it is, anything else as JSON. An
+	// answer that is [Slow] comes after a second. The context ends after 4 s.
 	Answer func(ctx context.Context, request *nats.Msg) any
 	// Logger nil logs nothing.
 	Logger *zap.Logger
 }
 
+// Sampled returns a logger that writes each message once a minute at most, whatever its
+// fields are: others decide how often there is something to say.
+func Sampled(log *zap.Logger) *zap.Logger {
+	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Minute, 1, 0)
+	}))
+}
+
+// Program tells programs apart that ask: it names the account and the connection that
+// the server has written into a request from another account, as far as it shares them.
+// It is "" for a request of our own account, where a program could write there itself.
+func Program(request *nats.Msg) string {
+	if !strings.HasPrefix(request.Reply, imported) {
+		return ""
+	}
+	var client struct {
+		Account string `json:"acc"`
+		ID      uint64 `json:"id"`
+	}
+	if json.Unmarshal([]byte(request.Header.Get(clientInfo)), &client) != nil {
+		return ""
+	}
+	return client.Account + "/" + strconv.FormatUint(client.ID, 10)
+}
+
+// Slow is an answer that refuses. The first hundred come at once, and fifty a second;
+// what is beyond comes a second late, so that a loop which asks again at once costs
+// little. While 1,024 of those wait, further ones get no answer at all.
+type Slow struct{ Answer any }
+
 // Run answers requests until ctx ends, and returns nil once those that have begun are
 // answered. Conn returns the connection of now: when one was closed for good, and when
 // listening fails, it is asked again.
 func (s Service) Run(ctx context.Context, conn func() *nats.Conn) error {
-	s.Logger = cmp.Or(s.Logger, zap.NewNop())
+	s.Logger = Sampled(cmp.Or(s.Logger, zap.NewNop()))
 	for ctx.Err() == nil {
 		if err := s.listen(ctx, conn()); err != nil {
 			s.Logger.Warn("requests are not answered now, trying again", zap.Duration("in", retry), zap.Error(err))
@@ -74,6 +115,7 @@ func (s Service) listen(ctx context.Context, nc *nats.Conn) error {
 		return fmt.Errorf("listening for %s: %w", s.What, err)
 	}
 	slots := make(chan struct{}, s.AtOnce)
+	slow := &brake{prompt: rate.NewLimiter(promptRefusals, promptBurst), waiting: make(chan struct{}, maxSlow)}
 	for {
 		slots <- struct{}{} // first, so that what is beyond stays where it is bounded
 		request, err := requests.NextMsgWithContext(ctx)
@@ -90,12 +132,12 @@ func (s Service) listen(ctx context.Context, nc *nats.Conn) error {
 		// What has begun is finished when the program is told to stop.
 		working.Go(func() {
 			defer func() { <-slots }()
-			s.serve(context.WithoutCancel(ctx), request)
+			s.serve(context.WithoutCancel(ctx), request, slow)
 		})
 	}
 }
 
-func (s Service) serve(ctx context.Context, request *nats.Msg) {
+func (s Service) serve(ctx context.Context, request *nats.Msg, slow *brake) {
 	// An answer to what is no inbox would be published with our rights.
 	if r := request.Reply; r != "" && !strings.HasPrefix(r, inbox) && !strings.HasPrefix(r, imported) {
 		s.Logger.Warn("a request asks for an answer to what is no inbox, it is ignored",
@@ -104,11 +146,46 @@ func (s Service) serve(ctx context.Context, request *nats.Msg) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	text, err := json.Marshal(s.Answer(ctx, request))
-	if err == nil && request.Reply != "" {
-		err = request.Respond(text)
+	answer := s.Answer(ctx, request)
+	refusal, ok := answer.(Slow)
+	switch {
+	case !ok:
+		s.respond(request, answer)
+	case slow.prompt.Allow():
+		s.respond(request, refusal.Answer)
+	default:
+		slow.later(func() { s.respond(request, refusal.Answer) })
 	}
-	if err != nil {
+}
+
+// brake delays refusals.
+type brake struct {
+	prompt  *rate.Limiter
+	waiting chan struct{}
+}
+
+func (b *brake) later(do func()) {
+	select {
+	case b.waiting <- struct{}{}:
+		time.AfterFunc(slowness, func() { <-b.waiting; do() })
+	default:
+	}
+}
+
+func (s Service) respond(request *nats.Msg, answer any) {
+	if request.Reply == "" {
+		return
+	}
+	m, ok := answer.(*nats.Msg)
+	var err error
+	if !ok {
+		m = &nats.Msg{}
+		m.Data, err = json.Marshal(answer)
+	}
+	if err == nil {
+		err = request.RespondMsg(m)
+	}
+	if err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 		s.Logger.Warn("a request is not answered", zap.String("for", s.What), zap.String("subject", request.Subject), zap.Error(err))
 	}
 }

@@ -67,7 +67,7 @@ func (s *store) announcer(cfg *config) *watches.Announcer {
 
 // runWatches lets programs announce predictions by NATS, and returns when ctx has ended.
 func (s *store) runWatches(ctx context.Context, cfg *config, log *zap.Logger) {
-	service := watches.NewService(s.consume.Conn, s.announcer(cfg), watches.Config{Names: s.cfg.Names, Logger: log})
+	service := watches.NewService(s.consume, s.announcer(cfg), watches.Config{Names: s.cfg.Names, Alarms: s.alarms, Logger: log})
 	if err := service.Run(ctx); err != nil {
 		log.Error("predictions cannot be announced by NATS any more; the API still takes them", zap.Error(err))
 	}

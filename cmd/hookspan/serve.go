@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hookspan/hookspan/bridge/admin"
+	"github.com/hookspan/hookspan/bridge/guests"
 	"github.com/hookspan/hookspan/bridge/queue"
 	"github.com/hookspan/hookspan/bridge/redelivery"
 	"github.com/hookspan/hookspan/bridge/telemetry"
@@ -144,11 +145,15 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 		})
 		group.Go(func() error { <-ctx.Done(); submits.Close(); return nil })
 	}
+	creator := guests.NewCreator(store.consume, guests.CreatorConfig{Names: cfg.names(), Alarms: store.alarms, Logger: log})
+	group.Go(func() error { return creator.Run(ctx) })
+	reader := guests.NewReader(store.consume, guests.ReaderConfig{Names: cfg.names(), Logger: log})
+	group.Go(func() error { return reader.Run(ctx) })
 	if cfg.has(roleConsumers) {
 		bindOnly := cfg.NATS.Provision != provisionCreate
 		mover := redelivery.NewMover(store.consume, store.publisher, redelivery.MoverConfig{Names: cfg.names(), BindOnly: bindOnly, Logger: log})
 		reaper := redelivery.NewReaper(store.consume, store.publisher, redelivery.ReaperConfig{Names: cfg.names(), BindOnly: bindOnly, Logger: log})
-		waiter := redelivery.NewWaiter(store.consume, redelivery.WaiterConfig{Names: cfg.names(), Logger: log})
+		waiter := redelivery.NewWaiter(store.consume, redelivery.WaiterConfig{Names: cfg.names(), Alarms: store.alarms, Logger: log})
 		for _, run := range []func(context.Context) error{mover.Run, reaper.Run, waiter.Run} {
 			group.Go(func() error { return run(ctx) })
 		}

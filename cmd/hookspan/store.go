@@ -163,7 +163,7 @@ func (s *store) startEmbedded(cfg *config, folder *queue.Folder, onStop *cleanup
 	var err error
 	s.embedded, err = queue.StartEmbedded(folder, queue.EmbeddedConfig{
 		Listen: listen, Names: cfg.names(), Consumers: cfg.owned(), Pull: cfg.pulled(), Streams: s.cfg,
-		Position: s.durables.position,
+		Alarms: s.alarms, Position: s.durables.position,
 	}, s.log)
 	if err != nil {
 		return err

@@ -41,6 +41,10 @@ func (r *refusal) Unwrap() error { return r.err }
 // be in w, wraps [bridge.ErrNoSource] for a source that is not configured, or is one of
 // the publisher's: to announce it again is safe then.
 func (a *Announcer) Announce(ctx context.Context, w bridge.Watch) (bridge.Receipt, string, error) {
+	return a.announce(ctx, w, bridge.OriginWatch)
+}
+
+func (a *Announcer) announce(ctx context.Context, w bridge.Watch, origin string) (bridge.Receipt, string, error) {
 	now := time.Now()
 	if err := w.Check(now); err != nil {
 		return bridge.Receipt{}, "", &refusal{err}
@@ -52,6 +56,7 @@ func (a *Announcer) Announce(ctx context.Context, w bridge.Watch) (bridge.Receip
 	if err != nil {
 		return bridge.Receipt{}, "", err
 	}
+	e.Origin = origin
 	r, err := a.publisher.Publish(ctx, e)
 	if err != nil {
 		return bridge.Receipt{}, "", fmt.Errorf("announcing prediction %q of %s: %w", w.Prediction, w.Source, err)

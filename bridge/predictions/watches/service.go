@@ -9,9 +9,11 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/quota"
 	"github.com/hookspan/hookspan/bridge/requests"
 )
 
@@ -22,9 +24,21 @@ const (
 	maxDescription = 512
 )
 
+// rateOfAll and rateOfOne are how many predictions other programs may announce, all
+// together and each: one for each webhook that a busy source sends.
+var (
+	rateOfAll = quota.Rate{PerSecond: 200, Burst: 2000}
+	rateOfOne = quota.Rate{PerSecond: 100, Burst: 1000}
+)
+
+// messageOverhead is about what the header of an event adds to an announcement, in bytes.
+const messageOverhead = 600
+
 // Config of a [Service].
 type Config struct {
 	Names bridge.Names
+	// Alarms is told when programs announce more than they may.
+	Alarms bridge.Alarmer
 	// Logger nil logs nothing.
 	Logger *zap.Logger
 }
@@ -33,16 +47,18 @@ type Config struct {
 // [bridge.Names.WatchRequests]: a [bridge.WatchRequest] that names the prediction. The
 // answer is an [Answer]. Any number of processes may run one.
 type Service struct {
-	conn      func() *nats.Conn
+	js        jetstream.JetStream
 	announcer *Announcer
+	quota     *quota.Quota
 	cfg       Config
 }
 
-// NewService returns a service that is not running yet. Conn returns the connection of
-// now.
-func NewService(conn func() *nats.Conn, a *Announcer, cfg Config) *Service {
-	cfg.Logger = cmp.Or(cfg.Logger, zap.NewNop()).Named("watches")
-	return &Service{conn: conn, announcer: a, cfg: cfg}
+// NewService returns a service that is not running yet.
+func NewService(js jetstream.JetStream, a *Announcer, cfg Config) *Service {
+	cfg.Logger = requests.Sampled(cmp.Or(cfg.Logger, zap.NewNop()).Named("watches"))
+	return &Service{js: js, announcer: a, cfg: cfg, quota: quota.New(js, quota.Config{
+		Names: cfg.Names, What: "announcements of predictions", All: rateOfAll, Each: rateOfOne, Alarms: cfg.Alarms,
+	})}
 }
 
 // Answer is what a request is answered with, as JSON.
@@ -53,8 +69,8 @@ type Answer struct {
 	Error *Error `json:"error,omitempty"`
 }
 
-// Error is why a prediction is not watched. Code is as HTTP has it: from 500 on trying
-// again helps.
+// Error is why a prediction is not watched. Code is as HTTP has it: with 429 and from 500
+// on trying again later helps.
 type Error struct {
 	Code        int    `json:"code"`
 	Description string `json:"description"`
@@ -66,10 +82,10 @@ func (s *Service) Run(ctx context.Context) error {
 		Subject: s.cfg.Names.WatchRequests("*"), Group: "hookspan-watches", What: "predictions to watch",
 		AtOnce: requestsAtOnce, MaxWaiting: maxWaiting, Logger: s.cfg.Logger,
 		Answer: func(ctx context.Context, request *nats.Msg) any { return s.answer(ctx, request) },
-	}.Run(ctx, s.conn)
+	}.Run(ctx, s.js.Conn)
 }
 
-func (s *Service) answer(ctx context.Context, request *nats.Msg) Answer {
+func (s *Service) answer(ctx context.Context, request *nats.Msg) any {
 	receipt, id, err := s.announce(ctx, request)
 	if err == nil {
 		return Answer{Result: receipt.Result, ID: id}
@@ -80,6 +96,8 @@ func (s *Service) answer(ctx context.Context, request *nats.Msg) Answer {
 		return failed(http.StatusBadRequest, err.Error())
 	case errors.Is(err, bridge.ErrNoSource):
 		return failed(http.StatusNotFound, "there is no such source: the last part of the subject names one of the configuration")
+	case errors.Is(err, quota.ErrOver):
+		return requests.Slow{Answer: failed(http.StatusTooManyRequests, err.Error()+": try again later")}
 	case errors.Is(err, bridge.ErrTooLarge):
 		return failed(http.StatusRequestEntityTooLarge, "it is too large for the store")
 	}
@@ -100,5 +118,8 @@ func (s *Service) announce(ctx context.Context, request *nats.Msg) (bridge.Recei
 		return bridge.Receipt{}, "", &refusal{err}
 	}
 	source := strings.TrimPrefix(request.Subject, strings.TrimSuffix(s.cfg.Names.WatchRequests("*"), "*"))
-	return s.announcer.Announce(ctx, r.Watch(source))
+	if err := s.quota.Take(ctx, requests.Program(request), len(request.Data)+messageOverhead); err != nil {
+		return bridge.Receipt{}, "", err
+	}
+	return s.announcer.announce(ctx, r.Watch(source), bridge.OriginClaim)
 }

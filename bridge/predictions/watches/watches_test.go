@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,6 +54,7 @@ func TestAnnounceStoresAnEvent(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, bridge.Duplicate, r.Result)
 	require.Equal(t, id, again)
+	require.Equal(t, bridge.OriginWatch, e.Origin, "of those who may speak for the bridge")
 
 	_, _, err = a.Announce(t.Context(), bridge.Watch{Source: "other", Prediction: "a"})
 	require.ErrorIs(t, err, bridge.ErrNoSource)
@@ -66,23 +70,32 @@ func must[T any](v T, err error) T {
 	return v
 }
 
+type bench struct{ *queuetest.Bench }
+
+// app is one more connection of user app.
+func (b *bench) app(t *testing.T) *nats.Conn {
+	t.Helper()
+	password, err := queue.ReadSecret(b.Folder.Dir(), queue.AppUser)
+	require.NoError(t, err)
+	nc, err := nats.Connect(b.Server.URL(), nats.UserInfo(queue.AppUser, password))
+	require.NoError(t, err)
+	t.Cleanup(nc.Close)
+	return nc
+}
+
 // serve runs a service on p, and returns its server with a connection of user app.
-func serve(t *testing.T, p func(*queuetest.Bench) watches.Publisher) (b *queuetest.Bench, app *nats.Conn, log *observer.ObservedLogs) {
+func serve(t *testing.T, p func(*queuetest.Bench) watches.Publisher) (b *bench, app *nats.Conn, log *observer.ObservedLogs) {
 	t.Helper()
 	cfg := queuetest.Config()
 	cfg.Listen = "127.0.0.1:0"
-	b = queuetest.Start(t, cfg)
+	b = &bench{queuetest.Start(t, cfg)}
 	core, log := observer.New(zap.DebugLevel)
-	s := watches.NewService(b.JS.Conn, watches.NewAnnouncer(p(b), onlyGet3w), watches.Config{Logger: zap.New(core)})
+	s := watches.NewService(b.JS, watches.NewAnnouncer(p(b.Bench), onlyGet3w), watches.Config{Alarms: b.Alarms, Logger: zap.New(core)})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- s.Run(ctx) }()
 	t.Cleanup(func() { cancel(); require.NoError(t, <-done) })
-	password, err := queue.ReadSecret(b.Folder.Dir(), queue.AppUser)
-	require.NoError(t, err)
-	app, err = nats.Connect(b.Server.URL(), nats.UserInfo(queue.AppUser, password))
-	require.NoError(t, err)
-	t.Cleanup(app.Close)
+	app = b.app(t)
 	require.Eventually(t, func() bool {
 		_, err := app.Request(b.Names.WatchRequests("nobody"), nil, patience)
 		return err == nil
@@ -119,6 +132,11 @@ func TestService(t *testing.T) {
 	}
 	require.Equal(t, 404, ask(t, app, b.Names.WatchRequests("other"), `{"prediction":"a"}`).Error.Code)
 	require.EqualValues(t, 2, b.Messages(t, b.Names.EventsStream()))
+	m, err := must(b.JS.Stream(t.Context(), b.Names.EventsStream())).GetMsg(t.Context(), 1)
+	require.NoError(t, err)
+	e, err := bridge.DecodeEvent(bridge.Header(m.Header), m.Data)
+	require.NoError(t, err)
+	require.Equal(t, bridge.OriginClaim, e.Origin)
 
 	// An answer never goes into a stream of ours.
 	require.NoError(t, b.NC.PublishRequest(subject, "hookspan.events.forged.prediction.completed.x", []byte(`{"prediction":"a"}`)))
@@ -134,4 +152,42 @@ func TestServiceWhenNothingCanBeStored(t *testing.T) {
 	a := ask(t, app, b.Names.WatchRequests("get3w"), `{"prediction":"a"}`)
 	require.Equal(t, 503, a.Error.Code)
 	require.NotContains(t, a.Error.Description, "10.0.0.1")
+}
+
+// Who announces without an end uses up what is its own: others go on, the alarm says so,
+// and the log is not filled.
+func TestAnnouncementsHaveAQuota(t *testing.T) {
+	b, app, log := serve(t, func(b *queuetest.Bench) watches.Publisher { return b.Publisher() })
+	subject := b.Names.WatchRequests("get3w")
+	const programs = 32
+	var refused atomic.Int64
+	var flooding sync.WaitGroup
+	for i := range programs {
+		flooding.Go(func() {
+			for n := 0; refused.Load() < 10*programs; n++ {
+				m, err := app.Request(subject, fmt.Appendf(nil, `{"prediction":"made_up_%d_%d"}`, i, n), patience)
+				var a watches.Answer
+				if err != nil || json.Unmarshal(m.Data, &a) != nil {
+					t.Error(err)
+					return
+				}
+				if a.Error != nil && a.Error.Code == 429 {
+					refused.Add(1)
+				}
+			}
+		})
+	}
+	flooding.Wait()
+	require.Equal(t, []string{bridge.AlarmQuota}, b.Alarms.Kinds())
+	require.Equal(t, bridge.Stored, ask(t, b.app(t), subject, `{"prediction":"of_another_program"}`).Result)
+	require.Zero(t, log.FilterLevelExact(zap.ErrorLevel).Len(), "%v", log.All())
+}
+
+// However often something goes wrong that others cause, the log says it once a minute.
+func TestLogIsNotFilledByOthers(t *testing.T) {
+	b, app, log := serve(t, func(*queuetest.Bench) watches.Publisher { return fails{bridge.ErrFull} })
+	for n := range 100 {
+		require.Equal(t, 503, ask(t, app, b.Names.WatchRequests("get3w"), fmt.Sprintf(`{"prediction":"%d"}`, n)).Error.Code)
+	}
+	require.Equal(t, 1, log.FilterMessage("a prediction cannot be announced").Len())
 }

@@ -3,7 +3,12 @@ package queuetest
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -11,8 +16,32 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/guests"
 	"github.com/hookspan/hookspan/bridge/queue"
 )
+
+// Alarms remembers what kinds of alarms were raised. The zero value is ready.
+type Alarms struct {
+	mu     sync.Mutex
+	raised map[string]bool
+}
+
+// Raise implements [bridge.Alarmer].
+func (a *Alarms) Raise(alarm bridge.Alarm) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.raised == nil {
+		a.raised = map[string]bool{}
+	}
+	a.raised[alarm.Kind] = true
+}
+
+// Kinds returns the kinds that were raised, sorted.
+func (a *Alarms) Kinds() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Sorted(maps.Keys(a.raised))
+}
 
 // Bench is an embedded server with its streams, in a folder of its own.
 type Bench struct {
@@ -21,6 +50,8 @@ type Bench struct {
 	NC     *nats.Conn
 	JS     jetstream.JetStream
 	Names  bridge.Names
+	// Alarms are those that other programs have caused.
+	Alarms *Alarms
 
 	t testing.TB
 }
@@ -44,7 +75,7 @@ func Start(t testing.TB, cfg queue.EmbeddedConfig) *Bench {
 func StartIn(t testing.TB, dir string, cfg queue.EmbeddedConfig) *Bench {
 	t.Helper()
 	log := zap.NewNop() // a server that ends says things after its test has
-	b := &Bench{Names: cfg.Names, t: t}
+	b := &Bench{Names: cfg.Names, Alarms: &Alarms{}, t: t}
 	var err error
 	b.Folder, err = queue.OpenFolder(dir)
 	require.NoError(t, err)
@@ -58,7 +89,28 @@ func StartIn(t testing.TB, dir string, cfg queue.EmbeddedConfig) *Bench {
 	b.JS, err = jetstream.New(b.NC)
 	require.NoError(t, err)
 	require.NoError(t, queue.Provision(context.Background(), b.JS, cfg.Streams, log))
+	if cfg.Listen != queue.ListenNone {
+		b.serveGuests(t)
+	}
 	return b
+}
+
+// serveGuests does for user app what the bridge does, until the test ends.
+func (b *Bench) serveGuests(t testing.TB) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	// Both end with ctx alone, without an error.
+	running.Go(func() {
+		_ = guests.NewCreator(b.JS, guests.CreatorConfig{Names: b.Names, Alarms: b.Alarms}).Run(ctx)
+	})
+	running.Go(func() { _ = guests.NewReader(b.JS, guests.ReaderConfig{Names: b.Names}).Run(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait() })
+	for _, subject := range []string{b.Names.AllCreates(), b.Names.AllGets()} {
+		require.Eventually(t, func() bool {
+			_, err := b.NC.Request(strings.TrimSuffix(subject, ">")+"x", []byte("?"), time.Second)
+			return err == nil
+		}, 10*time.Second, time.Millisecond)
+	}
 }
 
 // Stop ends the server before the test does.

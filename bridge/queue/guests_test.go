@@ -1,0 +1,87 @@
+package queue_test
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+)
+
+// deaf is a program of user app that subscribes and asks, and never reads the answers.
+func deaf(t *testing.T, b *queuetest.Bench, requests string) net.Conn {
+	t.Helper()
+	password, err := queue.ReadSecret(b.Folder.Dir(), queue.AppUser)
+	require.NoError(t, err)
+	c, err := net.Dial("tcp", strings.TrimPrefix(b.Server.URL(), "nats://"))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	in := bufio.NewReader(c)
+	_, err = in.ReadString('\n')
+	require.NoError(t, err)
+	_, err = fmt.Fprintf(c, "CONNECT {\"verbose\":false,\"headers\":true,\"user\":%q,\"pass\":%q}\r\nPING\r\n", queue.AppUser, password)
+	require.NoError(t, err)
+	pong, err := in.ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "PONG\r\n", pong)
+	_, err = fmt.Fprint(c, "SUB _INBOX.deaf 1\r\n"+requests)
+	require.NoError(t, err)
+	return c
+}
+
+// What programs ask for and do not read takes a bounded part of the memory, however many
+// they are: those that read least are disconnected, and others go on.
+func TestProgramsThatDoNotReadAreDisconnected(t *testing.T) {
+	alarms := &queuetest.Alarms{}
+	cfg := listening()
+	cfg.Alarms = alarms
+	b := queuetest.Start(t, cfg)
+	large := queuetest.Event("pred_1")
+	large.Body = []byte(`{"id":"pred_1","pad":"` + strings.Repeat("x", 3<<20) + `"}`)
+	_, err := b.Publisher().Publish(t.Context(), large)
+	require.NoError(t, err)
+	const get = `{"seq":1}`
+	ask := strings.Repeat(fmt.Sprintf("PUB $JS.API.DIRECT.GET.HOOKSPAN_EVENTS _INBOX.deaf %d\r\n%s\r\n", len(get), get), 15)
+	for range 8 {
+		deaf(t, b, ask)
+	}
+	nc, js := app(t, b)
+	require.Eventually(t, func() bool { return len(alarms.Kinds()) == 1 }, patience, time.Millisecond)
+	require.Equal(t, []string{bridge.AlarmQuota}, alarms.Kinds())
+	stream, err := js.Stream(t.Context(), "HOOKSPAN_EVENTS")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { // behind what the others asked for
+		m, err := stream.GetMsg(t.Context(), 1)
+		return err == nil && len(m.Data) == len(large.Body)
+	}, patience, time.Millisecond)
+	require.Zero(t, nc.Reconnects)
+}
+
+// The connections of other programs have a limit, and the bridge can still connect.
+func TestProgramsHaveAShareOfConnections(t *testing.T) {
+	b := queuetest.Start(t, listening())
+	password, err := queue.ReadSecret(b.Folder.Dir(), queue.AppUser)
+	require.NoError(t, err)
+	open := 0
+	for ; err == nil; open++ {
+		var nc *nats.Conn
+		if nc, err = nats.Connect(b.Server.URL(), nats.UserInfo(queue.AppUser, password), nats.NoReconnect()); err == nil {
+			t.Cleanup(nc.Close)
+		}
+		require.Less(t, open, 1000)
+	}
+	require.ErrorIs(t, err, nats.ErrMaxAccountConnectionsExceeded)
+	require.Equal(t, 257, open)
+	nc, err := b.Server.Connect("ours", zap.NewNop())
+	require.NoError(t, err)
+	nc.Close()
+}

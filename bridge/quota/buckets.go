@@ -1,0 +1,78 @@
+package quota
+
+import (
+	"container/list"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// Rates are two token buckets: how many entries and bytes may come in a second, and how
+// many at once after a rest.
+type Rates struct {
+	Entries      float64
+	EntriesBurst int
+	Bytes        float64
+	BytesBurst   int
+}
+
+// Buckets bound what each of many holders adds to something, and all of them together.
+// They are not safe for concurrent use.
+type Buckets[K comparable] struct {
+	all, each Rates
+	most      int
+	shared    pair
+	holders   map[K]*list.Element
+	recent    list.List // of *holder[K], the least lately seen first
+}
+
+type pair struct{ entries, bytes *rate.Limiter }
+
+func (r Rates) pair() pair {
+	return pair{rate.NewLimiter(rate.Limit(r.Entries), r.EntriesBurst), rate.NewLimiter(rate.Limit(r.Bytes), r.BytesBurst)}
+}
+
+func (p pair) allow(size int, now time.Time) bool {
+	return p.entries.AllowN(now, 1) && p.bytes.AllowN(now, size)
+}
+
+type holder[K comparable] struct {
+	of K
+	pair
+}
+
+// NewBuckets returns full buckets. Of the holders at most so many are remembered: the
+// one that was seen least lately is forgotten first, and begins with full buckets again.
+func NewBuckets[K comparable](all, each Rates, most int) *Buckets[K] {
+	return &Buckets[K]{all: all, each: each, most: most, shared: all.pair(), holders: map[K]*list.Element{}}
+}
+
+// Verdict is what [Buckets.Take] says.
+type Verdict int
+
+// Verdicts.
+const (
+	Allowed    Verdict = iota
+	OverOwn            // the holder has used up its own part
+	OverShared         // all of them together have used up theirs
+)
+
+// Take counts one entry of so many bytes of the holder.
+func (b *Buckets[K]) Take(of K, size int, now time.Time) Verdict {
+	place, known := b.holders[of]
+	if !known {
+		if b.recent.Len() >= b.most {
+			delete(b.holders, b.recent.Remove(b.recent.Front()).(*holder[K]).of)
+		}
+		place = b.recent.PushBack(&holder[K]{of, b.each.pair()})
+		b.holders[of] = place
+	}
+	b.recent.MoveToBack(place)
+	switch {
+	case !place.Value.(*holder[K]).allow(size, now):
+		return OverOwn
+	case !b.shared.allow(size, now):
+		return OverShared
+	}
+	return Allowed
+}
