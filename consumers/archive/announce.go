@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 
 	"github.com/hookspan/hookspan/bridge"
 )
@@ -80,18 +79,4 @@ func (t *attempt) archivedEvent(m *manifest, abridged bool) (*bridge.Event, erro
 		Query:        t.ev.Query,
 		Body:         body,
 	}, nil
-}
-
-// withoutQuery is the address without what can be a credential. One that cannot be
-// read, or is longer than any that is asked, is left out.
-func withoutQuery(address string) string {
-	if len(address) > maxURL {
-		return ""
-	}
-	u, err := url.Parse(address)
-	if err != nil {
-		return ""
-	}
-	u.User, u.RawQuery, u.ForceQuery, u.Fragment, u.RawFragment = nil, "", false, "", ""
-	return u.String()
 }

@@ -23,8 +23,8 @@ type Config struct {
 	// it.
 	Location Location
 	// Hosts are the names of the hosts that outputs may come from, required.
-	// They are compared exactly, without regard to case; the port of an
-	// address does not matter. Redirects are held to them too.
+	// They are compared as browsers compare hosts, without regard to case and
+	// spelling; the port of an address does not matter. Redirects are held to them too.
 	Hosts []string
 	// AllowPrivate permits http, any port, and private and loopback addresses,
 	// for local trials. Hosts holds nevertheless.
@@ -120,13 +120,13 @@ func (c Config) validate() error {
 	return nil
 }
 
-// CheckHost returns an error unless the host of some URL can equal h. A pattern
-// cannot: it would silently match nothing.
+// CheckHost returns an error unless the host of some URL can equal h, in whatever
+// spelling. A pattern cannot: it would silently match nothing.
 func CheckHost(h string) error {
 	if _, err := netip.ParseAddr(h); err == nil {
 		return nil
 	}
-	if h == "" || strings.ContainsAny(h, "/:@*?#[]% \t\r\n") {
+	if _, err := canonicalHost(h); err != nil || strings.ContainsAny(h, "/\\:@*?#[]% \t\r\n") {
 		return fmt.Errorf("%.80q is not a host name: write it without scheme, port and path, such as cdn.example.com", h)
 	}
 	return nil
