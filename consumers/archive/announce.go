@@ -49,7 +49,7 @@ func (t *attempt) archivedEvent(m *manifest, abridged bool) (*bridge.Event, erro
 			a.Missing = append(a.Missing, bridge.MissingOutput{N: e.N, SourceURL: withoutQuery(e.URL), Error: e.Error})
 		default:
 			a.Outputs = append(a.Outputs, bridge.ArchivedOutput{
-				N: e.N, URL: t.files.address(e.Key), Bytes: e.Bytes, ContentType: e.ContentType, SHA256: e.SHA256, SourceURL: withoutQuery(e.URL),
+				N: e.N, URL: t.files.address(e.Key), Bytes: e.Bytes, ContentType: e.ContentType, ContentEncoding: e.Coding, SHA256: e.SHA256, SourceURL: withoutQuery(e.URL),
 			})
 		}
 	}

@@ -49,6 +49,11 @@ type Config struct {
 	// Life returns how long the provider of a source keeps outputs after the event's
 	// time, 0 when nobody knows. Nil means 0.
 	Life func(source string) time.Duration
+	// Delay returns how long after an event from a source was received its outputs may
+	// still be missing: until then an output that is answered with 403 or 404 is asked
+	// for again every few seconds, up to once a minute; after it, such an answer is
+	// final. Nil means 0.
+	Delay func(source string) time.Duration
 	// MaxBytes is how many bytes the archive may hold, 0 means as many as there is
 	// room for; at least twice MaxOutput. What is there is counted at the first event: a
 	// walk through the folder, or one call for every thousand objects. What other
@@ -83,6 +88,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Life == nil {
 		c.Life = func(string) time.Duration { return 0 }
+	}
+	if c.Delay == nil {
+		c.Delay = func(string) time.Duration { return 0 }
 	}
 	if c.Alarms == nil {
 		c.Alarms = noAlarms{}
