@@ -2,10 +2,12 @@ package archive
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -210,7 +212,39 @@ func TestMetadataIsNeverAsked(t *testing.T) {
 		require.NoError(t, err)
 		require.ErrorContains(t, dialControl(true)("tcp", net.JoinHostPort(u.Hostname(), "80"), nil), "is never asked", host)
 	}
+	// A name that leads there may lead elsewhere the next time.
+	b := setup(t, func(c *Config) { c.Hosts = []string{"metadata.example"} })
+	b.fetcher.transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{Control: dialControl(true)}).DialContext(ctx, network, "169.254.169.254:80")
+	}
+	requireRefused(t, b, "http://metadata.example/latest/meta-data", "169.254.169.254 is never asked, whatever is allowed")
 	for _, host := range []string{"127.0.0.1", "::1", "10.0.0.1", "fd12::1", "8.8.8.8"} {
 		require.NoError(t, dialControl(true)("tcp", net.JoinHostPort(host, "8080"), nil), host)
 	}
+}
+
+// Whatever an address is, what is made of it can be written in a request line, and says
+// the same when it is read again.
+func FuzzAddress(f *testing.F) {
+	f.Add("https://h/100%.png?a b#c", "../x|y?\xe9")
+	f.Add("https://[::1]:8443//\\a\x00", "//other.example/%")
+	f.Fuzz(func(t *testing.T, text, location string) {
+		u, err := readAddress(text)
+		if err != nil {
+			return
+		}
+		list := []*url.URL{u}
+		if to, err := resolve(u, location); err == nil && (to.Scheme == "https" || to.Scheme == "http") {
+			list = append(list, to)
+		}
+		for _, u := range list {
+			if line := u.RequestURI(); u.Hostname() == "" || strings.ContainsFunc(line, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+				t.Fatalf("%q of %q asks %q for %q", location, text, u.Host, line)
+			}
+			again, err := readAddress(href(u))
+			if err != nil || again.Host != u.Host || again.RequestURI() != u.RequestURI() {
+				t.Fatalf("%q is read as %v, %v", href(u), again, err)
+			}
+		}
+	})
 }

@@ -131,10 +131,8 @@ func (c Config) validate() error {
 // CheckHost returns an error unless the host of some URL can equal h, in whatever
 // spelling. A pattern cannot: it would silently match nothing.
 func CheckHost(h string) error {
-	if _, err := netip.ParseAddr(h); err == nil {
-		return nil
-	}
-	if _, err := canonicalHost(h); err != nil || strings.ContainsAny(h, "/\\:@*?#[]% \t\r\n") {
+	_, err := canonicalHost(h)
+	if _, no := netip.ParseAddr(h); err != nil || no != nil && strings.ContainsAny(h, "/\\:@*?#[]% \t\r\n") {
 		return fmt.Errorf("%.80q is not a host name: write it without scheme, port and path, such as cdn.example.com", h)
 	}
 	return nil
