@@ -185,7 +185,7 @@ func TestMetadataIsNeverAsked(t *testing.T) {
 		"[::ffff:100.100.100.200]", "[64:ff9b::168.63.129.16]",
 	}
 	var to string
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Location", to)
 		w.WriteHeader(http.StatusFound)
 	}))
