@@ -36,6 +36,9 @@ type ArchivedOutput struct {
 	URL         string `json:"url"`
 	Bytes       int64  `json:"bytes"`
 	ContentType string `json:"content_type,omitempty"`
+	// ContentEncoding is the codings that it came in and is kept in, such as "gzip":
+	// whoever reads it must undo them. Nearly always it is empty.
+	ContentEncoding string `json:"content_encoding,omitempty"`
 	// SHA256 is the checksum of the bytes in lower-case hex.
 	SHA256 string `json:"sha256"`
 	// SourceURL is where it came from, without query; empty for an output that was

@@ -49,11 +49,12 @@ var arrows = map[string]arrow{
 	"bridge/upkeep":      {ours: []string{"bridge", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/predictions": {ours: []string{"bridge", "bridge/source", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
 	"consumers":          {ours: []string{"bridge", "bridge/later", "bridge/stored", "internal/redial"}, never: []string{echo, nats + "nats-server"}},
-	"consumers/archive":  {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},
+	"consumers/archive":  {ours: []string{"bridge", "consumers", "internal/neverdial"}, never: []string{echo, nats}},
 	"consumers/exec":     {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},
-	"consumers/forward":  {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},
+	"consumers/forward":  {ours: []string{"bridge", "consumers", "internal/neverdial"}, never: []string{echo, nats}},
 
-	"internal/redial": {never: []string{echo, nats + "nats-server"}},
+	"internal/neverdial": {stdOnly: true},
+	"internal/redial":    {never: []string{echo, nats + "nats-server"}},
 
 	"bridge/client":               {ours: []string{"bridge"}, stdOnly: true},
 	"bridge/predictions/await":    {ours: []string{"bridge", "bridge/predictions", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},

@@ -61,6 +61,9 @@ func (get3w) RetrySpan() time.Duration { return 220 * time.Second }
 // OutputLife: the provider documents 7 days after their creation.
 func (get3w) OutputLife() time.Duration { return 7 * 24 * time.Hour }
 
+// OutputDelay: the provider documents none.
+func (get3w) OutputDelay() time.Duration { return DefaultOutputDelay }
+
 func (get3w) OutputHosts() []string { return []string{"cdn.get3w.com"} }
 
 func (get3w) BaseURL() string { return "https://api.get3w.com/api/v3" }

@@ -45,7 +45,15 @@ type Kind interface {
 	// OutputLife is how long after its completion the provider keeps the outputs of
 	// a prediction, 0 when it does not say.
 	OutputLife() time.Duration
+
+	// OutputDelay is how long after a delivery outputs may still be missing at their
+	// addresses: until then 403 and 404 mean that they come late, afterwards that they
+	// are gone.
+	OutputDelay() time.Duration
 }
+
+// DefaultOutputDelay is the OutputDelay of providers that say nothing about it.
+const DefaultOutputDelay = 10 * time.Minute
 
 var kinds = map[string]Kind{
 	"get3w": get3w{},

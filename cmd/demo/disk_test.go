@@ -25,7 +25,7 @@ func testArchive(t *testing.T, p *plan) fstest.MapFS {
 		entries := []map[string]any{}
 		for n, o := range pred.outputs {
 			if o.fate == gone {
-				entries = append(entries, map[string]any{"n": n, "bytes": 0, "error": "gone: 127.0.0.1 answered 404"})
+				entries = append(entries, map[string]any{"n": n, "bytes": 0, "error": "gone: 127.0.0.1 answered 410"})
 				continue
 			}
 			key := fmt.Sprint(folderOf(id), n, o.name[strings.LastIndexByte(o.name, '.'):])

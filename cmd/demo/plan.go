@@ -25,7 +25,7 @@ type fate int
 const (
 	kept fate = iota
 	late      // answered 503 once, then served
-	gone      // answered 404
+	gone      // answered 410
 )
 
 type output struct {

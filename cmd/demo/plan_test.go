@@ -100,7 +100,7 @@ func TestProvider(t *testing.T) {
 			require.Less(t, o.size, 2<<20+64)
 			require.False(t, s.wasLate(o.name))
 			if o.fate == gone {
-				require.Equal(t, http.StatusNotFound, get(o.name).Code)
+				require.Equal(t, http.StatusGone, get(o.name).Code)
 				continue
 			}
 			if o.fate == late {

@@ -112,8 +112,10 @@ func (s *provider) find(name string) (output, int) {
 	defer s.mu.Unlock()
 	o, ok := s.outputs[name]
 	switch {
-	case !ok || o.fate == gone:
+	case !ok:
 		return o, http.StatusNotFound
+	case o.fate == gone:
+		return o, http.StatusGone
 	case o.fate == late && !s.late[name]:
 		s.late[name] = true
 		return o, http.StatusServiceUnavailable

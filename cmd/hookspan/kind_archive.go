@@ -60,6 +60,15 @@ func (c *config) outputLife(name string) time.Duration {
 	return kind.OutputLife()
 }
 
+// outputDelay is how long outputs of a source may come late.
+func (c *config) outputDelay(name string) time.Duration {
+	kind, err := source.KindOf(c.Sources[name].Kind)
+	if err != nil {
+		return source.DefaultOutputDelay
+	}
+	return kind.OutputDelay()
+}
+
 const defaultArchiveText = "the default consumer archive keeps its outputs there: name a store, or switch that one off with consumers.archive.enabled: false"
 
 func checkArchive(c *config, found *checker, key string, cons consumerConfig) {
@@ -107,7 +116,7 @@ func newArchive(p *parts, name string, c consumerConfig) (consumers.Handler, err
 	}
 	cfg := archive.Config{
 		Name: name, Location: at, Hosts: c.Hosts, AllowPrivate: c.AllowPrivate, MaxOutput: int64(c.MaxOutput), MaxBytes: int64(c.MaxBytes),
-		Parallel: c.Parallel, Life: p.cfg.outputLife,
+		Parallel: c.Parallel, Life: p.cfg.outputLife, Delay: p.cfg.outputDelay,
 		Publish: p.store.publishEvent, Alarms: p.store.alarms, Logger: p.log.Named("archive").With(zap.String("consumer", name)),
 	}
 	if at.Dir != "" {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 
 	"github.com/hookspan/hookspan/bridge"
 )
@@ -50,7 +49,7 @@ func (t *attempt) archivedEvent(m *manifest, abridged bool) (*bridge.Event, erro
 			a.Missing = append(a.Missing, bridge.MissingOutput{N: e.N, SourceURL: withoutQuery(e.URL), Error: e.Error})
 		default:
 			a.Outputs = append(a.Outputs, bridge.ArchivedOutput{
-				N: e.N, URL: t.files.address(e.Key), Bytes: e.Bytes, ContentType: e.ContentType, SHA256: e.SHA256, SourceURL: withoutQuery(e.URL),
+				N: e.N, URL: t.files.address(e.Key), Bytes: e.Bytes, ContentType: e.ContentType, ContentEncoding: e.Coding, SHA256: e.SHA256, SourceURL: withoutQuery(e.URL),
 			})
 		}
 	}
@@ -80,18 +79,4 @@ func (t *attempt) archivedEvent(m *manifest, abridged bool) (*bridge.Event, erro
 		Query:        t.ev.Query,
 		Body:         body,
 	}, nil
-}
-
-// withoutQuery is the address without what can be a credential. One that cannot be
-// read, or is longer than any that is asked, is left out.
-func withoutQuery(address string) string {
-	if len(address) > maxURL {
-		return ""
-	}
-	u, err := url.Parse(address)
-	if err != nil {
-		return ""
-	}
-	u.User, u.RawQuery, u.ForceQuery, u.Fragment, u.RawFragment = nil, "", false, "", ""
-	return u.String()
 }

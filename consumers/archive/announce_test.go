@@ -200,7 +200,8 @@ func TestArchivedEventIsNotArchived(t *testing.T) {
 
 func TestWithoutQuery(t *testing.T) {
 	for address, want := range map[string]string{
-		"https://u:secret@h/a%20b?q=1#f": "https://h/a%20b", "https://h": "https://h", "https://h/%zz": "", "": "", "https://h/?": "https://h/",
+		"https://u:secret@h/a%20b?q=1#f": "https://h/a%20b", "https://h": "https://h/", "https://h/%zz?q": "https://h/%zz", "https://h//%?q": "https://h//%",
+		"https://h/?": "https://h/", "": "", "https:///a?q": "", "https://h:x/?q": "",
 	} {
 		require.Equal(t, want, withoutQuery(address))
 	}

@@ -35,6 +35,7 @@ type Archive struct {
 	alarms   bridge.Alarmer
 	folders  locks
 	parallel int
+	delay    func(source string) time.Duration
 	publish  func(context.Context, *bridge.Event) error
 }
 
@@ -51,7 +52,7 @@ func New(c Config) (*Archive, error) {
 	}
 	return &Archive{
 		name: c.Name, files: files, fetcher: newFetcher(c), space: newSpace(c, files), lives: newLives(c), alarms: c.Alarms,
-		parallel: c.Parallel, publish: c.Publish,
+		parallel: c.Parallel, delay: c.Delay, publish: c.Publish,
 	}, nil
 }
 
@@ -71,7 +72,8 @@ func openStore(c Config) (store, error) {
 // missing. Handling the event again tries these again. Any other error asks for a
 // retry, which downloads only what is not stored yet, within a tenth of the time that
 // the provider still keeps the outputs, or has not kept them any more. Once that is over,
-// whatever could not be had is gone. When ctx ends, the error is its cause; it wraps
+// whatever could not be had is gone. An output that is answered with 403 or 404 is gone
+// after [Config].Delay already, and asked for more often until then. When ctx ends, the error is its cause; it wraps
 // [consumers.ErrTimeout], which is a failed attempt.
 //
 // Without room on the disk Handle waits until there is some, so a full disk is
@@ -89,7 +91,10 @@ func (a *Archive) Handle(ctx context.Context, ev *bridge.Event) error {
 		return err
 	}
 	defer unlock()
-	t := &attempt{Archive: a, ev: ev, outputs: p.Outputs, missing: len(p.Outputs), end: a.lives.end(ev)}
+	end := a.lives.end(ev)
+	t := &attempt{
+		Archive: a, ev: ev, outputs: p.Outputs, missing: len(p.Outputs), end: end, late: newLateness(ctx, ev.ReceivedAt, end, a.delay(ev.Source)),
+	}
 	err = t.run(ctx)
 	if err != nil && ctx.Err() != nil {
 		// One that took too long is a failed attempt, others are given back.
@@ -106,7 +111,11 @@ func (a *Archive) Handle(ctx context.Context, ev *bridge.Event) error {
 		return fmt.Errorf("archiving: %w", err)
 	}
 	err = fmt.Errorf("archiving: %w", err)
-	return again(err, t.after, a.lives.failed(ev, t.missing, err))
+	within := a.lives.failed(ev, t.missing, err)
+	if t.soon > 0 && t.after == 0 && (within == 0 || t.soon < within) {
+		within = t.soon
+	}
+	return again(err, t.after, within)
 }
 
 // again asks for the next attempt after what the sender wants, if that is said, but

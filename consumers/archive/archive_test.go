@@ -113,7 +113,7 @@ func TestUnusableEvents(t *testing.T) {
 	require.True(t, consumers.IsPermanent(b.handle(newEvent("p", make([]any, maxOutputs+1)...))))
 	require.Empty(t, names(t, b.dir))
 
-	err := b.handle(newEvent("p", "https://127.0.0.1/"+strings.Repeat("x", maxURL), "https://127.0.0.1/%zz?sig=secret", "text"))
+	err := b.handle(newEvent("p", "https://127.0.0.1/"+strings.Repeat("x", maxURL), "https://127.0.0.1:x/?sig=secret", "text"))
 	require.True(t, consumers.IsPermanent(err))
 	require.NotContains(t, err.Error(), "secret")
 	m := readManifest(t, folder(b.dir, "p"))

@@ -26,6 +26,10 @@ type attempt struct {
 	// be left alone.
 	missing int
 	after   time.Duration
+	// late says whether outputs may still come late, soon within what time one that does
+	// is asked for again.
+	late lateness
+	soon time.Duration
 }
 
 // run is the order that makes a crash harmless: claim the folder, store the
@@ -56,7 +60,7 @@ func (t *attempt) run(ctx context.Context) error {
 	if err := t.files.sync(t.folder); err != nil { // the names of the outputs
 		return err
 	}
-	t.missing, t.after = len(faults), longestAfter(faults)
+	t.missing, t.after, t.soon = len(faults), longestAfter(faults), t.late.next(faults)
 	consumers.Note(ctx, summary(entries, faults))
 	if allFinal(faults) {
 		m := newManifest(t.ev, entries)

@@ -23,8 +23,8 @@ type Config struct {
 	// it.
 	Location Location
 	// Hosts are the names of the hosts that outputs may come from, required.
-	// They are compared exactly, without regard to case; the port of an
-	// address does not matter. Redirects are held to them too.
+	// They are compared as browsers compare hosts, without regard to case and
+	// spelling; the port of an address does not matter. Redirects are held to them too.
 	Hosts []string
 	// AllowPrivate permits http, any port, and private and loopback addresses,
 	// for local trials. Hosts holds nevertheless.
@@ -49,6 +49,11 @@ type Config struct {
 	// Life returns how long the provider of a source keeps outputs after the event's
 	// time, 0 when nobody knows. Nil means 0.
 	Life func(source string) time.Duration
+	// Delay returns how long after an event from a source was received its outputs may
+	// still be missing: until then an output that is answered with 403 or 404 is asked
+	// for again every few seconds, up to once a minute; after it, such an answer is
+	// final. Nil means 0.
+	Delay func(source string) time.Duration
 	// MaxBytes is how many bytes the archive may hold, 0 means as many as there is
 	// room for; at least twice MaxOutput. What is there is counted at the first event: a
 	// walk through the folder, or one call for every thousand objects. What other
@@ -83,6 +88,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Life == nil {
 		c.Life = func(string) time.Duration { return 0 }
+	}
+	if c.Delay == nil {
+		c.Delay = func(string) time.Duration { return 0 }
 	}
 	if c.Alarms == nil {
 		c.Alarms = noAlarms{}
@@ -120,13 +128,11 @@ func (c Config) validate() error {
 	return nil
 }
 
-// CheckHost returns an error unless the host of some URL can equal h. A pattern
-// cannot: it would silently match nothing.
+// CheckHost returns an error unless the host of some URL can equal h, in whatever
+// spelling. A pattern cannot: it would silently match nothing.
 func CheckHost(h string) error {
-	if _, err := netip.ParseAddr(h); err == nil {
-		return nil
-	}
-	if h == "" || strings.ContainsAny(h, "/:@*?#[]% \t\r\n") {
+	_, err := canonicalHost(h)
+	if _, no := netip.ParseAddr(h); err != nil || no != nil && strings.ContainsAny(h, "/\\:@*?#[]% \t\r\n") {
 		return fmt.Errorf("%.80q is not a host name: write it without scheme, port and path, such as cdn.example.com", h)
 	}
 	return nil

@@ -20,6 +20,8 @@ type fault struct {
 	final bool
 	// anew: what came cannot be gone on with, but from the beginning it may work.
 	anew bool
+	// late: the file may not be there yet.
+	late bool
 	// refused: this archive does not ask the host, and somebody should look.
 	refused bool
 	host    string
@@ -61,10 +63,13 @@ func badStatus(host string, resp *http.Response) *fault {
 		short: "answered " + strconv.Itoa(resp.StatusCode),
 	}
 	switch resp.StatusCode {
-	case http.StatusNotFound, http.StatusGone:
+	case http.StatusGone:
 		f.err = fmt.Errorf("gone: %w", f.err)
 		f.short = fmt.Sprintf("gone (%d)", resp.StatusCode)
 		f.final = true
+	case http.StatusForbidden, http.StatusNotFound:
+		f.late = true
+		f.short = fmt.Sprintf("late (%d)", resp.StatusCode)
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		f.after = retryAfter(resp.Header.Get("Retry-After"))
 	}

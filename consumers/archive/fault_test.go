@@ -16,8 +16,8 @@ import (
 
 func TestStatuses(t *testing.T) {
 	for status, final := range map[int]bool{
-		404: true, 410: true,
-		204: false, 206: false, 300: false, 304: false, 400: false, 401: false, 403: false, 408: false, 425: false, 429: false, 500: false, 502: false, 503: false,
+		403: true, 404: true, 410: true,
+		204: false, 206: false, 300: false, 304: false, 400: false, 401: false, 408: false, 425: false, 429: false, 500: false, 502: false, 503: false,
 	} {
 		srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/bad" {

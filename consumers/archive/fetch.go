@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/neverdial"
 )
 
 const (
@@ -55,9 +56,9 @@ func (f *fetcher) get(ctx context.Context, address string, there progress) (*dow
 	if len(address) > maxURL {
 		return nil, &fault{err: errors.New("its address is longer than 8 KiB"), short: "unusable", final: true}
 	}
-	u, err := url.Parse(address)
-	if err != nil { // holds the address, so it goes no further
-		return nil, &fault{err: errors.New("its address cannot be read"), short: "unusable", final: true}
+	u, err := readAddress(address)
+	if err != nil {
+		return nil, &fault{err: err, short: "unusable", final: true}
 	}
 	plain := withoutQuery(address)
 	if there.URL != plain {
@@ -118,8 +119,9 @@ func (f *fetcher) rest(ctx context.Context, u *url.URL, there progress) (*answer
 // that is no redirect, with the address that gave it.
 func (f *fetcher) follow(ctx context.Context, u *url.URL, there progress) (*http.Response, *url.URL, error) {
 	for hop := 0; ; hop++ {
-		if err := f.guard.check(u); err != nil {
-			return nil, nil, err
+		if f := f.guard.check(u); f != nil {
+			f.final = f.final && hop == 0 // a redirect may lead elsewhere the next time
+			return nil, nil, f
 		}
 		resp, err := f.ask(ctx, u, there)
 		if err != nil {
@@ -132,9 +134,9 @@ func (f *fetcher) follow(ctx context.Context, u *url.URL, there progress) (*http
 		if hop == maxRedirects {
 			return nil, nil, passing(hostOf(u), errRedirects)
 		}
-		next, err := u.Parse(resp.Header.Get("Location"))
-		if err != nil { // holds the address, so it goes no further
-			return nil, nil, passing(hostOf(u), errLocation)
+		next, err := resolve(u, resp.Header.Get("Location"))
+		if err != nil {
+			return nil, nil, passing(hostOf(u), err)
 		}
 		u = next
 	}
@@ -172,6 +174,8 @@ func transferFault(ctx context.Context, u *url.URL, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
+	case errors.Is(err, neverdial.ErrNever):
+		return refuse(host, "what is there is not for downloads", fmt.Errorf("%s: %w", host, err))
 	case isBlocked(err):
 		return refuse(host, "if it is meant to be a private one, set consumers.<name>.allow_private", fmt.Errorf("%s: %w", host, err))
 	case u.RawQuery != "" && strings.Contains(err.Error(), u.RawQuery):

@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"code.dny.dev/ssrf"
+
+	"github.com/hookspan/hookspan/internal/neverdial"
 )
 
 const (
@@ -28,24 +32,33 @@ var (
 
 // guard holds what an address must be like to be asked.
 type guard struct {
-	hosts        map[string]bool // lower case
+	hosts        map[string]bool // as canonicalHost writes them
 	allowPrivate bool
 }
 
 func newGuard(c Config) guard {
 	g := guard{hosts: make(map[string]bool), allowPrivate: c.AllowPrivate}
 	for _, h := range c.Hosts {
-		g.hosts[strings.ToLower(h)] = true
+		if name, err := canonicalHost(h); err == nil { // as Config.validate has checked
+			g.hosts[name] = true
+		}
 	}
 	return g
 }
 
-// check returns a fault for an address that must not be asked. It holds for the
-// target of a redirect as well; what its name resolves to is checked when it is
-// dialled.
-func (g guard) check(u *url.URL) error {
+// check returns a fault for an address of [readAddress] that must not be asked, or nil.
+// It holds for the target of a redirect as well; what its name resolves to is checked
+// when it is dialled.
+func (g guard) check(u *url.URL) *fault {
 	host := hostOf(u)
-	if !g.hosts[strings.ToLower(u.Hostname())] {
+	if a, err := netip.ParseAddr(u.Hostname()); err == nil {
+		if err := neverdial.Check(a); err != nil {
+			f := refuse(host, "what is there is not for downloads", fmt.Errorf("%w: %w", errHost, err))
+			f.final = true
+			return f
+		}
+	}
+	if !g.hosts[u.Hostname()] {
 		return refuse(host, "if outputs may come from there, add it to consumers.<name>.hosts", fmt.Errorf("%w: %q", errHost, host))
 	}
 	if u.Scheme != "https" && (u.Scheme != "http" || !g.allowPrivate) {
@@ -53,6 +66,25 @@ func (g guard) check(u *url.URL) error {
 			fmt.Errorf("%w: %q at %q", errScheme, u.Scheme, host))
 	}
 	return nil
+}
+
+// dialControl is for net.Dialer: it is asked after the name is resolved, for each
+// address that is tried, so that no answer of the DNS gets around it.
+func dialControl(allowPrivate bool) func(network, address string, c syscall.RawConn) error {
+	public := ssrf.New(ssrf.WithPorts(httpsPort))
+	return func(network, address string, c syscall.RawConn) error {
+		at, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ssrf.ErrProhibitedNetwork, err)
+		}
+		if err := neverdial.Check(at.Addr()); err != nil {
+			return err
+		}
+		if allowPrivate {
+			return nil
+		}
+		return public.Safe(network, address, c)
+	}
 }
 
 // hostOf is the host as it can be shown: it comes from the sender, so it may be
@@ -72,12 +104,7 @@ func isBlocked(err error) bool {
 }
 
 func newTransport(c Config) *http.Transport {
-	dialer := &net.Dialer{Timeout: c.Stall}
-	if !c.AllowPrivate {
-		// Asked after the name is resolved, for each address that is tried, so
-		// that no answer of the DNS gets around it.
-		dialer.Control = ssrf.New(ssrf.WithPorts(httpsPort)).Safe
-	}
+	dialer := &net.Dialer{Timeout: c.Stall, Control: dialControl(c.AllowPrivate)}
 	protocols := new(http.Protocols)
 	// With HTTP/2 downloads from one host share a connection, and one that is
 	// not read fast enough holds up the others.

@@ -28,15 +28,23 @@ const (
 )
 
 // folderKey is where everything of the event's prediction lies. Every part that
-// the sender has a say in is encoded, so none can hold a '/' or a '.'.
+// the sender has a say in is encoded, so none can hold a '/' or a '.', or begin with
+// a '-'.
 func folderKey(ev *bridge.Event) string {
-	return token(ev.Source) + ev.Time.UTC().Format("/2006/01/02/") + token(ev.PredictionID)
+	at := ev.Time.UTC()
+	return strings.Join([]string{token(ev.Source), token(at.Format("2006")), at.Format("01/02"), token(ev.PredictionID)}, "/")
 }
 
-// token is [bridge.EncodeToken] without "__0x", with which libraries for such stores
-// begin escapes of their own. No other token has "=5F" in it.
+// token is [bridge.EncodeToken] with two more escapes, which no other token has: of a
+// '-' at the beginning, which makes an option of a name where a shell writes names for
+// a '*'; and of "__0x", with which libraries for such stores begin escapes of their
+// own.
 func token(s string) string {
-	return strings.ReplaceAll(bridge.EncodeToken(s), "__0x", "_=5F0x")
+	t := strings.ReplaceAll(bridge.EncodeToken(s), "__0x", "_=5F0x")
+	if strings.HasPrefix(t, "-") {
+		return "=2D" + t[1:]
+	}
+	return t
 }
 
 // conflictKey is where an event lies when another event of the same prediction

@@ -72,8 +72,38 @@ func TestPathTricks(t *testing.T) {
 	}
 }
 
+// No part of a path is an option to a shell's tools or hidden from them, and different
+// ids still have different folders.
+func TestFoldersAreNoOptions(t *testing.T) {
+	folders := make(map[string]string)
+	for _, id := range []string{
+		"--help", "-rf", "-", "--", "=2D-help", "=2Drf", "=2D", "rf", "-=2D", ".hidden", "..", "=2E", "-" + strings.Repeat("x", 80), "-" + strings.Repeat("x", 81),
+		strings.Repeat("-", 64), "-" + strings.Repeat("é", 40), "-__0x2f__",
+	} {
+		b := setup(t, nil)
+		ev := newEvent(id, "text")
+		ev.Source = id
+		other := newEvent(id, "another text")
+		other.Source, other.ID = id, id+"/completed/-rf" // a second event of the prediction
+		require.NoError(t, b.handle(ev))
+		require.NoError(t, b.handle(other))
+		require.NoError(t, filepath.WalkDir(b.dir, func(path string, _ os.DirEntry, err error) error {
+			require.NotContains(t, "-.", filepath.Base(path)[:1], path)
+			return err
+		}))
+		at := folderKey(ev)
+		require.Empty(t, folders[at], "%q and %q", id, folders[at])
+		folders[at] = id
+		require.Equal(t, id, readManifest(t, filepath.Join(b.dir, at)).Prediction)
+		require.Equal(t, id, readManifest(t, filepath.Join(b.dir, conflictKey(at, other.ID))).Prediction)
+	}
+	before := newEvent("p")
+	before.Time = time.Date(-1, 12, 31, 0, 0, 0, 0, time.UTC)
+	require.Equal(t, "get3w/=2D0001/12/31/p", folderKey(before))
+}
+
 var (
-	legalFolder = regexp.MustCompile(`^[A-Za-z0-9_=-]{1,128}/-?[0-9]{4,}/[0-9]{2}/[0-9]{2}/[A-Za-z0-9_=-]{1,128}$`)
+	legalFolder = regexp.MustCompile(`^[A-Za-z0-9_=][A-Za-z0-9_=-]{0,127}/(=2D)?[0-9]{4,}/[0-9]{2}/[0-9]{2}/[A-Za-z0-9_=][A-Za-z0-9_=-]{0,127}$`)
 	legalDigest = regexp.MustCompile(`^\.[A-Za-z0-9_=-]{1,128}$`)
 	legalName   = regexp.MustCompile(`^[0-9]+\.[a-z0-9]{1,8}$`)
 )

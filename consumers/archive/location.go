@@ -24,7 +24,8 @@ type Location struct {
 	Bucket, Prefix string
 	// Region is that of the bucket; empty is what the environment says.
 	Region string
-	// Endpoint is the address of a store that is not Amazon's.
+	// Endpoint is the address of a store that is not Amazon's. Empty is what the
+	// environment says.
 	Endpoint string
 	// PathStyle asks for <endpoint>/<bucket> and not for <bucket>.<endpoint>.
 	PathStyle bool
@@ -67,8 +68,8 @@ func ParseLocation(text string, allowHTTP bool) (Location, error) {
 			return Location{}, errors.New("parameters are region, endpoint and path_style, which is true or false, each at most once; an endpoint is https:// with a host")
 		}
 	}
-	if strings.HasPrefix(l.Endpoint, "http:") && !allowHTTP {
-		return Location{}, errors.New("the endpoint would get everything in clear: use https, or allow_private for local trials")
+	if err := l.inClear(allowHTTP); err != nil {
+		return Location{}, err
 	}
 	return l, nil
 }

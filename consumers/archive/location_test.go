@@ -1,6 +1,9 @@
 package archive
 
 import (
+	"os"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -57,4 +60,19 @@ func TestParseLocation(t *testing.T) {
 	l, err := ParseLocation("s3://bucket?endpoint=http://h", true)
 	require.NoError(t, err)
 	require.Equal(t, "s3://bucket at http://h", l.String())
+}
+
+// The addresses of stores in the documentation are taken as they stand there.
+func TestDocumentedStores(t *testing.T) {
+	page, err := os.ReadFile("../../docs/configuration.md")
+	require.NoError(t, err)
+	stores := regexp.MustCompile("(?m)^\\| ([A-Z][^|]*) \\| `(s3://[^`]*)` \\|$").FindAllStringSubmatch(string(page), -1)
+	require.Len(t, stores, 1+len(strictStores))
+	for _, s := range stores {
+		l, err := ParseLocation(s[2], false)
+		require.NoError(t, err, s[1])
+		require.Equal(t, "bucket/prefix", l.Bucket+"/"+l.Prefix)
+		name, _, _ := strings.Cut(s[1], ",")
+		require.Equal(t, strictStores[name] != nil, l.Endpoint != "", "%s has a strict store in its place in the tests", name)
+	}
 }

@@ -39,11 +39,14 @@ type entry struct {
 	ContentType string `json:"content_type,omitempty"`
 	// ClaimedType is what the sender called it, SniffedType what its first bytes
 	// look like. Both are there when they disagree.
-	ClaimedType string    `json:"claimed_type,omitempty"`
-	SniffedType string    `json:"sniffed_type,omitempty"`
-	SHA256      string    `json:"sha256,omitempty"`
-	StoredAt    time.Time `json:"stored_at,omitzero"`
-	Error       string    `json:"error,omitempty"`
+	ClaimedType string `json:"claimed_type,omitempty"`
+	SniffedType string `json:"sniffed_type,omitempty"`
+	// Coding is the codings that the output came in and is stored in, such as "gzip":
+	// whoever reads it must undo them.
+	Coding   string    `json:"content_encoding,omitempty"`
+	SHA256   string    `json:"sha256,omitempty"`
+	StoredAt time.Time `json:"stored_at,omitzero"`
+	Error    string    `json:"error,omitempty"`
 }
 
 func newManifest(ev *bridge.Event, outputs []entry) *manifest {

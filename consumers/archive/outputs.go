@@ -124,6 +124,7 @@ func (t *attempt) entry(n int, o bridge.Output, name string, j judgement, m meas
 		ContentType: j.contentType,
 		ClaimedType: j.claimed,
 		SniffedType: j.seen,
+		Coding:      j.coding,
 		SHA256:      hex.EncodeToString(m.sha256),
 		StoredAt:    m.at.UTC(),
 	}
@@ -136,7 +137,13 @@ func (t *attempt) measure(ctx context.Context, n int, o bridge.Output, name stri
 	if err != nil {
 		return entry{}, err
 	}
-	e := t.entry(n, o, name, judgement{contentType: typeOf(name)}, m)
+	j := judgement{contentType: typeOf(name)}
+	if u, err := readAddress(o.URL); err == nil {
+		if c, ok := storedCoding(name, u.Path); ok {
+			j = judgement{contentType: c.contentType, coding: c.name}
+		}
+	}
+	e := t.entry(n, o, name, j, m)
 	before, ok := t.previous.find(n, e.Key)
 	if !ok {
 		return e, nil

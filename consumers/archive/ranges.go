@@ -2,7 +2,6 @@ package archive
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -10,9 +9,8 @@ import (
 )
 
 var (
-	errChanged  = errors.New("the file changed, or cannot be continued")
-	errRange    = errors.New("the answer is another part of the file than was asked for")
-	errEncoding = errors.New("is not stored: identity was asked for")
+	errChanged = errors.New("the file changed, or cannot be continued")
+	errRange   = errors.New("the answer is another part of the file than was asked for")
 )
 
 // read makes sense of the answer, which should begin where that ends which is there,
@@ -20,14 +18,9 @@ var (
 // so.
 func (a *answer) read(resp *http.Response, there progress) error {
 	host := hostOf(a.from)
-	if resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusPartialContent {
-		if coding := resp.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-			return passing(host, fmt.Errorf("a body with Content-Encoding %.40q %w", coding, errEncoding))
-		}
-	}
 	switch {
 	case resp.StatusCode == http.StatusOK:
-		a.origin = origin{Validator: validator(resp.Header), Length: resp.ContentLength}
+		a.origin = origin{Validator: validator(resp.Header), Length: resp.ContentLength, Coding: contentCoding(resp.Header)}
 		return nil
 	case there.bytes > 0 && resp.StatusCode == http.StatusPartialContent:
 		total, ok := fits(resp, there)
@@ -55,6 +48,9 @@ func fits(resp *http.Response, there progress) (total int64, ok bool) {
 	}
 	// A server that ignores If-Range says at least what it sends.
 	if tag := resp.Header.Get("ETag"); tag != "" && strings.HasPrefix(there.Validator, `"`) && tag != there.Validator {
+		return 0, false
+	}
+	if resp.Header.Get("Content-Encoding") != "" && contentCoding(resp.Header) != there.Coding {
 		return 0, false
 	}
 	if date := resp.Header.Get("Last-Modified"); date != "" && !strings.HasPrefix(there.Validator, `"`) && date != there.Validator {

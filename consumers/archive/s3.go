@@ -44,20 +44,21 @@ type objects struct {
 // files, web identity, and the machine's own, by its metadata service, unless
 // AWS_EC2_METADATA_DISABLED is true.
 func openObjects(ctx context.Context, c Config) (*objects, error) {
-	l := c.Location
-	transport := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = s3Header })
+	transport := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+		t.ResponseHeaderTimeout = s3Header
+		t.DisableCompression = true // or it asks for that where the request does not say
+	})
 	options := []func(*config.LoadOptions) error{config.WithHTTPClient(transport)}
-	if l.Region != "" {
-		options = append(options, config.WithRegion(l.Region))
-	}
-	if l.Endpoint != "" {
-		// Others than Amazon know the older checksums only.
-		options = append(options, config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
-			config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired))
+	if c.Location.Region != "" {
+		options = append(options, config.WithRegion(c.Location.Region))
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, options...)
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration of AWS: %w", err)
+	}
+	l, err := c.Location.withEndpointOf(cfg, c.AllowPrivate)
+	if err != nil {
+		return nil, err
 	}
 	switch {
 	case cfg.Region == "" && l.Endpoint != "":
@@ -73,6 +74,7 @@ func openObjects(ctx context.Context, c Config) (*objects, error) {
 		o.UsePathStyle = l.PathStyle
 		if l.Endpoint != "" {
 			o.BaseEndpoint = aws.String(l.Endpoint)
+			speakPlainly(o)
 		}
 		if s.http != nil {
 			o.HTTPClient = s.http

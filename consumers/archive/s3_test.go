@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -34,17 +35,27 @@ type bucket struct {
 
 func newBucket(t *testing.T) *bucket {
 	t.Helper()
+	return newBucketAt(t, func(h http.HandlerFunc) *httptest.Server { return serve(t, h) })
+}
+
+// newBucketAt is a bucket on the server that start starts.
+func newBucketAt(t *testing.T, start func(http.HandlerFunc) *httptest.Server) *bucket {
+	t.Helper()
 	t.Setenv("AWS_ACCESS_KEY_ID", "key")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-store")
 	t.Setenv("AWS_CONFIG_FILE", "/dev/null")
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	t.Setenv("AWS_MAX_ATTEMPTS", "1")
+	for _, name := range []string{"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE"} {
+		t.Setenv(name, "")
+		require.NoError(t, os.Unsetenv(name))
+	}
 	backend := s3mem.New()
 	require.NoError(t, backend.CreateBucket("bucket"))
 	fake := gofakes3.New(backend).Server()
 	b := &bucket{}
-	b.srv = serve(t, func(w http.ResponseWriter, r *http.Request) {
+	b.srv = start(func(w http.ResponseWriter, r *http.Request) {
 		b.mu.Lock()
 		before := b.before
 		b.calls = append(b.calls, r.Method+" "+strings.TrimPrefix(r.URL.Path, "/bucket/"))

@@ -14,6 +14,8 @@ const sniffed = 512
 type judgement struct {
 	contentType   string
 	claimed, seen string
+	// coding is the codings that the file is in, empty for the file itself.
+	coding string
 }
 
 // judge compares the sender's content type with the first bytes, by the algorithm
@@ -33,9 +35,9 @@ func judge(claim string, head []byte) judgement {
 		return judgement{contentType: claim}
 	case slices.Contains(genericTypes, bare(claim)),
 		active(claim) && !textual(seen), active(seen) && !textual(claim):
-		return judgement{seen, claim, seen}
+		return judgement{contentType: seen, claimed: claim, seen: seen}
 	}
-	return judgement{claim, claim, seen}
+	return judgement{contentType: claim, claimed: claim, seen: seen}
 }
 
 // genericTypes are those that say nothing.

@@ -73,6 +73,8 @@ type origin struct {
 	// Validator is a strong ETag, or a Last-Modified that is as good as one; empty:
 	// there is none, so nothing can be continued.
 	Validator string `json:"validator"`
+	// Coding is the codings that it came in, see contentCoding.
+	Coding string `json:"coding,omitempty"`
 	// Length is the whole one, -1 when the sender did not say.
 	Length int64 `json:"length"`
 }

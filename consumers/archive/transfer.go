@@ -44,7 +44,8 @@ func (t *attempt) tryDownload(ctx context.Context, n int, o bridge.Output, need 
 	var room *grant
 	defer func() {
 		if f, ok := asFault(err); ok {
-			t.expire(f) // before it is decided what stays
+			t.late.judge(f) // before it is decided what stays
+			t.expire(f)
 		}
 		stays, failed := p.close(mayGoOn(err))
 		t.space.stored(stays - left.bytes)
@@ -71,8 +72,11 @@ func (t *attempt) tryDownload(ctx context.Context, n int, o bridge.Output, need 
 		}
 		body = io.MultiReader(bytes.NewReader(head), body)
 	}
-	j := judge(d.contentType, head)
-	name := fileName(n, extension(d.address.Path, j.contentType))
+	j, ext := coded(d.origin.Coding, d.contentType, head)
+	if ext == "" {
+		ext = extension(d.address.Path, j.contentType)
+	}
+	name := fileName(n, ext)
 	m, err := p.fill(ctx, file{t.key(name), j.contentType}, from, at, body)
 	if errors.Is(err, errStored) { // by another process, since we looked
 		return t.measure(ctx, n, o, name)

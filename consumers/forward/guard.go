@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"code.dny.dev/ssrf"
+
+	"github.com/hookspan/hookspan/internal/neverdial"
 )
 
 // errBlocked says that an address must not be dialled.
@@ -18,33 +20,6 @@ var errBlocked = errors.New("address is not permitted")
 
 // private are the networks that Config.AllowPrivate permits.
 var private = prefixes("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "::1/128", "fc00::/7")
-
-// never are addresses that no setting permits: what they answer is for the machine
-// itself, such as its credentials in a cloud, or they are nobody's own.
-var never = prefixes(
-	"169.254.0.0/16", // link-local (RFC 3927); metadata of most clouds
-	"fe80::/10",      // link-local (RFC 4291)
-	"fd00:ec2::/32",  // metadata of AWS: ::254, ::123, ::253
-	"fd20:ce::254/128",
-	"100.100.100.200/32", // metadata of Alibaba Cloud
-	"168.63.129.16/32",   // host agent of Azure
-	"192.0.0.192/32",     // metadata of Oracle Cloud
-	"0.0.0.0/8", "::/128", "224.0.0.0/4", "ff00::/8", "255.255.255.255/32",
-)
-
-// embedding are the prefixes of IPv6 that hold an address of IPv4, and in which
-// bytes: RFC 6052 section 2.2 (NAT64), RFC 8215 (NAT64 of one's own, in its longest
-// and its shortest form), RFC 3056 (6to4), RFC 4291 (IPv4-compatible).
-var embedding = []struct {
-	prefix netip.Prefix
-	at     [4]int
-}{
-	{netip.MustParsePrefix("64:ff9b::/96"), [4]int{12, 13, 14, 15}},
-	{netip.MustParsePrefix("64:ff9b:1::/48"), [4]int{12, 13, 14, 15}},
-	{netip.MustParsePrefix("64:ff9b:1::/48"), [4]int{6, 7, 9, 10}},
-	{netip.MustParsePrefix("2002::/16"), [4]int{2, 3, 4, 5}},
-	{netip.MustParsePrefix("::/96"), [4]int{12, 13, 14, 15}},
-}
 
 func prefixes(list ...string) []netip.Prefix {
 	out := make([]netip.Prefix, len(list))
@@ -97,11 +72,8 @@ func (g guard) control(_, address string, _ syscall.RawConn) error {
 
 func (g guard) check(a netip.Addr) error {
 	a = a.Unmap().WithZone("")
-	if holds(never, a) {
-		return fmt.Errorf("%w: %s is never asked, whatever is allowed", errBlocked, a)
-	}
-	if inner, found := embedded(a); found {
-		return fmt.Errorf("%w: %s stands for %s, which is never asked, whatever is allowed", errBlocked, a, inner)
+	if err := neverdial.Check(a); err != nil {
+		return fmt.Errorf("%w: %w", errBlocked, err)
 	}
 	switch {
 	case holds(g.allowed, a):
@@ -113,21 +85,6 @@ func (g guard) check(a netip.Addr) error {
 		return fmt.Errorf("%w: %w: if the target is there, name its network in allow_networks", errBlocked, err)
 	}
 	return nil
-}
-
-// embedded is the address of IPv4 that is never asked and that a stands for.
-func embedded(a netip.Addr) (netip.Addr, bool) {
-	raw := a.As16()
-	for _, e := range embedding {
-		if !e.prefix.Contains(a) || a.IsLoopback() { // ::1 stands for nothing
-			continue
-		}
-		inner := netip.AddrFrom4([4]byte{raw[e.at[0]], raw[e.at[1]], raw[e.at[2]], raw[e.at[3]]})
-		if holds(never, inner) && !inner.IsUnspecified() { // all zero: no address is in that place
-			return inner, true
-		}
-	}
-	return netip.Addr{}, false
 }
 
 const (
