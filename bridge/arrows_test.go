@@ -38,7 +38,7 @@ var arrows = map[string]arrow{
 	"bridge/reverify":    {ours: []string{"bridge", "bridge/source"}, never: []string{echo, nats, "net/http"}},
 	"bridge/queue":       {ours: []string{"bridge", "bridge/stored", "internal/redial"}, never: []string{echo}},
 	"bridge/fakeget3w":   {ours: []string{"bridge", "bridge/source"}, never: []string{echo, nats}},
-	"bridge/telemetry":   {never: []string{echo, nats}},
+	"bridge/telemetry":   {ours: []string{"internal/printable"}, never: []string{echo, nats}},
 	"bridge/stored":      {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/fleet":       {ours: []string{"bridge", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/later":       {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
