@@ -207,6 +207,10 @@ func (s *Source) Read(d Delivery) (*bridge.Event, error) {
 		Query:        d.Query,
 		Body:         d.Body,
 	}
+	if !bridge.IsDataType(d.ContentType) {
+		// The body was read as JSON, so that is what it is.
+		e.ContentType, e.SentContentType = bridge.TypeJSON, d.ContentType
+	}
 	if names := s.kind.ProofHeaders(); len(names) > 0 {
 		e.Signature = d.Proof.Get(names[0])
 	}
@@ -232,8 +236,8 @@ func (s *Source) Read(d Delivery) (*bridge.Event, error) {
 
 func checkLimits(e *bridge.Event) error {
 	switch {
-	case e.PredictionID == "":
-		return unusable(CauseNoID, `"id" is missing, empty or not a string`)
+	case strings.TrimSpace(e.PredictionID) == "":
+		return unusable(CauseNoID, `"id" is missing, blank or not a string`)
 	case e.RawStatus == "":
 		return unusable(CauseNoStatus, `"status" is missing, empty or not a string`)
 	}
@@ -244,6 +248,7 @@ func checkLimits(e *bridge.Event) error {
 		{"id", e.PredictionID, bridge.MaxPredictionID},
 		{"status", e.RawStatus, bridge.MaxStatus},
 		{"content type", e.ContentType, bridge.MaxContentType},
+		{"content type", e.SentContentType, bridge.MaxContentType},
 		{"signature", e.Signature, bridge.MaxSignature},
 	} {
 		if len(l.value) > l.limit {
