@@ -215,7 +215,7 @@ func printReport(e *env, report bridge.WithheldReport, people func(*printer)) er
 		}
 	}
 	if report.Stopped != "" {
-		return fmt.Errorf("it ended early: %s: what was counted is done, so run it again", report.Stopped)
+		return errors.New(bridge.Sentences("it ended early: "+report.Stopped, "What was counted is done, so run it again"))
 	}
 	return nil
 }
