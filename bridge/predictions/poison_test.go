@@ -2,8 +2,8 @@ package predictions
 
 import (
 	"context"
-	"errors"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"sync/atomic"
