@@ -42,9 +42,11 @@ func fieldsOf(body []byte, lenient bool) (map[string]json.RawMessage, error) {
 		switch {
 		case err != nil:
 		case depth == 1 && from >= 0: // the end of a member's value
-			if err := put(fields, name, bytes.TrimLeft(body[from:dec.InputOffset()], ": \t\r\n")); err != nil {
-				return nil, err
+			value := json.RawMessage(bytes.TrimLeft(body[from:dec.InputOffset()], ": \t\r\n"))
+			if lenient && contradicts(fields, name, value) {
+				return nil, unusable(CauseDuplicateKey, "%q stands twice with two values, and nobody can say which is meant", name)
 			}
+			fields[name] = value
 			from = -1
 		case depth == 1 && tok.Kind() == '"': // its name
 			name, from = tok.String(), dec.InputOffset()

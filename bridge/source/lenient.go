@@ -44,12 +44,8 @@ func (s *Source) AcceptLenient(d Delivery) (*bridge.Event, error) {
 	})
 }
 
-// put keeps the value of a field, the last one of several, as most readers do. The
-// error is about two that differ where that matters.
-func put(fields map[string]json.RawMessage, name string, value json.RawMessage) error {
-	if before, twice := fields[name]; twice && telling[name] && !bytes.Equal(before, value) {
-		return unusable(CauseDuplicateKey, "%q stands twice with two values, and nobody can say which is meant", name)
-	}
-	fields[name] = value
-	return nil
+// contradicts reports whether a field that the event is made of has had another value.
+func contradicts(fields map[string]json.RawMessage, name string, value json.RawMessage) bool {
+	before, twice := fields[name]
+	return twice && telling[name] && !bytes.Equal(before, value)
 }
