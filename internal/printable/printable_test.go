@@ -39,7 +39,9 @@ func TestEveryRune(t *testing.T) {
 		}
 		got := printable.String(string(r))
 		stays := unicode.IsPrint(r) && !unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
-		require.Equal(t, stays, got == string(r), "%U", r)
+		if stays != (got == string(r)) { // a million calls of require take their time
+			require.Equal(t, stays, got == string(r), "%U", r)
+		}
 	}
 }
 
