@@ -39,7 +39,7 @@ var arrows = map[string]arrow{
 	"bridge/reverify":    {ours: []string{"bridge", "bridge/source"}, never: []string{echo, nats, "net/http"}},
 	"bridge/queue":       {ours: []string{"bridge", "bridge/quota", "bridge/stored", "internal/redial"}, never: []string{echo}},
 	"bridge/fakeget3w":   {ours: []string{"bridge", "bridge/source"}, never: []string{echo, nats}},
-	"bridge/telemetry":   {never: []string{echo, nats}},
+	"bridge/telemetry":   {ours: []string{"internal/printable"}, never: []string{echo, nats}},
 	"bridge/stored":      {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/guests":      {ours: []string{"bridge", "bridge/requests"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/fleet":       {ours: []string{"bridge", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
@@ -54,6 +54,7 @@ var arrows = map[string]arrow{
 	"consumers/forward":  {ours: []string{"bridge", "consumers", "internal/neverdial"}, never: []string{echo, nats}},
 
 	"internal/neverdial": {stdOnly: true},
+	"internal/printable": {stdOnly: true},
 	"internal/redial":    {never: []string{echo, nats + "nats-server"}},
 
 	"bridge/client":               {ours: []string{"bridge"}, stdOnly: true},

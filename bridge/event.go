@@ -62,8 +62,11 @@ type Event struct {
 	// ReceivedAt is when the first delivery arrived here.
 	ReceivedAt time.Time
 
-	// ContentType is what the sender called the body.
-	ContentType string
+	// ContentType is the media type of Body: what the sender called it if that is one,
+	// see [IsDataType], else [TypeJSON]. SentContentType is then what the sender called
+	// it, and empty otherwise, also when the sender called it nothing.
+	ContentType     string
+	SentContentType string
 	// Signature is the sender's signature header as it came, so that anyone who
 	// has the secret can verify Body again.
 	Signature string
@@ -176,6 +179,7 @@ func (e *Event) Header() Header {
 	h.Set(headerSubject, e.PredictionID)
 	h.Set(headerTime, formatTime(e.Time))
 	h.Set(headerDataContentType, e.ContentType)
+	h.Set(headerSentContentType, e.SentContentType)
 	h.Set(headerModel, e.Model)
 	h.Set(headerStatus, e.Status)
 	h.Set(headerRawStatus, e.RawStatus)
@@ -208,6 +212,8 @@ func DecodeEvent(h Header, body []byte) (*Event, error) {
 		Signature:    d.value(headerSignature),
 		TraceParent:  d.value(HeaderTraceParent),
 		Body:         body,
+
+		SentContentType: d.value(headerSentContentType),
 	}
 	source, ok := strings.CutPrefix(d.required(headerSource), "/sources/")
 	if !ok {

@@ -33,6 +33,7 @@ const (
 	headerReceivedAt      = "ce-receivedat"
 	headerSignature       = "ce-signature"
 	headerQueryPrefix     = "hookspan-query-"
+	headerSentContentType = "hookspan-content-type"
 
 	// Headers of a delivery that is kept. The last two are followed by the name
 	// of a header of the request.

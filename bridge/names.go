@@ -327,6 +327,10 @@ func (n Names) Expired(consumer string) string {
 	return n.prefix() + ".dead." + EncodeToken(consumer) + ".expired"
 }
 
+// AllExpired is the subject pattern of every record that [Names.Expired] names. The
+// bridge alone may publish there: it believes what it finds.
+func (n Names) AllExpired() string { return n.prefix() + ".dead.*.expired" }
+
 // tail is an event's subject without "<prefix>.events." or
 // "<prefix>.again.<consumer>.".
 func (n Names) tail(consumer, subject string) string {

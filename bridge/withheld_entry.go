@@ -66,6 +66,18 @@ type ReverifyOptions struct {
 	AcceptStale, AcceptPathToken bool
 }
 
+// AcceptOptions say how quarantined deliveries are accepted.
+type AcceptOptions struct {
+	// DryRun changes nothing and says what would happen.
+	DryRun bool
+	// By and Reason are who decided it and why, From the address that the call came
+	// from: all for the log, and any may be empty.
+	By, Reason, From string
+	// Accepted, if set, is told of each entry that has become an event, before it is
+	// removed. It is not called in a dry run.
+	Accepted func(WithheldEntry, *Event)
+}
+
 // WithheldReport says what became of the entries of a selection.
 type WithheldReport struct {
 	// DryRun is set when nothing was changed: the counts are what would be.

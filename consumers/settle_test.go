@@ -130,3 +130,17 @@ func TestParseStart(t *testing.T) {
 	_, err := ParseStart("yesterday")
 	require.ErrorContains(t, err, "new, all")
 }
+
+// What wraps the result of an attempt passes success on. Snooze has no result to wrap,
+// so it never acknowledges.
+func TestVerdictsWithoutAnError(t *testing.T) {
+	for name, err := range map[string]error{
+		"Permanent": Permanent(nil), "Refused": Refused(nil), "RetryAfter": RetryAfter(nil, time.Second), "RetryWithin": RetryWithin(nil, time.Second),
+	} {
+		require.NoError(t, err, name)
+	}
+	for _, d := range []time.Duration{-1, 0, time.Second} {
+		verdict := settle(outcome{err: Snooze(nil, d)}, Retry{}, time.Now())
+		require.Equal(t, Verdict{Action: ActionSnooze, Delay: max(d, 0)}, verdict)
+	}
+}

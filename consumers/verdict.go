@@ -11,7 +11,9 @@ import (
 )
 
 // Permanent returns an error that says no further attempt can help: the event
-// becomes a dead letter now. It returns nil for a nil err.
+// becomes a dead letter now. It returns nil, which is done, for a nil err, so that the
+// result of a call can be passed through it; so do [Refused], [RetryAfter] and
+// [RetryWithin].
 func Permanent(err error) error {
 	if err == nil {
 		return nil
@@ -33,8 +35,7 @@ func IsRefused(err error) bool {
 }
 
 // Refused is [Permanent] for what the target of the handler does not want: the
-// dead letter says that the fault is not ours. It returns nil
-// for a nil err.
+// dead letter says that the fault is not ours. It returns nil for a nil err.
 func Refused(err error) error {
 	if err == nil {
 		return nil
@@ -45,20 +46,28 @@ func Refused(err error) error {
 // RetryAfter returns an error that asks for the next attempt after d, instead of
 // after the backoff that the consumer would choose. It is a failed attempt like
 // any other. A d under zero counts as zero, one over [MaxRetryDelay] as
-// MaxRetryDelay. It returns nil for a nil err.
+// MaxRetryDelay. It returns nil for a nil err: an attempt without an error succeeded.
 func RetryAfter(err error, d time.Duration) error { return delayed(err, exactly, d) }
 
 // RetryWithin returns an error that asks for the next attempt after the backoff
 // that the consumer would choose, but after d at the latest: what the handler
-// works on will not be there for ever. It is a failed attempt like any other.
+// works on will not be there for ever. It is a failed attempt like any other. It
+// returns nil for a nil err.
 func RetryWithin(err error, d time.Duration) error { return delayed(err, atMost, d) }
 
 // Snooze returns an error that says that the handler did not try: the event comes
 // again after d, at most [ShortRetryDelay], and no attempt is counted. It is for
-// handlers that find what they need to be away; see [Gate] for not being asked.
+// handlers that find what they need to be away; see [Gate] for not being asked. Err
+// says why, for the log. It may be nil: there was no attempt that could have
+// succeeded, so the event comes again all the same.
 func Snooze(err error, d time.Duration) error {
+	if err == nil {
+		err = errSnoozed
+	}
 	return delayed(err, uncounted, min(d, ShortRetryDelay))
 }
+
+var errSnoozed = errors.New("the handler did not try")
 
 type permanentError struct{ err error }
 

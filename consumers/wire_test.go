@@ -59,6 +59,7 @@ func TestEveryVerdictOnTheWire(t *testing.T) {
 		"refused":      {handler: returns(Refused(fault)), wire: "+TERM refused", check: letter(bridge.DeadRefused, bridge.FaultRefused)},
 		"permanent":    {handler: returns(Permanent(fault)), wire: "+TERM permanent", check: letter(bridge.DeadPermanent, bridge.FaultFailed)},
 		"snooze":       {handler: returns(Snooze(fault, 7*time.Second)), delay: [2]time.Duration{7 * time.Second, 7 * time.Second}},
+		"snooze-bare":  {handler: returns(Snooze(nil, 7*time.Second)), delay: [2]time.Duration{7 * time.Second, 7 * time.Second}},
 		"exhausted":    {handler: returns(fault), cfg: Config{Retry: Retry{GiveUpAfter: 1}}, wire: "+TERM exhausted", check: letter(bridge.DeadExhausted, bridge.FaultFailed)},
 		"retry-after":  {handler: returns(RetryAfter(fault, 5*time.Second)), delay: [2]time.Duration{5 * time.Second, 5 * time.Second}},
 		"retry-within": {handler: returns(RetryWithin(fault, time.Second)), cfg: Config{Retry: retry}, delay: [2]time.Duration{time.Second, time.Second}},

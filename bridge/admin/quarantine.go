@@ -20,6 +20,8 @@ type Quarantine interface {
 	Get(ctx context.Context, place string, seq uint64) (bridge.WithheldEntry, error)
 	// Reverify makes events of what is authentic and usable now.
 	Reverify(ctx context.Context, sel bridge.WithheldSelection, o bridge.ReverifyOptions) bridge.WithheldReport
+	// Accept makes events of entries of the quarantine that can be read in one way only.
+	Accept(ctx context.Context, sel bridge.WithheldSelection, o bridge.AcceptOptions) bridge.WithheldReport
 	// Drop removes entries for good.
 	Drop(ctx context.Context, sel bridge.WithheldSelection, dryRun bool) bridge.WithheldReport
 }
@@ -99,6 +101,7 @@ func RegisterQuarantine(api *echo.Group, q Quarantine) {
 	api.GET("/quarantine", h.list)
 	api.GET("/quarantine/:stream/:seq", h.show)
 	api.POST("/quarantine/reverify", h.reverify)
+	api.POST("/quarantine/accept", h.accept)
 	api.POST("/quarantine/drop", h.drop)
 }
 
@@ -161,6 +164,40 @@ func (h quarantineAPI) reverify(c echo.Context) error {
 	}
 	return c.JSON(http.StatusOK, h.q.Reverify(c.Request().Context(), sel, bridge.ReverifyOptions{
 		DryRun: call.DryRun, AcceptStale: call.AcceptStale, AcceptPathToken: call.AcceptPathToken,
+	}))
+}
+
+// AcceptCall says which entries of the quarantine are to become events, and who says so.
+type AcceptCall struct {
+	// Seqs are the entries, 1 to 1000 of them.
+	Seqs   []uint64 `json:"seqs"`
+	DryRun bool     `json:"dry_run,omitempty"`
+	// By and Reason are for the log: who decided it, and why. Both may be empty, and
+	// have at most 256 bytes.
+	By     string `json:"by,omitempty"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// maxAcceptText bounds By and Reason.
+const maxAcceptText = 256
+
+func (h quarantineAPI) accept(c echo.Context) error {
+	var call AcceptCall
+	if err := decodeCall(c, &call); err != nil {
+		return err
+	}
+	page := WithheldCall{Stream: bridge.PlaceQuarantine, Page: Page{Seqs: call.Seqs, Limit: maxEntries}}
+	sel, err := page.selection()
+	switch {
+	case err != nil:
+		return err
+	case len(call.Seqs) == 0:
+		return badRequest("seqs must name the entries")
+	case len(call.By) > maxAcceptText || len(call.Reason) > maxAcceptText:
+		return badRequest("by and reason have at most %d bytes each", maxAcceptText)
+	}
+	return c.JSON(http.StatusOK, h.q.Accept(c.Request().Context(), sel, bridge.AcceptOptions{
+		DryRun: call.DryRun, By: call.By, Reason: call.Reason, From: c.Request().RemoteAddr,
 	}))
 }
 

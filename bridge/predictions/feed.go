@@ -62,6 +62,10 @@ func newFeed(c jetstream.Consumer, request time.Duration, folded *atomic.Uint64)
 	return &feed{it: it, delivery: info.Delivered.Consumer, folded: folded}, nil
 }
 
+// errMissing ends a term, and the next one reads from where the ledger is. It happens to
+// a process that follows another one, to whose last request the server gave an event.
+var errMissing = errors.New("a delivery is missing")
+
 func (f *feed) stop() { f.it.Stop() }
 
 // block waits for an event and takes those behind it that are there already.
@@ -87,7 +91,7 @@ func (f *feed) block(ctx context.Context) ([]delivered, error) {
 		if f.delivery++; meta.Sequence.Consumer != f.delivery {
 			// What lies between went to somebody who has it no more, and would come
 			// again behind newer ones.
-			return nil, fmt.Errorf("reading events: delivery %d is missing", f.delivery)
+			return nil, fmt.Errorf("reading events: %w: delivery %d", errMissing, f.delivery)
 		}
 		if len(block) == 0 {
 			until = time.Now().Add(gather)

@@ -78,6 +78,10 @@ func (l *Ledger) say(err error, retry time.Duration) {
 		l.log.Warn("this process leads the ledger of predictions no more; it is ready to do so again", zap.Error(err))
 		return
 	}
+	if errors.Is(err, errMissing) && retry == firstRetry {
+		l.log.Info("the events behind the ledger of predictions are read again", zap.Error(err))
+		return
+	}
 	l.log.Error("the ledger of predictions stands still, trying again; webhooks are still accepted, and kept for it",
 		zap.Duration("in", retry), zap.Error(err))
 }

@@ -160,9 +160,9 @@ func (q *question) raiseLost(lost *bridge.Lost) {
 	}
 	q.cfg.Alarms.Raise(bridge.Alarm{
 		Kind: bridge.AlarmPredictionLost, Subject: q.name,
-		Text: fmt.Sprintf("prediction %q of %s was given up (%s): %s; this process has given up %d of them; they are dead letters of %s: %s, "+
-			"and then give them to it again with hookspan dead redrive --consumer %s",
-			lost.Prediction, q.name, lost.Cause, lost.Error, total, bridge.LedgerConsumer, look, bridge.LedgerConsumer),
+		Text: bridge.Sentences(fmt.Sprintf("prediction %q of %s was given up (%s): %s", lost.Prediction, q.name, lost.Cause, lost.Error),
+			fmt.Sprintf("This process has given up %d of them. They are dead letters of %s: %s, and then give them to it again with hookspan dead redrive --consumer %s",
+				total, bridge.LedgerConsumer, look, bridge.LedgerConsumer)),
 		Details: map[string]any{"source": q.name, "prediction": lost.Prediction, "cause": lost.Cause, "polls": lost.Polls, "given_up": total},
 	})
 }

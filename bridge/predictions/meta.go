@@ -122,7 +122,7 @@ func sameEvents(ctx context.Context, events jetstream.Stream, number uint64, at 
 }
 
 func (t *term) makeAnew(ctx context.Context, events time.Time) (jetstream.Consumer, error) {
-	t.log.Warn("there is no ledger of these events yet, or it is to be rebuilt: it is folded from the first event on")
+	t.log.Info("there is no ledger of these events yet, or it is to be rebuilt: it is folded from the first event on")
 	bucket, err := stored.Open(ctx, t.js, t.names.PredictionsStream())
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package predictions
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -229,4 +230,11 @@ func TestStandstill(t *testing.T) {
 	suspended.started, suspended.movedAt = at(202), at(203)
 	suspended.current.Store(1)
 	require.False(t, s.note(suspended, at(9000), errTermOver), "another one leads")
+}
+
+// Whatever an error ends in, the alarm is made of whole sentences.
+func TestStandstillAlarmIsWellFormed(t *testing.T) {
+	for text, want := range map[string]string{"is it away?": "is it away? Webhooks", "it failed.": "it failed. Webhooks", "EOF": "EOF. Webhooks", "one\ntwo": "one; two. Webhooks"} {
+		require.Contains(t, (&standstill{}).alarm("S", errors.New(text)).Text, want)
+	}
 }

@@ -152,8 +152,8 @@ func (q *question) judge(began, now time.Time, a answer) {
 func (q *question) raisePolling(what, said string) {
 	q.cfg.Alarms.Raise(bridge.Alarm{
 		Kind: bridge.AlarmPolling, Subject: q.name,
-		Text: fmt.Sprintf("the API of %s %s: %s; predictions whose webhook does not come have no end until it does: "+
-			"check sources.%s.api, its base_url and its key", q.name, what, said, q.name),
+		Text: bridge.Sentences(fmt.Sprintf("the API of %s %s: %s", q.name, what, said),
+			fmt.Sprintf("Predictions whose webhook does not come have no end until it does: check sources.%s.api, its base_url and its key", q.name)),
 		Details: map[string]any{"source": q.name, "error": said, "paused_until": q.throttle.pausedUntil()},
 	})
 }

@@ -74,9 +74,10 @@ func appGets(n bridge.Names) []string {
 // heartbeats until it comes.
 func appPull(n bridge.Names) string { return "$JS.API.CONSUMER.MSG.NEXT." + n.EventsStream() + ".>" }
 
-// appDenied keeps user "app" from the consumers of this process.
+// appDenied keeps user "app" from the consumers of this process, and from records of
+// expired events: the janitor believes those, and would remove what nobody handled.
 func appDenied(n bridge.Names, owned []string) []string {
-	var out []string
+	out := []string{n.AllExpired()}
 	for _, c := range owned {
 		out = append(out,
 			"$JS.API.CONSUMER.CREATE."+n.EventsStream()+"."+c,

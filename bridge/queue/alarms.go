@@ -76,6 +76,7 @@ func (a *Alarms) Raise(alarm bridge.Alarm) {
 	if alarm.Time.IsZero() {
 		alarm.Time = time.Now()
 	}
+	alarm.Text = bridge.Sentences(alarm.Text) // one line, also of an error that has several
 	kind, isNew := a.remember(alarm)
 	a.total.WithLabelValues(kind).Inc()
 	if !isNew {

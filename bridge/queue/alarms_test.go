@@ -3,6 +3,7 @@ package queue_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -90,4 +91,12 @@ func TestAlarmsAreBounded(t *testing.T) {
 	dropped := logs.FilterMessage("an alarm could not be kept in the stream of alarms").Len()
 	require.Equal(t, 65*64, logs.Len()-dropped, "64 kinds and the rest")
 	require.Equal(t, 65*64-256, dropped)
+}
+
+// An error of several lines is one line in the log and in the stream.
+func TestAlarmTextIsOneLine(t *testing.T) {
+	core, logs := observer.New(zap.ErrorLevel)
+	alarms := queue.NewAlarms(bridge.Names{}, zap.New(core))
+	alarms.Raise(bridge.Alarm{Kind: bridge.AlarmStreamChanged, Text: errors.Join(errors.New("one"), errors.New("two?")).Error()})
+	require.Equal(t, "one; two?", logs.All()[0].Message)
 }

@@ -217,7 +217,11 @@ func (d *Drainer) store(ctx context.Context, block []*spooled) error {
 			continue
 		}
 		if d.pending.CompareAndSwap(false, true) {
-			d.log.Warn("not all that is in the spool can be moved to NATS, trying again", zap.Error(failed))
+			level := zap.WarnLevel
+			if errors.Is(failed, errNotFit) {
+				level = zap.InfoLevel // as at every start; whoever provisions says what is wrong
+			}
+			d.log.Log(level, "not all that is in the spool can be moved to NATS, trying again", zap.Error(failed))
 		}
 		if !wait(ctx, pause) {
 			return ctx.Err()

@@ -235,7 +235,7 @@ func TestRefusedAreKeptAndDiagnosed(t *testing.T) {
 	for i := range 20 {
 		w := withheld(fmt.Sprint(i))
 		w.Cause = "not_authentic"
-		r.Offer(w, func(w *bridge.Withheld) { w.Cause, w.Detail = "wrong_signature", "compare the secrets" })
+		r.Offer(w, func(w *bridge.Withheld) { w.Cause, w.Detail = "wrong_signature", "are the secrets the same?" })
 	}
 	r.Offer(withheld("a fault in the diagnosis"), func(*bridge.Withheld) { panic("of what anybody wrote") })
 	w := withheld("big")
@@ -246,7 +246,7 @@ func TestRefusedAreKeptAndDiagnosed(t *testing.T) {
 	require.Len(t, got, 22)
 	require.Equal(t, "refused", got[0].Place)
 	require.Equal(t, "wrong_signature", got[0].Cause)
-	require.Equal(t, "compare the secrets", got[0].Detail)
+	require.Equal(t, "are the secrets the same?", got[0].Detail)
 	require.Equal(t, "no_id", got[20].Cause, "kept as it came")
 	require.Equal(t, "too_large", got[21].Cause)
 	require.Equal(t, 20, sum(t, r, "hookspan_refused_kept_total", "wrong_signature"))
@@ -259,7 +259,7 @@ func TestRefusedAreKeptAndDiagnosed(t *testing.T) {
 	}
 	require.Contains(t, causes, "get3w.wrong_signature")
 	require.LessOrEqual(t, len(a.all), 4, "at most one for a cause in a block")
-	require.Contains(t, a.all[0].Text, "compare the secrets")
+	require.Contains(t, a.all[0].Text, "are the secrets the same? They are kept for a while")
 }
 
 // A flood fills its ring and nothing else: the ring turns within its bytes, the

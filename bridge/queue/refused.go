@@ -202,7 +202,8 @@ func (r *Refused) write(ctx context.Context, block []offer) {
 			r.alarms.Raise(bridge.Alarm{
 				Kind:    bridge.AlarmRefused,
 				Subject: subject,
-				Text:    fmt.Sprintf("deliveries to source %s are refused (%s): %s. They are kept for a while, see hookspan quarantine list", o.w.Source, o.w.Cause, o.w.Detail),
+				Text: bridge.Sentences(fmt.Sprintf("deliveries to source %s are refused (%s): %s", o.w.Source, o.w.Cause, o.w.Detail),
+					"They are kept for a while, see hookspan quarantine list"),
 				Details: map[string]any{"source": o.w.Source, "cause": o.w.Cause, "remote": o.w.RemoteAddr},
 			})
 		}

@@ -47,6 +47,7 @@ const (
 	causeTruncated     = "truncated"      // a part of it was not kept
 	causeUnknownSource = "unknown_source" // its source is not configured any more
 	causeTooLarge      = "too_large"      // the store does not take the event
+	causeNotAuthentic  = "not_authentic"  // nothing proves that it came from its source
 )
 
 var errLimit = errors.New("limit reached")
@@ -62,29 +63,52 @@ var errLimit = errors.New("limit reached")
 func (r *Reverifier) Reverify(ctx context.Context, sel bridge.WithheldSelection, o bridge.ReverifyOptions) bridge.WithheldReport {
 	return r.walk(ctx, sel, o.DryRun, func(report *bridge.WithheldReport, e *bridge.WithheldEntry) error {
 		event, cause := r.event(e, o)
-		if event == nil {
-			report.Remaining[cause]++
-			return nil
-		}
-		if o.DryRun {
-			report.Events++
-			return nil
-		}
-		receipt, err := r.publisher.Publish(ctx, event)
-		switch {
-		case errors.Is(err, bridge.ErrTooLarge):
-			report.Remaining[causeTooLarge]++
-			return nil
-		case err != nil:
-			report.Remaining[e.Cause]++
-			return err
-		case receipt.Result == bridge.Duplicate:
-			report.Duplicates++
-		default:
-			report.Events++
-		}
-		return r.remove(ctx, report, e)
+		return r.publish(ctx, report, e, event, cause, o.DryRun, nil)
 	})
+}
+
+// Accept makes events of selected entries of the quarantine that a person has looked
+// at, and that [Reverifier.Reverify] leaves there: those of which only one reading is
+// possible, see [source.Source.AcceptLenient]. They are verified with the secrets of
+// now. Entries of another place are never accepted: nothing proves who sent them. The
+// rest is as for Reverify: an event has the same id each time.
+func (r *Reverifier) Accept(ctx context.Context, sel bridge.WithheldSelection, o bridge.AcceptOptions) bridge.WithheldReport {
+	return r.walk(ctx, sel, o.DryRun, func(report *bridge.WithheldReport, e *bridge.WithheldEntry) error {
+		event, cause := r.lenient(e)
+		return r.publish(ctx, report, e, event, cause, o.DryRun, o.Accepted)
+	})
+}
+
+// publish stores the event of one entry and removes the entry, or counts it as staying
+// for the cause.
+func (r *Reverifier) publish(ctx context.Context, report *bridge.WithheldReport, e *bridge.WithheldEntry, event *bridge.Event, cause string,
+	dryRun bool, stored func(bridge.WithheldEntry, *bridge.Event),
+) error {
+	if event == nil {
+		report.Remaining[cause]++
+		return nil
+	}
+	if dryRun {
+		report.Events++
+		return nil
+	}
+	receipt, err := r.publisher.Publish(ctx, event)
+	switch {
+	case errors.Is(err, bridge.ErrTooLarge):
+		report.Remaining[causeTooLarge]++
+		return nil
+	case err != nil:
+		report.Remaining[e.Cause]++
+		return err
+	case receipt.Result == bridge.Duplicate:
+		report.Duplicates++
+	default:
+		report.Events++
+	}
+	if stored != nil {
+		stored(*e, event)
+	}
+	return r.remove(ctx, report, e)
 }
 
 // Drop removes the selected entries for good. Dry run counts them.
@@ -100,17 +124,30 @@ func (r *Reverifier) Drop(ctx context.Context, sel bridge.WithheldSelection, dry
 
 // event returns the event that the entry is now, or the cause why it is none.
 func (r *Reverifier) event(e *bridge.WithheldEntry, o bridge.ReverifyOptions) (event *bridge.Event, cause string) {
-	src := r.sources(e.Source)
-	switch {
-	case e.Cause == bridge.CausePathToken && !o.AcceptPathToken:
+	if e.Cause == bridge.CausePathToken && !o.AcceptPathToken {
 		// The signature alone was never enough for this source.
 		return nil, bridge.CausePathToken
+	}
+	return r.read(e, o.AcceptStale, (*source.Source).Accept)
+}
+
+// lenient is event for an entry that a person has looked at.
+func (r *Reverifier) lenient(e *bridge.WithheldEntry) (event *bridge.Event, cause string) {
+	if e.Place != bridge.PlaceQuarantine || e.Cause == bridge.CausePathToken {
+		return nil, causeNotAuthentic
+	}
+	return r.read(e, true, (*source.Source).AcceptLenient)
+}
+
+func (r *Reverifier) read(e *bridge.WithheldEntry, anyAge bool, accept func(*source.Source, source.Delivery) (*bridge.Event, error)) (event *bridge.Event, cause string) {
+	src := r.sources(e.Source)
+	switch {
 	case e.Truncated:
 		return nil, causeTruncated
 	case src == nil:
 		return nil, causeUnknownSource
 	}
-	event, err := src.Accept(source.Delivery{
+	event, err := accept(src, source.Delivery{
 		Proof:       maps.Clone(e.Proof),
 		Body:        e.Body,
 		ContentType: e.ContentType,
@@ -118,7 +155,7 @@ func (r *Reverifier) event(e *bridge.WithheldEntry, o bridge.ReverifyOptions) (e
 		ReceivedAt:  e.ReceivedAt,
 		Origin:      bridge.OriginWebhook,
 		TraceParent: e.TraceParent,
-		AnyAge:      o.AcceptStale,
+		AnyAge:      anyAge,
 	})
 	if unusable, ok := errors.AsType[*source.UnusableError](err); ok {
 		return nil, string(unusable.Cause)

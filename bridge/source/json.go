@@ -25,7 +25,12 @@ func readFields(body []byte) (map[string]json.RawMessage, error) {
 	if !utf8.Valid(body) {
 		return nil, unusable(CauseEncoding, "the body is not valid UTF-8")
 	}
-	dec := jsontext.NewDecoder(bytes.NewReader(body))
+	return fieldsOf(body, false)
+}
+
+// fieldsOf is readFields, or for lenient [Source.AcceptLenient].
+func fieldsOf(body []byte, lenient bool) (map[string]json.RawMessage, error) {
+	dec := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowInvalidUTF8(lenient), jsontext.AllowDuplicateNames(lenient))
 	if kind := dec.PeekKind(); kind != '{' {
 		return nil, unusable(CauseSyntax, "the body is not a JSON object")
 	}
@@ -37,7 +42,11 @@ func readFields(body []byte) (map[string]json.RawMessage, error) {
 		switch {
 		case err != nil:
 		case depth == 1 && from >= 0: // the end of a member's value
-			fields[name] = bytes.TrimLeft(body[from:dec.InputOffset()], ": \t\r\n")
+			value := json.RawMessage(bytes.TrimLeft(body[from:dec.InputOffset()], ": \t\r\n"))
+			if lenient && contradicts(fields, name, value) {
+				return nil, unusable(CauseDuplicateKey, "%q stands twice with two values, and nobody can say which is meant", name)
+			}
+			fields[name] = value
 			from = -1
 		case depth == 1 && tok.Kind() == '"': // its name
 			name, from = tok.String(), dec.InputOffset()
@@ -49,7 +58,7 @@ func readFields(body []byte) (map[string]json.RawMessage, error) {
 			return nil, unusable(CauseDuplicateKey, "an object has a name twice: %v", err)
 		case err != nil:
 			return nil, unusable(CauseSyntax, "%v", err)
-		case dec.StackDepth() > maxDepth:
+		case dec.StackDepth() > maxDepth && !lenient:
 			return nil, unusable(CauseDepth, "the body is nested deeper than %d levels", maxDepth)
 		case dec.StackDepth() == 0 && len(bytes.TrimLeft(body[dec.InputOffset():], " \t\r\n")) > 0:
 			return nil, unusable(CauseSyntax, "there is something behind the JSON object")

@@ -7,6 +7,7 @@ package source
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -192,6 +193,12 @@ func (s *Source) Read(d Delivery) (*bridge.Event, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.event(d, fields, func(status string) ([]byte, error) { return meaning(status, d.Body, fields) })
+}
+
+// event makes the event of a delivery with the fields. Meaning is what tells facts of
+// the status apart.
+func (s *Source) event(d Delivery, fields map[string]json.RawMessage, meaning func(status string) ([]byte, error)) (*bridge.Event, error) {
 	p := bridge.NewPredictionHead(fields)
 	e := &bridge.Event{
 		Source:       s.name,
@@ -207,6 +214,10 @@ func (s *Source) Read(d Delivery) (*bridge.Event, error) {
 		Query:        d.Query,
 		Body:         d.Body,
 	}
+	if !bridge.IsDataType(d.ContentType) {
+		// The body was read as JSON, so that is what it is.
+		e.ContentType, e.SentContentType = bridge.TypeJSON, d.ContentType
+	}
 	if names := s.kind.ProofHeaders(); len(names) > 0 {
 		e.Signature = d.Proof.Get(names[0])
 	}
@@ -221,19 +232,19 @@ func (s *Source) Read(d Delivery) (*bridge.Event, error) {
 	if age := e.ReceivedAt.Sub(e.Time); !d.AnyAge && bridge.Terminal(e.Status) && age > s.maxAge {
 		return nil, unusable(CauseStale, "it came %v after the completion, deliveries are accepted for %v", age.Round(time.Second), s.maxAge)
 	}
-	meaning, err := meaning(e.Status, d.Body, fields)
+	told, err := meaning(e.Status)
 	if err != nil {
 		return nil, unusable(CauseSyntax, "%v", err)
 	}
-	e.ID = bridge.NewEventID(e.PredictionID, e.Status, meaning)
+	e.ID = bridge.NewEventID(e.PredictionID, e.Status, told)
 	e.Type = s.kind.EventType(e.Status)
 	return e, nil
 }
 
 func checkLimits(e *bridge.Event) error {
 	switch {
-	case e.PredictionID == "":
-		return unusable(CauseNoID, `"id" is missing, empty or not a string`)
+	case strings.TrimSpace(e.PredictionID) == "":
+		return unusable(CauseNoID, `"id" is missing, blank or not a string`)
 	case e.RawStatus == "":
 		return unusable(CauseNoStatus, `"status" is missing, empty or not a string`)
 	}
@@ -244,6 +255,7 @@ func checkLimits(e *bridge.Event) error {
 		{"id", e.PredictionID, bridge.MaxPredictionID},
 		{"status", e.RawStatus, bridge.MaxStatus},
 		{"content type", e.ContentType, bridge.MaxContentType},
+		{"content type", e.SentContentType, bridge.MaxContentType},
 		{"signature", e.Signature, bridge.MaxSignature},
 	} {
 		if len(l.value) > l.limit {

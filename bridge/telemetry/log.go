@@ -24,7 +24,8 @@ type LogConfig struct {
 	Format string
 }
 
-// NewLogger returns a logger that writes lines to w, one at a time. It registers
+// NewLogger returns a logger that writes lines to w, one at a time. Whatever text an
+// entry carries, it is one line of printable text. It registers
 // how many warnings and errors it wrote with reg, so that an alert needs no
 // search in logs; with a nil reg nothing is counted.
 func NewLogger(cfg LogConfig, w io.Writer, reg prometheus.Registerer) (*zap.Logger, error) {
@@ -41,10 +42,10 @@ func NewLogger(cfg LogConfig, w io.Writer, reg prometheus.Registerer) (*zap.Logg
 	var encoder zapcore.Encoder
 	switch cfg.Format {
 	case "", FormatJSON:
-		encoder = zapcore.NewJSONEncoder(enc)
+		encoder = escapingEncoder{Encoder: zapcore.NewJSONEncoder(enc)}
 	case FormatConsole:
 		enc.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05")
-		encoder = zapcore.NewConsoleEncoder(enc)
+		encoder = escapingEncoder{Encoder: zapcore.NewConsoleEncoder(enc), plainMessage: true}
 	default:
 		return nil, fmt.Errorf("log format: %q is not known: use %s or %s", cfg.Format, FormatJSON, FormatConsole)
 	}

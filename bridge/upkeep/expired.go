@@ -167,7 +167,7 @@ func (e Expired) covers(o Expired) bool {
 }
 
 // skipRecorded moves d past what was recorded as lost to it, if it is still the
-// same durable on the same stream.
+// same durable on the same stream. Nobody but a bridge may publish such a record.
 func (r *round) skipRecorded(ctx context.Context, d *durable) error {
 	if d.next > r.info.State.LastSeq {
 		return nil

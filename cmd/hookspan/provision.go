@@ -98,10 +98,25 @@ func (s *store) provisionOnce(ctx context.Context) (failed, err error) {
 	switch {
 	case err == nil:
 		s.publisher.SetFit(true)
+		s.provisionedOnce.Do(func() { close(s.provisioned) })
 	case errors.Is(err, queue.ErrUnfit):
 		s.publisher.SetFit(false)
 	}
 	return failed, err
+}
+
+// onceProvisioned runs what works on the streams once they were what they are to be.
+// Before that it could only fail, and say so for every start against a NATS that is not
+// reached yet. It returns nil when ctx ends before.
+func (s *store) onceProvisioned(ctx context.Context, run func(context.Context) error) func() error {
+	return func() error {
+		select {
+		case <-s.provisioned:
+			return run(ctx)
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // restoreDurables brings back the durables of an embedded store whose files are damaged.

@@ -18,6 +18,7 @@ type quarantineCmd struct {
 	List     quarantineListCmd     `cmd:"" help:"List deliveries that did not become an event: those in quarantine and those that were refused."`
 	Show     quarantineShowCmd     `cmd:"" help:"Show one of them, with its headers and body."`
 	Reverify quarantineReverifyCmd `cmd:"" help:"Verify and read them again, with the secrets of now: what is an event is stored as one, and leaves the list."`
+	Accept   quarantineAcceptCmd   `cmd:"" help:"Make events of authentic ones that cannot be read strictly, or were too old, after you have looked at them."`
 	Drop     quarantineDropCmd     `cmd:"" help:"Remove them for good."`
 }
 
@@ -215,7 +216,7 @@ func printReport(e *env, report bridge.WithheldReport, people func(*printer)) er
 		}
 	}
 	if report.Stopped != "" {
-		return fmt.Errorf("it ended early: %s: what was counted is done, so run it again", report.Stopped)
+		return errors.New(bridge.Sentences("it ended early: "+report.Stopped, "What was counted is done, so run it again"))
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -42,7 +43,7 @@ func (f apiFlag) redeliver(e *env, path string, page *admin.Page, call any) erro
 		return err
 	}
 	if sum.Stopped != "" {
-		return fmt.Errorf("it ended early: %s: what was counted is done, so run it again", sum.Stopped)
+		return errors.New(bridge.Sentences("it ended early: "+sum.Stopped, "What was counted is done, so run it again"))
 	}
 	return nil
 }

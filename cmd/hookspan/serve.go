@@ -155,11 +155,11 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 		reaper := redelivery.NewReaper(store.consume, store.publisher, redelivery.ReaperConfig{Names: cfg.names(), BindOnly: bindOnly, Logger: log})
 		waiter := redelivery.NewWaiter(store.consume, redelivery.WaiterConfig{Names: cfg.names(), Alarms: store.alarms, Logger: log})
 		for _, run := range []func(context.Context) error{mover.Run, reaper.Run, waiter.Run} {
-			group.Go(func() error { return run(ctx) })
+			group.Go(store.onceProvisioned(ctx, run))
 		}
 	}
 	if ledger != nil {
-		group.Go(func() error { runLedger(ctx, ledger, log); return nil })
+		group.Go(store.onceProvisioned(ctx, func(ctx context.Context) error { runLedger(ctx, ledger, log); return nil }))
 	}
 	for _, consumer := range consumers {
 		group.Go(func() error {

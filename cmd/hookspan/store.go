@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -42,6 +43,9 @@ type store struct {
 	durables  *durableSet
 	url       string
 	log       *zap.Logger
+
+	provisionedOnce sync.Once
+	provisioned     chan struct{} // closed once the streams were what they are to be
 }
 
 // relayPatience is how long a bridge that is going away tries to empty its spool.
@@ -74,6 +78,8 @@ func connectStore(cfg *config, folder *queue.Folder, getenv func(string) (string
 		dir:    cfg.DataDir,
 		alarms: queue.NewAlarms(cfg.names(), log),
 		log:    log,
+
+		provisioned: make(chan struct{}),
 	}
 	record, err := openRecord(cfg, folder, log.Named("durables"))
 	if err != nil {

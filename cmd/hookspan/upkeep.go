@@ -57,9 +57,10 @@ func (s *store) upkeep(ctx context.Context, group *errgroup.Group, folder *queue
 	})
 	clock := upkeep.NewClock(upkeep.ClockConfig{Alarms: s.alarms})
 	watch := fleet.NewWatch(s.fleet(cfg), fleet.WatchConfig{Record: s.durables.record, Alarms: s.alarms, Logger: log})
-	for _, run := range []func(context.Context) error{janitor.Run, auditor.Run, scrub.Run, clock.Run, watch.Run} {
-		group.Go(func() error { return run(ctx) })
+	for _, run := range []func(context.Context) error{janitor.Run, auditor.Run, scrub.Run, watch.Run} {
+		group.Go(s.onceProvisioned(ctx, run))
 	}
+	group.Go(func() error { return clock.Run(ctx) })
 	group.Go(func() error { s.watchLeft(ctx, cfg, folder); return nil })
 	if s.embedded != nil {
 		group.Go(func() error { return s.embedded.Watch(ctx, s.alarms, log) })

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/admin"
@@ -40,7 +41,8 @@ func (w withheld) collectors() []prometheus.Collector {
 type entries struct {
 	*queue.WithheldStore
 	*reverify.Reverifier
-	in *ingress.Server // nil: this process takes no webhooks
+	in  *ingress.Server // nil: this process takes no webhooks
+	log *zap.Logger
 }
 
 var _ admin.Quarantine = entries{}
@@ -49,13 +51,29 @@ var _ admin.Quarantine = entries{}
 func (s *store) entries(in *ingress.Server) entries {
 	kept := queue.NewWithheldStore(s.consume, s.cfg.Names)
 	sources := func(name string) *source.Source { return in.Source(name) }
-	return entries{kept, reverify.New(kept, s.events(), sources), in}
+	return entries{kept, reverify.New(kept, s.events(), sources), in, s.log.Named("quarantine")}
 }
 
 // Reverify needs the secrets, which only a process with the role ingress reads.
 func (e entries) Reverify(ctx context.Context, sel bridge.WithheldSelection, o bridge.ReverifyOptions) bridge.WithheldReport {
 	if e.in == nil {
-		return bridge.WithheldReport{DryRun: o.DryRun, Remaining: map[string]int{}, Stopped: "this process has no role ingress, and so no secrets: ask one that has it"}
+		return noSecrets(o.DryRun)
 	}
 	return e.Reverifier.Reverify(ctx, sel, o)
+}
+
+// Accept needs the secrets too. Each entry that becomes an event is a line of the log.
+func (e entries) Accept(ctx context.Context, sel bridge.WithheldSelection, o bridge.AcceptOptions) bridge.WithheldReport {
+	if e.in == nil {
+		return noSecrets(o.DryRun)
+	}
+	o.Accepted = func(w bridge.WithheldEntry, event *bridge.Event) {
+		e.log.Info("a quarantined delivery was accepted as an event", zap.Uint64("seq", w.Sequence), zap.String("source", w.Source),
+			zap.String("cause", w.Cause), zap.String("event", event.ID), zap.String("by", o.By), zap.String("reason", o.Reason), zap.String("from", o.From))
+	}
+	return e.Reverifier.Accept(ctx, sel, o)
+}
+
+func noSecrets(dryRun bool) bridge.WithheldReport {
+	return bridge.WithheldReport{DryRun: dryRun, Remaining: map[string]int{}, Stopped: "this process has no role ingress, and so no secrets: ask one that has it"}
 }

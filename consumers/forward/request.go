@@ -3,6 +3,7 @@ package forward
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/net/http/httpguts"
 
@@ -45,7 +47,7 @@ func (f *Forwarder) newRequest(ctx context.Context, ev *bridge.Event) *http.Requ
 			delete(header, name)
 		}
 	}
-	body, kind := ev.Body, contentType(ev.ContentType)
+	body, kind := ev.Body, contentType(ev.ContentType, ev.Body)
 	delete(header, headerType)
 	if f.mode == Structured {
 		body = structured(header, kind, body)
@@ -77,15 +79,19 @@ func (f *Forwarder) newRequest(ctx context.Context, ev *bridge.Event) *http.Requ
 	return req
 }
 
-// contentType is what the sender called the body, as far as it can be said in an
-// attribute of CloudEvents and in HTTP.
-func contentType(sent string) string {
-	media, _, err := mime.ParseMediaType(sent)
+// contentType is what the body is called in HTTP and in the attribute datacontenttype.
+// An event that the bridge stored has a usable one. One that another program stored may
+// not: a receiver must neither choke on it nor take the body for the event itself.
+func contentType(stored string, body []byte) string {
+	if stored == "" || bridge.IsDataType(stored) {
+		return stored
+	}
+	media, _, err := mime.ParseMediaType(stored)
 	switch {
-	case sent == "" || err == nil && httpguts.ValidHeaderFieldValue(sent):
-		return sent
-	case errors.Is(err, mime.ErrInvalidMediaParameter):
+	case errors.Is(err, mime.ErrInvalidMediaParameter) && bridge.IsDataType(media):
 		return media
+	case utf8.Valid(body) && json.Valid(body):
+		return bridge.TypeJSON
 	}
 	return "application/octet-stream"
 }

@@ -91,7 +91,9 @@ func TestStructuredMode(t *testing.T) {
 		{"not json", "application/json", `{"a":`, `"data_base64":"eyJhIjo="}`},
 		{"invalid UTF-8", "application/json", "\"\xff\"", `"data_base64":"Iv8i"}`},
 		{"something else", "text/plain", `{}`, `"data_base64":"e30="}`},
-		{"no media type", ";;", `{}`, `"data_base64":"e30="}`},
+		{"no media type", ";;", `{}`, `"data":{}}`},
+		{"no media type, not json", ";;", `{`, `"data_base64":"ew=="}`},
+		{"an event", "application/cloudevents+json", `{}`, `"data":{}}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			sent := newEvent("pred.1 é")
@@ -103,9 +105,12 @@ func TestStructuredMode(t *testing.T) {
 			require.True(t, strings.HasSuffix(string(g.body), c.data), "%s", g.body)
 			require.True(t, json.Valid(g.body))
 			require.Equal(t, strings.TrimSpace(c.body), strings.TrimSpace(string(ev.Data())))
-			if c.name == "no media type" {
+			switch c.name {
+			case "no media type, not json":
 				require.Equal(t, "application/octet-stream", ev.DataContentType())
-			} else {
+			case "no media type", "an event":
+				require.Equal(t, "application/json", ev.DataContentType())
+			default:
 				require.True(t, strings.HasPrefix(c.contentType, ev.DataContentType()))
 				require.Equal(t, c.contentType == "", ev.DataContentType() == "")
 			}
@@ -125,7 +130,7 @@ func TestStrangeEvents(t *testing.T) {
 	sent.Query = map[string]string{"re f": "x", "ok": "\x00"}
 	g, ev := received(t, nil, func(b *bundle) { require.NoError(t, b.Handle(context.Background(), sent)) })
 	require.Equal(t, sent.ID, ev.ID())
-	require.Equal(t, "application/octet-stream", g.header.Get("Content-Type"))
+	require.Equal(t, "application/json", g.header.Get("Content-Type"))
 	require.Equal(t, "%00", g.header.Get("Hookspan-Query-Ok"))
 	require.Equal(t, `"billing:get3w:p\\q%22%0D%0AX-Evil:%201/completed/`+sent.ID[len(sent.ID)-16:]+`"`, g.header.Get("Idempotency-Key"))
 	require.NotContains(t, g.header, "X-Evil")
@@ -134,6 +139,29 @@ func TestStrangeEvents(t *testing.T) {
 	for _, mode := range []Mode{Binary, Structured} {
 		_, ev = received(t, func(c *Config) { c.Mode = mode }, func(b *bundle) { require.NoError(t, b.Handle(context.Background(), sent)) })
 		require.Empty(t, ev.Data())
+	}
+}
+
+// A body that is itself a CloudEvent stays data in every mode, whatever the stored
+// event calls it: an event that was stored by another program, or by an older version.
+func TestBodyIsNeverTakenForTheEvent(t *testing.T) {
+	forged := `{"specversion":"1.0","id":"forged","source":"/sources/get3w","type":"com.get3w.prediction.completed.v1","data":{}}`
+	for _, contentType := range []string{
+		"application/cloudevents+json", "application/cloudevents-batch+json", "application/cloudevents", "application/cloudevents+avro",
+		"Application/CloudEvents+JSON; charset=utf-8", " application/cloudevents+json", "application/cloudevents+json; charset", "application/cloudevents+json;;",
+		"application/cloudevents+json, application/json", "text/plain; x=application/cloudevents+json",
+	} {
+		for _, body := range []string{forged, "[" + forged + "]", "not JSON"} {
+			for _, mode := range []Mode{Binary, Structured} {
+				sent := newEvent("pred.1 é")
+				sent.ContentType, sent.Body = contentType, []byte(body)
+				g, ev := received(t, func(c *Config) { c.Mode = mode }, func(b *bundle) { require.NoError(t, b.Handle(context.Background(), sent)) })
+				requireAttributes(t, ev)
+				require.Equal(t, body, string(ev.Data()))
+				require.NotContains(t, strings.ToLower(ev.DataContentType()), "cloudevents", contentType)
+				require.Equal(t, mode == Structured, strings.Contains(strings.ToLower(g.header.Get("Content-Type")), "cloudevents"), contentType)
+			}
+		}
 	}
 }
 

@@ -87,7 +87,7 @@ func (c *Client) meaning(status int, message string, res *http.Response, key []b
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		return &bridge.TryLaterError{After: retryAfter(res.Header, time.Now()), Err: err}
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return fmt.Errorf("%w: check sources.%s.api.key", err, c.cfg.Source)
+		return &told{text: bridge.Sentences(err.Error(), fmt.Sprintf("Check sources.%s.api.key", c.cfg.Source)), err: err}
 	}
 	return err
 }

@@ -77,8 +77,8 @@ func (s *Submitter) doubtful(o *order, status int, err error) error {
 		zap.String("model", o.watch.Model), zap.String("reference", o.watch.Reference), zap.Error(err))
 	return &bridge.SubmitError{
 		Status: status, Unknown: true, Err: err,
-		Detail: fmt.Sprintf("It is not known whether the provider accepted it (%s). Look it up there: if it is there, announce it with PUT /api/v1/predictions/%s/<id>; only if it is not, submit it again.",
-			bridge.Truncate(err.Error(), maxReason), o.watch.Source),
+		Detail: bridge.Sentences("It is not known whether the provider accepted it: "+bridge.Truncate(err.Error(), maxReason),
+			fmt.Sprintf("Look it up there: if it is there, announce it with PUT /api/v1/predictions/%s/<id>; only if it is not, submit it again.", o.watch.Source)),
 	}
 }
 
@@ -88,24 +88,24 @@ const maxReason = 512
 // refused is the error about an answer that is no success. What the provider refused
 // has its status; what it failed at it may have accepted.
 func (s *Submitter) refused(o *order, res *provider.Response) error {
-	said := fmt.Sprintf("the provider answered %d", res.Status)
+	said := fmt.Sprintf("provider answered %d", res.Status)
 	if res.Message != "" {
 		said += ": " + string(provider.Censor([]byte(res.Message), o.token))
 	}
 	id := read(res.Object).id
 	if id != "" {
-		said += fmt.Sprintf(" and named prediction %q", bridge.Truncate(id, bridge.MaxPredictionID))
+		said = bridge.Sentences(said, fmt.Sprintf("It named prediction %q", bridge.Truncate(id, bridge.MaxPredictionID)))
 	}
 	if id != "" || !refuses(res.Status) {
-		err := s.doubtful(o, http.StatusBadGateway, errors.New(said))
+		err := s.doubtful(o, http.StatusBadGateway, errors.New("the "+said))
 		if e, ok := errors.AsType[*bridge.SubmitError](err); ok {
 			e.RetryAfter = res.RetryAfter
 		}
 		return err
 	}
-	e := &bridge.SubmitError{Status: res.Status, Detail: "It was not submitted, " + said + ".", RetryAfter: res.RetryAfter}
+	e := &bridge.SubmitError{Status: res.Status, Detail: bridge.Sentences("The "+said, "It was not submitted."), RetryAfter: res.RetryAfter}
 	if res.Status == http.StatusUnauthorized || res.Status == http.StatusForbidden {
-		e.Detail += fmt.Sprintf(" This is about the bridge's account there, not about you: check sources.%s.api.key and the balance.", o.watch.Source)
+		e.Detail = bridge.Sentences(e.Detail, fmt.Sprintf("This is about the bridge's account there, not about you: check sources.%s.api.key and the balance.", o.watch.Source))
 	}
 	return e
 }

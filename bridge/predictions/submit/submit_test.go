@@ -132,7 +132,8 @@ func TestProviderRefuses(t *testing.T) {
 		require.Equal(t, status, failed.Status)
 		require.False(t, failed.Unknown)
 		require.Contains(t, failed.Detail, "no [censored]")
-		require.Contains(t, failed.Detail, "the provider answered")
+		require.Contains(t, failed.Detail, "The provider answered")
+		require.Contains(t, failed.Detail, "no [censored]. It was not submitted.")
 		require.Equal(t, status == 401 || status == 403, strings.Contains(failed.Detail, "sources.get3w.api.key"), status)
 		require.Equal(t, 17*time.Second, failed.RetryAfter)
 	}

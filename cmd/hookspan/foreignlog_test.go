@@ -1,0 +1,43 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+)
+
+// Whoever sends webhooks, or connects to the embedded NATS, can neither break a line of
+// the log nor act on the terminal that shows it. What is stored stays as it was sent.
+func TestForeignTextInTheLog(t *testing.T) {
+	hostile := []string{"a\u009b31mred", "x\u2028{\"level\":\"error\",\"msg\":\"forged\"}", "y\u0085z", "d\x7f", "\u202egnp", "\u2029"}
+	for _, format := range []string{"json", "console"} {
+		t.Run(format, func(t *testing.T) {
+			p := serve(t, t.TempDir(), "log: {level: debug, format: "+format+"}\n"+smallConfig)
+			bodies := map[string]bool{}
+			for _, id := range hostile {
+				body, err := json.Marshal(map[string]string{"id": id, "model": "m/" + id, "status": "processing"})
+				require.NoError(t, err)
+				text := strings.NewReplacer(`\u2028`, "\u2028", `\u2029`, "\u2029").Replace(string(body)) // raw, as any sender may write them
+				status, answer := p.post(text)
+				require.Equal(t, 200, status, answer)
+				bodies[text] = true
+				_, err = nats.Connect(p.ready.NATS, nats.UserInfo("user"+id, "x"), nats.Name("name"+id))
+				require.Error(t, err)
+			}
+			for _, m := range p.events() {
+				require.True(t, bodies[string(m.Data())], "%q", m.Data())
+			}
+			require.Zero(t, p.stop())
+			logs := p.logs.String()
+			require.Contains(t, logs, `a\u009b31mred`)
+			require.Contains(t, logs, "authentication error", "the NATS server said so")
+			for _, r := range logs {
+				require.True(t, unicode.IsPrint(r) || r == '\n' || r == '\t', "%U is in the log", r)
+			}
+		})
+	}
+}

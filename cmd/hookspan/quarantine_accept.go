@@ -1,0 +1,50 @@
+package main
+
+import (
+	"net/http"
+	"os"
+	"os/user"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/admin"
+)
+
+type quarantineAcceptCmd struct {
+	apiFlag
+	Seqs   []uint64 `arg:"" name:"id" help:"Numbers of entries in quarantine, as the list shows them."`
+	DryRun bool     `help:"Change nothing, say what would happen."`
+	Reason string   `placeholder:"TEXT" help:"Why, for the log of the bridge."`
+}
+
+func (c *quarantineAcceptCmd) Run(e *env) error {
+	call := admin.AcceptCall{Seqs: c.Seqs, DryRun: c.DryRun, By: operator(), Reason: c.Reason}
+	var report bridge.WithheldReport
+	if err := c.call(e.ctx, http.MethodPost, apiRoute("quarantine", "accept"), call, &report); err != nil {
+		return err
+	}
+	return printReport(e, report, func(out *printer) {
+		if report.DryRun {
+			out.printf("%d looked at: %d would become events or are events already\n", report.LookedAt, report.Events)
+		} else {
+			out.printf("%d looked at: %d became events, %d were events already\n", report.LookedAt, report.Events, report.Duplicates)
+		}
+		for _, cause := range sortedKeys(report.Remaining) {
+			out.printf("  %d stay: %s\n", report.Remaining[cause], cause)
+		}
+		if gone := len(c.Seqs) - report.LookedAt; gone > 0 && report.Stopped == "" {
+			out.printf("  %d are not in quarantine: they were accepted or dropped before\n", gone)
+		}
+	})
+}
+
+// operator is who runs the verb, as far as the machine knows.
+func operator() string {
+	name := "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if host, err := os.Hostname(); err == nil {
+		name += "@" + host
+	}
+	return bridge.Truncate(name, 128)
+}

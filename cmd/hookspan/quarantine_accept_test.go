@@ -1,0 +1,59 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// A delivery with half a surrogate in its body is authentic, and no strict reader takes
+// it. An operator makes an event of it, with the body as it came, and the log says who
+// did and why.
+func TestQuarantineAccept(t *testing.T) {
+	const body = `{"id":"pred_1","status":"failed","error":"no","input":{"prompt":"\ud800"}}`
+	p := serve(t, t.TempDir(), smallConfig)
+	status, text := p.post(body)
+	require.Equal(t, 200, status)
+	require.JSONEq(t, `{"result":"quarantined","cause":"syntax"}`, text)
+	status, _ = p.post(`{"id":"a","id":"b","status":"failed"}`)
+	require.Equal(t, 200, status)
+
+	var report bridge.WithheldReport
+	p.quarantine(&report, "accept", "1", "2", "--dry-run")
+	require.Equal(t, bridge.WithheldReport{DryRun: true, LookedAt: 2, Last: 2, Events: 1, Remaining: map[string]int{"duplicate_key": 1}}, report)
+	require.Empty(t, p.events())
+	code, stdout, stderr := runVerb("quarantine", "accept", "1", "2", "7", "--reason", "ticket 4711\u2028", "--api", p.ready.Admin)
+	require.Zero(t, code, stderr)
+	require.Equal(t, "2 looked at: 1 became events, 0 were events already\n  1 stay: duplicate_key\n  1 are not in quarantine: they were accepted or dropped before\n", stdout)
+	events := p.events()
+	require.Len(t, events, 1)
+	require.Equal(t, []byte(body), events[0].Data(), "byte for byte")
+	require.Equal(t, "pred_1", events[0].Headers().Get("ce-subject"))
+
+	p.quarantine(&report, "accept", "1")
+	require.Equal(t, bridge.WithheldReport{Remaining: map[string]int{}}, report, "again changes nothing")
+	require.Len(t, p.events(), 1)
+	var said map[string]any
+	for line := range strings.Lines(p.logs.String()) {
+		if strings.Contains(line, "was accepted as an event") {
+			require.NoError(t, json.Unmarshal([]byte(line), &said))
+		}
+	}
+	require.Equal(t, "syntax", said["cause"])
+	require.Equal(t, "ticket 4711\u2028", said["reason"])
+	require.Equal(t, operator(), said["by"])
+	require.Contains(t, said["from"], "127.0.0.1:")
+	require.Equal(t, "pred_1/failed/", said["event"].(string)[:len("pred_1/failed/")])
+
+	for _, call := range []string{`{}`, `{"seqs":[]}`, `{"seqs":[1],"stream":"refused"}`, `{"seqs":[1],"by":"` + strings.Repeat("x", 257) + `"}`} {
+		res, err := http.Post(p.ready.Admin+"/api/v1/quarantine/accept", "application/json", strings.NewReader(call))
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		require.Equal(t, http.StatusBadRequest, res.StatusCode, call)
+	}
+}
