@@ -51,7 +51,8 @@ var arrows = map[string]arrow{
 	"consumers/exec":     {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},
 	"consumers/forward":  {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},
 
-	"internal/redial": {never: []string{echo, nats + "nats-server"}},
+	"internal/printable": {stdOnly: true},
+	"internal/redial":    {never: []string{echo, nats + "nats-server"}},
 
 	"bridge/client":               {ours: []string{"bridge"}, stdOnly: true},
 	"bridge/predictions/await":    {ours: []string{"bridge", "bridge/predictions", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},

@@ -1,0 +1,68 @@
+// Package printable makes foreign text safe to show: in a terminal, in a log line
+// and in a table no part of it can act, break the line or hide.
+package printable
+
+import (
+	"fmt"
+	"unicode"
+	"unicode/utf8"
+)
+
+// String returns s with an escape in place of everything that is not printable:
+// `\n`, `\r` and `\t`, `\u` and four hex digits for other controls (C0, DEL, C1),
+// line separators, marks of writing direction and every other rune for which
+// unicode.IsPrint is false, `\U` and eight digits for those above U+FFFF, and `\x`
+// and two digits for each byte that is not UTF-8. The space U+0020 stays, other
+// spaces do not; a backslash stays as it is, so the result is for reading only. A
+// text without anything to escape is returned itself, without an allocation. It is
+// safe for concurrent use.
+func String(s string) string {
+	i := unsafeAt(s)
+	if i < 0 {
+		return s
+	}
+	out := make([]byte, 0, len(s)+16)
+	for i >= 0 {
+		out = append(out, s[:i]...)
+		r, size := utf8.DecodeRuneInString(s[i:])
+		out = appendEscaped(out, r, s[i], size)
+		s = s[i+size:]
+		i = unsafeAt(s)
+	}
+	return string(append(out, s...))
+}
+
+// unsafeAt is where the first thing to escape begins in s, -1 without one.
+func unsafeAt(s string) int {
+	for i := 0; i < len(s); {
+		if c := s[i]; c < utf8.RuneSelf {
+			if c < ' ' || c == 0x7f {
+				return i
+			}
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && size == 1 || !unicode.IsPrint(r) {
+			return i
+		}
+		i += size
+	}
+	return -1
+}
+
+func appendEscaped(out []byte, r rune, first byte, size int) []byte {
+	switch {
+	case r == utf8.RuneError && size == 1:
+		return fmt.Appendf(out, `\x%02x`, first)
+	case r == '\n':
+		return append(out, `\n`...)
+	case r == '\r':
+		return append(out, `\r`...)
+	case r == '\t':
+		return append(out, `\t`...)
+	case r > 0xffff:
+		return fmt.Appendf(out, `\U%08x`, r)
+	}
+	return fmt.Appendf(out, `\u%04x`, r)
+}

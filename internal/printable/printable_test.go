@@ -1,0 +1,63 @@
+package printable_test
+
+import (
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/internal/printable"
+)
+
+func TestWhatIsNotPrintableIsEscaped(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                                 "",
+		"plain text, 100 % = 1/1 \\ \"q\"": "plain text, 100 % = 1/1 \\ \"q\"",
+		"ünïcödé 日本語 🦊 e\u0301 \ufffd": "ünïcödé 日本語 🦊 e\u0301 \ufffd",
+		"a\nb\r\tc":         `a\nb\r\tc`,
+		"\x00\x1b[31m\x7f":  `\u0000\u001b[31m\u007f`,
+		"a\u009b31m\u0085b": `a\u009b31m\u0085b`,
+		"x\u2028y\u2029z":   `x\u2028y\u2029z`,
+		"\u202egnp.exe\u202c \u200f\u061c \u2066\u2069": `\u202egnp.exe\u202c \u200f\u061c \u2066\u2069`,
+		"\ufeff\u00ad\u200b\u200d\u00a0\u3000":          `\ufeff\u00ad\u200b\u200d\u00a0\u3000`,
+		"\U000e0041\U0010ffff":                          `\U000e0041\U0010ffff`,
+		"\xff\xc3(\xe2\x80":                             `\xff\xc3(\xe2\x80`,
+		"\xed\xa0\x80":                                  `\xed\xa0\x80`,
+		"\x9b":                                          `\x9b`,
+	} {
+		require.Equal(t, want, printable.String(in), "%q", in)
+	}
+}
+
+// Every rune of Unicode: what stays is printable and not of the classes that act.
+func TestEveryRune(t *testing.T) {
+	for r := range unicode.MaxRune + 1 {
+		if !utf8.ValidRune(r) {
+			continue
+		}
+		got := printable.String(string(r))
+		stays := unicode.IsPrint(r) && !unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
+		require.Equal(t, stays, got == string(r), "%U", r)
+	}
+}
+
+func TestPrintableTextCostsNoAllocation(t *testing.T) {
+	text := strings.Repeat("nothing to escape, 日本語, ", 50)
+	require.Zero(t, testing.AllocsPerRun(100, func() { _ = printable.String(text) }))
+}
+
+func FuzzString(f *testing.F) {
+	for _, seed := range []string{"", "plain", "a\u009b31m", "x\u2028y", "\u202e", "\xff\x00", "\U000e0041", "日本語\n"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got := printable.String(s)
+		require.True(t, utf8.ValidString(got))
+		for _, r := range got {
+			require.True(t, unicode.IsPrint(r), "%U of %q stays", r, s)
+		}
+		require.Equal(t, got, printable.String(got), "what is printable changes")
+	})
+}
