@@ -34,6 +34,9 @@ type Folder struct {
 // Holder is what the process that has a folder says of itself.
 type Holder struct {
 	PID int `json:"pid"`
+	// Ready: it serves, and the addresses are those at which it listens. Before that, and
+	// of a process that does not serve, they are empty.
+	Ready bool `json:"ready,omitempty"`
 	// NATSURL is where its embedded server listens; empty when it does not.
 	NATSURL string `json:"nats_url,omitempty"`
 	// AdminURL is where its listener for operators is; empty when it has none.
@@ -60,7 +63,8 @@ func OpenFolder(dir string) (*Folder, error) {
 		holder, _ := readHolder(f.path("lock"))
 		return nil, errors.Join(fmt.Errorf("%s: %w by process %d: stop that one or choose another data_dir", dir, ErrFolderInUse, holder.PID), f.lock.Close())
 	}
-	if err := errors.Join(f.checkFormat(), f.Announce(Holder{PID: os.Getpid()}), f.sync()); err != nil {
+	// At once: what stands there are the addresses of a process that is gone.
+	if err := errors.Join(f.Announce(Holder{PID: os.Getpid()}), f.checkFormat(), f.sync()); err != nil {
 		return nil, errors.Join(err, f.lock.Close())
 	}
 	return f, nil

@@ -28,7 +28,7 @@ func (c *configCheckCmd) Run(e *env) error {
 	if path == "" {
 		path = "the default configuration"
 	}
-	changes, err := cfg.changes(e.ctx)
+	changes, err := cfg.changes(e)
 	if err != nil {
 		return fmt.Errorf("%s can be used, but cannot be compared with what runs: %w", path, err)
 	}
