@@ -162,11 +162,39 @@ func readHolder(path string) (Holder, error) {
 	return h, nil
 }
 
+// CheckFolder returns an error when [OpenFolder] could not use the folder, unless that is
+// because another process has it. It creates nothing.
+func CheckFolder(dir string) error {
+	f := &Folder{dir: dir}
+	if err := f.readFormat(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for ; ; dir = filepath.Dir(dir) { // what is missing is created
+		info, err := os.Stat(dir)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir):
+			continue
+		case err != nil:
+			return fmt.Errorf("the data folder: %w: choose a folder that this user may write", err)
+		case !info.IsDir():
+			return fmt.Errorf("the data folder: %s is not a folder: choose another one", dir)
+		case unix.Access(dir, unix.W_OK|unix.X_OK) != nil:
+			return fmt.Errorf("the data folder: this user may not write into %s: choose another one", dir)
+		}
+		return nil
+	}
+}
+
 func (f *Folder) checkFormat() error {
-	text, err := os.ReadFile(f.path("format"))
+	err := f.readFormat()
 	if errors.Is(err, fs.ErrNotExist) {
 		return writeSynced(f.path("format"), []byte(strconv.Itoa(folderFormat)+"\n"), 0o640)
 	}
+	return err
+}
+
+func (f *Folder) readFormat() error {
+	text, err := os.ReadFile(f.path("format"))
 	if err != nil {
 		return fmt.Errorf("reading the format of the data folder: %w", err)
 	}

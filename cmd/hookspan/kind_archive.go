@@ -20,6 +20,7 @@ var archiveKind = kind{
 	defaults: fillArchiveDefaults,
 	check:    checkArchive,
 	does:     archiveDoes,
+	lacks:    archiveLacks,
 	handler:  newArchive,
 }
 

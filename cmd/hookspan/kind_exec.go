@@ -17,6 +17,7 @@ var execKind = kind{
 	defaults: fillExecDefaults,
 	check:    checkExec,
 	does:     func(_ *config, cons consumerConfig) string { return "runs " + cons.Command[0] },
+	lacks:    execLacks,
 	handler:  newExec,
 }
 

@@ -23,6 +23,7 @@ var forwardKind = kind{
 	defaults: fillForwardDefaults,
 	check:    checkForward,
 	does:     forwardDoes,
+	lacks:    forwardLacks,
 	handler:  newForward,
 }
 
