@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
@@ -28,7 +29,7 @@ func (c *configCheckCmd) Run(e *env) error {
 	}
 	if !c.NoSecrets {
 		if err := doc.join(cfg.lacks(e.ctx, e.getenv)); err != nil {
-			return fmt.Errorf("%w\n(--no-secrets checks the file alone, where all of that is on another machine)", err)
+			return errors.Join(err, errors.New("(--no-secrets checks the file alone, where all of that is on another machine)"))
 		}
 	}
 	if path == "" {

@@ -76,8 +76,8 @@ type consumersAddCmd struct {
 	apiFlag
 	Name          string        `arg:"" help:"Its name, which is that of the durable."`
 	Event         name          `placeholder:"KIND" help:"Events of this kind: prediction, which is the default, or outputs.archived."`
-	Source        []name        `placeholder:"NAME" help:"Only of these sources."`
-	Status        []name        `placeholder:"WORD" help:"Only of these statuses; completed and failed otherwise, and * is every one."`
+	Source        nameList      `placeholder:"NAME" help:"Only of these sources."`
+	Status        nameList      `placeholder:"WORD" help:"Only of these statuses; completed and failed otherwise, and * is every one."`
 	Model         name          `placeholder:"GLOB" help:"Only of these models: whole parts, and one * at the end, such as google/*."`
 	Start         string        `default:"new" placeholder:"WHERE" help:"Where it begins: new, all, or a time."`
 	Lease         time.Duration `default:"30s" help:"How long an event that was delivered may stay without an answer, in whole seconds."`

@@ -78,8 +78,8 @@ type eventsReplayCmd struct {
 	Consumer   name     `required:"" placeholder:"NAME" help:"Who is given them. Without --seq it is given only what it reads anyway."`
 	Seq        []uint64 `placeholder:"N" help:"Only these."`
 	Event      name     `placeholder:"KIND" help:"Events of this kind, such as outputs.archived; the default is what the consumer is configured to read, or prediction."`
-	Source     []name   `placeholder:"NAME" help:"Only of these sources."`
-	Status     []name   `placeholder:"WORD" help:"Only of these statuses."`
+	Source     nameList `placeholder:"NAME" help:"Only of these sources."`
+	Status     nameList `placeholder:"WORD" help:"Only of these statuses."`
 	Model      name     `placeholder:"GLOB" help:"Only of these models; * is any run of characters."`
 	Prediction name     `placeholder:"ID" help:"Only of this prediction."`
 	Since      moment   `placeholder:"TIME" help:"Only those that were stored then or later: a time, or so long ago, such as 2h."`

@@ -31,8 +31,8 @@ type failure struct {
 	Code int `json:"code"`
 }
 
-// fail prints an error on standard error and returns the exit code. An error of several
-// lines is printed in several lines; nothing else of its text acts on a terminal.
+// fail prints an error on standard error and returns the exit code. Errors that were
+// joined have a line each; nothing else of a text begins a line, or acts on a terminal.
 func (e *env) fail(err error) int {
 	code := exitFailed
 	if _, wrong := errors.AsType[*usageError](err); wrong {
@@ -45,8 +45,25 @@ func (e *env) fail(err error) int {
 		_ = json.NewEncoder(e.stderr).Encode(failure{Error: err.Error(), Code: code}) // nobody is left to be told
 		return code
 	}
-	(&printer{w: e.stderr}).raw("hookspan: " + inLines(err.Error()) + "\n")
+	(&printer{w: e.stderr}).raw("hookspan: " + strings.Join(errorLines(err), "\n") + "\n")
 	return code
+}
+
+// errorLines are the printable texts of an error, one for each that was joined.
+func errorLines(err error) []string {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // of this error itself
+		if all := joined.Unwrap(); errors.Join(all...).Error() == err.Error() {
+			var lines []string
+			for _, one := range all {
+				lines = append(lines, errorLines(one)...)
+			}
+			return lines
+		}
+	}
+	if inner := errors.Unwrap(err); inner != nil && inner.Error() == err.Error() {
+		return errorLines(inner)
+	}
+	return []string{printable.String(err.Error())}
 }
 
 // inLines escapes a text but for its line breaks.

@@ -33,6 +33,21 @@ func oneName(n name) []name {
 	return []name{n}
 }
 
+// nameList is a flag that can be repeated, or have several names with commas between.
+type nameList []name
+
+// UnmarshalText is called by kong, once for each flag.
+func (l *nameList) UnmarshalText(text []byte) error {
+	for part := range strings.SplitSeq(string(text), ",") {
+		var n name
+		if err := n.UnmarshalText([]byte(part)); err != nil {
+			return err
+		}
+		*l = append(*l, n)
+	}
+	return nil
+}
+
 func texts(names []name) []string {
 	var out []string
 	for _, n := range names {
@@ -76,15 +91,28 @@ func (f *apiFlag) known(e *env, n naming) error {
 	return oneOf("--cause", n.cause, n.causes)
 }
 
+// unknownName is that of a name which nothing has.
+type unknownName struct{ error }
+
+// nothing is the error of a verb that found nothing: that of an unknown name, otherwise
+// that of having ended early, which its report says.
+func (f *apiFlag) nothing(e *env, n naming, stopped string) error {
+	err := f.known(e, n)
+	if _, unknown := errors.AsType[*unknownName](err); stopped != "" && !unknown {
+		return nil
+	}
+	return err
+}
+
 // oneOf takes the empty name and the one that stands for all.
 func oneOf(flag string, n name, names []string) error {
 	if n == "" || n == "*" || slices.Contains(names, string(n)) {
 		return nil
 	}
 	if len(names) == 0 {
-		return fmt.Errorf("%s: there is no %.80q, and none at all", flag, n)
+		return &unknownName{fmt.Errorf("%s: there is no %.80q, and none at all", flag, n)}
 	}
-	return fmt.Errorf("%s: there is no %.80q: use one of %s", flag, n, strings.Join(names, ", "))
+	return &unknownName{fmt.Errorf("%s: there is no %.80q: use one of %s", flag, n, strings.Join(names, ", "))}
 }
 
 // statuses are those that every provider's words are normalised to.

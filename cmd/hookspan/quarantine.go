@@ -65,8 +65,8 @@ type quarantineListCmd struct {
 
 // Validate is called by kong.
 func (c quarantineListCmd) Validate() error {
-	if c.Before > 0 && c.Stream == "" {
-		return errors.New("--before counts within one stream: name it with --stream")
+	if (c.Before > 0 || c.After != nil) && c.Stream == "" {
+		return errors.New("--before and --after count within one stream: name it with --stream")
 	}
 	return nil
 }
@@ -136,8 +136,8 @@ func (c *quarantineReverifyCmd) Run(e *env) error {
 	call := c.selectFlags.call()
 	call.DryRun, call.AcceptStale, call.AcceptPathToken = c.DryRun, c.AcceptStale, c.AcceptPathToken
 	report, err := c.all(e, "reverify", call)
-	if err == nil && report.LookedAt == 0 && report.Stopped == "" {
-		err = c.known(e, c.naming())
+	if err == nil && report.LookedAt == 0 {
+		err = c.nothing(e, c.naming(), report.Stopped)
 	}
 	if err != nil {
 		return err
@@ -185,8 +185,8 @@ func (c *quarantineDropCmd) Run(e *env) error {
 		}
 	}
 	report, err := c.all(e, "drop", call)
-	if err == nil && report.LookedAt == 0 && report.Stopped == "" {
-		err = c.known(e, c.naming())
+	if err == nil && report.LookedAt == 0 {
+		err = c.nothing(e, c.naming(), report.Stopped)
 	}
 	if err != nil {
 		return err

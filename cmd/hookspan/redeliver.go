@@ -39,8 +39,8 @@ func (f *apiFlag) sum(e *env, path string, page *admin.Page, call any) (bridge.R
 // done, or when there was nothing of a name that nobody has.
 func (f *apiFlag) redeliver(e *env, path string, page *admin.Page, call any, named naming) error {
 	sum, err := f.sum(e, path, page, call)
-	if err == nil && sum.LookedAt == 0 && sum.Stopped == "" {
-		err = f.known(e, named)
+	if err == nil && sum.LookedAt == 0 {
+		err = f.nothing(e, named, sum.Stopped)
 	}
 	if err != nil {
 		return err

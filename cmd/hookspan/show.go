@@ -12,13 +12,19 @@ import (
 
 // pageFlags say how much of a list is printed. Lists begin with the newest.
 type pageFlags struct {
-	Limit  int    `default:"100" help:"At most so many, 1 to 1000."`
-	Before uint64 `placeholder:"N" help:"Only those before this one: what follows a list that was too long."`
+	Limit  int     `default:"100" help:"At most so many, 1 to 1000."`
+	Before uint64  `placeholder:"N" xor:"page" help:"Only those before this one: what follows a list that was too long."`
+	After  *uint64 `placeholder:"N" xor:"page" help:"Only those behind this one, the oldest first: to read all of a list, and go on with what comes."`
 }
 
 // query adds the page to what a list is asked for.
 func (p pageFlags) query(values map[string]string) map[string]string {
-	values["order"], values["limit"], values["before"] = "newest", strconv.Itoa(p.Limit), optional(p.Before)
+	values["limit"] = strconv.Itoa(p.Limit)
+	if p.After != nil {
+		values["after"] = optional(*p.After)
+		return values
+	}
+	values["order"], values["before"] = "newest", optional(p.Before)
 	return values
 }
 
@@ -28,7 +34,9 @@ func (p pageFlags) print(e *env, t *table, n int, more bool, last uint64) error 
 	t.print(out)
 	switch {
 	case more && last == 0:
-		out.printf("and there may be more: --stream and --before show what follows, --limit shows more at once\n")
+		out.printf("and there may be more: --stream with --before or --after shows what follows, --limit shows more at once\n")
+	case more && p.After != nil:
+		out.printf("and there may be more: go on with --after %d, or raise --limit\n", last)
 	case more:
 		out.printf("and there may be more: go on with --before %d, or raise --limit\n", last)
 	case n == 0:

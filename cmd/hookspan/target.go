@@ -49,19 +49,19 @@ func (f bridgeFlag) choose(e *env) (site, error) {
 	case 1:
 		return used[0], nil
 	}
-	var list strings.Builder
+	var list []error
 	for i, p := range used {
 		holder, err := queue.ReadHolder(p.dir)
 		how := "does not run"
 		if err == nil {
 			how = strings.TrimSpace("runs " + holder.AdminURL)
 		}
-		fmt.Fprintf(&list, "\n  %d  %s: %s", i+1, p, how)
+		list = append(list, fmt.Errorf("  %d  %s: %s", i+1, p, how))
 	}
 	if !e.terminal {
-		return site{}, &usageError{fmt.Errorf("this folder names several bridges: say which with --config or --api:%s", list.String())}
+		return site{}, &usageError{errors.Join(append([]error{errors.New("this folder names several bridges: say which with --config or --api:")}, list...)...)}
 	}
-	answer, err := e.ask(fmt.Sprintf("This folder names several bridges:%s\nWhich one? ", list.String()))
+	answer, err := e.ask(fmt.Sprintf("This folder names several bridges:\n%v\nWhich one? ", errors.Join(list...)))
 	if err != nil {
 		return site{}, err
 	}
