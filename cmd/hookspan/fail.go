@@ -51,7 +51,7 @@ func (e *env) fail(err error) int {
 
 // errorLines are the printable texts of an error, one for each that was joined.
 func errorLines(err error) []string {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // of this error itself
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		if all := joined.Unwrap(); errors.Join(all...).Error() == err.Error() {
 			var lines []string
 			for _, one := range all {

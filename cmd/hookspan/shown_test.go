@@ -207,9 +207,19 @@ func TestErrorsAndExitCodes(t *testing.T) {
 		args string
 		code int
 	}{
-		{"bogus", 2}, {"serve --bogus", 2}, {"dead", 2}, {"send --secret x", 2}, {"dead drop", 2}, {"consumers seek x", 2},
-		{"dead drop --seq 1 --api http://127.0.0.1:1", 2}, {"events list --api http://127.0.0.1:1", 1}, {"config check /none", 1},
-		{"send --secret env:HOOKSPAN_TEST_UNSET", 1}, {"nats-env --config /none", 1}, {"spool show --config /none", 1}, {"serve --config /none", 1},
+		{"bogus", 2},
+		{"serve --bogus", 2},
+		{"dead", 2},
+		{"send --secret x", 2},
+		{"dead drop", 2},
+		{"consumers seek x", 2},
+		{"dead drop --seq 1 --api http://127.0.0.1:1", 2},
+		{"events list --api http://127.0.0.1:1", 1},
+		{"config check /none", 1},
+		{"send --secret env:HOOKSPAN_TEST_UNSET", 1},
+		{"nats-env --config /none", 1},
+		{"spool show --config /none", 1},
+		{"serve --config /none", 1},
 	} {
 		code, stdout, stderr := runVerb(append([]string{"--json"}, strings.Fields(c.args)...)...)
 		require.Equal(t, c.code, code, c.args)

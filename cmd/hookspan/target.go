@@ -59,7 +59,7 @@ func (f bridgeFlag) choose(e *env) (site, error) {
 		list = append(list, fmt.Errorf("  %d  %s: %s", i+1, p, how))
 	}
 	if !e.terminal {
-		return site{}, &usageError{errors.Join(append([]error{errors.New("this folder names several bridges: say which with --config or --api:")}, list...)...)}
+		return site{}, &usageError{errors.Join(append([]error{errors.New("this folder names several bridges: say which with --config or --api, of these")}, list...)...)}
 	}
 	answer, err := e.ask(fmt.Sprintf("This folder names several bridges:\n%v\nWhich one? ", errors.Join(list...)))
 	if err != nil {
