@@ -141,6 +141,7 @@ func TestSendSendsWhatTheProviderSends(t *testing.T) {
 		require.NotZero(t, got.CreatedAt)
 		switch status {
 		case "completed":
+			require.NotEmpty(t, got.Outputs)
 			require.Regexp(t, `^https://cdn\.get3w\.com/`, got.Outputs[0])
 			require.Empty(t, got.Error)
 		case "failed":
