@@ -27,6 +27,10 @@ type DeadSelection struct {
 	Sequences []uint64
 	// After leaves out the letters up to that sequence.
 	After uint64
+	// Before leaves out the letters from that sequence on, unless it is zero.
+	Before uint64
+	// Newest is the order of a list: the last one first.
+	Newest bool
 	// Limit bounds how many letters are looked at; 0 is no limit.
 	Limit int
 }
@@ -51,6 +55,10 @@ type EventSelection struct {
 	Sequences []uint64
 	// After leaves out the events up to that sequence.
 	After uint64
+	// Before leaves out the events from that sequence on, unless it is zero.
+	Before uint64
+	// Newest is the order of a list: the last one first.
+	Newest bool
 	// Limit bounds how many events are looked at; 0 is no limit.
 	Limit int
 }

@@ -52,6 +52,10 @@ type WithheldSelection struct {
 	Sequences []uint64
 	// After leaves out the entries up to that sequence. It is per place.
 	After uint64
+	// Before leaves out the entries from that sequence on, unless it is zero. It is per place.
+	Before uint64
+	// Newest is the order of a list: the last one first.
+	Newest bool
 	// Limit bounds how many entries are looked at; 0 is no limit.
 	Limit int
 }

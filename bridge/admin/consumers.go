@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -125,7 +127,7 @@ func (h consumersAPI) skips(c echo.Context) error {
 	}
 	n, err := h.consumers.Skips(c.Request().Context(), c.Param("name"), filter)
 	if err != nil {
-		return err
+		return h.told(c, err)
 	}
 	return c.JSON(http.StatusOK, FilterSkips{Skips: n})
 }
@@ -166,7 +168,7 @@ func (h consumersAPI) add(c echo.Context) error {
 		Lease: time.Duration(call.LeaseSeconds) * time.Second, MaxDeliveries: call.MaxDeliveries,
 	})
 	if err != nil {
-		return told(err)
+		return h.told(c, err)
 	}
 	return h.answer(c, call.Name)
 }
@@ -192,10 +194,18 @@ func (h consumersAPI) find(c echo.Context, name string) (bridge.ConsumerState, e
 			return s, nil
 		}
 	}
-	return bridge.ConsumerState{}, errNoConsumer
+	return bridge.ConsumerState{}, noConsumer(list)
 }
 
-var errNoConsumer = echo.NewHTTPError(http.StatusNotFound, "There is no such consumer: hookspan consumers list names them.")
+// noConsumer names those that exist.
+func noConsumer(list []bridge.ConsumerState) error {
+	names := make([]string, len(list))
+	for i, s := range list {
+		names[i] = s.Name
+	}
+	slices.Sort(names)
+	return echo.NewHTTPError(http.StatusNotFound, "There is no such consumer: use one of "+strings.Join(names, ", ")+".")
+}
 
 func (h consumersAPI) pause(c echo.Context) error {
 	var call PauseCall
@@ -219,7 +229,7 @@ func (h consumersAPI) resume(c echo.Context) error {
 // then answers how the consumer stands after it was changed.
 func (h consumersAPI) then(c echo.Context, err error) error {
 	if err != nil {
-		return told(err)
+		return h.told(c, err)
 	}
 	return h.show(c)
 }
@@ -241,7 +251,7 @@ func (h consumersAPI) seek(c echo.Context) error {
 	to := bridge.ConsumerPosition{First: call.First, New: call.New, Since: call.Since, Sequence: call.Seq}
 	sought, err := h.consumers.Seek(c.Request().Context(), c.Param("name"), to, call.DryRun)
 	if err != nil {
-		return told(err)
+		return h.told(c, err)
 	}
 	return c.JSON(http.StatusOK, sought)
 }
@@ -253,16 +263,20 @@ func (h consumersAPI) remove(c echo.Context) error {
 	}
 	removed, err := h.consumers.Remove(c.Request().Context(), c.Param("name"), call.DryRun)
 	if err != nil {
-		return told(err)
+		return h.told(c, err)
 	}
 	return c.JSON(http.StatusOK, removed)
 }
 
 // told makes an error that its caller can do something about one that says so.
-func told(err error) error {
+func (h consumersAPI) told(c echo.Context, err error) error {
 	switch {
 	case errors.Is(err, bridge.ErrNoConsumer):
-		return errNoConsumer
+		list, err := h.consumers.List(c.Request().Context())
+		if err != nil {
+			return err
+		}
+		return noConsumer(list)
 	case errors.Is(err, bridge.ErrConfigured):
 		return echo.NewHTTPError(http.StatusConflict, "The configuration names this consumer: change it there and restart; what is not named there any more can be removed.")
 	case errors.Is(err, bridge.ErrLedgerConsumer):

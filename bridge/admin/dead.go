@@ -81,12 +81,13 @@ func RegisterDeadLetters(api *echo.Group, dead DeadLetters) {
 type deadAPI struct{ dead DeadLetters }
 
 func (h deadAPI) list(c echo.Context) error {
-	p, err := queryPage(c)
+	p, err := queryListing(c)
 	if err != nil {
 		return err
 	}
-	call := DeadCall{Consumer: c.QueryParam("consumer"), Cause: bridge.DeadCause(c.QueryParam("cause")), Prediction: c.QueryParam("prediction"), Page: p}
+	call := DeadCall{Consumer: c.QueryParam("consumer"), Cause: bridge.DeadCause(c.QueryParam("cause")), Prediction: c.QueryParam("prediction"), Page: p.Page}
 	sel := call.selection()
+	sel.Before, sel.Newest = p.Before, p.Newest
 	list := DeadLetterList{Letters: []DeadLetter{}}
 	until := time.Now().Add(longestList)
 	err = h.dead.Scan(c.Request().Context(), sel, func(e bridge.DeadEntry, selected bool) error {

@@ -102,11 +102,11 @@ type eventsAPI struct{ events Events }
 var errPage = errors.New("the page is full")
 
 func (h eventsAPI) list(c echo.Context) error {
-	p, err := queryPage(c)
+	p, err := queryListing(c)
 	if err != nil {
 		return err
 	}
-	call := EventCall{Event: c.QueryParam("event"), Model: c.QueryParam("model"), Prediction: c.QueryParam("prediction"), Page: p}
+	call := EventCall{Event: c.QueryParam("event"), Model: c.QueryParam("model"), Prediction: c.QueryParam("prediction"), Page: p.Page}
 	if source := c.QueryParam("source"); source != "" {
 		call.Sources = []string{source}
 	}
@@ -122,6 +122,7 @@ func (h eventsAPI) list(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	sel.Before, sel.Newest = p.Before, p.Newest
 	list := EventList{Events: []Event{}}
 	until := time.Now().Add(longestList)
 	err = h.events.Scan(c.Request().Context(), sel, func(e bridge.EventEntry, selected bool) error {

@@ -213,3 +213,31 @@ func TestOperatorsAPIRefuses(t *testing.T) {
 	require.EqualValues(t, 3, b.Messages(t, "HOOKSPAN_DEAD"))
 	require.EqualValues(t, 3, b.Messages(t, "HOOKSPAN_EVENTS"))
 }
+
+// A list begins with the oldest entry, or with the newest, and goes on from either end.
+func TestOrderOfAList(t *testing.T) {
+	s, _ := operated(t)
+	for query, want := range map[string][]uint64{
+		"": {1, 2, 3}, "?order=oldest": {1, 2, 3}, "?order=newest": {3, 2, 1}, "?order=newest&limit=2": {3, 2}, "?order=newest&limit=2&before=2": {1},
+		"?order=newest&after=1": {3, 2}, "?before=3": {1, 2}, "?order=newest&before=1": {},
+		"?order=newest&until=2020-01-01T00:00:00Z": {}, "?order=newest&since=2020-01-01T00:00:00Z": {3, 2, 1}, "?order=newest&prediction=b": {2},
+	} {
+		got := do(t, s, http.MethodGet, "/api/v1/events"+query, "", nil)
+		require.Equal(t, 200, got.status, got.body)
+		var list admin.EventList
+		require.NoError(t, json.Unmarshal([]byte(got.body), &list))
+		seqs := []uint64{}
+		for _, e := range list.Events {
+			seqs = append(seqs, e.Seq)
+		}
+		require.Equal(t, want, seqs, query)
+		require.Equal(t, strings.Contains(query, "limit=2") && len(want) == 2, list.More, query)
+	}
+	for query, why := range map[string]string{"?order=sideways": "order is oldest", "?before=0": "before is", "?before=x": "before is"} {
+		for _, of := range []string{"events", "dead"} {
+			got := do(t, s, http.MethodGet, "/api/v1/"+of+query, "", nil)
+			require.Equal(t, 400, got.status)
+			require.Contains(t, got.detail(t), why)
+		}
+	}
+}

@@ -79,8 +79,27 @@ type listed struct {
 	Last uint64 `json:"last"`
 }
 
-// queryPage reads limit and after of a request that lists.
-func queryPage(c echo.Context) (p Page, err error) {
+// listing is how far a list goes and in which order.
+type listing struct {
+	Page
+	// Before leaves out the entries from that sequence on, unless it is zero.
+	Before uint64
+	Newest bool
+}
+
+// queryListing reads limit, after, before and order of a request that lists.
+func queryListing(c echo.Context) (p listing, err error) {
+	switch order := c.QueryParam("order"); order {
+	case "", "oldest", "newest":
+		p.Newest = order == "newest"
+	default:
+		return p, badRequest("order is oldest, which is the default, or newest")
+	}
+	if text := c.QueryParam("before"); text != "" {
+		if p.Before, err = strconv.ParseUint(text, 10, 64); err != nil || p.Before == 0 {
+			return p, badRequest("before is the sequence of an entry")
+		}
+	}
 	if text := c.QueryParam("limit"); text != "" {
 		if p.Limit, err = strconv.Atoi(text); err != nil || p.Limit < 1 {
 			return p, badRequest("limit is 1 to %d", maxEntries)

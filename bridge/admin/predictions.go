@@ -19,10 +19,9 @@ type Predictions interface {
 	// Get returns what the ledger knows of one. The error wraps bridge.ErrNoEntry when
 	// it knows nothing, or nothing any more.
 	Get(ctx context.Context, source, id string) (*bridge.PredictionState, error)
-	// Walk calls visit for each prediction of the ledger behind the place after, of one
-	// source unless that is empty, the one that was changed longest ago first, until
-	// visit returns an error, which it returns.
-	Walk(ctx context.Context, source string, after uint64, visit func(place uint64, s *bridge.PredictionState) error) error
+	// Walk calls visit for each prediction of the selection until visit returns an error,
+	// which it returns.
+	Walk(ctx context.Context, sel PredictionSelection, visit func(place uint64, s *bridge.PredictionState) error) error
 	// Status says how the ledger stands. The error wraps bridge.ErrNoEntry when nobody
 	// has kept it yet.
 	Status(ctx context.Context) (*bridge.LedgerStatus, error)
@@ -54,6 +53,17 @@ type Announcer interface {
 	// Announce returns the id of the event too. The error wraps bridge.ErrNoSource, or
 	// one of a publisher's.
 	Announce(ctx context.Context, w bridge.Watch) (bridge.Receipt, string, error)
+}
+
+// PredictionSelection says which predictions of the ledger are listed.
+type PredictionSelection struct {
+	// Source is one, or empty for all.
+	Source string
+	// After leaves out those at or before that place, Before those at or behind that one
+	// unless it is zero.
+	After, Before uint64
+	// Newest has the one that was changed last first, otherwise it comes last.
+	Newest bool
 }
 
 // Prediction is one of a list.
@@ -106,7 +116,7 @@ type predictionsAPI struct {
 }
 
 func (h predictionsAPI) list(c echo.Context) error {
-	p, err := queryPage(c)
+	p, err := queryListing(c)
 	if err != nil {
 		return err
 	}
@@ -126,7 +136,7 @@ func (h predictionsAPI) list(c echo.Context) error {
 	}
 	list := PredictionList{Predictions: []Prediction{}}
 	until := time.Now().Add(longestList)
-	err = h.predictions.Walk(c.Request().Context(), source, p.After, func(place uint64, s *bridge.PredictionState) error {
+	err = h.predictions.Walk(c.Request().Context(), PredictionSelection{Source: source, After: p.After, Before: p.Before, Newest: p.Newest}, func(place uint64, s *bridge.PredictionState) error {
 		selected := (status == "" || s.Status == status) && (open == nil || *open == s.Open())
 		if selected && len(list.Predictions) == p.Limit || time.Now().After(until) {
 			list.More = true

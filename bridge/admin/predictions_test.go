@@ -34,8 +34,8 @@ type ledger struct {
 	rebuilt chan struct{}
 }
 
-func (l ledger) Walk(ctx context.Context, source string, after uint64, visit func(uint64, *bridge.PredictionState) error) error {
-	return l.Reader.Walk(ctx, predictions.Selection{Source: source, After: after}, visit)
+func (l ledger) Walk(ctx context.Context, sel admin.PredictionSelection, visit func(uint64, *bridge.PredictionState) error) error {
+	return l.Reader.Walk(ctx, predictions.Selection(sel), visit)
 }
 
 func (l ledger) Status(context.Context) (*bridge.LedgerStatus, error) { return l.status() }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -108,28 +109,56 @@ func RegisterQuarantine(api *echo.Group, q Quarantine) {
 type quarantineAPI struct{ q Quarantine }
 
 func (h quarantineAPI) list(c echo.Context) error {
-	p, err := queryPage(c)
+	p, err := queryListing(c)
 	if err != nil {
 		return err
 	}
-	call := WithheldCall{Stream: c.QueryParam("stream"), Source: c.QueryParam("source"), Cause: c.QueryParam("cause"), Page: p}
+	call := WithheldCall{Stream: c.QueryParam("stream"), Source: c.QueryParam("source"), Cause: c.QueryParam("cause"), Page: p.Page}
+	if call.Stream == "" && p.Before > 0 {
+		return badRequest("before counts within one stream: name it")
+	}
 	sel, err := call.selection()
 	if err != nil {
 		return err
 	}
+	sel.Before, sel.Newest = p.Before, p.Newest
 	list := WithheldList{Entries: []Withheld{}}
-	err = h.q.Walk(c.Request().Context(), sel, func(e bridge.WithheldEntry) error {
-		if len(list.Entries) == sel.Limit {
-			list.More = true
-			return errPage
+	if !sel.Newest || sel.Place != "" {
+		list.Entries, list.More, err = h.page(c, sel)
+		if err != nil {
+			return err
 		}
-		list.Entries = append(list.Entries, summary(&e))
-		return nil
-	})
-	if err != nil && !errors.Is(err, errPage) {
-		return err
+		return c.JSON(http.StatusOK, list)
+	}
+	for _, sel.Place = range bridge.Places() {
+		entries, more, err := h.page(c, sel)
+		if err != nil {
+			return err
+		}
+		list.Entries, list.More = append(list.Entries, entries...), list.More || more
+	}
+	slices.SortStableFunc(list.Entries, func(a, b Withheld) int { return b.ReceivedAt.Compare(a.ReceivedAt) })
+	if len(list.Entries) > sel.Limit {
+		list.Entries, list.More = list.Entries[:sel.Limit], true
 	}
 	return c.JSON(http.StatusOK, list)
+}
+
+// page are the first entries of a selection, and whether there are more.
+func (h quarantineAPI) page(c echo.Context, sel bridge.WithheldSelection) (entries []Withheld, more bool, err error) {
+	entries = []Withheld{}
+	err = h.q.Walk(c.Request().Context(), sel, func(e bridge.WithheldEntry) error {
+		if len(entries) == sel.Limit {
+			more = true
+			return errPage
+		}
+		entries = append(entries, summary(&e))
+		return nil
+	})
+	if errors.Is(err, errPage) {
+		err = nil
+	}
+	return entries, more, err
 }
 
 func summary(e *bridge.WithheldEntry) Withheld {

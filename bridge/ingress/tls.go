@@ -46,6 +46,12 @@ func loadCertificate(certFile, keyFile string, log *zap.Logger) (*certificate, e
 	return c, nil
 }
 
+// CheckCertificate returns an error when a server could not use the files.
+func CheckCertificate(certFile, keyFile string) error {
+	_, err := loadCertificate(certFile, keyFile, zap.NewNop())
+	return err
+}
+
 func (c *certificate) config() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}
 }

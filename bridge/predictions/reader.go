@@ -47,12 +47,14 @@ type Selection struct {
 	// Source is one, or empty for all.
 	Source string
 	// After leaves out those that were changed last at or before that place in the
-	// ledger.
-	After uint64
+	// ledger, Before those at or behind that one unless it is zero.
+	After, Before uint64
+	// Newest is the order of a list: the one that was changed last comes first.
+	Newest bool
 }
 
 // Walk calls visit for each prediction of the ledger, the one that was changed longest
-// ago first, with its place, until visit returns an error, which it returns. It is not
+// ago first unless the selection says otherwise, with its place, until visit returns an error, which it returns. It is not
 // a moment's picture: one that changes meanwhile can come twice or not at all.
 func (r *Reader) Walk(ctx context.Context, sel Selection, visit func(place uint64, s *bridge.PredictionState) error) error {
 	stream, err := stored.Open(ctx, r.js, r.names.PredictionsStream())
@@ -66,7 +68,7 @@ func (r *Reader) Walk(ctx context.Context, sel Selection, visit func(place uint6
 	if sel.Source != "" {
 		key = bridge.KeyEntry + "." + sel.Source + ".*"
 	}
-	return stored.Walk(ctx, stream, stored.Span{Subject: r.names.PredictionsSubject(key), After: sel.After}, func(m *jetstream.RawStreamMsg) error {
+	return stored.Walk(ctx, stream, stored.Span{Subject: r.names.PredictionsSubject(key), After: sel.After, Before: sel.Before, Newest: sel.Newest}, func(m *jetstream.RawStreamMsg) error {
 		s, err := decodeState(m.Data)
 		if err != nil {
 			return nil //nolint:nilerr // somebody else wrote it; the rest can be read

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -31,28 +33,60 @@ type ExternalConfig struct {
 	CA, Cert, Key string
 }
 
-// Connect returns a connection to an external NATS. It does not fail because
-// nobody can be reached: it goes on trying for ever, and until then publishes
-// fail at once.
-func Connect(cfg ExternalConfig, name string, log *zap.Logger) (*nats.Conn, error) {
-	opts := append(connOptions(name, log), nats.RetryOnFailedConnect(true))
-	switch {
-	case cfg.Creds != "":
-		opts = append(opts, nats.UserCredentials(cfg.Creds))
-	case cfg.NKeySeed != "":
+// CheckExternal returns an error when files that the configuration names cannot be used.
+// It connects to nobody.
+func CheckExternal(cfg ExternalConfig) error {
+	options, err := cfg.files()
+	if err != nil {
+		return err
+	}
+	var into nats.Options
+	for _, option := range options {
+		if err := option(&into); err != nil {
+			return fmt.Errorf("reading the files of nats.tls: %w", err)
+		}
+	}
+	if cfg.Creds != "" {
+		if _, err := os.ReadFile(cfg.Creds); err != nil {
+			return fmt.Errorf("reading the credentials: %w", err)
+		}
+	}
+	return nil
+}
+
+// files are the options that are read from files.
+func (cfg ExternalConfig) files() ([]nats.Option, error) {
+	var opts []nats.Option
+	if cfg.NKeySeed != "" {
 		opt, err := nats.NkeyOptionFromSeed(cfg.NKeySeed)
 		if err != nil {
 			return nil, fmt.Errorf("reading the nkey seed: %w", err)
 		}
 		opts = append(opts, opt)
-	case cfg.User != "":
-		opts = append(opts, nats.UserInfoHandler(func() (string, string) { return cfg.User, cfg.Password() }))
 	}
 	if cfg.CA != "" {
 		opts = append(opts, nats.RootCAs(cfg.CA))
 	}
 	if cfg.Cert != "" {
 		opts = append(opts, nats.ClientCert(cfg.Cert, cfg.Key))
+	}
+	return opts, nil
+}
+
+// Connect returns a connection to an external NATS. It does not fail because
+// nobody can be reached: it goes on trying for ever, and until then publishes
+// fail at once.
+func Connect(cfg ExternalConfig, name string, log *zap.Logger) (*nats.Conn, error) {
+	files, err := cfg.files()
+	if err != nil {
+		return nil, err
+	}
+	opts := slices.Concat(connOptions(name, log), files, []nats.Option{nats.RetryOnFailedConnect(true)})
+	switch {
+	case cfg.Creds != "":
+		opts = append(opts, nats.UserCredentials(cfg.Creds))
+	case cfg.User != "":
+		opts = append(opts, nats.UserInfoHandler(func() (string, string) { return cfg.User, cfg.Password() }))
 	}
 	nc, err := nats.Connect(cfg.URL, opts...)
 	if u, ok := errors.AsType[*url.Error](err); ok {

@@ -34,6 +34,9 @@ type Folder struct {
 // Holder is what the process that has a folder says of itself.
 type Holder struct {
 	PID int `json:"pid"`
+	// Ready: it serves, and the addresses are those at which it listens. Before that, and
+	// of a process that does not serve, they are empty.
+	Ready bool `json:"ready,omitempty"`
 	// NATSURL is where its embedded server listens; empty when it does not.
 	NATSURL string `json:"nats_url,omitempty"`
 	// AdminURL is where its listener for operators is; empty when it has none.
@@ -60,7 +63,8 @@ func OpenFolder(dir string) (*Folder, error) {
 		holder, _ := readHolder(f.path("lock"))
 		return nil, errors.Join(fmt.Errorf("%s: %w by process %d: stop that one or choose another data_dir", dir, ErrFolderInUse, holder.PID), f.lock.Close())
 	}
-	if err := errors.Join(f.checkFormat(), f.Announce(Holder{PID: os.Getpid()}), f.sync()); err != nil {
+	// At once: what stands there are the addresses of a process that is gone.
+	if err := errors.Join(f.Announce(Holder{PID: os.Getpid()}), f.checkFormat(), f.sync()); err != nil {
 		return nil, errors.Join(err, f.lock.Close())
 	}
 	return f, nil
@@ -158,11 +162,39 @@ func readHolder(path string) (Holder, error) {
 	return h, nil
 }
 
+// CheckFolder returns an error when [OpenFolder] could not use the folder, unless that is
+// because another process has it. It creates nothing.
+func CheckFolder(dir string) error {
+	f := &Folder{dir: dir}
+	if err := f.readFormat(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for ; ; dir = filepath.Dir(dir) { // what is missing is created
+		info, err := os.Stat(dir)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir):
+			continue
+		case err != nil:
+			return fmt.Errorf("the data folder: %w: choose a folder that this user may write", err)
+		case !info.IsDir():
+			return fmt.Errorf("the data folder: %s is not a folder: choose another one", dir)
+		case unix.Access(dir, unix.W_OK|unix.X_OK) != nil:
+			return fmt.Errorf("the data folder: this user may not write into %s: choose another one", dir)
+		}
+		return nil
+	}
+}
+
 func (f *Folder) checkFormat() error {
-	text, err := os.ReadFile(f.path("format"))
+	err := f.readFormat()
 	if errors.Is(err, fs.ErrNotExist) {
 		return writeSynced(f.path("format"), []byte(strconv.Itoa(folderFormat)+"\n"), 0o640)
 	}
+	return err
+}
+
+func (f *Folder) readFormat() error {
+	text, err := os.ReadFile(f.path("format"))
 	if err != nil {
 		return fmt.Errorf("reading the format of the data folder: %w", err)
 	}

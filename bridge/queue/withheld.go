@@ -48,7 +48,7 @@ func (s *WithheldStore) Remove(ctx context.Context, place string, seq uint64) er
 }
 
 // Walk calls visit for every entry of the selection, of the quarantine first,
-// each in order, until visit returns an error, which it returns. Entries that
+// each in the order of the selection, until visit returns an error, which it returns. Entries that
 // come while it walks are left out, those that are gone or cannot be read are
 // passed over, and visit may remove the one it is given. It does not know the
 // selection's limit.
@@ -61,7 +61,7 @@ func (s *WithheldStore) Walk(ctx context.Context, sel bridge.WithheldSelection, 
 		if err != nil {
 			return err
 		}
-		span := stored.Span{Subject: ">", Sequences: sel.Sequences, After: sel.After}
+		span := stored.Span{Subject: ">", Sequences: sel.Sequences, After: sel.After, Before: sel.Before, Newest: sel.Newest}
 		if sel.Source != "" || sel.Cause != "" {
 			span.Subject = s.names.PlaceSubject(place, sel.Source, sel.Cause)
 		}

@@ -1,6 +1,7 @@
 package redelivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -65,7 +66,7 @@ func (l *Letters) Scan(ctx context.Context, sel bridge.DeadSelection, visit func
 	if err != nil {
 		return err
 	}
-	s := stored.Span{Subject: l.names.DeadSubjects()[0], Sequences: sel.Sequences, After: sel.After}
+	s := stored.Span{Subject: l.names.DeadSubjects()[0], Sequences: sel.Sequences, After: sel.After, Before: sel.Before, Newest: sel.Newest}
 	if sel.Consumer != "" {
 		s.Subject = l.names.AllDead(bridge.EncodeToken(sel.Consumer))
 	}
@@ -140,7 +141,7 @@ func (v *Events) Scan(ctx context.Context, sel bridge.EventSelection, visit func
 	if err != nil {
 		return err
 	}
-	s := stored.Span{Subject: v.names.AllEvents(), Sequences: sel.Sequences, After: sel.After}
+	s := stored.Span{Subject: v.names.AllEvents(), Sequences: sel.Sequences, After: sel.After, Before: sel.Before, Newest: sel.Newest}
 	if subjects, _ := sel.Filter.Subjects(v.names); len(subjects) == 1 && !sel.Named() {
 		s.Subject = subjects[0]
 	}
@@ -151,8 +152,15 @@ func (v *Events) Scan(ctx context.Context, sel bridge.EventSelection, visit func
 		}
 		s.After = max(s.After, first-1)
 	}
+	if sel.Newest && !sel.Until.IsZero() {
+		end, err := stored.FirstSince(ctx, stream, sel.Until)
+		if err != nil {
+			return err
+		}
+		s.Before = cmp.Or(min(s.Before, end), end)
+	}
 	err = stored.Walk(ctx, stream, s, func(m *jetstream.RawStreamMsg) error {
-		if !sel.Until.IsZero() && !m.Time.Before(sel.Until) {
+		if !sel.Newest && !sel.Until.IsZero() && !m.Time.Before(sel.Until) {
 			return errUntil
 		}
 		e := decodeEntry(m)

@@ -21,11 +21,14 @@ type Span struct {
 	Subject string
 	// Sequences names messages; none is every one.
 	Sequences []uint64
-	// After leaves out the messages up to that sequence.
-	After uint64
+	// After leaves out the messages up to that sequence, Before those from that one on
+	// unless it is zero.
+	After, Before uint64
+	// Newest visits the last message first. It is not for spans that name messages.
+	Newest bool
 }
 
-// Walk calls visit for every message of the span in order, until visit returns an
+// Walk calls visit for every message of the span, in the order of the span, until visit returns an
 // error, which it returns. Messages that come while it walks are left out, those
 // that are gone or cannot be read are passed over, and visit may remove the one it is
 // given.
@@ -33,7 +36,13 @@ func Walk(ctx context.Context, stream jetstream.Stream, s Span, visit func(*jets
 	if len(s.Sequences) > 0 {
 		return walkSequences(ctx, stream, s, visit)
 	}
+	if s.Newest {
+		return walkBack(ctx, stream, s, visit)
+	}
 	last := stream.CachedInfo().State.LastSeq
+	if s.Before > 0 {
+		last = min(last, s.Before-1)
+	}
 	for seq := s.After + 1; seq <= last; {
 		m, err := next(ctx, stream, s.Subject, seq, last)
 		if err != nil || m == nil || m.Sequence > last {

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"crypto/x509"
 	"encoding/json"
-	"fmt"
-	"io"
+	"encoding/pem"
 	"net"
+	"net/url"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/hookspan/hookspan/bridge/admin"
 	"github.com/hookspan/hookspan/bridge/ingress"
@@ -22,64 +25,137 @@ type ready struct {
 
 // newReady takes nil for what does not run here.
 func newReady(cfg *config, in *ingress.Server, operators *admin.Server, store *store) ready {
-	r := ready{Webhooks: map[string]string{}, NATS: store.url, DataDir: cfg.DataDir, PID: os.Getpid()}
+	r := ready{Webhooks: map[string]string{}, DataDir: cfg.DataDir, PID: os.Getpid()}
+	if store.url != "" {
+		r.NATS = "nats://" + reachable(strings.TrimPrefix(store.url, "nats://"))
+	}
 	if in != nil {
 		scheme := "http://"
 		if cfg.Ingress.TLS.Cert != "" {
 			scheme = "https://"
 		}
 		for name := range cfg.Sources {
-			r.Webhooks[name] = scheme + reachable(in.Addr()) + "/webhooks/" + name
+			r.Webhooks[name] = scheme + reachable(in.Addr().String()) + "/webhooks/" + name
 		}
 	}
 	if operators != nil {
-		r.Admin = "http://" + reachable(operators.Addr())
+		r.Admin = "http://" + reachable(operators.Addr().String())
 	}
 	return r
 }
 
-// announce says where everything is, and what to try.
-func announce(e *env, cfg *config, r ready) error {
+// announce says where everything is, and what to try. File is the configuration, empty
+// for none.
+func announce(e *env, file string, cfg *config, sources sourceSet, r ready) error {
 	if e.json {
 		return json.NewEncoder(e.stdout).Encode(r)
 	}
 	out := &printer{w: e.stdout}
 	out.printf("hookspan %s is ready\n", version())
+	line := func(what, format string, args ...any) {
+		out.printf("  %-20s "+format+"\n", append([]any{what}, args...)...)
+	}
 	for _, name := range sortedKeys(r.Webhooks) {
-		out.printf("  webhooks of %-8s %s\n", name, r.Webhooks[name])
+		line("webhooks of "+name, "%s", r.Webhooks[name])
 	}
 	switch {
 	case cfg.NATS.URL != "":
-		out.printf("  events in            the external NATS\n")
+		line("events in", "the external NATS at %s", cfg.NATS.URL)
 	case r.NATS == "":
-		out.printf("  events in            the embedded NATS, for this process alone\n")
+		line("events in", "the embedded NATS, for this process alone")
 	default:
-		out.printf("  events in            %s (hookspan nats-env prints the password)\n", r.NATS)
+		line("events in", "%s", r.NATS)
+		line("", "other programs connect after: %s", natsEnvCommand(e, file))
 	}
-	out.printf("  data in              %s\n", r.DataDir)
+	if cfg.has(roleConsumers) {
+		for _, name := range sortedKeys(cfg.Consumers) {
+			cons := cfg.Consumers[name]
+			line("consumer "+name, "%s", kinds[cons.Kind].does(cfg, cons))
+		}
+	}
+	line("data in", "%s", r.DataDir)
 	if r.Admin != "" {
-		out.printf("  health and metrics   %s/readyz, %s/metrics\n", r.Admin, r.Admin)
+		line("health and metrics", "%s/readyz, %s/metrics", r.Admin, r.Admin)
 	}
-	for _, name := range sortedKeys(r.Webhooks)[:min(1, len(r.Webhooks))] {
-		secret := "env:" + defaultSecretEnv
-		if refs := cfg.Sources[name].Secrets; len(refs) > 0 {
-			secret = string(refs[0])
+	for _, name := range sortedKeys(r.Webhooks) {
+		secret, ok := sources.firstSecret(name)
+		if !ok {
+			continue // the log says so, loudly
 		}
-		path := ""
-		if cfg.Sources[name].PathToken != "" {
-			path = "/<path token>"
+		with := ""
+		if variable, is := strings.CutPrefix(string(secret), "env:"); is {
+			with = " where $" + variable + " is set as it is here"
 		}
-		out.printf("try it:\n  hookspan send --secret %s --url %s%s\n", secret, r.Webhooks[name], path)
+		out.printf("try it%s:\n  %s\n", with, sendCommand(e, cfg, name, secret, r.Webhooks[name]))
+		break
 	}
 	return out.err
 }
 
-// reachable is the bound address with a host that a client on this machine can
-// use.
-func reachable(addr net.Addr) string {
-	host, port, err := net.SplitHostPort(addr.String())
+// natsEnvCommand has a shell take what nats-env prints, whatever the shell's folder is.
+func natsEnvCommand(e *env, file string) string {
+	command := e.command() + " nats-env"
+	if file != "" {
+		command += " --config " + shellQuote(file)
+	}
+	if here, err := os.Getwd(); err == nil { // paths of the configuration count from here
+		command = "cd " + shellQuote(here) + " && " + command
+	}
+	return `eval "$(` + command + `)"`
+}
+
+// sendCommand posts a first webhook of a source, from any folder.
+func sendCommand(e *env, cfg *config, source string, secret secretRef, address string) string {
+	command := e.command() + " send --secret " + shellQuote(string(secret.absolute()))
+	if cert := cfg.Ingress.TLS.Cert; cert != "" {
+		// The certificate is its own authority here: whoever signed it need not be known.
+		command += " --ca " + shellQuote(absolute(cert))
+		if name := otherName(cert, address); name != "" {
+			command += " --tls-name " + shellQuote(name)
+		}
+	}
+	command += " --url " + shellQuote(address)
+	token := cfg.Sources[source].PathToken.absolute()
+	if kind, name, _ := strings.Cut(string(token), ":"); kind == "env" {
+		command += `/"$` + name + `"`
+	} else if kind == "file" {
+		command += `/"$(cat ` + shellQuote(name) + `)"`
+	}
+	return command
+}
+
+// otherName is a name that the certificate is for, "" when it is for the host of the
+// address, or cannot be read any more.
+func otherName(certFile, address string) string {
+	u, err := url.Parse(address)
 	if err != nil {
-		return addr.String()
+		return ""
+	}
+	text, err := os.ReadFile(certFile)
+	if err != nil {
+		return ""
+	}
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		cert, err := x509.ParseCertificate(block.Bytes)
+		switch {
+		case err != nil || block.Type != "CERTIFICATE":
+			continue
+		case cert.VerifyHostname(u.Hostname()) == nil:
+		case len(cert.DNSNames) > 0:
+			return strings.Replace(cert.DNSNames[0], "*", "hooks", 1)
+		case len(cert.IPAddresses) > 0:
+			return cert.IPAddresses[0].String()
+		}
+		return ""
+	}
+	return ""
+}
+
+// reachable is a bound address with a host that a client on this machine can use.
+func reachable(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
 	}
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
@@ -87,14 +163,11 @@ func reachable(addr net.Addr) string {
 	return net.JoinHostPort(host, port)
 }
 
-// printer keeps the first error of many writes.
-type printer struct {
-	w   io.Writer
-	err error
-}
-
-func (p *printer) printf(format string, args ...any) {
-	if p.err == nil {
-		_, p.err = fmt.Fprintf(p.w, format, args...)
+// absolute is the path from whatever folder.
+func absolute(path string) string {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return path
 	}
+	return abs
 }

@@ -12,11 +12,42 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hookspan/hookspan/bridge/admin"
+	"github.com/hookspan/hookspan/bridge/queue"
 )
 
 // apiFlag is shared by the verbs that ask a running bridge.
 type apiFlag struct {
-	API string `name:"api" env:"HOOKSPAN_API" default:"http://127.0.0.1:8081" placeholder:"URL" help:"The admin address of the bridge."`
+	bridgeFlag
+	API string `name:"api" env:"HOOKSPAN_API" placeholder:"URL" help:"The admin address of the bridge. Without it the bridge of --config is asked, else that of the current folder, else http://127.0.0.1:8081."`
+}
+
+// address is that of the bridge which is meant. It is found once, so that a verb of many
+// calls asks one bridge.
+func (f *apiFlag) address(e *env) (string, error) {
+	if f.API != "" {
+		return f.API, nil
+	}
+	meant, err := f.choose(e)
+	if err != nil {
+		return "", err
+	}
+	if meant.dir == "" {
+		f.API = "http://" + admin.DefaultListen
+		return f.API, nil
+	}
+	holder, err := awaitHolder(e.ctx, meant.dir, 0)
+	switch {
+	case errors.Is(err, queue.ErrNotRunning):
+		return "", fmt.Errorf("the bridge of this folder does not run: %w, or name another bridge with --api", err)
+	case err != nil:
+		return "", err
+	case holder.AdminURL == "":
+		return "", fmt.Errorf("the bridge on %s has no listener for operators: see admin.listen and the role admin, or name another process with --api", meant.dir)
+	}
+	f.API = holder.AdminURL
+	return f.API, nil
 }
 
 const (
@@ -27,8 +58,12 @@ const (
 )
 
 // call sends in, unless it is nil, and reads the answer into out.
-func (f apiFlag) call(ctx context.Context, method, path string, in, out any) error {
-	base, err := url.Parse(f.API)
+func (f *apiFlag) call(e *env, method, path string, in, out any) error {
+	at, err := f.address(e)
+	if err != nil {
+		return err
+	}
+	base, err := url.Parse(at)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return errors.New("--api: write an address such as http://127.0.0.1:8081")
 	}
@@ -40,9 +75,9 @@ func (f apiFlag) call(ctx context.Context, method, path string, in, out any) err
 		}
 		body = bytes.NewReader(text)
 	}
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	ctx, cancel := context.WithTimeout(e.ctx, apiTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(f.API, "/")+apiPath+path, body)
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(at, "/")+apiPath+path, body)
 	if err != nil {
 		return fmt.Errorf("--api: %w", withoutURL(err))
 	}
@@ -88,14 +123,14 @@ func apiRoute(parts ...string) string {
 }
 
 // get asks for what lies at the path, with the query parameters that are not empty.
-func (f apiFlag) get(ctx context.Context, path string, query map[string]string, out any) error {
+func (f *apiFlag) get(e *env, path string, query map[string]string, out any) error {
 	values := url.Values{}
 	for name, value := range query {
 		if value != "" {
 			values.Set(name, value)
 		}
 	}
-	return f.call(ctx, http.MethodGet, path+"?"+values.Encode(), nil, out)
+	return f.call(e, http.MethodGet, path+"?"+values.Encode(), nil, out)
 }
 
 // optional writes a number for a query, nothing for zero.

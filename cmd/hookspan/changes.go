@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -31,12 +30,12 @@ const (
 // changes compares the configuration with the one that its data folder has served last,
 // and has the bridge count that runs on the folder. Without one the numbers are those
 // that were counted last.
-func (c *config) changes(ctx context.Context) ([]change, error) {
+func (c *config) changes(e *env) ([]change, error) {
 	record, err := fleet.ReadRecord(queue.OpenMemory(filepath.Join(c.DataDir, recordFile)))
 	if err != nil || record == nil {
 		return []change{}, err
 	}
-	counts, err := c.counter(ctx, record)
+	counts, err := c.counter(e, record)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +61,7 @@ func (c *config) changes(ctx context.Context) ([]change, error) {
 		if filter.Covers(served.Filter) || waiting == 0 {
 			continue
 		}
-		skips, exactly, err := counts.skips(ctx, name, filter)
+		skips, exactly, err := counts.skips(e, name, filter)
 		if err != nil {
 			return nil, err
 		}
@@ -88,7 +87,7 @@ type counter struct {
 	states map[string]bridge.ConsumerState
 }
 
-func (c *config) counter(ctx context.Context, record *fleet.Record) (counter, error) {
+func (c *config) counter(e *env, record *fleet.Record) (counter, error) {
 	n := counter{record: record}
 	holder, err := queue.ReadHolder(c.DataDir)
 	if errors.Is(err, queue.ErrNotRunning) || err == nil && holder.AdminURL == "" {
@@ -99,7 +98,7 @@ func (c *config) counter(ctx context.Context, record *fleet.Record) (counter, er
 	}
 	n.api.API = holder.AdminURL
 	var list admin.ConsumerList
-	if err := n.api.get(ctx, apiRoute("consumers"), nil, &list); err != nil {
+	if err := n.api.get(e, apiRoute("consumers"), nil, &list); err != nil {
 		return n, nil //nolint:nilerr // its NATS is away: what was counted last is known
 	}
 	n.states = map[string]bridge.ConsumerState{}
@@ -144,7 +143,7 @@ func (n counter) most() uint64 {
 
 // skips is how many of the waiting events a filter does not pick; not exactly when
 // nobody can count them, or the filter says more than NATS can tell.
-func (n counter) skips(ctx context.Context, name string, filter bridge.Filter) (skips uint64, exactly bool, err error) {
+func (n counter) skips(e *env, name string, filter bridge.Filter) (skips uint64, exactly bool, err error) {
 	if n.states == nil {
 		return n.record.Waiting(name), false, nil
 	}
@@ -152,7 +151,7 @@ func (n counter) skips(ctx context.Context, name string, filter bridge.Filter) (
 		return n.waiting(name), false, nil
 	}
 	var answer admin.FilterSkips
-	err = n.api.call(ctx, http.MethodPost, apiRoute("consumers", name, "filter-skips"),
+	err = n.api.call(e, http.MethodPost, apiRoute("consumers", name, "filter-skips"),
 		admin.FilterCall{Event: filter.Event, Sources: filter.Sources, Statuses: filter.Statuses, Model: filter.Model}, &answer)
 	return answer.Skips, true, err
 }

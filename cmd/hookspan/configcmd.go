@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
@@ -11,24 +12,30 @@ type configCmd struct {
 
 type configCheckCmd struct {
 	configFlag
-	Path string `arg:"" optional:"" help:"The file, as an alternative to --config."`
+	Path      string `arg:"" optional:"" help:"The file, as an alternative to --config."`
+	NoSecrets bool   `help:"Look at the file alone: its secrets, files, folders and addresses are on another machine."`
 }
 
-// Run reads the configuration as serve does, and says what changes for events that
-// wait. It does not look up secrets: they may be elsewhere than where the check runs.
+// Run reads the configuration as serve does, looks for what it needs of this machine, and
+// says what changes for events that wait.
 func (c *configCheckCmd) Run(e *env) error {
 	path := c.Path
 	if path == "" {
 		path = c.File
 	}
-	cfg, err := load(path)
+	cfg, doc, err := loadDocument(path)
 	if err != nil {
 		return err
+	}
+	if !c.NoSecrets {
+		if err := doc.join(cfg.lacks(e.ctx, e.getenv)); err != nil {
+			return errors.Join(err, errors.New("(--no-secrets checks the file alone, where all of that is on another machine)"))
+		}
 	}
 	if path == "" {
 		path = "the default configuration"
 	}
-	changes, err := cfg.changes(e.ctx)
+	changes, err := cfg.changes(e)
 	if err != nil {
 		return fmt.Errorf("%s can be used, but cannot be compared with what runs: %w", path, err)
 	}

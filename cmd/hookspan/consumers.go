@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -16,8 +17,8 @@ type consumersCmd struct {
 	Add    consumersAddCmd    `cmd:"" help:"Make one for a program of your own. What is to stay belongs into the configuration, as kind pull."`
 	Pause  consumersPauseCmd  `cmd:"" help:"Stop giving events to one of them; they are kept for it."`
 	Resume consumersResumeCmd `cmd:"" help:"Go on giving events to one that was paused."`
-	Seek   consumersSeekCmd   `cmd:"" help:"Set one of them back, to be given events again, or forward, to leave some out."`
-	Remove consumersRemoveCmd `cmd:"" help:"Remove one of them, with what it remembers. Its dead letters stay."`
+	Seek   consumersSeekCmd   `cmd:"" help:"Set one of them back, to be given events again, or forward, to leave some out. It asks before it leaves some out."`
+	Remove consumersRemoveCmd `cmd:"" help:"Remove one of them, with what it remembers. Its dead letters stay. It asks before."`
 }
 
 type consumersListCmd struct {
@@ -27,20 +28,20 @@ type consumersListCmd struct {
 // Run lists them by name.
 func (c *consumersListCmd) Run(e *env) error {
 	var list admin.ConsumerList
-	if err := c.get(e.ctx, apiRoute("consumers"), nil, &list); err != nil {
+	if err := c.get(e, apiRoute("consumers"), nil, &list); err != nil {
 		return err
 	}
 	if e.json {
 		return json.NewEncoder(e.stdout).Encode(list)
 	}
+	t := newTable("NAME", "KIND", "PENDING", "UNSETTLED", "LATER", "DEAD", "STATE")
+	for _, s := range list.Consumers {
+		t.row(s.Name, orDash(s.Kind), s.Pending, s.Unsettled, s.Later, s.Dead, standing(s))
+	}
 	out := &printer{w: e.stdout}
+	t.print(out)
 	if len(list.Consumers) == 0 {
 		out.printf("there is none\n")
-		return out.err
-	}
-	out.printf("%-32s %-8s %9s %9s %9s %9s  %s\n", "NAME", "KIND", "PENDING", "UNSETTLED", "LATER", "DEAD", "STATE")
-	for _, s := range list.Consumers {
-		out.printf("%-32s %-8s %9d %9d %9d %9d  %s\n", s.Name, s.Kind, s.Pending, s.Unsettled, s.Later, s.Dead, standing(s))
 	}
 	for _, left := range list.LeftBehind {
 		out.printf("left behind: %s\n", left.Text)
@@ -74,10 +75,10 @@ func standing(s bridge.ConsumerState) string {
 type consumersAddCmd struct {
 	apiFlag
 	Name          string        `arg:"" help:"Its name, which is that of the durable."`
-	Event         string        `placeholder:"KIND" help:"Events of this kind: prediction, which is the default, or outputs.archived."`
-	Source        []string      `placeholder:"NAME" help:"Only of these sources."`
-	Status        []string      `placeholder:"WORD" help:"Only of these statuses; completed and failed otherwise, and * is every one."`
-	Model         string        `placeholder:"GLOB" help:"Only of these models: whole parts, and one * at the end, such as google/*."`
+	Event         name          `placeholder:"KIND" help:"Events of this kind: prediction, which is the default, or outputs.archived."`
+	Source        nameList      `placeholder:"NAME" help:"Only of these sources."`
+	Status        nameList      `placeholder:"WORD" help:"Only of these statuses; completed and failed otherwise, and * is every one."`
+	Model         name          `placeholder:"GLOB" help:"Only of these models: whole parts, and one * at the end, such as google/*."`
 	Start         string        `default:"new" placeholder:"WHERE" help:"Where it begins: new, all, or a time."`
 	Lease         time.Duration `default:"30s" help:"How long an event that was delivered may stay without an answer, in whole seconds."`
 	MaxDeliveries int           `default:"20" placeholder:"N" help:"How often an event is delivered before it becomes a dead letter."`
@@ -87,10 +88,14 @@ type consumersAddCmd struct {
 func (c *consumersAddCmd) Run(e *env) error {
 	var state bridge.ConsumerState
 	call := admin.AddCall{
-		Name: c.Name, Event: c.Event, Sources: c.Source, Statuses: c.Status, Model: c.Model, Start: c.Start,
+		Name: c.Name, Event: string(c.Event), Sources: texts(c.Source), Statuses: texts(c.Status), Model: string(c.Model), Start: c.Start,
 		LeaseSeconds: int(c.Lease / time.Second), MaxDeliveries: c.MaxDeliveries,
 	}
-	if err := c.call(e.ctx, http.MethodPost, apiRoute("consumers"), call, &state); err != nil {
+	// The events of a source that does not exist never come.
+	if err := c.known(e, naming{sources: c.Source, statuses: c.Status}); err != nil {
+		return err
+	}
+	if err := c.call(e, http.MethodPost, apiRoute("consumers"), call, &state); err != nil {
 		return err
 	}
 	if e.json {
@@ -107,6 +112,7 @@ type consumersPauseCmd struct {
 	For  time.Duration `placeholder:"DURATION" help:"How long, such as 2h; until it is resumed otherwise."`
 }
 
+// Run changes it and prints how it stands then.
 func (c *consumersPauseCmd) Run(e *env) error {
 	var call admin.PauseCall
 	if c.For != 0 {
@@ -120,12 +126,13 @@ type consumersResumeCmd struct {
 	Name string `arg:"" help:"The consumer."`
 }
 
+// Run changes it and prints how it stands then.
 func (c *consumersResumeCmd) Run(e *env) error { return c.change(e, c.Name, "resume", struct{}{}) }
 
 // change changes a consumer and prints how it stands then.
-func (f apiFlag) change(e *env, name, verb string, call any) error {
+func (f *apiFlag) change(e *env, name, verb string, call any) error {
 	var state bridge.ConsumerState
-	if err := f.call(e.ctx, http.MethodPost, apiRoute("consumers", name, verb), call, &state); err != nil {
+	if err := f.call(e, http.MethodPost, apiRoute("consumers", name, verb), call, &state); err != nil {
 		return err
 	}
 	if e.json {
@@ -138,6 +145,7 @@ func (f apiFlag) change(e *env, name, verb string, call any) error {
 
 type consumersSeekCmd struct {
 	apiFlag
+	yesFlag
 	Name   string `arg:"" help:"The consumer."`
 	First  bool   `help:"To the oldest event that is stored."`
 	New    bool   `help:"To the next event that comes."`
@@ -160,10 +168,18 @@ func (c consumersSeekCmd) Validate() error {
 	return nil
 }
 
+// Run seeks. It asks when some events would not be given to the consumer.
 func (c *consumersSeekCmd) Run(e *env) error {
-	var sought bridge.ConsumerSeek
-	call := admin.SeekCall{First: c.First, New: c.New, Since: c.Since.Time, Seq: c.Seq, DryRun: c.DryRun}
-	if err := c.call(e.ctx, http.MethodPost, apiRoute("consumers", c.Name, "seek"), call, &sought); err != nil {
+	sought, err := c.seek(e, true)
+	if err == nil && !c.DryRun {
+		if skips := sought.To > sought.From || sought.Left > 0; skips {
+			err = c.confirm(e, func() (string, error) { return c.question(sought), nil })
+		}
+		if err == nil {
+			sought, err = c.seek(e, false)
+		}
+	}
+	if err != nil {
 		return err
 	}
 	if e.json {
@@ -188,15 +204,45 @@ func (c *consumersSeekCmd) Run(e *env) error {
 	return out.err
 }
 
+func (c *consumersSeekCmd) seek(e *env, dryRun bool) (sought bridge.ConsumerSeek, err error) {
+	call := admin.SeekCall{First: c.First, New: c.New, Since: c.Since.Time, Seq: c.Seq, DryRun: dryRun}
+	err = c.call(e, http.MethodPost, apiRoute("consumers", c.Name, "seek"), call, &sought)
+	return sought, err
+}
+
+// question says what is left out. Which events lie between is not known: some may be none
+// that the consumer reads.
+func (c *consumersSeekCmd) question(sought bridge.ConsumerSeek) string {
+	var lost []string
+	if sought.To > sought.From {
+		lost = append(lost, fmt.Sprintf("the events from %d to %d, up to %d", sought.From, sought.To-1, sought.To-sought.From))
+	}
+	if sought.Left > 0 {
+		lost = append(lost, fmt.Sprintf("up to %d events that are with a worker or wait for another attempt", sought.Left))
+	}
+	return fmt.Sprintf("Never give %s to consumer %s?", strings.Join(lost, ", and "), c.Name)
+}
+
 type consumersRemoveCmd struct {
 	apiFlag
+	yesFlag
 	Name   string `arg:"" help:"The consumer."`
 	DryRun bool   `help:"Change nothing, say what would happen."`
 }
 
+// Run removes it; it asks.
 func (c *consumersRemoveCmd) Run(e *env) error {
-	var removed bridge.RemovedConsumer
-	if err := c.call(e.ctx, http.MethodPost, apiRoute("consumers", c.Name, "remove"), admin.RemoveCall{DryRun: c.DryRun}, &removed); err != nil {
+	if !c.DryRun {
+		err := c.confirm(e, func() (string, error) {
+			would, err := c.remove(e, true)
+			return fmt.Sprintf("Remove consumer %s for good, with %d events that it has not handled, and %d that it remembers?", c.Name, would.Unsettled, would.Remembered), err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	removed, err := c.remove(e, c.DryRun)
+	if err != nil {
 		return err
 	}
 	if e.json {
@@ -210,4 +256,9 @@ func (c *consumersRemoveCmd) Run(e *env) error {
 	out.printf("%s: %s, with %d events that it has not handled, %d of those that wait for another attempt, and %d that it remembers; %d dead letters stay\n",
 		c.Name, is, removed.Unsettled, removed.Later, removed.Remembered, removed.Dead)
 	return out.err
+}
+
+func (c *consumersRemoveCmd) remove(e *env, dryRun bool) (removed bridge.RemovedConsumer, err error) {
+	err = c.call(e, http.MethodPost, apiRoute("consumers", c.Name, "remove"), admin.RemoveCall{DryRun: dryRun}, &removed)
+	return removed, err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -11,76 +12,68 @@ import (
 )
 
 type deadCmd struct {
-	List    deadListCmd    `cmd:"" help:"List them, the oldest first."`
+	List    deadListCmd    `cmd:"" help:"List them, the newest first."`
 	Show    deadShowCmd    `cmd:"" help:"Show one of them, with every attempt, its headers and its body."`
-	Redrive deadRedriveCmd `cmd:"" help:"Give their events to the consumer again, as fresh ones. What it has handled since is left out. Their dead letters are removed."`
-	Drop    deadDropCmd    `cmd:"" help:"Remove them for good."`
+	Redrive deadRedriveCmd `cmd:"" help:"Give their events to the consumer again, as fresh ones. What it has handled since is left out. Their dead letters are removed. It asks before it takes all letters of a consumer or of a cause."`
+	Drop    deadDropCmd    `cmd:"" help:"Remove them for good. It asks before."`
 }
 
 type deadListCmd struct {
 	apiFlag
-	Consumer   string `placeholder:"NAME" help:"Only of this consumer."`
-	Cause      string `placeholder:"WORD" help:"Only of this cause."`
-	Prediction string `placeholder:"ID" help:"Only of this prediction."`
-	Limit      int    `default:"100" help:"At most so many, 1 to 1000."`
-	After      uint64 `placeholder:"N" help:"Only those behind this one."`
+	Consumer   name `placeholder:"NAME" help:"Only of this consumer."`
+	Cause      name `placeholder:"WORD" help:"Only of this cause."`
+	Prediction name `placeholder:"ID" help:"Only of this prediction."`
+	pageFlags
 }
 
+// Run lists the newest first.
 func (c *deadListCmd) Run(e *env) error {
 	var list admin.DeadLetterList
-	err := c.get(e.ctx, apiRoute("dead"), map[string]string{
-		"consumer": c.Consumer, "cause": c.Cause, "prediction": c.Prediction, "limit": strconv.Itoa(c.Limit), "after": optional(c.After),
-	}, &list)
+	err := c.get(e, apiRoute("dead"), c.query(map[string]string{
+		"consumer": string(c.Consumer), "cause": string(c.Cause), "prediction": string(c.Prediction),
+	}), &list)
+	if err == nil && len(list.Letters) == 0 {
+		err = c.known(e, naming{consumer: c.Consumer, cause: c.Cause, causes: deadCauses})
+	}
 	if err != nil {
 		return err
 	}
 	if e.json {
 		return json.NewEncoder(e.stdout).Encode(list)
 	}
-	out := &printer{w: e.stdout}
+	t := newTable("SEQ", "DIED", "CONSUMER", "CAUSE", "FAULT", "ATTEMPTS", "PREDICTION", "STATUS", "ERROR")
 	for _, d := range list.Letters {
-		what := d.Prediction + " " + d.Status
-		if d.Event == "" {
-			what = "no event"
-		}
-		out.printf("%6d  %s  %-20s %-11s %-8s %3d attempts  %q  %q\n", d.Seq, d.DiedAt.Format(time.RFC3339), d.Consumer, d.Cause, d.Fault, d.Attempts, what, d.Error)
+		t.row(d.Seq, d.DiedAt.Format(time.RFC3339), d.Consumer, d.Cause, d.Fault, d.Attempts, orDash(d.Prediction), orDash(d.Status), orDash(d.Error))
 	}
-	switch {
-	case list.More:
-		out.printf("and there may be more: go on with --after %d, or raise --limit\n", list.Last)
-	case len(list.Letters) == 0:
-		out.printf("there is none\n")
-	}
-	return out.err
+	return c.print(e, t, len(list.Letters), list.More, list.Last)
 }
 
 type deadShowCmd struct {
 	apiFlag
+	bodyFlag
 	Seq uint64 `arg:"" help:"The letter's number."`
 }
 
+// Run shows it.
 func (c *deadShowCmd) Run(e *env) error {
 	var d admin.DeadLetterDetail
-	if err := c.get(e.ctx, apiRoute("dead", strconv.FormatUint(c.Seq, 10)), nil, &d); err != nil {
+	if err := c.get(e, apiRoute("dead", strconv.FormatUint(c.Seq, 10)), nil, &d); err != nil {
 		return err
 	}
-	if e.json {
-		return json.NewEncoder(e.stdout).Encode(d)
-	}
-	out := &printer{w: e.stdout}
-	out.printf("dead letter %d of consumer %s\ncause     %s, the fault is %s: %q\ndied      %s after %d attempts, redriven %d times before\n",
-		d.Seq, d.Consumer, d.Cause, faultOf(d.Fault), d.Error, d.DiedAt.Format(time.RFC3339Nano), d.Attempts, d.Redrives)
-	if d.Event != "" {
-		out.printf("event     %d: %q\n", d.EventSeq, d.Event)
-	}
-	for _, a := range d.History {
-		out.printf("attempt   %s, %d ms: %q\n", a.At.Format(time.RFC3339Nano), a.Took, a.Error)
-		if a.Note != "" {
-			out.printf("          %q\n", a.Note)
+	return c.show(e, d, d.Bytes(), func(out *printer) {
+		out.printf("dead letter %d of consumer %s\ncause     %s, the fault is %s: %q\ndied      %s after %d attempts, redriven %d times before\n",
+			d.Seq, d.Consumer, d.Cause, faultOf(d.Fault), d.Error, d.DiedAt.Format(time.RFC3339Nano), d.Attempts, d.Redrives)
+		if d.Event != "" {
+			out.printf("event     %d: %q\n", d.EventSeq, d.Event)
 		}
-	}
-	printMessage(out, d.Header, d.Bytes())
-	return out.err
+		for _, a := range d.History {
+			out.printf("attempt   %s, %d ms: %q\n", a.At.Format(time.RFC3339Nano), a.Took, a.Error)
+			if a.Note != "" {
+				out.printf("          %q\n", a.Note)
+			}
+		}
+		printHeader(out, d.Header)
+	})
 }
 
 // faultOf says whose fault it is.
@@ -97,10 +90,10 @@ func faultOf(f bridge.Fault) string {
 
 // letterFlags say which dead letters are meant.
 type letterFlags struct {
-	Consumer   string   `placeholder:"NAME" help:"Those of this consumer."`
+	Consumer   name     `placeholder:"NAME" help:"Those of this consumer."`
 	Seq        []uint64 `placeholder:"N" help:"Only these."`
-	Cause      string   `placeholder:"WORD" help:"Only of this cause."`
-	Prediction string   `placeholder:"ID" help:"Only of this prediction."`
+	Cause      name     `placeholder:"WORD" help:"Only of this cause."`
+	Prediction name     `placeholder:"ID" help:"Only of this prediction."`
 }
 
 // Validate is called by kong.
@@ -113,9 +106,28 @@ func (f letterFlags) Validate() error {
 
 func (f letterFlags) call() admin.DeadCall {
 	return admin.DeadCall{
-		Consumer: f.Consumer, Cause: bridge.DeadCause(f.Cause), Prediction: f.Prediction,
+		Consumer: string(f.Consumer), Cause: bridge.DeadCause(f.Cause), Prediction: string(f.Prediction),
 		Page: admin.Page{Seqs: f.Seq, Limit: redeliverPage},
 	}
+}
+
+func (f letterFlags) naming() naming {
+	return naming{consumer: f.Consumer, cause: f.Cause, causes: deadCauses}
+}
+
+// String says which they are.
+func (f letterFlags) String() string {
+	text := "dead letters"
+	if f.Consumer != "" {
+		text += fmt.Sprintf(" of consumer %s", f.Consumer)
+	}
+	if f.Cause != "" {
+		text += fmt.Sprintf(" with cause %s", f.Cause)
+	}
+	if f.Prediction != "" {
+		text += fmt.Sprintf(" of prediction %q", string(f.Prediction))
+	}
+	return text
 }
 
 // redeliverFlags say how events are given again.
@@ -133,22 +145,48 @@ type deadRedriveCmd struct {
 	apiFlag
 	letterFlags
 	redeliverFlags
+	yesFlag
 }
 
+// Run redrives; it asks unless letters or a prediction are named.
 func (c *deadRedriveCmd) Run(e *env) error {
 	call := c.letterFlags.call()
 	call.RedeliveryCall = c.redeliverFlags.call()
-	return c.redeliver(e, apiRoute("dead", "redrive"), &call.Page, &call)
+	if len(c.Seq) == 0 && c.Prediction == "" && !c.DryRun {
+		err := c.confirm(e, func() (string, error) {
+			dry := call
+			dry.DryRun = true
+			sum, err := c.sum(e, apiRoute("dead", "redrive"), &dry.Page, &dry)
+			return asked(sum.Given, "Give the events of %d %s to the consumer again, and remove the letters?", c.letterFlags), err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return c.redeliver(e, apiRoute("dead", "redrive"), &call.Page, &call, c.naming())
 }
 
 type deadDropCmd struct {
 	apiFlag
 	letterFlags
+	yesFlag
 	DryRun bool `help:"Change nothing, say what would happen."`
 }
 
+// Run drops; it asks.
 func (c *deadDropCmd) Run(e *env) error {
 	call := c.letterFlags.call()
 	call.DryRun = c.DryRun
-	return c.redeliver(e, apiRoute("dead", "drop"), &call.Page, &call)
+	if !c.DryRun {
+		err := c.confirm(e, func() (string, error) {
+			dry := call
+			dry.DryRun = true
+			sum, err := c.sum(e, apiRoute("dead", "drop"), &dry.Page, &dry)
+			return asked(sum.Dropped, "Remove %d %s for good?", c.letterFlags), err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return c.redeliver(e, apiRoute("dead", "drop"), &call.Page, &call, c.naming())
 }

@@ -243,7 +243,7 @@ func TestRenamedConsumerIsNamed(t *testing.T) {
 	require.EqualValues(t, 3, p.state("app").Pending)
 	require.False(t, p.state("billing").Orphaned)
 	var removed bridge.RemovedConsumer
-	p.verb(&removed, "consumers", "remove", "app")
+	p.verb(&removed, "consumers", "remove", "app", "--yes")
 	require.EqualValues(t, 3, removed.Unsettled)
 	require.Equal(t, 0, p.stop(), p.logs)
 }

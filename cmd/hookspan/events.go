@@ -10,90 +10,100 @@ import (
 )
 
 type eventsCmd struct {
-	List   eventsListCmd   `cmd:"" help:"List them, the oldest first."`
+	List   eventsListCmd   `cmd:"" help:"List them, the newest first."`
 	Show   eventsShowCmd   `cmd:"" help:"Show one of them, with its headers and its body."`
-	Replay eventsReplayCmd `cmd:"" help:"Give some of them to one consumer again."`
+	Replay eventsReplayCmd `cmd:"" help:"Give some of them to one consumer again. It asks unless --seq or --prediction says which."`
 }
 
 type eventsListCmd struct {
 	apiFlag
-	Event      string `placeholder:"KIND" help:"Events of this kind: prediction, which is the default, or outputs.archived."`
-	Source     string `placeholder:"NAME" help:"Only of this source."`
-	Status     string `placeholder:"WORD" help:"Only of this status."`
-	Model      string `placeholder:"GLOB" help:"Only of these models; * is any run of characters."`
-	Prediction string `placeholder:"ID" help:"Only of this prediction."`
+	Event      name   `placeholder:"KIND" help:"Events of this kind: prediction, which is the default, or outputs.archived."`
+	Source     name   `placeholder:"NAME" help:"Only of this source."`
+	Status     name   `placeholder:"WORD" help:"Only of this status."`
+	Model      name   `placeholder:"GLOB" help:"Only of these models; * is any run of characters."`
+	Prediction name   `placeholder:"ID" help:"Only of this prediction."`
 	Since      moment `placeholder:"TIME" help:"Only those that were stored then or later: a time, or so long ago, such as 2h."`
 	Until      moment `placeholder:"TIME" help:"Only those that were stored before."`
-	Limit      int    `default:"100" help:"At most so many, 1 to 1000."`
-	After      uint64 `placeholder:"N" help:"Only those behind this one."`
+	pageFlags
 }
 
+// Run lists the newest first.
 func (c *eventsListCmd) Run(e *env) error {
 	var list admin.EventList
-	err := c.get(e.ctx, apiRoute("events"), map[string]string{
-		"event": c.Event, "source": c.Source, "status": c.Status, "model": c.Model, "prediction": c.Prediction,
-		"since": c.Since.query(), "until": c.Until.query(), "limit": strconv.Itoa(c.Limit), "after": optional(c.After),
-	}, &list)
+	err := c.get(e, apiRoute("events"), c.query(map[string]string{
+		"event": string(c.Event), "source": string(c.Source), "status": string(c.Status), "model": string(c.Model), "prediction": string(c.Prediction),
+		"since": c.Since.query(), "until": c.Until.query(),
+	}), &list)
+	if err == nil && len(list.Events) == 0 {
+		err = c.known(e, naming{sources: oneName(c.Source), statuses: oneName(c.Status)})
+	}
 	if err != nil {
 		return err
 	}
 	if e.json {
 		return json.NewEncoder(e.stdout).Encode(list)
 	}
-	out := &printer{w: e.stdout}
+	t := newTable("SEQ", "STORED", "SOURCE", "STATUS", "SIZE", "PREDICTION", "MODEL")
 	for _, v := range list.Events {
-		out.printf("%8d  %s  %-12s %-11s %8v  %q  %q\n", v.Seq, v.StoredAt.Format(time.RFC3339), v.Source, v.Status, byteSize(v.BodyBytes), v.Prediction, v.Model)
+		t.row(v.Seq, v.StoredAt.Format(time.RFC3339), orDash(v.Source), orDash(v.Status), byteSize(v.BodyBytes), orDash(v.Prediction), orDash(v.Model))
 	}
-	switch {
-	case list.More:
-		out.printf("and there may be more: go on with --after %d, or raise --limit\n", list.Last)
-	case len(list.Events) == 0:
-		out.printf("there is none\n")
-	}
-	return out.err
+	return c.print(e, t, len(list.Events), list.More, list.Last)
 }
 
 type eventsShowCmd struct {
 	apiFlag
+	bodyFlag
 	Seq uint64 `arg:"" help:"The event's number."`
 }
 
+// Run shows it.
 func (c *eventsShowCmd) Run(e *env) error {
 	var v admin.EventDetail
-	if err := c.get(e.ctx, apiRoute("events", strconv.FormatUint(c.Seq, 10)), nil, &v); err != nil {
+	if err := c.get(e, apiRoute("events", strconv.FormatUint(c.Seq, 10)), nil, &v); err != nil {
 		return err
 	}
-	if e.json {
-		return json.NewEncoder(e.stdout).Encode(v)
-	}
-	out := &printer{w: e.stdout}
-	out.printf("event %d: %q\nsubject   %s\nstored    %s\n", v.Seq, v.ID, v.Subject, v.StoredAt.Format(time.RFC3339Nano))
-	if v.Problem != "" {
-		out.printf("problem   %q\n", v.Problem)
-	}
-	printMessage(out, v.Header, v.Bytes())
-	return out.err
+	return c.show(e, v, v.Bytes(), func(out *printer) {
+		out.printf("event %d: %q\nsubject   %s\nstored    %s\n", v.Seq, v.ID, v.Subject, v.StoredAt.Format(time.RFC3339Nano))
+		if v.Problem != "" {
+			out.printf("problem   %q\n", v.Problem)
+		}
+		printHeader(out, v.Header)
+	})
 }
 
 type eventsReplayCmd struct {
 	apiFlag
 	redeliverFlags
-	Consumer   string   `required:"" placeholder:"NAME" help:"Who is given them. Without --seq it is given only what it reads anyway."`
+	yesFlag
+	Consumer   name     `required:"" placeholder:"NAME" help:"Who is given them. Without --seq it is given only what it reads anyway."`
 	Seq        []uint64 `placeholder:"N" help:"Only these."`
-	Event      string   `placeholder:"KIND" help:"Events of this kind, such as outputs.archived; the default is what the consumer is configured to read, or prediction."`
-	Source     []string `placeholder:"NAME" help:"Only of these sources."`
-	Status     []string `placeholder:"WORD" help:"Only of these statuses."`
-	Model      string   `placeholder:"GLOB" help:"Only of these models; * is any run of characters."`
-	Prediction string   `placeholder:"ID" help:"Only of this prediction."`
+	Event      name     `placeholder:"KIND" help:"Events of this kind, such as outputs.archived; the default is what the consumer is configured to read, or prediction."`
+	Source     nameList `placeholder:"NAME" help:"Only of these sources."`
+	Status     nameList `placeholder:"WORD" help:"Only of these statuses."`
+	Model      name     `placeholder:"GLOB" help:"Only of these models; * is any run of characters."`
+	Prediction name     `placeholder:"ID" help:"Only of this prediction."`
 	Since      moment   `placeholder:"TIME" help:"Only those that were stored then or later: a time, or so long ago, such as 2h."`
 	Until      moment   `placeholder:"TIME" help:"Only those that were stored before."`
 }
 
+// Run gives them again; it asks unless events or a prediction are named.
 func (c *eventsReplayCmd) Run(e *env) error {
 	call := admin.EventCall{
-		Consumer: c.Consumer, Run: rand.Text(), Event: c.Event, Sources: c.Source, Statuses: c.Status, Model: c.Model, Prediction: c.Prediction,
+		Consumer: string(c.Consumer), Run: rand.Text(), Event: string(c.Event), Sources: texts(c.Source), Statuses: texts(c.Status),
+		Model: string(c.Model), Prediction: string(c.Prediction),
 		Since: c.Since.Time, Until: c.Until.Time, Page: admin.Page{Seqs: c.Seq, Limit: redeliverPage},
 		RedeliveryCall: c.redeliverFlags.call(),
 	}
-	return c.redeliver(e, apiRoute("events", "replay"), &call.Page, &call)
+	if len(c.Seq) == 0 && c.Prediction == "" && !c.DryRun {
+		err := c.confirm(e, func() (string, error) {
+			dry := call
+			dry.DryRun = true
+			sum, err := c.sum(e, apiRoute("events", "replay"), &dry.Page, &dry)
+			return asked(sum.Given, "Give %d events to consumer %s again?", c.Consumer), err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return c.redeliver(e, apiRoute("events", "replay"), &call.Page, &call, naming{consumer: c.Consumer, sources: c.Source, statuses: c.Status})
 }

@@ -126,7 +126,7 @@ func TestNodeExample(t *testing.T) {
 	require.Equal(t, "the output is gone", letters.Letters[0].Error)
 	require.Equal(t, []string{"limited", "limited"}, p.comeBack("pictures"))
 
-	require.Contains(t, p.says("dead", "redrive", "--consumer", "pictures"), "1 given again")
+	require.Contains(t, p.says("dead", "redrive", "--consumer", "pictures", "--yes"), "1 given again")
 	require.Eventually(t, func() bool { return len(outputs.keys("/gone")) == 2 && settled() }, patience, 20*time.Millisecond, "%s %s", said, p.logs)
 	require.Equal(t, []string{"limited", "limited", "gone"}, p.comeBack("pictures"))
 	require.Zero(t, p.state("pictures").Dead)

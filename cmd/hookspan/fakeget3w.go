@@ -69,7 +69,7 @@ func (c *fakeGet3WCmd) Run(e *env) error {
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
-	at := "http://" + reachable(listener.Addr())
+	at := "http://" + reachable(listener.Addr().String())
 	if err := c.announce(e, fakeReady{URL: at, BaseURL: at + "/api/v3", Seed: seed, AnyKey: len(key) == 0}); err != nil {
 		return errors.Join(err, listener.Close())
 	}

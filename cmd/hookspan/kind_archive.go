@@ -19,6 +19,8 @@ var archiveKind = kind{
 	keys:     []string{"store", "hosts", "allow_private", "max_output", "max_bytes", "parallel"},
 	defaults: fillArchiveDefaults,
 	check:    checkArchive,
+	does:     archiveDoes,
+	lacks:    archiveLacks,
 	handler:  newArchive,
 }
 
@@ -107,6 +109,14 @@ func checkArchive(c *config, found *checker, key string, cons consumerConfig) {
 			}
 		}
 	}
+}
+
+func archiveDoes(c *config, cons consumerConfig) string {
+	at, err := c.archiveLocation(cons)
+	if err != nil {
+		return "archives outputs" // it was checked
+	}
+	return "archives outputs in " + at.String()
 }
 
 func newArchive(p *parts, name string, c consumerConfig) (consumers.Handler, error) {

@@ -16,6 +16,8 @@ var execKind = kind{
 	keys:     []string{"command", "env"},
 	defaults: fillExecDefaults,
 	check:    checkExec,
+	does:     func(_ *config, cons consumerConfig) string { return "runs " + cons.Command[0] },
+	lacks:    execLacks,
 	handler:  newExec,
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,6 +22,8 @@ var forwardKind = kind{
 	},
 	defaults: fillForwardDefaults,
 	check:    checkForward,
+	does:     forwardDoes,
+	lacks:    forwardLacks,
 	handler:  newForward,
 }
 
@@ -57,6 +60,15 @@ func checkForward(_ *config, found *checker, key string, cons consumerConfig) {
 		_, err := forward.ParseNetwork(text)
 		found.check(key+".allow_networks", err)
 	}
+}
+
+// forwardDoes leaves the path of the address out: services have tokens in it.
+func forwardDoes(_ *config, cons consumerConfig) string {
+	u, err := url.Parse(cons.URL)
+	if err != nil {
+		return "posts events to a service" // it was checked
+	}
+	return "posts events to " + u.Scheme + "://" + u.Host
 }
 
 // notToken is what cannot stand in a product version of User-Agent, see RFC 9110

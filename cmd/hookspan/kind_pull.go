@@ -24,6 +24,7 @@ var pullKind = kind{
 	keys:     []string{"lease", "max_deliveries"},
 	defaults: fillPullDefaults,
 	check:    checkPull,
+	does:     func(*config, consumerConfig) string { return "is read by a program of your own" },
 }
 
 func fillPullDefaults(_ *config, cons *consumerConfig) {

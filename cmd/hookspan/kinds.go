@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"slices"
@@ -22,6 +23,10 @@ type kind struct {
 	defaults func(cfg *config, cons *consumerConfig)
 	// check finds what cannot be used; key is that of the consumer.
 	check func(cfg *config, found *checker, key string, cons consumerConfig)
+	// lacks finds what is not on this machine; nil: it needs nothing of that.
+	lacks func(ctx context.Context, cfg *config, found *checker, key string, cons consumerConfig, getenv func(string) (string, bool))
+	// does says in some words what a consumer does with its events.
+	does func(cfg *config, cons consumerConfig) string
 	// handler makes what acts on the events; nil: a program that is not ours does.
 	handler func(p *parts, name string, cons consumerConfig) (consumers.Handler, error)
 }

@@ -20,29 +20,40 @@ const maxConfigBytes = 1 << 20
 // names file, line and remedy, and repeats nothing of the file but keys: a value
 // can be a secret that was written in the wrong place.
 func load(path string) (*config, error) {
+	cfg, _, err := loadDocument(path)
+	return cfg, err
+}
+
+// loadDocument is load that also returns where each key stands.
+func loadDocument(path string) (*config, *document, error) {
 	cfg := defaultConfig()
-	doc := document{name: path}
+	doc := &document{name: path}
 	if path != "" {
 		text, err := readConfig(path)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if err := doc.decode(text, &cfg); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	cfg.fillDefaults()
 	if dir, err := filepath.Abs(cfg.DataDir); err == nil && cfg.DataDir != "" {
 		cfg.DataDir = dir
 	}
-	if problems := cfg.problems(); len(problems) > 0 {
-		errs := make([]error, len(problems))
-		for i, p := range problems {
-			errs[i] = doc.at(p)
-		}
-		return nil, errors.Join(errs...)
+	if err := doc.join(cfg.problems()); err != nil {
+		return nil, nil, err
 	}
-	return &cfg, nil
+	return &cfg, doc, nil
+}
+
+// join makes one error of the problems, nil of none.
+func (d *document) join(problems []problem) error {
+	errs := make([]error, len(problems))
+	for i, p := range problems {
+		errs[i] = d.at(p)
+	}
+	return errors.Join(errs...)
 }
 
 func readConfig(path string) ([]byte, error) {

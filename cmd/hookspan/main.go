@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,13 +11,7 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
-)
-
-// Exit codes: wrong use is told apart so that scripts can.
-const (
-	exitDone   = 0
-	exitFailed = 1
-	exitUsage  = 2
+	"github.com/mattn/go-isatty"
 )
 
 // cli is every verb and flag; kong reads the tags.
@@ -55,11 +48,12 @@ type env struct {
 	stdin   io.Reader
 	stdout  io.Writer
 	stderr  io.Writer
-	json    bool
+	// program is how this program was called.
+	program string
+	// terminal: somebody reads stderr and can answer on stdin.
+	terminal bool
+	json     bool
 }
-
-// errSilent ends a verb with exit code 1 after it has said everything itself.
-var errSilent = errors.New("failed")
 
 func main() {
 	ctx := untilSignal()
@@ -68,7 +62,10 @@ func main() {
 		signal.Notify(signals, syscall.SIGHUP)
 		return signals
 	}
-	os.Exit(run(os.Args[1:], &env{ctx: ctx, getenv: os.LookupEnv, hangups: hangups, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}))
+	os.Exit(run(os.Args[1:], &env{
+		ctx: ctx, getenv: os.LookupEnv, hangups: hangups, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		program: os.Args[0], terminal: isatty.IsTerminal(os.Stdin.Fd()) && isatty.IsTerminal(os.Stderr.Fd()),
+	}))
 }
 
 // untilSignal returns a context that ends at the first signal which asks to end. From
@@ -88,8 +85,13 @@ func untilSignal() context.Context {
 	return ctx
 }
 
-// run is the program with its arguments; it returns the exit code.
+// run is the program with its arguments; it returns the exit code. Without arguments it
+// prints the help.
 func run(args []string, e *env) int {
+	e.json = wantsJSON(args)
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
 	var c cli
 	exited := -1
 	parser, err := kong.New(&c,
@@ -100,24 +102,18 @@ func run(args []string, e *env) int {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)
 	if err != nil {
-		_, _ = fmt.Fprintln(e.stderr, "hookspan:", err)
-		return exitFailed
+		return e.fail(err)
 	}
 	verb, err := parser.Parse(args)
 	if exited >= 0 {
 		return exited // --help
 	}
 	if err != nil {
-		_, _ = fmt.Fprintf(e.stderr, "hookspan: %v\nTry hookspan --help.\n", err)
-		return exitUsage
+		return e.fail(&usageError{fmt.Errorf("%w: try hookspan --help", err)})
 	}
 	e.json = c.JSON
-	err = verb.Run(e)
-	switch {
-	case err == nil:
-		return exitDone
-	case !errors.Is(err, errSilent):
-		_, _ = fmt.Fprintln(e.stderr, "hookspan:", err)
+	if err := verb.Run(e); err != nil {
+		return e.fail(err)
 	}
-	return exitFailed
+	return exitDone
 }

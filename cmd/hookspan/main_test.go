@@ -219,12 +219,22 @@ func (p *program) events() []jetstream.Msg {
 // runVerb runs a verb in this process.
 func runVerb(args ...string) (code int, stdout, stderr string) {
 	var out, errOut bytes.Buffer
+	e := testEnv()
+	e.stdout, e.stderr = &out, &errOut
+	code = run(args, e)
+	return code, out.String(), errOut.String()
+}
+
+// testEnv is a world without a terminal, which takes what a verb prints.
+func testEnv() *env {
 	getenv := func(name string) (string, bool) {
 		if name == "GET3W_WEBHOOK_SECRET" {
 			return secret, true
 		}
 		return "", false
 	}
-	code = run(args, &env{ctx: context.Background(), getenv: getenv, stdin: strings.NewReader(""), stdout: &out, stderr: &errOut})
-	return code, out.String(), errOut.String()
+	return &env{
+		ctx: context.Background(), getenv: getenv, stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard, program: "hookspan",
+		hangups: func() <-chan os.Signal { return nil },
+	}
 }

@@ -6,21 +6,33 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"time"
 
 	"github.com/hookspan/hookspan/bridge/queue"
 )
 
 type natsEnvCmd struct {
-	configFlag
+	bridgeFlag
 	Consumer string `placeholder:"NAME" help:"The user of one pull consumer, which may read it and nothing else."`
 }
 
-// Run prints the address and the user for other programs. It reads the data
-// folder, so it must run on the machine of the bridge, as its user.
+// appearPatience is how long a bridge is waited for whose process may just have begun.
+const appearPatience = time.Second
+
+// Run prints the address and the user for other programs. It reads the data folder, so
+// it must run on the machine of the bridge, as its user. A bridge that begins is waited
+// for: only what it listens on is printed.
 func (c *natsEnvCmd) Run(e *env) error {
-	cfg, err := load(c.File)
+	meant, err := c.choose(e)
 	if err != nil {
 		return err
+	}
+	cfg, err := load(meant.file)
+	if err != nil {
+		return err
+	}
+	if meant.dir != "" {
+		cfg.DataDir = meant.dir
 	}
 	if cfg.NATS.URL != "" {
 		return errors.New("nats.url is set, so events are in an external NATS: ask its operator for an account")
@@ -32,12 +44,12 @@ func (c *natsEnvCmd) Run(e *env) error {
 		}
 		user = queue.PullUser(c.Consumer)
 	}
-	holder, err := queue.ReadHolder(cfg.DataDir)
+	holder, err := awaitHolder(e.ctx, cfg.DataDir, appearPatience)
 	if err != nil {
 		return err
 	}
 	if holder.NATSURL == "" {
-		return errors.New("the embedded NATS does not listen, or not yet: see nats.listen")
+		return errors.New("the embedded NATS of this bridge does not listen: see nats.listen and nats.url of the configuration that it runs with")
 	}
 	password, err := queue.ReadSecret(cfg.DataDir, user)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -54,11 +66,9 @@ func (c *natsEnvCmd) Run(e *env) error {
 		}
 		return json.NewEncoder(e.stdout).Encode(out)
 	}
+	out := &printer{w: e.stdout}
 	for _, v := range vars {
-		// None of the values can hold a quote.
-		if _, err := fmt.Fprintf(e.stdout, "export %s='%s'\n", v[0], v[1]); err != nil {
-			return err
-		}
+		out.printf("export %s='%s'\n", v[0], v[1]) // none of the values can hold a quote
 	}
-	return nil
+	return out.err
 }

@@ -119,8 +119,8 @@ echo "$HOOKSPAN_PREDICTION_ID" >> %[1]s/handled
 	eventually(func() bool { return strings.Count(handled(), "c") >= 3 })
 
 	for wrong, why := range map[string]string{
-		"consumers remove team": "change it there", "consumers pause nobody": "no such consumer",
-		"dead show 99": "no such dead letter", "events replay --consumer nobody": "no such consumer",
+		"consumers remove team --yes": "change it there", "consumers pause nobody": "There is no such consumer: use one of archive, predictions, team",
+		"dead show 99": "no such dead letter", "events replay --consumer nobody --yes": `--consumer: there is no "nobody": use one of archive, predictions, team`,
 	} {
 		code, _, stderr := runVerb(append(strings.Fields(wrong), "--api", p.ready.Admin)...)
 		require.Equal(t, 1, code, wrong)
@@ -135,9 +135,9 @@ echo "$HOOKSPAN_PREDICTION_ID" >> %[1]s/handled
 	require.Equal(t, 0, p.stop())
 	p = serve(t, dir, "nats: {listen: 127.0.0.1:0}\ningress: {listen: 127.0.0.1:0}\nadmin: {listen: 127.0.0.1:0}\nconsumers: {archive: {enabled: false}}\n")
 	require.Contains(t, p.says("consumers", "remove", "team", "--dry-run"), "would be removed")
-	require.Contains(t, p.says("consumers", "remove", "team"), "removed, with 0 events")
+	require.Contains(t, p.says("consumers", "remove", "team", "--yes"), "removed, with 0 events")
 	require.NotContains(t, p.says("consumers", "list"), "team")
-	for _, verb := range [][]string{{"seek", "predictions", "--first"}, {"remove", "predictions"}, {"add", "predictions"}} {
+	for _, verb := range [][]string{{"seek", "predictions", "--first"}, {"remove", "predictions", "--yes"}, {"add", "predictions"}} {
 		code, _, stderr := runVerb(append(append([]string{"consumers"}, verb...), "--api", p.ready.Admin)...)
 		require.Equal(t, 1, code)
 		require.Contains(t, stderr, "hookspan predictions rebuild")

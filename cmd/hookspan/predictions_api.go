@@ -27,9 +27,9 @@ type known struct {
 	cfg   *config
 }
 
-// Walk reads the ledger behind a place.
-func (k known) Walk(ctx context.Context, source string, after uint64, visit func(uint64, *bridge.PredictionState) error) error {
-	return k.Reader.Walk(ctx, predictions.Selection{Source: source, After: after}, visit)
+// Walk reads the ledger.
+func (k known) Walk(ctx context.Context, sel admin.PredictionSelection, visit func(uint64, *bridge.PredictionState) error) error {
+	return k.Reader.Walk(ctx, predictions.Selection(sel), visit)
 }
 
 // Rebuild has whoever leads the ledger fold it again.

@@ -25,14 +25,14 @@ type predictionsShowCmd struct {
 
 // Run shows it.
 func (c *predictionsShowCmd) Run(e *env) error {
-	api, err := c.client()
+	api, err := c.client(e)
 	if err != nil {
 		return err
 	}
 	defer api.Close()
 	s, err := api.Get(e.ctx, c.Source, c.ID)
 	if err != nil {
-		return err
+		return c.unknown(e, c.Source, err)
 	}
 	if e.json {
 		return json.NewEncoder(e.stdout).Encode(s)
@@ -79,6 +79,15 @@ func (c *predictionsShowCmd) Run(e *env) error {
 	return out.err
 }
 
+// unknown is the error of a source that does not exist, otherwise err, the error of
+// asking for a prediction of it.
+func (f *apiFlag) unknown(e *env, source string, err error) error {
+	if known := f.known(e, naming{sources: []name{name(source)}}); known != nil {
+		return known
+	}
+	return err
+}
+
 // place is where an output is.
 func place(n int, o bridge.OutputState) string {
 	switch {
@@ -102,8 +111,8 @@ func (c *predictionsAwaitCmd) Run(e *env) error {
 }
 
 // await waits for a prediction and prints its end.
-func (f apiFlag) await(e *env, source, id string, timeout time.Duration) error {
-	api, err := f.client()
+func (f *apiFlag) await(e *env, source, id string, timeout time.Duration) error {
+	api, err := f.client(e)
 	if err != nil {
 		return err
 	}
@@ -120,6 +129,8 @@ func (f apiFlag) await(e *env, source, id string, timeout time.Duration) error {
 	switch later := ok && (answered.Status == http.StatusNotFound || answered.Status == http.StatusServiceUnavailable); {
 	case err != nil && !later:
 		return err
+	case ok && answered.Status == http.StatusNotFound && f.unknown(e, source, nil) != nil:
+		return f.unknown(e, source, err) // nobody will ever tell of it
 	case later || state.Open():
 		var last *bridge.PredictionState
 		last, err = untilEnd(ctx, e, api, source, id)

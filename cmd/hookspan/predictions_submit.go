@@ -46,7 +46,7 @@ type predictionsWatchCmd struct {
 
 // Run announces it.
 func (c *predictionsWatchCmd) Run(e *env) error {
-	api, err := c.client()
+	api, err := c.client(e)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (c *predictionsSubmitCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	api, err := c.client()
+	api, err := c.client(e)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 type predictionsCmd struct {
-	List    predictionsListCmd    `cmd:"" help:"List those that the ledger knows, the one that was changed longest ago first."`
+	List    predictionsListCmd    `cmd:"" help:"List those that the ledger knows, the one that was changed last first."`
 	Show    predictionsShowCmd    `cmd:"" help:"Show what is known of one of them."`
 	Watch   predictionsWatchCmd   `cmd:"" help:"Announce one that was submitted elsewhere: its end becomes known also when its webhook does not come."`
 	Await   predictionsAwaitCmd   `cmd:"" help:"Wait for the end of one, and print its outputs."`
@@ -29,40 +29,40 @@ type predictionFlags struct {
 }
 
 // client asks the bridge.
-func (f apiFlag) client() (*client.Client, error) { return client.New(f.API, client.Options{}) }
+func (f *apiFlag) client(e *env) (*client.Client, error) {
+	at, err := f.address(e)
+	if err != nil {
+		return nil, err
+	}
+	return client.New(at, client.Options{})
+}
 
 type predictionsListCmd struct {
 	apiFlag
-	Source string `placeholder:"NAME" help:"Only of this source."`
-	Status string `placeholder:"WORD" help:"Only of this status."`
+	Source name   `placeholder:"NAME" help:"Only of this source."`
+	Status name   `placeholder:"WORD" help:"Only of this status."`
 	Open   string `enum:"true,false," default:"" placeholder:"true|false" help:"Only those whose end is still waited for, or only the others."`
-	Limit  int    `default:"100" help:"At most so many, 1 to 1000."`
-	After  uint64 `placeholder:"N" help:"Only those behind this place."`
+	pageFlags
 }
 
-// Run lists them.
+// Run lists the one that was changed last first.
 func (c *predictionsListCmd) Run(e *env) error {
 	var list admin.PredictionList
-	err := c.get(e.ctx, apiRoute("predictions"), map[string]string{
-		"source": c.Source, "status": c.Status, "open": c.Open, "limit": strconv.Itoa(c.Limit), "after": optional(c.After),
-	}, &list)
+	err := c.get(e, apiRoute("predictions"), c.query(map[string]string{"source": string(c.Source), "status": string(c.Status), "open": c.Open}), &list)
+	if err == nil && len(list.Predictions) == 0 {
+		err = c.known(e, naming{sources: oneName(c.Source), statuses: oneName(c.Status)})
+	}
 	if err != nil {
 		return err
 	}
 	if e.json {
 		return json.NewEncoder(e.stdout).Encode(list)
 	}
-	out := &printer{w: e.stdout}
+	t := newTable("PLACE", "FIRST SEEN", "SOURCE", "STATUS", "OUTPUTS", "PREDICTION", "MODEL")
 	for _, p := range list.Predictions {
-		out.printf("%8d  %s  %-12s %-11q %s  %q  %q\n", p.Place, p.FirstSeen.Format(time.RFC3339), p.Source, p.Status, custody(p), p.ID, p.Model)
+		t.row(p.Place, p.FirstSeen.Format(time.RFC3339), p.Source, orDash(p.Status), custody(p), p.ID, orDash(p.Model))
 	}
-	switch {
-	case list.More:
-		out.printf("and there may be more: go on with --after %d, or raise --limit\n", list.Last)
-	case len(list.Predictions) == 0:
-		out.printf("there is none\n")
-	}
-	return out.err
+	return c.print(e, t, len(list.Predictions), list.More, list.Last)
 }
 
 // custody is where the outputs of a prediction are, or why it has none, in words.
@@ -85,7 +85,7 @@ type predictionsStatusCmd struct {
 // Run says how far the ledger is.
 func (c *predictionsStatusCmd) Run(e *env) error {
 	var s bridge.LedgerStatus
-	if err := c.get(e.ctx, apiRoute("predictions", "status"), nil, &s); err != nil {
+	if err := c.get(e, apiRoute("predictions", "status"), nil, &s); err != nil {
 		return err
 	}
 	if e.json {
@@ -132,7 +132,7 @@ type predictionsRebuildCmd struct {
 // Run has it rebuilt.
 func (c *predictionsRebuildCmd) Run(e *env) error {
 	var answer admin.Rebuilding
-	if err := c.call(e.ctx, http.MethodPost, apiRoute("predictions", "rebuild"), struct{}{}, &answer); err != nil {
+	if err := c.call(e, http.MethodPost, apiRoute("predictions", "rebuild"), struct{}{}, &answer); err != nil {
 		return err
 	}
 	if e.json {

@@ -4,9 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
@@ -15,18 +13,18 @@ import (
 )
 
 type quarantineCmd struct {
-	List     quarantineListCmd     `cmd:"" help:"List deliveries that did not become an event: those in quarantine and those that were refused."`
+	List     quarantineListCmd     `cmd:"" help:"List deliveries that did not become an event, the newest first: those in quarantine and those that were refused."`
 	Show     quarantineShowCmd     `cmd:"" help:"Show one of them, with its headers and body."`
 	Reverify quarantineReverifyCmd `cmd:"" help:"Verify and read them again, with the secrets of now: what is an event is stored as one, and leaves the list."`
 	Accept   quarantineAcceptCmd   `cmd:"" help:"Make events of authentic ones that cannot be read strictly, or were too old, after you have looked at them."`
-	Drop     quarantineDropCmd     `cmd:"" help:"Remove them for good."`
+	Drop     quarantineDropCmd     `cmd:"" help:"Remove them for good. It asks before."`
 }
 
 // selectFlags say which entries are meant.
 type selectFlags struct {
 	Stream string   `enum:"quarantine,refused," default:"" placeholder:"NAME" help:"Only this one: quarantine or refused."`
-	Source string   `placeholder:"NAME" help:"Only this source."`
-	Cause  string   `placeholder:"WORD" help:"Only this cause."`
+	Source name     `placeholder:"NAME" help:"Only this source."`
+	Cause  name     `placeholder:"WORD" help:"Only this cause."`
 	Seq    []uint64 `placeholder:"N" help:"Only these entries of --stream."`
 }
 
@@ -39,74 +37,91 @@ func (f selectFlags) Validate() error {
 }
 
 func (f selectFlags) call() admin.WithheldCall {
-	return admin.WithheldCall{Stream: f.Stream, Source: f.Source, Cause: f.Cause, Page: admin.Page{Seqs: f.Seq}}
+	return admin.WithheldCall{Stream: f.Stream, Source: string(f.Source), Cause: string(f.Cause), Page: admin.Page{Seqs: f.Seq}}
+}
+
+func (f selectFlags) naming() naming {
+	return naming{sources: oneName(f.Source), cause: f.Cause, causes: withheldCauses}
+}
+
+// String says which they are.
+func (f selectFlags) String() string {
+	text := "deliveries of " + f.Stream
+	if f.Source != "" {
+		text += fmt.Sprintf(" of source %s", f.Source)
+	}
+	if f.Cause != "" {
+		text += fmt.Sprintf(" with cause %s", f.Cause)
+	}
+	return text
 }
 
 type quarantineListCmd struct {
 	apiFlag
 	Stream string `enum:"quarantine,refused," default:"" placeholder:"NAME" help:"Only this one: quarantine or refused."`
-	Source string `placeholder:"NAME" help:"Only this source."`
-	Cause  string `placeholder:"WORD" help:"Only this cause."`
-	Limit  int    `default:"100" help:"At most so many, 1 to 1000."`
-	After  uint64 `placeholder:"N" help:"Only entries of --stream behind this one."`
+	Source name   `placeholder:"NAME" help:"Only this source."`
+	Cause  name   `placeholder:"WORD" help:"Only this cause."`
+	pageFlags
 }
 
-// Run lists the oldest first.
+// Validate is called by kong.
+func (c quarantineListCmd) Validate() error {
+	if (c.Before > 0 || c.After != nil) && c.Stream == "" {
+		return errors.New("--before and --after count within one stream: name it with --stream")
+	}
+	return nil
+}
+
+// Run lists the newest first.
 func (c *quarantineListCmd) Run(e *env) error {
 	var list admin.WithheldList
-	err := c.get(e.ctx, apiRoute("quarantine"), map[string]string{
-		"stream": c.Stream, "source": c.Source, "cause": c.Cause, "limit": strconv.Itoa(c.Limit), "after": optional(c.After),
-	}, &list)
+	err := c.get(e, apiRoute("quarantine"), c.query(map[string]string{
+		"stream": c.Stream, "source": string(c.Source), "cause": string(c.Cause),
+	}), &list)
+	if err == nil && len(list.Entries) == 0 {
+		err = c.known(e, naming{sources: oneName(c.Source), cause: c.Cause, causes: withheldCauses})
+	}
 	if err != nil {
 		return err
 	}
 	if e.json {
 		return json.NewEncoder(e.stdout).Encode(list)
 	}
-	out := &printer{w: e.stdout}
+	t, last := newTable("STREAM", "SEQ", "RECEIVED", "SOURCE", "CAUSE", "SIZE", "DETAIL"), uint64(0)
 	for _, w := range list.Entries {
-		out.printf("%-10s %6d  %s  %-12s %-18s %8v  %s\n", w.Stream, w.Seq, w.ReceivedAt.Format(time.RFC3339), w.Source, w.Cause, byteSize(w.BodyBytes), w.Detail)
+		t.row(w.Stream, w.Seq, w.ReceivedAt.Format(time.RFC3339), w.Source, w.Cause, byteSize(w.BodyBytes), w.Detail)
+		if c.Stream != "" {
+			last = w.Seq
+		}
 	}
-	switch {
-	case len(list.Entries) == 0:
-		out.printf("nothing is there\n")
-	case list.More:
-		out.printf("and more: --stream and --after show what follows, --limit shows more at once\n")
-	}
-	return out.err
+	return c.print(e, t, len(list.Entries), list.More, last)
 }
 
 type quarantineShowCmd struct {
 	apiFlag
+	bodyFlag
 	Stream string `arg:"" enum:"quarantine,refused" help:"quarantine or refused"`
 	Seq    uint64 `arg:"" help:"The entry's number."`
 }
 
+// Run shows it.
 func (c *quarantineShowCmd) Run(e *env) error {
 	var w admin.WithheldDetail
-	if err := c.call(e.ctx, http.MethodGet, apiRoute("quarantine", c.Stream, strconv.FormatUint(c.Seq, 10)), nil, &w); err != nil {
+	if err := c.get(e, apiRoute("quarantine", c.Stream, strconv.FormatUint(c.Seq, 10)), nil, &w); err != nil {
 		return err
 	}
-	if e.json {
-		return json.NewEncoder(e.stdout).Encode(w)
-	}
-	out := &printer{w: e.stdout}
-	out.printf("%s %d of source %s\ncause     %s: %s\nreceived  %s from %s, request %s\n",
-		w.Stream, w.Seq, w.Source, w.Cause, w.Detail, w.ReceivedAt.Format(time.RFC3339Nano), w.Remote, w.RequestID)
-	for _, headers := range []bridge.Header{w.Proof, w.Header} {
-		for _, name := range slices.Sorted(maps.Keys(headers)) {
-			for _, value := range headers[name] {
-				// Quoted, since whoever sent it must not write to this terminal.
-				out.printf("  %s: %q\n", name, value)
-			}
+	return c.show(e, w, w.Bytes(), func(out *printer) {
+		out.printf("%s %d of source %s\ncause     %s: %s\nreceived  %s from %s, request %s\n",
+			w.Stream, w.Seq, w.Source, w.Cause, w.Detail, w.ReceivedAt.Format(time.RFC3339Nano), w.Remote, w.RequestID)
+		printHeader(out, w.Proof)
+		printHeader(out, w.Header)
+		for _, name := range sortedKeys(w.Query) {
+			out.printf("  ?%s=%q\n", name, w.Query[name])
 		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(w.Query)) {
-		out.printf("  ?%s=%q\n", name, w.Query[name])
-	}
-	body := w.Bytes()
-	out.printf("body      %d bytes, %d of them kept\n%q\n", w.BodyBytes, len(body), body)
-	return out.err
+		if w.Truncated {
+			out.printf("only the beginning of the %d bytes that came was kept\n", w.BodyBytes)
+		}
+	})
 }
 
 type quarantineReverifyCmd struct {
@@ -117,10 +132,14 @@ type quarantineReverifyCmd struct {
 	AcceptPathToken bool `help:"Take also what came to a URL without the right path token, if its signature is right."`
 }
 
+// Run verifies them again.
 func (c *quarantineReverifyCmd) Run(e *env) error {
 	call := c.selectFlags.call()
 	call.DryRun, call.AcceptStale, call.AcceptPathToken = c.DryRun, c.AcceptStale, c.AcceptPathToken
 	report, err := c.all(e, "reverify", call)
+	if err == nil && report.LookedAt == 0 {
+		err = c.nothing(e, c.naming(), report.Stopped)
+	}
 	if err != nil {
 		return err
 	}
@@ -139,6 +158,7 @@ func (c *quarantineReverifyCmd) Run(e *env) error {
 type quarantineDropCmd struct {
 	apiFlag
 	selectFlags
+	yesFlag
 	DryRun bool `help:"Change nothing, say what would happen."`
 }
 
@@ -150,10 +170,25 @@ func (c quarantineDropCmd) Validate() error {
 	return nil
 }
 
+// Run drops; it asks.
 func (c *quarantineDropCmd) Run(e *env) error {
 	call := c.selectFlags.call()
 	call.DryRun = c.DryRun
+	if !c.DryRun {
+		err := c.confirm(e, func() (string, error) {
+			dry := call
+			dry.DryRun = true
+			report, err := c.all(e, "drop", dry)
+			return asked(report.Removed, "Remove %d %s for good?", c.selectFlags), err
+		})
+		if err != nil {
+			return err
+		}
+	}
 	report, err := c.all(e, "drop", call)
+	if err == nil && report.LookedAt == 0 {
+		err = c.nothing(e, c.naming(), report.Stopped)
+	}
 	if err != nil {
 		return err
 	}
@@ -171,7 +206,7 @@ const reverifyPage = 500
 
 // all makes the call for one stretch of entries after the other, and adds up
 // what came of them.
-func (f apiFlag) all(e *env, verb string, call admin.WithheldCall) (bridge.WithheldReport, error) {
+func (f *apiFlag) all(e *env, verb string, call admin.WithheldCall) (bridge.WithheldReport, error) {
 	sum := bridge.WithheldReport{DryRun: call.DryRun, Remaining: map[string]int{}}
 	places := bridge.Places()
 	if call.Stream != "" {
@@ -182,7 +217,7 @@ func (f apiFlag) all(e *env, verb string, call admin.WithheldCall) (bridge.Withh
 		call.After = 0
 		for more := true; more; {
 			var report bridge.WithheldReport
-			if err := f.call(e.ctx, http.MethodPost, apiRoute("quarantine", verb), call, &report); err != nil {
+			if err := f.call(e, http.MethodPost, apiRoute("quarantine", verb), call, &report); err != nil {
 				return sum, fmt.Errorf("%w (%d entries were done before)", err, sum.LookedAt)
 			}
 			sum.LookedAt += report.LookedAt

@@ -19,7 +19,7 @@ type quarantineAcceptCmd struct {
 func (c *quarantineAcceptCmd) Run(e *env) error {
 	call := admin.AcceptCall{Seqs: c.Seqs, DryRun: c.DryRun, By: operator(), Reason: c.Reason}
 	var report bridge.WithheldReport
-	if err := c.call(e.ctx, http.MethodPost, apiRoute("quarantine", "accept"), call, &report); err != nil {
+	if err := c.call(e, http.MethodPost, apiRoute("quarantine", "accept"), call, &report); err != nil {
 		return err
 	}
 	return printReport(e, report, func(out *printer) {

@@ -116,15 +116,15 @@ func TestQuarantineSurvivesACrash(t *testing.T) {
 	var list admin.WithheldList
 	p.quarantine(&list, "list")
 	require.Len(t, list.Entries, 2)
-	require.Equal(t, "no_id", list.Entries[0].Cause)
+	require.Equal(t, "no_id", list.Entries[1].Cause)
 	code, stdout, stderr := runVerb("quarantine", "list", "--cause", "stale", "--api", p.ready.Admin)
 	require.Equal(t, 0, code, stderr)
-	require.Equal(t, 1, strings.Count(stdout, "\n"))
+	require.Equal(t, 2, strings.Count(stdout, "\n"))
 	require.Contains(t, stdout, "stale")
 	code, stdout, stderr = runVerb("quarantine", "show", "quarantine", "2", "--api", p.ready.Admin)
 	require.Equal(t, 0, code, stderr)
 	require.Contains(t, stdout, `X-Get3w-Signature: "`)
-	require.Contains(t, stdout, `\"id\":\"old\"`)
+	require.True(t, strings.HasSuffix(stdout, "\n\n"+stale), stdout)
 	var detail admin.WithheldDetail
 	p.quarantine(&detail, "show", "quarantine", "2")
 	require.Equal(t, stale, *detail.Body)
@@ -139,7 +139,7 @@ func TestQuarantineSurvivesACrash(t *testing.T) {
 
 	p.quarantine(&report, "drop", "--stream", "quarantine", "--dry-run")
 	require.Equal(t, 1, report.Removed)
-	code, stdout, stderr = runVerb("quarantine", "drop", "--stream", "quarantine", "--api", p.ready.Admin)
+	code, stdout, stderr = runVerb("quarantine", "drop", "--stream", "quarantine", "--yes", "--api", p.ready.Admin)
 	require.Equal(t, 0, code, stderr)
 	require.Contains(t, stdout, "1 dropped")
 	p.quarantine(&list, "list")

@@ -4,9 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/admin"
@@ -15,14 +13,14 @@ import (
 // redeliverPage is how many entries one call looks at.
 const redeliverPage = 500
 
-// redeliver makes the call for one stretch of entries after the other, prints what
-// came of all of them, and fails when not everything was done.
-func (f apiFlag) redeliver(e *env, path string, page *admin.Page, call any) error {
+// sum makes the call for one stretch of entries after the other, and adds up what came
+// of them. Page is that of the call.
+func (f *apiFlag) sum(e *env, path string, page *admin.Page, call any) (bridge.RedeliveryReport, error) {
 	sum := bridge.RedeliveryReport{Remaining: map[string]int{}}
 	for more := true; more && sum.Stopped == ""; {
 		var report bridge.RedeliveryReport
-		if err := f.call(e.ctx, http.MethodPost, path, call, &report); err != nil {
-			return fmt.Errorf("%w (%d were looked at before)", err, sum.LookedAt)
+		if err := f.call(e, http.MethodPost, path, call, &report); err != nil {
+			return sum, fmt.Errorf("%w (%d were looked at before)", err, sum.LookedAt)
 		}
 		sum.DryRun = report.DryRun
 		sum.LookedAt += report.LookedAt
@@ -34,6 +32,19 @@ func (f apiFlag) redeliver(e *env, path string, page *admin.Page, call any) erro
 		}
 		sum.Stopped, sum.Last = report.Stopped, report.Last
 		more, page.After = report.More, max(report.Last, page.After)
+	}
+	return sum, nil
+}
+
+// redeliver makes the calls, prints what came of them, and fails when not everything was
+// done, or when there was nothing of a name that nobody has.
+func (f *apiFlag) redeliver(e *env, path string, page *admin.Page, call any, named naming) error {
+	sum, err := f.sum(e, path, page, call)
+	if err == nil && sum.LookedAt == 0 {
+		err = f.nothing(e, named, sum.Stopped)
+	}
+	if err != nil {
+		return err
 	}
 	if e.json {
 		if err := json.NewEncoder(e.stdout).Encode(sum); err != nil {
@@ -61,15 +72,4 @@ func printRedelivery(e *env, sum bridge.RedeliveryReport) error {
 		out.printf("  %d stay: %s\n", sum.Remaining[cause], cause)
 	}
 	return out.err
-}
-
-// printMessage prints the headers and the body of a message. They are quoted, since
-// whoever sent it must not write to this terminal.
-func printMessage(out *printer, header bridge.Header, body []byte) {
-	for _, name := range slices.Sorted(maps.Keys(header)) {
-		for _, value := range header[name] {
-			out.printf("  %s: %q\n", name, value)
-		}
-	}
-	out.printf("body      %d bytes\n%q\n", len(body), body)
 }

@@ -29,7 +29,7 @@ type (
 )
 
 // registerAPI adds every route of the API.
-func (s *store) registerAPI(api *echo.Group, cfg *config, in *ingress.Server, submits admin.Submitter) {
+func (s *store) registerAPI(api *echo.Group, cfg *config, in *ingress.Server, submits *submits) {
 	again := redelivery.NewRedeliverer(s.consume, s.publisher, redelivery.Config{
 		Names: s.cfg.Names,
 		Handled: func(ctx context.Context, consumer string, ev *bridge.Event) (bool, error) {
@@ -45,6 +45,7 @@ func (s *store) registerAPI(api *echo.Group, cfg *config, in *ingress.Server, su
 	admin.RegisterDeadLetters(api, letters{redelivery.NewLetters(s.consume, s.cfg.Names), again})
 	admin.RegisterEvents(api, events{redelivery.NewEvents(s.consume, s.cfg.Names), again})
 	admin.RegisterSubmit(api, submits)
+	admin.RegisterNames(api, s.names(cfg, submits))
 }
 
 // durables are the fleet, to which operators can add.

@@ -152,6 +152,14 @@ func (r secretRef) valid() bool {
 	return ok && name != "" && (kind == "env" || kind == "file")
 }
 
+// absolute is the same secret from whatever folder.
+func (r secretRef) absolute() secretRef {
+	if path, ok := strings.CutPrefix(string(r), "file:"); ok {
+		return secretRef("file:" + absolute(path))
+	}
+	return r
+}
+
 // require is resolve for a secret that must be there.
 func (r secretRef) require(getenv func(string) (string, bool)) ([]byte, error) {
 	secret, err := r.resolve(getenv)

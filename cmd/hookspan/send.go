@@ -17,10 +17,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/source"
 )
 
 const (
+	// providerTime is how the provider writes a time.
+	providerTime = "2006-01-02T15:04:05.000Z"
 	// senderTimeout is how long the provider waits for an answer.
 	senderTimeout = 30 * time.Second
 	// maxAnswer bounds what is read of an answer.
@@ -35,23 +38,32 @@ type sendCmd struct {
 	ID     string    `name:"id" help:"Prediction id (default: a new one)."`
 	Model  string    `default:"get3w/flux-dev" help:"Model of the prediction."`
 	Status string    `default:"completed" help:"Status of the prediction."`
-	Output []string  `sep:"none" help:"An output; repeat it for several."`
-	Error  string    `help:"Error message of a failed prediction."`
+	Output []string  `sep:"none" help:"An output; repeat it for several (default: one of a completed prediction, at an address where nothing is)."`
+	Error  string    `help:"Error message (default: one for a failed prediction)."`
 	CA     string    `name:"ca" placeholder:"FILE" help:"PEM file of the authority that signed the bridge's certificate (default: those of the system)."`
+	Name   string    `name:"tls-name" placeholder:"HOST" help:"The name that the certificate must be for (default: the host of --url)."`
 	File   string    `help:"Send this file's bytes as the body instead; - is standard input."`
 }
 
-// webhook is the body as the provider documents it.
+// webhook is the body as the provider documents it. A prediction that has ended has
+// timings and a time of its end, a completed one outputs, a failed one an error.
 type webhook struct {
 	ID          string         `json:"id"`
 	Model       string         `json:"model"`
 	Status      string         `json:"status"`
 	Outputs     []string       `json:"outputs,omitempty"`
 	Error       string         `json:"error,omitempty"`
-	Timings     map[string]int `json:"timings"`
+	Timings     map[string]int `json:"timings,omitempty"`
 	CreatedAt   string         `json:"created_at"`
-	CompletedAt string         `json:"completed_at"`
+	CompletedAt string         `json:"completed_at,omitempty"`
 }
+
+// What send says when it is not told otherwise. Programs take the first output, or read
+// the error, without asking whether there is one.
+const (
+	sampleOutput = "https://cdn.get3w.com/outputs/image.png"
+	sampleError  = "the prediction failed"
+)
 
 // Run signs the body as the provider does and posts it, once.
 func (c *sendCmd) Run(e *env) error {
@@ -111,6 +123,12 @@ func (c *sendCmd) client() (*http.Client, error) {
 		}
 		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
 	}
+	if c.Name != "" {
+		if transport.TLSClientConfig == nil {
+			transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		}
+		transport.TLSClientConfig.ServerName = c.Name
+	}
 	return &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -126,8 +144,9 @@ func (c *sendCmd) print(e *env, res *http.Response, answer []byte) error {
 		}
 		return json.NewEncoder(e.stdout).Encode(out)
 	}
-	_, err := fmt.Fprintf(e.stdout, "%s\n%s\n", res.Status, answer)
-	return err
+	out := &printer{w: e.stdout}
+	out.printf("%s\n%s\n", res.Status, answer)
+	return out.err
 }
 
 func (c *sendCmd) body(stdin io.Reader) ([]byte, error) {
@@ -137,9 +156,16 @@ func (c *sendCmd) body(stdin io.Reader) ([]byte, error) {
 	now := time.Now().UTC()
 	w := webhook{
 		ID: c.ID, Model: c.Model, Status: c.Status, Outputs: c.Output, Error: c.Error,
-		Timings:     map[string]int{"inference": 2500},
-		CreatedAt:   now.Add(-3 * time.Second).Format("2006-01-02T15:04:05.000Z"),
-		CompletedAt: now.Format("2006-01-02T15:04:05.000Z"),
+		CreatedAt: now.Add(-3 * time.Second).Format(providerTime),
+	}
+	if bridge.Terminal(c.Status) {
+		w.Timings, w.CompletedAt = map[string]int{"inference": 2500}, now.Format(providerTime)
+	}
+	switch {
+	case c.Status == bridge.StatusCompleted && len(w.Outputs) == 0:
+		w.Outputs = []string{sampleOutput}
+	case c.Status == bridge.StatusFailed && w.Error == "":
+		w.Error = sampleError
 	}
 	if w.ID == "" {
 		w.ID = "pred_" + strings.ToLower(rand.Text()[:12])

@@ -181,9 +181,9 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 
 	started.Store(true)
 	r := newReady(cfg, in, operators, store)
-	err = folder.Announce(queue.Holder{PID: r.PID, NATSURL: r.NATS, AdminURL: r.Admin})
+	err = folder.Announce(queue.Holder{PID: r.PID, Ready: true, NATSURL: r.NATS, AdminURL: r.Admin})
 	if err == nil {
-		err = announce(e, cfg, r)
+		err = announce(e, c.File, cfg, sources, r)
 	}
 	if err != nil {
 		stop()

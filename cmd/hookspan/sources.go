@@ -126,6 +126,16 @@ func (l liveSource) hasSecret() bool {
 	return slices.ContainsFunc(l.config.Secrets, func(secret []byte) bool { return len(secret) > 0 })
 }
 
+// firstSecret is where the first secret is from that a source has, false when it has none.
+func (set sourceSet) firstSecret(name string) (secretRef, bool) {
+	for i, secret := range set[name].config.Secrets {
+		if len(secret) > 0 {
+			return set[name].refs[i], true
+		}
+	}
+	return "", false
+}
+
 // changes names the sources that are not the same in next, in order.
 func (set sourceSet) changes(next sourceSet) []string {
 	all := maps.Clone(set)

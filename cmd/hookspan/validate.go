@@ -54,6 +54,7 @@ func (c *config) problems() []problem {
 	c.checkRoles(&found)
 	c.checkIngress(&found)
 	c.checkNATS(&found)
+	c.checkListens(&found)
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
 		c.checkSource(&found, name, c.Sources[name])
 	}

@@ -1,13 +1,17 @@
 package archive
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -36,6 +40,23 @@ var (
 	keyPrefix  = regexp.MustCompile(`^[A-Za-z0-9_=-][A-Za-z0-9._=-]*(/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*$`)
 	regionName = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
 )
+
+// Check returns an error when an archive could not be opened there. It creates nothing
+// and asks no store.
+func (l Location) Check(ctx context.Context) error {
+	if l.Dir == "" {
+		_, err := openObjects(ctx, Config{Location: l}.withDefaults())
+		return err
+	}
+	above := existing(l.Dir)
+	if info, err := os.Stat(above); err != nil || !info.IsDir() {
+		return fmt.Errorf("%s is not a folder: use another one", above)
+	}
+	if unix.Access(above, unix.W_OK|unix.X_OK) != nil {
+		return fmt.Errorf("this user may not write into %s: use another folder", above)
+	}
+	return nil
+}
 
 var errNoLocation = fmt.Errorf("use %s/var/lib/hookspan/archive, or %sbucket/prefix?region=eu-central-1", diskScheme, s3Scheme)
 

@@ -116,6 +116,10 @@ func (g *gate) alarm(err error) {
 	}
 }
 
+// CheckInstalled returns an error unless the program of a command is a file that this
+// user may execute. A [Runner] waits until it is.
+func CheckInstalled(command []string) error { return executable(command[0]) }
+
 // executable returns an error unless path is a file that this user may execute.
 func executable(path string) error {
 	info, err := os.Stat(path)

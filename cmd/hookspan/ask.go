@@ -1,0 +1,58 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// ask asks whoever sits at the terminal, and returns their line.
+func (e *env) ask(question string) (string, error) {
+	out := &printer{w: e.stderr}
+	out.raw(inLines(question))
+	if out.err != nil {
+		return "", out.err
+	}
+	// Byte by byte: what follows the line is not ours.
+	var line strings.Builder
+	for one := []byte{0}; line.Len() < 1<<10; {
+		n, err := e.stdin.Read(one)
+		if n > 0 && one[0] == '\n' || errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return "", fmt.Errorf("reading the answer: %w", err)
+		}
+		line.Write(one[:n])
+	}
+	return strings.TrimSpace(line.String()), nil
+}
+
+// yesFlag is shared by the verbs that cannot be taken back.
+type yesFlag struct {
+	Yes bool `short:"y" help:"Do not ask. Without a terminal to ask on it is needed."`
+}
+
+// confirm returns nil when the verb may go on. What returns the question, with a number,
+// or "" when nothing would be done; it is called only where there is somebody to ask.
+func (f yesFlag) confirm(e *env, what func() (string, error)) error {
+	if f.Yes {
+		return nil
+	}
+	if !e.terminal {
+		return &usageError{errors.New("this cannot be taken back, and there is no terminal to ask on: add --yes, or --dry-run to see what would happen")}
+	}
+	would, err := what()
+	if err != nil || would == "" {
+		return err
+	}
+	answer, err := e.ask(would + " [y/N] ")
+	if err != nil {
+		return err
+	}
+	if answer = strings.ToLower(answer); answer != "y" && answer != "yes" {
+		return errors.New("nothing was done")
+	}
+	return nil
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/hookspan/hookspan/internal/printable"
+)
+
+// Exit codes: wrong use is told apart so that scripts can.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// errSilent ends a verb with exit code 1 after it has said everything itself.
+var errSilent = errors.New("failed")
+
+// usageError ends a verb with exit code 2: it was called wrongly.
+type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }
+
+// failure is an error as it is printed under --json.
+type failure struct {
+	Error string `json:"error"`
+	// Code is the exit code.
+	Code int `json:"code"`
+}
+
+// fail prints an error on standard error and returns the exit code. Errors that were
+// joined have a line each; nothing else of a text begins a line, or acts on a terminal.
+func (e *env) fail(err error) int {
+	code := exitFailed
+	if _, wrong := errors.AsType[*usageError](err); wrong {
+		code = exitUsage
+	}
+	if errors.Is(err, errSilent) {
+		return code
+	}
+	if e.json {
+		_ = json.NewEncoder(e.stderr).Encode(failure{Error: err.Error(), Code: code}) // nobody is left to be told
+		return code
+	}
+	(&printer{w: e.stderr}).raw("hookspan: " + strings.Join(errorLines(err), "\n") + "\n")
+	return code
+}
+
+// errorLines are the printable texts of an error, one for each that was joined.
+func errorLines(err error) []string {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		if all := joined.Unwrap(); errors.Join(all...).Error() == err.Error() {
+			var lines []string
+			for _, one := range all {
+				lines = append(lines, errorLines(one)...)
+			}
+			return lines
+		}
+	}
+	if inner := errors.Unwrap(err); inner != nil && inner.Error() == err.Error() {
+		return errorLines(inner)
+	}
+	return []string{printable.String(err.Error())}
+}
+
+// inLines escapes a text but for its line breaks.
+func inLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = printable.String(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// wantsJSON reports whether --json is among the arguments, also when the others cannot
+// be understood.
+func wantsJSON(args []string) bool {
+	if end := slices.Index(args, "--"); end >= 0 {
+		args = args[:end]
+	}
+	return slices.Contains(args, "--json")
+}

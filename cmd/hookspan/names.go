@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/admin"
+	"github.com/hookspan/hookspan/bridge/source"
+)
+
+// name is a flag that narrows what a verb is about. Left out it is everything, so an
+// empty one is refused: it is what a variable of a shell is that was never set.
+type name string
+
+// UnmarshalText is called by kong.
+func (n *name) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		return errors.New("it is empty: name one, or leave the flag out")
+	}
+	*n = name(text)
+	return nil
+}
+
+// oneName is a list of one, or of none when it was left out.
+func oneName(n name) []name {
+	if n == "" {
+		return nil
+	}
+	return []name{n}
+}
+
+// nameList is a flag that can be repeated, or have several names with commas between.
+type nameList []name
+
+// UnmarshalText is called by kong, once for each flag.
+func (l *nameList) UnmarshalText(text []byte) error {
+	for part := range strings.SplitSeq(string(text), ",") {
+		var n name
+		if err := n.UnmarshalText([]byte(part)); err != nil {
+			return err
+		}
+		*l = append(*l, n)
+	}
+	return nil
+}
+
+func texts(names []name) []string {
+	var out []string
+	for _, n := range names {
+		out = append(out, string(n))
+	}
+	return out
+}
+
+// naming is what a verb was told to look for and found nothing of.
+type naming struct {
+	consumer name
+	sources  []name
+	statuses []name
+	cause    name
+	causes   []string // of which cause is one
+}
+
+// known returns an error for a name that nothing has, with the names that exist. It is
+// for verbs that found nothing: what is stored under a name is found also when its
+// consumer or source is gone.
+func (f *apiFlag) known(e *env, n naming) error {
+	if n.consumer != "" || len(n.sources) > 0 {
+		var names admin.Names
+		if err := f.get(e, apiRoute("names"), nil, &names); err != nil {
+			return err
+		}
+		if err := oneOf("--consumer", n.consumer, names.Consumers); err != nil {
+			return err
+		}
+		for _, s := range n.sources {
+			if err := oneOf("--source", s, names.Sources); err != nil {
+				return err
+			}
+		}
+	}
+	for _, s := range n.statuses {
+		if err := oneOf("--status", s, statuses); err != nil {
+			return err
+		}
+	}
+	return oneOf("--cause", n.cause, n.causes)
+}
+
+// unknownName is that of a name which nothing has.
+type unknownName struct{ error }
+
+// nothing is the error of a verb that found nothing: that of an unknown name, otherwise
+// that of having ended early, which its report says.
+func (f *apiFlag) nothing(e *env, n naming, stopped string) error {
+	err := f.known(e, n)
+	if _, unknown := errors.AsType[*unknownName](err); stopped != "" && !unknown {
+		return nil
+	}
+	return err
+}
+
+// oneOf takes the empty name and the one that stands for all.
+func oneOf(flag string, n name, names []string) error {
+	if n == "" || n == "*" || slices.Contains(names, string(n)) {
+		return nil
+	}
+	if len(names) == 0 {
+		return &unknownName{fmt.Errorf("%s: there is no %.80q, and none at all", flag, n)}
+	}
+	return &unknownName{fmt.Errorf("%s: there is no %.80q: use one of %s", flag, n, strings.Join(names, ", "))}
+}
+
+// statuses are those that every provider's words are normalised to.
+var statuses = []string{bridge.StatusCreated, bridge.StatusProcessing, bridge.StatusCompleted, bridge.StatusFailed, bridge.StatusCanceled}
+
+// deadCauses are why dead letters are there, withheldCauses why deliveries did not become
+// an event.
+var (
+	deadCauses = words(bridge.DeadPermanent, bridge.DeadRefused, bridge.DeadExhausted, bridge.DeadUndecodable, bridge.DeadConflict,
+		bridge.DeadPoison, bridge.DeadTerminated, bridge.DeadNotFound, bridge.DeadUnfinished, bridge.DeadExpired)
+	withheldCauses = append(words(source.CauseEncoding, source.CauseSyntax, source.CauseDuplicateKey, source.CauseDepth,
+		source.CauseNoID, source.CauseNoStatus, source.CauseTooLong, source.CauseStale,
+		source.CauseNoSecret, source.CauseNoSignature, source.CauseSeveralSignatures, source.CauseWrongLength, source.CauseNotHex,
+		source.CauseLooksBase64, source.CauseSignaturePrefix, source.CauseSecretSpace, source.CauseSecretPrefix, source.CauseSecretEncoded,
+		source.CauseRetiredSecret, source.CauseBodyChanged, source.CauseWrongSignature), bridge.CausePathToken, "too_large", "not_authentic")
+)
+
+func words[T ~string](all ...T) []string {
+	out := make([]string, len(all))
+	for i, word := range all {
+		out[i] = string(word)
+	}
+	return out
+}
+
+// names is what the API says of the names that exist.
+func (s *store) names(cfg *config, submits *submits) func(ctx context.Context) (admin.Names, error) {
+	fleet := s.fleet(cfg)
+	return func(ctx context.Context) (admin.Names, error) {
+		list, err := fleet.List(ctx)
+		if err != nil {
+			return admin.Names{}, err
+		}
+		names := admin.Names{Consumers: []string{}, Sources: sortedKeys(*submits.sources.now.Load())}
+		for _, c := range list {
+			names.Consumers = append(names.Consumers, c.Name)
+		}
+		slices.Sort(names.Consumers)
+		return names, nil
+	}
+}

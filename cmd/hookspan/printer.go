@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/hookspan/hookspan/internal/printable"
+)
+
+// printer writes what people read, and keeps the first error of many writes. Whatever
+// it is given to format is escaped: ids, models, errors and headers come from outside,
+// and must not write to a terminal.
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+func (p *printer) printf(format string, args ...any) {
+	shown := make([]any, len(args))
+	for i, arg := range args {
+		shown[i] = escaped{arg}
+	}
+	p.raw(fmt.Sprintf(format, shown...))
+}
+
+// raw writes a text as it is.
+func (p *printer) raw(text string) {
+	if p.err == nil {
+		_, p.err = io.WriteString(p.w, text)
+	}
+}
+
+// escaped is a value whose text is printable in whatever format.
+type escaped struct{ value any }
+
+// Format is called by package fmt.
+func (e escaped) Format(f fmt.State, verb rune) {
+	text := fmt.Sprintf(fmt.FormatString(f, verb), e.value)
+	_, _ = io.WriteString(f, printable.String(text)) // f keeps what is written
+}
+
+// table is rows under a heading, in columns as wide as their widest cell.
+type table struct {
+	rows [][]string
+}
+
+func newTable(heading ...string) *table { return &table{rows: [][]string{heading}} }
+
+// row adds one; each cell is printed as fmt.Sprint does, and escaped.
+func (t *table) row(cells ...any) {
+	row := make([]string, len(cells))
+	for i, cell := range cells {
+		row[i] = printable.String(fmt.Sprint(cell))
+	}
+	t.rows = append(t.rows, row)
+}
+
+// print writes the heading and the rows.
+func (t *table) print(p *printer) {
+	widths := make([]int, len(t.rows[0]))
+	for _, row := range t.rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	for _, row := range t.rows {
+		var line strings.Builder
+		for i, cell := range row {
+			line.WriteString(cell)
+			line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
+		}
+		p.raw(strings.TrimRight(line.String(), " ") + "\n")
+	}
+}

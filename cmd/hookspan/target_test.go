@@ -1,0 +1,192 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge/admin"
+	"github.com/hookspan/hookspan/bridge/queue"
+)
+
+// verbIn runs the program in a folder, with variables beside those of the tests.
+func verbIn(t *testing.T, dir string, variables []string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	cmd := command(t, dir, args...)
+	cmd.Env = append(cmd.Env, variables...)
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	if err := cmd.Run(); err != nil {
+		var failed *exec.ExitError
+		require.ErrorAs(t, err, &failed)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errOut.String()
+}
+
+// answer runs a verb that reads, on a terminal where the line is typed.
+func answer(t *testing.T, dir, line string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	t.Chdir(dir)
+	var out, errOut bytes.Buffer
+	e := testEnv()
+	e.stdin, e.stdout, e.stderr, e.terminal = strings.NewReader(line), &out, &errOut, true
+	code = run(args, e)
+	return code, out.String(), errOut.String()
+}
+
+// Two bridges run on one host. Whatever says which one is meant, every verb that asks a
+// bridge asks that one, and nats-env prints its address.
+func TestVerbsActOnTheBridgeThatIsMeant(t *testing.T) {
+	first, second := serve(t, t.TempDir(), smallConfig), serve(t, t.TempDir(), smallConfig)
+	for id, p := range map[string]*program{"first": first, "second": second} {
+		status, text := p.post(`{"id":"` + id + `","status":"failed"}`)
+		require.Equal(t, 200, status, text)
+	}
+	elsewhere := t.TempDir()
+	named := filepath.Join(elsewhere, "named.yaml")
+	put(t, elsewhere, "named.yaml", "data_dir: "+filepath.Join(second.dir, "hookspan-data")+"\n")
+	withFile := t.TempDir()
+	put(t, withFile, "mine.yml", "data_dir: "+filepath.Join(second.dir, "hookspan-data")+"\n")
+	put(t, withFile, "other.yaml", "services: {a: {image: b}}\n")
+	put(t, withFile, "broken.yaml", "a: [\n")
+	nowhere := t.TempDir()
+	for name, c := range map[string]struct {
+		dir       string
+		variables []string
+		args      []string
+	}{
+		"its folder":                        {dir: second.dir},
+		"its data folder":                   {dir: filepath.Join(second.dir, "hookspan-data")},
+		"a configuration in the folder":     {dir: withFile},
+		"--config":                          {dir: nowhere, args: []string{"--config", named}},
+		"--config in the folder of another": {dir: first.dir, args: []string{"--config", named}},
+		"HOOKSPAN_CONFIG":                   {dir: first.dir, variables: []string{"HOOKSPAN_CONFIG=" + named}},
+		"HOOKSPAN_API":                      {dir: first.dir, variables: []string{"HOOKSPAN_API=" + second.ready.Admin}},
+		"--api":                             {dir: first.dir, args: []string{"--api", second.ready.Admin}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, stdout, stderr := verbIn(t, c.dir, c.variables, append([]string{"--json", "events", "list"}, c.args...)...)
+			require.Equal(t, 0, code, stderr)
+			var list admin.EventList
+			require.NoError(t, json.Unmarshal([]byte(stdout), &list))
+			require.Len(t, list.Events, 1)
+			require.Equal(t, "second", list.Events[0].Prediction)
+			if strings.Contains(strings.ToLower(name), "api") {
+				return // nats-env reads the folder
+			}
+			code, stdout, stderr = verbIn(t, c.dir, c.variables, append([]string{"nats-env"}, c.args...)...)
+			require.Equal(t, 0, code, stderr)
+			require.Contains(t, stdout, "NATS_URL='"+second.ready.NATS+"'")
+		})
+	}
+	second.kill() // as a crash does: its lock file stays as it is
+	holder, err := os.ReadFile(filepath.Join(second.dir, "hookspan-data", "lock"))
+	require.NoError(t, err)
+	require.Contains(t, string(holder), second.ready.Admin)
+	for _, verb := range []string{
+		"events list", "events show 1", "dead list", "dead show 1", "quarantine list", "consumers list", "consumers pause x", "predictions list",
+		"predictions show x", "predictions await x", "predictions watch x", "predictions status", "predictions rebuild", "dead drop --consumer x --yes", "consumers remove x --yes",
+		"events replay --consumer x --yes", "quarantine reverify", "consumers seek x --new --yes", "nats-env",
+	} {
+		code, stdout, stderr := verbIn(t, second.dir, nil, strings.Fields(verb)...)
+		require.Equal(t, 1, code, verb)
+		require.Empty(t, stdout, verb)
+		require.Contains(t, stderr, "no bridge is running on "+filepath.Join(second.dir, "hookspan-data"), verb)
+		if verb != "nats-env" {
+			require.Contains(t, stderr, "the bridge of this folder does not run", verb)
+		}
+	}
+}
+
+// A folder with several bridges has its verbs ask which, and without a terminal fail.
+func TestSeveralBridgesToChooseFrom(t *testing.T) {
+	first, second := serve(t, t.TempDir(), smallConfig), serve(t, t.TempDir(), smallConfig)
+	second.post(`{"id":"second","status":"failed"}`)
+	dir := t.TempDir()
+	for name, p := range map[string]*program{"a": first, "b": second} {
+		put(t, dir, name+".yaml", "data_dir: "+filepath.Join(p.dir, "hookspan-data")+"\n")
+	}
+	for _, verb := range []string{"events list", "nats-env"} {
+		code, stdout, stderr := verbIn(t, dir, nil, strings.Fields(verb)...)
+		require.Equal(t, 2, code, verb)
+		require.Empty(t, stdout)
+		for _, want := range []string{"say which with --config or --api", "a.yaml", "b.yaml", first.ready.Admin, second.ready.Admin} {
+			require.Contains(t, stderr, want)
+		}
+	}
+	code, stdout, stderr := answer(t, dir, "2\n", "events", "list")
+	require.Equal(t, 0, code, stderr)
+	require.Contains(t, stdout, "second")
+	require.Contains(t, stderr, "Which one?")
+	code, _, stderr = answer(t, dir, "3\n", "events", "list")
+	require.Equal(t, 2, code)
+	require.Contains(t, stderr, "nothing was done")
+}
+
+// A file of the bridge's own name that cannot be read may name another bridge than the
+// default one, so nothing is asked.
+func TestConfigurationInTheFolderThatCannotBeRead(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "hookspan.yaml", "data_dir: [\n")
+	code, _, stderr := verbIn(t, dir, nil, "events", "list")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "hookspan.yaml:1")
+	put(t, dir, "hookspan.yaml", "log: {level: debug}\n")
+	code, _, stderr = verbIn(t, dir, nil, "events", "list", "--api", "http://127.0.0.1:1")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "127.0.0.1:1")
+}
+
+// A bridge that has begun and does not serve yet is waited for. Nothing of its
+// predecessor, whose lock file it has, is printed.
+func TestStartIsWaitedFor(t *testing.T) {
+	dir := t.TempDir()
+	data := filepath.Join(dir, "hookspan-data")
+	folder, err := queue.OpenFolder(data)
+	require.NoError(t, err)
+	require.NoError(t, folder.Announce(queue.Holder{PID: os.Getpid(), Ready: true, NATSURL: "nats://127.0.0.1:1", AdminURL: "http://127.0.0.1:1"}))
+	require.NoError(t, folder.Close()) // what a crash leaves
+
+	folder, err = queue.OpenFolder(data)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, folder.Close()) }()
+	_, err = folder.Secret(queue.AppUser)
+	require.NoError(t, err)
+	t.Chdir(dir)
+	var out bytes.Buffer
+	e := testEnv()
+	waits := waiting{Context: e.ctx, polled: make(chan struct{}, 1)}
+	e.ctx, e.stdout = waits, &out
+	done := make(chan int, 1)
+	go func() { done <- run([]string{"nats-env"}, e) }()
+	select {
+	case <-done:
+		t.Fatal("it did not wait: " + out.String())
+	case <-waits.polled:
+	}
+	require.NoError(t, folder.Announce(queue.Holder{PID: os.Getpid(), Ready: true, NATSURL: "nats://127.0.0.1:2"}))
+	require.Equal(t, 0, <-done)
+	require.Contains(t, out.String(), "export NATS_URL='nats://127.0.0.1:2'\n")
+}
+
+// waiting is a context that tells when somebody waits for it.
+type waiting struct {
+	context.Context
+
+	polled chan struct{}
+}
+
+func (w waiting) Done() <-chan struct{} {
+	select {
+	case w.polled <- struct{}{}:
+	default:
+	}
+	return w.Context.Done()
+}
