@@ -59,6 +59,8 @@ func TestWebhookBecomesADurableEvent(t *testing.T) {
 		"ce-origin":      "webhook",
 		"ce-signature":   h.Get("X-Get3w-Signature"),
 		"Nats-Msg-Id":    "get3w:" + got.Get("ce-id"),
+
+		"ce-datacontenttype": "application/json", // what the sender did not say
 	} {
 		require.Equal(t, []string{want}, got[key], key)
 	}
@@ -68,7 +70,7 @@ func TestWebhookBecomesADurableEvent(t *testing.T) {
 		_, err := time.Parse(time.RFC3339Nano, got.Get(key))
 		require.NoError(t, err, key)
 	}
-	require.Len(t, got, 14, "no header that the contract does not name")
+	require.Len(t, got, 15, "no header that the contract does not name")
 	require.NoError(t, m.DoubleAck(ctx))
 
 	require.Equal(t, 0, p.stop(), p.logs)
