@@ -51,6 +51,7 @@ var arrows = map[string]arrow{
 	"consumers/exec":     {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},
 	"consumers/forward":  {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},
 
+	"internal/pid1":   {never: []string{echo, nats, "net/http"}},
 	"internal/redial": {never: []string{echo, nats + "nats-server"}},
 
 	"bridge/client":               {ours: []string{"bridge"}, stdOnly: true},

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/hookspan/hookspan/internal/pid1"
 )
 
 // Exit codes: wrong use is told apart so that scripts can.
@@ -62,6 +64,7 @@ type env struct {
 var errSilent = errors.New("failed")
 
 func main() {
+	pid1.Run()
 	ctx := untilSignal()
 	hangups := func() <-chan os.Signal {
 		signals := make(chan os.Signal, 1)
