@@ -182,8 +182,8 @@ func proof(h http.Header, kind source.Kind) bridge.Header {
 	return out
 }
 
-// allowed picks the parameters that travel with the event.
-func allowed(r *http.Request, names []string) map[string]string {
+// allowedQuery picks the parameters that travel with the event.
+func allowedQuery(r *http.Request, names []string) map[string]string {
 	if len(names) == 0 || r.URL.RawQuery == "" {
 		return nil
 	}

@@ -28,7 +28,6 @@ const (
 	maxHeaderBytes    = 64 << 10
 	readHeaderTimeout = 5 * time.Second
 	writeTimeout      = 30 * time.Second // the sender has given up by then
-	idleTimeout       = 2 * time.Minute
 	shutdownMargin    = 2 * time.Second
 	// lastAnswers is how long connections without a request may hold up the end.
 	lastAnswers = time.Second
@@ -110,7 +109,7 @@ func New(cfg Config, routes []Route, deps Deps, log *zap.Logger) (*Server, error
 		// odd Expect, and whose body it then waits for; observe sets a shorter one.
 		ReadTimeout:    cfg.readHeaderTimeout + cfg.Deadline,
 		WriteTimeout:   writeTimeout,
-		IdleTimeout:    cfg.idleTimeout,
+		IdleTimeout:    cfg.IdleTimeout,
 		MaxHeaderBytes: maxHeaderBytes,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams,
@@ -213,17 +212,21 @@ func (s *Server) handler() http.Handler {
 	e.HTTPErrorHandler = respondError
 	e.Use(s.observe)
 	e.GET("/", s.root)
-	e.OPTIONS("/", methodNotAllowed)
+	e.HEAD("/", s.root)
+	e.OPTIONS("/", s.options)
 	for _, path := range []string{"/webhooks/:source", "/webhooks/:source/:token"} {
 		for _, slash := range []string{"", "/"} {
 			e.POST(path+slash, s.receive, s.admit)
-			e.OPTIONS(path+slash, methodNotAllowed) // Echo would answer 204
+			// One answer for every name: nobody learns which sources there are.
+			e.HEAD(path+slash, s.root)
+			e.OPTIONS(path+slash, s.options)
 		}
 	}
 	return e
 }
 
-// root is for load balancers, which leave when it is not 200.
+// root is for load balancers, which leave when it is not 200. They ask by GET or HEAD,
+// some of them at the path of a webhook.
 func (s *Server) root(c echo.Context) error {
 	if s.draining.Load() {
 		return errStopping
@@ -231,4 +234,19 @@ func (s *Server) root(c echo.Context) error {
 	return c.String(http.StatusOK, "ok")
 }
 
-func methodNotAllowed(echo.Context) error { return echo.ErrMethodNotAllowed }
+// options is for load balancers that ask by OPTIONS, as HAProxy does by default.
+func (s *Server) options(c echo.Context) error {
+	if s.draining.Load() {
+		return errStopping
+	}
+	c.Response().Header().Set(echo.HeaderAllow, allowed(c.Request().URL.Path))
+	return c.NoContent(http.StatusNoContent)
+}
+
+// allowed are the methods of a path, for the header Allow.
+func allowed(path string) string {
+	if path == "/" {
+		return "GET, HEAD, OPTIONS"
+	}
+	return "POST, HEAD, OPTIONS"
+}

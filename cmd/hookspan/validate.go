@@ -23,6 +23,7 @@ import (
 const (
 	minEventsBytes = byteSize(1 << 20)
 	maxReplicas    = 5
+	minIdleTimeout = time.Second
 )
 
 // checker collects problems.
@@ -98,6 +99,9 @@ func (c *config) checkIngress(found *checker) {
 	}
 	if in.MaxConnections <= 0 {
 		found.fail("ingress.max_connections", "it is %d: use 1 or more", in.MaxConnections)
+	}
+	if idle := time.Duration(in.IdleTimeout); idle < minIdleTimeout || idle > ingress.MaxIdleTimeout {
+		found.fail("ingress.idle_timeout", "it is %v: use %v to %v, and more than the load balancer keeps idle connections", in.IdleTimeout, minIdleTimeout, ingress.MaxIdleTimeout)
 	}
 	if in.MaxConnectionsPerAddress < 0 {
 		found.fail("ingress.max_connections_per_address", "it is %d: use 1 or more, or 0 for no limit", in.MaxConnectionsPerAddress)
