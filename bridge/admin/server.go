@@ -39,6 +39,9 @@ type Config struct {
 	// Listen is the address to bind. Empty is [DefaultListen], or a free port
 	// beside it when that one is taken; any other address must be free.
 	Listen string
+	// Hosts are the names that the server may be called by, beside localhost and
+	// addresses; see [CheckHost]. On loopback the addresses are loopback ones.
+	Hosts []string
 }
 
 // Deps is what a [Server] shows.
@@ -55,6 +58,7 @@ type Server struct {
 	checks   *Checks
 	log      *zap.Logger
 	loopback bool
+	hosts    hosts
 
 	listener net.Listener
 	http     *http.Server
@@ -83,6 +87,7 @@ func New(cfg Config, deps Deps, log *zap.Logger) (*Server, error) {
 	s.listener = netutil.LimitListener(listener, maxConnections)
 	tcp, ok := listener.Addr().(*net.TCPAddr)
 	s.loopback = ok && tcp.IP.IsLoopback()
+	s.hosts = newHosts(cfg.Hosts, s.loopback)
 	s.http = &http.Server{
 		Handler:                      s.handler(deps.Metrics),
 		ReadHeaderTimeout:            readHeaderTimeout,
@@ -149,6 +154,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 func (s *Server) handler(metrics prometheus.Gatherer) http.Handler {
 	e := newEcho(s.log)
+	e.Pre(s.hosts.guard)
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
 		e.Add(method, "/livez", livez)
 		e.Add(method, "/readyz", s.readyz)

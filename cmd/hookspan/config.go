@@ -68,6 +68,8 @@ type certConfig struct {
 type adminConfig struct {
 	// Listen empty means no listener, absent is admin.DefaultListen.
 	Listen *string `yaml:"listen"`
+	// Hosts are the names that it may be called by beside localhost.
+	Hosts []string `yaml:"hosts"`
 }
 
 type natsConfig struct {

@@ -110,6 +110,7 @@ func TestConfigErrors(t *testing.T) {
 		{"no role", "roles: []\n", `:1:8: roles: it is empty: name some of ingress, consumers, reconciler, admin`},
 		{"role of a later version", "roles: [ingress, console]\n", `:1:8: roles: one of them is not known: use ingress, consumers, reconciler, admin`},
 		{"admin address", "admin:\n  listen: \"8081\"\n", `:2:11: admin.listen: use a host and a port, such as 127.0.0.1:8081, or nothing`},
+		{"admin host", "admin: {hosts: [\"https://ops.example.com\"]}\n", `admin.hosts: "https://ops.example.com" is no name of a host: write one such as ops.example.com`},
 		{"unknown nested key", "ingress:\n  listen: x\n  tsl: {}\n", `:3:3: "tsl" is not a key here`},
 		{"duplicate key", "data_dir: x\ndata_dir: y\n", `:2:1:`},
 		{"syntax", "ingress: {listen: [\n", `:1:`},

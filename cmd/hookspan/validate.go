@@ -78,6 +78,9 @@ func (c *config) checkRoles(found *checker) {
 	if listen := c.Admin.Listen; listen != nil && *listen != "" && !isAddress(*listen) {
 		found.fail("admin.listen", "use a host and a port, such as %s, or nothing", admin.DefaultListen)
 	}
+	for _, host := range c.Admin.Hosts {
+		found.check("admin.hosts", admin.CheckHost(host))
+	}
 }
 
 func (c *config) checkIngress(found *checker) {
