@@ -49,8 +49,9 @@ var arrows = map[string]arrow{
 	"consumers":          {ours: []string{"bridge", "bridge/later", "bridge/stored", "internal/redial"}, never: []string{echo, nats + "nats-server"}},
 	"consumers/archive":  {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},
 	"consumers/exec":     {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},
-	"consumers/forward":  {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},
+	"consumers/forward":  {ours: []string{"bridge", "consumers", "internal/freshconn", "internal/pasted"}, never: []string{echo, nats}},
 
+	"internal/pasted": {stdOnly: true, never: []string{"net/http"}},
 	"internal/pid1":   {never: []string{echo, nats, "net/http"}},
 	"internal/redial": {never: []string{echo, nats + "nats-server"}},
 
