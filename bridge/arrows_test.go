@@ -33,8 +33,8 @@ const (
 var arrows = map[string]arrow{
 	"bridge":             {stdOnly: true},
 	"bridge/source":      {ours: []string{"bridge"}, never: []string{echo, nats, "net/http"}},
-	"bridge/ingress":     {ours: []string{"bridge", "bridge/source"}, never: []string{nats}},
-	"bridge/admin":       {ours: []string{"bridge"}, never: []string{nats}},
+	"bridge/ingress":     {ours: []string{"bridge", "bridge/source", "internal/headers"}, never: []string{nats}},
+	"bridge/admin":       {ours: []string{"bridge", "internal/headers"}, never: []string{nats}},
 	"bridge/reverify":    {ours: []string{"bridge", "bridge/source"}, never: []string{echo, nats, "net/http"}},
 	"bridge/queue":       {ours: []string{"bridge", "bridge/stored", "internal/redial"}, never: []string{echo}},
 	"bridge/fakeget3w":   {ours: []string{"bridge", "bridge/source"}, never: []string{echo, nats}},
@@ -52,6 +52,7 @@ var arrows = map[string]arrow{
 	"consumers/forward":  {ours: []string{"bridge", "consumers", "internal/freshconn", "internal/pasted"}, never: []string{echo, nats}},
 
 	"internal/freshconn": {stdOnly: true},
+	"internal/headers":   {stdOnly: true},
 	"internal/pasted":    {stdOnly: true, never: []string{"net/http"}},
 	"internal/pid1":      {never: []string{echo, nats, "net/http"}},
 	"internal/redial":    {never: []string{echo, nats + "nats-server"}},

@@ -18,6 +18,9 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/net/netutil"
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
+
+	"github.com/hookspan/hookspan/internal/headers"
 )
 
 // DefaultListen is where a server listens unless told otherwise.
@@ -25,8 +28,10 @@ const DefaultListen = "127.0.0.1:8081"
 
 // Limits of a connection that the operator need not choose.
 const (
-	maxConnections    = 512 + maxWaiting
-	maxHeaderBytes    = 64 << 10
+	maxConnections = 512 + maxWaiting
+	maxHeaderBytes = 64 << 10
+	// maxHeadersBytes bounds what unfinished headers take together.
+	maxHeadersBytes   = 16 << 20
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 30 * time.Second
 	writeTimeout      = 60 * time.Second
@@ -84,12 +89,19 @@ func New(cfg Config, deps Deps, log *zap.Logger) (*Server, error) {
 		waiting: semaphore.NewWeighted(maxWaiting),
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
-	s.listener = netutil.LimitListener(listener, maxConnections)
+	crowded := rate.Sometimes{Interval: time.Minute}
+	budget := headers.NewBudget(maxHeadersBytes, func() {
+		crowded.Do(func() {
+			log.Warn("unfinished headers take more memory than they may, so connections of operators whose headers came slowest are closed: let only those reach admin.listen who may")
+		})
+	})
+	s.listener = budget.Listener(netutil.LimitListener(listener, maxConnections))
 	tcp, ok := listener.Addr().(*net.TCPAddr)
 	s.loopback = ok && tcp.IP.IsLoopback()
 	s.hosts = newHosts(cfg.Hosts, s.loopback)
 	s.http = &http.Server{
 		Handler:                      s.handler(deps.Metrics),
+		ConnState:                    headers.ConnState,
 		ReadHeaderTimeout:            readHeaderTimeout,
 		ReadTimeout:                  readTimeout,
 		WriteTimeout:                 writeTimeout,

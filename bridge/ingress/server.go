@@ -21,6 +21,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/source"
+	"github.com/hookspan/hookspan/internal/headers"
 )
 
 // Limits of a connection that the operator need not choose.
@@ -35,6 +36,9 @@ const (
 	// buffered whole before anybody has asked for it.
 	maxStreams   = 128
 	maxFrameSize = 16 << 10
+	// headerShare is the part of the bytes in flight that headers which are still
+	// arriving may take beside those: a quarter.
+	headerShare = 4
 )
 
 // Publisher makes events durable.
@@ -72,6 +76,8 @@ type Server struct {
 	metrics *metrics
 	quiet   quiet
 	unknown rate.Sometimes
+	// crowded bounds the lines about headers that gave way.
+	crowded rate.Sometimes
 
 	listener *connections
 	http     *http.Server
@@ -95,6 +101,7 @@ func New(cfg Config, routes []Route, deps Deps, log *zap.Logger) (*Server, error
 		deps:    deps,
 		log:     log,
 		unknown: rate.Sometimes{Interval: unknownEvery},
+		crowded: rate.Sometimes{Interval: crowdedEvery},
 		metrics: newMetrics(),
 		proxies: cfg.TrustedProxies,
 		rates:   newRates(cfg.RatePerAddress, cfg.BurstPerAddress),
@@ -104,6 +111,7 @@ func New(cfg Config, routes []Route, deps Deps, log *zap.Logger) (*Server, error
 	s.http = &http.Server{
 		Handler:           s.handler(),
 		ConnContext:       withConn,
+		ConnState:         headers.ConnState,
 		ReadHeaderTimeout: cfg.readHeaderTimeout,
 		// It ends requests that net/http answers by itself, such as one with an
 		// odd Expect, and whose body it then waits for; observe sets a shorter one.
@@ -136,6 +144,7 @@ func New(cfg Config, routes []Route, deps Deps, log *zap.Logger) (*Server, error
 		TCPListener: listener.(*net.TCPListener),
 		max:         cfg.MaxConnections, perAddress: cfg.MaxConnectionsPerAddress,
 		trusted: s.proxies, ended: s.metrics.ended, from: map[netip.Prefix]int{},
+		headers: headers.NewBudget(cfg.MaxInFlightBytes/headerShare, s.headerEvicted),
 	}
 	return s, nil
 }
@@ -191,6 +200,17 @@ func (s *Server) Run(ctx context.Context) error {
 		err = errors.Join(err, s.http.Close())
 	}
 	return errors.Join(err, ignoreClosed(<-served))
+}
+
+// crowdedEvery is how often the log says at most that headers gave way.
+const crowdedEvery = time.Minute
+
+// headerEvicted counts a connection that was closed since headers took too much.
+func (s *Server) headerEvicted() {
+	s.metrics.ended.WithLabelValues(endedHeader).Inc()
+	s.crowded.Do(func() {
+		s.log.Warn("unfinished headers take more memory than they may, so connections whose headers came slowest are closed; somebody opens many that send large headers and do not finish them: see hookspan_connections_ended_total, and bound them with ingress.max_connections_per_address")
+	})
 }
 
 func (s *Server) serve() error {
