@@ -41,7 +41,8 @@ type Config struct {
 	// them those whose body is arriving, default 4096 each.
 	MaxInFlight int
 	// MaxInFlightBytes bounds the bytes of all their bodies, default 256 MiB,
-	// counted as they arrive, in steps of 4 KiB and later of 64 KiB.
+	// counted as they arrive, in steps of 4 KiB and later of 64 KiB. Headers that are
+	// still arriving may take a quarter of it beside them.
 	MaxInFlightBytes int64
 	// MaxConnections bounds the open connections, default 10,000. When another
 	// one comes, the one that has waited longest for its peer is closed.
