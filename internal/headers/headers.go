@@ -31,9 +31,9 @@ type Budget struct {
 	holders list.List // of *Account, who began to take first in front
 }
 
-// NewBudget makes one of max bytes. It calls evicted for each connection that it closes;
+// NewBudget makes one of limit bytes. It calls evicted for each connection that it closes;
 // evicted must not block.
-func NewBudget(max int64, evicted func()) *Budget { return &Budget{max: max, evicted: evicted} }
+func NewBudget(limit int64, evicted func()) *Budget { return &Budget{max: limit, evicted: evicted} }
 
 // Used is how many bytes are taken.
 func (b *Budget) Used() int64 {

@@ -49,7 +49,7 @@ func supervise() (code int, err error) {
 	signals := make(chan os.Signal, len(forwarded))
 	signal.Notify(signals, forwarded...)
 	pid, err := syscall.ForkExec(program, os.Args, &syscall.ProcAttr{
-		Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: attributes(), //nolint:forbidigo // all of it belongs to the program
+		Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: attributes(),
 	})
 	if err != nil {
 		return 0, fmt.Errorf("starting the program: %w", err)
@@ -80,7 +80,7 @@ func reap(program int) (int, error) {
 		var status syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &status, 0, nil)
 		switch {
-		case err == syscall.EINTR: //nolint:errorlint // a system call wraps nothing
+		case err == syscall.EINTR:
 		case err != nil:
 			return 0, fmt.Errorf("waiting for the program: %w", err)
 		case pid != program:
