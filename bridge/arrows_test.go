@@ -57,7 +57,7 @@ var arrows = map[string]arrow{
 	"internal/pid1":      {never: []string{echo, nats, "net/http"}},
 	"internal/redial":    {never: []string{echo, nats + "nats-server"}},
 
-	"bridge/client":               {ours: []string{"bridge"}, stdOnly: true},
+	"bridge/client":               {ours: []string{"bridge", "internal/freshconn"}, stdOnly: true},
 	"bridge/predictions/await":    {ours: []string{"bridge", "bridge/predictions", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/predictions/watches":  {ours: []string{"bridge", "bridge/requests"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/predictions/provider": {ours: []string{"bridge", "internal/freshconn"}, never: []string{echo, nats}},
