@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"mime"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -47,7 +46,7 @@ func (s *Server) serveAPI(c echo.Context) error {
 			"The API has no tokens yet, so it is served on a loopback address only: set admin.listen to one, such as "+DefaultListen+".")
 	}
 	r := c.Request()
-	if err := fromThisMachine(r); err != nil {
+	if err := sameSite(r); err != nil {
 		return err
 	}
 	if err := carriesJSON(r); err != nil {
@@ -91,17 +90,8 @@ func leaveInFlight(ctx context.Context) {
 	}
 }
 
-// fromThisMachine refuses what a web page can make a browser on this machine
-// send: a request under a foreign name that resolves to loopback, and one that
-// begins at another site.
-func fromThisMachine(r *http.Request) error {
-	host := r.Host
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	if ip := net.ParseIP(host); host != "localhost" && host != "[::1]" && (ip == nil || !ip.IsLoopback()) {
-		return echo.NewHTTPError(http.StatusForbidden, "The API answers to a loopback address or localhost only: use the address of admin.listen.")
-	}
+// sameSite refuses a request that a page of another site has a browser send.
+func sameSite(r *http.Request) error {
 	errForeign := echo.NewHTTPError(http.StatusForbidden, "The API does not answer to pages of other sites.")
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "", "same-origin", "none": // no browser, our own page, or typed in

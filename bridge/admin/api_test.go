@@ -10,7 +10,9 @@ import (
 	"testing"
 
 	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/admin"
 )
@@ -93,7 +95,6 @@ func TestAPIIsNotForPagesOfOtherSites(t *testing.T) {
 			require.Equal(t, 403, a.status, h)
 			a.detail(t)
 		}
-		require.Equal(t, 200, do(t, s, http.MethodGet, "/livez", "", h).status, "this tells a page nothing")
 	}
 	for _, ct := range []string{"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/json+x"} {
 		require.Equal(t, 415, do(t, s, http.MethodPost, "/api/v1/things", "{}", map[string]string{"Content-Type": ct}).status, ct)
@@ -111,6 +112,60 @@ func TestAPIIsForLoopbackOnly(t *testing.T) {
 	for _, path := range []string{"/livez", "/readyz", "/metrics"} {
 		require.Equal(t, 200, get(t, s, path).status)
 	}
+}
+
+// Every path is answered under the same names, so that no page whose name resolves to this
+// listener reads anything. Probes and monitors ask by an address.
+func TestHostOfEveryPath(t *testing.T) {
+	paths := []string{"/livez", "/readyz", "/metrics", "/api/v1/things", "/", "/nothing", "/api", "//livez", "/%6civez"}
+	for listen, allowed := range map[string]map[string]bool{
+		"127.0.0.1:0": {
+			"": true, "localhost": true, "LOCALHOST.:1": true, "127.0.0.1": true, "127.9.9.9:1": true, "[::1]:1": true, "[::1]": true, "::1": true,
+			"Ops.example.com:1": true, "ops.example.com.": true,
+			"10.0.0.1:1": false, "[fd00::1]:1": false, "0.0.0.0": false,
+		},
+		"0.0.0.0:0": {
+			"": true, "localhost:1": true, "127.0.0.1": true, "10.0.0.1:8081": true, "[fd00::1]:8081": true, "ops.example.com": true,
+		},
+	} {
+		for _, evil := range []string{
+			"evil.example", "evil.example:8081", "127.0.0.1.evil.example", "localhost.evil.example", "10.0.0.1.nip.io", "ops.example.com.evil.example",
+			"2130706433", "0x7f000001", "127.1", "[evil.example]:1", "evil.example:127.0.0.1", "a@localhost",
+		} {
+			allowed[evil] = false
+		}
+		s, err := admin.New(admin.Config{Listen: listen, Hosts: []string{"ops.example.com"}}, admin.Deps{Metrics: prometheus.NewRegistry()}, zap.NewNop())
+		require.NoError(t, err)
+		run(t, s)
+		s.SetAPI(things)
+		for host, ok := range allowed {
+			for _, path := range paths {
+				text := rawGet(t, s, path, host)
+				refused := strings.Contains(text, " 403 ") && strings.Contains(text, "does not answer under this name") ||
+					strings.Contains(text, " 400 ") // net/http's own, of what no host can be
+				require.Equal(t, ok, !refused, "%s %q %s: %s", listen, host, path, text)
+			}
+		}
+	}
+}
+
+// rawGet is what is answered to a request with that header Host, or without one.
+func rawGet(t *testing.T, s *admin.Server, path, host string) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(s.Addr().String())
+	require.NoError(t, err)
+	conn, err := net.Dial("tcp", "127.0.0.1:"+port)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close() }()
+	header := ""
+	if host != "" {
+		header = "Host: " + host + "\r\n"
+	}
+	_, err = conn.Write([]byte("GET " + path + " HTTP/1.0\r\n" + header + "\r\n"))
+	require.NoError(t, err)
+	text, err := io.ReadAll(conn)
+	require.NoError(t, err)
+	return string(text)
 }
 
 // Requests of the API that hang leave the rest alone, and are bounded.

@@ -12,3 +12,7 @@ func (s *Server) SetTimeouts(d time.Duration) { s.http.ReadTimeout, s.http.Write
 
 // SetMaxWaiting changes how many requests wait at a time, before Run.
 func (s *Server) SetMaxWaiting(n int64) { s.waiting = semaphore.NewWeighted(n) }
+
+// WaitForHeaders has the server, which does not run yet, wait for headers for as long as
+// they take.
+func (s *Server) WaitForHeaders() { s.http.ReadHeaderTimeout = time.Hour }

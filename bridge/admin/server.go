@@ -18,6 +18,9 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/net/netutil"
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
+
+	"github.com/hookspan/hookspan/internal/headers"
 )
 
 // DefaultListen is where a server listens unless told otherwise.
@@ -25,8 +28,10 @@ const DefaultListen = "127.0.0.1:8081"
 
 // Limits of a connection that the operator need not choose.
 const (
-	maxConnections    = 512 + maxWaiting
-	maxHeaderBytes    = 64 << 10
+	maxConnections = 512 + maxWaiting
+	maxHeaderBytes = 64 << 10
+	// maxHeadersBytes bounds what unfinished headers take together.
+	maxHeadersBytes   = 16 << 20
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 30 * time.Second
 	writeTimeout      = 60 * time.Second
@@ -39,6 +44,9 @@ type Config struct {
 	// Listen is the address to bind. Empty is [DefaultListen], or a free port
 	// beside it when that one is taken; any other address must be free.
 	Listen string
+	// Hosts are the names that the server may be called by, beside localhost and
+	// addresses; see [CheckHost]. On loopback the addresses are loopback ones.
+	Hosts []string
 }
 
 // Deps is what a [Server] shows.
@@ -55,6 +63,7 @@ type Server struct {
 	checks   *Checks
 	log      *zap.Logger
 	loopback bool
+	hosts    hosts
 
 	listener net.Listener
 	http     *http.Server
@@ -80,11 +89,19 @@ func New(cfg Config, deps Deps, log *zap.Logger) (*Server, error) {
 		waiting: semaphore.NewWeighted(maxWaiting),
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
-	s.listener = netutil.LimitListener(listener, maxConnections)
+	crowded := rate.Sometimes{Interval: time.Minute}
+	budget := headers.NewBudget(maxHeadersBytes, func() {
+		crowded.Do(func() {
+			log.Warn("unfinished headers take more memory than they may, so connections of operators whose headers came slowest are closed: let only those reach admin.listen who may")
+		})
+	})
+	s.listener = budget.Listener(netutil.LimitListener(listener, maxConnections))
 	tcp, ok := listener.Addr().(*net.TCPAddr)
 	s.loopback = ok && tcp.IP.IsLoopback()
+	s.hosts = newHosts(cfg.Hosts, s.loopback)
 	s.http = &http.Server{
 		Handler:                      s.handler(deps.Metrics),
+		ConnState:                    headers.ConnState,
 		ReadHeaderTimeout:            readHeaderTimeout,
 		ReadTimeout:                  readTimeout,
 		WriteTimeout:                 writeTimeout,
@@ -149,6 +166,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 func (s *Server) handler(metrics prometheus.Gatherer) http.Handler {
 	e := newEcho(s.log)
+	e.Pre(s.hosts.guard)
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
 		e.Add(method, "/livez", livez)
 		e.Add(method, "/readyz", s.readyz)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/freshconn"
 )
 
 const (
@@ -56,7 +57,7 @@ func New(base string, o Options) (*Client, error) {
 			own = standard.Clone()
 		}
 		own.MaxIdleConnsPerHost = maxIdleConns
-		o.Transport = own
+		o.Transport = freshconn.New(own, 0)
 	}
 	return &Client{
 		base: strings.TrimSuffix(base, "/"),

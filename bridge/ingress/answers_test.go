@@ -54,7 +54,7 @@ func TestAnswers(t *testing.T) {
 		{"other path", func(r *http.Request) { r.URL.Path = "/metrics" }, 404, ""},
 		{"post to the root", func(r *http.Request) { r.URL.Path = "/" }, 405, ""},
 		{"get", func(r *http.Request) { r.Method, r.Body, r.ContentLength = "GET", nil, 0 }, 405, ""},
-		{"options", func(r *http.Request) { r.Method, r.Body, r.ContentLength = "OPTIONS", nil, 0 }, 405, ""},
+		{"put", func(r *http.Request) { r.Method = "PUT" }, 405, ""},
 		{"own method", func(r *http.Request) { r.Method, r.Body, r.ContentLength = "PURGE", nil, 0 }, 405, ""},
 		{"gzip", func(r *http.Request) {
 			r.Header.Set("Content-Encoding", "gzip")
@@ -104,9 +104,9 @@ func TestAnswers(t *testing.T) {
 				require.Empty(t, refused)
 			}
 			if c.status == 405 {
-				allow := "POST"
+				allow := "POST, HEAD, OPTIONS"
 				if r.URL.Path == "/" {
-					allow = "GET"
+					allow = "GET, HEAD, OPTIONS"
 				}
 				require.Equal(t, allow, res.header.Get("Allow"))
 			}
@@ -133,6 +133,50 @@ func TestRootAnswersLoadBalancers(t *testing.T) {
 	res := do(t, r)
 	require.Equal(t, 200, res.status)
 	require.Equal(t, "ok", res.text)
+}
+
+// Load balancers check by HEAD or OPTIONS, at the root or where webhooks go. The answer
+// is the same for every name, so that nobody learns which sources and tokens there are.
+func TestLoadBalancersChecks(t *testing.T) {
+	b := start(t, Config{})
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	check := func(method, path string) response {
+		r, err := http.NewRequest(method, b.url+path, nil)
+		require.NoError(t, err)
+		res, err := transport.RoundTrip(r)
+		require.NoError(t, err)
+		text, err := io.ReadAll(res.Body)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		return response{status: res.StatusCode, header: res.Header, text: string(text)}
+	}
+	const root, webhook = "GET, HEAD, OPTIONS", "POST, HEAD, OPTIONS"
+	paths := map[string]string{
+		"/": root, "/webhooks/get3w": webhook, "/webhooks/get3w/": webhook, "/webhooks/guarded/" + token: webhook,
+		"/webhooks/guarded/wrong/": webhook, "/webhooks/nobody": webhook,
+	}
+	for path, allow := range paths {
+		res := check(http.MethodHead, path)
+		require.Equal(t, 200, res.status, path)
+		require.Empty(t, res.text)
+		res = check(http.MethodOptions, path)
+		require.Equal(t, 204, res.status, path)
+		require.Equal(t, allow, res.header.Get("Allow"))
+		require.Equal(t, allow, check(http.MethodDelete, path).header.Get("Allow"))
+	}
+	for _, path := range []string{"/metrics", "/webhooks", "/webhooks/a/b/c"} {
+		require.Equal(t, 404, check(http.MethodHead, path).status, path)
+		require.Equal(t, 404, check(http.MethodOptions, path).status, path)
+	}
+	_, refused := b.keep.withheld()
+	require.Empty(t, refused, "a check is no delivery")
+
+	b.draining.Store(true)
+	for path := range paths {
+		require.Equal(t, 503, check(http.MethodHead, path).status, "balancers leave: "+path)
+		require.Equal(t, 503, check(http.MethodOptions, path).status, "balancers leave: "+path)
+	}
 }
 
 // What the publisher says decides, also when it stored the event before it

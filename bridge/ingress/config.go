@@ -16,6 +16,15 @@ const MaxDeadline = 25 * time.Second
 // DefaultMaxConnections is the default of [Config.MaxConnections].
 const DefaultMaxConnections = 10_000
 
+// DefaultIdleTimeout is the default of [Config.IdleTimeout]: common load balancers keep
+// idle connections for up to 600 s (Google's).
+// Whoever closes first must be the balancer: a request that it sends into a connection
+// which we are closing is lost to it.
+const DefaultIdleTimeout = 620 * time.Second
+
+// MaxIdleTimeout bounds [Config.IdleTimeout].
+const MaxIdleTimeout = time.Hour
+
 // MaxShutdownDelay bounds [Config.ShutdownDelay].
 const MaxShutdownDelay = time.Minute
 
@@ -32,11 +41,15 @@ type Config struct {
 	// them those whose body is arriving, default 4096 each.
 	MaxInFlight int
 	// MaxInFlightBytes bounds the bytes of all their bodies, default 256 MiB,
-	// counted as they arrive, in steps of 4 KiB and later of 64 KiB.
+	// counted as they arrive, in steps of 4 KiB and later of 64 KiB. Headers that are
+	// still arriving may take a quarter of it beside them.
 	MaxInFlightBytes int64
 	// MaxConnections bounds the open connections, default 10,000. When another
 	// one comes, the one that has waited longest for its peer is closed.
 	MaxConnections int
+	// IdleTimeout is how long a connection without a request is kept, default
+	// [DefaultIdleTimeout], at most [MaxIdleTimeout].
+	IdleTimeout time.Duration
 	// MaxConnectionsPerAddress bounds those of one peer, or of one /64 of IPv6;
 	// more are closed at once. Zero is no limit. Trusted proxies have none.
 	MaxConnectionsPerAddress int
@@ -58,8 +71,8 @@ type Config struct {
 	// Default none, at most [MaxShutdownDelay].
 	ShutdownDelay time.Duration
 
-	// For tests; the defaults are those of the constants.
-	readHeaderTimeout, idleTimeout time.Duration
+	// For tests; the default is that of the constant.
+	readHeaderTimeout time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -71,7 +84,7 @@ func (c Config) withDefaults() Config {
 	c.MaxConnections = cmp.Or(c.MaxConnections, DefaultMaxConnections)
 	c.BurstPerAddress = cmp.Or(c.BurstPerAddress, int(min(max(10, 10*c.RatePerAddress), math.MaxInt32)))
 	c.readHeaderTimeout = cmp.Or(c.readHeaderTimeout, readHeaderTimeout)
-	c.idleTimeout = cmp.Or(c.idleTimeout, idleTimeout)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, DefaultIdleTimeout)
 	return c
 }
 
@@ -87,6 +100,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("ingress max in flight bytes is %d, less than max body, which is %d", c.MaxInFlightBytes, c.MaxBody)
 	case c.MaxConnections < 0:
 		return fmt.Errorf("ingress max connections is %d, it must be over zero", c.MaxConnections)
+	case c.IdleTimeout < 0 || c.IdleTimeout > MaxIdleTimeout:
+		return fmt.Errorf("ingress idle timeout is %v, it must be over zero and at most %v", c.IdleTimeout, MaxIdleTimeout)
 	case c.MaxConnectionsPerAddress < 0:
 		return fmt.Errorf("ingress max connections per address is %d, it cannot be negative", c.MaxConnectionsPerAddress)
 	case c.RatePerAddress < 0 || math.IsNaN(c.RatePerAddress) || math.IsInf(c.RatePerAddress, 0):

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/hookspan/hookspan/internal/headers"
 )
 
 // Why a connection was ended by its limits: values of a label.
@@ -18,6 +20,7 @@ const (
 	endedPerAddress = "per_address" // its address has too many
 	endedNoRoom     = "no_room"     // there are too many, and all of them at work
 	endedGaveWay    = "gave_way"    // it waited longest when another one came
+	endedHeader     = "header"      // its header came slowest when there was no room for all of them
 )
 
 // connections is a listener that bounds what it has accepted. When all places
@@ -30,6 +33,7 @@ type connections struct {
 	perAddress int // 0: no limit
 	trusted    proxies
 	ended      *prometheus.CounterVec
+	headers    *headers.Budget // of those that are not whole
 
 	mu      sync.Mutex
 	open    int
@@ -41,6 +45,7 @@ type connections struct {
 type conn struct {
 	*net.TCPConn
 	all  *connections
+	head *headers.Account
 	from netip.Prefix // it is counted there; zero: nowhere
 
 	place   *list.Element // in waiting; nil while working > 0
@@ -67,7 +72,7 @@ func (l *connections) Accept() (net.Conn, error) {
 
 // admit returns nil when there is no place for the connection.
 func (l *connections) admit(tcp *net.TCPConn) *conn {
-	c := &conn{TCPConn: tcp, all: l}
+	c := &conn{TCPConn: tcp, all: l, head: l.headers.Open(tcp.Close)}
 	peer := parseAddr(tcp.RemoteAddr().String())
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -133,8 +138,19 @@ func (l *connections) count() float64 {
 	return float64(l.open)
 }
 
+// Headers is for [headers.ConnState].
+func (c *conn) Headers() *headers.Account { return c.head }
+
+// Read counts what comes while it may be a header.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.TCPConn.Read(p)
+	c.head.Came(n)
+	return n, err
+}
+
 // Close ends the connection and gives its place back.
 func (c *conn) Close() error {
+	c.head.Closed()
 	c.all.mu.Lock()
 	c.all.forget(c)
 	c.all.mu.Unlock()
@@ -152,6 +168,7 @@ func (c *conn) touch() {
 
 // work says that a whole request is here: from now on its sender waits for us.
 func (c *conn) work() {
+	c.head.Work()
 	c.all.mu.Lock()
 	defer c.all.mu.Unlock()
 	c.working++
@@ -163,6 +180,7 @@ func (c *conn) work() {
 
 // rest is the end of one work.
 func (c *conn) rest() {
+	c.head.Rest()
 	c.all.mu.Lock()
 	defer c.all.mu.Unlock()
 	if c.working--; c.working == 0 && !c.gone {

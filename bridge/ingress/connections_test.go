@@ -156,7 +156,7 @@ func TestIdleConnections(t *testing.T) {
 }
 
 func TestSlowHeadersAndIdleConnectionsEnd(t *testing.T) {
-	b := start(t, Config{readHeaderTimeout: 50 * time.Millisecond, idleTimeout: 50 * time.Millisecond})
+	b := start(t, Config{readHeaderTimeout: 50 * time.Millisecond, IdleTimeout: 50 * time.Millisecond})
 	for _, begun := range []string{"", "POST", "POST /webhooks/get3w HTTP/1.1\r\nHost: x\r\nX-"} {
 		conn := dial(t, b)
 		send(t, conn, begun)

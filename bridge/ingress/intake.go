@@ -30,11 +30,13 @@ type intake struct {
 	bytes    int64
 }
 
-// incoming reads one body. Its fields beyond from and read belong to intake.mu.
+// incoming reads one body. Its fields beyond from, read and progress belong to intake.mu.
 type incoming struct {
 	all  *intake
 	from io.Reader
-	read int64
+	read int64 // bytes of the body, and of a header that is large
+	// progress is told that a part has come.
+	progress func()
 
 	// interrupt ends a Read of from that waits for the sender.
 	interrupt func()
@@ -43,10 +45,10 @@ type incoming struct {
 	worked    bool
 }
 
-// begin takes a place among the bodies that are arriving. The caller must call
-// end, whatever becomes of it.
-func (in *intake) begin(from io.Reader, interrupt func()) *incoming {
-	b := &incoming{all: in, from: from, interrupt: interrupt}
+// begin takes a place among the bodies that are arriving; header is what the header of
+// its request takes. The caller must call end, whatever becomes of it.
+func (in *intake) begin(from io.Reader, header int64, progress, interrupt func()) *incoming {
+	b := &incoming{all: in, from: from, read: header, progress: progress, interrupt: interrupt}
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.arriving.Len() >= in.maxRequests {
@@ -69,6 +71,7 @@ func (in *intake) giveWay(b *incoming) {
 func (b *incoming) Read(p []byte) (int, error) {
 	n, err := b.from.Read(p)
 	b.read += int64(n)
+	b.progress()
 	if reserveErr := b.all.reserve(b); reserveErr != nil {
 		return n, reserveErr
 	}

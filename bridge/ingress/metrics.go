@@ -30,10 +30,10 @@ func newMetrics() *metrics {
 		}, []string{"class"}),
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "hookspan_connections_ended_total",
-			Help: "Connections ended by a limit: per_address and no_room were refused, gave_way had waited longest when another one came.",
+			Help: "Connections ended by a limit: per_address and no_room were refused, gave_way had waited longest when another one came, header had the oldest unfinished header when those took too much.",
 		}, []string{"reason"}),
 	}
-	for _, reason := range []string{endedPerAddress, endedNoRoom, endedGaveWay} {
+	for _, reason := range []string{endedPerAddress, endedNoRoom, endedGaveWay, endedHeader} {
 		m.ended.WithLabelValues(reason) // a zero, and not nothing, until the first
 	}
 	return m
@@ -86,6 +86,7 @@ func (s *Server) Collectors() []prometheus.Collector {
 			_, _, bytes := s.intake.counts()
 			return float64(bytes)
 		}),
+		gauge("hookspan_header_bytes", "Bytes that unfinished headers take, each beyond its first 4 KiB.", nil, func() float64 { return float64(s.listener.headers.Used()) }),
 		gauge("hookspan_connections", "Open connections of senders.", nil, s.listener.count),
 	}
 }

@@ -24,6 +24,8 @@ type access struct {
 	cause     string
 	err       error
 	bytes     int
+	// header is by how much the header was larger than what each may have.
+	header int64
 	// remote is the client's address, see clientAddr.
 	remote netip.Addr
 	// delivery: it is one, and not another kind of request.
@@ -47,6 +49,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started := time.Now()
 		line := &access{requestID: rand.Text(), remote: s.proxies.client(c.Request())}
+		line.header = connOf(c.Request().Context()).head.Begin()
 		c.Set(accessKey, line)
 		c.Response().Header().Set(echo.HeaderXRequestID, line.requestID)
 		// It also bounds what net/http reads of a body that is refused unread.

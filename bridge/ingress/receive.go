@@ -136,7 +136,8 @@ func (s *Server) glimpse(c echo.Context) (body []byte, whole bool, release func(
 func (s *Server) read(c echo.Context, limit int64) (body []byte, release func(), err error) {
 	r := c.Request()
 	control := http.NewResponseController(c.Response())
-	in := s.intake.begin(http.MaxBytesReader(c.Response().Writer, r.Body, limit), func() {
+	conn := connOf(r.Context())
+	in := s.intake.begin(http.MaxBytesReader(c.Response().Writer, r.Body, limit), accessLine(c).header, conn.head.Progress, func() {
 		_ = control.SetReadDeadline(time.Unix(1, 0)) // observe has set one, so it can be set
 	})
 	var buf bytes.Buffer
@@ -147,7 +148,6 @@ func (s *Server) read(c echo.Context, limit int64) (body []byte, release func(),
 	if err := in.arrived(); err != nil {
 		return nil, in.end, err
 	}
-	conn := connOf(r.Context())
 	conn.work()
 	return buf.Bytes(), func() { conn.rest(); in.end() }, nil
 }
@@ -182,8 +182,8 @@ func proof(h http.Header, kind source.Kind) bridge.Header {
 	return out
 }
 
-// allowed picks the parameters that travel with the event.
-func allowed(r *http.Request, names []string) map[string]string {
+// allowedQuery picks the parameters that travel with the event.
+func allowedQuery(r *http.Request, names []string) map[string]string {
 	if len(names) == 0 || r.URL.RawQuery == "" {
 		return nil
 	}

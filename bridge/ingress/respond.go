@@ -81,11 +81,7 @@ func respondError(err error, c echo.Context) {
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		h.Set("Retry-After", retryAfter)
 	case http.StatusMethodNotAllowed:
-		allow := http.MethodPost
-		if c.Request().URL.Path == "/" {
-			allow = http.MethodGet
-		}
-		h.Set("Allow", allow)
+		h.Set(echo.HeaderAllow, allowed(c.Request().URL.Path))
 	}
 	if errors.Is(err, errStopping) {
 		h.Set("Connection", "close") // the next one is for another process

@@ -21,6 +21,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/source"
+	"github.com/hookspan/hookspan/internal/headers"
 )
 
 // Limits of a connection that the operator need not choose.
@@ -28,7 +29,6 @@ const (
 	maxHeaderBytes    = 64 << 10
 	readHeaderTimeout = 5 * time.Second
 	writeTimeout      = 30 * time.Second // the sender has given up by then
-	idleTimeout       = 2 * time.Minute
 	shutdownMargin    = 2 * time.Second
 	// lastAnswers is how long connections without a request may hold up the end.
 	lastAnswers = time.Second
@@ -36,6 +36,9 @@ const (
 	// buffered whole before anybody has asked for it.
 	maxStreams   = 128
 	maxFrameSize = 16 << 10
+	// headerShare is the part of the bytes in flight that headers which are still
+	// arriving may take beside those: a quarter.
+	headerShare = 4
 )
 
 // Publisher makes events durable.
@@ -73,6 +76,8 @@ type Server struct {
 	metrics *metrics
 	quiet   quiet
 	unknown rate.Sometimes
+	// crowded bounds the lines about headers that gave way.
+	crowded rate.Sometimes
 
 	listener *connections
 	http     *http.Server
@@ -96,6 +101,7 @@ func New(cfg Config, routes []Route, deps Deps, log *zap.Logger) (*Server, error
 		deps:    deps,
 		log:     log,
 		unknown: rate.Sometimes{Interval: unknownEvery},
+		crowded: rate.Sometimes{Interval: crowdedEvery},
 		metrics: newMetrics(),
 		proxies: cfg.TrustedProxies,
 		rates:   newRates(cfg.RatePerAddress, cfg.BurstPerAddress),
@@ -105,12 +111,13 @@ func New(cfg Config, routes []Route, deps Deps, log *zap.Logger) (*Server, error
 	s.http = &http.Server{
 		Handler:           s.handler(),
 		ConnContext:       withConn,
+		ConnState:         headers.ConnState,
 		ReadHeaderTimeout: cfg.readHeaderTimeout,
 		// It ends requests that net/http answers by itself, such as one with an
 		// odd Expect, and whose body it then waits for; observe sets a shorter one.
 		ReadTimeout:    cfg.readHeaderTimeout + cfg.Deadline,
 		WriteTimeout:   writeTimeout,
-		IdleTimeout:    cfg.idleTimeout,
+		IdleTimeout:    cfg.IdleTimeout,
 		MaxHeaderBytes: maxHeaderBytes,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams,
@@ -137,6 +144,7 @@ func New(cfg Config, routes []Route, deps Deps, log *zap.Logger) (*Server, error
 		TCPListener: listener.(*net.TCPListener),
 		max:         cfg.MaxConnections, perAddress: cfg.MaxConnectionsPerAddress,
 		trusted: s.proxies, ended: s.metrics.ended, from: map[netip.Prefix]int{},
+		headers: headers.NewBudget(cfg.MaxInFlightBytes/headerShare, s.headerEvicted),
 	}
 	return s, nil
 }
@@ -194,6 +202,17 @@ func (s *Server) Run(ctx context.Context) error {
 	return errors.Join(err, ignoreClosed(<-served))
 }
 
+// crowdedEvery is how often the log says at most that headers gave way.
+const crowdedEvery = time.Minute
+
+// headerEvicted counts a connection that was closed since headers took too much.
+func (s *Server) headerEvicted() {
+	s.metrics.ended.WithLabelValues(endedHeader).Inc()
+	s.crowded.Do(func() {
+		s.log.Warn("unfinished headers take more memory than they may, so connections whose headers came slowest are closed; somebody opens many that send large headers and do not finish them: see hookspan_connections_ended_total, and bound them with ingress.max_connections_per_address")
+	})
+}
+
 func (s *Server) serve() error {
 	if s.http.TLSConfig != nil {
 		return s.http.ServeTLS(s.listener, "", "")
@@ -213,17 +232,21 @@ func (s *Server) handler() http.Handler {
 	e.HTTPErrorHandler = respondError
 	e.Use(s.observe)
 	e.GET("/", s.root)
-	e.OPTIONS("/", methodNotAllowed)
+	e.HEAD("/", s.root)
+	e.OPTIONS("/", s.options)
 	for _, path := range []string{"/webhooks/:source", "/webhooks/:source/:token"} {
 		for _, slash := range []string{"", "/"} {
 			e.POST(path+slash, s.receive, s.admit)
-			e.OPTIONS(path+slash, methodNotAllowed) // Echo would answer 204
+			// One answer for every name: nobody learns which sources there are.
+			e.HEAD(path+slash, s.root)
+			e.OPTIONS(path+slash, s.options)
 		}
 	}
 	return e
 }
 
-// root is for load balancers, which leave when it is not 200.
+// root is for load balancers, which leave when it is not 200. They ask by GET or HEAD,
+// some of them at the path of a webhook.
 func (s *Server) root(c echo.Context) error {
 	if s.draining.Load() {
 		return errStopping
@@ -231,4 +254,19 @@ func (s *Server) root(c echo.Context) error {
 	return c.String(http.StatusOK, "ok")
 }
 
-func methodNotAllowed(echo.Context) error { return echo.ErrMethodNotAllowed }
+// options is for load balancers that ask by OPTIONS, as HAProxy does by default.
+func (s *Server) options(c echo.Context) error {
+	if s.draining.Load() {
+		return errStopping
+	}
+	c.Response().Header().Set(echo.HeaderAllow, allowed(c.Request().URL.Path))
+	return c.NoContent(http.StatusNoContent)
+}
+
+// allowed are the methods of a path, for the header Allow.
+func allowed(path string) string {
+	if path == "/" {
+		return "GET, HEAD, OPTIONS"
+	}
+	return "POST, HEAD, OPTIONS"
+}

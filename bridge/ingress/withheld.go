@@ -58,7 +58,7 @@ func newArrival(c echo.Context, route Route, body []byte, at time.Time) arrival 
 		Proof:       proof(r.Header, route.Source.Kind()),
 		Body:        body,
 		ContentType: r.Header.Get("Content-Type"),
-		Query:       allowed(r, route.Query),
+		Query:       allowedQuery(r, route.Query),
 		ReceivedAt:  at,
 		Origin:      bridge.OriginWebhook,
 		TraceParent: traceParent(r.Header),

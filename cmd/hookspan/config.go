@@ -46,6 +46,8 @@ type ingressConfig struct {
 	// spool on this machine.
 	Ack            string `yaml:"ack"`
 	MaxConnections int    `yaml:"max_connections"`
+	// IdleTimeout is how long a connection without a request is kept.
+	IdleTimeout duration `yaml:"idle_timeout"`
 	// Of one address, or of one /64 of IPv6; zero is no limit.
 	MaxConnectionsPerAddress int  `yaml:"max_connections_per_address"`
 	RatePerAddress           rate `yaml:"rate_per_address"`
@@ -66,6 +68,8 @@ type certConfig struct {
 type adminConfig struct {
 	// Listen empty means no listener, absent is admin.DefaultListen.
 	Listen *string `yaml:"listen"`
+	// Hosts are the names that it may be called by beside localhost.
+	Hosts []string `yaml:"hosts"`
 }
 
 type natsConfig struct {
@@ -225,6 +229,7 @@ func defaultConfig() config {
 			MaxInFlightBytes: 256 << 20,
 			Ack:              ackQuorum,
 			MaxConnections:   ingress.DefaultMaxConnections,
+			IdleTimeout:      duration(ingress.DefaultIdleTimeout),
 		},
 		NATS: natsConfig{
 			Provision: provisionCreate,

@@ -37,6 +37,7 @@ func TestDefaultConfig(t *testing.T) {
 		require.Equal(t, filepath.Join(cfg.DataDir, "archive"), at.Dir)
 		require.EqualValues(t, 10<<30, cfg.NATS.Events.MaxBytes)
 		require.Equal(t, duration(5*time.Second), cfg.Ingress.Deadline)
+		require.Equal(t, duration(620*time.Second), cfg.Ingress.IdleTimeout, "above the 600 s of common load balancers")
 	}
 	cfg, err := load(write(t, "consumers: {archive: {enabled: false}}\n"))
 	require.NoError(t, err)
@@ -47,7 +48,7 @@ func TestWholeConfig(t *testing.T) {
 	cfg, err := load(write(t, `
 data_dir: /var/lib/hookspan
 log: {level: debug, format: console}
-ingress: {listen: ":1", deadline: 25s, max_body: 1MiB, max_in_flight: 7, max_in_flight_bytes: 2MB, max_connections: 9, max_connections_per_address: 3,
+ingress: {listen: ":1", deadline: 25s, max_body: 1MiB, max_in_flight: 7, max_in_flight_bytes: 2MB, max_connections: 9, idle_timeout: 65s, max_connections_per_address: 3,
   rate_per_address: 600/m, burst_per_address: 20, trusted_proxies: [10.1.2.3/8, 192.0.2.7, "fd00::/8"], tls: {cert: /c, key: /k}, shutdown_delay: 10s}
 nats: {listen: "", replicas: 1, prefix: mine, events: {max_bytes: 1GiB, max_age: 336h}}
 sources:
@@ -79,7 +80,7 @@ consumers:
 	require.Equal(t, byteSize(2_000_000), cfg.Ingress.MaxInFlightBytes)
 	require.Equal(t, ingress.Config{
 		Listen: ":1", Deadline: 25 * time.Second, MaxBody: 1 << 20, MaxInFlight: 7, MaxInFlightBytes: 2_000_000,
-		MaxConnections: 9, MaxConnectionsPerAddress: 3, RatePerAddress: 10, BurstPerAddress: 20,
+		MaxConnections: 9, IdleTimeout: 65 * time.Second, MaxConnectionsPerAddress: 3, RatePerAddress: 10, BurstPerAddress: 20,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("fd00::/8")},
 		TLSCert:        "/c", TLSKey: "/k", ShutdownDelay: 10 * time.Second,
 	}, cfg.Ingress.config())
@@ -109,6 +110,7 @@ func TestConfigErrors(t *testing.T) {
 		{"no role", "roles: []\n", `:1:8: roles: it is empty: name some of ingress, consumers, reconciler, admin`},
 		{"role of a later version", "roles: [ingress, console]\n", `:1:8: roles: one of them is not known: use ingress, consumers, reconciler, admin`},
 		{"admin address", "admin:\n  listen: \"8081\"\n", `:2:11: admin.listen: use a host and a port, such as 127.0.0.1:8081, or nothing`},
+		{"admin host", "admin: {hosts: [\"https://ops.example.com\"]}\n", `admin.hosts: "https://ops.example.com" is no name of a host: write one such as ops.example.com`},
 		{"unknown nested key", "ingress:\n  listen: x\n  tsl: {}\n", `:3:3: "tsl" is not a key here`},
 		{"duplicate key", "data_dir: x\ndata_dir: y\n", `:2:1:`},
 		{"syntax", "ingress: {listen: [\n", `:1:`},
@@ -125,6 +127,8 @@ func TestConfigErrors(t *testing.T) {
 		{"in flight", "ingress: {max_in_flight: 0}\n", `ingress.max_in_flight: it is 0`},
 		{"in flight bytes", "ingress: {max_in_flight_bytes: 1MiB}\n", `at least ingress.max_body, which is 4.0 MiB`},
 		{"connections", "ingress: {max_connections: 0}\n", `ingress.max_connections: it is 0: use 1 or more`},
+		{"no idle timeout", "ingress:\n  idle_timeout: 0s\n", `:2:17: ingress.idle_timeout: it is 0s: use 1s to 1h0m0s, and more than the load balancer keeps idle connections`},
+		{"idle timeout", "ingress: {idle_timeout: 61m}\n", `ingress.idle_timeout: it is 1h1m0s`},
 		{"connections per address", "ingress: {max_connections_per_address: -1}\n", `or 0 for no limit`},
 		{"rate", "ingress:\n  rate_per_address: 50\n", `:2:21: this is no rate: write one such as 50/s`},
 		{"rate unit", "ingress: {rate_per_address: 50/d}\n", `this is no rate`},
@@ -266,15 +270,15 @@ func TestConfigCheck(t *testing.T) {
 }
 
 func TestSecrets(t *testing.T) {
-	getenv := func(name string) (string, bool) { return map[string]string{"A": "v\n"}[name], name == "A" }
-	for text, want := range map[string]string{"s": "s", "s\n": "s", "s\r\n": "s", "s\n\n": "s\n", " s ": " s ", "": ""} {
+	getenv := func(name string) (string, bool) { return map[string]string{"A": "v w"}[name], name == "A" }
+	for text, want := range map[string]string{"s": "s", "s\n": "s", "s\r\n": "s", "s t": "s t", "": ""} {
 		got, err := secretRef("file:" + write(t, text)).resolve(getenv)
 		require.NoError(t, err)
 		require.Equal(t, want, string(got), "%q", text)
 	}
 	got, err := secretRef("env:A").resolve(getenv)
 	require.NoError(t, err)
-	require.Equal(t, "v\n", string(got), "a variable is taken as it is")
+	require.Equal(t, "v w", string(got))
 	got, err = secretRef("env:B").resolve(getenv)
 	require.NoError(t, err)
 	require.Empty(t, got)

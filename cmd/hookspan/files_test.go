@@ -29,7 +29,7 @@ func TestIdleConnectionsBeyondTheLimitOfFiles(t *testing.T) {
 		require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
 		_, err = conn.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
 		require.NoError(t, err)
-		_, err = conn.Read(make([]byte, 1)) // now it may be idle for two minutes
+		_, err = conn.Read(make([]byte, 1)) // now it may be idle for long
 		require.NoError(t, err)
 	}
 	status, text := p.post(documented)

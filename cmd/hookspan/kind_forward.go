@@ -81,7 +81,7 @@ func userAgent() string {
 }
 
 func newForward(p *parts, name string, c consumerConfig) (consumers.Handler, error) {
-	user := &secretUser{consumer: name, refs: c.signing(), check: forward.CheckSecret}
+	user := &secretUser{consumer: name, key: c.signingKey(name), refs: c.signing(), check: forward.CheckSecret}
 	if err := user.read(p.getenv); err != nil {
 		return nil, err
 	}
@@ -114,4 +114,12 @@ func (c consumerConfig) signing() []secretRef {
 		return []secretRef{c.Secret}
 	}
 	return c.Secrets
+}
+
+// signingKey is where they stand in the configuration.
+func (c consumerConfig) signingKey(name string) string {
+	if c.Secret != "" {
+		return "consumers." + name + ".secret"
+	}
+	return "consumers." + name + ".secrets"
 }

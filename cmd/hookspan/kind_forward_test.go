@@ -96,7 +96,7 @@ func signedWith(r *http.Request, body []byte, key string) bool {
 // From a webhook to a service of somebody else; its secret changes while the bridge
 // runs.
 func TestForward(t *testing.T) {
-	oldKey, newKey := strings.Repeat("old ", 8), strings.Repeat("new ", 8)
+	oldKey, newKey := strings.Repeat("old-", 8), strings.Repeat("new-", 8)
 	type arrival struct {
 		key    string
 		body   string
@@ -162,5 +162,5 @@ func TestForwardWithoutItsSecret(t *testing.T) {
 	put(t, dir, "hookspan.yaml", config)
 	out, err := command(t, dir, "serve", "--config", "hookspan.yaml").CombinedOutput()
 	require.Error(t, err)
-	require.Contains(t, string(out), "consumers.billing.secrets: the secret env:HOOKSPAN_NO_SUCH is empty or not set: set it")
+	require.Contains(t, string(out), "consumers.billing.secret: the secret env:HOOKSPAN_NO_SUCH is empty or not set: set it")
 }

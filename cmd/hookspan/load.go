@@ -11,6 +11,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"github.com/hookspan/hookspan/internal/pasted"
 )
 
 // maxConfigBytes bounds the configuration file.
@@ -68,6 +70,9 @@ func readConfig(path string) ([]byte, error) {
 	}
 	if len(text) > maxConfigBytes {
 		return nil, fmt.Errorf("reading the configuration: %s is larger than %d bytes", path, maxConfigBytes)
+	}
+	if text, err = pasted.Text(text); err != nil {
+		return nil, fmt.Errorf("reading the configuration: %s: %w", path, err)
 	}
 	return text, nil
 }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/mattn/go-isatty"
+
+	"github.com/hookspan/hookspan/internal/pid1"
 )
 
 // cli is every verb and flag; kong reads the tags.
@@ -56,6 +58,7 @@ type env struct {
 }
 
 func main() {
+	pid1.Run()
 	ctx := untilSignal()
 	hangups := func() <-chan os.Signal {
 		signals := make(chan os.Signal, 1)

@@ -33,7 +33,7 @@ func startAdmin(ctx context.Context, cfg *config, deps admin.Deps, log *zap.Logg
 	if listen != nil {
 		address = *listen
 	}
-	s, err := admin.New(admin.Config{Listen: address}, deps, log)
+	s, err := admin.New(admin.Config{Listen: address, Hosts: cfg.Admin.Hosts}, deps, log)
 	if err != nil {
 		return nil, err
 	}

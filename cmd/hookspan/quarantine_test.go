@@ -42,7 +42,7 @@ func (p *program) awaitRefused(n int) []admin.Withheld {
 // they were first received.
 func TestMistypedSecretIsRepaired(t *testing.T) {
 	dir := t.TempDir()
-	put(t, dir, "secret", `"`+secret+`"`+"\n")
+	put(t, dir, "secret", "sha256="+secret+"\n")
 	p := serve(t, dir, fileSecretConfig)
 	const webhooks = 20
 	for i := range webhooks {

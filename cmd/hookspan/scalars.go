@@ -14,6 +14,8 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/hookspan/hookspan/internal/pasted"
 )
 
 // byteSize is a number of bytes, written as 4MiB, 10GB or 4096.
@@ -170,25 +172,42 @@ func (r secretRef) require(getenv func(string) (string, bool)) ([]byte, error) {
 }
 
 // resolve returns the secret. An environment variable that is missing or empty
-// is no error but an empty secret; a file must be there. One line break at the
-// end of a file is left out, since editors add it.
+// is no error but an empty secret; a file must be there. Of a file a byte order mark and
+// one line break at the end are left out, since editors add them. Anything else that was
+// pasted with the secret is an error.
 func (r secretRef) resolve(getenv func(string) (string, bool)) ([]byte, error) {
 	kind, name, _ := strings.Cut(string(r), ":")
+	var secret []byte
 	if kind == "env" {
 		value, _ := getenv(name)
-		return []byte(value), nil
+		secret = []byte(value)
+	} else {
+		var err error
+		if secret, err = readSecret(name); err != nil {
+			return nil, fmt.Errorf("reading a secret: %w", err)
+		}
 	}
+	if err := pasted.Check(secret); err != nil {
+		return nil, fmt.Errorf("the secret %s cannot be used: %w", r, err)
+	}
+	return secret, nil
+}
+
+func readSecret(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("reading a secret: %w", err)
+		return nil, err
 	}
 	defer func() { _ = f.Close() }()
 	text, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading a secret: %w", err)
+		return nil, err
 	}
 	if len(text) > maxSecret {
-		return nil, fmt.Errorf("reading a secret: %s is larger than %d bytes", name, maxSecret)
+		return nil, fmt.Errorf("%s is larger than %d bytes", name, maxSecret)
+	}
+	if text, err = pasted.Text(text); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	text, cut := bytes.CutSuffix(text, []byte("\n"))
 	if cut {

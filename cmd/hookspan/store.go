@@ -196,7 +196,7 @@ func (n natsConfig) external(getenv func(string) (string, bool), log *zap.Logger
 	}
 	first, err := n.Password.require(getenv)
 	if err != nil {
-		return cfg, err
+		return cfg, fmt.Errorf("nats.password: %w", err)
 	}
 	var last atomic.Pointer[[]byte]
 	last.Store(&first)

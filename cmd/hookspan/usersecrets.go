@@ -8,6 +8,7 @@ import (
 // secretUser is a consumer that takes other secrets while it runs.
 type secretUser struct {
 	consumer string
+	key      string // in the configuration
 	refs     []secretRef
 	check    func(secret []byte) error
 	set      func(secrets [][]byte) error
@@ -21,10 +22,10 @@ func (u *secretUser) read(getenv func(string) (string, bool)) error {
 	for _, ref := range u.refs {
 		secret, err := ref.require(getenv)
 		if err != nil {
-			return fmt.Errorf("consumers.%s.secrets: %w", u.consumer, err)
+			return fmt.Errorf("%s: %w", u.key, err)
 		}
 		if err := u.check(secret); err != nil {
-			return fmt.Errorf("consumers.%s.secrets: %s: %w", u.consumer, ref, err)
+			return fmt.Errorf("%s: %s: %w", u.key, ref, err)
 		}
 		u.next = append(u.next, secret)
 	}
@@ -58,7 +59,7 @@ func (users secretUsers) apply() ([]string, error) {
 			continue
 		}
 		if err := u.set(u.next); err != nil {
-			return changed, fmt.Errorf("consumers.%s.secrets: %w", u.consumer, err)
+			return changed, fmt.Errorf("%s: %w", u.key, err)
 		}
 		u.now = u.next
 		changed = append(changed, u.consumer)

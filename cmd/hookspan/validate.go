@@ -23,6 +23,7 @@ import (
 const (
 	minEventsBytes = byteSize(1 << 20)
 	maxReplicas    = 5
+	minIdleTimeout = time.Second
 )
 
 // checker collects problems.
@@ -78,6 +79,9 @@ func (c *config) checkRoles(found *checker) {
 	if listen := c.Admin.Listen; listen != nil && *listen != "" && !isAddress(*listen) {
 		found.fail("admin.listen", "use a host and a port, such as %s, or nothing", admin.DefaultListen)
 	}
+	for _, host := range c.Admin.Hosts {
+		found.check("admin.hosts", admin.CheckHost(host))
+	}
 }
 
 func (c *config) checkIngress(found *checker) {
@@ -99,6 +103,9 @@ func (c *config) checkIngress(found *checker) {
 	}
 	if in.MaxConnections <= 0 {
 		found.fail("ingress.max_connections", "it is %d: use 1 or more", in.MaxConnections)
+	}
+	if idle := time.Duration(in.IdleTimeout); idle < minIdleTimeout || idle > ingress.MaxIdleTimeout {
+		found.fail("ingress.idle_timeout", "it is %v: use %v to %v, and more than the load balancer keeps idle connections", in.IdleTimeout, minIdleTimeout, ingress.MaxIdleTimeout)
 	}
 	if in.MaxConnectionsPerAddress < 0 {
 		found.fail("ingress.max_connections_per_address", "it is %d: use 1 or more, or 0 for no limit", in.MaxConnectionsPerAddress)

@@ -49,6 +49,7 @@ func (in ingressConfig) config() ingress.Config {
 		MaxInFlight:              in.MaxInFlight,
 		MaxInFlightBytes:         int64(in.MaxInFlightBytes),
 		MaxConnections:           in.MaxConnections,
+		IdleTimeout:              time.Duration(in.IdleTimeout),
 		MaxConnectionsPerAddress: in.MaxConnectionsPerAddress,
 		RatePerAddress:           float64(in.RatePerAddress),
 		BurstPerAddress:          in.BurstPerAddress,

@@ -16,6 +16,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/internal/freshconn"
 )
 
 // What browsers make of an address, from the URL standard and its tests. A redirect to
@@ -214,9 +215,11 @@ func TestMetadataIsNeverAsked(t *testing.T) {
 	}
 	// A name that leads there may lead elsewhere the next time.
 	b := setup(t, func(c *Config) { c.Hosts = []string{"metadata.example"} })
-	b.fetcher.transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+	transport := newTransport(Config{})
+	transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{Control: dialControl(true)}).DialContext(ctx, network, "169.254.169.254:80")
 	}
+	b.fetcher.transport = freshconn.New(transport, 0)
 	requireRefused(t, b, "http://metadata.example/latest/meta-data", "169.254.169.254 is never asked, whatever is allowed")
 	for _, host := range []string{"127.0.0.1", "::1", "10.0.0.1", "fd12::1", "8.8.8.8"} {
 		require.NoError(t, dialControl(true)("tcp", net.JoinHostPort(host, "8080"), nil), host)

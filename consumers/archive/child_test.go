@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+
+	"github.com/hookspan/hookspan/internal/freshconn"
 )
 
 // First arguments of the processes that tests start: one to have it killed, one
@@ -21,7 +23,9 @@ func child(what, dir, url string) int {
 	a, err := New(Config{Location: Location{Dir: dir}, Hosts: []string{"127.0.0.1", "example.com"}, AllowPrivate: true})
 	if err == nil {
 		if what == childDial {
-			a.fetcher.transport.DialContext = printAddress
+			transport := newTransport(Config{})
+			transport.DialContext = printAddress
+			a.fetcher.transport = freshconn.New(transport, 0)
 		}
 		err = a.Handle(context.Background(), newEvent("p", "text", url))
 	}

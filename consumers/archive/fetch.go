@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/freshconn"
 	"github.com/hookspan/hookspan/internal/neverdial"
 )
 
@@ -35,7 +36,7 @@ var (
 // the address that led there.
 type fetcher struct {
 	guard     guard
-	transport *http.Transport
+	transport *freshconn.Transport
 	timeout   time.Duration
 	stall     time.Duration
 	limit     int64
@@ -45,7 +46,7 @@ type fetcher struct {
 
 func newFetcher(c Config) *fetcher {
 	return &fetcher{
-		guard: newGuard(c), transport: newTransport(c), timeout: c.Timeout, stall: c.Stall, limit: c.MaxOutput, pause: continuedPause, logger: c.Logger,
+		guard: newGuard(c), transport: freshconn.New(newTransport(c), 0), timeout: c.Timeout, stall: c.Stall, limit: c.MaxOutput, pause: continuedPause, logger: c.Logger,
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
+
+	"github.com/hookspan/hookspan/internal/freshconn"
 )
 
 const (
@@ -68,7 +70,7 @@ func openObjects(ctx context.Context, c Config) (*objects, error) {
 	}
 	s := &objects{at: l, timeout: c.Timeout, partSize: partSize(c.MaxOutput)}
 	if buildable, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok { // with AWS_CA_BUNDLE by now
-		s.http, _ = buildable.Freeze().(*http.Client)
+		s.http = &http.Client{Transport: freshconn.New(buildable.GetTransport(), 0), CheckRedirect: sameMethod}
 	}
 	s.client = s3.NewFromConfig(cfg, func(o *s3.Options) {
 		o.UsePathStyle = l.PathStyle
@@ -81,6 +83,18 @@ func openObjects(ctx context.Context, c Config) (*objects, error) {
 		}
 	})
 	return s, nil
+}
+
+// sameMethod follows redirects that keep the method, as the SDK's own client does. To
+// another host the session's token is not sent.
+func sameMethod(r *http.Request, via []*http.Request) error {
+	if code := r.Response.StatusCode; code != http.StatusTemporaryRedirect && code != http.StatusPermanentRedirect {
+		return http.ErrUseLastResponse
+	}
+	if via[len(via)-1].URL.Host != r.URL.Host {
+		r.Header.Del("X-Amz-Security-Token")
+	}
+	return nil
 }
 
 // key is where a file lies in the bucket.

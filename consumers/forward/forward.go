@@ -16,6 +16,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/internal/freshconn"
 )
 
 // alarmAfter is how long a target fails before somebody is told.
@@ -49,7 +50,7 @@ type Forwarder struct {
 	answerTime time.Duration
 	refuse     map[int]bool
 	template   *http.Request
-	transport  *http.Transport
+	transport  *freshconn.Transport
 	keys       atomic.Pointer[[][]byte]
 	breaker    *breaker
 	alarms     bridge.Alarmer
@@ -83,7 +84,7 @@ func New(cfg Config) (*Forwarder, error) {
 		answerTime: 5 * time.Second,
 		refuse:     make(map[int]bool),
 		template:   template,
-		transport:  newTransport(cfg, newGuard(cfg, template.URL.Scheme == "http")),
+		transport:  freshconn.New(newTransport(cfg, newGuard(cfg, template.URL.Scheme == "http")), 0),
 		alarms:     cfg.Alarms,
 		log:        cfg.Logger,
 	}

@@ -42,7 +42,7 @@ func TestSignatureWithTheReferenceLibrary(t *testing.T) {
 		body, _ := io.ReadAll(r.Body)
 		requests <- got{r.Header, body}
 	})
-	raw := strings.Repeat("raw key ", 4)
+	raw := strings.Repeat("raw-key-", 4)
 	other := "whsec_" + strings.Repeat("bm8g", 10)
 	var cases []signed
 	for _, mode := range []Mode{Binary, Structured} {

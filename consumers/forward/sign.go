@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hookspan/hookspan/internal/pasted"
 )
 
 const (
@@ -22,14 +24,26 @@ const (
 
 // CheckSecret returns an error unless secret can sign. One that begins with whsec_
 // is base64 of the key, as the Standard Webhooks specification has it; any other is
-// the key itself, byte for byte. The key has 24 bytes or more. The error repeats
-// nothing of the secret.
+// the key itself, byte for byte. The key has 24 bytes or more. What was pasted with a
+// secret, such as quotes, is an error. The error repeats nothing of the secret.
 func CheckSecret(secret []byte) error {
 	_, err := parseSecret(secret)
 	return err
 }
 
+// notSymmetric begin the keys of the asymmetric signatures of Standard Webhooks, and what
+// is a signature.
+var notSymmetric = []string{"whsk_", "whpk_", "v1,", "v1a,"}
+
 func parseSecret(secret []byte) ([]byte, error) {
+	if err := pasted.Check(secret); err != nil {
+		return nil, fmt.Errorf("the secret cannot be used: %w", err)
+	}
+	for _, prefix := range notSymmetric {
+		if bytes.HasPrefix(secret, []byte(prefix)) {
+			return nil, fmt.Errorf("the secret begins with %s, so it is a signature or the key of another algorithm: write the one that begins with %s", prefix, secretPrefix)
+		}
+	}
 	key := bytes.Clone(secret)
 	if text, ok := bytes.CutPrefix(secret, []byte(secretPrefix)); ok {
 		var err error

@@ -35,6 +35,14 @@ func TestSecrets(t *testing.T) {
 		"whsec_":                 "shorter than 24 bytes",
 		"whsec_c2hvcnQtYnV0LW9r": "shorter than 24 bytes",
 		"whsec_!!" + raw:         "no base64",
+		"v1,whsec_" + raw + raw:  "before whsec_",
+		" whsec_" + raw + raw:    "white space",
+		`"whsec_` + raw + `"`:    "quotes",
+		"'" + raw + "'":          "quotes",
+		"whsec_" + raw + "\n":    "white space",
+		raw + "\n" + raw:         "line break",
+		"whsk_" + raw:            "another algorithm",
+		"v1," + raw:              "is a signature",
 	} {
 		err := CheckSecret([]byte(secret))
 		require.ErrorContains(t, err, want)

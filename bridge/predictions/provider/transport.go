@@ -8,6 +8,8 @@ import (
 	"net/http/httptrace"
 	"sync/atomic"
 	"time"
+
+	"github.com/hookspan/hookspan/internal/freshconn"
 )
 
 const (
@@ -28,7 +30,7 @@ func newHTTP(cfg Config, headerTimeout time.Duration) *http.Client {
 	// Over HTTP/2 all requests would share one connection, and hang together.
 	protocols.SetHTTP1(true)
 	return &http.Client{
-		Transport: &http.Transport{
+		Transport: freshconn.New(&http.Transport{
 			Proxy:                  nil, // the key goes to the provider and nobody else
 			Protocols:              protocols,
 			DialContext:            counted(plain.DialContext),
@@ -39,7 +41,7 @@ func newHTTP(cfg Config, headerTimeout time.Duration) *http.Client {
 			MaxIdleConnsPerHost:    maxIdle,
 			IdleConnTimeout:        idleTimeout,
 			DisableCompression:     true, // what is small on the wire is small
-		},
+		}, 0),
 		// A redirect is an answer like any other: the key stays with its host.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

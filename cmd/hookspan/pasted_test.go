@@ -1,0 +1,106 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A configuration that an editor saved with a byte order mark is read, with either kind of
+// line breaks; one in UTF-16 is refused with what to do.
+func TestConfigWithAByteOrderMark(t *testing.T) {
+	const text = "# ours\nlog: {level: debug}\nconsumers:\n  archive: {enabled: false}\n"
+	for _, marked := range []string{"\xEF\xBB\xBF" + text, "\xEF\xBB\xBF" + strings.ReplaceAll(text, "\n", "\r\n"), strings.ReplaceAll(text, "\n", "\r\n"), "\xEF\xBB\xBF" + strings.TrimPrefix(text, "# ours\n")} {
+		cfg, err := load(write(t, marked))
+		require.NoError(t, err, "%q", marked)
+		require.Equal(t, "debug", cfg.Log.Level)
+		require.Empty(t, cfg.Consumers)
+	}
+	cfg, err := load(write(t, "\xEF\xBB\xBF"))
+	require.NoError(t, err)
+	require.Equal(t, "info", cfg.Log.Level)
+	_, err = load(write(t, "\xEF\xBB\xBFlog: {}\nlgo: {}\n"))
+	require.ErrorContains(t, err, `:2:1: "lgo" is not a key here`)
+	for _, utf16 := range []string{"\xFF\xFEl\x00o\x00g\x00", "\xFE\xFF\x00l\x00o\x00g"} {
+		path := write(t, utf16)
+		_, err := load(path)
+		require.ErrorContains(t, err, path+": it is saved as UTF-16: save it as UTF-8")
+	}
+}
+
+// What editors add to a secret's file is left out.
+func TestSecretFileOfAnEditor(t *testing.T) {
+	for _, content := range []string{secret, secret + "\n", secret + "\r\n", "\xEF\xBB\xBF" + secret, "\xEF\xBB\xBF" + secret + "\r\n"} {
+		got, err := secretRef("file:" + write(t, content)).resolve(nil)
+		require.NoError(t, err, "%q", content)
+		require.Equal(t, secret, string(got))
+	}
+	path := write(t, "\xFF\xFEs\x00")
+	_, err := secretRef("file:" + path).resolve(nil)
+	require.ErrorContains(t, err, path+": it is saved as UTF-16")
+}
+
+// pastedForms are a secret as it is pasted, with a word of the hint.
+func pastedForms(secret string) map[string]string {
+	return map[string]string{
+		" " + secret: "white space", secret + " ": "white space", secret + "\n\n": "white space", "\t" + secret: "white space",
+		`"` + secret + `"`: "quotes", "'" + secret + "'": "quotes", "“" + secret + "”": "quotes",
+		secret[:12] + "\n" + secret[12:]: "line break", secret[:12] + "\u200b" + secret[12:]: "invisible",
+		"v1,whsec_" + secret: "before whsec_", "SECRET=whsec_" + secret: "before whsec_",
+	}
+}
+
+// A secret that was pasted with something around it is refused, in a variable and in a file.
+func TestPastedSecrets(t *testing.T) {
+	for text, want := range pastedForms(secret) {
+		getenv := func(string) (string, bool) { return text, true }
+		for _, ref := range []secretRef{"env:A", secretRef("file:" + write(t, text))} {
+			_, err := ref.resolve(getenv)
+			require.ErrorContains(t, err, want, "%q", text)
+			require.ErrorContains(t, err, string(ref))
+			require.NotContains(t, err.Error(), secret)
+		}
+	}
+}
+
+// Wherever a secret is named in the configuration, one that was pasted wrongly ends the
+// start with the key and a hint. An API key does not, since webhooks are taken without it.
+func TestPastedSecretOfEveryKey(t *testing.T) {
+	const forward = "consumers:\n  billing:\n    kind: forward\n    url: https://billing.example\n"
+	const source = "sources:\n  get3w:\n    secrets: [env:GET3W_WEBHOOK_SECRET]\n"
+	free := strings.Replace(smallConfig, "consumers: {archive: {enabled: false}}", "", 1)
+	for key, config := range map[string]string{
+		"sources.get3w.secrets":     free + "sources:\n  get3w:\n    secrets: [file:pasted]\n",
+		"sources.get3w.path_token":  free + source + "    path_token: file:pasted\n",
+		"consumers.billing.secret":  free + forward + "    secret: file:pasted\n",
+		"consumers.billing.secrets": free + forward + "    secrets: [file:pasted]\n",
+		"nats.password":             "ingress: {listen: \"127.0.0.1:0\"}\nadmin: {listen: \"127.0.0.1:0\"}\nnats: {url: \"nats://127.0.0.1:1\", user: a, password: file:pasted}\n",
+	} {
+		dir := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "pasted"), []byte(`"`+secret+`"`), 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "hookspan.yaml"), []byte(config), 0o600))
+		cmd := command(t, dir, "serve", "--config", "hookspan.yaml")
+		var log safeBuffer
+		cmd.Stdout, cmd.Stderr = &log, &log
+		require.NoError(t, cmd.Start())
+		late := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() }) // it has begun to serve
+		require.Error(t, cmd.Wait(), key)
+		late.Stop()
+		out := log.String()
+		require.Equal(t, exitFailed, cmd.ProcessState.ExitCode(), key)
+		require.Contains(t, out, key+": the secret file:pasted cannot be used: it stands in quotes: remove them", key)
+		require.NotContains(t, out, secret, key)
+	}
+
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "pasted"), []byte("Bearer "+secret), 0o600))
+	p := serve(t, dir, smallConfig+source+"    api: {key: file:pasted}\n")
+	require.Contains(t, p.logs.String(), "NO API KEY")
+	require.Contains(t, p.logs.String(), "the secret file:pasted cannot be used: it begins with Bearer: remove that word")
+	require.Equal(t, 0, p.stop(), p.logs)
+	require.NotContains(t, p.logs.String(), secret)
+}

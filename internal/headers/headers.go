@@ -1,0 +1,238 @@
+// Package headers bounds the memory that unfinished request headers of all connections
+// take together: net/http bounds the one of each connection only.
+package headers
+
+import (
+	"container/list"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+)
+
+const (
+	// Free is how much of a header counts for nothing, in bytes: a header of an honest
+	// webhook has less, and net/http reads that much into one buffer anyway.
+	Free = 4 << 10
+	// step is in what steps bytes beyond that are taken from the budget.
+	step = 4 << 10
+)
+
+// Budget is what unfinished headers may take. When it is used up, the connection whose
+// header has been arriving for longest is closed: honest senders are quick. It is safe for
+// concurrent use; its zero value has no room, see [NewBudget].
+type Budget struct {
+	max     int64
+	evicted func()
+
+	mu      sync.Mutex
+	used    int64
+	holders list.List // of *Account, who began to take first in front
+}
+
+// NewBudget makes one of limit bytes. It calls evicted for each connection that it closes;
+// evicted must not block.
+func NewBudget(limit int64, evicted func()) *Budget { return &Budget{max: limit, evicted: evicted} }
+
+// Used is how many bytes are taken.
+func (b *Budget) Used() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.used
+}
+
+// Account counts the header that arrives on one connection. With HTTP/2 what is counted
+// are all bytes since the connection last got on: since a request began, or since one
+// read of its body.
+type Account struct {
+	budget *Budget
+	close  func() error
+
+	read atomic.Int64 // bytes of the header that have come
+	paid atomic.Int64 // how many may come before more must be taken
+	body atomic.Bool  // HTTP/1: what comes now is no header
+	busy atomic.Int64 // requests for which the connection must stay
+
+	// held and gone belong to budget.mu, and so does place, which is in holders while
+	// held is over zero.
+	held  int64
+	place *list.Element
+	gone  bool
+}
+
+// Open begins to count for a connection; closeConn closes that and must not block.
+func (b *Budget) Open(closeConn func() error) *Account {
+	a := &Account{budget: b, close: closeConn}
+	a.paid.Store(Free)
+	return a
+}
+
+// Came says that n bytes were read from the connection.
+func (a *Account) Came(n int) {
+	if n <= 0 || a.body.Load() {
+		return
+	}
+	if total := a.read.Add(int64(n)); total > a.paid.Load() {
+		a.take(total)
+	}
+}
+
+// Begin says that a request begins, so its header has come. It returns by how much the
+// header is over [Free], which is somebody else's to count from now on.
+func (a *Account) Begin() (over int64) {
+	over = max(0, a.read.Swap(0)-Free)
+	a.giveBack()
+	return over
+}
+
+// Progress says that a part of a body was read.
+func (a *Account) Progress() {
+	if !a.body.Load() && a.read.Swap(0) > Free {
+		a.giveBack()
+	}
+}
+
+// Work says that the connection must not be closed, and Rest takes that back.
+func (a *Account) Work() { a.busy.Add(1) }
+
+// Rest is the end of one [Account.Work].
+func (a *Account) Rest() { a.busy.Add(-1) }
+
+// Closed ends the account.
+func (a *Account) Closed() {
+	a.budget.mu.Lock()
+	defer a.budget.mu.Unlock()
+	a.gone = true
+	a.budget.release(a)
+}
+
+// idle says that the next thing to come is a header.
+func (a *Account) idle() {
+	a.body.Store(false)
+	a.read.Store(0)
+	a.giveBack()
+}
+
+func (a *Account) giveBack() {
+	if a.paid.Load() == Free {
+		return
+	}
+	a.budget.mu.Lock()
+	defer a.budget.mu.Unlock()
+	a.budget.release(a)
+}
+
+// release is called with b.mu held.
+func (b *Budget) release(a *Account) {
+	b.used -= a.held
+	a.held = 0
+	a.paid.Store(Free)
+	if a.place != nil {
+		b.holders.Remove(a.place)
+		a.place = nil
+	}
+}
+
+// take makes room for a header of which total bytes have come, or closes the connection.
+func (a *Account) take(total int64) {
+	b := a.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	more := (total - Free - a.held + step - 1) / step * step
+	if a.gone || more <= 0 {
+		return
+	}
+	for b.used+more > b.max {
+		victim := b.oldest()
+		if victim == nil {
+			victim = a
+		}
+		b.evict(victim)
+		if victim == a {
+			return
+		}
+	}
+	if a.place == nil {
+		a.place = b.holders.PushBack(a)
+	}
+	b.used += more
+	a.held += more
+	a.paid.Store(Free + a.held)
+}
+
+// oldest is who must give way, or nil when nobody can.
+func (b *Budget) oldest() *Account {
+	for e := b.holders.Front(); e != nil; e = e.Next() {
+		if a := e.Value.(*Account); a.busy.Load() == 0 {
+			return a
+		}
+	}
+	return nil
+}
+
+func (b *Budget) evict(a *Account) {
+	a.gone = true
+	b.release(a)
+	_ = a.close() // its reader is told by its own error
+	b.evicted()
+}
+
+// holder is a connection that has an account.
+type holder interface{ Headers() *Account }
+
+// ConnState is for [http.Server]. The server's connections are those of [Budget.Listener],
+// or have a method Headers.
+func ConnState(conn net.Conn, state http.ConnState) {
+	encrypted, isTLS := conn.(*tls.Conn)
+	if isTLS {
+		conn = encrypted.NetConn()
+	}
+	has, ok := conn.(holder)
+	if !ok {
+		return
+	}
+	switch state {
+	case http.StateActive: // HTTP/1: the header has come; HTTP/2: that of one request
+		if !isTLS || encrypted.ConnectionState().NegotiatedProtocol != "h2" {
+			has.Headers().body.Store(true)
+		}
+	case http.StateIdle:
+		has.Headers().idle()
+	default:
+	}
+}
+
+// Listener gives each connection of l an account.
+func (b *Budget) Listener(l net.Listener) net.Listener { return &listener{l, b} }
+
+type listener struct {
+	net.Listener
+	budget *Budget
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &counted{conn, l.budget.Open(conn.Close)}, nil
+}
+
+type counted struct {
+	net.Conn
+	account *Account
+}
+
+func (c *counted) Headers() *Account { return c.account }
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.account.Came(n)
+	return n, err
+}
+
+func (c *counted) Close() error {
+	c.account.Closed()
+	return c.Conn.Close()
+}

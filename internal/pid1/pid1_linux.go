@@ -1,0 +1,93 @@
+// Package pid1 lets a program be the first process of a container.
+//
+// The kernel gives every orphan of a PID namespace to its process 1, which must wait
+// for it: otherwise the orphan stays a zombie as long as the container runs. A Go
+// program cannot wait for any child without taking the exit status from the os/exec
+// call that waits for its own. So process 1 runs the program a second time, as its
+// child, and does nothing else but wait.
+package pid1
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// forwarded are the signals that process 1 passes on to the program.
+var forwarded = []os.Signal{
+	syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2,
+}
+
+// bySignal is added to the number of the signal that ended a program, as shells do.
+const bySignal = 128
+
+// Run returns at once unless this is process 1. Process 1 runs the same program with
+// the same arguments, environment and standard files as its child, forwards signals to
+// it, reaps every orphan, and exits with the program's exit code: 128 and the number of
+// the signal if one ended it. Call Run first in main.
+func Run() {
+	if os.Getpid() != 1 {
+		return
+	}
+	code, err := supervise()
+	if err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "as process 1 of a container:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func supervise() (code int, err error) {
+	program, err := os.Executable()
+	if err != nil {
+		return 0, fmt.Errorf("finding the program: %w", err)
+	}
+	// Before the program runs, so that none is lost in between.
+	signals := make(chan os.Signal, len(forwarded))
+	signal.Notify(signals, forwarded...)
+	pid, err := syscall.ForkExec(program, os.Args, &syscall.ProcAttr{
+		Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: attributes(),
+	})
+	if err != nil {
+		return 0, fmt.Errorf("starting the program: %w", err)
+	}
+	go func() {
+		for s := range signals {
+			_ = syscall.Kill(pid, s.(syscall.Signal)) // it may have ended by now
+		}
+	}()
+	return reap(pid)
+}
+
+// attributes puts the program into a process group of its own, the terminal's if there
+// is one: a terminal would otherwise signal both processes, and the program gets each
+// signal twice.
+func attributes() *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{Setpgid: true}
+	if _, err := unix.IoctlGetInt(0, unix.TIOCGPGRP); err == nil {
+		signal.Ignore(syscall.SIGTTOU) // the terminal stops who takes it from the background
+		attr.Foreground, attr.Ctty = true, 0
+	}
+	return attr
+}
+
+// reap waits for every child until the program has ended, and returns its exit code.
+func reap(program int) (int, error) {
+	for {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, 0, nil)
+		switch {
+		case err == syscall.EINTR:
+		case err != nil:
+			return 0, fmt.Errorf("waiting for the program: %w", err)
+		case pid != program:
+		case status.Signaled():
+			return bySignal + int(status.Signal()), nil
+		default:
+			return status.ExitStatus(), nil
+		}
+	}
+}
