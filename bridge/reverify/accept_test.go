@@ -68,7 +68,7 @@ func TestAccept(t *testing.T) {
 	require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_EVENTS"))
 	require.EqualValues(t, 2, b.Messages(t, "HOOKSPAN_QUARANTINE"), "the one that was not named, and the one that stays")
 	e := b.event(t, 1)
-	require.Equal(t, []byte(lone), e.Body, "byte for byte")
+	require.True(t, lone == string(e.Body), "byte for byte: %q", e.Body)
 	require.Equal(t, received, e.ReceivedAt)
 
 	report = r.Accept(t.Context(), sel, bridge.AcceptOptions{})
