@@ -11,7 +11,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/source"
 )
 
-const lone = `{"id":"p","status":"failed","error":"\ud800"}`
+var lone = `{"id":"p","status":"failed","error":"\ud800"}`
 
 // hold is keep for an entry of that place and cause.
 func (b *bench) hold(t *testing.T, body, cause string, change func(*bridge.Withheld)) {
@@ -68,7 +68,7 @@ func TestAccept(t *testing.T) {
 	require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_EVENTS"))
 	require.EqualValues(t, 2, b.Messages(t, "HOOKSPAN_QUARANTINE"), "the one that was not named, and the one that stays")
 	e := b.event(t, 1)
-	require.Equal(t, []byte(lone), e.Body, "byte for byte")
+	require.Equal(t, lone, string(e.Body), "byte for byte")
 	require.Equal(t, received, e.ReceivedAt)
 
 	report = r.Accept(t.Context(), sel, bridge.AcceptOptions{})

@@ -15,7 +15,7 @@ import (
 // it. An operator makes an event of it, with the body as it came, and the log says who
 // did and why.
 func TestQuarantineAccept(t *testing.T) {
-	const body = `{"id":"pred_1","status":"failed","error":"no","input":{"prompt":"\ud800"}}`
+	body := `{"id":"pred_1","status":"failed","error":"no","input":{"prompt":"\ud800"}}`
 	p := serve(t, t.TempDir(), smallConfig)
 	status, text := p.post(body)
 	require.Equal(t, 200, status)
@@ -32,7 +32,7 @@ func TestQuarantineAccept(t *testing.T) {
 	require.Equal(t, "2 looked at: 1 became events, 0 were events already\n  1 stay: duplicate_key\n  1 are not in quarantine: they were accepted or dropped before\n", stdout)
 	events := p.events()
 	require.Len(t, events, 1)
-	require.Equal(t, []byte(body), events[0].Data(), "byte for byte")
+	require.Equal(t, body, string(events[0].Data()), "byte for byte")
 	require.Equal(t, "pred_1", events[0].Headers().Get("ce-subject"))
 
 	p.quarantine(&report, "accept", "1")
