@@ -80,6 +80,16 @@ func (x *External) Reload(change func(*server.Options)) {
 	require.NoError(x.t, x.s.ReloadOptions(x.opts.Clone()))
 }
 
+// Disconnect closes the connections of all clients.
+func (x *External) Disconnect() {
+	x.t.Helper()
+	clients, err := x.s.Connz(&server.ConnzOptions{})
+	require.NoError(x.t, err)
+	for _, c := range clients.Conns {
+		_ = x.s.DisconnectClientByID(c.Cid) // or it went by itself
+	}
+}
+
 // Refused is how many connections the running server has refused, of the last 10,000
 // that have ended.
 func (x *External) Refused() (n int) {
