@@ -214,7 +214,7 @@ func TestPutOffIsTold(t *testing.T) {
 		require.Empty(t, r.alarms.of(bridge.AlarmPolling), "that is what limits are for")
 		pass(time.Hour)
 		require.NoError(t, stop())
-		require.Contains(t, r.alarms.of(bridge.AlarmPolling)[0].Text, "the API of get3w does not let itself be asked, it put off the last 5 questions: it answered 503; ")
+		require.Contains(t, r.alarms.of(bridge.AlarmPolling)[0].Text, "the API of get3w does not let itself be asked, it put off the last 5 questions: it answered 503. Predictions whose")
 		require.Equal(t, "get3w", r.alarms.of(bridge.AlarmPolling)[0].Subject)
 	})
 }

@@ -4,16 +4,13 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/queue"
@@ -149,37 +146,6 @@ func (b *bench) waitsAndComesBack(js jetstream.JetStream) {
 	}
 	require.NoError(t, m.DoubleAck(ctx))
 	b.nothingWaits()
-}
-
-// The accounts that the documentation proposes for an external NATS are enough, and
-// what it says of header and reply holds there.
-func TestDocumentedAccounts(t *testing.T) {
-	text, err := os.ReadFile("../../docs/operations.md")
-	require.NoError(t, err)
-	_, block, found := strings.Cut(string(text), "```\naccounts {")
-	require.True(t, found)
-	block, _, _ = strings.Cut(block, "```")
-	block = strings.NewReplacer("$HOOKSPAN_PASSWORD", "own", "$SEARCH_PASSWORD", "search").Replace("accounts {" + block)
-	x := queuetest.NewExternal(t, func(o *server.Options) { require.NoError(t, o.ProcessConfigString(block)) })
-	x.Start()
-	b := &bench{Bench: &queuetest.Bench{Alarms: &queuetest.Alarms{}, JS: x.JetStream(nats.UserInfo("hookspan", "own"))}, t: t}
-	b.NC = b.JS.Conn()
-	require.NoError(t, queue.Provision(t.Context(), b.JS, queue.StreamsConfig{MaxBytes: 64 << 20}, zap.NewNop()))
-	b.pub = queue.NewPublisher(b.JS, b.Names)
-	b.pub.SetFit(true)
-	t.Cleanup(b.pub.Close)
-	b.begin("search", "other")
-	js := x.JetStream(nats.UserInfo("search", "search"))
-	b.waitsAndComesBack(js)
-
-	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	_, err = js.Consumer(short, "HOOKSPAN_EVENTS", "other")
-	require.Error(t, err)
-	require.NoError(t, js.Conn().PublishRequest("$JS.API.CONSUMER.INFO.HOOKSPAN_EVENTS.search", "hookspan.events.get3w.forged", nil))
-	_, err = js.Consumer(t.Context(), "HOOKSPAN_EVENTS", "search")
-	require.NoError(t, err)
-	require.EqualValues(t, 3, b.Messages(t, "HOOKSPAN_EVENTS"), "one, and twice again")
 }
 
 // What a consumer of package consumers counts stays with the copy; where the event itself

@@ -2,6 +2,7 @@ package await
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -19,11 +20,14 @@ var errGap = errors.New("a message was lost on the way")
 func (h *Hub) consume(
 	ctx context.Context, stream, subject string, bodies bool, handle func(*jetstream.MsgMetadata, jetstream.Msg), trouble chan<- error,
 ) (end func(), err error) {
+	// Named here, so that one is not left behind whose making was cut short.
+	name := "await-" + rand.Text()
 	consumer, err := h.js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
-		Description: "those who wait for predictions", FilterSubject: subject, DeliverPolicy: jetstream.DeliverNewPolicy,
+		Name: name, Description: "those who wait for predictions", FilterSubject: subject, DeliverPolicy: jetstream.DeliverNewPolicy,
 		AckPolicy: jetstream.AckNonePolicy, HeadersOnly: !bodies, MemoryStorage: true, Replicas: 1, InactiveThreshold: forgetAfter,
 	})
 	if err != nil {
+		forget(h.js, stream, name) //nolint:contextcheck // ctx may have ended
 		return nil, fmt.Errorf("listening to %s: %w", stream, err)
 	}
 	fail := func(err error) {
@@ -49,7 +53,6 @@ func (h *Hub) consume(
 	if err != nil {
 		return nil, fmt.Errorf("listening to %s: %w", stream, err)
 	}
-	name := consumer.CachedInfo().Name
 	return func() { //nolint:contextcheck // it is called when that has ended
 		consuming.Stop()
 		<-consuming.Closed()
