@@ -120,17 +120,17 @@ func (c *Creator) create(ctx context.Context, request *nats.Msg) ([]byte, error)
 	return answer.Data, nil
 }
 
-func refused(code jetstream.ErrorCode, description string) error {
-	return &jetstream.APIError{Code: 400, ErrorCode: code, Description: description}
+func refused(description string) error {
+	return &jetstream.APIError{Code: 400, ErrorCode: codeBadRequest, Description: description}
 }
 
 // check refuses what no program needs, before it costs anything.
 func (c *Creator) check(durable string, body []byte) error {
 	if durable == "" {
-		return refused(codeBadRequest, "the subject names no consumer")
+		return refused("the subject names no consumer")
 	}
 	if len(body) > maxCreate {
-		return refused(codeBadRequest, fmt.Sprintf("the request has %d bytes, at most %d are possible", len(body), maxCreate))
+		return refused(fmt.Sprintf("the request has %d bytes, at most %d are possible", len(body), maxCreate))
 	}
 	var r struct {
 		Config struct {
@@ -141,16 +141,16 @@ func (c *Creator) check(durable string, body []byte) error {
 		} `json:"config"`
 	}
 	if err := json.Unmarshal(body, &r); err != nil {
-		return refused(codeBadRequest, "the request is not the JSON of a consumer")
+		return refused("the request is not the JSON of a consumer")
 	}
 	if r.Config.DeliverSubject != "" {
-		return refused(codeBadRequest, "a consumer that delivers by itself (deliver_subject) would deliver into the account of the bridge: make one that is pulled")
+		return refused("a consumer that delivers by itself (deliver_subject) would deliver into the account of the bridge: make one that is pulled")
 	}
 	if wait := r.Config.AckWait; wait > 0 && wait < shortestAckWait || slices.ContainsFunc(r.Config.Backoff, func(d time.Duration) bool { return d < shortestAckWait }) {
-		return refused(codeBadRequest, fmt.Sprintf("ack_wait and backoff must be at least %v: what is not acknowledged is delivered again and again", shortestAckWait))
+		return refused(fmt.Sprintf("ack_wait and backoff must be at least %v: what is not acknowledged is delivered again and again", shortestAckWait))
 	}
 	if _, marked := r.Config.Metadata[bridge.MetadataKind]; marked {
-		return refused(codeBadRequest, "the metadata "+bridge.MetadataKind+" is for durables of the bridge")
+		return refused("the metadata "+bridge.MetadataKind+" is for durables of the bridge")
 	}
 	return nil
 }
@@ -165,7 +165,7 @@ func (c *Creator) mayHave(ctx context.Context, durable string) error {
 	have, err := stream.Consumer(ctx, durable)
 	switch {
 	case err == nil && have.CachedInfo().Config.Metadata[bridge.MetadataKind] != "":
-		return refused(codeBadRequest, "durable "+durable+" is the bridge's")
+		return refused("durable "+durable+" is the bridge's")
 	case err == nil:
 		return nil
 	case !errors.Is(err, jetstream.ErrConsumerNotFound):

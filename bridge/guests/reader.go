@@ -72,7 +72,7 @@ func none(direct bool, code int, description string) any {
 func (r *Reader) answer(ctx context.Context, request *nats.Msg) any {
 	api, direct := r.cfg.Names.ParseGet(request.Subject)
 	if err := single(request.Data); err != nil {
-		return none(direct, 408, err.Error())
+		return none(direct, 408, "Bad Request: "+err.Error())
 	}
 	m, err := r.js.Conn().RequestWithContext(ctx, api, request.Data)
 	if err != nil {
@@ -91,7 +91,7 @@ func single(body []byte) error {
 		return nil // the subject says which
 	}
 	if len(body) > maxRead {
-		return fmt.Errorf("Bad Request: at most %d bytes are possible", maxRead)
+		return fmt.Errorf("at most %d bytes are possible", maxRead)
 	}
 	var r struct {
 		Batch, MaxBytes int64
@@ -99,9 +99,9 @@ func single(body []byte) error {
 	}
 	switch err := json.Unmarshal(body, &r); {
 	case err != nil:
-		return errors.New("Bad Request: not the JSON of a request for a message")
+		return errors.New("not the JSON of a request for a message")
 	case r.Batch > 1 || len(r.MultiLast) > 0:
-		return errors.New("Bad Request: one message at a time can be read here, a consumer reads more")
+		return errors.New("one message at a time can be read here, a consumer reads more")
 	}
 	return nil
 }

@@ -77,7 +77,7 @@ func (q *Quota) Take(ctx context.Context, program string, bytes int) error {
 	defer q.mu.Unlock()
 	now := time.Now()
 	if now.Sub(q.looked) >= believed {
-		q.err = q.look(ctx, now)
+		q.err = q.look(ctx)
 		q.looked = now
 	}
 	if q.err != nil {
@@ -109,7 +109,7 @@ func (q *Quota) Take(ctx context.Context, program string, bytes int) error {
 const maxProgramInAlarm = 128
 
 // look adapts the buckets to the stream.
-func (q *Quota) look(ctx context.Context, now time.Time) error {
+func (q *Quota) look(ctx context.Context) error {
 	stream, err := q.js.Stream(ctx, q.cfg.Names.EventsStream())
 	if err != nil {
 		return fmt.Errorf("looking at the stream of events: %w", err)
