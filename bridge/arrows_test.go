@@ -41,7 +41,7 @@ var arrows = map[string]arrow{
 	"bridge/fakeget3w":   {ours: []string{"bridge", "bridge/source"}, never: []string{echo, nats}},
 	"bridge/telemetry":   {ours: []string{"internal/printable"}, never: []string{echo, nats}},
 	"bridge/stored":      {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
-	"bridge/guests":      {ours: []string{"bridge", "bridge/requests"}, never: []string{echo, nats + "nats-server"}},
+	"bridge/guests":      {ours: []string{"bridge", "bridge/quota", "bridge/requests"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/fleet":       {ours: []string{"bridge", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/later":       {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/requests":    {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},

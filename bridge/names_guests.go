@@ -1,6 +1,9 @@
 package bridge
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // AllCreates is the subject pattern of requests to make or change a durable on
 // [Names.EventsStream]. What programs of other accounts ask of JetStream with
@@ -19,35 +22,64 @@ func (n Names) ParseCreate(subject string) (durable, api string) {
 	return durable, "$JS.API.CONSUMER.CREATE." + n.EventsStream() + "." + tail
 }
 
+const jsAPI = "$JS.API."
+
 // The two calls by which JetStream gives one message.
 const (
-	directGet = "$JS.API.DIRECT.GET."
-	getMsg    = "$JS.API.STREAM.MSG.GET."
+	directGet = jsAPI + "DIRECT.GET."
+	getMsg    = jsAPI + "STREAM.MSG.GET."
 )
 
-// AllGets is the subject pattern of requests to read one message. What programs of other
-// accounts ask of JetStream with $JS.API.DIRECT.GET and $JS.API.STREAM.MSG.GET arrives
-// there.
-func (n Names) AllGets() string { return n.prefix() + ".get.>" }
+// AllCalls is the subject pattern of calls to JetStream of programs of other accounts.
+func (n Names) AllCalls() string { return n.prefix() + ".api.>" }
 
-// Get is where the request arrives that JetStream knows by the subject api; "" when that
-// is none for one message.
-func (n Names) Get(api string) string {
-	if tail, ok := strings.CutPrefix(api, directGet); ok {
-		return n.prefix() + ".get.direct." + tail
-	}
-	if tail, ok := strings.CutPrefix(api, getMsg); ok {
-		return n.prefix() + ".get.message." + tail
-	}
-	return ""
+// Call is where a call of such a program arrives that JetStream knows by the subject api,
+// such as $JS.API.INFO.
+func (n Names) Call(api string) string { return n.prefix() + ".api." + strings.TrimPrefix(api, jsAPI) }
+
+// ParseCall undoes [Names.Call].
+func (n Names) ParseCall(subject string) (api string) {
+	return jsAPI + strings.TrimPrefix(subject, n.prefix()+".api.")
 }
 
-// ParseGet undoes [Names.Get]. Direct says whether the answer is the message itself, and
-// not JSON that holds it.
-func (n Names) ParseGet(subject string) (api string, direct bool) {
-	tail := strings.TrimPrefix(subject, n.prefix()+".get.")
-	if message, ok := strings.CutPrefix(tail, "message."); ok {
-		return getMsg + message, false
+// GuestCalls are the subject patterns of the calls that programs of other accounts may
+// make, which answer once and change nothing: what there is, events, what is known of a
+// prediction, what consumers remember, whether there is room to wait, and whether a dead
+// letter that is said to be a duplicate is its own.
+func (n Names) GuestCalls() []string {
+	events := n.EventsStream()
+	return []string{
+		jsAPI + "INFO",
+		jsAPI + "STREAM.NAMES",
+		jsAPI + "STREAM.LIST",
+		jsAPI + "STREAM.INFO." + events,
+		jsAPI + "STREAM.INFO." + n.LedgerStream(),
+		jsAPI + "STREAM.INFO." + n.DeadStream(),
+		jsAPI + "STREAM.INFO." + n.LaterStream(),
+		jsAPI + "STREAM.INFO." + n.PredictionsStream(),
+		jsAPI + "CONSUMER.NAMES." + events,
+		jsAPI + "CONSUMER.LIST." + events,
+		jsAPI + "CONSUMER.INFO." + events + ".>",
+		getMsg + events,
+		directGet + events,
+		directGet + events + ".>",
+		directGet + n.LedgerStream() + ".>",
+		directGet + n.DeadStream(),
+		directGet + n.PredictionsStream() + ".>",
 	}
-	return directGet + strings.TrimPrefix(tail, "direct."), true
+}
+
+// IsGuestCall reports whether api is one of [Names.GuestCalls].
+func (n Names) IsGuestCall(api string) bool {
+	return slices.ContainsFunc(n.GuestCalls(), func(pattern string) bool {
+		prefix, many := strings.CutSuffix(pattern, ">")
+		return api == pattern && !many || many && len(api) > len(prefix) && strings.HasPrefix(api, prefix)
+	})
+}
+
+// IsGet reports whether the call is for one message. Direct says whether the answer is the
+// message itself, and not JSON that holds it.
+func IsGet(api string) (get, direct bool) {
+	direct = strings.HasPrefix(api, directGet)
+	return direct || strings.HasPrefix(api, getMsg), direct
 }

@@ -5,16 +5,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/guests"
-	"github.com/hookspan/hookspan/bridge/queue"
 	"github.com/hookspan/hookspan/bridge/queue/queuetest"
 )
 
@@ -30,14 +30,7 @@ func asApp(t *testing.T) (*queuetest.Bench, jetstream.JetStream) {
 		Durable: "ours", AckPolicy: jetstream.AckExplicitPolicy, Metadata: map[string]string{bridge.MetadataKind: "pull"},
 	})
 	require.NoError(t, err)
-	password, err := queue.ReadSecret(b.Folder.Dir(), queue.AppUser)
-	require.NoError(t, err)
-	nc, err := nats.Connect(b.Server.URL(), nats.UserInfo(queue.AppUser, password))
-	require.NoError(t, err)
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	require.NoError(t, err)
-	return b, js
+	return b, b.App()
 }
 
 func named(name string) jetstream.ConsumerConfig {
@@ -85,16 +78,25 @@ func TestDurablesOfOthersLeaveRoom(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// Who makes durables without an end uses up what is its own.
 func TestDurablesOfOthersHaveARate(t *testing.T) {
 	b, js := asApp(t)
-	var err error
-	for err == nil {
-		_, err = js.CreateOrUpdateConsumer(t.Context(), "HOOKSPAN_EVENTS", named("mine"))
+	var loops sync.WaitGroup
+	for range 8 { // faster than what comes again
+		loops.Go(func() {
+			var err error
+			for err == nil {
+				_, err = js.CreateOrUpdateConsumer(t.Context(), "HOOKSPAN_EVENTS", named("mine"))
+			}
+			var api *jetstream.APIError
+			assert.ErrorAs(t, err, &api)
+			assert.Equal(t, 503, api.Code)
+		})
 	}
-	var api *jetstream.APIError
-	require.ErrorAs(t, err, &api)
-	require.Equal(t, 503, api.Code)
+	loops.Wait()
 	require.Equal(t, []string{bridge.AlarmQuota}, b.Alarms.Kinds())
+	_, err := b.App().CreateConsumer(t.Context(), "HOOKSPAN_EVENTS", named("of-another"))
+	require.NoError(t, err)
 }
 
 // What a durable must not be is refused with a reason, and has no effect.
@@ -104,16 +106,26 @@ func TestDurablesThatAreRefused(t *testing.T) {
 		`{"config":{"durable_name":"mine","deliver_subject":"hookspan.watch.get3w","ack_policy":"explicit"}}`: "deliver_subject",
 		`{"config":{"durable_name":"mine","metadata":{"hookspan-kind":"pull"}}}`:                              "for durables of the bridge",
 		`{"config":{"durable_name":"other","ack_policy":"explicit"}}`:                                         "name",
+		`{"config":{"durable_name":"mine","ack_wait":999999999,"ack_policy":"explicit"}}`:                     "at least 1s",
+		`{"config":{"durable_name":"mine","backoff":[1000000000,1000],"ack_policy":"explicit"}}`:              "at least 1s",
 		`[`: "JSON",
 		`{"pad":"` + strings.Repeat("x", 70_000) + `"}`: "at most 65536",
 		``: "JSON",
 	} {
 		require.Contains(t, ask(t, js, "mine", body).Error.Description, want, body)
 	}
-	require.Contains(t, ask(t, js, "ours", `{"stream_name":"HOOKSPAN_EVENTS","config":{"durable_name":"ours","ack_policy":"explicit"}}`).Error.Description, "is the bridge's")
+	require.Contains(t, ask(t, js, "ours", `{"stream_name":"HOOKSPAN_EVENTS","config":{"durable_name":"ours","ack_policy":"explicit"}}`).Error.Description, "somebody else's")
+	for _, name := range []string{bridge.LedgerConsumer, "a*b", "a/b"} {
+		require.Equal(t, 400, ask(t, js, name, `{"config":{}}`).Error.Code, name)
+	}
+	brief, err := b.JS.CreateConsumer(t.Context(), "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{})
+	require.NoError(t, err)
+	name := brief.CachedInfo().Name
+	body := `{"stream_name":"HOOKSPAN_EVENTS","config":{"name":"` + name + `","filter_subject":"nothing"},"action":"update"}`
+	require.Contains(t, ask(t, js, name, body).Error.Description, "somebody else's")
 	stream, err := b.JS.Stream(t.Context(), "HOOKSPAN_EVENTS")
 	require.NoError(t, err)
-	require.Equal(t, 1, stream.CachedInfo().State.Consumers)
+	require.Equal(t, 2, stream.CachedInfo().State.Consumers)
 }
 
 func ask(t *testing.T, js jetstream.JetStream, name, body string) (answer struct{ Error *jetstream.APIError }) {

@@ -29,45 +29,11 @@ const (
 	appAccount = "APP"
 )
 
-// appServices is what user "app" may call: read events, have durables of its own
-// with what they must remember and their dead letters. Nothing here publishes an
-// event, or deletes, pauses or purges anything.
+// appServices is what user "app" may write: acknowledgements, what its consumers must
+// remember, and their dead letters. Calls that are answered are [bridge.Names.GuestCalls].
+// Nothing here publishes an event, or deletes, pauses or purges anything.
 func appServices(n bridge.Names) []string {
-	events, ledger := n.EventsStream(), n.LedgerStream()
-	return []string{
-		"$JS.API.INFO",
-		"$JS.API.STREAM.NAMES",
-		"$JS.API.STREAM.LIST",
-		"$JS.API.STREAM.INFO." + events,
-		"$JS.API.STREAM.INFO." + ledger,
-		"$JS.API.CONSUMER.NAMES." + events,
-		"$JS.API.CONSUMER.LIST." + events,
-		"$JS.API.CONSUMER.INFO." + events + ".>",
-		"$JS.ACK." + events + ".>",
-		n.LedgerSubject(">"),
-		n.DeadSubjects()[0],
-		"$JS.API.STREAM.INFO." + n.DeadStream(),
-		// To see whether there is room to wait.
-		"$JS.API.STREAM.INFO." + n.LaterStream(),
-		// To have a prediction watched.
-		"$JS.API.STREAM.INFO." + n.PredictionsStream(),
-		n.WatchRequests("*"),
-	}
-}
-
-// appGets are the messages that user "app" may read one by one: events, what is known of
-// a prediction, what its consumers remember, and whether a dead letter that is said to be
-// a duplicate is its own.
-func appGets(n bridge.Names) []string {
-	events := n.EventsStream()
-	return []string{
-		"$JS.API.STREAM.MSG.GET." + events,
-		"$JS.API.DIRECT.GET." + events,
-		"$JS.API.DIRECT.GET." + events + ".>",
-		"$JS.API.DIRECT.GET." + n.LedgerStream() + ".>",
-		"$JS.API.DIRECT.GET." + n.DeadStream(),
-		"$JS.API.DIRECT.GET." + n.PredictionsStream() + ".>",
-	}
+	return []string{"$JS.ACK." + n.EventsStream() + ".>", n.LedgerSubject(">"), n.DeadSubjects()[0], n.WatchRequests("*")}
 }
 
 // appPull is the one call that is answered more than once: the event, and
@@ -101,7 +67,7 @@ func accounts(n bridge.Names, owned []string, ownPassword, appPassword string, p
 		return "", err
 	}
 	var exports strings.Builder
-	for _, subject := range append(appServices(n), n.AllWaits(), n.AllCreates(), n.AllGets()) {
+	for _, subject := range append(appServices(n), n.AllWaits(), n.AllCreates(), n.AllCalls()) {
 		fmt.Fprintf(&exports, "{service: %q}\n", subject)
 	}
 	fmt.Fprintf(&exports, "{service: %q, response_type: stream}\n{stream: %q}\n", appPull(n), n.AllEvents())
@@ -133,7 +99,8 @@ type account struct {
 	shared []string
 	// redirected is what it publishes as if to JetStream, by the subject on which that
 	// arrives with us: the stream of waiting events obeys headers, whoever makes durables
-	// could use them up, and whoever reads much the memory.
+	// could use them up, whoever reads much the memory, and whoever asks much the one queue
+	// in which the server works off what it is asked.
 	redirected map[string]string
 	// stream is what it can listen to, if anything.
 	stream string
@@ -141,8 +108,8 @@ type account struct {
 
 func appAccountOf(n bridge.Names, owned []string, password string) account {
 	redirected := map[string]string{n.AllWaits(): n.LaterSubjects()[0], n.AllCreates(): "$JS.API.CONSUMER.CREATE." + n.EventsStream() + ".>"}
-	for _, get := range appGets(n) {
-		redirected[n.Get(get)] = get
+	for _, call := range n.GuestCalls() {
+		redirected[n.Call(call)] = call
 	}
 	return account{
 		name: appAccount, user: AppUser, password: password, connections: appConnections,
@@ -165,7 +132,7 @@ func (a account) config() (string, error) {
 	}
 	publish := slices.Clone(a.services)
 	for _, arrives := range slices.Sorted(maps.Keys(a.redirected)) {
-		fmt.Fprintf(&imports, "{service: {account: %s, subject: %q}, to: %q}\n", ownAccount, arrives, a.redirected[arrives])
+		fmt.Fprintf(&imports, "{service: {account: %s, subject: %q}, to: %q, share: true}\n", ownAccount, arrives, a.redirected[arrives])
 		publish = append(publish, a.redirected[arrives])
 	}
 	listen := []string{"_INBOX.>"}

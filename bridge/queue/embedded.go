@@ -149,6 +149,8 @@ func (e *Embedded) options() (*server.Options, error) {
 	opts.JetStreamMaxStore = maxStore
 	opts.JetStreamMaxMemory = maxMemory
 	opts.MaxPayload = MaxPayload
+	// Webhooks do not wait for programs that read slowly: those are disconnected.
+	opts.NoFastProducerStall = true
 	opts.NoSigs = true
 	opts.DisableJetStreamBanner = true
 	opts.Host, opts.Port, opts.DontListen = e.host, e.port, !e.listen

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,4 +85,28 @@ func TestProgramsHaveAShareOfConnections(t *testing.T) {
 	nc, err := b.Server.Connect("ours", zap.NewNop())
 	require.NoError(t, err)
 	nc.Close()
+}
+
+// Each event is given to every subscription that matches before the next webhook has its
+// turn, so the programs of others have a limited number of them.
+func TestSubscriptionsOfOthersHaveALimit(t *testing.T) {
+	alarms := &queuetest.Alarms{}
+	cfg := listening()
+	cfg.Alarms = alarms
+	b := queuetest.Start(t, cfg)
+	left := make(chan *nats.Conn, 10)
+	for range 5 {
+		nc, _ := app(t, b)
+		nc.SetDisconnectErrHandler(func(nc *nats.Conn, _ error) { nc.Close(); left <- nc })
+		for range 500 {
+			_, err := nc.SubscribeSync("hookspan.events.>")
+			require.NoError(t, err)
+		}
+		require.NoError(t, nc.Flush())
+	}
+	<-left
+	require.Eventually(t, func() bool { return slices.Equal(alarms.Kinds(), []string{bridge.AlarmQuota}) }, patience, time.Millisecond)
+	_, js := app(t, b)
+	_, err := js.Stream(t.Context(), "HOOKSPAN_EVENTS")
+	require.NoError(t, err, "a program with few goes on")
 }

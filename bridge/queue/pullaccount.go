@@ -12,14 +12,18 @@ func PullUser(consumer string) string { return "consumer-" + consumer }
 // stream, and nothing of other consumers.
 func pullAccount(n bridge.Names, consumer, password string) account {
 	durable := n.EventsStream() + "." + consumer
+	const jsInfo = "$JS.API.INFO" // several clients ask for it first
+	info := "$JS.API.CONSUMER.INFO." + durable
 	return account{
 		name: "PULL_" + consumer, user: PullUser(consumer), password: password, connections: pullConnections,
 		services: []string{
-			"$JS.API.INFO", // several clients ask for it first
-			"$JS.API.CONSUMER.INFO." + durable,
 			"$JS.API.CONSUMER.MSG.NEXT." + durable,
 			"$JS.ACK." + durable + ".>",
 		},
-		redirected: map[string]string{n.WaitOf(consumer): n.LaterOf(consumer)},
+		redirected: map[string]string{
+			n.WaitOf(consumer): n.LaterOf(consumer),
+			n.Call(info):       info,
+			n.Call(jsInfo):     jsInfo,
+		},
 	}
 }

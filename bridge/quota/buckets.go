@@ -59,6 +59,38 @@ const (
 
 // Take counts one entry of so many bytes of the holder.
 func (b *Buckets[K]) Take(of K, size int, now time.Time) Verdict {
+	switch {
+	case !b.own(of).allow(size, now):
+		return OverOwn
+	case !b.shared.allow(size, now):
+		return OverShared
+	}
+	return Allowed
+}
+
+// Begin counts one entry of the holder whose size will be known later, see
+// [Buckets.Spend].
+func (b *Buckets[K]) Begin(of K, now time.Time) Verdict {
+	own := b.own(of)
+	switch {
+	case own.bytes.TokensAt(now) < 0 || !own.entries.AllowN(now, 1):
+		return OverOwn
+	case b.shared.bytes.TokensAt(now) < 0 || !b.shared.entries.AllowN(now, 1):
+		return OverShared
+	}
+	return Allowed
+}
+
+// Spend counts the bytes of an entry that has begun, also those that the holder does not
+// have yet: until it has them nothing else begins.
+func (b *Buckets[K]) Spend(of K, size int, now time.Time) {
+	own := b.own(of)
+	own.bytes.ReserveN(now, min(size, own.bytes.Burst()))
+	b.shared.bytes.ReserveN(now, min(size, b.shared.bytes.Burst()))
+}
+
+// own are the buckets of the holder.
+func (b *Buckets[K]) own(of K) pair {
 	place, known := b.holders[of]
 	if !known {
 		if b.recent.Len() >= b.most {
@@ -68,11 +100,5 @@ func (b *Buckets[K]) Take(of K, size int, now time.Time) Verdict {
 		b.holders[of] = place
 	}
 	b.recent.MoveToBack(place)
-	switch {
-	case !place.Value.(*holder[K]).allow(size, now):
-		return OverOwn
-	case !b.shared.allow(size, now):
-		return OverShared
-	}
-	return Allowed
+	return place.Value.(*holder[K]).pair
 }

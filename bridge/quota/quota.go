@@ -21,10 +21,10 @@ const (
 	allPart, eachPart = 8, 32
 	window            = 2 * time.Hour
 	// leastBytes is what one of them may fill of a small stream, and all of them twice.
-	leastBytes = 8 << 20
-	// fullPercent is how full the stream of events may be for others: from there on the
-	// janitor needs the rest, and webhooks do.
-	fullPercent = 80
+	leastBytes = 12 << 20
+	// fullPercent is how full the stream of events may be for others. The janitor begins at
+	// 80 to remove what everybody has handled: what is above is behind one who has not.
+	fullPercent = 90
 	// believed is how long what is known of the stream is believed.
 	believed = time.Second
 	// maxHolders is how many programs are told apart.
@@ -83,30 +83,32 @@ func (q *Quota) Take(ctx context.Context, program string, bytes int) error {
 	if q.err != nil {
 		return q.err
 	}
-	why := ""
-	switch {
-	case q.full:
-		why = fmt.Sprintf("the stream of events is more than %d %% full, the rest is for webhooks", fullPercent)
-	default:
-		switch q.buckets.Take(program, bytes, now) {
-		case Allowed:
-			return nil
-		case OverOwn:
-			why = fmt.Sprintf("this program may add %v in a second and 1/%d of the room for events in %v", q.cfg.Each.PerSecond, eachPart, window)
-		case OverShared:
-			why = fmt.Sprintf("all programs together may add %v in a second and 1/%d of the room for events in %v", q.cfg.All.PerSecond, allPart, window)
-		}
+	if q.full {
+		why := fmt.Sprintf("the stream of events is more than %d %% full, and the rest is for webhooks", fullPercent)
+		q.raise("room for "+q.cfg.What, program, q.cfg.What+" of other programs are refused: "+why+". See with hookspan consumers list which consumer is behind, or raise nats.events.max_bytes")
+		return fmt.Errorf("%w: %s", ErrOver, why)
 	}
-	q.cfg.Alarms.Raise(bridge.Alarm{
-		Kind: bridge.AlarmQuota, Subject: q.cfg.What,
-		Text: "other programs ask for more " + q.cfg.What + " than they may, and some are refused so that webhooks keep their room: " + why +
-			". Find the program that repeats itself, or raise nats.events.max_bytes",
-		Details: map[string]any{"program": bridge.Truncate(program, maxProgramInAlarm)},
-	})
+	why := ""
+	switch q.buckets.Take(program, bytes, now) {
+	case Allowed:
+		return nil
+	case OverOwn:
+		why = fmt.Sprintf("this program may add %v in a second and 1/%d of the room for events in %v", q.cfg.Each.PerSecond, eachPart, window)
+	case OverShared:
+		why = fmt.Sprintf("all programs together may add %v in a second and 1/%d of the room for events in %v", q.cfg.All.PerSecond, allPart, window)
+	}
+	q.raise(q.cfg.What, program, "other programs ask for more "+q.cfg.What+" than they may, and some are refused so that webhooks keep their room: "+why+
+		". Find the program that repeats itself, the details name one, or raise nats.events.max_bytes")
 	return fmt.Errorf("%w: %s", ErrOver, why)
 }
 
-const maxProgramInAlarm = 128
+func (q *Quota) raise(what, program, text string) {
+	q.cfg.Alarms.Raise(bridge.Alarm{
+		Kind: bridge.AlarmQuota, Subject: what, Text: text, Details: map[string]any{"program": bridge.Truncate(program, maxProgramInAlarm)},
+	})
+}
+
+const maxProgramInAlarm = 256
 
 // look adapts the buckets to the stream.
 func (q *Quota) look(ctx context.Context) error {

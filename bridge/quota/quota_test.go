@@ -21,7 +21,7 @@ func start(t *testing.T) (*queuetest.Bench, func() *quota.Quota) {
 	b := queuetest.Start(t, queuetest.Config())
 	return b, func() *quota.Quota {
 		return quota.New(b.JS, quota.Config{
-			Names: b.Names, What: "things", All: quota.Rate{PerSecond: 1, Burst: 5}, Each: quota.Rate{PerSecond: 1, Burst: 3}, Alarms: b.Alarms,
+			Names: b.Names, What: "things", All: quota.Rate{PerSecond: 0.001, Burst: 5}, Each: quota.Rate{PerSecond: 0.001, Burst: 3}, Alarms: b.Alarms,
 		})
 	}
 }
@@ -45,18 +45,18 @@ func TestOneAndAllHaveTheirRate(t *testing.T) {
 func TestOneAndAllHaveTheirBytes(t *testing.T) {
 	_, fresh := start(t)
 	q := fresh()
-	require.NoError(t, q.Take(t.Context(), "a", 8<<20))
+	require.NoError(t, q.Take(t.Context(), "a", 12<<20))
 	require.ErrorIs(t, q.Take(t.Context(), "a", 1<<20), quota.ErrOver)
-	require.NoError(t, q.Take(t.Context(), "b", 8<<20))
+	require.NoError(t, q.Take(t.Context(), "b", 12<<20))
 	require.ErrorIs(t, q.Take(t.Context(), "c", 1<<20), quota.ErrOver)
 }
 
-// The last fifth of the stream is for webhooks.
+// The last tenth of the stream is for webhooks.
 func TestNothingOfOthersInAStreamThatIsNearlyFull(t *testing.T) {
 	b, fresh := start(t)
 	p := b.Publisher()
 	body := []byte(`{"pad":"` + strings.Repeat("x", 4<<20) + `"}`)
-	for n := range 12 { // of 64 MiB
+	for n := range 14 { // of 64 MiB
 		e := queuetest.Event(strings.Repeat("x", n+1))
 		e.Body = body
 		_, err := p.Publish(t.Context(), e)
@@ -69,7 +69,7 @@ func TestNothingOfOthersInAStreamThatIsNearlyFull(t *testing.T) {
 	require.NoError(t, err)
 	err = fresh().Take(t.Context(), "a", 1)
 	require.ErrorIs(t, err, quota.ErrOver)
-	require.ErrorContains(t, err, "80 % full")
+	require.ErrorContains(t, err, "90 % full")
 }
 
 func TestStreamThatCannotBeLookedAtIsNoQuota(t *testing.T) {
@@ -93,4 +93,20 @@ func TestHolderThatWasSeenLeastLatelyIsForgotten(t *testing.T) {
 	require.Equal(t, quota.Allowed, b.Take("b", 1, now), "in the place of a")
 	require.Equal(t, quota.OverOwn, b.Take("b", 1, now))
 	require.Equal(t, quota.OverOwn, b.Take("c", 1, now))
+}
+
+// What is larger than a holder has left is given once, and then nothing until that is
+// paid back; others are not held up.
+func TestDebtOfOneHolder(t *testing.T) {
+	one := quota.Rates{Entries: 1000, EntriesBurst: 1000, Bytes: 10, BytesBurst: 100}
+	all := quota.Rates{Entries: 1000, EntriesBurst: 1000, Bytes: 1000, BytesBurst: 1000}
+	b, now := quota.NewBuckets[string](all, one, 10), time.Now()
+	for range 2 {
+		require.Equal(t, quota.Allowed, b.Begin("a", now))
+		b.Spend("a", 90, now)
+	}
+	require.Equal(t, quota.OverOwn, b.Begin("a", now))
+	require.Equal(t, quota.Allowed, b.Begin("b", now))
+	require.Equal(t, quota.OverOwn, b.Begin("a", now.Add(7*time.Second)))
+	require.Equal(t, quota.Allowed, b.Begin("a", now.Add(9*time.Second)))
 }

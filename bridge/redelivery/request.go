@@ -83,7 +83,7 @@ func (w *Waiter) check(request *nats.Msg, now time.Time) (*waitRequest, error) {
 	token, _ := strconv.ParseUint(subject[strings.LastIndexByte(subject, '.')+1:], 10, 64)
 	return &waitRequest{
 		consumer: consumer, subject: subject, target: request.Header.Get(jetstream.ScheduleTargetHeader), at: at,
-		again: again, event: event, copied: []uint64{token, again.Copied, again.Sequence},
+		again: again, event: event, copied: []uint64{again.Copied, token, again.Sequence},
 	}, nil
 }
 

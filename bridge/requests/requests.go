@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -26,15 +25,21 @@ const (
 	timeout         = 4 * time.Second // clients wait for 5 s
 	maxWaitingBytes = 32 << 20
 	maxReplyInLog   = 128
-	slowness        = time.Second
+	maxProgram      = 256
 	maxSlow         = 1024
-	promptRefusals  = 50
-	promptBurst     = 100
 	// Subjects of answers: an inbox, and what the server makes of one of another account.
 	inbox, imported = "_INBOX", "_R_."
 	// clientInfo is the header in which the server says who asks from another account
 	// (nats-server 2.15.2, ClientInfoHdr).
 	clientInfo = "Nats-Request-Info"
+)
+
+// Refusals come at once up to promptBurst and promptRefusals a second, what is beyond
+// slowness later; others in tests.
+var (
+	promptRefusals rate.Limit = 50
+	promptBurst               = 100
+	slowness                  = time.Second
 )
 
 // Service answers the requests on a subject. Any number of processes may run the same.
@@ -62,9 +67,9 @@ func Sampled(log *zap.Logger) *zap.Logger {
 	}))
 }
 
-// Program tells programs apart that ask: it names the account and the connection that
-// the server has written into a request from another account, as far as it shares them.
-// It is "" for a request of our own account, where a program could write there itself.
+// Program tells programs apart that ask, and says which one it is: the connection that the
+// server has written into a request from another account, as far as it shares that. It is
+// "" for a request of our own account, where a program could write there itself.
 func Program(request *nats.Msg) string {
 	if !strings.HasPrefix(request.Reply, imported) {
 		return ""
@@ -72,11 +77,14 @@ func Program(request *nats.Msg) string {
 	var client struct {
 		Account string `json:"acc"`
 		ID      uint64 `json:"id"`
+		User    string `json:"user"`
+		Host    string `json:"host"`
+		Name    string `json:"name"`
 	}
 	if json.Unmarshal([]byte(request.Header.Get(clientInfo)), &client) != nil {
 		return ""
 	}
-	return client.Account + "/" + strconv.FormatUint(client.ID, 10)
+	return bridge.Truncate(fmt.Sprintf("%s: connection %d of user %s at %s, called %q", client.Account, client.ID, client.User, client.Host, client.Name), maxProgram)
 }
 
 // Slow is an answer that refuses. The first hundred come at once, and fifty a second;
@@ -85,7 +93,7 @@ func Program(request *nats.Msg) string {
 type Slow struct{ Answer any }
 
 // Run answers requests until ctx ends, and returns nil once those that have begun are
-// answered. Conn returns the connection of now: when one was closed for good, and when
+// answered, but for those that are refused late. Conn returns the connection of now: when one was closed for good, and when
 // listening fails, it is asked again.
 func (s Service) Run(ctx context.Context, conn func() *nats.Conn) error {
 	s.Logger = Sampled(cmp.Or(s.Logger, zap.NewNop()))

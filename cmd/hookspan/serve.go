@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hookspan/hookspan/bridge/admin"
-	"github.com/hookspan/hookspan/bridge/guests"
 	"github.com/hookspan/hookspan/bridge/queue"
 	"github.com/hookspan/hookspan/bridge/redelivery"
 	"github.com/hookspan/hookspan/bridge/telemetry"
@@ -121,6 +120,7 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 	reloader.users, reloader.providers, reloader.submits = secretUsers, providers, submits.sources
 
 	group, ctx := errgroup.WithContext(running)
+	store.serveGuests(ctx, group, cfg)
 	if err := store.provision(ctx, group, cfg.Ingress.MaxBody); err != nil {
 		stop()
 		return errors.Join(err, group.Wait())
@@ -145,10 +145,6 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 		})
 		group.Go(func() error { <-ctx.Done(); submits.Close(); return nil })
 	}
-	creator := guests.NewCreator(store.consume, guests.CreatorConfig{Names: cfg.names(), Alarms: store.alarms, Logger: log})
-	group.Go(func() error { return creator.Run(ctx) })
-	reader := guests.NewReader(store.consume, guests.ReaderConfig{Names: cfg.names(), Logger: log})
-	group.Go(func() error { return reader.Run(ctx) })
 	if cfg.has(roleConsumers) {
 		bindOnly := cfg.NATS.Provision != provisionCreate
 		mover := redelivery.NewMover(store.consume, store.publisher, redelivery.MoverConfig{Names: cfg.names(), BindOnly: bindOnly, Logger: log})

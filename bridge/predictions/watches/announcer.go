@@ -41,10 +41,11 @@ func (r *refusal) Unwrap() error { return r.err }
 // be in w, wraps [bridge.ErrNoSource] for a source that is not configured, or is one of
 // the publisher's: to announce it again is safe then.
 func (a *Announcer) Announce(ctx context.Context, w bridge.Watch) (bridge.Receipt, string, error) {
-	return a.announce(ctx, w, bridge.OriginWatch)
+	return a.announce(ctx, w, bridge.OriginWatch, func() error { return nil })
 }
 
-func (a *Announcer) announce(ctx context.Context, w bridge.Watch, origin string) (bridge.Receipt, string, error) {
+// announce asks whether it may once it is known that the prediction can be announced.
+func (a *Announcer) announce(ctx context.Context, w bridge.Watch, origin string, may func() error) (bridge.Receipt, string, error) {
 	now := time.Now()
 	if err := w.Check(now); err != nil {
 		return bridge.Receipt{}, "", &refusal{err}
@@ -54,6 +55,9 @@ func (a *Announcer) announce(ctx context.Context, w bridge.Watch, origin string)
 	}
 	e, err := w.Event(now)
 	if err != nil {
+		return bridge.Receipt{}, "", err
+	}
+	if err := may(); err != nil {
 		return bridge.Receipt{}, "", err
 	}
 	e.Origin = origin

@@ -118,8 +118,7 @@ func (s *Service) announce(ctx context.Context, request *nats.Msg) (bridge.Recei
 		return bridge.Receipt{}, "", &refusal{err}
 	}
 	source := strings.TrimPrefix(request.Subject, strings.TrimSuffix(s.cfg.Names.WatchRequests("*"), "*"))
-	if err := s.quota.Take(ctx, requests.Program(request), len(request.Data)+messageOverhead); err != nil {
-		return bridge.Receipt{}, "", err
-	}
-	return s.announcer.announce(ctx, r.Watch(source), bridge.OriginClaim)
+	return s.announcer.announce(ctx, r.Watch(source), bridge.OriginClaim, func() error {
+		return s.quota.Take(ctx, requests.Program(request), len(request.Data)+messageOverhead)
+	})
 }

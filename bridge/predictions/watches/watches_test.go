@@ -19,7 +19,6 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/predictions/watches"
-	"github.com/hookspan/hookspan/bridge/queue"
 	"github.com/hookspan/hookspan/bridge/queue/queuetest"
 )
 
@@ -70,32 +69,19 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-type bench struct{ *queuetest.Bench }
-
-// app is one more connection of user app.
-func (b *bench) app(t *testing.T) *nats.Conn {
-	t.Helper()
-	password, err := queue.ReadSecret(b.Folder.Dir(), queue.AppUser)
-	require.NoError(t, err)
-	nc, err := nats.Connect(b.Server.URL(), nats.UserInfo(queue.AppUser, password))
-	require.NoError(t, err)
-	t.Cleanup(nc.Close)
-	return nc
-}
-
 // serve runs a service on p, and returns its server with a connection of user app.
-func serve(t *testing.T, p func(*queuetest.Bench) watches.Publisher) (b *bench, app *nats.Conn, log *observer.ObservedLogs) {
+func serve(t *testing.T, p func(*queuetest.Bench) watches.Publisher) (b *queuetest.Bench, app *nats.Conn, log *observer.ObservedLogs) {
 	t.Helper()
 	cfg := queuetest.Config()
 	cfg.Listen = "127.0.0.1:0"
-	b = &bench{queuetest.Start(t, cfg)}
+	b = queuetest.Start(t, cfg)
 	core, log := observer.New(zap.DebugLevel)
-	s := watches.NewService(b.JS, watches.NewAnnouncer(p(b.Bench), onlyGet3w), watches.Config{Alarms: b.Alarms, Logger: zap.New(core)})
+	s := watches.NewService(b.JS, watches.NewAnnouncer(p(b), onlyGet3w), watches.Config{Alarms: b.Alarms, Logger: zap.New(core)})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- s.Run(ctx) }()
 	t.Cleanup(func() { cancel(); require.NoError(t, <-done) })
-	app = b.app(t)
+	app = b.App().Conn()
 	require.Eventually(t, func() bool {
 		_, err := app.Request(b.Names.WatchRequests("nobody"), nil, patience)
 		return err == nil
@@ -179,7 +165,7 @@ func TestAnnouncementsHaveAQuota(t *testing.T) {
 	}
 	flooding.Wait()
 	require.Equal(t, []string{bridge.AlarmQuota}, b.Alarms.Kinds())
-	require.Equal(t, bridge.Stored, ask(t, b.app(t), subject, `{"prediction":"of_another_program"}`).Result)
+	require.Equal(t, bridge.Stored, ask(t, b.App().Conn(), subject, `{"prediction":"of_another_program"}`).Result)
 	require.Zero(t, log.FilterLevelExact(zap.ErrorLevel).Len(), "%v", log.All())
 }
 

@@ -101,11 +101,13 @@ func (b *Bench) serveGuests(t testing.TB) {
 	var running sync.WaitGroup
 	// Both end with ctx alone, without an error.
 	running.Go(func() {
-		_ = guests.NewCreator(b.JS, guests.CreatorConfig{Names: b.Names, Alarms: b.Alarms}).Run(ctx)
+		_ = guests.NewCreator(b.JS, guests.Config{Names: b.Names, Alarms: b.Alarms}).Run(ctx)
 	})
-	running.Go(func() { _ = guests.NewReader(b.JS, guests.ReaderConfig{Names: b.Names}).Run(ctx) })
+	running.Go(func() {
+		_ = guests.NewCaller(b.JS, guests.Config{Names: b.Names, Alarms: b.Alarms}).Run(ctx)
+	})
 	t.Cleanup(func() { cancel(); running.Wait() })
-	for _, subject := range []string{b.Names.AllCreates(), b.Names.AllGets()} {
+	for _, subject := range []string{b.Names.AllCreates(), b.Names.AllCalls()} {
 		require.Eventually(t, func() bool {
 			_, err := b.NC.Request(strings.TrimSuffix(subject, ">")+"x", []byte("?"), time.Second)
 			return err == nil

@@ -1,0 +1,13 @@
+package requests
+
+import (
+	"testing"
+	"time"
+)
+
+// SlowForTest has so many refusals answered at once, and no other one while the test runs.
+func SlowForTest(t *testing.T, prompt int) {
+	oldRate, oldBurst, oldSlowness := promptRefusals, promptBurst, slowness
+	promptRefusals, promptBurst, slowness = 0, prompt, time.Hour
+	t.Cleanup(func() { promptRefusals, promptBurst, slowness = oldRate, oldBurst, oldSlowness })
+}
