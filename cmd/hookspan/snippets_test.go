@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -85,7 +86,9 @@ consumers: {archive: {enabled: false}, search: {kind: pull}}
 	require.NoError(t, err)
 	require.Equal(t, "pred_1", event.PredictionID)
 	// It waits as the guide says, and comes again.
-	wait := &nats.Msg{Subject: bridge.Names{}.Later("search", event.ID, 2), Header: nats.Header(event.Header()), Data: event.Body}
+	meta, err := m.Metadata()
+	require.NoError(t, err)
+	wait := &nats.Msg{Subject: fmt.Sprint("hookspan.later.search.", meta.Sequence.Stream), Header: nats.Header(event.Header()), Data: event.Body}
 	_, err = js.PublishMsg(t.Context(), wait, jetstream.WithScheduleAt(time.Now().Add(time.Second)),
 		jetstream.WithScheduleTarget(bridge.Names{}.Due("search", m.Subject())))
 	require.NoError(t, err)
@@ -117,7 +120,7 @@ func TestConfigurationsOfTheDocuments(t *testing.T) {
 			text = regexp.MustCompile(`file:/run/secrets/[a-z0-9-]+`).ReplaceAllString(text, "file:"+secretFile)
 			dir := t.TempDir()
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "hookspan.yaml"), []byte(text), 0o600))
-			cmd := command(t, dir, "config", "check", "hookspan.yaml")
+			cmd := command(t, dir, "config", "check", "--no-secrets", "hookspan.yaml")
 			cmd.Env = append(cmd.Env, "BILLING_SECRET="+strings.Repeat("s", 32), "GET3W_API_KEY=key-of-the-api")
 			out, err := cmd.CombinedOutput()
 			require.NoError(t, err, "%s:\n%s\n%s", document, text, out)

@@ -28,7 +28,7 @@ func TestStatesOfConsumers(t *testing.T) {
 	}))
 	t.Cleanup(answers.Close)
 	dir := t.TempDir()
-	put(t, dir, "key", strings.Repeat("key ", 8))
+	put(t, dir, "key", strings.Repeat("key-", 8))
 	one := func(name, url string) string {
 		return "  " + name + ": {kind: forward, start: all, filter: {model: " + name + "}, url: \"" + url + "\", secret: file:" + dir + "/key, allow_private: true}\n"
 	}
