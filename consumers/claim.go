@@ -160,7 +160,8 @@ func (a *attempt) poison(ctx context.Context, times int) ready {
 // number says which attempt this is.
 func (a *attempt) number() {
 	a.info.Number = a.past.Failures + 1
-	if a.info.First = a.past.First; a.past.Failures == 0 {
+	a.info.First, a.info.FirstFailed = a.past.First, a.past.firstFailed()
+	if a.past.Failures == 0 {
 		a.info.First = a.started
 	}
 }

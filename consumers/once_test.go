@@ -116,6 +116,45 @@ func TestOnceMakesAConflictADeadLetter(t *testing.T) {
 	require.Equal(t, queuetest.Event("pred_1").ID, r.Event, "what was done is still known")
 }
 
+// An event that comes again after it became a dead letter has its attempts and its time
+// anew, whatever its consumer remembers of the earlier ones.
+func TestRedrivenEventBeginsAnew(t *testing.T) {
+	for _, once := range []bool{false, true} {
+		b := setup(t)
+		wire := b.verdicts("team")
+		ev, long := queuetest.Event("pred_1"), time.Now().Add(-time.Hour).UTC()
+		l, err := openLedger(context.Background(), b.JS, b.Names, "team", time.Hour)
+		require.NoError(t, err)
+		key := eventKey(ev.ID)
+		if once {
+			key = onceKey(ev)
+		}
+		dead := record{Event: ev.ID, State: stateDead, Failures: 7, First: long, Attempts: []bridge.FailedAttempt{{At: long, Took: 1}}}
+		require.NoError(t, l.store(context.Background(), key, dead))
+		seen := make(chan Attempt, 3)
+		b.run(func(ctx context.Context, _ *bridge.Event) error {
+			a := AttemptOf(ctx)
+			seen <- a
+			if a.Number < 3 {
+				return errors.New("not yet")
+			}
+			return nil
+		}, Config{Once: once, Retry: fast})
+		b.publishAgain("team", ev, "1")
+		first, second, third := next(t, seen), next(t, seen), next(t, seen)
+		for i, a := range []Attempt{first, second, third} {
+			require.Equal(t, i+1, a.Number)
+			require.True(t, a.First.After(long), "%v", a.First)
+		}
+		require.Zero(t, first.FirstFailed)
+		require.False(t, second.FirstFailed.Before(second.First))
+		require.Equal(t, second.FirstFailed, third.FirstFailed, "that of the first attempt is kept")
+		require.Contains(t, next(t, wire), "-NAK")
+		require.Contains(t, next(t, wire), "-NAK")
+		require.Equal(t, "+ACK", next(t, wire))
+	}
+}
+
 // A process that was killed in the middle leaves its claim behind.
 func TestOnceRepeatsAnAttemptThatWasKilled(t *testing.T) {
 	b := setup(t)

@@ -67,6 +67,15 @@ func (r record) with(event string, a bridge.FailedAttempt) record {
 	return r
 }
 
+// firstFailed is when the first failed attempt ended, or began when no more is known of it;
+// zero when none has failed.
+func (r record) firstFailed() time.Time {
+	if r.Failures == 0 || len(r.Attempts) == 0 {
+		return r.First
+	}
+	return r.Attempts[0].At.Add(time.Duration(r.Attempts[0].Took) * time.Millisecond)
+}
+
 // unsettled is how many deliveries of the message before this one are accounted for
 // by nobody: a process was killed, or an acknowledgement lost.
 func (r record) unsettled(seq, delivery uint64) int {

@@ -154,8 +154,11 @@ type Attempt struct {
 	// Number counts the attempts on the event, from 1 on. One that was given back
 	// or snoozed is not counted.
 	Number int
-	// First is when the first of them began.
+	// First is when the first of them began, since the event was last a dead letter.
 	First time.Time
+	// FirstFailed is when the first of them had failed, zero in a first attempt. An
+	// attempt that waits for something first ends long after it began.
+	FirstFailed time.Time
 	// Repeat says that an earlier attempt may have ended in the middle, without
 	// anybody knowing how far it came: its process was killed, or did not let it
 	// finish.

@@ -43,8 +43,10 @@ func fieldsOf(body []byte, lenient bool) (map[string]json.RawMessage, error) {
 		case err != nil:
 		case depth == 1 && from >= 0: // the end of a member's value
 			value := json.RawMessage(bytes.TrimLeft(body[from:dec.InputOffset()], ": \t\r\n"))
-			if lenient && contradicts(fields, name, value) {
-				return nil, unusable(CauseDuplicateKey, "%q stands twice with two values, and nobody can say which is meant", name)
+			if lenient {
+				if err := ambiguous(fields, name, value); err != nil {
+					return nil, err
+				}
 			}
 			fields[name] = value
 			from = -1

@@ -46,8 +46,8 @@ type Kind interface {
 	// a prediction, 0 when it does not say.
 	OutputLife() time.Duration
 
-	// OutputDelay is how long after a delivery outputs may still be missing at their
-	// addresses: until then 403 and 404 mean that they come late, afterwards that they
+	// OutputDelay is how long after they were first asked for outputs may still be
+	// missing at their addresses: until then 403 and 404 mean that they come late, afterwards that they
 	// are gone.
 	OutputDelay() time.Duration
 }

@@ -32,14 +32,13 @@ func TestAcceptLenient(t *testing.T) {
 	}{
 		"a lone surrogate somewhere": {`{"id":"p","status":"failed","error":"no","input":{"prompt":"\ud800"}}`, CauseSyntax, func(string) string { return strict("p", "failed", `["failed",null,"no"]`) }},
 		"in a name":                  {`{"id":"p","status":"failed","error":"no","\udfff":1}`, CauseSyntax, func(string) string { return strict("p", "failed", `["failed",null,"no"]`) }},
-		"in the id":                  {`{"id":"p\ud800","status":"failed","error":"no"}`, CauseSyntax, func(body string) string { return raw("p\ufffd", "failed", body) }},
 		"in the error":               {`{"id":"p","status":"failed","error":"\ud83d"}`, CauseSyntax, func(body string) string { return raw("p", "failed", body) }},
 		"in an output":               {`{"id":"p","status":"completed","outputs":["https://cdn/\udc00?s=1"]}`, CauseSyntax, func(body string) string { return raw("p", "completed", body) }},
+		"in the status":              {`{"id":"p","status":"x\ud800"}`, CauseSyntax, func(body string) string { return raw("p", bridge.EncodeToken("x\ufffd"), body) }},
 		"in the model":               {`{"id":"p","model":"a/\ud800","status":"processing"}`, CauseSyntax, func(body string) string { return raw("p", "processing", body) }},
 		"not UTF-8":                  {"{\"id\":\"p\",\"status\":\"failed\",\"error\":\"no\",\"x\":\"\xff\"}", CauseEncoding, func(string) string { return strict("p", "failed", `["failed",null,"no"]`) }},
 		"a name twice, elsewhere":    {`{"id":"p","status":"failed","error":"no","input":{"a":1,"a":2},"x":1,"x":2}`, CauseDuplicateKey, func(string) string { return strict("p", "failed", `["failed",null,"no"]`) }},
 		"the same value twice":       {`{"id":"p","id":"p","status":"failed","error":"no"}`, CauseDuplicateKey, func(string) string { return strict("p", "failed", `["failed",null,"no"]`) }},
-		"a name twice in the error":  {`{"id":"p","status":"failed","error":{"a":1,"a":2}}`, CauseDuplicateKey, func(body string) string { return raw("p", "failed", body) }},
 		"deep":                       {`{"id":"p","status":"failed","error":"no","x":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`, CauseDepth, func(string) string { return strict("p", "failed", `["failed",null,"no"]`) }},
 		"old":                        {`{"id":"p","status":"failed","error":"no","completed_at":"2020-01-01T00:00:00Z"}`, CauseStale, func(string) string { return strict("p", "failed", `["failed",null,"no"]`) }},
 	} {
@@ -79,7 +78,21 @@ func TestLenientNeverGuesses(t *testing.T) {
 		`{"id":"a","status":"x"} {}`:  CauseSyntax,
 		`[1]`:                         CauseSyntax,
 		``:                            CauseSyntax,
-		`{"id":"` + strings.Repeat("\\ud800", 200) + `","status":"x"}`: CauseTooLong,
+		`{"id":"p","status":"` + strings.Repeat("\\ud800", 200) + `"}`: CauseTooLong,
+		// Names that stand twice in what the event is made of, at any depth.
+		`{"id":"a","status":"completed","outputs":[{"url":"https://a/1","url":"https://a/2"}]}`: CauseDuplicateKey,
+		`{"id":"a","status":"completed","outputs":[{"url":"https://a/1","url":"https://a/1"}]}`: CauseDuplicateKey,
+		`{"id":"a","status":"completed","outputs":[{"x":[{"\ud800":1,"\ud801":2}]}]}`:           CauseDuplicateKey,
+		`{"id":"a","status":"completed","outputs":["\ud800",{"u\u0072l":1,"url":2}]}`:           CauseDuplicateKey,
+		`{"id":"a","status":"failed","error":{"a":1,"a":2}}`:                                    CauseDuplicateKey,
+		`{"id":"a","status":"failed","error":{"a":[[{"b":{"c":1,"c":1}}]]}}`:                    CauseDuplicateKey,
+		`{"id":"a","status":"failed","model":{"a":1,"a":2}}`:                                    CauseDuplicateKey,
+		`{"id":"a","status":"failed","completed_at":[{"a":1,"a":2}]}`:                           CauseDuplicateKey,
+		`{"id":"a","status":"failed","error":"x","error":{"a":1,"a":2}}`:                        CauseDuplicateKey,
+		// Ids that would become one.
+		`{"id":"p\ud800","status":"failed"}`:  CauseEncoding,
+		`{"id":"p\ud801","status":"failed"}`:  CauseEncoding,
+		"{\"id\":\"p\xff\",\"status\":\"x\"}": CauseEncoding,
 	} {
 		_, err := s.AcceptLenient(delivery(body))
 		require.Equal(t, cause, causeOf(t, err), body)
@@ -93,9 +106,9 @@ func TestLenientNeverGuesses(t *testing.T) {
 // Two that differ in nothing but what is replaced are two events.
 func TestLenientKeepsDeliveriesApart(t *testing.T) {
 	s := newSource(t, secret)
-	a, err := s.AcceptLenient(delivery(`{"id":"p\ud800","status":"failed"}`))
+	a, err := s.AcceptLenient(delivery(`{"id":"p","status":"failed","error":"\ud800"}`))
 	require.NoError(t, err)
-	b, err := s.AcceptLenient(delivery(`{"id":"p\ud801","status":"failed"}`))
+	b, err := s.AcceptLenient(delivery(`{"id":"p","status":"failed","error":"\ud801"}`))
 	require.NoError(t, err)
 	require.NotEqual(t, a.ID, b.ID)
 }

@@ -26,6 +26,12 @@ func firstProcess(cmd *exec.Cmd) *exec.Cmd {
 	return cmd
 }
 
+// later is a part of a message that is made when the message is written, which is after
+// what was waited for did not come.
+type later func() any
+
+func (l later) String() string { return fmt.Sprint(l()) }
+
 // children returns the processes whose parent is pid, each with its state.
 func children(t *testing.T, pid int) map[int]string {
 	t.Helper()
@@ -81,7 +87,7 @@ consumers:
 	}, patience, 10*time.Millisecond, p.logs)
 	// The bridge itself is the one child that stays.
 	require.Eventually(t, func() bool { return len(children(t, p.cmd.Process.Pid)) == 1 }, patience, 10*time.Millisecond,
-		"children of process 1 that are never reaped: %v", children(t, p.cmd.Process.Pid))
+		"children of process 1 that are never reaped: %v", later(func() any { return children(t, p.cmd.Process.Pid) }))
 	for _, state := range children(t, p.cmd.Process.Pid) {
 		require.NotEqual(t, "Z", state)
 	}

@@ -36,8 +36,9 @@ nats: {listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}
 consumers:
   archive: {kind: archive, hosts: [127.0.0.1], allow_private: true, retry: {first: 10ms}}
 `
+	completed := time.Now().UTC()
 	p := serve(t, dir, file)
-	status, text := p.post(`{"id":"--help","status":"completed","outputs":["` + outputs.URL + `/a|b.png?name=a b"]}`)
+	status, text := p.post(`{"id":"--help","status":"completed","completed_at":"` + completed.Format(time.RFC3339) + `","outputs":["` + outputs.URL + `/a|b.png?name=a b"]}`)
 	require.Equal(t, 200, status, text)
 	require.Eventually(t, func() bool { return asked.Load() >= 3 }, patience, 10*time.Millisecond, p.logs)
 	require.Equal(t, 0, p.stop(), p.logs)
@@ -46,7 +47,7 @@ consumers:
 	before := asked.Load()
 	require.Eventually(t, func() bool { return asked.Load() > before }, patience, 10*time.Millisecond, p.logs)
 	there.Store(true)
-	folder := filepath.Join(dir, "hookspan-data", "archive", "get3w", time.Now().UTC().Format("2006/01/02"), "=2D-help")
+	folder := filepath.Join(dir, "hookspan-data", "archive", "get3w", completed.Format("2006/01/02"), "=2D-help")
 	require.Eventually(t, func() bool {
 		_, err := os.Stat(filepath.Join(folder, "manifest.json"))
 		return err == nil

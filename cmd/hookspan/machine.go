@@ -113,7 +113,7 @@ func (c *config) lacksOfSource(found *checker, name string, getenv func(string) 
 func archiveLacks(ctx context.Context, c *config, found *checker, key string, cons consumerConfig, _ func(string) (string, bool)) {
 	at, err := c.archiveLocation(cons)
 	if err == nil {
-		err = at.Check(ctx)
+		err = at.Check(ctx, cons.AllowPrivate)
 	}
 	found.check(key+".store", err)
 }

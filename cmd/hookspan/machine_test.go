@@ -84,6 +84,30 @@ func TestConfigCheckLooksAtTheMachine(t *testing.T) {
 	}
 }
 
+// A bucket at an address of this machine, which the environment names, is taken by the check
+// as by serve: only where the archive may speak without TLS.
+func TestConfigCheckAgreesOnTheEndpointOfABucket(t *testing.T) {
+	t.Setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+	t.Setenv("AWS_REGION", "")
+	t.Setenv("AWS_CONFIG_FILE", filepath.Join(t.TempDir(), "none"))
+	dir := t.TempDir()
+	file := func(allow string) string {
+		return "data_dir: " + dir + "\n" + strings.Replace(smallConfig, "{archive: {enabled: false}}",
+			"{archive: {kind: archive, store: \"s3://bucket\", hosts: [127.0.0.1], allow_private: "+allow+"}}", 1)
+	}
+	code, _, stderr := runVerb("config", "check", write(t, file("true")))
+	require.Equal(t, 0, code, stderr)
+	p := serve(t, t.TempDir(), file("true"))
+	require.Equal(t, 0, p.stop(), p.logs)
+
+	code, _, stderr = runVerb("config", "check", write(t, file("false")))
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "consumers.archive.store: the endpoint that AWS_ENDPOINT_URL_S3")
+	code, _, stderr = runVerb("serve", "--config", write(t, file("false")))
+	require.NotEqual(t, 0, code)
+	require.Contains(t, stderr, "the endpoint that AWS_ENDPOINT_URL_S3")
+}
+
 // Two listeners on one address, of which serve could begin one.
 func TestListenersOfOneAddress(t *testing.T) {
 	for text, want := range map[string]string{

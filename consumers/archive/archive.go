@@ -37,6 +37,8 @@ type Archive struct {
 	parallel int
 	delay    func(source string) time.Duration
 	publish  func(context.Context, *bridge.Event) error
+	// now is the clock that says how long outputs are late, another one in tests.
+	now func() time.Time
 }
 
 // New checks the configuration and opens the archive. A folder is created when it is
@@ -52,7 +54,7 @@ func New(c Config) (*Archive, error) {
 	}
 	return &Archive{
 		name: c.Name, files: files, fetcher: newFetcher(c), space: newSpace(c, files), lives: newLives(c), alarms: c.Alarms,
-		parallel: c.Parallel, delay: c.Delay, publish: c.Publish,
+		parallel: c.Parallel, delay: c.Delay, publish: c.Publish, now: time.Now,
 	}, nil
 }
 
@@ -73,7 +75,7 @@ func openStore(c Config) (store, error) {
 // retry, which downloads only what is not stored yet, within a tenth of the time that
 // the provider still keeps the outputs, or has not kept them any more. Once that is over,
 // whatever could not be had is gone. An output that is answered with 403 or 404 is gone
-// after [Config].Delay already, and asked for more often until then. When ctx ends, the error is its cause; it wraps
+// [Config].Delay after the first attempt already, and asked for more often until then. When ctx ends, the error is its cause; it wraps
 // [consumers.ErrTimeout], which is a failed attempt.
 //
 // Without room on the disk Handle waits until there is some, so a full disk is
@@ -93,7 +95,7 @@ func (a *Archive) Handle(ctx context.Context, ev *bridge.Event) error {
 	defer unlock()
 	end := a.lives.end(ev)
 	t := &attempt{
-		Archive: a, ev: ev, outputs: p.Outputs, missing: len(p.Outputs), end: end, late: newLateness(ctx, ev.ReceivedAt, end, a.delay(ev.Source)),
+		Archive: a, ev: ev, outputs: p.Outputs, missing: len(p.Outputs), end: end, late: newLateness(ctx, a.now, end, a.delay(ev.Source)),
 	}
 	err = t.run(ctx)
 	if err != nil && ctx.Err() != nil {

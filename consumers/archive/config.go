@@ -49,8 +49,8 @@ type Config struct {
 	// Life returns how long the provider of a source keeps outputs after the event's
 	// time, 0 when nobody knows. Nil means 0.
 	Life func(source string) time.Duration
-	// Delay returns how long after an event from a source was received its outputs may
-	// still be missing: until then an output that is answered with 403 or 404 is asked
+	// Delay returns how long after the first attempt on an event from a source its
+	// outputs may still be missing: until then an output that is answered with 403 or 404 is asked
 	// for again every few seconds, up to once a minute; after it, such an answer is
 	// final. Nil means 0.
 	Delay func(source string) time.Duration

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// lateShare is the part of the time since the event was received after which an
-	// output that is late is asked for again, within minLate and maxLate.
+	// lateShare is the part of the time since an output was first asked for after which
+	// one that is late is asked for again, within minLate and maxLate.
 	lateShare        = 2
 	minLate, maxLate = time.Second, time.Minute
 )
@@ -19,22 +19,20 @@ const (
 // lateness says until when outputs of an event may be missing because they are late. A
 // content delivery network can take some time to serve what the event tells of.
 type lateness struct {
-	since, until time.Time
+	now func() time.Time
+	// since is when the first failed attempt ended, zero in a first attempt.
+	since time.Time
+	delay time.Duration
+	// end is when the provider deletes the outputs, zero when nobody knows.
+	end time.Time
 }
 
-// newLateness counts from when the event was received, or first handled if that was
-// earlier by the clocks of two machines. Both are kept with the event, so that a restart
-// does not begin the time anew. It ends with the life of the outputs, if that is known.
-func newLateness(ctx context.Context, received, end time.Time, delay time.Duration) lateness {
-	since := consumers.AttemptOf(ctx).First
-	if !received.IsZero() && received.Before(since) {
-		since = received
-	}
-	until := since.Add(delay)
-	if !end.IsZero() && end.Before(until) {
-		until = end
-	}
-	return lateness{since, until}
+// newLateness counts from the first answers, not from when the event was received: it may
+// have waited in a queue, behind a pause or for room, or was a dead letter, and a single
+// answer does not prove that the output is gone. The time is kept with the event, so that
+// a restart does not begin it anew.
+func newLateness(ctx context.Context, now func() time.Time, end time.Time, delay time.Duration) lateness {
+	return lateness{now: now, since: consumers.AttemptOf(ctx).FirstFailed, delay: delay, end: end}
 }
 
 // judge makes an answer that the file is not there final once it cannot be late any
@@ -43,14 +41,22 @@ func (l lateness) judge(f *fault) {
 	if !f.late || f.final {
 		return
 	}
-	if time.Now().Before(l.until) {
-		f.err = fmt.Errorf("%w: it may be late, so it is asked for again until %s", f.err, l.until.UTC().Format(time.RFC3339))
+	now, since := l.now(), l.since
+	if since.IsZero() {
+		since = now
+	}
+	until := since.Add(l.delay)
+	if !l.end.IsZero() && l.end.Before(until) {
+		until = l.end
+	}
+	if now.Before(until) {
+		f.err = fmt.Errorf("%w: it may be late, so it is asked for again until %s", f.err, until.UTC().Format(time.RFC3339))
 		return
 	}
 	f.final, f.short = true, strings.Replace(f.short, "late", "gone", 1)
 	f.err = fmt.Errorf("gone: %w", f.err)
-	if waited := l.until.Sub(l.since); waited > 0 {
-		f.err = fmt.Errorf("%w, which is final %v after the event was received", f.err, waited.Round(time.Second))
+	if waited := until.Sub(since); waited > 0 {
+		f.err = fmt.Errorf("%w, which is final %v after the first attempt", f.err, waited.Round(time.Second))
 	}
 }
 
@@ -58,9 +64,13 @@ func (l lateness) judge(f *fault) {
 // is a late output, else 0.
 func (l lateness) next(faults []*fault) time.Duration {
 	for _, f := range faults {
-		if f.late && !f.final {
-			return min(max(time.Since(l.since)/lateShare, minLate), maxLate)
+		if !f.late || f.final {
+			continue
 		}
+		if l.since.IsZero() {
+			return minLate
+		}
+		return min(max(l.now().Sub(l.since)/lateShare, minLate), maxLate)
 	}
 	return 0
 }

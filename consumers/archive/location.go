@@ -42,10 +42,11 @@ var (
 )
 
 // Check returns an error when an archive could not be opened there. It creates nothing
-// and asks no store.
-func (l Location) Check(ctx context.Context) error {
+// and asks no store. An endpoint with http, which the environment may name, needs
+// allowHTTP.
+func (l Location) Check(ctx context.Context, allowHTTP bool) error {
 	if l.Dir == "" {
-		_, err := openObjects(ctx, Config{Location: l}.withDefaults())
+		_, err := openObjects(ctx, Config{Location: l, AllowPrivate: allowHTTP}.withDefaults())
 		return err
 	}
 	above := existing(l.Dir)

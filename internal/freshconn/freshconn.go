@@ -6,6 +6,9 @@
 package freshconn
 
 import (
+	"context"
+	"errors"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -16,9 +19,11 @@ import (
 const DefaultAge = time.Minute
 
 // Transport is an [http.RoundTripper] that begins with new connections when those it has
-// are older than an age, and after a request that failed: one without an answer, or with
-// one of 5xx. Requests that are under way keep theirs, which is closed afterwards. It is
-// safe for concurrent use. Its zero value is not usable, see [New].
+// are older than an age, and after a request that failed: one without an answer, also
+// within its deadline, or with one of 5xx. A request that its caller cancels, and one for
+// which no connection could be made, do not count as failed. Requests that are under way
+// keep their connection, which is closed afterwards. It is safe for concurrent use. Its
+// zero value is not usable, see [New].
 type Transport struct {
 	age time.Duration
 	// now is the clock, another one in tests.
@@ -43,10 +48,21 @@ func New(base *http.Transport, age time.Duration) *Transport {
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	pool := t.pool()
 	resp, err := pool.RoundTrip(req)
-	if err != nil || resp.StatusCode >= http.StatusInternalServerError {
+	if err != nil && blames(req.Context(), err) || err == nil && resp.StatusCode >= http.StatusInternalServerError {
 		t.retire(pool)
 	}
 	return resp, err
+}
+
+// blames reports whether the error of a request with ctx may be the fault of its connection.
+// It is not when the caller cancelled the request without another cause, nor when no
+// connection was made, which a dialer may also refuse.
+func blames(ctx context.Context, err error) bool {
+	if errors.Is(context.Cause(ctx), context.Canceled) {
+		return false
+	}
+	op, ok := errors.AsType[*net.OpError](err)
+	return !ok || op.Op != "dial"
 }
 
 // CloseIdleConnections closes the connections that nobody uses.

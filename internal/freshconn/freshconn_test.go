@@ -3,12 +3,14 @@ package freshconn
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,6 +19,9 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// errForbidden is that of a guard which looks at each address before it is dialled.
+var errForbidden = errors.New("forbidden address")
 
 // service is a name that leads to one of two instances, as a resolver has it.
 type service struct {
@@ -65,9 +70,14 @@ func newService(t *testing.T, http2 bool) *service {
 	s.transport = New(&http.Transport{
 		Protocols:       protocols,
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			s.dials.Add(1)
-			return (&net.Dialer{}).DialContext(ctx, network, s.leads.Load().Listener.Addr().String())
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			dialer := &net.Dialer{}
+			if address == "forbidden.example:443" {
+				dialer.Control = func(string, string, syscall.RawConn) error { return errForbidden }
+			} else {
+				s.dials.Add(1)
+			}
+			return dialer.DialContext(ctx, network, s.leads.Load().Listener.Addr().String())
 		},
 	}, time.Minute)
 	s.transport.now = func() time.Time { return time.Unix(s.clock.Load(), 0) }
@@ -86,6 +96,19 @@ func (s *service) ask() string {
 	require.NoError(s.t, err)
 	require.NoError(s.t, resp.Body.Close())
 	return string(text)
+}
+
+// fail sends a request that gets no answer, and returns its error.
+func (s *service) fail(ctx context.Context, url string) error {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	require.NoError(s.t, err)
+	resp, err := s.transport.RoundTrip(req)
+	if err == nil {
+		_ = resp.Body.Close()
+	}
+	require.Error(s.t, err)
+	return err
 }
 
 func both(t *testing.T, test func(t *testing.T, s *service)) {
@@ -134,21 +157,40 @@ func TestFailedRequestsLeaveTheirConnections(t *testing.T) {
 	}
 }
 
-// So has one after a request that was not answered in time.
+// So has one after a request that was not answered in time, by a deadline or by a cause of
+// its own.
 func TestUnansweredRequestsLeaveTheirConnections(t *testing.T) {
 	both(t, func(t *testing.T, s *service) {
 		require.Contains(t, s.ask(), "old")
 		s.leads.Store(s.next)
+		ctx, cancel := context.WithDeadline(t.Context(), time.Unix(0, 0))
+		defer cancel()
+		require.ErrorIs(t, s.fail(ctx, "https://service.example/"), context.DeadlineExceeded)
+		require.Contains(t, s.ask(), "new")
+	})
+	both(t, func(t *testing.T, s *service) {
+		require.Contains(t, s.ask(), "old")
+		s.leads.Store(s.next)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(errors.New("nothing came for 30s"))
+		require.Error(t, s.fail(ctx, "https://service.example/"))
+		require.Contains(t, s.ask(), "new")
+	})
+}
+
+// A caller that does not want its answer any more, and a host that cannot or must not be
+// reached, leave everybody else's connections alone.
+func TestConnectionsOutliveWhatIsNotTheirFault(t *testing.T) {
+	both(t, func(t *testing.T, s *service) {
+		require.Contains(t, s.ask(), "old")
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://service.example/", nil)
-		require.NoError(t, err)
-		resp, err := s.transport.RoundTrip(req)
-		if err == nil {
-			_ = resp.Body.Close()
+		for range 5 {
+			require.ErrorIs(t, s.fail(ctx, "https://service.example/"), context.Canceled)
+			require.ErrorIs(t, s.fail(t.Context(), "https://forbidden.example/"), errForbidden)
+			require.Contains(t, s.ask(), "old")
 		}
-		require.ErrorIs(t, err, context.Canceled)
-		require.Contains(t, s.ask(), "new")
+		require.EqualValues(t, 1, s.dials.Load())
 	})
 }
 
