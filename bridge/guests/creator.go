@@ -150,7 +150,7 @@ func (c *Creator) check(durable string, body []byte) error {
 		return refused(fmt.Sprintf("ack_wait and backoff must be at least %v: what is not acknowledged is delivered again and again", shortestAckWait))
 	}
 	if _, marked := r.Config.Metadata[bridge.MetadataKind]; marked {
-		return refused("the metadata "+bridge.MetadataKind+" is for durables of the bridge")
+		return refused("the metadata " + bridge.MetadataKind + " is for durables of the bridge")
 	}
 	return nil
 }
@@ -165,7 +165,7 @@ func (c *Creator) mayHave(ctx context.Context, durable string) error {
 	have, err := stream.Consumer(ctx, durable)
 	switch {
 	case err == nil && have.CachedInfo().Config.Metadata[bridge.MetadataKind] != "":
-		return refused("durable "+durable+" is the bridge's")
+		return refused("durable " + durable + " is the bridge's")
 	case err == nil:
 		return nil
 	case !errors.Is(err, jetstream.ErrConsumerNotFound):
