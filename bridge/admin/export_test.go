@@ -16,3 +16,6 @@ func (s *Server) SetMaxWaiting(n int64) { s.waiting = semaphore.NewWeighted(n) }
 // WaitForHeaders has the server, which does not run yet, wait for headers for as long as
 // they take.
 func (s *Server) WaitForHeaders() { s.http.ReadHeaderTimeout = time.Hour }
+
+// HeaderBytes is how much unfinished headers take.
+func (s *Server) HeaderBytes() int64 { return s.headers.Used() }

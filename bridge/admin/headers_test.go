@@ -3,10 +3,12 @@ package admin_test
 import (
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
@@ -39,4 +41,31 @@ func TestUnfinishedHeadersHaveABudget(t *testing.T) {
 	require.Empty(t, text)
 	require.Equal(t, 200, get(t, s, "/livez").status)
 	require.Equal(t, 1, logs.FilterMessageSnippet(line).Len())
+}
+
+// A large header is no unfinished one any more while its request is answered: its
+// connection cannot be closed for the header of another one.
+func TestRequestsThatAreAnsweredHoldNoHeader(t *testing.T) {
+	s := start(t, "127.0.0.1:0")
+	entered, finish := make(chan struct{}), make(chan struct{})
+	s.SetAPI(func(api *echo.Group) {
+		api.GET("/slow", func(c echo.Context) error {
+			entered <- struct{}{}
+			<-finish
+			return c.String(http.StatusOK, "done")
+		})
+	})
+	answered := make(chan int)
+	const requests = 3
+	for range requests {
+		go func() {
+			answered <- do(t, s, http.MethodGet, admin.APIPrefix+"/slow", "", map[string]string{"Cookie": strings.Repeat("a", 10<<10)}).status
+		}()
+		<-entered
+	}
+	require.Zero(t, s.HeaderBytes())
+	close(finish)
+	for range requests {
+		require.Equal(t, 200, <-answered)
+	}
 }

@@ -66,6 +66,7 @@ type Server struct {
 	hosts    hosts
 
 	listener net.Listener
+	headers  *headers.Budget // of those that are not whole
 	http     *http.Server
 	api      atomic.Pointer[echo.Echo] // nil until SetAPI
 	// Requests of the API in flight: those that are submissions, those that wait for a
@@ -90,17 +91,18 @@ func New(cfg Config, deps Deps, log *zap.Logger) (*Server, error) {
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	crowded := rate.Sometimes{Interval: time.Minute}
-	budget := headers.NewBudget(maxHeadersBytes, func() {
+	s.headers = headers.NewBudget(maxHeadersBytes, func() {
 		crowded.Do(func() {
 			log.Warn("unfinished headers take more memory than they may, so connections of operators whose headers came slowest are closed: let only those reach admin.listen who may")
 		})
 	})
-	s.listener = budget.Listener(netutil.LimitListener(listener, maxConnections))
+	s.listener = s.headers.Listener(netutil.LimitListener(listener, maxConnections))
 	tcp, ok := listener.Addr().(*net.TCPAddr)
 	s.loopback = ok && tcp.IP.IsLoopback()
 	s.hosts = newHosts(cfg.Hosts, s.loopback)
 	s.http = &http.Server{
-		Handler:                      s.handler(deps.Metrics),
+		Handler:                      headers.Handler(s.handler(deps.Metrics)),
+		ConnContext:                  headers.ConnContext,
 		ConnState:                    headers.ConnState,
 		ReadHeaderTimeout:            readHeaderTimeout,
 		ReadTimeout:                  readTimeout,

@@ -13,6 +13,10 @@ import (
 // Get3W does after 30 s.
 const MaxDeadline = 25 * time.Second
 
+// MaxHeaderBytes is how large the header of a request may be. Beyond 4 KiB it is
+// among the bytes in flight.
+const MaxHeaderBytes = 64 << 10
+
 // DefaultMaxConnections is the default of [Config.MaxConnections].
 const DefaultMaxConnections = 10_000
 
@@ -40,9 +44,11 @@ type Config struct {
 	// MaxInFlight bounds the requests that are worked on at once, and apart from
 	// them those whose body is arriving, default 4096 each.
 	MaxInFlight int
-	// MaxInFlightBytes bounds the bytes of all their bodies, default 256 MiB,
-	// counted as they arrive, in steps of 4 KiB and later of 64 KiB. Headers that are
-	// still arriving may take a quarter of it beside them.
+	// MaxInFlightBytes bounds the bytes of all their bodies, and of their headers beyond
+	// 4 KiB each, default 256 MiB, counted as they arrive, in steps of 4 KiB and later of
+	// 64 KiB. It is at least MaxBody and [MaxHeaderBytes], so that the largest request
+	// has room. Headers that are still arriving may take a quarter of it beside them, and
+	// at least 128 KiB.
 	MaxInFlightBytes int64
 	// MaxConnections bounds the open connections, default 10,000. When another
 	// one comes, the one that has waited longest for its peer is closed.
@@ -96,8 +102,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("ingress max body is %d bytes, it must be over zero", c.MaxBody)
 	case c.MaxInFlight < 0:
 		return fmt.Errorf("ingress max in flight is %d, it must be over zero", c.MaxInFlight)
-	case c.MaxInFlightBytes < c.MaxBody:
-		return fmt.Errorf("ingress max in flight bytes is %d, less than max body, which is %d", c.MaxInFlightBytes, c.MaxBody)
+	case c.MaxInFlightBytes < c.MaxBody+MaxHeaderBytes:
+		return fmt.Errorf("ingress max in flight bytes is %d, it must be at least max body, which is %d, and %d for a header", c.MaxInFlightBytes, c.MaxBody, MaxHeaderBytes)
 	case c.MaxConnections < 0:
 		return fmt.Errorf("ingress max connections is %d, it must be over zero", c.MaxConnections)
 	case c.IdleTimeout < 0 || c.IdleTimeout > MaxIdleTimeout:

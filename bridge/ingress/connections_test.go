@@ -180,8 +180,8 @@ func TestSlowBodiesGiveWay(t *testing.T) {
 		sent int
 	}{
 		"places":         {Config{MaxInFlight: 4}, 1},
-		"bytes":          {Config{MaxBody: 1 << 20, MaxInFlightBytes: 1 << 20}, 100_000},
-		"a byte of each": {Config{MaxBody: 16 << 10, MaxInFlightBytes: 16 << 10}, 1},
+		"bytes":          {Config{MaxBody: 1 << 20, MaxInFlightBytes: 1<<20 + MaxHeaderBytes}, 100_000},
+		"a byte of each": {Config{MaxBody: 16 << 10, MaxInFlightBytes: 16<<10 + MaxHeaderBytes}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.cfg.Deadline = MaxDeadline

@@ -14,7 +14,7 @@ func FuzzSignedBody(f *testing.F) {
 	f.Add([]byte(`{"id":"a","status":"odd one","model":"a//b","outputs":{"x":[null,1e400]},"error":{"a":"\ud83d\ude00"}}`))
 	f.Add([]byte("{\"id\":\"\x00\r\n\",\"status\":\" \"}"))
 	f.Add([]byte("[]"))
-	b := start(f, Config{MaxBody: 64 << 10, MaxInFlightBytes: 64 << 10})
+	b := start(f, Config{MaxBody: 64 << 10, MaxInFlightBytes: 128 << 10})
 	f.Fuzz(func(t *testing.T, text []byte) {
 		before := len(b.pub.published())
 		keptBefore, _ := b.keep.withheld()

@@ -1,6 +1,8 @@
 package ingress
 
 import (
+	"crypto/tls"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -91,4 +93,45 @@ func TestUnfinishedHeadersOfHTTP2HaveABudget(t *testing.T) {
 	require.Eventually(t, func() bool { return evicted() >= connections/4 }, patience, glance)
 	require.LessOrEqual(t, b.listener.headers.Used(), cfg.MaxInFlightBytes/headerShare)
 	require.Equal(t, 200, deliver(t, client, b, "good").status)
+}
+
+// A body of any size up to the largest is stored, with the largest header beside it too:
+// whether it comes in one write with its header or after it, and over TLS too, where the
+// handshake and a whole record are read before the header is known.
+func TestTheLargestRequestHasRoom(t *testing.T) {
+	const largest = 64 << 10
+	cfg := Config{MaxBody: largest, MaxInFlightBytes: largest + MaxHeaderBytes}
+	for _, isTLS := range []bool{false, true} {
+		b := start(t, cfg)
+		connect := func() net.Conn { return dial(t, b) }
+		if isTLS {
+			b, _ = encrypted(t, cfg)
+			connect = func() net.Conn {
+				conn, err := tls.Dial("tcp", b.Addr().String(), &tls.Config{InsecureSkipVerify: true})
+				require.NoError(t, err)
+				t.Cleanup(func() { _ = conn.Close() })
+				return conn
+			}
+		}
+		for _, large := range []int{0, 12 << 10, MaxHeaderBytes - 512} {
+			for _, length := range []int{1000, 30_000, 55_000, 60_000, largest} {
+				for _, together := range []bool{true, false} {
+					text := padded(body("pred"), length)
+					header, _, _ := strings.Cut(raw(t, text, length), "\r\n\r\n")
+					header += "\r\nX-Large: " + strings.Repeat("a", large) + "\r\n\r\n"
+					conn := connect()
+					if together {
+						send(t, conn, header+text)
+					} else {
+						send(t, conn, header)
+						send(t, conn, text)
+					}
+					require.Equal(t, 200, answerOn(t, conn).status, fmt.Sprint("TLS: ", isTLS, " header: ", large, " body: ", length, " together: ", together))
+					require.NoError(t, conn.Close())
+				}
+			}
+		}
+		require.Zero(t, b.listener.headers.Used())
+		b.settled(t)
+	}
 }

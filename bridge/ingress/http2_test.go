@@ -105,7 +105,7 @@ func TestHTTP2(t *testing.T) {
 	require.Len(t, b.pub.published(), 300)
 
 	r := request(t, b.url+"/webhooks/get3w", body("big header"))
-	r.Header.Set("X-Big", strings.Repeat("x", 2*maxHeaderBytes))
+	r.Header.Set("X-Big", strings.Repeat("x", 2*MaxHeaderBytes))
 	res, err := client.RoundTrip(r)
 	if err == nil { // the server may also end the connection
 		require.Equal(t, 431, read(t, res).status)
@@ -118,7 +118,7 @@ func TestHTTP2(t *testing.T) {
 // Streams that are reset, before their body and in the middle of it, leave
 // nothing behind: four of them would be all the places that there are.
 func TestHTTP2Resets(t *testing.T) {
-	b, client := encrypted(t, Config{MaxInFlight: 4, MaxBody: 64 << 10, MaxInFlightBytes: 64 << 10, Deadline: MaxDeadline})
+	b, client := encrypted(t, Config{MaxInFlight: 4, MaxBody: 64 << 10, MaxInFlightBytes: 128 << 10, Deadline: MaxDeadline})
 	for range 20 {
 		c := dialH2(t, b)
 		for i := range 100 {

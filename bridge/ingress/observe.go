@@ -49,7 +49,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started := time.Now()
 		line := &access{requestID: rand.Text(), remote: s.proxies.client(c.Request())}
-		line.header = connOf(c.Request().Context()).head.Begin()
+		line.header = connOf(c.Request().Context()).head.Begin(c.Request())
 		c.Set(accessKey, line)
 		c.Response().Header().Set(echo.HeaderXRequestID, line.requestID)
 		// It also bounds what net/http reads of a body that is refused unread.

@@ -26,7 +26,6 @@ import (
 
 // Limits of a connection that the operator need not choose.
 const (
-	maxHeaderBytes    = 64 << 10
 	readHeaderTimeout = 5 * time.Second
 	writeTimeout      = 30 * time.Second // the sender has given up by then
 	shutdownMargin    = 2 * time.Second
@@ -37,8 +36,10 @@ const (
 	maxStreams   = 128
 	maxFrameSize = 16 << 10
 	// headerShare is the part of the bytes in flight that headers which are still
-	// arriving may take beside those: a quarter.
-	headerShare = 4
+	// arriving may take beside those: a quarter, and at least leastForHeaders. That is
+	// twice a header, since a TLS handshake and a whole record are read with it.
+	headerShare     = 4
+	leastForHeaders = 2 * MaxHeaderBytes
 )
 
 // Publisher makes events durable.
@@ -118,7 +119,7 @@ func New(cfg Config, routes []Route, deps Deps, log *zap.Logger) (*Server, error
 		ReadTimeout:    cfg.readHeaderTimeout + cfg.Deadline,
 		WriteTimeout:   writeTimeout,
 		IdleTimeout:    cfg.IdleTimeout,
-		MaxHeaderBytes: maxHeaderBytes,
+		MaxHeaderBytes: MaxHeaderBytes,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams,
 			MaxReadFrameSize:     maxFrameSize,
@@ -144,7 +145,7 @@ func New(cfg Config, routes []Route, deps Deps, log *zap.Logger) (*Server, error
 		TCPListener: listener.(*net.TCPListener),
 		max:         cfg.MaxConnections, perAddress: cfg.MaxConnectionsPerAddress,
 		trusted: s.proxies, ended: s.metrics.ended, from: map[netip.Prefix]int{},
-		headers: headers.NewBudget(cfg.MaxInFlightBytes/headerShare, s.headerEvicted),
+		headers: headers.NewBudget(max(cfg.MaxInFlightBytes/headerShare, leastForHeaders), s.headerEvicted),
 	}
 	return s, nil
 }

@@ -174,8 +174,11 @@ func TestPipelinedRequests(t *testing.T) {
 	require.Len(t, b.pub.published(), 2)
 }
 
+// padded is a body of length bytes that means what text means.
+func padded(text string, length int) string { return text + strings.Repeat(" ", length-len(text)) }
+
 // occupied starts a server on which one request is in flight until the returned
-// function is called.
+// function is called. Its body is the largest that cfg, which may leave that out, allows.
 func occupied(t testing.TB, cfg Config) (*bench, func()) {
 	t.Helper()
 	b := start(t, cfg)
@@ -188,8 +191,9 @@ func occupied(t testing.TB, cfg Config) (*bench, func()) {
 		return bridge.Receipt{Result: bridge.Stored}, nil
 	}
 	conn := dial(t, b)
-	_, err := conn.Write([]byte(raw(t, body("first"), len(body("first")))))
-	require.NoError(t, err)
+	text := body("first")
+	text = padded(text, max(len(text), int(cfg.MaxBody)))
+	send(t, conn, raw(t, text, len(text)))
 	<-entered
 	return b, sync.OnceFunc(func() {
 		close(finish)
@@ -208,22 +212,23 @@ func TestRequestsInFlightAreBounded(t *testing.T) {
 }
 
 func TestBytesInFlightAreBounded(t *testing.T) {
-	b, finish := occupied(t, Config{MaxBody: 1000, MaxInFlightBytes: 1000})
+	b, finish := occupied(t, Config{MaxBody: 2 * MaxHeaderBytes, MaxInFlightBytes: 3 * MaxHeaderBytes})
 	defer finish()
-	for _, length := range []int64{int64(len(body("second"))), -1} {
-		r := request(t, b.url+"/webhooks/get3w", body("second"))
+	second := padded(body("second"), 3*MaxHeaderBytes/2)
+	for _, length := range []int64{int64(len(second)), -1} {
+		r := request(t, b.url+"/webhooks/get3w", second)
 		r.ContentLength = length
 		res := do(t, r)
 		require.Equal(t, 503, res.status)
 		require.Equal(t, "10", res.header.Get("Retry-After"))
 	}
 	finish()
-	require.Equal(t, 200, do(t, request(t, b.url+"/webhooks/get3w", body("second"))).status)
+	require.Equal(t, 200, do(t, request(t, b.url+"/webhooks/get3w", second)).status)
 }
 
 // Who only announces a body takes no room from those who send one.
 func TestAnnouncedBytesAreNotReserved(t *testing.T) {
-	b := start(t, Config{MaxBody: 1 << 20, MaxInFlightBytes: 1 << 20})
+	b := start(t, Config{MaxBody: 1 << 20, MaxInFlightBytes: 1<<20 + MaxHeaderBytes})
 	for range 16 {
 		conn := dial(t, b)
 		_, err := conn.Write([]byte(raw(t, "", 1<<20)))

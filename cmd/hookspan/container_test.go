@@ -120,3 +120,35 @@ func TestProcess1EndsAsTheProgramDoes(t *testing.T) {
 		require.Equal(t, code, cmd.ProcessState.ExitCode(), verb)
 	}
 }
+
+// status returns a field of a process's status.
+func status(t *testing.T, pid int, field string) string {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(text), "\n"+field+":")
+	require.True(t, found, field)
+	value, _, _ := strings.Cut(rest, "\n")
+	return strings.TrimSpace(value)
+}
+
+// No terminal stops the program (Ctrl-Z), since nobody in a container could continue it,
+// and one that was stopped all the same ends when it is told to.
+func TestStoppedProgramEndsWhenToldTo(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "hookspan.yaml"), []byte(smallConfig), 0o600))
+	p := start(t, dir, firstProcess(command(t, dir, "--json", "serve", "--config", "hookspan.yaml")))
+	for bridge := range children(t, p.cmd.Process.Pid) {
+		ignored, err := strconv.ParseUint(status(t, bridge, "SigIgn"), 16, 64)
+		require.NoError(t, err)
+		for _, s := range []syscall.Signal{syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU} {
+			require.NotZero(t, ignored&(1<<(s-1)), s)
+			require.NoError(t, syscall.Kill(bridge, s))
+		}
+		code, text := p.post(killBody("pred_1"))
+		require.Equal(t, 200, code, text)
+		require.NoError(t, syscall.Kill(bridge, syscall.SIGSTOP))
+		require.Eventually(t, func() bool { return strings.HasPrefix(status(t, bridge, "State"), "T") }, patience, time.Millisecond)
+	}
+	require.Equal(t, 0, p.stop(), p.logs)
+}

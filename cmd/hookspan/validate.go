@@ -98,8 +98,8 @@ func (c *config) checkIngress(found *checker) {
 	if in.MaxInFlight <= 0 {
 		found.fail("ingress.max_in_flight", "it is %d: use 1 or more", in.MaxInFlight)
 	}
-	if in.MaxInFlightBytes < in.MaxBody {
-		found.fail("ingress.max_in_flight_bytes", "it is %v: use at least ingress.max_body, which is %v", in.MaxInFlightBytes, in.MaxBody)
+	if least := in.MaxBody + ingress.MaxHeaderBytes; in.MaxInFlightBytes < least {
+		found.fail("ingress.max_in_flight_bytes", "it is %v: use at least %d, which is ingress.max_body and 64 KiB for a header", in.MaxInFlightBytes, least)
 	}
 	if in.MaxConnections <= 0 {
 		found.fail("ingress.max_connections", "it is %d: use 1 or more", in.MaxConnections)

@@ -4,6 +4,7 @@ package headers
 
 import (
 	"container/list"
+	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
@@ -78,12 +79,38 @@ func (a *Account) Came(n int) {
 	}
 }
 
-// Begin says that a request begins, so its header has come. It returns by how much the
-// header is over [Free], which is somebody else's to count from now on.
-func (a *Account) Begin() (over int64) {
-	over = max(0, a.read.Swap(0)-Free)
+// Begin says that the handler of r runs, so its header has come: the account gives back
+// all that it has taken. With HTTP/1 it takes nothing more until the connection is idle
+// again, so that the connection cannot be closed for its header while r is answered.
+//
+// Begin returns by how much the header is over [Free], which the caller counts from now
+// on. That is the size of the header itself: the bytes that were read include a TLS
+// handshake, and the part of the body that came with the header.
+func (a *Account) Begin(r *http.Request) (over int64) {
+	if r.ProtoMajor == 1 {
+		a.body.Store(true)
+	}
+	a.read.Store(0)
 	a.giveBack()
-	return over
+	return max(0, size(r)-Free)
+}
+
+// size is how many bytes the strings of a header have. It is never more than what came
+// over HTTP/1, or what HTTP/2 counts.
+func size(r *http.Request) int64 {
+	n := len(r.Method) + len(r.RequestURI)
+	if r.URL.Host == "" { // otherwise RequestURI holds the host
+		n += len(r.Host)
+	}
+	for name, values := range r.Header {
+		for _, value := range values {
+			n += len(name) + len(value)
+		}
+	}
+	for name := range r.Trailer {
+		n += len(name)
+	}
+	return int64(n)
 }
 
 // Progress says that a part of a body was read.
@@ -181,26 +208,45 @@ func (b *Budget) evict(a *Account) {
 // holder is a connection that has an account.
 type holder interface{ Headers() *Account }
 
-// ConnState is for [http.Server]. The server's connections are those of [Budget.Listener],
-// or have a method Headers.
-func ConnState(conn net.Conn, state http.ConnState) {
-	encrypted, isTLS := conn.(*tls.Conn)
-	if isTLS {
+// accountOf is the account of a server's connection, which is one of [Budget.Listener] or
+// has a method Headers; TLS may be around it. It is nil for another one.
+func accountOf(conn net.Conn) *Account {
+	if encrypted, ok := conn.(*tls.Conn); ok {
 		conn = encrypted.NetConn()
 	}
-	has, ok := conn.(holder)
-	if !ok {
+	if has, ok := conn.(holder); ok {
+		return has.Headers()
+	}
+	return nil
+}
+
+// ConnState is for [http.Server]. The server's handler must call [Account.Begin] for each
+// request, as that of [Handler] does.
+func ConnState(conn net.Conn, state http.ConnState) {
+	if state != http.StateIdle {
 		return
 	}
-	switch state {
-	case http.StateActive: // HTTP/1: the header has come; HTTP/2: that of one request
-		if !isTLS || encrypted.ConnectionState().NegotiatedProtocol != "h2" {
-			has.Headers().body.Store(true)
-		}
-	case http.StateIdle:
-		has.Headers().idle()
-	default:
+	if account := accountOf(conn); account != nil {
+		account.idle()
 	}
+}
+
+type accountKey struct{}
+
+// ConnContext is for [http.Server], together with [Handler].
+func ConnContext(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, accountKey{}, accountOf(conn))
+}
+
+// Handler calls [Account.Begin] for each request, then next. It is for servers that have
+// [ConnContext] and speak HTTP/1 only: over HTTP/2 a connection must [Account.Work] too.
+func Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if account, _ := r.Context().Value(accountKey{}).(*Account); account != nil {
+			account.Begin(r)
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Listener gives each connection of l an account.

@@ -2,7 +2,11 @@ package headers
 
 import (
 	"errors"
+	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,6 +22,13 @@ func open(b *Budget) *connection {
 	c := &connection{}
 	c.Account = b.Open(func() error { c.closed = true; return errors.New("already") })
 	return c
+}
+
+// request has a header whose strings have size bytes.
+func request(size int) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.RequestURI += strings.Repeat("a", max(0, size-len("GET/example.com")))
+	return r
 }
 
 func TestOldestHeaderGivesWay(t *testing.T) {
@@ -54,7 +65,7 @@ func TestWhatWasTakenIsGivenBack(t *testing.T) {
 	b := NewBudget(100*step, func() {})
 	c := open(b)
 	for name, next := range map[string]func(){
-		"a request begins": func() { require.EqualValues(t, 10*step, c.Begin()) },
+		"a request begins": func() { c.Begin(request(0)) },
 		"a body is read":   c.Progress,
 		"idle":             c.idle,
 	} {
@@ -64,7 +75,6 @@ func TestWhatWasTakenIsGivenBack(t *testing.T) {
 		require.Zero(t, b.Used(), name)
 		c.idle()
 	}
-	require.Zero(t, c.Begin())
 	c.Came(Free + 1)
 	c.Closed()
 	c.Closed()
@@ -75,8 +85,7 @@ func TestWhatWasTakenIsGivenBack(t *testing.T) {
 func TestBodiesAreNotCounted(t *testing.T) {
 	b := NewBudget(100*step, func() {})
 	c := &counted{account: b.Open(func() error { return nil })}
-	ConnState(c, http.StateActive)
-	c.account.Begin()
+	c.account.Begin(request(0))
 	c.account.Came(1 << 20)
 	require.Zero(t, b.Used())
 	ConnState(c, http.StateIdle)
@@ -98,4 +107,69 @@ func TestWorkingConnectionsStay(t *testing.T) {
 	third.Came(Free + 1)
 	require.True(t, works.closed)
 	require.False(t, third.closed)
+}
+
+// A header has the size of what it says, however many bytes were read with it.
+func TestHeadersAreMeasuredByWhatTheySay(t *testing.T) {
+	c := open(NewBudget(100*step, func() {}))
+	c.Came(10 * step)
+	require.Zero(t, c.Begin(request(Free)), "the rest were a handshake and a body")
+	require.EqualValues(t, 5, c.Begin(request(Free+5)))
+	for name, grow := range map[string]func(*http.Request){
+		"method":  func(r *http.Request) { r.Method += "abc" },
+		"host":    func(r *http.Request) { r.Host += "abc" },
+		"value":   func(r *http.Request) { r.Header["A"] = []string{"bc"} },
+		"values":  func(r *http.Request) { r.Header["A"] = []string{"b", ""} },
+		"trailer": func(r *http.Request) { r.Trailer = http.Header{"Abc": nil} },
+	} {
+		r := request(Free)
+		grow(r)
+		require.EqualValues(t, 3, c.Begin(r), name)
+	}
+	r := request(Free + 5)
+	r.URL.Host, r.Host = r.Host, r.Host+"abc"
+	require.Zero(t, c.Begin(r), "the host of a URL is in its request line")
+}
+
+// A request that is answered holds nothing of the budget, and its connection is not closed
+// for the header of another one: so it is with the second of two that came in one piece too.
+func TestRequestsThatAreAnsweredStay(t *testing.T) {
+	const requests = 3
+	evicted := 0
+	b := NewBudget(4*step, func() { evicted++ })
+	entered, finish := make(chan struct{}), make(chan struct{})
+	server := httptest.NewUnstartedServer(Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.CopyN(io.Discard, r.Body, r.ContentLength)
+		if r.URL.Path == "/wait" {
+			entered <- struct{}{}
+			<-finish
+		}
+		_, _ = io.WriteString(w, r.URL.Path)
+	})))
+	server.Listener = b.Listener(server.Listener)
+	server.Config.ConnState, server.Config.ConnContext = ConnState, ConnContext
+	server.Start()
+	defer server.Close()
+	conns := make([]net.Conn, requests)
+	for i := range conns {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		require.NoError(t, err)
+		defer func() { _ = conn.Close() }()
+		conns[i] = conn
+		text := "GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\nCookie: " + strings.Repeat("a", 10<<10) + "\r\n\r\n"
+		if i == requests-1 {
+			text = "GET /quick HTTP/1.1\r\nHost: x\r\n\r\nPOST /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 12000\r\n\r\n" + strings.Repeat("a", 12000)
+		}
+		_, err = io.WriteString(conn, text)
+		require.NoError(t, err)
+		<-entered
+		require.Zero(t, b.Used())
+	}
+	close(finish)
+	for i, conn := range conns {
+		text, err := io.ReadAll(conn)
+		require.NoError(t, err, "connection %d", i)
+		require.Contains(t, string(text), "/wait", "connection %d", i)
+	}
+	require.Zero(t, evicted)
 }

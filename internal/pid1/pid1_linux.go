@@ -48,6 +48,10 @@ func supervise() (code int, err error) {
 	// Before the program runs, so that none is lost in between.
 	signals := make(chan os.Signal, len(forwarded))
 	signal.Notify(signals, forwarded...)
+	// The program inherits this. The kernel keeps a terminal (Ctrl-Z) from stopping
+	// process 1 but not its child, and a container has no shell that would continue it.
+	// The terminal would also stop process 1 when it makes the program the foreground.
+	signal.Ignore(syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU)
 	pid, err := syscall.ForkExec(program, os.Args, &syscall.ProcAttr{
 		Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: attributes(),
 	})
@@ -56,7 +60,9 @@ func supervise() (code int, err error) {
 	}
 	go func() {
 		for s := range signals {
-			_ = syscall.Kill(pid, s.(syscall.Signal)) // it may have ended by now
+			_ = syscall.Kill(pid, s.(syscall.Signal)) // the program may have ended by now
+			// A program that SIGSTOP has stopped gets no other signal before this one.
+			_ = syscall.Kill(pid, syscall.SIGCONT)
 		}
 	}()
 	return reap(pid)
@@ -68,7 +74,6 @@ func supervise() (code int, err error) {
 func attributes() *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Setpgid: true}
 	if _, err := unix.IoctlGetInt(0, unix.TIOCGPGRP); err == nil {
-		signal.Ignore(syscall.SIGTTOU) // the terminal stops who takes it from the background
 		attr.Foreground, attr.Ctty = true, 0
 	}
 	return attr
