@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -64,7 +63,7 @@ func (c *natsEnvCmd) Run(e *env) error {
 		for _, v := range vars {
 			out[v[0]] = v[1]
 		}
-		return json.NewEncoder(e.stdout).Encode(out)
+		return writeJSON(e.stdout, out)
 	}
 	out := &printer{w: e.stdout}
 	for _, v := range vars {
