@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -41,7 +43,32 @@ func answer(t *testing.T, dir, line string, args ...string) (code int, stdout, s
 	return code, out.String(), errOut.String()
 }
 
-// Two bridges run on one host. Whatever says which one is meant, every verb that asks a
+// interrupt runs a verb on a terminal where Ctrl-C is pressed at the question, which holds
+// the text.
+func interrupt(t *testing.T, dir, question string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	t.Chdir(dir)
+	silent, typing := io.Pipe() // nobody types a line
+	t.Cleanup(func() { require.NoError(t, typing.Close()) })
+	var out bytes.Buffer
+	var errOut safeBuffer
+	e := testEnv()
+	ctx, cancel := context.WithCancel(e.ctx)
+	defer cancel()
+	e.ctx, e.stdin, e.stdout, e.stderr, e.terminal = ctx, silent, &out, &errOut, true
+	done := make(chan int, 1)
+	go func() { done <- run(args, e) }()
+	require.Eventually(t, func() bool { return strings.Contains(errOut.String(), question) }, patience, time.Millisecond)
+	cancel()
+	select {
+	case code = <-done:
+	case <-time.After(patience):
+		t.Fatal("the interrupt does not end it: " + errOut.String())
+	}
+	return code, out.String(), errOut.String()
+}
+
+// Several bridges run on one host. Whatever says which one is meant, every verb that asks a
 // bridge asks that one, and nats-env prints its address.
 func TestVerbsActOnTheBridgeThatIsMeant(t *testing.T) {
 	first, second := serve(t, t.TempDir(), smallConfig), serve(t, t.TempDir(), smallConfig)
@@ -220,6 +247,10 @@ func TestSeveralBridgesToChooseFrom(t *testing.T) {
 	code, _, stderr = answer(t, dir, "3\n", "events", "list")
 	require.Equal(t, 2, code)
 	require.Contains(t, stderr, "nothing was done")
+	code, stdout, stderr = interrupt(t, dir, "Which one?", "events", "list")
+	require.Equal(t, 1, code)
+	require.Empty(t, stdout)
+	require.Contains(t, stderr, "\nhookspan: interrupted: nothing was done\n")
 }
 
 // A file of the bridge's own name that cannot be read may name another bridge than the
