@@ -27,7 +27,7 @@ func (c *quarantineAcceptCmd) Run(e *env) error {
 		return err
 	}
 	if report.LookedAt == 0 && report.Stopped == "" {
-		return fmt.Errorf("nothing was looked at: %s, see hookspan quarantine list", notThere(len(c.Seqs)))
+		return fmt.Errorf("the entries %d are not in quarantine: hookspan quarantine list shows those that are", c.Seqs)
 	}
 	return printReport(e, report, func(out *printer) {
 		if report.DryRun {
@@ -39,18 +39,9 @@ func (c *quarantineAcceptCmd) Run(e *env) error {
 			out.printf("  %d stay: %s\n", report.Remaining[cause], cause)
 		}
 		if gone := len(c.Seqs) - report.LookedAt; gone > 0 && report.Stopped == "" {
-			out.printf("  %s\n", notThere(gone))
+			out.printf("  %d are not in quarantine\n", gone)
 		}
 	})
-}
-
-// notThere says of n entries that the quarantine does not have them: they were never
-// there, or were accepted or dropped before.
-func notThere(n int) string {
-	if n == 1 {
-		return "1 is not in quarantine"
-	}
-	return fmt.Sprintf("%d are not in quarantine", n)
 }
 
 // operator is who runs the verb, as far as the machine knows.

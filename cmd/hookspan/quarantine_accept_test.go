@@ -29,25 +29,26 @@ func TestQuarantineAccept(t *testing.T) {
 	require.Empty(t, p.events())
 	code, stdout, stderr := runVerb("quarantine", "accept", "1", "2", "7", "--reason", "ticket 4711\u2028", "--api", p.ready.Admin)
 	require.Zero(t, code, stderr)
-	require.Equal(t, "2 looked at: 1 became events, 0 were events already\n  1 stay: duplicate_key\n  1 is not in quarantine\n", stdout)
+	require.Equal(t, "2 looked at: 1 became events, 0 were events already\n  1 stay: duplicate_key\n  1 are not in quarantine\n", stdout)
 	events := p.events()
 	require.Len(t, events, 1)
 	require.Equal(t, body, string(events[0].Data()), "byte for byte")
 	require.Equal(t, "pred_1", events[0].Headers().Get("ce-subject"))
 
 	// What is not there, or not any more, is an error.
-	for entries, want := range map[string]string{"99": "1 is not in quarantine", "99 --dry-run": "1 is not in quarantine", "1 1 99": "2 are not in quarantine"} {
+	for entries, want := range map[string]string{"99": "[99]", "99 --dry-run": "[99]", "99 1 1": "[1 99]"} {
 		args := append([]string{"quarantine", "accept", "--api", p.ready.Admin}, strings.Fields(entries)...)
 		code, stdout, stderr := runVerb(args...)
 		require.Equal(t, exitFailed, code, entries)
 		require.Empty(t, stdout)
-		require.Equal(t, "hookspan: nothing was looked at: "+want+", see hookspan quarantine list\n", stderr)
+		want = "the entries " + want + " are not in quarantine: hookspan quarantine list shows those that are"
+		require.Equal(t, "hookspan: "+want+"\n", stderr)
 		code, stdout, stderr = runVerb(append(args, "--json")...)
 		require.Equal(t, exitFailed, code, entries)
 		require.Empty(t, stdout)
 		var failed failure
 		require.NoError(t, json.Unmarshal([]byte(stderr), &failed))
-		require.Contains(t, failed.Error, want)
+		require.Equal(t, failure{Error: want, Code: exitFailed}, failed)
 	}
 	require.Len(t, p.events(), 1)
 	var said map[string]any
