@@ -41,6 +41,9 @@ type Holder struct {
 	NATSURL string `json:"nats_url,omitempty"`
 	// AdminURL is where its listener for operators is; empty when it has none.
 	AdminURL string `json:"admin_url,omitempty"`
+	// Config is the absolute path of the configuration it runs with; empty when it has
+	// none.
+	Config string `json:"config,omitempty"`
 }
 
 // OpenFolder creates the folder if it is missing, takes its lock, checks its

@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"net"
 	"net/url"
@@ -48,7 +47,7 @@ func newReady(cfg *config, in *ingress.Server, operators *admin.Server, store *s
 // for none.
 func announce(e *env, file string, cfg *config, sources sourceSet, r ready) error {
 	if e.json {
-		return json.NewEncoder(e.stdout).Encode(r)
+		return writeJSON(e.stdout, r)
 	}
 	out := &printer{w: e.stdout}
 	out.printf("hookspan %s is ready\n", version())

@@ -37,10 +37,14 @@ func (f *apiFlag) address(e *env) (string, error) {
 		f.API = "http://" + admin.DefaultListen
 		return f.API, nil
 	}
-	holder, err := awaitHolder(e.ctx, meant.dir, 0)
+	holder, err := meant.await(e.ctx, 0)
 	switch {
-	case errors.Is(err, queue.ErrNotRunning):
-		return "", fmt.Errorf("the bridge of this folder does not run: %w, or name another bridge with --api", err)
+	case errors.Is(err, queue.ErrNotRunning) && !meant.guessed:
+		of := "this folder"
+		if meant.named {
+			of = meant.file
+		}
+		return "", fmt.Errorf("the bridge of %s does not run: %w, or name another bridge with --api", of, err)
 	case err != nil:
 		return "", err
 	case holder.AdminURL == "":

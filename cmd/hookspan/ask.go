@@ -7,17 +7,41 @@ import (
 	"strings"
 )
 
-// ask asks whoever sits at the terminal, and returns their line.
+// errInterrupted is that of a question which was answered with Ctrl-C.
+var errInterrupted = errors.New("interrupted: nothing was done")
+
+// ask asks whoever sits at the terminal, and returns their line. It returns
+// [errInterrupted] when e.ctx ends first; what reads the terminal goes on then, so the
+// program must end.
 func (e *env) ask(question string) (string, error) {
 	out := &printer{w: e.stderr}
 	out.raw(inLines(question))
 	if out.err != nil {
 		return "", out.err
 	}
-	// Byte by byte: what follows the line is not ours.
+	type answer struct {
+		line string
+		err  error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		line, err := readLine(e.stdin)
+		answered <- answer{line, err}
+	}()
+	select {
+	case a := <-answered:
+		return a.line, a.err
+	case <-e.ctx.Done():
+		out.raw("\n")
+		return "", errInterrupted
+	}
+}
+
+// readLine reads byte by byte: what follows the line is not ours.
+func readLine(in io.Reader) (string, error) {
 	var line strings.Builder
 	for one := []byte{0}; line.Len() < 1<<10; {
-		n, err := e.stdin.Read(one)
+		n, err := in.Read(one)
 		if n > 0 && one[0] == '\n' || errors.Is(err, io.EOF) {
 			break
 		}

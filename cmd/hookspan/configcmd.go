@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 )
@@ -40,7 +39,7 @@ func (c *configCheckCmd) Run(e *env) error {
 		return fmt.Errorf("%s can be used, but cannot be compared with what runs: %w", path, err)
 	}
 	if e.json {
-		return json.NewEncoder(e.stdout).Encode(map[string]any{
+		return writeJSON(e.stdout, map[string]any{
 			"ok": true, "file": path, "sources": sortedKeys(cfg.Sources), "consumers": sortedKeys(cfg.Consumers), "changes": changes,
 		})
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // What cannot be taken back is asked for, with what and how many; without a terminal it
-// needs --yes. A no, and no answer, change nothing.
+// needs --yes. A no, no answer and Ctrl-C change nothing.
 func TestWhatCannotBeTakenBackIsAskedFor(t *testing.T) {
 	dir := t.TempDir()
 	p := serve(t, dir, strings.Replace(smallConfig, "archive: {enabled: false}",
@@ -62,6 +62,11 @@ func TestWhatCannotBeTakenBackIsAskedFor(t *testing.T) {
 			require.Contains(t, stderr, "nothing was done", c.verb)
 			require.True(t, c.still(), c.verb)
 		}
+		code, stdout, stderr = interrupt(t, dir, c.asks, args...)
+		require.Equal(t, 1, code, c.verb)
+		require.Empty(t, stdout, c.verb)
+		require.Contains(t, stderr, "[y/N] \nhookspan: interrupted: nothing was done\n", c.verb)
+		require.True(t, c.still(), c.verb)
 	}
 
 	for _, verb := range []string{"dead drop --consumer team --dry-run", "consumers remove mine --dry-run", "consumers seek mine --new --dry-run", "consumers seek mine --first"} {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -32,7 +31,7 @@ func (c *consumersListCmd) Run(e *env) error {
 		return err
 	}
 	if e.json {
-		return json.NewEncoder(e.stdout).Encode(list)
+		return writeJSON(e.stdout, list)
 	}
 	t := newTable("NAME", "KIND", "PENDING", "UNSETTLED", "LATER", "DEAD", "STATE")
 	for _, s := range list.Consumers {
@@ -99,7 +98,7 @@ func (c *consumersAddCmd) Run(e *env) error {
 		return err
 	}
 	if e.json {
-		return json.NewEncoder(e.stdout).Encode(state)
+		return writeJSON(e.stdout, state)
 	}
 	out := &printer{w: e.stdout}
 	out.printf("%s: added, %d events pending; with the embedded NATS, hookspan nats-env prints the user who may read it\n", state.Name, state.Pending)
@@ -136,7 +135,7 @@ func (f *apiFlag) change(e *env, name, verb string, call any) error {
 		return err
 	}
 	if e.json {
-		return json.NewEncoder(e.stdout).Encode(state)
+		return writeJSON(e.stdout, state)
 	}
 	out := &printer{w: e.stdout}
 	out.printf("%s: %s, %d events pending\n", state.Name, standing(state), state.Pending)
@@ -183,7 +182,7 @@ func (c *consumersSeekCmd) Run(e *env) error {
 		return err
 	}
 	if e.json {
-		return json.NewEncoder(e.stdout).Encode(sought)
+		return writeJSON(e.stdout, sought)
 	}
 	out := &printer{w: e.stdout}
 	would := ""
@@ -246,7 +245,7 @@ func (c *consumersRemoveCmd) Run(e *env) error {
 		return err
 	}
 	if e.json {
-		return json.NewEncoder(e.stdout).Encode(removed)
+		return writeJSON(e.stdout, removed)
 	}
 	out := &printer{w: e.stdout}
 	is := "removed"

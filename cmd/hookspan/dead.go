@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -39,7 +38,7 @@ func (c *deadListCmd) Run(e *env) error {
 		return err
 	}
 	if e.json {
-		return json.NewEncoder(e.stdout).Encode(list)
+		return writeJSON(e.stdout, list)
 	}
 	t := newTable("SEQ", "DIED", "CONSUMER", "CAUSE", "FAULT", "ATTEMPTS", "PREDICTION", "STATUS", "ERROR")
 	for _, d := range list.Letters {

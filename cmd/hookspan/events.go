@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"strconv"
 	"time"
 
@@ -41,7 +40,7 @@ func (c *eventsListCmd) Run(e *env) error {
 		return err
 	}
 	if e.json {
-		return json.NewEncoder(e.stdout).Encode(list)
+		return writeJSON(e.stdout, list)
 	}
 	t := newTable("SEQ", "STORED", "SOURCE", "STATUS", "SIZE", "PREDICTION", "MODEL")
 	for _, v := range list.Events {

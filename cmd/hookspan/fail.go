@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -42,7 +41,7 @@ func (e *env) fail(err error) int {
 		return code
 	}
 	if e.json {
-		_ = json.NewEncoder(e.stderr).Encode(failure{Error: err.Error(), Code: code}) // nobody is left to be told
+		_ = writeJSON(e.stderr, failure{Error: err.Error(), Code: code}) // nobody is left to be told
 		return code
 	}
 	(&printer{w: e.stderr}).raw("hookspan: " + strings.Join(errorLines(err), "\n") + "\n")

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -103,7 +102,7 @@ func serveFake(ctx context.Context, provider *fakeget3w.Provider, listener net.L
 // announce says what to put into a bridge's configuration.
 func (c *fakeGet3WCmd) announce(e *env, r fakeReady) error {
 	if e.json {
-		return json.NewEncoder(e.stdout).Encode(r)
+		return writeJSON(e.stdout, r)
 	}
 	out := &printer{w: e.stdout}
 	out.printf("# fake-get3w listens on %s, with seed %d, until Ctrl-C.\n", r.URL, r.Seed)
@@ -127,7 +126,7 @@ func (c *fakeGet3WCmd) announce(e *env, r fakeReady) error {
 
 func (c *fakeGet3WCmd) summary(e *env, t fakeget3w.Totals) error {
 	if e.json {
-		return json.NewEncoder(e.stdout).Encode(t)
+		return writeJSON(e.stdout, t)
 	}
 	_, err := fmt.Fprintf(e.stdout, "# %d submitted: %d completed, %d failed. Webhooks: %d delivered, %d abandoned, %d dropped. %d polls, %d downloads.\n",
 		t.Submitted, t.Completed, t.Failed, t.Delivered, t.Abandoned, t.Dropped, t.Polls, t.Downloads)

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"encoding/json"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,9 +31,7 @@ func (c *natsEnvCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if meant.dir != "" {
-		cfg.DataDir = meant.dir
-	}
+	meant.dir = cmp.Or(meant.dir, cfg.DataDir)
 	if cfg.NATS.URL != "" {
 		return errors.New("nats.url is set, so events are in an external NATS: ask its operator for an account")
 	}
@@ -44,14 +42,14 @@ func (c *natsEnvCmd) Run(e *env) error {
 		}
 		user = queue.PullUser(c.Consumer)
 	}
-	holder, err := awaitHolder(e.ctx, cfg.DataDir, appearPatience)
+	holder, err := meant.await(e.ctx, appearPatience)
 	if err != nil {
 		return err
 	}
 	if holder.NATSURL == "" {
 		return errors.New("the embedded NATS of this bridge does not listen: see nats.listen and nats.url of the configuration that it runs with")
 	}
-	password, err := queue.ReadSecret(cfg.DataDir, user)
+	password, err := queue.ReadSecret(meant.dir, user)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("the bridge that runs has no user %s yet: restart it", user)
 	}
@@ -64,7 +62,7 @@ func (c *natsEnvCmd) Run(e *env) error {
 		for _, v := range vars {
 			out[v[0]] = v[1]
 		}
-		return json.NewEncoder(e.stdout).Encode(out)
+		return writeJSON(e.stdout, out)
 	}
 	out := &printer{w: e.stdout}
 	for _, v := range vars {

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -35,7 +34,7 @@ func (c *predictionsShowCmd) Run(e *env) error {
 		return c.unknown(e, c.Source, err)
 	}
 	if e.json {
-		return json.NewEncoder(e.stdout).Encode(s)
+		return writeJSON(e.stdout, s)
 	}
 	out := &printer{w: e.stdout}
 	out.printf("prediction %q of %s\nstatus     %q\n", s.ID, s.Source, s.Status)
@@ -191,7 +190,7 @@ func printEnd(e *env, id string, s *bridge.PredictionState, err error) error {
 		return waited(id, "it is not known yet", err)
 	}
 	if e.json {
-		if err := json.NewEncoder(e.stdout).Encode(s); err != nil {
+		if err := writeJSON(e.stdout, s); err != nil {
 			return err
 		}
 	}

@@ -58,7 +58,7 @@ func (c *predictionsWatchCmd) Run(e *env) error {
 		return err
 	}
 	if e.json {
-		return json.NewEncoder(e.stdout).Encode(watched)
+		return writeJSON(e.stdout, watched)
 	}
 	out := &printer{w: e.stdout}
 	out.printf("%q of %s is watched: %s, event %q\n", c.ID, c.Source, watched.Result, watched.ID)
@@ -103,7 +103,7 @@ func (c *predictionsSubmitCmd) Run(e *env) error {
 		out.printf("%q is submitted\n", s.ID)
 		return c.await(e, s.Source, s.ID, c.Timeout)
 	case e.json:
-		return json.NewEncoder(e.stdout).Encode(s)
+		return writeJSON(e.stdout, s)
 	}
 	out := &printer{w: e.stdout}
 	replayed, estimate := "", ""

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -56,7 +55,7 @@ func (c *predictionsListCmd) Run(e *env) error {
 		return err
 	}
 	if e.json {
-		return json.NewEncoder(e.stdout).Encode(list)
+		return writeJSON(e.stdout, list)
 	}
 	t := newTable("PLACE", "FIRST SEEN", "SOURCE", "STATUS", "OUTPUTS", "PREDICTION", "MODEL")
 	for _, p := range list.Predictions {
@@ -89,7 +88,7 @@ func (c *predictionsStatusCmd) Run(e *env) error {
 		return err
 	}
 	if e.json {
-		return json.NewEncoder(e.stdout).Encode(s)
+		return writeJSON(e.stdout, s)
 	}
 	out := &printer{w: e.stdout}
 	for _, name := range sortedKeys(s.Sources) {
@@ -136,7 +135,7 @@ func (c *predictionsRebuildCmd) Run(e *env) error {
 		return err
 	}
 	if e.json {
-		return json.NewEncoder(e.stdout).Encode(answer)
+		return writeJSON(e.stdout, answer)
 	}
 	out := &printer{w: e.stdout}
 	out.printf("the ledger is removed and folded again from the first stored event; in some seconds hookspan predictions status says how far that is\n")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -39,6 +40,17 @@ type escaped struct{ value any }
 func (e escaped) Format(f fmt.State, verb rune) {
 	text := fmt.Sprintf(fmt.FormatString(f, verb), e.value)
 	_, _ = io.WriteString(f, printable.String(text)) // f keeps what is written
+}
+
+// writeJSON writes a value as one line of JSON, in which everything is printable: what
+// comes from outside must not write to a terminal there either.
+func writeJSON(w io.Writer, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(printable.JSON(text), '\n'))
+	return err
 }
 
 // table is rows under a heading, in columns as wide as their widest cell.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -61,7 +60,7 @@ func (c *provisionCmd) Run(e *env) (err error) {
 		return err
 	}
 	if e.json {
-		return json.NewEncoder(e.stdout).Encode(map[string]any{"streams": streams, "consumers": durables})
+		return writeJSON(e.stdout, map[string]any{"streams": streams, "consumers": durables})
 	}
 	out := &printer{w: e.stdout}
 	for _, p := range streams {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -85,7 +84,7 @@ func (c *quarantineListCmd) Run(e *env) error {
 		return err
 	}
 	if e.json {
-		return json.NewEncoder(e.stdout).Encode(list)
+		return writeJSON(e.stdout, list)
 	}
 	t, last := newTable("STREAM", "SEQ", "RECEIVED", "SOURCE", "CAUSE", "SIZE", "DETAIL"), uint64(0)
 	for _, w := range list.Entries {
@@ -240,7 +239,7 @@ func (f *apiFlag) all(e *env, verb string, call admin.WithheldCall) (bridge.With
 // printReport prints, and fails when not everything was done.
 func printReport(e *env, report bridge.WithheldReport, people func(*printer)) error {
 	if e.json {
-		if err := json.NewEncoder(e.stdout).Encode(report); err != nil {
+		if err := writeJSON(e.stdout, report); err != nil {
 			return err
 		}
 	} else {

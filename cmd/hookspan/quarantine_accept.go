@@ -1,9 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"os/user"
+	"slices"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/admin"
@@ -17,10 +19,15 @@ type quarantineAcceptCmd struct {
 }
 
 func (c *quarantineAcceptCmd) Run(e *env) error {
+	slices.Sort(c.Seqs)
+	c.Seqs = slices.Compact(c.Seqs)
 	call := admin.AcceptCall{Seqs: c.Seqs, DryRun: c.DryRun, By: operator(), Reason: c.Reason}
 	var report bridge.WithheldReport
 	if err := c.call(e, http.MethodPost, apiRoute("quarantine", "accept"), call, &report); err != nil {
 		return err
+	}
+	if report.LookedAt == 0 && report.Stopped == "" {
+		return fmt.Errorf("the entries %d are not in quarantine: hookspan quarantine list shows those that are", c.Seqs)
 	}
 	return printReport(e, report, func(out *printer) {
 		if report.DryRun {
@@ -32,7 +39,7 @@ func (c *quarantineAcceptCmd) Run(e *env) error {
 			out.printf("  %d stay: %s\n", report.Remaining[cause], cause)
 		}
 		if gone := len(c.Seqs) - report.LookedAt; gone > 0 && report.Stopped == "" {
-			out.printf("  %d are not in quarantine: they were accepted or dropped before\n", gone)
+			out.printf("  %d are not in quarantine\n", gone)
 		}
 	})
 }

@@ -29,14 +29,27 @@ func TestQuarantineAccept(t *testing.T) {
 	require.Empty(t, p.events())
 	code, stdout, stderr := runVerb("quarantine", "accept", "1", "2", "7", "--reason", "ticket 4711\u2028", "--api", p.ready.Admin)
 	require.Zero(t, code, stderr)
-	require.Equal(t, "2 looked at: 1 became events, 0 were events already\n  1 stay: duplicate_key\n  1 are not in quarantine: they were accepted or dropped before\n", stdout)
+	require.Equal(t, "2 looked at: 1 became events, 0 were events already\n  1 stay: duplicate_key\n  1 are not in quarantine\n", stdout)
 	events := p.events()
 	require.Len(t, events, 1)
 	require.Equal(t, body, string(events[0].Data()), "byte for byte")
 	require.Equal(t, "pred_1", events[0].Headers().Get("ce-subject"))
 
-	p.quarantine(&report, "accept", "1")
-	require.Equal(t, bridge.WithheldReport{Remaining: map[string]int{}}, report, "again changes nothing")
+	// What is not there, or not any more, is an error.
+	for entries, want := range map[string]string{"99": "[99]", "99 --dry-run": "[99]", "99 1 1": "[1 99]"} {
+		args := append([]string{"quarantine", "accept", "--api", p.ready.Admin}, strings.Fields(entries)...)
+		code, stdout, stderr := runVerb(args...)
+		require.Equal(t, exitFailed, code, entries)
+		require.Empty(t, stdout)
+		want = "the entries " + want + " are not in quarantine: hookspan quarantine list shows those that are"
+		require.Equal(t, "hookspan: "+want+"\n", stderr)
+		code, stdout, stderr = runVerb(append(args, "--json")...)
+		require.Equal(t, exitFailed, code, entries)
+		require.Empty(t, stdout)
+		var failed failure
+		require.NoError(t, json.Unmarshal([]byte(stderr), &failed))
+		require.Equal(t, failure{Error: want, Code: exitFailed}, failed)
+	}
 	require.Len(t, p.events(), 1)
 	var said map[string]any
 	for line := range strings.Lines(p.logs.String()) {

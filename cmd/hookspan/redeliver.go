@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -47,7 +46,7 @@ func (f *apiFlag) redeliver(e *env, path string, page *admin.Page, call any, nam
 		return err
 	}
 	if e.json {
-		if err := json.NewEncoder(e.stdout).Encode(sum); err != nil {
+		if err := writeJSON(e.stdout, sum); err != nil {
 			return err
 		}
 	} else if err := printRedelivery(e, sum); err != nil {

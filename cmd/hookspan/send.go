@@ -142,7 +142,7 @@ func (c *sendCmd) print(e *env, res *http.Response, answer []byte) error {
 		if json.Valid(answer) {
 			out["answer"] = json.RawMessage(answer)
 		}
-		return json.NewEncoder(e.stdout).Encode(out)
+		return writeJSON(e.stdout, out)
 	}
 	out := &printer{w: e.stdout}
 	out.printf("%s\n%s\n", res.Status, answer)

@@ -63,6 +63,14 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 		return err
 	}
 	onStop.add(folder.Close)
+	holder := queue.Holder{PID: os.Getpid()}
+	if c.File != "" {
+		holder.Config = absolute(c.File)
+	}
+	// Already now, so that --config finds a bridge that has only begun.
+	if err := folder.Announce(holder); err != nil {
+		return err
+	}
 
 	running, stop := context.WithCancel(e.ctx)
 	defer stop()
@@ -177,7 +185,8 @@ func (c *serveCmd) serve(e *env, cfg *config, seen digests, hangups <-chan os.Si
 
 	started.Store(true)
 	r := newReady(cfg, in, operators, store)
-	err = folder.Announce(queue.Holder{PID: r.PID, Ready: true, NATSURL: r.NATS, AdminURL: r.Admin})
+	holder.Ready, holder.NATSURL, holder.AdminURL = true, r.NATS, r.Admin
+	err = folder.Announce(holder)
 	if err == nil {
 		err = announce(e, c.File, cfg, sources, r)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -65,7 +64,7 @@ func (f bodyFlag) show(e *env, detail any, body []byte, head func(*printer)) err
 	switch {
 	case f.Body:
 	case e.json:
-		return json.NewEncoder(e.stdout).Encode(detail)
+		return writeJSON(e.stdout, detail)
 	default:
 		head(out)
 		out.printf("body      %d bytes\n\n", len(body))

@@ -108,17 +108,23 @@ func TestForeignTextIsEscaped(t *testing.T) {
 		"predictions list", "predictions show x", "predictions await x", "predictions watch x", "predictions status", "predictions rebuild",
 		"consumers pause other", "events show 2", "predictions show other", // errors
 	} {
-		_, stdout, stderr := runVerb(append(strings.Fields(verb), "--api", api)...)
-		for _, text := range []string{stdout, stderr} {
-			for _, r := range text {
-				require.True(t, r == '\n' || unicode.IsPrint(r), "%s prints %U: %q", verb, r, text)
+		for _, form := range []string{"--json=false", "--json"} {
+			_, stdout, stderr := runVerb(append(strings.Fields(verb), "--api", api, form)...)
+			for _, text := range []string{stdout, stderr} {
+				for _, r := range text {
+					require.True(t, r == '\n' || unicode.IsPrint(r), "%s %s prints %U: %q", verb, form, r, text)
+				}
+				require.NotContains(t, text, "\nFAKE", verb)
 			}
-			require.NotContains(t, text, "\nFAKE", verb)
+			require.NotEmpty(t, stdout+stderr, verb)
 		}
-		require.NotEmpty(t, stdout+stderr, verb)
 	}
 	_, stdout, _ := runVerb("events", "list", "--api", api)
 	require.Contains(t, stdout, `x\nFAKE\r\t\u0000\u001b[2J\u007f\u0085\u009b2J`)
+	_, stdout, _ = runVerb("--json", "events", "list", "--api", api)
+	var list admin.EventList
+	require.NoError(t, json.Unmarshal([]byte(stdout), &list))
+	require.Equal(t, nasty, list.Events[0].Prediction, "the same when it is read")
 	_, stdout, _ = runVerb("consumers", "list", "--api", api)
 	require.Contains(t, stdout, `\u2028\u2029\u202a\u202e\u2066\u2069\ufeff\U000e0041y`)
 }

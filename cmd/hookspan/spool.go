@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -31,7 +30,7 @@ func (c *spoolShowCmd) Run(e *env) error {
 			return err
 		}
 		if e.json {
-			return json.NewEncoder(e.stdout).Encode(state)
+			return writeJSON(e.stdout, state)
 		}
 		out := &printer{w: e.stdout}
 		out.printf("%d messages, %v of %v", state.Messages, byteSize(state.Bytes), byteSize(state.MaxBytes))
@@ -74,7 +73,7 @@ func (c *spoolDrainCmd) Run(e *env) error {
 			return err
 		}
 		if e.json {
-			err = json.NewEncoder(e.stdout).Encode(map[string]any{"drained": drainer.Drained(), "stuck": state.Stuck})
+			err = writeJSON(e.stdout, map[string]any{"drained": drainer.Drained(), "stuck": state.Stuck})
 		} else {
 			_, err = fmt.Fprintf(e.stdout, "%d messages moved to NATS, %d left that it does not take\n", drainer.Drained(), state.Stuck)
 		}
@@ -102,11 +101,10 @@ func (c *spoolExportCmd) Run(e *env) error {
 			defer func() { err = errors.Join(err, f.Sync(), f.Close()) }()
 			out = f
 		}
-		enc := json.NewEncoder(out)
 		n := 0
 		err = spool.Each(e.ctx, func(m queue.SpooledMessage) error {
 			n++
-			return enc.Encode(m)
+			return writeJSON(out, m)
 		})
 		if err != nil {
 			return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +26,14 @@ type bridgeFlag struct {
 
 // site is where a bridge keeps its data, and the configuration that says so; without
 // one it is the default folder. The zero site is none.
-type site struct{ dir, file string }
+type site struct {
+	dir, file string
+	// named: --config names the file, so only a bridge that runs with it is meant.
+	named bool
+	// guessed: data_dir in the named file is relative or absent, so the bridge may have
+	// another folder.
+	guessed bool
+}
 
 func (p site) String() string {
 	if p.file == "" {
@@ -35,8 +43,8 @@ func (p site) String() string {
 }
 
 // choose returns the site that is meant, the zero site when neither a configuration
-// nor the current folder names one. With several to choose from it asks; without a
-// terminal that is wrong use, and the error names them.
+// nor the current folder names one. Of several the only one whose bridge runs is meant;
+// else it asks, and without a terminal that is wrong use, and the error names them.
 func (f bridgeFlag) choose(e *env) (site, error) {
 	sites, err := f.sites()
 	if err != nil || len(sites) == 0 {
@@ -50,13 +58,18 @@ func (f bridgeFlag) choose(e *env) (site, error) {
 		return used[0], nil
 	}
 	var list []error
+	var running []site
 	for i, p := range used {
 		holder, err := queue.ReadHolder(p.dir)
 		how := "does not run"
-		if err == nil {
+		if !errors.Is(err, queue.ErrNotRunning) { // of a lock that cannot be read nobody knows
+			running = append(running, p)
 			how = strings.TrimSpace("runs " + holder.AdminURL)
 		}
 		list = append(list, fmt.Errorf("  %d  %s: %s", i+1, p, how))
+	}
+	if len(running) == 1 {
+		return running[0], nil
 	}
 	if !e.terminal {
 		return site{}, &usageError{errors.Join(append([]error{errors.New("this folder names several bridges: say which with --config or --api, of these")}, list...)...)}
@@ -77,11 +90,8 @@ func (f bridgeFlag) choose(e *env) (site, error) {
 // name one.
 func (f bridgeFlag) sites() ([]site, error) {
 	if f.File != "" {
-		dir, err := dataDirOf(f.File)
-		if err != nil && !errors.Is(err, errNoDataDir) {
-			return nil, err
-		}
-		return []site{{dir, f.File}}, nil
+		p, err := siteOf(f.File)
+		return []site{p}, err
 	}
 	here, err := os.Getwd()
 	if err != nil {
@@ -95,14 +105,16 @@ func (f bridgeFlag) sites() ([]site, error) {
 		files, _ := filepath.Glob(pattern) // the pattern is none that cannot be read
 		for _, file := range files {
 			dir, err := dataDirOf(file)
-			if errors.Is(err, errNoDataDir) || err != nil && !slices.Contains(ownFiles, file) {
+			own := slices.Contains(ownFiles, file)
+			if !own && (err != nil || dir == "") {
 				continue // it belongs to something else, or says nothing of a folder
 			}
 			if err != nil {
 				return nil, fmt.Errorf("looking for the bridge of this folder: %w: put the file right, or name the bridge with --api", err)
 			}
+			dir = absolute(cmp.Or(dir, defaultConfig().DataDir))
 			if !slices.ContainsFunc(found, func(p site) bool { return p.dir == dir }) {
-				found = append(found, site{dir, file})
+				found = append(found, site{dir: dir, file: file})
 			}
 		}
 	}
@@ -113,15 +125,35 @@ func (f bridgeFlag) sites() ([]site, error) {
 	return found, nil
 }
 
-// ownFiles are the names under which a file that cannot be read is no other program's.
+// siteOf returns the site of the configuration that --config names. A relative data_dir
+// counts from the folder in which the bridge was started, which the file does not say:
+// that is taken for the current one, unless the bridge of this file runs on the data
+// folder beside the file.
+func siteOf(file string) (site, error) {
+	dir, err := dataDirOf(file)
+	if err != nil {
+		return site{}, err
+	}
+	if filepath.IsAbs(dir) {
+		return site{dir: filepath.Clean(dir), file: file, named: true}, nil
+	}
+	dir = cmp.Or(dir, defaultConfig().DataDir)
+	p := site{dir: absolute(dir), file: file, named: true, guessed: true}
+	if beside := filepath.Join(filepath.Dir(absolute(file)), dir); beside != p.dir {
+		if holder, err := queue.ReadHolder(beside); err == nil && sameFile(holder.Config, file) {
+			p.dir = beside
+		}
+	}
+	return p, nil
+}
+
+// ownFiles are the names under which a file is no other program's: one that cannot be
+// read is an error, and one without data_dir names the default folder.
 var ownFiles = []string{"hookspan.yaml", "hookspan.yml"}
 
-// errNoDataDir is that of a file in the current folder that names no data folder.
-var errNoDataDir = errors.New("it names no data_dir")
-
-// dataDirOf returns the data folder that a configuration names, and the default one with
-// [errNoDataDir] when it names none. It does not look at the rest of the file, which may
-// be in the middle of an edit while its bridge runs.
+// dataDirOf returns data_dir of a configuration as it stands there, "" when it is absent.
+// It does not look at the rest of the file, which may be in the middle of an edit while
+// its bridge runs.
 func dataDirOf(file string) (string, error) {
 	text, err := readConfig(file)
 	if err != nil {
@@ -133,11 +165,21 @@ func dataDirOf(file string) (string, error) {
 	if err := yaml.Unmarshal(text, &named); err != nil {
 		return "", (&document{name: file}).explain(err)
 	}
-	if named.DataDir == "" {
-		dir, err := filepath.Abs(defaultConfig().DataDir)
-		return dir, errors.Join(err, errNoDataDir)
+	return named.DataDir, nil
+}
+
+// sameFile reports whether two paths, of which the first is absolute or "", lead to one
+// file.
+func sameFile(a, b string) bool {
+	if a == absolute(b) {
+		return true
 	}
-	return filepath.Abs(named.DataDir)
+	first, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	second, err := os.Stat(b)
+	return err == nil && os.SameFile(first, second)
 }
 
 func isDataFolder(dir string) bool {
@@ -159,6 +201,25 @@ const (
 	// to be seen from here, as in another container, has more time.
 	rewritePatience = 200 * time.Millisecond
 )
+
+// await says who serves on the site, as [awaitHolder] does. A bridge that runs with
+// another configuration than --config names is an error, and so is a folder that is only
+// guessed and that nobody has: both say how to name the bridge.
+func (p site) await(ctx context.Context, absent time.Duration) (queue.Holder, error) {
+	holder, err := awaitHolder(ctx, p.dir, absent)
+	remedy := "name the bridge with --api"
+	if p.guessed {
+		remedy = "its data_dir is relative or absent, so it counts from the folder in which its bridge was started: run the verb there, make data_dir absolute, or " + remedy
+	}
+	switch {
+	case p.guessed && errors.Is(err, queue.ErrNotRunning):
+		return holder, fmt.Errorf("the bridge of %s is not found: %w; %s", absolute(p.file), err, remedy)
+	case err == nil && p.named && !sameFile(holder.Config, p.file):
+		return queue.Holder{}, fmt.Errorf("the bridge on %s runs with %s, and --config names %s: nothing was asked; %s",
+			p.dir, cmp.Or(holder.Config, "no configuration"), absolute(p.file), remedy)
+	}
+	return holder, err
+}
 
 // awaitHolder says who serves on a data folder. A process that has the folder and does
 // not serve yet is waited for, a folder that nobody has for at most absent; the error

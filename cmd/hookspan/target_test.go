@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -41,17 +43,44 @@ func answer(t *testing.T, dir, line string, args ...string) (code int, stdout, s
 	return code, out.String(), errOut.String()
 }
 
-// Two bridges run on one host. Whatever says which one is meant, every verb that asks a
+// interrupt runs a verb on a terminal where Ctrl-C is pressed at the question, which holds
+// the text.
+func interrupt(t *testing.T, dir, question string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	t.Chdir(dir)
+	silent, typing := io.Pipe() // nobody types a line
+	t.Cleanup(func() { require.NoError(t, typing.Close()) })
+	var out bytes.Buffer
+	var errOut safeBuffer
+	e := testEnv()
+	ctx, cancel := context.WithCancel(e.ctx)
+	defer cancel()
+	e.ctx, e.stdin, e.stdout, e.stderr, e.terminal = ctx, silent, &out, &errOut, true
+	done := make(chan int, 1)
+	go func() { done <- run(args, e) }()
+	require.Eventually(t, func() bool { return strings.Contains(errOut.String(), question) }, patience, time.Millisecond)
+	cancel()
+	select {
+	case code = <-done:
+	case <-time.After(patience):
+		t.Fatal("the interrupt does not end it: " + errOut.String())
+	}
+	return code, out.String(), errOut.String()
+}
+
+// Several bridges run on one host. Whatever says which one is meant, every verb that asks a
 // bridge asks that one, and nats-env prints its address.
 func TestVerbsActOnTheBridgeThatIsMeant(t *testing.T) {
 	first, second := serve(t, t.TempDir(), smallConfig), serve(t, t.TempDir(), smallConfig)
-	for id, p := range map[string]*program{"first": first, "second": second} {
+	dotted := serve(t, t.TempDir(), smallConfig+"data_dir: ./hookspan-data\n")
+	fixed := serve(t, t.TempDir(), smallConfig+"data_dir: "+filepath.Join(t.TempDir(), "data")+"\n")
+	for id, p := range map[string]*program{"first": first, "second": second, "dotted": dotted, "fixed": fixed} {
 		status, text := p.post(`{"id":"` + id + `","status":"failed"}`)
 		require.Equal(t, 200, status, text)
 	}
-	elsewhere := t.TempDir()
-	named := filepath.Join(elsewhere, "named.yaml")
-	put(t, elsewhere, "named.yaml", "data_dir: "+filepath.Join(second.dir, "hookspan-data")+"\n")
+	config := func(p *program) string { return filepath.Join(p.dir, "hookspan.yaml") }
+	link := filepath.Join(t.TempDir(), "link.yaml")
+	require.NoError(t, os.Symlink(config(second), link))
 	withFile := t.TempDir()
 	put(t, withFile, "mine.yml", "data_dir: "+filepath.Join(second.dir, "hookspan-data")+"\n")
 	put(t, withFile, "other.yaml", "services: {a: {image: b}}\n")
@@ -61,15 +90,24 @@ func TestVerbsActOnTheBridgeThatIsMeant(t *testing.T) {
 		dir       string
 		variables []string
 		args      []string
+		meant     *program
+		id        string
 	}{
-		"its folder":                        {dir: second.dir},
-		"its data folder":                   {dir: filepath.Join(second.dir, "hookspan-data")},
-		"a configuration in the folder":     {dir: withFile},
-		"--config":                          {dir: nowhere, args: []string{"--config", named}},
-		"--config in the folder of another": {dir: first.dir, args: []string{"--config", named}},
-		"HOOKSPAN_CONFIG":                   {dir: first.dir, variables: []string{"HOOKSPAN_CONFIG=" + named}},
-		"HOOKSPAN_API":                      {dir: first.dir, variables: []string{"HOOKSPAN_API=" + second.ready.Admin}},
-		"--api":                             {dir: first.dir, args: []string{"--api", second.ready.Admin}},
+		"its folder":                               {dir: second.dir, meant: second, id: "second"},
+		"its data folder":                          {dir: filepath.Join(second.dir, "hookspan-data"), meant: second, id: "second"},
+		"a configuration in the folder":            {dir: withFile, meant: second, id: "second"},
+		"--config":                                 {dir: nowhere, args: []string{"--config", config(fixed)}, meant: fixed, id: "fixed"},
+		"--config in the folder of another":        {dir: first.dir, args: []string{"--config", config(fixed)}, meant: fixed, id: "fixed"},
+		"--config without data_dir":                {dir: first.dir, args: []string{"--config", config(second)}, meant: second, id: "second"},
+		"--config without data_dir from nowhere":   {dir: nowhere, args: []string{"--config", config(second)}, meant: second, id: "second"},
+		"--config without data_dir in its folder":  {dir: second.dir, args: []string{"--config", "hookspan.yaml"}, meant: second, id: "second"},
+		"--config by a link in its folder":         {dir: second.dir, args: []string{"--config", link}, meant: second, id: "second"},
+		"--config with a relative data_dir":        {dir: first.dir, args: []string{"--config", config(dotted)}, meant: dotted, id: "dotted"},
+		"HOOKSPAN_CONFIG":                          {dir: first.dir, variables: []string{"HOOKSPAN_CONFIG=" + config(fixed)}, meant: fixed, id: "fixed"},
+		"HOOKSPAN_CONFIG without data_dir":         {dir: first.dir, variables: []string{"HOOKSPAN_CONFIG=" + config(second)}, meant: second, id: "second"},
+		"HOOKSPAN_CONFIG with a relative data_dir": {dir: first.dir, variables: []string{"HOOKSPAN_CONFIG=" + config(dotted)}, meant: dotted, id: "dotted"},
+		"HOOKSPAN_API":                             {dir: first.dir, variables: []string{"HOOKSPAN_API=" + second.ready.Admin}, meant: second, id: "second"},
+		"--api":                                    {dir: first.dir, args: []string{"--api", second.ready.Admin}, meant: second, id: "second"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, stdout, stderr := verbIn(t, c.dir, c.variables, append([]string{"--json", "events", "list"}, c.args...)...)
@@ -77,13 +115,13 @@ func TestVerbsActOnTheBridgeThatIsMeant(t *testing.T) {
 			var list admin.EventList
 			require.NoError(t, json.Unmarshal([]byte(stdout), &list))
 			require.Len(t, list.Events, 1)
-			require.Equal(t, "second", list.Events[0].Prediction)
+			require.Equal(t, c.id, list.Events[0].Prediction)
 			if strings.Contains(strings.ToLower(name), "api") {
 				return // nats-env reads the folder
 			}
 			code, stdout, stderr = verbIn(t, c.dir, c.variables, append([]string{"nats-env"}, c.args...)...)
 			require.Equal(t, 0, code, stderr)
-			require.Contains(t, stdout, "NATS_URL='"+second.ready.NATS+"'")
+			require.Contains(t, stdout, "NATS_URL='"+c.meant.ready.NATS+"'")
 		})
 	}
 	second.kill() // as a crash does: its lock file stays as it is
@@ -101,6 +139,87 @@ func TestVerbsActOnTheBridgeThatIsMeant(t *testing.T) {
 		require.Contains(t, stderr, "no bridge is running on "+filepath.Join(second.dir, "hookspan-data"), verb)
 		if verb != "nats-env" {
 			require.Contains(t, stderr, "the bridge of this folder does not run", verb)
+		}
+	}
+}
+
+// The file that --config names is that of another bridge than the one which runs where the
+// file would have it: nothing is done to that one, and the error says how to go on.
+func TestConfigOfAnotherBridge(t *testing.T) {
+	p := serve(t, t.TempDir(), smallConfig)
+	p.says("consumers", "add", "mine")
+	elsewhere := t.TempDir()
+	deep := filepath.Join(p.dir, "b")
+	require.NoError(t, os.Mkdir(deep, 0o750))
+	put(t, deep, "absent.yaml", "log: {level: info}\n")
+	put(t, deep, "relative.yaml", "data_dir: ./hookspan-data\n")
+	put(t, deep, "absolute.yaml", "data_dir: "+filepath.Join(p.dir, "hookspan-data")+"\n")
+	data := filepath.Join(p.dir, "hookspan-data")
+	for _, file := range []string{"b/absent.yaml", "b/relative.yaml", "b/absolute.yaml"} {
+		for _, verb := range []string{"consumers remove mine --yes", "events list", "nats-env"} {
+			for _, by := range []string{"flag", "variable"} {
+				args, variables := strings.Fields(verb), []string(nil)
+				if by == "flag" {
+					args = append(args, "--config", file)
+				} else {
+					variables = []string{"HOOKSPAN_CONFIG=" + file}
+				}
+				code, stdout, stderr := verbIn(t, p.dir, variables, args...)
+				require.Equal(t, 1, code, "%s with %s: %s", verb, file, stdout)
+				require.Empty(t, stdout)
+				require.Contains(t, stderr, "the bridge on "+data+" runs with "+filepath.Join(p.dir, "hookspan.yaml")+", and --config names "+filepath.Join(p.dir, file))
+				require.Contains(t, stderr, "--api")
+			}
+		}
+	}
+	require.Contains(t, p.says("consumers", "list"), "mine")
+
+	// The working folder of a bridge is none that its file tells, as under systemd.
+	etc, lib := t.TempDir(), t.TempDir()
+	put(t, etc, "hookspan.yaml", smallConfig)
+	file := filepath.Join(etc, "hookspan.yaml")
+	far := start(t, lib, command(t, lib, "--json", "serve", "--config", file))
+	for _, verb := range []string{"events list", "nats-env"} {
+		code, _, stderr := verbIn(t, elsewhere, nil, append(strings.Fields(verb), "--config", file)...)
+		require.Equal(t, 1, code)
+		for _, want := range []string{"the bridge of " + file + " is not found", "run the verb there", "make data_dir absolute", "--api"} {
+			require.Contains(t, stderr, want)
+		}
+		require.NotContains(t, stderr, "does not run")
+		code, _, stderr = verbIn(t, lib, nil, append(strings.Fields(verb), "--config", file)...)
+		require.Equal(t, 0, code, stderr)
+	}
+	require.Equal(t, 0, far.stop(), far.logs)
+}
+
+// A folder that nobody has does not count beside one whose bridge runs, and a file of the
+// bridge's own name that says nothing of a folder has the default one.
+func TestBridgeOfTheFolder(t *testing.T) {
+	p := serve(t, t.TempDir(), smallConfig)
+	p.post(`{"id":"a","status":"failed"}`)
+	dir := t.TempDir()
+	folder, err := queue.OpenFolder(filepath.Join(dir, "hookspan-data"))
+	require.NoError(t, err)
+	require.NoError(t, folder.Close()) // as a bridge leaves it that is gone
+	put(t, dir, "hookspan.yaml", "data_dir: "+filepath.Join(p.dir, "hookspan-data")+"\n")
+	for verb, want := range map[string]string{"events list": "failed", "nats-env": p.ready.NATS} {
+		code, stdout, stderr := verbIn(t, dir, nil, strings.Fields(verb)...)
+		require.Equal(t, 0, code, stderr)
+		require.Contains(t, stdout, want)
+	}
+	p.kill() // now none of the two runs
+	code, _, stderr := verbIn(t, dir, nil, "events", "list")
+	require.Equal(t, 2, code)
+	require.Contains(t, stderr, "several bridges")
+
+	for _, name := range ownFiles {
+		dir := t.TempDir()
+		put(t, dir, name, smallConfig)
+		for _, verb := range []string{"events list", "nats-env"} {
+			code, _, stderr := verbIn(t, dir, nil, strings.Fields(verb)...)
+			require.Equal(t, 1, code)
+			require.Contains(t, stderr, "no bridge is running on "+filepath.Join(dir, "hookspan-data"))
+			require.NotContains(t, stderr, "8081")
 		}
 	}
 }
@@ -128,6 +247,10 @@ func TestSeveralBridgesToChooseFrom(t *testing.T) {
 	code, _, stderr = answer(t, dir, "3\n", "events", "list")
 	require.Equal(t, 2, code)
 	require.Contains(t, stderr, "nothing was done")
+	code, stdout, stderr = interrupt(t, dir, "Which one?", "events", "list")
+	require.Equal(t, 1, code)
+	require.Empty(t, stdout)
+	require.Contains(t, stderr, "\nhookspan: interrupted: nothing was done\n")
 }
 
 // A file of the bridge's own name that cannot be read may name another bridge than the

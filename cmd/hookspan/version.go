@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -15,7 +14,7 @@ type versionCmd struct{}
 // Run prints the versions that a bug report needs.
 func (versionCmd) Run(e *env) error {
 	if e.json {
-		return json.NewEncoder(e.stdout).Encode(map[string]string{
+		return writeJSON(e.stdout, map[string]string{
 			"hookspan": version(), "go": runtime.Version(), "nats_server": server.VERSION, "nats_go": nats.Version,
 		})
 	}

@@ -5,6 +5,7 @@ package printable
 import (
 	"fmt"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -30,6 +31,36 @@ func String(s string) string {
 		i = unsafeAt(s)
 	}
 	return string(append(out, s...))
+}
+
+// JSON returns the JSON text with a `\u` escape in place of everything in its strings
+// that is not printable, a pair of them for a rune above U+FFFF and U+FFFD for each byte
+// that is not UTF-8. Read with encoding/json the result equals the text. A text without
+// anything to escape is returned itself. It is safe for concurrent use.
+func JSON(text []byte) []byte {
+	var out []byte
+	done := 0
+	for i := 0; i < len(text); {
+		if c := text[i]; c < utf8.RuneSelf && c != 0x7f {
+			i++ // strings hold no control, and white space may stand between values
+			continue
+		}
+		r, size := utf8.DecodeRune(text[i:])
+		if invalid := r == utf8.RuneError && size == 1; invalid || !unicode.IsPrint(r) {
+			out = append(out, text[done:i]...)
+			if high, low := utf16.EncodeRune(r); r > 0xffff {
+				out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+			} else {
+				out = fmt.Appendf(out, `\u%04x`, r)
+			}
+			done = i + size
+		}
+		i += size
+	}
+	if done == 0 {
+		return text
+	}
+	return append(out, text[done:]...)
 }
 
 // unsafeAt is where the first thing to escape begins in s, -1 without one.

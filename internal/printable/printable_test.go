@@ -1,6 +1,8 @@
 package printable_test
 
 import (
+	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode"
@@ -43,6 +45,32 @@ func TestEveryRune(t *testing.T) {
 			require.Equal(t, stays, got == string(r), "%U", r)
 		}
 	}
+}
+
+// Every rune of Unicode, and bytes that are none: JSON shows what is printable alone, and
+// is read as the same value.
+func TestJSONIsPrintableAndTheSameValue(t *testing.T) {
+	var all strings.Builder
+	for r := range unicode.MaxRune + 1 {
+		all.WriteRune(r)
+	}
+	text, err := json.Marshal(map[string]string{"every rune": all.String(), "\u009b": `\u009b "quoted" \`})
+	require.NoError(t, err)
+	for _, text := range []string{string(text), "{\n\t\"a\": [1, \"\u009b\\n\\u009b\x7f\U000e0041\"]\r\n}", "\"\xff\xc3(\xe2\x80\x9b\"", `{"plain":"日本語 🦊"}`} {
+		got := printable.JSON([]byte(text))
+		require.True(t, utf8.Valid(got))
+		for _, r := range string(got) {
+			if !unicode.IsPrint(r) && !strings.ContainsRune(" \t\r\n", r) {
+				require.Fail(t, "it is not printable", "%U", r)
+			}
+		}
+		var want, parsed any
+		require.NoError(t, json.Unmarshal([]byte(text), &want))
+		require.NoError(t, json.Unmarshal(got, &parsed))
+		require.True(t, reflect.DeepEqual(want, parsed))
+	}
+	require.Equal(t, `{"plain":"日本語 🦊"}`, string(printable.JSON([]byte(`{"plain":"日本語 🦊"}`))))
+	require.Equal(t, `"\u009b\udb40\udc41\ufffd"`, string(printable.JSON([]byte("\"\u009b\U000e0041\xff\""))))
 }
 
 func TestPrintableTextCostsNoAllocation(t *testing.T) {
