@@ -59,7 +59,11 @@ func TestRequestsThatAreAnsweredHoldNoHeader(t *testing.T) {
 	const requests = 3
 	for range requests {
 		go func() {
-			answered <- do(t, s, http.MethodGet, admin.APIPrefix+"/slow", "", map[string]string{"Cookie": strings.Repeat("a", 10<<10)}).status
+			req, err := http.NewRequest(http.MethodGet, "http://"+s.Addr().String()+admin.APIPrefix+"/slow", nil)
+			if err == nil {
+				req.Header.Set("Cookie", strings.Repeat("a", 10<<10))
+				answered <- statusOf(req)
+			}
 		}()
 		<-entered
 	}
@@ -68,4 +72,14 @@ func TestRequestsThatAreAnsweredHoldNoHeader(t *testing.T) {
 	for range requests {
 		require.Equal(t, 200, <-answered)
 	}
+}
+
+// statusOf is 0 for a request that is not answered.
+func statusOf(req *http.Request) int {
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0
+	}
+	_ = res.Body.Close()
+	return res.StatusCode
 }

@@ -1,3 +1,6 @@
+// Package guests lets programs of other accounts use streams of the bridge within bounds.
+// They ask as if they asked JetStream, and the accounts of the embedded server send what
+// they ask here.
 package guests
 
 import (

@@ -5,12 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -81,19 +79,22 @@ func TestDurablesOfOthersLeaveRoom(t *testing.T) {
 // Who makes durables without an end uses up what is its own.
 func TestDurablesOfOthersHaveARate(t *testing.T) {
 	b, js := asApp(t)
-	var loops sync.WaitGroup
-	for range 8 { // faster than what comes again
-		loops.Go(func() {
+	const loops = 8 // faster than what comes again
+	ended := make(chan error, loops)
+	for range loops {
+		go func() {
 			var err error
 			for err == nil {
 				_, err = js.CreateOrUpdateConsumer(t.Context(), "HOOKSPAN_EVENTS", named("mine"))
 			}
-			var api *jetstream.APIError
-			assert.ErrorAs(t, err, &api)
-			assert.Equal(t, 503, api.Code)
-		})
+			ended <- err
+		}()
 	}
-	loops.Wait()
+	for range loops {
+		var api *jetstream.APIError
+		require.ErrorAs(t, <-ended, &api)
+		require.Equal(t, 503, api.Code)
+	}
 	require.Equal(t, []string{bridge.AlarmQuota}, b.Alarms.Kinds())
 	_, err := b.App().CreateConsumer(t.Context(), "HOOKSPAN_EVENTS", named("of-another"))
 	require.NoError(t, err)
