@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -55,8 +56,10 @@ func TestRequestsThatAreAnsweredHoldNoHeader(t *testing.T) {
 			return c.String(http.StatusOK, "done")
 		})
 	})
-	answered := make(chan int)
+	release := sync.OnceFunc(func() { close(finish) })
+	defer release()
 	const requests = 3
+	answered := make(chan int, requests)
 	for range requests {
 		go func() {
 			req, err := http.NewRequest(http.MethodGet, "http://"+s.Addr().String()+admin.APIPrefix+"/slow", nil)
@@ -68,7 +71,7 @@ func TestRequestsThatAreAnsweredHoldNoHeader(t *testing.T) {
 		<-entered
 	}
 	require.Zero(t, s.HeaderBytes())
-	close(finish)
+	release()
 	for range requests {
 		require.Equal(t, 200, <-answered)
 	}

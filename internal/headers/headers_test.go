@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -150,6 +151,8 @@ func TestRequestsThatAreAnsweredStay(t *testing.T) {
 	server.Config.ConnState, server.Config.ConnContext = ConnState, ConnContext
 	server.Start()
 	defer server.Close()
+	release := sync.OnceFunc(func() { close(finish) })
+	defer release()
 	conns := make([]net.Conn, requests)
 	for i := range conns {
 		conn, err := net.Dial("tcp", server.Listener.Addr().String())
@@ -165,7 +168,7 @@ func TestRequestsThatAreAnsweredStay(t *testing.T) {
 		<-entered
 		require.Zero(t, b.Used())
 	}
-	close(finish)
+	release()
 	for i, conn := range conns {
 		text, err := io.ReadAll(conn)
 		require.NoError(t, err, "connection %d", i)
