@@ -106,6 +106,7 @@ func TestFullLedger(t *testing.T) {
 	shrunk.MaxBytes = 3 << 20
 	_, err = r.JS.UpdateStream(t.Context(), shrunk)
 	require.NoError(t, err)
+	r.times.hold, r.times.patience = patience, 2*patience // nothing but the room may end the term
 	p := r.start("one", r.store)
 	id := func(what string, n int) string { return fmt.Sprintf("%s-%d-%s", what, n, strings.Repeat("x", 200)) }
 	for n := range 100 {

@@ -91,7 +91,7 @@ func TestWaiterSurvivesARestartOfNATS(t *testing.T) {
 	t.Cleanup(pub.Close)
 	pub.SetFit(true)
 	b := benchOn(t, js, pub)
-	after, missed := b.wait(t.Context(), "after"), b.wait(t.Context(), "missed")
+	after, missed := b.told("after"), b.told("missed")
 
 	x.Stop()
 	x.Start()
@@ -101,10 +101,28 @@ func TestWaiterSurvivesARestartOfNATS(t *testing.T) {
 	other.pub.SetFit(true)
 	// Both are stored at whatever point of the recovery: one way or the other it wakes.
 	other.fold(other.tell("missed", "completed"))
-	require.Equal(t, "completed", b.get(missed).state.Status)
+	require.Equal(t, "completed", <-missed)
 	b.eventually(func() bool { return b.js.Conn().IsConnected() && b.consumers() == 2 })
 	other.tell("after", "completed")
-	require.Equal(t, "completed", b.get(after).state.Status)
+	require.Equal(t, "completed", <-after)
+}
+
+// told follows a prediction that has been created, and returns what is told of it from
+// then on, once it has read that.
+func (b *bench) told(id string) <-chan string {
+	b.t.Helper()
+	b.fold(b.tell(id, "created"))
+	told := make(chan string, 4)
+	go func() {
+		defer close(told)
+		_ = b.hub.Follow(b.t.Context(), "get3w", id, func(u bridge.PredictionUpdate) error {
+			told <- u.State.Status
+			return nil
+		})
+	}()
+	require.Equal(b.t, "created", <-told)
+	b.eventually(func() bool { return b.consumers() == 2 })
+	return told
 }
 
 // Whoever removes the consumers costs the waiters nothing.
