@@ -30,16 +30,31 @@ const (
 	getMsg    = jsAPI + "STREAM.MSG.GET."
 )
 
-// AllCalls is the subject pattern of calls to JetStream of programs of other accounts.
+// AllCalls is the subject pattern of calls to JetStream of programs of other accounts, but
+// for those of [Names.AllGets].
 func (n Names) AllCalls() string { return n.prefix() + ".api.>" }
+
+// AllGets is the subject pattern of such calls for one message, which may be large.
+func (n Names) AllGets() string { return n.prefix() + ".get.>" }
 
 // Call is where a call of such a program arrives that JetStream knows by the subject api,
 // such as $JS.API.INFO.
-func (n Names) Call(api string) string { return n.prefix() + ".api." + strings.TrimPrefix(api, jsAPI) }
+func (n Names) Call(api string) string {
+	to := n.AllCalls()
+	if get, _ := IsGet(api); get {
+		to = n.AllGets()
+	}
+	return strings.TrimSuffix(to, ">") + strings.TrimPrefix(api, jsAPI)
+}
 
-// ParseCall undoes [Names.Call].
+// ParseCall undoes [Names.Call]; it is "" for another subject.
 func (n Names) ParseCall(subject string) (api string) {
-	return jsAPI + strings.TrimPrefix(subject, n.prefix()+".api.")
+	for _, pattern := range []string{n.AllCalls(), n.AllGets()} {
+		if tail, ok := strings.CutPrefix(subject, strings.TrimSuffix(pattern, ">")); ok {
+			return jsAPI + tail
+		}
+	}
+	return ""
 }
 
 // GuestCalls are the subject patterns of the calls that programs of other accounts may

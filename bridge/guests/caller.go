@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/quota"
@@ -87,13 +88,19 @@ func NewCaller(js jetstream.JetStream, cfg Config) *Caller {
 	}
 }
 
-// Run answers requests until ctx ends, and returns nil.
+// Run answers requests until ctx ends, and returns nil. Messages have a queue of their own,
+// so that nothing small waits behind large ones.
 func (c *Caller) Run(ctx context.Context) error {
-	return requests.Service{
-		Subject: c.cfg.Names.AllCalls(), Group: "hookspan-caller", What: "calls of other programs",
-		AtOnce: callsAtOnce, MaxWaiting: callsWaiting, Logger: c.cfg.Logger,
-		Answer: func(ctx context.Context, request *nats.Msg) any { return c.answer(ctx, request) },
-	}.Run(ctx, c.js.Conn)
+	group, ctx := errgroup.WithContext(ctx)
+	for _, subject := range []string{c.cfg.Names.AllCalls(), c.cfg.Names.AllGets()} {
+		service := requests.Service{
+			Subject: subject, Group: "hookspan-caller", What: "calls of other programs",
+			AtOnce: callsAtOnce, MaxWaiting: callsWaiting, Logger: c.cfg.Logger,
+			Answer: func(ctx context.Context, request *nats.Msg) any { return c.answer(ctx, request) },
+		}
+		group.Go(func() error { return service.Run(ctx, c.js.Conn) })
+	}
+	return group.Wait()
 }
 
 func (c *Caller) answer(ctx context.Context, request *nats.Msg) any {

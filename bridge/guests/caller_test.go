@@ -81,9 +81,11 @@ func TestCallsForOtherStreamsAreRefused(t *testing.T) {
 		"STREAM.MSG.GET.PAYROLL", "DIRECT.GET.PAYROLL", "DIRECT.GET.PAYROLL.payroll", "STREAM.INFO.PAYROLL", "STREAM.PURGE.HOOKSPAN_EVENTS",
 		"STREAM.DELETE.HOOKSPAN_EVENTS", "DIRECT.GET.HOOKSPAN_QUARANTINE", "CONSUMER.INFO.HOOKSPAN_EVENTS", "CONSUMER.DELETE.HOOKSPAN_EVENTS.x",
 	} {
-		m, err := b.NC.Request("hookspan.api."+call, []byte(`{"seq":1}`), patience)
-		require.NoError(t, err)
-		require.Contains(t, m.Header.Get("Description")+string(m.Data), "not for other programs", call)
+		for _, prefix := range []string{"hookspan.api.", "hookspan.get."} {
+			m, err := b.NC.Request(prefix+call, []byte(`{"seq":1}`), patience)
+			require.NoError(t, err)
+			require.Contains(t, m.Header.Get("Description")+string(m.Data), "not for other programs", call)
+		}
 	}
 	require.EqualValues(t, 1, b.Messages(t, "PAYROLL"))
 }

@@ -67,7 +67,7 @@ func accounts(n bridge.Names, owned []string, ownPassword, appPassword string, p
 		return "", err
 	}
 	var exports strings.Builder
-	for _, subject := range append(appServices(n), n.AllWaits(), n.AllCreates(), n.AllCalls()) {
+	for _, subject := range append(appServices(n), n.AllWaits(), n.AllCreates(), n.AllCalls(), n.AllGets()) {
 		fmt.Fprintf(&exports, "{service: %q}\n", subject)
 	}
 	fmt.Fprintf(&exports, "{service: %q, response_type: stream}\n{stream: %q}\n", appPull(n), n.AllEvents())

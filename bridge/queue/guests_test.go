@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 
@@ -58,8 +59,11 @@ func TestProgramsThatDoNotReadAreDisconnected(t *testing.T) {
 	nc, js := app(t, b)
 	require.Eventually(t, func() bool { return len(alarms.Kinds()) == 1 }, patience, time.Millisecond)
 	require.Equal(t, []string{bridge.AlarmQuota}, alarms.Kinds())
-	stream, err := js.Stream(t.Context(), "HOOKSPAN_EVENTS")
-	require.NoError(t, err)
+	var stream jetstream.Stream
+	require.Eventually(t, func() bool {
+		stream, err = js.Stream(t.Context(), "HOOKSPAN_EVENTS")
+		return err == nil
+	}, patience, time.Millisecond)
 	require.Eventually(t, func() bool { // behind what the others asked for
 		m, err := stream.GetMsg(t.Context(), 1)
 		return err == nil && len(m.Data) == len(large.Body)

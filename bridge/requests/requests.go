@@ -93,8 +93,8 @@ func Program(request *nats.Msg) string {
 type Slow struct{ Answer any }
 
 // Run answers requests until ctx ends, and returns nil once those that have begun are
-// answered, but for those that are refused late. Conn returns the connection of now: when one was closed for good, and when
-// listening fails, it is asked again.
+// answered, but for those that are refused late. Conn returns the connection of now: when
+// one was closed for good, and when listening fails, it is asked again.
 func (s Service) Run(ctx context.Context, conn func() *nats.Conn) error {
 	s.Logger = Sampled(cmp.Or(s.Logger, zap.NewNop()))
 	for ctx.Err() == nil {

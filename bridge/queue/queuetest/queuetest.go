@@ -107,7 +107,7 @@ func (b *Bench) serveGuests(t testing.TB) {
 		_ = guests.NewCaller(b.JS, guests.Config{Names: b.Names, Alarms: b.Alarms}).Run(ctx)
 	})
 	t.Cleanup(func() { cancel(); running.Wait() })
-	for _, subject := range []string{b.Names.AllCreates(), b.Names.AllCalls()} {
+	for _, subject := range []string{b.Names.AllCreates(), b.Names.AllCalls(), b.Names.AllGets()} {
 		require.Eventually(t, func() bool {
 			_, err := b.NC.Request(strings.TrimSuffix(subject, ">")+"x", []byte("?"), time.Second)
 			return err == nil
