@@ -127,7 +127,7 @@ func TestLifeIsOver(t *testing.T) {
 	require.True(t, consumers.IsPermanent(err))
 	require.ErrorContains(t, err, "answered 502, and the provider has kept it until "+ev.Time.Add(week).UTC().Format(time.RFC3339)+" only")
 	a := archivedOf(t, p.events[0])
-	require.Len(t, a.Outputs, 1)
+	require.Len(t, a.Outputs, 1, "%+v", a.Missing)
 	require.Contains(t, a.Missing[0].Error, "has kept it until")
 	require.Empty(t, temporaries(t, b.dir))
 }

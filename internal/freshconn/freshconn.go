@@ -30,8 +30,16 @@ type Transport struct {
 	now func() time.Time
 
 	mu      sync.Mutex
-	current *http.Transport
+	current *pool
 	began   time.Time
+}
+
+// pool are connections that are used together. What it counts belongs to [Transport.mu].
+type pool struct {
+	*http.Transport
+
+	asking  int // requests that have no answer yet
+	retired bool
 }
 
 // New makes a transport of base, which it owns from then on and whose IdleConnTimeout
@@ -41,16 +49,14 @@ func New(base *http.Transport, age time.Duration) *Transport {
 	if age == 0 {
 		age = DefaultAge
 	}
-	return &Transport{age: age, now: time.Now, current: base, began: time.Now()}
+	return &Transport{age: age, now: time.Now, current: &pool{Transport: base}, began: time.Now()}
 }
 
 // RoundTrip sends one request, see [http.RoundTripper].
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	pool := t.pool()
-	resp, err := pool.RoundTrip(req)
-	if err != nil && blames(req.Context(), err) || err == nil && resp.StatusCode >= http.StatusInternalServerError {
-		t.retire(pool)
-	}
+	p := t.begin()
+	resp, err := p.RoundTrip(req)
+	t.end(p, err != nil && blames(req.Context(), err) || err == nil && resp.StatusCode >= http.StatusInternalServerError)
 	return resp, err
 }
 
@@ -72,30 +78,43 @@ func (t *Transport) CloseIdleConnections() {
 	t.current.CloseIdleConnections()
 }
 
-// pool returns the connections that a request which begins now may use.
-func (t *Transport) pool() *http.Transport {
+// begin returns the connections that a request which begins now may use.
+func (t *Transport) begin() *pool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.now().Sub(t.began) >= t.age {
 		t.renew()
 	}
+	t.current.asking++
 	return t.current
 }
 
-// retire has no other request use the connections of pool. Many requests that fail
-// together retire it once.
-func (t *Transport) retire(pool *http.Transport) {
+// end is that of a request. One that failed has no other request use the connections of p;
+// many that fail together retire p once.
+func (t *Transport) end(p *pool, failed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.current == pool {
+	p.asking--
+	if failed && t.current == p {
 		t.renew()
 	}
+	p.closeIfUnused()
 }
 
 // renew is called with t.mu held.
 func (t *Transport) renew() {
 	old := t.current
-	t.current, t.began = old.Clone(), t.now()
-	// From now on old also closes each connection whose request ends.
-	old.CloseIdleConnections()
+	t.current, t.began = &pool{Transport: old.Clone()}, t.now()
+	old.retired = true
+	old.closeIfUnused()
+}
+
+// closeIfUnused is called with [Transport.mu] held. It closes the connections of a pool that
+// nobody asks any more, and from then on each one whose answer has been read. Earlier than
+// that it would break requests that are just given a connection ("CloseIdleConnections
+// called", Go 1.26).
+func (p *pool) closeIfUnused() {
+	if p.retired && p.asking == 0 {
+		p.CloseIdleConnections()
+	}
 }

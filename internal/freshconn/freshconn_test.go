@@ -222,3 +222,34 @@ func TestRequestUnderWayIsFinished(t *testing.T) {
 		require.Eventually(t, func() bool { return s.open.Load() == 0 }, 20*time.Second, time.Millisecond)
 	})
 }
+
+// A request that fails leaves its connections, and breaks no other one that is just given
+// one of them.
+func TestFailedRequestBreaksNoOther(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/fails" {
+			w.WriteHeader(http.StatusBadGateway)
+		}
+	}))
+	t.Cleanup(srv.Close)
+	transport := New(&http.Transport{IdleConnTimeout: time.Minute}, 0)
+	t.Cleanup(transport.CloseIdleConnections)
+	ask := func(path string) error {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+path, nil)
+		if err != nil {
+			return err
+		}
+		resp, err := transport.RoundTrip(req)
+		if err != nil {
+			return err
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		return resp.Body.Close()
+	}
+	for range 2000 {
+		failed := make(chan error, 1)
+		go func() { failed <- ask("/fails") }()
+		require.NoError(t, ask("/works"))
+		require.NoError(t, <-failed)
+	}
+}
