@@ -33,7 +33,7 @@ const (
 // remember, and their dead letters. Calls that are answered are [bridge.Names.GuestCalls].
 // Nothing here publishes an event, or deletes, pauses or purges anything.
 func appServices(n bridge.Names) []string {
-	return []string{"$JS.ACK." + n.EventsStream() + ".>", n.LedgerSubject(">"), n.DeadSubjects()[0], n.WatchRequests("*")}
+	return []string{"$JS.ACK." + n.EventsStream() + ".>", n.LedgerSubject(">"), n.DeadSubjects()[0]}
 }
 
 // appPull is the one call that is answered more than once: the event, and
@@ -67,7 +67,7 @@ func accounts(n bridge.Names, owned []string, ownPassword, appPassword string, p
 		return "", err
 	}
 	var exports strings.Builder
-	for _, subject := range append(appServices(n), n.AllWaits(), n.AllCreates(), n.AllCalls(), n.AllGets()) {
+	for _, subject := range append(appServices(n), n.WatchRequests("*"), n.AllWaits(), n.AllCreates(), n.AllCalls(), n.AllGets()) {
 		fmt.Fprintf(&exports, "{service: %q}\n", subject)
 	}
 	fmt.Fprintf(&exports, "{service: %q, response_type: stream}\n{stream: %q}\n", appPull(n), n.AllEvents())
@@ -95,10 +95,8 @@ type account struct {
 	connections          int // at most
 	// services are what it may call, but for those that are denied.
 	services, denied []string
-	// shared are those of the services that are told which connection asks.
-	shared []string
-	// redirected is what it publishes as if to JetStream, by the subject on which that
-	// arrives with us: the stream of waiting events obeys headers, whoever makes durables
+	// redirected is what the bridge answers, by the subject on which that arrives with us.
+	// Most of it is published as if to JetStream: the stream of waiting events obeys headers, whoever makes durables
 	// could use them up, whoever reads much the memory, and whoever asks much the one queue
 	// in which the server works off what it is asked.
 	redirected map[string]string
@@ -107,7 +105,11 @@ type account struct {
 }
 
 func appAccountOf(n bridge.Names, owned []string, password string) account {
-	redirected := map[string]string{n.AllWaits(): n.LaterSubjects()[0], n.AllCreates(): "$JS.API.CONSUMER.CREATE." + n.EventsStream() + ".>"}
+	redirected := map[string]string{
+		n.WatchRequests("*"): n.WatchRequests("*"),
+		n.AllWaits():         n.LaterSubjects()[0],
+		n.AllCreates():       "$JS.API.CONSUMER.CREATE." + n.EventsStream() + ".>",
+	}
 	for _, call := range n.GuestCalls() {
 		redirected[n.Call(call)] = call
 	}
@@ -115,7 +117,7 @@ func appAccountOf(n bridge.Names, owned []string, password string) account {
 		name: appAccount, user: AppUser, password: password, connections: appConnections,
 		services:   append(appServices(n), appPull(n)),
 		redirected: redirected,
-		stream:     n.AllEvents(), denied: appDenied(n, owned), shared: []string{n.WatchRequests("*")},
+		stream:     n.AllEvents(), denied: appDenied(n, owned),
 	}
 }
 
@@ -127,11 +129,11 @@ func (a account) config() (string, error) {
 	}
 	var imports strings.Builder
 	for _, subject := range a.services {
-		// Which of its programs asks is shared, so that each has a quota of its own.
-		fmt.Fprintf(&imports, "{service: {account: %s, subject: %q}, share: %t}\n", ownAccount, subject, slices.Contains(a.shared, subject))
+		fmt.Fprintf(&imports, "{service: {account: %s, subject: %q}}\n", ownAccount, subject)
 	}
 	publish := slices.Clone(a.services)
 	for _, arrives := range slices.Sorted(maps.Keys(a.redirected)) {
+		// Which of its programs asks is shared, so that each has a quota of its own.
 		fmt.Fprintf(&imports, "{service: {account: %s, subject: %q}, to: %q, share: true}\n", ownAccount, arrives, a.redirected[arrives])
 		publish = append(publish, a.redirected[arrives])
 	}

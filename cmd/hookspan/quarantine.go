@@ -142,16 +142,19 @@ func (c *quarantineReverifyCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return printReport(e, report, func(out *printer) {
-		if report.DryRun {
-			out.printf("%d looked at: %d would become events or are events already\n", report.LookedAt, report.Events)
-		} else {
-			out.printf("%d looked at: %d became events, %d were events already\n", report.LookedAt, report.Events, report.Duplicates)
-		}
-		for _, cause := range sortedKeys(report.Remaining) {
-			out.printf("  %d stay: %s\n", report.Remaining[cause], cause)
-		}
-	})
+	return printReport(e, report, func(out *printer) { printEvents(out, report) })
+}
+
+// printEvents says how many deliveries became events, and why others did not.
+func printEvents(out *printer, report bridge.WithheldReport) {
+	if report.DryRun {
+		out.printf("%d looked at: %d would become events or are events already\n", report.LookedAt, report.Events)
+	} else {
+		out.printf("%d looked at: %d became events, %d were events already\n", report.LookedAt, report.Events, report.Duplicates)
+	}
+	for _, cause := range sortedKeys(report.Remaining) {
+		out.printf("  %d stay: %s\n", report.Remaining[cause], cause)
+	}
 }
 
 type quarantineDropCmd struct {

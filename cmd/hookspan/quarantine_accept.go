@@ -30,14 +30,7 @@ func (c *quarantineAcceptCmd) Run(e *env) error {
 		return fmt.Errorf("the entries %d are not in quarantine: hookspan quarantine list shows those that are", c.Seqs)
 	}
 	return printReport(e, report, func(out *printer) {
-		if report.DryRun {
-			out.printf("%d looked at: %d would become events or are events already\n", report.LookedAt, report.Events)
-		} else {
-			out.printf("%d looked at: %d became events, %d were events already\n", report.LookedAt, report.Events, report.Duplicates)
-		}
-		for _, cause := range sortedKeys(report.Remaining) {
-			out.printf("  %d stay: %s\n", report.Remaining[cause], cause)
-		}
+		printEvents(out, report)
 		if gone := len(c.Seqs) - report.LookedAt; gone > 0 && report.Stopped == "" {
 			out.printf("  %d are not in quarantine\n", gone)
 		}
