@@ -33,12 +33,12 @@ const (
 var arrows = map[string]arrow{
 	"bridge":             {stdOnly: true},
 	"bridge/quota":       {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
-	"bridge/source":      {ours: []string{"bridge"}, never: []string{echo, nats, "net/http"}},
+	"bridge/source":      {ours: []string{"bridge", "internal/signing"}, never: []string{echo, nats, "net/http"}},
 	"bridge/ingress":     {ours: []string{"bridge", "bridge/source", "internal/headers"}, never: []string{nats}},
 	"bridge/admin":       {ours: []string{"bridge", "internal/headers"}, never: []string{nats}},
 	"bridge/reverify":    {ours: []string{"bridge", "bridge/source"}, never: []string{echo, nats, "net/http"}},
 	"bridge/queue":       {ours: []string{"bridge", "bridge/quota", "bridge/stored", "internal/redial"}, never: []string{echo}},
-	"bridge/fakeget3w":   {ours: []string{"bridge", "bridge/source"}, never: []string{echo, nats}},
+	"bridge/fakeget3w":   {ours: []string{"bridge", "internal/signing"}, never: []string{echo, nats}},
 	"bridge/telemetry":   {ours: []string{"internal/printable"}, never: []string{echo, nats}},
 	"bridge/stored":      {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
 	"bridge/guests":      {ours: []string{"bridge", "bridge/quota", "bridge/requests"}, never: []string{echo, nats + "nats-server"}},
@@ -60,6 +60,7 @@ var arrows = map[string]arrow{
 	"internal/pid1":      {never: []string{echo, nats, "net/http"}},
 	"internal/printable": {stdOnly: true},
 	"internal/redial":    {never: []string{echo, nats + "nats-server"}},
+	"internal/signing":   {stdOnly: true, never: []string{"net/http"}},
 
 	"bridge/client":               {ours: []string{"bridge", "internal/freshconn"}, stdOnly: true},
 	"bridge/predictions/await":    {ours: []string{"bridge", "bridge/predictions", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},

@@ -37,6 +37,8 @@ const (
 	maxOutputBytes = 1 << 40
 	maxSpeed       = 1_000_000
 	maxDuration    = 365 * 24 * time.Hour
+	// outputLife is how long the provider keeps outputs, as it documents.
+	outputLife = 7 * 24 * time.Hour
 )
 
 // Config is what the provider is like. The zero value is one that is in order, asks
@@ -110,7 +112,7 @@ func (c Config) withDefaults() Config {
 	c.BaseURL = strings.TrimRight(c.BaseURL, "/")
 	c.Speed = cmp.Or(c.Speed, 1)
 	c.OutputBytes = cmp.Or(c.OutputBytes, DefaultOutputBytes)
-	c.OutputLife = cmp.Or(c.OutputLife, kind.OutputLife())
+	c.OutputLife = cmp.Or(c.OutputLife, outputLife)
 	c.MaxPredictions = cmp.Or(c.MaxPredictions, DefaultMaxPredictions)
 	c.Senders = cmp.Or(c.Senders, DefaultSenders)
 	c.Rules = append(slices.Clone(c.Rules), Rule{})

@@ -7,18 +7,7 @@ import (
 	"net/http"
 	"sync"
 	"time"
-
-	"github.com/hookspan/hookspan/bridge/source"
 )
-
-// kind knows the signature, and what the provider documents about time.
-var kind = func() source.Kind {
-	k, err := source.KindOf("get3w")
-	if err != nil {
-		panic(err) // the name is a constant
-	}
-	return k
-}()
 
 // Provider is the stand-in. It is safe for concurrent use.
 type Provider struct {

@@ -5,10 +5,11 @@ import (
 	"context"
 	"errors"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/hookspan/hookspan/internal/signing"
 )
 
 // gaps are the waits before the second attempt and each after it, as the provider
@@ -107,7 +108,7 @@ func (p *Provider) post(address string, body []byte) (int, error) {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "hookspan-fake-get3w")
-	maps.Copy(req.Header, kind.Sign(body, p.cfg.Secret))
+	req.Header.Set(signing.Header, signing.Sign(body, p.cfg.Secret))
 	res, err := p.client.Do(req)
 	if err != nil {
 		return 0, withoutURL(err)

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/signing"
 )
 
 const plain = "the-secret-of-the-sender"
@@ -19,19 +20,19 @@ func signedBy(key, signed, body string) Delivery {
 }
 
 func with(d Delivery, values ...string) Delivery {
-	d.Proof = bridge.Header{get3wSignature: values}
+	d.Proof = bridge.Header{signing.Header: values}
 	return d
 }
 
 func TestDiagnose(t *testing.T) {
 	const text = `{"id":"a","status":"failed","error":"<é & 😀>","u":"https://x/y","n":1.50}`
 	good := signedBy(plain, text, text)
-	mac := good.Proof.Get(get3wSignature)
+	mac := good.Proof.Get(signing.Header)
 	raw, err := hex.DecodeString(mac)
 	require.NoError(t, err)
 	base := base64.StdEncoding.EncodeToString(raw)
 	other := signedBy("another secret", text, text)
-	rawOther, err := hex.DecodeString(other.Proof.Get(get3wSignature))
+	rawOther, err := hex.DecodeString(other.Proof.Get(signing.Header))
 	require.NoError(t, err)
 	long := strings.Repeat("x", 4<<20)
 
@@ -68,7 +69,7 @@ func TestDiagnose(t *testing.T) {
 		{"encoded in base64 with a prefix", "whsec_" + base64.StdEncoding.EncodeToString([]byte(plain)), good, CauseSecretEncoded, "write it decoded"},
 		{"encoded in hex", hex.EncodeToString([]byte(plain)), good, CauseSecretEncoded, "write it decoded"},
 		{"retired", plain, signedBy("the-old-secret", text, text), CauseRetiredSecret, "put the old one back"},
-		{"retired and sha256=", plain, with(good, "sha256="+signedBy("the-old-secret", text, text).Proof.Get(get3wSignature)), CauseRetiredSecret, "put the old one back"},
+		{"retired and sha256=", plain, with(good, "sha256="+signedBy("the-old-secret", text, text).Proof.Get(signing.Header)), CauseRetiredSecret, "put the old one back"},
 		{"byte order mark", plain, signedBy(plain, text, "\xef\xbb\xbf"+text), CauseBodyChanged, "byte order mark"},
 		{"line break added", plain, signedBy(plain, text, text+"\n"), CauseBodyChanged, "white space"},
 		{"line break cut", plain, signedBy(plain, text+"\n", text), CauseBodyChanged, "line break at its end"},
@@ -106,7 +107,7 @@ func TestDiagnose(t *testing.T) {
 // What is written in upper case is hexadecimal too, and so authentic.
 func TestUpperCaseSignatureIsAccepted(t *testing.T) {
 	d := delivery(documented)
-	_, err := newSource(t, secret).Accept(with(d, strings.ToUpper(d.Proof.Get(get3wSignature))))
+	_, err := newSource(t, secret).Accept(with(d, strings.ToUpper(d.Proof.Get(signing.Header))))
 	require.NoError(t, err)
 }
 

@@ -1,12 +1,10 @@
 package source
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/signing"
 )
 
 // get3w is https://get3w.com as its public documentation of webhooks and of the
@@ -14,38 +12,15 @@ import (
 // with the hex HMAC-SHA256 of the raw body in one header.
 type get3w struct{}
 
-const get3wSignature = "X-Get3w-Signature"
-
-func (get3w) ProofHeaders() []string { return []string{get3wSignature} }
+func (get3w) ProofHeaders() []string { return []string{signing.Header} }
 
 func (get3w) Verify(proof bridge.Header, body []byte, secrets [][]byte) bool {
-	values := proof[get3wSignature]
-	if len(values) != 1 || len(values[0]) != hex.EncodedLen(sha256.Size) {
-		return false
-	}
-	got, err := hex.DecodeString(values[0])
-	if err != nil {
-		return false
-	}
-	ok := false
-	for _, secret := range secrets {
-		// Every secret is tried, so the time says nothing about which one fits.
-		if hmac.Equal(get3wMAC(body, secret), got) {
-			ok = true
-		}
-	}
-	return ok
+	values := proof[signing.Header]
+	return len(values) == 1 && signing.Verify(values[0], body, secrets...)
 }
 
 func (get3w) Sign(body, secret []byte) bridge.Header {
-	return bridge.Header{get3wSignature: {hex.EncodeToString(get3wMAC(body, secret))}}
-}
-
-// get3wMAC takes the secret's bytes as they are given, without decoding them.
-func get3wMAC(body, secret []byte) []byte {
-	mac := hmac.New(sha256.New, secret)
-	mac.Write(body)
-	return mac.Sum(nil)
+	return bridge.Header{signing.Header: {signing.Sign(body, secret)}}
 }
 
 // Status: the provider documents created, processing, completed and failed,

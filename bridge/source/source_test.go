@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/signing"
 )
 
 var (
@@ -72,12 +73,12 @@ func digest(t *testing.T, meaning string) string {
 
 func TestKnownVector(t *testing.T) {
 	const want = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
-	require.Equal(t, want, get3w{}.Sign([]byte("Hello, World!"), secret).Get(get3wSignature))
-	require.True(t, get3w{}.Verify(bridge.Header{get3wSignature: {want}}, []byte("Hello, World!"), [][]byte{secret}))
+	require.Equal(t, want, get3w{}.Sign([]byte("Hello, World!"), secret).Get(signing.Header))
+	require.True(t, get3w{}.Verify(bridge.Header{signing.Header: {want}}, []byte("Hello, World!"), [][]byte{secret}))
 }
 
 func TestNotAuthentic(t *testing.T) {
-	good := delivery(documented).Proof.Get(get3wSignature)
+	good := delivery(documented).Proof.Get(signing.Header)
 	flipped, err := hex.DecodeString(good)
 	require.NoError(t, err)
 	flipped[31] ^= 1
@@ -94,7 +95,7 @@ func TestNotAuthentic(t *testing.T) {
 		"with space": {" " + good[:63]},
 	} {
 		d := delivery(documented)
-		d.Proof = bridge.Header{get3wSignature: values}
+		d.Proof = bridge.Header{signing.Header: values}
 		_, err := newSource(t, secret).Accept(d)
 		require.ErrorIs(t, err, ErrNotAuthentic, name)
 	}
@@ -290,7 +291,7 @@ func FuzzAccept(f *testing.F) {
 		if err != nil || back.ID != e.ID || back.Model != e.Model || back.Status != e.Status {
 			t.Fatalf("%+v comes back as %+v, %v", e, back, err)
 		}
-		d.Proof = bridge.Header{get3wSignature: {strings.Repeat("0", 64)}}
+		d.Proof = bridge.Header{signing.Header: {strings.Repeat("0", 64)}}
 		if _, err := s.Accept(d); !errors.Is(err, ErrNotAuthentic) {
 			t.Fatalf("a wrong signature gives %v", err)
 		}

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -18,7 +17,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/source"
+	"github.com/hookspan/hookspan/internal/signing"
 )
 
 const (
@@ -75,10 +74,6 @@ func (c *sendCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	kind, err := source.KindOf("get3w")
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(e.ctx, senderTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL, bytes.NewReader(body))
@@ -86,7 +81,7 @@ func (c *sendCmd) Run(e *env) error {
 		return fmt.Errorf("--url: %w", withoutURL(err))
 	}
 	req.Header.Set("Content-Type", "application/json")
-	maps.Copy(req.Header, kind.Sign(body, secret))
+	req.Header.Set(signing.Header, signing.Sign(body, secret))
 	client, err := c.client()
 	if err != nil {
 		return err
