@@ -3,30 +3,24 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"hash/maphash"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
-// What another team's program must know of the events. The oracle reads them as
-// such a program does.
-const (
-	eventsStream = "HOOKSPAN_EVENTS"
-	eventsPrefix = "hookspan.events." + sourceName + "."
-	// archivedPrefix begins what the bridge itself says of an archived output.
-	archivedPrefix = eventsPrefix + "outputs.archived."
-	headerEventID  = "ce-id"
-	headerSubject  = "ce-subject"
-	headerMsgID    = "Nats-Msg-Id"
-)
+// archivedPrefix begins what the bridge itself says of an archived output.
+const archivedPrefix = rig.EventsPrefix + "outputs.archived."
 
 // findings are what the stream says about what was acknowledged.
 type findings struct {
-	stored  int // different webhooks
-	lost    int // acknowledged, and not there
-	twice   int // webhooks that are there more than once
-	corrupt int // messages that are not what was sent
+	Stored  int `json:"stored"`  // different webhooks
+	Lost    int `json:"lost"`    // acknowledged, and not there
+	Twice   int `json:"twice"`   // webhooks that are there more than once
+	Corrupt int `json:"corrupt"` // messages that are not what was sent
 	// examples name a few of them.
 	examples []string
 }
@@ -51,64 +45,49 @@ func (a *audit) add(subject string, header nats.Header, body []byte) {
 	if strings.HasPrefix(subject, archivedPrefix) {
 		return
 	}
-	prediction := header.Get(headerSubject)
+	prediction, event := header.Get(rig.HeaderSubject), header.Get(rig.HeaderEventID)
 	n, ok := a.writer.serial(prediction)
-	entry, begun := a.entry(n)
-	if !ok || !begun || !strings.HasPrefix(subject, eventsPrefix) {
-		a.found.corrupt++
-		a.example("corrupt", fmt.Sprintf("a message on %s is about %q, which was never sent", subject, prediction))
+	entry, begun := a.book.entry(n)
+	if !ok || !begun || !strings.HasPrefix(subject, rig.EventsPrefix) {
+		a.note(&a.found.Corrupt, "corrupt", "a message on %s is about %q, which was never sent", subject, prediction)
 		return
 	}
-	for len(a.seen) <= n {
-		a.seen = append(a.seen, 0)
-	}
+	a.seen = append(a.seen, make([]int, max(0, n+1-len(a.seen)))...)
 	a.seen[n]++
 	if a.seen[n] == 2 {
-		a.found.twice++
-		a.example("twice", prediction+" is there twice")
+		a.note(&a.found.Twice, "twice", "%s is there twice", prediction)
 	}
-	event := header.Get(headerEventID)
 	switch {
 	case !bytes.Equal(body, a.writer.body(n)):
-		a.found.corrupt++
-		a.example("corrupt", fmt.Sprintf("the body of %s is not what was sent (%d bytes)", prediction, len(body)))
-	case entry.acknowledged && entry.event != maphash.String(a.book.seed, event):
-		a.found.corrupt++
-		a.example("corrupt", fmt.Sprintf("%s has the event id %q, its answer named another one", prediction, event))
+		a.note(&a.found.Corrupt, "corrupt", "the body of %s is not what was sent (%d bytes)", prediction, len(body))
+	case entry.event != "" && entry.event != event:
+		a.note(&a.found.Corrupt, "corrupt", "%s has the event id %q, its answer named another one", prediction, event)
 	}
 }
 
-func (a *audit) entry(n int) (entry, bool) {
-	a.book.mu.Lock()
-	defer a.book.mu.Unlock()
-	if n < 0 || n >= len(a.book.entries) {
-		return entry{}, false
-	}
-	return a.book.entries[n], true
-}
-
-func (a *audit) example(kind, text string) {
+// note counts something that is wrong, and describes the first few of its kind.
+func (a *audit) note(count *int, kind, format string, args ...any) {
+	*count++
 	if a.exampled[kind]++; a.exampled[kind] <= maxExamples {
-		a.found.examples = append(a.found.examples, text)
+		a.found.examples = append(a.found.examples, fmt.Sprintf(format, args...))
 	}
 }
 
-// result is what was found once every message was added.
+// result is what was found so far. It compares with everything that was acknowledged, so
+// it says of a stream what is lost once every message was added.
 func (a *audit) result() findings {
+	c := *a
+	c.found.examples, c.exampled = slices.Clone(a.found.examples), maps.Clone(a.exampled)
 	a.book.mu.Lock()
 	entries := a.book.entries
 	a.book.mu.Unlock()
-	found := a.found
 	for n, e := range entries {
-		there := n < len(a.seen) && a.seen[n] > 0
-		switch {
+		switch there := n < len(c.seen) && c.seen[n] > 0; {
 		case there:
-			found.stored++
-		case e.acknowledged:
-			found.lost++
-			a.example("lost", a.writer.id(n)+" was acknowledged and is not there")
+			c.found.Stored++
+		case e.event != "":
+			c.note(&c.found.Lost, "lost", "%s was acknowledged and is not there", c.writer.id(n))
 		}
 	}
-	found.examples = a.found.examples
-	return found
+	return c.found
 }

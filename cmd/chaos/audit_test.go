@@ -7,6 +7,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
 type stored struct {
@@ -18,15 +20,15 @@ type stored struct {
 // stream is what a bridge stores of n webhooks that were acknowledged.
 func stream(t *testing.T, n int) (*writer, *book, []stored) {
 	t.Helper()
-	w, b := testWriter(t, "a"), newBook()
+	w, b := testWriter("a"), newBook()
 	var messages []stored
 	for range n {
 		i := b.begin()
 		event := w.id(i) + "/completed/0123456789abcdef"
-		require.True(t, b.acknowledge(i, w.id(i), time.Now(), answer{resultStored, event}))
+		require.True(t, b.acknowledge(i, w.id(i), time.Now(), resultStored, event))
 		messages = append(messages, stored{
-			subject: eventsPrefix + "prediction.completed.x",
-			header:  nats.Header{headerEventID: {event}, headerSubject: {w.id(i)}},
+			subject: rig.EventsPrefix + "prediction.completed.x",
+			header:  nats.Header{rig.HeaderEventID: {event}, rig.HeaderSubject: {w.id(i)}},
 			body:    w.body(i),
 		})
 	}
@@ -44,9 +46,9 @@ func auditOf(w *writer, b *book, messages []stored) findings {
 func TestAuditOfAWholeStream(t *testing.T) {
 	w, b, messages := stream(t, 50)
 	unanswered := b.begin() // stored, and the answer never came
-	messages = append(messages, stored{eventsPrefix + "x", nats.Header{headerSubject: {w.id(unanswered)}}, w.body(unanswered)})
+	messages = append(messages, stored{rig.EventsPrefix + "x", nats.Header{rig.HeaderSubject: {w.id(unanswered)}}, w.body(unanswered)})
 	b.begin() // and one that was never stored
-	require.Equal(t, findings{stored: 51}, auditOf(w, b, messages))
+	require.Equal(t, findings{Stored: 51}, auditOf(w, b, messages))
 }
 
 // The oracle sees each kind of damage: a check that cannot fail proves nothing.
@@ -55,34 +57,34 @@ func TestAuditFindsWhatIsWrong(t *testing.T) {
 		change func(messages []stored) []stored
 		want   findings
 	}{
-		"one is missing":      {func(m []stored) []stored { return append(m[:20:20], m[21:]...) }, findings{stored: 49, lost: 1}},
-		"the end is missing":  {func(m []stored) []stored { return m[:40] }, findings{stored: 40, lost: 10}},
-		"there is nothing":    {func([]stored) []stored { return nil }, findings{lost: 50}},
-		"one is there twice":  {func(m []stored) []stored { return append(m, m[7]) }, findings{stored: 50, twice: 1}},
-		"one is there thrice": {func(m []stored) []stored { return append(m, m[7], m[7]) }, findings{stored: 50, twice: 1}},
+		"one is missing":      {func(m []stored) []stored { return append(m[:20:20], m[21:]...) }, findings{Stored: 49, Lost: 1}},
+		"the end is missing":  {func(m []stored) []stored { return m[:40] }, findings{Stored: 40, Lost: 10}},
+		"there is nothing":    {func([]stored) []stored { return nil }, findings{Lost: 50}},
+		"one is there twice":  {func(m []stored) []stored { return append(m, m[7]) }, findings{Stored: 50, Twice: 1}},
+		"one is there thrice": {func(m []stored) []stored { return append(m, m[7], m[7]) }, findings{Stored: 50, Twice: 1}},
 		"a byte is changed": {func(m []stored) []stored {
 			m[3].body[len(m[3].body)/2]++
 			return m
-		}, findings{stored: 50, corrupt: 1}},
+		}, findings{Stored: 50, Corrupt: 1}},
 		"a body is cut off": {func(m []stored) []stored {
 			m[3].body = m[3].body[:100]
 			return m
-		}, findings{stored: 50, corrupt: 1}},
+		}, findings{Stored: 50, Corrupt: 1}},
 		"two bodies are exchanged": {func(m []stored) []stored {
 			m[3].body, m[4].body = m[4].body, m[3].body
 			return m
-		}, findings{stored: 50, corrupt: 2}},
+		}, findings{Stored: 50, Corrupt: 2}},
 		"another event id": {func(m []stored) []stored {
-			m[3].header.Set(headerEventID, "other")
+			m[3].header.Set(rig.HeaderEventID, "other")
 			return m
-		}, findings{stored: 50, corrupt: 1}},
+		}, findings{Stored: 50, Corrupt: 1}},
 		"an event nobody sent": {func(m []stored) []stored {
-			return append(m, stored{eventsPrefix + "x", nats.Header{headerSubject: {"chaos_a_00000050"}}, nil})
-		}, findings{stored: 50, corrupt: 1}},
+			return append(m, stored{rig.EventsPrefix + "x", nats.Header{rig.HeaderSubject: {"chaos_a_00000050"}}, nil})
+		}, findings{Stored: 50, Corrupt: 1}},
 		"an event of another subject": {func(m []stored) []stored {
 			m[3].subject = "elsewhere"
 			return m
-		}, findings{stored: 49, corrupt: 1, lost: 1}},
+		}, findings{Stored: 49, Corrupt: 1, Lost: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, b, messages := stream(t, 50)
@@ -91,7 +93,7 @@ func TestAuditFindsWhatIsWrong(t *testing.T) {
 			found.examples = nil
 			require.Equal(t, test.want, found)
 
-			r := &report{Acknowledged: 50, Lost: found.lost, Twice: found.twice, Corrupt: found.corrupt}
+			r := &report{counts: counts{Acknowledged: 50}, findings: found}
 			r.judge(50, false, nil)
 			require.NotEmpty(t, r.Wrong)
 		})
@@ -100,6 +102,7 @@ func TestAuditFindsWhatIsWrong(t *testing.T) {
 
 func TestBookFindsOddAnswers(t *testing.T) {
 	const id = "chaos_a_00000000"
+	type answer struct{ result, event string }
 	for _, test := range []struct {
 		answers []answer
 		odd     bool
@@ -117,7 +120,7 @@ func TestBookFindsOddAnswers(t *testing.T) {
 			b := newBook()
 			b.begin()
 			for _, a := range test.answers {
-				b.acknowledge(0, id, time.Now(), a)
+				b.acknowledge(0, id, time.Now(), a.result, a.event)
 			}
 			require.Equal(t, test.odd, len(b.strange) > 0, b.strange)
 		})
@@ -125,20 +128,20 @@ func TestBookFindsOddAnswers(t *testing.T) {
 }
 
 func TestJudge(t *testing.T) {
-	right := report{Acknowledged: 10}
+	right := report{counts: counts{Acknowledged: 10}}
 	right.judge(10, false, nil)
 	require.Empty(t, right.Wrong)
 	for _, r := range []report{
-		{Acknowledged: 9},
-		{Acknowledged: 10, Abandoned: 1},
-		{Acknowledged: 10, Lost: 1},
-		{Acknowledged: 10, Twice: 1},
-		{Acknowledged: 10, Corrupt: 1},
+		{counts: counts{Acknowledged: 9}},
+		{counts: counts{Acknowledged: 10, Abandoned: 1}},
+		{counts: counts{Acknowledged: 10}, findings: findings{Lost: 1}},
+		{counts: counts{Acknowledged: 10}, findings: findings{Twice: 1}},
+		{counts: counts{Acknowledged: 10}, findings: findings{Corrupt: 1}},
 	} {
 		r.judge(10, false, []string{"which"})
 		require.Len(t, r.Wrong, 2, r)
 	}
-	damaged := report{Acknowledged: 10, Lost: 1}
+	damaged := report{counts: counts{Acknowledged: 10}, findings: findings{Lost: 1}}
 	damaged.judge(10, true, nil)
 	require.Empty(t, damaged.Wrong, "what a fault destroys is no bar")
 }

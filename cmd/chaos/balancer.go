@@ -2,28 +2,29 @@ package main
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
 const (
 	healthEvery   = 100 * time.Millisecond
 	healthTimeout = 2 * time.Second
+	// fitWait is the longest time until the balancer takes a bridge that is ready.
+	fitWait = 10 * time.Second
 )
 
-// balancer is a small HTTP load balancer, as it stands before bridges: it goes
-// round, asks each backend whether it takes webhooks, and takes the next one when
-// nobody listens.
+// balancer is a small HTTP load balancer, as it stands before bridges: it asks each of
+// them whether it takes webhooks, and goes round among those that do.
 type balancer struct {
+	rig      *rig.Rig
 	backends []*backend
 	turn     atomic.Uint64
-	server   *http.Server
-	stop     context.CancelFunc
-	done     chan struct{}
 }
 
 type backend struct {
@@ -31,85 +32,58 @@ type backend struct {
 	fit  atomic.Bool
 }
 
-// startBalancer serves on the listener until close.
-func startBalancer(ctx context.Context, listener net.Listener, addrs ...string) *balancer {
-	ctx, stop := context.WithCancel(ctx)
-	b := &balancer{stop: stop, done: make(chan struct{})}
+// startBalancer serves at addr until the rig is closed.
+func startBalancer(r *rig.Rig, addr string, addrs []string) *balancer {
+	b := &balancer{rig: r}
 	for _, addr := range addrs {
 		b.backends = append(b.backends, &backend{addr: addr})
 	}
-	transport := &http.Transport{DialContext: b.dial, MaxIdleConnsPerHost: 256}
-	b.server = &http.Server{
-		ReadHeaderTimeout: time.Minute,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
-		Handler: &httputil.ReverseProxy{
-			Rewrite:   func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", b.choose() },
-			Transport: transport,
-			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
-				w.WriteHeader(http.StatusBadGateway)
-			},
-		},
-	}
-	go func() {
-		defer close(b.done)
-		for ctx.Err() == nil {
+	ctx, stop := context.WithCancel(r.Context())
+	transport := &http.Transport{MaxIdleConnsPerHost: 256}
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		for rig.Pause(ctx, healthEvery) == nil {
 			for _, end := range b.backends {
 				end.check(ctx)
 			}
-			_ = pause(ctx, healthEvery) // the loop sees its end
 		}
-	}()
-	go func() { _ = b.server.Serve(listener) }() // ends with close
+	})
+	r.OnClose(func() error { stop(); asking.Wait(); transport.CloseIdleConnections(); return nil })
+	r.ServeAt(rig.Must(new(net.ListenConfig).Listen(ctx, "tcp", addr)), &httputil.ReverseProxy{
+		Rewrite:      func(p *httputil.ProxyRequest) { p.Out.URL.Scheme, p.Out.URL.Host = "http", b.choose() },
+		Transport:    transport,
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+	})
 	return b
 }
 
-func (b *balancer) close() error {
-	b.stop()
-	<-b.done
-	return b.server.Close()
-}
-
 // choose returns the next backend that is fit, or the next one.
-func (b *balancer) choose() string {
-	turn := b.turn.Add(1)
-	for i := range b.backends {
-		if end := b.backends[(turn+uint64(i))%uint64(len(b.backends))]; end.fit.Load() {
-			return end.addr
+func (b *balancer) choose() (addr string) {
+	for range b.backends {
+		end := b.backends[b.turn.Add(1)%uint64(len(b.backends))]
+		if addr = end.addr; end.fit.Load() {
+			break
 		}
 	}
-	return b.backends[turn%uint64(len(b.backends))].addr
-}
-
-// dial connects to addr, or to another backend when nobody listens there.
-func (b *balancer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, network, addr)
-	errs := []error{err}
-	for _, other := range b.backends {
-		if err != nil && other.addr != addr {
-			conn, err = dialer.DialContext(ctx, network, other.addr)
-			errs = append(errs, err)
-		}
-	}
-	if err != nil {
-		return nil, errors.Join(errs...)
-	}
-	return conn, nil
+	return addr
 }
 
 // check asks the backend as load balancers do.
 func (e *backend) check(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+e.addr+"/", nil)
-	if err != nil {
-		e.fit.Store(false)
-		return
-	}
+	request := rig.Must(http.NewRequestWithContext(ctx, http.MethodGet, "http://"+e.addr+"/", nil))
 	request.Close = true
 	response, err := http.DefaultClient.Do(request)
 	if err == nil {
 		_ = response.Body.Close()
 	}
 	e.fit.Store(err == nil && response.StatusCode == http.StatusOK)
+}
+
+// waitFit waits until all backends take webhooks.
+func (b *balancer) waitFit() {
+	for _, end := range b.backends {
+		rig.Check(b.rig.Until("the balancer takes "+end.addr, fitWait, healthEvery, func(context.Context) bool { return end.fit.Load() }))
+	}
 }

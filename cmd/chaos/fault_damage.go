@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
 const (
@@ -23,186 +27,142 @@ const (
 	severalBlocks, severalRate = 20_000, 3000
 )
 
-func bitFlip(ctx context.Context, l *lab) error {
+func bitFlip(l *lab) {
 	l.events, l.rate = max(l.events, severalBlocks), max(l.rate, severalRate)
-	d, err := l.fillAndStop(ctx)
-	if err != nil {
-		return err
-	}
+	d := fillAndStop(l)
 	// While the bridge is away, and then under one that runs, behind its scrub.
-	if err := d.damage(0.25, flip); err != nil {
-		return err
-	}
-	b, err := d.startNamed(ctx, "a byte that changed while the bridge was away")
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(b.waitScrub(ctx, startAndScrub), b.stop(ctx)); err != nil {
-		return err
-	}
-	if b, err = d.start(ctx); err != nil {
-		return err
-	}
-	if err := d.damage(0.75, flip); err != nil {
-		return err
-	}
-	if err := d.waitNamed(ctx, b, "a byte that changed under the running bridge"); err != nil {
-		return err
-	}
-	return d.goOn(ctx, b)
+	d.damage(0.25, flip)
+	l.start()
+	d.waitNamed("a byte that changed while the bridge was away")
+	scrubbed := fmt.Sprintf("hookspan_scrub_pass_end_seconds{stream=%q}", rig.EventsStream)
+	rig.Check(l.Until("the end of a scrub", startAndScrub, often, func(context.Context) bool { return l.bridge.Metric(scrubbed) > 0 }))
+	l.bridge.MustStop()
+	l.start()
+	d.damage(0.75, flip)
+	d.waitNamed("a byte that changed under the running bridge")
+	d.goOn()
 }
 
-func truncation(ctx context.Context, l *lab) error {
-	d, err := l.fillAndStop(ctx)
-	if err != nil {
-		return err
-	}
-	if err := d.damage(0.5, cutOff); err != nil {
-		return err
-	}
-	b, err := d.startNamed(ctx, "a store of which a file was cut off in the middle")
-	if err != nil {
-		return err
-	}
-	return d.goOn(ctx, b)
+func truncation(l *lab) {
+	d := fillAndStop(l)
+	d.damage(0.5, cutOff)
+	l.start()
+	d.waitNamed("a store of which a file was cut off in the middle")
+	d.goOn()
 }
 
 // damaged is a store that something is done to.
 type damaged struct {
-	lab    *lab
-	limit  int64 // of the events
+	*lab
 	seen   int64 // length of the log when it was damaged
 	victim uint64
 }
 
-// fillAndStop stores most of the events and ends the bridge.
-func (l *lab) fillAndStop(ctx context.Context) (*damaged, error) {
-	b, err := l.startEmbedded(ctx, l.path("data"))
-	if err != nil {
-		return nil, err
-	}
-	l.send(ctx)
-	if err := errors.Join(l.reach(ctx, 0.9), l.rest(ctx)); err != nil {
-		return nil, err
-	}
-	nc, err := b.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer nc.Close()
-	info, err := streamState(ctx, nc)
-	if err != nil {
-		return nil, err
-	}
-	pace := max(leastScrub, int64(info.State.Bytes)/scrubSeconds)
-	return &damaged{lab: l, limit: pace * secondsOfDay}, b.stop(ctx)
-}
-
-// start runs the bridge with a scrub that is done soon.
-func (d *damaged) start(ctx context.Context) (*hookspan, error) {
-	return d.lab.startBridge(ctx, "bridge", fmt.Sprintf(embeddedConfig, d.lab.path("data"), d.lab.port, d.limit))
-}
-
-// startNamed runs the bridge on the damaged store and waits until it says so.
-func (d *damaged) startNamed(ctx context.Context, what string) (*hookspan, error) {
-	b, err := d.start(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return b, d.waitNamed(ctx, b, what)
+// fillAndStop stores most of the events, ends the bridge, and has it start again with a
+// scrub that is done soon.
+func fillAndStop(l *lab) *damaged {
+	l.startEmbedded(l.Path("data"))
+	l.send()
+	l.reach(0.9)
+	l.rest()
+	pace := max(leastScrub, int64(l.info().State.Bytes)/scrubSeconds)
+	l.config.NATS = rig.EmbeddedNATS(pace * secondsOfDay)
+	l.bridge.MustStop()
+	return &damaged{lab: l}
 }
 
 // waitNamed waits until an alarm names the message that was damaged.
-func (d *damaged) waitNamed(ctx context.Context, b *hookspan, what string) error {
+func (d *damaged) waitNamed(what string) {
 	begun := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, startAndScrub)
-	defer cancel()
-	for {
-		found, err := alarms(b.log, d.seen)
-		if err != nil {
-			return err
-		}
+	var found []alarm
+	err := d.Until("an alarm names it", startAndScrub, 50*time.Millisecond, func(context.Context) bool {
+		found = alarms(d.bridge.Log, d.seen)
 		for _, a := range found {
 			if a.names(d.victim) {
-				d.lab.note("%s: named as %s after %v", what, a.Alarm, time.Since(begun).Round(10*time.Millisecond))
-				return nil
+				d.note("%s: named as %s after %v", what, a.Alarm, time.Since(begun).Round(10*time.Millisecond))
+				return true
 			}
 		}
-		if !b.alive() {
-			return fmt.Errorf("the bridge has ended:\n%s", tail(b.log))
+		if !d.bridge.Alive() {
+			rig.Check(d.bridge.Explain(errors.New("the bridge has ended")))
 		}
-		if err := pause(ctx, 50*time.Millisecond); err != nil {
-			d.lab.wrong("%s, in message %d: not named within %v, alarms are %v", what, d.victim, startAndScrub, found)
-			return nil
-		}
+		return false
+	})
+	if err != nil {
+		d.wrong("%s, in message %d: not named within %v, alarms are %v", what, d.victim, startAndScrub, found)
 	}
 }
 
 // goOn has the bridge take webhooks all the same, and counts what is gone.
-func (d *damaged) goOn(ctx context.Context, b *hookspan) error {
-	l := d.lab
-	l.heal()
-	l.send(ctx)
-	if err := l.settle(ctx); err != nil {
-		return err
-	}
-	nc, err := b.connect(ctx)
-	if err != nil {
-		return err
-	}
-	if err := l.audit(ctx, nc); err != nil {
-		return err
-	}
-	l.note("%d of %d events cannot be read any more", l.report.Lost, l.book.snapshot().acknowledged)
-	return nil
+func (d *damaged) goOn() {
+	d.heal()
+	d.send()
+	d.end()
+	d.note("%d of %d events cannot be read any more", d.report.Lost, d.book.snapshot().Acknowledged)
 }
 
-// damage changes a file in this part of the store, at the message that it finds
-// there.
-func (d *damaged) damage(part float64, change func(f *os.File, r record) error) error {
-	folder, err := streamFolder(d.lab.path("data"))
-	if err != nil {
-		return err
+// damage changes a file in this part of the store, at the message that it finds there.
+func (d *damaged) damage(part float64, change func(f *os.File, r record) error) {
+	d.seen = rig.Must(os.Stat(d.bridge.Log)).Size()
+	all := blocks(d.config.Data)
+	at := part * float64(len(all))
+	path := all[int(at)].path
+	text := rig.Must(os.ReadFile(path))
+	messages, err := records(text)
+	f := rig.Must(os.OpenFile(path, os.O_RDWR, 0))
+	defer func() { rig.Check(f.Close()) }()
+	for _, r := range messages {
+		if float64(r.offset+len(r.bytes)) > (at-float64(int(at)))*float64(len(text)) {
+			d.victim = r.sequence
+			rig.Check(change(f, r))
+			return
+		}
 	}
-	names, err := blocks(folder)
-	if err != nil {
-		return err
-	}
-	if len(names) == 0 {
-		return errors.New("damaging the store: it is empty")
-	}
-	log, err := os.Stat(d.lab.path("bridge.log"))
-	if err != nil {
-		return err
-	}
-	d.seen = log.Size()
-	at := part * float64(len(names))
-	f, err := os.OpenFile(names[int(at)], os.O_RDWR, 0)
-	if err != nil {
-		return fmt.Errorf("damaging the store: %w", err)
-	}
-	r, err := recordAt(f, at-float64(int(at)))
-	if err == nil {
-		d.victim = r.sequence
-		err = change(f, r)
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("damaging the store: %w", err)
-	}
-	return nil
+	rig.Check(fmt.Errorf("damaging the store: there is no message at this place of the block: %w", err))
 }
 
 // flip changes all bits of one byte in the middle of a message.
 func flip(f *os.File, r record) error {
-	b := make([]byte, 1)
-	at := r.offset + r.size/2
-	if _, err := f.ReadAt(b, at); err != nil {
-		return err
-	}
-	b[0] = ^b[0]
-	_, err := f.WriteAt(b, at)
+	middle := len(r.bytes) / 2
+	_, err := f.WriteAt([]byte{^r.bytes[middle]}, int64(r.offset+middle))
 	return err
 }
 
 // cutOff ends the file in the middle of a message.
-func cutOff(f *os.File, r record) error { return f.Truncate(r.offset + r.size/2) }
+func cutOff(f *os.File, r record) error { return f.Truncate(int64(r.offset + len(r.bytes)/2)) }
+
+// alarm is a line of the bridge's log by which it tells a person of something.
+type alarm struct {
+	Alarm   string `json:"alarm"`
+	Details struct {
+		From uint64 `json:"from"`
+		To   uint64 `json:"to"`
+		// Last and LastBefore are of a stream that has lost its end.
+		Last       uint64 `json:"last"`
+		LastBefore uint64 `json:"last_before"`
+	} `json:"details"`
+}
+
+// names reports whether the alarm names a message, by the range in which it lies
+// or as one of a lost end.
+func (a alarm) names(sequence uint64) bool {
+	switch a.Alarm {
+	case "store_backwards":
+		return a.Details.Last < sequence && sequence <= a.Details.LastBefore
+	case "store_missing", "store_corrupt":
+		return a.Details.From <= sequence && sequence <= a.Details.To
+	}
+	return false
+}
+
+// alarms are those in a log from an offset in bytes on.
+func alarms(log string, from int64) (found []alarm) {
+	text := rig.Must(os.ReadFile(log))
+	for line := range bytes.Lines(text[min(from, int64(len(text))):]) {
+		var a alarm
+		if json.Unmarshal(line, &a) == nil && a.Alarm != "" { // other lines are of no concern
+			found = append(found, a)
+		}
+	}
+	return found
+}

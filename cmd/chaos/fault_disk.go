@@ -1,119 +1,163 @@
 package main
 
 import (
-	"context"
-	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"path/filepath"
 	"syscall"
 	"time"
+
+	"context"
+
+	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
 // fsyncDelay is what an ordinary cloud disk takes for an fsync.
-const fsyncDelay = "2000" // µs
+const fsyncDelay = 2 * time.Millisecond
 
-func slowDisk(ctx context.Context, l *lab) error {
-	b, err := l.startEmbedded(ctx, l.path("data"), "strace", "-f", "--seccomp-bpf", "-o", "/dev/null",
-		"-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:delay_enter="+fsyncDelay)
-	if err != nil {
-		return err
-	}
+func slowDisk(l *lab) {
+	l.config.Slow = fsyncDelay
+	l.startEmbedded(l.Path("data"))
 	begun := time.Now()
-	l.send(ctx)
-	if err := l.reach(ctx, 1); err != nil {
-		return err
-	}
-	l.note("%.0f webhooks a second were acknowledged", float64(l.book.snapshot().acknowledged)/time.Since(begun).Seconds())
-	return l.settleAndAudit(ctx, b)
+	l.send()
+	l.reach(1)
+	l.note("%.0f webhooks a second were acknowledged", float64(l.book.snapshot().Acknowledged)/time.Since(begun).Seconds())
+	l.end()
 }
 
-// diskBytes is a disk with room for all the events of a fault, and what is beside
-// them.
-func (l *lab) diskBytes() int64 { return 512<<20 + int64(l.events)*24<<10 }
+// newDisk has room for all the events of a fault, and what is beside them.
+func (l *lab) newDisk() *rig.Disk { return l.NewDisk("disk", 512<<20+int64(l.events)*24<<10) }
 
-func hungDisk(ctx context.Context, l *lab) error {
-	d, err := l.newDisk(ctx, "disk", l.diskBytes())
-	if err != nil {
-		return err
-	}
-	b, err := l.startEmbedded(ctx, d.mount)
-	if err != nil {
-		return err
-	}
-	l.send(ctx)
+func hungDisk(l *lab) {
+	d := l.newDisk()
+	l.startEmbedded(d.Mount)
+	l.send()
 	// Shorter than the deadline of an answer, and longer.
-	// In the end the bridge is killed in one: what was not synced then is not there.
 	hangs := []time.Duration{3 * time.Second, time.Second, 7 * time.Second}
-	for i, hang := range hangs {
-		if err := l.reach(ctx, float64(i+1)/float64(len(hangs)+1)); err != nil {
-			return err
-		}
-		if err := d.freeze(ctx); err != nil {
-			return err
-		}
-		err := errors.Join(pause(ctx, hang), d.thaw(ctx))
+	l.each(len(hangs), 0, func(i int) {
+		d.Hang(func() { l.Pause(hangs[i]) })
 		l.heal()
-		if err := errors.Join(err, l.book.waitRecovered(ctx)); err != nil {
-			return err
-		}
-	}
+		l.recovered()
+	})
 	l.note("it hung for %v", hangs)
-	if b, err = l.killHung(ctx, d, b); err != nil {
-		return err
-	}
-	return l.settleAndAudit(ctx, b)
-}
-
-// killHung kills the bridge while the disk hangs, and starts it again.
-func (l *lab) killHung(ctx context.Context, d *disk, b *hookspan) (*hookspan, error) {
-	if err := d.freeze(ctx); err != nil {
-		return nil, err
-	}
-	err := errors.Join(pause(ctx, time.Second), b.signal(syscall.SIGKILL), d.thaw(ctx))
+	// What was not synced when the bridge is killed is not there.
+	d.Hang(func() {
+		l.Pause(time.Second)
+		rig.Check(l.bridge.Signal(syscall.SIGKILL))
+	})
 	l.heal()
-	b.kill()
-	if err != nil {
-		return nil, err
-	}
+	l.bridge.Kill()
 	l.note("and for 1s, at the end of which the bridge was killed")
-	return l.startEmbedded(ctx, d.mount)
+	l.start()
+	l.end()
 }
 
-// bridgePace is how much faster the sender's time passes where the bridge needs
-// some seconds to see that something is over: they are not scaled.
-const bridgePace = 4
+const (
+	// bridgePace is how much faster the sender's time passes where the bridge needs
+	// some seconds to see that something is over: they are not scaled.
+	bridgePace = 4
+	// fullFor is how long a disk is full, once that was noticed.
+	fullFor = 3 * time.Second
+)
 
-// fullFor is how long a disk is full, once that was noticed.
-const fullFor = 3 * time.Second
-
-func fullDisk(ctx context.Context, l *lab) error {
+func fullDisk(l *lab) {
 	l.faster = min(l.faster, bridgePace)
-	d, err := l.newDisk(ctx, "disk", l.diskBytes())
-	if err != nil {
-		return err
-	}
-	b, err := l.startEmbedded(ctx, d.mount)
-	if err != nil {
-		return err
-	}
-	l.send(ctx)
+	d := l.newDisk()
+	l.startEmbedded(d.Mount)
+	l.send()
 	const times = 2
-	for n := range times {
-		if err := l.reach(ctx, float64(n+1)/(times+1)); err != nil {
-			return err
-		}
-		before := l.book.snapshot().refused["503"]
-		empty, err := d.fill()
-		if err != nil {
-			return err
-		}
-		err = errors.Join(l.book.waitRefused(ctx, "503", before+1), pause(ctx, fullFor), empty())
+	l.each(times, 0, func(int) {
+		before := l.book.snapshot().RefusedBy["503"]
+		empty := d.Fill()
+		l.wait("a webhook is refused", func(c counts) bool { return c.RefusedBy["503"] > before })
+		l.Pause(fullFor)
+		empty()
 		l.heal()
-		if err := errors.Join(err, l.book.waitRecovered(ctx)); err != nil {
-			return err
-		}
-	}
-	if !b.alive() {
-		l.wrong("the bridge has ended:\n%s", tail(b.log))
-	}
+		l.recovered()
+	})
+	l.sameProcess()
 	l.note("full %d times for %v; the process is the same", times, fullFor)
-	return l.settleAndAudit(ctx, b)
+	l.end()
+}
+
+const (
+	archiveBytes = 512 << 20
+	outputBytes  = 8 << 10
+)
+
+func fullArchive(l *lab) {
+	l.writer.outputs = l.Serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "image/png")
+		_, _ = w.Write(make([]byte, outputBytes))
+	})) + "/"
+	d := l.NewDisk("archive", archiveBytes)
+	empty := d.Fill()
+	l.config.Data, l.config.NATS, l.config.Log = l.Path("data"), rig.EmbeddedNATS(rig.MaxEvents), "error"
+	l.config.More = fmt.Sprintf(`consumers: {archive: {kind: archive, store: "file://%s", hosts: ["127.0.0.1"], allow_private: true}}`, d.Mount)
+	l.start()
+	l.send()
+	l.reach(1)
+	l.Pause(l.uptime())
+	if n := manifests(d.Mount); n > 0 {
+		l.wrong("%d predictions are in an archive that had no room", n)
+	}
+	if refused := l.book.snapshot().RefusedBy; len(refused) > 0 {
+		l.wrong("webhooks were refused for an archive that is full: %v", refused)
+	}
+	l.heal()
+	empty()
+	l.end()
+	if l.Until("the archive goes on", patience, often, func(context.Context) bool { return manifests(d.Mount) > 0 }) != nil {
+		l.wrong("nothing is archived %v after there was room again", patience)
+		return
+	}
+	l.note("the archive went on %v after there was room again", time.Since(l.healed).Round(often))
+}
+
+// manifests counts the predictions in an archive.
+func manifests(folder string) (n int) {
+	_ = filepath.WalkDir(folder, func(path string, _ fs.DirEntry, _ error) error {
+		if filepath.Base(path) == "manifest.json" {
+			n++
+		}
+		return nil
+	})
+	return n
+}
+
+// cutPace is how much faster the sender's time passes under power cuts: to copy a
+// disk takes as long as a machine takes to start.
+const cutPace = 12
+
+func powerCut(l *lab) {
+	l.faster = min(l.faster, cutPace)
+	d := l.newDisk()
+	l.startEmbedded(d.Mount)
+	l.send()
+	const cuts = 3
+	l.crash(cuts, func() { d.CutPower(l.bridge.Process) })
+	l.note("cut %d times; the time to a 200 is the longest, with the copy of the disk and the start", cuts)
+	l.end()
+}
+
+func powerCutSpool(l *lab) {
+	l.faster = min(l.faster, cutPace)
+	n, d := l.StartNATS(rig.NATSConfig{}), l.newDisk()
+	l.startExternal(d.Mount, n.URL, n.URL)
+	l.send()
+	l.reach(0.2)
+	n.Kill()
+	const cuts = 2
+	l.each(cuts, 0.2, func(int) {
+		l.Pause(l.uptime())
+		d.CutPower(l.bridge.Process)
+		l.start()
+	})
+	l.Pause(l.uptime())
+	l.reach(0.9)
+	l.heal()
+	n.Start()
+	l.note("cut %d times while NATS was away, which came back last", cuts)
+	l.end()
 }

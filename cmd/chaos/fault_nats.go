@@ -1,75 +1,97 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
-// settleAndAuditNATS ends a fault of a bridge whose events are in the NATS at url.
-func (l *lab) settleAndAuditNATS(ctx context.Context, url string) error {
-	if err := l.settle(ctx); err != nil {
-		return err
-	}
-	nc, err := connectNATS(url)
-	if err != nil {
-		return err
-	}
-	return l.audit(ctx, nc)
-}
-
-// externalOutage has a bridge with an external NATS, reached by way of address,
-// go through one outage in the midst of the load. Without a place to go, attempts
-// would end after the given time.
-func (l *lab) externalOutage(ctx context.Context, n *node, url string, attempt time.Duration, begin, end func() error) error {
-	if _, err := l.startExternal(ctx, l.path("data"), url); err != nil {
-		return err
-	}
-	l.send(ctx)
-	if err := errors.Join(l.reach(ctx, 0.3), begin()); err != nil {
-		return err
-	}
-	err := l.outage(ctx, attempt)
+// natsOutage has a bridge go through one outage of its NATS server in the midst of the
+// load. A bridge that had no spool would let attempts end after the given time.
+func natsOutage(l *lab, n *rig.NATS, url string, attempt time.Duration, begin, end func()) {
+	l.startExternal(l.Path("data"), url, n.URL)
+	l.send()
+	l.reach(0.3)
+	begin()
+	l.outage(attempt)
 	l.heal()
-	if err := errors.Join(err, end()); err != nil {
-		return err
-	}
-	return l.settleAndAuditNATS(ctx, n.url())
+	end()
+	l.end()
 }
 
-func natsStopped(ctx context.Context, l *lab) error {
-	n, err := l.startNATS(ctx)
-	if err != nil {
-		return err
-	}
-	return l.externalOutage(ctx, n, n.url(), time.Second,
-		func() error { return n.stop(ctx) },
-		func() error { return n.start(ctx) })
+func natsStopped(l *lab) {
+	n := l.StartNATS(rig.NATSConfig{})
+	natsOutage(l, n, n.URL, time.Second, func() { n.MustStop() }, n.Start)
 }
 
-func natsFrozen(ctx context.Context, l *lab) error {
-	n, err := l.startNATS(ctx)
-	if err != nil {
-		return err
-	}
-	return l.externalOutage(ctx, n, n.url(), deadline,
-		func() error { return n.signal(syscall.SIGSTOP) },
-		func() error { return n.signal(syscall.SIGCONT) })
+func natsFrozen(l *lab) {
+	n := l.StartNATS(rig.NATSConfig{})
+	natsOutage(l, n, n.URL, deadline,
+		func() { rig.Check(n.Signal(syscall.SIGSTOP)) },
+		func() { rig.Check(n.Signal(syscall.SIGCONT)) })
 }
 
-func halfOpen(ctx context.Context, l *lab) error {
-	n, err := l.startNATS(ctx)
-	if err != nil {
-		return err
+func halfOpen(l *lab) {
+	n := l.StartNATS(rig.NATSConfig{})
+	p := l.StartProxy(strings.TrimPrefix(n.URL, "nats://"))
+	natsOutage(l, n, "nats://"+p.Addr, deadline, func() { p.Set(rig.Swallowing) }, func() { p.Set(rig.Passing) })
+}
+
+// startClustered has a bridge on three NATS servers under load.
+func startClustered(l *lab) *rig.Cluster {
+	c := l.StartCluster(0, true)
+	l.startExternal(l.Path("data"), c.URLs(), c.URLs())
+	c.WaitWhole()
+	l.send()
+	l.reach(0.2)
+	return c
+}
+
+func clusterLeader(l *lab) {
+	c := startClustered(l)
+	const times = 3
+	l.each(times, 0.2, func(int) {
+		leader := c.Leader()
+		l.heal() // it is over as soon as it is done
+		leader.Kill()
+		l.recovered()
+		l.Pause(l.uptime())
+		leader.Start()
+		c.WaitWhole()
+	})
+	l.note("the leader was killed %d times; the time to a 200 is the longest", times)
+	l.end()
+}
+
+func clusterQuorum(l *lab) {
+	c := startClustered(l)
+	for _, n := range c.Servers[1:] {
+		n.Kill()
 	}
-	p, err := newProxy(ctx, strings.TrimPrefix(n.url(), "nats://"))
-	if err != nil {
-		return err
+	l.outage(deadline)
+	l.heal()
+	for _, n := range c.Servers[1:] {
+		n.Start()
 	}
-	l.onClose(p.close)
-	return l.externalOutage(ctx, n, "nats://"+p.addr(), deadline,
-		func() error { p.set(swallowing); return nil },
-		func() error { p.set(passing); return nil })
+	c.WaitWhole()
+	l.end()
+}
+
+func clusterSplit(l *lab) {
+	c := startClustered(l)
+	// First routes that are closed, then ones that swallow everything.
+	modes := []rig.ProxyMode{rig.Cut, rig.Swallowing}
+	l.each(len(modes), 0.2, func(i int) {
+		alone := c.Serving()
+		c.Part(alone, modes[i])
+		l.outage(time.Second)
+		l.heal()
+		c.Part(alone, rig.Passing)
+		c.WaitWhole()
+		l.recovered()
+	})
+	l.note("parted %d times, by closed connections and by ones that swallow everything", len(modes))
+	l.end()
 }

@@ -1,157 +1,92 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"math/rand/v2"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/source"
+	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
-const (
-	// captured is how many requests of each age somebody has kept.
-	captured = 500
-	// fresh is the age of a capture that is younger than what the store forgets.
-	fresh = 50 * time.Minute
-)
+// captured is how many requests of each age somebody has kept.
+const captured = 500
 
-// capture is requests that were accepted some time ago, and are sent again now. A
-// signature has no end.
-type capture struct {
-	ago    time.Duration
-	writer *writer
-	book   *book
-	audit  *audit
+// captures are requests that were accepted some time ago, and are sent again now: a
+// signature has no end. The bridge itself accepts those of the last one, which are younger
+// than what the store forgets.
+var captures = []struct {
+	ago time.Duration
+	// older is by how much the store is made older behind them.
+	older time.Duration
+	again string // how they are answered
+}{
+	{72 * time.Hour, 69 * time.Hour, "quarantined"},
+	{3 * time.Hour, 3 * time.Hour, "quarantined"},
+	{50 * time.Minute, 0, resultDuplicate},
 }
 
 // replay sends captured requests again. That hours have passed since is made up in
 // the store: it holds the events as a bridge has stored them that long ago.
-func replay(ctx context.Context, l *lab) error {
-	n, err := l.startNATS(ctx)
-	if err != nil {
-		return err
+func replay(l *lab) {
+	began := time.Now()
+	l.writer.completed = func(n int) time.Time { return began.Add(-captures[min(n/captured, len(captures)-1)].ago) }
+	n := l.StartNATS(rig.NATSConfig{})
+	l.startExternal(l.Path("data"), n.URL, n.URL)
+	l.info() // the bridge has made the streams
+	l.bridge.MustStop()
+	for _, c := range captures[:len(captures)-1] {
+		l.storeCapture(n)
+		n.MustStop()
+		age(n.Store, c.older)
+		n.Start()
 	}
-	data := l.path("data")
-	b, err := l.startExternal(ctx, data, n.url()) // makes the streams
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(waitStream(ctx, n), b.stop(ctx)); err != nil {
-		return err
-	}
-	older, err := l.storeCapture(ctx, n, 72*time.Hour, 69*time.Hour)
-	if err != nil {
-		return err
-	}
-	old, err := l.storeCapture(ctx, n, 3*time.Hour, 3*time.Hour)
-	if err != nil {
-		return err
-	}
-	// These are accepted now, for the first time and by the bridge itself.
-	l.writer.completed = time.Now().Add(-fresh)
-	if _, err = l.startExternal(ctx, data, n.url()); err != nil {
-		return err
-	}
-	l.send(ctx)
-	if err := errors.Join(l.reach(ctx, 1), l.rest(ctx)); err != nil {
-		return err
-	}
+	l.start()
 	l.heal()
-	for _, c := range []*capture{old, older} {
-		if err := l.sendAgain(ctx, c.writer, c.ago, "quarantined"); err != nil {
-			return err
-		}
+	l.send()
+	l.acknowledged(l.events + l.book.snapshot().Acknowledged)
+	l.rest()
+	for i, c := range captures {
+		l.sendAgain(i*captured, c.ago, c.again)
 	}
-	if err := l.sendAgain(ctx, l.writer, fresh, resultDuplicate); err != nil {
-		return err
-	}
-	return l.auditCaptures(ctx, n, old, older)
+	l.end()
 }
 
-func waitStream(ctx context.Context, n *node) error {
-	nc, err := n.connect()
-	if err != nil {
-		return err
-	}
+// storeCapture puts events into the stream as the bridge has stored them when their
+// predictions ended.
+func (l *lab) storeCapture(n *rig.NATS) {
+	nc := n.Connect()
 	defer nc.Close()
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	for {
-		_, err := streamState(ctx, nc)
-		if err == nil {
-			return nil
-		}
-		if pause(ctx, 100*time.Millisecond) != nil {
-			return err
-		}
-	}
-}
-
-// storeCapture puts events of some time ago into the stream, as the bridge has
-// stored them then, and makes all that is stored older by that much.
-func (l *lab) storeCapture(ctx context.Context, n *node, ago, older time.Duration) (*capture, error) {
-	w, err := newWriter(fmt.Sprintf("%08x", rand.Uint32()), "127.0.0.1", l.writer.outputs, time.Now().Add(-ago))
-	if err != nil {
-		return nil, err
-	}
-	src, err := source.New(source.Config{Name: sourceName, Kind: "get3w", Secrets: [][]byte{[]byte(secret)}})
-	if err != nil {
-		return nil, err
-	}
-	nc, err := n.connect()
-	if err != nil {
-		return nil, err
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return nil, err
-	}
-	c := &capture{ago: ago, writer: w, book: newBook()}
-	c.audit = newAudit(w, c.book)
-	for i := range captured {
-		name, proof := w.sign(w.body(i))
-		event, err := src.Accept(source.Delivery{
-			Proof: bridge.Header{name: {proof}}, Body: w.body(i), ContentType: "application/json", ReceivedAt: w.completed, Origin: bridge.OriginWebhook,
-		})
-		if err != nil {
-			return nil, fmt.Errorf("reading a webhook of %v ago: %w", ago, err)
+	js := rig.Must(jetstream.New(nc))
+	for range captured {
+		i := l.book.begin()
+		hook, body, ended := l.writer.webhook(i), l.writer.body(i), l.writer.completed(i)
+		event := &bridge.Event{
+			ID: bridge.NewEventID(hook.ID, hook.Status, body), Source: rig.SourceName, Type: "com.get3w.prediction." + hook.Status + ".v1",
+			PredictionID: hook.ID, Model: hook.Model, Status: hook.Status, RawStatus: hook.Status, Origin: bridge.OriginWebhook,
+			Time: ended, ReceivedAt: ended, ContentType: bridge.TypeJSON, Signature: rig.Sign(body), Body: body,
 		}
 		header := nats.Header(event.Header())
-		header[headerMsgID] = []string{event.MsgID()}
+		header[rig.HeaderMsgID] = []string{event.MsgID()}
 		subject := bridge.Names{}.Event(event.Source, event.Status, event.Model)
-		if _, err := js.PublishMsg(ctx, &nats.Msg{Subject: subject, Header: header, Data: event.Body}); err != nil {
-			return nil, fmt.Errorf("storing an event of %v ago: %w", ago, err)
-		}
-		c.book.begin()
-		c.book.acknowledge(i, w.id(i), time.Now(), answer{resultStored, event.ID})
+		rig.Must(js.PublishMsg(l.Context(), &nats.Msg{Subject: subject, Header: header, Data: body}))
+		l.book.acknowledge(i, hook.ID, time.Now(), resultStored, event.ID)
 	}
-	return c, errors.Join(n.stop(ctx), age(n.store, older), n.start(ctx))
 }
 
-// sendAgain sends the first requests of a writer that have an end once more, and
-// has a bar on how they are answered.
-func (l *lab) sendAgain(ctx context.Context, w *writer, ago time.Duration, want string) error {
-	c := &client{addr: fmt.Sprintf("127.0.0.1:%d", l.port), timeout: newSchedule(l.faster).timeout}
-	defer c.close()
+// sendAgain sends once more those of the requests from the first one on that have an end,
+// and has a bar on how they are answered.
+func (l *lab) sendAgain(first int, ago time.Duration, want string) {
+	c := &rig.Conn{Addr: l.addr(), Timeout: newSchedule(l.faster).timeout}
+	defer c.Close()
 	other := map[string]int{}
-	for i := range min(captured, l.events) {
-		if i%everyCreated == 1 && i%everyFailed != 1 {
-			continue // it has no completion, by which its age could be known
+	for n := first; n < first+min(captured, l.events); n++ {
+		if l.writer.webhook(n).CompletedAt == "" {
+			continue // by which its age could be known
 		}
-		a, err := c.post(ctx, w.request(i))
-		switch r, refused := errors.AsType[*refusal](err); {
-		case refused:
-			other[r.why]++
-		case a.Result != want:
-			other[a.Result]++
+		if result, _, why := post(l.Context(), c, l.writer.request(n)); result != want {
+			other[result+why]++
 		}
 	}
 	if len(other) > 0 {
@@ -159,35 +94,4 @@ func (l *lab) sendAgain(ctx context.Context, w *writer, ago time.Duration, want 
 	} else {
 		l.note("requests of %v ago were answered as %s", ago, want)
 	}
-	return ctx.Err()
-}
-
-// auditCaptures reads the stream for all the writers.
-func (l *lab) auditCaptures(ctx context.Context, n *node, captures ...*capture) error {
-	nc, err := n.connect()
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	own := newAudit(l.writer, l.book)
-	err = readEvents(ctx, nc, func(subject string, header nats.Header, body []byte) {
-		for _, c := range captures {
-			if strings.HasPrefix(header.Get(headerSubject), "chaos_"+c.writer.run) {
-				c.audit.add(subject, header, body)
-				return
-			}
-		}
-		own.add(subject, header, body)
-	})
-	found := own.result()
-	for _, c := range captures {
-		f := c.audit.result()
-		found.stored += f.stored
-		found.lost += f.lost
-		found.twice += f.twice
-		found.corrupt += f.corrupt
-		found.examples = append(found.examples, f.examples...)
-	}
-	l.finding(found)
-	return err
 }

@@ -1,103 +1,93 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
-	"os"
-	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
 // options are what every fault has in common.
 type options struct {
-	// binary is the program under test, self this one.
-	binary, self string
+	binary string // the program under test
 	// events is how many webhooks must be acknowledged under each fault.
 	events int
 	// faster is by how much the sender's time passes faster than the provider's.
 	faster int
 	// conns and rate bound the load: requests at a time, new webhooks a second.
 	conns, rate int
-	// parallel is how many faults are tried at a time.
-	parallel int
-	keep     bool
+	keep        bool
 }
 
-// patience bounds the wait for what comes by itself, such as the drain of a spool.
-const patience = time.Minute
+const (
+	// patience bounds the wait for what comes by itself, such as the drain of a spool.
+	patience = time.Minute
+	often    = 100 * time.Millisecond
+)
 
-// lab is where one fault happens: a folder, the processes in it, the sender and
-// the oracle. Its methods are for one goroutine.
+// lab is where one fault happens: a rig with a bridge, the sender and the oracle.
 type lab struct {
+	*rig.Rig
 	options
-	dir    string
-	port   int // of the webhooks, the same after every restart
+	report *report
 	writer *writer
 	book   *book
-	report *report
 	// damage: the fault destroys what nobody can heal.
 	damage bool
 
-	sender  *sender
-	sending chan struct{} // closed when the sender has ended
-	healed  time.Time
+	// bridge is the one under test, which config starts again; the port of its webhooks is
+	// always the same. nats is where its events go, empty for its own NATS.
+	bridge *rig.Bridge
+	config rig.BridgeConfig
+	nats   string
+
+	sender *sender
+	healed time.Time
 	// examples name some of what the audit found.
 	examples []string
-	closers  []func() error
 }
 
-func newLab(name string, o options) (*lab, error) {
-	dir, err := os.MkdirTemp("", "hookspan-chaos-"+name+"-")
+// try runs one fault, unless this machine cannot have it, and judges it. What keeps it
+// from running to its end is a missed bar too.
+func (f *fault) try(ctx context.Context, o options) *report {
+	r := &report{Fault: f.name, Skipped: f.missing()}
+	if r.Skipped != "" || ctx.Err() != nil {
+		return r
+	}
+	begun := time.Now()
+	world, err := rig.New(ctx, "chaos-"+f.name, o.binary)
 	if err != nil {
-		return nil, fmt.Errorf("making a folder: %w", err)
+		r.Wrong = append(r.Wrong, err.Error())
+		return r
 	}
-	l := &lab{options: o, dir: dir, book: newBook(), report: &report{Fault: name}}
-	if l.port, err = freePort(); err != nil {
-		return l, err
+	l := &lab{Rig: world, options: o, report: r, book: newBook(), damage: f.damage, writer: newWriter()}
+	if err := rig.Try(func() { l.config.Port = rig.FreePort(); f.run(l) }); err != nil {
+		l.wrong("%v", err)
 	}
-	const cdn = "https://cdn.get3w.com/outputs/"
-	l.writer, err = newWriter(fmt.Sprintf("%08x", rand.Uint32()), "127.0.0.1", cdn, time.Now())
-	return l, err
-}
-
-// freePort returns a port below those that the kernel gives to connections: a
-// client that tries such a port while nobody listens could connect to itself.
-func freePort() (int, error) {
-	for range 100 {
-		port := 20000 + rand.IntN(12000)
-		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			return port, listener.Close()
-		}
+	if l.sender != nil {
+		l.sender.finish()
 	}
-	return 0, errors.New("no port is free between 20000 and 32000")
-}
-
-// path is a file or folder of this lab.
-func (l *lab) path(name string) string { return filepath.Join(l.dir, name) }
-
-func (l *lab) onClose(f func() error) { l.closers = append(l.closers, f) }
-
-// close ends everything in the reverse order of its beginning. What may tell why a
-// bar was missed stays, unless somebody has interrupted the fault.
-func (l *lab) close(interrupted bool) error {
-	var errs []error
-	for _, f := range slices.Backward(l.closers) {
-		errs = append(errs, f())
+	r.counts, r.Recover = l.book.snapshot(), l.book.recovery.Seconds()
+	for _, n := range r.RefusedBy {
+		r.Refused += n
 	}
-	if len(l.report.Wrong) > 0 && !interrupted || l.keep {
-		l.note("everything is in %s", l.dir)
-	} else {
-		errs = append(errs, os.RemoveAll(l.dir))
+	r.Wrong = append(r.Wrong, l.book.strange...)
+	r.judge(o.events, f.damage, l.examples)
+	// What may tell why a bar was missed stays, unless somebody has interrupted the fault.
+	keep := len(r.Wrong) > 0 && ctx.Err() == nil || o.keep
+	if keep {
+		l.note("everything is in %s", l.Dir)
 	}
-	return errors.Join(errs...)
+	if err := l.Close(keep); err != nil {
+		l.wrong("cleaning up: %v", err)
+	}
+	r.Took = time.Since(begun).Seconds()
+	return r
 }
 
 func (l *lab) note(format string, args ...any) {
@@ -109,23 +99,81 @@ func (l *lab) wrong(format string, args ...any) {
 	l.report.Wrong = append(l.report.Wrong, fmt.Sprintf(format, args...))
 }
 
-// send begins to send to the port of the webhooks.
-func (l *lab) send(ctx context.Context) { l.sendTo(ctx, fmt.Sprintf("127.0.0.1:%d", l.port)) }
+const noArchive = "consumers: {archive: {enabled: false}}"
 
-func (l *lab) sendTo(ctx context.Context, addr string) {
-	ctx, cancel := context.WithCancel(ctx)
-	l.sender = newSender(addr, newSchedule(l.faster), l.conns, l.rate, l.writer, l.book)
-	l.sending = make(chan struct{})
-	go func() {
-		defer close(l.sending)
-		l.sender.run(ctx)
-	}()
-	l.onClose(func() error { cancel(); <-l.sending; return nil })
+// startEmbedded runs a bridge with its own NATS and its data in the folder.
+func (l *lab) startEmbedded(data string) {
+	l.config.Data, l.config.NATS, l.config.Log, l.config.More = data, rig.EmbeddedNATS(rig.MaxEvents), "warn", noArchive
+	l.start()
+}
+
+// startExternal runs a bridge whose events go to the NATS at url, and are read at home,
+// which leads to the same servers.
+func (l *lab) startExternal(data, url, home string) {
+	l.config.Data, l.config.NATS, l.config.Log, l.config.More = data, rig.ExternalNATS(url), "warn", noArchive
+	l.nats = home
+	l.start()
+}
+
+// start runs the bridge again as it was.
+func (l *lab) start() { l.bridge = l.StartBridge(l.config) }
+
+// connect reaches the events.
+func (l *lab) connect() *nats.Conn {
+	if l.nats == "" {
+		return l.bridge.Connect()
+	}
+	return l.Connect(l.nats)
+}
+
+// info is what the server says of the stream of events, once it is there.
+func (l *lab) info() *jetstream.StreamInfo {
+	nc := l.connect()
+	defer nc.Close()
+	return rig.StreamInfo(l.Context(), rig.Must(jetstream.New(nc)))
+}
+
+func (l *lab) addr() string { return fmt.Sprintf("127.0.0.1:%d", l.config.Port) }
+
+// send begins to send.
+func (l *lab) send() {
+	l.sender = startSender(l.Context(), l.addr(), newSchedule(l.faster), l.conns, l.rate, l.writer, l.book)
+	l.OnClose(l.sender.close)
 }
 
 // reach waits until this part of the events is acknowledged.
-func (l *lab) reach(ctx context.Context, part float64) error {
-	return l.book.waitAcknowledged(ctx, int(part*float64(l.events)))
+func (l *lab) reach(part float64) { l.acknowledged(int(part * float64(l.events))) }
+
+func (l *lab) acknowledged(n int) {
+	l.wait(fmt.Sprintf("%d webhooks are acknowledged", n), func(c counts) bool { return c.Acknowledged >= n })
+}
+
+// maxSilence is the longest time in which nothing is acknowledged before a fault is given
+// up.
+const maxSilence = time.Minute
+
+func (l *lab) wait(what string, done func(c counts) bool) {
+	for most, last := -1, time.Now(); ; rig.Check(rig.Pause(l.Context(), 5*time.Millisecond)) {
+		c := l.book.snapshot()
+		if done(c) {
+			return
+		}
+		if c.Acknowledged > most {
+			most, last = c.Acknowledged, time.Now()
+		}
+		if time.Since(last) > maxSilence {
+			rig.Check(fmt.Errorf("waiting until %s: nothing was acknowledged for %v, %d were before", what, maxSilence, most))
+		}
+	}
+}
+
+// each does something n times, when from this part of the events on each next one is
+// acknowledged.
+func (l *lab) each(n int, from float64, f func(i int)) {
+	for i := range n {
+		l.reach(from + (1-from)*float64(i+1)/float64(n+1))
+		f(i)
+	}
 }
 
 // heal says that the fault is over.
@@ -134,104 +182,81 @@ func (l *lab) heal() {
 	l.book.heal()
 }
 
+// recovered waits until a 200 has come to a request of after the fault.
+func (l *lab) recovered() {
+	l.wait("the bridge has recovered", func(counts) bool { return l.book.healthy() })
+}
+
 // outage lasts a little longer than the sender's whole schedule, each attempt of
 // which ends in that time, so that a webhook of its beginning is tried for the last
 // time before it ends.
-func (l *lab) outage(ctx context.Context, attempt time.Duration) error {
+func (l *lab) outage(attempt time.Duration) {
 	schedule := newSchedule(l.faster).span(attempt)
 	l.note("for %v, the sender's whole schedule takes %v", schedule*11/10, schedule)
-	return pause(ctx, schedule*11/10)
+	l.Pause(schedule * 11 / 10)
 }
 
-// settle waits until a 200 has come after the fault and all events are
-// acknowledged, and until the sender has nothing left to try.
-func (l *lab) settle(ctx context.Context) error {
-	err := l.book.waitRecovered(ctx)
-	if err == nil {
-		err = l.reach(ctx, 1)
-	}
-	l.sender.finish()
-	select {
-	case <-l.sending:
-	case <-ctx.Done():
-		return cmp.Or(err, context.Cause(ctx))
-	}
-	return err
+// uptime is how long the bridge runs at least between two faults. A webhook that
+// came just as it died is tried again within this time, so that the sender abandons
+// none unless a restart takes longer than all its gaps.
+func (l *lab) uptime() time.Duration { return newSchedule(l.faster).span(0) }
+
+// rest ends the load for now: everything that was begun is acknowledged or abandoned when
+// it returns.
+func (l *lab) rest() { rig.Check(l.sender.rest(l.Context())) }
+
+// settle waits until a 200 has come after the fault and all events are acknowledged, and
+// until the sender has nothing left to try.
+func (l *lab) settle() {
+	err := rig.Try(func() { l.recovered(); l.reach(1) })
+	rig.Check(errors.Join(err, rig.Try(l.rest)))
 }
 
-// audit reads the stream once everything that was acknowledged may be there, and
-// writes down what it holds. What lies in a spool has time as long as some of it
-// goes on arriving.
-func (l *lab) audit(ctx context.Context, nc *nats.Conn) error {
-	defer nc.Close()
-	for want := uint64(l.book.snapshot().acknowledged); ; {
-		count, err := l.waitForCount(ctx, nc, want)
-		if err != nil {
-			return err
-		}
+// end settles, reads the stream once everything that was acknowledged may be there, and
+// writes down what it holds. What lies in a spool has time as long as some of it goes on
+// arriving.
+func (l *lab) end() {
+	l.settle()
+	nc := l.connect()
+	js := rig.Must(jetstream.New(nc))
+	for want := uint64(l.book.snapshot().Acknowledged); ; {
+		count := l.waitForCount(js, want)
 		a := newAudit(l.writer, l.book)
-		if err := readEvents(ctx, nc, a.add); err != nil && (!l.damage || !errors.Is(err, errUnreadable)) {
-			return err
+		if err := rig.ReadEvents(l.Context(), nc, "", a.add); !l.damage || !errors.Is(err, rig.ErrUnreadable) {
+			rig.Check(err)
 		}
 		found := a.result()
-		if found.lost == 0 || count < want {
+		if found.Lost == 0 || count < want {
 			l.finding(found)
-			return nil
+			return
 		}
 		// Some that are there were never acknowledged.
-		want = count + uint64(found.lost)
+		want = count + uint64(found.Lost)
 	}
 }
 
-// waitForCount waits until that many messages are in the stream, or until no more
-// arrive, and returns how many there are.
-func (l *lab) waitForCount(ctx context.Context, nc *nats.Conn, want uint64) (uint64, error) {
-	most, grown := uint64(0), time.Now()
-	for {
-		info, err := streamState(ctx, nc)
-		if err != nil {
-			return 0, err
-		}
-		count := info.State.Msgs
+// waitForCount waits until that many messages are in the stream, or until no more arrive,
+// and returns how many there are. With no spool nothing comes later at all.
+func (l *lab) waitForCount(js jetstream.JetStream, want uint64) uint64 {
+	standstill := time.Duration(0)
+	if l.book.snapshot().Results[resultSpooled] > 0 {
+		standstill = patience
+	}
+	for most, grown := uint64(0), time.Now(); ; l.Pause(often) {
+		count := rig.StreamInfo(l.Context(), js).State.Msgs
 		if count > most {
 			most, grown = count, time.Now()
 		}
-		if count >= want || time.Since(grown) > l.standstill() {
-			return count, nil
-		}
-		if err := pause(ctx, 100*time.Millisecond); err != nil {
-			return 0, err
+		if count >= want || time.Since(grown) > standstill {
+			return count
 		}
 	}
-}
-
-// standstill is how long nothing may arrive before nothing more is expected. With
-// no spool nothing comes later at all.
-func (l *lab) standstill() time.Duration {
-	if l.book.snapshot().results[resultSpooled] == 0 {
-		return 0
-	}
-	return patience
 }
 
 // finding writes down what the stream holds.
 func (l *lab) finding(found findings) {
-	r := l.report
-	r.Stored, r.Lost, r.Twice, r.Corrupt = found.stored, found.lost, found.twice, found.corrupt
-	if found.lost == 0 && !l.healed.IsZero() {
-		r.Whole = time.Since(l.healed).Seconds()
-	}
-	l.examples = found.examples
-}
-
-// rest ends the load for now: everything that was begun is acknowledged or
-// abandoned when it returns.
-func (l *lab) rest(ctx context.Context) error {
-	l.sender.finish()
-	select {
-	case <-l.sending:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	l.report.findings, l.examples = found, found.examples
+	if found.Lost == 0 && !l.healed.IsZero() {
+		l.report.Whole = time.Since(l.healed).Seconds()
 	}
 }

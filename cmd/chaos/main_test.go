@@ -14,7 +14,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestWrongUse(t *testing.T) {
 	for _, args := range [][]string{{"-only", "nothing"}, {"-events", "0"}, {"-nonsense"}} {
 		var out, complaint bytes.Buffer
-		require.Equal(t, exitUsage, run(t.Context(), "chaos", args, true, &out, &complaint), args)
+		require.Equal(t, exitUsage, run(t.Context(), args, true, &out, &complaint), args)
 		require.NotEmpty(t, complaint.String())
 	}
 }
@@ -23,8 +23,8 @@ func TestWrongUse(t *testing.T) {
 func TestWithoutBridge(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir()) // the folder of a missed bar stays
 	var out, complaint bytes.Buffer
-	require.Equal(t, exitWrong, run(t.Context(), "chaos", []string{"-hookspan", filepath.Join(t.TempDir(), "none")}, true, &out, &complaint))
-	require.Equal(t, exitWrong, run(t.Context(), "chaos", []string{"-hookspan", "/bin/true", "-only", "kill-9", "-events", "1"}, true, &out, &complaint))
+	require.Equal(t, exitWrong, run(t.Context(), []string{"-hookspan", filepath.Join(t.TempDir(), "none")}, true, &out, &complaint))
+	require.Equal(t, exitWrong, run(t.Context(), []string{"-hookspan", "/bin/true", "-only", "kill-9", "-events", "1"}, true, &out, &complaint))
 	require.Contains(t, out.String(), "WRONG")
 }
 

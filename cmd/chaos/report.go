@@ -10,18 +10,10 @@ import (
 
 // report is what became of one fault.
 type report struct {
-	Fault        string         `json:"fault"`
-	Sent         int            `json:"sent"`
-	Acknowledged int            `json:"acknowledged"`
-	Refused      int            `json:"refused"`
-	RefusedBy    map[string]int `json:"refused_by"`
-	Results      map[string]int `json:"results"`
-	Abandoned    int            `json:"abandoned"`
-	Stored       int            `json:"stored"`
-	Duplicates   int            `json:"duplicates_suppressed"`
-	Lost         int            `json:"lost"`
-	Twice        int            `json:"twice"`
-	Corrupt      int            `json:"corrupt"`
+	Fault string `json:"fault"`
+	counts
+	Refused int `json:"refused"`
+	findings
 	// Recover is from the end of the fault to the first 200, Whole to every
 	// acknowledged event being in the stream, both in seconds.
 	Recover float64 `json:"recover_seconds"`
@@ -37,34 +29,28 @@ type report struct {
 // judge compares the figures with the bars, which are the same for every fault but
 // for damage that nobody can heal.
 func (r *report) judge(events int, damage bool, examples []string) {
-	miss := func(format string, args ...any) { r.Wrong = append(r.Wrong, fmt.Sprintf(format, args...)) }
-	if r.Acknowledged < events {
-		miss("%d webhooks were acknowledged, it takes %d to say anything", r.Acknowledged, events)
-	}
-	if r.Abandoned > 0 {
-		miss("the sender has abandoned %d webhooks; refused were %v", r.Abandoned, r.RefusedBy)
-	}
-	if r.Lost > 0 && !damage {
-		miss("%d acknowledged webhooks are lost", r.Lost)
-	}
-	if r.Twice > 0 {
-		miss("%d webhooks are stored twice", r.Twice)
-	}
-	if r.Corrupt > 0 {
-		miss("%d messages are not what was sent", r.Corrupt)
+	for _, bar := range []struct {
+		missed bool
+		text   string
+	}{
+		{r.Acknowledged < events, fmt.Sprintf("%d webhooks were acknowledged, it takes %d to say anything", r.Acknowledged, events)},
+		{r.Abandoned > 0, fmt.Sprintf("the sender has abandoned %d webhooks; refused were %v", r.Abandoned, r.RefusedBy)},
+		{r.Lost > 0 && !damage, fmt.Sprintf("%d acknowledged webhooks are lost", r.Lost)},
+		{r.Twice > 0, fmt.Sprintf("%d webhooks are stored twice", r.Twice)},
+		{r.Corrupt > 0, fmt.Sprintf("%d messages are not what was sent", r.Corrupt)},
+	} {
+		if bar.missed {
+			r.Wrong = append(r.Wrong, bar.text)
+		}
 	}
 	if len(r.Wrong) > 0 {
 		r.Wrong = append(r.Wrong, examples...)
 	}
 }
 
-const (
-	headFormat = "%-18s %8s %8s %8s %9s %8s %8s %6s %6s %8s %9s %9s\n"
-	lineFormat = "%-18s %8d %8d %8d %9d %8d %8d %6d %6d %8d %9s %9s\n"
-)
-
 func printHead(w io.Writer) error {
-	_, err := fmt.Fprintf(w, headFormat, "fault", "sent", "acked", "refused", "abandoned", "stored", "dups", "lost", "twice", "corrupt", "to a 200", "to whole")
+	_, err := fmt.Fprintf(w, "%-18s %8s %8s %8s %9s %8s %8s %6s %6s %8s %9s %9s\n",
+		"fault", "sent", "acked", "refused", "abandoned", "stored", "dups", "lost", "twice", "corrupt", "to a 200", "to whole")
 	return err
 }
 
@@ -73,18 +59,15 @@ func (r *report) print(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "%-18s skipped: %s\n", r.Fault, r.Skipped)
 		return err
 	}
-	_, err := fmt.Fprintf(w, lineFormat, r.Fault, r.Sent, r.Acknowledged, r.Refused, r.Abandoned, r.Stored, r.Duplicates, r.Lost, r.Twice, r.Corrupt,
-		seconds(r.Recover), seconds(r.Whole))
+	text := fmt.Sprintf("%-18s %8d %8d %8d %9d %8d %8d %6d %6d %8d %9s %9s\n",
+		r.Fault, r.Sent, r.Acknowledged, r.Refused, r.Abandoned, r.Stored, r.Duplicates, r.Lost, r.Twice, r.Corrupt, seconds(r.Recover), seconds(r.Whole))
 	for _, note := range r.Notes {
-		if err == nil {
-			_, err = fmt.Fprintf(w, "    %s\n", note)
-		}
+		text += "    " + note + "\n"
 	}
 	for _, wrong := range r.Wrong {
-		if err == nil {
-			_, err = fmt.Fprintf(w, "    WRONG: %s\n", wrong)
-		}
+		text += "    WRONG: " + wrong + "\n"
 	}
+	_, err := io.WriteString(w, text)
 	return err
 }
 

@@ -1,11 +1,14 @@
 package main
 
 import (
-	"container/heap"
 	"context"
 	"errors"
+	"net/http"
+	"strconv"
 	"sync"
 	"time"
+
+	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
 // Some webhooks come twice on purpose, as when an answer is lost on its way.
@@ -14,181 +17,186 @@ const (
 	everyAtOnce   = 23 // two of it at the same time
 )
 
-// job is one attempt to deliver one webhook.
-type job struct {
-	serial  int
-	attempt int // counts from 0
-	due     time.Time
-	// extra: a copy beside the schedule, which is not tried again.
-	extra bool
-}
-
-// sender plays the provider: many webhooks, each delivered by its schedule until
-// it is acknowledged or abandoned, over a bounded number of connections.
+// sender plays the provider: many webhooks, each delivered by its schedule until it is
+// acknowledged or abandoned, over a bounded number of connections.
 type sender struct {
-	addr     string
 	schedule schedule
-	// conns is how many requests are made at a time, rate how many new webhooks
-	// are begun in a second at most.
-	conns, rate int
-	writer      *writer
-	book        *book
+	rate     int // new webhooks in a second at most
+	writer   *writer
+	book     *book
 
-	mu     sync.Mutex
-	later  jobs
-	open   int // jobs that a worker has or is about to get
-	ending bool
-	wake   chan struct{}
-	begun  time.Time // of the pace
-	paced  int
+	idle     chan *rig.Conn
+	finish   context.CancelFunc // begins no new webhooks from now on
+	stop     context.CancelFunc
+	finished chan struct{}
 }
 
-func newSender(addr string, s schedule, conns, rate int, w *writer, b *book) *sender {
-	return &sender{addr: addr, schedule: s, conns: conns, rate: rate, writer: w, book: b, wake: make(chan struct{}, 1)}
-}
-
-// run sends until [sender.finish], and returns when every webhook that was begun
-// is acknowledged or abandoned, or when ctx ends.
-func (s *sender) run(ctx context.Context) {
-	s.begun = time.Now()
-	jobs := make(chan job)
-	var workers sync.WaitGroup
-	for range s.conns {
-		workers.Go(func() {
-			c := &client{addr: s.addr, timeout: s.schedule.timeout}
-			defer c.close()
-			for j := range jobs {
-				s.deliver(ctx, c, j)
-			}
-		})
+// startSender sends until it is told to finish. It has ended when every webhook that was
+// begun is acknowledged or abandoned, or when ctx ends.
+func startSender(ctx context.Context, addr string, sched schedule, conns, rate int, w *writer, b *book) *sender {
+	ctx, stop := context.WithCancel(ctx)
+	beginning, finish := context.WithCancel(ctx)
+	s := &sender{
+		schedule: sched, rate: rate, writer: w, book: b,
+		idle: make(chan *rig.Conn, conns), finish: finish, stop: stop, finished: make(chan struct{}),
 	}
-	s.dispatch(ctx, jobs)
-	close(jobs)
-	workers.Wait()
+	for range conns {
+		s.idle <- &rig.Conn{Addr: addr, Timeout: sched.timeout}
+	}
+	go func() {
+		defer close(s.finished)
+		s.run(ctx, beginning)
+		for range conns {
+			(<-s.idle).Close()
+		}
+	}()
+	return s
 }
 
-// finish begins no new webhooks from now on.
-func (s *sender) finish() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ending = true
-	s.nudge()
-}
-
-// nudge has the dispatcher look again.
-func (s *sender) nudge() {
+// rest finishes, and returns when there is nothing left to try.
+func (s *sender) rest(ctx context.Context) error {
+	s.finish()
 	select {
-	case s.wake <- struct{}{}:
-	default:
+	case <-s.finished:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
-func (s *sender) dispatch(ctx context.Context, out chan<- job) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		j, wait, more := s.next(time.Now())
-		if !more {
+// close ends everything that is under way.
+func (s *sender) close() error {
+	s.stop()
+	<-s.finished
+	return nil
+}
+
+// run begins webhooks at the pace of the rate. A sender that was held up does not make up
+// for more than a second.
+func (s *sender) run(ctx, beginning context.Context) {
+	var open sync.WaitGroup
+	defer open.Wait()
+	interval := time.Second / time.Duration(s.rate)
+	for due := time.Now(); rig.Pause(beginning, time.Until(due)) == nil; due = due.Add(interval) {
+		if held := time.Now().Add(-time.Second); due.Before(held) {
+			due = held
+		}
+		c := s.connection(beginning)
+		if c == nil {
 			return
 		}
-		if wait > 0 {
-			timer.Reset(wait)
-			select {
-			case <-timer.C:
-			case <-s.wake:
-			case <-ctx.Done():
-				return
-			}
-			continue
+		n := s.book.begin()
+		open.Go(func() { s.deliver(ctx, n, c) })
+		if n%everyAtOnce == 1 {
+			open.Go(func() { s.attempt(ctx, n, s.connection(ctx)) })
 		}
-		select {
-		case out <- j:
-		case <-ctx.Done():
+	}
+}
+
+// connection waits for one that nobody uses, and returns nil when ctx ends.
+func (s *sender) connection(ctx context.Context) *rig.Conn {
+	select {
+	case c := <-s.idle:
+		return c
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// deliver tries webhook n, at first over the connection, until it is acknowledged or
+// abandoned.
+func (s *sender) deliver(ctx context.Context, n int, c *rig.Conn) {
+	for attempt := 0; ; attempt++ {
+		first, ok := s.attempt(ctx, n, c)
+		if ok && first && n%everyRepeated == 1 {
+			s.attempt(ctx, n, s.connection(ctx))
+		}
+		if ok || ctx.Err() != nil {
 			return
 		}
-	}
-}
-
-// idle is how long the dispatcher waits when it knows of nothing to do.
-const idle = time.Second
-
-// next returns what is to be sent now, or how long to wait; more is false when
-// everything is done. What is due again goes before what is new.
-func (s *sender) next(now time.Time) (j job, wait time.Duration, more bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	wait = idle
-	if len(s.later) > 0 {
-		if wait = s.later[0].due.Sub(now); wait <= 0 {
-			s.open++
-			return heap.Pop(&s.later).(job), 0, true
+		if attempt == len(s.schedule.gaps) {
+			s.book.abandon(n)
+			return
 		}
+		if rig.Pause(ctx, s.schedule.gaps[attempt]) != nil {
+			return
+		}
+		c = s.connection(ctx)
 	}
-	if s.ending {
-		return job{}, wait, len(s.later) > 0 || s.open > 0
-	}
-	// A sender that was held up does not make up for it.
-	due := s.begun.Add(time.Duration(s.paced) * time.Second / time.Duration(s.rate))
-	if pause := due.Sub(now); pause > 0 {
-		return job{}, min(wait, pause), true
-	}
-	if now.Sub(due) > time.Second {
-		s.begun, s.paced = now, 0
-	}
-	s.paced++
-	j = job{serial: s.book.begin()}
-	if j.serial%everyAtOnce == 1 {
-		heap.Push(&s.later, job{serial: j.serial, due: now, extra: true})
-	}
-	s.open++
-	return j, 0, true
 }
 
-// deliver makes one attempt and plans what follows from its end.
-func (s *sender) deliver(ctx context.Context, c *client, j job) {
+// attempt posts webhook n once and writes down the answer. It reports whether that is an
+// acknowledgement, and the first one of this webhook.
+func (s *sender) attempt(ctx context.Context, n int, c *rig.Conn) (first, ok bool) {
+	if c == nil {
+		return false, false
+	}
+	defer func() { s.idle <- c }()
 	begun := time.Now()
-	a, err := c.post(ctx, s.writer.request(j.serial))
-	var next *job
+	result, event, why := post(ctx, c, s.writer.request(n))
 	switch {
 	case ctx.Err() != nil: // the connection was cut by us
-	case err == nil:
-		first := s.book.acknowledge(j.serial, s.writer.id(j.serial), begun, a)
-		if first && j.serial%everyRepeated == 1 {
-			next = &job{serial: j.serial, due: time.Now(), extra: true}
-		}
+	case why != "":
+		s.book.refuse(why)
 	default:
-		if r, ok := errors.AsType[*refusal](err); ok {
-			s.book.refuse(r.why)
-		}
-		if j.extra {
-			break
-		}
-		gap, again := s.schedule.after(j.attempt)
-		if again {
-			next = &job{serial: j.serial, attempt: j.attempt + 1, due: time.Now().Add(gap)}
-		} else {
-			s.book.abandon(j.serial)
-		}
+		return s.book.acknowledge(n, s.writer.id(n), begun, result, event), true
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.open--
-	if next != nil {
-		heap.Push(&s.later, *next)
-	}
-	s.nudge()
+	return false, false
 }
 
-// jobs is a heap, the first due at its top.
-type jobs []job
+// post sends a request and returns what a 200 says, or why there was none: a status, or
+// what became of the connection.
+func post(ctx context.Context, c *rig.Conn, request []byte) (result, event, why string) {
+	a, err := c.Post(ctx, request)
+	for _, ended := range []error{rig.ErrNoConnection, rig.ErrNoAnswer, rig.ErrLost} {
+		if errors.Is(err, ended) {
+			return "", "", ended.Error()
+		}
+	}
+	if a.Status != http.StatusOK {
+		return "", "", strconv.Itoa(a.Status)
+	}
+	if result, event, err = a.Result(); err != nil {
+		return "", "", "unreadable answer"
+	}
+	return result, event, ""
+}
 
-func (q jobs) Len() int           { return len(q) }
-func (q jobs) Less(i, k int) bool { return q[i].due.Before(q[k].due) }
-func (q jobs) Swap(i, k int)      { q[i], q[k] = q[k], q[i] }
-func (q *jobs) Push(x any)        { *q = append(*q, x.(job)) }
+// The provider documents attempts at once and 10, 30 and 60 s after one another,
+// waits 30 s for each answer and then gives the webhook up.
+var providerGaps = []time.Duration{10 * time.Second, 30 * time.Second, 60 * time.Second}
 
-func (q *jobs) Pop() any {
-	last := (*q)[len(*q)-1]
-	*q = (*q)[:len(*q)-1]
-	return last
+const (
+	// minTimeout is the shortest wait for an answer: the bridge's own deadline of
+	// 5 s is not scaled, so the sender's must stay behind it as it does in life.
+	minTimeout = 8 * time.Second
+	// deadline is that of the bridge, by default.
+	deadline = 5 * time.Second
+)
+
+// schedule is when a sender tries again, with its time scaled: the gaps are between the
+// end of an attempt and the beginning of the next, timeout is how long an answer is waited
+// for.
+type schedule struct {
+	gaps    []time.Duration
+	timeout time.Duration
+}
+
+// newSchedule makes the provider's time pass faster by the factor.
+func newSchedule(faster int) schedule {
+	s := schedule{timeout: max(rig.AnswerTimeout/time.Duration(faster), minTimeout)}
+	for _, gap := range providerGaps {
+		s.gaps = append(s.gaps, gap/time.Duration(faster))
+	}
+	return s
+}
+
+// span is how long the sender tries, when each attempt takes that long. An outage
+// that is longer outlives every retry.
+func (s schedule) span(attempt time.Duration) time.Duration {
+	sum := attempt
+	for _, gap := range s.gaps {
+		sum += gap + attempt
+	}
+	return sum
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
 // receiver counts the attempts for each body and answers as it is told.
@@ -44,23 +46,20 @@ func sendSome(t *testing.T, n int, answer func(w http.ResponseWriter, id string,
 	defer server.Close()
 	b := newBook()
 	gap := 20 * time.Millisecond
-	s := newSender(strings.TrimPrefix(server.URL, "http://"), schedule{gaps: []time.Duration{gap, 2 * gap, 3 * gap}, timeout: time.Second}, 8, 1000, testWriter(t, "a"), b)
-	done := make(chan struct{})
-	go func() { defer close(done); s.run(t.Context()) }()
-	require.Eventually(t, func() bool { return b.snapshot().sent >= n }, time.Minute, time.Millisecond)
-	s.finish()
-	<-done
+	s := startSender(t.Context(), strings.TrimPrefix(server.URL, "http://"), schedule{gaps: []time.Duration{gap, 2 * gap, 3 * gap}, timeout: time.Second}, 8, 1000, testWriter("a"), b)
+	require.Eventually(t, func() bool { return b.snapshot().Sent >= n }, time.Minute, time.Millisecond)
+	require.NoError(t, s.rest(t.Context()))
 	return r, b
 }
 
 func TestSenderAbandonsAfterFourAttempts(t *testing.T) {
 	r, b := sendSome(t, 30, func(w http.ResponseWriter, _ string, _ int) { w.WriteHeader(http.StatusServiceUnavailable) })
 	c := b.snapshot()
-	require.Equal(t, c.sent, c.abandoned)
-	require.Zero(t, c.acknowledged)
+	require.Equal(t, c.Sent, c.Abandoned)
+	require.Zero(t, c.Acknowledged)
 	extra := 0
-	for n := range c.sent {
-		at := r.attempts[testWriter(t, "a").id(n)]
+	for n := range c.Sent {
+		at := r.attempts[testWriter("a").id(n)]
 		if n%everyAtOnce == 1 {
 			extra++
 			require.Len(t, at, 5)
@@ -69,7 +68,7 @@ func TestSenderAbandonsAfterFourAttempts(t *testing.T) {
 		require.Len(t, at, 4)
 		require.GreaterOrEqual(t, at[3].Sub(at[0]), 120*time.Millisecond, "the gaps are kept")
 	}
-	require.Equal(t, 4*c.sent+extra, c.refused["503"])
+	require.Equal(t, 4*c.Sent+extra, c.RefusedBy["503"])
 }
 
 func TestSenderTriesAgainUntilAcknowledged(t *testing.T) {
@@ -84,38 +83,44 @@ func TestSenderTriesAgainUntilAcknowledged(t *testing.T) {
 		}
 	})
 	c := b.snapshot()
-	require.Equal(t, c.sent, c.acknowledged)
-	require.Zero(t, c.abandoned)
-	require.Positive(t, c.duplicates, "some are sent again on purpose")
+	require.Equal(t, c.Sent, c.Acknowledged)
+	require.Zero(t, c.Abandoned)
+	require.Positive(t, c.Duplicates, "some are sent again on purpose")
 	require.Empty(t, b.strange)
 }
 
 func TestSenderWithoutBridge(t *testing.T) {
 	b := newBook()
-	port, err := freePort()
-	require.NoError(t, err)
-	s := newSender(fmt.Sprintf("127.0.0.1:%d", port), schedule{timeout: time.Second}, 4, 1000, testWriter(t, "a"), b)
-	done := make(chan struct{})
-	go func() { defer close(done); s.run(t.Context()) }()
-	require.Eventually(t, func() bool { return b.snapshot().abandoned >= 10 }, time.Minute, time.Millisecond)
-	s.finish()
-	<-done
+	s := startSender(t.Context(), fmt.Sprintf("127.0.0.1:%d", rig.FreePort()), schedule{timeout: time.Second}, 4, 1000, testWriter("a"), b)
+	require.Eventually(t, func() bool { return b.snapshot().Abandoned >= 10 }, time.Minute, time.Millisecond)
+	require.NoError(t, s.rest(t.Context()))
 	c := b.snapshot()
-	require.Equal(t, c.sent, c.abandoned)
-	require.Positive(t, c.refused["no connection"])
+	require.Equal(t, c.Sent, c.Abandoned)
+	require.Positive(t, c.RefusedBy["no connection"])
 }
 
-// What waits for progress ends when there is none, and when it is interrupted.
+// The time to recover counts from the end of the fault to an answer to what was sent later.
 func TestRecoveryIsMeasuredFromTheEndOfTheFault(t *testing.T) {
 	b := newBook()
 	b.begin()
 	b.begin()
 	before := time.Now()
 	b.heal()
-	b.acknowledge(0, "p", before.Add(-time.Second), answer{resultStored, "p/completed/1"})
+	b.acknowledge(0, "p", before.Add(-time.Second), resultStored, "p/completed/1")
 	require.Zero(t, b.recovery, "it was sent before the fault ended")
-	b.acknowledge(1, "q", time.Now(), answer{resultStored, "q/completed/1"})
+	require.False(t, b.healthy())
+	b.acknowledge(1, "q", time.Now(), resultStored, "q/completed/1")
 	require.Positive(t, b.recovery)
-	require.NoError(t, b.waitRecovered(t.Context()))
-	require.NoError(t, b.waitAcknowledged(t.Context(), 2))
+	require.True(t, b.healthy())
+}
+
+func TestScheduleIsTheProvidersFaster(t *testing.T) {
+	s := newSchedule(20)
+	require.Equal(t, []time.Duration{500 * time.Millisecond, 1500 * time.Millisecond, 3 * time.Second}, s.gaps, "four attempts, and no fifth")
+	require.Equal(t, minTimeout, s.timeout, "the bridge's deadline is not scaled, so the sender waits longer than that")
+	require.Equal(t, 5*time.Second, s.span(0))
+	require.Equal(t, 9*time.Second, s.span(time.Second))
+
+	require.Equal(t, schedule{gaps: providerGaps, timeout: rig.AnswerTimeout}, newSchedule(1))
+	require.Equal(t, 220*time.Second, newSchedule(1).span(rig.AnswerTimeout))
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -9,15 +8,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/source"
-)
-
-const (
-	sourceName = "get3w"
-	secretEnv  = "GET3W_WEBHOOK_SECRET"
-	secret     = "chaos-secret-of-no-worth-0123456789"
-
-	timeFormat = "2006-01-02T15:04:05.000Z"
+	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
 // One webhook in so many is large, is not about success, or has text of all kinds.
@@ -42,66 +33,54 @@ var (
 // serial number, so that what was stored can be compared without keeping what was
 // sent. It is safe for concurrent use.
 type writer struct {
-	// run is in every id, so that an event of another run is known for one.
-	run string
-	// completed is when all the predictions ended.
-	completed time.Time
+	// prefix begins every id, so that an event of another run is known for one.
+	prefix string
+	// completed is when prediction n ended.
+	completed func(n int) time.Time
 	// outputs is the base address of their outputs.
 	outputs string
-	kind    source.Kind
-	header  string // of a request, without its length and its signature
 }
 
-func newWriter(run, host, outputs string, completed time.Time) (*writer, error) {
-	kind, err := source.KindOf("get3w")
-	if err != nil {
-		return nil, err
-	}
+func newWriter() *writer {
+	now := time.Now()
 	return &writer{
-		run: run, completed: completed, outputs: outputs, kind: kind,
-		header: "POST /webhooks/" + sourceName + " HTTP/1.1\r\nHost: " + host + "\r\nUser-Agent: get3w-webhook/1.0\r\nContent-Type: application/json\r\n",
-	}, nil
+		prefix: fmt.Sprintf("chaos_%08x_", rand.Uint32()), outputs: "https://cdn.get3w.com/outputs/",
+		completed: func(int) time.Time { return now },
+	}
 }
 
 // id is the prediction's.
-func (w *writer) id(n int) string { return fmt.Sprintf("chaos_%s_%08d", w.run, n) }
+func (w *writer) id(n int) string { return fmt.Sprintf("%s%08d", w.prefix, n) }
 
 // serial is the inverse of id, and false for an id that is not of this run.
 func (w *writer) serial(id string) (int, bool) {
-	digits, ok := strings.CutPrefix(id, "chaos_"+w.run+"_")
-	if !ok {
-		return 0, false
-	}
+	digits, ok := strings.CutPrefix(id, w.prefix)
 	n, err := strconv.Atoi(digits)
-	return n, err == nil && w.id(n) == id
+	return n, ok && err == nil && w.id(n) == id
 }
 
-// body is the webhook, about 1.2 kB of it typically.
-func (w *writer) body(n int) []byte {
+// webhook n has a body of about 1.2 kB typically.
+func (w *writer) webhook(n int) rig.Webhook {
 	r := rand.New(rand.NewPCG(uint64(n), 0)) //nolint:gosec,nolintlint // the bytes must be the same each time
-	id := w.id(n)
-	fields := map[string]any{
-		"id": id, "model": "get3w/flux-dev", "status": bridge.StatusCompleted,
-		"input":        map[string]any{"prompt": prompt(r, n), "size": "1536x1024", "seed": n, "guidance_scale": 3.5},
-		"urls":         map[string]any{"get": "https://api.get3w.com/api/v3/predictions/" + id},
-		"timings":      map[string]int{"inference": 2500},
-		"created_at":   w.completed.Add(-3 * time.Second).UTC().Format(timeFormat),
-		"completed_at": w.completed.UTC().Format(timeFormat),
-	}
+	hook := rig.NewWebhook(w.id(n), "get3w/flux-dev", bridge.StatusCompleted, w.completed(n))
+	hook.Input = map[string]any{"prompt": prompt(r, n), "size": "1536x1024", "seed": n, "guidance_scale": 3.5}
 	switch {
 	case n%everyFailed == 1:
-		fields["status"], fields["error"] = bridge.StatusFailed, "out of memory, tried "+strconv.Itoa(n)+" times"
+		hook.Status, hook.Error = bridge.StatusFailed, "out of memory, tried "+strconv.Itoa(n)+" times"
 	case n%everyCreated == 1:
-		fields["status"] = bridge.StatusCreated
-		delete(fields, "completed_at")
+		hook.Status, hook.CompletedAt = bridge.StatusCreated, ""
 	default:
-		fields["outputs"] = []string{w.outputs + id + "/0.png", w.outputs + id + "/1.png?expires=1&sig=a"}
+		hook.Outputs = []string{w.outputs + hook.ID + "/0.png", w.outputs + hook.ID + "/1.png?expires=1&sig=a"}
 	}
-	body, err := json.Marshal(fields)
-	if err != nil {
-		panic(err) // strings and numbers only
-	}
-	return body
+	return hook
+}
+
+func (w *writer) body(n int) []byte { return w.webhook(n).Body() }
+
+// request is the whole HTTP request of webhook n.
+func (w *writer) request(n int) []byte {
+	body := w.body(n)
+	return rig.Request(body, rig.Sign(body))
 }
 
 func prompt(r *rand.Rand, n int) string {
@@ -117,20 +96,4 @@ func prompt(r *rand.Rand, n int) string {
 		text.WriteRune(set[r.IntN(len(set))])
 	}
 	return text.String()
-}
-
-// sign returns the value of the one header that proves a body.
-func (w *writer) sign(body []byte) (name, value string) {
-	name = w.kind.ProofHeaders()[0]
-	return name, w.kind.Sign(body, []byte(secret)).Get(name)
-}
-
-// request is the whole HTTP request of webhook n.
-func (w *writer) request(n int) []byte { return w.post(w.body(n)) }
-
-func (w *writer) post(body []byte) []byte {
-	name, proof := w.sign(body)
-	request := make([]byte, 0, len(w.header)+len(body)+256)
-	request = fmt.Appendf(request, "%sContent-Length: %d\r\n%s: %s\r\n\r\n", w.header, len(body), name, proof)
-	return append(request, body...)
 }

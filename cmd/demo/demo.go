@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
 const (
@@ -18,128 +21,90 @@ const (
 	pollEvery      = 50 * time.Millisecond
 )
 
-var errNotArchived = fmt.Errorf("not everything is archived after %v", archiveTimeout)
+// moreConfig has the bridge archive the outputs of the provider on this machine.
+const moreConfig = `consumers: {archive: {kind: archive, hosts: ["127.0.0.1"], allow_private: true}}`
 
 // demo is one run, used by one goroutine.
 type demo struct {
-	binary  string
-	environ []string
-	dir     string
-	keep    bool
-	out     io.Writer
-}
+	*rig.Rig
+	keep bool
+	out  io.Writer
 
-func (d *demo) logPath() string     { return filepath.Join(d.dir, "bridge.log") }
-func (d *demo) configPath() string  { return filepath.Join(d.dir, "hookspan.yaml") }
-func (d *demo) dataPath() string    { return filepath.Join(d.dir, "data") }
-func (d *demo) archivePath() string { return filepath.Join(d.dataPath(), "archive") }
+	bridge *rig.Bridge
+	plan   *plan
+	got    counts
+}
 
 func (d *demo) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(d.out, format+"\n", args...)
 }
 
-// run plays the demo from the first webhook to the last count. When it returns,
-// nothing that it started is running any more.
-func (d *demo) run(ctx context.Context) (table, error) {
+// run plays the demo from the first webhook to the last count, and reports whether every
+// count is right.
+func (d *demo) run() (right bool) {
 	d.say("This runs a bridge and a small provider on free ports of this machine, sends signed webhooks as the\n" +
 		"provider does, has it lose some others, and then counts what is in the stream and on the disk.\n")
-	secret, key := rand.Text(), rand.Text()
-	files, err := startProvider(ctx, secret, key)
-	if err != nil {
-		return nil, err
-	}
-	defer files.close()
-	if err := d.writeConfig(files.apiURL); err != nil {
-		return nil, err
-	}
-	b, err := startBridge(ctx, d, secret, key)
-	if err != nil {
-		return nil, err
-	}
-	defer b.kill()
-	d.say("bridge    %s, process %d", b.webhooks, b.pid)
-	d.say("outputs   %s", files.base)
-	d.say("folder    %s", d.dir)
+	p := newProvider()
+	d.OnClose(func() error { p.api.Close(); return nil })
+	p.base = d.Serve(p.handler())
+	d.bridge = d.StartBridge(rig.BridgeConfig{
+		// A prediction is left to its webhook for as long as a provider takes that does not
+		// try again for long.
+		Source: fmt.Sprintf(`api: {base_url: %q, key: "env:%s", poll_after: 1s}`, p.base+"/api/v3", keyEnv),
+		NATS:   rig.EmbeddedNATS(64 << 20), More: moreConfig, Env: []string{keyEnv + "=" + providerKey},
+	})
+	d.say("bridge    http://%s/webhooks/%s, process %d", d.bridge.Webhooks, rig.SourceName, d.bridge.PID)
+	d.say("outputs   %s/files/", p.base)
+	d.say("folder    %s", d.Dir)
 
-	p, err := newPlan(files.base, []byte(secret), time.Now())
-	if err != nil {
-		return nil, err
-	}
-	files.serve(p)
-	var got counts
+	d.plan, d.got = newPlan(p.base+"/files/", time.Now()), counts{}
+	p.serve(d.plan)
 	started := time.Now()
-	announced, err := files.lose(ctx, b, p)
-	if err != nil {
-		return nil, err
-	}
-	d.say("announced %d predictions whose webhooks the provider loses", announced)
-	if got.answers, err = send(ctx, b.webhooks, p.jobs); err != nil {
-		return nil, err
-	}
-	d.say("sent      %d webhooks, all answered after %v", got.answers.sent, since(started))
-	err = d.awaitArchive(ctx, p.want().disk.manifests, b.ended)
-	switch {
-	case errors.Is(err, errNotArchived):
+	d.lose(p)
+	d.say("announced %d predictions whose webhooks the provider loses", d.got[announced])
+	d.send()
+	d.say("sent      %d webhooks, all answered after %v", d.got[sent], since(started))
+	want := d.plan.want()
+	archive := filepath.Join(d.bridge.Data, "archive")
+	if err := d.awaitArchive(archive, int(want[manifests])); err != nil {
 		d.say("archive   %v", err)
-	case err != nil:
-		return nil, err
-	default:
+	} else {
 		d.say("archive   has every output after %v", since(started))
 	}
-	if got.stream, err = d.countStream(ctx, p, secret); err != nil {
-		return nil, err
-	}
-	if got.withheld, err = d.countWithheld(ctx, b.admin); err != nil {
-		return nil, err
-	}
-	got.lost = files.lostCounts(announced)
+	rig.Check(d.plan.countStream(d.got, func(add func(subject string, header nats.Header, body []byte)) error {
+		return rig.ReadEvents(d.Context(), d.bridge.Connect(), predictionPrefix, add)
+	}))
+	d.countKept()
+	d.countLost(p)
 	// The disk is counted last: what is there then has outlived the bridge.
-	got.exit = b.stop(ctx)
-	disk := newDiskCount(p, secret, files.wasLate)
-	if err := disk.walk(os.DirFS(d.archivePath())); err != nil {
-		return nil, err
+	code, _ := d.bridge.Stop() // an error is in the code too
+	d.got[exitCode] = int64(code)
+	example := d.plan.countDisk(d.got, os.DirFS(archive), p.wasLate)
+	right = len(want.wrong(d.got)) == 0
+	if example != "" {
+		note := " (removed now; -keep leaves it)"
+		if d.keep || !right {
+			note = ""
+		}
+		d.say("for one   %s%s", filepath.Join(archive, filepath.FromSlash(example)), note)
 	}
-	got.disk = disk.result()
-	t := newTable(p.want(), got)
-	d.sayExample(disk.example, d.keep || len(t.wrong()) > 0)
-	return t, nil
+	rig.Check(want.print(d.out, d.got))
+	if !right {
+		d.say("\nThe end of %s:\n%s", d.bridge.Log, d.bridge.Tail())
+	}
+	return right
 }
 
-// awaitArchive returns once every completed prediction has its manifest, which
-// the archive writes last.
-func (d *demo) awaitArchive(ctx context.Context, want int, ended <-chan struct{}) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, archiveTimeout, errNotArchived)
-	defer cancel()
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
-	for {
-		found, err := fs.Glob(os.DirFS(d.archivePath()), "*/*/*/*/*/"+manifestName)
-		if err != nil {
-			return fmt.Errorf("looking for manifests: %w", err)
+// awaitArchive returns once every completed prediction has its manifest, which the archive
+// writes last, or an error when that takes too long.
+func (d *demo) awaitArchive(archive string, want int) error {
+	return d.Until("everything is archived", archiveTimeout, pollEvery, func(context.Context) bool {
+		found := rig.Must(fs.Glob(os.DirFS(archive), "*/*/*/*/*/"+manifestName))
+		if !d.bridge.Alive() {
+			rig.Check(d.bridge.Explain(errors.New("the bridge has ended by itself")))
 		}
-		if len(found) >= want {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ended:
-			return errors.New("the bridge has ended by itself")
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// sayExample shows where one of the outputs was archived.
-func (d *demo) sayExample(file string, stays bool) {
-	if file == "" {
-		return
-	}
-	note := " (removed now; -keep leaves it)"
-	if stays {
-		note = ""
-	}
-	d.say("for one   %s%s", filepath.Join(d.archivePath(), filepath.FromSlash(file)), note)
+		return len(found) >= want
+	})
 }
 
 func since(t time.Time) time.Duration { return time.Since(t).Round(time.Millisecond) }

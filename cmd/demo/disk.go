@@ -1,15 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"io/fs"
 	"path"
 	"regexp"
+
+	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
 // Names of the files that lie beside the outputs of a prediction.
@@ -20,27 +20,6 @@ const (
 )
 
 var outputName = regexp.MustCompile(`^[0-9]+\.(png|mp4)$`)
-
-// diskCounts is what the archive holds.
-type diskCounts struct {
-	manifests int
-	// bodies is how many events lie there as they were signed.
-	bodies  int
-	outputs int
-	bytes   int64
-	// checksums is how many outputs are what the file server served, in length
-	// and SHA-256, and are named so by their manifest.
-	checksums int
-	// late is how many of these were answered 503 at first.
-	late int
-	// lost is how many are of predictions whose webhook was lost.
-	lost int
-	// gone is how many outputs are missing, named by their manifest, and the
-	// provider does not have them any more.
-	gone int
-	// strays is how many files are none of these, such as half ones.
-	strays int
-}
 
 // manifest is the part of the archive's manifest that is counted.
 type manifest struct {
@@ -54,105 +33,69 @@ type manifest struct {
 	} `json:"outputs"`
 }
 
-// diskCount counts files against the plan.
-type diskCount struct {
-	plan    *plan
-	secret  []byte
-	wasLate func(name string) bool
-	counts  diskCounts
-	// sums has the SHA-256 of every output, by its path.
-	sums      map[string]string
-	manifests []manifest
-	// example is the path of one output that is right.
-	example string
-}
-
-func newDiskCount(p *plan, secret string, wasLate func(name string) bool) *diskCount {
-	return &diskCount{plan: p, secret: []byte(secret), wasLate: wasLate, sums: map[string]string{}}
-}
-
-// walk reads every file of the archive.
-func (c *diskCount) walk(archive fs.FS) error {
-	err := fs.WalkDir(archive, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
+// countDisk counts every file of the archive against the plan, and returns the path of one
+// output that is right. wasLate says which outputs were asked for in vain at first.
+func (p *plan) countDisk(c counts, archive fs.FS, wasLate func(name string) bool) (example string) {
+	files := map[string][]byte{}
+	rig.Check(fs.WalkDir(archive, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			files[name], err = fs.ReadFile(archive, name)
 		}
-		return c.file(archive, name)
-	})
-	if err != nil {
-		return fmt.Errorf("reading the archive: %w", err)
-	}
-	return nil
-}
-
-func (c *diskCount) file(archive fs.FS, name string) error {
-	data, err := fs.ReadFile(archive, name)
-	if err != nil {
 		return err
-	}
-	switch base := path.Base(name); {
-	case base == manifestName:
-		c.manifest(data)
-	case base == eventName:
-		signature, err := fs.ReadFile(archive, path.Join(path.Dir(name), signatureName))
-		signed := c.plan.bodies[path.Base(path.Dir(name))]
-		if err == nil && bytes.Equal(data, signed) && verifies(data, string(signature), c.secret) {
-			c.counts.bodies++
-		}
-	case base == signatureName: // is read with its event
-	case outputName.MatchString(base):
-		c.counts.outputs++
-		c.counts.bytes += int64(len(data))
-		c.sums[name] = sum(data)
-	default:
-		c.counts.strays++
-	}
-	return nil
-}
-
-// manifest keeps a manifest for later. One that cannot be read is a half file.
-func (c *diskCount) manifest(data []byte) {
-	var m manifest
-	if err := json.Unmarshal(data, &m); err != nil {
-		c.counts.strays++
-		return
-	}
-	c.counts.manifests++
-	c.manifests = append(c.manifests, m)
-}
-
-// result compares what the manifests say with what walk has found.
-func (c *diskCount) result() diskCounts {
-	counts := c.counts
-	for _, m := range c.manifests {
-		pred := c.plan.predictions[m.Prediction]
-		planned := pred.outputs
-		for _, e := range m.Outputs {
-			if e.N < 0 || e.N >= len(planned) {
+	}))
+	for name, data := range files {
+		switch base := path.Base(name); {
+		case base == manifestName:
+			var m manifest
+			if json.Unmarshal(data, &m) != nil {
+				c[strays]++ // it is half
 				continue
 			}
-			o := planned[e.N]
-			if e.Error != "" {
-				if o.fate == gone && e.Key == "" {
-					counts.gone++
-				}
-				continue
+			c[manifests]++
+			example = cmp.Or(p.countOutputs(c, m, files, wasLate), example)
+		case base == eventName:
+			folder := path.Dir(name)
+			if p.sent(path.Base(folder), data, string(files[path.Join(folder, signatureName)])) {
+				c[bodies]++
 			}
-			found, there := c.sums[e.Key]
-			if !there || found != e.SHA256 || found != sum(o.content()) || e.Bytes != int64(o.size) {
-				continue
-			}
-			counts.checksums++
-			if c.wasLate(o.name) {
-				counts.late++
-			}
-			if pred.lost {
-				counts.lost++
-			}
-			c.example = cmp.Or(c.example, e.Key)
+		case base == signatureName: // is read with its event
+		case outputName.MatchString(base):
+			c[outputs]++
+			c[bytesKept] += int64(len(data))
+		default:
+			c[strays]++
 		}
 	}
-	return counts
+	return example
+}
+
+// countOutputs counts the outputs that a manifest names: those that lie there as they were
+// served, of which it returns one, and those that are gone at the provider.
+func (p *plan) countOutputs(c counts, m manifest, files map[string][]byte, wasLate func(name string) bool) (example string) {
+	pred := p.predictions[m.Prediction]
+	for _, e := range m.Outputs {
+		if e.N < 0 || e.N >= len(pred.outputs) {
+			continue
+		}
+		o := pred.outputs[e.N]
+		data, there := files[e.Key]
+		switch {
+		case e.Error != "":
+			if o.fate == gone && e.Key == "" {
+				c[goneNamed]++
+			}
+			continue
+		case !there || sum(data) != e.SHA256 || sum(o.content()) != e.SHA256 || e.Bytes != int64(o.size):
+			continue
+		case pred.lost:
+			c[lostOutput]++
+		case wasLate(o.name):
+			c[lateKept]++
+		}
+		c[checksums]++
+		example = e.Key
+	}
+	return example
 }
 
 func sum(data []byte) string {

@@ -52,20 +52,20 @@ func TestDiskCount(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		change func(a fstest.MapFS)
-		want   func(c *diskCounts)
+		want   func(c counts)
 	}{
 		"all right": {},
 		"a byte of an output is another": {
 			func(a fstest.MapFS) { a[first+"0.png"].Data[7]++ },
-			func(c *diskCounts) { c.checksums = 38 },
+			func(c counts) { c[checksums] = 38 },
 		},
 		"an output is cut": {
 			func(a fstest.MapFS) { a[first+"0.png"].Data = a[first+"0.png"].Data[:1000] },
-			func(c *diskCounts) { c.checksums, c.bytes = 38, c.bytes-24 },
+			func(c counts) { c[checksums], c[bytesKept] = 38, c[bytesKept]-24 },
 		},
 		"an output is missing": {
 			func(a fstest.MapFS) { delete(a, first+"0.png") },
-			func(c *diskCounts) { c.outputs, c.checksums, c.bytes = 38, 38, c.bytes-1024 },
+			func(c counts) { c[outputs], c[checksums], c[bytesKept] = 38, 38, c[bytesKept]-1024 },
 		},
 		"file and manifest agree, but not with what was served": {
 			func(a fstest.MapFS) {
@@ -73,19 +73,19 @@ func TestDiskCount(t *testing.T) {
 				a[first+"0.png"].Data[7]++
 				edit(a, first+manifestName, before, sum(a[first+"0.png"].Data))
 			},
-			func(c *diskCounts) { c.checksums = 38 },
+			func(c counts) { c[checksums] = 38 },
 		},
 		"a manifest has another length": {
 			func(a fstest.MapFS) { edit(a, first+manifestName, `"bytes":1024`, `"bytes":1023`) },
-			func(c *diskCounts) { c.checksums = 38 },
+			func(c counts) { c[checksums] = 38 },
 		},
 		"a manifest is missing": {
 			func(a fstest.MapFS) { delete(a, first+manifestName) },
-			func(c *diskCounts) { c.manifests, c.checksums = 21, 38 },
+			func(c counts) { c[manifests], c[checksums] = 21, 38 },
 		},
 		"a manifest is half": {
 			func(a fstest.MapFS) { a[first+manifestName].Data = a[first+manifestName].Data[:20] },
-			func(c *diskCounts) { c.manifests, c.checksums, c.strays = 21, 38, 1 },
+			func(c counts) { c[manifests], c[checksums], c[strays] = 21, 38, 1 },
 		},
 		"a prediction is there twice": {
 			func(a fstest.MapFS) {
@@ -95,43 +95,42 @@ func TestDiskCount(t *testing.T) {
 					}
 				}
 			},
-			func(c *diskCounts) { c.manifests, c.outputs, c.checksums, c.bytes = 23, 40, 40, c.bytes+1024 },
+			func(c counts) { c[manifests], c[outputs], c[checksums], c[bytesKept] = 23, 40, 40, c[bytesKept]+1024 },
 		},
 		"a failure that the provider is not to blame for": {
 			func(a fstest.MapFS) {
 				edit(a, folderOf("pred_demo_12")+manifestName, `"n":1`, `"n":2`) // which is there
 			},
-			func(c *diskCounts) { c.gone = 0 },
+			func(c counts) { delete(c, goneNamed) },
 		},
 		"a body is another": {
 			func(a fstest.MapFS) { edit(a, first+eventName, "2500", "2501") },
-			func(c *diskCounts) { c.bodies = 18 },
+			func(c counts) { c[bodies] = 18 },
 		},
 		"a signature is missing": {
 			func(a fstest.MapFS) { delete(a, first+signatureName) },
-			func(c *diskCounts) { c.bodies = 18 },
+			func(c counts) { c[bodies] = 18 },
 		},
 		"an output of one whose webhook was lost is another": {
 			func(a fstest.MapFS) { a[folderOf("pred_lost_1")+"0.png"].Data[7]++ },
-			func(c *diskCounts) { c.checksums, c.lost = 38, 2 },
+			func(c counts) { c[checksums], c[lostOutput] = 38, 2 },
 		},
 		"a half file": {
 			func(a fstest.MapFS) { a[first+"0.png.12ab.tmp"] = &fstest.MapFile{} },
-			func(c *diskCounts) { c.strays = 1 },
+			func(c counts) { c[strays] = 1 },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := testPlan(t)
-			archive, want := testArchive(t, p), p.want().disk
+			archive, want := testArchive(t, p), only(p.want(), 3, lostOutput)
 			if c.change != nil {
 				c.change(archive)
-				c.want(&want)
+				c.want(want)
 			}
 			wasLate := func(name string) bool { return name == p.predictions["pred_demo_06"].outputs[1].name }
-			count := newDiskCount(p, testSecret, wasLate)
-			require.NoError(t, count.walk(archive))
-			require.Equal(t, want, count.result())
-			require.NotEmpty(t, count.example)
+			got := counts{}
+			require.NotEmpty(t, p.countDisk(got, archive, wasLate))
+			require.Equal(t, want, only(got, 3, lostOutput))
 		})
 	}
 }

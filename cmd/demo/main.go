@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
 // demoTimeout bounds everything.
@@ -30,10 +32,10 @@ func main() {
 	// The first signal asks to clean up; a second one ends at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	binary := flags.String("hookspan", filepath.Join("bin", "hookspan"), "the `program` to show")
@@ -44,7 +46,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		}
 		return exitUsage
 	}
-	right, err := show(ctx, *binary, *keep, environ, stdout, stderr)
+	right, err := show(ctx, *binary, *keep, stdout)
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "demo:", err)
 	}
@@ -56,29 +58,18 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 
 // show runs the demo in a folder of its own, which stays when it may tell what
 // went wrong.
-func show(interrupted context.Context, binary string, keep bool, environ []string, stdout, stderr io.Writer) (right bool, err error) {
+func show(interrupted context.Context, binary string, keep bool, stdout io.Writer) (right bool, err error) {
 	ctx, cancel := context.WithTimeoutCause(interrupted, demoTimeout, fmt.Errorf("it is not done after %v", demoTimeout))
 	defer cancel()
-	dir, err := os.MkdirTemp("", "hookspan-demo-")
-	if err != nil {
-		return false, fmt.Errorf("making a folder: %w", err)
-	}
-	d := &demo{binary: binary, environ: environ, dir: dir, keep: keep, out: stdout}
-	table, err := d.run(ctx)
-	if interrupted.Err() != nil {
-		return false, errors.Join(context.Cause(interrupted), os.RemoveAll(dir))
-	}
-	if err != nil || len(table.wrong()) > 0 {
-		_, _ = fmt.Fprintf(stderr, "\nThe end of %s, which stays with everything else in its folder:\n%s\n", d.logPath(), tail(d.logPath()))
-	}
+	r, err := rig.New(ctx, "demo", binary)
 	if err != nil {
 		return false, err
 	}
-	if err := table.print(stdout); err != nil {
-		return false, err
+	d := &demo{Rig: r, keep: keep, out: stdout}
+	err = rig.Try(func() { right = d.run() })
+	keep = interrupted.Err() == nil && (keep || !right)
+	if keep && !right {
+		d.say("\neverything stays in %s", d.Dir)
 	}
-	if len(table.wrong()) > 0 || keep {
-		return len(table.wrong()) == 0, nil
-	}
-	return true, os.RemoveAll(dir)
+	return right, errors.Join(context.Cause(interrupted), err, r.Close(keep))
 }

@@ -1,30 +1,60 @@
 package main
 
 import (
-	"context"
+	"bytes"
 	"crypto/sha256"
-	"errors"
-	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
+	"net/http/httptest"
 	"path"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge/fakeget3w"
+	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
+
+const (
+	// providerKey is what the provider's API asks for.
+	providerKey = "demo-key-of-no-worth-0123456789"
+	keyEnv      = "GET3W_API_KEY"
+	// lostTakes is how long each prediction takes whose webhook is lost.
+	lostTakes = 200 * time.Millisecond
+)
+
+// fate is what becomes of an output at the provider.
+type fate int
+
+const (
+	kept fate = iota
+	late      // answered 503 once, then served
+	gone      // answered 410
+)
+
+type output struct {
+	name string
+	size int
+	fate fate
+	body []byte // nil: noise
+}
+
+// content is what the output holds: what is known of it, or noise, but for one name
+// always the same.
+func (o output) content() []byte {
+	if o.body != nil {
+		return o.body
+	}
+	data := make([]byte, o.size)
+	_, _ = rand.NewChaCha8(sha256.Sum256([]byte(o.name))).Read(data) // never fails
+	return data
+}
 
 // provider is the file server that outputs are downloaded from, and an API that runs
 // predictions and loses their webhooks.
 type provider struct {
-	base   string // of the files
-	apiURL string
-	api    *fakeget3w.Provider
-	key    string // that the API asks for
-	server *http.Server
-	ended  chan struct{}
+	base string // where it listens
+	api  *fakeget3w.Provider
 
 	// mu guards the rest.
 	mu      sync.Mutex
@@ -32,34 +62,11 @@ type provider struct {
 	late    map[string]bool   // those that were answered 503 once
 }
 
-func startProvider(ctx context.Context, secret, key string) (*provider, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("starting the provider: %w", err)
-	}
-	s, err := newProvider(secret, key)
-	if err != nil {
-		return nil, errors.Join(err, listener.Close())
-	}
-	at := "http://" + listener.Addr().String()
-	s.base, s.apiURL = at+"/files/", at+"/api/v3"
-	s.server = &http.Server{Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second}
-	s.ended = make(chan struct{})
-	go func() {
-		defer close(s.ended)
-		_ = s.server.Serve(listener) // without it no output arrives, which is counted
-	}()
-	return s, nil
-}
-
-func newProvider(secret, key string) (*provider, error) {
-	api, err := fakeget3w.New(fakeget3w.Config{
-		Key: []byte(key), Secret: []byte(secret), Rules: []fakeget3w.Rule{{Duration: lostTakes, DropEvery: 1}},
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &provider{api: api, key: key, outputs: map[string]output{}, late: map[string]bool{}}, nil
+func newProvider() *provider {
+	api := rig.Must(fakeget3w.New(fakeget3w.Config{
+		Key: []byte(providerKey), Secret: []byte(rig.Secret), Rules: []fakeget3w.Rule{{Duration: lostTakes, DropEvery: 1}},
+	}))
+	return &provider{api: api, outputs: map[string]output{}, late: map[string]bool{}}
 }
 
 // serve makes the outputs of the plan available.
@@ -80,63 +87,39 @@ func (s *provider) wasLate(name string) bool {
 	return s.late[name]
 }
 
-func (s *provider) close() {
-	s.api.Close()
-	_ = s.server.Close() // only closes
-	<-s.ended
+// ask makes one request of the API, and returns the answer.
+func (s *provider) ask(method, address string, body []byte) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, address, bytes.NewReader(body))
+	r.Header.Set("Authorization", "Bearer "+providerKey)
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	s.handler().ServeHTTP(w, r)
+	return w
 }
 
 func (s *provider) handler() http.Handler {
 	mux := http.NewServeMux()
+	mux.Handle("/", s.api.Handler())
 	mux.HandleFunc("GET /files/{name}", func(w http.ResponseWriter, r *http.Request) {
-		o, status := s.find(r.PathValue("name"))
-		switch status {
-		case http.StatusOK:
-			w.Header().Set("Content-Type", contentType(o.name))
+		name := r.PathValue("name")
+		s.mu.Lock()
+		o, known := s.outputs[name]
+		early := o.fate == late && !s.late[name]
+		s.late[name] = s.late[name] || early
+		s.mu.Unlock()
+		switch {
+		case !known:
+			http.NotFound(w, r)
+		case o.fate == gone:
+			http.Error(w, "gone", http.StatusGone)
+		case early:
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, "try again in a second", http.StatusServiceUnavailable)
+		default:
+			w.Header().Set("Content-Type", map[string]string{".mp4": "video/mp4", ".png": "image/png"}[path.Ext(name)])
 			w.Header().Set("Content-Length", strconv.Itoa(o.size))
 			_, _ = w.Write(o.content()) // a cut download is the archive's to notice
-		case http.StatusServiceUnavailable:
-			w.Header().Set("Retry-After", "1")
-			http.Error(w, "try again in a second", status)
-		default:
-			http.Error(w, "gone", status)
 		}
 	})
-	mux.Handle("/", s.api.Handler())
 	return mux
-}
-
-// find says how a request for the output is answered.
-func (s *provider) find(name string) (output, int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	o, ok := s.outputs[name]
-	switch {
-	case !ok:
-		return o, http.StatusNotFound
-	case o.fate == gone:
-		return o, http.StatusGone
-	case o.fate == late && !s.late[name]:
-		s.late[name] = true
-		return o, http.StatusServiceUnavailable
-	}
-	return o, http.StatusOK
-}
-
-func contentType(name string) string {
-	if path.Ext(name) == ".mp4" {
-		return "video/mp4"
-	}
-	return "image/png"
-}
-
-// content is what the output holds: what is known of it, or noise, but for one name
-// always the same.
-func (o output) content() []byte {
-	if o.body != nil {
-		return o.body
-	}
-	data := make([]byte, o.size)
-	_, _ = rand.NewChaCha8(sha256.Sum256([]byte(o.name))).Read(data) // never fails
-	return data
 }

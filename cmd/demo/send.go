@@ -1,95 +1,136 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
+	"path"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	hookspan "github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/client"
+	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
-const (
-	// sideBySide is how many webhooks are under way at once.
-	sideBySide = 8
-	// senderTimeout is how long the provider waits for an answer.
-	senderTimeout = 30 * time.Second
-	// maxAnswer bounds what is read of an answer, in bytes.
-	maxAnswer = 64 << 10
-)
+// sideBySide is how many webhooks are under way at once.
+const sideBySide = 8
 
-// answers counts what the sender was told. What is none of these is only in sent.
-type answers struct {
-	sent, stored, duplicate, unauthorized, quarantined int
-}
-
-func (a *answers) add(status int, result string) {
-	a.sent++
-	switch {
-	case status == http.StatusOK && result == "stored":
-		a.stored++
-	case status == http.StatusOK && result == "duplicate":
-		a.duplicate++
-	case status == http.StatusOK && result == "quarantined":
-		a.quarantined++
-	case status == http.StatusUnauthorized:
-		a.unauthorized++
-	}
-}
-
-// send posts the jobs and counts the answers. An error is one of a delivery that
-// got none.
-func send(ctx context.Context, address string, jobs [][]delivery) (answers, error) {
-	client := &http.Client{Timeout: senderTimeout}
-	defer client.CloseIdleConnections()
+// send posts the jobs of the plan and counts the answers. A delivery that gets none ends
+// the demo.
+func (d *demo) send() {
 	var mu sync.Mutex
-	var got answers
-	group, ctx := errgroup.WithContext(ctx)
+	var group errgroup.Group
 	group.SetLimit(sideBySide)
-	for _, job := range jobs {
+	for _, job := range d.plan.jobs {
 		group.Go(func() error {
-			for _, d := range job {
-				status, result, err := post(ctx, client, address, d)
+			c := &rig.Conn{Addr: d.bridge.Webhooks, Timeout: rig.AnswerTimeout}
+			defer c.Close()
+			for _, one := range job {
+				a, err := c.Post(d.Context(), rig.Request(one.body, one.signature))
 				if err != nil {
 					return fmt.Errorf("sending a webhook: %w", err)
 				}
 				mu.Lock()
-				got.add(status, result)
+				d.got.answered(a)
 				mu.Unlock()
 			}
 			return nil
 		})
 	}
-	err := group.Wait()
-	return got, err
+	rig.Check(group.Wait())
 }
 
-// post sends one delivery. The result is what a 200 says.
-func post(ctx context.Context, client *http.Client, address string, d delivery) (status int, result string, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(d.body))
-	if err != nil {
-		return 0, "", err
+// answered counts an answer. What is none of these is only among those sent.
+func (c counts) answered(a rig.Answer) {
+	c[sent]++
+	if a.Status == http.StatusUnauthorized {
+		c[unauthorized]++
 	}
-	req.Header = d.header.Clone()
-	req.Header.Set("Content-Type", "application/json")
-	res, err := client.Do(req)
-	if err != nil {
-		return 0, "", err
+	result, _, err := a.Result()
+	what, known := map[string]string{"stored": stored, "duplicate": duplicate, "quarantined": quarantined}[result]
+	if a.Status == http.StatusOK && err == nil && known {
+		c[what]++
 	}
-	defer func() { _ = res.Body.Close() }()
-	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-	if err != nil || res.StatusCode != http.StatusOK {
-		return res.StatusCode, "", err
+}
+
+// countKept asks the bridge for what was kept of deliveries that are no event, as an
+// operator does.
+func (d *demo) countKept() {
+	var list keptList
+	d.bridge.Ask(&list, "quarantine", "list", "--api", d.bridge.Admin)
+	d.got.kept(list)
+}
+
+type keptList struct {
+	Entries []struct {
+		Stream string `json:"stream"`
+		Cause  string `json:"cause"`
+	} `json:"entries"`
+}
+
+func (c counts) kept(list keptList) {
+	seen := map[string]int64{}
+	for _, e := range list.Entries {
+		switch e.Stream {
+		case "quarantine":
+			c[inQuarantine]++
+		case "refused":
+			c[refused]++
+		}
+		if seen[e.Cause]++; seen[e.Cause] <= causes[e.Cause] {
+			c[explained]++
+		}
 	}
-	var answer struct {
-		Result string `json:"result"`
+}
+
+const (
+	lostModel = "google/imagen-4"
+	// lostDeadline is how long after its announcement the end of a prediction should be
+	// known.
+	lostDeadline = 2 * time.Second
+)
+
+// lose has the provider run predictions whose webhooks it loses, announces them to the
+// bridge, as the service does that submits them, and adds them to the plan with the
+// outputs that the provider serves.
+func (d *demo) lose(p *provider) {
+	c := rig.Must(client.New(d.bridge.Admin, client.Options{}))
+	defer c.Close()
+	order := rig.Must(json.Marshal(map[string]string{"prompt": "a lighthouse", "webhook_url": "http://" + d.bridge.Webhooks + "/webhooks/" + rig.SourceName}))
+	for range lost {
+		var submitted struct {
+			Data struct {
+				ID string `json:"id"`
+			} `json:"data"`
+		}
+		rig.Check(json.Unmarshal(p.ask(http.MethodPost, p.base+"/api/v3/"+lostModel, order).Body.Bytes(), &submitted))
+		watched := rig.Must(c.Watch(d.Context(), hookspan.Watch{
+			Source: rig.SourceName, Prediction: submitted.Data.ID, Model: lostModel, Deadline: time.Now().Add(lostDeadline), Reference: "demo",
+		}))
+		if watched.Result == hookspan.Stored {
+			d.got[announced]++
+		}
 	}
-	if err := json.Unmarshal(text, &answer); err != nil {
-		return 0, "", fmt.Errorf("reading the answer %.100q: %w", text, err)
+	rig.Check(p.api.Settled(d.Context()))
+	for _, ended := range p.api.Predictions() {
+		pred := prediction{id: ended.ID, model: lostModel, lost: true}
+		for _, address := range ended.Outputs {
+			body := p.ask(http.MethodGet, address, nil).Body.Bytes()
+			pred.outputs = append(pred.outputs, output{name: path.Base(address), size: len(body), body: body})
+		}
+		d.plan.predictions[ended.ID] = pred
 	}
-	return res.StatusCode, answer.Result, nil
+}
+
+// countLost counts what the provider knows of the lost ones.
+func (d *demo) countLost(p *provider) {
+	d.got[webhooks] = int64(p.api.Totals().Dropped)
+	for _, pred := range p.api.Predictions() {
+		if pred.Polls == 1 {
+			d.got[askedOnce]++
+		}
+	}
 }

@@ -29,8 +29,12 @@ type Rig struct {
 	closers []func() error
 }
 
-// New makes a folder for an experiment. The experiment ends when ctx does.
+// New makes a folder for an experiment with the program binary. The experiment ends when
+// ctx does.
 func New(ctx context.Context, name, binary string) (*Rig, error) {
+	if _, err := os.Stat(binary); err != nil {
+		return nil, fmt.Errorf("looking for the program to try: %w (make build makes it)", err)
+	}
 	dir, err := os.MkdirTemp("", "hookspan-"+name+"-")
 	if err != nil {
 		return nil, fmt.Errorf("making a folder: %w", err)

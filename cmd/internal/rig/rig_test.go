@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 
 func testRig(t *testing.T) *Rig {
 	t.Helper()
-	r, err := New(t.Context(), "test", "no/such/program")
+	r, err := New(t.Context(), "test", os.Args[0])
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		require.NoError(t, r.Close(false))

@@ -1,12 +1,11 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"time"
+	"strings"
+
+	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
 // fault is one thing that goes wrong while webhooks come in.
@@ -16,7 +15,7 @@ type fault struct {
 	root, strace bool
 	// damage: it destroys what nobody can heal, so what is lost is no bar.
 	damage bool
-	run    func(ctx context.Context, l *lab) error
+	run    func(l *lab)
 }
 
 // faults are all of them, in the order in which they run.
@@ -42,45 +41,32 @@ var faults = []fault{
 	{name: "cluster-split", about: "three NATS servers: the bridge is on the side that has no quorum", run: clusterSplit},
 }
 
+// chosenFaults returns the faults of these names, or all.
+func chosenFaults(names string) (chosen []fault, err error) {
+	if names == "" {
+		return faults, nil
+	}
+	byName := map[string]fault{}
+	for _, f := range faults {
+		byName[f.name] = f
+	}
+	for name := range strings.SplitSeq(names, ",") {
+		f, ok := byName[name]
+		if !ok {
+			return nil, fmt.Errorf("there is no fault %q, -list names them", name)
+		}
+		chosen = append(chosen, f)
+	}
+	return chosen, nil
+}
+
 // missing says what the machine does not have that the fault needs.
 func (f *fault) missing() string {
 	if f.root && os.Geteuid() != 0 {
 		return "needs root, for a disk of its own"
 	}
-	if _, err := exec.LookPath("strace"); f.strace && err != nil {
-		return "needs strace"
+	if f.strace {
+		return rig.MissingSlower()
 	}
 	return ""
-}
-
-// try runs one fault and judges it. What keeps it from running to its end is a
-// missed bar too.
-func (f *fault) try(ctx context.Context, o options) *report {
-	begun := time.Now()
-	l, err := newLab(f.name, o)
-	if err != nil {
-		return &report{Fault: f.name, Wrong: []string{err.Error()}}
-	}
-	l.damage = f.damage
-	err = f.run(ctx, l)
-	if l.sender != nil {
-		l.sender.finish()
-	}
-	r, c := l.report, l.book.snapshot()
-	r.Sent, r.Acknowledged, r.Abandoned, r.Duplicates = c.sent, c.acknowledged, c.abandoned, c.duplicates
-	r.RefusedBy, r.Results = c.refused, c.results
-	for _, n := range c.refused {
-		r.Refused += n
-	}
-	r.Recover = l.book.recovery.Seconds()
-	if err != nil {
-		r.Wrong = append(r.Wrong, err.Error())
-	}
-	r.Wrong = append(r.Wrong, l.book.strange...)
-	r.judge(o.events, f.damage, l.examples)
-	if err := l.close(ctx.Err() != nil); err != nil && !errors.Is(err, context.Canceled) {
-		r.Wrong = append(r.Wrong, fmt.Sprintf("cleaning up: %v", err))
-	}
-	r.Took = time.Since(begun).Seconds()
-	return r
 }
