@@ -1,11 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"os/exec"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hookspan/hookspan/cmd/internal/rig"
@@ -15,8 +17,7 @@ import (
 func (l *lab) kills() int { return min(max(l.events/5000, 3), 15) }
 
 func killBridge(l *lab) {
-	l.startEmbedded(l.Path("data"))
-	l.send()
+	l.begin()
 	l.crash(l.kills(), func() { l.bridge.Kill() })
 	l.note("killed %d times; the time to a 200 is the longest, with the start", l.kills())
 	l.end()
@@ -34,10 +35,19 @@ func (l *lab) crash(times int, end func()) {
 }
 
 func secondProcess(l *lab) {
-	l.startEmbedded(l.Path("data"))
-	l.send()
+	l.begin()
 	const tries = 3
-	l.each(tries, 0, func(int) { l.startSecond() })
+	second := l.config
+	second.Name = "second"
+	l.each(tries, 0, func(int) {
+		second.Port = rig.FreePort()
+		switch err := rig.Try(func() { l.StartBridge(second) }); {
+		case err == nil:
+			l.wrong("a second bridge has run on the same data folder")
+		case !strings.Contains(err.Error(), "exit status 1") || !strings.Contains(err.Error(), second.Data):
+			l.wrong("a second bridge did not end with code 1 and name the folder: %v", err)
+		}
+	})
 	l.sameProcess()
 	l.note("the second one refused to start, %d times", tries)
 	l.heal()
@@ -51,58 +61,92 @@ func (l *lab) sameProcess() {
 	}
 }
 
-// secondTimeout is how soon a second process must have seen that it is one.
-const secondTimeout = 20 * time.Second
-
-// startSecond runs another bridge on the same data folder, which must refuse.
-func (l *lab) startSecond() {
-	second := l.config
-	second.Name, second.Port = "second", rig.FreePort()
-	ctx, cancel := context.WithTimeout(l.Context(), secondTimeout)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, l.binary, "--json", "serve", "--config", l.WriteConfig(second))
-	cmd.Env = rig.SecretEnv()
-	out, err := cmd.CombinedOutput()
-	switch exit, ok := errors.AsType[*exec.ExitError](err); {
-	case err == nil, ctx.Err() != nil:
-		l.wrong("a second bridge has run on the same data folder:\n%s", out)
-	case !ok:
-		rig.Check(fmt.Errorf("starting a second bridge: %w", err))
-	case exit.ExitCode() != 1 || !bytes.Contains(out, []byte(second.Data)):
-		l.wrong("a second bridge ended with code %d, and did not name the folder:\n%s", exit.ExitCode(), out)
-	}
-}
-
-// leaveTime lets the balancer ask a bridge that is being stopped some times, and
-// leave it before it stops.
-const leaveTime = 5 * healthEvery
+const (
+	healthEvery   = 100 * time.Millisecond
+	healthTimeout = 2 * time.Second
+	// leaveTime lets the balancer ask a bridge that is being stopped some times, and
+	// leave it before it stops.
+	leaveTime = 5 * healthEvery
+	// fitWait is the longest time until the balancer takes a bridge that is ready.
+	fitWait = 10 * time.Second
+)
 
 func rollingRestart(l *lab) {
 	n := l.StartNATS(rig.NATSConfig{})
 	l.nats = n.URL
 	var configs [2]rig.BridgeConfig
-	var bridges [2]*rig.Bridge
-	var addrs []string
+	bridges := make([]*rig.Bridge, len(configs))
 	for i := range configs {
 		configs[i] = rig.BridgeConfig{
 			Name: fmt.Sprintf("bridge-%d", i), Port: rig.FreePort(), Log: "warn", Ingress: fmt.Sprintf("shutdown_delay: %v", leaveTime),
 			NATS: rig.ExternalNATS(n.URL), More: noArchive,
 		}
 		bridges[i] = l.StartBridge(configs[i])
-		addrs = append(addrs, bridges[i].Webhooks)
 	}
 	l.info()
-	balancer := startBalancer(l.Rig, l.addr(), addrs)
-	balancer.waitFit()
+	waitFit := l.balance(bridges[0].Webhooks, bridges[1].Webhooks)
+	waitFit()
 	l.send()
 	const rounds = 3
-	l.each(rounds*len(configs), 0, func(turn int) {
-		i := turn % len(configs)
+	l.each(rounds*len(bridges), 0, func(turn int) {
+		i := turn % len(bridges)
 		bridges[i].MustStop()
 		bridges[i] = l.StartBridge(configs[i])
-		balancer.waitFit()
+		waitFit()
 	})
 	l.heal()
 	l.note("each was restarted %d times; refused were %v", rounds, l.book.snapshot().RefusedBy)
 	l.end()
+}
+
+// balance runs a small HTTP load balancer before the bridges at these addresses: it asks
+// each again and again whether it takes webhooks, and goes round among those that do. The
+// returned function waits until all do.
+func (l *lab) balance(addrs ...string) (waitFit func()) {
+	fit := make([]atomic.Bool, len(addrs))
+	ctx, stop := context.WithCancel(l.Context())
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		for rig.Pause(ctx, healthEvery) == nil {
+			for i, addr := range addrs {
+				fit[i].Store(takesWebhooks(ctx, addr))
+			}
+		}
+	})
+	transport := &http.Transport{MaxIdleConnsPerHost: 256}
+	l.OnClose(func() error { stop(); asking.Wait(); transport.CloseIdleConnections(); return nil })
+	var turn atomic.Uint64
+	l.ServeAt(l.addr(), &httputil.ReverseProxy{
+		Transport: transport,
+		Rewrite: func(p *httputil.ProxyRequest) {
+			next, all := turn.Add(1), uint64(len(addrs))
+			if !fit[next%all].Load() {
+				next++
+			}
+			p.Out.URL.Scheme, p.Out.URL.Host = "http", addrs[next%all]
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+	})
+	return func() {
+		for i, addr := range addrs {
+			rig.Check(l.Until("the balancer takes "+addr, fitWait, healthEvery, func(context.Context) bool { return fit[i].Load() }))
+		}
+	}
+}
+
+// takesWebhooks asks a bridge, as load balancers do.
+func takesWebhooks(ctx context.Context, addr string) bool {
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/", nil)
+	if err != nil {
+		return false
+	}
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false
+	}
+	_ = response.Body.Close()
+	return response.StatusCode == http.StatusOK
 }

@@ -61,10 +61,9 @@ type damaged struct {
 // fillAndStop stores most of the events, ends the bridge, and has it start again with a
 // scrub that is done soon.
 func fillAndStop(l *lab) *damaged {
-	l.startEmbedded(l.Path("data"))
-	l.send()
+	l.begin()
 	l.reach(0.9)
-	l.rest()
+	l.sender.rest()
 	pace := max(leastScrub, int64(l.info().State.Bytes)/scrubSeconds)
 	l.config.NATS = rig.EmbeddedNATS(pace * secondsOfDay)
 	l.bridge.MustStop()
@@ -104,13 +103,12 @@ func (d *damaged) goOn() {
 // damage changes a file in this part of the store, at the message that it finds there.
 func (d *damaged) damage(part float64, change func(f *os.File, r record) error) {
 	d.seen = rig.Must(os.Stat(d.bridge.Log)).Size()
-	all := blocks(d.config.Data)
-	at := part * float64(len(all))
-	path := all[int(at)].path
-	text := rig.Must(os.ReadFile(path))
+	_, files := blocks(d.natsStore())
+	at := part * float64(len(files))
+	text := rig.Must(os.ReadFile(files[int(at)]))
 	messages, err := records(text)
-	f := rig.Must(os.OpenFile(path, os.O_RDWR, 0))
-	defer func() { rig.Check(f.Close()) }()
+	f := rig.Must(os.OpenFile(files[int(at)], os.O_RDWR, 0))
+	defer func() { _ = f.Close() }() // what was written is in it
 	for _, r := range messages {
 		if float64(r.offset+len(r.bytes)) > (at-float64(int(at)))*float64(len(text)) {
 			d.victim = r.sequence

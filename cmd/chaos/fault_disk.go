@@ -18,7 +18,7 @@ const fsyncDelay = 2 * time.Millisecond
 
 func slowDisk(l *lab) {
 	l.config.Slow = fsyncDelay
-	l.startEmbedded(l.Path("data"))
+	l.start()
 	begun := time.Now()
 	l.send()
 	l.reach(1)
@@ -26,13 +26,17 @@ func slowDisk(l *lab) {
 	l.end()
 }
 
-// newDisk has room for all the events of a fault, and what is beside them.
-func (l *lab) newDisk() *rig.Disk { return l.NewDisk("disk", 512<<20+int64(l.events)*24<<10) }
+// newDisk is where the bridge has its data from now on, with room for all the events of a
+// fault and what is beside them.
+func (l *lab) newDisk() *rig.Disk {
+	d := l.NewDisk("disk", 512<<20+int64(l.events)*24<<10)
+	l.config.Data = d.Mount
+	return d
+}
 
 func hungDisk(l *lab) {
 	d := l.newDisk()
-	l.startEmbedded(d.Mount)
-	l.send()
+	l.begin()
 	// Shorter than the deadline of an answer, and longer.
 	hangs := []time.Duration{3 * time.Second, time.Second, 7 * time.Second}
 	l.each(len(hangs), 0, func(i int) {
@@ -64,8 +68,7 @@ const (
 func fullDisk(l *lab) {
 	l.faster = min(l.faster, bridgePace)
 	d := l.newDisk()
-	l.startEmbedded(d.Mount)
-	l.send()
+	l.begin()
 	const times = 2
 	l.each(times, 0, func(int) {
 		before := l.book.snapshot().RefusedBy["503"]
@@ -93,10 +96,9 @@ func fullArchive(l *lab) {
 	})) + "/"
 	d := l.NewDisk("archive", archiveBytes)
 	empty := d.Fill()
-	l.config.Data, l.config.NATS, l.config.Log = l.Path("data"), rig.EmbeddedNATS(rig.MaxEvents), "error"
+	l.config.Log = "error"
 	l.config.More = fmt.Sprintf(`consumers: {archive: {kind: archive, store: "file://%s", hosts: ["127.0.0.1"], allow_private: true}}`, d.Mount)
-	l.start()
-	l.send()
+	l.begin()
 	l.reach(1)
 	l.Pause(l.uptime())
 	if n := manifests(d.Mount); n > 0 {
@@ -133,8 +135,7 @@ const cutPace = 12
 func powerCut(l *lab) {
 	l.faster = min(l.faster, cutPace)
 	d := l.newDisk()
-	l.startEmbedded(d.Mount)
-	l.send()
+	l.begin()
 	const cuts = 3
 	l.crash(cuts, func() { d.CutPower(l.bridge.Process) })
 	l.note("cut %d times; the time to a 200 is the longest, with the copy of the disk and the start", cuts)
@@ -144,8 +145,8 @@ func powerCut(l *lab) {
 func powerCutSpool(l *lab) {
 	l.faster = min(l.faster, cutPace)
 	n, d := l.StartNATS(rig.NATSConfig{}), l.newDisk()
-	l.startExternal(d.Mount, n.URL, n.URL)
-	l.send()
+	l.external(n.URL, n.URL)
+	l.begin()
 	l.reach(0.2)
 	n.Kill()
 	const cuts = 2

@@ -11,8 +11,8 @@ import (
 // natsOutage has a bridge go through one outage of its NATS server in the midst of the
 // load. A bridge that had no spool would let attempts end after the given time.
 func natsOutage(l *lab, n *rig.NATS, url string, attempt time.Duration, begin, end func()) {
-	l.startExternal(l.Path("data"), url, n.URL)
-	l.send()
+	l.external(url, n.URL)
+	l.begin()
 	l.reach(0.3)
 	begin()
 	l.outage(attempt)
@@ -42,7 +42,8 @@ func halfOpen(l *lab) {
 // startClustered has a bridge on three NATS servers under load.
 func startClustered(l *lab) *rig.Cluster {
 	c := l.StartCluster(0, true)
-	l.startExternal(l.Path("data"), c.URLs(), c.URLs())
+	l.external(c.URLs(), c.URLs())
+	l.start()
 	c.WaitWhole()
 	l.send()
 	l.reach(0.2)

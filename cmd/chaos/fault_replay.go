@@ -33,7 +33,8 @@ func replay(l *lab) {
 	began := time.Now()
 	l.writer.completed = func(n int) time.Time { return began.Add(-captures[min(n/captured, len(captures)-1)].ago) }
 	n := l.StartNATS(rig.NATSConfig{})
-	l.startExternal(l.Path("data"), n.URL, n.URL)
+	l.external(n.URL, n.URL)
+	l.start()
 	l.info() // the bridge has made the streams
 	l.bridge.MustStop()
 	for _, c := range captures[:len(captures)-1] {
@@ -42,11 +43,10 @@ func replay(l *lab) {
 		age(n.Store, c.older)
 		n.Start()
 	}
-	l.start()
 	l.heal()
-	l.send()
+	l.begin()
 	l.acknowledged(l.events + l.book.snapshot().Acknowledged)
-	l.rest()
+	l.sender.rest()
 	for i, c := range captures {
 		l.sendAgain(i*captured, c.ago, c.again)
 	}

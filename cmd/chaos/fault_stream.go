@@ -27,7 +27,7 @@ const (
 // fullStream fills the stream with events that a consumer handles, lets hours pass
 // and has the limit just above them: what comes next has room only if they go.
 func fullStream(l *lab) {
-	l.startEmbedded(l.Path("data"))
+	l.start()
 	a := newAudit(l.writer, l.book)
 	l.send()
 	used := uint64(0)
@@ -35,10 +35,10 @@ func fullStream(l *lab) {
 		l.acknowledged(l.book.snapshot().Acknowledged + min(first, handleEvery))
 		used = l.info().State.Bytes
 	}
-	l.rest()
+	l.sender.rest()
 	l.handle(a)
 	l.bridge.MustStop()
-	age(l.config.Data, handledFor)
+	age(l.natsStore(), handledFor)
 	before := l.book.snapshot().Acknowledged
 	limit := int64(float64(used) / fullTo)
 	l.note("%d handled events of %v ago take %.0f%% of the limit of %d MiB, %.0f%% of that come after them", before, handledFor, fullTo*100, limit>>20, nextPart*100)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -66,11 +67,13 @@ func (f *fault) try(ctx context.Context, o options) *report {
 		return r
 	}
 	l := &lab{Rig: world, options: o, report: r, book: newBook(), damage: f.damage, writer: newWriter()}
+	l.config = rig.BridgeConfig{Data: l.Path("data"), NATS: rig.EmbeddedNATS(rig.MaxEvents), Log: "warn", More: noArchive}
 	if err := rig.Try(func() { l.config.Port = rig.FreePort(); f.run(l) }); err != nil {
 		l.wrong("%v", err)
 	}
 	if l.sender != nil {
-		l.sender.finish()
+		l.sender.stop()
+		l.sender.rest()
 	}
 	r.counts, r.Recover = l.book.snapshot(), l.book.recovery.Seconds()
 	for _, n := range r.RefusedBy {
@@ -101,22 +104,21 @@ func (l *lab) wrong(format string, args ...any) {
 
 const noArchive = "consumers: {archive: {enabled: false}}"
 
-// startEmbedded runs a bridge with its own NATS and its data in the folder.
-func (l *lab) startEmbedded(data string) {
-	l.config.Data, l.config.NATS, l.config.Log, l.config.More = data, rig.EmbeddedNATS(rig.MaxEvents), "warn", noArchive
-	l.start()
-}
-
-// startExternal runs a bridge whose events go to the NATS at url, and are read at home,
-// which leads to the same servers.
-func (l *lab) startExternal(data, url, home string) {
-	l.config.Data, l.config.NATS, l.config.Log, l.config.More = data, rig.ExternalNATS(url), "warn", noArchive
-	l.nats = home
-	l.start()
-}
-
-// start runs the bridge again as it was.
+// start runs the bridge, for the first time or again.
 func (l *lab) start() { l.bridge = l.StartBridge(l.config) }
+
+// begin runs the bridge and begins to send.
+func (l *lab) begin() {
+	l.start()
+	l.send()
+}
+
+// external has the bridge's events go to the NATS at url, from where they are read at home,
+// which leads to the same servers.
+func (l *lab) external(url, home string) { l.config.NATS, l.nats = rig.ExternalNATS(url), home }
+
+// natsStore is where the bridge's own NATS keeps its streams.
+func (l *lab) natsStore() string { return filepath.Join(l.config.Data, "nats") }
 
 // connect reaches the events.
 func (l *lab) connect() *nats.Conn {
@@ -137,8 +139,10 @@ func (l *lab) addr() string { return fmt.Sprintf("127.0.0.1:%d", l.config.Port) 
 
 // send begins to send.
 func (l *lab) send() {
-	l.sender = startSender(l.Context(), l.addr(), newSchedule(l.faster), l.conns, l.rate, l.writer, l.book)
-	l.OnClose(l.sender.close)
+	s := &sender{schedule: newSchedule(l.faster), rate: l.rate, writer: l.writer, book: l.book}
+	s.start(l.Context(), l.addr(), l.conns)
+	l.OnClose(func() error { s.stop(); s.rest(); return nil })
+	l.sender = s
 }
 
 // reach waits until this part of the events is acknowledged.
@@ -201,15 +205,12 @@ func (l *lab) outage(attempt time.Duration) {
 // none unless a restart takes longer than all its gaps.
 func (l *lab) uptime() time.Duration { return newSchedule(l.faster).span(0) }
 
-// rest ends the load for now: everything that was begun is acknowledged or abandoned when
-// it returns.
-func (l *lab) rest() { rig.Check(l.sender.rest(l.Context())) }
-
 // settle waits until a 200 has come after the fault and all events are acknowledged, and
 // until the sender has nothing left to try.
 func (l *lab) settle() {
 	err := rig.Try(func() { l.recovered(); l.reach(1) })
-	rig.Check(errors.Join(err, rig.Try(l.rest)))
+	l.sender.rest()
+	rig.Check(err)
 }
 
 // end settles, reads the stream once everything that was acknowledged may be there, and

@@ -12,34 +12,18 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
-const (
-	exitRight = 0
-	exitWrong = 1
-	exitUsage = 2
-)
-
 func main() {
-	// The first signal asks to clean up; a second one ends at once, and the
-	// processes that were started end with this one.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
-	ran, err := rig.RunMode(ctx, os.Args[1:], os.Stdout, nil)
-	switch {
-	case err != nil:
-		_, _ = fmt.Fprintln(os.Stderr, "chaos:", err)
-		os.Exit(exitWrong)
-	case !ran:
-		os.Exit(run(ctx, os.Args[1:], os.Getenv("CI") != "", os.Stdout, os.Stderr))
-	}
+	strict := os.Getenv("CI") != ""
+	rig.Main(nil, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+		return run(ctx, args, strict, stdout, stderr)
+	})
 }
 
 // run reads the flags. With strict, a fault that the machine cannot have is a
@@ -60,13 +44,13 @@ func run(ctx context.Context, args []string, strict bool, stdout, stderr io.Writ
 	out := flags.String("json", "", "write the reports to this `file` too")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
-			return exitRight
+			return rig.ExitRight
 		}
-		return exitUsage
+		return rig.ExitUsage
 	}
 	if o.events < 1 || o.faster < 1 || o.conns < 1 || *parallel < 1 || o.rate < 0 {
 		_, _ = fmt.Fprintln(stderr, "chaos: -events, -faster, -conns and -parallel are at least 1, -rate is not negative")
-		return exitUsage
+		return rig.ExitUsage
 	}
 	if o.rate == 0 {
 		o.rate = min(max(o.events/20, 400), 3000)
@@ -74,13 +58,13 @@ func run(ctx context.Context, args []string, strict bool, stdout, stderr io.Writ
 	chosen, err := chosenFaults(*only)
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "chaos:", err)
-		return exitUsage
+		return rig.ExitUsage
 	}
 	if *list {
 		for _, f := range chosen {
 			_, _ = fmt.Fprintf(stdout, "%-18s %s\n", f.name, f.about)
 		}
-		return exitRight
+		return rig.ExitRight
 	}
 	reports, err := try(ctx, chosen, o, *parallel, stdout)
 	if err == nil && *out != "" {
@@ -88,14 +72,14 @@ func run(ctx context.Context, args []string, strict bool, stdout, stderr io.Writ
 	}
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "chaos:", err)
-		return exitWrong
+		return rig.ExitWrong
 	}
 	for _, r := range reports {
 		if len(r.Wrong) > 0 || r.Skipped != "" && strict {
-			return exitWrong
+			return rig.ExitWrong
 		}
 	}
-	return exitRight
+	return rig.ExitRight
 }
 
 // try runs the faults, some at a time, and prints their reports in order.

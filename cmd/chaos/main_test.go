@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -14,7 +16,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestWrongUse(t *testing.T) {
 	for _, args := range [][]string{{"-only", "nothing"}, {"-events", "0"}, {"-nonsense"}} {
 		var out, complaint bytes.Buffer
-		require.Equal(t, exitUsage, run(t.Context(), args, true, &out, &complaint), args)
+		require.Equal(t, rig.ExitUsage, run(t.Context(), args, true, &out, &complaint), args)
 		require.NotEmpty(t, complaint.String())
 	}
 }
@@ -23,8 +25,8 @@ func TestWrongUse(t *testing.T) {
 func TestWithoutBridge(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir()) // the folder of a missed bar stays
 	var out, complaint bytes.Buffer
-	require.Equal(t, exitWrong, run(t.Context(), []string{"-hookspan", filepath.Join(t.TempDir(), "none")}, true, &out, &complaint))
-	require.Equal(t, exitWrong, run(t.Context(), []string{"-hookspan", "/bin/true", "-only", "kill-9", "-events", "1"}, true, &out, &complaint))
+	require.Equal(t, rig.ExitWrong, run(t.Context(), []string{"-hookspan", filepath.Join(t.TempDir(), "none")}, true, &out, &complaint))
+	require.Equal(t, rig.ExitWrong, run(t.Context(), []string{"-hookspan", "/bin/true", "-only", "kill-9", "-events", "1"}, true, &out, &complaint))
 	require.Contains(t, out.String(), "WRONG")
 }
 

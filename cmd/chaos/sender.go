@@ -25,50 +25,34 @@ type sender struct {
 	writer   *writer
 	book     *book
 
-	idle     chan *rig.Conn
-	finish   context.CancelFunc // begins no new webhooks from now on
-	stop     context.CancelFunc
-	finished chan struct{}
+	idle chan *rig.Conn
+	// finish begins no new webhooks from now on, stop ends everything that is under way.
+	finish, stop context.CancelFunc
+	done         chan struct{}
 }
 
-// startSender sends until it is told to finish. It has ended when every webhook that was
+// start sends until the sender is told to finish. It has ended when every webhook that was
 // begun is acknowledged or abandoned, or when ctx ends.
-func startSender(ctx context.Context, addr string, sched schedule, conns, rate int, w *writer, b *book) *sender {
-	ctx, stop := context.WithCancel(ctx)
+func (s *sender) start(ctx context.Context, addr string, conns int) {
+	ctx, s.stop = context.WithCancel(ctx)
 	beginning, finish := context.WithCancel(ctx)
-	s := &sender{
-		schedule: sched, rate: rate, writer: w, book: b,
-		idle: make(chan *rig.Conn, conns), finish: finish, stop: stop, finished: make(chan struct{}),
-	}
+	s.finish, s.idle, s.done = finish, make(chan *rig.Conn, conns), make(chan struct{})
 	for range conns {
-		s.idle <- &rig.Conn{Addr: addr, Timeout: sched.timeout}
+		s.idle <- &rig.Conn{Addr: addr, Timeout: s.schedule.timeout}
 	}
 	go func() {
-		defer close(s.finished)
+		defer close(s.done)
 		s.run(ctx, beginning)
 		for range conns {
 			(<-s.idle).Close()
 		}
 	}()
-	return s
 }
 
 // rest finishes, and returns when there is nothing left to try.
-func (s *sender) rest(ctx context.Context) error {
+func (s *sender) rest() {
 	s.finish()
-	select {
-	case <-s.finished:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// close ends everything that is under way.
-func (s *sender) close() error {
-	s.stop()
-	<-s.finished
-	return nil
+	<-s.done
 }
 
 // run begins webhooks at the pace of the rate. A sender that was held up does not make up
@@ -76,8 +60,7 @@ func (s *sender) close() error {
 func (s *sender) run(ctx, beginning context.Context) {
 	var open sync.WaitGroup
 	defer open.Wait()
-	interval := time.Second / time.Duration(s.rate)
-	for due := time.Now(); rig.Pause(beginning, time.Until(due)) == nil; due = due.Add(interval) {
+	for due := time.Now(); rig.Pause(beginning, time.Until(due)) == nil; due = due.Add(time.Second / time.Duration(s.rate)) {
 		if held := time.Now().Add(-time.Second); due.Before(held) {
 			due = held
 		}

@@ -46,9 +46,10 @@ func sendSome(t *testing.T, n int, answer func(w http.ResponseWriter, id string,
 	defer server.Close()
 	b := newBook()
 	gap := 20 * time.Millisecond
-	s := startSender(t.Context(), strings.TrimPrefix(server.URL, "http://"), schedule{gaps: []time.Duration{gap, 2 * gap, 3 * gap}, timeout: time.Second}, 8, 1000, testWriter("a"), b)
+	s := &sender{schedule: schedule{gaps: []time.Duration{gap, 2 * gap, 3 * gap}, timeout: time.Second}, rate: 1000, writer: testWriter("a"), book: b}
+	s.start(t.Context(), strings.TrimPrefix(server.URL, "http://"), 8)
 	require.Eventually(t, func() bool { return b.snapshot().Sent >= n }, time.Minute, time.Millisecond)
-	require.NoError(t, s.rest(t.Context()))
+	s.rest()
 	return r, b
 }
 
@@ -91,9 +92,10 @@ func TestSenderTriesAgainUntilAcknowledged(t *testing.T) {
 
 func TestSenderWithoutBridge(t *testing.T) {
 	b := newBook()
-	s := startSender(t.Context(), fmt.Sprintf("127.0.0.1:%d", rig.FreePort()), schedule{timeout: time.Second}, 4, 1000, testWriter("a"), b)
+	s := &sender{schedule: schedule{timeout: time.Second}, rate: 1000, writer: testWriter("a"), book: b}
+	s.start(t.Context(), fmt.Sprintf("127.0.0.1:%d", rig.FreePort()), 4)
 	require.Eventually(t, func() bool { return b.snapshot().Abandoned >= 10 }, time.Minute, time.Millisecond)
-	require.NoError(t, s.rest(t.Context()))
+	s.rest()
 	c := b.snapshot()
 	require.Equal(t, c.Sent, c.Abandoned)
 	require.Positive(t, c.RefusedBy["no connection"])

@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -33,6 +32,8 @@ const (
 	recordSubject = 20
 )
 
+var le = binary.LittleEndian
+
 // record is a message in a block, which begins at an offset.
 type record struct {
 	bytes    []byte
@@ -43,7 +44,6 @@ type record struct {
 // records are the messages of a block. With an error they are those before the place that
 // is none.
 func records(block []byte) (all []record, err error) {
-	le := binary.LittleEndian
 	for at := 0; at < len(block); {
 		rest := block[at:]
 		if len(rest) < recordHead+recordHash {
@@ -59,86 +59,64 @@ func records(block []byte) (all []record, err error) {
 	return all, nil
 }
 
-// block is a file with messages of the stream of events.
-type block struct {
-	path   string
-	number int
-}
-
-// blocks are those of a server with that store directory, or a bridge with that data
-// folder, in their order, without those that are empty.
-func blocks(store string) (all []block) {
-	found := false
-	rig.Check(filepath.WalkDir(store, func(path string, entry fs.DirEntry, err error) error {
-		folder := filepath.Dir(path)
-		if err != nil || filepath.Base(folder) != "msgs" || filepath.Base(filepath.Dir(folder)) != rig.EventsStream {
-			found = found || err == nil && entry.IsDir() && filepath.Base(path) == "msgs" && filepath.Base(folder) == rig.EventsStream
-			return err
-		}
-		name, ok := strings.CutSuffix(filepath.Base(path), ".blk")
-		info, err := entry.Info()
-		if err == nil && ok && info.Size() > 0 {
-			n, _ := strconv.Atoi(name) // 0 for what is none
-			all = append(all, block{path, n})
-		}
-		return err
-	}))
-	if !found {
-		rig.Check(fmt.Errorf("looking for the stream %s: no folder of it", rig.EventsStream))
+// blocks are the files with the messages of the stream of events in a server's store, in
+// their order.
+func blocks(store string) (folder string, files []string) {
+	found := rig.Must(filepath.Glob(filepath.Join(store, "jetstream", "*", "streams", rig.EventsStream, "msgs")))
+	if len(found) != 1 {
+		rig.Check(fmt.Errorf("looking for the stream %s: %s has %d folders of it", rig.EventsStream, store, len(found)))
 	}
-	slices.SortFunc(all, func(a, b block) int { return cmp.Compare(a.number, b.number) })
-	return all
+	files = rig.Must(filepath.Glob(filepath.Join(found[0], "*.blk")))
+	// They have numbers: 9.blk is before 10.blk.
+	slices.SortFunc(files, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
+	return found[0], files
 }
 
 // age makes the messages in the stream of events older by d, as if the server, which must
 // not run, had stored them so much earlier. It is how hours pass here: they are the
 // server's own records, with their own hashes.
 func age(store string, d time.Duration) {
-	for _, b := range blocks(store) {
-		text := rig.Must(os.ReadFile(b.path))
-		err := ageBlock(text, fmt.Sprintf("%s-%d", rig.EventsStream, b.number), d)
-		if err == nil {
-			err = os.WriteFile(b.path, text, 0o600)
-		}
+	folder, files := blocks(store)
+	for _, file := range files {
+		block := rig.Must(os.ReadFile(file))
+		err := ageBlock(block, rig.EventsStream+"-"+strings.TrimSuffix(filepath.Base(file), ".blk"), d)
 		if err != nil {
-			rig.Check(fmt.Errorf("ageing %s: %w", b.path, err))
+			rig.Check(fmt.Errorf("ageing %s: %w", file, err))
 		}
-		// The index repeats the times; the server makes it anew from the blocks.
-		if err := os.Remove(filepath.Join(filepath.Dir(b.path), "index.db")); !errors.Is(err, fs.ErrNotExist) {
-			rig.Check(err)
-		}
+		rig.Check(os.WriteFile(file, block, 0o600))
+	}
+	// The index repeats the times; the server makes it anew from the blocks.
+	if err := os.Remove(filepath.Join(folder, "index.db")); !errors.Is(err, fs.ErrNotExist) {
+		rig.Check(err)
 	}
 }
 
 func ageBlock(block []byte, key string, d time.Duration) error {
-	sum := sha256.Sum256([]byte(key))
-	hash, err := highwayhash.New64(sum[:])
-	if err != nil {
-		return err
-	}
 	all, err := records(block)
 	if err != nil {
 		return err
 	}
-	le := binary.LittleEndian
+	sum := sha256.Sum256([]byte(key))
+	hash := rig.Must(highwayhash.New64(sum[:]))
 	for _, r := range all {
+		end := len(r.bytes) - recordHash
 		body := recordHead + int(le.Uint16(r.bytes[recordSubject:]))
-		content := r.bytes[recordHead:body]
+		subject := r.bytes[recordHead:body]
 		if le.Uint32(r.bytes)&recordHeader != 0 {
 			body += 4 // the length of the header is not in the hash
 		}
 		checksum := func() []byte {
 			hash.Reset()
-			for _, part := range [][]byte{r.bytes[recordSeq:recordSubject], content, r.bytes[body : len(r.bytes)-recordHash]} {
+			for _, part := range [][]byte{r.bytes[recordSeq:recordSubject], subject, r.bytes[body:end]} {
 				_, _ = hash.Write(part) // a hash takes everything
 			}
 			return hash.Sum(nil)
 		}
-		if !bytes.Equal(checksum(), r.bytes[len(r.bytes)-recordHash:]) {
+		if !bytes.Equal(checksum(), r.bytes[end:]) {
 			return errors.New("a message has another hash than it should")
 		}
 		le.PutUint64(r.bytes[recordTime:], le.Uint64(r.bytes[recordTime:])-uint64(d))
-		copy(r.bytes[len(r.bytes)-recordHash:], checksum())
+		copy(r.bytes[end:], checksum())
 	}
 	return nil
 }

@@ -70,7 +70,7 @@ func TestAgeRefusesWhatItDoesNotKnow(t *testing.T) {
 	dir := t.TempDir()
 	ageIt := func() error { return rig.Try(func() { age(dir, time.Hour) }) }
 	require.Error(t, ageIt(), "there is no stream")
-	folder := filepath.Join(dir, rig.EventsStream, "msgs")
+	folder := filepath.Join(dir, "jetstream", "$G", "streams", rig.EventsStream, "msgs")
 	require.NoError(t, os.MkdirAll(folder, 0o700))
 	require.NoError(t, ageIt())
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "1.blk"), make([]byte, 100), 0o600))

@@ -79,7 +79,7 @@ func (d *demo) run() (right bool) {
 	// The disk is counted last: what is there then has outlived the bridge.
 	code, _ := d.bridge.Stop() // an error is in the code too
 	d.got[exitCode] = int64(code)
-	example := d.plan.countDisk(d.got, os.DirFS(archive), p.wasLate)
+	example := d.plan.countDisk(d.got, os.DirFS(archive))
 	right = len(want.wrong(d.got)) == 0
 	if example != "" {
 		note := " (removed now; -keep leaves it)"

@@ -34,8 +34,8 @@ type manifest struct {
 }
 
 // countDisk counts every file of the archive against the plan, and returns the path of one
-// output that is right. wasLate says which outputs were asked for in vain at first.
-func (p *plan) countDisk(c counts, archive fs.FS, wasLate func(name string) bool) (example string) {
+// output that is right.
+func (p *plan) countDisk(c counts, archive fs.FS) (example string) {
 	files := map[string][]byte{}
 	rig.Check(fs.WalkDir(archive, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() {
@@ -52,7 +52,7 @@ func (p *plan) countDisk(c counts, archive fs.FS, wasLate func(name string) bool
 				continue
 			}
 			c[manifests]++
-			example = cmp.Or(p.countOutputs(c, m, files, wasLate), example)
+			example = cmp.Or(p.countOutputs(c, m, files), example)
 		case base == eventName:
 			folder := path.Dir(name)
 			if p.sent(path.Base(folder), data, string(files[path.Join(folder, signatureName)])) {
@@ -71,7 +71,7 @@ func (p *plan) countDisk(c counts, archive fs.FS, wasLate func(name string) bool
 
 // countOutputs counts the outputs that a manifest names: those that lie there as they were
 // served, of which it returns one, and those that are gone at the provider.
-func (p *plan) countOutputs(c counts, m manifest, files map[string][]byte, wasLate func(name string) bool) (example string) {
+func (p *plan) countOutputs(c counts, m manifest, files map[string][]byte) (example string) {
 	pred := p.predictions[m.Prediction]
 	for _, e := range m.Outputs {
 		if e.N < 0 || e.N >= len(pred.outputs) {
@@ -89,7 +89,7 @@ func (p *plan) countOutputs(c counts, m manifest, files map[string][]byte, wasLa
 			continue
 		case pred.lost:
 			c[lostOutput]++
-		case wasLate(o.name):
+		case o.fate == late: // it was refused at first, so the archive has asked again
 			c[lateKept]++
 		}
 		c[checksums]++

@@ -10,10 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/hookspan/hookspan/cmd/internal/rig"
@@ -22,18 +19,7 @@ import (
 // demoTimeout bounds everything.
 const demoTimeout = 2 * time.Minute
 
-const (
-	exitRight = 0
-	exitWrong = 1
-	exitUsage = 2
-)
-
-func main() {
-	// The first signal asks to clean up; a second one ends at once.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
+func main() { rig.Main(nil, run) }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
@@ -42,18 +28,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	keep := flags.Bool("keep", false, "leave the folder with the archive and the log, to look around in")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
-			return exitRight
+			return rig.ExitRight
 		}
-		return exitUsage
+		return rig.ExitUsage
 	}
 	right, err := show(ctx, *binary, *keep, stdout)
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "demo:", err)
 	}
 	if err != nil || !right {
-		return exitWrong
+		return rig.ExitWrong
 	}
-	return exitRight
+	return rig.ExitRight
 }
 
 // show runs the demo in a folder of its own, which stays when it may tell what

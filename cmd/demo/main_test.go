@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
 // play runs the demo and returns what it leaves in its folder for temporary ones.
@@ -24,7 +26,7 @@ func play(ctx context.Context, t *testing.T, args ...string) (code int, stderr s
 
 func TestWithoutABridge(t *testing.T) {
 	code, stderr, left := play(t.Context(), t, "-hookspan", "no/such/program")
-	require.Equal(t, exitWrong, code)
+	require.Equal(t, rig.ExitWrong, code)
 	require.Contains(t, stderr, "make build makes it")
 	require.Empty(t, left)
 }
@@ -32,7 +34,7 @@ func TestWithoutABridge(t *testing.T) {
 // A program that ends at once, here the test itself, is not waited for.
 func TestBridgeThatDoesNotStart(t *testing.T) {
 	code, stderr, left := play(t.Context(), t, "-hookspan", os.Args[0])
-	require.Equal(t, exitWrong, code)
+	require.Equal(t, rig.ExitWrong, code)
 	require.Contains(t, stderr, "flag provided but not defined: -json", "the end of its log")
 	require.Contains(t, stderr, "waiting until bridge is ready")
 	require.Len(t, left, 1, "the folder stays")
@@ -42,16 +44,16 @@ func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	code, _, left := play(ctx, t, "-hookspan", os.Args[0])
-	require.Equal(t, exitWrong, code)
+	require.Equal(t, rig.ExitWrong, code)
 	require.Empty(t, left)
 }
 
 func TestWrongUse(t *testing.T) {
 	code, _, left := play(t.Context(), t, "-no-such-flag")
-	require.Equal(t, exitUsage, code)
+	require.Equal(t, rig.ExitUsage, code)
 	require.Empty(t, left)
 	code, stderr, _ := play(t.Context(), t, "-help")
-	require.Equal(t, exitRight, code)
+	require.Equal(t, rig.ExitRight, code)
 	require.Contains(t, stderr, "-hookspan")
 }
 

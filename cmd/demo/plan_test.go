@@ -139,14 +139,12 @@ func TestProvider(t *testing.T) {
 			fates[o.fate]++
 			require.GreaterOrEqual(t, o.size, 1<<10)
 			require.Less(t, o.size, 2<<20+64)
-			require.False(t, s.wasLate(o.name))
 			if o.fate == gone {
 				require.Equal(t, http.StatusGone, get(o.name).Code)
 				continue
 			}
 			if o.fate == late {
 				require.Equal(t, http.StatusServiceUnavailable, get(o.name).Code)
-				require.True(t, s.wasLate(o.name))
 			}
 			w := get(o.name)
 			require.Equal(t, http.StatusOK, w.Code)

@@ -53,38 +53,25 @@ func (o output) content() []byte {
 // provider is the file server that outputs are downloaded from, and an API that runs
 // predictions and loses their webhooks.
 type provider struct {
-	base string // where it listens
-	api  *fakeget3w.Provider
-
-	// mu guards the rest.
-	mu      sync.Mutex
-	outputs map[string]output // by name
-	late    map[string]bool   // those that were answered 503 once
+	base    string // where it listens
+	api     *fakeget3w.Provider
+	outputs sync.Map // by name
+	asked   sync.Map // names of late outputs that were asked for
 }
 
 func newProvider() *provider {
-	api := rig.Must(fakeget3w.New(fakeget3w.Config{
+	return &provider{api: rig.Must(fakeget3w.New(fakeget3w.Config{
 		Key: []byte(providerKey), Secret: []byte(rig.Secret), Rules: []fakeget3w.Rule{{Duration: lostTakes, DropEvery: 1}},
-	}))
-	return &provider{api: api, outputs: map[string]output{}, late: map[string]bool{}}
+	}))}
 }
 
 // serve makes the outputs of the plan available.
 func (s *provider) serve(p *plan) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	for _, pred := range p.predictions {
 		for _, o := range pred.outputs {
-			s.outputs[o.name] = o
+			s.outputs.Store(o.name, o)
 		}
 	}
-}
-
-// wasLate reports whether the output was asked for in vain at first.
-func (s *provider) wasLate(name string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.late[name]
 }
 
 // ask makes one request of the API, and returns the answer.
@@ -101,22 +88,22 @@ func (s *provider) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", s.api.Handler())
 	mux.HandleFunc("GET /files/{name}", func(w http.ResponseWriter, r *http.Request) {
-		name := r.PathValue("name")
-		s.mu.Lock()
-		o, known := s.outputs[name]
-		early := o.fate == late && !s.late[name]
-		s.late[name] = s.late[name] || early
-		s.mu.Unlock()
+		found, known := s.outputs.Load(r.PathValue("name"))
+		o, _ := found.(output)
+		again := true
+		if o.fate == late {
+			_, again = s.asked.LoadOrStore(o.name, true)
+		}
 		switch {
 		case !known:
 			http.NotFound(w, r)
 		case o.fate == gone:
 			http.Error(w, "gone", http.StatusGone)
-		case early:
+		case !again:
 			w.Header().Set("Retry-After", "1")
 			http.Error(w, "try again in a second", http.StatusServiceUnavailable)
 		default:
-			w.Header().Set("Content-Type", map[string]string{".mp4": "video/mp4", ".png": "image/png"}[path.Ext(name)])
+			w.Header().Set("Content-Type", map[string]string{".mp4": "video/mp4", ".png": "image/png"}[path.Ext(o.name)])
 			w.Header().Set("Content-Length", strconv.Itoa(o.size))
 			_, _ = w.Write(o.content()) // a cut download is the archive's to notice
 		}

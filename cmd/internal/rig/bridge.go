@@ -1,12 +1,10 @@
 package rig
 
 import (
-	"bufio"
 	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -31,8 +29,8 @@ type BridgeConfig struct {
 	Slow                        time.Duration
 }
 
-// Roomy has room for all events of an experiment, MaxEvents bytes.
 const (
+	// MaxEvents is room for the events of any experiment, in bytes.
 	MaxEvents = 4 << 30
 	secretEnv = "GET3W_WEBHOOK_SECRET"
 )
@@ -71,23 +69,15 @@ type Bridge struct {
 	rig *Rig
 }
 
-// WriteConfig writes the configuration of a bridge and returns the path.
-func (r *Rig) WriteConfig(c BridgeConfig) string {
-	name := cmp.Or(c.Name, "bridge")
-	text := fmt.Sprintf(bridgeText, cmp.Or(c.Data, r.Path(name+"-data")), cmp.Or(c.Log, "info"), c.Port, c.Ingress,
-		cmp.Or(c.NATS, `listen: "127.0.0.1:0"`), c.Source, c.More)
-	path := r.Path(name + ".yaml")
-	Check(os.WriteFile(path, []byte(text), 0o600))
-	return path
-}
-
 // StartBridge returns when the bridge says that it is ready.
 func (r *Rig) StartBridge(c BridgeConfig) *Bridge {
 	name := cmp.Or(c.Name, "bridge")
-	b := &Bridge{Data: cmp.Or(c.Data, r.Path(name+"-data")), Config: r.WriteConfig(c), rig: r}
+	b := &Bridge{Data: cmp.Or(c.Data, r.Path(name+"-data")), Config: r.Path(name + ".yaml"), rig: r}
+	Check(os.WriteFile(b.Config, fmt.Appendf(nil, bridgeText, b.Data, cmp.Or(c.Log, "info"), c.Port, c.Ingress,
+		cmp.Or(c.NATS, `listen: "127.0.0.1:0"`), c.Source, c.More), 0o600))
 	b.Process = r.Start(Command{
 		Name: name, Slow: c.Slow, Args: []string{r.Binary, "--json", "serve", "--config", b.Config},
-		Env: append(SecretEnv(), c.Env...), // nothing else that could change how it runs
+		Env: append(c.Env, secretEnv+"="+Secret), // nothing else that could change how it runs
 	})
 	var ready struct {
 		Webhooks map[string]string `json:"webhooks"`
@@ -102,13 +92,10 @@ func (r *Rig) StartBridge(c BridgeConfig) *Bridge {
 	return b
 }
 
-// SecretEnv is the part of a bridge's environment that holds the secret of its source.
-func SecretEnv() []string { return []string{secretEnv + "=" + Secret} }
-
 // Ask runs a verb of the program on the bridge's configuration, and reads its JSON.
 func (b *Bridge) Ask(into any, verb ...string) {
 	cmd := exec.CommandContext(b.rig.ctx, b.rig.Binary, append([]string{"--json"}, verb...)...)
-	cmd.Env = SecretEnv()
+	cmd.Env = []string{secretEnv + "=" + Secret}
 	out, err := cmd.Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		err = fmt.Errorf("%w: %s", err, strings.TrimSpace(string(exit.Stderr)))
@@ -116,9 +103,7 @@ func (b *Bridge) Ask(into any, verb ...string) {
 	if err == nil {
 		err = json.Unmarshal(out, into)
 	}
-	if err != nil {
-		Check(fmt.Errorf("hookspan %s: %w", strings.Join(verb, " "), err))
-	}
+	Check(err, append([]string{"hookspan"}, verb...)...)
 }
 
 // Connect reaches the bridge's own NATS as another team's program does.
@@ -131,16 +116,10 @@ func (b *Bridge) Connect() *nats.Conn {
 // Metric returns a value of the bridge's metrics by its name and labels as they are
 // written there, and 0 when it is not there yet.
 func (b *Bridge) Metric(name string) (value float64) {
-	request := Must(http.NewRequestWithContext(b.rig.ctx, http.MethodGet, b.Admin+"/metrics", nil))
-	response := Must(http.DefaultClient.Do(request))
-	defer func() { _ = response.Body.Close() }()
-	lines := bufio.NewScanner(response.Body)
-	for lines.Scan() {
-		if text, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+	for line := range strings.Lines(string(b.rig.Get(b.Admin + "/metrics"))) {
+		if text, ok := strings.CutPrefix(line, name+" "); ok {
 			Must(fmt.Sscan(text, &value))
-			return value
 		}
 	}
-	Check(lines.Err())
-	return 0
+	return value
 }

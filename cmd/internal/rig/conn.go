@@ -2,14 +2,14 @@ package rig
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
-	"strconv"
 	"time"
 )
 
@@ -26,8 +26,7 @@ var (
 // Answer is what a webhook was answered.
 type Answer struct {
 	Status int
-	// Body is good until the next request.
-	Body []byte
+	Body   []byte
 }
 
 // Result is the result and the event id that a 200 names.
@@ -42,9 +41,8 @@ func (a Answer) Result() (result, id string, err error) {
 	return said.Result, said.ID, nil
 }
 
-// Conn is one connection that is kept alive, as a sender keeps it. It reads just as much
-// of HTTP as it needs, since it shares the processors with the bridge. It is for one
-// goroutine.
+// Conn is one connection that is kept alive, as a sender keeps it. It costs less than an
+// HTTP client, since it shares the processors with the bridge. It is for one goroutine.
 type Conn struct {
 	// Addr is the bridge's, as host:port.
 	Addr string
@@ -77,7 +75,7 @@ func (c *Conn) Dial(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNoConnection, err)
 	}
-	c.conn, c.in = conn, bufio.NewReaderSize(conn, maxAnswer)
+	c.conn, c.in = conn, bufio.NewReader(conn)
 	return nil
 }
 
@@ -120,37 +118,12 @@ func (c *Conn) try(ctx context.Context, request []byte) (a Answer, err error) {
 
 // read reads one answer, and whether it is the last one on this connection.
 func (c *Conn) read() (a Answer, last bool, err error) {
-	line, err := c.in.ReadSlice('\n')
+	response, err := http.ReadResponse(c.in, nil)
 	if err != nil {
 		return a, false, err
 	}
-	const version = "HTTP/1.1 "
-	if len(line) < len(version)+3 || !bytes.HasPrefix(line, []byte(version)) {
-		return a, false, fmt.Errorf("the answer begins with %q", line)
-	}
-	if a.Status, err = strconv.Atoi(string(line[len(version) : len(version)+3])); err != nil {
-		return a, false, err
-	}
-	length := -1
-	for len(line) > len("\r\n") {
-		if line, err = c.in.ReadSlice('\n'); err != nil {
-			return a, false, err
-		}
-		if value, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
-			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
-				return a, false, err
-			}
-		}
-		last = last || bytes.HasPrefix(line, []byte("Connection: close"))
-	}
-	if length < 0 {
-		return a, false, errors.New("the answer does not say its length")
-	}
-	body, err := c.in.Peek(length)
-	if err != nil {
-		return a, false, err
-	}
-	a.Body = body
-	_, err = c.in.Discard(length) // the bytes stay until the next read
-	return a, last, err
+	defer func() { _ = response.Body.Close() }() // it is read
+	a.Status = response.StatusCode
+	a.Body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	return a, response.Close, err
 }

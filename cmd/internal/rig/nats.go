@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -74,20 +73,15 @@ func (n *NATS) Connect() *nats.Conn { return n.rig.Connect(n.URL) }
 func (r *Rig) Connect(urls string, options ...nats.Option) *nats.Conn {
 	options = append(options, nats.Name("hookspan-rig"), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
 	nc, err := nats.Connect(urls, options...)
-	if err != nil {
-		Check(fmt.Errorf("connecting to NATS: %w", err))
-	}
+	Check(err, "connecting to NATS")
 	r.OnClose(func() error { nc.Close(); return nil })
 	return nc
 }
 
 // Serves reports whether the connection by which a bridge publishes is with this server.
 func (n *NATS) Serves() bool {
-	request := Must(http.NewRequestWithContext(n.rig.ctx, http.MethodGet, n.monitor+"/connz", nil))
-	response := Must(http.DefaultClient.Do(request))
-	defer func() { _ = response.Body.Close() }()
 	var connz server.Connz
-	Check(json.NewDecoder(response.Body).Decode(&connz))
+	Check(json.Unmarshal(n.rig.Get(n.monitor+"/connz"), &connz))
 	for _, c := range connz.Conns {
 		if strings.HasPrefix(c.Name, "hookspan-ingress") {
 			return true

@@ -1,11 +1,12 @@
 package rig
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -20,8 +21,8 @@ const (
 	stopTimeout  = time.Minute
 	// maxTail is how much of a log an error repeats, in bytes.
 	maxTail = 3 << 10
-	// maxLines is how many lines of a process can wait to be read.
-	maxLines = 1024
+	// maxLines and maxLine bound what is kept of lines that nobody has read yet.
+	maxLines, maxLine = 1024, 64 << 20
 )
 
 // Command is a program that prints one line of JSON once it is ready, and ends at
@@ -47,7 +48,7 @@ type Process struct {
 	Started time.Duration
 
 	cmd   *exec.Cmd
-	lines lineWriter
+	lines chan []byte
 	// ended is closed when the process has ended, after which cmd knows how.
 	ended chan struct{}
 }
@@ -55,7 +56,7 @@ type Process struct {
 // Start runs the command and returns when it is ready. The log goes on when there is one
 // of that name.
 func (r *Rig) Start(c Command) *Process {
-	p := &Process{Name: c.Name, Log: r.Path(c.Name + ".log"), lines: lineWriter{out: make(chan []byte, maxLines)}, ended: make(chan struct{})}
+	p := &Process{Name: c.Name, Log: r.Path(c.Name + ".log"), lines: make(chan []byte, maxLines), ended: make(chan struct{})}
 	log := Must(os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600))
 	defer func() { _ = log.Close() }() // the process has it too
 	args := c.Args
@@ -63,19 +64,14 @@ func (r *Rig) Start(c Command) *Process {
 		args = slices.Concat(slower(c.Slow), args)
 	}
 	p.cmd = exec.CommandContext(r.ctx, args[0], args[1:]...)
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = c.Env, &p.lines, log
+	p.cmd.Env, p.cmd.Stderr = c.Env, log
+	stdout := Must(p.cmd.StdoutPipe())
 	// A group of its own: a ^C is for us.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	p.cmd.Cancel = func() error { return p.Signal(syscall.SIGKILL) }
 	begun := time.Now()
-	if err := p.cmd.Start(); err != nil {
-		Check(fmt.Errorf("starting %s: %w", c.Name, err))
-	}
-	go func() {
-		defer close(p.ended)
-		_ = p.cmd.Wait() // how it ended is asked of cmd.ProcessState
-		close(p.lines.out)
-	}()
+	Check(p.cmd.Start(), "starting", c.Name)
+	go p.read(stdout)
 	r.OnClose(func() error { p.Kill(); return nil })
 	line, err := p.Line(r.ctx)
 	var ready struct {
@@ -92,14 +88,29 @@ func (r *Rig) Start(c Command) *Process {
 	return p
 }
 
+// read keeps the lines that the process prints, until it ends.
+func (p *Process) read(stdout io.Reader) {
+	defer close(p.ended)
+	lines := bufio.NewScanner(stdout)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		select {
+		case p.lines <- bytes.Clone(lines.Bytes()):
+		default: // nobody reads them
+		}
+	}
+	_ = p.cmd.Wait() // how it ended is asked of cmd.ProcessState
+	close(p.lines)
+}
+
 // Line returns the next line that the process prints.
 func (p *Process) Line(ctx context.Context) ([]byte, error) {
 	late := time.NewTimer(startTimeout)
 	defer late.Stop()
 	select {
-	case line, ok := <-p.lines.out:
+	case line, ok := <-p.lines:
 		if !ok {
-			return nil, errors.New("the process has ended")
+			return nil, fmt.Errorf("the process has ended: %v", p.cmd.ProcessState)
 		}
 		return line, nil
 	case <-late.C:
@@ -177,8 +188,7 @@ func (p *Process) Memory(key string) int64 {
 	text := Must(os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID)))
 	for line := range strings.Lines(string(text)) {
 		if value, ok := strings.CutPrefix(line, key+":"); ok {
-			kib := Must(strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64))
-			return kib << 10
+			return Must(strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)) << 10
 		}
 	}
 	Check(fmt.Errorf("looking at %s: /proc does not have its %s", p.Name, key))
@@ -204,25 +214,4 @@ func (p *Process) Processor() (sum time.Duration) {
 		sum += time.Duration(Must(strconv.ParseInt(ticks, 10, 64))) * time.Second / ticksPerSecond
 	}
 	return sum
-}
-
-// lineWriter cuts what is written into lines. Lines that nobody reads in time are lost.
-type lineWriter struct {
-	rest []byte
-	out  chan []byte
-}
-
-func (w *lineWriter) Write(p []byte) (int, error) {
-	w.rest = append(w.rest, p...)
-	for {
-		line, rest, ok := bytes.Cut(w.rest, []byte("\n"))
-		if !ok {
-			return len(p), nil
-		}
-		select {
-		case w.out <- bytes.Clone(line):
-		default:
-		}
-		w.rest = rest
-	}
 }

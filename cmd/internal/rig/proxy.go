@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// Proxy passes TCP connections on to one address, until it is told to break them. It is
-// safe for concurrent use.
+// Proxy passes TCP connections on to one address, until it is told to break them. It is safe for
+// concurrent use.
 type Proxy struct {
 	// Addr is where it listens.
 	Addr   string
@@ -133,18 +133,17 @@ func (p *Proxy) pass(l *link, to, from net.Conn) {
 		p.mu.Lock()
 		dead := l.dead
 		p.mu.Unlock()
-		if n > 0 && !dead {
-			if _, err := to.Write(buf[:n]); err != nil {
-				break
-			}
+		switch {
+		case dead && err != nil:
+			return
+		case dead:
+			continue
 		}
-		if err != nil {
-			if dead {
-				return
-			}
-			break
+		_, failed := to.Write(buf[:n])
+		if err != nil || failed != nil {
+			_ = to.Close()
+			_ = from.Close()
+			return
 		}
 	}
-	_ = to.Close()
-	_ = from.Close()
 }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -115,9 +116,12 @@ func Pause(ctx context.Context, d time.Duration) error {
 // failure is what [Check] panics with.
 type failure struct{ err error }
 
-// Check ends the experiment with err unless that is nil. It must run below [Try], on the
-// goroutine of the experiment.
-func Check(err error) {
+// Check ends the experiment with err, and what was being done, unless err is nil. It must
+// run below [Try], on the goroutine of the experiment.
+func Check(err error, doing ...string) {
+	if err != nil && len(doing) > 0 {
+		err = fmt.Errorf("%s: %w", strings.Join(doing, " "), err)
+	}
 	if err != nil {
 		panic(failure{err})
 	}

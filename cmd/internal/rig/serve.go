@@ -3,6 +3,7 @@ package rig
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -24,13 +25,22 @@ func FreePort() int {
 	return 0
 }
 
-// Serve serves HTTP on a free port until the rig is closed, and returns the base address.
-func (r *Rig) Serve(h http.Handler) (base string) {
-	return r.ServeAt(Must(new(net.ListenConfig).Listen(r.ctx, "tcp", "127.0.0.1:0")), h)
+// Get asks for an address, and returns the body of the answer, which must be 200.
+func (r *Rig) Get(address string) []byte {
+	response := Must(http.DefaultClient.Do(Must(http.NewRequestWithContext(r.ctx, http.MethodGet, address, nil))))
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		Check(fmt.Errorf("asking for %s: %s", address, response.Status))
+	}
+	return Must(io.ReadAll(response.Body))
 }
 
-// ServeAt is Serve on a listener.
-func (r *Rig) ServeAt(listener net.Listener, h http.Handler) (base string) {
+// Serve serves HTTP on a free port until the rig is closed, and returns the base address.
+func (r *Rig) Serve(h http.Handler) (base string) { return r.ServeAt("127.0.0.1:0", h) }
+
+// ServeAt serves HTTP at an address.
+func (r *Rig) ServeAt(addr string, h http.Handler) (base string) {
+	listener := Must(new(net.ListenConfig).Listen(r.ctx, "tcp", addr))
 	server := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

@@ -92,7 +92,7 @@ func insist(ctx context.Context, what string, ask func(ctx context.Context) erro
 		early := refused && api.Code == http.StatusServiceUnavailable ||
 			errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, context.DeadlineExceeded)
 		if !early || ctx.Err() != nil || time.Now().After(end) {
-			Check(fmt.Errorf("%s: %w", what, err))
+			Check(err, what)
 		}
 		Check(Pause(ctx, 100*time.Millisecond))
 	}
