@@ -1,14 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"net/http"
 	"path/filepath"
 	"syscall"
 	"time"
-
-	"context"
 
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 )

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -59,15 +60,16 @@ func (r *report) print(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "%-18s skipped: %s\n", r.Fault, r.Skipped)
 		return err
 	}
-	text := fmt.Sprintf("%-18s %8d %8d %8d %9d %8d %8d %6d %6d %8d %9s %9s\n",
+	var text strings.Builder
+	fmt.Fprintf(&text, "%-18s %8d %8d %8d %9d %8d %8d %6d %6d %8d %9s %9s\n",
 		r.Fault, r.Sent, r.Acknowledged, r.Refused, r.Abandoned, r.Stored, r.Duplicates, r.Lost, r.Twice, r.Corrupt, seconds(r.Recover), seconds(r.Whole))
 	for _, note := range r.Notes {
-		text += "    " + note + "\n"
+		text.WriteString("    " + note + "\n")
 	}
 	for _, wrong := range r.Wrong {
-		text += "    WRONG: " + wrong + "\n"
+		text.WriteString("    WRONG: " + wrong + "\n")
 	}
-	_, err := io.WriteString(w, text)
+	_, err := io.WriteString(w, text.String())
 	return err
 }
 

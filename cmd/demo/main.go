@@ -52,7 +52,7 @@ func show(interrupted context.Context, binary string, keep bool, stdout io.Write
 		return false, err
 	}
 	d := &demo{Rig: r, keep: keep, out: stdout}
-	err = rig.Try(func() { right = d.run() })
+	err = rig.Try(func() { right = d.run() }) //nolint:contextcheck // the rig has it
 	keep = interrupted.Err() == nil && (keep || !right)
 	if keep && !right {
 		d.say("\neverything stays in %s", d.Dir)

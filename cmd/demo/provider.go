@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"math/rand/v2"
 	"net/http"
@@ -75,8 +76,8 @@ func (s *provider) serve(p *plan) {
 }
 
 // ask makes one request of the API, and returns the answer.
-func (s *provider) ask(method, address string, body []byte) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(method, address, bytes.NewReader(body))
+func (s *provider) ask(ctx context.Context, method, address string, body []byte) *httptest.ResponseRecorder {
+	r := httptest.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	r.Header.Set("Authorization", "Bearer "+providerKey)
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()

@@ -106,7 +106,7 @@ func (d *demo) lose(p *provider) {
 				ID string `json:"id"`
 			} `json:"data"`
 		}
-		rig.Check(json.Unmarshal(p.ask(http.MethodPost, p.base+"/api/v3/"+lostModel, order).Body.Bytes(), &submitted))
+		rig.Check(json.Unmarshal(p.ask(d.Context(), http.MethodPost, p.base+"/api/v3/"+lostModel, order).Body.Bytes(), &submitted))
 		watched := rig.Must(c.Watch(d.Context(), hookspan.Watch{
 			Source: rig.SourceName, Prediction: submitted.Data.ID, Model: lostModel, Deadline: time.Now().Add(lostDeadline), Reference: "demo",
 		}))
@@ -118,7 +118,7 @@ func (d *demo) lose(p *provider) {
 	for _, ended := range p.api.Predictions() {
 		pred := prediction{id: ended.ID, model: lostModel, lost: true}
 		for _, address := range ended.Outputs {
-			body := p.ask(http.MethodGet, address, nil).Body.Bytes()
+			body := p.ask(d.Context(), http.MethodGet, address, nil).Body.Bytes()
 			pred.outputs = append(pred.outputs, output{name: path.Base(address), size: len(body), body: body})
 		}
 		d.plan.predictions[ended.ID] = pred

@@ -42,15 +42,15 @@ func (d *Disk) attach() { Check(run(d.rig.ctx, "mount", "-o", "loop,commit=300",
 // behind.
 func (d *Disk) unmount() error {
 	var here, above unix.Stat_t
-	if unix.Stat(d.Mount, &here) != nil || unix.Stat(d.rig.Dir, &above) != nil || here.Dev == above.Dev {
-		return nil // it is not mounted
+	err := errors.Join(unix.Stat(d.Mount, &here), unix.Stat(d.rig.Dir, &above))
+	if err != nil || here.Dev == above.Dev { // it is not mounted
+		return err
 	}
 	ctx := context.WithoutCancel(d.rig.ctx)
-	err := run(ctx, "umount", d.Mount)
-	if err != nil {
-		return errors.Join(err, run(ctx, "umount", "--lazy", d.Mount))
+	if err = run(ctx, "umount", d.Mount); err != nil {
+		err = errors.Join(err, run(ctx, "umount", "--lazy", d.Mount))
 	}
-	return nil
+	return err
 }
 
 // Hang has everything that is written wait while f runs.

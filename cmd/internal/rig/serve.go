@@ -27,7 +27,8 @@ func FreePort() int {
 
 // Get asks for an address, and returns the body of the answer, which must be 200.
 func (r *Rig) Get(address string) []byte {
-	response := Must(http.DefaultClient.Do(Must(http.NewRequestWithContext(r.ctx, http.MethodGet, address, nil))))
+	response, err := http.DefaultClient.Do(Must(http.NewRequestWithContext(r.ctx, http.MethodGet, address, nil)))
+	Check(err)
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
 		Check(fmt.Errorf("asking for %s: %s", address, response.Status))

@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	// SourceName is the one source of a rig's bridges, Secret what its webhooks are
-	// signed with.
+	// SourceName is the one source of a rig's bridges.
 	SourceName = "get3w"
-	Secret     = "rig-secret-of-no-worth-0123456789"
+	// Secret is what its webhooks are signed with.
+	Secret = "rig-secret-of-no-worth-0123456789"
 
 	timeFormat = "2006-01-02T15:04:05.000Z"
 )
