@@ -73,6 +73,12 @@ var arrows = map[string]arrow{
 	"consumers/consumertest": {
 		ours: []string{"bridge", "bridge/source", "bridge/queue", "bridge/queue/queuetest", "consumers"}, never: []string{echo},
 	},
+	"bridge/config": {
+		ours:  []string{"bridge", "bridge/admin", "bridge/ingress", "bridge/queue", "bridge/source", "consumers", "consumers/archive", "consumers/exec", "consumers/forward", "internal/pasted"},
+		never: []string{echo},
+	},
+	"bridge/app": {ours: []string{"*"}},
+
 	"cmd/hookspan": {ours: []string{"*"}},
 	"cmd/demo":     {ours: []string{"*"}},
 	"cmd/bench":    {ours: []string{"*"}},

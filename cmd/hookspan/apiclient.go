@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge/admin"
-	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/bridge/app"
 )
 
 // apiFlag is shared by the verbs that ask a running bridge.
@@ -39,7 +39,7 @@ func (f *apiFlag) address(e *env) (string, error) {
 	}
 	holder, err := meant.await(e.ctx, 0)
 	switch {
-	case errors.Is(err, queue.ErrNotRunning) && !meant.guessed:
+	case errors.Is(err, app.ErrNotRunning) && !meant.guessed:
 		of := "this folder"
 		if meant.named {
 			of = meant.file

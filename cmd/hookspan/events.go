@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge/admin"
+	"github.com/hookspan/hookspan/bridge/config"
 )
 
 type eventsCmd struct {
@@ -44,7 +45,7 @@ func (c *eventsListCmd) Run(e *env) error {
 	}
 	t := newTable("SEQ", "STORED", "SOURCE", "STATUS", "SIZE", "PREDICTION", "MODEL")
 	for _, v := range list.Events {
-		t.row(v.Seq, v.StoredAt.Format(time.RFC3339), orDash(v.Source), orDash(v.Status), byteSize(v.BodyBytes), orDash(v.Prediction), orDash(v.Model))
+		t.row(v.Seq, v.StoredAt.Format(time.RFC3339), orDash(v.Source), orDash(v.Status), config.ByteSize(v.BodyBytes), orDash(v.Prediction), orDash(v.Model))
 	}
 	return c.print(e, t, len(list.Events), list.More, list.Last)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hookspan/hookspan/bridge/app"
 	"github.com/hookspan/hookspan/bridge/source"
 )
 
@@ -53,7 +54,7 @@ type program struct {
 	t     *testing.T
 	cmd   *exec.Cmd
 	dir   string
-	ready ready
+	ready app.Ready
 	logs  *safeBuffer
 	done  chan error
 }

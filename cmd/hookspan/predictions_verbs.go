@@ -1,7 +1,9 @@
 package main
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -91,7 +93,7 @@ func (c *predictionsStatusCmd) Run(e *env) error {
 		return writeJSON(e.stdout, s)
 	}
 	out := &printer{w: e.stdout}
-	for _, name := range sortedKeys(s.Sources) {
+	for _, name := range slices.Sorted(maps.Keys(s.Sources)) {
 		out.printf("%s: %s\n", name, sourceStanding(s.Sources[name], time.Now()))
 	}
 	rebuilding := ""

@@ -3,12 +3,16 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/admin"
+	"github.com/hookspan/hookspan/bridge/app"
+	"github.com/hookspan/hookspan/bridge/config"
 )
 
 type quarantineCmd struct {
@@ -40,7 +44,7 @@ func (f selectFlags) call() admin.WithheldCall {
 }
 
 func (f selectFlags) naming() naming {
-	return naming{sources: oneName(f.Source), cause: f.Cause, causes: withheldCauses}
+	return naming{sources: oneName(f.Source), cause: f.Cause, causes: app.KeptCauses()}
 }
 
 // String says which they are.
@@ -78,7 +82,7 @@ func (c *quarantineListCmd) Run(e *env) error {
 		"stream": c.Stream, "source": string(c.Source), "cause": string(c.Cause),
 	}), &list)
 	if err == nil && len(list.Entries) == 0 {
-		err = c.known(e, naming{sources: oneName(c.Source), cause: c.Cause, causes: withheldCauses})
+		err = c.known(e, naming{sources: oneName(c.Source), cause: c.Cause, causes: app.KeptCauses()})
 	}
 	if err != nil {
 		return err
@@ -88,7 +92,7 @@ func (c *quarantineListCmd) Run(e *env) error {
 	}
 	t, last := newTable("STREAM", "SEQ", "RECEIVED", "SOURCE", "CAUSE", "SIZE", "DETAIL"), uint64(0)
 	for _, w := range list.Entries {
-		t.row(w.Stream, w.Seq, w.ReceivedAt.Format(time.RFC3339), w.Source, w.Cause, byteSize(w.BodyBytes), w.Detail)
+		t.row(w.Stream, w.Seq, w.ReceivedAt.Format(time.RFC3339), w.Source, w.Cause, config.ByteSize(w.BodyBytes), w.Detail)
 		if c.Stream != "" {
 			last = w.Seq
 		}
@@ -114,7 +118,7 @@ func (c *quarantineShowCmd) Run(e *env) error {
 			w.Stream, w.Seq, w.Source, w.Cause, w.Detail, w.ReceivedAt.Format(time.RFC3339Nano), w.Remote, w.RequestID)
 		printHeader(out, w.Proof)
 		printHeader(out, w.Header)
-		for _, name := range sortedKeys(w.Query) {
+		for _, name := range slices.Sorted(maps.Keys(w.Query)) {
 			out.printf("  ?%s=%q\n", name, w.Query[name])
 		}
 		if w.Truncated {
@@ -152,7 +156,7 @@ func printEvents(out *printer, report bridge.WithheldReport) {
 	} else {
 		out.printf("%d looked at: %d became events, %d were events already\n", report.LookedAt, report.Events, report.Duplicates)
 	}
-	for _, cause := range sortedKeys(report.Remaining) {
+	for _, cause := range slices.Sorted(maps.Keys(report.Remaining)) {
 		out.printf("  %d stay: %s\n", report.Remaining[cause], cause)
 	}
 }

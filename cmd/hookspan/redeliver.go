@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/admin"
@@ -67,7 +69,7 @@ func printRedelivery(e *env, sum bridge.RedeliveryReport) error {
 		return out.err
 	}
 	out.printf(": %d %sgiven again, %d were handled since\n", sum.Given, word, sum.Skipped)
-	for _, cause := range sortedKeys(sum.Remaining) {
+	for _, cause := range slices.Sorted(maps.Keys(sum.Remaining)) {
 		out.printf("  %d stay: %s\n", sum.Remaining[cause], cause)
 	}
 	return out.err

@@ -1,0 +1,79 @@
+package app
+
+import (
+	"context"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/admin"
+	"github.com/hookspan/hookspan/bridge/ingress"
+	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/bridge/reverify"
+	"github.com/hookspan/hookspan/bridge/source"
+)
+
+// withheld is what keeps deliveries that did not become an event, and what looks
+// at them again.
+type withheld struct {
+	quarantine *queue.Quarantine
+	refused    *queue.Refused // it writes while it runs
+}
+
+func newWithheld(s *store) withheld {
+	return withheld{
+		quarantine: queue.NewQuarantine(s.events(), s.cfg.Names, s.alarms),
+		refused:    queue.NewRefused(s.publisher, s.cfg.Names, s.alarms, s.log.Named("refused")),
+	}
+}
+
+// deps is where the ingress puts what comes.
+func (s *store) deps(w withheld) ingress.Deps {
+	return ingress.Deps{Publisher: s.events(), Quarantine: w.quarantine, Refused: w.refused, Alarms: s.alarms}
+}
+
+func (w withheld) collectors() []prometheus.Collector {
+	return append(w.quarantine.Collectors(), w.refused.Collectors()...)
+}
+
+// entries are what the API offers of them.
+type entries struct {
+	*queue.WithheldStore
+	*reverify.Reverifier
+	in  *ingress.Server // nil: this process takes no webhooks
+	log *zap.Logger
+}
+
+var _ admin.Quarantine = entries{}
+
+// entries are verified again with the sources of in as they are then.
+func (s *store) entries(in *ingress.Server) entries {
+	kept := queue.NewWithheldStore(s.consume, s.cfg.Names)
+	sources := func(name string) *source.Source { return in.Source(name) }
+	return entries{kept, reverify.New(kept, s.events(), sources), in, s.log.Named("quarantine")}
+}
+
+// Reverify needs the secrets, which only a process with the role ingress reads.
+func (e entries) Reverify(ctx context.Context, sel bridge.WithheldSelection, o bridge.ReverifyOptions) bridge.WithheldReport {
+	if e.in == nil {
+		return noSecrets(o.DryRun)
+	}
+	return e.Reverifier.Reverify(ctx, sel, o)
+}
+
+// Accept needs the secrets too. Each entry that becomes an event is a line of the log.
+func (e entries) Accept(ctx context.Context, sel bridge.WithheldSelection, o bridge.AcceptOptions) bridge.WithheldReport {
+	if e.in == nil {
+		return noSecrets(o.DryRun)
+	}
+	o.Accepted = func(w bridge.WithheldEntry, event *bridge.Event) {
+		e.log.Info("a quarantined delivery was accepted as an event", zap.Uint64("seq", w.Sequence), zap.String("source", w.Source),
+			zap.String("cause", w.Cause), zap.String("event", event.ID), zap.String("by", o.By), zap.String("reason", o.Reason), zap.String("from", o.From))
+	}
+	return e.Reverifier.Accept(ctx, sel, o)
+}
+
+func noSecrets(dryRun bool) bridge.WithheldReport {
+	return bridge.WithheldReport{DryRun: dryRun, Remaining: map[string]int{}, Stopped: "this process has no role ingress, and so no secrets: ask one that has it"}
+}
