@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // reports returns what the processes of a consumer report now, and for how long each
@@ -38,10 +39,10 @@ func (b *bench) reports(consumer string) (out []bridge.ConsumerReport, ttl []str
 }
 
 // judged is the state of a consumer of which events wait.
-func (b *bench) judged() bridge.ConsumerState {
+func (b *bench) judged() adminapi.ConsumerState {
 	b.t.Helper()
 	list, _ := b.reports("team")
-	s := bridge.ConsumerState{Later: 1}
+	s := adminapi.ConsumerState{Later: 1}
 	s.Judge(list)
 	return s
 }

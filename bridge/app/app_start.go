@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/redelivery"
+	"github.com/hookspan/hookspan/bridge/internal/redelivery"
 )
 
 // openStore starts or reaches NATS, once the secrets of the sources are known.

@@ -9,8 +9,9 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/fleet"
-	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
+	"github.com/hookspan/hookspan/bridge/internal/stream"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // Change is what a configuration changes for events that wait, before it takes effect.
@@ -31,7 +32,7 @@ const (
 // Waiting counts events that wait in a bridge that runs.
 type Waiting struct {
 	// Consumers are the states of all durables.
-	Consumers []bridge.ConsumerState
+	Consumers []adminapi.ConsumerState
 	// Skips returns how many of the events that wait for a consumer a filter does not pick.
 	Skips func(ctx context.Context, consumer string, filter bridge.Filter) (uint64, error)
 }
@@ -40,7 +41,7 @@ type Waiting struct {
 // and has the bridge count that runs on the folder. Nil: none runs or can count, so the
 // numbers are those that were counted last. Changes is empty for a folder without memory.
 func Changes(ctx context.Context, cfg *config.Config, running *Waiting) ([]Change, error) {
-	record, err := fleet.ReadRecord(queue.OpenMemory(filepath.Join(cfg.DataDir, recordFile)))
+	record, err := durables.ReadRecord(stream.OpenMemory(filepath.Join(cfg.DataDir, recordFile)))
 	if err != nil || record == nil {
 		return []Change{}, err
 	}
@@ -58,7 +59,7 @@ func Changes(ctx context.Context, cfg *config.Config, running *Waiting) ([]Chang
 		cons, kept := cfg.Consumers[name]
 		waiting := counts.waiting(name)
 		if !kept {
-			text := fleet.Orphan(bridge.ConsumerState{Name: name, Pending: waiting})
+			text := durables.Orphan(adminapi.ConsumerState{Name: name, Pending: waiting})
 			out = append(out, Change{changeRemoved, name, waiting, text})
 			continue
 		}
@@ -88,15 +89,15 @@ func narrowText(name string, skips uint64, exactly bool) string {
 
 // counter counts what waits: by the bridge that runs, or as it is remembered.
 type counter struct {
-	record  *fleet.Record
+	record  *durables.Record
 	running *Waiting
-	states  map[string]bridge.ConsumerState // nil: no bridge runs
+	states  map[string]adminapi.ConsumerState // nil: no bridge runs
 }
 
-func newCounter(record *fleet.Record, running *Waiting) counter {
+func newCounter(record *durables.Record, running *Waiting) counter {
 	n := counter{record: record, running: running}
 	if running != nil {
-		n.states = map[string]bridge.ConsumerState{}
+		n.states = map[string]adminapi.ConsumerState{}
 		for _, s := range running.Consumers {
 			n.states[s.Name] = s
 		}

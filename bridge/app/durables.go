@@ -16,10 +16,10 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/fleet"
-	"github.com/hookspan/hookspan/bridge/queue"
-	"github.com/hookspan/hookspan/bridge/stored"
+	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
+	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 // durableSet keeps the durables of the configuration what they are to be. They exist
@@ -28,7 +28,7 @@ import (
 type durableSet struct {
 	cfg    *config.Config
 	store  *store
-	record *fleet.Record
+	record *durables.Record
 	log    *zap.Logger
 
 	once  sync.Once
@@ -42,12 +42,12 @@ type durableSet struct {
 
 // openRecord reads what the folder remembers of consumers and notes those of the
 // configuration; without a folder nothing is remembered.
-func openRecord(cfg *config.Config, folder *queue.Folder, log *zap.Logger) (*fleet.Record, error) {
-	var memory fleet.Memory
+func openRecord(cfg *config.Config, folder *stream.Folder, log *zap.Logger) (*durables.Record, error) {
+	var memory durables.Memory
 	if folder != nil {
 		memory = folder.Memory(recordFile)
 	}
-	record, err := fleet.OpenRecord(memory, placeOf(cfg))
+	record, err := durables.OpenRecord(memory, placeOf(cfg))
 	if err != nil {
 		log.Error("what was remembered of the consumers is lost: start: new means from now on, and a durable whose state is lost may give more events again", zap.Error(err))
 	}
@@ -56,13 +56,13 @@ func openRecord(cfg *config.Config, folder *queue.Folder, log *zap.Logger) (*fle
 	return record, record.Serve(servedOf(cfg), waits)
 }
 
-func newDurableSet(cfg *config.Config, s *store, record *fleet.Record) *durableSet {
+func newDurableSet(cfg *config.Config, s *store, record *durables.Record) *durableSet {
 	return &durableSet{cfg: cfg, store: s, record: record, log: s.log.Named("durables"), ready: make(chan struct{}), settled: map[string]bool{}}
 }
 
 // position is the first sequence that a durable may still need, if it is known.
-func (d *durableSet) position(stream, durable string) (uint64, bool) {
-	if stream != d.cfg.Names().EventsStream() {
+func (d *durableSet) position(streamName, durable string) (uint64, bool) {
+	if streamName != d.cfg.Names().EventsStream() {
 		return 0, false
 	}
 	return d.record.Next(durable)
@@ -72,8 +72,8 @@ func (d *durableSet) position(stream, durable string) (uint64, bool) {
 const recordFile = "consumers.json"
 
 // place is where the configuration has events.
-func placeOf(c *config.Config) fleet.Place {
-	at := fleet.Place{Store: fleet.Embedded, Prefix: c.NATS.Prefix}
+func placeOf(c *config.Config) durables.Place {
+	at := durables.Place{Store: durables.Embedded, Prefix: c.NATS.Prefix}
 	if c.NATS.URL != "" {
 		at.Store = c.NATS.URL // validated: there are no credentials in it
 	}
@@ -83,11 +83,11 @@ func placeOf(c *config.Config) fleet.Place {
 // served are the consumers whose durables this process makes. A process that runs no
 // consumers leaves the archive that nobody configured to those that run it: an archive
 // begins with the oldest event, whenever its durable is made.
-func servedOf(c *config.Config) map[string]fleet.Served {
-	out := map[string]fleet.Served{}
+func servedOf(c *config.Config) map[string]durables.Served {
+	out := map[string]durables.Served{}
 	for name, cons := range c.Consumers {
 		if !cons.Implied || c.Has(config.RoleConsumers) {
-			out[name] = fleet.Served{Kind: cons.Kind, Filter: cons.Filter.Filter()}
+			out[name] = durables.Served{Kind: cons.Kind, Filter: cons.Filter.Filter()}
 		}
 	}
 	return out
@@ -107,16 +107,16 @@ func (d *durableSet) start(name string, cons config.ConsumerConfig) (consumers.S
 // provision makes every durable what it is to be. An error is of NATS as a whole; what
 // one durable alone cannot be is an alarm, and in failed.
 func (d *durableSet) provision(ctx context.Context) (done []Provisioned, failed, err error) {
-	stream, err := stored.Open(ctx, d.store.consume, d.store.cfg.Names.EventsStream())
+	st, err := streamread.Open(ctx, d.store.consume, d.store.cfg.Names.EventsStream())
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := d.record.Reached(stream.CachedInfo().Created); err != nil {
+	if err := d.record.Reached(st.CachedInfo().Created); err != nil {
 		return nil, nil, err
 	}
 	// How far the server's clock, by which events are stored, is ahead of ours. What
 	// the answer took makes that less, so a durable begins rather too early.
-	ahead := time.Until(stream.CachedInfo().TimeStamp)
+	ahead := time.Until(st.CachedInfo().TimeStamp)
 	served := d.record.Consumers()
 	for _, name := range slices.Sorted(maps.Keys(served)) {
 		change, err := d.provisionWithin(ctx, name, served[name], ahead)
@@ -149,13 +149,13 @@ func (d *durableSet) provision(ctx context.Context) (done []Provisioned, failed,
 // does not answer, and must hold up neither the others nor webhooks.
 const durableTimeout = 5 * time.Second
 
-func (d *durableSet) provisionWithin(ctx context.Context, name string, served fleet.Served, ahead time.Duration) (consumers.Change, error) {
+func (d *durableSet) provisionWithin(ctx context.Context, name string, served durables.Served, ahead time.Duration) (consumers.Change, error) {
 	ctx, cancel := context.WithTimeout(ctx, durableTimeout)
 	defer cancel()
 	return d.provisionOne(ctx, name, served, ahead)
 }
 
-func (d *durableSet) provisionOne(ctx context.Context, name string, served fleet.Served, ahead time.Duration) (consumers.Change, error) {
+func (d *durableSet) provisionOne(ctx context.Context, name string, served durables.Served, ahead time.Duration) (consumers.Change, error) {
 	cons, ok := d.cfg.Consumers[name]
 	if !ok { // it was removed before its durable could be made, and has events
 		cons = config.ConsumerConfig{Kind: served.Kind, Start: "new"}
@@ -193,7 +193,7 @@ func (d *durableSet) provisionOne(ctx context.Context, name string, served fleet
 
 // tellNarrowed tells of events that a consumer is not given since its filter has changed,
 // where NATS cannot count them.
-func (d *durableSet) tellNarrowed(ctx context.Context, name string, served fleet.Served, change consumers.Change) {
+func (d *durableSet) tellNarrowed(ctx context.Context, name string, served durables.Served, change consumers.Change) {
 	const replay = "hookspan events replay --consumer %s gives it those that it should have all the same"
 	if d.store.spool != nil {
 		state, err := d.store.spool.State(ctx)
@@ -237,8 +237,8 @@ func (d *durableSet) tell(name string, change consumers.Change) {
 
 // verify says what differs, where somebody else makes the durables.
 func (d *durableSet) verify(ctx context.Context) (failed error) {
-	if stream, err := stored.Open(ctx, d.store.consume, d.store.cfg.Names.EventsStream()); err == nil {
-		failed = d.record.Reached(stream.CachedInfo().Created)
+	if st, err := streamread.Open(ctx, d.store.consume, d.store.cfg.Names.EventsStream()); err == nil {
+		failed = d.record.Reached(st.CachedInfo().Created)
 	}
 	for _, name := range slices.Sorted(maps.Keys(servedOf(d.cfg))) {
 		durable, err := durableOf(d.cfg, name, d.cfg.Consumers[name])
@@ -271,7 +271,7 @@ func (d *durableSet) nameOrphans(ctx context.Context) {
 	d.named = true
 	for _, s := range states {
 		if s.Orphaned {
-			d.log.Warn(fleet.Orphan(s), zap.String("consumer", s.Name), zap.Uint64("waiting", s.Outstanding()))
+			d.log.Warn(durables.Orphan(s), zap.String("consumer", s.Name), zap.Uint64("waiting", s.Outstanding()))
 		}
 	}
 }

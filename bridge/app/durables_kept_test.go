@@ -16,19 +16,20 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // The durable of a program that is not ours is kept: made again without a gap when
 // somebody removes it, and changed back.
 func TestDurableOfAnotherProgramIsKept(t *testing.T) {
 	ctx := t.Context()
-	x := queuetest.NewExternal(t, nil)
+	x := natstest.NewExternal(t, nil)
 	x.Start()
 	store := kept(t, x, `consumers: {archive: {enabled: false}, search: {kind: pull, filter: {status: completed}, start: all}}`)
 	require.NoError(t, store.look(ctx))
 	js := x.JetStream()
-	ev := queuetest.Event
+	ev := streamtest.Event
 	publish := func(id string) {
 		_, err := store.publisher.Publish(ctx, ev(id))
 		require.NoError(t, err)
@@ -71,7 +72,7 @@ func TestDurableOfAnotherProgramIsKept(t *testing.T) {
 // starts.
 func TestBridgesDoNotFightOverADurable(t *testing.T) {
 	ctx := t.Context()
-	x := queuetest.NewExternal(t, nil)
+	x := natstest.NewExternal(t, nil)
 	x.Start()
 	const text = `consumers: {archive: {enabled: false}, team: {kind: exec, command: [/bin/true], filter: {status: STATUS}}}`
 	filter := func() string {
@@ -98,7 +99,7 @@ func TestBridgesDoNotFightOverADurable(t *testing.T) {
 // webhooks.
 func TestSilentDurableHoldsUpNothing(t *testing.T) {
 	t.Parallel()
-	x := queuetest.NewExternal(t, func(o *server.Options) {
+	x := natstest.NewExternal(t, func(o *server.Options) {
 		o.Users = []*server.User{{Username: "u", Password: "p", Permissions: &server.Permissions{
 			Publish: &server.SubjectPermission{Deny: []string{"$JS.API.CONSUMER.INFO.HOOKSPAN_EVENTS.a-silent"}},
 		}}}
@@ -138,7 +139,7 @@ func (k *keptStore) look(ctx context.Context) error {
 	return errors.Join(failed, err)
 }
 
-func kept(t *testing.T, x *queuetest.External, consumers string) *keptStore {
+func kept(t *testing.T, x *natstest.External, consumers string) *keptStore {
 	t.Helper()
 	cfg, err := config.Load(configFile(t, "data_dir: "+t.TempDir()+"\nnats: {url: \""+x.URL()+"\", user: u, password: \"env:P\"}\n"+consumers+"\n"))
 	require.NoError(t, err)

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/guests"
+	"github.com/hookspan/hookspan/bridge/internal/stream/gateway"
 )
 
 // serveGuests makes durables and calls for programs of other accounts until ctx ends: with
@@ -16,8 +16,8 @@ func (s *store) serveGuests(ctx context.Context, group *errgroup.Group, cfg *con
 	if s.embedded == nil && !cfg.Has(config.RoleConsumers) {
 		return
 	}
-	guest := guests.Config{Names: cfg.Names(), Alarms: s.alarms, Logger: s.log}
-	for _, run := range []func(context.Context) error{guests.NewCreator(s.consume, guest).Run, guests.NewCaller(s.consume, guest).Run} {
+	guest := gateway.Config{Names: cfg.Names(), Alarms: s.alarms, Logger: s.log}
+	for _, run := range []func(context.Context) error{gateway.NewCreator(s.consume, guest).Run, gateway.NewCaller(s.consume, guest).Run} {
 		group.Go(func() error { return run(ctx) })
 	}
 }

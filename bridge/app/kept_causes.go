@@ -2,12 +2,12 @@ package app
 
 import (
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/source"
+	"github.com/hookspan/hookspan/bridge/internal/source"
 )
 
 // KeptCauses returns every cause for which a delivery is quarantined or refused.
 func KeptCauses() []string {
-	causes := []string{bridge.CausePathToken, "too_large", "not_authentic"}
+	var causes []string
 	for _, cause := range []source.Cause{
 		source.CauseEncoding, source.CauseSyntax, source.CauseDuplicateKey, source.CauseDepth,
 		source.CauseNoID, source.CauseNoStatus, source.CauseTooLong, source.CauseStale,
@@ -17,5 +17,5 @@ func KeptCauses() []string {
 	} {
 		causes = append(causes, string(cause))
 	}
-	return causes
+	return append(causes, bridge.CausePathToken, "too_large", "not_authentic")
 }

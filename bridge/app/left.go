@@ -11,8 +11,9 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/fleet"
-	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
+	"github.com/hookspan/hookspan/bridge/internal/stream"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 const (
@@ -22,7 +23,7 @@ const (
 
 // watchLeft raises an alarm for as long as events wait where an earlier configuration
 // had them, and this one does not look.
-func (s *store) watchLeft(ctx context.Context, cfg *config.Config, folder *queue.Folder) {
+func (s *store) watchLeft(ctx context.Context, cfg *config.Config, folder *stream.Folder) {
 	for first := true; ctx.Err() == nil; first = false {
 		for _, left := range s.durables.record.Left() {
 			if err := s.countLeft(ctx, cfg, folder, left, first); err != nil && ctx.Err() == nil {
@@ -44,11 +45,11 @@ func (s *store) watchLeft(ctx context.Context, cfg *config.Config, folder *queue
 }
 
 // leftBehind are the places with events in them, as far as they were counted.
-func (s *store) leftBehind() []bridge.LeftBehind {
-	var out []bridge.LeftBehind
+func (s *store) leftBehind() []adminapi.LeftBehind {
+	var out []adminapi.LeftBehind
 	for _, left := range s.durables.record.Left() {
 		if left.Waiting > 0 {
-			out = append(out, bridge.LeftBehind{
+			out = append(out, adminapi.LeftBehind{
 				Store: left.Store, Prefix: left.Prefix, Waiting: left.Waiting, CountedAt: left.At, Text: leftText(left.Place, left.Waiting),
 			})
 		}
@@ -57,9 +58,9 @@ func (s *store) leftBehind() []bridge.LeftBehind {
 }
 
 // leftText says in words what was left, and how it is handled all the same.
-func leftText(at fleet.Place, waiting uint64) string {
+func leftText(at durables.Place, waiting uint64) string {
 	where := "the embedded NATS, without nats.url"
-	if at.Store != fleet.Embedded {
+	if at.Store != durables.Embedded {
 		where = "nats.url " + at.Store
 	}
 	return fmt.Sprintf("at least %d events wait where the configuration does not look any more (%s, nats.prefix %s): "+
@@ -69,7 +70,7 @@ func leftText(at fleet.Place, waiting uint64) string {
 
 // countLeft counts what waits in a place. A place that cannot be asked keeps the number
 // that was counted last, until its events are too old to be there.
-func (s *store) countLeft(ctx context.Context, cfg *config.Config, folder *queue.Folder, left fleet.Left, first bool) error {
+func (s *store) countLeft(ctx context.Context, cfg *config.Config, folder *stream.Folder, left durables.Left, first bool) error {
 	ctx, cancel := context.WithTimeout(ctx, leftTimeout)
 	defer cancel()
 	record, names := s.durables.record, bridge.Names{Prefix: left.Prefix}
@@ -80,13 +81,13 @@ func (s *store) countLeft(ctx context.Context, cfg *config.Config, folder *queue
 			return err
 		}
 		return record.Counted(left.Place, waiting)
-	case left.Store == fleet.Embedded && first: // its server does not run now
+	case left.Store == durables.Embedded && first: // its server does not run now
 		waiting, err := s.waitingInFolder(ctx, folder, names)
 		if err != nil {
 			return err
 		}
 		return record.Counted(left.Place, waiting)
-	case time.Since(left.At) > time.Duration(cfg.NATS.Events.MaxAge) && left.Store != fleet.Embedded:
+	case time.Since(left.At) > time.Duration(cfg.NATS.Events.MaxAge) && left.Store != durables.Embedded:
 		return record.Counted(left.Place, 0)
 	}
 	return nil
@@ -95,7 +96,7 @@ func (s *store) countLeft(ctx context.Context, cfg *config.Config, folder *queue
 // waitingIn returns how many events wait at least: one event may wait for several
 // consumers.
 func waitingIn(ctx context.Context, js jetstream.JetStream, names bridge.Names) (uint64, error) {
-	states, err := fleet.New(js, names, nil).List(ctx)
+	states, err := durables.New(js, names, nil).List(ctx)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return 0, nil
 	}
@@ -108,9 +109,9 @@ func waitingIn(ctx context.Context, js jetstream.JetStream, names bridge.Names) 
 
 // waitingInFolder looks into the store of the embedded server, which is started for
 // that and lets nobody connect.
-func (s *store) waitingInFolder(ctx context.Context, folder *queue.Folder, names bridge.Names) (uint64, error) {
+func (s *store) waitingInFolder(ctx context.Context, folder *stream.Folder, names bridge.Names) (uint64, error) {
 	log := s.log.Named("left")
-	server, err := queue.StartEmbedded(folder, queue.EmbeddedConfig{Listen: queue.ListenNone, Names: names}, log) //nolint:contextcheck // it goes on until Close
+	server, err := stream.StartEmbedded(folder, stream.EmbeddedConfig{Listen: stream.ListenNone, Names: names}, log) //nolint:contextcheck // it goes on until Close
 	if err != nil {
 		return 0, err
 	}

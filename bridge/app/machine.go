@@ -12,10 +12,10 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/ingress"
-	"github.com/hookspan/hookspan/bridge/predictions/provider"
-	"github.com/hookspan/hookspan/bridge/queue"
-	"github.com/hookspan/hookspan/bridge/source"
+	"github.com/hookspan/hookspan/bridge/internal/ingress"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/provider"
+	"github.com/hookspan/hookspan/bridge/internal/source"
+	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/consumers/exec"
 	"github.com/hookspan/hookspan/consumers/forward"
 )
@@ -25,7 +25,7 @@ import (
 // Nobody is asked over the network.
 func Lacks(ctx context.Context, c *config.Config, getenv func(string) (string, bool)) []config.Problem {
 	var found config.Checker
-	found.Check("data_dir", queue.CheckFolder(c.DataDir))
+	found.Check("data_dir", stream.CheckFolder(c.DataDir))
 	lacksAddresses(c, &found)
 	lacksOfNATS(c, &found, getenv)
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
@@ -76,7 +76,7 @@ func lacksOfNATS(c *config.Config, found *config.Checker, getenv func(string) (s
 		found.Check("nats.password", err)
 		return
 	}
-	found.Check("nats", queue.CheckExternal(external))
+	found.Check("nats", stream.CheckExternal(external))
 }
 
 // lacksOfSource looks for what the source's part of the process needs. A retired secret

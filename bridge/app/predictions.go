@@ -8,8 +8,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/predictions"
-	"github.com/hookspan/hookspan/bridge/source"
+	"github.com/hookspan/hookspan/bridge/internal/predictions"
+	"github.com/hookspan/hookspan/bridge/internal/source"
 )
 
 // newLedger makes the ledger of predictions, nil when this process has no such role.

@@ -10,12 +10,13 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/admin"
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/predictions"
-	"github.com/hookspan/hookspan/bridge/predictions/await"
-	"github.com/hookspan/hookspan/bridge/predictions/watches"
-	"github.com/hookspan/hookspan/bridge/source"
+	"github.com/hookspan/hookspan/bridge/internal/admin"
+	"github.com/hookspan/hookspan/bridge/internal/predictions"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/watches"
+	"github.com/hookspan/hookspan/bridge/internal/source"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // known is what the API offers of predictions.
@@ -29,7 +30,7 @@ type known struct {
 }
 
 // Walk reads the ledger.
-func (k known) Walk(ctx context.Context, sel admin.PredictionSelection, visit func(uint64, *bridge.PredictionState) error) error {
+func (k known) Walk(ctx context.Context, sel adminapi.PredictionSelection, visit func(uint64, *bridge.PredictionState) error) error {
 	return k.Reader.Walk(ctx, predictions.Selection(sel), visit)
 }
 

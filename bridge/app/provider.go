@@ -10,8 +10,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/predictions"
-	"github.com/hookspan/hookspan/bridge/predictions/provider"
+	"github.com/hookspan/hookspan/bridge/internal/predictions"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/provider"
 )
 
 // providerSet is who is asked: the APIs of the sources that have one. After it was made

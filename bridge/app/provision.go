@@ -12,7 +12,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/bridge/internal/stream"
 )
 
 const (
@@ -33,7 +33,7 @@ func (s *store) provision(ctx context.Context, group *errgroup.Group, maxBody co
 		}
 		s.warnOfSmallDisk()
 		if s.spool != nil {
-			drainer := queue.NewDrainer(s.spool, s.publisher, s.alarms, s.log)
+			drainer := stream.NewDrainer(s.spool, s.publisher, s.alarms, s.log)
 			group.Go(func() error { return drainer.Run(ctx) })
 		}
 	}
@@ -55,7 +55,7 @@ func (s *store) provision(ctx context.Context, group *errgroup.Group, maxBody co
 			switch {
 			case err != nil && ctx.Err() == nil:
 				wait = provisionRetry
-				if s.relay != nil && !errors.Is(err, queue.ErrUnfit) {
+				if s.relay != nil && !errors.Is(err, stream.ErrUnfit) {
 					s.relay.Unserved(err)
 				}
 				s.log.Error("provisioning failed, trying again", zap.Duration("in", wait), zap.Error(err))
@@ -76,17 +76,17 @@ func (s *store) provision(ctx context.Context, group *errgroup.Group, maxBody co
 func (s *store) provisionOnce(ctx context.Context) (failed, err error) {
 	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
 	defer cancel()
-	var changes []queue.Change
+	var changes []stream.Change
 	switch s.mode {
 	case config.ProvisionCreate:
-		err = queue.Provision(ctx, s.publish, s.cfg, s.log.Named("provision"), func(c queue.Change) { changes = append(changes, c) })
+		err = stream.Provision(ctx, s.publish, s.cfg, s.log.Named("provision"), func(c stream.Change) { changes = append(changes, c) })
 		s.raiseChanges(changes, err)
 		if err == nil {
 			s.restoreDurables(ctx)
 			_, failed, err = s.durables.provision(ctx)
 		}
 	case config.ProvisionVerify:
-		changes, err = queue.Verify(ctx, s.publish, s.cfg)
+		changes, err = stream.Verify(ctx, s.publish, s.cfg)
 		s.raiseDifferences(changes)
 		if err == nil {
 			s.restoreDurables(ctx)
@@ -100,7 +100,7 @@ func (s *store) provisionOnce(ctx context.Context) (failed, err error) {
 	case err == nil:
 		s.publisher.SetFit(true)
 		s.provisionedOnce.Do(func() { close(s.provisioned) })
-	case errors.Is(err, queue.ErrUnfit):
+	case errors.Is(err, stream.ErrUnfit):
 		s.publisher.SetFit(false)
 	}
 	return failed, err

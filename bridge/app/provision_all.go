@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/predictions"
-	"github.com/hookspan/hookspan/bridge/queue"
-	"github.com/hookspan/hookspan/bridge/redelivery"
+	"github.com/hookspan/hookspan/bridge/internal/predictions"
+	"github.com/hookspan/hookspan/bridge/internal/redelivery"
+	"github.com/hookspan/hookspan/bridge/internal/stream"
 )
 
 // Provisioned is what was done to one stream or durable.
@@ -45,9 +45,9 @@ func Provision(ctx context.Context, cfg *config.Config, opts Options) (report Pr
 	}
 	var onStop cleanup
 	defer func() { err = errors.Join(err, onStop.run()) }()
-	var folder *queue.Folder // external: other processes may have it
+	var folder *stream.Folder // external: other processes may have it
 	if cfg.NATS.URL == "" {
-		if folder, err = queue.OpenFolder(cfg.DataDir); err != nil {
+		if folder, err = stream.OpenFolder(cfg.DataDir); err != nil {
 			return report, err
 		}
 		onStop.add("data folder", folder.Close)
@@ -81,7 +81,7 @@ func (s *store) connected(ctx context.Context) error {
 
 func (s *store) provisionAll(ctx context.Context, cfg *config.Config) (Provisioning, error) {
 	done := Provisioning{Streams: []Provisioned{}, Consumers: []Provisioned{}}
-	err := queue.Provision(ctx, s.publish, s.cfg, s.log.Named("provision"), func(c queue.Change) {
+	err := stream.Provision(ctx, s.publish, s.cfg, s.log.Named("provision"), func(c stream.Change) {
 		done.Streams = append(done.Streams, Provisioned{Name: c.Stream, Created: c.Created, Changes: c.Differences})
 	})
 	if err != nil {

@@ -5,9 +5,9 @@ import (
 	"os"
 	"strings"
 
-	"github.com/hookspan/hookspan/bridge/admin"
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/ingress"
+	"github.com/hookspan/hookspan/bridge/internal/admin"
+	"github.com/hookspan/hookspan/bridge/internal/ingress"
 )
 
 // Ready says where a bridge listens and keeps its data. It is printed as JSON.

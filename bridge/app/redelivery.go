@@ -9,12 +9,13 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/admin"
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/fleet"
-	"github.com/hookspan/hookspan/bridge/ingress"
-	"github.com/hookspan/hookspan/bridge/redelivery"
+	"github.com/hookspan/hookspan/bridge/internal/admin"
+	"github.com/hookspan/hookspan/bridge/internal/ingress"
+	"github.com/hookspan/hookspan/bridge/internal/redelivery"
+	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // letters and events are what the API offers of them.
@@ -42,23 +43,23 @@ func (s *store) registerAPI(api *echo.Group, cfg *config.Config, in *ingress.Ser
 		},
 	})
 	admin.RegisterQuarantine(api, s.entries(in))
-	admin.RegisterConsumers(api, durables{s.fleet(cfg), s, cfg})
+	admin.RegisterConsumers(api, consumerOperator{s.fleet(cfg), s, cfg})
 	admin.RegisterDeadLetters(api, letters{redelivery.NewLetters(s.consume, s.cfg.Names), again})
 	admin.RegisterEvents(api, events{redelivery.NewEvents(s.consume, s.cfg.Names), again})
 	admin.RegisterSubmit(api, submits)
 	admin.RegisterNames(api, s.names(cfg, submits))
 }
 
-// durables are the fleet, to which operators can add.
-type durables struct {
-	*fleet.Fleet
+// consumerOperator has the durables, to which operators can add.
+type consumerOperator struct {
+	*durables.Fleet
 
 	store *store
 	cfg   *config.Config
 }
 
 // Add makes a durable like that of a consumer of kind pull.
-func (d durables) Add(ctx context.Context, c bridge.NewConsumer) error {
+func (d consumerOperator) Add(ctx context.Context, c adminapi.NewConsumer) error {
 	if c.Name == bridge.LedgerConsumer {
 		return fmt.Errorf("adding consumer %s: %w", c.Name, bridge.ErrLedgerConsumer)
 	}
@@ -86,7 +87,7 @@ func (d durables) Add(ctx context.Context, c bridge.NewConsumer) error {
 
 // Seek notes first where the durable will stand: it may have to be made anew for that, and
 // a crash in between must not take it back.
-func (d durables) Seek(ctx context.Context, name string, to bridge.ConsumerPosition, dryRun bool) (bridge.ConsumerSeek, error) {
+func (d consumerOperator) Seek(ctx context.Context, name string, to adminapi.ConsumerPosition, dryRun bool) (adminapi.ConsumerSeek, error) {
 	sought, err := d.Fleet.Seek(ctx, name, to, true)
 	if err != nil || dryRun {
 		return sought, err
@@ -94,11 +95,11 @@ func (d durables) Seek(ctx context.Context, name string, to bridge.ConsumerPosit
 	if err := d.store.durables.record.Move(name, sought.To); err != nil {
 		return sought, err
 	}
-	return d.Fleet.Seek(ctx, name, bridge.ConsumerPosition{Sequence: sought.To}, false)
+	return d.Fleet.Seek(ctx, name, adminapi.ConsumerPosition{Sequence: sought.To}, false)
 }
 
 // Skips is how many events wait for a durable that the filter does not pick.
-func (d durables) Skips(ctx context.Context, name string, filter bridge.Filter) (uint64, error) {
+func (d consumerOperator) Skips(ctx context.Context, name string, filter bridge.Filter) (uint64, error) {
 	n, err := consumers.Durable{Name: name, Filter: filter, Prefix: d.cfg.NATS.Prefix}.Skips(ctx, d.store.consume)
 	if errors.Is(err, consumers.ErrMissing) {
 		err = fmt.Errorf("%w: %w", bridge.ErrNoConsumer, err)
@@ -107,13 +108,13 @@ func (d durables) Skips(ctx context.Context, name string, filter bridge.Filter) 
 }
 
 // LeftBehind is where events wait that no consumer of the configuration is given.
-func (d durables) LeftBehind() []bridge.LeftBehind { return d.store.leftBehind() }
+func (d consumerOperator) LeftBehind() []adminapi.LeftBehind { return d.store.leftBehind() }
 
-func (s *store) fleet(cfg *config.Config) *fleet.Fleet {
+func (s *store) fleet(cfg *config.Config) *durables.Fleet {
 	// Another process may have the role.
 	kinds := map[string]string{bridge.LedgerConsumer: "ledger"}
 	for name, c := range cfg.Consumers {
 		kinds[name] = c.Kind
 	}
-	return fleet.New(s.consume, s.cfg.Names, kinds)
+	return durables.New(s.consume, s.cfg.Names, kinds)
 }

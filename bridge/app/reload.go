@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/ingress"
+	"github.com/hookspan/hookspan/bridge/internal/ingress"
 )
 
 // reloadEvery is how often the files are looked at. They are polled, since the

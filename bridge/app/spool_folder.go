@@ -9,22 +9,22 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/bridge/internal/stream"
 )
 
 // Spool is the spool in the data folder of a bridge that is gone. A bridge that runs
 // drains its spool by itself.
 type Spool struct {
-	*queue.Spool
+	*stream.Spool
 
 	cfg    *config.Config
-	folder *queue.Folder
+	folder *stream.Folder
 }
 
 // OpenSpool takes the data folder. The error wraps ErrFolderInUse while a bridge runs.
 func OpenSpool(ctx context.Context, cfg *config.Config) (*Spool, error) {
-	folder, err := queue.OpenFolder(cfg.DataDir)
-	if errors.Is(err, queue.ErrFolderInUse) {
+	folder, err := stream.OpenFolder(cfg.DataDir)
+	if errors.Is(err, stream.ErrFolderInUse) {
 		return nil, fmt.Errorf("%w (a running bridge drains its spool by itself)", err)
 	}
 	if err != nil {
@@ -35,7 +35,7 @@ func OpenSpool(ctx context.Context, cfg *config.Config) (*Spool, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
 	defer cancel()
-	spool, err := queue.OpenSpool(ctx, folder, spoolOf(cfg), zap.NewNop())
+	spool, err := stream.OpenSpool(ctx, folder, spoolOf(cfg), zap.NewNop())
 	if err != nil {
 		return nil, errors.Join(err, folder.Close())
 	}
@@ -51,7 +51,7 @@ func (s *Spool) Close() error {
 // Export calls visit for each message, which is to be written as JSON, until visit
 // returns an error. The messages stay in the spool.
 func (s *Spool) Export(ctx context.Context, visit func(message any) error) error {
-	return s.Each(ctx, func(m queue.SpooledMessage) error { return visit(m) })
+	return s.Each(ctx, func(m stream.SpooledMessage) error { return visit(m) })
 }
 
 // Drain moves the messages to NATS until none is left but those that NATS does not take,
@@ -72,7 +72,7 @@ func (s *Spool) Drain(ctx context.Context, opts Options) (drained uint64, err er
 	if err := store.provisionWithin(ctx); err != nil {
 		return 0, err
 	}
-	drainer := queue.NewDrainer(s.Spool, store.publisher, store.alarms, log)
+	drainer := stream.NewDrainer(s.Spool, store.publisher, store.alarms, log)
 	err = drainer.Empty(ctx)
 	return drainer.Drained(), err
 }
@@ -84,7 +84,7 @@ func (s *store) provisionWithin(ctx context.Context) error {
 		if failed != nil {
 			s.log.Error("a consumer's durable is not what it is to be", zap.Error(failed))
 		}
-		if err == nil || errors.Is(err, queue.ErrUnfit) {
+		if err == nil || errors.Is(err, stream.ErrUnfit) {
 			return err
 		}
 		s.log.Warn("NATS cannot be used yet, trying again", zap.Duration("in", provisionRetry), zap.Error(err))

@@ -17,9 +17,10 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/ingress"
-	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/bridge/internal/ingress"
+	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/internal/redial"
+	"github.com/hookspan/hookspan/internal/streams"
 )
 
 // diskMargin stays free beyond what the store may need, for everything else that
@@ -28,18 +29,18 @@ const diskMargin = 64 << 20
 
 // store is the event store as the rest of serve sees it, embedded or external.
 type store struct {
-	cfg      queue.StreamsConfig
-	mode     string          // nats.provision
-	embedded *queue.Embedded // nil: external
+	cfg      streams.Config
+	mode     string           // nats.provision
+	embedded *stream.Embedded // nil: external
 	dir      string
 	// publish and consume have a connection each, so that a slow reader never
 	// holds up an answer to a sender.
 	publish   *redial.JetStream
 	consume   *redial.JetStream
-	publisher *queue.Publisher
-	spool     *queue.Spool // nil: none
-	relay     *queue.Relay // nil: embedded
-	alarms    *queue.Alarms
+	publisher *stream.Publisher
+	spool     *stream.Spool // nil: none
+	relay     *stream.Relay // nil: embedded
+	alarms    *stream.Alarms
 	settled   bool // the streams were once as they should be
 	durables  *durableSet
 	url       string
@@ -53,7 +54,7 @@ type store struct {
 const relayPatience = 10 * time.Second
 
 // openStore opens the store with its spool.
-func openStore(cfg *config.Config, folder *queue.Folder, getenv func(string) (string, bool), log *zap.Logger, onStop *cleanup) (*store, error) {
+func openStore(cfg *config.Config, folder *stream.Folder, getenv func(string) (string, bool), log *zap.Logger, onStop *cleanup) (*store, error) {
 	s, err := connectStore(cfg, folder, getenv, log, onStop)
 	if err != nil {
 		return nil, err
@@ -62,13 +63,13 @@ func openStore(cfg *config.Config, folder *queue.Folder, getenv func(string) (st
 }
 
 // connectStore starts or reaches NATS.
-func connectStore(cfg *config.Config, folder *queue.Folder, getenv func(string) (string, bool), log *zap.Logger, onStop *cleanup) (*store, error) {
+func connectStore(cfg *config.Config, folder *stream.Folder, getenv func(string) (string, bool), log *zap.Logger, onStop *cleanup) (*store, error) {
 	replicas, err := cfg.NATS.ReplicaCount()
 	if err != nil {
 		return nil, err
 	}
 	s := &store{
-		cfg: queue.StreamsConfig{
+		cfg: streams.Config{
 			Names:      cfg.Names(),
 			MaxBytes:   int64(cfg.NATS.Events.MaxBytes),
 			MaxAge:     time.Duration(cfg.NATS.Events.MaxAge),
@@ -77,7 +78,7 @@ func connectStore(cfg *config.Config, folder *queue.Folder, getenv func(string) 
 		},
 		mode:   cfg.NATS.Provision,
 		dir:    cfg.DataDir,
-		alarms: queue.NewAlarms(cfg.Names(), log),
+		alarms: stream.NewAlarms(cfg.Names(), log),
 		log:    log,
 
 		provisioned: make(chan struct{}),
@@ -91,9 +92,11 @@ func connectStore(cfg *config.Config, folder *queue.Folder, getenv func(string) 
 	if cfg.NATS.URL == "" {
 		err = s.startEmbedded(cfg, folder, onStop)
 	} else {
-		var external queue.ExternalConfig
+		var external stream.ExternalConfig
 		external, err = natsConfigOf(cfg.NATS, getenv, log)
-		open = func(name string) (*redial.JetStream, error) { return queue.OpenExternal(external, name, s.alarms, log) }
+		open = func(name string) (*redial.JetStream, error) {
+			return stream.OpenExternal(external, name, s.alarms, log)
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -104,7 +107,7 @@ func connectStore(cfg *config.Config, folder *queue.Folder, getenv func(string) 
 		}
 		onStop.add("connection "+name, func() error { (*js).Close(); return nil })
 	}
-	s.publisher = queue.NewPublisher(s.publish, cfg.Names())
+	s.publisher = stream.NewPublisher(s.publish, cfg.Names())
 	s.publisher.SetAlarms(s.alarms)
 	onStop.add("publisher", func() error { s.publisher.Close(); return nil })
 	return s, nil
@@ -112,14 +115,14 @@ func connectStore(cfg *config.Config, folder *queue.Folder, getenv func(string) 
 
 // openSpool gives an external store its spool, where webhooks are taken. Without
 // that there is none, but what an earlier configuration left in one is emptied.
-func (s *store) openSpool(cfg *config.Config, folder *queue.Folder, onStop *cleanup) error {
+func (s *store) openSpool(cfg *config.Config, folder *stream.Folder, onStop *cleanup) error {
 	if (s.embedded != nil || !cfg.Has(config.RoleIngress)) && !folder.HasSpool() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), provisionTimeout)
 	defer cancel()
 	var err error
-	s.spool, err = queue.OpenSpool(ctx, folder, spoolOf(cfg), s.log)
+	s.spool, err = stream.OpenSpool(ctx, folder, spoolOf(cfg), s.log)
 	if err != nil {
 		return err
 	}
@@ -127,14 +130,14 @@ func (s *store) openSpool(cfg *config.Config, folder *queue.Folder, onStop *clea
 	if s.embedded != nil {
 		return nil
 	}
-	s.relay = queue.NewRelay(s.publisher, []jetstream.JetStream{s.consume}, s.spool,
-		queue.RelayConfig{Names: cfg.Names(), Local: cfg.Ingress.Ack == config.AckLocal}, s.alarms, s.log)
+	s.relay = stream.NewRelay(s.publisher, []jetstream.JetStream{s.consume}, s.spool,
+		stream.RelayConfig{Names: cfg.Names(), Local: cfg.Ingress.Ack == config.AckLocal}, s.alarms, s.log)
 	onStop.add("relay", func() error { s.relay.Close(relayPatience); return nil })
 	return nil
 }
 
-func spoolOf(c *config.Config) queue.SpoolConfig {
-	return queue.SpoolConfig{Names: c.Names(), MaxBytes: int64(c.NATS.Spool.MaxBytes), Duplicates: c.Duplicates()}
+func spoolOf(c *config.Config) stream.SpoolConfig {
+	return stream.SpoolConfig{Names: c.Names(), MaxBytes: int64(c.NATS.Spool.MaxBytes), Duplicates: c.Duplicates()}
 }
 
 // collectors are the metrics of the store.
@@ -149,7 +152,7 @@ func (s *store) collectors() []prometheus.Collector {
 // keeper makes events and other messages durable.
 type keeper interface {
 	ingress.Publisher
-	queue.Storer
+	stream.Storer
 }
 
 // events is where the ingress publishes, and keeps what deserves the same.
@@ -160,15 +163,15 @@ func (s *store) events() keeper {
 	return s.publisher
 }
 
-func (s *store) startEmbedded(cfg *config.Config, folder *queue.Folder, onStop *cleanup) error {
+func (s *store) startEmbedded(cfg *config.Config, folder *stream.Folder, onStop *cleanup) error {
 	listen := ""
 	if cfg.NATS.Listen != nil {
 		if listen = *cfg.NATS.Listen; listen == "" {
-			listen = queue.ListenNone
+			listen = stream.ListenNone
 		}
 	}
 	var err error
-	s.embedded, err = queue.StartEmbedded(folder, queue.EmbeddedConfig{
+	s.embedded, err = stream.StartEmbedded(folder, stream.EmbeddedConfig{
 		Listen: listen, Names: cfg.Names(), Consumers: cfg.Owned(), Pull: cfg.Pulled(), Streams: s.cfg,
 		Alarms: s.alarms, Position: s.durables.position,
 	}, s.log)
@@ -187,8 +190,8 @@ func (s *store) startEmbedded(cfg *config.Config, folder *queue.Folder, onStop *
 // external resolves the credentials. A password that is configured and missing
 // is an error: nobody means to connect without it. Later its file is read at each
 // connection; while that fails the last one is used.
-func natsConfigOf(n config.NATSConfig, getenv func(string) (string, bool), log *zap.Logger) (queue.ExternalConfig, error) {
-	cfg := queue.ExternalConfig{
+func natsConfigOf(n config.NATSConfig, getenv func(string) (string, bool), log *zap.Logger) (stream.ExternalConfig, error) {
+	cfg := stream.ExternalConfig{
 		URL: n.URL, Creds: n.Creds, NKeySeed: n.NKey, User: n.User,
 		CA: n.TLS.CA, Cert: n.TLS.Cert, Key: n.TLS.Key,
 	}
@@ -215,7 +218,7 @@ func natsConfigOf(n config.NATSConfig, getenv func(string) (string, bool), log *
 
 // warnOfSmallPayload: what the NATS server does not take is answered 413.
 func (s *store) warnOfSmallPayload(maxBody config.ByteSize) {
-	if limit := config.ByteSize(s.publish.Conn().MaxPayload() - queue.HeaderRoom); limit < maxBody {
+	if limit := config.ByteSize(s.publish.Conn().MaxPayload() - stream.HeaderRoom); limit < maxBody {
 		s.log.Warn("the NATS server takes smaller messages than ingress.max_body: raise its max_payload, or lower ingress.max_body",
 			zap.Stringer("largest_body", limit), zap.Stringer("max_body", maxBody))
 	}

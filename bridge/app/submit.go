@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/predictions/submit"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/submit"
 )
 
 // submits is what submits predictions, with its sources as they are now.

@@ -8,7 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/ingress"
+	"github.com/hookspan/hookspan/bridge/internal/ingress"
 )
 
 // newIngress returns nil when this process has no such role.

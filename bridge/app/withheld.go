@@ -7,24 +7,25 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/admin"
-	"github.com/hookspan/hookspan/bridge/ingress"
-	"github.com/hookspan/hookspan/bridge/queue"
-	"github.com/hookspan/hookspan/bridge/reverify"
-	"github.com/hookspan/hookspan/bridge/source"
+	"github.com/hookspan/hookspan/bridge/internal/admin"
+	"github.com/hookspan/hookspan/bridge/internal/ingress"
+	"github.com/hookspan/hookspan/bridge/internal/quarantine"
+	"github.com/hookspan/hookspan/bridge/internal/source"
+	"github.com/hookspan/hookspan/bridge/internal/stream"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // withheld is what keeps deliveries that did not become an event, and what looks
 // at them again.
 type withheld struct {
-	quarantine *queue.Quarantine
-	refused    *queue.Refused // it writes while it runs
+	quarantine *stream.Quarantine
+	refused    *stream.Refused // it writes while it runs
 }
 
 func newWithheld(s *store) withheld {
 	return withheld{
-		quarantine: queue.NewQuarantine(s.events(), s.cfg.Names, s.alarms),
-		refused:    queue.NewRefused(s.publisher, s.cfg.Names, s.alarms, s.log.Named("refused")),
+		quarantine: stream.NewQuarantine(s.events(), s.cfg.Names, s.alarms),
+		refused:    stream.NewRefused(s.publisher, s.cfg.Names, s.alarms, s.log.Named("refused")),
 	}
 }
 
@@ -39,8 +40,8 @@ func (w withheld) collectors() []prometheus.Collector {
 
 // entries are what the API offers of them.
 type entries struct {
-	*queue.WithheldStore
-	*reverify.Reverifier
+	*stream.WithheldStore
+	*quarantine.Reverifier
 	in  *ingress.Server // nil: this process takes no webhooks
 	log *zap.Logger
 }
@@ -49,13 +50,13 @@ var _ admin.Quarantine = entries{}
 
 // entries are verified again with the sources of in as they are then.
 func (s *store) entries(in *ingress.Server) entries {
-	kept := queue.NewWithheldStore(s.consume, s.cfg.Names)
+	kept := stream.NewWithheldStore(s.consume, s.cfg.Names)
 	sources := func(name string) *source.Source { return in.Source(name) }
-	return entries{kept, reverify.New(kept, s.events(), sources), in, s.log.Named("quarantine")}
+	return entries{kept, quarantine.New(kept, s.events(), sources), in, s.log.Named("quarantine")}
 }
 
 // Reverify needs the secrets, which only a process with the role ingress reads.
-func (e entries) Reverify(ctx context.Context, sel bridge.WithheldSelection, o bridge.ReverifyOptions) bridge.WithheldReport {
+func (e entries) Reverify(ctx context.Context, sel adminapi.WithheldSelection, o adminapi.ReverifyOptions) adminapi.WithheldReport {
 	if e.in == nil {
 		return noSecrets(o.DryRun)
 	}
@@ -63,17 +64,17 @@ func (e entries) Reverify(ctx context.Context, sel bridge.WithheldSelection, o b
 }
 
 // Accept needs the secrets too. Each entry that becomes an event is a line of the log.
-func (e entries) Accept(ctx context.Context, sel bridge.WithheldSelection, o bridge.AcceptOptions) bridge.WithheldReport {
+func (e entries) Accept(ctx context.Context, sel adminapi.WithheldSelection, o adminapi.AcceptOptions) adminapi.WithheldReport {
 	if e.in == nil {
 		return noSecrets(o.DryRun)
 	}
-	o.Accepted = func(w bridge.WithheldEntry, event *bridge.Event) {
+	o.Accepted = func(w adminapi.WithheldEntry, event *bridge.Event) {
 		e.log.Info("a quarantined delivery was accepted as an event", zap.Uint64("seq", w.Sequence), zap.String("source", w.Source),
 			zap.String("cause", w.Cause), zap.String("event", event.ID), zap.String("by", o.By), zap.String("reason", o.Reason), zap.String("from", o.From))
 	}
 	return e.Reverifier.Accept(ctx, sel, o)
 }
 
-func noSecrets(dryRun bool) bridge.WithheldReport {
-	return bridge.WithheldReport{DryRun: dryRun, Remaining: map[string]int{}, Stopped: "this process has no role ingress, and so no secrets: ask one that has it"}
+func noSecrets(dryRun bool) adminapi.WithheldReport {
+	return adminapi.WithheldReport{DryRun: dryRun, Remaining: map[string]int{}, Stopped: "this process has no role ingress, and so no secrets: ask one that has it"}
 }

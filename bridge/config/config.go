@@ -7,9 +7,10 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/ingress"
-	"github.com/hookspan/hookspan/bridge/queue"
-	"github.com/hookspan/hookspan/bridge/source"
+	"github.com/hookspan/hookspan/bridge/internal/ingress"
+	"github.com/hookspan/hookspan/bridge/internal/source"
+	"github.com/hookspan/hookspan/bridge/internal/stream"
+	"github.com/hookspan/hookspan/internal/streams"
 )
 
 // config is the configuration file. Every key is optional.
@@ -235,7 +236,7 @@ func DefaultConfig() Config {
 			Replicas:  "auto",
 			Prefix:    bridge.DefaultPrefix,
 			Events:    eventsConfig{MaxBytes: 10 << 30, MaxAge: duration(14 * 24 * time.Hour)},
-			Spool:     spoolConfig{MaxBytes: queue.DefaultSpoolBytes},
+			Spool:     spoolConfig{MaxBytes: stream.DefaultSpoolBytes},
 		},
 		Predictions: predictionsConfig{Keep: duration(72 * time.Hour), GiveUpAfter: duration(24 * time.Hour)},
 	}
@@ -299,7 +300,7 @@ func (c *Config) Names() bridge.Names { return bridge.Names{Prefix: c.NATS.Prefi
 // duplicates is how long the store must know an event's id: as long as any
 // sender goes on repeating it.
 func (c *Config) Duplicates() time.Duration {
-	window := queue.MinDuplicates
+	window := streams.MinDuplicates
 	for _, s := range c.Sources {
 		if kind, err := source.KindOf(s.Kind); err == nil {
 			window = max(window, kind.RetrySpan())

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/source"
+	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/consumers/archive"
 )
 

@@ -3,9 +3,12 @@ package config
 import (
 	"net"
 
-	"github.com/hookspan/hookspan/bridge/admin"
-	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/bridge/internal/admin"
+	"github.com/hookspan/hookspan/bridge/internal/stream"
 )
+
+// DefaultAdminListen is the address of the admin listener when the file names none.
+const DefaultAdminListen = admin.DefaultListen
 
 // listener is an address that this process listens on. A standard one, which the file
 // does not name, gives way to a free one.
@@ -29,7 +32,7 @@ func (c *Config) Listeners() []listener {
 		add("admin.listen", c.Admin.Listen, admin.DefaultListen)
 	}
 	if c.NATS.URL == "" {
-		add("nats.listen", c.NATS.Listen, queue.DefaultNATSListen)
+		add("nats.listen", c.NATS.Listen, stream.DefaultNATSListen)
 	}
 	if c.Has(RoleIngress) {
 		add("ingress.listen", &c.Ingress.Listen, "")

@@ -13,10 +13,10 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/admin"
-	"github.com/hookspan/hookspan/bridge/ingress"
-	"github.com/hookspan/hookspan/bridge/queue"
-	"github.com/hookspan/hookspan/bridge/source"
+	"github.com/hookspan/hookspan/bridge/internal/admin"
+	"github.com/hookspan/hookspan/bridge/internal/ingress"
+	"github.com/hookspan/hookspan/bridge/internal/source"
+	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/consumers"
 )
 
@@ -92,7 +92,7 @@ func (c *Config) checkIngress(found *Checker) {
 	if in.Deadline <= 0 || time.Duration(in.Deadline) > ingress.MaxDeadline {
 		found.Fail("ingress.deadline", "it is %v: use more than zero and at most %v", in.Deadline, ingress.MaxDeadline)
 	}
-	if limit := ByteSize(queue.MaxPayload - queue.HeaderRoom); in.MaxBody <= 0 || in.MaxBody > limit {
+	if limit := ByteSize(stream.MaxPayload - stream.HeaderRoom); in.MaxBody <= 0 || in.MaxBody > limit {
 		found.Fail("ingress.max_body", "it is %d bytes: use 1 to %d", in.MaxBody, limit)
 	}
 	if in.MaxInFlight <= 0 {
@@ -136,7 +136,7 @@ func (c *Config) checkNATS(found *Checker) {
 	if c.Ingress.Ack == AckLocal && n.URL == "" {
 		found.Fail("ingress.ack", "local is for an external NATS: the embedded one syncs to this machine's disk anyway")
 	}
-	if least := c.Ingress.MaxBody + queue.HeaderRoom; n.Spool.MaxBytes < least {
+	if least := c.Ingress.MaxBody + stream.HeaderRoom; n.Spool.MaxBytes < least {
 		found.Fail("nats.spool.max_bytes", "it is %v: use at least %v, so that the largest event fits", n.Spool.MaxBytes, least)
 	}
 	found.Check("nats.prefix", bridge.CheckName("prefix", n.Prefix))
@@ -146,11 +146,11 @@ func (c *Config) checkNATS(found *Checker) {
 	if _, err := n.ReplicaCount(); err != nil {
 		found.Fail("nats.replicas", "%v", err)
 	}
-	if least := max(minEventsBytes, c.Ingress.MaxBody+queue.HeaderRoom); n.Events.MaxBytes < least {
+	if least := max(minEventsBytes, c.Ingress.MaxBody+stream.HeaderRoom); n.Events.MaxBytes < least {
 		found.Fail("nats.events.max_bytes", "it is %v: use at least %v, so that the largest event fits", n.Events.MaxBytes, least)
 	}
 	if n.Listen != nil && *n.Listen != "" && !isAddress(*n.Listen) {
-		found.Fail("nats.listen", "use a host and a port, such as %s, or nothing", queue.DefaultNATSListen)
+		found.Fail("nats.listen", "use a host and a port, such as %s, or nothing", stream.DefaultNATSListen)
 	}
 	for address := range strings.SplitSeq(n.URL, ",") {
 		// Nothing of an address is repeated: people write passwords into it.

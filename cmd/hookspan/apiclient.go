@@ -13,8 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hookspan/hookspan/bridge/admin"
 	"github.com/hookspan/hookspan/bridge/app"
+	"github.com/hookspan/hookspan/bridge/config"
 )
 
 // apiFlag is shared by the verbs that ask a running bridge.
@@ -34,7 +34,7 @@ func (f *apiFlag) address(e *env) (string, error) {
 		return "", err
 	}
 	if meant.dir == "" {
-		f.API = "http://" + admin.DefaultListen
+		f.API = "http://" + config.DefaultAdminListen
 		return f.API, nil
 	}
 	holder, err := meant.await(e.ctx, 0)

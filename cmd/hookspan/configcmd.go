@@ -9,9 +9,9 @@ import (
 	"slices"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/admin"
 	"github.com/hookspan/hookspan/bridge/app"
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 type configCmd struct {
@@ -75,14 +75,14 @@ func askWaiting(e *env, dir string) (*app.Waiting, error) {
 		return nil, err
 	}
 	api := apiFlag{API: holder.AdminURL}
-	var list admin.ConsumerList
+	var list adminapi.ConsumerList
 	if err := api.get(e, apiRoute("consumers"), nil, &list); err != nil {
 		return nil, nil //nolint:nilerr // its NATS is away: what was counted last is known
 	}
 	return &app.Waiting{Consumers: list.Consumers, Skips: func(_ context.Context, name string, f bridge.Filter) (uint64, error) {
-		var answer admin.FilterSkips
+		var answer adminapi.FilterSkips
 		err := api.call(e, http.MethodPost, apiRoute("consumers", name, "filter-skips"),
-			admin.FilterCall{Event: f.Event, Sources: f.Sources, Statuses: f.Statuses, Model: f.Model}, &answer)
+			adminapi.FilterCall{Event: f.Event, Sources: f.Sources, Statuses: f.Statuses, Model: f.Model}, &answer)
 		return answer.Skips, err
 	}}, nil
 }

@@ -18,9 +18,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/admin"
 	"github.com/hookspan/hookspan/bridge/app"
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // newConsumers are consumers that begin with what is new, of a kind that runs here and
@@ -31,7 +31,7 @@ const newConsumersText = `
 `
 
 // at writes the configuration of a bridge on an external NATS.
-func at(x *queuetest.External, roles, consumers string) string {
+func at(x *natstest.External, roles, consumers string) string {
 	return `
 roles: [` + roles + `]
 ingress: {listen: "127.0.0.1:0"}
@@ -98,7 +98,7 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 	t.Parallel()
 	t.Run("NATS is away", func(t *testing.T) {
 		t.Parallel()
-		x := queuetest.NewExternal(t, nil)
+		x := natstest.NewExternal(t, nil)
 		p := serve(t, t.TempDir(), at(x, "ingress, consumers, admin", newConsumersText))
 		ids := p.accepts("away", 5)
 		x.Start()
@@ -109,7 +109,7 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 	})
 	t.Run("the ingress starts first", func(t *testing.T) {
 		t.Parallel()
-		x := queuetest.NewExternal(t, nil)
+		x := natstest.NewExternal(t, nil)
 		x.Start()
 		in := serve(t, t.TempDir(), at(x, "ingress", newConsumersText))
 		ids := in.accepts("before", 3)
@@ -123,7 +123,7 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 	})
 	t.Run("the consumers start first", func(t *testing.T) {
 		t.Parallel()
-		x := queuetest.NewExternal(t, nil)
+		x := natstest.NewExternal(t, nil)
 		x.Start()
 		out := serve(t, t.TempDir(), at(x, "consumers, admin", newConsumersText))
 		in := serve(t, t.TempDir(), at(x, "ingress", ""))
@@ -136,7 +136,7 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 	})
 	t.Run("the consumers start last, NATS is away, and the ingress knows of none", func(t *testing.T) {
 		t.Parallel()
-		x := queuetest.NewExternal(t, nil)
+		x := natstest.NewExternal(t, nil)
 		in := serve(t, t.TempDir(), at(x, "ingress", ""))
 		in.accepts("unknown", 2)
 		x.Start()
@@ -156,7 +156,7 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 	})
 	t.Run("a second ingress has a newer configuration", func(t *testing.T) {
 		t.Parallel()
-		x := queuetest.NewExternal(t, nil)
+		x := natstest.NewExternal(t, nil)
 		x.Start()
 		old := serve(t, t.TempDir(), at(x, "ingress, consumers, admin", "  read: {kind: pull, filter: {status: \"*\"}}\n"))
 		first := old.accepts("old", 2)
@@ -193,7 +193,7 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 // that were accepted before: they are with the consumer, or said to be nobody's.
 func TestConfigurationEditedWhileNATSIsAway(t *testing.T) {
 	t.Parallel()
-	x := queuetest.NewExternal(t, nil)
+	x := natstest.NewExternal(t, nil)
 	dir := t.TempDir()
 	p := serve(t, dir, at(x, "ingress, consumers, admin", "  app: {kind: pull, filter: {status: \"*\"}}\n  kept: {kind: pull, filter: {status: completed}}\n"))
 	first := p.accepts("first", 3)
@@ -240,7 +240,7 @@ func TestRenamedConsumerIsNamed(t *testing.T) {
 	require.True(t, p.state("app").Orphaned)
 	require.EqualValues(t, 3, p.state("app").Pending)
 	require.False(t, p.state("billing").Orphaned)
-	var removed bridge.RemovedConsumer
+	var removed adminapi.RemovedConsumer
 	p.verb(&removed, "consumers", "remove", "app", "--yes")
 	require.EqualValues(t, 3, removed.Unsettled)
 	require.Equal(t, 0, p.stop(), p.logs)
@@ -275,7 +275,7 @@ func TestNarrowedFilterIsNamed(t *testing.T) {
 // as they do.
 func TestEventsLeftBehindAreNamed(t *testing.T) {
 	t.Parallel()
-	x := queuetest.NewExternal(t, nil)
+	x := natstest.NewExternal(t, nil)
 	x.Start()
 	embedded := strings.Replace(smallConfig, "consumers: {archive: {enabled: false}}", "consumers: {archive: {enabled: false}, app: {kind: pull, filter: {status: completed}}}", 1)
 	for name, next := range map[string]string{
@@ -297,7 +297,7 @@ func TestEventsLeftBehindAreNamed(t *testing.T) {
 			p = start(t, dir, command(t, dir, "--json", "serve", "--config", "hookspan.yaml"))
 			p.logged("at least 5 events wait where the configuration does not look any more")
 			p.accepts("on", 1) // it accepts on
-			var list admin.ConsumerList
+			var list adminapi.ConsumerList
 			p.verb(&list, "consumers", "list")
 			require.Len(t, list.LeftBehind, 1)
 			require.EqualValues(t, 5, list.LeftBehind[0].Waiting)
@@ -328,7 +328,7 @@ func TestEventsLeftBehindAreNamed(t *testing.T) {
 // silent, and neither stops the others.
 func TestForeignDurablesAreNamed(t *testing.T) {
 	t.Parallel()
-	x := queuetest.NewExternal(t, nil)
+	x := natstest.NewExternal(t, nil)
 	x.Start()
 	p := serve(t, t.TempDir(), at(x, "ingress, consumers, admin", ""))
 	p.accepts("before", 1)
@@ -386,7 +386,7 @@ func TestFirstStartOnANATSThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	t.Run("without JetStream", func(t *testing.T) {
 		t.Parallel()
-		x := queuetest.NewExternal(t, func(o *server.Options) { o.JetStream = false })
+		x := natstest.NewExternal(t, func(o *server.Options) { o.JetStream = false })
 		x.Start()
 		p := serve(t, t.TempDir(), at(x, "ingress, consumers, admin", newConsumersText))
 		ids := p.accepts("pred", 3)
@@ -401,7 +401,7 @@ func TestFirstStartOnANATSThatCannotBeUsed(t *testing.T) {
 	})
 	t.Run("with another stream of that name", func(t *testing.T) {
 		t.Parallel()
-		x := queuetest.NewExternal(t, nil)
+		x := natstest.NewExternal(t, nil)
 		x.Start()
 		js := x.JetStream()
 		_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "HOOKSPAN_EVENTS", Subjects: []string{"hookspan.events.>"}, Storage: jetstream.MemoryStorage})
@@ -417,9 +417,9 @@ func TestFirstStartOnANATSThatCannotBeUsed(t *testing.T) {
 	})
 	t.Run("half open", func(t *testing.T) {
 		t.Parallel()
-		x := queuetest.NewExternal(t, nil)
+		x := natstest.NewExternal(t, nil)
 		x.Start()
-		proxy := queuetest.NewProxy(t, x)
+		proxy := natstest.NewProxy(t, x)
 		proxy.Silence(true)
 		p := serve(t, t.TempDir(), strings.Replace(at(x, "ingress, consumers, admin", newConsumersText), x.URL(), proxy.URL(), 1))
 		ids := p.accepts("pred", 3)

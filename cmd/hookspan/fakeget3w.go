@@ -15,7 +15,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge/app"
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/fakeget3w"
+	"github.com/hookspan/hookspan/internal/fakeget3w"
 )
 
 const (

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/fakeget3w"
+	"github.com/hookspan/hookspan/internal/fakeget3w"
 )
 
 // A bridge with the configuration that the fake provider prints takes its webhooks

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/admin"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // name is a flag that narrows what a verb is about. Left out it is everything, so an
@@ -68,7 +68,7 @@ type naming struct {
 // consumer or source is gone.
 func (f *apiFlag) known(e *env, n naming) error {
 	if n.consumer != "" || len(n.sources) > 0 {
-		var names admin.Names
+		var names adminapi.Names
 		if err := f.get(e, apiRoute("names"), nil, &names); err != nil {
 			return err
 		}

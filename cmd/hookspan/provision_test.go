@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge/app"
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 func provisioning(mode, config string) string {
@@ -81,7 +81,7 @@ func TestEmbeddedThatSomebodyProvisions(t *testing.T) {
 // Until somebody has made the streams, what is accepted waits in the spool.
 func TestExternalThatSomebodyProvisions(t *testing.T) {
 	for _, mode := range []string{"verify", "none"} {
-		x := queuetest.NewExternal(t, nil)
+		x := natstest.NewExternal(t, nil)
 		x.Start()
 		dir := t.TempDir()
 		p := serve(t, dir, provisioning(mode, externalConfig(x)))
@@ -106,7 +106,7 @@ func TestExternalThatSomebodyProvisions(t *testing.T) {
 }
 
 func TestProvisionSaysWhyItCannot(t *testing.T) {
-	x := queuetest.NewExternal(t, nil)
+	x := natstest.NewExternal(t, nil)
 	x.Start()
 	dir := t.TempDir()
 	writeIn(t, dir, externalConfig(x))

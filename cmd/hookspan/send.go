@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -18,8 +17,8 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/app"
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/internal/signing"
 )
 
 const (
@@ -76,10 +75,6 @@ func (c *sendCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	proof, err := app.Sign("get3w", body, secret)
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(e.ctx, senderTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL, bytes.NewReader(body))
@@ -87,7 +82,7 @@ func (c *sendCmd) Run(e *env) error {
 		return fmt.Errorf("--url: %w", withoutURL(err))
 	}
 	req.Header.Set("Content-Type", "application/json")
-	maps.Copy(req.Header, proof)
+	req.Header.Set(signing.Header, signing.Sign(body, secret))
 	client, err := c.client()
 	if err != nil {
 		return err

@@ -12,14 +12,14 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // A stream that somebody removes is made again as soon as a webhook misses it,
 // not at the next look half a minute later; it is an alarm, and what came
 // meanwhile is kept.
 func TestStreamRemovedUnderTheBridge(t *testing.T) {
-	external := queuetest.NewExternal(t, nil)
+	external := natstest.NewExternal(t, nil)
 	external.Start()
 	p := serve(t, t.TempDir(), externalConfig(external))
 	js := external.JetStream()

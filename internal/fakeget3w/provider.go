@@ -1,0 +1,104 @@
+package fakeget3w
+
+import (
+	"container/list"
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Provider is the stand-in. It is safe for concurrent use.
+type Provider struct {
+	cfg    Config
+	client *http.Client
+	// stopped ends when Close is called: what waits ends with it.
+	stopped context.Context
+	stop    context.CancelFunc
+	senders sync.WaitGroup
+	// due are the predictions whose webhook is to be tried now. It holds all that
+	// are kept, so that nobody waits to put one in.
+	due chan *prediction
+
+	// mu is held for as long as it takes to look at, or change, what follows and the
+	// fields of every prediction that are not fixed. Nothing waits under it.
+	mu          sync.Mutex
+	predictions map[string]*prediction
+	// order holds them as they were submitted, settled those of them that nothing
+	// is to come of, as they came to it.
+	order, settled *list.List
+	fits           []int // submissions by rule
+	ids            uint64
+	running        int
+	totals         Totals
+	// quiet is closed once nothing is to come of any prediction; it is nil while
+	// nobody waits for it.
+	quiet chan struct{}
+	// busy is how many predictions have an end or a webhook to come.
+	busy int
+}
+
+// New returns a provider whose time runs until [Provider.Close]. The error names the
+// field when cfg cannot be used.
+func New(cfg Config) (*Provider, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("fake provider: %w", err)
+	}
+	p := &Provider{
+		cfg:         cfg,
+		client:      newClient(cfg),
+		due:         make(chan *prediction, cfg.MaxPredictions),
+		predictions: map[string]*prediction{},
+		order:       list.New(),
+		settled:     list.New(),
+		fits:        make([]int, len(cfg.Rules)),
+	}
+	p.stopped, p.stop = context.WithCancel(context.Background())
+	for range cfg.Senders {
+		p.senders.Go(p.send)
+	}
+	return p, nil
+}
+
+// Close stops time: nothing ends any more, a webhook that is on its way is given up,
+// and requests that wait for an end are answered with what there is. It returns when
+// the senders have ended. Whoever serves the handler stops that after it.
+func (p *Provider) Close() {
+	p.stop()
+	p.mu.Lock()
+	for _, one := range p.predictions {
+		if one.timer != nil {
+			one.timer.Stop()
+		}
+	}
+	p.mu.Unlock()
+	p.senders.Wait()
+	p.client.CloseIdleConnections()
+}
+
+// real is how long d takes by the clock.
+func (p *Provider) real(d time.Duration) time.Duration {
+	return time.Duration(float64(d) / p.cfg.Speed)
+}
+
+// Handler serves the API v3 under /api/v3/, v1 under /v1/ and outputs under
+// /outputs/. A body has at most 1 MiB.
+func (p *Provider) Handler() http.Handler {
+	mux := http.NewServeMux()
+	v3 := func(pattern string, h handler) { mux.Handle(pattern, p.api(h, writeV3)) }
+	v3("POST /api/v3/{model...}", p.submit)
+	v3("GET /api/v3/predictions/{id}", p.poll)
+	v3("GET /api/v3/predictions/{id}/result", p.poll)
+	v3("DELETE /api/v3/predictions/{id}", p.remove)
+	v3("GET /api/v3/models", p.models)
+	v3("GET /api/v3/balance", p.balance)
+	v3("/api/", p.nothing)
+	v1 := func(pattern string, h handler) { mux.Handle(pattern, p.api(h, writeV1)) }
+	v1("POST /v1/{model...}", p.submitV1)
+	v1("GET /v1/requests/{id}", p.pollV1)
+	v1("/v1/", p.nothing)
+	mux.HandleFunc("GET /outputs/{name}", p.output)
+	return mux
+}
