@@ -153,7 +153,7 @@ func TestDoneIsAcknowledged(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "get3w/flux-dev", p.Model)
 	require.Equal(t, "+ACK", next(t, wire))
-	require.EqualValues(t, 0, b.Messages(t, "KV_HOOKSPAN_LEDGER"), "success is not recorded")
+	require.EqualValues(t, 0, b.Messages(t, "KV_HOOKSPAN_ATTEMPTS"), "success is not recorded")
 }
 
 func TestFailureComesAgainAndIsCounted(t *testing.T) {
@@ -391,9 +391,9 @@ func TestDeadLetterIsThereWhateverTheStreamSays(t *testing.T) {
 func TestFullLedger(t *testing.T) {
 	b := setup(t)
 	ctx := context.Background()
-	require.NoError(t, b.JS.DeleteStream(ctx, "KV_HOOKSPAN_LEDGER"))
+	require.NoError(t, b.JS.DeleteStream(ctx, "KV_HOOKSPAN_ATTEMPTS"))
 	_, err := b.JS.CreateStream(ctx, jetstream.StreamConfig{
-		Name: "KV_HOOKSPAN_LEDGER", Subjects: []string{"$KV.HOOKSPAN_LEDGER.>"}, MaxMsgsPerSubject: 1, MaxBytes: 1, Discard: jetstream.DiscardNew, AllowMsgTTL: true, AllowDirect: true,
+		Name: "KV_HOOKSPAN_ATTEMPTS", Subjects: []string{"$KV.HOOKSPAN_ATTEMPTS.>"}, MaxMsgsPerSubject: 1, MaxBytes: 1, Discard: jetstream.DiscardNew, AllowMsgTTL: true, AllowDirect: true,
 	})
 	require.NoError(t, err)
 	wire := b.verdicts("team")

@@ -256,7 +256,7 @@ func TestOnceKeepsAClaimWhoseRenewalWasNotAnswered(t *testing.T) {
 func TestOnceWaitsForTheLedger(t *testing.T) {
 	b := setup(t)
 	ev := natstest.Event("pred_1")
-	_, err := b.JS.Publish(context.Background(), b.Names.LedgerSubject(b.Names.LedgerPrefix("team")+onceKey(ev)), []byte("damaged"))
+	_, err := b.JS.Publish(context.Background(), b.Names.AttemptsSubject(b.Names.AttemptsPrefix("team")+onceKey(ev)), []byte("damaged"))
 	require.NoError(t, err)
 	wire := b.verdicts("team")
 	b.run(func(context.Context, *bridge.Event) error {

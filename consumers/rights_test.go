@@ -27,9 +27,9 @@ var workerRights = []string{
 	"$JS.ACK.*.*.HOOKSPAN_EVENTS.team.>",
 	"hookspan.dead.team.>",
 	"hookspan.later.team.>",
-	"$KV.HOOKSPAN_LEDGER.team.>",
-	"$JS.API.STREAM.INFO.KV_HOOKSPAN_LEDGER",
-	"$JS.API.DIRECT.GET.KV_HOOKSPAN_LEDGER.$KV.HOOKSPAN_LEDGER.team.>",
+	"$KV.HOOKSPAN_ATTEMPTS.team.>",
+	"$JS.API.STREAM.INFO.KV_HOOKSPAN_ATTEMPTS",
+	"$JS.API.DIRECT.GET.KV_HOOKSPAN_ATTEMPTS.$KV.HOOKSPAN_ATTEMPTS.team.>",
 }
 
 // makingRights are what a worker has beyond those that makes its durable by itself.

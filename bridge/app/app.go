@@ -66,7 +66,7 @@ type App struct {
 
 	sources   sourceSet
 	store     *store
-	withheld  withheld
+	kept      keptDeliveries
 	hub       *await.Hub
 	ingress   *ingress.Server // nil: this process has no such role
 	providers *providerSet

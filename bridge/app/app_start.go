@@ -21,8 +21,8 @@ func (a *App) openStore() (err error) {
 	if a.store, err = openStore(a.cfg, a.folder, a.opts.Getenv, a.log, &a.onStop); err != nil {
 		return err
 	}
-	a.withheld = newWithheld(a.store)
-	return register(a.metrics, append(a.store.collectors(), a.withheld.collectors()...)...)
+	a.kept = newKeptDeliveries(a.store)
+	return register(a.metrics, append(a.store.collectors(), a.kept.collectors()...)...)
 }
 
 // build makes everything that works on the store; the ingress listens from here on.
@@ -32,7 +32,7 @@ func (a *App) build() (err error) {
 		return err
 	}
 	a.onStop.add("waiting", func() error { a.hub.Close(); return nil })
-	if a.ingress, err = newIngress(cfg, a.sources, a.store.deps(a.withheld), metrics, log, &a.onStop); err != nil {
+	if a.ingress, err = newIngress(cfg, a.sources, a.store.deps(a.kept), metrics, log, &a.onStop); err != nil {
 		return err
 	}
 	if a.providers, err = newProviders(cfg, getenv, userAgent(a.opts.Version), log, &a.onStop); err != nil {
@@ -75,7 +75,7 @@ func (a *App) startIngress() error {
 	// The ring takes what is refused until the last answer.
 	ring, endRing := context.WithCancel(context.WithoutCancel(a.ctx))
 	a.group.Go(func() error { defer endRing(); return a.ingress.Run(a.ctx) })
-	a.group.Go(func() error { return a.withheld.refused.Run(ring) })
+	a.group.Go(func() error { return a.kept.refused.Run(ring) })
 	return nil
 }
 

@@ -30,7 +30,7 @@ func (s *store) upkeep(ctx context.Context, group *errgroup.Group, folder *strea
 	if s.embedded != nil {
 		which = "embedded"
 	}
-	book, err := housekeeping.OpenBook(folder.Memory("audit.json"), which)
+	book, err := housekeeping.OpenCheckpoint(folder.Memory("audit.json"), which)
 	if err != nil {
 		log.Error("what was remembered of the streams is lost, what went missing before this start will not be noticed", zap.Error(err))
 	}
@@ -46,7 +46,7 @@ func (s *store) upkeep(ctx context.Context, group *errgroup.Group, folder *strea
 	auditor := housekeeping.NewAuditor(s.consume, book, housekeeping.AuditorConfig{
 		Streams: []string{
 			names.EventsStream(), names.DeadStream(), names.QuarantineStream(),
-			names.RefusedStream(), names.AlarmsStream(), names.LedgerStream(), names.LaterStream(),
+			names.RefusedStream(), names.AlarmsStream(), names.AttemptsStream(), names.LaterStream(),
 			names.AdvisoriesStream(), names.PredictionsStream(),
 		},
 		// The streams of an external NATS are purged by every bridge that uses it.

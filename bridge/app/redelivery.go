@@ -21,7 +21,7 @@ import (
 // letters and events are what the API offers of them.
 type (
 	letters struct {
-		*redelivery.Letters
+		*redelivery.DeadLetters
 		*redelivery.Redeliverer
 	}
 	events struct {
@@ -44,7 +44,7 @@ func (s *store) registerAPI(api *echo.Group, cfg *config.Config, in *ingress.Ser
 	})
 	admin.RegisterQuarantine(api, s.entries(in))
 	admin.RegisterConsumers(api, consumerOperator{s.fleet(cfg), s, cfg})
-	admin.RegisterDeadLetters(api, letters{redelivery.NewLetters(s.consume, s.cfg.Names), again})
+	admin.RegisterDeadLetters(api, letters{redelivery.NewDeadLetters(s.consume, s.cfg.Names), again})
 	admin.RegisterEvents(api, events{redelivery.NewEvents(s.consume, s.cfg.Names), again})
 	admin.RegisterSubmit(api, submits)
 	admin.RegisterNames(api, s.names(cfg, submits))
@@ -52,7 +52,7 @@ func (s *store) registerAPI(api *echo.Group, cfg *config.Config, in *ingress.Ser
 
 // consumerOperator has the durables, to which operators can add.
 type consumerOperator struct {
-	*durables.Fleet
+	*durables.Durables
 
 	store *store
 	cfg   *config.Config
@@ -60,8 +60,8 @@ type consumerOperator struct {
 
 // Add makes a durable like that of a consumer of kind pull.
 func (d consumerOperator) Add(ctx context.Context, c adminapi.NewConsumer) error {
-	if c.Name == bridge.LedgerConsumer {
-		return fmt.Errorf("adding consumer %s: %w", c.Name, bridge.ErrLedgerConsumer)
+	if c.Name == bridge.PredictionsConsumer {
+		return fmt.Errorf("adding consumer %s: %w", c.Name, bridge.ErrPredictionsConsumer)
 	}
 	if _, ok := d.cfg.Consumers[c.Name]; ok {
 		return fmt.Errorf("adding consumer %s: %w", c.Name, bridge.ErrConfigured)
@@ -88,14 +88,14 @@ func (d consumerOperator) Add(ctx context.Context, c adminapi.NewConsumer) error
 // Seek notes first where the durable will stand: it may have to be made anew for that, and
 // a crash in between must not take it back.
 func (d consumerOperator) Seek(ctx context.Context, name string, to adminapi.ConsumerPosition, dryRun bool) (adminapi.ConsumerSeek, error) {
-	sought, err := d.Fleet.Seek(ctx, name, to, true)
+	sought, err := d.Durables.Seek(ctx, name, to, true)
 	if err != nil || dryRun {
 		return sought, err
 	}
 	if err := d.store.durables.record.Move(name, sought.To); err != nil {
 		return sought, err
 	}
-	return d.Fleet.Seek(ctx, name, adminapi.ConsumerPosition{Sequence: sought.To}, false)
+	return d.Durables.Seek(ctx, name, adminapi.ConsumerPosition{Sequence: sought.To}, false)
 }
 
 // Skips is how many events wait for a durable that the filter does not pick.
@@ -110,9 +110,9 @@ func (d consumerOperator) Skips(ctx context.Context, name string, filter bridge.
 // LeftBehind is where events wait that no consumer of the configuration is given.
 func (d consumerOperator) LeftBehind() []adminapi.LeftBehind { return d.store.leftBehind() }
 
-func (s *store) fleet(cfg *config.Config) *durables.Fleet {
+func (s *store) fleet(cfg *config.Config) *durables.Durables {
 	// Another process may have the role.
-	kinds := map[string]string{bridge.LedgerConsumer: "ledger"}
+	kinds := map[string]string{bridge.PredictionsConsumer: "predictions"}
 	for name, c := range cfg.Consumers {
 		kinds[name] = c.Kind
 	}

@@ -60,5 +60,5 @@ func IsLoopback(host string) bool {
 
 // owned are the durables that belong to this process.
 func (c *Config) Owned() []string {
-	return append(slices.Clone(slices.Sorted(maps.Keys(c.Consumers))), bridge.LedgerConsumer)
+	return append(slices.Clone(slices.Sorted(maps.Keys(c.Consumers))), bridge.PredictionsConsumer)
 }

@@ -229,7 +229,7 @@ func (c *Config) checkSource(found *Checker, name string, s sourceConfig) {
 func (c *Config) checkConsumer(found *Checker, name string, cons ConsumerConfig) {
 	key := "consumers." + name
 	found.Check(key, bridge.CheckName("consumer", name))
-	if name == bridge.LedgerConsumer {
+	if name == bridge.PredictionsConsumer {
 		found.Fail(key, "the ledger of predictions has that name: choose another one")
 	}
 	kind, known := Kinds[cons.Kind]

@@ -41,7 +41,7 @@ func TestWhatCannotBeTakenBackIsAskedFor(t *testing.T) {
 		{"dead redrive --consumer team --cause permanent", "3 dead letters of consumer team with cause permanent", func() bool { return letters() == 3 }},
 		{"events replay --consumer team", "Give 3 events to consumer team again?", func() bool { return letters() == 3 }},
 		{"quarantine drop --stream quarantine", "Remove 1 deliveries of quarantine for good?", func() bool {
-			var list adminapi.WithheldList
+			var list adminapi.KeptList
 			p.verb(&list, "quarantine", "list")
 			return len(list.Entries) == 1
 		}},

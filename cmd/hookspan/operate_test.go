@@ -142,7 +142,7 @@ echo "$HOOKSPAN_PREDICTION_ID" >> %[1]s/handled
 		require.Equal(t, 1, code)
 		require.Contains(t, stderr, "hookspan predictions rebuild")
 	}
-	require.Equal(t, "ledger", p.state("predictions").Kind)
+	require.Equal(t, "predictions", p.state("predictions").Kind)
 
 	// A durable that is added, for the user that nats-env prints.
 	require.Contains(t, p.says("consumers", "add", "mine", "--status", "completed", "--start", "all"), "mine: added, 3 events pending")

@@ -149,7 +149,7 @@ func answering(t *testing.T, answer any, args ...string) string {
 
 func TestStatusInWords(t *testing.T) {
 	at := time.Date(2026, 1, 31, 14, 2, 0, 0, time.UTC)
-	status := adminapi.LedgerStatus{
+	status := adminapi.PredictionsStatus{
 		Leader: "host/123", UpdatedAt: at, Folded: 4711, Last: 4712, Rebuilding: true,
 		Sources: map[string]adminapi.SourceStatus{
 			"get3w": {Open: 12, Overdue: 3, Oldest: at, Polled: true, LastWebhook: at, PolledSince: 31},

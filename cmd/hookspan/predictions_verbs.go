@@ -84,7 +84,7 @@ type predictionsStatusCmd struct {
 
 // Run says how far the ledger is.
 func (c *predictionsStatusCmd) Run(e *env) error {
-	var s adminapi.LedgerStatus
+	var s adminapi.PredictionsStatus
 	if err := c.get(e, apiRoute("predictions", "status"), nil, &s); err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func TestEmbeddedThatSomebodyProvisions(t *testing.T) {
 	var done struct{ Streams, Consumers []app.Provisioned }
 	require.NoError(t, json.Unmarshal([]byte(stdout), &done))
 	require.Contains(t, done.Streams, app.Provisioned{Name: "HOOKSPAN_EVENTS", Created: true})
-	require.Contains(t, done.Streams, app.Provisioned{Name: "KV_HOOKSPAN_LEDGER", Created: true})
+	require.Contains(t, done.Streams, app.Provisioned{Name: "KV_HOOKSPAN_ATTEMPTS", Created: true})
 	require.Equal(t, []app.Provisioned{{Name: "kept", Created: true}, {Name: "search-team", Created: true}}, done.Consumers)
 	code, stdout, _ = verb(t, dir, "provision")
 	require.Equal(t, exitDone, code)

@@ -39,8 +39,8 @@ func (f selectFlags) Validate() error {
 	return nil
 }
 
-func (f selectFlags) call() adminapi.WithheldCall {
-	return adminapi.WithheldCall{Stream: f.Stream, Source: string(f.Source), Cause: string(f.Cause), Page: adminapi.Page{Seqs: f.Seq}}
+func (f selectFlags) call() adminapi.KeptCall {
+	return adminapi.KeptCall{Stream: f.Stream, Source: string(f.Source), Cause: string(f.Cause), Page: adminapi.Page{Seqs: f.Seq}}
 }
 
 func (f selectFlags) naming() naming {
@@ -77,7 +77,7 @@ func (c quarantineListCmd) Validate() error {
 
 // Run lists the newest first.
 func (c *quarantineListCmd) Run(e *env) error {
-	var list adminapi.WithheldList
+	var list adminapi.KeptList
 	err := c.get(e, apiRoute("quarantine"), c.query(map[string]string{
 		"stream": c.Stream, "source": string(c.Source), "cause": string(c.Cause),
 	}), &list)
@@ -109,7 +109,7 @@ type quarantineShowCmd struct {
 
 // Run shows it.
 func (c *quarantineShowCmd) Run(e *env) error {
-	var w adminapi.WithheldDetail
+	var w adminapi.KeptDetail
 	if err := c.get(e, apiRoute("quarantine", c.Stream, strconv.FormatUint(c.Seq, 10)), nil, &w); err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func (c *quarantineReverifyCmd) Run(e *env) error {
 }
 
 // printEvents says how many deliveries became events, and why others did not.
-func printEvents(out *printer, report adminapi.WithheldReport) {
+func printEvents(out *printer, report adminapi.KeptReport) {
 	if report.DryRun {
 		out.printf("%d looked at: %d would become events or are events already\n", report.LookedAt, report.Events)
 	} else {
@@ -212,8 +212,8 @@ const reverifyPage = 500
 
 // all makes the call for one stretch of entries after the other, and adds up
 // what came of them.
-func (f *apiFlag) all(e *env, verb string, call adminapi.WithheldCall) (adminapi.WithheldReport, error) {
-	sum := adminapi.WithheldReport{DryRun: call.DryRun, Remaining: map[string]int{}}
+func (f *apiFlag) all(e *env, verb string, call adminapi.KeptCall) (adminapi.KeptReport, error) {
+	sum := adminapi.KeptReport{DryRun: call.DryRun, Remaining: map[string]int{}}
 	places := bridge.Places()
 	if call.Stream != "" {
 		places = []string{call.Stream}
@@ -222,7 +222,7 @@ func (f *apiFlag) all(e *env, verb string, call adminapi.WithheldCall) (adminapi
 	for _, call.Stream = range places {
 		call.After = 0
 		for more := true; more; {
-			var report adminapi.WithheldReport
+			var report adminapi.KeptReport
 			if err := f.call(e, http.MethodPost, apiRoute("quarantine", verb), call, &report); err != nil {
 				return sum, fmt.Errorf("%w (%d entries were done before)", err, sum.LookedAt)
 			}
@@ -244,7 +244,7 @@ func (f *apiFlag) all(e *env, verb string, call adminapi.WithheldCall) (adminapi
 }
 
 // printReport prints, and fails when not everything was done.
-func printReport(e *env, report adminapi.WithheldReport, people func(*printer)) error {
+func printReport(e *env, report adminapi.KeptReport, people func(*printer)) error {
 	if e.json {
 		if err := writeJSON(e.stdout, report); err != nil {
 			return err

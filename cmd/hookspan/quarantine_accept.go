@@ -22,7 +22,7 @@ func (c *quarantineAcceptCmd) Run(e *env) error {
 	slices.Sort(c.Seqs)
 	c.Seqs = slices.Compact(c.Seqs)
 	call := adminapi.AcceptCall{Seqs: c.Seqs, DryRun: c.DryRun, By: operator(), Reason: c.Reason}
-	var report adminapi.WithheldReport
+	var report adminapi.KeptReport
 	if err := c.call(e, http.MethodPost, apiRoute("quarantine", "accept"), call, &report); err != nil {
 		return err
 	}

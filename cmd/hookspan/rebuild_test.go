@@ -154,7 +154,7 @@ func TestLedgerIsMadeAnewTheSame(t *testing.T) {
 		}, 3*patience, 50*time.Millisecond, what)
 		require.Eventually(t, func() bool {
 			code, out, _ := runVerb("--json", "predictions", "status", "--api", p.ready.Admin)
-			var s adminapi.LedgerStatus
+			var s adminapi.PredictionsStatus
 			return code == 0 && json.Unmarshal([]byte(out), &s) == nil && s.UpdatedAt.After(began) && !s.Rebuilding && s.Folded >= last
 		}, 3*patience, 50*time.Millisecond, what)
 		t.Logf("%s: made anew after %v", what, time.Since(began).Round(time.Millisecond))

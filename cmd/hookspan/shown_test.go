@@ -71,19 +71,19 @@ func filled[T any]() *T {
 // nastyAPI answers every call with what somebody outside has written.
 func nastyAPI(t *testing.T) string {
 	plain := "a body"
-	event, letter, delivery := filled[adminapi.EventDetail](), filled[adminapi.DeadLetterDetail](), filled[adminapi.WithheldDetail]()
+	event, letter, delivery := filled[adminapi.EventDetail](), filled[adminapi.DeadLetterDetail](), filled[adminapi.KeptDetail]()
 	event.Content, letter.Content, delivery.Content = adminapi.Content{Body: &plain}, adminapi.Content{Body: &plain}, adminapi.Content{Body: &plain}
-	redelivery, withheld := filled[adminapi.RedeliveryReport](), filled[adminapi.WithheldReport]()
+	redelivery, withheld := filled[adminapi.RedeliveryReport](), filled[adminapi.KeptReport]()
 	redelivery.More, withheld.More = false, false
 	routes := map[string]any{
 		"GET /events": filled[adminapi.EventList](), "GET /events/1": event, "POST /events/replay": redelivery,
 		"GET /dead": filled[adminapi.DeadLetterList](), "GET /dead/1": letter, "POST /dead/redrive": redelivery, "POST /dead/drop": redelivery,
-		"GET /quarantine": filled[adminapi.WithheldList](), "GET /quarantine/refused/1": delivery, "POST /quarantine/reverify": withheld, "POST /quarantine/drop": withheld,
+		"GET /quarantine": filled[adminapi.KeptList](), "GET /quarantine/refused/1": delivery, "POST /quarantine/reverify": withheld, "POST /quarantine/drop": withheld,
 		"GET /consumers": filled[adminapi.ConsumerList](), "POST /consumers": filled[adminapi.ConsumerState](),
 		"POST /consumers/x/pause": filled[adminapi.ConsumerState](), "POST /consumers/x/resume": filled[adminapi.ConsumerState](),
 		"POST /consumers/x/seek": filled[adminapi.ConsumerSeek](), "POST /consumers/x/remove": filled[adminapi.RemovedConsumer](),
 		"GET /predictions": filled[adminapi.PredictionList](), "GET /predictions/get3w/x": filled[bridge.PredictionState](), "PUT /predictions/get3w/x": filled[bridge.Watched](),
-		"GET /predictions/status": filled[adminapi.LedgerStatus](), "POST /predictions/rebuild": filled[adminapi.Rebuilding](),
+		"GET /predictions/status": filled[adminapi.PredictionsStatus](), "POST /predictions/rebuild": filled[adminapi.Rebuilding](),
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer, ok := routes[r.Method+" "+strings.TrimPrefix(r.URL.Path, apiPath)]
@@ -181,7 +181,7 @@ func TestListsBeginWithTheNewest(t *testing.T) {
 	require.Contains(t, lines[1], "pred_0", "who reads all begins with the oldest")
 	require.Equal(t, "and there may be more: go on with --after 2, or raise --limit", lines[3])
 	require.Contains(t, p.says("dead", "list", "--cause", "poison"), "SEQ ")
-	var both adminapi.WithheldList
+	var both adminapi.KeptList
 	res, err := http.Post(p.url(), "application/json", strings.NewReader("{}"))
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())

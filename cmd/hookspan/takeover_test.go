@@ -143,7 +143,7 @@ consumers: {archive: {enabled: false}}
 	t.Logf("%d questions were second ones, the earliest %v after the first", pairs, least.Round(time.Millisecond))
 	require.GreaterOrEqual(t, least, leastBackoff)
 	require.Eventually(t, func() bool { return second.questions() >= 2*each }, patience, 10*time.Millisecond)
-	var status adminapi.LedgerStatus
+	var status adminapi.PredictionsStatus
 	_, text := second.admin("/api/v1/predictions/status")
 	require.NoError(t, json.Unmarshal([]byte(text), &status))
 	require.Equal(t, 2*each, status.Sources["get3w"].Open)

@@ -7,7 +7,7 @@ import (
 )
 
 // Withheld is an entry as the API shows it.
-type Withheld struct {
+type KeptDelivery struct {
 	Stream      string    `json:"stream"`
 	Seq         uint64    `json:"seq"`
 	Source      string    `json:"source"`
@@ -22,8 +22,8 @@ type Withheld struct {
 }
 
 // WithheldDetail is a whole entry.
-type WithheldDetail struct {
-	Withheld
+type KeptDetail struct {
+	KeptDelivery
 	Proof       bridge.Header     `json:"proof"`
 	Header      bridge.Header     `json:"header"`
 	HeadersCut  int               `json:"headers_cut,omitempty"`
@@ -33,14 +33,14 @@ type WithheldDetail struct {
 }
 
 // WithheldList is a page of entries.
-type WithheldList struct {
-	Entries []Withheld `json:"entries"`
+type KeptList struct {
+	Entries []KeptDelivery `json:"entries"`
 	// More is set when there are more entries than the limit.
 	More bool `json:"more"`
 }
 
 // WithheldCall says which entries are meant and what is to be done.
-type WithheldCall struct {
+type KeptCall struct {
 	// Stream is quarantine or refused, empty for both.
 	Stream string `json:"stream,omitempty"`
 	Source string `json:"source,omitempty"`

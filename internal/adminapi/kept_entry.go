@@ -5,14 +5,14 @@ import (
 )
 
 // WithheldEntry is a delivery in the place where it is kept.
-type WithheldEntry struct {
+type KeptEntry struct {
 	Place    string
 	Sequence uint64
-	bridge.Withheld
+	bridge.KeptDelivery
 }
 
 // WithheldSelection says which entries are meant. Its zero value is all.
-type WithheldSelection struct {
+type KeptSelection struct {
 	// Place, Source and Cause are empty for every one.
 	Place, Source, Cause string
 	// Sequences names entries of Place, which must be given then.
@@ -46,11 +46,11 @@ type AcceptOptions struct {
 	By, Reason, From string
 	// Accepted, if set, is told of each entry that has become an event, before it is
 	// removed. It is not called in a dry run.
-	Accepted func(WithheldEntry, *bridge.Event)
+	Accepted func(KeptEntry, *bridge.Event)
 }
 
 // WithheldReport says what became of the entries of a selection.
-type WithheldReport struct {
+type KeptReport struct {
 	// DryRun is set when nothing was changed: the counts are what would be.
 	DryRun bool `json:"dry_run"`
 	// LookedAt is how many entries were read. Each is in one of the next three.

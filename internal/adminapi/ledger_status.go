@@ -4,7 +4,7 @@ import "time"
 
 // LedgerStatus is how the ledger of predictions stands, as the process that leads it
 // wrote last.
-type LedgerStatus struct {
+type PredictionsStatus struct {
 	// Leader names that process.
 	Leader    string    `json:"leader"`
 	UpdatedAt time.Time `json:"updated_at"`

@@ -176,9 +176,9 @@ func (c Config) All() []jetstream.StreamConfig {
 			// Made by hand and not as a key-value bucket, which would allow
 			// rollups: one message of anybody could then purge all of it. Marks
 			// of expired keys would need them too, so there are none.
-			Name:              c.Names.LedgerStream(),
+			Name:              c.Names.AttemptsStream(),
 			Description:       "Hookspan: what consumers remember of events",
-			Subjects:          []string{c.Names.LedgerSubject(">")},
+			Subjects:          []string{c.Names.AttemptsSubject(">")},
 			Retention:         jetstream.LimitsPolicy,
 			Discard:           jetstream.DiscardNew,
 			Storage:           jetstream.FileStorage,

@@ -15,7 +15,7 @@ import (
 )
 
 // Consumers is every durable reader of events. An error wraps bridge.ErrNoConsumer
-// for a name that none has, and bridge.ErrLedgerConsumer where that one is not the
+// for a name that none has, and bridge.ErrPredictionsConsumer where that one is not the
 // operator's to change.
 type Consumers interface {
 	List(ctx context.Context) ([]adminapi.ConsumerState, error)
@@ -222,7 +222,7 @@ func (h consumersAPI) told(c echo.Context, err error) error {
 		return noConsumer(list)
 	case errors.Is(err, bridge.ErrConfigured):
 		return echo.NewHTTPError(http.StatusConflict, "The configuration names this consumer: change it there and restart; what is not named there any more can be removed.")
-	case errors.Is(err, bridge.ErrLedgerConsumer):
+	case errors.Is(err, bridge.ErrPredictionsConsumer):
 		return echo.NewHTTPError(http.StatusConflict, "The ledger of predictions reads by this consumer: to have it read all events again, use hookspan predictions rebuild.")
 	case errors.Is(err, bridge.ErrConsumerExists):
 		return echo.NewHTTPError(http.StatusConflict, "There is a consumer of that name: use another one, or remove it first.")

@@ -20,12 +20,12 @@ import (
 
 // A ledger that nobody keeps any more, or that is being rebuilt, hides no end.
 func TestLedgerThatIsBehindHidesNoEnd(t *testing.T) {
-	for name, status := range map[string]adminapi.LedgerStatus{
+	for name, status := range map[string]adminapi.PredictionsStatus{
 		"nobody keeps it": {UpdatedAt: time.Now().Add(-3 * time.Minute)}, "rebuilt": {UpdatedAt: time.Now(), Rebuilding: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := startPredictions(t)
-			b.ledger.status = func() (*adminapi.LedgerStatus, error) { return &status, nil }
+			b.ledger.status = func() (*adminapi.PredictionsStatus, error) { return &status, nil }
 			b.fold(b.tell("a", "processing"))
 			require.True(t, b.get("/get3w/a").state(t).Open())
 			b.tell("a", "completed")
@@ -41,7 +41,9 @@ func TestLedgerThatIsBehindHidesNoEnd(t *testing.T) {
 // As long as the ledger follows the events nobody looks through them.
 func TestLedgerThatFollowsIsBelieved(t *testing.T) {
 	b := startPredictions(t)
-	b.ledger.status = func() (*adminapi.LedgerStatus, error) { return &adminapi.LedgerStatus{UpdatedAt: time.Now()}, nil }
+	b.ledger.status = func() (*adminapi.PredictionsStatus, error) {
+		return &adminapi.PredictionsStatus{UpdatedAt: time.Now()}, nil
+	}
 	b.fold(b.tell("a", "processing"))
 	b.finds(fmt.Errorf("looking: %w", bridge.ErrBusy))
 	require.True(t, b.get("/get3w/a").state(t).Open())

@@ -50,9 +50,9 @@ func operated(t *testing.T) (*admin.Server, *streamtest.Bench) {
 		Filter:  func(string) (bridge.Filter, bool) { return bridge.Filter{}, false },
 	})
 	letters := struct {
-		*redelivery.Letters
+		*redelivery.DeadLetters
 		*redelivery.Redeliverer
-	}{redelivery.NewLetters(b.JS, b.Names), again}
+	}{redelivery.NewDeadLetters(b.JS, b.Names), again}
 	events := struct {
 		*redelivery.Events
 		*redelivery.Redeliverer
@@ -69,7 +69,7 @@ func operated(t *testing.T) (*admin.Server, *streamtest.Bench) {
 
 // durables are a fleet to which some can be added.
 type consumerOperator struct {
-	*durables.Fleet
+	*durables.Durables
 
 	b *streamtest.Bench
 }

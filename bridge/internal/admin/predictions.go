@@ -25,7 +25,7 @@ type Predictions interface {
 	Walk(ctx context.Context, sel adminapi.PredictionSelection, visit func(place uint64, s *bridge.PredictionState) error) error
 	// Status says how the ledger stands. The error wraps bridge.ErrNoEntry when nobody
 	// has kept it yet.
-	Status(ctx context.Context) (*adminapi.LedgerStatus, error)
+	Status(ctx context.Context) (*adminapi.PredictionsStatus, error)
 	// Rebuild has the ledger folded again from the first event on, and does not wait
 	// for that.
 	Rebuild(ctx context.Context) error

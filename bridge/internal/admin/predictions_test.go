@@ -31,7 +31,7 @@ type ledger struct {
 	*predictions.Reader
 	*await.Past
 
-	status  func() (*adminapi.LedgerStatus, error)
+	status  func() (*adminapi.PredictionsStatus, error)
 	rebuilt chan struct{}
 }
 
@@ -39,7 +39,7 @@ func (l ledger) Walk(ctx context.Context, sel adminapi.PredictionSelection, visi
 	return l.Reader.Walk(ctx, predictions.Selection(sel), visit)
 }
 
-func (l ledger) Status(context.Context) (*adminapi.LedgerStatus, error) { return l.status() }
+func (l ledger) Status(context.Context) (*adminapi.PredictionsStatus, error) { return l.status() }
 
 func (l ledger) Rebuild(context.Context) error {
 	l.rebuilt <- struct{}{}
@@ -75,7 +75,7 @@ func onNATS(t *testing.T, s *admin.Server) *predictionsBench {
 	reader := predictions.NewReader(b.JS, b.Names)
 	b.ledger = &ledger{
 		Reader: reader, Past: await.NewPast(b.JS, b.Names), rebuilt: make(chan struct{}, 1),
-		status: func() (*adminapi.LedgerStatus, error) { return nil, bridge.ErrNoEntry },
+		status: func() (*adminapi.PredictionsStatus, error) { return nil, bridge.ErrNoEntry },
 	}
 	b.hub = await.New(b.JS, reader, b.Names, nil)
 	t.Cleanup(b.hub.Close)
@@ -163,12 +163,12 @@ func TestStatusAndRebuild(t *testing.T) {
 	a := b.get("/status")
 	require.Equal(t, 404, a.status)
 	require.Contains(t, a.detail(t), "role reconciler")
-	b.ledger.status = func() (*adminapi.LedgerStatus, error) {
-		return &adminapi.LedgerStatus{Leader: "host/1", Folded: 7}, nil
+	b.ledger.status = func() (*adminapi.PredictionsStatus, error) {
+		return &adminapi.PredictionsStatus{Leader: "host/1", Folded: 7}, nil
 	}
-	var status adminapi.LedgerStatus
+	var status adminapi.PredictionsStatus
 	require.NoError(t, json.Unmarshal([]byte(b.get("/status").body), &status))
-	require.Equal(t, adminapi.LedgerStatus{Leader: "host/1", Folded: 7}, status)
+	require.Equal(t, adminapi.PredictionsStatus{Leader: "host/1", Folded: 7}, status)
 	a = do(t, b.Server, http.MethodPost, "/api/v1/predictions/rebuild", "{}", map[string]string{"Content-Type": "application/json"})
 	require.JSONEq(t, `{"rebuilding":true}`, a.body)
 	<-b.ledger.rebuilt

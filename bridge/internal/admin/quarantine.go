@@ -16,19 +16,19 @@ import (
 type Quarantine interface {
 	// Walk calls visit for every entry of the selection in order, until visit
 	// returns an error, which it returns. It does not know the selection's limit.
-	Walk(ctx context.Context, sel adminapi.WithheldSelection, visit func(adminapi.WithheldEntry) error) error
+	Walk(ctx context.Context, sel adminapi.KeptSelection, visit func(adminapi.KeptEntry) error) error
 	// Get returns one entry. The error wraps bridge.ErrNoEntry when it is gone.
-	Get(ctx context.Context, place string, seq uint64) (adminapi.WithheldEntry, error)
+	Get(ctx context.Context, place string, seq uint64) (adminapi.KeptEntry, error)
 	// Reverify makes events of what is authentic and usable now.
-	Reverify(ctx context.Context, sel adminapi.WithheldSelection, o adminapi.ReverifyOptions) adminapi.WithheldReport
+	Reverify(ctx context.Context, sel adminapi.KeptSelection, o adminapi.ReverifyOptions) adminapi.KeptReport
 	// Accept makes events of entries of the quarantine that can be read in one way only.
-	Accept(ctx context.Context, sel adminapi.WithheldSelection, o adminapi.AcceptOptions) adminapi.WithheldReport
+	Accept(ctx context.Context, sel adminapi.KeptSelection, o adminapi.AcceptOptions) adminapi.KeptReport
 	// Drop removes entries for good.
-	Drop(ctx context.Context, sel adminapi.WithheldSelection, dryRun bool) adminapi.WithheldReport
+	Drop(ctx context.Context, sel adminapi.KeptSelection, dryRun bool) adminapi.KeptReport
 }
 
 // selection checks what came from outside.
-func keptSelection(c *adminapi.WithheldCall) (adminapi.WithheldSelection, error) {
+func keptSelection(c *adminapi.KeptCall) (adminapi.KeptSelection, error) {
 	err := checkPage(&c.Page)
 	switch {
 	case err != nil:
@@ -42,9 +42,9 @@ func keptSelection(c *adminapi.WithheldCall) (adminapi.WithheldSelection, error)
 		err = badRequest("seqs and after count within one stream: name it")
 	}
 	if err != nil {
-		return adminapi.WithheldSelection{}, err
+		return adminapi.KeptSelection{}, err
 	}
-	return adminapi.WithheldSelection{
+	return adminapi.KeptSelection{
 		Place: c.Stream, Source: c.Source, Cause: c.Cause, Sequences: c.Seqs, After: c.After, Limit: c.Limit,
 	}, nil
 }
@@ -67,7 +67,7 @@ func (h quarantineAPI) list(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	call := adminapi.WithheldCall{Stream: c.QueryParam("stream"), Source: c.QueryParam("source"), Cause: c.QueryParam("cause"), Page: p.Page}
+	call := adminapi.KeptCall{Stream: c.QueryParam("stream"), Source: c.QueryParam("source"), Cause: c.QueryParam("cause"), Page: p.Page}
 	if call.Stream == "" && p.Before > 0 {
 		return badRequest("before counts within one stream: name it")
 	}
@@ -76,7 +76,7 @@ func (h quarantineAPI) list(c echo.Context) error {
 		return err
 	}
 	sel.Before, sel.Newest = p.Before, p.Newest
-	list := adminapi.WithheldList{Entries: []adminapi.Withheld{}}
+	list := adminapi.KeptList{Entries: []adminapi.KeptDelivery{}}
 	if !sel.Newest || sel.Place != "" {
 		list.Entries, list.More, err = h.page(c, sel)
 		if err != nil {
@@ -91,7 +91,7 @@ func (h quarantineAPI) list(c echo.Context) error {
 		}
 		list.Entries, list.More = append(list.Entries, entries...), list.More || more
 	}
-	slices.SortStableFunc(list.Entries, func(a, b adminapi.Withheld) int { return b.ReceivedAt.Compare(a.ReceivedAt) })
+	slices.SortStableFunc(list.Entries, func(a, b adminapi.KeptDelivery) int { return b.ReceivedAt.Compare(a.ReceivedAt) })
 	if len(list.Entries) > sel.Limit {
 		list.Entries, list.More = list.Entries[:sel.Limit], true
 	}
@@ -99,9 +99,9 @@ func (h quarantineAPI) list(c echo.Context) error {
 }
 
 // page are the first entries of a selection, and whether there are more.
-func (h quarantineAPI) page(c echo.Context, sel adminapi.WithheldSelection) (entries []adminapi.Withheld, more bool, err error) {
-	entries = []adminapi.Withheld{}
-	err = h.q.Walk(c.Request().Context(), sel, func(e adminapi.WithheldEntry) error {
+func (h quarantineAPI) page(c echo.Context, sel adminapi.KeptSelection) (entries []adminapi.KeptDelivery, more bool, err error) {
+	entries = []adminapi.KeptDelivery{}
+	err = h.q.Walk(c.Request().Context(), sel, func(e adminapi.KeptEntry) error {
 		if len(entries) == sel.Limit {
 			more = true
 			return errPage
@@ -115,8 +115,8 @@ func (h quarantineAPI) page(c echo.Context, sel adminapi.WithheldSelection) (ent
 	return entries, more, err
 }
 
-func summary(e *adminapi.WithheldEntry) adminapi.Withheld {
-	return adminapi.Withheld{
+func summary(e *adminapi.KeptEntry) adminapi.KeptDelivery {
+	return adminapi.KeptDelivery{
 		Stream: e.Place, Seq: e.Sequence, Source: e.Source, Cause: e.Cause, Detail: e.Detail, ReceivedAt: e.ReceivedAt,
 		Remote: e.RemoteAddr, RequestID: e.RequestID, ContentType: e.ContentType, BodyBytes: e.BodyBytes, Truncated: e.Truncated,
 	}
@@ -134,8 +134,8 @@ func (h quarantineAPI) show(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, adminapi.WithheldDetail{
-		Withheld: summary(&e), Proof: e.Proof, Header: e.Header, HeadersCut: e.HeadersCut, Query: e.Query, TraceParent: e.TraceParent,
+	return c.JSON(http.StatusOK, adminapi.KeptDetail{
+		KeptDelivery: summary(&e), Proof: e.Proof, Header: e.Header, HeadersCut: e.HeadersCut, Query: e.Query, TraceParent: e.TraceParent,
 		Content: newContent(e.Body),
 	})
 }
@@ -158,7 +158,7 @@ func (h quarantineAPI) accept(c echo.Context) error {
 	if err := decodeCall(c, &call); err != nil {
 		return err
 	}
-	page := adminapi.WithheldCall{Stream: bridge.PlaceQuarantine, Page: adminapi.Page{Seqs: call.Seqs, Limit: maxEntries}}
+	page := adminapi.KeptCall{Stream: bridge.PlaceQuarantine, Page: adminapi.Page{Seqs: call.Seqs, Limit: maxEntries}}
 	sel, err := keptSelection(&page)
 	switch {
 	case err != nil:
@@ -186,7 +186,7 @@ func (h quarantineAPI) drop(c echo.Context) error {
 	return c.JSON(http.StatusOK, h.q.Drop(c.Request().Context(), sel, call.DryRun))
 }
 
-func readCall(c echo.Context) (call adminapi.WithheldCall, sel adminapi.WithheldSelection, err error) {
+func readCall(c echo.Context) (call adminapi.KeptCall, sel adminapi.KeptSelection, err error) {
 	if err := decodeCall(c, &call); err != nil {
 		return call, sel, err
 	}

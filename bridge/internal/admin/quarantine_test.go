@@ -32,7 +32,7 @@ func entries(t *testing.T, n int) (*admin.Server, *streamtest.Bench) {
 	b := streamtest.Start(t, streamtest.Config())
 	q := stream.NewQuarantine(b.Publisher(), b.Names, noAlarms{})
 	for i := range n {
-		w := &bridge.Withheld{Source: "get3w", Cause: "no_id", ReceivedAt: time.Now(), Body: []byte(fmt.Sprintf(`{"n":%d}`, i))}
+		w := &bridge.KeptDelivery{Source: "get3w", Cause: "no_id", ReceivedAt: time.Now(), Body: []byte(fmt.Sprintf(`{"n":%d}`, i))}
 		if i == n-1 {
 			w.Cause, w.Body = "encoding", []byte("\xff<")
 		}
@@ -41,9 +41,9 @@ func entries(t *testing.T, n int) (*admin.Server, *streamtest.Bench) {
 		_, err := q.Keep(context.Background(), w)
 		require.NoError(t, err)
 	}
-	store := stream.NewWithheldStore(b.JS, b.Names)
+	store := stream.NewKeptStore(b.JS, b.Names)
 	all := struct {
-		*stream.WithheldStore
+		*stream.KeptStore
 		*quarantine.Reverifier
 	}{store, quarantine.New(store, b.Publisher(), func(string) *source.Source { return nil })}
 	s := start(t, "127.0.0.1:0")
@@ -55,7 +55,7 @@ func list(t *testing.T, s *admin.Server, query string) (seqs []uint64, more bool
 	t.Helper()
 	a := get(t, s, "/api/v1/quarantine"+query)
 	require.Equal(t, 200, a.status, a.body)
-	var l adminapi.WithheldList
+	var l adminapi.KeptList
 	require.NoError(t, json.Unmarshal([]byte(a.body), &l))
 	for _, e := range l.Entries {
 		seqs = append(seqs, e.Seq)
@@ -75,17 +75,17 @@ func TestQuarantineAPI(t *testing.T) {
 	require.Equal(t, []uint64{4}, seqs)
 	require.Contains(t, get(t, s, "/api/v1/quarantine?stream=refused").body, `"entries":[]`)
 
-	var d adminapi.WithheldDetail
+	var d adminapi.KeptDetail
 	require.NoError(t, json.Unmarshal([]byte(get(t, s, "/api/v1/quarantine/quarantine/1").body), &d))
 	require.JSONEq(t, `{"n":0}`, *d.Body)
 	require.Equal(t, bridge.Header{"X-Get3w-Signature": {"aa"}}, d.Proof)
 	require.Equal(t, bridge.Header{"User-Agent": {"x"}}, d.Header)
-	d = adminapi.WithheldDetail{}
+	d = adminapi.KeptDetail{}
 	require.NoError(t, json.Unmarshal([]byte(get(t, s, "/api/v1/quarantine/quarantine/4").body), &d))
 	require.Nil(t, d.Body)
 	require.Equal(t, "\xff<", string(d.BodyBase64))
 
-	call := func(verb, body string) (r adminapi.WithheldReport) {
+	call := func(verb, body string) (r adminapi.KeptReport) {
 		a := do(t, s, http.MethodPost, "/api/v1/quarantine/"+verb, body, map[string]string{"Content-Type": "application/json"})
 		require.Equal(t, 200, a.status, a.body)
 		require.NoError(t, json.Unmarshal([]byte(a.body), &r))
@@ -93,7 +93,7 @@ func TestQuarantineAPI(t *testing.T) {
 	}
 	require.Equal(t, map[string]int{"unknown_source": 4}, call("reverify", `{}`).Remaining)
 	report := call("drop", `{"stream":"quarantine","limit":2,"dry_run":true}`)
-	require.Equal(t, adminapi.WithheldReport{DryRun: true, LookedAt: 2, Removed: 2, More: true, Last: 2, Remaining: map[string]int{}}, report)
+	require.Equal(t, adminapi.KeptReport{DryRun: true, LookedAt: 2, Removed: 2, More: true, Last: 2, Remaining: map[string]int{}}, report)
 	require.EqualValues(t, 4, b.Messages(t, "HOOKSPAN_QUARANTINE"))
 	require.Equal(t, 2, call("drop", `{"stream":"quarantine","seqs":[4,1,9]}`).Removed)
 	seqs, _ = list(t, s, "")

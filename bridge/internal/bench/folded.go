@@ -223,7 +223,7 @@ func (r *rig) forgetLedger(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("emptying the ledger: %w", err)
 	}
-	err = r.bare.DeleteConsumer(ctx, r.names.EventsStream(), bridge.LedgerConsumer)
+	err = r.bare.DeleteConsumer(ctx, r.names.EventsStream(), bridge.PredictionsConsumer)
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return fmt.Errorf("removing the durable of the ledger: %w", err)
 	}
@@ -241,7 +241,7 @@ func (r *rig) foldAll(ctx context.Context) (rate float64, err error) {
 	var begin time.Time
 	for late := time.Now().Add(startTimeout); ; {
 		folded := uint64(0)
-		durable, err := r.js.Consumer(ctx, r.names.EventsStream(), bridge.LedgerConsumer)
+		durable, err := r.js.Consumer(ctx, r.names.EventsStream(), bridge.PredictionsConsumer)
 		switch {
 		case err == nil:
 			folded = durable.CachedInfo().AckFloor.Stream
@@ -282,7 +282,7 @@ func (r *rig) pullForLedger(ctx context.Context) (rate float64, err error) {
 	if err := predictions.Provision(ctx, r.bare, r.names); err != nil {
 		return 0, err
 	}
-	durable, err := r.bare.Consumer(ctx, r.names.EventsStream(), bridge.LedgerConsumer)
+	durable, err := r.bare.Consumer(ctx, r.names.EventsStream(), bridge.PredictionsConsumer)
 	if err != nil {
 		return 0, fmt.Errorf("reaching the durable of the ledger: %w", err)
 	}

@@ -143,11 +143,11 @@ func (instant) Publish(context.Context, *bridge.Event) (bridge.Receipt, error) {
 	return bridge.Receipt{Result: bridge.Stored, Stream: bridge.Names{}.EventsStream(), Sequence: 1}, nil
 }
 
-func (instant) Keep(context.Context, *bridge.Withheld) (bridge.Receipt, error) {
+func (instant) Keep(context.Context, *bridge.KeptDelivery) (bridge.Receipt, error) {
 	return bridge.Receipt{Result: bridge.Quarantined}, nil
 }
 
-func (instant) Offer(*bridge.Withheld, func(*bridge.Withheld)) {}
+func (instant) Offer(*bridge.KeptDelivery, func(*bridge.KeptDelivery)) {}
 
 func (instant) Raise(bridge.Alarm) {}
 

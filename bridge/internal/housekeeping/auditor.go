@@ -36,14 +36,14 @@ type AuditorConfig struct {
 // nothing of it by itself. It also measures how full the streams are.
 type Auditor struct {
 	js     jetstream.JetStream
-	book   *Book
+	book   *Checkpoint
 	cfg    AuditorConfig
 	gauges *gauges
 	kept   map[string]bool
 }
 
 // NewAuditor returns an auditor that is not running yet.
-func NewAuditor(js jetstream.JetStream, book *Book, cfg AuditorConfig) *Auditor {
+func NewAuditor(js jetstream.JetStream, book *Checkpoint, cfg AuditorConfig) *Auditor {
 	cfg.Interval = cmp.Or(cfg.Interval, defaultInterval)
 	a := &Auditor{js: js, book: book, cfg: cfg, gauges: newGauges(cfg.Streams), kept: map[string]bool{}}
 	for _, name := range cfg.Kept {

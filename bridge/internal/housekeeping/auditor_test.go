@@ -20,7 +20,7 @@ import (
 
 func auditor(t *testing.T, b *streamtest.Bench, memory Memory, alarms bridge.Alarmer) *Auditor {
 	t.Helper()
-	book, err := OpenBook(memory, "test")
+	book, err := OpenCheckpoint(memory, "test")
 	require.NoError(t, err)
 	return NewAuditor(b.JS, book, AuditorConfig{
 		Streams: []string{events, "HOOKSPAN_DEAD"}, Kept: []string{events}, Alone: true, Alarms: alarms, Logger: zap.NewNop(),
@@ -160,7 +160,7 @@ func TestAuditorWithoutMemory(t *testing.T) {
 	a.Audit(context.Background())
 	require.Equal(t, []string{bridge.AlarmStoreMissing}, kinds(alarms.take()))
 
-	book, err := OpenBook(&paper{text: []byte("{")}, "test")
+	book, err := OpenCheckpoint(&paper{text: []byte("{")}, "test")
 	require.Error(t, err)
 	NewAuditor(b.JS, book, a.cfg).Audit(context.Background())
 	require.Empty(t, alarms.take())

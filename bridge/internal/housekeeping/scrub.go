@@ -53,7 +53,7 @@ type ScrubConfig struct {
 // use in memory: damage to the newest block shows in the pass after it was left.
 type Scrub struct {
 	js   jetstream.JetStream
-	book *Book
+	book *Checkpoint
 	cfg  ScrubConfig
 	kept map[string]bool
 
@@ -63,7 +63,7 @@ type Scrub struct {
 
 // NewScrub returns a scrub that is not running yet. It keeps in the book how far
 // it is, so that a restart does not begin the pass anew.
-func NewScrub(js jetstream.JetStream, book *Book, cfg ScrubConfig) *Scrub {
+func NewScrub(js jetstream.JetStream, book *Checkpoint, cfg ScrubConfig) *Scrub {
 	cfg.Pause = cmp.Or(cfg.Pause, defaultPause)
 	s := &Scrub{
 		js: js, book: book, cfg: cfg, kept: map[string]bool{},
@@ -132,7 +132,7 @@ func (s *Scrub) Pass(ctx context.Context, name string) error {
 	return nil
 }
 
-func (b *Book) scrubbed(stream string) uint64 {
+func (b *Checkpoint) scrubbed(stream string) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.pages.Scrub[stream]

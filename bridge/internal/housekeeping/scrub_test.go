@@ -17,7 +17,7 @@ import (
 
 func scrub(t *testing.T, b *streamtest.Bench, memory Memory, alarms bridge.Alarmer) *Scrub {
 	t.Helper()
-	book, err := OpenBook(memory, "test")
+	book, err := OpenCheckpoint(memory, "test")
 	require.NoError(t, err)
 	return NewScrub(b.JS, book, ScrubConfig{
 		Streams: []string{events}, Kept: []string{events}, BytesPerSecond: 1 << 30, Alarms: alarms, Logger: zap.NewNop(),

@@ -86,7 +86,7 @@ func TestAnswers(t *testing.T) {
 			require.Contains(t, res.text, c.want)
 			require.Less(t, len(res.text), 1024)
 			require.Empty(t, res.header.Get("Location"))
-			kept, refused := b.keep.withheld()
+			kept, refused := b.keep.all()
 			switch {
 			case c.status == 200 && strings.Contains(c.want, "quarantined"):
 				require.Empty(t, b.pub.published())
@@ -169,7 +169,7 @@ func TestLoadBalancersChecks(t *testing.T) {
 		require.Equal(t, 404, check(http.MethodHead, path).status, path)
 		require.Equal(t, 404, check(http.MethodOptions, path).status, path)
 	}
-	_, refused := b.keep.withheld()
+	_, refused := b.keep.all()
 	require.Empty(t, refused, "a check is no delivery")
 
 	b.draining.Store(true)

@@ -55,13 +55,13 @@ func (p *publisher) published() []*bridge.Event {
 // answers what a test says.
 type keeper struct {
 	mu      sync.Mutex
-	kept    []*bridge.Withheld
-	refused []*bridge.Withheld
+	kept    []*bridge.KeptDelivery
+	refused []*bridge.KeptDelivery
 	alarms  []bridge.Alarm
-	answer  func(ctx context.Context, w *bridge.Withheld) (bridge.Receipt, error)
+	answer  func(ctx context.Context, w *bridge.KeptDelivery) (bridge.Receipt, error)
 }
 
-func (k *keeper) Keep(ctx context.Context, w *bridge.Withheld) (bridge.Receipt, error) {
+func (k *keeper) Keep(ctx context.Context, w *bridge.KeptDelivery) (bridge.Receipt, error) {
 	k.mu.Lock()
 	k.kept = append(k.kept, w)
 	k.mu.Unlock()
@@ -71,7 +71,7 @@ func (k *keeper) Keep(ctx context.Context, w *bridge.Withheld) (bridge.Receipt, 
 	return bridge.Receipt{Result: bridge.Quarantined, Stream: "HOOKSPAN_QUARANTINE", Sequence: 1}, nil
 }
 
-func (k *keeper) Offer(w *bridge.Withheld, diagnose func(*bridge.Withheld)) {
+func (k *keeper) Offer(w *bridge.KeptDelivery, diagnose func(*bridge.KeptDelivery)) {
 	if diagnose != nil {
 		diagnose(w)
 	}
@@ -86,11 +86,11 @@ func (k *keeper) Raise(a bridge.Alarm) {
 	k.alarms = append(k.alarms, a)
 }
 
-// withheld returns what was kept and what was refused.
-func (k *keeper) withheld() (kept, refused []*bridge.Withheld) {
+// all returns what was kept and what was refused.
+func (k *keeper) all() (kept, refused []*bridge.KeptDelivery) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return append([]*bridge.Withheld(nil), k.kept...), append([]*bridge.Withheld(nil), k.refused...)
+	return append([]*bridge.KeptDelivery(nil), k.kept...), append([]*bridge.KeptDelivery(nil), k.refused...)
 }
 
 // deps are the parts of a server that has nothing but them.
@@ -152,7 +152,7 @@ func start(t testing.TB, cfg Config) *bench {
 			require.NotContains(t, string(text)+entry.Message, secret)
 			require.NotContains(t, string(text)+entry.Message, token)
 		}
-		kept, refused := b.keep.withheld()
+		kept, refused := b.keep.all()
 		for _, w := range append(kept, refused...) {
 			text, err := json.Marshal(w)
 			require.NoError(t, err)

@@ -26,7 +26,7 @@ func TestQuarantined(t *testing.T) {
 	require.Equal(t, 200, res.status)
 	require.Equal(t, map[string]any{"result": "quarantined", "cause": "no_id"}, res.json)
 	require.Empty(t, b.pub.published())
-	kept, refused := b.keep.withheld()
+	kept, refused := b.keep.all()
 	require.Empty(t, refused)
 	require.Len(t, kept, 1)
 	w := kept[0]
@@ -55,7 +55,7 @@ func TestQuarantined(t *testing.T) {
 func TestWithoutQuarantineNothingIsAccepted(t *testing.T) {
 	for _, failure := range []error{bridge.ErrFull, bridge.ErrUnavailable, bridge.ErrUnknown} {
 		b := start(t, Config{})
-		b.keep.answer = func(context.Context, *bridge.Withheld) (bridge.Receipt, error) {
+		b.keep.answer = func(context.Context, *bridge.KeptDelivery) (bridge.Receipt, error) {
 			return bridge.Receipt{Result: bridge.Quarantined}, fmt.Errorf("keeping: %w", failure)
 		}
 		res := do(t, request(t, b.url+"/webhooks/get3w", `{}`))
@@ -67,7 +67,7 @@ func TestWithoutQuarantineNothingIsAccepted(t *testing.T) {
 
 func TestKeepIsGivenTheDeadline(t *testing.T) {
 	b := start(t, Config{Deadline: 200 * time.Millisecond})
-	b.keep.answer = func(ctx context.Context, _ *bridge.Withheld) (bridge.Receipt, error) {
+	b.keep.answer = func(ctx context.Context, _ *bridge.KeptDelivery) (bridge.Receipt, error) {
 		<-ctx.Done()
 		return bridge.Receipt{}, fmt.Errorf("%w: %w", bridge.ErrUnknown, ctx.Err())
 	}
@@ -82,14 +82,14 @@ func TestRefusedIsKeptWithItsDiagnosis(t *testing.T) {
 	require.Equal(t, 401, res.status)
 	require.NotContains(t, res.text, "sha256")
 	require.NotContains(t, res.text, "signature_prefix")
-	_, refused := b.keep.withheld()
+	_, refused := b.keep.all()
 	require.Len(t, refused, 1)
 	require.Equal(t, "signature_prefix", refused[0].Cause)
 	require.Equal(t, body("pred_1"), string(refused[0].Body))
 	require.Equal(t, r.Header["X-Get3w-Signature"], refused[0].Proof["X-Get3w-Signature"])
 
 	require.Equal(t, 401, do(t, request(t, b.url+"/webhooks/mute", body("pred_1"))).status)
-	_, refused = b.keep.withheld()
+	_, refused = b.keep.all()
 	require.Equal(t, "no_secret", refused[1].Cause)
 }
 
@@ -100,7 +100,7 @@ func TestWrongPathTokenIsKept(t *testing.T) {
 		r := request(t, b.url+"/webhooks/guarded"+path, body("pred_1"))
 		r.Header.Set("X-Original-Uri", "/webhooks/guarded/"+mistyped)
 		require.Equal(t, 401, do(t, r).status)
-		_, refused := b.keep.withheld()
+		_, refused := b.keep.all()
 		w := refused[len(refused)-1]
 		require.Equal(t, bridge.CausePathToken, w.Cause)
 		require.Equal(t, body("pred_1"), string(w.Body))
@@ -114,7 +114,7 @@ func TestWrongPathTokenIsKept(t *testing.T) {
 	_, err := io.WriteString(conn, "POST /webhooks/guarded/wrong HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 20\r\n\r\n")
 	require.NoError(t, err)
 	require.Equal(t, 401, answerOn(t, conn).status)
-	_, refused := b.keep.withheld()
+	_, refused := b.keep.all()
 	require.True(t, refused[2].Truncated)
 	require.EqualValues(t, 20, refused[2].BodyBytes)
 }
@@ -128,9 +128,9 @@ func TestProofIsClippedUntilItIsDiagnosed(t *testing.T) {
 	r := request(t, b.url+"/webhooks/get3w", body("pred_1"))
 	r.Header.Set("X-Get3w-Signature", long)
 	require.Equal(t, 401, do(t, r).status)
-	_, refused := b.keep.withheld()
+	_, refused := b.keep.all()
 	require.Equal(t, "wrong_length", refused[0].Cause)
-	require.Less(t, refused[0].HeaderBytes(), bridge.MaxWithheldHeaderBytes)
+	require.Less(t, refused[0].HeaderBytes(), bridge.MaxKeptHeaderBytes)
 }
 
 // Secrets do not get into what is kept, wherever a request has them: the end of
@@ -147,7 +147,7 @@ func TestSecretsAreCut(t *testing.T) {
 	}
 	r.Header.Set("Accept", "text/plain")
 	require.Equal(t, 200, do(t, r).status)
-	kept, _ := b.keep.withheld()
+	kept, _ := b.keep.all()
 	require.Len(t, kept, 1)
 	for name := range hidden {
 		require.Equal(t, []string{"[cut]"}, kept[0].Header[name], name)
@@ -159,7 +159,7 @@ func TestSecretsAreCut(t *testing.T) {
 	r.Header.Set("X-Get3w-Signature", secret)
 	r.Header.Set("Content-Type", secret)
 	require.Equal(t, 401, do(t, r).status)
-	_, refused := b.keep.withheld()
+	_, refused := b.keep.all()
 	require.Equal(t, []string{"[cut]"}, refused[0].Proof["X-Get3w-Signature"])
 	require.True(t, refused[0].Truncated, "its query is not what came")
 }
@@ -179,7 +179,7 @@ func TestTooLargeIsKeptInPart(t *testing.T) {
 		require.Equal(t, 413, read(t, res).status)
 	}
 	require.NoError(t, b.stop())
-	_, refused := b.keep.withheld()
+	_, refused := b.keep.all()
 	require.Len(t, refused, 2)
 	for _, w := range refused {
 		require.Equal(t, "too_large", w.Cause)
@@ -197,7 +197,7 @@ func TestTooLargeIsNotAskedFor(t *testing.T) {
 	_, err := io.WriteString(conn, "POST /webhooks/get3w HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2000\r\n\r\n")
 	require.NoError(t, err)
 	require.Equal(t, 413, answerOn(t, conn).status)
-	_, refused := b.keep.withheld()
+	_, refused := b.keep.all()
 	require.Len(t, refused, 1)
 	require.Empty(t, refused[0].Body)
 	require.EqualValues(t, 2000, refused[0].BodyBytes)
@@ -210,7 +210,7 @@ func TestTooLargeAndSlow(t *testing.T) {
 	_, err := io.WriteString(conn, "POST /webhooks/get3w HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\nabc")
 	require.NoError(t, err)
 	require.Equal(t, 413, answerOn(t, conn).status)
-	_, refused := b.keep.withheld()
+	_, refused := b.keep.all()
 	require.Equal(t, "abc", string(refused[0].Body))
 }
 

@@ -22,9 +22,9 @@ const (
 // acknowledged with all before it: they are folded in their order.
 func durable(names bridge.Names) jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
-		Durable:        bridge.LedgerConsumer,
+		Durable:        bridge.PredictionsConsumer,
 		Description:    "Hookspan: the ledger of predictions",
-		FilterSubjects: []string{names.AllEvents(), names.AllAgain(bridge.LedgerConsumer)},
+		FilterSubjects: []string{names.AllEvents(), names.AllAgain(bridge.PredictionsConsumer)},
 		DeliverPolicy:  jetstream.DeliverAllPolicy,
 		AckPolicy:      jetstream.AckAllPolicy,
 		AckWait:        ackWait,
@@ -62,7 +62,7 @@ func (l *Ledger) bind(ctx context.Context) (jetstream.Consumer, error) {
 	if !l.cfg.BindOnly {
 		return provision(ctx, l.js, l.cfg.Names)
 	}
-	c, err := l.js.Consumer(ctx, l.cfg.Names.EventsStream(), bridge.LedgerConsumer)
+	c, err := l.js.Consumer(ctx, l.cfg.Names.EventsStream(), bridge.PredictionsConsumer)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		err = fmt.Errorf("%w: make it with hookspan provision", err)
 	}
@@ -77,20 +77,20 @@ func (l *Ledger) bind(ctx context.Context) (jetstream.Consumer, error) {
 // late, behind newer events.
 func (l *Ledger) rewind(ctx context.Context, to uint64) (jetstream.Consumer, error) {
 	stream := l.cfg.Names.EventsStream()
-	if _, err := l.js.ResetConsumerToSequence(ctx, stream, bridge.LedgerConsumer, to); err != nil {
+	if _, err := l.js.ResetConsumerToSequence(ctx, stream, bridge.PredictionsConsumer, to); err != nil {
 		// A server before 2.14 cannot do that.
 		cfg := durable(l.cfg.Names)
 		if to > 1 {
 			cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, to
 		}
-		if err := l.js.DeleteConsumer(ctx, stream, bridge.LedgerConsumer); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		if err := l.js.DeleteConsumer(ctx, stream, bridge.PredictionsConsumer); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return nil, fmt.Errorf("setting the durable of the ledger to event %d: %w", to, err)
 		}
 		if _, err := l.js.CreateConsumer(ctx, stream, cfg); err != nil {
 			return nil, fmt.Errorf("setting the durable of the ledger to event %d: %w", to, err)
 		}
 	}
-	c, err := l.js.Consumer(ctx, stream, bridge.LedgerConsumer)
+	c, err := l.js.Consumer(ctx, stream, bridge.PredictionsConsumer)
 	if err != nil {
 		return nil, fmt.Errorf("reaching the durable of the ledger: %w", err)
 	}

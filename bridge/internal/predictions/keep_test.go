@@ -121,7 +121,7 @@ func TestFullLedger(t *testing.T) {
 	r.folded(p)
 	term := p.metrics.term.Load()
 	require.NotContains(t, r.all(bridge.KeyEntry), entryKey(id("was", 0)))
-	require.Contains(t, r.heard.kinds(), bridge.AlarmLedgerFull)
+	require.Contains(t, r.heard.kinds(), bridge.AlarmPredictionsFull)
 	entries := r.all(bridge.KeyEntry)
 	require.Less(t, len(entries), 3100)
 	for n := range 100 {

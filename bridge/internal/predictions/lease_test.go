@@ -296,7 +296,7 @@ func TestDeliveredAgain(t *testing.T) {
 		return []uint64{r.kept(entryKey("a")).Sequence, r.kept(entryKey("b")).Sequence, r.kept(openKey("b")).Sequence}
 	}
 	before := revisions()
-	_, err := r.JS.ResetConsumerToSequence(t.Context(), r.Names.EventsStream(), bridge.LedgerConsumer, 1)
+	_, err := r.JS.ResetConsumerToSequence(t.Context(), r.Names.EventsStream(), bridge.PredictionsConsumer, 1)
 	require.NoError(t, err)
 	p = r.start("two", r.store)
 	r.folded(p)

@@ -180,9 +180,9 @@ func (r *rig) loses(id string) *bridge.Event {
 func (r *rig) again(e *bridge.Event, n string) {
 	r.t.Helper()
 	header := bridge.Again{Attempt: 1, Redrives: 1}.Header(e.Header())
-	header[bridge.HeaderMsgID] = []string{bridge.AgainID(bridge.LedgerConsumer, e.ID, n)}
+	header[bridge.HeaderMsgID] = []string{bridge.AgainID(bridge.PredictionsConsumer, e.ID, n)}
 	_, err := r.JS.PublishMsg(r.ctx, &nats.Msg{
-		Subject: r.Names.Again(bridge.LedgerConsumer, r.Names.SubjectOf(e)), Header: nats.Header(header), Data: e.Body,
+		Subject: r.Names.Again(bridge.PredictionsConsumer, r.Names.SubjectOf(e)), Header: nats.Header(header), Data: e.Body,
 	})
 	require.NoError(r.t, err)
 }
@@ -271,7 +271,7 @@ func TestLedgerFollowsALife(t *testing.T) {
 		status, err := r.reader.Status(t.Context())
 		return err == nil && status.Folded == done.Sequence && status.Behind == 0 && !status.Rebuilding && status.Sources["get3w"].Open == 0
 	})
-	durable, err := r.JS.Consumer(t.Context(), r.Names.EventsStream(), bridge.LedgerConsumer)
+	durable, err := r.JS.Consumer(t.Context(), r.Names.EventsStream(), bridge.PredictionsConsumer)
 	require.NoError(t, err)
 	r.eventually(func() bool {
 		info, err := durable.Info(t.Context())

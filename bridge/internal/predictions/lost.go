@@ -86,7 +86,7 @@ func lostOf(rec *openRecord) *bridge.Lost {
 func (q *question) letter(ctx context.Context, lost *bridge.Lost, whole bool) (*nats.Msg, error) {
 	names := q.cfg.Names
 	letter := bridge.DeadLetter{
-		Consumer: bridge.LedgerConsumer, Cause: lost.Cause, Fault: lost.Cause.Fault(), Error: lost.Error,
+		Consumer: bridge.PredictionsConsumer, Cause: lost.Cause, Fault: lost.Cause.Fault(), Error: lost.Error,
 		Attempts: lost.Polls, History: []bridge.FailedAttempt{{At: lost.LostAt, Error: q.it.Said}},
 	}
 	e, header, err := q.announced(ctx, whole)
@@ -100,7 +100,7 @@ func (q *question) letter(ctx context.Context, lost *bridge.Lost, whole bool) (*
 	out := letter.Header(header)
 	// With when it was given up: one that is given up again has another letter.
 	out[bridge.HeaderMsgID] = []string{letter.ID(e.ID + "/" + lost.LostAt.Format(time.RFC3339Nano))}
-	return &nats.Msg{Subject: names.Dead(bridge.LedgerConsumer, e.Subject), Header: nats.Header(out), Data: e.Body}, nil
+	return &nats.Msg{Subject: names.Dead(bridge.PredictionsConsumer, e.Subject), Header: nats.Header(out), Data: e.Body}, nil
 }
 
 // announced is the event that announced the prediction with the header of its message,
@@ -162,7 +162,7 @@ func (q *question) raiseLost(lost *bridge.Lost) {
 		Kind: bridge.AlarmPredictionLost, Subject: q.name,
 		Text: bridge.Sentences(fmt.Sprintf("prediction %q of %s was given up (%s): %s", lost.Prediction, q.name, lost.Cause, lost.Error),
 			fmt.Sprintf("This process has given up %d of them. They are dead letters of %s: %s, and then give them to it again with hookspan dead redrive --consumer %s",
-				total, bridge.LedgerConsumer, look, bridge.LedgerConsumer)),
+				total, bridge.PredictionsConsumer, look, bridge.PredictionsConsumer)),
 		Details: map[string]any{"source": q.name, "prediction": lost.Prediction, "cause": lost.Cause, "polls": lost.Polls, "given_up": total},
 	})
 }

@@ -31,7 +31,7 @@ func (r *natsRig) writeEntry(s *bridge.PredictionState) {
 
 func (r *natsRig) letter(seq uint64) *adminapi.DeadEntry {
 	r.t.Helper()
-	e, err := redelivery.NewLetters(r.bench.JS, r.cfg.Names).Get(context.Background(), seq)
+	e, err := redelivery.NewDeadLetters(r.bench.JS, r.cfg.Names).Get(context.Background(), seq)
 	require.NoError(r.t, err)
 	return &e
 }
@@ -326,7 +326,7 @@ func TestGivenUpAgainHasAnotherLetter(t *testing.T) {
 func TestLetterOfALostPredictionBelievesNoDuplicate(t *testing.T) {
 	cfg := streamtest.Config()
 	cfg.Listen = "127.0.0.1:0"
-	cfg.Consumers = []string{bridge.LedgerConsumer}
+	cfg.Consumers = []string{bridge.PredictionsConsumer}
 	bench := streamtest.Start(t, cfg)
 	r := withNATS(t, bench, fails(errUnknownThere))
 	rival := streamtest.NewRival(bench, bench.App(), map[string]string{"HOOKSPAN_DEAD": "hookspan.dead.mine.x"})
@@ -345,7 +345,7 @@ func TestLetterOfALostPredictionBelievesNoDuplicate(t *testing.T) {
 	require.EqualValues(t, 2, crashes.Load())
 	require.Len(t, rival.Taken(), 1)
 	var letters []adminapi.DeadEntry
-	require.NoError(t, redelivery.NewLetters(bench.JS, r.cfg.Names).Walk(t.Context(), adminapi.DeadSelection{Consumer: bridge.LedgerConsumer}, func(e adminapi.DeadEntry) error {
+	require.NoError(t, redelivery.NewDeadLetters(bench.JS, r.cfg.Names).Walk(t.Context(), adminapi.DeadSelection{Consumer: bridge.PredictionsConsumer}, func(e adminapi.DeadEntry) error {
 		letters = append(letters, e)
 		return nil
 	}))

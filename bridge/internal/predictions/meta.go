@@ -82,7 +82,7 @@ func (t *term) begin(ctx context.Context) (jetstream.Consumer, error) {
 	if t.meta.Format < ledgerFormat || !t.meta.Events.Equal(created) {
 		return t.makeAnew(ctx, created)
 	}
-	var told adminapi.LedgerStatus
+	var told adminapi.PredictionsStatus
 	if t.statusRevision, err = t.bucket.load(ctx, keyStatus, &told); err != nil {
 		return nil, err
 	}
@@ -137,7 +137,7 @@ func (t *term) makeAnew(ctx context.Context, events time.Time) (jetstream.Consum
 	if err := purgeEntries(ctx, bucket, t.names); err != nil {
 		return nil, err
 	}
-	if t.statusRevision, err = t.bucket.load(ctx, keyStatus, &adminapi.LedgerStatus{}); err != nil {
+	if t.statusRevision, err = t.bucket.load(ctx, keyStatus, &adminapi.PredictionsStatus{}); err != nil {
 		return nil, err
 	}
 	c, err := t.rewind(ctx, 1)

@@ -163,7 +163,7 @@ func TestStandstillIsTold(t *testing.T) {
 	r.publish(r.says("b", running))
 	r.eventually(func() bool { return behind() == 2 })
 	require.Empty(t, r.heard.kinds())
-	r.eventually(func() bool { return slices.Contains(r.heard.kinds(), bridge.AlarmLedgerStuck) })
+	r.eventually(func() bool { return slices.Contains(r.heard.kinds(), bridge.AlarmPredictionsStuck) })
 	require.Contains(t, r.heard.alarms[0].Text, "no event was folded for")
 	store.silent.Store(false)
 	r.eventually(func() bool { return behind() == 0 })
@@ -198,7 +198,7 @@ func TestPoisonedEventIsTold(t *testing.T) {
 	run(t, l)
 	r.eventually(func() bool { return r.kept(entryKey("a")) != nil })
 	r.publish(r.says("poison", running))
-	r.eventually(func() bool { return slices.Contains(r.heard.kinds(), bridge.AlarmLedgerStuck) })
+	r.eventually(func() bool { return slices.Contains(r.heard.kinds(), bridge.AlarmPredictionsStuck) })
 	require.Contains(t, r.heard.alarms[0].Text, bridge.ErrUnknown.Error())
 }
 

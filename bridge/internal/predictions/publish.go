@@ -147,9 +147,9 @@ func (q *question) tellAgain(ctx context.Context, e *bridge.Event, m *jetstream.
 	names := q.cfg.Names
 	header := bridge.Again{Sequence: m.Sequence}.Header(bridge.Header(m.Header))
 	// With when it was heard of, since it can be forgotten again.
-	header[bridge.HeaderMsgID] = []string{bridge.AgainID(bridge.LedgerConsumer, e.ID, "polled-"+strconv.FormatInt(q.it.FirstSeen.UnixNano(), 10))}
+	header[bridge.HeaderMsgID] = []string{bridge.AgainID(bridge.PredictionsConsumer, e.ID, "polled-"+strconv.FormatInt(q.it.FirstSeen.UnixNano(), 10))}
 	_, err := q.store.Store(ctx, names.EventsStream(), &nats.Msg{
-		Subject: names.Again(bridge.LedgerConsumer, m.Subject), Header: nats.Header(header), Data: m.Data,
+		Subject: names.Again(bridge.PredictionsConsumer, m.Subject), Header: nats.Header(header), Data: m.Data,
 	})
 	return err
 }

@@ -153,7 +153,7 @@ func TestRebuiltIsTheSame(t *testing.T) {
 	})
 	// The durable alone: nothing is lost, and nothing changes.
 	p.stop()
-	require.NoError(t, r.JS.DeleteConsumer(t.Context(), r.Names.EventsStream(), bridge.LedgerConsumer))
+	require.NoError(t, r.JS.DeleteConsumer(t.Context(), r.Names.EventsStream(), bridge.PredictionsConsumer))
 	p = r.start("three", r.store)
 	r.folded(p)
 	require.Equal(t, entries, r.all(bridge.KeyEntry))
@@ -243,7 +243,7 @@ func TestProvisionLeavesThePlace(t *testing.T) {
 	_, err := r.JS.CreateConsumer(t.Context(), r.Names.EventsStream(), cfg)
 	require.NoError(t, err)
 	require.NoError(t, Provision(t.Context(), r.JS, r.Names))
-	c, err := r.JS.Consumer(t.Context(), r.Names.EventsStream(), bridge.LedgerConsumer)
+	c, err := r.JS.Consumer(t.Context(), r.Names.EventsStream(), bridge.PredictionsConsumer)
 	require.NoError(t, err)
 	require.Equal(t, maxUnacked, c.CachedInfo().Config.MaxAckPending)
 }
@@ -279,7 +279,7 @@ func TestEventsThatTookTheNumbersOfLostOnes(t *testing.T) {
 			_, err = r.JS.Publish(t.Context(), r.Names.PredictionsSubject(keyMeta), raw)
 			require.NoError(t, err)
 			require.NoError(t, Provision(t.Context(), r.JS, r.Names))
-			c, err := r.JS.Consumer(t.Context(), r.Names.EventsStream(), bridge.LedgerConsumer)
+			c, err := r.JS.Consumer(t.Context(), r.Names.EventsStream(), bridge.PredictionsConsumer)
 			require.NoError(t, err)
 			batch, err := c.Fetch(min(more, 5))
 			require.NoError(t, err)
@@ -368,7 +368,7 @@ func TestGoesOnWhereBothWere(t *testing.T) {
 			r.folded(p)
 			r.eventually(func() bool {
 				s, err := r.reader.Status(t.Context())
-				c, err2 := r.JS.Consumer(t.Context(), r.Names.EventsStream(), bridge.LedgerConsumer)
+				c, err2 := r.JS.Consumer(t.Context(), r.Names.EventsStream(), bridge.PredictionsConsumer)
 				return err == nil && err2 == nil && s.Folded == 5 && c.CachedInfo().AckFloor.Stream == 5
 			})
 			p.stop()

@@ -28,7 +28,7 @@ func (b *bucket) makeRoom(ctx context.Context, bytes int, from uint64, keep map[
 		return nil, from, err
 	}
 	b.alarms.Raise(bridge.Alarm{
-		Kind: bridge.AlarmLedgerFull, Subject: b.names.PredictionsStream(),
+		Kind: bridge.AlarmPredictionsFull, Subject: b.names.PredictionsStream(),
 		Text: "the ledger of predictions has no room: finished predictions leave it before their time, the oldest first, " +
 			"and are found by their events only: give it room with a larger nats.events.max_bytes, of which it has a share, or set predictions.keep shorter",
 		Details: map[string]any{"bytes": stream.CachedInfo().State.Bytes, "max_bytes": stream.CachedInfo().Config.MaxBytes},

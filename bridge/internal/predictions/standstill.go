@@ -40,7 +40,7 @@ func (s *standstill) note(t *term, now time.Time, err error) bool {
 // alarm is what is said of a ledger that stands still for that reason.
 func (s *standstill) alarm(stream string, err error) bridge.Alarm {
 	return bridge.Alarm{
-		Kind: bridge.AlarmLedgerStuck, Subject: stream,
+		Kind: bridge.AlarmPredictionsStuck, Subject: stream,
 		Text: bridge.Sentences(
 			fmt.Sprintf("the ledger of predictions stands still since %s, behind event %d: %v", s.since.UTC().Format(time.RFC3339), s.folded, err),
 			"Webhooks are accepted and kept for it, but nobody learns the end of a prediction from it, and nobody is asked for one whose webhook does not come: see to that, or report it"),

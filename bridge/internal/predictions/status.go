@@ -19,9 +19,9 @@ const statusAge = time.Minute
 // Status returns how the ledger stands, as its leader wrote it a few seconds ago, or up
 // to a minute ago when nothing has changed. The error wraps [bridge.ErrNoEntry] when
 // nobody has led it yet.
-func (r *Reader) Status(ctx context.Context) (*adminapi.LedgerStatus, error) {
+func (r *Reader) Status(ctx context.Context) (*adminapi.PredictionsStatus, error) {
 	b := bucket{Reader: r}
-	var s adminapi.LedgerStatus
+	var s adminapi.PredictionsStatus
 	revision, err := b.load(ctx, keyStatus, &s)
 	if err == nil && revision == 0 {
 		err = fmt.Errorf("reading the status of the ledger: %w", bridge.ErrNoEntry)
@@ -35,7 +35,7 @@ func (r *Reader) Status(ctx context.Context) (*adminapi.LedgerStatus, error) {
 // lookAround asks the server where the durable stands and whether the ledger is still
 // the same, and writes the status when that has changed. What cannot be found out or
 // written is tried again the next time.
-func (t *term) lookAround(ctx context.Context, durable jetstream.Consumer, told *adminapi.LedgerStatus) error {
+func (t *term) lookAround(ctx context.Context, durable jetstream.Consumer, told *adminapi.PredictionsStatus) error {
 	ctx, cancel := context.WithTimeout(ctx, t.times.renew)
 	defer cancel()
 	if err := t.checkMeta(ctx); errors.Is(err, errLedgerGone) {
@@ -89,7 +89,7 @@ func (t *term) lookAround(ctx context.Context, durable jetstream.Consumer, told 
 // next time, and statusRefused returns nil: the answer to an earlier write was lost, or a
 // process wrote it that led before.
 func (t *term) statusRefused(ctx context.Context, refused error) error {
-	var now adminapi.LedgerStatus
+	var now adminapi.PredictionsStatus
 	revision, err := t.bucket.load(ctx, keyStatus, &now)
 	if err != nil {
 		return nil //nolint:nilerr // the next look asks again
@@ -118,13 +118,13 @@ func (t *term) checkMoves(behind uint64, now time.Time) error {
 	return nil
 }
 
-func (t *term) status(ctx context.Context, now time.Time) (adminapi.LedgerStatus, error) {
+func (t *term) status(ctx context.Context, now time.Time) (adminapi.PredictionsStatus, error) {
 	last := t.last.Load() // before that of the stream
 	stream, err := t.js.Stream(ctx, t.names.EventsStream())
 	if err != nil {
-		return adminapi.LedgerStatus{}, fmt.Errorf("looking at the stream of events: %w", err)
+		return adminapi.PredictionsStatus{}, fmt.Errorf("looking at the stream of events: %w", err)
 	}
-	s := adminapi.LedgerStatus{
+	s := adminapi.PredictionsStatus{
 		Leader: t.cfg.Process, UpdatedAt: now.UTC(), Folded: last.sequence, FoldedAt: last.storedAt, Last: stream.CachedInfo().State.LastSeq,
 		Behind: t.behind.Load(), Rebuilding: t.rebuilding.Load(), Sources: t.reconciler.status(now),
 	}

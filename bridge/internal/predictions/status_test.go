@@ -43,7 +43,7 @@ func TestLookAroundEndsATerm(t *testing.T) {
 	term := newTerm(l)
 	c, err := term.begin(t.Context())
 	require.NoError(t, err)
-	var told adminapi.LedgerStatus
+	var told adminapi.PredictionsStatus
 	term.last.Store(&place{sequence: 1})
 	require.NoError(t, term.lookAround(t.Context(), c, &told))
 	require.EqualValues(t, 1, told.Folded)
@@ -51,7 +51,7 @@ func TestLookAroundEndsATerm(t *testing.T) {
 	term.last.Store(&place{sequence: 2})
 	require.ErrorIs(t, term.lookAround(t.Context(), c, &told), errEventsLost)
 	term.last.Store(&place{sequence: 1})
-	require.NoError(t, r.JS.DeleteConsumer(t.Context(), r.Names.EventsStream(), bridge.LedgerConsumer))
+	require.NoError(t, r.JS.DeleteConsumer(t.Context(), r.Names.EventsStream(), bridge.PredictionsConsumer))
 	require.ErrorContains(t, term.lookAround(t.Context(), c, &told), "was removed")
 }
 
@@ -67,7 +67,7 @@ func TestStatusThatSomebodyWrote(t *testing.T) {
 	term := newTerm(l)
 	c, err := term.begin(t.Context())
 	require.NoError(t, err)
-	var told adminapi.LedgerStatus
+	var told adminapi.PredictionsStatus
 	n := uint64(0)
 	tell := func() error { // something new each time
 		n++
@@ -75,7 +75,7 @@ func TestStatusThatSomebodyWrote(t *testing.T) {
 		r.publish(r.says(fmt.Sprint(n), running))
 		return term.lookAround(t.Context(), c, &told)
 	}
-	status := func() adminapi.LedgerStatus {
+	status := func() adminapi.PredictionsStatus {
 		s, err := r.reader.Status(t.Context())
 		require.NoError(t, err)
 		return *s

@@ -171,7 +171,7 @@ func (t *term) catchUp(ctx context.Context) error {
 // watch looks at what others can do to the ledger, and tells how it stands, until ctx
 // ends.
 func (t *term) watch(ctx context.Context, durable jetstream.Consumer) error {
-	var told adminapi.LedgerStatus
+	var told adminapi.PredictionsStatus
 	for {
 		if err := t.lookAround(ctx, durable, &told); err != nil {
 			return err

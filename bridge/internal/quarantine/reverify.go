@@ -17,7 +17,7 @@ import (
 type Store interface {
 	// Walk calls visit for every entry of the selection in order, until visit
 	// returns an error, which it returns. visit may remove the entry.
-	Walk(ctx context.Context, sel adminapi.WithheldSelection, visit func(adminapi.WithheldEntry) error) error
+	Walk(ctx context.Context, sel adminapi.KeptSelection, visit func(adminapi.KeptEntry) error) error
 	// Remove removes an entry. The error wraps bridge.ErrNoEntry when it is gone.
 	Remove(ctx context.Context, place string, seq uint64) error
 }
@@ -61,8 +61,8 @@ var errLimit = errors.New("limit reached")
 // again is safe: within the duplicate window an event is stored once. Entries of
 // cause [bridge.CausePathToken] stay unless the options take them, and those that
 // are truncated stay in any case.
-func (r *Reverifier) Reverify(ctx context.Context, sel adminapi.WithheldSelection, o adminapi.ReverifyOptions) adminapi.WithheldReport {
-	return r.walk(ctx, sel, o.DryRun, func(report *adminapi.WithheldReport, e *adminapi.WithheldEntry) error {
+func (r *Reverifier) Reverify(ctx context.Context, sel adminapi.KeptSelection, o adminapi.ReverifyOptions) adminapi.KeptReport {
+	return r.walk(ctx, sel, o.DryRun, func(report *adminapi.KeptReport, e *adminapi.KeptEntry) error {
 		event, cause := r.event(e, o)
 		return r.publish(ctx, report, e, event, cause, o.DryRun, nil)
 	})
@@ -73,8 +73,8 @@ func (r *Reverifier) Reverify(ctx context.Context, sel adminapi.WithheldSelectio
 // possible, see [source.Source.AcceptLenient]. They are verified with the secrets of
 // now. Entries of another place are never accepted: nothing proves who sent them. The
 // rest is as for Reverify: an event has the same id each time.
-func (r *Reverifier) Accept(ctx context.Context, sel adminapi.WithheldSelection, o adminapi.AcceptOptions) adminapi.WithheldReport {
-	return r.walk(ctx, sel, o.DryRun, func(report *adminapi.WithheldReport, e *adminapi.WithheldEntry) error {
+func (r *Reverifier) Accept(ctx context.Context, sel adminapi.KeptSelection, o adminapi.AcceptOptions) adminapi.KeptReport {
+	return r.walk(ctx, sel, o.DryRun, func(report *adminapi.KeptReport, e *adminapi.KeptEntry) error {
 		event, cause := r.lenient(e)
 		return r.publish(ctx, report, e, event, cause, o.DryRun, o.Accepted)
 	})
@@ -82,8 +82,8 @@ func (r *Reverifier) Accept(ctx context.Context, sel adminapi.WithheldSelection,
 
 // publish stores the event of one entry and removes the entry, or counts it as staying
 // for the cause.
-func (r *Reverifier) publish(ctx context.Context, report *adminapi.WithheldReport, e *adminapi.WithheldEntry, event *bridge.Event, cause string,
-	dryRun bool, stored func(adminapi.WithheldEntry, *bridge.Event),
+func (r *Reverifier) publish(ctx context.Context, report *adminapi.KeptReport, e *adminapi.KeptEntry, event *bridge.Event, cause string,
+	dryRun bool, stored func(adminapi.KeptEntry, *bridge.Event),
 ) error {
 	if event == nil {
 		report.Remaining[cause]++
@@ -113,8 +113,8 @@ func (r *Reverifier) publish(ctx context.Context, report *adminapi.WithheldRepor
 }
 
 // Drop removes the selected entries for good. Dry run counts them.
-func (r *Reverifier) Drop(ctx context.Context, sel adminapi.WithheldSelection, dryRun bool) adminapi.WithheldReport {
-	return r.walk(ctx, sel, dryRun, func(report *adminapi.WithheldReport, e *adminapi.WithheldEntry) error {
+func (r *Reverifier) Drop(ctx context.Context, sel adminapi.KeptSelection, dryRun bool) adminapi.KeptReport {
+	return r.walk(ctx, sel, dryRun, func(report *adminapi.KeptReport, e *adminapi.KeptEntry) error {
 		if dryRun {
 			report.Removed++
 			return nil
@@ -124,7 +124,7 @@ func (r *Reverifier) Drop(ctx context.Context, sel adminapi.WithheldSelection, d
 }
 
 // event returns the event that the entry is now, or the cause why it is none.
-func (r *Reverifier) event(e *adminapi.WithheldEntry, o adminapi.ReverifyOptions) (event *bridge.Event, cause string) {
+func (r *Reverifier) event(e *adminapi.KeptEntry, o adminapi.ReverifyOptions) (event *bridge.Event, cause string) {
 	if e.Cause == bridge.CausePathToken && !o.AcceptPathToken {
 		// The signature alone was never enough for this source.
 		return nil, bridge.CausePathToken
@@ -133,14 +133,14 @@ func (r *Reverifier) event(e *adminapi.WithheldEntry, o adminapi.ReverifyOptions
 }
 
 // lenient is event for an entry that a person has looked at.
-func (r *Reverifier) lenient(e *adminapi.WithheldEntry) (event *bridge.Event, cause string) {
+func (r *Reverifier) lenient(e *adminapi.KeptEntry) (event *bridge.Event, cause string) {
 	if e.Place != bridge.PlaceQuarantine || e.Cause == bridge.CausePathToken {
 		return nil, causeNotAuthentic
 	}
 	return r.read(e, true, (*source.Source).AcceptLenient)
 }
 
-func (r *Reverifier) read(e *adminapi.WithheldEntry, anyAge bool, accept func(*source.Source, source.Delivery) (*bridge.Event, error)) (event *bridge.Event, cause string) {
+func (r *Reverifier) read(e *adminapi.KeptEntry, anyAge bool, accept func(*source.Source, source.Delivery) (*bridge.Event, error)) (event *bridge.Event, cause string) {
 	src := r.sources(e.Source)
 	switch {
 	case e.Truncated:
@@ -167,7 +167,7 @@ func (r *Reverifier) read(e *adminapi.WithheldEntry, anyAge bool, accept func(*s
 	return event, ""
 }
 
-func (r *Reverifier) remove(ctx context.Context, report *adminapi.WithheldReport, e *adminapi.WithheldEntry) error {
+func (r *Reverifier) remove(ctx context.Context, report *adminapi.KeptReport, e *adminapi.KeptEntry) error {
 	err := r.store.Remove(ctx, e.Place, e.Sequence)
 	if errors.Is(err, bridge.ErrNoEntry) {
 		return nil // somebody else was quicker, or the ring has turned
@@ -179,9 +179,9 @@ func (r *Reverifier) remove(ctx context.Context, report *adminapi.WithheldReport
 }
 
 // walk visits the selected entries and counts them.
-func (r *Reverifier) walk(ctx context.Context, sel adminapi.WithheldSelection, dryRun bool, visit func(*adminapi.WithheldReport, *adminapi.WithheldEntry) error) adminapi.WithheldReport {
-	report := adminapi.WithheldReport{DryRun: dryRun, Remaining: map[string]int{}}
-	err := r.store.Walk(ctx, sel, func(e adminapi.WithheldEntry) error {
+func (r *Reverifier) walk(ctx context.Context, sel adminapi.KeptSelection, dryRun bool, visit func(*adminapi.KeptReport, *adminapi.KeptEntry) error) adminapi.KeptReport {
+	report := adminapi.KeptReport{DryRun: dryRun, Remaining: map[string]int{}}
+	err := r.store.Walk(ctx, sel, func(e adminapi.KeptEntry) error {
 		if sel.Limit > 0 && report.LookedAt >= sel.Limit {
 			report.More = true
 			return errLimit

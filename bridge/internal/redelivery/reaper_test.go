@@ -66,7 +66,7 @@ func TestGivenUpByAnyProgram(t *testing.T) {
 	r.reap()
 	r.eventually(func() bool { return r.letters() == 2 })
 	letters := map[string]adminapi.DeadEntry{}
-	require.NoError(t, redelivery.NewLetters(r.JS, r.Names).Walk(ctx, adminapi.DeadSelection{Consumer: "search-team"}, func(e adminapi.DeadEntry) error {
+	require.NoError(t, redelivery.NewDeadLetters(r.JS, r.Names).Walk(ctx, adminapi.DeadSelection{Consumer: "search-team"}, func(e adminapi.DeadEntry) error {
 		letters[e.Event.PredictionID] = e
 		return nil
 	}))
@@ -89,7 +89,7 @@ func TestGivenUpByAnyProgram(t *testing.T) {
 		require.NoError(t, fetch().Term())
 	}
 	r.eventually(func() bool { return r.letters() == 2 })
-	require.NoError(t, redelivery.NewLetters(r.JS, r.Names).Walk(ctx, adminapi.DeadSelection{}, func(e adminapi.DeadEntry) error {
+	require.NoError(t, redelivery.NewDeadLetters(r.JS, r.Names).Walk(ctx, adminapi.DeadSelection{}, func(e adminapi.DeadEntry) error {
 		require.Equal(t, 1, e.Redrives)
 		require.Equal(t, bridge.DeadTerminated, e.Cause)
 		require.NotEmpty(t, e.Error)

@@ -43,13 +43,13 @@ type Redeliverer struct {
 	js      jetstream.JetStream
 	store   Storer
 	cfg     Config
-	letters *Letters
+	letters *DeadLetters
 	events  *Events
 }
 
 // NewRedeliverer returns a redeliverer that reads with js and writes with store.
 func NewRedeliverer(js jetstream.JetStream, store Storer, cfg Config) *Redeliverer {
-	return &Redeliverer{js: js, store: store, cfg: cfg, letters: NewLetters(js, cfg.Names), events: NewEvents(js, cfg.Names)}
+	return &Redeliverer{js: js, store: store, cfg: cfg, letters: NewDeadLetters(js, cfg.Names), events: NewEvents(js, cfg.Names)}
 }
 
 // Redrive gives the events of the selected dead letters to their consumers again, as

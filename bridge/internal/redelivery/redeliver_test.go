@@ -129,7 +129,7 @@ func TestRedrive(t *testing.T) {
 			report = r.re.Redrive(ctx, adminapi.DeadSelection{Consumer: "team", Prediction: "b"}, adminapi.RedeliveryOptions{})
 			require.Equal(t, 1, report.Given)
 			r.eventually(func() bool {
-				letter, err := redelivery.NewLetters(r.JS, r.Names).Get(ctx, 4)
+				letter, err := redelivery.NewDeadLetters(r.JS, r.Names).Get(ctx, 4)
 				return err == nil && letter.Redrives == 1 && letter.Attempts == 1 && letter.Event.PredictionID == "b" && letter.Consumer == "team"
 			})
 

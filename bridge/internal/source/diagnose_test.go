@@ -95,7 +95,7 @@ func TestDiagnose(t *testing.T) {
 			cause, detail := s.Diagnose(c.d)
 			require.Equal(t, c.cause, cause, detail)
 			require.Contains(t, detail, c.explain)
-			require.LessOrEqual(t, len(detail), bridge.MaxWithheldText)
+			require.LessOrEqual(t, len(detail), bridge.MaxKeptText)
 			for _, hidden := range []string{plain, "the-old-secret", mac, base, base64.StdEncoding.EncodeToString([]byte(plain))} {
 				require.NotContains(t, detail, hidden)
 			}

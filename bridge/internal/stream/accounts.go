@@ -33,7 +33,7 @@ const (
 // remember, and their dead letters. Calls that are answered are [bridge.Names.GuestCalls].
 // Nothing here publishes an event, or deletes, pauses or purges anything.
 func appServices(n bridge.Names) []string {
-	return []string{"$JS.ACK." + n.EventsStream() + ".>", n.LedgerSubject(">"), n.DeadSubjects()[0]}
+	return []string{"$JS.ACK." + n.EventsStream() + ".>", n.AttemptsSubject(">"), n.DeadSubjects()[0]}
 }
 
 // appPull is the one call that is answered more than once: the event, and
@@ -50,7 +50,7 @@ func appDenied(n bridge.Names, owned []string) []string {
 			"$JS.API.CONSUMER.CREATE."+n.EventsStream()+"."+c+".>",
 			"$JS.API.CONSUMER.MSG.NEXT."+n.EventsStream()+"."+c,
 			"$JS.ACK."+n.EventsStream()+"."+c+".>",
-			n.LedgerSubject(n.LedgerPrefix(c)+">"),
+			n.AttemptsSubject(n.AttemptsPrefix(c)+">"),
 			n.AllDead(c),
 			n.LaterOf(c),
 		)

@@ -162,7 +162,7 @@ func TestDuplicateOfWhatWasRemoved(t *testing.T) {
 			for st, store := range map[string]func() (bridge.Receipt, error){
 				"HOOKSPAN_DEAD":       func() (bridge.Receipt, error) { return p.Store(t.Context(), "HOOKSPAN_DEAD", letterOf(b, e, "")) },
 				"HOOKSPAN_EVENTS":     func() (bridge.Receipt, error) { return p.Store(t.Context(), "HOOKSPAN_EVENTS", againOf(b, e, "")) },
-				"HOOKSPAN_QUARANTINE": func() (bridge.Receipt, error) { return q.Keep(t.Context(), withheld("{}")) },
+				"HOOKSPAN_QUARANTINE": func() (bridge.Receipt, error) { return q.Keep(t.Context(), kept("{}")) },
 			} {
 				s, err := b.JS.Stream(t.Context(), st)
 				require.NoError(t, err)

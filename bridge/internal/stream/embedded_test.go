@@ -150,11 +150,11 @@ func TestAppCannotHarm(t *testing.T) {
 			return request(nc, "$JS.ACK.HOOKSPAN_EVENTS.archive.1.1.1.1.0", "+ACK")
 		},
 		"remember for our consumer": func() error {
-			_, err := js.Publish(ctx, "$KV.HOOKSPAN_LEDGER.archive.x", nil)
+			_, err := js.Publish(ctx, "$KV.HOOKSPAN_ATTEMPTS.archive.x", nil)
 			return err
 		},
 		"purge the ledger by a rollup": func() error {
-			_, err := js.PublishMsg(ctx, &nats.Msg{Subject: "$KV.HOOKSPAN_LEDGER.mine.x", Header: nats.Header{"Nats-Rollup": {"all"}}})
+			_, err := js.PublishMsg(ctx, &nats.Msg{Subject: "$KV.HOOKSPAN_ATTEMPTS.mine.x", Header: nats.Header{"Nats-Rollup": {"all"}}})
 			return err
 		},
 		"publish to the quarantine": func() error {
@@ -230,7 +230,7 @@ func TestAppCannotMakeTheServerPublishForIt(t *testing.T) {
 		"hookspan.events.get3w.prediction.completed.forged",
 		"hookspan.again.archive.forged",
 		"hookspan.dead.archive.get3w.prediction.completed.forged",
-		"$KV.HOOKSPAN_LEDGER.archive.forged",
+		"$KV.HOOKSPAN_ATTEMPTS.archive.forged",
 		"hookspan.quarantine.get3w.forged",
 		"hookspan.refused.get3w.forged",
 		"hookspan.alarms.forged",
@@ -240,7 +240,7 @@ func TestAppCannotMakeTheServerPublishForIt(t *testing.T) {
 			{"$JS.API.STREAM.INFO.HOOKSPAN_EVENTS", ""},
 			{"$JS.API.DIRECT.GET.HOOKSPAN_EVENTS", `{"seq":1}`},
 			{"$JS.API.CONSUMER.MSG.NEXT.HOOKSPAN_EVENTS.team", `{"batch":1}`},
-			{"$KV.HOOKSPAN_LEDGER.team", ""},
+			{"$KV.HOOKSPAN_ATTEMPTS.team", ""},
 		} {
 			require.NoError(t, nc.PublishRequest(call[0], target, []byte(call[1])))
 		}
@@ -254,7 +254,7 @@ func TestAppCannotMakeTheServerPublishForIt(t *testing.T) {
 	for _, st := range []string{"HOOKSPAN_DEAD", "HOOKSPAN_QUARANTINE", "HOOKSPAN_REFUSED", "HOOKSPAN_ALARMS"} {
 		require.Zero(t, b.Messages(t, st), st)
 	}
-	require.EqualValues(t, 1, b.Messages(t, "KV_HOOKSPAN_LEDGER"), "its own entry")
+	require.EqualValues(t, 1, b.Messages(t, "KV_HOOKSPAN_ATTEMPTS"), "its own entry")
 }
 
 func TestListenAddresses(t *testing.T) {

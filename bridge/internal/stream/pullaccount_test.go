@@ -97,8 +97,8 @@ func TestPullUserCannotHarm(t *testing.T) {
 		"hookspan.quarantine.get3w.syntax",
 		"hookspan.refused.get3w.not_authentic",
 		"hookspan.alarms.clock",
-		"$KV.HOOKSPAN_LEDGER.search-team.x",
-		"$KV.HOOKSPAN_LEDGER.archive.x",
+		"$KV.HOOKSPAN_ATTEMPTS.search-team.x",
+		"$KV.HOOKSPAN_ATTEMPTS.archive.x",
 	} {
 		calls = append(calls, [2]string{subject, ""})
 	}
@@ -154,7 +154,7 @@ func TestPullUserCannotHarm(t *testing.T) {
 	}
 
 	require.EqualValues(t, 2, b.Messages(t, "HOOKSPAN_EVENTS"))
-	for _, st := range []string{"HOOKSPAN_DEAD", "HOOKSPAN_LATER", "HOOKSPAN_QUARANTINE", "HOOKSPAN_REFUSED", "HOOKSPAN_ALARMS", "KV_HOOKSPAN_LEDGER"} {
+	for _, st := range []string{"HOOKSPAN_DEAD", "HOOKSPAN_LATER", "HOOKSPAN_QUARANTINE", "HOOKSPAN_REFUSED", "HOOKSPAN_ALARMS", "KV_HOOKSPAN_ATTEMPTS"} {
 		require.Zero(t, b.Messages(t, st), st)
 	}
 	for _, name := range []string{"archive", "search-team", "other"} {
@@ -187,7 +187,7 @@ func TestPullUserCannotMakeTheServerPublishForIt(t *testing.T) {
 		"hookspan.dead.other.get3w.prediction.completed.forged",
 		"hookspan.later.other.forged",
 		"hookspan.wait.other.forged",
-		"$KV.HOOKSPAN_LEDGER.other.forged",
+		"$KV.HOOKSPAN_ATTEMPTS.other.forged",
 	} {
 		for _, call := range [][2]string{
 			{"$JS.API.INFO", ""},
@@ -202,7 +202,7 @@ func TestPullUserCannotMakeTheServerPublishForIt(t *testing.T) {
 	_, err = c.Info(ctx) // it was asked after the calls, on the same connection
 	require.NoError(t, err)
 	require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_EVENTS"))
-	for _, st := range []string{"HOOKSPAN_DEAD", "HOOKSPAN_LATER", "KV_HOOKSPAN_LEDGER"} {
+	for _, st := range []string{"HOOKSPAN_DEAD", "HOOKSPAN_LATER", "KV_HOOKSPAN_ATTEMPTS"} {
 		require.Zero(t, b.Messages(t, st), st)
 	}
 	other, err := b.JS.Consumer(ctx, "HOOKSPAN_EVENTS", "other")

@@ -38,8 +38,8 @@ func (q *Quarantine) Collectors() []prometheus.Collector { return []prometheus.C
 // Keep returns once the delivery is durable, or was already, and only then
 // without an error: one of those of [Storer]. The same delivery has the same
 // message id, so a sender's retry is kept once.
-func (q *Quarantine) Keep(ctx context.Context, w *bridge.Withheld) (bridge.Receipt, error) {
-	m := withheldMessage(q.names.Quarantine(w.Source, w.Cause), w)
+func (q *Quarantine) Keep(ctx context.Context, w *bridge.KeptDelivery) (bridge.Receipt, error) {
+	m := keptMessage(q.names.Quarantine(w.Source, w.Cause), w)
 	receipt, err := q.store.Store(ctx, q.names.QuarantineStream(), m)
 	if err != nil {
 		if errors.Is(err, bridge.ErrFull) {
@@ -58,7 +58,7 @@ func (q *Quarantine) Keep(ctx context.Context, w *bridge.Withheld) (bridge.Recei
 }
 
 // withheldMessage is the delivery as it is stored.
-func withheldMessage(subject string, w *bridge.Withheld) *nats.Msg {
+func keptMessage(subject string, w *bridge.KeptDelivery) *nats.Msg {
 	header := nats.Header(w.Message())
 	header[bridge.HeaderMsgID] = []string{w.MsgID()}
 	return &nats.Msg{Subject: subject, Header: header, Data: w.Body}

@@ -25,8 +25,8 @@ import (
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
-func withheld(body string) *bridge.Withheld {
-	w := &bridge.Withheld{
+func kept(body string) *bridge.KeptDelivery {
+	w := &bridge.KeptDelivery{
 		Source: "get3w", Cause: "no_id", Detail: `"id" is missing`, ReceivedAt: time.Now().UTC(),
 		RemoteAddr: "192.0.2.1", Body: []byte(body), BodyBytes: int64(len(body)),
 	}
@@ -34,10 +34,10 @@ func withheld(body string) *bridge.Withheld {
 	return w
 }
 
-func walk(t *testing.T, s *stream.WithheldStore, sel adminapi.WithheldSelection) []adminapi.WithheldEntry {
+func walk(t *testing.T, s *stream.KeptStore, sel adminapi.KeptSelection) []adminapi.KeptEntry {
 	t.Helper()
-	var out []adminapi.WithheldEntry
-	require.NoError(t, s.Walk(context.Background(), sel, func(e adminapi.WithheldEntry) error {
+	var out []adminapi.KeptEntry
+	require.NoError(t, s.Walk(context.Background(), sel, func(e adminapi.KeptEntry) error {
 		out = append(out, e)
 		return nil
 	}))
@@ -49,12 +49,12 @@ func TestQuarantineOutlivesARestart(t *testing.T) {
 	dir := t.TempDir()
 	b := streamtest.StartIn(t, dir, streamtest.Config())
 	q := stream.NewQuarantine(b.Publisher(), b.Names, &alarms{})
-	first := withheld("{}")
+	first := kept("{}")
 	receipt, err := q.Keep(ctx, first)
 	require.NoError(t, err)
 	require.Equal(t, bridge.Receipt{Result: bridge.Quarantined, Stream: "HOOKSPAN_QUARANTINE", Sequence: 1}, receipt)
 
-	again := withheld("{}") // the sender's retry
+	again := kept("{}") // the sender's retry
 	again.ReceivedAt = again.ReceivedAt.Add(10 * time.Second)
 	receipt, err = q.Keep(ctx, again)
 	require.NoError(t, err)
@@ -63,9 +63,9 @@ func TestQuarantineOutlivesARestart(t *testing.T) {
 
 	b.Stop()
 	b = streamtest.StartIn(t, dir, streamtest.Config())
-	got := walk(t, stream.NewWithheldStore(b.JS, b.Names), adminapi.WithheldSelection{})
+	got := walk(t, stream.NewKeptStore(b.JS, b.Names), adminapi.KeptSelection{})
 	require.Len(t, got, 1)
-	require.Equal(t, adminapi.WithheldEntry{Place: "quarantine", Sequence: 1, Withheld: *first}, got[0])
+	require.Equal(t, adminapi.KeptEntry{Place: "quarantine", Sequence: 1, KeptDelivery: *first}, got[0])
 	receipt, err = stream.NewQuarantine(b.Publisher(), b.Names, &alarms{}).Keep(ctx, again)
 	require.NoError(t, err)
 	require.EqualValues(t, 1, receipt.Sequence)
@@ -79,17 +79,17 @@ func TestFullQuarantineRefuses(t *testing.T) {
 	b := streamtest.Start(t, streamtest.Config()) // 16 MiB of quarantine
 	a := &alarms{}
 	q := stream.NewQuarantine(b.Publisher(), b.Names, a)
-	kept := 0
+	stored := 0
 	for {
-		_, err := q.Keep(ctx, withheld(fmt.Sprint(kept)+strings.Repeat("x", 1<<20)))
+		_, err := q.Keep(ctx, kept(fmt.Sprint(stored)+strings.Repeat("x", 1<<20)))
 		if err != nil {
 			require.ErrorIs(t, err, bridge.ErrFull)
 			break
 		}
-		kept++
-		require.Less(t, kept, 17)
+		stored++
+		require.Less(t, stored, 17)
 	}
-	require.EqualValues(t, kept, b.Messages(t, "HOOKSPAN_QUARANTINE"))
+	require.EqualValues(t, stored, b.Messages(t, "HOOKSPAN_QUARANTINE"))
 	require.Equal(t, bridge.AlarmQuarantineFull, a.kinds()[0])
 	_, err := b.Publisher().Publish(ctx, streamtest.Event("pred_1"))
 	require.NoError(t, err)
@@ -109,11 +109,11 @@ func TestFullQuarantineHoldsUpNoEvent(t *testing.T) {
 	big := strings.Repeat("x", 900<<10)
 	var err error
 	for i := 0; err == nil; i++ {
-		_, err = q.Keep(ctx, withheld(fmt.Sprint(i)+big))
+		_, err = q.Keep(ctx, kept(fmt.Sprint(i)+big))
 	}
 	require.ErrorIs(t, err, bridge.ErrFull)
 	for i := range 20 {
-		_, err = q.Keep(ctx, withheld(fmt.Sprint("more", i)+big))
+		_, err = q.Keep(ctx, kept(fmt.Sprint("more", i)+big))
 		require.ErrorIs(t, err, bridge.ErrFull)
 	}
 	require.Equal(t, bridge.Stored, r.publish(t, "beside"), "the breaker must not have opened")
@@ -122,7 +122,7 @@ func TestFullQuarantineHoldsUpNoEvent(t *testing.T) {
 
 	// What was spooled while NATS was away is set aside when it does not fit.
 	x.Stop()
-	receipt, err := q.Keep(ctx, withheld("away"+big))
+	receipt, err := q.Keep(ctx, kept("away"+big))
 	require.NoError(t, err)
 	require.Equal(t, bridge.Quarantined, receipt.Result)
 	require.Equal(t, bridge.Spooled, r.publish(t, "behind"))
@@ -135,12 +135,12 @@ func TestFullQuarantineHoldsUpNoEvent(t *testing.T) {
 	require.Contains(t, r.alarms.kinds(), bridge.AlarmSpoolStuck)
 }
 
-func TestWithheldStore(t *testing.T) {
+func TestKeptStore(t *testing.T) {
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Config())
 	q := stream.NewQuarantine(b.Publisher(), b.Names, &alarms{})
 	for i := range 6 {
-		w := withheld(fmt.Sprint(i))
+		w := kept(fmt.Sprint(i))
 		if i%2 == 1 {
 			w.Cause = "stale"
 		}
@@ -150,15 +150,15 @@ func TestWithheldStore(t *testing.T) {
 		_, err := q.Keep(ctx, w)
 		require.NoError(t, err)
 	}
-	s := stream.NewWithheldStore(b.JS, b.Names)
-	bodies := func(sel adminapi.WithheldSelection) string {
+	s := stream.NewKeptStore(b.JS, b.Names)
+	bodies := func(sel adminapi.KeptSelection) string {
 		var out bytes.Buffer
 		for _, e := range walk(t, s, sel) {
 			out.Write(e.Body)
 		}
 		return out.String()
 	}
-	for want, sel := range map[string]adminapi.WithheldSelection{
+	for want, sel := range map[string]adminapi.KeptSelection{
 		"012345": {},
 		"135":    {Cause: "stale"},
 		"4":      {Source: "other"},
@@ -168,7 +168,7 @@ func TestWithheldStore(t *testing.T) {
 	} {
 		require.Equal(t, want, bodies(sel))
 	}
-	require.Empty(t, bodies(adminapi.WithheldSelection{Place: "refused"}))
+	require.Empty(t, bodies(adminapi.KeptSelection{Place: "refused"}))
 
 	require.NoError(t, s.Remove(ctx, "quarantine", 3))
 	require.ErrorIs(t, s.Remove(ctx, "quarantine", 3), bridge.ErrNoEntry)
@@ -180,12 +180,12 @@ func TestWithheldStore(t *testing.T) {
 	e, err := s.Get(ctx, "quarantine", 5)
 	require.NoError(t, err)
 	require.Equal(t, "other", e.Source)
-	require.Equal(t, "01345", bodies(adminapi.WithheldSelection{}))
+	require.Equal(t, "01345", bodies(adminapi.KeptSelection{}))
 
 	// Somebody else's message is no reason to stop, and can be seen to.
 	_, err = b.JS.Publish(ctx, "hookspan.quarantine.get3w.own.words", []byte("foreign"))
 	require.NoError(t, err)
-	got := walk(t, s, adminapi.WithheldSelection{Place: "quarantine", Sequences: []uint64{7}})
+	got := walk(t, s, adminapi.KeptSelection{Place: "quarantine", Sequences: []uint64{7}})
 	require.Len(t, got, 1)
 	require.True(t, got[0].Truncated)
 	require.Contains(t, got[0].Detail, "not written by Hookspan")
@@ -236,16 +236,16 @@ func TestRefusedAreKeptAndDiagnosed(t *testing.T) {
 	a := &alarms{}
 	r, stop := startRing(t, b.Publisher(), a)
 	for i := range 20 {
-		w := withheld(fmt.Sprint(i))
+		w := kept(fmt.Sprint(i))
 		w.Cause = "not_authentic"
-		r.Offer(w, func(w *bridge.Withheld) { w.Cause, w.Detail = "wrong_signature", "are the secrets the same?" })
+		r.Offer(w, func(w *bridge.KeptDelivery) { w.Cause, w.Detail = "wrong_signature", "are the secrets the same?" })
 	}
-	r.Offer(withheld("a fault in the diagnosis"), func(*bridge.Withheld) { panic("of what anybody wrote") })
-	w := withheld("big")
+	r.Offer(kept("a fault in the diagnosis"), func(*bridge.KeptDelivery) { panic("of what anybody wrote") })
+	w := kept("big")
 	w.Cause = "too_large"
 	r.Offer(w, nil)
 	stop()
-	got := walk(t, stream.NewWithheldStore(b.JS, b.Names), adminapi.WithheldSelection{})
+	got := walk(t, stream.NewKeptStore(b.JS, b.Names), adminapi.KeptSelection{})
 	require.Len(t, got, 22)
 	require.Equal(t, "refused", got[0].Place)
 	require.Equal(t, "wrong_signature", got[0].Cause)
@@ -276,13 +276,13 @@ func TestFloodOfRefused(t *testing.T) {
 	q := stream.NewQuarantine(p, b.Names, &alarms{})
 	const flood = 20_000
 	for i := range flood {
-		w := withheld(fmt.Sprint(i) + strings.Repeat("x", 10_000))
+		w := kept(fmt.Sprint(i) + strings.Repeat("x", 10_000))
 		w.RemoteAddr = fmt.Sprintf("2001:db8:%x::1", i%50)
 		r.Offer(w, nil)
 		if i%1000 == 0 {
 			_, err := p.Publish(ctx, streamtest.Event(fmt.Sprint(i)))
 			require.NoError(t, err)
-			_, err = q.Keep(ctx, withheld(fmt.Sprint(i)))
+			_, err = q.Keep(ctx, kept(fmt.Sprint(i)))
 			require.NoError(t, err)
 		}
 	}
@@ -304,7 +304,7 @@ func TestRefusedLimitsPerAddress(t *testing.T) {
 	r := stream.NewRefused(nil, bridge.Names{}, &alarms{}, zap.NewNop())
 	offer := func(n int, addr string) {
 		for i := range n {
-			w := withheld(fmt.Sprint(i))
+			w := kept(fmt.Sprint(i))
 			w.RemoteAddr = addr
 			r.Offer(w, nil)
 		}
@@ -344,8 +344,8 @@ func TestRefusedWaitForTheStore(t *testing.T) {
 	b := streamtest.Start(t, streamtest.Config())
 	store := &away{BlockStorer: b.Publisher()}
 	r, _ := startRing(t, store, &alarms{})
-	r.Offer(withheld("a"), nil)
-	r.Offer(withheld("b"), nil)
+	r.Offer(kept("a"), nil)
+	r.Offer(kept("b"), nil)
 	require.Eventually(t, func() bool { return store.tries.Load() > 0 }, 10*time.Second, time.Millisecond)
 	store.back.Store(true)
 	require.Eventually(t, func() bool { return b.Messages(t, "HOOKSPAN_REFUSED") == 2 }, 10*time.Second, 10*time.Millisecond)
@@ -355,14 +355,14 @@ func TestRefusedWaitForTheStore(t *testing.T) {
 // At the end what cannot be written is counted, and does not hold up the end.
 func TestRefusedEndWithoutTheStore(t *testing.T) {
 	r, stop := startRing(t, &away{}, &alarms{})
-	r.Offer(withheld("a"), nil)
+	r.Offer(kept("a"), nil)
 	stop()
 	require.Equal(t, 1, sum(t, r, "hookspan_refused_dropped_total", "store"))
 }
 
 func BenchmarkOffer(b *testing.B) {
 	r := stream.NewRefused(nil, bridge.Names{}, &alarms{}, zap.NewNop())
-	w := withheld(strings.Repeat("x", 1200))
+	w := kept(strings.Repeat("x", 1200))
 	for b.Loop() {
 		r.Offer(w, nil)
 	}
@@ -370,7 +370,7 @@ func BenchmarkOffer(b *testing.B) {
 
 // What the server cannot read in the middle of the quarantine does not hide what lies
 // behind it.
-func TestWithheldWalkGoesOnBehindDamage(t *testing.T) {
+func TestKeptWalkGoesOnBehindDamage(t *testing.T) {
 	const count = 1000
 	dir, cfg := t.TempDir(), streamtest.Config()
 	cfg.Streams.MaxBytes = 1 << 30
@@ -382,9 +382,9 @@ func TestWithheldWalkGoesOnBehindDamage(t *testing.T) {
 	}
 	<-b.JS.PublishAsyncComplete()
 	require.NoError(t, os.Remove(filepath.Join(dir, "nats", "jetstream", "HOOKSPAN", "streams", "HOOKSPAN_QUARANTINE", "msgs", "2.blk")))
-	for _, sel := range []adminapi.WithheldSelection{{Place: bridge.PlaceQuarantine}, {Source: "get3w"}} {
+	for _, sel := range []adminapi.KeptSelection{{Place: bridge.PlaceQuarantine}, {Source: "get3w"}} {
 		visited, last := 0, uint64(0)
-		require.NoError(t, stream.NewWithheldStore(b.JS, b.Names).Walk(t.Context(), sel, func(e adminapi.WithheldEntry) error {
+		require.NoError(t, stream.NewKeptStore(b.JS, b.Names).Walk(t.Context(), sel, func(e adminapi.KeptEntry) error {
 			visited++
 			last = e.Sequence
 			return nil

@@ -71,8 +71,8 @@ type Refused struct {
 }
 
 type offer struct {
-	w        *bridge.Withheld
-	diagnose func(*bridge.Withheld)
+	w        *bridge.KeptDelivery
+	diagnose func(*bridge.KeptDelivery)
 }
 
 func (o offer) bytes() int { return cap(o.w.Body) + o.w.HeaderBytes() + entryBytes }
@@ -107,7 +107,7 @@ func (r *Refused) Collectors() []prometheus.Collector {
 // Offer hands over a delivery, which then belongs to the ring. It never blocks
 // and costs little. If the delivery is within the limits, diagnose is called
 // later, on another goroutine, to set its cause and detail; it may be nil.
-func (r *Refused) Offer(w *bridge.Withheld, diagnose func(*bridge.Withheld)) {
+func (r *Refused) Offer(w *bridge.KeptDelivery, diagnose func(*bridge.KeptDelivery)) {
 	r.refused.WithLabelValues(w.Source, w.Cause).Inc()
 	if reason := r.take(offer{w, diagnose}); reason != "" {
 		r.dropped.WithLabelValues(reason).Inc()
@@ -188,7 +188,7 @@ func (r *Refused) write(ctx context.Context, block []offer) {
 		if o.diagnose != nil && r.diagnoses.AllowN(time.Now(), min(max(len(o.w.Body), diagnosisLeast), diagnosisMost)) {
 			r.diagnose(o)
 		}
-		messages[i] = withheldMessage(r.names.Refused(o.w.Source, o.w.Cause), o.w)
+		messages[i] = keptMessage(r.names.Refused(o.w.Source, o.w.Cause), o.w)
 	}
 	stored := r.storeBlock(ctx, messages)
 	told := map[string]bool{}

@@ -114,8 +114,8 @@ func TestProvisionShrinksTheRing(t *testing.T) {
 func TestLedgerAllowsNoRollup(t *testing.T) {
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Config())
-	require.NoError(t, b.JS.DeleteStream(ctx, "KV_HOOKSPAN_LEDGER"))
-	_, err := b.JS.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: "HOOKSPAN_LEDGER"})
+	require.NoError(t, b.JS.DeleteStream(ctx, "KV_HOOKSPAN_ATTEMPTS"))
+	_, err := b.JS.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: "HOOKSPAN_ATTEMPTS"})
 	require.NoError(t, err)
 	require.ErrorIs(t, stream.Provision(ctx, b.JS, streamtest.Config().Streams, zap.NewNop()), stream.ErrUnfit)
 }

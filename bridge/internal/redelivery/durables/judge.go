@@ -69,7 +69,7 @@ func (w *Watch) letters(s adminapi.ConsumerState, now time.Time) {
 		told = s.Dead
 	}
 	_, fresh := w.raised[s.Name]
-	if s.Name == bridge.LedgerConsumer || fresh || s.Dead == told || told > 0 && s.Dead < told+lettersStep {
+	if s.Name == bridge.PredictionsConsumer || fresh || s.Dead == told || told > 0 && s.Dead < told+lettersStep {
 		return
 	}
 	w.raised[s.Name] = now

@@ -20,7 +20,7 @@ const laterTimeout = 5 * time.Second
 // Each has a subject of its own, so to be told the subjects would be to be told of
 // every event. A direct read of several messages says with the first one how many
 // follow (ADR-31 of NATS, nats-server 2.11).
-func (f *Fleet) later(ctx context.Context, consumer string) (uint64, error) {
+func (f *Durables) later(ctx context.Context, consumer string) (uint64, error) {
 	request, err := json.Marshal(struct {
 		Seq   uint64 `json:"seq"`
 		Batch int    `json:"batch"`

@@ -16,17 +16,17 @@ const maxReports = 64
 
 // reports returns what the processes of each consumer report. There is none of a
 // consumer that does well.
-func (f *Fleet) reports(ctx context.Context) (map[string][]bridge.ConsumerReport, error) {
-	stream, err := f.js.Stream(ctx, f.names.LedgerStream())
+func (f *Durables) reports(ctx context.Context) (map[string][]bridge.ConsumerReport, error) {
+	stream, err := f.js.Stream(ctx, f.names.AttemptsStream())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("looking at stream %s: %w", f.names.LedgerStream(), err)
+		return nil, fmt.Errorf("looking at stream %s: %w", f.names.AttemptsStream(), err)
 	}
 	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(f.names.AllReports()))
 	if err != nil {
-		return nil, fmt.Errorf("looking at stream %s: %w", f.names.LedgerStream(), err)
+		return nil, fmt.Errorf("looking at stream %s: %w", f.names.AttemptsStream(), err)
 	}
 	out := map[string][]bridge.ConsumerReport{}
 	for subject := range info.State.Subjects {

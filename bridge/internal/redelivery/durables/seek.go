@@ -21,11 +21,11 @@ const remakes = 5
 // before the new place and has not settled is not given again either, which is told;
 // what waits for its next attempt elsewhere still comes. A consumer that acts once acknowledges what it
 // has finished without running it. Dry run changes nothing. The error wraps
-// [bridge.ErrLedgerConsumer] for that of the ledger of predictions: set forward it
+// [bridge.ErrPredictionsConsumer] for that of the ledger of predictions: set forward it
 // would miss events, and set back it knows them already.
-func (f *Fleet) Seek(ctx context.Context, name string, to adminapi.ConsumerPosition, dryRun bool) (adminapi.ConsumerSeek, error) {
-	if name == bridge.LedgerConsumer {
-		return adminapi.ConsumerSeek{}, fmt.Errorf("seeking consumer %s: %w", name, bridge.ErrLedgerConsumer)
+func (f *Durables) Seek(ctx context.Context, name string, to adminapi.ConsumerPosition, dryRun bool) (adminapi.ConsumerSeek, error) {
+	if name == bridge.PredictionsConsumer {
+		return adminapi.ConsumerSeek{}, fmt.Errorf("seeking consumer %s: %w", name, bridge.ErrPredictionsConsumer)
 	}
 	stream, err := f.stream(ctx)
 	if err != nil {
@@ -71,7 +71,7 @@ func sequence(ctx context.Context, stream jetstream.Stream, to adminapi.Consumer
 
 // remake removes a durable and makes it anew, at a sequence. A program that reads it
 // may make it anew in between, where it was; then it is removed once more.
-func (f *Fleet) remake(ctx context.Context, stream jetstream.Stream, cfg jetstream.ConsumerConfig, seq uint64) error {
+func (f *Durables) remake(ctx context.Context, stream jetstream.Stream, cfg jetstream.ConsumerConfig, seq uint64) error {
 	cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime = jetstream.DeliverByStartSequencePolicy, seq, nil
 	for range remakes {
 		if err := stream.DeleteConsumer(ctx, cfg.Durable); err != nil && !errors.Is(known(err), bridge.ErrNoConsumer) {

@@ -23,7 +23,7 @@ func (r *rig) report(consumer, process string, report bridge.ConsumerReport) {
 	r.t.Helper()
 	value, err := json.Marshal(report)
 	require.NoError(r.t, err)
-	m := &nats.Msg{Subject: r.Names.LedgerSubject(r.Names.ReportKey(consumer, process)), Data: value}
+	m := &nats.Msg{Subject: r.Names.AttemptsSubject(r.Names.ReportKey(consumer, process)), Data: value}
 	_, err = r.JS.PublishMsg(context.Background(), m, jetstream.WithMsgTTL(time.Minute))
 	require.NoError(r.t, err)
 }
@@ -110,7 +110,7 @@ func TestStateByReports(t *testing.T) {
 	r.report("team", "b", bridge.ConsumerReport{State: bridge.StandingWell})
 	require.NotEqual(t, bridge.StandingFailing, r.state("team").State)
 
-	require.NoError(t, r.JS.DeleteStream(context.Background(), "KV_HOOKSPAN_LEDGER"))
+	require.NoError(t, r.JS.DeleteStream(context.Background(), "KV_HOOKSPAN_ATTEMPTS"))
 	require.NotEmpty(t, r.state("team").State, "where there is no ledger nobody reports")
 }
 
@@ -205,8 +205,8 @@ func TestDeadLettersAreAlarms(t *testing.T) {
 	r.bury("team", 1)
 	require.Equal(t, []string{"1"}, letters(look()), "a first one again")
 
-	r.durable(bridge.LedgerConsumer, time.Minute)
-	r.bury(bridge.LedgerConsumer, 1)
+	r.durable(bridge.PredictionsConsumer, time.Minute)
+	r.bury(bridge.PredictionsConsumer, 1)
 	require.Empty(t, look(), "these have an alarm each")
 }
 

@@ -34,7 +34,7 @@ type WatchConfig struct {
 // for, and one that has events which the server delivers no more and of which there is
 // no dead letter.
 type Watch struct {
-	fleet *Fleet
+	fleet *Durables
 	cfg   WatchConfig
 	now   func() time.Time
 	// Of looks in a row, by consumer.
@@ -47,7 +47,7 @@ type Watch struct {
 }
 
 // NewWatch returns a watch that is not running yet.
-func NewWatch(f *Fleet, cfg WatchConfig) *Watch {
+func NewWatch(f *Durables, cfg WatchConfig) *Watch {
 	cfg.Interval = cmp.Or(cfg.Interval, defaultInterval)
 	cfg.Logger = cmp.Or(cfg.Logger, zap.NewNop())
 	if cfg.Record == nil {

@@ -167,14 +167,14 @@ func (c *Caller) check(get bool, body []byte) error {
 	case get && (r.Batch > 0 || r.MultiLast != nil):
 		return errors.New("one message at a time can be read here, a consumer reads more")
 	case !get && r.Subjects != "" && !c.ofOneConsumer(r.Subjects):
-		return fmt.Errorf("subjects can be counted of one consumer, as %s", c.cfg.Names.LedgerSubject(c.cfg.Names.LedgerPrefix("<consumer>")+">"))
+		return fmt.Errorf("subjects can be counted of one consumer, as %s", c.cfg.Names.AttemptsSubject(c.cfg.Names.AttemptsPrefix("<consumer>")+">"))
 	}
 	return nil
 }
 
 // ofOneConsumer reports whether the filter is about what one consumer remembers.
 func (c *Caller) ofOneConsumer(filter string) bool {
-	tail, ok := strings.CutPrefix(filter, c.cfg.Names.LedgerSubject(""))
+	tail, ok := strings.CutPrefix(filter, c.cfg.Names.AttemptsSubject(""))
 	name, _, more := strings.Cut(tail, ".")
 	return ok && more && bridge.CheckName("consumer", name) == nil
 }

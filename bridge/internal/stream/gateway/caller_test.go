@@ -59,11 +59,11 @@ func TestReadsThatAreRefused(t *testing.T) {
 	_, err := js.Conn().Request("$JS.API.DIRECT.GET.HOOKSPAN_QUARANTINE", []byte(`{"seq":1}`), patience/40)
 	require.ErrorIs(t, err, nats.ErrTimeout, "the account lets nothing else through")
 	for body, want := range map[string]string{
-		`{"subjects_filter":">"}`:                          "of one consumer",
-		`{"subjects_filter":"$KV.HOOKSPAN_LEDGER.>"}`:      "of one consumer",
-		`{"subjects_filter":"$KV.HOOKSPAN_LEDGER.mine.>"}`: `"config"`,
+		`{"subjects_filter":">"}`:                            "of one consumer",
+		`{"subjects_filter":"$KV.HOOKSPAN_ATTEMPTS.>"}`:      "of one consumer",
+		`{"subjects_filter":"$KV.HOOKSPAN_ATTEMPTS.mine.>"}`: `"config"`,
 	} {
-		m, err := js.Conn().Request("$JS.API.STREAM.INFO.KV_HOOKSPAN_LEDGER", []byte(body), patience)
+		m, err := js.Conn().Request("$JS.API.STREAM.INFO.KV_HOOKSPAN_ATTEMPTS", []byte(body), patience)
 		require.NoError(t, err)
 		require.Contains(t, string(m.Data), want, body)
 	}

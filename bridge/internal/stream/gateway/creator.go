@@ -113,7 +113,7 @@ func (c *Creator) check(durable string, body []byte) error {
 	if durable == "" || strings.ContainsAny(durable, " \t\r\n./\\*>") {
 		return refused("the subject names no consumer")
 	}
-	if durable == bridge.LedgerConsumer {
+	if durable == bridge.PredictionsConsumer {
 		return refused("durable " + durable + " is the bridge's")
 	}
 	if len(body) > maxCreate {

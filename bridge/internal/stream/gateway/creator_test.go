@@ -116,7 +116,7 @@ func TestDurablesThatAreRefused(t *testing.T) {
 		require.Contains(t, ask(t, js, "mine", body).Error.Description, want, body)
 	}
 	require.Contains(t, ask(t, js, "ours", `{"stream_name":"HOOKSPAN_EVENTS","config":{"durable_name":"ours","ack_policy":"explicit"}}`).Error.Description, "somebody else's")
-	for _, name := range []string{bridge.LedgerConsumer, "a*b", "a/b"} {
+	for _, name := range []string{bridge.PredictionsConsumer, "a*b", "a/b"} {
 		require.Equal(t, 400, ask(t, js, name, `{"config":{}}`).Error.Code, name)
 	}
 	brief, err := b.JS.CreateConsumer(t.Context(), "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{})

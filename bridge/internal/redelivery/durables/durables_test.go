@@ -27,7 +27,7 @@ const patience = 20 * time.Second
 type rig struct {
 	*streamtest.Bench
 	t     *testing.T
-	fleet *durables.Fleet
+	fleet *durables.Durables
 
 	mu      sync.Mutex
 	handled map[string]int
@@ -219,7 +219,7 @@ func TestRemove(t *testing.T) {
 		_, err := r.JS.PublishMsg(ctx, &nats.Msg{Subject: r.Names.Later(consumer, ev.ID, 2), Header: nats.Header(ev.Header()), Data: ev.Body},
 			jetstream.WithScheduleAt(time.Now().Add(time.Hour)), jetstream.WithScheduleTarget(r.Names.Due(consumer, "x")))
 		require.NoError(t, err)
-		_, err = r.JS.Publish(ctx, r.Names.LedgerSubject(r.Names.LedgerPrefix(consumer)+"key"), []byte("{}"))
+		_, err = r.JS.Publish(ctx, r.Names.AttemptsSubject(r.Names.AttemptsPrefix(consumer)+"key"), []byte("{}"))
 		require.NoError(t, err)
 		_, err = r.JS.Publish(ctx, r.Names.Dead(consumer, "x"), nil)
 		require.NoError(t, err)
@@ -241,7 +241,7 @@ func TestRemove(t *testing.T) {
 	require.EqualValues(t, 1, list[1].Later)
 	require.EqualValues(t, 1, list[1].Dead)
 	require.EqualValues(t, 2, r.Messages(t, "HOOKSPAN_DEAD"), "dead letters stay")
-	require.EqualValues(t, 1, r.Messages(t, "KV_HOOKSPAN_LEDGER"))
+	require.EqualValues(t, 1, r.Messages(t, "KV_HOOKSPAN_ATTEMPTS"))
 
 	_, err = r.fleet.Remove(ctx, "team", false)
 	require.ErrorIs(t, err, bridge.ErrNoConsumer)
@@ -253,15 +253,15 @@ func TestRemove(t *testing.T) {
 func TestLedgerConsumerStays(t *testing.T) {
 	r := setup(t)
 	ctx := context.Background()
-	_, err := r.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{Durable: bridge.LedgerConsumer})
+	_, err := r.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{Durable: bridge.PredictionsConsumer})
 	require.NoError(t, err)
 	for _, dry := range []bool{true, false} {
-		_, err = r.fleet.Seek(ctx, bridge.LedgerConsumer, adminapi.ConsumerPosition{First: true}, dry)
-		require.ErrorIs(t, err, bridge.ErrLedgerConsumer)
-		_, err = r.fleet.Remove(ctx, bridge.LedgerConsumer, dry)
-		require.ErrorIs(t, err, bridge.ErrLedgerConsumer)
+		_, err = r.fleet.Seek(ctx, bridge.PredictionsConsumer, adminapi.ConsumerPosition{First: true}, dry)
+		require.ErrorIs(t, err, bridge.ErrPredictionsConsumer)
+		_, err = r.fleet.Remove(ctx, bridge.PredictionsConsumer, dry)
+		require.ErrorIs(t, err, bridge.ErrPredictionsConsumer)
 	}
-	require.Equal(t, bridge.LedgerConsumer, r.state(bridge.LedgerConsumer).Name)
+	require.Equal(t, bridge.PredictionsConsumer, r.state(bridge.PredictionsConsumer).Name)
 }
 
 // A server that does not say how many events wait keeps nobody waiting for ever.

@@ -15,32 +15,32 @@ import (
 // WithheldStore reads and removes the deliveries that did not become an event,
 // those in quarantine and those in the ring of refused ones. It keeps one of them
 // in memory at a time, and is safe for concurrent use.
-type WithheldStore struct {
+type KeptStore struct {
 	js    jetstream.JetStream
 	names bridge.Names
 }
 
 // NewWithheldStore returns a store that uses js.
-func NewWithheldStore(js jetstream.JetStream, names bridge.Names) *WithheldStore {
-	return &WithheldStore{js: js, names: names}
+func NewKeptStore(js jetstream.JetStream, names bridge.Names) *KeptStore {
+	return &KeptStore{js: js, names: names}
 }
 
 // Get returns one entry. The error wraps [bridge.ErrNoEntry] when it is not there.
-func (s *WithheldStore) Get(ctx context.Context, place string, seq uint64) (adminapi.WithheldEntry, error) {
+func (s *KeptStore) Get(ctx context.Context, place string, seq uint64) (adminapi.KeptEntry, error) {
 	stream, err := s.stream(ctx, place)
 	if err != nil {
-		return adminapi.WithheldEntry{}, err
+		return adminapi.KeptEntry{}, err
 	}
 	m, err := streamread.Get(ctx, stream, seq)
 	if err != nil {
-		return adminapi.WithheldEntry{}, err
+		return adminapi.KeptEntry{}, err
 	}
 	return s.entry(place, m), nil
 }
 
 // Remove removes one entry. The error wraps [bridge.ErrNoEntry] when it is not
 // there.
-func (s *WithheldStore) Remove(ctx context.Context, place string, seq uint64) error {
+func (s *KeptStore) Remove(ctx context.Context, place string, seq uint64) error {
 	stream, err := s.stream(ctx, place)
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ func (s *WithheldStore) Remove(ctx context.Context, place string, seq uint64) er
 // come while it walks are left out, those that are gone or cannot be read are
 // passed over, and visit may remove the one it is given. It does not know the
 // selection's limit.
-func (s *WithheldStore) Walk(ctx context.Context, sel adminapi.WithheldSelection, visit func(adminapi.WithheldEntry) error) error {
+func (s *KeptStore) Walk(ctx context.Context, sel adminapi.KeptSelection, visit func(adminapi.KeptEntry) error) error {
 	for _, place := range bridge.Places() {
 		if sel.Place != "" && sel.Place != place {
 			continue
@@ -74,7 +74,7 @@ func (s *WithheldStore) Walk(ctx context.Context, sel adminapi.WithheldSelection
 	return nil
 }
 
-func (s *WithheldStore) stream(ctx context.Context, place string) (jetstream.Stream, error) {
+func (s *KeptStore) stream(ctx context.Context, place string) (jetstream.Stream, error) {
 	name := s.names.PlaceStream(place)
 	if name == "" {
 		return nil, fmt.Errorf("%q is no place of kept deliveries: %w", place, bridge.ErrNoEntry)
@@ -82,26 +82,26 @@ func (s *WithheldStore) stream(ctx context.Context, place string) (jetstream.Str
 	return streamread.Open(ctx, s.js, name)
 }
 
-func (s *WithheldStore) entry(place string, m *jetstream.RawStreamMsg) adminapi.WithheldEntry {
-	w, err := bridge.DecodeWithheld(bridge.Header(m.Header), m.Data)
+func (s *KeptStore) entry(place string, m *jetstream.RawStreamMsg) adminapi.KeptEntry {
+	w, err := bridge.DecodeKept(bridge.Header(m.Header), m.Data)
 	if err != nil {
 		w = s.unreadable(m, place, err)
 	}
 	// The subject is what entries are found by, so it counts.
 	w.Source, w.Cause = s.parse(m.Subject, place)
-	return adminapi.WithheldEntry{Place: place, Sequence: m.Sequence, Withheld: *w}
+	return adminapi.KeptEntry{Place: place, Sequence: m.Sequence, KeptDelivery: *w}
 }
 
 // unreadable is what can be said of a message that somebody else put there. It
 // can be looked at and dropped.
-func (s *WithheldStore) unreadable(m *jetstream.RawStreamMsg, place string, err error) *bridge.Withheld {
-	return &bridge.Withheld{
+func (s *KeptStore) unreadable(m *jetstream.RawStreamMsg, place string, err error) *bridge.KeptDelivery {
+	return &bridge.KeptDelivery{
 		Detail:     fmt.Sprintf("this message of %s was not written by Hookspan: %v", s.names.PlaceStream(place), err),
 		ReceivedAt: m.Time, Body: m.Data, BodyBytes: int64(len(m.Data)), Truncated: true,
 	}
 }
 
-func (s *WithheldStore) parse(subject, place string) (source, cause string) {
+func (s *KeptStore) parse(subject, place string) (source, cause string) {
 	tokens := strings.Split(subject, ".")
 	if want := strings.Split(s.names.PlaceSubject(place, "", ""), "."); len(tokens) != len(want) {
 		return subject, "unreadable"

@@ -19,12 +19,12 @@ import (
 const (
 	// MaxWithheldHeaders is how many of a request's headers are kept, and
 	// MaxWithheldHeaderBytes what they may take together.
-	MaxWithheldHeaders     = 64
-	MaxWithheldHeaderBytes = 16 << 10
+	MaxKeptHeaders     = 64
+	MaxKeptHeaderBytes = 16 << 10
 	// MaxWithheldProofBytes is what the headers that prove a delivery may take.
-	MaxWithheldProofBytes = 4 << 10
+	MaxKeptProofBytes = 4 << 10
 	// MaxWithheldText bounds the other texts, each.
-	MaxWithheldText = 1 << 10
+	MaxKeptText = 1 << 10
 )
 
 // CausePathToken is the cause of a delivery whose URL did not end in the path
@@ -35,7 +35,7 @@ const CausePathToken = "path_token"
 // not usable, or not authentic. It holds what is needed to verify and read it
 // again, and nothing secret: whoever makes one leaves cookies, credentials and
 // path tokens out.
-type Withheld struct {
+type KeptDelivery struct {
 	// Source is the name of the configured sender whose URL it came to.
 	Source string
 	// Cause is one token of a subject. Detail says it for people.
@@ -71,9 +71,9 @@ type Withheld struct {
 
 // AddHeader keeps a header of the request, if there is room for it. A name is
 // added once.
-func (w *Withheld) AddHeader(name string, values []string) {
+func (w *KeptDelivery) AddHeader(name string, values []string) {
 	size := headerBytes(name, values)
-	if len(w.Header) >= MaxWithheldHeaders || w.headerBytes+size > MaxWithheldHeaderBytes {
+	if len(w.Header) >= MaxKeptHeaders || w.headerBytes+size > MaxKeptHeaderBytes {
 		w.HeadersCut++
 		return
 	}
@@ -86,9 +86,9 @@ func (w *Withheld) AddHeader(name string, values []string) {
 
 // AddProof keeps a header that proves the delivery. Without room for it the
 // delivery is [Withheld.Truncated]. A name is added once.
-func (w *Withheld) AddProof(name string, values []string) {
+func (w *KeptDelivery) AddProof(name string, values []string) {
 	size := headerBytes(name, values)
-	if w.proofBytes+size > MaxWithheldProofBytes {
+	if w.proofBytes+size > MaxKeptProofBytes {
 		w.Truncated = true
 		return
 	}
@@ -101,7 +101,7 @@ func (w *Withheld) AddProof(name string, values []string) {
 
 // AddQuery keeps a query parameter that is not empty. Without room for it the delivery is
 // [Withheld.Truncated].
-func (w *Withheld) AddQuery(name, value string) {
+func (w *KeptDelivery) AddQuery(name, value string) {
 	if value == "" {
 		return
 	}
@@ -116,7 +116,7 @@ func (w *Withheld) AddQuery(name, value string) {
 }
 
 // HeaderBytes is what the headers and the proof take.
-func (w *Withheld) HeaderBytes() int { return w.headerBytes + w.proofBytes }
+func (w *KeptDelivery) HeaderBytes() int { return w.headerBytes + w.proofBytes }
 
 // headerBytes is what a header takes on the wire.
 func headerBytes(name string, values []string) int {
@@ -129,7 +129,7 @@ func headerBytes(name string, values []string) int {
 
 // MsgID is the message id of the delivery: the same for the same proof, body and
 // query, so that a sender's retry of an unusable delivery is a duplicate.
-func (w *Withheld) MsgID() string {
+func (w *KeptDelivery) MsgID() string {
 	sum := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(w.Proof)) {
 		writeSized(sum, name)
@@ -156,28 +156,28 @@ func writeSized(sum hash.Hash, s string) {
 
 // Message returns the header that the delivery is stored with, without
 // [HeaderMsgID]; its payload is Body. Texts over [MaxWithheldText] are cut.
-func (w *Withheld) Message() Header {
+func (w *KeptDelivery) Message() Header {
 	h := make(Header, 12+len(w.Proof)+len(w.Header)+len(w.Query))
-	h.Set(headerWithheldSource, w.Source)
-	h.Set(headerWithheldCause, w.Cause)
-	h.Set(headerWithheldDetail, cutText(w.Detail))
+	h.Set(headerKeptSource, w.Source)
+	h.Set(headerKeptCause, w.Cause)
+	h.Set(headerKeptDetail, cutText(w.Detail))
 	h.Set(headerReceivedAt, formatTime(w.ReceivedAt))
-	h.Set(headerWithheldRemote, cutText(w.RemoteAddr))
-	h.Set(headerWithheldRequest, cutText(w.RequestID))
+	h.Set(headerKeptRemote, cutText(w.RemoteAddr))
+	h.Set(headerKeptRequest, cutText(w.RequestID))
 	h.Set(headerDataContentType, cutText(w.ContentType))
 	h.Set(HeaderTraceParent, w.TraceParent)
-	h.Set(headerWithheldBytes, strconv.FormatInt(w.BodyBytes, 10))
+	h.Set(headerKeptBytes, strconv.FormatInt(w.BodyBytes, 10))
 	if w.HeadersCut > 0 {
-		h.Set(headerWithheldCut, strconv.Itoa(w.HeadersCut))
+		h.Set(headerKeptCut, strconv.Itoa(w.HeadersCut))
 	}
 	if w.Truncated || cutText(w.ContentType) != w.ContentType {
-		h.Set(headerWithheldTruncated, "true")
+		h.Set(headerKeptTruncated, "true")
 	}
 	for name, value := range w.Query {
 		h.Set(headerQueryPrefix+name, value)
 	}
-	h.setAll(headerWithheldProof, w.Proof)
-	h.setAll(headerWithheldHeader, w.Header)
+	h.setAll(headerKeptProof, w.Proof)
+	h.setAll(headerKeptHeader, w.Header)
 	return h
 }
 
@@ -195,9 +195,9 @@ func (h Header) setAll(prefix string, from Header) {
 
 // cutText cuts s so that it takes at most MaxWithheldText bytes as a value.
 func cutText(s string) string {
-	for EncodedLen(s) > MaxWithheldText {
-		s = strings.ToValidUTF8(s[:min(len(s)-1, MaxWithheldText)], "")
-		if EncodedLen(s) > MaxWithheldText {
+	for EncodedLen(s) > MaxKeptText {
+		s = strings.ToValidUTF8(s[:min(len(s)-1, MaxKeptText)], "")
+		if EncodedLen(s) > MaxKeptText {
 			s = s[:len(s)*2/3]
 		}
 	}
@@ -205,32 +205,32 @@ func cutText(s string) string {
 }
 
 // DecodeWithheld reads the delivery out of a message. Body is kept, not copied.
-// The error wraps [ErrNotWithheld].
-func DecodeWithheld(h Header, body []byte) (*Withheld, error) {
-	d := headerReader{header: h, kind: ErrNotWithheld}
-	w := &Withheld{
-		Source:      d.required(headerWithheldSource),
-		Cause:       d.required(headerWithheldCause),
-		Detail:      d.value(headerWithheldDetail),
+// The error wraps [ErrNotKept].
+func DecodeKept(h Header, body []byte) (*KeptDelivery, error) {
+	d := headerReader{header: h, kind: ErrNotKept}
+	w := &KeptDelivery{
+		Source:      d.required(headerKeptSource),
+		Cause:       d.required(headerKeptCause),
+		Detail:      d.value(headerKeptDetail),
 		ReceivedAt:  d.time(headerReceivedAt),
-		RemoteAddr:  d.value(headerWithheldRemote),
-		RequestID:   d.value(headerWithheldRequest),
+		RemoteAddr:  d.value(headerKeptRemote),
+		RequestID:   d.value(headerKeptRequest),
 		ContentType: d.value(headerDataContentType),
 		TraceParent: d.value(HeaderTraceParent),
-		BodyBytes:   d.number(headerWithheldBytes),
-		HeadersCut:  int(d.number(headerWithheldCut)),
+		BodyBytes:   d.number(headerKeptBytes),
+		HeadersCut:  int(d.number(headerKeptCut)),
 		Body:        body,
-		Truncated:   d.value(headerWithheldTruncated) == "true",
+		Truncated:   d.value(headerKeptTruncated) == "true",
 	}
 	// In order, so that what does not fit is the same each time.
 	for _, key := range slices.Sorted(maps.Keys(h)) {
 		if name, ok := strings.CutPrefix(key, headerQueryPrefix); ok {
 			w.AddQuery(name, d.value(key))
 		}
-		if name, ok := strings.CutPrefix(key, headerWithheldProof); ok {
+		if name, ok := strings.CutPrefix(key, headerKeptProof); ok {
 			w.AddProof(d.name(key, name), d.values(key))
 		}
-		if name, ok := strings.CutPrefix(key, headerWithheldHeader); ok {
+		if name, ok := strings.CutPrefix(key, headerKeptHeader); ok {
 			w.AddHeader(d.name(key, name), d.values(key))
 		}
 	}

@@ -14,18 +14,18 @@ import (
 
 // Letters reads and removes dead letters. It keeps one of them in memory at a time
 // and is safe for concurrent use.
-type Letters struct {
+type DeadLetters struct {
 	js    jetstream.JetStream
 	names bridge.Names
 }
 
 // NewLetters returns the dead letters that js has.
-func NewLetters(js jetstream.JetStream, names bridge.Names) *Letters {
-	return &Letters{js: js, names: names}
+func NewDeadLetters(js jetstream.JetStream, names bridge.Names) *DeadLetters {
+	return &DeadLetters{js: js, names: names}
 }
 
 // Get returns one letter. The error wraps [bridge.ErrNoEntry] when it is not there.
-func (l *Letters) Get(ctx context.Context, seq uint64) (adminapi.DeadEntry, error) {
+func (l *DeadLetters) Get(ctx context.Context, seq uint64) (adminapi.DeadEntry, error) {
 	stream, err := streamread.Open(ctx, l.js, l.names.DeadStream())
 	if err != nil {
 		return adminapi.DeadEntry{}, err
@@ -39,7 +39,7 @@ func (l *Letters) Get(ctx context.Context, seq uint64) (adminapi.DeadEntry, erro
 
 // Remove removes one letter. The error wraps [bridge.ErrNoEntry] when it is not
 // there.
-func (l *Letters) Remove(ctx context.Context, seq uint64) error {
+func (l *DeadLetters) Remove(ctx context.Context, seq uint64) error {
 	stream, err := streamread.Open(ctx, l.js, l.names.DeadStream())
 	if err != nil {
 		return err
@@ -51,7 +51,7 @@ func (l *Letters) Remove(ctx context.Context, seq uint64) error {
 // an error, which it returns. Letters that come while it walks are left out, those
 // that are gone are passed over, and visit may remove the one it is given. It does
 // not know the selection's limit.
-func (l *Letters) Walk(ctx context.Context, sel adminapi.DeadSelection, visit func(adminapi.DeadEntry) error) error {
+func (l *DeadLetters) Walk(ctx context.Context, sel adminapi.DeadSelection, visit func(adminapi.DeadEntry) error) error {
 	return l.Scan(ctx, sel, func(e adminapi.DeadEntry, selected bool) error {
 		if !selected {
 			return nil
@@ -62,7 +62,7 @@ func (l *Letters) Walk(ctx context.Context, sel adminapi.DeadSelection, visit fu
 
 // Scan is [Letters.Walk] that also visits what had to be read to find out that it is
 // not selected, so that whoever looks for something rare knows how far it has come.
-func (l *Letters) Scan(ctx context.Context, sel adminapi.DeadSelection, visit func(e adminapi.DeadEntry, selected bool) error) error {
+func (l *DeadLetters) Scan(ctx context.Context, sel adminapi.DeadSelection, visit func(e adminapi.DeadEntry, selected bool) error) error {
 	stream, err := streamread.Open(ctx, l.js, l.names.DeadStream())
 	if err != nil {
 		return err
@@ -78,7 +78,7 @@ func (l *Letters) Scan(ctx context.Context, sel adminapi.DeadSelection, visit fu
 }
 
 // decode never fails: what cannot be read can still be looked at and dropped.
-func (l *Letters) decode(m *jetstream.RawStreamMsg) adminapi.DeadEntry {
+func (l *DeadLetters) decode(m *jetstream.RawStreamMsg) adminapi.DeadEntry {
 	e := adminapi.DeadEntry{Sequence: m.Sequence, StoredAt: m.Time, Header: bridge.Header(m.Header), Body: m.Data}
 	letter, err := bridge.DecodeDeadLetter(e.Header)
 	if err != nil {

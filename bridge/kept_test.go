@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func withheld() *Withheld {
-	w := &Withheld{
+func kept() *KeptDelivery {
+	w := &KeptDelivery{
 		Source: "get3w", Cause: "no_id", Detail: "\"id\" is missing\nor empty — é", ReceivedAt: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC),
 		RemoteAddr: "2001:db8::1", RequestID: "ABC", ContentType: "application/json; charset=utf-8", TraceParent: "00-a-b-01",
 		Body: []byte("{}\x00\xff"), BodyBytes: 4,
@@ -22,35 +22,35 @@ func withheld() *Withheld {
 	return w
 }
 
-func TestWithheldRoundTrip(t *testing.T) {
-	w := withheld()
+func TestKeptRoundTrip(t *testing.T) {
+	w := kept()
 	h := w.Message()
 	for key, values := range h {
 		require.True(t, strings.HasPrefix(key, "hookspan-") || strings.HasPrefix(key, "ce-") || key == "traceparent", key)
 		require.NotContains(t, strings.Join(values, ""), "\n")
 	}
-	got, err := DecodeWithheld(h, w.Body)
+	got, err := DecodeKept(h, w.Body)
 	require.NoError(t, err)
 	require.Equal(t, w, got)
 	require.Equal(t, w.MsgID(), got.MsgID())
 }
 
 // A retry is the same delivery; what another proof or body came with is not.
-func TestWithheldMsgID(t *testing.T) {
-	base := withheld().MsgID()
-	same := withheld()
+func TestKeptMsgID(t *testing.T) {
+	base := kept().MsgID()
+	same := kept()
 	same.ReceivedAt, same.RequestID, same.RemoteAddr, same.Cause, same.Detail = time.Now(), "other", "192.0.2.1", "stale", "x"
 	same.Header = Header{"Date": {"now"}}
 	require.Equal(t, base, same.MsgID())
-	for name, change := range map[string]func(*Withheld){
-		"source":       func(w *Withheld) { w.Source = "other" },
-		"body":         func(w *Withheld) { w.Body = []byte("{}") },
-		"signature":    func(w *Withheld) { w.Proof["X-Get3w-Signature"][0] = "ab" },
-		"values":       func(w *Withheld) { w.Proof["X-Get3w-Signature"] = []string{"aab b"} },
-		"no signature": func(w *Withheld) { w.Proof = nil },
-		"query":        func(w *Withheld) { w.Query["ref"] = "b" },
+	for name, change := range map[string]func(*KeptDelivery){
+		"source":       func(w *KeptDelivery) { w.Source = "other" },
+		"body":         func(w *KeptDelivery) { w.Body = []byte("{}") },
+		"signature":    func(w *KeptDelivery) { w.Proof["X-Get3w-Signature"][0] = "ab" },
+		"values":       func(w *KeptDelivery) { w.Proof["X-Get3w-Signature"] = []string{"aab b"} },
+		"no signature": func(w *KeptDelivery) { w.Proof = nil },
+		"query":        func(w *KeptDelivery) { w.Query["ref"] = "b" },
 	} {
-		w := withheld()
+		w := kept()
 		change(w)
 		require.NotEqual(t, base, w.MsgID(), name)
 	}
@@ -58,8 +58,8 @@ func TestWithheldMsgID(t *testing.T) {
 
 // Whatever a request has, the header of its message stays under the 64 KiB that
 // the server takes.
-func TestWithheldIsBounded(t *testing.T) {
-	w := withheld()
+func TestKeptIsBounded(t *testing.T) {
+	w := kept()
 	w.Detail = strings.Repeat("\xff\n", 1<<20)
 	w.ContentType = strings.Repeat("é", 1<<20)
 	w.RemoteAddr, w.RequestID = strings.Repeat("x", 1<<20), strings.Repeat(" ", 1<<20)
@@ -67,7 +67,7 @@ func TestWithheldIsBounded(t *testing.T) {
 		w.AddHeader(fmt.Sprintf("X-%d", i), []string{strings.Repeat("\n", 100), ""})
 	}
 	w.AddHeader("X-Huge", []string{strings.Repeat("a", 1<<20)})
-	require.LessOrEqual(t, len(w.Header), MaxWithheldHeaders)
+	require.LessOrEqual(t, len(w.Header), MaxKeptHeaders)
 	require.Equal(t, 203-len(w.Header), w.HeadersCut)
 	require.False(t, w.Truncated)
 	for i := range 20 {
@@ -84,12 +84,12 @@ func TestWithheldIsBounded(t *testing.T) {
 		}
 	}
 	require.Less(t, size, 48<<10)
-	got, err := DecodeWithheld(h, w.Body)
+	got, err := DecodeKept(h, w.Body)
 	require.NoError(t, err)
 	require.Equal(t, h, got.Message())
 }
 
-func TestDecodeWithheldRefuses(t *testing.T) {
+func TestDecodeKeptRefuses(t *testing.T) {
 	for key, value := range map[string]string{
 		"hookspan-source":      "",
 		"hookspan-cause":       "",
@@ -100,29 +100,29 @@ func TestDecodeWithheldRefuses(t *testing.T) {
 		"hookspan-header-x":    "%1",
 		"hookspan-headers-cut": "many",
 	} {
-		h := withheld().Message()
+		h := kept().Message()
 		h[key] = []string{value}
-		_, err := DecodeWithheld(h, nil)
-		require.ErrorIs(t, err, ErrNotWithheld, key)
+		_, err := DecodeKept(h, nil)
+		require.ErrorIs(t, err, ErrNotKept, key)
 		require.ErrorContains(t, err, key)
 	}
 }
 
 // What was decoded is encoded to the same, whatever was on the wire.
-func FuzzDecodeWithheld(f *testing.F) {
-	for key, values := range withheld().Message() {
+func FuzzDecodeKept(f *testing.F) {
+	for key, values := range kept().Message() {
 		f.Add(key, values[0], []byte("{}"))
 	}
 	f.Add("hookspan-header-x y", "\n", []byte{})
 	f.Fuzz(func(t *testing.T, key, value string, body []byte) {
-		h := withheld().Message()
+		h := kept().Message()
 		h[key] = append(h[key], value)
-		w, err := DecodeWithheld(h, body)
+		w, err := DecodeKept(h, body)
 		if err != nil {
-			require.ErrorIs(t, err, ErrNotWithheld)
+			require.ErrorIs(t, err, ErrNotKept)
 			return
 		}
-		again, err := DecodeWithheld(w.Message(), body)
+		again, err := DecodeKept(w.Message(), body)
 		require.NoError(t, err)
 		require.Equal(t, w.Message(), again.Message())
 		require.Equal(t, w.MsgID(), again.MsgID())

@@ -22,7 +22,7 @@ type Quarantine interface {
 	// Keep returns once the delivery is durable, or durable already, and only
 	// then without an error. An error wraps one of the errors of package bridge.
 	// Keep must return soon after ctx ends. It is called concurrently.
-	Keep(ctx context.Context, w *bridge.Withheld) (bridge.Receipt, error)
+	Keep(ctx context.Context, w *bridge.KeptDelivery) (bridge.Receipt, error)
 }
 
 // Refused keeps deliveries that are not authentic for a while, as far as it can.
@@ -30,7 +30,7 @@ type Refused interface {
 	// Offer takes over w, never blocks and costs little. It may call diagnose
 	// later, once, on another goroutine, to find out why the delivery is not
 	// authentic; diagnose may be nil. It is called concurrently.
-	Offer(w *bridge.Withheld, diagnose func(w *bridge.Withheld))
+	Offer(w *bridge.KeptDelivery, diagnose func(w *bridge.KeptDelivery))
 }
 
 // Causes of what is offered to [Refused], before a diagnosis.
@@ -68,7 +68,7 @@ func newArrival(c echo.Context, route Route, body []byte, at time.Time) arrival 
 // quarantine keeps a delivery that is authentic and not usable: its sender would
 // only repeat it and then give it up.
 func (s *Server) quarantine(ctx context.Context, req arrival, unusable *source.UnusableError) error {
-	w := req.withheld(string(unusable.Cause), unusable.Detail)
+	w := req.kept(string(unusable.Cause), unusable.Detail)
 	receipt, err := s.deps.Quarantine.Keep(ctx, w)
 	if err != nil {
 		return err
@@ -82,7 +82,7 @@ func (s *Server) quarantine(ctx context.Context, req arrival, unusable *source.U
 func (s *Server) refuse(req arrival) {
 	src, delivery := req.route.Source, req.delivery
 	delivery.Proof = clipped(delivery.Proof)
-	s.deps.Refused.Offer(req.withheld(causeNotAuthentic, "it was not looked into, since too many came at once"), func(w *bridge.Withheld) {
+	s.deps.Refused.Offer(req.kept(causeNotAuthentic, "it was not looked into, since too many came at once"), func(w *bridge.KeptDelivery) {
 		cause, detail := src.Diagnose(delivery)
 		w.Cause, w.Detail = string(cause), detail
 	})
@@ -118,7 +118,7 @@ func (s *Server) refuseUnverified(req arrival, refusal error, whole bool) {
 		// A copy, so that what is not kept is not held.
 		req.delivery.Body = bytes.Clone(req.delivery.Body[:min(len(req.delivery.Body), keptOfTooLarge)])
 	}
-	w := req.withheld(cause, detail)
+	w := req.kept(cause, detail)
 	w.BodyBytes = length
 	w.Truncated = w.Truncated || !whole
 	s.deps.Refused.Offer(w, nil)
@@ -126,9 +126,9 @@ func (s *Server) refuseUnverified(req arrival, refusal error, whole bool) {
 
 // withheld is what is kept of the request: nothing secret is in it, and of its
 // path and query nothing but the parameters that the source allows.
-func (req arrival) withheld(cause, detail string) *bridge.Withheld {
+func (req arrival) kept(cause, detail string) *bridge.KeptDelivery {
 	r := req.c.Request()
-	w := &bridge.Withheld{
+	w := &bridge.KeptDelivery{
 		Source:      req.route.Source.Name(),
 		Cause:       cause,
 		Detail:      detail,

@@ -22,7 +22,7 @@ import (
 const forever = 100 * 365 * 24 * time.Hour
 
 // Fleet is all the consumers. It is safe for concurrent use.
-type Fleet struct {
+type Durables struct {
 	js    jetstream.JetStream
 	names bridge.Names
 	kinds map[string]string
@@ -30,13 +30,13 @@ type Fleet struct {
 
 // New returns the fleet that js has. Kinds are those of the consumers that the
 // configuration names, by their names.
-func New(js jetstream.JetStream, names bridge.Names, kinds map[string]string) *Fleet {
-	return &Fleet{js: js, names: names, kinds: kinds}
+func New(js jetstream.JetStream, names bridge.Names, kinds map[string]string) *Durables {
+	return &Durables{js: js, names: names, kinds: kinds}
 }
 
 // List returns where every consumer stands, by name: the durables of the stream of
 // events, and what is configured and has none.
-func (f *Fleet) List(ctx context.Context) ([]adminapi.ConsumerState, error) {
+func (f *Durables) List(ctx context.Context) ([]adminapi.ConsumerState, error) {
 	stream, err := f.stream(ctx)
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func (f *Fleet) List(ctx context.Context) ([]adminapi.ConsumerState, error) {
 
 // Pause stops the delivery to a consumer until then, or, when until is zero, until it
 // is resumed; also across restarts. What is with a worker already is finished.
-func (f *Fleet) Pause(ctx context.Context, name string, until time.Time) error {
+func (f *Durables) Pause(ctx context.Context, name string, until time.Time) error {
 	if until.IsZero() {
 		until = time.Now().Add(forever)
 	}
@@ -92,7 +92,7 @@ func (f *Fleet) Pause(ctx context.Context, name string, until time.Time) error {
 }
 
 // Resume begins again to deliver to a consumer that was paused.
-func (f *Fleet) Resume(ctx context.Context, name string) error {
+func (f *Durables) Resume(ctx context.Context, name string) error {
 	stream, err := f.stream(ctx)
 	if err != nil {
 		return err
@@ -106,10 +106,10 @@ func (f *Fleet) Resume(ctx context.Context, name string) error {
 // Remove removes a consumer: its durable, what waits for its next attempt, and what it
 // remembers of events. Dead letters stay. Dry run changes nothing. The error wraps
 // [bridge.ErrConfigured] for a consumer that the configuration names, and
-// [bridge.ErrLedgerConsumer] for that of the ledger of predictions.
-func (f *Fleet) Remove(ctx context.Context, name string, dryRun bool) (adminapi.RemovedConsumer, error) {
-	if name == bridge.LedgerConsumer {
-		return adminapi.RemovedConsumer{}, fmt.Errorf("removing consumer %s: %w", name, bridge.ErrLedgerConsumer)
+// [bridge.ErrPredictionsConsumer] for that of the ledger of predictions.
+func (f *Durables) Remove(ctx context.Context, name string, dryRun bool) (adminapi.RemovedConsumer, error) {
+	if name == bridge.PredictionsConsumer {
+		return adminapi.RemovedConsumer{}, fmt.Errorf("removing consumer %s: %w", name, bridge.ErrPredictionsConsumer)
 	}
 	if _, ok := f.kinds[name]; ok {
 		return adminapi.RemovedConsumer{}, fmt.Errorf("removing consumer %s: %w", name, bridge.ErrConfigured)
@@ -137,7 +137,7 @@ func (f *Fleet) Remove(ctx context.Context, name string, dryRun bool) (adminapi.
 		}
 		removed.Later += n
 	}
-	if removed.Remembered, err = f.clear(ctx, f.names.LedgerStream(), f.names.LedgerSubject(f.names.LedgerPrefix(name)+">"), dryRun); err != nil {
+	if removed.Remembered, err = f.clear(ctx, f.names.AttemptsStream(), f.names.AttemptsSubject(f.names.AttemptsPrefix(name)+">"), dryRun); err != nil {
 		return removed, err
 	}
 	dead, err := f.dead(ctx, f.names.AllDead(name))
@@ -146,7 +146,7 @@ func (f *Fleet) Remove(ctx context.Context, name string, dryRun bool) (adminapi.
 }
 
 // clear removes what lies under a subject pattern, and returns how much it is.
-func (f *Fleet) clear(ctx context.Context, name, subject string, dryRun bool) (uint64, error) {
+func (f *Durables) clear(ctx context.Context, name, subject string, dryRun bool) (uint64, error) {
 	stream, err := f.js.Stream(ctx, name)
 	if err != nil {
 		return 0, fmt.Errorf("looking at stream %s: %w", name, err)
@@ -168,7 +168,7 @@ func (f *Fleet) clear(ctx context.Context, name, subject string, dryRun bool) (u
 	return count, nil
 }
 
-func (f *Fleet) state(info *jetstream.ConsumerInfo) adminapi.ConsumerState {
+func (f *Durables) state(info *jetstream.ConsumerInfo) adminapi.ConsumerState {
 	s := adminapi.ConsumerState{
 		Name: info.Name, Kind: cmp.Or(f.kinds[info.Name], info.Config.Metadata[bridge.MetadataKind]), Filter: info.Config.FilterSubjects, Created: info.Created,
 		Pending: info.NumPending, Unsettled: info.NumAckPending, Redelivered: info.NumRedelivered, Waiting: info.NumWaiting,
@@ -198,7 +198,7 @@ func (f *Fleet) state(info *jetstream.ConsumerInfo) adminapi.ConsumerState {
 }
 
 // dead returns how many letters each consumer has of those under a subject pattern.
-func (f *Fleet) dead(ctx context.Context, subjects string) (map[string]uint64, error) {
+func (f *Durables) dead(ctx context.Context, subjects string) (map[string]uint64, error) {
 	stream, err := f.js.Stream(ctx, f.names.DeadStream())
 	if err != nil {
 		return nil, fmt.Errorf("looking at stream %s: %w", f.names.DeadStream(), err)
@@ -214,7 +214,7 @@ func (f *Fleet) dead(ctx context.Context, subjects string) (map[string]uint64, e
 	return out, nil
 }
 
-func (f *Fleet) stream(ctx context.Context) (jetstream.Stream, error) {
+func (f *Durables) stream(ctx context.Context) (jetstream.Stream, error) {
 	stream, err := f.js.Stream(ctx, f.names.EventsStream())
 	if err != nil {
 		return nil, fmt.Errorf("looking at stream %s: %w", f.names.EventsStream(), err)

@@ -18,7 +18,7 @@ type Memory interface {
 }
 
 // Book is what is remembered outside JetStream. It is safe for concurrent use.
-type Book struct {
+type Checkpoint struct {
 	memory Memory
 
 	mu    sync.Mutex
@@ -51,8 +51,8 @@ type page struct {
 // OpenBook reads what memory has of the store of that name; what it has of
 // another one is no measure. With an error the book is empty, and can be used all
 // the same: nothing before this start will be missed then.
-func OpenBook(memory Memory, store string) (*Book, error) {
-	b := &Book{memory: memory, pages: pages{Store: store, Streams: map[string]page{}, Scrub: map[string]uint64{}}}
+func OpenCheckpoint(memory Memory, store string) (*Checkpoint, error) {
+	b := &Checkpoint{memory: memory, pages: pages{Store: store, Streams: map[string]page{}, Scrub: map[string]uint64{}}}
 	text, err := memory.Load()
 	if err != nil {
 		return b, err
@@ -76,7 +76,7 @@ func OpenBook(memory Memory, store string) (*Book, error) {
 // Purging notes that everything of the stream before sequence to may be removed
 // by us, and saves that first: otherwise a crash right after the purge would
 // look like a loss.
-func (b *Book) Purging(stream string, to uint64) error {
+func (b *Checkpoint) Purging(stream string, to uint64) error {
 	b.change(func(p *pages) {
 		page := p.Streams[stream]
 		page.PurgedTo = max(page.PurgedTo, to)
@@ -85,21 +85,21 @@ func (b *Book) Purging(stream string, to uint64) error {
 	return b.Save()
 }
 
-func (b *Book) page(stream string) (page, bool) {
+func (b *Checkpoint) page(stream string) (page, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p, ok := b.pages.Streams[stream]
 	return p, ok && !p.At.IsZero()
 }
 
-func (b *Book) change(do func(*pages)) {
+func (b *Checkpoint) change(do func(*pages)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	do(&b.pages)
 }
 
 // Save saves what has changed.
-func (b *Book) Save() error {
+func (b *Checkpoint) Save() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	text, err := json.Marshal(b.pages)
