@@ -64,7 +64,7 @@ func TestReasonIsOneLineForATerminal(t *testing.T) {
 	for raw, want := range map[string]string{
 		"no \"such\" customer é":    `no "such" customer é`,
 		"a\nb\r\u001b[2Jc":          `a\nb\r\u001b[2Jc`,
-		"\u009b31m\u2028\u202e\u007f": `\u009b31m\u2028\u202e\x7f`,
+		"\u009b31m\u2028\u202e\u007f": `\u009b31m\u2028\u202e\u007f`,
 		"\xff":                      "\uFFFD",
 	} {
 		s := adminapi.ConsumerState{Pending: 1}
