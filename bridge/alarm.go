@@ -64,8 +64,8 @@ const (
 	AlarmPredictionConflict = "prediction_conflict" // a prediction ended twice, in two ways
 	AlarmPredictionLost     = "prediction_lost"     // a prediction was given up
 	AlarmPolling            = "polling"             // the provider's API does not answer as it should
-	AlarmLedgerFull         = "ledger_full"         // the ledger of predictions has no room
-	AlarmLedgerStuck        = "ledger_stuck"        // it stands still
+	AlarmPredictionsFull    = "predictions_full"    // the ledger of predictions has no room
+	AlarmPredictionsStuck   = "predictions_stuck"   // it stands still
 )
 
 // AlarmKinds are all kinds of alarms.
@@ -78,7 +78,7 @@ var AlarmKinds = []string{
 	AlarmConsumerRemoved, AlarmConsumerChanged, AlarmConsumerUnusable, AlarmConsumerOrphaned, AlarmConsumerNarrowed, AlarmLeftBehind, AlarmDurableDamaged,
 	AlarmDeadLetters, AlarmConsumerFailing, AlarmConsumerUnread,
 	AlarmArchiveRefused, AlarmArchiveNoRoom, AlarmArchiveExpires,
-	AlarmSilence, AlarmPredictionConflict, AlarmPredictionLost, AlarmPolling, AlarmLedgerFull, AlarmLedgerStuck,
+	AlarmSilence, AlarmPredictionConflict, AlarmPredictionLost, AlarmPolling, AlarmPredictionsFull, AlarmPredictionsStuck,
 }
 
 // Alarmer is told of alarms. Raise never blocks and never fails: what cannot be

@@ -29,64 +29,87 @@ const (
 	nats = "github.com/nats-io/"
 )
 
+// machinery may import what is below it, which is drawn here, and internal packages of
+// the module, which are below everything. Echo is for ingress, admin and console alone,
+// nats-server for the stream package.
+var (
+	withoutEcho   = []string{echo}
+	withoutServer = []string{echo, nats + "nats-server"}
+	withoutNATS   = []string{echo, nats}
+)
+
 // arrows is every package of the module: a new one is drawn here first.
 var arrows = map[string]arrow{
-	"bridge":             {stdOnly: true},
-	"bridge/quota":       {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
-	"bridge/source":      {ours: []string{"bridge", "internal/signing"}, never: []string{echo, nats, "net/http"}},
-	"bridge/ingress":     {ours: []string{"bridge", "bridge/source", "internal/headers"}, never: []string{nats}},
-	"bridge/admin":       {ours: []string{"bridge", "internal/headers"}, never: []string{nats}},
-	"bridge/reverify":    {ours: []string{"bridge", "bridge/source"}, never: []string{echo, nats, "net/http"}},
-	"bridge/queue":       {ours: []string{"bridge", "bridge/quota", "bridge/stored", "internal/redial"}, never: []string{echo}},
-	"bridge/fakeget3w":   {ours: []string{"bridge", "internal/signing"}, never: []string{echo, nats}},
-	"bridge/telemetry":   {ours: []string{"internal/printable"}, never: []string{echo, nats}},
-	"bridge/stored":      {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
-	"bridge/guests":      {ours: []string{"bridge", "bridge/quota", "bridge/requests"}, never: []string{echo, nats + "nats-server"}},
-	"bridge/fleet":       {ours: []string{"bridge", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
-	"bridge/later":       {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
-	"bridge/requests":    {ours: []string{"bridge"}, never: []string{echo, nats + "nats-server"}},
-	"bridge/redelivery":  {ours: []string{"bridge", "bridge/later", "bridge/quota", "bridge/requests", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
-	"bridge/upkeep":      {ours: []string{"bridge", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
-	"bridge/predictions": {ours: []string{"bridge", "bridge/source", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
-	"consumers":          {ours: []string{"bridge", "bridge/later", "bridge/stored", "internal/redial"}, never: []string{echo, nats + "nats-server"}},
-	"consumers/archive":  {ours: []string{"bridge", "consumers", "internal/freshconn", "internal/neverdial"}, never: []string{echo, nats}},
-	"consumers/exec":     {ours: []string{"bridge", "consumers"}, never: []string{echo, nats}},
-	"consumers/forward":  {ours: []string{"bridge", "consumers", "internal/freshconn", "internal/neverdial", "internal/pasted"}, never: []string{echo, nats}},
+	// Public.
+	"bridge":                 {stdOnly: true},
+	"bridge/client":          {ours: []string{"bridge", "internal/*"}, stdOnly: true},
+	"bridge/app":             {ours: []string{"bridge", "bridge/config", "bridge/internal/*", "consumers", "consumers/archive", "consumers/exec", "consumers/forward", "internal/*"}},
+	"bridge/config":          {ours: []string{"bridge", "bridge/internal/admin", "bridge/internal/ingress", "bridge/internal/source", "bridge/internal/stream", "consumers", "consumers/archive", "consumers/exec", "consumers/forward", "internal/*"}, never: withoutNATS},
+	"consumers":              {ours: []string{"bridge", "internal/redial", "internal/streamread", "internal/waitbudget"}, never: withoutServer},
+	"consumers/archive":      {ours: []string{"bridge", "consumers", "internal/*"}, never: withoutNATS},
+	"consumers/exec":         {ours: []string{"bridge", "consumers"}, never: withoutNATS},
+	"consumers/forward":      {ours: []string{"bridge", "consumers", "internal/*"}, never: withoutNATS},
+	"consumers/consumertest": {ours: []string{"bridge", "consumers", "internal/natstest"}, never: withoutEcho},
 
-	"internal/freshconn": {stdOnly: true},
-	"internal/headers":   {stdOnly: true},
-	"internal/neverdial": {stdOnly: true},
-	"internal/pasted":    {stdOnly: true, never: []string{"net/http"}},
-	"internal/pid1":      {never: []string{echo, nats, "net/http"}},
-	"internal/printable": {stdOnly: true},
-	"internal/redial":    {never: []string{echo, nats + "nats-server"}},
-	"internal/signing":   {stdOnly: true, never: []string{"net/http"}},
+	// The machinery, from what stands on top to what everything else stands on.
+	"bridge/internal/admin":                {ours: []string{"bridge", "internal/adminapi", "internal/headers"}, never: []string{nats}},
+	"bridge/internal/ingress":              {ours: []string{"bridge", "bridge/internal/source", "internal/headers"}, never: []string{nats}},
+	"bridge/internal/quarantine":           {ours: []string{"bridge", "bridge/internal/source", "internal/adminapi"}, never: append(withoutNATS, "net/http")},
+	"bridge/internal/housekeeping":         {ours: []string{"bridge", "internal/streamread"}, never: withoutServer},
+	"bridge/internal/redelivery":           {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests", "internal/adminapi", "internal/streamread", "internal/waitbudget"}, never: withoutServer},
+	"bridge/internal/redelivery/durables":  {ours: []string{"bridge", "internal/adminapi", "internal/streamread"}, never: withoutServer},
+	"bridge/internal/predictions":          {ours: []string{"bridge", "bridge/internal/source", "internal/adminapi", "internal/streamread"}, never: withoutServer},
+	"bridge/internal/predictions/await":    {ours: []string{"bridge", "bridge/internal/predictions", "internal/streamread"}, never: withoutServer},
+	"bridge/internal/predictions/provider": {ours: []string{"bridge", "internal/freshconn"}, never: withoutNATS},
+	"bridge/internal/predictions/submit":   {ours: []string{"bridge", "bridge/internal/predictions/provider", "internal/streamread"}, never: withoutServer},
+	"bridge/internal/predictions/watches":  {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
+	"bridge/internal/stream":               {ours: []string{"bridge", "bridge/internal/stream/quota", "internal/adminapi", "internal/redial", "internal/streamread", "internal/streams"}, never: withoutEcho},
+	"bridge/internal/stream/gateway":       {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
+	"bridge/internal/stream/quota":         {ours: []string{"bridge"}, never: withoutServer},
+	"bridge/internal/stream/requests":      {ours: []string{"bridge"}, never: withoutServer},
+	"bridge/internal/stream/streamtest":    {ours: []string{"bridge", "bridge/internal/stream", "bridge/internal/stream/gateway", "internal/natstest", "internal/streams"}, never: withoutEcho},
+	"bridge/internal/source":               {ours: []string{"bridge", "internal/signing"}, never: append(withoutNATS, "net/http")},
+	"bridge/internal/telemetry":            {ours: []string{"internal/printable"}, never: withoutNATS},
 
-	"bridge/client":               {ours: []string{"bridge", "internal/freshconn"}, stdOnly: true},
-	"bridge/predictions/await":    {ours: []string{"bridge", "bridge/predictions", "bridge/stored"}, never: []string{echo, nats + "nats-server"}},
-	"bridge/predictions/watches":  {ours: []string{"bridge", "bridge/quota", "bridge/requests"}, never: []string{echo, nats + "nats-server"}},
-	"bridge/predictions/provider": {ours: []string{"bridge", "internal/freshconn"}, never: []string{echo, nats}},
-	"bridge/predictions/submit": {
-		ours: []string{"bridge", "bridge/predictions/provider", "bridge/stored"}, never: []string{echo, nats + "nats-server"},
-	},
+	// What several sides need.
+	"internal/adminapi":   {ours: []string{"bridge", "internal/printable"}, stdOnly: true},
+	"internal/backoff":    {stdOnly: true, never: []string{"net/http"}},
+	"internal/retryafter": {stdOnly: true},
+	"internal/fakeget3w":  {ours: []string{"bridge", "internal/signing"}, never: withoutNATS},
+	"internal/freshconn":  {stdOnly: true},
+	"internal/headers":    {stdOnly: true},
+	"internal/natstest":   {ours: []string{"bridge", "internal/streams"}, never: withoutEcho},
+	"internal/neverdial":  {stdOnly: true},
+	"internal/pasted":     {stdOnly: true, never: []string{"net/http"}},
+	"internal/pid1":       {never: append(withoutNATS, "net/http")},
+	"internal/printable":  {stdOnly: true},
+	"internal/redial":     {never: withoutServer},
+	"internal/signing":    {stdOnly: true, never: []string{"net/http"}},
+	"internal/streamread": {ours: []string{"bridge"}, never: withoutServer},
+	"internal/streams":    {ours: []string{"bridge"}, never: withoutServer},
+	"internal/waitbudget": {ours: []string{"bridge"}, never: withoutServer},
 
-	"bridge/queue/queuetest": {ours: []string{"bridge", "bridge/guests", "bridge/queue"}, never: []string{echo}},
-	"consumers/consumertest": {
-		ours: []string{"bridge", "bridge/source", "bridge/queue", "bridge/queue/queuetest", "consumers"}, never: []string{echo},
-	},
-	"cmd/hookspan": {ours: []string{"*"}},
-	"cmd/demo":     {ours: []string{"*"}},
-	"cmd/bench":    {ours: []string{"*"}},
-	"cmd/chaos":    {ours: []string{"*"}},
-
-	// What the programs for trials share.
-	rig: {ours: []string{"internal/signing"}, never: []string{echo}},
+	// Programs. What those that try the bridge share is the rig.
+	"cmd/hookspan":          {ours: []string{"bridge", "bridge/app", "bridge/client", "bridge/config", "internal/*"}, never: []string{echo}},
+	"cmd/chaos":             {ours: []string{"bridge", rig}, never: []string{echo}},
+	"cmd/demo":              {ours: []string{"bridge", "bridge/client", "internal/fakeget3w", "internal/signing", rig}, never: []string{echo}},
+	rig:                     {ours: []string{"internal/signing"}, never: []string{echo}},
+	"bridge/internal/bench": {ours: []string{"*"}},
 }
 
 const rig = "cmd/internal/rig"
 
 // forTests are the packages that only tests, and each other, may import.
-var forTests = []string{"bridge/queue/queuetest", "consumers/consumertest"}
+var forTests = []string{"bridge/internal/stream/streamtest", "internal/natstest", "consumers/consumertest"}
+
+// allows reports whether a package of ours may be imported; a rule that ends with a star
+// is for everything below a folder.
+func (a arrow) allows(ours string) bool {
+	return slices.ContainsFunc(a.ours, func(rule string) bool {
+		folder, all := strings.CutSuffix(rule, "*")
+		return rule == ours || all && strings.HasPrefix(ours, folder)
+	})
+}
 
 type listed struct {
 	ImportPath string
@@ -111,7 +134,7 @@ func TestImportArrows(t *testing.T) {
 		seen++
 		for _, imported := range p.Imports {
 			if ours, ok := strings.CutPrefix(imported, module); ok {
-				require.True(t, slices.Contains(rule.ours, ours) || slices.Contains(rule.ours, "*"), "%s imports %s", name, ours)
+				require.True(t, rule.allows(ours), "%s imports %s", name, ours)
 				require.False(t, strings.HasPrefix(ours, "cmd/") && ours != rig, "%s imports a program", name)
 				require.False(t, slices.Contains(forTests, ours) && !slices.Contains(forTests, name), "%s imports %s, which is for tests", name, ours)
 				continue

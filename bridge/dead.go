@@ -34,10 +34,10 @@ const (
 	// delivery with a terminal acknowledgement.
 	DeadTerminated DeadCause = "terminated"
 	// DeadNotFound: the provider does not know the prediction, letters of
-	// [LedgerConsumer] only.
+	// [PredictionsConsumer] only.
 	DeadNotFound DeadCause = "not_found"
 	// DeadUnfinished: the prediction had no end for as long as it is asked for,
-	// letters of [LedgerConsumer] only.
+	// letters of [PredictionsConsumer] only.
 	DeadUnfinished DeadCause = "unfinished"
 	// DeadExpired: a range of events left the stream unhandled. Its letter holds
 	// no event.

@@ -31,8 +31,8 @@ var ErrNotEvent = errors.New("not a Hookspan event")
 // is of another kind.
 var ErrOtherKind = errors.New("event is of another kind")
 
-// ErrNotWithheld is wrapped by [DecodeWithheld] when a message is not one of ours.
-var ErrNotWithheld = errors.New("not a delivery that Hookspan kept")
+// ErrNotKept is wrapped by [DecodeWithheld] when a message is not one of ours.
+var ErrNotKept = errors.New("not a delivery that Hookspan kept")
 
 // ErrNoEntry means that there is no entry at that place, or no longer.
 var ErrNoEntry = errors.New("no such entry")
@@ -53,9 +53,9 @@ var ErrName = errors.New("not a usable name")
 // at once.
 var ErrConfigured = errors.New("the configuration names this consumer")
 
-// ErrLedgerConsumer means that the ledger of predictions reads by the consumer, which is
+// ErrPredictionsConsumer means that the ledger of predictions reads by the consumer, which is
 // always where the ledger is.
-var ErrLedgerConsumer = errors.New("the ledger of predictions reads by this consumer")
+var ErrPredictionsConsumer = errors.New("the ledger of predictions reads by this consumer")
 
 // ErrConsumerExists means that there is a durable of that name already.
 var ErrConsumerExists = errors.New("consumer exists")

@@ -16,8 +16,8 @@ const (
 	OriginWatch   = "watch"   // whoever watches or submits the prediction did
 	// OriginClaim: a program of another team announced it over NATS. Nobody has checked
 	// that there is such a prediction.
-	OriginClaim  = "claim"
-	OriginLedger = "ledger" // the ledger of predictions did
+	OriginClaim      = "claim"
+	OriginReconciler = "reconciler" // the reconciler did, which polls predictions
 )
 
 // Limits of what one event can carry, in bytes. What exceeds them is not usable

@@ -98,7 +98,7 @@ func (f Filter) Subjects(n Names) (subjects []string, rest bool) {
 	return subjects, rest
 }
 
-func (f Filter) isZero() bool {
+func (f Filter) IsZero() bool {
 	return f.Event == "" && len(f.Sources) == 0 && len(f.Statuses) == 0 && f.Model == ""
 }
 

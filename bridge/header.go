@@ -37,16 +37,16 @@ const (
 
 	// Headers of a delivery that is kept. The last two are followed by the name
 	// of a header of the request.
-	headerWithheldSource    = "hookspan-source"
-	headerWithheldCause     = "hookspan-cause"
-	headerWithheldDetail    = "hookspan-detail"
-	headerWithheldRemote    = "hookspan-remote"
-	headerWithheldRequest   = "hookspan-request-id"
-	headerWithheldBytes     = "hookspan-body-bytes"
-	headerWithheldCut       = "hookspan-headers-cut"
-	headerWithheldTruncated = "hookspan-truncated"
-	headerWithheldProof     = "hookspan-proof-"
-	headerWithheldHeader    = "hookspan-header-"
+	headerKeptSource    = "hookspan-source"
+	headerKeptCause     = "hookspan-cause"
+	headerKeptDetail    = "hookspan-detail"
+	headerKeptRemote    = "hookspan-remote"
+	headerKeptRequest   = "hookspan-request-id"
+	headerKeptBytes     = "hookspan-body-bytes"
+	headerKeptCut       = "hookspan-headers-cut"
+	headerKeptTruncated = "hookspan-truncated"
+	headerKeptProof     = "hookspan-proof-"
+	headerKeptHeader    = "hookspan-header-"
 
 	// Headers of a dead letter.
 	deadPrefix         = "hookspan-dead-"

@@ -147,9 +147,9 @@ func (n Names) StreamOf(subject string) string {
 	return ""
 }
 
-// LedgerBucket is the key-value bucket where consumers keep what they must
+// AttemptsBucket is the key-value bucket where consumers keep what they must
 // remember of an event.
-func (n Names) LedgerBucket() string { return n.upper("_LEDGER") }
+func (n Names) AttemptsBucket() string { return n.upper("_ATTEMPTS") }
 
 // EventsSubjects are the subjects that [Names.EventsStream] stores.
 func (n Names) EventsSubjects() []string {
@@ -191,29 +191,29 @@ func consumerIn(subject, prefix string) string {
 // IsAgain reports whether the message is one that comes again for one consumer.
 func (n Names) IsAgain(subject string) bool { return strings.HasPrefix(subject, n.prefix()+".again.") }
 
-// LedgerStream is the stream behind [Names.LedgerBucket], named as every
+// LedgerStream is the stream behind [Names.AttemptsBucket], named as every
 // key-value bucket's is.
-func (n Names) LedgerStream() string { return "KV_" + n.LedgerBucket() }
+func (n Names) AttemptsStream() string { return "KV_" + n.AttemptsBucket() }
 
-// LedgerSubject is the subject of one key of [Names.LedgerBucket].
-func (n Names) LedgerSubject(key string) string { return "$KV." + n.LedgerBucket() + "." + key }
+// LedgerSubject is the subject of one key of [Names.AttemptsBucket].
+func (n Names) AttemptsSubject(key string) string { return "$KV." + n.AttemptsBucket() + "." + key }
 
-// LedgerPrefix begins every key that one consumer has in [Names.LedgerBucket].
-func (n Names) LedgerPrefix(consumer string) string { return consumer + "." }
+// LedgerPrefix begins every key that one consumer has in [Names.AttemptsBucket].
+func (n Names) AttemptsPrefix(consumer string) string { return consumer + "." }
 
-// ReportKey is the key in [Names.LedgerBucket] under which one process reports how a
+// ReportKey is the key in [Names.AttemptsBucket] under which one process reports how a
 // consumer does that it runs, see [ConsumerReport]. Process tells the processes apart;
 // it is one token.
 func (n Names) ReportKey(consumer, process string) string {
-	return n.LedgerPrefix(consumer) + reportToken + process
+	return n.AttemptsPrefix(consumer) + reportToken + process
 }
 
 // AllReports is the subject pattern of the reports of every consumer.
-func (n Names) AllReports() string { return n.LedgerSubject("*." + reportToken + "*") }
+func (n Names) AllReports() string { return n.AttemptsSubject("*." + reportToken + "*") }
 
 // ReportConsumer is the consumer in the subject of a report, or "".
 func (n Names) ReportConsumer(subject string) string {
-	return consumerIn(subject, n.LedgerSubject(""))
+	return consumerIn(subject, n.AttemptsSubject(""))
 }
 
 // Event is the subject of an event of a prediction. The source must satisfy

@@ -68,7 +68,7 @@ func (n Names) GuestCalls() []string {
 		jsAPI + "STREAM.NAMES",
 		jsAPI + "STREAM.LIST",
 		jsAPI + "STREAM.INFO." + events,
-		jsAPI + "STREAM.INFO." + n.LedgerStream(),
+		jsAPI + "STREAM.INFO." + n.AttemptsStream(),
 		jsAPI + "STREAM.INFO." + n.DeadStream(),
 		jsAPI + "STREAM.INFO." + n.LaterStream(),
 		jsAPI + "STREAM.INFO." + n.PredictionsStream(),
@@ -78,7 +78,7 @@ func (n Names) GuestCalls() []string {
 		getMsg + events,
 		directGet + events,
 		directGet + events + ".>",
-		directGet + n.LedgerStream() + ".>",
+		directGet + n.AttemptsStream() + ".>",
 		directGet + n.DeadStream(),
 		directGet + n.PredictionsStream() + ".>",
 	}

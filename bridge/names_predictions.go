@@ -1,8 +1,8 @@
 package bridge
 
-// LedgerConsumer is the name of the durable by which the ledger of predictions reads
+// PredictionsConsumer is the name of the durable by which the ledger of predictions reads
 // events, and under which its dead letters lie. No other consumer can have it.
-const LedgerConsumer = "predictions"
+const PredictionsConsumer = "predictions"
 
 // PredictionsBucket is the key-value bucket of the ledger of predictions.
 func (n Names) PredictionsBucket() string { return n.upper("_PREDICTIONS") }

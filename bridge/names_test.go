@@ -11,7 +11,7 @@ func TestNames(t *testing.T) {
 	n := Names{}
 	require.Equal(t, "HOOKSPAN_EVENTS", n.EventsStream())
 	require.Equal(t, "HOOKSPAN_DEAD", n.DeadStream())
-	require.Equal(t, "HOOKSPAN_LEDGER", n.LedgerBucket())
+	require.Equal(t, "HOOKSPAN_ATTEMPTS", n.AttemptsBucket())
 	require.Equal(t, []string{"hookspan.events.>", "hookspan.again.>"}, n.EventsSubjects())
 	require.Equal(t, "hookspan.again.billing.>", n.AllAgain("billing"))
 	require.Equal(t, "MINE_EVENTS", Names{Prefix: "mine"}.EventsStream())

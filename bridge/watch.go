@@ -130,7 +130,7 @@ func (l *Lost) Event() (*Event, error) {
 	if err != nil {
 		return nil, fmt.Errorf("writing why a prediction was given up: %w", err)
 	}
-	return ownEvent(TypeLost, OriginLedger, "lost", l.Source, l.Prediction, l.Model, StatusCreated, body, l.LostAt), nil
+	return ownEvent(TypeLost, OriginReconciler, "lost", l.Source, l.Prediction, l.Model, StatusCreated, body, l.LostAt), nil
 }
 
 // ParseLost reads the JSON of an event of [KindLost]. Fields that are not known are

@@ -11,11 +11,11 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 func try(h HandlerFunc, cfg Config, a Attempt) Tried {
-	return Try(context.Background(), h, queuetest.Event("pred_1"), cfg, a)
+	return Try(context.Background(), h, natstest.Event("pred_1"), cfg, a)
 }
 
 func returning(err error) HandlerFunc {
@@ -73,7 +73,7 @@ func TestTryEndsAnAttemptAsAConsumerDoes(t *testing.T) {
 	for cause, want := range map[error]Action{ErrStopping: ActionGiveBack, ErrLeaseLost: ActionLeave} {
 		ctx, cancel := context.WithCancelCause(context.Background())
 		cancel(cause)
-		require.Equal(t, want, Try(ctx, HandlerFunc(wait), queuetest.Event("pred_1"), Config{}, Attempt{}).Action)
+		require.Equal(t, want, Try(ctx, HandlerFunc(wait), natstest.Event("pred_1"), Config{}, Attempt{}).Action)
 	}
 }
 

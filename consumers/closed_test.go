@@ -11,19 +11,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/queue"
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // faults are what nats.go closes a connection of another program for, for good, and how
 // each is over.
-func faults() map[string]func(*queuetest.External, *queuetest.Proxy) (over func()) {
-	return map[string]func(*queuetest.External, *queuetest.Proxy) (over func()){
-		"credentials refused": func(x *queuetest.External, _ *queuetest.Proxy) func() {
+func faults() map[string]func(*natstest.External, *natstest.Proxy) (over func()) {
+	return map[string]func(*natstest.External, *natstest.Proxy) (over func()){
+		"credentials refused": func(x *natstest.External, _ *natstest.Proxy) func() {
 			x.Reload(func(o *server.Options) { o.Password = "other" })
 			return func() { x.Reload(func(o *server.Options) { o.Password = "p" }) }
 		},
-		"error of the server": func(_ *queuetest.External, p *queuetest.Proxy) func() {
+		"error of the server": func(_ *natstest.External, p *natstest.Proxy) func() {
 			p.Refuse("Maximum Payload Violation")
 			return func() {}
 		},
@@ -31,12 +30,12 @@ func faults() map[string]func(*queuetest.External, *queuetest.Proxy) (over func(
 }
 
 // program is another program with a connection of its own, as nats.Connect makes it.
-func program(t *testing.T) (x *queuetest.External, p *queuetest.Proxy, nc *nats.Conn, js jetstream.JetStream, closed <-chan struct{}) {
+func program(t *testing.T) (x *natstest.External, p *natstest.Proxy, nc *nats.Conn, js jetstream.JetStream, closed <-chan struct{}) {
 	t.Helper()
-	x = queuetest.NewExternal(t, func(o *server.Options) { o.Username, o.Password = "u", "p" })
+	x = natstest.NewExternal(t, func(o *server.Options) { o.Username, o.Password = "u", "p" })
 	x.Start()
-	x.Provision(queue.StreamsConfig{MaxBytes: 64 << 20}, nats.UserInfo("u", "p"))
-	p = queuetest.NewProxy(t, x)
+	x.MakeStreams(nats.UserInfo("u", "p"))
+	p = natstest.NewProxy(t, x)
 	ended := make(chan struct{})
 	nc, err := nats.Connect(p.URL(), nats.UserInfo("u", "p"), nats.ReconnectWait(10*time.Millisecond), nats.ReconnectJitter(0, 0),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), nats.ClosedHandler(func(*nats.Conn) { close(ended) }))
@@ -54,11 +53,9 @@ func TestConsumerOutlivesItsConnection(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			x, p, _, js, closed := program(t)
 			own := x.JetStream(nats.UserInfo("u", "p"), nats.IgnoreAuthErrorAbort(), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond))
-			pub := queue.NewPublisher(own, bridge.Names{})
-			t.Cleanup(pub.Close)
-			pub.SetFit(true)
+			pub := natstest.Streams{JS: own}
 			publish := func(id string) {
-				_, err := pub.Publish(context.Background(), queuetest.Event(id))
+				_, err := pub.Publish(context.Background(), natstest.Event(id))
 				require.NoError(t, err)
 			}
 			entered, finish := make(chan string, 10), make(chan struct{}, 10)

@@ -27,8 +27,8 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/later"
 	"github.com/hookspan/hookspan/internal/redial"
+	"github.com/hookspan/hookspan/internal/waitbudget"
 )
 
 // Handler acts on events. It is called by Config.Concurrency goroutines at once.
@@ -59,10 +59,10 @@ type Consumer struct {
 	rate    *rate.Limiter // nil: no limit
 	cfg     Config
 	names   bridge.Names
-	rest    bool          // the subjects let more through than the filter
-	room    *later.Room   // for longer waits
-	short   time.Duration // the longest wait with the durable
-	waits   waits         // with the durable
+	rest    bool             // the subjects let more through than the filter
+	room    *waitbudget.Room // for longer waits
+	short   time.Duration    // the longest wait with the durable
+	waits   waits            // with the durable
 	log     *zap.Logger
 	reports *reporter
 
@@ -93,7 +93,7 @@ func New(js jetstream.JetStream, handler Handler, cfg Config) (*Consumer, error)
 	if cfg.Rate > 0 {
 		c.rate = rate.NewLimiter(rate.Limit(cfg.Rate), max(1, int(cfg.Rate/10)))
 	}
-	c.room, c.short, c.waits.most = later.NewRoom(c.js, c.names), ShortRetryDelay, places
+	c.room, c.short, c.waits.most = waitbudget.NewRoom(c.js, c.names), ShortRetryDelay, places
 	_, c.rest = cfg.Filter.Subjects(c.names)
 	return c, nil
 }

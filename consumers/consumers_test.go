@@ -3,7 +3,6 @@ package consumers
 import (
 	"context"
 	"errors"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -17,16 +16,10 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/queue"
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == workerArgument {
-		os.Exit(workerMain(os.Args[2:]))
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds how long a test waits for something that must happen.
 const patience = 20 * time.Second
@@ -35,17 +28,15 @@ const patience = 20 * time.Second
 var fast = Retry{First: time.Millisecond, Max: time.Millisecond}
 
 type bench struct {
-	*queuetest.Bench
+	*natstest.Streams
 	t    *testing.T
-	pub  *queue.Publisher
 	logs *observer.ObservedLogs
 	log  *zap.Logger
 }
 
 func setup(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{Bench: queuetest.Start(t, queuetest.Config()), t: t}
-	b.pub = b.Publisher()
+	b := &bench{Streams: natstest.Start(t), t: t}
 	core, logs := observer.New(zap.DebugLevel)
 	b.logs, b.log = logs, zap.New(core)
 	return b
@@ -54,7 +45,7 @@ func setup(t *testing.T) *bench {
 func (b *bench) publish(ids ...string) {
 	b.t.Helper()
 	for _, id := range ids {
-		_, err := b.pub.Publish(context.Background(), queuetest.Event(id))
+		_, err := b.Publish(context.Background(), natstest.Event(id))
 		require.NoError(b.t, err)
 	}
 }
@@ -162,13 +153,13 @@ func TestDoneIsAcknowledged(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "get3w/flux-dev", p.Model)
 	require.Equal(t, "+ACK", next(t, wire))
-	require.EqualValues(t, 0, b.Messages(t, "KV_HOOKSPAN_LEDGER"), "success is not recorded")
+	require.EqualValues(t, 0, b.Messages(t, "KV_HOOKSPAN_ATTEMPTS"), "success is not recorded")
 }
 
 func TestFailureComesAgainAndIsCounted(t *testing.T) {
 	b := setup(t)
 	wire := b.verdicts("team")
-	id := queuetest.Event("pred_1").ID
+	id := natstest.Event("pred_1").ID
 	var calls int
 	var seen []record
 	b.run(func(ctx context.Context, _ *bridge.Event) error {
@@ -226,7 +217,7 @@ func TestPermanentIsADeadLetter(t *testing.T) {
 	b.publish("pred_1")
 	require.Equal(t, "+TERM permanent", next(t, wire))
 
-	e := queuetest.Event("pred_1")
+	e := natstest.Event("pred_1")
 	m := b.letters("team", 1)[0]
 	require.Equal(t, "hookspan.dead.team.get3w.prediction.completed.get3w.flux-dev", m.Subject())
 	require.Equal(t, e.Body, m.Data())
@@ -253,7 +244,7 @@ func TestDeadLetterIsNoPartOfABatch(t *testing.T) {
 	b := setup(t)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	e := queuetest.Event("pred_1")
+	e := natstest.Event("pred_1")
 	header := nats.Header(e.Header())
 	header["Nats-Msg-Id"] = []string{e.MsgID()}
 	header["Nats-Batch-Id"] = []string{"batch"}
@@ -306,7 +297,7 @@ func TestGivingUpTellsEveryAttempt(t *testing.T) {
 	require.Contains(t, text, `"attempt é"`, "the first is kept")
 	require.Contains(t, text, `"last"`)
 	require.Equal(t, maxAttempts, strings.Count(text, `"at"`))
-	b.eventually(func() bool { return b.record("team", queuetest.Event("pred_1").ID).Failures == 0 }, "a dead event is forgotten")
+	b.eventually(func() bool { return b.record("team", natstest.Event("pred_1").ID).Failures == 0 }, "a dead event is forgotten")
 }
 
 func TestUndecodableIsADeadLetter(t *testing.T) {
@@ -379,19 +370,19 @@ func TestDeadLetterIsThereWhateverTheStreamSays(t *testing.T) {
 		"removed": func(b *bench, id string) {
 			_, err := b.JS.Publish(ctx, "hookspan.dead.team.x", nil, jetstream.WithMsgID(id))
 			require.NoError(t, err)
-			stream, err := b.JS.Stream(ctx, "HOOKSPAN_DEAD")
+			st, err := b.JS.Stream(ctx, "HOOKSPAN_DEAD")
 			require.NoError(t, err)
-			require.NoError(t, stream.Purge(ctx))
+			require.NoError(t, st.Purge(ctx))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := setup(t)
-			prepare(b, "dead:team:"+queuetest.Event("pred_1").ID+":0")
+			prepare(b, "dead:team:"+natstest.Event("pred_1").ID+":0")
 			wire := b.verdicts("team")
 			b.run(func(context.Context, *bridge.Event) error { return Permanent(errors.New("no")) }, Config{})
 			b.publish("pred_1")
 			require.Equal(t, "+TERM permanent", next(t, wire))
-			require.Equal(t, queuetest.Event("pred_1").Body, b.letters("team", 1)[0].Data())
+			require.Equal(t, natstest.Event("pred_1").Body, b.letters("team", 1)[0].Data())
 		})
 	}
 }
@@ -400,9 +391,9 @@ func TestDeadLetterIsThereWhateverTheStreamSays(t *testing.T) {
 func TestFullLedger(t *testing.T) {
 	b := setup(t)
 	ctx := context.Background()
-	require.NoError(t, b.JS.DeleteStream(ctx, "KV_HOOKSPAN_LEDGER"))
+	require.NoError(t, b.JS.DeleteStream(ctx, "KV_HOOKSPAN_ATTEMPTS"))
 	_, err := b.JS.CreateStream(ctx, jetstream.StreamConfig{
-		Name: "KV_HOOKSPAN_LEDGER", Subjects: []string{"$KV.HOOKSPAN_LEDGER.>"}, MaxMsgsPerSubject: 1, MaxBytes: 1, Discard: jetstream.DiscardNew, AllowMsgTTL: true, AllowDirect: true,
+		Name: "KV_HOOKSPAN_ATTEMPTS", Subjects: []string{"$KV.HOOKSPAN_ATTEMPTS.>"}, MaxMsgsPerSubject: 1, MaxBytes: 1, Discard: jetstream.DiscardNew, AllowMsgTTL: true, AllowDirect: true,
 	})
 	require.NoError(t, err)
 	wire := b.verdicts("team")

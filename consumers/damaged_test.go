@@ -14,8 +14,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/queue"
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // What is wrong with a durable that an external server cannot read is said, with what
@@ -24,9 +23,9 @@ func TestDurableThatItsServerCannotRead(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var store string
-	x := queuetest.NewExternal(t, func(o *server.Options) { store = o.StoreDir })
+	x := natstest.NewExternal(t, func(o *server.Options) { store = o.StoreDir })
 	x.Start()
-	x.Provision(queue.StreamsConfig{MaxBytes: 64 << 20})
+	x.MakeStreams()
 	names := []string{"worked", "kept"}
 	for _, name := range names {
 		_, err := Durable{Name: name}.Provision(ctx, x.JetStream())

@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/stored"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 // bury makes a dead letter of the event and ends its delivery, in this order: a
@@ -48,9 +48,9 @@ func (a *attempt) bury(ctx context.Context, cause bridge.DeadCause, took time.Du
 // looked at, unless the consumer only binds: then it may not look, and may make a letter
 // twice.
 func (c *Consumer) publishDead(ctx context.Context, letter *nats.Msg) error {
-	check := stored.Check{
+	check := streamread.Check{
 		Publish: func(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) { return c.js.PublishMsg(ctx, m) },
-		Taken: func(t stored.Taken) {
+		Taken: func(t streamread.Taken) {
 			alarm := t.Alarm()
 			c.log.Error(alarm.Text, zap.Any("details", alarm.Details))
 		},

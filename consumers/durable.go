@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/stored"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 const (
@@ -123,7 +123,7 @@ func (d Durable) open(ctx context.Context, js jetstream.JetStream) (Durable, jet
 	if err != nil {
 		return d, nil, err
 	}
-	stream, err := stored.Open(ctx, js, d.names().EventsStream())
+	stream, err := streamread.Open(ctx, js, d.names().EventsStream())
 	return d, stream, err
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 func TestFilter(t *testing.T) {
@@ -27,9 +27,9 @@ func TestFilter(t *testing.T) {
 		"other status": func(ev *bridge.Event) { ev.Status, ev.Model = "failed", "google/nano/text-to-image" },
 		"wanted":       func(ev *bridge.Event) { ev.Model = "google/nano/text-to-image" },
 	} {
-		ev := queuetest.Event(id)
+		ev := natstest.Event(id)
 		change(ev)
-		_, err := b.pub.Publish(context.Background(), ev)
+		_, err := b.Publish(context.Background(), ev)
 		require.NoError(t, err)
 	}
 	require.Equal(t, "wanted", next(t, got))
@@ -167,7 +167,7 @@ func TestAttemptsAreCountedAcrossDurables(t *testing.T) {
 		stop := b.run(failing, Config{Retry: slow})
 		require.Contains(t, next(t, wire), "-NAK")
 		require.NoError(t, stop())
-		require.Equal(t, want, b.record("team", queuetest.Event("pred_1").ID).Failures)
+		require.Equal(t, want, b.record("team", natstest.Event("pred_1").ID).Failures)
 		require.NoError(t, b.JS.DeleteConsumer(context.Background(), "HOOKSPAN_EVENTS", "team"))
 	}
 }
@@ -234,7 +234,7 @@ func TestHarmfulSettingsAreTakenBack(t *testing.T) {
 		return nil
 	}, Config{})
 	b.publish("pred_1")
-	require.Equal(t, queuetest.Event("pred_1").Body, next(t, got).Body)
+	require.Equal(t, natstest.Event("pred_1").Body, next(t, got).Body)
 	require.Zero(t, b.info("team").Config.InactiveThreshold)
 	require.Equal(t, -1, b.info("team").Config.MaxDeliver)
 }

@@ -114,7 +114,7 @@ func TestNewConnectionUnderAConsumer(t *testing.T) {
 func TestHealthyEventsAreNotLookedUp(t *testing.T) {
 	b := setup(t)
 	asked := make(chan *nats.Msg, 100)
-	_, err := b.NC.ChanSubscribe("$JS.API.DIRECT.GET.KV_HOOKSPAN_LEDGER.>", asked)
+	_, err := b.NC.ChanSubscribe("$JS.API.DIRECT.GET.KV_HOOKSPAN_ATTEMPTS.>", asked)
 	require.NoError(t, err)
 	b.publish(b.ids(20)...)
 	wire := b.verdicts("team")

@@ -10,12 +10,10 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
-	"github.com/hookspan/hookspan/bridge/redelivery"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 func eventMessage(n bridge.Names, ev *bridge.Event) *nats.Msg {
@@ -28,10 +26,9 @@ func eventMessage(n bridge.Names, ev *bridge.Event) *nats.Msg {
 func (b *bench) move() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
-	m := redelivery.NewMover(b.JS, b.pub, redelivery.MoverConfig{Names: b.Names, Logger: b.log})
 	go func() {
 		defer close(done)
-		_ = m.Run(ctx)
+		_ = b.Move(ctx)
 	}()
 	b.t.Cleanup(func() { cancel(); <-done })
 }
@@ -132,7 +129,7 @@ func TestWithoutRoomTheEventWaitsWithTheDurable(t *testing.T) {
 	}), Config{}, sooner)
 	b.publish("pred_1")
 	require.Regexp(t, `^-NAK \{"delay": ?(1[0-2]|[6-9])\d{10}\}$`, next(t, wire), "60 to 120 s")
-	require.Equal(t, 1, b.record("team", queuetest.Event("pred_1").ID).Failures)
+	require.Equal(t, 1, b.record("team", natstest.Event("pred_1").ID).Failures)
 }
 
 // The same wait of the same event a second time is not taken for the first one.
@@ -150,26 +147,10 @@ func TestEventThatWasHandledCanWaitAgain(t *testing.T) {
 	b.publish("pred_1")
 	require.Equal(t, "+ACK", next(t, wire))
 	require.Equal(t, "+ACK", next(t, wire))
-	b.publishAgain("team", queuetest.Event("pred_1"), "replay")
+	b.publishAgain("team", natstest.Event("pred_1"), "replay")
 	require.Equal(t, "+ACK", next(t, wire))
 	require.Equal(t, "+ACK", next(t, wire))
 	require.EqualValues(t, 4, calls.Load())
-}
-
-// Who may let events of one consumer wait cannot send any to another one.
-func TestScheduleForAnotherConsumerIsADeadLetterOfItsOwn(t *testing.T) {
-	b := setup(t)
-	b.move()
-	m := eventMessage(b.Names, queuetest.Event("pred_1"))
-	m.Subject = b.Names.Later("mine", "x", 1)
-	_, err := b.JS.PublishMsg(context.Background(), m, jetstream.WithScheduleAt(time.Now()),
-		jetstream.WithScheduleTarget("hookspan.due.other.get3w.prediction.completed.a"))
-	require.NoError(t, err)
-	letter, err := bridge.DecodeDeadLetter(bridge.Header(b.letters("mine", 1)[0].Headers()))
-	require.NoError(t, err)
-	require.Equal(t, bridge.DeadUndecodable, letter.Cause)
-	require.Contains(t, letter.Error, "not for that consumer")
-	require.EqualValues(t, 0, b.Messages(t, "HOOKSPAN_EVENTS"))
 }
 
 func TestGateIsAskedBeforeAnEventIsFetched(t *testing.T) {

@@ -54,11 +54,11 @@ type ledger struct {
 }
 
 func openLedger(ctx context.Context, js jetstream.JetStream, n bridge.Names, consumer string, giveUp time.Duration) (*ledger, error) {
-	bucket, err := js.KeyValue(ctx, n.LedgerBucket())
+	bucket, err := js.KeyValue(ctx, n.AttemptsBucket())
 	if err != nil {
-		return nil, fmt.Errorf("opening bucket %s: %w", n.LedgerBucket(), err)
+		return nil, fmt.Errorf("opening bucket %s: %w", n.AttemptsBucket(), err)
 	}
-	return &ledger{js: js, bucket: bucket, names: n, prefix: n.LedgerPrefix(consumer), keep: giveUp + keepMore}, nil
+	return &ledger{js: js, bucket: bucket, names: n, prefix: n.AttemptsPrefix(consumer), keep: giveUp + keepMore}, nil
 }
 
 // maxKnown is how many records a bucket may hold until their keys are not read any
@@ -67,9 +67,9 @@ const maxKnown = 100_000
 
 // learn reads which keys have a record now, unless the bucket holds too many.
 func (l *ledger) learn(ctx context.Context) error {
-	stream, err := l.js.Stream(ctx, l.names.LedgerStream())
+	stream, err := l.js.Stream(ctx, l.names.AttemptsStream())
 	if err != nil {
-		return fmt.Errorf("looking up stream %s: %w", l.names.LedgerStream(), err)
+		return fmt.Errorf("looking up stream %s: %w", l.names.AttemptsStream(), err)
 	}
 	if stream.CachedInfo().State.Msgs > maxKnown {
 		return nil
@@ -189,7 +189,7 @@ func (l *ledger) publish(ctx context.Context, msg *nats.Msg, keep time.Duration,
 	return l.js.PublishMsg(ctx, msg, append(opts, jetstream.WithMsgTTL(keep))...)
 }
 
-func (l *ledger) subject(key string) string { return l.names.LedgerSubject(l.prefix + key) }
+func (l *ledger) subject(key string) string { return l.names.AttemptsSubject(l.prefix + key) }
 
 // eventKey is the key of what is remembered of one event.
 func eventKey(event string) string { return shortHash(event) }

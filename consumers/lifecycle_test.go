@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // A handler may take longer than the lease: it is renewed, and nobody else gets
@@ -64,7 +64,7 @@ func TestTimeoutIsAFailedAttempt(t *testing.T) {
 			require.ErrorIs(t, context.Cause(ctx), ErrTimeout)
 			return ctx.Err()
 		}
-		require.Contains(t, b.record("team", queuetest.Event("pred_1").ID).Attempts[0].Error, ErrTimeout.Error())
+		require.Contains(t, b.record("team", natstest.Event("pred_1").ID).Attempts[0].Error, ErrTimeout.Error())
 		return nil
 	}, Config{Timeout: 20 * time.Millisecond, Retry: fast})
 	b.publish("pred_1")
@@ -114,7 +114,7 @@ func TestStopGivesBackWhatIsNotFinished(t *testing.T) {
 		require.NoError(t, stop())
 		require.Equal(t, "-NAK", next(t, wire))
 	}
-	require.Equal(t, 0, b.record("team", queuetest.Event("pred_1").ID).Failures)
+	require.Equal(t, 0, b.record("team", natstest.Event("pred_1").ID).Failures)
 	done := make(chan struct{})
 	b.run(func(context.Context, *bridge.Event) error {
 		close(done)
@@ -134,7 +134,7 @@ func TestAttemptsAreCountedAcrossProcesses(t *testing.T) {
 			Config{Retry: Retry{First: 50 * time.Millisecond, Max: 50 * time.Millisecond}})
 		require.Contains(t, next(t, wire), "-NAK")
 		require.NoError(t, stop())
-		require.GreaterOrEqual(t, b.record("team", queuetest.Event("pred_1").ID).Failures, want)
+		require.GreaterOrEqual(t, b.record("team", natstest.Event("pred_1").ID).Failures, want)
 	}
 }
 
@@ -251,7 +251,7 @@ func TestRecordOfAnotherProcessAfterADurableIsSetBack(t *testing.T) {
 	ctx := context.Background()
 	wire := b.verdicts("team")
 	b.run(func(context.Context, *bridge.Event) error { return nil }, Config{})
-	ev := queuetest.Event("pred_1")
+	ev := natstest.Event("pred_1")
 	b.publish("pred_1")
 	require.Equal(t, "+ACK", next(t, wire))
 	l, err := openLedger(ctx, b.JS, b.Names, "team", time.Hour)

@@ -6,7 +6,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/hookspan/hookspan/bridge/stored"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 // Skips returns how many events wait for the durable that filter picks no more. It
@@ -33,7 +33,7 @@ func (d Durable) skipped(ctx context.Context, stream jetstream.Stream, info *jet
 	kept := uint64(0)
 	if both := common(old, d.subjects()); len(both) > 0 {
 		var err error
-		if kept, err = stored.Count(ctx, stream, both, info.Delivered.Stream+1); err != nil {
+		if kept, err = streamread.Count(ctx, stream, both, info.Delivered.Stream+1); err != nil {
 			return 0, err
 		}
 	}

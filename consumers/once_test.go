@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // publishAgain sends a copy of the event to one consumer.
@@ -40,7 +40,7 @@ func TestOnceNeverRunsAFinishedEventAgain(t *testing.T) {
 		calls.Add(1)
 		return nil
 	}, Config{Once: true})
-	ev := queuetest.Event("pred_1")
+	ev := natstest.Event("pred_1")
 	b.publish("pred_1")
 	require.Equal(t, "+ACK", next(t, wire))
 	b.publishAgain("team", ev, "1")
@@ -82,9 +82,9 @@ func TestOnceTakesArchivedEventsOneByOne(t *testing.T) {
 	}, Config{Once: true, Filter: bridge.Filter{Event: bridge.KindArchived}})
 	b.publish("pred_1") // which it does not read
 	for _, sum := range []string{"a", "b"} {
-		ev := queuetest.Event("pred_1")
+		ev := natstest.Event("pred_1")
 		ev.ID, ev.Type, ev.Body = bridge.NewEventID("pred_1", "archived", []byte(sum)), bridge.TypeArchived, []byte("{}")
-		_, err := b.pub.Publish(context.Background(), ev)
+		_, err := b.Publish(context.Background(), ev)
 		require.NoError(t, err)
 		require.Equal(t, "+ACK", next(t, wire))
 	}
@@ -102,18 +102,18 @@ func TestOnceMakesAConflictADeadLetter(t *testing.T) {
 	}, Config{Once: true})
 	b.publish("pred_1")
 	require.Equal(t, "+ACK", next(t, wire))
-	other := queuetest.Event("pred_1")
+	other := natstest.Event("pred_1")
 	other.ID = bridge.NewEventID("pred_1", bridge.StatusCompleted, []byte("something else"))
-	_, err := b.pub.Publish(context.Background(), other)
+	_, err := b.Publish(context.Background(), other)
 	require.NoError(t, err)
 	require.Equal(t, "+TERM conflict", next(t, wire))
 	letter, err := bridge.DecodeDeadLetter(bridge.Header(b.letters("team", 1)[0].Headers()))
 	require.NoError(t, err)
 	require.Equal(t, bridge.DeadConflict, letter.Cause)
-	require.Contains(t, letter.Error, queuetest.Event("pred_1").ID)
+	require.Contains(t, letter.Error, natstest.Event("pred_1").ID)
 	require.EqualValues(t, 1, calls.Load())
 	r, _ := b.onceRecord("team", other)
-	require.Equal(t, queuetest.Event("pred_1").ID, r.Event, "what was done is still known")
+	require.Equal(t, natstest.Event("pred_1").ID, r.Event, "what was done is still known")
 }
 
 // An event that comes again after it became a dead letter has its attempts and its time
@@ -122,7 +122,7 @@ func TestRedrivenEventBeginsAnew(t *testing.T) {
 	for _, once := range []bool{false, true} {
 		b := setup(t)
 		wire := b.verdicts("team")
-		ev, long := queuetest.Event("pred_1"), time.Now().Add(-time.Hour).UTC()
+		ev, long := natstest.Event("pred_1"), time.Now().Add(-time.Hour).UTC()
 		l, err := openLedger(context.Background(), b.JS, b.Names, "team", time.Hour)
 		require.NoError(t, err)
 		key := eventKey(ev.ID)
@@ -159,7 +159,7 @@ func TestRedrivenEventBeginsAnew(t *testing.T) {
 func TestOnceRepeatsAnAttemptThatWasKilled(t *testing.T) {
 	b := setup(t)
 	wire := b.verdicts("team")
-	ev := queuetest.Event("pred_1")
+	ev := natstest.Event("pred_1")
 	l, err := openLedger(context.Background(), b.JS, b.Names, "team", time.Hour)
 	require.NoError(t, err)
 	claim := record{Event: ev.ID, State: stateRunning, Seq: 99, Delivery: 1, At: time.Now().Add(-time.Hour)}
@@ -189,7 +189,7 @@ func TestOnceHandlesOneCopyAtATime(t *testing.T) {
 	}, Config{Once: true, Concurrency: 2, Lease: time.Second})
 	b.publish("pred_1")
 	next(t, entered)
-	b.publishAgain("team", queuetest.Event("pred_1"), "1")
+	b.publishAgain("team", natstest.Event("pred_1"), "1")
 	text := next(t, wire)
 	for n := 0; text == "+WPI" && n < 30; n++ {
 		text = next(t, wire)
@@ -207,7 +207,7 @@ func TestOnceHandlesOneCopyAtATime(t *testing.T) {
 // An attempt whose claim was taken over ends, and does not say that it is done.
 func TestOnceLosesItsClaim(t *testing.T) {
 	b := setup(t)
-	ev := queuetest.Event("pred_1")
+	ev := natstest.Event("pred_1")
 	wire := b.verdicts("team")
 	var calls atomic.Int32
 	b.run(func(ctx context.Context, _ *bridge.Event) error {
@@ -234,7 +234,7 @@ func TestOnceKeepsAClaimWhoseRenewalWasNotAnswered(t *testing.T) {
 	b := setup(t)
 	wire := b.verdicts("team")
 	var calls atomic.Int32
-	ev := queuetest.Event("pred_1")
+	ev := natstest.Event("pred_1")
 	b.run(func(ctx context.Context, _ *bridge.Event) error {
 		calls.Add(1)
 		r, revision := b.onceRecord("team", ev)
@@ -255,8 +255,8 @@ func TestOnceKeepsAClaimWhoseRenewalWasNotAnswered(t *testing.T) {
 // Without knowing whether it was handled, nothing is handled.
 func TestOnceWaitsForTheLedger(t *testing.T) {
 	b := setup(t)
-	ev := queuetest.Event("pred_1")
-	_, err := b.JS.Publish(context.Background(), b.Names.LedgerSubject(b.Names.LedgerPrefix("team")+onceKey(ev)), []byte("damaged"))
+	ev := natstest.Event("pred_1")
+	_, err := b.JS.Publish(context.Background(), b.Names.AttemptsSubject(b.Names.AttemptsPrefix("team")+onceKey(ev)), []byte("damaged"))
 	require.NoError(t, err)
 	wire := b.verdicts("team")
 	b.run(func(context.Context, *bridge.Event) error {

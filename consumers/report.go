@@ -167,7 +167,7 @@ func (r *reporter) tell(ctx context.Context, report bridge.ConsumerReport, now t
 		return fmt.Errorf("reporting: %w", err)
 	}
 	r.told, r.last, r.next = report.State, now, now.Add(r.every)
-	return r.publish(ctx, &nats.Msg{Subject: r.names.LedgerSubject(r.key), Data: value}, r.keep)
+	return r.publish(ctx, &nats.Msg{Subject: r.names.AttemptsSubject(r.key), Data: value}, r.keep)
 }
 
 // withdraw replaces what was reported by a mark that goes soon. The key stays in
@@ -176,7 +176,7 @@ func (r *reporter) withdraw(ctx context.Context) error {
 	if r.told == "" {
 		return nil
 	}
-	mark := &nats.Msg{Subject: r.names.LedgerSubject(r.key), Header: nats.Header{"KV-Operation": {"DEL"}}}
+	mark := &nats.Msg{Subject: r.names.AttemptsSubject(r.key), Header: nats.Header{"KV-Operation": {"DEL"}}}
 	err := r.publish(ctx, mark, reportMark)
 	if err == nil || time.Since(r.last) > r.keep {
 		r.told = ""
@@ -206,15 +206,15 @@ func (r *reporter) vouch(ctx context.Context, now time.Time) error {
 func (r *reporter) others(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
-	stream, err := r.js.Stream(ctx, r.names.LedgerStream())
+	stream, err := r.js.Stream(ctx, r.names.AttemptsStream())
 	if err != nil {
 		return false, fmt.Errorf("looking for the reports of other processes: %w", err)
 	}
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(r.names.LedgerSubject(r.names.ReportKey(r.cfg.Name, "*"))))
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(r.names.AttemptsSubject(r.names.ReportKey(r.cfg.Name, "*"))))
 	if err != nil {
 		return false, fmt.Errorf("looking for the reports of other processes: %w", err)
 	}
-	mine := r.names.LedgerSubject(r.key)
+	mine := r.names.AttemptsSubject(r.key)
 	for subject := range info.State.Subjects {
 		if subject == mine {
 			continue

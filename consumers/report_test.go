@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // reports returns what the processes of a consumer report now, and for how long each
@@ -20,9 +21,9 @@ import (
 func (b *bench) reports(consumer string) (out []bridge.ConsumerReport, ttl []string) {
 	b.t.Helper()
 	ctx := context.Background()
-	stream, err := b.JS.Stream(ctx, b.Names.LedgerStream())
+	stream, err := b.JS.Stream(ctx, b.Names.AttemptsStream())
 	require.NoError(b.t, err)
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(b.Names.LedgerSubject(b.Names.ReportKey(consumer, "*"))))
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(b.Names.AttemptsSubject(b.Names.ReportKey(consumer, "*"))))
 	require.NoError(b.t, err)
 	for subject := range info.State.Subjects {
 		m, err := stream.GetLastMsgForSubject(ctx, subject)
@@ -38,10 +39,10 @@ func (b *bench) reports(consumer string) (out []bridge.ConsumerReport, ttl []str
 }
 
 // judged is the state of a consumer of which events wait.
-func (b *bench) judged() bridge.ConsumerState {
+func (b *bench) judged() adminapi.ConsumerState {
 	b.t.Helper()
 	list, _ := b.reports("team")
-	s := bridge.ConsumerState{Later: 1}
+	s := adminapi.ConsumerState{Later: 1}
 	s.Judge(list)
 	return s
 }
@@ -49,7 +50,7 @@ func (b *bench) judged() bridge.ConsumerState {
 // written is how many messages the ledger was ever given.
 func (b *bench) written() uint64 {
 	b.t.Helper()
-	s, err := b.JS.Stream(context.Background(), b.Names.LedgerStream())
+	s, err := b.JS.Stream(context.Background(), b.Names.AttemptsStream())
 	require.NoError(b.t, err)
 	return s.CachedInfo().State.LastSeq
 }
@@ -84,7 +85,7 @@ func TestFailingConsumerReports(t *testing.T) {
 	works.Store(true)
 	next(t, done)
 	b.eventually(func() bool { return b.judged().State == bridge.StandingWaiting }, "it does well again")
-	b.eventually(func() bool { return b.Messages(t, "KV_HOOKSPAN_LEDGER") <= 1 }, "nothing of it stays, but the mark of the attempt's record")
+	b.eventually(func() bool { return b.Messages(t, "KV_HOOKSPAN_ATTEMPTS") <= 1 }, "nothing of it stays, but the mark of the attempt's record")
 }
 
 // Nothing is written while all goes well, nor for a failure between successes.
@@ -93,7 +94,7 @@ func TestWellConsumerReportsNothing(t *testing.T) {
 	handled := make(chan string, 100)
 	var failed atomic.Bool
 	looked := make(chan any, 1000)
-	_, err := b.NC.Subscribe("$KV.HOOKSPAN_LEDGER.team.state.>", func(*nats.Msg) { looked <- nil })
+	_, err := b.NC.Subscribe("$KV.HOOKSPAN_ATTEMPTS.team.state.>", func(*nats.Msg) { looked <- nil })
 	require.NoError(t, err)
 	b.runTuned(HandlerFunc(func(_ context.Context, ev *bridge.Event) error {
 		if ev.PredictionID == "pred_2" && failed.CompareAndSwap(false, true) {
@@ -130,7 +131,7 @@ func TestReportOfAKilledProcessGoes(t *testing.T) {
 	c.reports.attempted(ActionRetry, time.Now().Add(-time.Minute), errors.New("no"))
 	c.reports.look(context.Background(), time.Now())
 	require.Equal(t, bridge.StandingFailing, b.judged().State)
-	b.eventually(func() bool { return b.Messages(t, "KV_HOOKSPAN_LEDGER") == 0 }, "it goes")
+	b.eventually(func() bool { return b.Messages(t, "KV_HOOKSPAN_ATTEMPTS") == 0 }, "it goes")
 }
 
 // One that stops takes its report back.
@@ -236,9 +237,9 @@ func TestFailuresThatEndedFade(t *testing.T) {
 func TestReportThatCannotBeWritten(t *testing.T) {
 	b := setup(t)
 	ctx := context.Background()
-	ledger, err := b.JS.Stream(ctx, "KV_HOOKSPAN_LEDGER")
+	ledger, err := b.JS.Stream(ctx, "KV_HOOKSPAN_ATTEMPTS")
 	require.NoError(t, err)
-	require.NoError(t, b.JS.DeleteStream(ctx, "KV_HOOKSPAN_LEDGER"))
+	require.NoError(t, b.JS.DeleteStream(ctx, "KV_HOOKSPAN_ATTEMPTS"))
 	c, err := New(b.JS, HandlerFunc(func(context.Context, *bridge.Event) error { return nil }), Config{Name: "team", Logger: b.log})
 	require.NoError(t, err)
 	now := time.Now().Add(time.Minute)

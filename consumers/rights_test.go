@@ -15,9 +15,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/queue"
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
-	"github.com/hookspan/hookspan/bridge/redelivery"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // workerRights are what docs/operations.md says that an operator grants a worker of
@@ -29,9 +27,9 @@ var workerRights = []string{
 	"$JS.ACK.*.*.HOOKSPAN_EVENTS.team.>",
 	"hookspan.dead.team.>",
 	"hookspan.later.team.>",
-	"$KV.HOOKSPAN_LEDGER.team.>",
-	"$JS.API.STREAM.INFO.KV_HOOKSPAN_LEDGER",
-	"$JS.API.DIRECT.GET.KV_HOOKSPAN_LEDGER.$KV.HOOKSPAN_LEDGER.team.>",
+	"$KV.HOOKSPAN_ATTEMPTS.team.>",
+	"$JS.API.STREAM.INFO.KV_HOOKSPAN_ATTEMPTS",
+	"$JS.API.DIRECT.GET.KV_HOOKSPAN_ATTEMPTS.$KV.HOOKSPAN_ATTEMPTS.team.>",
 }
 
 // makingRights are what a worker has beyond those that makes its durable by itself.
@@ -62,14 +60,14 @@ var provisionRights = []string{
 // operated is a NATS as an operator runs it, with a worker that has those rights.
 type operated struct {
 	*bench
-	x          *queuetest.External
+	x          *natstest.External
 	worker     jetstream.JetStream
 	violations chan error
 }
 
 func setupOperated(t *testing.T) *operated {
 	t.Helper()
-	x := queuetest.NewExternal(t, func(o *server.Options) {
+	x := natstest.NewExternal(t, func(o *server.Options) {
 		o.Users = []*server.User{
 			{Username: "admin", Password: "admin"},
 			limited("worker", workerRights),
@@ -80,13 +78,9 @@ func setupOperated(t *testing.T) *operated {
 		o.NoAuthUser = "admin"
 	})
 	x.Start()
-	x.Provision(queue.StreamsConfig{MaxBytes: 64 << 20})
+	all := x.MakeStreams()
 	core, logs := observer.New(zap.DebugLevel)
-	b := &bench{Bench: &queuetest.Bench{JS: x.JetStream()}, t: t, logs: logs, log: zap.New(core)}
-	b.NC = b.JS.Conn()
-	b.pub = queue.NewPublisher(b.JS, b.Names)
-	b.pub.SetFit(true)
-	t.Cleanup(b.pub.Close)
+	b := &bench{Streams: all, t: t, logs: logs, log: zap.New(core)}
 	o := &operated{bench: b, x: x, violations: make(chan error, 100)}
 	o.worker = o.as("worker")
 	return o
@@ -172,63 +166,19 @@ func (o *operated) everything(js jetstream.JetStream, cfg Config, wire <-chan st
 	require.Empty(t, o.violations)
 }
 
-// With the embedded server the same is done as user app, whose waits go through us.
-func TestConsumerAsUserApp(t *testing.T) {
-	embedded := queuetest.Config()
-	embedded.Listen = "127.0.0.1:0"
-	core, logs := observer.New(zap.DebugLevel)
-	b := &bench{Bench: queuetest.Start(t, embedded), t: t, logs: logs, log: zap.New(core)}
-	b.pub = b.Publisher()
-	b.move()
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- redelivery.NewWaiter(b.JS, redelivery.WaiterConfig{Names: b.Names}).Run(ctx) }()
-	t.Cleanup(func() { cancel(); require.NoError(t, <-done) })
-
-	o := &operated{bench: b, violations: make(chan error, 100)}
-	password, err := queue.ReadSecret(b.Folder.Dir(), queue.AppUser)
-	require.NoError(t, err)
-	nc, err := nats.Connect(b.Server.URL(), nats.UserInfo(queue.AppUser, password),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { o.violations <- err }))
-	require.NoError(t, err)
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	require.NoError(t, err)
-	o.everything(js, Config{Name: "team", Start: Start{All: true}}, b.verdicts("team"))
-}
-
-func TestProvisioningNeedsNoRightsButThose(t *testing.T) {
-	ctx := t.Context()
-	o := setupOperated(t)
-	js := o.as("provision")
-	for _, stream := range []string{"HOOKSPAN_EVENTS", "HOOKSPAN_LATER"} {
-		require.NoError(t, o.JS.DeleteStream(ctx, stream))
-	}
-	require.NoError(t, queue.Provision(ctx, js, queue.StreamsConfig{MaxBytes: 128 << 20}, zap.NewNop()))
-	require.NoError(t, redelivery.Provision(ctx, js, o.Names))
-	for range 2 {
-		for _, lease := range []time.Duration{time.Minute, time.Hour} {
-			change, err := Durable{Name: "team", Lease: lease}.Provision(ctx, js)
-			require.NoError(t, err)
-			require.NotEqual(t, Change{}, change)
-		}
-	}
-	require.Empty(t, o.violations)
-}
-
 // A letter that the stream knows already is no reason to look where a worker may not.
 func TestBoundConsumerBuriesTwice(t *testing.T) {
 	o := setupOperated(t)
 	cfg := Config{Name: "team", Start: Start{All: true}}
 	wire := o.verdicts("team")
-	_, err := o.JS.Publish(t.Context(), "hookspan.dead.other.x", nil, jetstream.WithMsgID("dead:team:"+queuetest.Event("pred_1").ID+":0"))
+	_, err := o.JS.Publish(t.Context(), "hookspan.dead.other.x", nil, jetstream.WithMsgID("dead:team:"+natstest.Event("pred_1").ID+":0"))
 	require.NoError(t, err)
 	_, err = cfg.Durable().Provision(t.Context(), o.JS)
 	require.NoError(t, err)
 	o.bind(cfg, func(context.Context, *bridge.Event) error { return Permanent(errors.New("no")) })
 	o.publish("pred_1")
 	require.Equal(t, "+TERM permanent", next(t, wire))
-	require.Equal(t, queuetest.Event("pred_1").Body, o.letters("team", 1)[0].Data())
+	require.Equal(t, natstest.Event("pred_1").Body, o.letters("team", 1)[0].Data())
 	require.Empty(t, o.violations)
 }
 
@@ -237,44 +187,12 @@ func TestBoundConsumerBuriesTwice(t *testing.T) {
 func TestConsumerThatMayNotLookBuriesTwice(t *testing.T) {
 	o := setupOperated(t)
 	wire := o.verdicts("team")
-	_, err := o.JS.Publish(t.Context(), "hookspan.dead.other.x", nil, jetstream.WithMsgID("dead:team:"+queuetest.Event("pred_1").ID+":0"))
+	_, err := o.JS.Publish(t.Context(), "hookspan.dead.other.x", nil, jetstream.WithMsgID("dead:team:"+natstest.Event("pred_1").ID+":0"))
 	require.NoError(t, err)
 	o.runAs(o.as("blind"), Config{Name: "team", Start: Start{All: true}}, func(context.Context, *bridge.Event) error { return Permanent(errors.New("no")) })
 	o.publish("pred_1")
 	require.Equal(t, "+TERM permanent", next(t, wire))
-	require.Equal(t, queuetest.Event("pred_1").Body, o.letters("team", 1)[0].Data())
-}
-
-// User app sees whether a letter is its own: what another program of that user has
-// stored under its id is not, and the log says so.
-func TestAppBelievesNoDuplicate(t *testing.T) {
-	embedded := queuetest.Config()
-	embedded.Listen = "127.0.0.1:0"
-	core, logs := observer.New(zap.DebugLevel)
-	b := &bench{Bench: queuetest.Start(t, embedded), t: t, logs: logs, log: zap.New(core)}
-	b.pub = b.Publisher()
-	wire := b.verdicts("team")
-	event := queuetest.Event("pred_1")
-	id := "dead:team:" + event.ID + ":0"
-	// On the subject and with the body of the letter, and no letter all the same.
-	_, err := b.App().PublishMsg(t.Context(), &nats.Msg{
-		Subject: b.Names.Dead("team", b.Names.SubjectOf(event)), Data: event.Body, Header: nats.Header{bridge.HeaderMsgID: {id}},
-	})
-	require.NoError(t, err)
-	o := &operated{bench: b}
-	app := b.App()
-	o.runAs(app, Config{Name: "team", Start: Start{All: true}}, func(context.Context, *bridge.Event) error { return Permanent(errors.New("no")) })
-	b.publish("pred_1")
-	require.Equal(t, "+TERM permanent", next(t, wire))
-	require.Equal(t, "permanent", b.letters("team", 2)[1].Headers().Get("hookspan-dead-cause"))
-	said := b.logs.FilterMessageSnippet("was stored with the message id of another message").All()
-	require.Len(t, said, 1)
-	require.Contains(t, said[0].Message, "message 1 of stream HOOKSPAN_DEAD")
-
-	// The same letter again, as after a crash, is there already.
-	require.NoError(t, b.JS.DeleteConsumer(t.Context(), "HOOKSPAN_EVENTS", "team"))
-	require.Equal(t, "+TERM permanent", next(t, wire))
-	require.EqualValues(t, 2, b.Messages(t, "HOOKSPAN_DEAD"))
+	require.Equal(t, natstest.Event("pred_1").Body, o.letters("team", 1)[0].Data())
 }
 
 // It says who must act, waits, and goes on by itself.

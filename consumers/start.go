@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/stored"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 // Start says which events a new durable begins with. The zero value begins with
@@ -50,7 +50,7 @@ func (d Durable) first(ctx context.Context, stream jetstream.Stream) (uint64, er
 	case d.Start.At.IsZero():
 		return 0, nil
 	}
-	return stored.FirstSince(ctx, stream, d.Start.At)
+	return streamread.FirstSince(ctx, stream, d.Start.At)
 }
 
 // beginWith sets where a new durable begins.
@@ -108,7 +108,7 @@ func (d Durable) checkStart(ctx context.Context, stream jetstream.Stream, f *fou
 // events may come again.
 func (d Durable) resume(ctx context.Context, stream jetstream.Stream, info *jetstream.ConsumerInfo) (uint64, error) {
 	if last := info.Delivered.Last; last != nil {
-		return stored.FirstSince(ctx, stream, *last)
+		return streamread.FirstSince(ctx, stream, *last)
 	}
 	first, err := d.first(ctx, stream)
 	return max(first, fromAll), err

@@ -10,16 +10,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // publishAs publishes events of a status.
 func (b *bench) publishAs(status string, ids ...string) {
 	b.t.Helper()
 	for _, id := range ids {
-		ev := queuetest.Event(id)
+		ev := natstest.Event(id)
 		ev.Status, ev.ID = status, id+"/"+status
-		_, err := b.pub.Publish(context.Background(), ev)
+		_, err := b.Publish(context.Background(), ev)
 		require.NoError(b.t, err)
 	}
 }
@@ -202,7 +202,7 @@ func TestNarrowedFilterSaysWhatItSkips(t *testing.T) {
 		"same":            {bridge.Filter{Statuses: []string{"completed", "failed"}}, 0},
 		"wider":           {bridge.Filter{Statuses: []string{"*"}}, 0},
 		"one status less": {bridge.Filter{Statuses: []string{"failed"}}, 3},
-		"one model":       {bridge.Filter{Statuses: []string{"completed", "failed"}, Model: queuetest.Event("x").Model}, 0},
+		"one model":       {bridge.Filter{Statuses: []string{"completed", "failed"}, Model: natstest.Event("x").Model}, 0},
 		"other model":     {bridge.Filter{Statuses: []string{"completed", "failed"}, Model: "other/*"}, 5},
 		"other source":    {bridge.Filter{Statuses: []string{"completed", "failed"}, Sources: []string{"other"}}, 5},
 		"moved":           {bridge.Filter{Statuses: []string{"failed", "canceled"}}, 3},

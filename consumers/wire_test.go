@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // nakDelay is the delay in a negative acknowledgement, -1 in one without.
@@ -124,8 +124,8 @@ func TestEveryVerdictOnTheWire(t *testing.T) {
 		b := setup(t)
 		wire := b.verdicts("team")
 		b.run(func(context.Context, *bridge.Event) error { return fault }, Config{Filter: bridge.Filter{Model: "*-else"}})
-		ev := queuetest.Event("pred_1")
-		_, err := b.pub.Publish(t.Context(), ev)
+		ev := natstest.Event("pred_1")
+		_, err := b.Publish(t.Context(), ev)
 		require.NoError(t, err)
 		require.Equal(t, "+ACK", next(t, wire), "what NATS cannot filter is passed over")
 	})

@@ -12,8 +12,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hookspan/hookspan/bridge/fakeget3w"
 	"github.com/hookspan/hookspan/cmd/internal/rig"
+	"github.com/hookspan/hookspan/internal/fakeget3w"
 )
 
 const (

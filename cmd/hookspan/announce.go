@@ -3,49 +3,20 @@ package main
 import (
 	"crypto/x509"
 	"encoding/pem"
-	"net"
+	"maps"
 	"net/url"
 	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 
-	"github.com/hookspan/hookspan/bridge/admin"
-	"github.com/hookspan/hookspan/bridge/ingress"
+	"github.com/hookspan/hookspan/bridge/app"
+	"github.com/hookspan/hookspan/bridge/config"
 )
-
-// ready is what serve prints once everything listens.
-type ready struct {
-	Webhooks map[string]string `json:"webhooks"`
-	NATS     string            `json:"nats,omitempty"`
-	Admin    string            `json:"admin,omitempty"`
-	DataDir  string            `json:"data_dir"`
-	PID      int               `json:"pid"`
-}
-
-// newReady takes nil for what does not run here.
-func newReady(cfg *config, in *ingress.Server, operators *admin.Server, store *store) ready {
-	r := ready{Webhooks: map[string]string{}, DataDir: cfg.DataDir, PID: os.Getpid()}
-	if store.url != "" {
-		r.NATS = "nats://" + reachable(strings.TrimPrefix(store.url, "nats://"))
-	}
-	if in != nil {
-		scheme := "http://"
-		if cfg.Ingress.TLS.Cert != "" {
-			scheme = "https://"
-		}
-		for name := range cfg.Sources {
-			r.Webhooks[name] = scheme + reachable(in.Addr().String()) + "/webhooks/" + name
-		}
-	}
-	if operators != nil {
-		r.Admin = "http://" + reachable(operators.Addr().String())
-	}
-	return r
-}
 
 // announce says where everything is, and what to try. File is the configuration, empty
 // for none.
-func announce(e *env, file string, cfg *config, sources sourceSet, r ready) error {
+func announce(e *env, file string, a *app.App) error {
+	cfg, r := a.Config(), a.Ready()
 	if e.json {
 		return writeJSON(e.stdout, r)
 	}
@@ -54,7 +25,7 @@ func announce(e *env, file string, cfg *config, sources sourceSet, r ready) erro
 	line := func(what, format string, args ...any) {
 		out.printf("  %-20s "+format+"\n", append([]any{what}, args...)...)
 	}
-	for _, name := range sortedKeys(r.Webhooks) {
+	for _, name := range slices.Sorted(maps.Keys(r.Webhooks)) {
 		line("webhooks of "+name, "%s", r.Webhooks[name])
 	}
 	switch {
@@ -66,18 +37,18 @@ func announce(e *env, file string, cfg *config, sources sourceSet, r ready) erro
 		line("events in", "%s", r.NATS)
 		line("", "other programs connect after: %s", natsEnvCommand(e, file))
 	}
-	if cfg.has(roleConsumers) {
-		for _, name := range sortedKeys(cfg.Consumers) {
+	if cfg.Has(config.RoleConsumers) {
+		for _, name := range slices.Sorted(maps.Keys(cfg.Consumers)) {
 			cons := cfg.Consumers[name]
-			line("consumer "+name, "%s", kinds[cons.Kind].does(cfg, cons))
+			line("consumer "+name, "%s", config.Kinds[cons.Kind].Does(cfg, cons))
 		}
 	}
 	line("data in", "%s", r.DataDir)
 	if r.Admin != "" {
 		line("health and metrics", "%s/readyz, %s/metrics", r.Admin, r.Admin)
 	}
-	for _, name := range sortedKeys(r.Webhooks) {
-		secret, ok := sources.firstSecret(name)
+	for _, name := range slices.Sorted(maps.Keys(r.Webhooks)) {
+		secret, ok := a.FirstSecret(name)
 		if !ok {
 			continue // the log says so, loudly
 		}
@@ -104,17 +75,17 @@ func natsEnvCommand(e *env, file string) string {
 }
 
 // sendCommand posts a first webhook of a source, from any folder.
-func sendCommand(e *env, cfg *config, source string, secret secretRef, address string) string {
-	command := e.command() + " send --secret " + shellQuote(string(secret.absolute()))
+func sendCommand(e *env, cfg *config.Config, source string, secret config.SecretRef, address string) string {
+	command := e.command() + " send --secret " + shellQuote(string(secret.Absolute()))
 	if cert := cfg.Ingress.TLS.Cert; cert != "" {
 		// The certificate is its own authority here: whoever signed it need not be known.
-		command += " --ca " + shellQuote(absolute(cert))
+		command += " --ca " + shellQuote(config.Absolute(cert))
 		if name := otherName(cert, address); name != "" {
 			command += " --tls-name " + shellQuote(name)
 		}
 	}
 	command += " --url " + shellQuote(address)
-	token := cfg.Sources[source].PathToken.absolute()
+	token := cfg.Sources[source].PathToken.Absolute()
 	if kind, name, _ := strings.Cut(string(token), ":"); kind == "env" {
 		command += `/"$` + name + `"`
 	} else if kind == "file" {
@@ -148,25 +119,4 @@ func otherName(certFile, address string) string {
 		return ""
 	}
 	return ""
-}
-
-// reachable is a bound address with a host that a client on this machine can use.
-func reachable(address string) string {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return address
-	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return net.JoinHostPort(host, port)
-}
-
-// absolute is the path from whatever folder.
-func absolute(path string) string {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return path
-	}
-	return abs
 }

@@ -13,8 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hookspan/hookspan/bridge/admin"
-	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/bridge/app"
+	"github.com/hookspan/hookspan/bridge/config"
 )
 
 // apiFlag is shared by the verbs that ask a running bridge.
@@ -34,12 +34,12 @@ func (f *apiFlag) address(e *env) (string, error) {
 		return "", err
 	}
 	if meant.dir == "" {
-		f.API = "http://" + admin.DefaultListen
+		f.API = "http://" + config.DefaultAdminListen
 		return f.API, nil
 	}
 	holder, err := meant.await(e.ctx, 0)
 	switch {
-	case errors.Is(err, queue.ErrNotRunning) && !meant.guessed:
+	case errors.Is(err, app.ErrNotRunning) && !meant.guessed:
 		of := "this folder"
 		if meant.named {
 			of = meant.file

@@ -1,8 +1,17 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/app"
+	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 type configCmd struct {
@@ -22,31 +31,58 @@ func (c *configCheckCmd) Run(e *env) error {
 	if path == "" {
 		path = c.File
 	}
-	cfg, doc, err := loadDocument(path)
+	cfg, doc, err := config.LoadDocument(path)
 	if err != nil {
 		return err
 	}
 	if !c.NoSecrets {
-		if err := doc.join(cfg.lacks(e.ctx, e.getenv)); err != nil {
+		if err := doc.Join(app.Lacks(e.ctx, cfg, e.getenv)); err != nil {
 			return errors.Join(err, errors.New("(--no-secrets checks the file alone, where all of that is on another machine)"))
 		}
 	}
 	if path == "" {
 		path = "the default configuration"
 	}
-	changes, err := cfg.changes(e)
+	var changed []app.Change
+	waiting, err := askWaiting(e, cfg.DataDir)
+	if err == nil {
+		changed, err = app.Changes(e.ctx, cfg, waiting)
+	}
 	if err != nil {
 		return fmt.Errorf("%s can be used, but cannot be compared with what runs: %w", path, err)
 	}
 	if e.json {
 		return writeJSON(e.stdout, map[string]any{
-			"ok": true, "file": path, "sources": sortedKeys(cfg.Sources), "consumers": sortedKeys(cfg.Consumers), "changes": changes,
+			"ok": true, "file": path, "sources": slices.Sorted(maps.Keys(cfg.Sources)), "consumers": slices.Sorted(maps.Keys(cfg.Consumers)), "changes": changed,
 		})
 	}
 	out := &printer{w: e.stdout}
-	out.printf("%s can be used: sources %v, consumers %v\n", path, sortedKeys(cfg.Sources), sortedKeys(cfg.Consumers))
-	for _, c := range changes {
+	out.printf("%s can be used: sources %v, consumers %v\n", path, slices.Sorted(maps.Keys(cfg.Sources)), slices.Sorted(maps.Keys(cfg.Consumers)))
+	for _, c := range changed {
 		out.printf("changes: %s\n", c.Text)
 	}
 	return out.err
+}
+
+// askWaiting has the bridge count that runs on a data folder. It returns nil when none
+// runs, or its NATS is away.
+func askWaiting(e *env, dir string) (*app.Waiting, error) {
+	holder, err := app.ReadHolder(dir)
+	if errors.Is(err, app.ErrNotRunning) || err == nil && holder.AdminURL == "" {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	api := apiFlag{API: holder.AdminURL}
+	var list adminapi.ConsumerList
+	if err := api.get(e, apiRoute("consumers"), nil, &list); err != nil {
+		return nil, nil //nolint:nilerr // its NATS is away: what was counted last is known
+	}
+	return &app.Waiting{Consumers: list.Consumers, Skips: func(_ context.Context, name string, f bridge.Filter) (uint64, error) {
+		var answer adminapi.FilterSkips
+		err := api.call(e, http.MethodPost, apiRoute("consumers", name, "filter-skips"),
+			adminapi.FilterCall{Event: f.Event, Sources: f.Sources, Statuses: f.Statuses, Model: f.Model}, &answer)
+		return answer.Skips, err
+	}}, nil
 }

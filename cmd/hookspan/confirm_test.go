@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hookspan/hookspan/bridge/admin"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // What cannot be taken back is asked for, with what and how many; without a terminal it
@@ -27,7 +27,7 @@ func TestWhatCannotBeTakenBackIsAskedFor(t *testing.T) {
 	p.verb(&added, "consumers", "add", "mine", "--status", "failed", "--start", "all")
 
 	letters := func() (n int) {
-		var list admin.DeadLetterList
+		var list adminapi.DeadLetterList
 		p.verb(&list, "dead", "list")
 		return len(list.Letters)
 	}
@@ -41,7 +41,7 @@ func TestWhatCannotBeTakenBackIsAskedFor(t *testing.T) {
 		{"dead redrive --consumer team --cause permanent", "3 dead letters of consumer team with cause permanent", func() bool { return letters() == 3 }},
 		{"events replay --consumer team", "Give 3 events to consumer team again?", func() bool { return letters() == 3 }},
 		{"quarantine drop --stream quarantine", "Remove 1 deliveries of quarantine for good?", func() bool {
-			var list admin.WithheldList
+			var list adminapi.KeptList
 			p.verb(&list, "quarantine", "list")
 			return len(list.Entries) == 1
 		}},

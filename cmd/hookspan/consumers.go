@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/admin"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 type consumersCmd struct {
@@ -26,7 +26,7 @@ type consumersListCmd struct {
 
 // Run lists them by name.
 func (c *consumersListCmd) Run(e *env) error {
-	var list admin.ConsumerList
+	var list adminapi.ConsumerList
 	if err := c.get(e, apiRoute("consumers"), nil, &list); err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (c *consumersListCmd) Run(e *env) error {
 }
 
 // standing is how a consumer is, in words.
-func standing(s bridge.ConsumerState) string {
+func standing(s adminapi.ConsumerState) string {
 	words := s.State.Words()
 	switch {
 	case s.State == bridge.StandingPaused && time.Until(s.PausedUntil) > 10*365*24*time.Hour:
@@ -85,8 +85,8 @@ type consumersAddCmd struct {
 
 // Run adds it and prints where it stands.
 func (c *consumersAddCmd) Run(e *env) error {
-	var state bridge.ConsumerState
-	call := admin.AddCall{
+	var state adminapi.ConsumerState
+	call := adminapi.AddCall{
 		Name: c.Name, Event: string(c.Event), Sources: texts(c.Source), Statuses: texts(c.Status), Model: string(c.Model), Start: c.Start,
 		LeaseSeconds: int(c.Lease / time.Second), MaxDeliveries: c.MaxDeliveries,
 	}
@@ -113,7 +113,7 @@ type consumersPauseCmd struct {
 
 // Run changes it and prints how it stands then.
 func (c *consumersPauseCmd) Run(e *env) error {
-	var call admin.PauseCall
+	var call adminapi.PauseCall
 	if c.For != 0 {
 		call.Until = time.Now().Add(c.For)
 	}
@@ -130,7 +130,7 @@ func (c *consumersResumeCmd) Run(e *env) error { return c.change(e, c.Name, "res
 
 // change changes a consumer and prints how it stands then.
 func (f *apiFlag) change(e *env, name, verb string, call any) error {
-	var state bridge.ConsumerState
+	var state adminapi.ConsumerState
 	if err := f.call(e, http.MethodPost, apiRoute("consumers", name, verb), call, &state); err != nil {
 		return err
 	}
@@ -203,15 +203,15 @@ func (c *consumersSeekCmd) Run(e *env) error {
 	return out.err
 }
 
-func (c *consumersSeekCmd) seek(e *env, dryRun bool) (sought bridge.ConsumerSeek, err error) {
-	call := admin.SeekCall{First: c.First, New: c.New, Since: c.Since.Time, Seq: c.Seq, DryRun: dryRun}
+func (c *consumersSeekCmd) seek(e *env, dryRun bool) (sought adminapi.ConsumerSeek, err error) {
+	call := adminapi.SeekCall{First: c.First, New: c.New, Since: c.Since.Time, Seq: c.Seq, DryRun: dryRun}
 	err = c.call(e, http.MethodPost, apiRoute("consumers", c.Name, "seek"), call, &sought)
 	return sought, err
 }
 
 // question says what is left out. Which events lie between is not known: some may be none
 // that the consumer reads.
-func (c *consumersSeekCmd) question(sought bridge.ConsumerSeek) string {
+func (c *consumersSeekCmd) question(sought adminapi.ConsumerSeek) string {
 	var lost []string
 	if sought.To > sought.From {
 		lost = append(lost, fmt.Sprintf("the events from %d to %d, up to %d", sought.From, sought.To-1, sought.To-sought.From))
@@ -257,7 +257,7 @@ func (c *consumersRemoveCmd) Run(e *env) error {
 	return out.err
 }
 
-func (c *consumersRemoveCmd) remove(e *env, dryRun bool) (removed bridge.RemovedConsumer, err error) {
-	err = c.call(e, http.MethodPost, apiRoute("consumers", c.Name, "remove"), admin.RemoveCall{DryRun: dryRun}, &removed)
+func (c *consumersRemoveCmd) remove(e *env, dryRun bool) (removed adminapi.RemovedConsumer, err error) {
+	err = c.call(e, http.MethodPost, apiRoute("consumers", c.Name, "remove"), adminapi.RemoveCall{DryRun: dryRun}, &removed)
 	return removed, err
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/admin"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 type deadCmd struct {
@@ -27,7 +27,7 @@ type deadListCmd struct {
 
 // Run lists the newest first.
 func (c *deadListCmd) Run(e *env) error {
-	var list admin.DeadLetterList
+	var list adminapi.DeadLetterList
 	err := c.get(e, apiRoute("dead"), c.query(map[string]string{
 		"consumer": string(c.Consumer), "cause": string(c.Cause), "prediction": string(c.Prediction),
 	}), &list)
@@ -55,7 +55,7 @@ type deadShowCmd struct {
 
 // Run shows it.
 func (c *deadShowCmd) Run(e *env) error {
-	var d admin.DeadLetterDetail
+	var d adminapi.DeadLetterDetail
 	if err := c.get(e, apiRoute("dead", strconv.FormatUint(c.Seq, 10)), nil, &d); err != nil {
 		return err
 	}
@@ -103,10 +103,10 @@ func (f letterFlags) Validate() error {
 	return nil
 }
 
-func (f letterFlags) call() admin.DeadCall {
-	return admin.DeadCall{
+func (f letterFlags) call() adminapi.DeadCall {
+	return adminapi.DeadCall{
 		Consumer: string(f.Consumer), Cause: bridge.DeadCause(f.Cause), Prediction: string(f.Prediction),
-		Page: admin.Page{Seqs: f.Seq, Limit: redeliverPage},
+		Page: adminapi.Page{Seqs: f.Seq, Limit: redeliverPage},
 	}
 }
 
@@ -136,8 +136,8 @@ type redeliverFlags struct {
 	DryRun  bool    `help:"Change nothing, say what would happen."`
 }
 
-func (f redeliverFlags) call() admin.RedeliveryCall {
-	return admin.RedeliveryCall{Rate: f.Rate, Handled: f.Handled, DryRun: f.DryRun}
+func (f redeliverFlags) call() adminapi.RedeliveryCall {
+	return adminapi.RedeliveryCall{Rate: f.Rate, Handled: f.Handled, DryRun: f.DryRun}
 }
 
 type deadRedriveCmd struct {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,12 +16,11 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/admin"
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/bridge/app"
+	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // newConsumers are consumers that begin with what is new, of a kind that runs here and
@@ -33,7 +31,7 @@ const newConsumersText = `
 `
 
 // at writes the configuration of a bridge on an external NATS.
-func at(x *queuetest.External, roles, consumers string) string {
+func at(x *natstest.External, roles, consumers string) string {
 	return `
 roles: [` + roles + `]
 ingress: {listen: "127.0.0.1:0"}
@@ -100,7 +98,7 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 	t.Parallel()
 	t.Run("NATS is away", func(t *testing.T) {
 		t.Parallel()
-		x := queuetest.NewExternal(t, nil)
+		x := natstest.NewExternal(t, nil)
 		p := serve(t, t.TempDir(), at(x, "ingress, consumers, admin", newConsumersText))
 		ids := p.accepts("away", 5)
 		x.Start()
@@ -111,7 +109,7 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 	})
 	t.Run("the ingress starts first", func(t *testing.T) {
 		t.Parallel()
-		x := queuetest.NewExternal(t, nil)
+		x := natstest.NewExternal(t, nil)
 		x.Start()
 		in := serve(t, t.TempDir(), at(x, "ingress", newConsumersText))
 		ids := in.accepts("before", 3)
@@ -125,7 +123,7 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 	})
 	t.Run("the consumers start first", func(t *testing.T) {
 		t.Parallel()
-		x := queuetest.NewExternal(t, nil)
+		x := natstest.NewExternal(t, nil)
 		x.Start()
 		out := serve(t, t.TempDir(), at(x, "consumers, admin", newConsumersText))
 		in := serve(t, t.TempDir(), at(x, "ingress", ""))
@@ -138,7 +136,7 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 	})
 	t.Run("the consumers start last, NATS is away, and the ingress knows of none", func(t *testing.T) {
 		t.Parallel()
-		x := queuetest.NewExternal(t, nil)
+		x := natstest.NewExternal(t, nil)
 		in := serve(t, t.TempDir(), at(x, "ingress", ""))
 		in.accepts("unknown", 2)
 		x.Start()
@@ -158,7 +156,7 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 	})
 	t.Run("a second ingress has a newer configuration", func(t *testing.T) {
 		t.Parallel()
-		x := queuetest.NewExternal(t, nil)
+		x := natstest.NewExternal(t, nil)
 		x.Start()
 		old := serve(t, t.TempDir(), at(x, "ingress, consumers, admin", "  read: {kind: pull, filter: {status: \"*\"}}\n"))
 		first := old.accepts("old", 2)
@@ -195,7 +193,7 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 // that were accepted before: they are with the consumer, or said to be nobody's.
 func TestConfigurationEditedWhileNATSIsAway(t *testing.T) {
 	t.Parallel()
-	x := queuetest.NewExternal(t, nil)
+	x := natstest.NewExternal(t, nil)
 	dir := t.TempDir()
 	p := serve(t, dir, at(x, "ingress, consumers, admin", "  app: {kind: pull, filter: {status: \"*\"}}\n  kept: {kind: pull, filter: {status: completed}}\n"))
 	first := p.accepts("first", 3)
@@ -242,7 +240,7 @@ func TestRenamedConsumerIsNamed(t *testing.T) {
 	require.True(t, p.state("app").Orphaned)
 	require.EqualValues(t, 3, p.state("app").Pending)
 	require.False(t, p.state("billing").Orphaned)
-	var removed bridge.RemovedConsumer
+	var removed adminapi.RemovedConsumer
 	p.verb(&removed, "consumers", "remove", "app", "--yes")
 	require.EqualValues(t, 3, removed.Unsettled)
 	require.Equal(t, 0, p.stop(), p.logs)
@@ -264,9 +262,9 @@ func TestNarrowedFilterIsNamed(t *testing.T) {
 	require.Equal(t, 0, p.stop(), p.logs)
 	code, stdout, stderr = verb(t, dir, "--json", "config", "check")
 	require.Equal(t, 0, code, stderr)
-	var checked struct{ Changes []change }
+	var checked struct{ Changes []app.Change }
 	require.NoError(t, json.Unmarshal([]byte(stdout), &checked))
-	require.Equal(t, changeNarrowed, checked.Changes[0].Kind)
+	require.Equal(t, app.ChangeNarrowed, checked.Changes[0].Kind)
 	require.EqualValues(t, 3, checked.Changes[0].Waiting)
 	p = start(t, dir, command(t, dir, "--json", "serve", "--config", "hookspan.yaml"))
 	p.logged("its filter does not pick 3 of the events that were waiting for it any more")
@@ -277,7 +275,7 @@ func TestNarrowedFilterIsNamed(t *testing.T) {
 // as they do.
 func TestEventsLeftBehindAreNamed(t *testing.T) {
 	t.Parallel()
-	x := queuetest.NewExternal(t, nil)
+	x := natstest.NewExternal(t, nil)
 	x.Start()
 	embedded := strings.Replace(smallConfig, "consumers: {archive: {enabled: false}}", "consumers: {archive: {enabled: false}, app: {kind: pull, filter: {status: completed}}}", 1)
 	for name, next := range map[string]string{
@@ -299,7 +297,7 @@ func TestEventsLeftBehindAreNamed(t *testing.T) {
 			p = start(t, dir, command(t, dir, "--json", "serve", "--config", "hookspan.yaml"))
 			p.logged("at least 5 events wait where the configuration does not look any more")
 			p.accepts("on", 1) // it accepts on
-			var list admin.ConsumerList
+			var list adminapi.ConsumerList
 			p.verb(&list, "consumers", "list")
 			require.Len(t, list.LeftBehind, 1)
 			require.EqualValues(t, 5, list.LeftBehind[0].Waiting)
@@ -330,7 +328,7 @@ func TestEventsLeftBehindAreNamed(t *testing.T) {
 // silent, and neither stops the others.
 func TestForeignDurablesAreNamed(t *testing.T) {
 	t.Parallel()
-	x := queuetest.NewExternal(t, nil)
+	x := natstest.NewExternal(t, nil)
 	x.Start()
 	p := serve(t, t.TempDir(), at(x, "ingress, consumers, admin", ""))
 	p.accepts("before", 1)
@@ -363,160 +361,6 @@ func TestForeignDurablesAreNamed(t *testing.T) {
 	require.Equal(t, 0, p.stop(), p.logs)
 }
 
-// The durable of a program that is not ours is kept: made again without a gap when
-// somebody removes it, and changed back.
-func TestDurableOfAnotherProgramIsKept(t *testing.T) {
-	ctx := t.Context()
-	x := queuetest.NewExternal(t, nil)
-	x.Start()
-	store := kept(t, x, `consumers: {archive: {enabled: false}, search: {kind: pull, filter: {status: completed}, start: all}}`)
-	require.NoError(t, store.look(ctx))
-	js := x.JetStream()
-	ev := queuetest.Event
-	publish := func(id string) {
-		_, err := store.publisher.Publish(ctx, ev(id))
-		require.NoError(t, err)
-	}
-	publish("a")
-	publish("b")
-	c, err := js.Consumer(ctx, "HOOKSPAN_EVENTS", "search")
-	require.NoError(t, err)
-	m, err := c.Next()
-	require.NoError(t, err)
-	require.NoError(t, m.DoubleAck(ctx))
-	states, err := store.fleet(store.durables.cfg).List(ctx)
-	require.NoError(t, err)
-	require.NoError(t, store.durables.record.Saw(states, time.Now()))
-
-	require.NoError(t, js.DeleteConsumer(ctx, "HOOKSPAN_EVENTS", "search"))
-	require.NoError(t, store.look(ctx))
-	require.Equal(t, bridge.AlarmConsumerRemoved, store.raised()[0].Kind)
-	info, err := c.Info(ctx)
-	require.NoError(t, err)
-	require.EqualValues(t, 2, info.Config.OptStartSeq, "what was acknowledged does not come again")
-	require.EqualValues(t, 1, info.NumPending)
-
-	changed := info.Config
-	changed.MaxDeliver, changed.HeadersOnly, changed.FilterSubjects = 1, true, []string{"hookspan.events.none.>"}
-	_, err = js.UpdateConsumer(ctx, "HOOKSPAN_EVENTS", changed)
-	require.NoError(t, err)
-	require.NoError(t, store.look(ctx))
-	alarm := store.raised()[0]
-	require.Equal(t, bridge.AlarmConsumerChanged, alarm.Kind)
-	require.Contains(t, alarm.Text, "headers only from true to false")
-	info, err = c.Info(ctx)
-	require.NoError(t, err)
-	require.Len(t, info.Config.FilterSubjects, 2)
-	require.EqualValues(t, 1, info.NumPending)
-}
-
-// Bridges with different configurations do not change a durable to and fro: one that
-// runs no consumers changes none, and one that does changes those of its handlers when it
-// starts.
-func TestBridgesDoNotFightOverADurable(t *testing.T) {
-	ctx := t.Context()
-	x := queuetest.NewExternal(t, nil)
-	x.Start()
-	const text = `consumers: {archive: {enabled: false}, team: {kind: exec, command: [/bin/true], filter: {status: STATUS}}}`
-	filter := func() string {
-		c, err := x.JetStream().Consumer(ctx, "HOOKSPAN_EVENTS", "team")
-		require.NoError(t, err)
-		return c.CachedInfo().Config.FilterSubjects[0]
-	}
-	old := kept(t, x, strings.Replace(text, "STATUS", "completed", 1))
-	require.NoError(t, old.look(ctx))
-	next := kept(t, x, strings.Replace(text, "STATUS", "failed", 1))
-	require.NoError(t, next.look(ctx))
-	in := kept(t, x, "roles: [ingress]\n"+strings.Replace(text, "STATUS", "canceled", 1))
-	require.NoError(t, in.look(ctx))
-	old.raised()
-	require.NoError(t, old.look(ctx))
-	require.Equal(t, "hookspan.events.*.prediction.failed.>", filter())
-	require.Contains(t, old.raised()[0].Text, "another bridge has another configuration")
-	require.NoError(t, x.JetStream().DeleteConsumer(ctx, "HOOKSPAN_EVENTS", "team"))
-	require.NoError(t, in.look(ctx))
-	require.Equal(t, "hookspan.events.*.prediction.canceled.>", filter(), "one that is missing is made")
-}
-
-// A durable that does not answer, as one without a leader, holds up neither the others nor
-// webhooks.
-func TestSilentDurableHoldsUpNothing(t *testing.T) {
-	t.Parallel()
-	x := queuetest.NewExternal(t, func(o *server.Options) {
-		o.Users = []*server.User{{Username: "u", Password: "p", Permissions: &server.Permissions{
-			Publish: &server.SubjectPermission{Deny: []string{"$JS.API.CONSUMER.INFO.HOOKSPAN_EVENTS.a-silent"}},
-		}}}
-	})
-	x.Start()
-	k := kept(t, x, "consumers: {archive: {enabled: false}, a-silent: {kind: pull}, other: {kind: pull}}")
-	failed, err := k.provisionOnce(t.Context())
-	require.NoError(t, err)
-	require.ErrorContains(t, failed, "consumers.a-silent")
-	require.True(t, k.publisher.Fit())
-	require.True(t, k.durables.wait(t.Context()))
-	_, err = k.consume.Consumer(t.Context(), "HOOKSPAN_EVENTS", "other")
-	require.NoError(t, err)
-	require.Equal(t, bridge.AlarmConsumerUnusable, k.raised()[0].Kind)
-}
-
-// keptStore is a store without the rest of a bridge.
-type keptStore struct {
-	*store
-
-	logs *observer.ObservedLogs
-}
-
-// raised returns the alarms that were raised since it was last asked.
-func (k *keptStore) raised() []bridge.Alarm {
-	var out []bridge.Alarm
-	for _, line := range k.logs.TakeAll() {
-		if kind, ok := line.ContextMap()["alarm"].(string); ok {
-			out = append(out, bridge.Alarm{Kind: kind, Text: line.Message})
-		}
-	}
-	return out
-}
-
-func (k *keptStore) look(ctx context.Context) error {
-	failed, err := k.provisionOnce(ctx)
-	return errors.Join(failed, err)
-}
-
-func kept(t *testing.T, x *queuetest.External, consumers string) *keptStore {
-	t.Helper()
-	cfg, err := load(write(t, "data_dir: "+t.TempDir()+"\nnats: {url: \""+x.URL()+"\", user: u, password: \"env:P\"}\n"+consumers+"\n"))
-	require.NoError(t, err)
-	var onStop cleanup
-	t.Cleanup(func() { require.NoError(t, onStop.run()) })
-	getenv := func(string) (string, bool) { return "p", true } // one that wants no password takes any
-	core, logs := observer.New(zap.WarnLevel)
-	s, err := connectStore(cfg, nil, getenv, zap.New(core), &onStop)
-	require.NoError(t, err)
-	k := &keptStore{store: s, logs: logs}
-	require.NoError(t, s.connected(t.Context()))
-	return k
-}
-
-func TestDefaultArchiveStays(t *testing.T) {
-	for text, want := range map[string][]string{
-		"":                               {"archive"},
-		"consumers: {}\n":                {"archive"},
-		"consumers: {a: {kind: pull}}\n": {"a", "archive"},
-		"consumers: {archive: {store: \"file:///srv\"}}\n":              {"archive"},
-		"consumers: {archive: {enabled: false}}\n":                      nil,
-		"consumers: {archive: {enabled: false}, a: {kind: pull}}\n":     {"a"},
-		"consumers: {a: {kind: pull, enabled: false}}\n":                {"archive"},
-		"consumers: {archive: {kind: exec, command: [/bin/true]}}\n":    {"archive"},
-		"consumers: {a: {kind: pull, enabled: true}}\nroles: [admin]\n": {"a", "archive"},
-	} {
-		cfg, err := load(write(t, text))
-		require.NoError(t, err, text)
-		require.Equal(t, want, sortedKeys(cfg.Consumers), text)
-	}
-	_, err := load(write(t, "consumers: {archive: {enabled: perhaps}}\n"))
-	require.ErrorContains(t, err, "a value of another type belongs here")
-}
-
 // The record of another bridge's folder, cut or of zeros, is said to be lost and the
 // bridge starts.
 func TestDamagedRecordOfConsumers(t *testing.T) {
@@ -542,7 +386,7 @@ func TestFirstStartOnANATSThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	t.Run("without JetStream", func(t *testing.T) {
 		t.Parallel()
-		x := queuetest.NewExternal(t, func(o *server.Options) { o.JetStream = false })
+		x := natstest.NewExternal(t, func(o *server.Options) { o.JetStream = false })
 		x.Start()
 		p := serve(t, t.TempDir(), at(x, "ingress, consumers, admin", newConsumersText))
 		ids := p.accepts("pred", 3)
@@ -557,7 +401,7 @@ func TestFirstStartOnANATSThatCannotBeUsed(t *testing.T) {
 	})
 	t.Run("with another stream of that name", func(t *testing.T) {
 		t.Parallel()
-		x := queuetest.NewExternal(t, nil)
+		x := natstest.NewExternal(t, nil)
 		x.Start()
 		js := x.JetStream()
 		_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "HOOKSPAN_EVENTS", Subjects: []string{"hookspan.events.>"}, Storage: jetstream.MemoryStorage})
@@ -573,9 +417,9 @@ func TestFirstStartOnANATSThatCannotBeUsed(t *testing.T) {
 	})
 	t.Run("half open", func(t *testing.T) {
 		t.Parallel()
-		x := queuetest.NewExternal(t, nil)
+		x := natstest.NewExternal(t, nil)
 		x.Start()
-		proxy := queuetest.NewProxy(t, x)
+		proxy := natstest.NewProxy(t, x)
 		proxy.Silence(true)
 		p := serve(t, t.TempDir(), strings.Replace(at(x, "ingress, consumers, admin", newConsumersText), x.URL(), proxy.URL(), 1))
 		ids := p.accepts("pred", 3)

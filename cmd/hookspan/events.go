@@ -5,7 +5,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/hookspan/hookspan/bridge/admin"
+	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 type eventsCmd struct {
@@ -28,7 +29,7 @@ type eventsListCmd struct {
 
 // Run lists the newest first.
 func (c *eventsListCmd) Run(e *env) error {
-	var list admin.EventList
+	var list adminapi.EventList
 	err := c.get(e, apiRoute("events"), c.query(map[string]string{
 		"event": string(c.Event), "source": string(c.Source), "status": string(c.Status), "model": string(c.Model), "prediction": string(c.Prediction),
 		"since": c.Since.query(), "until": c.Until.query(),
@@ -44,7 +45,7 @@ func (c *eventsListCmd) Run(e *env) error {
 	}
 	t := newTable("SEQ", "STORED", "SOURCE", "STATUS", "SIZE", "PREDICTION", "MODEL")
 	for _, v := range list.Events {
-		t.row(v.Seq, v.StoredAt.Format(time.RFC3339), orDash(v.Source), orDash(v.Status), byteSize(v.BodyBytes), orDash(v.Prediction), orDash(v.Model))
+		t.row(v.Seq, v.StoredAt.Format(time.RFC3339), orDash(v.Source), orDash(v.Status), config.ByteSize(v.BodyBytes), orDash(v.Prediction), orDash(v.Model))
 	}
 	return c.print(e, t, len(list.Events), list.More, list.Last)
 }
@@ -57,7 +58,7 @@ type eventsShowCmd struct {
 
 // Run shows it.
 func (c *eventsShowCmd) Run(e *env) error {
-	var v admin.EventDetail
+	var v adminapi.EventDetail
 	if err := c.get(e, apiRoute("events", strconv.FormatUint(c.Seq, 10)), nil, &v); err != nil {
 		return err
 	}
@@ -87,10 +88,10 @@ type eventsReplayCmd struct {
 
 // Run gives them again; it asks unless events or a prediction are named.
 func (c *eventsReplayCmd) Run(e *env) error {
-	call := admin.EventCall{
+	call := adminapi.EventCall{
 		Consumer: string(c.Consumer), Run: rand.Text(), Event: string(c.Event), Sources: texts(c.Source), Statuses: texts(c.Status),
 		Model: string(c.Model), Prediction: string(c.Prediction),
-		Since: c.Since.Time, Until: c.Until.Time, Page: admin.Page{Seqs: c.Seq, Limit: redeliverPage},
+		Since: c.Since.Time, Until: c.Until.Time, Page: adminapi.Page{Seqs: c.Seq, Limit: redeliverPage},
 		RedeliveryCall: c.redeliverFlags.call(),
 	}
 	if len(c.Seq) == 0 && c.Prediction == "" && !c.DryRun {

@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/admin"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 const exampleConfig = `
@@ -118,7 +118,7 @@ func TestNodeExample(t *testing.T) {
 		return len(outputs.keys("/limited")) == 3 && len(outputs.keys("/busy")) == 2 && p.state("pictures").Dead == 1 && settled()
 	}, patience, 20*time.Millisecond, "%s %s", said, p.logs)
 
-	var letters admin.DeadLetterList
+	var letters adminapi.DeadLetterList
 	p.verb(&letters, "dead", "list", "--consumer", "pictures")
 	require.Len(t, letters.Letters, 1)
 	require.Equal(t, "gone", letters.Letters[0].Prediction)

@@ -13,7 +13,9 @@ import (
 
 	"golang.org/x/net/netutil"
 
-	"github.com/hookspan/hookspan/bridge/fakeget3w"
+	"github.com/hookspan/hookspan/bridge/app"
+	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/internal/fakeget3w"
 )
 
 const (
@@ -22,19 +24,19 @@ const (
 )
 
 type fakeGet3WCmd struct {
-	Listen string    `default:"127.0.0.1:8090" help:"Host and port to listen on."`
-	Key    secretRef `default:"env:GET3W_API_KEY" help:"The key that is asked for, as env:NAME or file:PATH; empty takes any."`
-	Secret secretRef `default:"env:GET3W_WEBHOOK_SECRET" help:"The secret that signs webhooks, as env:NAME or file:PATH."`
+	Listen string           `default:"127.0.0.1:8090" help:"Host and port to listen on."`
+	Key    config.SecretRef `default:"env:GET3W_API_KEY" help:"The key that is asked for, as env:NAME or file:PATH; empty takes any."`
+	Secret config.SecretRef `default:"env:GET3W_WEBHOOK_SECRET" help:"The secret that signs webhooks, as env:NAME or file:PATH."`
 
-	Speed       float64       `default:"1" help:"How much faster than the clock time passes: with 60 a minute takes a second."`
-	Duration    time.Duration `default:"2s" help:"How long a prediction takes."`
-	FailEvery   int           `placeholder:"N" help:"Each Nth prediction fails."`
-	DropEvery   int           `placeholder:"N" help:"The webhook of each Nth prediction is lost."`
-	NeverEvery  int           `placeholder:"N" help:"Each Nth prediction never ends."`
-	Tasks       int           `placeholder:"N" help:"How many predictions may run at once (default: any number)."`
-	OutputBytes byteSize      `default:"64KiB" help:"Size of an output."`
-	OutputLife  time.Duration `default:"168h" help:"How long outputs can be downloaded."`
-	Seed        uint64        `placeholder:"N" help:"Makes ids and outputs the same at each start (default: another one at each start)."`
+	Speed       float64         `default:"1" help:"How much faster than the clock time passes: with 60 a minute takes a second."`
+	Duration    time.Duration   `default:"2s" help:"How long a prediction takes."`
+	FailEvery   int             `placeholder:"N" help:"Each Nth prediction fails."`
+	DropEvery   int             `placeholder:"N" help:"The webhook of each Nth prediction is lost."`
+	NeverEvery  int             `placeholder:"N" help:"Each Nth prediction never ends."`
+	Tasks       int             `placeholder:"N" help:"How many predictions may run at once (default: any number)."`
+	OutputBytes config.ByteSize `default:"64KiB" help:"Size of an output."`
+	OutputLife  time.Duration   `default:"168h" help:"How long outputs can be downloaded."`
+	Seed        uint64          `placeholder:"N" help:"Makes ids and outputs the same at each start (default: another one at each start)."`
 }
 
 // fakeReady is what is printed once it listens.
@@ -47,11 +49,11 @@ type fakeReady struct {
 
 // Run serves until it is told to stop, and then says what came of it.
 func (c *fakeGet3WCmd) Run(e *env) error {
-	key, err := c.Key.resolve(e.getenv)
+	key, err := c.Key.Resolve(e.getenv)
 	if err != nil {
 		return err
 	}
-	secret, err := c.Secret.require(e.getenv)
+	secret, err := c.Secret.Require(e.getenv)
 	if err != nil {
 		return err
 	}
@@ -68,7 +70,7 @@ func (c *fakeGet3WCmd) Run(e *env) error {
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
-	at := "http://" + reachable(listener.Addr().String())
+	at := "http://" + app.Reachable(listener.Addr().String())
 	if err := c.announce(e, fakeReady{URL: at, BaseURL: at + "/api/v3", Seed: seed, AnyKey: len(key) == 0}); err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -115,7 +117,7 @@ func (c *fakeGet3WCmd) announce(e *env, r fakeReady) error {
 	if err != nil {
 		return fmt.Errorf("reading the address of the listener: %w", err)
 	}
-	if listen, _, err := net.SplitHostPort(c.Listen); err != nil || !isLoopback(listen) {
+	if listen, _, err := net.SplitHostPort(c.Listen); err != nil || !config.IsLoopback(listen) {
 		out.printf("# It listens for more than this machine: whoever has the key can have it post to any address.\n")
 	}
 	out.printf("# This goes into the bridge's configuration:\n")

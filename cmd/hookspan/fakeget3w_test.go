@@ -14,7 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hookspan/hookspan/bridge/fakeget3w"
+	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/internal/fakeget3w"
 )
 
 // A bridge with the configuration that the fake provider prints takes its webhooks
@@ -28,21 +29,21 @@ func TestFakeProvider(t *testing.T) {
 	require.NoError(t, fake.Start())
 	t.Cleanup(func() { _ = fake.Process.Kill() })
 	in := bufio.NewScanner(stdout)
-	var config strings.Builder
+	var text strings.Builder
 	for in.Scan() {
-		config.WriteString(in.Text() + "\n")
+		text.WriteString(in.Text() + "\n")
 		if strings.Contains(in.Text(), "archive:") {
 			break
 		}
 	}
-	require.Contains(t, config.String(), "seed 7")
-	require.NotContains(t, config.String(), "more than this machine")
-	p := serve(t, dir, config.String()+`
+	require.Contains(t, text.String(), "seed 7")
+	require.NotContains(t, text.String(), "more than this machine")
+	p := serve(t, dir, text.String()+`
 ingress: {listen: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0"}
 nats: {listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}
 `)
-	cfg, err := load(filepath.Join(dir, "hookspan.yaml"))
+	cfg, err := config.Load(filepath.Join(dir, "hookspan.yaml"))
 	require.NoError(t, err)
 	api := cfg.Sources["get3w"].API
 	require.EqualValues(t, "env:GET3W_API_KEY", api.Key)

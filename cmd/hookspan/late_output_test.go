@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hookspan/hookspan/bridge/admin"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // An output that the provider serves only some time after its webhook is archived, also
@@ -55,7 +55,7 @@ consumers:
 	kept, err := os.ReadFile(filepath.Join(folder, "0.png"))
 	require.NoError(t, err)
 	require.Equal(t, "image", string(kept))
-	var letters admin.DeadLetterList
+	var letters adminapi.DeadLetterList
 	p.verb(&letters, "dead", "list", "--consumer", "archive")
 	require.Empty(t, letters.Letters)
 	require.Equal(t, 0, p.stop(), p.logs)

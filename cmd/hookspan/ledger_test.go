@@ -7,26 +7,23 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/predictions"
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // Of two processes with the role one leads the ledger; when it is killed the other one
 // does within half a minute, and folds what came meanwhile.
 func TestLedgerOfAKilledProcess(t *testing.T) {
 	t.Parallel() // it mostly waits
-	x := queuetest.NewExternal(t, nil)
+	x := natstest.NewExternal(t, nil)
 	x.Start()
 	config := strings.Replace(externalConfig(x), "ingress:", "admin: {listen: 127.0.0.1:0}\ningress:", 1)
 	first := serve(t, t.TempDir(), config)
 	require.Eventually(t, first.leads, patience, 10*time.Millisecond)
 	second := serve(t, t.TempDir(), config)
-	reader := predictions.NewReader(x.JetStream(), bridge.Names{})
 	ended := func(id string) func() bool {
 		return func() bool {
-			s, err := reader.Get(t.Context(), "get3w", id)
-			return err == nil && s.Terminal()
+			status, text := second.admin("/api/v1/predictions/get3w/" + id)
+			return status == 200 && strings.Contains(text, `"status":"completed"`)
 		}
 	}
 	status, text := first.post(killBody("pred_1"))

@@ -58,7 +58,7 @@ func TestConfigCheckLooksAtTheMachine(t *testing.T) {
 			if !strings.Contains(c.text, "data_dir") {
 				c.text = "data_dir: " + at("old") + "\n" + c.text
 			}
-			path := write(t, c.text)
+			path := writeConfig(t, c.text)
 			code, stdout, stderr := runVerb("config", "check", path)
 			require.Equal(t, 1, code, stdout)
 			require.Contains(t, stderr, c.want)
@@ -79,7 +79,7 @@ func TestConfigCheckLooksAtTheMachine(t *testing.T) {
 		"roles: [ingress]\n" + forward("env:NOPE"),
 		"sources: {a: {secrets: [env:NOPE, env:GET3W_WEBHOOK_SECRET], retired_secrets: [env:NOPE, file:/none]}}\n",
 	} {
-		code, _, stderr := runVerb("config", "check", write(t, "data_dir: "+at("old")+"\n"+text))
+		code, _, stderr := runVerb("config", "check", writeConfig(t, "data_dir: "+at("old")+"\n"+text))
 		require.Equal(t, 0, code, text+stderr)
 	}
 }
@@ -95,37 +95,15 @@ func TestConfigCheckAgreesOnTheEndpointOfABucket(t *testing.T) {
 		return "data_dir: " + dir + "\n" + strings.Replace(smallConfig, "{archive: {enabled: false}}",
 			"{archive: {kind: archive, store: \"s3://bucket\", hosts: [127.0.0.1], allow_private: "+allow+"}}", 1)
 	}
-	code, _, stderr := runVerb("config", "check", write(t, file("true")))
+	code, _, stderr := runVerb("config", "check", writeConfig(t, file("true")))
 	require.Equal(t, 0, code, stderr)
 	p := serve(t, t.TempDir(), file("true"))
 	require.Equal(t, 0, p.stop(), p.logs)
 
-	code, _, stderr = runVerb("config", "check", write(t, file("false")))
+	code, _, stderr = runVerb("config", "check", writeConfig(t, file("false")))
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "consumers.archive.store: the endpoint that AWS_ENDPOINT_URL_S3")
-	code, _, stderr = runVerb("serve", "--config", write(t, file("false")))
+	code, _, stderr = runVerb("serve", "--config", writeConfig(t, file("false")))
 	require.NotEqual(t, 0, code)
 	require.Contains(t, stderr, "the endpoint that AWS_ENDPOINT_URL_S3")
-}
-
-// Two listeners on one address, of which serve could begin one.
-func TestListenersOfOneAddress(t *testing.T) {
-	for text, want := range map[string]string{
-		"ingress: {listen: \":8081\"}\n":                                               "ingress.listen: admin.listen is 127.0.0.1:8081",
-		"ingress: {listen: \"127.0.0.1:4222\"}\n":                                      "ingress.listen: nats.listen is 127.0.0.1:4222",
-		"admin: {listen: \"127.0.0.1:9\"}\nnats: {listen: \"0.0.0.0:9\"}\n":            "nats.listen: admin.listen is 127.0.0.1:9",
-		"ingress: {listen: \"127.0.0.2:9\"}\nadmin: {listen: \"127.0.0.1:9\"}\n":       "",
-		"ingress: {listen: \":0\"}\nadmin: {listen: \":0\"}\nnats: {listen: \":0\"}\n": "",
-		"admin: {listen: \"127.0.0.1:4222\"}\n":                                        "", // NATS gives way
-		"admin: {listen: \"\"}\ningress: {listen: \":8081\"}\n":                        "",
-		"roles: [ingress]\ningress: {listen: \":8081\"}\n":                             "",
-		"nats: {url: \"nats://x:4222\"}\ningress: {listen: \":4222\"}\n":               "",
-	} {
-		_, err := load(write(t, text))
-		if want == "" {
-			require.NoError(t, err, text)
-		} else {
-			require.ErrorContains(t, err, want, text)
-		}
-	}
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,7 +20,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
-	"github.com/hookspan/hookspan/bridge/source"
+	"github.com/hookspan/hookspan/bridge/app"
+	"github.com/hookspan/hookspan/internal/signing"
 )
 
 // asHookspan makes the test binary be the program, so that tests can start it,
@@ -53,7 +53,7 @@ type program struct {
 	t     *testing.T
 	cmd   *exec.Cmd
 	dir   string
-	ready ready
+	ready app.Ready
 	logs  *safeBuffer
 	done  chan error
 }
@@ -162,9 +162,7 @@ func (p *program) post(body string) (status int, text string) {
 
 func sign(t *testing.T, h http.Header, body string) {
 	t.Helper()
-	kind, err := source.KindOf("get3w")
-	require.NoError(t, err)
-	maps.Copy(h, http.Header(kind.Sign([]byte(body), []byte(secret))))
+	h.Set(signing.Header, signing.Sign([]byte(body), []byte(secret)))
 }
 
 // app connects as another team's program does, with what nats-env prints.

@@ -19,9 +19,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/admin"
 	"github.com/hookspan/hookspan/bridge/client"
-	"github.com/hookspan/hookspan/bridge/fakeget3w"
+	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/fakeget3w"
 )
 
 var submitted = flag.Int("predictions", 300, "how many predictions TestNoPredictionGoesMissing submits")
@@ -130,11 +130,11 @@ func (w *world) watch(p *program, ids []string) {
 }
 
 // states are what the ledger knows, by id.
-func (p *program) states() map[string]admin.Prediction {
+func (p *program) states() map[string]adminapi.Prediction {
 	p.t.Helper()
-	out := map[string]admin.Prediction{}
+	out := map[string]adminapi.Prediction{}
 	for after := uint64(0); ; {
-		var list admin.PredictionList
+		var list adminapi.PredictionList
 		p.verb(&list, "predictions", "list", "--limit", "1000", "--after", fmt.Sprint(after))
 		for _, one := range list.Predictions {
 			out[one.ID] = one
@@ -175,7 +175,7 @@ func TestNoPredictionGoesMissing(t *testing.T) {
 	}
 	w.watch(p, ids[n/2+n/10:])
 
-	var states map[string]admin.Prediction
+	var states map[string]adminapi.Prediction
 	require.Eventually(t, func() bool {
 		states = p.states()
 		kept := 0

@@ -1,15 +1,13 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/admin"
-	"github.com/hookspan/hookspan/bridge/source"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // name is a flag that narrows what a verb is about. Left out it is everything, so an
@@ -70,7 +68,7 @@ type naming struct {
 // consumer or source is gone.
 func (f *apiFlag) known(e *env, n naming) error {
 	if n.consumer != "" || len(n.sources) > 0 {
-		var names admin.Names
+		var names adminapi.Names
 		if err := f.get(e, apiRoute("names"), nil, &names); err != nil {
 			return err
 		}
@@ -118,17 +116,9 @@ func oneOf(flag string, n name, names []string) error {
 // statuses are those that every provider's words are normalised to.
 var statuses = []string{bridge.StatusCreated, bridge.StatusProcessing, bridge.StatusCompleted, bridge.StatusFailed, bridge.StatusCanceled}
 
-// deadCauses are why dead letters are there, withheldCauses why deliveries did not become
-// an event.
-var (
-	deadCauses = words(bridge.DeadPermanent, bridge.DeadRefused, bridge.DeadExhausted, bridge.DeadUndecodable, bridge.DeadConflict,
-		bridge.DeadPoison, bridge.DeadTerminated, bridge.DeadNotFound, bridge.DeadUnfinished, bridge.DeadExpired)
-	withheldCauses = append(words(source.CauseEncoding, source.CauseSyntax, source.CauseDuplicateKey, source.CauseDepth,
-		source.CauseNoID, source.CauseNoStatus, source.CauseTooLong, source.CauseStale,
-		source.CauseNoSecret, source.CauseNoSignature, source.CauseSeveralSignatures, source.CauseWrongLength, source.CauseNotHex,
-		source.CauseLooksBase64, source.CauseSignaturePrefix, source.CauseSecretSpace, source.CauseSecretPrefix, source.CauseSecretEncoded,
-		source.CauseRetiredSecret, source.CauseBodyChanged, source.CauseWrongSignature), bridge.CausePathToken, "too_large", "not_authentic")
-)
+// deadCauses are why dead letters are there.
+var deadCauses = words(bridge.DeadPermanent, bridge.DeadRefused, bridge.DeadExhausted, bridge.DeadUndecodable, bridge.DeadConflict,
+	bridge.DeadPoison, bridge.DeadTerminated, bridge.DeadNotFound, bridge.DeadUnfinished, bridge.DeadExpired)
 
 func words[T ~string](all ...T) []string {
 	out := make([]string, len(all))
@@ -136,21 +126,4 @@ func words[T ~string](all ...T) []string {
 		out[i] = string(word)
 	}
 	return out
-}
-
-// names is what the API says of the names that exist.
-func (s *store) names(cfg *config, submits *submits) func(ctx context.Context) (admin.Names, error) {
-	fleet := s.fleet(cfg)
-	return func(ctx context.Context) (admin.Names, error) {
-		list, err := fleet.List(ctx)
-		if err != nil {
-			return admin.Names{}, err
-		}
-		names := admin.Names{Consumers: []string{}, Sources: sortedKeys(*submits.sources.now.Load())}
-		for _, c := range list {
-			names.Consumers = append(names.Consumers, c.Name)
-		}
-		slices.Sort(names.Consumers)
-		return names, nil
-	}
 }

@@ -8,7 +8,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/bridge/app"
+	"github.com/hookspan/hookspan/bridge/config"
 )
 
 type natsEnvCmd struct {
@@ -27,7 +28,7 @@ func (c *natsEnvCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := load(meant.file)
+	cfg, err := config.Load(meant.file)
 	if err != nil {
 		return err
 	}
@@ -35,13 +36,10 @@ func (c *natsEnvCmd) Run(e *env) error {
 	if cfg.NATS.URL != "" {
 		return errors.New("nats.url is set, so events are in an external NATS: ask its operator for an account")
 	}
-	user := queue.AppUser
-	if c.Consumer != "" {
-		if !slices.Contains(cfg.pulled(), c.Consumer) {
-			return fmt.Errorf("there is no consumer %.40q of kind pull in the configuration: choose one of %v", c.Consumer, cfg.pulled())
-		}
-		user = queue.PullUser(c.Consumer)
+	if c.Consumer != "" && !slices.Contains(cfg.Pulled(), c.Consumer) {
+		return fmt.Errorf("there is no consumer %.40q of kind pull in the configuration: choose one of %v", c.Consumer, cfg.Pulled())
 	}
+	user := app.NATSUser(c.Consumer)
 	holder, err := meant.await(e.ctx, appearPatience)
 	if err != nil {
 		return err
@@ -49,7 +47,7 @@ func (c *natsEnvCmd) Run(e *env) error {
 	if holder.NATSURL == "" {
 		return errors.New("the embedded NATS of this bridge does not listen: see nats.listen and nats.url of the configuration that it runs with")
 	}
-	password, err := queue.ReadSecret(meant.dir, user)
+	password, err := app.NATSPassword(meant.dir, user)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("the bridge that runs has no user %s yet: restart it", user)
 	}

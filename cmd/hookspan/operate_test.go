@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/admin"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // verb runs a verb against the bridge and reads its JSON.
@@ -35,9 +35,9 @@ func (p *program) says(args ...string) string {
 	return stdout
 }
 
-func (p *program) state(name string) bridge.ConsumerState {
+func (p *program) state(name string) adminapi.ConsumerState {
 	p.t.Helper()
-	var list admin.ConsumerList
+	var list adminapi.ConsumerList
 	p.verb(&list, "consumers", "list")
 	for _, s := range list.Consumers {
 		if s.Name == name {
@@ -79,7 +79,7 @@ echo "$HOOKSPAN_PREDICTION_ID" >> %[1]s/handled
 	eventually(func() bool { return p.state("team").Dead == 2 })
 	require.Equal(t, "exec", p.state("team").Kind)
 
-	var letters admin.DeadLetterList
+	var letters adminapi.DeadLetterList
 	p.verb(&letters, "dlq", "list", "--consumer", "team")
 	require.Len(t, letters.Letters, 2)
 	require.Equal(t, bridge.DeadPermanent, letters.Letters[0].Cause)
@@ -105,7 +105,7 @@ echo "$HOOKSPAN_PREDICTION_ID" >> %[1]s/handled
 	require.Contains(t, p.says("consumers", "resume", "team"), "team: ")
 	eventually(func() bool { return strings.HasSuffix(handled(), "c ") })
 
-	var listed admin.EventList
+	var listed adminapi.EventList
 	p.verb(&listed, "events", "list", "--prediction", "c", "--since", "1h")
 	require.Len(t, listed.Events, 1)
 	eventSeq := strconv.FormatUint(listed.Events[0].Seq, 10)
@@ -142,7 +142,7 @@ echo "$HOOKSPAN_PREDICTION_ID" >> %[1]s/handled
 		require.Equal(t, 1, code)
 		require.Contains(t, stderr, "hookspan predictions rebuild")
 	}
-	require.Equal(t, "ledger", p.state("predictions").Kind)
+	require.Equal(t, "predictions", p.state("predictions").Kind)
 
 	// A durable that is added, for the user that nats-env prints.
 	require.Contains(t, p.says("consumers", "add", "mine", "--status", "completed", "--start", "all"), "mine: added, 3 events pending")

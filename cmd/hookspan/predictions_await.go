@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,7 +58,7 @@ func (c *predictionsShowCmd) Run(e *env) error {
 				out.printf("%-10s %q\n", t.what, t.text)
 			}
 		}
-		for _, name := range sortedKeys(a.Metadata) {
+		for _, name := range slices.Sorted(maps.Keys(a.Metadata)) {
 			out.printf("  %s=%q\n", name, a.Metadata[name])
 		}
 	}

@@ -14,8 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/admin"
-	"github.com/hookspan/hookspan/bridge/predictions/watches"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // What somebody does who submits predictions by themselves: announce, look, wait.
@@ -94,7 +93,10 @@ func TestPredictionsByVerbs(t *testing.T) {
 func TestPredictionsAreAnnouncedByNATS(t *testing.T) {
 	p := serve(t, t.TempDir(), smallConfig)
 	nc := p.app().Conn()
-	var a watches.Answer
+	var a struct {
+		Result, ID string
+		Error      json.RawMessage
+	}
 	require.Eventually(t, func() bool {
 		m, err := nc.Request("hookspan.watch.get3w", []byte(`{"prediction":"pred_1","reference":"order 7"}`), patience)
 		return err == nil && json.Unmarshal(m.Data, &a) == nil
@@ -147,9 +149,9 @@ func answering(t *testing.T, answer any, args ...string) string {
 
 func TestStatusInWords(t *testing.T) {
 	at := time.Date(2026, 1, 31, 14, 2, 0, 0, time.UTC)
-	status := bridge.LedgerStatus{
+	status := adminapi.PredictionsStatus{
 		Leader: "host/123", UpdatedAt: at, Folded: 4711, Last: 4712, Rebuilding: true,
-		Sources: map[string]bridge.SourceStatus{
+		Sources: map[string]adminapi.SourceStatus{
 			"get3w": {Open: 12, Overdue: 3, Oldest: at, Polled: true, LastWebhook: at, PolledSince: 31},
 			"other": {},
 		},
@@ -158,8 +160,8 @@ func TestStatusInWords(t *testing.T) {
 other: 0 open; not polled: sources.<name>.api has no key
 ledger: being rebuilt, folded to 4711 of 4712, led by host/123, 2026-01-31T14:02:00Z
 `, answering(t, status, "predictions", "status"))
-	require.Contains(t, answering(t, admin.Rebuilding{Rebuilding: true}, "predictions", "rebuild"), "predictions status says how far")
-	list := answering(t, admin.PredictionList{Predictions: []admin.Prediction{
+	require.Contains(t, answering(t, adminapi.Rebuilding{Rebuilding: true}, "predictions", "rebuild"), "predictions status says how far")
+	list := answering(t, adminapi.PredictionList{Predictions: []adminapi.Prediction{
 		{Place: 7, Source: "get3w", ID: "a", Status: "completed", Outputs: 2, Stored: 1}, {ID: "b", Open: true}, {ID: "c", Lost: bridge.DeadNotFound},
 	}}, "predictions", "list")
 	for _, want := range []string{"1 of 2 outputs stored", "open", "given up: "} {

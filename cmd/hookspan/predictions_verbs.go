@@ -1,14 +1,15 @@
 package main
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/admin"
 	"github.com/hookspan/hookspan/bridge/client"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 type predictionsCmd struct {
@@ -46,7 +47,7 @@ type predictionsListCmd struct {
 
 // Run lists the one that was changed last first.
 func (c *predictionsListCmd) Run(e *env) error {
-	var list admin.PredictionList
+	var list adminapi.PredictionList
 	err := c.get(e, apiRoute("predictions"), c.query(map[string]string{"source": string(c.Source), "status": string(c.Status), "open": c.Open}), &list)
 	if err == nil && len(list.Predictions) == 0 {
 		err = c.known(e, naming{sources: oneName(c.Source), statuses: oneName(c.Status)})
@@ -65,7 +66,7 @@ func (c *predictionsListCmd) Run(e *env) error {
 }
 
 // custody is where the outputs of a prediction are, or why it has none, in words.
-func custody(p admin.Prediction) string {
+func custody(p adminapi.Prediction) string {
 	switch {
 	case p.Lost != "":
 		return "given up: " + string(p.Lost)
@@ -83,7 +84,7 @@ type predictionsStatusCmd struct {
 
 // Run says how far the ledger is.
 func (c *predictionsStatusCmd) Run(e *env) error {
-	var s bridge.LedgerStatus
+	var s adminapi.PredictionsStatus
 	if err := c.get(e, apiRoute("predictions", "status"), nil, &s); err != nil {
 		return err
 	}
@@ -91,7 +92,7 @@ func (c *predictionsStatusCmd) Run(e *env) error {
 		return writeJSON(e.stdout, s)
 	}
 	out := &printer{w: e.stdout}
-	for _, name := range sortedKeys(s.Sources) {
+	for _, name := range slices.Sorted(maps.Keys(s.Sources)) {
 		out.printf("%s: %s\n", name, sourceStanding(s.Sources[name], time.Now()))
 	}
 	rebuilding := ""
@@ -103,7 +104,7 @@ func (c *predictionsStatusCmd) Run(e *env) error {
 }
 
 // sourceStanding is how the predictions of a source stand, in words.
-func sourceStanding(s bridge.SourceStatus, now time.Time) string {
+func sourceStanding(s adminapi.SourceStatus, now time.Time) string {
 	words := []string{strconv.Itoa(s.Open) + " open"}
 	if s.Overdue > 0 {
 		words = append(words, strconv.Itoa(s.Overdue)+" overdue", "the oldest seen "+s.Oldest.Format(time.RFC3339))
@@ -130,7 +131,7 @@ type predictionsRebuildCmd struct {
 
 // Run has it rebuilt.
 func (c *predictionsRebuildCmd) Run(e *env) error {
-	var answer admin.Rebuilding
+	var answer adminapi.Rebuilding
 	if err := c.call(e, http.MethodPost, apiRoute("predictions", "rebuild"), struct{}{}, &answer); err != nil {
 		return err
 	}

@@ -12,7 +12,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/bridge/app"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 func provisioning(mode, config string) string {
@@ -35,11 +36,11 @@ func TestEmbeddedThatSomebodyProvisions(t *testing.T) {
 
 	code, stdout, stderr := verb(t, dir, "--json", "provision")
 	require.Equal(t, exitDone, code, stderr)
-	var done struct{ Streams, Consumers []provisioned }
+	var done struct{ Streams, Consumers []app.Provisioned }
 	require.NoError(t, json.Unmarshal([]byte(stdout), &done))
-	require.Contains(t, done.Streams, provisioned{Name: "HOOKSPAN_EVENTS", Created: true})
-	require.Contains(t, done.Streams, provisioned{Name: "KV_HOOKSPAN_LEDGER", Created: true})
-	require.Equal(t, []provisioned{{Name: "kept", Created: true}, {Name: "search-team", Created: true}}, done.Consumers)
+	require.Contains(t, done.Streams, app.Provisioned{Name: "HOOKSPAN_EVENTS", Created: true})
+	require.Contains(t, done.Streams, app.Provisioned{Name: "KV_HOOKSPAN_ATTEMPTS", Created: true})
+	require.Equal(t, []app.Provisioned{{Name: "kept", Created: true}, {Name: "search-team", Created: true}}, done.Consumers)
 	code, stdout, _ = verb(t, dir, "provision")
 	require.Equal(t, exitDone, code)
 	require.Equal(t, "everything is as it is to be\n", stdout)
@@ -80,7 +81,7 @@ func TestEmbeddedThatSomebodyProvisions(t *testing.T) {
 // Until somebody has made the streams, what is accepted waits in the spool.
 func TestExternalThatSomebodyProvisions(t *testing.T) {
 	for _, mode := range []string{"verify", "none"} {
-		x := queuetest.NewExternal(t, nil)
+		x := natstest.NewExternal(t, nil)
 		x.Start()
 		dir := t.TempDir()
 		p := serve(t, dir, provisioning(mode, externalConfig(x)))
@@ -105,7 +106,7 @@ func TestExternalThatSomebodyProvisions(t *testing.T) {
 }
 
 func TestProvisionSaysWhyItCannot(t *testing.T) {
-	x := queuetest.NewExternal(t, nil)
+	x := natstest.NewExternal(t, nil)
 	x.Start()
 	dir := t.TempDir()
 	writeIn(t, dir, externalConfig(x))

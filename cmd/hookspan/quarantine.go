@@ -3,12 +3,16 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/admin"
+	"github.com/hookspan/hookspan/bridge/app"
+	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 type quarantineCmd struct {
@@ -35,12 +39,12 @@ func (f selectFlags) Validate() error {
 	return nil
 }
 
-func (f selectFlags) call() admin.WithheldCall {
-	return admin.WithheldCall{Stream: f.Stream, Source: string(f.Source), Cause: string(f.Cause), Page: admin.Page{Seqs: f.Seq}}
+func (f selectFlags) call() adminapi.KeptCall {
+	return adminapi.KeptCall{Stream: f.Stream, Source: string(f.Source), Cause: string(f.Cause), Page: adminapi.Page{Seqs: f.Seq}}
 }
 
 func (f selectFlags) naming() naming {
-	return naming{sources: oneName(f.Source), cause: f.Cause, causes: withheldCauses}
+	return naming{sources: oneName(f.Source), cause: f.Cause, causes: app.KeptCauses()}
 }
 
 // String says which they are.
@@ -73,12 +77,12 @@ func (c quarantineListCmd) Validate() error {
 
 // Run lists the newest first.
 func (c *quarantineListCmd) Run(e *env) error {
-	var list admin.WithheldList
+	var list adminapi.KeptList
 	err := c.get(e, apiRoute("quarantine"), c.query(map[string]string{
 		"stream": c.Stream, "source": string(c.Source), "cause": string(c.Cause),
 	}), &list)
 	if err == nil && len(list.Entries) == 0 {
-		err = c.known(e, naming{sources: oneName(c.Source), cause: c.Cause, causes: withheldCauses})
+		err = c.known(e, naming{sources: oneName(c.Source), cause: c.Cause, causes: app.KeptCauses()})
 	}
 	if err != nil {
 		return err
@@ -88,7 +92,7 @@ func (c *quarantineListCmd) Run(e *env) error {
 	}
 	t, last := newTable("STREAM", "SEQ", "RECEIVED", "SOURCE", "CAUSE", "SIZE", "DETAIL"), uint64(0)
 	for _, w := range list.Entries {
-		t.row(w.Stream, w.Seq, w.ReceivedAt.Format(time.RFC3339), w.Source, w.Cause, byteSize(w.BodyBytes), w.Detail)
+		t.row(w.Stream, w.Seq, w.ReceivedAt.Format(time.RFC3339), w.Source, w.Cause, config.ByteSize(w.BodyBytes), w.Detail)
 		if c.Stream != "" {
 			last = w.Seq
 		}
@@ -105,7 +109,7 @@ type quarantineShowCmd struct {
 
 // Run shows it.
 func (c *quarantineShowCmd) Run(e *env) error {
-	var w admin.WithheldDetail
+	var w adminapi.KeptDetail
 	if err := c.get(e, apiRoute("quarantine", c.Stream, strconv.FormatUint(c.Seq, 10)), nil, &w); err != nil {
 		return err
 	}
@@ -114,7 +118,7 @@ func (c *quarantineShowCmd) Run(e *env) error {
 			w.Stream, w.Seq, w.Source, w.Cause, w.Detail, w.ReceivedAt.Format(time.RFC3339Nano), w.Remote, w.RequestID)
 		printHeader(out, w.Proof)
 		printHeader(out, w.Header)
-		for _, name := range sortedKeys(w.Query) {
+		for _, name := range slices.Sorted(maps.Keys(w.Query)) {
 			out.printf("  ?%s=%q\n", name, w.Query[name])
 		}
 		if w.Truncated {
@@ -146,13 +150,13 @@ func (c *quarantineReverifyCmd) Run(e *env) error {
 }
 
 // printEvents says how many deliveries became events, and why others did not.
-func printEvents(out *printer, report bridge.WithheldReport) {
+func printEvents(out *printer, report adminapi.KeptReport) {
 	if report.DryRun {
 		out.printf("%d looked at: %d would become events or are events already\n", report.LookedAt, report.Events)
 	} else {
 		out.printf("%d looked at: %d became events, %d were events already\n", report.LookedAt, report.Events, report.Duplicates)
 	}
-	for _, cause := range sortedKeys(report.Remaining) {
+	for _, cause := range slices.Sorted(maps.Keys(report.Remaining)) {
 		out.printf("  %d stay: %s\n", report.Remaining[cause], cause)
 	}
 }
@@ -208,8 +212,8 @@ const reverifyPage = 500
 
 // all makes the call for one stretch of entries after the other, and adds up
 // what came of them.
-func (f *apiFlag) all(e *env, verb string, call admin.WithheldCall) (bridge.WithheldReport, error) {
-	sum := bridge.WithheldReport{DryRun: call.DryRun, Remaining: map[string]int{}}
+func (f *apiFlag) all(e *env, verb string, call adminapi.KeptCall) (adminapi.KeptReport, error) {
+	sum := adminapi.KeptReport{DryRun: call.DryRun, Remaining: map[string]int{}}
 	places := bridge.Places()
 	if call.Stream != "" {
 		places = []string{call.Stream}
@@ -218,7 +222,7 @@ func (f *apiFlag) all(e *env, verb string, call admin.WithheldCall) (bridge.With
 	for _, call.Stream = range places {
 		call.After = 0
 		for more := true; more; {
-			var report bridge.WithheldReport
+			var report adminapi.KeptReport
 			if err := f.call(e, http.MethodPost, apiRoute("quarantine", verb), call, &report); err != nil {
 				return sum, fmt.Errorf("%w (%d entries were done before)", err, sum.LookedAt)
 			}
@@ -240,7 +244,7 @@ func (f *apiFlag) all(e *env, verb string, call admin.WithheldCall) (bridge.With
 }
 
 // printReport prints, and fails when not everything was done.
-func printReport(e *env, report bridge.WithheldReport, people func(*printer)) error {
+func printReport(e *env, report adminapi.KeptReport, people func(*printer)) error {
 	if e.json {
 		if err := writeJSON(e.stdout, report); err != nil {
 			return err

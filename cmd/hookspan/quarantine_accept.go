@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/admin"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 type quarantineAcceptCmd struct {
@@ -21,8 +21,8 @@ type quarantineAcceptCmd struct {
 func (c *quarantineAcceptCmd) Run(e *env) error {
 	slices.Sort(c.Seqs)
 	c.Seqs = slices.Compact(c.Seqs)
-	call := admin.AcceptCall{Seqs: c.Seqs, DryRun: c.DryRun, By: operator(), Reason: c.Reason}
-	var report bridge.WithheldReport
+	call := adminapi.AcceptCall{Seqs: c.Seqs, DryRun: c.DryRun, By: operator(), Reason: c.Reason}
+	var report adminapi.KeptReport
 	if err := c.call(e, http.MethodPost, apiRoute("quarantine", "accept"), call, &report); err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // A delivery with half a surrogate in its body is authentic, and no strict reader takes
@@ -23,9 +23,9 @@ func TestQuarantineAccept(t *testing.T) {
 	status, _ = p.post(`{"id":"a","id":"b","status":"failed"}`)
 	require.Equal(t, 200, status)
 
-	var report bridge.WithheldReport
+	var report adminapi.KeptReport
 	p.quarantine(&report, "accept", "1", "2", "--dry-run")
-	require.Equal(t, bridge.WithheldReport{DryRun: true, LookedAt: 2, Last: 2, Events: 1, Remaining: map[string]int{"duplicate_key": 1}}, report)
+	require.Equal(t, adminapi.KeptReport{DryRun: true, LookedAt: 2, Last: 2, Events: 1, Remaining: map[string]int{"duplicate_key": 1}}, report)
 	require.Empty(t, p.events())
 	code, stdout, stderr := runVerb("quarantine", "accept", "1", "2", "7", "--reason", "ticket 4711\u2028", "--api", p.ready.Admin)
 	require.Zero(t, code, stderr)

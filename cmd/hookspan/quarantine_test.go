@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/admin"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // quarantine runs one of the verbs against the bridge and reads its JSON.
@@ -27,9 +27,9 @@ func (p *program) quarantine(out any, args ...string) {
 }
 
 // awaitRefused waits until the ring, which is written behind the answers, has n.
-func (p *program) awaitRefused(n int) []admin.Withheld {
+func (p *program) awaitRefused(n int) []adminapi.KeptDelivery {
 	p.t.Helper()
-	var list admin.WithheldList
+	var list adminapi.KeptList
 	require.Eventually(p.t, func() bool {
 		p.quarantine(&list, "list", "--stream", "refused", "--limit", "1000")
 		return len(list.Entries) == n
@@ -54,15 +54,15 @@ func TestMistypedSecretIsRepaired(t *testing.T) {
 		require.Equal(t, "secret_prefix", w.Cause, w.Detail)
 	}
 	p.logged("the quotes around it")
-	var report bridge.WithheldReport
+	var report adminapi.KeptReport
 	p.quarantine(&report, "reverify")
-	require.Equal(t, bridge.WithheldReport{LookedAt: webhooks, Last: webhooks, Remaining: map[string]int{"secret_prefix": webhooks}}, withoutLast(report, webhooks))
+	require.Equal(t, adminapi.KeptReport{LookedAt: webhooks, Last: webhooks, Remaining: map[string]int{"secret_prefix": webhooks}}, withoutLast(report, webhooks))
 
 	put(t, dir, "secret", secret+"\n")
 	p.logged(`"sources_changed":["get3w"]`)
 	repaired := time.Now()
 	p.quarantine(&report, "reverify", "--dry-run")
-	require.Equal(t, bridge.WithheldReport{DryRun: true, LookedAt: webhooks, Events: webhooks, Last: webhooks, Remaining: map[string]int{}}, withoutLast(report, webhooks))
+	require.Equal(t, adminapi.KeptReport{DryRun: true, LookedAt: webhooks, Events: webhooks, Last: webhooks, Remaining: map[string]int{}}, withoutLast(report, webhooks))
 	require.Empty(t, p.events())
 	p.awaitRefused(webhooks)
 
@@ -83,7 +83,7 @@ func TestMistypedSecretIsRepaired(t *testing.T) {
 	p.awaitRefused(0)
 
 	p.quarantine(&report, "reverify")
-	require.Equal(t, bridge.WithheldReport{Remaining: map[string]int{}}, withoutLast(report, 0))
+	require.Equal(t, adminapi.KeptReport{Remaining: map[string]int{}}, withoutLast(report, 0))
 	status, text := p.post(`{"id":"pred_3","status":"failed"}`) // the sender's retry
 	require.Equal(t, 200, status)
 	require.Contains(t, text, `"duplicate"`)
@@ -92,7 +92,7 @@ func TestMistypedSecretIsRepaired(t *testing.T) {
 }
 
 // withoutLast sets what a sum over both streams says of one only.
-func withoutLast(r bridge.WithheldReport, last uint64) bridge.WithheldReport {
+func withoutLast(r adminapi.KeptReport, last uint64) adminapi.KeptReport {
 	r.Last = last
 	return r
 }
@@ -113,7 +113,7 @@ func TestQuarantineSurvivesACrash(t *testing.T) {
 	p.kill()
 
 	p = serve(t, dir, smallConfig)
-	var list admin.WithheldList
+	var list adminapi.KeptList
 	p.quarantine(&list, "list")
 	require.Len(t, list.Entries, 2)
 	require.Equal(t, "no_id", list.Entries[1].Cause)
@@ -125,11 +125,11 @@ func TestQuarantineSurvivesACrash(t *testing.T) {
 	require.Equal(t, 0, code, stderr)
 	require.Contains(t, stdout, `X-Get3w-Signature: "`)
 	require.True(t, strings.HasSuffix(stdout, "\n\n"+stale), stdout)
-	var detail admin.WithheldDetail
+	var detail adminapi.KeptDetail
 	p.quarantine(&detail, "show", "quarantine", "2")
 	require.Equal(t, stale, *detail.Body)
 
-	var report bridge.WithheldReport
+	var report adminapi.KeptReport
 	p.quarantine(&report, "reverify", "--stream", "quarantine", "--seq", "2", "--accept-stale")
 	require.Equal(t, 1, report.Events)
 	require.Len(t, p.events(), 1)
@@ -159,7 +159,7 @@ func TestReverifyGoesOn(t *testing.T) {
 	p.awaitRefused(webhooks)
 	put(t, dir, "secret", secret)
 	p.logged(`"sources_changed":["get3w"]`)
-	var report bridge.WithheldReport
+	var report adminapi.KeptReport
 	p.quarantine(&report, "reverify", "--source", "get3w")
 	require.Equal(t, webhooks, report.Events)
 	require.Equal(t, webhooks, report.Removed)
@@ -191,7 +191,7 @@ func TestNothingSecretIsKept(t *testing.T) {
 		require.NoError(t, res.Body.Close())
 	}
 	p.awaitRefused(2)
-	var list admin.WithheldList
+	var list adminapi.KeptList
 	p.quarantine(&list, "list")
 	require.Len(t, list.Entries, 3)
 	require.Equal(t, 0, p.stop(), p.logs)

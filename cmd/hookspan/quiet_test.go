@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // complaints are the lines of level warn and above.
@@ -40,7 +40,7 @@ consumers:
   billing: {kind: forward, url: "https://billing.example.com/hooks", secret: "file:forward.secret", filter: {model: "nobodys/*"}}
   command: {kind: exec, command: [/bin/true]}
 `
-	external := queuetest.NewExternal(t, nil)
+	external := natstest.NewExternal(t, nil)
 	external.Start()
 	for name, nats := range map[string]string{
 		"embedded": `nats: {listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}`,

@@ -13,9 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/admin"
-	"github.com/hookspan/hookspan/bridge/fakeget3w"
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/fakeget3w"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // ledgerOf is the bucket of the ledger, as any NATS client reads it.
@@ -70,7 +70,7 @@ func made(js jetstream.JetStream) string {
 func TestLedgerIsMadeAnewTheSame(t *testing.T) {
 	t.Parallel() // it mostly waits
 	const n = 210
-	x := queuetest.NewExternal(t, nil)
+	x := natstest.NewExternal(t, nil)
 	x.Start()
 	w := newWorld(t, fakeget3w.Config{
 		Rules:      []fakeget3w.Rule{{Duration: 20 * time.Second, DropEvery: 3, FailEvery: 5, NeverEvery: 7}},
@@ -100,7 +100,7 @@ func TestLedgerIsMadeAnewTheSame(t *testing.T) {
 	}
 
 	// What one of them is, and how many are.
-	fates := func(states map[string]admin.Prediction) map[string]int {
+	fates := func(states map[string]adminapi.Prediction) map[string]int {
 		by := map[string]int{}
 		for _, s := range states {
 			switch {
@@ -154,7 +154,7 @@ func TestLedgerIsMadeAnewTheSame(t *testing.T) {
 		}, 3*patience, 50*time.Millisecond, what)
 		require.Eventually(t, func() bool {
 			code, out, _ := runVerb("--json", "predictions", "status", "--api", p.ready.Admin)
-			var s bridge.LedgerStatus
+			var s adminapi.PredictionsStatus
 			return code == 0 && json.Unmarshal([]byte(out), &s) == nil && s.UpdatedAt.After(began) && !s.Rebuilding && s.Folded >= last
 		}, 3*patience, 50*time.Millisecond, what)
 		t.Logf("%s: made anew after %v", what, time.Since(began).Round(time.Millisecond))

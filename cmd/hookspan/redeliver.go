@@ -3,10 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/admin"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // redeliverPage is how many entries one call looks at.
@@ -14,10 +16,10 @@ const redeliverPage = 500
 
 // sum makes the call for one stretch of entries after the other, and adds up what came
 // of them. Page is that of the call.
-func (f *apiFlag) sum(e *env, path string, page *admin.Page, call any) (bridge.RedeliveryReport, error) {
-	sum := bridge.RedeliveryReport{Remaining: map[string]int{}}
+func (f *apiFlag) sum(e *env, path string, page *adminapi.Page, call any) (adminapi.RedeliveryReport, error) {
+	sum := adminapi.RedeliveryReport{Remaining: map[string]int{}}
 	for more := true; more && sum.Stopped == ""; {
-		var report bridge.RedeliveryReport
+		var report adminapi.RedeliveryReport
 		if err := f.call(e, http.MethodPost, path, call, &report); err != nil {
 			return sum, fmt.Errorf("%w (%d were looked at before)", err, sum.LookedAt)
 		}
@@ -37,7 +39,7 @@ func (f *apiFlag) sum(e *env, path string, page *admin.Page, call any) (bridge.R
 
 // redeliver makes the calls, prints what came of them, and fails when not everything was
 // done, or when there was nothing of a name that nobody has.
-func (f *apiFlag) redeliver(e *env, path string, page *admin.Page, call any, named naming) error {
+func (f *apiFlag) redeliver(e *env, path string, page *adminapi.Page, call any, named naming) error {
 	sum, err := f.sum(e, path, page, call)
 	if err == nil && sum.LookedAt == 0 {
 		err = f.nothing(e, named, sum.Stopped)
@@ -58,7 +60,7 @@ func (f *apiFlag) redeliver(e *env, path string, page *admin.Page, call any, nam
 	return nil
 }
 
-func printRedelivery(e *env, sum bridge.RedeliveryReport) error {
+func printRedelivery(e *env, sum adminapi.RedeliveryReport) error {
 	out := &printer{w: e.stdout}
 	word := map[bool]string{false: "", true: "would be "}[sum.DryRun]
 	out.printf("%d looked at", sum.LookedAt)
@@ -67,7 +69,7 @@ func printRedelivery(e *env, sum bridge.RedeliveryReport) error {
 		return out.err
 	}
 	out.printf(": %d %sgiven again, %d were handled since\n", sum.Given, word, sum.Skipped)
-	for _, cause := range sortedKeys(sum.Remaining) {
+	for _, cause := range slices.Sorted(maps.Keys(sum.Remaining)) {
 		out.printf("  %d stay: %s\n", sum.Remaining[cause], cause)
 	}
 	return out.err

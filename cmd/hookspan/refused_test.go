@@ -15,8 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
-	"github.com/hookspan/hookspan/bridge/queue"
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // target counts the events that a forward consumer has posted.
@@ -79,9 +78,9 @@ func TestCredentialsThatAreRefusedForAWhile(t *testing.T) {
 			t.Parallel()
 			admitted := &password{}
 			admitted.Store("old")
-			x := queuetest.NewExternal(t, func(o *server.Options) { o.CustomClientAuthentication = admitted })
+			x := natstest.NewExternal(t, func(o *server.Options) { o.CustomClientAuthentication = admitted })
 			x.Start()
-			x.Provision(queue.StreamsConfig{MaxBytes: 64 << 20}, nats.UserInfo("u", "old"))
+			x.MakeStreams(nats.UserInfo("u", "old"))
 			rotate := func() { admitted.Store("new"); x.Disconnect() }
 			if c.first {
 				rotate()
@@ -144,9 +143,9 @@ func prediction(stream jetstream.Stream) int {
 // by a reload brings it about, leaves nothing behind: no connection, consumer or answer
 // to a request needs a restart.
 func TestErrorOfNATSThatClosesConnections(t *testing.T) {
-	x := queuetest.NewExternal(t, nil)
+	x := natstest.NewExternal(t, nil)
 	x.Start()
-	proxy := queuetest.NewProxy(t, x)
+	proxy := natstest.NewProxy(t, x)
 	url, forwarded := target(t)
 	p := serve(t, t.TempDir(), `
 ingress: {listen: "127.0.0.1:0"}

@@ -8,10 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/zap"
 )
 
 const fileSecretConfig = smallConfig + "sources: {get3w: {secrets: [file:secret]}}\n"
@@ -139,60 +136,4 @@ func TestBadReloadKeepsWhatRuns(t *testing.T) {
 		require.Equal(t, i+1, strings.Count(p.logs.String(), "what ran before goes on"), "said once: %s", p.logs)
 	}
 	require.Equal(t, 0, p.stop(), p.logs)
-}
-
-func TestRestartKeys(t *testing.T) {
-	running, err := load(write(t, ""))
-	require.NoError(t, err)
-	for text, want := range map[string][]string{
-		"":                                   nil,
-		"sources: {get3w: {query: [ref]}}\n": nil,
-		"roles: [ingress]\ndata_dir: /x\n":   {"roles", "data_dir"},
-		"ingress: {listen: \":1\", max_in_flight: 1}\nadmin: {listen: \":2\"}\n":                  {"ingress.listen", "ingress.max_in_flight", "admin.listen"},
-		"nats: {listen: \"\", events: {max_age: 3h}}\n":                                           {"nats.listen", "nats.events.max_age"},
-		"consumers: {archive: {enabled: false}}\n":                                                {"consumers.archive"},
-		"consumers: {archive: {kind: archive, start: new}, b: {kind: archive, store: file:///x}}": {"consumers.archive.start", "consumers.b"},
-	} {
-		next, err := load(write(t, text))
-		require.NoError(t, err)
-		require.Equal(t, want, restartKeys(running, next), text)
-		require.Empty(t, restartKeys(next, next))
-	}
-}
-
-// A start can take long: what changes meanwhile is not taken for what was read.
-func TestChangeDuringTheStartIsReadAgain(t *testing.T) {
-	dir := t.TempDir()
-	put(t, dir, "secret", "mistyped")
-	path := filepath.Join(dir, "hookspan.yaml")
-	put(t, dir, "hookspan.yaml", "sources: {get3w: {secrets: [file:"+filepath.Join(dir, "secret")+"]}}\n")
-	seen := digests{}
-	seen.add(path)
-	cfg, err := load(path)
-	require.NoError(t, err)
-	seen.add(cfg.secretFiles()...)
-	noEnv := func(string) (string, bool) { return "", false }
-	sources, err := resolveSources(cfg, noEnv)
-	require.NoError(t, err)
-	put(t, dir, "secret", secret)
-	r, err := newReloader(path, noEnv, cfg, sources, seen, nil, prometheus.NewRegistry(), zap.NewNop())
-	require.NoError(t, err)
-	r.providers = &providerSet{}
-	r.submits = &submitSources{providers: r.providers}
-	r.look()
-	r.look()
-	require.Equal(t, [][]byte{[]byte(secret)}, r.sources["get3w"].config.Secrets)
-	require.NoError(t, os.Truncate(path, 0))
-	r.look()
-	r.look()
-	require.Contains(t, r.sources, "get3w")
-	require.InDelta(t, 1, testutil.ToFloat64(r.failed), 0)
-}
-
-// A pipe is neither emptied nor waited for.
-func TestPipesAreLeftAlone(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "pipe")
-	require.NoError(t, syscall.Mkfifo(path, 0o600))
-	first := digest(path)
-	require.Equal(t, first, digest(path))
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/internal/signing"
 )
 
@@ -32,16 +33,16 @@ const (
 )
 
 type sendCmd struct {
-	URL    string    `default:"http://127.0.0.1:8080/webhooks/get3w" help:"Where to post it."`
-	Secret secretRef `default:"env:GET3W_WEBHOOK_SECRET" help:"The secret to sign with, as env:NAME or file:PATH."`
-	ID     string    `name:"id" help:"Prediction id (default: a new one)."`
-	Model  string    `default:"get3w/flux-dev" help:"Model of the prediction."`
-	Status string    `default:"completed" help:"Status of the prediction."`
-	Output []string  `sep:"none" help:"An output; repeat it for several (default: one of a completed prediction, at an address where nothing is)."`
-	Error  string    `help:"Error message (default: one for a failed prediction)."`
-	CA     string    `name:"ca" placeholder:"FILE" help:"PEM file of the authority that signed the bridge's certificate (default: those of the system)."`
-	Name   string    `name:"tls-name" placeholder:"HOST" help:"The name that the certificate must be for (default: the host of --url)."`
-	File   string    `help:"Send this file's bytes as the body instead; - is standard input."`
+	URL    string           `default:"http://127.0.0.1:8080/webhooks/get3w" help:"Where to post it."`
+	Secret config.SecretRef `default:"env:GET3W_WEBHOOK_SECRET" help:"The secret to sign with, as env:NAME or file:PATH."`
+	ID     string           `name:"id" help:"Prediction id (default: a new one)."`
+	Model  string           `default:"get3w/flux-dev" help:"Model of the prediction."`
+	Status string           `default:"completed" help:"Status of the prediction."`
+	Output []string         `sep:"none" help:"An output; repeat it for several (default: one of a completed prediction, at an address where nothing is)."`
+	Error  string           `help:"Error message (default: one for a failed prediction)."`
+	CA     string           `name:"ca" placeholder:"FILE" help:"PEM file of the authority that signed the bridge's certificate (default: those of the system)."`
+	Name   string           `name:"tls-name" placeholder:"HOST" help:"The name that the certificate must be for (default: the host of --url)."`
+	File   string           `help:"Send this file's bytes as the body instead; - is standard input."`
 }
 
 // webhook is the body as the provider documents it. A prediction that has ended has
@@ -66,7 +67,7 @@ const (
 
 // Run signs the body as the provider does and posts it, once.
 func (c *sendCmd) Run(e *env) error {
-	secret, err := c.Secret.require(e.getenv)
+	secret, err := c.Secret.Require(e.getenv)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/admin"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // nasty is what somebody outside writes to act on a terminal, to begin a line of their
@@ -71,19 +71,19 @@ func filled[T any]() *T {
 // nastyAPI answers every call with what somebody outside has written.
 func nastyAPI(t *testing.T) string {
 	plain := "a body"
-	event, letter, delivery := filled[admin.EventDetail](), filled[admin.DeadLetterDetail](), filled[admin.WithheldDetail]()
-	event.Content, letter.Content, delivery.Content = admin.Content{Body: &plain}, admin.Content{Body: &plain}, admin.Content{Body: &plain}
-	redelivery, withheld := filled[bridge.RedeliveryReport](), filled[bridge.WithheldReport]()
+	event, letter, delivery := filled[adminapi.EventDetail](), filled[adminapi.DeadLetterDetail](), filled[adminapi.KeptDetail]()
+	event.Content, letter.Content, delivery.Content = adminapi.Content{Body: &plain}, adminapi.Content{Body: &plain}, adminapi.Content{Body: &plain}
+	redelivery, withheld := filled[adminapi.RedeliveryReport](), filled[adminapi.KeptReport]()
 	redelivery.More, withheld.More = false, false
 	routes := map[string]any{
-		"GET /events": filled[admin.EventList](), "GET /events/1": event, "POST /events/replay": redelivery,
-		"GET /dead": filled[admin.DeadLetterList](), "GET /dead/1": letter, "POST /dead/redrive": redelivery, "POST /dead/drop": redelivery,
-		"GET /quarantine": filled[admin.WithheldList](), "GET /quarantine/refused/1": delivery, "POST /quarantine/reverify": withheld, "POST /quarantine/drop": withheld,
-		"GET /consumers": filled[admin.ConsumerList](), "POST /consumers": filled[bridge.ConsumerState](),
-		"POST /consumers/x/pause": filled[bridge.ConsumerState](), "POST /consumers/x/resume": filled[bridge.ConsumerState](),
-		"POST /consumers/x/seek": filled[bridge.ConsumerSeek](), "POST /consumers/x/remove": filled[bridge.RemovedConsumer](),
-		"GET /predictions": filled[admin.PredictionList](), "GET /predictions/get3w/x": filled[bridge.PredictionState](), "PUT /predictions/get3w/x": filled[bridge.Watched](),
-		"GET /predictions/status": filled[bridge.LedgerStatus](), "POST /predictions/rebuild": filled[admin.Rebuilding](),
+		"GET /events": filled[adminapi.EventList](), "GET /events/1": event, "POST /events/replay": redelivery,
+		"GET /dead": filled[adminapi.DeadLetterList](), "GET /dead/1": letter, "POST /dead/redrive": redelivery, "POST /dead/drop": redelivery,
+		"GET /quarantine": filled[adminapi.KeptList](), "GET /quarantine/refused/1": delivery, "POST /quarantine/reverify": withheld, "POST /quarantine/drop": withheld,
+		"GET /consumers": filled[adminapi.ConsumerList](), "POST /consumers": filled[adminapi.ConsumerState](),
+		"POST /consumers/x/pause": filled[adminapi.ConsumerState](), "POST /consumers/x/resume": filled[adminapi.ConsumerState](),
+		"POST /consumers/x/seek": filled[adminapi.ConsumerSeek](), "POST /consumers/x/remove": filled[adminapi.RemovedConsumer](),
+		"GET /predictions": filled[adminapi.PredictionList](), "GET /predictions/get3w/x": filled[bridge.PredictionState](), "PUT /predictions/get3w/x": filled[bridge.Watched](),
+		"GET /predictions/status": filled[adminapi.PredictionsStatus](), "POST /predictions/rebuild": filled[adminapi.Rebuilding](),
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer, ok := routes[r.Method+" "+strings.TrimPrefix(r.URL.Path, apiPath)]
@@ -122,7 +122,7 @@ func TestForeignTextIsEscaped(t *testing.T) {
 	_, stdout, _ := runVerb("events", "list", "--api", api)
 	require.Contains(t, stdout, `x\nFAKE\r\t\u0000\u001b[2J\u007f\u0085\u009b2J`)
 	_, stdout, _ = runVerb("--json", "events", "list", "--api", api)
-	var list admin.EventList
+	var list adminapi.EventList
 	require.NoError(t, json.Unmarshal([]byte(stdout), &list))
 	require.Equal(t, nasty, list.Events[0].Prediction, "the same when it is read")
 	_, stdout, _ = runVerb("consumers", "list", "--api", api)
@@ -181,7 +181,7 @@ func TestListsBeginWithTheNewest(t *testing.T) {
 	require.Contains(t, lines[1], "pred_0", "who reads all begins with the oldest")
 	require.Equal(t, "and there may be more: go on with --after 2, or raise --limit", lines[3])
 	require.Contains(t, p.says("dead", "list", "--cause", "poison"), "SEQ ")
-	var both admin.WithheldList
+	var both adminapi.KeptList
 	res, err := http.Post(p.url(), "application/json", strings.NewReader("{}"))
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())

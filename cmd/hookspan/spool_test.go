@@ -10,8 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hookspan/hookspan/bridge/queue"
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // spooledFolder is what a bridge leaves behind that had accepted three webhooks
@@ -39,7 +38,7 @@ func verb(t *testing.T, dir string, args ...string) (code int, stdout, stderr st
 	return cmd.ProcessState.ExitCode(), out.String(), errOut.String()
 }
 
-func externalConfig(x *queuetest.External) string {
+func externalConfig(x *natstest.External) string {
 	return `
 ingress: {listen: "127.0.0.1:0"}
 nats: {url: "` + x.URL() + `"}
@@ -48,12 +47,15 @@ consumers: {archive: {enabled: false}}
 }
 
 func TestSpoolVerbs(t *testing.T) {
-	x := queuetest.NewExternal(t, nil)
+	x := natstest.NewExternal(t, nil)
 	dir := spooledFolder(t, externalConfig(x))
 
 	code, stdout, stderr := verb(t, dir, "--json", "spool", "show")
 	require.Equal(t, 0, code, stderr)
-	var state queue.SpoolState
+	var state struct {
+		Messages uint64    `json:"messages"`
+		Oldest   time.Time `json:"oldest"`
+	}
 	require.NoError(t, json.Unmarshal([]byte(stdout), &state))
 	require.EqualValues(t, 3, state.Messages)
 	require.WithinDuration(t, time.Now(), state.Oldest, time.Minute)
@@ -64,7 +66,10 @@ func TestSpoolVerbs(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(stdout), "\n")
 	require.Len(t, lines, 3)
 	for i, line := range lines {
-		var m queue.SpooledMessage
+		var m struct {
+			Subject string `json:"subject"`
+			Body    []byte `json:"body"`
+		}
 		require.NoError(t, json.Unmarshal([]byte(line), &m))
 		require.Equal(t, killBody(fmt.Sprint("pred_", i)), string(m.Body))
 		require.Equal(t, "hookspan.events.get3w.prediction.completed.get3w.flux-dev", m.Subject)
@@ -75,9 +80,9 @@ func TestSpoolVerbs(t *testing.T) {
 	code, stdout, stderr = verb(t, dir, "spool", "drain")
 	require.Equal(t, 0, code, stderr)
 	require.Equal(t, "3 messages moved to NATS, 0 left that it does not take\n", stdout)
-	stream, err := x.JetStream().Stream(context.Background(), "HOOKSPAN_EVENTS")
+	st, err := x.JetStream().Stream(context.Background(), "HOOKSPAN_EVENTS")
 	require.NoError(t, err)
-	require.EqualValues(t, 3, stream.CachedInfo().State.Msgs)
+	require.EqualValues(t, 3, st.CachedInfo().State.Msgs)
 
 	code, stdout, _ = verb(t, dir, "spool", "show")
 	require.Equal(t, 0, code)
@@ -99,7 +104,7 @@ func TestSpoolVerbsNeedAFolderOfTheirOwn(t *testing.T) {
 // Who goes back to the embedded NATS does not lose what was spooled for the
 // external one.
 func TestEmbeddedNATSGetsALeftSpool(t *testing.T) {
-	dir := spooledFolder(t, externalConfig(queuetest.NewExternal(t, nil)))
+	dir := spooledFolder(t, externalConfig(natstest.NewExternal(t, nil)))
 	p := serve(t, dir, smallConfig)
 	require.Eventually(t, func() bool { return len(p.events()) == 3 }, patience, 50*time.Millisecond, p.logs)
 	require.Equal(t, 0, p.stop(), p.logs)

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // What is shown of a consumer is true while its target is dead, while it answers with
@@ -42,7 +43,7 @@ func TestStatesOfConsumers(t *testing.T) {
 			require.Equal(t, 200, status, text)
 		}
 	}
-	becomes := func(name string, state bridge.Standing) bridge.ConsumerState {
+	becomes := func(name string, state bridge.Standing) adminapi.ConsumerState {
 		t.Helper()
 		require.Eventually(t, func() bool { return p.state(name).State == state }, patience, 50*time.Millisecond,
 			"%s is not %s\n%s", name, state, p.logs)

@@ -14,7 +14,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/client"
-	"github.com/hookspan/hookspan/bridge/fakeget3w"
+	"github.com/hookspan/hookspan/internal/fakeget3w"
 )
 
 // What is submitted through the bridge ends by its webhook, and whoever waits is told; it

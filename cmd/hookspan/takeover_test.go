@@ -12,9 +12,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/fakeget3w"
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/fakeget3w"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // leastBackoff is the shortest time between two questions for one prediction: 30 s less
@@ -98,7 +98,7 @@ func TestTakeoverAsksNothingTwice(t *testing.T) {
 	seen := &polls{times: map[string][]time.Time{}}
 	api := httptest.NewServer(seen.watched(fake.Handler()))
 	t.Cleanup(func() { fake.Close(); api.Close() })
-	x := queuetest.NewExternal(t, nil)
+	x := natstest.NewExternal(t, nil)
 	x.Start()
 	config := fmt.Sprintf(`
 admin: {listen: "127.0.0.1:0"}
@@ -143,7 +143,7 @@ consumers: {archive: {enabled: false}}
 	t.Logf("%d questions were second ones, the earliest %v after the first", pairs, least.Round(time.Millisecond))
 	require.GreaterOrEqual(t, least, leastBackoff)
 	require.Eventually(t, func() bool { return second.questions() >= 2*each }, patience, 10*time.Millisecond)
-	var status bridge.LedgerStatus
+	var status adminapi.PredictionsStatus
 	_, text := second.admin("/api/v1/predictions/status")
 	require.NoError(t, json.Unmarshal([]byte(text), &status))
 	require.Equal(t, 2*each, status.Sources["get3w"].Open)

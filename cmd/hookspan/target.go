@@ -13,9 +13,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/goccy/go-yaml"
-
-	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/bridge/app"
+	"github.com/hookspan/hookspan/bridge/config"
 )
 
 // bridgeFlag says which bridge of this machine is meant: that of a configuration, else
@@ -60,9 +59,9 @@ func (f bridgeFlag) choose(e *env) (site, error) {
 	var list []error
 	var running []site
 	for i, p := range used {
-		holder, err := queue.ReadHolder(p.dir)
+		holder, err := app.ReadHolder(p.dir)
 		how := "does not run"
-		if !errors.Is(err, queue.ErrNotRunning) { // of a lock that cannot be read nobody knows
+		if !errors.Is(err, app.ErrNotRunning) { // of a lock that cannot be read nobody knows
 			running = append(running, p)
 			how = strings.TrimSpace("runs " + holder.AdminURL)
 		}
@@ -104,7 +103,7 @@ func (f bridgeFlag) sites() ([]site, error) {
 	for _, pattern := range []string{"*.yaml", "*.yml"} {
 		files, _ := filepath.Glob(pattern) // the pattern is none that cannot be read
 		for _, file := range files {
-			dir, err := dataDirOf(file)
+			dir, err := config.DataDirOf(file)
 			own := slices.Contains(ownFiles, file)
 			if !own && (err != nil || dir == "") {
 				continue // it belongs to something else, or says nothing of a folder
@@ -112,13 +111,13 @@ func (f bridgeFlag) sites() ([]site, error) {
 			if err != nil {
 				return nil, fmt.Errorf("looking for the bridge of this folder: %w: put the file right, or name the bridge with --api", err)
 			}
-			dir = absolute(cmp.Or(dir, defaultConfig().DataDir))
+			dir = config.Absolute(cmp.Or(dir, config.DefaultConfig().DataDir))
 			if !slices.ContainsFunc(found, func(p site) bool { return p.dir == dir }) {
 				found = append(found, site{dir: dir, file: file})
 			}
 		}
 	}
-	standard := filepath.Join(here, filepath.Base(defaultConfig().DataDir))
+	standard := filepath.Join(here, filepath.Base(config.DefaultConfig().DataDir))
 	if isDataFolder(standard) && !slices.ContainsFunc(found, func(p site) bool { return p.dir == standard }) {
 		found = append(found, site{dir: standard})
 	}
@@ -130,17 +129,17 @@ func (f bridgeFlag) sites() ([]site, error) {
 // that is taken for the current one, unless the bridge of this file runs on the data
 // folder beside the file.
 func siteOf(file string) (site, error) {
-	dir, err := dataDirOf(file)
+	dir, err := config.DataDirOf(file)
 	if err != nil {
 		return site{}, err
 	}
 	if filepath.IsAbs(dir) {
 		return site{dir: filepath.Clean(dir), file: file, named: true}, nil
 	}
-	dir = cmp.Or(dir, defaultConfig().DataDir)
-	p := site{dir: absolute(dir), file: file, named: true, guessed: true}
-	if beside := filepath.Join(filepath.Dir(absolute(file)), dir); beside != p.dir {
-		if holder, err := queue.ReadHolder(beside); err == nil && sameFile(holder.Config, file) {
+	dir = cmp.Or(dir, config.DefaultConfig().DataDir)
+	p := site{dir: config.Absolute(dir), file: file, named: true, guessed: true}
+	if beside := filepath.Join(filepath.Dir(config.Absolute(file)), dir); beside != p.dir {
+		if holder, err := app.ReadHolder(beside); err == nil && sameFile(holder.Config, file) {
 			p.dir = beside
 		}
 	}
@@ -151,27 +150,10 @@ func siteOf(file string) (site, error) {
 // read is an error, and one without data_dir names the default folder.
 var ownFiles = []string{"hookspan.yaml", "hookspan.yml"}
 
-// dataDirOf returns data_dir of a configuration as it stands there, "" when it is absent.
-// It does not look at the rest of the file, which may be in the middle of an edit while
-// its bridge runs.
-func dataDirOf(file string) (string, error) {
-	text, err := readConfig(file)
-	if err != nil {
-		return "", err
-	}
-	var named struct {
-		DataDir string `yaml:"data_dir"`
-	}
-	if err := yaml.Unmarshal(text, &named); err != nil {
-		return "", (&document{name: file}).explain(err)
-	}
-	return named.DataDir, nil
-}
-
 // sameFile reports whether two paths, of which the first is absolute or "", lead to one
 // file.
 func sameFile(a, b string) bool {
-	if a == absolute(b) {
+	if a == config.Absolute(b) {
 		return true
 	}
 	first, err := os.Stat(a)
@@ -205,43 +187,43 @@ const (
 // await says who serves on the site, as [awaitHolder] does. A bridge that runs with
 // another configuration than --config names is an error, and so is a folder that is only
 // guessed and that nobody has: both say how to name the bridge.
-func (p site) await(ctx context.Context, absent time.Duration) (queue.Holder, error) {
+func (p site) await(ctx context.Context, absent time.Duration) (app.Holder, error) {
 	holder, err := awaitHolder(ctx, p.dir, absent)
 	remedy := "name the bridge with --api"
 	if p.guessed {
 		remedy = "its data_dir is relative or absent, so it counts from the folder in which its bridge was started: run the verb there, make data_dir absolute, or " + remedy
 	}
 	switch {
-	case p.guessed && errors.Is(err, queue.ErrNotRunning):
-		return holder, fmt.Errorf("the bridge of %s is not found: %w; %s", absolute(p.file), err, remedy)
+	case p.guessed && errors.Is(err, app.ErrNotRunning):
+		return holder, fmt.Errorf("the bridge of %s is not found: %w; %s", config.Absolute(p.file), err, remedy)
 	case err == nil && p.named && !sameFile(holder.Config, p.file):
-		return queue.Holder{}, fmt.Errorf("the bridge on %s runs with %s, and --config names %s: nothing was asked; %s",
-			p.dir, cmp.Or(holder.Config, "no configuration"), absolute(p.file), remedy)
+		return app.Holder{}, fmt.Errorf("the bridge on %s runs with %s, and --config names %s: nothing was asked; %s",
+			p.dir, cmp.Or(holder.Config, "no configuration"), config.Absolute(p.file), remedy)
 	}
 	return holder, err
 }
 
 // awaitHolder says who serves on a data folder. A process that has the folder and does
 // not serve yet is waited for, a folder that nobody has for at most absent; the error
-// wraps [queue.ErrNotRunning] then.
-func awaitHolder(ctx context.Context, dir string, absent time.Duration) (queue.Holder, error) {
+// wraps [ErrNotRunning] then.
+func awaitHolder(ctx context.Context, dir string, absent time.Duration) (app.Holder, error) {
 	began := time.Now()
 	tick := time.NewTicker(holderEvery)
 	defer tick.Stop()
 	for {
-		holder, err := queue.ReadHolder(dir)
+		holder, err := app.ReadHolder(dir)
 		waited := time.Since(began)
 		switch {
 		case err == nil && holder.Ready && (waited >= rewritePatience || syscall.Kill(holder.PID, 0) == nil):
 			return holder, nil
-		case errors.Is(err, queue.ErrNotRunning) && waited >= absent, err != nil && waited >= startPatience:
-			return queue.Holder{}, err
+		case errors.Is(err, app.ErrNotRunning) && waited >= absent, err != nil && waited >= startPatience:
+			return app.Holder{}, err
 		case waited >= startPatience:
-			return queue.Holder{}, fmt.Errorf("process %d has %s and does not serve yet: try again once it says that it is ready, and see its log", holder.PID, dir)
+			return app.Holder{}, fmt.Errorf("process %d has %s and does not serve yet: try again once it says that it is ready, and see its log", holder.PID, dir)
 		}
 		select {
 		case <-ctx.Done():
-			return queue.Holder{}, ctx.Err()
+			return app.Holder{}, ctx.Err()
 		case <-tick.C:
 		}
 	}

@@ -14,8 +14,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hookspan/hookspan/bridge/admin"
-	"github.com/hookspan/hookspan/bridge/queue"
+	"github.com/hookspan/hookspan/bridge/app"
+	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // verbIn runs the program in a folder, with variables beside those of the tests.
@@ -112,7 +113,7 @@ func TestVerbsActOnTheBridgeThatIsMeant(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			code, stdout, stderr := verbIn(t, c.dir, c.variables, append([]string{"--json", "events", "list"}, c.args...)...)
 			require.Equal(t, 0, code, stderr)
-			var list admin.EventList
+			var list adminapi.EventList
 			require.NoError(t, json.Unmarshal([]byte(stdout), &list))
 			require.Len(t, list.Events, 1)
 			require.Equal(t, c.id, list.Events[0].Prediction)
@@ -198,9 +199,7 @@ func TestBridgeOfTheFolder(t *testing.T) {
 	p := serve(t, t.TempDir(), smallConfig)
 	p.post(`{"id":"a","status":"failed"}`)
 	dir := t.TempDir()
-	folder, err := queue.OpenFolder(filepath.Join(dir, "hookspan-data"))
-	require.NoError(t, err)
-	require.NoError(t, folder.Close()) // as a bridge leaves it that is gone
+	require.NoError(t, begun(t, filepath.Join(dir, "hookspan-data")).Stop()) // as a bridge leaves it that is gone
 	put(t, dir, "hookspan.yaml", "data_dir: "+filepath.Join(p.dir, "hookspan-data")+"\n")
 	for verb, want := range map[string]string{"events list": "failed", "nats-env": p.ready.NATS} {
 		code, stdout, stderr := verbIn(t, dir, nil, strings.Fields(verb)...)
@@ -272,16 +271,13 @@ func TestConfigurationInTheFolderThatCannotBeRead(t *testing.T) {
 func TestStartIsWaitedFor(t *testing.T) {
 	dir := t.TempDir()
 	data := filepath.Join(dir, "hookspan-data")
-	folder, err := queue.OpenFolder(data)
+	require.NoError(t, begun(t, data).Stop())
+	left, err := json.Marshal(app.Holder{PID: os.Getpid(), Ready: true, NATSURL: "nats://127.0.0.1:1", AdminURL: "http://127.0.0.1:1"})
 	require.NoError(t, err)
-	require.NoError(t, folder.Announce(queue.Holder{PID: os.Getpid(), Ready: true, NATSURL: "nats://127.0.0.1:1", AdminURL: "http://127.0.0.1:1"}))
-	require.NoError(t, folder.Close()) // what a crash leaves
+	require.NoError(t, os.WriteFile(filepath.Join(data, "lock"), left, 0o600)) // what a crash leaves
 
-	folder, err = queue.OpenFolder(data)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, folder.Close()) }()
-	_, err = folder.Secret(queue.AppUser)
-	require.NoError(t, err)
+	a := begun(t, data)
+	defer func() { require.NoError(t, a.Stop()) }()
 	t.Chdir(dir)
 	var out bytes.Buffer
 	e := testEnv()
@@ -294,9 +290,9 @@ func TestStartIsWaitedFor(t *testing.T) {
 		t.Fatal("it did not wait: " + out.String())
 	case <-waits.polled:
 	}
-	require.NoError(t, folder.Announce(queue.Holder{PID: os.Getpid(), Ready: true, NATSURL: "nats://127.0.0.1:2"}))
+	require.NoError(t, a.Start(t.Context()))
 	require.Equal(t, 0, <-done)
-	require.Contains(t, out.String(), "export NATS_URL='nats://127.0.0.1:2'\n")
+	require.Contains(t, out.String(), "export NATS_URL='"+a.Ready().NATS+"'\n")
 }
 
 // waiting is a context that tells when somebody waits for it.
@@ -312,4 +308,16 @@ func (w waiting) Done() <-chan struct{} {
 	default:
 	}
 	return w.Context.Done()
+}
+
+// begun is a bridge that has begun on a data folder and does not serve yet.
+func begun(t *testing.T, dir string) *app.App {
+	t.Helper()
+	cfg := config.DefaultConfig()
+	cfg.DataDir, cfg.Roles = dir, []string{config.RoleConsumers}
+	listen := "127.0.0.1:0"
+	cfg.NATS.Listen = &listen
+	a, err := app.New(&cfg, app.Options{Log: io.Discard})
+	require.NoError(t, err)
+	return a
 }

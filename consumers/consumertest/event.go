@@ -16,11 +16,15 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/source"
 	"github.com/hookspan/hookspan/consumers"
 )
 
@@ -80,14 +84,61 @@ func (p Prediction) event() (*bridge.Event, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the body of a webhook: %w", err)
 	}
-	from, err := source.New(source.Config{Name: p.Source, Kind: "get3w"})
-	if err != nil {
+	if err := p.check(); err != nil {
 		return nil, err
 	}
-	return from.Read(source.Delivery{
-		Body: body, ContentType: "application/json", Query: p.Query,
-		ReceivedAt: p.ReceivedAt, Origin: bridge.OriginWebhook, AnyAge: true,
-	})
+	status := bridge.EncodeToken(p.Status)
+	meaning := body
+	if bridge.Terminal(status) {
+		if meaning, err = p.meaning(status); err != nil {
+			return nil, err
+		}
+	}
+	at := p.CompletedAt
+	if at.IsZero() {
+		at = p.ReceivedAt
+	}
+	return &bridge.Event{
+		ID: bridge.NewEventID(p.ID, status, meaning), Source: p.Source, Type: "com.get3w.prediction." + status + ".v1",
+		PredictionID: p.ID, Model: p.Model, Status: status, RawStatus: p.Status, Origin: bridge.OriginWebhook,
+		Time: at, ReceivedAt: p.ReceivedAt, ContentType: bridge.TypeJSON, Query: p.Query, Body: body,
+	}, nil
+}
+
+// check refuses what no bridge makes an event of.
+func (p Prediction) check() error {
+	switch {
+	case len(p.Status) > bridge.MaxStatus:
+		return fmt.Errorf("the status has more than %d bytes", bridge.MaxStatus)
+	case bridge.EncodedLen(p.Model) > bridge.MaxModel:
+		return fmt.Errorf("the model has more than %d bytes once encoded", bridge.MaxModel)
+	}
+	return errors.Join(bridge.CheckName("source", p.Source), bridge.CheckPredictionID(p.ID))
+}
+
+// meaning is the canonical JSON (RFC 8785) of status, outputs and error, of which the
+// bridge makes the id of a terminal event.
+func (p Prediction) meaning(status string) ([]byte, error) {
+	told := []any{status, nil, nil}
+	if len(p.Outputs) > 0 {
+		outputs := slices.Clone(p.Outputs)
+		for i, output := range outputs {
+			if address, ok := output.(string); ok && bridge.IsURL(address) {
+				outputs[i], _, _ = strings.Cut(address, "?")
+			}
+		}
+		told[1] = outputs
+	}
+	if p.Error != "" {
+		told[2] = p.Error
+	}
+	text, err := json.Marshal(told)
+	if err != nil {
+		return nil, fmt.Errorf("making the id of an event: %w", err)
+	}
+	canonical := jsontext.Value(text)
+	err = canonical.Canonicalize()
+	return canonical, err
 }
 
 func (p Prediction) body() ([]byte, error) {

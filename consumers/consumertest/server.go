@@ -12,9 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/queue"
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
 	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // patience bounds every wait for something that must happen. It is generous, since
@@ -30,7 +29,7 @@ type Server struct {
 
 	t     testing.TB
 	names bridge.Names
-	pub   *queue.Publisher
+	nats  *natstest.Streams
 	acks  *acks
 	// stored is where what was published lies, by message id.
 	stored map[string]uint64
@@ -40,8 +39,8 @@ type Server struct {
 // streams have the names and the settings of a bridge, and room for 64 MiB of events.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	b := queuetest.Start(t, queuetest.Config())
-	s := &Server{NC: b.NC, JS: b.JS, t: t, names: b.Names, pub: b.Publisher(), acks: newAcks(), stored: make(map[string]uint64)}
+	b := natstest.Start(t)
+	s := &Server{NC: b.NC, JS: b.JS, t: t, names: b.Names, nats: b, acks: newAcks(), stored: make(map[string]uint64)}
 	_, err := b.NC.Subscribe("$JS.ACK."+b.Names.EventsStream()+".>", s.acks.take)
 	require.NoError(t, err)
 	require.NoError(t, b.NC.Flush())
@@ -55,7 +54,7 @@ func (s *Server) Publish(ev *bridge.Event) bridge.Receipt {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	receipt, err := s.pub.Publish(ctx, ev)
+	receipt, err := s.nats.Publish(ctx, ev)
 	require.NoError(s.t, err)
 	s.stored[ev.MsgID()] = receipt.Sequence
 	return receipt

@@ -14,21 +14,21 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
 	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // deployment is a runner behind a real consumer of a real server.
 type deployment struct {
 	*bundle
-	bench *queuetest.Bench
+	bench *natstest.Streams
 	wire  chan string // what the server is told of each event
 	stop  func() error
 }
 
 func deploy(b *bundle, cfg consumers.Config) *deployment {
 	b.t.Helper()
-	d := &deployment{bundle: b, bench: queuetest.Start(b.t, queuetest.Config()), wire: make(chan string, 100)}
+	d := &deployment{bundle: b, bench: natstest.Start(b.t), wire: make(chan string, 100)}
 	_, err := d.bench.NC.Subscribe("$JS.ACK.HOOKSPAN_EVENTS.team.>", func(m *nats.Msg) { d.wire <- string(m.Data) })
 	require.NoError(b.t, err)
 	cfg.Name, cfg.Start, cfg.Retry.First = "team", consumers.Start{All: true}, time.Millisecond
@@ -47,7 +47,7 @@ func deploy(b *bundle, cfg consumers.Config) *deployment {
 
 func (d *deployment) publish(id string) {
 	d.t.Helper()
-	_, err := d.bench.Publisher().Publish(context.Background(), queuetest.Event(id))
+	_, err := d.bench.Publish(context.Background(), natstest.Event(id))
 	require.NoError(d.t, err)
 }
 
@@ -70,7 +70,7 @@ func TestDoneIsAcknowledged(t *testing.T) {
 	for _, want := range []string{
 		"HOOKSPAN_CONSUMER=team\x00", "HOOKSPAN_ATTEMPT=1\x00", "HOOKSPAN_REPEAT=false\x00",
 		"HOOKSPAN_SUBJECT=hookspan.events.get3w.prediction.completed.get3w.flux-dev\x00",
-		"HOOKSPAN_IDEMPOTENCY_KEY=team:get3w:" + queuetest.Event("pred_1").ID + "\x00",
+		"HOOKSPAN_IDEMPOTENCY_KEY=team:get3w:" + natstest.Event("pred_1").ID + "\x00",
 	} {
 		require.Contains(t, environ, want)
 	}

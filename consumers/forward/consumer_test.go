@@ -14,29 +14,25 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/queue"
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
 	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // team is a real consumer whose handler is a forwarder.
 type team struct {
-	*queuetest.Bench
-	t   *testing.T
-	pub *queue.Publisher
+	*natstest.Streams
+	t *testing.T
 }
 
 func newTeam(t *testing.T) *team {
 	t.Helper()
-	b := &team{Bench: queuetest.Start(t, queuetest.Config()), t: t}
-	b.pub = b.Publisher()
-	return b
+	return &team{Streams: natstest.Start(t), t: t}
 }
 
 func (b *team) publish(ids ...string) {
 	b.t.Helper()
 	for _, id := range ids {
-		_, err := b.pub.Publish(context.Background(), newEvent(id))
+		_, err := b.Publish(context.Background(), newEvent(id))
 		require.NoError(b.t, err)
 	}
 }

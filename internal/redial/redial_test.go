@@ -12,7 +12,7 @@ import (
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 
-	"github.com/hookspan/hookspan/bridge/queue/queuetest"
+	"github.com/hookspan/hookspan/internal/natstest"
 	"github.com/hookspan/hookspan/internal/redial"
 )
 
@@ -31,35 +31,35 @@ func access(o *server.Options)   { o.Password = "p" }
 // Whatever ends a borrowed connection: Run goes on with another one when it was an
 // error, and ends when it was the owner.
 func TestBorrowedConnectionThatIsClosed(t *testing.T) {
-	var proxy *queuetest.Proxy
+	var proxy *natstest.Proxy
 	for name, c := range map[string]struct {
 		opts []nats.Option
-		end  func(t *testing.T, x *queuetest.External, nc *nats.Conn)
-		mend func(x *queuetest.External) // nil: the owner has closed it
+		end  func(t *testing.T, x *natstest.External, nc *nats.Conn)
+		mend func(x *natstest.External) // nil: the owner has closed it
 	}{
 		"refused twice": {
-			end:  func(_ *testing.T, x *queuetest.External, _ *nats.Conn) { x.Reload(noAccess) },
-			mend: func(x *queuetest.External) { x.Reload(access) },
+			end:  func(_ *testing.T, x *natstest.External, _ *nats.Conn) { x.Reload(noAccess) },
+			mend: func(x *natstest.External) { x.Reload(access) },
 		},
 		"too large a message": {
-			end:  func(*testing.T, *queuetest.External, *nats.Conn) { proxy.Refuse("Maximum Payload Violation") },
-			mend: func(*queuetest.External) {},
+			end:  func(*testing.T, *natstest.External, *nats.Conn) { proxy.Refuse("Maximum Payload Violation") },
+			mend: func(*natstest.External) {},
 		},
 		"last attempt": {
 			opts: []nats.Option{nats.MaxReconnects(1)},
-			end:  func(_ *testing.T, x *queuetest.External, _ *nats.Conn) { x.Stop() },
-			mend: func(x *queuetest.External) { x.Start() },
+			end:  func(_ *testing.T, x *natstest.External, _ *nats.Conn) { x.Stop() },
+			mend: func(x *natstest.External) { x.Start() },
 		},
 		"no reconnect": {
 			opts: []nats.Option{nats.NoReconnect()},
-			end:  func(_ *testing.T, x *queuetest.External, _ *nats.Conn) { x.Stop() },
-			mend: func(x *queuetest.External) { x.Start() },
+			end:  func(_ *testing.T, x *natstest.External, _ *nats.Conn) { x.Stop() },
+			mend: func(x *natstest.External) { x.Start() },
 		},
 		"closed by its owner": {
-			end: func(_ *testing.T, _ *queuetest.External, nc *nats.Conn) { nc.Close() },
+			end: func(_ *testing.T, _ *natstest.External, nc *nats.Conn) { nc.Close() },
 		},
 		"closed by its owner after an error that closes nothing": {
-			end: func(t *testing.T, _ *queuetest.External, nc *nats.Conn) {
+			end: func(t *testing.T, _ *natstest.External, nc *nats.Conn) {
 				_, err := nc.SubscribeSync("forbidden")
 				require.NoError(t, err)
 				eventually(t, func() bool { return nc.LastError() != nil }, "the server refuses the subscription")
@@ -68,7 +68,7 @@ func TestBorrowedConnectionThatIsClosed(t *testing.T) {
 		},
 		"closed by its owner while NATS is away": {
 			opts: []nats.Option{nats.MaxReconnects(-1)},
-			end: func(t *testing.T, x *queuetest.External, nc *nats.Conn) {
+			end: func(t *testing.T, x *natstest.External, nc *nats.Conn) {
 				x.Stop()
 				eventually(t, nc.IsReconnecting, "it is lost")
 				nc.Close()
@@ -76,18 +76,18 @@ func TestBorrowedConnectionThatIsClosed(t *testing.T) {
 		},
 		"closed by its owner while NATS refuses it": {
 			opts: []nats.Option{nats.IgnoreAuthErrorAbort()},
-			end: func(t *testing.T, x *queuetest.External, nc *nats.Conn) {
+			end: func(t *testing.T, x *natstest.External, nc *nats.Conn) {
 				x.Reload(noAccess)
 				eventually(t, func() bool { return nc.IsReconnecting() && nc.LastError() != nil }, "it is refused")
 				nc.Close()
 			},
 		},
 		"drained by its owner": {
-			end: func(t *testing.T, _ *queuetest.External, nc *nats.Conn) { require.NoError(t, nc.Drain()) },
+			end: func(t *testing.T, _ *natstest.External, nc *nats.Conn) { require.NoError(t, nc.Drain()) },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			x := queuetest.NewExternal(t, func(o *server.Options) {
+			x := natstest.NewExternal(t, func(o *server.Options) {
 				o.Username = "u"
 				access(o)
 				if name == "closed by its owner after an error that closes nothing" {
@@ -98,7 +98,7 @@ func TestBorrowedConnectionThatIsClosed(t *testing.T) {
 				}
 			})
 			x.Start()
-			proxy = queuetest.NewProxy(t, x)
+			proxy = natstest.NewProxy(t, x)
 			closed := make(chan struct{})
 			opts := append([]nats.Option{
 				nats.UserInfo("u", "p"), nats.ReconnectWait(10 * time.Millisecond), nats.ReconnectJitter(0, 0),

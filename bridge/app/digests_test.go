@@ -1,0 +1,59 @@
+package app
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge/config"
+)
+
+// A start can take long: what changes meanwhile is not taken for what was read.
+func TestChangeDuringTheStartIsReadAgain(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "secret", "mistyped")
+	path := filepath.Join(dir, "hookspan.yaml")
+	put(t, dir, "hookspan.yaml", "sources: {get3w: {secrets: [file:"+filepath.Join(dir, "secret")+"]}}\n")
+	seen := digests{}
+	seen.add(path)
+	cfg, err := config.Load(path)
+	require.NoError(t, err)
+	seen.add(cfg.SecretFiles()...)
+	noEnv := func(string) (string, bool) { return "", false }
+	sources, err := resolveSources(cfg, noEnv)
+	require.NoError(t, err)
+	put(t, dir, "secret", sampleSecret)
+	r, err := newReloader(path, noEnv, cfg, sources, seen, nil, prometheus.NewRegistry(), zap.NewNop())
+	require.NoError(t, err)
+	r.providers = &providerSet{}
+	r.submits = &submitSources{providers: r.providers}
+	r.look()
+	r.look()
+	require.Equal(t, [][]byte{[]byte(sampleSecret)}, r.sources["get3w"].config.Secrets)
+	require.NoError(t, os.Truncate(path, 0))
+	r.look()
+	r.look()
+	require.Contains(t, r.sources, "get3w")
+	require.InDelta(t, 1, testutil.ToFloat64(r.failed), 0)
+}
+
+// A pipe is neither emptied nor waited for.
+func TestPipesAreLeftAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	require.NoError(t, syscall.Mkfifo(path, 0o600))
+	first := digest(path)
+	require.Equal(t, first, digest(path))
+}
+
+const sampleSecret = "a-secret-that-must-not-be-seen"
+
+func put(t *testing.T, dir, name, text string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+}

@@ -1,0 +1,157 @@
+package app
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/consumers/archive"
+	"github.com/hookspan/hookspan/consumers/exec"
+	"github.com/hookspan/hookspan/consumers/forward"
+)
+
+// parts is what handlers are made of.
+type parts struct {
+	cfg     *config.Config
+	store   *store
+	getenv  func(string) (string, bool)
+	metrics prometheus.Registerer
+	version string
+	secrets *secretUsers // takes those that are made
+	log     *zap.Logger
+	onStop  *cleanup
+}
+
+// newConsumers makes the configured consumers whose handlers run here, none when this
+// process has no such role.
+func newConsumers(p *parts) ([]*consumers.Consumer, error) {
+	if !p.cfg.Has(config.RoleConsumers) {
+		return nil, nil
+	}
+	var out []*consumers.Consumer
+	for _, name := range slices.Sorted(maps.Keys(p.cfg.Consumers)) {
+		c := p.cfg.Consumers[name]
+		if handlers[c.Kind] == nil {
+			continue
+		}
+		consumer, err := newWorker(p, name, c)
+		if err != nil {
+			return nil, fmt.Errorf("consumers.%s: %w", name, err)
+		}
+		out = append(out, consumer)
+	}
+	return out, nil
+}
+
+func newWorker(p *parts, name string, c config.ConsumerConfig) (*consumers.Consumer, error) {
+	handler, err := handlers[c.Kind](p, name, c)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := c.Config(p.cfg, name)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Start, err = p.store.durables.start(name, c); err != nil {
+		return nil, err
+	}
+	cfg.Logger, cfg.BindOnly = p.log, p.cfg.NATS.Provision != config.ProvisionCreate
+	return consumers.New(p.store.consume, handler, cfg)
+}
+
+// durable is what the durable of a consumer is to be like.
+func durableOf(cfg *config.Config, name string, c config.ConsumerConfig) (consumers.Durable, error) {
+	worker, err := c.Config(cfg, name)
+	durable := worker.Durable()
+	durable.MaxDeliveries = c.MaxDeliveries
+	return durable, err
+}
+
+// handlers make what acts on the events of a consumer, by its kind. Events of the other
+// kinds are handled by programs that are not ours.
+var handlers = map[string]func(p *parts, name string, cons config.ConsumerConfig) (consumers.Handler, error){
+	config.KindArchive: newArchive,
+	config.KindExec:    newExec,
+	config.KindForward: newForward,
+}
+
+func newArchive(p *parts, name string, c config.ConsumerConfig) (consumers.Handler, error) {
+	at, err := p.cfg.ArchiveLocation(c)
+	if err != nil {
+		return nil, err
+	}
+	cfg := archive.Config{
+		Name: name, Location: at, Hosts: c.Hosts, AllowPrivate: c.AllowPrivate, MaxOutput: int64(c.MaxOutput), MaxBytes: int64(c.MaxBytes),
+		Parallel: c.Parallel, Life: p.cfg.OutputLife, Delay: p.cfg.OutputDelay,
+		Publish: p.store.publishEvent, Alarms: p.store.alarms, Logger: p.log.Named("archive").With(zap.String("consumer", name)),
+	}
+	if at.Dir != "" {
+		cfg.Reserve = p.store.reserve(at.Dir)
+	}
+	a, err := archive.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	p.onStop.add("consumer "+name, a.Close)
+	return a, register(p.metrics, a.Collectors()...)
+}
+
+func newExec(p *parts, name string, c config.ConsumerConfig) (consumers.Handler, error) {
+	var env []string
+	for _, variable := range c.Env {
+		if value, ok := p.getenv(variable); ok {
+			env = append(env, variable+"="+value)
+		}
+	}
+	return exec.New(exec.Config{
+		Command: c.Command, Env: env, Dir: filepath.Join(p.cfg.DataDir, "exec", name),
+		Name: name, Alarms: p.store.alarms, Logger: p.log.Named("exec").With(zap.String("consumer", name)),
+	})
+}
+
+// notToken is what cannot stand in a product version of User-Agent, see RFC 9110
+// section 10.1.5.
+var notToken = regexp.MustCompile(`[^0-9A-Za-z.+_-]+`)
+
+// userAgent is what this program calls itself to others.
+func userAgent(version string) string {
+	return "Hookspan/" + strings.Trim(notToken.ReplaceAllString(version, "-"), "-")
+}
+
+func newForward(p *parts, name string, c config.ConsumerConfig) (consumers.Handler, error) {
+	user := &secretUser{consumer: name, key: c.SigningKey(name), refs: c.Signing(), check: forward.CheckSecret}
+	if err := user.read(p.getenv); err != nil {
+		return nil, err
+	}
+	networks := make([]netip.Prefix, len(c.AllowNetworks))
+	for i, text := range c.AllowNetworks {
+		var err error
+		if networks[i], err = forward.ParseNetwork(text); err != nil {
+			return nil, err
+		}
+	}
+	f, err := forward.New(forward.Config{
+		Name: name, URL: c.URL, Mode: forward.Mode(c.Mode), Secrets: user.next, Refuse: c.Refuse,
+		AllowPrivate: c.AllowPrivate, AllowNetworks: networks, Concurrency: c.Concurrency,
+		ConnectTimeout: time.Duration(c.ConnectTimeout), HeaderTimeout: time.Duration(c.HeaderTimeout), Timeout: time.Duration(c.Timeout),
+		UserAgent: userAgent(p.version),
+		Alarms:    p.store.alarms, Logger: p.log.Named("forward").With(zap.String("consumer", name)),
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.onStop.add("consumer "+name, f.Close)
+	user.set = f.SetSecrets
+	p.secrets.add(user)
+	return f, register(p.metrics, f.Collectors()...)
+}

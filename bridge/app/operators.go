@@ -1,0 +1,39 @@
+package app
+
+import (
+	"context"
+	"net"
+
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/admin"
+)
+
+// startAdmin serves operators from now on until everything that starts later has ended,
+// so that they can see it start and end.
+func (a *App) startAdmin() (err error) {
+	listen, log := a.cfg.Admin.Listen, a.log.Named("admin")
+	if !a.cfg.Has(config.RoleAdmin) || listen != nil && *listen == "" {
+		return nil
+	}
+	cfg := admin.Config{Hosts: a.cfg.Admin.Hosts}
+	if listen != nil {
+		cfg.Listen = *listen
+	}
+	if a.operators, err = admin.New(cfg, admin.Deps{Checks: a.checks, Metrics: a.metrics}, log); err != nil {
+		return err
+	}
+	if tcp, ok := a.operators.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+		log.Warn("health and metrics are served beyond this machine to whoever asks, and the API is not served: let only those reach it who may",
+			zap.Stringer("admin.listen", tcp))
+	}
+	a.onStop.background("admin listener", a.ctx, func(ctx context.Context) error {
+		if err := a.operators.Run(ctx); err != nil {
+			// Webhooks do not need it.
+			log.Error("health, metrics and the API are not served any more; webhooks are still accepted", zap.Error(err))
+		}
+		return nil
+	})
+	return nil
+}

@@ -1,0 +1,223 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/ingress"
+)
+
+// reloadEvery is how often the files are looked at. They are polled, since the
+// content is what counts: a mounted secret changes by a link far above the file.
+const reloadEvery = time.Second
+
+// reloader reads sources, their secrets and keys, and the secrets of consumers again when the
+// configuration or a file of a secret changes, and when it is told to. What cannot be used changes
+// nothing.
+type reloader struct {
+	path   string // of the configuration; empty when there is none
+	getenv func(string) (string, bool)
+	in     *ingress.Server // nil: this process takes no webhooks
+	users  secretUsers
+	log    *zap.Logger
+
+	providers *providerSet
+	submits   *submitSources
+
+	succeeded, failed prometheus.Counter
+	last              prometheus.Gauge
+
+	// What follows belongs to the goroutine of run.
+
+	running config.Config // what the process began with, and the sources of now
+	sources sourceSet     // of now
+	tried   digests       // the files as they were when they were last read
+	pending digests       // the files as they were a moment ago, when they differ from tried
+}
+
+// newReloader takes the files as they were before cfg and sources were made of
+// them, so that what has changed since is read.
+func newReloader(path string, getenv func(string) (string, bool), cfg *config.Config, sources sourceSet, seen digests,
+	in *ingress.Server, reg prometheus.Registerer, log *zap.Logger,
+) (*reloader, error) {
+	reloads := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "hookspan_config_reloads_total",
+		Help: "Times that the configuration and its secrets were read again, by result.",
+	}, []string{"result"})
+	last := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "hookspan_config_last_reload_success_timestamp_seconds",
+		Help: "When the configuration was last read with success, at start or later.",
+	})
+	for _, c := range []prometheus.Collector{reloads, last} {
+		if err := reg.Register(c); err != nil {
+			return nil, fmt.Errorf("counting reloads: %w", err)
+		}
+	}
+	last.SetToCurrentTime()
+	return &reloader{
+		path: path, getenv: getenv, in: in, log: log,
+		succeeded: reloads.WithLabelValues("success"), failed: reloads.WithLabelValues("failure"), last: last,
+		running: *cfg, sources: sources, tried: seen,
+	}, nil
+}
+
+// run returns when ctx ends.
+func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal) {
+	tick := time.NewTicker(reloadEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+			r.reload()
+		case <-tick.C:
+			r.look()
+		}
+	}
+}
+
+// look has the files read again once they are the same twice: until then
+// somebody may be writing them.
+func (r *reloader) look() {
+	now := digests{}
+	for path := range r.tried {
+		now.add(path)
+	}
+	switch {
+	case maps.Equal(now, r.tried):
+		r.pending = nil
+	case maps.Equal(now, r.pending):
+		r.reload()
+	default:
+		r.pending = now
+	}
+}
+
+// reload says once what came of it.
+func (r *reloader) reload() {
+	r.pending = nil
+	if err := r.try(); err != nil {
+		r.failed.Inc()
+		r.log.Error("the configuration was read again and cannot be used; what ran before goes on", zap.Error(err))
+		return
+	}
+	r.succeeded.Inc()
+	r.last.SetToCurrentTime()
+}
+
+func (r *reloader) try() error {
+	// Each file is digested before it is read, so that one that changes in
+	// between is read once more, and not taken for read.
+	r.tried = digests{}
+	r.tried.add(r.path)
+	r.tried.add(r.running.SecretFiles()...)
+	cfg, err := config.Load(r.path)
+	if err != nil {
+		return err
+	}
+	if cfg.ImpliedSources && !r.running.ImpliedSources {
+		return fmt.Errorf("%s: it names no source any more, which is what a file looks like that was emptied: restart if that is meant", r.path)
+	}
+	// The sources belong to this process as long as its roles do not change; the
+	// consumers, and the address that providers are told, are those that it began with.
+	needs := config.RestartKeys(&r.running, cfg)
+	cfg.Roles, cfg.Consumers, cfg.Ingress.PublicURL = r.running.Roles, r.running.Consumers, r.running.Ingress.PublicURL
+	r.tried = r.tried.only(append(cfg.SecretFiles(), r.path))
+	sources, err := resolveSources(cfg, r.getenv)
+	if err != nil {
+		return err
+	}
+	if err := r.sources.checkSuccessor(sources); err != nil {
+		return err
+	}
+	if err := r.users.read(r.getenv); err != nil {
+		return err
+	}
+	keys, err := r.providers.read(cfg, r.getenv)
+	if err != nil {
+		return err
+	}
+	submits, err := r.submits.read(cfg, r.getenv)
+	if err != nil {
+		return err
+	}
+	signing, err := r.users.apply()
+	if err != nil {
+		return err
+	}
+	asking, err := r.providers.apply(keys)
+	if err != nil {
+		return err
+	}
+	needs = append(needs, r.providers.restartKeys(cfg)...)
+	changed := r.sources.changes(sources)
+	if r.in != nil && len(changed) > 0 {
+		routes, err := sources.routes()
+		if err != nil {
+			return err
+		}
+		r.in.SetRoutes(routes)
+	}
+	r.submits.apply(submits)
+	r.sources, r.running.Sources = sources, cfg.Sources
+	r.log.Info("the configuration was read again", zap.Strings("sources_changed", changed), zap.Strings("secrets_changed", append(signing, asking...)))
+	sources.warn(r.log, changed)
+	if len(needs) > 0 {
+		r.log.Warn("needs a restart: these keys differ from what runs and cannot change while it runs", zap.Strings("keys", needs))
+	}
+	return nil
+}
+
+// digests are the contents of files, by path.
+type digests map[string][sha256.Size]byte
+
+// add reads the files. One that cannot be read has the digest of the reason.
+func (d digests) add(paths ...string) {
+	for _, path := range paths {
+		if path == "" {
+			continue
+		}
+		d[path] = digest(path)
+	}
+}
+
+// only keeps the paths, and adds those that are missing.
+func (d digests) only(paths []string) digests {
+	out := digests{}
+	for _, path := range paths {
+		if sum, ok := d[path]; ok {
+			out[path] = sum
+		} else {
+			out.add(path)
+		}
+	}
+	return out
+}
+
+func digest(path string) [sha256.Size]byte {
+	// A pipe gives what it has once, and only to whom it is meant for.
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return sha256.Sum256([]byte("no regular file"))
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return sha256.Sum256([]byte(err.Error()))
+	}
+	defer func() { _ = f.Close() }()
+	hash := sha256.New()
+	// No more is ever read of either kind of file.
+	if _, err := io.Copy(hash, io.LimitReader(f, config.MaxConfigBytes+1)); err != nil {
+		return sha256.Sum256([]byte(err.Error()))
+	}
+	return [sha256.Size]byte(hash.Sum(nil))
+}

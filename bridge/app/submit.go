@@ -1,0 +1,82 @@
+package app
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/submit"
+)
+
+// submits is what submits predictions, with its sources as they are now.
+type submits struct {
+	*submit.Submitter
+
+	sources *submitSources
+}
+
+func newSubmits(cfg *config.Config, s *store, p *providerSet, getenv func(string) (string, bool), metrics prometheus.Registerer, log *zap.Logger) (*submits, error) {
+	sources := &submitSources{providers: p}
+	now, err := sources.read(cfg, getenv)
+	if err != nil {
+		return nil, err
+	}
+	sources.apply(now)
+	submitter := submit.New(submit.Config{
+		Names: cfg.Names(), PublicURL: cfg.Ingress.PublicURL, Source: sources.source,
+		Publisher: s.events(), Unable: newStoreWatch(s, cfg.Ingress.Ack == config.AckLocal).look, JetStream: s.consume,
+		Tell:    func(subject string, data []byte) error { return s.consume.Conn().Publish(subject, data) },
+		Process: processName(), Logger: log.Named("submit"),
+	})
+	return &submits{submitter, sources}, register(metrics, submitter.Collectors()...)
+}
+
+// processName tells this process from others in what operators read.
+func processName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s:%d", host, os.Getpid())
+}
+
+// submitSources are the sources as a submission needs them.
+type submitSources struct {
+	providers *providerSet
+	now       atomic.Pointer[map[string]submit.Source]
+}
+
+// source is safe for concurrent use.
+func (s *submitSources) source(name string) (submit.Source, bool) {
+	source, ok := (*s.now.Load())[name]
+	return source, ok
+}
+
+// read makes the sources of the configuration and changes nothing yet. It fails when a
+// secret of theirs is missing.
+func (s *submitSources) read(cfg *config.Config, getenv func(string) (string, bool)) (map[string]submit.Source, error) {
+	next := map[string]submit.Source{}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Sources)) {
+		source := submit.Source{Query: cfg.Sources[name].Query}
+		if client, ok := s.providers.clients[name]; ok {
+			source.API = client
+		}
+		if cfg.Submits() {
+			var err error
+			if source.PathToken, err = cfg.Sources[name].ReadPathToken(name, getenv); err != nil {
+				return nil, err
+			}
+		}
+		next[name] = source
+	}
+	return next, nil
+}
+
+// apply has submissions use them from now on.
+func (s *submitSources) apply(next map[string]submit.Source) { s.now.Store(&next) }

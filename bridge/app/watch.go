@@ -1,0 +1,129 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// lookEvery is how often the store is looked at; what /readyz says of it can
+	// be older by lookTimeout, after which a webhook is not acknowledged either.
+	lookEvery   = time.Second
+	lookTimeout = 5 * time.Second
+	// roomForOne is what an ordinary webhook takes in a stream, in bytes.
+	roomForOne = 4 << 10
+)
+
+// storeWatch knows why no event can be stored. It looks by itself from time to
+// time, so that nobody who asks has to wait for the store.
+type storeWatch struct {
+	store *store
+	// local: the spool alone takes webhooks.
+	local bool
+	known atomic.Pointer[string]
+}
+
+func newStoreWatch(s *store, local bool) *storeWatch {
+	w := &storeWatch{store: s, local: local && s.relay != nil}
+	first := "nothing can be stored: nobody has looked at the store yet"
+	w.known.Store(&first)
+	return w
+}
+
+// reason is an admin.Check.
+func (w *storeWatch) reason() string { return *w.known.Load() }
+
+// run looks until ctx ends.
+func (w *storeWatch) run(ctx context.Context) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		if reason := w.look(ctx); ctx.Err() == nil {
+			w.known.Store(&reason)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// look returns "" when NATS or the spool can store.
+func (w *storeWatch) look(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	var reasons []string
+	if !w.local {
+		reason := w.stream(ctx)
+		if reason == "" {
+			return ""
+		}
+		reasons = append(reasons, reason)
+	}
+	if w.store.relay != nil {
+		reason := w.spool(ctx)
+		if reason == "" {
+			return ""
+		}
+		reasons = append(reasons, reason)
+	}
+	return "nothing can be stored: " + strings.Join(reasons, ", and ")
+}
+
+func (w *storeWatch) stream(ctx context.Context) string {
+	if w.store.embedded != nil {
+		return w.embedded(ctx)
+	}
+	return w.external()
+}
+
+const unfit = "the stream of events is missing or cannot keep what is promised, the log says why"
+
+func (w *storeWatch) external() string {
+	switch {
+	case !w.store.publish.Conn().IsConnected():
+		return "there is no connection to the NATS at nats.url"
+	case !w.store.publisher.Fit():
+		return unfit
+	case w.store.relay != nil && !w.store.relay.Available():
+		return "NATS is connected and acknowledges nothing"
+	}
+	return ""
+}
+
+func (w *storeWatch) embedded(ctx context.Context) string {
+	if w.store.embedded.Frozen() != nil {
+		return "the event store cannot write to its disk"
+	}
+	if !w.store.publisher.Fit() {
+		return unfit
+	}
+	stream, err := w.store.publish.Stream(ctx, w.store.cfg.Names.EventsStream())
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return unfit
+	case err != nil:
+		return "the embedded NATS does not answer"
+	}
+	if info := stream.CachedInfo(); info.State.Bytes+roomForOne > uint64(info.Config.MaxBytes) {
+		return "the stream of events is full"
+	}
+	return ""
+}
+
+func (w *storeWatch) spool(ctx context.Context) string {
+	state, err := w.store.spool.State(ctx)
+	switch {
+	case err != nil:
+		return "the spool does not answer"
+	case state.Bytes+roomForOne > uint64(state.MaxBytes):
+		return "the spool is full"
+	}
+	return ""
+}

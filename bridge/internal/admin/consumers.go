@@ -1,0 +1,231 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
+)
+
+// Consumers is every durable reader of events. An error wraps bridge.ErrNoConsumer
+// for a name that none has, and bridge.ErrPredictionsConsumer where that one is not the
+// operator's to change.
+type Consumers interface {
+	List(ctx context.Context) ([]adminapi.ConsumerState, error)
+	// Add makes a durable. The error wraps bridge.ErrConsumerExists when there is one
+	// of that name, and bridge.ErrConfigured when the configuration names it.
+	Add(ctx context.Context, c adminapi.NewConsumer) error
+	// Pause stops the delivery until then, or until it is resumed when until is zero.
+	Pause(ctx context.Context, name string, until time.Time) error
+	Resume(ctx context.Context, name string) error
+	Seek(ctx context.Context, name string, to adminapi.ConsumerPosition, dryRun bool) (adminapi.ConsumerSeek, error)
+	// Remove removes a consumer with all but its dead letters. The error wraps
+	// bridge.ErrConfigured for one that would come back.
+	Remove(ctx context.Context, name string, dryRun bool) (adminapi.RemovedConsumer, error)
+	// Skips is how many events wait for a consumer that the filter does not pick.
+	Skips(ctx context.Context, name string, filter bridge.Filter) (uint64, error)
+	// LeftBehind says where events wait that no consumer of the configuration is given.
+	LeftBehind() []adminapi.LeftBehind
+}
+
+// RegisterConsumers adds the routes about consumers.
+func RegisterConsumers(api *echo.Group, consumers Consumers) {
+	h := consumersAPI{consumers}
+	api.GET("/consumers", h.list)
+	api.POST("/consumers", h.add)
+	api.GET("/consumers/:name", h.show)
+	api.POST("/consumers/:name/pause", h.pause)
+	api.POST("/consumers/:name/resume", h.resume)
+	api.POST("/consumers/:name/seek", h.seek)
+	api.POST("/consumers/:name/remove", h.remove)
+	api.POST("/consumers/:name/filter-skips", h.skips)
+}
+
+type consumersAPI struct{ consumers Consumers }
+
+func (h consumersAPI) list(c echo.Context) error {
+	list, err := h.consumers.List(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, adminapi.ConsumerList{Consumers: append([]adminapi.ConsumerState{}, list...), LeftBehind: h.consumers.LeftBehind()})
+}
+
+// skips changes nothing.
+func (h consumersAPI) skips(c echo.Context) error {
+	var call adminapi.FilterCall
+	if err := decodeCall(c, &call); err != nil {
+		return err
+	}
+	filter := bridge.Filter{Event: call.Event, Sources: call.Sources, Statuses: call.Statuses, Model: call.Model}
+	if err := filter.Validate(); err != nil {
+		return badRequest("%v", err)
+	}
+	n, err := h.consumers.Skips(c.Request().Context(), c.Param("name"), filter)
+	if err != nil {
+		return h.told(c, err)
+	}
+	return c.JSON(http.StatusOK, adminapi.FilterSkips{Skips: n})
+}
+
+// Limits of a durable that is added.
+const (
+	maxAddLease       = 3600
+	leastDeliveries   = 2 // of one that delivers once the server does not say what it gave up
+	mostDeliveries    = 10_000
+	defaultDeliveries = 20
+	defaultAddLease   = 30
+)
+
+func (h consumersAPI) add(c echo.Context) error {
+	call := adminapi.AddCall{LeaseSeconds: defaultAddLease, MaxDeliveries: defaultDeliveries}
+	if err := decodeCall(c, &call); err != nil {
+		return err
+	}
+	filter := bridge.Filter{Event: call.Event, Sources: call.Sources, Statuses: call.Statuses, Model: call.Model}
+	if _, rest := filter.Subjects(bridge.Names{}); rest {
+		return badRequest("model is more than NATS can filter by, and nobody else would: use whole parts and one * at the end, such as google/*")
+	}
+	for _, err := range []error{bridge.CheckName("consumer", call.Name), filter.Validate()} {
+		if err != nil {
+			return badRequest("%v", err)
+		}
+	}
+	switch _, err := time.Parse(time.RFC3339, call.Start); {
+	case err != nil && call.Start != "" && call.Start != "new" && call.Start != "all":
+		return badRequest("start is new, all, or a time such as 2026-01-31T15:04:05Z")
+	case call.LeaseSeconds < 1 || call.LeaseSeconds > maxAddLease:
+		return badRequest("lease_seconds is 1 to %d", maxAddLease)
+	case call.MaxDeliveries < leastDeliveries || call.MaxDeliveries > mostDeliveries:
+		return badRequest("max_deliveries is %d to %d", leastDeliveries, mostDeliveries)
+	}
+	err := h.consumers.Add(c.Request().Context(), adminapi.NewConsumer{
+		Name: call.Name, Filter: filter, Start: call.Start,
+		Lease: time.Duration(call.LeaseSeconds) * time.Second, MaxDeliveries: call.MaxDeliveries,
+	})
+	if err != nil {
+		return h.told(c, err)
+	}
+	return h.answer(c, call.Name)
+}
+
+func (h consumersAPI) show(c echo.Context) error { return h.answer(c, c.Param("name")) }
+
+// answer answers where a consumer stands.
+func (h consumersAPI) answer(c echo.Context, name string) error {
+	state, err := h.find(c, name)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, state)
+}
+
+func (h consumersAPI) find(c echo.Context, name string) (adminapi.ConsumerState, error) {
+	list, err := h.consumers.List(c.Request().Context())
+	if err != nil {
+		return adminapi.ConsumerState{}, err
+	}
+	for _, s := range list {
+		if s.Name == name {
+			return s, nil
+		}
+	}
+	return adminapi.ConsumerState{}, noConsumer(list)
+}
+
+// noConsumer names those that exist.
+func noConsumer(list []adminapi.ConsumerState) error {
+	names := make([]string, len(list))
+	for i, s := range list {
+		names[i] = s.Name
+	}
+	slices.Sort(names)
+	return echo.NewHTTPError(http.StatusNotFound, "There is no such consumer: use one of "+strings.Join(names, ", ")+".")
+}
+
+func (h consumersAPI) pause(c echo.Context) error {
+	var call adminapi.PauseCall
+	if err := decodeCall(c, &call); err != nil {
+		return err
+	}
+	if !call.Until.IsZero() && !call.Until.After(time.Now()) {
+		return badRequest("until is over: name a time to come, or none to pause until it is resumed")
+	}
+	return h.then(c, h.consumers.Pause(c.Request().Context(), c.Param("name"), call.Until))
+}
+
+func (h consumersAPI) resume(c echo.Context) error {
+	var call struct{}
+	if err := decodeCall(c, &call); err != nil {
+		return err
+	}
+	return h.then(c, h.consumers.Resume(c.Request().Context(), c.Param("name")))
+}
+
+// then answers how the consumer stands after it was changed.
+func (h consumersAPI) then(c echo.Context, err error) error {
+	if err != nil {
+		return h.told(c, err)
+	}
+	return h.show(c)
+}
+
+func (h consumersAPI) seek(c echo.Context) error {
+	var call adminapi.SeekCall
+	if err := decodeCall(c, &call); err != nil {
+		return err
+	}
+	given := 0
+	for _, is := range []bool{call.First, call.New, !call.Since.IsZero(), call.Seq > 0} {
+		if is {
+			given++
+		}
+	}
+	if given != 1 {
+		return badRequest("give one of first, new, since and seq")
+	}
+	to := adminapi.ConsumerPosition{First: call.First, New: call.New, Since: call.Since, Sequence: call.Seq}
+	sought, err := h.consumers.Seek(c.Request().Context(), c.Param("name"), to, call.DryRun)
+	if err != nil {
+		return h.told(c, err)
+	}
+	return c.JSON(http.StatusOK, sought)
+}
+
+func (h consumersAPI) remove(c echo.Context) error {
+	var call adminapi.RemoveCall
+	if err := decodeCall(c, &call); err != nil {
+		return err
+	}
+	removed, err := h.consumers.Remove(c.Request().Context(), c.Param("name"), call.DryRun)
+	if err != nil {
+		return h.told(c, err)
+	}
+	return c.JSON(http.StatusOK, removed)
+}
+
+// told makes an error that its caller can do something about one that says so.
+func (h consumersAPI) told(c echo.Context, err error) error {
+	switch {
+	case errors.Is(err, bridge.ErrNoConsumer):
+		list, err := h.consumers.List(c.Request().Context())
+		if err != nil {
+			return err
+		}
+		return noConsumer(list)
+	case errors.Is(err, bridge.ErrConfigured):
+		return echo.NewHTTPError(http.StatusConflict, "The configuration names this consumer: change it there and restart; what is not named there any more can be removed.")
+	case errors.Is(err, bridge.ErrPredictionsConsumer):
+		return echo.NewHTTPError(http.StatusConflict, "The ledger of predictions reads by this consumer: to have it read all events again, use hookspan predictions rebuild.")
+	case errors.Is(err, bridge.ErrConsumerExists):
+		return echo.NewHTTPError(http.StatusConflict, "There is a consumer of that name: use another one, or remove it first.")
+	}
+	return err
+}

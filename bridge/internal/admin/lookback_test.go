@@ -1,0 +1,140 @@
+package admin_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/admin"
+	"github.com/hookspan/hookspan/internal/adminapi"
+)
+
+// A ledger that nobody keeps any more, or that is being rebuilt, hides no end.
+func TestLedgerThatIsBehindHidesNoEnd(t *testing.T) {
+	for name, status := range map[string]adminapi.PredictionsStatus{
+		"nobody keeps it": {UpdatedAt: time.Now().Add(-3 * time.Minute)}, "rebuilt": {UpdatedAt: time.Now(), Rebuilding: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := startPredictions(t)
+			b.ledger.status = func() (*adminapi.PredictionsStatus, error) { return &status, nil }
+			b.fold(b.tell("a", "processing"))
+			require.True(t, b.get("/get3w/a").state(t).Open())
+			b.tell("a", "completed")
+			require.Equal(t, "completed", b.get("/get3w/a").state(t).Status)
+			require.Equal(t, "completed", b.get("/get3w/a?wait=1m").state(t).Status)
+			e := b.follow(t.Context(), "/get3w/a")
+			require.Contains(t, e.next()["data"], `"processing"`)
+			require.Contains(t, e.next()["data"], `"completed"`)
+		})
+	}
+}
+
+// As long as the ledger follows the events nobody looks through them.
+func TestLedgerThatFollowsIsBelieved(t *testing.T) {
+	b := startPredictions(t)
+	b.ledger.status = func() (*adminapi.PredictionsStatus, error) {
+		return &adminapi.PredictionsStatus{UpdatedAt: time.Now()}, nil
+	}
+	b.fold(b.tell("a", "processing"))
+	b.finds(fmt.Errorf("looking: %w", bridge.ErrBusy))
+	require.True(t, b.get("/get3w/a").state(t).Open())
+}
+
+// finding has events that cannot be looked through.
+type finding struct {
+	*ledger
+
+	err error
+}
+
+func (f finding) Find(context.Context, string, string) (*bridge.PredictionState, error) {
+	return nil, f.err
+}
+
+func (b *predictionsBench) finds(err error) {
+	b.SetAPI(func(api *echo.Group) { admin.RegisterPredictions(api, finding{b.ledger, err}, b.hub, nil) })
+}
+
+// That a prediction is unknown is said only when it was looked for.
+func TestUnknownIsSaidWhenItIsKnown(t *testing.T) {
+	b := startPredictions(t)
+	for _, c := range []struct {
+		err    error
+		status int
+		says   string
+	}{
+		{bridge.ErrNoEntry, 404, "Nothing is known"},
+		{fmt.Errorf("%w: %w", bridge.ErrBusy, context.DeadlineExceeded), 503, "too many look"},
+		{context.DeadlineExceeded, 404, "too many events"},
+	} {
+		b.finds(c.err)
+		for _, path := range []string{"/get3w/a", "/get3w/a?wait=10ms", "/get3w/a?wait=1500ms"} {
+			a := b.get(path)
+			require.Equal(t, c.status, a.status, path)
+			require.Contains(t, a.detail(t), c.says, path)
+			require.Equal(t, c.status == 503, a.header.Get("Retry-After") != "", path)
+		}
+	}
+}
+
+// What waits and is refused leaves its connection to others, and nobody waits unseen.
+func TestRefusedWaitersLeave(t *testing.T) {
+	s, err := admin.New(admin.Config{Listen: "127.0.0.1:0"}, admin.Deps{Metrics: prometheus.NewRegistry()}, zap.NewNop())
+	require.NoError(t, err)
+	s.SetMaxWaiting(0)
+	run(t, s)
+	s.SetAPI(func(*echo.Group) {})
+	for _, path := range []string{"a?wait=1m", "a/events"} {
+		res, err := http.Get("http://" + s.Addr().String() + "/api/v1/predictions/get3w/" + path)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		require.Equal(t, 503, res.StatusCode)
+		require.True(t, res.Close)
+		require.Equal(t, 400, do(t, s, http.MethodGet, "/api/v1/predictions/get3w/"+path, "x", nil).status)
+	}
+}
+
+// A provider that hangs keeps no operator out.
+func TestSubmissionsKeepNobodyOut(t *testing.T) {
+	goOn, begun := make(chan struct{}), make(chan struct{}, 64)
+	s := start(t, "127.0.0.1:0")
+	s.SetAPI(func(api *echo.Group) {
+		admin.RegisterSubmit(api, &submitter{answer: func(func([]byte) error) (*bridge.Submitted, error) {
+			begun <- struct{}{}
+			<-goOn
+			return &bridge.Submitted{}, nil
+		}})
+		api.GET("/other", func(c echo.Context) error { return c.NoContent(http.StatusOK) })
+	})
+	const path = "/api/v1/predictions/get3w/m"
+	done := make(chan int)
+	for range 64 {
+		go func() {
+			res, err := http.Post("http://"+s.Addr().String()+path, "application/json", strings.NewReader("{}"))
+			if err != nil {
+				done <- 0
+				return
+			}
+			_ = res.Body.Close()
+			done <- res.StatusCode
+		}()
+	}
+	for range 64 {
+		<-begun
+	}
+	require.Equal(t, 200, get(t, s, "/api/v1/other").status)
+	require.Equal(t, 503, do(t, s, http.MethodPost, path, "{}", asJSON).status)
+	close(goOn)
+	for range 64 {
+		require.Equal(t, 200, <-done)
+	}
+}

@@ -1,0 +1,206 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
+)
+
+// Predictions has what is known of predictions.
+type Predictions interface {
+	// Get returns what the ledger knows of one. The error wraps bridge.ErrNoEntry when
+	// it knows nothing, or nothing any more.
+	Get(ctx context.Context, source, id string) (*bridge.PredictionState, error)
+	// Walk calls visit for each prediction of the selection until visit returns an error,
+	// which it returns.
+	Walk(ctx context.Context, sel adminapi.PredictionSelection, visit func(place uint64, s *bridge.PredictionState) error) error
+	// Status says how the ledger stands. The error wraps bridge.ErrNoEntry when nobody
+	// has kept it yet.
+	Status(ctx context.Context) (*adminapi.PredictionsStatus, error)
+	// Rebuild has the ledger folded again from the first event on, and does not wait
+	// for that.
+	Rebuild(ctx context.Context) error
+	// Find looks through the stored events for one that the ledger does not know. It
+	// returns by itself within 10 s. The error wraps bridge.ErrNoEntry when there is
+	// none, bridge.ErrBusy and context.DeadlineExceeded when it could not look at all.
+	Find(ctx context.Context, source, id string) (*bridge.PredictionState, error)
+	// Life is how long the provider keeps outputs after the end, zero is for ever.
+	Life(source string) time.Duration
+}
+
+// Waiting waits for predictions.
+type Waiting interface {
+	// Wait returns as soon as the prediction is not open any more, or when ctx ends
+	// with what is known by then, nil for nothing, and ctx's error. The error wraps
+	// bridge.ErrBusy when too many wait.
+	Wait(ctx context.Context, source, id string) (*bridge.PredictionState, error)
+	// Follow calls each with what is known, once something is, and with each change,
+	// until the prediction is not open any more, each returns an error, which it
+	// returns, or ctx ends.
+	Follow(ctx context.Context, source, id string, each func(bridge.PredictionUpdate) error) error
+}
+
+// Announcer makes durable that somebody has a prediction.
+type Announcer interface {
+	// Announce returns the id of the event too. The error wraps bridge.ErrNoSource, or
+	// one of a publisher's.
+	Announce(ctx context.Context, w bridge.Watch) (bridge.Receipt, string, error)
+}
+
+// RegisterPredictions adds the routes about predictions.
+func RegisterPredictions(api *echo.Group, p Predictions, w Waiting, a Announcer) {
+	h := predictionsAPI{p, w, a}
+	api.GET("/predictions", h.list)
+	api.GET("/predictions/status", h.status)
+	api.POST("/predictions/rebuild", h.rebuild)
+	api.GET("/predictions/:source/:id", h.show)
+	api.GET("/predictions/:source/:id/events", h.follow)
+	api.PUT("/predictions/:source/:id", h.watch)
+}
+
+type predictionsAPI struct {
+	predictions Predictions
+	waiting     Waiting
+	announcer   Announcer
+}
+
+func (h predictionsAPI) list(c echo.Context) error {
+	p, err := queryListing(c)
+	if err != nil {
+		return err
+	}
+	source, status := c.QueryParam("source"), c.QueryParam("status")
+	if source != "" {
+		if err := bridge.CheckName("source", source); err != nil {
+			return badRequest("%v", err)
+		}
+	}
+	var open *bool
+	if text := c.QueryParam("open"); text != "" {
+		is, err := strconv.ParseBool(text)
+		if err != nil {
+			return badRequest("open is true or false")
+		}
+		open = &is
+	}
+	list := adminapi.PredictionList{Predictions: []adminapi.Prediction{}}
+	until := time.Now().Add(longestList)
+	err = h.predictions.Walk(c.Request().Context(), adminapi.PredictionSelection{Source: source, After: p.After, Before: p.Before, Newest: p.Newest}, func(place uint64, s *bridge.PredictionState) error {
+		selected := (status == "" || s.Status == status) && (open == nil || *open == s.Open())
+		if selected && len(list.Predictions) == p.Limit || time.Now().After(until) {
+			list.More = true
+			return errPage
+		}
+		if selected {
+			list.Predictions = append(list.Predictions, newPrediction(place, s))
+		}
+		list.Last = place
+		return nil
+	})
+	if err != nil && !errors.Is(err, errPage) {
+		return err
+	}
+	return c.JSON(http.StatusOK, list)
+}
+
+func newPrediction(place uint64, s *bridge.PredictionState) adminapi.Prediction {
+	out := adminapi.Prediction{
+		Place: place, Source: s.Source, ID: s.ID, Model: s.Model, Status: s.Status, Open: s.Open(), Origin: s.Origin,
+		FirstSeen: s.FirstSeen, ExpectedBy: s.ExpectedBy, ReceivedAt: s.ReceivedAt, Outputs: s.OutputCount, Stored: s.Stored, Conflict: s.Conflict,
+	}
+	if s.Announced != nil {
+		out.Reference = s.Announced.Reference
+	}
+	if s.Lost != nil {
+		out.Lost = s.Lost.Cause
+	}
+	return out
+}
+
+func (h predictionsAPI) status(c echo.Context) error {
+	status, err := h.predictions.Status(c.Request().Context())
+	if errors.Is(err, bridge.ErrNoEntry) {
+		return echo.NewHTTPError(http.StatusNotFound, "Nobody has kept the ledger yet: run a process with the role reconciler.")
+	}
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, status)
+}
+
+func (h predictionsAPI) rebuild(c echo.Context) error {
+	var call struct{}
+	if err := decodeCall(c, &call); err != nil {
+		return err
+	}
+	if err := h.predictions.Rebuild(c.Request().Context()); err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, adminapi.Rebuilding{Rebuilding: true})
+}
+
+// watch announces a prediction.
+func (h predictionsAPI) watch(c echo.Context) error {
+	source, id, err := predictionOf(c)
+	if err != nil {
+		return err
+	}
+	var call bridge.WatchRequest
+	if err := decodeCall(c, &call); err != nil {
+		return err
+	}
+	if call.Prediction != "" && call.Prediction != id {
+		return badRequest("prediction is another one than that of the path: leave it out")
+	}
+	call.Prediction = id
+	w := call.Watch(source)
+	if err := w.Check(time.Now()); err != nil {
+		return badRequest("%v", err)
+	}
+	receipt, event, err := h.announcer.Announce(c.Request().Context(), w)
+	switch {
+	case errors.Is(err, bridge.ErrNoSource):
+		return echo.NewHTTPError(http.StatusNotFound, "There is no such source: hookspan config show names those of the configuration.")
+	case errors.Is(err, bridge.ErrTooLarge):
+		return echo.NewHTTPError(http.StatusRequestEntityTooLarge, "It is too large for the store.")
+	case errors.Is(err, bridge.ErrFull), errors.Is(err, bridge.ErrUnavailable), errors.Is(err, bridge.ErrUnknown):
+		return unavailable(c, "It cannot be stored now: try again.")
+	case err != nil:
+		return err
+	}
+	return c.JSON(http.StatusOK, bridge.Watched{Result: receipt.Result, ID: event})
+}
+
+// predictionOf is the prediction that the path names.
+func predictionOf(c echo.Context) (source, id string, err error) {
+	source, id = c.Param("source"), c.Param("id")
+	// Echo matches the path as it was sent only where it is not what net/url would write.
+	if c.Request().URL.RawPath != "" {
+		var bad error
+		if source, bad = url.PathUnescape(source); bad == nil {
+			id, bad = url.PathUnescape(id)
+		}
+		if bad != nil {
+			return "", "", badRequest("the path is not percent-encoded")
+		}
+	}
+	if err := bridge.CheckName("source", source); err != nil {
+		return "", "", badRequest("%v", err)
+	}
+	if err := bridge.CheckPredictionID(id); err != nil {
+		return "", "", badRequest("%v", err)
+	}
+	if !utf8.ValidString(id) {
+		return "", "", badRequest("the prediction id is not UTF-8")
+	}
+	return source, id, nil
+}

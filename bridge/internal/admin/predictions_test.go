@@ -1,0 +1,251 @@
+package admin_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/admin"
+	"github.com/hookspan/hookspan/bridge/internal/predictions"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/watches"
+	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/adminapi"
+)
+
+const patience = 20 * time.Second
+
+// ledger is the real one, but for who keeps it.
+type ledger struct {
+	*predictions.Reader
+	*await.Past
+
+	status  func() (*adminapi.PredictionsStatus, error)
+	rebuilt chan struct{}
+}
+
+func (l ledger) Walk(ctx context.Context, sel adminapi.PredictionSelection, visit func(uint64, *bridge.PredictionState) error) error {
+	return l.Reader.Walk(ctx, predictions.Selection(sel), visit)
+}
+
+func (l ledger) Status(context.Context) (*adminapi.PredictionsStatus, error) { return l.status() }
+
+func (l ledger) Rebuild(context.Context) error {
+	l.rebuilt <- struct{}{}
+	return nil
+}
+
+func (ledger) Life(string) time.Duration { return 7 * 24 * time.Hour }
+
+// bench is a server that knows predictions by a real NATS.
+type predictionsBench struct {
+	*streamtest.Bench
+	*admin.Server
+
+	t      *testing.T
+	hub    *await.Hub
+	ledger *ledger
+	store  watches.Publisher
+}
+
+func startPredictions(t *testing.T) *predictionsBench {
+	t.Helper()
+	s, err := admin.New(admin.Config{Listen: "127.0.0.1:0"}, admin.Deps{Metrics: prometheus.NewRegistry()}, zap.NewNop())
+	require.NoError(t, err)
+	b := onNATS(t, s)
+	run(t, s)
+	return b
+}
+
+func onNATS(t *testing.T, s *admin.Server) *predictionsBench {
+	t.Helper()
+	b := &predictionsBench{Bench: streamtest.Start(t, streamtest.Config()), Server: s, t: t}
+	b.store = b.Publisher()
+	reader := predictions.NewReader(b.JS, b.Names)
+	b.ledger = &ledger{
+		Reader: reader, Past: await.NewPast(b.JS, b.Names), rebuilt: make(chan struct{}, 1),
+		status: func() (*adminapi.PredictionsStatus, error) { return nil, bridge.ErrNoEntry },
+	}
+	b.hub = await.New(b.JS, reader, b.Names, nil)
+	t.Cleanup(b.hub.Close)
+	announcer := watches.NewAnnouncer(b.store, func(source string) bool { return source == "get3w" })
+	s.SetAPI(func(api *echo.Group) { admin.RegisterPredictions(api, b.ledger, b.hub, announcer) })
+	return b
+}
+
+// tell stores what the provider says.
+func (b *predictionsBench) tell(id, status string) *bridge.Event {
+	b.t.Helper()
+	e := streamtest.Event(id)
+	e.Status, e.RawStatus, e.ID = status, status, bridge.NewEventID(id, status, nil)
+	e.Body = []byte(`{"id":"x","status":"` + status + `","outputs":["https://cdn.get3w.com/a.png"],"completed_at":"2020-01-01T00:00:00Z"}`)
+	r, err := b.store.Publish(b.t.Context(), e)
+	require.NoError(b.t, err)
+	e.Sequence = r.Sequence
+	return e
+}
+
+// fold writes what the events say into the ledger.
+func (b *predictionsBench) fold(events ...*bridge.Event) {
+	b.t.Helper()
+	var s bridge.PredictionState
+	for _, e := range events {
+		predictions.Fold(&s, e, predictions.At{Sequence: e.Sequence, StoredAt: time.Now()})
+	}
+	text, err := json.Marshal(s)
+	require.NoError(b.t, err)
+	_, err = b.JS.Publish(b.t.Context(), b.Names.PredictionsSubject(bridge.PredictionKey(bridge.KeyEntry, s.Source, s.ID)), text)
+	require.NoError(b.t, err)
+}
+
+func (b *predictionsBench) put(path, body string) answer {
+	b.t.Helper()
+	return do(b.t, b.Server, http.MethodPut, "/api/v1/predictions/"+path, body, map[string]string{"Content-Type": "application/json"})
+}
+
+func (b *predictionsBench) get(path string) answer {
+	b.t.Helper()
+	return get(b.t, b.Server, "/api/v1/predictions"+path)
+}
+
+func (a answer) state(t *testing.T) *bridge.PredictionState {
+	t.Helper()
+	require.Equal(t, 200, a.status, a.body)
+	var s bridge.PredictionState
+	require.NoError(t, json.Unmarshal([]byte(a.body), &s))
+	return &s
+}
+
+func TestListOfPredictions(t *testing.T) {
+	b := startPredictions(t)
+	require.JSONEq(t, `{"predictions":[],"more":false,"last":0}`, b.get("").body)
+	for _, id := range []string{"a", "b", "c"} {
+		b.fold(b.tell(id, "completed"))
+	}
+	b.fold(b.tell("d", "processing"))
+	list := func(query string) (ids string, l adminapi.PredictionList) {
+		a := b.get(query)
+		require.Equal(t, 200, a.status, a.body)
+		require.NoError(t, json.Unmarshal([]byte(a.body), &l))
+		for _, p := range l.Predictions {
+			ids += p.ID
+		}
+		return ids, l
+	}
+	for query, want := range map[string]string{
+		"": "abcd", "?source=get3w": "abcd", "?source=other": "", "?status=completed": "abc", "?open=true": "d", "?open=false": "abc", "?after=1": "bcd",
+	} {
+		got, _ := list(query)
+		require.Equal(t, want, got, query)
+	}
+	ids, page := list("?limit=2")
+	require.Equal(t, "ab", ids)
+	require.True(t, page.More)
+	require.EqualValues(t, 2, page.Last)
+	for _, wrong := range []string{"?open=maybe", "?limit=0", "?source=A", "?after=x"} {
+		require.Equal(t, 400, b.get(wrong).status, wrong)
+	}
+}
+
+func TestStatusAndRebuild(t *testing.T) {
+	b := startPredictions(t)
+	a := b.get("/status")
+	require.Equal(t, 404, a.status)
+	require.Contains(t, a.detail(t), "role reconciler")
+	b.ledger.status = func() (*adminapi.PredictionsStatus, error) {
+		return &adminapi.PredictionsStatus{Leader: "host/1", Folded: 7}, nil
+	}
+	var status adminapi.PredictionsStatus
+	require.NoError(t, json.Unmarshal([]byte(b.get("/status").body), &status))
+	require.Equal(t, adminapi.PredictionsStatus{Leader: "host/1", Folded: 7}, status)
+	a = do(t, b.Server, http.MethodPost, "/api/v1/predictions/rebuild", "{}", map[string]string{"Content-Type": "application/json"})
+	require.JSONEq(t, `{"rebuilding":true}`, a.body)
+	<-b.ledger.rebuilt
+}
+
+func TestShowKnowsWhatEverTheLedgerDoes(t *testing.T) {
+	b := startPredictions(t)
+	a := b.get("/get3w/a")
+	require.Equal(t, 404, a.status)
+	require.Contains(t, a.detail(t), "Nothing is known")
+	e := b.tell("a", "completed")
+	s := b.get("/get3w/a").state(t)
+	require.Equal(t, "completed", s.Status, "by its events")
+	require.Equal(t, bridge.CustodyExpired, s.Outputs[0].Custody, "they are years old")
+	b.fold(e)
+	require.Equal(t, e.Sequence, b.get("/get3w/a").state(t).Sequence)
+	for _, wrong := range []string{"/get3w/a?wait=soon", "/get3w/a?wait=6m", "/get3w/a?wait=-1s", "/GET3W/a", "/get3w/%2E%2E", "/get3w/.", "/get3w/%FF", "/get3w/" + strings.Repeat("x", 257)} {
+		require.Equal(t, 400, b.get(wrong).status, wrong)
+	}
+}
+
+// Every id is one segment, percent-encoded, and arrives as it was.
+func TestIDsSurviveThePath(t *testing.T) {
+	b := startPredictions(t)
+	for _, id := range []string{
+		"a/b", "a?b", "a%b", "%2F", "/", "//", "a b", "a+b", "a#b", "a..b", "...", ".a", "events", "status", "ü/ü", `"\`, ":", "*", ":id", "a;b=c", "%", "%%", "a/events", "../../x", "%2e%2e",
+	} {
+		path := "get3w/" + url.PathEscape(id)
+		a := b.put(path, "{}")
+		require.Equal(t, 200, a.status, "%s: %s", id, a.body)
+		var watched bridge.Watched
+		require.NoError(t, json.Unmarshal([]byte(a.body), &watched))
+		require.Equal(t, bridge.Stored, watched.Result)
+		require.True(t, strings.HasPrefix(watched.ID, id+"/watch/"), "%q of %q", watched.ID, id)
+		require.Equal(t, id, b.get("/"+path).state(t).ID)
+	}
+	require.Equal(t, "%2F", b.get("/get3w/%252F").state(t).ID)
+	require.Equal(t, "/", b.get("/get3w/%2F").state(t).ID)
+	require.Equal(t, "/", b.get("/get3w/%2f").state(t).ID)
+}
+
+func TestWatching(t *testing.T) {
+	b := startPredictions(t)
+	body := `{"model":"get3w/flux-dev","reference":"order 7","tenant":"acme","estimated_duration":20,"metadata":{"order":"7"}}`
+	var watched bridge.Watched
+	require.NoError(t, json.Unmarshal([]byte(b.put("get3w/a", body).body), &watched))
+	require.Equal(t, bridge.Stored, watched.Result)
+	require.NoError(t, json.Unmarshal([]byte(b.put("get3w/a", body).body), &watched))
+	require.Equal(t, bridge.Duplicate, watched.Result)
+	s := b.get("/get3w/a").state(t)
+	require.True(t, s.Open())
+	require.Equal(t, "order 7", s.Announced.Reference)
+	require.Equal(t, map[string]string{"order": "7"}, s.Announced.Metadata)
+	require.False(t, s.Announced.Submitted)
+	for wrong, status := range map[string]int{
+		`{"prediction":"b"}`: 400, `{"submitted":true}`: 400, `{"deadline":"soon"}`: 400, `{"deadline":"2001-01-01T00:00:00Z"}`: 400,
+		`{"estimated_duration":-1}`: 400, ``: 400, `{"metadata":{"A b":"c"}}`: 400, `{"prediction":"a"}`: 200, `{} {}`: 400, `{}x`: 400,
+	} {
+		require.Equal(t, status, b.put("get3w/a", wrong).status, wrong)
+	}
+	require.Equal(t, 404, b.put("other/a", "{}").status)
+	require.Equal(t, 415, do(t, b.Server, http.MethodPut, "/api/v1/predictions/get3w/a", "{}", nil).status)
+}
+
+type failing struct{ err error }
+
+func (f failing) Publish(context.Context, *bridge.Event) (bridge.Receipt, error) {
+	return bridge.Receipt{}, f.err
+}
+
+func TestWatchingWhenNothingCanBeStored(t *testing.T) {
+	b := startPredictions(t)
+	for err, status := range map[error]int{bridge.ErrFull: 503, bridge.ErrUnknown: 503, bridge.ErrTooLarge: 413, errors.New("a bug"): 500} {
+		announcer := watches.NewAnnouncer(failing{err}, func(string) bool { return true })
+		b.SetAPI(func(api *echo.Group) { admin.RegisterPredictions(api, b.ledger, b.hub, announcer) })
+		a := b.put("get3w/a", "{}")
+		require.Equal(t, status, a.status, a.body)
+		require.Equal(t, status == 503, a.header.Get("Retry-After") != "")
+	}
+}

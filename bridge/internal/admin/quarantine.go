@@ -1,0 +1,195 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
+)
+
+// Quarantine has the deliveries that did not become an event.
+type Quarantine interface {
+	// Walk calls visit for every entry of the selection in order, until visit
+	// returns an error, which it returns. It does not know the selection's limit.
+	Walk(ctx context.Context, sel adminapi.KeptSelection, visit func(adminapi.KeptEntry) error) error
+	// Get returns one entry. The error wraps bridge.ErrNoEntry when it is gone.
+	Get(ctx context.Context, place string, seq uint64) (adminapi.KeptEntry, error)
+	// Reverify makes events of what is authentic and usable now.
+	Reverify(ctx context.Context, sel adminapi.KeptSelection, o adminapi.ReverifyOptions) adminapi.KeptReport
+	// Accept makes events of entries of the quarantine that can be read in one way only.
+	Accept(ctx context.Context, sel adminapi.KeptSelection, o adminapi.AcceptOptions) adminapi.KeptReport
+	// Drop removes entries for good.
+	Drop(ctx context.Context, sel adminapi.KeptSelection, dryRun bool) adminapi.KeptReport
+}
+
+// selection checks what came from outside.
+func keptSelection(c *adminapi.KeptCall) (adminapi.KeptSelection, error) {
+	err := checkPage(&c.Page)
+	switch {
+	case err != nil:
+	case c.Stream != "" && c.Stream != bridge.PlaceQuarantine && c.Stream != bridge.PlaceRefused:
+		err = badRequest("stream is %s or %s", bridge.PlaceQuarantine, bridge.PlaceRefused)
+	case c.Source != "" && bridge.CheckName("source", c.Source) != nil:
+		err = badRequest("source is not the name of one")
+	case c.Cause != "" && bridge.CheckName("cause", c.Cause) != nil:
+		err = badRequest("cause is not one")
+	case c.Stream == "" && (len(c.Seqs) > 0 || c.After > 0):
+		err = badRequest("seqs and after count within one stream: name it")
+	}
+	if err != nil {
+		return adminapi.KeptSelection{}, err
+	}
+	return adminapi.KeptSelection{
+		Place: c.Stream, Source: c.Source, Cause: c.Cause, Sequences: c.Seqs, After: c.After, Limit: c.Limit,
+	}, nil
+}
+
+// RegisterQuarantine adds the routes about deliveries that did not become an
+// event.
+func RegisterQuarantine(api *echo.Group, q Quarantine) {
+	h := quarantineAPI{q}
+	api.GET("/quarantine", h.list)
+	api.GET("/quarantine/:stream/:seq", h.show)
+	api.POST("/quarantine/reverify", h.reverify)
+	api.POST("/quarantine/accept", h.accept)
+	api.POST("/quarantine/drop", h.drop)
+}
+
+type quarantineAPI struct{ q Quarantine }
+
+func (h quarantineAPI) list(c echo.Context) error {
+	p, err := queryListing(c)
+	if err != nil {
+		return err
+	}
+	call := adminapi.KeptCall{Stream: c.QueryParam("stream"), Source: c.QueryParam("source"), Cause: c.QueryParam("cause"), Page: p.Page}
+	if call.Stream == "" && p.Before > 0 {
+		return badRequest("before counts within one stream: name it")
+	}
+	sel, err := keptSelection(&call)
+	if err != nil {
+		return err
+	}
+	sel.Before, sel.Newest = p.Before, p.Newest
+	list := adminapi.KeptList{Entries: []adminapi.KeptDelivery{}}
+	if !sel.Newest || sel.Place != "" {
+		list.Entries, list.More, err = h.page(c, sel)
+		if err != nil {
+			return err
+		}
+		return c.JSON(http.StatusOK, list)
+	}
+	for _, sel.Place = range bridge.Places() {
+		entries, more, err := h.page(c, sel)
+		if err != nil {
+			return err
+		}
+		list.Entries, list.More = append(list.Entries, entries...), list.More || more
+	}
+	slices.SortStableFunc(list.Entries, func(a, b adminapi.KeptDelivery) int { return b.ReceivedAt.Compare(a.ReceivedAt) })
+	if len(list.Entries) > sel.Limit {
+		list.Entries, list.More = list.Entries[:sel.Limit], true
+	}
+	return c.JSON(http.StatusOK, list)
+}
+
+// page are the first entries of a selection, and whether there are more.
+func (h quarantineAPI) page(c echo.Context, sel adminapi.KeptSelection) (entries []adminapi.KeptDelivery, more bool, err error) {
+	entries = []adminapi.KeptDelivery{}
+	err = h.q.Walk(c.Request().Context(), sel, func(e adminapi.KeptEntry) error {
+		if len(entries) == sel.Limit {
+			more = true
+			return errPage
+		}
+		entries = append(entries, summary(&e))
+		return nil
+	})
+	if errors.Is(err, errPage) {
+		err = nil
+	}
+	return entries, more, err
+}
+
+func summary(e *adminapi.KeptEntry) adminapi.KeptDelivery {
+	return adminapi.KeptDelivery{
+		Stream: e.Place, Seq: e.Sequence, Source: e.Source, Cause: e.Cause, Detail: e.Detail, ReceivedAt: e.ReceivedAt,
+		Remote: e.RemoteAddr, RequestID: e.RequestID, ContentType: e.ContentType, BodyBytes: e.BodyBytes, Truncated: e.Truncated,
+	}
+}
+
+func (h quarantineAPI) show(c echo.Context) error {
+	seq, err := querySeq(c)
+	if err != nil {
+		return err
+	}
+	e, err := h.q.Get(c.Request().Context(), c.Param("stream"), seq)
+	if errors.Is(err, bridge.ErrNoEntry) {
+		return echo.NewHTTPError(http.StatusNotFound, "There is no such entry, or no longer.")
+	}
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, adminapi.KeptDetail{
+		KeptDelivery: summary(&e), Proof: e.Proof, Header: e.Header, HeadersCut: e.HeadersCut, Query: e.Query, TraceParent: e.TraceParent,
+		Content: newContent(e.Body),
+	})
+}
+
+func (h quarantineAPI) reverify(c echo.Context) error {
+	call, sel, err := readCall(c)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, h.q.Reverify(c.Request().Context(), sel, adminapi.ReverifyOptions{
+		DryRun: call.DryRun, AcceptStale: call.AcceptStale, AcceptPathToken: call.AcceptPathToken,
+	}))
+}
+
+// maxAcceptText bounds By and Reason.
+const maxAcceptText = 256
+
+func (h quarantineAPI) accept(c echo.Context) error {
+	var call adminapi.AcceptCall
+	if err := decodeCall(c, &call); err != nil {
+		return err
+	}
+	page := adminapi.KeptCall{Stream: bridge.PlaceQuarantine, Page: adminapi.Page{Seqs: call.Seqs, Limit: maxEntries}}
+	sel, err := keptSelection(&page)
+	switch {
+	case err != nil:
+		return err
+	case len(call.Seqs) == 0:
+		return badRequest("seqs must name the entries")
+	case len(call.By) > maxAcceptText || len(call.Reason) > maxAcceptText:
+		return badRequest("by and reason have at most %d bytes each", maxAcceptText)
+	}
+	return c.JSON(http.StatusOK, h.q.Accept(c.Request().Context(), sel, adminapi.AcceptOptions{
+		DryRun: call.DryRun, By: call.By, Reason: call.Reason, From: c.Request().RemoteAddr,
+	}))
+}
+
+func (h quarantineAPI) drop(c echo.Context) error {
+	call, sel, err := readCall(c)
+	switch {
+	case err != nil:
+		return err
+	case call.AcceptStale || call.AcceptPathToken:
+		return echo.NewHTTPError(http.StatusBadRequest, "accept_stale and accept_path_token are for reverify")
+	case call.Stream == "":
+		return echo.NewHTTPError(http.StatusBadRequest, "stream must be named, since what is dropped is gone")
+	}
+	return c.JSON(http.StatusOK, h.q.Drop(c.Request().Context(), sel, call.DryRun))
+}
+
+func readCall(c echo.Context) (call adminapi.KeptCall, sel adminapi.KeptSelection, err error) {
+	if err := decodeCall(c, &call); err != nil {
+		return call, sel, err
+	}
+	sel, err = keptSelection(&call)
+	return call, sel, err
+}

@@ -1,0 +1,146 @@
+package housekeeping
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+const auditTimeout = 10 * time.Second
+
+// AuditorConfig of an [Auditor]. Zero values are defaults.
+type AuditorConfig struct {
+	// Streams are looked at.
+	Streams []string
+	// Kept are those of them out of which single messages never go: only the
+	// oldest, by age or by a [Janitor].
+	Kept []string
+	// Alone says that no other process purges these streams, so that what is
+	// missing at the beginning of one that is kept was removed by nobody who may.
+	Alone bool
+	// Interval between two looks, default 10 s.
+	Interval time.Duration
+	Alarms   bridge.Alarmer
+	Logger   *zap.Logger
+}
+
+// Auditor compares each stream with what it remembers of it in a [Book]: a
+// stream that has lost messages, as after a restart with a damaged file, says
+// nothing of it by itself. It also measures how full the streams are.
+type Auditor struct {
+	js     jetstream.JetStream
+	book   *Checkpoint
+	cfg    AuditorConfig
+	gauges *gauges
+	kept   map[string]bool
+}
+
+// NewAuditor returns an auditor that is not running yet.
+func NewAuditor(js jetstream.JetStream, book *Checkpoint, cfg AuditorConfig) *Auditor {
+	cfg.Interval = cmp.Or(cfg.Interval, defaultInterval)
+	a := &Auditor{js: js, book: book, cfg: cfg, gauges: newGauges(cfg.Streams), kept: map[string]bool{}}
+	for _, name := range cfg.Kept {
+		a.kept[name] = true
+	}
+	return a
+}
+
+// Run audits until ctx ends, and once more then. It returns nil.
+func (a *Auditor) Run(ctx context.Context) error {
+	_ = every(ctx, a.cfg.Interval, func() { a.Audit(ctx) })
+	a.Audit(context.WithoutCancel(ctx))
+	return nil
+}
+
+// Audit looks at every stream once.
+func (a *Auditor) Audit(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
+	defer cancel()
+	for _, name := range a.cfg.Streams {
+		stream, err := a.js.Stream(ctx, name)
+		switch {
+		case errors.Is(err, jetstream.ErrStreamNotFound):
+			if page, known := a.book.page(name); known {
+				a.raise(bridge.AlarmStreamRemoved, name, "a stream is not there any more", page, nil)
+			}
+		case err != nil:
+			// Whether it can be reached is for others to say.
+			a.cfg.Logger.Debug("a stream could not be audited", zap.String("stream", name), zap.Error(err))
+		default:
+			a.compare(name, stream.CachedInfo())
+		}
+	}
+	if err := a.book.Save(); err != nil {
+		a.cfg.Logger.Warn("what was remembered of the streams is out of date", zap.Error(err))
+	}
+}
+
+func (a *Auditor) compare(name string, info *jetstream.StreamInfo) {
+	now := time.Now()
+	a.gauges.observe(name, info, now)
+	s := info.State
+	is := page{Created: info.Created, First: s.FirstSeq, Last: s.LastSeq, Messages: s.Msgs, FirstTime: s.FirstTime, At: now}
+	was, known := a.book.page(name)
+	if known {
+		a.judge(name, was, is, info.Config.MaxAge)
+	}
+	a.book.change(func(p *pages) {
+		is.PurgedTo = p.Streams[name].PurgedTo
+		if same := is; known && is.Last == was.Last && is.Messages == was.Messages {
+			if same.At = was.At; same == was {
+				return // an idle stream is no reason to write
+			}
+		}
+		if known && !is.Created.Equal(was.Created) && is.Last < was.Last {
+			is.PurgedTo = 0 // sequences begin anew
+			delete(p.Scrub, name)
+		}
+		p.Streams[name] = is
+	})
+}
+
+// judge raises at most one alarm: the one that explains the most.
+func (a *Auditor) judge(name string, was, is page, maxAge time.Duration) {
+	switch {
+	case is.Last < was.Last && !is.Created.Equal(was.Created):
+		a.raise(bridge.AlarmStoreBackwards, name, "a stream was made anew, what it held is gone: restore a backup if there is one", was, &is)
+		return
+	case is.Last < was.Last:
+		a.raise(bridge.AlarmStoreBackwards, name, "a stream has lost its newest messages, its files are damaged or were replaced: "+
+			"restore a backup if there is one, and look at the disk", was, &is)
+		return
+	case !is.Created.Equal(was.Created):
+		a.raise(bridge.AlarmStreamRemoved, name, "a stream was made anew, and its messages are still there", was, &is)
+	}
+	if !a.kept[name] {
+		return
+	}
+	if left := is.First - min(was.First, is.First); was.Messages+(is.Last-was.Last) > is.Messages+left {
+		a.raise(bridge.AlarmStoreMissing, name, fmt.Sprintf("a stream has %d messages fewer than it should have: "+
+			"somebody removed them, or its files are damaged; the scrub names them", was.Messages+(is.Last-was.Last)-left-is.Messages), was, &is)
+		return
+	}
+	aged := maxAge > 0 && was.Messages > 0 && is.At.Sub(was.FirstTime) >= maxAge
+	if a.cfg.Alone && is.First > max(was.First, was.PurgedTo) && was.Messages > 0 && !aged {
+		a.raise(bridge.AlarmStoreMissing, name, "a stream has lost its oldest messages, which neither age nor Hookspan removed: "+
+			"somebody purged it, or its files are damaged", was, &is)
+	}
+}
+
+func (a *Auditor) raise(kind, stream, text string, was page, is *page) {
+	details := map[string]any{
+		"stream": stream, "last_before": was.Last, "first_before": was.First, "messages_before": was.Messages,
+		"created_before": was.Created, "seen": was.At,
+	}
+	if is != nil {
+		details["last"], details["first"], details["messages"], details["created"] = is.Last, is.First, is.Messages, is.Created
+	}
+	a.cfg.Alarms.Raise(bridge.Alarm{Kind: kind, Subject: stream, Text: stream + ": " + text, Details: details})
+}

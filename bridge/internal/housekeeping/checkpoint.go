@@ -1,0 +1,117 @@
+package housekeeping
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+)
+
+// Memory keeps one small text outside JetStream, so that what it says can be
+// held against what JetStream says. Save returns when the text is durable; Load
+// returns nothing when none was saved. Calls do not overlap.
+type Memory interface {
+	Load() ([]byte, error)
+	Save(text []byte) error
+}
+
+// Book is what is remembered outside JetStream. It is safe for concurrent use.
+type Checkpoint struct {
+	memory Memory
+
+	mu    sync.Mutex
+	saved []byte
+	pages pages
+}
+
+type pages struct {
+	// Store says whose streams these are.
+	Store   string          `json:"store"`
+	Streams map[string]page `json:"streams"`
+	// Scrub is the next sequence that the scrub will read, by stream.
+	Scrub map[string]uint64 `json:"scrub,omitempty"`
+}
+
+// page is one stream as it was when it was last looked at.
+type page struct {
+	Created  time.Time `json:"created"`
+	First    uint64    `json:"first"`
+	Last     uint64    `json:"last"`
+	Messages uint64    `json:"messages"`
+	// FirstTime is when the first message was stored.
+	FirstTime time.Time `json:"first_time"`
+	// PurgedTo: the janitor may have removed everything before it.
+	PurgedTo uint64 `json:"purged_to,omitempty"`
+	// At is when it was looked at.
+	At time.Time `json:"at"`
+}
+
+// OpenBook reads what memory has of the store of that name; what it has of
+// another one is no measure. With an error the book is empty, and can be used all
+// the same: nothing before this start will be missed then.
+func OpenCheckpoint(memory Memory, store string) (*Checkpoint, error) {
+	b := &Checkpoint{memory: memory, pages: pages{Store: store, Streams: map[string]page{}, Scrub: map[string]uint64{}}}
+	text, err := memory.Load()
+	if err != nil {
+		return b, err
+	}
+	if len(text) == 0 {
+		return b, nil
+	}
+	read := pages{}
+	if err := json.Unmarshal(text, &read); err != nil {
+		return b, fmt.Errorf("reading what was remembered of the streams: %w", err)
+	}
+	if read.Store != store {
+		return b, nil
+	}
+	maps.Copy(b.pages.Streams, read.Streams)
+	maps.Copy(b.pages.Scrub, read.Scrub)
+	b.saved = text
+	return b, nil
+}
+
+// Purging notes that everything of the stream before sequence to may be removed
+// by us, and saves that first: otherwise a crash right after the purge would
+// look like a loss.
+func (b *Checkpoint) Purging(stream string, to uint64) error {
+	b.change(func(p *pages) {
+		page := p.Streams[stream]
+		page.PurgedTo = max(page.PurgedTo, to)
+		p.Streams[stream] = page
+	})
+	return b.Save()
+}
+
+func (b *Checkpoint) page(stream string) (page, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p, ok := b.pages.Streams[stream]
+	return p, ok && !p.At.IsZero()
+}
+
+func (b *Checkpoint) change(do func(*pages)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	do(&b.pages)
+}
+
+// Save saves what has changed.
+func (b *Checkpoint) Save() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	text, err := json.Marshal(b.pages)
+	if err != nil {
+		return err
+	}
+	if bytes.Equal(text, b.saved) {
+		return nil
+	}
+	if err := b.memory.Save(text); err != nil {
+		return fmt.Errorf("remembering the state of the streams: %w", err)
+	}
+	b.saved = text
+	return nil
+}

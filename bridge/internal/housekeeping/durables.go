@@ -1,0 +1,147 @@
+package housekeeping
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookspan/hookspan/internal/streamread"
+)
+
+// durable is a reader of the stream that events are kept for.
+type durable struct {
+	name    string // empty: there is no durable, nobody reads
+	created time.Time
+	filters []string
+	// next is the first sequence that it may still need.
+	next uint64
+	// waiting is how many messages it has not handled.
+	waiting uint64
+}
+
+// listDurables returns the durables, or nobody in their place.
+//
+// A cluster leaves out of the list those whose leader did not answer in time. To
+// take one of them for removed would lose its events, so the names, which come
+// from elsewhere, must all be in the list.
+func (r *round) listDurables(ctx context.Context) ([]durable, error) {
+	names := r.stream.ConsumerNames(ctx)
+	missing := map[string]bool{}
+	for name := range names.Name() {
+		missing[name] = true
+	}
+	if err := names.Err(); err != nil {
+		return nil, fmt.Errorf("listing the names of consumers: %w", err)
+	}
+	var infos []*jetstream.ConsumerInfo
+	lister := r.stream.ListConsumers(ctx)
+	for info := range lister.Info() {
+		delete(missing, info.Name)
+		infos = append(infos, info)
+	}
+	if err := lister.Err(); err != nil {
+		return nil, fmt.Errorf("listing consumers: %w", err)
+	}
+	for name := range missing {
+		return nil, fmt.Errorf("consumer %s does not say what it has handled", name)
+	}
+	var out []durable
+	for _, info := range infos {
+		if info.Config.Durable == "" {
+			continue
+		}
+		d, err := r.examine(ctx, info)
+		if err != nil {
+			return nil, fmt.Errorf("finding out what durable %s has handled: %w", info.Name, err)
+		}
+		out = append(out, d)
+	}
+	if len(out) == 0 {
+		nobody := durable{next: r.info.State.FirstSeq, waiting: r.info.State.Msgs}
+		if err := r.skipRecorded(ctx, &nobody); err != nil {
+			return nil, err
+		}
+		out = append(out, nobody)
+	}
+	return out, nil
+}
+
+func (r *round) examine(ctx context.Context, info *jetstream.ConsumerInfo) (durable, error) {
+	d := durable{
+		name: info.Name, created: info.Created, filters: info.Config.FilterSubjects,
+		waiting: info.NumPending + uint64(info.NumAckPending),
+	}
+	if info.Config.FilterSubject != "" {
+		d.filters = []string{info.Config.FilterSubject}
+	}
+	if len(d.filters) == 0 {
+		d.filters = []string{everything}
+	}
+	from := info.AckFloor.Stream + 1
+	if info.NumAckPending == 0 {
+		// The floor does not follow what the filter skips, nor a message that
+		// was delivered as often as it may be. With nothing out for an answer,
+		// all that was delivered is done with.
+		from = max(from, info.Delivered.Stream+1)
+	}
+	from = max(from, r.info.State.FirstSeq)
+	var err error
+	if d.next, err = r.nextMatching(ctx, d.filters, from, d.waiting); err != nil {
+		return d, err
+	}
+	return d, r.skipRecorded(ctx, &d)
+}
+
+// nextMatching returns the first sequence at or after from that one of filters
+// matches, or the one after the stream's last.
+func (r *round) nextMatching(ctx context.Context, filters []string, from, waiting uint64) (uint64, error) {
+	next := r.info.State.LastSeq + 1
+	if from >= next {
+		return next, nil
+	}
+	for _, filter := range filters {
+		m, err := get(ctx, r.stream, from, jetstream.WithGetMsgSubject(filter))
+		switch {
+		case err == nil:
+			next = min(next, m.Sequence)
+			continue
+		case !errors.Is(err, errUnreadable):
+			return 0, err
+		case waiting == 0:
+			continue // as the durable says
+		}
+		// The server says the same of a message that it cannot read.
+		count, err := streamread.Count(ctx, r.stream, []string{filter}, from)
+		if err != nil {
+			return 0, err
+		}
+		if count > 0 {
+			return from, nil
+		}
+	}
+	return next, nil
+}
+
+// firstSince returns the first sequence that is not surely older than t. What
+// cannot be read counts as young.
+func (r *round) firstSince(ctx context.Context, t time.Time) (uint64, error) {
+	low, high := max(1, r.info.State.FirstSeq), r.info.State.LastSeq+1
+	for low < high {
+		middle := low + (high-low)/2
+		m, err := get(ctx, r.stream, middle, nextOfAll())
+		switch {
+		case errors.Is(err, errUnreadable):
+			high = middle
+		case err != nil:
+			return 0, fmt.Errorf("looking for events of an age: %w", err)
+		case m.Time.Before(t):
+			low = m.Sequence + 1
+		default:
+			high = middle
+		}
+	}
+	return low, nil
+}

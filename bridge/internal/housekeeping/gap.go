@@ -1,0 +1,103 @@
+package housekeeping
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+const (
+	// namedGaps is how many gaps of a pass have an alarm of their own.
+	namedGaps = 16
+	// maxDeleted is how many removed messages the server is asked to list.
+	maxDeleted = 100_000
+)
+
+// examine says what is wrong with the sequences from to to, which were left out
+// between two messages; after is the time of the second one, zero when there is
+// none. It returns true when they are to be read again: a replica may have been
+// behind.
+func (p *pass) examine(ctx context.Context, from, to uint64, after time.Time) (again bool, err error) {
+	if _, err = p.get(ctx, to); err == nil {
+		return true, nil
+	}
+	if !errors.Is(err, errUnreadable) {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, scrubTimeout)
+	defer cancel()
+	info, err := p.stream.Info(ctx)
+	if err != nil {
+		return false, err
+	}
+	if info.State.LastSeq < to {
+		return false, nil // the auditor says that
+	}
+	from = max(from, info.State.FirstSeq) // purged, or too old
+	if from > to {
+		return false, nil
+	}
+	unreadable, removed := to-from+1, uint64(0)
+	switch deleted := info.State.NumDeleted; {
+	case deleted == 0:
+	case deleted > maxDeleted:
+		unreadable, removed = 0, unreadable
+	default:
+		info, err := p.stream.Info(ctx, jetstream.WithDeletedDetails(true))
+		if err != nil {
+			return false, err
+		}
+		for _, sequence := range info.State.Deleted {
+			if sequence >= from && sequence <= to {
+				removed++
+			}
+		}
+		unreadable -= removed
+	}
+	switch {
+	case unreadable > 0:
+		p.report(bridge.AlarmStoreCorrupt, unreadable, from, to, after, "cannot be read, their file is damaged, and no consumer gets them as they were")
+	case p.kept[p.name]:
+		p.report(bridge.AlarmStoreMissing, removed, from, to, after, "are gone: somebody removed them, or the server did because their file is damaged")
+	}
+	return false, nil
+}
+
+func (p *pass) report(kind string, count, from, to uint64, after time.Time, what string) {
+	if p.gaps++; p.gaps > namedGaps {
+		p.restGaps++
+		p.restMsg += count
+		return
+	}
+	p.cfg.Alarms.Raise(bridge.Alarm{
+		Kind: kind, Subject: fmt.Sprintf("%s %d-%d", p.name, from, to),
+		Text: fmt.Sprintf("%s: %d messages between sequences %d and %d %s; restore a backup, or have the sender send again what came between %s and %s",
+			p.name, count, from, to, what, timeText(p.before), timeText(after)),
+		Details: map[string]any{"stream": p.name, "from": from, "to": to, "count": count, "after": p.before, "before": after},
+	})
+}
+
+// reportRest is one alarm for what was not named.
+func (p *pass) reportRest() {
+	if p.restGaps == 0 {
+		return
+	}
+	p.cfg.Alarms.Raise(bridge.Alarm{
+		Kind: bridge.AlarmStoreCorrupt, Subject: p.name + " rest",
+		Text: fmt.Sprintf("%s: beyond those that are named, %d messages in %d more places are gone or cannot be read: replace the disk and restore a backup",
+			p.name, p.restMsg, p.restGaps),
+		Details: map[string]any{"stream": p.name, "count": p.restMsg, "places": p.restGaps},
+	})
+}
+
+func timeText(t time.Time) string {
+	if t.IsZero() {
+		return "an unknown time"
+	}
+	return t.UTC().Format(time.RFC3339)
+}

@@ -1,0 +1,149 @@
+package housekeeping
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+)
+
+func scrub(t *testing.T, b *streamtest.Bench, memory Memory, alarms bridge.Alarmer) *Scrub {
+	t.Helper()
+	book, err := OpenCheckpoint(memory, "test")
+	require.NoError(t, err)
+	return NewScrub(b.JS, book, ScrubConfig{
+		Streams: []string{events}, Kept: []string{events}, BytesPerSecond: 1 << 30, Alarms: alarms, Logger: zap.NewNop(),
+	})
+}
+
+// Damage of each kind to a block that is not the newest is found by one pass,
+// while the server runs and after a restart.
+func TestScrubFindsDamage(t *testing.T) {
+	// A message in the file: length 4, sequence 8, time 8, subject length 2,
+	// subject, header and its length, body, checksum 8.
+	const header = 22
+	for name, harm := range map[string]func(t *testing.T, f *os.File, subject int64, size int64){
+		"a byte of the body":              func(t *testing.T, f *os.File, at, _ int64) { flip(t, f, at+5000) },
+		"a byte of the subject":           func(t *testing.T, f *os.File, at, _ int64) { flip(t, f, at+3) },
+		"a byte of the sequence":          func(t *testing.T, f *os.File, at, _ int64) { flip(t, f, at-header+4) },
+		"a byte of the time":              func(t *testing.T, f *os.File, at, _ int64) { flip(t, f, at-header+13) },
+		"a byte of the length":            func(t *testing.T, f *os.File, at, _ int64) { flip(t, f, at-header) },
+		"a byte of the header len":        func(t *testing.T, f *os.File, at, _ int64) { flip(t, f, at+int64(len(completed))) },
+		"a second byte of the header len": func(t *testing.T, f *os.File, at, _ int64) { flip(t, f, at+int64(len(completed))+1) },
+		"a byte of the subject len":       func(t *testing.T, f *os.File, at, _ int64) { flip(t, f, at-2) },
+		"a byte of the checksum":          func(t *testing.T, f *os.File, at, _ int64) { flip(t, f, at-header-3) },
+		"a truncated file":                func(t *testing.T, f *os.File, at, _ int64) { require.NoError(t, f.Truncate(at+100)) },
+		"an empty file":                   func(t *testing.T, f *os.File, _, _ int64) { require.NoError(t, f.Truncate(0)) },
+		"zeroes at its end": func(t *testing.T, f *os.File, at, size int64) {
+			_, err := f.WriteAt(make([]byte, size-at), at)
+			require.NoError(t, err)
+		},
+		"a page of zeroes": func(t *testing.T, f *os.File, at, _ int64) {
+			_, err := f.WriteAt(make([]byte, 4096), (at+4096)&^4095)
+			require.NoError(t, err)
+		},
+		"a file that is gone": func(t *testing.T, f *os.File, _, _ int64) { require.NoError(t, os.Remove(f.Name())) },
+	} {
+		for _, restarted := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, restarted %v", name, restarted), func(t *testing.T) {
+				dir := t.TempDir()
+				b := small(t, dir, 16<<20)
+				put(t, b, 1000, completed) // two blocks of 4 MiB, and a piece
+				audit, memory := &heard{}, &paper{}
+				auditor(t, b, memory, audit).Audit(context.Background())
+				block := filepath.Join(storePath(dir), "msgs", "2.blk")
+				data, err := os.ReadFile(block)
+				require.NoError(t, err)
+				subject := len(data)/2 + bytes.Index(data[len(data)/2:], []byte(completed))
+				if restarted {
+					b.Stop()
+				}
+				f, err := os.OpenFile(block, os.O_RDWR, 0)
+				require.NoError(t, err)
+				harm(t, f, int64(subject), int64(len(data)))
+				require.NoError(t, f.Close())
+				if restarted {
+					b = small(t, dir, 16<<20)
+				}
+				alarms := &heard{}
+				require.NoError(t, scrub(t, b, &paper{}, alarms).Pass(context.Background(), events))
+				found := alarms.take()
+				lost, read := uint64(0), uint64(0)
+				for _, a := range found {
+					lost += a.Details["count"].(uint64)
+				}
+				for seq := uint64(1); seq <= 1000; seq++ {
+					if m, err := streamOf(t, b, events).GetMsg(context.Background(), seq); err == nil && m.Subject == completed {
+						read++
+					}
+				}
+				require.NotEmpty(t, found)
+				t.Logf("%d alarms, %d of 1000 lost: %s", len(found), lost, found[0].Text)
+				require.Equal(t, uint64(1000), read+lost, "each that cannot be read is named, and no other")
+				require.NotNil(t, found[0].Details["before"])
+				auditor(t, b, memory, audit).Audit(context.Background())
+				t.Logf("the auditor: %v", kinds(audit.take()))
+			})
+		}
+	}
+}
+
+func flip(t *testing.T, f *os.File, at int64) {
+	t.Helper()
+	one := make([]byte, 1)
+	_, err := f.ReadAt(one, at)
+	require.NoError(t, err)
+	one[0] ^= 4
+	_, err = f.WriteAt(one, at)
+	require.NoError(t, err)
+}
+
+// Many places are an alarm each at first, and one for the rest.
+func TestScrubNamesAFewPlaces(t *testing.T) {
+	b := small(t, t.TempDir(), limit)
+	put(t, b, 100, completed)
+	for seq := uint64(2); seq <= 60; seq += 2 {
+		require.NoError(t, streamOf(t, b, events).DeleteMsg(context.Background(), seq))
+	}
+	alarms := &heard{}
+	s := scrub(t, b, &paper{}, alarms)
+	require.NoError(t, s.Pass(context.Background(), events))
+	got := alarms.take()
+	require.Len(t, got, namedGaps+1)
+	require.Equal(t, bridge.AlarmStoreMissing, got[0].Kind)
+	require.EqualValues(t, 30-namedGaps, got[namedGaps].Details["count"])
+
+	// Where single messages may be removed these are no loss.
+	s.kept = nil
+	require.NoError(t, s.Pass(context.Background(), events))
+	require.Empty(t, alarms.take())
+}
+
+// A healthy stream raises nothing, also when its oldest leave meanwhile; an
+// interrupted pass goes on where it was.
+func TestScrubOfAHealthyStream(t *testing.T) {
+	b := small(t, t.TempDir(), limit)
+	alarms, memory := &heard{}, &paper{}
+	s := scrub(t, b, memory, alarms)
+	require.NoError(t, s.Pass(context.Background(), events), "empty")
+	put(t, b, 50, completed)
+	require.NoError(t, s.Pass(context.Background(), events))
+	require.NoError(t, streamOf(t, b, events).Purge(context.Background()))
+	require.NoError(t, s.Pass(context.Background(), events))
+	put(t, b, 50, completed)
+	s.book.change(func(p *pages) { p.Scrub[events] = 91 })
+	require.NoError(t, s.book.Save())
+	s = scrub(t, b, memory, alarms)
+	require.EqualValues(t, 91, s.book.scrubbed(events))
+	require.NoError(t, s.Pass(context.Background(), events))
+	require.Zero(t, s.book.scrubbed(events), "the next one begins at the beginning")
+	require.Empty(t, alarms.take())
+}

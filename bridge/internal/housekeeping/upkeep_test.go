@@ -1,0 +1,130 @@
+package housekeeping
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const events = "HOOKSPAN_EVENTS"
+
+// heard keeps alarms.
+type heard struct {
+	mu     sync.Mutex
+	alarms []bridge.Alarm
+}
+
+func (h *heard) Raise(a bridge.Alarm) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.alarms = append(h.alarms, a)
+}
+
+// take returns what was raised since the last call.
+func (h *heard) take() []bridge.Alarm {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := h.alarms
+	h.alarms = nil
+	return out
+}
+
+func kinds(alarms []bridge.Alarm) (out []string) {
+	for _, a := range alarms {
+		out = append(out, a.Kind)
+	}
+	return out
+}
+
+// paper is a memory that forgets nothing as long as the test runs.
+type paper struct {
+	text []byte
+	fail bool
+}
+
+func (p *paper) Load() ([]byte, error) { return p.text, nil }
+
+func (p *paper) Save(text []byte) error {
+	if p.fail {
+		return errors.New("the disk is full")
+	}
+	p.text = text
+	return nil
+}
+
+// small starts a server whose stream of events holds that many bytes.
+func small(t *testing.T, dir string, maxBytes int64) *streamtest.Bench {
+	t.Helper()
+	cfg := streamtest.Config()
+	cfg.Streams.MaxBytes = maxBytes
+	return streamtest.StartIn(t, dir, cfg)
+}
+
+func streamOf(t *testing.T, b *streamtest.Bench, name string) jetstream.Stream {
+	t.Helper()
+	s, err := b.JS.Stream(context.Background(), name)
+	require.NoError(t, err)
+	return s
+}
+
+func state(t *testing.T, b *streamtest.Bench, name string) jetstream.StreamState {
+	t.Helper()
+	return streamOf(t, b, name).CachedInfo().State
+}
+
+const (
+	completed = "hookspan.events.get3w.prediction.completed.m"
+	failed    = "hookspan.events.get3w.prediction.failed.m"
+)
+
+// put publishes n events of 10 kB.
+func put(t *testing.T, b *streamtest.Bench, n int, subjects ...string) {
+	t.Helper()
+	for i := range n {
+		m := nats.NewMsg(subjects[i%len(subjects)])
+		m.Data = []byte(strings.Repeat("0123456789", 1000))
+		m.Header["ce-id"] = []string{"pred/completed/0123456789abcdef"}
+		_, err := b.JS.PublishMsg(context.Background(), m)
+		require.NoError(t, err)
+	}
+}
+
+func durableOf(t *testing.T, b *streamtest.Bench, cfg jetstream.ConsumerConfig) jetstream.Consumer {
+	t.Helper()
+	c, err := b.JS.CreateConsumer(context.Background(), events, cfg)
+	require.NoError(t, err)
+	return c
+}
+
+// read fetches n messages and acknowledges those that ack says.
+func read(t *testing.T, c jetstream.Consumer, n int, ack func(sequence uint64) bool) {
+	t.Helper()
+	batch, err := c.Fetch(n, jetstream.FetchMaxWait(5*time.Second))
+	require.NoError(t, err)
+	got := 0
+	for m := range batch.Messages() {
+		got++
+		meta, err := m.Metadata()
+		require.NoError(t, err)
+		if ack(meta.Sequence.Stream) {
+			require.NoError(t, m.DoubleAck(context.Background()))
+		}
+	}
+	require.NoError(t, batch.Error())
+	require.Equal(t, n, got)
+}
+
+func all(uint64) bool { return true }

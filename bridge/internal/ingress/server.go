@@ -1,0 +1,273 @@
+// Package ingress is the public HTTP side: it takes deliveries, has them
+// verified and read by their source, hands the event to a [Publisher] and
+// answers only after that has said that the event is durable. An authentic
+// delivery that is no event is answered when a [Quarantine] has it, one that is
+// not authentic is refused and offered to [Refused].
+package ingress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/source"
+	"github.com/hookspan/hookspan/internal/headers"
+)
+
+// Limits of a connection that the operator need not choose.
+const (
+	readHeaderTimeout = 5 * time.Second
+	writeTimeout      = 30 * time.Second // the sender has given up by then
+	shutdownMargin    = 2 * time.Second
+	// lastAnswers is how long connections without a request may hold up the end.
+	lastAnswers = time.Second
+	// Of one HTTP/2 connection: requests at once, and the largest frame, which is
+	// buffered whole before anybody has asked for it.
+	maxStreams   = 128
+	maxFrameSize = 16 << 10
+	// headerShare is the part of the bytes in flight that headers which are still
+	// arriving may take beside those: a quarter, and at least leastForHeaders. That is
+	// twice a header, since a TLS handshake and a whole record are read with it.
+	headerShare     = 4
+	leastForHeaders = 2 * MaxHeaderBytes
+)
+
+// Publisher makes events durable.
+type Publisher interface {
+	// Publish returns once the event is durable, or durable already, and only
+	// then without an error. An error wraps one of the errors of package bridge.
+	// Publish must return soon after ctx ends; ctx does not end when the sender
+	// goes away. It is called concurrently and must not keep e or change it.
+	Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error)
+}
+
+// Deps is where deliveries go. All of them are required.
+type Deps struct {
+	Publisher  Publisher
+	Quarantine Quarantine
+	Refused    Refused
+	Alarms     bridge.Alarmer
+}
+
+// Route is one source with what is asked of the URL it posts to.
+type Route struct {
+	Source *source.Source
+	// PathToken, when not empty, must be the last part of the path.
+	PathToken []byte
+	// Query are the names of URL parameters that travel with the event.
+	Query []string
+}
+
+// Server answers deliveries. Its zero value is not usable, see [New].
+type Server struct {
+	cfg     Config
+	routes  atomic.Pointer[map[string]Route]
+	deps    Deps
+	log     *zap.Logger
+	metrics *metrics
+	quiet   quiet
+	unknown rate.Sometimes
+	// crowded bounds the lines about headers that gave way.
+	crowded rate.Sometimes
+
+	listener *connections
+	http     *http.Server
+	proxies  proxies
+	rates    *rates
+	intake   *intake
+
+	draining atomic.Bool
+	gate     gate
+}
+
+// New binds the address, so an error about it is known before anything is
+// served, and connections wait until [Server.Run].
+func New(cfg Config, routes []Route, deps Deps, log *zap.Logger) (*Server, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{
+		cfg:     cfg,
+		deps:    deps,
+		log:     log,
+		unknown: rate.Sometimes{Interval: unknownEvery},
+		crowded: rate.Sometimes{Interval: crowdedEvery},
+		metrics: newMetrics(),
+		proxies: cfg.TrustedProxies,
+		rates:   newRates(cfg.RatePerAddress, cfg.BurstPerAddress),
+		intake:  &intake{maxRequests: cfg.MaxInFlight, maxBytes: cfg.MaxInFlightBytes, maxBody: cfg.MaxBody},
+	}
+	s.SetRoutes(routes)
+	s.http = &http.Server{
+		Handler:           s.handler(),
+		ConnContext:       withConn,
+		ConnState:         headers.ConnState,
+		ReadHeaderTimeout: cfg.readHeaderTimeout,
+		// It ends requests that net/http answers by itself, such as one with an
+		// odd Expect, and whose body it then waits for; observe sets a shorter one.
+		ReadTimeout:    cfg.readHeaderTimeout + cfg.Deadline,
+		WriteTimeout:   writeTimeout,
+		IdleTimeout:    cfg.IdleTimeout,
+		MaxHeaderBytes: MaxHeaderBytes,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams,
+			MaxReadFrameSize:     maxFrameSize,
+			WriteByteTimeout:     writeTimeout,
+		},
+		// It would answer OPTIONS * with 200.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     zap.NewStdLog(log),
+	}
+	s.http.ErrorLog.SetOutput(netLog{&s.quiet, log.Named("http")})
+	if cfg.TLSCert != "" {
+		cert, err := loadCertificate(cfg.TLSCert, cfg.TLSKey, log)
+		if err != nil {
+			return nil, err
+		}
+		s.http.TLSConfig = cert.config()
+	}
+	listener, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listening for webhooks: %w: free that address or choose another one with ingress.listen", err)
+	}
+	s.listener = &connections{
+		TCPListener: listener.(*net.TCPListener),
+		max:         cfg.MaxConnections, perAddress: cfg.MaxConnectionsPerAddress,
+		trusted: s.proxies, ended: s.metrics.ended, from: map[netip.Prefix]int{},
+		headers: headers.NewBudget(max(cfg.MaxInFlightBytes/headerShare, leastForHeaders), s.headerEvicted),
+	}
+	return s, nil
+}
+
+// SetRoutes replaces every source. Requests whose headers were read before keep
+// the old ones. It may be called at any time.
+func (s *Server) SetRoutes(routes []Route) {
+	byName := make(map[string]Route, len(routes))
+	for _, r := range routes {
+		byName[r.Source.Name()] = r
+	}
+	s.routes.Store(&byName)
+}
+
+// Addr is the address that was bound.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Close releases the address of a server that is not run.
+func (s *Server) Close() error { return s.listener.Close() }
+
+// Run serves until ctx ends. Then GET / answers 503 and, after the shutdown
+// delay, no more connections are taken, deliveries that come on those that are
+// open are answered 503, and those in flight are finished, for at most the
+// deadline and a bit. It returns an error only when it could not serve or could
+// not finish them.
+func (s *Server) Run(ctx context.Context) error {
+	served := make(chan error, 1)
+	go func() { served <- s.serve() }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serving webhooks: %w", err)
+	case <-ctx.Done():
+	}
+	s.draining.Store(true)
+	select {
+	case err := <-served:
+		return fmt.Errorf("serving webhooks: %w", err)
+	case <-time.After(s.cfg.ShutdownDelay):
+	}
+	// ctx has ended, so the time to finish needs one of its own.
+	ctx = context.WithoutCancel(ctx)
+	finished := s.gate.shut()
+	err := ignoreClosed(s.listener.Close())
+	select {
+	case <-finished:
+	case <-time.After(s.cfg.Deadline + shutdownMargin):
+		err = errors.Join(err, errors.New("finishing requests: some are still in flight after their deadline"))
+	}
+	// What is left has sent no whole request, or has its answer.
+	last, cancel := context.WithTimeout(ctx, lastAnswers)
+	defer cancel()
+	if s.http.Shutdown(last) != nil {
+		err = errors.Join(err, s.http.Close())
+	}
+	return errors.Join(err, ignoreClosed(<-served))
+}
+
+// crowdedEvery is how often the log says at most that headers gave way.
+const crowdedEvery = time.Minute
+
+// headerEvicted counts a connection that was closed since headers took too much.
+func (s *Server) headerEvicted() {
+	s.metrics.ended.WithLabelValues(endedHeader).Inc()
+	s.crowded.Do(func() {
+		s.log.Warn("unfinished headers take more memory than they may, so connections whose headers came slowest are closed; somebody opens many that send large headers and do not finish them: see hookspan_connections_ended_total, and bound them with ingress.max_connections_per_address")
+	})
+}
+
+func (s *Server) serve() error {
+	if s.http.TLSConfig != nil {
+		return s.http.ServeTLS(s.listener, "", "")
+	}
+	return s.http.Serve(s.listener)
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+func (s *Server) handler() http.Handler {
+	e := echo.New()
+	e.HTTPErrorHandler = respondError
+	e.Use(s.observe)
+	e.GET("/", s.root)
+	e.HEAD("/", s.root)
+	e.OPTIONS("/", s.options)
+	for _, path := range []string{"/webhooks/:source", "/webhooks/:source/:token"} {
+		for _, slash := range []string{"", "/"} {
+			e.POST(path+slash, s.receive, s.admit)
+			// One answer for every name: nobody learns which sources there are.
+			e.HEAD(path+slash, s.root)
+			e.OPTIONS(path+slash, s.options)
+		}
+	}
+	return e
+}
+
+// root is for load balancers, which leave when it is not 200. They ask by GET or HEAD,
+// some of them at the path of a webhook.
+func (s *Server) root(c echo.Context) error {
+	if s.draining.Load() {
+		return errStopping
+	}
+	return c.String(http.StatusOK, "ok")
+}
+
+// options is for load balancers that ask by OPTIONS, as HAProxy does by default.
+func (s *Server) options(c echo.Context) error {
+	if s.draining.Load() {
+		return errStopping
+	}
+	c.Response().Header().Set(echo.HeaderAllow, allowed(c.Request().URL.Path))
+	return c.NoContent(http.StatusNoContent)
+}
+
+// allowed are the methods of a path, for the header Allow.
+func allowed(path string) string {
+	if path == "/" {
+		return "GET, HEAD, OPTIONS"
+	}
+	return "POST, HEAD, OPTIONS"
+}

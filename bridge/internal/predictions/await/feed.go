@@ -1,0 +1,193 @@
+package await
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/predictions"
+)
+
+const (
+	// firstRestart and lastRestart are how long nobody listens after a subscription has
+	// failed.
+	firstRestart = 50 * time.Millisecond
+	lastRestart  = 5 * time.Second
+	// forgetAfter is when the server removes the consumer of a process that is gone.
+	forgetAfter      = time.Minute
+	subscribeTimeout = 5 * time.Second
+	// A server that is silent for twice the heartbeat is taken for gone.
+	heartbeat  = 5 * time.Second
+	pullExpiry = 30 * time.Second
+	// maxAhead is how many bytes of messages wait here to be looked at, or twice what the
+	// largest message can have.
+	maxAhead         = 8 << 20
+	maxProgressAhead = 4096
+	maxProgressBytes = 4 << 20
+)
+
+// feed is the subscriptions of a hub.
+type feed struct {
+	cancel context.CancelFunc
+	ready  chan struct{} // closed when all are there for the first time
+	ended  chan struct{} // closed when it has ended
+	idle   *time.Timer   // runs while nobody waits
+}
+
+// listen begins to listen. The caller holds the lock.
+func (h *Hub) listen() *feed {
+	ctx, cancel := context.WithCancel(context.Background())
+	f := &feed{cancel: cancel, ready: make(chan struct{}), ended: make(chan struct{}), idle: time.NewTimer(h.linger)}
+	h.done.Go(func() {
+		defer close(f.ended)
+		defer cancel()
+		h.run(ctx, f)
+	})
+	return f
+}
+
+// run keeps the subscriptions until nobody has waited for a while, or ctx ends. After
+// each time that they were away everybody reads the ledger.
+func (h *Hub) run(ctx context.Context, f *feed) {
+	nc := h.js.Conn()
+	changes := nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	defer func() { nc.RemoveStatusListener(changes) }()
+	defer f.idle.Stop()
+	restart, first := firstRestart, true
+	for {
+		if now := h.js.Conn(); now != nc { // the old one was closed for good
+			nc.RemoveStatusListener(changes)
+			nc, changes = now, now.StatusChanged(nats.CONNECTED, nats.CLOSED)
+		}
+		began := time.Now()
+		trouble := make(chan error, 1)
+		stop, err := h.subscribe(ctx, trouble)
+		if err == nil {
+			if first {
+				close(f.ready) // who waits for that reads the ledger then
+				first = false
+			} else {
+				h.tellAll()
+			}
+			err = h.attend(ctx, f, changes, trouble)
+			stop()
+		}
+		if err == nil || ctx.Err() != nil || h.unlisten(f) {
+			return
+		}
+		if time.Since(began) > lastRestart {
+			restart = firstRestart
+		}
+		h.log.Warn("events of predictions that somebody waits for may come late: they are not listened to now, trying again", zap.Duration("in", restart), zap.Error(err))
+		again := time.NewTimer(restart)
+		select {
+		case <-ctx.Done():
+		case <-changes:
+		case <-again.C:
+		}
+		again.Stop()
+		restart = min(2*restart, lastRestart)
+	}
+}
+
+var errReconnected = errors.New("the connection to NATS was lost for a while")
+
+// attend returns nil when the feed is to end, or why its subscriptions are to be made
+// anew: no server says what was lost on the way.
+func (h *Hub) attend(ctx context.Context, f *feed, changes <-chan nats.Status, trouble <-chan error) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-trouble:
+			return err
+		case <-changes:
+			return errReconnected
+		case <-f.idle.C:
+			if h.unlisten(f) {
+				return nil
+			}
+		}
+	}
+}
+
+// unlisten gives the feed up, unless somebody waits.
+func (h *Hub) unlisten(f *feed) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.count > 0 {
+		return false
+	}
+	if h.feed == f {
+		h.feed = nil
+	}
+	return true
+}
+
+// subscribe listens to events, ledger and progress. Trouble is told what fails later.
+func (h *Hub) subscribe(ctx context.Context, trouble chan<- error) (stop func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, subscribeTimeout)
+	defer cancel()
+	var stops []func()
+	all := func() {
+		for _, s := range stops {
+			s()
+		}
+	}
+	defer func() {
+		if err != nil {
+			all()
+		}
+	}()
+	for _, s := range []struct {
+		stream, subject string
+		bodies          bool
+		handle          func(*jetstream.MsgMetadata, jetstream.Msg)
+	}{
+		{h.names.EventsStream(), h.names.AllEvents(), true, h.eventStored},
+		{h.names.PredictionsStream(), h.names.PredictionsSubject(bridge.KeyEntry + ".>"), false, h.ledgerChanged},
+	} {
+		end, err := h.consume(ctx, s.stream, s.subject, s.bodies, s.handle, trouble)
+		if err != nil {
+			return nil, err
+		}
+		stops = append(stops, end)
+	}
+	progress, err := h.js.Conn().Subscribe(h.names.AllProgress(), h.progressTold)
+	if err != nil {
+		return nil, err
+	}
+	stops = append(stops, func() { _ = progress.Unsubscribe() })
+	return all, progress.SetPendingLimits(maxProgressAhead, maxProgressBytes)
+}
+
+func (h *Hub) eventStored(meta *jetstream.MsgMetadata, m jetstream.Msg) {
+	// What is no event does not concern anybody.
+	if e, err := bridge.DecodeEvent(bridge.Header(m.Headers()), m.Data()); err == nil {
+		told := storedEvent{e, predictions.At{Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp.UTC()}}
+		h.tell(keyOf(e.Source, e.PredictionID), func(n *note) { n.add(told) })
+	}
+}
+
+func (h *Hub) ledgerChanged(_ *jetstream.MsgMetadata, m jetstream.Msg) {
+	h.tell(strings.TrimPrefix(m.Subject(), h.names.PredictionsSubject(bridge.KeyEntry+".")), func(n *note) { n.reread = true })
+}
+
+func (h *Hub) progressTold(m *nats.Msg) {
+	key := strings.TrimPrefix(m.Subject, strings.TrimSuffix(h.names.AllProgress(), ">"))
+	h.mu.Lock()
+	wanted := len(h.waiters[key]) > 0
+	h.mu.Unlock()
+	if !wanted {
+		return
+	}
+	if p, err := bridge.ParseProgress(m.Data); err == nil {
+		h.tell(key, func(n *note) { n.progress = p })
+	}
+}

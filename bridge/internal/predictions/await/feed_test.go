@@ -1,0 +1,157 @@
+package await_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/stream"
+	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
+	"github.com/hookspan/hookspan/internal/streams"
+)
+
+// Thousands cost one subscription, and none when nobody waits.
+func TestThousandsCostOneSubscription(t *testing.T) {
+	b := setup(t)
+	b.hub.SetLinger(time.Millisecond)
+	require.Zero(t, b.consumers())
+	const n = 2000
+	waiting := make([]<-chan answer, n)
+	for i := range waiting {
+		done := make(chan answer, 1)
+		go func() {
+			s, err := b.hub.Wait(context.Background(), "get3w", fmt.Sprintf("pred_%d", i))
+			done <- answer{s, err}
+		}()
+		waiting[i] = done
+	}
+	b.eventually(func() bool { return b.hub.Waiting() == n })
+	b.eventually(func() bool { return b.consumers() == 2 })
+	for i := range n {
+		b.tell(fmt.Sprintf("pred_%d", i), "completed")
+	}
+	for i, done := range waiting {
+		a := b.get(done)
+		require.NoError(t, a.err)
+		require.Equal(t, fmt.Sprintf("pred_%d", i), a.state.ID)
+	}
+	b.eventually(func() bool { return b.consumers() == 0 })
+	done := b.wait(t.Context(), "again")
+	b.tell("again", "completed")
+	require.NoError(t, b.get(done).err)
+}
+
+func TestFollowTellsEachChangeAndProgress(t *testing.T) {
+	b := setup(t)
+	b.fold(b.tell("a/b", "created"))
+	told := make(chan bridge.PredictionUpdate)
+	done := make(chan error, 1)
+	go func() {
+		done <- b.hub.Follow(context.Background(), "get3w", "a/b", func(u bridge.PredictionUpdate) error {
+			told <- u
+			return nil
+		})
+	}()
+	first := (<-told).State
+	require.Equal(t, "created", first.Status)
+	text, err := json.Marshal(bridge.Progress{Status: "processing", Progress: 0.5})
+	require.NoError(t, err)
+	require.NoError(t, b.js.Conn().Publish(b.n.Progress("get3w", "other"), text))
+	require.NoError(t, b.js.Conn().Publish(b.n.Progress("get3w", "a/b"), []byte("half")))
+	require.NoError(t, b.js.Conn().Publish(b.n.Progress("get3w", "a/b"), text))
+	require.InDelta(t, 0.5, (<-told).Progress.Progress, 0)
+	b.tell("a/b", "processing")
+	require.Equal(t, "processing", (<-told).State.Status)
+	b.tell("a/b", "completed")
+	require.Equal(t, "completed", (<-told).State.Status)
+	require.NoError(t, <-done)
+	require.Len(t, first.Events, 1)
+	require.Equal(t, "created", first.Status, "what was told stays")
+
+	errEnough := errors.New("enough")
+	b.fold(b.tell("c", "created"))
+	require.ErrorIs(t, b.hub.Follow(t.Context(), "get3w", "c", func(bridge.PredictionUpdate) error { return errEnough }), errEnough)
+}
+
+// A waiter survives that NATS is away: what was folded meanwhile it hears of, and what
+// comes then too.
+func TestWaiterSurvivesARestartOfNATS(t *testing.T) {
+	x := natstest.NewExternal(t, nil)
+	x.Start()
+	streamtest.Provision(t, x, streams.Config{MaxBytes: 64 << 20})
+	js := x.JetStream(nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond), nats.ReconnectBufSize(-1))
+	pub := stream.NewPublisher(js, bridge.Names{})
+	t.Cleanup(pub.Close)
+	pub.SetFit(true)
+	b := benchOn(t, js, pub)
+	after, missed := b.told("after"), b.told("missed")
+
+	x.Stop()
+	x.Start()
+	other := &bench{t: t, js: x.JetStream()}
+	other.pub = stream.NewPublisher(other.js, bridge.Names{})
+	t.Cleanup(other.pub.Close)
+	other.pub.SetFit(true)
+	// Both are stored at whatever point of the recovery: one way or the other it wakes.
+	other.fold(other.tell("missed", "completed"))
+	require.Equal(t, "completed", <-missed)
+	b.eventually(func() bool { return b.js.Conn().IsConnected() && b.consumers() == 2 })
+	other.tell("after", "completed")
+	require.Equal(t, "completed", <-after)
+}
+
+// told follows a prediction that has been created, and returns what is told of it from
+// then on, once it has read that.
+func (b *bench) told(id string) <-chan string {
+	b.t.Helper()
+	b.fold(b.tell(id, "created"))
+	told := make(chan string, 4)
+	go func() {
+		defer close(told)
+		_ = b.hub.Follow(b.t.Context(), "get3w", id, func(u bridge.PredictionUpdate) error {
+			told <- u.State.Status
+			return nil
+		})
+	}()
+	require.Equal(b.t, "created", <-told)
+	b.eventually(func() bool { return b.consumers() == 2 })
+	return told
+}
+
+// Whoever removes the consumers costs the waiters nothing.
+func TestWaiterSurvivesThatItsConsumersAreRemoved(t *testing.T) {
+	b := setup(t)
+	done := b.wait(t.Context(), "pred_1")
+	for _, st := range []string{b.n.EventsStream(), b.n.PredictionsStream()} {
+		s, err := b.js.Stream(t.Context(), st)
+		require.NoError(t, err)
+		names := s.ConsumerNames(t.Context())
+		for name := range names.Name() {
+			if err := b.js.DeleteConsumer(t.Context(), st, name); !errors.Is(err, jetstream.ErrConsumerNotFound) { // the hub is quick
+				require.NoError(t, err)
+			}
+		}
+		require.NoError(t, names.Err())
+	}
+	b.fold(b.tell("pred_1", "completed")) // whoever listens, or nobody
+	require.Equal(t, "completed", b.get(done).state.Status)
+}
+
+// Who begins to wait while NATS cannot be asked is told so.
+func TestNobodyWaitsWithoutStreams(t *testing.T) {
+	x := natstest.NewExternal(t, nil)
+	x.Start()
+	b := benchOn(t, x.JetStream(), nil)
+	_, err := b.hub.Wait(t.Context(), "get3w", "pred_1")
+	require.ErrorIs(t, err, bridge.ErrUnavailable)
+	require.NotErrorIs(t, err, jetstream.ErrStreamNotFound)
+}

@@ -1,0 +1,138 @@
+package await_test
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/predictions"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
+	"github.com/hookspan/hookspan/bridge/internal/stream"
+	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience bounds every wait for something that must happen.
+const patience = 20 * time.Second
+
+type bench struct {
+	t   testing.TB
+	js  jetstream.JetStream
+	pub *stream.Publisher
+	hub *await.Hub
+	n   bridge.Names
+}
+
+func setup(t testing.TB) *bench {
+	t.Helper()
+	s := streamtest.Start(t, streamtest.Config())
+	// As in serve, who reads has another connection than who publishes.
+	nc, err := s.Server.Connect("reader", zap.NewNop())
+	require.NoError(t, err)
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	return benchOn(t, js, s.Publisher())
+}
+
+func benchOn(t testing.TB, js jetstream.JetStream, pub *stream.Publisher) *bench {
+	b := &bench{t: t, js: js, pub: pub}
+	b.hub = await.New(js, predictions.NewReader(js, b.n), b.n, zap.NewNop())
+	t.Cleanup(b.hub.Close)
+	return b
+}
+
+// tell stores what the provider says of a prediction.
+func (b *bench) tell(id, status string) *bridge.Event {
+	b.t.Helper()
+	body := []byte(`{"id":"` + id + `","status":"` + status + `","outputs":["https://cdn.get3w.com/` + id + `.png"]}`)
+	return b.publish(&bridge.Event{
+		ID: bridge.NewEventID(id, status, body), Source: "get3w", Type: "com.get3w.prediction." + status + ".v1", PredictionID: id,
+		Status: status, RawStatus: status, Origin: bridge.OriginWebhook, ReceivedAt: time.Now(), Body: body,
+	})
+}
+
+func (b *bench) publish(e *bridge.Event) *bridge.Event {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	r, err := b.pub.Publish(ctx, e)
+	require.NoError(b.t, err)
+	e.Sequence = r.Sequence
+	return e
+}
+
+// fold adds events to the ledger, as what keeps it does later.
+func (b *bench) fold(events ...*bridge.Event) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var s bridge.PredictionState
+	if have, err := predictions.NewReader(b.js, b.n).Get(ctx, events[0].Source, events[0].PredictionID); err == nil {
+		s = *have
+	}
+	for _, e := range events {
+		predictions.Fold(&s, e, predictions.At{Sequence: e.Sequence, StoredAt: time.Now()})
+	}
+	text, err := json.Marshal(s)
+	require.NoError(b.t, err)
+	_, err = b.js.Publish(ctx, b.n.PredictionsSubject(bridge.PredictionKey(bridge.KeyEntry, s.Source, s.ID)), text)
+	require.NoError(b.t, err)
+}
+
+// answer is what a call of Wait returned.
+type answer struct {
+	state *bridge.PredictionState
+	err   error
+}
+
+// wait begins to wait, and returns when the hub hears of what is stored from now on.
+func (b *bench) wait(ctx context.Context, id string) <-chan answer {
+	b.t.Helper()
+	before := b.hub.Waiting()
+	done := make(chan answer, 1)
+	go func() {
+		s, err := b.hub.Wait(ctx, "get3w", id)
+		done <- answer{s, err}
+	}()
+	b.eventually(func() bool { return len(done) > 0 || b.hub.Waiting() > before && b.consumers() == 2 })
+	return done
+}
+
+func (b *bench) get(done <-chan answer) answer {
+	b.t.Helper()
+	select {
+	case a := <-done:
+		return a
+	case <-time.After(patience):
+		b.t.Fatal("nobody woke")
+		panic("unreachable")
+	}
+}
+
+func (b *bench) eventually(what func() bool) {
+	b.t.Helper()
+	require.Eventually(b.t, what, patience, time.Millisecond)
+}
+
+// consumers is how many consumers the streams of events and of the ledger have.
+func (b *bench) consumers() int {
+	b.t.Helper()
+	n := 0
+	for _, name := range []string{b.n.EventsStream(), b.n.PredictionsStream()} {
+		s, err := b.js.Stream(context.Background(), name)
+		if err != nil {
+			return -1
+		}
+		n += s.CachedInfo().State.Consumers
+	}
+	return n
+}

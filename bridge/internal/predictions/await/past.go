@@ -1,0 +1,134 @@
+package await
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/predictions"
+	"github.com/hookspan/hookspan/internal/streamread"
+)
+
+const (
+	// LongestFind bounds how long the events are looked through for one prediction.
+	LongestFind = 10 * time.Second
+	// maxFinds is how many look at a time, and findPatience how long others wait for that.
+	maxFinds     = 2
+	findPatience = 2 * time.Second
+	// findBatch is how many headers are asked for at once.
+	findBatch = 1000
+)
+
+// Past finds predictions that the ledger does not know any more, by their events. It
+// is safe for concurrent use.
+type Past struct {
+	js    jetstream.JetStream
+	names bridge.Names
+	slots chan struct{}
+}
+
+// NewPast returns what finds predictions in the stream of events that js has.
+func NewPast(js jetstream.JetStream, names bridge.Names) *Past {
+	return &Past{js: js, names: names, slots: make(chan struct{}, maxFinds)}
+}
+
+// Find reads the headers of every event of the source, for at most [LongestFind], and
+// returns what those of the prediction say together. The error wraps
+// [bridge.ErrNoEntry] when there is none, [bridge.ErrBusy] when others have looked for 2 s,
+// and context.DeadlineExceeded when the time was too short to look at all of them.
+func (p *Past) Find(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
+	late := time.NewTimer(findPatience)
+	defer late.Stop()
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+	case <-late.C:
+		return nil, fmt.Errorf("looking for prediction %q of %s: %w", id, source, bridge.ErrBusy)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("looking for prediction %q of %s: %w: %w", id, source, bridge.ErrBusy, ctx.Err())
+	}
+	ctx, cancel := context.WithTimeout(ctx, LongestFind)
+	defer cancel()
+	s, err := p.find(ctx, source, id)
+	if err == nil && s == nil {
+		err = bridge.ErrNoEntry
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking for prediction %q of %s: %w", id, source, err)
+	}
+	return s, nil
+}
+
+func (p *Past) find(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
+	stream, err := streamread.Open(ctx, p.js, p.names.EventsStream())
+	if err != nil {
+		return nil, err
+	}
+	consumer, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+		Description: "looking for one prediction", FilterSubject: p.names.EventsOf(source), DeliverPolicy: jetstream.DeliverAllPolicy,
+		AckPolicy: jetstream.AckNonePolicy, HeadersOnly: true, MemoryStorage: true, Replicas: 1, InactiveThreshold: forgetAfter,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the events: %w", err)
+	}
+	defer forget(p.js, p.names.EventsStream(), consumer.CachedInfo().Name) //nolint:contextcheck // also when ctx has ended
+	var state *bridge.PredictionState
+	for left := consumer.CachedInfo().NumPending; left > 0; {
+		batch, err := consumer.Fetch(int(min(left, findBatch)), jetstream.FetchContext(ctx))
+		if err != nil {
+			return nil, fmt.Errorf("reading the events: %w", err)
+		}
+		for m := range batch.Messages() {
+			left--
+			e, err := bridge.DecodeEvent(bridge.Header(m.Headers()), nil)
+			if err != nil || e.PredictionID != id {
+				continue
+			}
+			if state, err = p.fold(ctx, stream, m, state); err != nil {
+				return nil, err
+			}
+		}
+		switch err := batch.Error(); {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil && !errors.Is(err, nats.ErrTimeout):
+			return nil, fmt.Errorf("reading the events: %w", err)
+		case left > 0: // those that were removed meanwhile never come
+			info, err := consumer.Info(ctx)
+			if err != nil {
+				return nil, fmt.Errorf("reading the events: %w", err)
+			}
+			left = min(left, info.NumPending)
+		}
+	}
+	return state, nil
+}
+
+// fold adds the event of the message to what is known.
+func (p *Past) fold(ctx context.Context, stream jetstream.Stream, m jetstream.Msg, s *bridge.PredictionState) (*bridge.PredictionState, error) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return nil, fmt.Errorf("reading the events: %w", err)
+	}
+	raw, err := streamread.Get(ctx, stream, meta.Sequence.Stream)
+	if errors.Is(err, bridge.ErrNoEntry) {
+		return s, nil // removed meanwhile
+	}
+	if err != nil {
+		return nil, err
+	}
+	e, err := bridge.DecodeEvent(bridge.Header(raw.Header), raw.Data)
+	if err != nil {
+		return nil, fmt.Errorf("reading event %d: %w", raw.Sequence, err)
+	}
+	if s == nil {
+		s = &bridge.PredictionState{}
+	}
+	predictions.Fold(s, e, predictions.At{Sequence: raw.Sequence, StoredAt: raw.Time})
+	return s, nil
+}

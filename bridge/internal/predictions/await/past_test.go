@@ -1,0 +1,50 @@
+package await_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/predictions"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
+)
+
+// What the ledger has forgotten is found by its events, and is the same.
+func TestFindsByEvents(t *testing.T) {
+	b := setup(t)
+	past := await.NewPast(b.js, b.n)
+	_, err := past.Find(t.Context(), "get3w", "pred_1")
+	require.ErrorIs(t, err, bridge.ErrNoEntry)
+	first := b.tell("pred_1", "processing")
+	for i := range 1500 {
+		b.tell(fmt.Sprintf("other_%d", i), "completed")
+	}
+	end := b.tell("pred_1", "completed")
+	s, err := past.Find(t.Context(), "get3w", "pred_1")
+	require.NoError(t, err)
+	b.fold(first, end)
+	want, err := predictions.NewReader(b.js, b.n).Get(t.Context(), "get3w", "pred_1")
+	require.NoError(t, err)
+	for i := range want.Events { // the test's own clock
+		want.Events[i].StoredAt = s.Events[i].StoredAt
+	}
+	want.FirstSeen = s.FirstSeen
+	wanted, err := json.Marshal(want)
+	require.NoError(t, err)
+	found, err := json.Marshal(s)
+	require.NoError(t, err)
+	require.JSONEq(t, string(wanted), string(found))
+	require.Zero(t, b.consumers())
+
+	_, err = past.Find(t.Context(), "other", "pred_1")
+	require.ErrorIs(t, err, bridge.ErrNoEntry)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
+	defer cancel()
+	_, err = past.Find(ctx, "get3w", "pred_1")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+}

@@ -1,0 +1,153 @@
+package await
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/predictions"
+)
+
+// Wait returns what is known of a prediction as soon as it is not open any more: it has
+// its end, or was given up. When ctx ends before, it returns what is known by then, nil
+// for nothing, and ctx's error. Any other error wraps [bridge.ErrBusy] when too many
+// wait, or says why NATS cannot be asked. The state is the caller's.
+func (h *Hub) Wait(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
+	return h.watch(ctx, source, id, func(bridge.PredictionUpdate) error { return nil })
+}
+
+// Follow calls each with what is known of a prediction, as soon as something is, and
+// then with each change and what is told of progress, until the prediction is not open
+// any more, each returns an error, which Follow returns, or ctx ends. Changes that come
+// while each is at work can become one. Its other errors are those of [Hub.Wait].
+func (h *Hub) Follow(ctx context.Context, source, id string, each func(bridge.PredictionUpdate) error) error {
+	_, err := h.watch(ctx, source, id, each)
+	return err
+}
+
+func (h *Hub) watch(ctx context.Context, source, id string, each func(bridge.PredictionUpdate) error) (*bridge.PredictionState, error) {
+	w, err := h.join(ctx, source, id)
+	if err != nil {
+		return nil, err
+	}
+	defer h.leave(w)
+	// It is told of from before the ledger is read, so nothing falls between.
+	v := &view{hub: h, source: source, id: id}
+	if err := v.reread(ctx); err != nil {
+		return nil, err
+	}
+	retry := time.NewTimer(0)
+	retry.Stop()
+	defer retry.Stop()
+	for {
+		if v.changed {
+			v.changed = false
+			if err := each(bridge.PredictionUpdate{State: clone(v.state)}); err != nil {
+				return v.state, err
+			}
+		}
+		if v.state != nil && !v.state.Open() {
+			return v.state, nil
+		}
+		n := note{}
+		select {
+		case <-ctx.Done():
+			return v.state, ctx.Err()
+		case <-w.wake:
+			n = h.take(w)
+		case <-retry.C:
+			n.reread = true
+		}
+		if n.closed {
+			return v.state, errClosed
+		}
+		if n.progress != nil {
+			if err := each(bridge.PredictionUpdate{Progress: n.progress}); err != nil {
+				return v.state, err
+			}
+		}
+		if !v.look(ctx, n) {
+			retry.Reset(rereadPause)
+		}
+	}
+}
+
+// view is what one waiter knows of its prediction.
+type view struct {
+	hub        *Hub
+	source, id string
+	state      *bridge.PredictionState // nil: nothing
+	read       uint64                  // the last event that was in the ledger
+	changed    bool                    // since it was told last
+}
+
+// look reads what the note says. It reports whether all of it could be read.
+func (v *view) look(ctx context.Context, n note) bool {
+	for _, e := range n.events {
+		v.fold(e)
+	}
+	if !n.reread || v.state != nil && !v.state.Open() {
+		return true
+	}
+	err := v.reread(ctx)
+	if err != nil {
+		v.hub.log.Debug("the ledger cannot be read for somebody who waits", zap.Error(err))
+	}
+	return err == nil
+}
+
+// fold adds an event. Of a prediction whose end was not heard the archive does not tell
+// everything: the ledger will.
+func (v *view) fold(f storedEvent) {
+	if f.event.Kind() == bridge.KindArchived && (v.state == nil || !v.state.Terminal()) {
+		return
+	}
+	if v.state == nil {
+		v.state = &bridge.PredictionState{}
+	}
+	before := v.state.Sequence
+	predictions.Fold(v.state, f.event, f.at)
+	v.changed = v.changed || v.state.Sequence != before
+}
+
+// reread takes what the ledger knows, unless more was heard since, or it is one that is
+// being rebuilt: what that says of a prediction that was given up and taken up again is
+// over.
+func (v *view) reread(ctx context.Context) error {
+	select {
+	case v.hub.reads <- struct{}{}:
+		defer func() { <-v.hub.reads }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	reading, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	s, err := v.hub.reader.Get(reading, v.source, v.id)
+	switch {
+	case errors.Is(err, bridge.ErrNoEntry):
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return err
+	case s.Sequence < v.read:
+		return nil
+	case v.state == nil || s.Sequence > v.state.Sequence || !s.Open():
+		v.changed = true
+	case s.Sequence < v.state.Sequence:
+		return nil
+	}
+	v.state, v.read = s, s.Sequence
+	return nil
+}
+
+// clone is a copy that shares nothing which folding changes.
+func clone(s *bridge.PredictionState) *bridge.PredictionState {
+	c := *s
+	c.Outputs, c.Events = slices.Clone(s.Outputs), slices.Clone(s.Events)
+	return &c
+}

@@ -1,0 +1,108 @@
+package predictions
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/source"
+	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+)
+
+func benchRig(b *testing.B) (*streamtest.Bench, *Ledger) {
+	b.Helper()
+	cfg := streamtest.Config()
+	cfg.Streams.MaxBytes = 4 << 30
+	bench := streamtest.Start(b, cfg)
+	l := NewLedger(bench.JS, bench.Publisher(), Config{Names: bench.Names, Process: "bench", Keep: time.Hour, Alarms: &heard{}})
+	l.lease = &lease{bucket: l.bucket, process: "bench", times: l.times}
+	return bench, l
+}
+
+func storeAll(b *testing.B, bench *streamtest.Bench, stream string, msgs []*nats.Msg) {
+	b.Helper()
+	store := bench.Publisher()
+	for from := 0; from < len(msgs); from += 5000 {
+		for _, o := range store.StoreAll(b.Context(), stream, msgs[from:min(from+5000, len(msgs))]) {
+			require.NoError(b, o.Err)
+		}
+	}
+}
+
+// BenchmarkFold folds the two events of each of many predictions: that it runs, and
+// that it has its end. One operation is one event.
+func BenchmarkFold(b *testing.B) {
+	bench, l := benchRig(b)
+	src, err := source.New(source.Config{Name: "get3w", Kind: "get3w"})
+	require.NoError(b, err)
+	var msgs []*nats.Msg
+	event := func(id int, rest string) {
+		e, err := src.Read(source.Delivery{
+			Body:       fmt.Appendf(nil, `{"id":"prediction-%d","model":"get3w/flux-dev",%s}`, id, rest),
+			ReceivedAt: time.Now(), Origin: bridge.OriginWebhook, AnyAge: true,
+		})
+		require.NoError(b, err)
+		header := nats.Header(e.Header())
+		header[bridge.HeaderMsgID] = []string{e.MsgID()}
+		msgs = append(msgs, &nats.Msg{Subject: bench.Names.SubjectOf(e), Header: header, Data: e.Body})
+	}
+	const apart = 2000 // predictions run at the same time
+	for id := range b.N/2 + apart {
+		event(id, running)
+		if id >= apart {
+			event(id-apart, finished)
+		}
+	}
+	storeAll(b, bench, bench.Names.EventsStream(), msgs)
+	require.NoError(b, l.lease.acquire(b.Context()))
+	t := newTerm(l)
+	c, err := t.begin(b.Context())
+	require.NoError(b, err)
+	feed, err := newFeed(c, time.Minute, &t.foldedTo)
+	require.NoError(b, err)
+	defer feed.stop()
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
+	blocks := make(chan events)
+	b.ResetTimer()
+	group.Go(func() error { return t.read(ctx, feed, blocks) })
+	for t.foldedTo.Load() < uint64(len(msgs)) {
+		require.NoError(b, l.lease.renew(b.Context()))
+		got := <-blocks
+		require.NoError(b, t.foldBlock(b.Context(), got.reads))
+		require.NoError(b, got.last.Ack())
+		t.foldedTo.Store(got.last.meta.Sequence.Stream)
+	}
+	b.StopTimer()
+	cancel()
+	_ = group.Wait() // it was told to end
+	b.ReportMetric(float64(len(msgs))/b.Elapsed().Seconds(), "events/s")
+}
+
+// BenchmarkLoadOpen is what a new leader does first: one operation reads 100,000 open
+// predictions.
+func BenchmarkLoadOpen(b *testing.B) {
+	const predictions = 100_000
+	bench, l := benchRig(b)
+	var msgs []*nats.Msg
+	for n := range predictions {
+		id := fmt.Sprintf("prediction-%d", n)
+		raw, err := json.Marshal(openRecord{Source: "get3w", ID: id, Model: "get3w/flux-dev", FirstSeen: time.Now(), Sequence: uint64(n)})
+		require.NoError(b, err)
+		msgs = append(msgs, l.bucket.message(bridge.PredictionKey(bridge.KeyOpen, "get3w", id), raw, 0, 0))
+	}
+	storeAll(b, bench, bench.Names.PredictionsStream(), msgs)
+	for b.Loop() {
+		n, err := newTerm(l).loadOpen(b.Context())
+		require.NoError(b, err)
+		require.Equal(b, predictions, n)
+	}
+}

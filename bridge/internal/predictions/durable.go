@@ -1,0 +1,98 @@
+package predictions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+const (
+	// ackWait is long, since what is delivered again is known already.
+	ackWait = time.Minute
+	// maxUnacked is more than a block and what is read ahead of it.
+	maxUnacked = 10 * blockMessages
+)
+
+// durable is that by which the ledger reads events. What is acknowledged is
+// acknowledged with all before it: they are folded in their order.
+func durable(names bridge.Names) jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Durable:        bridge.PredictionsConsumer,
+		Description:    "Hookspan: the ledger of predictions",
+		FilterSubjects: []string{names.AllEvents(), names.AllAgain(bridge.PredictionsConsumer)},
+		DeliverPolicy:  jetstream.DeliverAllPolicy,
+		AckPolicy:      jetstream.AckAllPolicy,
+		AckWait:        ackWait,
+		MaxAckPending:  maxUnacked,
+		MaxDeliver:     -1,
+	}
+}
+
+// Provision makes the durable by which ledgers read events what it is to be. They do so
+// by themselves unless they only bind. It is safe to call while one runs.
+func Provision(ctx context.Context, js jetstream.JetStream, names bridge.Names) error {
+	_, err := provision(ctx, js, names)
+	return err
+}
+
+func provision(ctx context.Context, js jetstream.JetStream, names bridge.Names) (jetstream.Consumer, error) {
+	want := durable(names)
+	have, err := js.Consumer(ctx, names.EventsStream(), want.Durable)
+	switch {
+	case err == nil: // where it began cannot be changed, nor does it matter
+		cfg := have.CachedInfo().Config
+		want.DeliverPolicy, want.OptStartSeq = cfg.DeliverPolicy, cfg.OptStartSeq
+	case !errors.Is(err, jetstream.ErrConsumerNotFound):
+		return nil, fmt.Errorf("provisioning durable %s: %w", want.Durable, err)
+	}
+	made, err := js.CreateOrUpdateConsumer(ctx, names.EventsStream(), want)
+	if err != nil {
+		return nil, fmt.Errorf("provisioning durable %s: %w", want.Durable, err)
+	}
+	return made, nil
+}
+
+// bind returns the durable, as far as it is acknowledged.
+func (l *Ledger) bind(ctx context.Context) (jetstream.Consumer, error) {
+	if !l.cfg.BindOnly {
+		return provision(ctx, l.js, l.cfg.Names)
+	}
+	c, err := l.js.Consumer(ctx, l.cfg.Names.EventsStream(), bridge.PredictionsConsumer)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		err = fmt.Errorf("%w: make it with hookspan provision", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reaching the durable of the ledger: %w", err)
+	}
+	return c, nil
+}
+
+// rewind sets the durable to a sequence, so that it delivers that event next. Without
+// that what a process before this one was given and has not acknowledged would come
+// late, behind newer events.
+func (l *Ledger) rewind(ctx context.Context, to uint64) (jetstream.Consumer, error) {
+	stream := l.cfg.Names.EventsStream()
+	if _, err := l.js.ResetConsumerToSequence(ctx, stream, bridge.PredictionsConsumer, to); err != nil {
+		// A server before 2.14 cannot do that.
+		cfg := durable(l.cfg.Names)
+		if to > 1 {
+			cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, to
+		}
+		if err := l.js.DeleteConsumer(ctx, stream, bridge.PredictionsConsumer); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+			return nil, fmt.Errorf("setting the durable of the ledger to event %d: %w", to, err)
+		}
+		if _, err := l.js.CreateConsumer(ctx, stream, cfg); err != nil {
+			return nil, fmt.Errorf("setting the durable of the ledger to event %d: %w", to, err)
+		}
+	}
+	c, err := l.js.Consumer(ctx, stream, bridge.PredictionsConsumer)
+	if err != nil {
+		return nil, fmt.Errorf("reaching the durable of the ledger: %w", err)
+	}
+	return c, nil
+}

@@ -1,0 +1,103 @@
+package predictions
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/streamread"
+)
+
+// Reader reads the ledger, in any process. It is safe for concurrent use.
+type Reader struct {
+	js    jetstream.JetStream
+	names bridge.Names
+
+	stream streamread.Handle
+}
+
+// NewReader returns a reader of the ledger that lies in js.
+func NewReader(js jetstream.JetStream, names bridge.Names) *Reader {
+	return &Reader{js: js, names: names}
+}
+
+// open returns the stream of the ledger; its name is all that is used of it.
+func (r *Reader) open(ctx context.Context) (jetstream.Stream, error) {
+	return r.stream.Open(ctx, r.js, r.names.PredictionsStream())
+}
+
+// Get returns what the ledger knows of a prediction. It is behind the stream of events
+// by what was not folded yet. The error wraps [bridge.ErrNoEntry] when it knows
+// nothing, or nothing any more.
+func (r *Reader) Get(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
+	raw, _, err := r.get(ctx, bridge.PredictionKey(bridge.KeyEntry, source, id))
+	if err != nil {
+		return nil, fmt.Errorf("reading prediction %q of %s: %w", id, source, err)
+	}
+	return decodeState(raw)
+}
+
+// Selection says which predictions are listed.
+type Selection struct {
+	// Source is one, or empty for all.
+	Source string
+	// After leaves out those that were changed last at or before that place in the
+	// ledger, Before those at or behind that one unless it is zero.
+	After, Before uint64
+	// Newest is the order of a list: the one that was changed last comes first.
+	Newest bool
+}
+
+// Walk calls visit for each prediction of the ledger, the one that was changed longest
+// ago first unless the selection says otherwise, with its place, until visit returns an error, which it returns. It is not
+// a moment's picture: one that changes meanwhile can come twice or not at all.
+func (r *Reader) Walk(ctx context.Context, sel Selection, visit func(place uint64, s *bridge.PredictionState) error) error {
+	stream, err := streamread.Open(ctx, r.js, r.names.PredictionsStream())
+	if err != nil {
+		return err
+	}
+	if sel.After >= math.MaxInt64 {
+		return nil
+	}
+	key := bridge.KeyEntry + ".>"
+	if sel.Source != "" {
+		key = bridge.KeyEntry + "." + sel.Source + ".*"
+	}
+	return streamread.Walk(ctx, stream, streamread.Span{Subject: r.names.PredictionsSubject(key), After: sel.After, Before: sel.Before, Newest: sel.Newest}, func(m *jetstream.RawStreamMsg) error {
+		s, err := decodeState(m.Data)
+		if err != nil {
+			return nil //nolint:nilerr // somebody else wrote it; the rest can be read
+		}
+		return visit(m.Sequence, s)
+	})
+}
+
+func decodeState(raw []byte) (*bridge.PredictionState, error) {
+	var s bridge.PredictionState
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return nil, fmt.Errorf("reading an entry of the ledger: %w", err)
+	}
+	return &s, nil
+}
+
+// get returns the value of a key and its revision. The error wraps
+// [bridge.ErrNoEntry] when there is none.
+func (r *Reader) get(ctx context.Context, key string) (value []byte, revision uint64, err error) {
+	stream, err := r.open(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	m, err := stream.GetLastMsgForSubject(ctx, r.names.PredictionsSubject(key))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		err = bridge.ErrNoEntry
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	return m.Data, m.Sequence, nil
+}

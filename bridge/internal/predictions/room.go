@@ -1,0 +1,69 @@
+package predictions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/streamread"
+)
+
+// smallestRoom is how much room is made at least, in bytes: looking for it costs more
+// than a little more of it.
+const smallestRoom = 1 << 20
+
+// keyOverhead is about what a key takes beside its name and its value, in bytes.
+const keyOverhead = 150
+
+// makeRoom removes finished entries, those first that were changed longest ago, until
+// so many bytes are free. It looks from a revision on, passes those over that keep
+// holds, and returns the keys that it removed and where to look next time. When
+// nothing can be removed the error wraps [bridge.ErrFull].
+func (b *bucket) makeRoom(ctx context.Context, bytes int, from uint64, keep map[string]bool) (removed []string, next uint64, err error) {
+	stream, err := streamread.Open(ctx, b.js, b.names.PredictionsStream())
+	if err != nil {
+		return nil, from, err
+	}
+	b.alarms.Raise(bridge.Alarm{
+		Kind: bridge.AlarmPredictionsFull, Subject: b.names.PredictionsStream(),
+		Text: "the ledger of predictions has no room: finished predictions leave it before their time, the oldest first, " +
+			"and are found by their events only: give it room with a larger nats.events.max_bytes, of which it has a share, or set predictions.keep shorter",
+		Details: map[string]any{"bytes": stream.CachedInfo().State.Bytes, "max_bytes": stream.CachedInfo().Config.MaxBytes},
+	})
+	type place struct {
+		key      string
+		revision uint64
+	}
+	var finished []place
+	free := 0
+	next = from
+	err = b.scan(ctx, bridge.KeyEntry+".>", from, func(v value) error {
+		next = v.revision
+		if s, err := decodeState(v.data); keep[v.key] || err == nil && s.Open() {
+			return nil
+		}
+		finished = append(finished, place{v.key, v.revision})
+		if free += len(v.key) + len(v.data) + keyOverhead; free >= bytes {
+			return errEnough
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, from, err
+	}
+	for _, p := range finished {
+		// That of another revision stays: it is not what was looked at.
+		if err := streamread.Remove(ctx, stream, p.revision); err != nil && !errors.Is(err, bridge.ErrNoEntry) {
+			return removed, from, err
+		}
+		removed = append(removed, p.key)
+	}
+	b.log.Warn("removed finished predictions from the ledger, which is full", zap.Int("predictions", len(removed)))
+	if len(removed) == 0 {
+		return nil, from, fmt.Errorf("%w: the ledger of predictions holds nothing but predictions that are open", bridge.ErrFull)
+	}
+	return removed, next, nil
+}

@@ -1,0 +1,106 @@
+package predictions
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
+)
+
+// Events can be of any source: a status tells of the configured ones, and of some.
+func TestStatusOfManySources(t *testing.T) {
+	r := newRig(t)
+	l := NewLedger(r.JS, r.store, Config{Names: r.Names, Sources: map[string]SourceConfig{"get3w": {Source: r.source}, "idle": {}}})
+	term := newTerm(l)
+	term.last.Store(&place{})
+	for n := range 10 * adminapi.MaxStatusSources {
+		name := fmt.Sprint("forged-", n)
+		term.list(name).set(item{openRecord: openRecord{Source: name, ID: "a"}, due: noon})
+	}
+	term.list("over") // its last one has ended
+	term.list("get3w").set(item{openRecord: openRecord{Source: "get3w", ID: "a"}, due: noon.Add(time.Hour)})
+	s, err := term.status(t.Context(), noon)
+	require.NoError(t, err)
+	require.Len(t, s.Sources, 2+adminapi.MaxStatusSources)
+	require.NotContains(t, s.Sources, "over")
+	require.Equal(t, 1, s.Sources["get3w"].Open)
+	require.Zero(t, s.Sources["get3w"].Overdue)
+	require.Contains(t, s.Sources, "idle")
+}
+
+// A stream that goes back while the ledger is led, as when its server begins anew with
+// damaged files, ends the term, and so does a durable that was removed.
+func TestLookAroundEndsATerm(t *testing.T) {
+	r := newRig(t)
+	r.publish(r.says("a", running))
+	l := NewLedger(r.JS, r.store, Config{Names: r.Names, Keep: time.Hour, Alarms: r.heard})
+	l.lease = &lease{bucket: l.bucket, times: leaseTimes{hold: time.Hour}}
+	require.NoError(t, l.lease.acquire(t.Context()))
+	term := newTerm(l)
+	c, err := term.begin(t.Context())
+	require.NoError(t, err)
+	var told adminapi.PredictionsStatus
+	term.last.Store(&place{sequence: 1})
+	require.NoError(t, term.lookAround(t.Context(), c, &told))
+	require.EqualValues(t, 1, told.Folded)
+	require.EqualValues(t, 1, term.behind.Load())
+	term.last.Store(&place{sequence: 2})
+	require.ErrorIs(t, term.lookAround(t.Context(), c, &told), errEventsLost)
+	term.last.Store(&place{sequence: 1})
+	require.NoError(t, r.JS.DeleteConsumer(t.Context(), r.Names.EventsStream(), bridge.PredictionsConsumer))
+	require.ErrorContains(t, term.lookAround(t.Context(), c, &told), "was removed")
+}
+
+// A status is no sign of who leads: one whose answer was lost, and one of a process that
+// led before, are written over by who has the lease. Who has it no more ends its term.
+func TestStatusThatSomebodyWrote(t *testing.T) {
+	r := newRig(t)
+	store := &forgetful{inner: inner{r.store}}
+	l := NewLedger(r.JS, store, Config{Names: r.Names, Process: "mine", Keep: time.Hour, Alarms: r.heard})
+	l.times = leaseTimes{renew: patience, stuck: time.Hour}
+	l.lease = &lease{bucket: l.bucket, times: leaseTimes{hold: time.Hour}}
+	require.NoError(t, l.lease.acquire(t.Context()))
+	term := newTerm(l)
+	c, err := term.begin(t.Context())
+	require.NoError(t, err)
+	var told adminapi.PredictionsStatus
+	n := uint64(0)
+	tell := func() error { // something new each time
+		n++
+		term.last.Store(&place{sequence: n})
+		r.publish(r.says(fmt.Sprint(n), running))
+		return term.lookAround(t.Context(), c, &told)
+	}
+	status := func() adminapi.PredictionsStatus {
+		s, err := r.reader.Status(t.Context())
+		require.NoError(t, err)
+		return *s
+	}
+	for lost := range 3 {
+		store.lost = true
+		for range lost {
+			require.NoError(t, tell(), "nobody knows that it is written")
+		}
+		store.lost = false
+		require.NoError(t, tell(), "the revision is found")
+		require.NoError(t, tell())
+		require.Equal(t, n, status().Folded)
+	}
+	_, err = r.JS.Publish(t.Context(), r.Names.PredictionsSubject(keyStatus), []byte(`{"leader":"before"}`))
+	require.NoError(t, err)
+	require.NoError(t, tell(), "who led before has written once more")
+	require.Equal(t, "before", status().Leader)
+	require.NoError(t, tell())
+	require.Equal(t, "mine", status().Leader)
+
+	other := &lease{bucket: l.bucket, times: leaseTimes{hold: time.Hour}, seen: l.lease.revision}
+	require.NoError(t, other.acquire(t.Context()))
+	_, err = r.JS.Publish(t.Context(), r.Names.PredictionsSubject(keyStatus), []byte(`{"leader":"other"}`))
+	require.NoError(t, err)
+	require.ErrorIs(t, tell(), errTermOver)
+	require.Equal(t, "other", status().Leader)
+}

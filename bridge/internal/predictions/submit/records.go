@@ -1,0 +1,130 @@
+package submit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/streamread"
+)
+
+// States of a record.
+const (
+	stateStarted  = "started"  // it is being sent, or was when its process ended
+	stateUnknown  = "unknown"  // it was sent, and what became of it is not known
+	stateAccepted = "accepted" // the provider has it, and it is not announced
+	stateDone     = "done"     // the provider has it, and it is announced
+)
+
+// maxRecordedAnswer is how large an answer can be that is given again, in bytes.
+const maxRecordedAnswer = 256 << 10
+
+// record is what is kept of a submission with an idempotency key.
+type record struct {
+	State string `json:"state"`
+	// Digest is of what was submitted: the key is for that alone.
+	Digest string `json:"digest"`
+	// At is when it was begun, Process by whom. Claim tells it from any other attempt
+	// to begin.
+	At      time.Time         `json:"at"`
+	Process string            `json:"process,omitempty"`
+	Claim   string            `json:"claim"`
+	Done    *bridge.Submitted `json:"done,omitempty"`
+}
+
+// records keeps them beside the ledger of predictions.
+type records struct {
+	js    JetStream
+	names bridge.Names
+
+	stream streamread.Handle
+}
+
+// opTimeout bounds one call.
+const opTimeout = 5 * time.Second
+
+// recordKey is the key of the record. A source has no line break.
+func recordKey(source, idempotencyKey string) string {
+	sum := sha256.Sum256([]byte(source + "\n" + idempotencyKey))
+	return bridge.KeySubmit + "." + hex.EncodeToString(sum[:16])
+}
+
+// errTaken: there is a record already.
+var errTaken = errors.New("there is a record already")
+
+// Codes of the JetStream API: another message came to the subject first, on one
+// replica and on several.
+const (
+	codeWrongLastSequence          = 10071
+	codeWrongLastSequenceClustered = 10164
+)
+
+// put writes the record in the place of that revision and returns the new one; 0 is
+// none. The error wraps errTaken when there is another one.
+func (r *records) put(ctx context.Context, key string, rec record, revision uint64) (uint64, error) {
+	if rec.Done != nil && len(rec.Done.Answer) > maxRecordedAnswer {
+		short := *rec.Done
+		short.Answer, rec.Done = nil, &short
+	}
+	value, err := json.Marshal(rec)
+	if err != nil {
+		return 0, fmt.Errorf("writing down a submission: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	ack, err := r.js.PublishMsg(ctx, &nats.Msg{Subject: r.names.PredictionsSubject(key), Data: value},
+		jetstream.WithExpectLastSequencePerSubject(revision), jetstream.WithMsgTTL(bridge.IdempotencyLife))
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok &&
+		(api.ErrorCode == codeWrongLastSequence || api.ErrorCode == codeWrongLastSequenceClustered) {
+		err = errTaken
+	}
+	if err != nil {
+		return 0, fmt.Errorf("writing down a submission: %w", err)
+	}
+	return ack.Sequence, nil
+}
+
+// get returns the record under the key, and its revision. The error wraps
+// [bridge.ErrNoEntry] when there is none.
+func (r *records) get(ctx context.Context, key string) (rec record, revision uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	stream, err := r.open(ctx)
+	if err != nil {
+		return record{}, 0, err
+	}
+	m, err := stream.GetLastMsgForSubject(ctx, r.names.PredictionsSubject(key))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		err = bridge.ErrNoEntry
+	}
+	if err == nil {
+		err = json.Unmarshal(m.Data, &rec)
+	}
+	if err != nil {
+		return record{}, 0, fmt.Errorf("reading what became of a submission: %w", err)
+	}
+	return rec, m.Sequence, nil
+}
+
+// remove removes the record of that revision.
+func (r *records) remove(ctx context.Context, revision uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	stream, err := r.open(ctx)
+	if err != nil {
+		return err
+	}
+	return streamread.Remove(ctx, stream, revision)
+}
+
+func (r *records) open(ctx context.Context) (jetstream.Stream, error) {
+	return r.stream.Open(ctx, r.js, r.names.PredictionsStream())
+}

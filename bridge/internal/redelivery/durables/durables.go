@@ -1,0 +1,231 @@
+// Package durables is what an operator does with consumers: see where each of them
+// stands, pause and resume it, set it back or forward, and remove it. A consumer is
+// its durable, whatever program reads it.
+package durables
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
+)
+
+// forever is until when a consumer is paused that is paused for no certain time.
+const forever = 100 * 365 * 24 * time.Hour
+
+// Fleet is all the consumers. It is safe for concurrent use.
+type Durables struct {
+	js    jetstream.JetStream
+	names bridge.Names
+	kinds map[string]string
+}
+
+// New returns the fleet that js has. Kinds are those of the consumers that the
+// configuration names, by their names.
+func New(js jetstream.JetStream, names bridge.Names, kinds map[string]string) *Durables {
+	return &Durables{js: js, names: names, kinds: kinds}
+}
+
+// List returns where every consumer stands, by name: the durables of the stream of
+// events, and what is configured and has none.
+func (f *Durables) List(ctx context.Context) ([]adminapi.ConsumerState, error) {
+	stream, err := f.stream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	dead, err := f.dead(ctx, f.names.DeadSubjects()[0])
+	if err != nil {
+		return nil, err
+	}
+	var out []adminapi.ConsumerState
+	lister := stream.ListConsumers(ctx)
+	for info := range lister.Info() {
+		if info.Config.Durable != "" {
+			out = append(out, f.state(info))
+		}
+	}
+	if err := lister.Err(); err != nil {
+		return nil, fmt.Errorf("listing consumers: %w", err)
+	}
+	for name, kind := range f.kinds {
+		if !slices.ContainsFunc(out, func(s adminapi.ConsumerState) bool { return s.Name == name }) {
+			out = append(out, adminapi.ConsumerState{Name: name, Kind: kind, Missing: true})
+		}
+	}
+	reports, err := f.reports(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range out {
+		out[i].Dead = dead[out[i].Name]
+		if out[i].Later, err = f.later(ctx, out[i].Name); err != nil {
+			return nil, err
+		}
+		out[i].Judge(reports[out[i].Name])
+	}
+	slices.SortFunc(out, func(a, b adminapi.ConsumerState) int { return strings.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+// Pause stops the delivery to a consumer until then, or, when until is zero, until it
+// is resumed; also across restarts. What is with a worker already is finished.
+func (f *Durables) Pause(ctx context.Context, name string, until time.Time) error {
+	if until.IsZero() {
+		until = time.Now().Add(forever)
+	}
+	stream, err := f.stream(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := stream.PauseConsumer(ctx, name, until); err != nil {
+		return fmt.Errorf("pausing consumer %s: %w", name, known(err))
+	}
+	return nil
+}
+
+// Resume begins again to deliver to a consumer that was paused.
+func (f *Durables) Resume(ctx context.Context, name string) error {
+	stream, err := f.stream(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := stream.ResumeConsumer(ctx, name); err != nil {
+		return fmt.Errorf("resuming consumer %s: %w", name, known(err))
+	}
+	return nil
+}
+
+// Remove removes a consumer: its durable, what waits for its next attempt, and what it
+// remembers of events. Dead letters stay. Dry run changes nothing. The error wraps
+// [bridge.ErrConfigured] for a consumer that the configuration names, and
+// [bridge.ErrPredictionsConsumer] for that of the ledger of predictions.
+func (f *Durables) Remove(ctx context.Context, name string, dryRun bool) (adminapi.RemovedConsumer, error) {
+	if name == bridge.PredictionsConsumer {
+		return adminapi.RemovedConsumer{}, fmt.Errorf("removing consumer %s: %w", name, bridge.ErrPredictionsConsumer)
+	}
+	if _, ok := f.kinds[name]; ok {
+		return adminapi.RemovedConsumer{}, fmt.Errorf("removing consumer %s: %w", name, bridge.ErrConfigured)
+	}
+	stream, err := f.stream(ctx)
+	if err != nil {
+		return adminapi.RemovedConsumer{}, err
+	}
+	durable, err := stream.Consumer(ctx, name)
+	if err != nil {
+		return adminapi.RemovedConsumer{}, fmt.Errorf("removing consumer %s: %w", name, known(err))
+	}
+	info := durable.CachedInfo()
+	removed := adminapi.RemovedConsumer{Unsettled: info.NumPending + uint64(info.NumAckPending)}
+	if !dryRun {
+		// First of all, so that nothing is retried any more.
+		if err := stream.DeleteConsumer(ctx, name); err != nil {
+			return removed, fmt.Errorf("removing consumer %s: %w", name, known(err))
+		}
+	}
+	for _, subject := range []string{f.names.LaterOf(name), f.names.DueOf(name)} {
+		n, err := f.clear(ctx, f.names.LaterStream(), subject, dryRun)
+		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return removed, err
+		}
+		removed.Later += n
+	}
+	if removed.Remembered, err = f.clear(ctx, f.names.AttemptsStream(), f.names.AttemptsSubject(f.names.AttemptsPrefix(name)+">"), dryRun); err != nil {
+		return removed, err
+	}
+	dead, err := f.dead(ctx, f.names.AllDead(name))
+	removed.Dead = dead[name]
+	return removed, err
+}
+
+// clear removes what lies under a subject pattern, and returns how much it is.
+func (f *Durables) clear(ctx context.Context, name, subject string, dryRun bool) (uint64, error) {
+	stream, err := f.js.Stream(ctx, name)
+	if err != nil {
+		return 0, fmt.Errorf("looking at stream %s: %w", name, err)
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(subject))
+	if err != nil {
+		return 0, fmt.Errorf("looking at stream %s: %w", name, err)
+	}
+	var count uint64
+	for _, n := range info.State.Subjects {
+		count += n
+	}
+	if dryRun || count == 0 {
+		return count, nil
+	}
+	if err := stream.Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {
+		return 0, fmt.Errorf("removing what stream %s has of a consumer: %w", name, err)
+	}
+	return count, nil
+}
+
+func (f *Durables) state(info *jetstream.ConsumerInfo) adminapi.ConsumerState {
+	s := adminapi.ConsumerState{
+		Name: info.Name, Kind: cmp.Or(f.kinds[info.Name], info.Config.Metadata[bridge.MetadataKind]), Filter: info.Config.FilterSubjects, Created: info.Created,
+		Pending: info.NumPending, Unsettled: info.NumAckPending, Redelivered: info.NumRedelivered, Waiting: info.NumWaiting,
+		Delivered: info.Delivered.Stream, Acknowledged: info.AckFloor.Stream,
+	}
+	_, configured := f.kinds[info.Name]
+	s.Orphaned = !configured && s.Kind != ""
+	if info.NumAckPending == 0 {
+		// The floor does not follow what the filter skips.
+		s.Acknowledged = max(s.Acknowledged, s.Delivered)
+	}
+	if info.Config.MaxDeliver > 0 {
+		// The server counts those too that wait for a further delivery.
+		s.Exhausted = max(0, info.NumRedelivered-info.NumAckPending)
+	}
+	if info.Config.FilterSubject != "" {
+		s.Filter = []string{info.Config.FilterSubject}
+	}
+	if until := info.Config.PauseUntil; until != nil && until.After(time.Now()) {
+		s.PausedUntil = *until
+	}
+	if last := info.Delivered.Last; last != nil {
+		s.LastDelivered = *last
+	}
+	s.Unread = unread(info)
+	return s
+}
+
+// dead returns how many letters each consumer has of those under a subject pattern.
+func (f *Durables) dead(ctx context.Context, subjects string) (map[string]uint64, error) {
+	stream, err := f.js.Stream(ctx, f.names.DeadStream())
+	if err != nil {
+		return nil, fmt.Errorf("looking at stream %s: %w", f.names.DeadStream(), err)
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(subjects))
+	if err != nil {
+		return nil, fmt.Errorf("looking at stream %s: %w", f.names.DeadStream(), err)
+	}
+	out := map[string]uint64{}
+	for subject, n := range info.State.Subjects {
+		out[f.names.DeadConsumer(subject)] += n
+	}
+	return out, nil
+}
+
+func (f *Durables) stream(ctx context.Context) (jetstream.Stream, error) {
+	stream, err := f.js.Stream(ctx, f.names.EventsStream())
+	if err != nil {
+		return nil, fmt.Errorf("looking at stream %s: %w", f.names.EventsStream(), err)
+	}
+	return stream, nil
+}
+
+// known makes an error of the server one that can be asked for.
+func known(err error) error {
+	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrConsumerDoesNotExist) || errors.Is(err, jetstream.ErrInvalidConsumerName) {
+		return fmt.Errorf("%w: %w", bridge.ErrNoConsumer, err)
+	}
+	return err
+}

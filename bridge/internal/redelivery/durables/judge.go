@@ -1,0 +1,116 @@
+package durables
+
+import (
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
+)
+
+const (
+	// exhaustedLooks is in how many looks in a row a durable must have events that it
+	// is delivered no more until it is said: their letters may be on the way.
+	exhaustedLooks = 4
+	// troubleAfter is how long a consumer fails, or its events are asked for by nobody,
+	// until it is an alarm.
+	troubleAfter = 5 * time.Minute
+	// lettersStep is how many further dead letters are an alarm after the first.
+	lettersStep = 10
+	// lettersPause is the least time between two alarms of dead letters of one
+	// consumer: longer than an alarm is fresh, while it would be dropped. Whatever
+	// comes in between is in the number that the next one tells.
+	lettersPause = 11 * time.Minute
+)
+
+// judge raises the alarms that the states call for.
+func (w *Watch) judge(states []adminapi.ConsumerState) {
+	looks, unread := map[string]int{}, map[string]time.Time{}
+	now := w.now()
+	maps.DeleteFunc(w.raised, func(_ string, at time.Time) bool { return now.Sub(at) >= lettersPause })
+	w.orphans.look(states, now, w.cfg.Alarms)
+	for _, s := range states {
+		w.letters(s, now)
+		if s.Exhausted > 0 {
+			looks[s.Name] = w.looks[s.Name] + 1
+			if looks[s.Name] >= exhaustedLooks {
+				w.raiseExhausted(s)
+			}
+		}
+		switch s.State {
+		case bridge.StandingFailing:
+			if now.Sub(s.Since) >= troubleAfter {
+				w.raiseFailing(s)
+			}
+		case bridge.StandingUnread:
+			since, ok := w.unread[s.Name]
+			if !ok {
+				since = now
+			}
+			unread[s.Name] = since
+			if now.Sub(since) >= troubleAfter {
+				w.raiseUnread(s, since)
+			}
+		default: // no alarm, or whatever causes it raises its own
+		}
+	}
+	w.looks, w.unread = looks, unread
+}
+
+// letters raises an alarm of the first dead letter of a consumer, and of every further
+// ten. The number that was told falls with the letters, so that after all of them were
+// given again, or dropped, the next one is a first one. Letters of the ledger of
+// predictions have an alarm each.
+func (w *Watch) letters(s adminapi.ConsumerState, now time.Time) {
+	told := w.cfg.Record.LettersTold(s.Name)
+	if s.Dead < told {
+		w.cfg.Record.TellLetters(s.Name, s.Dead)
+		told = s.Dead
+	}
+	_, fresh := w.raised[s.Name]
+	if s.Name == bridge.PredictionsConsumer || fresh || s.Dead == told || told > 0 && s.Dead < told+lettersStep {
+		return
+	}
+	w.raised[s.Name] = now
+	w.cfg.Record.TellLetters(s.Name, s.Dead)
+	w.cfg.Alarms.Raise(bridge.Alarm{
+		Kind: bridge.AlarmDeadLetters, Subject: s.Name,
+		Text: fmt.Sprintf("consumer %s gave up on events, dead letters now: %d; see them with hookspan dead list --consumer %s, "+
+			"and when the cause is repaired give them again with hookspan dead redrive --consumer %s", s.Name, s.Dead, s.Name, s.Name),
+		Details: map[string]any{"consumer": s.Name, "letters": s.Dead, "told_before": told},
+	})
+}
+
+func (w *Watch) raiseExhausted(s adminapi.ConsumerState) {
+	w.cfg.Alarms.Raise(bridge.Alarm{
+		Kind: bridge.AlarmExhausted, Subject: s.Name,
+		Text: fmt.Sprintf("consumer %s has at least %d events that were delivered as often as they may be, and no dead letter says which: "+
+			"the server's advisories of them were lost: give it the events of that time again with hookspan events replay, or set it back with hookspan consumers seek", s.Name, s.Exhausted),
+		Details: map[string]any{"consumer": s.Name, "events": s.Exhausted, "delivered": s.Delivered},
+	})
+}
+
+func (w *Watch) raiseFailing(s adminapi.ConsumerState) {
+	w.cfg.Alarms.Raise(bridge.Alarm{
+		Kind: bridge.AlarmConsumerFailing, Subject: s.Name,
+		Text: fmt.Sprintf("consumer %s has been failing since %s, %d attempts in a row: repair what its last error names; its events come again until then (%s)",
+			s.Name, s.Since.UTC().Format(time.RFC3339), s.Failures, s.Reason),
+		Details: waiting(s, map[string]any{"since": s.Since, "failures": s.Failures}),
+	})
+}
+
+func (w *Watch) raiseUnread(s adminapi.ConsumerState, since time.Time) {
+	w.cfg.Alarms.Raise(bridge.Alarm{
+		Kind: bridge.AlarmConsumerUnread, Subject: s.Name,
+		Text: fmt.Sprintf("nobody has asked for the events of consumer %s since %s at least, and %d wait: start the program that reads it, "+
+			"or remove what nobody needs with hookspan consumers remove %s", s.Name, since.UTC().Format(time.RFC3339), s.Pending+uint64(s.Unsettled), s.Name),
+		Details: waiting(s, map[string]any{"since": since}),
+	})
+}
+
+// waiting adds what waits to the details of an alarm.
+func waiting(s adminapi.ConsumerState, details map[string]any) map[string]any {
+	details["consumer"], details["pending"], details["unsettled"], details["later"] = s.Name, s.Pending, s.Unsettled, s.Later
+	return details
+}

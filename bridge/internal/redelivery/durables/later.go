@@ -1,0 +1,55 @@
+package durables
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// laterTimeout is how long a server may take to count, as with any call of JetStream.
+const laterTimeout = 5 * time.Second
+
+// later returns how many events of a consumer wait for an attempt that is far away.
+// Each has a subject of its own, so to be told the subjects would be to be told of
+// every event. A direct read of several messages says with the first one how many
+// follow (ADR-31 of NATS, nats-server 2.11).
+func (f *Durables) later(ctx context.Context, consumer string) (uint64, error) {
+	request, err := json.Marshal(struct {
+		Seq   uint64 `json:"seq"`
+		Batch int    `json:"batch"`
+		Next  string `json:"next_by_subj"`
+	}{1, 1, f.names.LaterOf(consumer)})
+	if err != nil {
+		return 0, fmt.Errorf("counting events that wait: %w", err)
+	}
+	prefix := jetstream.DefaultAPIPrefix
+	switch opts := f.js.Options(); {
+	case opts.Domain != "":
+		prefix = "$JS." + opts.Domain + ".API."
+	case opts.APIPrefix != "":
+		prefix = strings.TrimSuffix(opts.APIPrefix, ".") + "."
+	}
+	ctx, cancel := context.WithTimeout(ctx, laterTimeout) // a request of its own has none
+	defer cancel()
+	first, err := f.js.Conn().RequestWithContext(ctx, prefix+"DIRECT.GET."+f.names.LaterStream(), request)
+	switch {
+	case errors.Is(err, nats.ErrNoResponders): // a server that has no message schedules
+		return 0, nil
+	case err != nil:
+		return 0, fmt.Errorf("counting events that wait: %w", err)
+	case first.Header.Get("Status") == "404":
+		return 0, nil
+	}
+	follow, err := strconv.ParseUint(first.Header.Get("Nats-Num-Pending"), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("counting events that wait: the server does not say how many follow: %w", err)
+	}
+	return follow + 1, nil
+}

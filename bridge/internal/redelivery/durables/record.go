@@ -1,0 +1,337 @@
+package durables
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
+)
+
+// Memory keeps one small text outside NATS. Save returns when the text is durable;
+// Load returns nothing when none was saved. Calls do not overlap.
+type Memory interface {
+	Load() ([]byte, error)
+	Save(text []byte) error
+}
+
+// Place is where the events of a bridge are.
+type Place struct {
+	// Store is [Embedded], or the addresses of an external NATS.
+	Store  string `json:"store"`
+	Prefix string `json:"prefix"`
+	// Created is when the stream of events was created, which tells it from any other
+	// one; zero before it was reached.
+	Created time.Time `json:"created,omitzero"`
+}
+
+// Embedded is the Place.Store of a bridge that brings its own NATS server.
+const Embedded = "embedded"
+
+// Served is a consumer of the configuration.
+type Served struct {
+	Kind   string        `json:"kind"`
+	Filter bridge.Filter `json:"filter"`
+	// Since is when a bridge with this consumer first ran on the folder. Whatever was
+	// accepted from then on is for the consumer.
+	Since time.Time `json:"since"`
+	// Made: its durable exists, or did.
+	Made bool `json:"made,omitempty"`
+	// Removed from the configuration before its durable could be made.
+	Removed bool `json:"removed,omitempty"`
+	// Before is the filter that the consumer had, and that picks events which Filter does
+	// not, until the durable is as the configuration says.
+	Before *bridge.Filter `json:"before,omitempty"`
+}
+
+// Left is a place that the configuration named before the one of now, with events that
+// nobody had handled.
+type Left struct {
+	Place
+
+	Waiting uint64 `json:"waiting"`
+	// At is when Waiting was counted.
+	At time.Time `json:"at"`
+}
+
+// standing is a durable as it was when it was last looked at.
+type standing struct {
+	// Next is the first sequence that it may still need.
+	Next    uint64 `json:"next,omitempty"`
+	Waiting uint64 `json:"waiting,omitempty"`
+	// Letters is how many dead letters were told of.
+	Letters uint64 `json:"letters,omitempty"`
+}
+
+// Record is what a data folder remembers of the consumers that a bridge on it has
+// served: since when, and where their durables stood. NATS cannot say that of a
+// durable which it could not be asked to make yet, or has lost. It is safe for
+// concurrent use.
+type Record struct {
+	memory Memory
+
+	mu    sync.Mutex
+	saved []byte
+	page  page
+	moved map[string]time.Time // when a durable was last moved, by name
+}
+
+type page struct {
+	Place     Place               `json:"place"`
+	Consumers map[string]Served   `json:"consumers"`
+	Durables  map[string]standing `json:"durables,omitempty"`
+	Left      []Left              `json:"left,omitempty"`
+}
+
+// OpenRecord reads what memory has; memory nil remembers nothing. A place that differs
+// from the recorded one is noted as left, if events wait there. With an error the
+// record is empty and can be used all the same.
+func OpenRecord(memory Memory, at Place) (*Record, error) {
+	r := newRecord(memory, at)
+	if memory == nil {
+		return r, nil
+	}
+	read, text, err := readPage(memory)
+	if err != nil || read == nil {
+		return r, err
+	}
+	r.saved = text
+	r.page.Left = read.Left
+	if read.Place.Store == at.Store && read.Place.Prefix == at.Prefix {
+		r.page.Place = read.Place
+		maps.Copy(r.page.Consumers, read.Consumers)
+		maps.Copy(r.page.Durables, read.Durables)
+		return r, nil
+	}
+	// Nothing was ever stored in a place that was not reached. Where events can be counted
+	// that is done later.
+	counted := read.Place.Store == Embedded || read.Place.Store == at.Store
+	if !read.Place.Created.IsZero() && (counted || read.waiting() > 0) {
+		r.page.Left = append(r.page.Left, Left{Place: read.Place, Waiting: read.waiting(), At: time.Now()})
+	}
+	return r, nil
+}
+
+func newRecord(memory Memory, at Place) *Record {
+	return &Record{memory: memory, page: page{Place: at, Consumers: map[string]Served{}, Durables: map[string]standing{}}, moved: map[string]time.Time{}}
+}
+
+// ReadRecord returns what memory has, nil when that is nothing. The record must not be
+// changed: it belongs to the bridge on the folder.
+func ReadRecord(memory Memory) (*Record, error) {
+	read, text, err := readPage(memory)
+	if err != nil || read == nil {
+		return nil, err
+	}
+	return &Record{memory: memory, saved: text, page: *read, moved: map[string]time.Time{}}, nil
+}
+
+// Place is where the events are.
+func (r *Record) Place() Place {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.page.Place
+}
+
+// Waiting is how many events waited for a consumer when it was last looked at, of all
+// consumers the most when the name is empty.
+func (r *Record) Waiting(consumer string) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if consumer == "" {
+		return r.page.waiting()
+	}
+	return r.page.Durables[consumer].Waiting
+}
+
+func readPage(memory Memory) (*page, []byte, error) {
+	text, err := memory.Load()
+	if err != nil || len(text) == 0 {
+		return nil, nil, err
+	}
+	read := &page{}
+	if err := json.Unmarshal(text, read); err != nil {
+		return nil, nil, fmt.Errorf("reading what was remembered of the consumers: %w", err)
+	}
+	return read, text, nil
+}
+
+// waiting is how many events wait there at least: one event may wait for several
+// consumers.
+func (p *page) waiting() uint64 {
+	most := uint64(0)
+	for _, d := range p.Durables {
+		most = max(most, d.Waiting)
+	}
+	return most
+}
+
+// Serve notes the consumers of the configuration, and saves that. With waits a consumer
+// that was removed before its durable was made stays known: events were accepted for it.
+func (r *Record) Serve(consumers map[string]Served, waits bool) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.page.Consumers
+	r.page.Consumers = map[string]Served{}
+	now := time.Now().UTC()
+	for name, next := range consumers {
+		next.Since = now
+		if had, ok := before[name]; ok {
+			next.Since, next.Made, next.Before = had.Since, had.Made, had.Before
+			if had.Before == nil && !next.Filter.Covers(had.Filter) {
+				next.Before = &had.Filter
+			}
+		}
+		r.page.Consumers[name] = next
+	}
+	for name, had := range before {
+		if _, ok := consumers[name]; !ok && !had.Made && waits {
+			had.Removed = true
+			r.page.Consumers[name] = had
+		}
+	}
+	return r.save()
+}
+
+// Consumers are those that were served, by name.
+func (r *Record) Consumers() map[string]Served {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.page.Consumers)
+}
+
+// Made notes that the consumer's durable exists, and saves that.
+func (r *Record) Made(name string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c, ok := r.page.Consumers[name]
+	switch {
+	case !ok || c.Made && c.Before == nil:
+		return nil
+	case c.Removed:
+		delete(r.page.Consumers, name)
+	default:
+		c.Made, c.Before = true, nil
+		r.page.Consumers[name] = c
+	}
+	return r.save()
+}
+
+// Reached notes the stream of events that is in the place. One that was made anew
+// counts its sequences anew, and one that was known under other addresses was not left.
+func (r *Record) Reached(created time.Time) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.page.Place.Created.Equal(created) {
+		return nil
+	}
+	r.page.Place.Created = created
+	r.page.Left = slices.DeleteFunc(r.page.Left, func(l Left) bool { return l.Created.Equal(created) })
+	for name, d := range r.page.Durables {
+		d.Next = 0
+		r.page.Durables[name] = d
+	}
+	return r.save()
+}
+
+// Next returns the first sequence that a durable of the stream of events may still
+// need, as far as it is known.
+func (r *Record) Next(durable string) (uint64, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d := r.page.Durables[durable]
+	return d.Next, d.Next > 0
+}
+
+// Move notes that a durable is about to be set to a sequence, and saves that first: it may
+// be gone for a moment, and is made again there should the process end in between.
+func (r *Record) Move(durable string, next uint64) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d := r.page.Durables[durable]
+	d.Next = next
+	r.page.Durables[durable] = d
+	r.moved[durable] = time.Now()
+	return r.save()
+}
+
+// Saw notes where the durables stand, as a look has found them that began then, and saves
+// that if it is news. Where a missing durable stood stays known: it is made again there.
+func (r *Record) Saw(states []adminapi.ConsumerState, began time.Time) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.page.Durables
+	r.page.Durables = map[string]standing{}
+	for _, s := range states {
+		had, known := before[s.Name]
+		switch {
+		case s.Missing && !known:
+		case s.Missing || r.moved[s.Name].After(began):
+			r.page.Durables[s.Name] = had
+		default:
+			r.page.Durables[s.Name] = standing{Next: s.Acknowledged + 1, Waiting: s.Outstanding(), Letters: had.Letters}
+		}
+	}
+	return r.save()
+}
+
+// LettersTold is how many dead letters of the consumer were told of.
+func (r *Record) LettersTold(consumer string) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.page.Durables[consumer].Letters
+}
+
+// TellLetters notes how many were; the next [Record.Saw] saves it.
+func (r *Record) TellLetters(consumer string, n uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d := r.page.Durables[consumer]
+	d.Letters = n
+	r.page.Durables[consumer] = d
+}
+
+// Left are the places that were left with events in them.
+func (r *Record) Left() []Left {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.page.Left)
+}
+
+// Counted notes how many events wait in a place that was left, and saves that. A place
+// where none waits is forgotten.
+func (r *Record) Counted(at Place, waiting uint64) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, l := range r.page.Left {
+		if l.Place == at {
+			r.page.Left[i].Waiting, r.page.Left[i].At = waiting, time.Now().UTC()
+		}
+	}
+	r.page.Left = slices.DeleteFunc(r.page.Left, func(l Left) bool { return l.Waiting == 0 && l.Place == at })
+	return r.save()
+}
+
+// save writes what has changed; r.mu is held.
+func (r *Record) save() error {
+	if r.memory == nil {
+		return nil
+	}
+	text, err := json.Marshal(r.page)
+	if err != nil {
+		return err
+	}
+	if bytes.Equal(text, r.saved) {
+		return nil
+	}
+	if err := r.memory.Save(text); err != nil {
+		return fmt.Errorf("remembering the consumers: %w", err)
+	}
+	r.saved = text
+	return nil
+}

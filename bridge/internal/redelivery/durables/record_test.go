@@ -1,0 +1,123 @@
+package durables_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
+	"github.com/hookspan/hookspan/internal/adminapi"
+)
+
+func at(store, prefix string) durables.Place { return durables.Place{Store: store, Prefix: prefix} }
+
+func open(t *testing.T, memory *kept, place durables.Place) *durables.Record {
+	t.Helper()
+	record, err := durables.OpenRecord(memory, place)
+	require.NoError(t, err)
+	return record
+}
+
+func served(filter bridge.Filter) map[string]durables.Served {
+	return map[string]durables.Served{"team": {Kind: "pull", Filter: filter}}
+}
+
+// Where a durable stood is known until it is made again, also when it was looked for in
+// between; and a look that began before an operator moved it does not take it back.
+func TestPlaceOfAMissingDurableStaysKnown(t *testing.T) {
+	memory := &kept{}
+	record := open(t, memory, at(durables.Embedded, "hookspan"))
+	began := time.Now()
+	require.NoError(t, record.Saw([]adminapi.ConsumerState{{Name: "team", Acknowledged: 41, Pending: 7}}, began))
+	require.NoError(t, record.Saw([]adminapi.ConsumerState{{Name: "team", Missing: true}, {Name: "never", Missing: true}}, time.Now()))
+	next, ok := open(t, memory, at(durables.Embedded, "hookspan")).Next("team")
+	require.True(t, ok)
+	require.EqualValues(t, 42, next)
+	_, ok = record.Next("never")
+	require.False(t, ok)
+
+	require.NoError(t, record.Move("team", 3))
+	require.NoError(t, record.Saw([]adminapi.ConsumerState{{Name: "team", Acknowledged: 41}}, began))
+	next, _ = record.Next("team")
+	require.EqualValues(t, 3, next)
+	require.NoError(t, record.Saw([]adminapi.ConsumerState{{Name: "team", Acknowledged: 4}}, time.Now()))
+	next, _ = record.Next("team")
+	require.EqualValues(t, 5, next)
+}
+
+// Since when a consumer is served survives restarts, and what it was before its durable
+// could be made stays known where events can lie in a spool.
+func TestConsumersThatWereServed(t *testing.T) {
+	memory, place := &kept{}, at("nats://a", "hookspan")
+	wide, narrow := bridge.Filter{}, bridge.Filter{Statuses: []string{"failed"}}
+	record := open(t, memory, place)
+	require.NoError(t, record.Serve(served(wide), true))
+	since := record.Consumers()["team"].Since
+	record = open(t, memory, place)
+	require.NoError(t, record.Serve(served(narrow), true))
+	require.True(t, since.Equal(record.Consumers()["team"].Since))
+	require.Equal(t, &wide, record.Consumers()["team"].Before)
+
+	record = open(t, memory, place)
+	require.NoError(t, record.Serve(nil, true))
+	require.True(t, record.Consumers()["team"].Removed)
+	require.NoError(t, record.Made("team"))
+	require.Empty(t, record.Consumers())
+
+	require.NoError(t, record.Serve(served(wide), false))
+	require.NoError(t, record.Serve(nil, false))
+	require.Empty(t, record.Consumers(), "nothing was accepted for it")
+}
+
+// Events are left behind where the configuration had them, until they are counted away or
+// turn out to be the same under other addresses.
+func TestPlacesThatWereLeft(t *testing.T) {
+	memory, created := &kept{}, time.Now().UTC()
+	record := open(t, memory, at("nats://a", "hookspan"))
+	require.NoError(t, record.Reached(created))
+	require.NoError(t, record.Saw([]adminapi.ConsumerState{{Name: "team", Pending: 5}}, time.Now()))
+
+	record = open(t, memory, at("nats://b", "hookspan"))
+	require.Len(t, record.Left(), 1)
+	require.EqualValues(t, 5, record.Left()[0].Waiting)
+	require.NoError(t, record.Counted(record.Left()[0].Place, 4))
+	require.EqualValues(t, 4, record.Left()[0].Waiting)
+	require.NoError(t, record.Reached(created))
+	require.Empty(t, record.Left(), "it is the same stream")
+
+	require.NoError(t, record.Saw([]adminapi.ConsumerState{{Name: "team", Pending: 5}}, time.Now()))
+	record = open(t, memory, at(durables.Embedded, "hookspan"))
+	require.NoError(t, record.Counted(record.Left()[0].Place, 0))
+	require.Empty(t, record.Left())
+}
+
+// An orphaned consumer is an alarm once nobody has read it for five minutes. Another
+// bridge, in the middle of a deployment, may be busy with its events.
+func TestOrphanedConsumerIsAnAlarm(t *testing.T) {
+	r := setup(t)
+	cfg := r.durable("old", time.Minute).CachedInfo().Config
+	cfg.Metadata = map[string]string{bridge.MetadataKind: "forward"}
+	_, err := r.JS.UpdateConsumer(t.Context(), "HOOKSPAN_EVENTS", cfg)
+	require.NoError(t, err)
+	clock := &clock{time.Now()}
+	_, look := r.watch(&kept{}, clock)
+	orphaned := func(alarms []bridge.Alarm) (out []string) {
+		for _, a := range alarms {
+			if a.Kind == bridge.AlarmConsumerOrphaned {
+				out = append(out, a.Text)
+			}
+		}
+		return out
+	}
+	r.publish(1, 2)
+	require.Empty(t, orphaned(look()))
+	clock.forward(5 * time.Minute)
+	require.Contains(t, orphaned(look())[0], "consumer old is not in the configuration any more, and 2 events wait for it")
+	c, err := r.JS.Consumer(t.Context(), "HOOKSPAN_EVENTS", "old")
+	require.NoError(t, err)
+	_, err = c.Next()
+	require.NoError(t, err)
+	require.Empty(t, orphaned(look()), "somebody is busy with its events")
+}

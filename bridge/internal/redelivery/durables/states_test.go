@@ -1,0 +1,271 @@
+package durables_test
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
+	"github.com/hookspan/hookspan/consumers"
+)
+
+// report writes what a process reports of a consumer, as package consumers does.
+func (r *rig) report(consumer, process string, report bridge.ConsumerReport) {
+	r.t.Helper()
+	value, err := json.Marshal(report)
+	require.NoError(r.t, err)
+	m := &nats.Msg{Subject: r.Names.AttemptsSubject(r.Names.ReportKey(consumer, process)), Data: value}
+	_, err = r.JS.PublishMsg(context.Background(), m, jetstream.WithMsgTTL(time.Minute))
+	require.NoError(r.t, err)
+}
+
+// bury stores n dead letters of a consumer.
+func (r *rig) bury(consumer string, n int) {
+	r.t.Helper()
+	for range n {
+		_, err := r.JS.Publish(context.Background(), r.Names.Dead(consumer, "x"), nil)
+		require.NoError(r.t, err)
+	}
+}
+
+// durable makes one that a program in another language could read.
+func (r *rig) durable(name string, lease time.Duration) jetstream.Consumer {
+	r.t.Helper()
+	d, err := r.JS.CreateConsumer(context.Background(), "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
+		Durable: name, AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverAllPolicy, AckWait: lease,
+	})
+	require.NoError(r.t, err)
+	return d
+}
+
+// The state of a durable that anybody may read is what the server's numbers say.
+func TestStateByTheServersNumbers(t *testing.T) {
+	r := setup(t)
+	ctx := context.Background()
+	is := func(s bridge.Standing) func() bool {
+		return func() bool { return r.state("team").State == s }
+	}
+	d := r.durable("team", time.Second)
+	require.True(t, is(bridge.StandingCurrent)())
+	require.Equal(t, bridge.StandingMissing, r.state("configured").State)
+	r.publish(1, 2)
+	require.True(t, is(bridge.StandingUnread)(), "nobody has ever asked")
+
+	m, err := d.Next(jetstream.FetchMaxWait(patience))
+	require.NoError(t, err)
+	busy := func() bool {
+		require.NoError(t, m.InProgress())
+		return is(bridge.StandingBehind)()
+	}
+	r.eventually(busy)
+	delivered := r.state("team").LastDelivered
+	r.eventually(func() bool { // it says so for longer than its lease
+		return busy() && r.state("team").LastDelivered.Sub(delivered) > 1500*time.Millisecond
+	})
+	r.eventually(is(bridge.StandingUnread)) // it was killed: nothing is heard of it for a lease
+
+	require.NoError(t, m.DoubleAck(ctx))
+	for n := range 2 { // the second one is delivered twice
+		m, err = d.Next(jetstream.FetchMaxWait(patience))
+		require.NoError(t, err)
+		if n == 0 {
+			require.NoError(t, m.NakWithDelay(time.Second))
+		}
+	}
+	require.NoError(t, m.NakWithDelay(time.Minute))
+	asking, err := d.Messages()
+	require.NoError(t, err)
+	defer asking.Stop()
+	r.eventually(is(bridge.StandingWaiting))
+	require.NoError(t, r.fleet.Pause(ctx, "team", time.Now().Add(time.Hour)))
+	require.True(t, is(bridge.StandingPaused)())
+}
+
+// What processes report is part of the state, until the report is gone.
+func TestStateByReports(t *testing.T) {
+	r := setup(t)
+	stop := r.run(consumers.Config{Name: "team"})
+	stop()
+	r.publish(1, 1)
+	since := time.Now().Add(-time.Hour).UTC()
+	r.report("team", "a", bridge.ConsumerReport{State: bridge.StandingFailing, Since: since, Reason: "no\x1b[2J", Failures: 7})
+	r.report("other", "a", bridge.ConsumerReport{State: bridge.StandingBlocked, Since: since})
+	s := r.state("team")
+	require.Equal(t, bridge.StandingFailing, s.State)
+	require.True(t, since.Equal(s.Since))
+	require.Equal(t, `no\x1b[2J`, s.Reason)
+	require.Equal(t, 7, s.Failures)
+	text, err := json.Marshal(s)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"state":"failing"`)
+	r.report("team", "b", bridge.ConsumerReport{State: bridge.StandingWell})
+	require.NotEqual(t, bridge.StandingFailing, r.state("team").State)
+
+	require.NoError(t, r.JS.DeleteStream(context.Background(), "KV_HOOKSPAN_ATTEMPTS"))
+	require.NotEmpty(t, r.state("team").State, "where there is no ledger nobody reports")
+}
+
+// clock is a time that a test moves on.
+type clock struct{ time.Time }
+
+func (c *clock) now() time.Time          { return c.Time }
+func (c *clock) forward(d time.Duration) { c.Time = c.Add(d) }
+
+// kept is what a data folder keeps.
+type kept struct{ text []byte }
+
+func (k *kept) Load() ([]byte, error) { return k.text, nil }
+
+func (k *kept) Save(text []byte) error {
+	k.text = text
+	return nil
+}
+
+// told is how many letters of a consumer are remembered as told.
+func told(t *testing.T, memory *kept, consumer string) uint64 {
+	t.Helper()
+	record, err := durables.ReadRecord(memory)
+	require.NoError(t, err)
+	return record.LettersTold(consumer)
+}
+
+// watch returns one as a process has that begins anew.
+func (r *rig) watch(memory durables.Memory, at *clock) (*durables.Watch, func() []bridge.Alarm) {
+	r.t.Helper()
+	alarms := make(heard, 100)
+	record, err := durables.OpenRecord(memory, durables.Place{Store: durables.Embedded, Prefix: "hookspan"})
+	require.NoError(r.t, err)
+	w := durables.NewWatch(r.fleet, durables.WatchConfig{Alarms: alarms, Record: record})
+	w.SetClock(at.now)
+	return w, func() (out []bridge.Alarm) {
+		r.t.Helper()
+		require.NoError(r.t, w.Look(context.Background()))
+		for len(alarms) > 0 {
+			out = append(out, <-alarms)
+		}
+		return out
+	}
+}
+
+// The first dead letter is an alarm, and every further ten, also for a process that
+// begins anew; after the letters were given again the next one is a first one.
+func TestDeadLettersAreAlarms(t *testing.T) {
+	r := setup(t)
+	ctx := context.Background()
+	r.durable("team", time.Minute)
+	at, memory := &clock{time.Now()}, &kept{}
+	_, look := r.watch(memory, at)
+	letters := func(alarms []bridge.Alarm) (out []string) {
+		for _, a := range alarms {
+			require.Equal(t, bridge.AlarmDeadLetters, a.Kind)
+			require.Equal(t, "team", a.Subject)
+			require.Contains(t, a.Text, "hookspan dead list --consumer team")
+			require.Contains(t, a.Text, "hookspan dead redrive --consumer team")
+			require.Contains(t, a.Text, "dead letters now: "+strconv.FormatUint(a.Details["letters"].(uint64), 10)+";")
+			out = append(out, strconv.FormatUint(a.Details["letters"].(uint64), 10))
+		}
+		return out
+	}
+	require.Empty(t, look())
+	r.bury("team", 1)
+	require.Equal(t, []string{"1"}, letters(look()))
+	require.Empty(t, look())
+	r.bury("team", 9)
+	at.forward(time.Hour)
+	require.Empty(t, look(), "nine more")
+	r.bury("team", 1)
+	require.Equal(t, []string{"11"}, letters(look()))
+
+	// The same alarm is dropped while it is fresh, so the next one waits and tells all.
+	r.bury("team", 30)
+	at.forward(10 * time.Minute)
+	require.Empty(t, look())
+	at.forward(time.Minute)
+	require.Equal(t, []string{"41"}, letters(look()))
+
+	_, look = r.watch(memory, at)
+	require.Empty(t, look(), "another process knows what was told")
+	_, fresh := r.watch(nil, at)
+	require.Equal(t, []string{"41"}, letters(fresh()), "one without memory tells again")
+
+	stream, err := r.JS.Stream(ctx, "HOOKSPAN_DEAD")
+	require.NoError(t, err)
+	require.NoError(t, stream.Purge(ctx))
+	require.Empty(t, look())
+	require.Zero(t, told(t, memory, "team"))
+	r.bury("team", 1)
+	require.Equal(t, []string{"1"}, letters(look()), "a first one again")
+
+	r.durable(bridge.PredictionsConsumer, time.Minute)
+	r.bury(bridge.PredictionsConsumer, 1)
+	require.Empty(t, look(), "these have an alarm each")
+}
+
+// A consumer that fails is an alarm after five minutes, one whose handler is blocked is
+// not: whatever blocks it raises its own.
+func TestFailingConsumerIsAnAlarm(t *testing.T) {
+	r := setup(t)
+	r.durable("team", time.Minute)
+	r.durable("blocked", time.Minute)
+	r.publish(1, 1)
+	at := &clock{time.Now()}
+	w, look := r.watch(nil, at)
+	r.report("team", "a", bridge.ConsumerReport{State: bridge.StandingFailing, Since: at.Time, Reason: "connection\nrefused", Failures: 9})
+	r.report("blocked", "a", bridge.ConsumerReport{State: bridge.StandingBlocked, Since: at.Time, Reason: "away"})
+	require.Empty(t, look())
+	at.forward(5*time.Minute - time.Second)
+	require.Empty(t, look())
+	at.forward(time.Second)
+	alarms := look()
+	require.Len(t, alarms, 1)
+	require.Equal(t, bridge.AlarmConsumerFailing, alarms[0].Kind)
+	require.Equal(t, "team", alarms[0].Subject)
+	require.Contains(t, alarms[0].Text, `9 attempts in a row`)
+	require.Contains(t, alarms[0].Text, `connection\nrefused`)
+	collectors := w.Collectors()
+	require.NoError(t, testutil.CollectAndCompare(collectors[len(collectors)-1], strings.NewReader(`# HELP hookspan_consumer_state 1 for the state that the consumer is in.
+# TYPE hookspan_consumer_state gauge
+hookspan_consumer_state{consumer="blocked",state="blocked"} 1
+hookspan_consumer_state{consumer="configured",state="missing"} 1
+hookspan_consumer_state{consumer="team",state="failing"} 1
+`)))
+
+	r.report("team", "a", bridge.ConsumerReport{State: bridge.StandingWell})
+	require.Empty(t, look())
+}
+
+// Events that wait while nobody asks for them are an alarm after five minutes in which
+// nobody did.
+func TestUnreadConsumerIsAnAlarm(t *testing.T) {
+	r := setup(t)
+	ctx := context.Background()
+	d := r.durable("team", time.Second)
+	at := &clock{time.Now()}
+	_, look := r.watch(nil, at)
+	r.publish(1, 2)
+	require.Empty(t, look())
+	at.forward(4 * time.Minute)
+	m, err := d.Next(jetstream.FetchMaxWait(patience))
+	require.NoError(t, err)
+	require.Empty(t, look())
+	require.NoError(t, m.Ack())
+	r.eventually(func() bool { return r.state("team").State == bridge.StandingUnread })
+	at.forward(2 * time.Minute)
+	require.Empty(t, look(), "it counts anew")
+	at.forward(5 * time.Minute)
+	alarms := look()
+	require.Len(t, alarms, 1)
+	require.Equal(t, bridge.AlarmConsumerUnread, alarms[0].Kind)
+	require.Contains(t, alarms[0].Text, "1 wait")
+	require.NoError(t, r.fleet.Pause(ctx, "team", time.Time{}))
+	require.Empty(t, look(), "somebody wants it so")
+}

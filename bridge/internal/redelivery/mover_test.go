@@ -1,0 +1,74 @@
+package redelivery
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/stream"
+	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+)
+
+const patience = 20 * time.Second
+
+// failing can fail before and after it has stored.
+type failing struct {
+	next   *stream.Publisher
+	calls  atomic.Int32
+	before int32 // so many calls fail before they store
+	after  int32 // and so many after that
+}
+
+func (f *failing) Store(ctx context.Context, st string, m *nats.Msg) (bridge.Receipt, error) {
+	n := f.calls.Add(1)
+	if n <= f.before {
+		return bridge.Receipt{}, bridge.ErrFull
+	}
+	r, err := f.next.Store(ctx, st, m)
+	if n <= f.before+f.after {
+		return bridge.Receipt{}, bridge.ErrUnknown
+	}
+	return r, err
+}
+
+// What is due stays until the stream of events has surely taken it, and is there once
+// whatever the stream answered.
+func TestDueEventWaitsForTheStream(t *testing.T) {
+	b := streamtest.Start(t, streamtest.Config())
+	store := &failing{next: b.Publisher(), before: 2, after: 2}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- NewMover(b.JS, store, MoverConfig{Names: b.Names}).Run(ctx) }()
+	defer func() { cancel(); require.NoError(t, <-done) }()
+
+	ev := streamtest.Event("pred_1")
+	header := bridge.Again{Attempt: 3, First: time.Unix(1, 0), Sequence: 7}.Header(ev.Header())
+	_, err := b.JS.PublishMsg(ctx, &nats.Msg{Subject: b.Names.Later("team", ev.ID, 3), Header: nats.Header(header), Data: ev.Body},
+		jetstream.WithScheduleAt(time.Now()), jetstream.WithScheduleTarget(b.Names.Due("team", b.Names.Event(ev.Source, ev.Status, ev.Model))))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return b.Messages(t, "HOOKSPAN_LATER") == 0 }, patience, 5*time.Millisecond)
+	require.EqualValues(t, 5, store.calls.Load())
+	require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_EVENTS"))
+
+	st, err := b.JS.Stream(ctx, "HOOKSPAN_EVENTS")
+	require.NoError(t, err)
+	m, err := st.GetMsg(ctx, 1)
+	require.NoError(t, err)
+	require.Equal(t, "hookspan.again.team.get3w.prediction.completed.get3w.flux-dev", m.Subject)
+	require.Equal(t, ev.Body, m.Data)
+	back, err := bridge.DecodeEvent(bridge.Header(m.Header), m.Data)
+	require.NoError(t, err)
+	require.Equal(t, ev.ID, back.ID)
+	again, err := bridge.DecodeAgain(bridge.Header(m.Header))
+	require.NoError(t, err)
+	require.Equal(t, bridge.Again{Attempt: 3, First: time.Unix(1, 0).UTC(), Sequence: 7}, again)
+	for key := range m.Header {
+		require.NotContains(t, key, "Nats-Schedule", "it would be obeyed a second time")
+	}
+}

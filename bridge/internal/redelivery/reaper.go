@@ -1,0 +1,167 @@
+package redelivery
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/streamread"
+)
+
+// maxReason bounds what is kept of why a program ended a delivery, in bytes.
+const maxReason = 1 << 10
+
+// ReaperConfig of a [Reaper].
+type ReaperConfig struct {
+	Names bridge.Names
+	// BindOnly: somebody else makes the durable, see [Provision].
+	BindOnly bool
+	// Logger nil logs nothing.
+	Logger *zap.Logger
+}
+
+// Reaper makes dead letters of events that the NATS server delivers to a durable no
+// more although they were not handled: a program in any language ended the delivery
+// with a terminal acknowledgement, or an event was delivered as often as it may be.
+// Consumers of package consumers have made the letter themselves by then, under the
+// same id. Any number of processes may run one.
+type Reaper struct {
+	js    jetstream.JetStream
+	store Storer
+	cfg   ReaperConfig
+}
+
+// NewReaper returns a reaper that is not running yet.
+func NewReaper(js jetstream.JetStream, store Storer, cfg ReaperConfig) *Reaper {
+	cfg.Logger = cmp.Or(cfg.Logger, zap.NewNop()).Named("reaper")
+	return &Reaper{js: js, store: store, cfg: cfg}
+}
+
+// Run makes dead letters until ctx ends, and returns nil. Whatever it meets, it tries
+// again.
+func (r *Reaper) Run(ctx context.Context) error {
+	f := follower{
+		js: r.js, stream: r.cfg.Names.AdvisoriesStream(), durable: reaperDurable(), bindOnly: r.cfg.BindOnly,
+		each: r.bury, what: "advisories of the server", log: r.cfg.Logger,
+	}
+	return f.run(ctx)
+}
+
+func reaperDurable() jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Durable:       "reaper",
+		Description:   "Hookspan: makes dead letters of what the server gave up",
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       moveLease,
+		MaxAckPending: 8 * block,
+		MaxDeliver:    -1,
+	}
+}
+
+// advisory is what is needed of io.nats.jetstream.advisory.v1.terminated and of
+// …max_deliver (nats-server 2.15.2).
+type advisory struct {
+	Type       string `json:"type"`
+	Stream     string `json:"stream"`
+	Consumer   string `json:"consumer"`
+	StreamSeq  uint64 `json:"stream_seq"`
+	Deliveries uint64 `json:"deliveries"`
+	Reason     string `json:"reason"`
+}
+
+const advisoryExhausted = "io.nats.jetstream.advisory.v1.max_deliver"
+
+// bury makes the dead letter of one advisory.
+func (r *Reaper) bury(ctx context.Context, msg jetstream.Msg) error {
+	var a advisory
+	if err := json.Unmarshal(msg.Data(), &a); err != nil || a.Stream != r.cfg.Names.EventsStream() || a.Consumer == "" {
+		r.cfg.Logger.Warn("an advisory cannot be used and is dropped", zap.String("subject", msg.Subject()), zap.Error(err))
+		return msg.Ack()
+	}
+	letter, err := r.letter(ctx, a)
+	switch {
+	case err != nil:
+		return errors.Join(err, msg.NakWithDelay(firstRetry))
+	case letter != nil:
+		receipt, err := r.store.Store(ctx, r.cfg.Names.DeadStream(), letter)
+		if err != nil {
+			return errors.Join(fmt.Errorf("making a dead letter of event %d of durable %s: %w", a.StreamSeq, a.Consumer, err), msg.NakWithDelay(firstRetry))
+		}
+		if receipt.Result == bridge.Stored {
+			r.cfg.Logger.Warn("an event became a dead letter, its program ended it or did not live to", zap.String("consumer", a.Consumer),
+				zap.Uint64("sequence", a.StreamSeq), zap.Uint64("deliveries", a.Deliveries), zap.String("reason", bridge.Truncate(a.Reason, maxReason)))
+		}
+		if err := r.settle(a); err != nil {
+			return err
+		}
+	}
+	return msg.Ack()
+}
+
+// letter returns nil when there is nothing to be made a letter of.
+func (r *Reaper) letter(ctx context.Context, a advisory) (*nats.Msg, error) {
+	names := r.cfg.Names
+	durable, err := r.js.Consumer(ctx, names.EventsStream(), a.Consumer)
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound), err == nil && durable.CachedInfo().Config.Durable == "":
+		// Nobody keeps events for a reader that does not stay.
+		return nil, nil
+	case err != nil && !errors.Is(err, jetstream.ErrNotPullConsumer):
+		return nil, fmt.Errorf("looking up durable %s: %w", a.Consumer, err)
+	}
+	stream, err := streamread.Open(ctx, r.js, names.EventsStream())
+	if err != nil {
+		return nil, err
+	}
+	m, err := streamread.Get(ctx, stream, a.StreamSeq)
+	if errors.Is(err, bridge.ErrNoEntry) {
+		r.cfg.Logger.Error("an event that was given up is not stored any more, so it has no dead letter",
+			zap.String("consumer", a.Consumer), zap.Uint64("sequence", a.StreamSeq))
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	header := bridge.Header(m.Header)
+	letter := bridge.DeadLetter{
+		Consumer: a.Consumer, Cause: bridge.DeadTerminated, Error: cmp.Or(bridge.Truncate(a.Reason, maxReason), "its program ended the delivery and gave no reason"),
+		Attempts: int(min(a.Deliveries, 1<<31)), Subject: m.Subject, Sequence: m.Sequence,
+	}
+	if a.Type == advisoryExhausted {
+		letter.Cause = bridge.DeadExhausted
+		letter.Error = fmt.Sprintf("delivered %d times without an acknowledgement", letter.Attempts)
+	}
+	letter.Fault = letter.Cause.Fault()
+	if again, err := bridge.DecodeAgain(header); err == nil {
+		letter.Redrives = again.Redrives
+	}
+	id := bridge.UndecodableID(m.Subject, m.Data)
+	if ev, err := bridge.DecodeEvent(header, m.Data); err == nil {
+		id = ev.ID
+	} else {
+		letter.Cause, letter.Fault = bridge.DeadUndecodable, bridge.DeadUndecodable.Fault()
+	}
+	out := letter.Header(header)
+	out[bridge.HeaderMsgID] = []string{letter.ID(id)}
+	return &nats.Msg{Subject: names.Dead(bridge.EncodeToken(a.Consumer), m.Subject), Header: nats.Header(out), Data: m.Data}, nil
+}
+
+// settle tells the server that an event which it delivers no more is done with: until
+// then it counts it as redelivered, which is how those are found that have no letter.
+func (r *Reaper) settle(a advisory) error {
+	if a.Type != advisoryExhausted {
+		return nil
+	}
+	ack := fmt.Sprintf("$JS.ACK.%s.%s.%d.%d.0.0.0", a.Stream, a.Consumer, a.Deliveries, a.StreamSeq)
+	if err := r.js.Conn().Publish(ack, []byte("+ACK")); err != nil {
+		return fmt.Errorf("settling event %d of durable %s: %w", a.StreamSeq, a.Consumer, err)
+	}
+	return nil
+}

@@ -1,0 +1,197 @@
+package source
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/signing"
+)
+
+const plain = "the-secret-of-the-sender"
+
+// signedBy is a delivery of body whose signature somebody made of signed.
+func signedBy(key, signed, body string) Delivery {
+	return Delivery{Proof: get3w{}.Sign([]byte(signed), []byte(key)), Body: []byte(body), ReceivedAt: received}
+}
+
+func with(d Delivery, values ...string) Delivery {
+	d.Proof = bridge.Header{signing.Header: values}
+	return d
+}
+
+func TestDiagnose(t *testing.T) {
+	const text = `{"id":"a","status":"failed","error":"<é & 😀>","u":"https://x/y","n":1.50}`
+	good := signedBy(plain, text, text)
+	mac := good.Proof.Get(signing.Header)
+	raw, err := hex.DecodeString(mac)
+	require.NoError(t, err)
+	base := base64.StdEncoding.EncodeToString(raw)
+	other := signedBy("another secret", text, text)
+	rawOther, err := hex.DecodeString(other.Proof.Get(signing.Header))
+	require.NoError(t, err)
+	long := strings.Repeat("x", 4<<20)
+
+	for _, c := range []struct {
+		name    string
+		secret  string // as it is configured
+		d       Delivery
+		cause   Cause
+		explain string
+	}{
+		{"no secret", "", good, CauseNoSecret, "set sources.get3w.secrets"},
+		{"no header", plain, with(good), CauseNoSignature, "missing"},
+		{"empty header", plain, with(good, " "), CauseNoSignature, "missing"},
+		{"two headers", plain, with(good, mac, mac), CauseSeveralSignatures, "came more than once"},
+		{"cut off", plain, with(good, mac[:32]), CauseWrongLength, "32 characters instead of 64"},
+		{"SHA-512", plain, with(good, mac+mac), CauseWrongLength, "128 characters"},
+		{"not hex", plain, with(good, strings.Repeat("x", 64)), CauseNotHex, "hexadecimal"},
+		{"base64", plain, with(good, base), CauseLooksBase64, "is right, but"},
+		{"base64 of something else", plain, with(good, base64.RawURLEncoding.EncodeToString(rawOther)), CauseLooksBase64, "another secret or body too"},
+		{"sha256=", plain, with(good, "sha256="+mac), CauseSignaturePrefix, "is right but for"},
+		{"v1, and base64", plain, with(good, "v1,"+base), CauseSignaturePrefix, "is right but for"},
+		{"quotes", plain, with(good, `"`+mac+`"`), CauseSignaturePrefix, "is right but for"},
+		{"sha256= of something else", plain, with(good, "sha256="+hex.EncodeToString(rawOther)), CauseSignaturePrefix, "another secret or body too"},
+		{"our line break", plain + "\n", good, CauseSecretSpace, "a line break around it that the sender does not have"},
+		{"our space", " " + plain, good, CauseSecretSpace, "sender does not have"},
+		{"sender's line break", plain, signedBy(plain+"\n", text, text), CauseSecretSpace, "remove it there"},
+		{"sender's Windows line break", plain, signedBy(plain+"\r\n", text, text), CauseSecretSpace, "remove it there"},
+		{"our prefix", "whsec_" + plain, good, CauseSecretPrefix, "without the prefix"},
+		{"our quotes", `"` + plain + `"`, good, CauseSecretPrefix, "without the prefix or the quotes"},
+		{"our quotes and line break", `"` + plain + "\"\n", good, CauseSecretPrefix, "quotes"},
+		{"sender's prefix", plain, signedBy("whsec_"+plain, text, text), CauseSecretPrefix, "as the sender has it"},
+		{"sender's quotes", plain, signedBy("'"+plain+"'", text, text), CauseSecretPrefix, "as the sender has it"},
+		{"encoded in base64", base64.StdEncoding.EncodeToString([]byte(plain)), good, CauseSecretEncoded, "write it decoded"},
+		{"encoded in base64 with a prefix", "whsec_" + base64.StdEncoding.EncodeToString([]byte(plain)), good, CauseSecretEncoded, "write it decoded"},
+		{"encoded in hex", hex.EncodeToString([]byte(plain)), good, CauseSecretEncoded, "write it decoded"},
+		{"retired", plain, signedBy("the-old-secret", text, text), CauseRetiredSecret, "put the old one back"},
+		{"retired and sha256=", plain, with(good, "sha256="+signedBy("the-old-secret", text, text).Proof.Get(signing.Header)), CauseRetiredSecret, "put the old one back"},
+		{"byte order mark", plain, signedBy(plain, text, "\xef\xbb\xbf"+text), CauseBodyChanged, "byte order mark"},
+		{"line break added", plain, signedBy(plain, text, text+"\n"), CauseBodyChanged, "white space"},
+		{"line break cut", plain, signedBy(plain, text+"\n", text), CauseBodyChanged, "line break at its end"},
+		{"Windows line breaks", plain, signedBy(plain, "{\n}", "{\r\n}"), CauseBodyChanged, "Windows"},
+		{"compact", plain, signedBy(plain, text, strings.ReplaceAll(text, ",", " , ")), CauseBodyChanged, "written without white space"},
+		{"as Python writes it", plain, signedBy(plain, `{"a": 1, "b": "\u00e9\ud83d\ude00"}`, `{"a":1,"b":"é😀"}`), CauseBodyChanged, "with spaces behind commas and colons, with characters beyond ASCII escaped"},
+		{"as Python sorts it", plain, signedBy(plain, `{"a": [1, 2], "b": 1}`, `{"b":1,"a":[1,2]}`), CauseBodyChanged, "names sorted"},
+		{"as Go writes it", plain, signedBy(plain, `{"a":"\u003cé\u0026"}`, `{"a":"<é&"}`), CauseBodyChanged, "with <, > and & escaped"},
+		{"as PHP writes it", plain, signedBy(plain, `{"a":"https:\/\/x\/\u00e9"}`, `{"a":"https://x/é"}`), CauseBodyChanged, "slashes"},
+		{"unescaped on the way", plain, signedBy(plain, `{"a":"é/"}`, `{"a":"\u00e9\/"}`), CauseBodyChanged, "fewer escapes"},
+		{"indented", plain, signedBy(plain, "{\n  \"a\": 1\n}\n", `{"a":1}`), CauseBodyChanged, "two spaces, with a line break at its end"},
+		{"another secret", plain, other, CauseWrongSignature, "letter by letter"},
+		{"another body", plain, signedBy(plain, text, strings.Replace(text, "failed", "faile", 1)), CauseWrongSignature, "letter by letter"},
+		{"not JSON", plain, signedBy(plain, "a", "b"), CauseWrongSignature, "letter by letter"},
+		{"a name twice", plain, signedBy(plain, `{}`, `{"a":1,"a":2}`), CauseWrongSignature, "letter by letter"},
+		{"4 MiB", plain, signedBy("another secret", long, long), CauseWrongSignature, "letter by letter"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, err := New(Config{Name: "get3w", Kind: "get3w", Secrets: [][]byte{[]byte(c.secret)}, Retired: [][]byte{nil, []byte("the-old-secret")}})
+			require.NoError(t, err)
+			_, err = s.Accept(c.d)
+			require.ErrorIs(t, err, ErrNotAuthentic)
+			cause, detail := s.Diagnose(c.d)
+			require.Equal(t, c.cause, cause, detail)
+			require.Contains(t, detail, c.explain)
+			require.LessOrEqual(t, len(detail), bridge.MaxKeptText)
+			for _, hidden := range []string{plain, "the-old-secret", mac, base, base64.StdEncoding.EncodeToString([]byte(plain))} {
+				require.NotContains(t, detail, hidden)
+			}
+			require.Equal(t, string(cause), bridge.EncodeToken(string(cause)))
+		})
+	}
+}
+
+// What is written in upper case is hexadecimal too, and so authentic.
+func TestUpperCaseSignatureIsAccepted(t *testing.T) {
+	d := delivery(documented)
+	_, err := newSource(t, secret).Accept(with(d, strings.ToUpper(d.Proof.Get(signing.Header))))
+	require.NoError(t, err)
+}
+
+// A retired secret explains, and never lets anything in.
+func TestRetiredSecretAcceptsNothing(t *testing.T) {
+	s, err := New(Config{Name: "get3w", Kind: "get3w", Retired: [][]byte{secret}})
+	require.NoError(t, err)
+	require.False(t, s.HasSecret())
+	_, err = s.Accept(delivery(documented))
+	require.ErrorIs(t, err, ErrNotAuthentic)
+}
+
+func TestHolds(t *testing.T) {
+	s, err := New(Config{
+		Name: "get3w", Kind: "get3w",
+		Secrets: [][]byte{[]byte("long-enough\n"), []byte("short")}, Retired: [][]byte{[]byte("retired-one")},
+	})
+	require.NoError(t, err)
+	for text, want := range map[string]bool{
+		"Bearer long-enough;": true, "x retired-one": true, "short": true,
+		"shorter": false, "": false, "long-enoug": false,
+	} {
+		require.Equal(t, want, s.Holds(text), text)
+	}
+}
+
+// An operator may take what is stale, and only that.
+func TestAnyAge(t *testing.T) {
+	d := delivery(documented)
+	d.ReceivedAt = d.ReceivedAt.Add(48 * DefaultMaxAge)
+	s := newSource(t, secret)
+	_, err := s.Accept(d)
+	require.ErrorContains(t, err, string(CauseStale))
+	d.AnyAge = true
+	e, err := s.Accept(d)
+	require.NoError(t, err)
+	require.Equal(t, d.ReceivedAt, e.ReceivedAt)
+	d.Body = append(d.Body, ' ')
+	_, err = s.Accept(d)
+	require.ErrorIs(t, err, ErrNotAuthentic)
+}
+
+// What anybody can send must not make the diagnosis write much more than came.
+func TestRewritingsAreBounded(t *testing.T) {
+	nested := func(depth int, inside string) string {
+		return strings.Repeat("[", depth) + inside + strings.Repeat("]", depth)
+	}
+	for name, body := range map[string]string{
+		"deep":         nested(9999, ""),
+		"deep in text": `["]]]]]]]]]]]]]]]]]]]]]]]]]",` + nested(100, "1") + "]",
+		"wide":         nested(maxRewrittenDepth, strings.Repeat("1,", (maxRewritten-64)/2)+"1"),
+		"escaped":      `["` + strings.Repeat("<", maxRewritten-4) + `"]`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			largest := 0
+			for _, written := range rewritings([]byte(body)) {
+				largest = max(largest, len(written))
+			}
+			require.LessOrEqual(t, largest, 40*maxRewritten)
+			cause, _ := newSource(t, secret).Diagnose(signedBy("another secret", body, body))
+			require.Equal(t, CauseWrongSignature, cause)
+		})
+	}
+	require.True(t, canBeRewritten([]byte(nested(maxRewrittenDepth, "1")+"\n")))
+	require.False(t, canBeRewritten([]byte(nested(maxRewrittenDepth+1, "1"))))
+	require.False(t, canBeRewritten([]byte("1 2")))
+}
+
+func BenchmarkDiagnoseForgery(b *testing.B) {
+	for name, size := range map[string]int{"1k": 1 << 10, "64k": 63 << 10, "4M": 4 << 20} {
+		text := `{"id":"a","error":"` + strings.Repeat(`x/é\n`, size/6) + `","status":"failed"}`
+		d := signedBy("another secret", text, text)
+		s := newSource(b, secret)
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				s.Diagnose(d)
+			}
+		})
+	}
+	wide := strings.Repeat("[", maxRewrittenDepth) + strings.Repeat("1,", 32<<10-64) + "1" + strings.Repeat("]", maxRewrittenDepth)
+	d, s := signedBy("another secret", wide, wide), newSource(b, secret)
+	b.Run("wide", func(b *testing.B) {
+		for b.Loop() {
+			s.Diagnose(d)
+		}
+	})
+}

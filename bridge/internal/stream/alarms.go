@@ -1,0 +1,190 @@
+package stream
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+const (
+	// alarmFresh is how long an alarm is not repeated.
+	alarmFresh = 10 * time.Minute
+	// alarmSubjects is how many alarms of one kind can be fresh. A subject may
+	// come from outside; what is beyond is counted and nothing else.
+	alarmSubjects = 64
+	// alarmKinds bounds the kinds that are told apart, far above those there are.
+	alarmKinds      = 64
+	alarmsWaiting   = 256
+	alarmTimeout    = 5 * time.Second
+	alarmRetry      = 5 * time.Second
+	alarmFarewell   = time.Second
+	maxAlarmBytes   = 16 << 10
+	alarmKindOfRest = "other"
+)
+
+// Alarms logs alarms, counts them and keeps them in the stream of alarms. It is
+// safe for concurrent use.
+type Alarms struct {
+	names   bridge.Names
+	log     *zap.Logger
+	waiting chan *nats.Msg
+	total   *prometheus.CounterVec
+	dropped prometheus.Counter
+
+	mu    sync.Mutex
+	fresh map[string]map[string]time.Time // kind, subject, when it was logged
+}
+
+// NewAlarms returns alarms that are kept once [Alarms.Run] runs. Up to 256 wait for
+// that. They need no store before, so that connections can raise some while it is
+// opened.
+func NewAlarms(names bridge.Names, log *zap.Logger) *Alarms {
+	a := &Alarms{
+		names: names, log: log,
+		waiting: make(chan *nats.Msg, alarmsWaiting),
+		total: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "hookspan_alarms_total", Help: "Alarms raised, repeated ones too.",
+		}, []string{"kind"}),
+		dropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "hookspan_alarms_dropped_total", Help: "Alarms that were logged and could not be kept in the stream of alarms.",
+		}),
+		fresh: map[string]map[string]time.Time{},
+	}
+	for _, kind := range bridge.AlarmKinds {
+		a.total.WithLabelValues(kind) // a zero, and not nothing, until the first
+	}
+	return a
+}
+
+// Collectors are the metrics.
+func (a *Alarms) Collectors() []prometheus.Collector {
+	return []prometheus.Collector{a.total, a.dropped}
+}
+
+// Raise counts the alarm. Unless one of the same kind and subject was raised
+// within the last 10 minutes it also logs it and hands it to [Alarms.Run]. It
+// never blocks.
+func (a *Alarms) Raise(alarm bridge.Alarm) {
+	if alarm.Time.IsZero() {
+		alarm.Time = time.Now()
+	}
+	alarm.Text = bridge.Sentences(alarm.Text) // one line, also of an error that has several
+	kind, isNew := a.remember(alarm)
+	a.total.WithLabelValues(kind).Inc()
+	if !isNew {
+		return
+	}
+	a.log.Error(alarm.Text, zap.String("alarm", alarm.Kind), zap.String("subject", alarm.Subject), zap.Any("details", alarm.Details))
+	text, err := json.Marshal(alarm)
+	if err != nil || len(text) > maxAlarmBytes {
+		alarm.Details = nil // logged they are
+		text, err = json.Marshal(alarm)
+	}
+	if err != nil {
+		a.drop(alarm.Kind, err)
+		return
+	}
+	m := &nats.Msg{
+		Subject: a.names.Alarm(bridge.EncodeToken(kind)),
+		Header:  nats.Header{bridge.HeaderMsgID: {bridge.MsgID("alarm", kind, rand.Text())}},
+		Data:    text,
+	}
+	select {
+	case a.waiting <- m:
+	default:
+		a.drop(alarm.Kind, nil)
+	}
+}
+
+// remember returns the kind to count by, and whether the alarm is news.
+func (a *Alarms) remember(alarm bridge.Alarm) (kind string, isNew bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	kind = alarm.Kind
+	if _, known := a.fresh[kind]; !known && len(a.fresh) >= alarmKinds {
+		kind = alarmKindOfRest
+	}
+	subjects := a.fresh[kind]
+	if subjects == nil {
+		subjects = map[string]time.Time{}
+		a.fresh[kind] = subjects
+	}
+	for subject, at := range subjects {
+		if time.Since(at) >= alarmFresh {
+			delete(subjects, subject)
+		}
+	}
+	if _, fresh := subjects[alarm.Subject]; fresh || len(subjects) >= alarmSubjects {
+		return kind, false
+	}
+	subjects[alarm.Subject] = time.Now()
+	return kind, true
+}
+
+func (a *Alarms) drop(kind string, err error) {
+	a.dropped.Inc()
+	a.log.Error("an alarm could not be kept in the stream of alarms", zap.String("alarm", kind), zap.Error(err))
+}
+
+// Run keeps alarms through store until ctx ends, and returns nil. While the store is away they wait; at the end
+// those that wait are tried once more, for a second.
+func (a *Alarms) Run(ctx context.Context, store Storer) error {
+	for {
+		select {
+		case <-ctx.Done():
+			a.farewell(context.WithoutCancel(ctx), store)
+			return nil
+		case m := <-a.waiting:
+			if !a.keepTrying(ctx, store, m) {
+				a.farewell(context.WithoutCancel(ctx), store, m)
+				return nil
+			}
+		}
+	}
+}
+
+// keepTrying returns false when ctx has ended and m may not be kept.
+func (a *Alarms) keepTrying(ctx context.Context, store Storer, m *nats.Msg) bool {
+	for !a.keep(ctx, store, m) {
+		if !wait(ctx, alarmRetry) {
+			return false
+		}
+	}
+	return true
+}
+
+func (a *Alarms) keep(ctx context.Context, store Storer, m *nats.Msg) bool {
+	ctx, cancel := context.WithTimeout(ctx, alarmTimeout)
+	defer cancel()
+	// Store may change its message, and the next try needs it as it was.
+	_, err := store.Store(ctx, a.names.AlarmsStream(), &nats.Msg{Subject: m.Subject, Header: nats.Header{
+		bridge.HeaderMsgID: m.Header[bridge.HeaderMsgID],
+	}, Data: m.Data})
+	return err == nil
+}
+
+func (a *Alarms) farewell(ctx context.Context, store Storer, rest ...*nats.Msg) {
+	ctx, cancel := context.WithTimeout(ctx, alarmFarewell)
+	defer cancel()
+	for {
+		for _, m := range rest {
+			if !a.keep(ctx, store, m) {
+				a.drop(m.Subject, ctx.Err())
+			}
+		}
+		select {
+		case m := <-a.waiting:
+			rest = []*nats.Msg{m}
+		default:
+			return
+		}
+	}
+}

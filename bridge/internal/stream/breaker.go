@@ -1,0 +1,65 @@
+package stream
+
+import (
+	"sync"
+	"time"
+)
+
+const (
+	// breakAfter is how many publishes in a row must fail before the next ones
+	// are not tried.
+	breakAfter = 3
+	// probeEvery is how often one is tried nevertheless, and how often a
+	// connection that serves nothing is given up for another server's.
+	probeEvery = 2 * time.Second
+)
+
+// breaker remembers whether NATS takes messages, so that only few of them wait
+// for an answer that does not come. Its zero value is closed: everything is
+// tried.
+type breaker struct {
+	mu       sync.Mutex
+	failures int
+	probed   time.Time
+	moved    time.Time
+}
+
+// allow reports whether a message may be tried. While the breaker is open that
+// is one every probeEvery, and none while somebody else probes.
+func (b *breaker) allow(now time.Time, probing bool) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.failures < breakAfter {
+		return true
+	}
+	if probing || now.Sub(b.probed) < probeEvery {
+		return false
+	}
+	b.probed = now
+	return true
+}
+
+// succeeded closes the breaker.
+func (b *breaker) succeeded() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.failures = 0
+}
+
+// failed counts a failure and reports whether it is time to try another server.
+func (b *breaker) failed(now time.Time) (move bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.failures++
+	if b.failures < breakAfter || now.Sub(b.moved) < probeEvery {
+		return false
+	}
+	b.moved = now
+	return true
+}
+
+func (b *breaker) open() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failures >= breakAfter
+}

@@ -1,0 +1,141 @@
+package stream
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+)
+
+// inboxPrefix keeps answers to this process out of the inboxes that other users
+// may read.
+const inboxPrefix = "_INBOX_hookspan"
+
+// ExternalConfig says how to reach a NATS that runs elsewhere. At most one of
+// Creds, NKeySeed and User is set.
+type ExternalConfig struct {
+	// URL is one address or several with commas between.
+	URL string
+	// Creds is the path of a credentials file, read again at each connection.
+	Creds string
+	// NKeySeed is the path of a file with an nkey seed.
+	NKeySeed string
+	User     string
+	// Password returns that of User; it is called at each connection. Required with
+	// User.
+	Password func() string
+	// CA, Cert and Key are paths of PEM files; Cert and Key come together.
+	CA, Cert, Key string
+}
+
+// CheckExternal returns an error when files that the configuration names cannot be used.
+// It connects to nobody.
+func CheckExternal(cfg ExternalConfig) error {
+	options, err := cfg.files()
+	if err != nil {
+		return err
+	}
+	var into nats.Options
+	for _, option := range options {
+		if err := option(&into); err != nil {
+			return fmt.Errorf("reading the files of nats.tls: %w", err)
+		}
+	}
+	if cfg.Creds != "" {
+		if _, err := os.ReadFile(cfg.Creds); err != nil {
+			return fmt.Errorf("reading the credentials: %w", err)
+		}
+	}
+	return nil
+}
+
+// files are the options that are read from files.
+func (cfg ExternalConfig) files() ([]nats.Option, error) {
+	var opts []nats.Option
+	if cfg.NKeySeed != "" {
+		opt, err := nats.NkeyOptionFromSeed(cfg.NKeySeed)
+		if err != nil {
+			return nil, fmt.Errorf("reading the nkey seed: %w", err)
+		}
+		opts = append(opts, opt)
+	}
+	if cfg.CA != "" {
+		opts = append(opts, nats.RootCAs(cfg.CA))
+	}
+	if cfg.Cert != "" {
+		opts = append(opts, nats.ClientCert(cfg.Cert, cfg.Key))
+	}
+	return opts, nil
+}
+
+// Connect returns a connection to an external NATS. It does not fail because
+// nobody can be reached: it goes on trying for ever, and until then publishes
+// fail at once.
+func Connect(cfg ExternalConfig, name string, log *zap.Logger) (*nats.Conn, error) {
+	files, err := cfg.files()
+	if err != nil {
+		return nil, err
+	}
+	opts := slices.Concat(connOptions(name, log), files, []nats.Option{nats.RetryOnFailedConnect(true)})
+	switch {
+	case cfg.Creds != "":
+		opts = append(opts, nats.UserCredentials(cfg.Creds))
+	case cfg.User != "":
+		opts = append(opts, nats.UserInfoHandler(func() (string, string) { return cfg.User, cfg.Password() }))
+	}
+	nc, err := nats.Connect(cfg.URL, opts...)
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err // without the address, which people write passwords into
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connecting to NATS: %w", err)
+	}
+	return nc, nil
+}
+
+// connOptions are what every connection of ours has in common.
+func connOptions(name string, log *zap.Logger) []nats.Option {
+	log = log.Named("nats").With(zap.String("connection", name))
+	return []nats.Option{
+		nats.Name(name),
+		nats.CustomInboxPrefix(inboxPrefix),
+		// A publish while the connection is away must fail, not be sent later
+		// behind the back of whoever was told that it failed.
+		nats.ReconnectBufSize(-1),
+		nats.MaxReconnects(-1),
+		// Credentials that are refused may be accepted again: they are rotated, or the
+		// configuration of NATS is put right.
+		nats.IgnoreAuthErrorAbort(),
+		nats.ReconnectWait(500 * time.Millisecond),
+		nats.ReconnectJitter(250*time.Millisecond, time.Second),
+		nats.Timeout(2 * time.Second),
+		// Finds a connection that only one side still has, in 10 to 15 s.
+		nats.PingInterval(5 * time.Second),
+		nats.MaxPingsOutstanding(2),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				log.Warn("disconnected", zap.Error(err))
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			log.Info("connected again", zap.String("server", nc.ConnectedServerName()))
+		}),
+		// Among others the only word about a missing permission.
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			subject := ""
+			if sub != nil {
+				subject = sub.Subject
+			}
+			if refused(err) { // at each attempt; [connectionAlarms] say so once
+				log.Debug("credentials refused", zap.Error(err))
+				return
+			}
+			log.Error("asynchronous error", zap.String("subject", subject), zap.Error(err))
+		}),
+	}
+}

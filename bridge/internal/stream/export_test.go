@@ -1,0 +1,132 @@
+package stream
+
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// Restart starts the spool's server again, as [Spool.Watch] does with one that is
+// frozen.
+func (s *Spool) Restart(ctx context.Context) error { return s.server.restart(ctx) }
+
+// SwapAccounts changes what the next server is started with, and returns what it
+// was: with nonsense it cannot start.
+func (e *Embedded) SwapAccounts(text string) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	old := e.accounts
+	e.accounts = text
+	return old
+}
+
+// Group is a committer for tests outside of the package, which can hold it up: what
+// comes then waits, until it is let go.
+type Group struct {
+	c         *committer
+	breakEven int
+}
+
+// GroupConfig is a groupConfig.
+type GroupConfig struct {
+	MaxBatch, MaxBatchBytes int
+	MaxQueue, MaxQueueBytes int
+	BreakEven               int
+	Timeout                 time.Duration
+	Observe                 func(int)
+}
+
+func NewGroup(js jetstream.JetStream, stream string, cfg GroupConfig) *Group {
+	return &Group{c: newCommitter(js, stream, groupConfig{
+		maxBatch: cfg.MaxBatch, maxBatchBytes: cfg.MaxBatchBytes, maxQueue: cfg.MaxQueue, maxQueueBytes: cfg.MaxQueueBytes,
+		breakEven: cfg.BreakEven, timeout: cfg.Timeout, observe: cfg.Observe,
+	})}
+}
+
+func (g *Group) Commit(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
+	ack, err := g.c.commit(ctx, m)
+	return ack, withClass(err)
+}
+
+func (g *Group) CommitAll(ctx context.Context, msgs []*nats.Msg) ([]*jetstream.PubAck, []error) {
+	acks, errs := make([]*jetstream.PubAck, len(msgs)), make([]error, len(msgs))
+	for i, r := range g.c.commitAll(ctx, msgs) {
+		acks[i], errs[i] = r.ack, withClass(r.err)
+	}
+	return acks, errs
+}
+
+func withClass(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &classified{err, classify(err)}
+}
+
+type classified struct{ err, class error }
+
+func (c *classified) Error() string   { return c.class.Error() + ": " + c.err.Error() }
+func (c *classified) Unwrap() []error { return []error{c.err, c.class} }
+
+func (g *Group) Able() bool  { return g.c.able.Load() }
+func (g *Group) Look()       { g.c.look() }
+func (g *Group) Queued() int { return g.c.queued() }
+func (g *Group) Close()      { g.c.close() }
+
+// Hold keeps everything waiting, as right behind a batch.
+func (g *Group) Hold() {
+	g.c.mu.Lock()
+	defer g.c.mu.Unlock()
+	g.breakEven = g.c.price.set
+	g.c.price.set = 1 << 30
+	g.c.linger = linger{until: time.Now().Add(time.Hour), quiet: time.Hour, last: time.Now(), expected: 1 << 30, armed: true}
+}
+
+func (g *Group) LetGo() {
+	g.c.mu.Lock()
+	g.c.price.set, g.c.linger = g.breakEven, linger{}
+	g.c.mu.Unlock()
+	g.c.poke()
+}
+
+// OweTrial has the next messages that wait be a trial of what singles cost.
+func (g *Group) OweTrial() {
+	g.c.mu.Lock()
+	defer g.c.mu.Unlock()
+	g.c.price = price{batches: firstBatches}
+}
+
+func EventMessage(e *bridge.Event) *nats.Msg { return eventMessage(bridge.Names{}, e) }
+
+// Price is a price for tests outside of the package.
+type Price struct{ p price }
+
+func (p *Price) BreakEven() int                        { return p.p.breakEven() }
+func (p *Price) Due(waiting int) int                   { return p.p.due(waiting) }
+func (p *Price) Trial(n int, took time.Duration)       { p.p.trial(n, took) }
+func (p *Price) Batch(n int, took time.Duration)       { p.p.batch(n, took) }
+func NewPrice(set int) *Price                          { return &Price{price{set: set}} }
+func CanBatch(c jetstream.StreamConfig, v string) bool { return batchable(c, v) }
+
+func AtomicPays(c jetstream.StreamConfig, replicas int) bool { return atomicPays(c, replicas) }
+
+func MessageSize(m *nats.Msg) int { return messageSize(m) }
+
+func (p *Price) WantsTrial() bool { return p.p.wantsTrial() }
+
+const KeptDamaged = keptDamaged
+
+func EncodeState(next uint64) []byte { return encodeState(next) }
+
+func CheckState(text []byte) error { _, err := decodeState(text); return err }
+
+// ExamineDurables looks at the durables of a folder as a server does that is about to
+// start.
+func ExamineDurables(folder *Folder) error {
+	return newDurables(folder, "nats", folder.Memory("durables.json"), nil, zap.NewNop()).examine()
+}

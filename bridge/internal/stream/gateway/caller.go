@@ -1,0 +1,200 @@
+// Package gateway lets programs of other accounts use streams of the bridge within bounds.
+// They ask as if they asked JetStream, and the accounts of the embedded server send what
+// they ask here.
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/stream/quota"
+	"github.com/hookspan/hookspan/bridge/internal/stream/requests"
+)
+
+const (
+	// callsAtOnce bounds the memory that answers take before they are sent: a message has
+	// up to 8 MiB. The server alone would read all that it is asked for at once, and the
+	// acknowledgements of webhooks would wait behind it.
+	callsAtOnce  = 8
+	callsWaiting = 8192
+	maxCall      = 4 << 10 // bytes of one request
+	// codeNoResources and codeBadRequest are nats-server 2.15's JSInsufficientResourcesErr
+	// and JSBadRequestErr.
+	codeNoResources = 10023
+	codeBadRequest  = 10003
+	maxHolders      = 1024
+)
+
+// What all programs together, and each connection, may read of single messages, and ask
+// for otherwise, in a second and at once after a rest.
+var (
+	getsOfAll  = quota.Rates{Entries: 5000, EntriesBurst: 10_000, Bytes: 64 << 20, BytesBurst: 64 << 20}
+	getsOfOne  = quota.Rates{Entries: 2000, EntriesBurst: 4000, Bytes: 16 << 20, BytesBurst: 16 << 20}
+	callsOfAll = quota.Rates{Entries: 200, EntriesBurst: 2000, Bytes: 16 << 20, BytesBurst: 16 << 20}
+	callsOfOne = quota.Rates{Entries: 50, EntriesBurst: 500, Bytes: 8 << 20, BytesBurst: 8 << 20}
+)
+
+// Config of a [Caller] and of a [Creator].
+type Config struct {
+	Names bridge.Names
+	// Alarms is told when programs want more than they may have.
+	Alarms bridge.Alarmer
+	// Logger nil logs nothing.
+	Logger *zap.Logger
+}
+
+func (c Config) named(name string) Config {
+	c.Logger = requests.Sampled(cmp.Or(c.Logger, zap.NewNop()).Named(name))
+	return c
+}
+
+// raise raises the alarm that programs want more of something than they may have.
+func (c Config) raise(what, program, text string) {
+	c.Alarms.Raise(bridge.Alarm{
+		Kind: bridge.AlarmQuota, Subject: what, Text: text, Details: map[string]any{"program": program},
+	})
+}
+
+// Caller makes calls that change nothing for programs of other accounts, those of
+// [bridge.Names.GuestCalls], a few at a time. They ask as if they asked JetStream, and get
+// its answer. Any number of processes may run one.
+type Caller struct {
+	js  jetstream.JetStream
+	cfg Config
+
+	mu    sync.Mutex
+	gets  *quota.Buckets[string]
+	calls *quota.Buckets[string]
+}
+
+// NewCaller returns a caller that is not running yet.
+func NewCaller(js jetstream.JetStream, cfg Config) *Caller {
+	return &Caller{
+		js: js, cfg: cfg.named("calls"),
+		gets: quota.NewBuckets[string](getsOfAll, getsOfOne, maxHolders), calls: quota.NewBuckets[string](callsOfAll, callsOfOne, maxHolders),
+	}
+}
+
+// Run answers requests until ctx ends, and returns nil. Messages have a queue of their own,
+// so that nothing small waits behind large ones.
+func (c *Caller) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, subject := range []string{c.cfg.Names.AllCalls(), c.cfg.Names.AllGets()} {
+		service := requests.Service{
+			Subject: subject, Group: "hookspan-caller", What: "calls of other programs",
+			AtOnce: callsAtOnce, MaxWaiting: callsWaiting, Logger: c.cfg.Logger,
+			Answer: func(ctx context.Context, request *nats.Msg) any { return c.answer(ctx, request) },
+		}
+		group.Go(func() error { return service.Run(ctx, c.js.Conn) })
+	}
+	return group.Wait()
+}
+
+func (c *Caller) answer(ctx context.Context, request *nats.Msg) any {
+	api, program := c.cfg.Names.ParseCall(request.Subject), requests.Program(request)
+	get, direct := bridge.IsGet(api)
+	if !c.cfg.Names.IsGuestCall(api) {
+		return refuse(direct, 403, "this is not for other programs")
+	}
+	if err := c.check(get, request.Data); err != nil {
+		return refuse(direct, 400, err.Error())
+	}
+	buckets := c.calls
+	if get {
+		buckets = c.gets
+	}
+	if c.begin(buckets, program) != quota.Allowed {
+		c.cfg.raise("calls", program, "other programs ask NATS for more than they may, and some are refused so that webhooks keep their time: have them ask less often. The details name one")
+		return refuse(direct, 503, "too much is asked for: try again later")
+	}
+	m, err := c.js.Conn().RequestMsgWithContext(ctx, &nats.Msg{Subject: api, Header: level(request.Header), Data: request.Data})
+	if err != nil {
+		c.cfg.Logger.Warn("a call of another program is not answered", zap.String("subject", request.Subject), zap.Error(err))
+		return refuse(direct, 503, "there is no answer now: try again")
+	}
+	c.mu.Lock()
+	buckets.Spend(program, m.Size(), time.Now())
+	c.mu.Unlock()
+	return &nats.Msg{Header: m.Header, Data: m.Data}
+}
+
+func (c *Caller) begin(buckets *quota.Buckets[string], program string) quota.Verdict {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return buckets.Begin(program, time.Now())
+}
+
+// level is what may go on of the header of a call: the version of the API that the client
+// needs.
+func level(header nats.Header) nats.Header {
+	out := nats.Header{}
+	if v := header.Get("Nats-Required-Api-Level"); v != "" {
+		out.Set("Nats-Required-Api-Level", v)
+	}
+	return out
+}
+
+// check refuses what is answered more than once, or costs the server much.
+func (c *Caller) check(get bool, body []byte) error {
+	if len(body) == 0 {
+		return nil // the subject says everything
+	}
+	if len(body) > maxCall {
+		return fmt.Errorf("at most %d bytes are possible", maxCall)
+	}
+	var r struct {
+		Batch     int64           `json:"batch"`
+		MultiLast json.RawMessage `json:"multi_last"`
+		Subjects  string          `json:"subjects_filter"`
+	}
+	err := json.Unmarshal(body, &r)
+	switch {
+	case err != nil:
+		return errors.New("it is not the JSON of a request")
+	case get && (r.Batch > 0 || r.MultiLast != nil):
+		return errors.New("one message at a time can be read here, a consumer reads more")
+	case !get && r.Subjects != "" && !c.ofOneConsumer(r.Subjects):
+		return fmt.Errorf("subjects can be counted of one consumer, as %s", c.cfg.Names.AttemptsSubject(c.cfg.Names.AttemptsPrefix("<consumer>")+">"))
+	}
+	return nil
+}
+
+// ofOneConsumer reports whether the filter is about what one consumer remembers.
+func (c *Caller) ofOneConsumer(filter string) bool {
+	tail, ok := strings.CutPrefix(filter, c.cfg.Names.AttemptsSubject(""))
+	name, _, more := strings.Cut(tail, ".")
+	return ok && more && bridge.CheckName("consumer", name) == nil
+}
+
+// refusal is an error in the form of JetStream's answer.
+type refusal struct {
+	Type  string              `json:"type"`
+	Error *jetstream.APIError `json:"error"`
+}
+
+// refuse is an answer without a result, as JetStream gives it.
+func refuse(direct bool, status int, description string) any {
+	if direct {
+		return requests.Slow{Answer: &nats.Msg{Header: nats.Header{"Status": {strconv.Itoa(status)}, "Description": {description}}}}
+	}
+	code := jetstream.ErrorCode(codeBadRequest)
+	if status >= 500 {
+		code = codeNoResources
+	}
+	return requests.Slow{Answer: refusal{
+		Type: "io.nats.jetstream.api.v1.error_response", Error: &jetstream.APIError{Code: status, ErrorCode: code, Description: description},
+	}}
+}

@@ -1,0 +1,116 @@
+package stream_test
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/stream"
+	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+)
+
+// deaf is a program of user app that subscribes and asks, and never reads the answers.
+func deaf(t *testing.T, b *streamtest.Bench, requests string) net.Conn {
+	t.Helper()
+	password, err := stream.ReadSecret(b.Folder.Dir(), stream.AppUser)
+	require.NoError(t, err)
+	c, err := net.Dial("tcp", strings.TrimPrefix(b.Server.URL(), "nats://"))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	in := bufio.NewReader(c)
+	_, err = in.ReadString('\n')
+	require.NoError(t, err)
+	_, err = fmt.Fprintf(c, "CONNECT {\"verbose\":false,\"headers\":true,\"user\":%q,\"pass\":%q}\r\nPING\r\n", stream.AppUser, password)
+	require.NoError(t, err)
+	pong, err := in.ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "PONG\r\n", pong)
+	_, err = fmt.Fprint(c, "SUB _INBOX.deaf 1\r\n"+requests)
+	require.NoError(t, err)
+	return c
+}
+
+// What programs ask for and do not read takes a bounded part of the memory, however many
+// they are: those that read least are disconnected, and others go on.
+func TestProgramsThatDoNotReadAreDisconnected(t *testing.T) {
+	alarms := &streamtest.Alarms{}
+	cfg := listening()
+	cfg.Alarms = alarms
+	b := streamtest.Start(t, cfg)
+	large := streamtest.Event("pred_1")
+	large.Body = []byte(`{"id":"pred_1","pad":"` + strings.Repeat("x", 3<<20) + `"}`)
+	_, err := b.Publisher().Publish(t.Context(), large)
+	require.NoError(t, err)
+	const get = `{"seq":1}`
+	ask := strings.Repeat(fmt.Sprintf("PUB $JS.API.DIRECT.GET.HOOKSPAN_EVENTS _INBOX.deaf %d\r\n%s\r\n", len(get), get), 15)
+	for range 8 {
+		deaf(t, b, ask)
+	}
+	nc, js := app(t, b)
+	require.Eventually(t, func() bool { return len(alarms.Kinds()) == 1 }, patience, time.Millisecond)
+	require.Equal(t, []string{bridge.AlarmQuota}, alarms.Kinds())
+	var st jetstream.Stream
+	require.Eventually(t, func() bool {
+		st, err = js.Stream(t.Context(), "HOOKSPAN_EVENTS")
+		return err == nil
+	}, patience, time.Millisecond)
+	require.Eventually(t, func() bool { // behind what the others asked for
+		m, err := st.GetMsg(t.Context(), 1)
+		return err == nil && len(m.Data) == len(large.Body)
+	}, patience, time.Millisecond)
+	require.Zero(t, nc.Reconnects)
+}
+
+// The connections of other programs have a limit, and the bridge can still connect.
+func TestProgramsHaveAShareOfConnections(t *testing.T) {
+	b := streamtest.Start(t, listening())
+	password, err := stream.ReadSecret(b.Folder.Dir(), stream.AppUser)
+	require.NoError(t, err)
+	open := 0
+	for ; err == nil; open++ {
+		var nc *nats.Conn
+		if nc, err = nats.Connect(b.Server.URL(), nats.UserInfo(stream.AppUser, password), nats.NoReconnect()); err == nil {
+			t.Cleanup(nc.Close)
+		}
+		require.Less(t, open, 1000)
+	}
+	require.ErrorIs(t, err, nats.ErrMaxAccountConnectionsExceeded)
+	require.Equal(t, 257, open)
+	nc, err := b.Server.Connect("ours", zap.NewNop())
+	require.NoError(t, err)
+	nc.Close()
+}
+
+// Each event is given to every subscription that matches before the next webhook has its
+// turn, so the programs of others have a limited number of them.
+func TestSubscriptionsOfOthersHaveALimit(t *testing.T) {
+	alarms := &streamtest.Alarms{}
+	cfg := listening()
+	cfg.Alarms = alarms
+	b := streamtest.Start(t, cfg)
+	left := make(chan *nats.Conn, 10)
+	for range 5 {
+		nc, _ := app(t, b)
+		nc.SetDisconnectErrHandler(func(nc *nats.Conn, _ error) { nc.Close(); left <- nc })
+		for range 500 {
+			_, err := nc.SubscribeSync("hookspan.events.>")
+			require.NoError(t, err)
+		}
+		require.NoError(t, nc.Flush())
+	}
+	<-left
+	require.Eventually(t, func() bool { return slices.Equal(alarms.Kinds(), []string{bridge.AlarmQuota}) }, patience, time.Millisecond)
+	_, js := app(t, b)
+	_, err := js.Stream(t.Context(), "HOOKSPAN_EVENTS")
+	require.NoError(t, err, "a program with few goes on")
+}

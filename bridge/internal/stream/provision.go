@@ -1,0 +1,234 @@
+package stream
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/internal/streams"
+)
+
+// A stream says in its metadata in which format its messages are. One with a
+// newer format was made by a newer Hookspan and is refused.
+const (
+	formatKey    = "hookspan-format"
+	streamFormat = 1
+)
+
+// Change is something that [Provision] did, or that it would have to do.
+type Change struct {
+	Stream string
+	// Created: the stream was missing.
+	Created bool
+	// Kept is the last sequence of a created stream: its server had no description of
+	// it, and still had its messages. Zero is a new stream.
+	Kept uint64
+	// Differences are the settings that were changed otherwise.
+	Differences []string
+}
+
+// ErrUnfit is wrapped by [Provision] for a stream that cannot keep what is
+// promised of it and cannot be changed so that it can.
+var ErrUnfit = errors.New("stream is not fit for events")
+
+// Provision makes the streams what cfg says: it creates what is missing, changes
+// what differs, and touches nothing else. It is safe to call from several
+// processes, and again while they run. Each of tell is told what was done. The
+// error wraps [ErrUnfit] for a stream that must not be used.
+func Provision(ctx context.Context, js jetstream.JetStream, cfg streams.Config, log *zap.Logger, tell ...func(Change)) error {
+	for _, want := range streamsOf(cfg, js) {
+		change, err := ensureStream(ctx, js, want, log)
+		if err == nil && change != nil {
+			for _, told := range tell {
+				told(*change)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("provisioning stream %s: %w", want.Name, err)
+		}
+	}
+	return nil
+}
+
+// streamsOf are the streams as the server that js is connected to can have them.
+func streamsOf(c streams.Config, js jetstream.JetStream) []jetstream.StreamConfig {
+	var out []jetstream.StreamConfig
+	for _, want := range c.All() {
+		// An older server refuses what it does not know. Without schedules events
+		// wait with their durable, two minutes at a time, and consumers say so.
+		if !versionAtLeast(js.Conn().ConnectedServerVersion(), 2, 12) {
+			want.AllowAtomicPublish = false
+			if want.AllowMsgSchedules {
+				continue
+			}
+		}
+		out = append(out, want)
+	}
+	return out
+}
+
+// withFormat is want with the format that is written in it.
+func withFormat(want jetstream.StreamConfig) jetstream.StreamConfig {
+	want.Metadata = maps.Clone(want.Metadata)
+	if want.Metadata == nil {
+		want.Metadata = map[string]string{}
+	}
+	want.Metadata[formatKey] = strconv.Itoa(streamFormat)
+	return want
+}
+
+// ensureStream returns what it changed, nil when nothing.
+func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, log *zap.Logger) (*Change, error) {
+	want = withFormat(want)
+	stream, err := js.Stream(ctx, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		kept, err := createStream(ctx, js, want, log)
+		return &Change{Stream: want.Name, Created: true, Kept: kept}, err
+	}
+	if err != nil {
+		return nil, err
+	}
+	have := stream.CachedInfo().Config
+	if err := checkUnchangeable(have, want); err != nil {
+		return nil, err
+	}
+	changed, differences := merge(have, want)
+	if len(differences) == 0 {
+		return nil, nil
+	}
+	// A ring gives up its oldest, which is what it is for.
+	if used := stream.CachedInfo().State.Bytes; want.Discard != jetstream.DiscardOld && want.MaxBytes > 0 && used > uint64(want.MaxBytes) {
+		return nil, fmt.Errorf("it holds %d bytes, more than the new limit of %d: choose a larger nats.events.max_bytes, or nats.spool.max_bytes if it is the spool", used, want.MaxBytes)
+	}
+	log.Warn("changing a stream", zap.String("stream", want.Name), zap.Strings("changes", differences))
+	_, err = js.UpdateStream(ctx, changed)
+	return &Change{Stream: want.Name, Differences: differences}, err
+}
+
+// createStream returns the last sequence of the stream, which may be one whose
+// description alone was lost.
+func createStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, log *zap.Logger) (uint64, error) {
+	replicas := []int{want.Replicas}
+	if want.Replicas == 0 {
+		replicas = []int{3, 1}
+	}
+	var err error
+	for _, want.Replicas = range replicas {
+		made := want
+		made.AllowAtomicPublish = atomicPays(want, want.Replicas)
+		var stream jetstream.Stream
+		if stream, err = js.CreateStream(ctx, made); err == nil {
+			state := stream.CachedInfo().State
+			log.Info("created a stream", zap.String("stream", want.Name), zap.Int("replicas", want.Replicas), zap.Uint64("messages", state.Msgs))
+			return state.LastSeq, nil
+		}
+		if !tooFewServers(err) {
+			return 0, err
+		}
+	}
+	return 0, err
+}
+
+// tooFewServers tells the two refusals of a server that has not enough peers for
+// the replicas: not clustered at all, and no suitable peers.
+func tooFewServers(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && (api.ErrorCode == codeNotClustered || api.ErrorCode == codeNoPeers)
+}
+
+// checkUnchangeable refuses a stream whose durability or retention is not what
+// the promises are made of; the server could not change it either.
+func checkUnchangeable(have, want jetstream.StreamConfig) error {
+	const remedy = "remove it, or choose another nats.prefix"
+	if text, ok := have.Metadata[formatKey]; ok {
+		if format, err := strconv.Atoi(text); err != nil || format > streamFormat {
+			return fmt.Errorf("%w: its format is %.20q, this program knows up to %d: use the newer Hookspan that made it", ErrUnfit, text, streamFormat)
+		}
+	}
+	switch {
+	case have.Storage != want.Storage:
+		return fmt.Errorf("%w: it keeps messages in %v, not in files: %s", ErrUnfit, have.Storage, remedy)
+	case have.Retention != want.Retention:
+		return fmt.Errorf("%w: its retention is %v, not by limits: %s", ErrUnfit, have.Retention, remedy)
+	case have.PersistMode != want.PersistMode:
+		return fmt.Errorf("%w: it acknowledges before it writes (persist mode async): %s", ErrUnfit, remedy)
+	case have.Sealed:
+		return fmt.Errorf("%w: it is sealed: %s", ErrUnfit, remedy)
+	case have.Mirror != nil:
+		return fmt.Errorf("%w: it is a mirror: %s", ErrUnfit, remedy)
+	case have.AllowRollup && !want.AllowRollup && want.MaxMsgsPerSubject == 1:
+		return fmt.Errorf("%w: it allows rollups, by which one message purges it: %s", ErrUnfit, remedy)
+	}
+	return nil
+}
+
+// merge returns have with the settings of want that we care about, and what
+// that changes.
+func merge(have, want jetstream.StreamConfig) (jetstream.StreamConfig, []string) {
+	var differences []string
+	note := func(what string, from, to any) {
+		differences = append(differences, fmt.Sprintf("%s from %v to %v", what, from, to))
+	}
+	if !slices.Equal(slices.Sorted(slices.Values(have.Subjects)), slices.Sorted(slices.Values(want.Subjects))) {
+		note("subjects", strings.Join(have.Subjects, ","), strings.Join(want.Subjects, ","))
+		have.Subjects = want.Subjects
+	}
+	diff(note, "discard", &have.Discard, want.Discard)
+	diff(note, "max bytes", &have.MaxBytes, want.MaxBytes)
+	diff(note, "max age", &have.MaxAge, want.MaxAge)
+	diff(note, "duplicate window", &have.Duplicates, want.Duplicates)
+	diff(note, "max messages", &have.MaxMsgs, unlimited)
+	diff(note, "max messages per subject", &have.MaxMsgsPerSubject, cmp.Or(want.MaxMsgsPerSubject, unlimited))
+	diff(note, "discard new per subject", &have.DiscardNewPerSubject, false)
+	diff(note, "max message size", &have.MaxMsgSize, unlimited)
+	diff(note, "no ack", &have.NoAck, false)
+	diff(note, "allow direct", &have.AllowDirect, want.AllowDirect)
+	if want.AllowMsgSchedules { // nor can this
+		diff(note, "allow message schedules", &have.AllowMsgSchedules, true)
+	}
+	if want.AllowMsgTTL { // it cannot be taken back
+		diff(note, "allow message TTL", &have.AllowMsgTTL, true)
+	}
+	if want.Replicas != 0 {
+		diff(note, "replicas", &have.Replicas, want.Replicas)
+	}
+	if atomicPays(want, have.Replicas) {
+		diff(note, "allow atomic publish", &have.AllowAtomicPublish, true)
+	}
+	have.Metadata = maps.Clone(have.Metadata) // it says other people's things too
+	if have.Metadata == nil {
+		have.Metadata = map[string]string{}
+	}
+	for _, key := range slices.Sorted(maps.Keys(want.Metadata)) {
+		if value := want.Metadata[key]; have.Metadata[key] != value {
+			note(key, have.Metadata[key], value)
+			have.Metadata[key] = value
+		}
+	}
+	return have, differences
+}
+
+// atomicPays says whether a stream gets atomic batches: several replicas share
+// syncs without them.
+func atomicPays(want jetstream.StreamConfig, replicas int) bool {
+	return want.AllowAtomicPublish && replicas <= 1
+}
+
+// unlimited is how the server writes a limit that is not set.
+const unlimited = -1
+
+// diff sets what have points to, and notes it, when it is not want.
+func diff[T comparable](note func(what string, from, to any), what string, have *T, want T) {
+	if *have != want {
+		note(what, *have, want)
+		*have = want
+	}
+}

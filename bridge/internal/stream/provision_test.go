@@ -1,0 +1,102 @@
+package stream_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/stream"
+	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+)
+
+// Whoever provisions again hears what somebody did meanwhile; a publish that no
+// stream takes says that it is time to.
+func TestProvisionTellsWhatItChanged(t *testing.T) {
+	ctx := context.Background()
+	cfg := streamtest.Config()
+	b := streamtest.Start(t, cfg)
+	provision := func() (changes []stream.Change) {
+		require.NoError(t, stream.Provision(ctx, b.JS, cfg.Streams, zap.NewNop(), func(c stream.Change) { changes = append(changes, c) }))
+		return changes
+	}
+	require.Empty(t, provision())
+	pub := b.Publisher()
+	_, err := pub.Publish(ctx, streamtest.Event("pred_1"))
+	require.NoError(t, err)
+	require.Empty(t, pub.Unserved())
+
+	require.NoError(t, b.JS.DeleteStream(ctx, b.Names.EventsStream()))
+	for range 3 {
+		_, err = pub.Publish(ctx, streamtest.Event("pred_2"))
+		require.ErrorIs(t, err, bridge.ErrUnavailable)
+	}
+	<-pub.Unserved()
+	require.Empty(t, pub.Unserved(), "once")
+	require.Equal(t, []stream.Change{{Stream: b.Names.EventsStream(), Created: true}}, provision())
+
+	st, err := b.JS.Stream(ctx, b.Names.DeadStream())
+	require.NoError(t, err)
+	changed := st.CachedInfo().Config
+	changed.MaxAge = 1 << 50
+	_, err = b.JS.UpdateStream(ctx, changed)
+	require.NoError(t, err)
+	changes := provision()
+	require.Len(t, changes, 1)
+	require.Equal(t, b.Names.DeadStream(), changes[0].Stream)
+	require.Contains(t, changes[0].Differences[0], "max age")
+	require.Empty(t, provision())
+}
+
+// A limit for each subject goes with what is done beyond it: the server takes no
+// change to one of them alone.
+func TestProvisionRemovesLimitsOfSubjects(t *testing.T) {
+	ctx := context.Background()
+	cfg := streamtest.Config()
+	b := streamtest.Start(t, cfg)
+	st, err := b.JS.Stream(ctx, b.Names.EventsStream())
+	require.NoError(t, err)
+	changed := st.CachedInfo().Config
+	changed.MaxMsgsPerSubject, changed.DiscardNewPerSubject = 1, true
+	_, err = b.JS.UpdateStream(ctx, changed)
+	require.NoError(t, err)
+	require.NoError(t, stream.Provision(ctx, b.JS, cfg.Streams, zap.NewNop()))
+	changes, err := stream.Verify(ctx, b.JS, cfg.Streams)
+	require.NoError(t, err)
+	require.Empty(t, changes)
+	for _, id := range []string{"pred_1", "pred_2"} { // of one subject
+		_, err := b.Publisher().Publish(ctx, streamtest.Event(id))
+		require.NoError(t, err)
+	}
+}
+
+// Streams say in which format they are; one of an older program has none yet,
+// one of a newer program is not touched.
+func TestStreamFormat(t *testing.T) {
+	ctx := context.Background()
+	cfg := streamtest.Config()
+	b := streamtest.Start(t, cfg)
+	st, err := b.JS.Stream(ctx, b.Names.EventsStream())
+	require.NoError(t, err)
+	have := st.CachedInfo().Config
+	require.Equal(t, "1", have.Metadata["hookspan-format"])
+
+	have.Metadata = map[string]string{"theirs": "stays"}
+	_, err = b.JS.UpdateStream(ctx, have)
+	require.NoError(t, err)
+	require.NoError(t, stream.Provision(ctx, b.JS, cfg.Streams, zap.NewNop()))
+	st, err = b.JS.Stream(ctx, b.Names.EventsStream())
+	require.NoError(t, err)
+	have = st.CachedInfo().Config
+	require.Equal(t, "1", have.Metadata["hookspan-format"])
+	require.Equal(t, "stays", have.Metadata["theirs"])
+
+	have.Metadata["hookspan-format"] = "2"
+	_, err = b.JS.UpdateStream(ctx, have)
+	require.NoError(t, err)
+	err = stream.Provision(ctx, b.JS, cfg.Streams, zap.NewNop())
+	require.ErrorIs(t, err, stream.ErrUnfit)
+	require.ErrorContains(t, err, "newer Hookspan")
+}

@@ -1,0 +1,276 @@
+// Package stream is the producer's side of JetStream: the embedded server, the
+// connection, the streams and the publisher that waits until an event is
+// durable.
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// Publisher makes messages durable. Those of the stream of events that come at the
+// same time share a sync where that is cheaper, see [Publisher.Store]. It is safe
+// for concurrent use.
+type Publisher struct {
+	js      jetstream.JetStream
+	names   bridge.Names
+	fit     atomic.Bool
+	metrics *metrics
+	events  *committer
+	alarms  bridge.Alarmer // nil: none
+
+	mu     sync.Mutex
+	groups map[string]*committer // by stream, those that [Publisher.StoreAll] was asked for
+	closed bool
+	// unserved has room for one.
+	unserved chan struct{}
+}
+
+// NewPublisher returns a publisher that uses js. It refuses every event until
+// [Publisher.SetFit] says that the stream is one that keeps them.
+// [Publisher.Close] must be called before the connection is closed.
+func NewPublisher(js jetstream.JetStream, names bridge.Names) *Publisher {
+	p := &Publisher{js: js, names: names, unserved: make(chan struct{}, 1)}
+	p.metrics = newMetrics(func() float64 { return float64(p.events.queued()) })
+	p.events = p.newGroup(names.EventsStream())
+	p.groups = map[string]*committer{names.EventsStream(): p.events}
+	return p
+}
+
+func (p *Publisher) newGroup(stream string) *committer {
+	return newCommitter(p.js, stream, groupConfig{observe: func(n int) { p.metrics.batch.Observe(float64(n)) }})
+}
+
+// group returns the committer to a stream, or nil when the publisher is closed.
+func (p *Publisher) group(stream string) *committer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil
+	}
+	if p.groups[stream] == nil {
+		p.groups[stream] = p.newGroup(stream)
+	}
+	return p.groups[stream]
+}
+
+// Close refuses whatever is to be committed together from now on and returns when
+// nothing of that is in flight any more, at the latest when the callers' contexts
+// have ended or after 5 s.
+func (p *Publisher) Close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	for _, c := range p.groups {
+		c.close()
+	}
+}
+
+// Collectors are the publisher's metrics: hookspan_publish_seconds by stream and
+// result, hookspan_publish_batch_messages and hookspan_publish_queued.
+func (p *Publisher) Collectors() []prometheus.Collector {
+	return []prometheus.Collector{p.metrics.publish, p.metrics.batch, p.metrics.queued}
+}
+
+// SetFit says whether the stream is as [Provision] makes it. An acknowledgement
+// of any other stream, in memory for example, proves nothing.
+func (p *Publisher) SetFit(fit bool) {
+	if p.fit.Swap(fit) != fit {
+		p.events.look()
+	}
+}
+
+// Fit reports what SetFit said last.
+func (p *Publisher) Fit() bool { return p.fit.Load() }
+
+// Publish returns when the stream has acknowledged the event: on the embedded
+// server after fsync, on a cluster after its quorum. The error wraps one of
+// bridge.ErrFull, ErrUnavailable, ErrUnknown and ErrTooLarge. The event's
+// message id makes it safe to publish it again after any of them.
+func (p *Publisher) Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error) {
+	return p.Store(ctx, p.names.EventsStream(), eventMessage(p.names, e))
+}
+
+// Store is [Publisher.Publish] for any message: it returns when the stream has
+// acknowledged it, and no other stream has taken it, or soon after ctx has ended.
+// m and what it holds are the caller's again then. Messages to the stream of events
+// are committed together when several wait. A duplicate that is no event is looked at,
+// and stored under another id unless it is there.
+func (p *Publisher) Store(ctx context.Context, stream string, m *nats.Msg) (receipt bridge.Receipt, err error) {
+	start := time.Now()
+	defer func() { p.metrics.observe(stream, start, receipt, err) }()
+	var r result
+	switch {
+	case !p.fit.Load():
+		r.err = errNotFit
+	case stream == p.names.EventsStream():
+		r.ack, r.err = p.events.commit(ctx, m)
+	default:
+		r.ack, r.err = p.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
+	}
+	r = p.confirm(ctx, stream, m, r)
+	p.noteUnserved(r.err)
+	return outcome(stream, r)
+}
+
+// StoreAll is [Publisher.Store] for messages that are there already, in their
+// order; the outcomes are in it too. After one that failed, those that had not been
+// sent by then are not sent, and have bridge.ErrUnavailable. The messages belong to
+// StoreAll until it returns. Messages share syncs
+// where the stream and the server can do that.
+func (p *Publisher) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []bridge.Outcome {
+	start := time.Now()
+	outcomes := make([]bridge.Outcome, len(msgs))
+	for i, r := range p.storeAll(ctx, stream, msgs) {
+		r = p.confirm(ctx, stream, msgs[i], r)
+		p.noteUnserved(r.err)
+		o := &outcomes[i]
+		o.Receipt, o.Err = outcome(stream, r)
+		p.metrics.observe(stream, start, o.Receipt, o.Err)
+	}
+	return outcomes
+}
+
+func (p *Publisher) storeAll(ctx context.Context, stream string, msgs []*nats.Msg) []result {
+	if !p.fit.Load() {
+		return failAll(make([]result, len(msgs)), errNotFit)
+	}
+	group := p.group(stream)
+	if group == nil {
+		return failAll(make([]result, len(msgs)), errStopped)
+	}
+	return group.commitAll(ctx, msgs)
+}
+
+// errNotFit: nobody has seen yet that the stream can keep what is promised.
+var errNotFit = fmt.Errorf("%w: it is not provisioned", errNotSent)
+
+// Unserved says, once for any number of publishes, that NATS answered one and no
+// stream took it: it may have been removed.
+func (p *Publisher) Unserved() <-chan struct{} { return p.unserved }
+
+func (p *Publisher) noteUnserved(err error) {
+	if !errors.Is(err, jetstream.ErrNoStreamResponse) {
+		return
+	}
+	select {
+	case p.unserved <- struct{}{}:
+	default:
+	}
+}
+
+// fullBesideEvents reports whether err says that a stream other than that of
+// events is full. That is no reason to hold up events, nor to spool what would
+// hold them up later: the quarantine is full until somebody sees to it.
+func (p *Publisher) fullBesideEvents(stream string, err error) bool {
+	return errors.Is(err, bridge.ErrFull) && stream != p.names.EventsStream()
+}
+
+// Storer makes messages durable.
+type Storer interface {
+	// Store returns once m is durable and on its way to the stream, or was
+	// already, and only then without an error, which wraps one of
+	// bridge.ErrFull, ErrUnavailable, ErrUnknown and ErrTooLarge. m must carry
+	// its message id, and belongs to Store until that returns. It is safe for
+	// concurrent use.
+	Store(ctx context.Context, stream string, m *nats.Msg) (bridge.Receipt, error)
+}
+
+// BlockStorer makes blocks of messages durable.
+type BlockStorer interface {
+	// StoreAll is as that of [Publisher.StoreAll].
+	StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []bridge.Outcome
+}
+
+// eventMessage is the event as it is published.
+func eventMessage(names bridge.Names, e *bridge.Event) *nats.Msg {
+	header := nats.Header(e.Header())
+	header[bridge.HeaderMsgID] = []string{e.MsgID()}
+	return &nats.Msg{Subject: names.SubjectOf(e), Header: header, Data: e.Body}
+}
+
+// outcome is what a result proves of a message to the stream.
+func outcome(stream string, r result) (bridge.Receipt, error) {
+	if r.err != nil {
+		return bridge.Receipt{}, fmt.Errorf("publishing to %s: %w: %w", stream, classify(r.err), r.err)
+	}
+	return receipt(r.ack, stream)
+}
+
+// receipt is what an acknowledgement proves.
+func receipt(ack *jetstream.PubAck, stream string) (bridge.Receipt, error) {
+	if ack.Stream != stream {
+		return bridge.Receipt{}, fmt.Errorf("publishing: %w: stream %s took it instead of %s", bridge.ErrUnavailable, ack.Stream, stream)
+	}
+	result := bridge.Stored
+	if ack.Duplicate {
+		result = bridge.Duplicate
+	}
+	return bridge.Receipt{Result: result, Stream: ack.Stream, Sequence: ack.Sequence}, nil
+}
+
+// errNotSent is of a message that nobody was given.
+var errNotSent = errors.New("not sent")
+
+// Codes of the JetStream API, as nats-server 2.15 has them.
+const (
+	codeAccountResources  = 10002
+	codeNoResources       = 10023
+	codeStorageResources  = 10047
+	codeMessageTooLarge   = 10054
+	codeStoreFailed       = 10077
+	codeHeaderTooLarge    = 10097
+	codeDuplicateInFlight = 10158
+	codeWrongLastID       = 10070
+	codeBatchDisabled     = 10174
+	codeBatchDuplicate    = 10201
+	codeNoPeers           = 10005
+	codeNotClustered      = 10074
+)
+
+// classify says what is known of an event whose publish ended in err. What is
+// not known for sure is bridge.ErrUnknown: the message may have reached the
+// stream although its answer did not reach us.
+func classify(err error) error {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
+		switch api.ErrorCode {
+		case codeAccountResources, codeNoResources, codeStorageResources:
+			return bridge.ErrFull
+		case codeStoreFailed:
+			// One code for every limit and for every fault of the store; only
+			// its text tells them apart.
+			if strings.Contains(api.Description, "maximum") {
+				return bridge.ErrFull
+			}
+			return bridge.ErrUnknown
+		case codeMessageTooLarge, codeHeaderTooLarge:
+			return bridge.ErrTooLarge
+		case codeDuplicateInFlight:
+			// The first copy is on its way, and can still be lost with the
+			// leader that has it.
+			return bridge.ErrUnknown
+		}
+		return bridge.ErrUnavailable
+	}
+	switch {
+	case errors.Is(err, nats.ErrMaxPayload):
+		return bridge.ErrTooLarge
+	case errors.Is(err, errNotSent),
+		errors.Is(err, jetstream.ErrNoStreamResponse), // nobody took it
+		errors.Is(err, nats.ErrReconnectBufExceeded),  // not sent: no connection
+		errors.Is(err, nats.ErrHeadersNotSupported):   // never connected yet
+		return bridge.ErrUnavailable
+	}
+	return bridge.ErrUnknown
+}

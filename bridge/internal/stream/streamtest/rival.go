@@ -1,0 +1,72 @@
+package streamtest
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/stream"
+)
+
+// App is a connection of user app, as the programs of other teams have one. The server
+// must listen.
+func (b *Bench) App() jetstream.JetStream {
+	b.t.Helper()
+	password, err := stream.ReadSecret(b.Folder.Dir(), stream.AppUser)
+	require.NoError(b.t, err)
+	nc, err := nats.Connect(b.Server.URL(), nats.UserInfo(stream.AppUser, password), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	require.NoError(b.t, err)
+	b.t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	require.NoError(b.t, err)
+	return js
+}
+
+// Rival is a publisher beside a program that knows each message id of some streams
+// before it is used, and stores something else under it.
+type Rival struct {
+	*stream.Publisher
+
+	t testing.TB
+	// as writes to each of the streams, on the subject.
+	as       jetstream.JetStream
+	subjects map[string]string
+
+	mu    sync.Mutex
+	taken []string
+}
+
+// NewRival returns a publisher of b with a rival, which writes as js to the subject of
+// each stream.
+func NewRival(b *Bench, js jetstream.JetStream, subjects map[string]string) *Rival {
+	return &Rival{Publisher: b.Publisher(), t: b.t, as: js, subjects: subjects}
+}
+
+// Taken are the ids that the rival took.
+func (r *Rival) Taken() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]string(nil), r.taken...)
+}
+
+// Store is that of the publisher, after the rival.
+func (r *Rival) Store(ctx context.Context, st string, m *nats.Msg) (bridge.Receipt, error) {
+	if subject := r.subjects[st]; subject != "" {
+		id := m.Header.Get(bridge.HeaderMsgID)
+		ack, err := r.as.Publish(ctx, subject, []byte("planted"), jetstream.WithMsgID(id))
+		if err != nil {
+			return bridge.Receipt{}, err
+		}
+		if !ack.Duplicate {
+			r.mu.Lock()
+			r.taken = append(r.taken, id)
+			r.mu.Unlock()
+		}
+	}
+	return r.Publisher.Store(ctx, st, m)
+}

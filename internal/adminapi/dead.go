@@ -1,0 +1,52 @@
+package adminapi
+
+import (
+	"time"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// DeadLetter is a dead letter as the API shows it.
+type DeadLetter struct {
+	Seq      uint64           `json:"seq"`
+	DiedAt   time.Time        `json:"died_at"`
+	Consumer string           `json:"consumer"`
+	Cause    bridge.DeadCause `json:"cause"`
+	Fault    bridge.Fault     `json:"fault"`
+	Error    string           `json:"error,omitempty"`
+	Attempts int              `json:"attempts"`
+	Redrives int              `json:"redrives,omitempty"`
+	// EventSeq is the sequence of the event in the stream of events.
+	EventSeq uint64 `json:"event_seq,omitempty"`
+	// Event is empty when the letter holds none; Problem says why when it should.
+	Event      string `json:"event,omitempty"`
+	Source     string `json:"source,omitempty"`
+	Prediction string `json:"prediction,omitempty"`
+	Model      string `json:"model,omitempty"`
+	Status     string `json:"status,omitempty"`
+	Problem    string `json:"problem,omitempty"`
+}
+
+// DeadLetterDetail is a whole dead letter.
+type DeadLetterDetail struct {
+	DeadLetter
+	History []bridge.FailedAttempt `json:"history"`
+	Header  bridge.Header          `json:"header"`
+	Content
+}
+
+// DeadLetterList is a page of dead letters.
+type DeadLetterList struct {
+	Letters []DeadLetter `json:"letters"`
+	listed
+}
+
+// DeadCall says which dead letters are meant and what is to be done. It names a
+// consumer or sequences.
+type DeadCall struct {
+	Consumer   string           `json:"consumer,omitempty"`
+	Cause      bridge.DeadCause `json:"cause,omitempty"`
+	Prediction string           `json:"prediction,omitempty"`
+	Page
+	RedeliveryCall
+}

@@ -1,0 +1,214 @@
+package natstest
+
+import (
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+)
+
+// patience bounds every wait for something that must happen.
+const patience = 20 * time.Second
+
+// External is a NATS server as an operator runs it: reached by TCP, and stopped
+// and started while the bridge runs.
+type External struct {
+	t    testing.TB
+	opts *server.Options
+	s    *server.Server
+}
+
+// NewExternal returns a server that does not run yet, on a free port and a folder
+// of its own. Change may be nil.
+func NewExternal(t testing.TB, change func(*server.Options)) *External {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	x := &External{t: t, opts: &server.Options{
+		Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, JetStream: true, StoreDir: t.TempDir(),
+		NoSigs: true, NoLog: true, SyncAlways: true,
+	}}
+	if change != nil {
+		change(x.opts)
+	}
+	t.Cleanup(x.Stop)
+	return x
+}
+
+// URL is where the server listens when it runs.
+func (x *External) URL() string {
+	return "nats://" + net.JoinHostPort(x.opts.Host, (&net.TCPAddr{Port: x.opts.Port}).String()[1:])
+}
+
+// Change changes the options of a server that does not run.
+func (x *External) Change(change func(*server.Options)) { change(x.opts) }
+
+// Start runs the server.
+func (x *External) Start() {
+	x.t.Helper()
+	var err error
+	x.s, err = server.NewServer(x.opts.Clone())
+	require.NoError(x.t, err)
+	x.s.Start()
+	require.True(x.t, x.s.ReadyForConnections(patience))
+}
+
+// Stop ends the server; what it stored stays.
+func (x *External) Stop() {
+	if x.s != nil {
+		x.s.Shutdown()
+		x.s.WaitForShutdown()
+		x.s = nil
+	}
+}
+
+// Reload changes the options of the running server, and of those that are started
+// later, as a reload of its configuration file does.
+func (x *External) Reload(change func(*server.Options)) {
+	x.t.Helper()
+	change(x.opts)
+	require.NoError(x.t, x.s.ReloadOptions(x.opts.Clone()))
+}
+
+// Disconnect closes the connections of all clients.
+func (x *External) Disconnect() {
+	x.t.Helper()
+	clients, err := x.s.Connz(&server.ConnzOptions{})
+	require.NoError(x.t, err)
+	for _, c := range clients.Conns {
+		_ = x.s.DisconnectClientByID(c.Cid) // or it went by itself
+	}
+}
+
+// Refused is how many connections the running server has refused, of the last 10,000
+// that have ended.
+func (x *External) Refused() (n int) {
+	x.t.Helper()
+	ended, err := x.s.Connz(&server.ConnzOptions{State: server.ConnClosed, Limit: server.DEFAULT_MAX_CLOSED_CLIENTS})
+	require.NoError(x.t, err)
+	for _, c := range ended.Conns {
+		if c.Reason == server.AuthenticationViolation.String() {
+			n++
+		}
+	}
+	return n
+}
+
+// JetStream is a connection of the test's own.
+func (x *External) JetStream(opts ...nats.Option) jetstream.JetStream {
+	x.t.Helper()
+	nc, err := nats.Connect(x.URL(), opts...)
+	require.NoError(x.t, err)
+	x.t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	require.NoError(x.t, err)
+	return js
+}
+
+// Proxy stands between a client and a server and can go silent, as a network does
+// that loses packets: connections stay, bytes are swallowed.
+type Proxy struct {
+	listener net.Listener
+	target   string
+
+	mu     sync.Mutex
+	silent bool
+	conns  map[net.Conn]bool // true: to a client
+	done   sync.WaitGroup
+}
+
+// NewProxy returns a proxy to the server.
+func NewProxy(t testing.TB, x *External) *Proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	p := &Proxy{listener: l, target: x.URL()[len("nats://"):], conns: map[net.Conn]bool{}}
+	p.done.Go(p.accept)
+	t.Cleanup(func() {
+		_ = l.Close()
+		p.Cut()
+		p.done.Wait()
+	})
+	return p
+}
+
+// URL is where clients connect.
+func (p *Proxy) URL() string { return "nats://" + p.listener.Addr().String() }
+
+// Silence swallows every byte from now on, or no more.
+func (p *Proxy) Silence(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.silent = on
+}
+
+// Refuse has the server say an error to all clients, such as "Maximum Payload Violation",
+// after which it closes a connection. A real server may close it before the error is out.
+func (p *Proxy) Refuse(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c, client := range p.conns {
+		if client {
+			_, _ = c.Write([]byte("-ERR '" + text + "'\r\n"))
+		}
+	}
+}
+
+// Cut closes all connections.
+func (p *Proxy) Cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		_ = c.Close()
+	}
+}
+
+func (p *Proxy) accept() {
+	for {
+		in, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		out, err := net.Dial("tcp", p.target) //nolint:noctx // it is on this machine
+		if err != nil {
+			_ = in.Close()
+			continue
+		}
+		p.mu.Lock()
+		p.conns[in], p.conns[out] = true, false
+		p.mu.Unlock()
+		p.done.Go(func() { p.copy(in, out) })
+		p.done.Go(func() { p.copy(out, in) })
+	}
+}
+
+func (p *Proxy) copy(to, from net.Conn) {
+	defer func() {
+		_ = to.Close()
+		_ = from.Close()
+		p.mu.Lock()
+		delete(p.conns, from)
+		p.mu.Unlock()
+	}()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buf)
+		p.mu.Lock()
+		silent := p.silent
+		p.mu.Unlock()
+		if n > 0 && !silent {
+			if _, err := to.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}

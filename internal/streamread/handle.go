@@ -1,0 +1,41 @@
+package streamread
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Streams is the part of [jetstream.JetStream] that finds streams.
+type Streams interface {
+	Conn() *nats.Conn
+	Stream(ctx context.Context, name string) (jetstream.Stream, error)
+}
+
+// Handle is one stream that is looked up once for each connection: what was found
+// belongs to the connection that found it, and ends with that. Its state is that of the
+// lookup. The zero value is ready; it is safe for concurrent use.
+type Handle struct {
+	mu     sync.Mutex
+	conn   *nats.Conn
+	stream jetstream.Stream
+}
+
+// Open returns the stream, always of the same js and name.
+func (h *Handle) Open(ctx context.Context, js Streams, name string) (jetstream.Stream, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	conn := js.Conn()
+	if h.stream != nil && h.conn == conn {
+		return h.stream, nil
+	}
+	stream, err := js.Stream(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("looking at stream %s: %w", name, err)
+	}
+	h.conn, h.stream = conn, stream
+	return stream, nil
+}

@@ -1,0 +1,186 @@
+// Package streamread reads the messages of a stream as those do who look at them one by
+// one: operators, and what gives them to somebody again. It holds one in memory at a
+// time. It also looks whether a message is there that a stream calls a duplicate.
+package streamread
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// Span says which messages of a stream are visited.
+type Span struct {
+	// Subject is a pattern.
+	Subject string
+	// Sequences names messages; none is every one.
+	Sequences []uint64
+	// After leaves out the messages up to that sequence, Before those from that one on
+	// unless it is zero.
+	After, Before uint64
+	// Newest visits the last message first. It is not for spans that name messages.
+	Newest bool
+}
+
+// Walk calls visit for every message of the span, in the order of the span, until visit returns an
+// error, which it returns. Messages that come while it walks are left out, those
+// that are gone or cannot be read are passed over, and visit may remove the one it is
+// given.
+func Walk(ctx context.Context, stream jetstream.Stream, s Span, visit func(*jetstream.RawStreamMsg) error) error {
+	if len(s.Sequences) > 0 {
+		return walkSequences(ctx, stream, s, visit)
+	}
+	if s.Newest {
+		return walkBack(ctx, stream, s, visit)
+	}
+	last := stream.CachedInfo().State.LastSeq
+	if s.Before > 0 {
+		last = min(last, s.Before-1)
+	}
+	for seq := s.After + 1; seq <= last; {
+		m, err := next(ctx, stream, s.Subject, seq, last)
+		if err != nil || m == nil || m.Sequence > last {
+			return err
+		}
+		if err := visit(m); err != nil {
+			return err
+		}
+		seq = m.Sequence + 1
+	}
+	return nil
+}
+
+// next returns the message at seq or behind it, or nil when there is none up to last.
+// The server says that there is none also when it cannot read one that lies before the
+// next one: what is behind that is looked for.
+func next(ctx context.Context, stream jetstream.Stream, subject string, seq, last uint64) (*jetstream.RawStreamMsg, error) {
+	m, err := Get(ctx, stream, seq, jetstream.WithGetMsgSubject(subject))
+	if !errors.Is(err, bridge.ErrNoEntry) {
+		return m, err
+	}
+	// Nothing is found from low, and m from high. The steps grow, since damage is small.
+	low, high := seq, last+1
+	for step := uint64(1); high-low > 1; step = min(2*step, high) {
+		probe := low + min(step, (high-low)/2)
+		found, err := Get(ctx, stream, probe, jetstream.WithGetMsgSubject(subject))
+		switch {
+		case errors.Is(err, bridge.ErrNoEntry):
+			low = probe
+		case err != nil:
+			return nil, err
+		default:
+			m, high = found, probe
+		}
+	}
+	return m, nil
+}
+
+func walkSequences(ctx context.Context, stream jetstream.Stream, s Span, visit func(*jetstream.RawStreamMsg) error) error {
+	for _, seq := range slices.Compact(slices.Sorted(slices.Values(s.Sequences))) {
+		if seq <= s.After {
+			continue
+		}
+		m, err := Get(ctx, stream, seq)
+		switch {
+		case errors.Is(err, bridge.ErrNoEntry):
+			continue
+		case err != nil:
+			return err
+		case !bridge.SubjectMatches(s.Subject, m.Subject):
+			continue
+		}
+		if err := visit(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Get returns one message, the one with that sequence unless an option says otherwise. The error wraps [bridge.ErrNoEntry] when it is not there.
+func Get(ctx context.Context, stream jetstream.Stream, seq uint64, opts ...jetstream.GetMsgOpt) (*jetstream.RawStreamMsg, error) {
+	m, err := stream.GetMsg(ctx, seq, opts...)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		err = fmt.Errorf("%w: %w", bridge.ErrNoEntry, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading message %d of %s: %w", seq, stream.CachedInfo().Config.Name, err)
+	}
+	return m, nil
+}
+
+// Remove removes one message. The error wraps [bridge.ErrNoEntry] when it is not
+// there.
+func Remove(ctx context.Context, stream jetstream.Stream, seq uint64) error {
+	err := stream.DeleteMsg(ctx, seq)
+	if err == nil {
+		return nil
+	}
+	// Its error does not say in a way that can be asked whether the message was there.
+	if _, got := Get(ctx, stream, seq); errors.Is(got, bridge.ErrNoEntry) {
+		return got
+	}
+	return fmt.Errorf("removing message %d of %s: %w", seq, stream.CachedInfo().Config.Name, err)
+}
+
+// Open returns the stream as it is now.
+func Open(ctx context.Context, js jetstream.JetStream, name string) (jetstream.Stream, error) {
+	stream, err := js.Stream(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("looking at stream %s: %w", name, err)
+	}
+	return stream, nil
+}
+
+// FirstSince returns the sequence of the first message that was stored at t or
+// later, or the one after the stream's last.
+func FirstSince(ctx context.Context, stream jetstream.Stream, t time.Time) (uint64, error) {
+	state := stream.CachedInfo().State
+	low, high := max(1, state.FirstSeq), state.LastSeq+1
+	for low < high {
+		middle := low + (high-low)/2
+		m, err := Get(ctx, stream, middle, jetstream.WithGetMsgSubject(">"))
+		switch {
+		case errors.Is(err, bridge.ErrNoEntry):
+			high = middle // nothing readable lies there or behind it
+		case err != nil:
+			return 0, err
+		case m.Time.Before(t):
+			low = m.Sequence + 1
+		default:
+			high = middle
+		}
+	}
+	return low, nil
+}
+
+// countingGone is after how long the server removes a consumer that counts, when we
+// could not.
+const countingGone = 5 * time.Second
+
+// Count returns how many messages from the sequence on match one of the subject
+// patterns, which must not overlap. It asks what a consumer that began there would have
+// before it, so it needs the right to make one, and room for one more.
+func Count(ctx context.Context, stream jetstream.Stream, subjects []string, from uint64) (uint64, error) {
+	c, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+		Description:       "Hookspan: counts and is removed again",
+		FilterSubjects:    subjects,
+		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:       from,
+		AckPolicy:         jetstream.AckNonePolicy,
+		MemoryStorage:     true,
+		Replicas:          1,
+		InactiveThreshold: countingGone,
+	})
+	if err != nil {
+		return 0, fmt.Errorf("counting messages of %s: %w", stream.CachedInfo().Config.Name, err)
+	}
+	info := c.CachedInfo()
+	_ = stream.DeleteConsumer(ctx, info.Name) // it goes by itself
+	return info.NumPending, nil
+}
