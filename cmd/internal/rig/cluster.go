@@ -110,7 +110,7 @@ func (c *Cluster) Leader() *NATS {
 // Serving is the number of the server that a bridge publishes to.
 func (c *Cluster) Serving() int {
 	for i, n := range c.Servers {
-		if n.Serves() {
+		if n.serves() {
 			return i
 		}
 	}

@@ -68,8 +68,7 @@ func (c *Conn) Post(ctx context.Context, request []byte) (Answer, error) {
 	return a, err
 }
 
-// Dial connects now instead of with the first request.
-func (c *Conn) Dial(ctx context.Context) error {
+func (c *Conn) dial(ctx context.Context) error {
 	dialer := net.Dialer{Timeout: c.Timeout}
 	conn, err := dialer.DialContext(ctx, "tcp", c.Addr)
 	if err != nil {
@@ -90,7 +89,7 @@ func (c *Conn) Close() {
 func (c *Conn) try(ctx context.Context, request []byte) (a Answer, err error) {
 	deadline := time.Now().Add(c.Timeout)
 	if c.conn == nil {
-		if err := c.Dial(ctx); err != nil {
+		if err := c.dial(ctx); err != nil {
 			return a, err
 		}
 	}

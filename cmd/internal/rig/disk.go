@@ -84,7 +84,7 @@ func (d *Disk) Fill() (empty func()) {
 // process killed without another word to its disk.
 func (d *Disk) CutPower(p *Process) {
 	Check(p.Signal(syscall.SIGSTOP))
-	Check(d.rig.Until("the process is stopped", 10*time.Second, time.Millisecond, func(context.Context) bool { return p.Stopped() }))
+	Check(d.rig.Until("the process is stopped", 10*time.Second, time.Millisecond, func(context.Context) bool { return p.stopped() }))
 	rest := d.image + ".cut"
 	Check(run(d.rig.ctx, "cp", "--sparse=always", d.image, rest))
 	p.Kill()

@@ -43,7 +43,7 @@ func (p *Pool) Senders(ctx context.Context, addr string, n int, results []string
 	}
 	for range n {
 		c := &Conn{Addr: addr, Timeout: AnswerTimeout}
-		if err := c.Dial(ctx); err != nil {
+		if err := c.dial(ctx); err != nil {
 			hangUp()
 			Check(err)
 		}

@@ -22,7 +22,7 @@ const (
 func Main(modes map[string]Mode, run func(ctx context.Context, args []string, stdout, stderr io.Writer) int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	ran, err := RunMode(ctx, os.Args[1:], os.Stdout, modes)
+	ran, err := runMode(ctx, os.Args[1:], os.Stdout, modes)
 	switch {
 	case err != nil:
 		_, _ = fmt.Fprintf(os.Stderr, "%s: %v\n", os.Args[0], err)

@@ -27,9 +27,9 @@ const (
 	modeNATS = "rig-nats"
 )
 
-// RunMode runs the mode that the first argument names, one of the rig's own or of those
-// given, and reports whether there is one. Programs call it first of all.
-func RunMode(ctx context.Context, args []string, stdout io.Writer, own map[string]Mode) (ran bool, err error) {
+// runMode runs the mode that the first argument names, one of the rig's own or of those
+// given, and reports whether there is one.
+func runMode(ctx context.Context, args []string, stdout io.Writer, own map[string]Mode) (ran bool, err error) {
 	if len(args) == 0 {
 		return false, nil
 	}

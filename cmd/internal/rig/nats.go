@@ -78,8 +78,8 @@ func (r *Rig) Connect(urls string, options ...nats.Option) *nats.Conn {
 	return nc
 }
 
-// Serves reports whether the connection by which a bridge publishes is with this server.
-func (n *NATS) Serves() bool {
+// serves reports whether the connection by which a bridge publishes is with this server.
+func (n *NATS) serves() bool {
 	var connz server.Connz
 	Check(json.Unmarshal(n.rig.Get(n.monitor+"/connz"), &connz))
 	for _, c := range connz.Conns {

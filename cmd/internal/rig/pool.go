@@ -21,8 +21,6 @@ const (
 type Pool struct {
 	// Count is how many of the requests are usable.
 	Count int
-	// Again lets Take begin again at the end of the pool.
-	Again bool
 
 	slab      []byte
 	size      int   // of one request
@@ -75,12 +73,6 @@ func (p *Pool) Renew(count int) {
 	p.taken.Store(0)
 }
 
-// Forge makes the signature of request i a wrong one of the right length.
-func (p *Pool) Forge(i int) {
-	digit := &p.Request(i)[p.signature]
-	*digit = map[bool]byte{true: '1', false: '0'}[*digit == '0']
-}
-
 // Request is request i, which nobody may change.
 func (p *Pool) Request(i int) []byte { return p.slab[i*p.size : (i+1)*p.size] }
 
@@ -96,8 +88,5 @@ func (p *Pool) ID(i int) string {
 // left.
 func (p *Pool) Take() (int, bool) {
 	i := int(p.taken.Add(1)) - 1
-	if p.Again {
-		return i % p.Count, true
-	}
 	return i, i < p.Count
 }

@@ -66,7 +66,7 @@ func (r *Rig) Start(c Command) *Process {
 	p.cmd = exec.CommandContext(r.ctx, args[0], args[1:]...)
 	p.cmd.Env, p.cmd.Stderr = c.Env, log
 	stdout := Must(p.cmd.StdoutPipe())
-	// A group of its own: a ^C is for us.
+	// The process has a group of its own, so that a ^C reaches this program alone.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	p.cmd.Cancel = func() error { return p.Signal(syscall.SIGKILL) }
 	begun := time.Now()
@@ -202,8 +202,8 @@ func (p *Process) stat() []string {
 	return strings.Fields(text[strings.LastIndex(text, ")")+1:])
 }
 
-// Stopped reports whether the process is stopped by a signal.
-func (p *Process) Stopped() bool { return p.stat()[0] == "T" }
+// stopped reports whether the process is stopped by a signal.
+func (p *Process) stopped() bool { return p.stat()[0] == "T" }
 
 // ticksPerSecond is the unit of processor time in /proc, the same on all of Linux.
 const ticksPerSecond = 100
