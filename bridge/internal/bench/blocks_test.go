@@ -24,7 +24,7 @@ func TestBlocksAreWhatTheServerReads(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, folder.Close()) })
 	serve := func(use func(context.Context, jetstream.JetStream)) {
-		server, err := stream.StartEmbedded(folder, stream.EmbeddedConfig{Listen: stream.ListenNone}, zap.NewNop())
+		server, err := stream.StartEmbedded(folder, stream.EmbeddedConfig{}, zap.NewNop())
 		require.NoError(t, err)
 		defer server.Close()
 		nc, err := server.Connect("test", zap.NewNop())
@@ -35,7 +35,7 @@ func TestBlocksAreWhatTheServerReads(t *testing.T) {
 		use(t.Context(), js)
 	}
 	serve(func(ctx context.Context, js jetstream.JetStream) {
-		require.NoError(t, stream.Provision(ctx, js, streams.Config{}, zap.NewNop()))
+		require.NoError(t, stream.Provision(ctx, js, streams.Config{MaxBytes: 10 << 30}, zap.NewNop()))
 	})
 	m, err := failedMessage()
 	require.NoError(t, err)

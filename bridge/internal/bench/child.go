@@ -9,8 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/hookspan/hookspan/bridge/internal/ingress"
+	"time"
 )
 
 const secretEnv = "HOOKSPAN_BENCH_SECRET"
@@ -36,6 +35,9 @@ type bridgeConfig struct {
 	slow bool
 }
 
+// maxDeadline is the longest one that a configuration can have.
+const maxDeadline = 25 * time.Second
+
 // roomy is an embedded NATS with the default room for events.
 const roomy = `{listen: "127.0.0.1:0"}`
 
@@ -59,7 +61,7 @@ admin: {listen: "127.0.0.1:0"}
 nats: %s
 sources: {%s: {kind: get3w, secrets: ["env:%s"]%s}}
 %s
-`, c.data, ingress.MaxDeadline, cfg.nats, sourceName, secretEnv, api, cfg.more)
+`, c.data, maxDeadline, cfg.nats, sourceName, secretEnv, api, cfg.more)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("starting the bridge: %w", err)
 	}

@@ -80,7 +80,7 @@ func (b *bench) drainRound(ctx context.Context, sync string, round int, p *pool)
 		return d, err
 	}
 	defer js.Conn().Close()
-	if err := stream.Provision(ctx, js, streams.Config{}, zap.NewNop()); err != nil {
+	if err := stream.Provision(ctx, js, streams.Config{MaxBytes: 10 << 30}, zap.NewNop()); err != nil {
 		return d, err
 	}
 	if err := allowBatches(ctx, js, eventsStream()); err != nil {
@@ -111,7 +111,7 @@ func drainSpool(ctx context.Context, dir string, js jetstream.JetStream, msgs []
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, folder.Close()) }()
-	spool, err := stream.OpenSpool(ctx, folder, stream.SpoolConfig{}, zap.NewNop())
+	spool, err := stream.OpenSpool(ctx, folder, stream.SpoolConfig{MaxBytes: 2 << 30}, zap.NewNop())
 	if err != nil {
 		return 0, err
 	}

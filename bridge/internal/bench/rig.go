@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -73,7 +74,7 @@ func openRig(ctx context.Context, dir string) (r *rig, err error) {
 		return r, err
 	}
 	r.onClose = append(r.onClose, folder.Close)
-	server, err := stream.StartEmbedded(folder, stream.EmbeddedConfig{Listen: stream.ListenNone}, r.log) //nolint:contextcheck // it goes on until Close
+	server, err := stream.StartEmbedded(folder, stream.EmbeddedConfig{}, r.log) //nolint:contextcheck // it goes on until Close
 	if err != nil {
 		return r, err
 	}
@@ -84,7 +85,7 @@ func openRig(ctx context.Context, dir string) (r *rig, err error) {
 	if r.js, err = r.connect(server, "ingress"); err != nil {
 		return r, err
 	}
-	if err := stream.Provision(ctx, r.js, streams.Config{}, r.log); err != nil {
+	if err := stream.Provision(ctx, r.js, streams.Config{MaxBytes: 10 << 30}, r.log); err != nil {
 		return r, err
 	}
 	r.publisher = stream.NewPublisher(r.js, r.names)
@@ -110,7 +111,10 @@ func (r *rig) connect(server *stream.Embedded, name string) (jetstream.JetStream
 // serve runs an ingress until the rig is closed and returns its address.
 func (r *rig) serve(ctx context.Context, deps ingress.Deps) (string, error) {
 	// A disk that hangs for a while should be measured, not end the run.
-	config := ingress.Config{Listen: "127.0.0.1:0", Deadline: ingress.MaxDeadline}
+	config := ingress.Config{
+		Listen: "127.0.0.1:0", Deadline: maxDeadline, MaxBody: 4 << 20, MaxInFlight: 4096, MaxInFlightBytes: 256 << 20,
+		MaxConnections: 10_000, IdleTimeout: time.Minute,
+	}
 	in, err := ingress.New(config, []ingress.Route{{Source: r.source}}, deps, r.log)
 	if err != nil {
 		return "", err

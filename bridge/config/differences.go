@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// restartKeys names the keys that differ and cannot change while the process
+// RestartKeys names the keys that differ and cannot change while the process
 // runs: all but the sources.
 func RestartKeys(running, next *Config) []string {
 	a, b := *running, *next
@@ -14,7 +14,7 @@ func RestartKeys(running, next *Config) []string {
 	return Differences("", reflect.ValueOf(a), reflect.ValueOf(b))
 }
 
-// differences names the innermost keys whose values differ, in order.
+// Differences names the innermost keys whose values differ, in order.
 func Differences(key string, a, b reflect.Value) []string {
 	if reflect.DeepEqual(a.Interface(), b.Interface()) {
 		return nil
@@ -23,12 +23,19 @@ func Differences(key string, a, b reflect.Value) []string {
 	switch a.Kind() {
 	case reflect.Struct:
 		for i := range a.NumField() {
-			name := a.Type().Field(i).Tag.Get("yaml")
-			if name == "-" {
-				continue // no key
+			switch name := a.Type().Field(i).Tag.Get("yaml"); name {
+			case "-": // no key
+			case inline:
+				found = append(found, Differences(key, a.Field(i), b.Field(i))...)
+			default:
+				found = append(found, Differences(strings.TrimPrefix(key+"."+name, "."), a.Field(i), b.Field(i))...)
 			}
-			found = append(found, Differences(strings.TrimPrefix(key+"."+name, "."), a.Field(i), b.Field(i))...)
 		}
+	case reflect.Interface, reflect.Pointer:
+		if a.IsNil() || b.IsNil() || a.Elem().Type() != b.Elem().Type() {
+			return []string{key}
+		}
+		return Differences(key, a.Elem(), b.Elem())
 	case reflect.Map:
 		for _, name := range append(a.MapKeys(), b.MapKeys()...) {
 			inner := key + "." + name.String()
@@ -48,3 +55,6 @@ func Differences(key string, a, b reflect.Value) []string {
 	}
 	return found
 }
+
+// inline is the tag of a struct whose keys stand among those around it.
+const inline = ",inline"
