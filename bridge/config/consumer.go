@@ -137,9 +137,7 @@ func (c *Common) checkCommon(name string, found *Checker) {
 }
 
 func (a *Attempts) checkAttempts(key string, found *Checker) {
-	if a.Concurrency < 1 || a.Concurrency > consumers.MaxConcurrency {
-		found.Fail(key+".concurrency", "it is %d: use 1 to %d", a.Concurrency, consumers.MaxConcurrency)
-	}
+	between(found, key+".concurrency", a.Concurrency, 1, consumers.MaxConcurrency)
 	if a.Rate > consumers.MaxRate {
 		found.Fail(key+".rate", "it is more than %.0f/s: use less, or 0 for no limit", float64(consumers.MaxRate))
 	}

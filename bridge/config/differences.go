@@ -11,11 +11,16 @@ import (
 func RestartKeys(running, next *Config) []string {
 	a, b := *running, *next
 	a.Sources, b.Sources = nil, nil
-	return Differences("", reflect.ValueOf(a), reflect.ValueOf(b))
+	return Differences("", a, b)
 }
 
-// Differences names the innermost keys whose values differ, in order.
-func Differences(key string, a, b reflect.Value) []string {
+// Differences names the innermost keys whose values differ of two parts of one type, in
+// order. Key is that of the part.
+func Differences(key string, a, b any) []string {
+	return differences(key, reflect.ValueOf(a), reflect.ValueOf(b))
+}
+
+func differences(key string, a, b reflect.Value) []string {
 	if reflect.DeepEqual(a.Interface(), b.Interface()) {
 		return nil
 	}
@@ -26,16 +31,16 @@ func Differences(key string, a, b reflect.Value) []string {
 			switch name := a.Type().Field(i).Tag.Get("yaml"); name {
 			case "-": // no key
 			case inline:
-				found = append(found, Differences(key, a.Field(i), b.Field(i))...)
+				found = append(found, differences(key, a.Field(i), b.Field(i))...)
 			default:
-				found = append(found, Differences(strings.TrimPrefix(key+"."+name, "."), a.Field(i), b.Field(i))...)
+				found = append(found, differences(strings.TrimPrefix(key+"."+name, "."), a.Field(i), b.Field(i))...)
 			}
 		}
 	case reflect.Interface, reflect.Pointer:
 		if a.IsNil() || b.IsNil() || a.Elem().Type() != b.Elem().Type() {
 			return []string{key}
 		}
-		return Differences(key, a.Elem(), b.Elem())
+		return differences(key, a.Elem(), b.Elem())
 	case reflect.Map:
 		for _, name := range append(a.MapKeys(), b.MapKeys()...) {
 			inner := key + "." + name.String()
@@ -43,7 +48,7 @@ func Differences(key string, a, b reflect.Value) []string {
 			switch {
 			case slices.Contains(found, inner):
 			case before.IsValid() && after.IsValid():
-				found = append(found, Differences(inner, before, after)...)
+				found = append(found, differences(inner, before, after)...)
 			default:
 				found = append(found, inner)
 			}

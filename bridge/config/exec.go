@@ -25,7 +25,7 @@ type Exec struct {
 
 const (
 	defaultExecConcurrency = 2
-	defaultExecTimeout     = 2 * time.Minute
+	defaultExecTimeout     = Duration(2 * time.Minute)
 )
 
 // None of these variables holds a secret.
@@ -37,7 +37,7 @@ func (e *Exec) fill(*Config) {
 	}
 	e.Start = cmp.Or(e.Start, "new")
 	e.Concurrency = cmp.Or(e.Concurrency, defaultExecConcurrency)
-	e.Timeout = cmp.Or(e.Timeout, Duration(defaultExecTimeout))
+	e.Timeout = cmp.Or(e.Timeout, defaultExecTimeout)
 }
 
 func (e *Exec) check(_ *Config, name string, found *Checker) {

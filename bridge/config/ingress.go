@@ -77,9 +77,9 @@ const (
 const (
 	// maxDeadline leaves the answer time to travel before the sender gives up, which
 	// Get3W does after 30 s.
-	maxDeadline                    = 25 * time.Second
-	minIdleTimeout, maxIdleTimeout = time.Second, time.Hour
-	maxShutdownDelay               = time.Minute
+	maxDeadline                    = Duration(25 * time.Second)
+	minIdleTimeout, maxIdleTimeout = Duration(time.Second), Duration(time.Hour)
+	maxShutdownDelay               = Duration(time.Minute)
 	maxBody                        = ByteSize(streams.MaxPayload - streams.HeaderRoom)
 )
 
@@ -109,7 +109,7 @@ func (in Ingress) check(c *Config, found *Checker) {
 	if !isAddress(in.Listen) {
 		found.Fail("ingress.listen", "use a host and a port, such as 127.0.0.1:8080, or a port alone, such as :8080")
 	}
-	if in.Deadline <= 0 || in.Deadline > Duration(maxDeadline) {
+	if in.Deadline <= 0 || in.Deadline > maxDeadline {
 		found.Fail("ingress.deadline", "it is %v: use more than zero and at most %v", in.Deadline, maxDeadline)
 	}
 	if in.MaxBody <= 0 || in.MaxBody > maxBody {
@@ -128,7 +128,7 @@ func (in Ingress) check(c *Config, found *Checker) {
 	if in.MaxConnections <= 0 {
 		found.Fail("ingress.max_connections", "it is %d: use 1 or more", in.MaxConnections)
 	}
-	if in.IdleTimeout < Duration(minIdleTimeout) || in.IdleTimeout > Duration(maxIdleTimeout) {
+	if in.IdleTimeout < minIdleTimeout || in.IdleTimeout > maxIdleTimeout {
 		found.Fail("ingress.idle_timeout", "it is %v: use %v to %v, and more than the load balancer keeps idle connections", in.IdleTimeout, minIdleTimeout, maxIdleTimeout)
 	}
 	if in.MaxConnectionsPerAddress < 0 {
@@ -143,7 +143,7 @@ func (in Ingress) check(c *Config, found *Checker) {
 	if u, err := url.Parse(in.PublicURL); in.PublicURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
 		found.Fail("ingress.public_url", "write an address such as https://hooks.example.com, without query")
 	}
-	if in.ShutdownDelay < 0 || in.ShutdownDelay > Duration(maxShutdownDelay) {
+	if in.ShutdownDelay < 0 || in.ShutdownDelay > maxShutdownDelay {
 		found.Fail("ingress.shutdown_delay", "it is %v: use at most %v", in.ShutdownDelay, maxShutdownDelay)
 	}
 }

@@ -13,17 +13,13 @@ type Predictions struct {
 }
 
 const (
-	minKeep, maxKeep     = time.Hour, 14 * 24 * time.Hour
-	minGiveUp, maxGiveUp = time.Minute, 30 * 24 * time.Hour
+	minKeep, maxKeep     = Duration(time.Hour), Duration(14 * 24 * time.Hour)
+	minGiveUp, maxGiveUp = Duration(time.Minute), Duration(30 * 24 * time.Hour)
 )
 
 var defaultPredictions = Predictions{Keep: Duration(72 * time.Hour), GiveUpAfter: Duration(24 * time.Hour)}
 
 func (p Predictions) check(found *Checker) {
-	if p.Keep < Duration(minKeep) || p.Keep > Duration(maxKeep) {
-		found.Fail("predictions.keep", "it is %v: use %v to %v", p.Keep, minKeep, maxKeep)
-	}
-	if p.GiveUpAfter < Duration(minGiveUp) || p.GiveUpAfter > Duration(maxGiveUp) {
-		found.Fail("predictions.give_up_after", "it is %v: use %v to %v", p.GiveUpAfter, minGiveUp, maxGiveUp)
-	}
+	between(found, "predictions.keep", p.Keep, minKeep, maxKeep)
+	between(found, "predictions.give_up_after", p.GiveUpAfter, minGiveUp, maxGiveUp)
 }

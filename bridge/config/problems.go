@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net"
@@ -45,6 +46,13 @@ func (c *Checker) oneOf(key, value string, words []string) {
 	if !slices.Contains(words, value) {
 		last := len(words) - 1
 		c.Fail(key, "use %s or %s", strings.Join(words[:last], ", "), words[last])
+	}
+}
+
+// between adds a problem unless the value is one from least to most.
+func between[T cmp.Ordered](c *Checker, key string, value, least, most T) {
+	if value < least || value > most {
+		c.Fail(key, "it is %v: use %v to %v", value, least, most)
 	}
 }
 

@@ -24,8 +24,8 @@ type Pull struct {
 }
 
 const (
-	minPullLease, maxPullLease = time.Second, time.Hour
-	defaultPullLease           = 30 * time.Second
+	minPullLease, maxPullLease = Duration(time.Second), Duration(time.Hour)
+	defaultPullLease           = Duration(30 * time.Second)
 
 	// A delivery is no attempt: a program that stops gives back what it has, and a
 	// network that breaks takes it. So the default is generous. The least is 2: of a durable
@@ -38,18 +38,14 @@ func (p *Pull) fill(*Config) {
 		p.Filter.Status = Strings{bridge.StatusCompleted, bridge.StatusFailed}
 	}
 	p.Start = cmp.Or(p.Start, "new")
-	p.Lease = cmp.Or(p.Lease, Duration(defaultPullLease))
+	p.Lease = cmp.Or(p.Lease, defaultPullLease)
 	p.MaxDeliveries = cmp.Or(p.MaxDeliveries, defaultMaxDeliveries)
 }
 
 func (p *Pull) check(c *Config, name string, found *Checker) {
 	key := "consumers." + name
-	if p.Lease < Duration(minPullLease) || p.Lease > Duration(maxPullLease) {
-		found.Fail(key+".lease", "it is %v: use %v to %v", p.Lease, minPullLease, maxPullLease)
-	}
-	if p.MaxDeliveries < minMaxDeliveries || p.MaxDeliveries > maxMaxDeliveries {
-		found.Fail(key+".max_deliveries", "it is %d: use %d to %d", p.MaxDeliveries, minMaxDeliveries, maxMaxDeliveries)
-	}
+	between(found, key+".lease", p.Lease, minPullLease, maxPullLease)
+	between(found, key+".max_deliveries", p.MaxDeliveries, minMaxDeliveries, maxMaxDeliveries)
 	// The server alone filters.
 	if _, rest := p.Filter.Filter().Subjects(c.Names()); rest {
 		found.Fail(key+".filter.model", "NATS cannot filter by it, and nobody else would: use whole parts and one * at the end, such as google/*")

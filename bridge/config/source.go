@@ -61,11 +61,11 @@ const (
 
 	// A signature without a time never expires, so an older delivery is taken for a
 	// captured request that is sent again.
-	defaultMaxAge = time.Hour
+	defaultMaxAge = Duration(time.Hour)
 
 	defaultPollRate = Rate(5)
 	maxPollRate     = 1000
-	maxPollAfter    = 24 * time.Hour
+	maxPollAfter    = Duration(24 * time.Hour)
 )
 
 func defaultSources() map[string]Source {
@@ -74,7 +74,7 @@ func defaultSources() map[string]Source {
 
 func (s *Source) fill() {
 	s.Kind = cmp.Or(s.Kind, defaultSourceKind)
-	s.MaxAge = cmp.Or(s.MaxAge, Duration(defaultMaxAge))
+	s.MaxAge = cmp.Or(s.MaxAge, defaultMaxAge)
 	if kind, err := source.KindOf(s.Kind); err == nil && s.API.Key != "" {
 		s.API.BaseURL = cmp.Or(s.API.BaseURL, kind.BaseURL())
 		s.API.Rate = cmp.Or(s.API.Rate, defaultPollRate)
@@ -123,7 +123,7 @@ func (a API) check(key string, found *Checker) {
 	if a.Rate > maxPollRate {
 		found.Fail(key+".rate", "it is more than %d/s: use less", maxPollRate)
 	}
-	if a.PollAfter < 0 || a.PollAfter > Duration(maxPollAfter) {
+	if a.PollAfter < 0 || a.PollAfter > maxPollAfter {
 		found.Fail(key+".poll_after", "it is %v: use at most %v", a.PollAfter, maxPollAfter)
 	}
 }
