@@ -21,19 +21,18 @@ func (a *App) startAdmin() (err error) {
 	if listen != nil {
 		cfg.Listen = *listen
 	}
-	if a.operators, err = admin.New(cfg, admin.Deps{Checks: a.checks, Metrics: a.metrics}, log); err != nil {
+	if a.operators, err = admin.New(cfg, admin.Deps{Checks: a.checks, Metrics: a.registry}, log); err != nil {
 		return err
 	}
 	if tcp, ok := a.operators.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
 		log.Warn("health and metrics are served beyond this machine to whoever asks, and the API is not served: let only those reach it who may",
 			zap.Stringer("admin.listen", tcp))
 	}
-	a.onStop.background("admin listener", a.ctx, func(ctx context.Context) error {
+	a.onStop.background("admin listener", a.ctx, func(ctx context.Context) {
 		if err := a.operators.Run(ctx); err != nil {
 			// Webhooks do not need it.
 			log.Error("health, metrics and the API are not served any more; webhooks are still accepted", zap.Error(err))
 		}
-		return nil
 	})
 	return nil
 }

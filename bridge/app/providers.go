@@ -22,36 +22,37 @@ type providerSet struct {
 	keys    map[string][]byte           // of now
 }
 
-// newProviders makes a client for each source with an API, none when this process asks
+// openProviders makes a client for each source with an API, none when this process asks
 // nobody. A key that cannot be read keeps nothing from starting: webhooks are taken
 // without it, and its file is looked at again.
-func newProviders(cfg *config.Config, getenv func(string) (string, bool), agent string, log *zap.Logger, onStop *cleanup) (*providerSet, error) {
+func (a *App) openProviders() error {
 	set := &providerSet{clients: map[string]*provider.Client{}, began: map[string]config.APIConfig{}, keys: map[string][]byte{}}
-	if !cfg.AsksProviders() {
-		return set, nil
+	a.providers = set
+	if !a.cfg.AsksProviders() {
+		return nil
 	}
-	for _, name := range slices.Sorted(maps.Keys(cfg.Sources)) {
-		api := cfg.Sources[name].API
+	for _, name := range slices.Sorted(maps.Keys(a.cfg.Sources)) {
+		api := a.cfg.Sources[name].API
 		if api.Key == "" {
 			continue
 		}
-		key, err := apiKey(api.Key, getenv)
+		key, err := apiKey(api.Key, a.getenv)
 		if err != nil {
-			log.Error("NO API KEY: the provider of this source is not asked for predictions whose webhook does not come, and none is submitted; set the key: a variable and start again, or a file, which is read again by itself",
+			a.log.Error("NO API KEY: the provider of this source is not asked for predictions whose webhook does not come, and none is submitted; set the key: a variable and start again, or a file, which is read again by itself",
 				zap.String("source", name), zap.String("key", string(api.Key)), zap.Error(err))
 		}
 		client, err := provider.New(provider.Config{
-			Source: name, BaseURL: api.BaseURL, Key: key, MaxBody: int64(cfg.Ingress.MaxBody),
-			UserAgent: agent, Logger: log.Named("provider"),
+			Source: name, BaseURL: api.BaseURL, Key: key, MaxBody: int64(a.cfg.Ingress.MaxBody),
+			UserAgent: a.userAgent(), Logger: a.log.Named("provider"),
 		})
 		if err != nil {
-			return nil, fmt.Errorf("sources.%s.api: %w", name, err)
+			return fmt.Errorf("sources.%s.api: %w", name, err)
 		}
-		onStop.add("provider of "+name, func() error { client.Close(); return nil })
+		a.onStop.add("provider of "+name, func() error { client.Close(); return nil })
 		api.Key = ""
 		set.clients[name], set.began[name], set.keys[name] = client, api, key
 	}
-	return set, nil
+	return nil
 }
 
 // asker is how the provider of a source is asked, nil when it has no API.

@@ -6,11 +6,40 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 )
+
+// relayPatience is how long a bridge that is going away tries to empty its spool.
+const relayPatience = 10 * time.Second
+
+// openSpool gives an external store its spool, where webhooks are taken. Without
+// that there is none, but what an earlier configuration left in one is emptied.
+func (s *store) openSpool() (err error) {
+	if (s.embedded != nil || !s.cfg.Has(config.RoleIngress)) && !s.folder.HasSpool() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), provisionTimeout)
+	defer cancel()
+	if s.spool, err = stream.OpenSpool(ctx, s.folder, spoolConfig(s.cfg), s.log); err != nil {
+		return err
+	}
+	s.onStop.add("spool", func() error { s.spool.Close(); return nil })
+	if s.embedded != nil {
+		return nil
+	}
+	s.relay = stream.NewRelay(s.publisher, []jetstream.JetStream{s.consume}, s.spool,
+		stream.RelayConfig{Names: s.cfg.Names(), Local: s.cfg.Ingress.Ack == config.AckLocal}, s.alarms, s.log)
+	s.onStop.add("relay", func() error { s.relay.Close(relayPatience); return nil })
+	return nil
+}
+
+func spoolConfig(c *config.Config) stream.SpoolConfig {
+	return stream.SpoolConfig{Names: c.Names(), MaxBytes: int64(c.NATS.Spool.MaxBytes), Duplicates: c.Duplicates()}
+}
 
 // Spool is the spool in the data folder of a bridge that is gone. A bridge that runs
 // drains its spool by itself.
@@ -21,7 +50,8 @@ type Spool struct {
 	folder *stream.Folder
 }
 
-// OpenSpool takes the data folder. The error wraps ErrFolderInUse while a bridge runs.
+// OpenSpool takes the data folder. The caller calls Close. The error wraps
+// [ErrFolderInUse] while a bridge runs.
 func OpenSpool(ctx context.Context, cfg *config.Config) (*Spool, error) {
 	folder, err := stream.OpenFolder(cfg.DataDir)
 	if errors.Is(err, stream.ErrFolderInUse) {
@@ -35,7 +65,7 @@ func OpenSpool(ctx context.Context, cfg *config.Config) (*Spool, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
 	defer cancel()
-	spool, err := stream.OpenSpool(ctx, folder, spoolOf(cfg), zap.NewNop())
+	spool, err := stream.OpenSpool(ctx, folder, spoolConfig(cfg), zap.NewNop())
 	if err != nil {
 		return nil, errors.Join(err, folder.Close())
 	}
@@ -58,40 +88,20 @@ func (s *Spool) Export(ctx context.Context, visit func(message any) error) error
 // and returns the number of messages that were moved. It provisions first, since nothing
 // is published to streams that cannot keep it.
 func (s *Spool) Drain(ctx context.Context, opts Options) (drained uint64, err error) {
-	opts.fill()
-	log, err := newLogger(s.cfg, opts.Log, nil)
+	e, err := newEnv(s.cfg, opts, nil)
 	if err != nil {
 		return 0, err
 	}
-	var onStop cleanup
-	defer func() { err = errors.Join(err, onStop.run()) }()
-	store, err := connectStore(s.cfg, s.folder, opts.Getenv, log, &onStop)
+	e.folder = s.folder
+	defer func() { err = errors.Join(err, e.onStop.run()) }()
+	store, err := connectStore(e)
 	if err != nil {
 		return 0, err
 	}
-	if err := store.provisionWithin(ctx); err != nil {
+	if err := newProvisioner(store).untilUsable(ctx); err != nil {
 		return 0, err
 	}
-	drainer := stream.NewDrainer(s.Spool, store.publisher, store.alarms, log)
+	drainer := stream.NewDrainer(s.Spool, store.publisher, store.alarms, e.log)
 	err = drainer.Empty(ctx)
 	return drainer.Drained(), err
-}
-
-// provisionWithin waits until the store can be used, or ctx ends.
-func (s *store) provisionWithin(ctx context.Context) error {
-	for {
-		failed, err := s.provisionOnce(ctx)
-		if failed != nil {
-			s.log.Error("a consumer's durable is not what it is to be", zap.Error(failed))
-		}
-		if err == nil || errors.Is(err, stream.ErrUnfit) {
-			return err
-		}
-		s.log.Warn("NATS cannot be used yet, trying again", zap.Duration("in", provisionRetry), zap.Error(err))
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(provisionRetry):
-		}
-	}
 }

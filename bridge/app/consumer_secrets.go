@@ -7,8 +7,8 @@ import (
 	"github.com/hookspan/hookspan/bridge/config"
 )
 
-// secretUser is a consumer that takes other secrets while it runs.
-type secretUser struct {
+// consumerSecret has the signing secrets of one consumer, which change while it runs.
+type consumerSecret struct {
 	consumer string
 	key      string // in the configuration
 	refs     []config.SecretRef
@@ -19,7 +19,7 @@ type secretUser struct {
 }
 
 // read looks the secrets up, for what is made of them next.
-func (u *secretUser) read(getenv func(string) (string, bool)) error {
+func (u *consumerSecret) read(getenv func(string) (string, bool)) error {
 	u.next = nil
 	for _, ref := range u.refs {
 		secret, err := ref.Require(getenv)
@@ -34,17 +34,17 @@ func (u *secretUser) read(getenv func(string) (string, bool)) error {
 	return nil
 }
 
-// secretUsers are the consumers of a process that take other secrets. They are used
+// consumerSecrets are those of all consumers of a process. They are used
 // by one goroutine at a time.
-type secretUsers []*secretUser
+type consumerSecrets []*consumerSecret
 
-func (users *secretUsers) add(u *secretUser) {
+func (users *consumerSecrets) add(u *consumerSecret) {
 	u.now = u.next
 	*users = append(*users, u)
 }
 
 // read looks all secrets up again and changes nothing yet.
-func (users secretUsers) read(getenv func(string) (string, bool)) error {
+func (users consumerSecrets) read(getenv func(string) (string, bool)) error {
 	for _, u := range users {
 		if err := u.read(getenv); err != nil {
 			return err
@@ -54,7 +54,7 @@ func (users secretUsers) read(getenv func(string) (string, bool)) error {
 }
 
 // apply gives those their secrets that have others now, and names them.
-func (users secretUsers) apply() ([]string, error) {
+func (users consumerSecrets) apply() ([]string, error) {
 	changed := []string{}
 	for _, u := range users {
 		if reflect.DeepEqual(u.now, u.next) {

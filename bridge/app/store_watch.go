@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookspan/hookspan/bridge/config"
 )
 
 const (
@@ -22,14 +24,15 @@ const (
 // storeWatch knows why no event can be stored. It looks by itself from time to
 // time, so that nobody who asks has to wait for the store.
 type storeWatch struct {
-	store *store
+	*store
+
 	// local: the spool alone takes webhooks.
 	local bool
 	known atomic.Pointer[string]
 }
 
-func newStoreWatch(s *store, local bool) *storeWatch {
-	w := &storeWatch{store: s, local: local && s.relay != nil}
+func newStoreWatch(s *store) *storeWatch {
+	w := &storeWatch{store: s, local: s.cfg.Ingress.Ack == config.AckLocal && s.relay != nil}
 	first := "nothing can be stored: nobody has looked at the store yet"
 	w.known.Store(&first)
 	return w
@@ -60,14 +63,14 @@ func (w *storeWatch) look(ctx context.Context) string {
 	defer cancel()
 	var reasons []string
 	if !w.local {
-		reason := w.stream(ctx)
+		reason := w.streamReason(ctx)
 		if reason == "" {
 			return ""
 		}
 		reasons = append(reasons, reason)
 	}
-	if w.store.relay != nil {
-		reason := w.spool(ctx)
+	if w.relay != nil {
+		reason := w.spoolReason(ctx)
 		if reason == "" {
 			return ""
 		}
@@ -76,35 +79,35 @@ func (w *storeWatch) look(ctx context.Context) string {
 	return "nothing can be stored: " + strings.Join(reasons, ", and ")
 }
 
-func (w *storeWatch) stream(ctx context.Context) string {
-	if w.store.embedded != nil {
-		return w.embedded(ctx)
+func (w *storeWatch) streamReason(ctx context.Context) string {
+	if w.embedded != nil {
+		return w.embeddedReason(ctx)
 	}
-	return w.external()
+	return w.externalReason()
 }
 
 const unfit = "the stream of events is missing or cannot keep what is promised, the log says why"
 
-func (w *storeWatch) external() string {
+func (w *storeWatch) externalReason() string {
 	switch {
-	case !w.store.publish.Conn().IsConnected():
+	case !w.publish.Conn().IsConnected():
 		return "there is no connection to the NATS at nats.url"
-	case !w.store.publisher.Fit():
+	case !w.publisher.Fit():
 		return unfit
-	case w.store.relay != nil && !w.store.relay.Available():
+	case w.relay != nil && !w.relay.Available():
 		return "NATS is connected and acknowledges nothing"
 	}
 	return ""
 }
 
-func (w *storeWatch) embedded(ctx context.Context) string {
-	if w.store.embedded.Frozen() != nil {
+func (w *storeWatch) embeddedReason(ctx context.Context) string {
+	if w.embedded.Frozen() != nil {
 		return "the event store cannot write to its disk"
 	}
-	if !w.store.publisher.Fit() {
+	if !w.publisher.Fit() {
 		return unfit
 	}
-	stream, err := w.store.publish.Stream(ctx, w.store.cfg.Names.EventsStream())
+	stream, err := w.publish.Stream(ctx, w.cfg.Names().EventsStream())
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return unfit
@@ -117,8 +120,8 @@ func (w *storeWatch) embedded(ctx context.Context) string {
 	return ""
 }
 
-func (w *storeWatch) spool(ctx context.Context) string {
-	state, err := w.store.spool.State(ctx)
+func (w *storeWatch) spoolReason(ctx context.Context) string {
+	state, err := w.spool.State(ctx)
 	switch {
 	case err != nil:
 		return "the spool does not answer"

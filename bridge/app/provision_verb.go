@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery"
@@ -38,22 +40,18 @@ type Provisioning struct {
 // configuration says, whatever its nats.provision is. It may run beside bridges that use
 // an external NATS; with an embedded one it returns ErrFolderInUse while a bridge runs.
 func Provision(ctx context.Context, cfg *config.Config, opts Options) (report Provisioning, err error) {
-	opts.fill()
-	log, err := newLogger(cfg, opts.Log, nil)
+	e, err := newEnv(cfg, opts, nil)
 	if err != nil {
 		return report, err
 	}
-	var onStop cleanup
-	defer func() { err = errors.Join(err, onStop.run()) }()
-	var folder *stream.Folder // external: other processes may have it
-	if cfg.NATS.URL == "" {
-		if folder, err = stream.OpenFolder(cfg.DataDir); err != nil {
+	defer func() { err = errors.Join(err, e.onStop.run()) }()
+	if cfg.NATS.URL == "" { // other processes may have the folder of an external one
+		if err := e.openFolder(); err != nil {
 			return report, err
 		}
-		onStop.add("data folder", folder.Close)
 		cfg.NATS.Listen = new(string) // nobody need connect
 	}
-	store, err := connectStore(cfg, folder, opts.Getenv, log, &onStop)
+	store, err := connectStore(e)
 	if err != nil {
 		return report, err
 	}
@@ -62,7 +60,7 @@ func Provision(ctx context.Context, cfg *config.Config, opts Options) (report Pr
 	if err := store.connected(ctx); err != nil {
 		return report, err
 	}
-	return store.provisionAll(ctx, cfg)
+	return newProvisioner(store).provisionAll(ctx)
 }
 
 // connected waits until NATS is reached.
@@ -79,25 +77,45 @@ func (s *store) connected(ctx context.Context) error {
 	return nil
 }
 
-func (s *store) provisionAll(ctx context.Context, cfg *config.Config) (Provisioning, error) {
+// provisionAll makes everything, also what a bridge makes once it works on the streams.
+func (p *provisioner) provisionAll(ctx context.Context) (Provisioning, error) {
 	done := Provisioning{Streams: []Provisioned{}, Consumers: []Provisioned{}}
-	err := stream.Provision(ctx, s.publish, s.cfg, s.log.Named("provision"), func(c stream.Change) {
+	err := stream.Provision(ctx, p.publish, p.streams, p.log.Named("provision"), func(c stream.Change) {
 		done.Streams = append(done.Streams, Provisioned{Name: c.Stream, Created: c.Created, Changes: c.Differences})
 	})
 	if err != nil {
 		return done, err
 	}
-	durables, failed, err := s.durables.provision(ctx)
+	durables, failed, err := p.durables.provision(ctx)
 	if err != nil {
 		return done, errors.Join(failed, err)
 	}
 	done.Consumers = append(done.Consumers, durables...)
-	if err := redelivery.Provision(ctx, s.consume, s.cfg.Names); err != nil {
+	if err := redelivery.Provision(ctx, p.consume, p.streams.Names); err != nil {
 		return done, errors.Join(failed, err)
 	}
 	// Where nobody folds events they would be kept for it.
-	if cfg.Has(config.RoleReconciler) {
-		err = predictions.Provision(ctx, s.consume, s.cfg.Names)
+	if p.cfg.Has(config.RoleReconciler) {
+		err = predictions.Provision(ctx, p.consume, p.streams.Names)
 	}
 	return done, errors.Join(failed, err)
+}
+
+// untilUsable provisions until the store can be used, or ctx ends.
+func (p *provisioner) untilUsable(ctx context.Context) error {
+	for {
+		failed, err := p.provision(ctx)
+		if failed != nil {
+			p.log.Error("a consumer's durable is not what it is to be", zap.Error(failed))
+		}
+		if err == nil || errors.Is(err, stream.ErrUnfit) {
+			return err
+		}
+		p.log.Warn("NATS cannot be used yet, trying again", zap.Duration("in", provisionRetry), zap.Error(err))
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(provisionRetry):
+		}
+	}
 }

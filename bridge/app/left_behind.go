@@ -10,7 +10,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/internal/adminapi"
@@ -23,10 +22,10 @@ const (
 
 // watchLeft raises an alarm for as long as events wait where an earlier configuration
 // had them, and this one does not look.
-func (s *store) watchLeft(ctx context.Context, cfg *config.Config, folder *stream.Folder) {
+func (s *store) watchLeftBehind(ctx context.Context) {
 	for first := true; ctx.Err() == nil; first = false {
-		for _, left := range s.durables.record.Left() {
-			if err := s.countLeft(ctx, cfg, folder, left, first); err != nil && ctx.Err() == nil {
+		for _, left := range s.record.Left() {
+			if err := s.countLeft(ctx, left, first); err != nil && ctx.Err() == nil {
 				s.log.Warn("what waits where nats.url and nats.prefix were before cannot be counted",
 					zap.String("store", left.Store), zap.String("prefix", left.Prefix), zap.Error(err))
 			}
@@ -47,7 +46,7 @@ func (s *store) watchLeft(ctx context.Context, cfg *config.Config, folder *strea
 // leftBehind are the places with events in them, as far as they were counted.
 func (s *store) leftBehind() []adminapi.LeftBehind {
 	var out []adminapi.LeftBehind
-	for _, left := range s.durables.record.Left() {
+	for _, left := range s.record.Left() {
 		if left.Waiting > 0 {
 			out = append(out, adminapi.LeftBehind{
 				Store: left.Store, Prefix: left.Prefix, Waiting: left.Waiting, CountedAt: left.At, Text: leftText(left.Place, left.Waiting),
@@ -70,27 +69,22 @@ func leftText(at durables.Place, waiting uint64) string {
 
 // countLeft counts what waits in a place. A place that cannot be asked keeps the number
 // that was counted last, until its events are too old to be there.
-func (s *store) countLeft(ctx context.Context, cfg *config.Config, folder *stream.Folder, left durables.Left, first bool) error {
+func (s *store) countLeft(ctx context.Context, left durables.Left, first bool) error {
 	ctx, cancel := context.WithTimeout(ctx, leftTimeout)
 	defer cancel()
-	record, names := s.durables.record, bridge.Names{Prefix: left.Prefix}
+	names, waiting, err := bridge.Names{Prefix: left.Prefix}, uint64(0), error(nil)
 	switch {
-	case left.Store == placeOf(cfg).Store: // it has another prefix
-		waiting, err := waitingIn(ctx, s.consume, names)
-		if err != nil {
-			return err
-		}
-		return record.Counted(left.Place, waiting)
+	case left.Store == placeOf(s.cfg).Store: // it has another prefix
+		waiting, err = waitingIn(ctx, s.consume, names)
 	case left.Store == durables.Embedded && first: // its server does not run now
-		waiting, err := s.waitingInFolder(ctx, folder, names)
-		if err != nil {
-			return err
-		}
-		return record.Counted(left.Place, waiting)
-	case time.Since(left.At) > time.Duration(cfg.NATS.Events.MaxAge) && left.Store != durables.Embedded:
-		return record.Counted(left.Place, 0)
+		waiting, err = s.waitingInFolder(ctx, names)
+	case left.Store == durables.Embedded || time.Since(left.At) <= time.Duration(s.cfg.NATS.Events.MaxAge):
+		return nil
 	}
-	return nil
+	if err != nil {
+		return err
+	}
+	return s.record.Counted(left.Place, waiting)
 }
 
 // waitingIn returns how many events wait at least: one event may wait for several
@@ -109,9 +103,9 @@ func waitingIn(ctx context.Context, js jetstream.JetStream, names bridge.Names) 
 
 // waitingInFolder looks into the store of the embedded server, which is started for
 // that and lets nobody connect.
-func (s *store) waitingInFolder(ctx context.Context, folder *stream.Folder, names bridge.Names) (uint64, error) {
+func (s *store) waitingInFolder(ctx context.Context, names bridge.Names) (uint64, error) {
 	log := s.log.Named("left")
-	server, err := stream.StartEmbedded(folder, stream.EmbeddedConfig{Listen: stream.ListenNone, Names: names}, log) //nolint:contextcheck // it goes on until Close
+	server, err := stream.StartEmbedded(s.folder, stream.EmbeddedConfig{Listen: stream.ListenNone, Names: names}, log) //nolint:contextcheck // it goes on until Close
 	if err != nil {
 		return 0, err
 	}
