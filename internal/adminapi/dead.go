@@ -38,7 +38,7 @@ type DeadLetterDetail struct {
 // DeadLetterList is a page of dead letters.
 type DeadLetterList struct {
 	Letters []DeadLetter `json:"letters"`
-	listed
+	Listed
 }
 
 // DeadCall says which dead letters are meant and what is to be done. It names a

@@ -32,7 +32,7 @@ type EventDetail struct {
 // EventList is a page of events.
 type EventList struct {
 	Events []Event `json:"events"`
-	listed
+	Listed
 }
 
 // EventCall says which events are meant, and who is given them again.

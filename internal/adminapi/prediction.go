@@ -41,7 +41,7 @@ type Prediction struct {
 // PredictionList is a page of predictions. Last is a place.
 type PredictionList struct {
 	Predictions []Prediction `json:"predictions"`
-	listed
+	Listed
 }
 
 // Rebuilding is the answer to who has the ledger rebuilt.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
@@ -44,7 +45,38 @@ func decodeCall(c echo.Context, into any) error {
 	return nil
 }
 
-// check fills the default, and refuses what came from outside and cannot be.
+// get returns the handler of a request: it answers what read returns as JSON.
+func get[T any](read func(c echo.Context) (T, error)) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		out, err := read(c)
+		if err != nil {
+			return err
+		}
+		return c.JSON(http.StatusOK, out)
+	}
+}
+
+// call returns the handler of a request that changes something: it decodes the body, and
+// answers what do returns as JSON.
+func call[C, T any](do func(c echo.Context, call C) (T, error)) echo.HandlerFunc {
+	return get(func(c echo.Context) (out T, err error) {
+		var call C
+		if err := decodeCall(c, &call); err != nil {
+			return out, err
+		}
+		return do(c, call)
+	})
+}
+
+// missing says of an entry that is not there what it is.
+func missing(err error, what string) error {
+	if errors.Is(err, bridge.ErrNoEntry) {
+		return echo.NewHTTPError(http.StatusNotFound, "There is no such "+what+", or no longer.")
+	}
+	return err
+}
+
+// checkPage fills the default, and refuses what came from outside and cannot be.
 func checkPage(p *adminapi.Page) error {
 	if p.Limit == 0 {
 		p.Limit = defaultEntries
@@ -58,44 +90,6 @@ func checkPage(p *adminapi.Page) error {
 		return badRequest("after is the sequence of an entry")
 	}
 	return nil
-}
-
-// longestList bounds how long a list is looked for: what is rare may be nowhere in a
-// large stream.
-const longestList = 15 * time.Second
-
-// listing is how far a list goes and in which order.
-type listing struct {
-	adminapi.Page
-	// Before leaves out the entries from that sequence on, unless it is zero.
-	Before uint64
-	Newest bool
-}
-
-// queryListing reads limit, after, before and order of a request that lists.
-func queryListing(c echo.Context) (p listing, err error) {
-	switch order := c.QueryParam("order"); order {
-	case "", "oldest", "newest":
-		p.Newest = order == "newest"
-	default:
-		return p, badRequest("order is oldest, which is the default, or newest")
-	}
-	if text := c.QueryParam("before"); text != "" {
-		if p.Before, err = strconv.ParseUint(text, 10, 64); err != nil || p.Before == 0 {
-			return p, badRequest("before is the sequence of an entry")
-		}
-	}
-	if text := c.QueryParam("limit"); text != "" {
-		if p.Limit, err = strconv.Atoi(text); err != nil || p.Limit < 1 {
-			return p, badRequest("limit is 1 to %d", maxEntries)
-		}
-	}
-	if text := c.QueryParam("after"); text != "" {
-		if p.After, err = strconv.ParseUint(text, 10, 64); err != nil {
-			return p, badRequest("after is the sequence of an entry")
-		}
-	}
-	return p, checkPage(&p.Page)
 }
 
 func querySeq(c echo.Context) (uint64, error) {
