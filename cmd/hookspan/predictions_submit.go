@@ -20,23 +20,6 @@ type announceFlags struct {
 	Meta      map[string]string `mapsep:"none" placeholder:"NAME=VALUE" help:"More that is to be remembered of it; can be repeated."`
 }
 
-// ahead is a flag: a time to come, or in how long it is.
-type ahead struct{ time.Time }
-
-// UnmarshalText is called by kong.
-func (a *ahead) UnmarshalText(text []byte) error {
-	if in, err := time.ParseDuration(string(text)); err == nil && in >= 0 {
-		a.Time = time.Now().Add(in)
-		return nil
-	}
-	at, err := time.Parse(time.RFC3339, string(text))
-	if err != nil {
-		return errors.New("write a time such as 2026-01-31T15:04:05Z, or in how long it is, such as 10m")
-	}
-	a.Time = at
-	return nil
-}
-
 type predictionsWatchCmd struct {
 	apiFlag
 	predictionFlags

@@ -151,7 +151,7 @@ func TestReverifyGoesOn(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, "secret", "mistyped")
 	p := serve(t, dir, fileSecretConfig)
-	const webhooks = reverifyPage + 7
+	const webhooks = entriesPerCall + 7
 	for i := range webhooks {
 		status, _ := p.post(fmt.Sprintf(`{"id":"pred_%d","status":"failed"}`, i))
 		require.Equal(t, 401, status)

@@ -4,9 +4,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"os"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/mattn/go-isatty"
+
+	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/printable"
 )
 
@@ -85,4 +91,33 @@ func (t *table) print(p *printer) {
 		}
 		p.raw(strings.TrimRight(line.String(), " ") + "\n")
 	}
+}
+
+func printHeader(out *printer, header bridge.Header) {
+	for _, name := range slices.Sorted(maps.Keys(header)) {
+		for _, value := range header[name] {
+			out.printf("  %s: %q\n", name, value)
+		}
+	}
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// inLines escapes a text but for its line breaks.
+func inLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = printable.String(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd())
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge/app"
+	"github.com/hookspan/hookspan/bridge/client"
 	"github.com/hookspan/hookspan/bridge/config"
 )
 
@@ -143,4 +144,21 @@ func optional(n uint64) string {
 		return ""
 	}
 	return strconv.FormatUint(n, 10)
+}
+
+// client asks the bridge.
+func (f *apiFlag) client(e *env) (*client.Client, error) {
+	at, err := f.address(e)
+	if err != nil {
+		return nil, err
+	}
+	return client.New(at, client.Options{})
+}
+
+// withoutURL leaves the address out of an error: it can hold a path token.
+func withoutURL(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	return err
 }

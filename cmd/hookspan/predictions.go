@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hookspan/hookspan/bridge/client"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
@@ -28,15 +27,6 @@ type predictionFlags struct {
 	Source string `default:"get3w" placeholder:"NAME" help:"The source that it is of."`
 }
 
-// client asks the bridge.
-func (f *apiFlag) client(e *env) (*client.Client, error) {
-	at, err := f.address(e)
-	if err != nil {
-		return nil, err
-	}
-	return client.New(at, client.Options{})
-}
-
 type predictionsListCmd struct {
 	apiFlag
 	Source name   `placeholder:"NAME" help:"Only of this source."`
@@ -48,21 +38,14 @@ type predictionsListCmd struct {
 // Run lists the one that was changed last first.
 func (c *predictionsListCmd) Run(e *env) error {
 	var list adminapi.PredictionList
-	err := c.get(e, apiRoute("predictions"), c.query(map[string]string{"source": string(c.Source), "status": string(c.Status), "open": c.Open}), &list)
-	if err == nil && len(list.Predictions) == 0 {
-		err = c.known(e, naming{sources: oneName(c.Source), statuses: oneName(c.Status)})
-	}
-	if err != nil {
-		return err
-	}
-	if e.json {
-		return writeJSON(e.stdout, list)
-	}
-	t := newTable("PLACE", "FIRST SEEN", "SOURCE", "STATUS", "OUTPUTS", "PREDICTION", "MODEL")
-	for _, p := range list.Predictions {
-		t.row(p.Place, p.FirstSeen.Format(time.RFC3339), p.Source, orDash(p.Status), custody(p), p.ID, orDash(p.Model))
-	}
-	return c.print(e, t, len(list.Predictions), list.More, list.Last)
+	query := map[string]string{"source": string(c.Source), "status": string(c.Status), "open": c.Open}
+	return c.list(e, &c.apiFlag, "predictions", query, naming{sources: oneName(c.Source), statuses: oneName(c.Status)}, &list, func() (*table, adminapi.Listed) {
+		t := newTable("PLACE", "FIRST SEEN", "SOURCE", "STATUS", "OUTPUTS", "PREDICTION", "MODEL")
+		for _, p := range list.Predictions {
+			t.row(p.Place, p.FirstSeen.Format(time.RFC3339), p.Source, orDash(p.Status), custody(p), p.ID, orDash(p.Model))
+		}
+		return t, list.Listed
+	})
 }
 
 // custody is where the outputs of a prediction are, or why it has none, in words.

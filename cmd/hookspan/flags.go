@@ -1,0 +1,93 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"time"
+)
+
+// name is a flag that narrows what a verb is about. Left out it is everything, so an
+// empty one is refused: it is what a variable of a shell is that was never set.
+type name string
+
+// UnmarshalText is called by kong.
+func (n *name) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		return errors.New("it is empty: name one, or leave the flag out")
+	}
+	*n = name(text)
+	return nil
+}
+
+// oneName is a list of one, or of none when it was left out.
+func oneName(n name) []name {
+	if n == "" {
+		return nil
+	}
+	return []name{n}
+}
+
+// nameList is a flag that can be repeated, or have several names with commas between.
+type nameList []name
+
+// UnmarshalText is called by kong, once for each flag.
+func (l *nameList) UnmarshalText(text []byte) error {
+	for part := range strings.SplitSeq(string(text), ",") {
+		var n name
+		if err := n.UnmarshalText([]byte(part)); err != nil {
+			return err
+		}
+		*l = append(*l, n)
+	}
+	return nil
+}
+
+func texts(names []name) []string {
+	var out []string
+	for _, n := range names {
+		out = append(out, string(n))
+	}
+	return out
+}
+
+// moment is a flag: a time, or how long ago it was.
+type moment struct{ time.Time }
+
+// UnmarshalText is called by kong.
+func (m *moment) UnmarshalText(text []byte) error {
+	if ago, err := time.ParseDuration(string(text)); err == nil && ago >= 0 {
+		m.Time = time.Now().Add(-ago)
+		return nil
+	}
+	at, err := time.Parse(time.RFC3339, string(text))
+	if err != nil {
+		return errors.New("write a time such as 2026-01-31T15:04:05Z, or how long ago it was, such as 2h")
+	}
+	m.Time = at
+	return nil
+}
+
+// query is the time as the API reads it.
+func (m moment) query() string {
+	if m.IsZero() {
+		return ""
+	}
+	return m.UTC().Format(time.RFC3339Nano)
+}
+
+// ahead is a flag: a time to come, or in how long it is.
+type ahead struct{ time.Time }
+
+// UnmarshalText is called by kong.
+func (a *ahead) UnmarshalText(text []byte) error {
+	if in, err := time.ParseDuration(string(text)); err == nil && in >= 0 {
+		a.Time = time.Now().Add(in)
+		return nil
+	}
+	at, err := time.Parse(time.RFC3339, string(text))
+	if err != nil {
+		return errors.New("write a time such as 2026-01-31T15:04:05Z, or in how long it is, such as 10m")
+	}
+	a.Time = at
+	return nil
+}
