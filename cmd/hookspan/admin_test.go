@@ -56,6 +56,7 @@ func (p *program) fill(size int) {
 // While neither NATS nor the spool can store, the process lives, is not ready,
 // and says why.
 func TestReadinessFollowsNATSAndSpool(t *testing.T) {
+	t.Parallel()
 	x := natstest.NewExternal(t, nil)
 	p := serve(t, t.TempDir(), `
 ingress: {listen: "127.0.0.1:0", max_body: 1KiB}
@@ -74,6 +75,7 @@ consumers: {archive: {enabled: false}}
 }
 
 func TestReadinessFollowsTheEmbeddedStream(t *testing.T) {
+	t.Parallel()
 	p := serve(t, t.TempDir(), `
 ingress: {listen: "127.0.0.1:0", max_body: 64KiB}
 admin: {listen: "127.0.0.1:0"}
@@ -90,6 +92,7 @@ consumers: {archive: {enabled: false}}
 // The folder's lock says where the listener is, so that a verb finds it; without
 // one it says nothing.
 func TestAdminAddressIsFound(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	p := serve(t, dir, smallConfig)
 	require.Regexp(t, `^http://127\.0\.0\.1:\d+$`, p.ready.Admin)
@@ -105,6 +108,7 @@ func TestAdminAddressIsFound(t *testing.T) {
 
 // Each role runs what it is about and needs nothing of the others.
 func TestRoles(t *testing.T) {
+	t.Parallel()
 	nats := natstest.NewExternal(t, nil)
 	nats.Start()
 	fetched := make(chan struct{}, 1)
@@ -153,6 +157,7 @@ roles: `
 
 // The table of metrics in the documentation and what is served are the same.
 func TestMetricsAreDocumented(t *testing.T) {
+	t.Parallel()
 	served := map[string]string{}
 	target := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(target.Close)
@@ -207,6 +212,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 
 // Lines of the log are metrics too.
 func TestErrorsAreCounted(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "hookspan.yaml"), []byte(smallConfig), 0o600))
 	cmd := command(t, dir, "--json", "serve", "--config", "hookspan.yaml")

@@ -31,8 +31,9 @@ var teamDurable = jetstream.ConsumerConfig{
 // both a configured consumer and that of another team get the events that waited for
 // them. Damage to durables is an alarm.
 func TestDamagedStoreFolder(t *testing.T) {
+	t.Parallel()
 	const waiting = 20
-	ctx := t.Context()
+	ctx := context.Background() // the parallel tests outlive that of this one
 	dir := t.TempDir()
 	p := serve(t, dir, damagedConfig)
 	p.untilDurable("search-team")
@@ -74,6 +75,7 @@ func TestDamagedStoreFolder(t *testing.T) {
 		"indexes of all streams zeroed":         {path: "*/msgs/index.db", damage: zero},
 	} {
 		t.Run(what, func(t *testing.T) {
+			t.Parallel()
 			copied := t.TempDir()
 			require.NoError(t, os.CopyFS(copied, os.DirFS(dir)))
 			paths, err := filepath.Glob(filepath.Join(copied, streams, c.path))

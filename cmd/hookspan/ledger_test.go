@@ -13,7 +13,7 @@ import (
 // Of two processes with the role one leads the ledger; when it is killed the other one
 // does within half a minute, and folds what came meanwhile.
 func TestLedgerOfAKilledProcess(t *testing.T) {
-	t.Parallel() // it mostly waits
+	t.Parallel()
 	x := natstest.NewExternal(t, nil)
 	x.Start()
 	config := strings.Replace(externalConfig(x), "ingress:", "admin: {listen: 127.0.0.1:0}\ningress:", 1)
@@ -33,8 +33,8 @@ func TestLedgerOfAKilledProcess(t *testing.T) {
 	first.kill()
 	status, text = second.post(killBody("pred_2"))
 	require.Equal(t, 200, status, text)
-	require.Eventually(t, ended("pred_2"), 30*time.Second, 10*time.Millisecond)
-	require.True(t, second.leads())
+	require.Eventually(t, ended("pred_2"), patience, 10*time.Millisecond)
+	require.Eventually(t, second.leads, patience, 10*time.Millisecond)
 
 	// One that is told to end leaves nobody waiting.
 	third := serve(t, t.TempDir(), config)

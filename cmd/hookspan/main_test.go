@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"io"
 	"net/http"
 	"os"
@@ -32,12 +33,23 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asHookspan) != "" { //nolint:forbidigo // before main runs there is nobody to pass it
 		main()
 	}
+	flag.Parse()
+	// Tests wait more than they compute, so more of them run at once than there are
+	// processors, unless -parallel says how many.
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", "10") // it is a number
+	}
+	for name, value := range map[string]string{"AWS_REGION": "", "AWS_CONFIG_FILE": os.DevNull} {
+		_ = os.Setenv(name, value) // what the SDK reads must not be that of whoever runs the tests
+	}
 	os.Exit(m.Run())
 }
 
 const (
 	secret   = "a-secret-that-must-not-be-seen"
-	patience = 30 * time.Second
+	patience = 2 * time.Minute // nothing that works takes as long, however busy the machine is
 )
 
 // smallConfig listens on free ports and needs little disk.
@@ -174,10 +186,10 @@ func (p *program) app() jetstream.JetStream {
 // natsEnv connects with what that verb prints.
 func (p *program) natsEnv(args ...string) jetstream.JetStream {
 	p.t.Helper()
-	out, err := command(p.t, p.dir, append([]string{"--json", "nats-env", "--config", "hookspan.yaml"}, args...)...).Output()
-	require.NoError(p.t, err)
+	code, stdout, stderr := runVerb(append([]string{"--json", "nats-env", "--config", filepath.Join(p.dir, "hookspan.yaml")}, args...)...)
+	require.Equal(p.t, 0, code, stderr)
 	var vars map[string]string
-	require.NoError(p.t, json.Unmarshal(out, &vars))
+	require.NoError(p.t, json.Unmarshal([]byte(stdout), &vars))
 	nc, err := nats.Connect(vars["NATS_URL"], nats.UserInfo(vars["NATS_USER"], vars["NATS_PASSWORD"]))
 	require.NoError(p.t, err)
 	p.t.Cleanup(nc.Close)

@@ -52,6 +52,7 @@ func (p *program) state(name string) adminapi.ConsumerState {
 // letters are looked at, it is repaired, they are redriven; it is paused over a restart
 // and resumed, set back, and given one event again.
 func TestOperatingAConsumer(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	script := filepath.Join(dir, "consume")
 	require.NoError(t, os.WriteFile(script, []byte(fmt.Sprintf(`#!/bin/sh

@@ -19,6 +19,7 @@ import (
 
 // What somebody does who submits predictions by themselves: announce, look, wait.
 func TestPredictionsByVerbs(t *testing.T) {
+	t.Parallel()
 	p := serve(t, t.TempDir(), smallConfig)
 	for _, id := range []string{"pred_1", "a/b?c", "%2F"} {
 		require.Contains(t, p.says("predictions", "watch", id, "--deadline", "10m", "--reference", "order 7", "--meta", "k=a;b=c"), "is watched: stored")
@@ -91,6 +92,7 @@ func TestPredictionsByVerbs(t *testing.T) {
 
 // Programs that are not ours announce by NATS.
 func TestPredictionsAreAnnouncedByNATS(t *testing.T) {
+	t.Parallel()
 	p := serve(t, t.TempDir(), smallConfig)
 	nc := p.app().Conn()
 	var a struct {
@@ -116,6 +118,7 @@ func TestPredictionsAreAnnouncedByNATS(t *testing.T) {
 
 // The end of the bridge does not wait for those who wait for predictions.
 func TestStopAnswersLongPolls(t *testing.T) {
+	t.Parallel()
 	p := serve(t, t.TempDir(), smallConfig)
 	require.Contains(t, p.says("predictions", "watch", "pred_1"), "stored")
 	answered := make(chan string, 1)
@@ -148,6 +151,7 @@ func answering(t *testing.T, answer any, args ...string) string {
 }
 
 func TestStatusInWords(t *testing.T) {
+	t.Parallel()
 	at := time.Date(2026, 1, 31, 14, 2, 0, 0, time.UTC)
 	status := adminapi.PredictionsStatus{
 		Leader: "host/123", UpdatedAt: at, Folded: 4711, Last: 4712, Rebuilding: true,
@@ -170,6 +174,7 @@ ledger: being rebuilt, folded to 4711 of 4712, led by host/123, 2026-01-31T14:02
 }
 
 func TestSubmitVerb(t *testing.T) {
+	t.Parallel()
 	answer := bridge.Submitted{Source: "get3w", ID: "pred_1", Status: "created", EstimatedDuration: 4.5, Replayed: true, Answer: json.RawMessage(`{}`)}
 	var out bytes.Buffer
 	e := &env{ctx: context.Background(), stdin: strings.NewReader(`{"prompt":"x"}`), stdout: &out, stderr: &out}
@@ -178,6 +183,7 @@ func TestSubmitVerb(t *testing.T) {
 }
 
 func TestProgressBar(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer
 	require.False(t, isTerminal(&out))
 	bar := progressBar{w: &out}

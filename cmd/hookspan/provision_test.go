@@ -28,6 +28,7 @@ func writeIn(t *testing.T, dir, config string) {
 
 // A bridge that only verifies makes nothing, and says what does.
 func TestEmbeddedThatSomebodyProvisions(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	writeIn(t, dir, provisioning("verify", pullConfig))
 	code, _, stderr := verb(t, dir, "serve")
@@ -80,6 +81,7 @@ func TestEmbeddedThatSomebodyProvisions(t *testing.T) {
 
 // Until somebody has made the streams, what is accepted waits in the spool.
 func TestExternalThatSomebodyProvisions(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"verify", "none"} {
 		x := natstest.NewExternal(t, nil)
 		x.Start()
@@ -106,6 +108,7 @@ func TestExternalThatSomebodyProvisions(t *testing.T) {
 }
 
 func TestProvisionSaysWhyItCannot(t *testing.T) {
+	t.Parallel()
 	x := natstest.NewExternal(t, nil)
 	x.Start()
 	dir := t.TempDir()

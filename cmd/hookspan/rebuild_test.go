@@ -68,7 +68,7 @@ func made(js jetstream.JetStream) string {
 // A ledger that is thrown away is made anew from the events, and is the same to the
 // byte, whatever has become of its predictions.
 func TestLedgerIsMadeAnewTheSame(t *testing.T) {
-	t.Parallel() // it mostly waits
+	t.Parallel()
 	const n = 210
 	x := natstest.NewExternal(t, nil)
 	x.Start()

@@ -65,6 +65,7 @@ func (p *password) Check(c server.ClientAuthentication) bool {
 // the bridge, or NATS refuses it at the first start. Every webhook is accepted, reaches
 // the stream and its consumer, and nothing is restarted.
 func TestCredentialsThatAreRefusedForAWhile(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, roles string
 		first       bool // refused from the beginning
@@ -143,6 +144,7 @@ func prediction(stream jetstream.Stream) int {
 // by a reload brings it about, leaves nothing behind: no connection, consumer or answer
 // to a request needs a restart.
 func TestErrorOfNATSThatClosesConnections(t *testing.T) {
+	t.Parallel()
 	x := natstest.NewExternal(t, nil)
 	x.Start()
 	proxy := natstest.NewProxy(t, x)

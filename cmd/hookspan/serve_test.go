@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 const documented = `{"id":"pred_abc123","model":"get3w/flux-dev","status":"completed",
@@ -25,6 +26,7 @@ const documented = `{"id":"pred_abc123","model":"get3w/flux-dev","status":"compl
 
 // From a signed webhook to a durable that somebody else's client reads.
 func TestWebhookBecomesADurableEvent(t *testing.T) {
+	t.Parallel()
 	p := serve(t, t.TempDir(), smallConfig)
 	status, text := p.post(documented)
 	require.Equal(t, 200, status, text)
@@ -80,6 +82,7 @@ func TestWebhookBecomesADurableEvent(t *testing.T) {
 // The archive keeps an output, and says so in its manifest, before anything of
 // the provider is gone.
 func TestOutputIsArchived(t *testing.T) {
+	t.Parallel()
 	outputs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte("image at " + r.URL.Path))
 	}))
@@ -119,6 +122,7 @@ consumers:
 }
 
 func TestWithoutSecretEverythingIsRefusedLoudly(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "hookspan.yaml"), []byte(smallConfig), 0o600))
 	cmd := command(t, dir, "--json", "serve", "--config", "hookspan.yaml")
@@ -132,6 +136,7 @@ func TestWithoutSecretEverythingIsRefusedLoudly(t *testing.T) {
 
 // What cannot be served ends at once, with one line that says what to do.
 func TestServeRefusesToStart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	running := serve(t, dir, smallConfig)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -168,11 +173,8 @@ func TestServeRefusesToStart(t *testing.T) {
 // With an external NATS that is away, a delivery goes into the spool; when NATS
 // comes, without a restart of the bridge, into the stream.
 func TestExternalNATS(t *testing.T) {
-	probe, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	port := probe.Addr().(*net.TCPAddr).Port
-	require.NoError(t, probe.Close())
-
+	t.Parallel()
+	port := natstest.FreePort(t)
 	p := serve(t, t.TempDir(), `
 ingress: {listen: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0"}
@@ -209,6 +211,7 @@ consumers: {archive: {enabled: false}}
 // An external stream that does not keep what it acknowledges is not used, however
 // willingly it answers: events wait in the spool.
 func TestUnfitExternalStreamIsNotUsed(t *testing.T) {
+	t.Parallel()
 	external, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true})
 	require.NoError(t, err)
 	external.Start()
@@ -243,6 +246,7 @@ consumers: {archive: {enabled: false}}
 
 // A consumer that cannot go on does not take the ingress with it.
 func TestIngressOutlivesAConsumer(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	const config = `
 ingress: {listen: "127.0.0.1:0"}
@@ -262,6 +266,7 @@ consumers: `
 }
 
 func TestSend(t *testing.T) {
+	t.Parallel()
 	p := serve(t, t.TempDir(), smallConfig)
 	code, stdout, stderr := runVerb("send", "--url", p.url(), "--id", "pred_7", "--model", "a/b", "--status", "failed", "--error", "no, thanks", "--output", "https://x/1,2")
 	require.Equal(t, 0, code, stderr)
@@ -295,6 +300,7 @@ func TestSend(t *testing.T) {
 }
 
 func TestNATSEnv(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	p := serve(t, dir, smallConfig)
 	out, err := command(t, dir, "nats-env").Output()
@@ -315,6 +321,7 @@ func TestNATSEnv(t *testing.T) {
 }
 
 func TestVersionAndUsage(t *testing.T) {
+	t.Parallel()
 	code, stdout, _ := runVerb("version")
 	require.Equal(t, 0, code)
 	require.Contains(t, stdout, "nats-server "+server.VERSION)

@@ -100,6 +100,7 @@ func nastyAPI(t *testing.T) string {
 // Nothing that comes from outside writes to a terminal, whichever verb prints it, and in
 // an error too.
 func TestForeignTextIsEscaped(t *testing.T) {
+	t.Parallel()
 	api := nastyAPI(t)
 	for _, verb := range []string{
 		"events list", "events show 1", "events replay --consumer x --yes", "dead list", "dead show 1", "dead redrive --seq 1", "dead drop --seq 1 --yes",
@@ -131,6 +132,7 @@ func TestForeignTextIsEscaped(t *testing.T) {
 
 // Lists begin with the newest, under a heading, in as many pages as are asked for.
 func TestListsBeginWithTheNewest(t *testing.T) {
+	t.Parallel()
 	p := serve(t, t.TempDir(), strings.Replace(smallConfig, "archive: {enabled: false}",
 		`archive: {enabled: false}, team: {kind: exec, command: ["/bin/sh", "-c", "exit 65"], start: all}`, 1))
 	const n = 5
@@ -191,6 +193,7 @@ func TestListsBeginWithTheNewest(t *testing.T) {
 
 // A body is printed byte for byte: behind its headers, and alone.
 func TestBodiesArePrintedAsTheyAre(t *testing.T) {
+	t.Parallel()
 	p := serve(t, t.TempDir(), strings.Replace(smallConfig, "archive: {enabled: false}",
 		`archive: {enabled: false}, team: {kind: exec, command: ["/bin/sh", "-c", "exit 65"], start: all}`, 1))
 	body := "{\"id\":\"a\",\r\n \"status\":\"failed\",\"x\":\"\u202e\u009b<&>\u00e9\\u0041\"}  \n"
@@ -209,6 +212,7 @@ func TestBodiesArePrintedAsTheyAre(t *testing.T) {
 
 // An error is JSON under --json, and the exit code tells wrong use apart.
 func TestErrorsAndExitCodes(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		args string
 		code int
@@ -246,6 +250,7 @@ func TestErrorsAndExitCodes(t *testing.T) {
 
 // Without arguments the help is printed.
 func TestNoArguments(t *testing.T) {
+	t.Parallel()
 	code, stdout, stderr := runVerb()
 	require.Equal(t, 0, code)
 	require.Empty(t, stderr)

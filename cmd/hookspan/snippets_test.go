@@ -111,6 +111,7 @@ consumers: {archive: {enabled: false}, search: {kind: pull}}
 
 // Every configuration file in the documents can be used.
 func TestConfigurationsOfTheDocuments(t *testing.T) {
+	t.Parallel()
 	secretFile := filepath.Join(t.TempDir(), "secret")
 	require.NoError(t, os.WriteFile(secretFile, []byte(strings.Repeat("s", 32)), 0o600))
 	found := 0

@@ -20,7 +20,7 @@ import (
 // What is submitted through the bridge ends by its webhook, and whoever waits is told; it
 // is paid for once, whoever dies in between.
 func TestSubmittedAndAwaited(t *testing.T) {
-	t.Parallel() // it mostly waits
+	t.Parallel()
 	w := newWorld(t, fakeget3w.Config{Rules: []fakeget3w.Rule{{Duration: time.Minute}}})
 	w.config = strings.Replace(w.config, "    query:", "    path_token: file:token\n    query:", 1)
 	put(t, w.dir, "token", pathToken)

@@ -33,10 +33,13 @@ func verbIn(t *testing.T, dir string, variables []string, args ...string) (code 
 	return cmd.ProcessState.ExitCode(), out.String(), errOut.String()
 }
 
-// answer runs a verb that reads, on a terminal where the line is typed.
+// answer runs a verb that reads, on a terminal where the line is typed, in the folder dir
+// unless that is empty. Tests that name a folder cannot be parallel.
 func answer(t *testing.T, dir, line string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	t.Chdir(dir)
+	if dir != "" {
+		t.Chdir(dir)
+	}
 	var out, errOut bytes.Buffer
 	e := testEnv()
 	e.stdin, e.stdout, e.stderr, e.terminal = strings.NewReader(line), &out, &errOut, true
@@ -45,10 +48,12 @@ func answer(t *testing.T, dir, line string, args ...string) (code int, stdout, s
 }
 
 // interrupt runs a verb on a terminal where Ctrl-C is pressed at the question, which holds
-// the text.
+// the text. The folder is as that of answer.
 func interrupt(t *testing.T, dir, question string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	t.Chdir(dir)
+	if dir != "" {
+		t.Chdir(dir)
+	}
 	silent, typing := io.Pipe() // nobody types a line
 	t.Cleanup(func() { require.NoError(t, typing.Close()) })
 	var out bytes.Buffer
@@ -72,6 +77,7 @@ func interrupt(t *testing.T, dir, question string, args ...string) (code int, st
 // Several bridges run on one host. Whatever says which one is meant, every verb that asks a
 // bridge asks that one, and nats-env prints its address.
 func TestVerbsActOnTheBridgeThatIsMeant(t *testing.T) {
+	t.Parallel()
 	first, second := serve(t, t.TempDir(), smallConfig), serve(t, t.TempDir(), smallConfig)
 	dotted := serve(t, t.TempDir(), smallConfig+"data_dir: ./hookspan-data\n")
 	fixed := serve(t, t.TempDir(), smallConfig+"data_dir: "+filepath.Join(t.TempDir(), "data")+"\n")
@@ -79,6 +85,31 @@ func TestVerbsActOnTheBridgeThatIsMeant(t *testing.T) {
 		status, text := p.post(`{"id":"` + id + `","status":"failed"}`)
 		require.Equal(t, 200, status, text)
 	}
+	t.Run("runs", func(t *testing.T) { verbsAct(t, first, second, dotted, fixed) })
+	second.kill() // as a crash does: its lock file stays as it is
+	holder, err := os.ReadFile(filepath.Join(second.dir, "hookspan-data", "lock"))
+	require.NoError(t, err)
+	require.Contains(t, string(holder), second.ready.Admin)
+	for _, verb := range []string{
+		"events list", "events show 1", "dead list", "dead show 1", "quarantine list", "consumers list", "consumers pause x", "predictions list",
+		"predictions show x", "predictions await x", "predictions watch x", "predictions status", "predictions rebuild", "dead drop --consumer x --yes", "consumers remove x --yes",
+		"events replay --consumer x --yes", "quarantine reverify", "consumers seek x --new --yes", "nats-env",
+	} {
+		t.Run(verb, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := verbIn(t, second.dir, nil, strings.Fields(verb)...)
+			require.Equal(t, 1, code)
+			require.Empty(t, stdout)
+			require.Contains(t, stderr, "no bridge is running on "+filepath.Join(second.dir, "hookspan-data"))
+			if verb != "nats-env" {
+				require.Contains(t, stderr, "the bridge of this folder does not run")
+			}
+		})
+	}
+}
+
+// verbsAct runs verbs in several folders, while all bridges run.
+func verbsAct(t *testing.T, first, second, dotted, fixed *program) {
 	config := func(p *program) string { return filepath.Join(p.dir, "hookspan.yaml") }
 	link := filepath.Join(t.TempDir(), "link.yaml")
 	require.NoError(t, os.Symlink(config(second), link))
@@ -111,6 +142,7 @@ func TestVerbsActOnTheBridgeThatIsMeant(t *testing.T) {
 		"--api":                                    {dir: first.dir, args: []string{"--api", second.ready.Admin}, meant: second, id: "second"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			code, stdout, stderr := verbIn(t, c.dir, c.variables, append([]string{"--json", "events", "list"}, c.args...)...)
 			require.Equal(t, 0, code, stderr)
 			var list adminapi.EventList
@@ -125,28 +157,12 @@ func TestVerbsActOnTheBridgeThatIsMeant(t *testing.T) {
 			require.Contains(t, stdout, "NATS_URL='"+c.meant.ready.NATS+"'")
 		})
 	}
-	second.kill() // as a crash does: its lock file stays as it is
-	holder, err := os.ReadFile(filepath.Join(second.dir, "hookspan-data", "lock"))
-	require.NoError(t, err)
-	require.Contains(t, string(holder), second.ready.Admin)
-	for _, verb := range []string{
-		"events list", "events show 1", "dead list", "dead show 1", "quarantine list", "consumers list", "consumers pause x", "predictions list",
-		"predictions show x", "predictions await x", "predictions watch x", "predictions status", "predictions rebuild", "dead drop --consumer x --yes", "consumers remove x --yes",
-		"events replay --consumer x --yes", "quarantine reverify", "consumers seek x --new --yes", "nats-env",
-	} {
-		code, stdout, stderr := verbIn(t, second.dir, nil, strings.Fields(verb)...)
-		require.Equal(t, 1, code, verb)
-		require.Empty(t, stdout, verb)
-		require.Contains(t, stderr, "no bridge is running on "+filepath.Join(second.dir, "hookspan-data"), verb)
-		if verb != "nats-env" {
-			require.Contains(t, stderr, "the bridge of this folder does not run", verb)
-		}
-	}
 }
 
 // The file that --config names is that of another bridge than the one which runs where the
 // file would have it: nothing is done to that one, and the error says how to go on.
 func TestConfigOfAnotherBridge(t *testing.T) {
+	t.Parallel()
 	p := serve(t, t.TempDir(), smallConfig)
 	p.says("consumers", "add", "mine")
 	elsewhere := t.TempDir()
@@ -196,6 +212,7 @@ func TestConfigOfAnotherBridge(t *testing.T) {
 // A folder that nobody has does not count beside one whose bridge runs, and a file of the
 // bridge's own name that says nothing of a folder has the default one.
 func TestBridgeOfTheFolder(t *testing.T) {
+	t.Parallel()
 	p := serve(t, t.TempDir(), smallConfig)
 	p.post(`{"id":"a","status":"failed"}`)
 	dir := t.TempDir()
@@ -255,6 +272,7 @@ func TestSeveralBridgesToChooseFrom(t *testing.T) {
 // A file of the bridge's own name that cannot be read may name another bridge than the
 // default one, so nothing is asked.
 func TestConfigurationInTheFolderThatCannotBeRead(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	put(t, dir, "hookspan.yaml", "data_dir: [\n")
 	code, _, stderr := verbIn(t, dir, nil, "events", "list")

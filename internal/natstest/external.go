@@ -1,7 +1,9 @@
 package natstest
 
 import (
+	"math/rand/v2"
 	"net"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -27,11 +29,8 @@ type External struct {
 // of its own. Change may be nil.
 func NewExternal(t testing.TB, change func(*server.Options)) *External {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
 	x := &External{t: t, opts: &server.Options{
-		Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, JetStream: true, StoreDir: t.TempDir(),
+		Host: "127.0.0.1", Port: FreePort(t), JetStream: true, StoreDir: t.TempDir(),
 		NoSigs: true, NoLog: true, SyncAlways: true,
 	}}
 	if change != nil {
@@ -39,6 +38,21 @@ func NewExternal(t testing.TB, change func(*server.Options)) *External {
 	}
 	t.Cleanup(x.Stop)
 	return x
+}
+
+// FreePort returns a port of 127.0.0.1 on which nobody listens, for a server that is to be
+// away at first. Nobody is given that port by asking for any: it lies below those.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(20_000+rand.IntN(10_000))))
+		if err == nil {
+			require.NoError(t, l.Close())
+			return l.Addr().(*net.TCPAddr).Port
+		}
+	}
+	t.Fatal("no port of 127.0.0.1 is free")
+	return 0
 }
 
 // URL is where the server listens when it runs.
