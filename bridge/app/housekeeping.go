@@ -16,7 +16,7 @@ const auditFile = "audit.json"
 // runHousekeeping runs everything that looks after the store. Nothing of it ends the
 // bridge.
 func (a *App) runHousekeeping() error {
-	s, names, log := a.store, a.cfg.Names(), a.log.Named("upkeep")
+	s, names, log := a.store, a.cfg.Names(), a.log.Named("housekeeping")
 	which := "external"
 	if s.embedded != nil {
 		which = "embedded"

@@ -26,7 +26,7 @@ func (a *App) openPredictions() error {
 			return err
 		}
 		sources[name] = predictions.SourceConfig{
-			Source: src, Asker: a.providers.asker(name), Rate: float64(s.API.Rate), PollAfter: time.Duration(s.API.PollAfter), Query: s.Query,
+			Source: src, Asker: a.providers.poller(name), Rate: float64(s.API.Rate), PollAfter: time.Duration(s.API.PollAfter), Query: s.Query,
 		}
 	}
 	a.predictions = predictions.NewLedger(a.store.consume, a.store.publisher, predictions.Config{
@@ -46,7 +46,7 @@ func (a *App) runPredictions() error {
 	}
 	a.group.Go(a.provisioner.whenProvisioned(a.ctx, func(ctx context.Context) error {
 		if err := a.predictions.Run(ctx); err != nil {
-			a.log.Error("the ledger of predictions has ended; webhooks are still accepted and kept for it", zap.Error(err))
+			a.log.Error("the prediction store has ended; webhooks are still accepted and kept for it", zap.Error(err))
 		}
 		return nil
 	}))

@@ -55,8 +55,8 @@ func (a *App) openProviders() error {
 	return nil
 }
 
-// asker is how the provider of a source is asked, nil when it has no API.
-func (p *providerSet) asker(source string) predictions.Asker {
+// poller is how the provider of a source is asked, nil when it has no API.
+func (p *providerSet) poller(source string) predictions.Asker {
 	if client, ok := p.clients[source]; ok {
 		return client
 	}

@@ -26,7 +26,7 @@ func TestWhatCannotBeTakenBackIsAskedFor(t *testing.T) {
 	var added any
 	p.verb(&added, "consumers", "add", "mine", "--status", "failed", "--start", "all")
 
-	letters := func() (n int) {
+	dead := func() (n int) {
 		var list adminapi.DeadLetterList
 		p.verb(&list, "dead", "list")
 		return len(list.Letters)
@@ -35,11 +35,11 @@ func TestWhatCannotBeTakenBackIsAskedFor(t *testing.T) {
 		verb, asks string
 		still      func() bool
 	}{
-		{"dead drop --consumer team", "Remove 3 dead letters of consumer team for good?", func() bool { return letters() == 3 }},
-		{"dead drop --seq 1", "Remove 1 dead letters for good?", func() bool { return letters() == 3 }},
-		{"dead redrive --consumer team", "Give the events of 3 dead letters of consumer team to the consumer again", func() bool { return letters() == 3 }},
-		{"dead redrive --consumer team --cause permanent", "3 dead letters of consumer team with cause permanent", func() bool { return letters() == 3 }},
-		{"events replay --consumer team", "Give 3 events to consumer team again?", func() bool { return letters() == 3 }},
+		{"dead drop --consumer team", "Remove 3 dead letters of consumer team for good?", func() bool { return dead() == 3 }},
+		{"dead drop --seq 1", "Remove 1 dead letters for good?", func() bool { return dead() == 3 }},
+		{"dead redrive --consumer team", "Give the events of 3 dead letters of consumer team to the consumer again", func() bool { return dead() == 3 }},
+		{"dead redrive --consumer team --cause permanent", "3 dead letters of consumer team with cause permanent", func() bool { return dead() == 3 }},
+		{"events replay --consumer team", "Give 3 events to consumer team again?", func() bool { return dead() == 3 }},
 		{"quarantine drop --stream quarantine", "Remove 1 deliveries of quarantine for good?", func() bool {
 			var list adminapi.KeptList
 			p.verb(&list, "quarantine", "list")
@@ -135,7 +135,7 @@ func TestUnknownNamesAreErrors(t *testing.T) {
 	for _, verb := range []string{"dead list --consumer team", "dead list --cause permanent", "events list --source get3w --status completed", "quarantine list --source get3w --cause no_id", "events list --status *"} {
 		require.Contains(t, p.says(strings.Fields(verb)...), "there is none", verb)
 	}
-	// What has a letter or an event is found under its name, whoever is gone.
+	// What has a dead letter or an event is found under its name, whoever is gone.
 	p.post(`{"id":"a","status":"queued"}`)
 	require.Contains(t, p.says("events", "list", "--status", "queued"), strconv.Quote("a")[1:2])
 }

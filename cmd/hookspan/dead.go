@@ -13,7 +13,7 @@ import (
 type deadCmd struct {
 	List    deadListCmd    `cmd:"" help:"List them, the newest first."`
 	Show    deadShowCmd    `cmd:"" help:"Show one of them, with every attempt, its headers and its body."`
-	Redrive deadRedriveCmd `cmd:"" help:"Give their events to the consumer again, as fresh ones. What it has handled since is left out. Their dead letters are removed. It asks before it takes all letters of a consumer or of a cause."`
+	Redrive deadRedriveCmd `cmd:"" help:"Give their events to the consumer again, as fresh ones. What it has handled since is left out. Their dead letters are removed. It asks before it takes all dead letters of a consumer or of a cause."`
 	Drop    deadDropCmd    `cmd:"" help:"Remove them for good. It asks before."`
 }
 
@@ -41,7 +41,7 @@ func (c *deadListCmd) Run(e *env) error {
 type deadShowCmd struct {
 	apiFlag
 	bodyFlag
-	Seq uint64 `arg:"" help:"The letter's number."`
+	Seq uint64 `arg:"" help:"The dead letter's number."`
 }
 
 // Run shows it.
@@ -74,8 +74,8 @@ func faultOf(f bridge.Fault) string {
 	return "that of the attempts, which failed"
 }
 
-// letterFlags say which dead letters are meant.
-type letterFlags struct {
+// deadFlags say which dead letters are meant.
+type deadFlags struct {
 	Consumer   name     `placeholder:"NAME" help:"Those of this consumer."`
 	Seq        []uint64 `placeholder:"N" help:"Only these."`
 	Cause      name     `placeholder:"WORD" help:"Only of this cause."`
@@ -83,15 +83,15 @@ type letterFlags struct {
 }
 
 // Validate is called by kong.
-func (f letterFlags) Validate() error {
+func (f deadFlags) Validate() error {
 	if f.Consumer == "" && len(f.Seq) == 0 {
 		return errors.New("say which: --consumer, or --seq")
 	}
 	return nil
 }
 
-// change is what a verb does with the letters.
-func (f letterFlags) change(verb string, how adminapi.RedeliveryCall) *redelivery {
+// change is what a verb does with the dead letters.
+func (f deadFlags) change(verb string, how adminapi.RedeliveryCall) *redelivery {
 	call := &adminapi.DeadCall{
 		Consumer: string(f.Consumer), Cause: bridge.DeadCause(f.Cause), Prediction: string(f.Prediction), Page: adminapi.Page{Seqs: f.Seq}, RedeliveryCall: how,
 	}
@@ -102,7 +102,7 @@ func (f letterFlags) change(verb string, how adminapi.RedeliveryCall) *redeliver
 }
 
 // String says which they are.
-func (f letterFlags) String() string {
+func (f deadFlags) String() string {
 	text := "dead letters"
 	if f.Consumer != "" {
 		text += fmt.Sprintf(" of consumer %s", f.Consumer)
@@ -118,16 +118,16 @@ func (f letterFlags) String() string {
 
 type deadRedriveCmd struct {
 	apiFlag
-	letterFlags
+	deadFlags
 	redeliverFlags
 	yesFlag
 }
 
-// Run redrives; it asks unless letters or a prediction are named.
+// Run redrives; it asks unless dead letters or a prediction are named.
 func (c *deadRedriveCmd) Run(e *env) error {
-	redrive := c.letterFlags.change("redrive", c.redeliverFlags.call())
+	redrive := c.deadFlags.change("redrive", c.redeliverFlags.call())
 	redrive.question = func(would adminapi.RedeliveryReport) string {
-		return asked(would.Given, "Give the events of %d %s to the consumer again, and remove the letters?", c.letterFlags)
+		return asked(would.Given, "Give the events of %d %s to the consumer again, and remove the dead letters?", c.deadFlags)
 	}
 	if len(c.Seq) > 0 || c.Prediction != "" {
 		return redrive.run(e, &c.apiFlag, nil)
@@ -137,16 +137,16 @@ func (c *deadRedriveCmd) Run(e *env) error {
 
 type deadDropCmd struct {
 	apiFlag
-	letterFlags
+	deadFlags
 	yesFlag
 	DryRun bool `help:"Change nothing, say what would happen."`
 }
 
 // Run drops; it asks.
 func (c *deadDropCmd) Run(e *env) error {
-	drop := c.letterFlags.change("drop", adminapi.RedeliveryCall{DryRun: c.DryRun})
+	drop := c.deadFlags.change("drop", adminapi.RedeliveryCall{DryRun: c.DryRun})
 	drop.question = func(would adminapi.RedeliveryReport) string {
-		return asked(would.Dropped, "Remove %d %s for good?", c.letterFlags)
+		return asked(would.Dropped, "Remove %d %s for good?", c.deadFlags)
 	}
 	return drop.run(e, &c.apiFlag, &c.yesFlag)
 }

@@ -12,13 +12,13 @@ import (
 )
 
 type predictionsCmd struct {
-	List    predictionsListCmd    `cmd:"" help:"List those that the ledger knows, the one that was changed last first."`
+	List    predictionsListCmd    `cmd:"" help:"List those that the prediction store knows, the one that was changed last first."`
 	Show    predictionsShowCmd    `cmd:"" help:"Show what is known of one of them."`
 	Watch   predictionsWatchCmd   `cmd:"" help:"Announce one that was submitted elsewhere: its end becomes known also when its webhook does not come."`
 	Await   predictionsAwaitCmd   `cmd:"" help:"Wait for the end of one, and print its outputs."`
 	Submit  predictionsSubmitCmd  `cmd:"" help:"Submit one to the provider, with the bridge's own webhook address."`
-	Status  predictionsStatusCmd  `cmd:"" help:"Show how the ledger stands, and what is overdue."`
-	Rebuild predictionsRebuildCmd `cmd:"" help:"Have the ledger folded again from the stored events."`
+	Status  predictionsStatusCmd  `cmd:"" help:"Show how the prediction store stands, and what is overdue."`
+	Rebuild predictionsRebuildCmd `cmd:"" help:"Have the prediction store folded again from the stored events."`
 }
 
 // predictionFlags name a prediction.
@@ -65,7 +65,7 @@ type predictionsStatusCmd struct {
 	apiFlag
 }
 
-// Run says how far the ledger is.
+// Run says how far the prediction store is.
 func (c *predictionsStatusCmd) Run(e *env) error {
 	var s adminapi.PredictionsStatus
 	if err := c.get(e, apiRoute("predictions", "status"), nil, &s); err != nil {
@@ -82,7 +82,7 @@ func (c *predictionsStatusCmd) Run(e *env) error {
 	if s.Rebuilding {
 		rebuilding = "being rebuilt, "
 	}
-	out.printf("ledger: %sfolded to %d of %d, led by %s, %s\n", rebuilding, s.Folded, s.Last, s.Leader, s.UpdatedAt.Format(time.RFC3339))
+	out.printf("prediction store: %sfolded to %d of %d, led by %s, %s\n", rebuilding, s.Folded, s.Last, s.Leader, s.UpdatedAt.Format(time.RFC3339))
 	return out.err
 }
 
@@ -122,6 +122,6 @@ func (c *predictionsRebuildCmd) Run(e *env) error {
 		return writeJSON(e.stdout, answer)
 	}
 	out := &printer{w: e.stdout}
-	out.printf("the ledger is removed and folded again from the first stored event; in some seconds hookspan predictions status says how far that is\n")
+	out.printf("the prediction store is removed and folded again from the first stored event; in some seconds hookspan predictions status says how far that is\n")
 	return out.err
 }

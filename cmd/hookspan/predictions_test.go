@@ -105,13 +105,13 @@ func TestPredictionsAreAnnouncedByNATS(t *testing.T) {
 	}, patience, 10*time.Millisecond)
 	require.Nil(t, a.Error)
 	require.Contains(t, p.says("predictions", "show", "pred_1"), `reference  "order 7"`)
-	ledger, err := p.app().KeyValue(t.Context(), "HOOKSPAN_PREDICTIONS")
+	bucket, err := p.app().KeyValue(t.Context(), "HOOKSPAN_PREDICTIONS")
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		entry, err := ledger.Get(t.Context(), "entry.get3w.pred_1")
+		entry, err := bucket.Get(t.Context(), "entry.get3w.pred_1")
 		return err == nil && strings.Contains(string(entry.Value()), `"reference":"order 7"`)
 	}, patience, 10*time.Millisecond)
-	_, err = ledger.PutString(t.Context(), "entry.get3w.pred_1", "{}")
+	_, err = bucket.PutString(t.Context(), "entry.get3w.pred_1", "{}")
 	require.Error(t, err, "it is for reading")
 	require.Equal(t, 0, p.stop(), p.logs)
 }
@@ -162,7 +162,7 @@ func TestStatusInWords(t *testing.T) {
 	}
 	require.Equal(t, `get3w: 12 open, 3 overdue, the oldest seen 2026-01-31T14:02:00Z; last webhook 2026-01-31T14:02:00Z, 31 ended by polling since
 other: 0 open; not polled: sources.<name>.api has no key
-ledger: being rebuilt, folded to 4711 of 4712, led by host/123, 2026-01-31T14:02:00Z
+prediction store: being rebuilt, folded to 4711 of 4712, led by host/123, 2026-01-31T14:02:00Z
 `, answering(t, status, "predictions", "status"))
 	require.Contains(t, answering(t, adminapi.Rebuilding{Rebuilding: true}, "predictions", "rebuild"), "predictions status says how far")
 	list := answering(t, adminapi.PredictionList{Predictions: []adminapi.Prediction{

@@ -73,12 +73,12 @@ func nastyAPI(t *testing.T) string {
 	plain := "a body"
 	event, letter, delivery := filled[adminapi.EventDetail](), filled[adminapi.DeadLetterDetail](), filled[adminapi.KeptDetail]()
 	event.Content, letter.Content, delivery.Content = adminapi.Content{Body: &plain}, adminapi.Content{Body: &plain}, adminapi.Content{Body: &plain}
-	redelivery, withheld := filled[adminapi.RedeliveryReport](), filled[adminapi.KeptReport]()
-	redelivery.More, withheld.More = false, false
+	redelivery, kept := filled[adminapi.RedeliveryReport](), filled[adminapi.KeptReport]()
+	redelivery.More, kept.More = false, false
 	routes := map[string]any{
 		"GET /events": filled[adminapi.EventList](), "GET /events/1": event, "POST /events/replay": redelivery,
 		"GET /dead": filled[adminapi.DeadLetterList](), "GET /dead/1": letter, "POST /dead/redrive": redelivery, "POST /dead/drop": redelivery,
-		"GET /quarantine": filled[adminapi.KeptList](), "GET /quarantine/refused/1": delivery, "POST /quarantine/reverify": withheld, "POST /quarantine/drop": withheld,
+		"GET /quarantine": filled[adminapi.KeptList](), "GET /quarantine/refused/1": delivery, "POST /quarantine/reverify": kept, "POST /quarantine/drop": kept,
 		"GET /consumers": filled[adminapi.ConsumerList](), "POST /consumers": filled[adminapi.ConsumerState](),
 		"POST /consumers/x/pause": filled[adminapi.ConsumerState](), "POST /consumers/x/resume": filled[adminapi.ConsumerState](),
 		"POST /consumers/x/seek": filled[adminapi.ConsumerSeek](), "POST /consumers/x/remove": filled[adminapi.RemovedConsumer](),

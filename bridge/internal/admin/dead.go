@@ -11,14 +11,14 @@ import (
 
 // DeadLetters has the events that a consumer gave up on.
 type DeadLetters interface {
-	// Scan calls visit for every letter that it reads in order, until visit returns an
+	// Scan calls visit for every dead letter that it reads in order, until visit returns an
 	// error, which it returns. It does not know the selection's limit.
 	Scan(ctx context.Context, sel adminapi.DeadSelection, visit func(e adminapi.DeadEntry, selected bool) error) error
-	// Get returns one letter. The error wraps bridge.ErrNoEntry when it is gone.
+	// Get returns one dead letter. The error wraps bridge.ErrNoEntry when it is gone.
 	Get(ctx context.Context, seq uint64) (adminapi.DeadEntry, error)
-	// Redrive gives the events to their consumers again and removes the letters.
+	// Redrive gives the events to their consumers again and removes the dead letters.
 	Redrive(ctx context.Context, sel adminapi.DeadSelection, o adminapi.RedeliveryOptions) adminapi.RedeliveryReport
-	// Drop removes letters for good.
+	// Drop removes dead letters for good.
 	Drop(ctx context.Context, sel adminapi.DeadSelection, dryRun bool) adminapi.RedeliveryReport
 }
 
@@ -88,7 +88,7 @@ func deadSelection(call *adminapi.DeadCall) (adminapi.DeadSelection, error) {
 		return adminapi.DeadSelection{}, err
 	}
 	if call.Consumer == "" && len(call.Seqs) == 0 {
-		return adminapi.DeadSelection{}, badRequest("name a consumer, or letters by seqs")
+		return adminapi.DeadSelection{}, badRequest("name a consumer, or dead letters by seqs")
 	}
 	return adminapi.DeadSelection{
 		Consumer: call.Consumer, Cause: call.Cause, Prediction: call.Prediction,

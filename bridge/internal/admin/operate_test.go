@@ -67,7 +67,7 @@ func operated(t *testing.T) (*admin.Server, *streamtest.Bench) {
 	return s, b
 }
 
-// durables are a fleet to which some can be added.
+// durables can be added to.
 type consumerOperator struct {
 	*durables.Durables
 

@@ -17,19 +17,19 @@ import (
 
 // Predictions has what is known of predictions.
 type Predictions interface {
-	// Get returns what the ledger knows of one. The error wraps bridge.ErrNoEntry when
+	// Get returns what the prediction store knows of one. The error wraps bridge.ErrNoEntry when
 	// it knows nothing, or nothing any more.
 	Get(ctx context.Context, source, id string) (*bridge.PredictionState, error)
 	// Walk calls visit for each prediction of the selection until visit returns an error,
 	// which it returns.
 	Walk(ctx context.Context, sel adminapi.PredictionSelection, visit func(place uint64, s *bridge.PredictionState) error) error
-	// Status says how the ledger stands. The error wraps bridge.ErrNoEntry when nobody
+	// Status says how the prediction store stands. The error wraps bridge.ErrNoEntry when nobody
 	// has kept it yet.
 	Status(ctx context.Context) (*adminapi.PredictionsStatus, error)
-	// Rebuild has the ledger folded again from the first event on, and does not wait
+	// Rebuild has the prediction store folded again from the first event on, and does not wait
 	// for that.
 	Rebuild(ctx context.Context) error
-	// Find looks through the stored events for one that the ledger does not know. It
+	// Find looks through the stored events for one that the prediction store does not know. It
 	// returns by itself within 10 s. The error wraps bridge.ErrNoEntry when there is
 	// none, bridge.ErrBusy and context.DeadlineExceeded when it could not look at all.
 	Find(ctx context.Context, source, id string) (*bridge.PredictionState, error)
@@ -114,7 +114,7 @@ func newPrediction(place uint64, s *bridge.PredictionState) adminapi.Prediction 
 func (h predictionsAPI) status(c echo.Context) (*adminapi.PredictionsStatus, error) {
 	status, err := h.predictions.Status(c.Request().Context())
 	if errors.Is(err, bridge.ErrNoEntry) {
-		err = echo.NewHTTPError(http.StatusNotFound, "Nobody has kept the ledger yet: run a process with the role reconciler.")
+		err = echo.NewHTTPError(http.StatusNotFound, "Nobody has kept the prediction store yet: run a process with the role reconciler.")
 	}
 	return status, err
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
-// Of two processes with the role one leads the ledger; when it is killed the other one
+// Of two processes with the role one leads the prediction store; when it is killed the other one
 // does within half a minute, and folds what came meanwhile.
-func TestLedgerOfAKilledProcess(t *testing.T) {
+func TestPredictionStoreOfAKilledProcess(t *testing.T) {
 	t.Parallel()
 	x := natstest.NewExternal(t, nil)
 	x.Start()

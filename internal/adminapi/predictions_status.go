@@ -2,27 +2,27 @@ package adminapi
 
 import "time"
 
-// LedgerStatus is how the ledger of predictions stands, as the process that leads it
+// PredictionsStatus is how the prediction store stands, as the process that leads it
 // wrote last.
 type PredictionsStatus struct {
 	// Leader names that process.
 	Leader    string    `json:"leader"`
 	UpdatedAt time.Time `json:"updated_at"`
-	// Folded is the sequence of the last event that is in the ledger, and FoldedAt when
+	// Folded is the sequence of the last event that is in the prediction store, and FoldedAt when
 	// that was stored, zero when it is not known. Last is the sequence of the last one of
 	// the stream of events. Behind is how many events are to be folded.
 	Folded   uint64    `json:"folded"`
 	FoldedAt time.Time `json:"folded_at,omitzero"`
 	Last     uint64    `json:"last"`
 	Behind   uint64    `json:"behind"`
-	// Rebuilding: the ledger is being folded from the first event on.
+	// Rebuilding: the prediction store is being folded from the first event on.
 	Rebuilding bool `json:"rebuilding,omitempty"`
 	// Sources are those that are configured and those that have predictions, by name;
 	// of the latter at most [MaxStatusSources].
 	Sources map[string]SourceStatus `json:"sources"`
 }
 
-// MaxStatusSources bounds the sources of a [LedgerStatus] that are not configured:
+// MaxStatusSources bounds the sources of a [PredictionsStatus] that are not configured:
 // events can be of any.
 const MaxStatusSources = 100
 
