@@ -58,7 +58,7 @@ func (p *program) fill(size int) {
 func TestReadinessFollowsNATSAndSpool(t *testing.T) {
 	t.Parallel()
 	x := natstest.NewExternal(t, nil)
-	p := serve(t, t.TempDir(), `
+	p := serveHere(t, `
 ingress: {listen: "127.0.0.1:0", max_body: 1KiB}
 admin: {listen: "127.0.0.1:0"}
 nats: {url: "`+x.URL()+`", spool: {max_bytes: 65KiB}}
@@ -76,7 +76,7 @@ consumers: {archive: {enabled: false}}
 
 func TestReadinessFollowsTheEmbeddedStream(t *testing.T) {
 	t.Parallel()
-	p := serve(t, t.TempDir(), `
+	p := serveHere(t, `
 ingress: {listen: "127.0.0.1:0", max_body: 64KiB}
 admin: {listen: "127.0.0.1:0"}
 nats: {listen: "127.0.0.1:0", events: {max_bytes: 1MiB}}
@@ -138,7 +138,7 @@ roles: `
 	require.Empty(t, fetched, "it runs no consumer")
 
 	// No secret is there, and none is asked for.
-	consume := serve(t, t.TempDir(), config+"[consumers]\n")
+	consume := serveHere(t, config+"[consumers]\n")
 	require.Empty(t, consume.ready.Webhooks)
 	require.Empty(t, consume.ready.Admin)
 	select {
@@ -147,7 +147,7 @@ roles: `
 		t.Fatal("nobody archives the output: " + consume.logs.String())
 	}
 
-	admin := serve(t, t.TempDir(), config+"[admin]\n")
+	admin := serveHere(t, config+"[admin]\n")
 	require.Empty(t, admin.ready.Webhooks)
 	admin.becomes(200, "ready")
 	for _, p := range []*program{in, consume, admin} {
@@ -164,7 +164,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	consumers := `{team: {kind: forward, start: all, url: "` + target.URL + `", secret: env:GET3W_WEBHOOK_SECRET, allow_private: true}, archive: {kind: archive}}`
 	sources := `{get3w: {secrets: [env:GET3W_WEBHOOK_SECRET], api: {base_url: "` + target.URL + `", key: env:GET3W_WEBHOOK_SECRET}}}`
 	for _, nats := range []string{`{listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}`, `{url: "` + natstest.NewExternal(t, nil).URL() + `"}`} {
-		p := serve(t, t.TempDir(), "ingress: {listen: \"127.0.0.1:0\"}\nadmin: {listen: \"127.0.0.1:0\"}\nconsumers: "+consumers+"\nsources: "+sources+"\nnats: "+nats+"\n")
+		p := serveHere(t, "ingress: {listen: \"127.0.0.1:0\"}\nadmin: {listen: \"127.0.0.1:0\"}\nconsumers: "+consumers+"\nsources: "+sources+"\nnats: "+nats+"\n")
 		require.Eventually(t, func() bool { // what was there before is not counted
 			_, text := p.admin("/metrics")
 			return p.ready.NATS == "" || strings.Contains(text, "\nhookspan_predictions_leader 1\n")

@@ -127,7 +127,7 @@ func issueFor(t *testing.T, dir, name string) {
 // the first output of what is completed, and the error of what failed.
 func TestSendSendsWhatTheProviderSends(t *testing.T) {
 	t.Parallel()
-	p := serve(t, t.TempDir(), smallConfig)
+	p := serveHere(t, smallConfig)
 	for i, status := range []string{"completed", "failed", "processing"} {
 		code, _, stderr := runVerb("send", "--url", p.url(), "--status", status)
 		require.Equal(t, 0, code, stderr)

@@ -16,7 +16,7 @@ import (
 // needs --yes. A no, no answer and Ctrl-C change nothing.
 func TestWhatCannotBeTakenBackIsAskedFor(t *testing.T) {
 	t.Parallel()
-	p := serve(t, t.TempDir(), strings.Replace(smallConfig, "archive: {enabled: false}",
+	p := serveHere(t, strings.Replace(smallConfig, "archive: {enabled: false}",
 		`archive: {enabled: false}, team: {kind: exec, command: ["/bin/sh", "-c", "exit 65"], start: all}`, 1))
 	for i := range 3 {
 		p.post(fmt.Sprintf(`{"id":"pred_%d","status":"failed"}`, i))
@@ -102,7 +102,7 @@ func TestEmptyNamesAreRefused(t *testing.T) {
 // A name that nothing has is an error with those that exist, and not an empty list.
 func TestUnknownNamesAreErrors(t *testing.T) {
 	t.Parallel()
-	p := serve(t, t.TempDir(), strings.Replace(smallConfig, "archive: {enabled: false}", "archive: {enabled: false}, team: {kind: pull}", 1))
+	p := serveHere(t, strings.Replace(smallConfig, "archive: {enabled: false}", "archive: {enabled: false}, team: {kind: pull}", 1))
 	for verb, want := range map[string]string{
 		"dead list --consumer tema":                             `--consumer: there is no "tema": use one of predictions, team`,
 		"dead redrive --consumer tema --yes":                    `--consumer: there is no "tema": use one of predictions, team`,

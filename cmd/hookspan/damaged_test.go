@@ -39,7 +39,7 @@ func TestDamagedStoreFolder(t *testing.T) {
 	p.untilDurable("search-team")
 	status, text := p.post(killBody("before"))
 	require.Equal(t, 200, status, text)
-	_, err := p.app().CreateOrUpdateConsumer(ctx, "HOOKSPAN_EVENTS", teamDurable)
+	_, err := p.natsEnv().CreateOrUpdateConsumer(ctx, "HOOKSPAN_EVENTS", teamDurable)
 	require.NoError(t, err)
 	for i := range waiting {
 		status, text := p.post(killBody(fmt.Sprintf("pred_%d", i)))
@@ -86,7 +86,7 @@ func TestDamagedStoreFolder(t *testing.T) {
 			}
 			p := serve(t, copied, damagedConfig)
 			p.requireGets(p.as("search-team"), "search-team", waiting)
-			team := p.app()
+			team := p.natsEnv()
 			_, err = team.CreateOrUpdateConsumer(ctx, "HOOKSPAN_EVENTS", teamDurable)
 			require.NoError(t, err)
 			p.requireGets(team, "team", waiting)
@@ -111,7 +111,7 @@ func TestDamagedStoreFolder(t *testing.T) {
 // untilDurable waits for what is made beside a bridge that is ready.
 func (p *program) untilDurable(name string) {
 	p.t.Helper()
-	js := p.app()
+	js := p.natsEnv()
 	require.Eventually(p.t, func() bool {
 		_, err := js.Consumer(p.t.Context(), "HOOKSPAN_EVENTS", name)
 		return err == nil

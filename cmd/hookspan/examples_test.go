@@ -101,7 +101,7 @@ func TestNodeExample(t *testing.T) {
 	require.NoError(t, err, "this test needs Node.js and npm (apt-get install nodejs npm): %s", text)
 
 	outputs := servePictures(t, map[string][]int{"/good": {200}, "/busy": {503, 200}, "/limited": {429, 429, 200}, "/gone": {404, 200}})
-	p := serve(t, t.TempDir(), exampleConfig)
+	p := serveHere(t, exampleConfig)
 	js := p.as("pictures")
 	var durable jetstream.Consumer
 	require.Eventually(t, func() bool { // it is made beside what is ready
@@ -167,7 +167,7 @@ func TestDocumentedProgram(t *testing.T) {
 	built, err := exec.Command("go", "build", "-o", filepath.Join(dir, "billing"), filepath.Join(dir, "main.go")).CombinedOutput()
 	require.NoError(t, err, "%s", built)
 
-	p := serve(t, t.TempDir(), smallConfig)
+	p := serveHere(t, smallConfig)
 	status, answer := p.post(documented)
 	require.Equal(t, 200, status, answer)
 	said := p.example(dir, nil, filepath.Join(dir, "billing"))

@@ -17,7 +17,7 @@ func TestForeignTextInTheLog(t *testing.T) {
 	hostile := []string{"a\u009b31mred", "x\u2028{\"level\":\"error\",\"msg\":\"forged\"}", "y\u0085z", "d\x7f", "\u202egnp", "\u2029"}
 	for _, format := range []string{"json", "console"} {
 		t.Run(format, func(t *testing.T) {
-			p := serve(t, t.TempDir(), "log: {level: debug, format: "+format+"}\n"+smallConfig)
+			p := serveHere(t, "log: {level: debug, format: "+format+"}\n"+smallConfig)
 			bodies := map[string]bool{}
 			for _, id := range hostile {
 				body, err := json.Marshal(map[string]string{"id": id, "model": "m/" + id, "status": "processing"})

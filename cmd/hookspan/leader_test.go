@@ -39,6 +39,6 @@ func TestPredictionStoreOfAKilledProcess(t *testing.T) {
 	// One that is told to end leaves nobody waiting.
 	third := serve(t, t.TempDir(), config)
 	require.Equal(t, exitDone, second.stop())
-	require.Eventually(t, third.leads, 10*time.Second, 10*time.Millisecond, "well before the lease has ended")
+	require.Eventually(t, third.leads, patience, 10*time.Millisecond)
 	require.Equal(t, exitDone, third.stop())
 }

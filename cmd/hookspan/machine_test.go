@@ -92,17 +92,17 @@ func TestConfigCheckAgreesOnTheEndpointOfABucket(t *testing.T) {
 		return "data_dir: " + dir + "\n" + strings.Replace(smallConfig, "{archive: {enabled: false}}",
 			"{archive: {kind: archive, store: \"s3://bucket\", hosts: [127.0.0.1], allow_private: "+allow+"}}", 1)
 	}
-	code, _, stderr := verbIn(t, dir, variables, "config", "check", writeConfig(t, file("true")))
+	code, _, stderr := verbOfAProcess(t, dir, variables, "config", "check", writeConfig(t, file("true")))
 	require.Equal(t, 0, code, stderr)
 	cmd := command(t, dir, "--json", "serve", "--config", writeConfig(t, file("true")))
 	cmd.Env = append(cmd.Env, variables...)
 	p := start(t, dir, cmd)
 	require.Equal(t, 0, p.stop(), p.logs)
 
-	code, _, stderr = verbIn(t, dir, variables, "config", "check", writeConfig(t, file("false")))
+	code, _, stderr = verbOfAProcess(t, dir, variables, "config", "check", writeConfig(t, file("false")))
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "consumers.archive.store: the endpoint that AWS_ENDPOINT_URL_S3")
-	code, _, stderr = verbIn(t, dir, variables, "serve", "--config", writeConfig(t, file("false")))
+	code, _, stderr = verbOfAProcess(t, dir, variables, "serve", "--config", writeConfig(t, file("false")))
 	require.NotEqual(t, 0, code)
 	require.Contains(t, stderr, "the endpoint that AWS_ENDPOINT_URL_S3")
 }

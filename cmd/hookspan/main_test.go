@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge/app"
+	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/internal/signing"
 )
 
@@ -60,10 +61,11 @@ nats: {listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}
 consumers: {archive: {enabled: false}}
 `
 
-// program is a running bridge.
+// program is a running bridge: a process of its own, or an App in this one.
 type program struct {
 	t     *testing.T
 	cmd   *exec.Cmd
+	app   *app.App
 	dir   string
 	ready app.Ready
 	logs  *safeBuffer
@@ -101,10 +103,27 @@ func command(t *testing.T, dir string, args ...string) *exec.Cmd {
 
 // serve starts the program on the folder with the configuration and returns when
 // it is ready.
-func serve(t *testing.T, dir, config string) *program {
+func serve(t *testing.T, dir, text string) *program {
 	t.Helper()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "hookspan.yaml"), []byte(config), 0o600))
+	put(t, dir, "hookspan.yaml", text)
 	return start(t, dir, command(t, dir, "--json", "serve", "--config", "hookspan.yaml"))
+}
+
+// serveHere starts a bridge in this process, on a folder of its own. It is for tests that are
+// not about the process: no signal, no crash, no relative path in the configuration.
+func serveHere(t *testing.T, text string) *program {
+	t.Helper()
+	p := &program{t: t, dir: t.TempDir(), logs: &safeBuffer{}}
+	put(t, p.dir, "hookspan.yaml", "data_dir: "+filepath.Join(p.dir, "hookspan-data")+"\n"+text)
+	file := filepath.Join(p.dir, "hookspan.yaml")
+	cfg, err := config.Load(file)
+	require.NoError(t, err)
+	p.app, err = app.New(cfg, app.Options{File: file, Version: version(), Getenv: testEnv().getenv, Log: p.logs})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = p.app.Stop() }) // a test that wants to know calls stop
+	require.NoError(t, p.app.Start(t.Context()), p.logs)
+	p.ready = p.app.Ready()
+	return p
 }
 
 func start(t *testing.T, dir string, cmd *exec.Cmd) *program {
@@ -141,6 +160,10 @@ func (p *program) kill() {
 // stop ends it as an operator does and returns its exit code.
 func (p *program) stop() int {
 	p.t.Helper()
+	if p.app != nil {
+		require.NoError(p.t, p.app.Stop(), p.logs)
+		return exitDone
+	}
 	require.NoError(p.t, p.cmd.Process.Signal(syscall.SIGTERM))
 	return p.wait()
 }
@@ -177,20 +200,14 @@ func sign(t *testing.T, h http.Header, body string) {
 	h.Set(signing.Header, signing.Sign([]byte(body), []byte(secret)))
 }
 
-// app connects as another team's program does, with what nats-env prints.
-func (p *program) app() jetstream.JetStream {
-	p.t.Helper()
-	return p.natsEnv()
-}
-
-// natsEnv connects with what that verb prints.
+// natsEnv connects as another team's program does, with what that verb prints.
 func (p *program) natsEnv(args ...string) jetstream.JetStream {
 	p.t.Helper()
 	code, stdout, stderr := runVerb(append([]string{"--json", "nats-env", "--config", filepath.Join(p.dir, "hookspan.yaml")}, args...)...)
 	require.Equal(p.t, 0, code, stderr)
 	var vars map[string]string
 	require.NoError(p.t, json.Unmarshal([]byte(stdout), &vars))
-	nc, err := nats.Connect(vars["NATS_URL"], nats.UserInfo(vars["NATS_USER"], vars["NATS_PASSWORD"]))
+	nc, err := nats.Connect(vars["NATS_URL"], nats.UserInfo(vars["NATS_USER"], vars["NATS_PASSWORD"]), nats.Timeout(patience))
 	require.NoError(p.t, err)
 	p.t.Cleanup(nc.Close)
 	js, err := jetstream.New(nc)
@@ -203,7 +220,7 @@ func (p *program) events() []jetstream.Msg {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	js := p.app()
+	js := p.natsEnv()
 	stream, err := js.Stream(ctx, "HOOKSPAN_EVENTS")
 	require.NoError(p.t, err)
 	n := stream.CachedInfo().State.Msgs

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -26,7 +27,7 @@ import (
 
 var submitted = flag.Int("predictions", 300, "how many predictions TestNoPredictionGoesMissing submits")
 
-// providerSpeed: a minute of the provider takes a second.
+// providerSpeed: a minute of the provider takes a second, unless a test says otherwise.
 const providerSpeed = 60
 
 const providerKey = "a-key-that-must-not-be-seen"
@@ -45,7 +46,7 @@ type world struct {
 func newWorld(t *testing.T, cfg fakeget3w.Config) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir()}
-	cfg.Secret, cfg.Key, cfg.Speed = []byte(secret), []byte(providerKey), providerSpeed
+	cfg.Secret, cfg.Key, cfg.Speed = []byte(secret), []byte(providerKey), cmp.Or(cfg.Speed, providerSpeed)
 	fake, err := fakeget3w.New(cfg)
 	require.NoError(t, err)
 	w.fake = fake

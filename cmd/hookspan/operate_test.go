@@ -150,7 +150,7 @@ echo "$HOOKSPAN_PREDICTION_ID" >> %[1]s/handled
 	code, _, stderr := runVerb("consumers", "add", "mine", "--api", p.ready.Admin)
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "There is a consumer of that name")
-	durable, err := p.app().Consumer(t.Context(), "HOOKSPAN_EVENTS", "mine")
+	durable, err := p.natsEnv().Consumer(t.Context(), "HOOKSPAN_EVENTS", "mine")
 	require.NoError(t, err)
 	m, err := durable.Next(jetstream.FetchMaxWait(patience))
 	require.NoError(t, err)

@@ -20,7 +20,7 @@ import (
 // What somebody does who submits predictions by themselves: announce, look, wait.
 func TestPredictionsByVerbs(t *testing.T) {
 	t.Parallel()
-	p := serve(t, t.TempDir(), smallConfig)
+	p := serveHere(t, smallConfig)
 	for _, id := range []string{"pred_1", "a/b?c", "%2F"} {
 		require.Contains(t, p.says("predictions", "watch", id, "--deadline", "10m", "--reference", "order 7", "--meta", "k=a;b=c"), "is watched: stored")
 		shown := p.says("predictions", "show", id)
@@ -93,8 +93,8 @@ func TestPredictionsByVerbs(t *testing.T) {
 // Programs that are not ours announce by NATS.
 func TestPredictionsAreAnnouncedByNATS(t *testing.T) {
 	t.Parallel()
-	p := serve(t, t.TempDir(), smallConfig)
-	nc := p.app().Conn()
+	p := serveHere(t, smallConfig)
+	nc := p.natsEnv().Conn()
 	var a struct {
 		Result, ID string
 		Error      json.RawMessage
@@ -105,7 +105,7 @@ func TestPredictionsAreAnnouncedByNATS(t *testing.T) {
 	}, patience, 10*time.Millisecond)
 	require.Nil(t, a.Error)
 	require.Contains(t, p.says("predictions", "show", "pred_1"), `reference  "order 7"`)
-	bucket, err := p.app().KeyValue(t.Context(), "HOOKSPAN_PREDICTIONS")
+	bucket, err := p.natsEnv().KeyValue(t.Context(), "HOOKSPAN_PREDICTIONS")
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		entry, err := bucket.Get(t.Context(), "entry.get3w.pred_1")
@@ -119,7 +119,7 @@ func TestPredictionsAreAnnouncedByNATS(t *testing.T) {
 // The end of the bridge does not wait for those who wait for predictions.
 func TestStopAnswersLongPolls(t *testing.T) {
 	t.Parallel()
-	p := serve(t, t.TempDir(), smallConfig)
+	p := serveHere(t, smallConfig)
 	require.Contains(t, p.says("predictions", "watch", "pred_1"), "stored")
 	answered := make(chan string, 1)
 	go func() {

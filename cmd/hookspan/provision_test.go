@@ -59,7 +59,7 @@ func TestEmbeddedThatSomebodyProvisions(t *testing.T) {
 	m, err := c.Next()
 	require.NoError(t, err)
 	require.NoError(t, m.DoubleAck(ctx))
-	app := p.app()
+	app := p.natsEnv()
 	require.Eventually(t, func() bool { // our own consumer only binds to its durable
 		c, err := app.Consumer(ctx, "HOOKSPAN_EVENTS", "kept")
 		return err == nil && c.CachedInfo().AckFloor.Stream == 1
@@ -70,7 +70,7 @@ func TestEmbeddedThatSomebodyProvisions(t *testing.T) {
 	writeIn(t, dir, strings.Replace(provisioning("verify", pullConfig), "max_deliveries: 7", "max_deliveries: 8", 1))
 	p = start(t, dir, command(t, dir, "--json", "serve", "--config", "hookspan.yaml"))
 	require.Eventually(t, func() bool { return strings.Contains(p.logs.String(), "max deliver from 7 to 8") }, patience, 5*time.Millisecond)
-	c, err = p.app().Consumer(ctx, "HOOKSPAN_EVENTS", "search-team")
+	c, err = p.natsEnv().Consumer(ctx, "HOOKSPAN_EVENTS", "search-team")
 	require.NoError(t, err)
 	require.Equal(t, 7, c.CachedInfo().Config.MaxDeliver)
 	require.Equal(t, exitDone, p.stop())

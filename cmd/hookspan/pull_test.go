@@ -36,7 +36,7 @@ func TestPullConsumer(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	p := serve(t, t.TempDir(), pullConfig)
+	p := serveHere(t, pullConfig)
 	js := p.as("search-team")
 	var c jetstream.Consumer
 	require.Eventually(t, func() bool { // its durable is made beside what is ready

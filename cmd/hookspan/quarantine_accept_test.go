@@ -17,7 +17,7 @@ import (
 func TestQuarantineAccept(t *testing.T) {
 	t.Parallel()
 	body := `{"id":"pred_1","status":"failed","error":"no","input":{"prompt":"\ud800"}}`
-	p := serve(t, t.TempDir(), smallConfig)
+	p := serveHere(t, smallConfig)
 	status, text := p.post(body)
 	require.Equal(t, 200, status)
 	require.JSONEq(t, `{"result":"quarantined","cause":"syntax"}`, text)

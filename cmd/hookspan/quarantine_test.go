@@ -230,7 +230,7 @@ func TestQuarantineVerbsSayWhatIsWrong(t *testing.T) {
 		require.Equal(t, c.code, code, c.args)
 		require.Contains(t, stderr, c.want)
 	}
-	p := serve(t, t.TempDir(), strings.Replace(smallConfig, "consumers: {archive: {enabled: false}}", "consumers: {archive: {enabled: false}}\nroles: [admin, consumers]", 1))
+	p := serveHere(t, strings.Replace(smallConfig, "consumers: {archive: {enabled: false}}", "consumers: {archive: {enabled: false}}\nroles: [admin, consumers]", 1))
 	code, _, stderr := runVerb("quarantine", "reverify", "--api", p.ready.Admin)
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "no role ingress")

@@ -149,7 +149,7 @@ func TestErrorOfNATSThatClosesConnections(t *testing.T) {
 	x.Start()
 	proxy := natstest.NewProxy(t, x)
 	url, forwarded := target(t)
-	p := serve(t, t.TempDir(), `
+	p := serveHere(t, `
 ingress: {listen: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0"}
 nats: {url: "`+proxy.URL()+`", events: {max_bytes: 64MiB}}

@@ -35,7 +35,7 @@ func TestWebhookBecomesADurableEvent(t *testing.T) {
 	require.Equal(t, 200, status, text)
 	require.Contains(t, text, `"result":"duplicate"`)
 
-	js := p.app()
+	js := p.natsEnv()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	c, err := js.CreateOrUpdateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
@@ -108,7 +108,7 @@ consumers:
 
 	// Others hear of it as of any event.
 	subjects, _ := bridge.Filter{Event: bridge.KindArchived}.Subjects(bridge.Names{})
-	c, err := p.app().CreateConsumer(context.Background(), "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{FilterSubjects: subjects})
+	c, err := p.natsEnv().CreateConsumer(context.Background(), "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{FilterSubjects: subjects})
 	require.NoError(t, err)
 	m, err := c.Next(jetstream.FetchMaxWait(patience))
 	require.NoError(t, err)
@@ -175,7 +175,7 @@ func TestServeRefusesToStart(t *testing.T) {
 func TestExternalNATS(t *testing.T) {
 	t.Parallel()
 	port := natstest.FreePort(t)
-	p := serve(t, t.TempDir(), `
+	p := serveHere(t, `
 ingress: {listen: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0"}
 nats: {url: "nats://127.0.0.1:`+strconv.Itoa(port)+`", prefix: other}
@@ -196,7 +196,7 @@ consumers: {archive: {enabled: false}}
 		return !strings.Contains(text, "spooled")
 	}, patience, 100*time.Millisecond, p.logs)
 	require.Contains(t, p.logs.String(), "OTHER_EVENTS")
-	nc, err := nats.Connect(external.ClientURL())
+	nc, err := nats.Connect(external.ClientURL(), nats.Timeout(patience))
 	require.NoError(t, err)
 	defer nc.Close()
 	js, err := jetstream.New(nc)
@@ -218,7 +218,7 @@ func TestUnfitExternalStreamIsNotUsed(t *testing.T) {
 	defer external.WaitForShutdown()
 	defer external.Shutdown()
 	require.True(t, external.ReadyForConnections(patience))
-	nc, err := nats.Connect(external.ClientURL())
+	nc, err := nats.Connect(external.ClientURL(), nats.Timeout(patience))
 	require.NoError(t, err)
 	defer nc.Close()
 	js, err := jetstream.New(nc)
@@ -227,7 +227,7 @@ func TestUnfitExternalStreamIsNotUsed(t *testing.T) {
 		Name: "HOOKSPAN_EVENTS", Subjects: []string{"hookspan.events.>"}, Storage: jetstream.MemoryStorage,
 	})
 	require.NoError(t, err)
-	p := serve(t, t.TempDir(), `
+	p := serveHere(t, `
 ingress: {listen: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0"}
 nats: {url: "`+external.ClientURL()+`"}
@@ -254,7 +254,7 @@ admin: {listen: "127.0.0.1:0"}
 nats: {listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}
 consumers: `
 	p := serve(t, dir, config+"{archive: {enabled: false}}\n")
-	_, err := p.app().CreateConsumer(context.Background(), "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{Durable: "archive", AckPolicy: jetstream.AckNonePolicy})
+	_, err := p.natsEnv().CreateConsumer(context.Background(), "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{Durable: "archive", AckPolicy: jetstream.AckNonePolicy})
 	require.NoError(t, err)
 	require.Equal(t, 0, p.stop())
 
@@ -267,7 +267,7 @@ consumers: `
 
 func TestSend(t *testing.T) {
 	t.Parallel()
-	p := serve(t, t.TempDir(), smallConfig)
+	p := serveHere(t, smallConfig)
 	code, stdout, stderr := runVerb("send", "--url", p.url(), "--id", "pred_7", "--model", "a/b", "--status", "failed", "--error", "no, thanks", "--output", "https://x/1,2")
 	require.Equal(t, 0, code, stderr)
 	require.Contains(t, stdout, "200 OK")

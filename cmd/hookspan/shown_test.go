@@ -133,7 +133,7 @@ func TestForeignTextIsEscaped(t *testing.T) {
 // Lists begin with the newest, under a heading, in as many pages as are asked for.
 func TestListsBeginWithTheNewest(t *testing.T) {
 	t.Parallel()
-	p := serve(t, t.TempDir(), strings.Replace(smallConfig, "archive: {enabled: false}",
+	p := serveHere(t, strings.Replace(smallConfig, "archive: {enabled: false}",
 		`archive: {enabled: false}, team: {kind: exec, command: ["/bin/sh", "-c", "exit 65"], start: all}`, 1))
 	const n = 5
 	for i := range n {
@@ -194,7 +194,7 @@ func TestListsBeginWithTheNewest(t *testing.T) {
 // A body is printed byte for byte: behind its headers, and alone.
 func TestBodiesArePrintedAsTheyAre(t *testing.T) {
 	t.Parallel()
-	p := serve(t, t.TempDir(), strings.Replace(smallConfig, "archive: {enabled: false}",
+	p := serveHere(t, strings.Replace(smallConfig, "archive: {enabled: false}",
 		`archive: {enabled: false}, team: {kind: exec, command: ["/bin/sh", "-c", "exit 65"], start: all}`, 1))
 	body := "{\"id\":\"a\",\r\n \"status\":\"failed\",\"x\":\"\u202e\u009b<&>\u00e9\\u0041\"}  \n"
 	unusable := "\xff\xfe{\"status\":\x00}"

@@ -19,8 +19,23 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// verbIn runs the program in a folder, with variables beside those of the tests.
+// verbIn runs a verb in this process, in a folder and with variables of its own. A test that
+// calls it cannot be parallel.
 func verbIn(t *testing.T, dir string, variables []string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	t.Run(strings.Join(args, " "), func(t *testing.T) {
+		t.Chdir(dir)
+		for _, v := range variables {
+			name, value, _ := strings.Cut(v, "=")
+			t.Setenv(name, value)
+		}
+		code, stdout, stderr = runVerb(args...)
+	})
+	return code, stdout, stderr
+}
+
+// verbOfAProcess runs the program in a folder, with variables beside those of the tests.
+func verbOfAProcess(t *testing.T, dir string, variables []string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	cmd := command(t, dir, args...)
 	cmd.Env = append(cmd.Env, variables...)
@@ -77,7 +92,6 @@ func interrupt(t *testing.T, dir, question string, args ...string) (code int, st
 // Several bridges run on one host. Whatever says which one is meant, every verb that asks a
 // bridge asks that one, and nats-env prints its address.
 func TestVerbsActOnTheBridgeThatIsMeant(t *testing.T) {
-	t.Parallel()
 	first, second := serve(t, t.TempDir(), smallConfig), serve(t, t.TempDir(), smallConfig)
 	dotted := serve(t, t.TempDir(), smallConfig+"data_dir: ./hookspan-data\n")
 	fixed := serve(t, t.TempDir(), smallConfig+"data_dir: "+filepath.Join(t.TempDir(), "data")+"\n")
@@ -85,31 +99,6 @@ func TestVerbsActOnTheBridgeThatIsMeant(t *testing.T) {
 		status, text := p.post(`{"id":"` + id + `","status":"failed"}`)
 		require.Equal(t, 200, status, text)
 	}
-	t.Run("runs", func(t *testing.T) { verbsAct(t, first, second, dotted, fixed) })
-	second.kill() // as a crash does: its lock file stays as it is
-	holder, err := os.ReadFile(filepath.Join(second.dir, "hookspan-data", "lock"))
-	require.NoError(t, err)
-	require.Contains(t, string(holder), second.ready.Admin)
-	for _, verb := range []string{
-		"events list", "events show 1", "dead list", "dead show 1", "quarantine list", "consumers list", "consumers pause x", "predictions list",
-		"predictions show x", "predictions await x", "predictions watch x", "predictions status", "predictions rebuild", "dead drop --consumer x --yes", "consumers remove x --yes",
-		"events replay --consumer x --yes", "quarantine reverify", "consumers seek x --new --yes", "nats-env",
-	} {
-		t.Run(verb, func(t *testing.T) {
-			t.Parallel()
-			code, stdout, stderr := verbIn(t, second.dir, nil, strings.Fields(verb)...)
-			require.Equal(t, 1, code)
-			require.Empty(t, stdout)
-			require.Contains(t, stderr, "no bridge is running on "+filepath.Join(second.dir, "hookspan-data"))
-			if verb != "nats-env" {
-				require.Contains(t, stderr, "the bridge of this folder does not run")
-			}
-		})
-	}
-}
-
-// verbsAct runs verbs in several folders, while all bridges run.
-func verbsAct(t *testing.T, first, second, dotted, fixed *program) {
 	config := func(p *program) string { return filepath.Join(p.dir, "hookspan.yaml") }
 	link := filepath.Join(t.TempDir(), "link.yaml")
 	require.NoError(t, os.Symlink(config(second), link))
@@ -142,7 +131,6 @@ func verbsAct(t *testing.T, first, second, dotted, fixed *program) {
 		"--api":                                    {dir: first.dir, args: []string{"--api", second.ready.Admin}, meant: second, id: "second"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			code, stdout, stderr := verbIn(t, c.dir, c.variables, append([]string{"--json", "events", "list"}, c.args...)...)
 			require.Equal(t, 0, code, stderr)
 			var list adminapi.EventList
@@ -159,10 +147,30 @@ func verbsAct(t *testing.T, first, second, dotted, fixed *program) {
 	}
 }
 
+// Of a bridge that was killed, whose lock file stays as it is, every verb says that it does not
+// run.
+func TestVerbsOfABridgeThatIsGone(t *testing.T) {
+	dir := t.TempDir()
+	data := filepath.Join(dir, "hookspan-data")
+	crashed(t, data)
+	for _, verb := range []string{
+		"events list", "events show 1", "dead list", "dead show 1", "quarantine list", "consumers list", "consumers pause x", "predictions list",
+		"predictions show x", "predictions await x", "predictions watch x", "predictions status", "predictions rebuild", "dead drop --consumer x --yes", "consumers remove x --yes",
+		"events replay --consumer x --yes", "quarantine reverify", "consumers seek x --new --yes", "nats-env",
+	} {
+		code, stdout, stderr := verbIn(t, dir, nil, strings.Fields(verb)...)
+		require.Equal(t, 1, code, verb)
+		require.Empty(t, stdout, verb)
+		require.Contains(t, stderr, "no bridge is running on "+data, verb)
+		if verb != "nats-env" {
+			require.Contains(t, stderr, "the bridge of this folder does not run", verb)
+		}
+	}
+}
+
 // The file that --config names is that of another bridge than the one which runs where the
 // file would have it: nothing is done to that one, and the error says how to go on.
 func TestConfigOfAnotherBridge(t *testing.T) {
-	t.Parallel()
 	p := serve(t, t.TempDir(), smallConfig)
 	p.says("consumers", "add", "mine")
 	elsewhere := t.TempDir()
@@ -212,7 +220,6 @@ func TestConfigOfAnotherBridge(t *testing.T) {
 // A folder that nobody has does not count beside one whose bridge runs, and a file of the
 // bridge's own name that says nothing of a folder has the default one.
 func TestBridgeOfTheFolder(t *testing.T) {
-	t.Parallel()
 	p := serve(t, t.TempDir(), smallConfig)
 	p.post(`{"id":"a","status":"failed"}`)
 	dir := t.TempDir()
@@ -272,7 +279,6 @@ func TestSeveralBridgesToChooseFrom(t *testing.T) {
 // A file of the bridge's own name that cannot be read may name another bridge than the
 // default one, so nothing is asked.
 func TestConfigurationInTheFolderThatCannotBeRead(t *testing.T) {
-	t.Parallel()
 	dir := t.TempDir()
 	put(t, dir, "hookspan.yaml", "data_dir: [\n")
 	code, _, stderr := verbIn(t, dir, nil, "events", "list")
@@ -289,11 +295,7 @@ func TestConfigurationInTheFolderThatCannotBeRead(t *testing.T) {
 func TestStartIsWaitedFor(t *testing.T) {
 	dir := t.TempDir()
 	data := filepath.Join(dir, "hookspan-data")
-	require.NoError(t, begun(t, data).Stop())
-	left, err := json.Marshal(app.Holder{PID: os.Getpid(), Ready: true, NATSURL: "nats://127.0.0.1:1", AdminURL: "http://127.0.0.1:1"})
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(data, "lock"), left, 0o600)) // what a crash leaves
-
+	crashed(t, data)
 	a := begun(t, data)
 	defer func() { require.NoError(t, a.Stop()) }()
 	t.Chdir(dir)
@@ -326,6 +328,15 @@ func (w waiting) Done() <-chan struct{} {
 	default:
 	}
 	return w.Context.Done()
+}
+
+// crashed leaves a data folder as a bridge that was killed leaves it.
+func crashed(t *testing.T, dir string) {
+	t.Helper()
+	require.NoError(t, begun(t, dir).Stop())
+	left, err := json.Marshal(app.Holder{PID: os.Getpid(), Ready: true, NATSURL: "nats://127.0.0.1:1", AdminURL: "http://127.0.0.1:1"})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "lock"), left, 0o600))
 }
 
 // begun is a bridge that has begun on a data folder and does not serve yet.

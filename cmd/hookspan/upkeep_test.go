@@ -23,7 +23,7 @@ func TestStreamRemovedUnderTheBridge(t *testing.T) {
 	t.Parallel()
 	external := natstest.NewExternal(t, nil)
 	external.Start()
-	p := serve(t, t.TempDir(), externalConfig(external))
+	p := serveHere(t, externalConfig(external))
 	js := external.JetStream()
 	ctx := context.Background()
 	status, text := p.post(killBody("first"))

@@ -15,7 +15,7 @@ import (
 )
 
 // patience bounds every wait for something that must happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // External is a NATS server as an operator runs it: reached by TCP, and stopped
 // and started while the bridge runs.
@@ -117,7 +117,7 @@ func (x *External) Refused() (n int) {
 // JetStream is a connection of the test's own.
 func (x *External) JetStream(opts ...nats.Option) jetstream.JetStream {
 	x.t.Helper()
-	nc, err := nats.Connect(x.URL(), opts...)
+	nc, err := nats.Connect(x.URL(), append([]nats.Option{nats.Timeout(patience)}, opts...)...)
 	require.NoError(x.t, err)
 	x.t.Cleanup(nc.Close)
 	js, err := jetstream.New(nc)
