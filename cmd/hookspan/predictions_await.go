@@ -42,6 +42,8 @@ func (f *apiFlag) await(e *env, source, id string, timeout time.Duration) error 
 	state, err := api.Get(ctx, source, id)
 	answered, ok := errors.AsType[*client.Error](err)
 	switch later := ok && (answered.Status == http.StatusNotFound || answered.Status == http.StatusServiceUnavailable); {
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil:
+		return waited(id, "it is not known yet", err)
 	case err != nil && !later:
 		return err
 	case ok && answered.Status == http.StatusNotFound && f.unknown(e, source, nil) != nil:

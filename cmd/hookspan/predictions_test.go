@@ -62,10 +62,10 @@ func TestPredictionsByVerbs(t *testing.T) {
 	r = <-unknown
 	require.Equal(t, 0, r.code, r.errOut)
 	require.Contains(t, r.out, "is no address")
-	r = <-await("pred_2", "--timeout", "300ms")
+	r = <-await("pred_2", "--timeout", "5s")
 	require.Equal(t, 1, r.code)
 	require.Contains(t, r.errOut, "has not ended within --timeout: it is created")
-	r = <-await("nobody", "--timeout", "300ms")
+	r = <-await("nobody", "--timeout", "5s")
 	require.Equal(t, 1, r.code)
 	require.Contains(t, r.errOut, "it is not known yet")
 	var s bridge.PredictionState
