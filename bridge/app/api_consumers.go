@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
@@ -20,7 +21,7 @@ type consumerOperator struct {
 }
 
 // Add makes a durable like that of a consumer of kind pull.
-func (d consumerOperator) Add(ctx context.Context, c adminapi.NewConsumer) error {
+func (d consumerOperator) Add(ctx context.Context, c adminapi.AddCall) error {
 	if c.Name == bridge.PredictionsConsumer {
 		return fmt.Errorf("adding consumer %s: %w", c.Name, bridge.ErrPredictionsConsumer)
 	}
@@ -32,7 +33,7 @@ func (d consumerOperator) Add(ctx context.Context, c adminapi.NewConsumer) error
 		return err
 	}
 	durable := consumers.Durable{
-		Name: c.Name, Filter: c.Filter, Start: start, Lease: c.Lease, MaxDeliveries: c.MaxDeliveries, Prefix: d.store.cfg.NATS.Prefix,
+		Name: c.Name, Filter: c.Filter(), Start: start, Lease: time.Duration(c.LeaseSeconds) * time.Second, MaxDeliveries: c.MaxDeliveries, Prefix: d.store.cfg.NATS.Prefix,
 	}
 	switch err := durable.Verify(ctx, d.store.consume); {
 	case err == nil || errors.Is(err, consumers.ErrDiffers) || errors.Is(err, consumers.ErrUnusable):

@@ -87,16 +87,11 @@ func (c *change[R, P]) all(e *env, f *apiFlag) (sum R, err error) {
 
 // printReport prints, and fails when not everything was done.
 func printReport[R any, P report[R]](e *env, done R, people func(*printer, R)) error {
-	out := &printer{w: e.stdout}
-	if e.json {
-		out.err = writeJSON(e.stdout, done)
-	} else {
-		people(out, done)
-	}
-	if stopped := P(&done).Progress().Stopped; out.err == nil && stopped != "" {
+	err := e.print(done, func(out *printer) { people(out, done) })
+	if stopped := P(&done).Progress().Stopped; err == nil && stopped != "" {
 		return errors.New(bridge.Sentences("it ended early: "+stopped, "What was counted is done, so run it again"))
 	}
-	return out.err
+	return err
 }
 
 func printRemaining(out *printer, remaining map[string]int) {
@@ -120,8 +115,8 @@ type redeliverFlags struct {
 	DryRun  bool    `help:"Change nothing, say what would happen."`
 }
 
-func (f redeliverFlags) call() adminapi.RedeliveryCall {
-	return adminapi.RedeliveryCall{Rate: f.Rate, Handled: f.Handled, DryRun: f.DryRun}
+func (f redeliverFlags) call() adminapi.RedeliveryOptions {
+	return adminapi.RedeliveryOptions{Rate: f.Rate, Handled: f.Handled, DryRun: f.DryRun}
 }
 
 // redelivery is a change whose report is that of events which are given again.

@@ -91,9 +91,9 @@ func (f deadFlags) Validate() error {
 }
 
 // change is what a verb does with the dead letters.
-func (f deadFlags) change(verb string, how adminapi.RedeliveryCall) *redelivery {
+func (f deadFlags) change(verb string, how adminapi.RedeliveryOptions) *redelivery {
 	call := &adminapi.DeadCall{
-		Consumer: string(f.Consumer), Cause: bridge.DeadCause(f.Cause), Prediction: string(f.Prediction), Page: adminapi.Page{Seqs: f.Seq}, RedeliveryCall: how,
+		Consumer: string(f.Consumer), Cause: bridge.DeadCause(f.Cause), Prediction: string(f.Prediction), Page: adminapi.Page{Seqs: f.Seq}, RedeliveryOptions: how,
 	}
 	return &redelivery{
 		path: apiRoute("dead", verb), call: call, page: &call.Page, dryRun: &call.DryRun, stream: new(string), streams: []string{""},
@@ -144,7 +144,7 @@ type deadDropCmd struct {
 
 // Run drops; it asks.
 func (c *deadDropCmd) Run(e *env) error {
-	drop := c.deadFlags.change("drop", adminapi.RedeliveryCall{DryRun: c.DryRun})
+	drop := c.deadFlags.change("drop", adminapi.RedeliveryOptions{DryRun: c.DryRun})
 	drop.question = func(would adminapi.RedeliveryReport) string {
 		return asked(would.Dropped, "Remove %d %s for good?", c.deadFlags)
 	}

@@ -78,10 +78,10 @@ type eventsReplayCmd struct {
 // Run gives them again; it asks unless events or a prediction are named.
 func (c *eventsReplayCmd) Run(e *env) error {
 	call := adminapi.EventCall{
-		Consumer: string(c.Consumer), Run: rand.Text(), Event: string(c.Event), Sources: texts(c.Source), Statuses: texts(c.Status),
-		Model: string(c.Model), Prediction: string(c.Prediction),
-		Since: c.Since.Time, Until: c.Until.Time, Page: adminapi.Page{Seqs: c.Seq},
-		RedeliveryCall: c.redeliverFlags.call(),
+		Consumer: string(c.Consumer), Run: rand.Text(), Prediction: string(c.Prediction),
+		FilterCall: adminapi.FilterCall{Event: string(c.Event), Sources: texts(c.Source), Statuses: texts(c.Status), Model: string(c.Model)},
+		Since:      c.Since.Time, Until: c.Until.Time, Page: adminapi.Page{Seqs: c.Seq},
+		RedeliveryOptions: c.redeliverFlags.call(),
 	}
 	replay := &redelivery{
 		path: apiRoute("events", "replay"), call: &call, page: &call.Page, dryRun: &call.DryRun, stream: new(string), streams: []string{""},

@@ -103,34 +103,29 @@ func serveFake(ctx context.Context, provider *fakeget3w.Provider, listener net.L
 
 // announce says what to put into a bridge's configuration.
 func (c *fakeGet3WCmd) announce(e *env, r fakeReady) error {
-	if e.json {
-		return writeJSON(e.stdout, r)
-	}
-	out := &printer{w: e.stdout}
-	out.printf("# fake-get3w listens on %s, with seed %d, until Ctrl-C.\n", r.URL, r.Seed)
-	if r.AnyKey {
-		out.printf("# Any key is accepted, as %s is empty; the bridge needs one all the same.\n", c.Key)
-	} else {
-		out.printf("# The key is the one of %s.\n", c.Key)
-	}
 	u, err := url.Parse(r.URL)
 	if err != nil {
 		return fmt.Errorf("reading the address of the listener: %w", err)
 	}
-	if listen, _, err := net.SplitHostPort(c.Listen); err != nil || !config.IsLoopback(listen) {
-		out.printf("# It listens for more than this machine: whoever has the key can have it post to any address.\n")
-	}
-	out.printf("# This goes into the bridge's configuration:\n")
-	out.printf("sources:\n  get3w:\n    secrets: [%q]\n    api: {base_url: %q, key: %q}\n", c.Secret, r.BaseURL, c.Key)
-	out.printf("consumers:\n  archive: {kind: archive, hosts: [%q], allow_private: true}\n", u.Hostname())
-	return out.err
+	return e.print(r, func(out *printer) {
+		out.printf("# fake-get3w listens on %s, with seed %d, until Ctrl-C.\n", r.URL, r.Seed)
+		if r.AnyKey {
+			out.printf("# Any key is accepted, as %s is empty; the bridge needs one all the same.\n", c.Key)
+		} else {
+			out.printf("# The key is the one of %s.\n", c.Key)
+		}
+		if listen, _, err := net.SplitHostPort(c.Listen); err != nil || !config.IsLoopback(listen) {
+			out.printf("# It listens for more than this machine: whoever has the key can have it post to any address.\n")
+		}
+		out.printf("# This goes into the bridge's configuration:\n")
+		out.printf("sources:\n  get3w:\n    secrets: [%q]\n    api: {base_url: %q, key: %q}\n", c.Secret, r.BaseURL, c.Key)
+		out.printf("consumers:\n  archive: {kind: archive, hosts: [%q], allow_private: true}\n", u.Hostname())
+	})
 }
 
 func (c *fakeGet3WCmd) summary(e *env, t fakeget3w.Totals) error {
-	if e.json {
-		return writeJSON(e.stdout, t)
-	}
-	_, err := fmt.Fprintf(e.stdout, "# %d submitted: %d completed, %d failed. Webhooks: %d delivered, %d abandoned, %d dropped. %d polls, %d downloads.\n",
-		t.Submitted, t.Completed, t.Failed, t.Delivered, t.Abandoned, t.Dropped, t.Polls, t.Downloads)
-	return err
+	return e.print(t, func(out *printer) {
+		out.printf("# %d submitted: %d completed, %d failed. Webhooks: %d delivered, %d abandoned, %d dropped. %d polls, %d downloads.\n",
+			t.Submitted, t.Completed, t.Failed, t.Delivered, t.Abandoned, t.Dropped, t.Polls, t.Downloads)
+	})
 }

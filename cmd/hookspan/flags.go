@@ -2,6 +2,9 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"os"
 	"strings"
 	"time"
 )
@@ -50,21 +53,34 @@ func texts(names []name) []string {
 	return out
 }
 
+// readInput reads the file that a flag names, - for standard input, of at most limit bytes.
+func readInput(flag, name string, limit int64, stdin io.Reader) ([]byte, error) {
+	in := stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", flag, err)
+		}
+		defer func() { _ = f.Close() }()
+		in = f
+	}
+	text, err := io.ReadAll(io.LimitReader(in, limit+1))
+	if err == nil && int64(len(text)) > limit {
+		err = fmt.Errorf("it has more than %d bytes", limit)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", flag, err)
+	}
+	return text, nil
+}
+
 // moment is a flag: a time, or how long ago it was.
 type moment struct{ time.Time }
 
 // UnmarshalText is called by kong.
-func (m *moment) UnmarshalText(text []byte) error {
-	if ago, err := time.ParseDuration(string(text)); err == nil && ago >= 0 {
-		m.Time = time.Now().Add(-ago)
-		return nil
-	}
-	at, err := time.Parse(time.RFC3339, string(text))
-	if err != nil {
-		return errors.New("write a time such as 2026-01-31T15:04:05Z, or how long ago it was, such as 2h")
-	}
-	m.Time = at
-	return nil
+func (m *moment) UnmarshalText(text []byte) (err error) {
+	m.Time, err = parseTime(string(text), -1, "how long ago it was, such as 2h")
+	return err
 }
 
 // query is the time as the API reads it.
@@ -79,15 +95,19 @@ func (m moment) query() string {
 type ahead struct{ time.Time }
 
 // UnmarshalText is called by kong.
-func (a *ahead) UnmarshalText(text []byte) error {
-	if in, err := time.ParseDuration(string(text)); err == nil && in >= 0 {
-		a.Time = time.Now().Add(in)
-		return nil
+func (a *ahead) UnmarshalText(text []byte) (err error) {
+	a.Time, err = parseTime(string(text), 1, "in how long it is, such as 10m")
+	return err
+}
+
+// parseTime reads a time, or a duration from now in the direction.
+func parseTime(text string, direction time.Duration, duration string) (time.Time, error) {
+	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
+		return time.Now().Add(direction * d), nil
 	}
-	at, err := time.Parse(time.RFC3339, string(text))
+	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return errors.New("write a time such as 2026-01-31T15:04:05Z, or in how long it is, such as 10m")
+		return at, errors.New("write a time such as 2026-01-31T15:04:05Z, or " + duration)
 	}
-	a.Time = at
-	return nil
+	return at, nil
 }

@@ -37,22 +37,19 @@ func (p pageFlags) list(e *env, f *apiFlag, path string, query map[string]string
 			return err
 		}
 	}
-	if e.json {
-		return writeJSON(e.stdout, into)
-	}
-	out := &printer{w: e.stdout}
-	t.print(out) // the heading also when there is none
-	switch {
-	case listed.More && listed.Last == 0:
-		out.printf("and there may be more: --stream with --before or --after shows what follows, --limit shows more at once\n")
-	case listed.More && p.After != nil:
-		out.printf("and there may be more: go on with --after %d, or raise --limit\n", listed.Last)
-	case listed.More:
-		out.printf("and there may be more: go on with --before %d, or raise --limit\n", listed.Last)
-	case len(t.rows) == 1:
-		out.printf("there is none\n")
-	}
-	return out.err
+	return e.print(into, func(out *printer) {
+		t.print(out) // the heading also when there is none
+		switch {
+		case listed.More && listed.Last == 0:
+			out.printf("and there may be more: --stream with --before or --after shows what follows, --limit shows more at once\n")
+		case listed.More && p.After != nil:
+			out.printf("and there may be more: go on with --after %d, or raise --limit\n", listed.Last)
+		case listed.More:
+			out.printf("and there may be more: go on with --before %d, or raise --limit\n", listed.Last)
+		case len(t.rows) == 1:
+			out.printf("there is none\n")
+		}
+	})
 }
 
 // bodyFlag is shared by the verbs that show a message.

@@ -54,17 +54,10 @@ func (c *natsEnvCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	vars := [][2]string{{"NATS_URL", holder.NATSURL}, {"NATS_USER", user}, {"NATS_PASSWORD", password}}
-	if e.json {
-		out := map[string]string{}
-		for _, v := range vars {
-			out[v[0]] = v[1]
+	vars := map[string]string{"NATS_URL": holder.NATSURL, "NATS_USER": user, "NATS_PASSWORD": password}
+	return e.print(vars, func(out *printer) {
+		for _, name := range []string{"NATS_URL", "NATS_USER", "NATS_PASSWORD"} {
+			out.printf("export %s='%s'\n", name, vars[name]) // none of the values can hold a quote
 		}
-		return writeJSON(e.stdout, out)
-	}
-	out := &printer{w: e.stdout}
-	for _, v := range vars {
-		out.printf("export %s='%s'\n", v[0], v[1]) // none of the values can hold a quote
-	}
-	return out.err
+	})
 }

@@ -71,19 +71,16 @@ func (c *predictionsStatusCmd) Run(e *env) error {
 	if err := c.get(e, apiRoute("predictions", "status"), nil, &s); err != nil {
 		return err
 	}
-	if e.json {
-		return writeJSON(e.stdout, s)
-	}
-	out := &printer{w: e.stdout}
-	for _, name := range slices.Sorted(maps.Keys(s.Sources)) {
-		out.printf("%s: %s\n", name, sourceStanding(s.Sources[name], time.Now()))
-	}
-	rebuilding := ""
-	if s.Rebuilding {
-		rebuilding = "being rebuilt, "
-	}
-	out.printf("prediction store: %sfolded to %d of %d, led by %s, %s\n", rebuilding, s.Folded, s.Last, s.Leader, s.UpdatedAt.Format(time.RFC3339))
-	return out.err
+	return e.print(s, func(out *printer) {
+		for _, name := range slices.Sorted(maps.Keys(s.Sources)) {
+			out.printf("%s: %s\n", name, sourceStanding(s.Sources[name], time.Now()))
+		}
+		rebuilding := ""
+		if s.Rebuilding {
+			rebuilding = "being rebuilt, "
+		}
+		out.printf("prediction store: %sfolded to %d of %d, led by %s, %s\n", rebuilding, s.Folded, s.Last, s.Leader, s.UpdatedAt.Format(time.RFC3339))
+	})
 }
 
 // sourceStanding is how the predictions of a source stand, in words.
@@ -118,10 +115,7 @@ func (c *predictionsRebuildCmd) Run(e *env) error {
 	if err := c.call(e, http.MethodPost, apiRoute("predictions", "rebuild"), struct{}{}, &answer); err != nil {
 		return err
 	}
-	if e.json {
-		return writeJSON(e.stdout, answer)
-	}
-	out := &printer{w: e.stdout}
-	out.printf("the prediction store is removed and folded again from the first stored event; in some seconds hookspan predictions status says how far that is\n")
-	return out.err
+	return e.print(answer, func(out *printer) {
+		out.printf("the prediction store is removed and folded again from the first stored event; in some seconds hookspan predictions status says how far that is\n")
+	})
 }

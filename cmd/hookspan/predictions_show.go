@@ -25,49 +25,46 @@ func (c *predictionsShowCmd) Run(e *env) error {
 	if err != nil {
 		return c.unknown(e, c.Source, err)
 	}
-	if e.json {
-		return writeJSON(e.stdout, s)
-	}
-	out := &printer{w: e.stdout}
-	out.printf("prediction %q of %s\nstatus     %q\n", s.ID, s.Source, s.Status)
-	if s.Model != "" {
-		out.printf("model      %q\n", s.Model)
-	}
-	for _, t := range []struct {
-		what string
-		at   time.Time
-	}{{"first seen", s.FirstSeen}, {"expected", s.ExpectedBy}, {"created", s.CreatedAt}, {"completed", s.CompletedAt}, {"received", s.ReceivedAt}} {
-		if !t.at.IsZero() {
-			out.printf("%-10s %s\n", t.what, t.at.Format(time.RFC3339))
+	return e.print(s, func(out *printer) {
+		out.printf("prediction %q of %s\nstatus     %q\n", s.ID, s.Source, s.Status)
+		if s.Model != "" {
+			out.printf("model      %q\n", s.Model)
 		}
-	}
-	if a := s.Announced; a != nil {
-		out.printf("announced  %s\n", a.At.Format(time.RFC3339))
-		for _, t := range []struct{ what, text string }{{"reference", a.Reference}, {"tenant", a.Tenant}} {
-			if t.text != "" {
-				out.printf("%-10s %q\n", t.what, t.text)
+		for _, t := range []struct {
+			what string
+			at   time.Time
+		}{{"first seen", s.FirstSeen}, {"expected", s.ExpectedBy}, {"created", s.CreatedAt}, {"completed", s.CompletedAt}, {"received", s.ReceivedAt}} {
+			if !t.at.IsZero() {
+				out.printf("%-10s %s\n", t.what, t.at.Format(time.RFC3339))
 			}
 		}
-		for _, name := range slices.Sorted(maps.Keys(a.Metadata)) {
-			out.printf("  %s=%q\n", name, a.Metadata[name])
+		if a := s.Announced; a != nil {
+			out.printf("announced  %s\n", a.At.Format(time.RFC3339))
+			for _, t := range []struct{ what, text string }{{"reference", a.Reference}, {"tenant", a.Tenant}} {
+				if t.text != "" {
+					out.printf("%-10s %q\n", t.what, t.text)
+				}
+			}
+			for _, name := range slices.Sorted(maps.Keys(a.Metadata)) {
+				out.printf("  %s=%q\n", name, a.Metadata[name])
+			}
 		}
-	}
-	if s.Error != "" {
-		out.printf("error      %q\n", s.Error)
-	}
-	if s.Lost != nil {
-		out.printf("given up   %s: %q\n", s.Lost.Cause, s.Lost.Error)
-	}
-	if s.Conflict {
-		out.printf("conflict   it ended a second time, in another way; the first one counts\n")
-	}
-	for i, o := range s.Outputs {
-		out.printf("output %-3d %-8s %s\n", i, o.Custody, place(i, o))
-	}
-	for _, ref := range s.Events {
-		out.printf("event %-4d %s  %s %q by %s\n", ref.Sequence, ref.StoredAt.Format(time.RFC3339), ref.Kind, ref.Status, ref.Origin)
-	}
-	return out.err
+		if s.Error != "" {
+			out.printf("error      %q\n", s.Error)
+		}
+		if s.Lost != nil {
+			out.printf("given up   %s: %q\n", s.Lost.Cause, s.Lost.Error)
+		}
+		if s.Conflict {
+			out.printf("conflict   it ended a second time, in another way; the first one counts\n")
+		}
+		for i, o := range s.Outputs {
+			out.printf("output %-3d %-8s %s\n", i, o.Custody, place(i, o))
+		}
+		for _, ref := range s.Events {
+			out.printf("event %-4d %s  %s %q by %s\n", ref.Sequence, ref.StoredAt.Format(time.RFC3339), ref.Kind, ref.Status, ref.Origin)
+		}
+	})
 }
 
 // unknown is the error of a source that does not exist, otherwise err, the error of

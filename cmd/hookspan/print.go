@@ -39,6 +39,16 @@ func (p *printer) raw(text string) {
 	}
 }
 
+// print writes v as JSON under --json, and otherwise what people prints.
+func (e *env) print(v any, people func(*printer)) error {
+	if e.json {
+		return writeJSON(e.stdout, v)
+	}
+	out := &printer{w: e.stdout}
+	people(out)
+	return out.err
+}
+
 // escaped is a value whose text is printable in whatever format.
 type escaped struct{ value any }
 

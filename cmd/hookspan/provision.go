@@ -19,18 +19,15 @@ func (c *provisionCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if e.json {
-		return writeJSON(e.stdout, done)
-	}
-	out := &printer{w: e.stdout}
-	for _, p := range done.Streams {
-		out.printf("stream %s\n", p)
-	}
-	for _, p := range done.Consumers {
-		out.printf("consumer %s\n", p)
-	}
-	if len(done.Streams)+len(done.Consumers) == 0 {
-		out.printf("everything is as it is to be\n")
-	}
-	return out.err
+	return e.print(done, func(out *printer) {
+		for _, p := range done.Streams {
+			out.printf("stream %s\n", p)
+		}
+		for _, p := range done.Consumers {
+			out.printf("consumer %s\n", p)
+		}
+		if len(done.Streams)+len(done.Consumers) == 0 {
+			out.printf("everything is as it is to be\n")
+		}
+	})
 }

@@ -30,49 +30,46 @@ func (c *serveCmd) Run(e *env) error {
 // for none.
 func announce(e *env, file string, a *app.App) error {
 	cfg, r := a.Config(), a.Ready()
-	if e.json {
-		return writeJSON(e.stdout, r)
-	}
-	out := &printer{w: e.stdout}
-	out.printf("hookspan %s is ready\n", version())
-	line := func(what, format string, args ...any) {
-		out.printf("  %-20s "+format+"\n", append([]any{what}, args...)...)
-	}
-	for _, name := range slices.Sorted(maps.Keys(r.Webhooks)) {
-		line("webhooks of "+name, "%s", r.Webhooks[name])
-	}
-	switch {
-	case cfg.NATS.URL != "":
-		line("events in", "the external NATS at %s", cfg.NATS.URL)
-	case r.NATS == "":
-		line("events in", "the embedded NATS, for this process alone")
-	default:
-		line("events in", "%s", r.NATS)
-		line("", "other programs connect after: %s", natsEnvCommand(e, file))
-	}
-	if cfg.Has(config.RoleConsumers) {
-		for _, name := range slices.Sorted(maps.Keys(cfg.Consumers)) {
-			cons := cfg.Consumers[name]
-			line("consumer "+name, "%s", config.Kinds[cons.Kind].Does(cfg, cons))
+	return e.print(r, func(out *printer) {
+		out.printf("hookspan %s is ready\n", version())
+		line := func(what, format string, args ...any) {
+			out.printf("  %-20s "+format+"\n", append([]any{what}, args...)...)
 		}
-	}
-	line("data in", "%s", r.DataDir)
-	if r.Admin != "" {
-		line("health and metrics", "%s/readyz, %s/metrics", r.Admin, r.Admin)
-	}
-	for _, name := range slices.Sorted(maps.Keys(r.Webhooks)) {
-		secret, ok := a.FirstSecret(name)
-		if !ok {
-			continue // the log says so, loudly
+		for _, name := range slices.Sorted(maps.Keys(r.Webhooks)) {
+			line("webhooks of "+name, "%s", r.Webhooks[name])
 		}
-		with := ""
-		if variable, is := strings.CutPrefix(string(secret), "env:"); is {
-			with = " where $" + variable + " is set as it is here"
+		switch {
+		case cfg.NATS.URL != "":
+			line("events in", "the external NATS at %s", cfg.NATS.URL)
+		case r.NATS == "":
+			line("events in", "the embedded NATS, for this process alone")
+		default:
+			line("events in", "%s", r.NATS)
+			line("", "other programs connect after: %s", natsEnvCommand(e, file))
 		}
-		out.printf("try it%s:\n  %s\n", with, sendCommand(e, cfg, name, secret, r.Webhooks[name]))
-		break
-	}
-	return out.err
+		if cfg.Has(config.RoleConsumers) {
+			for _, name := range slices.Sorted(maps.Keys(cfg.Consumers)) {
+				cons := cfg.Consumers[name]
+				line("consumer "+name, "%s", config.Kinds[cons.Kind].Does(cfg, cons))
+			}
+		}
+		line("data in", "%s", r.DataDir)
+		if r.Admin != "" {
+			line("health and metrics", "%s/readyz, %s/metrics", r.Admin, r.Admin)
+		}
+		for _, name := range slices.Sorted(maps.Keys(r.Webhooks)) {
+			secret, ok := a.FirstSecret(name)
+			if !ok {
+				continue // the log says so, loudly
+			}
+			with := ""
+			if variable, is := strings.CutPrefix(string(secret), "env:"); is {
+				with = " where $" + variable + " is set as it is here"
+			}
+			out.printf("try it%s:\n  %s\n", with, sendCommand(e, cfg, name, secret, r.Webhooks[name]))
+			break
+		}
+	})
 }
 
 // natsEnvCommand has a shell take what nats-env prints, whatever the shell's folder is.

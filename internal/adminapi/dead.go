@@ -48,5 +48,5 @@ type DeadCall struct {
 	Cause      bridge.DeadCause `json:"cause,omitempty"`
 	Prediction string           `json:"prediction,omitempty"`
 	Page
-	RedeliveryCall
+	RedeliveryOptions
 }

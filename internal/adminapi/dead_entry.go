@@ -91,11 +91,11 @@ type EventEntry struct {
 // RedeliveryOptions say how events are given to a consumer again.
 type RedeliveryOptions struct {
 	// DryRun changes nothing and says what would happen.
-	DryRun bool
-	// Rate bounds how many events a second are given; 0 is no bound.
-	Rate float64
+	DryRun bool `json:"dry_run,omitempty"`
+	// Rate bounds how many events a second are given, 0.1 to 1000000; 0 is no bound.
+	Rate float64 `json:"rate,omitempty"`
 	// Handled gives events again also when the consumer has handled them since.
-	Handled bool
+	Handled bool `json:"handled,omitempty"`
 }
 
 // RedeliveryReport says what became of the entries of a selection. Each that was

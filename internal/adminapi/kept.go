@@ -45,10 +45,7 @@ type KeptCall struct {
 	Source string `json:"source,omitempty"`
 	Cause  string `json:"cause,omitempty"`
 	Page
-	DryRun bool `json:"dry_run,omitempty"`
-	// AcceptStale and AcceptPathToken are for verifying again.
-	AcceptStale     bool `json:"accept_stale,omitempty"`
-	AcceptPathToken bool `json:"accept_path_token,omitempty"`
+	ReverifyOptions
 }
 
 // AcceptCall says which entries of the quarantine are to become events, and who says so.

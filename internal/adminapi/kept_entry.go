@@ -30,11 +30,12 @@ type KeptSelection struct {
 // ReverifyOptions say what becomes an event of that which is verified again.
 type ReverifyOptions struct {
 	// DryRun changes nothing and says what would happen.
-	DryRun bool
+	DryRun bool `json:"dry_run,omitempty"`
 	// AcceptStale takes deliveries that were too old when they came, and
 	// AcceptPathToken those whose URL did not end in the path token; both must be
 	// authentic by their signature.
-	AcceptStale, AcceptPathToken bool
+	AcceptStale     bool `json:"accept_stale,omitempty"`
+	AcceptPathToken bool `json:"accept_path_token,omitempty"`
 }
 
 // AcceptOptions say how quarantined deliveries are accepted.

@@ -21,7 +21,7 @@ type Consumers interface {
 	List(ctx context.Context) ([]adminapi.ConsumerState, error)
 	// Add makes a durable. The error wraps bridge.ErrConsumerExists when there is one
 	// of that name, and bridge.ErrConfigured when the configuration names it.
-	Add(ctx context.Context, c adminapi.NewConsumer) error
+	Add(ctx context.Context, c adminapi.AddCall) error
 	// Pause stops the delivery until then, or until it is resumed when until is zero.
 	Pause(ctx context.Context, name string, until time.Time) error
 	Resume(ctx context.Context, name string) error
@@ -57,7 +57,7 @@ func (h consumersAPI) list(c echo.Context) (adminapi.ConsumerList, error) {
 
 // skips changes nothing.
 func (h consumersAPI) skips(c echo.Context, call adminapi.FilterCall) (skips adminapi.FilterSkips, err error) {
-	filter := bridge.Filter{Event: call.Event, Sources: call.Sources, Statuses: call.Statuses, Model: call.Model}
+	filter := call.Filter()
 	if err := filter.Validate(); err != nil {
 		return skips, badRequest("%v", err)
 	}
@@ -79,7 +79,7 @@ func (h consumersAPI) add(c echo.Context) (state adminapi.ConsumerState, err err
 	if err := decodeCall(c, &call); err != nil {
 		return state, err
 	}
-	filter := bridge.Filter{Event: call.Event, Sources: call.Sources, Statuses: call.Statuses, Model: call.Model}
+	filter := call.Filter()
 	if _, rest := filter.Subjects(bridge.Names{}); rest {
 		return state, badRequest("model is more than NATS can filter by, and nobody else would: use whole parts and one * at the end, such as google/*")
 	}
@@ -96,11 +96,7 @@ func (h consumersAPI) add(c echo.Context) (state adminapi.ConsumerState, err err
 	case call.MaxDeliveries < leastDeliveries || call.MaxDeliveries > mostDeliveries:
 		return state, badRequest("max_deliveries is %d to %d", leastDeliveries, mostDeliveries)
 	}
-	err = h.consumers.Add(c.Request().Context(), adminapi.NewConsumer{
-		Name: call.Name, Filter: filter, Start: call.Start,
-		Lease: time.Duration(call.LeaseSeconds) * time.Second, MaxDeliveries: call.MaxDeliveries,
-	})
-	if err != nil {
+	if err := h.consumers.Add(c.Request().Context(), call); err != nil {
 		return state, h.told(c, err)
 	}
 	return h.find(c, call.Name)
@@ -155,7 +151,7 @@ func (h consumersAPI) then(c echo.Context, err error) (adminapi.ConsumerState, e
 
 func (h consumersAPI) seek(c echo.Context, call adminapi.SeekCall) (sought adminapi.ConsumerSeek, err error) {
 	given := 0
-	for _, is := range []bool{call.First, call.New, !call.Since.IsZero(), call.Seq > 0} {
+	for _, is := range []bool{call.First, call.New, !call.Since.IsZero(), call.Sequence > 0} {
 		if is {
 			given++
 		}
@@ -163,8 +159,7 @@ func (h consumersAPI) seek(c echo.Context, call adminapi.SeekCall) (sought admin
 	if given != 1 {
 		return sought, badRequest("give one of first, new, since and seq")
 	}
-	to := adminapi.ConsumerPosition{First: call.First, New: call.New, Since: call.Since, Sequence: call.Seq}
-	sought, err = h.consumers.Seek(c.Request().Context(), c.Param("name"), to, call.DryRun)
+	sought, err = h.consumers.Seek(c.Request().Context(), c.Param("name"), call.ConsumerPosition, call.DryRun)
 	return sought, h.told(c, err)
 }
 

@@ -64,11 +64,10 @@ func (h deadAPI) redrive(c echo.Context, call adminapi.DeadCall) (report adminap
 	if err != nil {
 		return report, err
 	}
-	options, err := redeliveryOptions(call.RedeliveryCall)
-	if err != nil {
+	if err := checkRate(call.RedeliveryOptions); err != nil {
 		return report, err
 	}
-	return h.dead.Redrive(c.Request().Context(), sel, options), nil
+	return h.dead.Redrive(c.Request().Context(), sel, call.RedeliveryOptions), nil
 }
 
 func (h deadAPI) drop(c echo.Context, call adminapi.DeadCall) (report adminapi.RedeliveryReport, err error) {

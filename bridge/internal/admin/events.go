@@ -22,11 +22,11 @@ type Events interface {
 	Replay(ctx context.Context, consumer, run string, sel adminapi.EventSelection, o adminapi.RedeliveryOptions) adminapi.RedeliveryReport
 }
 
-func redeliveryOptions(r adminapi.RedeliveryCall) (adminapi.RedeliveryOptions, error) {
-	if !(r.Rate == 0 || r.Rate >= minAPIRate && r.Rate <= maxAPIRate) {
-		return adminapi.RedeliveryOptions{}, badRequest("rate is %v to %.0f events a second, or 0", minAPIRate, maxAPIRate)
+func checkRate(o adminapi.RedeliveryOptions) error {
+	if !(o.Rate == 0 || o.Rate >= minAPIRate && o.Rate <= maxAPIRate) {
+		return badRequest("rate is %v to %.0f events a second, or 0", minAPIRate, maxAPIRate)
 	}
-	return adminapi.RedeliveryOptions{DryRun: r.DryRun, Rate: r.Rate, Handled: r.Handled}, nil
+	return nil
 }
 
 // RegisterEvents adds the routes about stored events.
@@ -44,7 +44,8 @@ func (h eventsAPI) list(c echo.Context) (list adminapi.EventList, err error) {
 	if err != nil {
 		return list, err
 	}
-	call := adminapi.EventCall{Event: c.QueryParam("event"), Model: c.QueryParam("model"), Prediction: c.QueryParam("prediction"), Page: p.Page}
+	call := adminapi.EventCall{Prediction: c.QueryParam("prediction"), Page: p.Page}
+	call.Event, call.Model = c.QueryParam("event"), c.QueryParam("model")
 	if source := c.QueryParam("source"); source != "" {
 		call.Sources = []string{source}
 	}
@@ -83,8 +84,7 @@ func (h eventsAPI) replay(c echo.Context, call adminapi.EventCall) (report admin
 	if err != nil {
 		return report, err
 	}
-	options, err := redeliveryOptions(call.RedeliveryCall)
-	switch {
+	switch err := checkRate(call.RedeliveryOptions); {
 	case err != nil:
 		return report, err
 	case call.Consumer == "":
@@ -94,7 +94,7 @@ func (h eventsAPI) replay(c echo.Context, call adminapi.EventCall) (report admin
 	case call.Run == "":
 		call.Run = rand.Text()
 	}
-	return h.events.Replay(c.Request().Context(), call.Consumer, call.Run, sel, options), nil
+	return h.events.Replay(c.Request().Context(), call.Consumer, call.Run, sel, call.RedeliveryOptions), nil
 }
 
 const maxRun = 64
@@ -104,7 +104,7 @@ func eventSelection(call *adminapi.EventCall) (adminapi.EventSelection, error) {
 	if err := checkPage(&call.Page); err != nil {
 		return adminapi.EventSelection{}, err
 	}
-	filter := bridge.Filter{Event: call.Event, Sources: call.Sources, Statuses: call.Statuses, Model: call.Model}
+	filter := call.Filter()
 	if err := filter.Validate(); err != nil {
 		return adminapi.EventSelection{}, badRequest("%v", err)
 	}

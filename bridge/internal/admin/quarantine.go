@@ -126,9 +126,7 @@ func (h quarantineAPI) reverify(c echo.Context, call adminapi.KeptCall) (report 
 	if err != nil {
 		return report, err
 	}
-	return h.q.Reverify(c.Request().Context(), sel, adminapi.ReverifyOptions{
-		DryRun: call.DryRun, AcceptStale: call.AcceptStale, AcceptPathToken: call.AcceptPathToken,
-	}), nil
+	return h.q.Reverify(c.Request().Context(), sel, call.ReverifyOptions), nil
 }
 
 // maxAcceptText bounds By and Reason.
