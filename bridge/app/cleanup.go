@@ -21,10 +21,9 @@ type ending struct {
 
 func (c *cleanup) add(name string, end func() error) { c.list = append(c.list, ending{name, end}) }
 
-// background runs f until its turn to end comes, however early the values' own
-// context ends.
-func (c *cleanup) background(name string, values context.Context, f func(ctx context.Context)) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(values))
+// background runs f until its turn to end comes.
+func (c *cleanup) background(name string, f func(ctx context.Context)) {
+	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); f(ctx) }()
 	c.add(name, func() error {

@@ -15,14 +15,12 @@ func TestCleanupOrder(t *testing.T) {
 	t.Parallel()
 	var onStop cleanup
 	var order []string
-	parent, cancel := context.WithCancel(context.Background())
 	onStop.add("folder", func() error { order = append(order, "folder"); return io.EOF })
-	onStop.background("admin", parent, func(ctx context.Context) {
+	onStop.background("admin", func(ctx context.Context) {
 		<-ctx.Done()
 		order = append(order, "admin")
 	})
 	onStop.add("store", func() error { order = append(order, "store"); return io.ErrUnexpectedEOF })
-	cancel()
 	err := onStop.run()
 	require.Equal(t, []string{"store", "admin", "folder"}, order)
 	require.True(t, errors.Is(err, io.EOF) && errors.Is(err, io.ErrUnexpectedEOF))

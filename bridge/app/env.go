@@ -27,7 +27,7 @@ type env struct {
 func newEnv(cfg *config.Config, opts Options, metrics prometheus.Registerer) (*env, error) {
 	e := &env{cfg: cfg, getenv: opts.Getenv, version: opts.Version, metrics: metrics}
 	if e.getenv == nil {
-		e.getenv = os.LookupEnv
+		e.getenv = os.LookupEnv //nolint:forbidigo // the default of whoever has no main of their own
 	}
 	if opts.Log == nil {
 		opts.Log = os.Stderr

@@ -51,7 +51,7 @@ func Provision(ctx context.Context, cfg *config.Config, opts Options) (report Pr
 		}
 		cfg.NATS.Listen = new(string) // nobody need connect
 	}
-	store, err := connectStore(e)
+	store, err := connectStore(e) //nolint:contextcheck // what it starts goes on until onStop
 	if err != nil {
 		return report, err
 	}

@@ -94,7 +94,7 @@ func (s *Spool) Drain(ctx context.Context, opts Options) (drained uint64, err er
 	}
 	e.folder = s.folder
 	defer func() { err = errors.Join(err, e.onStop.run()) }()
-	store, err := connectStore(e)
+	store, err := connectStore(e) //nolint:contextcheck // what it starts goes on until onStop
 	if err != nil {
 		return 0, err
 	}

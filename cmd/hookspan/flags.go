@@ -79,7 +79,7 @@ type moment struct{ time.Time }
 
 // UnmarshalText is called by kong.
 func (m *moment) UnmarshalText(text []byte) (err error) {
-	m.Time, err = parseTime(string(text), -1, "how long ago it was, such as 2h")
+	m.Time, err = parseTime(string(text), true, "how long ago it was, such as 2h")
 	return err
 }
 
@@ -96,14 +96,18 @@ type ahead struct{ time.Time }
 
 // UnmarshalText is called by kong.
 func (a *ahead) UnmarshalText(text []byte) (err error) {
-	a.Time, err = parseTime(string(text), 1, "in how long it is, such as 10m")
+	a.Time, err = parseTime(string(text), false, "in how long it is, such as 10m")
 	return err
 }
 
-// parseTime reads a time, or a duration from now in the direction.
-func parseTime(text string, direction time.Duration, duration string) (time.Time, error) {
+// parseTime reads a time, or a duration, which is how long ago the time was, or in how long
+// it is. The duration is described for the error.
+func parseTime(text string, ago bool, duration string) (time.Time, error) {
 	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
-		return time.Now().Add(direction * d), nil
+		if ago {
+			d = -d
+		}
+		return time.Now().Add(d), nil
 	}
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {

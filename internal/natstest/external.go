@@ -1,3 +1,5 @@
+// Package natstest has for tests what a bridge meets outside: a NATS server that comes and
+// goes, a network that goes silent, and the streams.
 package natstest
 
 import (
