@@ -28,7 +28,7 @@ func (a *App) startAdmin() (err error) {
 		log.Warn("health and metrics are served beyond this machine to whoever asks, and the API is not served: let only those reach it who may",
 			zap.Stringer("admin.listen", tcp))
 	}
-	a.onStop.background("admin listener", func(ctx context.Context) {
+	a.onStop.background(a.ctx, "admin listener", func(ctx context.Context) {
 		if err := a.operators.Run(ctx); err != nil {
 			// Webhooks do not need it.
 			log.Error("health, metrics and the API are not served any more; webhooks are still accepted", zap.Error(err))

@@ -21,9 +21,9 @@ type ending struct {
 
 func (c *cleanup) add(name string, end func() error) { c.list = append(c.list, ending{name, end}) }
 
-// background runs f until its turn to end comes.
-func (c *cleanup) background(name string, f func(ctx context.Context)) {
-	ctx, cancel := context.WithCancel(context.Background())
+// background runs f until its turn to end comes, however early ctx ends.
+func (c *cleanup) background(ctx context.Context, name string, f func(ctx context.Context)) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() { defer close(done); f(ctx) }()
 	c.add(name, func() error {

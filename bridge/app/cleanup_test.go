@@ -15,8 +15,10 @@ func TestCleanupOrder(t *testing.T) {
 	t.Parallel()
 	var onStop cleanup
 	var order []string
+	ended, end := context.WithCancel(t.Context())
+	end()
 	onStop.add("folder", func() error { order = append(order, "folder"); return io.EOF })
-	onStop.background("admin", func(ctx context.Context) {
+	onStop.background(ended, "admin", func(ctx context.Context) {
 		<-ctx.Done()
 		order = append(order, "admin")
 	})
