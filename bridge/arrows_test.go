@@ -79,6 +79,7 @@ var arrows = map[string]arrow{
 	"internal/freshconn":  {stdOnly: true},
 	"internal/headers":    {stdOnly: true},
 	"internal/natstest":   {ours: []string{"bridge", "internal/streams"}, never: withoutEcho},
+	"internal/needs":      {stdOnly: true},
 	"internal/neverdial":  {stdOnly: true},
 	"internal/pasted":     {stdOnly: true, never: []string{"net/http"}},
 	"internal/pid1":       {never: append(withoutNATS, "net/http")},
@@ -100,7 +101,7 @@ var arrows = map[string]arrow{
 const rig = "cmd/internal/rig"
 
 // forTests are the packages that only tests, and each other, may import.
-var forTests = []string{"bridge/internal/stream/streamtest", "internal/natstest", "consumers/consumertest"}
+var forTests = []string{"bridge/internal/stream/streamtest", "internal/natstest", "internal/needs", "consumers/consumertest"}
 
 // allows reports whether a package of ours may be imported; a rule that ends with a star
 // is for everything below a folder.

@@ -1,16 +1,24 @@
+// Package app is the bridge as one process. [New] builds an [App] of a configuration,
+// [App.Start] starts its parts one after the other, and [App.Stop] ends them in reverse.
+// [Run] is all of that until a context ends. Nothing here is global: one program can have
+// several Apps, each with a data folder and addresses of its own.
+//
+// The package also has what the command line does without a running bridge: [Provision],
+// [OpenSpool], [Lacks] and [Changes].
 package app
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hookspan/hookspan/bridge/config"
@@ -23,82 +31,65 @@ import (
 	"github.com/hookspan/hookspan/consumers"
 )
 
-// Options is what an App needs of its surroundings.
+// Options is what an App needs of its surroundings. The zero value is usable.
 type Options struct {
 	// File is the configuration file, which is read again while the App runs. Empty: none.
 	File string
-	// Version is that of the program.
+	// Version is that of the program, for metrics and for the header User-Agent.
 	Version string
-	// Getenv looks up the variables that the configuration names. Default os.LookupEnv.
+	// Getenv looks up the variables that the configuration names. Default [os.LookupEnv].
 	Getenv func(name string) (string, bool)
-	// Log takes the log. Default os.Stderr.
+	// Log takes the log. Default [os.Stderr].
 	Log io.Writer
-	// Reload has the configuration read again whenever it delivers. Nil: never.
+	// Reload has the configuration read again whenever it delivers. Nil: only when File
+	// or the file of a secret changes.
 	Reload <-chan os.Signal
 }
 
-func (o *Options) fill() {
-	if o.Getenv == nil {
-		o.Getenv = os.LookupEnv
-	}
-	if o.Log == nil {
-		o.Log = os.Stderr
-	}
-}
-
-// App is the bridge as one process: everything that a configuration asks for. New builds
-// an App, Start starts it, Stop ends it; each is called once, from one goroutine.
+// App is a bridge. [New] makes one. Start is called once; Stop can be called by any
+// goroutine and more than once. The other methods are safe for concurrent use once Start
+// has returned nil.
 type App struct {
-	cfg     *config.Config
-	opts    Options
-	seen    digests // the files as they were before they were read
-	log     *zap.Logger
-	metrics *prometheus.Registry
-	folder  *stream.Folder
-	holder  stream.Holder
-	onStop  cleanup
+	*env
+
+	opts     Options
+	seen     digests // the files as they were before they were read
+	registry *prometheus.Registry
+	holder   stream.Holder
 
 	operators *admin.Server // nil: this process has no such listener
 	checks    *admin.Checks
 	started   atomic.Bool
 
-	// What Start makes, in this order.
+	// What the parts make, see parts.go. What the roles of the process leave out is nil.
 
-	sources   sourceSet
-	store     *store
-	kept      keptDeliveries
-	hub       *await.Hub
-	ingress   *ingress.Server // nil: this process has no such role
-	providers *providerSet
-	submits   *submits
-	secrets   secretUsers
-	consumers []*consumers.Consumer
-	ledger    *predictions.Ledger // nil: this process has no such role
-	reloader  *reloader
+	sources     sourceSet
+	store       *store
+	provisioner *provisioner
+	kept        keptDeliveries
+	ingress     *ingress.Server
+	providers   *providerSet
+	submits     *submits
+	secrets     consumerSecrets
+	consumers   []*consumers.Consumer
+	waiting     *await.Hub
+	predictions *predictions.Ledger
+	reloader    *reloader
 
 	// ctx ends when the App is told to stop or a part has failed. Group has every
 	// goroutine that runs until then.
 	ctx   context.Context
 	stop  context.CancelFunc
 	group *errgroup.Group
-}
 
-// Load reads the configuration of an App and notes which files it was made of, so that
-// no later change of them is missed. An error names file, line and remedy.
-func Load(file string) (*config.Config, digests, error) {
-	seen := digests{}
-	seen.add(file)
-	cfg, err := config.Load(file)
-	if err != nil {
-		return nil, nil, err
-	}
-	seen.add(cfg.SecretFiles()...)
-	return cfg, seen, nil
+	stopTime time.Duration
+	ending   sync.Once
+	ended    error
 }
 
 // New takes the data folder and serves health and metrics on the admin listener, so that
-// operators can see the App start. The caller must call Stop, unless New returns an error,
-// which wraps ErrFolderInUse when another process has the folder.
+// operators can see the App start. The caller calls Stop, unless New returns an error. The
+// error wraps [ErrFolderInUse] when another process has the folder.
 func New(cfg *config.Config, opts Options) (*App, error) {
 	seen := digests{}
 	seen.add(opts.File)
@@ -107,8 +98,16 @@ func New(cfg *config.Config, opts Options) (*App, error) {
 }
 
 func newApp(cfg *config.Config, seen digests, opts Options) (_ *App, err error) {
-	opts.fill()
-	a := &App{cfg: cfg, opts: opts, seen: seen, checks: &admin.Checks{}}
+	registry, err := telemetry.NewRegistry(telemetry.Build{Version: opts.Version, NATS: server.VERSION})
+	if err != nil {
+		return nil, err
+	}
+	e, err := newEnv(cfg, opts, registry)
+	if err != nil {
+		return nil, err
+	}
+	a := &App{env: e, opts: opts, seen: seen, registry: registry, checks: &admin.Checks{}}
+	a.stopTime = time.Duration(cfg.Ingress.ShutdownDelay+cfg.Ingress.Deadline) + stopMargin
 	running, stop := context.WithCancel(context.Background())
 	a.stop = stop
 	a.group, a.ctx = errgroup.WithContext(running)
@@ -118,37 +117,11 @@ func newApp(cfg *config.Config, seen digests, opts Options) (_ *App, err error) 
 			err = errors.Join(err, a.onStop.run())
 		}
 	}()
-	if a.metrics, err = telemetry.NewRegistry(telemetry.Build{Version: opts.Version, NATS: server.VERSION}); err != nil {
-		return nil, err
-	}
-	if a.log, err = newLogger(cfg, opts.Log, a.metrics); err != nil {
-		return nil, err
-	}
-	if err = a.takeFolder(); err != nil {
+	if err := a.takeFolder(); err != nil {
 		return nil, err
 	}
 	a.checks.Add(a.phase)
 	return a, a.startAdmin()
-}
-
-// newLogger makes the log that the configuration asks for. Metrics count its entries;
-// nil: nobody does.
-func newLogger(cfg *config.Config, to io.Writer, metrics prometheus.Registerer) (*zap.Logger, error) {
-	return telemetry.NewLogger(telemetry.LogConfig{Level: cfg.Log.Level, Format: cfg.Log.Format}, to, metrics)
-}
-
-// takeFolder locks the data folder and writes down who has it: already now, so that a
-// verb with --config finds a bridge that has only begun.
-func (a *App) takeFolder() (err error) {
-	if a.folder, err = stream.OpenFolder(a.cfg.DataDir); err != nil {
-		return err
-	}
-	a.onStop.add("data folder", a.folder.Close)
-	a.holder = stream.Holder{PID: os.Getpid()}
-	if a.opts.File != "" {
-		a.holder.Config = config.Absolute(a.opts.File)
-	}
-	return a.folder.Announce(a.holder)
 }
 
 // phase is why a process that has not begun, or is about to end, is not ready.
@@ -167,84 +140,23 @@ func (a *App) phase() string {
 // error too.
 func (a *App) Start(ctx context.Context) error {
 	defer context.AfterFunc(ctx, a.stop)()
-	for _, start := range []func() error{
-		a.openStore, a.build, a.provision, a.startIngress, a.startAPI, a.startRedelivery, a.startPredictions, a.startConsumers, a.startReloading, a.tellReady,
-	} {
-		if err := start(); err != nil {
-			return err
+	for _, p := range a.parts() {
+		if err := p.start(); err != nil {
+			return fmt.Errorf("starting the %s: %w", p.name, err)
 		}
 	}
-	return nil
+	return a.announceReady()
 }
 
 // Done is closed when a part has failed, and when the App is told to stop. Stop then
 // returns why.
 func (a *App) Done() <-chan struct{} { return a.ctx.Done() }
 
-// Ready says where everything listens. It is for an App that has started.
-func (a *App) Ready() Ready { return newReady(a.cfg, a.ingress, a.operators, a.store) }
-
-// Config is the configuration that the App was built of. It must not be changed.
+// Config returns the configuration that the App was built of. It must not be changed.
 func (a *App) Config() *config.Config { return a.cfg }
 
-// FirstSecret is where the first usable secret of a source is from, false when the source
-// has none. It is for an App that has started.
+// FirstSecret returns where the first usable secret of a source is from, false when the
+// source has none.
 func (a *App) FirstSecret(source string) (config.SecretRef, bool) {
 	return a.sources.firstSecret(source)
-}
-
-// Stop ends the parts in reverse order of their start and returns what failed in them,
-// or while they ended. It returns after StopTime at the latest, whatever hangs.
-func (a *App) Stop() error {
-	a.stop()
-	done := make(chan error, 1)
-	go func() { done <- a.end() }()
-	return endWithin(a.ctx, a.StopTime(), done)
-}
-
-func (a *App) end() error {
-	a.log.Info("stopping")
-	a.stop()
-	return errors.Join(a.group.Wait(), a.onStop.run())
-}
-
-// stopMargin is how long everything but the requests in flight may take to end:
-// handlers have 20 s, what was sent to a provider 30 and 15 more to be recorded, and
-// then the spool has 10.
-const stopMargin = time.Minute
-
-// StopTime is how long Stop takes at most.
-func (a *App) StopTime() time.Duration {
-	return time.Duration(a.cfg.Ingress.ShutdownDelay+a.cfg.Ingress.Deadline) + stopMargin
-}
-
-// Run serves the configuration in opts.File until ctx ends or a part fails. It calls
-// ready once everything runs; an error of ready ends the App. A start that hangs is
-// given up like a Stop that hangs.
-func Run(ctx context.Context, opts Options, ready func(*App) error) error {
-	cfg, seen, err := Load(opts.File)
-	if err != nil {
-		return err
-	}
-	a, err := newApp(cfg, seen, opts)
-	if err != nil {
-		return err
-	}
-	// What libraries write to the standard log.
-	defer zap.RedirectStdLog(a.log.Named("std"))()
-	done := make(chan error, 1)
-	go func() {
-		err := a.Start(ctx)
-		if err == nil {
-			err = ready(a)
-		}
-		if err == nil {
-			select {
-			case <-ctx.Done():
-			case <-a.Done():
-			}
-		}
-		done <- errors.Join(err, a.end())
-	}()
-	return endWithin(ctx, a.StopTime(), done)
 }

@@ -23,6 +23,7 @@ type Change struct {
 	Text     string `json:"text"`
 }
 
+// Kinds of a [Change].
 const (
 	changeRemoved  = "removed"
 	ChangeNarrowed = "narrowed"
@@ -45,32 +46,35 @@ func Changes(ctx context.Context, cfg *config.Config, running *Waiting) ([]Chang
 	if err != nil || record == nil {
 		return []Change{}, err
 	}
-	counts := newCounter(record, running)
+	waiting, most := waitingEvents(record, running)
 	out := []Change{}
 	next, at := placeOf(cfg), record.Place()
 	if next.Store != at.Store || next.Prefix != at.Prefix {
 		// Its consumers are all made anew.
-		if waiting := counts.most(); waiting > 0 {
-			out = append(out, Change{changeMoved, "", waiting, leftText(at, waiting)})
+		if most > 0 {
+			out = append(out, Change{changeMoved, "", most, leftText(at, most)})
 		}
 		return out, nil
 	}
-	for _, name := range counts.names() {
+	for _, name := range slices.Sorted(maps.Keys(waiting)) {
+		n := waiting[name]
 		cons, kept := cfg.Consumers[name]
-		waiting := counts.waiting(name)
 		if !kept {
-			text := durables.Orphan(adminapi.ConsumerState{Name: name, Pending: waiting})
-			out = append(out, Change{changeRemoved, name, waiting, text})
+			text := durables.Orphan(adminapi.ConsumerState{Name: name, Pending: n})
+			out = append(out, Change{changeRemoved, name, n, text})
 			continue
 		}
-		served := record.Consumers()[name]
 		filter := cons.Base().Filter.Filter()
-		if filter.Covers(served.Filter) || waiting == 0 {
+		if filter.Covers(record.Consumers()[name].Filter) || n == 0 {
 			continue
 		}
-		skips, exactly, err := counts.skips(ctx, name, filter)
-		if err != nil {
-			return nil, err
+		// The filter may say more than NATS can tell.
+		skips, exactly := n, false
+		if _, rest := filter.Subjects(bridge.Names{}); running != nil && !rest {
+			exactly = true
+			if skips, err = running.Skips(ctx, name, filter); err != nil {
+				return nil, err
+			}
 		}
 		if !exactly || skips > 0 {
 			out = append(out, Change{ChangeNarrowed, name, skips, narrowText(name, skips, exactly)})
@@ -79,74 +83,33 @@ func Changes(ctx context.Context, cfg *config.Config, running *Waiting) ([]Chang
 	return out, nil
 }
 
+// waitingEvents counts what waits for the consumers of the configuration that was served
+// last, and for those that no configuration names any more: by the bridge that runs, or as
+// it is remembered. Most is the largest number of all consumers.
+func waitingEvents(record *durables.Record, running *Waiting) (waiting map[string]uint64, most uint64) {
+	waiting = map[string]uint64{}
+	for name := range record.Consumers() {
+		waiting[name] = 0
+		if running == nil {
+			waiting[name] = record.Waiting(name)
+		}
+	}
+	if running == nil {
+		return waiting, record.Waiting("")
+	}
+	for _, s := range running.Consumers {
+		most = max(most, s.Outstanding())
+		if _, served := waiting[s.Name]; served || s.Orphaned {
+			waiting[s.Name] = s.Outstanding()
+		}
+	}
+	return waiting, most
+}
+
 func narrowText(name string, skips uint64, exactly bool) string {
 	upTo := ""
 	if !exactly {
 		upTo = "up to "
 	}
 	return fmt.Sprintf("consumer %s: its filter will not pick %s%d of the events that wait for it, and they will not be given to it", name, upTo, skips)
-}
-
-// counter counts what waits: by the bridge that runs, or as it is remembered.
-type counter struct {
-	record  *durables.Record
-	running *Waiting
-	states  map[string]adminapi.ConsumerState // nil: no bridge runs
-}
-
-func newCounter(record *durables.Record, running *Waiting) counter {
-	n := counter{record: record, running: running}
-	if running != nil {
-		n.states = map[string]adminapi.ConsumerState{}
-		for _, s := range running.Consumers {
-			n.states[s.Name] = s
-		}
-	}
-	return n
-}
-
-// names are the consumers of the configuration that was served last, and those that no
-// configuration names any more.
-func (n counter) names() []string {
-	all := map[string]bool{}
-	for name := range n.record.Consumers() {
-		all[name] = true
-	}
-	for name, s := range n.states {
-		if s.Orphaned {
-			all[name] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(all))
-}
-
-func (n counter) waiting(name string) uint64 {
-	if n.states == nil {
-		return n.record.Waiting(name)
-	}
-	return n.states[name].Outstanding()
-}
-
-func (n counter) most() uint64 {
-	if n.states == nil {
-		return n.record.Waiting("")
-	}
-	most := uint64(0)
-	for _, s := range n.states {
-		most = max(most, s.Outstanding())
-	}
-	return most
-}
-
-// skips is how many of the waiting events a filter does not pick; not exactly when
-// nobody can count them, or the filter says more than NATS can tell.
-func (n counter) skips(ctx context.Context, name string, filter bridge.Filter) (skips uint64, exactly bool, err error) {
-	if n.states == nil {
-		return n.record.Waiting(name), false, nil
-	}
-	if _, rest := filter.Subjects(bridge.Names{}); rest {
-		return n.waiting(name), false, nil
-	}
-	skips, err = n.running.Skips(ctx, name, filter)
-	return skips, true, err
 }

@@ -16,6 +16,7 @@ import (
 
 // A start can take long: what changes meanwhile is not taken for what was read.
 func TestChangeDuringTheStartIsReadAgain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	put(t, dir, "secret", "mistyped")
 	path := filepath.Join(dir, "hookspan.yaml")
@@ -29,10 +30,9 @@ func TestChangeDuringTheStartIsReadAgain(t *testing.T) {
 	sources, err := resolveSources(cfg, noEnv)
 	require.NoError(t, err)
 	put(t, dir, "secret", sampleSecret)
-	r, err := newReloader(path, noEnv, cfg, sources, seen, nil, prometheus.NewRegistry(), zap.NewNop())
+	e := &env{cfg: cfg, getenv: noEnv, log: zap.NewNop(), metrics: prometheus.NewRegistry()}
+	r, err := newReloader(e, path, sources, seen, &submitSources{providers: &providerSet{}})
 	require.NoError(t, err)
-	r.providers = &providerSet{}
-	r.submits = &submitSources{providers: r.providers}
 	r.look()
 	r.look()
 	require.Equal(t, [][]byte{[]byte(sampleSecret)}, r.sources["get3w"].config.Secrets)
@@ -45,6 +45,7 @@ func TestChangeDuringTheStartIsReadAgain(t *testing.T) {
 
 // A pipe is neither emptied nor waited for.
 func TestPipesAreLeftAlone(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "pipe")
 	require.NoError(t, syscall.Mkfifo(path, 0o600))
 	first := digest(path)

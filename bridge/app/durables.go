@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -17,7 +16,6 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
-	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/consumers"
 	"github.com/hookspan/hookspan/internal/streamread"
 )
@@ -26,10 +24,9 @@ import (
 // before the first event goes to the stream, in every process that makes streams: a
 // consumer is given whatever was accepted since its configuration was first served.
 type durableSet struct {
-	cfg    *config.Config
-	store  *store
-	record *durables.Record
-	log    *zap.Logger
+	*store
+
+	log *zap.Logger
 
 	once  sync.Once
 	ready chan struct{} // closed once each durable was made, or could not be
@@ -40,66 +37,17 @@ type durableSet struct {
 	named   bool            // orphans were logged
 }
 
-// openRecord reads what the folder remembers of consumers and notes those of the
-// configuration; without a folder nothing is remembered.
-func openRecord(cfg *config.Config, folder *stream.Folder, log *zap.Logger) (*durables.Record, error) {
-	var memory durables.Memory
-	if folder != nil {
-		memory = folder.Memory(recordFile)
-	}
-	record, err := durables.OpenRecord(memory, placeOf(cfg))
-	if err != nil {
-		log.Error("what was remembered of the consumers is lost: start: new means from now on, and a durable whose state is lost may give more events again", zap.Error(err))
-	}
-	// Events of a consumer whose durable was never made can only lie in a spool.
-	waits := folder != nil && cfg.NATS.URL != "" && cfg.NATS.Provision == config.ProvisionCreate && folder.HasSpool()
-	return record, record.Serve(servedOf(cfg), waits)
-}
-
-func newDurableSet(cfg *config.Config, s *store, record *durables.Record) *durableSet {
-	return &durableSet{cfg: cfg, store: s, record: record, log: s.log.Named("durables"), ready: make(chan struct{}), settled: map[string]bool{}}
-}
-
-// position is the first sequence that a durable may still need, if it is known.
-func (d *durableSet) position(streamName, durable string) (uint64, bool) {
-	if streamName != d.cfg.Names().EventsStream() {
-		return 0, false
-	}
-	return d.record.Next(durable)
-}
-
-// recordFile is where the data folder remembers consumers.
-const recordFile = "consumers.json"
-
-// place is where the configuration has events.
-func placeOf(c *config.Config) durables.Place {
-	at := durables.Place{Store: durables.Embedded, Prefix: c.NATS.Prefix}
-	if c.NATS.URL != "" {
-		at.Store = c.NATS.URL // validated: there are no credentials in it
-	}
-	return at
-}
-
-// served are the consumers whose durables this process makes. A process that runs no
-// consumers leaves the archive that nobody configured to those that run it: an archive
-// begins with the oldest event, whenever its durable is made.
-func servedOf(c *config.Config) map[string]durables.Served {
-	out := map[string]durables.Served{}
-	for name, cons := range c.Consumers {
-		if base := cons.Base(); !base.Implied || c.Has(config.RoleConsumers) {
-			out[name] = durables.Served{Kind: base.Kind, Filter: base.Filter.Filter()}
-		}
-	}
-	return out
+func newDurableSet(s *store) *durableSet {
+	return &durableSet{store: s, log: s.log.Named("durables"), ready: make(chan struct{}), settled: map[string]bool{}}
 }
 
 // start is where the durable of a consumer begins that does not exist yet. New is what
 // was accepted since the consumer was first served, which is before the durable can be
 // made where NATS is away.
-func (d *durableSet) start(name string, cons config.Consumer) (consumers.Start, error) {
+func (s *store) start(name string, cons config.Consumer) (consumers.Start, error) {
 	start, err := consumers.ParseStart(cons.Base().Start)
 	if err == nil && !start.All && start.At.IsZero() {
-		start.At = d.record.Consumers()[name].Since
+		start.At = s.record.Consumers()[name].Since
 	}
 	return start, err
 }
@@ -107,7 +55,7 @@ func (d *durableSet) start(name string, cons config.Consumer) (consumers.Start, 
 // provision makes every durable what it is to be. An error is of NATS as a whole; what
 // one durable alone cannot be is an alarm, and in failed.
 func (d *durableSet) provision(ctx context.Context) (done []Provisioned, failed, err error) {
-	st, err := streamread.Open(ctx, d.store.consume, d.store.cfg.Names.EventsStream())
+	st, err := streamread.Open(ctx, d.consume, d.cfg.Names().EventsStream())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -123,7 +71,7 @@ func (d *durableSet) provision(ctx context.Context) (done []Provisioned, failed,
 		if err == nil {
 			err = d.record.Made(name)
 		}
-		if ctx.Err() != nil || !d.store.consume.Conn().IsConnected() {
+		if ctx.Err() != nil || !d.consume.Conn().IsConnected() {
 			return done, failed, cmp.Or(err, ctx.Err(), nats.ErrDisconnected)
 		}
 		if err != nil {
@@ -148,6 +96,16 @@ func (d *durableSet) provision(ctx context.Context) (done []Provisioned, failed,
 // durableTimeout bounds what is done for one durable. One whose replicas have no leader
 // does not answer, and must hold up neither the others nor webhooks.
 const durableTimeout = 5 * time.Second
+
+// durableOf is what the durable of a consumer is to be like.
+func durableOf(cfg *config.Config, name string, c config.Consumer) (consumers.Durable, error) {
+	of, err := consumerConfig(cfg, name, c)
+	durable := of.Durable()
+	if pull, ok := c.(*config.Pull); ok {
+		durable.MaxDeliveries = pull.MaxDeliveries
+	}
+	return durable, err
+}
 
 func (d *durableSet) provisionWithin(ctx context.Context, name string, served durables.Served, ahead time.Duration) (consumers.Change, error) {
 	ctx, cancel := context.WithTimeout(ctx, durableTimeout)
@@ -176,7 +134,7 @@ func (d *durableSet) provisionOne(ctx context.Context, name string, served durab
 	if d.settled[name] || !d.cfg.Has(config.RoleConsumers) {
 		// Two bridges with different configurations must not change a durable to and fro
 		// for as long as both run, as in the middle of a deployment.
-		switch err := durable.Verify(ctx, d.store.consume); {
+		switch err := durable.Verify(ctx, d.consume); {
 		case errors.Is(err, consumers.ErrOtherBridge) && d.cfg.Has(config.RoleConsumers):
 			d.raise(bridge.AlarmConsumerChanged, name, "another bridge has another configuration of it, which is in force until this one is started again: "+err.Error())
 			return consumers.Change{}, nil
@@ -184,66 +142,22 @@ func (d *durableSet) provisionOne(ctx context.Context, name string, served durab
 			return consumers.Change{}, nil
 		}
 	}
-	change, err := durable.ProvisionFrom(ctx, d.store.consume, next)
+	change, err := durable.ProvisionFrom(ctx, d.consume, next)
 	if err == nil && served.Before != nil {
 		d.tellNarrowed(ctx, name, served, change)
 	}
 	return change, err
 }
 
-// tellNarrowed tells of events that a consumer is not given since its filter has changed,
-// where NATS cannot count them.
-func (d *durableSet) tellNarrowed(ctx context.Context, name string, served durables.Served, change consumers.Change) {
-	const replay = "hookspan events replay --consumer %s gives it those that it should have all the same"
-	if d.store.spool != nil {
-		state, err := d.store.spool.State(ctx)
-		if err != nil {
-			d.log.Warn("how many events lie in the spool is unknown", zap.Error(err))
-		}
-		if err != nil || state.Messages > 0 {
-			d.raise(bridge.AlarmConsumerNarrowed, name, fmt.Sprintf("its filter has changed while NATS could not be reached, and of the %d events in the spool "+
-				"those that it does not pick any more are not given to it: "+replay, state.Messages, name))
-		}
-	}
-	if _, rest := served.Filter.Subjects(d.cfg.Names()); rest && d.record.Waiting(name) > change.Skipped {
-		d.raise(bridge.AlarmConsumerNarrowed, name, fmt.Sprintf("its filter.model has changed, and of the %d events that were waiting for it "+
-			"those of other models are passed over: "+replay, d.record.Waiting(name), name))
-	}
-}
-
-// tell says what was done to a durable, with an alarm where somebody else had a hand in
-// it or where events are concerned.
-func (d *durableSet) tell(name string, change consumers.Change) {
-	known := d.settled[name]
-	d.settled[name] = true
-	differences := strings.Join(change.Differences, "; ")
-	switch {
-	case change.Created && known:
-		d.raise(bridge.AlarmConsumerRemoved, name, "somebody removed the durable; it was made again, and events that it had delivered may come again")
-	case change.Created:
-		d.log.Info("created the durable", zap.String("consumer", name))
-	case change.Remade:
-		d.raise(bridge.AlarmConsumerChanged, name, "the durable was not what the configuration says and was made anew; events that it had delivered may come again: "+differences)
-	case known && differences != "":
-		d.raise(bridge.AlarmConsumerChanged, name, "somebody changed the durable, it was changed back: "+differences)
-	case differences != "":
-		d.log.Warn("changed the durable", zap.String("consumer", name), zap.Strings("changes", change.Differences))
-	}
-	if change.Skipped > 0 {
-		d.raise(bridge.AlarmConsumerNarrowed, name, fmt.Sprintf("its filter does not pick %d of the events that were waiting for it any more, and they are not given to it: "+
-			"hookspan events replay --consumer %s gives it those that it should have all the same", change.Skipped, name))
-	}
-}
-
 // verify says what differs, where somebody else makes the durables.
 func (d *durableSet) verify(ctx context.Context) (failed error) {
-	if st, err := streamread.Open(ctx, d.store.consume, d.store.cfg.Names.EventsStream()); err == nil {
+	if st, err := streamread.Open(ctx, d.consume, d.cfg.Names().EventsStream()); err == nil {
 		failed = d.record.Reached(st.CachedInfo().Created)
 	}
 	for _, name := range slices.Sorted(maps.Keys(servedOf(d.cfg))) {
 		durable, err := durableOf(d.cfg, name, d.cfg.Consumers[name])
 		if err == nil {
-			err = durable.Verify(ctx, d.store.consume)
+			err = durable.Verify(ctx, d.consume)
 		}
 		switch {
 		case errors.Is(err, consumers.ErrMissing):
@@ -258,32 +172,10 @@ func (d *durableSet) verify(ctx context.Context) (failed error) {
 	return failed
 }
 
-// nameOrphans logs once which consumers the configuration does not name any more.
-func (d *durableSet) nameOrphans(ctx context.Context) {
-	if d.named {
-		return
-	}
-	states, err := d.store.fleet(d.cfg).List(ctx)
-	if err != nil {
-		d.log.Warn("cannot look for consumers that the configuration does not name any more, trying again", zap.Error(err))
-		return
-	}
-	d.named = true
-	for _, s := range states {
-		if s.Orphaned {
-			d.log.Warn(durables.Orphan(s), zap.String("consumer", s.Name), zap.Uint64("waiting", s.Outstanding()))
-		}
-	}
-}
-
-func (d *durableSet) raise(kind, name, text string) {
-	d.store.alarms.Raise(bridge.Alarm{Kind: kind, Subject: name, Text: "consumer " + name + ": " + text})
-}
-
 // wait returns when the durables were made, as far as they can be, or are somebody
 // else's to make. It is false when ctx ends before.
 func (d *durableSet) wait(ctx context.Context) bool {
-	if d.store.mode != config.ProvisionCreate {
+	if d.cfg.NATS.Provision != config.ProvisionCreate {
 		return true
 	}
 	select {

@@ -23,6 +23,7 @@ import (
 // The durable of a program that is not ours is kept: made again without a gap when
 // somebody removes it, and changed back.
 func TestDurableOfAnotherProgramIsKept(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	x := natstest.NewExternal(t, nil)
 	x.Start()
@@ -41,9 +42,9 @@ func TestDurableOfAnotherProgramIsKept(t *testing.T) {
 	m, err := c.Next()
 	require.NoError(t, err)
 	require.NoError(t, m.DoubleAck(ctx))
-	states, err := store.fleet(store.durables.cfg).List(ctx)
+	states, err := store.store.durables().List(ctx)
 	require.NoError(t, err)
-	require.NoError(t, store.durables.record.Saw(states, time.Now()))
+	require.NoError(t, store.record.Saw(states, time.Now()))
 
 	require.NoError(t, js.DeleteConsumer(ctx, "HOOKSPAN_EVENTS", "search"))
 	require.NoError(t, store.look(ctx))
@@ -71,6 +72,7 @@ func TestDurableOfAnotherProgramIsKept(t *testing.T) {
 // runs no consumers changes none, and one that does changes those of its handlers when it
 // starts.
 func TestBridgesDoNotFightOverADurable(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	x := natstest.NewExternal(t, nil)
 	x.Start()
@@ -106,7 +108,7 @@ func TestSilentDurableHoldsUpNothing(t *testing.T) {
 	})
 	x.Start()
 	k := kept(t, x, "consumers: {archive: {enabled: false}, a-silent: {kind: pull}, other: {kind: pull}}")
-	failed, err := k.provisionOnce(t.Context())
+	failed, err := k.provision(t.Context())
 	require.NoError(t, err)
 	require.ErrorContains(t, failed, "consumers.a-silent")
 	require.True(t, k.publisher.Fit())
@@ -118,7 +120,7 @@ func TestSilentDurableHoldsUpNothing(t *testing.T) {
 
 // keptStore is a store without the rest of a bridge.
 type keptStore struct {
-	*store
+	*provisioner
 
 	logs *observer.ObservedLogs
 }
@@ -135,7 +137,7 @@ func (k *keptStore) raised() []bridge.Alarm {
 }
 
 func (k *keptStore) look(ctx context.Context) error {
-	failed, err := k.provisionOnce(ctx)
+	failed, err := k.provision(ctx)
 	return errors.Join(failed, err)
 }
 
@@ -143,13 +145,12 @@ func kept(t *testing.T, x *natstest.External, consumers string) *keptStore {
 	t.Helper()
 	cfg, err := config.Load(configFile(t, "data_dir: "+t.TempDir()+"\nnats: {url: \""+x.URL()+"\", user: u, password: \"env:P\"}\n"+consumers+"\n"))
 	require.NoError(t, err)
-	var onStop cleanup
-	t.Cleanup(func() { require.NoError(t, onStop.run()) })
-	getenv := func(string) (string, bool) { return "p", true } // one that wants no password takes any
 	core, logs := observer.New(zap.WarnLevel)
-	s, err := connectStore(cfg, nil, getenv, zap.New(core), &onStop)
+	e := &env{cfg: cfg, log: zap.New(core), getenv: func(string) (string, bool) { return "p", true }} // one that wants no password takes any
+	t.Cleanup(func() { require.NoError(t, e.onStop.run()) })
+	s, err := connectStore(e)
 	require.NoError(t, err)
-	k := &keptStore{store: s, logs: logs}
+	k := &keptStore{provisioner: newProvisioner(s), logs: logs}
 	require.NoError(t, s.connected(t.Context()))
 	return k
 }

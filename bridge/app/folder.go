@@ -1,6 +1,11 @@
 package app
 
 import (
+	"net"
+	"os"
+	"strings"
+
+	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 )
 
@@ -14,7 +19,7 @@ var (
 	ErrFolderInUse = stream.ErrFolderInUse
 )
 
-// ReadHolder returns who has the data folder dir. The error wraps ErrNotRunning when
+// ReadHolder returns who has the data folder dir. The error wraps [ErrNotRunning] when
 // nobody has.
 func ReadHolder(dir string) (Holder, error) { return stream.ReadHolder(dir) }
 
@@ -30,3 +35,69 @@ func NATSUser(consumer string) string {
 // NATSPassword reads the password of a user of the embedded server from the data folder
 // dir. The error wraps [fs.ErrNotExist] when the bridge has made no such user yet.
 func NATSPassword(dir, user string) (string, error) { return stream.ReadSecret(dir, user) }
+
+// takeFolder locks the data folder and writes down who has it: already now, so that a
+// verb with --config finds a bridge that has only begun.
+func (a *App) takeFolder() error {
+	if err := a.openFolder(); err != nil {
+		return err
+	}
+	a.holder = stream.Holder{PID: os.Getpid()}
+	if a.opts.File != "" {
+		a.holder.Config = config.Absolute(a.opts.File)
+	}
+	return a.folder.Announce(a.holder)
+}
+
+// announceReady writes down where everything listens, for verbs that look for this bridge.
+func (a *App) announceReady() error {
+	a.started.Store(true)
+	r := a.Ready()
+	a.holder.Ready, a.holder.NATSURL, a.holder.AdminURL = true, r.NATS, r.Admin
+	return a.folder.Announce(a.holder)
+}
+
+// Ready says where a bridge listens and keeps its data. It is printed as JSON.
+type Ready struct {
+	// Webhooks are the addresses for webhooks by source, none without the role ingress.
+	Webhooks map[string]string `json:"webhooks"`
+	// NATS is the address of the embedded NATS, empty when it does not listen.
+	NATS string `json:"nats,omitempty"`
+	// Admin is the address of the admin listener, empty when there is none.
+	Admin   string `json:"admin,omitempty"`
+	DataDir string `json:"data_dir"`
+	PID     int    `json:"pid"`
+}
+
+// Ready says where everything listens.
+func (a *App) Ready() Ready {
+	r := Ready{Webhooks: map[string]string{}, DataDir: a.cfg.DataDir, PID: os.Getpid()}
+	if e := a.store.embedded; e != nil && e.URL() != "" {
+		r.NATS = "nats://" + Reachable(strings.TrimPrefix(e.URL(), "nats://"))
+	}
+	if a.ingress != nil {
+		scheme := "http://"
+		if a.cfg.Ingress.TLS.Cert != "" {
+			scheme = "https://"
+		}
+		for name := range a.cfg.Sources {
+			r.Webhooks[name] = scheme + Reachable(a.ingress.Addr().String()) + "/webhooks/" + name
+		}
+	}
+	if a.operators != nil {
+		r.Admin = "http://" + Reachable(a.operators.Addr().String())
+	}
+	return r
+}
+
+// Reachable returns a bound address with a host that a client on this machine can use.
+func Reachable(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}

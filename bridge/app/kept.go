@@ -7,7 +7,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/admin"
 	"github.com/hookspan/hookspan/bridge/internal/ingress"
 	"github.com/hookspan/hookspan/bridge/internal/quarantine"
 	"github.com/hookspan/hookspan/bridge/internal/source"
@@ -15,8 +14,7 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// withheld is what keeps deliveries that did not become an event, and what looks
-// at them again.
+// keptDeliveries keeps deliveries that did not become an event.
 type keptDeliveries struct {
 	quarantine *stream.Quarantine
 	refused    *stream.Refused // it writes while it runs
@@ -24,39 +22,32 @@ type keptDeliveries struct {
 
 func newKeptDeliveries(s *store) keptDeliveries {
 	return keptDeliveries{
-		quarantine: stream.NewQuarantine(s.events(), s.cfg.Names, s.alarms),
-		refused:    stream.NewRefused(s.publisher, s.cfg.Names, s.alarms, s.log.Named("refused")),
+		quarantine: stream.NewQuarantine(s.keeper(), s.cfg.Names(), s.alarms),
+		refused:    stream.NewRefused(s.publisher, s.cfg.Names(), s.alarms, s.log.Named("refused")),
 	}
 }
 
-// deps is where the ingress puts what comes.
-func (s *store) deps(w keptDeliveries) ingress.Deps {
-	return ingress.Deps{Publisher: s.events(), Quarantine: w.quarantine, Refused: w.refused, Alarms: s.alarms}
+func (k keptDeliveries) collectors() []prometheus.Collector {
+	return append(k.quarantine.Collectors(), k.refused.Collectors()...)
 }
 
-func (w keptDeliveries) collectors() []prometheus.Collector {
-	return append(w.quarantine.Collectors(), w.refused.Collectors()...)
-}
-
-// entries are what the API offers of them.
-type entries struct {
+// keptEntries is what the API offers of kept deliveries.
+type keptEntries struct {
 	*stream.KeptStore
 	*quarantine.Reverifier
 	in  *ingress.Server // nil: this process takes no webhooks
 	log *zap.Logger
 }
 
-var _ admin.Quarantine = entries{}
-
-// entries are verified again with the sources of in as they are then.
-func (s *store) entries(in *ingress.Server) entries {
-	kept := stream.NewKeptStore(s.consume, s.cfg.Names)
-	sources := func(name string) *source.Source { return in.Source(name) }
-	return entries{kept, quarantine.New(kept, s.events(), sources), in, s.log.Named("quarantine")}
+// keptEntries are verified again with the sources of the ingress as they are then.
+func (a *App) keptEntries() keptEntries {
+	kept := stream.NewKeptStore(a.store.consume, a.cfg.Names())
+	sources := func(name string) *source.Source { return a.ingress.Source(name) }
+	return keptEntries{kept, quarantine.New(kept, a.store.keeper(), sources), a.ingress, a.log.Named("quarantine")}
 }
 
 // Reverify needs the secrets, which only a process with the role ingress reads.
-func (e entries) Reverify(ctx context.Context, sel adminapi.KeptSelection, o adminapi.ReverifyOptions) adminapi.KeptReport {
+func (e keptEntries) Reverify(ctx context.Context, sel adminapi.KeptSelection, o adminapi.ReverifyOptions) adminapi.KeptReport {
 	if e.in == nil {
 		return noSecrets(o.DryRun)
 	}
@@ -64,7 +55,7 @@ func (e entries) Reverify(ctx context.Context, sel adminapi.KeptSelection, o adm
 }
 
 // Accept needs the secrets too. Each entry that becomes an event is a line of the log.
-func (e entries) Accept(ctx context.Context, sel adminapi.KeptSelection, o adminapi.AcceptOptions) adminapi.KeptReport {
+func (e keptEntries) Accept(ctx context.Context, sel adminapi.KeptSelection, o adminapi.AcceptOptions) adminapi.KeptReport {
 	if e.in == nil {
 		return noSecrets(o.DryRun)
 	}
@@ -77,4 +68,19 @@ func (e entries) Accept(ctx context.Context, sel adminapi.KeptSelection, o admin
 
 func noSecrets(dryRun bool) adminapi.KeptReport {
 	return adminapi.KeptReport{DryRun: dryRun, Remaining: map[string]int{}, Stopped: "this process has no role ingress, and so no secrets: ask one that has it"}
+}
+
+// KeptCauses returns every cause for which a delivery is quarantined or refused.
+func KeptCauses() []string {
+	var causes []string
+	for _, cause := range []source.Cause{
+		source.CauseEncoding, source.CauseSyntax, source.CauseDuplicateKey, source.CauseDepth,
+		source.CauseNoID, source.CauseNoStatus, source.CauseTooLong, source.CauseStale,
+		source.CauseNoSecret, source.CauseNoSignature, source.CauseSeveralSignatures, source.CauseWrongLength, source.CauseNotHex,
+		source.CauseLooksBase64, source.CauseSignaturePrefix, source.CauseSecretSpace, source.CauseSecretPrefix, source.CauseSecretEncoded,
+		source.CauseRetiredSecret, source.CauseBodyChanged, source.CauseWrongSignature,
+	} {
+		causes = append(causes, string(cause))
+	}
+	return append(causes, bridge.CausePathToken, "too_large", "not_authentic")
 }

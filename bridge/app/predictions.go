@@ -4,45 +4,63 @@ import (
 	"context"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/watches"
 	"github.com/hookspan/hookspan/bridge/internal/source"
 )
 
-// newLedger makes the ledger of predictions, nil when this process has no such role.
-// It writes where events are, without the spool: whoever leads it has read them from
-// there. Asker returns how the provider of a source is asked, nil when it is not.
-func newLedger(cfg *config.Config, store *store, asker func(source string) predictions.Asker, metrics prometheus.Registerer, log *zap.Logger) (*predictions.Ledger, error) {
-	if !cfg.Has(config.RoleReconciler) {
-		return nil, nil
+// openPredictions makes the prediction store, with the role reconciler. It writes where
+// events are, without the spool: whoever leads it has read them from there.
+func (a *App) openPredictions() error {
+	if !a.cfg.Has(config.RoleReconciler) {
+		return nil
 	}
 	sources := map[string]predictions.SourceConfig{}
-	for name, s := range cfg.Sources {
+	for name, s := range a.cfg.Sources {
 		// It only reads what the provider answers, and that needs no secret.
 		src, err := source.New(source.Config{Name: name, Kind: s.Kind, MaxAge: time.Duration(s.MaxAge)})
 		if err != nil {
-			return nil, err
+			return err
 		}
 		sources[name] = predictions.SourceConfig{
-			Source: src, Asker: asker(name), Rate: float64(s.API.Rate), PollAfter: time.Duration(s.API.PollAfter), Query: s.Query,
+			Source: src, Asker: a.providers.poller(name), Rate: float64(s.API.Rate), PollAfter: time.Duration(s.API.PollAfter), Query: s.Query,
 		}
 	}
-	ledger := predictions.NewLedger(store.consume, store.publisher, predictions.Config{
-		Names: cfg.Names(), Sources: sources,
-		Keep: time.Duration(cfg.Predictions.Keep), GiveUpAfter: time.Duration(cfg.Predictions.GiveUpAfter),
-		Process: processName(), BindOnly: cfg.NATS.Provision != config.ProvisionCreate,
-		Alarms: store.alarms, Logger: log,
+	a.predictions = predictions.NewLedger(a.store.consume, a.store.publisher, predictions.Config{
+		Names: a.cfg.Names(), Sources: sources,
+		Keep: time.Duration(a.cfg.Predictions.Keep), GiveUpAfter: time.Duration(a.cfg.Predictions.GiveUpAfter),
+		Process: processName(), BindOnly: a.cfg.NATS.Provision != config.ProvisionCreate,
+		Alarms: a.store.alarms, Logger: a.log,
 	})
-	return ledger, register(metrics, ledger.Collectors()...)
+	return a.register(a.predictions.Collectors()...)
 }
 
-// runLedger returns when ctx has ended. A ledger that cannot go on must not take the
-// ingress with it.
-func runLedger(ctx context.Context, ledger *predictions.Ledger, log *zap.Logger) {
-	if err := ledger.Run(ctx); err != nil {
-		log.Error("the ledger of predictions has ended; webhooks are still accepted and kept for it", zap.Error(err))
+// runPredictions runs the prediction store, and lets programs announce predictions by
+// NATS. Neither may take the ingress with it.
+func (a *App) runPredictions() error {
+	if a.predictions == nil {
+		return nil
 	}
+	a.group.Go(a.provisioner.whenProvisioned(a.ctx, func(ctx context.Context) error {
+		if err := a.predictions.Run(ctx); err != nil {
+			a.log.Error("the prediction store has ended; webhooks are still accepted and kept for it", zap.Error(err))
+		}
+		return nil
+	}))
+	service := watches.NewService(a.store.consume, a.announcer(), watches.Config{Names: a.cfg.Names(), Alarms: a.store.alarms, Logger: a.log})
+	a.group.Go(func() error {
+		if err := service.Run(a.ctx); err != nil {
+			a.log.Error("predictions cannot be announced by NATS any more; the API still takes them", zap.Error(err))
+		}
+		return nil
+	})
+	return nil
+}
+
+// announcer publishes as the ingress does, so that the spool takes what NATS cannot.
+func (a *App) announcer() *watches.Announcer {
+	return watches.NewAnnouncer(a.store.keeper(), func(name string) bool { _, ok := a.cfg.Sources[name]; return ok })
 }

@@ -4,17 +4,13 @@ import (
 	"context"
 	"time"
 
-	"github.com/labstack/echo/v4"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/internal/admin"
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
-	"github.com/hookspan/hookspan/bridge/internal/predictions/watches"
 	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
@@ -29,12 +25,12 @@ type known struct {
 	cfg   *config.Config
 }
 
-// Walk reads the ledger.
+// Walk reads the prediction store.
 func (k known) Walk(ctx context.Context, sel adminapi.PredictionSelection, visit func(uint64, *bridge.PredictionState) error) error {
 	return k.Reader.Walk(ctx, predictions.Selection(sel), visit)
 }
 
-// Rebuild has whoever leads the ledger fold it again.
+// Rebuild has whoever leads the prediction store fold it again.
 func (k known) Rebuild(ctx context.Context) error { return predictions.Rebuild(ctx, k.js, k.names) }
 
 // Life is zero for a source that is not configured any more: nobody knows then.
@@ -46,31 +42,18 @@ func (k known) Life(name string) time.Duration {
 	return kind.OutputLife()
 }
 
-// newHub makes what waits for predictions. It listens when somebody does.
-func newHub(s *store, metrics prometheus.Registerer, log *zap.Logger) (*await.Hub, error) {
-	hub := await.New(s.consume, predictions.NewReader(s.consume, s.cfg.Names), s.cfg.Names, log)
-	return hub, register(metrics, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+// openWaiting makes what waits for predictions. It listens when somebody waits.
+func (a *App) openWaiting() error {
+	js, names := a.store.consume, a.cfg.Names()
+	a.waiting = await.New(js, predictions.NewReader(js, names), names, a.log)
+	a.onStop.add("waiting for predictions", func() error { a.waiting.Close(); return nil })
+	return a.register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "hookspan_prediction_waiters", Help: "Requests that wait for the end of a prediction or follow one.",
-	}, func() float64 { return float64(hub.Waiting()) }))
+	}, func() float64 { return float64(a.waiting.Waiting()) }))
 }
 
-// registerPredictions adds the routes about predictions.
-func (s *store) registerPredictions(api *echo.Group, cfg *config.Config, hub *await.Hub) {
-	names := s.cfg.Names
-	admin.RegisterPredictions(api, known{
-		Reader: predictions.NewReader(s.consume, names), Past: await.NewPast(s.consume, names), js: s.consume, names: names, cfg: cfg,
-	}, hub, s.announcer(cfg))
-}
-
-// announcer publishes as the ingress does, so that the spool takes what NATS cannot.
-func (s *store) announcer(cfg *config.Config) *watches.Announcer {
-	return watches.NewAnnouncer(s.events(), func(name string) bool { _, ok := cfg.Sources[name]; return ok })
-}
-
-// runWatches lets programs announce predictions by NATS, and returns when ctx has ended.
-func (s *store) runWatches(ctx context.Context, cfg *config.Config, log *zap.Logger) {
-	service := watches.NewService(s.consume, s.announcer(cfg), watches.Config{Names: s.cfg.Names, Alarms: s.alarms, Logger: log})
-	if err := service.Run(ctx); err != nil {
-		log.Error("predictions cannot be announced by NATS any more; the API still takes them", zap.Error(err))
-	}
+// knownPredictions is what the API tells of predictions.
+func (a *App) knownPredictions() known {
+	js, names := a.store.consume, a.cfg.Names()
+	return known{Reader: predictions.NewReader(js, names), Past: await.NewPast(js, names), js: js, names: names, cfg: a.cfg}
 }

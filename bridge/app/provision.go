@@ -4,15 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
+	"github.com/hookspan/hookspan/internal/streams"
 )
 
 const (
@@ -21,98 +22,138 @@ const (
 	// provisionAgain is how long a stream that somebody changed or removed goes
 	// unnoticed.
 	provisionAgain = 30 * time.Second
+	// kickPause is the least time between two looks at the streams that publishes
+	// without an answer have asked for.
+	kickPause = time.Second
 )
 
-// provision makes the streams and durables what they are to be, and again from time to time.
-// An embedded store must be ready before anything is served; an external one may
-// come later, until then deliveries go into the spool and consumers wait.
-func (s *store) provision(ctx context.Context, group *errgroup.Group, maxBody config.ByteSize) error {
-	if s.embedded != nil {
-		if _, err := s.provisionOnce(ctx); err != nil {
+// provisioner makes the streams and durables what they are to be, or says what differs,
+// as nats.provision wants it.
+type provisioner struct {
+	*store
+
+	durables *durableSet
+	settled  bool // the streams were once as they should be
+
+	once sync.Once
+	done chan struct{} // closed once the streams were what they are to be
+}
+
+func newProvisioner(s *store) *provisioner {
+	return &provisioner{store: s, durables: newDurableSet(s), done: make(chan struct{})}
+}
+
+// runProvisioner provisions, and again from time to time. An embedded store must be ready
+// before anything is served; an external one may come later, until then deliveries go into
+// the spool and consumers wait.
+func (a *App) runProvisioner() error {
+	p := a.provisioner
+	if p.embedded != nil {
+		if _, err := p.provision(a.ctx); err != nil {
 			return err
 		}
-		s.warnOfSmallDisk()
-		if s.spool != nil {
-			drainer := stream.NewDrainer(s.spool, s.publisher, s.alarms, s.log)
-			group.Go(func() error { return drainer.Run(ctx) })
+		p.warnOfSmallDisk()
+		if p.spool != nil {
+			drainer := stream.NewDrainer(p.spool, p.publisher, p.alarms, a.log)
+			a.group.Go(func() error { return drainer.Run(a.ctx) })
 		}
 	}
-	group.Go(func() error {
-		wait, reached, said := provisionAgain, true, ""
-		if s.embedded == nil {
-			wait, reached = 0, false
-		}
-		for s.waitToProvision(ctx, wait) {
-			wait = provisionAgain
-			failed, err := s.provisionOnce(ctx)
-			if failed != nil && ctx.Err() == nil { // somebody should be at work on it
-				wait = provisionRetry
-				if failed.Error() != said {
-					s.log.Error("a consumer's durable is not what it is to be, looking again", zap.Duration("every", wait), zap.Error(failed))
-				}
-				said = failed.Error()
-			}
-			switch {
-			case err != nil && ctx.Err() == nil:
-				wait = provisionRetry
-				if s.relay != nil && !errors.Is(err, stream.ErrUnfit) {
-					s.relay.Unserved(err)
-				}
-				s.log.Error("provisioning failed, trying again", zap.Duration("in", wait), zap.Error(err))
-			case err == nil && !reached && s.publish.Conn().IsConnected():
-				reached = true
-				s.warnOfSmallPayload(maxBody)
-			}
-		}
-		return nil
-	})
+	a.group.Go(func() error { p.run(a.ctx); return nil })
 	return nil
 }
 
-// provisionOnce opens the publisher when the streams are fit and the durables of the
+// run provisions until ctx ends.
+func (p *provisioner) run(ctx context.Context) {
+	wait, reached, said := provisionAgain, true, ""
+	if p.embedded == nil {
+		wait, reached = 0, false
+	}
+	for p.pause(ctx, wait) {
+		wait = provisionAgain
+		failed, err := p.provision(ctx)
+		if failed != nil && ctx.Err() == nil { // somebody should be at work on it
+			wait = provisionRetry
+			if failed.Error() != said {
+				p.log.Error("a consumer's durable is not what it is to be, looking again", zap.Duration("every", wait), zap.Error(failed))
+			}
+			said = failed.Error()
+		}
+		switch {
+		case err != nil && ctx.Err() == nil:
+			wait = provisionRetry
+			if p.relay != nil && !errors.Is(err, stream.ErrUnfit) {
+				p.relay.Unserved(err)
+			}
+			p.log.Error("provisioning failed, trying again", zap.Duration("in", wait), zap.Error(err))
+		case err == nil && !reached && p.publish.Conn().IsConnected():
+			reached = true
+			p.warnOfSmallPayload()
+		}
+	}
+}
+
+// pause returns when it is time to look at the streams again: after wait, or earlier when
+// a publish found no stream. It is false when ctx ends.
+func (p *provisioner) pause(ctx context.Context, wait time.Duration) bool {
+	least := time.After(min(wait, kickPause))
+	select {
+	case <-ctx.Done():
+		return false
+	case <-least:
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-p.publisher.Unserved():
+	case <-time.After(wait - min(wait, kickPause)):
+	}
+	return true
+}
+
+// provision opens the publisher when the streams are fit and the durables of the
 // configuration exist, and shuts it when a stream is not fit. A store that cannot be
 // reached changes nothing: the publisher finds that out by itself. Where somebody else
 // provisions it changes nothing. What is wrong with a durable alone is in failed.
-func (s *store) provisionOnce(ctx context.Context) (failed, err error) {
+func (p *provisioner) provision(ctx context.Context) (failed, err error) {
 	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
 	defer cancel()
 	var changes []stream.Change
-	switch s.mode {
+	switch p.cfg.NATS.Provision {
 	case config.ProvisionCreate:
-		err = stream.Provision(ctx, s.publish, s.cfg, s.log.Named("provision"), func(c stream.Change) { changes = append(changes, c) })
-		s.raiseChanges(changes, err)
+		err = stream.Provision(ctx, p.publish, p.streams, p.log.Named("provision"), func(c stream.Change) { changes = append(changes, c) })
+		p.raiseChanges(changes, err)
 		if err == nil {
-			s.restoreDurables(ctx)
-			_, failed, err = s.durables.provision(ctx)
+			p.restoreDurables(ctx)
+			_, failed, err = p.durables.provision(ctx)
 		}
 	case config.ProvisionVerify:
-		changes, err = stream.Verify(ctx, s.publish, s.cfg)
-		s.raiseDifferences(changes)
+		changes, err = stream.Verify(ctx, p.publish, p.streams)
+		p.raiseDifferences(changes)
 		if err == nil {
-			s.restoreDurables(ctx)
-			failed = s.durables.verify(ctx)
+			p.restoreDurables(ctx)
+			failed = p.durables.verify(ctx)
 		}
 	case config.ProvisionNone:
-		s.restoreDurables(ctx)
+		p.restoreDurables(ctx)
 	}
-	err = s.explain(ctx, err)
+	err = p.explain(ctx, err)
 	switch {
 	case err == nil:
-		s.publisher.SetFit(true)
-		s.provisionedOnce.Do(func() { close(s.provisioned) })
+		p.publisher.SetFit(true)
+		p.once.Do(func() { close(p.done) })
 	case errors.Is(err, stream.ErrUnfit):
-		s.publisher.SetFit(false)
+		p.publisher.SetFit(false)
 	}
 	return failed, err
 }
 
-// onceProvisioned runs what works on the streams once they were what they are to be.
+// whenProvisioned runs what works on the streams once they were what they are to be.
 // Before that it could only fail, and say so for every start against a NATS that is not
 // reached yet. It returns nil when ctx ends before.
-func (s *store) onceProvisioned(ctx context.Context, run func(context.Context) error) func() error {
+func (p *provisioner) whenProvisioned(ctx context.Context, run func(context.Context) error) func() error {
 	return func() error {
 		select {
-		case <-s.provisioned:
+		case <-p.done:
 			return run(ctx)
 		case <-ctx.Done():
 			return nil
@@ -121,12 +162,12 @@ func (s *store) onceProvisioned(ctx context.Context, run func(context.Context) e
 }
 
 // restoreDurables brings back the durables of an embedded store whose files are damaged.
-func (s *store) restoreDurables(ctx context.Context) {
-	if s.embedded == nil {
+func (p *provisioner) restoreDurables(ctx context.Context) {
+	if p.embedded == nil {
 		return
 	}
-	if err := s.embedded.RestoreDurables(ctx, s.alarms); err != nil {
-		s.log.Error("the durables could not be looked after, trying again", zap.Error(err))
+	if err := p.embedded.RestoreDurables(ctx, p.alarms); err != nil {
+		p.log.Error("the durables could not be looked after, trying again", zap.Error(err))
 	}
 }
 
@@ -134,14 +175,24 @@ func (s *store) restoreDurables(ctx context.Context) {
 var errNoJetStream = errors.New("NATS has no JetStream, and keeps no event: start nats-server with --jetstream, or enable it for this account")
 
 // explain says it when NATS has no JetStream, where err would say that nobody answers.
-func (s *store) explain(ctx context.Context, err error) error {
-	if err == nil || !s.publish.Conn().IsConnected() {
+func (p *provisioner) explain(ctx context.Context, err error) error {
+	if err == nil || !p.publish.Conn().IsConnected() {
 		return err
 	}
-	_, asked := s.publish.AccountInfo(ctx)
+	_, asked := p.publish.AccountInfo(ctx)
 	if !errors.Is(asked, jetstream.ErrJetStreamNotEnabled) && !errors.Is(asked, jetstream.ErrJetStreamNotEnabledForAccount) {
 		return err
 	}
-	s.alarms.Raise(bridge.Alarm{Kind: bridge.AlarmNoJetStream, Subject: s.cfg.Names.EventsStream(), Text: errNoJetStream.Error() + "; webhooks go into the spool meanwhile"})
+	p.alarms.Raise(bridge.Alarm{Kind: bridge.AlarmNoJetStream, Subject: p.cfg.Names().EventsStream(), Text: errNoJetStream.Error() + "; webhooks go into the spool meanwhile"})
 	return fmt.Errorf("%w: %w", errNoJetStream, err)
+}
+
+// warnOfSmallPayload warns when NATS takes less than the ingress: such a webhook is
+// answered 413.
+func (p *provisioner) warnOfSmallPayload() {
+	maxBody := p.cfg.Ingress.MaxBody
+	if limit := config.ByteSize(p.publish.Conn().MaxPayload() - streams.HeaderRoom); limit < maxBody {
+		p.log.Warn("the NATS server takes smaller messages than ingress.max_body: raise its max_payload, or lower ingress.max_body",
+			zap.Stringer("largest_body", limit), zap.Stringer("max_body", maxBody))
+	}
 }

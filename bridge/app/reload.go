@@ -2,9 +2,7 @@ package app
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"time"
@@ -24,11 +22,11 @@ const reloadEvery = time.Second
 // configuration or a file of a secret changes, and when it is told to. What cannot be used changes
 // nothing.
 type reloader struct {
-	path   string // of the configuration; empty when there is none
-	getenv func(string) (string, bool)
-	in     *ingress.Server // nil: this process takes no webhooks
-	users  secretUsers
-	log    *zap.Logger
+	path    string // of the configuration; empty when there is none
+	getenv  func(string) (string, bool)
+	in      *ingress.Server // nil: this process takes no webhooks
+	secrets consumerSecrets
+	log     *zap.Logger
 
 	providers *providerSet
 	submits   *submitSources
@@ -44,11 +42,22 @@ type reloader struct {
 	pending digests       // the files as they were a moment ago, when they differ from tried
 }
 
-// newReloader takes the files as they were before cfg and sources were made of
-// them, so that what has changed since is read.
-func newReloader(path string, getenv func(string) (string, bool), cfg *config.Config, sources sourceSet, seen digests,
-	in *ingress.Server, reg prometheus.Registerer, log *zap.Logger,
-) (*reloader, error) {
+func (a *App) openReloader() (err error) {
+	if a.reloader, err = newReloader(a.env, a.opts.File, a.sources, a.seen, a.submits.sources); err != nil {
+		return err
+	}
+	a.reloader.in, a.reloader.secrets = a.ingress, a.secrets
+	return nil
+}
+
+func (a *App) runReloader() error {
+	a.group.Go(func() error { a.reloader.run(a.ctx, a.opts.Reload); return nil })
+	return nil
+}
+
+// newReloader takes the files as they were before the configuration and sources were made
+// of them, so that what has changed since is read.
+func newReloader(e *env, file string, sources sourceSet, seen digests, submits *submitSources) (*reloader, error) {
 	reloads := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "hookspan_config_reloads_total",
 		Help: "Times that the configuration and its secrets were read again, by result.",
@@ -57,17 +66,12 @@ func newReloader(path string, getenv func(string) (string, bool), cfg *config.Co
 		Name: "hookspan_config_last_reload_success_timestamp_seconds",
 		Help: "When the configuration was last read with success, at start or later.",
 	})
-	for _, c := range []prometheus.Collector{reloads, last} {
-		if err := reg.Register(c); err != nil {
-			return nil, fmt.Errorf("counting reloads: %w", err)
-		}
-	}
 	last.SetToCurrentTime()
 	return &reloader{
-		path: path, getenv: getenv, in: in, log: log,
+		path: file, getenv: e.getenv, log: e.log.Named("reload"), submits: submits, providers: submits.providers,
 		succeeded: reloads.WithLabelValues("success"), failed: reloads.WithLabelValues("failure"), last: last,
-		running: *cfg, sources: sources, tried: seen,
-	}, nil
+		running: *e.cfg, sources: sources, tried: seen,
+	}, e.register(reloads, last)
 }
 
 // run returns when ctx ends.
@@ -140,7 +144,7 @@ func (r *reloader) try() error {
 	if err := r.sources.checkSuccessor(sources); err != nil {
 		return err
 	}
-	if err := r.users.read(r.getenv); err != nil {
+	if err := r.secrets.read(r.getenv); err != nil {
 		return err
 	}
 	keys, err := r.providers.read(cfg, r.getenv)
@@ -151,7 +155,7 @@ func (r *reloader) try() error {
 	if err != nil {
 		return err
 	}
-	signing, err := r.users.apply()
+	signing, err := r.secrets.apply()
 	if err != nil {
 		return err
 	}
@@ -176,48 +180,4 @@ func (r *reloader) try() error {
 		r.log.Warn("needs a restart: these keys differ from what runs and cannot change while it runs", zap.Strings("keys", needs))
 	}
 	return nil
-}
-
-// digests are the contents of files, by path.
-type digests map[string][sha256.Size]byte
-
-// add reads the files. One that cannot be read has the digest of the reason.
-func (d digests) add(paths ...string) {
-	for _, path := range paths {
-		if path == "" {
-			continue
-		}
-		d[path] = digest(path)
-	}
-}
-
-// only keeps the paths, and adds those that are missing.
-func (d digests) only(paths []string) digests {
-	out := digests{}
-	for _, path := range paths {
-		if sum, ok := d[path]; ok {
-			out[path] = sum
-		} else {
-			out.add(path)
-		}
-	}
-	return out
-}
-
-func digest(path string) [sha256.Size]byte {
-	// A pipe gives what it has once, and only to whom it is meant for.
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return sha256.Sum256([]byte("no regular file"))
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return sha256.Sum256([]byte(err.Error()))
-	}
-	defer func() { _ = f.Close() }()
-	hash := sha256.New()
-	// No more is ever read of either kind of file.
-	if _, err := io.Copy(hash, io.LimitReader(f, config.MaxConfigBytes+1)); err != nil {
-		return sha256.Sum256([]byte(err.Error()))
-	}
-	return [sha256.Size]byte(hash.Sum(nil))
 }

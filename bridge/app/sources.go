@@ -26,6 +26,14 @@ type liveSource struct {
 // sourceSet is every source of a process, by name.
 type sourceSet map[string]liveSource
 
+// readSources looks up the secrets, and tells of those that are not there.
+func (a *App) readSources() (err error) {
+	if a.sources, err = resolveSources(a.cfg, a.getenv); err == nil {
+		a.sources.warn(a.log, slices.Sorted(maps.Keys(a.sources)))
+	}
+	return err
+}
+
 // resolveSources looks up the secrets of the configured sources. A process that
 // takes no webhooks has none, and needs no secret.
 func resolveSources(cfg *config.Config, getenv func(string) (string, bool)) (sourceSet, error) {

@@ -7,9 +7,6 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/zap"
-
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/submit"
 )
@@ -21,20 +18,22 @@ type submits struct {
 	sources *submitSources
 }
 
-func newSubmits(cfg *config.Config, s *store, p *providerSet, getenv func(string) (string, bool), metrics prometheus.Registerer, log *zap.Logger) (*submits, error) {
-	sources := &submitSources{providers: p}
-	now, err := sources.read(cfg, getenv)
+func (a *App) openSubmits() error {
+	sources := &submitSources{providers: a.providers}
+	now, err := sources.read(a.cfg, a.getenv)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	sources.apply(now)
+	js := a.store.consume
 	submitter := submit.New(submit.Config{
-		Names: cfg.Names(), PublicURL: cfg.Ingress.PublicURL, Source: sources.source,
-		Publisher: s.events(), Unable: newStoreWatch(s, cfg.Ingress.Ack == config.AckLocal).look, JetStream: s.consume,
-		Tell:    func(subject string, data []byte) error { return s.consume.Conn().Publish(subject, data) },
-		Process: processName(), Logger: log.Named("submit"),
+		Names: a.cfg.Names(), PublicURL: a.cfg.Ingress.PublicURL, Source: sources.source,
+		Publisher: a.store.keeper(), Unable: newStoreWatch(a.store).look, JetStream: js,
+		Tell:    func(subject string, data []byte) error { return js.Conn().Publish(subject, data) },
+		Process: processName(), Logger: a.log.Named("submit"),
 	})
-	return &submits{submitter, sources}, register(metrics, submitter.Collectors()...)
+	a.submits = &submits{submitter, sources}
+	return a.register(submitter.Collectors()...)
 }
 
 // processName tells this process from others in what operators read.

@@ -56,8 +56,9 @@ func (p *program) fill(size int) {
 // While neither NATS nor the spool can store, the process lives, is not ready,
 // and says why.
 func TestReadinessFollowsNATSAndSpool(t *testing.T) {
+	t.Parallel()
 	x := natstest.NewExternal(t, nil)
-	p := serve(t, t.TempDir(), `
+	p := serveHere(t, `
 ingress: {listen: "127.0.0.1:0", max_body: 1KiB}
 admin: {listen: "127.0.0.1:0"}
 nats: {url: "`+x.URL()+`", spool: {max_bytes: 65KiB}}
@@ -74,7 +75,8 @@ consumers: {archive: {enabled: false}}
 }
 
 func TestReadinessFollowsTheEmbeddedStream(t *testing.T) {
-	p := serve(t, t.TempDir(), `
+	t.Parallel()
+	p := serveHere(t, `
 ingress: {listen: "127.0.0.1:0", max_body: 64KiB}
 admin: {listen: "127.0.0.1:0"}
 nats: {listen: "127.0.0.1:0", events: {max_bytes: 1MiB}}
@@ -90,6 +92,7 @@ consumers: {archive: {enabled: false}}
 // The folder's lock says where the listener is, so that a verb finds it; without
 // one it says nothing.
 func TestAdminAddressIsFound(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	p := serve(t, dir, smallConfig)
 	require.Regexp(t, `^http://127\.0\.0\.1:\d+$`, p.ready.Admin)
@@ -105,6 +108,7 @@ func TestAdminAddressIsFound(t *testing.T) {
 
 // Each role runs what it is about and needs nothing of the others.
 func TestRoles(t *testing.T) {
+	t.Parallel()
 	nats := natstest.NewExternal(t, nil)
 	nats.Start()
 	fetched := make(chan struct{}, 1)
@@ -134,7 +138,7 @@ roles: `
 	require.Empty(t, fetched, "it runs no consumer")
 
 	// No secret is there, and none is asked for.
-	consume := serve(t, t.TempDir(), config+"[consumers]\n")
+	consume := serveHere(t, config+"[consumers]\n")
 	require.Empty(t, consume.ready.Webhooks)
 	require.Empty(t, consume.ready.Admin)
 	select {
@@ -143,7 +147,7 @@ roles: `
 		t.Fatal("nobody archives the output: " + consume.logs.String())
 	}
 
-	admin := serve(t, t.TempDir(), config+"[admin]\n")
+	admin := serveHere(t, config+"[admin]\n")
 	require.Empty(t, admin.ready.Webhooks)
 	admin.becomes(200, "ready")
 	for _, p := range []*program{in, consume, admin} {
@@ -153,13 +157,14 @@ roles: `
 
 // The table of metrics in the documentation and what is served are the same.
 func TestMetricsAreDocumented(t *testing.T) {
+	t.Parallel()
 	served := map[string]string{}
 	target := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(target.Close)
 	consumers := `{team: {kind: forward, start: all, url: "` + target.URL + `", secret: env:GET3W_WEBHOOK_SECRET, allow_private: true}, archive: {kind: archive}}`
 	sources := `{get3w: {secrets: [env:GET3W_WEBHOOK_SECRET], api: {base_url: "` + target.URL + `", key: env:GET3W_WEBHOOK_SECRET}}}`
 	for _, nats := range []string{`{listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}`, `{url: "` + natstest.NewExternal(t, nil).URL() + `"}`} {
-		p := serve(t, t.TempDir(), "ingress: {listen: \"127.0.0.1:0\"}\nadmin: {listen: \"127.0.0.1:0\"}\nconsumers: "+consumers+"\nsources: "+sources+"\nnats: "+nats+"\n")
+		p := serveHere(t, "ingress: {listen: \"127.0.0.1:0\"}\nadmin: {listen: \"127.0.0.1:0\"}\nconsumers: "+consumers+"\nsources: "+sources+"\nnats: "+nats+"\n")
 		require.Eventually(t, func() bool { // what was there before is not counted
 			_, text := p.admin("/metrics")
 			return p.ready.NATS == "" || strings.Contains(text, "\nhookspan_predictions_leader 1\n")
@@ -207,6 +212,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 
 // Lines of the log are metrics too.
 func TestErrorsAreCounted(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "hookspan.yaml"), []byte(smallConfig), 0o600))
 	cmd := command(t, dir, "--json", "serve", "--config", "hookspan.yaml")

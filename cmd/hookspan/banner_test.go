@@ -56,6 +56,7 @@ func banner(t *testing.T, dir, config string) (lines []string, p *program) {
 // What serve prints works as it is printed, from any folder: the command that posts a
 // webhook, and that which has a shell know NATS.
 func TestBannerWorksAsPrinted(t *testing.T) {
+	t.Parallel()
 	const listen = "admin: {listen: \"127.0.0.1:0\"}\nconsumers: {archive: {store: file:///ARCHIVE}, team: {kind: pull}, run: {kind: exec, command: [/bin/true]}, post: {kind: forward, url: \"https://svc.example.com/token/x\", secret: env:GET3W_WEBHOOK_SECRET}}\n"
 	for name, config := range map[string]string{
 		"a wildcard and a free port": "ingress: {listen: \":0\"}\nnats: {listen: \"0.0.0.0:0\", events: {max_bytes: 64MiB}}\n",
@@ -68,6 +69,7 @@ func TestBannerWorksAsPrinted(t *testing.T) {
 		"TLS for another name": "ingress: {listen: \"127.0.0.1:0\", tls: {cert: named.pem, key: named.key}}\nnats: {listen: \"127.0.0.1:0\", events: {max_bytes: 64MiB}}\n",
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			dir := filepath.Join(t.TempDir(), "it's here")
 			require.NoError(t, os.Mkdir(dir, 0o700))
 			put(t, dir, "the secret", secret)
@@ -124,7 +126,8 @@ func issueFor(t *testing.T, dir, name string) {
 // What send sends can be handled as the provider's documentation handles it: it takes
 // the first output of what is completed, and the error of what failed.
 func TestSendSendsWhatTheProviderSends(t *testing.T) {
-	p := serve(t, t.TempDir(), smallConfig)
+	t.Parallel()
+	p := serveHere(t, smallConfig)
 	for i, status := range []string{"completed", "failed", "processing"} {
 		code, _, stderr := runVerb("send", "--url", p.url(), "--status", status)
 		require.Equal(t, 0, code, stderr)

@@ -11,6 +11,7 @@ import (
 )
 
 func TestConfigCheck(t *testing.T) {
+	t.Parallel()
 	code, stdout, stderr := runVerb("config", "check")
 	require.Equal(t, 0, code, stderr)
 	require.Contains(t, stdout, "default configuration can be used")

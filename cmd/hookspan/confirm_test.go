@@ -15,8 +15,8 @@ import (
 // What cannot be taken back is asked for, with what and how many; without a terminal it
 // needs --yes. A no, no answer and Ctrl-C change nothing.
 func TestWhatCannotBeTakenBackIsAskedFor(t *testing.T) {
-	dir := t.TempDir()
-	p := serve(t, dir, strings.Replace(smallConfig, "archive: {enabled: false}",
+	t.Parallel()
+	p := serveHere(t, strings.Replace(smallConfig, "archive: {enabled: false}",
 		`archive: {enabled: false}, team: {kind: exec, command: ["/bin/sh", "-c", "exit 65"], start: all}`, 1))
 	for i := range 3 {
 		p.post(fmt.Sprintf(`{"id":"pred_%d","status":"failed"}`, i))
@@ -26,7 +26,7 @@ func TestWhatCannotBeTakenBackIsAskedFor(t *testing.T) {
 	var added any
 	p.verb(&added, "consumers", "add", "mine", "--status", "failed", "--start", "all")
 
-	letters := func() (n int) {
+	dead := func() (n int) {
 		var list adminapi.DeadLetterList
 		p.verb(&list, "dead", "list")
 		return len(list.Letters)
@@ -35,11 +35,11 @@ func TestWhatCannotBeTakenBackIsAskedFor(t *testing.T) {
 		verb, asks string
 		still      func() bool
 	}{
-		{"dead drop --consumer team", "Remove 3 dead letters of consumer team for good?", func() bool { return letters() == 3 }},
-		{"dead drop --seq 1", "Remove 1 dead letters for good?", func() bool { return letters() == 3 }},
-		{"dead redrive --consumer team", "Give the events of 3 dead letters of consumer team to the consumer again", func() bool { return letters() == 3 }},
-		{"dead redrive --consumer team --cause permanent", "3 dead letters of consumer team with cause permanent", func() bool { return letters() == 3 }},
-		{"events replay --consumer team", "Give 3 events to consumer team again?", func() bool { return letters() == 3 }},
+		{"dead drop --consumer team", "Remove 3 dead letters of consumer team for good?", func() bool { return dead() == 3 }},
+		{"dead drop --seq 1", "Remove 1 dead letters for good?", func() bool { return dead() == 3 }},
+		{"dead redrive --consumer team", "Give the events of 3 dead letters of consumer team to the consumer again", func() bool { return dead() == 3 }},
+		{"dead redrive --consumer team --cause permanent", "3 dead letters of consumer team with cause permanent", func() bool { return dead() == 3 }},
+		{"events replay --consumer team", "Give 3 events to consumer team again?", func() bool { return dead() == 3 }},
 		{"quarantine drop --stream quarantine", "Remove 1 deliveries of quarantine for good?", func() bool {
 			var list adminapi.KeptList
 			p.verb(&list, "quarantine", "list")
@@ -55,14 +55,14 @@ func TestWhatCannotBeTakenBackIsAskedFor(t *testing.T) {
 		require.Contains(t, stderr, "add --yes", c.verb)
 		require.True(t, c.still(), c.verb)
 		for _, line := range []string{"n\n", "\n", "", "yeah\n"} {
-			code, stdout, stderr = answer(t, dir, line, args...)
+			code, stdout, stderr = answer(t, "", line, args...)
 			require.Equal(t, 1, code, c.verb)
 			require.Empty(t, stdout, c.verb)
 			require.Contains(t, stderr, c.asks, c.verb)
 			require.Contains(t, stderr, "nothing was done", c.verb)
 			require.True(t, c.still(), c.verb)
 		}
-		code, stdout, stderr = interrupt(t, dir, c.asks, args...)
+		code, stdout, stderr = interrupt(t, "", c.asks, args...)
 		require.Equal(t, 1, code, c.verb)
 		require.Empty(t, stdout, c.verb)
 		require.Contains(t, stderr, "[y/N] \nhookspan: interrupted: nothing was done\n", c.verb)
@@ -73,10 +73,10 @@ func TestWhatCannotBeTakenBackIsAskedFor(t *testing.T) {
 		code, _, stderr := runVerb(append(strings.Fields(verb), "--api", p.ready.Admin)...)
 		require.Equal(t, 0, code, verb+stderr)
 	}
-	code, stdout, stderr := answer(t, dir, "y\n", "dead", "drop", "--consumer", "team", "--api", p.ready.Admin)
+	code, stdout, stderr := answer(t, "", "y\n", "dead", "drop", "--consumer", "team", "--api", p.ready.Admin)
 	require.Equal(t, 0, code, stderr)
 	require.Contains(t, stdout, "3 looked at, 3 dropped")
-	code, _, stderr = answer(t, dir, "", "dead", "drop", "--consumer", "team", "--api", p.ready.Admin) // there is nothing to ask
+	code, _, stderr = answer(t, "", "", "dead", "drop", "--consumer", "team", "--api", p.ready.Admin) // there is nothing to ask
 	require.Equal(t, 0, code, stderr)
 	require.NotContains(t, stderr, "[y/N]")
 	p.says("consumers", "remove", "mine", "-y")
@@ -86,6 +86,7 @@ func TestWhatCannotBeTakenBackIsAskedFor(t *testing.T) {
 // An empty value is what a variable of a shell is that was never set: it narrows
 // nothing, and is refused.
 func TestEmptyNamesAreRefused(t *testing.T) {
+	t.Parallel()
 	for _, verb := range []string{
 		"events list --source=", "events list --status=", "events list --model=", "events list --event=", "events list --prediction=",
 		"dead list --consumer=", "dead list --cause=", "dead drop --seq 1 --consumer= --yes", "dead redrive --consumer x --prediction= --yes",
@@ -100,7 +101,8 @@ func TestEmptyNamesAreRefused(t *testing.T) {
 
 // A name that nothing has is an error with those that exist, and not an empty list.
 func TestUnknownNamesAreErrors(t *testing.T) {
-	p := serve(t, t.TempDir(), strings.Replace(smallConfig, "archive: {enabled: false}", "archive: {enabled: false}, team: {kind: pull}", 1))
+	t.Parallel()
+	p := serveHere(t, strings.Replace(smallConfig, "archive: {enabled: false}", "archive: {enabled: false}, team: {kind: pull}", 1))
 	for verb, want := range map[string]string{
 		"dead list --consumer tema":                             `--consumer: there is no "tema": use one of predictions, team`,
 		"dead redrive --consumer tema --yes":                    `--consumer: there is no "tema": use one of predictions, team`,
@@ -133,7 +135,7 @@ func TestUnknownNamesAreErrors(t *testing.T) {
 	for _, verb := range []string{"dead list --consumer team", "dead list --cause permanent", "events list --source get3w --status completed", "quarantine list --source get3w --cause no_id", "events list --status *"} {
 		require.Contains(t, p.says(strings.Fields(verb)...), "there is none", verb)
 	}
-	// What has a letter or an event is found under its name, whoever is gone.
+	// What has a dead letter or an event is found under its name, whoever is gone.
 	p.post(`{"id":"a","status":"queued"}`)
 	require.Contains(t, p.says("events", "list", "--status", "queued"), strconv.Quote("a")[1:2])
 }

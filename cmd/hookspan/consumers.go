@@ -30,22 +30,19 @@ func (c *consumersListCmd) Run(e *env) error {
 	if err := c.get(e, apiRoute("consumers"), nil, &list); err != nil {
 		return err
 	}
-	if e.json {
-		return writeJSON(e.stdout, list)
-	}
-	t := newTable("NAME", "KIND", "PENDING", "UNSETTLED", "LATER", "DEAD", "STATE")
-	for _, s := range list.Consumers {
-		t.row(s.Name, orDash(s.Kind), s.Pending, s.Unsettled, s.Later, s.Dead, standing(s))
-	}
-	out := &printer{w: e.stdout}
-	t.print(out)
-	if len(list.Consumers) == 0 {
-		out.printf("there is none\n")
-	}
-	for _, left := range list.LeftBehind {
-		out.printf("left behind: %s\n", left.Text)
-	}
-	return out.err
+	return e.print(list, func(out *printer) {
+		t := newTable("NAME", "KIND", "PENDING", "UNSETTLED", "LATER", "DEAD", "STATE")
+		for _, s := range list.Consumers {
+			t.row(s.Name, orDash(s.Kind), s.Pending, s.Unsettled, s.Later, s.Dead, standing(s))
+		}
+		t.print(out)
+		if len(list.Consumers) == 0 {
+			out.printf("there is none\n")
+		}
+		for _, left := range list.LeftBehind {
+			out.printf("left behind: %s\n", left.Text)
+		}
+	})
 }
 
 // standing is how a consumer is, in words.
@@ -87,7 +84,8 @@ type consumersAddCmd struct {
 func (c *consumersAddCmd) Run(e *env) error {
 	var state adminapi.ConsumerState
 	call := adminapi.AddCall{
-		Name: c.Name, Event: string(c.Event), Sources: texts(c.Source), Statuses: texts(c.Status), Model: string(c.Model), Start: c.Start,
+		Name: c.Name, Start: c.Start,
+		FilterCall:   adminapi.FilterCall{Event: string(c.Event), Sources: texts(c.Source), Statuses: texts(c.Status), Model: string(c.Model)},
 		LeaseSeconds: int(c.Lease / time.Second), MaxDeliveries: c.MaxDeliveries,
 	}
 	// The events of a source that does not exist never come.
@@ -97,12 +95,9 @@ func (c *consumersAddCmd) Run(e *env) error {
 	if err := c.call(e, http.MethodPost, apiRoute("consumers"), call, &state); err != nil {
 		return err
 	}
-	if e.json {
-		return writeJSON(e.stdout, state)
-	}
-	out := &printer{w: e.stdout}
-	out.printf("%s: added, %d events pending; with the embedded NATS, hookspan nats-env prints the user who may read it\n", state.Name, state.Pending)
-	return out.err
+	return e.print(state, func(out *printer) {
+		out.printf("%s: added, %d events pending; with the embedded NATS, hookspan nats-env prints the user who may read it\n", state.Name, state.Pending)
+	})
 }
 
 type consumersPauseCmd struct {
@@ -134,12 +129,9 @@ func (f *apiFlag) change(e *env, name, verb string, call any) error {
 	if err := f.call(e, http.MethodPost, apiRoute("consumers", name, verb), call, &state); err != nil {
 		return err
 	}
-	if e.json {
-		return writeJSON(e.stdout, state)
-	}
-	out := &printer{w: e.stdout}
-	out.printf("%s: %s, %d events pending\n", state.Name, standing(state), state.Pending)
-	return out.err
+	return e.print(state, func(out *printer) {
+		out.printf("%s: %s, %d events pending\n", state.Name, standing(state), state.Pending)
+	})
 }
 
 type consumersSeekCmd struct {
@@ -181,30 +173,29 @@ func (c *consumersSeekCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if e.json {
-		return writeJSON(e.stdout, sought)
-	}
-	out := &printer{w: e.stdout}
-	would := ""
-	if c.DryRun {
-		would = "would go, and does not: "
-	}
-	switch {
-	case sought.To < sought.From:
-		out.printf("%s: %sback from event %d to %d; it is given those in between again\n", c.Name, would, sought.From, sought.To)
-	case sought.To > sought.From:
-		out.printf("%s: %sforward from event %d to %d; it is not given those in between\n", c.Name, would, sought.From, sought.To)
-	default:
-		out.printf("%s: %sstays at event %d\n", c.Name, would, sought.To)
-	}
-	if sought.Left > 0 {
-		out.printf("up to %d events before that were with a worker or waited for another attempt, and do not come again: hookspan events replay gives them again\n", sought.Left)
-	}
-	return out.err
+	return e.print(sought, func(out *printer) {
+		would := ""
+		if c.DryRun {
+			would = "would go, and does not: "
+		}
+		switch {
+		case sought.To < sought.From:
+			out.printf("%s: %sback from event %d to %d; it is given those in between again\n", c.Name, would, sought.From, sought.To)
+		case sought.To > sought.From:
+			out.printf("%s: %sforward from event %d to %d; it is not given those in between\n", c.Name, would, sought.From, sought.To)
+		default:
+			out.printf("%s: %sstays at event %d\n", c.Name, would, sought.To)
+		}
+		if sought.Left > 0 {
+			out.printf("up to %d events before that were with a worker or waited for another attempt, and do not come again: hookspan events replay gives them again\n", sought.Left)
+		}
+	})
 }
 
 func (c *consumersSeekCmd) seek(e *env, dryRun bool) (sought adminapi.ConsumerSeek, err error) {
-	call := adminapi.SeekCall{First: c.First, New: c.New, Since: c.Since.Time, Seq: c.Seq, DryRun: dryRun}
+	call := adminapi.SeekCall{
+		ConsumerPosition: adminapi.ConsumerPosition{First: c.First, New: c.New, Since: c.Since.Time, Sequence: c.Seq}, DryRun: dryRun,
+	}
 	err = c.call(e, http.MethodPost, apiRoute("consumers", c.Name, "seek"), call, &sought)
 	return sought, err
 }
@@ -244,17 +235,14 @@ func (c *consumersRemoveCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if e.json {
-		return writeJSON(e.stdout, removed)
-	}
-	out := &printer{w: e.stdout}
-	is := "removed"
-	if c.DryRun {
-		is = "would be removed"
-	}
-	out.printf("%s: %s, with %d events that it has not handled, %d of those that wait for another attempt, and %d that it remembers; %d dead letters stay\n",
-		c.Name, is, removed.Unsettled, removed.Later, removed.Remembered, removed.Dead)
-	return out.err
+	return e.print(removed, func(out *printer) {
+		is := "removed"
+		if c.DryRun {
+			is = "would be removed"
+		}
+		out.printf("%s: %s, with %d events that it has not handled, %d of those that wait for another attempt, and %d that it remembers; %d dead letters stay\n",
+			c.Name, is, removed.Unsettled, removed.Later, removed.Remembered, removed.Dead)
+	})
 }
 
 func (c *consumersRemoveCmd) remove(e *env, dryRun bool) (removed adminapi.RemovedConsumer, err error) {

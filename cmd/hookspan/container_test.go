@@ -58,6 +58,7 @@ func children(t *testing.T, pid int) map[int]string {
 // process 1: neither orphans that end by themselves, in a session of their own, nor those
 // that are killed with the command's group.
 func TestOrphansAreReapedByProcess1(t *testing.T) {
+	t.Parallel()
 	const events = 8
 	dir, out := t.TempDir(), t.TempDir()
 	config := strings.ReplaceAll(smallConfig, "consumers: {archive: {enabled: false}}", "") + `
@@ -97,6 +98,7 @@ consumers:
 
 // Process 1 passes signals on, and ends as the program does.
 func TestProcess1EndsAsTheProgramDoes(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "hookspan.yaml"), []byte(smallConfig), 0o600))
 	serveAs1 := func() *program {
@@ -135,6 +137,7 @@ func status(t *testing.T, pid int, field string) string {
 // No terminal stops the program (Ctrl-Z), since nobody in a container could continue it,
 // and one that was stopped all the same ends when it is told to.
 func TestStoppedProgramEndsWhenToldTo(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "hookspan.yaml"), []byte(smallConfig), 0o600))
 	p := start(t, dir, firstProcess(command(t, dir, "--json", "serve", "--config", "hookspan.yaml")))

@@ -39,6 +39,7 @@ func (o *oracle) ack(id string) {
 // answered 200 for, once, also when the senders repeat what they had sent: they
 // were not answered, or cannot know whether they were.
 func TestKilledBridgeKeepsWhatItAnswered(t *testing.T) {
+	t.Parallel()
 	const senders = 64
 	dir := t.TempDir()
 	o := &oracle{sent: map[string]bool{}, acked: map[string]bool{}, tick: make(chan struct{}, 1<<16)}

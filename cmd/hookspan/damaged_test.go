@@ -31,14 +31,15 @@ var teamDurable = jetstream.ConsumerConfig{
 // both a configured consumer and that of another team get the events that waited for
 // them. Damage to durables is an alarm.
 func TestDamagedStoreFolder(t *testing.T) {
+	t.Parallel()
 	const waiting = 20
-	ctx := t.Context()
+	ctx := context.Background() // the parallel tests outlive that of this one
 	dir := t.TempDir()
 	p := serve(t, dir, damagedConfig)
 	p.untilDurable("search-team")
 	status, text := p.post(killBody("before"))
 	require.Equal(t, 200, status, text)
-	_, err := p.app().CreateOrUpdateConsumer(ctx, "HOOKSPAN_EVENTS", teamDurable)
+	_, err := p.natsEnv().CreateOrUpdateConsumer(ctx, "HOOKSPAN_EVENTS", teamDurable)
 	require.NoError(t, err)
 	for i := range waiting {
 		status, text := p.post(killBody(fmt.Sprintf("pred_%d", i)))
@@ -74,6 +75,7 @@ func TestDamagedStoreFolder(t *testing.T) {
 		"indexes of all streams zeroed":         {path: "*/msgs/index.db", damage: zero},
 	} {
 		t.Run(what, func(t *testing.T) {
+			t.Parallel()
 			copied := t.TempDir()
 			require.NoError(t, os.CopyFS(copied, os.DirFS(dir)))
 			paths, err := filepath.Glob(filepath.Join(copied, streams, c.path))
@@ -84,7 +86,7 @@ func TestDamagedStoreFolder(t *testing.T) {
 			}
 			p := serve(t, copied, damagedConfig)
 			p.requireGets(p.as("search-team"), "search-team", waiting)
-			team := p.app()
+			team := p.natsEnv()
 			_, err = team.CreateOrUpdateConsumer(ctx, "HOOKSPAN_EVENTS", teamDurable)
 			require.NoError(t, err)
 			p.requireGets(team, "team", waiting)
@@ -109,7 +111,7 @@ func TestDamagedStoreFolder(t *testing.T) {
 // untilDurable waits for what is made beside a bridge that is ready.
 func (p *program) untilDurable(name string) {
 	p.t.Helper()
-	js := p.app()
+	js := p.natsEnv()
 	require.Eventually(p.t, func() bool {
 		_, err := js.Consumer(p.t.Context(), "HOOKSPAN_EVENTS", name)
 		return err == nil

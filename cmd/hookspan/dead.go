@@ -13,7 +13,7 @@ import (
 type deadCmd struct {
 	List    deadListCmd    `cmd:"" help:"List them, the newest first."`
 	Show    deadShowCmd    `cmd:"" help:"Show one of them, with every attempt, its headers and its body."`
-	Redrive deadRedriveCmd `cmd:"" help:"Give their events to the consumer again, as fresh ones. What it has handled since is left out. Their dead letters are removed. It asks before it takes all letters of a consumer or of a cause."`
+	Redrive deadRedriveCmd `cmd:"" help:"Give their events to the consumer again, as fresh ones. What it has handled since is left out. Their dead letters are removed. It asks before it takes all dead letters of a consumer or of a cause."`
 	Drop    deadDropCmd    `cmd:"" help:"Remove them for good. It asks before."`
 }
 
@@ -28,38 +28,25 @@ type deadListCmd struct {
 // Run lists the newest first.
 func (c *deadListCmd) Run(e *env) error {
 	var list adminapi.DeadLetterList
-	err := c.get(e, apiRoute("dead"), c.query(map[string]string{
-		"consumer": string(c.Consumer), "cause": string(c.Cause), "prediction": string(c.Prediction),
-	}), &list)
-	if err == nil && len(list.Letters) == 0 {
-		err = c.known(e, naming{consumer: c.Consumer, cause: c.Cause, causes: deadCauses})
-	}
-	if err != nil {
-		return err
-	}
-	if e.json {
-		return writeJSON(e.stdout, list)
-	}
-	t := newTable("SEQ", "DIED", "CONSUMER", "CAUSE", "FAULT", "ATTEMPTS", "PREDICTION", "STATUS", "ERROR")
-	for _, d := range list.Letters {
-		t.row(d.Seq, d.DiedAt.Format(time.RFC3339), d.Consumer, d.Cause, d.Fault, d.Attempts, orDash(d.Prediction), orDash(d.Status), orDash(d.Error))
-	}
-	return c.print(e, t, len(list.Letters), list.More, list.Last)
+	query := map[string]string{"consumer": string(c.Consumer), "cause": string(c.Cause), "prediction": string(c.Prediction)}
+	return c.list(e, &c.apiFlag, "dead", query, naming{consumer: c.Consumer, cause: c.Cause, causes: deadCauses}, &list, func() (*table, adminapi.Listed) {
+		t := newTable("SEQ", "DIED", "CONSUMER", "CAUSE", "FAULT", "ATTEMPTS", "PREDICTION", "STATUS", "ERROR")
+		for _, d := range list.Letters {
+			t.row(d.Seq, d.DiedAt.Format(time.RFC3339), d.Consumer, d.Cause, d.Fault, d.Attempts, orDash(d.Prediction), orDash(d.Status), orDash(d.Error))
+		}
+		return t, list.Listed
+	})
 }
 
 type deadShowCmd struct {
 	apiFlag
 	bodyFlag
-	Seq uint64 `arg:"" help:"The letter's number."`
+	Seq uint64 `arg:"" help:"The dead letter's number."`
 }
 
 // Run shows it.
 func (c *deadShowCmd) Run(e *env) error {
-	var d adminapi.DeadLetterDetail
-	if err := c.get(e, apiRoute("dead", strconv.FormatUint(c.Seq, 10)), nil, &d); err != nil {
-		return err
-	}
-	return c.show(e, d, d.Bytes(), func(out *printer) {
+	return show(e, &c.apiFlag, c.bodyFlag, apiRoute("dead", strconv.FormatUint(c.Seq, 10)), func(out *printer, d adminapi.DeadLetterDetail) {
 		out.printf("dead letter %d of consumer %s\ncause     %s, the fault is %s: %q\ndied      %s after %d attempts, redriven %d times before\n",
 			d.Seq, d.Consumer, d.Cause, faultOf(d.Fault), d.Error, d.DiedAt.Format(time.RFC3339Nano), d.Attempts, d.Redrives)
 		if d.Event != "" {
@@ -87,8 +74,8 @@ func faultOf(f bridge.Fault) string {
 	return "that of the attempts, which failed"
 }
 
-// letterFlags say which dead letters are meant.
-type letterFlags struct {
+// deadFlags say which dead letters are meant.
+type deadFlags struct {
 	Consumer   name     `placeholder:"NAME" help:"Those of this consumer."`
 	Seq        []uint64 `placeholder:"N" help:"Only these."`
 	Cause      name     `placeholder:"WORD" help:"Only of this cause."`
@@ -96,26 +83,26 @@ type letterFlags struct {
 }
 
 // Validate is called by kong.
-func (f letterFlags) Validate() error {
+func (f deadFlags) Validate() error {
 	if f.Consumer == "" && len(f.Seq) == 0 {
 		return errors.New("say which: --consumer, or --seq")
 	}
 	return nil
 }
 
-func (f letterFlags) call() adminapi.DeadCall {
-	return adminapi.DeadCall{
-		Consumer: string(f.Consumer), Cause: bridge.DeadCause(f.Cause), Prediction: string(f.Prediction),
-		Page: adminapi.Page{Seqs: f.Seq, Limit: redeliverPage},
+// change is what a verb does with the dead letters.
+func (f deadFlags) change(verb string, how adminapi.RedeliveryOptions) *redelivery {
+	call := &adminapi.DeadCall{
+		Consumer: string(f.Consumer), Cause: bridge.DeadCause(f.Cause), Prediction: string(f.Prediction), Page: adminapi.Page{Seqs: f.Seq}, RedeliveryOptions: how,
+	}
+	return &redelivery{
+		path: apiRoute("dead", verb), call: call, page: &call.Page, dryRun: &call.DryRun, stream: new(string), streams: []string{""},
+		named: naming{consumer: f.Consumer, cause: f.Cause, causes: deadCauses}, print: printRedelivery,
 	}
 }
 
-func (f letterFlags) naming() naming {
-	return naming{consumer: f.Consumer, cause: f.Cause, causes: deadCauses}
-}
-
 // String says which they are.
-func (f letterFlags) String() string {
+func (f deadFlags) String() string {
 	text := "dead letters"
 	if f.Consumer != "" {
 		text += fmt.Sprintf(" of consumer %s", f.Consumer)
@@ -129,63 +116,37 @@ func (f letterFlags) String() string {
 	return text
 }
 
-// redeliverFlags say how events are given again.
-type redeliverFlags struct {
-	Rate    float64 `placeholder:"N" help:"At most so many events a second, 0.1 or more."`
-	Handled bool    `help:"Also those that the consumer is known to have handled."`
-	DryRun  bool    `help:"Change nothing, say what would happen."`
-}
-
-func (f redeliverFlags) call() adminapi.RedeliveryCall {
-	return adminapi.RedeliveryCall{Rate: f.Rate, Handled: f.Handled, DryRun: f.DryRun}
-}
-
 type deadRedriveCmd struct {
 	apiFlag
-	letterFlags
+	deadFlags
 	redeliverFlags
 	yesFlag
 }
 
-// Run redrives; it asks unless letters or a prediction are named.
+// Run redrives; it asks unless dead letters or a prediction are named.
 func (c *deadRedriveCmd) Run(e *env) error {
-	call := c.letterFlags.call()
-	call.RedeliveryCall = c.redeliverFlags.call()
-	if len(c.Seq) == 0 && c.Prediction == "" && !c.DryRun {
-		err := c.confirm(e, func() (string, error) {
-			dry := call
-			dry.DryRun = true
-			sum, err := c.sum(e, apiRoute("dead", "redrive"), &dry.Page, &dry)
-			return asked(sum.Given, "Give the events of %d %s to the consumer again, and remove the letters?", c.letterFlags), err
-		})
-		if err != nil {
-			return err
-		}
+	redrive := c.deadFlags.change("redrive", c.redeliverFlags.call())
+	redrive.question = func(would adminapi.RedeliveryReport) string {
+		return asked(would.Given, "Give the events of %d %s to the consumer again, and remove the dead letters?", c.deadFlags)
 	}
-	return c.redeliver(e, apiRoute("dead", "redrive"), &call.Page, &call, c.naming())
+	if len(c.Seq) > 0 || c.Prediction != "" {
+		return redrive.run(e, &c.apiFlag, nil)
+	}
+	return redrive.run(e, &c.apiFlag, &c.yesFlag)
 }
 
 type deadDropCmd struct {
 	apiFlag
-	letterFlags
+	deadFlags
 	yesFlag
 	DryRun bool `help:"Change nothing, say what would happen."`
 }
 
 // Run drops; it asks.
 func (c *deadDropCmd) Run(e *env) error {
-	call := c.letterFlags.call()
-	call.DryRun = c.DryRun
-	if !c.DryRun {
-		err := c.confirm(e, func() (string, error) {
-			dry := call
-			dry.DryRun = true
-			sum, err := c.sum(e, apiRoute("dead", "drop"), &dry.Page, &dry)
-			return asked(sum.Dropped, "Remove %d %s for good?", c.letterFlags), err
-		})
-		if err != nil {
-			return err
-		}
+	drop := c.deadFlags.change("drop", adminapi.RedeliveryOptions{DryRun: c.DryRun})
+	drop.question = func(would adminapi.RedeliveryReport) string {
+		return asked(would.Dropped, "Remove %d %s for good?", c.deadFlags)
 	}
-	return c.redeliver(e, apiRoute("dead", "drop"), &call.Page, &call, c.naming())
+	return drop.run(e, &c.apiFlag, &c.yesFlag)
 }

@@ -99,7 +99,7 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 	t.Run("NATS is away", func(t *testing.T) {
 		t.Parallel()
 		x := natstest.NewExternal(t, nil)
-		p := serve(t, t.TempDir(), at(x, "ingress, consumers, admin", newConsumersText))
+		p := serveHere(t, at(x, "ingress, consumers, admin", newConsumersText))
 		ids := p.accepts("away", 5)
 		x.Start()
 		for _, name := range []string{"handled", "read"} {
@@ -111,9 +111,9 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 		t.Parallel()
 		x := natstest.NewExternal(t, nil)
 		x.Start()
-		in := serve(t, t.TempDir(), at(x, "ingress", newConsumersText))
+		in := serveHere(t, at(x, "ingress", newConsumersText))
 		ids := in.accepts("before", 3)
-		out := serve(t, t.TempDir(), at(x, "consumers, admin", newConsumersText))
+		out := serveHere(t, at(x, "consumers, admin", newConsumersText))
 		ids = append(ids, in.accepts("after", 3)...)
 		for _, name := range []string{"handled", "read"} {
 			given(t, x.JetStream(), name, ids)
@@ -125,8 +125,8 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 		t.Parallel()
 		x := natstest.NewExternal(t, nil)
 		x.Start()
-		out := serve(t, t.TempDir(), at(x, "consumers, admin", newConsumersText))
-		in := serve(t, t.TempDir(), at(x, "ingress", ""))
+		out := serveHere(t, at(x, "consumers, admin", newConsumersText))
+		in := serveHere(t, at(x, "ingress", ""))
 		ids := in.accepts("after", 3)
 		for _, name := range []string{"handled", "read"} {
 			given(t, x.JetStream(), name, ids)
@@ -137,7 +137,7 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 	t.Run("the consumers start last, NATS is away, and the ingress knows of none", func(t *testing.T) {
 		t.Parallel()
 		x := natstest.NewExternal(t, nil)
-		in := serve(t, t.TempDir(), at(x, "ingress", ""))
+		in := serveHere(t, at(x, "ingress", ""))
 		in.accepts("unknown", 2)
 		x.Start()
 		require.Eventually(t, func() bool {
@@ -145,7 +145,7 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 			return err == nil && stream.CachedInfo().State.Msgs == 2
 		}, patience, 20*time.Millisecond)
 		x.Stop()
-		out := serve(t, t.TempDir(), at(x, "consumers, admin", newConsumersText)) // from here on
+		out := serveHere(t, at(x, "consumers, admin", newConsumersText)) // from here on
 		ids := in.accepts("known", 3)
 		x.Start()
 		for _, name := range []string{"handled", "read"} {
@@ -158,9 +158,9 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 		t.Parallel()
 		x := natstest.NewExternal(t, nil)
 		x.Start()
-		old := serve(t, t.TempDir(), at(x, "ingress, consumers, admin", "  read: {kind: pull, filter: {status: \"*\"}}\n"))
+		old := serveHere(t, at(x, "ingress, consumers, admin", "  read: {kind: pull, filter: {status: \"*\"}}\n"))
 		first := old.accepts("old", 2)
-		next := serve(t, t.TempDir(), at(x, "ingress, consumers, admin", newConsumersText))
+		next := serveHere(t, at(x, "ingress, consumers, admin", newConsumersText))
 		ids := append(next.accepts("new", 2), old.accepts("both", 2)...)
 		given(t, x.JetStream(), "handled", ids)
 		given(t, x.JetStream(), "read", append(first, ids...))
@@ -169,7 +169,7 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 	})
 	t.Run("under load", func(t *testing.T) {
 		t.Parallel()
-		p := serve(t, t.TempDir(), strings.Replace(smallConfig, "consumers: {archive: {enabled: false}}", "consumers:\n  archive: {enabled: false}"+newConsumersText, 1))
+		p := serveHere(t, strings.Replace(smallConfig, "consumers: {archive: {enabled: false}}", "consumers:\n  archive: {enabled: false}"+newConsumersText, 1))
 		var mu sync.Mutex
 		var ids []string
 		var senders sync.WaitGroup
@@ -183,7 +183,7 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 		}
 		senders.Wait()
 		for _, name := range []string{"handled", "read"} {
-			given(t, p.app(), name, ids)
+			given(t, p.natsEnv(), name, ids)
 		}
 		require.Equal(t, 0, p.stop(), p.logs)
 	})
@@ -330,7 +330,7 @@ func TestForeignDurablesAreNamed(t *testing.T) {
 	t.Parallel()
 	x := natstest.NewExternal(t, nil)
 	x.Start()
-	p := serve(t, t.TempDir(), at(x, "ingress, consumers, admin", ""))
+	p := serveHere(t, at(x, "ingress, consumers, admin", ""))
 	p.accepts("before", 1)
 	js, ctx := x.JetStream(), t.Context()
 	require.Eventually(t, func() bool {
@@ -346,7 +346,7 @@ func TestForeignDurablesAreNamed(t *testing.T) {
 		Durable: "pushed", AckPolicy: jetstream.AckExplicitPolicy, DeliverSubject: "somewhere",
 	})
 	require.NoError(t, err)
-	p = serve(t, t.TempDir(), at(x, "ingress, consumers, admin", newConsumersText+"  pushed: {kind: pull}\n"))
+	p = serveHere(t, at(x, "ingress, consumers, admin", newConsumersText+"  pushed: {kind: pull}\n"))
 	ids := p.accepts("pred", 4)
 	for _, name := range []string{"handled", "read"} {
 		given(t, js, name, ids)
@@ -388,7 +388,7 @@ func TestFirstStartOnANATSThatCannotBeUsed(t *testing.T) {
 		t.Parallel()
 		x := natstest.NewExternal(t, func(o *server.Options) { o.JetStream = false })
 		x.Start()
-		p := serve(t, t.TempDir(), at(x, "ingress, consumers, admin", newConsumersText))
+		p := serveHere(t, at(x, "ingress, consumers, admin", newConsumersText))
 		ids := p.accepts("pred", 3)
 		p.logged("NATS has no JetStream, and keeps no event: start nats-server with --jetstream")
 		x.Stop()
@@ -406,7 +406,7 @@ func TestFirstStartOnANATSThatCannotBeUsed(t *testing.T) {
 		js := x.JetStream()
 		_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "HOOKSPAN_EVENTS", Subjects: []string{"hookspan.events.>"}, Storage: jetstream.MemoryStorage})
 		require.NoError(t, err)
-		p := serve(t, t.TempDir(), at(x, "ingress, consumers, admin", newConsumersText))
+		p := serveHere(t, at(x, "ingress, consumers, admin", newConsumersText))
 		ids := p.accepts("pred", 3)
 		p.logged("it keeps messages in Memory, not in files")
 		require.NoError(t, js.DeleteStream(t.Context(), "HOOKSPAN_EVENTS"))
@@ -421,7 +421,7 @@ func TestFirstStartOnANATSThatCannotBeUsed(t *testing.T) {
 		x.Start()
 		proxy := natstest.NewProxy(t, x)
 		proxy.Silence(true)
-		p := serve(t, t.TempDir(), strings.Replace(at(x, "ingress, consumers, admin", newConsumersText), x.URL(), proxy.URL(), 1))
+		p := serveHere(t, strings.Replace(at(x, "ingress, consumers, admin", newConsumersText), x.URL(), proxy.URL(), 1))
 		ids := p.accepts("pred", 3)
 		proxy.Silence(false)
 		for _, name := range []string{"handled", "read"} {
@@ -480,12 +480,12 @@ func TestConsumersEditedUnderLoad(t *testing.T) {
 		p.logged(fmt.Sprintf("consumer %s is not in the configuration any more", name))
 		require.True(t, p.state(name).Orphaned)
 		require.GreaterOrEqual(t, p.state(name).Pending, uint64(len(before)))
-		given(t, p.app(), name, append(before, after...))
+		given(t, p.natsEnv(), name, append(before, after...))
 	}
 	for _, name := range []string{"renewed", "added"} {
-		given(t, p.app(), name, after)
+		given(t, p.natsEnv(), name, after)
 	}
-	given(t, p.app(), "kind", append(before, after...))
+	given(t, p.natsEnv(), "kind", append(before, after...))
 	require.Eventually(t, func() bool { return p.state("kind").Outstanding() == 0 }, patience, 50*time.Millisecond)
 	require.Equal(t, "exec", p.state("kind").Kind)
 	require.Equal(t, 0, p.stop(), p.logs)

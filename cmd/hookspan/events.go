@@ -30,24 +30,17 @@ type eventsListCmd struct {
 // Run lists the newest first.
 func (c *eventsListCmd) Run(e *env) error {
 	var list adminapi.EventList
-	err := c.get(e, apiRoute("events"), c.query(map[string]string{
+	query := map[string]string{
 		"event": string(c.Event), "source": string(c.Source), "status": string(c.Status), "model": string(c.Model), "prediction": string(c.Prediction),
 		"since": c.Since.query(), "until": c.Until.query(),
-	}), &list)
-	if err == nil && len(list.Events) == 0 {
-		err = c.known(e, naming{sources: oneName(c.Source), statuses: oneName(c.Status)})
 	}
-	if err != nil {
-		return err
-	}
-	if e.json {
-		return writeJSON(e.stdout, list)
-	}
-	t := newTable("SEQ", "STORED", "SOURCE", "STATUS", "SIZE", "PREDICTION", "MODEL")
-	for _, v := range list.Events {
-		t.row(v.Seq, v.StoredAt.Format(time.RFC3339), orDash(v.Source), orDash(v.Status), config.ByteSize(v.BodyBytes), orDash(v.Prediction), orDash(v.Model))
-	}
-	return c.print(e, t, len(list.Events), list.More, list.Last)
+	return c.list(e, &c.apiFlag, "events", query, naming{sources: oneName(c.Source), statuses: oneName(c.Status)}, &list, func() (*table, adminapi.Listed) {
+		t := newTable("SEQ", "STORED", "SOURCE", "STATUS", "SIZE", "PREDICTION", "MODEL")
+		for _, v := range list.Events {
+			t.row(v.Seq, v.StoredAt.Format(time.RFC3339), orDash(v.Source), orDash(v.Status), config.ByteSize(v.BodyBytes), orDash(v.Prediction), orDash(v.Model))
+		}
+		return t, list.Listed
+	})
 }
 
 type eventsShowCmd struct {
@@ -58,11 +51,7 @@ type eventsShowCmd struct {
 
 // Run shows it.
 func (c *eventsShowCmd) Run(e *env) error {
-	var v adminapi.EventDetail
-	if err := c.get(e, apiRoute("events", strconv.FormatUint(c.Seq, 10)), nil, &v); err != nil {
-		return err
-	}
-	return c.show(e, v, v.Bytes(), func(out *printer) {
+	return show(e, &c.apiFlag, c.bodyFlag, apiRoute("events", strconv.FormatUint(c.Seq, 10)), func(out *printer, v adminapi.EventDetail) {
 		out.printf("event %d: %q\nsubject   %s\nstored    %s\n", v.Seq, v.ID, v.Subject, v.StoredAt.Format(time.RFC3339Nano))
 		if v.Problem != "" {
 			out.printf("problem   %q\n", v.Problem)
@@ -89,21 +78,20 @@ type eventsReplayCmd struct {
 // Run gives them again; it asks unless events or a prediction are named.
 func (c *eventsReplayCmd) Run(e *env) error {
 	call := adminapi.EventCall{
-		Consumer: string(c.Consumer), Run: rand.Text(), Event: string(c.Event), Sources: texts(c.Source), Statuses: texts(c.Status),
-		Model: string(c.Model), Prediction: string(c.Prediction),
-		Since: c.Since.Time, Until: c.Until.Time, Page: adminapi.Page{Seqs: c.Seq, Limit: redeliverPage},
-		RedeliveryCall: c.redeliverFlags.call(),
+		Consumer: string(c.Consumer), Run: rand.Text(), Prediction: string(c.Prediction),
+		FilterCall: adminapi.FilterCall{Event: string(c.Event), Sources: texts(c.Source), Statuses: texts(c.Status), Model: string(c.Model)},
+		Since:      c.Since.Time, Until: c.Until.Time, Page: adminapi.Page{Seqs: c.Seq},
+		RedeliveryOptions: c.redeliverFlags.call(),
 	}
-	if len(c.Seq) == 0 && c.Prediction == "" && !c.DryRun {
-		err := c.confirm(e, func() (string, error) {
-			dry := call
-			dry.DryRun = true
-			sum, err := c.sum(e, apiRoute("events", "replay"), &dry.Page, &dry)
-			return asked(sum.Given, "Give %d events to consumer %s again?", c.Consumer), err
-		})
-		if err != nil {
-			return err
-		}
+	replay := &redelivery{
+		path: apiRoute("events", "replay"), call: &call, page: &call.Page, dryRun: &call.DryRun, stream: new(string), streams: []string{""},
+		named: naming{consumer: c.Consumer, sources: c.Source, statuses: c.Status}, print: printRedelivery,
+		question: func(would adminapi.RedeliveryReport) string {
+			return asked(would.Given, "Give %d events to consumer %s again?", c.Consumer)
+		},
 	}
-	return c.redeliver(e, apiRoute("events", "replay"), &call.Page, &call, naming{consumer: c.Consumer, sources: c.Source, statuses: c.Status})
+	if len(c.Seq) > 0 || c.Prediction != "" {
+		return replay.run(e, &c.apiFlag, nil)
+	}
+	return replay.run(e, &c.apiFlag, &c.yesFlag)
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/needs"
 )
 
 const exampleConfig = `
@@ -88,6 +89,8 @@ func (p *program) example(dir string, flags []string, argv ...string) *safeBuffe
 // one is tried again, one waits twice and comes back, one becomes a dead letter and is
 // redriven.
 func TestNodeExample(t *testing.T) {
+	t.Parallel()
+	needs.Programs(t, "node", "npm")
 	dir := t.TempDir()
 	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("..", "..", "examples", "node"))))
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -98,7 +101,7 @@ func TestNodeExample(t *testing.T) {
 	require.NoError(t, err, "this test needs Node.js and npm (apt-get install nodejs npm): %s", text)
 
 	outputs := servePictures(t, map[string][]int{"/good": {200}, "/busy": {503, 200}, "/limited": {429, 429, 200}, "/gone": {404, 200}})
-	p := serve(t, t.TempDir(), exampleConfig)
+	p := serveHere(t, exampleConfig)
 	js := p.as("pictures")
 	var durable jetstream.Consumer
 	require.Eventually(t, func() bool { // it is made beside what is ready
@@ -149,6 +152,7 @@ func TestNodeExample(t *testing.T) {
 
 // The program in docs/write-a-consumer.md is complete, and does what is said beside it.
 func TestDocumentedProgram(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "write-a-consumer.md"))
 	require.NoError(t, err)
 	_, after, ok := strings.Cut(string(text), "```go\n")
@@ -163,7 +167,7 @@ func TestDocumentedProgram(t *testing.T) {
 	built, err := exec.Command("go", "build", "-o", filepath.Join(dir, "billing"), filepath.Join(dir, "main.go")).CombinedOutput()
 	require.NoError(t, err, "%s", built)
 
-	p := serve(t, t.TempDir(), smallConfig)
+	p := serveHere(t, smallConfig)
 	status, answer := p.post(documented)
 	require.Equal(t, 200, status, answer)
 	said := p.example(dir, nil, filepath.Join(dir, "billing"))
@@ -187,6 +191,7 @@ func (p *program) comeBack(consumer string) []string {
 
 // Whoever begins with one reads it in a minute.
 func TestExamplesAreShort(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"node/consumer.mjs", "python/consumer.py", "shell/consumer.sh"} {
 		text, err := os.ReadFile(filepath.Join("..", "..", "examples", filepath.FromSlash(name)))
 		require.NoError(t, err)

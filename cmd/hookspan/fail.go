@@ -65,15 +65,6 @@ func errorLines(err error) []string {
 	return []string{printable.String(err.Error())}
 }
 
-// inLines escapes a text but for its line breaks.
-func inLines(text string) string {
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		lines[i] = printable.String(line)
-	}
-	return strings.Join(lines, "\n")
-}
-
 // wantsJSON reports whether --json is among the arguments, also when the others cannot
 // be understood.
 func wantsJSON(args []string) bool {

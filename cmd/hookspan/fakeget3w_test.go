@@ -21,6 +21,7 @@ import (
 // A bridge with the configuration that the fake provider prints takes its webhooks
 // and archives its outputs.
 func TestFakeProvider(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	fake := command(t, dir, "fake-get3w", "--listen", "127.0.0.1:0", "--duration", "10ms", "--output-bytes", "1234", "--seed", "7")
 	fake.Env = append(fake.Env, "GET3W_API_KEY=key-of-the-test")
@@ -81,6 +82,7 @@ nats: {listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}
 }
 
 func TestFakeProviderInJSON(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	out := &safeBuffer{}
@@ -106,6 +108,7 @@ func TestFakeProviderInJSON(t *testing.T) {
 }
 
 func TestFakeProviderRefusesToStart(t *testing.T) {
+	t.Parallel()
 	for want, args := range map[string][]string{
 		"speed is -1":              {"--speed=-1"},
 		"a share is negative":      {"--drop-every=-1"},

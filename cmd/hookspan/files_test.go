@@ -13,6 +13,7 @@ import (
 
 // Idle connections that use up the files of the process give way to a sender.
 func TestIdleConnectionsBeyondTheLimitOfFiles(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "hookspan.yaml"), []byte(smallConfig), 0o600))
 	cmd := command(t, dir, "--json", "serve", "--config", "hookspan.yaml")

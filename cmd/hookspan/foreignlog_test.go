@@ -13,10 +13,11 @@ import (
 // Whoever sends webhooks, or connects to the embedded NATS, can neither break a line of
 // the log nor act on the terminal that shows it. What is stored stays as it was sent.
 func TestForeignTextInTheLog(t *testing.T) {
+	t.Parallel()
 	hostile := []string{"a\u009b31mred", "x\u2028{\"level\":\"error\",\"msg\":\"forged\"}", "y\u0085z", "d\x7f", "\u202egnp", "\u2029"}
 	for _, format := range []string{"json", "console"} {
 		t.Run(format, func(t *testing.T) {
-			p := serve(t, t.TempDir(), "log: {level: debug, format: "+format+"}\n"+smallConfig)
+			p := serveHere(t, "log: {level: debug, format: "+format+"}\n"+smallConfig)
 			bodies := map[string]bool{}
 			for _, id := range hostile {
 				body, err := json.Marshal(map[string]string{"id": id, "model": "m/" + id, "status": "processing"})

@@ -12,6 +12,7 @@ import (
 
 // From a webhook to a command, which sees the body and no secret of the bridge.
 func TestWebhookRunsACommand(t *testing.T) {
+	t.Parallel()
 	dir, out := t.TempDir(), t.TempDir()
 	left := filepath.Join(dir, "hookspan-data", "exec", "sizes", "attempt-1")
 	require.NoError(t, os.MkdirAll(left, 0o700))

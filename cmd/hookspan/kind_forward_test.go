@@ -27,6 +27,7 @@ func signedWith(r *http.Request, body []byte, key string) bool {
 // From a webhook to a service of somebody else; its secret changes while the bridge
 // runs.
 func TestForward(t *testing.T) {
+	t.Parallel()
 	oldKey, newKey := strings.Repeat("old-", 8), strings.Repeat("new-", 8)
 	type arrival struct {
 		key    string
@@ -88,6 +89,7 @@ func TestForward(t *testing.T) {
 
 // Without its secret a bridge does not begin to send what nobody can verify.
 func TestForwardWithoutItsSecret(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	config := strings.Replace(smallConfig, "consumers: {archive: {enabled: false}}", "consumers: {billing: {kind: forward, url: \"https://x.example\", secret: env:HOOKSPAN_NO_SUCH}}", 1)
 	put(t, dir, "hookspan.yaml", config)

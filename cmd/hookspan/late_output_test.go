@@ -18,6 +18,7 @@ import (
 // An output that the provider serves only some time after its webhook is archived, also
 // when the bridge is started anew meanwhile, and is no dead letter at any time.
 func TestLateOutputIsArchived(t *testing.T) {
+	t.Parallel()
 	var asked atomic.Int32
 	var there atomic.Bool
 	outputs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -12,6 +12,7 @@ import (
 // What the check passes, serve takes: whatever of the machine serve would not start
 // without, or would do less without, the check names with its line.
 func TestConfigCheckLooksAtTheMachine(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	put(t, dir, "text", "no certificate, no seed")
 	put(t, dir, "empty", "")
@@ -21,8 +22,6 @@ func TestConfigCheckLooksAtTheMachine(t *testing.T) {
 	}
 	put(t, filepath.Join(dir, "newer"), "format", "99\n")
 	cert, _ := issue(t, dir)
-	t.Setenv("AWS_REGION", "")
-	t.Setenv("AWS_CONFIG_FILE", filepath.Join(dir, "none"))
 	at := func(name string) string { return filepath.Join(dir, name) }
 	forward := func(secret string) string {
 		return "consumers: {post: {kind: forward, url: \"https://svc.example.com\", secret: " + secret + "}}\n"
@@ -87,23 +86,23 @@ func TestConfigCheckLooksAtTheMachine(t *testing.T) {
 // A bucket at an address of this machine, which the environment names, is taken by the check
 // as by serve: only where the archive may speak without TLS.
 func TestConfigCheckAgreesOnTheEndpointOfABucket(t *testing.T) {
-	t.Setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
-	t.Setenv("AWS_REGION", "")
-	t.Setenv("AWS_CONFIG_FILE", filepath.Join(t.TempDir(), "none"))
-	dir := t.TempDir()
+	t.Parallel()
+	variables, dir := []string{"AWS_ENDPOINT_URL_S3=http://127.0.0.1:9"}, t.TempDir()
 	file := func(allow string) string {
 		return "data_dir: " + dir + "\n" + strings.Replace(smallConfig, "{archive: {enabled: false}}",
 			"{archive: {kind: archive, store: \"s3://bucket\", hosts: [127.0.0.1], allow_private: "+allow+"}}", 1)
 	}
-	code, _, stderr := runVerb("config", "check", writeConfig(t, file("true")))
+	code, _, stderr := verbOfAProcess(t, dir, variables, "config", "check", writeConfig(t, file("true")))
 	require.Equal(t, 0, code, stderr)
-	p := serve(t, t.TempDir(), file("true"))
+	cmd := command(t, dir, "--json", "serve", "--config", writeConfig(t, file("true")))
+	cmd.Env = append(cmd.Env, variables...)
+	p := start(t, dir, cmd)
 	require.Equal(t, 0, p.stop(), p.logs)
 
-	code, _, stderr = runVerb("config", "check", writeConfig(t, file("false")))
+	code, _, stderr = verbOfAProcess(t, dir, variables, "config", "check", writeConfig(t, file("false")))
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "consumers.archive.store: the endpoint that AWS_ENDPOINT_URL_S3")
-	code, _, stderr = runVerb("serve", "--config", writeConfig(t, file("false")))
+	code, _, stderr = verbOfAProcess(t, dir, variables, "serve", "--config", writeConfig(t, file("false")))
 	require.NotEqual(t, 0, code)
 	require.Contains(t, stderr, "the endpoint that AWS_ENDPOINT_URL_S3")
 }

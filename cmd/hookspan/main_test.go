@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"io"
 	"net/http"
 	"os"
@@ -21,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge/app"
+	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/internal/signing"
 )
 
@@ -32,12 +34,23 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asHookspan) != "" { //nolint:forbidigo // before main runs there is nobody to pass it
 		main()
 	}
+	flag.Parse()
+	// Tests wait more than they compute, so more of them run at once than there are
+	// processors, unless -parallel says how many.
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", "10") // it is a number
+	}
+	for name, value := range map[string]string{"AWS_REGION": "", "AWS_CONFIG_FILE": os.DevNull} {
+		_ = os.Setenv(name, value) // what the SDK reads must not be that of whoever runs the tests
+	}
 	os.Exit(m.Run())
 }
 
 const (
 	secret   = "a-secret-that-must-not-be-seen"
-	patience = 30 * time.Second
+	patience = 2 * time.Minute // nothing that works takes as long, however busy the machine is
 )
 
 // smallConfig listens on free ports and needs little disk.
@@ -48,10 +61,11 @@ nats: {listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}
 consumers: {archive: {enabled: false}}
 `
 
-// program is a running bridge.
+// program is a running bridge: a process of its own, or an App in this one.
 type program struct {
 	t     *testing.T
 	cmd   *exec.Cmd
+	app   *app.App
 	dir   string
 	ready app.Ready
 	logs  *safeBuffer
@@ -89,10 +103,27 @@ func command(t *testing.T, dir string, args ...string) *exec.Cmd {
 
 // serve starts the program on the folder with the configuration and returns when
 // it is ready.
-func serve(t *testing.T, dir, config string) *program {
+func serve(t *testing.T, dir, text string) *program {
 	t.Helper()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "hookspan.yaml"), []byte(config), 0o600))
+	put(t, dir, "hookspan.yaml", text)
 	return start(t, dir, command(t, dir, "--json", "serve", "--config", "hookspan.yaml"))
+}
+
+// serveHere starts a bridge in this process, on a folder of its own. It is for tests that are
+// not about the process: no signal, no crash, no relative path in the configuration.
+func serveHere(t *testing.T, text string) *program {
+	t.Helper()
+	p := &program{t: t, dir: t.TempDir(), logs: &safeBuffer{}}
+	put(t, p.dir, "hookspan.yaml", "data_dir: "+filepath.Join(p.dir, "hookspan-data")+"\n"+text)
+	file := filepath.Join(p.dir, "hookspan.yaml")
+	cfg, err := config.Load(file)
+	require.NoError(t, err)
+	p.app, err = app.New(cfg, app.Options{File: file, Version: version(), Getenv: testEnv().getenv, Log: p.logs})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = p.app.Stop() }) // a test that wants to know calls stop
+	require.NoError(t, p.app.Start(t.Context()), p.logs)
+	p.ready = p.app.Ready()
+	return p
 }
 
 func start(t *testing.T, dir string, cmd *exec.Cmd) *program {
@@ -129,6 +160,10 @@ func (p *program) kill() {
 // stop ends it as an operator does and returns its exit code.
 func (p *program) stop() int {
 	p.t.Helper()
+	if p.app != nil {
+		require.NoError(p.t, p.app.Stop(), p.logs)
+		return exitDone
+	}
 	require.NoError(p.t, p.cmd.Process.Signal(syscall.SIGTERM))
 	return p.wait()
 }
@@ -165,20 +200,14 @@ func sign(t *testing.T, h http.Header, body string) {
 	h.Set(signing.Header, signing.Sign([]byte(body), []byte(secret)))
 }
 
-// app connects as another team's program does, with what nats-env prints.
-func (p *program) app() jetstream.JetStream {
-	p.t.Helper()
-	return p.natsEnv()
-}
-
-// natsEnv connects with what that verb prints.
+// natsEnv connects as another team's program does, with what that verb prints.
 func (p *program) natsEnv(args ...string) jetstream.JetStream {
 	p.t.Helper()
-	out, err := command(p.t, p.dir, append([]string{"--json", "nats-env", "--config", "hookspan.yaml"}, args...)...).Output()
-	require.NoError(p.t, err)
+	code, stdout, stderr := runVerb(append([]string{"--json", "nats-env", "--config", filepath.Join(p.dir, "hookspan.yaml")}, args...)...)
+	require.Equal(p.t, 0, code, stderr)
 	var vars map[string]string
-	require.NoError(p.t, json.Unmarshal(out, &vars))
-	nc, err := nats.Connect(vars["NATS_URL"], nats.UserInfo(vars["NATS_USER"], vars["NATS_PASSWORD"]))
+	require.NoError(p.t, json.Unmarshal([]byte(stdout), &vars))
+	nc, err := nats.Connect(vars["NATS_URL"], nats.UserInfo(vars["NATS_USER"], vars["NATS_PASSWORD"]), nats.Timeout(patience))
 	require.NoError(p.t, err)
 	p.t.Cleanup(nc.Close)
 	js, err := jetstream.New(nc)
@@ -191,7 +220,7 @@ func (p *program) events() []jetstream.Msg {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	js := p.app()
+	js := p.natsEnv()
 	stream, err := js.Stream(ctx, "HOOKSPAN_EVENTS")
 	require.NoError(p.t, err)
 	n := stream.CachedInfo().State.Msgs

@@ -10,50 +10,6 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// name is a flag that narrows what a verb is about. Left out it is everything, so an
-// empty one is refused: it is what a variable of a shell is that was never set.
-type name string
-
-// UnmarshalText is called by kong.
-func (n *name) UnmarshalText(text []byte) error {
-	if len(text) == 0 {
-		return errors.New("it is empty: name one, or leave the flag out")
-	}
-	*n = name(text)
-	return nil
-}
-
-// oneName is a list of one, or of none when it was left out.
-func oneName(n name) []name {
-	if n == "" {
-		return nil
-	}
-	return []name{n}
-}
-
-// nameList is a flag that can be repeated, or have several names with commas between.
-type nameList []name
-
-// UnmarshalText is called by kong, once for each flag.
-func (l *nameList) UnmarshalText(text []byte) error {
-	for part := range strings.SplitSeq(string(text), ",") {
-		var n name
-		if err := n.UnmarshalText([]byte(part)); err != nil {
-			return err
-		}
-		*l = append(*l, n)
-	}
-	return nil
-}
-
-func texts(names []name) []string {
-	var out []string
-	for _, n := range names {
-		out = append(out, string(n))
-	}
-	return out
-}
-
 // naming is what a verb was told to look for and found nothing of.
 type naming struct {
 	consumer name

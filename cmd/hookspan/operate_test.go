@@ -52,6 +52,7 @@ func (p *program) state(name string) adminapi.ConsumerState {
 // letters are looked at, it is repaired, they are redriven; it is paused over a restart
 // and resumed, set back, and given one event again.
 func TestOperatingAConsumer(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	script := filepath.Join(dir, "consume")
 	require.NoError(t, os.WriteFile(script, []byte(fmt.Sprintf(`#!/bin/sh
@@ -149,7 +150,7 @@ echo "$HOOKSPAN_PREDICTION_ID" >> %[1]s/handled
 	code, _, stderr := runVerb("consumers", "add", "mine", "--api", p.ready.Admin)
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "There is a consumer of that name")
-	durable, err := p.app().Consumer(t.Context(), "HOOKSPAN_EVENTS", "mine")
+	durable, err := p.natsEnv().Consumer(t.Context(), "HOOKSPAN_EVENTS", "mine")
 	require.NoError(t, err)
 	m, err := durable.Next(jetstream.FetchMaxWait(patience))
 	require.NoError(t, err)

@@ -13,6 +13,7 @@ import (
 // Wherever a secret is named in the configuration, one that was pasted wrongly ends the
 // start with the key and a hint. An API key does not, since webhooks are taken without it.
 func TestPastedSecretOfEveryKey(t *testing.T) {
+	t.Parallel()
 	const forward = "consumers:\n  billing:\n    kind: forward\n    url: https://billing.example\n"
 	const source = "sources:\n  get3w:\n    secrets: [env:GET3W_WEBHOOK_SECRET]\n"
 	free := strings.Replace(smallConfig, "consumers: {archive: {enabled: false}}", "", 1)

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -18,23 +16,6 @@ type announceFlags struct {
 	Reference string            `placeholder:"TEXT" help:"Your own name for it, such as an order."`
 	Tenant    string            `placeholder:"TEXT" help:"Whom it is for."`
 	Meta      map[string]string `mapsep:"none" placeholder:"NAME=VALUE" help:"More that is to be remembered of it; can be repeated."`
-}
-
-// ahead is a flag: a time to come, or in how long it is.
-type ahead struct{ time.Time }
-
-// UnmarshalText is called by kong.
-func (a *ahead) UnmarshalText(text []byte) error {
-	if in, err := time.ParseDuration(string(text)); err == nil && in >= 0 {
-		a.Time = time.Now().Add(in)
-		return nil
-	}
-	at, err := time.Parse(time.RFC3339, string(text))
-	if err != nil {
-		return errors.New("write a time such as 2026-01-31T15:04:05Z, or in how long it is, such as 10m")
-	}
-	a.Time = at
-	return nil
 }
 
 type predictionsWatchCmd struct {
@@ -57,12 +38,9 @@ func (c *predictionsWatchCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if e.json {
-		return writeJSON(e.stdout, watched)
-	}
-	out := &printer{w: e.stdout}
-	out.printf("%q of %s is watched: %s, event %q\n", c.ID, c.Source, watched.Result, watched.ID)
-	return out.err
+	return e.print(watched, func(out *printer) {
+		out.printf("%q of %s is watched: %s, event %q\n", c.ID, c.Source, watched.Result, watched.ID)
+	})
 }
 
 // maxInput is how large the input of a prediction is at most, in bytes.
@@ -81,9 +59,12 @@ type predictionsSubmitCmd struct {
 
 // Run submits it.
 func (c *predictionsSubmitCmd) Run(e *env) error {
-	input, err := readInput(e, c.Input)
-	if err != nil {
+	input, err := readInput("--input", c.Input, maxInput, e.stdin)
+	switch {
+	case err != nil:
 		return err
+	case !json.Valid(input):
+		return errors.New("--input: it is not the JSON object that the model takes")
 	}
 	api, err := c.client(e)
 	if err != nil {
@@ -97,15 +78,11 @@ func (c *predictionsSubmitCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case c.Wait:
+	if c.Wait {
 		out := &printer{w: e.stderr}
 		out.printf("%q is submitted\n", s.ID)
 		return c.await(e, s.Source, s.ID, c.Timeout)
-	case e.json:
-		return writeJSON(e.stdout, s)
 	}
-	out := &printer{w: e.stdout}
 	replayed, estimate := "", ""
 	if s.Replayed {
 		replayed = " already"
@@ -113,28 +90,7 @@ func (c *predictionsSubmitCmd) Run(e *env) error {
 	if s.EstimatedDuration > 0 {
 		estimate = fmt.Sprintf(", it takes about %v", time.Duration(s.EstimatedDuration*float64(time.Second)).Round(time.Second/10))
 	}
-	out.printf("%q is submitted%s, it is %q%s: hookspan predictions await waits for its end\n", s.ID, replayed, s.Status, estimate)
-	return out.err
-}
-
-func readInput(e *env, name string) ([]byte, error) {
-	in := e.stdin
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, fmt.Errorf("--input: %w", err)
-		}
-		defer func() { _ = f.Close() }()
-		in = f
-	}
-	text, err := io.ReadAll(io.LimitReader(in, maxInput+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("--input: %w", err)
-	case len(text) > maxInput:
-		return nil, fmt.Errorf("--input: it has more than %d bytes", maxInput)
-	case !json.Valid(text):
-		return nil, errors.New("--input: it is not the JSON object that the model takes")
-	}
-	return text, nil
+	return e.print(s, func(out *printer) {
+		out.printf("%q is submitted%s, it is %q%s: hookspan predictions await waits for its end\n", s.ID, replayed, s.Status, estimate)
+	})
 }

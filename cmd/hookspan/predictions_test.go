@@ -19,7 +19,8 @@ import (
 
 // What somebody does who submits predictions by themselves: announce, look, wait.
 func TestPredictionsByVerbs(t *testing.T) {
-	p := serve(t, t.TempDir(), smallConfig)
+	t.Parallel()
+	p := serveHere(t, smallConfig)
 	for _, id := range []string{"pred_1", "a/b?c", "%2F"} {
 		require.Contains(t, p.says("predictions", "watch", id, "--deadline", "10m", "--reference", "order 7", "--meta", "k=a;b=c"), "is watched: stored")
 		shown := p.says("predictions", "show", id)
@@ -61,10 +62,10 @@ func TestPredictionsByVerbs(t *testing.T) {
 	r = <-unknown
 	require.Equal(t, 0, r.code, r.errOut)
 	require.Contains(t, r.out, "is no address")
-	r = <-await("pred_2", "--timeout", "300ms")
+	r = <-await("pred_2", "--timeout", "5s")
 	require.Equal(t, 1, r.code)
 	require.Contains(t, r.errOut, "has not ended within --timeout: it is created")
-	r = <-await("nobody", "--timeout", "300ms")
+	r = <-await("nobody", "--timeout", "5s")
 	require.Equal(t, 1, r.code)
 	require.Contains(t, r.errOut, "it is not known yet")
 	var s bridge.PredictionState
@@ -91,8 +92,9 @@ func TestPredictionsByVerbs(t *testing.T) {
 
 // Programs that are not ours announce by NATS.
 func TestPredictionsAreAnnouncedByNATS(t *testing.T) {
-	p := serve(t, t.TempDir(), smallConfig)
-	nc := p.app().Conn()
+	t.Parallel()
+	p := serveHere(t, smallConfig)
+	nc := p.natsEnv().Conn()
 	var a struct {
 		Result, ID string
 		Error      json.RawMessage
@@ -103,20 +105,21 @@ func TestPredictionsAreAnnouncedByNATS(t *testing.T) {
 	}, patience, 10*time.Millisecond)
 	require.Nil(t, a.Error)
 	require.Contains(t, p.says("predictions", "show", "pred_1"), `reference  "order 7"`)
-	ledger, err := p.app().KeyValue(t.Context(), "HOOKSPAN_PREDICTIONS")
+	bucket, err := p.natsEnv().KeyValue(t.Context(), "HOOKSPAN_PREDICTIONS")
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		entry, err := ledger.Get(t.Context(), "entry.get3w.pred_1")
+		entry, err := bucket.Get(t.Context(), "entry.get3w.pred_1")
 		return err == nil && strings.Contains(string(entry.Value()), `"reference":"order 7"`)
 	}, patience, 10*time.Millisecond)
-	_, err = ledger.PutString(t.Context(), "entry.get3w.pred_1", "{}")
+	_, err = bucket.PutString(t.Context(), "entry.get3w.pred_1", "{}")
 	require.Error(t, err, "it is for reading")
 	require.Equal(t, 0, p.stop(), p.logs)
 }
 
 // The end of the bridge does not wait for those who wait for predictions.
 func TestStopAnswersLongPolls(t *testing.T) {
-	p := serve(t, t.TempDir(), smallConfig)
+	t.Parallel()
+	p := serveHere(t, smallConfig)
 	require.Contains(t, p.says("predictions", "watch", "pred_1"), "stored")
 	answered := make(chan string, 1)
 	go func() {
@@ -148,6 +151,7 @@ func answering(t *testing.T, answer any, args ...string) string {
 }
 
 func TestStatusInWords(t *testing.T) {
+	t.Parallel()
 	at := time.Date(2026, 1, 31, 14, 2, 0, 0, time.UTC)
 	status := adminapi.PredictionsStatus{
 		Leader: "host/123", UpdatedAt: at, Folded: 4711, Last: 4712, Rebuilding: true,
@@ -158,7 +162,7 @@ func TestStatusInWords(t *testing.T) {
 	}
 	require.Equal(t, `get3w: 12 open, 3 overdue, the oldest seen 2026-01-31T14:02:00Z; last webhook 2026-01-31T14:02:00Z, 31 ended by polling since
 other: 0 open; not polled: sources.<name>.api has no key
-ledger: being rebuilt, folded to 4711 of 4712, led by host/123, 2026-01-31T14:02:00Z
+prediction store: being rebuilt, folded to 4711 of 4712, led by host/123, 2026-01-31T14:02:00Z
 `, answering(t, status, "predictions", "status"))
 	require.Contains(t, answering(t, adminapi.Rebuilding{Rebuilding: true}, "predictions", "rebuild"), "predictions status says how far")
 	list := answering(t, adminapi.PredictionList{Predictions: []adminapi.Prediction{
@@ -170,6 +174,7 @@ ledger: being rebuilt, folded to 4711 of 4712, led by host/123, 2026-01-31T14:02
 }
 
 func TestSubmitVerb(t *testing.T) {
+	t.Parallel()
 	answer := bridge.Submitted{Source: "get3w", ID: "pred_1", Status: "created", EstimatedDuration: 4.5, Replayed: true, Answer: json.RawMessage(`{}`)}
 	var out bytes.Buffer
 	e := &env{ctx: context.Background(), stdin: strings.NewReader(`{"prompt":"x"}`), stdout: &out, stderr: &out}
@@ -178,6 +183,7 @@ func TestSubmitVerb(t *testing.T) {
 }
 
 func TestProgressBar(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer
 	require.False(t, isTerminal(&out))
 	bar := progressBar{w: &out}

@@ -28,6 +28,7 @@ func writeIn(t *testing.T, dir, config string) {
 
 // A bridge that only verifies makes nothing, and says what does.
 func TestEmbeddedThatSomebodyProvisions(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	writeIn(t, dir, provisioning("verify", pullConfig))
 	code, _, stderr := verb(t, dir, "serve")
@@ -58,7 +59,7 @@ func TestEmbeddedThatSomebodyProvisions(t *testing.T) {
 	m, err := c.Next()
 	require.NoError(t, err)
 	require.NoError(t, m.DoubleAck(ctx))
-	app := p.app()
+	app := p.natsEnv()
 	require.Eventually(t, func() bool { // our own consumer only binds to its durable
 		c, err := app.Consumer(ctx, "HOOKSPAN_EVENTS", "kept")
 		return err == nil && c.CachedInfo().AckFloor.Stream == 1
@@ -69,7 +70,7 @@ func TestEmbeddedThatSomebodyProvisions(t *testing.T) {
 	writeIn(t, dir, strings.Replace(provisioning("verify", pullConfig), "max_deliveries: 7", "max_deliveries: 8", 1))
 	p = start(t, dir, command(t, dir, "--json", "serve", "--config", "hookspan.yaml"))
 	require.Eventually(t, func() bool { return strings.Contains(p.logs.String(), "max deliver from 7 to 8") }, patience, 5*time.Millisecond)
-	c, err = p.app().Consumer(ctx, "HOOKSPAN_EVENTS", "search-team")
+	c, err = p.natsEnv().Consumer(ctx, "HOOKSPAN_EVENTS", "search-team")
 	require.NoError(t, err)
 	require.Equal(t, 7, c.CachedInfo().Config.MaxDeliver)
 	require.Equal(t, exitDone, p.stop())
@@ -80,6 +81,7 @@ func TestEmbeddedThatSomebodyProvisions(t *testing.T) {
 
 // Until somebody has made the streams, what is accepted waits in the spool.
 func TestExternalThatSomebodyProvisions(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"verify", "none"} {
 		x := natstest.NewExternal(t, nil)
 		x.Start()
@@ -106,6 +108,7 @@ func TestExternalThatSomebodyProvisions(t *testing.T) {
 }
 
 func TestProvisionSaysWhyItCannot(t *testing.T) {
+	t.Parallel()
 	x := natstest.NewExternal(t, nil)
 	x.Start()
 	dir := t.TempDir()

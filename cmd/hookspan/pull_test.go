@@ -33,9 +33,10 @@ func (p *program) as(consumer string) jetstream.JetStream {
 
 // A program in whatever language reads, has an event wait, and reads it again.
 func TestPullConsumer(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	p := serve(t, t.TempDir(), pullConfig)
+	p := serveHere(t, pullConfig)
 	js := p.as("search-team")
 	var c jetstream.Consumer
 	require.Eventually(t, func() bool { // its durable is made beside what is ready
@@ -73,6 +74,7 @@ func TestPullConsumer(t *testing.T) {
 }
 
 func TestNATSEnvOfAConsumer(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	p := serve(t, dir, pullConfig)
 	info, err := os.Stat(filepath.Join(dir, "hookspan-data", "secrets", "consumer-search-team"))

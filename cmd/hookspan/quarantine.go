@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
+	"os/user"
 	"slices"
 	"strconv"
 	"time"
@@ -43,9 +45,20 @@ func (f selectFlags) call() adminapi.KeptCall {
 	return adminapi.KeptCall{Stream: f.Stream, Source: string(f.Source), Cause: string(f.Cause), Page: adminapi.Page{Seqs: f.Seq}}
 }
 
-func (f selectFlags) naming() naming {
-	return naming{sources: oneName(f.Source), cause: f.Cause, causes: app.KeptCauses()}
+// change is what a verb does with the entries.
+func (f selectFlags) change(verb string, call *adminapi.KeptCall) *keptChange {
+	streams := bridge.Places()
+	if f.Stream != "" {
+		streams = []string{f.Stream}
+	}
+	return &keptChange{
+		path: apiRoute("quarantine", verb), call: call, page: &call.Page, dryRun: &call.DryRun, stream: &call.Stream, streams: streams,
+		named: naming{sources: oneName(f.Source), cause: f.Cause, causes: app.KeptCauses()}, print: printEvents,
+	}
 }
+
+// keptChange is a change whose report is that of kept deliveries.
+type keptChange = change[adminapi.KeptReport, *adminapi.KeptReport]
 
 // String says which they are.
 func (f selectFlags) String() string {
@@ -78,26 +91,15 @@ func (c quarantineListCmd) Validate() error {
 // Run lists the newest first.
 func (c *quarantineListCmd) Run(e *env) error {
 	var list adminapi.KeptList
-	err := c.get(e, apiRoute("quarantine"), c.query(map[string]string{
-		"stream": c.Stream, "source": string(c.Source), "cause": string(c.Cause),
-	}), &list)
-	if err == nil && len(list.Entries) == 0 {
-		err = c.known(e, naming{sources: oneName(c.Source), cause: c.Cause, causes: app.KeptCauses()})
-	}
-	if err != nil {
-		return err
-	}
-	if e.json {
-		return writeJSON(e.stdout, list)
-	}
-	t, last := newTable("STREAM", "SEQ", "RECEIVED", "SOURCE", "CAUSE", "SIZE", "DETAIL"), uint64(0)
-	for _, w := range list.Entries {
-		t.row(w.Stream, w.Seq, w.ReceivedAt.Format(time.RFC3339), w.Source, w.Cause, config.ByteSize(w.BodyBytes), w.Detail)
-		if c.Stream != "" {
-			last = w.Seq
+	query := map[string]string{"stream": c.Stream, "source": string(c.Source), "cause": string(c.Cause)}
+	named := naming{sources: oneName(c.Source), cause: c.Cause, causes: app.KeptCauses()}
+	return c.list(e, &c.apiFlag, "quarantine", query, named, &list, func() (*table, adminapi.Listed) {
+		t := newTable("STREAM", "SEQ", "RECEIVED", "SOURCE", "CAUSE", "SIZE", "DETAIL")
+		for _, k := range list.Entries {
+			t.row(k.Stream, k.Seq, k.ReceivedAt.Format(time.RFC3339), k.Source, k.Cause, config.ByteSize(k.BodyBytes), k.Detail)
 		}
-	}
-	return c.print(e, t, len(list.Entries), list.More, last)
+		return t, list.Listed
+	})
 }
 
 type quarantineShowCmd struct {
@@ -109,20 +111,16 @@ type quarantineShowCmd struct {
 
 // Run shows it.
 func (c *quarantineShowCmd) Run(e *env) error {
-	var w adminapi.KeptDetail
-	if err := c.get(e, apiRoute("quarantine", c.Stream, strconv.FormatUint(c.Seq, 10)), nil, &w); err != nil {
-		return err
-	}
-	return c.show(e, w, w.Bytes(), func(out *printer) {
+	return show(e, &c.apiFlag, c.bodyFlag, apiRoute("quarantine", c.Stream, strconv.FormatUint(c.Seq, 10)), func(out *printer, k adminapi.KeptDetail) {
 		out.printf("%s %d of source %s\ncause     %s: %s\nreceived  %s from %s, request %s\n",
-			w.Stream, w.Seq, w.Source, w.Cause, w.Detail, w.ReceivedAt.Format(time.RFC3339Nano), w.Remote, w.RequestID)
-		printHeader(out, w.Proof)
-		printHeader(out, w.Header)
-		for _, name := range slices.Sorted(maps.Keys(w.Query)) {
-			out.printf("  ?%s=%q\n", name, w.Query[name])
+			k.Stream, k.Seq, k.Source, k.Cause, k.Detail, k.ReceivedAt.Format(time.RFC3339Nano), k.Remote, k.RequestID)
+		printHeader(out, k.Proof)
+		printHeader(out, k.Header)
+		for _, name := range slices.Sorted(maps.Keys(k.Query)) {
+			out.printf("  ?%s=%q\n", name, k.Query[name])
 		}
-		if w.Truncated {
-			out.printf("only the beginning of the %d bytes that came was kept\n", w.BodyBytes)
+		if k.Truncated {
+			out.printf("only the beginning of the %d bytes that came was kept\n", k.BodyBytes)
 		}
 	})
 }
@@ -139,14 +137,7 @@ type quarantineReverifyCmd struct {
 func (c *quarantineReverifyCmd) Run(e *env) error {
 	call := c.selectFlags.call()
 	call.DryRun, call.AcceptStale, call.AcceptPathToken = c.DryRun, c.AcceptStale, c.AcceptPathToken
-	report, err := c.all(e, "reverify", call)
-	if err == nil && report.LookedAt == 0 {
-		err = c.nothing(e, c.naming(), report.Stopped)
-	}
-	if err != nil {
-		return err
-	}
-	return printReport(e, report, func(out *printer) { printEvents(out, report) })
+	return c.selectFlags.change("reverify", &call).run(e, &c.apiFlag, nil)
 }
 
 // printEvents says how many deliveries became events, and why others did not.
@@ -156,9 +147,7 @@ func printEvents(out *printer, report adminapi.KeptReport) {
 	} else {
 		out.printf("%d looked at: %d became events, %d were events already\n", report.LookedAt, report.Events, report.Duplicates)
 	}
-	for _, cause := range slices.Sorted(maps.Keys(report.Remaining)) {
-		out.printf("  %d stay: %s\n", report.Remaining[cause], cause)
-	}
+	printRemaining(out, report.Remaining)
 }
 
 type quarantineDropCmd struct {
@@ -180,84 +169,52 @@ func (c quarantineDropCmd) Validate() error {
 func (c *quarantineDropCmd) Run(e *env) error {
 	call := c.selectFlags.call()
 	call.DryRun = c.DryRun
-	if !c.DryRun {
-		err := c.confirm(e, func() (string, error) {
-			dry := call
-			dry.DryRun = true
-			report, err := c.all(e, "drop", dry)
-			return asked(report.Removed, "Remove %d %s for good?", c.selectFlags), err
-		})
-		if err != nil {
-			return err
-		}
+	drop := c.selectFlags.change("drop", &call)
+	drop.question = func(would adminapi.KeptReport) string {
+		return asked(would.Removed, "Remove %d %s for good?", c.selectFlags)
 	}
-	report, err := c.all(e, "drop", call)
-	if err == nil && report.LookedAt == 0 {
-		err = c.nothing(e, c.naming(), report.Stopped)
+	drop.print = func(out *printer, done adminapi.KeptReport) {
+		word := map[bool]string{false: "", true: "would be "}[done.DryRun]
+		out.printf("%d %sdropped\n", done.Removed, word)
 	}
-	if err != nil {
+	return drop.run(e, &c.apiFlag, &c.yesFlag)
+}
+
+type quarantineAcceptCmd struct {
+	apiFlag
+	Seqs   []uint64 `arg:"" name:"id" help:"Numbers of entries in quarantine, as the list shows them."`
+	DryRun bool     `help:"Change nothing, say what would happen."`
+	Reason string   `placeholder:"TEXT" help:"Why, for the log of the bridge."`
+}
+
+// Run accepts them and prints what came of it.
+func (c *quarantineAcceptCmd) Run(e *env) error {
+	slices.Sort(c.Seqs)
+	c.Seqs = slices.Compact(c.Seqs)
+	call := adminapi.AcceptCall{Seqs: c.Seqs, DryRun: c.DryRun, By: operator(), Reason: c.Reason}
+	var report adminapi.KeptReport
+	if err := c.call(e, http.MethodPost, apiRoute("quarantine", "accept"), call, &report); err != nil {
 		return err
 	}
-	return printReport(e, report, func(out *printer) {
-		if report.DryRun {
-			out.printf("%d would be dropped\n", report.Removed)
-		} else {
-			out.printf("%d dropped\n", report.Removed)
+	if report.LookedAt == 0 && report.Stopped == "" {
+		return fmt.Errorf("the entries %d are not in quarantine: hookspan quarantine list shows those that are", c.Seqs)
+	}
+	return printReport(e, report, func(out *printer, report adminapi.KeptReport) {
+		printEvents(out, report)
+		if gone := len(c.Seqs) - report.LookedAt; gone > 0 && report.Stopped == "" {
+			out.printf("  %d are not in quarantine\n", gone)
 		}
 	})
 }
 
-// reverifyPage is how many entries one call looks at.
-const reverifyPage = 500
-
-// all makes the call for one stretch of entries after the other, and adds up
-// what came of them.
-func (f *apiFlag) all(e *env, verb string, call adminapi.KeptCall) (adminapi.KeptReport, error) {
-	sum := adminapi.KeptReport{DryRun: call.DryRun, Remaining: map[string]int{}}
-	places := bridge.Places()
-	if call.Stream != "" {
-		places = []string{call.Stream}
+// operator is who runs the verb, as far as the machine knows.
+func operator() string {
+	name := "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
 	}
-	call.Limit = reverifyPage
-	for _, call.Stream = range places {
-		call.After = 0
-		for more := true; more; {
-			var report adminapi.KeptReport
-			if err := f.call(e, http.MethodPost, apiRoute("quarantine", verb), call, &report); err != nil {
-				return sum, fmt.Errorf("%w (%d entries were done before)", err, sum.LookedAt)
-			}
-			sum.LookedAt += report.LookedAt
-			sum.Events += report.Events
-			sum.Duplicates += report.Duplicates
-			sum.Removed += report.Removed
-			for cause, n := range report.Remaining {
-				sum.Remaining[cause] += n
-			}
-			if sum.Stopped = report.Stopped; sum.Stopped != "" {
-				return sum, nil
-			}
-			more, call.After = report.More, report.Last
-			sum.Last = report.Last
-		}
+	if host, err := os.Hostname(); err == nil {
+		name += "@" + host
 	}
-	return sum, nil
-}
-
-// printReport prints, and fails when not everything was done.
-func printReport(e *env, report adminapi.KeptReport, people func(*printer)) error {
-	if e.json {
-		if err := writeJSON(e.stdout, report); err != nil {
-			return err
-		}
-	} else {
-		out := &printer{w: e.stdout}
-		people(out)
-		if out.err != nil {
-			return out.err
-		}
-	}
-	if report.Stopped != "" {
-		return errors.New(bridge.Sentences("it ended early: "+report.Stopped, "What was counted is done, so run it again"))
-	}
-	return nil
+	return bridge.Truncate(name, 128)
 }

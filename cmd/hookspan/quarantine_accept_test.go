@@ -15,8 +15,9 @@ import (
 // it. An operator makes an event of it, with the body as it came, and the log says who
 // did and why.
 func TestQuarantineAccept(t *testing.T) {
+	t.Parallel()
 	body := `{"id":"pred_1","status":"failed","error":"no","input":{"prompt":"\ud800"}}`
-	p := serve(t, t.TempDir(), smallConfig)
+	p := serveHere(t, smallConfig)
 	status, text := p.post(body)
 	require.Equal(t, 200, status)
 	require.JSONEq(t, `{"result":"quarantined","cause":"syntax"}`, text)

@@ -41,6 +41,7 @@ func (p *program) awaitRefused(n int) []adminapi.KeptDelivery {
 // secret's file is put right, and all twenty become events, with the time at which
 // they were first received.
 func TestMistypedSecretIsRepaired(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	put(t, dir, "secret", "sha256="+secret+"\n")
 	p := serve(t, dir, fileSecretConfig)
@@ -100,6 +101,7 @@ func withoutLast(r adminapi.KeptReport, last uint64) adminapi.KeptReport {
 // What was answered 200 as quarantined is there after a crash, once however often
 // the sender repeated it, and until somebody sees to it.
 func TestQuarantineSurvivesACrash(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	p := serve(t, dir, smallConfig)
 	for range 3 {
@@ -148,10 +150,11 @@ func TestQuarantineSurvivesACrash(t *testing.T) {
 
 // Entries beyond one call of the API are worked on too.
 func TestReverifyGoesOn(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	put(t, dir, "secret", "mistyped")
 	p := serve(t, dir, fileSecretConfig)
-	const webhooks = reverifyPage + 7
+	const webhooks = entriesPerCall + 7
 	for i := range webhooks {
 		status, _ := p.post(fmt.Sprintf(`{"id":"pred_%d","status":"failed"}`, i))
 		require.Equal(t, 401, status)
@@ -171,6 +174,7 @@ func TestReverifyGoesOn(t *testing.T) {
 
 // Secrets of a request get into no stream and no log.
 func TestNothingSecretIsKept(t *testing.T) {
+	t.Parallel()
 	const pathToken = "path-token-that-must-not-be-seen"
 	dir := t.TempDir()
 	put(t, dir, "token", pathToken)
@@ -210,6 +214,7 @@ func TestNothingSecretIsKept(t *testing.T) {
 }
 
 func TestQuarantineVerbsSayWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		args []string
 		code int
@@ -225,7 +230,7 @@ func TestQuarantineVerbsSayWhatIsWrong(t *testing.T) {
 		require.Equal(t, c.code, code, c.args)
 		require.Contains(t, stderr, c.want)
 	}
-	p := serve(t, t.TempDir(), strings.Replace(smallConfig, "consumers: {archive: {enabled: false}}", "consumers: {archive: {enabled: false}}\nroles: [admin, consumers]", 1))
+	p := serveHere(t, strings.Replace(smallConfig, "consumers: {archive: {enabled: false}}", "consumers: {archive: {enabled: false}}\nroles: [admin, consumers]", 1))
 	code, _, stderr := runVerb("quarantine", "reverify", "--api", p.ready.Admin)
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "no role ingress")

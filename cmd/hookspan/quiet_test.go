@@ -31,6 +31,7 @@ func (p *program) complaints() (out []string) {
 // A start, a restart and an end with which nothing is wrong are no reason to look at
 // the log: no line of level warn or above.
 func TestNothingWrongIsNoWarning(t *testing.T) {
+	t.Parallel()
 	const rest = `
 ingress: {listen: "127.0.0.1:0", max_body: 512KiB}
 admin: {listen: "127.0.0.1:0"}
@@ -47,6 +48,7 @@ consumers:
 		"external": fmt.Sprintf(`nats: {url: %q, events: {max_bytes: 64MiB}}`, external.URL()),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "forward.secret"), []byte(strings.Repeat("k", 32)), 0o600))
 			for start, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGINT} {
@@ -66,6 +68,7 @@ consumers:
 
 // What is wrong is said still, and nothing else: that a source has no secret.
 func TestMissingSecretIsTheOnlyWarning(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "hookspan.yaml"), []byte(smallConfig), 0o600))
 	cmd := command(t, dir, "--json", "serve", "--config", "hookspan.yaml")

@@ -18,8 +18,8 @@ import (
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
-// ledgerOf is the bucket of the ledger, as any NATS client reads it.
-func ledgerOf(t *testing.T, js jetstream.JetStream) jetstream.KeyValue {
+// bucketOf is the bucket of the prediction store, as any NATS client reads it.
+func bucketOf(t *testing.T, js jetstream.JetStream) jetstream.KeyValue {
 	t.Helper()
 	kv, err := js.KeyValue(t.Context(), "HOOKSPAN_PREDICTIONS")
 	require.NoError(t, err)
@@ -29,7 +29,7 @@ func ledgerOf(t *testing.T, js jetstream.JetStream) jetstream.KeyValue {
 // entriesOf are the values of every prediction, byte for byte.
 func entriesOf(t *testing.T, js jetstream.JetStream) map[string]string {
 	t.Helper()
-	w, err := ledgerOf(t, js).Watch(t.Context(), "entry.>", jetstream.IgnoreDeletes())
+	w, err := bucketOf(t, js).Watch(t.Context(), "entry.>", jetstream.IgnoreDeletes())
 	require.NoError(t, err)
 	defer func() { require.NoError(t, w.Stop()) }()
 	out := map[string]string{}
@@ -43,7 +43,7 @@ func entriesOf(t *testing.T, js jetstream.JetStream) map[string]string {
 	return nil
 }
 
-// made identifies the ledger: empty while it is being rebuilt.
+// made identifies the prediction store: empty while it is being rebuilt.
 func made(js jetstream.JetStream) string {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -65,10 +65,10 @@ func made(js jetstream.JetStream) string {
 	return meta.ID
 }
 
-// A ledger that is thrown away is made anew from the events, and is the same to the
+// A prediction store that is thrown away is made anew from the events, and is the same to the
 // byte, whatever has become of its predictions.
-func TestLedgerIsMadeAnewTheSame(t *testing.T) {
-	t.Parallel() // it mostly waits
+func TestPredictionStoreIsMadeAnewTheSame(t *testing.T) {
+	t.Parallel()
 	const n = 210
 	x := natstest.NewExternal(t, nil)
 	x.Start()

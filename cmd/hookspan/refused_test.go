@@ -65,6 +65,7 @@ func (p *password) Check(c server.ClientAuthentication) bool {
 // the bridge, or NATS refuses it at the first start. Every webhook is accepted, reaches
 // the stream and its consumer, and nothing is restarted.
 func TestCredentialsThatAreRefusedForAWhile(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, roles string
 		first       bool // refused from the beginning
@@ -143,11 +144,12 @@ func prediction(stream jetstream.Stream) int {
 // by a reload brings it about, leaves nothing behind: no connection, consumer or answer
 // to a request needs a restart.
 func TestErrorOfNATSThatClosesConnections(t *testing.T) {
+	t.Parallel()
 	x := natstest.NewExternal(t, nil)
 	x.Start()
 	proxy := natstest.NewProxy(t, x)
 	url, forwarded := target(t)
-	p := serve(t, t.TempDir(), `
+	p := serveHere(t, `
 ingress: {listen: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0"}
 nats: {url: "`+proxy.URL()+`", events: {max_bytes: 64MiB}}
@@ -157,7 +159,7 @@ consumers:
 	sent := p.direct("before-")
 	js := x.JetStream()
 	require.Eventually(t, func() bool { return forwarded() == sent }, patience, patience/300, p.logs)
-	// That the ledger, too, has its subscriptions.
+	// That the prediction store, too, has its subscriptions.
 	announced := func(id string) bool {
 		m, err := js.Conn().Request("hookspan.watch.get3w", []byte(`{"prediction":"`+id+`"}`), patience/30)
 		return err == nil && strings.Contains(string(m.Data), `"result"`)

@@ -34,6 +34,7 @@ func (p *program) logged(words string) {
 
 // A mistyped secret is put right without a restart.
 func TestSecretIsReadAgain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	put(t, dir, "secret", "mistyped")
 	p := serve(t, dir, fileSecretConfig)
@@ -53,6 +54,7 @@ func TestSecretIsReadAgain(t *testing.T) {
 
 // Kubernetes changes a mounted secret by a link above it.
 func TestSecretBehindALinkIsReadAgain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for name, text := range map[string]string{"v1": "old", "v2": secret} {
 		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o700))
@@ -73,6 +75,7 @@ func TestSecretBehindALinkIsReadAgain(t *testing.T) {
 
 // A signal has everything read at once, also what did not change.
 func TestHangupReadsAgain(t *testing.T) {
+	t.Parallel()
 	p := serve(t, t.TempDir(), smallConfig)
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGHUP))
 	p.logged(`"sources_changed":[]`)
@@ -83,6 +86,7 @@ func TestHangupReadsAgain(t *testing.T) {
 
 // Sources come, change and go; what cannot change is named.
 func TestSourcesAreReadAgain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	put(t, dir, "secret", secret)
 	p := serve(t, dir, fileSecretConfig)
@@ -112,6 +116,7 @@ sources:
 
 // What cannot be used changes nothing, and is said once.
 func TestBadReloadKeepsWhatRuns(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	put(t, dir, "secret", secret)
 	p := serve(t, dir, fileSecretConfig)

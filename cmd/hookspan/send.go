@@ -7,11 +7,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -133,21 +131,16 @@ func (c *sendCmd) client() (*http.Client, error) {
 
 func (c *sendCmd) print(e *env, res *http.Response, answer []byte) error {
 	answer = bytes.TrimSpace(answer)
-	if e.json {
-		out := map[string]any{"status": res.StatusCode, "answer": string(answer)}
-		if json.Valid(answer) {
-			out["answer"] = json.RawMessage(answer)
-		}
-		return writeJSON(e.stdout, out)
+	told := map[string]any{"status": res.StatusCode, "answer": string(answer)}
+	if json.Valid(answer) {
+		told["answer"] = json.RawMessage(answer)
 	}
-	out := &printer{w: e.stdout}
-	out.printf("%s\n%s\n", res.Status, answer)
-	return out.err
+	return e.print(told, func(out *printer) { out.printf("%s\n%s\n", res.Status, answer) })
 }
 
 func (c *sendCmd) body(stdin io.Reader) ([]byte, error) {
 	if c.File != "" {
-		return readFile(c.File, stdin)
+		return readInput("--file", c.File, maxSendBody, stdin)
 	}
 	now := time.Now().UTC()
 	w := webhook{
@@ -167,32 +160,4 @@ func (c *sendCmd) body(stdin io.Reader) ([]byte, error) {
 		w.ID = "pred_" + strings.ToLower(rand.Text()[:12])
 	}
 	return json.Marshal(w)
-}
-
-func readFile(name string, stdin io.Reader) ([]byte, error) {
-	in := stdin
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, fmt.Errorf("--file: %w", err)
-		}
-		defer func() { _ = f.Close() }()
-		in = f
-	}
-	body, err := io.ReadAll(io.LimitReader(in, maxSendBody+1))
-	if err != nil {
-		return nil, fmt.Errorf("--file: %w", err)
-	}
-	if len(body) > maxSendBody {
-		return nil, fmt.Errorf("--file: it has more than %d bytes", maxSendBody)
-	}
-	return body, nil
-}
-
-// withoutURL leaves the address out of an error: it can hold a path token.
-func withoutURL(err error) error {
-	if u, ok := errors.AsType[*url.Error](err); ok {
-		return u.Err
-	}
-	return err
 }

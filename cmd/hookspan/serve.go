@@ -1,7 +1,18 @@
 package main
 
 import (
+	"crypto/x509"
+	"encoding/pem"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
 	"github.com/hookspan/hookspan/bridge/app"
+	"github.com/hookspan/hookspan/bridge/config"
 )
 
 type serveCmd struct {
@@ -13,4 +24,131 @@ func (c *serveCmd) Run(e *env) error {
 	hangups := e.hangups() // from the start: one that comes too early ends the process
 	opts := app.Options{File: c.File, Version: version(), Getenv: e.getenv, Log: e.stderr, Reload: hangups}
 	return app.Run(e.ctx, opts, func(a *app.App) error { return announce(e, c.File, a) })
+}
+
+// announce says where everything is, and what to try. File is the configuration, empty
+// for none.
+func announce(e *env, file string, a *app.App) error {
+	cfg, r := a.Config(), a.Ready()
+	return e.print(r, func(out *printer) {
+		out.printf("hookspan %s is ready\n", version())
+		line := func(what, format string, args ...any) {
+			out.printf("  %-20s "+format+"\n", append([]any{what}, args...)...)
+		}
+		for _, name := range slices.Sorted(maps.Keys(r.Webhooks)) {
+			line("webhooks of "+name, "%s", r.Webhooks[name])
+		}
+		switch {
+		case cfg.NATS.URL != "":
+			line("events in", "the external NATS at %s", cfg.NATS.URL)
+		case r.NATS == "":
+			line("events in", "the embedded NATS, for this process alone")
+		default:
+			line("events in", "%s", r.NATS)
+			line("", "other programs connect after: %s", natsEnvCommand(e, file))
+		}
+		if cfg.Has(config.RoleConsumers) {
+			for _, name := range slices.Sorted(maps.Keys(cfg.Consumers)) {
+				line("consumer "+name, "%s", cfg.Consumers[name].Does(cfg))
+			}
+		}
+		line("data in", "%s", r.DataDir)
+		if r.Admin != "" {
+			line("health and metrics", "%s/readyz, %s/metrics", r.Admin, r.Admin)
+		}
+		for _, name := range slices.Sorted(maps.Keys(r.Webhooks)) {
+			secret, ok := a.FirstSecret(name)
+			if !ok {
+				continue // the log says so, loudly
+			}
+			with := ""
+			if variable, is := strings.CutPrefix(string(secret), "env:"); is {
+				with = " where $" + variable + " is set as it is here"
+			}
+			out.printf("try it%s:\n  %s\n", with, sendCommand(e, cfg, name, secret, r.Webhooks[name]))
+			break
+		}
+	})
+}
+
+// natsEnvCommand has a shell take what nats-env prints, whatever the shell's folder is.
+func natsEnvCommand(e *env, file string) string {
+	command := e.command() + " nats-env"
+	if file != "" {
+		command += " --config " + shellQuote(file)
+	}
+	if here, err := os.Getwd(); err == nil { // paths of the configuration count from here
+		command = "cd " + shellQuote(here) + " && " + command
+	}
+	return `eval "$(` + command + `)"`
+}
+
+// sendCommand posts a first webhook of a source, from any folder.
+func sendCommand(e *env, cfg *config.Config, source string, secret config.SecretRef, address string) string {
+	command := e.command() + " send --secret " + shellQuote(string(secret.Absolute()))
+	if cert := cfg.Ingress.TLS.Cert; cert != "" {
+		// The certificate is its own authority here: whoever signed it need not be known.
+		command += " --ca " + shellQuote(config.Absolute(cert))
+		if name := otherName(cert, address); name != "" {
+			command += " --tls-name " + shellQuote(name)
+		}
+	}
+	command += " --url " + shellQuote(address)
+	token := cfg.Sources[source].PathToken.Absolute()
+	if kind, name, _ := strings.Cut(string(token), ":"); kind == "env" {
+		command += `/"$` + name + `"`
+	} else if kind == "file" {
+		command += `/"$(cat ` + shellQuote(name) + `)"`
+	}
+	return command
+}
+
+// otherName is a name that the certificate is for, "" when it is for the host of the
+// address, or cannot be read any more.
+func otherName(certFile, address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	text, err := os.ReadFile(certFile)
+	if err != nil {
+		return ""
+	}
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		cert, err := x509.ParseCertificate(block.Bytes)
+		switch {
+		case err != nil || block.Type != "CERTIFICATE":
+			continue
+		case cert.VerifyHostname(u.Hostname()) == nil:
+		case len(cert.DNSNames) > 0:
+			return strings.Replace(cert.DNSNames[0], "*", "hooks", 1)
+		case len(cert.IPAddresses) > 0:
+			return cert.IPAddresses[0].String()
+		}
+		return ""
+	}
+	return ""
+}
+
+// plainWord is what every shell takes as it is.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=@%+,-]+$`)
+
+// shellQuote writes a text as one word of a POSIX shell.
+func shellQuote(text string) string {
+	if plainWord.MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// command is this program as another shell calls it, whatever its folder is.
+func (e *env) command() string {
+	if !strings.ContainsRune(e.program, filepath.Separator) {
+		return "hookspan"
+	}
+	path, err := filepath.Abs(e.program)
+	if err != nil {
+		path = e.program
+	}
+	return shellQuote(path)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 const documented = `{"id":"pred_abc123","model":"get3w/flux-dev","status":"completed",
@@ -25,6 +26,7 @@ const documented = `{"id":"pred_abc123","model":"get3w/flux-dev","status":"compl
 
 // From a signed webhook to a durable that somebody else's client reads.
 func TestWebhookBecomesADurableEvent(t *testing.T) {
+	t.Parallel()
 	p := serve(t, t.TempDir(), smallConfig)
 	status, text := p.post(documented)
 	require.Equal(t, 200, status, text)
@@ -33,7 +35,7 @@ func TestWebhookBecomesADurableEvent(t *testing.T) {
 	require.Equal(t, 200, status, text)
 	require.Contains(t, text, `"result":"duplicate"`)
 
-	js := p.app()
+	js := p.natsEnv()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	c, err := js.CreateOrUpdateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
@@ -80,6 +82,7 @@ func TestWebhookBecomesADurableEvent(t *testing.T) {
 // The archive keeps an output, and says so in its manifest, before anything of
 // the provider is gone.
 func TestOutputIsArchived(t *testing.T) {
+	t.Parallel()
 	outputs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte("image at " + r.URL.Path))
 	}))
@@ -105,7 +108,7 @@ consumers:
 
 	// Others hear of it as of any event.
 	subjects, _ := bridge.Filter{Event: bridge.KindArchived}.Subjects(bridge.Names{})
-	c, err := p.app().CreateConsumer(context.Background(), "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{FilterSubjects: subjects})
+	c, err := p.natsEnv().CreateConsumer(context.Background(), "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{FilterSubjects: subjects})
 	require.NoError(t, err)
 	m, err := c.Next(jetstream.FetchMaxWait(patience))
 	require.NoError(t, err)
@@ -119,6 +122,7 @@ consumers:
 }
 
 func TestWithoutSecretEverythingIsRefusedLoudly(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "hookspan.yaml"), []byte(smallConfig), 0o600))
 	cmd := command(t, dir, "--json", "serve", "--config", "hookspan.yaml")
@@ -132,6 +136,7 @@ func TestWithoutSecretEverythingIsRefusedLoudly(t *testing.T) {
 
 // What cannot be served ends at once, with one line that says what to do.
 func TestServeRefusesToStart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	running := serve(t, dir, smallConfig)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -168,12 +173,9 @@ func TestServeRefusesToStart(t *testing.T) {
 // With an external NATS that is away, a delivery goes into the spool; when NATS
 // comes, without a restart of the bridge, into the stream.
 func TestExternalNATS(t *testing.T) {
-	probe, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	port := probe.Addr().(*net.TCPAddr).Port
-	require.NoError(t, probe.Close())
-
-	p := serve(t, t.TempDir(), `
+	t.Parallel()
+	port := natstest.FreePort(t)
+	p := serveHere(t, `
 ingress: {listen: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0"}
 nats: {url: "nats://127.0.0.1:`+strconv.Itoa(port)+`", prefix: other}
@@ -194,7 +196,7 @@ consumers: {archive: {enabled: false}}
 		return !strings.Contains(text, "spooled")
 	}, patience, 100*time.Millisecond, p.logs)
 	require.Contains(t, p.logs.String(), "OTHER_EVENTS")
-	nc, err := nats.Connect(external.ClientURL())
+	nc, err := nats.Connect(external.ClientURL(), nats.Timeout(patience))
 	require.NoError(t, err)
 	defer nc.Close()
 	js, err := jetstream.New(nc)
@@ -209,13 +211,14 @@ consumers: {archive: {enabled: false}}
 // An external stream that does not keep what it acknowledges is not used, however
 // willingly it answers: events wait in the spool.
 func TestUnfitExternalStreamIsNotUsed(t *testing.T) {
+	t.Parallel()
 	external, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true})
 	require.NoError(t, err)
 	external.Start()
 	defer external.WaitForShutdown()
 	defer external.Shutdown()
 	require.True(t, external.ReadyForConnections(patience))
-	nc, err := nats.Connect(external.ClientURL())
+	nc, err := nats.Connect(external.ClientURL(), nats.Timeout(patience))
 	require.NoError(t, err)
 	defer nc.Close()
 	js, err := jetstream.New(nc)
@@ -224,7 +227,7 @@ func TestUnfitExternalStreamIsNotUsed(t *testing.T) {
 		Name: "HOOKSPAN_EVENTS", Subjects: []string{"hookspan.events.>"}, Storage: jetstream.MemoryStorage,
 	})
 	require.NoError(t, err)
-	p := serve(t, t.TempDir(), `
+	p := serveHere(t, `
 ingress: {listen: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0"}
 nats: {url: "`+external.ClientURL()+`"}
@@ -243,6 +246,7 @@ consumers: {archive: {enabled: false}}
 
 // A consumer that cannot go on does not take the ingress with it.
 func TestIngressOutlivesAConsumer(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	const config = `
 ingress: {listen: "127.0.0.1:0"}
@@ -250,7 +254,7 @@ admin: {listen: "127.0.0.1:0"}
 nats: {listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}
 consumers: `
 	p := serve(t, dir, config+"{archive: {enabled: false}}\n")
-	_, err := p.app().CreateConsumer(context.Background(), "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{Durable: "archive", AckPolicy: jetstream.AckNonePolicy})
+	_, err := p.natsEnv().CreateConsumer(context.Background(), "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{Durable: "archive", AckPolicy: jetstream.AckNonePolicy})
 	require.NoError(t, err)
 	require.Equal(t, 0, p.stop())
 
@@ -262,7 +266,8 @@ consumers: `
 }
 
 func TestSend(t *testing.T) {
-	p := serve(t, t.TempDir(), smallConfig)
+	t.Parallel()
+	p := serveHere(t, smallConfig)
 	code, stdout, stderr := runVerb("send", "--url", p.url(), "--id", "pred_7", "--model", "a/b", "--status", "failed", "--error", "no, thanks", "--output", "https://x/1,2")
 	require.Equal(t, 0, code, stderr)
 	require.Contains(t, stdout, "200 OK")
@@ -295,6 +300,7 @@ func TestSend(t *testing.T) {
 }
 
 func TestNATSEnv(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	p := serve(t, dir, smallConfig)
 	out, err := command(t, dir, "nats-env").Output()
@@ -315,6 +321,7 @@ func TestNATSEnv(t *testing.T) {
 }
 
 func TestVersionAndUsage(t *testing.T) {
+	t.Parallel()
 	code, stdout, _ := runVerb("version")
 	require.Equal(t, 0, code)
 	require.Contains(t, stdout, "nats-server "+server.VERSION)

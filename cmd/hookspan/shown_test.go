@@ -73,12 +73,12 @@ func nastyAPI(t *testing.T) string {
 	plain := "a body"
 	event, letter, delivery := filled[adminapi.EventDetail](), filled[adminapi.DeadLetterDetail](), filled[adminapi.KeptDetail]()
 	event.Content, letter.Content, delivery.Content = adminapi.Content{Body: &plain}, adminapi.Content{Body: &plain}, adminapi.Content{Body: &plain}
-	redelivery, withheld := filled[adminapi.RedeliveryReport](), filled[adminapi.KeptReport]()
-	redelivery.More, withheld.More = false, false
+	redelivery, kept := filled[adminapi.RedeliveryReport](), filled[adminapi.KeptReport]()
+	redelivery.More, kept.More = false, false
 	routes := map[string]any{
 		"GET /events": filled[adminapi.EventList](), "GET /events/1": event, "POST /events/replay": redelivery,
 		"GET /dead": filled[adminapi.DeadLetterList](), "GET /dead/1": letter, "POST /dead/redrive": redelivery, "POST /dead/drop": redelivery,
-		"GET /quarantine": filled[adminapi.KeptList](), "GET /quarantine/refused/1": delivery, "POST /quarantine/reverify": withheld, "POST /quarantine/drop": withheld,
+		"GET /quarantine": filled[adminapi.KeptList](), "GET /quarantine/refused/1": delivery, "POST /quarantine/reverify": kept, "POST /quarantine/drop": kept,
 		"GET /consumers": filled[adminapi.ConsumerList](), "POST /consumers": filled[adminapi.ConsumerState](),
 		"POST /consumers/x/pause": filled[adminapi.ConsumerState](), "POST /consumers/x/resume": filled[adminapi.ConsumerState](),
 		"POST /consumers/x/seek": filled[adminapi.ConsumerSeek](), "POST /consumers/x/remove": filled[adminapi.RemovedConsumer](),
@@ -100,6 +100,7 @@ func nastyAPI(t *testing.T) string {
 // Nothing that comes from outside writes to a terminal, whichever verb prints it, and in
 // an error too.
 func TestForeignTextIsEscaped(t *testing.T) {
+	t.Parallel()
 	api := nastyAPI(t)
 	for _, verb := range []string{
 		"events list", "events show 1", "events replay --consumer x --yes", "dead list", "dead show 1", "dead redrive --seq 1", "dead drop --seq 1 --yes",
@@ -131,7 +132,8 @@ func TestForeignTextIsEscaped(t *testing.T) {
 
 // Lists begin with the newest, under a heading, in as many pages as are asked for.
 func TestListsBeginWithTheNewest(t *testing.T) {
-	p := serve(t, t.TempDir(), strings.Replace(smallConfig, "archive: {enabled: false}",
+	t.Parallel()
+	p := serveHere(t, strings.Replace(smallConfig, "archive: {enabled: false}",
 		`archive: {enabled: false}, team: {kind: exec, command: ["/bin/sh", "-c", "exit 65"], start: all}`, 1))
 	const n = 5
 	for i := range n {
@@ -191,7 +193,8 @@ func TestListsBeginWithTheNewest(t *testing.T) {
 
 // A body is printed byte for byte: behind its headers, and alone.
 func TestBodiesArePrintedAsTheyAre(t *testing.T) {
-	p := serve(t, t.TempDir(), strings.Replace(smallConfig, "archive: {enabled: false}",
+	t.Parallel()
+	p := serveHere(t, strings.Replace(smallConfig, "archive: {enabled: false}",
 		`archive: {enabled: false}, team: {kind: exec, command: ["/bin/sh", "-c", "exit 65"], start: all}`, 1))
 	body := "{\"id\":\"a\",\r\n \"status\":\"failed\",\"x\":\"\u202e\u009b<&>\u00e9\\u0041\"}  \n"
 	unusable := "\xff\xfe{\"status\":\x00}"
@@ -209,6 +212,7 @@ func TestBodiesArePrintedAsTheyAre(t *testing.T) {
 
 // An error is JSON under --json, and the exit code tells wrong use apart.
 func TestErrorsAndExitCodes(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		args string
 		code int
@@ -246,6 +250,7 @@ func TestErrorsAndExitCodes(t *testing.T) {
 
 // Without arguments the help is printed.
 func TestNoArguments(t *testing.T) {
+	t.Parallel()
 	code, stdout, stderr := runVerb()
 	require.Equal(t, 0, code)
 	require.Empty(t, stderr)

@@ -64,6 +64,7 @@ func (h *halfSent) finish() (status int) {
 // The first signal makes the bridge not ready at once, and lets the request in
 // flight finish; operators can see it until the end.
 func TestStopFinishesWhatIsInFlight(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	p := serve(t, dir, slowConfig)
 	p.becomes(200, "ready")
@@ -83,6 +84,7 @@ func TestStopFinishesWhatIsInFlight(t *testing.T) {
 
 // What is refused while the bridge ends is kept like any other.
 func TestStopKeepsWhatIsRefusedMeanwhile(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	p := serve(t, dir, slowConfig)
 	request := p.beginPost(documented)
@@ -101,6 +103,7 @@ func TestStopKeepsWhatIsRefusedMeanwhile(t *testing.T) {
 
 // The second signal ends the bridge at once, whatever is in flight.
 func TestSecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
 	p := serve(t, t.TempDir(), slowConfig)
 	p.beginPost(documented)
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))

@@ -73,7 +73,7 @@ consumers: {archive: {enabled: false}, search: {kind: pull}}
 	status, answer := p.post(`{"id":"pred_1","status":"completed"}`)
 	require.Equal(t, 200, status, answer)
 
-	nc, err := nats.Connect(s.ClientURL(), nats.UserInfo("search", "search-password"), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	nc, err := nats.Connect(s.ClientURL(), nats.UserInfo("search", "search-password"), nats.Timeout(patience), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	require.NoError(t, err)
 	t.Cleanup(nc.Close)
 	js, err := jetstream.New(nc)
@@ -98,7 +98,7 @@ consumers: {archive: {enabled: false}, search: {kind: pull}}
 	require.True(t, bridge.Names{}.IsAgain(again.Subject()), again.Subject())
 	require.NoError(t, nc.Publish("hookspan.events.get3w.prediction.completed.forged", nil))
 	require.NoError(t, nc.FlushTimeout(patience))
-	own, err := nats.Connect(s.ClientURL(), nats.UserInfo("hookspan", "own-password"))
+	own, err := nats.Connect(s.ClientURL(), nats.UserInfo("hookspan", "own-password"), nats.Timeout(patience))
 	require.NoError(t, err)
 	t.Cleanup(own.Close)
 	js, err = jetstream.New(own)
@@ -111,6 +111,7 @@ consumers: {archive: {enabled: false}, search: {kind: pull}}
 
 // Every configuration file in the documents can be used.
 func TestConfigurationsOfTheDocuments(t *testing.T) {
+	t.Parallel()
 	secretFile := filepath.Join(t.TempDir(), "secret")
 	require.NoError(t, os.WriteFile(secretFile, []byte(strings.Repeat("s", 32)), 0o600))
 	found := 0

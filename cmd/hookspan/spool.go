@@ -40,19 +40,16 @@ func (c *spoolShowCmd) Run(e *env) (err error) {
 	if err != nil {
 		return err
 	}
-	if e.json {
-		return writeJSON(e.stdout, state)
-	}
-	out := &printer{w: e.stdout}
-	out.printf("%d messages, %v of %v", state.Messages, config.ByteSize(state.Bytes), config.ByteSize(state.MaxBytes))
-	if state.Messages > 0 {
-		out.printf(", the oldest of %s", state.Oldest.Format(time.RFC3339))
-	}
-	if state.Stuck > 0 {
-		out.printf("; %d that NATS would not take, which are tried again when the spool is drained", state.Stuck)
-	}
-	out.printf("\n")
-	return out.err
+	return e.print(state, func(out *printer) {
+		out.printf("%d messages, %v of %v", state.Messages, config.ByteSize(state.Bytes), config.ByteSize(state.MaxBytes))
+		if state.Messages > 0 {
+			out.printf(", the oldest of %s", state.Oldest.Format(time.RFC3339))
+		}
+		if state.Stuck > 0 {
+			out.printf("; %d that NATS would not take, which are tried again when the spool is drained", state.Stuck)
+		}
+		out.printf("\n")
+	})
 }
 
 type spoolDrainCmd struct{ configFlag }
@@ -72,11 +69,9 @@ func (c *spoolDrainCmd) Run(e *env) (err error) {
 	if err != nil {
 		return err
 	}
-	if e.json {
-		err = writeJSON(e.stdout, map[string]any{"drained": drained, "stuck": state.Stuck})
-	} else {
-		_, err = fmt.Fprintf(e.stdout, "%d messages moved to NATS, %d left that it does not take\n", drained, state.Stuck)
-	}
+	err = e.print(map[string]any{"drained": drained, "stuck": state.Stuck}, func(out *printer) {
+		out.printf("%d messages moved to NATS, %d left that it does not take\n", drained, state.Stuck)
+	})
 	if err == nil && state.Stuck > 0 {
 		err = errSilent
 	}

@@ -47,6 +47,7 @@ consumers: {archive: {enabled: false}}
 }
 
 func TestSpoolVerbs(t *testing.T) {
+	t.Parallel()
 	x := natstest.NewExternal(t, nil)
 	dir := spooledFolder(t, externalConfig(x))
 
@@ -90,6 +91,7 @@ func TestSpoolVerbs(t *testing.T) {
 }
 
 func TestSpoolVerbsNeedAFolderOfTheirOwn(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	p := serve(t, dir, smallConfig)
 	code, _, stderr := verb(t, dir, "spool", "show")
@@ -104,6 +106,7 @@ func TestSpoolVerbsNeedAFolderOfTheirOwn(t *testing.T) {
 // Who goes back to the embedded NATS does not lose what was spooled for the
 // external one.
 func TestEmbeddedNATSGetsALeftSpool(t *testing.T) {
+	t.Parallel()
 	dir := spooledFolder(t, externalConfig(natstest.NewExternal(t, nil)))
 	p := serve(t, dir, smallConfig)
 	require.Eventually(t, func() bool { return len(p.events()) == 3 }, patience, 50*time.Millisecond, p.logs)

@@ -13,16 +13,14 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // What is shown of a consumer is true while its target is dead, while it answers with
 // errors, and once it is back; its first dead letter is an alarm.
 func TestStatesOfConsumers(t *testing.T) {
-	t.Parallel() // it mostly waits
-	away, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := away.Addr().String()
-	require.NoError(t, away.Close())
+	t.Parallel()
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(natstest.FreePort(t)))
 	answers := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		status, _ := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/"))
 		w.WriteHeader(status)

@@ -83,6 +83,7 @@ func (p *program) submit(query string) (status int, text string) {
 
 // A bridge without its key takes webhooks, and submits once the key is there.
 func TestSubmitWithAKeyThatComesLater(t *testing.T) {
+	t.Parallel()
 	f, dir := newFakeAPI(t), t.TempDir()
 	put(t, dir, "token", pathToken)
 	p := serve(t, dir, submitConfig(f))
@@ -139,6 +140,7 @@ func TestSubmitWithAKeyThatComesLater(t *testing.T) {
 
 // A process that is told to end while the provider has a submission records it first.
 func TestEndDuringASubmission(t *testing.T) {
+	t.Parallel()
 	f, dir := newFakeAPI(t), t.TempDir()
 	put(t, dir, "token", pathToken)
 	put(t, dir, "key", apiSecret)
@@ -166,6 +168,7 @@ func TestEndDuringASubmission(t *testing.T) {
 // What could not be recorded is not paid for: nothing is sent while neither NATS nor a
 // spool takes anything.
 func TestSubmitWhileNATSIsAway(t *testing.T) {
+	t.Parallel()
 	for roles, want := range map[string]int{"[admin]": 503, "[ingress, admin]": 200} {
 		f, dir := newFakeAPI(t), t.TempDir()
 		put(t, dir, "token", pathToken)
@@ -184,6 +187,7 @@ func TestSubmitWhileNATSIsAway(t *testing.T) {
 
 // A process that neither polls nor serves operators needs no key.
 func TestIngressNeedsNoKey(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	put(t, dir, "token", pathToken)
 	p := serve(t, dir, "roles: [ingress]\n"+submitConfig(newFakeAPI(t)))

@@ -91,7 +91,7 @@ func (p *program) questions() (n int) {
 // Of two processes one asks the provider. When it is killed the other one goes on
 // within half a minute, and does not ask again what the first has just asked.
 func TestTakeoverAsksNothingTwice(t *testing.T) {
-	t.Parallel() // it mostly waits
+	t.Parallel()
 	const each = 40
 	fake, err := fakeget3w.New(fakeget3w.Config{Secret: []byte(secret), Rules: []fakeget3w.Rule{{NeverEvery: 1}}})
 	require.NoError(t, err)
@@ -133,11 +133,11 @@ consumers: {archive: {enabled: false}}
 	first.kill()
 	killed := time.Now()
 	after := announce()
-	require.Eventually(t, second.leads, 30*time.Second, 10*time.Millisecond, second.logs)
+	require.Eventually(t, second.leads, patience, 10*time.Millisecond, second.logs)
 	t.Logf("the other one leads %v after the kill", time.Since(killed).Round(time.Millisecond))
 	require.Eventually(t, func() bool { return seen.asked(after, 1) == each }, patience, 10*time.Millisecond, second.logs)
 	// What the killed one had asked is asked again, in its time.
-	require.Eventually(t, func() bool { return seen.asked(before, 2) == each }, 2*time.Minute, 50*time.Millisecond, second.logs)
+	require.Eventually(t, func() bool { return seen.asked(before, 2) == each }, 2*patience, 50*time.Millisecond, second.logs)
 
 	least, pairs := seen.shortest()
 	t.Logf("%d questions were second ones, the earliest %v after the first", pairs, least.Round(time.Millisecond))

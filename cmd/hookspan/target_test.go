@@ -19,8 +19,23 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// verbIn runs the program in a folder, with variables beside those of the tests.
+// verbIn runs a verb in this process, in a folder and with variables of its own. A test that
+// calls it cannot be parallel.
 func verbIn(t *testing.T, dir string, variables []string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	t.Run(strings.Join(args, " "), func(t *testing.T) {
+		t.Chdir(dir)
+		for _, v := range variables {
+			name, value, _ := strings.Cut(v, "=")
+			t.Setenv(name, value)
+		}
+		code, stdout, stderr = runVerb(args...)
+	})
+	return code, stdout, stderr
+}
+
+// verbOfAProcess runs the program in a folder, with variables beside those of the tests.
+func verbOfAProcess(t *testing.T, dir string, variables []string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	cmd := command(t, dir, args...)
 	cmd.Env = append(cmd.Env, variables...)
@@ -33,10 +48,13 @@ func verbIn(t *testing.T, dir string, variables []string, args ...string) (code 
 	return cmd.ProcessState.ExitCode(), out.String(), errOut.String()
 }
 
-// answer runs a verb that reads, on a terminal where the line is typed.
+// answer runs a verb that reads, on a terminal where the line is typed, in the folder dir
+// unless that is empty. Tests that name a folder cannot be parallel.
 func answer(t *testing.T, dir, line string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	t.Chdir(dir)
+	if dir != "" {
+		t.Chdir(dir)
+	}
 	var out, errOut bytes.Buffer
 	e := testEnv()
 	e.stdin, e.stdout, e.stderr, e.terminal = strings.NewReader(line), &out, &errOut, true
@@ -45,10 +63,12 @@ func answer(t *testing.T, dir, line string, args ...string) (code int, stdout, s
 }
 
 // interrupt runs a verb on a terminal where Ctrl-C is pressed at the question, which holds
-// the text.
+// the text. The folder is as that of answer.
 func interrupt(t *testing.T, dir, question string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	t.Chdir(dir)
+	if dir != "" {
+		t.Chdir(dir)
+	}
 	silent, typing := io.Pipe() // nobody types a line
 	t.Cleanup(func() { require.NoError(t, typing.Close()) })
 	var out bytes.Buffer
@@ -125,19 +145,23 @@ func TestVerbsActOnTheBridgeThatIsMeant(t *testing.T) {
 			require.Contains(t, stdout, "NATS_URL='"+c.meant.ready.NATS+"'")
 		})
 	}
-	second.kill() // as a crash does: its lock file stays as it is
-	holder, err := os.ReadFile(filepath.Join(second.dir, "hookspan-data", "lock"))
-	require.NoError(t, err)
-	require.Contains(t, string(holder), second.ready.Admin)
+}
+
+// Of a bridge that was killed, whose lock file stays as it is, every verb says that it does not
+// run.
+func TestVerbsOfABridgeThatIsGone(t *testing.T) {
+	dir := t.TempDir()
+	data := filepath.Join(dir, "hookspan-data")
+	crashed(t, data)
 	for _, verb := range []string{
 		"events list", "events show 1", "dead list", "dead show 1", "quarantine list", "consumers list", "consumers pause x", "predictions list",
 		"predictions show x", "predictions await x", "predictions watch x", "predictions status", "predictions rebuild", "dead drop --consumer x --yes", "consumers remove x --yes",
 		"events replay --consumer x --yes", "quarantine reverify", "consumers seek x --new --yes", "nats-env",
 	} {
-		code, stdout, stderr := verbIn(t, second.dir, nil, strings.Fields(verb)...)
+		code, stdout, stderr := verbIn(t, dir, nil, strings.Fields(verb)...)
 		require.Equal(t, 1, code, verb)
 		require.Empty(t, stdout, verb)
-		require.Contains(t, stderr, "no bridge is running on "+filepath.Join(second.dir, "hookspan-data"), verb)
+		require.Contains(t, stderr, "no bridge is running on "+data, verb)
 		if verb != "nats-env" {
 			require.Contains(t, stderr, "the bridge of this folder does not run", verb)
 		}
@@ -271,11 +295,7 @@ func TestConfigurationInTheFolderThatCannotBeRead(t *testing.T) {
 func TestStartIsWaitedFor(t *testing.T) {
 	dir := t.TempDir()
 	data := filepath.Join(dir, "hookspan-data")
-	require.NoError(t, begun(t, data).Stop())
-	left, err := json.Marshal(app.Holder{PID: os.Getpid(), Ready: true, NATSURL: "nats://127.0.0.1:1", AdminURL: "http://127.0.0.1:1"})
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(data, "lock"), left, 0o600)) // what a crash leaves
-
+	crashed(t, data)
 	a := begun(t, data)
 	defer func() { require.NoError(t, a.Stop()) }()
 	t.Chdir(dir)
@@ -308,6 +328,15 @@ func (w waiting) Done() <-chan struct{} {
 	default:
 	}
 	return w.Context.Done()
+}
+
+// crashed leaves a data folder as a bridge that was killed leaves it.
+func crashed(t *testing.T, dir string) {
+	t.Helper()
+	require.NoError(t, begun(t, dir).Stop())
+	left, err := json.Marshal(app.Holder{PID: os.Getpid(), Ready: true, NATSURL: "nats://127.0.0.1:1", AdminURL: "http://127.0.0.1:1"})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "lock"), left, 0o600))
 }
 
 // begun is a bridge that has begun on a data folder and does not serve yet.

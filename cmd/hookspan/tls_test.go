@@ -36,6 +36,7 @@ func issue(t *testing.T, dir string) (cert, key string) {
 }
 
 func TestServeWithTLS(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	cert, key := issue(t, dir)
 	p := serve(t, dir, `

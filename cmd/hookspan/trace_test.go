@@ -17,12 +17,15 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/internal/needs"
 )
 
 // kill -9 leaves what was written in the kernel, so it says nothing about the
 // disk: the answer must come after the fsync. The trace of the system calls says
 // in which order they were.
 func TestAnswerComesAfterFsync(t *testing.T) {
+	t.Parallel()
 	p, calls := traced(t, smallConfig)
 	for i := range 3 {
 		status, text := p.post(killBody(fmt.Sprintf("pred_%d", i)))
@@ -55,6 +58,7 @@ func TestAnswerComesAfterFsync(t *testing.T) {
 
 // Those that are committed together are answered after the sync that they share.
 func TestAnswersComeAfterTheFsyncOfTheirBatch(t *testing.T) {
+	t.Parallel()
 	p, calls := traced(t, smallConfig)
 	sent, batched := 0, false
 	for wave := 0; !batched && wave < 50; wave++ {
@@ -99,6 +103,7 @@ func TestAnswersComeAfterTheFsyncOfTheirBatch(t *testing.T) {
 // An output has its final name only after its bytes are on the disk, and the
 // manifest comes after the output.
 func TestArchiveSyncsBeforeItNames(t *testing.T) {
+	t.Parallel()
 	outputs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("image")) }))
 	defer outputs.Close()
 	p, calls := traced(t, `
@@ -146,16 +151,12 @@ func (c call) syncs(path *regexp.Regexp) bool { return c.path != "" && path.Matc
 // traced serves under strace; calls ends the bridge and returns what it did.
 func traced(t *testing.T, config string) (p *program, calls func() []call) {
 	t.Helper()
-	strace, err := exec.LookPath("strace")
-	if err != nil && os.Getenv("CI") == "" { //nolint:forbidigo // only CI must have strace
-		t.Skip("strace is not installed") //nolint:forbidigo // CI installs it and fails without
-	}
-	require.NoError(t, err)
+	needs.Programs(t, "strace")
 	dir := t.TempDir()
 	path := filepath.Join(dir, "trace")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "hookspan.yaml"), []byte(config), 0o600))
 	plain := command(t, dir, "--json", "serve", "--config", "hookspan.yaml")
-	cmd := exec.Command(strace, append([]string{
+	cmd := exec.Command("strace", append([]string{
 		"-f", "-y", "-s", "768", "-o", path, "-e", "trace=pwrite64,fsync,fdatasync,syncfs,read,write,rename,renameat,renameat2,link,linkat",
 	}, plain.Args...)...)
 	cmd.Dir, cmd.Env = plain.Dir, plain.Env

@@ -13,15 +13,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hookspan/hookspan/internal/natstest"
+	"github.com/hookspan/hookspan/internal/needs"
 )
 
 // A stream that somebody removes is made again as soon as a webhook misses it,
 // not at the next look half a minute later; it is an alarm, and what came
 // meanwhile is kept.
 func TestStreamRemovedUnderTheBridge(t *testing.T) {
+	t.Parallel()
 	external := natstest.NewExternal(t, nil)
 	external.Start()
-	p := serve(t, t.TempDir(), externalConfig(external))
+	p := serveHere(t, externalConfig(external))
 	js := external.JetStream()
 	ctx := context.Background()
 	status, text := p.post(killBody("first"))
@@ -49,6 +51,7 @@ func TestStreamRemovedUnderTheBridge(t *testing.T) {
 
 // What the store has lost while no bridge ran is said at the next start.
 func TestLossIsFoundAtStart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	p := serve(t, dir, smallConfig)
 	for i := range 20 {
@@ -70,9 +73,8 @@ func TestLossIsFoundAtStart(t *testing.T) {
 // A full disk stops the embedded server for good; with room again the bridge
 // accepts webhooks without a restart.
 func TestBridgeOutlivesAFullDisk(t *testing.T) {
-	if os.Geteuid() != 0 && os.Getenv("CI") == "" { //nolint:forbidigo // only CI must be able to mount
-		t.Skip("only root can mount a disk") //nolint:forbidigo // CI runs as root and fails otherwise
-	}
+	t.Parallel()
+	needs.Root(t)
 	dir := t.TempDir()
 	require.NoError(t, unix.Mount("hookspan", dir, "tmpfs", 0, "size=64m"))
 	t.Cleanup(func() { require.NoError(t, unix.Unmount(dir, unix.MNT_DETACH)) })

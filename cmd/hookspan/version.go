@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"runtime"
 	"runtime/debug"
 
@@ -13,13 +12,12 @@ type versionCmd struct{}
 
 // Run prints the versions that a bug report needs.
 func (versionCmd) Run(e *env) error {
-	if e.json {
-		return writeJSON(e.stdout, map[string]string{
-			"hookspan": version(), "go": runtime.Version(), "nats_server": server.VERSION, "nats_go": nats.Version,
-		})
+	versions := map[string]string{
+		"hookspan": version(), "go": runtime.Version(), "nats_server": server.VERSION, "nats_go": nats.Version,
 	}
-	_, err := fmt.Fprintf(e.stdout, "hookspan %s, %s, nats-server %s, nats.go %s\n", version(), runtime.Version(), server.VERSION, nats.Version)
-	return err
+	return e.print(versions, func(out *printer) {
+		out.printf("hookspan %s, %s, nats-server %s, nats.go %s\n", version(), runtime.Version(), server.VERSION, nats.Version)
+	})
 }
 
 // release is set by the linker for a release.

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/internal/needs"
 )
 
 // signed is what testdata/node/verify.js reads.
@@ -29,6 +31,7 @@ type signed struct {
 // that was changed.
 func TestSignatureWithTheReferenceLibrary(t *testing.T) {
 	dir := t.TempDir()
+	needs.Programs(t, "node", "npm")
 	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "node"))))
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()

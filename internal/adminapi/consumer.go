@@ -2,6 +2,8 @@ package adminapi
 
 import (
 	"time"
+
+	"github.com/hookspan/hookspan/bridge"
 )
 
 // ConsumerList is all consumers, by name.
@@ -19,6 +21,11 @@ type FilterCall struct {
 	Model    string   `json:"model,omitempty"`
 }
 
+// Filter returns the filter.
+func (c FilterCall) Filter() bridge.Filter {
+	return bridge.Filter{Event: c.Event, Sources: c.Sources, Statuses: c.Statuses, Model: c.Model}
+}
+
 // FilterSkips is what a filter would have a consumer not be given.
 type FilterSkips struct {
 	// Skips is how many of the events that wait for it the filter does not pick, as
@@ -28,11 +35,8 @@ type FilterSkips struct {
 
 // AddCall makes a durable for a program that the configuration does not name.
 type AddCall struct {
-	Name     string   `json:"name"`
-	Event    string   `json:"event,omitempty"`
-	Sources  []string `json:"sources,omitempty"`
-	Statuses []string `json:"statuses,omitempty"`
-	Model    string   `json:"model,omitempty"`
+	Name string `json:"name"`
+	FilterCall
 	// Start is new, which is the default, all, or a time.
 	Start string `json:"start,omitempty"`
 	// LeaseSeconds is how long an event that was delivered may stay without an answer,
@@ -50,11 +54,8 @@ type PauseCall struct {
 
 // SeekCall says where a consumer goes on: at one of these.
 type SeekCall struct {
-	First  bool      `json:"first,omitempty"`
-	New    bool      `json:"new,omitempty"`
-	Since  time.Time `json:"since,omitzero"`
-	Seq    uint64    `json:"seq,omitempty"`
-	DryRun bool      `json:"dry_run,omitempty"`
+	ConsumerPosition
+	DryRun bool `json:"dry_run,omitempty"`
 }
 
 // RemoveCall removes a consumer.

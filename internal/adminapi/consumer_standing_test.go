@@ -62,10 +62,10 @@ func TestStandingOfAConsumer(t *testing.T) {
 // An error can hold whatever a target answered.
 func TestReasonIsOneLineForATerminal(t *testing.T) {
 	for raw, want := range map[string]string{
-		"no \"such\" customer é":    `no "such" customer é`,
-		"a\nb\r\u001b[2Jc":          `a\nb\r\u001b[2Jc`,
+		"no \"such\" customer é":      `no "such" customer é`,
+		"a\nb\r\u001b[2Jc":            `a\nb\r\u001b[2Jc`,
 		"\u009b31m\u2028\u202e\u007f": `\u009b31m\u2028\u202e\u007f`,
-		"\xff":                      "\uFFFD",
+		"\xff":                        "\uFFFD",
 	} {
 		s := adminapi.ConsumerState{Pending: 1}
 		s.Judge([]bridge.ConsumerReport{{State: bridge.StandingFailing, Since: time.Now(), Reason: raw}})

@@ -72,27 +72,15 @@ type LeftBehind struct {
 	Text string `json:"text"`
 }
 
-// NewConsumer is a durable that somebody makes for a program of their own.
-type NewConsumer struct {
-	Name   string
-	Filter bridge.Filter
-	// Start is new, all, or an RFC 3339 time; empty is new.
-	Start string
-	// Lease is how long an event that was delivered may stay without an answer, default
-	// 30 s.
-	Lease time.Duration
-	// MaxDeliveries is how often an event is delivered, default 20.
-	MaxDeliveries int
-}
-
 // ConsumerPosition is where a consumer goes on. One of its fields is set.
 type ConsumerPosition struct {
 	// First is the oldest event that is stored, New the next one that comes.
-	First, New bool
+	First bool `json:"first,omitempty"`
+	New   bool `json:"new,omitempty"`
 	// Since is the first event that was stored then or later.
-	Since time.Time
+	Since time.Time `json:"since,omitzero"`
 	// Sequence is that of an event in its stream.
-	Sequence uint64
+	Sequence uint64 `json:"seq,omitempty"`
 }
 
 // ConsumerSeek is a consumer's way to another position.

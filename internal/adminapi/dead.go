@@ -18,7 +18,7 @@ type DeadLetter struct {
 	Redrives int              `json:"redrives,omitempty"`
 	// EventSeq is the sequence of the event in the stream of events.
 	EventSeq uint64 `json:"event_seq,omitempty"`
-	// Event is empty when the letter holds none; Problem says why when it should.
+	// Event is empty when the dead letter holds none; Problem says why when it should.
 	Event      string `json:"event,omitempty"`
 	Source     string `json:"source,omitempty"`
 	Prediction string `json:"prediction,omitempty"`
@@ -38,7 +38,7 @@ type DeadLetterDetail struct {
 // DeadLetterList is a page of dead letters.
 type DeadLetterList struct {
 	Letters []DeadLetter `json:"letters"`
-	listed
+	Listed
 }
 
 // DeadCall says which dead letters are meant and what is to be done. It names a
@@ -48,5 +48,5 @@ type DeadCall struct {
 	Cause      bridge.DeadCause `json:"cause,omitempty"`
 	Prediction string           `json:"prediction,omitempty"`
 	Page
-	RedeliveryCall
+	RedeliveryOptions
 }

@@ -12,7 +12,7 @@ type DeadEntry struct {
 	Sequence uint64
 	StoredAt time.Time
 	bridge.DeadLetter
-	// Event is what the consumer gave up on; nil when the letter holds none: a record
+	// Event is what the consumer gave up on; nil when the dead letter holds none: a record
 	// of expired events, or a message that could not be decoded. Problem says why then.
 	Event   *bridge.Event
 	Problem string
@@ -27,20 +27,20 @@ type DeadSelection struct {
 	Consumer   string
 	Cause      bridge.DeadCause
 	Prediction string
-	// Sequences names letters.
+	// Sequences names dead letters.
 	Sequences []uint64
-	// After leaves out the letters up to that sequence.
+	// After leaves out the dead letters up to that sequence.
 	After uint64
-	// Before leaves out the letters from that sequence on, unless it is zero.
+	// Before leaves out the dead letters from that sequence on, unless it is zero.
 	Before uint64
 	// Newest is the order of a list: the last one first.
 	Newest bool
-	// Limit bounds how many letters are looked at; 0 is no limit.
+	// Limit bounds how many dead letters are looked at; 0 is no limit.
 	Limit int
 }
 
 // Match reports whether the selection's consumer, cause and prediction are those of
-// the letter.
+// the dead letter.
 func (s DeadSelection) Match(e *DeadEntry) bool {
 	return (s.Consumer == "" || s.Consumer == e.Consumer) && (s.Cause == "" || s.Cause == e.Cause) &&
 		(s.Prediction == "" || e.Event != nil && s.Prediction == e.Event.PredictionID)
@@ -91,11 +91,11 @@ type EventEntry struct {
 // RedeliveryOptions say how events are given to a consumer again.
 type RedeliveryOptions struct {
 	// DryRun changes nothing and says what would happen.
-	DryRun bool
-	// Rate bounds how many events a second are given; 0 is no bound.
-	Rate float64
+	DryRun bool `json:"dry_run,omitempty"`
+	// Rate bounds how many events a second are given, 0.1 to 1000000; 0 is no bound.
+	Rate float64 `json:"rate,omitempty"`
 	// Handled gives events again also when the consumer has handled them since.
-	Handled bool
+	Handled bool `json:"handled,omitempty"`
 }
 
 // RedeliveryReport says what became of the entries of a selection. Each that was

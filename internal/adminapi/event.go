@@ -32,7 +32,7 @@ type EventDetail struct {
 // EventList is a page of events.
 type EventList struct {
 	Events []Event `json:"events"`
-	listed
+	Listed
 }
 
 // EventCall says which events are meant, and who is given them again.
@@ -44,22 +44,10 @@ type EventCall struct {
 	Run string `json:"run,omitempty"`
 	// Event is the kind of the events: prediction unless it is given, or that which
 	// the consumer is configured to read.
-	Event      string    `json:"event,omitempty"`
-	Sources    []string  `json:"sources,omitempty"`
-	Statuses   []string  `json:"statuses,omitempty"`
-	Model      string    `json:"model,omitempty"`
+	FilterCall
 	Prediction string    `json:"prediction,omitempty"`
 	Since      time.Time `json:"since,omitzero"`
 	Until      time.Time `json:"until,omitzero"`
 	Page
-	RedeliveryCall
-}
-
-// RedeliveryCall is how events are given again.
-type RedeliveryCall struct {
-	// Rate bounds how many events a second are given, 0.1 to 1000000; 0 is no bound.
-	Rate float64 `json:"rate,omitempty"`
-	// Handled gives again what the consumer is known to have handled, too.
-	Handled bool `json:"handled,omitempty"`
-	DryRun  bool `json:"dry_run,omitempty"`
+	RedeliveryOptions
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// Withheld is an entry as the API shows it.
+// KeptDelivery is an entry as the API shows it.
 type KeptDelivery struct {
 	Stream      string    `json:"stream"`
 	Seq         uint64    `json:"seq"`
@@ -21,7 +21,7 @@ type KeptDelivery struct {
 	Truncated   bool      `json:"truncated,omitempty"`
 }
 
-// WithheldDetail is a whole entry.
+// KeptDetail is a whole entry.
 type KeptDetail struct {
 	KeptDelivery
 	Proof       bridge.Header     `json:"proof"`
@@ -32,24 +32,20 @@ type KeptDetail struct {
 	Content
 }
 
-// WithheldList is a page of entries.
+// KeptList is a page of entries. Last is zero in a list of both streams, which count apart.
 type KeptList struct {
 	Entries []KeptDelivery `json:"entries"`
-	// More is set when there are more entries than the limit.
-	More bool `json:"more"`
+	Listed
 }
 
-// WithheldCall says which entries are meant and what is to be done.
+// KeptCall says which entries are meant and what is to be done.
 type KeptCall struct {
 	// Stream is quarantine or refused, empty for both.
 	Stream string `json:"stream,omitempty"`
 	Source string `json:"source,omitempty"`
 	Cause  string `json:"cause,omitempty"`
 	Page
-	DryRun bool `json:"dry_run,omitempty"`
-	// AcceptStale and AcceptPathToken are for verifying again.
-	AcceptStale     bool `json:"accept_stale,omitempty"`
-	AcceptPathToken bool `json:"accept_path_token,omitempty"`
+	ReverifyOptions
 }
 
 // AcceptCall says which entries of the quarantine are to become events, and who says so.

@@ -4,14 +4,14 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// WithheldEntry is a delivery in the place where it is kept.
+// KeptEntry is a delivery in the place where it is kept.
 type KeptEntry struct {
 	Place    string
 	Sequence uint64
 	bridge.KeptDelivery
 }
 
-// WithheldSelection says which entries are meant. Its zero value is all.
+// KeptSelection says which entries are meant. Its zero value is all.
 type KeptSelection struct {
 	// Place, Source and Cause are empty for every one.
 	Place, Source, Cause string
@@ -30,11 +30,12 @@ type KeptSelection struct {
 // ReverifyOptions say what becomes an event of that which is verified again.
 type ReverifyOptions struct {
 	// DryRun changes nothing and says what would happen.
-	DryRun bool
+	DryRun bool `json:"dry_run,omitempty"`
 	// AcceptStale takes deliveries that were too old when they came, and
 	// AcceptPathToken those whose URL did not end in the path token; both must be
 	// authentic by their signature.
-	AcceptStale, AcceptPathToken bool
+	AcceptStale     bool `json:"accept_stale,omitempty"`
+	AcceptPathToken bool `json:"accept_path_token,omitempty"`
 }
 
 // AcceptOptions say how quarantined deliveries are accepted.
@@ -49,7 +50,7 @@ type AcceptOptions struct {
 	Accepted func(KeptEntry, *bridge.Event)
 }
 
-// WithheldReport says what became of the entries of a selection.
+// KeptReport says what became of the entries of a selection.
 type KeptReport struct {
 	// DryRun is set when nothing was changed: the counts are what would be.
 	DryRun bool `json:"dry_run"`

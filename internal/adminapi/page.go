@@ -11,8 +11,8 @@ type Page struct {
 	Limit int `json:"limit,omitempty"`
 }
 
-// listed is the part of a list that says how far it went.
-type listed struct {
+// Listed is the part of a list that says how far it went.
+type Listed struct {
 	// More is set when there may be more behind Last, the last sequence that was looked
 	// at.
 	More bool   `json:"more"`

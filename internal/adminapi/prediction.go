@@ -6,7 +6,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// PredictionSelection says which predictions of the ledger are listed.
+// PredictionSelection says which predictions of the prediction store are listed.
 type PredictionSelection struct {
 	// Source is one, or empty for all.
 	Source string
@@ -19,7 +19,7 @@ type PredictionSelection struct {
 
 // Prediction is one of a list.
 type Prediction struct {
-	// Place is where the ledger has it; it moves on with each change.
+	// Place is where the prediction store has it; it moves on with each change.
 	Place      uint64    `json:"place"`
 	Source     string    `json:"source"`
 	ID         string    `json:"id"`
@@ -41,10 +41,10 @@ type Prediction struct {
 // PredictionList is a page of predictions. Last is a place.
 type PredictionList struct {
 	Predictions []Prediction `json:"predictions"`
-	listed
+	Listed
 }
 
-// Rebuilding is the answer to who has the ledger rebuilt.
+// Rebuilding is the answer to who has the prediction store rebuilt.
 type Rebuilding struct {
 	Rebuilding bool `json:"rebuilding"`
 }

@@ -10,11 +10,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/internal/needs"
 )
 
 // The client that the provider's family publishes submits and gets its result.
 func TestClientOfTheFamily(t *testing.T) {
 	dir := t.TempDir()
+	needs.Programs(t, "node", "npm")
 	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "node"))))
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()

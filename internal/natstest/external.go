@@ -1,7 +1,11 @@
+// Package natstest has for tests what a bridge meets outside: a NATS server that comes and
+// goes, a network that goes silent, and the streams.
 package natstest
 
 import (
+	"math/rand/v2"
 	"net"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -13,7 +17,7 @@ import (
 )
 
 // patience bounds every wait for something that must happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // External is a NATS server as an operator runs it: reached by TCP, and stopped
 // and started while the bridge runs.
@@ -27,11 +31,8 @@ type External struct {
 // of its own. Change may be nil.
 func NewExternal(t testing.TB, change func(*server.Options)) *External {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
 	x := &External{t: t, opts: &server.Options{
-		Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, JetStream: true, StoreDir: t.TempDir(),
+		Host: "127.0.0.1", Port: FreePort(t), JetStream: true, StoreDir: t.TempDir(),
 		NoSigs: true, NoLog: true, SyncAlways: true,
 	}}
 	if change != nil {
@@ -39,6 +40,21 @@ func NewExternal(t testing.TB, change func(*server.Options)) *External {
 	}
 	t.Cleanup(x.Stop)
 	return x
+}
+
+// FreePort returns a port of 127.0.0.1 on which nobody listens, for a server that is to be
+// away at first. Nobody is given that port by asking for any: it lies below those.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(20_000+rand.IntN(10_000))))
+		if err == nil {
+			require.NoError(t, l.Close())
+			return l.Addr().(*net.TCPAddr).Port
+		}
+	}
+	t.Fatal("no port of 127.0.0.1 is free")
+	return 0
 }
 
 // URL is where the server listens when it runs.
@@ -106,7 +122,7 @@ func (x *External) Refused() (n int) {
 // JetStream is a connection of the test's own.
 func (x *External) JetStream(opts ...nats.Option) jetstream.JetStream {
 	x.t.Helper()
-	nc, err := nats.Connect(x.URL(), opts...)
+	nc, err := nats.Connect(x.URL(), append([]nats.Option{nats.Timeout(patience)}, opts...)...)
 	require.NoError(x.t, err)
 	x.t.Cleanup(nc.Close)
 	js, err := jetstream.New(nc)

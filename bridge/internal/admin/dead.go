@@ -2,9 +2,6 @@ package admin
 
 import (
 	"context"
-	"errors"
-	"net/http"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -14,111 +11,88 @@ import (
 
 // DeadLetters has the events that a consumer gave up on.
 type DeadLetters interface {
-	// Scan calls visit for every letter that it reads in order, until visit returns an
+	// Scan calls visit for every dead letter that it reads in order, until visit returns an
 	// error, which it returns. It does not know the selection's limit.
 	Scan(ctx context.Context, sel adminapi.DeadSelection, visit func(e adminapi.DeadEntry, selected bool) error) error
-	// Get returns one letter. The error wraps bridge.ErrNoEntry when it is gone.
+	// Get returns one dead letter. The error wraps bridge.ErrNoEntry when it is gone.
 	Get(ctx context.Context, seq uint64) (adminapi.DeadEntry, error)
-	// Redrive gives the events to their consumers again and removes the letters.
+	// Redrive gives the events to their consumers again and removes the dead letters.
 	Redrive(ctx context.Context, sel adminapi.DeadSelection, o adminapi.RedeliveryOptions) adminapi.RedeliveryReport
-	// Drop removes letters for good.
+	// Drop removes dead letters for good.
 	Drop(ctx context.Context, sel adminapi.DeadSelection, dryRun bool) adminapi.RedeliveryReport
 }
 
 // RegisterDeadLetters adds the routes about dead letters.
 func RegisterDeadLetters(api *echo.Group, dead DeadLetters) {
 	h := deadAPI{dead}
-	api.GET("/dead", h.list)
-	api.GET("/dead/:seq", h.show)
-	api.POST("/dead/redrive", h.redrive)
-	api.POST("/dead/drop", h.drop)
+	api.GET("/dead", get(h.list))
+	api.GET("/dead/:seq", get(h.show))
+	api.POST("/dead/redrive", call(h.redrive))
+	api.POST("/dead/drop", call(h.drop))
 }
 
 type deadAPI struct{ dead DeadLetters }
 
-func (h deadAPI) list(c echo.Context) error {
+func (h deadAPI) list(c echo.Context) (list adminapi.DeadLetterList, err error) {
 	p, err := queryListing(c)
 	if err != nil {
-		return err
+		return list, err
 	}
-	call := adminapi.DeadCall{Consumer: c.QueryParam("consumer"), Cause: bridge.DeadCause(c.QueryParam("cause")), Prediction: c.QueryParam("prediction"), Page: p.Page}
-	sel := deadSelection(&call)
-	sel.Before, sel.Newest = p.Before, p.Newest
-	list := adminapi.DeadLetterList{Letters: []adminapi.DeadLetter{}}
-	until := time.Now().Add(longestList)
-	err = h.dead.Scan(c.Request().Context(), sel, func(e adminapi.DeadEntry, selected bool) error {
-		if selected && len(list.Letters) == sel.Limit || time.Now().After(until) {
-			list.More = true
-			return errPage
-		}
-		if selected {
-			list.Letters = append(list.Letters, newDeadLetter(&e))
-		}
-		list.Last = e.Sequence
-		return nil
+	sel := adminapi.DeadSelection{
+		Consumer: c.QueryParam("consumer"), Cause: bridge.DeadCause(c.QueryParam("cause")), Prediction: c.QueryParam("prediction"),
+		After: p.After, Before: p.Before, Newest: p.Newest, Limit: p.Limit,
+	}
+	list.Letters, list.Listed, err = collect(sel.Limit, func(add func(uint64, bool, adminapi.DeadLetter) error) error {
+		return h.dead.Scan(c.Request().Context(), sel, func(e adminapi.DeadEntry, selected bool) error {
+			return add(e.Sequence, selected, newDeadLetter(&e))
+		})
 	})
-	if err != nil && !errors.Is(err, errPage) {
-		return err
-	}
-	return c.JSON(http.StatusOK, list)
+	return list, err
 }
 
-func (h deadAPI) show(c echo.Context) error {
+func (h deadAPI) show(c echo.Context) (detail adminapi.DeadLetterDetail, err error) {
 	seq, err := querySeq(c)
 	if err != nil {
-		return err
+		return detail, err
 	}
 	e, err := h.dead.Get(c.Request().Context(), seq)
-	if errors.Is(err, bridge.ErrNoEntry) {
-		return echo.NewHTTPError(http.StatusNotFound, "There is no such dead letter, or no longer.")
-	}
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, adminapi.DeadLetterDetail{DeadLetter: newDeadLetter(&e), History: e.History, Header: e.Header, Content: newContent(e.Body)})
+	return adminapi.DeadLetterDetail{DeadLetter: newDeadLetter(&e), History: e.History, Header: e.Header, Content: newContent(e.Body)}, missing(err, "dead letter")
 }
 
-func (h deadAPI) redrive(c echo.Context) error {
-	call, err := readDeadCall(c)
+func (h deadAPI) redrive(c echo.Context, call adminapi.DeadCall) (report adminapi.RedeliveryReport, err error) {
+	sel, err := deadSelection(&call)
 	if err != nil {
-		return err
+		return report, err
 	}
-	options, err := redeliveryOptions(call.RedeliveryCall)
-	if err != nil {
-		return err
+	if err := checkRate(call.RedeliveryOptions); err != nil {
+		return report, err
 	}
-	return c.JSON(http.StatusOK, h.dead.Redrive(c.Request().Context(), deadSelection(&call), options))
+	return h.dead.Redrive(c.Request().Context(), sel, call.RedeliveryOptions), nil
 }
 
-func (h deadAPI) drop(c echo.Context) error {
-	call, err := readDeadCall(c)
+func (h deadAPI) drop(c echo.Context, call adminapi.DeadCall) (report adminapi.RedeliveryReport, err error) {
+	sel, err := deadSelection(&call)
 	switch {
 	case err != nil:
-		return err
+		return report, err
 	case call.Rate != 0 || call.Handled:
-		return badRequest("rate and handled are for redrive")
+		return report, badRequest("rate and handled are for redrive")
 	}
-	return c.JSON(http.StatusOK, h.dead.Drop(c.Request().Context(), deadSelection(&call), call.DryRun))
+	return h.dead.Drop(c.Request().Context(), sel, call.DryRun), nil
 }
 
-func readDeadCall(c echo.Context) (call adminapi.DeadCall, err error) {
-	if err := decodeCall(c, &call); err != nil {
-		return call, err
-	}
+// deadSelection checks what came from outside.
+func deadSelection(call *adminapi.DeadCall) (adminapi.DeadSelection, error) {
 	if err := checkPage(&call.Page); err != nil {
-		return call, err
+		return adminapi.DeadSelection{}, err
 	}
 	if call.Consumer == "" && len(call.Seqs) == 0 {
-		return call, badRequest("name a consumer, or letters by seqs")
+		return adminapi.DeadSelection{}, badRequest("name a consumer, or dead letters by seqs")
 	}
-	return call, nil
-}
-
-func deadSelection(call *adminapi.DeadCall) adminapi.DeadSelection {
 	return adminapi.DeadSelection{
 		Consumer: call.Consumer, Cause: call.Cause, Prediction: call.Prediction,
 		Sequences: call.Seqs, After: call.After, Limit: call.Limit,
-	}
+	}, nil
 }
 
 func newDeadLetter(e *adminapi.DeadEntry) adminapi.DeadLetter {

@@ -3,8 +3,6 @@ package admin
 import (
 	"context"
 	"crypto/rand"
-	"errors"
-	"net/http"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -24,32 +22,30 @@ type Events interface {
 	Replay(ctx context.Context, consumer, run string, sel adminapi.EventSelection, o adminapi.RedeliveryOptions) adminapi.RedeliveryReport
 }
 
-func redeliveryOptions(r adminapi.RedeliveryCall) (adminapi.RedeliveryOptions, error) {
-	if !(r.Rate == 0 || r.Rate >= minAPIRate && r.Rate <= maxAPIRate) {
-		return adminapi.RedeliveryOptions{}, badRequest("rate is %v to %.0f events a second, or 0", minAPIRate, maxAPIRate)
+func checkRate(o adminapi.RedeliveryOptions) error {
+	if !(o.Rate == 0 || o.Rate >= minAPIRate && o.Rate <= maxAPIRate) {
+		return badRequest("rate is %v to %.0f events a second, or 0", minAPIRate, maxAPIRate)
 	}
-	return adminapi.RedeliveryOptions{DryRun: r.DryRun, Rate: r.Rate, Handled: r.Handled}, nil
+	return nil
 }
 
 // RegisterEvents adds the routes about stored events.
 func RegisterEvents(api *echo.Group, events Events) {
 	h := eventsAPI{events}
-	api.GET("/events", h.list)
-	api.GET("/events/:seq", h.show)
-	api.POST("/events/replay", h.replay)
+	api.GET("/events", get(h.list))
+	api.GET("/events/:seq", get(h.show))
+	api.POST("/events/replay", call(h.replay))
 }
 
 type eventsAPI struct{ events Events }
 
-// errPage ends a walk whose page is full.
-var errPage = errors.New("the page is full")
-
-func (h eventsAPI) list(c echo.Context) error {
+func (h eventsAPI) list(c echo.Context) (list adminapi.EventList, err error) {
 	p, err := queryListing(c)
 	if err != nil {
-		return err
+		return list, err
 	}
-	call := adminapi.EventCall{Event: c.QueryParam("event"), Model: c.QueryParam("model"), Prediction: c.QueryParam("prediction"), Page: p.Page}
+	call := adminapi.EventCall{Prediction: c.QueryParam("prediction"), Page: p.Page}
+	call.Event, call.Model = c.QueryParam("event"), c.QueryParam("model")
 	if source := c.QueryParam("source"); source != "" {
 		call.Sources = []string{source}
 	}
@@ -58,79 +54,57 @@ func (h eventsAPI) list(c echo.Context) error {
 	}
 	for name, into := range map[string]*time.Time{"since": &call.Since, "until": &call.Until} {
 		if *into, err = queryTime(c, name); err != nil {
-			return err
+			return list, err
 		}
 	}
 	sel, err := eventSelection(&call)
 	if err != nil {
-		return err
+		return list, err
 	}
 	sel.Before, sel.Newest = p.Before, p.Newest
-	list := adminapi.EventList{Events: []adminapi.Event{}}
-	until := time.Now().Add(longestList)
-	err = h.events.Scan(c.Request().Context(), sel, func(e adminapi.EventEntry, selected bool) error {
-		if selected && len(list.Events) == sel.Limit || time.Now().After(until) {
-			list.More = true
-			return errPage
-		}
-		if selected {
-			list.Events = append(list.Events, newEvent(&e))
-		}
-		list.Last = e.Sequence
-		return nil
+	list.Events, list.Listed, err = collect(sel.Limit, func(add func(uint64, bool, adminapi.Event) error) error {
+		return h.events.Scan(c.Request().Context(), sel, func(e adminapi.EventEntry, selected bool) error {
+			return add(e.Sequence, selected, newEvent(&e))
+		})
 	})
-	if err != nil && !errors.Is(err, errPage) {
-		return err
-	}
-	return c.JSON(http.StatusOK, list)
+	return list, err
 }
 
-func (h eventsAPI) show(c echo.Context) error {
+func (h eventsAPI) show(c echo.Context) (detail adminapi.EventDetail, err error) {
 	seq, err := querySeq(c)
 	if err != nil {
-		return err
+		return detail, err
 	}
 	e, err := h.events.Get(c.Request().Context(), seq)
-	if errors.Is(err, bridge.ErrNoEntry) {
-		return echo.NewHTTPError(http.StatusNotFound, "There is no such event, or no longer.")
-	}
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, adminapi.EventDetail{Event: newEvent(&e), Subject: e.Subject, Problem: e.Problem, Header: e.Header, Content: newContent(e.Body)})
+	return adminapi.EventDetail{Event: newEvent(&e), Subject: e.Subject, Problem: e.Problem, Header: e.Header, Content: newContent(e.Body)}, missing(err, "event")
 }
 
-func (h eventsAPI) replay(c echo.Context) error {
-	var call adminapi.EventCall
-	if err := decodeCall(c, &call); err != nil {
-		return err
-	}
+func (h eventsAPI) replay(c echo.Context, call adminapi.EventCall) (report adminapi.RedeliveryReport, err error) {
 	sel, err := eventSelection(&call)
 	if err != nil {
-		return err
+		return report, err
 	}
-	options, err := redeliveryOptions(call.RedeliveryCall)
-	switch {
+	switch err := checkRate(call.RedeliveryOptions); {
 	case err != nil:
-		return err
+		return report, err
 	case call.Consumer == "":
-		return badRequest("consumer is the one that is given the events")
+		return report, badRequest("consumer is the one that is given the events")
 	case len(call.Run) > maxRun:
-		return badRequest("run has at most %d bytes", maxRun)
+		return report, badRequest("run has at most %d bytes", maxRun)
 	case call.Run == "":
 		call.Run = rand.Text()
 	}
-	return c.JSON(http.StatusOK, h.events.Replay(c.Request().Context(), call.Consumer, call.Run, sel, options))
+	return h.events.Replay(c.Request().Context(), call.Consumer, call.Run, sel, call.RedeliveryOptions), nil
 }
 
 const maxRun = 64
 
-// selection checks what came from outside.
+// eventSelection checks what came from outside.
 func eventSelection(call *adminapi.EventCall) (adminapi.EventSelection, error) {
 	if err := checkPage(&call.Page); err != nil {
 		return adminapi.EventSelection{}, err
 	}
-	filter := bridge.Filter{Event: call.Event, Sources: call.Sources, Statuses: call.Statuses, Model: call.Model}
+	filter := call.Filter()
 	if err := filter.Validate(); err != nil {
 		return adminapi.EventSelection{}, badRequest("%v", err)
 	}

@@ -106,7 +106,7 @@ func (h predictionsAPI) end(ctx context.Context, c echo.Context, begun bool, err
 	case ctx.Err() != nil:
 		return unavailable(c, "The process stops: try again.")
 	}
-	return unavailable(c, "The ledger cannot be read now: try again.")
+	return unavailable(c, "The prediction store cannot be read now: try again.")
 }
 
 // eventStream writes Server-Sent Events.

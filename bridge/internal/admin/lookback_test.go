@@ -18,14 +18,14 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// A ledger that nobody keeps any more, or that is being rebuilt, hides no end.
-func TestLedgerThatIsBehindHidesNoEnd(t *testing.T) {
+// A prediction store that nobody keeps any more, or that is being rebuilt, hides no end.
+func TestPredictionStoreThatIsBehindHidesNoEnd(t *testing.T) {
 	for name, status := range map[string]adminapi.PredictionsStatus{
 		"nobody keeps it": {UpdatedAt: time.Now().Add(-3 * time.Minute)}, "rebuilt": {UpdatedAt: time.Now(), Rebuilding: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := startPredictions(t)
-			b.ledger.status = func() (*adminapi.PredictionsStatus, error) { return &status, nil }
+			b.known.status = func() (*adminapi.PredictionsStatus, error) { return &status, nil }
 			b.fold(b.tell("a", "processing"))
 			require.True(t, b.get("/get3w/a").state(t).Open())
 			b.tell("a", "completed")
@@ -38,10 +38,10 @@ func TestLedgerThatIsBehindHidesNoEnd(t *testing.T) {
 	}
 }
 
-// As long as the ledger follows the events nobody looks through them.
-func TestLedgerThatFollowsIsBelieved(t *testing.T) {
+// As long as the prediction store follows the events nobody looks through them.
+func TestPredictionStoreThatFollowsIsBelieved(t *testing.T) {
 	b := startPredictions(t)
-	b.ledger.status = func() (*adminapi.PredictionsStatus, error) {
+	b.known.status = func() (*adminapi.PredictionsStatus, error) {
 		return &adminapi.PredictionsStatus{UpdatedAt: time.Now()}, nil
 	}
 	b.fold(b.tell("a", "processing"))
@@ -51,7 +51,7 @@ func TestLedgerThatFollowsIsBelieved(t *testing.T) {
 
 // finding has events that cannot be looked through.
 type finding struct {
-	*ledger
+	*known
 
 	err error
 }
@@ -61,7 +61,7 @@ func (f finding) Find(context.Context, string, string) (*bridge.PredictionState,
 }
 
 func (b *predictionsBench) finds(err error) {
-	b.SetAPI(func(api *echo.Group) { admin.RegisterPredictions(api, finding{b.ledger, err}, b.hub, nil) })
+	b.SetAPI(func(api *echo.Group) { admin.RegisterPredictions(api, finding{b.known, err}, b.hub, nil) })
 }
 
 // That a prediction is unknown is said only when it was looked for.

@@ -67,17 +67,17 @@ func operated(t *testing.T) (*admin.Server, *streamtest.Bench) {
 	return s, b
 }
 
-// durables are a fleet to which some can be added.
+// durables can be added to.
 type consumerOperator struct {
 	*durables.Durables
 
 	b *streamtest.Bench
 }
 
-func (d consumerOperator) Add(ctx context.Context, c adminapi.NewConsumer) error {
-	subjects, _ := c.Filter.Subjects(d.b.Names)
+func (d consumerOperator) Add(ctx context.Context, c adminapi.AddCall) error {
+	subjects, _ := c.Filter().Subjects(d.b.Names)
 	_, err := d.b.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
-		Durable: c.Name, AckPolicy: jetstream.AckExplicitPolicy, FilterSubjects: subjects, MaxDeliver: c.MaxDeliveries, AckWait: c.Lease,
+		Durable: c.Name, AckPolicy: jetstream.AckExplicitPolicy, FilterSubjects: subjects, MaxDeliver: c.MaxDeliveries, AckWait: time.Duration(c.LeaseSeconds) * time.Second,
 	})
 	if errors.Is(err, jetstream.ErrConsumerExists) {
 		return bridge.ErrConsumerExists

@@ -17,11 +17,11 @@ const (
 	maxWait = 5 * time.Minute
 	// lookBackAfter is for how long one that is not known is only waited for.
 	lookBackAfter = time.Second
-	// lastLook bounds the look at ledger and events at the end of a wait.
+	// lastLook bounds the look at the prediction store and the events at the end of a wait.
 	lastLook = time.Second
-	// ledgerSilence is after what time a ledger that said nothing is taken for one that
+	// storeSilence is after what time a prediction store that said nothing is taken for one that
 	// nobody keeps: twice as long as its status gets old.
-	ledgerSilence = 2 * time.Minute
+	storeSilence = 2 * time.Minute
 	// answerTime is how long a client may take to read an answer.
 	answerTime = 30 * time.Second
 )
@@ -49,7 +49,7 @@ func (h predictionsAPI) show(c echo.Context) error {
 	return h.answer(c, s)
 }
 
-// lookUp returns what the ledger knows of a prediction, or where that knows nothing, or
+// lookUp returns what the prediction store knows of a prediction, or where that knows nothing, or
 // may not know its end, what its events say. The errors are those of
 // [Predictions.Find], and what is not [bridge.ErrNoEntry] of [Predictions.Get].
 func (h predictionsAPI) lookUp(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
@@ -66,10 +66,10 @@ func (h predictionsAPI) lookUp(ctx context.Context, source, id string) (*bridge.
 	return s, nil
 }
 
-// behind reports whether the ledger does not follow the events now.
+// behind reports whether the prediction store does not follow the events now.
 func (h predictionsAPI) behind(ctx context.Context) bool {
 	status, err := h.predictions.Status(ctx)
-	return err == nil && (status.Rebuilding || time.Since(status.UpdatedAt) > ledgerSilence)
+	return err == nil && (status.Rebuilding || time.Since(status.UpdatedAt) > storeSilence)
 }
 
 // notFound is the answer to who asks for a prediction that lookUp did not find.
@@ -78,9 +78,9 @@ func notFound(c echo.Context, err error) error {
 	case errors.Is(err, bridge.ErrNoEntry):
 		return errUnknown
 	case errors.Is(err, bridge.ErrBusy):
-		return unavailable(c, "The ledger does not know it, and too many look for others among the events: try again.")
+		return unavailable(c, "The prediction store does not know it, and too many look for others among the events: try again.")
 	case errors.Is(err, context.DeadlineExceeded):
-		return echo.NewHTTPError(http.StatusNotFound, "The ledger does not know it, and there are too many events to look at all of them: hookspan events list --prediction goes on looking.")
+		return echo.NewHTTPError(http.StatusNotFound, "The prediction store does not know it, and there are too many events to look at all of them: hookspan events list --prediction goes on looking.")
 	}
 	return err
 }
@@ -134,7 +134,7 @@ func (h predictionsAPI) await(c echo.Context, source, id string, wait time.Durat
 			case errors.Is(w.err, bridge.ErrBusy):
 				return unavailable(c, "Too many wait for predictions: try again.")
 			case ctx.Err() == nil:
-				return unavailable(c, "The ledger cannot be read now: try again.")
+				return unavailable(c, "The prediction store cannot be read now: try again.")
 			case errors.Is(context.Cause(ctx), errStopping): // another process may know it
 				return h.lastLook(ctx, c, source, id, func(error) error {
 					return unavailable(c, "The bridge is stopping: try again.")
@@ -159,7 +159,7 @@ func (h predictionsAPI) lastLook(ctx context.Context, c echo.Context, source, id
 	case errors.Is(err, bridge.ErrNoEntry), errors.Is(err, bridge.ErrBusy), errors.Is(err, context.DeadlineExceeded):
 		return unknown(err)
 	}
-	return unavailable(c, "The ledger cannot be read now: try again.")
+	return unavailable(c, "The prediction store cannot be read now: try again.")
 }
 
 // looked is what was found out about a prediction.

@@ -17,19 +17,19 @@ import (
 
 // Predictions has what is known of predictions.
 type Predictions interface {
-	// Get returns what the ledger knows of one. The error wraps bridge.ErrNoEntry when
+	// Get returns what the prediction store knows of one. The error wraps bridge.ErrNoEntry when
 	// it knows nothing, or nothing any more.
 	Get(ctx context.Context, source, id string) (*bridge.PredictionState, error)
 	// Walk calls visit for each prediction of the selection until visit returns an error,
 	// which it returns.
 	Walk(ctx context.Context, sel adminapi.PredictionSelection, visit func(place uint64, s *bridge.PredictionState) error) error
-	// Status says how the ledger stands. The error wraps bridge.ErrNoEntry when nobody
+	// Status says how the prediction store stands. The error wraps bridge.ErrNoEntry when nobody
 	// has kept it yet.
 	Status(ctx context.Context) (*adminapi.PredictionsStatus, error)
-	// Rebuild has the ledger folded again from the first event on, and does not wait
+	// Rebuild has the prediction store folded again from the first event on, and does not wait
 	// for that.
 	Rebuild(ctx context.Context) error
-	// Find looks through the stored events for one that the ledger does not know. It
+	// Find looks through the stored events for one that the prediction store does not know. It
 	// returns by itself within 10 s. The error wraps bridge.ErrNoEntry when there is
 	// none, bridge.ErrBusy and context.DeadlineExceeded when it could not look at all.
 	Find(ctx context.Context, source, id string) (*bridge.PredictionState, error)
@@ -59,12 +59,12 @@ type Announcer interface {
 // RegisterPredictions adds the routes about predictions.
 func RegisterPredictions(api *echo.Group, p Predictions, w Waiting, a Announcer) {
 	h := predictionsAPI{p, w, a}
-	api.GET("/predictions", h.list)
-	api.GET("/predictions/status", h.status)
-	api.POST("/predictions/rebuild", h.rebuild)
+	api.GET("/predictions", get(h.list))
+	api.GET("/predictions/status", get(h.status))
+	api.POST("/predictions/rebuild", call(h.rebuild))
 	api.GET("/predictions/:source/:id", h.show)
 	api.GET("/predictions/:source/:id/events", h.follow)
-	api.PUT("/predictions/:source/:id", h.watch)
+	api.PUT("/predictions/:source/:id", get(h.watch))
 }
 
 type predictionsAPI struct {
@@ -73,43 +73,28 @@ type predictionsAPI struct {
 	announcer   Announcer
 }
 
-func (h predictionsAPI) list(c echo.Context) error {
+func (h predictionsAPI) list(c echo.Context) (list adminapi.PredictionList, err error) {
 	p, err := queryListing(c)
 	if err != nil {
-		return err
+		return list, err
 	}
-	source, status := c.QueryParam("source"), c.QueryParam("status")
-	if source != "" {
-		if err := bridge.CheckName("source", source); err != nil {
-			return badRequest("%v", err)
+	sel := adminapi.PredictionSelection{Source: c.QueryParam("source"), After: p.After, Before: p.Before, Newest: p.Newest}
+	if sel.Source != "" {
+		if err := bridge.CheckName("source", sel.Source); err != nil {
+			return list, badRequest("%v", err)
 		}
 	}
-	var open *bool
-	if text := c.QueryParam("open"); text != "" {
-		is, err := strconv.ParseBool(text)
-		if err != nil {
-			return badRequest("open is true or false")
-		}
-		open = &is
+	status, open := c.QueryParam("status"), c.QueryParam("open")
+	isOpen, err := strconv.ParseBool(open)
+	if open != "" && err != nil {
+		return list, badRequest("open is true or false")
 	}
-	list := adminapi.PredictionList{Predictions: []adminapi.Prediction{}}
-	until := time.Now().Add(longestList)
-	err = h.predictions.Walk(c.Request().Context(), adminapi.PredictionSelection{Source: source, After: p.After, Before: p.Before, Newest: p.Newest}, func(place uint64, s *bridge.PredictionState) error {
-		selected := (status == "" || s.Status == status) && (open == nil || *open == s.Open())
-		if selected && len(list.Predictions) == p.Limit || time.Now().After(until) {
-			list.More = true
-			return errPage
-		}
-		if selected {
-			list.Predictions = append(list.Predictions, newPrediction(place, s))
-		}
-		list.Last = place
-		return nil
+	list.Predictions, list.Listed, err = collect(p.Limit, func(add func(uint64, bool, adminapi.Prediction) error) error {
+		return h.predictions.Walk(c.Request().Context(), sel, func(place uint64, s *bridge.PredictionState) error {
+			return add(place, (status == "" || s.Status == status) && (open == "" || isOpen == s.Open()), newPrediction(place, s))
+		})
 	})
-	if err != nil && !errors.Is(err, errPage) {
-		return err
-	}
-	return c.JSON(http.StatusOK, list)
+	return list, err
 }
 
 func newPrediction(place uint64, s *bridge.PredictionState) adminapi.Prediction {
@@ -126,58 +111,48 @@ func newPrediction(place uint64, s *bridge.PredictionState) adminapi.Prediction 
 	return out
 }
 
-func (h predictionsAPI) status(c echo.Context) error {
+func (h predictionsAPI) status(c echo.Context) (*adminapi.PredictionsStatus, error) {
 	status, err := h.predictions.Status(c.Request().Context())
 	if errors.Is(err, bridge.ErrNoEntry) {
-		return echo.NewHTTPError(http.StatusNotFound, "Nobody has kept the ledger yet: run a process with the role reconciler.")
+		err = echo.NewHTTPError(http.StatusNotFound, "Nobody has kept the prediction store yet: run a process with the role reconciler.")
 	}
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, status)
+	return status, err
 }
 
-func (h predictionsAPI) rebuild(c echo.Context) error {
-	var call struct{}
-	if err := decodeCall(c, &call); err != nil {
-		return err
-	}
-	if err := h.predictions.Rebuild(c.Request().Context()); err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, adminapi.Rebuilding{Rebuilding: true})
+func (h predictionsAPI) rebuild(c echo.Context, _ struct{}) (adminapi.Rebuilding, error) {
+	return adminapi.Rebuilding{Rebuilding: true}, h.predictions.Rebuild(c.Request().Context())
 }
 
 // watch announces a prediction.
-func (h predictionsAPI) watch(c echo.Context) error {
+func (h predictionsAPI) watch(c echo.Context) (bridge.Watched, error) {
 	source, id, err := predictionOf(c)
 	if err != nil {
-		return err
+		return bridge.Watched{}, err
 	}
 	var call bridge.WatchRequest
 	if err := decodeCall(c, &call); err != nil {
-		return err
+		return bridge.Watched{}, err
 	}
 	if call.Prediction != "" && call.Prediction != id {
-		return badRequest("prediction is another one than that of the path: leave it out")
+		return bridge.Watched{}, badRequest("prediction is another one than that of the path: leave it out")
 	}
 	call.Prediction = id
 	w := call.Watch(source)
 	if err := w.Check(time.Now()); err != nil {
-		return badRequest("%v", err)
+		return bridge.Watched{}, badRequest("%v", err)
 	}
 	receipt, event, err := h.announcer.Announce(c.Request().Context(), w)
 	switch {
 	case errors.Is(err, bridge.ErrNoSource):
-		return echo.NewHTTPError(http.StatusNotFound, "There is no such source: hookspan config show names those of the configuration.")
+		return bridge.Watched{}, echo.NewHTTPError(http.StatusNotFound, "There is no such source: hookspan config show names those of the configuration.")
 	case errors.Is(err, bridge.ErrTooLarge):
-		return echo.NewHTTPError(http.StatusRequestEntityTooLarge, "It is too large for the store.")
+		return bridge.Watched{}, echo.NewHTTPError(http.StatusRequestEntityTooLarge, "It is too large for the store.")
 	case errors.Is(err, bridge.ErrFull), errors.Is(err, bridge.ErrUnavailable), errors.Is(err, bridge.ErrUnknown):
-		return unavailable(c, "It cannot be stored now: try again.")
+		return bridge.Watched{}, unavailable(c, "It cannot be stored now: try again.")
 	case err != nil:
-		return err
+		return bridge.Watched{}, err
 	}
-	return c.JSON(http.StatusOK, bridge.Watched{Result: receipt.Result, ID: event})
+	return bridge.Watched{Result: receipt.Result, ID: event}, nil
 }
 
 // predictionOf is the prediction that the path names.

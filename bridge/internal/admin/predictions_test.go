@@ -26,8 +26,8 @@ import (
 
 const patience = 20 * time.Second
 
-// ledger is the real one, but for who keeps it.
-type ledger struct {
+// known is the real prediction store, but for who keeps it.
+type known struct {
 	*predictions.Reader
 	*await.Past
 
@@ -35,28 +35,28 @@ type ledger struct {
 	rebuilt chan struct{}
 }
 
-func (l ledger) Walk(ctx context.Context, sel adminapi.PredictionSelection, visit func(uint64, *bridge.PredictionState) error) error {
+func (l known) Walk(ctx context.Context, sel adminapi.PredictionSelection, visit func(uint64, *bridge.PredictionState) error) error {
 	return l.Reader.Walk(ctx, predictions.Selection(sel), visit)
 }
 
-func (l ledger) Status(context.Context) (*adminapi.PredictionsStatus, error) { return l.status() }
+func (l known) Status(context.Context) (*adminapi.PredictionsStatus, error) { return l.status() }
 
-func (l ledger) Rebuild(context.Context) error {
+func (l known) Rebuild(context.Context) error {
 	l.rebuilt <- struct{}{}
 	return nil
 }
 
-func (ledger) Life(string) time.Duration { return 7 * 24 * time.Hour }
+func (known) Life(string) time.Duration { return 7 * 24 * time.Hour }
 
 // bench is a server that knows predictions by a real NATS.
 type predictionsBench struct {
 	*streamtest.Bench
 	*admin.Server
 
-	t      *testing.T
-	hub    *await.Hub
-	ledger *ledger
-	store  watches.Publisher
+	t     *testing.T
+	hub   *await.Hub
+	known *known
+	store watches.Publisher
 }
 
 func startPredictions(t *testing.T) *predictionsBench {
@@ -73,14 +73,14 @@ func onNATS(t *testing.T, s *admin.Server) *predictionsBench {
 	b := &predictionsBench{Bench: streamtest.Start(t, streamtest.Config()), Server: s, t: t}
 	b.store = b.Publisher()
 	reader := predictions.NewReader(b.JS, b.Names)
-	b.ledger = &ledger{
+	b.known = &known{
 		Reader: reader, Past: await.NewPast(b.JS, b.Names), rebuilt: make(chan struct{}, 1),
 		status: func() (*adminapi.PredictionsStatus, error) { return nil, bridge.ErrNoEntry },
 	}
 	b.hub = await.New(b.JS, reader, b.Names, nil)
 	t.Cleanup(b.hub.Close)
 	announcer := watches.NewAnnouncer(b.store, func(source string) bool { return source == "get3w" })
-	s.SetAPI(func(api *echo.Group) { admin.RegisterPredictions(api, b.ledger, b.hub, announcer) })
+	s.SetAPI(func(api *echo.Group) { admin.RegisterPredictions(api, b.known, b.hub, announcer) })
 	return b
 }
 
@@ -96,7 +96,7 @@ func (b *predictionsBench) tell(id, status string) *bridge.Event {
 	return e
 }
 
-// fold writes what the events say into the ledger.
+// fold writes what the events say into the prediction store.
 func (b *predictionsBench) fold(events ...*bridge.Event) {
 	b.t.Helper()
 	var s bridge.PredictionState
@@ -163,7 +163,7 @@ func TestStatusAndRebuild(t *testing.T) {
 	a := b.get("/status")
 	require.Equal(t, 404, a.status)
 	require.Contains(t, a.detail(t), "role reconciler")
-	b.ledger.status = func() (*adminapi.PredictionsStatus, error) {
+	b.known.status = func() (*adminapi.PredictionsStatus, error) {
 		return &adminapi.PredictionsStatus{Leader: "host/1", Folded: 7}, nil
 	}
 	var status adminapi.PredictionsStatus
@@ -171,10 +171,10 @@ func TestStatusAndRebuild(t *testing.T) {
 	require.Equal(t, adminapi.PredictionsStatus{Leader: "host/1", Folded: 7}, status)
 	a = do(t, b.Server, http.MethodPost, "/api/v1/predictions/rebuild", "{}", map[string]string{"Content-Type": "application/json"})
 	require.JSONEq(t, `{"rebuilding":true}`, a.body)
-	<-b.ledger.rebuilt
+	<-b.known.rebuilt
 }
 
-func TestShowKnowsWhatEverTheLedgerDoes(t *testing.T) {
+func TestShowKnowsWhatThePredictionStoreDoes(t *testing.T) {
 	b := startPredictions(t)
 	a := b.get("/get3w/a")
 	require.Equal(t, 404, a.status)
@@ -243,7 +243,7 @@ func TestWatchingWhenNothingCanBeStored(t *testing.T) {
 	b := startPredictions(t)
 	for err, status := range map[error]int{bridge.ErrFull: 503, bridge.ErrUnknown: 503, bridge.ErrTooLarge: 413, errors.New("a bug"): 500} {
 		announcer := watches.NewAnnouncer(failing{err}, func(string) bool { return true })
-		b.SetAPI(func(api *echo.Group) { admin.RegisterPredictions(api, b.ledger, b.hub, announcer) })
+		b.SetAPI(func(api *echo.Group) { admin.RegisterPredictions(api, b.known, b.hub, announcer) })
 		a := b.put("get3w/a", "{}")
 		require.Equal(t, status, a.status, a.body)
 		require.Equal(t, status == 503, a.header.Get("Retry-After") != "")

@@ -2,8 +2,6 @@ package admin
 
 import (
 	"context"
-	"errors"
-	"net/http"
 	"slices"
 
 	"github.com/labstack/echo/v4"
@@ -27,7 +25,7 @@ type Quarantine interface {
 	Drop(ctx context.Context, sel adminapi.KeptSelection, dryRun bool) adminapi.KeptReport
 }
 
-// selection checks what came from outside.
+// keptSelection checks what came from outside.
 func keptSelection(c *adminapi.KeptCall) (adminapi.KeptSelection, error) {
 	err := checkPage(&c.Page)
 	switch {
@@ -53,66 +51,55 @@ func keptSelection(c *adminapi.KeptCall) (adminapi.KeptSelection, error) {
 // event.
 func RegisterQuarantine(api *echo.Group, q Quarantine) {
 	h := quarantineAPI{q}
-	api.GET("/quarantine", h.list)
-	api.GET("/quarantine/:stream/:seq", h.show)
-	api.POST("/quarantine/reverify", h.reverify)
-	api.POST("/quarantine/accept", h.accept)
-	api.POST("/quarantine/drop", h.drop)
+	api.GET("/quarantine", get(h.list))
+	api.GET("/quarantine/:stream/:seq", get(h.show))
+	api.POST("/quarantine/reverify", call(h.reverify))
+	api.POST("/quarantine/accept", call(h.accept))
+	api.POST("/quarantine/drop", call(h.drop))
 }
 
 type quarantineAPI struct{ q Quarantine }
 
-func (h quarantineAPI) list(c echo.Context) error {
+func (h quarantineAPI) list(c echo.Context) (list adminapi.KeptList, err error) {
 	p, err := queryListing(c)
 	if err != nil {
-		return err
+		return list, err
 	}
 	call := adminapi.KeptCall{Stream: c.QueryParam("stream"), Source: c.QueryParam("source"), Cause: c.QueryParam("cause"), Page: p.Page}
 	if call.Stream == "" && p.Before > 0 {
-		return badRequest("before counts within one stream: name it")
+		return list, badRequest("before counts within one stream: name it")
 	}
 	sel, err := keptSelection(&call)
 	if err != nil {
-		return err
+		return list, err
 	}
 	sel.Before, sel.Newest = p.Before, p.Newest
-	list := adminapi.KeptList{Entries: []adminapi.KeptDelivery{}}
-	if !sel.Newest || sel.Place != "" {
-		list.Entries, list.More, err = h.page(c, sel)
-		if err != nil {
-			return err
-		}
-		return c.JSON(http.StatusOK, list)
+	if sel.Place != "" {
+		return h.page(c, sel)
 	}
+	list.Entries = []adminapi.KeptDelivery{}
 	for _, sel.Place = range bridge.Places() {
-		entries, more, err := h.page(c, sel)
+		part, err := h.page(c, sel)
 		if err != nil {
-			return err
+			return list, err
 		}
-		list.Entries, list.More = append(list.Entries, entries...), list.More || more
+		list.Entries, list.More = append(list.Entries, part.Entries...), list.More || part.More
 	}
-	slices.SortStableFunc(list.Entries, func(a, b adminapi.KeptDelivery) int { return b.ReceivedAt.Compare(a.ReceivedAt) })
+	if sel.Newest {
+		slices.SortStableFunc(list.Entries, func(a, b adminapi.KeptDelivery) int { return b.ReceivedAt.Compare(a.ReceivedAt) })
+	}
 	if len(list.Entries) > sel.Limit {
 		list.Entries, list.More = list.Entries[:sel.Limit], true
 	}
-	return c.JSON(http.StatusOK, list)
+	return list, nil
 }
 
-// page are the first entries of a selection, and whether there are more.
-func (h quarantineAPI) page(c echo.Context, sel adminapi.KeptSelection) (entries []adminapi.KeptDelivery, more bool, err error) {
-	entries = []adminapi.KeptDelivery{}
-	err = h.q.Walk(c.Request().Context(), sel, func(e adminapi.KeptEntry) error {
-		if len(entries) == sel.Limit {
-			more = true
-			return errPage
-		}
-		entries = append(entries, summary(&e))
-		return nil
+// page is a page of one stream.
+func (h quarantineAPI) page(c echo.Context, sel adminapi.KeptSelection) (list adminapi.KeptList, err error) {
+	list.Entries, list.Listed, err = collect(sel.Limit, func(add func(uint64, bool, adminapi.KeptDelivery) error) error {
+		return h.q.Walk(c.Request().Context(), sel, func(e adminapi.KeptEntry) error { return add(e.Sequence, true, summary(&e)) })
 	})
-	if errors.Is(err, errPage) {
-		err = nil
-	}
-	return entries, more, err
+	return list, err
 }
 
 func summary(e *adminapi.KeptEntry) adminapi.KeptDelivery {
@@ -122,74 +109,54 @@ func summary(e *adminapi.KeptEntry) adminapi.KeptDelivery {
 	}
 }
 
-func (h quarantineAPI) show(c echo.Context) error {
+func (h quarantineAPI) show(c echo.Context) (detail adminapi.KeptDetail, err error) {
 	seq, err := querySeq(c)
 	if err != nil {
-		return err
+		return detail, err
 	}
 	e, err := h.q.Get(c.Request().Context(), c.Param("stream"), seq)
-	if errors.Is(err, bridge.ErrNoEntry) {
-		return echo.NewHTTPError(http.StatusNotFound, "There is no such entry, or no longer.")
-	}
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, adminapi.KeptDetail{
+	return adminapi.KeptDetail{
 		KeptDelivery: summary(&e), Proof: e.Proof, Header: e.Header, HeadersCut: e.HeadersCut, Query: e.Query, TraceParent: e.TraceParent,
 		Content: newContent(e.Body),
-	})
+	}, missing(err, "entry")
 }
 
-func (h quarantineAPI) reverify(c echo.Context) error {
-	call, sel, err := readCall(c)
+func (h quarantineAPI) reverify(c echo.Context, call adminapi.KeptCall) (report adminapi.KeptReport, err error) {
+	sel, err := keptSelection(&call)
 	if err != nil {
-		return err
+		return report, err
 	}
-	return c.JSON(http.StatusOK, h.q.Reverify(c.Request().Context(), sel, adminapi.ReverifyOptions{
-		DryRun: call.DryRun, AcceptStale: call.AcceptStale, AcceptPathToken: call.AcceptPathToken,
-	}))
+	return h.q.Reverify(c.Request().Context(), sel, call.ReverifyOptions), nil
 }
 
 // maxAcceptText bounds By and Reason.
 const maxAcceptText = 256
 
-func (h quarantineAPI) accept(c echo.Context) error {
-	var call adminapi.AcceptCall
-	if err := decodeCall(c, &call); err != nil {
-		return err
-	}
+func (h quarantineAPI) accept(c echo.Context, call adminapi.AcceptCall) (report adminapi.KeptReport, err error) {
 	page := adminapi.KeptCall{Stream: bridge.PlaceQuarantine, Page: adminapi.Page{Seqs: call.Seqs, Limit: maxEntries}}
 	sel, err := keptSelection(&page)
 	switch {
 	case err != nil:
-		return err
+		return report, err
 	case len(call.Seqs) == 0:
-		return badRequest("seqs must name the entries")
+		return report, badRequest("seqs must name the entries")
 	case len(call.By) > maxAcceptText || len(call.Reason) > maxAcceptText:
-		return badRequest("by and reason have at most %d bytes each", maxAcceptText)
+		return report, badRequest("by and reason have at most %d bytes each", maxAcceptText)
 	}
-	return c.JSON(http.StatusOK, h.q.Accept(c.Request().Context(), sel, adminapi.AcceptOptions{
+	return h.q.Accept(c.Request().Context(), sel, adminapi.AcceptOptions{
 		DryRun: call.DryRun, By: call.By, Reason: call.Reason, From: c.Request().RemoteAddr,
-	}))
+	}), nil
 }
 
-func (h quarantineAPI) drop(c echo.Context) error {
-	call, sel, err := readCall(c)
+func (h quarantineAPI) drop(c echo.Context, call adminapi.KeptCall) (report adminapi.KeptReport, err error) {
+	sel, err := keptSelection(&call)
 	switch {
 	case err != nil:
-		return err
+		return report, err
 	case call.AcceptStale || call.AcceptPathToken:
-		return echo.NewHTTPError(http.StatusBadRequest, "accept_stale and accept_path_token are for reverify")
+		return report, badRequest("accept_stale and accept_path_token are for reverify")
 	case call.Stream == "":
-		return echo.NewHTTPError(http.StatusBadRequest, "stream must be named, since what is dropped is gone")
+		return report, badRequest("stream must be named, since what is dropped is gone")
 	}
-	return c.JSON(http.StatusOK, h.q.Drop(c.Request().Context(), sel, call.DryRun))
-}
-
-func readCall(c echo.Context) (call adminapi.KeptCall, sel adminapi.KeptSelection, err error) {
-	if err := decodeCall(c, &call); err != nil {
-		return call, sel, err
-	}
-	sel, err = keptSelection(&call)
-	return call, sel, err
+	return h.q.Drop(c.Request().Context(), sel, call.DryRun), nil
 }

@@ -125,7 +125,7 @@ func (busy) Follow(context.Context, string, string, func(bridge.PredictionUpdate
 
 func TestTooManyWait(t *testing.T) {
 	b := startPredictions(t)
-	b.SetAPI(func(api *echo.Group) { admin.RegisterPredictions(api, b.ledger, busy{}, nil) })
+	b.SetAPI(func(api *echo.Group) { admin.RegisterPredictions(api, b.known, busy{}, nil) })
 	for _, path := range []string{"/get3w/a?wait=1s", "/get3w/a/events"} {
 		a := b.get(path)
 		require.Equal(t, 503, a.status)
@@ -173,7 +173,7 @@ func TestStopAnswersWhatHasNotBeenReadYet(t *testing.T) {
 	s, err := admin.New(admin.Config{Listen: "127.0.0.1:0"}, admin.Deps{Metrics: prometheus.NewRegistry()}, zap.NewNop())
 	require.NoError(t, err)
 	b, u := onNATS(t, s), unread{begun: make(chan struct{})}
-	b.SetAPI(func(api *echo.Group) { admin.RegisterPredictions(api, b.ledger, u, nil) })
+	b.SetAPI(func(api *echo.Group) { admin.RegisterPredictions(api, b.known, u, nil) })
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)

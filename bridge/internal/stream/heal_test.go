@@ -18,6 +18,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/needs"
 )
 
 // heard keeps alarms.
@@ -46,9 +47,7 @@ func (h *heard) kind(kind string) (n int) {
 // smallDisk returns a folder on a disk of its own.
 func smallDisk(t *testing.T, bytes int) string {
 	t.Helper()
-	if os.Geteuid() != 0 && os.Getenv("CI") == "" { //nolint:forbidigo // only CI must be able to mount
-		t.Skip("only root can mount a disk") //nolint:forbidigo // CI runs as root and fails otherwise
-	}
+	needs.Root(t)
 	dir := t.TempDir()
 	require.NoError(t, unix.Mount("hookspan", dir, "tmpfs", 0, fmt.Sprintf("size=%d", bytes)))
 	t.Cleanup(func() { require.NoError(t, unix.Unmount(dir, unix.MNT_DETACH)) })

@@ -1,0 +1,36 @@
+package app
+
+import (
+	"context"
+	"net"
+
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/admin"
+)
+
+// startAdmin serves operators from now on until everything that starts later has ended,
+// so that they can see it start and end.
+func (a *App) startAdmin() (err error) {
+	listen, standard := a.cfg.Admin.ListenAddress()
+	log := a.log.Named("admin")
+	if !a.cfg.Has(config.RoleAdmin) || listen == "" {
+		return nil
+	}
+	cfg := admin.Config{Listen: listen, FreePort: standard, Hosts: a.cfg.Admin.Hosts}
+	if a.operators, err = admin.New(cfg, admin.Deps{Checks: a.checks, Metrics: a.registry}, log); err != nil {
+		return err
+	}
+	if tcp, ok := a.operators.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+		log.Warn("health and metrics are served beyond this machine to whoever asks, and the API is not served: let only those reach it who may",
+			zap.Stringer("admin.listen", tcp))
+	}
+	a.onStop.background(a.ctx, "admin listener", func(ctx context.Context) {
+		if err := a.operators.Run(ctx); err != nil {
+			// Webhooks do not need it.
+			log.Error("health, metrics and the API are not served any more; webhooks are still accepted", zap.Error(err))
+		}
+	})
+	return nil
+}

@@ -1,0 +1,73 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
+	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/internal/adminapi"
+)
+
+// consumerOperator has the durables, to which operators can add.
+type consumerOperator struct {
+	*durables.Durables
+
+	store *store
+}
+
+// Add makes a durable like that of a consumer of kind pull.
+func (d consumerOperator) Add(ctx context.Context, c adminapi.AddCall) error {
+	if c.Name == bridge.PredictionsConsumer {
+		return fmt.Errorf("adding consumer %s: %w", c.Name, bridge.ErrPredictionsConsumer)
+	}
+	if _, ok := d.store.cfg.Consumers[c.Name]; ok {
+		return fmt.Errorf("adding consumer %s: %w", c.Name, bridge.ErrConfigured)
+	}
+	start, err := consumers.ParseStart(cmp.Or(c.Start, "new"))
+	if err != nil {
+		return err
+	}
+	durable := consumers.Durable{
+		Name: c.Name, Filter: c.Filter(), Start: start, Lease: time.Duration(c.LeaseSeconds) * time.Second, MaxDeliveries: c.MaxDeliveries, Prefix: d.store.cfg.NATS.Prefix,
+	}
+	switch err := durable.Verify(ctx, d.store.consume); {
+	case err == nil || errors.Is(err, consumers.ErrDiffers) || errors.Is(err, consumers.ErrUnusable):
+		return fmt.Errorf("adding consumer %s: %w", c.Name, bridge.ErrConsumerExists)
+	case !errors.Is(err, consumers.ErrMissing):
+		return fmt.Errorf("adding consumer %s: %w", c.Name, err)
+	}
+	if _, err := durable.Provision(ctx, d.store.consume); err != nil {
+		return fmt.Errorf("adding consumer %s: %w", c.Name, err)
+	}
+	return nil
+}
+
+// Seek notes first where the durable will stand: it may have to be made anew for that, and
+// a crash in between must not take it back.
+func (d consumerOperator) Seek(ctx context.Context, name string, to adminapi.ConsumerPosition, dryRun bool) (adminapi.ConsumerSeek, error) {
+	sought, err := d.Durables.Seek(ctx, name, to, true)
+	if err != nil || dryRun {
+		return sought, err
+	}
+	if err := d.store.record.Move(name, sought.To); err != nil {
+		return sought, err
+	}
+	return d.Durables.Seek(ctx, name, adminapi.ConsumerPosition{Sequence: sought.To}, false)
+}
+
+// Skips is how many events wait for a durable that the filter does not pick.
+func (d consumerOperator) Skips(ctx context.Context, name string, filter bridge.Filter) (uint64, error) {
+	n, err := consumers.Durable{Name: name, Filter: filter, Prefix: d.store.cfg.NATS.Prefix}.Skips(ctx, d.store.consume)
+	if errors.Is(err, consumers.ErrMissing) {
+		err = fmt.Errorf("%w: %w", bridge.ErrNoConsumer, err)
+	}
+	return n, err
+}
+
+// LeftBehind is where events wait that no consumer of the configuration is given.
+func (d consumerOperator) LeftBehind() []adminapi.LeftBehind { return d.store.leftBehind() }

@@ -1,0 +1,70 @@
+package app
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/hookspan/hookspan/bridge/config"
+)
+
+// consumerSecret has the signing secrets of one consumer, which change while it runs.
+type consumerSecret struct {
+	consumer string
+	key      string // in the configuration
+	refs     []config.SecretRef
+	check    func(secret []byte) error
+	set      func(secrets [][]byte) error
+
+	now, next [][]byte
+}
+
+// read looks the secrets up, for what is made of them next.
+func (u *consumerSecret) read(getenv func(string) (string, bool)) error {
+	u.next = nil
+	for _, ref := range u.refs {
+		secret, err := ref.Require(getenv)
+		if err != nil {
+			return fmt.Errorf("%s: %w", u.key, err)
+		}
+		if err := u.check(secret); err != nil {
+			return fmt.Errorf("%s: %s: %w", u.key, ref, err)
+		}
+		u.next = append(u.next, secret)
+	}
+	return nil
+}
+
+// consumerSecrets are those of all consumers of a process. They are used
+// by one goroutine at a time.
+type consumerSecrets []*consumerSecret
+
+func (users *consumerSecrets) add(u *consumerSecret) {
+	u.now = u.next
+	*users = append(*users, u)
+}
+
+// read looks all secrets up again and changes nothing yet.
+func (users consumerSecrets) read(getenv func(string) (string, bool)) error {
+	for _, u := range users {
+		if err := u.read(getenv); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apply gives those their secrets that have others now, and names them.
+func (users consumerSecrets) apply() ([]string, error) {
+	changed := []string{}
+	for _, u := range users {
+		if reflect.DeepEqual(u.now, u.next) {
+			continue
+		}
+		if err := u.set(u.next); err != nil {
+			return changed, fmt.Errorf("%s: %w", u.key, err)
+		}
+		u.now = u.next
+		changed = append(changed, u.consumer)
+	}
+	return changed, nil
+}

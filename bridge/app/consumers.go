@@ -1,0 +1,104 @@
+package app
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/consumers"
+)
+
+// openConsumers makes the configured consumers whose handlers run here.
+func (a *App) openConsumers() error {
+	if !a.cfg.Has(config.RoleConsumers) {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.cfg.Consumers)) {
+		c, ok := a.cfg.Consumers[name].(config.Worker)
+		if !ok {
+			continue // a program of others handles its events
+		}
+		consumer, err := a.newConsumer(name, c)
+		if err != nil {
+			return fmt.Errorf("consumers.%s: %w", name, err)
+		}
+		a.consumers = append(a.consumers, consumer)
+	}
+	return nil
+}
+
+func (a *App) newConsumer(name string, c config.Worker) (*consumers.Consumer, error) {
+	handler, err := a.newHandler(name, c)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := consumerConfig(a.cfg, name, c)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Start, err = a.store.start(name, c); err != nil {
+		return nil, err
+	}
+	cfg.Logger, cfg.BindOnly = a.log, a.cfg.NATS.Provision != config.ProvisionCreate
+	return consumers.New(a.store.consume, handler, cfg)
+}
+
+func (a *App) newHandler(name string, c config.Worker) (consumers.Handler, error) {
+	switch c := c.(type) {
+	case *config.Archive:
+		return newArchive(a, name, c)
+	case *config.Exec:
+		return newExec(a, name, c)
+	case *config.Forward:
+		return newForward(a, name, c)
+	}
+	return nil, fmt.Errorf("kind %s has no handler", c.Base().Kind)
+}
+
+// consumerConfig is what a consumer is given, and what its durable is made of.
+func consumerConfig(cfg *config.Config, name string, c config.Consumer) (consumers.Config, error) {
+	base := c.Base()
+	start, err := consumers.ParseStart(base.Start)
+	out := consumers.Config{Name: name, Filter: base.Filter.Filter(), Start: start, Prefix: cfg.NATS.Prefix}
+	switch c := c.(type) {
+	case config.Worker:
+		a := c.Attempting()
+		out.Concurrency, out.Rate, out.Once = a.Concurrency, float64(a.Rate), a.Once
+		out.Timeout, out.Retry = time.Duration(a.Timeout), a.Retry.Retry()
+	case *config.Pull:
+		out.Lease = time.Duration(c.Lease)
+	}
+	return out, err
+}
+
+// runConsumers runs each consumer once its durable is there.
+func (a *App) runConsumers() error {
+	for _, consumer := range a.consumers {
+		a.group.Go(func() error {
+			if !a.provisioner.durables.wait(a.ctx) {
+				return nil
+			}
+			// One that cannot go on must not take the ingress with it.
+			if err := consumer.Run(a.ctx); err != nil {
+				a.log.Error("a consumer has ended; webhooks are still accepted and kept for it", zap.Error(err))
+			}
+			return nil
+		})
+	}
+	return nil
+}
+
+// notToken is what cannot stand in a product version of User-Agent, see RFC 9110
+// section 10.1.5.
+var notToken = regexp.MustCompile(`[^0-9A-Za-z.+_-]+`)
+
+// userAgent is what this program calls itself to others.
+func (e *env) userAgent() string {
+	return "Hookspan/" + strings.Trim(notToken.ReplaceAllString(e.version, "-"), "-")
+}

@@ -1,0 +1,79 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
+	"github.com/hookspan/hookspan/consumers"
+)
+
+// tellNarrowed tells of events that a consumer is not given since its filter has changed,
+// where NATS cannot count them.
+func (d *durableSet) tellNarrowed(ctx context.Context, name string, served durables.Served, change consumers.Change) {
+	const replay = "hookspan events replay --consumer %s gives it those that it should have all the same"
+	if d.spool != nil {
+		state, err := d.spool.State(ctx)
+		if err != nil {
+			d.log.Warn("how many events lie in the spool is unknown", zap.Error(err))
+		}
+		if err != nil || state.Messages > 0 {
+			d.raise(bridge.AlarmConsumerNarrowed, name, fmt.Sprintf("its filter has changed while NATS could not be reached, and of the %d events in the spool "+
+				"those that it does not pick any more are not given to it: "+replay, state.Messages, name))
+		}
+	}
+	if _, rest := served.Filter.Subjects(d.cfg.Names()); rest && d.record.Waiting(name) > change.Skipped {
+		d.raise(bridge.AlarmConsumerNarrowed, name, fmt.Sprintf("its filter.model has changed, and of the %d events that were waiting for it "+
+			"those of other models are passed over: "+replay, d.record.Waiting(name), name))
+	}
+}
+
+// tell says what was done to a durable, with an alarm where somebody else had a hand in
+// it or where events are concerned.
+func (d *durableSet) tell(name string, change consumers.Change) {
+	known := d.settled[name]
+	d.settled[name] = true
+	differences := strings.Join(change.Differences, "; ")
+	switch {
+	case change.Created && known:
+		d.raise(bridge.AlarmConsumerRemoved, name, "somebody removed the durable; it was made again, and events that it had delivered may come again")
+	case change.Created:
+		d.log.Info("created the durable", zap.String("consumer", name))
+	case change.Remade:
+		d.raise(bridge.AlarmConsumerChanged, name, "the durable was not what the configuration says and was made anew; events that it had delivered may come again: "+differences)
+	case known && differences != "":
+		d.raise(bridge.AlarmConsumerChanged, name, "somebody changed the durable, it was changed back: "+differences)
+	case differences != "":
+		d.log.Warn("changed the durable", zap.String("consumer", name), zap.Strings("changes", change.Differences))
+	}
+	if change.Skipped > 0 {
+		d.raise(bridge.AlarmConsumerNarrowed, name, fmt.Sprintf("its filter does not pick %d of the events that were waiting for it any more, and they are not given to it: "+
+			"hookspan events replay --consumer %s gives it those that it should have all the same", change.Skipped, name))
+	}
+}
+
+// nameOrphans logs once which consumers the configuration does not name any more.
+func (d *durableSet) nameOrphans(ctx context.Context) {
+	if d.named {
+		return
+	}
+	states, err := d.durables().List(ctx)
+	if err != nil {
+		d.log.Warn("cannot look for consumers that the configuration does not name any more, trying again", zap.Error(err))
+		return
+	}
+	d.named = true
+	for _, s := range states {
+		if s.Orphaned {
+			d.log.Warn(durables.Orphan(s), zap.String("consumer", s.Name), zap.Uint64("waiting", s.Outstanding()))
+		}
+	}
+}
+
+func (d *durableSet) raise(kind, name, text string) {
+	d.alarms.Raise(bridge.Alarm{Kind: kind, Subject: name, Text: "consumer " + name + ": " + text})
+}

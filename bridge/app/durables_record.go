@@ -1,0 +1,49 @@
+package app
+
+import (
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
+)
+
+// openRecord reads what the folder remembers of consumers and notes those of the
+// configuration; without a folder nothing is remembered.
+func openRecord(e *env) (*durables.Record, error) {
+	var memory durables.Memory
+	if e.folder != nil {
+		memory = e.folder.Memory(recordFile)
+	}
+	record, err := durables.OpenRecord(memory, placeOf(e.cfg))
+	if err != nil {
+		e.log.Named("durables").Error("what was remembered of the consumers is lost: start: new means from now on, and a durable whose state is lost may give more events again", zap.Error(err))
+	}
+	// Events of a consumer whose durable was never made can only lie in a spool.
+	waits := e.folder != nil && e.cfg.NATS.URL != "" && e.cfg.NATS.Provision == config.ProvisionCreate && e.folder.HasSpool()
+	return record, record.Serve(servedOf(e.cfg), waits)
+}
+
+// recordFile is where the data folder remembers consumers.
+const recordFile = "consumers.json"
+
+// place is where the configuration has events.
+func placeOf(c *config.Config) durables.Place {
+	at := durables.Place{Store: durables.Embedded, Prefix: c.NATS.Prefix}
+	if c.NATS.URL != "" {
+		at.Store = c.NATS.URL // validated: there are no credentials in it
+	}
+	return at
+}
+
+// served are the consumers whose durables this process makes. A process that runs no
+// consumers leaves the archive that nobody configured to those that run it: an archive
+// begins with the oldest event, whenever its durable is made.
+func servedOf(c *config.Config) map[string]durables.Served {
+	out := map[string]durables.Served{}
+	for name, cons := range c.Consumers {
+		if base := cons.Base(); !base.Implied || c.Has(config.RoleConsumers) {
+			out[name] = durables.Served{Kind: base.Kind, Filter: base.Filter.Filter()}
+		}
+	}
+	return out
+}

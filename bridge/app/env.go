@@ -1,0 +1,57 @@
+package app
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/stream"
+	"github.com/hookspan/hookspan/bridge/internal/telemetry"
+)
+
+// env is what every part of a process is made with.
+type env struct {
+	cfg     *config.Config
+	getenv  func(name string) (string, bool)
+	version string
+	log     *zap.Logger
+	metrics prometheus.Registerer // nil: nobody reads them
+	folder  *stream.Folder        // nil: this process remembers nothing
+	onStop  cleanup
+}
+
+// newEnv makes the log that the configuration asks for. The metrics may be nil.
+func newEnv(cfg *config.Config, opts Options, metrics prometheus.Registerer) (*env, error) {
+	e := &env{cfg: cfg, getenv: opts.Getenv, version: opts.Version, metrics: metrics}
+	if e.getenv == nil {
+		e.getenv = os.LookupEnv //nolint:forbidigo // the default of whoever has no main of their own
+	}
+	if opts.Log == nil {
+		opts.Log = os.Stderr
+	}
+	var err error
+	e.log, err = telemetry.NewLogger(telemetry.LogConfig{Level: cfg.Log.Level, Format: cfg.Log.Format}, opts.Log, metrics)
+	return e, err
+}
+
+// openFolder locks the data folder.
+func (e *env) openFolder() (err error) {
+	if e.folder, err = stream.OpenFolder(e.cfg.DataDir); err != nil {
+		return err
+	}
+	e.onStop.add("data folder", e.folder.Close)
+	return nil
+}
+
+// register adds metrics to those that are served.
+func (e *env) register(collectors ...prometheus.Collector) error {
+	for _, c := range collectors {
+		if err := e.metrics.Register(c); err != nil {
+			return fmt.Errorf("registering metrics: %w", err)
+		}
+	}
+	return nil
+}

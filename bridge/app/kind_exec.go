@@ -1,0 +1,28 @@
+package app
+
+import (
+	"path/filepath"
+
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/consumers/exec"
+)
+
+func newExec(a *App, name string, c *config.Exec) (consumers.Handler, error) {
+	var env []string
+	for _, variable := range c.Env {
+		if value, ok := a.getenv(variable); ok {
+			env = append(env, variable+"="+value)
+		}
+	}
+	return exec.New(exec.Config{
+		Command: c.Command, Env: env, Dir: filepath.Join(a.cfg.DataDir, "exec", name),
+		Name: name, Alarms: a.store.alarms, Logger: a.log.Named("exec").With(zap.String("consumer", name)),
+	})
+}
+
+func execLacks(l *lacking, key string, c *config.Exec) {
+	l.Check(key+".command", exec.CheckInstalled(c.Command))
+}

@@ -1,0 +1,121 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/predictions"
+	"github.com/hookspan/hookspan/bridge/internal/redelivery"
+	"github.com/hookspan/hookspan/bridge/internal/stream"
+)
+
+// Provisioned is what was done to one stream or durable.
+type Provisioned struct {
+	Name    string   `json:"name"`
+	Created bool     `json:"created,omitempty"`
+	Changes []string `json:"changes,omitempty"`
+}
+
+// String says so in words.
+func (p Provisioned) String() string {
+	if p.Created {
+		return p.Name + " created"
+	}
+	return p.Name + " changed: " + strings.Join(p.Changes, "; ")
+}
+
+// Provisioning is what Provision had to do.
+type Provisioning struct {
+	Streams   []Provisioned `json:"streams"`
+	Consumers []Provisioned `json:"consumers"`
+}
+
+// Provision makes the streams, the buckets, and the durables of all consumers what the
+// configuration says, whatever its nats.provision is. It may run beside bridges that use
+// an external NATS; with an embedded one it returns ErrFolderInUse while a bridge runs.
+func Provision(ctx context.Context, cfg *config.Config, opts Options) (report Provisioning, err error) {
+	e, err := newEnv(cfg, opts, nil)
+	if err != nil {
+		return report, err
+	}
+	defer func() { err = errors.Join(err, e.onStop.run()) }()
+	if cfg.NATS.URL == "" { // other processes may have the folder of an external one
+		if err := e.openFolder(); err != nil {
+			return report, err
+		}
+		cfg.NATS.Listen = new(string) // nobody need connect
+	}
+	store, err := connectStore(e) //nolint:contextcheck // what it starts goes on until onStop
+	if err != nil {
+		return report, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
+	defer cancel()
+	if err := store.connected(ctx); err != nil {
+		return report, err
+	}
+	return newProvisioner(store).provisionAll(ctx)
+}
+
+// connected waits until NATS is reached.
+func (s *store) connected(ctx context.Context) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !s.publish.Conn().IsConnected() || !s.consume.Conn().IsConnected() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("no server at nats.url was reached within %v, the log says why: %w", provisionTimeout, ctx.Err())
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+// provisionAll makes everything, also what a bridge makes once it works on the streams.
+func (p *provisioner) provisionAll(ctx context.Context) (Provisioning, error) {
+	done := Provisioning{Streams: []Provisioned{}, Consumers: []Provisioned{}}
+	err := stream.Provision(ctx, p.publish, p.streams, p.log.Named("provision"), func(c stream.Change) {
+		done.Streams = append(done.Streams, Provisioned{Name: c.Stream, Created: c.Created, Changes: c.Differences})
+	})
+	if err != nil {
+		return done, err
+	}
+	durables, failed, err := p.durables.provision(ctx)
+	if err != nil {
+		return done, errors.Join(failed, err)
+	}
+	done.Consumers = append(done.Consumers, durables...)
+	if err := redelivery.Provision(ctx, p.consume, p.streams.Names); err != nil {
+		return done, errors.Join(failed, err)
+	}
+	// Where nobody folds events they would be kept for it.
+	if p.cfg.Has(config.RoleReconciler) {
+		err = predictions.Provision(ctx, p.consume, p.streams.Names)
+	}
+	return done, errors.Join(failed, err)
+}
+
+// untilUsable provisions until the store can be used, or ctx ends.
+func (p *provisioner) untilUsable(ctx context.Context) error {
+	for {
+		failed, err := p.provision(ctx)
+		if failed != nil {
+			p.log.Error("a consumer's durable is not what it is to be", zap.Error(failed))
+		}
+		if err == nil || errors.Is(err, stream.ErrUnfit) {
+			return err
+		}
+		p.log.Warn("NATS cannot be used yet, trying again", zap.Duration("in", provisionRetry), zap.Error(err))
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(provisionRetry):
+		}
+	}
+}

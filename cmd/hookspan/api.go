@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hookspan/hookspan/bridge/app"
+	"github.com/hookspan/hookspan/bridge/client"
+	"github.com/hookspan/hookspan/bridge/config"
+)
+
+// apiFlag is shared by the verbs that ask a running bridge.
+type apiFlag struct {
+	bridgeFlag
+	API string `name:"api" env:"HOOKSPAN_API" placeholder:"URL" help:"The admin address of the bridge. Without it the bridge of --config is asked, else that of the current folder, else http://127.0.0.1:8081."`
+}
+
+// address is that of the bridge which is meant. It is found once, so that a verb of many
+// calls asks one bridge.
+func (f *apiFlag) address(e *env) (string, error) {
+	if f.API != "" {
+		return f.API, nil
+	}
+	meant, err := f.choose(e)
+	if err != nil {
+		return "", err
+	}
+	if meant.dir == "" {
+		f.API = "http://" + config.DefaultAdminListen
+		return f.API, nil
+	}
+	holder, err := meant.await(e.ctx, 0)
+	switch {
+	case errors.Is(err, app.ErrNotRunning) && !meant.guessed:
+		of := "this folder"
+		if meant.named {
+			of = meant.file
+		}
+		return "", fmt.Errorf("the bridge of %s does not run: %w, or name another bridge with --api", of, err)
+	case err != nil:
+		return "", err
+	case holder.AdminURL == "":
+		return "", fmt.Errorf("the bridge on %s has no listener for operators: see admin.listen and the role admin, or name another process with --api", meant.dir)
+	}
+	f.API = holder.AdminURL
+	return f.API, nil
+}
+
+const (
+	apiTimeout = time.Minute
+	apiPath    = "/api/v1"
+	// maxAPIAnswer is more than one entry can take as JSON.
+	maxAPIAnswer = 64 << 20
+)
+
+// call sends in, unless it is nil, and reads the answer into out.
+func (f *apiFlag) call(e *env, method, path string, in, out any) error {
+	at, err := f.address(e)
+	if err != nil {
+		return err
+	}
+	base, err := url.Parse(at)
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return errors.New("--api: write an address such as http://127.0.0.1:8081")
+	}
+	var body io.Reader
+	if in != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(text)
+	}
+	ctx, cancel := context.WithTimeout(e.ctx, apiTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(at, "/")+apiPath+path, body)
+	if err != nil {
+		return fmt.Errorf("--api: %w", withoutURL(err))
+	}
+	req.Header.Set("Content-Type", "application/json")
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	defer client.CloseIdleConnections()
+	res, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("asking the bridge at %s: %w: is it running, and is this its admin.listen? --api names another one", base.Host, withoutURL(err))
+	}
+	defer func() { _ = res.Body.Close() }()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAPIAnswer))
+	if err != nil {
+		return fmt.Errorf("reading the bridge's answer: %w", err)
+	}
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("the bridge answered %s%s", res.Status, problemDetail(answer))
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return fmt.Errorf("reading the bridge's answer: %w: is --api the admin address of a bridge of this version?", err)
+	}
+	return nil
+}
+
+// problemDetail is what an error says for people, or "".
+func problemDetail(answer []byte) string {
+	var problem struct {
+		Detail string `json:"detail"`
+	}
+	if json.Unmarshal(answer, &problem) != nil || problem.Detail == "" {
+		return ""
+	}
+	return ": " + problem.Detail
+}
+
+// apiRoute is the path of something of the API.
+func apiRoute(parts ...string) string {
+	var path strings.Builder
+	for _, p := range parts {
+		path.WriteString("/" + url.PathEscape(p))
+	}
+	return path.String()
+}
+
+// get asks for what lies at the path, with the query parameters that are not empty.
+func (f *apiFlag) get(e *env, path string, query map[string]string, out any) error {
+	values := url.Values{}
+	for name, value := range query {
+		if value != "" {
+			values.Set(name, value)
+		}
+	}
+	return f.call(e, http.MethodGet, path+"?"+values.Encode(), nil, out)
+}
+
+// optional writes a number for a query, nothing for zero.
+func optional(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatUint(n, 10)
+}
+
+// client asks the bridge.
+func (f *apiFlag) client(e *env) (*client.Client, error) {
+	at, err := f.address(e)
+	if err != nil {
+		return nil, err
+	}
+	return client.New(at, client.Options{})
+}
+
+// withoutURL leaves the address out of an error: it can hold a path token.
+func withoutURL(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	return err
+}

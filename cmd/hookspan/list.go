@@ -1,0 +1,83 @@
+package main
+
+import (
+	"strconv"
+
+	"github.com/hookspan/hookspan/internal/adminapi"
+)
+
+// pageFlags say how much of a list is printed. Lists begin with the newest.
+type pageFlags struct {
+	Limit  int     `default:"100" help:"At most so many, 1 to 1000."`
+	Before uint64  `placeholder:"N" xor:"page" help:"Only those before this one: what follows a list that was too long."`
+	After  *uint64 `placeholder:"N" xor:"page" help:"Only those behind this one, the oldest first: to read all of a list, and go on with what comes."`
+}
+
+// query adds the page to what a list is asked for.
+func (p pageFlags) query(values map[string]string) map[string]string {
+	values["limit"] = strconv.Itoa(p.Limit)
+	if p.After != nil {
+		values["after"] = optional(*p.After)
+		return values
+	}
+	values["order"], values["before"] = "newest", optional(p.Before)
+	return values
+}
+
+// list asks for a page of what lies at the path and prints it. Into takes the answer, and
+// rows makes a table of it, which is called once into is filled. When there is none, a name
+// that nothing has is an error.
+func (p pageFlags) list(e *env, f *apiFlag, path string, query map[string]string, named naming, into any, rows func() (*table, adminapi.Listed)) error {
+	if err := f.get(e, apiRoute(path), p.query(query), into); err != nil {
+		return err
+	}
+	t, listed := rows()
+	if len(t.rows) == 1 {
+		if err := f.known(e, named); err != nil {
+			return err
+		}
+	}
+	return e.print(into, func(out *printer) {
+		t.print(out) // the heading also when there is none
+		switch {
+		case listed.More && listed.Last == 0:
+			out.printf("and there may be more: --stream with --before or --after shows what follows, --limit shows more at once\n")
+		case listed.More && p.After != nil:
+			out.printf("and there may be more: go on with --after %d, or raise --limit\n", listed.Last)
+		case listed.More:
+			out.printf("and there may be more: go on with --before %d, or raise --limit\n", listed.Last)
+		case len(t.rows) == 1:
+			out.printf("there is none\n")
+		}
+	})
+}
+
+// bodyFlag is shared by the verbs that show a message.
+type bodyFlag struct {
+	Body bool `help:"Print the body alone, byte for byte."`
+}
+
+// show asks for the message at the path and prints it: as JSON, or what head prints and
+// then the body. The body is printed byte for byte, and nothing behind it; on a terminal
+// whatever is not printable in it is escaped, since whoever sent it must not write there.
+func show[D interface{ Bytes() []byte }](e *env, f *apiFlag, flag bodyFlag, path string, head func(*printer, D)) error {
+	var detail D
+	if err := f.get(e, path, nil, &detail); err != nil {
+		return err
+	}
+	out, body := &printer{w: e.stdout}, detail.Bytes()
+	switch {
+	case flag.Body:
+	case e.json:
+		return writeJSON(e.stdout, detail)
+	default:
+		head(out, detail)
+		out.printf("body      %d bytes\n\n", len(body))
+	}
+	if isTerminal(e.stdout) {
+		out.raw(inLines(string(body)) + "\n")
+	} else {
+		out.raw(string(body))
+	}
+	return out.err
+}

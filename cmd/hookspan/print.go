@@ -1,0 +1,133 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/mattn/go-isatty"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/printable"
+)
+
+// printer writes what people read, and keeps the first error of many writes. Whatever
+// it is given to format is escaped: ids, models, errors and headers come from outside,
+// and must not write to a terminal.
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+func (p *printer) printf(format string, args ...any) {
+	shown := make([]any, len(args))
+	for i, arg := range args {
+		shown[i] = escaped{arg}
+	}
+	p.raw(fmt.Sprintf(format, shown...))
+}
+
+// raw writes a text as it is.
+func (p *printer) raw(text string) {
+	if p.err == nil {
+		_, p.err = io.WriteString(p.w, text)
+	}
+}
+
+// print writes v as JSON under --json, and otherwise what people prints.
+func (e *env) print(v any, people func(*printer)) error {
+	if e.json {
+		return writeJSON(e.stdout, v)
+	}
+	out := &printer{w: e.stdout}
+	people(out)
+	return out.err
+}
+
+// escaped is a value whose text is printable in whatever format.
+type escaped struct{ value any }
+
+// Format is called by package fmt.
+func (e escaped) Format(f fmt.State, verb rune) {
+	text := fmt.Sprintf(fmt.FormatString(f, verb), e.value)
+	_, _ = io.WriteString(f, printable.String(text)) // f keeps what is written
+}
+
+// writeJSON writes a value as one line of JSON, in which everything is printable: what
+// comes from outside must not write to a terminal there either.
+func writeJSON(w io.Writer, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(printable.JSON(text), '\n'))
+	return err
+}
+
+// table is rows under a heading, in columns as wide as their widest cell.
+type table struct {
+	rows [][]string
+}
+
+func newTable(heading ...string) *table { return &table{rows: [][]string{heading}} }
+
+// row adds one; each cell is printed as fmt.Sprint does, and escaped.
+func (t *table) row(cells ...any) {
+	row := make([]string, len(cells))
+	for i, cell := range cells {
+		row[i] = printable.String(fmt.Sprint(cell))
+	}
+	t.rows = append(t.rows, row)
+}
+
+// print writes the heading and the rows.
+func (t *table) print(p *printer) {
+	widths := make([]int, len(t.rows[0]))
+	for _, row := range t.rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	for _, row := range t.rows {
+		var line strings.Builder
+		for i, cell := range row {
+			line.WriteString(cell)
+			line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
+		}
+		p.raw(strings.TrimRight(line.String(), " ") + "\n")
+	}
+}
+
+func printHeader(out *printer, header bridge.Header) {
+	for _, name := range slices.Sorted(maps.Keys(header)) {
+		for _, value := range header[name] {
+			out.printf("  %s: %q\n", name, value)
+		}
+	}
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// inLines escapes a text but for its line breaks.
+func inLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = printable.String(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd())
+}

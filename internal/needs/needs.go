@@ -1,0 +1,52 @@
+// Package needs skips tests on a machine that has not what they need, and says what.
+// CI has everything: where the variable CI is set, such a test goes on, and fails.
+package needs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// Programs skips t unless each of the programs is in PATH.
+func Programs(t testing.TB, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if _, err := exec.LookPath(name); err != nil {
+			missing(t, "this test needs "+name)
+		}
+	}
+}
+
+// Root skips t unless the user may mount disks.
+func Root(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		missing(t, "this test mounts a disk, for which it needs root")
+	}
+}
+
+// listFile names the variable with the file to which each skipped test adds a line, which
+// make test prints at its end. The file is another one each time, so that a test which is
+// skipped is not taken from go test's cache.
+const listFile = "HOOKSPAN_TEST_SKIPPED"
+
+func missing(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("CI") != "" { //nolint:forbidigo // nobody could pass it on to a test
+		return
+	}
+	if path := os.Getenv(listFile); path != "" { //nolint:forbidigo // as above
+		list, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = fmt.Fprintf(list, "%s: %s\n", t.Name(), what)
+		if err := errors.Join(err, list.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Skip(what) //nolint:forbidigo // outside CI alone, and make test says so
+}
