@@ -45,7 +45,7 @@ var arrows = map[string]arrow{
 	"bridge/client":          {ours: []string{"bridge", "internal/*"}, stdOnly: true},
 	"bridge/app":             {ours: []string{"bridge", "bridge/config", "bridge/internal/*", "consumers", "consumers/archive", "consumers/exec", "consumers/forward", "internal/*"}},
 	"bridge/config":          {ours: []string{"bridge", "bridge/internal/admin", "bridge/internal/ingress", "bridge/internal/source", "bridge/internal/stream", "consumers", "consumers/archive", "consumers/exec", "consumers/forward", "internal/*"}, never: withoutNATS},
-	"consumers":              {ours: []string{"bridge", "internal/redial", "internal/streamread", "internal/waitbudget"}, never: withoutServer},
+	"consumers":              {ours: []string{"bridge", "internal/natserr", "internal/redial", "internal/streamread", "internal/waitbudget"}, never: withoutServer},
 	"consumers/archive":      {ours: []string{"bridge", "consumers", "internal/*"}, never: withoutNATS},
 	"consumers/exec":         {ours: []string{"bridge", "consumers"}, never: withoutNATS},
 	"consumers/forward":      {ours: []string{"bridge", "consumers", "internal/*"}, never: withoutNATS},

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/backoff"
 )
 
 const (
@@ -61,15 +62,15 @@ type follower struct {
 // run handles messages until ctx ends, and returns nil. Whatever it meets, it tries
 // again.
 func (f *follower) run(ctx context.Context) error {
-	retry := firstRetry
+	retry := backoff.Backoff{First: firstRetry, Max: lastRetry}
 	for ctx.Err() == nil {
-		err := f.follow(ctx, func() { retry = firstRetry })
+		err := f.follow(ctx, retry.Reset)
 		if err == nil || ctx.Err() != nil {
 			continue
 		}
-		f.log.Error("cannot handle "+f.what+", trying again", zap.Duration("in", retry), zap.Error(err))
-		wait(ctx, retry)
-		retry = min(2*retry, lastRetry)
+		pause := retry.Next()
+		f.log.Error("cannot handle "+f.what+", trying again", zap.Duration("in", pause), zap.Error(err))
+		backoff.Sleep(ctx, pause)
 	}
 	return nil
 }
@@ -135,13 +136,4 @@ func (f *follower) handleBlock(ctx context.Context, durable jetstream.Consumer) 
 		return fmt.Errorf("fetching %s: %w", f.what, err)
 	}
 	return failed
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

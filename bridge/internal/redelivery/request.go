@@ -18,15 +18,6 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// Codes of the JetStream API, as nats-server 2.15 has them.
-const (
-	codeBadRequest      = 10003
-	codeNoResources     = 10023
-	codeStoreFailed     = 10077
-	codeScheduleInvalid = 10189
-	codeTargetInvalid   = 10190
-)
-
 const (
 	// maxWait is how long an event may wait: as long as a consumer of ours may let
 	// it, and what clocks differ by.
@@ -65,7 +56,7 @@ func (w *Waiter) check(request *nats.Msg, now time.Time) (*waitRequest, error) {
 	n := w.cfg.Names
 	consumer, subject := n.ParseWait(request.Subject)
 	if consumer == "" || !isTail(subject, n.LaterOf(consumer)) {
-		return nil, refuse(codeBadRequest, "publish to %s and one token, the stream sequence of the message", strings.TrimSuffix(n.LaterOf("<consumer>"), ">"))
+		return nil, refuse(jetstream.JSErrCodeBadRequest, "publish to %s and one token, the stream sequence of the message", strings.TrimSuffix(n.LaterOf("<consumer>"), ">"))
 	}
 	at, err := parseSchedule(request.Header.Get(jetstream.ScheduleHeader), now)
 	if err != nil {
@@ -74,11 +65,11 @@ func (w *Waiter) check(request *nats.Msg, now time.Time) (*waitRequest, error) {
 	header := bridge.Header(request.Header)
 	event, err := bridge.DecodeEvent(header, request.Data)
 	if err != nil {
-		return nil, refuse(codeBadRequest, "copy the body and the headers of the event: %v", err)
+		return nil, refuse(jetstream.JSErrCodeBadRequest, "copy the body and the headers of the event: %v", err)
 	}
 	again, err := bridge.DecodeAgain(header)
 	if err != nil {
-		return nil, refuse(codeBadRequest, "copy the headers of the event: %v", err)
+		return nil, refuse(jetstream.JSErrCodeBadRequest, "copy the headers of the event: %v", err)
 	}
 	token, _ := strconv.ParseUint(subject[strings.LastIndexByte(subject, '.')+1:], 10, 64)
 	return &waitRequest{
@@ -95,7 +86,7 @@ func (w *Waiter) message(ctx context.Context, r *waitRequest) (*nats.Msg, error)
 		return nil, err
 	}
 	if target := w.cfg.Names.Due(r.consumer, found.Subject); r.target != target {
-		return nil, refuse(codeTargetInvalid, "%s must be %s: the event's subject after its first two tokens, or three if the second is again",
+		return nil, refuse(jetstream.JSErrCodeScheduleTargetInvalid, "%s must be %s: the event's subject after its first two tokens, or three if the second is again",
 			jetstream.ScheduleTargetHeader, target)
 	}
 	header := bridge.Header(found.Header)
@@ -129,7 +120,7 @@ func (w *Waiter) stored(ctx context.Context, r *waitRequest) (*jetstream.RawStre
 			return found, nil
 		}
 	}
-	return nil, refuse(codeBadRequest, "only an event that is stored can wait: its stream sequence is the last token of the subject, and body and headers are those of the message")
+	return nil, refuse(jetstream.JSErrCodeBadRequest, "only an event that is stored can wait: its stream sequence is the last token of the subject, and body and headers are those of the message")
 }
 
 // mayRead reports whether a message is not one that comes again for another consumer.
@@ -141,7 +132,7 @@ func (w *Waiter) mayRead(consumer, subject string) bool {
 func (w *Waiter) exists(ctx context.Context, consumer string) error {
 	_, err := w.js.Consumer(ctx, w.cfg.Names.EventsStream(), consumer)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return refuse(codeBadRequest, "there is no durable %s: an event can only wait for a durable that exists", consumer)
+		return refuse(jetstream.JSErrCodeBadRequest, "there is no durable %s: an event can only wait for a durable that exists", consumer)
 	}
 	if err != nil {
 		return fmt.Errorf("looking at the durable of consumer %s: %w", consumer, err)
@@ -155,10 +146,10 @@ func parseSchedule(text string, now time.Time) (time.Time, error) {
 	clock, ok := strings.CutPrefix(text, "@at ")
 	at, err := time.Parse(time.RFC3339, clock)
 	if !ok || err != nil {
-		return now, refuse(codeScheduleInvalid, "%s must be @at and a time such as @at 2026-01-31T15:04:05Z", jetstream.ScheduleHeader)
+		return now, refuse(jetstream.JSErrCodeSchedulePatternInvalid, "%s must be @at and a time such as @at 2026-01-31T15:04:05Z", jetstream.ScheduleHeader)
 	}
 	if at.After(now.Add(maxWait)) {
-		return now, refuse(codeScheduleInvalid, "%s is %s: an event can wait for 7 days", jetstream.ScheduleHeader, clock)
+		return now, refuse(jetstream.JSErrCodeSchedulePatternInvalid, "%s is %s: an event can wait for 7 days", jetstream.ScheduleHeader, clock)
 	}
 	if at.Before(now) {
 		at = now

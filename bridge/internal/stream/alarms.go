@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/backoff"
 )
 
 const (
@@ -154,7 +155,7 @@ func (a *Alarms) Run(ctx context.Context, store Storer) error {
 // keepTrying returns false when ctx has ended and m may not be kept.
 func (a *Alarms) keepTrying(ctx context.Context, store Storer, m *nats.Msg) bool {
 	for !a.keep(ctx, store, m) {
-		if !wait(ctx, alarmRetry) {
+		if !backoff.Sleep(ctx, alarmRetry) {
 			return false
 		}
 	}

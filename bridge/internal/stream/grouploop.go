@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/hookspan/hookspan/internal/natserr"
 )
 
 // loop commits batches, one at a time: the server would only make a second one
@@ -154,11 +156,11 @@ func (c *committer) settleTrial(b *batch) {
 // Where one of them was a duplicate, the others are to go on together, if they can
 // find each other a second time. It needs the lock.
 func (c *committer) refuse(b *batch, err error) {
-	if hasCode(err, codeBatchDisabled) {
+	if natserr.Is(err, natserr.BatchDisabled) {
 		c.able.Store(false)
 		c.look()
 	}
-	duplicate := hasCode(err, codeBatchDuplicate)
+	duplicate := natserr.Is(err, natserr.BatchDuplicate)
 	for _, e := range b.members {
 		withoutBatch(e.msg.Header)
 		e.refused++

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/backoff"
 )
 
 const (
@@ -36,13 +37,8 @@ const (
 // never gives up, and returns nil. It also raises the alarms of durables that were
 // damaged when the server started.
 func (e *Embedded) Watch(ctx context.Context, alarms bridge.Alarmer, log *zap.Logger) error {
-	wait, started := healFirst, time.Now()
-	for pause := watchEvery; ; {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(pause):
-		}
+	retry, started := backoff.Backoff{First: healFirst, Max: healLongest}, time.Now()
+	for pause := watchEvery; backoff.Sleep(ctx, pause); {
 		pause = watchEvery
 		e.durables.raise(alarms)
 		frozen := e.Frozen()
@@ -60,16 +56,17 @@ func (e *Embedded) Watch(ctx context.Context, alarms bridge.Alarmer, log *zap.Lo
 			continue
 		}
 		if time.Since(started) > healRest {
-			wait = healFirst
+			retry.Reset()
 		}
+		pause = retry.Next()
 		if err := e.restart(ctx); err != nil {
-			log.Error("the event store could not be started again, trying again", zap.Duration("in", wait), zap.Error(err))
+			log.Error("the event store could not be started again, trying again", zap.Duration("in", pause), zap.Error(err))
 		} else {
 			log.Warn("the event store was frozen and has been started again")
 		}
-		started, pause = time.Now(), wait
-		wait = min(2*wait, healLongest)
+		started = time.Now()
 	}
+	return nil
 }
 
 // Frozen is why the server cannot write to its disk and so acknowledges nothing,

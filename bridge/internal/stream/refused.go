@@ -13,6 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/backoff"
 )
 
 // What the ring costs at most. Whoever sends there has proved nothing, so it may
@@ -167,7 +168,7 @@ func (r *Refused) Run(ctx context.Context) error {
 				break
 			}
 			r.write(ctx, block)
-			wait(ctx, refusedGap)
+			backoff.Sleep(ctx, refusedGap)
 		}
 	}
 	farewell := time.Now().Add(refusedFarewell)
@@ -229,7 +230,7 @@ func (r *Refused) storeBlock(ctx context.Context, messages []*nats.Msg) []bool {
 	for i := range rest {
 		rest[i] = i
 	}
-	for patience := time.Now().Add(refusedPatience); ; wait(ctx, refusedRetry) {
+	for patience := time.Now().Add(refusedPatience); ; backoff.Sleep(ctx, refusedRetry) {
 		err := r.storeSome(ctx, messages, &rest, stored)
 		if len(rest) == 0 {
 			return stored

@@ -22,6 +22,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/stream/quota"
 	"github.com/hookspan/hookspan/bridge/internal/stream/requests"
+	"github.com/hookspan/hookspan/internal/natserr"
 )
 
 const (
@@ -31,11 +32,7 @@ const (
 	callsAtOnce  = 8
 	callsWaiting = 8192
 	maxCall      = 4 << 10 // bytes of one request
-	// codeNoResources and codeBadRequest are nats-server 2.15's JSInsufficientResourcesErr
-	// and JSBadRequestErr.
-	codeNoResources = 10023
-	codeBadRequest  = 10003
-	maxHolders      = 1024
+	maxHolders   = 1024
 )
 
 // What all programs together, and each connection, may read of single messages, and ask
@@ -190,9 +187,9 @@ func refuse(direct bool, status int, description string) any {
 	if direct {
 		return requests.Slow{Answer: &nats.Msg{Header: nats.Header{"Status": {strconv.Itoa(status)}, "Description": {description}}}}
 	}
-	code := jetstream.ErrorCode(codeBadRequest)
+	code := jetstream.JSErrCodeBadRequest
 	if status >= 500 {
-		code = codeNoResources
+		code = natserr.NoResources
 	}
 	return requests.Slow{Answer: refusal{
 		Type: "io.nats.jetstream.api.v1.error_response", Error: &jetstream.APIError{Code: status, ErrorCode: code, Description: description},
