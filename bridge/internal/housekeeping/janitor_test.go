@@ -157,7 +157,7 @@ func TestJanitorKeepsWhatADurableNeeds(t *testing.T) {
 			put(t, b, 1, "hookspan.events.get3w.prediction.created.m")
 			put(t, b, n-31, failed, completed)
 			must := setUp(t, b)
-			alarms := &heard{}
+			alarms := &streamtest.Alarms{}
 			for range 3 {
 				require.NoError(t, janitor(b, alarms).Tick(context.Background()))
 			}
@@ -167,7 +167,7 @@ func TestJanitorKeepsWhatADurableNeeds(t *testing.T) {
 			} else {
 				require.Equal(t, must, s.FirstSeq)
 			}
-			require.Empty(t, alarms.take())
+			require.Empty(t, alarms.Take())
 			require.Empty(t, records(t, b))
 			require.LessOrEqual(t, s.Consumers, 2, "those that count are gone")
 		})
@@ -179,11 +179,11 @@ func TestYoungEventsStay(t *testing.T) {
 	b := small(t, t.TempDir(), limit)
 	put(t, b, perFull*96/100, completed)
 	read(t, durableOf(t, b, jetstream.ConsumerConfig{Durable: "d"}), perFull*96/100, all)
-	alarms := &heard{}
+	alarms := &streamtest.Alarms{}
 	j := NewJanitor(b.JS, JanitorConfig{Names: b.Names, Alarms: alarms, Logger: zap.NewNop()})
 	require.NoError(t, j.Tick(context.Background()))
 	require.EqualValues(t, 1, state(t, b, events).FirstSeq)
-	require.Equal(t, []string{bridge.AlarmStoreFull}, kinds(alarms.take()))
+	require.Equal(t, []string{bridge.AlarmStoreFull}, streamtest.KindsOf(alarms.Take()))
 
 	// Two hours later they may go.
 	j.now = func() time.Time { return time.Now().Add(2*time.Hour + time.Second) }
@@ -216,7 +216,7 @@ func TestForgottenDurableLosesItsOldest(t *testing.T) {
 				read(t, c, 1, all) // the second event
 				read(t, durableOf(t, b, jetstream.ConsumerConfig{Durable: "quick"}), n, all)
 			}
-			alarms := &heard{}
+			alarms := &streamtest.Alarms{}
 			j := janitor(b, alarms)
 			ctx, kill := context.WithCancel(context.Background())
 			defer kill()
@@ -228,13 +228,13 @@ func TestForgottenDurableLosesItsOldest(t *testing.T) {
 			require.Error(t, j.Tick(ctx))
 			lost := records(t, b)
 			require.Len(t, lost, 1)
-			require.Equal(t, []string{bridge.AlarmExpired}, kinds(alarms.take()))
+			require.Equal(t, []string{bridge.AlarmExpired}, streamtest.KindsOf(alarms.Take()))
 			before := state(t, b, events)
 			require.Less(t, before.FirstSeq, lost[0].To)
 
 			require.NoError(t, janitor(b, alarms).Tick(context.Background()))
 			require.Equal(t, lost, records(t, b), "one record")
-			require.Empty(t, alarms.take())
+			require.Empty(t, alarms.Take())
 			after := state(t, b, events)
 			require.Greater(t, after.FirstSeq, before.FirstSeq)
 			require.LessOrEqual(t, after.FirstSeq, lost[0].To+1, "nothing leaves that is not recorded")
@@ -265,10 +265,10 @@ func TestNoRecordNoPurge(t *testing.T) {
 	cfg.MaxBytes = 10
 	_, err := b.JS.UpdateStream(context.Background(), cfg)
 	require.NoError(t, err)
-	alarms := &heard{}
+	alarms := &streamtest.Alarms{}
 	require.Error(t, janitor(b, alarms).Tick(context.Background()))
 	require.EqualValues(t, 1, state(t, b, events).FirstSeq)
-	require.Equal(t, []string{bridge.AlarmStoreFull}, kinds(alarms.take()))
+	require.Equal(t, []string{bridge.AlarmStoreFull}, streamtest.KindsOf(alarms.Take()))
 }
 
 // What is about to age out unhandled is recorded once per range.
@@ -278,7 +278,7 @@ func TestAgingEventsAreRecorded(t *testing.T) {
 	c := durableOf(t, b, jetstream.ConsumerConfig{Durable: "slow"})
 	read(t, c, 5, all)
 	read(t, durableOf(t, b, jetstream.ConsumerConfig{Durable: "quick"}), 20, all)
-	alarms := &heard{}
+	alarms := &streamtest.Alarms{}
 	j := janitor(b, alarms)
 	maxAge := streamOf(t, b, events).CachedInfo().Config.MaxAge
 	j.now = func() time.Time { return time.Now().Add(maxAge - 40*time.Minute) }
@@ -289,7 +289,7 @@ func TestAgingEventsAreRecorded(t *testing.T) {
 	for range 3 {
 		require.NoError(t, j.Tick(context.Background()))
 	}
-	require.Equal(t, []string{bridge.AlarmExpired}, kinds(alarms.take()))
+	require.Equal(t, []string{bridge.AlarmExpired}, streamtest.KindsOf(alarms.Take()))
 	lost := records(t, b)
 	require.Len(t, lost, 1)
 	require.Equal(t, "slow", lost[0].Consumer)
@@ -310,7 +310,7 @@ func TestAgingEventsAreRecorded(t *testing.T) {
 func TestHandledEventsNeverFillTheStream(t *testing.T) {
 	dir := t.TempDir()
 	b := small(t, dir, limit)
-	alarms := &heard{}
+	alarms := &streamtest.Alarms{}
 	j := janitor(b, alarms)
 	c := durableOf(t, b, jetstream.ConsumerConfig{Durable: "d", FilterSubjects: []string{completed, "hookspan.again.d.>"}})
 	narrow := durableOf(t, b, jetstream.ConsumerConfig{Durable: "narrow", FilterSubject: failed})
@@ -322,7 +322,7 @@ func TestHandledEventsNeverFillTheStream(t *testing.T) {
 		read(t, narrow, 1, all)
 		require.NoError(t, j.Tick(context.Background()))
 	}
-	require.Empty(t, alarms.take())
+	require.Empty(t, alarms.Take())
 	require.Empty(t, records(t, b))
 	var onDisk int64
 	require.NoError(t, filepath.WalkDir(filepath.Join(dir, "nats"), func(_ string, d fs.DirEntry, err error) error {

@@ -57,7 +57,7 @@ func TestScrubFindsDamage(t *testing.T) {
 				dir := t.TempDir()
 				b := small(t, dir, 16<<20)
 				put(t, b, 1000, completed) // two blocks of 4 MiB, and a piece
-				audit, memory := &heard{}, &paper{}
+				audit, memory := &streamtest.Alarms{}, &paper{}
 				auditor(t, b, memory, audit).Audit(context.Background())
 				block := filepath.Join(storePath(dir), "msgs", "2.blk")
 				data, err := os.ReadFile(block)
@@ -73,9 +73,9 @@ func TestScrubFindsDamage(t *testing.T) {
 				if restarted {
 					b = small(t, dir, 16<<20)
 				}
-				alarms := &heard{}
+				alarms := &streamtest.Alarms{}
 				require.NoError(t, scrub(t, b, &paper{}, alarms).Pass(context.Background(), events))
-				found := alarms.take()
+				found := alarms.Take()
 				lost, read := uint64(0), uint64(0)
 				for _, a := range found {
 					lost += a.Details["count"].(uint64)
@@ -90,7 +90,7 @@ func TestScrubFindsDamage(t *testing.T) {
 				require.Equal(t, uint64(1000), read+lost, "each that cannot be read is named, and no other")
 				require.NotNil(t, found[0].Details["before"])
 				auditor(t, b, memory, audit).Audit(context.Background())
-				t.Logf("the auditor: %v", kinds(audit.take()))
+				t.Logf("the auditor: %v", streamtest.KindsOf(audit.Take()))
 			})
 		}
 	}
@@ -113,10 +113,10 @@ func TestScrubNamesAFewPlaces(t *testing.T) {
 	for seq := uint64(2); seq <= 60; seq += 2 {
 		require.NoError(t, streamOf(t, b, events).DeleteMsg(context.Background(), seq))
 	}
-	alarms := &heard{}
+	alarms := &streamtest.Alarms{}
 	s := scrub(t, b, &paper{}, alarms)
 	require.NoError(t, s.Pass(context.Background(), events))
-	got := alarms.take()
+	got := alarms.Take()
 	require.Len(t, got, namedGaps+1)
 	require.Equal(t, bridge.AlarmStoreMissing, got[0].Kind)
 	require.EqualValues(t, 30-namedGaps, got[namedGaps].Details["count"])
@@ -124,14 +124,14 @@ func TestScrubNamesAFewPlaces(t *testing.T) {
 	// Where single messages may be removed these are no loss.
 	s.kept = nil
 	require.NoError(t, s.Pass(context.Background(), events))
-	require.Empty(t, alarms.take())
+	require.Empty(t, alarms.Take())
 }
 
 // A healthy stream raises nothing, also when its oldest leave meanwhile; an
 // interrupted pass goes on where it was.
 func TestScrubOfAHealthyStream(t *testing.T) {
 	b := small(t, t.TempDir(), limit)
-	alarms, memory := &heard{}, &paper{}
+	alarms, memory := &streamtest.Alarms{}, &paper{}
 	s := scrub(t, b, memory, alarms)
 	require.NoError(t, s.Pass(context.Background(), events), "empty")
 	put(t, b, 50, completed)
@@ -145,5 +145,5 @@ func TestScrubOfAHealthyStream(t *testing.T) {
 	require.EqualValues(t, 91, s.book.scrubbed(events))
 	require.NoError(t, s.Pass(context.Background(), events))
 	require.Zero(t, s.book.scrubbed(events), "the next one begins at the beginning")
-	require.Empty(t, alarms.take())
+	require.Empty(t, alarms.Take())
 }

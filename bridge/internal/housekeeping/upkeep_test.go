@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -13,41 +12,12 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const events = "HOOKSPAN_EVENTS"
-
-// heard keeps alarms.
-type heard struct {
-	mu     sync.Mutex
-	alarms []bridge.Alarm
-}
-
-func (h *heard) Raise(a bridge.Alarm) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.alarms = append(h.alarms, a)
-}
-
-// take returns what was raised since the last call.
-func (h *heard) take() []bridge.Alarm {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	out := h.alarms
-	h.alarms = nil
-	return out
-}
-
-func kinds(alarms []bridge.Alarm) (out []string) {
-	for _, a := range alarms {
-		out = append(out, a.Kind)
-	}
-	return out
-}
 
 // paper is a memory that forgets nothing as long as the test runs.
 type paper struct {

@@ -19,10 +19,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-type noAlarms struct{}
-
-func (noAlarms) Raise(bridge.Alarm) {}
-
 var received = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 
 // bench is a store with entries in quarantine; refused ones differ in the stream
@@ -71,7 +67,7 @@ func (b *bench) keep(t *testing.T, body string, change func(*bridge.KeptDelivery
 	if change != nil {
 		change(w)
 	}
-	_, err = stream.NewQuarantine(b.Publisher(), b.Names, noAlarms{}).Keep(context.Background(), w)
+	_, err = stream.NewQuarantine(b.Publisher(), b.Names, &streamtest.Alarms{}).Keep(context.Background(), w)
 	require.NoError(t, err)
 }
 

@@ -81,7 +81,7 @@ func TestIDThatAnotherProgramUsed(t *testing.T) {
 				},
 			} {
 				t.Run(kind+"/"+name+"/"+how, func(t *testing.T) {
-					heard := &alarms{}
+					heard := &streamtest.Alarms{}
 					p := b.Publisher()
 					p.SetAlarms(heard)
 					e := streamtest.Event(kind + name + how)
@@ -93,8 +93,8 @@ func TestIDThatAnotherProgramUsed(t *testing.T) {
 					got, err := store(p, c.make(b, e, "first"))
 					require.NoError(t, err)
 					require.Equal(t, bridge.Receipt{Result: bridge.Stored, Stream: c.st, Sequence: before + 1}, got)
-					require.Equal(t, []string{bridge.AlarmIDTaken}, heard.kinds())
-					require.EqualValues(t, ack.Sequence, heard.all[0].Details["sequence"])
+					require.Equal(t, []string{bridge.AlarmIDTaken}, streamtest.KindsOf(heard.All()))
+					require.EqualValues(t, ack.Sequence, heard.All()[0].Details["sequence"])
 					there := at(t, b, c.st, got.Sequence)
 					require.Equal(t, c.make(b, e, "").Subject, there.Subject)
 					require.Equal(t, e.Body, there.Data)
@@ -154,7 +154,7 @@ func TestDuplicateOfWhatWasRemoved(t *testing.T) {
 	} {
 		t.Run(how, func(t *testing.T) {
 			b := streamtest.Start(t, listening())
-			heard := &alarms{}
+			heard := &streamtest.Alarms{}
 			p := b.Publisher()
 			p.SetAlarms(heard)
 			q := stream.NewQuarantine(p, b.Names, heard)
@@ -162,7 +162,7 @@ func TestDuplicateOfWhatWasRemoved(t *testing.T) {
 			for st, store := range map[string]func() (bridge.Receipt, error){
 				"HOOKSPAN_DEAD":       func() (bridge.Receipt, error) { return p.Store(t.Context(), "HOOKSPAN_DEAD", letterOf(b, e, "")) },
 				"HOOKSPAN_EVENTS":     func() (bridge.Receipt, error) { return p.Store(t.Context(), "HOOKSPAN_EVENTS", againOf(b, e, "")) },
-				"HOOKSPAN_QUARANTINE": func() (bridge.Receipt, error) { return q.Keep(t.Context(), kept("{}")) },
+				"HOOKSPAN_QUARANTINE": func() (bridge.Receipt, error) { return q.Keep(t.Context(), streamtest.Kept("{}")) },
 			} {
 				s, err := b.JS.Stream(t.Context(), st)
 				require.NoError(t, err)
@@ -179,7 +179,7 @@ func TestDuplicateOfWhatWasRemoved(t *testing.T) {
 					require.NoError(t, remove(s, got.Sequence))
 				}
 			}
-			require.Empty(t, heard.kinds())
+			require.Empty(t, heard.Kinds())
 		})
 	}
 }

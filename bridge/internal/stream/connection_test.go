@@ -20,20 +20,11 @@ import (
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
-func (a *alarms) requireSubject(t *testing.T, kind, subject, text string) {
+func requireAlarm(t *testing.T, alarms *streamtest.Alarms, kind, subject, text string) {
 	t.Helper()
-	require.Eventually(t, func() bool {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		for _, alarm := range a.all {
-			if alarm.Kind == kind {
-				require.Equal(t, subject, alarm.Subject)
-				require.Contains(t, alarm.Text, text)
-				return true
-			}
-		}
-		return false
-	}, patience, patience/2000)
+	require.Eventually(t, func() bool { return len(alarms.Of(kind)) > 0 }, patience, patience/2000)
+	require.Equal(t, subject, alarms.Of(kind)[0].Subject)
+	require.Contains(t, alarms.Of(kind)[0].Text, text)
 }
 
 // Credentials that are refused, at the first connection or later, are tried again until
@@ -84,7 +75,7 @@ func TestConnectionWhoseCredentialsAreRefused(t *testing.T) {
 					x.Reload(refuse)
 				}
 				cfg.URL = x.URL()
-				told := &alarms{}
+				told := &streamtest.Alarms{}
 				js, err := stream.OpenExternal(cfg, "test", told, zap.NewNop())
 				require.NoError(t, err)
 				t.Cleanup(js.Close)
@@ -92,7 +83,7 @@ func TestConnectionWhoseCredentialsAreRefused(t *testing.T) {
 					require.True(t, js.Conn().IsConnected())
 					x.Reload(refuse)
 				}
-				told.requireSubject(t, bridge.AlarmCredentials, "test", "nats.creds")
+				requireAlarm(t, told, bridge.AlarmCredentials, "test", "nats.creds")
 				renew()
 				x.Reload(admit)
 				require.Eventually(t, func() bool { return js.Conn().IsConnected() }, patience, patience/2000)
@@ -125,13 +116,13 @@ func TestRelayGoesOnAfterMaxPayloadWasLowered(t *testing.T) {
 		state, err := r.spool.State(context.Background())
 		return err == nil && state.Stuck == 1 && state.Messages == 1
 	}, patience, patience/2000)
-	require.Contains(t, r.alarms.kinds(), bridge.AlarmSpoolStuck)
+	require.Contains(t, r.alarms.Kinds(), bridge.AlarmSpoolStuck)
 
 	if r.js.Conn() == conn { // the server closed it before its error was out
 		require.Eventually(t, conn.IsConnected, patience, patience/2000)
 		proxy.Refuse("Maximum Payload Violation")
 	}
-	r.alarms.requireSubject(t, bridge.AlarmConnection, "test", "max_payload")
+	requireAlarm(t, r.alarms, bridge.AlarmConnection, "test", "max_payload")
 	require.Eventually(t, func() bool { return r.Available() && r.js.Conn() != conn }, patience, patience/2000)
 	require.Equal(t, bridge.Stored, r.publish(t, "after"))
 	require.Equal(t, []string{"before", "after"}, ids(stored(t, x.JetStream())))

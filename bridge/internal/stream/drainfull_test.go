@@ -41,7 +41,7 @@ func TestDrainOfAFullSpoolPassesWhatNATSNeverTakes(t *testing.T) {
 		return err == nil && state.Messages == 1
 	}, patience, 10*time.Millisecond)
 	require.Len(t, stored(t, x.JetStream()), sent)
-	require.Contains(t, r.alarms.kinds(), bridge.AlarmSpoolStuck)
+	require.Contains(t, r.alarms.Kinds(), bridge.AlarmSpoolStuck)
 	require.True(t, r.Available())
 	require.Equal(t, bridge.Stored, r.publish(t, "meanwhile"))
 

@@ -101,15 +101,15 @@ func halfHandled(t *testing.T) string {
 			}
 		}
 	}
-	require.NoError(t, b.Server.RestoreDurables(ctx, &heard{}))
+	require.NoError(t, b.Server.RestoreDurables(ctx, &streamtest.Alarms{}))
 	b.Stop()
 	return dir
 }
 
 // reopen starts the server on a copy of the folder that change has changed.
-func reopen(t *testing.T, dir string, cfg stream.EmbeddedConfig, change func(dir string)) (*streamtest.Bench, *heard) {
+func reopen(t *testing.T, dir string, cfg stream.EmbeddedConfig, change func(dir string)) (*streamtest.Bench, *streamtest.Alarms) {
 	t.Helper()
-	ctx, copied, alarms := context.Background(), t.TempDir(), &heard{}
+	ctx, copied, alarms := context.Background(), t.TempDir(), &streamtest.Alarms{}
 	require.NoError(t, os.CopyFS(copied, os.DirFS(dir)))
 	change(copied)
 	b := streamtest.StartIn(t, copied, cfg)
@@ -166,7 +166,7 @@ func TestDamagedDurableSkipsNothing(t *testing.T) {
 				for _, name := range readers {
 					require.Greater(t, requireWaiting(t, b, name), uint64(before), "what came before it is not for it")
 				}
-				require.Equal(t, len(readers), alarms.kind(bridge.AlarmDurableDamaged))
+				require.Len(t, alarms.Of(bridge.AlarmDurableDamaged), len(readers))
 			})
 		}
 	}
@@ -183,7 +183,7 @@ func TestDamagedDurableSkipsNothing(t *testing.T) {
 			for _, name := range readers {
 				require.Greater(t, requireWaiting(t, b, name), uint64(before))
 			}
-			require.Equal(t, len(readers), alarms.kind(bridge.AlarmDurableDamaged))
+			require.Len(t, alarms.Of(bridge.AlarmDurableDamaged), len(readers))
 		})
 	}
 }
@@ -207,7 +207,7 @@ func TestFlippedConfigurationIsPutRight(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			b, alarms := reopen(t, dir, listening(), func(dir string) { damage(filepath.Join(dir, eventsFolder, "obs/team") + "/") })
-			require.Equal(t, 1, alarms.kind(bridge.AlarmDurableDamaged))
+			require.Len(t, alarms.Of(bridge.AlarmDurableDamaged), 1)
 			c, err := b.JS.Consumer(ctx, b.Names.EventsStream(), "team")
 			require.NoError(t, err)
 			require.Equal(t, readerConfig("team").FilterSubjects, c.CachedInfo().Config.FilterSubjects)
@@ -217,7 +217,7 @@ func TestFlippedConfigurationIsPutRight(t *testing.T) {
 			}
 			b.Stop()
 			_, alarms = reopen(t, b.Folder.Dir(), listening(), func(string) {})
-			require.Empty(t, alarms.alarms, "once and for all")
+			require.Empty(t, alarms.All(), "once and for all")
 		})
 	}
 }
@@ -229,7 +229,7 @@ func TestDamagedStreamKeepsItsDurables(t *testing.T) {
 		for how, damage := range damages {
 			t.Run(file+" "+how, func(t *testing.T) {
 				b, alarms := reopen(t, dir, listening(), func(dir string) { damage(t, filepath.Join(dir, eventsFolder, file)) })
-				require.Zero(t, alarms.kind(bridge.AlarmDurableDamaged))
+				require.Empty(t, alarms.Of(bridge.AlarmDurableDamaged))
 				for _, name := range readers {
 					// Before anybody makes it.
 					c, err := b.JS.Consumer(context.Background(), b.Names.EventsStream(), name)
@@ -300,7 +300,7 @@ func TestDamagedStreamAndDurable(t *testing.T) {
 			damages["zeroed"](t, filepath.Join(dir, eventsFolder, "obs", name, "o.dat"))
 		}
 	})
-	require.Equal(t, len(readers), alarms.kind(bridge.AlarmDurableDamaged))
+	require.Len(t, alarms.Of(bridge.AlarmDurableDamaged), len(readers))
 	for _, name := range readers {
 		require.Greater(t, requireWaiting(t, b, name), uint64(before))
 	}
@@ -358,7 +358,7 @@ func TestAbsurdPositionIsNoPosition(t *testing.T) {
 				for _, name := range readers {
 					require.Equal(t, c.first, requireWaiting(t, b, name))
 				}
-				require.Equal(t, len(readers), alarms.kind(bridge.AlarmDurableDamaged))
+				require.Len(t, alarms.Of(bridge.AlarmDurableDamaged), len(readers))
 			})
 		}
 	}
@@ -398,8 +398,8 @@ func TestDurableOfUnknownConfiguration(t *testing.T) {
 				}
 			}
 		})
-		require.Equal(t, len(readers), alarms.kind(bridge.AlarmDurableDamaged))
-		require.Contains(t, alarms.alarms[0].Text, "make it again under its name")
+		require.Len(t, alarms.Of(bridge.AlarmDurableDamaged), len(readers))
+		require.Contains(t, alarms.All()[0].Text, "make it again under its name")
 		for _, name := range readers {
 			requireWaiting(t, b, name)
 		}
@@ -417,7 +417,7 @@ func TestRemovedDurableIsNotMissed(t *testing.T) {
 	require.NoError(t, err)
 	b.Stop()
 	b, alarms := reopen(t, b.Folder.Dir(), listening(), func(string) {})
-	require.Zero(t, alarms.kind(bridge.AlarmDurableDamaged))
+	require.Empty(t, alarms.Of(bridge.AlarmDurableDamaged))
 	_, err = b.JS.Consumer(ctx, b.Names.EventsStream(), "archive")
 	require.ErrorIs(t, err, jetstream.ErrConsumerNotFound)
 }
@@ -434,7 +434,7 @@ func TestRepairThatWasInterrupted(t *testing.T) {
 	removeAll(t, filepath.Join(dir, "durables.json")) // it is needed no more
 	require.NoError(t, folder.Close())
 	b, alarms := reopen(t, dir, listening(), func(string) {})
-	require.Equal(t, len(readers), alarms.kind(bridge.AlarmDurableDamaged))
+	require.Len(t, alarms.Of(bridge.AlarmDurableDamaged), len(readers))
 	for _, name := range readers {
 		require.Greater(t, requireWaiting(t, b, name), uint64(before))
 	}
@@ -471,7 +471,7 @@ func TestHealthyDurablesAreLeftAlone(t *testing.T) {
 	require.Equal(t, old, snapshot(t, dir))
 	require.NoError(t, folder.Close())
 	b, alarms := reopen(t, dir, listening(), func(string) {})
-	require.Empty(t, alarms.alarms)
+	require.Empty(t, alarms.All())
 	require.NoDirExists(t, filepath.Join(b.Folder.Dir(), "nats/damaged"))
 	for _, name := range readers {
 		require.Greater(t, requireWaiting(t, b, name), uint64(before+handled))

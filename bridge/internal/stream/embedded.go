@@ -96,8 +96,8 @@ func StartEmbedded(folder *Folder, cfg EmbeddedConfig, log *zap.Logger) (*Embedd
 		return nil, err
 	}
 	e := &Embedded{
-		log: newServerLog(log.Named("nats")), password: rand.Text(), bytes: cfg.Streams.StoreBytes(), storeDir: folder.path("nats"),
-		durables: newDurables(folder, "nats", folder.Memory("durables.json"), cfg.Position, log),
+		log: newServerLog(log.Named("nats")), password: rand.Text(), bytes: cfg.Streams.StoreBytes(), storeDir: folder.path(NATSPart),
+		durables: newDurables(folder, NATSPart, folder.Memory("durables.json"), cfg.Position, log),
 	}
 	pull := map[string]string{}
 	for _, name := range cfg.Pull {
@@ -124,8 +124,8 @@ func StartEmbedded(folder *Folder, cfg EmbeddedConfig, log *zap.Logger) (*Embedd
 // startSpoolServer starts the server of a spool, which only this process enters.
 func startSpoolServer(ctx context.Context, folder *Folder, maxBytes int64, log *zap.Logger) (*Embedded, error) {
 	e := &Embedded{
-		log: newServerLog(log.Named("nats")), password: rand.Text(), bytes: maxBytes, storeDir: folder.path(spoolFolder),
-		durables: newDurables(folder, spoolFolder, nil, nil, log),
+		log: newServerLog(log.Named("nats")), password: rand.Text(), bytes: maxBytes, storeDir: folder.path(SpoolPart),
+		durables: newDurables(folder, SpoolPart, nil, nil, log),
 	}
 	var err error
 	if e.accounts, err = ownAccountAlone(e.password); err != nil {

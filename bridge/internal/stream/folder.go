@@ -20,6 +20,12 @@ import (
 // newer one was used by a newer Hookspan and is refused.
 const folderFormat = 1
 
+// Parts of the data folder that have a NATS server each: the streams, and the spool.
+const (
+	NATSPart  = "nats"
+	SpoolPart = "spool"
+)
+
 // ErrFolderInUse is wrapped by [OpenFolder] when another process has the folder.
 var ErrFolderInUse = errors.New("data folder is in use")
 
@@ -91,7 +97,7 @@ func (f *Folder) takeLock() error {
 // sync covers the stores too when they are mounts of their own.
 func (f *Folder) sync() error {
 	err := syncFileSystem(f.dir)
-	for _, part := range []string{"nats", spoolFolder} {
+	for _, part := range []string{NATSPart, SpoolPart} {
 		if store := f.path(part); err == nil && exists(store) {
 			err = syncFileSystem(store)
 		}
@@ -103,6 +109,9 @@ func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
+
+// HasSpool reports whether an earlier process had a spool in the folder.
+func (f *Folder) HasSpool() bool { return exists(f.path(SpoolPart)) }
 
 // Close gives the folder back.
 func (f *Folder) Close() error { return f.lock.Close() }

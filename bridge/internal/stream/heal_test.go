@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,29 +18,6 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
-
-// heard keeps alarms.
-type heard struct {
-	mu     sync.Mutex
-	alarms []bridge.Alarm
-}
-
-func (h *heard) Raise(a bridge.Alarm) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.alarms = append(h.alarms, a)
-}
-
-func (h *heard) kind(kind string) (n int) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, a := range h.alarms {
-		if a.Kind == kind {
-			n++
-		}
-	}
-	return n
-}
 
 // smallDisk returns a folder on a disk of its own.
 func smallDisk(t *testing.T, bytes int) string {
@@ -82,7 +58,7 @@ func TestFrozenServerIsStartedAgain(t *testing.T) {
 	b := streamtest.StartIn(t, dir, cfg)
 	url := b.Server.URL()
 	ctx, stop := context.WithCancel(context.Background())
-	alarms, done := &heard{}, make(chan error, 1)
+	alarms, done := &streamtest.Alarms{}, make(chan error, 1)
 	core, logs := observer.New(zap.InfoLevel)
 	go func() { done <- b.Server.Watch(ctx, alarms, zap.New(core)) }()
 	defer func() {
@@ -123,7 +99,7 @@ func TestFrozenServerIsStartedAgain(t *testing.T) {
 		err = send(fmt.Sprintf("pred_%d", i))
 	}
 	require.ErrorIs(t, err, bridge.ErrUnknown)
-	require.Eventually(t, func() bool { return alarms.kind(bridge.AlarmStoreFrozen) > 0 }, patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return len(alarms.Of(bridge.AlarmStoreFrozen)) > 0 }, patience, 10*time.Millisecond)
 
 	// Room for less than the server needs is not taken for healed.
 	require.NoError(t, os.Remove(filler))

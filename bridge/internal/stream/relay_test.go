@@ -24,35 +24,13 @@ import (
 
 const patience = 20 * time.Second
 
-// alarms keeps what it is told.
-type alarms struct {
-	mu  sync.Mutex
-	all []bridge.Alarm
-}
-
-func (a *alarms) Raise(alarm bridge.Alarm) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.all = append(a.all, alarm)
-}
-
-func (a *alarms) kinds() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var out []string
-	for _, alarm := range a.all {
-		out = append(out, alarm.Kind)
-	}
-	return out
-}
-
 // relay is a relay with everything around it.
 type relay struct {
 	*stream.Relay
 	publisher *stream.Publisher
 	spool     *stream.Spool
 	js        *redial.JetStream
-	alarms    *alarms
+	alarms    *streamtest.Alarms
 	close     func()
 }
 
@@ -61,7 +39,7 @@ func startRelay(t *testing.T, dir, url string, cfg stream.RelayConfig) *relay {
 	t.Helper()
 	folder, err := stream.OpenFolder(dir)
 	require.NoError(t, err)
-	r := &relay{alarms: &alarms{}}
+	r := &relay{alarms: &streamtest.Alarms{}}
 	r.js, err = stream.OpenExternal(stream.ExternalConfig{URL: url}, "test", r.alarms, zap.NewNop())
 	require.NoError(t, err)
 	r.publisher = stream.NewPublisher(r.js, bridge.Names{})
@@ -247,7 +225,7 @@ func TestRelayRefusesWhenBothFail(t *testing.T) {
 		_, err = r.Publish(context.Background(), e)
 	}
 	require.ErrorIs(t, err, bridge.ErrFull)
-	require.Equal(t, []string{bridge.AlarmSpoolFull}, r.alarms.kinds())
+	require.Equal(t, []string{bridge.AlarmSpoolFull}, streamtest.KindsOf(r.alarms.All()))
 }
 
 // A spooled event that NATS never takes holds up nobody, is not lost, and is
@@ -271,13 +249,13 @@ func TestRelaySetsAsideWhatNATSNeverTakes(t *testing.T) {
 		return err == nil && state.Messages == 1 && state.Stuck == 1
 	}, patience, 10*time.Millisecond)
 	require.Equal(t, []string{"first", "last"}, ids(stored(t, x.JetStream())))
-	require.Equal(t, []string{bridge.AlarmSpoolStuck}, r.alarms.kinds())
+	require.Equal(t, []string{bridge.AlarmSpoolStuck}, streamtest.KindsOf(r.alarms.All()))
 	require.Equal(t, bridge.Stored, r.publish(t, "meanwhile"))
 
 	r.close()
 	for range 2 { // setting it aside again leaves it where it is
 		r = startRelay(t, dir, x.URL(), stream.RelayConfig{})
-		require.Eventually(t, func() bool { return len(r.alarms.kinds()) == 1 }, patience, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return len(r.alarms.All()) == 1 }, patience, 10*time.Millisecond)
 		r.close()
 	}
 	x2 := natstest.NewExternal(t, nil)

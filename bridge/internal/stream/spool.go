@@ -20,9 +20,6 @@ import (
 // a second of 1.2 kB about three and a half hours.
 const DefaultSpoolBytes = 2 << 30
 
-// spoolFolder is the part of the data folder that the spool's server has.
-const spoolFolder = "spool"
-
 // headerSpooledFor is added to what comes out of the spool: how long it lay
 // there, as a Go duration.
 const headerSpooledFor = "hookspan-spooled-for"
@@ -110,9 +107,6 @@ func (s *Spool) checkNoOther(ctx context.Context) error {
 	}
 	return nil
 }
-
-// HasSpool reports whether an earlier process had a spool in the folder.
-func (f *Folder) HasSpool() bool { return exists(f.path(spoolFolder)) }
 
 // Store makes m durable on this machine; see [Storer]. The stream is the one that
 // m is on its way to, which its subject says too.

@@ -3,8 +3,6 @@ package streamtest
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,29 +18,6 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/gateway"
 	"github.com/hookspan/hookspan/internal/streams"
 )
-
-// Alarms remembers what kinds of alarms were raised. The zero value is ready.
-type Alarms struct {
-	mu     sync.Mutex
-	raised map[string]bool
-}
-
-// Raise implements [bridge.Alarmer].
-func (a *Alarms) Raise(alarm bridge.Alarm) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.raised == nil {
-		a.raised = map[string]bool{}
-	}
-	a.raised[alarm.Kind] = true
-}
-
-// Kinds returns the kinds that were raised, sorted.
-func (a *Alarms) Kinds() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Sorted(maps.Keys(a.raised))
-}
 
 // Bench is an embedded server with its streams, in a folder of its own.
 type Bench struct {
@@ -167,4 +142,14 @@ func Event(id string) *bridge.Event {
 		Origin:       bridge.OriginWebhook,
 		Body:         body,
 	}
+}
+
+// Kept returns a delivery that did not become an event.
+func Kept(body string) *bridge.KeptDelivery {
+	kept := &bridge.KeptDelivery{
+		Source: "get3w", Cause: "no_id", Detail: `"id" is missing`, ReceivedAt: time.Now().UTC(),
+		RemoteAddr: "192.0.2.1", Body: []byte(body), BodyBytes: int64(len(body)),
+	}
+	kept.AddProof("X-Get3w-Signature", []string{"aa"})
+	return kept
 }
