@@ -15,10 +15,10 @@ import (
 
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/admin"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/ingress"
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
-	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/telemetry"
 	"github.com/hookspan/hookspan/consumers"
 )
@@ -54,8 +54,8 @@ type App struct {
 	seen    digests // the files as they were before they were read
 	log     *zap.Logger
 	metrics *prometheus.Registry
-	folder  *stream.Folder
-	holder  stream.Holder
+	folder  *datafolder.Folder
+	holder  datafolder.Holder
 	onStop  cleanup
 
 	operators *admin.Server // nil: this process has no such listener
@@ -140,11 +140,11 @@ func newLogger(cfg *config.Config, to io.Writer, metrics prometheus.Registerer) 
 // takeFolder locks the data folder and writes down who has it: already now, so that a
 // verb with --config finds a bridge that has only begun.
 func (a *App) takeFolder() (err error) {
-	if a.folder, err = stream.OpenFolder(a.cfg.DataDir); err != nil {
+	if a.folder, err = datafolder.Open(a.cfg.DataDir); err != nil {
 		return err
 	}
 	a.onStop.add("data folder", a.folder.Close)
-	a.holder = stream.Holder{PID: os.Getpid()}
+	a.holder = datafolder.Holder{PID: os.Getpid()}
 	if a.opts.File != "" {
 		a.holder.Config = config.Absolute(a.opts.File)
 	}

@@ -16,8 +16,8 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
-	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/consumers"
 	"github.com/hookspan/hookspan/internal/streamread"
 )
@@ -42,7 +42,7 @@ type durableSet struct {
 
 // openRecord reads what the folder remembers of consumers and notes those of the
 // configuration; without a folder nothing is remembered.
-func openRecord(cfg *config.Config, folder *stream.Folder, log *zap.Logger) (*durables.Record, error) {
+func openRecord(cfg *config.Config, folder *datafolder.Folder, log *zap.Logger) (*durables.Record, error) {
 	var memory durables.Memory
 	if folder != nil {
 		memory = folder.Memory(recordFile)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/housekeeping"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
@@ -24,7 +25,7 @@ const kickPause = time.Second
 
 // upkeep runs everything that looks after the store until ctx ends, and returns
 // its metrics. Nothing of it ends the bridge.
-func (s *store) upkeep(ctx context.Context, group *errgroup.Group, folder *stream.Folder, cfg *config.Config) []prometheus.Collector {
+func (s *store) upkeep(ctx context.Context, group *errgroup.Group, folder *datafolder.Folder, cfg *config.Config) []prometheus.Collector {
 	names, log := s.cfg.Names, s.log.Named("upkeep")
 	which := "external"
 	if s.embedded != nil {

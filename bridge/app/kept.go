@@ -11,21 +11,20 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/ingress"
 	"github.com/hookspan/hookspan/bridge/internal/quarantine"
 	"github.com/hookspan/hookspan/bridge/internal/source"
-	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // withheld is what keeps deliveries that did not become an event, and what looks
 // at them again.
 type keptDeliveries struct {
-	quarantine *stream.Quarantine
-	refused    *stream.Refused // it writes while it runs
+	quarantine *quarantine.Quarantine
+	refused    *quarantine.Refused // it writes while it runs
 }
 
 func newKeptDeliveries(s *store) keptDeliveries {
 	return keptDeliveries{
-		quarantine: stream.NewQuarantine(s.events(), s.cfg.Names, s.alarms),
-		refused:    stream.NewRefused(s.publisher, s.cfg.Names, s.alarms, s.log.Named("refused")),
+		quarantine: quarantine.NewQuarantine(s.events(), s.cfg.Names, s.alarms),
+		refused:    quarantine.NewRefused(s.publisher, s.cfg.Names, s.alarms, s.log.Named("refused")),
 	}
 }
 
@@ -40,7 +39,7 @@ func (w keptDeliveries) collectors() []prometheus.Collector {
 
 // entries are what the API offers of them.
 type entries struct {
-	*stream.KeptStore
+	*quarantine.KeptStore
 	*quarantine.Reverifier
 	in  *ingress.Server // nil: this process takes no webhooks
 	log *zap.Logger
@@ -50,7 +49,7 @@ var _ admin.Quarantine = entries{}
 
 // entries are verified again with the sources of in as they are then.
 func (s *store) entries(in *ingress.Server) entries {
-	kept := stream.NewKeptStore(s.consume, s.cfg.Names)
+	kept := quarantine.NewKeptStore(s.consume, s.cfg.Names)
 	sources := func(name string) *source.Source { return in.Source(name) }
 	return entries{kept, quarantine.New(kept, s.events(), sources), in, s.log.Named("quarantine")}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/internal/adminapi"
@@ -23,7 +24,7 @@ const (
 
 // watchLeft raises an alarm for as long as events wait where an earlier configuration
 // had them, and this one does not look.
-func (s *store) watchLeft(ctx context.Context, cfg *config.Config, folder *stream.Folder) {
+func (s *store) watchLeft(ctx context.Context, cfg *config.Config, folder *datafolder.Folder) {
 	for first := true; ctx.Err() == nil; first = false {
 		for _, left := range s.durables.record.Left() {
 			if err := s.countLeft(ctx, cfg, folder, left, first); err != nil && ctx.Err() == nil {
@@ -70,7 +71,7 @@ func leftText(at durables.Place, waiting uint64) string {
 
 // countLeft counts what waits in a place. A place that cannot be asked keeps the number
 // that was counted last, until its events are too old to be there.
-func (s *store) countLeft(ctx context.Context, cfg *config.Config, folder *stream.Folder, left durables.Left, first bool) error {
+func (s *store) countLeft(ctx context.Context, cfg *config.Config, folder *datafolder.Folder, left durables.Left, first bool) error {
 	ctx, cancel := context.WithTimeout(ctx, leftTimeout)
 	defer cancel()
 	record, names := s.durables.record, bridge.Names{Prefix: left.Prefix}
@@ -109,7 +110,7 @@ func waitingIn(ctx context.Context, js jetstream.JetStream, names bridge.Names) 
 
 // waitingInFolder looks into the store of the embedded server, which is started for
 // that and lets nobody connect.
-func (s *store) waitingInFolder(ctx context.Context, folder *stream.Folder, names bridge.Names) (uint64, error) {
+func (s *store) waitingInFolder(ctx context.Context, folder *datafolder.Folder, names bridge.Names) (uint64, error) {
 	log := s.log.Named("left")
 	server, err := stream.StartEmbedded(folder, stream.EmbeddedConfig{Listen: stream.ListenNone, Names: names}, log) //nolint:contextcheck // it goes on until Close
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/ingress"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/provider"
 	"github.com/hookspan/hookspan/bridge/internal/source"
@@ -25,7 +26,7 @@ import (
 // Nobody is asked over the network.
 func Lacks(ctx context.Context, c *config.Config, getenv func(string) (string, bool)) []config.Problem {
 	var found config.Checker
-	found.Check("data_dir", stream.CheckFolder(c.DataDir))
+	found.Check("data_dir", datafolder.Check(c.DataDir))
 	lacksAddresses(c, &found)
 	lacksOfNATS(c, &found, getenv)
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {

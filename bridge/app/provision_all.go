@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
@@ -45,9 +46,9 @@ func Provision(ctx context.Context, cfg *config.Config, opts Options) (report Pr
 	}
 	var onStop cleanup
 	defer func() { err = errors.Join(err, onStop.run()) }()
-	var folder *stream.Folder // external: other processes may have it
+	var folder *datafolder.Folder // external: other processes may have it
 	if cfg.NATS.URL == "" {
-		if folder, err = stream.OpenFolder(cfg.DataDir); err != nil {
+		if folder, err = datafolder.Open(cfg.DataDir); err != nil {
 			return report, err
 		}
 		onStop.add("data folder", folder.Close)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/ingress"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/internal/redial"
@@ -54,7 +55,7 @@ type store struct {
 const relayPatience = 10 * time.Second
 
 // openStore opens the store with its spool.
-func openStore(cfg *config.Config, folder *stream.Folder, getenv func(string) (string, bool), log *zap.Logger, onStop *cleanup) (*store, error) {
+func openStore(cfg *config.Config, folder *datafolder.Folder, getenv func(string) (string, bool), log *zap.Logger, onStop *cleanup) (*store, error) {
 	s, err := connectStore(cfg, folder, getenv, log, onStop)
 	if err != nil {
 		return nil, err
@@ -63,7 +64,7 @@ func openStore(cfg *config.Config, folder *stream.Folder, getenv func(string) (s
 }
 
 // connectStore starts or reaches NATS.
-func connectStore(cfg *config.Config, folder *stream.Folder, getenv func(string) (string, bool), log *zap.Logger, onStop *cleanup) (*store, error) {
+func connectStore(cfg *config.Config, folder *datafolder.Folder, getenv func(string) (string, bool), log *zap.Logger, onStop *cleanup) (*store, error) {
 	replicas, err := cfg.NATS.ReplicaCount()
 	if err != nil {
 		return nil, err
@@ -115,7 +116,7 @@ func connectStore(cfg *config.Config, folder *stream.Folder, getenv func(string)
 
 // openSpool gives an external store its spool, where webhooks are taken. Without
 // that there is none, but what an earlier configuration left in one is emptied.
-func (s *store) openSpool(cfg *config.Config, folder *stream.Folder, onStop *cleanup) error {
+func (s *store) openSpool(cfg *config.Config, folder *datafolder.Folder, onStop *cleanup) error {
 	if (s.embedded != nil || !cfg.Has(config.RoleIngress)) && !folder.HasSpool() {
 		return nil
 	}
@@ -163,7 +164,7 @@ func (s *store) events() keeper {
 	return s.publisher
 }
 
-func (s *store) startEmbedded(cfg *config.Config, folder *stream.Folder, onStop *cleanup) error {
+func (s *store) startEmbedded(cfg *config.Config, folder *datafolder.Folder, onStop *cleanup) error {
 	listen := ""
 	if cfg.NATS.Listen != nil {
 		if listen = *cfg.NATS.Listen; listen == "" {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/internal/streams"
 )
@@ -20,7 +21,7 @@ import (
 func TestBlocksAreWhatTheServerReads(t *testing.T) {
 	const count = 10_000 // more than one block
 	dir := t.TempDir()
-	folder, err := stream.OpenFolder(dir)
+	folder, err := datafolder.Open(dir)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, folder.Close()) })
 	serve := func(use func(context.Context, jetstream.JetStream)) {

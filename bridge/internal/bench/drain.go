@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/internal/streams"
 )
@@ -106,7 +107,7 @@ func (b *bench) drainRound(ctx context.Context, sync string, round int, p *pool)
 
 // drainSpool fills a spool, and measures how fast it empties.
 func drainSpool(ctx context.Context, dir string, js jetstream.JetStream, msgs []*nats.Msg) (rate float64, err error) {
-	folder, err := stream.OpenFolder(dir)
+	folder, err := datafolder.Open(dir)
 	if err != nil {
 		return 0, err
 	}

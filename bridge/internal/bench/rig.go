@@ -13,7 +13,9 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/ingress"
+	"github.com/hookspan/hookspan/bridge/internal/quarantine"
 	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/internal/streams"
@@ -68,7 +70,7 @@ func openRig(ctx context.Context, dir string) (r *rig, err error) {
 	if r.source, err = newSource(); err != nil {
 		return r, err
 	}
-	folder, err := stream.OpenFolder(dir)
+	folder, err := datafolder.Open(dir)
 	if err != nil {
 		return r, err
 	}
@@ -90,10 +92,10 @@ func openRig(ctx context.Context, dir string) (r *rig, err error) {
 	r.publisher = stream.NewPublisher(r.js, r.names)
 	r.onClose = append(r.onClose, func() error { r.publisher.Close(); return nil })
 	r.publisher.SetFit(true)
-	refused := stream.NewRefused(r.publisher, r.names, instant{}, r.log)
+	refused := quarantine.NewRefused(r.publisher, r.names, instant{}, r.log)
 	r.run(ctx, refused.Run)
 	r.durable, err = r.serve(ctx, ingress.Deps{
-		Publisher: r.publisher, Quarantine: stream.NewQuarantine(r.publisher, r.names, instant{}), Refused: refused, Alarms: instant{},
+		Publisher: r.publisher, Quarantine: quarantine.NewQuarantine(r.publisher, r.names, instant{}), Refused: refused, Alarms: instant{},
 	})
 	return r, err
 }

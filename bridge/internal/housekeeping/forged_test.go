@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
@@ -25,7 +26,7 @@ func TestNobodyElseRecordsExpiredEvents(t *testing.T) {
 			cfg.Listen = "127.0.0.1:0"
 			cfg.Streams.MaxBytes = limit
 			b := streamtest.Start(t, cfg)
-			password, err := stream.ReadSecret(b.Folder.Dir(), stream.AppUser)
+			password, err := datafolder.ReadSecret(b.Folder.Dir(), stream.AppUser)
 			require.NoError(t, err)
 			refused := make(chan error, 10)
 			nc, err := nats.Connect(b.Server.URL(), nats.UserInfo(stream.AppUser, password),

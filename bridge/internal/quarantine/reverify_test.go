@@ -12,7 +12,6 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/quarantine"
 	"github.com/hookspan/hookspan/bridge/internal/source"
-	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
@@ -25,14 +24,14 @@ var received = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 // alone.
 type bench struct {
 	*streamtest.Bench
-	store  *stream.KeptStore
+	store  *quarantine.KeptStore
 	secret string // of the only source, as it is configured now
 }
 
 func start(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{Bench: streamtest.Start(t, streamtest.Config()), secret: "right"}
-	b.store = stream.NewKeptStore(b.JS, b.Names)
+	b.store = quarantine.NewKeptStore(b.JS, b.Names)
 	return b
 }
 
@@ -67,7 +66,7 @@ func (b *bench) keep(t *testing.T, body string, change func(*bridge.KeptDelivery
 	if change != nil {
 		change(w)
 	}
-	_, err = stream.NewQuarantine(b.Publisher(), b.Names, &streamtest.Alarms{}).Keep(context.Background(), w)
+	_, err = quarantine.NewQuarantine(b.Publisher(), b.Names, &streamtest.Alarms{}).Keep(context.Background(), w)
 	require.NoError(t, err)
 }
 

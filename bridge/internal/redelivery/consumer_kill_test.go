@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/consumers"
@@ -75,7 +76,7 @@ func TestKilledWorker(t *testing.T) {
 			cfg := streamtest.Config()
 			cfg.Listen = "127.0.0.1:0"
 			b := streamtest.Start(t, cfg)
-			password, err := stream.ReadSecret(b.Folder.Dir(), stream.AppUser)
+			password, err := datafolder.ReadSecret(b.Folder.Dir(), stream.AppUser)
 			require.NoError(t, err)
 			publishMany(t, b, killEvents)
 

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
@@ -82,7 +83,7 @@ func TestConsumerAsUserApp(t *testing.T) {
 	p.background(redelivery.NewMover(p.JS, p.Publisher(), redelivery.MoverConfig{Names: p.Names, Logger: p.log}).Run)
 	p.background(redelivery.NewWaiter(p.JS, redelivery.WaiterConfig{Names: p.Names}).Run)
 	violations := make(chan error, 100)
-	password, err := stream.ReadSecret(p.Folder.Dir(), stream.AppUser)
+	password, err := datafolder.ReadSecret(p.Folder.Dir(), stream.AppUser)
 	require.NoError(t, err)
 	nc, err := nats.Connect(p.Server.URL(), nats.UserInfo(stream.AppUser, password),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { violations <- err }))

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
@@ -66,7 +67,7 @@ func (b *bench) run(r interface{ Run(context.Context) error }) {
 // as connects over TCP, as a program that is not ours does.
 func (b *bench) as(user string) jetstream.JetStream {
 	b.t.Helper()
-	password, err := stream.ReadSecret(b.Folder.Dir(), user)
+	password, err := datafolder.ReadSecret(b.Folder.Dir(), user)
 	require.NoError(b.t, err)
 	nc, err := nats.Connect(b.Server.URL(), nats.UserInfo(user, password), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	require.NoError(b.t, err)

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/quarantine"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
@@ -157,7 +158,7 @@ func TestDuplicateOfWhatWasRemoved(t *testing.T) {
 			heard := &streamtest.Alarms{}
 			p := b.Publisher()
 			p.SetAlarms(heard)
-			q := stream.NewQuarantine(p, b.Names, heard)
+			q := quarantine.NewQuarantine(p, b.Names, heard)
 			e := streamtest.Event("pred_1")
 			for st, store := range map[string]func() (bridge.Receipt, error){
 				"HOOKSPAN_DEAD":       func() (bridge.Receipt, error) { return p.Store(t.Context(), "HOOKSPAN_DEAD", letterOf(b, e, "")) },

@@ -14,6 +14,8 @@ import (
 
 	"github.com/minio/highwayhash"
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 )
 
 // Files of a durable, as nats-server names them.
@@ -150,8 +152,8 @@ func writeMeta(dir, stream, durable string, text []byte) error {
 		return err
 	}
 	return errors.Join(
-		writeSynced(filepath.Join(dir, metaFile), text, 0o600),
-		writeSynced(filepath.Join(dir, metaSumFile), []byte(sum), 0o600),
+		datafolder.WriteFile(filepath.Join(dir, metaFile), text, 0o600),
+		datafolder.WriteFile(filepath.Join(dir, metaSumFile), []byte(sum), 0o600),
 	)
 }
 

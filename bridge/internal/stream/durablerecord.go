@@ -6,19 +6,21 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 )
 
 // durableRecord remembers, outside of the server's folder, which durables there are
 // and their configurations: stream, durable, its meta.inf. A durable whose folder is
 // gone, or whose configuration cannot be read, is made of that.
 type durableRecord struct {
-	memory *Memory // nil: nothing is remembered
+	memory *datafolder.Memory // nil: nothing is remembered
 	known  map[string]map[string]json.RawMessage
 }
 
 // openDurableRecord returns an empty record with the error when the old one cannot be
 // read.
-func openDurableRecord(memory *Memory) (*durableRecord, error) {
+func openDurableRecord(memory *datafolder.Memory) (*durableRecord, error) {
 	r := &durableRecord{memory: memory, known: map[string]map[string]json.RawMessage{}}
 	if memory == nil {
 		return r, nil
@@ -29,7 +31,7 @@ func openDurableRecord(memory *Memory) (*durableRecord, error) {
 	}
 	if err := json.Unmarshal(text, &r.known); err != nil {
 		r.known = map[string]map[string]json.RawMessage{}
-		return r, fmt.Errorf("reading %s: %w", memory.path, err)
+		return r, fmt.Errorf("reading %s: %w", memory.Path, err)
 	}
 	for stream, durables := range r.known {
 		maps.DeleteFunc(durables, func(name string, text json.RawMessage) bool {
@@ -79,7 +81,7 @@ func (d *durables) remember(now streamsNow) error {
 		next[stream][name] = meta
 	}
 	for stream, known := range d.record.known {
-		if _, ok := now[stream]; !ok && exists(filepath.Join(d.dir, stream)) {
+		if _, ok := now[stream]; !ok && datafolder.Exists(filepath.Join(d.dir, stream)) {
 			next[stream] = known // it is about to be provisioned
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 )
 
 // durables keeps the durables of one embedded server from standing still and from
@@ -51,13 +52,13 @@ type foundDurable struct {
 	aside  string // where the damaged files are now
 }
 
-func newDurables(folder *Folder, part string, memory *Memory, position func(string, string) (uint64, bool), log *zap.Logger) *durables {
+func newDurables(folder *datafolder.Folder, part string, memory *datafolder.Memory, position func(string, string) (uint64, bool), log *zap.Logger) *durables {
 	record, err := openDurableRecord(memory)
 	if err != nil {
 		log.Error("it is not known any more which durables there were: one whose folder is lost will not be missed", zap.Error(err))
 	}
 	return &durables{
-		dir: folder.path(part, server.JetStreamStoreDir, ownAccount, "streams"), damaged: folder.path(part, "damaged"),
+		dir: folder.Path(part, server.JetStreamStoreDir, ownAccount, "streams"), damaged: folder.Path(part, "damaged"),
 		record: record, position: position, log: log,
 	}
 }
@@ -122,7 +123,7 @@ func (d *durables) read(stream, name string) *foundDurable {
 			f.damage = append(f.damage, inWords(err))
 		}
 	}
-	if metaErr != nil && stateErr != nil && !exists(dir) {
+	if metaErr != nil && stateErr != nil && !datafolder.Exists(dir) {
 		f.damage = []string{"its folder is gone"}
 	}
 	f.lost = stateErr != nil
@@ -160,5 +161,5 @@ func (d *durables) secure(f *foundDurable) error {
 	if err := d.setAside(f, stateFile); err != nil {
 		return err
 	}
-	return writeSynced(filepath.Join(dir, stateFile), []byte{0}, 0o600)
+	return datafolder.WriteFile(filepath.Join(dir, stateFile), []byte{0}, 0o600)
 }

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
@@ -266,7 +267,7 @@ func TestDamagedStreamsKeepTheirMessages(t *testing.T) {
 				for st := range subjects {
 					damage(t, filepath.Join(copied, "nats/jetstream/HOOKSPAN/streams", st, file))
 				}
-				folder, err := stream.OpenFolder(copied)
+				folder, err := datafolder.Open(copied)
 				require.NoError(t, err)
 				defer func() { require.NoError(t, folder.Close()) }()
 				s, err := stream.StartEmbedded(folder, streamtest.Config(), zap.NewNop())
@@ -428,7 +429,7 @@ func TestRepairThatWasInterrupted(t *testing.T) {
 	for _, name := range readers {
 		removeAll(t, filepath.Join(dir, eventsFolder, "obs", name))
 	}
-	folder, err := stream.OpenFolder(dir)
+	folder, err := datafolder.Open(dir)
 	require.NoError(t, err)
 	require.NoError(t, stream.ExamineDurables(folder))
 	removeAll(t, filepath.Join(dir, "durables.json")) // it is needed no more
@@ -444,7 +445,7 @@ func TestRepairThatWasInterrupted(t *testing.T) {
 func TestDamagedFilesAreSetAside(t *testing.T) {
 	dir := halfHandled(t)
 	garbage := []byte("garbage")
-	folder, err := stream.OpenFolder(dir)
+	folder, err := datafolder.Open(dir)
 	require.NoError(t, err)
 	for range stream.KeptDamaged + 3 {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, eventsFolder, "obs/team/o.dat"), garbage, 0o600))
@@ -464,7 +465,7 @@ func TestDamagedFilesAreSetAside(t *testing.T) {
 // Nothing of a folder without damage is touched.
 func TestHealthyDurablesAreLeftAlone(t *testing.T) {
 	dir := halfHandled(t)
-	folder, err := stream.OpenFolder(dir)
+	folder, err := datafolder.Open(dir)
 	require.NoError(t, err)
 	old := snapshot(t, dir)
 	require.NoError(t, stream.ExamineDurables(folder))

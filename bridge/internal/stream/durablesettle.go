@@ -11,6 +11,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 )
 
 // unsettled are the durables that wait for settle and whose streams the server has.
@@ -83,7 +85,7 @@ func (d *durables) bringBack(ctx context.Context, nc *nats.Conn, f *foundDurable
 		}
 	}
 	if f.lost && !loaded { // else an earlier try has written it, and somebody has made the durable of it
-		if err := writeSynced(filepath.Join(d.folder(f.stream, f.name), stateFile), encodeState(from), 0o600); err != nil {
+		if err := datafolder.WriteFile(filepath.Join(d.folder(f.stream, f.name), stateFile), encodeState(from), 0o600); err != nil {
 			return err
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
@@ -90,14 +91,14 @@ type Embedded struct {
 
 // StartEmbedded starts the server on the folder's "nats" part and returns when
 // it is ready. The folder must stay open until [Embedded.Close] has returned.
-func StartEmbedded(folder *Folder, cfg EmbeddedConfig, log *zap.Logger) (*Embedded, error) {
+func StartEmbedded(folder *datafolder.Folder, cfg EmbeddedConfig, log *zap.Logger) (*Embedded, error) {
 	appPassword, err := folder.Secret(AppUser)
 	if err != nil {
 		return nil, err
 	}
 	e := &Embedded{
-		log: newServerLog(log.Named("nats")), password: rand.Text(), bytes: cfg.Streams.StoreBytes(), storeDir: folder.path(NATSPart),
-		durables: newDurables(folder, NATSPart, folder.Memory("durables.json"), cfg.Position, log),
+		log: newServerLog(log.Named("nats")), password: rand.Text(), bytes: cfg.Streams.StoreBytes(), storeDir: folder.Path(datafolder.NATSPart),
+		durables: newDurables(folder, datafolder.NATSPart, folder.Memory("durables.json"), cfg.Position, log),
 	}
 	pull := map[string]string{}
 	for _, name := range cfg.Pull {
@@ -122,10 +123,10 @@ func StartEmbedded(folder *Folder, cfg EmbeddedConfig, log *zap.Logger) (*Embedd
 }
 
 // startSpoolServer starts the server of a spool, which only this process enters.
-func startSpoolServer(ctx context.Context, folder *Folder, maxBytes int64, log *zap.Logger) (*Embedded, error) {
+func startSpoolServer(ctx context.Context, folder *datafolder.Folder, maxBytes int64, log *zap.Logger) (*Embedded, error) {
 	e := &Embedded{
-		log: newServerLog(log.Named("nats")), password: rand.Text(), bytes: maxBytes, storeDir: folder.path(SpoolPart),
-		durables: newDurables(folder, SpoolPart, nil, nil, log),
+		log: newServerLog(log.Named("nats")), password: rand.Text(), bytes: maxBytes, storeDir: folder.Path(datafolder.SpoolPart),
+		durables: newDurables(folder, datafolder.SpoolPart, nil, nil, log),
 	}
 	var err error
 	if e.accounts, err = ownAccountAlone(e.password); err != nil {

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
@@ -22,7 +23,7 @@ import (
 // knows nothing of ours.
 func app(t *testing.T, b *streamtest.Bench) (*nats.Conn, jetstream.JetStream) {
 	t.Helper()
-	password, err := stream.ReadSecret(b.Folder.Dir(), stream.AppUser)
+	password, err := datafolder.ReadSecret(b.Folder.Dir(), stream.AppUser)
 	require.NoError(t, err)
 	return connectAs(t, b, stream.AppUser, password)
 }
@@ -262,7 +263,7 @@ func TestListenAddresses(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { _ = taken.Close() }()
 
-	folder, err := stream.OpenFolder(t.TempDir())
+	folder, err := datafolder.Open(t.TempDir())
 	require.NoError(t, err)
 	defer func() { _ = folder.Close() }()
 	for listen, want := range map[string]string{
@@ -295,7 +296,7 @@ func TestDefaultAddressTaken(t *testing.T) {
 func TestStoreThatCannotStart(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "nats"), nil, 0o600))
-	folder, err := stream.OpenFolder(dir)
+	folder, err := datafolder.Open(dir)
 	require.NoError(t, err)
 	defer func() { _ = folder.Close() }()
 	_, err = stream.StartEmbedded(folder, streamtest.Config(), zap.NewNop())

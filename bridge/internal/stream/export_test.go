@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 )
 
 // Restart starts the spool's server again, as [Spool.Watch] does with one that is
@@ -127,6 +128,6 @@ func CheckState(text []byte) error { _, err := decodeState(text); return err }
 
 // ExamineDurables looks at the durables of a folder as a server does that is about to
 // start.
-func ExamineDurables(folder *Folder) error {
+func ExamineDurables(folder *datafolder.Folder) error {
 	return newDurables(folder, "nats", folder.Memory("durables.json"), nil, zap.NewNop()).examine()
 }

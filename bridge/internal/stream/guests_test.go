@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
@@ -22,7 +23,7 @@ import (
 // deaf is a program of user app that subscribes and asks, and never reads the answers.
 func deaf(t *testing.T, b *streamtest.Bench, requests string) net.Conn {
 	t.Helper()
-	password, err := stream.ReadSecret(b.Folder.Dir(), stream.AppUser)
+	password, err := datafolder.ReadSecret(b.Folder.Dir(), stream.AppUser)
 	require.NoError(t, err)
 	c, err := net.Dial("tcp", strings.TrimPrefix(b.Server.URL(), "nats://"))
 	require.NoError(t, err)
@@ -74,7 +75,7 @@ func TestProgramsThatDoNotReadAreDisconnected(t *testing.T) {
 // The connections of other programs have a limit, and the bridge can still connect.
 func TestProgramsHaveAShareOfConnections(t *testing.T) {
 	b := streamtest.Start(t, listening())
-	password, err := stream.ReadSecret(b.Folder.Dir(), stream.AppUser)
+	password, err := datafolder.ReadSecret(b.Folder.Dir(), stream.AppUser)
 	require.NoError(t, err)
 	open := 0
 	for ; err == nil; open++ {

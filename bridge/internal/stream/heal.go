@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/internal/backoff"
 )
 
@@ -98,7 +99,7 @@ func (e *Embedded) writable() error {
 		return fmt.Errorf("the disk has %d bytes free, %d are needed", free, healRoom)
 	}
 	path := filepath.Join(e.storeDir, ".probe")
-	if err := writeSynced(path, make([]byte, 4096), 0o600); err != nil {
+	if err := datafolder.WriteFile(path, make([]byte, 4096), 0o600); err != nil {
 		return err
 	}
 	if err := os.Remove(path); err != nil {
@@ -118,7 +119,7 @@ func (e *Embedded) restart(ctx context.Context) error {
 	shutDown(e.server.Load())
 	// What the old server wrote and could not sync would be read back as stored,
 	// and its sender's next try be acknowledged as a duplicate.
-	if err := syncFileSystem(e.storeDir); err != nil {
+	if err := datafolder.SyncFileSystem(e.storeDir); err != nil {
 		return err
 	}
 	return e.start(ctx)

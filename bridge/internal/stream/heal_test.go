@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/stream"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
 
@@ -149,6 +149,6 @@ func TestFrozenServerIsStartedAgain(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, bridge.Duplicate, receipt.Result, id)
 	}
-	_, err = stream.OpenFolder(dir)
-	require.ErrorIs(t, err, stream.ErrFolderInUse, "the lock was never given up")
+	_, err = datafolder.Open(dir)
+	require.ErrorIs(t, err, datafolder.ErrInUse, "the lock was never given up")
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
@@ -34,7 +35,7 @@ func pulling(t *testing.T) *streamtest.Bench {
 
 func asPull(t *testing.T, b *streamtest.Bench, consumer string) (*nats.Conn, jetstream.JetStream) {
 	t.Helper()
-	password, err := stream.ReadSecret(b.Folder.Dir(), stream.PullUser(consumer))
+	password, err := datafolder.ReadSecret(b.Folder.Dir(), stream.PullUser(consumer))
 	require.NoError(t, err)
 	return connectAs(t, b, stream.PullUser(consumer), password)
 }
@@ -217,7 +218,7 @@ func TestPullUserKeepsItsPassword(t *testing.T) {
 	var passwords []string
 	for range 2 {
 		b := streamtest.StartIn(t, dir, cfg)
-		password, err := stream.ReadSecret(dir, stream.PullUser("team"))
+		password, err := datafolder.ReadSecret(dir, stream.PullUser("team"))
 		require.NoError(t, err)
 		passwords = append(passwords, password)
 		connectAs(t, b, stream.PullUser("team"), password)

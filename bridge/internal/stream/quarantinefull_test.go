@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/quarantine"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/natstest"
@@ -26,7 +27,7 @@ func TestFullQuarantineHoldsUpNoEvent(t *testing.T) {
 	url := x.URL()
 	r := startRelay(t, t.TempDir(), url, stream.RelayConfig{})
 	require.Eventually(t, r.js.Conn().IsConnected, patience, 10*time.Millisecond)
-	q := stream.NewQuarantine(r.Relay, bridge.Names{}, r.alarms)
+	q := quarantine.NewQuarantine(r.Relay, bridge.Names{}, r.alarms)
 	big := strings.Repeat("x", 900<<10)
 	var err error
 	for i := 0; err == nil; i++ {

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/natstest"
@@ -37,7 +38,7 @@ type relay struct {
 // startRelay runs a relay on the folder, to a NATS that may not be there.
 func startRelay(t *testing.T, dir, url string, cfg stream.RelayConfig) *relay {
 	t.Helper()
-	folder, err := stream.OpenFolder(dir)
+	folder, err := datafolder.Open(dir)
 	require.NoError(t, err)
 	r := &relay{alarms: &streamtest.Alarms{}}
 	r.js, err = stream.OpenExternal(stream.ExternalConfig{URL: url}, "test", r.alarms, zap.NewNop())
@@ -384,7 +385,7 @@ func TestSpoolOfAnotherPrefixIsNotForgotten(t *testing.T) {
 	require.Equal(t, bridge.Spooled, r.publish(t, "pred_1"))
 	r.close()
 
-	folder, err := stream.OpenFolder(dir)
+	folder, err := datafolder.Open(dir)
 	require.NoError(t, err)
 	other := stream.SpoolConfig{Names: bridge.Names{Prefix: "other"}, MaxBytes: 32 << 20}
 	_, err = stream.OpenSpool(ctx, folder, other, zap.NewNop())
@@ -398,7 +399,7 @@ func TestSpoolOfAnotherPrefixIsNotForgotten(t *testing.T) {
 	r = startRelay(t, dir, x.URL(), stream.RelayConfig{})
 	r.requireEmpty(t)
 	r.close()
-	folder, err = stream.OpenFolder(dir)
+	folder, err = datafolder.Open(dir)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, folder.Close()) }()
 	spool, err := stream.OpenSpool(ctx, folder, other, zap.NewNop())

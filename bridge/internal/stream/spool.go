@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/internal/redial"
 	"github.com/hookspan/hookspan/internal/streamread"
 	"github.com/hookspan/hookspan/internal/streams"
@@ -49,7 +50,7 @@ type Spool struct {
 // OpenSpool starts the spool on the folder's "spool" part, with whatever an
 // earlier process left there. The folder must stay open until [Spool.Close] has
 // returned. What was left under another prefix is an error.
-func OpenSpool(ctx context.Context, folder *Folder, cfg SpoolConfig, log *zap.Logger) (_ *Spool, err error) {
+func OpenSpool(ctx context.Context, folder *datafolder.Folder, cfg SpoolConfig, log *zap.Logger) (_ *Spool, err error) {
 	log = log.Named("spool")
 	s := &Spool{names: cfg.Names}
 	if s.server, err = startSpoolServer(ctx, folder, cmp.Or(cfg.MaxBytes, DefaultSpoolBytes), log); err != nil {

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/gateway"
 	"github.com/hookspan/hookspan/internal/streams"
@@ -21,7 +22,7 @@ import (
 
 // Bench is an embedded server with its streams, in a folder of its own.
 type Bench struct {
-	Folder *stream.Folder
+	Folder *datafolder.Folder
 	Server *stream.Embedded
 	NC     *nats.Conn
 	JS     jetstream.JetStream
@@ -53,7 +54,7 @@ func StartIn(t testing.TB, dir string, cfg stream.EmbeddedConfig) *Bench {
 	log := zap.NewNop() // a server that ends says things after its test has
 	b := &Bench{Names: cfg.Names, Alarms: &Alarms{}, t: t}
 	var err error
-	b.Folder, err = stream.OpenFolder(dir)
+	b.Folder, err = datafolder.Open(dir)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = b.Folder.Close() })
 	b.Server, err = stream.StartEmbedded(b.Folder, cfg, log)

@@ -1,4 +1,4 @@
-package stream
+package datafolder
 
 import (
 	"io/fs"
@@ -14,10 +14,10 @@ func TestFolderIsForOneProcess(t *testing.T) {
 	_, err := ReadHolder(dir)
 	require.ErrorIs(t, err, ErrNotRunning)
 
-	f, err := OpenFolder(dir)
+	f, err := Open(dir)
 	require.NoError(t, err)
-	_, err = OpenFolder(dir)
-	require.ErrorIs(t, err, ErrFolderInUse)
+	_, err = Open(dir)
+	require.ErrorIs(t, err, ErrInUse)
 	require.ErrorContains(t, err, dir)
 
 	require.NoError(t, f.Announce(Holder{PID: 7, NATSURL: "nats://127.0.0.1:4222"}))
@@ -28,7 +28,7 @@ func TestFolderIsForOneProcess(t *testing.T) {
 	require.NoError(t, f.Close())
 	_, err = ReadHolder(dir)
 	require.ErrorIs(t, err, ErrNotRunning)
-	f, err = OpenFolder(dir)
+	f, err = Open(dir)
 	require.NoError(t, err)
 	require.NoError(t, f.Close())
 }
@@ -37,7 +37,7 @@ func TestFolderFormat(t *testing.T) {
 	for text, want := range map[string]string{"2\n": "newer", "x\n": "not a number", "1\n": ""} {
 		dir := t.TempDir()
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "format"), []byte(text), 0o600))
-		f, err := OpenFolder(dir)
+		f, err := Open(dir)
 		if want == "" {
 			require.NoError(t, err)
 			require.NoError(t, f.Close())
@@ -53,13 +53,13 @@ func TestFolderThatCannotBeWritten(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	for _, dir := range []string{filepath.Join(file, "data"), "/proc/hookspan"} {
-		_, err := OpenFolder(dir)
+		_, err := Open(dir)
 		require.ErrorContains(t, err, "data_dir")
 	}
 }
 
 func TestFolderSecrets(t *testing.T) {
-	f, err := OpenFolder(t.TempDir())
+	f, err := Open(t.TempDir())
 	require.NoError(t, err)
 	defer func() { require.NoError(t, f.Close()) }()
 	_, err = ReadSecret(f.Dir(), "app")
@@ -84,7 +84,7 @@ func TestFolderSecrets(t *testing.T) {
 }
 
 func TestErrorsOfWriteSyncedNameTheFile(t *testing.T) {
-	err := writeSynced(filepath.Join(t.TempDir(), "missing", "x"), nil, 0o600)
+	err := WriteFile(filepath.Join(t.TempDir(), "missing", "x"), nil, 0o600)
 	require.ErrorContains(t, err, "missing/x")
 	require.ErrorIs(t, err, fs.ErrNotExist)
 }

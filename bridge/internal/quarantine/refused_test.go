@@ -1,4 +1,4 @@
-package stream_test
+package quarantine_test
 
 import (
 	"context"
@@ -15,15 +15,16 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/quarantine"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // startRing runs a ring until the test ends, or the returned function is called.
-func startRing(t *testing.T, store stream.BlockStorer, a bridge.Alarmer) (*stream.Refused, func()) {
+func startRing(t *testing.T, store stream.BlockStorer, a bridge.Alarmer) (*quarantine.Refused, func()) {
 	t.Helper()
-	r := stream.NewRefused(store, bridge.Names{}, a, zap.NewNop())
+	r := quarantine.NewRefused(store, bridge.Names{}, a, zap.NewNop())
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
@@ -74,7 +75,7 @@ func TestRefusedAreKeptAndDiagnosed(t *testing.T) {
 	w.Cause = "too_large"
 	r.Offer(w, nil)
 	stop()
-	got := walk(t, stream.NewKeptStore(b.JS, b.Names), adminapi.KeptSelection{})
+	got := walk(t, quarantine.NewKeptStore(b.JS, b.Names), adminapi.KeptSelection{})
 	require.Len(t, got, 22)
 	require.Equal(t, "refused", got[0].Place)
 	require.Equal(t, "wrong_signature", got[0].Cause)
@@ -102,7 +103,7 @@ func TestFloodOfRefused(t *testing.T) {
 	b := streamtest.Start(t, streamtest.Config()) // 16 MiB of ring
 	p := b.Publisher()
 	r, stop := startRing(t, p, &streamtest.Alarms{})
-	q := stream.NewQuarantine(p, b.Names, &streamtest.Alarms{})
+	q := quarantine.NewQuarantine(p, b.Names, &streamtest.Alarms{})
 	const flood = 20_000
 	for i := range flood {
 		w := streamtest.Kept(fmt.Sprint(i) + strings.Repeat("x", 10_000))
@@ -130,7 +131,7 @@ func TestFloodOfRefused(t *testing.T) {
 // A real sender's whole backlog is kept; the second thousands of one address that
 // floods are not, and take nothing from another.
 func TestRefusedLimitsPerAddress(t *testing.T) {
-	r := stream.NewRefused(nil, bridge.Names{}, &streamtest.Alarms{}, zap.NewNop())
+	r := quarantine.NewRefused(nil, bridge.Names{}, &streamtest.Alarms{}, zap.NewNop())
 	offer := func(n int, addr string) {
 		for i := range n {
 			w := streamtest.Kept(fmt.Sprint(i))
@@ -190,7 +191,7 @@ func TestRefusedEndWithoutTheStore(t *testing.T) {
 }
 
 func BenchmarkOffer(b *testing.B) {
-	r := stream.NewRefused(nil, bridge.Names{}, &streamtest.Alarms{}, zap.NewNop())
+	r := quarantine.NewRefused(nil, bridge.Names{}, &streamtest.Alarms{}, zap.NewNop())
 	w := streamtest.Kept(strings.Repeat("x", 1200))
 	for b.Loop() {
 		r.Offer(w, nil)

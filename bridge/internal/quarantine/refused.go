@@ -1,4 +1,4 @@
-package stream
+package quarantine
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/internal/backoff"
 )
 
@@ -54,7 +55,7 @@ const (
 // secret can be repaired. It promises nothing: what exceeds its limits is counted
 // and dropped. It is safe for concurrent use.
 type Refused struct {
-	store  BlockStorer
+	store  stream.BlockStorer
 	names  bridge.Names
 	alarms bridge.Alarmer
 	log    *zap.Logger
@@ -80,7 +81,7 @@ func (o offer) bytes() int { return cap(o.w.Body) + o.w.HeaderBytes() + entryByt
 
 // NewRefused returns a ring that [Refused.Run] writes. The store should be the
 // stream's own publisher: a spool has its space for what was accepted.
-func NewRefused(store BlockStorer, names bridge.Names, alarms bridge.Alarmer, log *zap.Logger) *Refused {
+func NewRefused(store stream.BlockStorer, names bridge.Names, alarms bridge.Alarmer, log *zap.Logger) *Refused {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}

@@ -1,4 +1,4 @@
-package stream_test
+package quarantine_test
 
 import (
 	"bytes"
@@ -13,12 +13,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/stream"
+	"github.com/hookspan/hookspan/bridge/internal/quarantine"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-func walk(t *testing.T, s *stream.KeptStore, sel adminapi.KeptSelection) []adminapi.KeptEntry {
+func walk(t *testing.T, s *quarantine.KeptStore, sel adminapi.KeptSelection) []adminapi.KeptEntry {
 	t.Helper()
 	var out []adminapi.KeptEntry
 	require.NoError(t, s.Walk(context.Background(), sel, func(e adminapi.KeptEntry) error {
@@ -32,7 +32,7 @@ func TestQuarantineOutlivesARestart(t *testing.T) {
 	ctx := context.Background()
 	dir := t.TempDir()
 	b := streamtest.StartIn(t, dir, streamtest.Config())
-	q := stream.NewQuarantine(b.Publisher(), b.Names, &streamtest.Alarms{})
+	q := quarantine.NewQuarantine(b.Publisher(), b.Names, &streamtest.Alarms{})
 	first := streamtest.Kept("{}")
 	receipt, err := q.Keep(ctx, first)
 	require.NoError(t, err)
@@ -47,10 +47,10 @@ func TestQuarantineOutlivesARestart(t *testing.T) {
 
 	b.Stop()
 	b = streamtest.StartIn(t, dir, streamtest.Config())
-	got := walk(t, stream.NewKeptStore(b.JS, b.Names), adminapi.KeptSelection{})
+	got := walk(t, quarantine.NewKeptStore(b.JS, b.Names), adminapi.KeptSelection{})
 	require.Len(t, got, 1)
 	require.Equal(t, adminapi.KeptEntry{Place: "quarantine", Sequence: 1, KeptDelivery: *first}, got[0])
-	receipt, err = stream.NewQuarantine(b.Publisher(), b.Names, &streamtest.Alarms{}).Keep(ctx, again)
+	receipt, err = quarantine.NewQuarantine(b.Publisher(), b.Names, &streamtest.Alarms{}).Keep(ctx, again)
 	require.NoError(t, err)
 	require.EqualValues(t, 1, receipt.Sequence)
 	require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_QUARANTINE"))
@@ -62,7 +62,7 @@ func TestFullQuarantineRefuses(t *testing.T) {
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Config()) // 16 MiB of quarantine
 	a := &streamtest.Alarms{}
-	q := stream.NewQuarantine(b.Publisher(), b.Names, a)
+	q := quarantine.NewQuarantine(b.Publisher(), b.Names, a)
 	stored := 0
 	for {
 		_, err := q.Keep(ctx, streamtest.Kept(fmt.Sprint(stored)+strings.Repeat("x", 1<<20)))
@@ -82,7 +82,7 @@ func TestFullQuarantineRefuses(t *testing.T) {
 func TestKeptStore(t *testing.T) {
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Config())
-	q := stream.NewQuarantine(b.Publisher(), b.Names, &streamtest.Alarms{})
+	q := quarantine.NewQuarantine(b.Publisher(), b.Names, &streamtest.Alarms{})
 	for i := range 6 {
 		w := streamtest.Kept(fmt.Sprint(i))
 		if i%2 == 1 {
@@ -94,7 +94,7 @@ func TestKeptStore(t *testing.T) {
 		_, err := q.Keep(ctx, w)
 		require.NoError(t, err)
 	}
-	s := stream.NewKeptStore(b.JS, b.Names)
+	s := quarantine.NewKeptStore(b.JS, b.Names)
 	bodies := func(sel adminapi.KeptSelection) string {
 		var out bytes.Buffer
 		for _, e := range walk(t, s, sel) {
@@ -151,7 +151,7 @@ func TestKeptWalkGoesOnBehindDamage(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(dir, "nats", "jetstream", "HOOKSPAN", "streams", "HOOKSPAN_QUARANTINE", "msgs", "2.blk")))
 	for _, sel := range []adminapi.KeptSelection{{Place: bridge.PlaceQuarantine}, {Source: "get3w"}} {
 		visited, last := 0, uint64(0)
-		require.NoError(t, stream.NewKeptStore(b.JS, b.Names).Walk(t.Context(), sel, func(e adminapi.KeptEntry) error {
+		require.NoError(t, quarantine.NewKeptStore(b.JS, b.Names).Walk(t.Context(), sel, func(e adminapi.KeptEntry) error {
 			visited++
 			last = e.Sequence
 			return nil

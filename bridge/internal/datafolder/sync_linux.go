@@ -1,4 +1,4 @@
-package stream
+package datafolder
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 )
 
 // syncFileSystem writes everything of the file system that holds dir to its disk.
-func syncFileSystem(dir string) error {
+func SyncFileSystem(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return fmt.Errorf("syncing the data folder: %w", err)

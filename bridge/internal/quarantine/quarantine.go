@@ -1,4 +1,4 @@
-package stream
+package quarantine
 
 import (
 	"context"
@@ -9,12 +9,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/stream"
 )
 
 // Quarantine keeps authentic deliveries that could not become an event, until
 // somebody sees to them. It is safe for concurrent use.
 type Quarantine struct {
-	store  Storer
+	store  stream.Storer
 	names  bridge.Names
 	alarms bridge.Alarmer
 	kept   *prometheus.CounterVec
@@ -22,7 +23,7 @@ type Quarantine struct {
 
 // NewQuarantine returns a quarantine that is stored by store, which may be the
 // one of events: what is kept is answered 200 and deserves the same.
-func NewQuarantine(store Storer, names bridge.Names, alarms bridge.Alarmer) *Quarantine {
+func NewQuarantine(store stream.Storer, names bridge.Names, alarms bridge.Alarmer) *Quarantine {
 	return &Quarantine{
 		store: store, names: names, alarms: alarms,
 		kept: prometheus.NewCounterVec(prometheus.CounterOpts{

@@ -1,4 +1,4 @@
-package stream
+package datafolder
 
 import (
 	"bytes"
@@ -27,7 +27,7 @@ const (
 )
 
 // ErrFolderInUse is wrapped by [OpenFolder] when another process has the folder.
-var ErrFolderInUse = errors.New("data folder is in use")
+var ErrInUse = errors.New("data folder is in use")
 
 // Folder is a data folder that this process alone may use. Two servers on one
 // folder would both acknowledge the same sequences and destroy each other's
@@ -56,7 +56,7 @@ type Holder struct {
 // format and has everything in its file system written to the disk: what an
 // earlier process wrote without having it synced would otherwise be taken for
 // durable. The error wraps [ErrFolderInUse] when the lock is taken.
-func OpenFolder(dir string) (*Folder, error) {
+func Open(dir string) (*Folder, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("data folder %s: %w", dir, err)
@@ -65,12 +65,12 @@ func OpenFolder(dir string) (*Folder, error) {
 		return nil, fmt.Errorf("creating data folder: %w: choose a folder that this user may write with data_dir", err)
 	}
 	f := &Folder{dir: dir}
-	if f.lock, err = os.OpenFile(f.path("lock"), os.O_RDWR|os.O_CREATE, 0o640); err != nil {
+	if f.lock, err = os.OpenFile(f.Path("lock"), os.O_RDWR|os.O_CREATE, 0o640); err != nil {
 		return nil, fmt.Errorf("opening the lock of the data folder: %w: choose a folder that this user may write with data_dir", err)
 	}
 	if err := f.takeLock(); err != nil {
-		holder, _ := readHolder(f.path("lock"))
-		return nil, errors.Join(fmt.Errorf("%s: %w by process %d: stop that one or choose another data_dir", dir, ErrFolderInUse, holder.PID), f.lock.Close())
+		holder, _ := readHolder(f.Path("lock"))
+		return nil, errors.Join(fmt.Errorf("%s: %w by process %d: stop that one or choose another data_dir", dir, ErrInUse, holder.PID), f.lock.Close())
 	}
 	// At once: what stands there are the addresses of a process that is gone.
 	if err := errors.Join(f.Announce(Holder{PID: os.Getpid()}), f.checkFormat(), f.sync()); err != nil {
@@ -96,22 +96,22 @@ func (f *Folder) takeLock() error {
 
 // sync covers the stores too when they are mounts of their own.
 func (f *Folder) sync() error {
-	err := syncFileSystem(f.dir)
+	err := SyncFileSystem(f.dir)
 	for _, part := range []string{NATSPart, SpoolPart} {
-		if store := f.path(part); err == nil && exists(store) {
-			err = syncFileSystem(store)
+		if store := f.Path(part); err == nil && Exists(store) {
+			err = SyncFileSystem(store)
 		}
 	}
 	return err
 }
 
-func exists(path string) bool {
+func Exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
 
 // HasSpool reports whether an earlier process had a spool in the folder.
-func (f *Folder) HasSpool() bool { return exists(f.path(SpoolPart)) }
+func (f *Folder) HasSpool() bool { return Exists(f.Path(SpoolPart)) }
 
 // Close gives the folder back.
 func (f *Folder) Close() error { return f.lock.Close() }
@@ -119,7 +119,7 @@ func (f *Folder) Close() error { return f.lock.Close() }
 // Dir is the absolute path.
 func (f *Folder) Dir() string { return f.dir }
 
-func (f *Folder) path(elem ...string) string {
+func (f *Folder) Path(elem ...string) string {
 	return filepath.Join(append([]string{f.dir}, elem...)...)
 }
 
@@ -176,7 +176,7 @@ func readHolder(path string) (Holder, error) {
 
 // CheckFolder returns an error when [OpenFolder] could not use the folder, unless that is
 // because another process has it. It creates nothing.
-func CheckFolder(dir string) error {
+func Check(dir string) error {
 	f := &Folder{dir: dir}
 	if err := f.readFormat(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -200,19 +200,19 @@ func CheckFolder(dir string) error {
 func (f *Folder) checkFormat() error {
 	err := f.readFormat()
 	if errors.Is(err, fs.ErrNotExist) {
-		return writeSynced(f.path("format"), []byte(strconv.Itoa(folderFormat)+"\n"), 0o640)
+		return WriteFile(f.Path("format"), []byte(strconv.Itoa(folderFormat)+"\n"), 0o640)
 	}
 	return err
 }
 
 func (f *Folder) readFormat() error {
-	text, err := os.ReadFile(f.path("format"))
+	text, err := os.ReadFile(f.Path("format"))
 	if err != nil {
 		return fmt.Errorf("reading the format of the data folder: %w", err)
 	}
 	version, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil {
-		return fmt.Errorf("reading the format of the data folder: %s holds %.20q, not a number", f.path("format"), text)
+		return fmt.Errorf("reading the format of the data folder: %s holds %.20q, not a number", f.Path("format"), text)
 	}
 	if version > folderFormat {
 		return fmt.Errorf("data folder %s has format %d, this program knows up to %d: use the newer Hookspan that made it", f.dir, version, folderFormat)
@@ -226,11 +226,11 @@ func (f *Folder) Secret(name string) (string, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return secret, err
 	}
-	if err := os.MkdirAll(f.path("secrets"), 0o700); err != nil {
+	if err := os.MkdirAll(f.Path("secrets"), 0o700); err != nil {
 		return "", fmt.Errorf("creating the folder of secrets: %w", err)
 	}
 	secret = rand.Text()
-	if err := writeSynced(f.path("secrets", name), []byte(secret+"\n"), 0o600); err != nil {
+	if err := WriteFile(f.Path("secrets", name), []byte(secret+"\n"), 0o600); err != nil {
 		return "", err
 	}
 	return secret, nil
@@ -251,7 +251,7 @@ func ReadSecret(dir, name string) (string, error) {
 }
 
 // writeSynced writes a file that is whole or not there, whenever the power goes.
-func writeSynced(path string, text []byte, mode fs.FileMode) error {
+func WriteFile(path string, text []byte, mode fs.FileMode) error {
 	tmp, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
