@@ -54,7 +54,7 @@ func TestIDThatAnotherProgramUsed(t *testing.T) {
 		"dead letter": {"HOOKSPAN_DEAD", "hookspan.dead.mine.x", letterOf, true},
 		"copy":        {"HOOKSPAN_EVENTS", "hookspan.again.mine.x", againOf, false},
 	} {
-		b := streamtest.Start(t, listening())
+		b := streamtest.Start(t, streamtest.Listening())
 		rival := b.JS
 		if c.asApp {
 			rival = b.App()
@@ -123,7 +123,7 @@ func at(t *testing.T, b *streamtest.Bench, st string, seq uint64) *jetstream.Raw
 
 // A rival that knows every id which can be known keeps nothing from being stored either.
 func TestIDsThatAreAllTaken(t *testing.T) {
-	b := streamtest.Start(t, listening())
+	b := streamtest.Start(t, streamtest.Listening())
 	app := b.App()
 	p := b.Publisher()
 	e := streamtest.Event("pred_1")
@@ -134,7 +134,7 @@ func TestIDsThatAreAllTaken(t *testing.T) {
 	require.NoError(t, err)
 	second := at(t, b, "HOOKSPAN_DEAD", got.Sequence).Header.Get(bridge.HeaderMsgID)
 
-	b = streamtest.Start(t, listening())
+	b = streamtest.Start(t, streamtest.Listening())
 	app, p = b.App(), b.Publisher()
 	for _, id := range []string{m.Header.Get(bridge.HeaderMsgID), second} {
 		_, err := app.Publish(t.Context(), "hookspan.dead.mine.x", nil, jetstream.WithMsgID(id))
@@ -154,7 +154,7 @@ func TestDuplicateOfWhatWasRemoved(t *testing.T) {
 		"purged":  func(s jetstream.Stream, _ uint64) error { return s.Purge(t.Context()) },
 	} {
 		t.Run(how, func(t *testing.T) {
-			b := streamtest.Start(t, listening())
+			b := streamtest.Start(t, streamtest.Listening())
 			heard := &streamtest.Alarms{}
 			p := b.Publisher()
 			p.SetAlarms(heard)
@@ -187,7 +187,7 @@ func TestDuplicateOfWhatWasRemoved(t *testing.T) {
 
 // Webhooks that are sent again cost no look: the id of an event is believed.
 func TestDuplicateEventIsNotLookedUp(t *testing.T) {
-	b := streamtest.Start(t, listening())
+	b := streamtest.Start(t, streamtest.Listening())
 	p := b.Publisher()
 	e := streamtest.Event("pred_1")
 	first, err := p.Publish(t.Context(), e)

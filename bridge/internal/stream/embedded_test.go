@@ -39,15 +39,8 @@ func connectAs(t *testing.T, b *streamtest.Bench, user, password string) (*nats.
 	return nc, js
 }
 
-func listening() stream.EmbeddedConfig {
-	cfg := streamtest.Config()
-	cfg.Listen = "127.0.0.1:0"
-	cfg.Consumers = []string{"archive"}
-	return cfg
-}
-
 func TestNobodyConnectsWithoutPassword(t *testing.T) {
-	b := streamtest.Start(t, listening())
+	b := streamtest.Start(t, streamtest.Listening())
 	for _, opts := range [][]nats.Option{
 		nil,
 		{nats.UserInfo("app", "")},
@@ -65,7 +58,7 @@ func TestNobodyConnectsWithoutPassword(t *testing.T) {
 
 func TestAppReadsThroughADurableOfItsOwn(t *testing.T) {
 	ctx := context.Background()
-	b := streamtest.Start(t, listening())
+	b := streamtest.Start(t, streamtest.Listening())
 	e := streamtest.Event("pred_1")
 	_, err := b.Publisher().Publish(ctx, e)
 	require.NoError(t, err)
@@ -87,7 +80,7 @@ func TestAppReadsThroughADurableOfItsOwn(t *testing.T) {
 
 func TestAppCannotHarm(t *testing.T) {
 	ctx := context.Background()
-	b := streamtest.Start(t, listening())
+	b := streamtest.Start(t, streamtest.Listening())
 	_, err := b.Publisher().Publish(ctx, streamtest.Event("pred_1"))
 	require.NoError(t, err)
 	_, err = b.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{Durable: "archive", AckPolicy: jetstream.AckExplicitPolicy})
@@ -217,7 +210,7 @@ func request(nc *nats.Conn, subject, body string) error {
 // the caller's rights.
 func TestAppCannotMakeTheServerPublishForIt(t *testing.T) {
 	ctx := context.Background()
-	b := streamtest.Start(t, listening())
+	b := streamtest.Start(t, streamtest.Listening())
 	for _, id := range []string{"pred_1", "pred_2", "pred_3"} {
 		_, err := b.Publisher().Publish(ctx, streamtest.Event(id))
 		require.NoError(t, err)

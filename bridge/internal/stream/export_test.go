@@ -6,10 +6,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 )
 
 // Restart starts the spool's server again, as [Spool.Watch] does with one that is
@@ -119,15 +117,3 @@ func AtomicPays(c jetstream.StreamConfig, replicas int) bool { return atomicPays
 func MessageSize(m *nats.Msg) int { return messageSize(m) }
 
 func (p *Price) WantsTrial() bool { return p.p.wantsTrial() }
-
-const KeptDamaged = keptDamaged
-
-func EncodeState(next uint64) []byte { return encodeState(next) }
-
-func CheckState(text []byte) error { _, err := decodeState(text); return err }
-
-// ExamineDurables looks at the durables of a folder as a server does that is about to
-// start.
-func ExamineDurables(folder *datafolder.Folder) error {
-	return newDurables(folder, "nats", folder.Memory("durables.json"), nil, zap.NewNop()).examine()
-}

@@ -45,7 +45,7 @@ func deaf(t *testing.T, b *streamtest.Bench, requests string) net.Conn {
 // they are: those that read least are disconnected, and others go on.
 func TestProgramsThatDoNotReadAreDisconnected(t *testing.T) {
 	alarms := &streamtest.Alarms{}
-	cfg := listening()
+	cfg := streamtest.Listening()
 	cfg.Alarms = alarms
 	b := streamtest.Start(t, cfg)
 	large := streamtest.Event("pred_1")
@@ -74,7 +74,7 @@ func TestProgramsThatDoNotReadAreDisconnected(t *testing.T) {
 
 // The connections of other programs have a limit, and the bridge can still connect.
 func TestProgramsHaveAShareOfConnections(t *testing.T) {
-	b := streamtest.Start(t, listening())
+	b := streamtest.Start(t, streamtest.Listening())
 	password, err := datafolder.ReadSecret(b.Folder.Dir(), stream.AppUser)
 	require.NoError(t, err)
 	open := 0
@@ -96,7 +96,7 @@ func TestProgramsHaveAShareOfConnections(t *testing.T) {
 // turn, so the programs of others have a limited number of them.
 func TestSubscriptionsOfOthersHaveALimit(t *testing.T) {
 	alarms := &streamtest.Alarms{}
-	cfg := listening()
+	cfg := streamtest.Listening()
 	cfg.Alarms = alarms
 	b := streamtest.Start(t, cfg)
 	left := make(chan *nats.Conn, 10)

@@ -41,7 +41,7 @@ func (e *Embedded) Watch(ctx context.Context, alarms bridge.Alarmer, log *zap.Lo
 	retry, started := backoff.Backoff{First: healFirst, Max: healLongest}, time.Now()
 	for pause := watchEvery; backoff.Sleep(ctx, pause); {
 		pause = watchEvery
-		e.durables.raise(alarms)
+		e.durables.Raise(alarms)
 		frozen := e.Frozen()
 		if frozen == nil {
 			continue

@@ -17,7 +17,7 @@ import (
 // pulling is a server with two pull consumers, their durables, and an event for both.
 func pulling(t *testing.T) *streamtest.Bench {
 	t.Helper()
-	cfg := listening()
+	cfg := streamtest.Listening()
 	cfg.Pull = []string{"search-team", "other"}
 	cfg.Consumers = append(cfg.Consumers, cfg.Pull...)
 	b := streamtest.Start(t, cfg)
@@ -213,7 +213,7 @@ func TestPullUserCannotMakeTheServerPublishForIt(t *testing.T) {
 
 func TestPullUserKeepsItsPassword(t *testing.T) {
 	dir := t.TempDir()
-	cfg := listening()
+	cfg := streamtest.Listening()
 	cfg.Pull = []string{"team"}
 	var passwords []string
 	for range 2 {

@@ -41,6 +41,15 @@ func Config() stream.EmbeddedConfig {
 	}
 }
 
+// Listening is [Config] for a server that other programs can connect to. Consumer archive
+// belongs to the bridge.
+func Listening() stream.EmbeddedConfig {
+	cfg := Config()
+	cfg.Listen = "127.0.0.1:0"
+	cfg.Consumers = []string{"archive"}
+	return cfg
+}
+
 // Start starts a server and ends it with the test.
 func Start(t testing.TB, cfg stream.EmbeddedConfig) *Bench {
 	t.Helper()

@@ -1,4 +1,4 @@
-package stream
+package durablerepair
 
 import (
 	"context"
@@ -16,8 +16,8 @@ import (
 )
 
 // unsettled are the durables that wait for settle and whose streams the server has.
-func (d *durables) unsettled(now streamsNow) (ready, rest []*foundDurable) {
-	for _, f := range d.found {
+func (r *Repairer) unsettled(now streamsNow) (ready, rest []*foundDurable) {
+	for _, f := range r.found {
 		stream, ok := now[f.stream]
 		switch {
 		case !ok:
@@ -29,35 +29,39 @@ func (d *durables) unsettled(now streamsNow) (ready, rest []*foundDurable) {
 	return ready, rest
 }
 
-// settle brings back the durables of the streams that the server has, and records
-// which there are. What fails is tried again with the next call. Connect is called
-// when there is something to bring back.
-func (d *durables) settle(ctx context.Context, now streamsNow, connect func() (*nats.Conn, error)) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	ready, rest := d.unsettled(now)
-	d.found = rest
+// Settle brings back the durables of the streams that the server has, and records which
+// there are. Whatever fails is tried again with the next call. A server that does not run
+// is left alone.
+func (r *Repairer) Settle(ctx context.Context, s *server.Server) error {
+	now, err := r.look(s)
+	if err != nil || now == nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ready, rest := r.unsettled(now)
+	r.found = rest
 	if len(ready) > 0 {
-		nc, err := connect()
+		nc, err := r.cfg.Connect()
 		if err != nil {
-			d.found = append(rest, ready...)
+			r.found = append(rest, ready...)
 			return err
 		}
 		defer nc.Close()
 		for _, f := range ready {
-			if err := d.bringBack(ctx, nc, f, now); err != nil {
-				d.log.Error("a durable cannot be brought back, trying again",
+			if err := r.bringBack(ctx, nc, f, now); err != nil {
+				r.cfg.Log.Error("a durable cannot be brought back, trying again",
 					zap.String("stream", f.stream), zap.String("durable", f.name), zap.Error(err))
-				d.tell(f, "it cannot be brought back yet, which is tried again: "+err.Error())
-				d.found = append(d.found, f)
+				r.tell(f, "it cannot be brought back yet, which is tried again: "+err.Error())
+				r.found = append(r.found, f)
 			}
 		}
 	}
-	return d.remember(now)
+	return r.remember(now)
 }
 
 // bringBack has the server load one durable, at a safe position if its own is lost.
-func (d *durables) bringBack(ctx context.Context, nc *nats.Conn, f *foundDurable, now streamsNow) error {
+func (r *Repairer) bringBack(ctx context.Context, nc *nats.Conn, f *foundDurable, now streamsNow) error {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return err
@@ -73,25 +77,25 @@ func (d *durables) bringBack(ctx context.Context, nc *nats.Conn, f *foundDurable
 			return err
 		}
 		f.lost, loaded = true, false
-		f.damage = append(f.damage, "by its state it has seen more events than there are")
-		if err := d.secure(f); err != nil {
+		f.damage = append(f.damage, absurd)
+		if err := r.secure(f); err != nil {
 			return err
 		}
 	}
 	from := f.state.ackFloor + 1
 	if f.lost {
-		if from, err = d.safePosition(ctx, stream, f); err != nil {
+		if from, err = r.safePosition(ctx, stream, f); err != nil {
 			return err
 		}
 	}
 	if f.lost && !loaded { // else an earlier try has written it, and somebody has made the durable of it
-		if err := datafolder.WriteFile(filepath.Join(d.folder(f.stream, f.name), stateFile), encodeState(from), 0o600); err != nil {
+		if err := datafolder.WriteFile(filepath.Join(r.folder(f.stream, f.name), stateFile), encodeState(from), 0o600); err != nil {
 			return err
 		}
 	}
 	if f.meta == nil {
-		d.tell(f, fmt.Sprintf("make it again under its name, with the program that reads it: it then begins with event %d, "+
-			"and none is left out; if nobody needs it, remove its folder %s while the bridge is stopped", from, d.folder(f.stream, f.name)))
+		r.tell(f, fmt.Sprintf("make it again under its name, with the program that reads it: it then begins with event %d, "+
+			"and none is left out; if nobody needs it, remove its folder %s while the bridge is stopped", from, r.folder(f.stream, f.name)))
 		return nil
 	}
 	if !loaded {
@@ -101,12 +105,12 @@ func (d *durables) bringBack(ctx context.Context, nc *nats.Conn, f *foundDurable
 	}
 	switch {
 	case len(f.damage) == 0:
-		d.log.Info("a durable is back, where it was", zap.String("stream", f.stream), zap.String("durable", f.name))
+		r.cfg.Log.Info("a durable is back, where it was", zap.String("stream", f.stream), zap.String("durable", f.name))
 	case f.lost:
-		d.tell(f, fmt.Sprintf("it was made again and begins with event %d: events that it had handled come again, none is left out; "+
+		r.tell(f, fmt.Sprintf("it was made again and begins with event %d: events that it had handled come again, none is left out; "+
 			"if somebody has removed it on purpose, remove it once more", from))
 	default:
-		d.tell(f, "it was repaired and goes on where it was")
+		r.tell(f, "it was repaired and goes on where it was")
 	}
 	return nil
 }

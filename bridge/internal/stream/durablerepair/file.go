@@ -1,4 +1,4 @@
-package stream
+package durablerepair
 
 import (
 	"bytes"

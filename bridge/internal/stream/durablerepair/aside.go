@@ -1,4 +1,4 @@
-package stream
+package durablerepair
 
 import (
 	"errors"
@@ -15,12 +15,12 @@ const keptDamaged = 64
 
 // setAside moves files of a durable out of the server's way. Those that are not there
 // are left out.
-func (d *durables) setAside(f *foundDurable, files ...string) error {
+func (r *Repairer) setAside(f *foundDurable, files ...string) error {
 	if f.aside == "" {
-		f.aside = filepath.Join(d.damaged, fmt.Sprintf("%s.%s.%s", time.Now().UTC().Format("20060102T150405.000000000Z"), f.stream, f.name))
+		f.aside = filepath.Join(r.cfg.Damaged, fmt.Sprintf("%s.%s.%s", time.Now().UTC().Format("20060102T150405.000000000Z"), f.stream, f.name))
 	}
 	for _, file := range files {
-		from := filepath.Join(d.folder(f.stream, f.name), file)
+		from := filepath.Join(r.folder(f.stream, f.name), file)
 		if _, err := os.Lstat(from); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -31,18 +31,18 @@ func (d *durables) setAside(f *foundDurable, files ...string) error {
 			return err
 		}
 	}
-	return d.forgetOldest()
+	return r.forgetOldest()
 }
 
 // forgetOldest bounds what is set aside.
-func (d *durables) forgetOldest() error {
-	aside, err := folders(d.damaged)
+func (r *Repairer) forgetOldest() error {
+	aside, err := folders(r.cfg.Damaged)
 	if err != nil || len(aside) <= keptDamaged {
 		return err
 	}
 	slices.Sort(aside) // by time
 	for _, name := range aside[:len(aside)-keptDamaged] {
-		if err := os.RemoveAll(filepath.Join(d.damaged, name)); err != nil {
+		if err := os.RemoveAll(filepath.Join(r.cfg.Damaged, name)); err != nil {
 			return err
 		}
 	}

@@ -1,4 +1,4 @@
-package stream
+package durablerepair
 
 import (
 	"context"
@@ -14,10 +14,10 @@ import (
 // again: the greatest of which it is known that everything before it was handled, or
 // was never meant for it. A position beyond the end of the stream is none: it is that
 // of another stream, or garbage.
-func (d *durables) safePosition(ctx context.Context, stream jetstream.Stream, f *foundDurable) (uint64, error) {
+func (r *Repairer) safePosition(ctx context.Context, stream jetstream.Stream, f *foundDurable) (uint64, error) {
 	state, info := stream.CachedInfo().State, f.info
-	if d.position != nil {
-		if seq, ok := d.position(f.stream, f.name); ok && seq > 0 && seq <= state.LastSeq+1 {
+	if r.cfg.Position != nil {
+		if seq, ok := r.cfg.Position(f.stream, f.name); ok && seq > 0 && seq <= state.LastSeq+1 {
 			return seq, nil
 		}
 	}

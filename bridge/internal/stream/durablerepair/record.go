@@ -1,4 +1,4 @@
-package stream
+package durablerepair
 
 import (
 	"bytes"
@@ -7,21 +7,23 @@ import (
 	"maps"
 	"path/filepath"
 
+	"github.com/nats-io/nats-server/v2/server"
+
 	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 )
 
-// durableRecord remembers, outside of the server's folder, which durables there are
+// record remembers, outside of the server's folder, which durables there are
 // and their configurations: stream, durable, its meta.inf. A durable whose folder is
 // gone, or whose configuration cannot be read, is made of that.
-type durableRecord struct {
+type record struct {
 	memory *datafolder.Memory // nil: nothing is remembered
 	known  map[string]map[string]json.RawMessage
 }
 
-// openDurableRecord returns an empty record with the error when the old one cannot be
+// openRecord returns an empty record with the error when the old one cannot be
 // read.
-func openDurableRecord(memory *datafolder.Memory) (*durableRecord, error) {
-	r := &durableRecord{memory: memory, known: map[string]map[string]json.RawMessage{}}
+func openRecord(memory *datafolder.Memory) (*record, error) {
+	r := &record{memory: memory, known: map[string]map[string]json.RawMessage{}}
 	if memory == nil {
 		return r, nil
 	}
@@ -46,10 +48,10 @@ func openDurableRecord(memory *datafolder.Memory) (*durableRecord, error) {
 }
 
 // meta is what is known of a durable, or nil.
-func (r *durableRecord) meta(stream, durable string) []byte { return r.known[stream][durable] }
+func (r *record) meta(stream, durable string) []byte { return r.known[stream][durable] }
 
 // save replaces what is known by next, and returns once that is on the disk.
-func (r *durableRecord) save(next map[string]map[string]json.RawMessage) error {
+func (r *record) save(next map[string]map[string]json.RawMessage) error {
 	same := maps.EqualFunc(r.known, next, func(a, b map[string]json.RawMessage) bool {
 		return maps.EqualFunc(a, b, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) })
 	})
@@ -67,9 +69,21 @@ func (r *durableRecord) save(next map[string]map[string]json.RawMessage) error {
 	return nil
 }
 
+// Remember records the durables that the server has. A server that does not run is not
+// asked.
+func (r *Repairer) Remember(s *server.Server) error {
+	now, err := r.look(s)
+	if err != nil || now == nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.remember(now)
+}
+
 // remember records the durables that the server has, but for those whose
 // configuration is being written right now: what is known of them stays.
-func (d *durables) remember(now streamsNow) error {
+func (r *Repairer) remember(now streamsNow) error {
 	next := map[string]map[string]json.RawMessage{}
 	note := func(stream, name string, meta []byte) {
 		if meta == nil {
@@ -80,24 +94,24 @@ func (d *durables) remember(now streamsNow) error {
 		}
 		next[stream][name] = meta
 	}
-	for stream, known := range d.record.known {
-		if _, ok := now[stream]; !ok && datafolder.Exists(filepath.Join(d.dir, stream)) {
+	for stream, known := range r.record.known {
+		if _, ok := now[stream]; !ok && datafolder.Exists(filepath.Join(r.cfg.Streams, stream)) {
 			next[stream] = known // it is about to be provisioned
 		}
 	}
 	for stream, detail := range now {
 		for _, c := range detail.Consumer {
-			meta, info, err := readMeta(d.folder(stream, c.Name), stream, c.Name)
+			meta, info, err := readMeta(r.folder(stream, c.Name), stream, c.Name)
 			switch {
 			case err != nil:
-				note(stream, c.Name, d.record.meta(stream, c.Name))
+				note(stream, c.Name, r.record.meta(stream, c.Name))
 			case info.Durable == c.Name:
 				note(stream, c.Name, meta)
 			}
 		}
 	}
-	for _, f := range d.found {
+	for _, f := range r.found {
 		note(f.stream, f.name, f.meta)
 	}
-	return d.record.save(next)
+	return r.record.save(next)
 }
