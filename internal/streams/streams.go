@@ -20,7 +20,7 @@ const (
 	deadShare, maxDeadBytes             = 8, 1 << 30
 	quarantineShare, maxQuarantineBytes = 16, 1 << 30
 	refusedShare, maxRefusedBytes       = 32, 256 << 20
-	ledgerShare, maxLedgerBytes         = 32, 256 << 20
+	attemptsShare, maxAttemptsBytes     = 32, 256 << 20
 	laterShare, maxLaterBytes           = 8, 1 << 30
 	predictionsShare, maxPredictions    = 8, 2 << 30
 	minShareBytes                       = 16 << 20
@@ -38,7 +38,7 @@ const (
 	ringDuplicates = 2 * time.Minute
 )
 
-// StreamsConfig says how the streams are to be. Zero values are defaults.
+// Config says how the streams are to be. Zero values are defaults.
 type Config struct {
 	Names bridge.Names
 	// MaxBytes and MaxAge bound the stream of events, default 10 GiB and 14 days.
@@ -64,7 +64,7 @@ func (c Config) share(part, most int64) int64 {
 	return min(max(c.withDefaults().MaxBytes/part, minShareBytes), most)
 }
 
-// storeBytes is the disk space that the streams may take together.
+// StoreBytes is the disk space that the streams may take together.
 func (c Config) StoreBytes() int64 {
 	sum := c.laterBytes()
 	for _, s := range c.All() {
@@ -76,7 +76,7 @@ func (c Config) StoreBytes() int64 {
 // laterBytes is how much may wait for its next attempt.
 func (c Config) laterBytes() int64 { return c.share(laterShare, maxLaterBytes) }
 
-// streams are all the streams.
+// All are all the streams.
 //
 // Retention is by limits: interest would drop an event that no consumer waits
 // for yet, a work queue forgets the ids of what was acknowledged. DiscardNew
@@ -183,14 +183,14 @@ func (c Config) All() []jetstream.StreamConfig {
 			Discard:           jetstream.DiscardNew,
 			Storage:           jetstream.FileStorage,
 			MaxMsgsPerSubject: 1,
-			MaxBytes:          c.share(ledgerShare, maxLedgerBytes),
+			MaxBytes:          c.share(attemptsShare, maxAttemptsBytes),
 			Duplicates:        ringDuplicates,
 			Replicas:          c.Replicas,
 			AllowDirect:       true,
 			AllowMsgTTL:       true,
 		},
 		{
-			// As the ledger of consumers; what finished long ago goes by its TTL.
+			// As the attempt records of consumers; what finished long ago goes by its TTL.
 			Name:               c.Names.PredictionsStream(),
 			Description:        "Hookspan: what is known of each prediction",
 			Subjects:           []string{c.Names.PredictionsSubject(">")},

@@ -20,9 +20,9 @@ import (
 
 func auditor(t *testing.T, b *streamtest.Bench, memory Memory, alarms bridge.Alarmer) *Auditor {
 	t.Helper()
-	book, err := OpenCheckpoint(memory, "test")
+	checkpoint, err := OpenCheckpoint(memory, "test")
 	require.NoError(t, err)
-	return NewAuditor(b.JS, book, AuditorConfig{
+	return NewAuditor(b.JS, checkpoint, AuditorConfig{
 		Streams: []string{events, "HOOKSPAN_DEAD"}, Kept: []string{events}, Alone: true, Alarms: alarms, Logger: zap.NewNop(),
 	})
 }
@@ -141,7 +141,7 @@ func TestAuditorKnowsTheJanitor(t *testing.T) {
 	a := auditor(t, b, memory, alarms)
 	a.Audit(context.Background())
 	j := janitor(b, alarms)
-	j.cfg.BeforePurge = func(to uint64) { require.NoError(t, a.book.Purging(events, to)) }
+	j.cfg.BeforePurge = func(to uint64) { require.NoError(t, a.checkpoint.Purging(events, to)) }
 	require.NoError(t, j.Tick(context.Background()))
 	require.Greater(t, state(t, b, events).FirstSeq, uint64(1))
 	auditor(t, b, memory, alarms).Audit(context.Background())
@@ -160,9 +160,9 @@ func TestAuditorWithoutMemory(t *testing.T) {
 	a.Audit(context.Background())
 	require.Equal(t, []string{bridge.AlarmStoreMissing}, streamtest.KindsOf(alarms.Take()))
 
-	book, err := OpenCheckpoint(&paper{text: []byte("{")}, "test")
+	checkpoint, err := OpenCheckpoint(&paper{text: []byte("{")}, "test")
 	require.Error(t, err)
-	NewAuditor(b.JS, book, a.cfg).Audit(context.Background())
+	NewAuditor(b.JS, checkpoint, a.cfg).Audit(context.Background())
 	require.Empty(t, alarms.Take())
 }
 

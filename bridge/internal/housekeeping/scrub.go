@@ -53,21 +53,21 @@ type ScrubConfig struct {
 // message when it reads its block from the disk, and keeps a block that is in
 // use in memory: damage to the newest block shows in the pass after it was left.
 type Scrub struct {
-	js   jetstream.JetStream
-	book *Checkpoint
-	cfg  ScrubConfig
-	kept map[string]bool
+	js         jetstream.JetStream
+	checkpoint *Checkpoint
+	cfg        ScrubConfig
+	kept       map[string]bool
 
 	read    *prometheus.CounterVec
 	passEnd *prometheus.GaugeVec
 }
 
-// NewScrub returns a scrub that is not running yet. It keeps in the book how far
+// NewScrub returns a scrub that is not running yet. It keeps in the checkpoint how far
 // it is, so that a restart does not begin the pass anew.
-func NewScrub(js jetstream.JetStream, book *Checkpoint, cfg ScrubConfig) *Scrub {
+func NewScrub(js jetstream.JetStream, checkpoint *Checkpoint, cfg ScrubConfig) *Scrub {
 	cfg.Pause = cmp.Or(cfg.Pause, defaultPause)
 	s := &Scrub{
-		js: js, book: book, cfg: cfg, kept: map[string]bool{},
+		js: js, checkpoint: checkpoint, cfg: cfg, kept: map[string]bool{},
 		read: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "hookspan_scrub_messages_total", Help: "Messages that the scrub has read.",
 		}, []string{"stream"}),
@@ -118,14 +118,14 @@ func (s *Scrub) Pass(ctx context.Context, name string) error {
 	perSecond := cmp.Or(s.cfg.BytesPerSecond, max(minScrubRate, int(info.Config.MaxBytes/scrubDay)))
 	p.limit = rate.NewLimiter(rate.Limit(perSecond), max(perSecond, readCost))
 
-	for next := max(1, s.book.scrubbed(name), info.State.FirstSeq); next <= p.last; {
+	for next := max(1, s.checkpoint.scrubbed(name), info.State.FirstSeq); next <= p.last; {
 		if next, err = p.step(ctx, next); err != nil {
 			return err
 		}
-		s.book.change(func(b *pages) { b.Scrub[name] = next })
+		s.checkpoint.change(func(b *content) { b.Scrub[name] = next })
 	}
 	p.reportRest()
-	s.book.change(func(b *pages) { delete(b.Scrub, name) })
+	s.checkpoint.change(func(b *content) { delete(b.Scrub, name) })
 	s.passEnd.WithLabelValues(name).SetToCurrentTime()
 	return nil
 }
@@ -133,7 +133,7 @@ func (s *Scrub) Pass(ctx context.Context, name string) error {
 func (b *Checkpoint) scrubbed(stream string) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.pages.Scrub[stream]
+	return b.content.Scrub[stream]
 }
 
 // pass is one pass over one stream.

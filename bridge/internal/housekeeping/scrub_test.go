@@ -17,9 +17,9 @@ import (
 
 func scrub(t *testing.T, b *streamtest.Bench, memory Memory, alarms bridge.Alarmer) *Scrub {
 	t.Helper()
-	book, err := OpenCheckpoint(memory, "test")
+	checkpoint, err := OpenCheckpoint(memory, "test")
 	require.NoError(t, err)
-	return NewScrub(b.JS, book, ScrubConfig{
+	return NewScrub(b.JS, checkpoint, ScrubConfig{
 		Streams: []string{events}, Kept: []string{events}, BytesPerSecond: 1 << 30, Alarms: alarms, Logger: zap.NewNop(),
 	})
 }
@@ -139,11 +139,11 @@ func TestScrubOfAHealthyStream(t *testing.T) {
 	require.NoError(t, streamOf(t, b, events).Purge(context.Background()))
 	require.NoError(t, s.Pass(context.Background(), events))
 	put(t, b, 50, completed)
-	s.book.change(func(p *pages) { p.Scrub[events] = 91 })
-	require.NoError(t, s.book.Save())
+	s.checkpoint.change(func(p *content) { p.Scrub[events] = 91 })
+	require.NoError(t, s.checkpoint.Save())
 	s = scrub(t, b, memory, alarms)
-	require.EqualValues(t, 91, s.book.scrubbed(events))
+	require.EqualValues(t, 91, s.checkpoint.scrubbed(events))
 	require.NoError(t, s.Pass(context.Background(), events))
-	require.Zero(t, s.book.scrubbed(events), "the next one begins at the beginning")
+	require.Zero(t, s.checkpoint.scrubbed(events), "the next one begins at the beginning")
 	require.Empty(t, alarms.Take())
 }

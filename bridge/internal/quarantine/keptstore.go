@@ -12,7 +12,7 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// WithheldStore reads and removes the deliveries that did not become an event,
+// KeptStore reads and removes the deliveries that did not become an event,
 // those in quarantine and those in the ring of refused ones. It keeps one of them
 // in memory at a time, and is safe for concurrent use.
 type KeptStore struct {
@@ -20,7 +20,7 @@ type KeptStore struct {
 	names bridge.Names
 }
 
-// NewWithheldStore returns a store that uses js.
+// NewKeptStore returns a store that uses js.
 func NewKeptStore(js jetstream.JetStream, names bridge.Names) *KeptStore {
 	return &KeptStore{js: js, names: names}
 }

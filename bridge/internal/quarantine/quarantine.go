@@ -58,7 +58,7 @@ func (q *Quarantine) Keep(ctx context.Context, w *bridge.KeptDelivery) (bridge.R
 	return receipt, nil
 }
 
-// withheldMessage is the delivery as it is stored.
+// keptMessage is the delivery as it is stored.
 func keptMessage(subject string, w *bridge.KeptDelivery) *nats.Msg {
 	header := nats.Header(w.Message())
 	header[bridge.HeaderMsgID] = []string{w.MsgID()}

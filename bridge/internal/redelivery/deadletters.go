@@ -12,19 +12,19 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// Letters reads and removes dead letters. It keeps one of them in memory at a time
+// DeadLetters reads and removes dead letters. It keeps one of them in memory at a time
 // and is safe for concurrent use.
 type DeadLetters struct {
 	js    jetstream.JetStream
 	names bridge.Names
 }
 
-// NewLetters returns the dead letters that js has.
+// NewDeadLetters returns the dead letters that js has.
 func NewDeadLetters(js jetstream.JetStream, names bridge.Names) *DeadLetters {
 	return &DeadLetters{js: js, names: names}
 }
 
-// Get returns one letter. The error wraps [bridge.ErrNoEntry] when it is not there.
+// Get returns one dead letter. The error wraps [bridge.ErrNoEntry] when it is not there.
 func (l *DeadLetters) Get(ctx context.Context, seq uint64) (adminapi.DeadEntry, error) {
 	stream, err := streamread.Open(ctx, l.js, l.names.DeadStream())
 	if err != nil {
@@ -37,7 +37,7 @@ func (l *DeadLetters) Get(ctx context.Context, seq uint64) (adminapi.DeadEntry, 
 	return l.decode(m), nil
 }
 
-// Remove removes one letter. The error wraps [bridge.ErrNoEntry] when it is not
+// Remove removes one dead letter. The error wraps [bridge.ErrNoEntry] when it is not
 // there.
 func (l *DeadLetters) Remove(ctx context.Context, seq uint64) error {
 	stream, err := streamread.Open(ctx, l.js, l.names.DeadStream())
@@ -47,8 +47,8 @@ func (l *DeadLetters) Remove(ctx context.Context, seq uint64) error {
 	return streamread.Remove(ctx, stream, seq)
 }
 
-// Walk calls visit for every letter of the selection in order, until visit returns
-// an error, which it returns. Letters that come while it walks are left out, those
+// Walk calls visit for every dead letter of the selection in order, until visit returns
+// an error, which it returns. Dead letters that come while it walks are left out, those
 // that are gone are passed over, and visit may remove the one it is given. It does
 // not know the selection's limit.
 func (l *DeadLetters) Walk(ctx context.Context, sel adminapi.DeadSelection, visit func(adminapi.DeadEntry) error) error {
@@ -60,7 +60,7 @@ func (l *DeadLetters) Walk(ctx context.Context, sel adminapi.DeadSelection, visi
 	})
 }
 
-// Scan is [Letters.Walk] that also visits what had to be read to find out that it is
+// Scan is [DeadLetters.Walk] that also visits what had to be read to find out that it is
 // not selected, so that whoever looks for something rare knows how far it has come.
 func (l *DeadLetters) Scan(ctx context.Context, sel adminapi.DeadSelection, visit func(e adminapi.DeadEntry, selected bool) error) error {
 	stream, err := streamread.Open(ctx, l.js, l.names.DeadStream())
@@ -85,7 +85,7 @@ func (l *DeadLetters) decode(m *jetstream.RawStreamMsg) adminapi.DeadEntry {
 		letter, e.Problem = &bridge.DeadLetter{Cause: bridge.DeadUndecodable}, err.Error()
 	}
 	e.DeadLetter = *letter
-	// Who may write letters of one consumer cannot make them those of another one: the
+	// Who may write dead letters of one consumer cannot make them those of another one: the
 	// subject counts, and not what the header says.
 	e.Consumer = l.names.DeadConsumer(m.Subject)
 	if e.Problem != "" || e.Cause == bridge.DeadExpired {

@@ -64,7 +64,7 @@ func TestGivenUpByAnyProgram(t *testing.T) {
 	})
 
 	r.reap()
-	r.eventually(func() bool { return r.letters() == 2 })
+	r.eventually(func() bool { return r.deadLetters() == 2 })
 	letters := map[string]adminapi.DeadEntry{}
 	require.NoError(t, redelivery.NewDeadLetters(r.JS, r.Names).Walk(ctx, adminapi.DeadSelection{Consumer: "search-team"}, func(e adminapi.DeadEntry) error {
 		letters[e.Event.PredictionID] = e
@@ -88,7 +88,7 @@ func TestGivenUpByAnyProgram(t *testing.T) {
 	for range 2 {
 		require.NoError(t, fetch().Term())
 	}
-	r.eventually(func() bool { return r.letters() == 2 })
+	r.eventually(func() bool { return r.deadLetters() == 2 })
 	require.NoError(t, redelivery.NewDeadLetters(r.JS, r.Names).Walk(ctx, adminapi.DeadSelection{}, func(e adminapi.DeadEntry) error {
 		require.Equal(t, 1, e.Redrives)
 		require.Equal(t, bridge.DeadTerminated, e.Cause)
@@ -107,7 +107,7 @@ func TestNoSecondLetter(t *testing.T) {
 	_, err := r.JS.Publish(ctx, "hookspan.events.get3w.prediction.completed.x", []byte("no event"))
 	require.NoError(t, err)
 	r.run(consumers.Config{})
-	r.eventually(func() bool { return r.letters() == 3 })
+	r.eventually(func() bool { return r.deadLetters() == 3 })
 	ephemeral, err := r.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy})
 	require.NoError(t, err)
 	m, err := ephemeral.Next(jetstream.FetchMaxWait(patience))
@@ -116,7 +116,7 @@ func TestNoSecondLetter(t *testing.T) {
 	r.eventually(func() bool { return r.Messages(t, "HOOKSPAN_ADVISORIES") == 4 })
 	r.reap()
 	r.reaped()
-	require.EqualValues(t, 3, r.letters())
+	require.EqualValues(t, 3, r.deadLetters())
 }
 
 // A program that answers twice has answered once: what it said first counts.
@@ -147,6 +147,6 @@ func TestProgramThatAnswersTwice(t *testing.T) {
 		info, err := durable.Info(ctx)
 		return err == nil && info.NumAckPending == 0 && info.NumPending == 0 && info.NumRedelivered == 0
 	})
-	require.Zero(t, r.letters())
+	require.Zero(t, r.deadLetters())
 	require.Zero(t, r.Messages(t, "HOOKSPAN_ADVISORIES"))
 }

@@ -98,7 +98,7 @@ func (r *rig) eventually(what func() bool) {
 	require.Eventually(r.t, what, patience, 5*time.Millisecond)
 }
 
-func (r *rig) letters() uint64 { return r.Messages(r.t, "HOOKSPAN_DEAD") }
+func (r *rig) deadLetters() uint64 { return r.Messages(r.t, "HOOKSPAN_DEAD") }
 
 func (r *rig) settledAll() bool {
 	c, err := r.JS.Consumer(context.Background(), "HOOKSPAN_EVENTS", "team")
@@ -119,11 +119,11 @@ func TestRedrive(t *testing.T) {
 			r.broken.Store(true)
 			r.publish("a", "b", "c")
 			r.run(consumers.Config{Once: once})
-			r.eventually(func() bool { return r.letters() == 3 })
+			r.eventually(func() bool { return r.deadLetters() == 3 })
 
 			report := r.re.Redrive(ctx, adminapi.DeadSelection{Consumer: "team"}, adminapi.RedeliveryOptions{DryRun: true})
 			require.Equal(t, adminapi.RedeliveryReport{DryRun: true, LookedAt: 3, Given: 3, Remaining: map[string]int{}, Last: 3}, report)
-			require.EqualValues(t, 3, r.letters(), "a dry run changes nothing")
+			require.EqualValues(t, 3, r.deadLetters(), "a dry run changes nothing")
 			require.EqualValues(t, 3, r.Messages(t, "HOOKSPAN_EVENTS"))
 
 			report = r.re.Redrive(ctx, adminapi.DeadSelection{Consumer: "team", Prediction: "b"}, adminapi.RedeliveryOptions{})
@@ -136,9 +136,9 @@ func TestRedrive(t *testing.T) {
 			r.broken.Store(false)
 			report = r.re.Redrive(ctx, adminapi.DeadSelection{}, adminapi.RedeliveryOptions{Rate: 1000})
 			require.Equal(t, adminapi.RedeliveryReport{LookedAt: 3, Given: 3, Remaining: map[string]int{}, Last: 4}, report)
-			require.Zero(t, r.letters())
+			require.Zero(t, r.deadLetters())
 			r.eventually(func() bool { return r.times("a") == 1 && r.times("b") == 1 && r.times("c") == 1 && r.settledAll() })
-			require.Zero(t, r.letters())
+			require.Zero(t, r.deadLetters())
 		})
 	}
 }
@@ -160,7 +160,7 @@ func redriveSkips(t *testing.T, once, hiccup bool) {
 	r.broken.Store(true)
 	r.publish("a")
 	r.run(consumers.Config{Once: once})
-	r.eventually(func() bool { return r.letters() == 1 && r.settledAll() })
+	r.eventually(func() bool { return r.deadLetters() == 1 && r.settledAll() })
 	r.broken.Store(false)
 	r.hiccup.Store(hiccup)
 	report := r.re.Replay(ctx, "team", "run", adminapi.EventSelection{}, adminapi.RedeliveryOptions{})
@@ -174,7 +174,7 @@ func redriveSkips(t *testing.T, once, hiccup bool) {
 	})
 	report = r.re.Redrive(ctx, adminapi.DeadSelection{}, adminapi.RedeliveryOptions{})
 	require.Equal(t, adminapi.RedeliveryReport{LookedAt: 1, Skipped: 1, Remaining: map[string]int{}, Last: 1}, report)
-	require.Zero(t, r.letters())
+	require.Zero(t, r.deadLetters())
 	require.EqualValues(t, 2, r.Messages(t, "HOOKSPAN_EVENTS"), "nothing was given again")
 }
 
@@ -199,13 +199,13 @@ func TestRedriveKeepsWhatItCannotGive(t *testing.T) {
 	}
 	report := r.re.Redrive(ctx, adminapi.DeadSelection{}, adminapi.RedeliveryOptions{})
 	require.Equal(t, adminapi.RedeliveryReport{LookedAt: 3, Remaining: map[string]int{"no_consumer": 1, "no_event": 2}, Last: 3}, report)
-	require.EqualValues(t, 3, r.letters())
+	require.EqualValues(t, 3, r.deadLetters())
 	require.Zero(t, r.Messages(t, "HOOKSPAN_EVENTS"))
 
 	require.Equal(t, 3, r.re.Drop(ctx, adminapi.DeadSelection{}, true).Dropped)
-	require.EqualValues(t, 3, r.letters())
+	require.EqualValues(t, 3, r.deadLetters())
 	require.Equal(t, 2, r.re.Drop(ctx, adminapi.DeadSelection{Consumer: "team"}, false).Dropped)
-	require.EqualValues(t, 1, r.letters())
+	require.EqualValues(t, 1, r.deadLetters())
 }
 
 // half fails each store after it has stored.
@@ -225,13 +225,13 @@ func TestRedriveThatIsRunAgain(t *testing.T) {
 	r.broken.Store(true)
 	r.publish("a", "b", "c")
 	r.run(consumers.Config{})
-	r.eventually(func() bool { return r.letters() == 3 && r.settledAll() })
+	r.eventually(func() bool { return r.deadLetters() == 3 && r.settledAll() })
 	r.broken.Store(false)
 
 	report := r.redeliverer(half{r.Publisher()}).Redrive(ctx, adminapi.DeadSelection{}, adminapi.RedeliveryOptions{})
 	require.Contains(t, report.Stopped, bridge.ErrUnknown.Error())
 	require.Zero(t, report.Given)
-	require.EqualValues(t, 3, r.letters(), "what is not known to be stored stays")
+	require.EqualValues(t, 3, r.deadLetters(), "what is not known to be stored stays")
 
 	report = r.re.Redrive(ctx, adminapi.DeadSelection{Limit: 2}, adminapi.RedeliveryOptions{Handled: true})
 	require.Equal(t, adminapi.RedeliveryReport{LookedAt: 2, Given: 2, Remaining: map[string]int{}, More: true, Last: 2}, report)

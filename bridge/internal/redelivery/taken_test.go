@@ -74,7 +74,7 @@ func TestReaperBelievesNoDuplicate(t *testing.T) {
 	r.reaped()
 	require.Equal(t, 1, r.count("HOOKSPAN_DEAD", "hookspan.dead.archive.>"))
 	require.Len(t, store.Taken(), 1)
-	require.EqualValues(t, 2, r.letters())
+	require.EqualValues(t, 2, r.deadLetters())
 }
 
 // What came due is brought back, or becomes a letter when it is no event, although
@@ -114,7 +114,7 @@ func TestRedelivererBelievesNoDuplicate(t *testing.T) {
 
 	report := r.re.Redrive(ctx, adminapi.DeadSelection{}, adminapi.RedeliveryOptions{})
 	require.Equal(t, 1, report.Given)
-	require.Zero(t, r.letters())
+	require.Zero(t, r.deadLetters())
 	require.Equal(t, 1, r.count("HOOKSPAN_EVENTS", "hookspan.again.team.>"))
 
 	for range 2 { // the second is a true repeat

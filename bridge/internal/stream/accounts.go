@@ -151,7 +151,7 @@ subscribe: [%s]
 imports: [
 %s]
 }
-`, a.name, a.connections, guestSubscriptions, a.user, password, quoted(publish), quoted(a.denied), quoted(listen), imports.String()), nil
+`, a.name, a.connections, programSubscriptions, a.user, password, quoted(publish), quoted(a.denied), quoted(listen), imports.String()), nil
 }
 
 // ownAccountAlone is [accounts] for a server that nobody else enters.

@@ -86,7 +86,7 @@ func TestStateByTheServersNumbers(t *testing.T) {
 	require.NoError(t, err)
 	defer asking.Stop()
 	r.eventually(is(bridge.StandingWaiting))
-	require.NoError(t, r.fleet.Pause(ctx, "team", time.Now().Add(time.Hour)))
+	require.NoError(t, r.durables.Pause(ctx, "team", time.Now().Add(time.Hour)))
 	require.True(t, is(bridge.StandingPaused)())
 }
 
@@ -135,7 +135,7 @@ func told(t *testing.T, memory *kept, consumer string) uint64 {
 	t.Helper()
 	record, err := durables.ReadRecord(memory)
 	require.NoError(t, err)
-	return record.LettersTold(consumer)
+	return record.DeadLettersTold(consumer)
 }
 
 // watch returns one as a process has that begins anew.
@@ -144,7 +144,7 @@ func (r *rig) watch(memory durables.Memory, at *clock) (*durables.Watch, func() 
 	alarms := make(heard, 100)
 	record, err := durables.OpenRecord(memory, durables.Place{Store: durables.Embedded, Prefix: "hookspan"})
 	require.NoError(r.t, err)
-	w := durables.NewWatch(r.fleet, durables.WatchConfig{Alarms: alarms, Record: record})
+	w := durables.NewWatch(r.durables, durables.WatchConfig{Alarms: alarms, Record: record})
 	w.SetClock(at.now)
 	return w, func() (out []bridge.Alarm) {
 		r.t.Helper()
@@ -266,6 +266,6 @@ func TestUnreadConsumerIsAnAlarm(t *testing.T) {
 	require.Len(t, alarms, 1)
 	require.Equal(t, bridge.AlarmConsumerUnread, alarms[0].Kind)
 	require.Contains(t, alarms[0].Text, "1 wait")
-	require.NoError(t, r.fleet.Pause(ctx, "team", time.Time{}))
+	require.NoError(t, r.durables.Pause(ctx, "team", time.Time{}))
 	require.Empty(t, look(), "somebody wants it so")
 }

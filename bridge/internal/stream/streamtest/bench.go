@@ -76,13 +76,13 @@ func StartIn(t testing.TB, dir string, cfg stream.EmbeddedConfig) *Bench {
 	require.NoError(t, err)
 	require.NoError(t, stream.Provision(context.Background(), b.JS, cfg.Streams, log))
 	if cfg.Listen != stream.ListenNone {
-		b.serveGuests(t)
+		b.servePrograms(t)
 	}
 	return b
 }
 
-// serveGuests does for user app what the bridge does, until the test ends.
-func (b *Bench) serveGuests(t testing.TB) {
+// servePrograms does for user app what the bridge does, until the test ends.
+func (b *Bench) servePrograms(t testing.TB) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	// Both end with ctx alone, without an error.

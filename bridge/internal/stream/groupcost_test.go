@@ -13,7 +13,7 @@ import (
 // load lets 200 wait all the time, until a conclusion is drawn. A batch of n costs 10
 // ms, a single so much, and each of them the latency on top. It returns how large the
 // trials were.
-func load(t *testing.T, p *stream.Price, n int, single, latency time.Duration) (trials []int) {
+func load(t *testing.T, p *stream.BatchCost, n int, single, latency time.Duration) (trials []int) {
 	t.Helper()
 	for range 100 {
 		p.Batch(n, latency+10*time.Millisecond)
@@ -43,7 +43,7 @@ func TestBreakEven(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := stream.NewPrice(0)
+				p := stream.NewBatchCost(0)
 				require.Equal(t, 8, p.BreakEven())
 				<-time.After(time.Hour)
 				require.Equal(t, c.trials, load(t, p, c.batch, c.single, c.latency))
@@ -60,7 +60,7 @@ func TestBreakEven(t *testing.T) {
 }
 
 func TestTrialsNeedThoseThatWait(t *testing.T) {
-	p := stream.NewPrice(0)
+	p := stream.NewBatchCost(0)
 	require.False(t, p.WantsTrial(), "nobody knows yet what a batch costs")
 	for range 4 {
 		p.Batch(20, 10*time.Millisecond)
@@ -84,7 +84,7 @@ func TestTrialsNeedThoseThatWait(t *testing.T) {
 }
 
 func TestBreakEvenThatIsSet(t *testing.T) {
-	p := stream.NewPrice(5)
+	p := stream.NewBatchCost(5)
 	require.False(t, p.WantsTrial())
 	for range 10 {
 		p.Batch(5, time.Hour)

@@ -23,7 +23,7 @@ const (
 	firstBatches  = 4
 )
 
-// price decides how many messages are worth a batch. Batches pay because they are
+// batchCost decides how many messages are worth a batch. Batches pay because they are
 // synced once; on a server that does not sync each message they cost more than
 // singles, and how much more one cannot know from outside. So now and then some
 // messages that wait are published as singles, to see whether as many as a batch has
@@ -35,7 +35,7 @@ const (
 // trial takes much longer than a batch. Where batches are large it ends earlier: once
 // more messages took so much more time that as many as a batch has would take twice
 // its time. On a busy machine one that took long says little, so it is tried again.
-type price struct {
+type batchCost struct {
 	set    int // by the configuration; nothing is measured then
 	raised int // break-even while batches do not pay
 
@@ -51,7 +51,7 @@ type price struct {
 	concluded time.Time
 }
 
-func (p *price) breakEven() int {
+func (p *batchCost) breakEven() int {
 	switch {
 	case p.set > 0:
 		return p.set
@@ -63,12 +63,12 @@ func (p *price) breakEven() int {
 
 // wantsTrial says whether the next thing to be measured is a trial. There is a batch
 // between two of them, so that nobody waits for both.
-func (p *price) wantsTrial() bool {
+func (p *batchCost) wantsTrial() bool {
 	return p.set == 0 && !p.turn && p.batches >= firstBatches && time.Since(p.concluded) >= trialAge
 }
 
 // due returns how many of those that wait the trial should have, or 0.
-func (p *price) due(waiting int) int {
+func (p *batchCost) due(waiting int) int {
 	if waiting < trialSize {
 		return 0
 	}
@@ -76,7 +76,7 @@ func (p *price) due(waiting int) int {
 }
 
 // trial is told what n singles took.
-func (p *price) trial(n int, took time.Duration) {
+func (p *batchCost) trial(n int, took time.Duration) {
 	p.turn, p.size = true, n
 	p.tries++
 	p.trials++
@@ -99,7 +99,7 @@ func (p *price) trial(n int, took time.Duration) {
 
 // steep says whether n singles took so much longer than fewer did that a whole batch
 // of them would take twice as long as a batch does.
-func (p *price) steep(n int, took time.Duration) bool {
+func (p *batchCost) steep(n int, took time.Duration) bool {
 	if n < steepSize || n <= p.smaller {
 		return false
 	}
@@ -107,13 +107,13 @@ func (p *price) steep(n int, took time.Duration) bool {
 	return each*p.large > 2*p.took
 }
 
-func (p *price) conclude(breakEven int) {
+func (p *batchCost) conclude(breakEven int) {
 	p.raised, p.concluded = breakEven, time.Now()
 	p.size, p.tries, p.trials, p.smaller, p.smallTook = 0, 0, 0, 0, 0
 }
 
 // batch is told what a batch of n took.
-func (p *price) batch(n int, took time.Duration) {
+func (p *batchCost) batch(n int, took time.Duration) {
 	p.turn = false
 	p.batches++
 	weight := 1 / float64(min(p.batches, recentBatches))

@@ -5,7 +5,7 @@ import "time"
 const (
 	// maxLinger bounds how long is waited after a batch, which otherwise is the
 	// time that it took.
-	maxLinger = 10 * time.Millisecond
+	maxCoalesce = 10 * time.Millisecond
 	// quietBefore of that time without anything coming must have been before the
 	// batch was committed: then all senders wait for it. quietAfter without
 	// anything coming ends the wait.
@@ -13,12 +13,12 @@ const (
 	quietAfter  = 2
 )
 
-// linger is the time after a batch in which nothing is sent yet. Senders that wait
+// coalesce is the time after a batch in which nothing is sent yet. Senders that wait
 // for their answer come back with their next message as soon as they have it. If the
 // next batch went off at once, they would be two halves that take turns for ever,
 // each with a batch half as large as it could be, and with the other half competing
 // for the processors.
-type linger struct {
+type coalesce struct {
 	until    time.Time
 	quiet    time.Duration
 	last     time.Time // when something came
@@ -26,16 +26,16 @@ type linger struct {
 	armed    bool
 }
 
-// landedNow begins to linger after b. It needs the lock.
+// landedNow begins to coalesce after b. It needs the lock.
 func (c *committer) landedNow(b *batch) {
 	now := time.Now()
 	c.flying, c.interrupt, c.lastLanding = nil, nil, now
-	took := min(b.took, maxLinger)
-	if b.err != nil || now.Sub(c.linger.last) < took/quietBefore {
-		c.linger.until = time.Time{}
+	took := min(b.took, maxCoalesce)
+	if b.err != nil || now.Sub(c.coalesce.last) < took/quietBefore {
+		c.coalesce.until = time.Time{}
 		return
 	}
-	c.linger = linger{until: now.Add(took), quiet: took / quietAfter, last: now, expected: len(b.members) + c.waiting()}
+	c.coalesce = coalesce{until: now.Add(took), quiet: took / quietAfter, last: now, expected: len(b.members) + c.waiting()}
 }
 
 // waiting is how many are not on their way yet. It needs the lock.
@@ -46,25 +46,25 @@ func (c *committer) waiting() int {
 	return len(c.queue) + len(c.open.members)
 }
 
-// lingers says whether to wait still, and sees to it that the loop looks again when
+// coalesces says whether to wait still, and sees to it that the loop looks again when
 // that is over. It needs the lock.
-func (c *committer) lingers() bool {
-	if c.waiting() >= c.linger.expected {
+func (c *committer) coalesces() bool {
+	if c.waiting() >= c.coalesce.expected {
 		return false
 	}
-	end := c.linger.last.Add(c.linger.quiet)
-	if end.After(c.linger.until) {
-		end = c.linger.until
+	end := c.coalesce.last.Add(c.coalesce.quiet)
+	if end.After(c.coalesce.until) {
+		end = c.coalesce.until
 	}
 	left := time.Until(end)
 	if left <= 0 {
 		return false
 	}
-	if !c.linger.armed {
-		c.linger.armed = true
+	if !c.coalesce.armed {
+		c.coalesce.armed = true
 		time.AfterFunc(left, func() {
 			c.mu.Lock()
-			c.linger.armed = false
+			c.coalesce.armed = false
 			c.mu.Unlock()
 			c.poke()
 		})

@@ -15,7 +15,7 @@ import (
 func (p *Publisher) SetAlarms(alarms bridge.Alarmer) { p.alarms = alarms }
 
 // confirm looks up what the stream calls a duplicate, and stores m after all when
-// something else has its id, or nothing any more; see [stored.Check]. Letters need that,
+// something else has its id, or nothing any more; see [streamread.Check]. Dead letters need that,
 // because the programs of other teams write to their stream, and so do copies that come
 // again for a consumer, and deliveries in quarantine, which an operator can have dropped.
 //

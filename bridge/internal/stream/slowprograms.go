@@ -22,10 +22,10 @@ const (
 const (
 	appConnections  = 256
 	pullConnections = 64
-	// guestSubscriptions are those of one connection, maxSubscriptions those of all: an
+	// programSubscriptions are those of one connection, maxSubscriptions those of all: an
 	// event is given to each one that matches before the next webhook has its turn.
-	guestSubscriptions = 512
-	maxSubscriptions   = 2048
+	programSubscriptions = 512
+	maxSubscriptions     = 2048
 
 	maxNameInAlarm = 128
 	// ownConnections are those that the bridge has itself at most.
