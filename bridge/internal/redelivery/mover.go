@@ -23,7 +23,7 @@ type Storer interface {
 	Store(ctx context.Context, stream string, m *nats.Msg) (bridge.Receipt, error)
 }
 
-// MoverConfig of a [Mover].
+// MoverConfig of a [Mover] and of a [Reaper].
 type MoverConfig struct {
 	Names bridge.Names
 	// BindOnly: somebody else makes the durable, see [Provision].

@@ -18,15 +18,6 @@ import (
 // maxReason bounds what is kept of why a program ended a delivery, in bytes.
 const maxReason = 1 << 10
 
-// ReaperConfig of a [Reaper].
-type ReaperConfig struct {
-	Names bridge.Names
-	// BindOnly: somebody else makes the durable, see [Provision].
-	BindOnly bool
-	// Logger nil logs nothing.
-	Logger *zap.Logger
-}
-
 // Reaper makes dead letters of events that the NATS server delivers to a durable no
 // more although they were not handled: a program in any language ended the delivery
 // with a terminal acknowledgement, or an event was delivered as often as it may be.
@@ -35,11 +26,11 @@ type ReaperConfig struct {
 type Reaper struct {
 	js    jetstream.JetStream
 	store Storer
-	cfg   ReaperConfig
+	cfg   MoverConfig
 }
 
 // NewReaper returns a reaper that is not running yet.
-func NewReaper(js jetstream.JetStream, store Storer, cfg ReaperConfig) *Reaper {
+func NewReaper(js jetstream.JetStream, store Storer, cfg MoverConfig) *Reaper {
 	cfg.Logger = cmp.Or(cfg.Logger, zap.NewNop()).Named("reaper")
 	return &Reaper{js: js, store: store, cfg: cfg}
 }

@@ -17,7 +17,7 @@ import (
 func (r *rig) reap() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	reaper := redelivery.NewReaper(r.JS, r.Publisher(), redelivery.ReaperConfig{Names: r.Names})
+	reaper := redelivery.NewReaper(r.JS, r.Publisher(), redelivery.MoverConfig{Names: r.Names})
 	go func() { done <- reaper.Run(ctx) }()
 	r.t.Cleanup(func() { cancel(); require.NoError(r.t, <-done) })
 }
@@ -66,7 +66,8 @@ func TestGivenUpByAnyProgram(t *testing.T) {
 	r.reap()
 	r.eventually(func() bool { return r.deadLetters() == 2 })
 	letters := map[string]adminapi.DeadEntry{}
-	require.NoError(t, redelivery.NewDeadLetters(r.JS, r.Names).Walk(ctx, adminapi.DeadSelection{Consumer: "search-team"}, func(e adminapi.DeadEntry) error {
+	require.NoError(t, redelivery.NewDeadLetters(r.JS, r.Names).Scan(ctx, adminapi.DeadSelection{Consumer: "search-team"}, func(e adminapi.DeadEntry, selected bool) error {
+		require.True(t, selected)
 		letters[e.Event.PredictionID] = e
 		return nil
 	}))
@@ -89,7 +90,8 @@ func TestGivenUpByAnyProgram(t *testing.T) {
 		require.NoError(t, fetch().Term())
 	}
 	r.eventually(func() bool { return r.deadLetters() == 2 })
-	require.NoError(t, redelivery.NewDeadLetters(r.JS, r.Names).Walk(ctx, adminapi.DeadSelection{}, func(e adminapi.DeadEntry) error {
+	require.NoError(t, redelivery.NewDeadLetters(r.JS, r.Names).Scan(ctx, adminapi.DeadSelection{}, func(e adminapi.DeadEntry, selected bool) error {
+		require.True(t, selected)
 		require.Equal(t, 1, e.Redrives)
 		require.Equal(t, bridge.DeadTerminated, e.Cause)
 		require.NotEmpty(t, e.Error)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -266,4 +267,19 @@ func (r *readers) find(ctx context.Context, consumer string) (reader, error) {
 	}
 	r.known[consumer] = found
 	return found, nil
+}
+
+// consumerFilters are the subjects that a durable reads.
+func consumerFilters(c jetstream.ConsumerConfig) []string {
+	if c.FilterSubject != "" {
+		return []string{c.FilterSubject}
+	}
+	if len(c.FilterSubjects) == 0 {
+		return []string{">"}
+	}
+	return c.FilterSubjects
+}
+
+func matchesAny(filters []string, subject string) bool {
+	return slices.ContainsFunc(filters, func(f string) bool { return bridge.SubjectMatches(f, subject) })
 }

@@ -135,7 +135,8 @@ func TestTenConsumers(t *testing.T) {
 	require.Zero(t, teams[0].total.Load())
 
 	letters := 0
-	require.NoError(t, redelivery.NewDeadLetters(b.JS, b.Names).Walk(ctx, adminapi.DeadSelection{}, func(e adminapi.DeadEntry) error {
+	require.NoError(t, redelivery.NewDeadLetters(b.JS, b.Names).Scan(ctx, adminapi.DeadSelection{}, func(e adminapi.DeadEntry, selected bool) error {
+		require.True(t, selected)
 		letters++
 		switch {
 		case e.Consumer != "fails" || e.Cause != bridge.DeadPermanent || e.Fault != bridge.FaultFailed || e.Attempts != 3 || len(e.History) != 3:

@@ -67,7 +67,7 @@ func TestReaperBelievesNoDuplicate(t *testing.T) {
 	require.NoError(t, err)
 	first, err := advisories.GetMsg(ctx, 1)
 	require.NoError(t, err)
-	r.start(redelivery.NewReaper(r.JS, store, redelivery.ReaperConfig{Names: r.Names}).Run)
+	r.start(redelivery.NewReaper(r.JS, store, redelivery.MoverConfig{Names: r.Names}).Run)
 	r.eventually(func() bool { return r.count("HOOKSPAN_DEAD", "hookspan.dead.archive.>") == 1 })
 	require.NoError(t, r.NC.Publish(first.Subject, first.Data)) // as from before a crash
 	r.eventually(func() bool { return r.Messages(t, "HOOKSPAN_ADVISORIES") == 2 })

@@ -74,7 +74,8 @@ func walkDamaged(t *testing.T, restarted bool, harm func(t *testing.T, f *os.Fil
 	}
 	require.Less(t, readable, count, "something is damaged")
 	visited, last := 0, uint64(0)
-	require.NoError(t, redelivery.NewDeadLetters(b.JS, b.Names).Walk(ctx, adminapi.DeadSelection{Consumer: "team"}, func(e adminapi.DeadEntry) error {
+	require.NoError(t, redelivery.NewDeadLetters(b.JS, b.Names).Scan(ctx, adminapi.DeadSelection{Consumer: "team"}, func(e adminapi.DeadEntry, selected bool) error {
+		require.True(t, selected)
 		visited++
 		last = e.Sequence
 		return nil
