@@ -10,6 +10,7 @@ import (
 )
 
 func TestFolderIsForOneProcess(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "new", "data")
 	_, err := ReadHolder(dir)
 	require.ErrorIs(t, err, ErrNotRunning)
@@ -34,6 +35,7 @@ func TestFolderIsForOneProcess(t *testing.T) {
 }
 
 func TestFolderFormat(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{"2\n": "newer", "x\n": "not a number", "1\n": ""} {
 		dir := t.TempDir()
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "format"), []byte(text), 0o600))
@@ -50,6 +52,7 @@ func TestFolderFormat(t *testing.T) {
 }
 
 func TestFolderThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	for _, dir := range []string{filepath.Join(file, "data"), "/proc/hookspan"} {
@@ -59,6 +62,7 @@ func TestFolderThatCannotBeWritten(t *testing.T) {
 }
 
 func TestFolderSecrets(t *testing.T) {
+	t.Parallel()
 	f, err := Open(t.TempDir())
 	require.NoError(t, err)
 	defer func() { require.NoError(t, f.Close()) }()
@@ -84,6 +88,7 @@ func TestFolderSecrets(t *testing.T) {
 }
 
 func TestErrorsOfWriteSyncedNameTheFile(t *testing.T) {
+	t.Parallel()
 	err := WriteFile(filepath.Join(t.TempDir(), "missing", "x"), nil, 0o600)
 	require.ErrorContains(t, err, "missing/x")
 	require.ErrorIs(t, err, fs.ErrNotExist)

@@ -33,6 +33,7 @@ func storePath(dir string) string {
 
 // What happens to a stream behind the bridge's back, and what is said of it.
 func TestAuditorNamesWhatWentMissing(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	for name, c := range map[string]struct {
 		harm func(t *testing.T, b *streamtest.Bench)
@@ -93,6 +94,7 @@ func TestAuditorNamesWhatWentMissing(t *testing.T) {
 
 // The store of an earlier day in place of today's.
 func TestAuditorFindsAnOldStore(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	dir, memory, alarms := t.TempDir(), &paper{}, &streamtest.Alarms{}
 	b := small(t, dir, limit)
@@ -116,6 +118,7 @@ func TestAuditorFindsAnOldStore(t *testing.T) {
 
 // The tail of the newest file is cut off, as by a disk that lost its cache.
 func TestAuditorFindsATruncatedStore(t *testing.T) {
+	t.Parallel()
 	dir, memory, alarms := t.TempDir(), &paper{}, &streamtest.Alarms{}
 	b := small(t, dir, limit)
 	put(t, b, 20, completed)
@@ -134,6 +137,7 @@ func TestAuditorFindsATruncatedStore(t *testing.T) {
 
 // A purge of the janitor's is no loss, wherever the process dies.
 func TestAuditorKnowsTheJanitor(t *testing.T) {
+	t.Parallel()
 	b := small(t, t.TempDir(), limit)
 	put(t, b, perFull*9/10, completed)
 	read(t, durableOf(t, b, jetstream.ConsumerConfig{Durable: "d"}), perFull*9/10, all)
@@ -151,6 +155,7 @@ func TestAuditorKnowsTheJanitor(t *testing.T) {
 
 // A memory that cannot be written or read costs no more than what it was for.
 func TestAuditorWithoutMemory(t *testing.T) {
+	t.Parallel()
 	b := small(t, t.TempDir(), limit)
 	put(t, b, 5, completed)
 	alarms, memory := &streamtest.Alarms{}, &paper{fail: true}
@@ -167,6 +172,7 @@ func TestAuditorWithoutMemory(t *testing.T) {
 }
 
 func TestGauges(t *testing.T) {
+	t.Parallel()
 	b := small(t, t.TempDir(), limit)
 	a := auditor(t, b, &paper{}, &streamtest.Alarms{})
 	put(t, b, 10, completed)

@@ -11,6 +11,7 @@ import (
 )
 
 func TestClock(t *testing.T) {
+	t.Parallel()
 	alarms := &streamtest.Alarms{}
 	c := NewClock(ClockConfig{Alarms: alarms})
 	wall, steady := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.Duration(0)

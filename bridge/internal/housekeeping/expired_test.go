@@ -15,6 +15,7 @@ import (
 // The record of what a durable loses is there before anything is purged, although user
 // app has used its id, or somebody has removed it; and it is there once.
 func TestRecordBelievesNoDuplicate(t *testing.T) {
+	t.Parallel()
 	cfg := streamtest.Config()
 	cfg.Listen = "127.0.0.1:0"
 	cfg.Consumers = []string{"archive"}

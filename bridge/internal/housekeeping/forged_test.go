@@ -20,6 +20,7 @@ import (
 // lost and recorded. The janitor must not believe that: before it removes events that
 // nobody handled it makes the record itself.
 func TestNobodyElseRecordsExpiredEvents(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"team", ""} {
 		t.Run("durable "+name, func(t *testing.T) {
 			cfg := streamtest.Config()

@@ -45,6 +45,7 @@ func records(t *testing.T, b *streamtest.Bench) (out []Expired) {
 // What a durable may still need stays, however it reads; what all are past goes.
 // Each case returns the first sequence that must stay.
 func TestJanitorKeepsWhatADurableNeeds(t *testing.T) {
+	t.Parallel()
 	explicit := func(name string, filters ...string) jetstream.ConsumerConfig {
 		return jetstream.ConsumerConfig{
 			Durable: name, AckPolicy: jetstream.AckExplicitPolicy, FilterSubjects: filters, MaxAckPending: 1000, AckWait: time.Hour,
@@ -176,6 +177,7 @@ func TestJanitorKeepsWhatADurableNeeds(t *testing.T) {
 
 // An id is known only as long as its event is there.
 func TestYoungEventsStay(t *testing.T) {
+	t.Parallel()
 	b := small(t, t.TempDir(), limit)
 	put(t, b, perFull*96/100, completed)
 	read(t, durableOf(t, b, jetstream.ConsumerConfig{Durable: "d"}), perFull*96/100, all)
@@ -204,6 +206,7 @@ func TestYoungEventsStay(t *testing.T) {
 // At 95 % the forgotten durable loses its oldest: recorded first, and once,
 // whenever the process dies in between.
 func TestForgottenDurableLosesItsOldest(t *testing.T) {
+	t.Parallel()
 	for name, durables := range map[string][]string{"a durable": {"forgotten", "quick"}, "nobody": nil} {
 		t.Run(name, func(t *testing.T) {
 			n := perFull * 98 / 100
@@ -258,6 +261,7 @@ func TestForgottenDurableLosesItsOldest(t *testing.T) {
 
 // Without room for the record nothing is removed.
 func TestNoRecordNoPurge(t *testing.T) {
+	t.Parallel()
 	b := small(t, t.TempDir(), limit)
 	put(t, b, perFull*96/100, completed)
 	durableOf(t, b, jetstream.ConsumerConfig{Durable: "forgotten"})
@@ -273,6 +277,7 @@ func TestNoRecordNoPurge(t *testing.T) {
 
 // What is about to age out unhandled is recorded once per range.
 func TestAgingEventsAreRecorded(t *testing.T) {
+	t.Parallel()
 	b := small(t, t.TempDir(), limit)
 	put(t, b, 20, completed)
 	c := durableOf(t, b, jetstream.ConsumerConfig{Durable: "slow"})
@@ -308,6 +313,7 @@ func TestAgingEventsAreRecorded(t *testing.T) {
 // Two weeks of traffic, in bytes: fifty times the stream's size pass through it
 // and no event is refused.
 func TestHandledEventsNeverFillTheStream(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	b := small(t, dir, limit)
 	alarms := &streamtest.Alarms{}

@@ -27,6 +27,7 @@ func scrub(t *testing.T, b *streamtest.Bench, memory Memory, alarms bridge.Alarm
 // Damage of each kind to a block that is not the newest is found by one pass,
 // while the server runs and after a restart.
 func TestScrubFindsDamage(t *testing.T) {
+	t.Parallel()
 	// A message in the file: length 4, sequence 8, time 8, subject length 2,
 	// subject, header and its length, body, checksum 8.
 	const header = 22
@@ -108,6 +109,7 @@ func flip(t *testing.T, f *os.File, at int64) {
 
 // Many places are an alarm each at first, and one for the rest.
 func TestScrubNamesAFewPlaces(t *testing.T) {
+	t.Parallel()
 	b := small(t, t.TempDir(), limit)
 	put(t, b, 100, completed)
 	for seq := uint64(2); seq <= 60; seq += 2 {
@@ -130,6 +132,7 @@ func TestScrubNamesAFewPlaces(t *testing.T) {
 // A healthy stream raises nothing, also when its oldest leave meanwhile; an
 // interrupted pass goes on where it was.
 func TestScrubOfAHealthyStream(t *testing.T) {
+	t.Parallel()
 	b := small(t, t.TempDir(), limit)
 	alarms, memory := &streamtest.Alarms{}, &paper{}
 	s := scrub(t, b, memory, alarms)

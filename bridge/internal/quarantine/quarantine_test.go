@@ -29,6 +29,7 @@ func walk(t *testing.T, s *quarantine.KeptStore, sel adminapi.KeptSelection) []a
 }
 
 func TestQuarantineOutlivesARestart(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	dir := t.TempDir()
 	b := streamtest.StartIn(t, dir, streamtest.Config())
@@ -59,6 +60,7 @@ func TestQuarantineOutlivesARestart(t *testing.T) {
 // What was answered 200 is never pushed out: a full quarantine refuses, says so,
 // and leaves the events alone.
 func TestFullQuarantineRefuses(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Config()) // 16 MiB of quarantine
 	a := &streamtest.Alarms{}
@@ -80,6 +82,7 @@ func TestFullQuarantineRefuses(t *testing.T) {
 }
 
 func TestKeptStore(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Config())
 	q := quarantine.NewQuarantine(b.Publisher(), b.Names, &streamtest.Alarms{})
@@ -138,6 +141,7 @@ func TestKeptStore(t *testing.T) {
 // What the server cannot read in the middle of the quarantine does not hide what lies
 // behind it.
 func TestKeptWalkGoesOnBehindDamage(t *testing.T) {
+	t.Parallel()
 	const count = 1000
 	dir, cfg := t.TempDir(), streamtest.Config()
 	cfg.Streams.MaxBytes = 1 << 30

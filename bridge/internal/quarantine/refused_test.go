@@ -62,6 +62,7 @@ func sum(t *testing.T, r interface{ Collectors() []prometheus.Collector }, name 
 }
 
 func TestRefusedAreKeptAndDiagnosed(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	a := &streamtest.Alarms{}
 	r, stop := startRing(t, b.Publisher(), a)
@@ -99,12 +100,13 @@ func TestRefusedAreKeptAndDiagnosed(t *testing.T) {
 // quarantine and the events take what they are given, and what is dropped is
 // counted.
 func TestFloodOfRefused(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Config()) // 16 MiB of ring
 	p := b.Publisher()
 	r, stop := startRing(t, p, &streamtest.Alarms{})
 	q := quarantine.NewQuarantine(p, b.Names, &streamtest.Alarms{})
-	const flood = 20_000
+	const flood = 8_000
 	for i := range flood {
 		w := streamtest.Kept(fmt.Sprint(i) + strings.Repeat("x", 10_000))
 		w.RemoteAddr = fmt.Sprintf("2001:db8:%x::1", i%50)
@@ -131,6 +133,7 @@ func TestFloodOfRefused(t *testing.T) {
 // A real sender's whole backlog is kept; the second thousands of one address that
 // floods are not, and take nothing from another.
 func TestRefusedLimitsPerAddress(t *testing.T) {
+	t.Parallel()
 	r := quarantine.NewRefused(nil, bridge.Names{}, &streamtest.Alarms{}, zap.NewNop())
 	offer := func(n int, addr string) {
 		for i := range n {
@@ -171,6 +174,7 @@ func (s *away) StoreAll(ctx context.Context, st string, msgs []*nats.Msg) []brid
 }
 
 func TestRefusedWaitForTheStore(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	store := &away{BlockStorer: b.Publisher()}
 	r, _ := startRing(t, store, &streamtest.Alarms{})
@@ -184,6 +188,7 @@ func TestRefusedWaitForTheStore(t *testing.T) {
 
 // At the end what cannot be written is counted, and does not hold up the end.
 func TestRefusedEndWithoutTheStore(t *testing.T) {
+	t.Parallel()
 	r, stop := startRing(t, &away{}, &streamtest.Alarms{})
 	r.Offer(streamtest.Kept("a"), nil)
 	stop()

@@ -84,6 +84,7 @@ func (b *bench) event(t *testing.T, seq uint64) *bridge.Event {
 }
 
 func TestRepairedSecret(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := start(t)
 	for i := range 20 {
@@ -125,6 +126,7 @@ func TestRepairedSecret(t *testing.T) {
 }
 
 func TestWhatStays(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := start(t)
 	b.keep(t, body("token"), func(w *bridge.KeptDelivery) { w.Cause = bridge.CausePathToken })
@@ -162,6 +164,7 @@ func TestWhatStays(t *testing.T) {
 
 // The entry is the only copy until the event is acknowledged.
 func TestEntryStaysUntilTheEventIsAcknowledged(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	for _, failure := range []error{bridge.ErrFull, bridge.ErrUnavailable, bridge.ErrUnknown} {
 		b := start(t)
@@ -186,6 +189,7 @@ func TestEntryStaysUntilTheEventIsAcknowledged(t *testing.T) {
 
 // One that the store can never take does not hold up the others.
 func TestTooLargeStays(t *testing.T) {
+	t.Parallel()
 	b := start(t)
 	b.keep(t, body("a"), nil)
 	failing := &streamtest.FailingPublisher{Next: b.Publisher(), Answer: func(bridge.Receipt, error) (bridge.Receipt, error) {

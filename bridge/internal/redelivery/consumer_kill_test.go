@@ -26,8 +26,8 @@ import (
 
 // Of the processes that have themselves killed.
 const (
-	killEvents      = 20_000
-	kills           = 50
+	killEvents      = 4_000
+	kills           = 20
 	killConcurrency = 8
 	// workerArgument makes this program such a process.
 	workerArgument = "consumers-test-worker"
@@ -71,6 +71,7 @@ func workerMain(args []string) int {
 // once, an attempt is made again only when it was one of those that were running, and
 // it says so; what was finished is never run again.
 func TestKilledWorker(t *testing.T) {
+	t.Parallel()
 	for _, once := range []bool{false, true} {
 		t.Run(fmt.Sprintf("once=%v", once), func(t *testing.T) {
 			cfg := streamtest.Config()

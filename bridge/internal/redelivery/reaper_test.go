@@ -39,6 +39,7 @@ func (r *rig) reaped() {
 // never acknowledging it: both become dead letters, also when nobody was there to see
 // it, and can be redriven.
 func TestGivenUpByAnyProgram(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	durable, err := r.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
@@ -102,6 +103,7 @@ func TestGivenUpByAnyProgram(t *testing.T) {
 // A consumer of package consumers has written the letter itself, and readers that do
 // not stay have none.
 func TestNoSecondLetter(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	r.broken.Store(true)
@@ -123,6 +125,7 @@ func TestNoSecondLetter(t *testing.T) {
 
 // A program that answers twice has answered once: what it said first counts.
 func TestProgramThatAnswersTwice(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	durable, err := r.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{

@@ -20,7 +20,7 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 type rig struct {
 	*streamtest.Bench
@@ -112,6 +112,7 @@ func (r *rig) settledAll() bool {
 // What a repaired consumer is given again it handles, once, and its letters are gone.
 // What it refuses again has a letter of its own that says so.
 func TestRedrive(t *testing.T) {
+	t.Parallel()
 	for _, once := range []bool{false, true} {
 		t.Run(fmt.Sprintf("once=%v", once), func(t *testing.T) {
 			r := setup(t)
@@ -146,6 +147,7 @@ func TestRedrive(t *testing.T) {
 // What was handled since its letter was written is not handled again, whichever
 // attempt it was that did it.
 func TestRedriveSkipsWhatWasHandled(t *testing.T) {
+	t.Parallel()
 	for _, once := range []bool{false, true} {
 		for _, hiccup := range []bool{false, true} {
 			t.Run(fmt.Sprintf("once=%v hiccup=%v", once, hiccup), func(t *testing.T) { redriveSkips(t, once, hiccup) })
@@ -181,6 +183,7 @@ func redriveSkips(t *testing.T, once, hiccup bool) {
 // A letter whose event has nobody to go to stays, and a letter that says that it is
 // of another consumer gives that one nothing.
 func TestRedriveKeepsWhatItCannotGive(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	r.run(consumers.Config{})
@@ -220,6 +223,7 @@ func (h half) Store(ctx context.Context, stream string, m *nats.Msg) (bridge.Rec
 
 // A redrive that ends in the middle is run again, and gives each event once.
 func TestRedriveThatIsRunAgain(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	r.broken.Store(true)
@@ -243,6 +247,7 @@ func TestRedriveThatIsRunAgain(t *testing.T) {
 
 // A rate holds from one call to the next.
 func TestRateHoldsAcrossCalls(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	r.run(consumers.Config{})
 	r.eventually(r.settledAll)
@@ -255,6 +260,7 @@ func TestRateHoldsAcrossCalls(t *testing.T) {
 }
 
 func TestReplay(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	other := streamtest.Event("other")
@@ -290,6 +296,7 @@ func TestReplay(t *testing.T) {
 // Whoever reads what is archived is given that again, and an event of any kind can be
 // named.
 func TestReplayOfArchivedOutputs(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	archived := streamtest.Event("a")

@@ -20,7 +20,7 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-const scenarioEvents = 10_000
+const scenarioEvents = 2_000
 
 // team is one consumer of the scenario.
 type team struct {
@@ -53,9 +53,10 @@ func (c *team) most() (most int32, events int) {
 }
 
 // Ten teams, of which one always fails, one hangs, one is paused and one panics: the
-// six others have each handled each of 10,000 events, once, and never hear of it. What
+// six others have each handled each of 2,000 events, once, and never hear of it. What
 // failed is in dead letters with its whole history, and is handled once it is repaired.
 func TestTenConsumers(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	cfg := streamtest.Config()
 	cfg.Streams.MaxBytes = 1 << 30

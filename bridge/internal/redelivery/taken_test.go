@@ -54,6 +54,7 @@ func (r *rig) count(stream, subjects string) (n int) {
 // A letter of a program that gave up is there although somebody else used its id, and
 // once although its advisory comes twice.
 func TestReaperBelievesNoDuplicate(t *testing.T) {
+	t.Parallel()
 	r, store := rivalled(t)
 	ctx := t.Context()
 	durable, err := r.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{Durable: "archive", AckPolicy: jetstream.AckExplicitPolicy})
@@ -80,6 +81,7 @@ func TestReaperBelievesNoDuplicate(t *testing.T) {
 // What came due is brought back, or becomes a letter when it is no event, although
 // somebody else used the id.
 func TestMoverBelievesNoDuplicate(t *testing.T) {
+	t.Parallel()
 	r, _ := rivalled(t)
 	store := streamtest.NewRival(r.Bench, r.JS, map[string]string{"HOOKSPAN_DEAD": "hookspan.dead.mine.x", "HOOKSPAN_EVENTS": "hookspan.again.mine.x"})
 	r.start(redelivery.NewMover(r.JS, store, redelivery.MoverConfig{Names: r.Names}).Run)
@@ -100,6 +102,7 @@ func TestMoverBelievesNoDuplicate(t *testing.T) {
 // What an operator gives again is given although somebody else used the id, or although
 // the copy was removed: only then does its letter go.
 func TestRedelivererBelievesNoDuplicate(t *testing.T) {
+	t.Parallel()
 	r, _ := rivalled(t)
 	ctx := t.Context()
 	_, err := r.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{

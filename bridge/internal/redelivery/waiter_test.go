@@ -113,6 +113,7 @@ func waiting(m jetstream.Msg, consumer string, until time.Time) *nats.Msg {
 }
 
 func TestPullProgramLetsAnEventWait(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	b.waitsAndComesBack(b.as(stream.PullUser("search")))
 	for _, name := range []string{"other", "archive"} {
@@ -152,6 +153,7 @@ func (b *bench) waitsAndComesBack(js jetstream.JetStream) {
 // What a consumer of package consumers counts stays with the copy; where the event itself
 // lies is what is stored, and not what the copy says.
 func TestCopyKeepsWhatItSaysOfEarlierAttempts(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	ev := streamtest.Event("pred_1")
 	receipt, err := b.pub.Publish(t.Context(), ev)
@@ -174,6 +176,7 @@ func TestCopyKeepsWhatItSaysOfEarlierAttempts(t *testing.T) {
 // The stream obeys headers with which one consumer could end the wait of another, or
 // read what waits for it, and wants it done for ever.
 func TestHeadersThatTheServerObeysGoNoFurther(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	b := setup(t)
 	_, err := b.pub.Publish(ctx, streamtest.Event("pred_1"))
@@ -222,6 +225,7 @@ func TestHeadersThatTheServerObeysGoNoFurther(t *testing.T) {
 
 // User app may let events wait for durables of its own, and for nobody else's.
 func TestAppLetsOnlyEventsOfItsOwnWait(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	b := setup(t)
 	js := b.as(stream.AppUser)
@@ -253,6 +257,7 @@ func TestAppLetsOnlyEventsOfItsOwnWait(t *testing.T) {
 // In an account where nobody checks, the answer must not go to where the caller could
 // not publish by itself.
 func TestAnswerGoesToInboxesOnly(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	sub, err := b.NC.SubscribeSync("hookspan.>")
 	require.NoError(t, err)

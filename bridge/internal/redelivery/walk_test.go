@@ -20,6 +20,7 @@ import (
 // What the server cannot read in the middle of a stream does not end a walk: what lies
 // behind it is visited, as far as the server can read it.
 func TestWalkGoesOnBehindDamage(t *testing.T) {
+	t.Parallel()
 	for name, harm := range map[string]func(t *testing.T, f *os.File, size int64){
 		"a byte": func(t *testing.T, f *os.File, size int64) {
 			_, err := f.WriteAt([]byte{0}, size/2)

@@ -30,6 +30,7 @@ func requireAlarm(t *testing.T, alarms *streamtest.Alarms, kind, subject, text s
 // Credentials that are refused, at the first connection or later, are tried again until
 // they are accepted, as they are by then.
 func TestConnectionWhoseCredentialsAreRefused(t *testing.T) {
+	t.Parallel()
 	seed := func(t *testing.T, path string) (public string) {
 		t.Helper()
 		pair, err := nkeys.CreateUser()
@@ -95,6 +96,7 @@ func TestConnectionWhoseCredentialsAreRefused(t *testing.T) {
 // NATS's max_payload is lowered while the bridge runs, and a larger webhook comes. That
 // one is set aside, and what comes then goes to NATS directly.
 func TestRelayGoesOnAfterMaxPayloadWasLowered(t *testing.T) {
+	t.Parallel()
 	const high, low = 1 << 20, 64 << 10
 	x := natstest.NewExternal(t, func(o *server.Options) { o.MaxPayload = high })
 	x.Start()

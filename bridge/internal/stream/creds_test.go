@@ -28,6 +28,7 @@ func keys(t *testing.T, create func() (nkeys.KeyPair, error)) (pair nkeys.KeyPai
 
 // A user is revoked, and a while later the credentials file has another one.
 func TestCredentialsFileIsReadAgain(t *testing.T) {
+	t.Parallel()
 	operator, operatorKey := keys(t, nkeys.CreateOperator)
 	account, accountKey := keys(t, nkeys.CreateAccount)
 	claims := jwt.NewAccountClaims(accountKey)

@@ -46,6 +46,7 @@ func onlyID(m *nats.Msg) {
 // What another program stores under the id of a message before that is stored, or in the
 // place of it, is not that message: it is stored all the same, once, and people are told.
 func TestIDThatAnotherProgramUsed(t *testing.T) {
+	t.Parallel()
 	for kind, c := range map[string]struct {
 		st, mine string
 		make     func(*streamtest.Bench, *bridge.Event, string) *nats.Msg
@@ -123,6 +124,7 @@ func at(t *testing.T, b *streamtest.Bench, st string, seq uint64) *jetstream.Raw
 
 // A rival that knows every id which can be known keeps nothing from being stored either.
 func TestIDsThatAreAllTaken(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Listening())
 	app := b.App()
 	p := b.Publisher()
@@ -149,6 +151,7 @@ func TestIDsThatAreAllTaken(t *testing.T) {
 // A message that was removed is stored again, as often as it is removed, and that is no
 // reason for an alarm.
 func TestDuplicateOfWhatWasRemoved(t *testing.T) {
+	t.Parallel()
 	for how, remove := range map[string]func(jetstream.Stream, uint64) error{
 		"deleted": func(s jetstream.Stream, seq uint64) error { return s.DeleteMsg(t.Context(), seq) },
 		"purged":  func(s jetstream.Stream, _ uint64) error { return s.Purge(t.Context()) },
@@ -187,6 +190,7 @@ func TestDuplicateOfWhatWasRemoved(t *testing.T) {
 
 // Webhooks that are sent again cost no look: the id of an event is believed.
 func TestDuplicateEventIsNotLookedUp(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Listening())
 	p := b.Publisher()
 	e := streamtest.Event("pred_1")

@@ -34,12 +34,13 @@ func connectAs(t *testing.T, b *streamtest.Bench, user, password string) (*nats.
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	require.NoError(t, err)
 	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(300*time.Millisecond))
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(time.Second))
 	require.NoError(t, err)
 	return nc, js
 }
 
 func TestNobodyConnectsWithoutPassword(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Listening())
 	for _, opts := range [][]nats.Option{
 		nil,
@@ -57,6 +58,7 @@ func TestNobodyConnectsWithoutPassword(t *testing.T) {
 }
 
 func TestAppReadsThroughADurableOfItsOwn(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Listening())
 	e := streamtest.Event("pred_1")
@@ -79,6 +81,7 @@ func TestAppReadsThroughADurableOfItsOwn(t *testing.T) {
 }
 
 func TestAppCannotHarm(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Listening())
 	_, err := b.Publisher().Publish(ctx, streamtest.Event("pred_1"))
@@ -209,6 +212,7 @@ func request(nc *nats.Conn, subject, body string) error {
 // server push events to a subject of its choice. Neither must be a way around
 // the caller's rights.
 func TestAppCannotMakeTheServerPublishForIt(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Listening())
 	for _, id := range []string{"pred_1", "pred_2", "pred_3"} {
@@ -252,6 +256,7 @@ func TestAppCannotMakeTheServerPublishForIt(t *testing.T) {
 }
 
 func TestListenAddresses(t *testing.T) {
+	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { _ = taken.Close() }()
@@ -287,6 +292,7 @@ func TestDefaultAddressTaken(t *testing.T) {
 }
 
 func TestStoreThatCannotStart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "nats"), nil, 0o600))
 	folder, err := datafolder.Open(dir)
@@ -298,6 +304,7 @@ func TestStoreThatCannotStart(t *testing.T) {
 
 // Those who share the disk are told what the store may still need of it.
 func TestStoreBytes(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	before, err := b.Server.StoreBytes()
 	require.NoError(t, err)

@@ -52,6 +52,7 @@ func fill(t *testing.T, path string, leave int64) {
 // A server whose disk was full is dead also when the disk has room again; it must
 // come back without a restart of the process.
 func TestFrozenServerIsStartedAgain(t *testing.T) {
+	t.Parallel()
 	dir := smallDisk(t, 64<<20)
 	cfg := streamtest.Config()
 	cfg.Listen = "127.0.0.1:0"

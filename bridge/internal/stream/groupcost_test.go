@@ -28,6 +28,7 @@ func load(t *testing.T, p *stream.BatchCost, n int, single, latency time.Duratio
 }
 
 func TestBreakEven(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		batch           int
 		single, latency time.Duration
@@ -60,6 +61,7 @@ func TestBreakEven(t *testing.T) {
 }
 
 func TestTrialsNeedThoseThatWait(t *testing.T) {
+	t.Parallel()
 	p := stream.NewBatchCost(0)
 	require.False(t, p.WantsTrial(), "nobody knows yet what a batch costs")
 	for range 4 {
@@ -84,6 +86,7 @@ func TestTrialsNeedThoseThatWait(t *testing.T) {
 }
 
 func TestBreakEvenThatIsSet(t *testing.T) {
+	t.Parallel()
 	p := stream.NewBatchCost(5)
 	require.False(t, p.WantsTrial())
 	for range 10 {

@@ -15,6 +15,7 @@ import (
 // Whoever only verifies is told what is wrong, and what of it loses events, and
 // changes nothing.
 func TestVerify(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	for name, c := range map[string]struct {
 		st     string

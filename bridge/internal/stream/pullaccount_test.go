@@ -41,6 +41,7 @@ func asPull(t *testing.T, b *streamtest.Bench, consumer string) (*nats.Conn, jet
 }
 
 func TestPullUserReadsItsDurable(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := pulling(t)
 	_, js := asPull(t, b, "search-team")
@@ -81,6 +82,7 @@ func refused(t *testing.T, nc *nats.Conn, calls [][2]string) {
 
 // What a user may not do has no effect, whatever its client is told.
 func TestPullUserCannotHarm(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := pulling(t)
 	nc, _ := asPull(t, b, "search-team")
@@ -174,6 +176,7 @@ func TestPullUserCannotHarm(t *testing.T) {
 // The subject of an answer is the caller's choice, and must not be a way around its
 // rights.
 func TestPullUserCannotMakeTheServerPublishForIt(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := pulling(t)
 	nc, js := asPull(t, b, "search-team")
@@ -212,6 +215,7 @@ func TestPullUserCannotMakeTheServerPublishForIt(t *testing.T) {
 }
 
 func TestPullUserKeepsItsPassword(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	cfg := streamtest.Listening()
 	cfg.Pull = []string{"team"}

@@ -20,6 +20,7 @@ import (
 // With an external NATS, a quarantine that is full holds up no event: neither by
 // the breaker nor by the spool, which gets none of it while NATS says so itself.
 func TestFullQuarantineHoldsUpNoEvent(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	x := natstest.NewExternal(t, nil)
 	x.Start()

@@ -23,7 +23,7 @@ import (
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // relay is a relay with everything around it.
 type relay struct {
@@ -109,6 +109,7 @@ func ids(msgs []jetstream.Msg) []string {
 // NATS that was never reached since the bridge started: what is accepted then
 // outlives the process, and reaches the stream as it is, once, in order.
 func TestRelayWithoutNATS(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	x := natstest.NewExternal(t, nil)
 	r := startRelay(t, dir, x.URL(), stream.RelayConfig{})
@@ -167,6 +168,7 @@ func scrape(t *testing.T, c prometheus.Collector, positive ...string) map[string
 
 // NATS goes and comes back while the bridge runs.
 func TestRelayWhileNATSIsAway(t *testing.T) {
+	t.Parallel()
 	x := natstest.NewExternal(t, nil)
 	x.Start()
 	streamtest.Provision(t, x, streams.Config{MaxBytes: 64 << 20})
@@ -187,6 +189,7 @@ func TestRelayWhileNATSIsAway(t *testing.T) {
 // A NATS that takes a message and says nothing may have it: the message goes into
 // the spool, and is in the stream once, whatever became of the first copy.
 func TestRelayUnansweredIsSpooled(t *testing.T) {
+	t.Parallel()
 	x := natstest.NewExternal(t, nil)
 	x.Start()
 	streamtest.Provision(t, x, streams.Config{MaxBytes: 64 << 20})
@@ -206,6 +209,7 @@ func TestRelayUnansweredIsSpooled(t *testing.T) {
 }
 
 func TestRelayLocalStoresInTheSpoolFirst(t *testing.T) {
+	t.Parallel()
 	x := natstest.NewExternal(t, nil)
 	x.Start()
 	streamtest.Provision(t, x, streams.Config{MaxBytes: 64 << 20})
@@ -217,6 +221,7 @@ func TestRelayLocalStoresInTheSpoolFirst(t *testing.T) {
 }
 
 func TestRelayRefusesWhenBothFail(t *testing.T) {
+	t.Parallel()
 	x := natstest.NewExternal(t, nil)
 	r := startRelay(t, t.TempDir(), x.URL(), stream.RelayConfig{})
 	var err error
@@ -232,6 +237,7 @@ func TestRelayRefusesWhenBothFail(t *testing.T) {
 // A spooled event that NATS never takes holds up nobody, is not lost, and is
 // tried again by the next process.
 func TestRelaySetsAsideWhatNATSNeverTakes(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	const limit = 64 << 10
 	x := natstest.NewExternal(t, func(o *server.Options) { o.MaxPayload = limit })
@@ -272,6 +278,7 @@ func TestRelaySetsAsideWhatNATSNeverTakes(t *testing.T) {
 
 // A server that is connected and serves nothing is left for another one.
 func TestRelayLeavesAServerThatDoesNotServe(t *testing.T) {
+	t.Parallel()
 	idle := natstest.NewExternal(t, func(o *server.Options) { o.JetStream = false })
 	idle.Start()
 	x := natstest.NewExternal(t, nil)
@@ -287,6 +294,7 @@ func TestRelayLeavesAServerThatDoesNotServe(t *testing.T) {
 
 // What a killed process had stored and not yet purged is stored once.
 func TestDrainRepeatedAfterACrash(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	x := natstest.NewExternal(t, nil)
 	r := startRelay(t, dir, x.URL(), stream.RelayConfig{})
@@ -310,6 +318,7 @@ func TestDrainRepeatedAfterACrash(t *testing.T) {
 
 // A spool whose server is started again under it is filled and drained as before.
 func TestDrainGoesOnAfterTheSpoolWasRestarted(t *testing.T) {
+	t.Parallel()
 	x := natstest.NewExternal(t, nil)
 	r := startRelay(t, t.TempDir(), x.URL(), stream.RelayConfig{Local: true})
 	require.Equal(t, bridge.Spooled, r.publish(t, "waiting"))
@@ -332,6 +341,7 @@ func TestDrainGoesOnAfterTheSpoolWasRestarted(t *testing.T) {
 
 // A bridge that is going away empties its spool if NATS can be reached.
 func TestRelayCloseEmptiesTheSpool(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	x := natstest.NewExternal(t, nil)
 	x.Start()
@@ -339,16 +349,17 @@ func TestRelayCloseEmptiesTheSpool(t *testing.T) {
 	r := startRelay(t, dir, x.URL(), stream.RelayConfig{Local: true})
 	require.Eventually(t, r.js.Conn().IsConnected, patience, 10*time.Millisecond)
 	var all sync.WaitGroup
-	for i := range 500 {
+	for i := range 200 {
 		all.Go(func() { _, _ = r.Publish(context.Background(), streamtest.Event(fmt.Sprint("pred_", i))) })
 	}
 	all.Wait()
 	r.close()
-	require.Len(t, stored(t, x.JetStream()), 500)
+	require.Len(t, stored(t, x.JetStream()), 200)
 }
 
 // What is set aside can be read although what was spooled last is gone.
 func TestSpoolIsReadToItsEnd(t *testing.T) {
+	t.Parallel()
 	const limit = 64 << 10
 	x := natstest.NewExternal(t, func(o *server.Options) { o.MaxPayload = limit })
 	r := startRelay(t, t.TempDir(), x.URL(), stream.RelayConfig{Local: true})
@@ -379,6 +390,7 @@ func TestSpoolIsReadToItsEnd(t *testing.T) {
 
 // Nobody would look for what was accepted under another prefix.
 func TestSpoolOfAnotherPrefixIsNotForgotten(t *testing.T) {
+	t.Parallel()
 	ctx, dir := context.Background(), t.TempDir()
 	x := natstest.NewExternal(t, nil)
 	r := startRelay(t, dir, x.URL(), stream.RelayConfig{})

@@ -44,6 +44,7 @@ func deaf(t *testing.T, b *streamtest.Bench, requests string) net.Conn {
 // What programs ask for and do not read takes a bounded part of the memory, however many
 // they are: those that read least are disconnected, and others go on.
 func TestProgramsThatDoNotReadAreDisconnected(t *testing.T) {
+	t.Parallel()
 	alarms := &streamtest.Alarms{}
 	cfg := streamtest.Listening()
 	cfg.Alarms = alarms
@@ -74,6 +75,7 @@ func TestProgramsThatDoNotReadAreDisconnected(t *testing.T) {
 
 // The connections of other programs have a limit, and the bridge can still connect.
 func TestProgramsHaveAShareOfConnections(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Listening())
 	password, err := datafolder.ReadSecret(b.Folder.Dir(), stream.AppUser)
 	require.NoError(t, err)
@@ -95,6 +97,7 @@ func TestProgramsHaveAShareOfConnections(t *testing.T) {
 // Each event is given to every subscription that matches before the next webhook has its
 // turn, so the programs of others have a limited number of them.
 func TestSubscriptionsOfOthersHaveALimit(t *testing.T) {
+	t.Parallel()
 	alarms := &streamtest.Alarms{}
 	cfg := streamtest.Listening()
 	cfg.Alarms = alarms

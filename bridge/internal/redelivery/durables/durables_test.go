@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 type rig struct {
 	*streamtest.Bench
@@ -97,6 +97,7 @@ func (r *rig) state(name string) adminapi.ConsumerState {
 // A consumer that is paused is given nothing, also when its program starts anew, until
 // it is resumed, or its time is over.
 func TestPause(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	stop := r.run(consumers.Config{Name: "team", Start: consumers.Start{All: true}})
@@ -121,6 +122,7 @@ func TestPause(t *testing.T) {
 // A consumer is set back and forward while its program runs, whatever it began with,
 // and the program is none the wiser.
 func TestSeek(t *testing.T) {
+	t.Parallel()
 	for name, start := range map[string]consumers.Start{
 		"all": {All: true}, "new": {}, "time": {At: time.Now().Add(-time.Hour)},
 	} {
@@ -170,6 +172,7 @@ func TestSeek(t *testing.T) {
 // What is not settled and lies before the new place is told, since it does not come
 // again.
 func TestSeekTellsWhatItLeavesBehind(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	durable, err := r.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
@@ -196,6 +199,7 @@ func TestSeekTellsWhatItLeavesBehind(t *testing.T) {
 
 // What a consumer was set back to is not forgotten with the durable.
 func TestDurableRemovedAfterSeek(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	r.publish(1, 3)
@@ -209,6 +213,7 @@ func TestDurableRemovedAfterSeek(t *testing.T) {
 }
 
 func TestRemove(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	r.run(consumers.Config{Name: "team", Start: consumers.Start{All: true}})()
@@ -251,6 +256,7 @@ func TestRemove(t *testing.T) {
 
 // The durable of the ledger is nobody's to set or remove.
 func TestLedgerConsumerStays(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	_, err := r.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{Durable: bridge.PredictionsConsumer})
@@ -266,6 +272,7 @@ func TestLedgerConsumerStays(t *testing.T) {
 
 // A server that does not say how many events wait keeps nobody waiting for ever.
 func TestListWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	require.NoError(t, r.JS.DeleteStream(ctx, "HOOKSPAN_LATER"))
@@ -294,6 +301,7 @@ func (h heard) Raise(a bridge.Alarm) { h <- a }
 
 // When nobody heard that an event is delivered no more, somebody is told at least.
 func TestExhaustedWithoutALetter(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	durable, err := r.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{

@@ -49,6 +49,7 @@ func (r *rig) durable(name string, lease time.Duration) jetstream.Consumer {
 
 // The state of a durable that anybody may read is what the server's numbers say.
 func TestStateByTheServersNumbers(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	is := func(s bridge.Standing) func() bool {
@@ -92,6 +93,7 @@ func TestStateByTheServersNumbers(t *testing.T) {
 
 // What processes report is part of the state, until the report is gone.
 func TestStateByReports(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	stop := r.run(consumers.Config{Name: "team"})
 	stop()
@@ -159,6 +161,7 @@ func (r *rig) watch(memory durables.Memory, at *clock) (*durables.Watch, func() 
 // The first dead letter is an alarm, and every further ten, also for a process that
 // begins anew; after the letters were given again the next one is a first one.
 func TestDeadLettersAreAlarms(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	r.durable("team", time.Minute)
@@ -213,6 +216,7 @@ func TestDeadLettersAreAlarms(t *testing.T) {
 // A consumer that fails is an alarm after five minutes, one whose handler is blocked is
 // not: whatever blocks it raises its own.
 func TestFailingConsumerIsAnAlarm(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	r.durable("team", time.Minute)
 	r.durable("blocked", time.Minute)
@@ -246,6 +250,7 @@ hookspan_consumer_state{consumer="team",state="failing"} 1
 // Events that wait while nobody asks for them are an alarm after five minutes in which
 // nobody did.
 func TestUnreadConsumerIsAnAlarm(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	d := r.durable("team", time.Second)

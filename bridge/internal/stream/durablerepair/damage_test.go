@@ -20,6 +20,7 @@ import (
 // Whatever happens to the files of a durable, its reader gets every event that it had
 // not acknowledged.
 func TestDamagedDurableSkipsNothing(t *testing.T) {
+	t.Parallel()
 	dir := halfHandled(t)
 	for _, file := range []string{"o.dat", "meta.inf", "meta.sum"} {
 		for how, damage := range damages {
@@ -57,6 +58,7 @@ func TestDamagedDurableSkipsNothing(t *testing.T) {
 // A flipped bit of a configuration would change what a durable is given, or make the
 // server stop the whole stream.
 func TestFlippedConfigurationIsPutRight(t *testing.T) {
+	t.Parallel()
 	ctx, dir := context.Background(), halfHandled(t)
 	meta, err := os.ReadFile(filepath.Join(dir, eventsFolder, "obs/team/meta.inf"))
 	require.NoError(t, err)
@@ -91,6 +93,7 @@ func TestFlippedConfigurationIsPutRight(t *testing.T) {
 // By flipped bits a durable may have seen events that will come yet. What it has
 // acknowledged counts as long as that can be.
 func TestAbsurdPositionIsNoPosition(t *testing.T) {
+	t.Parallel()
 	dir := halfHandled(t)
 	const end, floor = before + handled + waiting, before + handled - 2
 	for what, c := range map[string]struct {
@@ -122,6 +125,7 @@ func TestAbsurdPositionIsNoPosition(t *testing.T) {
 
 // What is known of a durable's position saves it repeats, unless it cannot be.
 func TestDamagedDurableBeginsWhereItIsKnownToBe(t *testing.T) {
+	t.Parallel()
 	dir := halfHandled(t)
 	for known, first := range map[uint64]uint64{
 		before + handled + 1:           before + handled + 1,
@@ -144,6 +148,7 @@ func TestDamagedDurableBeginsWhereItIsKnownToBe(t *testing.T) {
 // A configuration that nobody knows any more is asked for; whoever makes the durable
 // again, with whatever start, has the events that wait.
 func TestDurableOfUnknownConfiguration(t *testing.T) {
+	t.Parallel()
 	dir := halfHandled(t)
 	for _, lost := range [][]string{{"meta.inf"}, {"meta.inf", "o.dat"}} {
 		b, alarms := reopen(t, dir, streamtest.Listening(), func(dir string) {
@@ -165,6 +170,7 @@ func TestDurableOfUnknownConfiguration(t *testing.T) {
 // A durable that was removed stays so, and one that ends with its reader is nobody's
 // loss.
 func TestRemovedDurableIsNotMissed(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	dir := halfHandled(t)
 	b, _ := reopen(t, dir, streamtest.Listening(), func(string) {})
@@ -180,6 +186,7 @@ func TestRemovedDurableIsNotMissed(t *testing.T) {
 
 // A process that dies after it has found the damage leaves it to the next one.
 func TestRepairThatWasInterrupted(t *testing.T) {
+	t.Parallel()
 	dir := halfHandled(t)
 	for _, name := range readers {
 		removeAll(t, filepath.Join(dir, eventsFolder, "obs", name))

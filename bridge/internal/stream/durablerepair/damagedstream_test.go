@@ -20,6 +20,7 @@ import (
 
 // A damaged description of the stream takes no message and no durable with it.
 func TestDamagedStreamKeepsItsDurables(t *testing.T) {
+	t.Parallel()
 	dir := halfHandled(t)
 	for _, file := range []string{"meta.inf", "meta.sum", "msgs/index.db"} {
 		for how, damage := range damages {
@@ -41,6 +42,7 @@ func TestDamagedStreamKeepsItsDurables(t *testing.T) {
 // Provisioning makes every stream anew whose description is damaged, around the
 // messages that it has, and says so.
 func TestDamagedStreamsKeepTheirMessages(t *testing.T) {
+	t.Parallel()
 	ctx, dir := context.Background(), t.TempDir()
 	b := streamtest.StartIn(t, dir, streamtest.Config())
 	subjects := map[string]string{}
@@ -90,6 +92,7 @@ func TestDamagedStreamsKeepTheirMessages(t *testing.T) {
 
 // A durable and its stream may be damaged together.
 func TestDamagedStreamAndDurable(t *testing.T) {
+	t.Parallel()
 	b, alarms := reopen(t, halfHandled(t), streamtest.Listening(), func(dir string) {
 		removeAll(t, filepath.Join(dir, eventsFolder, "meta.sum"))
 		for _, name := range readers {
@@ -104,6 +107,7 @@ func TestDamagedStreamAndDurable(t *testing.T) {
 
 // The server cannot read some of the messages then, and must go on with the others.
 func TestDamagedMessagesStopNobody(t *testing.T) {
+	t.Parallel()
 	dir := halfHandled(t)
 	for how, damage := range damages {
 		t.Run(how, func(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 
 // What is damaged is kept, a bounded number of times.
 func TestDamagedFilesAreSetAside(t *testing.T) {
+	t.Parallel()
 	dir := halfHandled(t)
 	garbage := []byte("garbage")
 	folder, err := datafolder.Open(dir)
@@ -37,6 +38,7 @@ func TestDamagedFilesAreSetAside(t *testing.T) {
 
 // Nothing of a folder without damage is touched.
 func TestHealthyDurablesAreLeftAlone(t *testing.T) {
+	t.Parallel()
 	dir := halfHandled(t)
 	folder, err := datafolder.Open(dir)
 	require.NoError(t, err)
@@ -55,6 +57,7 @@ func TestHealthyDurablesAreLeftAlone(t *testing.T) {
 // Every way in which a state can be cut is found, also those that the server takes for
 // whole, and forgets by them which events are not acknowledged.
 func TestCutStateIsFound(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(halfHandled(t), eventsFolder, "obs/team/o.dat"))
 	require.NoError(t, err)
 	require.NoError(t, durablerepair.CheckState(text))

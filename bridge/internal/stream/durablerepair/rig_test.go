@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	patience     = 20 * time.Second
+	patience     = time.Minute
 	eventsFolder = "nats/jetstream/HOOKSPAN/streams/HOOKSPAN_EVENTS"
 	// before came before there was a durable, handled were acknowledged, and waiting
 	// were not.
