@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -45,11 +46,7 @@ type Auditor struct {
 // NewAuditor returns an auditor that is not running yet.
 func NewAuditor(js jetstream.JetStream, checkpoint *Checkpoint, cfg AuditorConfig) *Auditor {
 	cfg.Interval = cmp.Or(cfg.Interval, defaultInterval)
-	a := &Auditor{js: js, checkpoint: checkpoint, cfg: cfg, gauges: newGauges(cfg.Streams), kept: map[string]bool{}}
-	for _, name := range cfg.Kept {
-		a.kept[name] = true
-	}
-	return a
+	return &Auditor{js: js, checkpoint: checkpoint, cfg: cfg, gauges: newGauges(cfg.Streams)}
 }
 
 // Run audits until ctx ends, and once more then. It returns nil.
@@ -119,7 +116,7 @@ func (a *Auditor) judge(name string, was, is seen, maxAge time.Duration) {
 	case !is.Created.Equal(was.Created):
 		a.raise(bridge.AlarmStreamRemoved, name, "a stream was made anew, and its messages are still there", was, &is)
 	}
-	if !a.kept[name] {
+	if !slices.Contains(a.cfg.Kept, name) {
 		return
 	}
 	if left := is.First - min(was.First, is.First); was.Messages+(is.Last-was.Last) > is.Messages+left {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/backoff"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 const (
@@ -67,7 +68,7 @@ type Scrub struct {
 func NewScrub(js jetstream.JetStream, checkpoint *Checkpoint, cfg ScrubConfig) *Scrub {
 	cfg.Pause = cmp.Or(cfg.Pause, defaultPause)
 	s := &Scrub{
-		js: js, checkpoint: checkpoint, cfg: cfg, kept: map[string]bool{},
+		js: js, checkpoint: checkpoint, cfg: cfg,
 		read: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "hookspan_scrub_messages_total", Help: "Messages that the scrub has read.",
 		}, []string{"stream"}),
@@ -78,9 +79,6 @@ func NewScrub(js jetstream.JetStream, checkpoint *Checkpoint, cfg ScrubConfig) *
 	for _, name := range cfg.Streams {
 		s.read.WithLabelValues(name) // a zero, and not nothing, until the first
 		s.passEnd.WithLabelValues(name)
-	}
-	for _, name := range cfg.Kept {
-		s.kept[name] = true
 	}
 	return s
 }
@@ -154,8 +152,8 @@ type pass struct {
 // out, and returns where to go on.
 func (p *pass) step(ctx context.Context, at uint64) (uint64, error) {
 	m, err := p.next(ctx, at)
-	if errors.Is(err, errUnreadable) {
-		m, err = p.beyond(ctx, at)
+	if errors.Is(err, bridge.ErrNoEntry) {
+		m, err = streamread.Behind(at, p.last, func(seq uint64) (*jetstream.RawStreamMsg, error) { return p.next(ctx, seq) })
 	}
 	if err != nil {
 		return 0, err
@@ -187,7 +185,7 @@ func (p *pass) next(ctx context.Context, at uint64) (*jetstream.RawStreamMsg, er
 	if err := p.limit.WaitN(ctx, readCost); err != nil {
 		return nil, err
 	}
-	m, err := p.get(ctx, at, nextOfAll())
+	m, err := p.get(ctx, at, jetstream.WithGetMsgSubject(">"))
 	if err == nil {
 		// Paid for afterwards: its size was not known.
 		p.limit.ReserveN(time.Now(), min(max(0, len(m.Data)-readCost), p.limit.Burst()))
@@ -198,37 +196,5 @@ func (p *pass) next(ctx context.Context, at uint64) (*jetstream.RawStreamMsg, er
 func (p *pass) get(ctx context.Context, at uint64, opts ...jetstream.GetMsgOpt) (*jetstream.RawStreamMsg, error) {
 	ctx, cancel := context.WithTimeout(ctx, scrubTimeout)
 	defer cancel()
-	return get(ctx, p.stream, at, opts...)
-}
-
-// beyond finds the first message behind a place where the server cannot even
-// step to the next one, or nil.
-func (p *pass) beyond(ctx context.Context, at uint64) (*jetstream.RawStreamMsg, error) {
-	var found *jetstream.RawStreamMsg
-	low, high := at, p.last+1 // fails at low
-	for step := uint64(1); found == nil && low < p.last; step *= 2 {
-		probe := min(low+step, p.last)
-		m, err := p.next(ctx, probe)
-		switch {
-		case err == nil:
-			found, high = m, probe
-		case errors.Is(err, errUnreadable):
-			low = probe
-		default:
-			return nil, err
-		}
-	}
-	for found != nil && high-low > 1 {
-		middle := low + (high-low)/2
-		m, err := p.next(ctx, middle)
-		switch {
-		case err == nil:
-			found, high = m, middle
-		case errors.Is(err, errUnreadable):
-			low = middle
-		default:
-			return nil, err
-		}
-	}
-	return found, nil
+	return streamread.Get(ctx, p.stream, at, opts...)
 }

@@ -27,11 +27,11 @@ func NewKeptStore(js jetstream.JetStream, names bridge.Names) *KeptStore {
 
 // Get returns one entry. The error wraps [bridge.ErrNoEntry] when it is not there.
 func (s *KeptStore) Get(ctx context.Context, place string, seq uint64) (adminapi.KeptEntry, error) {
-	stream, err := s.stream(ctx, place)
+	name, err := s.stream(place)
 	if err != nil {
 		return adminapi.KeptEntry{}, err
 	}
-	m, err := streamread.Get(ctx, stream, seq)
+	m, err := streamread.GetFrom(ctx, s.js, name, seq)
 	if err != nil {
 		return adminapi.KeptEntry{}, err
 	}
@@ -41,11 +41,11 @@ func (s *KeptStore) Get(ctx context.Context, place string, seq uint64) (adminapi
 // Remove removes one entry. The error wraps [bridge.ErrNoEntry] when it is not
 // there.
 func (s *KeptStore) Remove(ctx context.Context, place string, seq uint64) error {
-	stream, err := s.stream(ctx, place)
+	name, err := s.stream(place)
 	if err != nil {
 		return err
 	}
-	return streamread.Remove(ctx, stream, seq)
+	return streamread.RemoveFrom(ctx, s.js, name, seq)
 }
 
 // Walk calls visit for every entry of the selection, of the quarantine first,
@@ -58,7 +58,7 @@ func (s *KeptStore) Walk(ctx context.Context, sel adminapi.KeptSelection, visit 
 		if sel.Place != "" && sel.Place != place {
 			continue
 		}
-		stream, err := s.stream(ctx, place)
+		stream, err := streamread.Open(ctx, s.js, s.names.PlaceStream(place))
 		if err != nil {
 			return err
 		}
@@ -74,37 +74,26 @@ func (s *KeptStore) Walk(ctx context.Context, sel adminapi.KeptSelection, visit 
 	return nil
 }
 
-func (s *KeptStore) stream(ctx context.Context, place string) (jetstream.Stream, error) {
+func (s *KeptStore) stream(place string) (string, error) {
 	name := s.names.PlaceStream(place)
 	if name == "" {
-		return nil, fmt.Errorf("%q is no place of kept deliveries: %w", place, bridge.ErrNoEntry)
+		return "", fmt.Errorf("%q is no place of kept deliveries: %w", place, bridge.ErrNoEntry)
 	}
-	return streamread.Open(ctx, s.js, name)
+	return name, nil
 }
 
 func (s *KeptStore) entry(place string, m *jetstream.RawStreamMsg) adminapi.KeptEntry {
 	w, err := bridge.DecodeKept(bridge.Header(m.Header), m.Data)
-	if err != nil {
-		w = s.unreadable(m, place, err)
+	if err != nil { // it can be looked at and dropped
+		w = &bridge.KeptDelivery{
+			Detail:     fmt.Sprintf("this message of %s was not written by Hookspan: %v", s.names.PlaceStream(place), err),
+			ReceivedAt: m.Time, Body: m.Data, BodyBytes: int64(len(m.Data)), Truncated: true,
+		}
 	}
 	// The subject is what entries are found by, so it counts.
-	w.Source, w.Cause = s.parse(m.Subject, place)
+	w.Source, w.Cause = m.Subject, "unreadable"
+	if tokens := strings.Split(m.Subject, "."); len(tokens) == strings.Count(s.names.PlaceSubject(place, "", ""), ".")+1 {
+		w.Source, w.Cause = tokens[2], tokens[3]
+	}
 	return adminapi.KeptEntry{Place: place, Sequence: m.Sequence, KeptDelivery: *w}
-}
-
-// unreadable is what can be said of a message that somebody else put there. It
-// can be looked at and dropped.
-func (s *KeptStore) unreadable(m *jetstream.RawStreamMsg, place string, err error) *bridge.KeptDelivery {
-	return &bridge.KeptDelivery{
-		Detail:     fmt.Sprintf("this message of %s was not written by Hookspan: %v", s.names.PlaceStream(place), err),
-		ReceivedAt: m.Time, Body: m.Data, BodyBytes: int64(len(m.Data)), Truncated: true,
-	}
-}
-
-func (s *KeptStore) parse(subject, place string) (source, cause string) {
-	tokens := strings.Split(subject, ".")
-	if want := strings.Split(s.names.PlaceSubject(place, "", ""), "."); len(tokens) != len(want) {
-		return subject, "unreadable"
-	}
-	return tokens[2], tokens[3]
 }

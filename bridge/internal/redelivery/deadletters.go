@@ -24,11 +24,7 @@ func NewDeadLetters(js jetstream.JetStream, names bridge.Names) *DeadLetters {
 
 // Get returns one dead letter. The error wraps [bridge.ErrNoEntry] when it is not there.
 func (l *DeadLetters) Get(ctx context.Context, seq uint64) (adminapi.DeadEntry, error) {
-	stream, err := streamread.Open(ctx, l.js, l.names.DeadStream())
-	if err != nil {
-		return adminapi.DeadEntry{}, err
-	}
-	m, err := streamread.Get(ctx, stream, seq)
+	m, err := streamread.GetFrom(ctx, l.js, l.names.DeadStream(), seq)
 	if err != nil {
 		return adminapi.DeadEntry{}, err
 	}
@@ -38,11 +34,7 @@ func (l *DeadLetters) Get(ctx context.Context, seq uint64) (adminapi.DeadEntry, 
 // Remove removes one dead letter. The error wraps [bridge.ErrNoEntry] when it is not
 // there.
 func (l *DeadLetters) Remove(ctx context.Context, seq uint64) error {
-	stream, err := streamread.Open(ctx, l.js, l.names.DeadStream())
-	if err != nil {
-		return err
-	}
-	return streamread.Remove(ctx, stream, seq)
+	return streamread.RemoveFrom(ctx, l.js, l.names.DeadStream(), seq)
 }
 
 // Scan calls visit for every dead letter that it reads, in order, and says whether the

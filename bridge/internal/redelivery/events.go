@@ -25,11 +25,7 @@ func NewEvents(js jetstream.JetStream, names bridge.Names) *Events {
 
 // Get returns one event. The error wraps [bridge.ErrNoEntry] when it is not there.
 func (v *Events) Get(ctx context.Context, seq uint64) (adminapi.EventEntry, error) {
-	stream, err := streamread.Open(ctx, v.js, v.names.EventsStream())
-	if err != nil {
-		return adminapi.EventEntry{}, err
-	}
-	m, err := streamread.Get(ctx, stream, seq)
+	m, err := streamread.GetFrom(ctx, v.js, v.names.EventsStream(), seq)
 	if err != nil {
 		return adminapi.EventEntry{}, err
 	}

@@ -107,11 +107,7 @@ func (r *Reaper) deadLetter(ctx context.Context, a advisory) (*nats.Msg, error) 
 	case err != nil && !errors.Is(err, jetstream.ErrNotPullConsumer):
 		return nil, fmt.Errorf("looking up durable %s: %w", a.Consumer, err)
 	}
-	stream, err := streamread.Open(ctx, r.js, names.EventsStream())
-	if err != nil {
-		return nil, err
-	}
-	m, err := streamread.Get(ctx, stream, a.StreamSeq)
+	m, err := streamread.GetFrom(ctx, r.js, names.EventsStream(), a.StreamSeq)
 	if errors.Is(err, bridge.ErrNoEntry) {
 		r.cfg.Logger.Error("an event that was given up is not stored any more, so it has no dead letter",
 			zap.String("consumer", a.Consumer), zap.Uint64("sequence", a.StreamSeq))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 // longestCall bounds one redelivery, so that whoever asked for it over HTTP gets an
@@ -258,7 +259,7 @@ func (r *readers) find(ctx context.Context, consumer string) (reader, error) {
 	case err != nil:
 		return reader{}, fmt.Errorf("looking up durable %s: %w", consumer, err)
 	default:
-		for _, filter := range consumerFilters(durable.CachedInfo().Config) {
+		for _, filter := range streamread.Filters(durable.CachedInfo().Config) {
 			found.again = found.again || bridge.SubjectMatches(filter, r.names.Again(consumer, r.names.Event("any", "any", "any")))
 			if !r.names.IsAgain(filter) {
 				found.filters = append(found.filters, filter)
@@ -267,17 +268,6 @@ func (r *readers) find(ctx context.Context, consumer string) (reader, error) {
 	}
 	r.known[consumer] = found
 	return found, nil
-}
-
-// consumerFilters are the subjects that a durable reads.
-func consumerFilters(c jetstream.ConsumerConfig) []string {
-	if c.FilterSubject != "" {
-		return []string{c.FilterSubject}
-	}
-	if len(c.FilterSubjects) == 0 {
-		return []string{">"}
-	}
-	return c.FilterSubjects
 }
 
 func matchesAny(filters []string, subject string) bool {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 // forever is until when a consumer is paused that is paused for no certain time.
@@ -147,16 +148,12 @@ func (d *Durables) Remove(ctx context.Context, name string, dryRun bool) (admina
 
 // clear removes what lies under a subject pattern, and returns how much it is.
 func (d *Durables) clear(ctx context.Context, name, subject string, dryRun bool) (uint64, error) {
-	stream, err := d.js.Stream(ctx, name)
+	stream, subjects, err := d.subjects(ctx, name, subject)
 	if err != nil {
-		return 0, fmt.Errorf("looking at stream %s: %w", name, err)
-	}
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(subject))
-	if err != nil {
-		return 0, fmt.Errorf("looking at stream %s: %w", name, err)
+		return 0, err
 	}
 	var count uint64
-	for _, n := range info.State.Subjects {
+	for _, n := range subjects {
 		count += n
 	}
 	if dryRun || count == 0 {
@@ -198,28 +195,30 @@ func (d *Durables) state(info *jetstream.ConsumerInfo) adminapi.ConsumerState {
 }
 
 // dead returns how many dead letters each consumer has of those under a subject pattern.
-func (d *Durables) dead(ctx context.Context, subjects string) (map[string]uint64, error) {
-	stream, err := d.js.Stream(ctx, d.names.DeadStream())
-	if err != nil {
-		return nil, fmt.Errorf("looking at stream %s: %w", d.names.DeadStream(), err)
-	}
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(subjects))
-	if err != nil {
-		return nil, fmt.Errorf("looking at stream %s: %w", d.names.DeadStream(), err)
-	}
+func (d *Durables) dead(ctx context.Context, pattern string) (map[string]uint64, error) {
+	_, subjects, err := d.subjects(ctx, d.names.DeadStream(), pattern)
 	out := map[string]uint64{}
-	for subject, n := range info.State.Subjects {
+	for subject, n := range subjects {
 		out[d.names.DeadConsumer(subject)] += n
 	}
-	return out, nil
+	return out, err
+}
+
+// subjects returns a stream with how many messages it has of each subject of a pattern.
+func (d *Durables) subjects(ctx context.Context, name, pattern string) (jetstream.Stream, map[string]uint64, error) {
+	stream, err := streamread.Open(ctx, d.js, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(pattern))
+	if err != nil {
+		return nil, nil, fmt.Errorf("looking at stream %s: %w", name, err)
+	}
+	return stream, info.State.Subjects, nil
 }
 
 func (d *Durables) stream(ctx context.Context) (jetstream.Stream, error) {
-	stream, err := d.js.Stream(ctx, d.names.EventsStream())
-	if err != nil {
-		return nil, fmt.Errorf("looking at stream %s: %w", d.names.EventsStream(), err)
-	}
-	return stream, nil
+	return streamread.Open(ctx, d.js, d.names.EventsStream())
 }
 
 // known makes an error of the server one that can be asked for.

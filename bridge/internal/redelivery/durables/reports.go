@@ -17,19 +17,15 @@ const maxReports = 64
 // reports returns what the processes of each consumer report. There is none of a
 // consumer that does well.
 func (d *Durables) reports(ctx context.Context) (map[string][]bridge.ConsumerReport, error) {
-	stream, err := d.js.Stream(ctx, d.names.AttemptsStream())
+	stream, subjects, err := d.subjects(ctx, d.names.AttemptsStream(), d.names.AllReports())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("looking at stream %s: %w", d.names.AttemptsStream(), err)
-	}
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(d.names.AllReports()))
-	if err != nil {
-		return nil, fmt.Errorf("looking at stream %s: %w", d.names.AttemptsStream(), err)
+		return nil, err
 	}
 	out := map[string][]bridge.ConsumerReport{}
-	for subject := range info.State.Subjects {
+	for subject := range subjects {
 		consumer := d.names.ReportConsumer(subject)
 		if consumer == "" || len(out[consumer]) >= maxReports {
 			continue

@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"sync"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -17,10 +18,12 @@ type Rates struct {
 }
 
 // Buckets bound what each of many holders adds to something, and all of them together.
-// They are not safe for concurrent use.
+// They are safe for concurrent use.
 type Buckets[K comparable] struct {
-	each    Rates
-	shared  pair
+	each   Rates
+	shared pair
+
+	mu      sync.Mutex // of the holders
 	holders *simplelru.LRU[K, pair]
 }
 
@@ -88,6 +91,8 @@ func (b *Buckets[K]) Spend(of K, size int, now time.Time) {
 
 // own are the buckets of the holder.
 func (b *Buckets[K]) own(of K) pair {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	own, known := b.holders.Get(of)
 	if !known {
 		own = b.each.pair()
