@@ -1,3 +1,6 @@
+// Package datafolder is the folder in which a bridge keeps what must outlive it: one process
+// at a time has it. The lock, the format, generated passwords and small files are here; what
+// the parts of the folder hold is for those who use them.
 package datafolder
 
 import (
@@ -26,7 +29,7 @@ const (
 	SpoolPart = "spool"
 )
 
-// ErrFolderInUse is wrapped by [OpenFolder] when another process has the folder.
+// ErrInUse is wrapped by [Open] when another process has the folder.
 var ErrInUse = errors.New("data folder is in use")
 
 // Folder is a data folder that this process alone may use. Two servers on one
@@ -52,10 +55,10 @@ type Holder struct {
 	Config string `json:"config,omitempty"`
 }
 
-// OpenFolder creates the folder if it is missing, takes its lock, checks its
+// Open creates the folder if it is missing, takes its lock, checks its
 // format and has everything in its file system written to the disk: what an
 // earlier process wrote without having it synced would otherwise be taken for
-// durable. The error wraps [ErrFolderInUse] when the lock is taken.
+// durable. The error wraps [ErrInUse] when the lock is taken.
 func Open(dir string) (*Folder, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -105,6 +108,7 @@ func (f *Folder) sync() error {
 	return err
 }
 
+// Exists reports whether there is something at the path.
 func Exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
@@ -119,6 +123,7 @@ func (f *Folder) Close() error { return f.lock.Close() }
 // Dir is the absolute path.
 func (f *Folder) Dir() string { return f.dir }
 
+// Path is the path of a part of the folder.
 func (f *Folder) Path(elem ...string) string {
 	return filepath.Join(append([]string{f.dir}, elem...)...)
 }
@@ -174,7 +179,7 @@ func readHolder(path string) (Holder, error) {
 	return h, nil
 }
 
-// CheckFolder returns an error when [OpenFolder] could not use the folder, unless that is
+// Check returns an error when [Open] could not use the folder, unless that is
 // because another process has it. It creates nothing.
 func Check(dir string) error {
 	f := &Folder{dir: dir}
@@ -250,7 +255,7 @@ func ReadSecret(dir, name string) (string, error) {
 	return secret, nil
 }
 
-// writeSynced writes a file that is whole or not there, whenever the power goes.
+// WriteFile writes a file that is whole or not there, whenever the power goes.
 func WriteFile(path string, text []byte, mode fs.FileMode) error {
 	tmp, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
 	if err != nil {

@@ -87,7 +87,7 @@ func TestFolderSecrets(t *testing.T) {
 	require.ErrorContains(t, err, "is empty", "an empty password lets anybody in")
 }
 
-func TestErrorsOfWriteSyncedNameTheFile(t *testing.T) {
+func TestErrorsOfWriteFileNameTheFile(t *testing.T) {
 	t.Parallel()
 	err := WriteFile(filepath.Join(t.TempDir(), "missing", "x"), nil, 0o600)
 	require.ErrorContains(t, err, "missing/x")

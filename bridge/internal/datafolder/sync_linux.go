@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// syncFileSystem writes everything of the file system that holds dir to its disk.
+// SyncFileSystem writes everything of the file system that holds dir to its disk.
 func SyncFileSystem(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

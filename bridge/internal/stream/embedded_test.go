@@ -30,7 +30,7 @@ func app(t *testing.T, b *streamtest.Bench) (*nats.Conn, jetstream.JetStream) {
 
 func connectAs(t *testing.T, b *streamtest.Bench, user, password string) (*nats.Conn, jetstream.JetStream) {
 	t.Helper()
-	nc, err := nats.Connect(b.Server.URL(), nats.UserInfo(user, password),
+	nc, err := nats.Connect(b.Server.URL(), nats.UserInfo(user, password), nats.Timeout(patience),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	require.NoError(t, err)
 	t.Cleanup(nc.Close)

@@ -24,6 +24,15 @@ func (e *Embedded) SwapAccounts(text string) string {
 	return old
 }
 
+// ConnectionLimit is how many connections an account may have.
+func (e *Embedded) ConnectionLimit(name string) int {
+	account, err := e.server.Load().LookupAccount(name)
+	if err != nil {
+		return 0
+	}
+	return account.MaxActiveConnections()
+}
+
 // Group is a committer for tests outside of the package, which can hold it up: what
 // comes then waits, until it is let go.
 type Group struct {

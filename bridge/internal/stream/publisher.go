@@ -1,6 +1,8 @@
-// Package stream is the producer's side of JetStream: the embedded server, the
-// connection, the streams and the publisher that waits until an event is
-// durable.
+// Package stream is the producer's side of JetStream: the embedded server with its
+// accounts, connections, the provisioning of streams, the publisher that waits until an
+// event is durable, and the spool for the time when NATS does not answer. Whatever reads
+// streams is elsewhere: package streamread for one message after the other, packages
+// redelivery and consumers for durables.
 package stream
 
 import (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -20,7 +21,7 @@ func (b *Bench) App() jetstream.JetStream {
 	b.t.Helper()
 	password, err := datafolder.ReadSecret(b.Folder.Dir(), stream.AppUser)
 	require.NoError(b.t, err)
-	nc, err := nats.Connect(b.Server.URL(), nats.UserInfo(stream.AppUser, password), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	nc, err := nats.Connect(b.Server.URL(), nats.UserInfo(stream.AppUser, password), nats.Timeout(time.Minute), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	require.NoError(b.t, err)
 	b.t.Cleanup(nc.Close)
 	js, err := jetstream.New(nc)
