@@ -136,10 +136,10 @@ func (f *Folder) Announce(h Holder) error {
 	}
 	// Cut only afterwards, so that no reader finds it empty.
 	text = append(text, '\n')
-	if _, err := f.lock.WriteAt(text, 0); err != nil {
-		return fmt.Errorf("writing the lock of the data folder: %w", err)
+	if _, err = f.lock.WriteAt(text, 0); err == nil {
+		err = f.lock.Truncate(int64(len(text)))
 	}
-	if err := f.lock.Truncate(int64(len(text))); err != nil {
+	if err != nil {
 		return fmt.Errorf("writing the lock of the data folder: %w", err)
 	}
 	return nil
@@ -151,17 +151,18 @@ var ErrNotRunning = errors.New("no bridge is running")
 // ReadHolder says who has the folder. The error wraps [ErrNotRunning] when
 // nobody does.
 func ReadHolder(dir string) (Holder, error) {
+	nobody := fmt.Errorf("%w on %s: start one with hookspan serve", ErrNotRunning, dir)
 	path := filepath.Join(dir, "lock")
 	lock, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Holder{}, fmt.Errorf("%w on %s: start one with hookspan serve", ErrNotRunning, dir)
+		return Holder{}, nobody
 	}
 	if err != nil {
 		return Holder{}, fmt.Errorf("opening the lock of the data folder: %w", err)
 	}
 	defer func() { _ = lock.Close() }()
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_SH|unix.LOCK_NB); err == nil {
-		return Holder{}, fmt.Errorf("%w on %s: start one with hookspan serve", ErrNotRunning, dir)
+		return Holder{}, nobody
 	}
 	return readHolder(path)
 }

@@ -40,7 +40,6 @@ type Auditor struct {
 	checkpoint *Checkpoint
 	cfg        AuditorConfig
 	gauges     *gauges
-	kept       map[string]bool
 }
 
 // NewAuditor returns an auditor that is not running yet.

@@ -3,6 +3,7 @@ package housekeeping
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,12 +64,21 @@ const (
 // put publishes n events of 10 kB.
 func put(t *testing.T, b *streamtest.Bench, n int, subjects ...string) {
 	t.Helper()
-	for i := range n {
-		m := nats.NewMsg(subjects[i%len(subjects)])
-		m.Data = []byte(strings.Repeat("0123456789", 1000))
-		m.Header["ce-id"] = []string{"pred/completed/0123456789abcdef"}
-		_, err := b.JS.PublishMsg(context.Background(), m)
-		require.NoError(t, err)
+	msgs := make([]*nats.Msg, n)
+	for i := range msgs {
+		msgs[i] = nats.NewMsg(subjects[i%len(subjects)])
+		msgs[i].Data = []byte(strings.Repeat("0123456789", 1000))
+		msgs[i].Header["ce-id"] = []string{"pred/completed/0123456789abcdef"}
+	}
+	st := events
+	if strings.HasPrefix(subjects[0], "hookspan.dead.") {
+		st = "HOOKSPAN_DEAD"
+	}
+	publisher := b.Publisher()
+	for block := range slices.Chunk(msgs, 50) {
+		for _, o := range publisher.StoreAll(context.Background(), st, block) {
+			require.NoError(t, o.Err)
+		}
 	}
 }
 

@@ -57,7 +57,6 @@ type Scrub struct {
 	js         jetstream.JetStream
 	checkpoint *Checkpoint
 	cfg        ScrubConfig
-	kept       map[string]bool
 
 	read    *prometheus.CounterVec
 	passEnd *prometheus.GaugeVec

@@ -55,6 +55,7 @@ func TestScrubFindsDamage(t *testing.T) {
 	} {
 		for _, restarted := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, restarted %v", name, restarted), func(t *testing.T) {
+				t.Parallel()
 				dir := t.TempDir()
 				b := small(t, dir, 16<<20)
 				put(t, b, 1000, completed) // two blocks of 4 MiB, and a piece
@@ -81,8 +82,9 @@ func TestScrubFindsDamage(t *testing.T) {
 				for _, a := range found {
 					lost += a.Details["count"].(uint64)
 				}
+				st := streamOf(t, b, events)
 				for seq := uint64(1); seq <= 1000; seq++ {
-					if m, err := streamOf(t, b, events).GetMsg(context.Background(), seq); err == nil && m.Subject == completed {
+					if m, err := st.GetMsg(context.Background(), seq); err == nil && m.Subject == completed {
 						read++
 					}
 				}
@@ -124,7 +126,7 @@ func TestScrubNamesAFewPlaces(t *testing.T) {
 	require.EqualValues(t, 30-namedGaps, got[namedGaps].Details["count"])
 
 	// Where single messages may be removed these are no loss.
-	s.kept = nil
+	s.cfg.Kept = nil
 	require.NoError(t, s.Pass(context.Background(), events))
 	require.Empty(t, alarms.Take())
 }

@@ -33,6 +33,9 @@ func (e *Embedded) ConnectionLimit(name string) int {
 	return account.MaxActiveConnections()
 }
 
+// BoundPending changes how many bytes may wait for programs that do not read.
+func (e *Embedded) BoundPending(bytes int64) { e.guard.most.Store(bytes) }
+
 // Group is a committer for tests outside of the package, which can hold it up: what
 // comes then waits, until it is let go.
 type Group struct {

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -38,12 +39,14 @@ const (
 type guard struct {
 	server func() *server.Server
 	alarms bridge.Alarmer
+	most   atomic.Int64 // bytes that wait for all others; maxPending, but in tests
 	stop   chan struct{}
 	done   chan struct{}
 }
 
 func startGuard(s func() *server.Server, alarms bridge.Alarmer) *guard {
 	g := &guard{server: s, alarms: alarms, stop: make(chan struct{}), done: make(chan struct{})}
+	g.most.Store(maxPending)
 	go g.run()
 	return g
 }
@@ -78,7 +81,7 @@ func (g *guard) look() {
 		return // it does not run
 	}
 	others := slices.DeleteFunc(connections.Conns, func(c *server.ConnInfo) bool { return c.Account == ownAccount })
-	g.bound(s, others, func(c *server.ConnInfo) int { return c.Pending }, maxPending,
+	g.bound(s, others, func(c *server.ConnInfo) int { return c.Pending }, int(g.most.Load()),
 		"does not read what it asked for and was disconnected, so that webhooks keep the memory of this process: have it ask for less at a time, and read")
 	g.bound(s, others, func(c *server.ConnInfo) int { return int(c.NumSubs) }, maxSubscriptions,
 		"has more subscriptions than any other while there are too many, and was disconnected, so that webhooks keep their time: read with a durable")

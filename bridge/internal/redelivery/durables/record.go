@@ -287,7 +287,7 @@ func (r *Record) DeadLettersTold(consumer string) uint64 {
 	return r.page.Durables[consumer].DeadLetters
 }
 
-// TellLetters notes how many were; the next [Record.Saw] saves it.
+// TellDeadLetters notes how many were; the next [Record.Saw] saves it.
 func (r *Record) TellDeadLetters(consumer string, n uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

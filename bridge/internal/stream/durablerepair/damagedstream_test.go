@@ -116,7 +116,7 @@ func TestDamagedMessagesStopNobody(t *testing.T) {
 			_, err := b.Publisher().Publish(ctx, streamtest.Event("pred_after"))
 			require.NoError(t, err)
 			for _, name := range readers {
-				c, err := readerJS(t, b, name).CreateOrUpdateConsumer(ctx, b.Names.EventsStream(), readerConfig(name))
+				c, err := readerJS(b, name).CreateOrUpdateConsumer(ctx, b.Names.EventsStream(), readerConfig(name))
 				require.NoError(t, err)
 				it, err := c.Messages(jetstream.PullExpiry(time.Second))
 				require.NoError(t, err)

@@ -59,7 +59,7 @@ func readerConfig(name string) jetstream.ConsumerConfig {
 }
 
 // readerJS is the connection of whoever reads as that consumer.
-func readerJS(t *testing.T, b *streamtest.Bench, name string) jetstream.JetStream {
+func readerJS(b *streamtest.Bench, name string) jetstream.JetStream {
 	if name == "archive" {
 		return b.JS
 	}
@@ -82,12 +82,12 @@ func halfHandled(t *testing.T) string {
 	}
 	publish(before)
 	for _, name := range readers {
-		_, err := readerJS(t, b, name).CreateOrUpdateConsumer(ctx, b.Names.EventsStream(), readerConfig(name))
+		_, err := readerJS(b, name).CreateOrUpdateConsumer(ctx, b.Names.EventsStream(), readerConfig(name))
 		require.NoError(t, err)
 	}
 	publish(handled + waiting)
 	for _, name := range readers {
-		c, err := readerJS(t, b, name).Consumer(ctx, b.Names.EventsStream(), name)
+		c, err := readerJS(b, name).Consumer(ctx, b.Names.EventsStream(), name)
 		require.NoError(t, err)
 		// Some are with a worker that never answers.
 		batch, err := c.Fetch(handled + 5)
@@ -130,7 +130,7 @@ func requireWaiting(t *testing.T, b *streamtest.Bench, name string) (first uint6
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	c, err := readerJS(t, b, name).CreateOrUpdateConsumer(ctx, b.Names.EventsStream(), readerConfig(name))
+	c, err := readerJS(b, name).CreateOrUpdateConsumer(ctx, b.Names.EventsStream(), readerConfig(name))
 	require.NoError(t, err)
 	it, err := c.Messages(jetstream.PullExpiry(time.Second))
 	require.NoError(t, err)
