@@ -142,11 +142,11 @@ func TestKeptStore(t *testing.T) {
 // behind it.
 func TestKeptWalkGoesOnBehindDamage(t *testing.T) {
 	t.Parallel()
-	const count = 1000
+	const count = 100
 	dir, cfg := t.TempDir(), streamtest.Config()
 	cfg.Streams.MaxBytes = 1 << 30
 	b := streamtest.StartIn(t, dir, cfg)
-	body := make([]byte, 20<<10)
+	body := make([]byte, 200<<10)
 	for range count { // several blocks of the store
 		_, err := b.JS.PublishAsync(b.Names.Quarantine("get3w", "no_id"), body)
 		require.NoError(t, err)

@@ -31,21 +31,21 @@ func TestWalkGoesOnBehindDamage(t *testing.T) {
 		"a lost file":      func(t *testing.T, f *os.File, _ int64) { require.NoError(t, os.Remove(f.Name())) },
 	} {
 		for _, restarted := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, restarted %v", name, restarted), func(t *testing.T) { walkDamaged(t, restarted, harm) })
+			t.Run(fmt.Sprintf("%s, restarted %v", name, restarted), func(t *testing.T) { t.Parallel(); walkDamaged(t, restarted, harm) })
 		}
 	}
 }
 
 func walkDamaged(t *testing.T, restarted bool, harm func(t *testing.T, f *os.File, size int64)) {
 	t.Helper()
-	const count = 1000
+	const count = 100
 	ctx := context.Background()
 	dir, cfg := t.TempDir(), streamtest.Config()
 	cfg.Streams.MaxBytes = 1 << 30
 	b := streamtest.StartIn(t, dir, cfg)
 	ev := streamtest.Event("a")
 	letter := bridge.DeadLetter{Consumer: "team", Cause: bridge.DeadPermanent, Subject: b.Names.Event(ev.Source, ev.Status, ev.Model)}
-	body := bytes.Repeat([]byte("x"), 20<<10)
+	body := bytes.Repeat([]byte("x"), 200<<10)
 	for range count { // three blocks of the store
 		_, err := b.JS.PublishMsgAsync(&nats.Msg{
 			Subject: b.Names.Dead("team", letter.Subject), Header: nats.Header(letter.Header(ev.Header())), Data: body,
