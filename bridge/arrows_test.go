@@ -31,7 +31,7 @@ const (
 
 // machinery may import what is below it, which is drawn here, and internal packages of
 // the module, which are below everything. Echo is for ingress, admin and console alone,
-// nats-server for the stream package.
+// nats-server for the stream package and the repair of its durables.
 var (
 	withoutEcho   = []string{echo}
 	withoutServer = []string{echo, nats + "nats-server"}
@@ -41,11 +41,12 @@ var (
 // arrows is every package of the module: a new one is drawn here first.
 var arrows = map[string]arrow{
 	// Public.
-	"bridge":                 {stdOnly: true},
-	"bridge/client":          {ours: []string{"bridge", "internal/*"}, stdOnly: true},
-	"bridge/app":             {ours: []string{"bridge", "bridge/config", "bridge/internal/*", "consumers", "consumers/archive", "consumers/exec", "consumers/forward", "internal/*"}},
-	"bridge/config":          {ours: []string{"bridge", "bridge/internal/source", "consumers", "consumers/archive", "consumers/exec", "consumers/forward", "internal/*"}, never: withoutNATS},
-	"consumers":              {ours: []string{"bridge", "internal/redial", "internal/streamread", "internal/waitbudget"}, never: withoutServer},
+	"bridge":        {stdOnly: true},
+	"bridge/client": {ours: []string{"bridge", "internal/*"}, stdOnly: true},
+	"bridge/app":    {ours: []string{"bridge", "bridge/config", "bridge/internal/*", "consumers", "consumers/archive", "consumers/exec", "consumers/forward", "internal/*"}},
+	"bridge/config": {ours: []string{"bridge", "bridge/internal/source", "consumers", "consumers/archive", "consumers/exec", "consumers/forward", "internal/*"}, never: withoutNATS},
+	"consumers":     {ours: []string{"bridge", "internal/*"}, never: withoutServer},
+
 	"consumers/archive":      {ours: []string{"bridge", "consumers", "internal/*"}, never: withoutNATS},
 	"consumers/exec":         {ours: []string{"bridge", "consumers"}, never: withoutNATS},
 	"consumers/forward":      {ours: []string{"bridge", "consumers", "internal/*"}, never: withoutNATS},
@@ -54,20 +55,22 @@ var arrows = map[string]arrow{
 	// The machinery, from what stands on top to what everything else stands on.
 	"bridge/internal/admin":                {ours: []string{"bridge", "internal/adminapi", "internal/headers"}, never: []string{nats}},
 	"bridge/internal/ingress":              {ours: []string{"bridge", "bridge/internal/source", "internal/headers"}, never: []string{nats}},
-	"bridge/internal/quarantine":           {ours: []string{"bridge", "bridge/internal/source", "internal/adminapi"}, never: append(withoutNATS, "net/http")},
-	"bridge/internal/housekeeping":         {ours: []string{"bridge", "internal/streamread"}, never: withoutServer},
-	"bridge/internal/redelivery":           {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests", "internal/adminapi", "internal/streamread", "internal/waitbudget"}, never: withoutServer},
+	"bridge/internal/quarantine":           {ours: []string{"bridge", "bridge/internal/source", "bridge/internal/stream", "bridge/internal/stream/quota", "internal/adminapi", "internal/backoff", "internal/streamread"}, never: append(withoutServer, "net/http")},
+	"bridge/internal/housekeeping":         {ours: []string{"bridge", "internal/backoff", "internal/streamread"}, never: withoutServer},
+	"bridge/internal/redelivery":           {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests", "internal/*"}, never: withoutServer},
 	"bridge/internal/redelivery/durables":  {ours: []string{"bridge", "internal/adminapi", "internal/streamread"}, never: withoutServer},
-	"bridge/internal/predictions":          {ours: []string{"bridge", "bridge/internal/source", "internal/adminapi", "internal/streamread"}, never: withoutServer},
+	"bridge/internal/predictions":          {ours: []string{"bridge", "bridge/internal/source", "internal/adminapi", "internal/natserr", "internal/streamread"}, never: withoutServer},
 	"bridge/internal/predictions/await":    {ours: []string{"bridge", "bridge/internal/predictions", "internal/streamread"}, never: withoutServer},
 	"bridge/internal/predictions/provider": {ours: []string{"bridge", "internal/freshconn"}, never: withoutNATS},
-	"bridge/internal/predictions/submit":   {ours: []string{"bridge", "bridge/internal/predictions/provider", "internal/streamread"}, never: withoutServer},
+	"bridge/internal/predictions/submit":   {ours: []string{"bridge", "bridge/internal/predictions/provider", "internal/natserr", "internal/streamread"}, never: withoutServer},
 	"bridge/internal/predictions/watches":  {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
-	"bridge/internal/stream":               {ours: []string{"bridge", "bridge/internal/stream/quota", "internal/adminapi", "internal/redial", "internal/streamread", "internal/streams"}, never: withoutEcho},
-	"bridge/internal/stream/gateway":       {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
+	"bridge/internal/stream":               {ours: []string{"bridge", "bridge/internal/datafolder", "bridge/internal/stream/durablerepair", "internal/*"}, never: withoutEcho},
+	"bridge/internal/stream/durablerepair": {ours: []string{"bridge", "bridge/internal/datafolder", "internal/streamread"}, never: withoutEcho},
+	"bridge/internal/stream/gateway":       {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests", "internal/natserr"}, never: withoutServer},
 	"bridge/internal/stream/quota":         {ours: []string{"bridge"}, never: withoutServer},
-	"bridge/internal/stream/requests":      {ours: []string{"bridge"}, never: withoutServer},
-	"bridge/internal/stream/streamtest":    {ours: []string{"bridge", "bridge/internal/stream", "bridge/internal/stream/gateway", "internal/natstest", "internal/streams"}, never: withoutEcho},
+	"bridge/internal/stream/requests":      {ours: []string{"bridge", "internal/backoff"}, never: withoutServer},
+	"bridge/internal/stream/streamtest":    {ours: []string{"bridge", "bridge/internal/datafolder", "bridge/internal/stream", "bridge/internal/stream/gateway", "internal/natstest", "internal/streams"}, never: withoutEcho},
+	"bridge/internal/datafolder":           {never: append(withoutNATS, "net/http")},
 	"bridge/internal/source":               {ours: []string{"bridge", "internal/signing"}, never: append(withoutNATS, "net/http")},
 	"bridge/internal/telemetry":            {ours: []string{"internal/printable"}, never: withoutNATS},
 
@@ -78,6 +81,7 @@ var arrows = map[string]arrow{
 	"internal/fakeget3w":  {ours: []string{"bridge", "internal/signing"}, never: withoutNATS},
 	"internal/freshconn":  {stdOnly: true},
 	"internal/headers":    {stdOnly: true},
+	"internal/natserr":    {never: withoutServer},
 	"internal/natstest":   {ours: []string{"bridge", "internal/streams"}, never: withoutEcho},
 	"internal/needs":      {stdOnly: true},
 	"internal/neverdial":  {stdOnly: true},

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookspan/hookspan/internal/natserr"
 )
 
 // ErrDamaged is wrapped when the server has files of the durable that it cannot read,
@@ -12,16 +14,10 @@ import (
 // the server.
 var ErrDamaged = errors.New("the server cannot read the files of the durable")
 
-// Codes of a server that cannot open the store of a durable.
-const (
-	codeConsumerCreate      jetstream.ErrorCode = 10012
-	codeConsumerStoreFailed jetstream.ErrorCode = 10104
-)
-
-// withRemedy is the error of making a durable, with what to do about it.
+// withRemedy is the error of making a durable, with what to do about it if the server
+// cannot open the store of the durable.
 func withRemedy(err error, stream, durable string) error {
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	if !ok || api.ErrorCode != codeConsumerStoreFailed && api.ErrorCode != codeConsumerCreate {
+	if !natserr.Is(err, natserr.ConsumerStoreFailed, jetstream.JSErrCodeConsumerCreate) {
 		return err
 	}
 	return fmt.Errorf("%w: if that goes on, stop that server, remove the folder obs/%s of stream %s in its store and start it again, "+

@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/natserr"
 )
 
 const (
@@ -25,13 +26,6 @@ const (
 	keepDead = 90 * 24 * time.Hour
 	// keepMore is how much longer than its retries an event is remembered.
 	keepMore = 24 * time.Hour
-)
-
-// Codes of the JetStream API: another message came to the subject first, on one
-// replica and on several.
-const (
-	codeWrongLastSequence          = 10071
-	codeWrongLastSequenceClustered = 10164
 )
 
 // errClaimed: somebody else has changed the record since it was read.
@@ -148,8 +142,7 @@ func (l *ledger) store(ctx context.Context, key string, r record) error {
 // is none. The error wraps [errClaimed] when there is another one.
 func (l *ledger) swap(ctx context.Context, key string, r record, revision uint64) (uint64, error) {
 	next, err := l.put(ctx, key, r, jetstream.WithExpectLastSequencePerSubject(revision))
-	if api, ok := errors.AsType[*jetstream.APIError](err); ok &&
-		(api.ErrorCode == codeWrongLastSequence || api.ErrorCode == codeWrongLastSequenceClustered) {
+	if natserr.IsWrongLastSequence(err) {
 		return 0, fmt.Errorf("%w: %w", errClaimed, err)
 	}
 	return next, err

@@ -23,10 +23,10 @@ import (
 
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/admin"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/ingress"
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
-	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/telemetry"
 	"github.com/hookspan/hookspan/consumers"
 )
@@ -55,7 +55,7 @@ type App struct {
 	opts     Options
 	seen     digests // the files as they were before they were read
 	registry *prometheus.Registry
-	holder   stream.Holder
+	holder   datafolder.Holder
 
 	operators *admin.Server // nil: this process has no such listener
 	checks    *admin.Checks

@@ -9,8 +9,8 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
-	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
@@ -42,7 +42,7 @@ type Waiting struct {
 // and has the bridge count that runs on the folder. Nil: none runs or can count, so the
 // numbers are those that were counted last. Changes is empty for a folder without memory.
 func Changes(ctx context.Context, cfg *config.Config, running *Waiting) ([]Change, error) {
-	record, err := durables.ReadRecord(stream.OpenMemory(filepath.Join(cfg.DataDir, recordFile)))
+	record, err := durables.ReadRecord(datafolder.OpenMemory(filepath.Join(cfg.DataDir, recordFile)))
 	if err != nil || record == nil {
 		return []Change{}, err
 	}

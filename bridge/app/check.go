@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/ingress"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/provider"
 	"github.com/hookspan/hookspan/bridge/internal/source"
@@ -31,7 +32,7 @@ type lacking struct {
 // Nobody is asked over the network. Getenv looks up the variables that cfg names.
 func Lacks(ctx context.Context, cfg *config.Config, getenv func(string) (string, bool)) []config.Problem {
 	l := &lacking{cfg: cfg, getenv: getenv}
-	l.Check("data_dir", stream.CheckFolder(cfg.DataDir))
+	l.Check("data_dir", datafolder.Check(cfg.DataDir))
 	l.addresses()
 	l.nats()
 	for _, name := range slices.Sorted(maps.Keys(cfg.Sources)) {

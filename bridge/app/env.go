@@ -8,7 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/internal/stream"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/telemetry"
 )
 
@@ -19,7 +19,7 @@ type env struct {
 	version string
 	log     *zap.Logger
 	metrics prometheus.Registerer // nil: nobody reads them
-	folder  *stream.Folder        // nil: this process remembers nothing
+	folder  *datafolder.Folder    // nil: this process remembers nothing
 	onStop  cleanup
 }
 
@@ -39,7 +39,7 @@ func newEnv(cfg *config.Config, opts Options, metrics prometheus.Registerer) (*e
 
 // openFolder locks the data folder.
 func (e *env) openFolder() (err error) {
-	if e.folder, err = stream.OpenFolder(e.cfg.DataDir); err != nil {
+	if e.folder, err = datafolder.Open(e.cfg.DataDir); err != nil {
 		return err
 	}
 	e.onStop.add("data folder", e.folder.Close)

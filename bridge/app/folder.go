@@ -6,22 +6,23 @@ import (
 	"strings"
 
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 )
 
 // Holder says which process has a data folder, and where it listens.
-type Holder = stream.Holder
+type Holder = datafolder.Holder
 
 var (
 	// ErrNotRunning means that no process has the data folder.
-	ErrNotRunning = stream.ErrNotRunning
+	ErrNotRunning = datafolder.ErrNotRunning
 	// ErrFolderInUse means that another process has the data folder.
-	ErrFolderInUse = stream.ErrFolderInUse
+	ErrFolderInUse = datafolder.ErrInUse
 )
 
 // ReadHolder returns who has the data folder dir. The error wraps [ErrNotRunning] when
 // nobody has.
-func ReadHolder(dir string) (Holder, error) { return stream.ReadHolder(dir) }
+func ReadHolder(dir string) (Holder, error) { return datafolder.ReadHolder(dir) }
 
 // NATSUser returns the name of the embedded server's user for other programs, or for one
 // pull consumer unless that is "".
@@ -34,7 +35,7 @@ func NATSUser(consumer string) string {
 
 // NATSPassword reads the password of a user of the embedded server from the data folder
 // dir. The error wraps [fs.ErrNotExist] when the bridge has made no such user yet.
-func NATSPassword(dir, user string) (string, error) { return stream.ReadSecret(dir, user) }
+func NATSPassword(dir, user string) (string, error) { return datafolder.ReadSecret(dir, user) }
 
 // takeFolder locks the data folder and writes down who has it: already now, so that a
 // verb with --config finds a bridge that has only begun.
@@ -42,7 +43,7 @@ func (a *App) takeFolder() error {
 	if err := a.openFolder(); err != nil {
 		return err
 	}
-	a.holder = stream.Holder{PID: os.Getpid()}
+	a.holder = datafolder.Holder{PID: os.Getpid()}
 	if a.opts.File != "" {
 		a.holder.Config = config.Absolute(a.opts.File)
 	}

@@ -10,20 +10,19 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/ingress"
 	"github.com/hookspan/hookspan/bridge/internal/quarantine"
 	"github.com/hookspan/hookspan/bridge/internal/source"
-	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // keptDeliveries keeps deliveries that did not become an event.
 type keptDeliveries struct {
-	quarantine *stream.Quarantine
-	refused    *stream.Refused // it writes while it runs
+	quarantine *quarantine.Quarantine
+	refused    *quarantine.Refused // it writes while it runs
 }
 
 func newKeptDeliveries(s *store) keptDeliveries {
 	return keptDeliveries{
-		quarantine: stream.NewQuarantine(s.keeper(), s.cfg.Names(), s.alarms),
-		refused:    stream.NewRefused(s.publisher, s.cfg.Names(), s.alarms, s.log.Named("refused")),
+		quarantine: quarantine.NewQuarantine(s.keeper(), s.cfg.Names(), s.alarms),
+		refused:    quarantine.NewRefused(s.publisher, s.cfg.Names(), s.alarms, s.log.Named("refused")),
 	}
 }
 
@@ -33,7 +32,7 @@ func (k keptDeliveries) collectors() []prometheus.Collector {
 
 // keptEntries is what the API offers of kept deliveries.
 type keptEntries struct {
-	*stream.KeptStore
+	*quarantine.KeptStore
 	*quarantine.Reverifier
 	in  *ingress.Server // nil: this process takes no webhooks
 	log *zap.Logger
@@ -41,7 +40,7 @@ type keptEntries struct {
 
 // keptEntries are verified again with the sources of the ingress as they are then.
 func (a *App) keptEntries() keptEntries {
-	kept := stream.NewKeptStore(a.store.consume, a.cfg.Names())
+	kept := quarantine.NewKeptStore(a.store.consume, a.cfg.Names())
 	sources := func(name string) *source.Source { return a.ingress.Source(name) }
 	return keptEntries{kept, quarantine.New(kept, a.store.keeper(), sources), a.ingress, a.log.Named("quarantine")}
 }

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 )
 
@@ -47,14 +48,14 @@ type Spool struct {
 	*stream.Spool
 
 	cfg    *config.Config
-	folder *stream.Folder
+	folder *datafolder.Folder
 }
 
 // OpenSpool takes the data folder. The caller calls Close. The error wraps
 // [ErrFolderInUse] while a bridge runs.
 func OpenSpool(ctx context.Context, cfg *config.Config) (*Spool, error) {
-	folder, err := stream.OpenFolder(cfg.DataDir)
-	if errors.Is(err, stream.ErrFolderInUse) {
+	folder, err := datafolder.Open(cfg.DataDir)
+	if errors.Is(err, datafolder.ErrInUse) {
 		return nil, fmt.Errorf("%w (a running bridge drains its spool by itself)", err)
 	}
 	if err != nil {

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -57,18 +59,28 @@ func Walk(ctx context.Context, stream jetstream.Stream, s Span, visit func(*jets
 }
 
 // next returns the message at seq or behind it, or nil when there is none up to last.
-// The server says that there is none also when it cannot read one that lies before the
-// next one: what is behind that is looked for.
 func next(ctx context.Context, stream jetstream.Stream, subject string, seq, last uint64) (*jetstream.RawStreamMsg, error) {
-	m, err := Get(ctx, stream, seq, jetstream.WithGetMsgSubject(subject))
-	if !errors.Is(err, bridge.ErrNoEntry) {
-		return m, err
+	get := func(seq uint64) (*jetstream.RawStreamMsg, error) {
+		return Get(ctx, stream, seq, jetstream.WithGetMsgSubject(subject))
 	}
+	m, err := get(seq)
+	if errors.Is(err, bridge.ErrNoEntry) {
+		return Behind(seq, last, get)
+	}
+	return m, err
+}
+
+// Behind returns the first message behind seq that can be read, or nil when there is none
+// up to last. The server says that there is no message at seq or behind it also when it
+// cannot read one that lies before the next one. Get returns the message at a sequence or
+// behind it; its error wraps [bridge.ErrNoEntry] when the server finds none.
+func Behind(seq, last uint64, get func(seq uint64) (*jetstream.RawStreamMsg, error)) (*jetstream.RawStreamMsg, error) {
+	var m *jetstream.RawStreamMsg
 	// Nothing is found from low, and m from high. The steps grow, since damage is small.
 	low, high := seq, last+1
 	for step := uint64(1); high-low > 1; step = min(2*step, high) {
 		probe := low + min(step, (high-low)/2)
-		found, err := Get(ctx, stream, probe, jetstream.WithGetMsgSubject(subject))
+		found, err := get(probe)
 		switch {
 		case errors.Is(err, bridge.ErrNoEntry):
 			low = probe
@@ -102,16 +114,42 @@ func walkSequences(ctx context.Context, stream jetstream.Stream, s Span, visit f
 	return nil
 }
 
-// Get returns one message, the one with that sequence unless an option says otherwise. The error wraps [bridge.ErrNoEntry] when it is not there.
+// Get returns one message, the one with that sequence unless an option says otherwise. The
+// error wraps [bridge.ErrNoEntry] when the server answers and has no such message, or one
+// that cannot be read.
 func Get(ctx context.Context, stream jetstream.Stream, seq uint64, opts ...jetstream.GetMsgOpt) (*jetstream.RawStreamMsg, error) {
 	m, err := stream.GetMsg(ctx, seq, opts...)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
+	if errors.Is(err, jetstream.ErrMsgNotFound) || senseless(err) {
 		err = fmt.Errorf("%w: %w", bridge.ErrNoEntry, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading message %d of %s: %w", seq, stream.CachedInfo().Config.Name, err)
 	}
 	return m, nil
+}
+
+// senseless reports whether err is about a header that nats.go cannot use, for which it has
+// no error of its own. The length of a header is not covered by the server's checksum.
+func senseless(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "header") && !errors.Is(err, nats.ErrHeadersNotSupported)
+}
+
+// GetFrom is [Get] for a stream by its name.
+func GetFrom(ctx context.Context, js jetstream.JetStream, name string, seq uint64) (*jetstream.RawStreamMsg, error) {
+	stream, err := Open(ctx, js, name)
+	if err != nil {
+		return nil, err
+	}
+	return Get(ctx, stream, seq)
+}
+
+// RemoveFrom is [Remove] for a stream by its name.
+func RemoveFrom(ctx context.Context, js jetstream.JetStream, name string, seq uint64) error {
+	stream, err := Open(ctx, js, name)
+	if err != nil {
+		return err
+	}
+	return Remove(ctx, stream, seq)
 }
 
 // Remove removes one message. The error wraps [bridge.ErrNoEntry] when it is not
@@ -183,4 +221,15 @@ func Count(ctx context.Context, stream jetstream.Stream, subjects []string, from
 	info := c.CachedInfo()
 	_ = stream.DeleteConsumer(ctx, info.Name) // it goes by itself
 	return info.NumPending, nil
+}
+
+// Filters are the subjects that a durable reads.
+func Filters(c jetstream.ConsumerConfig) []string {
+	switch {
+	case c.FilterSubject != "":
+		return []string{c.FilterSubject}
+	case len(c.FilterSubjects) == 0:
+		return []string{">"}
+	}
+	return c.FilterSubjects
 }

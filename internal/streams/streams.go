@@ -1,4 +1,4 @@
-// Package streams says how the streams of a bridge are to be.
+// Package streams says how the streams of a bridge are configured.
 package streams
 
 import (
@@ -26,7 +26,7 @@ const (
 	deadShare, maxDeadBytes             = 8, 1 << 30
 	quarantineShare, maxQuarantineBytes = 16, 1 << 30
 	refusedShare, maxRefusedBytes       = 32, 256 << 20
-	ledgerShare, maxLedgerBytes         = 32, 256 << 20
+	attemptsShare, maxAttemptsBytes     = 32, 256 << 20
 	laterShare, maxLaterBytes           = 8, 1 << 30
 	predictionsShare, maxPredictions    = 8, 2 << 30
 	minShareBytes                       = 16 << 20
@@ -39,8 +39,8 @@ const (
 	alarmsAge      = 90 * 24 * time.Hour
 	advisoriesAge  = 30 * 24 * time.Hour
 	maxConsumers   = 1024
-	// ringDuplicates is the server's default. In the ring of refused deliveries it
-	// spans most of a sender's retries; nothing relies on it.
+	// ringDuplicates is the server's default, for streams of which nothing relies on it. In
+	// the ring of refused deliveries it spans most of a sender's retries.
 	ringDuplicates = 2 * time.Minute
 )
 
@@ -81,142 +81,61 @@ func (c Config) laterBytes() int64 { return c.share(laterShare, maxLaterBytes) }
 // where a 200 was given for what is kept: the oldest event may be one that
 // nobody has handled.
 func (c Config) All() []jetstream.StreamConfig {
+	n := c.Names
 	return []jetstream.StreamConfig{
-		{
-			Name:        c.Names.EventsStream(),
-			Description: "Hookspan: every event that was accepted",
-			Subjects:    c.Names.EventsSubjects(),
-			Retention:   jetstream.LimitsPolicy,
-			Discard:     jetstream.DiscardNew,
-			Storage:     jetstream.FileStorage,
-			MaxBytes:    c.MaxBytes,
-			MaxAge:      c.MaxAge,
-			Duplicates:  max(c.Duplicates, MinDuplicates),
-			Replicas:    c.Replicas,
-			AllowDirect: true,
-			// Several messages can share a sync.
-			AllowAtomicPublish: true,
-			// A durable costs memory and a folder, and user "app" makes them.
-			MaxConsumers: maxConsumers,
-		},
-		{
-			Name:        c.Names.DeadStream(),
-			Description: "Hookspan: events that a consumer gave up on",
-			Subjects:    c.Names.DeadSubjects(),
-			Retention:   jetstream.LimitsPolicy,
-			Discard:     jetstream.DiscardNew,
-			Storage:     jetstream.FileStorage,
-			MaxBytes:    c.share(deadShare, maxDeadBytes),
-			MaxAge:      deadAge,
-			Duplicates:  deadDuplicates,
-			Replicas:    c.Replicas,
-			AllowDirect: true,
-		},
-		{
-			// What is in it was answered 200, so nothing pushes it out.
-			Name:        c.Names.QuarantineStream(),
-			Description: "Hookspan: authentic deliveries that could not become an event",
-			Subjects:    c.Names.QuarantineSubjects(),
-			Retention:   jetstream.LimitsPolicy,
-			Discard:     jetstream.DiscardNew,
-			Storage:     jetstream.FileStorage,
-			MaxBytes:    c.share(quarantineShare, maxQuarantineBytes),
-			Duplicates:  MinDuplicates,
-			Replicas:    c.Replicas,
-			AllowDirect: true,
-		},
-		{
-			// The only ring: whoever sends here has proved nothing.
-			Name:        c.Names.RefusedStream(),
-			Description: "Hookspan: deliveries that were not authentic, the oldest go first",
-			Subjects:    c.Names.RefusedSubjects(),
-			Retention:   jetstream.LimitsPolicy,
-			Discard:     jetstream.DiscardOld,
-			Storage:     jetstream.FileStorage,
-			MaxBytes:    c.share(refusedShare, maxRefusedBytes),
-			MaxAge:      refusedAge,
-			Duplicates:  ringDuplicates,
-			Replicas:    c.Replicas,
-			AllowDirect: true,
-
-			AllowAtomicPublish: true,
-		},
-		{
-			Name:        c.Names.AlarmsStream(),
-			Description: "Hookspan: what a person should know of",
-			Subjects:    c.Names.AlarmsSubjects(),
-			Retention:   jetstream.LimitsPolicy,
-			Discard:     jetstream.DiscardOld,
-			Storage:     jetstream.FileStorage,
-			MaxBytes:    alarmsBytes,
-			MaxAge:      alarmsAge,
-			Duplicates:  ringDuplicates,
-			Replicas:    c.Replicas,
-			AllowDirect: true,
-		},
-		{
-			// Looked at at once, so what is in it is what the bridge missed while it
-			// was away.
-			Name:        c.Names.AdvisoriesStream(),
-			Description: "Hookspan: deliveries that ended without a verdict",
-			Subjects:    c.Names.AdvisoriesSubjects(),
-			Retention:   jetstream.LimitsPolicy,
-			Discard:     jetstream.DiscardOld,
-			Storage:     jetstream.FileStorage,
-			MaxBytes:    advisoriesBytes,
-			MaxAge:      advisoriesAge,
-			Duplicates:  ringDuplicates,
-			Replicas:    c.Replicas,
-			AllowDirect: true,
-		},
-		{
-			// Made by hand and not as a key-value bucket, which would allow
-			// rollups: one message of anybody could then purge all of it. Marks
-			// of expired keys would need them too, so there are none.
-			Name:              c.Names.AttemptsStream(),
-			Description:       "Hookspan: what consumers remember of events",
-			Subjects:          []string{c.Names.AttemptsSubject(">")},
-			Retention:         jetstream.LimitsPolicy,
-			Discard:           jetstream.DiscardNew,
-			Storage:           jetstream.FileStorage,
-			MaxMsgsPerSubject: 1,
-			MaxBytes:          c.share(ledgerShare, maxLedgerBytes),
-			Duplicates:        ringDuplicates,
-			Replicas:          c.Replicas,
-			AllowDirect:       true,
-			AllowMsgTTL:       true,
-		},
-		{
-			// As the ledger of consumers; what finished long ago goes by its TTL.
-			Name:               c.Names.PredictionsStream(),
-			Description:        "Hookspan: what is known of each prediction",
-			Subjects:           []string{c.Names.PredictionsSubject(">")},
-			Retention:          jetstream.LimitsPolicy,
-			Discard:            jetstream.DiscardNew,
-			Storage:            jetstream.FileStorage,
-			MaxMsgsPerSubject:  1,
-			MaxBytes:           c.share(predictionsShare, maxPredictions),
-			Duplicates:         ringDuplicates,
-			Replicas:           c.Replicas,
-			AllowDirect:        true,
-			AllowMsgTTL:        true,
-			AllowAtomicPublish: true,
-		},
-		{
-			// With a limit of its own, or with DiscardNew, the server would drop
-			// schedules that it has acknowledged, or make no stream at all.
-			Name:              c.Names.LaterStream(),
-			Description:       "Hookspan: events that wait for their next attempt",
-			Subjects:          c.Names.LaterSubjects(),
-			Retention:         jetstream.WorkQueuePolicy,
-			Discard:           jetstream.DiscardOld,
-			Storage:           jetstream.FileStorage,
-			MaxBytes:          -1,
-			Duplicates:        ringDuplicates,
-			Replicas:          c.Replicas,
-			AllowDirect:       true,
-			AllowMsgSchedules: true,
-			Metadata:          map[string]string{bridge.LaterLimitKey: strconv.FormatInt(c.laterBytes(), 10)},
-		},
+		c.stream(n.EventsStream(), "every event that was accepted", n.EventsSubjects(), func(s *jetstream.StreamConfig) {
+			s.MaxBytes, s.MaxAge, s.Duplicates = c.MaxBytes, c.MaxAge, max(c.Duplicates, MinDuplicates)
+			s.AllowAtomicPublish = true   // several messages can share a sync
+			s.MaxConsumers = maxConsumers // a durable costs memory and a folder, and user "app" makes them
+		}),
+		c.stream(n.DeadStream(), "events that a consumer gave up on", n.DeadSubjects(), func(s *jetstream.StreamConfig) {
+			s.MaxBytes, s.MaxAge, s.Duplicates = c.share(deadShare, maxDeadBytes), deadAge, deadDuplicates
+		}),
+		// What is in it was answered 200, so nothing pushes it out.
+		c.stream(n.QuarantineStream(), "authentic deliveries that could not become an event", n.QuarantineSubjects(), func(s *jetstream.StreamConfig) {
+			s.MaxBytes, s.Duplicates = c.share(quarantineShare, maxQuarantineBytes), MinDuplicates
+		}),
+		// Whoever sends here has proved nothing.
+		c.stream(n.RefusedStream(), "deliveries that were not authentic, the oldest go first", n.RefusedSubjects(), func(s *jetstream.StreamConfig) {
+			s.Discard, s.MaxBytes, s.MaxAge = jetstream.DiscardOld, c.share(refusedShare, maxRefusedBytes), refusedAge
+			s.AllowAtomicPublish = true
+		}),
+		c.stream(n.AlarmsStream(), "what a person should know of", n.AlarmsSubjects(), func(s *jetstream.StreamConfig) {
+			s.Discard, s.MaxBytes, s.MaxAge = jetstream.DiscardOld, alarmsBytes, alarmsAge
+		}),
+		// The bridge looks at each at once, so what is in it is what the bridge missed while
+		// it was away.
+		c.stream(n.AdvisoriesStream(), "deliveries that ended without a verdict", n.AdvisoriesSubjects(), func(s *jetstream.StreamConfig) {
+			s.Discard, s.MaxBytes, s.MaxAge = jetstream.DiscardOld, advisoriesBytes, advisoriesAge
+		}),
+		// Made by hand and not as a key-value bucket, which would allow rollups: one message
+		// of anybody could then purge all of it. Marks of expired keys would need them too, so
+		// there are none.
+		c.stream(n.AttemptsStream(), "what consumers remember of events", []string{n.AttemptsSubject(">")}, func(s *jetstream.StreamConfig) {
+			s.MaxMsgsPerSubject, s.MaxBytes, s.AllowMsgTTL = 1, c.share(attemptsShare, maxAttemptsBytes), true
+		}),
+		// As the attempt records of consumers; what finished long ago goes by its TTL.
+		c.stream(n.PredictionsStream(), "what is known of each prediction", []string{n.PredictionsSubject(">")}, func(s *jetstream.StreamConfig) {
+			s.MaxMsgsPerSubject, s.MaxBytes, s.AllowMsgTTL = 1, c.share(predictionsShare, maxPredictions), true
+			s.AllowAtomicPublish = true
+		}),
+		// With a limit of its own, or with DiscardNew, the server would drop schedules that it
+		// has acknowledged, or make no stream at all.
+		c.stream(n.LaterStream(), "events that wait for their next attempt", n.LaterSubjects(), func(s *jetstream.StreamConfig) {
+			s.Retention, s.Discard, s.MaxBytes = jetstream.WorkQueuePolicy, jetstream.DiscardOld, -1
+			s.AllowMsgSchedules = true
+			s.Metadata = map[string]string{bridge.LaterLimitKey: strconv.FormatInt(c.laterBytes(), 10)}
+		}),
 	}
+}
+
+// stream is one stream: what all have in common, and what it has of its own.
+func (c Config) stream(name, description string, subjects []string, own func(*jetstream.StreamConfig)) jetstream.StreamConfig {
+	s := jetstream.StreamConfig{
+		Name: name, Description: "Hookspan: " + description, Subjects: subjects,
+		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew, Storage: jetstream.FileStorage,
+		Duplicates: ringDuplicates, Replicas: c.Replicas, AllowDirect: true,
+	}
+	own(&s)
+	return s
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/admin"
 	"github.com/hookspan/hookspan/bridge/internal/quarantine"
 	"github.com/hookspan/hookspan/bridge/internal/source"
-	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
@@ -30,7 +29,7 @@ func (noAlarms) Raise(bridge.Alarm) {}
 func entries(t *testing.T, n int) (*admin.Server, *streamtest.Bench) {
 	t.Helper()
 	b := streamtest.Start(t, streamtest.Config())
-	q := stream.NewQuarantine(b.Publisher(), b.Names, noAlarms{})
+	q := quarantine.NewQuarantine(b.Publisher(), b.Names, noAlarms{})
 	for i := range n {
 		w := &bridge.KeptDelivery{Source: "get3w", Cause: "no_id", ReceivedAt: time.Now(), Body: []byte(fmt.Sprintf(`{"n":%d}`, i))}
 		if i == n-1 {
@@ -41,9 +40,9 @@ func entries(t *testing.T, n int) (*admin.Server, *streamtest.Bench) {
 		_, err := q.Keep(context.Background(), w)
 		require.NoError(t, err)
 	}
-	store := stream.NewKeptStore(b.JS, b.Names)
+	store := quarantine.NewKeptStore(b.JS, b.Names)
 	all := struct {
-		*stream.KeptStore
+		*quarantine.KeptStore
 		*quarantine.Reverifier
 	}{store, quarantine.New(store, b.Publisher(), func(string) *source.Source { return nil })}
 	s := start(t, "127.0.0.1:0")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -31,25 +32,20 @@ type AuditorConfig struct {
 	Logger   *zap.Logger
 }
 
-// Auditor compares each stream with what it remembers of it in a [Book]: a
+// Auditor compares each stream with what it remembers of it in a [Checkpoint]: a
 // stream that has lost messages, as after a restart with a damaged file, says
 // nothing of it by itself. It also measures how full the streams are.
 type Auditor struct {
-	js     jetstream.JetStream
-	book   *Checkpoint
-	cfg    AuditorConfig
-	gauges *gauges
-	kept   map[string]bool
+	js         jetstream.JetStream
+	checkpoint *Checkpoint
+	cfg        AuditorConfig
+	gauges     *gauges
 }
 
 // NewAuditor returns an auditor that is not running yet.
-func NewAuditor(js jetstream.JetStream, book *Checkpoint, cfg AuditorConfig) *Auditor {
+func NewAuditor(js jetstream.JetStream, checkpoint *Checkpoint, cfg AuditorConfig) *Auditor {
 	cfg.Interval = cmp.Or(cfg.Interval, defaultInterval)
-	a := &Auditor{js: js, book: book, cfg: cfg, gauges: newGauges(cfg.Streams), kept: map[string]bool{}}
-	for _, name := range cfg.Kept {
-		a.kept[name] = true
-	}
-	return a
+	return &Auditor{js: js, checkpoint: checkpoint, cfg: cfg, gauges: newGauges(cfg.Streams)}
 }
 
 // Run audits until ctx ends, and once more then. It returns nil.
@@ -67,8 +63,8 @@ func (a *Auditor) Audit(ctx context.Context) {
 		stream, err := a.js.Stream(ctx, name)
 		switch {
 		case errors.Is(err, jetstream.ErrStreamNotFound):
-			if page, known := a.book.page(name); known {
-				a.raise(bridge.AlarmStreamRemoved, name, "a stream is not there any more", page, nil)
+			if was, known := a.checkpoint.seen(name); known {
+				a.raise(bridge.AlarmStreamRemoved, name, "a stream is not there any more", was, nil)
 			}
 		case err != nil:
 			// Whether it can be reached is for others to say.
@@ -77,7 +73,7 @@ func (a *Auditor) Audit(ctx context.Context) {
 			a.compare(name, stream.CachedInfo())
 		}
 	}
-	if err := a.book.Save(); err != nil {
+	if err := a.checkpoint.Save(); err != nil {
 		a.cfg.Logger.Warn("what was remembered of the streams is out of date", zap.Error(err))
 	}
 }
@@ -86,12 +82,12 @@ func (a *Auditor) compare(name string, info *jetstream.StreamInfo) {
 	now := time.Now()
 	a.gauges.observe(name, info, now)
 	s := info.State
-	is := page{Created: info.Created, First: s.FirstSeq, Last: s.LastSeq, Messages: s.Msgs, FirstTime: s.FirstTime, At: now}
-	was, known := a.book.page(name)
+	is := seen{Created: info.Created, First: s.FirstSeq, Last: s.LastSeq, Messages: s.Msgs, FirstTime: s.FirstTime, At: now}
+	was, known := a.checkpoint.seen(name)
 	if known {
 		a.judge(name, was, is, info.Config.MaxAge)
 	}
-	a.book.change(func(p *pages) {
+	a.checkpoint.change(func(p *content) {
 		is.PurgedTo = p.Streams[name].PurgedTo
 		if same := is; known && is.Last == was.Last && is.Messages == was.Messages {
 			if same.At = was.At; same == was {
@@ -107,7 +103,7 @@ func (a *Auditor) compare(name string, info *jetstream.StreamInfo) {
 }
 
 // judge raises at most one alarm: the one that explains the most.
-func (a *Auditor) judge(name string, was, is page, maxAge time.Duration) {
+func (a *Auditor) judge(name string, was, is seen, maxAge time.Duration) {
 	switch {
 	case is.Last < was.Last && !is.Created.Equal(was.Created):
 		a.raise(bridge.AlarmStoreBackwards, name, "a stream was made anew, what it held is gone: restore a backup if there is one", was, &is)
@@ -119,7 +115,7 @@ func (a *Auditor) judge(name string, was, is page, maxAge time.Duration) {
 	case !is.Created.Equal(was.Created):
 		a.raise(bridge.AlarmStreamRemoved, name, "a stream was made anew, and its messages are still there", was, &is)
 	}
-	if !a.kept[name] {
+	if !slices.Contains(a.cfg.Kept, name) {
 		return
 	}
 	if left := is.First - min(was.First, is.First); was.Messages+(is.Last-was.Last) > is.Messages+left {
@@ -134,7 +130,7 @@ func (a *Auditor) judge(name string, was, is page, maxAge time.Duration) {
 	}
 }
 
-func (a *Auditor) raise(kind, stream, text string, was page, is *page) {
+func (a *Auditor) raise(kind, stream, text string, was seen, is *seen) {
 	details := map[string]any{
 		"stream": stream, "last_before": was.Last, "first_before": was.First, "messages_before": was.Messages,
 		"created_before": was.Created, "seen": was.At,

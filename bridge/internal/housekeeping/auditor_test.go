@@ -20,9 +20,9 @@ import (
 
 func auditor(t *testing.T, b *streamtest.Bench, memory Memory, alarms bridge.Alarmer) *Auditor {
 	t.Helper()
-	book, err := OpenCheckpoint(memory, "test")
+	checkpoint, err := OpenCheckpoint(memory, "test")
 	require.NoError(t, err)
-	return NewAuditor(b.JS, book, AuditorConfig{
+	return NewAuditor(b.JS, checkpoint, AuditorConfig{
 		Streams: []string{events, "HOOKSPAN_DEAD"}, Kept: []string{events}, Alone: true, Alarms: alarms, Logger: zap.NewNop(),
 	})
 }
@@ -33,6 +33,7 @@ func storePath(dir string) string {
 
 // What happens to a stream behind the bridge's back, and what is said of it.
 func TestAuditorNamesWhatWentMissing(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	for name, c := range map[string]struct {
 		harm func(t *testing.T, b *streamtest.Bench)
@@ -68,24 +69,24 @@ func TestAuditorNamesWhatWentMissing(t *testing.T) {
 			b := small(t, t.TempDir(), limit)
 			put(t, b, 20, completed)
 			put(t, b, 4, "hookspan.dead.d.expired")
-			alarms, memory := &heard{}, &paper{}
+			alarms, memory := &streamtest.Alarms{}, &paper{}
 			a := auditor(t, b, memory, alarms)
 			a.Audit(ctx)
-			require.Empty(t, alarms.take())
+			require.Empty(t, alarms.Take())
 			c.harm(t, b)
 			// Another process, that knows what the first one saved.
 			auditor(t, b, memory, alarms).Audit(ctx)
-			require.Equal(t, c.want, kinds(alarms.take()))
+			require.Equal(t, c.want, streamtest.KindsOf(alarms.Take()))
 			a.Audit(ctx)
-			got := alarms.take()
-			require.Equal(t, c.want, kinds(got), "and while it runs")
+			got := alarms.Take()
+			require.Equal(t, c.want, streamtest.KindsOf(got), "and while it runs")
 			for _, alarm := range got {
 				require.Equal(t, events, alarm.Subject)
 				require.EqualValues(t, 20, alarm.Details["last_before"])
 			}
 			if name != "removed" {
 				a.Audit(ctx)
-				require.Empty(t, alarms.take(), "said once")
+				require.Empty(t, alarms.Take(), "said once")
 			}
 		})
 	}
@@ -93,8 +94,9 @@ func TestAuditorNamesWhatWentMissing(t *testing.T) {
 
 // The store of an earlier day in place of today's.
 func TestAuditorFindsAnOldStore(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
-	dir, memory, alarms := t.TempDir(), &paper{}, &heard{}
+	dir, memory, alarms := t.TempDir(), &paper{}, &streamtest.Alarms{}
 	b := small(t, dir, limit)
 	put(t, b, 10, completed)
 	b.Stop()
@@ -108,15 +110,16 @@ func TestAuditorFindsAnOldStore(t *testing.T) {
 	require.NoError(t, os.CopyFS(filepath.Join(dir, "nats"), os.DirFS(backup)))
 	b = small(t, dir, limit)
 	auditor(t, b, memory, alarms).Audit(ctx)
-	got := alarms.take()
-	require.Equal(t, []string{bridge.AlarmStoreBackwards}, kinds(got))
+	got := alarms.Take()
+	require.Equal(t, []string{bridge.AlarmStoreBackwards}, streamtest.KindsOf(got))
 	require.EqualValues(t, 20, got[0].Details["last_before"])
 	require.EqualValues(t, 10, got[0].Details["last"])
 }
 
 // The tail of the newest file is cut off, as by a disk that lost its cache.
 func TestAuditorFindsATruncatedStore(t *testing.T) {
-	dir, memory, alarms := t.TempDir(), &paper{}, &heard{}
+	t.Parallel()
+	dir, memory, alarms := t.TempDir(), &paper{}, &streamtest.Alarms{}
 	b := small(t, dir, limit)
 	put(t, b, 20, completed)
 	auditor(t, b, memory, alarms).Audit(context.Background())
@@ -127,48 +130,51 @@ func TestAuditorFindsATruncatedStore(t *testing.T) {
 	require.NoError(t, os.Truncate(block, info.Size()*3/4))
 	b = small(t, dir, limit)
 	auditor(t, b, memory, alarms).Audit(context.Background())
-	got := alarms.take()
-	require.Equal(t, []string{bridge.AlarmStoreMissing}, kinds(got))
+	got := alarms.Take()
+	require.Equal(t, []string{bridge.AlarmStoreMissing}, streamtest.KindsOf(got))
 	require.Contains(t, got[0].Text, "5 messages fewer")
 }
 
 // A purge of the janitor's is no loss, wherever the process dies.
 func TestAuditorKnowsTheJanitor(t *testing.T) {
+	t.Parallel()
 	b := small(t, t.TempDir(), limit)
 	put(t, b, perFull*9/10, completed)
 	read(t, durableOf(t, b, jetstream.ConsumerConfig{Durable: "d"}), perFull*9/10, all)
-	alarms, memory := &heard{}, &paper{}
+	alarms, memory := &streamtest.Alarms{}, &paper{}
 	a := auditor(t, b, memory, alarms)
 	a.Audit(context.Background())
 	j := janitor(b, alarms)
-	j.cfg.BeforePurge = func(to uint64) { require.NoError(t, a.book.Purging(events, to)) }
+	j.cfg.BeforePurge = func(to uint64) { require.NoError(t, a.checkpoint.Purging(events, to)) }
 	require.NoError(t, j.Tick(context.Background()))
 	require.Greater(t, state(t, b, events).FirstSeq, uint64(1))
 	auditor(t, b, memory, alarms).Audit(context.Background())
 	a.Audit(context.Background())
-	require.Empty(t, alarms.take())
+	require.Empty(t, alarms.Take())
 }
 
 // A memory that cannot be written or read costs no more than what it was for.
 func TestAuditorWithoutMemory(t *testing.T) {
+	t.Parallel()
 	b := small(t, t.TempDir(), limit)
 	put(t, b, 5, completed)
-	alarms, memory := &heard{}, &paper{fail: true}
+	alarms, memory := &streamtest.Alarms{}, &paper{fail: true}
 	a := auditor(t, b, memory, alarms)
 	a.Audit(context.Background())
 	require.NoError(t, streamOf(t, b, events).DeleteMsg(context.Background(), 3))
 	a.Audit(context.Background())
-	require.Equal(t, []string{bridge.AlarmStoreMissing}, kinds(alarms.take()))
+	require.Equal(t, []string{bridge.AlarmStoreMissing}, streamtest.KindsOf(alarms.Take()))
 
-	book, err := OpenCheckpoint(&paper{text: []byte("{")}, "test")
+	checkpoint, err := OpenCheckpoint(&paper{text: []byte("{")}, "test")
 	require.Error(t, err)
-	NewAuditor(b.JS, book, a.cfg).Audit(context.Background())
-	require.Empty(t, alarms.take())
+	NewAuditor(b.JS, checkpoint, a.cfg).Audit(context.Background())
+	require.Empty(t, alarms.Take())
 }
 
 func TestGauges(t *testing.T) {
+	t.Parallel()
 	b := small(t, t.TempDir(), limit)
-	a := auditor(t, b, &paper{}, &heard{})
+	a := auditor(t, b, &paper{}, &streamtest.Alarms{})
 	put(t, b, 10, completed)
 	a.Audit(context.Background())
 	reg := prometheus.NewPedanticRegistry()

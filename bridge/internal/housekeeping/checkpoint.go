@@ -17,25 +17,25 @@ type Memory interface {
 	Save(text []byte) error
 }
 
-// Book is what is remembered outside JetStream. It is safe for concurrent use.
+// Checkpoint is what is remembered outside JetStream. It is safe for concurrent use.
 type Checkpoint struct {
 	memory Memory
 
-	mu    sync.Mutex
-	saved []byte
-	pages pages
+	mu      sync.Mutex
+	saved   []byte
+	content content
 }
 
-type pages struct {
+type content struct {
 	// Store says whose streams these are.
 	Store   string          `json:"store"`
-	Streams map[string]page `json:"streams"`
+	Streams map[string]seen `json:"streams"`
 	// Scrub is the next sequence that the scrub will read, by stream.
 	Scrub map[string]uint64 `json:"scrub,omitempty"`
 }
 
-// page is one stream as it was when it was last looked at.
-type page struct {
+// seen is one stream as it was when it was last looked at.
+type seen struct {
 	Created  time.Time `json:"created"`
 	First    uint64    `json:"first"`
 	Last     uint64    `json:"last"`
@@ -48,11 +48,11 @@ type page struct {
 	At time.Time `json:"at"`
 }
 
-// OpenBook reads what memory has of the store of that name; what it has of
-// another one is no measure. With an error the book is empty, and can be used all
+// OpenCheckpoint reads what memory has of the store of that name; what it has of
+// another one is no measure. With an error the checkpoint is empty, and can be used all
 // the same: nothing before this start will be missed then.
 func OpenCheckpoint(memory Memory, store string) (*Checkpoint, error) {
-	b := &Checkpoint{memory: memory, pages: pages{Store: store, Streams: map[string]page{}, Scrub: map[string]uint64{}}}
+	b := &Checkpoint{memory: memory, content: content{Store: store, Streams: map[string]seen{}, Scrub: map[string]uint64{}}}
 	text, err := memory.Load()
 	if err != nil {
 		return b, err
@@ -60,15 +60,15 @@ func OpenCheckpoint(memory Memory, store string) (*Checkpoint, error) {
 	if len(text) == 0 {
 		return b, nil
 	}
-	read := pages{}
+	read := content{}
 	if err := json.Unmarshal(text, &read); err != nil {
 		return b, fmt.Errorf("reading what was remembered of the streams: %w", err)
 	}
 	if read.Store != store {
 		return b, nil
 	}
-	maps.Copy(b.pages.Streams, read.Streams)
-	maps.Copy(b.pages.Scrub, read.Scrub)
+	maps.Copy(b.content.Streams, read.Streams)
+	maps.Copy(b.content.Scrub, read.Scrub)
 	b.saved = text
 	return b, nil
 }
@@ -77,32 +77,32 @@ func OpenCheckpoint(memory Memory, store string) (*Checkpoint, error) {
 // by us, and saves that first: otherwise a crash right after the purge would
 // look like a loss.
 func (b *Checkpoint) Purging(stream string, to uint64) error {
-	b.change(func(p *pages) {
-		page := p.Streams[stream]
-		page.PurgedTo = max(page.PurgedTo, to)
-		p.Streams[stream] = page
+	b.change(func(p *content) {
+		was := p.Streams[stream]
+		was.PurgedTo = max(was.PurgedTo, to)
+		p.Streams[stream] = was
 	})
 	return b.Save()
 }
 
-func (b *Checkpoint) page(stream string) (page, bool) {
+func (b *Checkpoint) seen(stream string) (seen, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	p, ok := b.pages.Streams[stream]
+	p, ok := b.content.Streams[stream]
 	return p, ok && !p.At.IsZero()
 }
 
-func (b *Checkpoint) change(do func(*pages)) {
+func (b *Checkpoint) change(do func(*content)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	do(&b.pages)
+	do(&b.content)
 }
 
 // Save saves what has changed.
 func (b *Checkpoint) Save() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	text, err := json.Marshal(b.pages)
+	text, err := json.Marshal(b.content)
 	if err != nil {
 		return err
 	}

@@ -7,17 +7,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
 
 func TestClock(t *testing.T) {
-	alarms := &heard{}
+	t.Parallel()
+	alarms := &streamtest.Alarms{}
 	c := NewClock(ClockConfig{Alarms: alarms})
 	wall, steady := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.Duration(0)
 	c.read = func() (time.Time, time.Duration) { return wall, steady }
 	pass := func(onWall, really time.Duration) []bridge.Alarm {
 		wall, steady = wall.Add(onWall), steady+really
 		c.compare()
-		return alarms.take()
+		return alarms.Take()
 	}
 	require.Empty(t, pass(0, 0), "the first look")
 	require.Empty(t, pass(time.Second, time.Second))
@@ -38,5 +40,5 @@ func TestClock(t *testing.T) {
 	for range 1000 {
 		c.compare()
 	}
-	require.Empty(t, alarms.take(), "the real clock")
+	require.Empty(t, alarms.Take(), "the real clock")
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
@@ -71,14 +72,8 @@ func (r *round) listDurables(ctx context.Context) ([]durable, error) {
 
 func (r *round) examine(ctx context.Context, info *jetstream.ConsumerInfo) (durable, error) {
 	d := durable{
-		name: info.Name, created: info.Created, filters: info.Config.FilterSubjects,
+		name: info.Name, created: info.Created, filters: streamread.Filters(info.Config),
 		waiting: info.NumPending + uint64(info.NumAckPending),
-	}
-	if info.Config.FilterSubject != "" {
-		d.filters = []string{info.Config.FilterSubject}
-	}
-	if len(d.filters) == 0 {
-		d.filters = []string{everything}
 	}
 	from := info.AckFloor.Stream + 1
 	if info.NumAckPending == 0 {
@@ -103,12 +98,12 @@ func (r *round) nextMatching(ctx context.Context, filters []string, from, waitin
 		return next, nil
 	}
 	for _, filter := range filters {
-		m, err := get(ctx, r.stream, from, jetstream.WithGetMsgSubject(filter))
+		m, err := streamread.Get(ctx, r.stream, from, jetstream.WithGetMsgSubject(filter))
 		switch {
 		case err == nil:
 			next = min(next, m.Sequence)
 			continue
-		case !errors.Is(err, errUnreadable):
+		case !errors.Is(err, bridge.ErrNoEntry):
 			return 0, err
 		case waiting == 0:
 			continue // as the durable says
@@ -125,23 +120,11 @@ func (r *round) nextMatching(ctx context.Context, filters []string, from, waitin
 	return next, nil
 }
 
-// firstSince returns the first sequence that is not surely older than t. What
-// cannot be read counts as young.
+// firstSince returns the first sequence that is not surely older than t.
 func (r *round) firstSince(ctx context.Context, t time.Time) (uint64, error) {
-	low, high := max(1, r.info.State.FirstSeq), r.info.State.LastSeq+1
-	for low < high {
-		middle := low + (high-low)/2
-		m, err := get(ctx, r.stream, middle, nextOfAll())
-		switch {
-		case errors.Is(err, errUnreadable):
-			high = middle
-		case err != nil:
-			return 0, fmt.Errorf("looking for events of an age: %w", err)
-		case m.Time.Before(t):
-			low = m.Sequence + 1
-		default:
-			high = middle
-		}
+	first, err := streamread.FirstSince(ctx, r.stream, t)
+	if err != nil {
+		return 0, fmt.Errorf("looking for events of an age: %w", err)
 	}
-	return low, nil
+	return min(first, r.info.State.LastSeq+1), nil
 }

@@ -15,12 +15,13 @@ import (
 // The record of what a durable loses is there before anything is purged, although user
 // app has used its id, or somebody has removed it; and it is there once.
 func TestRecordBelievesNoDuplicate(t *testing.T) {
+	t.Parallel()
 	cfg := streamtest.Config()
 	cfg.Listen = "127.0.0.1:0"
 	cfg.Consumers = []string{"archive"}
 	b := streamtest.Start(t, cfg)
 	app := b.App()
-	alarms := &heard{}
+	alarms := &streamtest.Alarms{}
 	r := &round{Janitor: janitor(b, alarms)}
 	e := Expired{Consumer: "archive", ConsumerCreated: time.Unix(1, 0), Stream: events, StreamCreated: time.Unix(2, 0), From: 1, To: 9, Count: 9, Reason: "room"}
 	count := func() uint64 {
@@ -38,7 +39,7 @@ func TestRecordBelievesNoDuplicate(t *testing.T) {
 			require.NoError(t, r.storeRecord(t.Context(), e))
 			require.EqualValues(t, n+1, count())
 		}
-		require.Contains(t, kinds(alarms.take()), bridge.AlarmIDTaken)
+		require.Contains(t, streamtest.KindsOf(alarms.Take()), bridge.AlarmIDTaken)
 	}
 	e.To++
 	for _, handled := range []uint64{0, 4} { // a second process counts later
@@ -51,5 +52,5 @@ func TestRecordBelievesNoDuplicate(t *testing.T) {
 	require.NoError(t, streamOf(t, b, "HOOKSPAN_DEAD").DeleteMsg(t.Context(), last.Sequence))
 	require.NoError(t, r.storeRecord(t.Context(), e))
 	require.EqualValues(t, 4, count())
-	require.Empty(t, alarms.take())
+	require.Empty(t, alarms.Take())
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
@@ -19,13 +20,14 @@ import (
 // lost and recorded. The janitor must not believe that: before it removes events that
 // nobody handled it makes the record itself.
 func TestNobodyElseRecordsExpiredEvents(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"team", ""} {
 		t.Run("durable "+name, func(t *testing.T) {
 			cfg := streamtest.Config()
 			cfg.Listen = "127.0.0.1:0"
 			cfg.Streams.MaxBytes = limit
 			b := streamtest.Start(t, cfg)
-			password, err := stream.ReadSecret(b.Folder.Dir(), stream.AppUser)
+			password, err := datafolder.ReadSecret(b.Folder.Dir(), stream.AppUser)
 			require.NoError(t, err)
 			refused := make(chan error, 10)
 			nc, err := nats.Connect(b.Server.URL(), nats.UserInfo(stream.AppUser, password),
@@ -50,14 +52,14 @@ func TestNobodyElseRecordsExpiredEvents(t *testing.T) {
 			require.NoError(t, nc.FlushTimeout(10*time.Second)) // the refusal comes before the answer
 			require.Zero(t, b.Messages(t, "HOOKSPAN_DEAD"), "it was stored")
 
-			alarms := &heard{}
+			alarms := &streamtest.Alarms{}
 			require.NoError(t, janitor(b, alarms).Tick(context.Background()))
 			lost := records(t, b)
 			require.Len(t, lost, 1, "events were removed without a record")
 			require.Equal(t, name, lost[0].Consumer)
 			require.EqualValues(t, 1, lost[0].From)
 			require.Equal(t, state(t, b, events).FirstSeq-1, lost[0].To)
-			require.Equal(t, []string{bridge.AlarmExpired}, kinds(alarms.take()))
+			require.Equal(t, []string{bridge.AlarmExpired}, streamtest.KindsOf(alarms.Take()))
 			require.ErrorIs(t, <-refused, nats.ErrPermissionViolation)
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -26,7 +27,7 @@ func (p *pass) examine(ctx context.Context, from, to uint64, after time.Time) (a
 	if _, err = p.get(ctx, to); err == nil {
 		return true, nil
 	}
-	if !errors.Is(err, errUnreadable) {
+	if !errors.Is(err, bridge.ErrNoEntry) {
 		return false, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, scrubTimeout)
@@ -62,7 +63,7 @@ func (p *pass) examine(ctx context.Context, from, to uint64, after time.Time) (a
 	switch {
 	case unreadable > 0:
 		p.report(bridge.AlarmStoreCorrupt, unreadable, from, to, after, "cannot be read, their file is damaged, and no consumer gets them as they were")
-	case p.kept[p.name]:
+	case slices.Contains(p.cfg.Kept, p.name):
 		p.report(bridge.AlarmStoreMissing, removed, from, to, after, "are gone: somebody removed them, or the server did because their file is damaged")
 	}
 	return false, nil

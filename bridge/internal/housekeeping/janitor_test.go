@@ -45,6 +45,7 @@ func records(t *testing.T, b *streamtest.Bench) (out []Expired) {
 // What a durable may still need stays, however it reads; what all are past goes.
 // Each case returns the first sequence that must stay.
 func TestJanitorKeepsWhatADurableNeeds(t *testing.T) {
+	t.Parallel()
 	explicit := func(name string, filters ...string) jetstream.ConsumerConfig {
 		return jetstream.ConsumerConfig{
 			Durable: name, AckPolicy: jetstream.AckExplicitPolicy, FilterSubjects: filters, MaxAckPending: 1000, AckWait: time.Hour,
@@ -157,7 +158,7 @@ func TestJanitorKeepsWhatADurableNeeds(t *testing.T) {
 			put(t, b, 1, "hookspan.events.get3w.prediction.created.m")
 			put(t, b, n-31, failed, completed)
 			must := setUp(t, b)
-			alarms := &heard{}
+			alarms := &streamtest.Alarms{}
 			for range 3 {
 				require.NoError(t, janitor(b, alarms).Tick(context.Background()))
 			}
@@ -167,7 +168,7 @@ func TestJanitorKeepsWhatADurableNeeds(t *testing.T) {
 			} else {
 				require.Equal(t, must, s.FirstSeq)
 			}
-			require.Empty(t, alarms.take())
+			require.Empty(t, alarms.Take())
 			require.Empty(t, records(t, b))
 			require.LessOrEqual(t, s.Consumers, 2, "those that count are gone")
 		})
@@ -176,14 +177,15 @@ func TestJanitorKeepsWhatADurableNeeds(t *testing.T) {
 
 // An id is known only as long as its event is there.
 func TestYoungEventsStay(t *testing.T) {
+	t.Parallel()
 	b := small(t, t.TempDir(), limit)
 	put(t, b, perFull*96/100, completed)
 	read(t, durableOf(t, b, jetstream.ConsumerConfig{Durable: "d"}), perFull*96/100, all)
-	alarms := &heard{}
+	alarms := &streamtest.Alarms{}
 	j := NewJanitor(b.JS, JanitorConfig{Names: b.Names, Alarms: alarms, Logger: zap.NewNop()})
 	require.NoError(t, j.Tick(context.Background()))
 	require.EqualValues(t, 1, state(t, b, events).FirstSeq)
-	require.Equal(t, []string{bridge.AlarmStoreFull}, kinds(alarms.take()))
+	require.Equal(t, []string{bridge.AlarmStoreFull}, streamtest.KindsOf(alarms.Take()))
 
 	// Two hours later they may go.
 	j.now = func() time.Time { return time.Now().Add(2*time.Hour + time.Second) }
@@ -204,6 +206,7 @@ func TestYoungEventsStay(t *testing.T) {
 // At 95 % the forgotten durable loses its oldest: recorded first, and once,
 // whenever the process dies in between.
 func TestForgottenDurableLosesItsOldest(t *testing.T) {
+	t.Parallel()
 	for name, durables := range map[string][]string{"a durable": {"forgotten", "quick"}, "nobody": nil} {
 		t.Run(name, func(t *testing.T) {
 			n := perFull * 98 / 100
@@ -216,7 +219,7 @@ func TestForgottenDurableLosesItsOldest(t *testing.T) {
 				read(t, c, 1, all) // the second event
 				read(t, durableOf(t, b, jetstream.ConsumerConfig{Durable: "quick"}), n, all)
 			}
-			alarms := &heard{}
+			alarms := &streamtest.Alarms{}
 			j := janitor(b, alarms)
 			ctx, kill := context.WithCancel(context.Background())
 			defer kill()
@@ -228,13 +231,13 @@ func TestForgottenDurableLosesItsOldest(t *testing.T) {
 			require.Error(t, j.Tick(ctx))
 			lost := records(t, b)
 			require.Len(t, lost, 1)
-			require.Equal(t, []string{bridge.AlarmExpired}, kinds(alarms.take()))
+			require.Equal(t, []string{bridge.AlarmExpired}, streamtest.KindsOf(alarms.Take()))
 			before := state(t, b, events)
 			require.Less(t, before.FirstSeq, lost[0].To)
 
 			require.NoError(t, janitor(b, alarms).Tick(context.Background()))
 			require.Equal(t, lost, records(t, b), "one record")
-			require.Empty(t, alarms.take())
+			require.Empty(t, alarms.Take())
 			after := state(t, b, events)
 			require.Greater(t, after.FirstSeq, before.FirstSeq)
 			require.LessOrEqual(t, after.FirstSeq, lost[0].To+1, "nothing leaves that is not recorded")
@@ -258,6 +261,7 @@ func TestForgottenDurableLosesItsOldest(t *testing.T) {
 
 // Without room for the record nothing is removed.
 func TestNoRecordNoPurge(t *testing.T) {
+	t.Parallel()
 	b := small(t, t.TempDir(), limit)
 	put(t, b, perFull*96/100, completed)
 	durableOf(t, b, jetstream.ConsumerConfig{Durable: "forgotten"})
@@ -265,20 +269,21 @@ func TestNoRecordNoPurge(t *testing.T) {
 	cfg.MaxBytes = 10
 	_, err := b.JS.UpdateStream(context.Background(), cfg)
 	require.NoError(t, err)
-	alarms := &heard{}
+	alarms := &streamtest.Alarms{}
 	require.Error(t, janitor(b, alarms).Tick(context.Background()))
 	require.EqualValues(t, 1, state(t, b, events).FirstSeq)
-	require.Equal(t, []string{bridge.AlarmStoreFull}, kinds(alarms.take()))
+	require.Equal(t, []string{bridge.AlarmStoreFull}, streamtest.KindsOf(alarms.Take()))
 }
 
 // What is about to age out unhandled is recorded once per range.
 func TestAgingEventsAreRecorded(t *testing.T) {
+	t.Parallel()
 	b := small(t, t.TempDir(), limit)
 	put(t, b, 20, completed)
 	c := durableOf(t, b, jetstream.ConsumerConfig{Durable: "slow"})
 	read(t, c, 5, all)
 	read(t, durableOf(t, b, jetstream.ConsumerConfig{Durable: "quick"}), 20, all)
-	alarms := &heard{}
+	alarms := &streamtest.Alarms{}
 	j := janitor(b, alarms)
 	maxAge := streamOf(t, b, events).CachedInfo().Config.MaxAge
 	j.now = func() time.Time { return time.Now().Add(maxAge - 40*time.Minute) }
@@ -289,7 +294,7 @@ func TestAgingEventsAreRecorded(t *testing.T) {
 	for range 3 {
 		require.NoError(t, j.Tick(context.Background()))
 	}
-	require.Equal(t, []string{bridge.AlarmExpired}, kinds(alarms.take()))
+	require.Equal(t, []string{bridge.AlarmExpired}, streamtest.KindsOf(alarms.Take()))
 	lost := records(t, b)
 	require.Len(t, lost, 1)
 	require.Equal(t, "slow", lost[0].Consumer)
@@ -305,24 +310,25 @@ func TestAgingEventsAreRecorded(t *testing.T) {
 	require.Len(t, records(t, b), 2)
 }
 
-// Two weeks of traffic, in bytes: fifty times the stream's size pass through it
+// Two weeks of traffic, in bytes: twenty times the stream's size pass through it
 // and no event is refused.
 func TestHandledEventsNeverFillTheStream(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	b := small(t, dir, limit)
-	alarms := &heard{}
+	alarms := &streamtest.Alarms{}
 	j := janitor(b, alarms)
 	c := durableOf(t, b, jetstream.ConsumerConfig{Durable: "d", FilterSubjects: []string{completed, "hookspan.again.d.>"}})
 	narrow := durableOf(t, b, jetstream.ConsumerConfig{Durable: "narrow", FilterSubject: failed})
 	const batch = 20
-	for state(t, b, events).LastSeq < 50*perFull {
+	for state(t, b, events).LastSeq < 20*perFull {
 		put(t, b, batch-1, completed)
 		put(t, b, 1, failed)
 		read(t, c, batch-1, all)
 		read(t, narrow, 1, all)
 		require.NoError(t, j.Tick(context.Background()))
 	}
-	require.Empty(t, alarms.take())
+	require.Empty(t, alarms.Take())
 	require.Empty(t, records(t, b))
 	var onDisk int64
 	require.NoError(t, filepath.WalkDir(filepath.Join(dir, "nats"), func(_ string, d fs.DirEntry, err error) error {

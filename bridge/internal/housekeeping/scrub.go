@@ -13,6 +13,8 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/backoff"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 const (
@@ -52,21 +54,20 @@ type ScrubConfig struct {
 // message when it reads its block from the disk, and keeps a block that is in
 // use in memory: damage to the newest block shows in the pass after it was left.
 type Scrub struct {
-	js   jetstream.JetStream
-	book *Checkpoint
-	cfg  ScrubConfig
-	kept map[string]bool
+	js         jetstream.JetStream
+	checkpoint *Checkpoint
+	cfg        ScrubConfig
 
 	read    *prometheus.CounterVec
 	passEnd *prometheus.GaugeVec
 }
 
-// NewScrub returns a scrub that is not running yet. It keeps in the book how far
+// NewScrub returns a scrub that is not running yet. It keeps in the checkpoint how far
 // it is, so that a restart does not begin the pass anew.
-func NewScrub(js jetstream.JetStream, book *Checkpoint, cfg ScrubConfig) *Scrub {
+func NewScrub(js jetstream.JetStream, checkpoint *Checkpoint, cfg ScrubConfig) *Scrub {
 	cfg.Pause = cmp.Or(cfg.Pause, defaultPause)
 	s := &Scrub{
-		js: js, book: book, cfg: cfg, kept: map[string]bool{},
+		js: js, checkpoint: checkpoint, cfg: cfg,
 		read: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "hookspan_scrub_messages_total", Help: "Messages that the scrub has read.",
 		}, []string{"stream"}),
@@ -77,9 +78,6 @@ func NewScrub(js jetstream.JetStream, book *Checkpoint, cfg ScrubConfig) *Scrub 
 	for _, name := range cfg.Streams {
 		s.read.WithLabelValues(name) // a zero, and not nothing, until the first
 		s.passEnd.WithLabelValues(name)
-	}
-	for _, name := range cfg.Kept {
-		s.kept[name] = true
 	}
 	return s
 }
@@ -99,10 +97,7 @@ func (s *Scrub) Run(ctx context.Context) error {
 				pause = min(pause, scrubRetry)
 			}
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
+		backoff.Sleep(ctx, pause)
 	}
 	return nil
 }
@@ -120,14 +115,14 @@ func (s *Scrub) Pass(ctx context.Context, name string) error {
 	perSecond := cmp.Or(s.cfg.BytesPerSecond, max(minScrubRate, int(info.Config.MaxBytes/scrubDay)))
 	p.limit = rate.NewLimiter(rate.Limit(perSecond), max(perSecond, readCost))
 
-	for next := max(1, s.book.scrubbed(name), info.State.FirstSeq); next <= p.last; {
+	for next := max(1, s.checkpoint.scrubbed(name), info.State.FirstSeq); next <= p.last; {
 		if next, err = p.step(ctx, next); err != nil {
 			return err
 		}
-		s.book.change(func(b *pages) { b.Scrub[name] = next })
+		s.checkpoint.change(func(b *content) { b.Scrub[name] = next })
 	}
 	p.reportRest()
-	s.book.change(func(b *pages) { delete(b.Scrub, name) })
+	s.checkpoint.change(func(b *content) { delete(b.Scrub, name) })
 	s.passEnd.WithLabelValues(name).SetToCurrentTime()
 	return nil
 }
@@ -135,7 +130,7 @@ func (s *Scrub) Pass(ctx context.Context, name string) error {
 func (b *Checkpoint) scrubbed(stream string) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.pages.Scrub[stream]
+	return b.content.Scrub[stream]
 }
 
 // pass is one pass over one stream.
@@ -156,8 +151,8 @@ type pass struct {
 // out, and returns where to go on.
 func (p *pass) step(ctx context.Context, at uint64) (uint64, error) {
 	m, err := p.next(ctx, at)
-	if errors.Is(err, errUnreadable) {
-		m, err = p.beyond(ctx, at)
+	if errors.Is(err, bridge.ErrNoEntry) {
+		m, err = streamread.Behind(at, p.last, func(seq uint64) (*jetstream.RawStreamMsg, error) { return p.next(ctx, seq) })
 	}
 	if err != nil {
 		return 0, err
@@ -189,7 +184,7 @@ func (p *pass) next(ctx context.Context, at uint64) (*jetstream.RawStreamMsg, er
 	if err := p.limit.WaitN(ctx, readCost); err != nil {
 		return nil, err
 	}
-	m, err := p.get(ctx, at, nextOfAll())
+	m, err := p.get(ctx, at, jetstream.WithGetMsgSubject(">"))
 	if err == nil {
 		// Paid for afterwards: its size was not known.
 		p.limit.ReserveN(time.Now(), min(max(0, len(m.Data)-readCost), p.limit.Burst()))
@@ -200,37 +195,5 @@ func (p *pass) next(ctx context.Context, at uint64) (*jetstream.RawStreamMsg, er
 func (p *pass) get(ctx context.Context, at uint64, opts ...jetstream.GetMsgOpt) (*jetstream.RawStreamMsg, error) {
 	ctx, cancel := context.WithTimeout(ctx, scrubTimeout)
 	defer cancel()
-	return get(ctx, p.stream, at, opts...)
-}
-
-// beyond finds the first message behind a place where the server cannot even
-// step to the next one, or nil.
-func (p *pass) beyond(ctx context.Context, at uint64) (*jetstream.RawStreamMsg, error) {
-	var found *jetstream.RawStreamMsg
-	low, high := at, p.last+1 // fails at low
-	for step := uint64(1); found == nil && low < p.last; step *= 2 {
-		probe := min(low+step, p.last)
-		m, err := p.next(ctx, probe)
-		switch {
-		case err == nil:
-			found, high = m, probe
-		case errors.Is(err, errUnreadable):
-			low = probe
-		default:
-			return nil, err
-		}
-	}
-	for found != nil && high-low > 1 {
-		middle := low + (high-low)/2
-		m, err := p.next(ctx, middle)
-		switch {
-		case err == nil:
-			found, high = m, middle
-		case errors.Is(err, errUnreadable):
-			low = middle
-		default:
-			return nil, err
-		}
-	}
-	return found, nil
+	return streamread.Get(ctx, p.stream, at, opts...)
 }

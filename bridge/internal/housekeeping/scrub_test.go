@@ -17,9 +17,9 @@ import (
 
 func scrub(t *testing.T, b *streamtest.Bench, memory Memory, alarms bridge.Alarmer) *Scrub {
 	t.Helper()
-	book, err := OpenCheckpoint(memory, "test")
+	checkpoint, err := OpenCheckpoint(memory, "test")
 	require.NoError(t, err)
-	return NewScrub(b.JS, book, ScrubConfig{
+	return NewScrub(b.JS, checkpoint, ScrubConfig{
 		Streams: []string{events}, Kept: []string{events}, BytesPerSecond: 1 << 30, Alarms: alarms, Logger: zap.NewNop(),
 	})
 }
@@ -27,6 +27,7 @@ func scrub(t *testing.T, b *streamtest.Bench, memory Memory, alarms bridge.Alarm
 // Damage of each kind to a block that is not the newest is found by one pass,
 // while the server runs and after a restart.
 func TestScrubFindsDamage(t *testing.T) {
+	t.Parallel()
 	// A message in the file: length 4, sequence 8, time 8, subject length 2,
 	// subject, header and its length, body, checksum 8.
 	const header = 22
@@ -54,10 +55,11 @@ func TestScrubFindsDamage(t *testing.T) {
 	} {
 		for _, restarted := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, restarted %v", name, restarted), func(t *testing.T) {
+				t.Parallel()
 				dir := t.TempDir()
 				b := small(t, dir, 16<<20)
 				put(t, b, 1000, completed) // two blocks of 4 MiB, and a piece
-				audit, memory := &heard{}, &paper{}
+				audit, memory := &streamtest.Alarms{}, &paper{}
 				auditor(t, b, memory, audit).Audit(context.Background())
 				block := filepath.Join(storePath(dir), "msgs", "2.blk")
 				data, err := os.ReadFile(block)
@@ -73,15 +75,16 @@ func TestScrubFindsDamage(t *testing.T) {
 				if restarted {
 					b = small(t, dir, 16<<20)
 				}
-				alarms := &heard{}
+				alarms := &streamtest.Alarms{}
 				require.NoError(t, scrub(t, b, &paper{}, alarms).Pass(context.Background(), events))
-				found := alarms.take()
+				found := alarms.Take()
 				lost, read := uint64(0), uint64(0)
 				for _, a := range found {
 					lost += a.Details["count"].(uint64)
 				}
+				st := streamOf(t, b, events)
 				for seq := uint64(1); seq <= 1000; seq++ {
-					if m, err := streamOf(t, b, events).GetMsg(context.Background(), seq); err == nil && m.Subject == completed {
+					if m, err := st.GetMsg(context.Background(), seq); err == nil && m.Subject == completed {
 						read++
 					}
 				}
@@ -90,7 +93,7 @@ func TestScrubFindsDamage(t *testing.T) {
 				require.Equal(t, uint64(1000), read+lost, "each that cannot be read is named, and no other")
 				require.NotNil(t, found[0].Details["before"])
 				auditor(t, b, memory, audit).Audit(context.Background())
-				t.Logf("the auditor: %v", kinds(audit.take()))
+				t.Logf("the auditor: %v", streamtest.KindsOf(audit.Take()))
 			})
 		}
 	}
@@ -108,30 +111,32 @@ func flip(t *testing.T, f *os.File, at int64) {
 
 // Many places are an alarm each at first, and one for the rest.
 func TestScrubNamesAFewPlaces(t *testing.T) {
+	t.Parallel()
 	b := small(t, t.TempDir(), limit)
 	put(t, b, 100, completed)
 	for seq := uint64(2); seq <= 60; seq += 2 {
 		require.NoError(t, streamOf(t, b, events).DeleteMsg(context.Background(), seq))
 	}
-	alarms := &heard{}
+	alarms := &streamtest.Alarms{}
 	s := scrub(t, b, &paper{}, alarms)
 	require.NoError(t, s.Pass(context.Background(), events))
-	got := alarms.take()
+	got := alarms.Take()
 	require.Len(t, got, namedGaps+1)
 	require.Equal(t, bridge.AlarmStoreMissing, got[0].Kind)
 	require.EqualValues(t, 30-namedGaps, got[namedGaps].Details["count"])
 
 	// Where single messages may be removed these are no loss.
-	s.kept = nil
+	s.cfg.Kept = nil
 	require.NoError(t, s.Pass(context.Background(), events))
-	require.Empty(t, alarms.take())
+	require.Empty(t, alarms.Take())
 }
 
 // A healthy stream raises nothing, also when its oldest leave meanwhile; an
 // interrupted pass goes on where it was.
 func TestScrubOfAHealthyStream(t *testing.T) {
+	t.Parallel()
 	b := small(t, t.TempDir(), limit)
-	alarms, memory := &heard{}, &paper{}
+	alarms, memory := &streamtest.Alarms{}, &paper{}
 	s := scrub(t, b, memory, alarms)
 	require.NoError(t, s.Pass(context.Background(), events), "empty")
 	put(t, b, 50, completed)
@@ -139,11 +144,11 @@ func TestScrubOfAHealthyStream(t *testing.T) {
 	require.NoError(t, streamOf(t, b, events).Purge(context.Background()))
 	require.NoError(t, s.Pass(context.Background(), events))
 	put(t, b, 50, completed)
-	s.book.change(func(p *pages) { p.Scrub[events] = 91 })
-	require.NoError(t, s.book.Save())
+	s.checkpoint.change(func(p *content) { p.Scrub[events] = 91 })
+	require.NoError(t, s.checkpoint.Save())
 	s = scrub(t, b, memory, alarms)
-	require.EqualValues(t, 91, s.book.scrubbed(events))
+	require.EqualValues(t, 91, s.checkpoint.scrubbed(events))
 	require.NoError(t, s.Pass(context.Background(), events))
-	require.Zero(t, s.book.scrubbed(events), "the next one begins at the beginning")
-	require.Empty(t, alarms.take())
+	require.Zero(t, s.checkpoint.scrubbed(events), "the next one begins at the beginning")
+	require.Empty(t, alarms.Take())
 }

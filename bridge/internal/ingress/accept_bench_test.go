@@ -27,6 +27,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/ingress"
+	"github.com/hookspan/hookspan/bridge/internal/quarantine"
 	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
@@ -47,10 +48,10 @@ var ways = map[string]func(*acceptBench) []store{
 	// The ingress as `serve` has it.
 	"whole": func(a *acceptBench) []store {
 		publisher := a.server.Publisher()
-		refused := stream.NewRefused(publisher, a.server.Names, nothing{}, zap.NewNop())
+		refused := quarantine.NewRefused(publisher, a.server.Names, nothing{}, zap.NewNop())
 		a.run(refused.Run)
 		return a.connect(ingress.Deps{
-			Publisher: publisher, Quarantine: stream.NewQuarantine(publisher, a.server.Names, nothing{}), Refused: refused, Alarms: nothing{},
+			Publisher: publisher, Quarantine: quarantine.NewQuarantine(publisher, a.server.Names, nothing{}), Refused: refused, Alarms: nothing{},
 		})
 	},
 	// The same ingress, which stores nothing.

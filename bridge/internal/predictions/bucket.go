@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/natserr"
 )
 
 // Keys of the bucket beside entries and open records.
@@ -84,16 +85,9 @@ func (b *bucket) load(ctx context.Context, key string, value any) (uint64, error
 	return revision, nil
 }
 
-// Codes of the JetStream API for a revision that is not the last one.
-const (
-	codeWrongRevision         jetstream.ErrorCode = 10071
-	codeWrongRevisionConstant jetstream.ErrorCode = 10164 // which does not say the last one
-)
-
 // over is err, which wraps errTermOver too when somebody else has written.
 func over(err error) error {
-	if api, ok := errors.AsType[*jetstream.APIError](err); ok &&
-		(api.ErrorCode == codeWrongRevision || api.ErrorCode == codeWrongRevisionConstant) {
+	if natserr.IsWrongLastSequence(err) {
 		return fmt.Errorf("%w: %w", errTermOver, err)
 	}
 	return err

@@ -345,7 +345,8 @@ func TestLetterOfALostPredictionBelievesNoDuplicate(t *testing.T) {
 	require.EqualValues(t, 2, crashes.Load())
 	require.Len(t, rival.Taken(), 1)
 	var letters []adminapi.DeadEntry
-	require.NoError(t, redelivery.NewDeadLetters(bench.JS, r.cfg.Names).Walk(t.Context(), adminapi.DeadSelection{Consumer: bridge.PredictionsConsumer}, func(e adminapi.DeadEntry) error {
+	require.NoError(t, redelivery.NewDeadLetters(bench.JS, r.cfg.Names).Scan(t.Context(), adminapi.DeadSelection{Consumer: bridge.PredictionsConsumer}, func(e adminapi.DeadEntry, selected bool) error {
+		require.True(t, selected)
 		letters = append(letters, e)
 		return nil
 	}))

@@ -38,6 +38,7 @@ func (b *bench) refuse(t *testing.T, body string) {
 }
 
 func TestAccept(t *testing.T) {
+	t.Parallel()
 	b := start(t)
 	b.hold(t, lone, "syntax", nil)
 	b.hold(t, `{"id":"a","id":"b","status":"failed"}`, "duplicate_key", nil)
@@ -77,6 +78,7 @@ func TestAccept(t *testing.T) {
 }
 
 func TestAcceptNeverTakesWhatIsNotAuthentic(t *testing.T) {
+	t.Parallel()
 	b := start(t)
 	b.hold(t, lone, "syntax", func(w *bridge.KeptDelivery) { w.Body = append(w.Body, ' ') })
 	b.hold(t, lone, "syntax", func(w *bridge.KeptDelivery) { w.Proof = nil })

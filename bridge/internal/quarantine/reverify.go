@@ -1,5 +1,8 @@
-// Package quarantine looks again at deliveries that did not become an event: once
-// a secret is repaired, those that are authentic now become events after all.
+// Package quarantine keeps the deliveries that did not become an event: authentic ones that
+// cannot be used in a [Quarantine], which never drops any, and those that are not authentic
+// in the ring of [Refused]. [KeptStore] lists both. Once a secret is repaired, a
+// [Reverifier] makes events of those that are authentic and usable now. What is wrong with
+// a delivery is for package source to say.
 package quarantine
 
 import (

@@ -12,16 +12,11 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/quarantine"
 	"github.com/hookspan/hookspan/bridge/internal/source"
-	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-type noAlarms struct{}
-
-func (noAlarms) Raise(bridge.Alarm) {}
 
 var received = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 
@@ -29,14 +24,14 @@ var received = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 // alone.
 type bench struct {
 	*streamtest.Bench
-	store  *stream.KeptStore
+	store  *quarantine.KeptStore
 	secret string // of the only source, as it is configured now
 }
 
 func start(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{Bench: streamtest.Start(t, streamtest.Config()), secret: "right"}
-	b.store = stream.NewKeptStore(b.JS, b.Names)
+	b.store = quarantine.NewKeptStore(b.JS, b.Names)
 	return b
 }
 
@@ -71,7 +66,7 @@ func (b *bench) keep(t *testing.T, body string, change func(*bridge.KeptDelivery
 	if change != nil {
 		change(w)
 	}
-	_, err = stream.NewQuarantine(b.Publisher(), b.Names, noAlarms{}).Keep(context.Background(), w)
+	_, err = quarantine.NewQuarantine(b.Publisher(), b.Names, &streamtest.Alarms{}).Keep(context.Background(), w)
 	require.NoError(t, err)
 }
 
@@ -89,6 +84,7 @@ func (b *bench) event(t *testing.T, seq uint64) *bridge.Event {
 }
 
 func TestRepairedSecret(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := start(t)
 	for i := range 20 {
@@ -130,6 +126,7 @@ func TestRepairedSecret(t *testing.T) {
 }
 
 func TestWhatStays(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := start(t)
 	b.keep(t, body("token"), func(w *bridge.KeptDelivery) { w.Cause = bridge.CausePathToken })
@@ -167,6 +164,7 @@ func TestWhatStays(t *testing.T) {
 
 // The entry is the only copy until the event is acknowledged.
 func TestEntryStaysUntilTheEventIsAcknowledged(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	for _, failure := range []error{bridge.ErrFull, bridge.ErrUnavailable, bridge.ErrUnknown} {
 		b := start(t)
@@ -191,6 +189,7 @@ func TestEntryStaysUntilTheEventIsAcknowledged(t *testing.T) {
 
 // One that the store can never take does not hold up the others.
 func TestTooLargeStays(t *testing.T) {
+	t.Parallel()
 	b := start(t)
 	b.keep(t, body("a"), nil)
 	failing := &streamtest.FailingPublisher{Next: b.Publisher(), Answer: func(bridge.Receipt, error) (bridge.Receipt, error) {

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/consumers"
@@ -25,9 +26,12 @@ import (
 
 // Of the processes that have themselves killed.
 const (
-	killEvents      = 20_000
-	kills           = 50
+	killEvents      = 4_000
+	kills           = 20
 	killConcurrency = 8
+	// workerLease is longer than a busy machine lets a worker wait: whose lease runs out is
+	// marked as a repeat too.
+	workerLease = 5 * time.Second
 	// workerArgument makes this program such a process.
 	workerArgument = "consumers-test-worker"
 )
@@ -50,7 +54,7 @@ func worker(url, password, path string, once bool) error {
 	c, err := consumers.New(js, consumers.HandlerFunc(func(ctx context.Context, ev *bridge.Event) error {
 		_, err := fmt.Fprintln(file, ev.PredictionID, consumers.AttemptOf(ctx).Repeat)
 		return err
-	}), consumers.Config{Name: "team", Start: consumers.Start{All: true}, Concurrency: killConcurrency, Once: once, Lease: time.Second})
+	}), consumers.Config{Name: "team", Start: consumers.Start{All: true}, Concurrency: killConcurrency, Once: once, Lease: workerLease})
 	if err != nil {
 		return err
 	}
@@ -75,7 +79,7 @@ func TestKilledWorker(t *testing.T) {
 			cfg := streamtest.Config()
 			cfg.Listen = "127.0.0.1:0"
 			b := streamtest.Start(t, cfg)
-			password, err := stream.ReadSecret(b.Folder.Dir(), stream.AppUser)
+			password, err := datafolder.ReadSecret(b.Folder.Dir(), stream.AppUser)
 			require.NoError(t, err)
 			publishMany(t, b, killEvents)
 

@@ -1,5 +1,8 @@
-// Package redelivery brings events back to one consumer: those that have waited for
-// their next attempt.
+// Package redelivery brings events to one consumer again. A [Waiter] lets the events of
+// other programs wait, and a [Mover] brings back those whose wait is over; a [Reaper] makes
+// dead letters of what other programs give up; a [Redeliverer] redrives dead letters and
+// replays stored events. The durables themselves are in package durables; the retries of
+// consumers in Go are in package consumers.
 package redelivery
 
 import (
@@ -23,7 +26,7 @@ type Storer interface {
 	Store(ctx context.Context, stream string, m *nats.Msg) (bridge.Receipt, error)
 }
 
-// MoverConfig of a [Mover].
+// MoverConfig of a [Mover] and of a [Reaper].
 type MoverConfig struct {
 	Names bridge.Names
 	// BindOnly: somebody else makes the durable, see [Provision].

@@ -18,28 +18,19 @@ import (
 // maxReason bounds what is kept of why a program ended a delivery, in bytes.
 const maxReason = 1 << 10
 
-// ReaperConfig of a [Reaper].
-type ReaperConfig struct {
-	Names bridge.Names
-	// BindOnly: somebody else makes the durable, see [Provision].
-	BindOnly bool
-	// Logger nil logs nothing.
-	Logger *zap.Logger
-}
-
 // Reaper makes dead letters of events that the NATS server delivers to a durable no
 // more although they were not handled: a program in any language ended the delivery
 // with a terminal acknowledgement, or an event was delivered as often as it may be.
-// Consumers of package consumers have made the letter themselves by then, under the
+// Consumers of package consumers have made the dead letter themselves by then, under the
 // same id. Any number of processes may run one.
 type Reaper struct {
 	js    jetstream.JetStream
 	store Storer
-	cfg   ReaperConfig
+	cfg   MoverConfig
 }
 
 // NewReaper returns a reaper that is not running yet.
-func NewReaper(js jetstream.JetStream, store Storer, cfg ReaperConfig) *Reaper {
+func NewReaper(js jetstream.JetStream, store Storer, cfg MoverConfig) *Reaper {
 	cfg.Logger = cmp.Or(cfg.Logger, zap.NewNop()).Named("reaper")
 	return &Reaper{js: js, store: store, cfg: cfg}
 }
@@ -49,7 +40,7 @@ func NewReaper(js jetstream.JetStream, store Storer, cfg ReaperConfig) *Reaper {
 func (r *Reaper) Run(ctx context.Context) error {
 	f := follower{
 		js: r.js, stream: r.cfg.Names.AdvisoriesStream(), durable: reaperDurable(), bindOnly: r.cfg.BindOnly,
-		each: r.bury, what: "advisories of the server", log: r.cfg.Logger,
+		each: r.reap, what: "advisories of the server", log: r.cfg.Logger,
 	}
 	return f.run(ctx)
 }
@@ -78,14 +69,14 @@ type advisory struct {
 
 const advisoryExhausted = "io.nats.jetstream.advisory.v1.max_deliver"
 
-// bury makes the dead letter of one advisory.
-func (r *Reaper) bury(ctx context.Context, msg jetstream.Msg) error {
+// reap makes the dead letter of one advisory.
+func (r *Reaper) reap(ctx context.Context, msg jetstream.Msg) error {
 	var a advisory
 	if err := json.Unmarshal(msg.Data(), &a); err != nil || a.Stream != r.cfg.Names.EventsStream() || a.Consumer == "" {
 		r.cfg.Logger.Warn("an advisory cannot be used and is dropped", zap.String("subject", msg.Subject()), zap.Error(err))
 		return msg.Ack()
 	}
-	letter, err := r.letter(ctx, a)
+	letter, err := r.deadLetter(ctx, a)
 	switch {
 	case err != nil:
 		return errors.Join(err, msg.NakWithDelay(firstRetry))
@@ -105,8 +96,8 @@ func (r *Reaper) bury(ctx context.Context, msg jetstream.Msg) error {
 	return msg.Ack()
 }
 
-// letter returns nil when there is nothing to be made a letter of.
-func (r *Reaper) letter(ctx context.Context, a advisory) (*nats.Msg, error) {
+// deadLetter returns nil when there is nothing to make one of.
+func (r *Reaper) deadLetter(ctx context.Context, a advisory) (*nats.Msg, error) {
 	names := r.cfg.Names
 	durable, err := r.js.Consumer(ctx, names.EventsStream(), a.Consumer)
 	switch {
@@ -116,11 +107,7 @@ func (r *Reaper) letter(ctx context.Context, a advisory) (*nats.Msg, error) {
 	case err != nil && !errors.Is(err, jetstream.ErrNotPullConsumer):
 		return nil, fmt.Errorf("looking up durable %s: %w", a.Consumer, err)
 	}
-	stream, err := streamread.Open(ctx, r.js, names.EventsStream())
-	if err != nil {
-		return nil, err
-	}
-	m, err := streamread.Get(ctx, stream, a.StreamSeq)
+	m, err := streamread.GetFrom(ctx, r.js, names.EventsStream(), a.StreamSeq)
 	if errors.Is(err, bridge.ErrNoEntry) {
 		r.cfg.Logger.Error("an event that was given up is not stored any more, so it has no dead letter",
 			zap.String("consumer", a.Consumer), zap.Uint64("sequence", a.StreamSeq))
@@ -154,7 +141,7 @@ func (r *Reaper) letter(ctx context.Context, a advisory) (*nats.Msg, error) {
 }
 
 // settle tells the server that an event which it delivers no more is done with: until
-// then it counts it as redelivered, which is how those are found that have no letter.
+// then it counts it as redelivered, which is how those are found that have no dead letter.
 func (r *Reaper) settle(a advisory) error {
 	if a.Type != advisoryExhausted {
 		return nil

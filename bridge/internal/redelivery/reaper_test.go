@@ -17,7 +17,7 @@ import (
 func (r *rig) reap() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	reaper := redelivery.NewReaper(r.JS, r.Publisher(), redelivery.ReaperConfig{Names: r.Names})
+	reaper := redelivery.NewReaper(r.JS, r.Publisher(), redelivery.MoverConfig{Names: r.Names})
 	go func() { done <- reaper.Run(ctx) }()
 	r.t.Cleanup(func() { cancel(); require.NoError(r.t, <-done) })
 }
@@ -39,6 +39,7 @@ func (r *rig) reaped() {
 // never acknowledging it: both become dead letters, also when nobody was there to see
 // it, and can be redriven.
 func TestGivenUpByAnyProgram(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	durable, err := r.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
@@ -64,9 +65,10 @@ func TestGivenUpByAnyProgram(t *testing.T) {
 	})
 
 	r.reap()
-	r.eventually(func() bool { return r.letters() == 2 })
+	r.eventually(func() bool { return r.deadLetters() == 2 })
 	letters := map[string]adminapi.DeadEntry{}
-	require.NoError(t, redelivery.NewDeadLetters(r.JS, r.Names).Walk(ctx, adminapi.DeadSelection{Consumer: "search-team"}, func(e adminapi.DeadEntry) error {
+	require.NoError(t, redelivery.NewDeadLetters(r.JS, r.Names).Scan(ctx, adminapi.DeadSelection{Consumer: "search-team"}, func(e adminapi.DeadEntry, selected bool) error {
+		require.True(t, selected)
 		letters[e.Event.PredictionID] = e
 		return nil
 	}))
@@ -88,8 +90,9 @@ func TestGivenUpByAnyProgram(t *testing.T) {
 	for range 2 {
 		require.NoError(t, fetch().Term())
 	}
-	r.eventually(func() bool { return r.letters() == 2 })
-	require.NoError(t, redelivery.NewDeadLetters(r.JS, r.Names).Walk(ctx, adminapi.DeadSelection{}, func(e adminapi.DeadEntry) error {
+	r.eventually(func() bool { return r.deadLetters() == 2 })
+	require.NoError(t, redelivery.NewDeadLetters(r.JS, r.Names).Scan(ctx, adminapi.DeadSelection{}, func(e adminapi.DeadEntry, selected bool) error {
+		require.True(t, selected)
 		require.Equal(t, 1, e.Redrives)
 		require.Equal(t, bridge.DeadTerminated, e.Cause)
 		require.NotEmpty(t, e.Error)
@@ -100,6 +103,7 @@ func TestGivenUpByAnyProgram(t *testing.T) {
 // A consumer of package consumers has written the letter itself, and readers that do
 // not stay have none.
 func TestNoSecondLetter(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	r.broken.Store(true)
@@ -107,7 +111,7 @@ func TestNoSecondLetter(t *testing.T) {
 	_, err := r.JS.Publish(ctx, "hookspan.events.get3w.prediction.completed.x", []byte("no event"))
 	require.NoError(t, err)
 	r.run(consumers.Config{})
-	r.eventually(func() bool { return r.letters() == 3 })
+	r.eventually(func() bool { return r.deadLetters() == 3 })
 	ephemeral, err := r.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy})
 	require.NoError(t, err)
 	m, err := ephemeral.Next(jetstream.FetchMaxWait(patience))
@@ -116,11 +120,12 @@ func TestNoSecondLetter(t *testing.T) {
 	r.eventually(func() bool { return r.Messages(t, "HOOKSPAN_ADVISORIES") == 4 })
 	r.reap()
 	r.reaped()
-	require.EqualValues(t, 3, r.letters())
+	require.EqualValues(t, 3, r.deadLetters())
 }
 
 // A program that answers twice has answered once: what it said first counts.
 func TestProgramThatAnswersTwice(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	durable, err := r.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
@@ -147,6 +152,6 @@ func TestProgramThatAnswersTwice(t *testing.T) {
 		info, err := durable.Info(ctx)
 		return err == nil && info.NumAckPending == 0 && info.NumPending == 0 && info.NumRedelivered == 0
 	})
-	require.Zero(t, r.letters())
+	require.Zero(t, r.deadLetters())
 	require.Zero(t, r.Messages(t, "HOOKSPAN_ADVISORIES"))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 // longestCall bounds one redelivery, so that whoever asked for it over HTTP gets an
@@ -20,7 +22,7 @@ const longestCall = 20 * time.Second
 
 // Why an event is not given to a consumer again.
 const (
-	causeNoEvent    = "no_event"    // the letter holds none
+	causeNoEvent    = "no_event"    // the dead letter holds none
 	causeNoConsumer = "no_consumer" // there is no durable of that name
 	causeNotReading = "not_reading" // the durable does not read what comes again
 	causeTooLarge   = "too_large"   // the store does not take the copy
@@ -40,27 +42,27 @@ type Config struct {
 // Redeliverer gives events to one consumer again, whatever program it is: those that
 // became dead letters, and those that are stored. It is safe for concurrent use.
 type Redeliverer struct {
-	js      jetstream.JetStream
-	store   Storer
-	cfg     Config
-	letters *DeadLetters
-	events  *Events
+	js          jetstream.JetStream
+	store       Storer
+	cfg         Config
+	deadLetters *DeadLetters
+	events      *Events
 }
 
 // NewRedeliverer returns a redeliverer that reads with js and writes with store.
 func NewRedeliverer(js jetstream.JetStream, store Storer, cfg Config) *Redeliverer {
-	return &Redeliverer{js: js, store: store, cfg: cfg, letters: NewDeadLetters(js, cfg.Names), events: NewEvents(js, cfg.Names)}
+	return &Redeliverer{js: js, store: store, cfg: cfg, deadLetters: NewDeadLetters(js, cfg.Names), events: NewEvents(js, cfg.Names)}
 }
 
 // Redrive gives the events of the selected dead letters to their consumers again, as
-// fresh ones: nothing of their attempts counts any more. A letter is removed once its
+// fresh ones: nothing of their attempts counts any more. A dead letter is removed once its
 // event is stored for the consumer, and also when the consumer has handled the event
-// since. A letter that stays says why in the report. An error ends it early and stands
+// since. One that stays says why in the report. An error ends it early and stands
 // in the report; running it again is safe.
 func (r *Redeliverer) Redrive(ctx context.Context, sel adminapi.DeadSelection, o adminapi.RedeliveryOptions) adminapi.RedeliveryReport {
 	readers := r.readers()
 	c := newCall(ctx, sel.Limit, o)
-	err := r.letters.Scan(ctx, sel, func(e adminapi.DeadEntry, selected bool) error {
+	err := r.deadLetters.Scan(ctx, sel, func(e adminapi.DeadEntry, selected bool) error {
 		return c.visit(e.Sequence, selected, func() error { return r.redrive(c, readers, &e) })
 	})
 	return c.end(err)
@@ -78,14 +80,14 @@ func (r *Redeliverer) redrive(c *call, readers *readers, e *adminapi.DeadEntry) 
 	if err != nil || !given {
 		return err
 	}
-	return r.removeLetter(c, e.Sequence)
+	return r.removeDeadLetter(c, e.Sequence)
 }
 
-func (r *Redeliverer) removeLetter(c *call, seq uint64) error {
+func (r *Redeliverer) removeDeadLetter(c *call, seq uint64) error {
 	if c.options.DryRun {
 		return nil
 	}
-	if err := r.letters.Remove(c.ctx, seq); err != nil && !errors.Is(err, bridge.ErrNoEntry) {
+	if err := r.deadLetters.Remove(c.ctx, seq); err != nil && !errors.Is(err, bridge.ErrNoEntry) {
 		return err
 	}
 	return nil
@@ -123,9 +125,9 @@ func (r *Redeliverer) Replay(ctx context.Context, consumer, run string, sel admi
 // Drop removes the selected dead letters for good. Dry run counts them.
 func (r *Redeliverer) Drop(ctx context.Context, sel adminapi.DeadSelection, dryRun bool) adminapi.RedeliveryReport {
 	c := newCall(ctx, sel.Limit, adminapi.RedeliveryOptions{DryRun: dryRun})
-	err := r.letters.Scan(ctx, sel, func(e adminapi.DeadEntry, selected bool) error {
+	err := r.deadLetters.Scan(ctx, sel, func(e adminapi.DeadEntry, selected bool) error {
 		return c.visit(e.Sequence, selected, func() error {
-			if err := r.removeLetter(c, e.Sequence); err != nil {
+			if err := r.removeDeadLetter(c, e.Sequence); err != nil {
 				return err
 			}
 			c.report.Dropped++
@@ -257,7 +259,7 @@ func (r *readers) find(ctx context.Context, consumer string) (reader, error) {
 	case err != nil:
 		return reader{}, fmt.Errorf("looking up durable %s: %w", consumer, err)
 	default:
-		for _, filter := range consumerFilters(durable.CachedInfo().Config) {
+		for _, filter := range streamread.Filters(durable.CachedInfo().Config) {
 			found.again = found.again || bridge.SubjectMatches(filter, r.names.Again(consumer, r.names.Event("any", "any", "any")))
 			if !r.names.IsAgain(filter) {
 				found.filters = append(found.filters, filter)
@@ -266,4 +268,8 @@ func (r *readers) find(ctx context.Context, consumer string) (reader, error) {
 	}
 	r.known[consumer] = found
 	return found, nil
+}
+
+func matchesAny(filters []string, subject string) bool {
+	return slices.ContainsFunc(filters, func(f string) bool { return bridge.SubjectMatches(f, subject) })
 }

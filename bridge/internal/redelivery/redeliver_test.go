@@ -20,7 +20,7 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 type rig struct {
 	*streamtest.Bench
@@ -98,7 +98,7 @@ func (r *rig) eventually(what func() bool) {
 	require.Eventually(r.t, what, patience, 5*time.Millisecond)
 }
 
-func (r *rig) letters() uint64 { return r.Messages(r.t, "HOOKSPAN_DEAD") }
+func (r *rig) deadLetters() uint64 { return r.Messages(r.t, "HOOKSPAN_DEAD") }
 
 func (r *rig) settledAll() bool {
 	c, err := r.JS.Consumer(context.Background(), "HOOKSPAN_EVENTS", "team")
@@ -112,6 +112,7 @@ func (r *rig) settledAll() bool {
 // What a repaired consumer is given again it handles, once, and its letters are gone.
 // What it refuses again has a letter of its own that says so.
 func TestRedrive(t *testing.T) {
+	t.Parallel()
 	for _, once := range []bool{false, true} {
 		t.Run(fmt.Sprintf("once=%v", once), func(t *testing.T) {
 			r := setup(t)
@@ -119,11 +120,11 @@ func TestRedrive(t *testing.T) {
 			r.broken.Store(true)
 			r.publish("a", "b", "c")
 			r.run(consumers.Config{Once: once})
-			r.eventually(func() bool { return r.letters() == 3 })
+			r.eventually(func() bool { return r.deadLetters() == 3 })
 
 			report := r.re.Redrive(ctx, adminapi.DeadSelection{Consumer: "team"}, adminapi.RedeliveryOptions{DryRun: true})
 			require.Equal(t, adminapi.RedeliveryReport{DryRun: true, LookedAt: 3, Given: 3, Remaining: map[string]int{}, Last: 3}, report)
-			require.EqualValues(t, 3, r.letters(), "a dry run changes nothing")
+			require.EqualValues(t, 3, r.deadLetters(), "a dry run changes nothing")
 			require.EqualValues(t, 3, r.Messages(t, "HOOKSPAN_EVENTS"))
 
 			report = r.re.Redrive(ctx, adminapi.DeadSelection{Consumer: "team", Prediction: "b"}, adminapi.RedeliveryOptions{})
@@ -136,9 +137,9 @@ func TestRedrive(t *testing.T) {
 			r.broken.Store(false)
 			report = r.re.Redrive(ctx, adminapi.DeadSelection{}, adminapi.RedeliveryOptions{Rate: 1000})
 			require.Equal(t, adminapi.RedeliveryReport{LookedAt: 3, Given: 3, Remaining: map[string]int{}, Last: 4}, report)
-			require.Zero(t, r.letters())
+			require.Zero(t, r.deadLetters())
 			r.eventually(func() bool { return r.times("a") == 1 && r.times("b") == 1 && r.times("c") == 1 && r.settledAll() })
-			require.Zero(t, r.letters())
+			require.Zero(t, r.deadLetters())
 		})
 	}
 }
@@ -146,6 +147,7 @@ func TestRedrive(t *testing.T) {
 // What was handled since its letter was written is not handled again, whichever
 // attempt it was that did it.
 func TestRedriveSkipsWhatWasHandled(t *testing.T) {
+	t.Parallel()
 	for _, once := range []bool{false, true} {
 		for _, hiccup := range []bool{false, true} {
 			t.Run(fmt.Sprintf("once=%v hiccup=%v", once, hiccup), func(t *testing.T) { redriveSkips(t, once, hiccup) })
@@ -160,7 +162,7 @@ func redriveSkips(t *testing.T, once, hiccup bool) {
 	r.broken.Store(true)
 	r.publish("a")
 	r.run(consumers.Config{Once: once})
-	r.eventually(func() bool { return r.letters() == 1 && r.settledAll() })
+	r.eventually(func() bool { return r.deadLetters() == 1 && r.settledAll() })
 	r.broken.Store(false)
 	r.hiccup.Store(hiccup)
 	report := r.re.Replay(ctx, "team", "run", adminapi.EventSelection{}, adminapi.RedeliveryOptions{})
@@ -174,13 +176,14 @@ func redriveSkips(t *testing.T, once, hiccup bool) {
 	})
 	report = r.re.Redrive(ctx, adminapi.DeadSelection{}, adminapi.RedeliveryOptions{})
 	require.Equal(t, adminapi.RedeliveryReport{LookedAt: 1, Skipped: 1, Remaining: map[string]int{}, Last: 1}, report)
-	require.Zero(t, r.letters())
+	require.Zero(t, r.deadLetters())
 	require.EqualValues(t, 2, r.Messages(t, "HOOKSPAN_EVENTS"), "nothing was given again")
 }
 
 // A letter whose event has nobody to go to stays, and a letter that says that it is
 // of another consumer gives that one nothing.
 func TestRedriveKeepsWhatItCannotGive(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	r.run(consumers.Config{})
@@ -199,13 +202,13 @@ func TestRedriveKeepsWhatItCannotGive(t *testing.T) {
 	}
 	report := r.re.Redrive(ctx, adminapi.DeadSelection{}, adminapi.RedeliveryOptions{})
 	require.Equal(t, adminapi.RedeliveryReport{LookedAt: 3, Remaining: map[string]int{"no_consumer": 1, "no_event": 2}, Last: 3}, report)
-	require.EqualValues(t, 3, r.letters())
+	require.EqualValues(t, 3, r.deadLetters())
 	require.Zero(t, r.Messages(t, "HOOKSPAN_EVENTS"))
 
 	require.Equal(t, 3, r.re.Drop(ctx, adminapi.DeadSelection{}, true).Dropped)
-	require.EqualValues(t, 3, r.letters())
+	require.EqualValues(t, 3, r.deadLetters())
 	require.Equal(t, 2, r.re.Drop(ctx, adminapi.DeadSelection{Consumer: "team"}, false).Dropped)
-	require.EqualValues(t, 1, r.letters())
+	require.EqualValues(t, 1, r.deadLetters())
 }
 
 // half fails each store after it has stored.
@@ -220,18 +223,19 @@ func (h half) Store(ctx context.Context, stream string, m *nats.Msg) (bridge.Rec
 
 // A redrive that ends in the middle is run again, and gives each event once.
 func TestRedriveThatIsRunAgain(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	r.broken.Store(true)
 	r.publish("a", "b", "c")
 	r.run(consumers.Config{})
-	r.eventually(func() bool { return r.letters() == 3 && r.settledAll() })
+	r.eventually(func() bool { return r.deadLetters() == 3 && r.settledAll() })
 	r.broken.Store(false)
 
 	report := r.redeliverer(half{r.Publisher()}).Redrive(ctx, adminapi.DeadSelection{}, adminapi.RedeliveryOptions{})
 	require.Contains(t, report.Stopped, bridge.ErrUnknown.Error())
 	require.Zero(t, report.Given)
-	require.EqualValues(t, 3, r.letters(), "what is not known to be stored stays")
+	require.EqualValues(t, 3, r.deadLetters(), "what is not known to be stored stays")
 
 	report = r.re.Redrive(ctx, adminapi.DeadSelection{Limit: 2}, adminapi.RedeliveryOptions{Handled: true})
 	require.Equal(t, adminapi.RedeliveryReport{LookedAt: 2, Given: 2, Remaining: map[string]int{}, More: true, Last: 2}, report)
@@ -243,6 +247,7 @@ func TestRedriveThatIsRunAgain(t *testing.T) {
 
 // A rate holds from one call to the next.
 func TestRateHoldsAcrossCalls(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	r.run(consumers.Config{})
 	r.eventually(r.settledAll)
@@ -255,6 +260,7 @@ func TestRateHoldsAcrossCalls(t *testing.T) {
 }
 
 func TestReplay(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	other := streamtest.Event("other")
@@ -290,6 +296,7 @@ func TestReplay(t *testing.T) {
 // Whoever reads what is archived is given that again, and an event of any kind can be
 // named.
 func TestReplayOfArchivedOutputs(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	archived := streamtest.Event("a")

@@ -20,7 +20,7 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-const scenarioEvents = 10_000
+const scenarioEvents = 2_000
 
 // team is one consumer of the scenario.
 type team struct {
@@ -53,9 +53,10 @@ func (c *team) most() (most int32, events int) {
 }
 
 // Ten teams, of which one always fails, one hangs, one is paused and one panics: the
-// six others have each handled each of 10,000 events, once, and never hear of it. What
+// six others have each handled each of 2,000 events, once, and never hear of it. What
 // failed is in dead letters with its whole history, and is handled once it is repaired.
 func TestTenConsumers(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	cfg := streamtest.Config()
 	cfg.Streams.MaxBytes = 1 << 30
@@ -135,7 +136,8 @@ func TestTenConsumers(t *testing.T) {
 	require.Zero(t, teams[0].total.Load())
 
 	letters := 0
-	require.NoError(t, redelivery.NewDeadLetters(b.JS, b.Names).Walk(ctx, adminapi.DeadSelection{}, func(e adminapi.DeadEntry) error {
+	require.NoError(t, redelivery.NewDeadLetters(b.JS, b.Names).Scan(ctx, adminapi.DeadSelection{}, func(e adminapi.DeadEntry, selected bool) error {
+		require.True(t, selected)
 		letters++
 		switch {
 		case e.Consumer != "fails" || e.Cause != bridge.DeadPermanent || e.Fault != bridge.FaultFailed || e.Attempts != 3 || len(e.History) != 3:

@@ -54,6 +54,7 @@ func (r *rig) count(stream, subjects string) (n int) {
 // A letter of a program that gave up is there although somebody else used its id, and
 // once although its advisory comes twice.
 func TestReaperBelievesNoDuplicate(t *testing.T) {
+	t.Parallel()
 	r, store := rivalled(t)
 	ctx := t.Context()
 	durable, err := r.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{Durable: "archive", AckPolicy: jetstream.AckExplicitPolicy})
@@ -67,19 +68,20 @@ func TestReaperBelievesNoDuplicate(t *testing.T) {
 	require.NoError(t, err)
 	first, err := advisories.GetMsg(ctx, 1)
 	require.NoError(t, err)
-	r.start(redelivery.NewReaper(r.JS, store, redelivery.ReaperConfig{Names: r.Names}).Run)
+	r.start(redelivery.NewReaper(r.JS, store, redelivery.MoverConfig{Names: r.Names}).Run)
 	r.eventually(func() bool { return r.count("HOOKSPAN_DEAD", "hookspan.dead.archive.>") == 1 })
 	require.NoError(t, r.NC.Publish(first.Subject, first.Data)) // as from before a crash
 	r.eventually(func() bool { return r.Messages(t, "HOOKSPAN_ADVISORIES") == 2 })
 	r.reaped()
 	require.Equal(t, 1, r.count("HOOKSPAN_DEAD", "hookspan.dead.archive.>"))
 	require.Len(t, store.Taken(), 1)
-	require.EqualValues(t, 2, r.letters())
+	require.EqualValues(t, 2, r.deadLetters())
 }
 
 // What came due is brought back, or becomes a letter when it is no event, although
 // somebody else used the id.
 func TestMoverBelievesNoDuplicate(t *testing.T) {
+	t.Parallel()
 	r, _ := rivalled(t)
 	store := streamtest.NewRival(r.Bench, r.JS, map[string]string{"HOOKSPAN_DEAD": "hookspan.dead.mine.x", "HOOKSPAN_EVENTS": "hookspan.again.mine.x"})
 	r.start(redelivery.NewMover(r.JS, store, redelivery.MoverConfig{Names: r.Names}).Run)
@@ -100,6 +102,7 @@ func TestMoverBelievesNoDuplicate(t *testing.T) {
 // What an operator gives again is given although somebody else used the id, or although
 // the copy was removed: only then does its letter go.
 func TestRedelivererBelievesNoDuplicate(t *testing.T) {
+	t.Parallel()
 	r, _ := rivalled(t)
 	ctx := t.Context()
 	_, err := r.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
@@ -114,7 +117,7 @@ func TestRedelivererBelievesNoDuplicate(t *testing.T) {
 
 	report := r.re.Redrive(ctx, adminapi.DeadSelection{}, adminapi.RedeliveryOptions{})
 	require.Equal(t, 1, report.Given)
-	require.Zero(t, r.letters())
+	require.Zero(t, r.deadLetters())
 	require.Equal(t, 1, r.count("HOOKSPAN_EVENTS", "hookspan.again.team.>"))
 
 	for range 2 { // the second is a true repeat

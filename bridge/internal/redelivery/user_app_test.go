@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
@@ -78,11 +79,12 @@ func (p *program) told(verdict string) {
 // Everything that a consumer does it does as user app of the embedded server, whose waits
 // go through the bridge.
 func TestConsumerAsUserApp(t *testing.T) {
+	t.Parallel()
 	p := newProgram(t)
 	p.background(redelivery.NewMover(p.JS, p.Publisher(), redelivery.MoverConfig{Names: p.Names, Logger: p.log}).Run)
 	p.background(redelivery.NewWaiter(p.JS, redelivery.WaiterConfig{Names: p.Names}).Run)
 	violations := make(chan error, 100)
-	password, err := stream.ReadSecret(p.Folder.Dir(), stream.AppUser)
+	password, err := datafolder.ReadSecret(p.Folder.Dir(), stream.AppUser)
 	require.NoError(t, err)
 	nc, err := nats.Connect(p.Server.URL(), nats.UserInfo(stream.AppUser, password),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { violations <- err }))
@@ -114,6 +116,7 @@ func TestConsumerAsUserApp(t *testing.T) {
 // User app sees whether a dead letter is its own: what another program of that user has
 // stored under its id is not, and the log says so.
 func TestAppBelievesNoDuplicate(t *testing.T) {
+	t.Parallel()
 	p := newProgram(t)
 	event := streamtest.Event("pred_1")
 	// On the subject and with the body of the letter, and no letter all the same.
@@ -141,6 +144,7 @@ func TestAppBelievesNoDuplicate(t *testing.T) {
 
 // Who may let events of one consumer wait cannot send any to another one.
 func TestScheduleForAnotherConsumerIsADeadLetterOfItsOwn(t *testing.T) {
+	t.Parallel()
 	p := newProgram(t)
 	p.background(redelivery.NewMover(p.JS, p.Publisher(), redelivery.MoverConfig{Names: p.Names, Logger: p.log}).Run)
 	ev := streamtest.Event("pred_1")
@@ -167,6 +171,7 @@ var provisionRights = []string{
 }
 
 func TestProvisioningNeedsNoRightsButThose(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	x := natstest.NewExternal(t, func(o *server.Options) {
 		o.Users = []*server.User{

@@ -14,6 +14,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/stream/quota"
 	"github.com/hookspan/hookspan/bridge/internal/stream/requests"
+	"github.com/hookspan/hookspan/internal/natserr"
 	"github.com/hookspan/hookspan/internal/streamread"
 	"github.com/hookspan/hookspan/internal/waitbudget"
 )
@@ -98,7 +99,7 @@ func (w *Waiter) explain(subject string, err error) *jetstream.APIError {
 		return (*jetstream.APIError)(refused)
 	}
 	if errors.Is(err, waitbudget.ErrNoRoom) || errors.Is(err, quota.ErrOver) {
-		return &jetstream.APIError{Code: 503, ErrorCode: codeNoResources, Description: err.Error() + ": have it come again earlier"}
+		return &jetstream.APIError{Code: 503, ErrorCode: natserr.NoResources, Description: err.Error() + ": have it come again earlier"}
 	}
 	api, ok := errors.AsType[*jetstream.APIError](err)
 	if ok && api.Code == 400 { // the stream refuses it, too large for example
@@ -108,7 +109,7 @@ func (w *Waiter) explain(subject string, err error) *jetstream.APIError {
 	if ok {
 		return api
 	}
-	return &jetstream.APIError{Code: 503, ErrorCode: codeStoreFailed, Description: "the stream of waiting events does not take it"}
+	return &jetstream.APIError{Code: 503, ErrorCode: natserr.StoreFailed, Description: "the stream of waiting events does not take it"}
 }
 
 // keep returns where the event lies in the stream of waiting events. The error is a

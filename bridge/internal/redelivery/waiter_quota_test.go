@@ -17,6 +17,7 @@ import (
 
 // Nothing waits that is not stored as it is, and for no durable that is not there.
 func TestOnlyStoredEventsOfDurablesThatExistWait(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	b := setup(t)
 	for _, id := range []string{"pred_1", "pred_2"} {
@@ -60,6 +61,7 @@ func TestOnlyStoredEventsOfDurablesThatExistWait(t *testing.T) {
 // A program that lets the same event wait for now over and over uses up what is its own,
 // and neither the stream nor what others may; the alarm says so.
 func TestWaitsHaveAQuota(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	b := setup(t)
 	large := streamtest.Event("pred_1")
@@ -82,6 +84,7 @@ func TestWaitsHaveAQuota(t *testing.T) {
 
 // Each is refused with a reason that the client sees as an error of JetStream.
 func TestRequestsThatAreRefused(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	js := b.as(stream.PullUser("search"))
 	_, err := b.pub.Publish(t.Context(), streamtest.Event("pred_1"))
@@ -123,6 +126,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 }
 
 func TestNoRoomToWait(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	b := setup(t)
 	js := b.as(stream.PullUser("search"))

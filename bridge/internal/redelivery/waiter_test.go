@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
@@ -66,7 +67,7 @@ func (b *bench) run(r interface{ Run(context.Context) error }) {
 // as connects over TCP, as a program that is not ours does.
 func (b *bench) as(user string) jetstream.JetStream {
 	b.t.Helper()
-	password, err := stream.ReadSecret(b.Folder.Dir(), user)
+	password, err := datafolder.ReadSecret(b.Folder.Dir(), user)
 	require.NoError(b.t, err)
 	nc, err := nats.Connect(b.Server.URL(), nats.UserInfo(user, password), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	require.NoError(b.t, err)
@@ -112,6 +113,7 @@ func waiting(m jetstream.Msg, consumer string, until time.Time) *nats.Msg {
 }
 
 func TestPullProgramLetsAnEventWait(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	b.waitsAndComesBack(b.as(stream.PullUser("search")))
 	for _, name := range []string{"other", "archive"} {
@@ -151,6 +153,7 @@ func (b *bench) waitsAndComesBack(js jetstream.JetStream) {
 // What a consumer of package consumers counts stays with the copy; where the event itself
 // lies is what is stored, and not what the copy says.
 func TestCopyKeepsWhatItSaysOfEarlierAttempts(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	ev := streamtest.Event("pred_1")
 	receipt, err := b.pub.Publish(t.Context(), ev)
@@ -173,6 +176,7 @@ func TestCopyKeepsWhatItSaysOfEarlierAttempts(t *testing.T) {
 // The stream obeys headers with which one consumer could end the wait of another, or
 // read what waits for it, and wants it done for ever.
 func TestHeadersThatTheServerObeysGoNoFurther(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	b := setup(t)
 	_, err := b.pub.Publish(ctx, streamtest.Event("pred_1"))
@@ -221,6 +225,7 @@ func TestHeadersThatTheServerObeysGoNoFurther(t *testing.T) {
 
 // User app may let events wait for durables of its own, and for nobody else's.
 func TestAppLetsOnlyEventsOfItsOwnWait(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	b := setup(t)
 	js := b.as(stream.AppUser)
@@ -252,6 +257,7 @@ func TestAppLetsOnlyEventsOfItsOwnWait(t *testing.T) {
 // In an account where nobody checks, the answer must not go to where the caller could
 // not publish by itself.
 func TestAnswerGoesToInboxesOnly(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	sub, err := b.NC.SubscribeSync("hookspan.>")
 	require.NoError(t, err)

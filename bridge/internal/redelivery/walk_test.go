@@ -20,6 +20,7 @@ import (
 // What the server cannot read in the middle of a stream does not end a walk: what lies
 // behind it is visited, as far as the server can read it.
 func TestWalkGoesOnBehindDamage(t *testing.T) {
+	t.Parallel()
 	for name, harm := range map[string]func(t *testing.T, f *os.File, size int64){
 		"a byte": func(t *testing.T, f *os.File, size int64) {
 			_, err := f.WriteAt([]byte{0}, size/2)
@@ -30,21 +31,21 @@ func TestWalkGoesOnBehindDamage(t *testing.T) {
 		"a lost file":      func(t *testing.T, f *os.File, _ int64) { require.NoError(t, os.Remove(f.Name())) },
 	} {
 		for _, restarted := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, restarted %v", name, restarted), func(t *testing.T) { walkDamaged(t, restarted, harm) })
+			t.Run(fmt.Sprintf("%s, restarted %v", name, restarted), func(t *testing.T) { t.Parallel(); walkDamaged(t, restarted, harm) })
 		}
 	}
 }
 
 func walkDamaged(t *testing.T, restarted bool, harm func(t *testing.T, f *os.File, size int64)) {
 	t.Helper()
-	const count = 1000
+	const count = 100
 	ctx := context.Background()
 	dir, cfg := t.TempDir(), streamtest.Config()
 	cfg.Streams.MaxBytes = 1 << 30
 	b := streamtest.StartIn(t, dir, cfg)
 	ev := streamtest.Event("a")
 	letter := bridge.DeadLetter{Consumer: "team", Cause: bridge.DeadPermanent, Subject: b.Names.Event(ev.Source, ev.Status, ev.Model)}
-	body := bytes.Repeat([]byte("x"), 20<<10)
+	body := bytes.Repeat([]byte("x"), 200<<10)
 	for range count { // three blocks of the store
 		_, err := b.JS.PublishMsgAsync(&nats.Msg{
 			Subject: b.Names.Dead("team", letter.Subject), Header: nats.Header(letter.Header(ev.Header())), Data: body,
@@ -74,7 +75,8 @@ func walkDamaged(t *testing.T, restarted bool, harm func(t *testing.T, f *os.Fil
 	}
 	require.Less(t, readable, count, "something is damaged")
 	visited, last := 0, uint64(0)
-	require.NoError(t, redelivery.NewDeadLetters(b.JS, b.Names).Walk(ctx, adminapi.DeadSelection{Consumer: "team"}, func(e adminapi.DeadEntry) error {
+	require.NoError(t, redelivery.NewDeadLetters(b.JS, b.Names).Scan(ctx, adminapi.DeadSelection{Consumer: "team"}, func(e adminapi.DeadEntry, selected bool) error {
+		require.True(t, selected)
 		visited++
 		last = e.Sequence
 		return nil

@@ -121,6 +121,32 @@ func appAccountOf(n bridge.Names, owned []string, password string) account {
 	}
 }
 
+// PullUser is the user of the program that reads one pull consumer. Its password is
+// the secret of the data folder of the same name.
+func PullUser(consumer string) string { return "consumer-" + consumer }
+
+// pullAccount is for the program of one pull consumer. It has an account of its own,
+// so that any client works with the inboxes that it makes by default and nobody else
+// can listen to them. It reads its durable, and lets its events wait; it sees no
+// stream, and nothing of other consumers.
+func pullAccount(n bridge.Names, consumer, password string) account {
+	durable := n.EventsStream() + "." + consumer
+	const jsInfo = "$JS.API.INFO" // several clients ask for it first
+	info := "$JS.API.CONSUMER.INFO." + durable
+	return account{
+		name: "PULL_" + consumer, user: PullUser(consumer), password: password, connections: pullConnections,
+		services: []string{
+			"$JS.API.CONSUMER.MSG.NEXT." + durable,
+			"$JS.ACK." + durable + ".>",
+		},
+		redirected: map[string]string{
+			n.WaitOf(consumer): n.LaterOf(consumer),
+			n.Call(info):       info,
+			n.Call(jsInfo):     jsInfo,
+		},
+	}
+}
+
 // config is the account in the server's own language.
 func (a account) config() (string, error) {
 	password, err := hash(a.password)
@@ -151,7 +177,7 @@ subscribe: [%s]
 imports: [
 %s]
 }
-`, a.name, a.connections, guestSubscriptions, a.user, password, quoted(publish), quoted(a.denied), quoted(listen), imports.String()), nil
+`, a.name, a.connections, programSubscriptions, a.user, password, quoted(publish), quoted(a.denied), quoted(listen), imports.String()), nil
 }
 
 // ownAccountAlone is [accounts] for a server that nobody else enters.

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/backoff"
 )
 
 const (
@@ -143,22 +144,14 @@ func (a *Alarms) Run(ctx context.Context, store Storer) error {
 			a.farewell(context.WithoutCancel(ctx), store)
 			return nil
 		case m := <-a.waiting:
-			if !a.keepTrying(ctx, store, m) {
-				a.farewell(context.WithoutCancel(ctx), store, m)
-				return nil
+			for !a.keep(ctx, store, m) {
+				if !backoff.Sleep(ctx, alarmRetry) {
+					a.farewell(context.WithoutCancel(ctx), store, m)
+					return nil
+				}
 			}
 		}
 	}
-}
-
-// keepTrying returns false when ctx has ended and m may not be kept.
-func (a *Alarms) keepTrying(ctx context.Context, store Storer, m *nats.Msg) bool {
-	for !a.keep(ctx, store, m) {
-		if !wait(ctx, alarmRetry) {
-			return false
-		}
-	}
-	return true
 }
 
 func (a *Alarms) keep(ctx context.Context, store Storer, m *nats.Msg) bool {

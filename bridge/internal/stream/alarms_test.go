@@ -21,6 +21,7 @@ import (
 )
 
 func TestAlarmsAreLoggedCountedAndKept(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	core, logs := observer.New(zap.ErrorLevel)
 	pub := stream.NewPublisher(b.JS, b.Names) // not usable yet
@@ -79,6 +80,7 @@ hookspan_alarms_dropped_total 0
 // However many are raised, and by whoever: memory is bounded and Raise returns,
 // with nobody there to keep them.
 func TestAlarmsAreBounded(t *testing.T) {
+	t.Parallel()
 	core, logs := observer.New(zap.ErrorLevel)
 	alarms := stream.NewAlarms(bridge.Names{}, zap.New(core)) // it never runs
 	for i := range 100 {
@@ -95,6 +97,7 @@ func TestAlarmsAreBounded(t *testing.T) {
 
 // An error of several lines is one line in the log and in the stream.
 func TestAlarmTextIsOneLine(t *testing.T) {
+	t.Parallel()
 	core, logs := observer.New(zap.ErrorLevel)
 	alarms := stream.NewAlarms(bridge.Names{}, zap.New(core))
 	alarms.Raise(bridge.Alarm{Kind: bridge.AlarmStreamChanged, Text: errors.Join(errors.New("one"), errors.New("two?")).Error()})

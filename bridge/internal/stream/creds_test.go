@@ -13,6 +13,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
+	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
@@ -27,6 +28,7 @@ func keys(t *testing.T, create func() (nkeys.KeyPair, error)) (pair nkeys.KeyPai
 
 // A user is revoked, and a while later the credentials file has another one.
 func TestCredentialsFileIsReadAgain(t *testing.T) {
+	t.Parallel()
 	operator, operatorKey := keys(t, nkeys.CreateOperator)
 	account, accountKey := keys(t, nkeys.CreateAccount)
 	claims := jwt.NewAccountClaims(accountKey)
@@ -61,7 +63,7 @@ func TestCredentialsFileIsReadAgain(t *testing.T) {
 	})
 	x.Start()
 	user := issue()
-	told := &alarms{}
+	told := &streamtest.Alarms{}
 	js, err := stream.OpenExternal(stream.ExternalConfig{URL: x.URL(), Creds: file}, "test", told, zap.NewNop())
 	require.NoError(t, err)
 	t.Cleanup(js.Close)
@@ -71,7 +73,7 @@ func TestCredentialsFileIsReadAgain(t *testing.T) {
 	store()
 	x.Stop() // it reads the account anew
 	x.Start()
-	told.requireSubject(t, bridge.AlarmCredentials, "test", "nats.creds")
+	requireAlarm(t, told, bridge.AlarmCredentials, "test", "nats.creds")
 	issue()
 	require.Eventually(t, func() bool { return js.Conn().IsConnected() }, patience, patience/2000)
 }

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/backoff"
 )
 
 // headerStuckID is the message id of what is set aside in the spool.
@@ -86,7 +87,7 @@ func (d *Drainer) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := d.follow(ctx, false); err != nil && ctx.Err() == nil {
 			d.log.Error("the spool cannot be read, trying again", zap.Error(err))
-			wait(ctx, probeEvery)
+			backoff.Sleep(ctx, probeEvery)
 		}
 	}
 	return nil
@@ -223,7 +224,7 @@ func (d *Drainer) store(ctx context.Context, block []*spooled) error {
 			}
 			d.log.Log(level, "not all that is in the spool can be moved to NATS, trying again", zap.Error(failed))
 		}
-		if !wait(ctx, pause) {
+		if !backoff.Sleep(ctx, pause) {
 			return ctx.Err()
 		}
 		pause = min(2*pause, probeEvery)
@@ -371,16 +372,4 @@ func (d *Drainer) purge(ctx context.Context, block []*spooled) error {
 	}
 	d.unpurged = nil
 	return nil
-}
-
-// wait returns false when ctx has ended.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

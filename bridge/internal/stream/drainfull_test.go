@@ -19,6 +19,7 @@ import (
 // A full spool has no room for the copy of what is set aside. That must hold up
 // neither the rest of it nor, since NATS is well, what comes meanwhile.
 func TestDrainOfAFullSpoolPassesWhatNATSNeverTakes(t *testing.T) {
+	t.Parallel()
 	const limit = 2 << 20
 	x := natstest.NewExternal(t, func(o *server.Options) { o.MaxPayload = limit })
 	dir := t.TempDir()
@@ -41,7 +42,7 @@ func TestDrainOfAFullSpoolPassesWhatNATSNeverTakes(t *testing.T) {
 		return err == nil && state.Messages == 1
 	}, patience, 10*time.Millisecond)
 	require.Len(t, stored(t, x.JetStream()), sent)
-	require.Contains(t, r.alarms.kinds(), bridge.AlarmSpoolStuck)
+	require.Contains(t, r.alarms.Kinds(), bridge.AlarmSpoolStuck)
 	require.True(t, r.Available())
 	require.Equal(t, bridge.Stored, r.publish(t, "meanwhile"))
 
@@ -57,6 +58,7 @@ func TestDrainOfAFullSpoolPassesWhatNATSNeverTakes(t *testing.T) {
 // What is stored leaves the spool although the rest of its block cannot be
 // stored: by the time that it can, the ids may be forgotten.
 func TestDrainRemovesWhatIsStoredOfABlock(t *testing.T) {
+	t.Parallel()
 	x := natstest.NewExternal(t, nil)
 	dir := t.TempDir()
 	r := startRelay(t, dir, x.URL(), stream.RelayConfig{})

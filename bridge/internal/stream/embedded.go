@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
+	"github.com/hookspan/hookspan/bridge/internal/stream/durablerepair"
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
@@ -57,15 +60,16 @@ type EmbeddedConfig struct {
 // Embedded is a NATS server with JetStream inside this process. It syncs every
 // write before it acknowledges it; that is no option.
 type Embedded struct {
-	server   atomic.Pointer[server.Server]
-	log      *serverLog
-	password string
-	url      string
-	bytes    int64 // what the streams may take together
+	server    atomic.Pointer[server.Server]
+	log       *zap.Logger
+	serverLog *serverLog
+	password  string
+	url       string
+	bytes     int64 // what the streams may take together
 
 	accounts string // in the server's own language
 	storeDir string
-	durables *durables
+	durables *durablerepair.Repairer
 	guard    *guard // nil where nobody else connects
 
 	mu     sync.Mutex // held while the server starts or ends
@@ -77,15 +81,15 @@ type Embedded struct {
 
 // StartEmbedded starts the server on the folder's "nats" part and returns when
 // it is ready. The folder must stay open until [Embedded.Close] has returned.
-func StartEmbedded(folder *Folder, cfg EmbeddedConfig, log *zap.Logger) (*Embedded, error) {
+func StartEmbedded(folder *datafolder.Folder, cfg EmbeddedConfig, log *zap.Logger) (*Embedded, error) {
 	appPassword, err := folder.Secret(AppUser)
 	if err != nil {
 		return nil, err
 	}
 	e := &Embedded{
-		log: newServerLog(log.Named("nats")), password: rand.Text(), bytes: cfg.Streams.StoreBytes(), storeDir: folder.path("nats"),
-		durables: newDurables(folder, "nats", folder.Memory("durables.json"), cfg.Position, log),
+		log: log, serverLog: newServerLog(log.Named("nats")), password: rand.Text(), bytes: cfg.Streams.StoreBytes(), storeDir: folder.Path(datafolder.NATSPart),
 	}
+	e.repairDurables(folder.Memory("durables.json"), cfg.Position)
 	pull := map[string]string{}
 	for _, name := range cfg.Pull {
 		if pull[name], err = folder.Secret(PullUser(name)); err != nil {
@@ -109,11 +113,11 @@ func StartEmbedded(folder *Folder, cfg EmbeddedConfig, log *zap.Logger) (*Embedd
 }
 
 // startSpoolServer starts the server of a spool, which only this process enters.
-func startSpoolServer(ctx context.Context, folder *Folder, maxBytes int64, log *zap.Logger) (*Embedded, error) {
+func startSpoolServer(ctx context.Context, folder *datafolder.Folder, maxBytes int64, log *zap.Logger) (*Embedded, error) {
 	e := &Embedded{
-		log: newServerLog(log.Named("nats")), password: rand.Text(), bytes: maxBytes, storeDir: folder.path(spoolFolder),
-		durables: newDurables(folder, spoolFolder, nil, nil, log),
+		log: log, serverLog: newServerLog(log.Named("nats")), password: rand.Text(), bytes: maxBytes, storeDir: folder.Path(datafolder.SpoolPart),
 	}
+	e.repairDurables(nil, nil)
 	var err error
 	if e.accounts, err = ownAccountAlone(e.password); err != nil {
 		return nil, err
@@ -122,6 +126,14 @@ func startSpoolServer(ctx context.Context, folder *Folder, maxBytes int64, log *
 		return nil, err
 	}
 	return e, nil
+}
+
+func (e *Embedded) repairDurables(memory *datafolder.Memory, position func(stream, durable string) (uint64, bool)) {
+	e.durables = durablerepair.New(durablerepair.Config{
+		Streams: filepath.Join(e.storeDir, server.JetStreamStoreDir, ownAccount, "streams"), Damaged: filepath.Join(e.storeDir, "damaged"),
+		Account: ownAccount, Memory: memory, Position: position, Log: e.log,
+		Connect: func() (*nats.Conn, error) { return e.Connect("hookspan-durables", zap.NewNop()) },
+	})
 }
 
 // options of a server; each one needs its own.
@@ -146,42 +158,32 @@ func (e *Embedded) options() (*server.Options, error) {
 }
 
 // start makes a server the current one and returns when it is ready, with its durables
-// as [durables] says. One that cannot start is shut down.
+// as [durablerepair] says. One that cannot start is shut down.
 func (e *Embedded) start(ctx context.Context) error {
-	if err := e.durables.examine(); err != nil {
+	if err := e.durables.Examine(); err != nil {
 		return fmt.Errorf("starting the embedded NATS server: %w", err)
 	}
 	s, err := e.newServer()
 	if err != nil {
 		return err
 	}
-	now, err := lookAtStreams(s)
-	if absurd := e.durables.absurd(now); err == nil && len(absurd) > 0 {
-		shutDown(s)
-		if err := e.durables.distrust(absurd); err != nil {
-			return fmt.Errorf("starting the embedded NATS server: %w", err)
-		}
-		if s, err = e.newServer(); err == nil {
-			now, err = lookAtStreams(s)
-		}
-	}
+	again, err := e.durables.Distrust(s, shutDown)
 	if err != nil {
-		if s != nil {
-			shutDown(s)
+		shutDown(s)
+		return fmt.Errorf("starting the embedded NATS server: %w", err)
+	}
+	if again {
+		if s, err = e.newServer(); err != nil {
+			return err
 		}
-		return err
 	}
 	e.server.Store(s)
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	if err := e.durables.settle(ctx, now, e.connectToSettle); err != nil {
-		e.durables.log.Error("the durables could not be looked after, trying again", zap.Error(err))
+	if err := e.durables.Settle(ctx, s); err != nil {
+		e.log.Error("the durables could not be looked after, trying again", zap.Error(err))
 	}
 	return nil
-}
-
-func (e *Embedded) connectToSettle() (*nats.Conn, error) {
-	return e.Connect("hookspan-durables", zap.NewNop())
 }
 
 // newServer returns a server that is ready.
@@ -194,8 +196,8 @@ func (e *Embedded) newServer() (*server.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuring the embedded NATS server: %w", err)
 	}
-	e.log.forget()
-	s.SetLoggerV2(e.log, false, false, false)
+	e.serverLog.forget()
+	s.SetLoggerV2(e.serverLog, false, false, false)
 	s.Start()
 	if err := e.waitReady(s); err != nil {
 		shutDown(s)
@@ -218,37 +220,10 @@ func shutDown(s *server.Server) {
 // are. It raises an alarm for each durable that was damaged. It is to be called after
 // each provisioning, and costs little when there is nothing to do.
 func (e *Embedded) RestoreDurables(ctx context.Context, alarms bridge.Alarmer) error {
-	defer e.durables.raise(alarms)
+	defer e.durables.Raise(alarms)
 	e.mu.Lock() // no other server takes its place meanwhile
 	defer e.mu.Unlock()
-	return e.settleDurables(ctx)
-}
-
-func (e *Embedded) settleDurables(ctx context.Context) error {
-	now, err := e.streamsNow()
-	if err != nil || now == nil {
-		return err
-	}
-	return e.durables.settle(ctx, now, e.connectToSettle)
-}
-
-func (e *Embedded) rememberDurables() error {
-	now, err := e.streamsNow()
-	if err != nil || now == nil {
-		return err
-	}
-	e.durables.mu.Lock()
-	defer e.durables.mu.Unlock()
-	return e.durables.remember(now)
-}
-
-// streamsNow is nil when the server does not run.
-func (e *Embedded) streamsNow() (streamsNow, error) {
-	s := e.server.Load()
-	if e.closed || !s.Running() || !s.JetStreamEnabled() {
-		return nil, nil
-	}
-	return lookAtStreams(s)
+	return e.durables.Settle(ctx, e.server.Load())
 }
 
 // waitReady returns the reason when the server cannot start, instead of waiting
@@ -258,11 +233,11 @@ func (e *Embedded) waitReady(s *server.Server) error {
 	for time.Now().Before(deadline) {
 		if s.ReadyForConnections(100 * time.Millisecond) {
 			if !s.JetStreamEnabled() {
-				return errors.Join(errors.New("JetStream is not enabled"), e.log.fatal())
+				return errors.Join(errors.New("JetStream is not enabled"), e.serverLog.fatal())
 			}
 			return nil
 		}
-		if err := e.log.fatal(); err != nil {
+		if err := e.serverLog.fatal(); err != nil {
 			return err
 		}
 	}
@@ -323,8 +298,8 @@ func (e *Embedded) Close() {
 			e.guard.close()
 		}
 		// So that a durable that was removed is not missed at the next start.
-		if err := e.rememberDurables(); err != nil {
-			e.durables.log.Warn("the durables could not be remembered", zap.Error(err))
+		if err := e.durables.Remember(e.server.Load()); err != nil {
+			e.log.Warn("the durables could not be remembered", zap.Error(err))
 		}
 	}
 	e.closed = true

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
@@ -22,31 +23,25 @@ import (
 // knows nothing of ours.
 func app(t *testing.T, b *streamtest.Bench) (*nats.Conn, jetstream.JetStream) {
 	t.Helper()
-	password, err := stream.ReadSecret(b.Folder.Dir(), stream.AppUser)
+	password, err := datafolder.ReadSecret(b.Folder.Dir(), stream.AppUser)
 	require.NoError(t, err)
 	return connectAs(t, b, stream.AppUser, password)
 }
 
 func connectAs(t *testing.T, b *streamtest.Bench, user, password string) (*nats.Conn, jetstream.JetStream) {
 	t.Helper()
-	nc, err := nats.Connect(b.Server.URL(), nats.UserInfo(user, password),
+	nc, err := nats.Connect(b.Server.URL(), nats.UserInfo(user, password), nats.Timeout(patience),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	require.NoError(t, err)
 	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(300*time.Millisecond))
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(time.Second))
 	require.NoError(t, err)
 	return nc, js
 }
 
-func listening() stream.EmbeddedConfig {
-	cfg := streamtest.Config()
-	cfg.Listen = "127.0.0.1:0"
-	cfg.Consumers = []string{"archive"}
-	return cfg
-}
-
 func TestNobodyConnectsWithoutPassword(t *testing.T) {
-	b := streamtest.Start(t, listening())
+	t.Parallel()
+	b := streamtest.Start(t, streamtest.Listening())
 	for _, opts := range [][]nats.Option{
 		nil,
 		{nats.UserInfo("app", "")},
@@ -63,8 +58,9 @@ func TestNobodyConnectsWithoutPassword(t *testing.T) {
 }
 
 func TestAppReadsThroughADurableOfItsOwn(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
-	b := streamtest.Start(t, listening())
+	b := streamtest.Start(t, streamtest.Listening())
 	e := streamtest.Event("pred_1")
 	_, err := b.Publisher().Publish(ctx, e)
 	require.NoError(t, err)
@@ -85,8 +81,9 @@ func TestAppReadsThroughADurableOfItsOwn(t *testing.T) {
 }
 
 func TestAppCannotHarm(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
-	b := streamtest.Start(t, listening())
+	b := streamtest.Start(t, streamtest.Listening())
 	_, err := b.Publisher().Publish(ctx, streamtest.Event("pred_1"))
 	require.NoError(t, err)
 	_, err = b.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{Durable: "archive", AckPolicy: jetstream.AckExplicitPolicy})
@@ -215,8 +212,9 @@ func request(nc *nats.Conn, subject, body string) error {
 // server push events to a subject of its choice. Neither must be a way around
 // the caller's rights.
 func TestAppCannotMakeTheServerPublishForIt(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
-	b := streamtest.Start(t, listening())
+	b := streamtest.Start(t, streamtest.Listening())
 	for _, id := range []string{"pred_1", "pred_2", "pred_3"} {
 		_, err := b.Publisher().Publish(ctx, streamtest.Event(id))
 		require.NoError(t, err)
@@ -258,11 +256,12 @@ func TestAppCannotMakeTheServerPublishForIt(t *testing.T) {
 }
 
 func TestListenAddresses(t *testing.T) {
+	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { _ = taken.Close() }()
 
-	folder, err := stream.OpenFolder(t.TempDir())
+	folder, err := datafolder.Open(t.TempDir())
 	require.NoError(t, err)
 	defer func() { _ = folder.Close() }()
 	for listen, want := range map[string]string{
@@ -293,9 +292,10 @@ func TestDefaultAddressTaken(t *testing.T) {
 }
 
 func TestStoreThatCannotStart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "nats"), nil, 0o600))
-	folder, err := stream.OpenFolder(dir)
+	folder, err := datafolder.Open(dir)
 	require.NoError(t, err)
 	defer func() { _ = folder.Close() }()
 	_, err = stream.StartEmbedded(folder, streamtest.Config(), zap.NewNop())
@@ -304,6 +304,7 @@ func TestStoreThatCannotStart(t *testing.T) {
 
 // Those who share the disk are told what the store may still need of it.
 func TestStoreBytes(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	before, err := b.Server.StoreBytes()
 	require.NoError(t, err)

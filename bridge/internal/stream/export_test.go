@@ -6,7 +6,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
 )
@@ -24,6 +23,18 @@ func (e *Embedded) SwapAccounts(text string) string {
 	e.accounts = text
 	return old
 }
+
+// ConnectionLimit is how many connections an account may have.
+func (e *Embedded) ConnectionLimit(name string) int {
+	account, err := e.server.Load().LookupAccount(name)
+	if err != nil {
+		return 0
+	}
+	return account.MaxActiveConnections()
+}
+
+// BoundPending changes how many bytes may wait for programs that do not read.
+func (e *Embedded) BoundPending(bytes int64) { e.guard.most.Store(bytes) }
 
 // Group is a committer for tests outside of the package, which can hold it up: what
 // comes then waits, until it is let go.
@@ -82,14 +93,14 @@ func (g *Group) Close()      { g.c.close() }
 func (g *Group) Hold() {
 	g.c.mu.Lock()
 	defer g.c.mu.Unlock()
-	g.breakEven = g.c.price.set
-	g.c.price.set = 1 << 30
-	g.c.linger = linger{until: time.Now().Add(time.Hour), quiet: time.Hour, last: time.Now(), expected: 1 << 30, armed: true}
+	g.breakEven = g.c.cost.set
+	g.c.cost.set = 1 << 30
+	g.c.coalesce = coalesce{until: time.Now().Add(time.Hour), quiet: time.Hour, last: time.Now(), expected: 1 << 30, armed: true}
 }
 
 func (g *Group) LetGo() {
 	g.c.mu.Lock()
-	g.c.price.set, g.c.linger = g.breakEven, linger{}
+	g.c.cost.set, g.c.coalesce = g.breakEven, coalesce{}
 	g.c.mu.Unlock()
 	g.c.poke()
 }
@@ -98,35 +109,23 @@ func (g *Group) LetGo() {
 func (g *Group) OweTrial() {
 	g.c.mu.Lock()
 	defer g.c.mu.Unlock()
-	g.c.price = price{batches: firstBatches}
+	g.c.cost = batchCost{batches: firstBatches}
 }
 
 func EventMessage(e *bridge.Event) *nats.Msg { return eventMessage(bridge.Names{}, e) }
 
-// Price is a price for tests outside of the package.
-type Price struct{ p price }
+// BatchCost is a batchCost for tests outside of the package.
+type BatchCost struct{ p batchCost }
 
-func (p *Price) BreakEven() int                        { return p.p.breakEven() }
-func (p *Price) Due(waiting int) int                   { return p.p.due(waiting) }
-func (p *Price) Trial(n int, took time.Duration)       { p.p.trial(n, took) }
-func (p *Price) Batch(n int, took time.Duration)       { p.p.batch(n, took) }
-func NewPrice(set int) *Price                          { return &Price{price{set: set}} }
+func (p *BatchCost) BreakEven() int                    { return p.p.breakEven() }
+func (p *BatchCost) Due(waiting int) int               { return p.p.due(waiting) }
+func (p *BatchCost) Trial(n int, took time.Duration)   { p.p.trial(n, took) }
+func (p *BatchCost) Batch(n int, took time.Duration)   { p.p.batch(n, took) }
+func NewBatchCost(set int) *BatchCost                  { return &BatchCost{batchCost{set: set}} }
 func CanBatch(c jetstream.StreamConfig, v string) bool { return batchable(c, v) }
 
 func AtomicPays(c jetstream.StreamConfig, replicas int) bool { return atomicPays(c, replicas) }
 
 func MessageSize(m *nats.Msg) int { return messageSize(m) }
 
-func (p *Price) WantsTrial() bool { return p.p.wantsTrial() }
-
-const KeptDamaged = keptDamaged
-
-func EncodeState(next uint64) []byte { return encodeState(next) }
-
-func CheckState(text []byte) error { _, err := decodeState(text); return err }
-
-// ExamineDurables looks at the durables of a folder as a server does that is about to
-// start.
-func ExamineDurables(folder *Folder) error {
-	return newDurables(folder, "nats", folder.Memory("durables.json"), nil, zap.NewNop()).examine()
-}
+func (p *BatchCost) WantsTrial() bool { return p.p.wantsTrial() }

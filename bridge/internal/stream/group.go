@@ -57,7 +57,7 @@ type result struct {
 // as the break-even they are committed together as an atomic batch, whose cost in
 // syncs does not grow with its size: what comes while one batch is being committed
 // is the next. So the load makes the batches, and a batch does not wait to be filled,
-// but see [linger].
+// but see [coalesce].
 //
 // It is safe for concurrent use.
 type committer struct {
@@ -79,11 +79,11 @@ type committer struct {
 	queue      []*entry
 	queueBytes int
 	singles    int // messages that are being published alone
-	price      price
+	cost       batchCost
 	flying     *batch // sent, and not answered yet
 	interrupt  func() // ends the wait for flying
 	open       *batch // being sent while another one is in flight
-	linger     linger
+	coalesce   coalesce
 
 	lastLanding time.Time
 }
@@ -94,7 +94,7 @@ func newCommitter(js jetstream.JetStream, stream string, cfg groupConfig) *commi
 		js: js, stream: stream, cfg: cfg.withDefaults(),
 		wake: make(chan struct{}, 1), landed: make(chan *batch, 1), check: make(chan struct{}, 1),
 	}
-	c.price.set = cfg.breakEven
+	c.cost.set = cfg.breakEven
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.tasks.Go(c.loop)
 	c.tasks.Go(c.watch)

@@ -112,6 +112,7 @@ func places(t *testing.T, js jetstream.JetStream) map[string]uint64 {
 // Each id comes twice, at different times: one is told that it is stored, the
 // other that it was already, and both where.
 func TestGroupStoresEachOnce(t *testing.T) {
+	t.Parallel()
 	for _, callers := range []int{1, 2, 7, 16, 64, 256} {
 		t.Run(fmt.Sprint(callers), func(t *testing.T) {
 			b := streamtest.Start(t, streamtest.Config())
@@ -124,12 +125,13 @@ func TestGroupStoresEachOnce(t *testing.T) {
 // A message of a batch that was refused for a duplicate can be in a trial next, and
 // is a single then.
 func TestGroupTriesSinglesAfterARefusedBatch(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
-	ids := numbered("pred_", 1000)
+	ids := numbered("pred_", 300)
 	require.Equal(t, 100, eachTwice(t, b.JS, startGroup(t, b.JS, stream.GroupConfig{}), 64, ids[:100]))
 	g := startGroup(t, b.JS, stream.GroupConfig{}) // knows none of them
 	g.after = g.OweTrial
-	require.Equal(t, 900, eachTwice(t, b.JS, g, 64, ids))
+	require.Equal(t, 200, eachTwice(t, b.JS, g, 64, ids))
 }
 
 // eachTwice has the callers commit each id twice, in any order, and returns how many
@@ -190,6 +192,7 @@ func checkPlaces(t *testing.T, js jetstream.JetStream, answers []answer) (stored
 }
 
 func TestSameIDAtOnce(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	g := startGroup(t, b.JS, stream.GroupConfig{})
 	same := make([]string, 64)
@@ -205,6 +208,7 @@ func TestSameIDAtOnce(t *testing.T) {
 
 // What waits together is one batch, and each caller is told its own place.
 func TestWhatWaitsIsOneBatch(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	g := startGroup(t, b.JS, stream.GroupConfig{BreakEven: 4})
 	answers := g.together(context.Background(), numbered("pred_", 100)...)
@@ -222,6 +226,7 @@ func TestWhatWaitsIsOneBatch(t *testing.T) {
 }
 
 func TestBatchesAreBounded(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	size := stream.MessageSize(stream.EventMessage(streamtest.Event("pred_10")))
 	for name, cfg := range map[string]stream.GroupConfig{"messages": {MaxBatch: 25}, "bytes": {MaxBatchBytes: 25*size + size/2}} {
@@ -239,6 +244,7 @@ func TestBatchesAreBounded(t *testing.T) {
 // The stream knows some that the committer does not: it refuses the whole batch,
 // and everybody still gets an answer of his own.
 func TestDuplicatesRefuseABatchAndNobody(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	all := numbered("pred_", 100)
 	for i := 0; i < len(all); i += 10 {
@@ -272,6 +278,7 @@ func TestDuplicatesRefuseABatchAndNobody(t *testing.T) {
 // A batch has room for some of its messages only: those are stored, the others are
 // told that the stream is full.
 func TestFullStreamInTheMiddle(t *testing.T) {
+	t.Parallel()
 	cfg := streamtest.Config()
 	cfg.Streams.MaxBytes = 16 << 10
 	b := streamtest.Start(t, cfg)
@@ -292,6 +299,7 @@ func TestFullStreamInTheMiddle(t *testing.T) {
 
 // One that is too large for the stream does not take the others with it.
 func TestOneThatIsTooLarge(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	g := startGroup(t, b.JS, stream.GroupConfig{BreakEven: 4})
 	g.Hold()
@@ -314,6 +322,7 @@ func TestOneThatIsTooLarge(t *testing.T) {
 }
 
 func TestMessageIsTheCallersAgain(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	g := startGroup(t, b.JS, stream.GroupConfig{BreakEven: 4})
 	msgs := make([]*nats.Msg, 50)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookspan/hookspan/internal/natserr"
 )
 
 // Headers of JetStream's atomic batches. The stored messages keep them.
@@ -122,11 +124,6 @@ func isRefusal(err error) bool {
 	return api || errors.Is(err, errRefused)
 }
 
-func hasCode(err error, code jetstream.ErrorCode) bool {
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && api.ErrorCode == code
-}
-
 // answerOf is an acknowledgement with what only a batch's has.
 type answerOf struct {
 	jetstream.PubAck
@@ -186,4 +183,4 @@ func (c *committer) ask(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, er
 	return c.js.PublishMsg(ctx, &nats.Msg{Subject: m.Subject, Header: header, Data: m.Data}, jetstream.WithRetryAttempts(0))
 }
 
-func isNew(err error) bool { return hasCode(err, codeWrongLastID) }
+func isNew(err error) bool { return natserr.Is(err, natserr.WrongLastID) }

@@ -55,9 +55,9 @@ const (
 // part is the beginning of the block that is committed next, and how.
 func (c *committer) part(msgs []*nats.Msg) (*batch, way) {
 	c.mu.Lock()
-	able, few, how := c.able.Load(), c.price.breakEven(), asFlight
-	if able && len(msgs) >= few && c.price.wantsTrial() {
-		msgs, how = msgs[:c.price.due(len(msgs))], asTrial
+	able, few, how := c.able.Load(), c.cost.breakEven(), asFlight
+	if able && len(msgs) >= few && c.cost.wantsTrial() {
+		msgs, how = msgs[:c.cost.due(len(msgs))], asTrial
 	}
 	c.mu.Unlock()
 	b := newBatch(c.js.Conn())
@@ -124,9 +124,9 @@ func (c *committer) commitPart(ctx context.Context, b *batch, how way, results [
 	switch took := time.Since(b.started); {
 	case !stored || duplicates:
 	case how == asBatch:
-		c.price.batch(len(results), took)
+		c.cost.batch(len(results), took)
 	case how == asTrial:
-		c.price.trial(len(results), took)
+		c.cost.trial(len(results), took)
 	}
 	return stored
 }

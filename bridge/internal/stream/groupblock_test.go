@@ -26,6 +26,7 @@ func messages(ids ...string) []*nats.Msg {
 
 // A block is stored in its order, in batches or without.
 func TestBlockIsStoredInOrder(t *testing.T) {
+	t.Parallel()
 	for _, breakEven := range []int{4, 100_000} {
 		b := streamtest.Start(t, streamtest.Config())
 		g := startGroup(t, b.JS, stream.GroupConfig{BreakEven: breakEven, MaxBatch: 100})
@@ -60,6 +61,7 @@ func TestBlockIsStoredInOrder(t *testing.T) {
 
 // The stream has room for the beginning of a block only: every result is true.
 func TestBlockThatDoesNotFit(t *testing.T) {
+	t.Parallel()
 	for _, breakEven := range []int{4, 100_000} {
 		cfg := streamtest.Config()
 		cfg.Streams.MaxBytes = 16 << 10
@@ -90,6 +92,7 @@ func TestBlockThatDoesNotFit(t *testing.T) {
 }
 
 func TestBlockWithoutAnswerIsUnknown(t *testing.T) {
+	t.Parallel()
 	for _, breakEven := range []int{4, 100_000} {
 		b := streamtest.Start(t, streamtest.Config())
 		g := startGroup(t, b.JS, stream.GroupConfig{BreakEven: breakEven, MaxBatch: 10, Timeout: 100 * time.Millisecond})
@@ -113,6 +116,7 @@ func TestBlockWithoutAnswerIsUnknown(t *testing.T) {
 
 // StoreAll takes whatever stream there is, and says so when there is none.
 func TestStoreAll(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Config())
 	p := b.Publisher()
@@ -156,6 +160,7 @@ func TestStoreAll(t *testing.T) {
 }
 
 func TestCanBatch(t *testing.T) {
+	t.Parallel()
 	fit := jetstream.StreamConfig{AllowAtomicPublish: true, Replicas: 1, Storage: jetstream.FileStorage}
 	for version, want := range map[string]bool{
 		"2.15.0": true, "2.15.2-beta.1": true, "2.16.0": true, "3.0.0": true,
@@ -176,6 +181,7 @@ func TestCanBatch(t *testing.T) {
 
 // Somebody takes the setting back, and it is found out, by asking or by the refusal.
 func TestStreamThatCannotBatch(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Config())
 	g := startGroup(t, b.JS, stream.GroupConfig{BreakEven: 4})
@@ -209,6 +215,7 @@ func TestStreamThatCannotBatch(t *testing.T) {
 }
 
 func TestPublisherMetrics(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Config())
 	p := b.Publisher()

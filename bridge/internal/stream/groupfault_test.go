@@ -31,6 +31,7 @@ func mute(t *testing.T, b *streamtest.Bench, on bool) {
 // A batch that is not answered may be stored, and is here: nobody is told so, and
 // whoever repeats his message learns that it is there.
 func TestBatchWithoutAnswerIsUnknown(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	g := startGroup(t, b.JS, stream.GroupConfig{BreakEven: 4, Timeout: 200 * time.Millisecond})
 	mute(t, b, true)
@@ -50,6 +51,7 @@ func TestBatchWithoutAnswerIsUnknown(t *testing.T) {
 
 // The callers' time is over before the batch's.
 func TestCallerDoesNotWaitForTheBatch(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	g := startGroup(t, b.JS, stream.GroupConfig{BreakEven: 4, Timeout: time.Second})
 	mute(t, b, true)
@@ -73,6 +75,7 @@ func TestCallerDoesNotWaitForTheBatch(t *testing.T) {
 
 // What is over before it was sent is not sent.
 func TestOverBeforeItWasSent(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	g := startGroup(t, b.JS, stream.GroupConfig{BreakEven: 4})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -92,6 +95,7 @@ func TestOverBeforeItWasSent(t *testing.T) {
 }
 
 func TestQueueIsBounded(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	size := stream.MessageSize(stream.EventMessage(streamtest.Event("pred_1")))
 	for name, cfg := range map[string]stream.GroupConfig{"count": {MaxQueue: 5}, "bytes": {MaxQueueBytes: 5*size + size/2}} {
@@ -112,6 +116,7 @@ func TestQueueIsBounded(t *testing.T) {
 }
 
 func TestCloseWhileTheyWait(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	g := startGroup(t, b.JS, stream.GroupConfig{BreakEven: 4})
 	g.Hold()
@@ -128,6 +133,7 @@ func TestCloseWhileTheyWait(t *testing.T) {
 
 // Whoever closes it in full flight loses nothing that was acknowledged.
 func TestCloseInFlight(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	g := startGroup(t, b.JS, stream.GroupConfig{})
 	wait := g.bring(context.Background(), numbered("pred_", 200)...)
@@ -145,6 +151,7 @@ func TestCloseInFlight(t *testing.T) {
 // The server ends while many wait, and comes back. Nobody waits for the time that a
 // batch may take, nobody is told more than is known, and who repeats is served.
 func TestServerEndsInBetween(t *testing.T) {
+	t.Parallel()
 	x := natstest.NewExternal(t, nil)
 	x.Start()
 	streamtest.Provision(t, x, streamtest.Config().Streams)
@@ -154,9 +161,9 @@ func TestServerEndsInBetween(t *testing.T) {
 	js, err := jetstream.New(nc)
 	require.NoError(t, err)
 	g := startGroup(t, js, stream.GroupConfig{BreakEven: 4, Timeout: time.Minute})
-	all := numbered("pred_", 3000)
+	all := numbered("pred_", 1000)
 	wait := g.bring(context.Background(), all...)
-	require.Eventually(t, func() bool { return g.batched.Load() > 500 }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return g.batched.Load() > 150 }, patience, time.Millisecond)
 	x.Stop()
 	answers := wait()
 	x.Start()

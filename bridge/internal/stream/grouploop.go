@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/hookspan/hookspan/internal/natserr"
 )
 
 // loop commits batches, one at a time: the server would only make a second one
@@ -26,14 +28,14 @@ func (c *committer) loop() {
 // step sends what can be sent now.
 func (c *committer) step() {
 	c.mu.Lock()
-	able, few := c.able.Load(), c.price.breakEven()
+	able, few := c.able.Load(), c.cost.breakEven()
 	batching := c.open != nil || able && len(c.queue) >= few
-	trial := able && c.open == nil && c.singles == 0 && c.price.wantsTrial()
+	trial := able && c.open == nil && c.singles == 0 && c.cost.wantsTrial()
 	switch {
-	case c.flying == nil && (!batching || trial) && c.lingers():
+	case c.flying == nil && (!batching || trial) && c.coalesces():
 	case batching && trial && c.flying != nil:
 	case batching && trial:
-		c.take(c.price.due(len(c.queue)))
+		c.take(c.cost.due(len(c.queue)))
 		c.open.trial = true
 	case batching:
 		c.take(c.cfg.maxBatch)
@@ -42,7 +44,7 @@ func (c *committer) step() {
 	case c.flying == nil:
 		c.releaseAlone(few - c.singles)
 	}
-	open, idle := c.open, c.flying == nil && (c.open != nil && c.open.trial || !c.lingers())
+	open, idle := c.open, c.flying == nil && (c.open != nil && c.open.trial || !c.coalesces())
 	c.mu.Unlock()
 	switch {
 	case open == nil:
@@ -119,7 +121,7 @@ func (c *committer) settle(b *batch) {
 	case b.trial:
 		c.settleTrial(b)
 	case b.err == nil:
-		c.price.batch(len(b.members), b.took)
+		c.cost.batch(len(b.members), b.took)
 		for i, e := range b.members {
 			c.known.add(e.id)
 			c.tell(e, verdict{result: result{ack: b.ack(i)}})
@@ -146,7 +148,7 @@ func (c *committer) settleTrial(b *batch) {
 		c.tell(e, verdict{result: r})
 	}
 	if fair {
-		c.price.trial(len(b.members), b.took)
+		c.cost.trial(len(b.members), b.took)
 	}
 }
 
@@ -154,11 +156,11 @@ func (c *committer) settleTrial(b *batch) {
 // Where one of them was a duplicate, the others are to go on together, if they can
 // find each other a second time. It needs the lock.
 func (c *committer) refuse(b *batch, err error) {
-	if hasCode(err, codeBatchDisabled) {
+	if natserr.Is(err, natserr.BatchDisabled) {
 		c.able.Store(false)
 		c.look()
 	}
-	duplicate := hasCode(err, codeBatchDuplicate)
+	duplicate := natserr.Is(err, natserr.BatchDuplicate)
 	for _, e := range b.members {
 		withoutBatch(e.msg.Header)
 		e.refused++

@@ -83,12 +83,12 @@ func (c *committer) goesAlone(id string, size int) (bool, error) {
 // idle says whether one more can be published alone without waiting for anybody.
 // It needs the lock.
 func (c *committer) idle() bool {
-	return c.flying == nil && c.open == nil && len(c.queue) == 0 && c.singles < c.price.breakEven() && !c.lingers()
+	return c.flying == nil && c.open == nil && len(c.queue) == 0 && c.singles < c.cost.breakEven() && !c.coalesces()
 }
 
 func (c *committer) enqueue(e *entry) {
 	c.queue = append(c.queue, e)
-	c.linger.last = time.Now()
+	c.coalesce.last = time.Now()
 	c.queueBytes += e.size
 	c.poke()
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
+	"github.com/hookspan/hookspan/internal/natserr"
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
@@ -130,18 +131,11 @@ func createStream(ctx context.Context, js jetstream.JetStream, want jetstream.St
 			log.Info("created a stream", zap.String("stream", want.Name), zap.Int("replicas", want.Replicas), zap.Uint64("messages", state.Msgs))
 			return state.LastSeq, nil
 		}
-		if !tooFewServers(err) {
+		if !natserr.Is(err, natserr.NotClustered, natserr.NoPeers) {
 			return 0, err
 		}
 	}
 	return 0, err
-}
-
-// tooFewServers tells the two refusals of a server that has not enough peers for
-// the replicas: not clustered at all, and no suitable peers.
-func tooFewServers(err error) bool {
-	var api *jetstream.APIError
-	return errors.As(err, &api) && (api.ErrorCode == codeNotClustered || api.ErrorCode == codeNoPeers)
 }
 
 // checkUnchangeable refuses a stream whose durability or retention is not what

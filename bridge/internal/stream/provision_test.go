@@ -15,6 +15,7 @@ import (
 // Whoever provisions again hears what somebody did meanwhile; a publish that no
 // stream takes says that it is time to.
 func TestProvisionTellsWhatItChanged(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	cfg := streamtest.Config()
 	b := streamtest.Start(t, cfg)
@@ -53,6 +54,7 @@ func TestProvisionTellsWhatItChanged(t *testing.T) {
 // A limit for each subject goes with what is done beyond it: the server takes no
 // change to one of them alone.
 func TestProvisionRemovesLimitsOfSubjects(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	cfg := streamtest.Config()
 	b := streamtest.Start(t, cfg)
@@ -75,6 +77,7 @@ func TestProvisionRemovesLimitsOfSubjects(t *testing.T) {
 // Streams say in which format they are; one of an older program has none yet,
 // one of a newer program is not touched.
 func TestStreamFormat(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	cfg := streamtest.Config()
 	b := streamtest.Start(t, cfg)

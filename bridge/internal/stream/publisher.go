@@ -1,6 +1,8 @@
-// Package stream is the producer's side of JetStream: the embedded server, the
-// connection, the streams and the publisher that waits until an event is
-// durable.
+// Package stream is the producer's side of JetStream: the embedded server with its
+// accounts, connections, the provisioning of streams, the publisher that waits until an
+// event is durable, and the spool for the time when NATS does not answer. Whatever reads
+// streams is elsewhere: package streamread for one message after the other, packages
+// redelivery and consumers for durables.
 package stream
 
 import (
@@ -17,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/natserr"
 )
 
 // Publisher makes messages durable. Those of the stream of events that come at the
@@ -223,40 +226,24 @@ func receipt(ack *jetstream.PubAck, stream string) (bridge.Receipt, error) {
 // errNotSent is of a message that nobody was given.
 var errNotSent = errors.New("not sent")
 
-// Codes of the JetStream API, as nats-server 2.15 has them.
-const (
-	codeAccountResources  = 10002
-	codeNoResources       = 10023
-	codeStorageResources  = 10047
-	codeMessageTooLarge   = 10054
-	codeStoreFailed       = 10077
-	codeHeaderTooLarge    = 10097
-	codeDuplicateInFlight = 10158
-	codeWrongLastID       = 10070
-	codeBatchDisabled     = 10174
-	codeBatchDuplicate    = 10201
-	codeNoPeers           = 10005
-	codeNotClustered      = 10074
-)
-
 // classify says what is known of an event whose publish ended in err. What is
 // not known for sure is bridge.ErrUnknown: the message may have reached the
 // stream although its answer did not reach us.
 func classify(err error) error {
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		switch api.ErrorCode {
-		case codeAccountResources, codeNoResources, codeStorageResources:
+		case natserr.AccountResources, natserr.NoResources, natserr.StorageResources:
 			return bridge.ErrFull
-		case codeStoreFailed:
+		case natserr.StoreFailed:
 			// One code for every limit and for every fault of the store; only
 			// its text tells them apart.
 			if strings.Contains(api.Description, "maximum") {
 				return bridge.ErrFull
 			}
 			return bridge.ErrUnknown
-		case codeMessageTooLarge, codeHeaderTooLarge:
+		case jetstream.JSErrCodeStreamMessageExceedsMaximum, natserr.HeaderTooLarge:
 			return bridge.ErrTooLarge
-		case codeDuplicateInFlight:
+		case natserr.DuplicateInFlight:
 			// The first copy is on its way, and can still be lost with the
 			// leader that has it.
 			return bridge.ErrUnknown

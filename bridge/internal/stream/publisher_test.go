@@ -19,6 +19,7 @@ import (
 )
 
 func TestPublishStoresOnce(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	dir := t.TempDir()
 	b := streamtest.StartIn(t, dir, streamtest.Config())
@@ -55,6 +56,7 @@ func TestPublishStoresOnce(t *testing.T) {
 
 // Two ids that nats.go would make one, if a line break reached it.
 func TestIDsThatDifferByALineBreakAreTwo(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	p := b.Publisher()
 	for _, id := range []string{"a\nb", "a b", "a\r\nb", "a%0Ab"} {
@@ -66,6 +68,7 @@ func TestIDsThatDifferByALineBreakAreTwo(t *testing.T) {
 
 // An acknowledgement of a stream that nobody has looked at proves nothing.
 func TestPublishOnlyToAFitStream(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	p := stream.NewPublisher(b.JS, b.Names)
 	defer p.Close()
@@ -82,6 +85,7 @@ func TestPublishOnlyToAFitStream(t *testing.T) {
 // Whatever a model is called, its event is stored on a subject of its own that
 // the filter for just this model finds.
 func TestOddModels(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Config())
 	for i, model := range []string{"", "*", ">", "..", "a//b", "a b", "a\x00b", "🙂", "a/b/c/d/e/f/g/h/i/j/k/l", strings.Repeat("m", 4096), "/", "a.b", "=2E"} {
@@ -106,6 +110,7 @@ func TestOddModels(t *testing.T) {
 }
 
 func TestPublishToAFullStream(t *testing.T) {
+	t.Parallel()
 	cfg := streamtest.Config()
 	cfg.Streams.MaxBytes = 4 << 10
 	b := streamtest.Start(t, cfg)
@@ -118,6 +123,7 @@ func TestPublishToAFullStream(t *testing.T) {
 }
 
 func TestPublishTooLarge(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	e := streamtest.Event("pred_1")
 	e.Body = make([]byte, streams.MaxPayload)
@@ -130,6 +136,7 @@ func TestPublishTooLarge(t *testing.T) {
 }
 
 func TestPublishWithoutStream(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	require.NoError(t, b.JS.DeleteStream(context.Background(), "HOOKSPAN_EVENTS"))
 	_, err := b.Publisher().Publish(context.Background(), streamtest.Event("pred_1"))
@@ -143,6 +150,7 @@ func TestPublishWithoutStream(t *testing.T) {
 }
 
 func TestPublishWhileNATSIsAway(t *testing.T) {
+	t.Parallel()
 	nc, err := stream.Connect(stream.ExternalConfig{URL: "nats://127.0.0.1:1"}, "test", zap.NewNop())
 	require.NoError(t, err, "a NATS that is away must not keep the ingress from starting")
 	defer nc.Close()
@@ -164,6 +172,7 @@ func TestPublishWhileNATSIsAway(t *testing.T) {
 
 // Whoever takes the message and says nothing may have stored it.
 func TestPublishWithoutAnswerIsUnknown(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	require.NoError(t, b.JS.DeleteStream(context.Background(), "HOOKSPAN_EVENTS"))
 	for _, answer := range []string{"", "{}", "not json", `{"error":{"code":409,"err_code":10158}}`, `{"error":{"code":503,"err_code":10077,"description":"write: input/output error"}}`} {
@@ -182,6 +191,7 @@ func TestPublishWithoutAnswerIsUnknown(t *testing.T) {
 }
 
 func TestFailureAfterStoringIsRepaired(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	next := b.Publisher()
 	p := &streamtest.FailingPublisher{Next: next, Answer: func(bridge.Receipt, error) (bridge.Receipt, error) {

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
@@ -16,7 +17,7 @@ import (
 // pulling is a server with two pull consumers, their durables, and an event for both.
 func pulling(t *testing.T) *streamtest.Bench {
 	t.Helper()
-	cfg := listening()
+	cfg := streamtest.Listening()
 	cfg.Pull = []string{"search-team", "other"}
 	cfg.Consumers = append(cfg.Consumers, cfg.Pull...)
 	b := streamtest.Start(t, cfg)
@@ -34,12 +35,13 @@ func pulling(t *testing.T) *streamtest.Bench {
 
 func asPull(t *testing.T, b *streamtest.Bench, consumer string) (*nats.Conn, jetstream.JetStream) {
 	t.Helper()
-	password, err := stream.ReadSecret(b.Folder.Dir(), stream.PullUser(consumer))
+	password, err := datafolder.ReadSecret(b.Folder.Dir(), stream.PullUser(consumer))
 	require.NoError(t, err)
 	return connectAs(t, b, stream.PullUser(consumer), password)
 }
 
 func TestPullUserReadsItsDurable(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := pulling(t)
 	_, js := asPull(t, b, "search-team")
@@ -80,6 +82,7 @@ func refused(t *testing.T, nc *nats.Conn, calls [][2]string) {
 
 // What a user may not do has no effect, whatever its client is told.
 func TestPullUserCannotHarm(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := pulling(t)
 	nc, _ := asPull(t, b, "search-team")
@@ -173,6 +176,7 @@ func TestPullUserCannotHarm(t *testing.T) {
 // The subject of an answer is the caller's choice, and must not be a way around its
 // rights.
 func TestPullUserCannotMakeTheServerPublishForIt(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := pulling(t)
 	nc, js := asPull(t, b, "search-team")
@@ -211,13 +215,14 @@ func TestPullUserCannotMakeTheServerPublishForIt(t *testing.T) {
 }
 
 func TestPullUserKeepsItsPassword(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
-	cfg := listening()
+	cfg := streamtest.Listening()
 	cfg.Pull = []string{"team"}
 	var passwords []string
 	for range 2 {
 		b := streamtest.StartIn(t, dir, cfg)
-		password, err := stream.ReadSecret(dir, stream.PullUser("team"))
+		password, err := datafolder.ReadSecret(dir, stream.PullUser("team"))
 		require.NoError(t, err)
 		passwords = append(passwords, password)
 		connectAs(t, b, stream.PullUser("team"), password)

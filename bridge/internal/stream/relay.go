@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/backoff"
 )
 
 const (
@@ -180,7 +181,7 @@ func (r *Relay) Close(patience time.Duration) {
 func (r *Relay) waitEmpty(ctx context.Context) {
 	for r.Available() {
 		state, err := r.spool.State(ctx)
-		if err != nil || state.Messages <= state.Stuck+r.drainer.left.Load() || !wait(ctx, 20*time.Millisecond) {
+		if err != nil || state.Messages <= state.Stuck+r.drainer.left.Load() || !backoff.Sleep(ctx, 20*time.Millisecond) {
 			return
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/natstest"
@@ -22,29 +23,7 @@ import (
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
-const patience = 20 * time.Second
-
-// alarms keeps what it is told.
-type alarms struct {
-	mu  sync.Mutex
-	all []bridge.Alarm
-}
-
-func (a *alarms) Raise(alarm bridge.Alarm) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.all = append(a.all, alarm)
-}
-
-func (a *alarms) kinds() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var out []string
-	for _, alarm := range a.all {
-		out = append(out, alarm.Kind)
-	}
-	return out
-}
+const patience = time.Minute
 
 // relay is a relay with everything around it.
 type relay struct {
@@ -52,16 +31,16 @@ type relay struct {
 	publisher *stream.Publisher
 	spool     *stream.Spool
 	js        *redial.JetStream
-	alarms    *alarms
+	alarms    *streamtest.Alarms
 	close     func()
 }
 
 // startRelay runs a relay on the folder, to a NATS that may not be there.
 func startRelay(t *testing.T, dir, url string, cfg stream.RelayConfig) *relay {
 	t.Helper()
-	folder, err := stream.OpenFolder(dir)
+	folder, err := datafolder.Open(dir)
 	require.NoError(t, err)
-	r := &relay{alarms: &alarms{}}
+	r := &relay{alarms: &streamtest.Alarms{}}
 	r.js, err = stream.OpenExternal(stream.ExternalConfig{URL: url}, "test", r.alarms, zap.NewNop())
 	require.NoError(t, err)
 	r.publisher = stream.NewPublisher(r.js, bridge.Names{})
@@ -130,6 +109,7 @@ func ids(msgs []jetstream.Msg) []string {
 // NATS that was never reached since the bridge started: what is accepted then
 // outlives the process, and reaches the stream as it is, once, in order.
 func TestRelayWithoutNATS(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	x := natstest.NewExternal(t, nil)
 	r := startRelay(t, dir, x.URL(), stream.RelayConfig{})
@@ -188,6 +168,7 @@ func scrape(t *testing.T, c prometheus.Collector, positive ...string) map[string
 
 // NATS goes and comes back while the bridge runs.
 func TestRelayWhileNATSIsAway(t *testing.T) {
+	t.Parallel()
 	x := natstest.NewExternal(t, nil)
 	x.Start()
 	streamtest.Provision(t, x, streams.Config{MaxBytes: 64 << 20})
@@ -208,6 +189,7 @@ func TestRelayWhileNATSIsAway(t *testing.T) {
 // A NATS that takes a message and says nothing may have it: the message goes into
 // the spool, and is in the stream once, whatever became of the first copy.
 func TestRelayUnansweredIsSpooled(t *testing.T) {
+	t.Parallel()
 	x := natstest.NewExternal(t, nil)
 	x.Start()
 	streamtest.Provision(t, x, streams.Config{MaxBytes: 64 << 20})
@@ -227,6 +209,7 @@ func TestRelayUnansweredIsSpooled(t *testing.T) {
 }
 
 func TestRelayLocalStoresInTheSpoolFirst(t *testing.T) {
+	t.Parallel()
 	x := natstest.NewExternal(t, nil)
 	x.Start()
 	streamtest.Provision(t, x, streams.Config{MaxBytes: 64 << 20})
@@ -238,6 +221,7 @@ func TestRelayLocalStoresInTheSpoolFirst(t *testing.T) {
 }
 
 func TestRelayRefusesWhenBothFail(t *testing.T) {
+	t.Parallel()
 	x := natstest.NewExternal(t, nil)
 	r := startRelay(t, t.TempDir(), x.URL(), stream.RelayConfig{})
 	var err error
@@ -247,12 +231,13 @@ func TestRelayRefusesWhenBothFail(t *testing.T) {
 		_, err = r.Publish(context.Background(), e)
 	}
 	require.ErrorIs(t, err, bridge.ErrFull)
-	require.Equal(t, []string{bridge.AlarmSpoolFull}, r.alarms.kinds())
+	require.Equal(t, []string{bridge.AlarmSpoolFull}, streamtest.KindsOf(r.alarms.All()))
 }
 
 // A spooled event that NATS never takes holds up nobody, is not lost, and is
 // tried again by the next process.
 func TestRelaySetsAsideWhatNATSNeverTakes(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	const limit = 64 << 10
 	x := natstest.NewExternal(t, func(o *server.Options) { o.MaxPayload = limit })
@@ -271,13 +256,13 @@ func TestRelaySetsAsideWhatNATSNeverTakes(t *testing.T) {
 		return err == nil && state.Messages == 1 && state.Stuck == 1
 	}, patience, 10*time.Millisecond)
 	require.Equal(t, []string{"first", "last"}, ids(stored(t, x.JetStream())))
-	require.Equal(t, []string{bridge.AlarmSpoolStuck}, r.alarms.kinds())
+	require.Equal(t, []string{bridge.AlarmSpoolStuck}, streamtest.KindsOf(r.alarms.All()))
 	require.Equal(t, bridge.Stored, r.publish(t, "meanwhile"))
 
 	r.close()
 	for range 2 { // setting it aside again leaves it where it is
 		r = startRelay(t, dir, x.URL(), stream.RelayConfig{})
-		require.Eventually(t, func() bool { return len(r.alarms.kinds()) == 1 }, patience, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return len(r.alarms.All()) == 1 }, patience, 10*time.Millisecond)
 		r.close()
 	}
 	x2 := natstest.NewExternal(t, nil)
@@ -293,6 +278,7 @@ func TestRelaySetsAsideWhatNATSNeverTakes(t *testing.T) {
 
 // A server that is connected and serves nothing is left for another one.
 func TestRelayLeavesAServerThatDoesNotServe(t *testing.T) {
+	t.Parallel()
 	idle := natstest.NewExternal(t, func(o *server.Options) { o.JetStream = false })
 	idle.Start()
 	x := natstest.NewExternal(t, nil)
@@ -306,53 +292,9 @@ func TestRelayLeavesAServerThatDoesNotServe(t *testing.T) {
 	require.Equal(t, []string{"pred_1"}, ids(stored(t, x.JetStream())))
 }
 
-// What a killed process had stored and not yet purged is stored once.
-func TestDrainRepeatedAfterACrash(t *testing.T) {
-	dir := t.TempDir()
-	x := natstest.NewExternal(t, nil)
-	r := startRelay(t, dir, x.URL(), stream.RelayConfig{})
-	for i := range 10 {
-		require.Equal(t, bridge.Spooled, r.publish(t, fmt.Sprint("pred_", i)))
-	}
-	r.close()
-	x.Start()
-	streamtest.Provision(t, x, streams.Config{MaxBytes: 64 << 20})
-	p := stream.NewPublisher(x.JetStream(), bridge.Names{})
-	defer p.Close()
-	p.SetFit(true)
-	for i := range 7 {
-		_, err := p.Publish(context.Background(), streamtest.Event(fmt.Sprint("pred_", i)))
-		require.NoError(t, err)
-	}
-	r = startRelay(t, dir, x.URL(), stream.RelayConfig{})
-	r.requireEmpty(t)
-	require.Len(t, stored(t, x.JetStream()), 10)
-}
-
-// A spool whose server is started again under it is filled and drained as before.
-func TestDrainGoesOnAfterTheSpoolWasRestarted(t *testing.T) {
-	x := natstest.NewExternal(t, nil)
-	r := startRelay(t, t.TempDir(), x.URL(), stream.RelayConfig{Local: true})
-	require.Equal(t, bridge.Spooled, r.publish(t, "waiting"))
-	require.NoError(t, r.spool.Restart(context.Background()))
-	spools := func(id string) func() bool {
-		return func() bool {
-			_, err := r.Publish(context.Background(), streamtest.Event(id))
-			return err == nil
-		}
-	}
-	require.Eventually(t, spools("away"), patience, 10*time.Millisecond)
-	x.Start()
-	streamtest.Provision(t, x, streams.Config{MaxBytes: 64 << 20})
-	r.requireEmpty(t)
-	require.NoError(t, r.spool.Restart(context.Background())) // nothing is to be read
-	require.Eventually(t, spools("after"), patience, 10*time.Millisecond)
-	r.requireEmpty(t)
-	require.Equal(t, []string{"waiting", "away", "after"}, ids(stored(t, x.JetStream())))
-}
-
 // A bridge that is going away empties its spool if NATS can be reached.
 func TestRelayCloseEmptiesTheSpool(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	x := natstest.NewExternal(t, nil)
 	x.Start()
@@ -360,70 +302,10 @@ func TestRelayCloseEmptiesTheSpool(t *testing.T) {
 	r := startRelay(t, dir, x.URL(), stream.RelayConfig{Local: true})
 	require.Eventually(t, r.js.Conn().IsConnected, patience, 10*time.Millisecond)
 	var all sync.WaitGroup
-	for i := range 500 {
+	for i := range 200 {
 		all.Go(func() { _, _ = r.Publish(context.Background(), streamtest.Event(fmt.Sprint("pred_", i))) })
 	}
 	all.Wait()
 	r.close()
-	require.Len(t, stored(t, x.JetStream()), 500)
-}
-
-// What is set aside can be read although what was spooled last is gone.
-func TestSpoolIsReadToItsEnd(t *testing.T) {
-	const limit = 64 << 10
-	x := natstest.NewExternal(t, func(o *server.Options) { o.MaxPayload = limit })
-	r := startRelay(t, t.TempDir(), x.URL(), stream.RelayConfig{Local: true})
-	big := streamtest.Event("big")
-	big.Body = make([]byte, limit)
-	_, err := r.Publish(context.Background(), big)
-	require.NoError(t, err)
-	x.Start()
-	streamtest.Provision(t, x, streams.Config{MaxBytes: 64 << 20})
-	require.Eventually(t, func() bool {
-		state, err := r.spool.State(context.Background())
-		return err == nil && state.Messages == 1 && state.Stuck == 1
-	}, patience, 10*time.Millisecond)
-	require.Equal(t, bridge.Spooled, r.publish(t, "after"))
-	require.Eventually(t, func() bool {
-		state, err := r.spool.State(context.Background())
-		return err == nil && state.Messages == 1 && state.Stuck == 1
-	}, patience, 10*time.Millisecond)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	var seen []string
-	require.NoError(t, r.spool.Each(ctx, func(m stream.SpooledMessage) error {
-		seen = append(seen, m.Subject)
-		return nil
-	}))
-	require.Len(t, seen, 1)
-}
-
-// Nobody would look for what was accepted under another prefix.
-func TestSpoolOfAnotherPrefixIsNotForgotten(t *testing.T) {
-	ctx, dir := context.Background(), t.TempDir()
-	x := natstest.NewExternal(t, nil)
-	r := startRelay(t, dir, x.URL(), stream.RelayConfig{})
-	require.Equal(t, bridge.Spooled, r.publish(t, "pred_1"))
-	r.close()
-
-	folder, err := stream.OpenFolder(dir)
-	require.NoError(t, err)
-	other := stream.SpoolConfig{Names: bridge.Names{Prefix: "other"}, MaxBytes: 32 << 20}
-	_, err = stream.OpenSpool(ctx, folder, other, zap.NewNop())
-	require.ErrorContains(t, err, "HOOKSPAN_SPOOL")
-	_, err = stream.OpenSpool(ctx, folder, stream.SpoolConfig{MaxBytes: 64}, zap.NewNop())
-	require.ErrorContains(t, err, "nats.spool.max_bytes")
-	require.NoError(t, folder.Close())
-
-	x.Start()
-	streamtest.Provision(t, x, streams.Config{MaxBytes: 64 << 20})
-	r = startRelay(t, dir, x.URL(), stream.RelayConfig{})
-	r.requireEmpty(t)
-	r.close()
-	folder, err = stream.OpenFolder(dir)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, folder.Close()) }()
-	spool, err := stream.OpenSpool(ctx, folder, other, zap.NewNop())
-	require.NoError(t, err)
-	spool.Close()
+	require.Len(t, stored(t, x.JetStream()), 200)
 }

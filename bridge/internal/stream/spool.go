@@ -10,13 +10,11 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/internal/redial"
 	"github.com/hookspan/hookspan/internal/streamread"
 	"github.com/hookspan/hookspan/internal/streams"
 )
-
-// spoolFolder is the part of the data folder that the spool's server has.
-const spoolFolder = "spool"
 
 // headerSpooledFor is added to what comes out of the spool: how long it lay
 // there, as a Go duration.
@@ -47,7 +45,7 @@ type Spool struct {
 // OpenSpool starts the spool on the folder's "spool" part, with whatever an
 // earlier process left there. The folder must stay open until [Spool.Close] has
 // returned. What was left under another prefix is an error.
-func OpenSpool(ctx context.Context, folder *Folder, cfg SpoolConfig, log *zap.Logger) (_ *Spool, err error) {
+func OpenSpool(ctx context.Context, folder *datafolder.Folder, cfg SpoolConfig, log *zap.Logger) (_ *Spool, err error) {
 	log = log.Named("spool")
 	s := &Spool{names: cfg.Names}
 	if s.server, err = startSpoolServer(ctx, folder, cfg.MaxBytes, log); err != nil {
@@ -105,9 +103,6 @@ func (s *Spool) checkNoOther(ctx context.Context) error {
 	}
 	return nil
 }
-
-// HasSpool reports whether an earlier process had a spool in the folder.
-func (f *Folder) HasSpool() bool { return exists(f.path(spoolFolder)) }
 
 // Store makes m durable on this machine; see [Storer]. The stream is the one that
 // m is on its way to, which its subject says too.

@@ -15,6 +15,7 @@ import (
 )
 
 func TestStreamSettings(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	st, err := b.JS.Stream(context.Background(), "HOOKSPAN_EVENTS")
 	require.NoError(t, err)
@@ -35,6 +36,7 @@ func TestStreamSettings(t *testing.T) {
 }
 
 func TestProvisionChangesOnlyWhatDiffers(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Config())
 	cfg := streamtest.Config().Streams
@@ -65,6 +67,7 @@ func TestProvisionChangesOnlyWhatDiffers(t *testing.T) {
 }
 
 func TestProvisionRefusesAStreamThatCannotKeepThePromises(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	for want, cfg := range map[string]jetstream.StreamConfig{
 		"not in files":  {Storage: jetstream.MemoryStorage},
@@ -83,6 +86,7 @@ func TestProvisionRefusesAStreamThatCannotKeepThePromises(t *testing.T) {
 }
 
 func TestProvisionNeverShrinksBelowWhatIsStored(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Config())
 	e := streamtest.Event("pred_1")
@@ -98,6 +102,7 @@ func TestProvisionNeverShrinksBelowWhatIsStored(t *testing.T) {
 // What anybody could put into the ring must not keep the bridge from a smaller
 // configuration.
 func TestProvisionShrinksTheRing(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	cfg := streamtest.Config()
 	cfg.Streams.MaxBytes = 1 << 30
@@ -112,6 +117,7 @@ func TestProvisionShrinksTheRing(t *testing.T) {
 }
 
 func TestLedgerAllowsNoRollup(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Config())
 	require.NoError(t, b.JS.DeleteStream(ctx, "KV_HOOKSPAN_ATTEMPTS"))
@@ -123,6 +129,7 @@ func TestLedgerAllowsNoRollup(t *testing.T) {
 // A folder of a version that had no ledger of predictions gets one, and one that
 // lacks what the ledger needs gets that.
 func TestProvisionMakesTheLedgerOfPredictions(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	cfg := streamtest.Config()
 	dir := t.TempDir()
@@ -159,6 +166,7 @@ func TestProvisionMakesTheLedgerOfPredictions(t *testing.T) {
 
 // The operator may change his mind about the size, in both directions.
 func TestResize(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for _, bytes := range []int64{1 << 30, 1 << 20, 2 << 30} {
 		cfg := streamtest.Config()
@@ -177,6 +185,7 @@ func TestResize(t *testing.T) {
 // A stream of an earlier version gets what it lacks; what shares syncs by itself,
 // or cannot, is left as it is.
 func TestAtomicPublish(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Config())
 	core, logs := observer.New(zap.WarnLevel)

@@ -16,19 +16,20 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 // forever is until when a consumer is paused that is paused for no certain time.
 const forever = 100 * 365 * 24 * time.Hour
 
-// Fleet is all the consumers. It is safe for concurrent use.
+// Durables are all the consumers. It is safe for concurrent use.
 type Durables struct {
 	js    jetstream.JetStream
 	names bridge.Names
 	kinds map[string]string
 }
 
-// New returns the fleet that js has. Kinds are those of the consumers that the
+// New returns the consumers that js has. Kinds are those of the consumers that the
 // configuration names, by their names.
 func New(js jetstream.JetStream, names bridge.Names, kinds map[string]string) *Durables {
 	return &Durables{js: js, names: names, kinds: kinds}
@@ -36,12 +37,12 @@ func New(js jetstream.JetStream, names bridge.Names, kinds map[string]string) *D
 
 // List returns where every consumer stands, by name: the durables of the stream of
 // events, and what is configured and has none.
-func (f *Durables) List(ctx context.Context) ([]adminapi.ConsumerState, error) {
-	stream, err := f.stream(ctx)
+func (d *Durables) List(ctx context.Context) ([]adminapi.ConsumerState, error) {
+	stream, err := d.stream(ctx)
 	if err != nil {
 		return nil, err
 	}
-	dead, err := f.dead(ctx, f.names.DeadSubjects()[0])
+	dead, err := d.dead(ctx, d.names.DeadSubjects()[0])
 	if err != nil {
 		return nil, err
 	}
@@ -49,24 +50,24 @@ func (f *Durables) List(ctx context.Context) ([]adminapi.ConsumerState, error) {
 	lister := stream.ListConsumers(ctx)
 	for info := range lister.Info() {
 		if info.Config.Durable != "" {
-			out = append(out, f.state(info))
+			out = append(out, d.state(info))
 		}
 	}
 	if err := lister.Err(); err != nil {
 		return nil, fmt.Errorf("listing consumers: %w", err)
 	}
-	for name, kind := range f.kinds {
+	for name, kind := range d.kinds {
 		if !slices.ContainsFunc(out, func(s adminapi.ConsumerState) bool { return s.Name == name }) {
 			out = append(out, adminapi.ConsumerState{Name: name, Kind: kind, Missing: true})
 		}
 	}
-	reports, err := f.reports(ctx)
+	reports, err := d.reports(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for i := range out {
 		out[i].Dead = dead[out[i].Name]
-		if out[i].Later, err = f.later(ctx, out[i].Name); err != nil {
+		if out[i].Later, err = d.later(ctx, out[i].Name); err != nil {
 			return nil, err
 		}
 		out[i].Judge(reports[out[i].Name])
@@ -77,11 +78,11 @@ func (f *Durables) List(ctx context.Context) ([]adminapi.ConsumerState, error) {
 
 // Pause stops the delivery to a consumer until then, or, when until is zero, until it
 // is resumed; also across restarts. What is with a worker already is finished.
-func (f *Durables) Pause(ctx context.Context, name string, until time.Time) error {
+func (d *Durables) Pause(ctx context.Context, name string, until time.Time) error {
 	if until.IsZero() {
 		until = time.Now().Add(forever)
 	}
-	stream, err := f.stream(ctx)
+	stream, err := d.stream(ctx)
 	if err != nil {
 		return err
 	}
@@ -92,8 +93,8 @@ func (f *Durables) Pause(ctx context.Context, name string, until time.Time) erro
 }
 
 // Resume begins again to deliver to a consumer that was paused.
-func (f *Durables) Resume(ctx context.Context, name string) error {
-	stream, err := f.stream(ctx)
+func (d *Durables) Resume(ctx context.Context, name string) error {
+	stream, err := d.stream(ctx)
 	if err != nil {
 		return err
 	}
@@ -106,15 +107,15 @@ func (f *Durables) Resume(ctx context.Context, name string) error {
 // Remove removes a consumer: its durable, what waits for its next attempt, and what it
 // remembers of events. Dead letters stay. Dry run changes nothing. The error wraps
 // [bridge.ErrConfigured] for a consumer that the configuration names, and
-// [bridge.ErrPredictionsConsumer] for that of the ledger of predictions.
-func (f *Durables) Remove(ctx context.Context, name string, dryRun bool) (adminapi.RemovedConsumer, error) {
+// [bridge.ErrPredictionsConsumer] for that of the prediction store.
+func (d *Durables) Remove(ctx context.Context, name string, dryRun bool) (adminapi.RemovedConsumer, error) {
 	if name == bridge.PredictionsConsumer {
 		return adminapi.RemovedConsumer{}, fmt.Errorf("removing consumer %s: %w", name, bridge.ErrPredictionsConsumer)
 	}
-	if _, ok := f.kinds[name]; ok {
+	if _, ok := d.kinds[name]; ok {
 		return adminapi.RemovedConsumer{}, fmt.Errorf("removing consumer %s: %w", name, bridge.ErrConfigured)
 	}
-	stream, err := f.stream(ctx)
+	stream, err := d.stream(ctx)
 	if err != nil {
 		return adminapi.RemovedConsumer{}, err
 	}
@@ -130,33 +131,29 @@ func (f *Durables) Remove(ctx context.Context, name string, dryRun bool) (admina
 			return removed, fmt.Errorf("removing consumer %s: %w", name, known(err))
 		}
 	}
-	for _, subject := range []string{f.names.LaterOf(name), f.names.DueOf(name)} {
-		n, err := f.clear(ctx, f.names.LaterStream(), subject, dryRun)
+	for _, subject := range []string{d.names.LaterOf(name), d.names.DueOf(name)} {
+		n, err := d.clear(ctx, d.names.LaterStream(), subject, dryRun)
 		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 			return removed, err
 		}
 		removed.Later += n
 	}
-	if removed.Remembered, err = f.clear(ctx, f.names.AttemptsStream(), f.names.AttemptsSubject(f.names.AttemptsPrefix(name)+">"), dryRun); err != nil {
+	if removed.Remembered, err = d.clear(ctx, d.names.AttemptsStream(), d.names.AttemptsSubject(d.names.AttemptsPrefix(name)+">"), dryRun); err != nil {
 		return removed, err
 	}
-	dead, err := f.dead(ctx, f.names.AllDead(name))
+	dead, err := d.dead(ctx, d.names.AllDead(name))
 	removed.Dead = dead[name]
 	return removed, err
 }
 
 // clear removes what lies under a subject pattern, and returns how much it is.
-func (f *Durables) clear(ctx context.Context, name, subject string, dryRun bool) (uint64, error) {
-	stream, err := f.js.Stream(ctx, name)
+func (d *Durables) clear(ctx context.Context, name, subject string, dryRun bool) (uint64, error) {
+	stream, subjects, err := d.subjects(ctx, name, subject)
 	if err != nil {
-		return 0, fmt.Errorf("looking at stream %s: %w", name, err)
-	}
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(subject))
-	if err != nil {
-		return 0, fmt.Errorf("looking at stream %s: %w", name, err)
+		return 0, err
 	}
 	var count uint64
-	for _, n := range info.State.Subjects {
+	for _, n := range subjects {
 		count += n
 	}
 	if dryRun || count == 0 {
@@ -168,13 +165,13 @@ func (f *Durables) clear(ctx context.Context, name, subject string, dryRun bool)
 	return count, nil
 }
 
-func (f *Durables) state(info *jetstream.ConsumerInfo) adminapi.ConsumerState {
+func (d *Durables) state(info *jetstream.ConsumerInfo) adminapi.ConsumerState {
 	s := adminapi.ConsumerState{
-		Name: info.Name, Kind: cmp.Or(f.kinds[info.Name], info.Config.Metadata[bridge.MetadataKind]), Filter: info.Config.FilterSubjects, Created: info.Created,
+		Name: info.Name, Kind: cmp.Or(d.kinds[info.Name], info.Config.Metadata[bridge.MetadataKind]), Filter: info.Config.FilterSubjects, Created: info.Created,
 		Pending: info.NumPending, Unsettled: info.NumAckPending, Redelivered: info.NumRedelivered, Waiting: info.NumWaiting,
 		Delivered: info.Delivered.Stream, Acknowledged: info.AckFloor.Stream,
 	}
-	_, configured := f.kinds[info.Name]
+	_, configured := d.kinds[info.Name]
 	s.Orphaned = !configured && s.Kind != ""
 	if info.NumAckPending == 0 {
 		// The floor does not follow what the filter skips.
@@ -197,29 +194,31 @@ func (f *Durables) state(info *jetstream.ConsumerInfo) adminapi.ConsumerState {
 	return s
 }
 
-// dead returns how many letters each consumer has of those under a subject pattern.
-func (f *Durables) dead(ctx context.Context, subjects string) (map[string]uint64, error) {
-	stream, err := f.js.Stream(ctx, f.names.DeadStream())
-	if err != nil {
-		return nil, fmt.Errorf("looking at stream %s: %w", f.names.DeadStream(), err)
-	}
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(subjects))
-	if err != nil {
-		return nil, fmt.Errorf("looking at stream %s: %w", f.names.DeadStream(), err)
-	}
+// dead returns how many dead letters each consumer has of those under a subject pattern.
+func (d *Durables) dead(ctx context.Context, pattern string) (map[string]uint64, error) {
+	_, subjects, err := d.subjects(ctx, d.names.DeadStream(), pattern)
 	out := map[string]uint64{}
-	for subject, n := range info.State.Subjects {
-		out[f.names.DeadConsumer(subject)] += n
+	for subject, n := range subjects {
+		out[d.names.DeadConsumer(subject)] += n
 	}
-	return out, nil
+	return out, err
 }
 
-func (f *Durables) stream(ctx context.Context) (jetstream.Stream, error) {
-	stream, err := f.js.Stream(ctx, f.names.EventsStream())
+// subjects returns a stream with how many messages it has of each subject of a pattern.
+func (d *Durables) subjects(ctx context.Context, name, pattern string) (jetstream.Stream, map[string]uint64, error) {
+	stream, err := streamread.Open(ctx, d.js, name)
 	if err != nil {
-		return nil, fmt.Errorf("looking at stream %s: %w", f.names.EventsStream(), err)
+		return nil, nil, err
 	}
-	return stream, nil
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(pattern))
+	if err != nil {
+		return nil, nil, fmt.Errorf("looking at stream %s: %w", name, err)
+	}
+	return stream, info.State.Subjects, nil
+}
+
+func (d *Durables) stream(ctx context.Context) (jetstream.Stream, error) {
+	return streamread.Open(ctx, d.js, d.names.EventsStream())
 }
 
 // known makes an error of the server one that can be asked for.

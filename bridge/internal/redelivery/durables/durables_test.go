@@ -22,12 +22,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 type rig struct {
 	*streamtest.Bench
-	t     *testing.T
-	fleet *durables.Durables
+	t        *testing.T
+	durables *durables.Durables
 
 	mu      sync.Mutex
 	handled map[string]int
@@ -36,7 +36,7 @@ type rig struct {
 func setup(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{Bench: streamtest.Start(t, streamtest.Config()), t: t, handled: map[string]int{}}
-	r.fleet = durables.New(r.JS, r.Names, map[string]string{"configured": "archive"})
+	r.durables = durables.New(r.JS, r.Names, map[string]string{"configured": "archive"})
 	return r
 }
 
@@ -83,7 +83,7 @@ func (r *rig) eventually(what func() bool) {
 
 func (r *rig) state(name string) adminapi.ConsumerState {
 	r.t.Helper()
-	list, err := r.fleet.List(context.Background())
+	list, err := r.durables.List(context.Background())
 	require.NoError(r.t, err)
 	for _, s := range list {
 		if s.Name == name {
@@ -97,12 +97,13 @@ func (r *rig) state(name string) adminapi.ConsumerState {
 // A consumer that is paused is given nothing, also when its program starts anew, until
 // it is resumed, or its time is over.
 func TestPause(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	stop := r.run(consumers.Config{Name: "team", Start: consumers.Start{All: true}})
 	r.publish(1, 1)
 	r.eventually(func() bool { return r.times(1) == 1 })
-	require.NoError(t, r.fleet.Pause(ctx, "team", time.Time{}))
+	require.NoError(t, r.durables.Pause(ctx, "team", time.Time{}))
 	require.WithinRange(t, r.state("team").PausedUntil, time.Now().AddDate(99, 0, 0), time.Now().AddDate(101, 0, 0))
 	r.publish(2, 2)
 	stop()
@@ -110,17 +111,18 @@ func TestPause(t *testing.T) {
 	r.eventually(func() bool { return r.state("team").Waiting == 1 })
 	require.EqualValues(t, 1, r.state("team").Pending)
 	require.Zero(t, r.times(2))
-	require.NoError(t, r.fleet.Resume(ctx, "team"))
+	require.NoError(t, r.durables.Resume(ctx, "team"))
 	r.eventually(func() bool { return r.times(2) == 1 })
 	require.Zero(t, r.state("team").PausedUntil)
 
-	require.ErrorIs(t, r.fleet.Pause(ctx, "nobody", time.Time{}), bridge.ErrNoConsumer)
-	require.ErrorIs(t, r.fleet.Resume(ctx, "nobody"), bridge.ErrNoConsumer)
+	require.ErrorIs(t, r.durables.Pause(ctx, "nobody", time.Time{}), bridge.ErrNoConsumer)
+	require.ErrorIs(t, r.durables.Resume(ctx, "nobody"), bridge.ErrNoConsumer)
 }
 
 // A consumer is set back and forward while its program runs, whatever it began with,
 // and the program is none the wiser.
 func TestSeek(t *testing.T) {
+	t.Parallel()
 	for name, start := range map[string]consumers.Start{
 		"all": {All: true}, "new": {}, "time": {At: time.Now().Add(-time.Hour)},
 	} {
@@ -131,10 +133,10 @@ func TestSeek(t *testing.T) {
 			r.publish(1, 3)
 			r.eventually(func() bool { return r.times(3) == 1 })
 
-			dry, err := r.fleet.Seek(ctx, "team", adminapi.ConsumerPosition{First: true}, true)
+			dry, err := r.durables.Seek(ctx, "team", adminapi.ConsumerPosition{First: true}, true)
 			require.NoError(t, err)
 			require.Equal(t, adminapi.ConsumerSeek{From: 4, To: 1}, dry)
-			sought, err := r.fleet.Seek(ctx, "team", adminapi.ConsumerPosition{Sequence: 2}, false)
+			sought, err := r.durables.Seek(ctx, "team", adminapi.ConsumerPosition{Sequence: 2}, false)
 			require.NoError(t, err)
 			require.Equal(t, adminapi.ConsumerSeek{From: 4, To: 2}, sought)
 			r.eventually(func() bool { return r.times(2) == 2 && r.times(3) == 2 })
@@ -144,17 +146,17 @@ func TestSeek(t *testing.T) {
 			require.NoError(t, err)
 			third, err := stream.GetMsg(ctx, 3)
 			require.NoError(t, err)
-			sought, err = r.fleet.Seek(ctx, "team", adminapi.ConsumerPosition{Since: third.Time}, false)
+			sought, err = r.durables.Seek(ctx, "team", adminapi.ConsumerPosition{Since: third.Time}, false)
 			require.NoError(t, err)
 			require.EqualValues(t, 3, sought.To)
 			r.eventually(func() bool { return r.times(3) == 3 })
 
-			require.NoError(t, r.fleet.Pause(ctx, "team", time.Time{}))
+			require.NoError(t, r.durables.Pause(ctx, "team", time.Time{}))
 			r.publish(4, 5)
-			_, err = r.fleet.Seek(ctx, "team", adminapi.ConsumerPosition{New: true}, false)
+			_, err = r.durables.Seek(ctx, "team", adminapi.ConsumerPosition{New: true}, false)
 			require.NoError(t, err)
 			require.NotZero(t, r.state("team").PausedUntil, "it is still paused")
-			require.NoError(t, r.fleet.Resume(ctx, "team"))
+			require.NoError(t, r.durables.Resume(ctx, "team"))
 			r.publish(6, 6)
 			r.eventually(func() bool { return r.times(6) == 1 })
 			require.Zero(t, r.times(4))
@@ -163,13 +165,14 @@ func TestSeek(t *testing.T) {
 		})
 	}
 	r := setup(t)
-	_, err := r.fleet.Seek(context.Background(), "nobody", adminapi.ConsumerPosition{New: true}, false)
+	_, err := r.durables.Seek(context.Background(), "nobody", adminapi.ConsumerPosition{New: true}, false)
 	require.ErrorIs(t, err, bridge.ErrNoConsumer)
 }
 
 // What is not settled and lies before the new place is told, since it does not come
 // again.
 func TestSeekTellsWhatItLeavesBehind(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	durable, err := r.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
@@ -185,10 +188,10 @@ func TestSeekTellsWhatItLeavesBehind(t *testing.T) {
 		}
 	}
 	for _, dry := range []bool{true, false} {
-		sought, err := r.fleet.Seek(ctx, "team", adminapi.ConsumerPosition{Sequence: 2}, true)
+		sought, err := r.durables.Seek(ctx, "team", adminapi.ConsumerPosition{Sequence: 2}, true)
 		require.NoError(t, err)
 		require.Equal(t, adminapi.ConsumerSeek{From: 4, To: 2}, sought, "the second comes again")
-		sought, err = r.fleet.Seek(ctx, "team", adminapi.ConsumerPosition{Sequence: 3}, dry)
+		sought, err = r.durables.Seek(ctx, "team", adminapi.ConsumerPosition{Sequence: 3}, dry)
 		require.NoError(t, err)
 		require.Equal(t, adminapi.ConsumerSeek{From: 4, To: 3, Left: 1}, sought)
 	}
@@ -196,12 +199,13 @@ func TestSeekTellsWhatItLeavesBehind(t *testing.T) {
 
 // What a consumer was set back to is not forgotten with the durable.
 func TestDurableRemovedAfterSeek(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	r.publish(1, 3)
 	r.run(consumers.Config{Name: "team"}) // which begins with the fourth
-	require.NoError(t, r.fleet.Pause(ctx, "team", time.Time{}))
-	_, err := r.fleet.Seek(ctx, "team", adminapi.ConsumerPosition{First: true}, false)
+	require.NoError(t, r.durables.Pause(ctx, "team", time.Time{}))
+	_, err := r.durables.Seek(ctx, "team", adminapi.ConsumerPosition{First: true}, false)
 	require.NoError(t, err)
 	r.eventually(func() bool { return r.state("team").Waiting == 1 })
 	require.NoError(t, r.JS.DeleteConsumer(ctx, "HOOKSPAN_EVENTS", "team"))
@@ -209,6 +213,7 @@ func TestDurableRemovedAfterSeek(t *testing.T) {
 }
 
 func TestRemove(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	r.run(consumers.Config{Name: "team", Start: consumers.Start{All: true}})()
@@ -225,15 +230,15 @@ func TestRemove(t *testing.T) {
 		require.NoError(t, err)
 	}
 	want := adminapi.RemovedConsumer{Unsettled: 2, Later: 1, Remembered: 1, Dead: 1}
-	removed, err := r.fleet.Remove(ctx, "team", true)
+	removed, err := r.durables.Remove(ctx, "team", true)
 	require.NoError(t, err)
 	require.Equal(t, want, removed)
 	require.EqualValues(t, 1, r.state("team").Later)
-	removed, err = r.fleet.Remove(ctx, "team", false)
+	removed, err = r.durables.Remove(ctx, "team", false)
 	require.NoError(t, err)
 	require.Equal(t, want, removed)
 
-	list, err := r.fleet.List(ctx)
+	list, err := r.durables.List(ctx)
 	require.NoError(t, err)
 	require.Len(t, list, 2)
 	require.Equal(t, adminapi.ConsumerState{Name: "configured", Kind: "archive", Missing: true, State: bridge.StandingMissing}, list[0])
@@ -243,22 +248,23 @@ func TestRemove(t *testing.T) {
 	require.EqualValues(t, 2, r.Messages(t, "HOOKSPAN_DEAD"), "dead letters stay")
 	require.EqualValues(t, 1, r.Messages(t, "KV_HOOKSPAN_ATTEMPTS"))
 
-	_, err = r.fleet.Remove(ctx, "team", false)
+	_, err = r.durables.Remove(ctx, "team", false)
 	require.ErrorIs(t, err, bridge.ErrNoConsumer)
-	_, err = r.fleet.Remove(ctx, "configured", false)
+	_, err = r.durables.Remove(ctx, "configured", false)
 	require.ErrorIs(t, err, bridge.ErrConfigured)
 }
 
 // The durable of the ledger is nobody's to set or remove.
 func TestLedgerConsumerStays(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	_, err := r.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{Durable: bridge.PredictionsConsumer})
 	require.NoError(t, err)
 	for _, dry := range []bool{true, false} {
-		_, err = r.fleet.Seek(ctx, bridge.PredictionsConsumer, adminapi.ConsumerPosition{First: true}, dry)
+		_, err = r.durables.Seek(ctx, bridge.PredictionsConsumer, adminapi.ConsumerPosition{First: true}, dry)
 		require.ErrorIs(t, err, bridge.ErrPredictionsConsumer)
-		_, err = r.fleet.Remove(ctx, bridge.PredictionsConsumer, dry)
+		_, err = r.durables.Remove(ctx, bridge.PredictionsConsumer, dry)
 		require.ErrorIs(t, err, bridge.ErrPredictionsConsumer)
 	}
 	require.Equal(t, bridge.PredictionsConsumer, r.state(bridge.PredictionsConsumer).Name)
@@ -266,10 +272,11 @@ func TestLedgerConsumerStays(t *testing.T) {
 
 // A server that does not say how many events wait keeps nobody waiting for ever.
 func TestListWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	require.NoError(t, r.JS.DeleteStream(ctx, "HOOKSPAN_LATER"))
-	list, err := r.fleet.List(ctx)
+	list, err := r.durables.List(ctx)
 	require.NoError(t, err)
 	require.Zero(t, list[0].Later, "a server that has no message schedules")
 	silent, err := r.NC.SubscribeSync("$JS.API.DIRECT.GET.HOOKSPAN_LATER")
@@ -277,7 +284,7 @@ func TestListWithoutAnAnswer(t *testing.T) {
 	defer func() { require.NoError(t, silent.Unsubscribe()) }()
 	listed := make(chan error, 1)
 	go func() {
-		_, err := r.fleet.List(ctx)
+		_, err := r.durables.List(ctx)
 		listed <- err
 	}()
 	select {
@@ -294,6 +301,7 @@ func (h heard) Raise(a bridge.Alarm) { h <- a }
 
 // When nobody heard that an event is delivered no more, somebody is told at least.
 func TestExhaustedWithoutALetter(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	durable, err := r.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
@@ -307,7 +315,7 @@ func TestExhaustedWithoutALetter(t *testing.T) {
 		require.NoError(t, m.Nak())
 	}
 	alarms := make(heard, 1)
-	w := durables.NewWatch(r.fleet, durables.WatchConfig{Alarms: alarms})
+	w := durables.NewWatch(r.durables, durables.WatchConfig{Alarms: alarms})
 	r.eventually(func() bool {
 		none, err := durable.FetchNoWait(1)
 		require.NoError(t, err)

@@ -11,27 +11,27 @@ import (
 
 const (
 	// exhaustedLooks is in how many looks in a row a durable must have events that it
-	// is delivered no more until it is said: their letters may be on the way.
+	// is delivered no more until it is said: their dead letters may be on the way.
 	exhaustedLooks = 4
 	// troubleAfter is how long a consumer fails, or its events are asked for by nobody,
 	// until it is an alarm.
 	troubleAfter = 5 * time.Minute
-	// lettersStep is how many further dead letters are an alarm after the first.
-	lettersStep = 10
-	// lettersPause is the least time between two alarms of dead letters of one
+	// deadLettersStep is how many further dead letters are an alarm after the first.
+	deadLettersStep = 10
+	// deadLettersPause is the least time between two alarms of dead letters of one
 	// consumer: longer than an alarm is fresh, while it would be dropped. Whatever
 	// comes in between is in the number that the next one tells.
-	lettersPause = 11 * time.Minute
+	deadLettersPause = 11 * time.Minute
 )
 
 // judge raises the alarms that the states call for.
 func (w *Watch) judge(states []adminapi.ConsumerState) {
 	looks, unread := map[string]int{}, map[string]time.Time{}
 	now := w.now()
-	maps.DeleteFunc(w.raised, func(_ string, at time.Time) bool { return now.Sub(at) >= lettersPause })
+	maps.DeleteFunc(w.raised, func(_ string, at time.Time) bool { return now.Sub(at) >= deadLettersPause })
 	w.orphans.look(states, now, w.cfg.Alarms)
 	for _, s := range states {
-		w.letters(s, now)
+		w.deadLetters(s, now)
 		if s.Exhausted > 0 {
 			looks[s.Name] = w.looks[s.Name] + 1
 			if looks[s.Name] >= exhaustedLooks {
@@ -58,22 +58,22 @@ func (w *Watch) judge(states []adminapi.ConsumerState) {
 	w.looks, w.unread = looks, unread
 }
 
-// letters raises an alarm of the first dead letter of a consumer, and of every further
-// ten. The number that was told falls with the letters, so that after all of them were
-// given again, or dropped, the next one is a first one. Letters of the ledger of
-// predictions have an alarm each.
-func (w *Watch) letters(s adminapi.ConsumerState, now time.Time) {
-	told := w.cfg.Record.LettersTold(s.Name)
+// deadLetters raises an alarm of the first dead letter of a consumer, and of every further
+// ten. The number that was told falls with them, so that after all of them were
+// given again, or dropped, the next one is a first one. Dead letters of the
+// prediction store have an alarm each.
+func (w *Watch) deadLetters(s adminapi.ConsumerState, now time.Time) {
+	told := w.cfg.Record.DeadLettersTold(s.Name)
 	if s.Dead < told {
-		w.cfg.Record.TellLetters(s.Name, s.Dead)
+		w.cfg.Record.TellDeadLetters(s.Name, s.Dead)
 		told = s.Dead
 	}
 	_, fresh := w.raised[s.Name]
-	if s.Name == bridge.PredictionsConsumer || fresh || s.Dead == told || told > 0 && s.Dead < told+lettersStep {
+	if s.Name == bridge.PredictionsConsumer || fresh || s.Dead == told || told > 0 && s.Dead < told+deadLettersStep {
 		return
 	}
 	w.raised[s.Name] = now
-	w.cfg.Record.TellLetters(s.Name, s.Dead)
+	w.cfg.Record.TellDeadLetters(s.Name, s.Dead)
 	w.cfg.Alarms.Raise(bridge.Alarm{
 		Kind: bridge.AlarmDeadLetters, Subject: s.Name,
 		Text: fmt.Sprintf("consumer %s gave up on events, dead letters now: %d; see them with hookspan dead list --consumer %s, "+

@@ -20,17 +20,17 @@ const laterTimeout = 5 * time.Second
 // Each has a subject of its own, so to be told the subjects would be to be told of
 // every event. A direct read of several messages says with the first one how many
 // follow (ADR-31 of NATS, nats-server 2.11).
-func (f *Durables) later(ctx context.Context, consumer string) (uint64, error) {
+func (d *Durables) later(ctx context.Context, consumer string) (uint64, error) {
 	request, err := json.Marshal(struct {
 		Seq   uint64 `json:"seq"`
 		Batch int    `json:"batch"`
 		Next  string `json:"next_by_subj"`
-	}{1, 1, f.names.LaterOf(consumer)})
+	}{1, 1, d.names.LaterOf(consumer)})
 	if err != nil {
 		return 0, fmt.Errorf("counting events that wait: %w", err)
 	}
 	prefix := jetstream.DefaultAPIPrefix
-	switch opts := f.js.Options(); {
+	switch opts := d.js.Options(); {
 	case opts.Domain != "":
 		prefix = "$JS." + opts.Domain + ".API."
 	case opts.APIPrefix != "":
@@ -38,7 +38,7 @@ func (f *Durables) later(ctx context.Context, consumer string) (uint64, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, laterTimeout) // a request of its own has none
 	defer cancel()
-	first, err := f.js.Conn().RequestWithContext(ctx, prefix+"DIRECT.GET."+f.names.LaterStream(), request)
+	first, err := d.js.Conn().RequestWithContext(ctx, prefix+"DIRECT.GET."+d.names.LaterStream(), request)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders): // a server that has no message schedules
 		return 0, nil

@@ -64,8 +64,8 @@ type standing struct {
 	// Next is the first sequence that it may still need.
 	Next    uint64 `json:"next,omitempty"`
 	Waiting uint64 `json:"waiting,omitempty"`
-	// Letters is how many dead letters were told of.
-	Letters uint64 `json:"letters,omitempty"`
+	// DeadLetters is how many dead letters were told of.
+	DeadLetters uint64 `json:"dead_letters,omitempty"`
 }
 
 // Record is what a data folder remembers of the consumers that a bridge on it has
@@ -274,25 +274,25 @@ func (r *Record) Saw(states []adminapi.ConsumerState, began time.Time) error {
 		case s.Missing || r.moved[s.Name].After(began):
 			r.page.Durables[s.Name] = had
 		default:
-			r.page.Durables[s.Name] = standing{Next: s.Acknowledged + 1, Waiting: s.Outstanding(), Letters: had.Letters}
+			r.page.Durables[s.Name] = standing{Next: s.Acknowledged + 1, Waiting: s.Outstanding(), DeadLetters: had.DeadLetters}
 		}
 	}
 	return r.save()
 }
 
-// LettersTold is how many dead letters of the consumer were told of.
-func (r *Record) LettersTold(consumer string) uint64 {
+// DeadLettersTold is how many dead letters of the consumer were told of.
+func (r *Record) DeadLettersTold(consumer string) uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.page.Durables[consumer].Letters
+	return r.page.Durables[consumer].DeadLetters
 }
 
-// TellLetters notes how many were; the next [Record.Saw] saves it.
-func (r *Record) TellLetters(consumer string, n uint64) {
+// TellDeadLetters notes how many were; the next [Record.Saw] saves it.
+func (r *Record) TellDeadLetters(consumer string, n uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	d := r.page.Durables[consumer]
-	d.Letters = n
+	d.DeadLetters = n
 	r.page.Durables[consumer] = d
 }
 

@@ -27,6 +27,7 @@ func served(filter bridge.Filter) map[string]durables.Served {
 // Where a durable stood is known until it is made again, also when it was looked for in
 // between; and a look that began before an operator moved it does not take it back.
 func TestPlaceOfAMissingDurableStaysKnown(t *testing.T) {
+	t.Parallel()
 	memory := &kept{}
 	record := open(t, memory, at(durables.Embedded, "hookspan"))
 	began := time.Now()
@@ -50,6 +51,7 @@ func TestPlaceOfAMissingDurableStaysKnown(t *testing.T) {
 // Since when a consumer is served survives restarts, and what it was before its durable
 // could be made stays known where events can lie in a spool.
 func TestConsumersThatWereServed(t *testing.T) {
+	t.Parallel()
 	memory, place := &kept{}, at("nats://a", "hookspan")
 	wide, narrow := bridge.Filter{}, bridge.Filter{Statuses: []string{"failed"}}
 	record := open(t, memory, place)
@@ -74,6 +76,7 @@ func TestConsumersThatWereServed(t *testing.T) {
 // Events are left behind where the configuration had them, until they are counted away or
 // turn out to be the same under other addresses.
 func TestPlacesThatWereLeft(t *testing.T) {
+	t.Parallel()
 	memory, created := &kept{}, time.Now().UTC()
 	record := open(t, memory, at("nats://a", "hookspan"))
 	require.NoError(t, record.Reached(created))
@@ -96,6 +99,7 @@ func TestPlacesThatWereLeft(t *testing.T) {
 // An orphaned consumer is an alarm once nobody has read it for five minutes. Another
 // bridge, in the middle of a deployment, may be busy with its events.
 func TestOrphanedConsumerIsAnAlarm(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	cfg := r.durable("old", time.Minute).CachedInfo().Config
 	cfg.Metadata = map[string]string{bridge.MetadataKind: "forward"}

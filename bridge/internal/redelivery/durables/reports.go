@@ -16,21 +16,17 @@ const maxReports = 64
 
 // reports returns what the processes of each consumer report. There is none of a
 // consumer that does well.
-func (f *Durables) reports(ctx context.Context) (map[string][]bridge.ConsumerReport, error) {
-	stream, err := f.js.Stream(ctx, f.names.AttemptsStream())
+func (d *Durables) reports(ctx context.Context) (map[string][]bridge.ConsumerReport, error) {
+	stream, subjects, err := d.subjects(ctx, d.names.AttemptsStream(), d.names.AllReports())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("looking at stream %s: %w", f.names.AttemptsStream(), err)
-	}
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(f.names.AllReports()))
-	if err != nil {
-		return nil, fmt.Errorf("looking at stream %s: %w", f.names.AttemptsStream(), err)
+		return nil, err
 	}
 	out := map[string][]bridge.ConsumerReport{}
-	for subject := range info.State.Subjects {
-		consumer := f.names.ReportConsumer(subject)
+	for subject := range subjects {
+		consumer := d.names.ReportConsumer(subject)
 		if consumer == "" || len(out[consumer]) >= maxReports {
 			continue
 		}

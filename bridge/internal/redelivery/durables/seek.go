@@ -21,13 +21,13 @@ const remakes = 5
 // before the new place and has not settled is not given again either, which is told;
 // what waits for its next attempt elsewhere still comes. A consumer that acts once acknowledges what it
 // has finished without running it. Dry run changes nothing. The error wraps
-// [bridge.ErrPredictionsConsumer] for that of the ledger of predictions: set forward it
+// [bridge.ErrPredictionsConsumer] for that of the prediction store: set forward it
 // would miss events, and set back it knows them already.
-func (f *Durables) Seek(ctx context.Context, name string, to adminapi.ConsumerPosition, dryRun bool) (adminapi.ConsumerSeek, error) {
+func (d *Durables) Seek(ctx context.Context, name string, to adminapi.ConsumerPosition, dryRun bool) (adminapi.ConsumerSeek, error) {
 	if name == bridge.PredictionsConsumer {
 		return adminapi.ConsumerSeek{}, fmt.Errorf("seeking consumer %s: %w", name, bridge.ErrPredictionsConsumer)
 	}
-	stream, err := f.stream(ctx)
+	stream, err := d.stream(ctx)
 	if err != nil {
 		return adminapi.ConsumerSeek{}, err
 	}
@@ -51,7 +51,7 @@ func (f *Durables) Seek(ctx context.Context, name string, to adminapi.ConsumerPo
 	if _, err := stream.ResetConsumerToSequence(ctx, name, s.To); err == nil {
 		return s, nil
 	}
-	return s, f.remake(ctx, stream, info.Config, s.To)
+	return s, d.remake(ctx, stream, info.Config, s.To)
 }
 
 func sequence(ctx context.Context, stream jetstream.Stream, to adminapi.ConsumerPosition) (uint64, error) {
@@ -71,7 +71,7 @@ func sequence(ctx context.Context, stream jetstream.Stream, to adminapi.Consumer
 
 // remake removes a durable and makes it anew, at a sequence. A program that reads it
 // may make it anew in between, where it was; then it is removed once more.
-func (f *Durables) remake(ctx context.Context, stream jetstream.Stream, cfg jetstream.ConsumerConfig, seq uint64) error {
+func (d *Durables) remake(ctx context.Context, stream jetstream.Stream, cfg jetstream.ConsumerConfig, seq uint64) error {
 	cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime = jetstream.DeliverByStartSequencePolicy, seq, nil
 	for range remakes {
 		if err := stream.DeleteConsumer(ctx, cfg.Durable); err != nil && !errors.Is(known(err), bridge.ErrNoConsumer) {

@@ -49,6 +49,7 @@ func (r *rig) durable(name string, lease time.Duration) jetstream.Consumer {
 
 // The state of a durable that anybody may read is what the server's numbers say.
 func TestStateByTheServersNumbers(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	is := func(s bridge.Standing) func() bool {
@@ -86,12 +87,13 @@ func TestStateByTheServersNumbers(t *testing.T) {
 	require.NoError(t, err)
 	defer asking.Stop()
 	r.eventually(is(bridge.StandingWaiting))
-	require.NoError(t, r.fleet.Pause(ctx, "team", time.Now().Add(time.Hour)))
+	require.NoError(t, r.durables.Pause(ctx, "team", time.Now().Add(time.Hour)))
 	require.True(t, is(bridge.StandingPaused)())
 }
 
 // What processes report is part of the state, until the report is gone.
 func TestStateByReports(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	stop := r.run(consumers.Config{Name: "team"})
 	stop()
@@ -135,7 +137,7 @@ func told(t *testing.T, memory *kept, consumer string) uint64 {
 	t.Helper()
 	record, err := durables.ReadRecord(memory)
 	require.NoError(t, err)
-	return record.LettersTold(consumer)
+	return record.DeadLettersTold(consumer)
 }
 
 // watch returns one as a process has that begins anew.
@@ -144,7 +146,7 @@ func (r *rig) watch(memory durables.Memory, at *clock) (*durables.Watch, func() 
 	alarms := make(heard, 100)
 	record, err := durables.OpenRecord(memory, durables.Place{Store: durables.Embedded, Prefix: "hookspan"})
 	require.NoError(r.t, err)
-	w := durables.NewWatch(r.fleet, durables.WatchConfig{Alarms: alarms, Record: record})
+	w := durables.NewWatch(r.durables, durables.WatchConfig{Alarms: alarms, Record: record})
 	w.SetClock(at.now)
 	return w, func() (out []bridge.Alarm) {
 		r.t.Helper()
@@ -159,6 +161,7 @@ func (r *rig) watch(memory durables.Memory, at *clock) (*durables.Watch, func() 
 // The first dead letter is an alarm, and every further ten, also for a process that
 // begins anew; after the letters were given again the next one is a first one.
 func TestDeadLettersAreAlarms(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	r.durable("team", time.Minute)
@@ -213,6 +216,7 @@ func TestDeadLettersAreAlarms(t *testing.T) {
 // A consumer that fails is an alarm after five minutes, one whose handler is blocked is
 // not: whatever blocks it raises its own.
 func TestFailingConsumerIsAnAlarm(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	r.durable("team", time.Minute)
 	r.durable("blocked", time.Minute)
@@ -246,6 +250,7 @@ hookspan_consumer_state{consumer="team",state="failing"} 1
 // Events that wait while nobody asks for them are an alarm after five minutes in which
 // nobody did.
 func TestUnreadConsumerIsAnAlarm(t *testing.T) {
+	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	d := r.durable("team", time.Second)
@@ -266,6 +271,6 @@ func TestUnreadConsumerIsAnAlarm(t *testing.T) {
 	require.Len(t, alarms, 1)
 	require.Equal(t, bridge.AlarmConsumerUnread, alarms[0].Kind)
 	require.Contains(t, alarms[0].Text, "1 wait")
-	require.NoError(t, r.fleet.Pause(ctx, "team", time.Time{}))
+	require.NoError(t, r.durables.Pause(ctx, "team", time.Time{}))
 	require.Empty(t, look(), "somebody wants it so")
 }

@@ -23,7 +23,7 @@ type WatchConfig struct {
 	// Interval between two looks, default 15 s.
 	Interval time.Duration
 	// Record keeps where the durables stand, and which dead letters were told. Nil is
-	// one for the life of the process, which tells of all letters that are there.
+	// one for the life of the process, which tells of all dead letters that are there.
 	Record *Record
 	Alarms bridge.Alarmer
 	Logger *zap.Logger
@@ -34,9 +34,9 @@ type WatchConfig struct {
 // for, and one that has events which the server delivers no more and of which there is
 // no dead letter.
 type Watch struct {
-	fleet *Durables
-	cfg   WatchConfig
-	now   func() time.Time
+	durables *Durables
+	cfg      WatchConfig
+	now      func() time.Time
 	// Of looks in a row, by consumer.
 	looks   map[string]int       // with exhausted events
 	unread  map[string]time.Time // since when nobody asks
@@ -57,7 +57,7 @@ func NewWatch(f *Durables, cfg WatchConfig) *Watch {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "hookspan_consumer_" + name, Help: help}, append([]string{"consumer"}, more...))
 	}
 	return &Watch{
-		fleet: f, cfg: cfg, now: time.Now,
+		durables: f, cfg: cfg, now: time.Now,
 		looks: map[string]int{}, unread: map[string]time.Time{}, raised: map[string]time.Time{},
 		pending:   gauge("pending_events", "Events that the consumer was not given yet."),
 		unsettled: gauge("unsettled_events", "Events that are with a worker, or wait with the durable for their next attempt."),
@@ -104,7 +104,7 @@ func (w *Watch) remember(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, farewellTimeout)
 	defer cancel()
 	began := time.Now()
-	states, err := w.fleet.List(ctx)
+	states, err := w.durables.List(ctx)
 	if err == nil {
 		err = w.cfg.Record.Saw(states, began)
 	}
@@ -118,7 +118,7 @@ func (w *Watch) Look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	began := time.Now()
-	states, err := w.fleet.List(ctx)
+	states, err := w.durables.List(ctx)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -22,6 +21,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/stream/quota"
 	"github.com/hookspan/hookspan/bridge/internal/stream/requests"
+	"github.com/hookspan/hookspan/internal/natserr"
 )
 
 const (
@@ -31,11 +31,7 @@ const (
 	callsAtOnce  = 8
 	callsWaiting = 8192
 	maxCall      = 4 << 10 // bytes of one request
-	// codeNoResources and codeBadRequest are nats-server 2.15's JSInsufficientResourcesErr
-	// and JSBadRequestErr.
-	codeNoResources = 10023
-	codeBadRequest  = 10003
-	maxHolders      = 1024
+	maxHolders   = 1024
 )
 
 // What all programs together, and each connection, may read of single messages, and ask
@@ -75,7 +71,6 @@ type Caller struct {
 	js  jetstream.JetStream
 	cfg Config
 
-	mu    sync.Mutex
 	gets  *quota.Buckets[string]
 	calls *quota.Buckets[string]
 }
@@ -116,7 +111,7 @@ func (c *Caller) answer(ctx context.Context, request *nats.Msg) any {
 	if get {
 		buckets = c.gets
 	}
-	if c.begin(buckets, program) != quota.Allowed {
+	if buckets.Begin(program, time.Now()) != quota.Allowed {
 		c.cfg.raise("calls", program, "other programs ask NATS for more than they may, and some are refused so that webhooks keep their time: have them ask less often. The details name one")
 		return refuse(direct, 503, "too much is asked for: try again later")
 	}
@@ -125,16 +120,8 @@ func (c *Caller) answer(ctx context.Context, request *nats.Msg) any {
 		c.cfg.Logger.Warn("a call of another program is not answered", zap.String("subject", request.Subject), zap.Error(err))
 		return refuse(direct, 503, "there is no answer now: try again")
 	}
-	c.mu.Lock()
 	buckets.Spend(program, m.Size(), time.Now())
-	c.mu.Unlock()
 	return &nats.Msg{Header: m.Header, Data: m.Data}
-}
-
-func (c *Caller) begin(buckets *quota.Buckets[string], program string) quota.Verdict {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return buckets.Begin(program, time.Now())
 }
 
 // level is what may go on of the header of a call: the version of the API that the client
@@ -190,9 +177,9 @@ func refuse(direct bool, status int, description string) any {
 	if direct {
 		return requests.Slow{Answer: &nats.Msg{Header: nats.Header{"Status": {strconv.Itoa(status)}, "Description": {description}}}}
 	}
-	code := jetstream.ErrorCode(codeBadRequest)
+	code := jetstream.JSErrCodeBadRequest
 	if status >= 500 {
-		code = codeNoResources
+		code = natserr.NoResources
 	}
 	return requests.Slow{Answer: refusal{
 		Type: "io.nats.jetstream.api.v1.error_response", Error: &jetstream.APIError{Code: status, ErrorCode: code, Description: description},

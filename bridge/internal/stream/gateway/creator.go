@@ -17,6 +17,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/stream/quota"
 	"github.com/hookspan/hookspan/bridge/internal/stream/requests"
+	"github.com/hookspan/hookspan/internal/natserr"
 )
 
 const (
@@ -31,7 +32,6 @@ const (
 	creatorsAtOnce = 4
 	createsWaiting = 1024
 	maxCreate      = 64 << 10 // bytes of one request
-	codeMaxDurable = 10026    // nats-server 2.15, JSMaximumConsumersLimitErr
 )
 
 // How many durables programs may make or change, all together and each connection: each
@@ -74,7 +74,7 @@ func (c *Creator) answer(ctx context.Context, request *nats.Msg) any {
 	api, ok := errors.AsType[*jetstream.APIError](err)
 	if !ok {
 		c.cfg.Logger.Error("a durable of another program cannot be made", zap.String("subject", request.Subject), zap.Error(err))
-		api = &jetstream.APIError{Code: 503, ErrorCode: codeNoResources, Description: "the durable cannot be made now: try again"}
+		api = &jetstream.APIError{Code: 503, ErrorCode: natserr.NoResources, Description: "the durable cannot be made now: try again"}
 	}
 	return requests.Slow{Answer: refusal{Type: "io.nats.jetstream.api.v1.consumer_create_response", Error: api}}
 }
@@ -92,7 +92,7 @@ func (c *Creator) create(ctx context.Context, request *nats.Msg) ([]byte, error)
 	if c.creates.Take(program, len(request.Data), time.Now()) != quota.Allowed {
 		c.cfg.raise("changes of durables", program,
 			"other programs make or change durables more often than they may, and some are refused: have them make theirs once. The details name one")
-		return nil, &jetstream.APIError{Code: 503, ErrorCode: codeNoResources, Description: "durables are made or changed too often: try again later"}
+		return nil, &jetstream.APIError{Code: 503, ErrorCode: natserr.NoResources, Description: "durables are made or changed too often: try again later"}
 	}
 	if err := c.mayHave(ctx, durable, program); err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func (c *Creator) create(ctx context.Context, request *nats.Msg) ([]byte, error)
 }
 
 func refused(description string) error {
-	return &jetstream.APIError{Code: 400, ErrorCode: codeBadRequest, Description: description}
+	return &jetstream.APIError{Code: 400, ErrorCode: jetstream.JSErrCodeBadRequest, Description: description}
 }
 
 // check refuses what no program needs, before it costs anything.
@@ -161,7 +161,7 @@ func (c *Creator) mayHave(ctx context.Context, durable, program string) error {
 	case stream.CachedInfo().State.Consumers >= OthersMost:
 		c.cfg.raise("durables", program, fmt.Sprintf("other programs want more durables than they may have, and some are refused: they may add one while the stream of events has fewer than %d. "+
 			"Remove those that nobody reads with hookspan consumers remove", OthersMost))
-		return &jetstream.APIError{Code: 400, ErrorCode: codeMaxDurable, Description: "maximum consumers limit reached"}
+		return &jetstream.APIError{Code: 400, ErrorCode: jetstream.JSErrCodeMaximumConsumersLimit, Description: "maximum consumers limit reached"}
 	}
 	return nil
 }

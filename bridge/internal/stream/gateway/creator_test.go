@@ -16,7 +16,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // asApp is a server with one durable of the bridge, and a connection of user app.
 func asApp(t *testing.T) (*streamtest.Bench, jetstream.JetStream) {
@@ -37,6 +37,7 @@ func named(name string) jetstream.ConsumerConfig {
 
 // User app makes, changes and reads durables as if it asked JetStream itself.
 func TestAppMakesDurables(t *testing.T) {
+	t.Parallel()
 	b, js := asApp(t)
 	ctx := t.Context()
 	cfg := named("mine")
@@ -59,6 +60,7 @@ func TestAppMakesDurables(t *testing.T) {
 
 // Whatever user app asks for, the bridge can make its own durables.
 func TestDurablesOfOthersLeaveRoom(t *testing.T) {
+	t.Parallel()
 	b, js := asApp(t)
 	ctx := t.Context()
 	for n := 1; n < gateway.OthersMost; n++ {
@@ -78,6 +80,7 @@ func TestDurablesOfOthersLeaveRoom(t *testing.T) {
 
 // Who makes durables without an end uses up what is its own.
 func TestDurablesOfOthersHaveARate(t *testing.T) {
+	t.Parallel()
 	b, js := asApp(t)
 	const loops = 8 // faster than what comes again
 	ended := make(chan error, loops)
@@ -102,6 +105,7 @@ func TestDurablesOfOthersHaveARate(t *testing.T) {
 
 // What a durable must not be is refused with a reason, and has no effect.
 func TestDurablesThatAreRefused(t *testing.T) {
+	t.Parallel()
 	b, js := asApp(t)
 	for body, want := range map[string]string{
 		`{"config":{"durable_name":"mine","deliver_subject":"hookspan.watch.get3w","ack_policy":"explicit"}}`: "deliver_subject",

@@ -1,9 +1,10 @@
 package quota
 
 import (
-	"container/list"
+	"sync"
 	"time"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"golang.org/x/time/rate"
 )
 
@@ -17,13 +18,13 @@ type Rates struct {
 }
 
 // Buckets bound what each of many holders adds to something, and all of them together.
-// They are not safe for concurrent use.
+// They are safe for concurrent use.
 type Buckets[K comparable] struct {
-	all, each Rates
-	most      int
-	shared    pair
-	holders   map[K]*list.Element
-	recent    list.List // of *holder[K], the least lately seen first
+	each   Rates
+	shared pair
+
+	mu      sync.Mutex // of the holders
+	holders *simplelru.LRU[K, pair]
 }
 
 type pair struct{ entries, bytes *rate.Limiter }
@@ -36,15 +37,14 @@ func (p pair) allow(size int, now time.Time) bool {
 	return p.entries.AllowN(now, 1) && p.bytes.AllowN(now, size)
 }
 
-type holder[K comparable] struct {
-	of K
-	pair
-}
-
 // NewBuckets returns full buckets. Of the holders at most so many are remembered: the
 // one that was seen least lately is forgotten first, and begins with full buckets again.
 func NewBuckets[K comparable](all, each Rates, most int) *Buckets[K] {
-	return &Buckets[K]{all: all, each: each, most: most, shared: all.pair(), holders: map[K]*list.Element{}}
+	holders, err := simplelru.NewLRU[K, pair](most, nil)
+	if err != nil {
+		panic(err) // most is not positive
+	}
+	return &Buckets[K]{each: each, shared: all.pair(), holders: holders}
 }
 
 // Verdict is what [Buckets.Take] says.
@@ -91,14 +91,12 @@ func (b *Buckets[K]) Spend(of K, size int, now time.Time) {
 
 // own are the buckets of the holder.
 func (b *Buckets[K]) own(of K) pair {
-	place, known := b.holders[of]
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	own, known := b.holders.Get(of)
 	if !known {
-		if b.recent.Len() >= b.most {
-			delete(b.holders, b.recent.Remove(b.recent.Front()).(*holder[K]).of)
-		}
-		place = b.recent.PushBack(&holder[K]{of, b.each.pair()})
-		b.holders[of] = place
+		own = b.each.pair()
+		b.holders.Add(of, own)
 	}
-	b.recent.MoveToBack(place)
-	return place.Value.(*holder[K]).pair
+	return own
 }

@@ -27,6 +27,7 @@ func start(t *testing.T) (*streamtest.Bench, func() *quota.Quota) {
 }
 
 func TestOneAndAllHaveTheirRate(t *testing.T) {
+	t.Parallel()
 	b, fresh := start(t)
 	q := fresh()
 	for range 3 {
@@ -43,6 +44,7 @@ func TestOneAndAllHaveTheirRate(t *testing.T) {
 
 // Bytes are a part of the stream, at least as much as an event has.
 func TestOneAndAllHaveTheirBytes(t *testing.T) {
+	t.Parallel()
 	_, fresh := start(t)
 	q := fresh()
 	require.NoError(t, q.Take(t.Context(), "a", 12<<20))
@@ -53,6 +55,7 @@ func TestOneAndAllHaveTheirBytes(t *testing.T) {
 
 // The last tenth of the stream is for webhooks.
 func TestNothingOfOthersInAStreamThatIsNearlyFull(t *testing.T) {
+	t.Parallel()
 	b, fresh := start(t)
 	p := b.Publisher()
 	body := []byte(`{"pad":"` + strings.Repeat("x", 4<<20) + `"}`)
@@ -73,6 +76,7 @@ func TestNothingOfOthersInAStreamThatIsNearlyFull(t *testing.T) {
 }
 
 func TestStreamThatCannotBeLookedAtIsNoQuota(t *testing.T) {
+	t.Parallel()
 	b, fresh := start(t)
 	require.NoError(t, b.JS.DeleteStream(t.Context(), "HOOKSPAN_EVENTS"))
 	err := fresh().Take(t.Context(), "a", 1)
@@ -83,6 +87,7 @@ func TestStreamThatCannotBeLookedAtIsNoQuota(t *testing.T) {
 
 // Who was forgotten begins anew; the memory for holders has a limit.
 func TestHolderThatWasSeenLeastLatelyIsForgotten(t *testing.T) {
+	t.Parallel()
 	much := quota.Rates{Entries: 1, EntriesBurst: 100, Bytes: 1, BytesBurst: 100}
 	one := quota.Rates{Entries: 1, EntriesBurst: 1, Bytes: 1, BytesBurst: 100}
 	b, now := quota.NewBuckets[string](much, one, 2), time.Now()
@@ -98,6 +103,7 @@ func TestHolderThatWasSeenLeastLatelyIsForgotten(t *testing.T) {
 // What is larger than a holder has left is given once, and then nothing until that is
 // paid back; others are not held up.
 func TestDebtOfOneHolder(t *testing.T) {
+	t.Parallel()
 	one := quota.Rates{Entries: 1000, EntriesBurst: 1000, Bytes: 10, BytesBurst: 100}
 	all := quota.Rates{Entries: 1000, EntriesBurst: 1000, Bytes: 1000, BytesBurst: 1000}
 	b, now := quota.NewBuckets[string](all, one, 10), time.Now()

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/backoff"
 )
 
 const (
@@ -100,10 +101,7 @@ func (s Service) Run(ctx context.Context, conn func() *nats.Conn) error {
 	for ctx.Err() == nil {
 		if err := s.listen(ctx, conn()); err != nil {
 			s.Logger.Warn("requests are not answered now, trying again", zap.Duration("in", retry), zap.Error(err))
-			select {
-			case <-ctx.Done():
-			case <-time.After(retry):
-			}
+			backoff.Sleep(ctx, retry)
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/requests"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
@@ -70,7 +71,7 @@ func TestProgramIsWhatTheServerSays(t *testing.T) {
 	cfg.Listen = "127.0.0.1:0"
 	b := streamtest.Start(t, cfg)
 	serve(t, b, b.Names.WatchRequests("*"), func(_ context.Context, m *nats.Msg) any { return requests.Program(m) })
-	password, err := stream.ReadSecret(b.Folder.Dir(), stream.AppUser)
+	password, err := datafolder.ReadSecret(b.Folder.Dir(), stream.AppUser)
 	require.NoError(t, err)
 	said := map[string]bool{}
 	for range 2 {

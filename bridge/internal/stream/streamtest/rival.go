@@ -4,12 +4,14 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 )
 
@@ -17,9 +19,9 @@ import (
 // must listen.
 func (b *Bench) App() jetstream.JetStream {
 	b.t.Helper()
-	password, err := stream.ReadSecret(b.Folder.Dir(), stream.AppUser)
+	password, err := datafolder.ReadSecret(b.Folder.Dir(), stream.AppUser)
 	require.NoError(b.t, err)
-	nc, err := nats.Connect(b.Server.URL(), nats.UserInfo(stream.AppUser, password), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	nc, err := nats.Connect(b.Server.URL(), nats.UserInfo(stream.AppUser, password), nats.Timeout(time.Minute), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	require.NoError(b.t, err)
 	b.t.Cleanup(nc.Close)
 	js, err := jetstream.New(nc)

@@ -1,0 +1,285 @@
+// Package datafolder is the folder in which a bridge keeps what must outlive it: one process
+// at a time has it. The lock, the format, generated passwords and small files are here; what
+// the parts of the folder hold is for those who use them.
+package datafolder
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// folderFormat is the version of what lies in a data folder. A folder with a
+// newer one was used by a newer Hookspan and is refused.
+const folderFormat = 1
+
+// Parts of the data folder that have a NATS server each: the streams, and the spool.
+const (
+	NATSPart  = "nats"
+	SpoolPart = "spool"
+)
+
+// ErrInUse is wrapped by [Open] when another process has the folder.
+var ErrInUse = errors.New("data folder is in use")
+
+// Folder is a data folder that this process alone may use. Two servers on one
+// folder would both acknowledge the same sequences and destroy each other's
+// events without a word, so the lock is ours and not left to the server.
+type Folder struct {
+	dir  string
+	lock *os.File
+}
+
+// Holder is what the process that has a folder says of itself.
+type Holder struct {
+	PID int `json:"pid"`
+	// Ready: it serves, and the addresses are those at which it listens. Before that, and
+	// of a process that does not serve, they are empty.
+	Ready bool `json:"ready,omitempty"`
+	// NATSURL is where its embedded server listens; empty when it does not.
+	NATSURL string `json:"nats_url,omitempty"`
+	// AdminURL is where its listener for operators is; empty when it has none.
+	AdminURL string `json:"admin_url,omitempty"`
+	// Config is the absolute path of the configuration it runs with; empty when it has
+	// none.
+	Config string `json:"config,omitempty"`
+}
+
+// Open creates the folder if it is missing, takes its lock, checks its
+// format and has everything in its file system written to the disk: what an
+// earlier process wrote without having it synced would otherwise be taken for
+// durable. The error wraps [ErrInUse] when the lock is taken.
+func Open(dir string) (*Folder, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("data folder %s: %w", dir, err)
+	}
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, fmt.Errorf("creating data folder: %w: choose a folder that this user may write with data_dir", err)
+	}
+	f := &Folder{dir: dir}
+	if f.lock, err = os.OpenFile(f.Path("lock"), os.O_RDWR|os.O_CREATE, 0o640); err != nil {
+		return nil, fmt.Errorf("opening the lock of the data folder: %w: choose a folder that this user may write with data_dir", err)
+	}
+	if err := f.takeLock(); err != nil {
+		holder, _ := readHolder(f.Path("lock"))
+		return nil, errors.Join(fmt.Errorf("%s: %w by process %d: stop that one or choose another data_dir", dir, ErrInUse, holder.PID), f.lock.Close())
+	}
+	// At once: what stands there are the addresses of a process that is gone.
+	if err := errors.Join(f.Announce(Holder{PID: os.Getpid()}), f.checkFormat(), f.sync()); err != nil {
+		return nil, errors.Join(err, f.lock.Close())
+	}
+	return f, nil
+}
+
+// lockPatience is how long the lock is tried: [ReadHolder] of another process
+// has it for an instant.
+const lockPatience = time.Second
+
+func (f *Folder) takeLock() error {
+	tick := time.NewTicker(lockPatience / 50)
+	defer tick.Stop()
+	for end := time.Now().Add(lockPatience); ; <-tick.C {
+		err := unix.Flock(int(f.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
+// sync covers the stores too when they are mounts of their own.
+func (f *Folder) sync() error {
+	err := SyncFileSystem(f.dir)
+	for _, part := range []string{NATSPart, SpoolPart} {
+		if store := f.Path(part); err == nil && Exists(store) {
+			err = SyncFileSystem(store)
+		}
+	}
+	return err
+}
+
+// Exists reports whether there is something at the path.
+func Exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// HasSpool reports whether an earlier process had a spool in the folder.
+func (f *Folder) HasSpool() bool { return Exists(f.Path(SpoolPart)) }
+
+// Close gives the folder back.
+func (f *Folder) Close() error { return f.lock.Close() }
+
+// Dir is the absolute path.
+func (f *Folder) Dir() string { return f.dir }
+
+// Path is the path of a part of the folder.
+func (f *Folder) Path(elem ...string) string {
+	return filepath.Join(append([]string{f.dir}, elem...)...)
+}
+
+// Announce tells other processes who has the folder; see [ReadHolder].
+func (f *Folder) Announce(h Holder) error {
+	text, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	// Cut only afterwards, so that no reader finds it empty.
+	text = append(text, '\n')
+	if _, err = f.lock.WriteAt(text, 0); err == nil {
+		err = f.lock.Truncate(int64(len(text)))
+	}
+	if err != nil {
+		return fmt.Errorf("writing the lock of the data folder: %w", err)
+	}
+	return nil
+}
+
+// ErrNotRunning is wrapped by [ReadHolder] when no process has the folder.
+var ErrNotRunning = errors.New("no bridge is running")
+
+// ReadHolder says who has the folder. The error wraps [ErrNotRunning] when
+// nobody does.
+func ReadHolder(dir string) (Holder, error) {
+	nobody := fmt.Errorf("%w on %s: start one with hookspan serve", ErrNotRunning, dir)
+	path := filepath.Join(dir, "lock")
+	lock, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Holder{}, nobody
+	}
+	if err != nil {
+		return Holder{}, fmt.Errorf("opening the lock of the data folder: %w", err)
+	}
+	defer func() { _ = lock.Close() }()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_SH|unix.LOCK_NB); err == nil {
+		return Holder{}, nobody
+	}
+	return readHolder(path)
+}
+
+func readHolder(path string) (Holder, error) {
+	var h Holder
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return h, fmt.Errorf("reading the lock of the data folder: %w", err)
+	}
+	first, _, _ := bytes.Cut(text, []byte("\n"))
+	if err := json.Unmarshal(first, &h); err != nil {
+		return h, fmt.Errorf("reading the lock of the data folder: %w", err)
+	}
+	return h, nil
+}
+
+// Check returns an error when [Open] could not use the folder, unless that is
+// because another process has it. It creates nothing.
+func Check(dir string) error {
+	f := &Folder{dir: dir}
+	if err := f.readFormat(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for ; ; dir = filepath.Dir(dir) { // what is missing is created
+		info, err := os.Stat(dir)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir):
+			continue
+		case err != nil:
+			return fmt.Errorf("the data folder: %w: choose a folder that this user may write", err)
+		case !info.IsDir():
+			return fmt.Errorf("the data folder: %s is not a folder: choose another one", dir)
+		case unix.Access(dir, unix.W_OK|unix.X_OK) != nil:
+			return fmt.Errorf("the data folder: this user may not write into %s: choose another one", dir)
+		}
+		return nil
+	}
+}
+
+func (f *Folder) checkFormat() error {
+	err := f.readFormat()
+	if errors.Is(err, fs.ErrNotExist) {
+		return WriteFile(f.Path("format"), []byte(strconv.Itoa(folderFormat)+"\n"), 0o640)
+	}
+	return err
+}
+
+func (f *Folder) readFormat() error {
+	text, err := os.ReadFile(f.Path("format"))
+	if err != nil {
+		return fmt.Errorf("reading the format of the data folder: %w", err)
+	}
+	version, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return fmt.Errorf("reading the format of the data folder: %s holds %.20q, not a number", f.Path("format"), text)
+	}
+	if version > folderFormat {
+		return fmt.Errorf("data folder %s has format %d, this program knows up to %d: use the newer Hookspan that made it", f.dir, version, folderFormat)
+	}
+	return nil
+}
+
+// Secret returns the generated password of that name, made on first use.
+func (f *Folder) Secret(name string) (string, error) {
+	secret, err := ReadSecret(f.dir, name)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return secret, err
+	}
+	if err := os.MkdirAll(f.Path("secrets"), 0o700); err != nil {
+		return "", fmt.Errorf("creating the folder of secrets: %w", err)
+	}
+	secret = rand.Text()
+	if err := WriteFile(f.Path("secrets", name), []byte(secret+"\n"), 0o600); err != nil {
+		return "", err
+	}
+	return secret, nil
+}
+
+// ReadSecret returns a password that [Folder.Secret] made in the data folder
+// dir. The error wraps fs.ErrNotExist when it was never made.
+func ReadSecret(dir, name string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "secrets", name))
+	if err != nil {
+		return "", fmt.Errorf("reading a secret of the data folder: %w", err)
+	}
+	secret := strings.TrimSpace(string(text))
+	if secret == "" {
+		return "", fmt.Errorf("%s is empty: remove it to have it made again", filepath.Join(dir, "secrets", name))
+	}
+	return secret, nil
+}
+
+// WriteFile writes a file that is whole or not there, whenever the power goes.
+func WriteFile(path string, text []byte, mode fs.FileMode) error {
+	tmp, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	_, err = tmp.Write(text)
+	err = errors.Join(err, tmp.Sync(), tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,21 @@
+package datafolder
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// SyncFileSystem writes everything of the file system that holds dir to its disk.
+func SyncFileSystem(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("syncing the data folder: %w", err)
+	}
+	if err := errors.Join(unix.Syncfs(int(d.Fd())), d.Close()); err != nil {
+		return fmt.Errorf("syncing the data folder: %w", err)
+	}
+	return nil
+}

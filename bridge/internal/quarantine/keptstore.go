@@ -1,0 +1,99 @@
+package quarantine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/streamread"
+)
+
+// KeptStore reads and removes the deliveries that did not become an event,
+// those in quarantine and those in the ring of refused ones. It keeps one of them
+// in memory at a time, and is safe for concurrent use.
+type KeptStore struct {
+	js    jetstream.JetStream
+	names bridge.Names
+}
+
+// NewKeptStore returns a store that uses js.
+func NewKeptStore(js jetstream.JetStream, names bridge.Names) *KeptStore {
+	return &KeptStore{js: js, names: names}
+}
+
+// Get returns one entry. The error wraps [bridge.ErrNoEntry] when it is not there.
+func (s *KeptStore) Get(ctx context.Context, place string, seq uint64) (adminapi.KeptEntry, error) {
+	name, err := s.stream(place)
+	if err != nil {
+		return adminapi.KeptEntry{}, err
+	}
+	m, err := streamread.GetFrom(ctx, s.js, name, seq)
+	if err != nil {
+		return adminapi.KeptEntry{}, err
+	}
+	return s.entry(place, m), nil
+}
+
+// Remove removes one entry. The error wraps [bridge.ErrNoEntry] when it is not
+// there.
+func (s *KeptStore) Remove(ctx context.Context, place string, seq uint64) error {
+	name, err := s.stream(place)
+	if err != nil {
+		return err
+	}
+	return streamread.RemoveFrom(ctx, s.js, name, seq)
+}
+
+// Walk calls visit for every entry of the selection, of the quarantine first,
+// each in the order of the selection, until visit returns an error, which it returns. Entries that
+// come while it walks are left out, those that are gone or cannot be read are
+// passed over, and visit may remove the one it is given. It does not know the
+// selection's limit.
+func (s *KeptStore) Walk(ctx context.Context, sel adminapi.KeptSelection, visit func(adminapi.KeptEntry) error) error {
+	for _, place := range bridge.Places() {
+		if sel.Place != "" && sel.Place != place {
+			continue
+		}
+		stream, err := streamread.Open(ctx, s.js, s.names.PlaceStream(place))
+		if err != nil {
+			return err
+		}
+		span := streamread.Span{Subject: ">", Sequences: sel.Sequences, After: sel.After, Before: sel.Before, Newest: sel.Newest}
+		if sel.Source != "" || sel.Cause != "" {
+			span.Subject = s.names.PlaceSubject(place, sel.Source, sel.Cause)
+		}
+		err = streamread.Walk(ctx, stream, span, func(m *jetstream.RawStreamMsg) error { return visit(s.entry(place, m)) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *KeptStore) stream(place string) (string, error) {
+	name := s.names.PlaceStream(place)
+	if name == "" {
+		return "", fmt.Errorf("%q is no place of kept deliveries: %w", place, bridge.ErrNoEntry)
+	}
+	return name, nil
+}
+
+func (s *KeptStore) entry(place string, m *jetstream.RawStreamMsg) adminapi.KeptEntry {
+	w, err := bridge.DecodeKept(bridge.Header(m.Header), m.Data)
+	if err != nil { // it can be looked at and dropped
+		w = &bridge.KeptDelivery{
+			Detail:     fmt.Sprintf("this message of %s was not written by Hookspan: %v", s.names.PlaceStream(place), err),
+			ReceivedAt: m.Time, Body: m.Data, BodyBytes: int64(len(m.Data)), Truncated: true,
+		}
+	}
+	// The subject is what entries are found by, so it counts.
+	w.Source, w.Cause = m.Subject, "unreadable"
+	if tokens := strings.Split(m.Subject, "."); len(tokens) == strings.Count(s.names.PlaceSubject(place, "", ""), ".")+1 {
+		w.Source, w.Cause = tokens[2], tokens[3]
+	}
+	return adminapi.KeptEntry{Place: place, Sequence: m.Sequence, KeptDelivery: *w}
+}

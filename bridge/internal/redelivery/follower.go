@@ -1,0 +1,139 @@
+package redelivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/backoff"
+)
+
+const (
+	// block is how many messages are handled together.
+	block = 128
+	// moveTimeout bounds one block; moveLease is longer.
+	moveTimeout = 10 * time.Second
+	moveLease   = 30 * time.Second
+	// pull is how long one request for messages waits at the server.
+	pull = 5 * time.Second
+	// firstRetry and lastRetry space the tries while the stream cannot be reached
+	// or takes nothing.
+	firstRetry, lastRetry = 250 * time.Millisecond, 10 * time.Second
+)
+
+// Provision makes the durables that all movers and all reapers share what they are to
+// be. They do so by themselves unless they only bind.
+func Provision(ctx context.Context, js jetstream.JetStream, names bridge.Names) error {
+	for stream, durable := range map[string]jetstream.ConsumerConfig{
+		names.LaterStream(): moverDurable(names), names.AdvisoriesStream(): reaperDurable(),
+	} {
+		_, err := js.CreateOrUpdateConsumer(ctx, stream, durable)
+		if errors.Is(err, jetstream.ErrStreamNotFound) && stream == names.LaterStream() {
+			continue // a server that has no message schedules
+		}
+		if err != nil {
+			return fmt.Errorf("provisioning durable %s of stream %s: %w", durable.Durable, stream, err)
+		}
+	}
+	return nil
+}
+
+// follower handles the messages of one durable that all processes share, a block of
+// them at once: the store lets what they write share syncs.
+type follower struct {
+	js       jetstream.JetStream
+	stream   string
+	durable  jetstream.ConsumerConfig
+	bindOnly bool
+	// each settles the message that it handles; one that it could not comes again.
+	each func(ctx context.Context, msg jetstream.Msg) error
+	// what says in the log what the messages are.
+	what string
+	log  *zap.Logger
+}
+
+// run handles messages until ctx ends, and returns nil. Whatever it meets, it tries
+// again.
+func (f *follower) run(ctx context.Context) error {
+	retry := backoff.Backoff{First: firstRetry, Max: lastRetry}
+	for ctx.Err() == nil {
+		err := f.follow(ctx, retry.Reset)
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		pause := retry.Next()
+		f.log.Error("cannot handle "+f.what+", trying again", zap.Duration("in", pause), zap.Error(err))
+		backoff.Sleep(ctx, pause)
+	}
+	return nil
+}
+
+// follow handles until something fails. It calls handled after each block.
+func (f *follower) follow(ctx context.Context, handled func()) error {
+	durable, err := f.bind(ctx)
+	if err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		if err := f.handleBlock(ctx, durable); err != nil {
+			return err
+		}
+		handled()
+	}
+	return nil
+}
+
+func (f *follower) bind(ctx context.Context) (jetstream.Consumer, error) {
+	ctx, cancel := context.WithTimeout(ctx, moveTimeout)
+	defer cancel()
+	var durable jetstream.Consumer
+	var err error
+	if f.bindOnly {
+		durable, err = f.js.Consumer(ctx, f.stream, f.durable.Durable)
+	} else {
+		durable, err = f.js.CreateOrUpdateConsumer(ctx, f.stream, f.durable)
+	}
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		err = fmt.Errorf("%w: make it with hookspan provision", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reaching the durable of %s: %w", f.what, err)
+	}
+	return durable, nil
+}
+
+func (f *follower) handleBlock(ctx context.Context, durable jetstream.Consumer) error {
+	fetching, cancel := context.WithTimeout(ctx, pull)
+	defer cancel()
+	batch, err := durable.Fetch(block, jetstream.FetchContext(fetching))
+	if err != nil {
+		return fmt.Errorf("fetching %s: %w", f.what, err)
+	}
+	// What has begun is finished when the program is told to stop.
+	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), pull+moveTimeout)
+	defer cancel()
+	var handling sync.WaitGroup
+	var mu sync.Mutex
+	var failed error
+	for msg := range batch.Messages() {
+		handling.Go(func() {
+			if err := f.each(work, msg); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				failed = err
+			}
+		})
+	}
+	handling.Wait()
+	if err := batch.Error(); err != nil && failed == nil && fetching.Err() == nil && !errors.Is(err, nats.ErrTimeout) {
+		return fmt.Errorf("fetching %s: %w", f.what, err)
+	}
+	return failed
+}

@@ -1,0 +1,38 @@
+package durablerepair
+
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookspan/hookspan/internal/streamread"
+)
+
+// safePosition is the sequence with which a durable that has lost its state begins
+// again: the greatest of which it is known that everything before it was handled, or
+// was never meant for it. A position beyond the end of the stream is none: it is that
+// of another stream, or garbage.
+func (r *Repairer) safePosition(ctx context.Context, stream jetstream.Stream, f *foundDurable) (uint64, error) {
+	state, info := stream.CachedInfo().State, f.info
+	if r.cfg.Position != nil {
+		if seq, ok := r.cfg.Position(f.stream, f.name); ok && seq > 0 && seq <= state.LastSeq+1 {
+			return seq, nil
+		}
+	}
+	if f.state.delivered > 0 && f.state.ackFloor <= state.LastSeq {
+		return f.state.ackFloor + 1, nil // only what it was given is absurd
+	}
+	since := func(t time.Time) (uint64, error) { return streamread.FirstSince(ctx, stream, t) }
+	switch {
+	case f.meta == nil:
+	case info.DeliverPolicy == server.DeliverByStartSequence && info.OptStartSeq > 0 && info.OptStartSeq <= state.LastSeq:
+		return info.OptStartSeq, nil
+	case info.DeliverPolicy == server.DeliverByStartTime && info.OptStartTime != nil && info.OptStartTime.Before(time.Now()):
+		return since(*info.OptStartTime)
+	case info.DeliverPolicy == server.DeliverNew && !info.Created.IsZero():
+		return since(info.Created)
+	}
+	return 1, nil // it skips what the stream has lost by itself
+}

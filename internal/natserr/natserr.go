@@ -1,0 +1,39 @@
+// Package natserr tells the errors of the JetStream API apart by their codes. Codes that
+// nats.go names are in package jetstream, the other ones that Hookspan knows are here.
+package natserr
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Codes that nats.go has no name for, as in nats-server 2.15.
+const (
+	AccountResources    jetstream.ErrorCode = 10002
+	NoPeers             jetstream.ErrorCode = 10005
+	NoResources         jetstream.ErrorCode = 10023
+	StorageResources    jetstream.ErrorCode = 10047
+	WrongLastID         jetstream.ErrorCode = 10070
+	NotClustered        jetstream.ErrorCode = 10074
+	StoreFailed         jetstream.ErrorCode = 10077
+	HeaderTooLarge      jetstream.ErrorCode = 10097
+	ConsumerStoreFailed jetstream.ErrorCode = 10104
+	DuplicateInFlight   jetstream.ErrorCode = 10158
+	BatchDisabled       jetstream.ErrorCode = 10174
+	BatchDuplicate      jetstream.ErrorCode = 10201
+)
+
+// Is reports whether err is an answer of the JetStream API with one of the codes.
+func Is(err error, codes ...jetstream.ErrorCode) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && slices.Contains(codes, api.ErrorCode)
+}
+
+// IsWrongLastSequence reports whether a publish that expected the last sequence of its
+// subject failed because another message came first. A replicated stream answers with a
+// code of its own.
+func IsWrongLastSequence(err error) bool {
+	return Is(err, jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+}
