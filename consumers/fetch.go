@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/internal/backoff"
 )
 
 // bindTimeout bounds one try to reach the durable.
@@ -50,7 +52,7 @@ func (f *fetcher) run(ctx context.Context) {
 			failures++
 			delay := bindRetry.backoff(failures)
 			f.log.Error("cannot fetch events, trying again", zap.Error(err), zap.Duration("in", delay))
-			pause(ctx, delay)
+			backoff.Sleep(ctx, delay)
 		}
 	}
 }

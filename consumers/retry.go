@@ -3,8 +3,9 @@ package consumers
 import (
 	"cmp"
 	"fmt"
-	"math/rand/v2"
 	"time"
+
+	"github.com/hookspan/hookspan/internal/backoff"
 )
 
 // MaxRetryDelay is the longest wait before another attempt.
@@ -55,17 +56,9 @@ func (r Retry) Validate() error {
 // of it fixed, half random, so that events that failed together do not come back
 // together.
 func (r Retry) backoff(attempts int) time.Duration {
-	d := r.First
-	for i := 1; i < attempts && d < r.Max; i++ {
-		d *= 2
-	}
-	d = min(d, r.Max)
-	return d/2 + rand.N(d/2+1)
+	return backoff.Spread(backoff.Doubled(r.First, attempts-1, r.Max))
 }
 
 // longest is the longest backoff of an event that stays with its durable, as
 // random as any.
-func (r Retry) longest() time.Duration {
-	d := min(r.Max, ShortRetryDelay)
-	return d/2 + rand.N(d/2+1)
-}
+func (r Retry) longest() time.Duration { return backoff.Spread(min(r.Max, ShortRetryDelay)) }

@@ -78,12 +78,3 @@ func decode(msg jetstream.Msg) (*bridge.Event, error) {
 	}
 	return ev, nil
 }
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}

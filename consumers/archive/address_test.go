@@ -209,21 +209,16 @@ func TestMetadataIsNeverAsked(t *testing.T) {
 			require.ErrorContains(t, err, "is never asked, whatever is allowed", host)
 			require.False(t, consumers.IsPermanent(err), "it may redirect elsewhere the next time")
 		}
-		u, err := readAddress("https://" + host)
-		require.NoError(t, err)
-		require.ErrorContains(t, dialControl(true)("tcp", net.JoinHostPort(u.Hostname(), "80"), nil), "is never asked", host)
 	}
 	// A name that leads there may lead elsewhere the next time.
 	b := setup(t, func(c *Config) { c.Hosts = []string{"metadata.example"} })
-	transport := newTransport(Config{})
+	transport := newTransport(Config{AllowPrivate: true}, true)
+	dial := transport.DialContext
 	transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return (&net.Dialer{Control: dialControl(true)}).DialContext(ctx, network, "169.254.169.254:80")
+		return dial(ctx, network, "169.254.169.254:80")
 	}
-	b.fetcher.transport = freshconn.New(transport, 0)
+	b.fetcher.plain = freshconn.New(transport, 0)
 	requireRefused(t, b, "http://metadata.example/latest/meta-data", "169.254.169.254 is never asked, whatever is allowed")
-	for _, host := range []string{"127.0.0.1", "::1", "10.0.0.1", "fd12::1", "8.8.8.8"} {
-		require.NoError(t, dialControl(true)("tcp", net.JoinHostPort(host, "8080"), nil), host)
-	}
 }
 
 // Whatever an address is, what is made of it can be written in a request line, and says

@@ -137,7 +137,8 @@ func again(err error, after, within time.Duration) error {
 // Close closes the connections that are kept for further downloads, and the
 // archive.
 func (a *Archive) Close() error {
-	a.fetcher.transport.CloseIdleConnections()
+	a.fetcher.secure.CloseIdleConnections()
+	a.fetcher.plain.CloseIdleConnections()
 	if err := a.files.close(); err != nil {
 		return fmt.Errorf("archive: %w", err)
 	}

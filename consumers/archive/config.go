@@ -26,7 +26,7 @@ type Config struct {
 	// They are compared as browsers compare hosts, without regard to case and
 	// spelling; the port of an address does not matter. Redirects are held to them too.
 	Hosts []string
-	// AllowPrivate permits http, any port, and private and loopback addresses,
+	// AllowPrivate permits private and loopback addresses, http to them, and any port,
 	// for local trials. Hosts holds nevertheless.
 	AllowPrivate bool
 	// MaxOutput is how many bytes one output can have, default [DefaultMaxOutput]. A larger

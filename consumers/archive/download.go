@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/url"
 	"time"
+
+	"github.com/hookspan/hookspan/internal/backoff"
 )
 
 const (
@@ -104,11 +106,7 @@ func (d *download) mayContinue(err error) bool {
 func (d *download) proceed(broken error) error {
 	d.answer.close()
 	if d.continued > 0 {
-		pause := time.NewTimer(time.Duration(d.continued) * d.fetcher.pause)
-		defer pause.Stop()
-		select {
-		case <-pause.C:
-		case <-d.ctx.Done():
+		if !backoff.Sleep(d.ctx, time.Duration(d.continued)*d.fetcher.pause) {
 			return broken
 		}
 	}

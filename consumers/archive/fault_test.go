@@ -53,16 +53,6 @@ func TestPassingFaultWins(t *testing.T) {
 	require.NoFileExists(t, filepath.Join(folder(b.dir, "p"), manifestName))
 }
 
-func TestRetryAfter(t *testing.T) {
-	for header, want := range map[string]time.Duration{
-		"": 0, "soon": 0, " 12 ": 12 * time.Second, "-5": 0, "9999999999999": maxRetryAfter, "99999999999999999999": 0,
-		"Thu, 01 Jan 1970 00:00:00 GMT": 0, "Fri, 31 Dec 2999 23:59:59 GMT": maxRetryAfter,
-	} {
-		require.Equal(t, want, retryAfter(header), header)
-	}
-	require.Positive(t, retryAfter(time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)))
-}
-
 // brokenServer answers with what is not a whole body.
 func brokenServer(w http.ResponseWriter, r *http.Request) {
 	const length, part = 1 << 20, 1 << 19

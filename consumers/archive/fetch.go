@@ -13,8 +13,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/dialguard"
 	"github.com/hookspan/hookspan/internal/freshconn"
-	"github.com/hookspan/hookspan/internal/neverdial"
 )
 
 const (
@@ -35,18 +35,20 @@ var (
 // writes whole addresses into its errors and tells the next host of a redirect
 // the address that led there.
 type fetcher struct {
-	guard     guard
-	transport *freshconn.Transport
-	timeout   time.Duration
-	stall     time.Duration
-	limit     int64
-	pause     time.Duration
-	logger    *zap.Logger
+	guard   guard
+	secure  *freshconn.Transport // for https
+	plain   *freshconn.Transport // for http
+	timeout time.Duration
+	stall   time.Duration
+	limit   int64
+	pause   time.Duration
+	logger  *zap.Logger
 }
 
 func newFetcher(c Config) *fetcher {
 	return &fetcher{
-		guard: newGuard(c), transport: freshconn.New(newTransport(c), 0), timeout: c.Timeout, stall: c.Stall, limit: c.MaxOutput, pause: continuedPause, logger: c.Logger,
+		guard: newGuard(c), secure: freshconn.New(newTransport(c, false), 0), plain: freshconn.New(newTransport(c, true), 0),
+		timeout: c.Timeout, stall: c.Stall, limit: c.MaxOutput, pause: continuedPause, logger: c.Logger,
 	}
 }
 
@@ -162,7 +164,11 @@ func (f *fetcher) ask(ctx context.Context, u *url.URL, there progress) (*http.Re
 		header["If-Range"] = []string{there.Validator}
 	}
 	req := &http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Header: header}
-	resp, err := f.transport.RoundTrip(req.WithContext(ctx))
+	transport := f.secure
+	if u.Scheme != "https" {
+		transport = f.plain
+	}
+	resp, err := transport.RoundTrip(req.WithContext(ctx))
 	if err != nil {
 		return nil, transferFault(ctx, u, err)
 	}
@@ -175,9 +181,9 @@ func transferFault(ctx context.Context, u *url.URL, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
-	case errors.Is(err, neverdial.ErrNever):
+	case errors.Is(err, dialguard.ErrNever):
 		return refuse(host, "what is there is not for downloads", fmt.Errorf("%s: %w", host, err))
-	case isBlocked(err):
+	case errors.Is(err, dialguard.ErrBlocked):
 		return refuse(host, "if it is meant to be a private one, set consumers.<name>.allow_private", fmt.Errorf("%s: %w", host, err))
 	case u.RawQuery != "" && strings.Contains(err.Error(), u.RawQuery):
 		err = errAnswer // it repeats the request, and its query may hold a signature

@@ -29,13 +29,13 @@ func behindTLS(t *testing.T, h http.HandlerFunc, hosts ...string) (*bundle, func
 	t.Cleanup(srv.Close)
 	b := setup(t, func(c *Config) { c.Hosts, c.AllowPrivate = hosts, false })
 	dialled := make(chan string, 100)
-	transport := newTransport(Config{Stall: time.Minute})
+	transport := newTransport(Config{Stall: time.Minute}, false)
 	transport.TLSClientConfig = srv.Client().Transport.(*http.Transport).TLSClientConfig
 	transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		dialled <- addr
 		return new(net.Dialer).DialContext(ctx, network, srv.Listener.Addr().String())
 	}
-	b.fetcher.transport = freshconn.New(transport, 0)
+	b.fetcher.secure = freshconn.New(transport, 0)
 	return b, func() []string {
 		var list []string
 		for len(dialled) > 0 {

@@ -228,7 +228,7 @@ func TestNoProxy(t *testing.T) {
 	t.Setenv("ALL_PROXY", "http://127.0.0.1:1")
 	b := setup(t, answering(t, 200).URL, nil)
 	require.NoError(t, b.handle())
-	require.Nil(t, newTransport(Config{}, guard{}).Proxy)
+	require.Nil(t, newTransport(Config{}, false).Proxy)
 }
 
 // A body that the target does not read ends with the attempt.

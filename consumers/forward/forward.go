@@ -16,6 +16,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/internal/dialguard"
 	"github.com/hookspan/hookspan/internal/freshconn"
 )
 
@@ -84,7 +85,7 @@ func New(cfg Config) (*Forwarder, error) {
 		answerTime: 5 * time.Second,
 		refuse:     make(map[int]bool),
 		template:   template,
-		transport:  freshconn.New(newTransport(cfg, newGuard(cfg, template.URL.Scheme == "http")), 0),
+		transport:  freshconn.New(newTransport(cfg, template.URL.Scheme == "http"), 0),
 		alarms:     cfg.Alarms,
 		log:        cfg.Logger,
 	}
@@ -158,8 +159,8 @@ func (f *Forwarder) Handle(ctx context.Context, ev *bridge.Event) error {
 		return err
 	}
 	p.failed(err, 0)
-	if errors.Is(err, errBlocked) {
-		f.alarm(bridge.AlarmTargetBlocked, "the target must not be asked, so its events wait", err)
+	if errors.Is(err, dialguard.ErrBlocked) {
+		f.alarm(bridge.AlarmTargetBlocked, "the target must not be asked, so its events wait: if it is meant to be there, use https, or name its network in allow_networks", err)
 	}
 	return err
 }

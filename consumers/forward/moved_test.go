@@ -27,7 +27,7 @@ func TestServiceThatMoved(t *testing.T) {
 	var leads atomic.Pointer[string]
 	lead := func(address string) { leads.Store(&address) }
 	lead(old.Listener.Addr().String())
-	transport := newTransport(Config{Concurrency: 1}, guard{})
+	transport := newTransport(Config{Concurrency: 1}, false)
 	transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, *leads.Load())
 	}

@@ -1,16 +1,15 @@
 package forward
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/internal/retryafter"
 )
 
 const (
@@ -41,20 +40,7 @@ func readAnswer(resp *http.Response) answer {
 	if len(body) > 0 {
 		note += "\n" + string(body)
 	}
-	return answer{status: resp.StatusCode, retryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()), note: note}
-}
-
-// retryAfter reads the header of RFC 9110 section 10.2.3: seconds, or a time. What is
-// over, or cannot be read, is 0.
-func retryAfter(value string, now time.Time) time.Duration {
-	if at, err := http.ParseTime(value); err == nil {
-		return min(max(at.Sub(now), 0), maxRetryAfter)
-	}
-	seconds, err := strconv.ParseUint(value, 10, 64)
-	if err != nil && !errors.Is(err, strconv.ErrRange) {
-		return 0
-	}
-	return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
+	return answer{status: resp.StatusCode, retryAfter: min(retryafter.Parse(resp.Header.Get("Retry-After"), time.Now()), maxRetryAfter), note: note}
 }
 
 // judge makes the verdict of an answer, and tells the breaker:

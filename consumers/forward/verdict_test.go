@@ -69,32 +69,12 @@ func TestRefuseIsConfigurable(t *testing.T) {
 	require.True(t, consumers.IsRefused(b.handle()), "who refuses works")
 }
 
-func TestRetryAfter(t *testing.T) {
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for value, want := range map[string]time.Duration{
-		"":                               0,
-		"0":                              0,
-		"7":                              7 * time.Second,
-		"3600":                           time.Hour,
-		"3601":                           time.Hour,
-		"99999999999999999999999999":     time.Hour,
-		"-1":                             0,
-		"1.5":                            0,
-		"soon":                           0,
-		"Fri, 02 Jan 2026 03:04:35 GMT":  30 * time.Second,
-		"Friday, 02-Jan-26 03:04:35 GMT": 30 * time.Second,
-		"Fri, 02 Jan 2026 03:04:00 GMT":  0,
-		"Fri, 02 Jan 2099 03:04:00 GMT":  time.Hour,
-	} {
-		require.Equal(t, want, retryAfter(value, now), value)
-	}
-}
-
 // An answer is kept with the attempt: its status line, and up to 64 KiB of its body.
 func TestAnswerIsRead(t *testing.T) {
 	body := strings.NewReader(strings.Repeat("x", maxAnswer+5))
-	a := readAnswer(&http.Response{Proto: "HTTP/1.1", Status: "503 No", StatusCode: http.StatusServiceUnavailable, Body: io.NopCloser(body)})
+	a := readAnswer(&http.Response{Proto: "HTTP/1.1", Status: "503 No", StatusCode: http.StatusServiceUnavailable, Body: io.NopCloser(body), Header: http.Header{"Retry-After": {"3601"}}})
 	require.Equal(t, 503, a.status)
+	require.Equal(t, time.Hour, a.retryAfter, "a target cannot ask for more")
 	require.Len(t, a.note, len("HTTP/1.1 503 No\n")+maxAnswer)
 	require.Equal(t, 5, body.Len(), "no more is read")
 }
