@@ -217,7 +217,7 @@ func TestMetadataIsNeverAsked(t *testing.T) {
 	transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return dial(ctx, network, "169.254.169.254:80")
 	}
-	b.fetcher.plain = freshconn.New(transport, 0)
+	b.downloader.plain = freshconn.New(transport, 0)
 	requireRefused(t, b, "http://metadata.example/latest/meta-data", "169.254.169.254 is never asked, whatever is allowed")
 }
 

@@ -72,7 +72,7 @@ func TestAnySender(t *testing.T) {
 	}
 	srv := serve(t, m.ServeHTTP)
 	b := setup(t, nil)
-	b.fetcher.pause = time.Microsecond
+	b.downloader.pause = time.Microsecond
 	for i := range 100 {
 		id := fmt.Sprint("p", i)
 		ev := newEvent(id, srv.URL+"/a.mp4?x=1", srv.URL+"/b.mp4")

@@ -27,16 +27,16 @@ const maxOutputs = 10_000
 // Archive stores the outputs of events. Its methods may be called concurrently,
 // but nothing after Close.
 type Archive struct {
-	name     string
-	files    store
-	fetcher  *fetcher
-	space    *space
-	lives    *lives
-	alarms   bridge.Alarmer
-	folders  locks
-	parallel int
-	delay    func(source string) time.Duration
-	publish  func(context.Context, *bridge.Event) error
+	name       string
+	files      store
+	downloader *downloader
+	space      *space
+	lives      *lives
+	alarms     bridge.Alarmer
+	folders    locks
+	parallel   int
+	delay      func(source string) time.Duration
+	publish    func(context.Context, *bridge.Event) error
 	// now is the clock that says how long outputs are late, another one in tests.
 	now func() time.Time
 }
@@ -53,7 +53,7 @@ func New(c Config) (*Archive, error) {
 		return nil, fmt.Errorf("archive: location: %w", err)
 	}
 	return &Archive{
-		name: c.Name, files: files, fetcher: newFetcher(c), space: newSpace(c, files), lives: newLives(c), alarms: c.Alarms,
+		name: c.Name, files: files, downloader: newDownloader(c), space: newSpace(c, files), lives: newLives(c), alarms: c.Alarms,
 		parallel: c.Parallel, delay: c.Delay, publish: c.Publish, now: time.Now,
 	}, nil
 }
@@ -137,8 +137,8 @@ func again(err error, after, within time.Duration) error {
 // Close closes the connections that are kept for further downloads, and the
 // archive.
 func (a *Archive) Close() error {
-	a.fetcher.secure.CloseIdleConnections()
-	a.fetcher.plain.CloseIdleConnections()
+	a.downloader.secure.CloseIdleConnections()
+	a.downloader.plain.CloseIdleConnections()
 	if err := a.files.close(); err != nil {
 		return fmt.Errorf("archive: %w", err)
 	}

@@ -25,8 +25,8 @@ func child(what, dir, url string) int {
 		if what == childDial {
 			transport := newTransport(Config{}, false)
 			transport.DialContext = printAddress
-			a.fetcher.secure = freshconn.New(transport, 0)
-			a.fetcher.plain = a.fetcher.secure
+			a.downloader.secure = freshconn.New(transport, 0)
+			a.downloader.plain = a.downloader.secure
 		}
 		err = a.Handle(context.Background(), newEvent("p", "text", url))
 	}

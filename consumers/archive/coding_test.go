@@ -132,7 +132,7 @@ func last(codings string) string {
 // A part that came in one coding is not gone on with in another.
 func TestPartOfAnotherCodingIsBegunAnew(t *testing.T) {
 	for _, coding := range []string{"gzip", "zstd", ""} {
-		there := progress{origin: origin{Validator: `"1"`, Length: 10, Coding: coding}, bytes: 5}
+		there := resumePoint{origin{validator: `"1"`, length: 10, coding: coding}, 5}
 		for _, says := range []string{"gzip", "zstd", ""} {
 			resp := &http.Response{ContentLength: 5, Header: http.Header{
 				"Content-Range": {"bytes 5-9/10"}, "Content-Encoding": slices.DeleteFunc([]string{says}, func(s string) bool { return s == "" }),

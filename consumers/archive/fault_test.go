@@ -170,9 +170,9 @@ func TestLimit(t *testing.T) {
 func TestSummary(t *testing.T) {
 	gone, failed := &fault{short: "gone (404)"}, &fault{short: "failed"}
 	require.Equal(t, "0 outputs, 0 B", summary(nil, nil))
-	require.Equal(t, "1 output, 999 B", summary([]entry{{Bytes: 999}}, nil))
-	require.Equal(t, "3 outputs, 12.4 MB", summary([]entry{{Bytes: 12_000_000}, {Bytes: 400_000}, {}}, nil))
-	require.Equal(t, "2 of 3 outputs, 1 gone (404)", summary(make([]entry, 3), []*fault{gone}))
-	require.Equal(t, "0 of 3 outputs, 1 failed, 2 gone (404)", summary(make([]entry, 3), []*fault{gone, failed, gone}))
-	require.Equal(t, "9.2 EB", formatSize(1<<63-1))
+	require.Equal(t, "1 output, 999 B", summary([]manifestOutput{{Bytes: 999}}, nil))
+	require.Equal(t, "3 outputs, 12 MB", summary([]manifestOutput{{Bytes: 12_000_000}, {Bytes: 400_000}, {}}, nil))
+	require.Equal(t, "2 of 3 outputs, 1 gone (404)", summary(make([]manifestOutput, 3), []*fault{gone}))
+	require.Equal(t, "0 of 3 outputs, 1 failed, 2 gone (404)", summary(make([]manifestOutput, 3), []*fault{gone, failed, gone}))
+	require.Equal(t, "9.2 EB", humanBytes(1<<63-1))
 }

@@ -35,7 +35,7 @@ func behindTLS(t *testing.T, h http.HandlerFunc, hosts ...string) (*bundle, func
 		dialled <- addr
 		return new(net.Dialer).DialContext(ctx, network, srv.Listener.Addr().String())
 	}
-	b.fetcher.secure = freshconn.New(transport, 0)
+	b.downloader.secure = freshconn.New(transport, 0)
 	return b, func() []string {
 		var list []string
 		for len(dialled) > 0 {

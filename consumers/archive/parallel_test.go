@@ -158,13 +158,13 @@ func TestLongDownloadIsLogged(t *testing.T) {
 	data := bytes.Repeat([]byte("x"), 1<<20)
 	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(data) })
 	b := setup(t, nil)
-	d, err := b.fetcher.get(t.Context(), srv.URL+"/dir/"+strings.Repeat("é", 100)+".png?sig=secret", progress{})
+	d, err := b.downloader.get(t.Context(), srv.URL+"/dir/"+strings.Repeat("é", 100)+".png?sig=secret")
 	require.NoError(t, err)
 	defer d.Close()
 	_, err = d.Read(make([]byte, 10))
 	require.NoError(t, err)
 	require.Zero(t, b.logs.Len())
-	d.logged = time.Now().Add(-progressEvery)
+	d.logged = time.Now().Add(-logEvery)
 	for range 2 {
 		_, err = d.Read(make([]byte, 10))
 		require.NoError(t, err)
@@ -172,7 +172,7 @@ func TestLongDownloadIsLogged(t *testing.T) {
 	require.Equal(t, 1, b.logs.Len())
 	line := b.logs.All()[0]
 	require.Equal(t, "downloading", line.Message)
-	require.EqualValues(t, d.origin.Length, line.ContextMap()["of"])
+	require.EqualValues(t, d.origin.length, line.ContextMap()["of"])
 	require.Positive(t, line.ContextMap()["bytes"])
 	require.NotContains(t, fmt.Sprint(line.ContextMap()), "secret")
 }

@@ -41,7 +41,7 @@ func TestVersionsOfTwoServersAreNotMixed(t *testing.T) {
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(one))
 	})
 	b := setup(t, nil)
-	b.fetcher.pause = time.Millisecond
+	b.downloader.pause = time.Millisecond
 	require.NoError(t, b.handle(newEvent("p", srv.URL+"/a.mp4")))
 	require.True(t, bytes.Equal(one, []byte(readFile(t, folder(b.dir, "p"), "0.mp4"))))
 	require.Empty(t, temporaries(t, b.dir))
@@ -59,10 +59,10 @@ func TestNoAnswerIsNotTheEnd(t *testing.T) {
 	}
 	srv := serve(t, f.ServeHTTP)
 	b := setup(t, nil)
-	b.fetcher.pause = time.Millisecond
+	b.downloader.pause = time.Millisecond
 	ev := newEvent("p", srv.URL+"/a.mp4")
 	require.ErrorIs(t, b.handle(ev), io.ErrUnexpectedEOF)
-	require.Equal(t, []string{"0.part", "0.part.json", eventName, signatureName}, names(t, folder(b.dir, "p")))
+	require.Equal(t, []string{eventName, signatureName}, names(t, folder(b.dir, "p")))
 	f.mu.Lock()
 	f.lie = nil
 	f.mu.Unlock()

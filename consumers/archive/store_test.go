@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -27,14 +26,10 @@ func stores(t *testing.T) map[string]store {
 	return map[string]store{"disk": d, "bucket": newBucket(t).open(t)}
 }
 
-// fill stores an output of unknown origin.
+// fill stores an output.
 func fill(t *testing.T, s store, key string, r io.Reader) error {
 	t.Helper()
-	p, err := s.part(t.Context(), path.Dir(key), 0)
-	require.NoError(t, err)
-	_, err = p.fill(t.Context(), file{key: key}, origin{Length: -1}, 0, r)
-	_, failed := p.close(false)
-	require.NoError(t, failed)
+	_, err := s.stream(t.Context(), file{key: key}, r)
 	return err
 }
 

@@ -88,7 +88,8 @@ func TestUsageIsRight(t *testing.T) {
 	requireRight(b)
 	ev := newEvent("p", "text", srv.URL+"/a.mp4")
 	require.Error(t, b.handle(ev))
-	require.NotEmpty(t, temporaries(t, b.dir))
+	require.Empty(t, temporaries(t, b.dir))
+	requireRight(b)
 	f.lie = nil
 	require.NoError(t, b.handle(ev))
 	requireRight(b)

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -45,8 +46,9 @@ func TestWaitersLeaveDownloadsAlone(t *testing.T) {
 			done := make(chan error, 1)
 			go func() { done <- b.handle(newEvent("p", srv.URL+"/a.mp4")) }()
 			require.Eventually(t, func() bool {
-				info, err := os.Stat(filepath.Join(folder(b.dir, "p"), "0.part"))
-				return err == nil && info.Size() == first
+				left, err := filepath.Glob(filepath.Join(folder(b.dir, "p"), "0.mp4.*.tmp"))
+				require.NoError(t, err)
+				return len(left) == 1 && held(t, b.dir) == first
 			}, 10*time.Second, time.Millisecond)
 			waited := make(chan error, 1)
 			go func() {
@@ -79,42 +81,32 @@ func TestPromisesAreKept(t *testing.T) {
 	require.NotNil(t, u.hold(1))
 }
 
-// closing tells when a part is closed.
-type closing struct {
+// streaming tells when an output was stored.
+type streaming struct {
 	store
-	closed func()
+	stored func()
 }
 
-func (s closing) part(ctx context.Context, folder string, n int) (part, error) {
-	p, err := s.store.part(ctx, folder, n)
-	return closingPart{p, s.closed}, err
-}
-
-type closingPart struct {
-	part
-	closed func()
-}
-
-func (p closingPart) close(keep bool) (int64, error) {
-	n, err := p.part.close(keep)
-	p.closed()
-	return n, err
+func (s streaming) stream(ctx context.Context, f file, r io.Reader) (measured, error) {
+	m, err := s.store.stream(ctx, f, r)
+	s.stored()
+	return m, err
 }
 
 // There is no moment at which a file that is stored is neither promised nor counted.
 func TestNoGapBetweenPromiseAndCount(t *testing.T) {
 	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 400<<10)) })
 	b := small(t, nil)
-	gaps, closed := 0, 0
-	b.files = closing{b.files, func() {
-		closed++
+	gaps, stored := 0, 0
+	b.files = streaming{b.files, func() {
+		stored++
 		if g, err := b.space.grant(700<<10, 0); err == nil {
 			g.release()
 			gaps++
 		}
 	}}
 	require.NoError(t, b.handle(newEvent("p", srv.URL+"/a.png")))
-	require.Equal(t, 1, closed)
+	require.Equal(t, 1, stored)
 	require.Zero(t, gaps)
 	require.Zero(t, b.space.usage.held)
 	require.Zero(t, b.space.promised)
