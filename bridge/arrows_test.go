@@ -27,6 +27,7 @@ type arrow struct {
 const (
 	echo = "github.com/labstack/echo"
 	nats = "github.com/nats-io/"
+	zap  = "go.uber.org/zap"
 )
 
 // machinery may import what is below it, which is drawn here, and internal packages of
@@ -36,6 +37,8 @@ var (
 	withoutEcho   = []string{echo}
 	withoutServer = []string{echo, nats + "nats-server"}
 	withoutNATS   = []string{echo, nats}
+	// What programs of others import brings no log of ours.
+	lean = []string{echo, nats + "nats-server", zap}
 )
 
 // arrows is every package of the module: a new one is drawn here first.
@@ -45,10 +48,10 @@ var arrows = map[string]arrow{
 	"bridge/client":          {ours: []string{"bridge", "internal/*"}, stdOnly: true},
 	"bridge/app":             {ours: []string{"bridge", "bridge/config", "bridge/internal/*", "consumers", "consumers/archive", "consumers/exec", "consumers/forward", "internal/*"}},
 	"bridge/config":          {ours: []string{"bridge", "bridge/internal/admin", "bridge/internal/ingress", "bridge/internal/source", "bridge/internal/stream", "consumers", "consumers/archive", "consumers/exec", "consumers/forward", "internal/*"}, never: withoutNATS},
-	"consumers":              {ours: []string{"bridge", "internal/backoff", "internal/redial", "internal/streamread", "internal/waitbudget"}, never: withoutServer},
-	"consumers/archive":      {ours: []string{"bridge", "consumers", "internal/*"}, never: withoutNATS},
-	"consumers/exec":         {ours: []string{"bridge", "consumers", "internal/backoff"}, never: withoutNATS},
-	"consumers/forward":      {ours: []string{"bridge", "consumers", "internal/*"}, never: withoutNATS},
+	"consumers":              {ours: []string{"bridge", "internal/attemptrecord", "internal/backoff", "internal/durable", "internal/redial", "internal/streamread", "internal/waitbudget"}, never: lean},
+	"consumers/archive":      {ours: []string{"bridge", "consumers", "internal/*"}, never: append(withoutNATS, zap)},
+	"consumers/exec":         {ours: []string{"bridge", "consumers", "internal/backoff"}, never: append(withoutNATS, zap)},
+	"consumers/forward":      {ours: []string{"bridge", "consumers", "internal/*"}, never: append(withoutNATS, zap)},
 	"consumers/consumertest": {ours: []string{"bridge", "consumers", "internal/natstest"}, never: withoutEcho},
 
 	// The machinery, from what stands on top to what everything else stands on.
@@ -72,22 +75,24 @@ var arrows = map[string]arrow{
 	"bridge/internal/telemetry":            {ours: []string{"internal/printable"}, never: withoutNATS},
 
 	// What several sides need.
-	"internal/adminapi":   {ours: []string{"bridge", "internal/printable"}, stdOnly: true},
-	"internal/backoff":    {stdOnly: true, never: []string{"net/http"}},
-	"internal/retryafter": {stdOnly: true},
-	"internal/dialguard":  {never: append(withoutNATS, "net/http")},
-	"internal/fakeget3w":  {ours: []string{"bridge", "internal/signing"}, never: withoutNATS},
-	"internal/freshconn":  {stdOnly: true},
-	"internal/headers":    {stdOnly: true},
-	"internal/natstest":   {ours: []string{"bridge", "internal/streams"}, never: withoutEcho},
-	"internal/pasted":     {stdOnly: true, never: []string{"net/http"}},
-	"internal/pid1":       {never: append(withoutNATS, "net/http")},
-	"internal/printable":  {stdOnly: true},
-	"internal/redial":     {never: withoutServer},
-	"internal/signing":    {stdOnly: true, never: []string{"net/http"}},
-	"internal/streamread": {ours: []string{"bridge"}, never: withoutServer},
-	"internal/streams":    {ours: []string{"bridge"}, never: withoutServer},
-	"internal/waitbudget": {ours: []string{"bridge"}, never: withoutServer},
+	"internal/adminapi":      {ours: []string{"bridge", "internal/printable"}, stdOnly: true},
+	"internal/attemptrecord": {ours: []string{"bridge"}, never: lean},
+	"internal/durable":       {ours: []string{"bridge", "internal/streamread"}, never: lean},
+	"internal/backoff":       {stdOnly: true, never: []string{"net/http"}},
+	"internal/retryafter":    {stdOnly: true},
+	"internal/dialguard":     {never: append(withoutNATS, "net/http")},
+	"internal/fakeget3w":     {ours: []string{"bridge", "internal/signing"}, never: withoutNATS},
+	"internal/freshconn":     {stdOnly: true},
+	"internal/headers":       {stdOnly: true},
+	"internal/natstest":      {ours: []string{"bridge", "internal/streams"}, never: withoutEcho},
+	"internal/pasted":        {stdOnly: true, never: []string{"net/http"}},
+	"internal/pid1":          {never: append(withoutNATS, "net/http")},
+	"internal/printable":     {stdOnly: true},
+	"internal/redial":        {never: lean},
+	"internal/signing":       {stdOnly: true, never: []string{"net/http"}},
+	"internal/streamread":    {ours: []string{"bridge"}, never: lean},
+	"internal/streams":       {ours: []string{"bridge"}, never: withoutServer},
+	"internal/waitbudget":    {ours: []string{"bridge"}, never: withoutServer},
 
 	// Programs.
 	"cmd/hookspan":          {ours: []string{"bridge", "bridge/app", "bridge/client", "bridge/config", "internal/*"}, never: []string{echo}},

@@ -3,11 +3,13 @@ package consumers
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
+	"go.uber.org/zap/exp/zapslog"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -55,7 +57,7 @@ func TestTryReachesTheVerdictOfAConsumer(t *testing.T) {
 
 func TestTryOfAPanic(t *testing.T) {
 	core, logs := observer.New(zap.ErrorLevel)
-	got := try(func(context.Context, *bridge.Event) error { panic("no") }, Config{Logger: zap.New(core)}, Attempt{})
+	got := try(func(context.Context, *bridge.Event) error { panic("no") }, Config{Logger: slog.New(zapslog.NewHandler(core))}, Attempt{})
 	require.Equal(t, ActionRetry, got.Action)
 	require.Equal(t, "no", got.Panic)
 	require.EqualError(t, got.Err, "handler panicked: no")

@@ -3,11 +3,11 @@ package consumers
 import (
 	"cmp"
 	"fmt"
+	"log/slog"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/durable"
 )
 
 // Config of a [Consumer]. Zero values are defaults; only Name is required.
@@ -43,22 +43,29 @@ type Config struct {
 	Grace time.Duration
 	// Retry says when failed events come again.
 	Retry Retry
-	// BindOnly binds to a durable that somebody else provisions, see
 	// [Durable.Provision], and never creates or changes one: while it is missing, or
 	// differs from what this configuration says, nothing is handled, and the log says
 	// what differs. Such a consumer needs no right to anything but its durable, its
-	// records in the ledger, its dead letters and its waiting events. In exchange it
+	// records in its record, its dead letters and its waiting events. In exchange it
 	// has to be told by the server that there is no room to wait, and may make a dead
 	// letter twice.
 	BindOnly bool
 	// Prefix is that of the bridge's names, default [bridge.DefaultPrefix].
 	Prefix string
-	// Logger gets one line for each attempt; nil logs nothing.
-	Logger *zap.Logger
+	// Logger gets one line for each attempt, and one for what goes wrong. Nil logs nothing.
+	// Loggers of other packages plug in by their slog.Handler, zap's by that of
+	// go.uber.org/zap/exp/zapslog.
+	Logger *slog.Logger
 }
 
-// minLease leaves time to settle an event within it.
-const minLease = time.Second
+// Start says which events a new durable begins with. The zero value begins with
+// what is stored after it was created.
+type Start struct {
+	// All begins with the oldest event that is still stored.
+	All bool
+	// At begins with what was stored at that time or later.
+	At time.Time
+}
 
 // MaxConcurrency bounds Config.Concurrency.
 const MaxConcurrency = 4096
@@ -67,44 +74,36 @@ const MaxConcurrency = 4096
 const MaxRate = 1e6
 
 func (c Config) withDefaults() Config {
+	d := c.durable().WithDefaults()
+	c.Filter, c.Lease, c.Prefix = d.Filter, d.Lease, d.Prefix
 	c.Concurrency = cmp.Or(c.Concurrency, 1)
-	c.Lease = cmp.Or(c.Lease, 30*time.Second)
 	c.Grace = cmp.Or(c.Grace, 20*time.Second)
-	c.Prefix = cmp.Or(c.Prefix, bridge.DefaultPrefix)
 	c.Retry = c.Retry.withDefaults()
-	if len(c.Filter.Statuses) == 0 {
-		c.Filter.Statuses = []string{bridge.StatusCompleted, bridge.StatusFailed}
-	}
 	if c.Logger == nil {
-		c.Logger = zap.NewNop()
+		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c
 }
 
+// durable is the durable that the consumer reads.
+func (c Config) durable() durable.Definition {
+	return durable.Definition{Name: c.Name, Filter: c.Filter, Start: durable.StartPoint(c.Start), Lease: c.Lease, Prefix: c.Prefix}
+}
+
 func (c Config) validate() error {
-	if err := bridge.CheckName("consumer", c.Name); err != nil {
+	if err := c.durable().Validate(); err != nil {
 		return err
 	}
-	for _, err := range []error{
-		bridge.CheckName("prefix", c.Prefix),
-		c.Filter.Validate(),
-		c.Retry.Validate(),
-	} {
-		if err != nil {
-			return fmt.Errorf("consumer %s: %w", c.Name, err)
-		}
+	if err := c.Retry.Validate(); err != nil {
+		return fmt.Errorf("consumer %s: %w", c.Name, err)
 	}
 	switch {
 	case c.Concurrency < 0 || c.Concurrency > MaxConcurrency:
 		return fmt.Errorf("consumer %s: concurrency is %d, it must be 1 to %d", c.Name, c.Concurrency, MaxConcurrency)
 	case !(c.Rate >= 0 && c.Rate <= MaxRate): // NaN too
 		return fmt.Errorf("consumer %s: rate is %v, it must be 0 to %v", c.Name, c.Rate, MaxRate)
-	case c.Timeout < 0 || c.Lease < 0 || c.Grace < 0:
-		return fmt.Errorf("consumer %s: timeout %v, lease %v, grace %v: none may be negative", c.Name, c.Timeout, c.Lease, c.Grace)
-	case c.Lease < minLease:
-		return fmt.Errorf("consumer %s: lease is %v, it must be at least %v", c.Name, c.Lease, minLease)
-	case c.Start.All && !c.Start.At.IsZero():
-		return fmt.Errorf("consumer %s: start has both All and At", c.Name)
+	case c.Timeout < 0 || c.Grace < 0:
+		return fmt.Errorf("consumer %s: timeout %v, grace %v: neither may be negative", c.Name, c.Timeout, c.Grace)
 	}
 	return nil
 }

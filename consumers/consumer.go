@@ -18,12 +18,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -63,7 +63,7 @@ type Consumer struct {
 	room    *waitbudget.Room // for longer waits
 	short   time.Duration    // the longest wait with the durable
 	waits   waits            // with the durable
-	log     *zap.Logger
+	log     *slog.Logger
 	reports *reporter
 
 	// mu guards bound, which is set when the durable was reached.
@@ -85,9 +85,9 @@ func New(js jetstream.JetStream, handler Handler, cfg Config) (*Consumer, error)
 		handler: wrap(handler, cfg.Middleware),
 		cfg:     cfg,
 		names:   bridge.Names{Prefix: cfg.Prefix},
-		log:     cfg.Logger.Named("consumer").With(zap.String("consumer", cfg.Name)),
+		log:     cfg.Logger.With("consumer", cfg.Name),
 	}
-	c.js = redial.Borrow(js, c.log)
+	c.js = redial.Borrow(js, c.log.Warn)
 	c.gate, _ = handler.(Gate)
 	c.reports = newReporter(c, handler)
 	if cfg.Rate > 0 {
@@ -105,10 +105,6 @@ const abortTimeout = 5 * time.Second
 // not return although their context had ended. Their events come again once
 // their leases have run out.
 var ErrStillRunning = errors.New("handlers are still running")
-
-// ErrUnusable is wrapped when there is a durable of this name that cannot serve a
-// consumer. Somebody has to remove it, or the consumer needs another name.
-var ErrUnusable = errors.New("durable cannot be used")
 
 // Run handles events until ctx ends: then it fetches no more, lets the handlers
 // finish for at most Config.Grace, ends their contexts, and gives back what they
@@ -174,7 +170,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 // connection closes it.
 func (c *Consumer) flush() {
 	if err := c.js.Conn().FlushTimeout(c.settleTimeout()); err != nil {
-		c.log.Warn("the last acknowledgements may be lost; their events come again", zap.Error(err))
+		c.log.Warn("the last acknowledgements may be lost; their events come again", slog.Any("error", err))
 	}
 }
 

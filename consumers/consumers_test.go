@@ -3,6 +3,7 @@ package consumers
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -13,9 +14,11 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
+	"go.uber.org/zap/exp/zapslog"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/attemptrecord"
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
@@ -31,14 +34,14 @@ type bench struct {
 	*natstest.Streams
 	t    *testing.T
 	logs *observer.ObservedLogs
-	log  *zap.Logger
+	log  *slog.Logger
 }
 
 func setup(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{Streams: natstest.Start(t), t: t}
 	core, logs := observer.New(zap.DebugLevel)
-	b.logs, b.log = logs, zap.New(core)
+	b.logs, b.log = logs, slog.New(zapslog.NewHandler(core))
 	return b
 }
 
@@ -120,11 +123,11 @@ func (b *bench) letters(consumer string, n int) []jetstream.Msg {
 	return out
 }
 
-func (b *bench) record(consumer, event string) record {
+func (b *bench) record(consumer, event string) attemptrecord.Record {
 	b.t.Helper()
-	l, err := openLedger(context.Background(), b.JS, b.Names, consumer, time.Hour)
+	l, err := attemptrecord.Open(context.Background(), b.JS, b.Names, consumer, time.Hour)
 	require.NoError(b.t, err)
-	r, _, err := l.load(context.Background(), eventKey(event))
+	r, _, err := l.Load(context.Background(), attemptrecord.EventKey(event))
 	require.NoError(b.t, err)
 	return r
 }
@@ -161,7 +164,7 @@ func TestFailureComesAgainAndIsCounted(t *testing.T) {
 	wire := b.verdicts("team")
 	id := natstest.Event("pred_1").ID
 	var calls int
-	var seen []record
+	var seen []attemptrecord.Record
 	b.run(func(ctx context.Context, _ *bridge.Event) error {
 		calls++
 		seen = append(seen, b.record("team", id))
@@ -296,7 +299,7 @@ func TestGivingUpTellsEveryAttempt(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, text, `"attempt é"`, "the first is kept")
 	require.Contains(t, text, `"last"`)
-	require.Equal(t, maxAttempts, strings.Count(text, `"at"`))
+	require.Equal(t, attemptrecord.MaxAttempts, strings.Count(text, `"at"`))
 	b.eventually(func() bool { return b.record("team", natstest.Event("pred_1").ID).Failures == 0 }, "a dead event is forgotten")
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/durable"
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
@@ -195,7 +196,7 @@ func TestDurableThatCannotBeUsedIsWaitedFor(t *testing.T) {
 		b.run(func(context.Context, *bridge.Event) error { got <- name; return nil }, Config{Name: name})
 		b.eventually(func() bool {
 			for _, line := range b.logs.FilterMessage("cannot fetch events, trying again").All() {
-				if text, _ := line.ContextMap()["error"].(string); strings.Contains(text, ErrUnusable.Error()+": "+name) {
+				if text, _ := line.ContextMap()["error"].(string); strings.Contains(text, durable.ErrUnusable.Error()+": "+name) {
 					return true
 				}
 			}
@@ -254,5 +255,5 @@ func TestChangedFilterChangesTheDurable(t *testing.T) {
 	info := b.info("team")
 	require.Equal(t, -1, info.Config.MaxDeliver, "the server must never stop delivering by itself")
 	require.Empty(t, info.Config.BackOff)
-	require.Equal(t, maxAckPending, info.Config.MaxAckPending)
+	require.Equal(t, durable.MaxAckPending, info.Config.MaxAckPending)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/attemptrecord"
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
@@ -254,18 +255,18 @@ func TestRecordOfAnotherProcessAfterADurableIsSetBack(t *testing.T) {
 	ev := natstest.Event("pred_1")
 	b.publish("pred_1")
 	require.Equal(t, "+ACK", next(t, wire))
-	l, err := openLedger(ctx, b.JS, b.Names, "team", time.Hour)
+	l, err := attemptrecord.Open(ctx, b.JS, b.Names, "team", time.Hour)
 	require.NoError(t, err)
-	require.NoError(t, l.store(ctx, eventKey(ev.ID), record{Event: ev.ID, State: stateDead}))
+	require.NoError(t, l.Put(ctx, attemptrecord.EventKey(ev.ID), attemptrecord.Record{Event: ev.ID, State: attemptrecord.Dead}))
 
 	stream, err := b.JS.Stream(ctx, "HOOKSPAN_EVENTS")
 	require.NoError(t, err)
 	_, err = stream.ResetConsumerToSequence(ctx, "team", 1)
 	require.NoError(t, err)
 	require.Equal(t, "+ACK", next(t, wire))
-	r, _, err := l.load(ctx, eventKey(ev.ID))
+	r, _, err := l.Load(ctx, attemptrecord.EventKey(ev.ID))
 	require.NoError(t, err)
-	require.Equal(t, record{Event: ev.ID, State: stateDone, AfterDead: true}, r)
+	require.Equal(t, attemptrecord.Record{Event: ev.ID, State: attemptrecord.Done, AfterDead: true}, r)
 	b.publish("pred_2") // and it goes on
 	require.Equal(t, "+ACK", next(t, wire))
 }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
-	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
 )
@@ -131,7 +131,7 @@ func (r *reporter) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			if err := r.withdraw(context.WithoutCancel(ctx)); err != nil {
-				r.log.Debug("a report could not be taken back, it goes by itself", zap.Error(err))
+				r.log.Debug("a report could not be taken back, it goes by itself", slog.Any("error", err))
 			}
 			return
 		case now := <-tick.C:
@@ -156,7 +156,7 @@ func (r *reporter) look(ctx context.Context, now time.Time) {
 	}
 	if err != nil && ctx.Err() == nil {
 		r.next = now.Add(min(reportRetry, r.every))
-		r.log.Debug("how the consumer does could not be reported", zap.Error(err))
+		r.log.Debug("how the consumer does could not be reported", slog.Any("error", err))
 	}
 }
 

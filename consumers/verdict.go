@@ -127,14 +127,9 @@ var (
 	ErrLeaseLost = errors.New("lease on the event was lost")
 )
 
-const (
-	// maxNote bounds what is kept of a note with an attempt that is not the
-	// last, and in the log, in bytes.
-	maxNote = 1 << 10
-	// maxLastNote is the same with the last attempt. Encoded as it travels in a
-	// dead letter it still leaves room for others.
-	maxLastNote = 16 << 10
-)
+// maxLastNote bounds what is kept of the note of the last attempt, in bytes. Encoded as the note
+// travels in a dead letter it still leaves room for others.
+const maxLastNote = 16 << 10
 
 // Note attaches text to the attempt that ctx belongs to; a later call replaces
 // it. It is kept with a failed attempt, in the log line of every attempt, and in

@@ -45,7 +45,7 @@ func (c *Consumer) mayFetch(ctx context.Context) bool {
 
 // handle makes one attempt on one message and settles it.
 func (c *Consumer) handle(work context.Context, d delivery) {
-	a := c.newAttempt(d.ledger, d.msg)
+	a := c.newAttempt(d.records, d.msg)
 	ev, err := decode(d.msg)
 	if err != nil {
 		a.err = err

@@ -14,10 +14,12 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/telemetry"
 	"github.com/hookspan/hookspan/consumers"
 	"github.com/hookspan/hookspan/consumers/archive"
 	"github.com/hookspan/hookspan/consumers/exec"
 	"github.com/hookspan/hookspan/consumers/forward"
+	"github.com/hookspan/hookspan/internal/durable"
 )
 
 // parts is what handlers are made of.
@@ -65,16 +67,16 @@ func newWorker(p *parts, name string, c config.ConsumerConfig) (*consumers.Consu
 	if cfg.Start, err = p.store.durables.start(name, c); err != nil {
 		return nil, err
 	}
-	cfg.Logger, cfg.BindOnly = p.log, p.cfg.NATS.Provision != config.ProvisionCreate
+	cfg.Logger, cfg.BindOnly = telemetry.Slog(p.log.Named("consumer")), p.cfg.NATS.Provision != config.ProvisionCreate
 	return consumers.New(p.store.consume, handler, cfg)
 }
 
-// durable is what the durable of a consumer is to be like.
-func durableOf(cfg *config.Config, name string, c config.ConsumerConfig) (consumers.Durable, error) {
+// durableOf is what the durable of a consumer is to be like.
+func durableOf(cfg *config.Config, name string, c config.ConsumerConfig) (durable.Definition, error) {
 	worker, err := c.Config(cfg, name)
-	durable := worker.Durable()
-	durable.MaxDeliveries = c.MaxDeliveries
-	return durable, err
+	return durable.Definition{
+		Name: name, Filter: worker.Filter, Start: durable.StartPoint(worker.Start), Lease: worker.Lease, MaxDeliveries: c.MaxDeliveries, Prefix: worker.Prefix,
+	}, err
 }
 
 // handlers make what acts on the events of a consumer, by its kind. Events of the other
@@ -93,7 +95,7 @@ func newArchive(p *parts, name string, c config.ConsumerConfig) (consumers.Handl
 	cfg := archive.Config{
 		Name: name, Location: at, Hosts: c.Hosts, AllowPrivate: c.AllowPrivate, MaxOutput: int64(c.MaxOutput), MaxBytes: int64(c.MaxBytes),
 		Parallel: c.Parallel, Life: p.cfg.OutputLife, Delay: p.cfg.OutputDelay,
-		Publish: p.store.publishEvent, Alarms: p.store.alarms, Logger: p.log.Named("archive").With(zap.String("consumer", name)),
+		Publish: p.store.publishEvent, Alarms: p.store.alarms, Logger: telemetry.Slog(p.log.Named("archive")).With("consumer", name),
 	}
 	if at.Dir != "" {
 		cfg.Reserve = p.store.reserve(at.Dir)
@@ -115,7 +117,7 @@ func newExec(p *parts, name string, c config.ConsumerConfig) (consumers.Handler,
 	}
 	return exec.New(exec.Config{
 		Command: c.Command, Env: env, Dir: filepath.Join(p.cfg.DataDir, "exec", name),
-		Name: name, Alarms: p.store.alarms, Logger: p.log.Named("exec").With(zap.String("consumer", name)),
+		Name: name, Alarms: p.store.alarms, Logger: telemetry.Slog(p.log.Named("exec")).With("consumer", name),
 	})
 }
 
@@ -145,7 +147,7 @@ func newForward(p *parts, name string, c config.ConsumerConfig) (consumers.Handl
 		AllowPrivate: c.AllowPrivate, AllowNetworks: networks, Concurrency: c.Concurrency,
 		ConnectTimeout: time.Duration(c.ConnectTimeout), HeaderTimeout: time.Duration(c.HeaderTimeout), Timeout: time.Duration(c.Timeout),
 		UserAgent: userAgent(p.version),
-		Alarms:    p.store.alarms, Logger: p.log.Named("forward").With(zap.String("consumer", name)),
+		Alarms:    p.store.alarms, Logger: telemetry.Slog(p.log.Named("forward")).With("consumer", name),
 	})
 	if err != nil {
 		return nil, err

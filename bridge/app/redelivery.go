@@ -14,8 +14,9 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/ingress"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
-	"github.com/hookspan/hookspan/consumers"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/attemptrecord"
+	"github.com/hookspan/hookspan/internal/durable"
 )
 
 // letters and events are what the API offers of them.
@@ -35,7 +36,7 @@ func (s *store) registerAPI(api *echo.Group, cfg *config.Config, in *ingress.Ser
 	again := redelivery.NewRedeliverer(s.consume, s.publisher, redelivery.Config{
 		Names: s.cfg.Names,
 		Handled: func(ctx context.Context, consumer string, ev *bridge.Event) (bool, error) {
-			return consumers.Handled(ctx, s.consume, s.cfg.Names, consumer, ev)
+			return attemptrecord.Handled(ctx, s.consume, s.cfg.Names, consumer, ev)
 		},
 		Filter: func(consumer string) (bridge.Filter, bool) {
 			c, ok := cfg.Consumers[consumer]
@@ -66,20 +67,20 @@ func (d consumerOperator) Add(ctx context.Context, c adminapi.NewConsumer) error
 	if _, ok := d.cfg.Consumers[c.Name]; ok {
 		return fmt.Errorf("adding consumer %s: %w", c.Name, bridge.ErrConfigured)
 	}
-	start, err := consumers.ParseStart(cmp.Or(c.Start, "new"))
+	start, err := config.ParseStart(cmp.Or(c.Start, "new"))
 	if err != nil {
 		return err
 	}
-	durable := consumers.Durable{
-		Name: c.Name, Filter: c.Filter, Start: start, Lease: c.Lease, MaxDeliveries: c.MaxDeliveries, Prefix: d.cfg.NATS.Prefix,
+	added := durable.Definition{
+		Name: c.Name, Filter: c.Filter, Start: durable.StartPoint(start), Lease: c.Lease, MaxDeliveries: c.MaxDeliveries, Prefix: d.cfg.NATS.Prefix,
 	}
-	switch err := durable.Verify(ctx, d.store.consume); {
-	case err == nil || errors.Is(err, consumers.ErrDiffers) || errors.Is(err, consumers.ErrUnusable):
+	switch err := added.Verify(ctx, d.store.consume); {
+	case err == nil || errors.Is(err, durable.ErrDiffers) || errors.Is(err, durable.ErrUnusable):
 		return fmt.Errorf("adding consumer %s: %w", c.Name, bridge.ErrConsumerExists)
-	case !errors.Is(err, consumers.ErrMissing):
+	case !errors.Is(err, durable.ErrMissing):
 		return fmt.Errorf("adding consumer %s: %w", c.Name, err)
 	}
-	if _, err := durable.Provision(ctx, d.store.consume); err != nil {
+	if _, err := added.Provision(ctx, d.store.consume); err != nil {
 		return fmt.Errorf("adding consumer %s: %w", c.Name, err)
 	}
 	return nil
@@ -100,8 +101,8 @@ func (d consumerOperator) Seek(ctx context.Context, name string, to adminapi.Con
 
 // Skips is how many events wait for a durable that the filter does not pick.
 func (d consumerOperator) Skips(ctx context.Context, name string, filter bridge.Filter) (uint64, error) {
-	n, err := consumers.Durable{Name: name, Filter: filter, Prefix: d.cfg.NATS.Prefix}.Skips(ctx, d.store.consume)
-	if errors.Is(err, consumers.ErrMissing) {
+	n, err := durable.Definition{Name: name, Filter: filter, Prefix: d.cfg.NATS.Prefix}.Skips(ctx, d.store.consume)
+	if errors.Is(err, durable.ErrMissing) {
 		err = fmt.Errorf("%w: %w", bridge.ErrNoConsumer, err)
 	}
 	return n, err

@@ -41,7 +41,7 @@ var (
 
 // config is what the worker of a consumer is given, and its durable is made of.
 func (c ConsumerConfig) Config(cfg *Config, name string) (consumers.Config, error) {
-	start, err := consumers.ParseStart(c.Start)
+	start, err := ParseStart(c.Start)
 	return consumers.Config{
 		Name: name, Filter: c.Filter.Filter(), Start: start, Concurrency: c.Concurrency,
 		Rate: float64(c.Rate), Once: c.Once, Timeout: time.Duration(c.Timeout), Lease: time.Duration(c.Lease),

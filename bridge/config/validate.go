@@ -242,7 +242,7 @@ func (c *Config) checkConsumer(found *Checker, name string, cons ConsumerConfig)
 	if f := cons.Filter; f.Event != "" && f.Event != bridge.KindPrediction && len(f.Status) > 0 {
 		found.Fail(key+".filter.status", "it is for events of predictions: remove it, or filter.event")
 	}
-	if _, err := consumers.ParseStart(cons.Start); err != nil {
+	if _, err := ParseStart(cons.Start); err != nil {
 		found.Fail(key+".start", "use new, all, or a time such as 2026-01-31T15:04:05Z")
 	}
 	if !kind.pulled {

@@ -4,11 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"strings"
 	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
 )
@@ -69,7 +68,7 @@ type Config struct {
 	// Alarms is told what a person should know of. Nil means nobody.
 	Alarms bridge.Alarmer
 	// Logger gets a line every 30 s about a download that takes long. Nil means none.
-	Logger *zap.Logger
+	Logger *slog.Logger
 }
 
 // DefaultMaxOutput is the default of Config.MaxOutput: 2 GiB.
@@ -95,7 +94,7 @@ func (c Config) withDefaults() Config {
 	if c.Alarms == nil {
 		c.Alarms = noAlarms{}
 	}
-	c.Logger = cmp.Or(c.Logger, zap.NewNop())
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	return c
 }
 

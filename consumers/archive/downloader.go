@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/dialguard"
@@ -42,7 +41,7 @@ type downloader struct {
 	stall   time.Duration
 	limit   int64
 	pause   time.Duration
-	logger  *zap.Logger
+	logger  *slog.Logger
 }
 
 func newDownloader(c Config) *downloader {
@@ -180,8 +179,8 @@ func (f *downloader) logDownload(d *download) {
 		return
 	}
 	d.logged = time.Now()
-	f.logger.Info("downloading", zap.String("host", d.response.host), zap.String("file", lastPart(d.address)),
-		zap.Int64("bytes", d.at), zap.Int64("of", d.origin.length))
+	f.logger.Info("downloading", slog.String("host", d.response.host), slog.String("file", lastPart(d.address)),
+		slog.Int64("bytes", d.at), slog.Int64("of", d.origin.length))
 }
 
 // lastPart is the end of the path, which tells downloads apart in a log.

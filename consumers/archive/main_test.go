@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
+	"go.uber.org/zap/exp/zapslog"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -91,7 +93,7 @@ func setup(t testing.TB, change func(*Config)) *bundle {
 	alarms := &raised{}
 	c := Config{
 		Name: "archive", Location: Location{Dir: filepath.Join(t.TempDir(), "deep", "archive")}, Hosts: []string{"127.0.0.1"}, AllowPrivate: true,
-		Alarms: alarms, Logger: zap.New(core),
+		Alarms: alarms, Logger: slog.New(zapslog.NewHandler(core)),
 	}
 	if change != nil {
 		change(&c)

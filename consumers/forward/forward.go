@@ -7,12 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/consumers"
@@ -55,7 +55,7 @@ type Forwarder struct {
 	keys       atomic.Pointer[[][]byte]
 	breaker    *breaker
 	alarms     bridge.Alarmer
-	log        *zap.Logger
+	log        *slog.Logger
 	metrics    metrics
 }
 
@@ -184,11 +184,11 @@ func (f *Forwarder) post(ctx context.Context, ev *bridge.Event) (answer, error) 
 func (f *Forwarder) tell(c change) {
 	switch {
 	case c.state == closed:
-		f.log.Info("the target works again, events are fetched", zap.String("target", f.target), zap.Duration("after", time.Since(c.since)))
+		f.log.Info("the target works again, events are fetched", slog.String("target", f.target), slog.Duration("after", time.Since(c.since)))
 		return
 	case c.openings == 1:
 		f.log.Warn("the target fails and is left alone for a while; its events wait, without attempts",
-			zap.String("target", f.target), zap.Duration("pause", c.pause), zap.Error(c.err))
+			slog.String("target", f.target), slog.Duration("pause", c.pause), slog.Any("error", c.err))
 	}
 	if time.Since(c.since) >= alarmAfter {
 		f.alarm(bridge.AlarmTargetDown, fmt.Sprintf("the target has been failing for %v, so its events wait: see why it does", time.Since(c.since).Round(time.Second)), c.err)

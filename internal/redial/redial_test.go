@@ -10,7 +10,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
-	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/internal/natstest"
 	"github.com/hookspan/hookspan/internal/redial"
@@ -110,7 +109,7 @@ func TestBorrowedConnectionThatIsClosed(t *testing.T) {
 			t.Cleanup(nc.Close)
 			js, err := jetstream.NewWithAPIPrefix(nc, "$JS.API", jetstream.WithDefaultTimeout(7*time.Second))
 			require.NoError(t, err)
-			j := redial.Borrow(js, zap.NewNop())
+			j := redial.Borrow(js, func(string, ...any) {})
 			listening := make(chan struct{}, 1)
 			j.SetHeard(func(*nats.Conn, nats.Status) {
 				select {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery"
+	"github.com/hookspan/hookspan/bridge/internal/telemetry"
 	"github.com/hookspan/hookspan/consumers"
 )
 
@@ -57,7 +58,7 @@ func runFollow(ctx context.Context, args []string, stdout io.Writer) (err error)
 		}
 		return ctx.Err()
 	})
-	c, err := consumers.New(r.bare, handler, consumers.Config{Name: followed, Filter: failed(), Concurrency: followWorkers, Logger: r.log})
+	c, err := consumers.New(r.bare, handler, consumers.Config{Name: followed, Filter: failed(), Concurrency: followWorkers, Logger: telemetry.Slog(r.log)})
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/telemetry"
 	"github.com/hookspan/hookspan/consumers"
 )
 
@@ -113,7 +114,7 @@ func (r *rig) consume(ctx context.Context, what reading, t *tally) error {
 		return nil
 	})
 	c, err := consumers.New(r.bare, handler, consumers.Config{
-		Name: what.Durable, Filter: completed(), Start: consumers.Start{All: true}, Concurrency: what.Workers, Once: what.Reader == byOnce, Logger: r.log,
+		Name: what.Durable, Filter: completed(), Start: consumers.Start{All: true}, Concurrency: what.Workers, Once: what.Reader == byOnce, Logger: telemetry.Slog(r.log),
 	})
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/telemetry"
 	"github.com/hookspan/hookspan/consumers"
 )
 
@@ -113,7 +114,7 @@ func makeWait(ctx context.Context, dir string) (err error) {
 		return consumers.RetryAfter(err, time.Duration(1+ev.Sequence%24)*time.Hour)
 	})
 	c, err := consumers.New(r.js, handler, consumers.Config{
-		Name: followed, Filter: failed(), Start: consumers.Start{All: true}, Concurrency: waitingFail, Logger: r.log,
+		Name: followed, Filter: failed(), Start: consumers.Start{All: true}, Concurrency: waitingFail, Logger: telemetry.Slog(r.log),
 	})
 	if err != nil {
 		return err

@@ -1,4 +1,6 @@
-package consumers
+// Package durable makes the durable of a consumer in NATS, and keeps it what it is to be:
+// bridges do that for the consumers of their configuration, and package consumers for its own.
+package durable
 
 import (
 	"cmp"
@@ -18,26 +20,43 @@ import (
 )
 
 const (
-	// maxAckPending is how many events of one durable may be with workers or
+	// MaxAckPending is how many events of one durable may be with workers or
 	// waiting for their next attempt. Waiting ones count, so it is far above any
 	// concurrency.
-	maxAckPending = 10_000
+	MaxAckPending = 10_000
 	// unlimited is how the server writes a limit that is not set.
 	unlimited = -1
 )
 
-// Durable says what the durable of a consumer is to be like. Zero values are the
-// defaults of [Config]; only Name is required.
-type Durable struct {
-	Name   string
+// DefaultLease is the default of [Definition.Lease].
+const DefaultLease = 30 * time.Second
+
+// MinLease is the shortest lease: there must be time to settle an event within it.
+const MinLease = time.Second
+
+// StartPoint says which events a new durable begins with. The zero value begins with what is
+// stored after the durable was created.
+type StartPoint struct {
+	// All begins with the oldest event that is still stored.
+	All bool
+	// At begins with what was stored at that time or later.
+	At time.Time
+}
+
+// Definition says what the durable of a consumer is to be like. Only Name is required.
+type Definition struct {
+	Name string
+	// Filter picks the events, by default completed and failed predictions.
 	Filter bridge.Filter
-	Start  Start
-	Lease  time.Duration
+	Start  StartPoint
+	// Lease is how long the server waits for a sign of life, default [DefaultLease].
+	Lease time.Duration
 	// MaxDeliveries is after how many deliveries the server delivers an event no
-	// more, which it tells in an advisory. Zero is no limit: a [Consumer] counts
+	// more, which it tells in an advisory. Zero is no limit: a consumer of ours counts
 	// attempts by itself.
 	MaxDeliveries int
-	Prefix        string
+	// Prefix is that of the bridge's names, default [bridge.DefaultPrefix].
+	Prefix string
 	// Kind, if set, marks the durable as one that a bridge's configuration names,
 	// see [bridge.MetadataKind]. Where a durable begins that lacks the mark is held
 	// against Start, since somebody else made it.
@@ -47,13 +66,39 @@ type Durable struct {
 	Remaking func(first uint64) error
 }
 
-// Durable is the durable that a [Consumer] of this configuration reads.
-func (c Config) Durable() Durable {
-	c = c.withDefaults()
-	return Durable{Name: c.Name, Filter: c.Filter, Start: c.Start, Lease: c.Lease, Prefix: c.Prefix}
+// WithDefaults returns d with every default filled in.
+func (d Definition) WithDefaults() Definition {
+	d.Lease = cmp.Or(d.Lease, DefaultLease)
+	d.Prefix = cmp.Or(d.Prefix, bridge.DefaultPrefix)
+	if len(d.Filter.Statuses) == 0 {
+		d.Filter.Statuses = []string{bridge.StatusCompleted, bridge.StatusFailed}
+	}
+	return d
 }
 
-// Change is what [Durable.Provision] did. The zero value is nothing.
+// Validate returns an error that names the first field that cannot be used. Fields without a
+// value must have their default.
+func (d Definition) Validate() error {
+	if err := bridge.CheckName("consumer", d.Name); err != nil {
+		return err
+	}
+	for _, err := range []error{bridge.CheckName("prefix", d.Prefix), d.Filter.Validate()} {
+		if err != nil {
+			return fmt.Errorf("consumer %s: %w", d.Name, err)
+		}
+	}
+	switch {
+	case d.Lease < MinLease:
+		return fmt.Errorf("consumer %s: lease is %v, it must be at least %v", d.Name, d.Lease, MinLease)
+	case d.Start.All && !d.Start.At.IsZero():
+		return fmt.Errorf("consumer %s: start has both All and At", d.Name)
+	case d.MaxDeliveries < 0:
+		return fmt.Errorf("consumer %s: max deliveries are %d, they must be 1 or more, or 0 for no limit", d.Name, d.MaxDeliveries)
+	}
+	return nil
+}
+
+// Change is what [Definition.Provision] did. The zero value is nothing.
 type Change struct {
 	// Created: there was no durable of that name.
 	Created bool
@@ -73,6 +118,9 @@ var (
 	// ErrDiffers is wrapped when a durable is not what it is to be; the text
 	// names the settings.
 	ErrDiffers = errors.New("durable differs")
+	// ErrUnusable is wrapped when there is a durable of this name that cannot serve a
+	// consumer. Somebody has to remove it, or the consumer needs another name.
+	ErrUnusable = errors.New("durable cannot be used")
 	// ErrOtherBridge is wrapped beside ErrDiffers when another bridge, with another
 	// configuration, has made the durable what it is.
 	ErrOtherBridge = errors.New("another configuration is in force")
@@ -81,25 +129,25 @@ var (
 // Provision creates the durable when it is missing and changes what would keep
 // events, or parts of them, from its readers. Where it stands, and whether it is
 // paused, stays. The error wraps [ErrUnusable] when no change can make it usable.
-func (d Durable) Provision(ctx context.Context, js jetstream.JetStream) (Change, error) {
+func (d Definition) Provision(ctx context.Context, js jetstream.JetStream) (Change, error) {
 	return d.ProvisionFrom(ctx, js, 0)
 }
 
-// ProvisionFrom is [Durable.Provision] of a durable that is known to have needed the
+// ProvisionFrom is [Definition.Provision] of a durable that is known to have needed the
 // events from the sequence next on: one that is missing begins there. Zero is where
 // Start says.
-func (d Durable) ProvisionFrom(ctx context.Context, js jetstream.JetStream, next uint64) (Change, error) {
+func (d Definition) ProvisionFrom(ctx context.Context, js jetstream.JetStream, next uint64) (Change, error) {
 	d, stream, err := d.open(ctx, js)
 	if err != nil {
 		return Change{}, err
 	}
-	_, change, err := d.ensure(ctx, js, stream, next)
+	_, change, err := d.Ensure(ctx, js, stream, next)
 	return change, err
 }
 
-// Verify is [Durable.Provision] that changes nothing: the error wraps [ErrMissing]
+// Verify is [Definition.Provision] that changes nothing: the error wraps [ErrMissing]
 // or [ErrDiffers] when there is something to change.
-func (d Durable) Verify(ctx context.Context, js jetstream.JetStream) error {
+func (d Definition) Verify(ctx context.Context, js jetstream.JetStream) error {
 	d, stream, err := d.open(ctx, js)
 	if err != nil {
 		return err
@@ -118,31 +166,27 @@ func (d Durable) Verify(ctx context.Context, js jetstream.JetStream) error {
 	return err
 }
 
-func (d Durable) open(ctx context.Context, js jetstream.JetStream) (Durable, jetstream.Stream, error) {
-	d, err := d.complete()
-	if err != nil {
+// open returns d with its defaults, and its stream.
+func (d Definition) open(ctx context.Context, js jetstream.JetStream) (Definition, jetstream.Stream, error) {
+	d = d.WithDefaults()
+	if err := d.Validate(); err != nil {
 		return d, nil, err
 	}
 	stream, err := streamread.Open(ctx, js, d.names().EventsStream())
 	return d, stream, err
 }
 
-// complete returns d with its defaults; the error names the field that cannot be
-// used.
-func (d Durable) complete() (Durable, error) {
-	cfg := Config{Name: d.Name, Filter: d.Filter, Start: d.Start, Lease: d.Lease, Prefix: d.Prefix}.withDefaults()
-	if err := cfg.validate(); err != nil {
-		return d, err
+// Bind returns the durable as it is. The error wraps [ErrMissing] or [ErrDiffers] when it is
+// not what d says, apart from where it begins. The defaults of d must be filled in.
+func (d Definition) Bind(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
+	seen, err := d.look(ctx, js)
+	if err != nil {
+		return nil, err
 	}
-	if d.MaxDeliveries < 0 {
-		return d, fmt.Errorf("consumer %s: max deliveries are %d, they must be 1 or more, or 0 for no limit", d.Name, d.MaxDeliveries)
-	}
-	full := cfg.Durable()
-	full.MaxDeliveries, full.Kind, full.Remaking = d.MaxDeliveries, d.Kind, d.Remaking
-	return full, nil
+	return seen.durable, seen.differ()
 }
 
-func (d Durable) names() bridge.Names { return bridge.Names{Prefix: d.Prefix} }
+func (d Definition) names() bridge.Names { return bridge.Names{Prefix: d.Prefix} }
 
 // found is a durable that exists.
 type found struct {
@@ -169,8 +213,8 @@ func (f *found) differ() error {
 }
 
 // look returns the durable and where it differs from what it is to be, apart from
-// where it begins: see [Durable.checkStart].
-func (d Durable) look(ctx context.Context, js jetstream.JetStream) (*found, error) {
+// where it begins: see [Definition.checkStart].
+func (d Definition) look(ctx context.Context, js jetstream.JetStream) (*found, error) {
 	durable, err := js.Consumer(ctx, d.names().EventsStream(), d.Name)
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
@@ -192,9 +236,9 @@ func (d Durable) look(ctx context.Context, js jetstream.JetStream) (*found, erro
 
 // compare notes whatever would keep events, or parts of them, from the handler.
 // Whether the durable is paused is somebody's decision and stays.
-func (d Durable) compare(f *found) {
+func (d Definition) compare(f *found) {
 	have, want := f.info().Config, &f.want
-	if subjects := d.subjects(); !sameSubjects(filterOf(have), subjects) {
+	if subjects := d.Subjects(); !sameSubjects(filterOf(have), subjects) {
 		f.note("filter", filterOf(have), subjects)
 		want.FilterSubject, want.FilterSubjects = "", subjects
 	}
@@ -207,7 +251,7 @@ func (d Durable) compare(f *found) {
 		want.PriorityPolicy, want.PriorityGroups, want.PinnedTTL = jetstream.PriorityPolicyNone, nil, 0
 	}
 	diff(f, "ack wait", &want.AckWait, d.Lease)
-	diff(f, "max ack pending", &want.MaxAckPending, maxAckPending)
+	diff(f, "max ack pending", &want.MaxAckPending, MaxAckPending)
 	diff(f, "max deliver", &want.MaxDeliver, d.maxDeliver())
 	diff(f, "headers only", &want.HeadersOnly, false)
 	diff(f, "inactive threshold", &want.InactiveThreshold, 0)
@@ -233,7 +277,7 @@ func (d Durable) compare(f *found) {
 }
 
 // marks are the metadata of a durable that a configuration names.
-func (d Durable) marks() map[string]string {
+func (d Definition) marks() map[string]string {
 	if d.Kind == "" {
 		return nil
 	}
@@ -241,8 +285,8 @@ func (d Durable) marks() map[string]string {
 }
 
 // digest tells configurations of one durable apart.
-func (d Durable) digest() string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %q %v %d", d.Kind, d.subjects(), d.Lease, d.MaxDeliveries))
+func (d Definition) digest() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %q %v %d", d.Kind, d.Subjects(), d.Lease, d.MaxDeliveries))
 	return hex.EncodeToString(sum[:8])
 }
 
@@ -254,9 +298,10 @@ func diff[T comparable](f *found, what string, have *T, want T) {
 	}
 }
 
-// ensure returns the durable once it is as d says, and what had to be done. One
-// that is missing begins with the sequence next; zero is where d says.
-func (d Durable) ensure(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream, next uint64) (jetstream.Consumer, Change, error) {
+// Ensure returns the durable once it is as d says, and what had to be done. One
+// that is missing begins with the sequence next; zero is where d says. The defaults of d must
+// be filled in.
+func (d Definition) Ensure(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream, next uint64) (jetstream.Consumer, Change, error) {
 	seen, err := d.look(ctx, js)
 	if errors.Is(err, ErrMissing) {
 		var durable jetstream.Consumer
@@ -300,14 +345,14 @@ func (d Durable) ensure(ctx context.Context, js jetstream.JetStream, stream jets
 }
 
 // create makes the durable.
-func (d Durable) create(ctx context.Context, stream jetstream.Stream, next uint64) (jetstream.Consumer, error) {
+func (d Definition) create(ctx context.Context, stream jetstream.Stream, next uint64) (jetstream.Consumer, error) {
 	cfg := jetstream.ConsumerConfig{
 		Durable:        d.Name,
 		Description:    "Hookspan consumer",
-		FilterSubjects: d.subjects(),
+		FilterSubjects: d.Subjects(),
 		AckPolicy:      jetstream.AckExplicitPolicy,
 		AckWait:        d.Lease,
-		MaxAckPending:  maxAckPending,
+		MaxAckPending:  MaxAckPending,
 		MaxDeliver:     d.maxDeliver(),
 	}
 	cfg.Metadata = d.marks()
@@ -327,11 +372,11 @@ func (d Durable) create(ctx context.Context, stream jetstream.Stream, next uint6
 // maxDeliver has no limit for whoever counts attempts by itself: a delivery is
 // counted by the server also when a worker restarts, and an event that it stops
 // delivering is one that the worker never hears of.
-func (d Durable) maxDeliver() int { return cmp.Or(d.MaxDeliveries, unlimited) }
+func (d Definition) maxDeliver() int { return cmp.Or(d.MaxDeliveries, unlimited) }
 
-// subjects are those of the filter and that on which events come again for this
+// Subjects are those of the filter and that on which events come again for this
 // consumer alone.
-func (d Durable) subjects() []string {
+func (d Definition) Subjects() []string {
 	subjects, _ := d.Filter.Subjects(d.names())
 	return append(subjects, d.names().AllAgain(d.Name))
 }
