@@ -38,10 +38,10 @@ build: ## Build the static binary bin/hookspan.
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=$(VERSION)" -o $(BIN) ./cmd/hookspan
 
 demo: build ## Run a bridge on free ports, send it 25 webhooks (some twice, some forged), have three more lost, and count what became of them.
-	go run ./bridge/internal/demo -hookspan $(BIN)
+	go run ./cmd/demo -hookspan $(BIN)
 
 chaos: build ## Break everything under load, EVENTS webhooks a fault (default 100000), and count what was lost. Disks of its own need root.
-	go build -o bin/chaos ./bridge/internal/chaos
+	go build -o bin/chaos ./cmd/chaos
 	bin/chaos -hookspan $(BIN) -events $(EVENTS) -parallel $(PARALLEL)
 
 clean: ## Remove what the targets built. Your data in hookspan-data stays.

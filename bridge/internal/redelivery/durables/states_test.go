@@ -102,7 +102,7 @@ func TestStateByReports(t *testing.T) {
 	s := r.state("team")
 	require.Equal(t, bridge.StandingFailing, s.State)
 	require.True(t, since.Equal(s.Since))
-	require.Equal(t, `no\x1b[2J`, s.Reason)
+	require.Equal(t, `no\u001b[2J`, s.Reason)
 	require.Equal(t, 7, s.Failures)
 	text, err := json.Marshal(s)
 	require.NoError(t, err)

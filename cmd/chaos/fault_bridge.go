@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hookspan/hookspan/cmd/internal/rig"
+)
+
+// kills is how often a process is killed: enough to meet it in different moments.
+func (l *lab) kills() int { return min(max(l.events/5000, 3), 15) }
+
+func killBridge(l *lab) {
+	l.begin()
+	l.crash(l.kills(), func() { l.bridge.Kill() })
+	l.note("killed %d times; the time to a 200 is the longest, with the start", l.kills())
+	l.end()
+}
+
+// crash has the bridge end in the given way, some times, and starts it again.
+func (l *lab) crash(times int, end func()) {
+	l.each(times, 0, func(int) {
+		l.Pause(l.uptime())
+		l.heal() // it is over as soon as it is done
+		end()
+		l.start()
+		l.recovered()
+	})
+}
+
+func secondProcess(l *lab) {
+	l.begin()
+	const tries = 3
+	second := l.config
+	second.Name = "second"
+	l.each(tries, 0, func(int) {
+		second.Port = rig.FreePort()
+		switch err := rig.Try(func() { l.StartBridge(second) }); {
+		case err == nil:
+			l.wrong("a second bridge has run on the same data folder")
+		case !strings.Contains(err.Error(), "exit status 1") || !strings.Contains(err.Error(), second.Data):
+			l.wrong("a second bridge did not end with code 1 and name the folder: %v", err)
+		}
+	})
+	l.sameProcess()
+	l.note("the second one refused to start, %d times", tries)
+	l.heal()
+	l.end()
+}
+
+// sameProcess: the bridge must not have ended.
+func (l *lab) sameProcess() {
+	if !l.bridge.Alive() {
+		l.wrong("the bridge has ended:\n%s", l.bridge.Tail())
+	}
+}
+
+const (
+	healthEvery   = 100 * time.Millisecond
+	healthTimeout = 2 * time.Second
+	// leaveTime lets the balancer ask a bridge that is being stopped some times, and
+	// leave it before it stops.
+	leaveTime = 5 * healthEvery
+	// fitWait is the longest time until the balancer takes a bridge that is ready.
+	fitWait = 10 * time.Second
+)
+
+func rollingRestart(l *lab) {
+	n := l.StartNATS(rig.NATSConfig{})
+	l.nats = n.URL
+	var configs [2]rig.BridgeConfig
+	bridges := make([]*rig.Bridge, len(configs))
+	for i := range configs {
+		configs[i] = rig.BridgeConfig{
+			Name: fmt.Sprintf("bridge-%d", i), Port: rig.FreePort(), Log: "warn", Ingress: fmt.Sprintf("shutdown_delay: %v", leaveTime),
+			NATS: rig.ExternalNATS(n.URL), More: noArchive,
+		}
+		bridges[i] = l.StartBridge(configs[i])
+	}
+	l.info()
+	waitFit := l.balance(bridges[0].Webhooks, bridges[1].Webhooks)
+	waitFit()
+	l.send()
+	const rounds = 3
+	l.each(rounds*len(bridges), 0, func(turn int) {
+		i := turn % len(bridges)
+		bridges[i].MustStop()
+		bridges[i] = l.StartBridge(configs[i])
+		waitFit()
+	})
+	l.heal()
+	l.note("each was restarted %d times; refused were %v", rounds, l.book.snapshot().RefusedBy)
+	l.end()
+}
+
+// balance runs a small HTTP load balancer before the bridges at these addresses: it asks
+// each again and again whether it takes webhooks, and goes round among those that do. The
+// returned function waits until all do.
+func (l *lab) balance(addrs ...string) (waitFit func()) {
+	fit := make([]atomic.Bool, len(addrs))
+	ctx, stop := context.WithCancel(l.Context())
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		for rig.Pause(ctx, healthEvery) == nil {
+			for i, addr := range addrs {
+				fit[i].Store(takesWebhooks(ctx, addr))
+			}
+		}
+	})
+	transport := &http.Transport{MaxIdleConnsPerHost: 256}
+	l.OnClose(func() error { stop(); asking.Wait(); transport.CloseIdleConnections(); return nil })
+	var turn atomic.Uint64
+	l.ServeAt(l.addr(), &httputil.ReverseProxy{
+		Transport: transport,
+		Rewrite: func(p *httputil.ProxyRequest) {
+			next, all := turn.Add(1), uint64(len(addrs))
+			if !fit[next%all].Load() {
+				next++
+			}
+			p.Out.URL.Scheme, p.Out.URL.Host = "http", addrs[next%all]
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+	})
+	return func() {
+		for i, addr := range addrs {
+			rig.Check(l.Until("the balancer takes "+addr, fitWait, healthEvery, func(context.Context) bool { return fit[i].Load() }))
+		}
+	}
+}
+
+// takesWebhooks asks a bridge, as load balancers do.
+func takesWebhooks(ctx context.Context, addr string) bool {
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/", nil)
+	if err != nil {
+		return false
+	}
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false
+	}
+	_ = response.Body.Close()
+	return response.StatusCode == http.StatusOK
+}

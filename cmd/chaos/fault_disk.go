@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/hookspan/hookspan/cmd/internal/rig"
+)
+
+// fsyncDelay is what an ordinary cloud disk takes for an fsync.
+const fsyncDelay = 2 * time.Millisecond
+
+func slowDisk(l *lab) {
+	l.config.Slow = fsyncDelay
+	l.start()
+	begun := time.Now()
+	l.send()
+	l.reach(1)
+	l.note("%.0f webhooks a second were acknowledged", float64(l.book.snapshot().Acknowledged)/time.Since(begun).Seconds())
+	l.end()
+}
+
+// newDisk is where the bridge has its data from now on, with room for all the events of a
+// fault and what is beside them.
+func (l *lab) newDisk() *rig.Disk {
+	d := l.NewDisk("disk", 512<<20+int64(l.events)*24<<10)
+	l.config.Data = d.Mount
+	return d
+}
+
+func hungDisk(l *lab) {
+	d := l.newDisk()
+	l.begin()
+	// Shorter than the deadline of an answer, and longer.
+	hangs := []time.Duration{3 * time.Second, time.Second, 7 * time.Second}
+	l.each(len(hangs), 0, func(i int) {
+		d.Hang(func() { l.Pause(hangs[i]) })
+		l.heal()
+		l.recovered()
+	})
+	l.note("it hung for %v", hangs)
+	// What was not synced when the bridge is killed is not there.
+	d.Hang(func() {
+		l.Pause(time.Second)
+		rig.Check(l.bridge.Signal(syscall.SIGKILL))
+	})
+	l.heal()
+	l.bridge.Kill()
+	l.note("and for 1s, at the end of which the bridge was killed")
+	l.start()
+	l.end()
+}
+
+const (
+	// bridgePace is how much faster the sender's time passes where the bridge needs
+	// some seconds to see that something is over: they are not scaled.
+	bridgePace = 4
+	// fullFor is how long a disk is full, once that was noticed.
+	fullFor = 3 * time.Second
+)
+
+func fullDisk(l *lab) {
+	l.faster = min(l.faster, bridgePace)
+	d := l.newDisk()
+	l.begin()
+	const times = 2
+	l.each(times, 0, func(int) {
+		before := l.book.snapshot().RefusedBy["503"]
+		empty := d.Fill()
+		l.wait("a webhook is refused", func(c counts) bool { return c.RefusedBy["503"] > before })
+		l.Pause(fullFor)
+		empty()
+		l.heal()
+		l.recovered()
+	})
+	l.sameProcess()
+	l.note("full %d times for %v; the process is the same", times, fullFor)
+	l.end()
+}
+
+const (
+	archiveBytes = 512 << 20
+	outputBytes  = 8 << 10
+)
+
+func fullArchive(l *lab) {
+	l.writer.outputs = l.Serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "image/png")
+		_, _ = w.Write(make([]byte, outputBytes))
+	})) + "/"
+	d := l.NewDisk("archive", archiveBytes)
+	empty := d.Fill()
+	l.config.Log = "error"
+	l.config.More = fmt.Sprintf(`consumers: {archive: {kind: archive, store: "file://%s", hosts: ["127.0.0.1"], allow_private: true}}`, d.Mount)
+	l.begin()
+	l.reach(1)
+	l.Pause(l.uptime())
+	if n := manifests(d.Mount); n > 0 {
+		l.wrong("%d predictions are in an archive that had no room", n)
+	}
+	if refused := l.book.snapshot().RefusedBy; len(refused) > 0 {
+		l.wrong("webhooks were refused for an archive that is full: %v", refused)
+	}
+	l.heal()
+	empty()
+	l.end()
+	if l.Until("the archive goes on", patience, often, func(context.Context) bool { return manifests(d.Mount) > 0 }) != nil {
+		l.wrong("nothing is archived %v after there was room again", patience)
+		return
+	}
+	l.note("the archive went on %v after there was room again", time.Since(l.healed).Round(often))
+}
+
+// manifests counts the predictions in an archive.
+func manifests(folder string) (n int) {
+	_ = filepath.WalkDir(folder, func(path string, _ fs.DirEntry, _ error) error {
+		if filepath.Base(path) == "manifest.json" {
+			n++
+		}
+		return nil
+	})
+	return n
+}
+
+// cutPace is how much faster the sender's time passes under power cuts: to copy a
+// disk takes as long as a machine takes to start.
+const cutPace = 12
+
+func powerCut(l *lab) {
+	l.faster = min(l.faster, cutPace)
+	d := l.newDisk()
+	l.begin()
+	const cuts = 3
+	l.crash(cuts, func() { d.CutPower(l.bridge.Process) })
+	l.note("cut %d times; the time to a 200 is the longest, with the copy of the disk and the start", cuts)
+	l.end()
+}
+
+func powerCutSpool(l *lab) {
+	l.faster = min(l.faster, cutPace)
+	n, d := l.StartNATS(rig.NATSConfig{}), l.newDisk()
+	l.external(n.URL, n.URL)
+	l.begin()
+	l.reach(0.2)
+	n.Kill()
+	const cuts = 2
+	l.each(cuts, 0.2, func(int) {
+		l.Pause(l.uptime())
+		d.CutPower(l.bridge.Process)
+		l.start()
+	})
+	l.Pause(l.uptime())
+	l.reach(0.9)
+	l.heal()
+	n.Start()
+	l.note("cut %d times while NATS was away, which came back last", cuts)
+	l.end()
+}

@@ -1,0 +1,114 @@
+// Command chaos shows what Hookspan does with webhooks while something goes wrong.
+// For each fault it runs a bridge, plays the provider with its retry schedule, at
+// a higher pace, breaks something, and then reads every message of the stream: what
+// was answered 200 must be there, once, to the byte, and the provider must not have
+// given up on any webhook. It exits 0 only if that is so under every fault.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hookspan/hookspan/cmd/internal/rig"
+)
+
+func main() {
+	strict := os.Getenv("CI") != ""
+	rig.Main(nil, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+		return run(ctx, args, strict, stdout, stderr)
+	})
+}
+
+// run reads the flags. With strict, a fault that the machine cannot have is a
+// missed bar.
+func run(ctx context.Context, args []string, strict bool, stdout, stderr io.Writer) int {
+	var o options
+	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&o.binary, "hookspan", filepath.Join("bin", "hookspan"), "the `program` to try")
+	flags.IntVar(&o.events, "events", 100_000, "how many webhooks must be acknowledged under each fault")
+	flags.IntVar(&o.faster, "faster", 20, "by how much the provider's time passes faster")
+	flags.IntVar(&o.conns, "conns", 64, "how many requests are made at a time")
+	flags.IntVar(&o.rate, "rate", 0, "how many new webhooks are begun in a second at most; 0 is a twentieth of -events, from 400 to 3000")
+	parallel := flags.Int("parallel", 1, "how many faults are tried at a time; with more than 1 the times say little")
+	flags.BoolVar(&o.keep, "keep", false, "leave every folder, to look around in; those of a fault with a missed bar stay anyway")
+	only := flags.String("only", "", "run these faults only, `names` with commas between")
+	list := flags.Bool("list", false, "list the faults and end")
+	out := flags.String("json", "", "write the reports to this `file` too")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return rig.ExitRight
+		}
+		return rig.ExitUsage
+	}
+	if o.events < 1 || o.faster < 1 || o.conns < 1 || *parallel < 1 || o.rate < 0 {
+		_, _ = fmt.Fprintln(stderr, "chaos: -events, -faster, -conns and -parallel are at least 1, -rate is not negative")
+		return rig.ExitUsage
+	}
+	if o.rate == 0 {
+		o.rate = min(max(o.events/20, 400), 3000)
+	}
+	chosen, err := chosenFaults(*only)
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "chaos:", err)
+		return rig.ExitUsage
+	}
+	if *list {
+		for _, f := range chosen {
+			_, _ = fmt.Fprintf(stdout, "%-18s %s\n", f.name, f.about)
+		}
+		return rig.ExitRight
+	}
+	reports, err := try(ctx, chosen, o, *parallel, stdout)
+	if err == nil && *out != "" {
+		err = writeReports(*out, reports)
+	}
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "chaos:", err)
+		return rig.ExitWrong
+	}
+	for _, r := range reports {
+		if len(r.Wrong) > 0 || r.Skipped != "" && strict {
+			return rig.ExitWrong
+		}
+	}
+	return rig.ExitRight
+}
+
+// try runs the faults, some at a time, and prints their reports in order.
+func try(ctx context.Context, chosen []fault, o options, parallel int, stdout io.Writer) (reports []*report, err error) {
+	if err := printHead(stdout); err != nil {
+		return nil, err
+	}
+	done := make([]chan *report, len(chosen))
+	for i := range done {
+		done[i] = make(chan *report, 1)
+	}
+	var running errgroup.Group
+	running.SetLimit(parallel + 1) // with the one that begins them
+	running.Go(func() error {
+		for i, f := range chosen {
+			running.Go(func() error { done[i] <- f.try(ctx, o); return nil })
+		}
+		return nil
+	})
+	defer func() { err = errors.Join(err, running.Wait()) }() // also when interrupted: they clean up after themselves
+	for i := range chosen {
+		r := <-done[i]
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if err := r.print(stdout); err != nil {
+			return nil, err
+		}
+		reports = append(reports, r)
+	}
+	return reports, nil
+}

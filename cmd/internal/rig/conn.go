@@ -1,0 +1,128 @@
+package rig
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+)
+
+// AnswerTimeout is how long the provider waits for an answer.
+const AnswerTimeout = 30 * time.Second
+
+// How an attempt ended that got no answer.
+var (
+	ErrNoConnection = errors.New("no connection")
+	ErrNoAnswer     = errors.New("no answer")
+	ErrLost         = errors.New("connection lost")
+)
+
+// Answer is what a webhook was answered.
+type Answer struct {
+	Status int
+	Body   []byte
+}
+
+// Result is the result and the event id that a 200 names.
+func (a Answer) Result() (result, id string, err error) {
+	var said struct {
+		Result string `json:"result"`
+		ID     string `json:"id"`
+	}
+	if err := json.Unmarshal(a.Body, &said); err != nil {
+		return "", "", fmt.Errorf("reading the answer %d %.100q: %w", a.Status, a.Body, err)
+	}
+	return said.Result, said.ID, nil
+}
+
+// Conn is one connection that is kept alive, as a sender keeps it. It costs less than an
+// HTTP client, since it shares the processors with the bridge. It is for one goroutine.
+type Conn struct {
+	// Addr is the bridge's, as host:port.
+	Addr string
+	// Timeout bounds each attempt.
+	Timeout time.Duration
+
+	conn net.Conn
+	in   *bufio.Reader
+}
+
+// maxAnswer bounds what is read of an answer's body.
+const maxAnswer = 16 << 10
+
+// Post sends one request and returns its answer; the error wraps one of the three ways in
+// which there is none. A connection that was closed while it lay idle is no attempt: the
+// request goes over a new one.
+func (c *Conn) Post(ctx context.Context, request []byte) (Answer, error) {
+	reused := c.conn != nil
+	a, err := c.try(ctx, request)
+	if reused && errors.Is(err, ErrLost) {
+		a, err = c.try(ctx, request)
+	}
+	return a, err
+}
+
+func (c *Conn) dial(ctx context.Context) error {
+	dialer := net.Dialer{Timeout: c.Timeout}
+	conn, err := dialer.DialContext(ctx, "tcp", c.Addr)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNoConnection, err)
+	}
+	c.conn, c.in = conn, bufio.NewReader(conn)
+	return nil
+}
+
+// Close hangs up.
+func (c *Conn) Close() {
+	if c.conn != nil {
+		_ = c.conn.Close() // nothing is left to be said on it
+		c.conn = nil
+	}
+}
+
+func (c *Conn) try(ctx context.Context, request []byte) (a Answer, err error) {
+	deadline := time.Now().Add(c.Timeout)
+	if c.conn == nil {
+		if err := c.dial(ctx); err != nil {
+			return a, err
+		}
+	}
+	conn := c.conn
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	err = conn.SetDeadline(deadline)
+	if err == nil {
+		_, err = conn.Write(request)
+	}
+	last := false
+	if err == nil {
+		a, last, err = c.read()
+	}
+	if err != nil || last {
+		c.Close()
+	}
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return a, fmt.Errorf("%w: %w", ErrNoAnswer, err)
+	case err != nil:
+		return a, fmt.Errorf("%w: %w", ErrLost, err)
+	}
+	return a, nil
+}
+
+// read reads one answer, and whether it is the last one on this connection.
+func (c *Conn) read() (a Answer, last bool, err error) {
+	response, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		return a, false, err
+	}
+	defer func() { _ = response.Body.Close() }() // it is read
+	a.Status = response.StatusCode
+	a.Body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	return a, response.Close, err
+}

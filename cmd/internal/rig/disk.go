@@ -1,0 +1,102 @@
+package rig
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Disk is an ext4 file system in a file, mounted through a loop device, which only root
+// can have.
+type Disk struct {
+	// Mount is where the file system is.
+	Mount string
+	image string
+	rig   *Rig
+}
+
+// NewDisk makes and mounts a file system of that many bytes.
+func (r *Rig) NewDisk(name string, size int64) *Disk {
+	d := &Disk{image: r.Path(name + ".img"), Mount: r.Path(name + ".mnt"), rig: r}
+	f := Must(os.Create(d.image))
+	Check(errors.Join(f.Truncate(size), f.Close(), os.Mkdir(d.Mount, 0o700)))
+	// Nothing is reserved for root, so that full is full for everybody.
+	Check(run(r.ctx, "mkfs.ext4", "-q", "-F", "-m", "0", d.image))
+	r.OnClose(d.unmount)
+	d.attach()
+	return d
+}
+
+// attach mounts the image. The journal is committed by fsync alone, so that the moment of
+// a power cut is not one in which the kernel happens to write.
+func (d *Disk) attach() { Check(run(d.rig.ctx, "mount", "-o", "loop,commit=300", d.image, d.Mount)) }
+
+// unmount also frees the loop device. Whatever was interrupted, a disk must not stay
+// behind.
+func (d *Disk) unmount() error {
+	var here, above unix.Stat_t
+	err := errors.Join(unix.Stat(d.Mount, &here), unix.Stat(d.rig.Dir, &above))
+	if err != nil || here.Dev == above.Dev { // it is not mounted
+		return err
+	}
+	ctx := context.WithoutCancel(d.rig.ctx)
+	if err = run(ctx, "umount", d.Mount); err != nil {
+		err = errors.Join(err, run(ctx, "umount", "--lazy", d.Mount))
+	}
+	return err
+}
+
+// Hang has everything that is written wait while f runs.
+func (d *Disk) Hang(f func()) {
+	Check(run(d.rig.ctx, "fsfreeze", "--freeze", d.Mount))
+	err := Try(f)
+	// Also when the experiment was interrupted: nobody could unmount it otherwise.
+	Check(errors.Join(err, run(context.WithoutCancel(d.rig.ctx), "fsfreeze", "--unfreeze", d.Mount)))
+}
+
+// Fill takes all the space that is left, and returns what gives it back.
+func (d *Disk) Fill() (empty func()) {
+	ballast := Must(os.CreateTemp(d.Mount, "ballast-"))
+	empty = func() { Check(errors.Join(ballast.Close(), os.Remove(ballast.Name()))) }
+	at := int64(0)
+	for step := int64(256 << 20); step >= 4<<10; {
+		switch err := unix.Fallocate(int(ballast.Fd()), 0, at, step); {
+		case err == nil:
+			at += step
+		case errors.Is(err, unix.ENOSPC):
+			step /= 2
+		case !errors.Is(err, unix.EINTR):
+			Check(fmt.Errorf("filling a disk: %w", err))
+		}
+	}
+	return empty
+}
+
+// CutPower leaves on the disk what a power cut would: everything that reached the device,
+// and nothing that was only written. The process is stopped, the device copied, and the
+// process killed without another word to its disk.
+func (d *Disk) CutPower(p *Process) {
+	Check(p.Signal(syscall.SIGSTOP))
+	Check(d.rig.Until("the process is stopped", 10*time.Second, time.Millisecond, func(context.Context) bool { return p.stopped() }))
+	rest := d.image + ".cut"
+	Check(run(d.rig.ctx, "cp", "--sparse=always", d.image, rest))
+	p.Kill()
+	Check(errors.Join(d.unmount(), os.Rename(rest, d.image)))
+	d.attach()
+}
+
+// run runs a program of the system and returns what it complained of.
+func run(ctx context.Context, name string, args ...string) error {
+	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", name, err, bytes.TrimSpace(out))
+	}
+	return nil
+}

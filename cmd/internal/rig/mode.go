@@ -1,0 +1,121 @@
+package rig
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"golang.org/x/sys/unix"
+)
+
+// Mode is what a program does when a rig runs it as a process of its own. It prints
+// [Ready] when it is ready, and ends with ctx.
+type Mode func(ctx context.Context, args []string, stdout io.Writer) error
+
+const (
+	modeExec = "rig-exec"
+	modeNATS = "rig-nats"
+)
+
+// runMode runs the mode that the first argument names, one of the rig's own or of those
+// given, and reports whether there is one.
+func runMode(ctx context.Context, args []string, stdout io.Writer, own map[string]Mode) (ran bool, err error) {
+	if len(args) == 0 {
+		return false, nil
+	}
+	modes := map[string]Mode{modeExec: runExec, modeNATS: runNATS}
+	maps.Copy(modes, own)
+	mode, ok := modes[args[0]]
+	if !ok {
+		return false, nil
+	}
+	return true, mode(ctx, args[1:], stdout)
+}
+
+// StartMode runs this program in a mode.
+func (r *Rig) StartMode(name string, slow time.Duration, mode string, args ...string) *Process {
+	return r.Start(Command{Name: name, Slow: slow, Args: append([]string{self(), mode}, args...)})
+}
+
+func self() string { return Must(os.Executable()) }
+
+// Ready is the line by which a mode says that it is ready, with values of its own.
+func Ready(stdout io.Writer, values map[string]any) error {
+	line := map[string]any{"pid": os.Getpid()}
+	maps.Copy(line, values)
+	return json.NewEncoder(stdout).Encode(line)
+}
+
+// MissingSlower says why nothing can be slowed on this machine, or is empty.
+func MissingSlower() string {
+	if _, err := exec.LookPath("strace"); err != nil {
+		return "needs strace"
+	}
+	return ""
+}
+
+// slower are the words before a command whose every fsync takes longer. Nothing but these
+// calls is stopped.
+func slower(by time.Duration) []string {
+	return []string{
+		"strace", "-f", "--seccomp-bpf", "-e", "trace=fsync,fdatasync",
+		"-e", "inject=fsync,fdatasync:delay_enter=" + strconv.FormatInt(by.Microseconds(), 10), "-o", "/dev/null", "--",
+		self(), modeExec,
+	}
+}
+
+// runExec becomes the program in args, but one that ends together with the strace that
+// runs it.
+func runExec(_ context.Context, args []string, _ io.Writer) error {
+	runtime.LockOSThread()
+	err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0)
+	if err == nil {
+		err = syscall.Exec(args[0], args, os.Environ())
+	}
+	return fmt.Errorf("running %s: %w", args[0], err)
+}
+
+// runNATS runs a NATS server with the configuration file that args names.
+func runNATS(ctx context.Context, args []string, stdout io.Writer) error {
+	s, err := RunServer(args[0])
+	if err != nil {
+		return err
+	}
+	defer func() { s.Shutdown(); s.WaitForShutdown() }()
+	if err := Ready(stdout, nil); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// RunServer runs a NATS server in this process, with a configuration file such as
+// [NATS.Config], until its Shutdown.
+func RunServer(config string) (*server.Server, error) {
+	opts, err := server.ProcessConfigFile(config)
+	if err != nil {
+		return nil, fmt.Errorf("configuring a NATS server: %w", err)
+	}
+	opts.NoSigs = true
+	s, err := server.NewServer(opts)
+	if err != nil {
+		return nil, fmt.Errorf("configuring a NATS server: %w", err)
+	}
+	s.ConfigureLogger()
+	s.Start()
+	if !s.ReadyForConnections(startTimeout) {
+		s.Shutdown()
+		return nil, errors.New("the NATS server is not ready")
+	}
+	return s, nil
+}

@@ -1,0 +1,217 @@
+package rig
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	startTimeout = 2 * time.Minute
+	stopTimeout  = time.Minute
+	// maxTail is how much of a log an error repeats, in bytes.
+	maxTail = 3 << 10
+	// maxLines and maxLine bound what is kept of lines that nobody has read yet.
+	maxLines, maxLine = 1024, 64 << 20
+)
+
+// Command is a program that prints one line of JSON once it is ready, and ends at
+// SIGTERM.
+type Command struct {
+	// Name is for errors, and the name of the log.
+	Name string
+	Args []string
+	Env  []string // nil: that of this process
+	// Slow is what each fsync takes longer, with strace.
+	Slow time.Duration
+}
+
+// Process is a command that runs. It ends with this process, however that ends.
+type Process struct {
+	Name string
+	// PID is that of the program itself, also under strace.
+	PID int
+	// Log is the path of what the process wrote to its standard error.
+	Log string
+	// Ready is the first line, Started how long it took to come.
+	Ready   json.RawMessage
+	Started time.Duration
+
+	cmd   *exec.Cmd
+	lines chan []byte
+	// ended is closed when the process has ended, after which cmd knows how.
+	ended chan struct{}
+}
+
+// Start runs the command and returns when it is ready. The log goes on when there is one
+// of that name.
+func (r *Rig) Start(c Command) *Process {
+	p := &Process{Name: c.Name, Log: r.Path(c.Name + ".log"), lines: make(chan []byte, maxLines), ended: make(chan struct{})}
+	log := Must(os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600))
+	defer func() { _ = log.Close() }() // the process has it too
+	args := c.Args
+	if c.Slow > 0 {
+		args = slices.Concat(slower(c.Slow), args)
+	}
+	p.cmd = exec.CommandContext(r.ctx, args[0], args[1:]...)
+	p.cmd.Env, p.cmd.Stderr = c.Env, log
+	stdout := Must(p.cmd.StdoutPipe())
+	// The process has a group of its own, so that a ^C reaches this program alone.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	p.cmd.Cancel = func() error { return p.Signal(syscall.SIGKILL) }
+	begun := time.Now()
+	Check(p.cmd.Start(), "starting", c.Name)
+	go p.read(stdout)
+	r.OnClose(func() error { p.Kill(); return nil })
+	line, err := p.Line(r.ctx)
+	var ready struct {
+		PID int `json:"pid"`
+	}
+	if err == nil {
+		err = json.Unmarshal(line, &ready)
+	}
+	if err != nil {
+		p.Kill()
+		Check(p.Explain(fmt.Errorf("waiting until %s is ready: %w", c.Name, err)))
+	}
+	p.PID, p.Ready, p.Started = ready.PID, line, time.Since(begun)
+	return p
+}
+
+// read keeps the lines that the process prints, until it ends.
+func (p *Process) read(stdout io.Reader) {
+	defer close(p.ended)
+	lines := bufio.NewScanner(stdout)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		select {
+		case p.lines <- bytes.Clone(lines.Bytes()):
+		default: // nobody reads them
+		}
+	}
+	_ = p.cmd.Wait() // how it ended is asked of cmd.ProcessState
+	close(p.lines)
+}
+
+// Line returns the next line that the process prints.
+func (p *Process) Line(ctx context.Context) ([]byte, error) {
+	late := time.NewTimer(startTimeout)
+	defer late.Stop()
+	select {
+	case line, ok := <-p.lines:
+		if !ok {
+			return nil, fmt.Errorf("the process has ended: %v", p.cmd.ProcessState)
+		}
+		return line, nil
+	case <-late.C:
+		return nil, fmt.Errorf("it printed nothing within %v", startTimeout)
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// Signal sends a signal to the process and its children. It returns an error when the
+// process has ended: its number may be another's by now.
+func (p *Process) Signal(s syscall.Signal) error {
+	if !p.Alive() {
+		return os.ErrProcessDone
+	}
+	return syscall.Kill(-p.cmd.Process.Pid, s)
+}
+
+// Kill is kill -9, and returns when the process has ended.
+func (p *Process) Kill() {
+	_ = p.Signal(syscall.SIGKILL) // fails when the process has ended
+	<-p.ended
+}
+
+// Stop asks the process to end, as a service manager does, and returns its exit code,
+// with an error unless that is 0. A process that does not end is killed.
+func (p *Process) Stop() (code int, err error) {
+	_ = p.Signal(syscall.SIGTERM) // fails when the process has ended
+	late := time.NewTimer(stopTimeout)
+	defer late.Stop()
+	select {
+	case <-p.ended:
+	case <-late.C:
+		p.Kill()
+		return -1, p.Explain(fmt.Errorf("%s did not end within %v of SIGTERM", p.Name, stopTimeout))
+	}
+	if code = p.cmd.ProcessState.ExitCode(); code != 0 {
+		err = p.Explain(fmt.Errorf("%s ended with exit code %d", p.Name, code))
+	}
+	return code, err
+}
+
+// MustStop is [Process.Stop] of a process that has to end well.
+func (p *Process) MustStop() { Must(p.Stop()) }
+
+// Alive reports whether the process has not ended.
+func (p *Process) Alive() bool {
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// Explain adds the end of the log to an error.
+func (p *Process) Explain(err error) error {
+	return fmt.Errorf("%w; the log of %s ends with:\n%s", err, p.Name, p.Tail())
+}
+
+// Tail is the end of the log, in whole lines.
+func (p *Process) Tail() string {
+	text, err := os.ReadFile(p.Log)
+	if err != nil {
+		return err.Error()
+	}
+	if len(text) > maxTail {
+		_, text, _ = bytes.Cut(text[len(text)-maxTail:], []byte("\n"))
+	}
+	return string(text)
+}
+
+// Memory returns a field of /proc/<pid>/status, such as VmRSS or VmHWM, in bytes.
+func (p *Process) Memory(key string) int64 {
+	text := Must(os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID)))
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, key+":"); ok {
+			return Must(strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)) << 10
+		}
+	}
+	Check(fmt.Errorf("looking at %s: /proc does not have its %s", p.Name, key))
+	return 0
+}
+
+// stat returns the fields of /proc/<pid>/stat behind the name, which may hold spaces:
+// the state is the first one.
+func (p *Process) stat() []string {
+	text := string(Must(os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID))))
+	return strings.Fields(text[strings.LastIndex(text, ")")+1:])
+}
+
+// stopped reports whether the process is stopped by a signal.
+func (p *Process) stopped() bool { return p.stat()[0] == "T" }
+
+// ticksPerSecond is the unit of processor time in /proc, the same on all of Linux.
+const ticksPerSecond = 100
+
+// Processor is how much processor time the process has used.
+func (p *Process) Processor() (sum time.Duration) {
+	for _, ticks := range p.stat()[11:13] { // in user and in system mode
+		sum += time.Duration(Must(strconv.ParseInt(ticks, 10, 64))) * time.Second / ticksPerSecond
+	}
+	return sum
+}
