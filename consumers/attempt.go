@@ -59,7 +59,11 @@ func (a *attempt) run(work context.Context) {
 		defer close(released)
 		a.holdLease(ctx, cancel)
 	}()
+	metrics, began := a.consumer.metrics, time.Now()
+	metrics.inFlight.Inc()
 	a.err, a.ended = a.consumer.call(ctx, a.event, &a.info)
+	metrics.inFlight.Dec()
+	metrics.seconds.Observe(time.Since(began).Seconds())
 	// No sign of life may follow the verdict.
 	cancel(nil)
 	<-released

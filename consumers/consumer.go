@@ -65,6 +65,7 @@ type Consumer struct {
 	waits   waits            // with the durable
 	log     *slog.Logger
 	reports *reporter
+	metrics *metrics
 
 	// mu guards bound, which is set when the durable was reached.
 	mu    sync.Mutex
@@ -90,6 +91,7 @@ func New(js jetstream.JetStream, handler Handler, cfg Config) (*Consumer, error)
 	c.js = redial.Borrow(js, c.log.Warn)
 	c.gate, _ = handler.(Gate)
 	c.reports = newReporter(c, handler)
+	c.metrics = newMetrics(cfg.Name, &c.waits)
 	if cfg.Rate > 0 {
 		c.rate = rate.NewLimiter(rate.Limit(cfg.Rate), max(1, int(cfg.Rate/10)))
 	}

@@ -32,6 +32,7 @@ func (a *attempt) makeDeadLetter(ctx context.Context, cause bridge.DeadCause, to
 		}
 		return errors.Join(err, a.retry(ctx, a.consumer.cfg.Retry.longest(), took))
 	}
+	a.consumer.metrics.deadLetters.WithLabelValues(string(cause)).Inc()
 	if err := a.msg.TermWithReason(string(cause)); err != nil {
 		return fmt.Errorf("ending the delivery of a dead letter: %w", err)
 	}

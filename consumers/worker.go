@@ -64,6 +64,7 @@ func (c *Consumer) handle(work context.Context, d delivery) {
 	verdict := settle(a.outcome(), c.cfg.Retry, time.Now())
 	a.finish(work, verdict)
 	c.reports.attempted(verdict.Action, a.started, a.err)
+	c.metrics.attempts.WithLabelValues(verdict.Action.String()).Inc()
 }
 
 // decode reads the event of a message. The error wraps bridge.ErrNotEvent.

@@ -68,7 +68,11 @@ func newWorker(p *parts, name string, c config.ConsumerConfig) (*consumers.Consu
 		return nil, err
 	}
 	cfg.Logger, cfg.BindOnly = telemetry.Slog(p.log.Named("consumer")), p.cfg.NATS.Provision != config.ProvisionCreate
-	return consumers.New(p.store.consume, handler, cfg)
+	worker, err := consumers.New(p.store.consume, handler, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return worker, register(p.metrics, worker.Collectors()...)
 }
 
 // durableOf is what the durable of a consumer is to be like.
