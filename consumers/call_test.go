@@ -25,6 +25,7 @@ func returning(err error) HandlerFunc {
 }
 
 func TestTryReachesTheVerdictOfAConsumer(t *testing.T) {
+	t.Parallel()
 	fault := errors.New("fault")
 	for name, c := range map[string]struct {
 		err  error
@@ -56,6 +57,7 @@ func TestTryReachesTheVerdictOfAConsumer(t *testing.T) {
 }
 
 func TestTryOfAPanic(t *testing.T) {
+	t.Parallel()
 	core, logs := observer.New(zap.ErrorLevel)
 	got := try(func(context.Context, *bridge.Event) error { panic("no") }, Config{Logger: slog.New(zapslog.NewHandler(core))}, Attempt{})
 	require.Equal(t, ActionRetry, got.Action)
@@ -65,6 +67,7 @@ func TestTryOfAPanic(t *testing.T) {
 }
 
 func TestTryEndsAnAttemptAsAConsumerDoes(t *testing.T) {
+	t.Parallel()
 	wait := func(ctx context.Context, _ *bridge.Event) error {
 		<-ctx.Done()
 		return context.Cause(ctx)
@@ -80,6 +83,7 @@ func TestTryEndsAnAttemptAsAConsumerDoes(t *testing.T) {
 }
 
 func TestTryIsAnAttempt(t *testing.T) {
+	t.Parallel()
 	var order []string
 	around := func(next Handler) Handler {
 		return HandlerFunc(func(ctx context.Context, ev *bridge.Event) error {

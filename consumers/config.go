@@ -10,60 +10,61 @@ import (
 	"github.com/hookspan/hookspan/internal/durable"
 )
 
-// Config of a [Consumer]. Zero values are defaults; only Name is required.
+// Config of a [Consumer]. Only Name is required; the zero value of every other field is its
+// default.
 type Config struct {
-	// Name is that of the consumer and of its durable; see [bridge.CheckName].
+	// Name is the name of the consumer and of its durable; see [bridge.CheckName].
 	Name string
-	// Filter picks the events. Without statuses it picks completed and failed
-	// predictions; "*" picks every status.
+	// Filter picks the events. Without statuses the filter picks completed and failed
+	// predictions; the status "*" picks every one.
 	Filter bridge.Filter
-	// Start says which events a durable begins with that does not exist yet.
+	// Start says with which event a durable begins that does not exist yet.
 	Start Start
-	// Concurrency is how many events this process handles at once, default 1. No
-	// event is fetched before a worker is free for it.
+	// Concurrency is how many events this process handles at once, default 1, at most
+	// [MaxConcurrency]. The consumer fetches an event only when a worker is free for it.
 	Concurrency int
-	// Rate is how many events a second this process begins at most; zero is no
-	// limit. No event is fetched before it may be handled.
+	// Rate is how many events a second this process begins at most; zero is no limit. The
+	// consumer fetches an event only when it may be handled.
 	Rate float64
-	// Once acts on each status of a prediction once: what is done is remembered
-	// for as long as an event may be retried, and a day. An attempt whose process
-	// was killed is made again, see [Attempt.Repeat]. Another event about the same
-	// status becomes a dead letter, see [bridge.DeadConflict]. It costs two writes
-	// for each event.
+	// Once handles each status of a prediction once. The consumer remembers what is done for
+	// as long as an event may be retried, and for a day more. An attempt whose process was
+	// killed is made again, see [Attempt.Repeat]. A second event about the same status
+	// becomes a dead letter, see [bridge.DeadConflict]. Once costs two writes for each event.
 	Once bool
-	// Middleware is around the handler, the first one outermost.
+	// Middleware is around the handler; the first one is the outermost.
 	Middleware []Middleware
 	// Timeout bounds one attempt; zero is no bound.
 	Timeout time.Duration
-	// Lease is how long the server waits for a sign of life before it gives an
-	// event to another worker, default 30 s, at least 1 s. One is sent every third
-	// of it while the handler runs, so a handler may take as long as it likes.
+	// Lease is how long the server waits for a sign of life of a worker before the server
+	// gives the event to another one, default 30 s, at least 1 s. While the handler runs, the
+	// consumer sends a sign of life every third of the lease, so a handler may take longer
+	// than that.
 	Lease time.Duration
 	// Grace is how long handlers may go on when the consumer stops, default 20 s.
 	Grace time.Duration
 	// Retry says when failed events come again.
 	Retry Retry
-	// [Durable.Provision], and never creates or changes one: while it is missing, or
-	// differs from what this configuration says, nothing is handled, and the log says
-	// what differs. Such a consumer needs no right to anything but its durable, its
-	// records in its record, its dead letters and its waiting events. In exchange it
-	// has to be told by the server that there is no room to wait, and may make a dead
-	// letter twice.
+	// BindOnly is for a NATS user that may not create durables. The consumer then uses a
+	// durable that somebody else makes, with hookspan provision for example. While the
+	// durable is missing, or differs from this configuration, the consumer handles nothing,
+	// and the log says what differs. Such a consumer needs rights to its durable, its attempt
+	// records, its dead letters and its waiting events only. In exchange the consumer cannot
+	// look whether there is room for an event to wait, and may make a dead letter twice.
 	BindOnly bool
 	// Prefix is that of the bridge's names, default [bridge.DefaultPrefix].
 	Prefix string
-	// Logger gets one line for each attempt, and one for what goes wrong. Nil logs nothing.
-	// Loggers of other packages plug in by their slog.Handler, zap's by that of
+	// Logger gets one line for each attempt, and a line for whatever goes wrong. Nil logs
+	// nothing. Other loggers plug in by their [slog.Handler]: zap by that of
 	// go.uber.org/zap/exp/zapslog.
 	Logger *slog.Logger
 }
 
-// Start says which events a new durable begins with. The zero value begins with
-// what is stored after it was created.
+// Start says with which event a new durable begins. The zero value begins with the first event
+// that is stored after the durable was created.
 type Start struct {
 	// All begins with the oldest event that is still stored.
 	All bool
-	// At begins with what was stored at that time or later.
+	// At begins with the first event that was stored at that time or later.
 	At time.Time
 }
 

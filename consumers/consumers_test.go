@@ -140,6 +140,7 @@ func (b *bench) info(consumer string) *jetstream.ConsumerInfo {
 }
 
 func TestDoneIsAcknowledged(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	got := make(chan *bridge.Event, 1)
@@ -160,6 +161,7 @@ func TestDoneIsAcknowledged(t *testing.T) {
 }
 
 func TestFailureComesAgainAndIsCounted(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	id := natstest.Event("pred_1").ID
@@ -195,6 +197,7 @@ func (b *bench) eventually(so func() bool, what string) {
 }
 
 func TestRetryAfter(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	var calls int
@@ -211,6 +214,7 @@ func TestRetryAfter(t *testing.T) {
 }
 
 func TestPermanentIsADeadLetter(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	b.run(func(ctx context.Context, _ *bridge.Event) error {
@@ -244,6 +248,7 @@ func TestPermanentIsADeadLetter(t *testing.T) {
 // An event that was stored in a batch is an event like any other: its dead letter is
 // not taken for a part of that batch.
 func TestDeadLetterIsNoPartOfABatch(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -268,6 +273,7 @@ func TestDeadLetterIsNoPartOfABatch(t *testing.T) {
 }
 
 func TestGivingUp(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	b.run(func(context.Context, *bridge.Event) error { return errors.New("never") },
@@ -278,6 +284,7 @@ func TestGivingUp(t *testing.T) {
 }
 
 func TestGivingUpTellsEveryAttempt(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	var calls int
@@ -304,6 +311,7 @@ func TestGivingUpTellsEveryAttempt(t *testing.T) {
 }
 
 func TestUndecodableIsADeadLetter(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	for _, body := range []string{"one", "two"} {
@@ -324,6 +332,7 @@ func TestUndecodableIsADeadLetter(t *testing.T) {
 }
 
 func TestPanicIsAFailedAttempt(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	var calls int
@@ -344,6 +353,7 @@ func TestPanicIsAFailedAttempt(t *testing.T) {
 
 // A dead letter that cannot be stored must not end the event.
 func TestWithoutDeadLetterTheEventStays(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	ctx := context.Background()
 	dead, err := b.JS.Stream(ctx, "HOOKSPAN_DEAD")
@@ -364,6 +374,7 @@ func TestWithoutDeadLetterTheEventStays(t *testing.T) {
 // That the stream knows the id of a dead letter does not prove that the letter is
 // there: somebody else may have used the id, or removed the letter.
 func TestDeadLetterIsThereWhateverTheStreamSays(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	for name, prepare := range map[string]func(b *bench, id string){
 		"used by another": func(b *bench, id string) {
@@ -392,6 +403,7 @@ func TestDeadLetterIsThereWhateverTheStreamSays(t *testing.T) {
 
 // An attempt that cannot be recorded does not make its event come again fast.
 func TestFullLedger(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	ctx := context.Background()
 	require.NoError(t, b.JS.DeleteStream(ctx, "KV_HOOKSPAN_ATTEMPTS"))
@@ -407,6 +419,7 @@ func TestFullLedger(t *testing.T) {
 
 // A crash between the dead letter and the end of the delivery buries it again.
 func TestBuriedTwiceIsOneDeadLetter(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	stop := b.run(func(context.Context, *bridge.Event) error { return Permanent(errors.New("no")) }, Config{})

@@ -23,6 +23,7 @@ import (
 // What is wrong with a durable that an external server cannot read is said, with what
 // to do, and tried again until somebody has done that.
 func TestDurableThatItsServerCannotRead(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var store string

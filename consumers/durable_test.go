@@ -17,6 +17,7 @@ import (
 )
 
 func TestFilter(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	got := make(chan string, 100)
 	b.run(func(_ context.Context, ev *bridge.Event) error {
@@ -45,6 +46,7 @@ func TestFilter(t *testing.T) {
 }
 
 func TestStart(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	b.publish("old")
 	stream, err := b.JS.Stream(context.Background(), "HOOKSPAN_EVENTS")
@@ -77,6 +79,7 @@ func TestStart(t *testing.T) {
 }
 
 func TestStartOfTheZeroValue(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	b.publish("old")
 	got := make(chan string, 10)
@@ -102,6 +105,7 @@ func TestStartOfTheZeroValue(t *testing.T) {
 // Whoever removes a durable under a running consumer does not make it lose
 // events.
 func TestDurableRemovedUnderUs(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	b.publish("before")
 	got := make(chan string, 10)
@@ -130,6 +134,7 @@ func TestDurableRemovedUnderUs(t *testing.T) {
 // A stream that is made anew counts from one again; the place in the old one
 // means nothing there.
 func TestStreamMadeAnew(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := setup(t)
 	b.publish("1", "2", "3", "4", "5")
@@ -159,6 +164,7 @@ func TestStreamMadeAnew(t *testing.T) {
 // A durable that is made anew delivers as if for the first time; what failed
 // before is remembered all the same.
 func TestAttemptsAreCountedAcrossDurables(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	b.publish("pred_1")
@@ -174,6 +180,7 @@ func TestAttemptsAreCountedAcrossDurables(t *testing.T) {
 }
 
 func TestClosedConnectionEndsRun(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	c, err := New(b.JS, HandlerFunc(func(context.Context, *bridge.Event) error { return nil }), Config{Name: "team", Start: Start{All: true}})
 	require.NoError(t, err)
@@ -189,6 +196,7 @@ func TestClosedConnectionEndsRun(t *testing.T) {
 
 // A durable that cannot be used is said so, and waited for: somebody may remove it.
 func TestDurableThatCannotBeUsedIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := setup(t)
 	got := make(chan string, 100)
@@ -223,6 +231,7 @@ func TestDurableThatCannotBeUsedIsWaitedFor(t *testing.T) {
 
 // What somebody has set must not keep events, or parts of them, from the handler.
 func TestHarmfulSettingsAreTakenBack(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	_, err := b.JS.CreateConsumer(context.Background(), "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
 		Durable: "team", AckPolicy: jetstream.AckExplicitPolicy, HeadersOnly: true, MaxDeliver: 1, InactiveThreshold: time.Hour,
@@ -241,6 +250,7 @@ func TestHarmfulSettingsAreTakenBack(t *testing.T) {
 }
 
 func TestChangedFilterChangesTheDurable(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	handler := func(context.Context, *bridge.Event) error { return nil }
 	for _, status := range []string{"failed", "completed", "completed"} {

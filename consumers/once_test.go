@@ -34,6 +34,7 @@ func (b *bench) onceRecord(consumer string, ev *bridge.Event) (attemptrecord.Rec
 }
 
 func TestOnceNeverRunsAFinishedEventAgain(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	var calls atomic.Int32
@@ -52,6 +53,7 @@ func TestOnceNeverRunsAFinishedEventAgain(t *testing.T) {
 }
 
 func TestOnceCountsFailuresAndFinishes(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	var seen []Attempt
@@ -75,6 +77,7 @@ func TestOnceCountsFailuresAndFinishes(t *testing.T) {
 
 // What the bridge says itself of a prediction is no second opinion on its status.
 func TestOnceTakesArchivedEventsOneByOne(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	b.run(func(_ context.Context, ev *bridge.Event) error {
@@ -94,6 +97,7 @@ func TestOnceTakesArchivedEventsOneByOne(t *testing.T) {
 // What another event says of the same status is not acted on a second time,
 // whatever became of the first one.
 func TestOnceMakesAConflictADeadLetter(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	var calls atomic.Int32
@@ -120,6 +124,7 @@ func TestOnceMakesAConflictADeadLetter(t *testing.T) {
 // An event that comes again after it became a dead letter has its attempts and its time
 // anew, whatever its consumer remembers of the earlier ones.
 func TestRedrivenEventBeginsAnew(t *testing.T) {
+	t.Parallel()
 	for _, once := range []bool{false, true} {
 		b := setup(t)
 		wire := b.verdicts("team")
@@ -158,6 +163,7 @@ func TestRedrivenEventBeginsAnew(t *testing.T) {
 
 // A process that was killed in the middle leaves its claim behind.
 func TestOnceRepeatsAnAttemptThatWasKilled(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	ev := natstest.Event("pred_1")
@@ -178,6 +184,7 @@ func TestOnceRepeatsAnAttemptThatWasKilled(t *testing.T) {
 
 // Another copy of an event that is being handled waits, and finds it done.
 func TestOnceHandlesOneCopyAtATime(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	var calls atomic.Int32
@@ -207,6 +214,7 @@ func TestOnceHandlesOneCopyAtATime(t *testing.T) {
 
 // An attempt whose claim was taken over ends, and does not say that it is done.
 func TestOnceLosesItsClaim(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	ev := natstest.Event("pred_1")
 	wire := b.verdicts("team")
@@ -232,6 +240,7 @@ func TestOnceLosesItsClaim(t *testing.T) {
 
 // A claim that was renewed without the attempt being told so is still its own.
 func TestOnceKeepsAClaimWhoseRenewalWasNotAnswered(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	var calls atomic.Int32
@@ -255,6 +264,7 @@ func TestOnceKeepsAClaimWhoseRenewalWasNotAnswered(t *testing.T) {
 
 // Without knowing whether it was handled, nothing is handled.
 func TestOnceWaitsForTheLedger(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	ev := natstest.Event("pred_1")
 	_, err := b.JS.Publish(context.Background(), b.Names.AttemptsSubject(b.Names.AttemptsPrefix("team")+attemptrecord.OnceKey(ev)), []byte("damaged"))
@@ -287,6 +297,7 @@ func (b *bench) poisoned(cfg Config, deliveries int) {
 }
 
 func TestPoisonIsADeadLetter(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	b.poisoned(Config{}, maxUnsettled)
 	wire := b.verdicts("team")
@@ -301,6 +312,7 @@ func TestPoisonIsADeadLetter(t *testing.T) {
 }
 
 func TestAlmostPoisonIsARepeat(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	b.poisoned(Config{}, maxUnsettled-1)
 	wire := b.verdicts("team")
@@ -316,6 +328,7 @@ func TestAlmostPoisonIsARepeat(t *testing.T) {
 }
 
 func TestSnoozeIsNoAttempt(t *testing.T) {
+	t.Parallel()
 	for _, once := range []bool{false, true} {
 		b := setup(t)
 		wire := b.verdicts("team")
@@ -340,6 +353,7 @@ func TestSnoozeIsNoAttempt(t *testing.T) {
 // A deploy in the middle of an attempt makes the next one a repeat, and is no crash,
 // however many there are.
 func TestOnceSurvivesManyDeploys(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	b.publish("pred_1")

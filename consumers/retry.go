@@ -11,16 +11,16 @@ import (
 // MaxRetryDelay is the longest wait before another attempt.
 const MaxRetryDelay = 7 * 24 * time.Hour
 
-// ShortRetryDelay is the longest wait of an event that stays with its durable. One
-// that waits there keeps a place among the unacknowledged ones that the server
-// grants to a durable, so longer waits would hold up fresh events. They lie in a
-// stream of their own meanwhile.
+// ShortRetryDelay is the longest wait of an event that stays with its durable. The server
+// grants a durable a limited number of unacknowledged events, and an event that waits is one of
+// them: long waits there would hold up fresh events. An event that waits longer lies in a stream
+// of its own meanwhile.
 const ShortRetryDelay = 2 * time.Minute
 
 // Retry says when a failed event is tried again. The zero value is the default.
 type Retry struct {
 	// First is the wait after the first failed attempt, default 1 s, or Max when
-	// that is shorter. It doubles with every further one.
+	// that is shorter. The wait doubles with every further failed attempt.
 	First time.Duration
 	// Max bounds the wait, default 6 h, at most [MaxRetryDelay].
 	Max time.Duration

@@ -125,6 +125,7 @@ func (o *operated) runAs(js jetstream.JetStream, cfg Config, h HandlerFunc) {
 
 // Everything that a consumer does it does with those rights.
 func TestConsumersNeedNoRightsButThose(t *testing.T) {
+	t.Parallel()
 	for _, user := range []string{"worker", "maker"} {
 		for _, once := range []bool{false, true} {
 			o := setupOperated(t)
@@ -171,6 +172,7 @@ func (o *operated) everything(js jetstream.JetStream, cfg Config, wire <-chan st
 
 // A letter that the stream knows already is no reason to look where a worker may not.
 func TestBoundConsumerBuriesTwice(t *testing.T) {
+	t.Parallel()
 	o := setupOperated(t)
 	cfg := Config{Name: "team", Start: Start{All: true}}
 	wire := o.verdicts("team")
@@ -188,6 +190,7 @@ func TestBoundConsumerBuriesTwice(t *testing.T) {
 // A consumer that does not know that it may not look waits for an answer for a while, and
 // then makes the letter twice rather than never.
 func TestConsumerThatMayNotLookBuriesTwice(t *testing.T) {
+	t.Parallel()
 	o := setupOperated(t)
 	wire := o.verdicts("team")
 	_, err := o.JS.Publish(t.Context(), "hookspan.dead.other.x", nil, jetstream.WithMsgID("dead:team:"+natstest.Event("pred_1").ID+":0"))
@@ -200,6 +203,7 @@ func TestConsumerThatMayNotLookBuriesTwice(t *testing.T) {
 
 // It says who must act, waits, and goes on by itself.
 func TestBoundConsumerWaitsForItsDurable(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	o := setupOperated(t)
 	wire := o.verdicts("team")

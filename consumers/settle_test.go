@@ -14,6 +14,7 @@ import (
 )
 
 func TestSettle(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	r := Retry{First: time.Second, Max: time.Minute, GiveUpAfter: time.Hour}
 	fault := errors.New("fault")
@@ -60,6 +61,7 @@ func TestSettle(t *testing.T) {
 }
 
 func TestBackoff(t *testing.T) {
+	t.Parallel()
 	r := Retry{First: time.Second, Max: 30 * time.Second}
 	for n, full := range []time.Duration{1: time.Second, 2: 2 * time.Second, 5: 16 * time.Second, 6: 30 * time.Second, 200: 30 * time.Second} {
 		if full == 0 {
@@ -74,6 +76,7 @@ func TestBackoff(t *testing.T) {
 }
 
 func TestVerdictsOfNil(t *testing.T) {
+	t.Parallel()
 	require.NoError(t, Permanent(nil))
 	require.NoError(t, RetryAfter(nil, time.Second))
 	require.False(t, IsPermanent(nil))
@@ -83,6 +86,7 @@ func TestVerdictsOfNil(t *testing.T) {
 }
 
 func TestNoteOutsideAnAttempt(t *testing.T) {
+	t.Parallel()
 	Note(context.Background(), "nothing happens")
 	in := &attemptInfo{}
 	Note(context.WithValue(context.Background(), attemptKey{}, in), strings.Repeat("é", 10<<10)+"\xff")
@@ -93,6 +97,7 @@ func TestNoteOutsideAnAttempt(t *testing.T) {
 // What wraps the result of an attempt passes success on. Snooze has no result to wrap,
 // so it never acknowledges.
 func TestVerdictsWithoutAnError(t *testing.T) {
+	t.Parallel()
 	for name, err := range map[string]error{
 		"Permanent": Permanent(nil), "Refused": Refused(nil), "RetryAfter": RetryAfter(nil, time.Second), "RetryWithin": RetryWithin(nil, time.Second),
 	} {

@@ -44,6 +44,7 @@ func (b *bench) delivered(name string, n int) []string {
 // A start at a time is one event, whichever of the durable's subjects it is on: the
 // server alone would go on to the first event of a status that had none before.
 func TestStartAtATimeLeavesNothingOut(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	b.publishAs("completed", "old")
 	stream, err := b.JS.Stream(context.Background(), "HOOKSPAN_EVENTS")
@@ -61,6 +62,7 @@ func TestStartAtATimeLeavesNothingOut(t *testing.T) {
 // Whatever decides which events are delivered, and when, is what the configuration says
 // of a durable that another program made before.
 func TestForeignDurableIsMadeWhatItIsToBe(t *testing.T) {
+	t.Parallel()
 	future := time.Now().Add(time.Hour)
 	for name, c := range map[string]struct {
 		cfg  jetstream.ConsumerConfig
@@ -114,6 +116,7 @@ func onlyOurs(metadata map[string]string) map[string]string {
 
 // The last event of each subject is not every event, although nothing was delivered yet.
 func TestForeignDurableOfTheLastEvents(t *testing.T) {
+	t.Parallel()
 	ctx, b := context.Background(), setup(t)
 	b.publishAs("failed", "first")
 	b.publishAs("completed", "a", "b", "c")
@@ -131,6 +134,7 @@ func TestForeignDurableOfTheLastEvents(t *testing.T) {
 
 // A bridge that finds the durable as another configuration has made it says so.
 func TestConfigurationOfAnotherBridge(t *testing.T) {
+	t.Parallel()
 	ctx, b := context.Background(), setup(t)
 	mine := durable.Definition{Name: "team", Kind: "pull", Filter: bridge.Filter{Statuses: []string{"completed"}}}
 	theirs := durable.Definition{Name: "team", Kind: "pull", Filter: bridge.Filter{Statuses: []string{"failed"}}}
@@ -152,6 +156,7 @@ func TestConfigurationOfAnotherBridge(t *testing.T) {
 // One that has delivered already is not made anew behind the back of its reader, nor
 // taken for what it is not.
 func TestForeignDurableWithAnotherStartIsRefused(t *testing.T) {
+	t.Parallel()
 	ctx, b := context.Background(), setup(t)
 	b.publish("a")
 	c, err := b.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
@@ -174,6 +179,7 @@ func TestForeignDurableWithAnotherStartIsRefused(t *testing.T) {
 
 // A place behind the end of the stream is none, whoever remembers it.
 func TestPlaceBehindTheEndIsNone(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	b.publish("a", "b")
 	_, err := durable.Definition{Name: "team", Kind: "pull", Start: durable.StartPoint{All: true}}.ProvisionFrom(context.Background(), b.JS, 1_000_000)
@@ -183,6 +189,7 @@ func TestPlaceBehindTheEndIsNone(t *testing.T) {
 
 // A durable of ours that was set to another place stays there.
 func TestOwnDurableStaysWhereItIs(t *testing.T) {
+	t.Parallel()
 	ctx, b := context.Background(), setup(t)
 	b.publish("a", "b", "c")
 	d := durable.Definition{Name: "team", Kind: "pull", Start: durable.StartPoint{All: true}}
@@ -195,6 +202,7 @@ func TestOwnDurableStaysWhereItIs(t *testing.T) {
 }
 
 func TestNarrowedFilterSaysWhatItSkips(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		next bridge.Filter
 		want uint64

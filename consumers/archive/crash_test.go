@@ -37,6 +37,7 @@ func hanging(whole *atomic.Bool, sent chan<- struct{}) http.HandlerFunc {
 }
 
 func TestEndsInMidDownload(t *testing.T) {
+	t.Parallel()
 	var whole atomic.Bool
 	sent := make(chan struct{})
 	srv := serve(t, hanging(&whole, sent))
@@ -61,6 +62,7 @@ func TestEndsInMidDownload(t *testing.T) {
 }
 
 func TestKilledInMidDownload(t *testing.T) {
+	t.Parallel()
 	var whole atomic.Bool
 	sent := make(chan struct{})
 	srv := serve(t, hanging(&whole, sent))
@@ -84,6 +86,7 @@ func TestKilledInMidDownload(t *testing.T) {
 }
 
 func TestLeftoversAreRemoved(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "whole") })
 	b := setup(t, nil)
 	dir := folder(b.dir, "p")
@@ -99,6 +102,7 @@ func TestLeftoversAreRemoved(t *testing.T) {
 // An output that an earlier attempt stored is not asked for again, although its
 // extension came from the answer.
 func TestStoredOutputsAreKept(t *testing.T) {
+	t.Parallel()
 	var asked, broken atomic.Int32
 	broken.Store(1)
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -131,6 +135,7 @@ func TestStoredOutputsAreKept(t *testing.T) {
 
 // A manifest that names failures is tried again, one output after the other.
 func TestRedrive(t *testing.T) {
+	t.Parallel()
 	var status atomic.Int32
 	status.Store(http.StatusNotFound)
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -163,6 +168,7 @@ func TestRedrive(t *testing.T) {
 
 // A checksum that was promised is not replaced by that of a damaged file.
 func TestRedriveFindsDamage(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/b" {
 			w.WriteHeader(http.StatusGone)
@@ -194,6 +200,7 @@ func TestRedriveFindsDamage(t *testing.T) {
 }
 
 func TestManifestOfNewerVersion(t *testing.T) {
+	t.Parallel()
 	b := setup(t, nil)
 	ev := newEvent("p", "text")
 	require.NoError(t, b.handle(ev))

@@ -15,6 +15,7 @@ import (
 )
 
 func TestStatuses(t *testing.T) {
+	t.Parallel()
 	for status, final := range map[int]bool{
 		403: true, 404: true, 410: true,
 		204: false, 206: false, 300: false, 304: false, 400: false, 401: false, 408: false, 425: false, 429: false, 500: false, 502: false, 503: false,
@@ -41,6 +42,7 @@ func TestStatuses(t *testing.T) {
 
 // One output that may still come keeps the event from being given up.
 func TestPassingFaultWins(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", r.URL.Query().Get("after"))
 		w.WriteHeader(map[string]int{"/gone": 404, "/busy": 429, "/down": 503, "/broken": 500}[r.URL.Path])
@@ -89,6 +91,7 @@ func brokenServer(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestBrokenBodies(t *testing.T) {
+	t.Parallel()
 	for path, want := range map[string]string{
 		"/short":   "unexpected EOF",
 		"/cut":     "unexpected EOF",
@@ -111,6 +114,7 @@ func TestBrokenBodies(t *testing.T) {
 // What a server says instead of HTTP is repeated, but not all of it, or the manifest
 // of many outputs would be too large to be read again.
 func TestLongNonsenseIsCut(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err == nil {
@@ -125,6 +129,7 @@ func TestLongNonsenseIsCut(t *testing.T) {
 }
 
 func TestTimeout(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, brokenServer)
 	b := setup(t, func(c *Config) { c.Timeout = 100 * time.Millisecond })
 	require.ErrorIs(t, b.handle(newEvent("p", srv.URL+"/endless")), errSlow)
@@ -132,6 +137,7 @@ func TestTimeout(t *testing.T) {
 }
 
 func TestNobodyThere(t *testing.T) {
+	t.Parallel()
 	srv := refusing(t)
 	srv.Close()
 	b := setup(t, nil)
@@ -139,6 +145,7 @@ func TestNobodyThere(t *testing.T) {
 }
 
 func TestLimit(t *testing.T) {
+	t.Parallel()
 	const limit = 1 << 20
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -168,6 +175,7 @@ func TestLimit(t *testing.T) {
 }
 
 func TestSummary(t *testing.T) {
+	t.Parallel()
 	gone, failed := &fault{short: "gone (404)"}, &fault{short: "failed"}
 	require.Equal(t, "0 outputs, 0 B", summary(nil, nil))
 	require.Equal(t, "1 output, 999 B", summary([]manifestOutput{{Bytes: 999}}, nil))

@@ -20,6 +20,7 @@ import (
 // its first byte, so the second is whole and of the other version; the rest of it is
 // not that of the first.
 func TestVersionsOfTwoServersAreNotMixed(t *testing.T) {
+	t.Parallel()
 	const size = 2 << 20
 	one, two := sample(size), bytes.Repeat([]byte("two "), size/4)
 	var asked atomic.Int32
@@ -50,6 +51,7 @@ func TestVersionsOfTwoServersAreNotMixed(t *testing.T) {
 // A connection breaks, and the next one is closed without an answer. What RoundTrip
 // says then is io.EOF, and is not the end of the file.
 func TestNoAnswerIsNotTheEnd(t *testing.T) {
+	t.Parallel()
 	f := &flaky{data: sample(2 << 20), etag: `"1"`, cut: 1 << 20, cuts: 1}
 	f.lie = func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.Header.Get("Range") != "" {
@@ -71,6 +73,7 @@ func TestNoAnswerIsNotTheEnd(t *testing.T) {
 }
 
 func TestWrappedEndIsNotTheEnd(t *testing.T) {
+	t.Parallel()
 	broken := fmt.Errorf("broken: %w", io.EOF)
 	for name, s := range stores(t) {
 		t.Run(name, func(t *testing.T) {

@@ -91,6 +91,7 @@ func (w *cutWriter) Write(p []byte) (int, error) {
 
 // A connection that breaks costs nothing that came over it.
 func TestBrokenConnectionIsContinued(t *testing.T) {
+	t.Parallel()
 	f := &flaky{data: sample(resumed), etag: `"1"`, cut: resumed / 4, cuts: 2}
 	srv := serve(t, f.ServeHTTP)
 	b := setup(t, nil)
@@ -106,6 +107,7 @@ func TestBrokenConnectionIsContinued(t *testing.T) {
 
 // Without a validator nobody knows whether the rest is of the same file.
 func TestWithoutValidatorNothingIsContinued(t *testing.T) {
+	t.Parallel()
 	for _, etag := range []string{"", `W/"1"`} {
 		f := &flaky{data: sample(1 << 20), etag: etag, cut: 512 << 10, cuts: 1}
 		srv := serve(t, f.ServeHTTP)
@@ -121,6 +123,7 @@ func TestWithoutValidatorNothingIsContinued(t *testing.T) {
 // A sender that breaks every connection at once is not asked without end, and nothing of what
 // came stays.
 func TestContinuingHasAnEnd(t *testing.T) {
+	t.Parallel()
 	f := &flaky{data: sample(8 << 20), etag: `"1"`, cut: 300 << 10, cuts: 1 << 30}
 	srv := serve(t, f.ServeHTTP)
 	b := setup(t, nil)
@@ -152,6 +155,7 @@ func interrupted(t *testing.T) (*bundle, *flaky, func() error) {
 
 // Whatever a sender says of the rest, what is stored is the file or nothing.
 func TestLyingSenders(t *testing.T) {
+	t.Parallel()
 	answer := func(w http.ResponseWriter, status int, contentRange string, body []byte) bool {
 		w.Header().Set("Content-Range", contentRange)
 		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
@@ -205,6 +209,7 @@ func TestLyingSenders(t *testing.T) {
 
 // A sender that sends less of the rest than there is, is asked for more.
 func TestRestInPieces(t *testing.T) {
+	t.Parallel()
 	b, f, handle := interrupted(t)
 	f.lie = func(w http.ResponseWriter, r *http.Request) bool {
 		var at int
@@ -223,6 +228,7 @@ func TestRestInPieces(t *testing.T) {
 
 // The file changed in between: nothing of the old one is left in the new one.
 func TestChangedFileIsBegunAnew(t *testing.T) {
+	t.Parallel()
 	b, f, handle := interrupted(t)
 	f.lie = func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.Header.Get("Range") != "" {
@@ -239,6 +245,7 @@ func TestChangedFileIsBegunAnew(t *testing.T) {
 // Another process that stores the same output, such as one whose lease ran out, does not get
 // its bytes mixed with ours: each writes a file of its own.
 func TestOutputOfAnotherProcess(t *testing.T) {
+	t.Parallel()
 	b, f, handle := interrupted(t)
 	begun, done := make(chan struct{}), make(chan error)
 	go func() {
@@ -257,6 +264,7 @@ func TestOutputOfAnotherProcess(t *testing.T) {
 }
 
 func TestContentRange(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string][]int64{
 		"bytes 5-9/10": {5, 9, 10}, "bytes 0-0/1": {0, 0, 1}, "bytes 5-9/*": nil, "bytes */10": nil, "": nil, "bytes 9-5/10": nil,
 		"bytes 5-10/10": nil, "items 5-9/10": nil, "bytes 5-9": nil, "bytes 5-9/99999999999999999999": nil, "bytes=5-9/10": nil, "bytes 5-9/10, bytes 1-2/10": nil,
@@ -272,6 +280,7 @@ func TestContentRange(t *testing.T) {
 }
 
 func TestValidator(t *testing.T) {
+	t.Parallel()
 	const old, now = "Mon, 02 Jan 2006 15:04:05 GMT", "Mon, 02 Jan 2006 15:06:05 GMT"
 	for want, h := range map[string]http.Header{
 		`"x"`: {"Etag": {`"x"`}, "Last-Modified": {old}, "Date": {now}},

@@ -34,6 +34,7 @@ func fill(t *testing.T, s store, key string, r io.Reader) error {
 }
 
 func TestStore(t *testing.T) {
+	t.Parallel()
 	for name, s := range stores(t) {
 		t.Run(name, func(t *testing.T) {
 			ctx := t.Context()
@@ -81,6 +82,7 @@ func TestStore(t *testing.T) {
 }
 
 func TestDiskFolder(t *testing.T) {
+	t.Parallel()
 	s := stores(t)["disk"].(*disk)
 	require.NoError(t, s.put(t.Context(), file{key: "a/0.txt"}, false, nil))
 	require.Error(t, s.sync("c"))
@@ -93,6 +95,7 @@ func TestDiskFolder(t *testing.T) {
 // Without its temporary name a file cannot be linked, as on a file system that has
 // no links, and then not be renamed either, as when another process swept it away.
 func TestTemporaryNameIsGone(t *testing.T) {
+	t.Parallel()
 	s := stores(t)["disk"].(*disk)
 	gone := func() io.Reader {
 		return readerFunc(func([]byte) (int, error) {
@@ -115,6 +118,7 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // Whoever is first keeps the name, also between processes that share the folder.
 func TestOneOfManyWins(t *testing.T) {
+	t.Parallel()
 	b := setup(t, nil)
 	for i := range 20 {
 		key := fmt.Sprintf("a/%d.txt", i)
@@ -141,6 +145,7 @@ func TestOneOfManyWins(t *testing.T) {
 
 // Another process, which shares the folder, is faster by a hair.
 func TestOtherProcessIsFaster(t *testing.T) {
+	t.Parallel()
 	b := setup(t, nil)
 	dir := folder(b.dir, "p")
 	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) {

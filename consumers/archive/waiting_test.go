@@ -19,6 +19,7 @@ import (
 // Whoever waits for room counts again what is there. What is on its way is part of
 // that, and is not dropped because it was promised room before.
 func TestWaitersLeaveDownloadsAlone(t *testing.T) {
+	t.Parallel()
 	const size, first = 36 << 20, 20 << 20
 	for name, told := range map[string]bool{"told": true, "untold": false} {
 		t.Run(name, func(t *testing.T) {
@@ -74,6 +75,7 @@ func TestWaitersLeaveDownloadsAlone(t *testing.T) {
 
 // A count that began before a download was promised its room may find it there, too.
 func TestPromisesAreKept(t *testing.T) {
+	t.Parallel()
 	u := newUsage(10, nil)
 	require.Nil(t, u.hold(8))
 	u.add(9)
@@ -95,6 +97,7 @@ func (s streaming) stream(ctx context.Context, f file, r io.Reader) (measured, e
 
 // There is no moment at which a file that is stored is neither promised nor counted.
 func TestNoGapBetweenPromiseAndCount(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 400<<10)) })
 	b := small(t, nil)
 	gaps, stored := 0, 0
@@ -114,6 +117,7 @@ func TestNoGapBetweenPromiseAndCount(t *testing.T) {
 
 // While outputs wait for room operators are told since when and why.
 func TestBlockedWithoutRoom(t *testing.T) {
+	t.Parallel()
 	b := setup(t, nil)
 	var room atomic.Bool
 	b.disk(func(int32) int64 {

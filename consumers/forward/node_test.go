@@ -28,6 +28,7 @@ type signed struct {
 // The library that many services verify with takes what is signed here, and nothing
 // that was changed.
 func TestSignatureWithTheReferenceLibrary(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "node"))))
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)

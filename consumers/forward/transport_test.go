@@ -26,6 +26,7 @@ func networks(list ...string) []netip.Prefix {
 }
 
 func TestParseNetwork(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{"10.1.2.3/8": "10.0.0.0/8", "10.1.2.3": "10.1.2.3/32", "fd00::1": "fd00::1/128", "fd00::/8": "fd00::/8"} {
 		network, err := ParseNetwork(text)
 		require.NoError(t, err)
@@ -40,6 +41,7 @@ func TestParseNetwork(t *testing.T) {
 // What is blocked is a fault of the configuration: nothing is sent, the event stays,
 // and somebody is told.
 func TestBlockedTargetIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	var asked atomic.Int32
 	plain := serve(t, func(http.ResponseWriter, *http.Request) { asked.Add(1) })
 	secure := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
@@ -72,6 +74,7 @@ func TestBlockedTargetIsTriedAgain(t *testing.T) {
 
 // A certificate that nobody vouches for is no target.
 func TestUnknownCertificate(t *testing.T) {
+	t.Parallel()
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("asked") }))
 	srv.Config.ErrorLog = nil
 	srv.StartTLS()
@@ -123,6 +126,7 @@ func resolver(t *testing.T, answers ...string) *net.Resolver {
 
 // A name is looked up for each connection, and each time what it leads to is checked.
 func TestNameThatLeadsElsewhereTheSecondTime(t *testing.T) {
+	t.Parallel()
 	var asked, victim atomic.Int32
 	l, err := net.Listen("tcp", "127.0.0.2:0")
 	require.NoError(t, err)

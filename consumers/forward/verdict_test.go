@@ -21,6 +21,7 @@ import (
 func oneFailureOpens(c *Config) { c.Breaker.Failures = 1 }
 
 func TestVerdicts(t *testing.T) {
+	t.Parallel()
 	const (
 		done = iota
 		refused
@@ -56,6 +57,7 @@ func TestVerdicts(t *testing.T) {
 }
 
 func TestRefuseIsConfigurable(t *testing.T) {
+	t.Parallel()
 	b := setup(t, answering(t, 404).URL, func(c *Config) { c.Refuse = []int{404} })
 	require.True(t, consumers.IsRefused(b.handle()))
 	for _, list := range [][]int{{404}, {}} {
@@ -71,6 +73,7 @@ func TestRefuseIsConfigurable(t *testing.T) {
 
 // An answer is kept with the attempt: its status line, and up to 64 KiB of its body.
 func TestAnswerIsRead(t *testing.T) {
+	t.Parallel()
 	body := strings.NewReader(strings.Repeat("x", maxAnswer+5))
 	a := readAnswer(&http.Response{Proto: "HTTP/1.1", Status: "503 No", StatusCode: http.StatusServiceUnavailable, Body: io.NopCloser(body), Header: http.Header{"Retry-After": {"3601"}}})
 	require.Equal(t, 503, a.status)
@@ -81,6 +84,7 @@ func TestAnswerIsRead(t *testing.T) {
 
 // An attempt that is ended from outside says nothing of the target.
 func TestStopIsNoFailure(t *testing.T) {
+	t.Parallel()
 	asked := make(chan struct{}, 1)
 	srv := serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		asked <- struct{}{}
@@ -102,6 +106,7 @@ func TestStopIsNoFailure(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
+	t.Parallel()
 	good := Config{Name: "a", URL: "https://x.example/hooks?key=hidden", Secrets: [][]byte{[]byte(testSecret)}}
 	f, err := New(good)
 	require.NoError(t, err)
@@ -137,6 +142,7 @@ func TestConfig(t *testing.T) {
 
 // A target that fails for a minute is an alarm; the log says when it began and ended.
 func TestFailingTargetIsTold(t *testing.T) {
+	t.Parallel()
 	b := setup(t, "http://127.0.0.1:1", nil)
 	b.tell(change{state: open, openings: 1, since: time.Now(), err: errTarget})
 	require.Empty(t, b.alarms.kinds())

@@ -30,6 +30,7 @@ func access(o *server.Options)   { o.Password = "p" }
 // Whatever ends a borrowed connection: Run goes on with another one when it was an
 // error, and ends when it was the owner.
 func TestBorrowedConnectionThatIsClosed(t *testing.T) {
+	t.Parallel()
 	var proxy *natstest.Proxy
 	for name, c := range map[string]struct {
 		opts []nats.Option
