@@ -99,7 +99,7 @@ func (a *attempt) holdLease(ctx context.Context, cancel context.CancelCauseFunc)
 	}
 }
 
-// holdClaim says once a lease in its record that this attempt is running.
+// holdClaim writes once in a lease, into the record, that this attempt is running.
 func (a *attempt) holdClaim(ctx context.Context, now time.Time) error {
 	lease := a.consumer.cfg.Lease
 	if !a.consumer.cfg.Once || now.Sub(a.past.At) < lease {
@@ -111,8 +111,8 @@ func (a *attempt) holdClaim(ctx context.Context, now time.Time) error {
 	return a.swap(ctx, a.past)
 }
 
-// swap writes r in the place of what this attempt has written. The error wraps
-// [attemptrecord.ErrClaimed] when somebody else has written something.
+// swap replaces the record that this attempt has written by r. The error wraps
+// [attemptrecord.ErrClaimed] when another worker has written one meanwhile.
 func (a *attempt) swap(ctx context.Context, r attemptrecord.Record) error {
 	claimed := a.claimed
 	if r.State == attemptrecord.Running {
@@ -136,9 +136,8 @@ func (a *attempt) outcome() outcome {
 	return outcome{err: a.err, ended: a.ended, failures: a.info.Number, first: a.info.First}
 }
 
-// finish does what was settled and writes the one line about the attempt. Its
-// calls have a time of their own: the work context has ended when the consumer
-// stops.
+// finish carries the verdict out and writes the one line about the attempt. Its calls have a
+// time limit of their own, since the work context has ended when the consumer stops.
 func (a *attempt) finish(work context.Context, s Verdict) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(work), a.consumer.settleTimeout())
 	defer cancel()
@@ -173,9 +172,9 @@ func (a *attempt) acknowledge() {
 	}
 }
 
-// done remembers what must be remembered and acknowledges, in this order: what is
-// remembered as done is never run again. What could not be remembered is acknowledged
-// nevertheless, since otherwise it would surely run again.
+// done writes the record that the event is done, where there must be one, and then acknowledges
+// the event: an event that is recorded as done is never run again. The event is acknowledged
+// also when the record could not be written, since otherwise it would surely run again.
 func (a *attempt) done(ctx context.Context) error {
 	finished := attemptrecord.Record{Event: a.event.ID, State: attemptrecord.Done, AfterDead: a.afterDead}
 	var err error
@@ -197,9 +196,9 @@ func (a *attempt) done(ctx context.Context) error {
 	return a.records.Forget(ctx, a.key)
 }
 
-// retry records this failed attempt and has the event come again. An attempt that
-// cannot be recorded does not count, so its event waits as long as any may that
-// stays with its durable: it would come again without end, and fast.
+// retry records this failed attempt and has the event come again. An attempt that cannot be
+// recorded does not count, and its event could come again without end. So that event waits for
+// as long as an event may wait with its durable.
 func (a *attempt) retry(ctx context.Context, delay, took time.Duration) error {
 	past := a.past.With(a.event.ID, a.failed(took))
 	past.Seq, past.Delivery = a.seq, a.delivery

@@ -86,7 +86,7 @@ func (a *attempt) load(ctx context.Context) error {
 	return nil
 }
 
-// claim makes this attempt the only one on its key, or says why it cannot be.
+// claim makes this attempt the only one on its key, or settles the event without an attempt.
 func (a *attempt) claim(ctx context.Context) ready {
 	past, event := a.past, a.event.ID
 	switch {
@@ -123,9 +123,9 @@ func (a *attempt) claim(ctx context.Context) ready {
 	return mayRun
 }
 
-// mayTakeOver says whether the attempt that the record says is running has ended. A
-// message is delivered again only when nobody has said for a lease that it is being
-// worked on; of another copy of the event one cannot know that.
+// mayTakeOver says whether the attempt has ended that is running by its record. The server
+// delivers a message again only when no worker has given a sign of life for a lease. Of an
+// attempt on another copy of the event only its silence tells.
 func (a *attempt) mayTakeOver() bool {
 	if a.past.Seq == a.seq && a.delivery > a.past.Delivery {
 		return true
@@ -133,8 +133,7 @@ func (a *attempt) mayTakeOver() bool {
 	return time.Since(a.past.At) > claimLeases*a.consumer.cfg.Lease
 }
 
-// errOtherCopy: it is handled right now, by another worker that has another message
-// of it.
+// errOtherCopy: another worker handles the event right now, from another message.
 var errOtherCopy = errors.New("another copy of the event is being handled")
 
 // putOff has the event come again after a lease, without an attempt.

@@ -26,9 +26,9 @@ type delivery struct {
 	records *attemptrecord.Store
 }
 
-// fetcher brings events to the workers of a consumer: it never asks for more than
-// there are workers that wait for one, so that none waits here, with its lease
-// running, for a worker that is busy. All of them share its requests.
+// fetcher brings events to the workers of a consumer. The fetcher never asks for more events
+// than there are workers that wait: an event that waited here for a busy worker would do so with
+// its lease running.
 type fetcher struct {
 	*Consumer
 
@@ -145,8 +145,8 @@ func (f *fetcher) countWorkers() {
 	}
 }
 
-// handOn gives the message to a worker that waits. There is none when the server
-// still answers a request that was taken for lost: then it goes back.
+// handOn gives the message to a worker that waits. When the server still answers a request that
+// was taken for lost, no worker waits, and the message goes back.
 func (f *fetcher) handOn(d delivery, msg jetstream.Msg) {
 	if f.free == 0 {
 		f.countWorkers()

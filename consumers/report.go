@@ -33,12 +33,12 @@ const (
 	gateSlow = 2 * time.Second
 )
 
-// reporter tells operators, who may be in another process, that this process does not
-// succeed with the events of its consumer. A consumer that does well writes nothing.
+// reporter tells operators, by a report in the bucket of attempt records, that this process does
+// not succeed with the events of its consumer. A consumer that does well writes no report.
 //
-// Processes that share a durable report under a key of each. One that succeeds says
-// so only while others report that they do not, which it looks up once in every
-// interval in which it has succeeded.
+// Each process that shares a durable has a key for its report. A process that succeeds writes so
+// only while others report that they do not. It looks their reports up once in every interval in
+// which it has succeeded.
 type reporter struct {
 	*Consumer
 	blocker Blocker // nil: nobody says why the gate is closed

@@ -182,7 +182,7 @@ func TestBadBodies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := setup(t, url, func(c *Config) { oneFailureOpens(c); c.Timeout = time.Hour })
-			b.answerTime = 50 * time.Millisecond
+			b.bodyTime = 50 * time.Millisecond
 			require.NoError(t, b.handle())
 			require.Equal(t, closed, b.breaker.current())
 		})
@@ -224,7 +224,7 @@ func TestOtherProtocolIsNotListenedTo(t *testing.T) {
 		<-gone
 	})
 	b := setup(t, url, nil)
-	b.answerTime = 50 * time.Millisecond
+	b.bodyTime = 50 * time.Millisecond
 	require.ErrorContains(t, b.handle(), "answered 101")
 }
 

@@ -46,17 +46,17 @@ type Forwarder struct {
 	mode      Mode
 	userAgent []string
 	timeout   time.Duration
-	// answerTime is how long the body of an answer is waited for: the status is known
+	// bodyTime is how long the body of an answer is waited for: the status is known
 	// by then, and that is what counts.
-	answerTime time.Duration
-	refuse     map[int]bool
-	template   *http.Request
-	transport  *freshconn.Transport
-	keys       atomic.Pointer[[][]byte]
-	breaker    *breaker
-	alarms     bridge.Alarmer
-	log        *slog.Logger
-	metrics    metrics
+	bodyTime  time.Duration
+	refuse    map[int]bool
+	template  *http.Request
+	transport *freshconn.Transport
+	keys      atomic.Pointer[[][]byte]
+	breaker   *breaker
+	alarms    bridge.Alarmer
+	log       *slog.Logger
+	metrics   metrics
 }
 
 var (
@@ -77,17 +77,17 @@ func New(cfg Config) (*Forwarder, error) {
 		return nil, fmt.Errorf("consumer %s: url: it cannot be asked: write one such as https://billing.example.com/hooks", cfg.Name)
 	}
 	f := &Forwarder{
-		name:       cfg.Name,
-		target:     template.URL.Scheme + "://" + template.URL.Host,
-		mode:       cfg.Mode,
-		userAgent:  []string{cfg.UserAgent},
-		timeout:    cfg.Timeout,
-		answerTime: 5 * time.Second,
-		refuse:     make(map[int]bool),
-		template:   template,
-		transport:  freshconn.New(newTransport(cfg, template.URL.Scheme == "http"), 0),
-		alarms:     cfg.Alarms,
-		log:        cfg.Logger,
+		name:      cfg.Name,
+		target:    template.URL.Scheme + "://" + template.URL.Host,
+		mode:      cfg.Mode,
+		userAgent: []string{cfg.UserAgent},
+		timeout:   cfg.Timeout,
+		bodyTime:  5 * time.Second,
+		refuse:    make(map[int]bool),
+		template:  template,
+		transport: freshconn.New(newTransport(cfg, template.URL.Scheme == "http"), 0),
+		alarms:    cfg.Alarms,
+		log:       cfg.Logger,
 	}
 	// Sent again by the transport it would be a second attempt, see newRequest.
 	template.GetBody = nil
@@ -148,11 +148,11 @@ func (f *Forwarder) Handle(ctx context.Context, ev *bridge.Event) error {
 	// A panic, and an attempt that is ended from outside, say nothing of the target.
 	defer p.abandon()
 	began := time.Now()
-	a, err := f.post(ctx, ev)
-	f.metrics.observe(a.status, time.Since(began))
+	r, err := f.post(ctx, ev)
+	f.metrics.observe(r.status, time.Since(began))
 	if err == nil {
-		consumers.Note(ctx, a.note)
-		return f.judge(a, p)
+		consumers.Note(ctx, r.note)
+		return f.judge(r, p)
 	}
 	err = fmt.Errorf("posting to %s: %w", f.target, shortError{err})
 	if ended := context.Cause(ctx); ended != nil && !errors.Is(ended, consumers.ErrTimeout) && !errors.Is(ended, context.DeadlineExceeded) {
@@ -167,17 +167,17 @@ func (f *Forwarder) Handle(ctx context.Context, ev *bridge.Event) error {
 
 // post sends the request and reads the answer. No redirect is followed: RoundTrip
 // knows none.
-func (f *Forwarder) post(ctx context.Context, ev *bridge.Event) (answer, error) {
+func (f *Forwarder) post(ctx context.Context, ev *bridge.Event) (response, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, errTimeout)
 	defer cancel()
 	resp, err := f.transport.RoundTrip(f.newRequest(ctx, ev))
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	slow := time.AfterFunc(f.answerTime, cancel)
+	slow := time.AfterFunc(f.bodyTime, cancel)
 	defer slow.Stop()
-	return readAnswer(resp), nil
+	return readResponse(resp), nil
 }
 
 // tell says what became of the target.

@@ -74,11 +74,11 @@ func TestRefuseIsConfigurable(t *testing.T) {
 // An answer is kept with the attempt: its status line, and up to 64 KiB of its body.
 func TestAnswerIsRead(t *testing.T) {
 	t.Parallel()
-	body := strings.NewReader(strings.Repeat("x", maxAnswer+5))
-	a := readAnswer(&http.Response{Proto: "HTTP/1.1", Status: "503 No", StatusCode: http.StatusServiceUnavailable, Body: io.NopCloser(body), Header: http.Header{"Retry-After": {"3601"}}})
+	body := strings.NewReader(strings.Repeat("x", maxBody+5))
+	a := readResponse(&http.Response{Proto: "HTTP/1.1", Status: "503 No", StatusCode: http.StatusServiceUnavailable, Body: io.NopCloser(body), Header: http.Header{"Retry-After": {"3601"}}})
 	require.Equal(t, 503, a.status)
 	require.Equal(t, time.Hour, a.retryAfter, "a target cannot ask for more")
-	require.Len(t, a.note, len("HTTP/1.1 503 No\n")+maxAnswer)
+	require.Len(t, a.note, len("HTTP/1.1 503 No\n")+maxBody)
 	require.Equal(t, 5, body.Len(), "no more is read")
 }
 

@@ -34,12 +34,12 @@ const (
 	codeWrongLastSequenceClustered = 10164
 )
 
-// ErrClaimed: somebody else has changed the record since it was read.
+// ErrClaimed is wrapped when another worker has changed the record since it was read.
 var ErrClaimed = errors.New("the record was changed by another worker")
 
-// Store has the attempt records of one consumer in a bucket that all its processes
-// share. A consumer that acts once writes two for each event; any other one writes
-// only failures, so while it is healthy it never touches it.
+// Store has the attempt records of one consumer, in a bucket that all its processes share. A
+// consumer that acts once writes two records for each event. Any other consumer writes failures
+// only, so a healthy one never touches the bucket.
 type Store struct {
 	js     jetstream.JetStream
 	bucket jetstream.KeyValue
@@ -66,7 +66,7 @@ func Open(ctx context.Context, js jetstream.JetStream, n bridge.Names, consumer 
 // more: the server names so many subjects in one answer.
 const maxKnown = 100_000
 
-// Learn reads which keys have a record now, unless the bucket holds too many.
+// Learn reads which keys have a record now, unless the bucket holds too many records.
 func (s *Store) Learn(ctx context.Context) error {
 	stream, err := s.js.Stream(ctx, s.names.AttemptsStream())
 	if err != nil {
@@ -96,8 +96,8 @@ func (s *Store) Unlearn() {
 	s.known = nil
 }
 
-// MayHold says whether there may be a record under the key. Where it is not known
-// which keys there are, only an event that is old may have one.
+// MayHold says whether there may be a record under the key. While the keys are not known, only
+// an event that is old may have one.
 func (s *Store) MayHold(key string, old bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,8 +107,8 @@ func (s *Store) MayHold(key string, old bool) bool {
 	return s.known[key]
 }
 
-// note keeps what is known true. Others write too, but an event that is with them
-// comes to us as one that was delivered before.
+// note remembers that there is a record under the key, or none any more. Other processes write
+// records too, but their events come to this process as ones that were delivered before.
 func (s *Store) note(key string, there bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
