@@ -88,7 +88,8 @@ func (f *downloader) rest(ctx context.Context, u *url.URL, from resumePoint) (*r
 		err = tooLarge(f.limit)
 	}
 	if err != nil {
-		r.close()
+		cancel(nil)
+		_ = resp.Body.Close() // nothing of it is wanted
 		return nil, err
 	}
 	return r, nil

@@ -22,6 +22,7 @@ const (
 // State is what becomes of an event.
 type State string
 
+// States of an event.
 const (
 	Failing State = ""        // it waits for its next attempt
 	Running State = "running" // an attempt began; only where a consumer acts once

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"syscall"
 
 	"code.dny.dev/ssrf"
@@ -46,7 +47,7 @@ func New(c Config) *Guard {
 	}
 	g := &Guard{permitted: c.Networks, plain: c.Plain, public: ssrf.New(ports)}
 	if c.Private {
-		g.permitted = append(private[:len(private):len(private)], c.Networks...)
+		g.permitted = slices.Concat(private, c.Networks)
 	}
 	return g
 }
