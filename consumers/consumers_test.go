@@ -25,7 +25,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds how long a test waits for something that must happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // fast makes failed events come again at once.
 var fast = Retry{First: time.Millisecond, Max: time.Millisecond}

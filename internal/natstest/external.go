@@ -13,7 +13,7 @@ import (
 )
 
 // patience bounds every wait for something that must happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // External is a NATS server as an operator runs it: reached by TCP, and stopped
 // and started while the bridge runs.
