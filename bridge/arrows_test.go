@@ -47,7 +47,7 @@ var arrows = map[string]arrow{
 	"bridge":                 {stdOnly: true},
 	"bridge/client":          {ours: []string{"bridge", "internal/*"}, stdOnly: true},
 	"bridge/app":             {ours: []string{"bridge", "bridge/config", "bridge/internal/*", "consumers", "consumers/archive", "consumers/exec", "consumers/forward", "internal/*"}},
-	"bridge/config":          {ours: []string{"bridge", "bridge/internal/admin", "bridge/internal/ingress", "bridge/internal/source", "bridge/internal/stream", "consumers", "consumers/archive", "consumers/exec", "consumers/forward", "internal/*"}, never: withoutNATS},
+	"bridge/config":          {ours: []string{"bridge", "bridge/internal/source", "consumers", "consumers/archive", "consumers/exec", "consumers/forward", "internal/*"}, never: withoutNATS},
 	"consumers":              {ours: []string{"bridge", "internal/attemptrecord", "internal/backoff", "internal/durable", "internal/redial", "internal/streamread", "internal/waitbudget"}, never: lean},
 	"consumers/archive":      {ours: []string{"bridge", "consumers", "internal/*"}, never: append(withoutNATS, zap)},
 	"consumers/exec":         {ours: []string{"bridge", "consumers", "internal/backoff"}, never: append(withoutNATS, zap)},

@@ -64,7 +64,7 @@ func Changes(ctx context.Context, cfg *config.Config, running *Waiting) ([]Chang
 			continue
 		}
 		served := record.Consumers()[name]
-		filter := cons.Filter.Filter()
+		filter := cons.Base().Filter.Filter()
 		if filter.Covers(served.Filter) || waiting == 0 {
 			continue
 		}

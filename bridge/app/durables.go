@@ -87,8 +87,8 @@ func placeOf(c *config.Config) durables.Place {
 func servedOf(c *config.Config) map[string]durables.Served {
 	out := map[string]durables.Served{}
 	for name, cons := range c.Consumers {
-		if !cons.Implied || c.Has(config.RoleConsumers) {
-			out[name] = durables.Served{Kind: cons.Kind, Filter: cons.Filter.Filter()}
+		if base := cons.Base(); !base.Implied || c.Has(config.RoleConsumers) {
+			out[name] = durables.Served{Kind: base.Kind, Filter: base.Filter.Filter()}
 		}
 	}
 	return out
@@ -97,8 +97,8 @@ func servedOf(c *config.Config) map[string]durables.Served {
 // start is where the durable of a consumer begins that does not exist yet. New is what
 // was accepted since the consumer was first served, which is before the durable can be
 // made where NATS is away.
-func (d *durableSet) start(name string, cons config.ConsumerConfig) (consumers.Start, error) {
-	start, err := config.ParseStart(cons.Start)
+func (d *durableSet) start(name string, cons config.Consumer) (consumers.Start, error) {
+	start, err := config.ParseStart(cons.Base().Start)
 	if err == nil && !start.All && start.At.IsZero() {
 		start.At = d.record.Consumers()[name].Since
 	}
@@ -159,7 +159,7 @@ func (d *durableSet) provisionWithin(ctx context.Context, name string, served du
 func (d *durableSet) provisionOne(ctx context.Context, name string, served durables.Served, ahead time.Duration) (durable.Change, error) {
 	cons, ok := d.cfg.Consumers[name]
 	if !ok { // it was removed before its durable could be made, and has events
-		cons = config.ConsumerConfig{Kind: served.Kind, Start: "new"}
+		cons = &config.Pull{Common: config.Common{Start: "new"}}
 	}
 	want, err := durableOf(d.cfg, name, cons)
 	if err != nil {
@@ -170,7 +170,7 @@ func (d *durableSet) provisionOne(ctx context.Context, name string, served durab
 		return durable.Change{}, err
 	}
 	want.Start = durable.StartPoint(start)
-	if cons.Start == "new" {
+	if cons.Base().Start == "new" {
 		want.Start.At = want.Start.At.Add(ahead)
 	}
 	want.Kind, want.Filter = served.Kind, served.Filter

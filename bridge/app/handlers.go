@@ -3,7 +3,6 @@ package app
 import (
 	"fmt"
 	"maps"
-	"net/netip"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -42,11 +41,11 @@ func newConsumers(p *parts) ([]*consumers.Consumer, error) {
 	}
 	var out []*consumers.Consumer
 	for _, name := range slices.Sorted(maps.Keys(p.cfg.Consumers)) {
-		c := p.cfg.Consumers[name]
-		if handlers[c.Kind] == nil {
-			continue
+		worker, ok := p.cfg.Consumers[name].(config.Worker)
+		if !ok {
+			continue // a program that is not ours handles its events
 		}
-		consumer, err := newWorker(p, name, c)
+		consumer, err := newWorker(p, name, worker)
 		if err != nil {
 			return nil, fmt.Errorf("consumers.%s: %w", name, err)
 		}
@@ -55,12 +54,12 @@ func newConsumers(p *parts) ([]*consumers.Consumer, error) {
 	return out, nil
 }
 
-func newWorker(p *parts, name string, c config.ConsumerConfig) (*consumers.Consumer, error) {
-	handler, err := handlers[c.Kind](p, name, c)
+func newWorker(p *parts, name string, c config.Worker) (*consumers.Consumer, error) {
+	handler, err := newHandler(p, name, c)
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := c.Config(p.cfg, name)
+	cfg, err := consumerOf(p.cfg, name, c)
 	if err != nil {
 		return nil, err
 	}
@@ -75,23 +74,46 @@ func newWorker(p *parts, name string, c config.ConsumerConfig) (*consumers.Consu
 	return worker, register(p.metrics, worker.Collectors()...)
 }
 
+// consumerOf is what a consumer is given, and what its durable is made of.
+func consumerOf(cfg *config.Config, name string, c config.Consumer) (consumers.Config, error) {
+	base := c.Base()
+	start, err := config.ParseStart(base.Start)
+	out := consumers.Config{Name: name, Filter: base.Filter.Filter(), Start: start, Prefix: cfg.NATS.Prefix}
+	switch c := c.(type) {
+	case config.Worker:
+		a := c.Attempting()
+		out.Concurrency, out.Rate, out.Once = a.Concurrency, float64(a.Rate), a.Once
+		out.Timeout, out.Retry = time.Duration(a.Timeout), a.Retry.Retry()
+	case *config.Pull:
+		out.Lease = time.Duration(c.Lease)
+	}
+	return out, err
+}
+
 // durableOf is what the durable of a consumer is to be like.
-func durableOf(cfg *config.Config, name string, c config.ConsumerConfig) (durable.Definition, error) {
-	worker, err := c.Config(cfg, name)
-	return durable.Definition{
-		Name: name, Filter: worker.Filter, Start: durable.StartPoint(worker.Start), Lease: worker.Lease, MaxDeliveries: c.MaxDeliveries, Prefix: worker.Prefix,
-	}, err
+func durableOf(cfg *config.Config, name string, c config.Consumer) (durable.Definition, error) {
+	of, err := consumerOf(cfg, name, c)
+	want := durable.Definition{Name: name, Filter: of.Filter, Start: durable.StartPoint(of.Start), Lease: of.Lease, Prefix: of.Prefix}
+	if pull, ok := c.(*config.Pull); ok {
+		want.MaxDeliveries = pull.MaxDeliveries
+	}
+	return want, err
 }
 
-// handlers make what acts on the events of a consumer, by its kind. Events of the other
-// kinds are handled by programs that are not ours.
-var handlers = map[string]func(p *parts, name string, cons config.ConsumerConfig) (consumers.Handler, error){
-	config.KindArchive: newArchive,
-	config.KindExec:    newExec,
-	config.KindForward: newForward,
+// newHandler makes what acts on the events of a consumer.
+func newHandler(p *parts, name string, c config.Worker) (consumers.Handler, error) {
+	switch c := c.(type) {
+	case *config.Archive:
+		return newArchive(p, name, c)
+	case *config.Exec:
+		return newExec(p, name, c)
+	case *config.Forward:
+		return newForward(p, name, c)
+	}
+	return nil, fmt.Errorf("kind %s has no handler", c.Base().Kind)
 }
 
-func newArchive(p *parts, name string, c config.ConsumerConfig) (consumers.Handler, error) {
+func newArchive(p *parts, name string, c *config.Archive) (consumers.Handler, error) {
 	at, err := p.cfg.ArchiveLocation(c)
 	if err != nil {
 		return nil, err
@@ -112,7 +134,7 @@ func newArchive(p *parts, name string, c config.ConsumerConfig) (consumers.Handl
 	return a, register(p.metrics, a.Collectors()...)
 }
 
-func newExec(p *parts, name string, c config.ConsumerConfig) (consumers.Handler, error) {
+func newExec(p *parts, name string, c *config.Exec) (consumers.Handler, error) {
 	var env []string
 	for _, variable := range c.Env {
 		if value, ok := p.getenv(variable); ok {
@@ -134,17 +156,15 @@ func userAgent(version string) string {
 	return "Hookspan/" + strings.Trim(notToken.ReplaceAllString(version, "-"), "-")
 }
 
-func newForward(p *parts, name string, c config.ConsumerConfig) (consumers.Handler, error) {
-	user := &secretUser{consumer: name, key: c.SigningKey(name), refs: c.Signing(), check: forward.CheckSecret}
+func newForward(p *parts, name string, c *config.Forward) (consumers.Handler, error) {
+	refs, key := c.Signing()
+	user := &secretUser{consumer: name, key: "consumers." + name + "." + key, refs: refs, check: forward.CheckSecret}
 	if err := user.read(p.getenv); err != nil {
 		return nil, err
 	}
-	networks := make([]netip.Prefix, len(c.AllowNetworks))
-	for i, text := range c.AllowNetworks {
-		var err error
-		if networks[i], err = forward.ParseNetwork(text); err != nil {
-			return nil, err
-		}
+	networks, err := c.Networks()
+	if err != nil {
+		return nil, err
 	}
 	f, err := forward.New(forward.Config{
 		Name: name, URL: c.URL, Mode: forward.Mode(c.Mode), Secrets: user.next, Refuse: c.Refuse,

@@ -20,7 +20,7 @@ import (
 	"github.com/hookspan/hookspan/consumers/forward"
 )
 
-// lacks is what the configuration needs of this machine that is not there: secrets,
+// Lacks is what the configuration needs of this machine that is not there: secrets,
 // files, folders, addresses. Serve would not start, or would do less than it is told to.
 // Nobody is asked over the network.
 func Lacks(ctx context.Context, c *config.Config, getenv func(string) (string, bool)) []config.Problem {
@@ -35,10 +35,7 @@ func Lacks(ctx context.Context, c *config.Config, getenv func(string) (string, b
 		return found
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Consumers)) {
-		cons := c.Consumers[name]
-		if lacks := kindLacks[cons.Kind]; lacks != nil {
-			lacks(ctx, c, &found, "consumers."+name, cons, getenv)
-		}
+		lacksOfConsumer(ctx, c, &found, name, getenv)
 	}
 	return found
 }
@@ -112,31 +109,26 @@ func lacksOfSource(c *config.Config, found *config.Checker, name string, getenv 
 	}
 }
 
-func archiveLacks(ctx context.Context, c *config.Config, found *config.Checker, key string, cons config.ConsumerConfig, _ func(string) (string, bool)) {
-	at, err := c.ArchiveLocation(cons)
-	if err == nil {
-		err = at.Check(ctx, cons.AllowPrivate)
-	}
-	found.Check(key+".store", err)
-}
-
-func execLacks(_ context.Context, _ *config.Config, found *config.Checker, key string, cons config.ConsumerConfig, _ func(string) (string, bool)) {
-	found.Check(key+".command", exec.CheckInstalled(cons.Command))
-}
-
-func forwardLacks(_ context.Context, _ *config.Config, found *config.Checker, key string, cons config.ConsumerConfig, getenv func(string) (string, bool)) {
-	for _, ref := range cons.Signing() {
-		secret, err := ref.Require(getenv)
+// lacksOfConsumer finds what a consumer needs of this machine that is not there.
+func lacksOfConsumer(ctx context.Context, c *config.Config, found *config.Checker, name string, getenv func(string) (string, bool)) {
+	key := "consumers." + name
+	switch cons := c.Consumers[name].(type) {
+	case *config.Archive:
+		at, err := c.ArchiveLocation(cons)
 		if err == nil {
-			err = forward.CheckSecret(secret)
+			err = at.Check(ctx, cons.AllowPrivate)
 		}
-		found.Check(key+".secret", err)
+		found.Check(key+".store", err)
+	case *config.Exec:
+		found.Check(key+".command", exec.CheckInstalled(cons.Command))
+	case *config.Forward:
+		refs, _ := cons.Signing()
+		for _, ref := range refs {
+			secret, err := ref.Require(getenv)
+			if err == nil {
+				err = forward.CheckSecret(secret)
+			}
+			found.Check(key+".secret", err)
+		}
 	}
-}
-
-// kindLacks finds what a consumer of a kind needs of this machine that is not there.
-var kindLacks = map[string]func(ctx context.Context, cfg *config.Config, found *config.Checker, key string, cons config.ConsumerConfig, getenv func(string) (string, bool)){
-	config.KindArchive: archiveLacks,
-	config.KindExec:    execLacks,
-	config.KindForward: forwardLacks,
 }

@@ -40,7 +40,10 @@ func (s *store) registerAPI(api *echo.Group, cfg *config.Config, in *ingress.Ser
 		},
 		Filter: func(consumer string) (bridge.Filter, bool) {
 			c, ok := cfg.Consumers[consumer]
-			return c.Filter.Filter(), ok
+			if !ok {
+				return bridge.Filter{}, false
+			}
+			return c.Base().Filter.Filter(), true
 		},
 	})
 	admin.RegisterQuarantine(api, s.entries(in))
@@ -115,7 +118,7 @@ func (s *store) fleet(cfg *config.Config) *durables.Durables {
 	// Another process may have the role.
 	kinds := map[string]string{bridge.PredictionsConsumer: "predictions"}
 	for name, c := range cfg.Consumers {
-		kinds[name] = c.Kind
+		kinds[name] = c.Base().Kind
 	}
 	return durables.New(s.consume, s.cfg.Names, kinds)
 }

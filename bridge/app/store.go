@@ -164,15 +164,10 @@ func (s *store) events() keeper {
 }
 
 func (s *store) startEmbedded(cfg *config.Config, folder *stream.Folder, onStop *cleanup) error {
-	listen := ""
-	if cfg.NATS.Listen != nil {
-		if listen = *cfg.NATS.Listen; listen == "" {
-			listen = stream.ListenNone
-		}
-	}
+	listen, standard := cfg.NATS.ListenAddress()
 	var err error
 	s.embedded, err = stream.StartEmbedded(folder, stream.EmbeddedConfig{
-		Listen: listen, Names: cfg.Names(), Consumers: cfg.Owned(), Pull: cfg.Pulled(), Streams: s.cfg,
+		Listen: listen, FreePort: standard, Names: cfg.Names(), Consumers: cfg.Owned(), Pull: cfg.Pulled(), Streams: s.cfg,
 		Alarms: s.alarms, Position: s.durables.position,
 	}, s.log)
 	if err != nil {
@@ -190,7 +185,7 @@ func (s *store) startEmbedded(cfg *config.Config, folder *stream.Folder, onStop 
 // external resolves the credentials. A password that is configured and missing
 // is an error: nobody means to connect without it. Later its file is read at each
 // connection; while that fails the last one is used.
-func natsConfigOf(n config.NATSConfig, getenv func(string) (string, bool), log *zap.Logger) (stream.ExternalConfig, error) {
+func natsConfigOf(n config.NATS, getenv func(string) (string, bool), log *zap.Logger) (stream.ExternalConfig, error) {
 	cfg := stream.ExternalConfig{
 		URL: n.URL, Creds: n.Creds, NKeySeed: n.NKey, User: n.User,
 		CA: n.TLS.CA, Cert: n.TLS.Cert, Key: n.TLS.Key,
@@ -218,7 +213,7 @@ func natsConfigOf(n config.NATSConfig, getenv func(string) (string, bool), log *
 
 // warnOfSmallPayload: what the NATS server does not take is answered 413.
 func (s *store) warnOfSmallPayload(maxBody config.ByteSize) {
-	if limit := config.ByteSize(s.publish.Conn().MaxPayload() - stream.HeaderRoom); limit < maxBody {
+	if limit := config.ByteSize(s.publish.Conn().MaxPayload() - streams.HeaderRoom); limit < maxBody {
 		s.log.Warn("the NATS server takes smaller messages than ingress.max_body: raise its max_payload, or lower ingress.max_body",
 			zap.Stringer("largest_body", limit), zap.Stringer("max_body", maxBody))
 	}

@@ -20,7 +20,11 @@ func newIngress(cfg *config.Config, sources sourceSet, deps ingress.Deps, metric
 	if err != nil {
 		return nil, err
 	}
-	in, err := ingress.New(ingressOf(cfg.Ingress), routes, deps, log.Named("ingress"))
+	ingressConfig, err := ingressOf(cfg.Ingress)
+	if err != nil {
+		return nil, err
+	}
+	in, err := ingress.New(ingressConfig, routes, deps, log.Named("ingress"))
 	if err != nil {
 		return nil, err
 	}
@@ -38,10 +42,10 @@ func register(metrics prometheus.Registerer, collectors ...prometheus.Collector)
 	return nil
 }
 
-// config is what the ingress is given; it runs on a configuration that was
-// checked.
-func ingressOf(in config.IngressConfig) ingress.Config {
-	out := ingress.Config{
+// ingressOf is the configuration of the ingress, which was checked.
+func ingressOf(in config.Ingress) (ingress.Config, error) {
+	proxies, err := in.Proxies()
+	return ingress.Config{
 		Listen:                   in.Listen,
 		Deadline:                 time.Duration(in.Deadline),
 		MaxBody:                  int64(in.MaxBody),
@@ -54,12 +58,7 @@ func ingressOf(in config.IngressConfig) ingress.Config {
 		BurstPerAddress:          in.BurstPerAddress,
 		TLSCert:                  in.TLS.Cert,
 		TLSKey:                   in.TLS.Key,
+		TrustedProxies:           proxies,
 		ShutdownDelay:            time.Duration(in.ShutdownDelay),
-	}
-	for _, text := range in.TrustedProxies {
-		if network, err := ingress.ParseProxy(text); err == nil {
-			out.TrustedProxies = append(out.TrustedProxies, network)
-		}
-	}
-	return out
+	}, err
 }

@@ -10,16 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// pastedForms are a secret as it is pasted, with a word of the hint.
-func pastedForms(secret string) map[string]string {
-	return map[string]string{
-		" " + secret: "white space", secret + " ": "white space", secret + "\n\n": "white space", "\t" + secret: "white space",
-		`"` + secret + `"`: "quotes", "'" + secret + "'": "quotes", "“" + secret + "”": "quotes",
-		secret[:12] + "\n" + secret[12:]: "line break", secret[:12] + "\u200b" + secret[12:]: "invisible",
-		"v1,whsec_" + secret: "before whsec_", "SECRET=whsec_" + secret: "before whsec_",
-	}
-}
-
 // Wherever a secret is named in the configuration, one that was pasted wrongly ends the
 // start with the key and a hint. An API key does not, since webhooks are taken without it.
 func TestPastedSecretOfEveryKey(t *testing.T) {

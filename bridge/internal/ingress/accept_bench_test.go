@@ -30,6 +30,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/streams"
 )
 
 const (
@@ -109,7 +110,7 @@ type acceptBench struct {
 }
 
 func newAcceptBench(b *testing.B, conns, count int) *acceptBench {
-	a := &acceptBench{b: b, server: streamtest.Start(b, stream.EmbeddedConfig{Listen: stream.ListenNone}), conns: conns, count: count}
+	a := &acceptBench{b: b, server: streamtest.Start(b, stream.EmbeddedConfig{Streams: streams.Config{MaxBytes: 10 << 30}}), conns: conns, count: count}
 	kind, err := source.KindOf("get3w")
 	require.NoError(b, err)
 	a.source, err = source.New(source.Config{Name: "get3w", Kind: "get3w", Secrets: [][]byte{[]byte(webhookSecret)}})
@@ -169,7 +170,11 @@ func (a *acceptBench) run(f func(context.Context) error) {
 // `serve` does, and dropped.
 func (a *acceptBench) connect(deps ingress.Deps) (stores []store) {
 	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.Lock(zapcore.AddSync(io.Discard)), zap.InfoLevel))
-	in, err := ingress.New(ingress.Config{Listen: "127.0.0.1:0", Deadline: ingress.MaxDeadline}, []ingress.Route{{Source: a.source}}, deps, log)
+	cfg := ingress.Config{
+		Listen: "127.0.0.1:0", Deadline: 25 * time.Second, MaxBody: 4 << 20, MaxInFlight: 4096, MaxInFlightBytes: 256 << 20,
+		MaxConnections: 10_000, IdleTimeout: time.Minute,
+	}
+	in, err := ingress.New(cfg, []ingress.Route{{Source: a.source}}, deps, log)
 	require.NoError(a.b, err)
 	a.run(in.Run)
 	for range a.conns {

@@ -7,6 +7,7 @@ import (
 )
 
 func TestRestartKeys(t *testing.T) {
+	t.Parallel()
 	running, err := Load(write(t, ""))
 	require.NoError(t, err)
 	for text, want := range map[string][]string{

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package queue
+package stream
 
 import "golang.org/x/sys/unix"
 

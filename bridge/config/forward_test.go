@@ -9,13 +9,16 @@ import (
 )
 
 func TestForwardConfig(t *testing.T) {
+	t.Parallel()
 	cfg, err := Load(write(t, "consumers: {a: {kind: forward, url: \"https://x.example/hooks\", secret: env:A}}\n"))
 	require.NoError(t, err)
-	a := cfg.Consumers["a"]
+	a := cfg.Consumers["a"].(*Forward)
 	require.Equal(t, 8, a.Concurrency)
-	require.Equal(t, duration(30*time.Second), a.Timeout)
+	require.Equal(t, Duration(30*time.Second), a.Timeout)
 	require.Equal(t, "new", a.Start)
-	require.Equal(t, []SecretRef{"env:A"}, a.Signing())
+	refs, key := a.Signing()
+	require.Equal(t, []SecretRef{"env:A"}, refs)
+	require.Equal(t, "secret", key)
 
 	cfg, err = Load(write(t, `
 consumers:
@@ -31,16 +34,19 @@ consumers:
     allow_networks: [10.0.0.0/8, 192.0.2.7]
 `))
 	require.NoError(t, err)
-	a = cfg.Consumers["a"]
-	require.Equal(t, []SecretRef{"file:/a", "env:B"}, a.Signing())
+	a = cfg.Consumers["a"].(*Forward)
+	refs, key = a.Signing()
+	require.Equal(t, []SecretRef{"file:/a", "env:B"}, refs)
+	require.Equal(t, "secrets", key)
 	require.Equal(t, []string{"/a"}, cfg.SecretFiles())
 	require.Equal(t, []int{400, 404}, a.Refuse)
-	require.Equal(t, duration(time.Minute), a.Timeout)
+	require.Equal(t, Duration(time.Minute), a.Timeout)
 	cfg.Roles = []string{RoleIngress}
 	require.Empty(t, cfg.SecretFiles(), "without consumers it is of no use")
 }
 
 func TestForwardConfigErrors(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, keys, want string }{
 		{"unknown key", "bogus: 1", `"bogus" is not a key here`},
 		{"key of another kind", "store: file:///x", `consumers.a.store: a consumer of kind forward has no such key`},
@@ -58,6 +64,7 @@ func TestForwardConfigErrors(t *testing.T) {
 		{"timeout", "connect_timeout: -1s", `consumers.a.connect_timeout: it is -1s`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			text := "consumers:\n  a:\n    kind: forward\n    " + c.keys + "\n"
 			for _, key := range []string{`url: "https://x.example"`, "secret: env:A"} {
 				if name, _, _ := strings.Cut(key, ":"); !strings.HasPrefix(c.keys, name+":") {

@@ -8,6 +8,7 @@ import (
 )
 
 func TestExecConfig(t *testing.T) {
+	t.Parallel()
 	cfg, err := Load(write(t, `
 consumers:
   little: {kind: exec, command: [/bin/true]}
@@ -15,18 +16,19 @@ consumers:
   closed: {kind: exec, command: [/bin/true], env: []}
 `))
 	require.NoError(t, err)
-	require.Equal(t, ConsumerConfig{
-		Kind: "exec", Command: []string{"/bin/true"}, Env: []string{"PATH", "HOME", "LANG", "LC_ALL", "TZ"},
-		Start: "new", Concurrency: 2, Timeout: duration(2 * time.Minute),
+	require.Equal(t, &Exec{
+		Common: Common{Kind: "exec", Start: "new"}, Attempts: Attempts{Concurrency: 2, Timeout: Duration(2 * time.Minute)},
+		Command: []string{"/bin/true"}, Env: []string{"PATH", "HOME", "LANG", "LC_ALL", "TZ"},
 	}, cfg.Consumers["little"])
-	require.Equal(t, ConsumerConfig{
-		Kind: "exec", Command: []string{"/bin/echo", "--size=512", ""}, Env: []string{"PATH", "AWS_SECRET_ACCESS_KEY"},
-		Start: "new", Concurrency: 9, Timeout: duration(time.Hour), Once: true, Rate: 5,
+	require.Equal(t, &Exec{
+		Common: Common{Kind: "exec", Start: "new"}, Attempts: Attempts{Concurrency: 9, Timeout: Duration(time.Hour), Once: true, Rate: 5},
+		Command: []string{"/bin/echo", "--size=512", ""}, Env: []string{"PATH", "AWS_SECRET_ACCESS_KEY"},
 	}, cfg.Consumers["much"])
-	require.Empty(t, cfg.Consumers["closed"].Env)
+	require.Empty(t, cfg.Consumers["closed"].(*Exec).Env)
 }
 
 func TestExecConfigErrors(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		"consumers:\n  a:\n    kind: exec\n":                                             `:3:9: consumers.a.command: it is empty: name a program by its absolute path`,
 		"consumers:\n  a:\n    kind: exec\n    command: []\n":                            `:4:14: consumers.a.command: it is empty`,
