@@ -4,19 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/attemptrecord"
 )
 
 // attempt is one run of the handler on one message. It belongs to one worker.
 type attempt struct {
 	consumer *Consumer
-	ledger   *ledger
+	records  *attemptrecord.Store
 	msg      jetstream.Msg
 	event    *bridge.Event // nil when the message is none
 	started  time.Time
@@ -28,18 +28,18 @@ type attempt struct {
 	again   bridge.Again
 
 	key       string
-	past      record    // what was known before this attempt
-	revision  uint64    // of past, where the consumer acts once
-	claimed   time.Time // At of the last claim that was sent
-	afterDead bool      // there is, or was, a dead letter of it
-	blind     bool      // there is a record that could not be read
+	past      attemptrecord.Record // what was known before this attempt
+	revision  uint64               // of past, where the consumer acts once
+	claimed   time.Time            // At of the last claim that was sent
+	afterDead bool                 // there is, or was, a dead letter of it
+	blind     bool                 // there is a record that could not be read
 	info      attemptInfo
 	err       error
 	ended     error
 }
 
-func (c *Consumer) newAttempt(ledger *ledger, msg jetstream.Msg) *attempt {
-	a := &attempt{consumer: c, ledger: ledger, msg: msg, started: time.Now(), delivery: 1}
+func (c *Consumer) newAttempt(records *attemptrecord.Store, msg jetstream.Msg) *attempt {
+	a := &attempt{consumer: c, records: records, msg: msg, started: time.Now(), delivery: 1}
 	if meta, err := msg.Metadata(); err == nil {
 		a.seq, a.delivery = meta.Sequence.Stream, meta.NumDelivered
 	}
@@ -59,7 +59,11 @@ func (a *attempt) run(work context.Context) {
 		defer close(released)
 		a.holdLease(ctx, cancel)
 	}()
+	metrics, began := a.consumer.metrics, time.Now()
+	metrics.inFlight.Inc()
 	a.err, a.ended = a.consumer.call(ctx, a.event, &a.info)
+	metrics.inFlight.Dec()
+	metrics.seconds.Observe(time.Since(began).Seconds())
 	// No sign of life may follow the verdict.
 	cancel(nil)
 	<-released
@@ -87,7 +91,7 @@ func (a *attempt) holdLease(ctx context.Context, cancel context.CancelCauseFunc)
 				told = now
 				continue
 			}
-			if now.Sub(told) >= lease || errors.Is(err, errClaimed) {
+			if now.Sub(told) >= lease || errors.Is(err, attemptrecord.ErrClaimed) {
 				cancel(fmt.Errorf("%w: %w", ErrLeaseLost, err))
 				return
 			}
@@ -95,7 +99,7 @@ func (a *attempt) holdLease(ctx context.Context, cancel context.CancelCauseFunc)
 	}
 }
 
-// holdClaim says once a lease in the ledger that this attempt is running.
+// holdClaim writes once in a lease, into the record, that this attempt is running.
 func (a *attempt) holdClaim(ctx context.Context, now time.Time) error {
 	lease := a.consumer.cfg.Lease
 	if !a.consumer.cfg.Once || now.Sub(a.past.At) < lease {
@@ -107,19 +111,19 @@ func (a *attempt) holdClaim(ctx context.Context, now time.Time) error {
 	return a.swap(ctx, a.past)
 }
 
-// swap writes r in the place of what this attempt has written. The error wraps
-// [errClaimed] when somebody else has written something.
-func (a *attempt) swap(ctx context.Context, r record) error {
+// swap replaces the record that this attempt has written by r. The error wraps
+// [attemptrecord.ErrClaimed] when another worker has written one meanwhile.
+func (a *attempt) swap(ctx context.Context, r attemptrecord.Record) error {
 	claimed := a.claimed
-	if r.State == stateRunning {
+	if r.State == attemptrecord.Running {
 		a.claimed = r.At
 	}
-	revision, err := a.ledger.swap(ctx, a.key, r, a.revision)
-	if errors.Is(err, errClaimed) {
+	revision, err := a.records.Swap(ctx, a.key, r, a.revision)
+	if errors.Is(err, attemptrecord.ErrClaimed) {
 		// It may have been this attempt, whose write was not answered.
-		there, latest, unread := a.ledger.load(ctx, a.key)
-		if unread == nil && there.State == stateRunning && there.Seq == a.seq && there.Delivery == a.delivery && there.At.Equal(claimed) {
-			revision, err = a.ledger.swap(ctx, a.key, r, latest)
+		there, latest, unread := a.records.Load(ctx, a.key)
+		if unread == nil && there.State == attemptrecord.Running && there.Seq == a.seq && there.Delivery == a.delivery && there.At.Equal(claimed) {
+			revision, err = a.records.Swap(ctx, a.key, r, latest)
 		}
 	}
 	if err == nil {
@@ -132,9 +136,8 @@ func (a *attempt) outcome() outcome {
 	return outcome{err: a.err, ended: a.ended, failures: a.info.Number, first: a.info.First}
 }
 
-// finish does what was settled and writes the one line about the attempt. Its
-// calls have a time of their own: the work context has ended when the consumer
-// stops.
+// finish carries the verdict out and writes the one line about the attempt. Its calls have a
+// time limit of their own, since the work context has ended when the consumer stops.
 func (a *attempt) finish(work context.Context, s Verdict) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(work), a.consumer.settleTimeout())
 	defer cancel()
@@ -154,35 +157,35 @@ func (a *attempt) finishAs(ctx context.Context, s Verdict) {
 	case ActionRetry:
 		err = a.retry(ctx, s.Delay, took)
 	case ActionDead:
-		err = a.bury(ctx, s.Cause, took)
+		err = a.makeDeadLetter(ctx, s.Cause, took)
 	case ActionLeave:
 	}
 	if err != nil {
-		a.consumer.log.Error("settling an attempt failed, the event may come again", zap.String("verdict", s.Action.String()), zap.Error(err))
+		a.consumer.log.Error("settling an attempt failed, the event may come again", slog.String("verdict", s.Action.String()), slog.Any("error", err))
 	}
-	a.log(s, took)
+	a.log(ctx, s, took)
 }
 
 func (a *attempt) acknowledge() {
 	if err := a.msg.Ack(); err != nil {
-		a.consumer.log.Warn("acknowledging failed, the event comes again", zap.Error(err))
+		a.consumer.log.Warn("acknowledging failed, the event comes again", slog.Any("error", err))
 	}
 }
 
-// done remembers what must be remembered and acknowledges, in this order: what is
-// remembered as done is never run again. What could not be remembered is acknowledged
-// nevertheless, since otherwise it would surely run again.
+// done writes the record that the event is done, where there must be one, and then acknowledges
+// the event: an event that is recorded as done is never run again. The event is acknowledged
+// also when the record could not be written, since otherwise it would surely run again.
 func (a *attempt) done(ctx context.Context) error {
-	finished := record{Event: a.event.ID, State: stateDone, AfterDead: a.afterDead}
+	finished := attemptrecord.Record{Event: a.event.ID, State: attemptrecord.Done, AfterDead: a.afterDead}
 	var err error
 	switch once := a.consumer.cfg.Once; {
-	case once && a.past.State == stateDone: // before this delivery
+	case once && a.past.State == attemptrecord.Done: // before this delivery
 	case once:
-		if err = a.swap(ctx, finished); errors.Is(err, errClaimed) {
+		if err = a.swap(ctx, finished); errors.Is(err, attemptrecord.ErrClaimed) {
 			return fmt.Errorf("%w: %w", ErrLeaseLost, err)
 		}
 	case a.afterDead && !a.blind:
-		err = a.ledger.store(ctx, a.key, finished)
+		err = a.records.Put(ctx, a.key, finished)
 	}
 	if err := errors.Join(err, a.msg.Ack()); err != nil {
 		return err
@@ -190,18 +193,18 @@ func (a *attempt) done(ctx context.Context) error {
 	if a.consumer.cfg.Once || a.afterDead || a.blind || a.past.Event == "" {
 		return nil
 	}
-	return a.ledger.forget(ctx, a.key)
+	return a.records.Forget(ctx, a.key)
 }
 
-// retry records this failed attempt and has the event come again. An attempt that
-// cannot be recorded does not count, so its event waits as long as any may that
-// stays with its durable: it would come again without end, and fast.
+// retry records this failed attempt and has the event come again. An attempt that cannot be
+// recorded does not count, and its event could come again without end. So that event waits for
+// as long as an event may wait with its durable.
 func (a *attempt) retry(ctx context.Context, delay, took time.Duration) error {
-	past := a.past.with(a.event.ID, a.failed(took))
+	past := a.past.With(a.event.ID, a.failed(took))
 	past.Seq, past.Delivery = a.seq, a.delivery
 	err := a.remember(ctx, past)
 	switch {
-	case errors.Is(err, errClaimed):
+	case errors.Is(err, attemptrecord.ErrClaimed):
 		return fmt.Errorf("%w: %w", ErrLeaseLost, err)
 	case err != nil || a.blind:
 		return errors.Join(err, a.msg.NakWithDelay(max(min(delay, ShortRetryDelay), a.consumer.cfg.Retry.longest())))
@@ -212,24 +215,24 @@ func (a *attempt) retry(ctx context.Context, delay, took time.Duration) error {
 // account says that this delivery ended although no attempt is counted for it.
 func (a *attempt) account(ctx context.Context) error {
 	past := a.past
-	past.Event, past.State, past.Crashes, past.Seq, past.Delivery = a.event.ID, stateFailing, 0, a.seq, a.delivery
+	past.Event, past.State, past.Crashes, past.Seq, past.Delivery = a.event.ID, attemptrecord.Failing, 0, a.seq, a.delivery
 	if a.consumer.cfg.Once && errors.Is(a.ended, ErrStopping) {
 		// It stays claimed, so that the next one knows of this one, and will be
 		// counted as a crash, which it is not.
-		past.State, past.Crashes = stateRunning, -1
+		past.State, past.Crashes = attemptrecord.Running, -1
 	}
 	return a.remember(ctx, past)
 }
 
 // remember writes the record and makes it what is known.
-func (a *attempt) remember(ctx context.Context, r record) (err error) {
+func (a *attempt) remember(ctx context.Context, r attemptrecord.Record) (err error) {
 	switch {
 	case a.blind:
 		return nil
 	case a.consumer.cfg.Once:
 		err = a.swap(ctx, r)
 	default:
-		err = a.ledger.store(ctx, a.key, r)
+		err = a.records.Put(ctx, a.key, r)
 	}
 	if err == nil {
 		a.past = r
@@ -241,48 +244,47 @@ func (a *attempt) failed(took time.Duration) bridge.FailedAttempt {
 	return bridge.FailedAttempt{
 		At:    a.started.UTC(),
 		Took:  took.Milliseconds(),
-		Error: bridge.Truncate(a.err.Error(), maxError),
+		Error: bridge.Truncate(a.err.Error(), attemptrecord.MaxError),
 		Note:  a.info.note.get(),
 	}
 }
 
-func (a *attempt) log(s Verdict, took time.Duration) {
-	level := zap.InfoLevel
-	switch s.Action {
+func (a *attempt) log(ctx context.Context, v Verdict, took time.Duration) {
+	level := slog.LevelInfo
+	switch v.Action {
 	case ActionRetry, ActionLeave:
-		level = zap.WarnLevel
+		level = slog.LevelWarn
 	case ActionDead:
-		level = zap.ErrorLevel
+		level = slog.LevelError
 	case ActionDone, ActionGiveBack, ActionSnooze:
 	}
-	entry := a.consumer.log.Check(level, "attempt")
-	if entry == nil {
+	if !a.consumer.log.Enabled(ctx, level) {
 		return
 	}
-	fields := []zapcore.Field{
-		zap.String("verdict", s.Action.String()),
-		zap.Duration("took", took),
-		zap.String("subject", a.msg.Subject()),
+	attrs := []slog.Attr{
+		slog.String("verdict", v.Action.String()),
+		slog.Duration("took", took),
+		slog.String("subject", a.msg.Subject()),
 	}
 	if a.event != nil {
-		fields = append(fields, zapEvent(a.event), zap.Int("failures", a.past.Failures))
+		attrs = append(attrs, logEvent(a.event), slog.Int("failures", a.past.Failures))
 	}
 	if a.info.Repeat {
-		fields = append(fields, zap.Bool("repeat", true))
+		attrs = append(attrs, slog.Bool("repeat", true))
 	}
 	if text := a.info.note.get(); text != "" {
-		fields = append(fields, zap.String("note", bridge.Truncate(text, maxNote)))
+		attrs = append(attrs, slog.String("note", bridge.Truncate(text, attemptrecord.MaxNote)))
 	}
 	if a.err != nil {
-		fields = append(fields, zap.Error(a.err))
+		attrs = append(attrs, slog.Any("error", a.err))
 	}
-	if s.Delay > 0 {
-		fields = append(fields, zap.Duration("again_in", s.Delay))
+	if v.Delay > 0 {
+		attrs = append(attrs, slog.Duration("again_in", v.Delay))
 	}
-	if s.Cause != "" {
-		fields = append(fields, zap.String("cause", string(s.Cause)))
+	if v.Cause != "" {
+		attrs = append(attrs, slog.String("cause", string(v.Cause)))
 	}
-	entry.Write(fields...)
+	a.consumer.log.LogAttrs(ctx, level, "attempt", attrs...)
 }
 
-func zapEvent(ev *bridge.Event) zap.Field { return zap.String("event", ev.ID) }
+func logEvent(ev *bridge.Event) slog.Attr { return slog.String("event", ev.ID) }

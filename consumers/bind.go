@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/internal/durable"
 )
 
 // binding is what is known of the stream and the durable since this process has
@@ -26,80 +28,76 @@ type binding struct {
 	last uint64
 }
 
-// keep returns the durable once it is as d says. One that somebody removed since b
-// was known begins where b says, or with the first event of a stream that was made
-// anew: events may come again, but none is left out.
-func (d Durable) keep(ctx context.Context, js jetstream.JetStream, b *binding, log *zap.Logger) (jetstream.Consumer, Change, error) {
-	stream, err := js.Stream(ctx, d.names().EventsStream())
-	if err != nil {
-		return nil, Change{}, fmt.Errorf("looking up stream %s: %w", d.names().EventsStream(), err)
-	}
-	info := stream.CachedInfo()
-	if b.first > 0 && !b.stream.Equal(info.Created) {
-		log.Error("the stream was made anew, beginning with its first event")
-		b.first = 1
-	}
-	d.Remaking = func(first uint64) error {
-		b.first = first
-		return nil
-	}
-	durable, change, err := d.ensure(ctx, js, stream, b.first)
-	if err != nil {
-		return nil, Change{}, err
-	}
-	switch {
-	case change.Created && b.first > 0:
-		log.Error("the durable is gone, created it again", zap.Uint64("from_sequence", b.first), zap.Strings("filter", d.subjects()))
-	case change.Created:
-		log.Info("created the durable", zap.Strings("filter", d.subjects()))
-	case len(change.Differences) > 0:
-		log.Warn("changed the durable", zap.Strings("changes", change.Differences),
-			zap.Bool("made_anew", change.Remade), zap.Uint64("skipped_events", change.Skipped))
-	}
-	if next := durable.CachedInfo().AckFloor.Stream + 1; b.first == 0 || next < b.first { // somebody set it back
-		b.first = next
-	}
-	b.stream, b.last = info.Created, info.State.LastSeq
-	return durable, change, nil
-}
-
 // bind returns the durable that is as the configuration says, and what is known of
 // it.
 func (c *Consumer) bind(ctx context.Context) (jetstream.Consumer, binding, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	first := c.bound == binding{}
-	durable, err := c.reachDurable(ctx)
+	reached, err := c.reachDurable(ctx)
 	if err != nil {
 		return nil, binding{}, err
 	}
-	if until := durable.CachedInfo().Config.PauseUntil; until != nil && until.After(time.Now()) {
-		c.log.Warn("the durable is paused, nothing is delivered", zap.Time("until", *until))
+	if until := reached.CachedInfo().Config.PauseUntil; until != nil && until.After(time.Now()) {
+		c.log.Warn("the durable is paused, nothing is delivered", slog.Time("until", *until))
 	}
 	if first {
-		c.log.Info("consuming", zap.Int("concurrency", c.cfg.Concurrency))
+		c.log.Info("consuming", slog.Int("concurrency", c.cfg.Concurrency))
 	}
-	return durable, c.bound, nil
+	return reached, c.bound, nil
 }
 
 // reachDurable creates or changes the durable when it is not what the configuration
 // says, unless somebody else does that.
 func (c *Consumer) reachDurable(ctx context.Context) (jetstream.Consumer, error) {
-	d := c.cfg.Durable()
+	d := c.cfg.durable()
 	if !c.cfg.BindOnly {
-		durable, _, err := d.keep(ctx, c.js, &c.bound, c.log)
-		return durable, err
+		return c.keep(ctx, d)
 	}
-	seen, err := d.look(ctx, c.js)
-	if err == nil {
-		err = seen.differ()
-	}
+	reached, err := d.Bind(ctx, c.js)
 	switch {
-	case errors.Is(err, ErrMissing) || errors.Is(err, ErrDiffers):
+	case errors.Is(err, durable.ErrMissing) || errors.Is(err, durable.ErrDiffers):
 		return nil, fmt.Errorf("%w: whoever provisions stream %s must put it right, with hookspan provision for example", err, c.names.EventsStream())
 	case err != nil:
 		return nil, err
 	}
 	c.bound.last = math.MaxUint64 // how far the stream goes may not be asked
-	return seen.durable, nil
+	return reached, nil
+}
+
+// keep makes the durable what d says. A durable that somebody removed since it was reached
+// begins where this process is answerable from, or with the first event of a stream that was
+// made anew: events may come again, but none is left out.
+func (c *Consumer) keep(ctx context.Context, d durable.Definition) (jetstream.Consumer, error) {
+	stream, err := c.js.Stream(ctx, c.names.EventsStream())
+	if err != nil {
+		return nil, fmt.Errorf("looking up stream %s: %w", c.names.EventsStream(), err)
+	}
+	info, b := stream.CachedInfo(), &c.bound
+	if b.first > 0 && !b.stream.Equal(info.Created) {
+		c.log.Error("the stream was made anew, beginning with its first event")
+		b.first = 1
+	}
+	d.Remaking = func(first uint64) error {
+		b.first = first
+		return nil
+	}
+	reached, change, err := d.Ensure(ctx, c.js, stream, b.first)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case change.Created && b.first > 0:
+		c.log.Error("the durable is gone, created it again", slog.Uint64("from_sequence", b.first), slog.Any("filter", d.Subjects()))
+	case change.Created:
+		c.log.Info("created the durable", slog.Any("filter", d.Subjects()))
+	case len(change.Differences) > 0:
+		c.log.Warn("changed the durable", slog.Any("changes", change.Differences),
+			slog.Bool("made_anew", change.Remade), slog.Uint64("skipped_events", change.Skipped))
+	}
+	if next := reached.CachedInfo().AckFloor.Stream + 1; b.first == 0 || next < b.first { // somebody set it back
+		b.first = next
+	}
+	b.stream, b.last = info.Created, info.State.LastSeq
+	return reached, nil
 }

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
 )
@@ -38,7 +37,7 @@ func (c *Consumer) recovered(ctx context.Context, ev *bridge.Event) (err error) 
 	defer func() {
 		if v := recover(); v != nil {
 			p := &panicError{value: v, stack: debug.Stack()}
-			c.log.Error("handler panicked", zapEvent(ev), zap.Error(p), zap.ByteString("stack", p.stack))
+			c.log.Error("handler panicked", logEvent(ev), slog.Any("error", p), slog.String("stack", string(p.stack)))
 			err = p
 		}
 	}()

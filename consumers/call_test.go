@@ -3,11 +3,13 @@ package consumers
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
+	"go.uber.org/zap/exp/zapslog"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -23,6 +25,7 @@ func returning(err error) HandlerFunc {
 }
 
 func TestTryReachesTheVerdictOfAConsumer(t *testing.T) {
+	t.Parallel()
 	fault := errors.New("fault")
 	for name, c := range map[string]struct {
 		err  error
@@ -54,8 +57,9 @@ func TestTryReachesTheVerdictOfAConsumer(t *testing.T) {
 }
 
 func TestTryOfAPanic(t *testing.T) {
+	t.Parallel()
 	core, logs := observer.New(zap.ErrorLevel)
-	got := try(func(context.Context, *bridge.Event) error { panic("no") }, Config{Logger: zap.New(core)}, Attempt{})
+	got := try(func(context.Context, *bridge.Event) error { panic("no") }, Config{Logger: slog.New(zapslog.NewHandler(core))}, Attempt{})
 	require.Equal(t, ActionRetry, got.Action)
 	require.Equal(t, "no", got.Panic)
 	require.EqualError(t, got.Err, "handler panicked: no")
@@ -63,6 +67,7 @@ func TestTryOfAPanic(t *testing.T) {
 }
 
 func TestTryEndsAnAttemptAsAConsumerDoes(t *testing.T) {
+	t.Parallel()
 	wait := func(ctx context.Context, _ *bridge.Event) error {
 		<-ctx.Done()
 		return context.Cause(ctx)
@@ -78,6 +83,7 @@ func TestTryEndsAnAttemptAsAConsumerDoes(t *testing.T) {
 }
 
 func TestTryIsAnAttempt(t *testing.T) {
+	t.Parallel()
 	var order []string
 	around := func(next Handler) Handler {
 		return HandlerFunc(func(ctx context.Context, ev *bridge.Event) error {

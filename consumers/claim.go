@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/attemptrecord"
 )
 
 const (
@@ -36,11 +36,11 @@ func (a *attempt) begin(work context.Context, bound binding) ready {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(work), a.consumer.settleTimeout())
 	defer cancel()
 	once := a.consumer.cfg.Once
-	a.key = eventKey(a.event.ID)
+	a.key = attemptrecord.EventKey(a.event.ID)
 	if once {
-		a.key = onceKey(a.event)
+		a.key = attemptrecord.OnceKey(a.event)
 	}
-	if once || a.delivery > 1 || a.isAgain || a.ledger.mayHold(a.key, a.seq <= bound.last) {
+	if once || a.delivery > 1 || a.isAgain || a.records.MayHold(a.key, a.seq <= bound.last) {
 		err := a.load(ctx)
 		switch {
 		case err != nil && once:
@@ -48,13 +48,13 @@ func (a *attempt) begin(work context.Context, bound binding) ready {
 			return a.putOff(err)
 		case err != nil:
 			a.blind = true
-			a.consumer.log.Error("earlier attempts are unknown, this one is not counted", zapEvent(a.event), zap.Error(err))
+			a.consumer.log.Error("earlier attempts are unknown, this one is not counted", logEvent(a.event), slog.Any("error", err))
 		}
 	}
 	if once {
 		return a.claim(ctx)
 	}
-	unsettled := a.past.unsettled(a.seq, a.delivery)
+	unsettled := a.past.Unsettled(a.seq, a.delivery)
 	a.info.Repeat = unsettled > 0
 	if unsettled >= maxUnsettled {
 		return a.poison(ctx, unsettled)
@@ -69,28 +69,28 @@ func (a *attempt) begin(work context.Context, bound binding) ready {
 func (a *attempt) load(ctx context.Context) error {
 	again, err := bridge.DecodeAgain(bridge.Header(a.msg.Headers()))
 	if err != nil {
-		a.consumer.log.Warn("why an event comes again cannot be read, and is ignored", zapEvent(a.event), zap.Error(err))
+		a.consumer.log.Warn("why an event comes again cannot be read, and is ignored", logEvent(a.event), slog.Any("error", err))
 	}
 	a.again = again
-	if a.past, a.revision, err = a.ledger.load(ctx, a.key); err != nil {
+	if a.past, a.revision, err = a.records.Load(ctx, a.key); err != nil {
 		return err
 	}
-	a.afterDead = a.past.Event == a.event.ID && (a.past.State == stateDead || a.past.AfterDead)
+	a.afterDead = a.past.Event == a.event.ID && (a.past.State == attemptrecord.Dead || a.past.AfterDead)
 	switch {
-	case a.past.State == stateDead && a.afterDead && !a.consumer.cfg.Once:
-		a.past = record{AfterDead: true} // it begins anew
+	case a.past.State == attemptrecord.Dead && a.afterDead && !a.consumer.cfg.Once:
+		a.past = attemptrecord.Record{AfterDead: true} // it begins anew
 	case a.past.Event == "" && again.Attempt > 1:
 		// The record is gone; the copy knows how many attempts there were.
-		a.past = record{Event: a.event.ID, Failures: again.Attempt - 1, First: again.First}
+		a.past = attemptrecord.Record{Event: a.event.ID, Failures: again.Attempt - 1, First: again.First}
 	}
 	return nil
 }
 
-// claim makes this attempt the only one on its key, or says why it cannot be.
+// claim makes this attempt the only one on its key, or settles the event without an attempt.
 func (a *attempt) claim(ctx context.Context) ready {
 	past, event := a.past, a.event.ID
 	switch {
-	case past.Event == event && past.State == stateDone:
+	case past.Event == event && past.State == attemptrecord.Done:
 		a.info.note.set("it was done before")
 		a.finishAs(ctx, Verdict{Action: ActionDone})
 		return settled
@@ -98,17 +98,17 @@ func (a *attempt) claim(ctx context.Context) ready {
 		a.err = fmt.Errorf("event %s says something else of the same status of the prediction, and this consumer acts once", past.Event)
 		a.finishAs(ctx, Verdict{Action: ActionDead, Cause: bridge.DeadConflict})
 		return settled
-	case past.State == stateRunning && !a.mayTakeOver():
+	case past.State == attemptrecord.Running && !a.mayTakeOver():
 		return a.putOff(errOtherCopy)
 	}
-	mine := record{
-		Event: event, State: stateRunning, AfterDead: a.afterDead, Seq: a.seq, Delivery: a.delivery, At: time.Now().UTC(),
+	mine := attemptrecord.Record{
+		Event: event, State: attemptrecord.Running, AfterDead: a.afterDead, Seq: a.seq, Delivery: a.delivery, At: time.Now().UTC(),
 		Failures: past.Failures, First: past.First, Attempts: past.Attempts, Crashes: past.Crashes,
 	}
-	if past.State == stateDead {
+	if past.State == attemptrecord.Dead {
 		mine.Failures, mine.First, mine.Attempts = 0, time.Time{}, nil
 	}
-	if past.State == stateRunning {
+	if past.State == attemptrecord.Running {
 		a.info.Repeat = true
 		mine.Crashes++
 	}
@@ -123,9 +123,9 @@ func (a *attempt) claim(ctx context.Context) ready {
 	return mayRun
 }
 
-// mayTakeOver says whether the attempt that the record says is running has ended. A
-// message is delivered again only when nobody has said for a lease that it is being
-// worked on; of another copy of the event one cannot know that.
+// mayTakeOver says whether the attempt has ended that is running by its record. The server
+// delivers a message again only when no worker has given a sign of life for a lease. Of an
+// attempt on another copy of the event only its silence tells.
 func (a *attempt) mayTakeOver() bool {
 	if a.past.Seq == a.seq && a.delivery > a.past.Delivery {
 		return true
@@ -133,19 +133,18 @@ func (a *attempt) mayTakeOver() bool {
 	return time.Since(a.past.At) > claimLeases*a.consumer.cfg.Lease
 }
 
-// errOtherCopy: it is handled right now, by another worker that has another message
-// of it.
+// errOtherCopy: another worker handles the event right now, from another message.
 var errOtherCopy = errors.New("another copy of the event is being handled")
 
 // putOff has the event come again after a lease, without an attempt.
 func (a *attempt) putOff(why error) ready {
-	if errors.Is(why, errClaimed) || errors.Is(why, errOtherCopy) {
-		a.consumer.log.Debug("an event is put off", zapEvent(a.event), zap.Error(why))
+	if errors.Is(why, attemptrecord.ErrClaimed) || errors.Is(why, errOtherCopy) {
+		a.consumer.log.Debug("an event is put off", logEvent(a.event), slog.Any("error", why))
 	} else {
-		a.consumer.log.Error("an event must wait, since it is not known whether it was handled", zapEvent(a.event), zap.Error(why))
+		a.consumer.log.Error("an event must wait, since it is not known whether it was handled", logEvent(a.event), slog.Any("error", why))
 	}
 	if err := a.msg.NakWithDelay(a.consumer.cfg.Lease); err != nil {
-		a.consumer.log.Warn("cannot put an event off, it comes again when its lease has run out", zap.Error(err))
+		a.consumer.log.Warn("cannot put an event off, it comes again when its lease has run out", slog.Any("error", err))
 	}
 	return settled
 }
@@ -160,7 +159,7 @@ func (a *attempt) poison(ctx context.Context, times int) ready {
 // number says which attempt this is.
 func (a *attempt) number() {
 	a.info.Number = a.past.Failures + 1
-	a.info.First, a.info.FirstFailed = a.past.First, a.past.firstFailed()
+	a.info.First, a.info.FirstFailed = a.past.First, a.past.FirstFailed()
 	if a.past.Failures == 0 {
 		a.info.First = a.started
 	}

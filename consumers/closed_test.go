@@ -49,6 +49,7 @@ func program(t *testing.T) (x *natstest.External, p *natstest.Proxy, nc *nats.Co
 // A consumer goes on after its connection was closed by an error, and the attempt that
 // was under way is not made again.
 func TestConsumerOutlivesItsConnection(t *testing.T) {
+	t.Parallel()
 	for name, fault := range faults() {
 		t.Run(name, func(t *testing.T) {
 			x, p, _, js, closed := program(t)

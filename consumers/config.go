@@ -3,62 +3,70 @@ package consumers
 import (
 	"cmp"
 	"fmt"
+	"log/slog"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/durable"
 )
 
-// Config of a [Consumer]. Zero values are defaults; only Name is required.
+// Config of a [Consumer]. Only Name is required; the zero value of every other field is its
+// default.
 type Config struct {
-	// Name is that of the consumer and of its durable; see [bridge.CheckName].
+	// Name is the name of the consumer and of its durable; see [bridge.CheckName].
 	Name string
-	// Filter picks the events. Without statuses it picks completed and failed
-	// predictions; "*" picks every status.
+	// Filter picks the events. Without statuses the filter picks completed and failed
+	// predictions; the status "*" picks every one.
 	Filter bridge.Filter
-	// Start says which events a durable begins with that does not exist yet.
+	// Start says with which event a durable begins that does not exist yet.
 	Start Start
-	// Concurrency is how many events this process handles at once, default 1. No
-	// event is fetched before a worker is free for it.
+	// Concurrency is how many events this process handles at once, default 1, at most
+	// [MaxConcurrency]. The consumer fetches an event only when a worker is free for it.
 	Concurrency int
-	// Rate is how many events a second this process begins at most; zero is no
-	// limit. No event is fetched before it may be handled.
+	// Rate is how many events a second this process begins at most; zero is no limit. The
+	// consumer fetches an event only when it may be handled.
 	Rate float64
-	// Once acts on each status of a prediction once: what is done is remembered
-	// for as long as an event may be retried, and a day. An attempt whose process
-	// was killed is made again, see [Attempt.Repeat]. Another event about the same
-	// status becomes a dead letter, see [bridge.DeadConflict]. It costs two writes
-	// for each event.
+	// Once handles each status of a prediction once. The consumer remembers what is done for
+	// as long as an event may be retried, and for a day more. An attempt whose process was
+	// killed is made again, see [Attempt.Repeat]. A second event about the same status
+	// becomes a dead letter, see [bridge.DeadConflict]. Once costs two writes for each event.
 	Once bool
-	// Middleware is around the handler, the first one outermost.
+	// Middleware is around the handler; the first one is the outermost.
 	Middleware []Middleware
 	// Timeout bounds one attempt; zero is no bound.
 	Timeout time.Duration
-	// Lease is how long the server waits for a sign of life before it gives an
-	// event to another worker, default 30 s, at least 1 s. One is sent every third
-	// of it while the handler runs, so a handler may take as long as it likes.
+	// Lease is how long the server waits for a sign of life of a worker before the server
+	// gives the event to another one, default 30 s, at least 1 s. While the handler runs, the
+	// consumer sends a sign of life every third of the lease, so a handler may take longer
+	// than that.
 	Lease time.Duration
 	// Grace is how long handlers may go on when the consumer stops, default 20 s.
 	Grace time.Duration
 	// Retry says when failed events come again.
 	Retry Retry
-	// BindOnly binds to a durable that somebody else provisions, see
-	// [Durable.Provision], and never creates or changes one: while it is missing, or
-	// differs from what this configuration says, nothing is handled, and the log says
-	// what differs. Such a consumer needs no right to anything but its durable, its
-	// records in the ledger, its dead letters and its waiting events. In exchange it
-	// has to be told by the server that there is no room to wait, and may make a dead
-	// letter twice.
+	// BindOnly is for a NATS user that may not create durables. The consumer then uses a
+	// durable that somebody else makes, with hookspan provision for example. While the
+	// durable is missing, or differs from this configuration, the consumer handles nothing,
+	// and the log says what differs. Such a consumer needs rights to its durable, its attempt
+	// records, its dead letters and its waiting events only. In exchange the consumer cannot
+	// look whether there is room for an event to wait, and may make a dead letter twice.
 	BindOnly bool
 	// Prefix is that of the bridge's names, default [bridge.DefaultPrefix].
 	Prefix string
-	// Logger gets one line for each attempt; nil logs nothing.
-	Logger *zap.Logger
+	// Logger gets one line for each attempt, and a line for whatever goes wrong. Nil logs
+	// nothing. Other loggers plug in by their [slog.Handler]: zap by that of
+	// go.uber.org/zap/exp/zapslog.
+	Logger *slog.Logger
 }
 
-// minLease leaves time to settle an event within it.
-const minLease = time.Second
+// Start says with which event a new durable begins. The zero value begins with the first event
+// that is stored after the durable was created.
+type Start struct {
+	// All begins with the oldest event that is still stored.
+	All bool
+	// At begins with the first event that was stored at that time or later.
+	At time.Time
+}
 
 // MaxConcurrency bounds Config.Concurrency.
 const MaxConcurrency = 4096
@@ -67,44 +75,36 @@ const MaxConcurrency = 4096
 const MaxRate = 1e6
 
 func (c Config) withDefaults() Config {
+	d := c.durable().WithDefaults()
+	c.Filter, c.Lease, c.Prefix = d.Filter, d.Lease, d.Prefix
 	c.Concurrency = cmp.Or(c.Concurrency, 1)
-	c.Lease = cmp.Or(c.Lease, 30*time.Second)
 	c.Grace = cmp.Or(c.Grace, 20*time.Second)
-	c.Prefix = cmp.Or(c.Prefix, bridge.DefaultPrefix)
 	c.Retry = c.Retry.withDefaults()
-	if len(c.Filter.Statuses) == 0 {
-		c.Filter.Statuses = []string{bridge.StatusCompleted, bridge.StatusFailed}
-	}
 	if c.Logger == nil {
-		c.Logger = zap.NewNop()
+		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c
 }
 
+// durable is the durable that the consumer reads.
+func (c Config) durable() durable.Definition {
+	return durable.Definition{Name: c.Name, Filter: c.Filter, Start: durable.StartPoint(c.Start), Lease: c.Lease, Prefix: c.Prefix}
+}
+
 func (c Config) validate() error {
-	if err := bridge.CheckName("consumer", c.Name); err != nil {
+	if err := c.durable().Validate(); err != nil {
 		return err
 	}
-	for _, err := range []error{
-		bridge.CheckName("prefix", c.Prefix),
-		c.Filter.Validate(),
-		c.Retry.Validate(),
-	} {
-		if err != nil {
-			return fmt.Errorf("consumer %s: %w", c.Name, err)
-		}
+	if err := c.Retry.Validate(); err != nil {
+		return fmt.Errorf("consumer %s: %w", c.Name, err)
 	}
 	switch {
 	case c.Concurrency < 0 || c.Concurrency > MaxConcurrency:
 		return fmt.Errorf("consumer %s: concurrency is %d, it must be 1 to %d", c.Name, c.Concurrency, MaxConcurrency)
 	case !(c.Rate >= 0 && c.Rate <= MaxRate): // NaN too
 		return fmt.Errorf("consumer %s: rate is %v, it must be 0 to %v", c.Name, c.Rate, MaxRate)
-	case c.Timeout < 0 || c.Lease < 0 || c.Grace < 0:
-		return fmt.Errorf("consumer %s: timeout %v, lease %v, grace %v: none may be negative", c.Name, c.Timeout, c.Lease, c.Grace)
-	case c.Lease < minLease:
-		return fmt.Errorf("consumer %s: lease is %v, it must be at least %v", c.Name, c.Lease, minLease)
-	case c.Start.All && !c.Start.At.IsZero():
-		return fmt.Errorf("consumer %s: start has both All and At", c.Name)
+	case c.Timeout < 0 || c.Grace < 0:
+		return fmt.Errorf("consumer %s: timeout %v, grace %v: neither may be negative", c.Name, c.Timeout, c.Grace)
 	}
 	return nil
 }

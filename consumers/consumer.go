@@ -1,6 +1,6 @@
-// Package consumers is for programs that act on events: it reads them through a
-// durable of JetStream, calls a [Handler] for each, and acknowledges, retries or
-// dead-letters by what the handler returns.
+// Package consumers is for programs that act on events. A [Consumer] reads events through a
+// durable of JetStream and calls a [Handler] for each. What the handler returns says whether the
+// consumer acknowledges the event, retries it, or makes a dead letter of it.
 //
 //	c, err := consumers.New(js, handler, consumers.Config{Name: "billing"})
 //	if err != nil {
@@ -8,22 +8,24 @@
 //	}
 //	return c.Run(ctx)
 //
-// An event reaches the handler at least once. It comes again after a failed
-// attempt, after a crash in the middle of one, and after an acknowledgement that
-// was lost, always with the same [bridge.Event.ID]: make effects idempotent with
-// it. There is no order between events.
+// An event reaches the handler at least once. The event comes again after a failed attempt,
+// after a crash in the middle of one, and after an acknowledgement that was lost, always with
+// the same [bridge.Event.ID]. Make effects idempotent with [Attempt.IdempotencyKey]. There is no
+// order between events.
+//
+// Package consumertest has events and a NATS server for tests of handlers.
 package consumers
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -31,16 +33,16 @@ import (
 	"github.com/hookspan/hookspan/internal/waitbudget"
 )
 
-// Handler acts on events. It is called by Config.Concurrency goroutines at once.
+// Handler acts on events. Config.Concurrency goroutines call the handler at once.
 type Handler interface {
-	// Handle acts on one event. Nil means done: the event is never delivered
-	// again. An error means that the attempt failed: the event comes again after
-	// a backoff, or as [RetryAfter] and [Permanent] say. A panic is a failed
-	// attempt.
+	// Handle acts on one event. Nil means done: the event is never delivered again. An error
+	// means that the attempt failed: the event comes again after a backoff, unless the error
+	// is one of [Permanent], [Refused], [RetryAfter], [RetryWithin] or [Snooze]. A panic is a
+	// failed attempt.
 	//
-	// The context ends when the attempt takes longer than Config.Timeout, when
-	// the consumer has waited for it for Config.Grace while it stops, and when
-	// the lease on the event is lost; context.Cause tells which.
+	// The context ends when the attempt takes longer than Config.Timeout, when the consumer
+	// stops and has waited for Config.Grace, and when the lease on the event is lost.
+	// context.Cause tells which: [ErrTimeout], [ErrStopping] or [ErrLeaseLost].
 	Handle(ctx context.Context, ev *bridge.Event) error
 }
 
@@ -63,8 +65,9 @@ type Consumer struct {
 	room    *waitbudget.Room // for longer waits
 	short   time.Duration    // the longest wait with the durable
 	waits   waits            // with the durable
-	log     *zap.Logger
+	log     *slog.Logger
 	reports *reporter
+	metrics *metrics
 
 	// mu guards bound, which is set when the durable was reached.
 	mu    sync.Mutex
@@ -85,11 +88,12 @@ func New(js jetstream.JetStream, handler Handler, cfg Config) (*Consumer, error)
 		handler: wrap(handler, cfg.Middleware),
 		cfg:     cfg,
 		names:   bridge.Names{Prefix: cfg.Prefix},
-		log:     cfg.Logger.Named("consumer").With(zap.String("consumer", cfg.Name)),
+		log:     cfg.Logger.With("consumer", cfg.Name),
 	}
-	c.js = redial.Borrow(js, c.log)
+	c.js = redial.Borrow(js, c.log.Warn)
 	c.gate, _ = handler.(Gate)
 	c.reports = newReporter(c, handler)
+	c.metrics = newMetrics(cfg.Name, &c.waits)
 	if cfg.Rate > 0 {
 		c.rate = rate.NewLimiter(rate.Limit(cfg.Rate), max(1, int(cfg.Rate/10)))
 	}
@@ -106,25 +110,20 @@ const abortTimeout = 5 * time.Second
 // their leases have run out.
 var ErrStillRunning = errors.New("handlers are still running")
 
-// ErrUnusable is wrapped when there is a durable of this name that cannot serve a
-// consumer. Somebody has to remove it, or the consumer needs another name.
-var ErrUnusable = errors.New("durable cannot be used")
-
-// Run handles events until ctx ends: then it fetches no more, lets the handlers
-// finish for at most Config.Grace, ends their contexts, and gives back what they
-// did not finish. It returns nil then, or an error that wraps [ErrStillRunning]
-// when handlers ignored the end of their context.
+// Run handles events until ctx ends. Then Run fetches no more events, lets the handlers finish
+// for at most Config.Grace, ends their contexts, and gives back the events that they did not
+// finish. Run then returns nil, or an error that wraps [ErrStillRunning] when handlers ignored
+// the end of their context.
 //
-// A server, stream or durable that cannot be reached, and a durable that cannot be used,
-// are tried again for ever, and logged.
+// Run tries for ever to reach the server, the stream and the durable, and to use the durable,
+// and logs each failure.
 //
-// The connection belongs to the program, and Run ends with an error that wraps
-// nats.ErrConnectionClosed when the program closes it. When an error has closed it, such
-// as credentials that were refused twice, a message that is larger than the server takes,
-// or the last of nats.MaxReconnects, Run dials one with the same options, but without
-// the nats.ClosedHandler, until it succeeds; files with credentials are read again. It
-// uses that one instead and closes it when it returns. The program's own connection stays
-// closed.
+// The connection belongs to the program. When the program closes the connection, Run ends with
+// an error that wraps nats.ErrConnectionClosed. When an error has closed the connection, such as
+// credentials that were refused twice, a message that is larger than the server takes, or the
+// last of nats.MaxReconnects, Run dials a new connection with the same options, but without the
+// nats.ClosedHandler, until the server accepts it; files with credentials are read again. Run
+// closes the new connection when it returns. The program's own connection stays closed.
 //
 // Run can be called once.
 func (c *Consumer) Run(ctx context.Context) error {
@@ -174,7 +173,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 // connection closes it.
 func (c *Consumer) flush() {
 	if err := c.js.Conn().FlushTimeout(c.settleTimeout()); err != nil {
-		c.log.Warn("the last acknowledgements may be lost; their events come again", zap.Error(err))
+		c.log.Warn("the last acknowledgements may be lost; their events come again", slog.Any("error", err))
 	}
 }
 

@@ -2,6 +2,7 @@ package consumers
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,15 +12,18 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
+	"go.uber.org/zap/exp/zapslog"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/durable"
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // What is wrong with a durable that an external server cannot read is said, with what
 // to do, and tried again until somebody has done that.
 func TestDurableThatItsServerCannotRead(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var store string
@@ -28,7 +32,7 @@ func TestDurableThatItsServerCannotRead(t *testing.T) {
 	x.MakeStreams()
 	names := []string{"worked", "kept"}
 	for _, name := range names {
-		_, err := Durable{Name: name}.Provision(ctx, x.JetStream())
+		_, err := durable.Definition{Name: name}.Provision(ctx, x.JetStream())
 		require.NoError(t, err)
 	}
 	x.Stop()
@@ -43,14 +47,14 @@ func TestDurableThatItsServerCannotRead(t *testing.T) {
 	x.Start()
 
 	core, logs := observer.New(zap.ErrorLevel)
-	log, done := zap.New(core), make(chan error, 1)
+	log, done := slog.New(zapslog.NewHandler(core)), make(chan error, 1)
 	js := x.JetStream()
 	worker, err := New(js, HandlerFunc(func(context.Context, *bridge.Event) error { return nil }), Config{Name: "worked", Logger: log})
 	require.NoError(t, err)
 	go func() { done <- worker.Run(ctx) }()
 
-	_, err = Durable{Name: "kept"}.Provision(ctx, js)
-	require.ErrorIs(t, err, ErrDamaged)
+	_, err = durable.Definition{Name: "kept"}.Provision(ctx, js)
+	require.ErrorIs(t, err, durable.ErrDamaged)
 	require.ErrorContains(t, err, "remove the folder obs/kept of stream HOOKSPAN_EVENTS")
 	require.Eventually(t, func() bool {
 		said := 0
@@ -71,7 +75,7 @@ func TestDurableThatItsServerCannotRead(t *testing.T) {
 		_, err := js.Consumer(ctx, "HOOKSPAN_EVENTS", "worked")
 		return err == nil
 	}, 30*time.Second, 10*time.Millisecond)
-	_, err = Durable{Name: "kept"}.Provision(ctx, js)
+	_, err = durable.Definition{Name: "kept"}.Provision(ctx, js)
 	require.NoError(t, err)
 	cancel()
 	require.NoError(t, <-done)

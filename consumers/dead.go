@@ -4,26 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/attemptrecord"
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// bury makes a dead letter of the event and ends its delivery, in this order: a
-// crash in between makes the same letter again, which the stream knows by its
-// id. Without the letter the event is not ended, it comes again.
-func (a *attempt) bury(ctx context.Context, cause bridge.DeadCause, took time.Duration) error {
+// makeDeadLetter makes a dead letter of the event and ends its delivery, in this order: a
+// crash in between makes the same dead letter again, which the stream knows by its id. An
+// event without its dead letter is not ended but comes again.
+func (a *attempt) makeDeadLetter(ctx context.Context, cause bridge.DeadCause, took time.Duration) error {
 	past := a.past
 	if a.event != nil && cause != bridge.DeadConflict {
-		past = past.with(a.event.ID, a.failed(took))
+		past = past.With(a.event.ID, a.failed(took))
 	}
 	if cause == bridge.DeadConflict { // what is remembered is of the other event
-		past = record{Attempts: []bridge.FailedAttempt{a.failed(took)}}
+		past = attemptrecord.Record{Attempts: []bridge.FailedAttempt{a.failed(took)}}
 	}
 	if err := a.consumer.publishDead(ctx, a.deadLetter(cause, past)); err != nil {
 		if a.event == nil || cause == bridge.DeadConflict || cause == bridge.DeadPoison { // nothing was tried
@@ -31,36 +32,36 @@ func (a *attempt) bury(ctx context.Context, cause bridge.DeadCause, took time.Du
 		}
 		return errors.Join(err, a.retry(ctx, a.consumer.cfg.Retry.longest(), took))
 	}
+	a.consumer.metrics.deadLetters.WithLabelValues(string(cause)).Inc()
 	if err := a.msg.TermWithReason(string(cause)); err != nil {
 		return fmt.Errorf("ending the delivery of a dead letter: %w", err)
 	}
 	if a.event == nil || cause == bridge.DeadConflict {
 		return nil
 	}
-	// What was tried is in the letter.
+	// What was tried is in the dead letter.
 	failures := past.Failures
-	err := a.remember(ctx, record{Event: a.event.ID, State: stateDead})
+	err := a.remember(ctx, attemptrecord.Record{Event: a.event.ID, State: attemptrecord.Dead})
 	a.past.Failures = failures
 	return err
 }
 
-// publishDead returns when the letter is in the stream of dead letters. A duplicate is
-// looked at, unless the consumer only binds: then it may not look, and may make a letter
-// twice.
-func (c *Consumer) publishDead(ctx context.Context, letter *nats.Msg) error {
+// publishDead returns when the dead letter is in its stream. A duplicate is looked at, unless
+// the consumer only binds: then the consumer may not look, and may make a dead letter twice.
+func (c *Consumer) publishDead(ctx context.Context, dead *nats.Msg) error {
 	check := streamread.Check{
 		Publish: func(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) { return c.js.PublishMsg(ctx, m) },
 		Taken: func(t streamread.Taken) {
 			alarm := t.Alarm()
-			c.log.Error(alarm.Text, zap.Any("details", alarm.Details))
+			c.log.Error(alarm.Text, slog.Any("details", alarm.Details))
 		},
 	}
 	if !c.cfg.BindOnly {
 		check.JS = c.js
 	}
-	ack, err := check.Publish(ctx, letter)
+	ack, err := check.Publish(ctx, dead)
 	if err == nil && ack.Stream == c.names.DeadStream() {
-		ack, err = check.Confirm(ctx, letter, ack)
+		ack, err = check.Confirm(ctx, dead, ack)
 	}
 	if err != nil {
 		return fmt.Errorf("publishing a dead letter: %w", err)
@@ -72,7 +73,7 @@ func (c *Consumer) publishDead(ctx context.Context, letter *nats.Msg) error {
 }
 
 // deadLetter is the event with why it died.
-func (a *attempt) deadLetter(cause bridge.DeadCause, past record) *nats.Msg {
+func (a *attempt) deadLetter(cause bridge.DeadCause, past attemptrecord.Record) *nats.Msg {
 	d := bridge.DeadLetter{
 		Consumer: a.consumer.cfg.Name, Cause: cause, Fault: cause.Fault(), Attempts: past.Failures, History: past.Attempts,
 		Subject: a.msg.Subject(), Sequence: a.seq, Redrives: a.again.Redrives,

@@ -12,10 +12,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/durable"
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 func TestFilter(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	got := make(chan string, 100)
 	b.run(func(_ context.Context, ev *bridge.Event) error {
@@ -44,6 +46,7 @@ func TestFilter(t *testing.T) {
 }
 
 func TestStart(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	b.publish("old")
 	stream, err := b.JS.Stream(context.Background(), "HOOKSPAN_EVENTS")
@@ -76,6 +79,7 @@ func TestStart(t *testing.T) {
 }
 
 func TestStartOfTheZeroValue(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	b.publish("old")
 	got := make(chan string, 10)
@@ -101,6 +105,7 @@ func TestStartOfTheZeroValue(t *testing.T) {
 // Whoever removes a durable under a running consumer does not make it lose
 // events.
 func TestDurableRemovedUnderUs(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	b.publish("before")
 	got := make(chan string, 10)
@@ -129,6 +134,7 @@ func TestDurableRemovedUnderUs(t *testing.T) {
 // A stream that is made anew counts from one again; the place in the old one
 // means nothing there.
 func TestStreamMadeAnew(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := setup(t)
 	b.publish("1", "2", "3", "4", "5")
@@ -158,6 +164,7 @@ func TestStreamMadeAnew(t *testing.T) {
 // A durable that is made anew delivers as if for the first time; what failed
 // before is remembered all the same.
 func TestAttemptsAreCountedAcrossDurables(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	b.publish("pred_1")
@@ -173,6 +180,7 @@ func TestAttemptsAreCountedAcrossDurables(t *testing.T) {
 }
 
 func TestClosedConnectionEndsRun(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	c, err := New(b.JS, HandlerFunc(func(context.Context, *bridge.Event) error { return nil }), Config{Name: "team", Start: Start{All: true}})
 	require.NoError(t, err)
@@ -188,6 +196,7 @@ func TestClosedConnectionEndsRun(t *testing.T) {
 
 // A durable that cannot be used is said so, and waited for: somebody may remove it.
 func TestDurableThatCannotBeUsedIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := setup(t)
 	got := make(chan string, 100)
@@ -195,7 +204,7 @@ func TestDurableThatCannotBeUsedIsWaitedFor(t *testing.T) {
 		b.run(func(context.Context, *bridge.Event) error { got <- name; return nil }, Config{Name: name})
 		b.eventually(func() bool {
 			for _, line := range b.logs.FilterMessage("cannot fetch events, trying again").All() {
-				if text, _ := line.ContextMap()["error"].(string); strings.Contains(text, ErrUnusable.Error()+": "+name) {
+				if text, _ := line.ContextMap()["error"].(string); strings.Contains(text, durable.ErrUnusable.Error()+": "+name) {
 					return true
 				}
 			}
@@ -222,6 +231,7 @@ func TestDurableThatCannotBeUsedIsWaitedFor(t *testing.T) {
 
 // What somebody has set must not keep events, or parts of them, from the handler.
 func TestHarmfulSettingsAreTakenBack(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	_, err := b.JS.CreateConsumer(context.Background(), "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
 		Durable: "team", AckPolicy: jetstream.AckExplicitPolicy, HeadersOnly: true, MaxDeliver: 1, InactiveThreshold: time.Hour,
@@ -240,6 +250,7 @@ func TestHarmfulSettingsAreTakenBack(t *testing.T) {
 }
 
 func TestChangedFilterChangesTheDurable(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	handler := func(context.Context, *bridge.Event) error { return nil }
 	for _, status := range []string{"failed", "completed", "completed"} {
@@ -254,5 +265,5 @@ func TestChangedFilterChangesTheDurable(t *testing.T) {
 	info := b.info("team")
 	require.Equal(t, -1, info.Config.MaxDeliver, "the server must never stop delivering by itself")
 	require.Empty(t, info.Config.BackOff)
-	require.Equal(t, maxAckPending, info.Config.MaxAckPending)
+	require.Equal(t, durable.MaxAckPending, info.Config.MaxAckPending)
 }

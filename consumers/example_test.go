@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/consumers"
@@ -50,6 +52,40 @@ func Example() {
 }
 
 func charge(context.Context, string, *bridge.Prediction) error { return nil }
+
+// A consumer's metrics go into the registry that the program serves, and its lines into the
+// program's log.
+func ExampleConsumer_Collectors() {
+	nc, err := nats.Connect("127.0.0.1:1", nats.RetryOnFailedConnect(true)) // there need be no server yet
+	if err != nil {
+		panic(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		panic(err)
+	}
+	handler := consumers.HandlerFunc(func(context.Context, *bridge.Event) error { return nil })
+	c, err := consumers.New(js, handler, consumers.Config{Name: "billing", Logger: slog.Default()})
+	if err != nil {
+		panic(err)
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(c.Collectors()...)
+	families, err := registry.Gather()
+	if err != nil {
+		panic(err)
+	}
+	for _, f := range families {
+		fmt.Println(f.GetName())
+	}
+	// Output:
+	// hookspan_consumer_attempts_total
+	// hookspan_consumer_dead_letters_total
+	// hookspan_consumer_handler_seconds
+	// hookspan_consumer_in_flight_events
+	// hookspan_consumer_waiting_events
+}
 
 func ExamplePermanent() {
 	err := consumers.Permanent(errors.New("no such customer"))

@@ -3,11 +3,14 @@ package consumers
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/internal/attemptrecord"
+	"github.com/hookspan/hookspan/internal/backoff"
 )
 
 // bindTimeout bounds one try to reach the durable.
@@ -18,14 +21,14 @@ var bindRetry = Retry{First: 250 * time.Millisecond, Max: 10 * time.Second}
 
 // delivery is one message, and what is known of where it came from.
 type delivery struct {
-	msg    jetstream.Msg
-	bound  binding
-	ledger *ledger
+	msg     jetstream.Msg
+	bound   binding
+	records *attemptrecord.Store
 }
 
-// fetcher brings events to the workers of a consumer: it never asks for more than
-// there are workers that wait for one, so that none waits here, with its lease
-// running, for a worker that is busy. All of them share its requests.
+// fetcher brings events to the workers of a consumer. The fetcher never asks for more events
+// than there are workers that wait: an event that waited here for a busy worker would do so with
+// its lease running.
 type fetcher struct {
 	*Consumer
 
@@ -49,8 +52,8 @@ func (f *fetcher) run(ctx context.Context) {
 		if ctx.Err() == nil {
 			failures++
 			delay := bindRetry.backoff(failures)
-			f.log.Error("cannot fetch events, trying again", zap.Error(err), zap.Duration("in", delay))
-			pause(ctx, delay)
+			f.log.Error("cannot fetch events, trying again", slog.Any("error", err), slog.Duration("in", delay))
+			backoff.Sleep(ctx, delay)
 		}
 	}
 }
@@ -79,7 +82,7 @@ func (f *fetcher) fetch(ctx context.Context, failures *int) error {
 			if p.setBack(msg) {
 				// Others may have written of events that were never delivered to us.
 				d.bound.last = math.MaxUint64
-				d.ledger.unlearn()
+				d.records.Unlearn()
 				f.handOn(d, msg)
 				return errMoved
 			}
@@ -104,17 +107,17 @@ func (f *fetcher) reach(ctx context.Context) (delivery, *pull, error) {
 	if err != nil {
 		return delivery{}, nil, err
 	}
-	ledger, err := openLedger(ctx, f.js, f.names, f.cfg.Name, f.cfg.Retry.GiveUpAfter)
+	records, err := attemptrecord.Open(ctx, f.js, f.names, f.cfg.Name, f.cfg.Retry.GiveUpAfter)
 	if err != nil {
 		return delivery{}, nil, err
 	}
 	if !f.cfg.Once { // that looks up everything
-		if err := ledger.learn(ctx); err != nil {
+		if err := records.Learn(ctx); err != nil {
 			return delivery{}, nil, err
 		}
 	}
 	p, err := openPull(f.js, durable.CachedInfo(), f.cfg.Concurrency)
-	return delivery{bound: bound, ledger: ledger}, p, err
+	return delivery{bound: bound, records: records}, p, err
 }
 
 // awaitWorkers returns when a worker waits, and counts all that do. It is false when
@@ -142,8 +145,8 @@ func (f *fetcher) countWorkers() {
 	}
 }
 
-// handOn gives the message to a worker that waits. There is none when the server
-// still answers a request that was taken for lost: then it goes back.
+// handOn gives the message to a worker that waits. When the server still answers a request that
+// was taken for lost, no worker waits, and the message goes back.
 func (f *fetcher) handOn(d delivery, msg jetstream.Msg) {
 	if f.free == 0 {
 		f.countWorkers()
@@ -159,6 +162,6 @@ func (f *fetcher) handOn(d delivery, msg jetstream.Msg) {
 
 func (f *fetcher) giveBack(msg jetstream.Msg) {
 	if err := msg.Nak(); err != nil {
-		f.log.Warn("cannot give an event back, it comes again when its lease has run out", zap.Error(err))
+		f.log.Warn("cannot give an event back, it comes again when its lease has run out", slog.Any("error", err))
 	}
 }

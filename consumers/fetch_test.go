@@ -31,6 +31,7 @@ func (b *bench) ids(n int) (ids []string) {
 
 // The server lets a durable have 512 requests at once; workers share theirs.
 func TestMoreWorkersThanTheServerTakesRequests(t *testing.T) {
+	t.Parallel()
 	const n = 600
 	b := setup(t)
 	entered, leave := make(chan struct{}, n), make(chan struct{})
@@ -49,6 +50,7 @@ func TestMoreWorkersThanTheServerTakesRequests(t *testing.T) {
 
 // What was asked for and comes while the consumer stops is given back.
 func TestStopGivesBackWhatWasNotHandedOn(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	f := b.fetcher(Config{Concurrency: 3})
@@ -65,6 +67,7 @@ func TestStopGivesBackWhatWasNotHandedOn(t *testing.T) {
 
 // An event for which no worker waits is not kept for one that is busy.
 func TestEventWithoutAWorkerIsGivenBack(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	f := b.fetcher(Config{})
@@ -82,6 +85,7 @@ func TestEventWithoutAWorkerIsGivenBack(t *testing.T) {
 // A server that was reached anew may know nothing of the request: the durable is
 // looked up, and nobody waits until the silence is noticed.
 func TestNewConnectionMeansNewRequest(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	f := b.fetcher(Config{})
 	_, p, err := f.reach(t.Context())
@@ -94,6 +98,7 @@ func TestNewConnectionMeansNewRequest(t *testing.T) {
 }
 
 func TestNewConnectionUnderAConsumer(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	got := make(chan string, 10)
 	b.run(func(_ context.Context, ev *bridge.Event) error {
@@ -112,6 +117,7 @@ func TestNewConnectionUnderAConsumer(t *testing.T) {
 // What never failed is not looked up, also what was stored before the consumer was
 // there.
 func TestHealthyEventsAreNotLookedUp(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	asked := make(chan *nats.Msg, 100)
 	_, err := b.NC.ChanSubscribe("$JS.API.DIRECT.GET.KV_HOOKSPAN_ATTEMPTS.>", asked)
@@ -128,6 +134,7 @@ func TestHealthyEventsAreNotLookedUp(t *testing.T) {
 // A durable that is set back under a running consumer delivers as if for the first
 // time; what failed meanwhile is remembered all the same.
 func TestAttemptsAreCountedAcrossAReset(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	numbers := make(chan int, 10)

@@ -6,22 +6,22 @@ import (
 	"time"
 )
 
-// Gate may be implemented by a [Handler] that at times cannot work at all, such as
-// one whose target is away. It is asked before an event is fetched, so that events
-// wait in their stream and no attempt is wasted.
+// Gate may be implemented by a [Handler] that cannot work at times, for example because its
+// target is away. The consumer asks the gate before it fetches an event, so that events wait in
+// their stream and no attempt is wasted.
 type Gate interface {
-	// Wait returns when an event may be fetched, or when ctx has ended. It is
-	// called by Config.Concurrency goroutines at once.
+	// Wait returns when an event may be fetched, or when ctx has ended. Config.Concurrency
+	// goroutines call Wait at once.
 	Wait(ctx context.Context)
 }
 
-// Blocker may be implemented by a [Gate] that knows why it is closed. Operators are
-// shown it as the state of the consumer; of any other gate they see only that and
-// since when no event may be fetched.
+// Blocker may be implemented by a [Gate] that knows why it is closed. Operators see the reason
+// in the state of the consumer. Of a gate without a reason they see only since when no event
+// may be fetched.
 type Blocker interface {
-	// Blocked returns since when the handler has not been able to work and why, in
-	// one short line without secrets; the zero time says that it is able to. It
-	// is called about once a second, by a goroutine of its own, and must not wait.
+	// Blocked returns since when the handler cannot work, and why, in one short line without
+	// secrets. The zero time says that the handler can work. The consumer calls Blocked about
+	// once a second, in a goroutine of its own, and Blocked must not wait.
 	Blocked() (since time.Time, reason string)
 }
 

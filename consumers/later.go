@@ -3,20 +3,21 @@ package consumers
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/durable"
 )
 
 // places is how many events of this process wait with the durable at most. The server
-// delivers no fresh event while maxAckPending of them wait there (nats-server 2.15.2), so
+// delivers no fresh event while durable.MaxAckPending of them wait there (nats-server 2.15.2), so
 // ten processes can fill their places.
-const places = maxAckPending / 10
+const places = durable.MaxAckPending / 10
 
 // waits counts the events of one process that wait with the durable. It is safe for
 // concurrent use.
@@ -44,7 +45,7 @@ func (a *attempt) comeAgain(ctx context.Context, delay time.Duration) error {
 		return a.msg.NakWithDelay(delay)
 	}
 	if err := a.schedule(ctx, delay); err != nil {
-		a.consumer.log.Warn("an event cannot wait for as long as it should, it comes again earlier", zapEvent(a.event), zap.Error(err))
+		a.consumer.log.Warn("an event cannot wait for as long as it should, it comes again earlier", logEvent(a.event), slog.Any("error", err))
 		return a.msg.NakWithDelay(a.consumer.cfg.Retry.longest())
 	}
 	// If this is lost the event comes twice: now, and when its time has come.

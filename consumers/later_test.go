@@ -37,6 +37,7 @@ func (b *bench) move() {
 func sooner(c *Consumer) { c.short = 0 }
 
 func TestLongWaitIsNotWithTheDurable(t *testing.T) {
+	t.Parallel()
 	for _, once := range []bool{false, true} {
 		b := setup(t)
 		b.move()
@@ -68,6 +69,7 @@ func TestLongWaitIsNotWithTheDurable(t *testing.T) {
 // Events that fail faster than they come again do not fill the durable, in front of
 // fresh ones: beyond its places they wait elsewhere, however short the wait.
 func TestShortWaitsDoNotFillTheDurable(t *testing.T) {
+	t.Parallel()
 	for name, verdict := range map[string]func(error) error{
 		"failed":  func(err error) error { return RetryAfter(err, time.Minute) },
 		"snoozed": func(err error) error { return Snooze(err, time.Minute) },
@@ -95,6 +97,7 @@ func TestShortWaitsDoNotFillTheDurable(t *testing.T) {
 
 // Waiting events take no place of fresh ones.
 func TestThousandsWaitAndAFreshEventIsHandled(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	b.runTuned(HandlerFunc(func(_ context.Context, ev *bridge.Event) error {
@@ -116,6 +119,7 @@ func TestThousandsWaitAndAFreshEventIsHandled(t *testing.T) {
 }
 
 func TestWithoutRoomTheEventWaitsWithTheDurable(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	stream, err := b.JS.Stream(context.Background(), "HOOKSPAN_LATER")
 	require.NoError(t, err)
@@ -134,6 +138,7 @@ func TestWithoutRoomTheEventWaitsWithTheDurable(t *testing.T) {
 
 // The same wait of the same event a second time is not taken for the first one.
 func TestEventThatWasHandledCanWaitAgain(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	b.move()
 	wire := b.verdicts("team")
@@ -154,6 +159,7 @@ func TestEventThatWasHandledCanWaitAgain(t *testing.T) {
 }
 
 func TestGateIsAskedBeforeAnEventIsFetched(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	g := &gated{open: make(chan struct{}), asked: make(chan struct{}, 1)}
 	wire := b.verdicts("team")
@@ -185,6 +191,7 @@ func (g *gated) Wait(ctx context.Context) {
 }
 
 func TestMiddlewareIsAroundTheHandler(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	var order []string
@@ -207,6 +214,7 @@ func TestMiddlewareIsAroundTheHandler(t *testing.T) {
 }
 
 func TestRateBoundsWhatIsFetched(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	calls := make(chan struct{}, 10)
 	b.run(func(context.Context, *bridge.Event) error {

@@ -12,12 +12,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/attemptrecord"
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // A handler may take longer than the lease: it is renewed, and nobody else gets
 // the event.
 func TestLeaseIsRenewed(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	var calls atomic.Int32
@@ -39,6 +41,7 @@ func TestLeaseIsRenewed(t *testing.T) {
 }
 
 func TestLeaseLostEndsTheAttempt(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	entered, cause := make(chan struct{}), make(chan error, 1)
 	b.run(func(ctx context.Context, _ *bridge.Event) error {
@@ -54,6 +57,7 @@ func TestLeaseLostEndsTheAttempt(t *testing.T) {
 }
 
 func TestTimeoutIsAFailedAttempt(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	var calls int
@@ -73,6 +77,7 @@ func TestTimeoutIsAFailedAttempt(t *testing.T) {
 }
 
 func TestStopLetsHandlersFinish(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	entered, finish := make(chan struct{}), make(chan struct{})
@@ -97,6 +102,7 @@ func TestStopLetsHandlersFinish(t *testing.T) {
 // What is given back when a consumer stops comes again at once, and was no
 // attempt: three deploys are not three failures.
 func TestStopGivesBackWhatIsNotFinished(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	b.publish("pred_1")
@@ -126,6 +132,7 @@ func TestStopGivesBackWhatIsNotFinished(t *testing.T) {
 }
 
 func TestAttemptsAreCountedAcrossProcesses(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	b.publish("pred_1")
@@ -139,6 +146,7 @@ func TestAttemptsAreCountedAcrossProcesses(t *testing.T) {
 }
 
 func TestConcurrency(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	const n = 3
 	var now, most atomic.Int32
@@ -164,6 +172,7 @@ func TestConcurrency(t *testing.T) {
 }
 
 func TestProcessesShareADurable(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	got := make(chan string, 100)
 	handler := func(_ context.Context, ev *bridge.Event) error {
@@ -187,6 +196,7 @@ func TestProcessesShareADurable(t *testing.T) {
 }
 
 func TestRunWaitsForTheStream(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	ctx := context.Background()
 	stream, err := b.JS.Stream(ctx, "HOOKSPAN_EVENTS")
@@ -205,6 +215,7 @@ func TestRunWaitsForTheStream(t *testing.T) {
 }
 
 func TestHandlerThatIgnoresItsContext(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	entered, finish := make(chan struct{}), make(chan struct{})
 	var once sync.Once
@@ -220,6 +231,7 @@ func TestHandlerThatIgnoresItsContext(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	h := HandlerFunc(func(context.Context, *bridge.Event) error { return nil })
 	for want, cfg := range map[string]Config{
@@ -247,6 +259,7 @@ func TestNewRefuses(t *testing.T) {
 // What another process has written of an event counts also when the durable, set back
 // in its place, delivers the event as if for the first time.
 func TestRecordOfAnotherProcessAfterADurableIsSetBack(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	ctx := context.Background()
 	wire := b.verdicts("team")
@@ -254,18 +267,18 @@ func TestRecordOfAnotherProcessAfterADurableIsSetBack(t *testing.T) {
 	ev := natstest.Event("pred_1")
 	b.publish("pred_1")
 	require.Equal(t, "+ACK", next(t, wire))
-	l, err := openLedger(ctx, b.JS, b.Names, "team", time.Hour)
+	l, err := attemptrecord.Open(ctx, b.JS, b.Names, "team", time.Hour)
 	require.NoError(t, err)
-	require.NoError(t, l.store(ctx, eventKey(ev.ID), record{Event: ev.ID, State: stateDead}))
+	require.NoError(t, l.Put(ctx, attemptrecord.EventKey(ev.ID), attemptrecord.Record{Event: ev.ID, State: attemptrecord.Dead}))
 
 	stream, err := b.JS.Stream(ctx, "HOOKSPAN_EVENTS")
 	require.NoError(t, err)
 	_, err = stream.ResetConsumerToSequence(ctx, "team", 1)
 	require.NoError(t, err)
 	require.Equal(t, "+ACK", next(t, wire))
-	r, _, err := l.load(ctx, eventKey(ev.ID))
+	r, _, err := l.Load(ctx, attemptrecord.EventKey(ev.ID))
 	require.NoError(t, err)
-	require.Equal(t, record{Event: ev.ID, State: stateDone, AfterDead: true}, r)
+	require.Equal(t, attemptrecord.Record{Event: ev.ID, State: attemptrecord.Done, AfterDead: true}, r)
 	b.publish("pred_2") // and it goes on
 	require.Equal(t, "+ACK", next(t, wire))
 }

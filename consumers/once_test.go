@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/attemptrecord"
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
@@ -23,16 +24,17 @@ func (b *bench) publishAgain(consumer string, ev *bridge.Event, n string) {
 	require.NoError(b.t, err)
 }
 
-func (b *bench) onceRecord(consumer string, ev *bridge.Event) (record, uint64) {
+func (b *bench) onceRecord(consumer string, ev *bridge.Event) (attemptrecord.Record, uint64) {
 	b.t.Helper()
-	l, err := openLedger(context.Background(), b.JS, b.Names, consumer, time.Hour)
+	l, err := attemptrecord.Open(context.Background(), b.JS, b.Names, consumer, time.Hour)
 	require.NoError(b.t, err)
-	r, revision, err := l.load(context.Background(), onceKey(ev))
+	r, revision, err := l.Load(context.Background(), attemptrecord.OnceKey(ev))
 	require.NoError(b.t, err)
 	return r, revision
 }
 
 func TestOnceNeverRunsAFinishedEventAgain(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	var calls atomic.Int32
@@ -47,10 +49,11 @@ func TestOnceNeverRunsAFinishedEventAgain(t *testing.T) {
 	require.Equal(t, "+ACK", next(t, wire))
 	require.EqualValues(t, 1, calls.Load())
 	r, _ := b.onceRecord("team", ev)
-	require.Equal(t, record{Event: ev.ID, State: stateDone}, r)
+	require.Equal(t, attemptrecord.Record{Event: ev.ID, State: attemptrecord.Done}, r)
 }
 
 func TestOnceCountsFailuresAndFinishes(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	var seen []Attempt
@@ -74,6 +77,7 @@ func TestOnceCountsFailuresAndFinishes(t *testing.T) {
 
 // What the bridge says itself of a prediction is no second opinion on its status.
 func TestOnceTakesArchivedEventsOneByOne(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	b.run(func(_ context.Context, ev *bridge.Event) error {
@@ -93,6 +97,7 @@ func TestOnceTakesArchivedEventsOneByOne(t *testing.T) {
 // What another event says of the same status is not acted on a second time,
 // whatever became of the first one.
 func TestOnceMakesAConflictADeadLetter(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	var calls atomic.Int32
@@ -119,18 +124,19 @@ func TestOnceMakesAConflictADeadLetter(t *testing.T) {
 // An event that comes again after it became a dead letter has its attempts and its time
 // anew, whatever its consumer remembers of the earlier ones.
 func TestRedrivenEventBeginsAnew(t *testing.T) {
+	t.Parallel()
 	for _, once := range []bool{false, true} {
 		b := setup(t)
 		wire := b.verdicts("team")
 		ev, long := natstest.Event("pred_1"), time.Now().Add(-time.Hour).UTC()
-		l, err := openLedger(context.Background(), b.JS, b.Names, "team", time.Hour)
+		l, err := attemptrecord.Open(context.Background(), b.JS, b.Names, "team", time.Hour)
 		require.NoError(t, err)
-		key := eventKey(ev.ID)
+		key := attemptrecord.EventKey(ev.ID)
 		if once {
-			key = onceKey(ev)
+			key = attemptrecord.OnceKey(ev)
 		}
-		dead := record{Event: ev.ID, State: stateDead, Failures: 7, First: long, Attempts: []bridge.FailedAttempt{{At: long, Took: 1}}}
-		require.NoError(t, l.store(context.Background(), key, dead))
+		dead := attemptrecord.Record{Event: ev.ID, State: attemptrecord.Dead, Failures: 7, First: long, Attempts: []bridge.FailedAttempt{{At: long, Took: 1}}}
+		require.NoError(t, l.Put(context.Background(), key, dead))
 		seen := make(chan Attempt, 3)
 		b.run(func(ctx context.Context, _ *bridge.Event) error {
 			a := AttemptOf(ctx)
@@ -157,13 +163,14 @@ func TestRedrivenEventBeginsAnew(t *testing.T) {
 
 // A process that was killed in the middle leaves its claim behind.
 func TestOnceRepeatsAnAttemptThatWasKilled(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	ev := natstest.Event("pred_1")
-	l, err := openLedger(context.Background(), b.JS, b.Names, "team", time.Hour)
+	l, err := attemptrecord.Open(context.Background(), b.JS, b.Names, "team", time.Hour)
 	require.NoError(t, err)
-	claim := record{Event: ev.ID, State: stateRunning, Seq: 99, Delivery: 1, At: time.Now().Add(-time.Hour)}
-	_, err = l.swap(context.Background(), onceKey(ev), claim, 0)
+	claim := attemptrecord.Record{Event: ev.ID, State: attemptrecord.Running, Seq: 99, Delivery: 1, At: time.Now().Add(-time.Hour)}
+	_, err = l.Swap(context.Background(), attemptrecord.OnceKey(ev), claim, 0)
 	require.NoError(t, err)
 	seen := make(chan Attempt, 1)
 	b.run(func(ctx context.Context, _ *bridge.Event) error {
@@ -177,6 +184,7 @@ func TestOnceRepeatsAnAttemptThatWasKilled(t *testing.T) {
 
 // Another copy of an event that is being handled waits, and finds it done.
 func TestOnceHandlesOneCopyAtATime(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	var calls atomic.Int32
@@ -206,6 +214,7 @@ func TestOnceHandlesOneCopyAtATime(t *testing.T) {
 
 // An attempt whose claim was taken over ends, and does not say that it is done.
 func TestOnceLosesItsClaim(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	ev := natstest.Event("pred_1")
 	wire := b.verdicts("team")
@@ -215,12 +224,12 @@ func TestOnceLosesItsClaim(t *testing.T) {
 			return nil
 		}
 		r, revision := b.onceRecord("team", ev)
-		l, err := openLedger(ctx, b.JS, b.Names, "team", time.Hour)
+		l, err := attemptrecord.Open(ctx, b.JS, b.Names, "team", time.Hour)
 		if err != nil {
 			return err
 		}
 		r.Delivery = 0 // by whoever had it delivered a second time
-		_, err = l.swap(ctx, onceKey(ev), r, revision)
+		_, err = l.Swap(ctx, attemptrecord.OnceKey(ev), r, revision)
 		return err
 	}, Config{Once: true, Lease: time.Second})
 	b.publish("pred_1")
@@ -231,6 +240,7 @@ func TestOnceLosesItsClaim(t *testing.T) {
 
 // A claim that was renewed without the attempt being told so is still its own.
 func TestOnceKeepsAClaimWhoseRenewalWasNotAnswered(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	var calls atomic.Int32
@@ -238,25 +248,26 @@ func TestOnceKeepsAClaimWhoseRenewalWasNotAnswered(t *testing.T) {
 	b.run(func(ctx context.Context, _ *bridge.Event) error {
 		calls.Add(1)
 		r, revision := b.onceRecord("team", ev)
-		l, err := openLedger(ctx, b.JS, b.Names, "team", time.Hour)
+		l, err := attemptrecord.Open(ctx, b.JS, b.Names, "team", time.Hour)
 		if err != nil {
 			return err
 		}
-		_, err = l.swap(ctx, onceKey(ev), r, revision)
+		_, err = l.Swap(ctx, attemptrecord.OnceKey(ev), r, revision)
 		return err
 	}, Config{Once: true, Lease: time.Second})
 	b.publish("pred_1")
 	require.Equal(t, "+ACK", next(t, wire))
 	require.EqualValues(t, 1, calls.Load())
 	r, _ := b.onceRecord("team", ev)
-	require.Equal(t, record{Event: ev.ID, State: stateDone}, r)
+	require.Equal(t, attemptrecord.Record{Event: ev.ID, State: attemptrecord.Done}, r)
 }
 
 // Without knowing whether it was handled, nothing is handled.
 func TestOnceWaitsForTheLedger(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	ev := natstest.Event("pred_1")
-	_, err := b.JS.Publish(context.Background(), b.Names.AttemptsSubject(b.Names.AttemptsPrefix("team")+onceKey(ev)), []byte("damaged"))
+	_, err := b.JS.Publish(context.Background(), b.Names.AttemptsSubject(b.Names.AttemptsPrefix("team")+attemptrecord.OnceKey(ev)), []byte("damaged"))
 	require.NoError(t, err)
 	wire := b.verdicts("team")
 	b.run(func(context.Context, *bridge.Event) error {
@@ -271,7 +282,7 @@ func TestOnceWaitsForTheLedger(t *testing.T) {
 func (b *bench) poisoned(cfg Config, deliveries int) {
 	b.t.Helper()
 	cfg.Name, cfg.Start = "team", Start{All: true}
-	_, err := cfg.Durable().Provision(context.Background(), b.JS)
+	_, err := cfg.durable().Provision(context.Background(), b.JS)
 	require.NoError(b.t, err)
 	c, err := b.JS.Consumer(context.Background(), "HOOKSPAN_EVENTS", "team")
 	require.NoError(b.t, err)
@@ -286,6 +297,7 @@ func (b *bench) poisoned(cfg Config, deliveries int) {
 }
 
 func TestPoisonIsADeadLetter(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	b.poisoned(Config{}, maxUnsettled)
 	wire := b.verdicts("team")
@@ -300,6 +312,7 @@ func TestPoisonIsADeadLetter(t *testing.T) {
 }
 
 func TestAlmostPoisonIsARepeat(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	b.poisoned(Config{}, maxUnsettled-1)
 	wire := b.verdicts("team")
@@ -315,6 +328,7 @@ func TestAlmostPoisonIsARepeat(t *testing.T) {
 }
 
 func TestSnoozeIsNoAttempt(t *testing.T) {
+	t.Parallel()
 	for _, once := range []bool{false, true} {
 		b := setup(t)
 		wire := b.verdicts("team")
@@ -339,6 +353,7 @@ func TestSnoozeIsNoAttempt(t *testing.T) {
 // A deploy in the middle of an attempt makes the next one a repeat, and is no crash,
 // however many there are.
 func TestOnceSurvivesManyDeploys(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	wire := b.verdicts("team")
 	b.publish("pred_1")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
+	"go.uber.org/zap/exp/zapslog"
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/sync/errgroup"
 
@@ -154,7 +156,8 @@ func (r *readBench) count() {
 // dropped.
 func (r *readBench) consume(ctx context.Context, once bool) error {
 	handler := consumers.HandlerFunc(func(context.Context, *bridge.Event) error { r.count(); return nil })
-	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.Lock(zapcore.AddSync(io.Discard)), zap.InfoLevel))
+	core := zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.Lock(zapcore.AddSync(io.Discard)), zap.InfoLevel)
+	log := slog.New(zapslog.NewHandler(core))
 	c, err := consumers.New(r.server.JS, handler, consumers.Config{
 		Name: benchDurable, Filter: r.filter, Start: consumers.Start{All: true}, Concurrency: r.workers, Once: once, Logger: log,
 	})

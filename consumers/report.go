@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
-	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
 )
@@ -33,12 +33,12 @@ const (
 	gateSlow = 2 * time.Second
 )
 
-// reporter tells operators, who may be in another process, that this process does not
-// succeed with the events of its consumer. A consumer that does well writes nothing.
+// reporter tells operators, by a report in the bucket of attempt records, that this process does
+// not succeed with the events of its consumer. A consumer that does well writes no report.
 //
-// Processes that share a durable report under a key of each. One that succeeds says
-// so only while others report that they do not, which it looks up once in every
-// interval in which it has succeeded.
+// Each process that shares a durable has a key for its report. A process that succeeds writes so
+// only while others report that they do not. It looks their reports up once in every interval in
+// which it has succeeded.
 type reporter struct {
 	*Consumer
 	blocker Blocker // nil: nobody says why the gate is closed
@@ -131,7 +131,7 @@ func (r *reporter) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			if err := r.withdraw(context.WithoutCancel(ctx)); err != nil {
-				r.log.Debug("a report could not be taken back, it goes by itself", zap.Error(err))
+				r.log.Debug("a report could not be taken back, it goes by itself", slog.Any("error", err))
 			}
 			return
 		case now := <-tick.C:
@@ -156,7 +156,7 @@ func (r *reporter) look(ctx context.Context, now time.Time) {
 	}
 	if err != nil && ctx.Err() == nil {
 		r.next = now.Add(min(reportRetry, r.every))
-		r.log.Debug("how the consumer does could not be reported", zap.Error(err))
+		r.log.Debug("how the consumer does could not be reported", slog.Any("error", err))
 	}
 }
 

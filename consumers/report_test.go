@@ -61,6 +61,7 @@ func quick(c *Consumer) { c.reports.delay, c.reports.every = 5*time.Millisecond,
 // A consumer whose attempts fail says so until one succeeds. Its report goes by itself
 // when its process does not live to repeat it.
 func TestFailingConsumerReports(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	began := time.Now()
 	var works atomic.Bool
@@ -90,6 +91,7 @@ func TestFailingConsumerReports(t *testing.T) {
 
 // Nothing is written while all goes well, nor for a failure between successes.
 func TestWellConsumerReportsNothing(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	handled := make(chan string, 100)
 	var failed atomic.Bool
@@ -124,6 +126,7 @@ func TestWellConsumerReportsNothing(t *testing.T) {
 
 // The report of a process that was killed goes by itself.
 func TestReportOfAKilledProcessGoes(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	c, err := New(b.JS, HandlerFunc(func(context.Context, *bridge.Event) error { return nil }), Config{Name: "team"})
 	require.NoError(t, err)
@@ -136,6 +139,7 @@ func TestReportOfAKilledProcessGoes(t *testing.T) {
 
 // One that stops takes its report back.
 func TestStoppedConsumerTakesItsReportBack(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	stop := b.runTuned(HandlerFunc(func(context.Context, *bridge.Event) error { return errors.New("no") }), Config{Retry: fast}, quick)
 	b.publish("pred_1")
@@ -146,6 +150,7 @@ func TestStoppedConsumerTakesItsReportBack(t *testing.T) {
 
 // Processes share a durable: while one of them succeeds the consumer is not failing.
 func TestOneProcessThatSucceedsIsEnough(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	alike := Config{Retry: Retry{First: 5 * time.Millisecond, Max: 5 * time.Millisecond}}
 	stop := b.runTuned(HandlerFunc(func(context.Context, *bridge.Event) error { return errors.New("no") }), alike, quick)
@@ -220,6 +225,7 @@ func TestBlockedConsumerReports(t *testing.T) {
 
 // What failed for good is no reason to fail for ever; what comes again is.
 func TestFailuresThatEndedFade(t *testing.T) {
+	t.Parallel()
 	c, err := New(setup(t).JS, HandlerFunc(func(context.Context, *bridge.Event) error { return nil }), Config{Name: "team"})
 	require.NoError(t, err)
 	r := c.reports
@@ -235,6 +241,7 @@ func TestFailuresThatEndedFade(t *testing.T) {
 
 // A report that cannot be written is written later, and is no error of the consumer's.
 func TestReportThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	ctx := context.Background()
 	ledger, err := b.JS.Stream(ctx, "KV_HOOKSPAN_ATTEMPTS")

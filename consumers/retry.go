@@ -3,23 +3,24 @@ package consumers
 import (
 	"cmp"
 	"fmt"
-	"math/rand/v2"
 	"time"
+
+	"github.com/hookspan/hookspan/internal/backoff"
 )
 
 // MaxRetryDelay is the longest wait before another attempt.
 const MaxRetryDelay = 7 * 24 * time.Hour
 
-// ShortRetryDelay is the longest wait of an event that stays with its durable. One
-// that waits there keeps a place among the unacknowledged ones that the server
-// grants to a durable, so longer waits would hold up fresh events. They lie in a
-// stream of their own meanwhile.
+// ShortRetryDelay is the longest wait of an event that stays with its durable. The server
+// grants a durable a limited number of unacknowledged events, and an event that waits is one of
+// them: long waits there would hold up fresh events. An event that waits longer lies in a stream
+// of its own meanwhile.
 const ShortRetryDelay = 2 * time.Minute
 
 // Retry says when a failed event is tried again. The zero value is the default.
 type Retry struct {
 	// First is the wait after the first failed attempt, default 1 s, or Max when
-	// that is shorter. It doubles with every further one.
+	// that is shorter. The wait doubles with every further failed attempt.
 	First time.Duration
 	// Max bounds the wait, default 6 h, at most [MaxRetryDelay].
 	Max time.Duration
@@ -55,17 +56,9 @@ func (r Retry) Validate() error {
 // of it fixed, half random, so that events that failed together do not come back
 // together.
 func (r Retry) backoff(attempts int) time.Duration {
-	d := r.First
-	for i := 1; i < attempts && d < r.Max; i++ {
-		d *= 2
-	}
-	d = min(d, r.Max)
-	return d/2 + rand.N(d/2+1)
+	return backoff.Spread(backoff.Doubled(r.First, attempts-1, r.Max))
 }
 
 // longest is the longest backoff of an event that stays with its durable, as
 // random as any.
-func (r Retry) longest() time.Duration {
-	d := min(r.Max, ShortRetryDelay)
-	return d/2 + rand.N(d/2+1)
-}
+func (r Retry) longest() time.Duration { return backoff.Spread(min(r.Max, ShortRetryDelay)) }

@@ -3,6 +3,7 @@ package consumers
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -12,9 +13,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
+	"go.uber.org/zap/exp/zapslog"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/durable"
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
@@ -80,7 +83,7 @@ func setupOperated(t *testing.T) *operated {
 	x.Start()
 	all := x.MakeStreams()
 	core, logs := observer.New(zap.DebugLevel)
-	b := &bench{Streams: all, t: t, logs: logs, log: zap.New(core)}
+	b := &bench{Streams: all, t: t, logs: logs, log: slog.New(zapslog.NewHandler(core))}
 	o := &operated{bench: b, x: x, violations: make(chan error, 100)}
 	o.worker = o.as("worker")
 	return o
@@ -122,6 +125,7 @@ func (o *operated) runAs(js jetstream.JetStream, cfg Config, h HandlerFunc) {
 
 // Everything that a consumer does it does with those rights.
 func TestConsumersNeedNoRightsButThose(t *testing.T) {
+	t.Parallel()
 	for _, user := range []string{"worker", "maker"} {
 		for _, once := range []bool{false, true} {
 			o := setupOperated(t)
@@ -129,7 +133,7 @@ func TestConsumersNeedNoRightsButThose(t *testing.T) {
 			wire := o.verdicts("team")
 			cfg := Config{Name: "team", Start: Start{All: true}, Once: once, BindOnly: user == "worker"}
 			if cfg.BindOnly {
-				_, err := cfg.Durable().Provision(t.Context(), o.as("provision"))
+				_, err := cfg.durable().Provision(t.Context(), o.as("provision"))
 				require.NoError(t, err)
 			}
 			o.everything(o.as(user), cfg, wire)
@@ -168,12 +172,13 @@ func (o *operated) everything(js jetstream.JetStream, cfg Config, wire <-chan st
 
 // A letter that the stream knows already is no reason to look where a worker may not.
 func TestBoundConsumerBuriesTwice(t *testing.T) {
+	t.Parallel()
 	o := setupOperated(t)
 	cfg := Config{Name: "team", Start: Start{All: true}}
 	wire := o.verdicts("team")
 	_, err := o.JS.Publish(t.Context(), "hookspan.dead.other.x", nil, jetstream.WithMsgID("dead:team:"+natstest.Event("pred_1").ID+":0"))
 	require.NoError(t, err)
-	_, err = cfg.Durable().Provision(t.Context(), o.JS)
+	_, err = cfg.durable().Provision(t.Context(), o.JS)
 	require.NoError(t, err)
 	o.bind(cfg, func(context.Context, *bridge.Event) error { return Permanent(errors.New("no")) })
 	o.publish("pred_1")
@@ -185,6 +190,7 @@ func TestBoundConsumerBuriesTwice(t *testing.T) {
 // A consumer that does not know that it may not look waits for an answer for a while, and
 // then makes the letter twice rather than never.
 func TestConsumerThatMayNotLookBuriesTwice(t *testing.T) {
+	t.Parallel()
 	o := setupOperated(t)
 	wire := o.verdicts("team")
 	_, err := o.JS.Publish(t.Context(), "hookspan.dead.other.x", nil, jetstream.WithMsgID("dead:team:"+natstest.Event("pred_1").ID+":0"))
@@ -197,6 +203,7 @@ func TestConsumerThatMayNotLookBuriesTwice(t *testing.T) {
 
 // It says who must act, waits, and goes on by itself.
 func TestBoundConsumerWaitsForItsDurable(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	o := setupOperated(t)
 	wire := o.verdicts("team")
@@ -213,7 +220,7 @@ func TestBoundConsumerWaitsForItsDurable(t *testing.T) {
 	o.logged("max deliver from 3 to -1")
 	require.Equal(t, 3, o.info("team").Config.MaxDeliver, "it is not its to change")
 
-	_, err = Durable{Name: "team"}.Provision(ctx, o.JS)
+	_, err = durable.Definition{Name: "team"}.Provision(ctx, o.JS)
 	require.NoError(t, err)
 	o.publish("pred_1")
 	require.Equal(t, "+ACK", next(t, wire))

@@ -14,6 +14,7 @@ import (
 )
 
 func TestSettle(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	r := Retry{First: time.Second, Max: time.Minute, GiveUpAfter: time.Hour}
 	fault := errors.New("fault")
@@ -60,6 +61,7 @@ func TestSettle(t *testing.T) {
 }
 
 func TestBackoff(t *testing.T) {
+	t.Parallel()
 	r := Retry{First: time.Second, Max: 30 * time.Second}
 	for n, full := range []time.Duration{1: time.Second, 2: 2 * time.Second, 5: 16 * time.Second, 6: 30 * time.Second, 200: 30 * time.Second} {
 		if full == 0 {
@@ -74,6 +76,7 @@ func TestBackoff(t *testing.T) {
 }
 
 func TestVerdictsOfNil(t *testing.T) {
+	t.Parallel()
 	require.NoError(t, Permanent(nil))
 	require.NoError(t, RetryAfter(nil, time.Second))
 	require.False(t, IsPermanent(nil))
@@ -83,6 +86,7 @@ func TestVerdictsOfNil(t *testing.T) {
 }
 
 func TestNoteOutsideAnAttempt(t *testing.T) {
+	t.Parallel()
 	Note(context.Background(), "nothing happens")
 	in := &attemptInfo{}
 	Note(context.WithValue(context.Background(), attemptKey{}, in), strings.Repeat("é", 10<<10)+"\xff")
@@ -90,50 +94,10 @@ func TestNoteOutsideAnAttempt(t *testing.T) {
 	require.Equal(t, 1, AttemptOf(context.Background()).Number)
 }
 
-func TestRecordIsBounded(t *testing.T) {
-	var r record
-	for range 100 {
-		r = r.with("e", bridge.FailedAttempt{Error: strings.Repeat("é", 500), Note: strings.Repeat("x", maxLastNote)})
-	}
-	require.Equal(t, 100, r.Failures)
-	require.Len(t, r.Attempts, maxAttempts)
-	require.Len(t, r.Attempts[maxAttempts-1].Note, maxLastNote)
-	require.Len(t, r.Attempts[0].Note, maxNote)
-	require.Len(t, r.Attempts[maxAttempts-2].Note, maxNote)
-}
-
-func TestUnsettledDeliveries(t *testing.T) {
-	for _, c := range []struct {
-		r             record
-		seq, delivery uint64
-		want          int
-	}{
-		{record{}, 7, 1, 0},
-		{record{}, 7, 2, 1},
-		{record{}, 7, 5, 4},
-		{record{Seq: 7, Delivery: 1}, 7, 2, 0},
-		{record{Seq: 7, Delivery: 3}, 7, 5, 1},
-		{record{Seq: 7, Delivery: 3}, 7, 1, 0}, // a durable that was made anew counts anew
-		{record{Seq: 6, Delivery: 3}, 7, 3, 2}, // of another copy
-	} {
-		require.Equal(t, c.want, c.r.unsettled(c.seq, c.delivery), c)
-	}
-}
-
-func TestParseStart(t *testing.T) {
-	at := time.Date(2026, 1, 31, 15, 4, 5, 0, time.UTC)
-	for text, want := range map[string]Start{"new": {}, "all": {All: true}, "2026-01-31T15:04:05Z": {At: at}} {
-		got, err := ParseStart(text)
-		require.NoError(t, err)
-		require.Equal(t, want, got)
-	}
-	_, err := ParseStart("yesterday")
-	require.ErrorContains(t, err, "new, all")
-}
-
 // What wraps the result of an attempt passes success on. Snooze has no result to wrap,
 // so it never acknowledges.
 func TestVerdictsWithoutAnError(t *testing.T) {
+	t.Parallel()
 	for name, err := range map[string]error{
 		"Permanent": Permanent(nil), "Refused": Refused(nil), "RetryAfter": RetryAfter(nil, time.Second), "RetryWithin": RetryWithin(nil, time.Second),
 	} {

@@ -2,7 +2,6 @@ package consumers
 
 import (
 	"context"
-	"fmt"
 	"testing"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/durable"
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
@@ -44,6 +44,7 @@ func (b *bench) delivered(name string, n int) []string {
 // A start at a time is one event, whichever of the durable's subjects it is on: the
 // server alone would go on to the first event of a status that had none before.
 func TestStartAtATimeLeavesNothingOut(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	b.publishAs("completed", "old")
 	stream, err := b.JS.Stream(context.Background(), "HOOKSPAN_EVENTS")
@@ -53,7 +54,7 @@ func TestStartAtATimeLeavesNothingOut(t *testing.T) {
 	b.publishAs("completed", "a", "b", "c")
 	b.publishAs("failed", "d")
 	b.publishAs("completed", "e")
-	_, err = Durable{Name: "team", Start: Start{At: old.Time.Add(time.Nanosecond)}}.Provision(context.Background(), b.JS)
+	_, err = durable.Definition{Name: "team", Start: durable.StartPoint{At: old.Time.Add(time.Nanosecond)}}.Provision(context.Background(), b.JS)
 	require.NoError(t, err)
 	require.Equal(t, []string{"a", "b", "c", "d", "e"}, b.delivered("team", 5))
 }
@@ -61,6 +62,7 @@ func TestStartAtATimeLeavesNothingOut(t *testing.T) {
 // Whatever decides which events are delivered, and when, is what the configuration says
 // of a durable that another program made before.
 func TestForeignDurableIsMadeWhatItIsToBe(t *testing.T) {
+	t.Parallel()
 	future := time.Now().Add(time.Hour)
 	for name, c := range map[string]struct {
 		cfg  jetstream.ConsumerConfig
@@ -89,8 +91,8 @@ func TestForeignDurableIsMadeWhatItIsToBe(t *testing.T) {
 			_, err = b.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", c.cfg)
 			require.NoError(t, err)
 
-			d := Durable{Name: "team", Kind: "pull", Start: Start{At: second.Time}}
-			require.ErrorIs(t, d.Verify(ctx, b.JS), ErrDiffers)
+			d := durable.Definition{Name: "team", Kind: "pull", Start: durable.StartPoint{At: second.Time}}
+			require.ErrorIs(t, d.Verify(ctx, b.JS), durable.ErrDiffers)
 			change, err := d.Provision(ctx, b.JS)
 			require.NoError(t, err)
 			require.NotEmpty(t, change.Differences)
@@ -114,6 +116,7 @@ func onlyOurs(metadata map[string]string) map[string]string {
 
 // The last event of each subject is not every event, although nothing was delivered yet.
 func TestForeignDurableOfTheLastEvents(t *testing.T) {
+	t.Parallel()
 	ctx, b := context.Background(), setup(t)
 	b.publishAs("failed", "first")
 	b.publishAs("completed", "a", "b", "c")
@@ -122,7 +125,7 @@ func TestForeignDurableOfTheLastEvents(t *testing.T) {
 	})
 	require.NoError(t, err)
 	first := uint64(0)
-	d := Durable{Name: "team", Kind: "pull", Start: Start{All: true}, Remaking: func(seq uint64) error { first = seq; return nil }}
+	d := durable.Definition{Name: "team", Kind: "pull", Start: durable.StartPoint{All: true}, Remaking: func(seq uint64) error { first = seq; return nil }}
 	_, err = d.Provision(ctx, b.JS)
 	require.NoError(t, err)
 	require.EqualValues(t, 1, first, "it was told before")
@@ -131,27 +134,29 @@ func TestForeignDurableOfTheLastEvents(t *testing.T) {
 
 // A bridge that finds the durable as another configuration has made it says so.
 func TestConfigurationOfAnotherBridge(t *testing.T) {
+	t.Parallel()
 	ctx, b := context.Background(), setup(t)
-	mine := Durable{Name: "team", Kind: "pull", Filter: bridge.Filter{Statuses: []string{"completed"}}}
-	theirs := Durable{Name: "team", Kind: "pull", Filter: bridge.Filter{Statuses: []string{"failed"}}}
-	for _, d := range []Durable{mine, theirs} {
+	mine := durable.Definition{Name: "team", Kind: "pull", Filter: bridge.Filter{Statuses: []string{"completed"}}}
+	theirs := durable.Definition{Name: "team", Kind: "pull", Filter: bridge.Filter{Statuses: []string{"failed"}}}
+	for _, d := range []durable.Definition{mine, theirs} {
 		_, err := d.Provision(ctx, b.JS)
 		require.NoError(t, err)
 		require.NoError(t, d.Verify(ctx, b.JS))
 	}
-	require.ErrorIs(t, mine.Verify(ctx, b.JS), ErrOtherBridge)
+	require.ErrorIs(t, mine.Verify(ctx, b.JS), durable.ErrOtherBridge)
 	cfg := b.info("team").Config
 	cfg.HeadersOnly = true
 	_, err := b.JS.UpdateConsumer(ctx, "HOOKSPAN_EVENTS", cfg)
 	require.NoError(t, err)
 	err = theirs.Verify(ctx, b.JS)
-	require.ErrorIs(t, err, ErrDiffers)
-	require.NotErrorIs(t, err, ErrOtherBridge, "somebody changed it")
+	require.ErrorIs(t, err, durable.ErrDiffers)
+	require.NotErrorIs(t, err, durable.ErrOtherBridge, "somebody changed it")
 }
 
 // One that has delivered already is not made anew behind the back of its reader, nor
 // taken for what it is not.
 func TestForeignDurableWithAnotherStartIsRefused(t *testing.T) {
+	t.Parallel()
 	ctx, b := context.Background(), setup(t)
 	b.publish("a")
 	c, err := b.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
@@ -162,39 +167,42 @@ func TestForeignDurableWithAnotherStartIsRefused(t *testing.T) {
 	m, err := c.Next()
 	require.NoError(t, err)
 	require.NoError(t, m.DoubleAck(ctx))
-	d := Durable{Name: "team", Kind: "pull", Start: Start{All: true}}
+	d := durable.Definition{Name: "team", Kind: "pull", Start: durable.StartPoint{All: true}}
 	_, err = d.Provision(ctx, b.JS)
-	require.ErrorIs(t, err, ErrUnusable)
+	require.ErrorIs(t, err, durable.ErrUnusable)
 	require.ErrorContains(t, err, "begins with new")
 	require.ErrorContains(t, err, "hookspan consumers seek")
-	d.Start = Start{At: time.Now()}
+	d.Start = durable.StartPoint{At: time.Now()}
 	_, err = d.Provision(ctx, b.JS)
 	require.NoError(t, err, "it has had everything from then on")
 }
 
 // A place behind the end of the stream is none, whoever remembers it.
 func TestPlaceBehindTheEndIsNone(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	b.publish("a", "b")
-	_, err := Durable{Name: "team", Kind: "pull", Start: Start{All: true}}.ProvisionFrom(context.Background(), b.JS, 1_000_000)
+	_, err := durable.Definition{Name: "team", Kind: "pull", Start: durable.StartPoint{All: true}}.ProvisionFrom(context.Background(), b.JS, 1_000_000)
 	require.NoError(t, err)
 	require.Equal(t, []string{"a", "b"}, b.delivered("team", 2))
 }
 
 // A durable of ours that was set to another place stays there.
 func TestOwnDurableStaysWhereItIs(t *testing.T) {
+	t.Parallel()
 	ctx, b := context.Background(), setup(t)
 	b.publish("a", "b", "c")
-	d := Durable{Name: "team", Kind: "pull", Start: Start{All: true}}
+	d := durable.Definition{Name: "team", Kind: "pull", Start: durable.StartPoint{All: true}}
 	_, err := d.ProvisionFrom(ctx, b.JS, 3)
 	require.NoError(t, err)
 	change, err := d.Provision(ctx, b.JS)
 	require.NoError(t, err)
-	require.Equal(t, Change{}, change)
+	require.Equal(t, durable.Change{}, change)
 	require.Equal(t, []string{"c"}, b.delivered("team", 1))
 }
 
 func TestNarrowedFilterSaysWhatItSkips(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		next bridge.Filter
 		want uint64
@@ -210,7 +218,7 @@ func TestNarrowedFilterSaysWhatItSkips(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, b := context.Background(), setup(t)
-			d := Durable{Name: "team", Filter: bridge.Filter{Statuses: []string{"completed", "failed"}}, Start: Start{All: true}}
+			d := durable.Definition{Name: "team", Filter: bridge.Filter{Statuses: []string{"completed", "failed"}}, Start: durable.StartPoint{All: true}}
 			_, err := d.Provision(ctx, b.JS)
 			require.NoError(t, err)
 			b.publishAs("completed", "handled", "a", "b", "c")
@@ -230,26 +238,5 @@ func TestNarrowedFilterSaysWhatItSkips(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, c.want, change.Skipped)
 		})
-	}
-}
-
-func TestIntersect(t *testing.T) {
-	for i, c := range []struct{ a, b, want string }{
-		{"a.b", "a.b", "a.b"},
-		{"a.b", "a.c", ""},
-		{"a.*", "a.c", "a.c"},
-		{"*.b", "a.*", "a.b"},
-		{">", "a.*.c", "a.*.c"},
-		{"a.>", "a", ""},
-		{"a.>", "a.b.c", "a.b.c"},
-		{"a.*.>", "a.b.>", "a.b.>"},
-		{"a.b", "a.b.c", ""},
-		{"*.*", "*.>", "*.*"},
-	} {
-		for _, pair := range [][2]string{{c.a, c.b}, {c.b, c.a}} {
-			both, ok := intersect(pair[0], pair[1])
-			require.Equal(t, c.want != "", ok, fmt.Sprint(i, pair))
-			require.Equal(t, c.want, both, fmt.Sprint(i, pair))
-		}
 	}
 }

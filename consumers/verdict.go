@@ -10,10 +10,9 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// Permanent returns an error that says no further attempt can help: the event
-// becomes a dead letter now. It returns nil, which is done, for a nil err, so that the
-// result of a call can be passed through it; so do [Refused], [RetryAfter] and
-// [RetryWithin].
+// Permanent returns an error that says that no further attempt can help: the event becomes a
+// dead letter now. For a nil err Permanent returns nil, which is done, so that the result of a
+// call can be passed through. [Refused], [RetryAfter] and [RetryWithin] do the same.
 func Permanent(err error) error {
 	if err == nil {
 		return nil
@@ -34,8 +33,8 @@ func IsRefused(err error) bool {
 	return errors.As(err, &r)
 }
 
-// Refused is [Permanent] for what the target of the handler does not want: the
-// dead letter says that the fault is not ours. It returns nil for a nil err.
+// Refused is [Permanent] for an event that the target of the handler does not want: the dead
+// letter says that the fault is not ours. For a nil err Refused returns nil.
 func Refused(err error) error {
 	if err == nil {
 		return nil
@@ -43,23 +42,21 @@ func Refused(err error) error {
 	return &permanentError{&refusedError{err}}
 }
 
-// RetryAfter returns an error that asks for the next attempt after d, instead of
-// after the backoff that the consumer would choose. It is a failed attempt like
-// any other. A d under zero counts as zero, one over [MaxRetryDelay] as
-// MaxRetryDelay. It returns nil for a nil err: an attempt without an error succeeded.
+// RetryAfter returns an error that asks for the next attempt after d, instead of after the
+// backoff that the consumer would choose. The attempt counts as a failed one. A d under zero
+// counts as zero, and one over [MaxRetryDelay] as MaxRetryDelay. For a nil err RetryAfter returns
+// nil: an attempt without an error succeeded.
 func RetryAfter(err error, d time.Duration) error { return delayed(err, exactly, d) }
 
-// RetryWithin returns an error that asks for the next attempt after the backoff
-// that the consumer would choose, but after d at the latest: what the handler
-// works on will not be there for ever. It is a failed attempt like any other. It
-// returns nil for a nil err.
+// RetryWithin returns an error that asks for the next attempt after the backoff that the
+// consumer would choose, but after d at the latest, because what the handler needs will be gone
+// some time. The attempt counts as a failed one. For a nil err RetryWithin returns nil.
 func RetryWithin(err error, d time.Duration) error { return delayed(err, atMost, d) }
 
-// Snooze returns an error that says that the handler did not try: the event comes
-// again after d, at most [ShortRetryDelay], and no attempt is counted. It is for
-// handlers that find what they need to be away; see [Gate] for not being asked. Err
-// says why, for the log. It may be nil: there was no attempt that could have
-// succeeded, so the event comes again all the same.
+// Snooze returns an error that says that the handler did not try: the event comes again after d,
+// at most [ShortRetryDelay], and no attempt is counted. Snooze is for handlers that find that
+// what they need is away; a [Gate] keeps them from being called at all. Err says why, for the
+// log. With a nil err the event comes again all the same, since nothing was tried.
 func Snooze(err error, d time.Duration) error {
 	if err == nil {
 		err = errSnoozed
@@ -127,20 +124,14 @@ var (
 	ErrLeaseLost = errors.New("lease on the event was lost")
 )
 
-const (
-	// maxNote bounds what is kept of a note with an attempt that is not the
-	// last, and in the log, in bytes.
-	maxNote = 1 << 10
-	// maxLastNote is the same with the last attempt. Encoded as it travels in a
-	// dead letter it still leaves room for others.
-	maxLastNote = 16 << 10
-)
+// maxLastNote bounds what is kept of the note of the last attempt, in bytes. Encoded as the note
+// travels in a dead letter it still leaves room for others.
+const maxLastNote = 16 << 10
 
-// Note attaches text to the attempt that ctx belongs to; a later call replaces
-// it. It is kept with a failed attempt, in the log line of every attempt, and in
-// the dead letter. More than 16 KiB is cut, and more than 1 KiB once there is a
-// later attempt and in the log. Without an attempt in ctx it does nothing, so a
-// handler can be tested on its own.
+// Note attaches text to the attempt that ctx belongs to; a later call replaces the text. The
+// consumer keeps the note with a failed attempt, in the log line of every attempt, and in the
+// dead letter. A note is cut to 16 KiB, and to 1 KiB in the log and once there is a later
+// attempt. Without an attempt in ctx Note does nothing, so a handler can be tested on its own.
 func Note(ctx context.Context, text string) {
 	if in, ok := ctx.Value(attemptKey{}).(*attemptInfo); ok {
 		in.note.set(bridge.Truncate(text, maxLastNote))
@@ -159,21 +150,20 @@ type Attempt struct {
 	// FirstFailed is when the first of them had failed, zero in a first attempt. An
 	// attempt that waits for something first ends long after it began.
 	FirstFailed time.Time
-	// Repeat says that an earlier attempt may have ended in the middle, without
-	// anybody knowing how far it came: its process was killed, or did not let it
-	// finish.
+	// Repeat says that an earlier attempt may have ended in the middle, because its process
+	// was killed or did not let it finish. Nobody knows how far that attempt came.
 	Repeat bool
 }
 
-// IdempotencyKey is what a target can know ev by: the same for every attempt of this
-// consumer, also after a redrive or a replay, and another one for any other consumer
-// and event. It is printable ASCII.
+// IdempotencyKey returns the key by which a target can know ev: the same key for every attempt
+// of this consumer, also after a redrive or a replay, and another key for any other consumer or
+// event. The key is printable ASCII.
 func (a Attempt) IdempotencyKey(ev *bridge.Event) string {
 	return bridge.MsgID(a.Consumer, ev.Source, ev.ID)
 }
 
-// AttemptOf returns the attempt that ctx belongs to, or a first one when it
-// belongs to none, so that a handler can be tested on its own.
+// AttemptOf returns the attempt that ctx belongs to. For a ctx without one AttemptOf returns a
+// first attempt, so that a handler can be tested on its own.
 func AttemptOf(ctx context.Context) Attempt {
 	if in, ok := ctx.Value(attemptKey{}).(*attemptInfo); ok {
 		return in.Attempt

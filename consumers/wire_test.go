@@ -34,6 +34,7 @@ func nakDelay(t *testing.T, wire string) time.Duration {
 // which nothing is said, is in TestLeaseLostEndsTheAttempt; conflict and poison, which
 // need a past, are in TestOnceMakesAConflictADeadLetter and TestPoisonIsADeadLetter.
 func TestEveryVerdictOnTheWire(t *testing.T) {
+	t.Parallel()
 	fault := errors.New("fault")
 	type row struct {
 		handler HandlerFunc

@@ -45,7 +45,7 @@ func (c *Consumer) mayFetch(ctx context.Context) bool {
 
 // handle makes one attempt on one message and settles it.
 func (c *Consumer) handle(work context.Context, d delivery) {
-	a := c.newAttempt(d.ledger, d.msg)
+	a := c.newAttempt(d.records, d.msg)
 	ev, err := decode(d.msg)
 	if err != nil {
 		a.err = err
@@ -64,6 +64,7 @@ func (c *Consumer) handle(work context.Context, d delivery) {
 	verdict := settle(a.outcome(), c.cfg.Retry, time.Now())
 	a.finish(work, verdict)
 	c.reports.attempted(verdict.Action, a.started, a.err)
+	c.metrics.attempts.WithLabelValues(verdict.Action.String()).Inc()
 }
 
 // decode reads the event of a message. The error wraps bridge.ErrNotEvent.
@@ -77,13 +78,4 @@ func decode(msg jetstream.Msg) (*bridge.Event, error) {
 		ev.Sequence = meta.Sequence.Stream
 	}
 	return ev, nil
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

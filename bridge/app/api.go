@@ -10,8 +10,8 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/admin"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery"
-	"github.com/hookspan/hookspan/consumers"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/attemptrecord"
 )
 
 // What the API offers of dead letters and of events.
@@ -44,7 +44,7 @@ func (a *App) registerAPI(api *echo.Group) {
 	again := redelivery.NewRedeliverer(js, a.store.publisher, redelivery.Config{
 		Names: names,
 		Handled: func(ctx context.Context, consumer string, ev *bridge.Event) (bool, error) {
-			return consumers.Handled(ctx, js, names, consumer, ev)
+			return attemptrecord.Handled(ctx, js, names, consumer, ev)
 		},
 		Filter: func(consumer string) (bridge.Filter, bool) {
 			c, ok := a.cfg.Consumers[consumer]

@@ -8,9 +8,10 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
-	"github.com/hookspan/hookspan/consumers"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/durable"
 )
 
 // consumerOperator has the durables, to which operators can add.
@@ -28,20 +29,20 @@ func (d consumerOperator) Add(ctx context.Context, c adminapi.AddCall) error {
 	if _, ok := d.store.cfg.Consumers[c.Name]; ok {
 		return fmt.Errorf("adding consumer %s: %w", c.Name, bridge.ErrConfigured)
 	}
-	start, err := consumers.ParseStart(cmp.Or(c.Start, "new"))
+	start, err := config.ParseStart(cmp.Or(c.Start, "new"))
 	if err != nil {
 		return err
 	}
-	durable := consumers.Durable{
-		Name: c.Name, Filter: c.Filter(), Start: start, Lease: time.Duration(c.LeaseSeconds) * time.Second, MaxDeliveries: c.MaxDeliveries, Prefix: d.store.cfg.NATS.Prefix,
+	added := durable.Definition{
+		Name: c.Name, Filter: c.Filter(), Start: durable.StartPoint(start), Lease: time.Duration(c.LeaseSeconds) * time.Second, MaxDeliveries: c.MaxDeliveries, Prefix: d.store.cfg.NATS.Prefix,
 	}
-	switch err := durable.Verify(ctx, d.store.consume); {
-	case err == nil || errors.Is(err, consumers.ErrDiffers) || errors.Is(err, consumers.ErrUnusable):
+	switch err := added.Verify(ctx, d.store.consume); {
+	case err == nil || errors.Is(err, durable.ErrDiffers) || errors.Is(err, durable.ErrUnusable):
 		return fmt.Errorf("adding consumer %s: %w", c.Name, bridge.ErrConsumerExists)
-	case !errors.Is(err, consumers.ErrMissing):
+	case !errors.Is(err, durable.ErrMissing):
 		return fmt.Errorf("adding consumer %s: %w", c.Name, err)
 	}
-	if _, err := durable.Provision(ctx, d.store.consume); err != nil {
+	if _, err := added.Provision(ctx, d.store.consume); err != nil {
 		return fmt.Errorf("adding consumer %s: %w", c.Name, err)
 	}
 	return nil
@@ -62,8 +63,8 @@ func (d consumerOperator) Seek(ctx context.Context, name string, to adminapi.Con
 
 // Skips is how many events wait for a durable that the filter does not pick.
 func (d consumerOperator) Skips(ctx context.Context, name string, filter bridge.Filter) (uint64, error) {
-	n, err := consumers.Durable{Name: name, Filter: filter, Prefix: d.store.cfg.NATS.Prefix}.Skips(ctx, d.store.consume)
-	if errors.Is(err, consumers.ErrMissing) {
+	n, err := durable.Definition{Name: name, Filter: filter, Prefix: d.store.cfg.NATS.Prefix}.Skips(ctx, d.store.consume)
+	if errors.Is(err, durable.ErrMissing) {
 		err = fmt.Errorf("%w: %w", bridge.ErrNoConsumer, err)
 	}
 	return n, err

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/telemetry"
 	"github.com/hookspan/hookspan/consumers"
 )
 
@@ -45,8 +46,12 @@ func (a *App) newConsumer(name string, c config.Worker) (*consumers.Consumer, er
 	if cfg.Start, err = a.store.start(name, c); err != nil {
 		return nil, err
 	}
-	cfg.Logger, cfg.BindOnly = a.log, a.cfg.NATS.Provision != config.ProvisionCreate
-	return consumers.New(a.store.consume, handler, cfg)
+	cfg.Logger, cfg.BindOnly = telemetry.Slog(a.log.Named("consumer")), a.cfg.NATS.Provision != config.ProvisionCreate
+	worker, err := consumers.New(a.store.consume, handler, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return worker, a.register(worker.Collectors()...)
 }
 
 func (a *App) newHandler(name string, c config.Worker) (consumers.Handler, error) {
@@ -64,7 +69,7 @@ func (a *App) newHandler(name string, c config.Worker) (consumers.Handler, error
 // consumerConfig is what a consumer is given, and what its durable is made of.
 func consumerConfig(cfg *config.Config, name string, c config.Consumer) (consumers.Config, error) {
 	base := c.Base()
-	start, err := consumers.ParseStart(base.Start)
+	start, err := config.ParseStart(base.Start)
 	out := consumers.Config{Name: name, Filter: base.Filter.Filter(), Start: start, Prefix: cfg.NATS.Prefix}
 	switch c := c.(type) {
 	case config.Worker:

@@ -17,6 +17,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/internal/durable"
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
@@ -45,7 +46,7 @@ func newDurableSet(s *store) *durableSet {
 // was accepted since the consumer was first served, which is before the durable can be
 // made where NATS is away.
 func (s *store) start(name string, cons config.Consumer) (consumers.Start, error) {
-	start, err := consumers.ParseStart(cons.Base().Start)
+	start, err := config.ParseStart(cons.Base().Start)
 	if err == nil && !start.All && start.At.IsZero() {
 		start.At = s.record.Consumers()[name].Since
 	}
@@ -77,7 +78,7 @@ func (d *durableSet) provision(ctx context.Context) (done []Provisioned, failed,
 		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("consumers.%s: %w", name, err))
 			kind := bridge.AlarmConsumerUnusable
-			if errors.Is(err, consumers.ErrDamaged) {
+			if errors.Is(err, durable.ErrDamaged) {
 				kind = bridge.AlarmDurableDamaged
 			}
 			d.raise(kind, name, "its durable is not what it is to be, and stays as it is until somebody sees to it: "+err.Error())
@@ -98,51 +99,53 @@ func (d *durableSet) provision(ctx context.Context) (done []Provisioned, failed,
 const durableTimeout = 5 * time.Second
 
 // durableOf is what the durable of a consumer is to be like.
-func durableOf(cfg *config.Config, name string, c config.Consumer) (consumers.Durable, error) {
+func durableOf(cfg *config.Config, name string, c config.Consumer) (durable.Definition, error) {
 	of, err := consumerConfig(cfg, name, c)
-	durable := of.Durable()
+	want := durable.Definition{Name: name, Filter: of.Filter, Start: durable.StartPoint(of.Start), Lease: of.Lease, Prefix: of.Prefix}
 	if pull, ok := c.(*config.Pull); ok {
-		durable.MaxDeliveries = pull.MaxDeliveries
+		want.MaxDeliveries = pull.MaxDeliveries
 	}
-	return durable, err
+	return want, err
 }
 
-func (d *durableSet) provisionWithin(ctx context.Context, name string, served durables.Served, ahead time.Duration) (consumers.Change, error) {
+func (d *durableSet) provisionWithin(ctx context.Context, name string, served durables.Served, ahead time.Duration) (durable.Change, error) {
 	ctx, cancel := context.WithTimeout(ctx, durableTimeout)
 	defer cancel()
 	return d.provisionOne(ctx, name, served, ahead)
 }
 
-func (d *durableSet) provisionOne(ctx context.Context, name string, served durables.Served, ahead time.Duration) (consumers.Change, error) {
+func (d *durableSet) provisionOne(ctx context.Context, name string, served durables.Served, ahead time.Duration) (durable.Change, error) {
 	cons, ok := d.cfg.Consumers[name]
 	if !ok { // it was removed before its durable could be made, and has events
 		cons = &config.Pull{Common: config.Common{Start: "new"}}
 	}
-	durable, err := durableOf(d.cfg, name, cons)
+	want, err := durableOf(d.cfg, name, cons)
 	if err != nil {
-		return consumers.Change{}, err
+		return durable.Change{}, err
 	}
-	if durable.Start, err = d.start(name, cons); err != nil {
-		return consumers.Change{}, err
+	start, err := d.start(name, cons)
+	if err != nil {
+		return durable.Change{}, err
 	}
+	want.Start = durable.StartPoint(start)
 	if cons.Base().Start == "new" {
-		durable.Start.At = durable.Start.At.Add(ahead)
+		want.Start.At = want.Start.At.Add(ahead)
 	}
-	durable.Kind, durable.Filter = served.Kind, served.Filter
+	want.Kind, want.Filter = served.Kind, served.Filter
 	next, _ := d.record.Next(name)
-	durable.Remaking = func(first uint64) error { return d.record.Move(name, first) }
+	want.Remaking = func(first uint64) error { return d.record.Move(name, first) }
 	if d.settled[name] || !d.cfg.Has(config.RoleConsumers) {
 		// Two bridges with different configurations must not change a durable to and fro
 		// for as long as both run, as in the middle of a deployment.
-		switch err := durable.Verify(ctx, d.consume); {
-		case errors.Is(err, consumers.ErrOtherBridge) && d.cfg.Has(config.RoleConsumers):
+		switch err := want.Verify(ctx, d.consume); {
+		case errors.Is(err, durable.ErrOtherBridge) && d.cfg.Has(config.RoleConsumers):
 			d.raise(bridge.AlarmConsumerChanged, name, "another bridge has another configuration of it, which is in force until this one is started again: "+err.Error())
-			return consumers.Change{}, nil
-		case err == nil, errors.Is(err, consumers.ErrDiffers) && !d.cfg.Has(config.RoleConsumers), errors.Is(err, consumers.ErrOtherBridge):
-			return consumers.Change{}, nil
+			return durable.Change{}, nil
+		case err == nil, errors.Is(err, durable.ErrDiffers) && !d.cfg.Has(config.RoleConsumers), errors.Is(err, durable.ErrOtherBridge):
+			return durable.Change{}, nil
 		}
 	}
-	change, err := durable.ProvisionFrom(ctx, d.consume, next)
+	change, err := want.ProvisionFrom(ctx, d.consume, next)
 	if err == nil && served.Before != nil {
 		d.tellNarrowed(ctx, name, served, change)
 	}
@@ -155,14 +158,14 @@ func (d *durableSet) verify(ctx context.Context) (failed error) {
 		failed = d.record.Reached(st.CachedInfo().Created)
 	}
 	for _, name := range slices.Sorted(maps.Keys(servedOf(d.cfg))) {
-		durable, err := durableOf(d.cfg, name, d.cfg.Consumers[name])
+		want, err := durableOf(d.cfg, name, d.cfg.Consumers[name])
 		if err == nil {
-			err = durable.Verify(ctx, d.consume)
+			err = want.Verify(ctx, d.consume)
 		}
 		switch {
-		case errors.Is(err, consumers.ErrMissing):
+		case errors.Is(err, durable.ErrMissing):
 			d.raise(bridge.AlarmConsumerRemoved, name, "there is no such durable, and nothing is delivered: create it with hookspan provision")
-		case errors.Is(err, consumers.ErrDiffers):
+		case errors.Is(err, durable.ErrDiffers):
 			d.raise(bridge.AlarmConsumerChanged, name, "the durable is not what the configuration says, change it with hookspan provision: "+err.Error())
 		case err == nil:
 			err = d.record.Made(name)

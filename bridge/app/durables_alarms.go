@@ -9,12 +9,12 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
-	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/internal/durable"
 )
 
 // tellNarrowed tells of events that a consumer is not given since its filter has changed,
 // where NATS cannot count them.
-func (d *durableSet) tellNarrowed(ctx context.Context, name string, served durables.Served, change consumers.Change) {
+func (d *durableSet) tellNarrowed(ctx context.Context, name string, served durables.Served, change durable.Change) {
 	const replay = "hookspan events replay --consumer %s gives it those that it should have all the same"
 	if d.spool != nil {
 		state, err := d.spool.State(ctx)
@@ -34,7 +34,7 @@ func (d *durableSet) tellNarrowed(ctx context.Context, name string, served durab
 
 // tell says what was done to a durable, with an alarm where somebody else had a hand in
 // it or where events are concerned.
-func (d *durableSet) tell(name string, change consumers.Change) {
+func (d *durableSet) tell(name string, change durable.Change) {
 	known := d.settled[name]
 	d.settled[name] = true
 	differences := strings.Join(change.Differences, "; ")

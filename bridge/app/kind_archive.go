@@ -3,9 +3,8 @@ package app
 import (
 	"context"
 
-	"go.uber.org/zap"
-
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/telemetry"
 	"github.com/hookspan/hookspan/consumers"
 	"github.com/hookspan/hookspan/consumers/archive"
 )
@@ -18,7 +17,7 @@ func newArchive(a *App, name string, c *config.Archive) (consumers.Handler, erro
 	cfg := archive.Config{
 		Name: name, Location: at, Hosts: c.Hosts, AllowPrivate: c.AllowPrivate, MaxOutput: int64(c.MaxOutput), MaxBytes: int64(c.MaxBytes),
 		Parallel: c.Parallel, Life: a.cfg.OutputLife, Delay: a.cfg.OutputDelay,
-		Publish: a.store.publishEvent, Alarms: a.store.alarms, Logger: a.log.Named("archive").With(zap.String("consumer", name)),
+		Publish: a.store.publishEvent, Alarms: a.store.alarms, Logger: telemetry.Slog(a.log.Named("archive")).With("consumer", name),
 	}
 	if at.Dir != "" {
 		cfg.Reserve = a.store.reserve(at.Dir)

@@ -3,9 +3,8 @@ package app
 import (
 	"path/filepath"
 
-	"go.uber.org/zap"
-
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/telemetry"
 	"github.com/hookspan/hookspan/consumers"
 	"github.com/hookspan/hookspan/consumers/exec"
 )
@@ -19,7 +18,7 @@ func newExec(a *App, name string, c *config.Exec) (consumers.Handler, error) {
 	}
 	return exec.New(exec.Config{
 		Command: c.Command, Env: env, Dir: filepath.Join(a.cfg.DataDir, "exec", name),
-		Name: name, Alarms: a.store.alarms, Logger: a.log.Named("exec").With(zap.String("consumer", name)),
+		Name: name, Alarms: a.store.alarms, Logger: telemetry.Slog(a.log.Named("exec")).With("consumer", name),
 	})
 }
 

@@ -3,9 +3,8 @@ package app
 import (
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/telemetry"
 	"github.com/hookspan/hookspan/consumers"
 	"github.com/hookspan/hookspan/consumers/forward"
 )
@@ -25,7 +24,7 @@ func newForward(a *App, name string, c *config.Forward) (consumers.Handler, erro
 		AllowPrivate: c.AllowPrivate, AllowNetworks: networks, Concurrency: c.Concurrency,
 		ConnectTimeout: time.Duration(c.ConnectTimeout), HeaderTimeout: time.Duration(c.HeaderTimeout), Timeout: time.Duration(c.Timeout),
 		UserAgent: a.userAgent(),
-		Alarms:    a.store.alarms, Logger: a.log.Named("forward").With(zap.String("consumer", name)),
+		Alarms:    a.store.alarms, Logger: telemetry.Slog(a.log.Named("forward")).With("consumer", name),
 	})
 	if err != nil {
 		return nil, err

@@ -3,10 +3,10 @@ package client
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/backoff"
 )
 
 const (
@@ -25,7 +25,7 @@ const (
 // [*Error]; its status is 404 when nothing has become known of the prediction in 25 s.
 func (c *Client) Await(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
 	var state *bridge.PredictionState
-	var retry backoff
+	retry := backoff.Backoff{First: firstRetry, Max: lastRetry}
 	for {
 		began := time.Now()
 		s, err := c.get(ctx, source, id, timeToWait(ctx))
@@ -35,7 +35,7 @@ func (c *Client) Await(ctx context.Context, source, id string) (*bridge.Predicti
 		case err == nil:
 			state = s
 			if time.Since(began) > lastRetry {
-				retry = backoff{}
+				retry.Reset()
 			}
 			err = errEarly // if it did not wait, that is because it stops
 		case ctx.Err() == nil && !passes(err):
@@ -45,7 +45,7 @@ func (c *Client) Await(ctx context.Context, source, id string) (*bridge.Predicti
 			return state, ctx.Err()
 		}
 		if time.Since(began) < time.Second {
-			retry.pause(ctx, err)
+			pause(ctx, &retry, err)
 		}
 	}
 }
@@ -61,21 +61,12 @@ func timeToWait(ctx context.Context) time.Duration {
 	return max(wait.Truncate(time.Millisecond), time.Millisecond)
 }
 
-// backoff grows from pause to pause.
-type backoff struct{ last time.Duration }
-
 // pause waits before another attempt, longer if the answer said so, and each client for
 // a time of its own.
-func (b *backoff) pause(ctx context.Context, err error) {
-	b.last = min(max(2*b.last, firstRetry), lastRetry)
-	wait := b.last/2 + rand.N(b.last) //nolint:gosec // it only spreads
+func pause(ctx context.Context, retry *backoff.Backoff, err error) {
+	wait := backoff.Spread(retry.Next())
 	if answered, ok := errors.AsType[*Error](err); ok {
 		wait += answered.RetryAfter
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
+	backoff.Sleep(ctx, wait)
 }

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"time"
+
+	"github.com/hookspan/hookspan/internal/retryafter"
 )
 
 // maxRetryAfter bounds what a Retry-After says.
@@ -38,7 +39,7 @@ func (e *connectionError) Error() string { return e.err.Error() }
 func (e *connectionError) Unwrap() error { return e.err }
 
 func newError(res *http.Response) error {
-	e := &Error{Status: res.StatusCode, RetryAfter: retryAfter(res.Header.Get("Retry-After"), time.Now())}
+	e := &Error{Status: res.StatusCode, RetryAfter: min(retryafter.Parse(res.Header.Get("Retry-After"), time.Now()), maxRetryAfter)}
 	var problem struct {
 		Detail string `json:"detail"`
 	}
@@ -47,17 +48,6 @@ func newError(res *http.Response) error {
 		e.Detail = problem.Detail
 	}
 	return e
-}
-
-// retryAfter reads a number of seconds or a date (RFC 9110, section 10.2.3).
-func retryAfter(text string, now time.Time) time.Duration {
-	var after time.Duration
-	if seconds, err := strconv.Atoi(text); err == nil {
-		after = time.Duration(min(seconds, int(maxRetryAfter/time.Second))) * time.Second
-	} else if at, err := http.ParseTime(text); err == nil {
-		after = at.Sub(now)
-	}
-	return min(max(after, 0), maxRetryAfter)
 }
 
 // passes reports whether the error may be gone in a moment: the bridge is away, restarts

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/backoff"
 )
 
 // silence is after what time without a word, which is more than two heartbeats, a
@@ -27,10 +28,10 @@ func (c *Client) Follow(ctx context.Context, source, id string, each func(bridge
 	if err := check(source, id); err != nil {
 		return err
 	}
-	var retry backoff
+	retry := backoff.Backoff{First: firstRetry, Max: lastRetry}
 	for {
 		err := c.stream(ctx, source, id, func(u bridge.PredictionUpdate) error {
-			retry = backoff{}
+			retry.Reset()
 			if err := each(u); err != nil {
 				return &callerError{err}
 			}
@@ -50,7 +51,7 @@ func (c *Client) Follow(ctx context.Context, source, id string, each func(bridge
 		case !passes(err):
 			return err
 		}
-		retry.pause(ctx, err)
+		pause(ctx, &retry, err)
 	}
 }
 

@@ -131,7 +131,7 @@ func (c *Common) checkCommon(name string, found *Checker) {
 	if f := c.Filter; f.Event != "" && f.Event != bridge.KindPrediction && len(f.Status) > 0 {
 		found.Fail(key+".filter.status", "it is for events of predictions: remove it, or filter.event")
 	}
-	if _, err := consumers.ParseStart(c.Start); err != nil {
+	if _, err := ParseStart(c.Start); err != nil {
 		found.Fail(key+".start", "use new, all, or a time such as 2026-01-31T15:04:05Z")
 	}
 }

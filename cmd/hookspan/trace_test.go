@@ -126,7 +126,7 @@ consumers:
 		for _, name := range []string{"0.png", "manifest.json"} {
 			named := strings.Contains(c.text, "/"+name+`"`) && regexp.MustCompile(`^(rename|link)`).MatchString(c.text)
 			switch {
-			case c.syncs(regexp.MustCompile(`/pred_1/(` + regexp.QuoteMeta(name) + `\.[0-9a-f]+\.tmp|` + strings.Replace(name, ".png", ".part", 1) + `)$`)):
+			case c.syncs(regexp.MustCompile(`/pred_1/` + regexp.QuoteMeta(name) + `\.[0-9a-f]+\.tmp$`)):
 				order = append(order, "sync "+name)
 			case named:
 				order = append(order, "name "+name)

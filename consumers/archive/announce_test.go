@@ -41,6 +41,7 @@ func archivedOf(t *testing.T, ev *bridge.Event) *bridge.Archived {
 }
 
 func TestArchivedIsPublished(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.URL.Path) })
 	p := &told{}
 	b := setup(t, func(c *Config) { c.Publish = p.publish })
@@ -83,6 +84,7 @@ func TestArchivedIsPublished(t *testing.T) {
 // Two archives keep the same in two places, and both of them are news; two processes
 // of one archive tell the same.
 func TestEachArchiveIsPublished(t *testing.T) {
+	t.Parallel()
 	ev := newEvent("p", "text")
 	var ids []string
 	dir := t.TempDir()
@@ -97,6 +99,7 @@ func TestEachArchiveIsPublished(t *testing.T) {
 }
 
 func TestUnpublishedComesAgain(t *testing.T) {
+	t.Parallel()
 	p := &told{fail: func(n int, _ *bridge.Event) error {
 		if n == 1 {
 			return bridge.ErrUnknown
@@ -116,6 +119,7 @@ func TestUnpublishedComesAgain(t *testing.T) {
 
 // What is missing for good is told too; what may still come is not.
 func TestMissingIsPublished(t *testing.T) {
+	t.Parallel()
 	var status atomic.Int32
 	status.Store(http.StatusInternalServerError)
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -152,6 +156,7 @@ func TestMissingIsPublished(t *testing.T) {
 }
 
 func TestTooLargeToPublishIsAbridged(t *testing.T) {
+	t.Parallel()
 	p := &told{fail: func(_ int, ev *bridge.Event) error {
 		if len(ev.Body) > 500 {
 			return fmt.Errorf("publishing: %w", bridge.ErrTooLarge)
@@ -173,6 +178,7 @@ func TestTooLargeToPublishIsAbridged(t *testing.T) {
 
 // A process that was killed between its manifest and its event has told nobody.
 func TestKilledBeforeItIsPublished(t *testing.T) {
+	t.Parallel()
 	b := setup(t, nil)
 	ev := newEvent("p", "text")
 	require.NoError(t, b.handle(ev))
@@ -190,6 +196,7 @@ func TestKilledBeforeItIsPublished(t *testing.T) {
 }
 
 func TestArchivedEventIsNotArchived(t *testing.T) {
+	t.Parallel()
 	p := &told{}
 	b := setup(t, func(c *Config) { c.Publish = p.publish })
 	require.NoError(t, b.handle(newEvent("p", "text")))
@@ -199,6 +206,7 @@ func TestArchivedEventIsNotArchived(t *testing.T) {
 }
 
 func TestWithoutQuery(t *testing.T) {
+	t.Parallel()
 	for address, want := range map[string]string{
 		"https://u:secret@h/a%20b?q=1#f": "https://h/a%20b", "https://h": "https://h/", "https://h/%zz?q": "https://h/%zz", "https://h//%?q": "https://h//%",
 		"https://h/?": "https://h/", "": "", "https:///a?q": "", "https://h:x/?q": "",

@@ -66,13 +66,14 @@ func (w *cutWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // Whatever a sender does, an output is one of its versions from the first byte to the
 // last.
 func TestAnySender(t *testing.T) {
+	t.Parallel()
 	m := &moody{rnd: rand.New(rand.NewPCG(1, 2))}
 	for i := range 3 {
 		m.versions = append(m.versions, bytes.Repeat([]byte{byte('a' + i), 'x'}, 250_000+i%2*1000))
 	}
 	srv := serve(t, m.ServeHTTP)
 	b := setup(t, nil)
-	b.fetcher.pause = time.Microsecond
+	b.downloader.pause = time.Microsecond
 	for i := range 100 {
 		id := fmt.Sprint("p", i)
 		ev := newEvent(id, srv.URL+"/a.mp4?x=1", srv.URL+"/b.mp4")

@@ -7,8 +7,9 @@
 //	                                       0.png, 1.mp4, …  the outputs
 //	                                       manifest.json    what is stored, with checksums
 //
-// The manifest is written last, so where it names no error, everything is there.
-// A file has its final name only when it is whole and on the disk.
+// The manifest is written last: where a manifest names no error, everything is there. A file has
+// its final name only when the file is whole and on the disk. An attempt that was killed leaves
+// files whose names end in .tmp; the next attempt on the event removes them.
 package archive
 
 import (
@@ -27,22 +28,22 @@ const maxOutputs = 10_000
 // Archive stores the outputs of events. Its methods may be called concurrently,
 // but nothing after Close.
 type Archive struct {
-	name     string
-	files    store
-	fetcher  *fetcher
-	space    *space
-	lives    *lives
-	alarms   bridge.Alarmer
-	folders  locks
-	parallel int
-	delay    func(source string) time.Duration
-	publish  func(context.Context, *bridge.Event) error
+	name       string
+	files      store
+	downloader *downloader
+	space      *space
+	lives      *lives
+	alarms     bridge.Alarmer
+	folders    locks
+	parallel   int
+	delay      func(source string) time.Duration
+	publish    func(context.Context, *bridge.Event) error
 	// now is the clock that says how long outputs are late, another one in tests.
 	now func() time.Time
 }
 
-// New checks the configuration and opens the archive. A folder is created when it is
-// missing; a bucket is not asked for yet. The error names the field that is wrong and what to do about it.
+// New checks the configuration and opens the archive. New creates a missing folder, and does not
+// ask a bucket yet. The error names the field that is wrong and what to do about it.
 func New(c Config) (*Archive, error) {
 	c = c.withDefaults()
 	if err := c.validate(); err != nil {
@@ -53,7 +54,7 @@ func New(c Config) (*Archive, error) {
 		return nil, fmt.Errorf("archive: location: %w", err)
 	}
 	return &Archive{
-		name: c.Name, files: files, fetcher: newFetcher(c), space: newSpace(c, files), lives: newLives(c), alarms: c.Alarms,
+		name: c.Name, files: files, downloader: newDownloader(c), space: newSpace(c, files), lives: newLives(c), alarms: c.Alarms,
 		parallel: c.Parallel, delay: c.Delay, publish: c.Publish, now: time.Now,
 	}, nil
 }
@@ -65,21 +66,22 @@ func openStore(c Config) (store, error) {
 	return openObjects(context.Background(), c) // it reads files, no more
 }
 
-// Handle stores the event and its outputs, and publishes that they are archived. It
-// returns nil when all of it is durable, and stores nothing when it was before.
-// Outputs that are no addresses are stored as they are.
+// Handle stores the event and its outputs, and publishes that they are archived. Handle returns
+// nil when all of that is durable, and stores nothing that was stored before. Outputs that are
+// no addresses are stored as they are.
 //
-// An error made by [consumers.Permanent] says that outputs are gone, too large or
-// have unusable addresses; the others are stored and the manifest names what is
-// missing. Handling the event again tries these again. Any other error asks for a
-// retry, which downloads only what is not stored yet, within a tenth of the time that
-// the provider still keeps the outputs, or has not kept them any more. Once that is over,
-// whatever could not be had is gone. An output that is answered with 403 or 404 is gone
-// [Config].Delay after the first attempt already, and asked for more often until then. When ctx ends, the error is its cause; it wraps
-// [consumers.ErrTimeout], which is a failed attempt.
+// An error made by [consumers.Permanent] says that outputs are gone, too large or have unusable
+// addresses; the other outputs are stored, and the manifest names the missing ones. Handling the
+// event again tries the missing ones again.
 //
-// Without room on the disk Handle waits until there is some, so a full disk is
-// not a failed attempt.
+// Any other error asks for a retry, which downloads only what is not stored yet. The retry comes
+// within a tenth of the time for which the provider still keeps the outputs, or within a tenth
+// of the time since the provider deleted them. After that life an output that cannot be had is
+// gone. An output that is answered with 403 or 404 is gone [Config].Delay after the first
+// attempt, and is asked for more often until then.
+//
+// When ctx ends, the error is the cause of that end; one that wraps [consumers.ErrTimeout] is a
+// failed attempt. Handle waits while the disk has no room, so a full disk is no failed attempt.
 func (a *Archive) Handle(ctx context.Context, ev *bridge.Event) error {
 	p, err := ev.Prediction()
 	if err != nil {
@@ -120,8 +122,8 @@ func (a *Archive) Handle(ctx context.Context, ev *bridge.Event) error {
 	return again(err, t.after, within)
 }
 
-// again asks for the next attempt after what the sender wants, if that is said, but
-// within what its outputs have left.
+// again asks for the next attempt after the time that the host wants, if the host has said one,
+// but within the time that the outputs have left.
 func again(err error, after, within time.Duration) error {
 	switch {
 	case after > 0 && within > 0:
@@ -137,7 +139,8 @@ func again(err error, after, within time.Duration) error {
 // Close closes the connections that are kept for further downloads, and the
 // archive.
 func (a *Archive) Close() error {
-	a.fetcher.transport.CloseIdleConnections()
+	a.downloader.secure.CloseIdleConnections()
+	a.downloader.plain.CloseIdleConnections()
 	if err := a.files.close(); err != nil {
 		return fmt.Errorf("archive: %w", err)
 	}

@@ -22,6 +22,7 @@ import (
 )
 
 func TestArchive(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/typed" {
 			w.Header().Set("Content-Type", "Image/WebP; x=1")
@@ -61,6 +62,7 @@ func TestArchive(t *testing.T) {
 }
 
 func TestHandledAgainChangesNothing(t *testing.T) {
+	t.Parallel()
 	var asked atomic.Int32
 	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		asked.Add(1)
@@ -80,6 +82,7 @@ func TestHandledAgainChangesNothing(t *testing.T) {
 }
 
 func TestOutputsThatAreNoAddresses(t *testing.T) {
+	t.Parallel()
 	b := setup(t, nil)
 	require.NoError(t, b.handle(newEvent("p", "plain \"text\"", map[string]any{"k": []int{1}}, nil, 1.5, "data:image/png;base64,AA==", "", "ftp://x/y")))
 	dir := folder(b.dir, "p")
@@ -97,6 +100,7 @@ func TestOutputsThatAreNoAddresses(t *testing.T) {
 }
 
 func TestEventWithoutOutputs(t *testing.T) {
+	t.Parallel()
 	b := setup(t, nil)
 	ev := newEvent("p")
 	ev.Signature = ""
@@ -106,6 +110,7 @@ func TestEventWithoutOutputs(t *testing.T) {
 }
 
 func TestUnusableEvents(t *testing.T) {
+	t.Parallel()
 	b := setup(t, nil)
 	ev := newEvent("p")
 	ev.Body = []byte(`[]`)
@@ -123,6 +128,7 @@ func TestUnusableEvents(t *testing.T) {
 }
 
 func TestConflictingEvents(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.URL.Path) })
 	b := setup(t, nil)
 	first, second := newEvent("p", srv.URL+"/first.png"), newEvent("p", srv.URL+"/second.png")
@@ -142,6 +148,7 @@ func TestConflictingEvents(t *testing.T) {
 
 // The same fact may come in other bytes, which another signature belongs to.
 func TestSignatureBelongsToBody(t *testing.T) {
+	t.Parallel()
 	var broken atomic.Bool
 	broken.Store(true)
 	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -166,6 +173,7 @@ func TestSignatureBelongsToBody(t *testing.T) {
 
 // The second event comes while the first one, and a repeat of it, is under way.
 func TestConflictingEventsAtOnce(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.URL.Path) })
 	b := setup(t, nil)
 	events := []*bridge.Event{newEvent("p", srv.URL+"/1.png"), newEvent("p", srv.URL+"/2.png"), newEvent("p", srv.URL+"/1.png")}
@@ -187,6 +195,7 @@ func TestConflictingEventsAtOnce(t *testing.T) {
 }
 
 func TestConcurrentEvents(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, strings.Repeat(r.URL.Path, 10_000)) })
 	b := setup(t, nil)
 	var wg sync.WaitGroup
@@ -207,6 +216,7 @@ func TestConcurrentEvents(t *testing.T) {
 }
 
 func TestLocks(t *testing.T) {
+	t.Parallel()
 	var l locks
 	unlock, err := l.lock(t.Context(), "a")
 	require.NoError(t, err)
@@ -226,6 +236,7 @@ func TestLocks(t *testing.T) {
 }
 
 func TestManyOutputs(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.URL.Path) })
 	b := setup(t, nil)
 	outputs := make([]any, 200)
@@ -238,6 +249,7 @@ func TestManyOutputs(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
+	t.Parallel()
 	for want, change := range map[string]func(*Config){
 		"location is empty":        func(c *Config) { c.Location = Location{} },
 		"hosts is empty":           func(c *Config) { c.Hosts = nil },

@@ -53,7 +53,7 @@ func (t *attempt) run(ctx context.Context) error {
 	if err := t.sweep(ctx); err != nil {
 		return err
 	}
-	entries, faults, err := t.storeOutputs(ctx)
+	outputs, faults, err := t.storeOutputs(ctx)
 	if err != nil {
 		return err
 	}
@@ -61,9 +61,9 @@ func (t *attempt) run(ctx context.Context) error {
 		return err
 	}
 	t.missing, t.after, t.soon = len(faults), longestAfter(faults), t.late.next(faults)
-	consumers.Note(ctx, summary(entries, faults))
+	consumers.Note(ctx, summary(outputs, faults))
 	if allFinal(faults) {
-		m := newManifest(t.ev, entries)
+		m := newManifest(t.ev, outputs)
 		if err := t.saveManifest(ctx, m); err != nil {
 			return err
 		}
@@ -71,7 +71,7 @@ func (t *attempt) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return verdict(faults, len(entries))
+	return verdict(faults, len(outputs))
 }
 
 func (t *attempt) key(name string) string { return t.folder + "/" + name }
@@ -85,23 +85,12 @@ func (t *attempt) sweep(ctx context.Context) error {
 	}
 	t.stored = make(map[int]string)
 	for _, name := range names {
-		n, ok := outputNumber(name)
-		if !ok { // earlier versions gave outputs the extension of a part
-			if n, ok = partNumber(name); ok {
-				_, ok = t.previous.find(n, t.key(name))
-			}
-		}
-		if ok {
-			t.stored[n] = name
-		}
-	}
-	for _, name := range names {
-		n, isPart := partNumber(name)
-		whole := t.stored[n]
-		if temporaryName.MatchString(name) || isPart && whole != "" && whole != name {
+		if temporaryName.MatchString(name) {
 			if err := t.files.remove(ctx, t.key(name)); err != nil {
 				return err
 			}
+		} else if n, ok := outputNumber(name); ok {
+			t.stored[n] = name
 		}
 	}
 	return nil

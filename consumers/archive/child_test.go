@@ -23,9 +23,10 @@ func child(what, dir, url string) int {
 	a, err := New(Config{Location: Location{Dir: dir}, Hosts: []string{"127.0.0.1", "example.com"}, AllowPrivate: true})
 	if err == nil {
 		if what == childDial {
-			transport := newTransport(Config{})
+			transport := newTransport(Config{}, false)
 			transport.DialContext = printAddress
-			a.fetcher.transport = freshconn.New(transport, 0)
+			a.downloader.secure = freshconn.New(transport, 0)
+			a.downloader.plain = a.downloader.secure
 		}
 		err = a.Handle(context.Background(), newEvent("p", "text", url))
 	}

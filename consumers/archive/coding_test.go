@@ -17,6 +17,7 @@ import (
 )
 
 func TestContentCoding(t *testing.T) {
+	t.Parallel()
 	for want, headers := range map[string][][]string{
 		"": {
 			nil,
@@ -64,6 +65,7 @@ func zipped(t *testing.T, data string) string {
 // Whatever encoding a body is said to have, its bytes are kept at the first attempt, and
 // the manifest says how to read them.
 func TestEncodingsAreKept(t *testing.T) {
+	t.Parallel()
 	gz := zipped(t, png)
 	const br = "\x8b\x02\x80\x89PNG\r\n\x03" // not text, and no sign of anything
 	for _, c := range []struct {
@@ -131,8 +133,9 @@ func last(codings string) string {
 
 // A part that came in one coding is not gone on with in another.
 func TestPartOfAnotherCodingIsBegunAnew(t *testing.T) {
+	t.Parallel()
 	for _, coding := range []string{"gzip", "zstd", ""} {
-		there := progress{origin: origin{Validator: `"1"`, Length: 10, Coding: coding}, bytes: 5}
+		there := resumePoint{origin{validator: `"1"`, length: 10, coding: coding}, 5}
 		for _, says := range []string{"gzip", "zstd", ""} {
 			resp := &http.Response{ContentLength: 5, Header: http.Header{
 				"Content-Range": {"bytes 5-9/10"}, "Content-Encoding": slices.DeleteFunc([]string{says}, func(s string) bool { return s == "" }),

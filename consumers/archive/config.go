@@ -4,29 +4,27 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// Config says where outputs are kept and where they may come from. Fields at
-// their zero value take the default that they name.
+// Config says where outputs are kept and where they may come from. The zero value of a field
+// means the default that the field names.
 type Config struct {
 	// Name is that of the consumer, for alarms and metrics.
 	Name string
-	// Location is where the archive is, required. A folder is created, with mode
-	// 0750, when it is missing; a bucket must be there. Several processes may share
-	// it.
+	// Location is where the archive is, required. A missing folder is created, with mode 0750;
+	// a bucket must exist. Several processes may share the archive.
 	Location Location
 	// Hosts are the names of the hosts that outputs may come from, required.
-	// They are compared as browsers compare hosts, without regard to case and
-	// spelling; the port of an address does not matter. Redirects are held to them too.
+	// Hosts are compared as browsers compare them, without regard to case and spelling; the
+	// port of an address does not matter. Redirects may lead to these hosts only.
 	Hosts []string
-	// AllowPrivate permits http, any port, and private and loopback addresses,
+	// AllowPrivate permits private and loopback addresses, http to them, and any port,
 	// for local trials. Hosts holds nevertheless.
 	AllowPrivate bool
 	// MaxOutput is how many bytes one output can have, default [DefaultMaxOutput]. A larger
@@ -43,33 +41,32 @@ type Config struct {
 	// and for the next KiB of its body, default 30 s.
 	Stall time.Duration
 	// Reserve returns how many bytes must stay free on the disk that the folder is on,
-	// because the event store may still need them. It is asked before every
-	// file and every 16 MiB, by several goroutines at once. Nil means none.
+	// because the event store may still need them. Several goroutines call Reserve at once,
+	// before every file and every 16 MiB. Nil means none.
 	Reserve func() (int64, error)
 	// Life returns how long the provider of a source keeps outputs after the event's
 	// time, 0 when nobody knows. Nil means 0.
 	Life func(source string) time.Duration
-	// Delay returns how long after the first attempt on an event from a source its
-	// outputs may still be missing: until then an output that is answered with 403 or 404 is asked
-	// for again every few seconds, up to once a minute; after it, such an answer is
-	// final. Nil means 0.
+	// Delay returns how long after the first attempt on an event from a source its outputs may
+	// still be missing. Until then the archive asks for an output that is answered with 403 or
+	// 404 again, every few seconds at first and once a minute at last. After the delay such an
+	// answer is final. Nil means 0.
 	Delay func(source string) time.Duration
-	// MaxBytes is how many bytes the archive may hold, 0 means as many as there is
-	// room for; at least twice MaxOutput. What is there is counted at the first event: a
-	// walk through the folder, or one call for every thousand objects. What other
-	// processes store meanwhile is not seen, and what is removed only after five
-	// minutes, once nothing is on its way.
+	// MaxBytes is how many bytes the archive may hold, at least twice MaxOutput; 0 means as
+	// many as there is room for. The archive counts what it holds at the first event, by a walk
+	// through the folder or one call for every thousand objects. The archive does not see what
+	// other processes store after that. What somebody removes is seen after five minutes, once
+	// no output is on its way.
 	MaxBytes int64
-	// Publish makes the event durable that says what is archived, see
-	// [bridge.Archived], and returns then; a repeated one must do no harm. The error
-	// wraps bridge.ErrTooLarge when it can never be, and then a short form of it is
-	// tried. It is called by several goroutines at once. Nil means that nobody is
-	// told.
+	// Publish returns once the event is durable that says what is archived, see
+	// [bridge.Archived]; to publish the same event again must do no harm. The error wraps
+	// bridge.ErrTooLarge when the event can never be stored, and then the archive tries a short
+	// form of it. Several goroutines call Publish at once. Nil publishes nothing.
 	Publish func(context.Context, *bridge.Event) error
-	// Alarms is told what a person should know of. Nil means nobody.
+	// Alarms gets what a person should know of. Nil raises no alarms.
 	Alarms bridge.Alarmer
 	// Logger gets a line every 30 s about a download that takes long. Nil means none.
-	Logger *zap.Logger
+	Logger *slog.Logger
 }
 
 // DefaultMaxOutput is the default of Config.MaxOutput: 2 GiB.
@@ -95,7 +92,7 @@ func (c Config) withDefaults() Config {
 	if c.Alarms == nil {
 		c.Alarms = noAlarms{}
 	}
-	c.Logger = cmp.Or(c.Logger, zap.NewNop())
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	return c
 }
 

@@ -37,6 +37,7 @@ func hanging(whole *atomic.Bool, sent chan<- struct{}) http.HandlerFunc {
 }
 
 func TestEndsInMidDownload(t *testing.T) {
+	t.Parallel()
 	var whole atomic.Bool
 	sent := make(chan struct{})
 	srv := serve(t, hanging(&whole, sent))
@@ -61,6 +62,7 @@ func TestEndsInMidDownload(t *testing.T) {
 }
 
 func TestKilledInMidDownload(t *testing.T) {
+	t.Parallel()
 	var whole atomic.Bool
 	sent := make(chan struct{})
 	srv := serve(t, hanging(&whole, sent))
@@ -84,11 +86,12 @@ func TestKilledInMidDownload(t *testing.T) {
 }
 
 func TestLeftoversAreRemoved(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "whole") })
 	b := setup(t, nil)
 	dir := folder(b.dir, "p")
 	require.NoError(t, os.MkdirAll(dir, 0o750))
-	for _, name := range []string{"0.png.18ab.tmp", "manifest.json.1.tmp", "event.json.2f.tmp", "event.signature.3.tmp", "notes.tmp"} {
+	for _, name := range []string{"0.png.18ab.tmp", "manifest.json.1.tmp", "event.json.2f.tmp", "event.signature.3.tmp", "0.part", "0.part.json", "notes.tmp"} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("par"), 0o600))
 	}
 	require.NoError(t, b.handle(newEvent("p", srv.URL+"/a.png")))
@@ -99,6 +102,7 @@ func TestLeftoversAreRemoved(t *testing.T) {
 // An output that an earlier attempt stored is not asked for again, although its
 // extension came from the answer.
 func TestStoredOutputsAreKept(t *testing.T) {
+	t.Parallel()
 	var asked, broken atomic.Int32
 	broken.Store(1)
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -131,6 +135,7 @@ func TestStoredOutputsAreKept(t *testing.T) {
 
 // A manifest that names failures is tried again, one output after the other.
 func TestRedrive(t *testing.T) {
+	t.Parallel()
 	var status atomic.Int32
 	status.Store(http.StatusNotFound)
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -163,6 +168,7 @@ func TestRedrive(t *testing.T) {
 
 // A checksum that was promised is not replaced by that of a damaged file.
 func TestRedriveFindsDamage(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/b" {
 			w.WriteHeader(http.StatusGone)
@@ -193,33 +199,8 @@ func TestRedriveFindsDamage(t *testing.T) {
 	require.Equal(t, promised, readManifest(t, dir).Outputs[0])
 }
 
-// An earlier version gave outputs the extension part, when their address had it. Their
-// manifest says that they are whole.
-func TestOutputCalledPartIsKept(t *testing.T) {
-	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/b" {
-			w.WriteHeader(http.StatusGone)
-		}
-		_, _ = io.WriteString(w, r.URL.Path)
-	})
-	b := setup(t, nil)
-	dir := folder(b.dir, "p")
-	ev := newEvent("p", srv.URL+"/a.part", srv.URL+"/b")
-	require.True(t, consumers.IsPermanent(b.handle(ev)))
-	m := readManifest(t, dir)
-	m.Outputs[0].Key = "get3w/2026/01/02/p/0.part"
-	data, err := m.encode()
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, manifestName), data, 0o600))
-	require.NoError(t, os.Rename(filepath.Join(dir, "0.txt"), filepath.Join(dir, "0.part")))
-	srv.Close() // nothing is to be had any more
-
-	want := snapshot(t, filepath.Join(dir, "0.part"))
-	require.ErrorContains(t, b.handle(ev), "1 of 2 outputs failed: output 1")
-	require.Equal(t, want, snapshot(t, filepath.Join(dir, "0.part")))
-}
-
 func TestManifestOfNewerVersion(t *testing.T) {
+	t.Parallel()
 	b := setup(t, nil)
 	ev := newEvent("p", "text")
 	require.NoError(t, b.handle(ev))

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -10,6 +11,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
 )
 
 // folderMode and fileMode are those of what the archive makes, less the umask.
@@ -18,12 +22,13 @@ const (
 	fileMode   = 0o666
 )
 
-// disk is a store in a folder. Several processes may share it.
-type disk struct {
-	dir string
-	// step is how many bytes are written between two notes about how far a part is.
-	step int64
-}
+// copyBuffer is how much of an output is in memory, in bytes.
+const copyBuffer = 256 << 10
+
+var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
+
+// disk is a store in a folder. Several processes may share the folder.
+type disk struct{ dir string }
 
 // openDisk opens the folder, and creates it when it is missing.
 func openDisk(name string) (*disk, error) {
@@ -38,47 +43,65 @@ func openDisk(name string) (*disk, error) {
 	if err := syncFolders(dir, above); err != nil {
 		return nil, fmt.Errorf("use a file system that can sync folders: %w", err)
 	}
-	return &disk{dir: dir, step: partStep}, nil
+	return &disk{dir: dir}, nil
 }
 
 func (s *disk) put(_ context.Context, f file, replace bool, data []byte) error {
-	final := s.path(f.key)
-	if err := s.putFile(final, replace, data); err != nil {
+	if _, err := s.write(f, replace, bytes.NewReader(data)); err != nil {
 		return fmt.Errorf("storing %s: %w", f.key, err)
 	}
-	folder := filepath.Dir(final)
+	folder := filepath.Dir(s.path(f.key))
 	return syncFolders(folder, folder)
 }
 
-func (s *disk) putFile(final string, replace bool, data []byte) error {
-	f, err := createTemporary(final)
+func (s *disk) stream(_ context.Context, f file, r io.Reader) (measured, error) {
+	return s.write(f, false, r)
+}
+
+// write stores a file. The bytes are on the disk before the file has its name.
+func (s *disk) write(f file, replace bool, r io.Reader) (measured, error) {
+	final := s.path(f.key)
+	out, err := createTemporary(final)
 	if err != nil {
-		return err
+		return measured{}, err
 	}
-	temporary := f.Name()
-	_, err = f.Write(data)
+	temporary := out.Name()
+	m, err := copyTo(out, r)
+	if failed := out.Close(); err == nil {
+		err = failed
+	}
+	switch {
+	case err != nil:
+	case replace:
+		err = os.Rename(temporary, final)
+	default:
+		err = giveName(temporary, final)
+	}
+	return m, errors.Join(err, ignoreMissing(os.Remove(temporary)))
+}
+
+// copyTo writes what r gives into the file, and onto the disk.
+func copyTo(out *os.File, r io.Reader) (measured, error) {
+	buffer := copyBuffers.Get().(*[copyBuffer]byte)
+	defer copyBuffers.Put(buffer)
+	sum := sha256.New()
+	// Only the method Read of r is shown to io.CopyBuffer, which else leaves the buffer out.
+	n, err := io.CopyBuffer(io.MultiWriter(out, sum), struct{ io.Reader }{r}, buffer[:])
 	if err == nil {
-		// The bytes must be on the disk before the name is.
-		err = f.Sync()
+		err = out.Sync()
 	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		if replace {
-			err = os.Rename(temporary, final)
-		} else {
-			err = giveName(temporary, final)
-		}
-	}
-	return errors.Join(err, ignoreMissing(os.Remove(temporary)))
+	return measured{n, sum.Sum(nil), time.Now()}, err
 }
 
 // createTemporary opens a new file that lies beside final, in a folder that is made
-// when it is missing. It is called as [temporaryName] knows it.
+// when it is missing. Its name is one of [temporaryName].
 func createTemporary(final string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(final), folderMode); err != nil {
 		return nil, err
 	}
 	for {
-		f, err := os.OpenFile(temporaryOf(final), os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+		name := final + "." + strconv.FormatInt(time.Now().UnixNano(), 16) + ".tmp"
+		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 		if !errors.Is(err, fs.ErrExist) {
 			return f, err
 		}

@@ -6,16 +6,18 @@ import (
 	"io"
 	"net/url"
 	"time"
+
+	"github.com/hookspan/hookspan/internal/backoff"
 )
 
 const (
-	// minProgress is how many bytes must come within Config.Stall of waiting: a
+	// minReceived is how many bytes must come within Config.Stall of waiting: a
 	// sender that drips is not waited for until Config.Timeout.
-	minProgress = 1 << 10
+	minReceived = 1 << 10
 	// maxContinued is how often a download is continued within one attempt without
-	// continuedProgress bytes since the last time.
-	maxContinued      = 3
-	continuedProgress = 1 << 20
+	// continuedBytes bytes since the last time.
+	maxContinued   = 3
+	continuedBytes = 1 << 20
 	// continuedPause is how much longer the pause is before each further one.
 	continuedPause = time.Second
 )
@@ -25,24 +27,24 @@ var (
 	errShorter = errors.New("the answer ended early")
 )
 
-// download is the body of one output, from some byte on. It is read by one
-// goroutine. When a connection breaks, reading goes on over another one.
+// download is the body of one output, for one goroutine. When a connection breaks, reading
+// goes on over another one.
 type download struct {
-	fetcher *fetcher
-	ctx     context.Context // of this download: ends when it takes too long
-	stop    context.CancelFunc
-	address *url.URL
-	origin  origin
+	downloader *downloader
+	ctx        context.Context // of this download: ends when it takes too long
+	stop       context.CancelFunc
+	address    *url.URL
+	origin     origin
 
-	// at is how much of the file has come, with what was there before.
+	// at is how much of the file has come.
 	at          int64
 	contentType string
-	answer      *answer
+	response    *response
 	waiter      waiter
 	logged      time.Time
 
-	continued int   // without much progress in between
-	progress  int64 // since the last time
+	continued int   // without much received in between
+	received  int64 // since the last time
 }
 
 // Read returns a fault when the body stalls, ends too early or is longer than the
@@ -68,21 +70,20 @@ func (d *download) Read(p []byte) (int, error) {
 // read is Read from the connection that there is.
 func (d *download) read(p []byte) (int, error) {
 	d.waiter.begin()
-	n, err := d.answer.body.Read(p)
+	n, err := d.response.body.Read(p)
 	d.waiter.end(n)
 	d.at += int64(n)
-	d.progress += int64(n)
-	d.fetcher.logProgress(d)
-	host := hostOf(d.answer.from)
+	d.received += int64(n)
+	d.downloader.logDownload(d)
 	switch {
-	case d.at > d.fetcher.limit:
-		return 0, tooLarge(d.fetcher.limit)
-	case d.origin.Length >= 0 && d.at > d.origin.Length:
-		return 0, startAnew(host, errLonger)
-	case err == io.EOF && d.origin.Length >= 0 && d.at < d.origin.Length:
-		return n, passing(host, errShorter)
+	case d.at > d.downloader.limit:
+		return 0, tooLarge(d.downloader.limit)
+	case d.origin.length >= 0 && d.at > d.origin.length:
+		return 0, startAnew(d.response.host, errLonger)
+	case err == io.EOF && d.origin.length >= 0 && d.at < d.origin.length:
+		return n, passing(d.response.host, errShorter)
 	case err != nil && err != io.EOF:
-		return n, transferFault(d.answer.ctx, d.answer.from, err)
+		return n, transferFault(d.response.ctx, d.response.url, err)
 	}
 	return n, err
 }
@@ -90,10 +91,10 @@ func (d *download) read(p []byte) (int, error) {
 // mayContinue reports whether another connection may have the rest.
 func (d *download) mayContinue(err error) bool {
 	f, ok := asFault(err)
-	if !ok || f.final || f.refused || f.anew || d.origin.Validator == "" || d.ctx.Err() != nil {
+	if !ok || f.final || f.refused || f.anew || d.origin.validator == "" || d.ctx.Err() != nil {
 		return false
 	}
-	if d.progress >= continuedProgress {
+	if d.received >= continuedBytes {
 		d.continued = 0
 	}
 	return d.continued < maxContinued
@@ -102,40 +103,36 @@ func (d *download) mayContinue(err error) bool {
 // proceed asks for the rest. Its error is the reason why there is none, which is
 // broken when nobody knows a better one.
 func (d *download) proceed(broken error) error {
-	d.answer.close()
+	d.response.close()
 	if d.continued > 0 {
-		pause := time.NewTimer(time.Duration(d.continued) * d.fetcher.pause)
-		defer pause.Stop()
-		select {
-		case <-pause.C:
-		case <-d.ctx.Done():
+		if !backoff.Sleep(d.ctx, time.Duration(d.continued)*d.downloader.pause) {
 			return broken
 		}
 	}
 	d.continued++
-	d.progress = 0
-	a, err := d.fetcher.rest(d.ctx, d.address, progress{origin: d.origin, bytes: d.at})
+	d.received = 0
+	r, err := d.downloader.rest(d.ctx, d.address, resumePoint{d.origin, d.at})
 	if err != nil {
 		return err
 	}
 	// Nothing may have come yet, and then a whole answer begins where that ends, too.
-	if a.at != d.at || a.origin.Validator != d.origin.Validator {
-		a.close()
-		return startAnew(hostOf(a.from), errChanged)
+	if r.at != d.at || r.origin.validator != d.origin.validator {
+		r.close()
+		return startAnew(r.host, errChanged)
 	}
-	d.use(a)
+	d.use(r)
 	return nil
 }
 
-func (d *download) use(a *answer) {
-	d.answer, d.at = a, a.at
-	d.origin.Length = max(d.origin.Length, a.origin.Length)
-	d.waiter = newWaiter(d.fetcher.stall, a.cancel)
+func (d *download) use(r *response) {
+	d.response, d.at = r, r.at
+	d.origin.length = max(d.origin.length, r.origin.length)
+	d.waiter = newWaiter(d.downloader.stall, r.cancel)
 }
 
 // Close ends the request, however much of the body was read.
 func (d *download) Close() {
-	d.answer.close()
+	d.response.close()
 	d.stop()
 }
 
@@ -163,7 +160,7 @@ func (w *waiter) begin() {
 func (w *waiter) end(n int) {
 	w.timer.Stop()
 	w.waited += time.Since(w.since)
-	if w.came += n; w.came >= minProgress {
+	if w.came += n; w.came >= minReceived {
 		w.waited, w.came = 0, 0
 	}
 }

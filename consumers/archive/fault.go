@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
+
+	"github.com/hookspan/hookspan/internal/retryafter"
 )
 
 // fault is why one output could not be had from where it should be. Every other
@@ -71,27 +72,9 @@ func badStatus(host string, resp *http.Response) *fault {
 		f.late = true
 		f.short = fmt.Sprintf("late (%d)", resp.StatusCode)
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		f.after = retryAfter(resp.Header.Get("Retry-After"))
+		f.after = retryafter.Parse(resp.Header.Get("Retry-After"), time.Now())
 	}
 	return f
-}
-
-// maxRetryAfter keeps a nonsensical number from overflowing; the consumer has
-// its own, lower bound.
-const maxRetryAfter = 24 * time.Hour
-
-// retryAfter reads a Retry-After header, seconds or a date; 0 when it says
-// nothing.
-func retryAfter(header string) time.Duration {
-	header = strings.TrimSpace(header)
-	if seconds, err := strconv.ParseInt(header, 10, 64); err == nil {
-		return time.Duration(min(max(seconds, 0), int64(maxRetryAfter/time.Second))) * time.Second
-	}
-	at, err := http.ParseTime(header)
-	if err != nil {
-		return 0
-	}
-	return min(max(time.Until(at), 0), maxRetryAfter)
 }
 
 // asFault returns the fault in err.

@@ -15,6 +15,7 @@ import (
 )
 
 func TestStatuses(t *testing.T) {
+	t.Parallel()
 	for status, final := range map[int]bool{
 		403: true, 404: true, 410: true,
 		204: false, 206: false, 300: false, 304: false, 400: false, 401: false, 408: false, 425: false, 429: false, 500: false, 502: false, 503: false,
@@ -41,6 +42,7 @@ func TestStatuses(t *testing.T) {
 
 // One output that may still come keeps the event from being given up.
 func TestPassingFaultWins(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", r.URL.Query().Get("after"))
 		w.WriteHeader(map[string]int{"/gone": 404, "/busy": 429, "/down": 503, "/broken": 500}[r.URL.Path])
@@ -51,16 +53,6 @@ func TestPassingFaultWins(t *testing.T) {
 	require.ErrorContains(t, err, "4 of 4 outputs failed: output 0: gone: 127.0.0.1 answered 404; output 1: 127.0.0.1 answered 429; output 2: 127.0.0.1 answered 503; and 1 more")
 	require.Equal(t, consumers.RetryAfter(errors.Unwrap(err), 9*time.Second), err)
 	require.NoFileExists(t, filepath.Join(folder(b.dir, "p"), manifestName))
-}
-
-func TestRetryAfter(t *testing.T) {
-	for header, want := range map[string]time.Duration{
-		"": 0, "soon": 0, " 12 ": 12 * time.Second, "-5": 0, "9999999999999": maxRetryAfter, "99999999999999999999": 0,
-		"Thu, 01 Jan 1970 00:00:00 GMT": 0, "Fri, 31 Dec 2999 23:59:59 GMT": maxRetryAfter,
-	} {
-		require.Equal(t, want, retryAfter(header), header)
-	}
-	require.Positive(t, retryAfter(time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)))
 }
 
 // brokenServer answers with what is not a whole body.
@@ -99,6 +91,7 @@ func brokenServer(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestBrokenBodies(t *testing.T) {
+	t.Parallel()
 	for path, want := range map[string]string{
 		"/short":   "unexpected EOF",
 		"/cut":     "unexpected EOF",
@@ -121,6 +114,7 @@ func TestBrokenBodies(t *testing.T) {
 // What a server says instead of HTTP is repeated, but not all of it, or the manifest
 // of many outputs would be too large to be read again.
 func TestLongNonsenseIsCut(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err == nil {
@@ -135,6 +129,7 @@ func TestLongNonsenseIsCut(t *testing.T) {
 }
 
 func TestTimeout(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, brokenServer)
 	b := setup(t, func(c *Config) { c.Timeout = 100 * time.Millisecond })
 	require.ErrorIs(t, b.handle(newEvent("p", srv.URL+"/endless")), errSlow)
@@ -142,6 +137,7 @@ func TestTimeout(t *testing.T) {
 }
 
 func TestNobodyThere(t *testing.T) {
+	t.Parallel()
 	srv := refusing(t)
 	srv.Close()
 	b := setup(t, nil)
@@ -149,6 +145,7 @@ func TestNobodyThere(t *testing.T) {
 }
 
 func TestLimit(t *testing.T) {
+	t.Parallel()
 	const limit = 1 << 20
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -178,11 +175,12 @@ func TestLimit(t *testing.T) {
 }
 
 func TestSummary(t *testing.T) {
+	t.Parallel()
 	gone, failed := &fault{short: "gone (404)"}, &fault{short: "failed"}
 	require.Equal(t, "0 outputs, 0 B", summary(nil, nil))
-	require.Equal(t, "1 output, 999 B", summary([]entry{{Bytes: 999}}, nil))
-	require.Equal(t, "3 outputs, 12.4 MB", summary([]entry{{Bytes: 12_000_000}, {Bytes: 400_000}, {}}, nil))
-	require.Equal(t, "2 of 3 outputs, 1 gone (404)", summary(make([]entry, 3), []*fault{gone}))
-	require.Equal(t, "0 of 3 outputs, 1 failed, 2 gone (404)", summary(make([]entry, 3), []*fault{gone, failed, gone}))
-	require.Equal(t, "9.2 EB", formatSize(1<<63-1))
+	require.Equal(t, "1 output, 999 B", summary([]manifestOutput{{Bytes: 999}}, nil))
+	require.Equal(t, "3 outputs, 12 MB", summary([]manifestOutput{{Bytes: 12_000_000}, {Bytes: 400_000}, {}}, nil))
+	require.Equal(t, "2 of 3 outputs, 1 gone (404)", summary(make([]manifestOutput, 3), []*fault{gone}))
+	require.Equal(t, "0 of 3 outputs, 1 failed, 2 gone (404)", summary(make([]manifestOutput, 3), []*fault{gone, failed, gone}))
+	require.Equal(t, "9.2 EB", humanBytes(1<<63-1))
 }

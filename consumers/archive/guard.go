@@ -8,12 +8,9 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
-	"syscall"
 	"time"
 
-	"code.dny.dev/ssrf"
-
-	"github.com/hookspan/hookspan/internal/neverdial"
+	"github.com/hookspan/hookspan/internal/dialguard"
 )
 
 const (
@@ -52,8 +49,8 @@ func newGuard(c Config) guard {
 func (g guard) check(u *url.URL) *fault {
 	host := hostOf(u)
 	if a, err := netip.ParseAddr(u.Hostname()); err == nil {
-		if err := neverdial.Check(a); err != nil {
-			f := refuse(host, "what is there is not for downloads", fmt.Errorf("%w: %w", errHost, err))
+		if err := dialguard.CheckNever(a); err != nil {
+			f := refuse(host, "what is there is not for downloads", err)
 			f.final = true
 			return f
 		}
@@ -68,25 +65,6 @@ func (g guard) check(u *url.URL) *fault {
 	return nil
 }
 
-// dialControl is for net.Dialer: it is asked after the name is resolved, for each
-// address that is tried, so that no answer of the DNS gets around it.
-func dialControl(allowPrivate bool) func(network, address string, c syscall.RawConn) error {
-	public := ssrf.New(ssrf.WithPorts(httpsPort))
-	return func(network, address string, c syscall.RawConn) error {
-		at, err := netip.ParseAddrPort(address)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ssrf.ErrProhibitedNetwork, err)
-		}
-		if err := neverdial.Check(at.Addr()); err != nil {
-			return err
-		}
-		if allowPrivate {
-			return nil
-		}
-		return public.Safe(network, address, c)
-	}
-}
-
 // hostOf is the host as it can be shown: it comes from the sender, so it may be
 // long and hold anything.
 func hostOf(u *url.URL) string {
@@ -98,13 +76,13 @@ func hostOf(u *url.URL) string {
 	return strings.ToValidUTF8(host, "\uFFFD")
 }
 
-// isBlocked reports whether err is the dial guard's.
-func isBlocked(err error) bool {
-	return errors.Is(err, ssrf.ErrProhibitedIP) || errors.Is(err, ssrf.ErrProhibitedPort) || errors.Is(err, ssrf.ErrProhibitedNetwork)
-}
-
-func newTransport(c Config) *http.Transport {
-	dialer := &net.Dialer{Timeout: c.Stall, Control: dialControl(c.AllowPrivate)}
+// newTransport makes the transport for https, or for http where plain is set.
+func newTransport(c Config, plain bool) *http.Transport {
+	permitted := dialguard.Config{Private: c.AllowPrivate, Plain: plain}
+	if !c.AllowPrivate {
+		permitted.Port = httpsPort
+	}
+	dialer := &net.Dialer{Timeout: c.Stall, Control: dialguard.New(permitted).Control}
 	protocols := new(http.Protocols)
 	// With HTTP/2 downloads from one host share a connection, and one that is
 	// not read fast enough holds up the others.

@@ -29,13 +29,13 @@ func behindTLS(t *testing.T, h http.HandlerFunc, hosts ...string) (*bundle, func
 	t.Cleanup(srv.Close)
 	b := setup(t, func(c *Config) { c.Hosts, c.AllowPrivate = hosts, false })
 	dialled := make(chan string, 100)
-	transport := newTransport(Config{Stall: time.Minute})
+	transport := newTransport(Config{Stall: time.Minute}, false)
 	transport.TLSClientConfig = srv.Client().Transport.(*http.Transport).TLSClientConfig
 	transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		dialled <- addr
 		return new(net.Dialer).DialContext(ctx, network, srv.Listener.Addr().String())
 	}
-	b.fetcher.transport = freshconn.New(transport, 0)
+	b.downloader.secure = freshconn.New(transport, 0)
 	return b, func() []string {
 		var list []string
 		for len(dialled) > 0 {
@@ -57,6 +57,7 @@ func requireRefused(t *testing.T, b *bundle, address, want string) {
 }
 
 func TestHosts(t *testing.T) {
+	t.Parallel()
 	var asked atomic.Int32
 	b, dialled := behindTLS(t, func(http.ResponseWriter, *http.Request) { asked.Add(1) }, "Example.com")
 	require.NoError(t, b.handle(newEvent("p", "https://EXAMPLE.com/a", "HTTPS://example.com:8443/a", "https://someone:secret@example.com/a")))
@@ -75,6 +76,7 @@ func TestHosts(t *testing.T) {
 }
 
 func TestRedirects(t *testing.T) {
+	t.Parallel()
 	for location, want := range map[string]string{
 		"https://evil.example/a":            `host is not allowed: "evil.example"`,
 		"//evil.example/a":                  `host is not allowed: "evil.example"`,
@@ -110,6 +112,7 @@ func TestRedirects(t *testing.T) {
 }
 
 func TestRedirectIsFollowedWithoutTraces(t *testing.T) {
+	t.Parallel()
 	var last http.Header
 	b, _ := behindTLS(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Host == "example.com" {
@@ -128,6 +131,7 @@ func TestRedirectIsFollowedWithoutTraces(t *testing.T) {
 // Being listed does not make a host's private address public, whether it is
 // written down or comes from the DNS.
 func TestPrivateAddresses(t *testing.T) {
+	t.Parallel()
 	for _, host := range []string{
 		"localhost", "127.0.0.1", "[::1]", "10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "240.0.0.1",
 		"[::ffff:127.0.0.1]", "[fd12::1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]",
@@ -143,6 +147,7 @@ func TestPrivateAddresses(t *testing.T) {
 // A proxy would dial in our place, where the guard does not see what it dials.
 // The standard transport asks no proxy for loopback, hence the other name.
 func TestProxyIsNotUsed(t *testing.T) {
+	t.Parallel()
 	for address, want := range map[string]string{
 		"http://example.com/a": "example.com:80\n", "https://example.com/a": "example.com:443\n",
 	} {
@@ -158,6 +163,7 @@ func TestProxyIsNotUsed(t *testing.T) {
 
 // The query of an address can be a signature that gives access to the output.
 func TestSignaturesStayInTheManifest(t *testing.T) {
+	t.Parallel()
 	const secret = "X-Amz-Signature=c0ffee%2F"
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/redirect" {

@@ -17,14 +17,9 @@ const (
 
 var (
 	outputName = regexp.MustCompile(`^(0|[1-9][0-9]{0,4})\.[a-z0-9]{1,8}$`)
-	// temporaryName is what a write that was killed leaves behind.
-	temporaryName = regexp.MustCompile(`^(?:event\.json|event\.signature|manifest\.json|[0-9]{1,5}\.[a-z0-9]{1,8}(?:\.json)?)\.[0-9a-f]+\.tmp$`)
-	partOrNote    = regexp.MustCompile(`^([0-9]{1,5})\.part(?:\.json)?$`)
-)
-
-const (
-	partExtension = "part"
-	noteSuffix    = ".json"
+	// temporaryName is what a write that was killed leaves behind; earlier versions left
+	// 0.part and 0.part.json.
+	temporaryName = regexp.MustCompile(`^(?:(?:event\.json|event\.signature|manifest\.json|[0-9]{1,5}\.[a-z0-9]{1,8})\.[0-9a-f]+\.tmp|[0-9]{1,5}\.part(?:\.json)?)$`)
 )
 
 // folderKey is where everything of the event's prediction lies. Every part that
@@ -57,23 +52,9 @@ func conflictKey(folder, eventID string) string {
 // fileName is the name of output n.
 func fileName(n int, ext string) string { return strconv.Itoa(n) + "." + ext }
 
-// partName is the name of output n while it is not whole.
-func partName(n int) string { return fileName(n, partExtension) }
-
 // outputNumber is the inverse of fileName.
 func outputNumber(name string) (int, bool) {
-	if partOrNote.MatchString(name) {
-		return 0, false
-	}
-	return number(outputName, name)
-}
-
-// partNumber is the number of the output that the file is a part of, or a note about
-// one.
-func partNumber(name string) (int, bool) { return number(partOrNote, name) }
-
-func number(pattern *regexp.Regexp, name string) (int, bool) {
-	m := pattern.FindStringSubmatch(name)
+	m := outputName.FindStringSubmatch(name)
 	if m == nil {
 		return 0, false
 	}

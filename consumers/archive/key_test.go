@@ -14,6 +14,7 @@ import (
 )
 
 func TestExtension(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ path, contentType, want string }{
 		{"/a.png", "", "png"},
 		{"/a.PNG", "video/mp4", "png"},
@@ -34,6 +35,7 @@ func TestExtension(t *testing.T) {
 }
 
 func TestCleanType(t *testing.T) {
+	t.Parallel()
 	require.Equal(t, "text/html; charset=utf-8", cleanType("Text/HTML; Charset=utf-8"))
 	require.Empty(t, cleanType(""))
 	require.Empty(t, cleanType("no/type/at all"))
@@ -41,6 +43,7 @@ func TestCleanType(t *testing.T) {
 }
 
 func TestTemporaryNames(t *testing.T) {
+	t.Parallel()
 	for name, want := range map[string]bool{
 		"0.png.18ab.tmp": true, "9999.webm.0.tmp": true, "event.json.1f.tmp": true, "event.signature.1f.tmp": true,
 		"manifest.json.1f.tmp": true, "0.png": false, "0.tmp": false, "notes.18ab.tmp": false, "0.png.18AB.tmp": false, "0.png.tmp": false,
@@ -56,6 +59,7 @@ func TestTemporaryNames(t *testing.T) {
 
 // What the sender says can never lead out of its folder, whatever the event says.
 func TestPathTricks(t *testing.T) {
+	t.Parallel()
 	for _, id := range []string{"../../etc", "a/b", "/abs", "\x00", "..", ".", "", "a\nb", "__0x2f__", "___0x2f__0x2f__", "x.png", "é"} {
 		b := setup(t, nil)
 		ev := newEvent(id, "text")
@@ -75,6 +79,7 @@ func TestPathTricks(t *testing.T) {
 // No part of a path is an option to a shell's tools or hidden from them, and different
 // ids still have different folders.
 func TestFoldersAreNoOptions(t *testing.T) {
+	t.Parallel()
 	folders := make(map[string]string)
 	for _, id := range []string{
 		"--help", "-rf", "-", "--", "=2D-help", "=2Drf", "=2D", "rf", "-=2D", ".hidden", "..", "=2E", "-" + strings.Repeat("x", 80), "-" + strings.Repeat("x", 81),

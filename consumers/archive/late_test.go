@@ -52,6 +52,7 @@ func (b *bundle) attempt(ev *bridge.Event, a consumers.Attempt) consumers.Tried 
 
 // An output that is not there yet is asked for again, soon and often, until it comes.
 func TestLateOutputIsAskedForAgain(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{http.StatusForbidden, http.StatusNotFound} {
 		var come atomic.Bool
 		srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -81,6 +82,7 @@ func TestLateOutputIsAskedForAgain(t *testing.T) {
 // One answer never makes a dead letter, however long the event has waited before: it may be
 // that of a host which is asked for a whole backlog and wants less.
 func TestOneAnswerIsNeverFinal(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{http.StatusForbidden, http.StatusNotFound} {
 		srv := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
 		b := stopped(t, delayed)
@@ -105,6 +107,7 @@ func TestOneAnswerIsNeverFinal(t *testing.T) {
 // Nobody waits for what has had its time: counted from the first attempt that failed,
 // whichever process looks and however often it was started since.
 func TestLateOutputIsGoneAfterItsTime(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{http.StatusForbidden, http.StatusNotFound} {
 		srv := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
 		for _, ev := range []*bridge.Event{
@@ -126,6 +129,7 @@ func TestLateOutputIsGoneAfterItsTime(t *testing.T) {
 // An output that is said to be gone is gone, and one that is late does not hurry a host
 // that wants to be left alone.
 func TestOnlyLateOutputsAreHurried(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "120")
 		w.WriteHeader(map[string]int{"/gone": 410, "/late": 404, "/busy": 503, "/broken": 500}[r.URL.Path])
@@ -141,6 +145,7 @@ func TestOnlyLateOutputsAreHurried(t *testing.T) {
 // stored as what it is; one that never sends the whole of it is given up when the
 // provider has deleted it.
 func TestLateAndLyingSender(t *testing.T) {
+	t.Parallel()
 	var asked atomic.Int32
 	var short atomic.Bool
 	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) {

@@ -37,6 +37,7 @@ func aged(id string, left time.Duration, outputs ...any) *bridge.Event {
 }
 
 func TestRetriesAreSpacedToTheLife(t *testing.T) {
+	t.Parallel()
 	b := setup(t, weekly)
 	for left, want := range map[time.Duration]time.Duration{
 		week: week / 10, 10 * time.Hour: time.Hour, 100 * time.Second: 10 * time.Second, time.Second: minRetry, -time.Second: minRetry, -10 * time.Hour: time.Hour,
@@ -57,6 +58,7 @@ func TestRetriesAreSpacedToTheLife(t *testing.T) {
 }
 
 func TestUnarchivedOutputsAreKnown(t *testing.T) {
+	t.Parallel()
 	var status atomic.Int32
 	status.Store(http.StatusInternalServerError)
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -97,6 +99,7 @@ func TestUnarchivedOutputsAreKnown(t *testing.T) {
 }
 
 func TestAlarmAtAQuarterOfTheLife(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
 	b := setup(t, weekly)
 	require.Error(t, b.handle(aged("p", week/4+time.Hour, srv.URL)))
@@ -115,6 +118,7 @@ func TestAlarmAtAQuarterOfTheLife(t *testing.T) {
 
 // After their life there is nothing to wait for, and the dead letter says so.
 func TestLifeIsOver(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/b" {
 			w.WriteHeader(http.StatusBadGateway)
@@ -134,6 +138,7 @@ func TestLifeIsOver(t *testing.T) {
 
 // A part of an output that is given up is of no use, and takes room.
 func TestNothingStaysOfWhatIsOver(t *testing.T) {
+	t.Parallel()
 	f := &flaky{data: sample(1 << 20), etag: `"1"`, cut: 500 << 10, cuts: 1}
 	f.lie = func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Header.Get("Range") != "" {
@@ -152,6 +157,7 @@ func TestNothingStaysOfWhatIsOver(t *testing.T) {
 
 // What is archived is not in danger while others cannot be told of it.
 func TestUnpublishedIsNotUnarchived(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(http.ResponseWriter, *http.Request) {})
 	p := &told{fail: func(int, *bridge.Event) error { return errors.New("broken") }}
 	b := setup(t, func(c *Config) { weekly(c); c.Publish = p.publish })
@@ -166,6 +172,7 @@ func TestUnpublishedIsNotUnarchived(t *testing.T) {
 
 // An attempt that took too long has failed like any other.
 func TestAttemptTookTooLong(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	srv := serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		cancel(consumers.ErrTimeout)

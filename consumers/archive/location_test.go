@@ -10,6 +10,7 @@ import (
 )
 
 func TestPartSize(t *testing.T) {
+	t.Parallel()
 	require.EqualValues(t, minPartSize, partSize(2<<30))
 	for _, limit := range []int64{1, 48 << 30, 100 << 30, 5 << 40} {
 		require.GreaterOrEqual(t, partSize(limit)*maxParts, limit)
@@ -30,6 +31,7 @@ func TestRegion(t *testing.T) {
 }
 
 func TestParseLocation(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]Location{
 		"file:///srv/archive/": {Dir: "/srv/archive"},
 		"file:///a%20b?c#d":    {Dir: "/a%20b?c#d"},
@@ -64,6 +66,7 @@ func TestParseLocation(t *testing.T) {
 
 // The addresses of stores in the documentation are taken as they stand there.
 func TestDocumentedStores(t *testing.T) {
+	t.Parallel()
 	page, err := os.ReadFile("../../docs/configuration.md")
 	require.NoError(t, err)
 	stores := regexp.MustCompile("(?m)^\\| ([A-Z][^|]*) \\| `(s3://[^`]*)` \\|$").FindAllStringSubmatch(string(page), -1)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
+	"go.uber.org/zap/exp/zapslog"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -27,7 +29,28 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 4 && (os.Args[1] == childHandle || os.Args[1] == childDial) {
 		os.Exit(child(os.Args[1], os.Args[2], os.Args[3]))
 	}
+	if err := awsEnvironment(); err != nil {
+		panic(err)
+	}
 	goleak.VerifyTestMain(m)
+}
+
+// awsEnvironment names the credentials of the buckets of the tests, and nothing of the machine's.
+func awsEnvironment() error {
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret-of-the-store", "AWS_CONFIG_FILE": os.DevNull,
+		"AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1",
+	} {
+		if err := os.Setenv(name, value); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE"} {
+		if err := os.Unsetenv(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var eventTime = time.Date(2026, 1, 2, 3, 4, 5, 6, time.FixedZone("", -6*3600))
@@ -91,7 +114,7 @@ func setup(t testing.TB, change func(*Config)) *bundle {
 	alarms := &raised{}
 	c := Config{
 		Name: "archive", Location: Location{Dir: filepath.Join(t.TempDir(), "deep", "archive")}, Hosts: []string{"127.0.0.1"}, AllowPrivate: true,
-		Alarms: alarms, Logger: zap.New(core),
+		Alarms: alarms, Logger: slog.New(zapslog.NewHandler(core)),
 	}
 	if change != nil {
 		change(&c)

@@ -17,20 +17,20 @@ const manifestFormat = 1
 // manifest says what of an event is stored. It is written last: where it is,
 // everything that it lists is there too.
 type manifest struct {
-	Format     int       `json:"format"`
-	Event      string    `json:"event"`
-	Source     string    `json:"source"`
-	Prediction string    `json:"prediction"`
-	Model      string    `json:"model"`
-	Status     string    `json:"status"`
-	Signature  string    `json:"signature"`
-	ArchivedAt time.Time `json:"archived_at"`
-	Outputs    []entry   `json:"outputs"`
+	Format     int              `json:"format"`
+	Event      string           `json:"event"`
+	Source     string           `json:"source"`
+	Prediction string           `json:"prediction"`
+	Model      string           `json:"model"`
+	Status     string           `json:"status"`
+	Signature  string           `json:"signature"`
+	ArchivedAt time.Time        `json:"archived_at"`
+	Outputs    []manifestOutput `json:"outputs"`
 }
 
-// entry is one output in a manifest: stored, with a key and a checksum, or not,
+// manifestOutput is one output in a manifest: stored, with a key and a checksum, or not,
 // with an error. All of them together are what was stored and is damaged.
-type entry struct {
+type manifestOutput struct {
 	N int `json:"n"`
 	// URL is whole, with its query. An output that was no address has none.
 	URL         string `json:"url,omitempty"`
@@ -49,7 +49,7 @@ type entry struct {
 	Error    string    `json:"error,omitempty"`
 }
 
-func newManifest(ev *bridge.Event, outputs []entry) *manifest {
+func newManifest(ev *bridge.Event, outputs []manifestOutput) *manifest {
 	return &manifest{
 		Format:     manifestFormat,
 		Event:      ev.ID,
@@ -65,14 +65,14 @@ func newManifest(ev *bridge.Event, outputs []entry) *manifest {
 
 // failed reports whether an output is missing.
 func (m *manifest) failed() bool {
-	return slices.ContainsFunc(m.Outputs, func(e entry) bool { return e.Error != "" })
+	return slices.ContainsFunc(m.Outputs, func(o manifestOutput) bool { return o.Error != "" })
 }
 
 // find returns what the manifest says of output n, if it was stored under the
 // key. It may be asked of no manifest.
-func (m *manifest) find(n int, key string) (entry, bool) {
+func (m *manifest) find(n int, key string) (manifestOutput, bool) {
 	if m == nil || n >= len(m.Outputs) || m.Outputs[n].Key != key {
-		return entry{}, false
+		return manifestOutput{}, false
 	}
 	return m.Outputs[n], true
 }

@@ -64,10 +64,10 @@ func extension(urlPath, contentType string) string {
 	return fallbackExtension
 }
 
-// usableExtension leaves out what has a meaning of its own: part is that of an output
-// which is not whole, tmp is swept away by people and their tools.
+// usableExtension leaves out tmp and part, which people and their tools take for files that
+// are not whole.
 func usableExtension(ext string) bool {
-	return legalExtension.MatchString(ext) && ext != "tmp" && ext != partExtension
+	return legalExtension.MatchString(ext) && ext != "tmp" && ext != "part"
 }
 
 // typeOf is the content type that the extension of a file speaks of, "" when it

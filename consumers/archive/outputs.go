@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -17,8 +16,8 @@ import (
 
 // storeOutputs stores each output, several at once, whatever becomes of the others.
 // The error is one that concerns all of them.
-func (t *attempt) storeOutputs(ctx context.Context) ([]entry, []*fault, error) {
-	entries := make([]entry, len(t.outputs))
+func (t *attempt) storeOutputs(ctx context.Context) ([]manifestOutput, []*fault, error) {
+	outputs := make([]manifestOutput, len(t.outputs))
 	faulty := make([]*fault, len(t.outputs))
 	group, each := errgroup.WithContext(ctx)
 	group.SetLimit(t.parallel)
@@ -27,25 +26,25 @@ func (t *attempt) storeOutputs(ctx context.Context) ([]entry, []*fault, error) {
 			break
 		}
 		group.Go(func() error {
-			e, err := t.storeOutput(each, n, o)
+			m, err := t.storeOutput(each, n, o)
 			f, isFault := asFault(err)
 			switch {
 			case each.Err() != nil: // which is nobody's fault
 				return context.Cause(each)
 			case isFault:
-				e.N, e.URL, e.Error = n, o.URL, f.Error()
-				faulty[n] = t.note(n, f)
+				m.N, m.URL, m.Error = n, o.URL, f.Error()
+				faulty[n] = t.report(n, f)
 			case err != nil:
 				return err
 			}
-			entries[n] = e
+			outputs[n] = m
 			return nil
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return nil, nil, err
 	}
-	return entries, slices.DeleteFunc(faulty, func(f *fault) bool { return f == nil }), nil
+	return outputs, slices.DeleteFunc(faulty, func(f *fault) bool { return f == nil }), nil
 }
 
 // expire makes a fault final once the provider has deleted its outputs.
@@ -57,8 +56,8 @@ func (t *attempt) expire(f *fault) {
 	f.err = fmt.Errorf("%w, and the provider has kept it until %s only", f.err, t.end.UTC().Format(time.RFC3339))
 }
 
-// note says which output the fault is of, and has somebody look if that is needed.
-func (t *attempt) note(n int, f *fault) *fault {
+// report says which output the fault is of, and raises an alarm where somebody should look.
+func (t *attempt) report(n int, f *fault) *fault {
 	if f.refused {
 		t.alarms.Raise(bridge.Alarm{
 			Kind: bridge.AlarmArchiveRefused, Subject: f.host, Text: "output is not downloaded: " + f.Error(),
@@ -69,9 +68,10 @@ func (t *attempt) note(n int, f *fault) *fault {
 	return f
 }
 
-// storeOutput returns the entry of a stored output. The error is a fault when it
-// concerns no other output; the entry then says what was promised of it before.
-func (t *attempt) storeOutput(ctx context.Context, n int, o bridge.Output) (entry, error) {
+// storeOutput stores an output and returns what the manifest says of it. The error is a
+// fault when it concerns no other output; the manifest then keeps what was promised of the
+// output before.
+func (t *attempt) storeOutput(ctx context.Context, n int, o bridge.Output) (manifestOutput, error) {
 	if name, ok := t.stored[n]; ok {
 		return t.measure(ctx, n, o, name)
 	}
@@ -87,36 +87,18 @@ func (t *attempt) storeOutput(ctx context.Context, n int, o bridge.Output) (entr
 }
 
 // storeData stores an output that came with the event.
-func (t *attempt) storeData(ctx context.Context, n int, o bridge.Output, name string, data []byte) (e entry, err error) {
+func (t *attempt) storeData(ctx context.Context, n int, o bridge.Output, name string, data []byte) (manifestOutput, error) {
 	room, err := t.space.grantWait(ctx, int64(len(data)))
 	if err != nil {
-		return entry{}, err
+		return manifestOutput{}, err
 	}
 	defer room.release()
-	p, err := t.files.part(ctx, t.folder, n)
-	if err != nil {
-		return entry{}, err
-	}
-	defer func() {
-		stays, failed := p.close(false)
-		t.space.stored(stays)
-		if err == nil {
-			err = failed
-		}
-	}()
-	j := judgement{contentType: typeOf(name)}
-	m, err := p.fill(ctx, file{t.key(name), j.contentType}, origin{}, 0, bytes.NewReader(data))
-	if errors.Is(err, errStored) { // by another process, since we looked
-		return t.measure(ctx, n, o, name)
-	}
-	if err != nil {
-		return entry{}, err
-	}
-	return t.entry(n, o, name, j, m), nil
+	return t.stream(ctx, n, o, name, judgement{contentType: typeOf(name)}, bytes.NewReader(data))
 }
 
-func (t *attempt) entry(n int, o bridge.Output, name string, j judgement, m measured) entry {
-	return entry{
+// describe is what the manifest says of a stored output.
+func (t *attempt) describe(n int, o bridge.Output, name string, j judgement, m measured) manifestOutput {
+	return manifestOutput{
 		N:           n,
 		URL:         o.URL,
 		Key:         t.key(name),
@@ -130,12 +112,12 @@ func (t *attempt) entry(n int, o bridge.Output, name string, j judgement, m meas
 	}
 }
 
-// measure makes the entry of an output that is stored already, which need not be
+// measure describes an output that is stored already, which need not be
 // what its manifest says any more: disks and people change files.
-func (t *attempt) measure(ctx context.Context, n int, o bridge.Output, name string) (entry, error) {
+func (t *attempt) measure(ctx context.Context, n int, o bridge.Output, name string) (manifestOutput, error) {
 	m, err := t.files.measure(ctx, t.key(name))
 	if err != nil {
-		return entry{}, err
+		return manifestOutput{}, err
 	}
 	j := judgement{contentType: typeOf(name)}
 	if u, err := readAddress(o.URL); err == nil {
@@ -143,7 +125,7 @@ func (t *attempt) measure(ctx context.Context, n int, o bridge.Output, name stri
 			j = judgement{contentType: c.contentType, coding: c.name}
 		}
 	}
-	e := t.entry(n, o, name, j, m)
+	e := t.describe(n, o, name, j, m)
 	before, ok := t.previous.find(n, e.Key)
 	if !ok {
 		return e, nil

@@ -17,6 +17,7 @@ import (
 
 // As many outputs as allowed come at once: each waits for the others.
 func TestOutputsAtOnce(t *testing.T) {
+	t.Parallel()
 	const parallel = 3
 	var now, most atomic.Int32
 	together := make(chan struct{})
@@ -55,6 +56,7 @@ const thousands = 2000
 
 // An event with thousands of outputs takes no more at once than any.
 func TestThousandsOfOutputs(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.URL.Path) })
 	p := &told{}
 	b := setup(t, func(c *Config) { c.Publish = p.publish })
@@ -81,6 +83,7 @@ func TestThousandsOfOutputs(t *testing.T) {
 
 // The same address twice is two outputs, each with its own file.
 func TestSameAddressTwice(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "x") })
 	b := setup(t, nil)
 	require.NoError(t, b.handle(newEvent("p", srv.URL+"/a.png", srv.URL+"/a.png")))
@@ -90,6 +93,7 @@ func TestSameAddressTwice(t *testing.T) {
 
 // What the sender calls a file has no say in where it lies.
 func TestNamesOfTheSender(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Disposition", `attachment; filename="../../../evil.sh"`)
 		w.Header().Set("Content-Type", "image/png")
@@ -105,6 +109,7 @@ func TestNamesOfTheSender(t *testing.T) {
 
 // A sender that sends another length than it says is not believed.
 func TestLengthThatIsNone(t *testing.T) {
+	t.Parallel()
 	raw := func(w http.ResponseWriter, text string) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
@@ -137,6 +142,7 @@ func TestLengthThatIsNone(t *testing.T) {
 
 // A sender that drips is a sender that stalls.
 func TestDrip(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
@@ -155,16 +161,17 @@ func TestDrip(t *testing.T) {
 }
 
 func TestLongDownloadIsLogged(t *testing.T) {
+	t.Parallel()
 	data := bytes.Repeat([]byte("x"), 1<<20)
 	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(data) })
 	b := setup(t, nil)
-	d, err := b.fetcher.get(t.Context(), srv.URL+"/dir/"+strings.Repeat("é", 100)+".png?sig=secret", progress{})
+	d, err := b.downloader.get(t.Context(), srv.URL+"/dir/"+strings.Repeat("é", 100)+".png?sig=secret")
 	require.NoError(t, err)
 	defer d.Close()
 	_, err = d.Read(make([]byte, 10))
 	require.NoError(t, err)
 	require.Zero(t, b.logs.Len())
-	d.logged = time.Now().Add(-progressEvery)
+	d.logged = time.Now().Add(-logEvery)
 	for range 2 {
 		_, err = d.Read(make([]byte, 10))
 		require.NoError(t, err)
@@ -172,7 +179,7 @@ func TestLongDownloadIsLogged(t *testing.T) {
 	require.Equal(t, 1, b.logs.Len())
 	line := b.logs.All()[0]
 	require.Equal(t, "downloading", line.Message)
-	require.EqualValues(t, d.origin.Length, line.ContextMap()["of"])
+	require.EqualValues(t, d.origin.length, line.ContextMap()["of"])
 	require.Positive(t, line.ContextMap()["bytes"])
 	require.NotContains(t, fmt.Sprint(line.ContextMap()), "secret")
 }

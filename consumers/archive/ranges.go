@@ -1,8 +1,11 @@
 package archive
 
 import (
+	"context"
 	"errors"
+	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -13,47 +16,81 @@ var (
 	errRange   = errors.New("the answer is another part of the file than was asked for")
 )
 
-// read makes sense of the answer, which should begin where that ends which is there,
-// or at the first byte. Nothing is taken for the rest of a file that is not surely
-// so.
-func (a *answer) read(resp *http.Response, there progress) error {
-	host := hostOf(a.from)
-	switch {
-	case resp.StatusCode == http.StatusOK:
-		a.origin = origin{Validator: validator(resp.Header), Length: resp.ContentLength, Coding: contentCoding(resp.Header)}
-		return nil
-	case there.bytes > 0 && resp.StatusCode == http.StatusPartialContent:
-		total, ok := fits(resp, there)
-		if !ok {
-			return startAnew(host, errRange)
-		}
-		a.at, a.origin = there.bytes, there.origin
-		a.origin.Length = total
-		return nil
-	case there.bytes > 0 && resp.StatusCode == http.StatusRequestedRangeNotSatisfiable:
-		return startAnew(host, errChanged)
-	}
-	return badStatus(host, resp)
+// origin is what is known of a file at its host. A download can only go on with the rest of
+// the same file.
+type origin struct {
+	// validator is a strong ETag, or a Last-Modified that is as good as one; empty: there is
+	// none, so no download can go on.
+	validator string
+	// coding is the codings that the file came in, see contentCoding.
+	coding string
+	// length is that of the whole file, -1 when the host did not say.
+	length int64
 }
 
-// fits reports whether a 206 is the rest of what is there, and the length of the
-// whole. It may end before the rest does: more is asked for then.
-func fits(resp *http.Response, there progress) (total int64, ok bool) {
+// resumePoint is where a download goes on; the zero value is the beginning.
+type resumePoint struct {
+	origin
+
+	at int64 // how many bytes have come
+}
+
+// response is one answer of a host, from byte at of the file on.
+type response struct {
+	ctx         context.Context // of the request: ends when the response stalls
+	cancel      context.CancelCauseFunc
+	url         *url.URL // what the redirects led to
+	host        string   // of url, as hostOf writes it
+	body        io.ReadCloser
+	at          int64
+	contentType string
+	origin      origin
+}
+
+func (r *response) close() {
+	r.cancel(nil)
+	_ = r.body.Close() // whether all of it came is known already
+}
+
+// read notes where the response begins: at the point that was asked for, or at the first
+// byte. Nothing is taken for the rest of a file that is not surely so.
+func (r *response) read(resp *http.Response, from resumePoint) error {
+	switch {
+	case resp.StatusCode == http.StatusOK:
+		r.origin = origin{validator: validator(resp.Header), length: resp.ContentLength, coding: contentCoding(resp.Header)}
+		return nil
+	case from.at > 0 && resp.StatusCode == http.StatusPartialContent:
+		total, ok := fits(resp, from)
+		if !ok {
+			return startAnew(r.host, errRange)
+		}
+		r.at, r.origin = from.at, from.origin
+		r.origin.length = total
+		return nil
+	case from.at > 0 && resp.StatusCode == http.StatusRequestedRangeNotSatisfiable:
+		return startAnew(r.host, errChanged)
+	}
+	return badStatus(r.host, resp)
+}
+
+// fits reports whether a 206 is the rest from a point on, and the length of the whole file.
+// The response may end before the rest does: more is asked for then.
+func fits(resp *http.Response, from resumePoint) (total int64, ok bool) {
 	begin, end, total, ok := contentRange(resp.Header)
 	switch {
-	case !ok, begin != there.bytes, there.Length >= 0 && total != there.Length:
+	case !ok, begin != from.at, from.length >= 0 && total != from.length:
 		return 0, false
 	case resp.ContentLength >= 0 && resp.ContentLength != end-begin+1:
 		return 0, false
 	}
 	// A server that ignores If-Range says at least what it sends.
-	if tag := resp.Header.Get("ETag"); tag != "" && strings.HasPrefix(there.Validator, `"`) && tag != there.Validator {
+	if tag := resp.Header.Get("ETag"); tag != "" && strings.HasPrefix(from.validator, `"`) && tag != from.validator {
 		return 0, false
 	}
-	if resp.Header.Get("Content-Encoding") != "" && contentCoding(resp.Header) != there.Coding {
+	if resp.Header.Get("Content-Encoding") != "" && contentCoding(resp.Header) != from.coding {
 		return 0, false
 	}
-	if date := resp.Header.Get("Last-Modified"); date != "" && !strings.HasPrefix(there.Validator, `"`) && date != there.Validator {
+	if date := resp.Header.Get("Last-Modified"); date != "" && !strings.HasPrefix(from.validator, `"`) && date != from.validator {
 		return 0, false
 	}
 	return total, true

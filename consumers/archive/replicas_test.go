@@ -20,6 +20,7 @@ import (
 // its first byte, so the second is whole and of the other version; the rest of it is
 // not that of the first.
 func TestVersionsOfTwoServersAreNotMixed(t *testing.T) {
+	t.Parallel()
 	const size = 2 << 20
 	one, two := sample(size), bytes.Repeat([]byte("two "), size/4)
 	var asked atomic.Int32
@@ -41,7 +42,7 @@ func TestVersionsOfTwoServersAreNotMixed(t *testing.T) {
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(one))
 	})
 	b := setup(t, nil)
-	b.fetcher.pause = time.Millisecond
+	b.downloader.pause = time.Millisecond
 	require.NoError(t, b.handle(newEvent("p", srv.URL+"/a.mp4")))
 	require.True(t, bytes.Equal(one, []byte(readFile(t, folder(b.dir, "p"), "0.mp4"))))
 	require.Empty(t, temporaries(t, b.dir))
@@ -50,6 +51,7 @@ func TestVersionsOfTwoServersAreNotMixed(t *testing.T) {
 // A connection breaks, and the next one is closed without an answer. What RoundTrip
 // says then is io.EOF, and is not the end of the file.
 func TestNoAnswerIsNotTheEnd(t *testing.T) {
+	t.Parallel()
 	f := &flaky{data: sample(2 << 20), etag: `"1"`, cut: 1 << 20, cuts: 1}
 	f.lie = func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.Header.Get("Range") != "" {
@@ -59,10 +61,10 @@ func TestNoAnswerIsNotTheEnd(t *testing.T) {
 	}
 	srv := serve(t, f.ServeHTTP)
 	b := setup(t, nil)
-	b.fetcher.pause = time.Millisecond
+	b.downloader.pause = time.Millisecond
 	ev := newEvent("p", srv.URL+"/a.mp4")
 	require.ErrorIs(t, b.handle(ev), io.ErrUnexpectedEOF)
-	require.Equal(t, []string{"0.part", "0.part.json", eventName, signatureName}, names(t, folder(b.dir, "p")))
+	require.Equal(t, []string{eventName, signatureName}, names(t, folder(b.dir, "p")))
 	f.mu.Lock()
 	f.lie = nil
 	f.mu.Unlock()
@@ -71,6 +73,7 @@ func TestNoAnswerIsNotTheEnd(t *testing.T) {
 }
 
 func TestWrappedEndIsNotTheEnd(t *testing.T) {
+	t.Parallel()
 	broken := fmt.Errorf("broken: %w", io.EOF)
 	for name, s := range stores(t) {
 		t.Run(name, func(t *testing.T) {

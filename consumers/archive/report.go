@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"github.com/hookspan/hookspan/consumers"
 )
 
@@ -52,20 +54,20 @@ func allFinal(faults []*fault) bool {
 
 // summary is the note about an attempt, such as "3 outputs, 12.4 MB" or "2 of 3
 // outputs, 1 gone (404)".
-func summary(entries []entry, faults []*fault) string {
+func summary(outputs []manifestOutput, faults []*fault) string {
 	noun := "outputs"
-	if len(entries) == 1 {
+	if len(outputs) == 1 {
 		noun = "output"
 	}
 	if len(faults) == 0 {
 		var size int64
-		for _, e := range entries {
-			size += e.Bytes
+		for _, o := range outputs {
+			size += o.Bytes
 		}
-		return fmt.Sprintf("%d %s, %s", len(entries), noun, formatSize(size))
+		return fmt.Sprintf("%d %s, %s", len(outputs), noun, humanBytes(size))
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d of %d %s", len(entries)-len(faults), len(entries), noun)
+	fmt.Fprintf(&b, "%d of %d %s", len(outputs)-len(faults), len(outputs), noun)
 	counts := make(map[string]int)
 	for _, f := range faults {
 		counts[f.short]++
@@ -76,16 +78,5 @@ func summary(entries []entry, faults []*fault) string {
 	return b.String()
 }
 
-// formatSize writes a number of bytes for people.
-func formatSize(n int64) string {
-	const unit = 1000
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, prefix := float64(n)/unit, 0
-	for value >= unit && prefix < len("kMGTPE")-1 {
-		value /= unit
-		prefix++
-	}
-	return fmt.Sprintf("%.1f %cB", value, "kMGTPE"[prefix])
-}
+// humanBytes writes a number of bytes for people.
+func humanBytes(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }

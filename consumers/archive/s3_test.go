@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -41,16 +40,6 @@ func newBucket(t *testing.T) *bucket {
 // newBucketAt is a bucket on the server that start starts.
 func newBucketAt(t *testing.T, start func(http.HandlerFunc) *httptest.Server) *bucket {
 	t.Helper()
-	t.Setenv("AWS_ACCESS_KEY_ID", "key")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-store")
-	t.Setenv("AWS_CONFIG_FILE", "/dev/null")
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
-	t.Setenv("AWS_MAX_ATTEMPTS", "1")
-	for _, name := range []string{"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE"} {
-		t.Setenv(name, "")
-		require.NoError(t, os.Unsetenv(name))
-	}
 	backend := s3mem.New()
 	require.NoError(t, backend.CreateBucket("bucket"))
 	fake := gofakes3.New(backend).Server()
@@ -126,6 +115,7 @@ func (b *bundle) object(t *testing.T, key string) string {
 }
 
 func TestArchiveInABucket(t *testing.T) {
+	t.Parallel()
 	large := sample(2*minPartSize + 1)
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "video/mp4")
@@ -191,6 +181,7 @@ func lastPut(calls []string) (last string) {
 // A source that breaks off while it is uploaded is asked for the rest, and the upload
 // goes on.
 func TestUploadGoesOn(t *testing.T) {
+	t.Parallel()
 	f := &flaky{data: sample(resumed / 2), etag: `"1"`, cut: resumed / 6, cuts: 2}
 	srv := serve(t, f.ServeHTTP)
 	b, store := setupS3(t, nil)
@@ -209,6 +200,7 @@ func TestUploadGoesOn(t *testing.T) {
 // Of an upload that fails nothing stays: neither half an object nor parts that
 // nobody sees and somebody pays for.
 func TestBrokenUploadLeavesNothing(t *testing.T) {
+	t.Parallel()
 	f := &flaky{data: sample(3 * minPartSize), cut: 2*minPartSize + half, cuts: 1}
 	srv := serve(t, f.ServeHTTP)
 	b, store := setupS3(t, nil)
@@ -239,6 +231,7 @@ func TestBrokenUploadLeavesNothing(t *testing.T) {
 
 // Nor of one that is stopped while the store begins it.
 func TestStopWhileAnUploadBegins(t *testing.T) {
+	t.Parallel()
 	f := &flaky{data: sample(3 * minPartSize), etag: `"1"`}
 	srv := serve(t, f.ServeHTTP)
 	b, store := setupS3(t, nil)
@@ -256,6 +249,7 @@ func TestStopWhileAnUploadBegins(t *testing.T) {
 
 // A store that does not answer, or refuses, fails the attempt and no output.
 func TestStoreIsAway(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 2*minPartSize)) })
 	for name, before := range map[string]func(w http.ResponseWriter, r *http.Request) bool{
 		"nothing": func(w http.ResponseWriter, _ *http.Request) bool {
@@ -304,6 +298,7 @@ func TestStoreIsAway(t *testing.T) {
 
 // Another process stores the same output at the same time.
 func TestObjectIsThereAlready(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{10, 2 * minPartSize} {
 		b, store := setupS3(t, nil)
 		theirs := sample(size)
@@ -338,6 +333,7 @@ func TestObjectIsThereAlready(t *testing.T) {
 
 // A store that does not know conditions is used without them.
 func TestStoreWithoutConditions(t *testing.T) {
+	t.Parallel()
 	b, store := setupS3(t, nil)
 	store.answer(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Header.Get("If-None-Match") == "" {
@@ -358,6 +354,7 @@ func TestStoreWithoutConditions(t *testing.T) {
 
 // What was stored is measured again after a failure, and damage is found.
 func TestRedriveInABucket(t *testing.T) {
+	t.Parallel()
 	gone := true
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/b" && gone {
@@ -379,6 +376,7 @@ func TestRedriveInABucket(t *testing.T) {
 }
 
 func TestManyNames(t *testing.T) {
+	t.Parallel()
 	s := newBucket(t).open(t)
 	for i := range 1005 { // more than one page
 		require.NoError(t, s.put(t.Context(), file{key: fmt.Sprintf("a/%d.txt", i)}, false, []byte("x")))

@@ -29,20 +29,8 @@ var errSlowStore = errors.New("the object store took too long")
 // memory for each output on its way.
 func partSize(limit int64) int64 { return max(minPartSize, limit/maxParts+1) }
 
-// s3Part is an output on its way into the bucket. S3 keeps nothing of one that was
-// not finished, so an output is begun anew with each try.
-type s3Part struct {
-	store *objects
-	bytes int64 // once it is stored
-}
-
-func (s *objects) part(context.Context, string, int) (part, error) { return &s3Part{store: s}, nil }
-
-func (*s3Part) left() progress              { return progress{} }
-func (p *s3Part) close(bool) (int64, error) { return p.bytes, nil }
-
-func (p *s3Part) fill(ctx context.Context, f file, _ origin, _ int64, r io.Reader) (measured, error) {
-	s := p.store
+// stream keeps nothing of an output that was not finished, as S3 does.
+func (s *objects) stream(ctx context.Context, f file, r io.Reader) (measured, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout+s3Timeout, errSlowStore)
 	defer cancel()
 	var first bytes.Buffer
@@ -54,14 +42,12 @@ func (p *s3Part) fill(ctx context.Context, f file, _ origin, _ int64, r io.Reade
 			return measured{}, err
 		}
 		sum := sha256.Sum256(first.Bytes())
-		p.bytes = int64(first.Len())
 		return measured{int64(first.Len()), sum[:], time.Now()}, nil
 	}
 	c := &counter{r: io.MultiReader(&first, r), sum: sha256.New()}
 	if err := s.upload(ctx, f, c); err != nil {
 		return measured{}, fmt.Errorf("storing %s: %w", f.key, err)
 	}
-	p.bytes = c.bytes
 	return measured{c.bytes, c.sum.Sum(nil), time.Now()}, nil
 }
 

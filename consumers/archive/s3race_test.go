@@ -11,6 +11,7 @@ import (
 
 // Several outputs at once find out that the store knows no conditions.
 func TestStoreWithoutConditionsAtOnce(t *testing.T) {
+	t.Parallel()
 	store := newBucket(t)
 	s := store.open(t)
 	const writers = 3

@@ -14,6 +14,7 @@ const (
 )
 
 func TestJudge(t *testing.T) {
+	t.Parallel()
 	const text, html = "text/plain; charset=utf-8", "text/html; charset=utf-8"
 	for _, c := range []struct {
 		claim, head string
@@ -48,6 +49,7 @@ func TestJudge(t *testing.T) {
 // A page that is called a picture is not kept as one, by type nor by name, and
 // nothing else is kept as a page.
 func TestPageIsNoPicture(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		claim, body := "image/png", page
 		if r.URL.Path == "/b.html" {

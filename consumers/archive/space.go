@@ -31,10 +31,10 @@ type noRoom struct {
 func (e *noRoom) Error() string {
 	if e.limit > 0 {
 		return fmt.Sprintf("no room for %s: the archive holds %s of %s, and %s are promised to other files",
-			formatSize(e.need), formatSize(e.used), formatSize(e.limit), formatSize(e.promised))
+			humanBytes(e.need), humanBytes(e.used), humanBytes(e.limit), humanBytes(e.promised))
 	}
 	return fmt.Sprintf("no room for %s: %s are free, of which %s are reserved for events and %s are promised to other files",
-		formatSize(e.need), formatSize(e.free), formatSize(e.reserve), formatSize(e.promised))
+		humanBytes(e.need), humanBytes(e.free), humanBytes(e.reserve), humanBytes(e.promised))
 }
 
 func (e *noRoom) remedy() string {

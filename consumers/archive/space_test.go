@@ -29,6 +29,7 @@ func (b *bundle) disk(look func(n int32) int64) {
 }
 
 func TestWaitsForSpace(t *testing.T) {
+	t.Parallel()
 	var asked atomic.Int32
 	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		asked.Add(1)
@@ -60,6 +61,7 @@ func TestWaitsForSpace(t *testing.T) {
 
 // Nothing at all is written when there is no room, not even the small files.
 func TestWaitEndsWithContext(t *testing.T) {
+	t.Parallel()
 	b := setup(t, nil)
 	cause := errors.New("stopping")
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -77,6 +79,7 @@ func TestWaitEndsWithContext(t *testing.T) {
 // The disk fills up while an output of unknown length comes: what came is dropped,
 // and before it is asked for again there must be room for as much and more.
 func TestSpaceEndsInMidDownload(t *testing.T) {
+	t.Parallel()
 	const size = 3*spaceStep + 1
 	for name, told := range map[string]bool{"told": true, "untold": false} {
 		t.Run(name, func(t *testing.T) {
@@ -129,6 +132,7 @@ func held(t testing.TB, root string) (bytes int64) {
 }
 
 func TestPromises(t *testing.T) {
+	t.Parallel()
 	s := &space{step: spaceStep, free: func() (int64, error) { return 100, nil }, reserve: func() (int64, error) { return 10, nil }}
 	one, err := s.grant(60, 0)
 	require.NoError(t, err)
@@ -146,6 +150,7 @@ func TestPromises(t *testing.T) {
 }
 
 func TestSpaceCannotBeKnown(t *testing.T) {
+	t.Parallel()
 	broken := errors.New("broken")
 	b := setup(t, func(c *Config) { c.Reserve = func() (int64, error) { return 0, broken } })
 	err := b.handle(newEvent("p", "text"))
@@ -169,6 +174,7 @@ func TestSpaceCannotBeKnown(t *testing.T) {
 }
 
 func TestFreeSpace(t *testing.T) {
+	t.Parallel()
 	n, err := freeSpace(t.TempDir())
 	require.NoError(t, err)
 	require.Positive(t, n)

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -27,18 +26,15 @@ func stores(t *testing.T) map[string]store {
 	return map[string]store{"disk": d, "bucket": newBucket(t).open(t)}
 }
 
-// fill stores an output of unknown origin.
+// fill stores an output.
 func fill(t *testing.T, s store, key string, r io.Reader) error {
 	t.Helper()
-	p, err := s.part(t.Context(), path.Dir(key), 0)
-	require.NoError(t, err)
-	_, err = p.fill(t.Context(), file{key: key}, origin{Length: -1}, 0, r)
-	_, failed := p.close(false)
-	require.NoError(t, failed)
+	_, err := s.stream(t.Context(), file{key: key}, r)
 	return err
 }
 
 func TestStore(t *testing.T) {
+	t.Parallel()
 	for name, s := range stores(t) {
 		t.Run(name, func(t *testing.T) {
 			ctx := t.Context()
@@ -86,6 +82,7 @@ func TestStore(t *testing.T) {
 }
 
 func TestDiskFolder(t *testing.T) {
+	t.Parallel()
 	s := stores(t)["disk"].(*disk)
 	require.NoError(t, s.put(t.Context(), file{key: "a/0.txt"}, false, nil))
 	require.Error(t, s.sync("c"))
@@ -98,6 +95,7 @@ func TestDiskFolder(t *testing.T) {
 // Without its temporary name a file cannot be linked, as on a file system that has
 // no links, and then not be renamed either, as when another process swept it away.
 func TestTemporaryNameIsGone(t *testing.T) {
+	t.Parallel()
 	s := stores(t)["disk"].(*disk)
 	gone := func() io.Reader {
 		return readerFunc(func([]byte) (int, error) {
@@ -120,6 +118,7 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // Whoever is first keeps the name, also between processes that share the folder.
 func TestOneOfManyWins(t *testing.T) {
+	t.Parallel()
 	b := setup(t, nil)
 	for i := range 20 {
 		key := fmt.Sprintf("a/%d.txt", i)
@@ -146,6 +145,7 @@ func TestOneOfManyWins(t *testing.T) {
 
 // Another process, which shares the folder, is faster by a hair.
 func TestOtherProcessIsFaster(t *testing.T) {
+	t.Parallel()
 	b := setup(t, nil)
 	dir := folder(b.dir, "p")
 	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) {

@@ -13,21 +13,21 @@ import (
 // came could not be gone on with.
 const maxAnew = 2
 
-// download stores an output that is an address. Whenever there is no room for it
-// the part that came is dropped, since it takes room too, and begun anew later.
-func (t *attempt) download(ctx context.Context, n int, o bridge.Output) (entry, error) {
+// download stores an output that is an address. When there is no room for the output,
+// what came of it is dropped, and the download begins anew once there is room.
+func (t *attempt) download(ctx context.Context, n int, o bridge.Output) (manifestOutput, error) {
 	var need int64
 	for anew := 0; ; {
-		e, err := t.tryDownload(ctx, n, o, need)
+		m, err := t.tryDownload(ctx, n, o, need)
 		if full, ok := asNoRoom(err); ok {
 			if err := t.space.wait(ctx, full); err != nil {
-				return entry{}, err
+				return manifestOutput{}, err
 			}
 			need = full.need
 			continue
 		}
 		if f, ok := asFault(err); !ok || !f.anew || anew == maxAnew {
-			return e, err
+			return m, err
 		}
 		anew++
 	}
@@ -35,65 +35,46 @@ func (t *attempt) download(ctx context.Context, n int, o bridge.Output) (entry, 
 
 // tryDownload is download with a *noRoom as error instead of the wait. It needs
 // at least need bytes of room, as an earlier try has found.
-func (t *attempt) tryDownload(ctx context.Context, n int, o bridge.Output, need int64) (e entry, err error) {
-	p, err := t.files.part(ctx, t.folder, n)
-	if err != nil {
-		return entry{}, err
-	}
-	left := p.left()
-	var room *grant
+func (t *attempt) tryDownload(ctx context.Context, n int, o bridge.Output, need int64) (m manifestOutput, err error) {
 	defer func() {
 		if f, ok := asFault(err); ok {
-			t.late.judge(f) // before it is decided what stays
+			t.late.judge(f)
 			t.expire(f)
 		}
-		stays, failed := p.close(mayGoOn(err))
-		t.space.stored(stays - left.bytes)
-		if room != nil {
-			room.release() // now that it is counted
-		}
-		if err == nil {
-			err = failed
-		}
 	}()
-	d, err := t.fetcher.get(ctx, o.URL, left)
+	d, err := t.downloader.get(ctx, o.URL)
 	if err != nil {
-		return entry{}, err
+		return manifestOutput{}, err
 	}
 	defer d.Close()
-	if room, err = t.space.grant(d.rest(), need); err != nil {
-		return entry{}, err
+	room, err := t.space.grant(d.origin.length, need)
+	if err != nil {
+		return manifestOutput{}, err
 	}
-
-	from, at, head, body := d.origin, d.at, left.head, io.Reader(granted{room, d})
-	if at == 0 {
-		if head, err = firstBytes(body); err != nil {
-			return entry{}, err
-		}
-		body = io.MultiReader(bytes.NewReader(head), body)
+	defer room.release()
+	body := granted{room, d}
+	head, err := firstBytes(body)
+	if err != nil {
+		return manifestOutput{}, err
 	}
-	j, ext := coded(d.origin.Coding, d.contentType, head)
+	j, ext := coded(d.origin.coding, d.contentType, head)
 	if ext == "" {
 		ext = extension(d.address.Path, j.contentType)
 	}
-	name := fileName(n, ext)
-	m, err := p.fill(ctx, file{t.key(name), j.contentType}, from, at, body)
+	return t.stream(ctx, n, o, fileName(n, ext), j, io.MultiReader(bytes.NewReader(head), body))
+}
+
+// stream stores an output for which there is room.
+func (t *attempt) stream(ctx context.Context, n int, o bridge.Output, name string, j judgement, r io.Reader) (manifestOutput, error) {
+	m, err := t.files.stream(ctx, file{t.key(name), j.contentType}, r)
 	if errors.Is(err, errStored) { // by another process, since we looked
 		return t.measure(ctx, n, o, name)
 	}
 	if err != nil {
-		return entry{}, err
+		return manifestOutput{}, err
 	}
-	return t.entry(n, o, name, j, m), nil
-}
-
-// mayGoOn reports whether a later try can use what came before the error.
-func mayGoOn(err error) bool {
-	if _, full := asNoRoom(err); full {
-		return false
-	}
-	f, ok := asFault(err)
-	return err != nil && (!ok || !f.final && !f.anew)
+	t.space.stored(m.bytes)
+	return t.describe(n, o, name, j, m), nil
 }
 
 // firstBytes are as many as say what a file is, or all of it.
@@ -104,14 +85,6 @@ func firstBytes(r io.Reader) ([]byte, error) {
 		err = nil
 	}
 	return head[:n], err
-}
-
-// rest is how much of the file is to come, -1 when the sender did not say.
-func (d *download) rest() int64 {
-	if d.origin.Length < 0 {
-		return -1
-	}
-	return d.origin.Length - d.at
 }
 
 // granted reads what there is room for.

@@ -32,6 +32,7 @@ func small(t *testing.T, change func(*Config)) *bundle {
 
 // An archive that is full waits, until somebody makes room, and says so.
 func TestMaxBytes(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/untold" {
 			_ = http.NewResponseController(w).Flush()
@@ -60,6 +61,7 @@ func TestMaxBytes(t *testing.T) {
 
 // What is known of the archive's size is what it is, whatever failed in between.
 func TestUsageIsRight(t *testing.T) {
+	t.Parallel()
 	f := &flaky{data: sample(300 << 10), etag: `"1"`, cut: 200 << 10, cuts: 1}
 	f.lie = func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Header.Get("Range") != "" {
@@ -88,7 +90,8 @@ func TestUsageIsRight(t *testing.T) {
 	requireRight(b)
 	ev := newEvent("p", "text", srv.URL+"/a.mp4")
 	require.Error(t, b.handle(ev))
-	require.NotEmpty(t, temporaries(t, b.dir))
+	require.Empty(t, temporaries(t, b.dir))
+	requireRight(b)
 	f.lie = nil
 	require.NoError(t, b.handle(ev))
 	requireRight(b)
@@ -104,6 +107,7 @@ func TestUsageIsRight(t *testing.T) {
 
 // Events stay in their stream while there is no room.
 func TestGate(t *testing.T) {
+	t.Parallel()
 	b := small(t, nil)
 	b.Wait(t.Context()) // there is
 	require.Zero(t, b.alarms(bridge.AlarmArchiveNoRoom))
@@ -138,12 +142,14 @@ func TestGate(t *testing.T) {
 }
 
 func TestMaxBytesBelowMaxOutput(t *testing.T) {
+	t.Parallel()
 	_, err := New(Config{Location: Location{Dir: t.TempDir()}, Hosts: []string{"x"}, MaxBytes: 1 << 30})
 	require.ErrorContains(t, err, "at least twice max output")
 }
 
 // A disk of its own has a folder that only root may read, lost+found.
 func TestFoldersOfOthersAreNotCounted(t *testing.T) {
+	t.Parallel()
 	b := setup(t, nil)
 	for _, name := range []string{"a", "lost+found", "z"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(b.dir, name), 0o750))

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 // Whoever waits for room counts again what is there. What is on its way is part of
 // that, and is not dropped because it was promised room before.
 func TestWaitersLeaveDownloadsAlone(t *testing.T) {
+	t.Parallel()
 	const size, first = 36 << 20, 20 << 20
 	for name, told := range map[string]bool{"told": true, "untold": false} {
 		t.Run(name, func(t *testing.T) {
@@ -45,8 +47,9 @@ func TestWaitersLeaveDownloadsAlone(t *testing.T) {
 			done := make(chan error, 1)
 			go func() { done <- b.handle(newEvent("p", srv.URL+"/a.mp4")) }()
 			require.Eventually(t, func() bool {
-				info, err := os.Stat(filepath.Join(folder(b.dir, "p"), "0.part"))
-				return err == nil && info.Size() == first
+				left, err := filepath.Glob(filepath.Join(folder(b.dir, "p"), "0.mp4.*.tmp"))
+				require.NoError(t, err)
+				return len(left) == 1 && held(t, b.dir) == first
 			}, 10*time.Second, time.Millisecond)
 			waited := make(chan error, 1)
 			go func() {
@@ -72,6 +75,7 @@ func TestWaitersLeaveDownloadsAlone(t *testing.T) {
 
 // A count that began before a download was promised its room may find it there, too.
 func TestPromisesAreKept(t *testing.T) {
+	t.Parallel()
 	u := newUsage(10, nil)
 	require.Nil(t, u.hold(8))
 	u.add(9)
@@ -79,42 +83,33 @@ func TestPromisesAreKept(t *testing.T) {
 	require.NotNil(t, u.hold(1))
 }
 
-// closing tells when a part is closed.
-type closing struct {
+// streaming tells when an output was stored.
+type streaming struct {
 	store
-	closed func()
+	stored func()
 }
 
-func (s closing) part(ctx context.Context, folder string, n int) (part, error) {
-	p, err := s.store.part(ctx, folder, n)
-	return closingPart{p, s.closed}, err
-}
-
-type closingPart struct {
-	part
-	closed func()
-}
-
-func (p closingPart) close(keep bool) (int64, error) {
-	n, err := p.part.close(keep)
-	p.closed()
-	return n, err
+func (s streaming) stream(ctx context.Context, f file, r io.Reader) (measured, error) {
+	m, err := s.store.stream(ctx, f, r)
+	s.stored()
+	return m, err
 }
 
 // There is no moment at which a file that is stored is neither promised nor counted.
 func TestNoGapBetweenPromiseAndCount(t *testing.T) {
+	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 400<<10)) })
 	b := small(t, nil)
-	gaps, closed := 0, 0
-	b.files = closing{b.files, func() {
-		closed++
+	gaps, stored := 0, 0
+	b.files = streaming{b.files, func() {
+		stored++
 		if g, err := b.space.grant(700<<10, 0); err == nil {
 			g.release()
 			gaps++
 		}
 	}}
 	require.NoError(t, b.handle(newEvent("p", srv.URL+"/a.png")))
-	require.Equal(t, 1, closed)
+	require.Equal(t, 1, stored)
 	require.Zero(t, gaps)
 	require.Zero(t, b.space.usage.held)
 	require.Zero(t, b.space.promised)
@@ -122,6 +117,7 @@ func TestNoGapBetweenPromiseAndCount(t *testing.T) {
 
 // While outputs wait for room operators are told since when and why.
 func TestBlockedWithoutRoom(t *testing.T) {
+	t.Parallel()
 	b := setup(t, nil)
 	var room atomic.Bool
 	b.disk(func(int32) int64 {

@@ -17,6 +17,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestEventHasWhatTheLiteralsSay(t *testing.T) {
+	t.Parallel()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	ev := consumertest.Event(consumertest.Prediction{
 		ID: "pred_9", Model: "google/nano-banana-pro/text-to-image", Outputs: []any{"https://cdn.get3w.com/a.png?x=1&y=2", map[string]any{"text": "b"}},
@@ -37,6 +38,7 @@ func TestEventHasWhatTheLiteralsSay(t *testing.T) {
 }
 
 func TestEventDefaults(t *testing.T) {
+	t.Parallel()
 	ev := consumertest.Event(consumertest.Prediction{})
 	require.Equal(t, `{"id":"pred_1","model":"get3w/flux-dev","status":"completed"}`, string(ev.Body)) //nolint:testifylint // byte for byte, not JSON for JSON
 	require.Equal(t, "get3w", ev.Source)
@@ -53,6 +55,7 @@ func TestEventDefaults(t *testing.T) {
 
 // The same fact is the same event, as with a bridge.
 func TestEventID(t *testing.T) {
+	t.Parallel()
 	id := func(p consumertest.Prediction) string { return consumertest.Event(p).ID }
 	one := id(consumertest.Prediction{Outputs: []any{"https://a/b?token=1"}})
 	require.Equal(t, one, id(consumertest.Prediction{Outputs: []any{"https://a/b?token=2"}, CompletedAt: time.Now()}))
@@ -60,6 +63,7 @@ func TestEventID(t *testing.T) {
 }
 
 func TestEventThatNoBridgeWouldMake(t *testing.T) {
+	t.Parallel()
 	for _, p := range []consumertest.Prediction{
 		{ID: strings.Repeat("x", 257)}, {Status: strings.Repeat("x", 65)}, {Outputs: []any{make(chan int)}}, {Source: "Not A Name"},
 	} {
@@ -68,6 +72,7 @@ func TestEventThatNoBridgeWouldMake(t *testing.T) {
 }
 
 func TestHandleReportsAPanic(t *testing.T) {
+	t.Parallel()
 	tried := consumertest.Handle(context.Background(), consumers.HandlerFunc(func(context.Context, *bridge.Event) error { panic("no") }), consumertest.Event(consumertest.Prediction{}))
 	require.Equal(t, consumers.ActionRetry, tried.Action)
 	require.Equal(t, "no", tried.Panic)

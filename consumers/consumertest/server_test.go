@@ -18,6 +18,7 @@ import (
 func event(id string) *bridge.Event { return consumertest.Event(consumertest.Prediction{ID: id}) }
 
 func TestServerWaitsForEveryVerdict(t *testing.T) {
+	t.Parallel()
 	s := consumertest.Start(t)
 	verdicts := map[string]func(a consumers.Attempt) error{
 		"pred_done":      func(consumers.Attempt) error { return nil },
@@ -65,6 +66,7 @@ func TestServerWaitsForEveryVerdict(t *testing.T) {
 
 // Each consumer has its own verdict on an event.
 func TestServerWithTwoConsumers(t *testing.T) {
+	t.Parallel()
 	s := consumertest.Start(t)
 	s.Publish(event("pred_1"))
 	s.Run(consumers.HandlerFunc(func(context.Context, *bridge.Event) error { return nil }), consumers.Config{Name: "one"})
@@ -86,6 +88,7 @@ func (f *failing) FailNow()                          { runtime.Goexit() }
 
 // What is wrong with the test is said at once.
 func TestServerFailsTheTest(t *testing.T) {
+	t.Parallel()
 	for want, wrong := range map[string]func(s *consumertest.Server){
 		"was not published": func(s *consumertest.Server) { s.Wait("team", event("pred_1")) },
 		"not a usable name": func(s *consumertest.Server) { s.Run(consumers.HandlerFunc(nil), consumers.Config{}) },

@@ -3,11 +3,10 @@ package exec
 import (
 	"cmp"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"regexp"
 	"strings"
-
-	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
 )
@@ -29,11 +28,11 @@ type Config struct {
 	// Alarms are told when the command cannot be started. Nil means nobody is.
 	Alarms bridge.Alarmer
 	// Logger is told what cannot be removed. Nil means nobody is.
-	Logger *zap.Logger
+	Logger *slog.Logger
 }
 
 func (c Config) withDefaults() Config {
-	c.Logger = cmp.Or(c.Logger, zap.NewNop())
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.Alarms == nil {
 		c.Alarms = silent{}
 	}

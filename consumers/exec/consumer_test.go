@@ -63,6 +63,7 @@ func (d *deployment) letter() *bridge.DeadLetter {
 }
 
 func TestDoneIsAcknowledged(t *testing.T) {
+	t.Parallel()
 	d := deploy(setup(t, environ), consumers.Config{})
 	d.publish("pred_1")
 	require.Equal(t, "+ACK", next(t, d.wire))
@@ -77,6 +78,7 @@ func TestDoneIsAcknowledged(t *testing.T) {
 }
 
 func TestDataErrorIsADeadLetterWithTheOutput(t *testing.T) {
+	t.Parallel()
 	d := deploy(setup(t, `echo the beginning; head -c 104857600 /dev/zero | tr '\0' x; echo; echo the end; exit 65`), consumers.Config{})
 	d.publish("pred_1")
 	require.Equal(t, "+TERM permanent", next(t, d.wire))
@@ -88,6 +90,7 @@ func TestDataErrorIsADeadLetterWithTheOutput(t *testing.T) {
 }
 
 func TestOtherStatusComesAgain(t *testing.T) {
+	t.Parallel()
 	for _, status := range []string{"75", "1"} {
 		d := deploy(setup(t, `echo "$HOOKSPAN_ATTEMPT" >>"$OUT/attempts"; [ "$HOOKSPAN_ATTEMPT" = 3 ] || exit `+status), consumers.Config{})
 		d.publish("pred_1")
@@ -99,6 +102,7 @@ func TestOtherStatusComesAgain(t *testing.T) {
 }
 
 func TestTimeoutComesAgain(t *testing.T) {
+	t.Parallel()
 	b := setup(t, `[ "$HOOKSPAN_ATTEMPT" = 2 ] || sleep 60`)
 	d := deploy(b, consumers.Config{Timeout: 200 * time.Millisecond})
 	d.publish("pred_1")
@@ -109,6 +113,7 @@ func TestTimeoutComesAgain(t *testing.T) {
 }
 
 func TestStopGivesTheEventBack(t *testing.T) {
+	t.Parallel()
 	b := setup(t, tree+"wait; sleep 60")
 	b.killAfter = 10 * time.Millisecond
 	l := b.life()
@@ -123,6 +128,7 @@ func TestStopGivesTheEventBack(t *testing.T) {
 
 // During a deploy of the command nothing is tried, and nothing is lost.
 func TestMissingCommandIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	for name, prepare := range map[string]func(path string) error{
 		"missing":        func(string) error { return nil },
 		"not executable": func(path string) error { return os.WriteFile(path, nil, 0o600) },
@@ -155,6 +161,7 @@ func TestMissingCommandIsWaitedFor(t *testing.T) {
 
 // What looks like a command and cannot be started is no attempt, and others wait.
 func TestCommandThatCannotBeStarted(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "command")
 	install(t, path, "#!/no/such/interpreter\n")
 	b := setupCommand(t, path)

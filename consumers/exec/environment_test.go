@@ -64,6 +64,7 @@ func TestEnvironment(t *testing.T) {
 }
 
 func TestEnvironmentOfAnEventWithLittle(t *testing.T) {
+	t.Parallel()
 	vars := setup(t, environ).environ(newEvent("pred_1"))
 	require.Contains(t, vars, "HOOKSPAN_MODEL")
 	require.Empty(t, vars["HOOKSPAN_MODEL"])
@@ -73,6 +74,7 @@ func TestEnvironmentOfAnEventWithLittle(t *testing.T) {
 
 // No value keeps the command from starting, or ends where its variable does not.
 func TestValuesThatNoVariableCanHold(t *testing.T) {
+	t.Parallel()
 	b := setup(t, environ)
 	ev := newEvent("a\x00b")
 	ev.Model, ev.Query = "x\x00LD_PRELOAD=/evil.so\xff", map[string]string{"ref": "\x00"}
@@ -85,6 +87,7 @@ func TestValuesThatNoVariableCanHold(t *testing.T) {
 }
 
 func TestAttributesAreBounded(t *testing.T) {
+	t.Parallel()
 	b := setup(t, "exit 0")
 	ev := newEvent("p")
 	ev.Model = strings.Repeat("x", 60<<10)

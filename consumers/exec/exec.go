@@ -23,11 +23,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	osexec "os/exec"
 	"slices"
 	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/consumers"
@@ -58,7 +57,7 @@ type Runner struct {
 	env     []string
 	folders folders
 	gate    gate
-	log     *zap.Logger
+	log     *slog.Logger
 	// killAfter is the constant, or shorter in tests.
 	killAfter time.Duration
 }

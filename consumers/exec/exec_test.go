@@ -15,6 +15,7 @@ import (
 )
 
 func TestExitStatus(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		script    string
 		permanent bool
@@ -48,6 +49,7 @@ func TestExitStatus(t *testing.T) {
 }
 
 func TestBodyIsTheInput(t *testing.T) {
+	t.Parallel()
 	b := setup(t, `cat >"$OUT/body"`)
 	body := make([]byte, 4<<20)
 	for i := range body {
@@ -60,6 +62,7 @@ func TestBodyIsTheInput(t *testing.T) {
 }
 
 func TestInputThatIsNotRead(t *testing.T) {
+	t.Parallel()
 	for _, script := range []string{"exit 0", "exec <&-; exit 0", "head -c 1 >/dev/null"} {
 		ev := newEvent("p")
 		ev.Body = make([]byte, 4<<20)
@@ -69,12 +72,14 @@ func TestInputThatIsNotRead(t *testing.T) {
 
 // Arguments are passed as they are written: there is no shell that reads them.
 func TestArgumentsAreTheConfigurationsAlone(t *testing.T) {
+	t.Parallel()
 	b := setupCommand(t, "/bin/sh", "-c", `printf '%s\n' "$#" "$@" >"$OUT/args"`, "name", "--size=512", "$HOME `id` ; *", "")
 	require.NoError(t, b.handle(newEvent("$(touch x)")))
 	require.Equal(t, "3\n--size=512\n$HOME `id` ; *\n\n", b.read("args"))
 }
 
 func TestWorkingFolder(t *testing.T) {
+	t.Parallel()
 	b := setup(t, `pwd >"$OUT/pwd"; ls -A | wc -l >"$OUT/files"; stat -c %a . >"$OUT/mode"; printf %s "$TMPDIR" >"$OUT/tmp"
 		mkdir -p deep/er; ln -s "$OUT" out; echo x >deep/er/file; mktemp >/dev/null; exit 1`)
 	require.Error(t, b.handle(newEvent("p")))
@@ -91,6 +96,7 @@ func TestWorkingFolder(t *testing.T) {
 }
 
 func TestWorkingFoldersOfAKilledProcessAreRemoved(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "attempt-1", "deep"), 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "attempt-1", "file"), nil, 0o600))
@@ -101,6 +107,7 @@ func TestWorkingFoldersOfAKilledProcessAreRemoved(t *testing.T) {
 }
 
 func TestSealedFoldersCanBeOpened(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	deep := filepath.Join(dir, "a", "b")
 	require.NoError(t, os.MkdirAll(deep, 0o700))
@@ -113,6 +120,7 @@ func TestSealedFoldersCanBeOpened(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
+	t.Parallel()
 	good := Config{Command: []string{"/bin/true"}, Dir: t.TempDir()}
 	for want, change := range map[string]func(*Config){
 		"command: it is empty":                func(c *Config) { c.Command = nil },
@@ -136,6 +144,7 @@ func TestConfig(t *testing.T) {
 }
 
 func TestOutputKeepsBeginningAndEnd(t *testing.T) {
+	t.Parallel()
 	line := func(i int) string { return "line " + strconv.Itoa(i) + "\n" }
 	for _, chunks := range [][]int{{1}, {maxHead}, {maxHead, 1}, {maxHead + maxTail}, {maxHead + maxTail + 1}, {1 << 20}, {7, 300, 5000, 100000, 3, 20000, 1, 1}} {
 		var text strings.Builder
@@ -164,6 +173,7 @@ func TestOutputKeepsBeginningAndEnd(t *testing.T) {
 }
 
 func TestLastLine(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		"": "", "\n\n": "", "a": "a", "a\nb\n\n": "b", "a\r\nb \r\n": "b", strings.Repeat("é", 1000): strings.Repeat("é", 100),
 		strings.Repeat("x", maxHead) + "\nend\n": "end",

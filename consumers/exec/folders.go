@@ -4,10 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
-
-	"go.uber.org/zap"
 )
 
 const folderPrefix = "attempt-"
@@ -15,7 +14,7 @@ const folderPrefix = "attempt-"
 // folders are the working folders in dir.
 type folders struct {
 	dir string
-	log *zap.Logger
+	log *slog.Logger
 }
 
 // open makes dir, and removes what an earlier process left in it.
@@ -56,7 +55,7 @@ func (f *folders) remove(dir string) {
 		err = os.RemoveAll(dir)
 	}
 	if err != nil {
-		f.log.Warn("a working folder cannot be removed", zap.Error(err))
+		f.log.Warn("a working folder cannot be removed", slog.Any("error", err))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/backoff"
 )
 
 const (
@@ -48,7 +49,7 @@ func (g *gate) wait(ctx context.Context) {
 			return
 		}
 		g.shut(err)
-		pause(ctx, max(delay, g.every))
+		backoff.Sleep(ctx, max(delay, g.every))
 	}
 }
 
@@ -133,13 +134,4 @@ func executable(path string) error {
 		return &os.PathError{Op: "execute", Path: path, Err: err}
 	}
 	return nil
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

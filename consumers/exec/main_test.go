@@ -17,7 +17,7 @@ import (
 )
 
 // patience bounds how long a test waits for something that must happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // childHandle is the first argument of a process that a test starts to have it
 // killed.

@@ -24,6 +24,7 @@ const tree = `trap '' TERM; exec 3>"$OUT/life"
 	echo begun >&3; `
 
 func TestEndOfTheContextEndsEveryProcess(t *testing.T) {
+	t.Parallel()
 	for name, last := range map[string]string{
 		"ignores SIGTERM":                      "wait; sleep 60",
 		"ends by SIGTERM, its children do not": "trap - TERM; sleep 60",
@@ -41,6 +42,7 @@ func TestEndOfTheContextEndsEveryProcess(t *testing.T) {
 }
 
 func TestWhatACommandLeavesIsKilled(t *testing.T) {
+	t.Parallel()
 	b := setup(t, tree+"exit 0")
 	l := b.life()
 	require.NoError(t, b.handle(newEvent("p")))
@@ -50,6 +52,7 @@ func TestWhatACommandLeavesIsKilled(t *testing.T) {
 
 // A command that ends in order after SIGTERM has not done what it was told before.
 func TestToldToEndIsNotDone(t *testing.T) {
+	t.Parallel()
 	for _, code := range []string{"0", "65"} {
 		b := setup(t, `trap 'echo bye; exit `+code+`' TERM; echo begun >"$OUT/life"; while :; do sleep 0.01; done`)
 		l := b.life()
@@ -62,6 +65,7 @@ func TestToldToEndIsNotDone(t *testing.T) {
 }
 
 func TestContextThatHasEnded(t *testing.T) {
+	t.Parallel()
 	b := setup(t, `touch "$OUT/ran"`)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(consumers.ErrStopping)
@@ -71,6 +75,7 @@ func TestContextThatHasEnded(t *testing.T) {
 
 // A process in another session cannot be reached, and holds up nothing.
 func TestEscapedProcessHoldsNothingUp(t *testing.T) {
+	t.Parallel()
 	b := setup(t, `setsid sh -c 'echo $$ >"$OUT/x"; mv "$OUT/x" "$OUT/pid"; exec sleep 60' &
 		while ! [ -e "$OUT/pid" ]; do sleep 0.01; done`)
 	require.NoError(t, b.handle(newEvent("p")))
@@ -80,12 +85,14 @@ func TestEscapedProcessHoldsNothingUp(t *testing.T) {
 }
 
 func TestFloodOfOutput(t *testing.T) {
+	t.Parallel()
 	b := setup(t, `echo the beginning; head -c 52428800 /dev/zero | tee /dev/stderr; echo; echo the end; exit 1`)
 	require.ErrorContains(t, b.handle(newEvent("p")), `exit status 1: "the end"`)
 }
 
 // A command does not outlive the process that started it, however that ends.
 func TestKilledProcessLeavesNoCommand(t *testing.T) {
+	t.Parallel()
 	b := setup(t, "")
 	l := b.life()
 	self, err := os.Executable()

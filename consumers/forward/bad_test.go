@@ -84,6 +84,7 @@ func write(text string) func(net.Conn, <-chan struct{}) {
 
 // Each ends, is tried again, and counts against the target.
 func TestBadTargets(t *testing.T) {
+	t.Parallel()
 	short := func(c *Config) { c.Timeout = 50 * time.Millisecond }
 	closedPort := func() string {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -146,6 +147,7 @@ func TestBadTargets(t *testing.T) {
 
 // What a target says instead of HTTP is in no log and no alarm at length.
 func TestErrorsAreShort(t *testing.T) {
+	t.Parallel()
 	for _, said := range []string{"", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: ", "HTTP/1.1 200 OK\r\nContent-Length: "} {
 		b := setup(t, raw(t, write(said+strings.Repeat("\x00", maxHeader/2)+"\r\n\r\n")), oneFailureOpens)
 		err := b.handle()
@@ -156,6 +158,7 @@ func TestErrorsAreShort(t *testing.T) {
 
 // The status has said what becomes of the event, whatever becomes of the body.
 func TestBadBodies(t *testing.T) {
+	t.Parallel()
 	endless := func(c net.Conn, _ <-chan struct{}) {
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10737418240\r\n\r\n")
 		for {
@@ -179,7 +182,7 @@ func TestBadBodies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := setup(t, url, func(c *Config) { oneFailureOpens(c); c.Timeout = time.Hour })
-			b.answerTime = 50 * time.Millisecond
+			b.bodyTime = 50 * time.Millisecond
 			require.NoError(t, b.handle())
 			require.Equal(t, closed, b.breaker.current())
 		})
@@ -188,6 +191,7 @@ func TestBadBodies(t *testing.T) {
 
 // A target sees no second request, whatever it redirects to.
 func TestNoRedirectIsFollowed(t *testing.T) {
+	t.Parallel()
 	var elsewhere atomic.Int32
 	other := serve(t, func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) })
 	for _, to := range []string{other.URL, "http://169.254.169.254/latest/meta-data/", "/again"} {
@@ -206,6 +210,7 @@ func TestNoRedirectIsFollowed(t *testing.T) {
 
 // A target cannot make something else of the connection.
 func TestNoOtherProtocol(t *testing.T) {
+	t.Parallel()
 	url := raw(t, write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n"))
 	require.ErrorContains(t, setup(t, url, nil).handle(), "answered 101")
 }
@@ -213,12 +218,13 @@ func TestNoOtherProtocol(t *testing.T) {
 // Nor can it hold an attempt with one that it opens and says nothing on: no context
 // ends the reading of such a connection.
 func TestOtherProtocolIsNotListenedTo(t *testing.T) {
+	t.Parallel()
 	url := raw(t, func(c net.Conn, gone <-chan struct{}) {
 		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n")
 		<-gone
 	})
 	b := setup(t, url, nil)
-	b.answerTime = 50 * time.Millisecond
+	b.bodyTime = 50 * time.Millisecond
 	require.ErrorContains(t, b.handle(), "answered 101")
 }
 
@@ -228,11 +234,12 @@ func TestNoProxy(t *testing.T) {
 	t.Setenv("ALL_PROXY", "http://127.0.0.1:1")
 	b := setup(t, answering(t, 200).URL, nil)
 	require.NoError(t, b.handle())
-	require.Nil(t, newTransport(Config{}, guard{}).Proxy)
+	require.Nil(t, newTransport(Config{}, false).Proxy)
 }
 
 // A body that the target does not read ends with the attempt.
 func TestBodyThatNobodyReads(t *testing.T) {
+	t.Parallel()
 	url := listen(t, func(_ net.Conn, gone <-chan struct{}) { <-gone })
 	b := setup(t, url, func(c *Config) { c.Timeout = 50 * time.Millisecond })
 	ev := newEvent("p")

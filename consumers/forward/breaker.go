@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/internal/backoff"
 )
 
 // Breaker says when a target that fails is left alone. The zero value is the
@@ -194,22 +194,12 @@ func (p *pass) failed(err error, least time.Duration) {
 		b.since = now
 	}
 	b.openings++
-	pause := max(b.pause(), min(least, b.cfg.MaxPause))
+	pause := max(backoff.Spread(backoff.Doubled(b.cfg.Pause, b.openings-1, b.cfg.MaxPause)), min(least, b.cfg.MaxPause))
 	b.until, b.err = now.Add(pause), err
 	b.become(open)
 	told := change{state: open, openings: b.openings, since: b.since, pause: pause, err: err}
 	b.mu.Unlock()
 	b.onChange(told)
-}
-
-// pause is that of this opening.
-func (b *breaker) pause() time.Duration {
-	d := b.cfg.Pause
-	for i := 1; i < b.openings && d < b.cfg.MaxPause; i++ {
-		d *= 2
-	}
-	d = min(d, b.cfg.MaxPause)
-	return d/2 + rand.N(d/2+1)
 }
 
 // abandon says that nothing was found out. Without a probe, or after a result, it

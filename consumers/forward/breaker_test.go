@@ -40,6 +40,7 @@ func (b *breaker) fail(t *testing.T) time.Duration {
 }
 
 func TestBreakerCountsFailuresInARow(t *testing.T) {
+	t.Parallel()
 	b, changes := newTestBreaker()
 	for range 5 {
 		b.mustEnter(t).failed(errTarget, 0)
@@ -55,6 +56,7 @@ func TestBreakerCountsFailuresInARow(t *testing.T) {
 }
 
 func TestBreakerPausesGrow(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b, changes := newTestBreaker()
 		began := time.Now()
@@ -81,6 +83,7 @@ func TestBreakerPausesGrow(t *testing.T) {
 }
 
 func TestBreakerDoesAsTheTargetAsks(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for least, want := range map[time.Duration]time.Duration{25 * time.Second: 25 * time.Second, time.Hour: 40 * time.Second} {
 			b, _ := newTestBreaker()
@@ -93,6 +96,7 @@ func TestBreakerDoesAsTheTargetAsks(t *testing.T) {
 }
 
 func TestBreakerLetsOneProbeThrough(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b, _ := newTestBreaker()
 		late := b.mustEnter(t)
@@ -119,6 +123,7 @@ func TestBreakerLetsOneProbeThrough(t *testing.T) {
 
 // Waiters are let through one by one until the target works, then all.
 func TestBreakerWaiters(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b, _ := newTestBreaker()
 		ctx, cancel := context.WithCancel(t.Context())
@@ -162,6 +167,7 @@ func TestBreakerWaiters(t *testing.T) {
 }
 
 func TestBreakerWaitEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b, _ := newTestBreaker()
 		b.fail(t)

@@ -4,13 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
 	"slices"
 	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/consumers"
@@ -89,7 +88,7 @@ type Config struct {
 	Alarms bridge.Alarmer
 	// Logger is told when the target is left alone, and when it works again. Nil
 	// logs nothing.
-	Logger *zap.Logger
+	Logger *slog.Logger
 }
 
 // nobody is told of alarms.
@@ -107,7 +106,7 @@ func (c Config) withDefaults() Config {
 	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
 	c.Breaker = c.Breaker.withDefaults()
 	c.UserAgent = cmp.Or(c.UserAgent, "Hookspan")
-	c.Logger = cmp.Or(c.Logger, zap.NewNop())
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.Alarms == nil {
 		c.Alarms = nobody{}
 	}

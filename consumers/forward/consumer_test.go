@@ -83,6 +83,7 @@ func (b *team) letter() *bridge.DeadLetter {
 
 // Whatever the target answers first, the event is acknowledged after a 2xx.
 func TestEventIsAcknowledged(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{201, 302, 404, 429, 500, 503} {
 		b := newTeam(t)
 		wire := b.verdicts()
@@ -108,6 +109,7 @@ func TestEventIsAcknowledged(t *testing.T) {
 }
 
 func TestRefusedEventIsADeadLetter(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{400, 410, 413, 422} {
 		b := newTeam(t)
 		wire := b.verdicts()
@@ -129,6 +131,7 @@ func TestRefusedEventIsADeadLetter(t *testing.T) {
 // While a target is away its events wait, without attempts; once it is back all of
 // them arrive. What failed before counts.
 func TestBreakerHoldsEventsBack(t *testing.T) {
+	t.Parallel()
 	const failures, events = 3, 40
 	b := newTeam(t)
 	var works atomic.Bool
@@ -181,6 +184,7 @@ func TestBreakerHoldsEventsBack(t *testing.T) {
 
 // A dead letter tells of the requests that were made, and of no other attempts.
 func TestHistoryHoldsRealAttemptsOnly(t *testing.T) {
+	t.Parallel()
 	b := newTeam(t)
 	var asked atomic.Int32
 	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -206,6 +210,7 @@ func TestHistoryHoldsRealAttemptsOnly(t *testing.T) {
 
 // The target is told that an earlier attempt may have ended in the middle.
 func TestRepeatIsTold(t *testing.T) {
+	t.Parallel()
 	b := newTeam(t)
 	b.publish("pred_1")
 	entered := make(chan struct{})

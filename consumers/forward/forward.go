@@ -7,15 +7,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/internal/dialguard"
 	"github.com/hookspan/hookspan/internal/freshconn"
 )
 
@@ -45,17 +46,17 @@ type Forwarder struct {
 	mode      Mode
 	userAgent []string
 	timeout   time.Duration
-	// answerTime is how long the body of an answer is waited for: the status is known
+	// bodyTime is how long the body of an answer is waited for: the status is known
 	// by then, and that is what counts.
-	answerTime time.Duration
-	refuse     map[int]bool
-	template   *http.Request
-	transport  *freshconn.Transport
-	keys       atomic.Pointer[[][]byte]
-	breaker    *breaker
-	alarms     bridge.Alarmer
-	log        *zap.Logger
-	metrics    metrics
+	bodyTime  time.Duration
+	refuse    map[int]bool
+	template  *http.Request
+	transport *freshconn.Transport
+	keys      atomic.Pointer[[][]byte]
+	breaker   *breaker
+	alarms    bridge.Alarmer
+	log       *slog.Logger
+	metrics   metrics
 }
 
 var (
@@ -76,17 +77,17 @@ func New(cfg Config) (*Forwarder, error) {
 		return nil, fmt.Errorf("consumer %s: url: it cannot be asked: write one such as https://billing.example.com/hooks", cfg.Name)
 	}
 	f := &Forwarder{
-		name:       cfg.Name,
-		target:     template.URL.Scheme + "://" + template.URL.Host,
-		mode:       cfg.Mode,
-		userAgent:  []string{cfg.UserAgent},
-		timeout:    cfg.Timeout,
-		answerTime: 5 * time.Second,
-		refuse:     make(map[int]bool),
-		template:   template,
-		transport:  freshconn.New(newTransport(cfg, newGuard(cfg, template.URL.Scheme == "http")), 0),
-		alarms:     cfg.Alarms,
-		log:        cfg.Logger,
+		name:      cfg.Name,
+		target:    template.URL.Scheme + "://" + template.URL.Host,
+		mode:      cfg.Mode,
+		userAgent: []string{cfg.UserAgent},
+		timeout:   cfg.Timeout,
+		bodyTime:  5 * time.Second,
+		refuse:    make(map[int]bool),
+		template:  template,
+		transport: freshconn.New(newTransport(cfg, template.URL.Scheme == "http"), 0),
+		alarms:    cfg.Alarms,
+		log:       cfg.Logger,
 	}
 	// Sent again by the transport it would be a second attempt, see newRequest.
 	template.GetBody = nil
@@ -147,47 +148,47 @@ func (f *Forwarder) Handle(ctx context.Context, ev *bridge.Event) error {
 	// A panic, and an attempt that is ended from outside, say nothing of the target.
 	defer p.abandon()
 	began := time.Now()
-	a, err := f.post(ctx, ev)
-	f.metrics.observe(a.status, time.Since(began))
+	r, err := f.post(ctx, ev)
+	f.metrics.observe(r.status, time.Since(began))
 	if err == nil {
-		consumers.Note(ctx, a.note)
-		return f.judge(a, p)
+		consumers.Note(ctx, r.note)
+		return f.judge(r, p)
 	}
 	err = fmt.Errorf("posting to %s: %w", f.target, shortError{err})
 	if ended := context.Cause(ctx); ended != nil && !errors.Is(ended, consumers.ErrTimeout) && !errors.Is(ended, context.DeadlineExceeded) {
 		return err
 	}
 	p.failed(err, 0)
-	if errors.Is(err, errBlocked) {
-		f.alarm(bridge.AlarmTargetBlocked, "the target must not be asked, so its events wait", err)
+	if errors.Is(err, dialguard.ErrBlocked) {
+		f.alarm(bridge.AlarmTargetBlocked, "the target must not be asked, so its events wait: if it is meant to be there, use https, or name its network in allow_networks", err)
 	}
 	return err
 }
 
 // post sends the request and reads the answer. No redirect is followed: RoundTrip
 // knows none.
-func (f *Forwarder) post(ctx context.Context, ev *bridge.Event) (answer, error) {
+func (f *Forwarder) post(ctx context.Context, ev *bridge.Event) (response, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, errTimeout)
 	defer cancel()
 	resp, err := f.transport.RoundTrip(f.newRequest(ctx, ev))
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	slow := time.AfterFunc(f.answerTime, cancel)
+	slow := time.AfterFunc(f.bodyTime, cancel)
 	defer slow.Stop()
-	return readAnswer(resp), nil
+	return readResponse(resp), nil
 }
 
 // tell says what became of the target.
 func (f *Forwarder) tell(c change) {
 	switch {
 	case c.state == closed:
-		f.log.Info("the target works again, events are fetched", zap.String("target", f.target), zap.Duration("after", time.Since(c.since)))
+		f.log.Info("the target works again, events are fetched", slog.String("target", f.target), slog.Duration("after", time.Since(c.since)))
 		return
 	case c.openings == 1:
 		f.log.Warn("the target fails and is left alone for a while; its events wait, without attempts",
-			zap.String("target", f.target), zap.Duration("pause", c.pause), zap.Error(c.err))
+			slog.String("target", f.target), slog.Duration("pause", c.pause), slog.Any("error", c.err))
 	}
 	if time.Since(c.since) >= alarmAfter {
 		f.alarm(bridge.AlarmTargetDown, fmt.Sprintf("the target has been failing for %v, so its events wait: see why it does", time.Since(c.since).Round(time.Second)), c.err)

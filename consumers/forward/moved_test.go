@@ -15,6 +15,7 @@ import (
 // A service that was moved in DNS while its old instance answers 503 on connections that
 // are kept is reached at its new place by the attempt after the one that failed.
 func TestServiceThatMoved(t *testing.T) {
+	t.Parallel()
 	var asked, failing atomic.Int32
 	old := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		asked.Add(1)
@@ -27,7 +28,7 @@ func TestServiceThatMoved(t *testing.T) {
 	var leads atomic.Pointer[string]
 	lead := func(address string) { leads.Store(&address) }
 	lead(old.Listener.Addr().String())
-	transport := newTransport(Config{Concurrency: 1}, guard{})
+	transport := newTransport(Config{Concurrency: 1}, false)
 	transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, *leads.Load())
 	}

@@ -30,6 +30,7 @@ type signed struct {
 // The library that many services verify with takes what is signed here, and nothing
 // that was changed.
 func TestSignatureWithTheReferenceLibrary(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	needs.Programs(t, "node", "npm")
 	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "node"))))

@@ -56,6 +56,7 @@ func requireAttributes(t *testing.T, ev *event.Event) {
 }
 
 func TestBinaryMode(t *testing.T) {
+	t.Parallel()
 	sent := newEvent("pred.1 é")
 	g, ev := received(t, nil, func(b *bundle) { require.NoError(t, b.Handle(context.Background(), sent)) })
 	requireAttributes(t, ev)
@@ -81,6 +82,7 @@ func TestBinaryMode(t *testing.T) {
 }
 
 func TestStructuredMode(t *testing.T) {
+	t.Parallel()
 	inStructuredMode := func(c *Config) { c.Mode = Structured }
 	for _, c := range []struct{ name, contentType, body, data string }{
 		{"json in capitals", "APPLICATION/JSON ;charset=UTF-8", `{}`, `"data_base64":"e30="}`},
@@ -125,6 +127,7 @@ func TestStructuredMode(t *testing.T) {
 
 // What cannot stand in a header never keeps an event from its target.
 func TestStrangeEvents(t *testing.T) {
+	t.Parallel()
 	sent := newEvent("p\\q\"\r\nX-Evil: 1")
 	sent.ContentType = "text/x\r\nX-Evil: 1"
 	sent.Query = map[string]string{"re f": "x", "ok": "\x00"}
@@ -145,6 +148,7 @@ func TestStrangeEvents(t *testing.T) {
 // A body that is itself a CloudEvent stays data in every mode, whatever the stored
 // event calls it: an event that was stored by another program, or by an older version.
 func TestBodyIsNeverTakenForTheEvent(t *testing.T) {
+	t.Parallel()
 	forged := `{"specversion":"1.0","id":"forged","source":"/sources/get3w","type":"com.get3w.prediction.completed.v1","data":{}}`
 	for _, contentType := range []string{
 		"application/cloudevents+json", "application/cloudevents-batch+json", "application/cloudevents", "application/cloudevents+avro",
@@ -167,6 +171,7 @@ func TestBodyIsNeverTakenForTheEvent(t *testing.T) {
 
 // Without it the transport would repeat a request by itself, unseen.
 func TestRequestIsSentOnce(t *testing.T) {
+	t.Parallel()
 	var answered, count int
 	srv := serve(t, func(_ http.ResponseWriter, _ *http.Request) {
 		if count++; count > 1 {

@@ -14,6 +14,7 @@ import (
 
 // The vector of the specification's own libraries.
 func TestSignatureVector(t *testing.T) {
+	t.Parallel()
 	keys, err := parseSecrets([][]byte{[]byte("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")})
 	require.NoError(t, err)
 	timestamp, signature := sign(*keys, "msg_p5jXN8AQM9LWM0D4loKWxJek", time.Unix(1614265330, 5), []byte(`{"test": 2432232314}`))
@@ -22,6 +23,7 @@ func TestSignatureVector(t *testing.T) {
 }
 
 func TestSecrets(t *testing.T) {
+	t.Parallel()
 	raw := "123456789012345678901234"
 	key, err := parseSecret([]byte(raw))
 	require.NoError(t, err)
@@ -56,6 +58,7 @@ func TestSecrets(t *testing.T) {
 
 // Secrets change while events are handled; a bad one changes nothing.
 func TestSecretsChangeWhileRunning(t *testing.T) {
+	t.Parallel()
 	signatures := make(chan string, 100)
 	srv := serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -99,6 +102,7 @@ func TestSecretsChangeWhileRunning(t *testing.T) {
 
 // The id, the time and the body can be told apart in one way only.
 func TestWebhookIDHasNoDot(t *testing.T) {
+	t.Parallel()
 	require.Equal(t, "a%2E1%2E2/completed/x", webhookID("a.1.2/completed/x"))
 	ids := make(chan string, 2)
 	srv := serve(t, func(_ http.ResponseWriter, r *http.Request) { ids <- r.Header.Get("Webhook-Id") })

@@ -1,60 +1,46 @@
 package forward
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/internal/retryafter"
 )
 
 const (
-	// maxAnswer is how much of an answer's body is read, in bytes.
-	maxAnswer = 64 << 10
+	// maxBody is how much of an answer's body is read, in bytes.
+	maxBody = 64 << 10
 	// maxRetryAfter bounds the wait that a target can ask for, so that a mistake of
 	// it does not park events for days.
 	maxRetryAfter = time.Hour
 )
 
-// answer is what a target said.
-type answer struct {
+// response is what a target said.
+type response struct {
 	status     int
 	retryAfter time.Duration // 0: it did not say
 	note       string
 }
 
-// readAnswer reads what is kept of a response. A body that breaks off, or is longer,
+// readResponse reads what is kept of a response. A body that breaks off, or is longer,
 // is kept as far as it came: the status has said what becomes of the event.
 // Behind 101 there is none, but a connection that is ours to read, which ends with
 // no context.
-func readAnswer(resp *http.Response) answer {
+func readResponse(resp *http.Response) response {
 	var body []byte
 	if resp.StatusCode != http.StatusSwitchingProtocols {
-		body, _ = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+		body, _ = io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	}
 	note := resp.Proto + " " + resp.Status
 	if len(body) > 0 {
 		note += "\n" + string(body)
 	}
-	return answer{status: resp.StatusCode, retryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()), note: note}
-}
-
-// retryAfter reads the header of RFC 9110 section 10.2.3: seconds, or a time. What is
-// over, or cannot be read, is 0.
-func retryAfter(value string, now time.Time) time.Duration {
-	if at, err := http.ParseTime(value); err == nil {
-		return min(max(at.Sub(now), 0), maxRetryAfter)
-	}
-	seconds, err := strconv.ParseUint(value, 10, 64)
-	if err != nil && !errors.Is(err, strconv.ErrRange) {
-		return 0
-	}
-	return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
+	return response{status: resp.StatusCode, retryAfter: min(retryafter.Parse(resp.Header.Get("Retry-After"), time.Now()), maxRetryAfter), note: note}
 }
 
 // judge makes the verdict of an answer, and tells the breaker:
@@ -64,29 +50,29 @@ func retryAfter(value string, now time.Time) time.Duration {
 //	Config.Refuse          refused
 //	429, 5xx               again; the target fails. 429 and 503: after Retry-After
 //	any other, 3xx too     again
-func (f *Forwarder) judge(a answer, p *pass) error {
-	if a.status >= 200 && a.status < 300 {
+func (f *Forwarder) judge(r response, p *pass) error {
+	if r.status >= 200 && r.status < 300 {
 		p.succeeded()
 		return nil
 	}
-	err := fmt.Errorf("%s answered %d %s", f.target, a.status, http.StatusText(a.status))
+	err := fmt.Errorf("%s answered %d %s", f.target, r.status, http.StatusText(r.status))
 	switch {
-	case a.status == http.StatusGone:
+	case r.status == http.StatusGone:
 		p.succeeded()
 		f.alarm(bridge.AlarmTargetGone, "the target answers 410, that it is gone for good, so its events become dead letters: "+
 			"give the consumer another url or remove it, then redrive them", err)
 		return consumers.Refused(err)
-	case f.refuse[a.status]:
+	case f.refuse[r.status]:
 		p.succeeded()
 		return consumers.Refused(err)
-	case a.status == http.StatusTooManyRequests || a.status >= 500:
-		p.failed(err, a.retryAfter)
+	case r.status == http.StatusTooManyRequests || r.status >= 500:
+		p.failed(err, r.retryAfter)
 	default:
 		p.succeeded()
 	}
-	if a.retryAfter > 0 && (a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable) {
+	if r.retryAfter > 0 && (r.status == http.StatusTooManyRequests || r.status == http.StatusServiceUnavailable) {
 		// Not all at once.
-		return consumers.RetryAfter(err, a.retryAfter+rand.N(a.retryAfter/10+1))
+		return consumers.RetryAfter(err, r.retryAfter+rand.N(r.retryAfter/10+1))
 	}
 	return err
 }

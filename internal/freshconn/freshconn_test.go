@@ -120,6 +120,7 @@ func both(t *testing.T, test func(t *testing.T, s *service)) {
 // A service that leads elsewhere is asked there within the age, although the old instance
 // lives and answers.
 func TestConnectionsHaveAnAge(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, s *service) {
 		require.Contains(t, s.ask(), "old HTTP/")
 		s.leads.Store(s.next)
@@ -137,6 +138,7 @@ func TestConnectionsHaveAnAge(t *testing.T) {
 
 // A request after one that failed has another connection.
 func TestFailedRequestsLeaveTheirConnections(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int32{500, 502, 503, 504} {
 		both(t, func(t *testing.T, s *service) {
 			require.Contains(t, s.ask(), "old")
@@ -160,6 +162,7 @@ func TestFailedRequestsLeaveTheirConnections(t *testing.T) {
 // So has one after a request that was not answered in time, by a deadline or by a cause of
 // its own.
 func TestUnansweredRequestsLeaveTheirConnections(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, s *service) {
 		require.Contains(t, s.ask(), "old")
 		s.leads.Store(s.next)
@@ -181,6 +184,7 @@ func TestUnansweredRequestsLeaveTheirConnections(t *testing.T) {
 // A caller that does not want its answer any more, and a host that cannot or must not be
 // reached, leave everybody else's connections alone.
 func TestConnectionsOutliveWhatIsNotTheirFault(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, s *service) {
 		require.Contains(t, s.ask(), "old")
 		ctx, cancel := context.WithCancel(t.Context())
@@ -196,6 +200,7 @@ func TestConnectionsOutliveWhatIsNotTheirFault(t *testing.T) {
 
 // A request that is under way keeps its connection, which is closed when it ends.
 func TestRequestUnderWayIsFinished(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, s *service) {
 		s.transport.current.IdleConnTimeout = time.Millisecond // an HTTP/2 connection is idle first
 		reader, writer := io.Pipe()
@@ -226,6 +231,7 @@ func TestRequestUnderWayIsFinished(t *testing.T) {
 // A request that fails leaves its connections, and breaks no other one that is just given
 // one of them.
 func TestFailedRequestBreaksNoOther(t *testing.T) {
+	t.Parallel()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/fails" {
 			w.WriteHeader(http.StatusBadGateway)

@@ -1,3 +1,5 @@
+// Package natstest has NATS servers for tests: one as an operator runs it, and one with the
+// streams of a bridge.
 package natstest
 
 import (

@@ -13,7 +13,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/zap"
 )
 
 // A first new connection is dialed at once. The next ones are spaced by firstPause,
@@ -35,7 +34,7 @@ type JetStream struct {
 	heard func(nc *nats.Conn, status nats.Status)
 	// owned: only Close may close a connection, any other end is a fault.
 	owned bool
-	log   *zap.Logger
+	warn  func(msg string, args ...any)
 
 	now  atomic.Pointer[jetstream.JetStream]
 	stop context.CancelFunc
@@ -43,10 +42,11 @@ type JetStream struct {
 }
 
 // Open dials a connection and keeps it going until [JetStream.Close]. The first error
-// of dial is returned, later ones are logged and dialing goes on for ever. Heard is
+// of dial is returned, later ones go to warn, a message with
+// keys and values, and dialing goes on for ever. Heard is
 // told of each status that a connection takes on, by one goroutine that does nothing
 // else meanwhile.
-func Open(dial func() (*nats.Conn, error), heard func(nc *nats.Conn, status nats.Status), log *zap.Logger) (*JetStream, error) {
+func Open(dial func() (*nats.Conn, error), heard func(nc *nats.Conn, status nats.Status), warn func(msg string, args ...any)) (*JetStream, error) {
 	nc, err := dial()
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func Open(dial func() (*nats.Conn, error), heard func(nc *nats.Conn, status nats
 		nc.Close()
 		return nil, fmt.Errorf("using JetStream: %w", err)
 	}
-	j := &JetStream{dial: dial, heard: heard, owned: true, log: log, done: make(chan struct{})}
+	j := &JetStream{dial: dial, heard: heard, owned: true, warn: warn, done: make(chan struct{})}
 	j.now.Store(&js)
 	ctx, stop := context.WithCancel(context.Background())
 	j.stop = stop
@@ -77,7 +77,7 @@ func (j *JetStream) Close() {
 // Borrow returns js so that it can outlive its connection, which belongs to somebody
 // else. That begins with [JetStream.Run]. What [Open] has returned needs no help and is
 // returned as it is.
-func Borrow(js jetstream.JetStream, log *zap.Logger) *JetStream {
+func Borrow(js jetstream.JetStream, warn func(msg string, args ...any)) *JetStream {
 	if j, ok := js.(*JetStream); ok {
 		return j
 	}
@@ -88,7 +88,7 @@ func Borrow(js jetstream.JetStream, log *zap.Logger) *JetStream {
 		opts.ClosedCB, opts.NoCallbacksAfterClientClose = nil, true
 		return opts.Connect()
 	}
-	j := &JetStream{dial: dial, heard: func(*nats.Conn, nats.Status) {}, log: log}
+	j := &JetStream{dial: dial, heard: func(*nats.Conn, nats.Status) {}, warn: warn}
 	j.now.Store(&js)
 	return j
 }
@@ -128,7 +128,7 @@ func (j *JetStream) follow(ctx context.Context) error {
 		if !j.owned && !closedByError(nc, last) {
 			return fmt.Errorf("using the connection to NATS: %w", nats.ErrConnectionClosed)
 		}
-		j.log.Warn("the connection to NATS was closed, dialing a new one", zap.NamedError("closed_by", nc.LastError()))
+		j.warn("the connection to NATS was closed, dialing a new one", "closed_by", nc.LastError())
 		if time.Since(began) > longestPause {
 			pause = 0
 		}
@@ -156,7 +156,7 @@ func (j *JetStream) replace(ctx context.Context, pause *time.Duration) bool {
 			}
 			nc.Close()
 		}
-		j.log.Warn("NATS cannot be reached, dialing again", zap.Duration("in", *pause), zap.Error(err))
+		j.warn("NATS cannot be reached, dialing again", "in", *pause, "error", err)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
-	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/internal/natstest"
 	"github.com/hookspan/hookspan/internal/redial"
@@ -31,6 +30,7 @@ func access(o *server.Options)   { o.Password = "p" }
 // Whatever ends a borrowed connection: Run goes on with another one when it was an
 // error, and ends when it was the owner.
 func TestBorrowedConnectionThatIsClosed(t *testing.T) {
+	t.Parallel()
 	var proxy *natstest.Proxy
 	for name, c := range map[string]struct {
 		opts []nats.Option
@@ -110,7 +110,7 @@ func TestBorrowedConnectionThatIsClosed(t *testing.T) {
 			t.Cleanup(nc.Close)
 			js, err := jetstream.NewWithAPIPrefix(nc, "$JS.API", jetstream.WithDefaultTimeout(7*time.Second))
 			require.NoError(t, err)
-			j := redial.Borrow(js, zap.NewNop())
+			j := redial.Borrow(js, func(string, ...any) {})
 			listening := make(chan struct{}, 1)
 			j.SetHeard(func(*nats.Conn, nats.Status) {
 				select {

@@ -16,6 +16,7 @@ import (
 // A walk from the newest message on visits what a walk from the oldest one visits, in the
 // other order: whatever is selected, whatever was removed, over many stretches.
 func TestWalkBackwards(t *testing.T) {
+	t.Parallel()
 	b := natstest.Start(t)
 	made, err := b.JS.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}, Storage: jetstream.MemoryStorage})
 	require.NoError(t, err)

@@ -16,6 +16,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestRoom(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := natstest.Start(t)
 	stream, err := b.JS.Stream(ctx, "HOOKSPAN_LATER")

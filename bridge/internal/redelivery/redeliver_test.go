@@ -18,6 +18,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/consumers"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/attemptrecord"
 )
 
 const patience = time.Minute
@@ -44,7 +45,7 @@ func (r *rig) redeliverer(store redelivery.Storer) *redelivery.Redeliverer {
 	return redelivery.NewRedeliverer(r.JS, store, redelivery.Config{
 		Names: r.Names,
 		Handled: func(ctx context.Context, consumer string, ev *bridge.Event) (bool, error) {
-			return consumers.Handled(ctx, r.JS, r.Names, consumer, ev)
+			return attemptrecord.Handled(ctx, r.JS, r.Names, consumer, ev)
 		},
 		Filter: func(consumer string) (bridge.Filter, bool) {
 			if consumer == "outputs" {
@@ -171,7 +172,7 @@ func redriveSkips(t *testing.T, once, hiccup bool) {
 
 	ev := streamtest.Event("a")
 	r.eventually(func() bool {
-		known, err := consumers.Handled(ctx, r.JS, r.Names, "team", ev)
+		known, err := attemptrecord.Handled(ctx, r.JS, r.Names, "team", ev)
 		return err == nil && known
 	})
 	report = r.re.Redrive(ctx, adminapi.DeadSelection{}, adminapi.RedeliveryOptions{})

@@ -18,6 +18,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/consumers"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/attemptrecord"
 )
 
 const scenarioEvents = 2_000
@@ -158,7 +159,7 @@ func TestTenConsumers(t *testing.T) {
 	again := redelivery.NewRedeliverer(b.JS, pub, redelivery.Config{
 		Names: b.Names,
 		Handled: func(ctx context.Context, consumer string, ev *bridge.Event) (bool, error) {
-			return consumers.Handled(ctx, b.JS, b.Names, consumer, ev)
+			return attemptrecord.Handled(ctx, b.JS, b.Names, consumer, ev)
 		},
 		Filter: func(string) (bridge.Filter, bool) { return bridge.Filter{}, false },
 	})

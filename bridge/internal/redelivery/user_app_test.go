@@ -18,7 +18,9 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/redelivery"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/bridge/internal/telemetry"
 	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/internal/durable"
 	"github.com/hookspan/hookspan/internal/natstest"
 	"github.com/hookspan/hookspan/internal/streams"
 )
@@ -55,7 +57,7 @@ func (p *program) background(run func(context.Context) error) {
 
 func (p *program) consume(js jetstream.JetStream, handle consumers.HandlerFunc) {
 	p.t.Helper()
-	c, err := consumers.New(js, handle, consumers.Config{Name: "team", Start: consumers.Start{All: true}, Logger: p.log})
+	c, err := consumers.New(js, handle, consumers.Config{Name: "team", Start: consumers.Start{All: true}, Logger: telemetry.Slog(p.log)})
 	require.NoError(p.t, err)
 	p.background(c.Run)
 }
@@ -195,9 +197,9 @@ func TestProvisioningNeedsNoRightsButThose(t *testing.T) {
 	require.NoError(t, redelivery.Provision(ctx, js, all.Names))
 	for range 2 {
 		for _, lease := range []time.Duration{time.Minute, time.Hour} {
-			change, err := consumers.Durable{Name: "team", Lease: lease}.Provision(ctx, js)
+			change, err := durable.Definition{Name: "team", Lease: lease}.Provision(ctx, js)
 			require.NoError(t, err)
-			require.NotEqual(t, consumers.Change{}, change)
+			require.NotEqual(t, durable.Change{}, change)
 		}
 	}
 	require.Empty(t, violations)

@@ -150,13 +150,13 @@ func connOptions(name string, log *zap.Logger) []nats.Option {
 // alarm. Close must be called.
 func OpenExternal(cfg ExternalConfig, name string, alarms bridge.Alarmer, log *zap.Logger) (*redial.JetStream, error) {
 	told := connectionAlarms{name: name, alarms: alarms, seed: cfg.NKeySeed}
-	return redial.Open(func() (*nats.Conn, error) { return Connect(cfg, name, log) }, told.heard, log.Named("nats").With(zap.String("connection", name)))
+	return redial.Open(func() (*nats.Conn, error) { return Connect(cfg, name, log) }, told.heard, log.Named("nats").With(zap.String("connection", name)).Sugar().Warnw)
 }
 
 // Open is [OpenExternal] for the server of this process.
 func (e *Embedded) Open(name string, alarms bridge.Alarmer, log *zap.Logger) (*redial.JetStream, error) {
 	told := connectionAlarms{name: name, alarms: alarms}
-	return redial.Open(func() (*nats.Conn, error) { return e.Connect(name, log) }, told.heard, log.Named("nats").With(zap.String("connection", name)))
+	return redial.Open(func() (*nats.Conn, error) { return e.Connect(name, log) }, told.heard, log.Named("nats").With(zap.String("connection", name)).Sugar().Warnw)
 }
 
 // connectionAlarms tell people of what keeps a connection from being one.

@@ -58,7 +58,7 @@ func OpenSpool(ctx context.Context, folder *datafolder.Folder, cfg SpoolConfig, 
 	}()
 	// Nobody can refuse its credentials, and what else closes it is in the log.
 	dial := func() (*nats.Conn, error) { return s.server.Connect("hookspan-spool", log) }
-	if s.js, err = redial.Open(dial, func(*nats.Conn, nats.Status) {}, log); err != nil { //nolint:contextcheck // it goes on until Close
+	if s.js, err = redial.Open(dial, func(*nats.Conn, nats.Status) {}, log.Sugar().Warnw); err != nil { //nolint:contextcheck // it goes on until Close
 		return nil, err
 	}
 	want := jetstream.StreamConfig{

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/retryafter"
 )
 
 // noKeyPause is how long nobody needs to ask when there is no key.
@@ -85,7 +86,7 @@ func (c *Client) meaning(status int, message string, res *http.Response, key []b
 	case http.StatusNotFound:
 		return fmt.Errorf("%w: %w", bridge.ErrNotAtProvider, err)
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		return &bridge.TryLaterError{After: retryAfter(res.Header, time.Now()), Err: err}
+		return &bridge.TryLaterError{After: min(retryafter.Parse(res.Header.Get("Retry-After"), time.Now()), maxRetryAfter), Err: err}
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return &told{text: bridge.Sentences(err.Error(), fmt.Sprintf("Check sources.%s.api.key", c.cfg.Source)), err: err}
 	}

@@ -115,7 +115,7 @@ func TestNotAtProvider(t *testing.T) {
 
 func TestTryLater(t *testing.T) {
 	for value, want := range map[string]time.Duration{
-		"": 0, "7": 7 * time.Second, "-1": 0, "99999": time.Hour, "9999999999999": 0, "soon": 0, "Wed, 21 Oct 2065 07:28:00 GMT": time.Hour, "Wed, 21 Oct 2015 07:28:00 GMT": 0,
+		"": 0, "7": 7 * time.Second, "-1": 0, "99999": time.Hour, "9999999999999": time.Hour, "soon": 0, "Wed, 21 Oct 2065 07:28:00 GMT": time.Hour, "Wed, 21 Oct 2015 07:28:00 GMT": 0,
 	} {
 		for _, answer := range []http.HandlerFunc{says(429, "text/plain", "slow down"), says(503, "text/html", ""), saysJSON(`{"code":429,"message":"tier","data":null}`)} {
 			_, err := client(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -127,8 +127,6 @@ func TestTryLater(t *testing.T) {
 			require.Equal(t, want, later.After, value)
 		}
 	}
-	in := retryAfter(http.Header{"Retry-After": {"Wed, 21 Oct 2015 07:28:00 GMT"}}, time.Date(2015, 10, 21, 7, 27, 30, 0, time.UTC))
-	require.Equal(t, 30*time.Second, in)
 }
 
 // The key never reaches another host.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -80,16 +79,4 @@ func redirected(res *http.Response, key []byte) error {
 	}
 	return fmt.Errorf("it answered %d and points to %s, and is not followed, since the key would go there: check api.base_url",
 		res.StatusCode, printable(to, key))
-}
-
-// retryAfter reads Retry-After (RFC 9110 section 10.2.3), 0 when there is none.
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	value := h.Get("Retry-After")
-	if seconds, err := strconv.ParseInt(value, 10, 32); err == nil {
-		return min(max(0, time.Duration(seconds)*time.Second), maxRetryAfter)
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return min(max(0, at.Sub(now)), maxRetryAfter)
-	}
-	return 0
 }

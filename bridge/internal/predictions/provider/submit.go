@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/internal/retryafter"
 )
 
 // How a submission can fail. An error of [Client.Submit] wraps one of them, or
@@ -137,7 +139,7 @@ func (c *Client) post(ctx context.Context, model string, key, body []byte) (*Res
 
 // answered reads what is no stream.
 func (c *Client) answered(ctx context.Context, res *http.Response, key []byte) (*Response, error) {
-	r := &Response{Status: res.StatusCode, RetryAfter: retryAfter(res.Header, time.Now())}
+	r := &Response{Status: res.StatusCode, RetryAfter: min(retryafter.Parse(res.Header.Get("Retry-After"), time.Now()), maxRetryAfter)}
 	switch {
 	case res.StatusCode >= 400:
 		a, _, _ := explained(res)

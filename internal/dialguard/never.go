@@ -1,7 +1,4 @@
-// Package neverdial knows the addresses that no setting permits to dial: what they
-// answer is for the machine itself, such as its credentials in a cloud, or they are
-// nobody's own.
-package neverdial
+package dialguard
 
 import (
 	"errors"
@@ -10,9 +7,12 @@ import (
 	"slices"
 )
 
-// ErrNever is wrapped by the errors of [Check].
+// ErrNever is wrapped, beside [ErrBlocked], by the error about an address that no setting
+// permits.
 var ErrNever = errors.New("is never asked, whatever is allowed")
 
+// never are the addresses that answer for the machine itself, such as with its credentials
+// in a cloud, and those that belong to nobody.
 var never = prefixes(
 	"169.254.0.0/16", // link-local (RFC 3927); metadata of most clouds
 	"fe80::/10",      // link-local (RFC 4291)
@@ -38,33 +38,20 @@ var embedding = []struct {
 	{netip.MustParsePrefix("::/96"), [4]int{12, 13, 14, 15}},
 }
 
-func prefixes(list ...string) []netip.Prefix {
-	out := make([]netip.Prefix, len(list))
-	for i, s := range list {
-		out[i] = netip.MustParsePrefix(s)
-	}
-	return out
-}
-
-// Check returns an error that wraps [ErrNever] for an address that must not be
-// dialled, also when it is an IPv6 form of one of IPv4. A zone is ignored. It is safe
-// for concurrent use.
-func Check(a netip.Addr) error {
+// CheckNever returns an error that wraps [ErrNever] and [ErrBlocked] for an address that no
+// setting permits, also when the address is an IPv6 form of one of IPv4. A zone is ignored.
+func CheckNever(a netip.Addr) error {
 	a = a.Unmap().WithZone("")
-	if holds(a) {
-		return fmt.Errorf("%s %w", a, ErrNever)
+	if holds(never, a) {
+		return fmt.Errorf("%w: %s %w", ErrBlocked, a, ErrNever)
 	}
 	if inner, found := embedded(a); found {
-		return fmt.Errorf("%s stands for %s, which %w", a, inner, ErrNever)
+		return fmt.Errorf("%w: %s stands for %s, which %w", ErrBlocked, a, inner, ErrNever)
 	}
 	return nil
 }
 
-func holds(a netip.Addr) bool {
-	return slices.ContainsFunc(never, func(p netip.Prefix) bool { return p.Contains(a) })
-}
-
-// embedded is the address of IPv4 that is never asked and that a stands for.
+// embedded is the address of IPv4 that a stands for, if nothing permits that one.
 func embedded(a netip.Addr) (netip.Addr, bool) {
 	raw := a.As16()
 	for _, e := range embedding {
@@ -72,9 +59,21 @@ func embedded(a netip.Addr) (netip.Addr, bool) {
 			continue
 		}
 		inner := netip.AddrFrom4([4]byte{raw[e.at[0]], raw[e.at[1]], raw[e.at[2]], raw[e.at[3]]})
-		if holds(inner) && !inner.IsUnspecified() { // all zero: no address is in that place
+		if holds(never, inner) && !inner.IsUnspecified() { // all zero: no address is in that place
 			return inner, true
 		}
 	}
 	return netip.Addr{}, false
+}
+
+func holds(list []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+func prefixes(list ...string) []netip.Prefix {
+	out := make([]netip.Prefix, len(list))
+	for i, s := range list {
+		out[i] = netip.MustParsePrefix(s)
+	}
+	return out
 }

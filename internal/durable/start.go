@@ -1,4 +1,4 @@
-package consumers
+package durable
 
 import (
 	"context"
@@ -12,30 +12,6 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// Start says which events a new durable begins with. The zero value begins with
-// what is stored after it was created.
-type Start struct {
-	// All begins with the oldest event that is still stored.
-	All bool
-	// At begins with what was stored at that time or later.
-	At time.Time
-}
-
-// ParseStart reads "new", "all" or an RFC 3339 time.
-func ParseStart(s string) (Start, error) {
-	switch s {
-	case "new":
-		return Start{}, nil
-	case "all":
-		return Start{All: true}, nil
-	}
-	at, err := time.Parse(time.RFC3339, s)
-	if err != nil {
-		return Start{}, fmt.Errorf("start is %.40q: use new, all, or a time such as 2026-01-31T15:04:05Z", s)
-	}
-	return Start{At: at}, nil
-}
-
 // fromAll is a sequence from which nothing is left out.
 const fromAll = 1
 
@@ -43,7 +19,7 @@ const fromAll = 1
 // on. A time is looked up here, and not left to the server: nats-server 2.15.2 goes
 // on to the first message of whichever filter subject has none before that time, and
 // leaves out those of the others that lie between (selectStartingSeqNo).
-func (d Durable) first(ctx context.Context, stream jetstream.Stream) (uint64, error) {
+func (d Definition) first(ctx context.Context, stream jetstream.Stream) (uint64, error) {
 	switch {
 	case d.Start.All:
 		return fromAll, nil
@@ -72,7 +48,7 @@ func beginWith(cfg *jetstream.ConsumerConfig, first uint64) {
 // A durable that our configuration names and somebody else made begins where d.Start
 // says; one that has delivered already is not made anew for that, since events would
 // come again that its reader has handled: the error wraps [ErrUnusable] then.
-func (d Durable) checkStart(ctx context.Context, stream jetstream.Stream, f *found) error {
+func (d Definition) checkStart(ctx context.Context, stream jetstream.Stream, f *found) error {
 	info, have := f.info(), f.info().Config
 	now, err := stream.Info(ctx) // behind the durable's, so that its place is not too new
 	if err != nil {
@@ -106,7 +82,7 @@ func (d Durable) checkStart(ctx context.Context, stream jetstream.Stream, f *fou
 // resume is a sequence with which a durable goes on that stands behind the end of the
 // stream, as one does whose stream has lost its end: from where nothing is left out, so
 // events may come again.
-func (d Durable) resume(ctx context.Context, stream jetstream.Stream, info *jetstream.ConsumerInfo) (uint64, error) {
+func (d Definition) resume(ctx context.Context, stream jetstream.Stream, info *jetstream.ConsumerInfo) (uint64, error) {
 	if last := info.Delivered.Last; last != nil {
 		return streamread.FirstSince(ctx, stream, *last)
 	}
@@ -116,7 +92,7 @@ func (d Durable) resume(ctx context.Context, stream jetstream.Stream, info *jets
 
 // begins reports whether the durable delivers, or has delivered, everything from the
 // sequence first on, which is where d.Start begins.
-func (d Durable) begins(info *jetstream.ConsumerInfo, first uint64) bool {
+func (d Definition) begins(info *jetstream.ConsumerInfo, first uint64) bool {
 	if info.Config.DeliverPolicy == jetstream.DeliverAllPolicy {
 		return true
 	}

@@ -5,16 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/dialguard"
 	"github.com/hookspan/hookspan/internal/freshconn"
-	"github.com/hookspan/hookspan/internal/neverdial"
 )
 
 const (
@@ -28,32 +27,33 @@ var (
 	errStalled   = errors.New("nothing came for too long, or next to nothing")
 	errRedirects = errors.New("too many redirects")
 	errLocation  = errors.New("redirect leads nowhere")
-	errAnswer    = errors.New("answer is not valid HTTP")
+	errResponse  = errors.New("answer is not valid HTTP")
 )
 
-// fetcher starts downloads. It uses the transport without [http.Client], which
+// downloader starts downloads. The downloader uses the transport without [http.Client], which
 // writes whole addresses into its errors and tells the next host of a redirect
 // the address that led there.
-type fetcher struct {
-	guard     guard
-	transport *freshconn.Transport
-	timeout   time.Duration
-	stall     time.Duration
-	limit     int64
-	pause     time.Duration
-	logger    *zap.Logger
+type downloader struct {
+	guard   guard
+	secure  *freshconn.Transport // for https
+	plain   *freshconn.Transport // for http
+	timeout time.Duration
+	stall   time.Duration
+	limit   int64
+	pause   time.Duration
+	logger  *slog.Logger
 }
 
-func newFetcher(c Config) *fetcher {
-	return &fetcher{
-		guard: newGuard(c), transport: freshconn.New(newTransport(c), 0), timeout: c.Timeout, stall: c.Stall, limit: c.MaxOutput, pause: continuedPause, logger: c.Logger,
+func newDownloader(c Config) *downloader {
+	return &downloader{
+		guard: newGuard(c), secure: freshconn.New(newTransport(c, false), 0), plain: freshconn.New(newTransport(c, true), 0),
+		timeout: c.Timeout, stall: c.Stall, limit: c.MaxOutput, pause: continuedPause, logger: c.Logger,
 	}
 }
 
-// get asks for what of the address is not there yet and returns the download, which
-// begins with the first byte if the sender wants it so. The caller must close it.
-// The error is a fault, or the cause why ctx ended.
-func (f *fetcher) get(ctx context.Context, address string, there progress) (*download, error) {
+// get asks for the address and returns the download, which the caller must close. The error
+// is a fault, or the cause why ctx ended.
+func (f *downloader) get(ctx context.Context, address string) (*download, error) {
 	if len(address) > maxURL {
 		return nil, &fault{err: errors.New("its address is longer than 8 KiB"), short: "unusable", final: true}
 	}
@@ -61,51 +61,30 @@ func (f *fetcher) get(ctx context.Context, address string, there progress) (*dow
 	if err != nil {
 		return nil, &fault{err: err, short: "unusable", final: true}
 	}
-	plain := withoutQuery(address)
-	if there.URL != plain {
-		there = progress{}
-	}
 	ctx, stop := context.WithTimeoutCause(ctx, f.timeout, errSlow)
-	a, err := f.rest(ctx, u, there)
+	r, err := f.rest(ctx, u, resumePoint{})
 	if err != nil {
 		stop()
 		return nil, err
 	}
-	d := &download{fetcher: f, ctx: ctx, stop: stop, address: u, contentType: a.contentType, origin: a.origin, logged: time.Now()}
-	d.origin.URL = plain
-	d.use(a)
+	d := &download{downloader: f, ctx: ctx, stop: stop, address: u, contentType: r.contentType, origin: r.origin, logged: time.Now()}
+	d.use(r)
 	return d, nil
 }
 
-// answer is one answer with a body, from byte at of the file on.
-type answer struct {
-	ctx         context.Context // of the request: ends when it stalls
-	cancel      context.CancelCauseFunc
-	from        *url.URL // what the redirects led to
-	body        io.ReadCloser
-	at          int64
-	contentType string
-	origin      origin
-}
-
-func (a *answer) close() {
-	a.cancel(nil)
-	_ = a.body.Close() // whether all of it came is known already
-}
-
-// rest asks for u from where that ends which is there.
-func (f *fetcher) rest(ctx context.Context, u *url.URL, there progress) (*answer, error) {
+// rest asks for u from a point on. A host may answer with the whole file all the same.
+func (f *downloader) rest(ctx context.Context, u *url.URL, from resumePoint) (*response, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	resp, last, err := f.follow(ctx, u, there)
+	resp, last, err := f.follow(ctx, u, from)
 	if err != nil {
 		cancel(nil)
 		return nil, err
 	}
-	a := &answer{
-		ctx: ctx, cancel: cancel, from: last, body: resp.Body, contentType: cleanType(resp.Header.Get("Content-Type")),
+	r := &response{
+		ctx: ctx, cancel: cancel, host: hostOf(last), url: last, body: resp.Body, contentType: cleanType(resp.Header.Get("Content-Type")),
 	}
-	err = a.read(resp, there)
-	if err == nil && a.origin.Length > f.limit {
+	err = r.read(resp, from)
+	if err == nil && r.origin.length > f.limit {
 		err = tooLarge(f.limit)
 	}
 	if err != nil {
@@ -113,18 +92,18 @@ func (f *fetcher) rest(ctx context.Context, u *url.URL, there progress) (*answer
 		_ = resp.Body.Close() // nothing of it is wanted
 		return nil, err
 	}
-	return a, nil
+	return r, nil
 }
 
 // follow asks for u, and for what it redirects to, and returns the first answer
 // that is no redirect, with the address that gave it.
-func (f *fetcher) follow(ctx context.Context, u *url.URL, there progress) (*http.Response, *url.URL, error) {
+func (f *downloader) follow(ctx context.Context, u *url.URL, from resumePoint) (*http.Response, *url.URL, error) {
 	for hop := 0; ; hop++ {
 		if f := f.guard.check(u); f != nil {
 			f.final = f.final && hop == 0 // a redirect may lead elsewhere the next time
 			return nil, nil, f
 		}
-		resp, err := f.ask(ctx, u, there)
+		resp, err := f.ask(ctx, u, from)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -151,18 +130,22 @@ func isRedirect(resp *http.Response) bool {
 	return false
 }
 
-func (f *fetcher) ask(ctx context.Context, u *url.URL, there progress) (*http.Response, error) {
+func (f *downloader) ask(ctx context.Context, u *url.URL, from resumePoint) (*http.Response, error) {
 	header := http.Header{
 		"User-Agent": {"hookspan"},
 		// What is stored should be the file, not a compressed form of it.
 		"Accept-Encoding": {"identity"},
 	}
-	if there.bytes > 0 {
-		header["Range"] = []string{fmt.Sprintf("bytes=%d-", there.bytes)}
-		header["If-Range"] = []string{there.Validator}
+	if from.at > 0 {
+		header["Range"] = []string{fmt.Sprintf("bytes=%d-", from.at)}
+		header["If-Range"] = []string{from.validator}
 	}
 	req := &http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Header: header}
-	resp, err := f.transport.RoundTrip(req.WithContext(ctx))
+	transport := f.secure
+	if u.Scheme != "https" {
+		transport = f.plain
+	}
+	resp, err := transport.RoundTrip(req.WithContext(ctx))
 	if err != nil {
 		return nil, transferFault(ctx, u, err)
 	}
@@ -175,12 +158,12 @@ func transferFault(ctx context.Context, u *url.URL, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
-	case errors.Is(err, neverdial.ErrNever):
+	case errors.Is(err, dialguard.ErrNever):
 		return refuse(host, "what is there is not for downloads", fmt.Errorf("%s: %w", host, err))
-	case isBlocked(err):
+	case errors.Is(err, dialguard.ErrBlocked):
 		return refuse(host, "if it is meant to be a private one, set consumers.<name>.allow_private", fmt.Errorf("%s: %w", host, err))
 	case u.RawQuery != "" && strings.Contains(err.Error(), u.RawQuery):
-		err = errAnswer // it repeats the request, and its query may hold a signature
+		err = errResponse // it repeats the request, and its query may hold a signature
 	case errors.Is(err, io.EOF):
 		err = io.ErrUnexpectedEOF // whoever reads takes the other one for the end of the file
 	case len(err.Error()) > maxFault:
@@ -189,16 +172,16 @@ func transferFault(ctx context.Context, u *url.URL, err error) error {
 	return passing(host, err)
 }
 
-// progressEvery is how often a download that takes long is told of.
-const progressEvery = 30 * time.Second
+// logEvery is how often the log tells of a download that takes long.
+const logEvery = 30 * time.Second
 
-func (f *fetcher) logProgress(d *download) {
-	if time.Since(d.logged) < progressEvery {
+func (f *downloader) logDownload(d *download) {
+	if time.Since(d.logged) < logEvery {
 		return
 	}
 	d.logged = time.Now()
-	f.logger.Info("downloading", zap.String("host", hostOf(d.answer.from)), zap.String("file", lastPart(d.address)),
-		zap.Int64("bytes", d.at), zap.Int64("of", d.origin.Length))
+	f.logger.Info("downloading", slog.String("host", d.response.host), slog.String("file", lastPart(d.address)),
+		slog.Int64("bytes", d.at), slog.Int64("of", d.origin.length))
 }
 
 // lastPart is the end of the path, which tells downloads apart in a log.

@@ -1,4 +1,4 @@
-package consumers
+package durable
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 
 // Skips returns how many events wait for the durable that filter picks no more. It
 // changes nothing. The error wraps [ErrMissing] when there is no durable.
-func (d Durable) Skips(ctx context.Context, js jetstream.JetStream) (uint64, error) {
+func (d Definition) Skips(ctx context.Context, js jetstream.JetStream) (uint64, error) {
 	d, stream, err := d.open(ctx, js)
 	if err != nil {
 		return 0, err
@@ -25,13 +25,13 @@ func (d Durable) Skips(ctx context.Context, js jetstream.JetStream) (uint64, err
 
 // skipped returns how many events the durable has not delivered yet that d does not
 // pick. What was delivered and is not acknowledged comes again whatever the filter.
-func (d Durable) skipped(ctx context.Context, stream jetstream.Stream, info *jetstream.ConsumerInfo) (uint64, error) {
+func (d Definition) skipped(ctx context.Context, stream jetstream.Stream, info *jetstream.ConsumerInfo) (uint64, error) {
 	old := filterOf(info.Config)
-	if info.NumPending == 0 || sameSubjects(old, d.subjects()) {
+	if info.NumPending == 0 || sameSubjects(old, d.Subjects()) {
 		return 0, nil
 	}
 	kept := uint64(0)
-	if both := common(old, d.subjects()); len(both) > 0 {
+	if both := common(old, d.Subjects()); len(both) > 0 {
 		var err error
 		if kept, err = streamread.Count(ctx, stream, both, info.Delivered.Stream+1); err != nil {
 			return 0, err

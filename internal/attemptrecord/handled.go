@@ -1,4 +1,4 @@
-package consumers
+package attemptrecord
 
 import (
 	"context"
@@ -13,16 +13,16 @@ import (
 // Any other consumer keeps nothing of an event that it has handled, so false means
 // that nobody knows. Names are those of the bridge.
 func Handled(ctx context.Context, js jetstream.JetStream, names bridge.Names, consumer string, ev *bridge.Event) (bool, error) {
-	l, err := openLedger(ctx, js, names, consumer, 0)
+	s, err := Open(ctx, js, names, consumer, 0)
 	if err != nil {
 		return false, err
 	}
-	for _, key := range []string{eventKey(ev.ID), onceKey(ev)} {
-		r, _, err := l.load(ctx, key)
+	for _, key := range []string{EventKey(ev.ID), OnceKey(ev)} {
+		r, _, err := s.Load(ctx, key)
 		if err != nil {
 			return false, err
 		}
-		if r.Event == ev.ID && r.State == stateDone {
+		if r.Event == ev.ID && r.State == Done {
 			return true, nil
 		}
 	}

@@ -1,4 +1,7 @@
-package consumers
+// Package attemptrecord keeps what is remembered of the attempts of a consumer: how often an
+// event failed, and, where the consumer acts once, which attempt is running and what is done.
+// Programs that run package consumers write the records; bridges read them too.
+package attemptrecord
 
 import (
 	"time"
@@ -7,28 +10,31 @@ import (
 )
 
 const (
-	// maxAttempts is how many attempts a record keeps: the first one, and the
+	// MaxAttempts is how many attempts a record keeps: the first one, and the
 	// last ones. Their number is counted beyond it.
-	maxAttempts = 16
-	// maxError bounds what is kept of an error, in bytes.
-	maxError = 1 << 10
+	MaxAttempts = 16
+	// MaxNote bounds what is kept of the note of an attempt that is not the last, in bytes.
+	MaxNote = 1 << 10
+	// MaxError bounds what is kept of an error, in bytes.
+	MaxError = 1 << 10
 )
 
-// state is what becomes of an event.
-type state string
+// State is what becomes of an event.
+type State string
 
+// States of an event.
 const (
-	stateFailing state = ""        // it waits for its next attempt
-	stateRunning state = "running" // an attempt began; only where a consumer acts once
-	stateDone    state = "done"
-	stateDead    state = "dead"
+	Failing State = ""        // it waits for its next attempt
+	Running State = "running" // an attempt began; only where a consumer acts once
+	Done    State = "done"
+	Dead    State = "dead"
 )
 
-// record is what is remembered of an event.
-type record struct {
+// Record is what is remembered of an event.
+type Record struct {
 	// Event is its id.
 	Event string `json:"event"`
-	State state  `json:"state,omitempty"`
+	State State  `json:"state,omitempty"`
 	// AfterDead: it came again, or is done, and there may still be a dead letter of it.
 	AfterDead bool `json:"after_dead,omitempty"`
 
@@ -47,38 +53,38 @@ type record struct {
 	At time.Time `json:"at,omitzero"`
 }
 
-// with returns the record with one more failed attempt. What the one before it noted
+// With returns the record with one more failed attempt. What the one before it noted
 // is cut.
-func (r record) with(event string, a bridge.FailedAttempt) record {
+func (r Record) With(event string, a bridge.FailedAttempt) Record {
 	if r.Failures == 0 {
 		r.First = a.At
 	}
-	r.Event, r.State, r.Crashes = event, stateFailing, 0
+	r.Event, r.State, r.Crashes = event, Failing, 0
 	r.Failures++
 	attempts := append([]bridge.FailedAttempt(nil), r.Attempts...)
 	if n := len(attempts); n > 0 {
-		attempts[n-1].Note = bridge.Truncate(attempts[n-1].Note, maxNote)
+		attempts[n-1].Note = bridge.Truncate(attempts[n-1].Note, MaxNote)
 	}
 	attempts = append(attempts, a)
-	if len(attempts) > maxAttempts {
+	if len(attempts) > MaxAttempts {
 		attempts = append(attempts[:1], attempts[2:]...)
 	}
 	r.Attempts = attempts
 	return r
 }
 
-// firstFailed is when the first failed attempt ended, or began when no more is known of it;
+// FirstFailed is when the first failed attempt ended, or began when no more is known of it;
 // zero when none has failed.
-func (r record) firstFailed() time.Time {
+func (r Record) FirstFailed() time.Time {
 	if r.Failures == 0 || len(r.Attempts) == 0 {
 		return r.First
 	}
 	return r.Attempts[0].At.Add(time.Duration(r.Attempts[0].Took) * time.Millisecond)
 }
 
-// unsettled is how many deliveries of the message before this one are accounted for
+// Unsettled is how many deliveries of the message before this one are accounted for
 // by nobody: a process was killed, or an acknowledgement lost.
-func (r record) unsettled(seq, delivery uint64) int {
+func (r Record) Unsettled(seq, delivery uint64) int {
 	settled := uint64(0)
 	if r.Seq == seq {
 		settled = r.Delivery

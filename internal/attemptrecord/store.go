@@ -1,0 +1,211 @@
+package attemptrecord
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+const (
+	// forgetMarker is how long the mark of a removed record stays.
+	forgetMarker = time.Minute
+	// keepDead is how long it is remembered that an event is a dead letter, and
+	// that it was handled after all: as long as dead letters are kept.
+	keepDead = 90 * 24 * time.Hour
+	// keepMore is how much longer than its retries an event is remembered.
+	keepMore = 24 * time.Hour
+)
+
+// Codes of the JetStream API: another message came to the subject first, on one
+// replica and on several.
+const (
+	codeWrongLastSequence          = 10071
+	codeWrongLastSequenceClustered = 10164
+)
+
+// ErrClaimed is wrapped when another worker has changed the record since it was read.
+var ErrClaimed = errors.New("the record was changed by another worker")
+
+// Store has the attempt records of one consumer, in a bucket that all its processes share. A
+// consumer that acts once writes two records for each event. Any other consumer writes failures
+// only, so a healthy one never touches the bucket.
+type Store struct {
+	js     jetstream.JetStream
+	bucket jetstream.KeyValue
+	names  bridge.Names
+	prefix string
+	// keep is how long a record of an event stays that is not heard of again.
+	keep time.Duration
+
+	mu sync.Mutex
+	// known are the keys that have a record; nil: that is not known.
+	known map[string]bool
+}
+
+// Open returns the records of a consumer whose attempts go on for giveUp.
+func Open(ctx context.Context, js jetstream.JetStream, n bridge.Names, consumer string, giveUp time.Duration) (*Store, error) {
+	bucket, err := js.KeyValue(ctx, n.AttemptsBucket())
+	if err != nil {
+		return nil, fmt.Errorf("opening bucket %s: %w", n.AttemptsBucket(), err)
+	}
+	return &Store{js: js, bucket: bucket, names: n, prefix: n.AttemptsPrefix(consumer), keep: giveUp + keepMore}, nil
+}
+
+// maxKnown is how many records a bucket may hold until their keys are not read any
+// more: the server names so many subjects in one answer.
+const maxKnown = 100_000
+
+// Learn reads which keys have a record now, unless the bucket holds too many records.
+func (s *Store) Learn(ctx context.Context) error {
+	stream, err := s.js.Stream(ctx, s.names.AttemptsStream())
+	if err != nil {
+		return fmt.Errorf("looking up stream %s: %w", s.names.AttemptsStream(), err)
+	}
+	if stream.CachedInfo().State.Msgs > maxKnown {
+		return nil
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(s.subject(">")))
+	if err != nil {
+		return fmt.Errorf("reading the keys of earlier attempts: %w", err)
+	}
+	known := make(map[string]bool, len(info.State.Subjects))
+	for subject := range info.State.Subjects {
+		known[strings.TrimPrefix(subject, s.subject(""))] = true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known = known
+	return nil
+}
+
+// Unlearn forgets which keys have a record.
+func (s *Store) Unlearn() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known = nil
+}
+
+// MayHold says whether there may be a record under the key. While the keys are not known, only
+// an event that is old may have one.
+func (s *Store) MayHold(key string, old bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known == nil {
+		return old
+	}
+	return s.known[key]
+}
+
+// note remembers that there is a record under the key, or none any more. Other processes write
+// records too, but their events come to this process as ones that were delivered before.
+func (s *Store) note(key string, there bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.known == nil:
+	case !there:
+		delete(s.known, key)
+	case len(s.known) >= maxKnown:
+		s.known = nil
+	default:
+		s.known[key] = true
+	}
+}
+
+// Load returns the record under the key, a zero one when there is none, and its
+// revision.
+func (s *Store) Load(ctx context.Context, key string) (r Record, revision uint64, err error) {
+	entry, err := s.bucket.Get(ctx, s.prefix+key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return Record{}, 0, nil
+	}
+	if err != nil {
+		return Record{}, 0, fmt.Errorf("reading the record of earlier attempts: %w", err)
+	}
+	if err := json.Unmarshal(entry.Value(), &r); err != nil {
+		return Record{}, 0, fmt.Errorf("reading the record of earlier attempts: %w", err)
+	}
+	return r, entry.Revision(), nil
+}
+
+// Put writes the record, whatever is there.
+func (s *Store) Put(ctx context.Context, key string, r Record) error {
+	_, err := s.put(ctx, key, r)
+	return err
+}
+
+// Swap writes the record in the place of that revision and returns the new one; 0
+// is none. The error wraps [ErrClaimed] when there is another one.
+func (s *Store) Swap(ctx context.Context, key string, r Record, revision uint64) (uint64, error) {
+	next, err := s.put(ctx, key, r, jetstream.WithExpectLastSequencePerSubject(revision))
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok &&
+		(api.ErrorCode == codeWrongLastSequence || api.ErrorCode == codeWrongLastSequenceClustered) {
+		return 0, fmt.Errorf("%w: %w", ErrClaimed, err)
+	}
+	return next, err
+}
+
+func (s *Store) put(ctx context.Context, key string, r Record, opts ...jetstream.PublishOpt) (uint64, error) {
+	value, err := json.Marshal(r)
+	if err != nil {
+		return 0, fmt.Errorf("recording an attempt: %w", err)
+	}
+	keep := s.keep
+	if r.State == Dead || r.AfterDead {
+		keep = max(keep, keepDead)
+	}
+	s.note(key, true) // an error does not prove that it was not written
+	ack, err := s.publish(ctx, &nats.Msg{Subject: s.subject(key), Data: value}, keep, opts...)
+	if err != nil {
+		return 0, fmt.Errorf("recording an attempt: %w", err)
+	}
+	return ack.Sequence, nil
+}
+
+// Forget removes the record: the mark of a removed key takes its place, for a
+// while.
+func (s *Store) Forget(ctx context.Context, key string) error {
+	mark := &nats.Msg{Subject: s.subject(key), Header: nats.Header{"KV-Operation": {"DEL"}}}
+	if _, err := s.publish(ctx, mark, forgetMarker); err != nil {
+		return fmt.Errorf("removing the record of earlier attempts: %w", err)
+	}
+	s.note(key, false)
+	return nil
+}
+
+// publish is by hand: the bucket's own Put, Update and Delete cannot give an entry a
+// time to live, and its Purge needs rollups, which the stream does not allow.
+func (s *Store) publish(ctx context.Context, msg *nats.Msg, keep time.Duration, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	return s.js.PublishMsg(ctx, msg, append(opts, jetstream.WithMsgTTL(keep))...)
+}
+
+func (s *Store) subject(key string) string { return s.names.AttemptsSubject(s.prefix + key) }
+
+// EventKey is the key of what is remembered of one event.
+func EventKey(event string) string { return shortHash(event) }
+
+// OnceKey is the key of what a consumer that acts once remembers: of all events that
+// say the same status of the same prediction. What the bridge says itself, such as
+// that outputs are archived, no status tells apart.
+func OnceKey(ev *bridge.Event) string {
+	if ev.Kind() != bridge.KindPrediction {
+		return "once." + EventKey(ev.ID)
+	}
+	return "once." + shortHash(ev.Source+"\x00"+ev.PredictionID+"\x00"+ev.Status)
+}
+
+func shortHash(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:16])
+}

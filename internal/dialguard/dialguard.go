@@ -1,0 +1,77 @@
+// Package dialguard decides which network addresses may be dialled: those of the public
+// internet, and those of the networks that an operator permits. A few are never dialled,
+// whatever is permitted, such as the metadata services of clouds.
+package dialguard
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"code.dny.dev/ssrf"
+)
+
+// ErrBlocked is wrapped by every error of this package.
+var ErrBlocked = errors.New("address is not permitted")
+
+// private are loopback, RFC 1918, RFC 6598 and RFC 4193.
+var private = prefixes("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "::1/128", "fc00::/7")
+
+// Config says what a [Guard] permits. The zero value permits public addresses at any port.
+type Config struct {
+	// Private permits loopback and private networks: RFC 1918, RFC 6598 and RFC 4193.
+	Private bool
+	// Networks are permitted too.
+	Networks []netip.Prefix
+	// Plain is for connections without TLS: they go into permitted networks only, and to no
+	// public address.
+	Plain bool
+	// Port, unless it is zero, is the only one outside the permitted networks.
+	Port uint16
+}
+
+// Guard holds the addresses of one dialer against a [Config]. It is safe for concurrent use.
+type Guard struct {
+	permitted []netip.Prefix
+	plain     bool
+	public    *ssrf.Guardian
+}
+
+// New returns the guard of a configuration.
+func New(c Config) *Guard {
+	ports := ssrf.WithAnyPort()
+	if c.Port > 0 {
+		ports = ssrf.WithPorts(c.Port)
+	}
+	g := &Guard{permitted: c.Networks, plain: c.Plain, public: ssrf.New(ports)}
+	if c.Private {
+		g.permitted = slices.Concat(private, c.Networks)
+	}
+	return g
+}
+
+// Control is for net.Dialer, which calls Control after a name was resolved and for each
+// address that it tries: no answer of the DNS gets around the guard. The error wraps
+// [ErrBlocked].
+func (g *Guard) Control(network, address string, c syscall.RawConn) error {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrBlocked, err)
+	}
+	a := at.Addr().Unmap().WithZone("")
+	if err := CheckNever(a); err != nil {
+		return err
+	}
+	switch {
+	case holds(g.permitted, a):
+		return nil
+	case g.plain:
+		return fmt.Errorf("%w: http goes into permitted networks only, and %s is in none", ErrBlocked, a)
+	}
+	if err := g.public.Safe(network, netip.AddrPortFrom(a, at.Port()).String(), c); err != nil {
+		return fmt.Errorf("%w: %w", ErrBlocked, err)
+	}
+	return nil
+}
