@@ -13,14 +13,12 @@ import (
 // startAdmin serves operators from now on until everything that starts later has ended,
 // so that they can see it start and end.
 func (a *App) startAdmin() (err error) {
-	listen, log := a.cfg.Admin.Listen, a.log.Named("admin")
-	if !a.cfg.Has(config.RoleAdmin) || listen != nil && *listen == "" {
+	listen, standard := a.cfg.Admin.ListenAddress()
+	log := a.log.Named("admin")
+	if !a.cfg.Has(config.RoleAdmin) || listen == "" {
 		return nil
 	}
-	cfg := admin.Config{Hosts: a.cfg.Admin.Hosts}
-	if listen != nil {
-		cfg.Listen = *listen
-	}
+	cfg := admin.Config{Listen: listen, FreePort: standard, Hosts: a.cfg.Admin.Hosts}
 	if a.operators, err = admin.New(cfg, admin.Deps{Checks: a.checks, Metrics: a.registry}, log); err != nil {
 		return err
 	}

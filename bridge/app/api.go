@@ -48,7 +48,10 @@ func (a *App) registerAPI(api *echo.Group) {
 		},
 		Filter: func(consumer string) (bridge.Filter, bool) {
 			c, ok := a.cfg.Consumers[consumer]
-			return c.Filter.Filter(), ok
+			if !ok {
+				return bridge.Filter{}, false
+			}
+			return c.Base().Filter.Filter(), true
 		},
 	})
 	admin.RegisterQuarantine(api, a.keptEntries())

@@ -64,7 +64,7 @@ func Changes(ctx context.Context, cfg *config.Config, running *Waiting) ([]Chang
 			out = append(out, Change{changeRemoved, name, n, text})
 			continue
 		}
-		filter := cons.Filter.Filter()
+		filter := cons.Base().Filter.Filter()
 		if filter.Covers(record.Consumers()[name].Filter) || n == 0 {
 			continue
 		}

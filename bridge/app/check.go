@@ -41,10 +41,7 @@ func Lacks(ctx context.Context, cfg *config.Config, getenv func(string) (string,
 		return l.Checker
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Consumers)) {
-		c := cfg.Consumers[name]
-		if kind, ok := kinds[c.Kind]; ok {
-			kind.lacks(ctx, l, "consumers."+name, c)
-		}
+		l.consumer(ctx, name)
 	}
 	return l.Checker
 }
@@ -116,5 +113,18 @@ func (l *lacking) source(name string) {
 			_, err = provider.New(provider.Config{Source: name, BaseURL: s.API.BaseURL, MaxBody: int64(c.Ingress.MaxBody), Logger: zap.NewNop()})
 			l.Check(key+".api", err)
 		}
+	}
+}
+
+// consumer looks for what a consumer needs, see the files kind_*.go.
+func (l *lacking) consumer(ctx context.Context, name string) {
+	key := "consumers." + name
+	switch c := l.cfg.Consumers[name].(type) {
+	case *config.Archive:
+		archiveLacks(ctx, l, key, c)
+	case *config.Exec:
+		execLacks(l, key, c)
+	case *config.Forward:
+		forwardLacks(l, key, c)
 	}
 }

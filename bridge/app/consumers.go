@@ -1,12 +1,12 @@
 package app
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -14,20 +14,17 @@ import (
 	"github.com/hookspan/hookspan/consumers"
 )
 
-// kind is a kind of consumer whose handler is part of this program. Events of the other
-// kinds are handled by programs of others.
-type kind struct {
-	// handler makes what acts on the events of the consumer.
-	handler func(a *App, name string, c config.ConsumerConfig) (consumers.Handler, error)
-	// lacks finds what the consumer needs of this machine that is not there. Key is that of
-	// the consumer in the configuration.
-	lacks func(ctx context.Context, l *lacking, key string, c config.ConsumerConfig)
-}
-
-var kinds = map[string]kind{
-	config.KindArchive: {newArchive, archiveLacks},
-	config.KindExec:    {newExec, execLacks},
-	config.KindForward: {newForward, forwardLacks},
+// newHandler makes what acts on the events of a consumer, see the files kind_*.go.
+func (a *App) newHandler(name string, c config.Worker) (consumers.Handler, error) {
+	switch c := c.(type) {
+	case *config.Archive:
+		return newArchive(a, name, c)
+	case *config.Exec:
+		return newExec(a, name, c)
+	case *config.Forward:
+		return newForward(a, name, c)
+	}
+	return nil, fmt.Errorf("kind %s has no handler", c.Base().Kind)
 }
 
 // openConsumers makes the configured consumers whose handlers run here.
@@ -36,12 +33,11 @@ func (a *App) openConsumers() error {
 		return nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.cfg.Consumers)) {
-		c := a.cfg.Consumers[name]
-		kind, ok := kinds[c.Kind]
+		c, ok := a.cfg.Consumers[name].(config.Worker)
 		if !ok {
-			continue
+			continue // a program that is not ours handles its events
 		}
-		consumer, err := a.newConsumer(kind, name, c)
+		consumer, err := a.newConsumer(name, c)
 		if err != nil {
 			return fmt.Errorf("consumers.%s: %w", name, err)
 		}
@@ -50,12 +46,12 @@ func (a *App) openConsumers() error {
 	return nil
 }
 
-func (a *App) newConsumer(kind kind, name string, c config.ConsumerConfig) (*consumers.Consumer, error) {
-	handler, err := kind.handler(a, name, c)
+func (a *App) newConsumer(name string, c config.Worker) (*consumers.Consumer, error) {
+	handler, err := a.newHandler(name, c)
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := c.Config(a.cfg, name)
+	cfg, err := consumerConfig(a.cfg, name, c)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +60,22 @@ func (a *App) newConsumer(kind kind, name string, c config.ConsumerConfig) (*con
 	}
 	cfg.Logger, cfg.BindOnly = a.log, a.cfg.NATS.Provision != config.ProvisionCreate
 	return consumers.New(a.store.consume, handler, cfg)
+}
+
+// consumerConfig is what a consumer is given, and what its durable is made of.
+func consumerConfig(cfg *config.Config, name string, c config.Consumer) (consumers.Config, error) {
+	base := c.Base()
+	start, err := consumers.ParseStart(base.Start)
+	out := consumers.Config{Name: name, Filter: base.Filter.Filter(), Start: start, Prefix: cfg.NATS.Prefix}
+	switch c := c.(type) {
+	case config.Worker:
+		a := c.Attempting()
+		out.Concurrency, out.Rate, out.Once = a.Concurrency, float64(a.Rate), a.Once
+		out.Timeout, out.Retry = time.Duration(a.Timeout), a.Retry.Retry()
+	case *config.Pull:
+		out.Lease = time.Duration(c.Lease)
+	}
+	return out, err
 }
 
 // runConsumers runs each consumer once its durable is there.

@@ -44,8 +44,8 @@ func newDurableSet(s *store) *durableSet {
 // start is where the durable of a consumer begins that does not exist yet. New is what
 // was accepted since the consumer was first served, which is before the durable can be
 // made where NATS is away.
-func (s *store) start(name string, cons config.ConsumerConfig) (consumers.Start, error) {
-	start, err := consumers.ParseStart(cons.Start)
+func (s *store) start(name string, cons config.Consumer) (consumers.Start, error) {
+	start, err := consumers.ParseStart(cons.Base().Start)
 	if err == nil && !start.All && start.At.IsZero() {
 		start.At = s.record.Consumers()[name].Since
 	}
@@ -98,10 +98,12 @@ func (d *durableSet) provision(ctx context.Context) (done []Provisioned, failed,
 const durableTimeout = 5 * time.Second
 
 // durableOf is what the durable of a consumer is to be like.
-func durableOf(cfg *config.Config, name string, c config.ConsumerConfig) (consumers.Durable, error) {
-	worker, err := c.Config(cfg, name)
-	durable := worker.Durable()
-	durable.MaxDeliveries = c.MaxDeliveries
+func durableOf(cfg *config.Config, name string, c config.Consumer) (consumers.Durable, error) {
+	of, err := consumerConfig(cfg, name, c)
+	durable := of.Durable()
+	if pull, ok := c.(*config.Pull); ok {
+		durable.MaxDeliveries = pull.MaxDeliveries
+	}
 	return durable, err
 }
 
@@ -114,7 +116,7 @@ func (d *durableSet) provisionWithin(ctx context.Context, name string, served du
 func (d *durableSet) provisionOne(ctx context.Context, name string, served durables.Served, ahead time.Duration) (consumers.Change, error) {
 	cons, ok := d.cfg.Consumers[name]
 	if !ok { // it was removed before its durable could be made, and has events
-		cons = config.ConsumerConfig{Kind: served.Kind, Start: "new"}
+		cons = &config.Pull{Common: config.Common{Start: "new"}}
 	}
 	durable, err := durableOf(d.cfg, name, cons)
 	if err != nil {
@@ -123,7 +125,7 @@ func (d *durableSet) provisionOne(ctx context.Context, name string, served durab
 	if durable.Start, err = d.start(name, cons); err != nil {
 		return consumers.Change{}, err
 	}
-	if cons.Start == "new" {
+	if cons.Base().Start == "new" {
 		durable.Start.At = durable.Start.At.Add(ahead)
 	}
 	durable.Kind, durable.Filter = served.Kind, served.Filter

@@ -41,8 +41,8 @@ func placeOf(c *config.Config) durables.Place {
 func servedOf(c *config.Config) map[string]durables.Served {
 	out := map[string]durables.Served{}
 	for name, cons := range c.Consumers {
-		if !cons.Implied || c.Has(config.RoleConsumers) {
-			out[name] = durables.Served{Kind: cons.Kind, Filter: cons.Filter.Filter()}
+		if base := cons.Base(); !base.Implied || c.Has(config.RoleConsumers) {
+			out[name] = durables.Served{Kind: base.Kind, Filter: base.Filter.Filter()}
 		}
 	}
 	return out

@@ -24,7 +24,11 @@ func (a *App) openIngress() error {
 		return err
 	}
 	deps := ingress.Deps{Publisher: a.store.keeper(), Quarantine: a.kept.quarantine, Refused: a.kept.refused, Alarms: a.store.alarms}
-	if a.ingress, err = ingress.New(ingressConfig(a.cfg.Ingress), routes, deps, a.log.Named("ingress")); err != nil {
+	cfg, err := ingressConfig(a.cfg.Ingress)
+	if err != nil {
+		return err
+	}
+	if a.ingress, err = ingress.New(cfg, routes, deps, a.log.Named("ingress")); err != nil {
 		return err
 	}
 	a.onStop.add("ingress", func() error {
@@ -51,10 +55,10 @@ func (a *App) runIngress() error {
 	return nil
 }
 
-// ingressConfig is what the ingress is given; it runs on a configuration that was
-// checked.
-func ingressConfig(in config.IngressConfig) ingress.Config {
-	out := ingress.Config{
+// ingressConfig is the configuration of the ingress, which was checked.
+func ingressConfig(in config.Ingress) (ingress.Config, error) {
+	proxies, err := in.Proxies()
+	return ingress.Config{
 		Listen:                   in.Listen,
 		Deadline:                 time.Duration(in.Deadline),
 		MaxBody:                  int64(in.MaxBody),
@@ -67,12 +71,7 @@ func ingressConfig(in config.IngressConfig) ingress.Config {
 		BurstPerAddress:          in.BurstPerAddress,
 		TLSCert:                  in.TLS.Cert,
 		TLSKey:                   in.TLS.Key,
+		TrustedProxies:           proxies,
 		ShutdownDelay:            time.Duration(in.ShutdownDelay),
-	}
-	for _, text := range in.TrustedProxies {
-		if network, err := ingress.ParseProxy(text); err == nil {
-			out.TrustedProxies = append(out.TrustedProxies, network)
-		}
-	}
-	return out
+	}, err
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/hookspan/hookspan/consumers/archive"
 )
 
-func newArchive(a *App, name string, c config.ConsumerConfig) (consumers.Handler, error) {
+func newArchive(a *App, name string, c *config.Archive) (consumers.Handler, error) {
 	at, err := a.cfg.ArchiveLocation(c)
 	if err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func newArchive(a *App, name string, c config.ConsumerConfig) (consumers.Handler
 	return handler, a.register(handler.Collectors()...)
 }
 
-func archiveLacks(ctx context.Context, l *lacking, key string, c config.ConsumerConfig) {
+func archiveLacks(ctx context.Context, l *lacking, key string, c *config.Archive) {
 	at, err := l.cfg.ArchiveLocation(c)
 	if err == nil {
 		err = at.Check(ctx, c.AllowPrivate)

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"path/filepath"
 
 	"go.uber.org/zap"
@@ -11,7 +10,7 @@ import (
 	"github.com/hookspan/hookspan/consumers/exec"
 )
 
-func newExec(a *App, name string, c config.ConsumerConfig) (consumers.Handler, error) {
+func newExec(a *App, name string, c *config.Exec) (consumers.Handler, error) {
 	var env []string
 	for _, variable := range c.Env {
 		if value, ok := a.getenv(variable); ok {
@@ -24,6 +23,6 @@ func newExec(a *App, name string, c config.ConsumerConfig) (consumers.Handler, e
 	})
 }
 
-func execLacks(_ context.Context, l *lacking, key string, c config.ConsumerConfig) {
+func execLacks(l *lacking, key string, c *config.Exec) {
 	l.Check(key+".command", exec.CheckInstalled(c.Command))
 }

@@ -1,8 +1,6 @@
 package app
 
 import (
-	"context"
-	"net/netip"
 	"time"
 
 	"go.uber.org/zap"
@@ -12,17 +10,15 @@ import (
 	"github.com/hookspan/hookspan/consumers/forward"
 )
 
-func newForward(a *App, name string, c config.ConsumerConfig) (consumers.Handler, error) {
-	secrets := &consumerSecret{consumer: name, key: c.SigningKey(name), refs: c.Signing(), check: forward.CheckSecret}
+func newForward(a *App, name string, c *config.Forward) (consumers.Handler, error) {
+	refs, key := c.Signing()
+	secrets := &consumerSecret{consumer: name, key: "consumers." + name + "." + key, refs: refs, check: forward.CheckSecret}
 	if err := secrets.read(a.getenv); err != nil {
 		return nil, err
 	}
-	networks := make([]netip.Prefix, len(c.AllowNetworks))
-	for i, text := range c.AllowNetworks {
-		var err error
-		if networks[i], err = forward.ParseNetwork(text); err != nil {
-			return nil, err
-		}
+	networks, err := c.Networks()
+	if err != nil {
+		return nil, err
 	}
 	handler, err := forward.New(forward.Config{
 		Name: name, URL: c.URL, Mode: forward.Mode(c.Mode), Secrets: secrets.next, Refuse: c.Refuse,
@@ -40,8 +36,9 @@ func newForward(a *App, name string, c config.ConsumerConfig) (consumers.Handler
 	return handler, a.register(handler.Collectors()...)
 }
 
-func forwardLacks(_ context.Context, l *lacking, key string, c config.ConsumerConfig) {
-	for _, ref := range c.Signing() {
+func forwardLacks(l *lacking, key string, c *config.Forward) {
+	refs, _ := c.Signing()
+	for _, ref := range refs {
 		secret, err := ref.Require(l.getenv)
 		if err == nil {
 			err = forward.CheckSecret(secret)

@@ -105,7 +105,7 @@ func waitingIn(ctx context.Context, js jetstream.JetStream, names bridge.Names) 
 // that and lets nobody connect.
 func (s *store) waitingInFolder(ctx context.Context, names bridge.Names) (uint64, error) {
 	log := s.log.Named("left")
-	server, err := stream.StartEmbedded(s.folder, stream.EmbeddedConfig{Listen: stream.ListenNone, Names: names}, log) //nolint:contextcheck // it goes on until Close
+	server, err := stream.StartEmbedded(s.folder, stream.EmbeddedConfig{Names: names}, log) //nolint:contextcheck // it goes on until Close
 	if err != nil {
 		return 0, err
 	}

@@ -32,14 +32,9 @@ func (s *store) reachNATS() (connect func(name string) (*redial.JetStream, error
 }
 
 func (s *store) startEmbedded() (err error) {
-	listen := ""
-	if s.cfg.NATS.Listen != nil {
-		if listen = *s.cfg.NATS.Listen; listen == "" {
-			listen = stream.ListenNone
-		}
-	}
+	listen, standard := s.cfg.NATS.ListenAddress()
 	s.embedded, err = stream.StartEmbedded(s.folder, stream.EmbeddedConfig{
-		Listen: listen, Names: s.cfg.Names(), Consumers: s.cfg.Owned(), Pull: s.cfg.Pulled(), Streams: s.streams,
+		Listen: listen, FreePort: standard, Names: s.cfg.Names(), Consumers: s.cfg.Owned(), Pull: s.cfg.Pulled(), Streams: s.streams,
 		Alarms: s.alarms, Position: s.position,
 	}, s.log)
 	if err != nil {
@@ -64,7 +59,7 @@ func (s *store) position(streamName, durable string) (uint64, bool) {
 // externalConfig resolves the credentials. A password that is configured and missing
 // is an error: nobody means to connect without it. Later its file is read at each
 // connection; while that fails the last one is used.
-func externalConfig(n config.NATSConfig, getenv func(string) (string, bool), log *zap.Logger) (stream.ExternalConfig, error) {
+func externalConfig(n config.NATS, getenv func(string) (string, bool), log *zap.Logger) (stream.ExternalConfig, error) {
 	cfg := stream.ExternalConfig{
 		URL: n.URL, Creds: n.Creds, NKeySeed: n.NKey, User: n.User,
 		CA: n.TLS.CA, Cert: n.TLS.Cert, Key: n.TLS.Key,

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 
 	"go.uber.org/zap"
@@ -18,15 +17,15 @@ import (
 // it belongs to the goroutine that reads the configuration again, but for the clients.
 type providerSet struct {
 	clients map[string]*provider.Client
-	began   map[string]config.APIConfig // without their keys
-	keys    map[string][]byte           // of now
+	began   map[string]config.API // without their keys
+	keys    map[string][]byte     // of now
 }
 
 // openProviders makes a client for each source with an API, none when this process asks
 // nobody. A key that cannot be read keeps nothing from starting: webhooks are taken
 // without it, and its file is looked at again.
 func (a *App) openProviders() error {
-	set := &providerSet{clients: map[string]*provider.Client{}, began: map[string]config.APIConfig{}, keys: map[string][]byte{}}
+	set := &providerSet{clients: map[string]*provider.Client{}, began: map[string]config.API{}, keys: map[string][]byte{}}
 	a.providers = set
 	if !a.cfg.AsksProviders() {
 		return nil
@@ -125,7 +124,7 @@ func (p *providerSet) restartKeys(cfg *config.Config) []string {
 			keys = append(keys, "sources."+name+".api")
 		default:
 			api.Key = ""
-			keys = append(keys, config.Differences("sources."+name+".api", reflect.ValueOf(began), reflect.ValueOf(api))...)
+			keys = append(keys, config.Differences("sources."+name+".api", began, api)...)
 		}
 	}
 	return keys

@@ -13,6 +13,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
+	"github.com/hookspan/hookspan/internal/streams"
 )
 
 const (
@@ -190,7 +191,7 @@ func (p *provisioner) explain(ctx context.Context, err error) error {
 // answered 413.
 func (p *provisioner) warnOfSmallPayload() {
 	maxBody := p.cfg.Ingress.MaxBody
-	if limit := config.ByteSize(p.publish.Conn().MaxPayload() - stream.HeaderRoom); limit < maxBody {
+	if limit := config.ByteSize(p.publish.Conn().MaxPayload() - streams.HeaderRoom); limit < maxBody {
 		p.log.Warn("the NATS server takes smaller messages than ingress.max_body: raise its max_payload, or lower ingress.max_body",
 			zap.Stringer("largest_body", limit), zap.Stringer("max_body", maxBody))
 	}

@@ -120,7 +120,7 @@ func (s *store) durables() *durables.Durables {
 	// Another process may have the role reconciler.
 	kinds := map[string]string{bridge.PredictionsConsumer: "predictions"}
 	for name, c := range s.cfg.Consumers {
-		kinds[name] = c.Kind
+		kinds[name] = c.Base().Kind
 	}
 	return durables.New(s.consume, s.cfg.Names(), kinds)
 }

@@ -20,21 +20,22 @@ func write(t testing.TB, text string) string {
 }
 
 func TestDefaultConfig(t *testing.T) {
+	t.Parallel()
 	for _, path := range []string{"", write(t, ""), write(t, "# nothing\n"), write(t, "data_dir: ./hookspan-data\n")} {
 		cfg, err := Load(path)
 		require.NoError(t, err)
 		require.True(t, filepath.IsAbs(cfg.DataDir))
-		require.Equal(t, sourceConfig{Kind: "get3w", Secrets: []SecretRef{"env:GET3W_WEBHOOK_SECRET"}, MaxAge: duration(time.Hour)}, cfg.Sources["get3w"])
-		archive := cfg.Consumers["archive"]
+		require.Equal(t, Source{Kind: "get3w", Secrets: []SecretRef{"env:GET3W_WEBHOOK_SECRET"}, MaxAge: Duration(time.Hour)}, cfg.Sources["get3w"])
+		archive := cfg.Consumers["archive"].(*Archive)
 		require.Equal(t, []string{"cdn.get3w.com"}, archive.Hosts)
 		require.Equal(t, "all", archive.Start)
-		require.Equal(t, stringList{"completed"}, archive.Filter.Status)
+		require.Equal(t, Strings{"completed"}, archive.Filter.Status)
 		at, err := cfg.ArchiveLocation(archive)
 		require.NoError(t, err)
 		require.Equal(t, filepath.Join(cfg.DataDir, "archive"), at.Dir)
 		require.EqualValues(t, 10<<30, cfg.NATS.Events.MaxBytes)
-		require.Equal(t, duration(5*time.Second), cfg.Ingress.Deadline)
-		require.Equal(t, duration(620*time.Second), cfg.Ingress.IdleTimeout, "above the 600 s of common load balancers")
+		require.Equal(t, Duration(5*time.Second), cfg.Ingress.Deadline)
+		require.Equal(t, Duration(620*time.Second), cfg.Ingress.IdleTimeout, "above the 600 s of common load balancers")
 	}
 	cfg, err := Load(write(t, "consumers: {archive: {enabled: false}}\n"))
 	require.NoError(t, err)
@@ -42,6 +43,7 @@ func TestDefaultConfig(t *testing.T) {
 }
 
 func TestWholeConfig(t *testing.T) {
+	t.Parallel()
 	cfg, err := Load(write(t, `
 data_dir: /var/lib/hookspan
 log: {level: debug, format: console}
@@ -75,29 +77,30 @@ consumers:
 `))
 	require.NoError(t, err)
 	require.Equal(t, ByteSize(2_000_000), cfg.Ingress.MaxInFlightBytes)
-	require.Equal(t, IngressConfig{
-		Listen: ":1", Deadline: duration(25 * time.Second), MaxBody: 1 << 20, MaxInFlight: 7, MaxInFlightBytes: 2_000_000,
-		MaxConnections: 9, IdleTimeout: duration(65 * time.Second), MaxConnectionsPerAddress: 3, RatePerAddress: 10, BurstPerAddress: 20,
-		TrustedProxies: []string{"10.1.2.3/8", "192.0.2.7", "fd00::/8"}, TLS: certConfig{Cert: "/c", Key: "/k"}, ShutdownDelay: duration(10 * time.Second), Ack: "quorum",
+	require.Equal(t, Ingress{
+		Listen: ":1", Deadline: Duration(25 * time.Second), MaxBody: 1 << 20, MaxInFlight: 7, MaxInFlightBytes: 2_000_000,
+		MaxConnections: 9, IdleTimeout: Duration(65 * time.Second), MaxConnectionsPerAddress: 3, RatePerAddress: 10, BurstPerAddress: 20,
+		TrustedProxies: []string{"10.1.2.3/8", "192.0.2.7", "fd00::/8"}, TLS: Certificate{Cert: "/c", Key: "/k"}, ShutdownDelay: Duration(10 * time.Second), Ack: "quorum",
 	}, cfg.Ingress)
 	require.Empty(t, *cfg.NATS.Listen)
 	require.Equal(t, []SecretRef{"env:A", "file:/b"}, cfg.Sources["get3w"].Secrets)
-	kept := cfg.Consumers["kept"]
+	kept := cfg.Consumers["kept"].(*Archive)
 	require.Equal(t, bridge.Filter{Sources: []string{"get3w"}, Statuses: []string{"completed", "failed"}, Model: "google/*"}, kept.Filter.Filter())
 	at, err := cfg.ArchiveLocation(kept)
 	require.NoError(t, err)
 	require.Equal(t, "/srv/archive", at.Dir)
-	require.Equal(t, duration(time.Minute), kept.Retry.Max)
-	require.Equal(t, ConsumerConfig{
-		Kind: "pull", Filter: filterConfig{Status: stringList{"*"}, Model: "google/*"}, Start: "new", Lease: duration(2 * time.Minute), MaxDeliveries: 7,
+	require.Equal(t, Duration(time.Minute), kept.Retry.Max)
+	require.Equal(t, &Pull{
+		Common: Common{Kind: "pull", Filter: Filter{Status: Strings{"*"}, Model: "google/*"}, Start: "new"}, Lease: Duration(2 * time.Minute), MaxDeliveries: 7,
 	}, cfg.Consumers["search"])
-	require.Equal(t, ConsumerConfig{
-		Kind: "pull", Filter: filterConfig{Status: stringList{"completed", "failed"}}, Start: "new", Lease: duration(30 * time.Second), MaxDeliveries: 20,
+	require.Equal(t, &Pull{
+		Common: Common{Kind: "pull", Filter: Filter{Status: Strings{"completed", "failed"}}, Start: "new"}, Lease: Duration(30 * time.Second), MaxDeliveries: 20,
 	}, cfg.Consumers["defaults"])
 }
 
 // Each error is one line with its place and what to do.
 func TestConfigErrors(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, text, want string }{
 		{"unknown key", "data_dir: x\ndata_dirs: y\n", `:2:1: "data_dirs" is not a key here`},
 		{"key of a later version", "console: {}\n", `:1:1: "console" is not a key here`},
@@ -195,6 +198,7 @@ func TestConfigErrors(t *testing.T) {
 		{"store twice", "consumers: {archive: {enabled: false}, a: {kind: archive}, b: {kind: archive}}\n", `consumer a keeps its outputs there`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			_, err := Load(write(t, c.text))
 			require.ErrorContains(t, err, c.want)
 			require.NotContains(t, err.Error(), "\n", "one line")
@@ -205,6 +209,7 @@ func TestConfigErrors(t *testing.T) {
 
 // A secret that is written where its place belongs is not repeated.
 func TestConfigErrorsNeverShowASecret(t *testing.T) {
+	t.Parallel()
 	for _, text := range []string{
 		"sources:\n  get3w:\n    secrets: [" + sampleSecret + "]\n",
 		"sources:\n  get3w:\n    secrets: " + sampleSecret + "\n",
@@ -236,6 +241,7 @@ func TestConfigErrorsNeverShowASecret(t *testing.T) {
 }
 
 func TestSecretsBetweenBraces(t *testing.T) {
+	t.Parallel()
 	cfg, err := Load(write(t, "sources: {a: {secrets: [env:A, file:/b], path_token: env:T}}\n"))
 	require.NoError(t, err)
 	require.Equal(t, []SecretRef{"env:A", "file:/b"}, cfg.Sources["a"].Secrets)
@@ -243,6 +249,7 @@ func TestSecretsBetweenBraces(t *testing.T) {
 }
 
 func TestConfigFileThatCannotBeRead(t *testing.T) {
+	t.Parallel()
 	_, err := Load(filepath.Join(t.TempDir(), "none.yaml"))
 	require.ErrorContains(t, err, "none.yaml")
 	_, err = Load(write(t, strings.Repeat("#", MaxConfigBytes+1)))
@@ -250,6 +257,7 @@ func TestConfigFileThatCannotBeRead(t *testing.T) {
 }
 
 func TestSecrets(t *testing.T) {
+	t.Parallel()
 	getenv := func(name string) (string, bool) { return map[string]string{"A": "v w"}[name], name == "A" }
 	for text, want := range map[string]string{"s": "s", "s\n": "s", "s\r\n": "s", "s t": "s t", "": ""} {
 		got, err := SecretRef("file:" + write(t, text)).Resolve(getenv)
@@ -275,9 +283,10 @@ func TestSecrets(t *testing.T) {
 }
 
 func TestStatusOfWhatIsArchived(t *testing.T) {
-	cfg := DefaultConfig()
-	cfg.fillDefaults()
-	cfg.Consumers["a"] = ConsumerConfig{Kind: KindArchive, Filter: filterConfig{Event: bridge.KindArchived, Status: stringList{"failed"}}}
+	t.Parallel()
+	cfg := defaults()
+	cfg.fill()
+	cfg.Consumers["a"] = &Archive{Common: Common{Kind: KindArchive, Filter: Filter{Event: bridge.KindArchived, Status: Strings{"failed"}}}}
 	require.Contains(t, cfg.problems(), Problem{
 		keys: []string{"consumers", "a", "filter", "status"}, text: "it is for events of predictions: remove it, or filter.event",
 	})
@@ -286,14 +295,15 @@ func TestStatusOfWhatIsArchived(t *testing.T) {
 func FuzzConfig(f *testing.F) {
 	f.Add("data_dir: x\n")
 	f.Add("sources: {a: {secrets: [env:A], max_age: 1h}}\nconsumers: {b: {kind: archive, start: all}}\n")
+	f.Add("consumers: {a: &x {kind: pull, lease: 1m}, b: *x, c: {<<: *x, filter: {source: s}}, archive: , d: }\n")
 	f.Add("ingress: {max_body: 1e3}\n? [a]\n: &x {<<: *x}\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		cfg := DefaultConfig()
-		doc := document{name: "f"}
-		if doc.decode([]byte(text), &cfg) != nil {
+		cfg := defaults()
+		doc := Document{name: "f"}
+		if doc.decode([]byte(text), cfg) != nil {
 			return
 		}
-		cfg.fillDefaults()
+		cfg.fill()
 		for _, p := range cfg.problems() {
 			if doc.at(p) == nil {
 				t.Fatalf("%v is no error", p)

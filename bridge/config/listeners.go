@@ -2,46 +2,57 @@ package config
 
 import (
 	"net"
-
-	"github.com/hookspan/hookspan/bridge/internal/admin"
-	"github.com/hookspan/hookspan/bridge/internal/stream"
 )
 
-// DefaultAdminListen is the address of the admin listener when the file names none.
-const DefaultAdminListen = admin.DefaultListen
-
-// listener is an address that this process listens on. A standard one, which the file
-// does not name, gives way to a free one.
-type listener struct {
+// Listener is an address that this process listens on, and its key. Standard is true of
+// one that the file does not name: when it is taken, a free one beside it is used.
+type Listener struct {
 	Key, Address string
 	Standard     bool
 }
 
-// listeners are in the order in which they begin to listen.
-func (c *Config) Listeners() []listener {
-	var all []listener
-	add := func(key string, address *string, standard string) {
-		switch {
-		case address == nil:
-			all = append(all, listener{key, standard, true})
-		case *address != "":
-			all = append(all, listener{key, *address, false})
+// ListenAddress is the address to listen on, empty for none, and whether it is the default.
+func (a Admin) ListenAddress() (address string, standard bool) {
+	return orStandard(a.Listen, DefaultAdminListen)
+}
+
+// ListenAddress is the address of the embedded server, empty for none, and whether it is
+// the default.
+func (n NATS) ListenAddress() (address string, standard bool) {
+	return orStandard(n.Listen, DefaultNATSListen)
+}
+
+func orStandard(address *string, standard string) (string, bool) {
+	if address == nil {
+		return standard, true
+	}
+	return *address, false
+}
+
+// Listeners are in the order in which they begin to listen.
+func (c *Config) Listeners() []Listener {
+	var all []Listener
+	add := func(key, address string, standard bool) {
+		if address != "" {
+			all = append(all, Listener{key, address, standard})
 		}
 	}
 	if c.Has(RoleAdmin) {
-		add("admin.listen", c.Admin.Listen, admin.DefaultListen)
+		address, standard := c.Admin.ListenAddress()
+		add("admin.listen", address, standard)
 	}
 	if c.NATS.URL == "" {
-		add("nats.listen", c.NATS.Listen, stream.DefaultNATSListen)
+		address, standard := c.NATS.ListenAddress()
+		add("nats.listen", address, standard)
 	}
 	if c.Has(RoleIngress) {
-		add("ingress.listen", &c.Ingress.Listen, "")
+		add("ingress.listen", c.Ingress.Listen, false)
 	}
 	return all
 }
 
-// checkListens finds two listeners of one address.
-func (c *Config) checkListens(found *Checker) {
+// checkListeners finds two listeners of one address.
+func (c *Config) checkListeners(found *Checker) {
 	all := c.Listeners()
 	for i, later := range all {
 		for _, before := range all[:i] {

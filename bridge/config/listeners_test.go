@@ -8,6 +8,7 @@ import (
 
 // Two listeners on one address, of which serve could begin one.
 func TestListenersOfOneAddress(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		"ingress: {listen: \":8081\"}\n":                                               "ingress.listen: admin.listen is 127.0.0.1:8081",
 		"ingress: {listen: \"127.0.0.1:4222\"}\n":                                      "ingress.listen: nats.listen is 127.0.0.1:4222",

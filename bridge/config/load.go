@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -15,42 +13,43 @@ import (
 	"github.com/hookspan/hookspan/internal/pasted"
 )
 
-// maxConfigBytes bounds the configuration file.
+// MaxConfigBytes bounds the configuration file.
 const MaxConfigBytes = 1 << 20
 
-// load reads the configuration; path empty means that there is none. An error
-// names file, line and remedy, and repeats nothing of the file but keys: a value
-// can be a secret that was written in the wrong place.
+// Load reads the file at path; an empty path is no file, which makes the default
+// configuration. The result is complete, and it was checked. An error names file, line and
+// remedy, and repeats nothing of the file but keys: a value can be a secret that was
+// written in the wrong place.
 func Load(path string) (*Config, error) {
 	cfg, _, err := LoadDocument(path)
 	return cfg, err
 }
 
-// loadDocument is load that also returns where each key stands.
-func LoadDocument(path string) (*Config, *document, error) {
-	cfg := DefaultConfig()
-	doc := &document{name: path}
+// LoadDocument is [Load] that also returns where each key stands.
+func LoadDocument(path string) (*Config, *Document, error) {
+	cfg := defaults()
+	doc := &Document{name: path}
 	if path != "" {
 		text, err := readConfig(path)
 		if err != nil {
 			return nil, nil, err
 		}
-		if err := doc.decode(text, &cfg); err != nil {
+		if err := doc.decode(text, cfg); err != nil {
 			return nil, nil, err
 		}
 	}
-	cfg.fillDefaults()
-	if dir, err := filepath.Abs(cfg.DataDir); err == nil && cfg.DataDir != "" {
-		cfg.DataDir = dir
+	cfg.fill()
+	if cfg.DataDir != "" {
+		cfg.DataDir = Absolute(cfg.DataDir)
 	}
 	if err := doc.Join(cfg.problems()); err != nil {
 		return nil, nil, err
 	}
-	return &cfg, doc, nil
+	return cfg, doc, nil
 }
 
-// join makes one error of the problems, nil of none.
-func (d *document) Join(problems []Problem) error {
+// Join makes one error of the problems, each with its line; nil of none.
+func (d *Document) Join(problems []Problem) error {
 	errs := make([]error, len(problems))
 	for i, p := range problems {
 		errs[i] = d.at(p)
@@ -77,13 +76,13 @@ func readConfig(path string) ([]byte, error) {
 	return text, nil
 }
 
-// document knows the place of each key in the file.
-type document struct {
+// Document is a file that was read: it knows where each key stands.
+type Document struct {
 	name string
 	file *ast.File
 }
 
-func (d *document) decode(text []byte, cfg *Config) error {
+func (d *Document) decode(text []byte, cfg *Config) error {
 	file, err := parser.ParseBytes(text, 0)
 	if err != nil {
 		return d.explain(err)
@@ -102,9 +101,12 @@ func (d *document) decode(text []byte, cfg *Config) error {
 }
 
 // explain makes one line of an error of the YAML library.
-func (d *document) explain(err error) error {
+func (d *Document) explain(err error) error {
 	if value, ok := errors.AsType[*valueError](err); ok {
 		return d.line(value.node, value.text)
+	}
+	if problem, ok := errors.AsType[Problem](err); ok {
+		return d.at(problem)
 	}
 	if unknown, ok := errors.AsType[*yaml.UnknownFieldError](err); ok {
 		pos := unknown.Token.Position
@@ -122,13 +124,13 @@ func (d *document) explain(err error) error {
 	return fmt.Errorf("%s: %w", d.name, err)
 }
 
-func (d *document) line(node ast.Node, text string) error {
+func (d *Document) line(node ast.Node, text string) error {
 	pos := node.GetToken().Position
 	return fmt.Errorf("%s:%d:%d: %s", d.name, pos.Line, pos.Column, text)
 }
 
 // find returns the node at the keys, or nil.
-func (d *document) find(keys []string) ast.Node {
+func (d *Document) find(keys []string) ast.Node {
 	if d.file == nil {
 		return nil
 	}
@@ -143,20 +145,13 @@ func (d *document) find(keys []string) ast.Node {
 	return node
 }
 
-// problem is a value that can be read and not used.
-type Problem struct {
-	keys []string
-	text string
-}
-
 // at says where the problem is: its line, or that of the nearest key above it
 // that the file has.
-func (d *document) at(p Problem) error {
-	text := strings.Join(p.keys, ".") + ": " + p.text
+func (d *Document) at(p Problem) error {
 	for n := len(p.keys); n > 0; n-- {
 		if node := d.find(p.keys[:n]); node != nil {
-			return d.line(node, text)
+			return d.line(node, p.Error())
 		}
 	}
-	return errors.New(text)
+	return p
 }

@@ -12,6 +12,7 @@ const sampleSecret = "a-secret-that-must-not-be-seen"
 // A configuration that an editor saved with a byte order mark is read, with either kind of
 // line breaks; one in UTF-16 is refused with what to do.
 func TestConfigWithAByteOrderMark(t *testing.T) {
+	t.Parallel()
 	const text = "# ours\nlog: {level: debug}\nconsumers:\n  archive: {enabled: false}\n"
 	for _, marked := range []string{"\xEF\xBB\xBF" + text, "\xEF\xBB\xBF" + strings.ReplaceAll(text, "\n", "\r\n"), strings.ReplaceAll(text, "\n", "\r\n"), "\xEF\xBB\xBF" + strings.TrimPrefix(text, "# ours\n")} {
 		cfg, err := Load(write(t, marked))
@@ -33,6 +34,7 @@ func TestConfigWithAByteOrderMark(t *testing.T) {
 
 // What editors add to a secret's file is left out.
 func TestSecretFileOfAnEditor(t *testing.T) {
+	t.Parallel()
 	for _, content := range []string{sampleSecret, sampleSecret + "\n", sampleSecret + "\r\n", "\xEF\xBB\xBF" + sampleSecret, "\xEF\xBB\xBF" + sampleSecret + "\r\n"} {
 		got, err := SecretRef("file:" + write(t, content)).Resolve(nil)
 		require.NoError(t, err, "%q", content)
@@ -45,6 +47,7 @@ func TestSecretFileOfAnEditor(t *testing.T) {
 
 // A secret that was pasted with something around it is refused, in a variable and in a file.
 func TestPastedSecrets(t *testing.T) {
+	t.Parallel()
 	for text, want := range pastedSecrets(sampleSecret) {
 		getenv := func(string) (string, bool) { return text, true }
 		for _, ref := range []SecretRef{"env:A", SecretRef("file:" + write(t, text))} {

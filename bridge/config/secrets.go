@@ -1,32 +1,123 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"regexp"
+	"io"
+	"os"
 	"slices"
 	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/hookspan/hookspan/internal/pasted"
 )
 
-// unreserved is what RFC 3986 section 2.3 lets stand in a URL as it is.
-var unreserved = regexp.MustCompile(`^[A-Za-z0-9._~-]+$`)
+// SecretRef says where a secret is: env:NAME or file:PATH. It is never the
+// secret itself, so it may be shown.
+type SecretRef string
 
-// pathToken looks up the secret in the URL of a source, nil when it has none.
-func (s sourceConfig) ReadPathToken(name string, getenv func(string) (string, bool)) ([]byte, error) {
-	if s.PathToken == "" {
-		return nil, nil
+// maxSecret bounds a secret's file in bytes.
+const maxSecret = 64 << 10
+
+// UnmarshalYAML reads a value of the file.
+func (r *SecretRef) UnmarshalYAML(node ast.Node) error {
+	var text string
+	if err := yaml.NodeToValue(node, &text); err != nil {
+		// Between braces the library reads env:NAME as a map of one key.
+		var pair map[string]string
+		if err := yaml.NodeToValue(node, &pair); err == nil && len(pair) == 1 {
+			for kind, name := range pair {
+				text = kind + ":" + name
+			}
+		}
 	}
-	token, err := s.PathToken.Require(getenv)
-	if err == nil && !unreserved.Match(token) {
-		err = errors.New("it must be of letters, digits and - . _ ~, which mean the same in every URL")
+	if err := r.UnmarshalText([]byte(text)); err != nil {
+		return &valueError{node, err.Error()}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("sources.%s.path_token: %w", name, err)
-	}
-	return token, nil
+	return nil
 }
 
-// secretFiles are the files that have secrets in them which are read again: those
+// UnmarshalText reads a flag. The text may be the secret itself, so an error does not
+// repeat it.
+func (r *SecretRef) UnmarshalText(text []byte) error {
+	*r = SecretRef(text)
+	if !r.valid() {
+		return errors.New("a secret is not written here: write env:NAME or file:PATH")
+	}
+	return nil
+}
+
+func (r SecretRef) valid() bool {
+	kind, name, ok := strings.Cut(string(r), ":")
+	return ok && name != "" && (kind == "env" || kind == "file")
+}
+
+// Absolute is the same secret from whatever folder.
+func (r SecretRef) Absolute() SecretRef {
+	if path, ok := strings.CutPrefix(string(r), "file:"); ok {
+		return SecretRef("file:" + Absolute(path))
+	}
+	return r
+}
+
+// Require is [SecretRef.Resolve] for a secret that must be there.
+func (r SecretRef) Require(getenv func(string) (string, bool)) ([]byte, error) {
+	secret, err := r.Resolve(getenv)
+	if err == nil && len(secret) == 0 {
+		err = fmt.Errorf("the secret %s is empty or not set: set it", r)
+	}
+	return secret, err
+}
+
+// Resolve returns the secret. An environment variable that is missing or empty
+// is no error but an empty secret; a file must be there. Of a file a byte order mark and
+// one line break at the end are left out, since editors add them. Anything else that was
+// pasted with the secret is an error.
+func (r SecretRef) Resolve(getenv func(string) (string, bool)) ([]byte, error) {
+	kind, name, _ := strings.Cut(string(r), ":")
+	var secret []byte
+	if kind == "env" {
+		value, _ := getenv(name)
+		secret = []byte(value)
+	} else {
+		var err error
+		if secret, err = readSecret(name); err != nil {
+			return nil, fmt.Errorf("reading a secret: %w", err)
+		}
+	}
+	if err := pasted.Check(secret); err != nil {
+		return nil, fmt.Errorf("the secret %s cannot be used: %w", r, err)
+	}
+	return secret, nil
+}
+
+func readSecret(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	text, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxSecret {
+		return nil, fmt.Errorf("%s is larger than %d bytes", name, maxSecret)
+	}
+	if text, err = pasted.Text(text); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	text, cut := bytes.CutSuffix(text, []byte("\n"))
+	if cut {
+		text = bytes.TrimSuffix(text, []byte("\r"))
+	}
+	return text, nil
+}
+
+// SecretFiles are the files that have secrets in them which are read again: those
 // of sources, of their APIs and of consumers, as far as this process has them.
 func (c *Config) SecretFiles() []string {
 	var refs []SecretRef
@@ -45,7 +136,10 @@ func (c *Config) SecretFiles() []string {
 	}
 	if c.Has(RoleConsumers) {
 		for _, cons := range c.Consumers {
-			refs = append(refs, cons.Signing()...)
+			if f, ok := cons.(*Forward); ok {
+				signing, _ := f.Signing()
+				refs = append(refs, signing...)
+			}
 		}
 	}
 	var files []string

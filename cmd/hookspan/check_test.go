@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge/config"
 )
 
 func TestConfigCheck(t *testing.T) {
@@ -21,6 +23,14 @@ func TestConfigCheck(t *testing.T) {
 		code, _, stderr := runVerb(args...)
 		require.Equal(t, 1, code)
 		require.Contains(t, stderr, "hookspan.yaml:1:1")
+	}
+}
+
+func TestConfigSchema(t *testing.T) {
+	for _, args := range [][]string{{"config", "schema"}, {"--json", "config", "schema"}} {
+		code, stdout, stderr := runVerb(args...)
+		require.Equal(t, 0, code, stderr)
+		require.Equal(t, string(config.Schema()), stdout)
 	}
 }
 

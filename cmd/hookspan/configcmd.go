@@ -15,7 +15,16 @@ import (
 )
 
 type configCmd struct {
-	Check configCheckCmd `cmd:"" help:"Say whether the configuration can be used, and if not, what is wrong where."`
+	Check  configCheckCmd  `cmd:"" help:"Say whether the configuration can be used, and if not, what is wrong where."`
+	Schema configSchemaCmd `cmd:"" help:"Print the JSON Schema of the configuration, by which editors complete and check it."`
+}
+
+type configSchemaCmd struct{}
+
+// Run prints the schema, which is JSON for people too.
+func (c *configSchemaCmd) Run(e *env) error {
+	_, err := e.stdout.Write(config.Schema())
+	return err
 }
 
 type configCheckCmd struct {

@@ -49,8 +49,7 @@ func announce(e *env, file string, a *app.App) error {
 		}
 		if cfg.Has(config.RoleConsumers) {
 			for _, name := range slices.Sorted(maps.Keys(cfg.Consumers)) {
-				cons := cfg.Consumers[name]
-				line("consumer "+name, "%s", config.Kinds[cons.Kind].Does(cfg, cons))
+				line("consumer "+name, "%s", cfg.Consumers[name].Does(cfg))
 			}
 		}
 		line("data in", "%s", r.DataDir)

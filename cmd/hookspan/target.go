@@ -111,13 +111,13 @@ func (f bridgeFlag) sites() ([]site, error) {
 			if err != nil {
 				return nil, fmt.Errorf("looking for the bridge of this folder: %w: put the file right, or name the bridge with --api", err)
 			}
-			dir = config.Absolute(cmp.Or(dir, config.DefaultConfig().DataDir))
+			dir = config.Absolute(cmp.Or(dir, config.DefaultDataDir))
 			if !slices.ContainsFunc(found, func(p site) bool { return p.dir == dir }) {
 				found = append(found, site{dir: dir, file: file})
 			}
 		}
 	}
-	standard := filepath.Join(here, filepath.Base(config.DefaultConfig().DataDir))
+	standard := filepath.Join(here, filepath.Base(config.DefaultDataDir))
 	if isDataFolder(standard) && !slices.ContainsFunc(found, func(p site) bool { return p.dir == standard }) {
 		found = append(found, site{dir: standard})
 	}
@@ -136,7 +136,7 @@ func siteOf(file string) (site, error) {
 	if filepath.IsAbs(dir) {
 		return site{dir: filepath.Clean(dir), file: file, named: true}, nil
 	}
-	dir = cmp.Or(dir, config.DefaultConfig().DataDir)
+	dir = cmp.Or(dir, config.DefaultDataDir)
 	p := site{dir: config.Absolute(dir), file: file, named: true, guessed: true}
 	if beside := filepath.Join(filepath.Dir(config.Absolute(file)), dir); beside != p.dir {
 		if holder, err := app.ReadHolder(beside); err == nil && sameFile(holder.Config, file) {

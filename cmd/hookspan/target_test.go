@@ -342,11 +342,12 @@ func crashed(t *testing.T, dir string) {
 // begun is a bridge that has begun on a data folder and does not serve yet.
 func begun(t *testing.T, dir string) *app.App {
 	t.Helper()
-	cfg := config.DefaultConfig()
+	cfg, err := config.Load("")
+	require.NoError(t, err)
 	cfg.DataDir, cfg.Roles = dir, []string{config.RoleConsumers}
 	listen := "127.0.0.1:0"
 	cfg.NATS.Listen = &listen
-	a, err := app.New(&cfg, app.Options{Log: io.Discard})
+	a, err := app.New(cfg, app.Options{Log: io.Discard})
 	require.NoError(t, err)
 	return a
 }

@@ -13,6 +13,8 @@ import (
 )
 
 const (
+	// MaxBytes is how large the header of a request may be on any listener of the bridge.
+	MaxBytes = 64 << 10
 	// Free is how much of a header counts for nothing, in bytes: a header of an honest
 	// webhook has less, and net/http reads that much into one buffer anyway.
 	Free = 4 << 10

@@ -65,6 +65,9 @@ func (x *External) URL() string {
 // Change changes the options of a server that does not run.
 func (x *External) Change(change func(*server.Options)) { change(x.opts) }
 
+// InProcess connects without TCP to the server that runs.
+func (x *External) InProcess() nats.Option { return nats.InProcessServer(x.s) }
+
 // Start runs the server.
 func (x *External) Start() {
 	x.t.Helper()

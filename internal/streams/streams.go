@@ -1,7 +1,7 @@
+// Package streams says how the streams of a bridge are to be.
 package streams
 
 import (
-	"cmp"
 	"strconv"
 	"time"
 
@@ -15,6 +15,12 @@ const (
 	// MinDuplicates is the shortest time for which a duplicate is known. A
 	// million ids in it cost the server 133 to 185 MiB.
 	MinDuplicates = 2 * time.Hour
+
+	// MaxPayload is the largest message of the embedded server in bytes, header included:
+	// the most that nats-server takes without a warning.
+	MaxPayload = 8 << 20
+	// HeaderRoom is what a message's header may take of the server's payload limit.
+	HeaderRoom = 64 << 10
 
 	// The other streams get a share of what events get.
 	deadShare, maxDeadBytes             = 8, 1 << 30
@@ -38,33 +44,25 @@ const (
 	ringDuplicates = 2 * time.Minute
 )
 
-// StreamsConfig says how the streams are to be. Zero values are defaults.
+// Config says how the streams are to be.
 type Config struct {
 	Names bridge.Names
-	// MaxBytes and MaxAge bound the stream of events, default 10 GiB and 14 days.
+	// MaxBytes and MaxAge bound the stream of events; a MaxAge of zero is no bound.
 	MaxBytes int64
 	MaxAge   time.Duration
-	// Duplicates is how long the id of an event is remembered, default and at
-	// least [MinDuplicates].
+	// Duplicates is how long the id of an event is remembered, at least [MinDuplicates].
 	Duplicates time.Duration
 	// Replicas of each stream; 0 lets the deployment decide when the stream is
 	// created: 3 in a cluster, 1 elsewhere.
 	Replicas int
 }
 
-func (c Config) withDefaults() Config {
-	c.MaxBytes = cmp.Or(c.MaxBytes, 10<<30)
-	c.MaxAge = cmp.Or(c.MaxAge, 14*24*time.Hour)
-	c.Duplicates = max(c.Duplicates, MinDuplicates)
-	return c
-}
-
 // share is what a stream gets that has 1/part of the events' bytes, at most most.
 func (c Config) share(part, most int64) int64 {
-	return min(max(c.withDefaults().MaxBytes/part, minShareBytes), most)
+	return min(max(c.MaxBytes/part, minShareBytes), most)
 }
 
-// storeBytes is the disk space that the streams may take together.
+// StoreBytes is the disk space that the streams may take together.
 func (c Config) StoreBytes() int64 {
 	sum := c.laterBytes()
 	for _, s := range c.All() {
@@ -76,14 +74,13 @@ func (c Config) StoreBytes() int64 {
 // laterBytes is how much may wait for its next attempt.
 func (c Config) laterBytes() int64 { return c.share(laterShare, maxLaterBytes) }
 
-// streams are all the streams.
+// All are the settings of all the streams.
 //
 // Retention is by limits: interest would drop an event that no consumer waits
 // for yet, a work queue forgets the ids of what was acknowledged. DiscardNew
 // where a 200 was given for what is kept: the oldest event may be one that
 // nobody has handled.
 func (c Config) All() []jetstream.StreamConfig {
-	c = c.withDefaults()
 	return []jetstream.StreamConfig{
 		{
 			Name:        c.Names.EventsStream(),
@@ -94,7 +91,7 @@ func (c Config) All() []jetstream.StreamConfig {
 			Storage:     jetstream.FileStorage,
 			MaxBytes:    c.MaxBytes,
 			MaxAge:      c.MaxAge,
-			Duplicates:  c.Duplicates,
+			Duplicates:  max(c.Duplicates, MinDuplicates),
 			Replicas:    c.Replicas,
 			AllowDirect: true,
 			// Several messages can share a sync.

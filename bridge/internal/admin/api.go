@@ -43,7 +43,7 @@ func (s *Server) SetAPI(register func(api *echo.Group)) {
 func (s *Server) serveAPI(c echo.Context) error {
 	if !s.loopback {
 		return echo.NewHTTPError(http.StatusForbidden,
-			"The API has no tokens yet, so it is served on a loopback address only: set admin.listen to one, such as "+DefaultListen+".")
+			"The API has no tokens yet, so it is served on a loopback address only: set admin.listen to one, such as 127.0.0.1:8081.")
 	}
 	r := c.Request()
 	if err := sameSite(r); err != nil {

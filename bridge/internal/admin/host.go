@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -28,14 +27,6 @@ func newHosts(names []string, loopback bool) hosts {
 
 // canonicalHost is a name as it is compared: DNS knows no case, and its root is a dot.
 func canonicalHost(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
-
-// CheckHost returns an error unless name can stand in [Config.Hosts].
-func CheckHost(name string) error {
-	if canonicalHost(name) == "" || strings.ContainsAny(name, ":/@*[] \t\r\n") {
-		return fmt.Errorf("%.64q is no name of a host: write one such as ops.example.com, without scheme and port", name)
-	}
-	return nil
-}
 
 // allows reports whether a request with this header Host is answered. Addresses cannot be
 // rebound; what probes ask by is the address of the pod. A server on loopback is called by

@@ -23,13 +23,9 @@ import (
 	"github.com/hookspan/hookspan/internal/headers"
 )
 
-// DefaultListen is where a server listens unless told otherwise.
-const DefaultListen = "127.0.0.1:8081"
-
 // Limits of a connection that the operator need not choose.
 const (
 	maxConnections = 512 + maxWaiting
-	maxHeaderBytes = 64 << 10
 	// maxHeadersBytes bounds what unfinished headers take together.
 	maxHeadersBytes   = 16 << 20
 	readHeaderTimeout = 5 * time.Second
@@ -39,13 +35,14 @@ const (
 	shutdownTimeout   = 5 * time.Second
 )
 
-// Config of a [Server]. Zero values are defaults.
+// Config of a [Server].
 type Config struct {
-	// Listen is the address to bind. Empty is [DefaultListen], or a free port
-	// beside it when that one is taken; any other address must be free.
+	// Listen is the address to bind.
 	Listen string
+	// FreePort takes a free port when that of Listen is taken, which is an error otherwise.
+	FreePort bool
 	// Hosts are the names that the server may be called by, beside localhost and
-	// addresses; see [CheckHost]. On loopback the addresses are loopback ones.
+	// addresses. On loopback the addresses are loopback ones.
 	Hosts []string
 }
 
@@ -80,7 +77,7 @@ type Server struct {
 // New binds the address, so an error about it is known before anything is
 // served, and connections wait until [Server.Run].
 func New(cfg Config, deps Deps, log *zap.Logger) (*Server, error) {
-	listener, err := listen(cfg.Listen, DefaultListen)
+	listener, err := listen(cfg.Listen, cfg.FreePort)
 	if err != nil {
 		return nil, fmt.Errorf("listening for operators: %w: free that address or choose another one with admin.listen", err)
 	}
@@ -108,24 +105,21 @@ func New(cfg Config, deps Deps, log *zap.Logger) (*Server, error) {
 		ReadTimeout:                  readTimeout,
 		WriteTimeout:                 writeTimeout,
 		IdleTimeout:                  idleTimeout,
-		MaxHeaderBytes:               maxHeaderBytes,
+		MaxHeaderBytes:               headers.MaxBytes,
 		DisableGeneralOptionsHandler: true, // it would answer OPTIONS * with 200
 		ErrorLog:                     zap.NewStdLog(log.Named("http")),
 	}
 	return s, nil
 }
 
-// listen binds address, or when that is empty the preferred one or a free port
-// beside it.
-func listen(address, preferred string) (net.Listener, error) {
-	if address != "" {
-		return net.Listen("tcp", address)
-	}
-	l, err := net.Listen("tcp", preferred)
-	if !errors.Is(err, syscall.EADDRINUSE) {
+// listen binds the address, or where freePort says so a free port beside it when it is
+// taken.
+func listen(address string, freePort bool) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if !freePort || !errors.Is(err, syscall.EADDRINUSE) {
 		return l, err
 	}
-	host, _, err := net.SplitHostPort(preferred)
+	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
 	}

@@ -93,7 +93,7 @@ func TestListen(t *testing.T) {
 
 	var servers []*admin.Server
 	for range 2 {
-		s, err := admin.New(admin.Config{}, admin.Deps{Metrics: prometheus.NewRegistry()}, zap.NewNop())
+		s, err := admin.New(admin.Config{Listen: taken.Addr().String(), FreePort: true}, admin.Deps{Metrics: prometheus.NewRegistry()}, zap.NewNop())
 		require.NoError(t, err)
 		require.True(t, s.Addr().(*net.TCPAddr).IP.IsLoopback())
 		servers = append(servers, s)

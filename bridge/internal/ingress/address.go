@@ -1,7 +1,6 @@
 package ingress
 
 import (
-	"fmt"
 	"iter"
 	"net"
 	"net/http"
@@ -18,19 +17,6 @@ const maxHops = 16
 // proxies are the networks whose word about a client's address is taken. None
 // is trusted unless it is configured, not even a private one.
 type proxies []netip.Prefix
-
-// ParseProxy reads a network such as 10.0.0.0/8, or one address.
-func ParseProxy(text string) (netip.Prefix, error) {
-	if addr, err := netip.ParseAddr(text); err == nil {
-		addr = addr.Unmap()
-		return addr.Prefix(addr.BitLen())
-	}
-	network, err := netip.ParsePrefix(text)
-	if err != nil {
-		return netip.Prefix{}, fmt.Errorf("%q is no address and no network: write one such as 192.0.2.7 or 10.0.0.0/8", text)
-	}
-	return network.Masked(), nil
-}
 
 func (p proxies) trust(a netip.Addr) bool {
 	return slices.ContainsFunc(p, func(n netip.Prefix) bool { return n.Contains(a) })

@@ -13,13 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func network(t testing.TB, text string) netip.Prefix {
-	t.Helper()
-	n, err := ParseProxy(text)
-	require.NoError(t, err)
-	return n
-}
-
 func TestClientAddress(t *testing.T) {
 	long := strings.Repeat("10.0.0.1,", maxHops)
 	for _, c := range []struct {
@@ -46,15 +39,13 @@ func TestClientAddress(t *testing.T) {
 		{"zone", "[fe80::1%eth0]:1", nil, "fe80::1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := proxies{network(t, "10.0.0.0/8"), network(t, "fd00::1")}
+			p := proxies{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::1/128")}
 			r := &http.Request{RemoteAddr: c.peer, Header: http.Header{"X-Forwarded-For": c.forwarded}}
 			require.Equal(t, c.want, p.client(r).String())
 		})
 	}
 	require.Equal(t, "2001:db8:1:2::/64", holder(netip.MustParseAddr("2001:db8:1:2:3::4")).String())
 	require.Equal(t, "192.0.2.7/32", holder(netip.MustParseAddr("192.0.2.7")).String())
-	_, err := ParseProxy("10.0.0.0/33")
-	require.Error(t, err)
 }
 
 // from is a transport whose connections come from an address of this machine.
@@ -104,7 +95,7 @@ func TestRateOfOneAddress(t *testing.T) {
 }
 
 func TestRateBehindATrustedProxy(t *testing.T) {
-	b := start(t, Config{RatePerAddress: slowRate, BurstPerAddress: 1, TrustedProxies: []netip.Prefix{network(t, "127.0.0.1")}})
+	b := start(t, Config{RatePerAddress: slowRate, BurstPerAddress: 1, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}})
 	proxy := from(t, "127.0.0.1")
 	require.Equal(t, 200, deliver(t, proxy, b, "1", "198.51.100.1").status)
 	require.Equal(t, 429, deliver(t, proxy, b, "2", "203.0.113.5, 198.51.100.1").status)

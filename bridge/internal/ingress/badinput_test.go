@@ -42,7 +42,7 @@ func TestExpectContinue(t *testing.T) {
 
 	// A body that does not come ends in bounded time, also of the last request,
 	// which net/http answers without us.
-	hasty := start(t, Config{Deadline: 100 * time.Millisecond, readHeaderTimeout: 100 * time.Millisecond})
+	hasty := start(t, Config{Deadline: 100 * time.Millisecond, headerTimeout: 100 * time.Millisecond})
 	for _, c := range []struct {
 		path, more string
 		status     int
@@ -159,10 +159,10 @@ func everyByte() []byte {
 
 // The rest of a body that is too large anyway is not awaited.
 func TestTooLargeIsAnsweredBeforeItsEnd(t *testing.T) {
-	b := start(t, Config{MaxBody: 1000, Deadline: MaxDeadline})
+	b := start(t, Config{MaxBody: 1000, Deadline: maxDeadline})
 	conn := dial(t, b)
 	send(t, conn, head(t, "/webhooks/get3w", "", "Transfer-Encoding: chunked\r\n")+"400\r\n"+strings.Repeat("x", 1024))
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(MaxDeadline/2-time.Second)))
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(maxDeadline/2-time.Second)))
 	res := answerOn(t, conn)
 	require.Equal(t, 413, res.status)
 	require.True(t, res.close)

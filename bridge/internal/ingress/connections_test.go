@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/headers"
 )
 
 const (
@@ -84,7 +85,7 @@ func TestConnectionsOfOneAddress(t *testing.T) {
 }
 
 func TestConnectionsOfATrustedProxyAreNotCounted(t *testing.T) {
-	b := start(t, Config{MaxConnectionsPerAddress: 1, TrustedProxies: []netip.Prefix{network(t, "127.0.0.1")}})
+	b := start(t, Config{MaxConnectionsPerAddress: 1, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}})
 	for range 5 {
 		dialFrom(t, b, "127.0.0.1")
 	}
@@ -94,7 +95,7 @@ func TestConnectionsOfATrustedProxyAreNotCounted(t *testing.T) {
 
 // Who waits longest gives way, whether it is silent, idle or slow with its body.
 func TestTheLongestWaitingConnectionGivesWay(t *testing.T) {
-	b := start(t, Config{MaxConnections: 3, Deadline: MaxDeadline})
+	b := start(t, Config{MaxConnections: 3, Deadline: maxDeadline})
 	slow := dial(t, b)
 	b.opened(t, 1)
 	silent := dial(t, b)
@@ -130,9 +131,9 @@ func TestNoRoomWhenAllAreAtWork(t *testing.T) {
 // sender out.
 func TestIdleConnections(t *testing.T) {
 	const idle = 2000
-	for name, limit := range map[string]int{"below the limit": DefaultMaxConnections, "far over the limit": 200} {
+	for name, limit := range map[string]int{"below the limit": standard.MaxConnections, "far over the limit": 200} {
 		t.Run(name, func(t *testing.T) {
-			b := start(t, Config{MaxConnections: limit, readHeaderTimeout: time.Minute})
+			b := start(t, Config{MaxConnections: limit, headerTimeout: time.Minute})
 			for i := range idle {
 				conn := dial(t, b)
 				switch i % 4 {
@@ -156,7 +157,7 @@ func TestIdleConnections(t *testing.T) {
 }
 
 func TestSlowHeadersAndIdleConnectionsEnd(t *testing.T) {
-	b := start(t, Config{readHeaderTimeout: 50 * time.Millisecond, IdleTimeout: 50 * time.Millisecond})
+	b := start(t, Config{headerTimeout: 50 * time.Millisecond, IdleTimeout: 50 * time.Millisecond})
 	for _, begun := range []string{"", "POST", "POST /webhooks/get3w HTTP/1.1\r\nHost: x\r\nX-"} {
 		conn := dial(t, b)
 		send(t, conn, begun)
@@ -180,11 +181,11 @@ func TestSlowBodiesGiveWay(t *testing.T) {
 		sent int
 	}{
 		"places":         {Config{MaxInFlight: 4}, 1},
-		"bytes":          {Config{MaxBody: 1 << 20, MaxInFlightBytes: 1<<20 + MaxHeaderBytes}, 100_000},
-		"a byte of each": {Config{MaxBody: 16 << 10, MaxInFlightBytes: 16<<10 + MaxHeaderBytes}, 1},
+		"bytes":          {Config{MaxBody: 1 << 20, MaxInFlightBytes: 1<<20 + headers.MaxBytes}, 100_000},
+		"a byte of each": {Config{MaxBody: 16 << 10, MaxInFlightBytes: 16<<10 + headers.MaxBytes}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c.cfg.Deadline = MaxDeadline
+			c.cfg.Deadline = maxDeadline
 			b := start(t, c.cfg)
 			var slow []net.Conn
 			for range 24 {

@@ -33,7 +33,7 @@ func crowd(t *testing.T, b *bench, n, size int) []net.Conn {
 // many, and no webhook beside them is refused.
 func TestUnfinishedHeadersHaveABudget(t *testing.T) {
 	const size = 48 << 10
-	cfg := Config{MaxBody: 1 << 20, MaxInFlightBytes: 4 << 20, readHeaderTimeout: time.Hour}
+	cfg := Config{MaxBody: 1 << 20, MaxInFlightBytes: 4 << 20, headerTimeout: time.Hour}
 	budget := cfg.MaxInFlightBytes / headerShare
 	for name, large := range map[string]int{"small headers": 0, "a header of 12 KiB": 12 << 10} {
 		t.Run(name, func(t *testing.T) {
@@ -63,7 +63,7 @@ func TestUnfinishedHeadersHaveABudget(t *testing.T) {
 
 // A large header that has come counts as bytes in flight while its body is arriving.
 func TestLargeHeadersOfArrivingBodiesAreCounted(t *testing.T) {
-	b := start(t, Config{Deadline: MaxDeadline})
+	b := start(t, Config{Deadline: maxDeadline})
 	conn := dial(t, b)
 	send(t, conn, unfinished+strings.Repeat("a", 40<<10)+"\r\nContent-Length: 100\r\n\r\n{")
 	require.Eventually(t, func() bool {
@@ -78,7 +78,7 @@ func TestLargeHeadersOfArrivingBodiesAreCounted(t *testing.T) {
 // So it is over HTTP/2, where the header of one request may come in many frames.
 func TestUnfinishedHeadersOfHTTP2HaveABudget(t *testing.T) {
 	const connections, size = 40, 48 << 10
-	cfg := Config{MaxBody: 1 << 20, MaxInFlightBytes: 4 << 20, readHeaderTimeout: time.Hour}
+	cfg := Config{MaxBody: 1 << 20, MaxInFlightBytes: 4 << 20, headerTimeout: time.Hour}
 	b, client := encrypted(t, cfg)
 	for range connections {
 		c := dialH2(t, b)
@@ -100,7 +100,7 @@ func TestUnfinishedHeadersOfHTTP2HaveABudget(t *testing.T) {
 // handshake and a whole record are read before the header is known.
 func TestTheLargestRequestHasRoom(t *testing.T) {
 	const largest = 64 << 10
-	cfg := Config{MaxBody: largest, MaxInFlightBytes: largest + MaxHeaderBytes}
+	cfg := Config{MaxBody: largest, MaxInFlightBytes: largest + headers.MaxBytes}
 	for _, isTLS := range []bool{false, true} {
 		b := start(t, cfg)
 		connect := func() net.Conn { return dial(t, b) }
@@ -113,7 +113,7 @@ func TestTheLargestRequestHasRoom(t *testing.T) {
 				return conn
 			}
 		}
-		for _, large := range []int{0, 12 << 10, MaxHeaderBytes - 512} {
+		for _, large := range []int{0, 12 << 10, headers.MaxBytes - 512} {
 			for _, length := range []int{1000, 30_000, 55_000, 60_000, largest} {
 				for _, together := range []bool{true, false} {
 					text := padded(body("pred"), length)

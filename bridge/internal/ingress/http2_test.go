@@ -15,6 +15,8 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/hookspan/hookspan/internal/headers"
 )
 
 // h2conn is a sender that writes HTTP/2 frame by frame.
@@ -105,7 +107,7 @@ func TestHTTP2(t *testing.T) {
 	require.Len(t, b.pub.published(), 300)
 
 	r := request(t, b.url+"/webhooks/get3w", body("big header"))
-	r.Header.Set("X-Big", strings.Repeat("x", 2*MaxHeaderBytes))
+	r.Header.Set("X-Big", strings.Repeat("x", 2*headers.MaxBytes))
 	res, err := client.RoundTrip(r)
 	if err == nil { // the server may also end the connection
 		require.Equal(t, 431, read(t, res).status)
@@ -118,7 +120,7 @@ func TestHTTP2(t *testing.T) {
 // Streams that are reset, before their body and in the middle of it, leave
 // nothing behind: four of them would be all the places that there are.
 func TestHTTP2Resets(t *testing.T) {
-	b, client := encrypted(t, Config{MaxInFlight: 4, MaxBody: 64 << 10, MaxInFlightBytes: 128 << 10, Deadline: MaxDeadline})
+	b, client := encrypted(t, Config{MaxInFlight: 4, MaxBody: 64 << 10, MaxInFlightBytes: 128 << 10, Deadline: maxDeadline})
 	for range 20 {
 		c := dialH2(t, b)
 		for i := range 100 {
@@ -146,7 +148,7 @@ func TestHTTP2Resets(t *testing.T) {
 // A connection that opens streams and sends no body holds no more than one of
 // them takes, and a sender beside it is served.
 func TestHTTP2ManyOpenStreams(t *testing.T) {
-	b, client := encrypted(t, Config{MaxInFlight: 16, Deadline: MaxDeadline})
+	b, client := encrypted(t, Config{MaxInFlight: 16, Deadline: maxDeadline})
 	c := dialH2(t, b)
 	var last uint32
 	for range maxStreams {

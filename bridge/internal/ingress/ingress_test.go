@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -107,6 +108,27 @@ type bench struct {
 	stop func() error
 }
 
+// maxDeadline is the longest one that a configuration can have.
+const maxDeadline = 25 * time.Second
+
+// standard is what a bridge runs with whose file says nothing, on a free port.
+var standard = Config{
+	Listen: "127.0.0.1:0", Deadline: 5 * time.Second, MaxBody: 4 << 20, MaxInFlight: 4096, MaxInFlightBytes: 256 << 20,
+	MaxConnections: 10_000, IdleTimeout: 620 * time.Second,
+}
+
+// complete adds what a test leaves to the standard.
+func complete(cfg Config) Config {
+	cfg.Listen = cmp.Or(cfg.Listen, standard.Listen)
+	cfg.Deadline = cmp.Or(cfg.Deadline, standard.Deadline)
+	cfg.MaxBody = cmp.Or(cfg.MaxBody, standard.MaxBody)
+	cfg.MaxInFlight = cmp.Or(cfg.MaxInFlight, standard.MaxInFlight)
+	cfg.MaxInFlightBytes = cmp.Or(cfg.MaxInFlightBytes, standard.MaxInFlightBytes)
+	cfg.MaxConnections = cmp.Or(cfg.MaxConnections, standard.MaxConnections)
+	cfg.IdleTimeout = cmp.Or(cfg.IdleTimeout, standard.IdleTimeout)
+	return cfg
+}
+
 // start runs a real server on a free port with the sources get3w, guarded (with
 // a path token) and mute (without a secret).
 func start(t testing.TB, cfg Config) *bench {
@@ -122,15 +144,12 @@ func start(t testing.TB, cfg Config) *bench {
 		{name: "guarded", secret: secret, token: token},
 		{name: "mute"},
 	} {
-		src, err := source.New(source.Config{Name: r.name, Kind: "get3w", Secrets: [][]byte{[]byte(r.secret)}})
+		src, err := source.New(source.Config{Name: r.name, Kind: "get3w", Secrets: [][]byte{[]byte(r.secret)}, MaxAge: time.Hour})
 		require.NoError(t, err)
 		routes = append(routes, Route{Source: src, PathToken: []byte(r.token), Query: r.query})
 	}
-	if cfg.Listen == "" {
-		cfg.Listen = "127.0.0.1:0"
-	}
 	var err error
-	b.Server, err = New(cfg, routes, deps(b.pub, b.keep), zap.New(core))
+	b.Server, err = New(complete(cfg), routes, deps(b.pub, b.keep), zap.New(core))
 	require.NoError(t, err)
 	b.url = "http://" + b.Addr().String()
 	if cfg.TLSCert != "" {

@@ -6,6 +6,7 @@
 package ingress
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,7 +40,7 @@ const (
 	// arriving may take beside those: a quarter, and at least leastForHeaders. That is
 	// twice a header, since a TLS handshake and a whole record are read with it.
 	headerShare     = 4
-	leastForHeaders = 2 * MaxHeaderBytes
+	leastForHeaders = 2 * headers.MaxBytes
 )
 
 // Publisher makes events durable.
@@ -93,10 +94,7 @@ type Server struct {
 // New binds the address, so an error about it is known before anything is
 // served, and connections wait until [Server.Run].
 func New(cfg Config, routes []Route, deps Deps, log *zap.Logger) (*Server, error) {
-	cfg = cfg.withDefaults()
-	if err := cfg.validate(); err != nil {
-		return nil, err
-	}
+	cfg.headerTimeout = cmp.Or(cfg.headerTimeout, readHeaderTimeout)
 	s := &Server{
 		cfg:     cfg,
 		deps:    deps,
@@ -113,13 +111,13 @@ func New(cfg Config, routes []Route, deps Deps, log *zap.Logger) (*Server, error
 		Handler:           s.handler(),
 		ConnContext:       withConn,
 		ConnState:         headers.ConnState,
-		ReadHeaderTimeout: cfg.readHeaderTimeout,
+		ReadHeaderTimeout: cfg.headerTimeout,
 		// It ends requests that net/http answers by itself, such as one with an
 		// odd Expect, and whose body it then waits for; observe sets a shorter one.
-		ReadTimeout:    cfg.readHeaderTimeout + cfg.Deadline,
+		ReadTimeout:    cfg.headerTimeout + cfg.Deadline,
 		WriteTimeout:   writeTimeout,
 		IdleTimeout:    cfg.IdleTimeout,
-		MaxHeaderBytes: MaxHeaderBytes,
+		MaxHeaderBytes: headers.MaxBytes,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams,
 			MaxReadFrameSize:     maxFrameSize,

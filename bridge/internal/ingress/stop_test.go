@@ -68,7 +68,7 @@ func ask(t testing.TB, conn *bufio.ReadWriter, message string) response {
 
 // Connections without a request do not hold up the end, nor make it an error.
 func TestSilentConnectionsDoNotHoldUpTheEnd(t *testing.T) {
-	b := start(t, Config{readHeaderTimeout: time.Hour})
+	b := start(t, Config{headerTimeout: time.Hour})
 	dial(t, b)
 	send(t, dial(t, b), "POST /webhooks/get3w HTTP/1.1\r\n")
 	b.opened(t, 2)

@@ -1,9 +1,12 @@
+//go:build unix
+
 package predictions
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +17,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 func benchRig(b *testing.B) (*streamtest.Bench, *Ledger) {
@@ -37,15 +41,58 @@ func storeAll(b *testing.B, bench *streamtest.Bench, stream string, msgs []*nats
 }
 
 // BenchmarkFold folds the two events of each of many predictions: that it runs, and
-// that it has its end. One operation is one event.
+// that it has its end. The other way reads and acknowledges the same blocks of events,
+// and does nothing with them. One operation is one event.
 func BenchmarkFold(b *testing.B) {
+	b.Run("way=fold", func(b *testing.B) {
+		benchFold(b, func(t *term, block []read) error { return t.foldBlock(b.Context(), block) })
+	})
+	b.Run("way=pull", func(b *testing.B) { benchFold(b, func(*term, []read) error { return nil }) })
+}
+
+func benchFold(b *testing.B, fold func(*term, []read) error) {
+	b.Helper()
 	bench, l := benchRig(b)
+	storeTwoEach(b, bench)
+	require.NoError(b, l.lease.acquire(b.Context()))
+	t := newTerm(l)
+	c, err := t.begin(b.Context())
+	require.NoError(b, err)
+	feed, err := newFeed(c, time.Minute, &t.foldedTo)
+	require.NoError(b, err)
+	defer feed.stop()
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
+	blocks := make(chan events)
+	processor := natstest.Processor()
+	b.ResetTimer()
+	group.Go(func() error { return t.read(ctx, feed, blocks) })
+	for last := bench.Messages(b, bench.Names.EventsStream()); t.foldedTo.Load() < last; {
+		require.NoError(b, l.lease.renew(b.Context()))
+		got := <-blocks
+		require.NoError(b, fold(t, got.reads))
+		require.NoError(b, got.last.Ack())
+		t.foldedTo.Store(got.last.meta.Sequence.Stream)
+	}
+	b.StopTimer()
+	events := float64(t.foldedTo.Load())
+	b.ReportMetric(float64((natstest.Processor()-processor).Microseconds())/events, "cpu-µs")
+	b.ReportMetric(events/b.Elapsed().Seconds(), "events/s")
+	cancel()
+	_ = group.Wait() // it was told to end
+}
+
+// storeTwoEach stores two events of each of b.N/2 predictions and some more.
+func storeTwoEach(b *testing.B, bench *streamtest.Bench) {
+	b.Helper()
 	src, err := source.New(source.Config{Name: "get3w", Kind: "get3w"})
 	require.NoError(b, err)
+	prompt := strings.Repeat("A lighthouse on a cliff above a stormy sea at dusk. ", 18) // bodies of about 1.2 kB
 	var msgs []*nats.Msg
 	event := func(id int, rest string) {
 		e, err := src.Read(source.Delivery{
-			Body:       fmt.Appendf(nil, `{"id":"prediction-%d","model":"get3w/flux-dev",%s}`, id, rest),
+			Body:       fmt.Appendf(nil, `{"id":"prediction-%d","model":"get3w/flux-dev-%d","input":{"prompt":%q},%s}`, id, id%100, prompt, rest),
 			ReceivedAt: time.Now(), Origin: bridge.OriginWebhook, AnyAge: true,
 		})
 		require.NoError(b, err)
@@ -61,30 +108,6 @@ func BenchmarkFold(b *testing.B) {
 		}
 	}
 	storeAll(b, bench, bench.Names.EventsStream(), msgs)
-	require.NoError(b, l.lease.acquire(b.Context()))
-	t := newTerm(l)
-	c, err := t.begin(b.Context())
-	require.NoError(b, err)
-	feed, err := newFeed(c, time.Minute, &t.foldedTo)
-	require.NoError(b, err)
-	defer feed.stop()
-	ctx, cancel := context.WithCancel(b.Context())
-	defer cancel()
-	group, ctx := errgroup.WithContext(ctx)
-	blocks := make(chan events)
-	b.ResetTimer()
-	group.Go(func() error { return t.read(ctx, feed, blocks) })
-	for t.foldedTo.Load() < uint64(len(msgs)) {
-		require.NoError(b, l.lease.renew(b.Context()))
-		got := <-blocks
-		require.NoError(b, t.foldBlock(b.Context(), got.reads))
-		require.NoError(b, got.last.Ack())
-		t.foldedTo.Store(got.last.meta.Sequence.Stream)
-	}
-	b.StopTimer()
-	cancel()
-	_ = group.Wait() // it was told to end
-	b.ReportMetric(float64(len(msgs))/b.Elapsed().Seconds(), "events/s")
 }
 
 // BenchmarkLoadOpen is what a new leader does first: one operation reads 100,000 open

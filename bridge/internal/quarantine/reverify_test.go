@@ -44,7 +44,7 @@ func (b *bench) sources(name string) *source.Source {
 	if name != "get3w" {
 		return nil
 	}
-	src, err := source.New(source.Config{Name: name, Kind: "get3w", Secrets: [][]byte{[]byte(b.secret)}})
+	src, err := source.New(source.Config{Name: name, Kind: "get3w", Secrets: [][]byte{[]byte(b.secret)}, MaxAge: time.Hour})
 	if err != nil {
 		panic(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -137,7 +138,7 @@ func TestHolds(t *testing.T) {
 // An operator may take what is stale, and only that.
 func TestAnyAge(t *testing.T) {
 	d := delivery(documented)
-	d.ReceivedAt = d.ReceivedAt.Add(48 * DefaultMaxAge)
+	d.ReceivedAt = d.ReceivedAt.Add(48 * time.Hour)
 	s := newSource(t, secret)
 	_, err := s.Accept(d)
 	require.ErrorContains(t, err, string(CauseStale))

@@ -6,7 +6,6 @@ package source
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,11 +15,6 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 )
-
-// DefaultMaxAge is how old a terminal delivery may be: a signature without a
-// timestamp never expires, so an older one is taken for a captured request that
-// is sent again.
-const DefaultMaxAge = time.Hour
 
 // ErrNotAuthentic means that nothing proves that the delivery came from the
 // configured sender: its signature is missing or wrong, or no secret is
@@ -97,9 +91,10 @@ type Config struct {
 	// Retired are secrets that were active once. Nothing that they sign is
 	// authentic; [Source.Diagnose] knows them.
 	Retired [][]byte
-	// MaxAge is how long after its completion a terminal delivery is accepted,
-	// default [DefaultMaxAge]. With the sender's retry span it must fit into the
-	// time for which the event store knows duplicates.
+	// MaxAge is how long after its completion a terminal delivery is accepted; zero is no
+	// limit. A signature without a time never expires, so an older delivery is taken for a
+	// captured request that is sent again. With the sender's retry span MaxAge must fit into
+	// the time for which the event store knows duplicates.
 	MaxAge time.Duration
 }
 
@@ -131,7 +126,7 @@ func New(cfg Config) (*Source, error) {
 		kind:    kind,
 		secrets: notEmpty(cfg.Secrets),
 		retired: notEmpty(cfg.Retired),
-		maxAge:  cmp.Or(cfg.MaxAge, DefaultMaxAge),
+		maxAge:  cfg.MaxAge,
 	}
 	for _, secret := range slices.Concat(s.secrets, s.retired) {
 		if bare := bytes.TrimSpace(secret); len(bare) > 0 {
@@ -229,7 +224,7 @@ func (s *Source) event(d Delivery, fields map[string]json.RawMessage, meaning fu
 	}
 	// The age counts from the first receipt, so that a delivery which is read
 	// again later is judged as it was then.
-	if age := e.ReceivedAt.Sub(e.Time); !d.AnyAge && bridge.Terminal(e.Status) && age > s.maxAge {
+	if age := e.ReceivedAt.Sub(e.Time); !d.AnyAge && bridge.Terminal(e.Status) && s.maxAge > 0 && age > s.maxAge {
 		return nil, unusable(CauseStale, "it came %v after the completion, deliveries are accepted for %v", age.Round(time.Second), s.maxAge)
 	}
 	told, err := meaning(e.Status)

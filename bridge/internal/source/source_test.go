@@ -29,7 +29,7 @@ const documented = `{"id":"pred_abc123","model":"get3w/flux-dev","status":"compl
 
 func newSource(t testing.TB, secrets ...[]byte) *Source {
 	t.Helper()
-	s, err := New(Config{Name: "get3w", Kind: "get3w", Secrets: secrets})
+	s, err := New(Config{Name: "get3w", Kind: "get3w", Secrets: secrets, MaxAge: time.Hour})
 	require.NoError(t, err)
 	return s
 }

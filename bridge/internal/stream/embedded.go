@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -21,16 +20,6 @@ import (
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
-// DefaultNATSListen is where the embedded server listens unless told otherwise.
-const DefaultNATSListen = "127.0.0.1:4222"
-
-// MaxPayload is the largest message of the embedded server in bytes, header
-// included: the most that nats-server takes without a warning.
-const MaxPayload = 8 << 20
-
-// HeaderRoom is what a message's header may take of the server's payload limit.
-const HeaderRoom = 64 << 10
-
 const (
 	startTimeout = 30 * time.Second
 	maxMemory    = 64 << 20 // for streams in memory, of which we have none
@@ -41,13 +30,14 @@ const (
 	maxStore = 1 << 50
 )
 
-// EmbeddedConfig of the server inside this process. Zero values are defaults.
+// EmbeddedConfig of the server inside this process.
 type EmbeddedConfig struct {
-	// Listen is the address for other programs. Empty is [DefaultNATSListen], or
-	// a free port beside it when that one is taken; any other address must be
-	// free. "none" lets nobody but this process connect.
+	// Listen is the address for other programs. Empty lets nobody but this process
+	// connect.
 	Listen string
-	Names  bridge.Names
+	// FreePort takes a free port when that of Listen is taken, which is an error otherwise.
+	FreePort bool
+	Names    bridge.Names
 	// Consumers are the names of the durables that belong to this process, which
 	// user "app" may not touch.
 	Consumers []string
@@ -63,9 +53,6 @@ type EmbeddedConfig struct {
 	// that it began at first.
 	Position func(stream, durable string) (uint64, bool)
 }
-
-// ListenNone is the EmbeddedConfig.Listen that keeps the server to this process.
-const ListenNone = "none"
 
 // Embedded is a NATS server with JetStream inside this process. It syncs every
 // write before it acknowledges it; that is no option.
@@ -108,7 +95,7 @@ func StartEmbedded(folder *Folder, cfg EmbeddedConfig, log *zap.Logger) (*Embedd
 	if e.accounts, err = accounts(cfg.Names, cfg.Consumers, e.password, appPassword, pull); err != nil {
 		return nil, err
 	}
-	if err := e.listenOn(cfg.Listen); err != nil {
+	if err := e.listenOn(cfg.Listen, cfg.FreePort); err != nil {
 		return nil, err
 	}
 	if err := e.start(context.Background()); err != nil {
@@ -149,7 +136,7 @@ func (e *Embedded) options() (*server.Options, error) {
 	opts.SyncAlways = true
 	opts.JetStreamMaxStore = maxStore
 	opts.JetStreamMaxMemory = maxMemory
-	opts.MaxPayload = MaxPayload
+	opts.MaxPayload = streams.MaxPayload
 	// Webhooks do not wait for programs that read slowly: those are disconnected.
 	opts.NoFastProducerStall = true
 	opts.NoSigs = true
@@ -282,12 +269,12 @@ func (e *Embedded) waitReady(s *server.Server) error {
 	return fmt.Errorf("it is not ready after %v", startTimeout)
 }
 
-func (e *Embedded) listenOn(listen string) error {
-	if listen == ListenNone {
+func (e *Embedded) listenOn(listen string, freePort bool) error {
+	if listen == "" {
 		return nil
 	}
 	e.listen = true
-	host, port, err := net.SplitHostPort(cmp.Or(listen, DefaultNATSListen))
+	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
 		return fmt.Errorf("nats.listen: %w", err)
 	}
@@ -303,7 +290,7 @@ func (e *Embedded) listenOn(listen string) error {
 	switch {
 	case err == nil:
 		return probe.Close()
-	case listen == "" && errors.Is(err, syscall.EADDRINUSE):
+	case freePort && errors.Is(err, syscall.EADDRINUSE):
 		e.port = server.RANDOM_PORT
 		return nil
 	}

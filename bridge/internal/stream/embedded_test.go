@@ -281,13 +281,13 @@ func TestListenAddresses(t *testing.T) {
 // The default address may be taken by another bridge or by a NATS server; then
 // it is any free one.
 func TestDefaultAddressTaken(t *testing.T) {
-	if taken, err := net.Listen("tcp", stream.DefaultNATSListen); err == nil {
-		defer func() { _ = taken.Close() }()
-	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { _ = taken.Close() }()
 	cfg := streamtest.Config()
-	cfg.Listen = ""
+	cfg.Listen, cfg.FreePort = taken.Addr().String(), true
 	b := streamtest.Start(t, cfg)
-	require.NotEqual(t, "nats://"+stream.DefaultNATSListen, b.Server.URL())
+	require.NotEqual(t, "nats://"+cfg.Listen, b.Server.URL())
 	nc, _ := app(t, b)
 	require.Equal(t, b.Server.URL(), nc.ConnectedUrl())
 }

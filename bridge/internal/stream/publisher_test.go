@@ -15,6 +15,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/streams"
 )
 
 func TestPublishStoresOnce(t *testing.T) {
@@ -119,10 +120,10 @@ func TestPublishToAFullStream(t *testing.T) {
 func TestPublishTooLarge(t *testing.T) {
 	b := streamtest.Start(t, streamtest.Config())
 	e := streamtest.Event("pred_1")
-	e.Body = make([]byte, stream.MaxPayload)
+	e.Body = make([]byte, streams.MaxPayload)
 	_, err := b.Publisher().Publish(context.Background(), e)
 	require.ErrorIs(t, err, bridge.ErrTooLarge)
-	e.Body = make([]byte, stream.MaxPayload-stream.HeaderRoom)
+	e.Body = make([]byte, streams.MaxPayload-streams.HeaderRoom)
 	e.Model = strings.Repeat("m", bridge.MaxModel)
 	_, err = b.Publisher().Publish(context.Background(), e)
 	require.NoError(t, err)

@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -16,10 +15,6 @@ import (
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
-// DefaultSpoolBytes is what the spool holds unless told otherwise: at 83 events
-// a second of 1.2 kB about three and a half hours.
-const DefaultSpoolBytes = 2 << 30
-
 // spoolFolder is the part of the data folder that the spool's server has.
 const spoolFolder = "spool"
 
@@ -27,13 +22,13 @@ const spoolFolder = "spool"
 // there, as a Go duration.
 const headerSpooledFor = "hookspan-spooled-for"
 
-// SpoolConfig of a [Spool]. Zero values are defaults.
+// SpoolConfig of a [Spool].
 type SpoolConfig struct {
 	Names bridge.Names
-	// MaxBytes is what the spool holds, default [DefaultSpoolBytes].
+	// MaxBytes is what the spool holds.
 	MaxBytes int64
-	// Duplicates is how long the id of a message is remembered, default and at
-	// least [MinDuplicates].
+	// Duplicates is how long the id of a message is remembered, at least
+	// [streams.MinDuplicates].
 	Duplicates time.Duration
 }
 
@@ -55,7 +50,7 @@ type Spool struct {
 func OpenSpool(ctx context.Context, folder *Folder, cfg SpoolConfig, log *zap.Logger) (_ *Spool, err error) {
 	log = log.Named("spool")
 	s := &Spool{names: cfg.Names}
-	if s.server, err = startSpoolServer(ctx, folder, cmp.Or(cfg.MaxBytes, DefaultSpoolBytes), log); err != nil {
+	if s.server, err = startSpoolServer(ctx, folder, cfg.MaxBytes, log); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -77,7 +72,7 @@ func OpenSpool(ctx context.Context, folder *Folder, cfg SpoolConfig, log *zap.Lo
 		Retention:          jetstream.LimitsPolicy,
 		Discard:            jetstream.DiscardNew,
 		Storage:            jetstream.FileStorage,
-		MaxBytes:           cmp.Or(cfg.MaxBytes, DefaultSpoolBytes),
+		MaxBytes:           cfg.MaxBytes,
 		Duplicates:         max(cfg.Duplicates, streams.MinDuplicates),
 		Replicas:           1,
 		AllowDirect:        true,

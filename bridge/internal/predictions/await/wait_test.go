@@ -12,7 +12,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
-	"github.com/hookspan/hookspan/bridge/internal/stream"
+	"github.com/hookspan/hookspan/internal/streams"
 )
 
 func TestWakesWhenTheEventIsStored(t *testing.T) {
@@ -34,7 +34,7 @@ func TestTheLargestEventWakes(t *testing.T) {
 	done := b.wait(t.Context(), "pred_1")
 	e := &bridge.Event{
 		ID: "pred_1/completed", Source: "get3w", Type: "com.get3w.prediction.completed.v1", PredictionID: "pred_1", Status: "completed",
-		RawStatus: "completed", Origin: bridge.OriginWebhook, ReceivedAt: time.Now(), Body: make([]byte, stream.MaxPayload-stream.HeaderRoom),
+		RawStatus: "completed", Origin: bridge.OriginWebhook, ReceivedAt: time.Now(), Body: make([]byte, streams.MaxPayload-streams.HeaderRoom),
 	}
 	copy(e.Body, `{"id":"pred_1","status":"completed","outputs":["`)
 	for i := range e.Body[60:] {

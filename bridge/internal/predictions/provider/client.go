@@ -20,7 +20,7 @@ import (
 // ErrNoKey means that the client has no key, so nothing was asked.
 var ErrNoKey = errors.New("no API key")
 
-// Config of a [Client]. Zero values are defaults.
+// Config of a [Client].
 type Config struct {
 	// Source is the name of the configured sender, for messages.
 	Source string
@@ -29,7 +29,7 @@ type Config struct {
 	// Key is sent as a bearer token (RFC 6750), and only to the host of BaseURL. It
 	// may be empty until [Client.SetKey].
 	Key []byte
-	// MaxBody is the largest answer in bytes, default 4 MiB.
+	// MaxBody is the largest answer in bytes.
 	MaxBody int64
 	// ConnectTimeout bounds the making of a connection with its TLS handshake, default
 	// 5 s.
@@ -40,7 +40,7 @@ type Config struct {
 	// Timeout bounds a question, and a submission that is not streamed, with its tries
 	// and its whole answer, default 30 s.
 	Timeout time.Duration
-	// UserAgent is what the client calls itself, default Hookspan.
+	// UserAgent is what the client calls itself.
 	UserAgent string
 	// Logger nil logs nothing.
 	Logger *zap.Logger
@@ -49,11 +49,9 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	c.MaxBody = cmp.Or(c.MaxBody, 4<<20)
 	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, 5*time.Second)
 	c.HeaderTimeout = cmp.Or(c.HeaderTimeout, 15*time.Second)
 	c.Timeout = cmp.Or(c.Timeout, 30*time.Second)
-	c.UserAgent = cmp.Or(c.UserAgent, "Hookspan")
 	c.Logger = cmp.Or(c.Logger, zap.NewNop())
 	return c
 }

@@ -101,7 +101,7 @@ func cutOff(w http.ResponseWriter, _ *http.Request) {
 func client(t *testing.T, url string, change func(*Config)) *Client {
 	t.Helper()
 	core, logs := observer.New(zap.DebugLevel)
-	cfg := Config{Source: "get3w", BaseURL: url, Key: []byte(apiKey), Logger: zap.New(core)}
+	cfg := Config{Source: "get3w", BaseURL: url, Key: []byte(apiKey), MaxBody: 4 << 20, UserAgent: "Hookspan", Logger: zap.New(core)}
 	if change != nil {
 		change(&cfg)
 	}

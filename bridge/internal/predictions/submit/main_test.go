@@ -61,7 +61,7 @@ func (r *rig) process(t *testing.T, change func(*Config)) *Submitter {
 	t.Helper()
 	core, logs := observer.New(zap.DebugLevel)
 	r.logs = logs
-	client, err := provider.New(provider.Config{Source: "get3w", BaseURL: r.url + "/api/v3", Key: []byte("key"), Timeout: patience})
+	client, err := provider.New(provider.Config{Source: "get3w", BaseURL: r.url + "/api/v3", Key: []byte("key"), MaxBody: 4 << 20, Timeout: patience})
 	require.NoError(t, err)
 	cfg := Config{
 		Names: r.Names, PublicURL: "https://hooks.example.com/", Publisher: publisher{r, r.Publisher()}, JetStream: r.JS,

@@ -60,8 +60,7 @@ type Bench struct {
 // Config returns settings that suit a test: small streams.
 func Config() stream.EmbeddedConfig {
 	return stream.EmbeddedConfig{
-		Listen:  stream.ListenNone,
-		Streams: streams.Config{MaxBytes: 64 << 20},
+		Streams: streams.Config{MaxBytes: 64 << 20, MaxAge: 14 * 24 * time.Hour},
 	}
 }
 
@@ -90,7 +89,7 @@ func StartIn(t testing.TB, dir string, cfg stream.EmbeddedConfig) *Bench {
 	b.JS, err = jetstream.New(b.NC)
 	require.NoError(t, err)
 	require.NoError(t, stream.Provision(context.Background(), b.JS, cfg.Streams, log))
-	if cfg.Listen != stream.ListenNone {
+	if cfg.Listen != "" {
 		b.serveGuests(t)
 	}
 	return b

@@ -1,0 +1,30 @@
+package config
+
+import "strings"
+
+// DefaultAdminListen is the address for operators when the file names none. When it is
+// taken, a free port beside it is used.
+const DefaultAdminListen = "127.0.0.1:8081"
+
+// Admin is the listener for operators: health, metrics and the API.
+type Admin struct {
+	// Listen is the address to listen on; empty is no listener. Beyond loopback health and
+	// metrics are open to whoever reaches the address, and the API is not served. Default
+	// 127.0.0.1:8081, or a free port when that is taken.
+	Listen *string `yaml:"listen"`
+	// Hosts are the names that the listener may be called by beside localhost, such as
+	// ops.example.com, without scheme and port. A request under another name is answered
+	// 403. Default none.
+	Hosts []string `yaml:"hosts"`
+}
+
+func (a Admin) check(found *Checker) {
+	if a.Listen != nil && *a.Listen != "" && !isAddress(*a.Listen) {
+		found.Fail("admin.listen", "use a host and a port, such as %s, or nothing", DefaultAdminListen)
+	}
+	for _, name := range a.Hosts {
+		if strings.TrimSuffix(name, ".") == "" || strings.ContainsAny(name, ":/@*[] \t\r\n") {
+			found.Fail("admin.hosts", "%.64q is no name of a host: write one such as ops.example.com, without scheme and port", name)
+		}
+	}
+}

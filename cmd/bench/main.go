@@ -1,0 +1,116 @@
+// Command bench measures a bridge against what it is made of, and writes its findings as
+// Markdown. It runs on Linux, from the root of the module: parts of the bridge are
+// measured by Go benchmarks, which it compiles.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/hookspan/hookspan/cmd/internal/rig"
+)
+
+func main() {
+	rig.Main(map[string]rig.Mode{modeForge: runForge}, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+		if err := run(ctx, args, stdout, stderr); err != nil {
+			_, _ = fmt.Fprintln(stderr, "bench:", err)
+			return rig.ExitWrong
+		}
+		return rig.ExitRight
+	})
+}
+
+// bench is one run.
+type bench struct {
+	rounds     int
+	warm, time time.Duration
+	stderr     io.Writer
+	begin      time.Time
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	b := &bench{stderr: stderr, begin: time.Now()}
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	hookspan := flags.String("hookspan", "bin/hookspan", "the binary to measure")
+	flags.IntVar(&b.rounds, "rounds", 5, "how often each thing is measured")
+	flags.DurationVar(&b.warm, "warm", 300*time.Millisecond, "how long each load runs before it is measured")
+	flags.DurationVar(&b.time, "time", 1200*time.Millisecond, "how long each load is measured; loads of a fixed rate four times as long")
+	only := flags.String("only", "", "the parts to run, with commas between: "+strings.Join(scenarioNames(), ",")+" (default all)") //nolint:contextcheck // a rig brings the context
+	dir := flags.String("dir", os.TempDir(), "the folder to make temporary folders in; its disk is measured")
+	out := flags.String("out", "", "a file for the report, besides standard output")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return nil
+		}
+		return err
+	}
+	if b.rounds < 1 || b.warm <= 0 || b.time <= 0 {
+		return errors.New("-rounds, -warm and -time must be over zero")
+	}
+	chosen, err := chooseScenarios(*only) //nolint:contextcheck // a rig brings the context
+	if err != nil {
+		return fmt.Errorf("-only: %w", err)
+	}
+	binary, err := filepath.Abs(*hookspan)
+	if err != nil {
+		return fmt.Errorf("-hookspan: %w", err)
+	}
+	if *dir, err = filepath.Abs(*dir); err == nil {
+		err = os.Setenv("TMPDIR", *dir) // for the rig and for Go benchmarks
+	}
+	if err != nil {
+		return fmt.Errorf("-dir: %w", err)
+	}
+	r, err := rig.New(ctx, "bench", binary)
+	if err != nil {
+		return err
+	}
+	var report string
+	err = rig.Try(func() { report = b.measure(r, chosen) })
+	err = errors.Join(err, r.Close(false))
+	if ctx.Err() != nil {
+		return errors.New("interrupted")
+	}
+	if err != nil {
+		return err
+	}
+	if *out != "" {
+		if err := os.WriteFile(*out, []byte(report), 0o644); err != nil {
+			return fmt.Errorf("-out: %w", err)
+		}
+	}
+	_, err = io.WriteString(stdout, report)
+	return err
+}
+
+// measure runs the scenarios and returns the report.
+func (b *bench) measure(r *rig.Rig, chosen []scenario) string {
+	res := results{date: b.begin, rounds: b.rounds, warm: b.warm, time: b.time, machine: lookAtMachine(r.Dir)}
+	before := lookAtProcessors()
+	for _, s := range chosen {
+		res.fsync = append(res.fsync, measureFsync(r.Dir)...)
+		b.progress("%s", s.title)
+		rig.Check(rig.Try(func() { res.sections = append(res.sections, b.section(r, s)) }), "measuring", s.name)
+	}
+	res.others, res.took = lookAtProcessors().othersSince(before), time.Since(b.begin)
+	b.progress("done")
+	return res.markdown()
+}
+
+func (b *bench) progress(format string, args ...any) {
+	_, _ = fmt.Fprintf(b.stderr, "%4.0fs  %s\n", time.Since(b.begin).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// window is when a load is measured whose senders wait for their answers.
+func (b *bench) window() rig.Window { return rig.Window{Warm: b.warm, Measured: b.time} }
+
+// steady is when a load of a fixed rate is measured.
+func (b *bench) steady() rig.Window { return rig.Window{Warm: b.warm, Measured: 4 * b.time} }

@@ -1,0 +1,131 @@
+package main
+
+import (
+	_ "embed"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hookspan/hookspan/cmd/internal/rig"
+)
+
+// tried is what people wrote about the ways to commit in groups that were tried.
+//
+//go:embed tried.md
+var tried string
+
+// results is everything that was measured.
+type results struct {
+	date       time.Time
+	took       time.Duration
+	rounds     int
+	warm, time time.Duration
+	machine    machine
+	fsync      []time.Duration
+	others     float64 // share of the processors that other programs took
+	sections   []*section
+}
+
+// section is what the report says about one scenario.
+type section struct {
+	title string
+	// text is Markdown: what was measured, and how.
+	text string
+	// head and rows are a table. A column whose head is empty or begins with a space is
+	// aligned to the left.
+	head []string
+	rows [][]string
+	bars []bar
+}
+
+// bar is a goal for a number.
+type bar struct {
+	goal, measured string
+	met            bool
+	stretch        string // met too, or not; empty when there is none
+}
+
+// row adds a row to the table.
+func (s *section) row(cells ...string) { s.rows = append(s.rows, cells) }
+
+// atLeast adds a bar that the median must reach.
+func (s *section) atLeast(least float64, got spread, in unit, goal string) {
+	s.bars = append(s.bars, bar{goal: goal, measured: in(got), met: got.median >= least})
+}
+
+// stretching adds another goal to the last bar.
+func (s *section) stretching(least float64, got spread) {
+	s.bars[len(s.bars)-1].stretch = yes(got.median >= least)
+}
+
+// under adds a bar that the median must stay below.
+func (s *section) under(most float64, got spread, in unit, goal string) {
+	s.bars = append(s.bars, bar{goal: goal, measured: in(got), met: got.median < most})
+}
+
+func yes(met bool) string {
+	if met {
+		return "yes"
+	}
+	return "**no**"
+}
+
+// line writes one line of the report.
+type line func(format string, args ...any)
+
+func (r *results) markdown() string {
+	var b strings.Builder
+	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	r.head(p)
+	p("## Bars\n\n| bar | measured | met | stretch |\n|---|---:|---|---|")
+	for _, s := range r.sections {
+		for _, b := range s.bars {
+			p("| %s | %s | %s | %s |", b.goal, b.measured, yes(b.met), b.stretch)
+		}
+	}
+	p("")
+	for _, s := range r.sections {
+		s.write(p)
+	}
+	b.WriteString(strings.TrimSpace(tried) + "\n")
+	return b.String()
+}
+
+func (r *results) head(p line) {
+	m := r.machine
+	ms := func(p float64) float64 { return inMs(rig.Percentile(r.fsync, p)) }
+	p("# Benchmarks\n")
+	p("Made by `make bench` on %s in %.0f minutes. Only the ratios say something about another machine: what is compared is measured side by side, in one run.\n",
+		r.date.UTC().Format("2006-01-02 15:04 UTC"), r.took.Minutes())
+	p("| | |\n|---|---|")
+	p("| processor | %s, %d cores |", m.cpu, m.cores)
+	p("| memory | %.1f GiB |", m.memory/gib)
+	p("| kernel, file system | %s, %s |", m.kernel, m.fileSystem)
+	p("| fsync of 4 KiB | p50 %.2f ms, p99 %.2f ms (%d tries, spread over the run) |", ms(50), ms(99), len(r.fsync))
+	p("| other programs meanwhile | %.0f %% of the processors |", 100*r.others)
+	p("| software | %s |\n", software())
+	p("The client, the bridge and NATS share these processors. Everything was measured in %d rounds. In each, the ways that are compared follow each other, in changing order, "+
+		"each with %v to warm up and %v measured, loads of a fixed rate four times as long. A number is the median of the rounds, a ratio the median of the ratios within each round, "+
+		"with the lowest and the highest in brackets. Webhooks are made and signed before the clock runs; the client is raw keep-alive connections. "+
+		"Any answer other than the one that is asked for would have ended the run.\n", r.rounds, r.warm, r.time)
+	p("Parts of the bridge are measured by Go benchmarks, each in a process of its own. They run as long, and warm up with a quarter as many operations.\n")
+}
+
+func (s *section) write(p line) {
+	p("## %s\n\n%s\n", s.title, s.text)
+	if len(s.rows) == 0 {
+		return
+	}
+	rule := make([]string, len(s.head))
+	for i, h := range s.head {
+		rule[i] = "---:"
+		if h == "" || h[0] == ' ' {
+			rule[i] = "---"
+		}
+	}
+	for _, cells := range slices.Concat([][]string{s.head, rule}, s.rows) {
+		p("|%s|", strings.Join(cells, "|"))
+	}
+	p("")
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/cmd/internal/rig"
+)
+
+// webhook is one as the provider documents it, about 1.2 kB, of a prediction that ended
+// just now.
+func webhook(status string) rig.Webhook {
+	w := rig.NewWebhook(rig.AnyID, "get3w/flux-dev", status, time.Now())
+	w.Input = map[string]any{"prompt": prompt, "size": "1536x1024", "num_images": 3, "guidance_scale": 3.5, "seed": 421337, "output_format": "png"}
+	return w
+}
+
+const prompt = "A lighthouse on a cliff above a stormy sea at dusk, painted in thick oil, warm light in its window, " +
+	"gulls around the gallery, waves breaking white on black rocks, low clouds torn by the wind, the last red of the sun on the horizon. " +
+	"No people, no boats, no text. Wide shot from the water, slightly from below, the lighthouse in the right third of the picture, visible brush strokes. " +
+	"Muted blues and greys, one warm accent, the mood of an old postcard that somebody kept for years in a drawer."
+
+func failedWebhook() rig.Webhook {
+	w := webhook(bridge.StatusFailed)
+	w.Error = "The model ran out of memory on the worker while it was decoding the latents of image 3 of 3; the task was tried twice on two workers " +
+		"and ended in the same way. Ask for fewer or smaller pictures, or try again later. Nothing was charged for this task."
+	return w
+}
+
+func completedWebhook(output string) rig.Webhook {
+	w := webhook(bridge.StatusCompleted)
+	w.Outputs = []string{output}
+	return w
+}
+
+// closedPool has the requests that n senders can send in a window at most: more than a
+// disk syncs.
+func closedPool(r *rig.Rig, w rig.Window) *rig.Pool {
+	return r.NewPool(int((w.Warm+w.Measured).Seconds()*40_000), failedWebhook())
+}
+
+// openPool has the requests for a load of a fixed rate.
+func openPool(r *rig.Rig, rate int, w rig.Window) *rig.Pool {
+	return r.NewPool(rig.LoopCount(rate, w)+rate, failedWebhook())
+}
+
+// startBridge starts hookspan serve, which has to end well with the rig. Its settings are
+// the default but for the deadline: a disk that hangs for a while is to be measured, and
+// not to end the run.
+func startBridge(r *rig.Rig, c rig.BridgeConfig) *rig.Bridge {
+	c.Ingress = "deadline: 25s"
+	bridge := r.StartBridge(c)
+	r.OnClose(func() error {
+		if !bridge.Alive() {
+			return nil
+		}
+		_, err := bridge.Stop()
+		return err
+	})
+	return bridge
+}
+
+// sendAll has n connections send the whole pool as fast as it is answered.
+func sendAll(bridge *rig.Bridge, n int, p *rig.Pool) rig.Sample {
+	return bridge.Load(n, p, rig.Window{Measured: time.Hour})
+}
+
+// sendOne sends one webhook, which the bridge must store.
+func sendOne(r *rig.Rig, bridge *rig.Bridge) { sendAll(bridge, 1, r.NewPool(1, failedWebhook())) }
+
+const patience = 2 * time.Minute
+
+// settled is the least memory, in MiB, that each process has while all are left alone for
+// three seconds.
+func settled(r *rig.Rig, all ...*rig.Process) []float64 {
+	least := make([]float64, len(all))
+	for try := range 12 {
+		for i, p := range all {
+			if now := float64(p.Memory("VmRSS")) / mib; try == 0 || now < least[i] {
+				least[i] = now
+			}
+		}
+		r.Pause(settleTime / 12)
+	}
+	return least
+}
+
+const settleTime = 3 * time.Second
+
+// peak is the most memory, in MiB, that a process ever had.
+func peak(p *rig.Process) float64 { return float64(p.Memory("VmHWM")) / mib }
+
+// sampleMetrics are those of a load.
+func sampleMetrics(s rig.Sample) metrics {
+	return metrics{"events/s": s.Rate, "p50-ms": inMs(s.P50), "p99-ms": inMs(s.P99)}
+}
+
+// untilDirect returns once the bridge stores webhooks in NATS, not in its spool.
+func untilDirect(r *rig.Rig, b *rig.Bridge) {
+	p := r.NewPool(1, failedWebhook())
+	conn := &rig.Conn{Addr: b.Webhooks, Timeout: rig.AnswerTimeout}
+	defer conn.Close()
+	rig.Check(r.Until("the bridge reaches NATS", patience, 100*time.Millisecond, func(ctx context.Context) bool {
+		p.Renew(1)
+		answer, err := conn.Post(ctx, p.Request(0))
+		return err == nil && bytes.Contains(answer.Body, []byte(`"result":"stored"`))
+	}))
+}
+
+// stored is a message that a bridge has stored, a sample of others.
+type stored struct {
+	msg *nats.Msg
+	id  string // of its prediction
+}
+
+// lastStored returns the last message with such a subject.
+func lastStored(r *rig.Rig, js jetstream.JetStream, stream, subject string) stored {
+	s := rig.Must(js.Stream(r.Context(), stream))
+	m := rig.Must(s.GetLastMsgForSubject(r.Context(), subject))
+	// The sequence that the bridge expected when it wrote the message.
+	delete(m.Header, jetstream.ExpectedLastSubjSeqHeader)
+	at := bytes.Index(m.Data, []byte("pred_"))
+	if at < 0 {
+		rig.Check(fmt.Errorf("no prediction in %q", m.Data))
+	}
+	return stored{&nats.Msg{Subject: m.Subject, Header: m.Header, Data: m.Data}, string(m.Data[at:][:len(rig.AnyID)])}
+}
+
+// with is the message as it would be for another prediction.
+func (s stored) with(id string) *nats.Msg {
+	m := &nats.Msg{
+		Subject: strings.ReplaceAll(s.msg.Subject, s.id, id), Header: maps.Clone(s.msg.Header),
+		Data: bytes.ReplaceAll(s.msg.Data, []byte(s.id), []byte(id)),
+	}
+	for key, values := range m.Header {
+		if strings.Contains(values[0], s.id) {
+			m.Header[key] = []string{strings.ReplaceAll(values[0], s.id, id)}
+		}
+	}
+	return m
+}
+
+// all are the messages for the predictions of a pool.
+func (s stored) all(p *rig.Pool) []*nats.Msg {
+	msgs := make([]*nats.Msg, p.Count)
+	for i := range msgs {
+		msgs[i] = s.with(p.ID(i))
+	}
+	return msgs
+}
+
+// clients are n workers that publish what a bridge would make of the requests of a pool.
+func clients(js jetstream.JetStream, like stored, p *rig.Pool, n int) []rig.Worker {
+	msgs := like.all(p)
+	return slices.Repeat([]rig.Worker{func(ctx context.Context, i int) error {
+		ack, err := js.PublishMsg(ctx, msgs[i], jetstream.WithRetryAttempts(0))
+		if err == nil && ack.Duplicate {
+			err = errors.New("the event was stored before")
+		}
+		if err != nil {
+			return fmt.Errorf("publishing: %w", err)
+		}
+		return nil
+	}}, n)
+}
