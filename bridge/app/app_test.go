@@ -98,8 +98,10 @@ func TestStopIsBounded(t *testing.T) {
 	t.Parallel()
 	a, err := newTestApp(t, t.TempDir(), freePorts)
 	require.NoError(t, err)
-	hang := make(chan struct{})
-	a.onStop.add("stuck part", func() error { <-hang; return io.EOF })
+	begun, hang := make(chan struct{}), make(chan struct{})
+	a.onStop.add("stuck part", func() error { close(begun); <-hang; return io.EOF })
+	go func() { _ = a.end() }()
+	<-begun
 	a.stopTime = time.Millisecond
 	require.ErrorContains(t, a.Stop(), "did not end within 1ms (the stuck part hangs)")
 	close(hang)

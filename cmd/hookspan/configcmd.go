@@ -90,7 +90,7 @@ func askWaiting(e *env, dir string) (*app.Waiting, error) {
 	}
 	return &app.Waiting{Consumers: list.Consumers, Skips: func(_ context.Context, name string, f bridge.Filter) (uint64, error) {
 		var answer adminapi.FilterSkips
-		err := api.call(e, http.MethodPost, apiRoute("consumers", name, "filter-skips"),
+		err := api.call(e, http.MethodPost, apiRoute("consumers", name, "filter-skips"), //nolint:contextcheck // the context of the verb bounds the call
 			adminapi.FilterCall{Event: f.Event, Sources: f.Sources, Statuses: f.Statuses, Model: f.Model}, &answer)
 		return answer.Skips, err
 	}}, nil
