@@ -45,7 +45,7 @@ var arrows = map[string]arrow{
 	"bridge/client":          {ours: []string{"bridge", "internal/*"}, stdOnly: true},
 	"bridge/app":             {ours: []string{"bridge", "bridge/config", "bridge/internal/*", "consumers", "consumers/archive", "consumers/exec", "consumers/forward", "internal/*"}},
 	"bridge/config":          {ours: []string{"bridge", "bridge/internal/admin", "bridge/internal/ingress", "bridge/internal/source", "bridge/internal/stream", "consumers", "consumers/archive", "consumers/exec", "consumers/forward", "internal/*"}, never: withoutNATS},
-	"consumers":              {ours: []string{"bridge", "internal/redial", "internal/streamread", "internal/waitbudget"}, never: withoutServer},
+	"consumers":              {ours: []string{"bridge", "internal/consumerstate", "internal/redial", "internal/streamread", "internal/waitbudget"}, never: withoutServer},
 	"consumers/archive":      {ours: []string{"bridge", "consumers", "internal/*"}, never: withoutNATS},
 	"consumers/exec":         {ours: []string{"bridge", "consumers"}, never: withoutNATS},
 	"consumers/forward":      {ours: []string{"bridge", "consumers", "internal/*"}, never: withoutNATS},
@@ -57,37 +57,40 @@ var arrows = map[string]arrow{
 	"bridge/internal/quarantine":           {ours: []string{"bridge", "bridge/internal/source", "internal/adminapi"}, never: append(withoutNATS, "net/http")},
 	"bridge/internal/housekeeping":         {ours: []string{"bridge", "internal/streamread"}, never: withoutServer},
 	"bridge/internal/redelivery":           {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests", "internal/adminapi", "internal/streamread", "internal/waitbudget"}, never: withoutServer},
-	"bridge/internal/redelivery/durables":  {ours: []string{"bridge", "internal/adminapi", "internal/streamread"}, never: withoutServer},
-	"bridge/internal/predictions":          {ours: []string{"bridge", "bridge/internal/source", "internal/adminapi", "internal/streamread"}, never: withoutServer},
-	"bridge/internal/predictions/await":    {ours: []string{"bridge", "bridge/internal/predictions", "internal/streamread"}, never: withoutServer},
+	"bridge/internal/redelivery/durables":  {ours: []string{"bridge", "internal/adminapi", "internal/consumerstate", "internal/streamread"}, never: withoutServer},
+	"bridge/internal/predictions":          {ours: []string{"bridge", "bridge/internal/predictions/provider", "bridge/internal/source", "internal/adminapi", "internal/streamread", "internal/streams"}, never: withoutServer},
+	"bridge/internal/predictions/await":    {ours: []string{"bridge", "bridge/internal/predictions", "internal/adminapi", "internal/streamread"}, never: withoutServer},
 	"bridge/internal/predictions/provider": {ours: []string{"bridge", "internal/freshconn"}, never: withoutNATS},
-	"bridge/internal/predictions/submit":   {ours: []string{"bridge", "bridge/internal/predictions/provider", "internal/streamread"}, never: withoutServer},
-	"bridge/internal/predictions/watches":  {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
-	"bridge/internal/stream":               {ours: []string{"bridge", "bridge/internal/stream/quota", "internal/adminapi", "internal/redial", "internal/streamread", "internal/streams"}, never: withoutEcho},
-	"bridge/internal/stream/gateway":       {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
+	"bridge/internal/predictions/submit":   {ours: []string{"bridge", "bridge/internal/predictions/provider", "internal/adminapi", "internal/streamread"}, never: withoutServer},
+	"bridge/internal/predictions/watches":  {ours: []string{"bridge", "internal/adminapi", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
+	"bridge/internal/stream":               {ours: []string{"bridge", "bridge/internal/stream/guestcalls", "bridge/internal/stream/quota", "internal/adminapi", "internal/redial", "internal/streamread", "internal/streams"}, never: withoutEcho},
+	"bridge/internal/stream/gateway":       {ours: []string{"bridge", "bridge/internal/stream/guestcalls", "internal/consumerstate", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
 	"bridge/internal/stream/quota":         {ours: []string{"bridge"}, never: withoutServer},
+	"bridge/internal/stream/guestcalls":    {ours: []string{"bridge"}, never: withoutNATS},
 	"bridge/internal/stream/requests":      {ours: []string{"bridge"}, never: withoutServer},
 	"bridge/internal/stream/streamtest":    {ours: []string{"bridge", "bridge/internal/stream", "bridge/internal/stream/gateway", "internal/natstest", "internal/streams"}, never: withoutEcho},
 	"bridge/internal/source":               {ours: []string{"bridge", "internal/signing"}, never: append(withoutNATS, "net/http")},
 	"bridge/internal/telemetry":            {ours: []string{"internal/printable"}, never: withoutNATS},
 
 	// What several sides need.
-	"internal/adminapi":   {ours: []string{"bridge", "internal/printable"}, stdOnly: true},
-	"internal/backoff":    {stdOnly: true, never: []string{"net/http"}},
-	"internal/retryafter": {stdOnly: true},
-	"internal/fakeget3w":  {ours: []string{"bridge", "internal/signing"}, never: withoutNATS},
-	"internal/freshconn":  {stdOnly: true},
-	"internal/headers":    {stdOnly: true},
-	"internal/natstest":   {ours: []string{"bridge", "internal/streams"}, never: withoutEcho},
-	"internal/neverdial":  {stdOnly: true},
-	"internal/pasted":     {stdOnly: true, never: []string{"net/http"}},
-	"internal/pid1":       {never: append(withoutNATS, "net/http")},
-	"internal/printable":  {stdOnly: true},
-	"internal/redial":     {never: withoutServer},
-	"internal/signing":    {stdOnly: true, never: []string{"net/http"}},
-	"internal/streamread": {ours: []string{"bridge"}, never: withoutServer},
-	"internal/streams":    {ours: []string{"bridge"}, never: withoutServer},
-	"internal/waitbudget": {ours: []string{"bridge"}, never: withoutServer},
+	"internal/adminapi":      {ours: []string{"bridge", "internal/consumerstate", "internal/printable"}, stdOnly: true},
+	"internal/backoff":       {stdOnly: true, never: []string{"net/http"}},
+	"internal/retryafter":    {stdOnly: true},
+	"internal/consumerstate": {ours: []string{"bridge"}, stdOnly: true},
+	"internal/mediatype":     {stdOnly: true, never: []string{"net/http"}},
+	"internal/fakeget3w":     {ours: []string{"bridge", "internal/signing"}, never: withoutNATS},
+	"internal/freshconn":     {stdOnly: true},
+	"internal/headers":       {stdOnly: true},
+	"internal/natstest":      {ours: []string{"bridge", "internal/streams"}, never: withoutEcho},
+	"internal/neverdial":     {stdOnly: true},
+	"internal/pasted":        {stdOnly: true, never: []string{"net/http"}},
+	"internal/pid1":          {never: append(withoutNATS, "net/http")},
+	"internal/printable":     {stdOnly: true},
+	"internal/redial":        {never: withoutServer},
+	"internal/signing":       {stdOnly: true, never: []string{"net/http"}},
+	"internal/streamread":    {ours: []string{"bridge"}, never: withoutServer},
+	"internal/streams":       {ours: []string{"bridge"}, never: withoutServer},
+	"internal/waitbudget":    {ours: []string{"bridge"}, never: withoutServer},
 
 	// Programs.
 	"cmd/hookspan":          {ours: []string{"bridge", "bridge/app", "bridge/client", "bridge/config", "internal/*"}, never: []string{echo}},
@@ -96,13 +99,16 @@ var arrows = map[string]arrow{
 	"bridge/internal/demo":  {ours: []string{"*"}},
 }
 
+// everywhere are the packages that every package may import.
+var everywhere = []string{"internal/backoff", "internal/printable", "internal/mediatype"}
+
 // forTests are the packages that only tests, and each other, may import.
 var forTests = []string{"bridge/internal/stream/streamtest", "internal/natstest", "consumers/consumertest"}
 
 // allows reports whether a package of ours may be imported; a rule that ends with a star
 // is for everything below a folder.
 func (a arrow) allows(ours string) bool {
-	return slices.ContainsFunc(a.ours, func(rule string) bool {
+	return slices.ContainsFunc(slices.Concat(a.ours, everywhere), func(rule string) bool {
 		folder, all := strings.CutSuffix(rule, "*")
 		return rule == ours || all && strings.HasPrefix(ours, folder)
 	})

@@ -41,7 +41,7 @@ func TestDecodeDeadLetterRefuses(t *testing.T) {
 		"an encoding": {headerDeadCause: {"%"}},
 	} {
 		_, err := DecodeDeadLetter(h)
-		require.ErrorIs(t, err, ErrNotDead, name)
+		require.ErrorIs(t, err, errNotDead, name)
 	}
 }
 
@@ -71,7 +71,7 @@ func FuzzDecodeDeadLetter(f *testing.F) {
 		h := Header{headerDeadCause: {cause}, headerDeadAttempts: {attempts}, headerDeadHistory: {history}, headerDeadSeq: {seq}}
 		d, err := DecodeDeadLetter(h)
 		if err != nil {
-			require.ErrorIs(t, err, ErrNotDead)
+			require.ErrorIs(t, err, errNotDead)
 			return
 		}
 		again, err := DecodeDeadLetter(d.Header(nil))
@@ -91,7 +91,7 @@ func TestAgainTravels(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, got)
 	_, err = DecodeAgain(Header{headerAttempt: {"x"}})
-	require.ErrorIs(t, err, ErrNotAgain)
+	require.ErrorIs(t, err, errNotAgain)
 }
 
 func TestNamesOfWaitingEvents(t *testing.T) {

@@ -63,7 +63,7 @@ type Event struct {
 	ReceivedAt time.Time
 
 	// ContentType is the media type of Body: what the sender called it if that is one,
-	// see [IsDataType], else [TypeJSON]. SentContentType is then what the sender called
+	// else application/json. SentContentType is then what the sender called
 	// it, and empty otherwise, also when the sender called it nothing.
 	ContentType     string
 	SentContentType string

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"maps"
@@ -17,13 +18,13 @@ import (
 // Limits of what is kept of a delivery beside its body, in bytes as it travels.
 // Together they leave room in the 64 KiB that a message's header may have.
 const (
-	// MaxWithheldHeaders is how many of a request's headers are kept, and
-	// MaxWithheldHeaderBytes what they may take together.
-	MaxKeptHeaders     = 64
+	// maxKeptHeaders is how many of a request's headers are kept, and
+	// MaxKeptHeaderBytes what they may take together.
+	maxKeptHeaders     = 64
 	MaxKeptHeaderBytes = 16 << 10
-	// MaxWithheldProofBytes is what the headers that prove a delivery may take.
-	MaxKeptProofBytes = 4 << 10
-	// MaxWithheldText bounds the other texts, each.
+	// maxKeptProofBytes is what the headers that prove a delivery may take.
+	maxKeptProofBytes = 4 << 10
+	// MaxKeptText bounds the other texts, each.
 	MaxKeptText = 1 << 10
 )
 
@@ -31,7 +32,7 @@ const (
 // token of its source. Its signature may be right, which is not enough.
 const CausePathToken = "path_token"
 
-// Withheld is one delivery that did not become an event: it was authentic and
+// KeptDelivery is one delivery that did not become an event: it was authentic and
 // not usable, or not authentic. It holds what is needed to verify and read it
 // again, and nothing secret: whoever makes one leaves cookies, credentials and
 // path tokens out.
@@ -51,7 +52,7 @@ type KeptDelivery struct {
 	TraceParent string
 	// Proof holds the headers that prove a delivery of its kind, with every
 	// value that came. Header holds the others. Both have canonical HTTP names;
-	// see [Withheld.AddProof] and [Withheld.AddHeader].
+	// see [KeptDelivery.AddProof] and [KeptDelivery.AddHeader].
 	Proof  Header
 	Header Header
 	// HeadersCut is how many headers were left out for want of room.
@@ -73,7 +74,7 @@ type KeptDelivery struct {
 // added once.
 func (w *KeptDelivery) AddHeader(name string, values []string) {
 	size := headerBytes(name, values)
-	if len(w.Header) >= MaxKeptHeaders || w.headerBytes+size > MaxKeptHeaderBytes {
+	if len(w.Header) >= maxKeptHeaders || w.headerBytes+size > MaxKeptHeaderBytes {
 		w.HeadersCut++
 		return
 	}
@@ -85,10 +86,10 @@ func (w *KeptDelivery) AddHeader(name string, values []string) {
 }
 
 // AddProof keeps a header that proves the delivery. Without room for it the
-// delivery is [Withheld.Truncated]. A name is added once.
+// delivery is [KeptDelivery.Truncated]. A name is added once.
 func (w *KeptDelivery) AddProof(name string, values []string) {
 	size := headerBytes(name, values)
-	if w.proofBytes+size > MaxKeptProofBytes {
+	if w.proofBytes+size > maxKeptProofBytes {
 		w.Truncated = true
 		return
 	}
@@ -100,7 +101,7 @@ func (w *KeptDelivery) AddProof(name string, values []string) {
 }
 
 // AddQuery keeps a query parameter that is not empty. Without room for it the delivery is
-// [Withheld.Truncated].
+// [KeptDelivery.Truncated].
 func (w *KeptDelivery) AddQuery(name, value string) {
 	if value == "" {
 		return
@@ -155,7 +156,7 @@ func writeSized(sum hash.Hash, s string) {
 }
 
 // Message returns the header that the delivery is stored with, without
-// [HeaderMsgID]; its payload is Body. Texts over [MaxWithheldText] are cut.
+// [HeaderMsgID]; its payload is Body. Texts over [MaxKeptText] are cut.
 func (w *KeptDelivery) Message() Header {
 	h := make(Header, 12+len(w.Proof)+len(w.Header)+len(w.Query))
 	h.Set(headerKeptSource, w.Source)
@@ -193,7 +194,7 @@ func (h Header) setAll(prefix string, from Header) {
 	}
 }
 
-// cutText cuts s so that it takes at most MaxWithheldText bytes as a value.
+// cutText cuts s so that it takes at most MaxKeptText bytes as a value.
 func cutText(s string) string {
 	for EncodedLen(s) > MaxKeptText {
 		s = strings.ToValidUTF8(s[:min(len(s)-1, MaxKeptText)], "")
@@ -204,10 +205,12 @@ func cutText(s string) string {
 	return s
 }
 
-// DecodeWithheld reads the delivery out of a message. Body is kept, not copied.
-// The error wraps [ErrNotKept].
+var errNotKept = errors.New("not a delivery that Hookspan kept")
+
+// DecodeKept reads the delivery out of a message. Body is kept, not copied.
+// An error names the header that is missing or cannot be read.
 func DecodeKept(h Header, body []byte) (*KeptDelivery, error) {
-	d := headerReader{header: h, kind: ErrNotKept}
+	d := headerReader{header: h, kind: errNotKept}
 	w := &KeptDelivery{
 		Source:      d.required(headerKeptSource),
 		Cause:       d.required(headerKeptCause),

@@ -67,7 +67,7 @@ func TestKeptIsBounded(t *testing.T) {
 		w.AddHeader(fmt.Sprintf("X-%d", i), []string{strings.Repeat("\n", 100), ""})
 	}
 	w.AddHeader("X-Huge", []string{strings.Repeat("a", 1<<20)})
-	require.LessOrEqual(t, len(w.Header), MaxKeptHeaders)
+	require.LessOrEqual(t, len(w.Header), maxKeptHeaders)
 	require.Equal(t, 203-len(w.Header), w.HeadersCut)
 	require.False(t, w.Truncated)
 	for i := range 20 {
@@ -103,7 +103,7 @@ func TestDecodeKeptRefuses(t *testing.T) {
 		h := kept().Message()
 		h[key] = []string{value}
 		_, err := DecodeKept(h, nil)
-		require.ErrorIs(t, err, ErrNotKept, key)
+		require.ErrorIs(t, err, errNotKept, key)
 		require.ErrorContains(t, err, key)
 	}
 }
@@ -119,7 +119,7 @@ func FuzzDecodeKept(f *testing.F) {
 		h[key] = append(h[key], value)
 		w, err := DecodeKept(h, body)
 		if err != nil {
-			require.ErrorIs(t, err, ErrNotKept)
+			require.ErrorIs(t, err, errNotKept)
 			return
 		}
 		again, err := DecodeKept(w.Message(), body)

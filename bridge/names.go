@@ -201,8 +201,11 @@ func (n Names) AttemptsSubject(key string) string { return "$KV." + n.AttemptsBu
 // LedgerPrefix begins every key that one consumer has in [Names.AttemptsBucket].
 func (n Names) AttemptsPrefix(consumer string) string { return consumer + "." }
 
+// reportToken begins the keys of reports, behind the consumer's name.
+const reportToken = "state."
+
 // ReportKey is the key in [Names.AttemptsBucket] under which one process reports how a
-// consumer does that it runs, see [ConsumerReport]. Process tells the processes apart;
+// consumer does that it runs, as package consumerstate describes. Process tells the processes apart;
 // it is one token.
 func (n Names) ReportKey(consumer, process string) string {
 	return n.AttemptsPrefix(consumer) + reportToken + process

@@ -68,14 +68,6 @@ type PredictionState struct {
 	Sequence uint64 `json:"seq"`
 }
 
-// Limits of a [PredictionState].
-const (
-	MaxStateOutputs = 64
-	MaxStateEvents  = 16
-	MaxStateError   = 1 << 10
-	MaxStateURL     = 4 << 10 // of one address; longer ones are left out
-)
-
 // Announced is what was said of a prediction beforehand.
 type Announced struct {
 	// At is when it was said first.

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 // attempt is one run of the handler on one message. It belongs to one worker.
@@ -241,7 +242,7 @@ func (a *attempt) failed(took time.Duration) bridge.FailedAttempt {
 	return bridge.FailedAttempt{
 		At:    a.started.UTC(),
 		Took:  took.Milliseconds(),
-		Error: bridge.Truncate(a.err.Error(), maxError),
+		Error: printable.Truncate(a.err.Error(), maxError),
 		Note:  a.info.note.get(),
 	}
 }
@@ -271,7 +272,7 @@ func (a *attempt) log(s Verdict, took time.Duration) {
 		fields = append(fields, zap.Bool("repeat", true))
 	}
 	if text := a.info.note.get(); text != "" {
-		fields = append(fields, zap.String("note", bridge.Truncate(text, maxNote)))
+		fields = append(fields, zap.String("note", printable.Truncate(text, maxNote)))
 	}
 	if a.err != nil {
 		fields = append(fields, zap.Error(a.err))

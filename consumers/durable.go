@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/consumerstate"
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
@@ -39,7 +40,7 @@ type Durable struct {
 	MaxDeliveries int
 	Prefix        string
 	// Kind, if set, marks the durable as one that a bridge's configuration names,
-	// see [bridge.MetadataKind]. Where a durable begins that lacks the mark is held
+	// see [consumerstate.MetadataKind]. Where a durable begins that lacks the mark is held
 	// against Start, since somebody else made it.
 	Kind string
 	// Remaking, if set, is told with which sequence a durable will begin that has to be
@@ -112,7 +113,7 @@ func (d Durable) Verify(ctx context.Context, js jetstream.JetStream) error {
 		return err
 	}
 	err = seen.differ()
-	if mark := seen.info().Config.Metadata[bridge.MetadataConfig]; err != nil && d.Kind != "" && mark != "" && mark != d.digest() {
+	if mark := seen.info().Config.Metadata[consumerstate.MetadataConfig]; err != nil && d.Kind != "" && mark != "" && mark != d.digest() {
 		err = fmt.Errorf("%w: %w", ErrOtherBridge, err)
 	}
 	return err
@@ -221,7 +222,7 @@ func (d Durable) compare(f *found) {
 	}
 	for key, value := range d.marks() {
 		if have.Metadata[key] != value {
-			if key == bridge.MetadataKind || len(f.differences) == 0 { // otherwise the differences say it
+			if key == consumerstate.MetadataKind || len(f.differences) == 0 { // otherwise the differences say it
 				f.note(key, cmp.Or(have.Metadata[key], "none"), value)
 			}
 			if want.Metadata = maps.Clone(want.Metadata); want.Metadata == nil {
@@ -237,7 +238,7 @@ func (d Durable) marks() map[string]string {
 	if d.Kind == "" {
 		return nil
 	}
-	return map[string]string{bridge.MetadataKind: d.Kind, bridge.MetadataConfig: d.digest()}
+	return map[string]string{consumerstate.MetadataKind: d.Kind, consumerstate.MetadataConfig: d.digest()}
 }
 
 // digest tells configurations of one durable apart.

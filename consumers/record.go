@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 const (
@@ -57,7 +58,7 @@ func (r record) with(event string, a bridge.FailedAttempt) record {
 	r.Failures++
 	attempts := append([]bridge.FailedAttempt(nil), r.Attempts...)
 	if n := len(attempts); n > 0 {
-		attempts[n-1].Note = bridge.Truncate(attempts[n-1].Note, maxNote)
+		attempts[n-1].Note = printable.Truncate(attempts[n-1].Note, maxNote)
 	}
 	attempts = append(attempts, a)
 	if len(attempts) > maxAttempts {

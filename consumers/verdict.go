@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 // Permanent returns an error that says no further attempt can help: the event
@@ -143,7 +144,7 @@ const (
 // handler can be tested on its own.
 func Note(ctx context.Context, text string) {
 	if in, ok := ctx.Value(attemptKey{}).(*attemptInfo); ok {
-		in.note.set(bridge.Truncate(text, maxLastNote))
+		in.note.set(printable.Truncate(text, maxLastNote))
 	}
 }
 

@@ -61,10 +61,10 @@ type consumerOperator struct {
 // Add makes a durable like that of a consumer of kind pull.
 func (d consumerOperator) Add(ctx context.Context, c adminapi.NewConsumer) error {
 	if c.Name == bridge.PredictionsConsumer {
-		return fmt.Errorf("adding consumer %s: %w", c.Name, bridge.ErrPredictionsConsumer)
+		return fmt.Errorf("adding consumer %s: %w", c.Name, adminapi.ErrPredictionsConsumer)
 	}
 	if _, ok := d.cfg.Consumers[c.Name]; ok {
-		return fmt.Errorf("adding consumer %s: %w", c.Name, bridge.ErrConfigured)
+		return fmt.Errorf("adding consumer %s: %w", c.Name, adminapi.ErrConfigured)
 	}
 	start, err := consumers.ParseStart(cmp.Or(c.Start, "new"))
 	if err != nil {
@@ -75,7 +75,7 @@ func (d consumerOperator) Add(ctx context.Context, c adminapi.NewConsumer) error
 	}
 	switch err := durable.Verify(ctx, d.store.consume); {
 	case err == nil || errors.Is(err, consumers.ErrDiffers) || errors.Is(err, consumers.ErrUnusable):
-		return fmt.Errorf("adding consumer %s: %w", c.Name, bridge.ErrConsumerExists)
+		return fmt.Errorf("adding consumer %s: %w", c.Name, adminapi.ErrConsumerExists)
 	case !errors.Is(err, consumers.ErrMissing):
 		return fmt.Errorf("adding consumer %s: %w", c.Name, err)
 	}
@@ -102,7 +102,7 @@ func (d consumerOperator) Seek(ctx context.Context, name string, to adminapi.Con
 func (d consumerOperator) Skips(ctx context.Context, name string, filter bridge.Filter) (uint64, error) {
 	n, err := consumers.Durable{Name: name, Filter: filter, Prefix: d.cfg.NATS.Prefix}.Skips(ctx, d.store.consume)
 	if errors.Is(err, consumers.ErrMissing) {
-		err = fmt.Errorf("%w: %w", bridge.ErrNoConsumer, err)
+		err = fmt.Errorf("%w: %w", adminapi.ErrNoConsumer, err)
 	}
 	return n, err
 }

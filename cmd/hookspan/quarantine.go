@@ -9,10 +9,10 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/app"
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 type quarantineCmd struct {
@@ -214,7 +214,7 @@ const reverifyPage = 500
 // what came of them.
 func (f *apiFlag) all(e *env, verb string, call adminapi.KeptCall) (adminapi.KeptReport, error) {
 	sum := adminapi.KeptReport{DryRun: call.DryRun, Remaining: map[string]int{}}
-	places := bridge.Places()
+	places := adminapi.Places()
 	if call.Stream != "" {
 		places = []string{call.Stream}
 	}
@@ -257,7 +257,7 @@ func printReport(e *env, report adminapi.KeptReport, people func(*printer)) erro
 		}
 	}
 	if report.Stopped != "" {
-		return errors.New(bridge.Sentences("it ended early: "+report.Stopped, "What was counted is done, so run it again"))
+		return errors.New(printable.Sentences("it ended early: "+report.Stopped, "What was counted is done, so run it again"))
 	}
 	return nil
 }

@@ -7,8 +7,8 @@ import (
 	"os/user"
 	"slices"
 
-	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 type quarantineAcceptCmd struct {
@@ -46,5 +46,5 @@ func operator() string {
 	if host, err := os.Hostname(); err == nil {
 		name += "@" + host
 	}
-	return bridge.Truncate(name, 128)
+	return printable.Truncate(name, 128)
 }

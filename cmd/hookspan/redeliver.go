@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 // redeliverPage is how many entries one call looks at.
@@ -55,7 +55,7 @@ func (f *apiFlag) redeliver(e *env, path string, page *adminapi.Page, call any, 
 		return err
 	}
 	if sum.Stopped != "" {
-		return errors.New(bridge.Sentences("it ended early: "+sum.Stopped, "What was counted is done, so run it again"))
+		return errors.New(printable.Sentences("it ended early: "+sum.Stopped, "What was counted is done, so run it again"))
 	}
 	return nil
 }

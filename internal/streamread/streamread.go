@@ -61,7 +61,7 @@ func Walk(ctx context.Context, stream jetstream.Stream, s Span, visit func(*jets
 // next one: what is behind that is looked for.
 func next(ctx context.Context, stream jetstream.Stream, subject string, seq, last uint64) (*jetstream.RawStreamMsg, error) {
 	m, err := Get(ctx, stream, seq, jetstream.WithGetMsgSubject(subject))
-	if !errors.Is(err, bridge.ErrNoEntry) {
+	if !errors.Is(err, bridge.ErrNotFound) {
 		return m, err
 	}
 	// Nothing is found from low, and m from high. The steps grow, since damage is small.
@@ -70,7 +70,7 @@ func next(ctx context.Context, stream jetstream.Stream, subject string, seq, las
 		probe := low + min(step, (high-low)/2)
 		found, err := Get(ctx, stream, probe, jetstream.WithGetMsgSubject(subject))
 		switch {
-		case errors.Is(err, bridge.ErrNoEntry):
+		case errors.Is(err, bridge.ErrNotFound):
 			low = probe
 		case err != nil:
 			return nil, err
@@ -88,11 +88,11 @@ func walkSequences(ctx context.Context, stream jetstream.Stream, s Span, visit f
 		}
 		m, err := Get(ctx, stream, seq)
 		switch {
-		case errors.Is(err, bridge.ErrNoEntry):
+		case errors.Is(err, bridge.ErrNotFound):
 			continue
 		case err != nil:
 			return err
-		case !bridge.SubjectMatches(s.Subject, m.Subject):
+		case !SubjectMatches(s.Subject, m.Subject):
 			continue
 		}
 		if err := visit(m); err != nil {
@@ -102,11 +102,11 @@ func walkSequences(ctx context.Context, stream jetstream.Stream, s Span, visit f
 	return nil
 }
 
-// Get returns one message, the one with that sequence unless an option says otherwise. The error wraps [bridge.ErrNoEntry] when it is not there.
+// Get returns one message, the one with that sequence unless an option says otherwise. The error wraps [bridge.ErrNotFound] when it is not there.
 func Get(ctx context.Context, stream jetstream.Stream, seq uint64, opts ...jetstream.GetMsgOpt) (*jetstream.RawStreamMsg, error) {
 	m, err := stream.GetMsg(ctx, seq, opts...)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		err = fmt.Errorf("%w: %w", bridge.ErrNoEntry, err)
+		err = fmt.Errorf("%w: %w", bridge.ErrNotFound, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading message %d of %s: %w", seq, stream.CachedInfo().Config.Name, err)
@@ -114,7 +114,7 @@ func Get(ctx context.Context, stream jetstream.Stream, seq uint64, opts ...jetst
 	return m, nil
 }
 
-// Remove removes one message. The error wraps [bridge.ErrNoEntry] when it is not
+// Remove removes one message. The error wraps [bridge.ErrNotFound] when it is not
 // there.
 func Remove(ctx context.Context, stream jetstream.Stream, seq uint64) error {
 	err := stream.DeleteMsg(ctx, seq)
@@ -122,7 +122,7 @@ func Remove(ctx context.Context, stream jetstream.Stream, seq uint64) error {
 		return nil
 	}
 	// Its error does not say in a way that can be asked whether the message was there.
-	if _, got := Get(ctx, stream, seq); errors.Is(got, bridge.ErrNoEntry) {
+	if _, got := Get(ctx, stream, seq); errors.Is(got, bridge.ErrNotFound) {
 		return got
 	}
 	return fmt.Errorf("removing message %d of %s: %w", seq, stream.CachedInfo().Config.Name, err)
@@ -146,7 +146,7 @@ func FirstSince(ctx context.Context, stream jetstream.Stream, t time.Time) (uint
 		middle := low + (high-low)/2
 		m, err := Get(ctx, stream, middle, jetstream.WithGetMsgSubject(">"))
 		switch {
-		case errors.Is(err, bridge.ErrNoEntry):
+		case errors.Is(err, bridge.ErrNotFound):
 			high = middle // nothing readable lies there or behind it
 		case err != nil:
 			return 0, err

@@ -17,7 +17,7 @@ type DeadLetters interface {
 	// Scan calls visit for every letter that it reads in order, until visit returns an
 	// error, which it returns. It does not know the selection's limit.
 	Scan(ctx context.Context, sel adminapi.DeadSelection, visit func(e adminapi.DeadEntry, selected bool) error) error
-	// Get returns one letter. The error wraps bridge.ErrNoEntry when it is gone.
+	// Get returns one letter. The error wraps bridge.ErrNotFound when it is gone.
 	Get(ctx context.Context, seq uint64) (adminapi.DeadEntry, error)
 	// Redrive gives the events to their consumers again and removes the letters.
 	Redrive(ctx context.Context, sel adminapi.DeadSelection, o adminapi.RedeliveryOptions) adminapi.RedeliveryReport
@@ -69,7 +69,7 @@ func (h deadAPI) show(c echo.Context) error {
 		return err
 	}
 	e, err := h.dead.Get(c.Request().Context(), seq)
-	if errors.Is(err, bridge.ErrNoEntry) {
+	if errors.Is(err, bridge.ErrNotFound) {
 		return echo.NewHTTPError(http.StatusNotFound, "There is no such dead letter, or no longer.")
 	}
 	if err != nil {

@@ -75,7 +75,7 @@ func onNATS(t *testing.T, s *admin.Server) *predictionsBench {
 	reader := predictions.NewReader(b.JS, b.Names)
 	b.ledger = &ledger{
 		Reader: reader, Past: await.NewPast(b.JS, b.Names), rebuilt: make(chan struct{}, 1),
-		status: func() (*adminapi.PredictionsStatus, error) { return nil, bridge.ErrNoEntry },
+		status: func() (*adminapi.PredictionsStatus, error) { return nil, bridge.ErrNotFound },
 	}
 	b.hub = await.New(b.JS, reader, b.Names, nil)
 	t.Cleanup(b.hub.Close)

@@ -17,7 +17,7 @@ type Quarantine interface {
 	// Walk calls visit for every entry of the selection in order, until visit
 	// returns an error, which it returns. It does not know the selection's limit.
 	Walk(ctx context.Context, sel adminapi.KeptSelection, visit func(adminapi.KeptEntry) error) error
-	// Get returns one entry. The error wraps bridge.ErrNoEntry when it is gone.
+	// Get returns one entry. The error wraps bridge.ErrNotFound when it is gone.
 	Get(ctx context.Context, place string, seq uint64) (adminapi.KeptEntry, error)
 	// Reverify makes events of what is authentic and usable now.
 	Reverify(ctx context.Context, sel adminapi.KeptSelection, o adminapi.ReverifyOptions) adminapi.KeptReport
@@ -32,8 +32,8 @@ func keptSelection(c *adminapi.KeptCall) (adminapi.KeptSelection, error) {
 	err := checkPage(&c.Page)
 	switch {
 	case err != nil:
-	case c.Stream != "" && c.Stream != bridge.PlaceQuarantine && c.Stream != bridge.PlaceRefused:
-		err = badRequest("stream is %s or %s", bridge.PlaceQuarantine, bridge.PlaceRefused)
+	case c.Stream != "" && c.Stream != adminapi.PlaceQuarantine && c.Stream != adminapi.PlaceRefused:
+		err = badRequest("stream is %s or %s", adminapi.PlaceQuarantine, adminapi.PlaceRefused)
 	case c.Source != "" && bridge.CheckName("source", c.Source) != nil:
 		err = badRequest("source is not the name of one")
 	case c.Cause != "" && bridge.CheckName("cause", c.Cause) != nil:
@@ -84,7 +84,7 @@ func (h quarantineAPI) list(c echo.Context) error {
 		}
 		return c.JSON(http.StatusOK, list)
 	}
-	for _, sel.Place = range bridge.Places() {
+	for _, sel.Place = range adminapi.Places() {
 		entries, more, err := h.page(c, sel)
 		if err != nil {
 			return err
@@ -128,7 +128,7 @@ func (h quarantineAPI) show(c echo.Context) error {
 		return err
 	}
 	e, err := h.q.Get(c.Request().Context(), c.Param("stream"), seq)
-	if errors.Is(err, bridge.ErrNoEntry) {
+	if errors.Is(err, bridge.ErrNotFound) {
 		return echo.NewHTTPError(http.StatusNotFound, "There is no such entry, or no longer.")
 	}
 	if err != nil {
@@ -158,7 +158,7 @@ func (h quarantineAPI) accept(c echo.Context) error {
 	if err := decodeCall(c, &call); err != nil {
 		return err
 	}
-	page := adminapi.KeptCall{Stream: bridge.PlaceQuarantine, Page: adminapi.Page{Seqs: call.Seqs, Limit: maxEntries}}
+	page := adminapi.KeptCall{Stream: adminapi.PlaceQuarantine, Page: adminapi.Page{Seqs: call.Seqs, Limit: maxEntries}}
 	sel, err := keptSelection(&page)
 	switch {
 	case err != nil:

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/provider"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
@@ -57,7 +58,7 @@ func TestAsksTheOldestFirstAtItsRate(t *testing.T) {
 // A provider that does not answer holds up nobody else.
 func TestSlowProviderHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hangs := provider(func(ctx context.Context, _ string) ([]byte, error) {
+		hangs := fakeProvider(func(ctx context.Context, _ string) ([]byte, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		})
@@ -146,7 +147,7 @@ func TestSleepsUntilSomethingIsDue(t *testing.T) {
 func TestPausesTheSourceThatIsLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked, others askings
-		limited := fails(&bridge.TryLaterError{After: 3 * time.Minute, Err: errors.New("too many requests")})
+		limited := fails(&provider.TryLaterError{After: 3 * time.Minute, Err: errors.New("too many requests")})
 		r := newAskRig(t, noStore{t}, nil, asked.of(limited), others.of(says(processing)))
 		for n := range 10 {
 			r.add(fmt.Sprint(n), time.Hour)
@@ -207,7 +208,7 @@ func TestWrongKeyLosesNothing(t *testing.T) {
 // does not let itself be asked.
 func TestPutOffIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newAskRig(t, noStore{t}, nil, fails(&bridge.TryLaterError{Err: errors.New("it answered 503")}))
+		r := newAskRig(t, noStore{t}, nil, fails(&provider.TryLaterError{Err: errors.New("it answered 503")}))
 		r.add("a", time.Hour)
 		r.add("b", time.Hour)
 		stop := r.start()
@@ -222,7 +223,7 @@ func TestPutOffIsTold(t *testing.T) {
 
 // late is a provider whose key comes while it is used.
 type late struct {
-	provider
+	fakeProvider
 	key *atomic.Bool
 }
 

@@ -72,7 +72,7 @@ func (b *bucket) put(ctx context.Context, key string, value any, revision uint64
 // load reads the JSON of a key, and returns its revision, 0 when there is none.
 func (b *bucket) load(ctx context.Context, key string, value any) (uint64, error) {
 	raw, revision, err := b.get(ctx, key)
-	if errors.Is(err, bridge.ErrNoEntry) {
+	if errors.Is(err, bridge.ErrNotFound) {
 		return 0, nil
 	}
 	if err == nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/source"
+	"github.com/hookspan/hookspan/internal/streams"
 )
 
 // Config of a [Ledger].
@@ -51,7 +52,7 @@ type SourceConfig struct {
 type Asker interface {
 	// Result returns the prediction as the provider writes it, one JSON object, at most
 	// as large as a webhook can be. It returns by itself within a minute. The error
-	// wraps [bridge.ErrNotAtProvider], or a [*bridge.TryLaterError]; any other is a fault
+	// wraps [provider.ErrNoPrediction], or a [*provider.TryLaterError]; any other is a fault
 	// that may pass. No error holds the key.
 	Result(ctx context.Context, id string) ([]byte, error)
 	// HasKey reports whether the provider can be asked by now.
@@ -62,7 +63,7 @@ type Asker interface {
 type Store interface {
 	Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error)
 	Store(ctx context.Context, stream string, m *nats.Msg) (bridge.Receipt, error)
-	StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []bridge.Outcome
+	StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []streams.Outcome
 }
 
 // desk is what the reconciler works on while this process leads.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 // overdueFactor times its estimate is how long a prediction may take.
@@ -84,7 +85,7 @@ func foldWatch(s *bridge.PredictionState, e *bridge.Event, at At) {
 	}
 	a := &bridge.Announced{
 		At: at.StoredAt, Submitted: w.Submitted, Deadline: w.Deadline, EstimatedDuration: w.EstimatedDuration,
-		Reference: bridge.Truncate(w.Reference, bridge.MaxReference), Tenant: bridge.Truncate(w.Tenant, bridge.MaxReference),
+		Reference: printable.Truncate(w.Reference, bridge.MaxReference), Tenant: printable.Truncate(w.Tenant, bridge.MaxReference),
 	}
 	if fits(w.Metadata) {
 		a.Metadata = w.Metadata
@@ -119,8 +120,8 @@ func foldLost(s *bridge.PredictionState, e *bridge.Event) {
 		return
 	}
 	lost.Source, lost.Prediction, lost.Model = s.Source, s.ID, s.Model
-	lost.Cause = bridge.DeadCause(bridge.Truncate(string(lost.Cause), bridge.MaxStatus))
-	lost.Status, lost.Error = bridge.Truncate(lost.Status, bridge.MaxStateError), bridge.Truncate(lost.Error, bridge.MaxStateError)
+	lost.Cause = bridge.DeadCause(printable.Truncate(string(lost.Cause), bridge.MaxStatus))
+	lost.Status, lost.Error = printable.Truncate(lost.Status, MaxStateError), printable.Truncate(lost.Error, MaxStateError)
 	s.Lost = lost
 }
 
@@ -157,9 +158,9 @@ func foldPrediction(s *bridge.PredictionState, e *bridge.Event) Folded {
 	if !p.CompletedAt.IsZero() {
 		s.CompletedAt = p.CompletedAt.UTC()
 	}
-	s.Error = bridge.Truncate(p.Error, bridge.MaxStateError)
+	s.Error = printable.Truncate(p.Error, MaxStateError)
 	s.OutputCount = len(p.Outputs)
-	for _, o := range p.Outputs[:min(len(p.Outputs), bridge.MaxStateOutputs)] {
+	for _, o := range p.Outputs[:min(len(p.Outputs), MaxStateOutputs)] {
 		s.Outputs = append(s.Outputs, bridge.OutputState{URL: withoutQuery(o.URL), Custody: bridge.CustodyPending})
 	}
 	return Folded{Ended: true}
@@ -175,7 +176,7 @@ func foldArchived(s *bridge.PredictionState, e *bridge.Event) {
 		s.Status, s.RawStatus, s.Lost = e.Status, e.RawStatus, nil
 		s.ReceivedAt = e.ReceivedAt.UTC()
 		s.OutputCount = len(a.Outputs) + len(a.Missing)
-		s.Outputs = make([]bridge.OutputState, min(s.OutputCount, bridge.MaxStateOutputs))
+		s.Outputs = make([]bridge.OutputState, min(s.OutputCount, MaxStateOutputs))
 		for i := range s.Outputs {
 			s.Outputs[i].Custody = bridge.CustodyPending
 		}
@@ -195,14 +196,14 @@ func foldArchived(s *bridge.PredictionState, e *bridge.Event) {
 		if o.N >= 0 && o.N < len(s.Outputs) {
 			s.Outputs[o.N] = bridge.OutputState{
 				URL: bounded(o.SourceURL), Custody: bridge.CustodyStored, StoredURL: bounded(o.URL),
-				Bytes: o.Bytes, ContentType: bridge.Truncate(o.ContentType, bridge.MaxContentType), SHA256: bridge.Truncate(o.SHA256, hex.EncodedLen(sha256.Size)),
+				Bytes: o.Bytes, ContentType: printable.Truncate(o.ContentType, bridge.MaxContentType), SHA256: printable.Truncate(o.SHA256, hex.EncodedLen(sha256.Size)),
 			}
 		}
 	}
 	for _, m := range a.Missing {
 		if m.N >= 0 && m.N < len(s.Outputs) {
 			s.Outputs[m.N] = bridge.OutputState{
-				URL: bounded(m.SourceURL), Custody: bridge.CustodyFailed, Error: bridge.Truncate(m.Error, bridge.MaxStateError),
+				URL: bounded(m.SourceURL), Custody: bridge.CustodyFailed, Error: printable.Truncate(m.Error, MaxStateError),
 			}
 		}
 	}
@@ -222,7 +223,7 @@ func endOf(s *bridge.PredictionState) string {
 // one that ended the prediction.
 func remember(s *bridge.PredictionState, ref bridge.EventRef) {
 	s.Events = append(s.Events, ref)
-	if len(s.Events) <= bridge.MaxStateEvents {
+	if len(s.Events) <= MaxStateEvents {
 		return
 	}
 	end := endOf(s)
@@ -260,7 +261,7 @@ func withoutQuery(address string) string {
 }
 
 func bounded(address string) string {
-	if len(address) > bridge.MaxStateURL {
+	if len(address) > MaxStateURL {
 		return ""
 	}
 	return address

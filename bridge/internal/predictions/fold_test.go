@@ -155,8 +155,8 @@ func TestStateIsBounded(t *testing.T) {
 	for i := range 100 {
 		fold(&s, told(t, bridge.OriginWebhook, fmt.Sprintf(`"status":"failed","error":"%d"`, i)))
 	}
-	require.Len(t, s.Events, bridge.MaxStateEvents)
-	require.Len(t, s.Outputs, bridge.MaxStateOutputs)
+	require.Len(t, s.Events, MaxStateEvents)
+	require.Len(t, s.Outputs, MaxStateOutputs)
 	require.Equal(t, 1000, s.OutputCount)
 	require.EqualValues(t, 1, s.Events[0].Sequence)
 	require.NotEmpty(t, endOf(&s), "the event that counts is remembered")
@@ -180,7 +180,7 @@ func FuzzFold(f *testing.F) {
 		for i := range uint64(3) {
 			Fold(&s, &bridge.Event{ID: "x", PredictionID: "x", Source: "get3w", Type: kind, Status: status, Body: body}, At{Sequence: i + 1})
 		}
-		if s.OutputCount < len(s.Outputs) || len(s.Outputs) > bridge.MaxStateOutputs {
+		if s.OutputCount < len(s.Outputs) || len(s.Outputs) > MaxStateOutputs {
 			t.Fatalf("%d outputs of %d", len(s.Outputs), s.OutputCount)
 		}
 	})

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/streams"
 )
 
 // fragile is the store of a process that can be killed, and suspended.
@@ -111,7 +112,7 @@ func (f *fragile) Store(ctx context.Context, stream string, m *nats.Msg) (bridge
 	return got, err
 }
 
-func (f *fragile) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []bridge.Outcome {
+func (f *fragile) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []streams.Outcome {
 	f.mu.Lock()
 	f.blocks++
 	f.mu.Unlock()
@@ -121,7 +122,7 @@ func (f *fragile) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg)
 		err = f.asked(msgs)
 	}
 	if err != nil {
-		out := make([]bridge.Outcome, len(msgs))
+		out := make([]streams.Outcome, len(msgs))
 		for i := range out {
 			out[i].Err = err
 		}

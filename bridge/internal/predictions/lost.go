@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/printable"
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
@@ -112,7 +113,7 @@ func (q *question) announced(ctx context.Context, whole bool) (*bridge.Event, br
 	}
 	w := bridge.Watch{Source: q.name, Prediction: q.it.ID, Model: q.it.Model, EstimatedDuration: q.it.Estimate}
 	s, err := q.ledger.Get(ctx, q.name, q.it.ID)
-	if err != nil && !errors.Is(err, bridge.ErrNoEntry) {
+	if err != nil && !errors.Is(err, bridge.ErrNotFound) {
 		return nil, nil, err
 	}
 	if err == nil && s.Announced != nil {
@@ -134,7 +135,7 @@ func (q *question) announcement(ctx context.Context) (*bridge.Event, bridge.Head
 		return nil, nil, err
 	}
 	m, err := streamread.Get(ctx, stream, q.it.Sequence)
-	if errors.Is(err, bridge.ErrNoEntry) {
+	if errors.Is(err, bridge.ErrNotFound) {
 		return nil, nil, nil
 	}
 	if err != nil {
@@ -160,7 +161,7 @@ func (q *question) raiseLost(lost *bridge.Lost) {
 	}
 	q.cfg.Alarms.Raise(bridge.Alarm{
 		Kind: bridge.AlarmPredictionLost, Subject: q.name,
-		Text: bridge.Sentences(fmt.Sprintf("prediction %q of %s was given up (%s): %s", lost.Prediction, q.name, lost.Cause, lost.Error),
+		Text: printable.Sentences(fmt.Sprintf("prediction %q of %s was given up (%s): %s", lost.Prediction, q.name, lost.Cause, lost.Error),
 			fmt.Sprintf("This process has given up %d of them. They are dead letters of %s: %s, and then give them to it again with hookspan dead redrive --consumer %s",
 				total, bridge.PredictionsConsumer, look, bridge.PredictionsConsumer)),
 		Details: map[string]any{"source": q.name, "prediction": lost.Prediction, "cause": lost.Cause, "polls": lost.Polls, "given_up": total},

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/provider"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/adminapi"
@@ -36,7 +37,7 @@ func (r *natsRig) letter(seq uint64) *adminapi.DeadEntry {
 	return &e
 }
 
-var errUnknownThere = fmt.Errorf("asking for prediction: %w", bridge.ErrNotAtProvider)
+var errUnknownThere = fmt.Errorf("asking for prediction: %w", provider.ErrNoPrediction)
 
 // What the provider does not know three times in a row is given up: with a dead letter
 // that can be given again, an event and an alarm.
@@ -65,7 +66,7 @@ func TestNotFoundIsGivenUp(t *testing.T) {
 	require.Equal(t, 6, letter.Attempts)
 	require.Equal(t, rec.Sequence, letter.DeadLetter.Sequence)
 	require.Equal(t, "the provider does not know it, as it said 3 times in a row", letter.Error)
-	require.Contains(t, letter.History[0].Error, bridge.ErrNotAtProvider.Error())
+	require.Contains(t, letter.History[0].Error, provider.ErrNoPrediction.Error())
 	watch, err := letter.Event.Watch()
 	require.NoError(t, err)
 	require.Equal(t, "order 7", watch.Reference)

@@ -116,7 +116,7 @@ func sameEvents(ctx context.Context, events jetstream.Stream, number uint64, at 
 		return true, nil
 	}
 	m, err := streamread.Get(ctx, events, at.sequence)
-	if errors.Is(err, bridge.ErrNoEntry) {
+	if errors.Is(err, bridge.ErrNotFound) {
 		return true, nil
 	}
 	return err == nil && m.Time.Equal(at.storedAt), err

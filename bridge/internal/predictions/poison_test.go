@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/streams"
 )
 
 // No time that a provider can write holds up the events behind it.
@@ -73,7 +74,7 @@ func (s inner) Store(ctx context.Context, stream string, m *nats.Msg) (bridge.Re
 	return s.next.Store(ctx, stream, m)
 }
 
-func (s inner) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []bridge.Outcome {
+func (s inner) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []streams.Outcome {
 	return s.next.StoreAll(ctx, stream, msgs)
 }
 
@@ -84,8 +85,8 @@ type refusing struct {
 	word string
 }
 
-func (s refusing) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []bridge.Outcome {
-	out := make([]bridge.Outcome, len(msgs))
+func (s refusing) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []streams.Outcome {
+	out := make([]streams.Outcome, len(msgs))
 	at := slices.IndexFunc(msgs, func(m *nats.Msg) bool { return strings.Contains(m.Subject, s.word) })
 	if at < 0 {
 		return s.inner.StoreAll(ctx, stream, msgs)
@@ -135,7 +136,7 @@ type silentStore struct {
 	silent atomic.Bool
 }
 
-func (s *silentStore) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []bridge.Outcome {
+func (s *silentStore) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []streams.Outcome {
 	if s.silent.Load() {
 		<-ctx.Done()
 	}
@@ -177,9 +178,9 @@ type poisoned struct {
 	word string
 }
 
-func (s poisoned) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []bridge.Outcome {
+func (s poisoned) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []streams.Outcome {
 	if slices.ContainsFunc(msgs, func(m *nats.Msg) bool { return strings.Contains(m.Subject, s.word) }) {
-		out := make([]bridge.Outcome, len(msgs))
+		out := make([]streams.Outcome, len(msgs))
 		for i := range out {
 			out[i].Err = bridge.ErrUnknown
 		}

@@ -61,7 +61,7 @@ func (q *question) query(ctx context.Context) (map[string]string, error) {
 		return nil, nil
 	}
 	s, err := q.ledger.Get(ctx, q.name, q.it.ID)
-	if errors.Is(err, bridge.ErrNoEntry) {
+	if errors.Is(err, bridge.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {

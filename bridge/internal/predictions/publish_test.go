@@ -16,6 +16,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/streamread"
+	"github.com/hookspan/hookspan/internal/streams"
 )
 
 const longest = 20 * time.Second
@@ -73,7 +74,7 @@ func (s *ledgerStore) Store(ctx context.Context, stream string, m *nats.Msg) (br
 	})
 }
 
-func (s *ledgerStore) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []bridge.Outcome {
+func (s *ledgerStore) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []streams.Outcome {
 	return s.next.StoreAll(ctx, stream, msgs)
 }
 
@@ -85,7 +86,7 @@ type natsRig struct {
 
 // withNATS is a rig on a server of its own, or on that of another rig, whose times are
 // short.
-func withNATS(t *testing.T, bench *streamtest.Bench, p provider) *natsRig {
+func withNATS(t *testing.T, bench *streamtest.Bench, p fakeProvider) *natsRig {
 	t.Helper()
 	if bench == nil {
 		bench = streamtest.Start(t, streamtest.Config())

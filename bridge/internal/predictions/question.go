@@ -10,7 +10,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/provider"
 	"github.com/hookspan/hookspan/bridge/internal/source"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 const (
@@ -92,11 +94,11 @@ func (q *question) answer(ctx context.Context, now time.Time) answer {
 	ctx, cancel := context.WithTimeout(ctx, q.times.answer)
 	defer cancel()
 	body, err := q.source.Asker.Result(ctx, q.it.ID)
-	var wait *bridge.TryLaterError
+	var wait *provider.TryLaterError
 	switch {
 	case errors.As(err, &wait):
 		return answer{result: pollLimited, err: err, said: said(err)}
-	case errors.Is(err, bridge.ErrNotAtProvider):
+	case errors.Is(err, provider.ErrNoPrediction):
 		return answer{result: pollNotFound, err: err, said: said(err)}
 	case err != nil:
 		return answer{result: pollFailed, err: err, said: said(err)}
@@ -110,7 +112,7 @@ func readAnswer(src *source.Source, id string, body []byte, now time.Time) answe
 		Body: body, ContentType: "application/json", ReceivedAt: now, Origin: bridge.OriginPoll, AnyAge: true,
 	})
 	if err == nil && e.PredictionID != id {
-		err = fmt.Errorf("the answer is about prediction %q", bridge.Truncate(e.PredictionID, maxSaid))
+		err = fmt.Errorf("the answer is about prediction %q", printable.Truncate(e.PredictionID, maxSaid))
 	}
 	switch {
 	case err != nil:
@@ -121,7 +123,7 @@ func readAnswer(src *source.Source, id string, body []byte, now time.Time) answe
 	return answer{result: pollEnded, event: e, said: e.RawStatus}
 }
 
-func said(err error) string { return bridge.Truncate(err.Error(), maxSaid) }
+func said(err error) string { return printable.Truncate(err.Error(), maxSaid) }
 
 // judge tells the throttle how the provider answers, and people when it does not.
 func (q *question) judge(began, now time.Time, a answer) {
@@ -131,7 +133,7 @@ func (q *question) judge(began, now time.Time, a answer) {
 	case pollNotFound:
 		q.throttle.answered(now, false)
 	case pollLimited:
-		var wait *bridge.TryLaterError
+		var wait *provider.TryLaterError
 		errors.As(a.err, &wait)
 		pauses := q.throttle.later(began, now, wait.After)
 		q.log.Info("the provider does not want to be asked now", zap.Time("until", q.throttle.pausedUntil()), zap.Error(a.err))
@@ -152,7 +154,7 @@ func (q *question) judge(began, now time.Time, a answer) {
 func (q *question) raisePolling(what, said string) {
 	q.cfg.Alarms.Raise(bridge.Alarm{
 		Kind: bridge.AlarmPolling, Subject: q.name,
-		Text: bridge.Sentences(fmt.Sprintf("the API of %s %s: %s", q.name, what, said),
+		Text: printable.Sentences(fmt.Sprintf("the API of %s %s: %s", q.name, what, said),
 			fmt.Sprintf("Predictions whose webhook does not come have no end until it does: check sources.%s.api, its base_url and its key", q.name)),
 		Details: map[string]any{"source": q.name, "error": said, "paused_until": q.throttle.pausedUntil()},
 	})

@@ -153,7 +153,7 @@ func (t *term) entry(ctx context.Context, key string) (*entry, error) {
 	e := &entry{key: key}
 	raw, revision, err := t.bucket.get(ctx, key)
 	switch {
-	case errors.Is(err, bridge.ErrNoEntry):
+	case errors.Is(err, bridge.ErrNotFound):
 	case err != nil:
 		return nil, fmt.Errorf("reading an entry of the ledger: %w", err)
 	default:

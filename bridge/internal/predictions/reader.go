@@ -32,7 +32,7 @@ func (r *Reader) open(ctx context.Context) (jetstream.Stream, error) {
 }
 
 // Get returns what the ledger knows of a prediction. It is behind the stream of events
-// by what was not folded yet. The error wraps [bridge.ErrNoEntry] when it knows
+// by what was not folded yet. The error wraps [bridge.ErrNotFound] when it knows
 // nothing, or nothing any more.
 func (r *Reader) Get(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
 	raw, _, err := r.get(ctx, bridge.PredictionKey(bridge.KeyEntry, source, id))
@@ -86,7 +86,7 @@ func decodeState(raw []byte) (*bridge.PredictionState, error) {
 }
 
 // get returns the value of a key and its revision. The error wraps
-// [bridge.ErrNoEntry] when there is none.
+// [bridge.ErrNotFound] when there is none.
 func (r *Reader) get(ctx context.Context, key string) (value []byte, revision uint64, err error) {
 	stream, err := r.open(ctx)
 	if err != nil {
@@ -94,7 +94,7 @@ func (r *Reader) get(ctx context.Context, key string) (value []byte, revision ui
 	}
 	m, err := stream.GetLastMsgForSubject(ctx, r.names.PredictionsSubject(key))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		err = bridge.ErrNoEntry
+		err = bridge.ErrNotFound
 	}
 	if err != nil {
 		return nil, 0, err

@@ -20,23 +20,24 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/source"
+	"github.com/hookspan/hookspan/internal/streams"
 )
 
-// provider is somebody else's API.
-type provider func(ctx context.Context, id string) ([]byte, error)
+// fakeProvider is somebody else's API.
+type fakeProvider func(ctx context.Context, id string) ([]byte, error)
 
-func (p provider) Result(ctx context.Context, id string) ([]byte, error) { return p(ctx, id) }
+func (p fakeProvider) Result(ctx context.Context, id string) ([]byte, error) { return p(ctx, id) }
 
-func (p provider) HasKey() bool { return true }
+func (p fakeProvider) HasKey() bool { return true }
 
 // says is a provider that says the same of every prediction.
-func says(rest string) provider {
+func says(rest string) fakeProvider {
 	return func(_ context.Context, id string) ([]byte, error) {
 		return []byte(`{"id":"` + id + `","model":"get3w/flux-dev",` + rest + `}`), nil
 	}
 }
 
-func fails(err error) provider {
+func fails(err error) fakeProvider {
 	return func(context.Context, string) ([]byte, error) { return nil, err }
 }
 
@@ -52,7 +53,7 @@ type askings struct {
 	list []asking
 }
 
-func (a *askings) of(p provider) provider {
+func (a *askings) of(p fakeProvider) fakeProvider {
 	return func(ctx context.Context, id string) ([]byte, error) {
 		a.mu.Lock()
 		a.list = append(a.list, asking{id, time.Now()})
@@ -198,7 +199,7 @@ func (s noStore) Store(context.Context, string, *nats.Msg) (bridge.Receipt, erro
 	return bridge.Receipt{}, errors.New("nothing is stored here")
 }
 
-func (s noStore) StoreAll(context.Context, string, []*nats.Msg) []bridge.Outcome { return nil }
+func (s noStore) StoreAll(context.Context, string, []*nats.Msg) []streams.Outcome { return nil }
 
 // askRig is a reconciler that can be run.
 type askRig struct {
@@ -211,7 +212,7 @@ type askRig struct {
 
 // newAskRig returns a reconciler of source get3w with the provider, and of the source
 // other with the second one.
-func newAskRig(t testing.TB, store Store, js jetstream.JetStream, providers ...provider) *askRig {
+func newAskRig(t testing.TB, store Store, js jetstream.JetStream, providers ...fakeProvider) *askRig {
 	t.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
 	cfg := Config{Sources: map[string]SourceConfig{}, GiveUpAfter: 24 * time.Hour, Alarms: &alarms{}, Logger: zap.New(core)}

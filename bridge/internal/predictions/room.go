@@ -56,7 +56,7 @@ func (b *bucket) makeRoom(ctx context.Context, bytes int, from uint64, keep map[
 	}
 	for _, p := range finished {
 		// That of another revision stays: it is not what was looked at.
-		if err := streamread.Remove(ctx, stream, p.revision); err != nil && !errors.Is(err, bridge.ErrNoEntry) {
+		if err := streamread.Remove(ctx, stream, p.revision); err != nil && !errors.Is(err, bridge.ErrNotFound) {
 			return removed, from, err
 		}
 		removed = append(removed, p.key)

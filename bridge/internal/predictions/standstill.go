@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 // standstill knows for how long the terms of this process have brought nothing into the
@@ -41,7 +42,7 @@ func (s *standstill) note(t *term, now time.Time, err error) bool {
 func (s *standstill) alarm(stream string, err error) bridge.Alarm {
 	return bridge.Alarm{
 		Kind: bridge.AlarmPredictionsStuck, Subject: stream,
-		Text: bridge.Sentences(
+		Text: printable.Sentences(
 			fmt.Sprintf("the ledger of predictions stands still since %s, behind event %d: %v", s.since.UTC().Format(time.RFC3339), s.folded, err),
 			"Webhooks are accepted and kept for it, but nobody learns the end of a prediction from it, and nobody is asked for one whose webhook does not come: see to that, or report it"),
 		Details: map[string]any{"since": s.since.UTC(), "folded": s.folded, "error": err.Error()},

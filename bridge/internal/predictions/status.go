@@ -17,14 +17,14 @@ import (
 const statusAge = time.Minute
 
 // Status returns how the ledger stands, as its leader wrote it a few seconds ago, or up
-// to a minute ago when nothing has changed. The error wraps [bridge.ErrNoEntry] when
+// to a minute ago when nothing has changed. The error wraps [bridge.ErrNotFound] when
 // nobody has led it yet.
 func (r *Reader) Status(ctx context.Context) (*adminapi.PredictionsStatus, error) {
 	b := bucket{Reader: r}
 	var s adminapi.PredictionsStatus
 	revision, err := b.load(ctx, keyStatus, &s)
 	if err == nil && revision == 0 {
-		err = fmt.Errorf("reading the status of the ledger: %w", bridge.ErrNoEntry)
+		err = fmt.Errorf("reading the status of the ledger: %w", bridge.ErrNotFound)
 	}
 	if err != nil {
 		return nil, err

@@ -98,7 +98,7 @@ func (b *bucket) remove(ctx context.Context, revision uint64) error {
 	if err != nil {
 		return err
 	}
-	if err := streamread.Remove(ctx, stream, revision); err != nil && !errors.Is(err, bridge.ErrNoEntry) {
+	if err := streamread.Remove(ctx, stream, revision); err != nil && !errors.Is(err, bridge.ErrNotFound) {
 		return err
 	}
 	return nil
@@ -107,7 +107,7 @@ func (b *bucket) remove(ctx context.Context, revision uint64) error {
 // removeKey removes whatever value the key has.
 func (b *bucket) removeKey(ctx context.Context, key string) error {
 	_, revision, err := b.get(ctx, key)
-	if errors.Is(err, bridge.ErrNoEntry) {
+	if errors.Is(err, bridge.ErrNotFound) {
 		return nil
 	}
 	if err != nil {

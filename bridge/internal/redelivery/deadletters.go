@@ -24,7 +24,7 @@ func NewDeadLetters(js jetstream.JetStream, names bridge.Names) *DeadLetters {
 	return &DeadLetters{js: js, names: names}
 }
 
-// Get returns one letter. The error wraps [bridge.ErrNoEntry] when it is not there.
+// Get returns one letter. The error wraps [bridge.ErrNotFound] when it is not there.
 func (l *DeadLetters) Get(ctx context.Context, seq uint64) (adminapi.DeadEntry, error) {
 	stream, err := streamread.Open(ctx, l.js, l.names.DeadStream())
 	if err != nil {
@@ -37,7 +37,7 @@ func (l *DeadLetters) Get(ctx context.Context, seq uint64) (adminapi.DeadEntry, 
 	return l.decode(m), nil
 }
 
-// Remove removes one letter. The error wraps [bridge.ErrNoEntry] when it is not
+// Remove removes one letter. The error wraps [bridge.ErrNotFound] when it is not
 // there.
 func (l *DeadLetters) Remove(ctx context.Context, seq uint64) error {
 	stream, err := streamread.Open(ctx, l.js, l.names.DeadStream())
@@ -110,7 +110,7 @@ func NewEvents(js jetstream.JetStream, names bridge.Names) *Events {
 	return &Events{js: js, names: names}
 }
 
-// Get returns one event. The error wraps [bridge.ErrNoEntry] when it is not there.
+// Get returns one event. The error wraps [bridge.ErrNotFound] when it is not there.
 func (v *Events) Get(ctx context.Context, seq uint64) (adminapi.EventEntry, error) {
 	stream, err := streamread.Open(ctx, v.js, v.names.EventsStream())
 	if err != nil {
@@ -200,7 +200,7 @@ func consumerFilters(c jetstream.ConsumerConfig) []string {
 
 func matchesAny(filters []string, subject string) bool {
 	for _, f := range filters {
-		if bridge.SubjectMatches(f, subject) {
+		if streamread.SubjectMatches(f, subject) {
 			return true
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/printable"
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
@@ -96,7 +97,7 @@ func (r *Reaper) bury(ctx context.Context, msg jetstream.Msg) error {
 		}
 		if receipt.Result == bridge.Stored {
 			r.cfg.Logger.Warn("an event became a dead letter, its program ended it or did not live to", zap.String("consumer", a.Consumer),
-				zap.Uint64("sequence", a.StreamSeq), zap.Uint64("deliveries", a.Deliveries), zap.String("reason", bridge.Truncate(a.Reason, maxReason)))
+				zap.Uint64("sequence", a.StreamSeq), zap.Uint64("deliveries", a.Deliveries), zap.String("reason", printable.Truncate(a.Reason, maxReason)))
 		}
 		if err := r.settle(a); err != nil {
 			return err
@@ -121,7 +122,7 @@ func (r *Reaper) letter(ctx context.Context, a advisory) (*nats.Msg, error) {
 		return nil, err
 	}
 	m, err := streamread.Get(ctx, stream, a.StreamSeq)
-	if errors.Is(err, bridge.ErrNoEntry) {
+	if errors.Is(err, bridge.ErrNotFound) {
 		r.cfg.Logger.Error("an event that was given up is not stored any more, so it has no dead letter",
 			zap.String("consumer", a.Consumer), zap.Uint64("sequence", a.StreamSeq))
 		return nil, nil
@@ -131,7 +132,7 @@ func (r *Reaper) letter(ctx context.Context, a advisory) (*nats.Msg, error) {
 	}
 	header := bridge.Header(m.Header)
 	letter := bridge.DeadLetter{
-		Consumer: a.Consumer, Cause: bridge.DeadTerminated, Error: cmp.Or(bridge.Truncate(a.Reason, maxReason), "its program ended the delivery and gave no reason"),
+		Consumer: a.Consumer, Cause: bridge.DeadTerminated, Error: cmp.Or(printable.Truncate(a.Reason, maxReason), "its program ended the delivery and gave no reason"),
 		Attempts: int(min(a.Deliveries, 1<<31)), Subject: m.Subject, Sequence: m.Sequence,
 	}
 	if a.Type == advisoryExhausted {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 // longestCall bounds one redelivery, so that whoever asked for it over HTTP gets an
@@ -85,7 +86,7 @@ func (r *Redeliverer) removeLetter(c *call, seq uint64) error {
 	if c.options.DryRun {
 		return nil
 	}
-	if err := r.letters.Remove(c.ctx, seq); err != nil && !errors.Is(err, bridge.ErrNoEntry) {
+	if err := r.letters.Remove(c.ctx, seq); err != nil && !errors.Is(err, bridge.ErrNotFound) {
 		return err
 	}
 	return nil
@@ -99,7 +100,7 @@ func (r *Redeliverer) Replay(ctx context.Context, consumer, run string, sel admi
 	c := newCall(ctx, sel.Limit, o)
 	reader, err := readers.find(ctx, consumer)
 	if err == nil && reader.missing {
-		err = fmt.Errorf("%s: %w", consumer, bridge.ErrNoConsumer)
+		err = fmt.Errorf("%s: %w", consumer, adminapi.ErrNoConsumer)
 	}
 	if err != nil {
 		return c.end(err)
@@ -258,7 +259,7 @@ func (r *readers) find(ctx context.Context, consumer string) (reader, error) {
 		return reader{}, fmt.Errorf("looking up durable %s: %w", consumer, err)
 	default:
 		for _, filter := range consumerFilters(durable.CachedInfo().Config) {
-			found.again = found.again || bridge.SubjectMatches(filter, r.names.Again(consumer, r.names.Event("any", "any", "any")))
+			found.again = found.again || streamread.SubjectMatches(filter, r.names.Again(consumer, r.names.Event("any", "any", "any")))
 			if !r.names.IsAgain(filter) {
 				found.filters = append(found.filters, filter)
 			}

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 const (
@@ -76,7 +77,7 @@ func (a *Alarms) Raise(alarm bridge.Alarm) {
 	if alarm.Time.IsZero() {
 		alarm.Time = time.Now()
 	}
-	alarm.Text = bridge.Sentences(alarm.Text) // one line, also of an error that has several
+	alarm.Text = printable.Sentences(alarm.Text) // one line, also of an error that has several
 	kind, isNew := a.remember(alarm)
 	a.total.WithLabelValues(kind).Inc()
 	if !isNew {

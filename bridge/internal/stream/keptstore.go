@@ -25,7 +25,7 @@ func NewKeptStore(js jetstream.JetStream, names bridge.Names) *KeptStore {
 	return &KeptStore{js: js, names: names}
 }
 
-// Get returns one entry. The error wraps [bridge.ErrNoEntry] when it is not there.
+// Get returns one entry. The error wraps [bridge.ErrNotFound] when it is not there.
 func (s *KeptStore) Get(ctx context.Context, place string, seq uint64) (adminapi.KeptEntry, error) {
 	stream, err := s.stream(ctx, place)
 	if err != nil {
@@ -38,7 +38,7 @@ func (s *KeptStore) Get(ctx context.Context, place string, seq uint64) (adminapi
 	return s.entry(place, m), nil
 }
 
-// Remove removes one entry. The error wraps [bridge.ErrNoEntry] when it is not
+// Remove removes one entry. The error wraps [bridge.ErrNotFound] when it is not
 // there.
 func (s *KeptStore) Remove(ctx context.Context, place string, seq uint64) error {
 	stream, err := s.stream(ctx, place)
@@ -54,7 +54,7 @@ func (s *KeptStore) Remove(ctx context.Context, place string, seq uint64) error 
 // passed over, and visit may remove the one it is given. It does not know the
 // selection's limit.
 func (s *KeptStore) Walk(ctx context.Context, sel adminapi.KeptSelection, visit func(adminapi.KeptEntry) error) error {
-	for _, place := range bridge.Places() {
+	for _, place := range adminapi.Places() {
 		if sel.Place != "" && sel.Place != place {
 			continue
 		}
@@ -64,7 +64,7 @@ func (s *KeptStore) Walk(ctx context.Context, sel adminapi.KeptSelection, visit 
 		}
 		span := streamread.Span{Subject: ">", Sequences: sel.Sequences, After: sel.After, Before: sel.Before, Newest: sel.Newest}
 		if sel.Source != "" || sel.Cause != "" {
-			span.Subject = s.names.PlaceSubject(place, sel.Source, sel.Cause)
+			span.Subject = placeSubject(s.names, place, sel.Source, sel.Cause)
 		}
 		err = streamread.Walk(ctx, stream, span, func(m *jetstream.RawStreamMsg) error { return visit(s.entry(place, m)) })
 		if err != nil {
@@ -75,9 +75,9 @@ func (s *KeptStore) Walk(ctx context.Context, sel adminapi.KeptSelection, visit 
 }
 
 func (s *KeptStore) stream(ctx context.Context, place string) (jetstream.Stream, error) {
-	name := s.names.PlaceStream(place)
+	name := placeStream(s.names, place)
 	if name == "" {
-		return nil, fmt.Errorf("%q is no place of kept deliveries: %w", place, bridge.ErrNoEntry)
+		return nil, fmt.Errorf("%q is no place of kept deliveries: %w", place, bridge.ErrNotFound)
 	}
 	return streamread.Open(ctx, s.js, name)
 }
@@ -96,15 +96,41 @@ func (s *KeptStore) entry(place string, m *jetstream.RawStreamMsg) adminapi.Kept
 // can be looked at and dropped.
 func (s *KeptStore) unreadable(m *jetstream.RawStreamMsg, place string, err error) *bridge.KeptDelivery {
 	return &bridge.KeptDelivery{
-		Detail:     fmt.Sprintf("this message of %s was not written by Hookspan: %v", s.names.PlaceStream(place), err),
+		Detail:     fmt.Sprintf("this message of %s was not written by Hookspan: %v", placeStream(s.names, place), err),
 		ReceivedAt: m.Time, Body: m.Data, BodyBytes: int64(len(m.Data)), Truncated: true,
 	}
 }
 
 func (s *KeptStore) parse(subject, place string) (source, cause string) {
 	tokens := strings.Split(subject, ".")
-	if want := strings.Split(s.names.PlaceSubject(place, "", ""), "."); len(tokens) != len(want) {
+	if want := strings.Split(placeSubject(s.names, place, "", ""), "."); len(tokens) != len(want) {
 		return subject, "unreadable"
 	}
 	return tokens[2], tokens[3]
+}
+
+// placeStream is the stream of a place; an unknown place has "".
+func placeStream(n bridge.Names, place string) string {
+	switch place {
+	case adminapi.PlaceQuarantine:
+		return n.QuarantineStream()
+	case adminapi.PlaceRefused:
+		return n.RefusedStream()
+	}
+	return ""
+}
+
+// placeSubject is the subject pattern of the deliveries of a source that were
+// kept in a place for a cause; an empty source or cause is every one.
+func placeSubject(n bridge.Names, place, source, cause string) string {
+	if source == "" {
+		source = "*"
+	}
+	if cause == "" {
+		cause = "*"
+	}
+	if place == adminapi.PlaceRefused {
+		return n.Refused(source, cause)
+	}
+	return n.Quarantine(source, cause)
 }

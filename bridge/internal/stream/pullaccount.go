@@ -1,6 +1,9 @@
 package stream
 
-import "github.com/hookspan/hookspan/bridge"
+import (
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/stream/guestcalls"
+)
 
 // PullUser is the user of the program that reads one pull consumer. Its password is
 // the secret of the data folder of the same name.
@@ -21,9 +24,9 @@ func pullAccount(n bridge.Names, consumer, password string) account {
 			"$JS.ACK." + durable + ".>",
 		},
 		redirected: map[string]string{
-			n.WaitOf(consumer): n.LaterOf(consumer),
-			n.Call(info):       info,
-			n.Call(jsInfo):     jsInfo,
+			n.WaitOf(consumer):            n.LaterOf(consumer),
+			guestcalls.Subject(n, info):   info,
+			guestcalls.Subject(n, jsInfo): jsInfo,
 		},
 	}
 }

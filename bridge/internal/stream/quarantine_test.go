@@ -171,12 +171,12 @@ func TestKeptStore(t *testing.T) {
 	require.Empty(t, bodies(adminapi.KeptSelection{Place: "refused"}))
 
 	require.NoError(t, s.Remove(ctx, "quarantine", 3))
-	require.ErrorIs(t, s.Remove(ctx, "quarantine", 3), bridge.ErrNoEntry)
-	require.ErrorIs(t, s.Remove(ctx, "quarantine", 99), bridge.ErrNoEntry)
+	require.ErrorIs(t, s.Remove(ctx, "quarantine", 3), bridge.ErrNotFound)
+	require.ErrorIs(t, s.Remove(ctx, "quarantine", 99), bridge.ErrNotFound)
 	_, err := s.Get(ctx, "quarantine", 3)
-	require.ErrorIs(t, err, bridge.ErrNoEntry)
+	require.ErrorIs(t, err, bridge.ErrNotFound)
 	_, err = s.Get(ctx, "events", 1)
-	require.ErrorIs(t, err, bridge.ErrNoEntry)
+	require.ErrorIs(t, err, bridge.ErrNotFound)
 	e, err := s.Get(ctx, "quarantine", 5)
 	require.NoError(t, err)
 	require.Equal(t, "other", e.Source)
@@ -328,12 +328,12 @@ type away struct {
 	tries atomic.Int32
 }
 
-func (s *away) StoreAll(ctx context.Context, st string, msgs []*nats.Msg) []bridge.Outcome {
+func (s *away) StoreAll(ctx context.Context, st string, msgs []*nats.Msg) []streams.Outcome {
 	s.tries.Add(1)
 	if s.back.Load() {
 		return s.BlockStorer.StoreAll(ctx, st, msgs)
 	}
-	out := make([]bridge.Outcome, len(msgs))
+	out := make([]streams.Outcome, len(msgs))
 	for i := range out {
 		out[i].Err = bridge.ErrUnavailable
 	}
@@ -382,7 +382,7 @@ func TestKeptWalkGoesOnBehindDamage(t *testing.T) {
 	}
 	<-b.JS.PublishAsyncComplete()
 	require.NoError(t, os.Remove(filepath.Join(dir, "nats", "jetstream", "HOOKSPAN", "streams", "HOOKSPAN_QUARANTINE", "msgs", "2.blk")))
-	for _, sel := range []adminapi.KeptSelection{{Place: bridge.PlaceQuarantine}, {Source: "get3w"}} {
+	for _, sel := range []adminapi.KeptSelection{{Place: adminapi.PlaceQuarantine}, {Source: "get3w"}} {
 		visited, last := 0, uint64(0)
 		require.NoError(t, stream.NewKeptStore(b.JS, b.Names).Walk(t.Context(), sel, func(e adminapi.KeptEntry) error {
 			visited++

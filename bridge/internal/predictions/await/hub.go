@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 const (
@@ -128,7 +129,7 @@ func (h *Hub) join(ctx context.Context, source, id string) (*waiter, error) {
 		return nil, errClosed
 	case h.count >= MaxWaiters:
 		h.mu.Unlock()
-		return nil, fmt.Errorf("waiting for prediction %q of %s: %w: %d wait", id, source, bridge.ErrBusy, MaxWaiters)
+		return nil, fmt.Errorf("waiting for prediction %q of %s: %w: %d wait", id, source, adminapi.ErrBusy, MaxWaiters)
 	}
 	h.count++
 	w.place = len(h.waiters[w.key])

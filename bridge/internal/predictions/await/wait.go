@@ -14,7 +14,7 @@ import (
 
 // Wait returns what is known of a prediction as soon as it is not open any more: it has
 // its end, or was given up. When ctx ends before, it returns what is known by then, nil
-// for nothing, and ctx's error. Any other error wraps [bridge.ErrBusy] when too many
+// for nothing, and ctx's error. Any other error wraps [adminapi.ErrBusy] when too many
 // wait, or says why NATS cannot be asked. The state is the caller's.
 func (h *Hub) Wait(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
 	return h.watch(ctx, source, id, func(bridge.PredictionUpdate) error { return nil })
@@ -128,7 +128,7 @@ func (v *view) reread(ctx context.Context) error {
 	defer cancel()
 	s, err := v.hub.reader.Get(reading, v.source, v.id)
 	switch {
-	case errors.Is(err, bridge.ErrNoEntry):
+	case errors.Is(err, bridge.ErrNotFound):
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()

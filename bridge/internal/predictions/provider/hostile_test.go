@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/hookspan/hookspan/bridge"
 )
 
 // zeros is 8 MiB of them, in 8 KiB.
@@ -79,7 +77,7 @@ func TestEndlessAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, err := client(t, serve(t, answer).URL, func(cfg *Config) { cfg.Timeout = patience }).result(t, "a")
 			require.Error(t, err)
-			require.NotErrorIs(t, err, bridge.ErrNotAtProvider)
+			require.NotErrorIs(t, err, ErrNoPrediction)
 		})
 	}
 }

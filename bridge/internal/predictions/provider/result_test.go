@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/hookspan/hookspan/bridge"
 )
 
 const object = `{"id":"a/b", "status":"completed","n":1.0000000000000000001,"urls":{"get":"https://elsewhere.example/steal"}}`
@@ -86,7 +84,7 @@ func TestWhatIsNoResult(t *testing.T) {
 		got, err := client(t, serve(t, c.answer).URL, nil).result(t, "a")
 		require.ErrorContains(t, err, c.words, name)
 		require.Nil(t, got)
-		require.NotErrorIs(t, err, bridge.ErrNotAtProvider, name)
+		require.NotErrorIs(t, err, ErrNoPrediction, name)
 		require.Less(t, len(err.Error()), 2*maxMessage, name)
 		for _, r := range err.Error() {
 			require.GreaterOrEqual(t, r, ' ', name)
@@ -109,7 +107,7 @@ func TestNotAtProvider(t *testing.T) {
 		saysJSON(`{"code":404,"message":"no such prediction","data":null}`),
 	} {
 		_, err := client(t, serve(t, answer).URL, nil).result(t, "a")
-		require.ErrorIs(t, err, bridge.ErrNotAtProvider)
+		require.ErrorIs(t, err, ErrNoPrediction)
 	}
 }
 
@@ -122,7 +120,7 @@ func TestTryLater(t *testing.T) {
 				w.Header().Set("Retry-After", value)
 				answer(w, r)
 			}).URL, nil).result(t, "a")
-			var later *bridge.TryLaterError
+			var later *TryLaterError
 			require.ErrorAs(t, err, &later)
 			require.Equal(t, want, later.After, value)
 		}
@@ -203,7 +201,7 @@ func TestKey(t *testing.T) {
 	_, err := c.result(t, "a")
 	require.ErrorIs(t, err, ErrNoKey)
 	require.ErrorContains(t, err, "sources.get3w.api.key")
-	var later *bridge.TryLaterError
+	var later *TryLaterError
 	require.ErrorAs(t, err, &later, "nobody needs to ask again soon")
 	_, err = c.submit(t)
 	require.ErrorIs(t, err, ErrNoKey)

@@ -141,7 +141,7 @@ func (c *Client) answered(ctx context.Context, res *http.Response, key []byte) (
 	switch {
 	case res.StatusCode >= 400:
 		a, _, _ := explained(res)
-		r.Message, r.Object = printable(a.message, key), Censor(a.object, key)
+		r.Message, r.Object = plainText(a.message, key), Censor(a.object, key)
 		return r, nil
 	case res.StatusCode >= 300:
 		return nil, fmt.Errorf("%w: %w", ErrUnknownOutcome, redirected(res, key))
@@ -157,7 +157,7 @@ func (c *Client) answered(ctx context.Context, res *http.Response, key []byte) (
 	if err != nil {
 		return nil, fmt.Errorf("%w: its answer cannot be read: %w", ErrUnknownOutcome, withoutURL(err, key))
 	}
-	r.Message, r.Object = printable(a.message, key), a.object
+	r.Message, r.Object = plainText(a.message, key), a.object
 	if a.failed() {
 		r.Status = a.code
 		return r, nil

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 func TestInspect(t *testing.T) {
@@ -22,7 +22,7 @@ func TestInspect(t *testing.T) {
 }
 
 func TestWebhookURL(t *testing.T) {
-	sub := bridge.Submission{Source: "get3w", Reference: "r", Metadata: map[string]string{"tenant": "of the metadata", "not-allowed": "x"}, Tenant: "t"}
+	sub := adminapi.Submission{Source: "get3w", Reference: "r", Metadata: map[string]string{"tenant": "of the metadata", "not-allowed": "x"}, Tenant: "t"}
 	for want, s := range map[string]Source{
 		"https://x/h/webhooks/get3w":                                  {},
 		"https://x/h/webhooks/get3w/tok":                              {PathToken: []byte("tok"), Query: []string{"nothing"}},

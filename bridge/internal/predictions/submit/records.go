@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
@@ -81,7 +82,7 @@ func (r *records) put(ctx context.Context, key string, rec record, revision uint
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
 	ack, err := r.js.PublishMsg(ctx, &nats.Msg{Subject: r.names.PredictionsSubject(key), Data: value},
-		jetstream.WithExpectLastSequencePerSubject(revision), jetstream.WithMsgTTL(bridge.IdempotencyLife))
+		jetstream.WithExpectLastSequencePerSubject(revision), jetstream.WithMsgTTL(adminapi.IdempotencyLife))
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok &&
 		(api.ErrorCode == codeWrongLastSequence || api.ErrorCode == codeWrongLastSequenceClustered) {
 		err = errTaken
@@ -93,7 +94,7 @@ func (r *records) put(ctx context.Context, key string, rec record, revision uint
 }
 
 // get returns the record under the key, and its revision. The error wraps
-// [bridge.ErrNoEntry] when there is none.
+// [bridge.ErrNotFound] when there is none.
 func (r *records) get(ctx context.Context, key string) (rec record, revision uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
@@ -103,7 +104,7 @@ func (r *records) get(ctx context.Context, key string) (rec record, revision uin
 	}
 	m, err := stream.GetLastMsgForSubject(ctx, r.names.PredictionsSubject(key))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		err = bridge.ErrNoEntry
+		err = bridge.ErrNotFound
 	}
 	if err == nil {
 		err = json.Unmarshal(m.Data, &rec)

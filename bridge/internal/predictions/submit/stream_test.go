@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // events answers with a stream.
@@ -25,7 +26,7 @@ func events(text ...string) http.HandlerFunc {
 	}
 }
 
-func streamed(key string) bridge.Submission {
+func streamed(key string) adminapi.Submission {
 	sub := submission(key)
 	sub.Body = []byte(`{"stream":true}`)
 	return sub
@@ -140,7 +141,7 @@ func TestStreamThatBreaks(t *testing.T) {
 	})
 	var got strings.Builder
 	done, err := r.Submit(context.Background(), streamed("k"), func(e []byte) error { got.Write(e); return nil })
-	var failed *bridge.SubmitError
+	var failed *adminapi.SubmitError
 	require.ErrorAs(t, err, &failed)
 	require.False(t, failed.Unknown)
 	require.Contains(t, failed.Detail, "predictions/get3w/pred%2F1")

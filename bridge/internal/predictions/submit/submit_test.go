@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 func TestSubmitted(t *testing.T) {
@@ -235,28 +236,28 @@ func TestWhatCannotBeSubmitted(t *testing.T) {
 	r := setup(t, says(200, created))
 	long := strings.Repeat("x", 1025)
 	for name, c := range map[string]struct {
-		change func(*bridge.Submission)
+		change func(*adminapi.Submission)
 		status int
 		words  string
 	}{
-		"source":      {func(s *bridge.Submission) { s.Source = "other" }, 404, "No source"},
-		"model":       {func(s *bridge.Submission) { s.Model = "a/../b" }, 400, "model"},
-		"own webhook": {func(s *bridge.Submission) { s.Body = []byte(`{"a":1,"webhook\u005furl":"https://evil.example"}`) }, 400, "the bridge puts in its own"},
-		"its case":    {func(s *bridge.Submission) { s.Body = []byte(`{"Webhook_URL":null}`) }, 400, "the bridge puts in its own"},
-		"stream":      {func(s *bridge.Submission) { s.Body = []byte(`{"stream":"true"}`) }, 400, "neither true nor false"},
-		"no object":   {func(s *bridge.Submission) { s.Body = []byte(`[]`) }, 400, "not a JSON object"},
-		"nothing":     {func(s *bridge.Submission) { s.Body = nil }, 400, "not a JSON object"},
-		"two":         {func(s *bridge.Submission) { s.Body = []byte(`{}{}`) }, 400, "behind"},
-		"cut off":     {func(s *bridge.Submission) { s.Body = []byte(`{"a":`) }, 400, "not one JSON object"},
-		"twice":       {func(s *bridge.Submission) { s.Body = []byte(`{"a":{"b":1,"b":2}}`) }, 400, "not one JSON object"},
-		"encoding":    {func(s *bridge.Submission) { s.Body = []byte("{\"a\":\"\xff\"}") }, 400, "not one JSON object"},
-		"too large":   {func(s *bridge.Submission) { s.Body = []byte(`{"a":"` + strings.Repeat("x", 1<<20) + `"}`) }, 400, "at most"},
-		"deadline":    {func(s *bridge.Submission) { s.Deadline = time.Now().Add(365 * 24 * time.Hour) }, 400, "deadline"},
-		"reference":   {func(s *bridge.Submission) { s.Reference = long }, 400, "reference"},
-		"metadata":    {func(s *bridge.Submission) { s.Metadata = map[string]string{"x": long} }, 400, "metadata x"},
-		"meta name":   {func(s *bridge.Submission) { s.Metadata = map[string]string{"X Y": "z"} }, 400, "X Y"},
-		"key":         {func(s *bridge.Submission) { s.IdempotencyKey = "a\nb" }, 400, "idempotency key"},
-		"long key":    {func(s *bridge.Submission) { s.IdempotencyKey = long }, 400, "idempotency key"},
+		"source":      {func(s *adminapi.Submission) { s.Source = "other" }, 404, "No source"},
+		"model":       {func(s *adminapi.Submission) { s.Model = "a/../b" }, 400, "model"},
+		"own webhook": {func(s *adminapi.Submission) { s.Body = []byte(`{"a":1,"webhook\u005furl":"https://evil.example"}`) }, 400, "the bridge puts in its own"},
+		"its case":    {func(s *adminapi.Submission) { s.Body = []byte(`{"Webhook_URL":null}`) }, 400, "the bridge puts in its own"},
+		"stream":      {func(s *adminapi.Submission) { s.Body = []byte(`{"stream":"true"}`) }, 400, "neither true nor false"},
+		"no object":   {func(s *adminapi.Submission) { s.Body = []byte(`[]`) }, 400, "not a JSON object"},
+		"nothing":     {func(s *adminapi.Submission) { s.Body = nil }, 400, "not a JSON object"},
+		"two":         {func(s *adminapi.Submission) { s.Body = []byte(`{}{}`) }, 400, "behind"},
+		"cut off":     {func(s *adminapi.Submission) { s.Body = []byte(`{"a":`) }, 400, "not one JSON object"},
+		"twice":       {func(s *adminapi.Submission) { s.Body = []byte(`{"a":{"b":1,"b":2}}`) }, 400, "not one JSON object"},
+		"encoding":    {func(s *adminapi.Submission) { s.Body = []byte("{\"a\":\"\xff\"}") }, 400, "not one JSON object"},
+		"too large":   {func(s *adminapi.Submission) { s.Body = []byte(`{"a":"` + strings.Repeat("x", 1<<20) + `"}`) }, 400, "at most"},
+		"deadline":    {func(s *adminapi.Submission) { s.Deadline = time.Now().Add(365 * 24 * time.Hour) }, 400, "deadline"},
+		"reference":   {func(s *adminapi.Submission) { s.Reference = long }, 400, "reference"},
+		"metadata":    {func(s *adminapi.Submission) { s.Metadata = map[string]string{"x": long} }, 400, "metadata x"},
+		"meta name":   {func(s *adminapi.Submission) { s.Metadata = map[string]string{"X Y": "z"} }, 400, "X Y"},
+		"key":         {func(s *adminapi.Submission) { s.IdempotencyKey = "a\nb" }, 400, "idempotency key"},
+		"long key":    {func(s *adminapi.Submission) { s.IdempotencyKey = long }, 400, "idempotency key"},
 	} {
 		sub := submission("")
 		c.change(&sub)

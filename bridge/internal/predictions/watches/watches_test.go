@@ -20,6 +20,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/watches"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -56,7 +57,7 @@ func TestAnnounceStoresAnEvent(t *testing.T) {
 	require.Equal(t, bridge.OriginWatch, e.Origin, "of those who may speak for the bridge")
 
 	_, _, err = a.Announce(t.Context(), bridge.Watch{Source: "other", Prediction: "a"})
-	require.ErrorIs(t, err, bridge.ErrNoSource)
+	require.ErrorIs(t, err, adminapi.ErrNoSource)
 	_, _, err = a.Announce(t.Context(), bridge.Watch{Source: "get3w", Prediction: ".."})
 	require.ErrorContains(t, err, "no prediction id")
 	require.EqualValues(t, 1, b.Messages(t, b.Names.EventsStream()))

@@ -1,23 +1,24 @@
-package bridge
+// Package mediatype judges the media types that senders call their bodies by.
+package mediatype
 
 import (
 	"mime"
 	"strings"
 )
 
-// TypeJSON is the media type of JSON.
-const TypeJSON = "application/json"
+// JSON is the media type of JSON.
+const JSON = "application/json"
 
 // cloudEvents begins the media types by which a receiver knows that the body of a
 // message is a whole CloudEvent.
 const cloudEvents = "application/cloudevents"
 
-// IsDataType reports whether a content type can say what the data of a CloudEvent is:
+// IsData reports whether a content type can say what the data of a CloudEvent is:
 // it is a media type (RFC 2046) in printable ASCII, and nowhere names a type of
 // CloudEvents itself. Receivers would read a body of such a type, or of one that only
 // begins with it, as the event, with attributes of the sender's choice.
-func IsDataType(contentType string) bool {
-	if contentType == TypeJSON {
+func IsData(contentType string) bool {
+	if contentType == JSON {
 		return true
 	}
 	for i := range len(contentType) {

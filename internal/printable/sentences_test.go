@@ -1,4 +1,4 @@
-package bridge_test
+package printable_test
 
 import (
 	"regexp"
@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 func TestSentences(t *testing.T) {
@@ -29,11 +29,11 @@ func TestSentences(t *testing.T) {
 		"v1.2":              "it failed: v1.2. See why",
 		"wait; then retry;": "it failed: wait; then retry. See why",
 	} {
-		require.Equal(t, want, bridge.Sentences("it failed: "+foreign, "See why"), "%q", foreign)
+		require.Equal(t, want, printable.Sentences("it failed: "+foreign, "See why"), "%q", foreign)
 	}
-	require.Empty(t, bridge.Sentences())
-	require.Empty(t, bridge.Sentences("", "\n"))
-	require.Equal(t, "a. B! C", bridge.Sentences("a", "", "B!", "C"))
+	require.Empty(t, printable.Sentences())
+	require.Empty(t, printable.Sentences("", "\n"))
+	require.Equal(t, "a. B! C", printable.Sentences("a", "", "B!", "C"))
 }
 
 // marks, one behind the other, are what must not come about.
@@ -44,7 +44,7 @@ func FuzzSentences(f *testing.F) {
 	f.Add("Invalid key.\n")
 	f.Add("0!\n0")
 	f.Fuzz(func(t *testing.T, foreign string) {
-		got := bridge.Sentences("it failed: because "+foreign, "See why")
+		got := printable.Sentences("it failed: because "+foreign, "See why")
 		require.True(t, strings.HasSuffix(got, " See why"))
 		lines := strings.FieldsFunc(foreign, func(r rune) bool { return r == '\n' || r == '\r' })
 		if slices.ContainsFunc(lines, marks.MatchString) {
