@@ -52,25 +52,28 @@ var arrows = map[string]arrow{
 	"consumers/consumertest": {ours: []string{"bridge", "consumers", "internal/natstest"}, never: withoutEcho},
 
 	// The machinery, from what stands on top to what everything else stands on.
-	"bridge/internal/admin":                {ours: []string{"bridge", "internal/adminapi", "internal/headers"}, never: []string{nats}},
-	"bridge/internal/ingress":              {ours: []string{"bridge", "bridge/internal/source", "internal/headers"}, never: []string{nats}},
-	"bridge/internal/quarantine":           {ours: []string{"bridge", "bridge/internal/source", "internal/adminapi"}, never: append(withoutNATS, "net/http")},
-	"bridge/internal/housekeeping":         {ours: []string{"bridge", "internal/streamread"}, never: withoutServer},
-	"bridge/internal/redelivery":           {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests", "internal/adminapi", "internal/streamread", "internal/waitbudget"}, never: withoutServer},
-	"bridge/internal/redelivery/durables":  {ours: []string{"bridge", "internal/adminapi", "internal/consumerstate", "internal/streamread"}, never: withoutServer},
-	"bridge/internal/predictions":          {ours: []string{"bridge", "bridge/internal/predictions/provider", "bridge/internal/source", "internal/adminapi", "internal/streamread", "internal/streams"}, never: withoutServer},
-	"bridge/internal/predictions/await":    {ours: []string{"bridge", "bridge/internal/predictions", "internal/adminapi", "internal/streamread"}, never: withoutServer},
-	"bridge/internal/predictions/provider": {ours: []string{"bridge", "internal/freshconn"}, never: withoutNATS},
-	"bridge/internal/predictions/submit":   {ours: []string{"bridge", "bridge/internal/predictions/provider", "internal/adminapi", "internal/streamread"}, never: withoutServer},
-	"bridge/internal/predictions/watches":  {ours: []string{"bridge", "internal/adminapi", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
-	"bridge/internal/stream":               {ours: []string{"bridge", "bridge/internal/stream/guestcalls", "bridge/internal/stream/quota", "internal/adminapi", "internal/redial", "internal/streamread", "internal/streams"}, never: withoutEcho},
-	"bridge/internal/stream/gateway":       {ours: []string{"bridge", "bridge/internal/stream/guestcalls", "internal/consumerstate", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
-	"bridge/internal/stream/quota":         {ours: []string{"bridge"}, never: withoutServer},
-	"bridge/internal/stream/guestcalls":    {ours: []string{"bridge"}, never: withoutNATS},
-	"bridge/internal/stream/requests":      {ours: []string{"bridge"}, never: withoutServer},
-	"bridge/internal/stream/streamtest":    {ours: []string{"bridge", "bridge/internal/stream", "bridge/internal/stream/gateway", "internal/natstest", "internal/streams"}, never: withoutEcho},
-	"bridge/internal/source":               {ours: []string{"bridge", "internal/signing"}, never: append(withoutNATS, "net/http")},
-	"bridge/internal/telemetry":            {ours: []string{"internal/printable"}, never: withoutNATS},
+	"bridge/internal/admin":                     {ours: []string{"bridge", "internal/adminapi", "internal/headers"}, never: []string{nats}},
+	"bridge/internal/ingress":                   {ours: []string{"bridge", "bridge/internal/source", "internal/headers"}, never: []string{nats}},
+	"bridge/internal/quarantine":                {ours: []string{"bridge", "bridge/internal/source", "internal/adminapi"}, never: append(withoutNATS, "net/http")},
+	"bridge/internal/housekeeping":              {ours: []string{"bridge", "internal/streamread"}, never: withoutServer},
+	"bridge/internal/redelivery":                {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests", "internal/adminapi", "internal/streamread", "internal/waitbudget"}, never: withoutServer},
+	"bridge/internal/redelivery/durables":       {ours: []string{"bridge", "internal/adminapi", "internal/consumerstate", "internal/streamread"}, never: withoutServer},
+	"bridge/internal/predictions":               {ours: []string{"bridge", "bridge/internal/predictions/fold", "bridge/internal/predictions/poller", "internal/adminapi", "internal/streamread", "internal/streams"}, never: withoutServer},
+	"bridge/internal/predictions/fold":          {ours: []string{"bridge"}, never: withoutNATS},
+	"bridge/internal/predictions/fold/foldtest": {ours: []string{"bridge", "bridge/internal/predictions/fold", "bridge/internal/source"}, never: withoutNATS},
+	"bridge/internal/predictions/poller":        {ours: []string{"bridge", "bridge/internal/predictions/fold", "bridge/internal/predictions/provider", "bridge/internal/source", "internal/adminapi", "internal/streamread"}, never: withoutServer},
+	"bridge/internal/predictions/await":         {ours: []string{"bridge", "bridge/internal/predictions", "bridge/internal/predictions/fold", "internal/adminapi", "internal/streamread"}, never: withoutServer},
+	"bridge/internal/predictions/provider":      {ours: []string{"bridge", "internal/freshconn"}, never: withoutNATS},
+	"bridge/internal/predictions/submit":        {ours: []string{"bridge", "bridge/internal/predictions/provider", "internal/adminapi", "internal/streamread"}, never: withoutServer},
+	"bridge/internal/predictions/watches":       {ours: []string{"bridge", "internal/adminapi", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
+	"bridge/internal/stream":                    {ours: []string{"bridge", "bridge/internal/stream/guestcalls", "bridge/internal/stream/quota", "internal/adminapi", "internal/redial", "internal/streamread", "internal/streams"}, never: withoutEcho},
+	"bridge/internal/stream/gateway":            {ours: []string{"bridge", "bridge/internal/stream/guestcalls", "internal/consumerstate", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
+	"bridge/internal/stream/quota":              {ours: []string{"bridge"}, never: withoutServer},
+	"bridge/internal/stream/guestcalls":         {ours: []string{"bridge"}, never: withoutNATS},
+	"bridge/internal/stream/requests":           {ours: []string{"bridge"}, never: withoutServer},
+	"bridge/internal/stream/streamtest":         {ours: []string{"bridge", "bridge/internal/stream", "bridge/internal/stream/gateway", "internal/natstest", "internal/streams"}, never: withoutEcho},
+	"bridge/internal/source":                    {ours: []string{"bridge", "internal/signing"}, never: append(withoutNATS, "net/http")},
+	"bridge/internal/telemetry":                 {ours: []string{"internal/printable"}, never: withoutNATS},
 
 	// What several sides need.
 	"internal/adminapi":      {ours: []string{"bridge", "internal/consumerstate", "internal/printable"}, stdOnly: true},
@@ -103,7 +106,7 @@ var arrows = map[string]arrow{
 var everywhere = []string{"internal/backoff", "internal/printable", "internal/mediatype"}
 
 // forTests are the packages that only tests, and each other, may import.
-var forTests = []string{"bridge/internal/stream/streamtest", "internal/natstest", "consumers/consumertest"}
+var forTests = []string{"bridge/internal/predictions/fold/foldtest", "bridge/internal/stream/streamtest", "internal/natstest", "consumers/consumertest"}
 
 // allows reports whether a package of ours may be imported; a rule that ends with a star
 // is for everything below a folder.

@@ -93,7 +93,7 @@ const (
 	KindArchived = "outputs.archived"
 	// KindWatch: somebody waits for the end of a prediction; see [Watch].
 	KindWatch = "watch.set"
-	// KindLost: the ledger gave a watched prediction up; see [Lost].
+	// KindLost: the prediction store gave a watched prediction up; see [Lost].
 	KindLost = "watch.lost"
 )
 

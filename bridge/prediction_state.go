@@ -61,7 +61,7 @@ type PredictionState struct {
 	Events []EventRef `json:"events"`
 	// Conflict: it ended a second time, in another way. The first one counts.
 	Conflict bool `json:"conflict,omitempty"`
-	// Lost is why the ledger gave it up.
+	// Lost is why the prediction store gave it up.
 	Lost *Lost `json:"lost,omitempty"`
 
 	// Sequence is that of the last event that is in it.

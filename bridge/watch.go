@@ -18,7 +18,7 @@ const (
 
 // Watch is the body of an event of [KindWatch]: somebody has a prediction and wants
 // its end, also when its webhook does not come. What it says beside that is the
-// user's own, and joins what the ledger tells of the prediction.
+// user's own, and joins what the prediction store tells of the prediction.
 type Watch struct {
 	Source     string `json:"source"`
 	Prediction string `json:"prediction"`

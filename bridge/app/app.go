@@ -73,7 +73,7 @@ type App struct {
 	submits   *submits
 	secrets   secretUsers
 	consumers []*consumers.Consumer
-	ledger    *predictions.Ledger // nil: this process has no such role
+	ledger    *predictions.Leader // nil: this process has no such role
 	reloader  *reloader
 
 	// ctx ends when the App is told to stop or a part has failed. Group has every

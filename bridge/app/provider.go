@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/internal/predictions"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/provider"
 )
 
@@ -55,7 +55,7 @@ func newProviders(cfg *config.Config, getenv func(string) (string, bool), agent 
 }
 
 // asker is how the provider of a source is asked, nil when it has no API.
-func (p *providerSet) asker(source string) predictions.Asker {
+func (p *providerSet) asker(source string) poller.Provider {
 	if client, ok := p.clients[source]; ok {
 		return client
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 )
 
 const (
@@ -232,8 +233,8 @@ func (r *rig) forgetLedger(ctx context.Context) error {
 
 // foldAll returns how many events a second the ledger acknowledges once they are in it.
 func (r *rig) foldAll(ctx context.Context) (rate float64, err error) {
-	ledger := predictions.NewLedger(r.bare, r.publisher, predictions.Config{
-		Names: r.names, Sources: map[string]predictions.SourceConfig{sourceName: {Source: r.source}},
+	ledger := predictions.NewLeader(r.bare, r.publisher, predictions.Config{
+		Names: r.names, Sources: map[string]poller.SourceConfig{sourceName: {Source: r.source}},
 		Keep: ledgerKeep, Process: "bench", Alarms: instant{}, Logger: r.log,
 	})
 	r.run(context.WithoutCancel(ctx), ledger.Run)

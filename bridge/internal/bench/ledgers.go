@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/predictions"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
 )
 
 const (
@@ -34,8 +34,8 @@ const (
 
 // What a bridge logs of its ledger.
 const (
-	saysLeads = "this process leads the ledger of predictions"
-	saysWhole = "the ledger of predictions is whole"
+	saysLeads = "this process leads the predictions"
+	saysWhole = "the prediction store is whole"
 )
 
 // kept is a bridge with a ledger, and what it gave in each round.
@@ -289,7 +289,7 @@ func finishedEntry() ([]byte, error) {
 	}
 	var s bridge.PredictionState
 	for i, e := range []*bridge.Event{watch, completed} {
-		predictions.Fold(&s, e, predictions.At{Sequence: million + uint64(i), StoredAt: now})
+		fold.Fold(&s, e, fold.At{Sequence: million + uint64(i), StoredAt: now})
 	}
 	raw, err := json.Marshal(s)
 	return raw, errors.Join(err, p.close())

@@ -12,16 +12,17 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
 
-func benchRig(b *testing.B) (*streamtest.Bench, *Ledger) {
+func benchRig(b *testing.B) (*streamtest.Bench, *Leader) {
 	b.Helper()
 	cfg := streamtest.Config()
 	cfg.Streams.MaxBytes = 4 << 30
 	bench := streamtest.Start(b, cfg)
-	l := NewLedger(bench.JS, bench.Publisher(), Config{Names: bench.Names, Process: "bench", Keep: time.Hour, Alarms: &heard{}})
+	l := NewLeader(bench.JS, bench.Publisher(), Config{Names: bench.Names, Process: "bench", Keep: time.Hour, Alarms: &heard{}})
 	l.lease = &lease{bucket: l.bucket, process: "bench", times: l.times}
 	return bench, l
 }
@@ -62,7 +63,7 @@ func BenchmarkFold(b *testing.B) {
 	}
 	storeAll(b, bench, bench.Names.EventsStream(), msgs)
 	require.NoError(b, l.lease.acquire(b.Context()))
-	t := newTerm(l)
+	t := newLeadership(l)
 	c, err := t.begin(b.Context())
 	require.NoError(b, err)
 	feed, err := newFeed(c, time.Minute, &t.foldedTo)
@@ -95,13 +96,13 @@ func BenchmarkLoadOpen(b *testing.B) {
 	var msgs []*nats.Msg
 	for n := range predictions {
 		id := fmt.Sprintf("prediction-%d", n)
-		raw, err := json.Marshal(openRecord{Source: "get3w", ID: id, Model: "get3w/flux-dev", FirstSeen: time.Now(), Sequence: uint64(n)})
+		raw, err := json.Marshal(poller.Record{Source: "get3w", ID: id, Model: "get3w/flux-dev", FirstSeen: time.Now(), Sequence: uint64(n)})
 		require.NoError(b, err)
 		msgs = append(msgs, l.bucket.message(bridge.PredictionKey(bridge.KeyOpen, "get3w", id), raw, 0, 0))
 	}
 	storeAll(b, bench, bench.Names.PredictionsStream(), msgs)
 	for b.Loop() {
-		n, err := newTerm(l).loadOpen(b.Context())
+		n, err := newLeadership(l).loadOpen(b.Context())
 		require.NoError(b, err)
 		require.Equal(b, predictions, n)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
 
-// What the ledger has not folded yet stays in a crowded stream of events; what it has
+// What the prediction store has not folded yet stays in a crowded stream of events; what it has
 // goes.
 func TestJanitorWaitsForTheLedger(t *testing.T) {
 	cfg := streamtest.Config()

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
@@ -188,7 +189,7 @@ func TestOneLeads(t *testing.T) {
 	require.Nil(t, r.record("a"))
 }
 
-// Who cannot reach the ledger ends its term before anybody else begins one.
+// Who cannot reach the prediction store ends its term before anybody else begins one.
 func TestWhoCannotRenewEnds(t *testing.T) {
 	r := newRig(t)
 	store := &fragile{next: r.store}
@@ -233,7 +234,7 @@ func TestSuspendedLeaderWritesNothing(t *testing.T) {
 	entries, open := r.all(bridge.KeyEntry), r.all(bridge.KeyOpen)
 	require.Len(t, entries, 21)
 	require.Empty(t, open)
-	term := next.metrics.term.Load()
+	term := next.metrics.leadership.Load()
 
 	resume()
 	r.eventually(func() bool { return !old.leads() })
@@ -242,7 +243,7 @@ func TestSuspendedLeaderWritesNothing(t *testing.T) {
 	require.NotZero(t, refused)
 	require.Equal(t, entries, r.all(bridge.KeyEntry))
 	require.Empty(t, r.all(bridge.KeyOpen))
-	require.Same(t, term, next.metrics.term.Load(), "the other one is not disturbed")
+	require.Same(t, term, next.metrics.leadership.Load(), "the other one is not disturbed")
 	old.stop()
 	require.True(t, next.leads(), "nor is its lease given up by who has it no more")
 }
@@ -305,16 +306,16 @@ func TestDeliveredAgain(t *testing.T) {
 	require.Nil(t, r.record("a"))
 }
 
-// A process that could not reach the ledger for a while, and was the leader before,
+// A process that could not reach the prediction store for a while, and was the leader before,
 // need not wait for itself.
 func TestWhoLedLastLeadsAgainAtOnce(t *testing.T) {
 	r := newRig(t)
 	store := &fragile{next: r.store}
-	l := NewLedger(r.JS, store, Config{Names: r.Names, Process: "one", Keep: time.Hour, Alarms: r.heard})
+	l := NewLeader(r.JS, store, Config{Names: r.Names, Process: "one", Keep: time.Hour, Alarms: r.heard})
 	l.times = shortTimes
 	l.times.patience = time.Hour
 	run(t, l)
-	leads := func() bool { return l.metrics.term.Load() != nil }
+	leads := func() bool { return l.metrics.leadership.Load() != nil }
 	r.eventually(leads)
 	store.kill()
 	r.eventually(func() bool { return !leads() })
@@ -324,8 +325,8 @@ func TestWhoLedLastLeadsAgainAtOnce(t *testing.T) {
 	r.eventually(leads)
 }
 
-// run runs a ledger until the test ends.
-func run(t *testing.T, l *Ledger) {
+// run runs a prediction store until the test ends.
+func run(t *testing.T, l *Leader) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- l.Run(ctx) }()
@@ -341,7 +342,7 @@ type forgetful struct {
 func (s *forgetful) Store(ctx context.Context, stream string, m *nats.Msg) (bridge.Receipt, error) {
 	switch {
 	case s.nothing:
-		return bridge.Receipt{}, fmt.Errorf("%w: %w", errTermOver, bridge.ErrUnknown)
+		return bridge.Receipt{}, fmt.Errorf("%w: %w", poller.ErrNotLeader, bridge.ErrUnknown)
 	case s.lost:
 		_, _ = s.inner.Store(ctx, stream, m)
 		return bridge.Receipt{}, bridge.ErrUnknown
@@ -362,7 +363,7 @@ func TestLostAnswerOfALease(t *testing.T) {
 	store.lost, store.nothing = false, true
 	err := l.renew(t.Context())
 	require.Error(t, err)
-	require.NotErrorIs(t, err, errTermOver)
+	require.NotErrorIs(t, err, poller.ErrNotLeader)
 	store.nothing = false
 	require.NoError(t, l.renew(t.Context()))
 	require.EqualValues(t, 3, l.n)

@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/fold/foldtest"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
@@ -143,11 +145,11 @@ func (s *silentStore) StoreAll(ctx context.Context, stream string, msgs []*nats.
 	return s.inner.StoreAll(ctx, stream, msgs)
 }
 
-// A ledger that stands still says so: how far it is behind, and in words.
+// A prediction store that stands still says so: how far it is behind, and in words.
 func TestStandstillIsTold(t *testing.T) {
 	r := newRig(t)
 	store := &silentStore{inner: inner{r.store}}
-	l := NewLedger(r.JS, store, Config{Names: r.Names, Process: "one", Keep: time.Hour, Alarms: r.heard})
+	l := NewLeader(r.JS, store, Config{Names: r.Names, Process: "one", Keep: time.Hour, Alarms: r.heard})
 	l.times = shortTimes
 	l.times.stuck = time.Second
 	run(t, l)
@@ -192,7 +194,7 @@ func (s poisoned) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg)
 // So does one that begins again and again, and never gets by the same event.
 func TestPoisonedEventIsTold(t *testing.T) {
 	r := newRig(t)
-	l := NewLedger(r.JS, poisoned{inner{r.store}, "poison"}, Config{Names: r.Names, Process: "one", Keep: time.Hour, Alarms: r.heard})
+	l := NewLeader(r.JS, poisoned{inner{r.store}, "poison"}, Config{Names: r.Names, Process: "one", Keep: time.Hour, Alarms: r.heard})
 	l.times = shortTimes
 	l.times.stuck = time.Second
 	r.publish(r.says("a", running))
@@ -205,32 +207,32 @@ func TestPoisonedEventIsTold(t *testing.T) {
 
 // Another process that led meanwhile stood not still, nor did one that went on.
 func TestStandstill(t *testing.T) {
-	l := NewLedger(nil, nil, Config{})
+	l := NewLeader(nil, nil, Config{})
 	s := &l.standstill
-	at := func(second int) time.Time { return noon.Add(time.Duration(second) * time.Second) }
+	at := func(second int) time.Time { return foldtest.Noon.Add(time.Duration(second) * time.Second) }
 	ends := func(began, ended int, folded uint64, err error) bool {
-		term := newTerm(l)
+		term := newLeadership(l)
 		term.started = at(began)
 		term.foldedTo.Store(folded)
 		return s.note(term, at(ended), err)
 	}
 	require.False(t, ends(0, 10, 0, errKilled))
 	require.False(t, ends(15, 59, 0, errKilled))
-	require.True(t, ends(60, 61, 0, errTermOver))
+	require.True(t, ends(60, 61, 0, poller.ErrNotLeader))
 	require.False(t, ends(62, 70, 5, errKilled), "it went on")
 	require.True(t, ends(75, 130, 5, errKilled))
 	require.True(t, ends(130, 131, 4, errKilled), "it began before where it was")
 	require.True(t, ends(131, 132, 5, errKilled), "and is only there again")
 	require.False(t, ends(200, 201, 5, errKilled), "another one has led")
 	require.True(t, ends(205, 270, 5, errKilled))
-	anew := newTerm(l)
+	anew := newLeadership(l)
 	anew.started, anew.meta.ID = at(271), "new"
 	anew.foldedTo.Store(3)
 	require.False(t, s.note(anew, at(272), errKilled), "it is folded anew")
-	suspended := newTerm(l)
+	suspended := newLeadership(l)
 	suspended.started, suspended.movedAt = at(202), at(203)
 	suspended.current.Store(1)
-	require.False(t, s.note(suspended, at(9000), errTermOver), "another one leads")
+	require.False(t, s.note(suspended, at(9000), poller.ErrNotLeader), "another one leads")
 }
 
 // Whatever an error ends in, the alarm is made of whole sentences.

@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/predictions"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
 )
 
 const (
@@ -53,7 +53,7 @@ func (h *Hub) listen() *feed {
 }
 
 // run keeps the subscriptions until nobody has waited for a while, or ctx ends. After
-// each time that they were away everybody reads the ledger.
+// each time that they were away everybody reads the prediction store.
 func (h *Hub) run(ctx context.Context, f *feed) {
 	nc := h.js.Conn()
 	changes := nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
@@ -70,7 +70,7 @@ func (h *Hub) run(ctx context.Context, f *feed) {
 		stop, err := h.subscribe(ctx, trouble)
 		if err == nil {
 			if first {
-				close(f.ready) // who waits for that reads the ledger then
+				close(f.ready) // who waits for that reads the prediction store then
 				first = false
 			} else {
 				h.tellAll()
@@ -170,7 +170,7 @@ func (h *Hub) subscribe(ctx context.Context, trouble chan<- error) (stop func(),
 func (h *Hub) eventStored(meta *jetstream.MsgMetadata, m jetstream.Msg) {
 	// What is no event does not concern anybody.
 	if e, err := bridge.DecodeEvent(bridge.Header(m.Headers()), m.Data()); err == nil {
-		told := storedEvent{e, predictions.At{Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp.UTC()}}
+		told := storedEvent{e, fold.At{Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp.UTC()}}
 		h.tell(keyOf(e.Source, e.PredictionID), func(n *note) { n.add(told) })
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/predictions"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
 	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/streamread"
 )
@@ -25,7 +25,7 @@ const (
 	findBatch = 1000
 )
 
-// Past finds predictions that the ledger does not know any more, by their events. It
+// Past finds predictions that the prediction store does not know any more, by their events. It
 // is safe for concurrent use.
 type Past struct {
 	js    jetstream.JetStream
@@ -130,6 +130,6 @@ func (p *Past) fold(ctx context.Context, stream jetstream.Stream, m jetstream.Ms
 	if s == nil {
 		s = &bridge.PredictionState{}
 	}
-	predictions.Fold(s, e, predictions.At{Sequence: raw.Sequence, StoredAt: raw.Time})
+	fold.Fold(s, e, fold.At{Sequence: raw.Sequence, StoredAt: raw.Time})
 	return s, nil
 }

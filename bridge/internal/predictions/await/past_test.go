@@ -14,7 +14,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
 )
 
-// What the ledger has forgotten is found by its events, and is the same.
+// What the prediction store has forgotten is found by its events, and is the same.
 func TestFindsByEvents(t *testing.T) {
 	b := setup(t)
 	past := await.NewPast(b.js, b.n)

@@ -45,7 +45,7 @@ func TestTheLargestEventWakes(t *testing.T) {
 	require.Equal(t, bridge.StatusCompleted, b.get(done).state.Status)
 }
 
-// Whoever is slow is told what it missed, or reads the ledger.
+// Whoever is slow is told what it missed, or reads the prediction store.
 func TestSlowFollowerMissesNoEnd(t *testing.T) {
 	for count, size := range map[int]int{40: 0, 10: 40 << 10} {
 		t.Run(fmt.Sprint(count), func(t *testing.T) {
@@ -87,7 +87,7 @@ func TestReturnsAtOnceWhatIsInTheLedger(t *testing.T) {
 	require.Equal(t, bridge.StatusFailed, a.state.Status)
 }
 
-// An event that was stored before somebody waits, and folded later, wakes by the ledger.
+// An event that was stored before somebody waits, and folded later, wakes by the prediction store.
 func TestWakesByTheLedger(t *testing.T) {
 	b := setup(t)
 	first, end := b.tell("pred_1", "processing"), b.tell("pred_1", "completed")
@@ -100,7 +100,7 @@ func TestWakesByTheLedger(t *testing.T) {
 	require.Len(t, a.state.Events, 2)
 }
 
-// The end that was stored before somebody waits wakes by the ledger, also when more was
+// The end that was stored before somebody waits wakes by the prediction store, also when more was
 // heard since.
 func TestEndBehindWhatWasHeard(t *testing.T) {
 	b := setup(t)
@@ -176,7 +176,7 @@ func TestGivenUpIsAnEndToo(t *testing.T) {
 	require.Equal(t, bridge.DeadNotFound, a.state.Lost.Cause)
 }
 
-// A ledger that is rebuilt tells once more that it was given up, which is over.
+// A prediction store that is rebuilt tells once more that it was given up, which is over.
 func TestRebuildDoesNotEndTheWaitForWhatIsTakenUpAgain(t *testing.T) {
 	b := setup(t)
 	put := func(s bridge.PredictionState) {

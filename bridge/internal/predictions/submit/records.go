@@ -41,7 +41,7 @@ type record struct {
 	Done    *bridge.Submitted `json:"done,omitempty"`
 }
 
-// records keeps them beside the ledger of predictions.
+// records keeps them beside the prediction store.
 type records struct {
 	js    JetStream
 	names bridge.Names

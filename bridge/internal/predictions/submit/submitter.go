@@ -72,7 +72,7 @@ type Config struct {
 	Publisher Publisher
 	// Unable returns why nothing can be recorded now, "" when it can; nil is always.
 	Unable func(ctx context.Context) string
-	// JetStream has the bucket of the ledger of predictions.
+	// JetStream has the bucket of the prediction store.
 	JetStream JetStream
 	// Tell publishes how far a prediction is; what nobody hears is lost.
 	Tell func(subject string, data []byte) error

@@ -1,5 +1,5 @@
 // Package watches takes word of predictions that somebody has, and makes events of it:
-// from there the ledger knows of them, whatever becomes of their webhooks.
+// from there the prediction store knows of them, whatever becomes of their webhooks.
 package watches
 
 import (
