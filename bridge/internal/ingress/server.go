@@ -87,7 +87,7 @@ type Server struct {
 	intake   *intake
 
 	draining atomic.Bool
-	gate     gate
+	drain    drain
 }
 
 // New binds the address, so an error about it is known before anything is
@@ -187,7 +187,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	// ctx has ended, so the time to finish needs one of its own.
 	ctx = context.WithoutCancel(ctx)
-	finished := s.gate.shut()
+	finished := s.drain.shut()
 	err := ignoreClosed(s.listener.Close())
 	select {
 	case <-finished:
@@ -237,7 +237,7 @@ func (s *Server) handler() http.Handler {
 	e.OPTIONS("/", s.options)
 	for _, path := range []string{"/webhooks/:source", "/webhooks/:source/:token"} {
 		for _, slash := range []string{"", "/"} {
-			e.POST(path+slash, s.receive, s.admit)
+			e.POST(path+slash, s.accept, s.admit)
 			// One answer for every name: nobody learns which sources there are.
 			e.HEAD(path+slash, s.root)
 			e.OPTIONS(path+slash, s.options)
