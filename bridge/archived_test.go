@@ -39,7 +39,7 @@ func TestOtherEventsAreNotArchived(t *testing.T) {
 	_, err = e.Prediction()
 	require.NoError(t, err)
 	for _, body := range []string{"", "null", "[]", `{"outputs":1}`} {
-		_, err := ParseArchived([]byte(body))
+		_, err := (&Event{Type: TypeArchived, Body: []byte(body)}).Archived()
 		require.Error(t, err, body)
 	}
 }

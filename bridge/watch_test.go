@@ -72,20 +72,20 @@ func TestWatchLimits(t *testing.T) {
 	}
 }
 
-func FuzzParseWatch(f *testing.F) {
+func FuzzWatch(f *testing.F) {
 	f.Add([]byte(`{"source":"get3w","prediction":"pred_1","deadline":"2026-01-31T12:00:00Z"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		w, err := ParseWatch(body)
+		w, err := (&Event{Type: TypeWatch, Body: body}).Watch()
 		if (w == nil) == (err == nil) {
 			t.Fatal("either a watch or an error")
 		}
 	})
 }
 
-func FuzzParseLost(f *testing.F) {
+func FuzzLost(f *testing.F) {
 	f.Add([]byte(`{"source":"get3w","prediction":"pred_1","cause":"not_found"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		l, err := ParseLost(body)
+		l, err := (&Event{Type: TypeLost, Body: body}).Lost()
 		if (l == nil) == (err == nil) {
 			t.Fatal("either a loss or an error")
 		}

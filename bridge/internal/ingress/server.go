@@ -105,7 +105,7 @@ func New(cfg Config, routes []Route, deps Deps, log *zap.Logger) (*Server, error
 		crowded: rate.Sometimes{Interval: crowdedEvery},
 		metrics: newMetrics(),
 		proxies: cfg.TrustedProxies,
-		rates:   newRates(cfg.RatePerAddress, cfg.BurstPerAddress),
+		rates:   newRates(cfg.RatePerAddress, cfg.BurstPerAddress, maxAddresses),
 		intake:  &intake{maxRequests: cfg.MaxInFlight, maxBytes: cfg.MaxInFlightBytes, maxBody: cfg.MaxBody},
 	}
 	s.SetRoutes(routes)

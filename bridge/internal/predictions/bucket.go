@@ -87,16 +87,9 @@ func (b *bucket) load(ctx context.Context, key string, value any) (uint64, error
 	return revision, nil
 }
 
-// Codes of the JetStream API for a revision that is not the last one.
-const (
-	codeWrongRevision         jetstream.ErrorCode = 10071
-	codeWrongRevisionConstant jetstream.ErrorCode = 10164 // which does not say the last one
-)
-
 // over is err, which wraps poller.ErrNotLeader too when somebody else has written.
 func over(err error) error {
-	if api, ok := errors.AsType[*jetstream.APIError](err); ok &&
-		(api.ErrorCode == codeWrongRevision || api.ErrorCode == codeWrongRevisionConstant) {
+	if streamread.IsWrongSequence(err) {
 		return fmt.Errorf("%w: %w", poller.ErrNotLeader, err)
 	}
 	return err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
+	"github.com/hookspan/hookspan/internal/backoff"
 )
 
 const (
@@ -59,7 +60,7 @@ func (h *Hub) run(ctx context.Context, f *feed) {
 	changes := nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
 	defer func() { nc.RemoveStatusListener(changes) }()
 	defer f.idle.Stop()
-	restart, first := firstRestart, true
+	restart, first := backoff.Backoff{First: firstRestart, Max: lastRestart}, true
 	for {
 		if now := h.js.Conn(); now != nc { // the old one was closed for good
 			nc.RemoveStatusListener(changes)
@@ -82,17 +83,17 @@ func (h *Hub) run(ctx context.Context, f *feed) {
 			return
 		}
 		if time.Since(began) > lastRestart {
-			restart = firstRestart
+			restart.Reset()
 		}
-		h.log.Warn("events of predictions that somebody waits for may come late: they are not listened to now, trying again", zap.Duration("in", restart), zap.Error(err))
-		again := time.NewTimer(restart)
+		wait := restart.Next()
+		h.log.Warn("events of predictions that somebody waits for may come late: they are not listened to now, trying again", zap.Duration("in", wait), zap.Error(err))
+		again := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 		case <-changes:
 		case <-again.C:
 		}
 		again.Stop()
-		restart = min(2*restart, lastRestart)
 	}
 }
 
@@ -130,7 +131,7 @@ func (h *Hub) unlisten(f *feed) bool {
 	return true
 }
 
-// subscribe listens to events, ledger and progress. Trouble is told what fails later.
+// subscribe listens to events, the prediction store and progress. Trouble is told what fails later.
 func (h *Hub) subscribe(ctx context.Context, trouble chan<- error) (stop func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, subscribeTimeout)
 	defer cancel()
@@ -151,7 +152,7 @@ func (h *Hub) subscribe(ctx context.Context, trouble chan<- error) (stop func(),
 		handle          func(*jetstream.MsgMetadata, jetstream.Msg)
 	}{
 		{h.names.EventsStream(), h.names.AllEvents(), true, h.eventStored},
-		{h.names.PredictionsStream(), h.names.PredictionsSubject(bridge.KeyEntry + ".>"), false, h.ledgerChanged},
+		{h.names.PredictionsStream(), h.names.PredictionsSubject(bridge.KeyEntry + ".>"), false, h.storeChanged},
 	} {
 		end, err := h.consume(ctx, s.stream, s.subject, s.bodies, s.handle, trouble)
 		if err != nil {
@@ -175,7 +176,7 @@ func (h *Hub) eventStored(meta *jetstream.MsgMetadata, m jetstream.Msg) {
 	}
 }
 
-func (h *Hub) ledgerChanged(_ *jetstream.MsgMetadata, m jetstream.Msg) {
+func (h *Hub) storeChanged(_ *jetstream.MsgMetadata, m jetstream.Msg) {
 	h.tell(strings.TrimPrefix(m.Subject(), h.names.PredictionsSubject(bridge.KeyEntry+".")), func(n *note) { n.reread = true })
 }
 

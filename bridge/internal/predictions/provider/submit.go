@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/internal/backoff"
 )
 
 // How a submission can fail. An error of [Client.Submit] wraps one of them, or
@@ -89,22 +91,10 @@ func (c *Client) Submit(ctx context.Context, model string, body []byte) (*Respon
 func (c *Client) try(ctx context.Context, model string, key, body []byte) (*Response, error) {
 	for n := 1; ; n++ {
 		res, err := c.post(ctx, model, key, body)
-		if n == tries || !errors.Is(err, ErrNotSent) || !sleep(ctx, time.Duration(n)*pause) {
+		if n == tries || !errors.Is(err, ErrNotSent) || !backoff.Sleep(ctx, time.Duration(n)*pause) {
 			return res, err
 		}
 		c.cfg.Logger.Warn("a submission did not reach the provider and is sent again", zap.String("source", c.cfg.Source), zap.Error(err))
-	}
-}
-
-// sleep returns false when ctx ends first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

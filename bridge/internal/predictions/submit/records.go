@@ -61,13 +61,6 @@ func recordKey(source, idempotencyKey string) string {
 // errTaken: there is a record already.
 var errTaken = errors.New("there is a record already")
 
-// Codes of the JetStream API: another message came to the subject first, on one
-// replica and on several.
-const (
-	codeWrongLastSequence          = 10071
-	codeWrongLastSequenceClustered = 10164
-)
-
 // put writes the record in the place of that revision and returns the new one; 0 is
 // none. The error wraps errTaken when there is another one.
 func (r *records) put(ctx context.Context, key string, rec record, revision uint64) (uint64, error) {
@@ -83,8 +76,7 @@ func (r *records) put(ctx context.Context, key string, rec record, revision uint
 	defer cancel()
 	ack, err := r.js.PublishMsg(ctx, &nats.Msg{Subject: r.names.PredictionsSubject(key), Data: value},
 		jetstream.WithExpectLastSequencePerSubject(revision), jetstream.WithMsgTTL(adminapi.IdempotencyLife))
-	if api, ok := errors.AsType[*jetstream.APIError](err); ok &&
-		(api.ErrorCode == codeWrongLastSequence || api.ErrorCode == codeWrongLastSequenceClustered) {
+	if streamread.IsWrongSequence(err) {
 		err = errTaken
 	}
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/provider"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/backoff"
 	"github.com/hookspan/hookspan/internal/printable"
 )
 
@@ -76,7 +77,7 @@ func (s *Submitter) hurry(ctx context.Context, o *order, stream io.Closer) (name
 			case <-waiting.Done():
 			}
 		}
-		if sleep(waiting, s.cfg.nameFor) {
+		if backoff.Sleep(waiting, s.cfg.nameFor) {
 			_ = stream.Close()
 		}
 	}()
