@@ -123,6 +123,7 @@ type listed struct {
 }
 
 func TestImportArrows(t *testing.T) {
+	t.Parallel()
 	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...").Output()
 	require.NoError(t, err)
 	dec := json.NewDecoder(bytes.NewReader(out))

@@ -9,6 +9,7 @@ import (
 )
 
 func TestDeadLetterTravels(t *testing.T) {
+	t.Parallel()
 	event := Header{"ce-id": {"pred_1/completed/0"}, "Nats-Batch-Id": {"x"}, HeaderMsgID: {"y"}, "hookspan-query-ref": {"7"}}
 	again := Again{Attempt: 4, First: time.Unix(1, 0), Sequence: 9}.Header(event)
 	want := &DeadLetter{
@@ -34,6 +35,7 @@ func TestDeadLetterTravels(t *testing.T) {
 }
 
 func TestDecodeDeadLetterRefuses(t *testing.T) {
+	t.Parallel()
 	for name, h := range map[string]Header{
 		"no cause":    {},
 		"attempts":    {headerDeadCause: {"permanent"}, headerDeadAttempts: {"-1"}},
@@ -46,6 +48,7 @@ func TestDecodeDeadLetterRefuses(t *testing.T) {
 }
 
 func TestHistoryFits(t *testing.T) {
+	t.Parallel()
 	attempts := make([]FailedAttempt, 16)
 	for i := range attempts {
 		attempts[i] = FailedAttempt{Took: int64(i), Error: strings.Repeat("é", 500), Note: strings.Repeat("\"", 1000)}
@@ -83,6 +86,7 @@ func FuzzDecodeDeadLetter(f *testing.F) {
 }
 
 func TestAgainTravels(t *testing.T) {
+	t.Parallel()
 	want := Again{Attempt: 9, First: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), Sequence: 77}
 	got, err := DecodeAgain(want.Header(Header{"ce-id": {"e"}, "Nats-Schedule": {"@at x"}}))
 	require.NoError(t, err)
@@ -95,6 +99,7 @@ func TestAgainTravels(t *testing.T) {
 }
 
 func TestNamesOfWaitingEvents(t *testing.T) {
+	t.Parallel()
 	n := Names{}
 	const subject = "hookspan.events.get3w.prediction.completed.a.b"
 	later := n.Later("billing", "pred/completed/0", 3)

@@ -23,6 +23,7 @@ func kept() *KeptDelivery {
 }
 
 func TestKeptRoundTrip(t *testing.T) {
+	t.Parallel()
 	w := kept()
 	h := w.Message()
 	for key, values := range h {
@@ -37,6 +38,7 @@ func TestKeptRoundTrip(t *testing.T) {
 
 // A retry is the same delivery; what another proof or body came with is not.
 func TestKeptMsgID(t *testing.T) {
+	t.Parallel()
 	base := kept().MsgID()
 	same := kept()
 	same.ReceivedAt, same.RequestID, same.RemoteAddr, same.Cause, same.Detail = time.Now(), "other", "192.0.2.1", "stale", "x"
@@ -59,6 +61,7 @@ func TestKeptMsgID(t *testing.T) {
 // Whatever a request has, the header of its message stays under the 64 KiB that
 // the server takes.
 func TestKeptIsBounded(t *testing.T) {
+	t.Parallel()
 	w := kept()
 	w.Detail = strings.Repeat("\xff\n", 1<<20)
 	w.ContentType = strings.Repeat("é", 1<<20)
@@ -90,6 +93,7 @@ func TestKeptIsBounded(t *testing.T) {
 }
 
 func TestDecodeKeptRefuses(t *testing.T) {
+	t.Parallel()
 	for key, value := range map[string]string{
 		"hookspan-source":      "",
 		"hookspan-cause":       "",

@@ -9,6 +9,7 @@ import (
 )
 
 func TestWatchTravels(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 	w := &Watch{
 		Source: "get3w", Prediction: "pred/1", Model: "get3w/flux-dev", Deadline: now.Add(time.Hour), EstimatedDuration: 52,
@@ -33,6 +34,7 @@ func TestWatchTravels(t *testing.T) {
 }
 
 func TestLostTravels(t *testing.T) {
+	t.Parallel()
 	l := &Lost{
 		Source: "get3w", Prediction: "pred_1", Cause: DeadNotFound, Error: "404", Polls: 3,
 		Since: time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC), LostAt: time.Date(2026, 1, 31, 13, 0, 0, 0, time.UTC),
@@ -48,6 +50,7 @@ func TestLostTravels(t *testing.T) {
 }
 
 func TestWatchLimits(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	for text, change := range map[string]func(*Watch){
 		"not a usable name":     func(w *Watch) { w.Source = "a.b" },

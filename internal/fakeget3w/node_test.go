@@ -14,6 +14,7 @@ import (
 
 // The client that the provider's family publishes submits and gets its result.
 func TestClientOfTheFamily(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "node"))))
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)

@@ -12,6 +12,7 @@ import (
 )
 
 func TestSentences(t *testing.T) {
+	t.Parallel()
 	for foreign, want := range map[string]string{
 		"":                  "it failed. See why",
 		"no":                "it failed: no. See why",

@@ -21,6 +21,7 @@ func network(t testing.TB, text string) netip.Prefix {
 }
 
 func TestClientAddress(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("10.0.0.1,", maxHops)
 	for _, c := range []struct {
 		name, peer string
@@ -117,6 +118,7 @@ func TestRateBehindATrustedProxy(t *testing.T) {
 }
 
 func TestRatesForgetTheLeastLatelySeen(t *testing.T) {
+	t.Parallel()
 	r := newRates(1, 1, 2)
 	now := time.Now()
 	addr := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}) }

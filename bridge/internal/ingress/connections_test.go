@@ -70,6 +70,7 @@ func send(t testing.TB, conn net.Conn, text string) {
 }
 
 func TestConnectionsOfOneAddress(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{MaxConnectionsPerAddress: 2})
 	first := dialFrom(t, b, "127.0.0.1")
 	dialFrom(t, b, "127.0.0.1")
@@ -119,6 +120,7 @@ func TestTheLongestWaitingConnectionGivesWay(t *testing.T) {
 
 // A connection whose delivery is being stored never gives way.
 func TestNoRoomWhenAllAreAtWork(t *testing.T) {
+	t.Parallel()
 	b, finish := occupied(t, Config{MaxConnections: 1})
 	require.Empty(t, ended(t, dial(t, b)))
 	require.InDelta(t, 1, testutil.ToFloat64(b.metrics.ended.WithLabelValues(endedNoRoom)), 0)
@@ -206,6 +208,7 @@ func TestSlowBodiesGiveWay(t *testing.T) {
 }
 
 func TestResetWhileWorkedOnGivesItsPlaceBack(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{MaxInFlight: 1, MaxConnections: 2})
 	entered, finish := make(chan struct{}, 1), make(chan struct{})
 	b.pub.answer = func(context.Context, *bridge.Event) (bridge.Receipt, error) {

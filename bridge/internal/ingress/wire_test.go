@@ -61,6 +61,7 @@ func answerOn(t testing.TB, conn net.Conn) response {
 // A sender that has nothing more to say may close its half of the connection; it
 // still waits for the answer, and the event must not be lost with the context.
 func TestHalfClosedRequestIsStored(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{})
 	closed := make(chan struct{})
 	b.pub.answer = func(ctx context.Context, _ *bridge.Event) (bridge.Receipt, error) {
@@ -102,6 +103,7 @@ func (b *bench) refusedBody() <-chan struct{} {
 }
 
 func TestCutOffBody(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{})
 	conn := dial(t, b)
 	_, err := conn.Write([]byte(raw(t, body("pred_1"), 4000)))
@@ -115,6 +117,7 @@ func TestCutOffBody(t *testing.T) {
 // A length that is too small leaves a body that was never signed, and a rest that
 // is no request.
 func TestBodyLongerThanItsLength(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{})
 	conn := dial(t, b)
 	_, err := conn.Write([]byte(raw(t, body("pred_1"), 20)))
@@ -144,6 +147,7 @@ func TestPublishIsGivenTheDeadline(t *testing.T) {
 }
 
 func TestMalformedHTTP(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{})
 	for _, text := range []string{
 		"POST /webhooks/get3w HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
@@ -160,6 +164,7 @@ func TestMalformedHTTP(t *testing.T) {
 }
 
 func TestPipelinedRequests(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{})
 	conn := dial(t, b)
 	one, two := body("pred_1"), body("pred_2")
@@ -202,6 +207,7 @@ func occupied(t testing.TB, cfg Config) (*bench, func()) {
 }
 
 func TestRequestsInFlightAreBounded(t *testing.T) {
+	t.Parallel()
 	b, finish := occupied(t, Config{MaxInFlight: 1})
 	defer finish()
 	res := do(t, request(t, b.url+"/webhooks/get3w", body("second")))
@@ -212,6 +218,7 @@ func TestRequestsInFlightAreBounded(t *testing.T) {
 }
 
 func TestBytesInFlightAreBounded(t *testing.T) {
+	t.Parallel()
 	b, finish := occupied(t, Config{MaxBody: 2 * MaxHeaderBytes, MaxInFlightBytes: 3 * MaxHeaderBytes})
 	defer finish()
 	second := padded(body("second"), 3*MaxHeaderBytes/2)
@@ -228,6 +235,7 @@ func TestBytesInFlightAreBounded(t *testing.T) {
 
 // Who only announces a body takes no room from those who send one.
 func TestAnnouncedBytesAreNotReserved(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{MaxBody: 1 << 20, MaxInFlightBytes: 1<<20 + MaxHeaderBytes})
 	for range 16 {
 		conn := dial(t, b)

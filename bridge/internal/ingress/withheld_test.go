@@ -17,6 +17,7 @@ import (
 // An unusable delivery is answered 200 only when it is kept: a retry could not
 // help, and nothing is lost.
 func TestQuarantined(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{})
 	const text = `{"status":"failed","n":1.0}` + "\n"
 	r := request(t, b.url+"/webhooks/get3w?ref=order%207&other=x", text)
@@ -53,6 +54,7 @@ func TestQuarantined(t *testing.T) {
 // What the quarantine says decides, also when it kept the delivery before it
 // failed.
 func TestWithoutQuarantineNothingIsAccepted(t *testing.T) {
+	t.Parallel()
 	for _, failure := range []error{bridge.ErrFull, bridge.ErrUnavailable, bridge.ErrUnknown} {
 		b := start(t, Config{})
 		b.keep.answer = func(context.Context, *bridge.KeptDelivery) (bridge.Receipt, error) {
@@ -75,6 +77,7 @@ func TestKeepIsGivenTheDeadline(t *testing.T) {
 }
 
 func TestRefusedIsKeptWithItsDiagnosis(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{})
 	r := request(t, b.url+"/webhooks/get3w", body("pred_1"))
 	r.Header.Set("X-Get3w-Signature", "sha256="+r.Header.Get("X-Get3w-Signature"))
@@ -94,6 +97,7 @@ func TestRefusedIsKeptWithItsDiagnosis(t *testing.T) {
 }
 
 func TestWrongPathTokenIsKept(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{})
 	const mistyped = "path-token-that-is-nearly-right"
 	for _, path := range []string{"", "/" + mistyped} {
@@ -121,6 +125,7 @@ func TestWrongPathTokenIsKept(t *testing.T) {
 
 // Little is held of headers that nobody has seen to yet, however long they are.
 func TestProofIsClippedUntilItIsDiagnosed(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("a", 60<<10)
 	got := clipped(bridge.Header{"A": {long}, "B": {"1", "2", "3"}, "C": {"short"}})
 	require.Equal(t, bridge.Header{"A": {long[:bridge.MaxSignature]}, "B": {"1", "2"}, "C": {"short"}}, got)
@@ -136,6 +141,7 @@ func TestProofIsClippedUntilItIsDiagnosed(t *testing.T) {
 // Secrets do not get into what is kept, wherever a request has them: the end of
 // every test here looks for them in what was kept and logged.
 func TestSecretsAreCut(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{})
 	r := request(t, b.url+"/webhooks/guarded/"+token, `{}`)
 	hidden := map[string]string{
@@ -165,6 +171,7 @@ func TestSecretsAreCut(t *testing.T) {
 }
 
 func TestTooLargeIsKeptInPart(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{MaxBody: 200 << 10})
 	text := body(strings.Repeat("x", 300<<10))
 	for _, chunked := range []bool{false, true} {
@@ -192,6 +199,7 @@ func TestTooLargeIsKeptInPart(t *testing.T) {
 
 // Who asks before sending too much is told before.
 func TestTooLargeIsNotAskedFor(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{MaxBody: 1000})
 	conn := dial(t, b)
 	_, err := io.WriteString(conn, "POST /webhooks/get3w HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2000\r\n\r\n")
@@ -215,6 +223,7 @@ func TestTooLargeAndSlow(t *testing.T) {
 }
 
 func TestUnknownSourceRaisesOneAlarm(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{})
 	for i := range 30 {
 		require.Equal(t, 404, do(t, request(t, fmt.Sprintf("%s/webhooks/getw-%d", b.url, i), `{}`)).status)
@@ -228,6 +237,7 @@ func TestUnknownSourceRaisesOneAlarm(t *testing.T) {
 
 // A flood of forgeries does not flood the log, and what it leaves out is said.
 func TestFloodWritesFewLines(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{})
 	for range 200 {
 		r := request(t, b.url+"/webhooks/get3w", `{}`)

@@ -16,6 +16,7 @@ import (
 // What the prediction store has not folded yet stays in a crowded stream of events; what it has
 // goes.
 func TestJanitorWaitsForTheLedger(t *testing.T) {
+	t.Parallel()
 	cfg := streamtest.Config()
 	cfg.Streams.MaxBytes = 2 << 20
 	r := rigOn(t, streamtest.Start(t, cfg))

@@ -17,6 +17,7 @@ import (
 )
 
 func TestClosedAt(t *testing.T) {
+	t.Parallel()
 	var s bridge.PredictionState
 	foldtest.Next(&s, foldtest.Watched(t, bridge.Watch{}))
 	_, forever := left(&s, time.Hour, foldtest.Noon)
@@ -45,6 +46,7 @@ func TestClosedAt(t *testing.T) {
 // What is told of a prediction after its time in the prediction store is told of one that nobody
 // knows, whenever it is folded.
 func TestOutlived(t *testing.T) {
+	t.Parallel()
 	var s bridge.PredictionState
 	foldtest.Next(&s, foldtest.Told(t, bridge.OriginWebhook, foldtest.Done))
 	end := closedAt(&s).Add(time.Hour)
@@ -57,6 +59,7 @@ func TestOutlived(t *testing.T) {
 // Predictions that ended longer ago than they are kept never come into the prediction store when
 // it is folded late, and neither does what was told of them while they were kept.
 func TestOldPredictionsStayOut(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	keep := func(c *Config) { c.Keep = 1100 * time.Millisecond } // the server counts seconds
 	end := r.says("old", finished)
@@ -65,7 +68,7 @@ func TestOldPredictionsStayOut(t *testing.T) {
 	r.publish(r.loses("lost"))
 	r.publish(archivedOf(t, end))
 	r.publish(r.says("open", running))
-	for n := range cached + 100 { // what is in memory only, is forgotten
+	for n := range fewCached + 100 { // what is in memory only, is forgotten
 		r.publish(r.says(fmt.Sprint("more-", n), finished))
 	}
 	last := r.publish(r.says("old", `"status":"failed","error":"x"`))
@@ -97,17 +100,25 @@ func TestOldPredictionsStayOut(t *testing.T) {
 	require.NotNil(t, r.record("open"))
 }
 
+// shrink leaves the bucket room for some 3,000 predictions.
+func (r *rig) shrink() jetstream.Stream {
+	r.t.Helper()
+	stream, err := r.JS.Stream(r.t.Context(), r.Names.PredictionsStream())
+	require.NoError(r.t, err)
+	shrunk := stream.CachedInfo().Config
+	shrunk.MaxBytes = 3 << 20
+	stream, err = r.JS.UpdateStream(r.t.Context(), shrunk)
+	require.NoError(r.t, err)
+	return stream
+}
+
 // A full ledger gives up finished predictions, the oldest first, and no open one.
 func TestFullLedger(t *testing.T) {
+	t.Parallel()
 	cfg := streamtest.Config()
 	cfg.Streams.MaxBytes = 256 << 20
 	r := rigOn(t, streamtest.Start(t, cfg))
-	stream, err := r.JS.Stream(t.Context(), r.Names.PredictionsStream())
-	require.NoError(t, err)
-	shrunk := stream.CachedInfo().Config
-	shrunk.MaxBytes = 3 << 20
-	_, err = r.JS.UpdateStream(t.Context(), shrunk)
-	require.NoError(t, err)
+	r.shrink()
 	r.times.hold, r.times.patience = patience, 2*patience // nothing but the room may end the term
 	p := r.start("one", r.store)
 	id := func(what string, n int) string { return fmt.Sprintf("%s-%d-%s", what, n, strings.Repeat("x", 200)) }
@@ -145,9 +156,9 @@ func TestFullLedger(t *testing.T) {
 
 // Nobody has to have room in a full ledger to lead it.
 func TestFullLedgerIsLed(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
-	stream, err := r.JS.Stream(t.Context(), r.Names.PredictionsStream())
-	require.NoError(t, err)
+	stream := r.shrink()
 	for n := 0; ; n++ {
 		s := bridge.PredictionState{Source: "get3w", ID: fmt.Sprint(n), Status: bridge.StatusCompleted, Error: strings.Repeat("x", 1000)}
 		raw, err := encodeState(&s)
@@ -180,6 +191,7 @@ func TestFullLedgerIsLed(t *testing.T) {
 // When old events are folded, an entry is what it would have been, had they been folded
 // when they were stored: also when what is in memory only was forgotten in between.
 func TestFoldedLateIsTheSame(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	l := NewLeader(r.JS, r.store, Config{Names: r.Names, Keep: time.Hour, Alarms: r.heard})
 	l.lease = &lease{bucket: l.bucket, times: leaseTimes{hold: time.Hour}}
@@ -217,6 +229,7 @@ func TestFoldedLateIsTheSame(t *testing.T) {
 // What the leader has in memory of an entry is not what the prediction store has once its time is
 // over.
 func TestEntryGoesWhileItIsInMemory(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	p := r.start("one", r.store, func(c *Config) { c.Keep = 1100 * time.Millisecond })
 	r.publish(r.watches("a", bridge.Watch{}))
@@ -232,6 +245,7 @@ func TestEntryGoesWhileItIsInMemory(t *testing.T) {
 }
 
 func TestGoneKnowsTheLast(t *testing.T) {
+	t.Parallel()
 	g := newGone()
 	g.most = 10
 	for n := range 35 {
@@ -246,6 +260,7 @@ func TestGoneKnowsTheLast(t *testing.T) {
 
 // Room is made of neither what is open nor of what is being written.
 func TestRoomIsMadeOfFinishedOnes(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	for _, what := range []string{"open", "held", "first", "second"} {
 		s := bridge.PredictionState{Source: "get3w", ID: what, Status: bridge.StatusCompleted}

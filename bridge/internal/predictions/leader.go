@@ -31,6 +31,7 @@ type Leader struct {
 	bucket *bucket
 	lease  *lease
 	times  leaseTimes
+	cached int // entries in memory
 
 	poller     *poller.Poller
 	metrics    *leaderMetrics
@@ -41,7 +42,7 @@ type Leader struct {
 // the store.
 func NewLeader(js jetstream.JetStream, store Store, cfg Config) *Leader {
 	cfg.Logger = cmp.Or(cfg.Logger, zap.NewNop()).Named("predictions")
-	l := &Leader{js: js, cfg: cfg, log: cfg.Logger, times: defaultLeaseTimes}
+	l := &Leader{js: js, cfg: cfg, log: cfg.Logger, times: defaultLeaseTimes, cached: cached}
 	l.bucket = &bucket{Reader: NewReader(js, cfg.Names), store: store, alarms: cfg.Alarms, log: l.log}
 	l.poller = poller.New(poller.Config{
 		Names: cfg.Names, Sources: cfg.Sources, Keep: cfg.Keep, GiveUpAfter: cfg.GiveUpAfter, Alarms: cfg.Alarms, Logger: cfg.Logger,

@@ -83,6 +83,9 @@ type process struct {
 	logs *observer.ObservedLogs
 }
 
+// fewCached is how many entries leaders of tests have in memory.
+const fewCached = 256
+
 // start runs a prediction store that writes by the store, as a process of that name.
 func (r *rig) start(name string, store Store, change ...func(*Config)) *process {
 	r.t.Helper()
@@ -95,7 +98,7 @@ func (r *rig) start(name string, store Store, change ...func(*Config)) *process 
 		c(&cfg)
 	}
 	l := NewLeader(r.JS, store, cfg)
-	l.times = r.times
+	l.times, l.cached = r.times, fewCached
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- l.Run(ctx) }()
@@ -107,6 +110,7 @@ func (r *rig) start(name string, store Store, change ...func(*Config)) *process 
 
 // What is overdue and nobody can be asked for is told of.
 func TestOverdueWithoutAPIIsAnAlarm(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.start("one", r.store)
 	r.publish(r.watches("pred_1", bridge.Watch{Deadline: time.Now().Add(-time.Minute)}))
@@ -115,6 +119,7 @@ func TestOverdueWithoutAPIIsAnAlarm(t *testing.T) {
 
 // A prediction store that has fallen behind is not up to date, although it was a moment ago.
 func TestFarBehindIsNotUpToDate(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	p := r.start("one", r.store)
 	r.folded(p)
@@ -243,6 +248,7 @@ const (
 )
 
 func TestLedgerFollowsALife(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	p := r.start("one", r.store)
 	r.publish(r.watches("a", bridge.Watch{Reference: "order 7", EstimatedDuration: 20}))
@@ -282,6 +288,7 @@ func TestLedgerFollowsALife(t *testing.T) {
 
 // What was given up is closed, and open again when its dead letter is redriven.
 func TestLostAndRedriven(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	p := r.start("one", r.store)
 	watch := r.watches("a", bridge.Watch{})
@@ -324,6 +331,7 @@ func TestLostAndRedriven(t *testing.T) {
 
 // Nothing that became known of a prediction is overwritten by who had read it before.
 func TestSaveKeepsWhatIsNew(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	p := r.start("one", r.store)
 	r.publish(r.says("a", running))
@@ -349,6 +357,7 @@ func TestSaveKeepsWhatIsNew(t *testing.T) {
 
 // What is no event is left out, and holds up nothing.
 func TestWhatIsNoEventIsLeftOut(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	p := r.start("one", r.store)
 	for _, header := range []nats.Header{nil, nats.Header(r.says("a", running).Header())} {

@@ -21,6 +21,7 @@ import (
 
 // No time that a provider can write holds up the events behind it.
 func TestTimesOfNoCalendarHoldNothingUp(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	p := r.start("one", r.store)
 	const odd = `"created_at":"0000-01-01T00:00:00+14:00","completed_at":"9999-12-31T23:59:59-12:00"`
@@ -38,6 +39,7 @@ func TestTimesOfNoCalendarHoldNothingUp(t *testing.T) {
 // What somebody forged who may publish events is bounded like the rest, and what NATS
 // does not take all the same holds up nothing.
 func TestLargeEntriesHoldNothingUp(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	p := r.start("one", r.store)
 	long := strings.Repeat("<", 2<<20) // six times as much in JSON
@@ -103,6 +105,7 @@ func (s refusing) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg)
 
 // What NATS never takes is left out, and what lies behind it is written.
 func TestTooLargeHoldsNothingUp(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	for _, id := range []string{"a", "large", "b", "large-too", "c"} {
 		r.publish(r.says(id, running))
@@ -121,6 +124,7 @@ func TestTooLargeHoldsNothingUp(t *testing.T) {
 // An open record that cannot be read is written anew when something is told of its
 // prediction.
 func TestUnreadableRecordHoldsNothingUp(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	_, err := r.JS.Publish(t.Context(), r.Names.PredictionsSubject(openKey("a")), []byte("{"))
 	require.NoError(t, err)
@@ -147,6 +151,7 @@ func (s *silentStore) StoreAll(ctx context.Context, stream string, msgs []*nats.
 
 // A prediction store that stands still says so: how far it is behind, and in words.
 func TestStandstillIsTold(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	store := &silentStore{inner: inner{r.store}}
 	l := NewLeader(r.JS, store, Config{Names: r.Names, Process: "one", Keep: time.Hour, Alarms: r.heard})
@@ -193,6 +198,7 @@ func (s poisoned) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg)
 
 // So does one that begins again and again, and never gets by the same event.
 func TestPoisonedEventIsTold(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	l := NewLeader(r.JS, poisoned{inner{r.store}, "poison"}, Config{Names: r.Names, Process: "one", Keep: time.Hour, Alarms: r.heard})
 	l.times = shortTimes
@@ -207,6 +213,7 @@ func TestPoisonedEventIsTold(t *testing.T) {
 
 // Another process that led meanwhile stood not still, nor did one that went on.
 func TestStandstill(t *testing.T) {
+	t.Parallel()
 	l := NewLeader(nil, nil, Config{})
 	s := &l.standstill
 	at := func(second int) time.Time { return foldtest.Noon.Add(time.Duration(second) * time.Second) }
@@ -237,6 +244,7 @@ func TestStandstill(t *testing.T) {
 
 // Whatever an error ends in, the alarm is made of whole sentences.
 func TestStandstillAlarmIsWellFormed(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{"is it away?": "is it away? Webhooks", "it failed.": "it failed. Webhooks", "EOF": "EOF. Webhooks", "one\ntwo": "one; two. Webhooks"} {
 		require.Contains(t, (&standstill{}).alarm("S", errors.New(text)).Text, want)
 	}

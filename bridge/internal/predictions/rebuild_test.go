@@ -103,6 +103,7 @@ func openIDs(open map[string]string) map[string]bool {
 // The prediction store is what the events say, to the byte, however often it is made anew, and
 // whatever was removed of it while it runs or not.
 func TestRebuiltIsTheSame(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	seed := time.Now().UnixNano()
 	t.Logf("seed %d", seed)
@@ -168,6 +169,7 @@ func (r *rig) meta() (m storeMeta) {
 
 // How often the provider was asked is remembered over a rebuild.
 func TestRebuildKeepsQuestions(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	p := r.start("one", r.store)
 	r.publish(r.says("a", running))
@@ -190,6 +192,7 @@ func TestRebuildKeepsQuestions(t *testing.T) {
 // Events that were removed with their stream cannot be mixed up with those of a new
 // one, whose sequences begin anew.
 func TestStreamOfEventsMadeAnew(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	p := r.start("one", r.store)
 	for n := range 5 {
@@ -208,6 +211,7 @@ func TestStreamOfEventsMadeAnew(t *testing.T) {
 
 // A prediction store that a newer program made is left to it.
 func TestNewerLedgerIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	raw, err := json.Marshal(storeMeta{Format: storeFormat + 1})
 	require.NoError(t, err)
@@ -223,6 +227,7 @@ func TestNewerLedgerIsLeftAlone(t *testing.T) {
 
 // A process that may make nothing says what does.
 func TestBindOnly(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	p := r.start("one", r.store, func(c *Config) { c.BindOnly = true })
 	r.eventually(func() bool { return p.logs.FilterMessageSnippet("stands still").Len() > 0 })
@@ -238,6 +243,7 @@ func TestBindOnly(t *testing.T) {
 
 // The durable may have been made where a server could not set one back.
 func TestProvisionLeavesThePlace(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	cfg := durable(r.Names)
 	cfg.DeliverPolicy, cfg.OptStartSeq, cfg.MaxAckPending = jetstream.DeliverByStartSequencePolicy, 2, 7
@@ -252,6 +258,7 @@ func TestProvisionLeavesThePlace(t *testing.T) {
 // A stream that has lost its newest events gives their numbers to others, which are
 // folded all the same.
 func TestEventsThatTookTheNumbersOfLostOnes(t *testing.T) {
+	t.Parallel()
 	for name, more := range map[string]int{"fewer than before": 2, "more than before": 9} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
@@ -297,6 +304,7 @@ func TestEventsThatTookTheNumbersOfLostOnes(t *testing.T) {
 
 // Who read long ago that there is no prediction store removes nothing of one that is there.
 func TestStaleLeaderPurgesNothing(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	l := NewLeader(r.JS, r.store, Config{Names: r.Names, Keep: time.Hour, Alarms: r.heard})
 	stale := newLeadership(l)
@@ -312,6 +320,7 @@ func TestStaleLeaderPurgesNothing(t *testing.T) {
 
 // Events that were purged before the prediction store was made are no reason to wait.
 func TestRebuiltOfWhatIsLeft(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	for n := range 10 {
 		r.publish(r.says(fmt.Sprint(n), running))
@@ -337,6 +346,7 @@ func TestRebuiltOfWhatIsLeft(t *testing.T) {
 // Where to go on is what both the durable and the bucket say: either can be of another
 // time.
 func TestGoesOnWhereBothWere(t *testing.T) {
+	t.Parallel()
 	for name, harm := range map[string]func(*rig){
 		"the bucket was restored": func(r *rig) {
 			status, err := r.reader.Status(r.ctx)

@@ -15,6 +15,7 @@ import (
 
 // Events can be of any source: a status tells of the configured ones, and of some.
 func TestStatusOfManySources(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	l := NewLeader(r.JS, r.store, Config{Names: r.Names, Sources: map[string]poller.SourceConfig{"get3w": {Source: r.source}, "idle": {}}})
 	term := newLeadership(l)
@@ -37,6 +38,7 @@ func TestStatusOfManySources(t *testing.T) {
 // A stream that goes back while the prediction store is led, as when its server begins anew with
 // damaged files, ends the term, and so does a durable that was removed.
 func TestLookAroundEndsATerm(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.publish(r.says("a", running))
 	l := NewLeader(r.JS, r.store, Config{Names: r.Names, Keep: time.Hour, Alarms: r.heard})
@@ -60,6 +62,7 @@ func TestLookAroundEndsATerm(t *testing.T) {
 // A status is no sign of who leads: one whose answer was lost, and one of a process that
 // led before, are written over by who has the lease. Who has it no more ends its term.
 func TestStatusThatSomebodyWrote(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	store := &forgetful{inner: inner{r.store}}
 	l := NewLeader(r.JS, store, Config{Names: r.Names, Process: "mine", Keep: time.Hour, Alarms: r.heard})

@@ -37,7 +37,7 @@ type store struct {
 }
 
 func newStore(l *Leader) *store {
-	entries, err := lru.New[string, *entry](cached)
+	entries, err := lru.New[string, *entry](l.cached)
 	if err != nil {
 		panic(err) // the size is not positive
 	}

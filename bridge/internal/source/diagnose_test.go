@@ -25,6 +25,7 @@ func with(d Delivery, values ...string) Delivery {
 }
 
 func TestDiagnose(t *testing.T) {
+	t.Parallel()
 	const text = `{"id":"a","status":"failed","error":"<é & 😀>","u":"https://x/y","n":1.50}`
 	good := signedBy(plain, text, text)
 	mac := good.Proof.Get(signing.Header)
@@ -99,6 +100,7 @@ func TestDiagnose(t *testing.T) {
 
 // What is written in upper case is hexadecimal too, and so authentic.
 func TestUpperCaseSignatureIsAccepted(t *testing.T) {
+	t.Parallel()
 	d := delivery(documented)
 	_, err := newSource(t, secret).Accept(with(d, strings.ToUpper(d.Proof.Get(signing.Header))))
 	require.NoError(t, err)
@@ -106,6 +108,7 @@ func TestUpperCaseSignatureIsAccepted(t *testing.T) {
 
 // A retired secret explains, and never lets anything in.
 func TestRetiredSecretAcceptsNothing(t *testing.T) {
+	t.Parallel()
 	s, err := New(Config{Name: "get3w", Kind: "get3w", Retired: [][]byte{secret}})
 	require.NoError(t, err)
 	require.False(t, s.HasSecret())
@@ -114,6 +117,7 @@ func TestRetiredSecretAcceptsNothing(t *testing.T) {
 }
 
 func TestHolds(t *testing.T) {
+	t.Parallel()
 	s, err := New(Config{
 		Name: "get3w", Kind: "get3w",
 		Secrets: [][]byte{[]byte("long-enough\n"), []byte("short")}, Retired: [][]byte{[]byte("retired-one")},
@@ -129,6 +133,7 @@ func TestHolds(t *testing.T) {
 
 // An operator may take what is stale, and only that.
 func TestAnyAge(t *testing.T) {
+	t.Parallel()
 	d := delivery(documented)
 	d.ReceivedAt = d.ReceivedAt.Add(48 * DefaultMaxAge)
 	s := newSource(t, secret)

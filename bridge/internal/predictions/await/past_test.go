@@ -16,6 +16,7 @@ import (
 
 // What the prediction store has forgotten is found by its events, and is the same.
 func TestFindsByEvents(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	past := await.NewPast(b.js, b.n)
 	_, err := past.Find(t.Context(), "get3w", "pred_1")

@@ -17,6 +17,7 @@ import (
 )
 
 func TestWakesWhenTheEventIsStored(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	done := b.wait(t.Context(), "pred_1")
 	b.tell("pred_1", "processing")
@@ -31,6 +32,7 @@ func TestWakesWhenTheEventIsStored(t *testing.T) {
 
 // An event that is as large as NATS takes one wakes like any other.
 func TestTheLargestEventWakes(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	done := b.wait(t.Context(), "pred_1")
 	e := &bridge.Event{
@@ -47,6 +49,7 @@ func TestTheLargestEventWakes(t *testing.T) {
 
 // Whoever is slow is told what it missed, or reads the prediction store.
 func TestSlowFollowerMissesNoEnd(t *testing.T) {
+	t.Parallel()
 	for count, size := range map[int]int{40: 0, 10: 40 << 10} {
 		t.Run(fmt.Sprint(count), func(t *testing.T) {
 			b := setup(t)
@@ -80,6 +83,7 @@ func TestSlowFollowerMissesNoEnd(t *testing.T) {
 }
 
 func TestReturnsAtOnceWhatIsInTheLedger(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	b.fold(b.tell("pred_1", "failed"))
 	a := b.get(b.wait(t.Context(), "pred_1"))
@@ -89,6 +93,7 @@ func TestReturnsAtOnceWhatIsInTheLedger(t *testing.T) {
 
 // An event that was stored before somebody waits, and folded later, wakes by the prediction store.
 func TestWakesByTheLedger(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	first, end := b.tell("pred_1", "processing"), b.tell("pred_1", "completed")
 	b.fold(first)
@@ -103,6 +108,7 @@ func TestWakesByTheLedger(t *testing.T) {
 // The end that was stored before somebody waits wakes by the prediction store, also when more was
 // heard since.
 func TestEndBehindWhatWasHeard(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	end := b.tell("pred_1", "completed")
 	told, done := make(chan string, 4), make(chan error, 1)
@@ -124,6 +130,7 @@ func TestEndBehindWhatWasHeard(t *testing.T) {
 
 // Whenever the event is stored and whenever it is folded, nobody sleeps through it.
 func TestNothingFallsBetween(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	type round struct {
 		id   string
@@ -165,6 +172,7 @@ func TestNothingFallsBetween(t *testing.T) {
 }
 
 func TestGivenUpIsAnEndToo(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	done := b.wait(t.Context(), "pred_1")
 	lost := bridge.Lost{Source: "get3w", Prediction: "pred_1", Cause: bridge.DeadNotFound, Error: "unknown", LostAt: time.Now()}
@@ -178,6 +186,7 @@ func TestGivenUpIsAnEndToo(t *testing.T) {
 
 // A prediction store that is rebuilt tells once more that it was given up, which is over.
 func TestRebuildDoesNotEndTheWaitForWhatIsTakenUpAgain(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	put := func(s bridge.PredictionState) {
 		s.Source, s.ID = "get3w", "pred_1"
@@ -204,6 +213,7 @@ func TestRebuildDoesNotEndTheWaitForWhatIsTakenUpAgain(t *testing.T) {
 
 // Without its end the archive does not say all that there is.
 func TestWhatTheArchiveTellsWaitsForTheLedger(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	end := b.tell("pred_1", "failed")
 	done := b.wait(t.Context(), "pred_1")
@@ -220,6 +230,7 @@ func TestWhatTheArchiveTellsWaitsForTheLedger(t *testing.T) {
 }
 
 func TestEndOfTheWaitTellsWhatIsKnown(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	nothing := b.wait(ctx, "nobody")
@@ -237,6 +248,7 @@ func TestEndOfTheWaitTellsWhatIsKnown(t *testing.T) {
 }
 
 func TestWaitersAreBounded(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan answer, await.MaxWaiters)
@@ -257,6 +269,7 @@ func TestWaitersAreBounded(t *testing.T) {
 }
 
 func TestCloseEndsAllThatWait(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	done := b.wait(t.Context(), "pred_1")
 	b.hub.Close()

@@ -16,6 +16,7 @@ import (
 )
 
 func TestFoldsALife(t *testing.T) {
+	t.Parallel()
 	var s bridge.PredictionState
 	foldtest.Next(&s, foldtest.Watched(t, bridge.Watch{Reference: "order 7", EstimatedDuration: 20}))
 	require.True(t, s.Open())
@@ -38,6 +39,7 @@ func TestFoldsALife(t *testing.T) {
 }
 
 func TestStatusNeverGoesBack(t *testing.T) {
+	t.Parallel()
 	var s bridge.PredictionState
 	foldtest.Next(&s, foldtest.Told(t, bridge.OriginWebhook, `"status":"processing"`))
 	foldtest.Next(&s, foldtest.Told(t, bridge.OriginWebhook, `"status":"created"`))
@@ -51,6 +53,7 @@ func TestStatusNeverGoesBack(t *testing.T) {
 }
 
 func TestSecondEndIsAConflict(t *testing.T) {
+	t.Parallel()
 	var s bridge.PredictionState
 	foldtest.Next(&s, foldtest.Told(t, bridge.OriginWebhook, foldtest.Done))
 	require.Equal(t, fold.Folded{Known: true}, foldtest.Next(&s, foldtest.Told(t, bridge.OriginPoll, foldtest.Done)), "the same fact by another way")
@@ -63,6 +66,7 @@ func TestSecondEndIsAConflict(t *testing.T) {
 }
 
 func TestFoldingAgainChangesNothing(t *testing.T) {
+	t.Parallel()
 	var s bridge.PredictionState
 	events := []*bridge.Event{foldtest.Watched(t, bridge.Watch{}), foldtest.Told(t, bridge.OriginWebhook, foldtest.Done)}
 	for i, e := range events {
@@ -79,6 +83,7 @@ func TestFoldingAgainChangesNothing(t *testing.T) {
 }
 
 func TestLostAndFound(t *testing.T) {
+	t.Parallel()
 	var s bridge.PredictionState
 	foldtest.Next(&s, foldtest.Watched(t, bridge.Watch{}))
 	lost, err := (&bridge.Lost{Source: "get3w", Prediction: "pred_1", Cause: bridge.DeadNotFound, LostAt: foldtest.Noon}).Event()
@@ -95,6 +100,7 @@ func TestLostAndFound(t *testing.T) {
 }
 
 func TestArchivedAloneIsAnEnd(t *testing.T) {
+	t.Parallel()
 	var s bridge.PredictionState
 	end := foldtest.Told(t, bridge.OriginWebhook, foldtest.Done)
 	foldtest.Next(&s, foldtest.Archived(t, end, bridge.Archived{Outputs: []bridge.ArchivedOutput{{N: 0, URL: "file:///a.png"}, {N: 1, URL: "file:///b"}}}))
@@ -104,6 +110,7 @@ func TestArchivedAloneIsAnEnd(t *testing.T) {
 }
 
 func TestStateIsBounded(t *testing.T) {
+	t.Parallel()
 	var s bridge.PredictionState
 	foldtest.Next(&s, foldtest.Told(t, bridge.OriginWebhook, `"status":"processing"`))
 	for i := range 100 {
@@ -126,6 +133,7 @@ func TestStateIsBounded(t *testing.T) {
 }
 
 func TestExpires(t *testing.T) {
+	t.Parallel()
 	var s bridge.PredictionState
 	foldtest.Next(&s, foldtest.Told(t, bridge.OriginWebhook, foldtest.Done))
 	s.Expire(s.CompletedAt.Add(time.Hour), 2*time.Hour)
@@ -152,6 +160,7 @@ func FuzzFold(f *testing.F) {
 // The stream forgot the event, or the prediction store did: a copy for the prediction store alone is that
 // event, which lies where it always has.
 func TestCopyOfAnEndIsTheEnd(t *testing.T) {
+	t.Parallel()
 	var s bridge.PredictionState
 	foldtest.Next(&s, foldtest.Watched(t, bridge.Watch{}))
 	end := foldtest.Told(t, bridge.OriginWebhook, foldtest.Done)
@@ -164,6 +173,7 @@ func TestCopyOfAnEndIsTheEnd(t *testing.T) {
 
 // What the prediction store has forgotten is known again from the letter that is redriven.
 func TestRedrivenAfterItWasForgotten(t *testing.T) {
+	t.Parallel()
 	var s bridge.PredictionState
 	watch := foldtest.Watched(t, bridge.Watch{Reference: "order 7", EstimatedDuration: 20})
 	fold.Fold(&s, watch, fold.At{Sequence: 100, StoredAt: foldtest.Noon, Again: true, Original: 7})
@@ -180,6 +190,7 @@ func TestRedrivenAfterItWasForgotten(t *testing.T) {
 // An end that is known from the archive alone is no other one than that which is told
 // afterwards.
 func TestEndAfterItsArchiveIsNoConflict(t *testing.T) {
+	t.Parallel()
 	var s bridge.PredictionState
 	end := foldtest.Told(t, bridge.OriginWebhook, foldtest.Done)
 	foldtest.Next(&s, foldtest.Archived(t, end, bridge.Archived{Outputs: []bridge.ArchivedOutput{{N: 0, URL: "file:///a.png"}, {N: 1, URL: "file:///b"}}}))
@@ -192,6 +203,7 @@ func TestEndAfterItsArchiveIsNoConflict(t *testing.T) {
 
 // Many long addresses are left out together, whichever event told them.
 func TestOutputsAreBounded(t *testing.T) {
+	t.Parallel()
 	long := func(n int) string { return "https://x/" + strings.Repeat("&", n) }
 	list, err := json.Marshal(slices.Repeat([]string{long(3000)}, 60))
 	require.NoError(t, err)

@@ -34,6 +34,7 @@ var errUnknownThere = fmt.Errorf("asking for prediction: %w", provider.ErrNoPred
 // What the provider does not know three times in a row is given up: with a dead letter
 // that can be given again, an event and an alarm.
 func TestNotFoundIsGivenUp(t *testing.T) {
+	t.Parallel()
 	var asked polls
 	var n atomic.Int64
 	r := withNATS(t, nil, asked.of(func(ctx context.Context, id string) ([]byte, error) {
@@ -79,6 +80,7 @@ func TestNotFoundIsGivenUp(t *testing.T) {
 // The time begins with the first answer, and one that never comes ends it only while
 // others come.
 func TestUnfinishedIsGivenUp(t *testing.T) {
+	t.Parallel()
 	for name, failing := range map[string]bool{"open": false, "failing": true} {
 		t.Run(name, func(t *testing.T) {
 			r := withNATS(t, nil, func(ctx context.Context, id string) ([]byte, error) {
@@ -120,6 +122,7 @@ func TestUnfinishedIsGivenUp(t *testing.T) {
 // Whenever the process is killed while it gives one up, the next one finishes it without
 // asking, and nothing is there twice.
 func TestGivingUpSurvivesACrash(t *testing.T) {
+	t.Parallel()
 	for _, at := range []string{"HOOKSPAN_DEAD before", "HOOKSPAN_DEAD after", bridge.KindLost + " before", bridge.KindLost + " after"} {
 		t.Run(at, func(t *testing.T) {
 			r := withNATS(t, nil, fails(errUnknownThere))
@@ -163,6 +166,7 @@ func TestGivingUpSurvivesACrash(t *testing.T) {
 // A letter can be made although the event that it is of is gone, or another one lies
 // there. One that is given up again after it was redriven has another letter.
 func TestLettersOfWhatIsGone(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	r := withNATS(t, nil, fails(errUnknownThere))
 	rec := r.announce(bridge.Watch{Reference: "order 7", EstimatedDuration: 2})
@@ -219,6 +223,7 @@ func TestLettersOfWhatIsGone(t *testing.T) {
 // An event that has no room for what a letter adds to it is told in short. When not even
 // that can be stored it is not tried without rest.
 func TestLetterThatIsTooLarge(t *testing.T) {
+	t.Parallel()
 	for name, letters := range map[string]int64{"with the event": 1, "in short too": 1 << 40} {
 		t.Run(name, func(t *testing.T) {
 			r := withNATS(t, nil, fails(errUnknownThere))
@@ -262,6 +267,7 @@ func (r *natsRig) waits(id string) bool {
 // While the stream of dead letters is full it is tried now and then, and what is not given
 // up is asked for as ever.
 func TestFullDeadLettersHoldUpNobody(t *testing.T) {
+	t.Parallel()
 	var asked polls
 	r := withNATS(t, nil, asked.of(says(processing)))
 	rec := r.announce(bridge.Watch{})
@@ -303,6 +309,7 @@ func TestFullDeadLettersHoldUpNobody(t *testing.T) {
 // One that was brought back by a replay, which counts as no redrive, and is given up again
 // has a letter again, although the first one was dropped.
 func TestGivenUpAgainHasAnotherLetter(t *testing.T) {
+	t.Parallel()
 	r := withNATS(t, nil, fails(errUnknownThere))
 	rec := r.announce(bridge.Watch{})
 	rec.NotFound = 2
@@ -317,6 +324,7 @@ func TestGivenUpAgainHasAnotherLetter(t *testing.T) {
 
 // The letter of a prediction that is given up is there although user app has used its id.
 func TestLetterOfALostPredictionBelievesNoDuplicate(t *testing.T) {
+	t.Parallel()
 	cfg := streamtest.Config()
 	cfg.Listen = "127.0.0.1:0"
 	cfg.Consumers = []string{bridge.PredictionsConsumer}

@@ -21,6 +21,7 @@ import (
 // One that has its end by now is not asked for, and the term ends when another process
 // leads.
 func TestAsksOnlyForWhatIsOpenAndOnlyWhileItLeads(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var asked polls
 		r := newRig(t, noStore{t}, nil, asked.of(says(processing)))
@@ -42,6 +43,7 @@ func TestAsksOnlyForWhatIsOpenAndOnlyWhileItLeads(t *testing.T) {
 // While the prediction store cannot be written nobody is asked, and the prediction store itself may change
 // the record at the same time.
 func TestAsksOnceTheLedgerIsWritten(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var asked polls
 		r := newRig(t, noStore{t}, nil, asked.of(says(processing)))
@@ -66,6 +68,7 @@ func TestAsksOnceTheLedgerIsWritten(t *testing.T) {
 // One that is brought back while its answer is written is asked for anew: what was
 // answered before does not count.
 func TestBroughtBackMeanwhile(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, noStore{t}, nil, says(processing))
 		rec := r.add("a", time.Hour)
@@ -87,6 +90,7 @@ func TestBroughtBackMeanwhile(t *testing.T) {
 
 // What became known of the model since it was put into the list counts.
 func TestDueIsLookedAtAgain(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var asked polls
 		r := newRig(t, noStore{t}, nil, asked.of(says(processing)))
@@ -106,6 +110,7 @@ func TestDueIsLookedAtAgain(t *testing.T) {
 // What is no answer about this prediction, or not the end of it, is no event. It is asked
 // for again, at growing intervals.
 func TestOnlyItsOwnEndIsTaken(t *testing.T) {
+	t.Parallel()
 	end := `"status":"completed","outputs":["https://cdn.get3w.com/a.png"]`
 	for name, c := range map[string]struct {
 		body   string
@@ -147,6 +152,7 @@ func TestOnlyItsOwnEndIsTaken(t *testing.T) {
 }
 
 func TestSilenceIsTold(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, noStore{t}, nil, says(processing))
 		ended := func(origin string, live bool) {
@@ -184,6 +190,7 @@ func TestSilenceIsTold(t *testing.T) {
 }
 
 func TestConflictSaysWhichEvents(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, noStore{t}, nil, says(processing))
 	var s bridge.PredictionState
 	first := foldtest.Told(t, bridge.OriginPoll, foldtest.Done)
@@ -200,6 +207,7 @@ func TestConflictSaysWhichEvents(t *testing.T) {
 }
 
 func TestQueryIsWhatWasAnnounced(t *testing.T) {
+	t.Parallel()
 	a := &bridge.Announced{
 		Reference: "r", Tenant: "t",
 		Metadata: map[string]string{"order": "7", "tenant": "u", "secret": "s", "empty": "", "long": strings.Repeat("%", bridge.MaxQueryValue)},

@@ -153,6 +153,7 @@ func (r *natsRig) announce(w bridge.Watch) Record {
 // What is polled is the event that its webhook would have been: whichever comes second
 // is a duplicate, and one question is enough.
 func TestPolledEndIsTheEventOfTheWebhook(t *testing.T) {
+	t.Parallel()
 	var asked polls
 	r := withNATS(t, nil, asked.of(says(foldtest.Done)))
 	rec := r.announce(bridge.Watch{Reference: "order 7", Tenant: "acme", Metadata: map[string]string{"order": "7", "private": "x"}})
@@ -178,6 +179,7 @@ func TestPolledEndIsTheEventOfTheWebhook(t *testing.T) {
 
 // While the end cannot be stored the provider is not asked for it again.
 func TestStoresWhatItHasUntilItIsStored(t *testing.T) {
+	t.Parallel()
 	var asked polls
 	var failures atomic.Int64
 	r := withNATS(t, nil, asked.of(says(foldtest.Done)))
@@ -204,6 +206,7 @@ func TestStoresWhatItHasUntilItIsStored(t *testing.T) {
 
 // What can never be stored is no end, and not asked for without rest.
 func TestAnswerThatIsTooLarge(t *testing.T) {
+	t.Parallel()
 	r := withNATS(t, nil, says(foldtest.Done))
 	r.store.fail(func(string) error { return fmt.Errorf("storing: %w", bridge.ErrTooLarge) }, nil)
 	r.leadership.add(r.Poller, Record{Source: "get3w", ID: "pred_1", Model: model, FirstSeen: time.Now().Add(-time.Hour)})
@@ -219,6 +222,7 @@ func TestAnswerThatIsTooLarge(t *testing.T) {
 // has forgotten and that is watched again, is not stored a second time: the prediction store is
 // given it again, and consumers are not.
 func TestEventThatTheStreamForgotIsStoredOnce(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	for name, c := range map[string]struct {
 		of    string // whose event is stored
@@ -268,6 +272,7 @@ func TestEventThatTheStreamForgotIsStoredOnce(t *testing.T) {
 // Nothing is looked for that the prediction store would know: what it has heard of, and what it has
 // not forgotten yet.
 func TestLooksOnlyForWhatCanBeThere(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	r := withNATS(t, nil, nil)
 	q := &poll{sourcePoller: r.bySource["get3w"]}
@@ -309,6 +314,7 @@ func TestLooksOnlyForWhatCanBeThere(t *testing.T) {
 // However many events there are, and whatever the provider says of time, looking for one
 // ends.
 func TestLookingEnds(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	r := withNATS(t, nil, nil)
 	q := &poll{sourcePoller: r.bySource["get3w"]}

@@ -17,6 +17,7 @@ func open(id string, seen, due int) Item {
 }
 
 func TestOldestOfTheDueComesFirst(t *testing.T) {
+	t.Parallel()
 	w := NewQueue()
 	w.Set(open("young", 5, 10))
 	w.Set(open("old", 1, 20))
@@ -48,6 +49,7 @@ func TestOldestOfTheDueComesFirst(t *testing.T) {
 // However many made-up predictions somebody announces, every second question is about one
 // that is more than claimed.
 func TestClaimsDoNotStarveTheOthers(t *testing.T) {
+	t.Parallel()
 	w := NewQueue()
 	for n := range 1000 {
 		it := open(fmt.Sprint("claimed", n), -n, 0)
@@ -78,6 +80,7 @@ func TestClaimsDoNotStarveTheOthers(t *testing.T) {
 }
 
 func TestTakenStaysTakenUntilItIsGiven(t *testing.T) {
+	t.Parallel()
 	w := NewQueue()
 	w.Set(open("a", 0, 0))
 	_, _, ok := w.take(foldtest.Noon)
@@ -100,6 +103,7 @@ func TestTakenStaysTakenUntilItIsGiven(t *testing.T) {
 
 // Those that never end do not keep others from their turn.
 func TestTurnsAreFair(t *testing.T) {
+	t.Parallel()
 	w := NewQueue()
 	for n, polls := range []int{7, 1, 0, 0} {
 		it := open(fmt.Sprint(n), n, n)
@@ -117,6 +121,7 @@ func TestTurnsAreFair(t *testing.T) {
 }
 
 func TestSaysWhenOneIsDueSooner(t *testing.T) {
+	t.Parallel()
 	w := NewQueue()
 	told := func() bool {
 		select {
@@ -144,6 +149,7 @@ func TestSaysWhenOneIsDueSooner(t *testing.T) {
 
 // Whatever is done to it, each prediction is in one place.
 func TestWorklistStaysWhole(t *testing.T) {
+	t.Parallel()
 	w := NewQueue()
 	r := rand.New(rand.NewPCG(1, 2))
 	taken := map[string]bool{}

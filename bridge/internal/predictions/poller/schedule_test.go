@@ -14,6 +14,7 @@ const model = "get3w/flux-dev"
 
 // Nobody is asked before the sender can have given up.
 func TestDue(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, noStore{t}, nil, says(`"status":"processing"`))
 	const span = 220 * time.Second
 	rec := func(change func(*Record)) Record {
@@ -53,6 +54,7 @@ func TestDue(t *testing.T) {
 }
 
 func TestBackoffDoublesUpToAnHour(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, noStore{t}, nil, says(`"status":"processing"`))
 	for _, c := range []struct {
 		polls    int
@@ -76,6 +78,7 @@ func TestBackoffDoublesUpToAnHour(t *testing.T) {
 }
 
 func TestModelsKnowTheirLastDurations(t *testing.T) {
+	t.Parallel()
 	m := newModels()
 	for _, d := range []time.Duration{0, -time.Second, 25 * time.Hour, 1, 2, 3, 4} {
 		m.add("get3w", model, d*1)
@@ -114,6 +117,7 @@ func uniq(all []time.Duration) []time.Duration {
 // When the provider is asked late, because it has taken long before, its answer says
 // nothing of how long it takes.
 func TestPolledArrivalsAreNoDurations(t *testing.T) {
+	t.Parallel()
 	s := bridge.PredictionState{FirstSeen: foldtest.Noon, ReceivedAt: foldtest.Noon.Add(time.Minute), Announced: &bridge.Announced{}, Origin: bridge.OriginWebhook}
 	require.Equal(t, time.Minute, took(&s))
 	s.Origin = bridge.OriginPoll

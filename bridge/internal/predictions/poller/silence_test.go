@@ -12,6 +12,7 @@ import (
 )
 
 func TestSilenceHasWords(t *testing.T) {
+	t.Parallel()
 	s := &silence{}
 	at := func(m int) time.Time { return foldtest.Noon.Add(time.Duration(m) * time.Minute) }
 	poll := func(m int) { s.poll(polledEnd{completed: at(m), received: at(m + 4), submitted: true}, true) }
@@ -48,6 +49,7 @@ func TestSilenceHasWords(t *testing.T) {
 // A source whose predictions nobody asks webhooks for is not silent, nor is one because
 // the bridge was not there to hear it.
 func TestSilenceIsNoFalseAlarm(t *testing.T) {
+	t.Parallel()
 	at := func(m int) time.Time { return foldtest.Noon.Add(time.Duration(m) * time.Minute) }
 	s := &silence{}
 	for m := range 10 {
@@ -71,6 +73,7 @@ func TestSilenceIsNoFalseAlarm(t *testing.T) {
 
 // The prediction store is read in the order of changes, not in that of ends.
 func TestSilenceCountsInAnyOrder(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(20) {
 		s := &silence{}
 		r := rand.New(rand.NewPCG(seed, 1))

@@ -23,6 +23,7 @@ const processing = `"status":"processing"`
 
 // The oldest come first, at the rate, and at most four are on their way.
 func TestAsksTheOldestFirstAtItsRate(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var asked polls
 		var busy, most atomic.Int64
@@ -57,6 +58,7 @@ func TestAsksTheOldestFirstAtItsRate(t *testing.T) {
 
 // A provider that does not answer holds up nobody else.
 func TestSlowProviderHoldsUpNobody(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		hangs := fakeProvider(func(ctx context.Context, _ string) ([]byte, error) {
 			<-ctx.Done()
@@ -80,6 +82,7 @@ func TestSlowProviderHoldsUpNobody(t *testing.T) {
 // It is written that a prediction is asked for before it is: who takes over does not
 // ask within the interval.
 func TestWritesBeforeItAsks(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var r *rig
 		var asked polls
@@ -112,6 +115,7 @@ func TestWritesBeforeItAsks(t *testing.T) {
 // Nothing is looked at while nothing is due, and what is due sooner is not overlooked,
 // nor a source that appears.
 func TestSleepsUntilSomethingIsDue(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var asked, others polls
 		r := newRig(t, noStore{t}, nil, asked.of(says(processing)), others.of(says(processing)))
@@ -145,6 +149,7 @@ func TestSleepsUntilSomethingIsDue(t *testing.T) {
 
 // A source that says "later" is left alone until then, as a whole, and no other one is.
 func TestPausesTheSourceThatIsLimited(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var asked, others polls
 		limited := fails(&provider.TryLaterError{After: 3 * time.Minute, Err: errors.New("too many requests")})
@@ -170,6 +175,7 @@ func TestPausesTheSourceThatIsLimited(t *testing.T) {
 // With a wrong key nothing is given up however long it lasts, few questions are asked,
 // somebody is told, and everything goes on once it is right.
 func TestWrongKeyLosesNothing(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var asked polls
 		var right atomic.Bool
@@ -207,6 +213,7 @@ func TestWrongKeyLosesNothing(t *testing.T) {
 // A provider that puts every question off for hours is told of, once it is plain that it
 // does not let itself be asked.
 func TestPutOffIsTold(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, noStore{t}, nil, fails(&provider.TryLaterError{Err: errors.New("it answered 503")}))
 		r.add("a", time.Hour)
@@ -233,6 +240,7 @@ func (l late) HasKey() bool { return l.key.Load() }
 // goes on soon after the key has come. Until then it is told that nobody can be asked, and
 // of a source without an API too.
 func TestWithoutKeyNobodyIsAsked(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var asked polls
 		var key atomic.Bool
@@ -275,6 +283,7 @@ func TestWithoutKeyNobodyIsAsked(t *testing.T) {
 
 // 100,000 that never finish are asked for no faster than the rate.
 func TestManyThatNeverFinish(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var n atomic.Int64
 		var asked polls
@@ -304,6 +313,7 @@ func TestManyThatNeverFinish(t *testing.T) {
 
 // That few are left is told once, and nothing of how far it is from then on.
 func TestSaysWhenItHasCaughtUp(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, noStore{t}, nil, says(processing))
 		for n := range 160 {

@@ -10,6 +10,7 @@ import (
 )
 
 func TestProviderIsLeftAloneAsLongAsItSays(t *testing.T) {
+	t.Parallel()
 	times := defaultTimings()
 	now := foldtest.Noon
 	th := &throttle{times: &times}
@@ -36,6 +37,7 @@ func TestProviderIsLeftAloneAsLongAsItSays(t *testing.T) {
 
 // Four questions that are on their way have one cause to fail.
 func TestWhatFailsAtOnceIsOnePause(t *testing.T) {
+	t.Parallel()
 	times := defaultTimings()
 	th := &throttle{times: &times}
 	for range 4 {

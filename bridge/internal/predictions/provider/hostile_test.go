@@ -27,6 +27,7 @@ func zeros(t *testing.T) []byte {
 
 // Nobody asks for what is compressed, and what comes so all the same is not unpacked.
 func TestCompressedAnswerIsNotUnpacked(t *testing.T) {
+	t.Parallel()
 	bomb := zeros(t)
 	a := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -60,6 +61,7 @@ func raw(first, again string) http.HandlerFunc {
 
 // Whatever comes without end is left.
 func TestEndlessAnswers(t *testing.T) {
+	t.Parallel()
 	const ok = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 	for name, answer := range map[string]http.HandlerFunc{
 		"header":        raw(ok, "X-Header: "+strings.Repeat("x", 1000)+"\r\n"),
@@ -84,6 +86,7 @@ func TestEndlessAnswers(t *testing.T) {
 
 // What comes behind one answer is none to the next question.
 func TestAnswerToNoQuestion(t *testing.T) {
+	t.Parallel()
 	body := func(id string) string { return fmt.Sprintf(`{"id":%q,"status":"completed"}`, id) }
 	one := func(id string) string {
 		return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body(id)), body(id))
@@ -100,6 +103,7 @@ func TestAnswerToNoQuestion(t *testing.T) {
 
 // A connection that was handed over is bounded by no deadline of the request.
 func TestSwitchedConnectionIsLeft(t *testing.T) {
+	t.Parallel()
 	left := make(chan struct{}, 3)
 	switches := func(media string) *Client {
 		return client(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {

@@ -12,6 +12,7 @@ import (
 )
 
 func TestInspect(t *testing.T) {
+	t.Parallel()
 	for body, want := range map[string]bool{
 		`{}`: false, `{"stream":true}`: true, `{"stream":null}`: false, `{"a":{"stream":true}}`: false, ` {"x":[1,2],"stream" : true} `: true, `{"stream":false}`: false,
 	} {
@@ -22,6 +23,7 @@ func TestInspect(t *testing.T) {
 }
 
 func TestWebhookURL(t *testing.T) {
+	t.Parallel()
 	sub := adminapi.Submission{Source: "get3w", Reference: "r", Metadata: map[string]string{"tenant": "of the metadata", "not-allowed": "x"}, Tenant: "t"}
 	for want, s := range map[string]Source{
 		"https://x/h/webhooks/get3w":                                  {},

@@ -17,6 +17,7 @@ import (
 )
 
 func TestSubmitted(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, created))
 	sub := submission("")
 	sub.Deadline = time.Now().Add(time.Hour).Truncate(time.Second)
@@ -36,6 +37,7 @@ func TestSubmitted(t *testing.T) {
 // What the provider repeats of the webhook's address is not passed on, and what it cannot
 // mean is left out.
 func TestAnswerIsCensored(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, `{"id":"pred_1","status":"created","estimated_duration":1e99,"input":{"webhook_url":"https://x/`+pathToken+`"}}`))
 	done := r.submitted(t, submission("k"))
 	require.JSONEq(t, `{"id":"pred_1","status":"created","estimated_duration":1e99,"input":{"webhook_url":"https://x/[censored]"}}`, string(done.Answer))
@@ -46,6 +48,7 @@ func TestAnswerIsCensored(t *testing.T) {
 
 // To record it has time of its own.
 func TestRecordedWhenTheTimeIsUp(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, created))
 	o, err := r.prepare(submission(""), time.Now())
 	require.NoError(t, err)
@@ -58,6 +61,7 @@ func TestRecordedWhenTheTimeIsUp(t *testing.T) {
 
 // The answer comes after the event is stored, whatever the first tries say.
 func TestRecordedBeforeItIsAnswered(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, `{"id":"pred/1","status":"created","estimated_duration":-1}`))
 	tries := 0
 	r.publishes(func(*bridge.Event) error {
@@ -75,6 +79,7 @@ func TestRecordedBeforeItIsAnswered(t *testing.T) {
 // The provider has it and the store does not: the one who submits is told its id, and
 // whoever reads the log.
 func TestUnrecorded(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, `{"id":"a/b","status":"created"}`))
 	r.publishes(func(*bridge.Event) error { return bridge.ErrUnavailable })
 	failed := fails(t, r.Submitter, submission("k"))
@@ -98,6 +103,7 @@ func TestUnrecorded(t *testing.T) {
 }
 
 func TestIDThatCannotBeWatched(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, `{"data":{"id":"`+strings.Repeat("x", 1<<20)+`"}}`))
 	failed := fails(t, r.Submitter, submission(""))
 	for _, entry := range r.logs.All() {
@@ -111,6 +117,7 @@ func TestIDThatCannotBeWatched(t *testing.T) {
 
 // Who submitted is gone: nothing is lost by that, whenever it is.
 func TestClientGoes(t *testing.T) {
+	t.Parallel()
 	for _, key := range []string{"", "k"} {
 		ctx, cancel := context.WithCancel(context.Background())
 		r := setup(t, says(200, created))
@@ -123,6 +130,7 @@ func TestClientGoes(t *testing.T) {
 }
 
 func TestProviderRefuses(t *testing.T) {
+	t.Parallel()
 	r := setup(t, nil)
 	for _, status := range []int{400, 401, 403, 404, 422, 429} {
 		r.answers(func(w http.ResponseWriter, req *http.Request) {
@@ -146,6 +154,7 @@ func TestProviderRefuses(t *testing.T) {
 }
 
 func TestOutcomeIsUnknown(t *testing.T) {
+	t.Parallel()
 	for name, answer := range map[string]http.HandlerFunc{
 		"it accepts and fails": acceptsAndFails, "500": says(500, `{"message":"oops"}`), "503": says(503, ""), "HTML": says(200, "<html>"),
 		"408 of a proxy": says(408, ""), "499 of a proxy": says(499, ""), "460 of a proxy": says(460, ""),
@@ -170,6 +179,7 @@ func TestOutcomeIsUnknown(t *testing.T) {
 
 // What the provider calls it is all by which somebody can find what may have been paid.
 func TestOutcomeIsUnknownAndNamed(t *testing.T) {
+	t.Parallel()
 	r := setup(t, nil)
 	for i, c := range []struct {
 		status        int
@@ -193,6 +203,7 @@ func TestOutcomeIsUnknownAndNamed(t *testing.T) {
 }
 
 func TestNothingWasSent(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, created))
 	away := r.url
 	r.url = "http://127.0.0.1:1"
@@ -207,6 +218,7 @@ func TestNothingWasSent(t *testing.T) {
 
 // Nothing is paid for while it could not be recorded.
 func TestNothingIsSentThatCannotBeRecorded(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, created))
 	full := true
 	s := r.process(t, func(c *Config) {
@@ -233,6 +245,7 @@ func TestNothingIsSentThatCannotBeRecorded(t *testing.T) {
 }
 
 func TestWhatCannotBeSubmitted(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, created))
 	long := strings.Repeat("x", 1025)
 	for name, c := range map[string]struct {
@@ -279,6 +292,7 @@ func TestWhatCannotBeSubmitted(t *testing.T) {
 
 // Before it ends, a process writes down what it has sent.
 func TestClose(t *testing.T) {
+	t.Parallel()
 	sent, closed := make(chan struct{}), make(chan struct{})
 	r := setup(t, func(w http.ResponseWriter, req *http.Request) {
 		close(sent)
@@ -308,6 +322,7 @@ func TestClose(t *testing.T) {
 
 // A store that is full for good does not hold the client up.
 func TestStoreThatNeverTakesIt(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, created))
 	tries := 0
 	r.publishes(func(*bridge.Event) error { tries++; return errors.Join(bridge.ErrTooLarge) })

@@ -36,6 +36,7 @@ func (f fails) Publish(context.Context, *bridge.Event) (bridge.Receipt, error) {
 }
 
 func TestAnnounceStoresAnEvent(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	a := watches.NewAnnouncer(b.Publisher(), onlyGet3w)
 	w := bridge.Watch{Source: "get3w", Prediction: "a/b?c", Reference: "order 7"}
@@ -100,6 +101,7 @@ func ask(t *testing.T, app *nats.Conn, subject, body string) (a watches.Answer) 
 
 // Programs that are not ours announce by NATS.
 func TestService(t *testing.T) {
+	t.Parallel()
 	b, app, log := serve(t, func(b *streamtest.Bench) watches.Publisher { return b.Publisher() })
 	subject := b.Names.WatchRequests("get3w")
 	a := ask(t, app, subject, `{"prediction":"pred_1","reference":"order 7","deadline":"`+time.Now().Add(time.Hour).Format(time.RFC3339)+`"}`)
@@ -133,6 +135,7 @@ func TestService(t *testing.T) {
 
 // What the store does not take is said without a word of how it failed.
 func TestServiceWhenNothingCanBeStored(t *testing.T) {
+	t.Parallel()
 	b, app, _ := serve(t, func(*streamtest.Bench) watches.Publisher {
 		return fails{errors.Join(bridge.ErrFull, errors.New("host 10.0.0.1"))}
 	})
@@ -144,6 +147,7 @@ func TestServiceWhenNothingCanBeStored(t *testing.T) {
 // Who announces without an end uses up what is its own: others go on, the alarm says so,
 // and the log is not filled.
 func TestAnnouncementsHaveAQuota(t *testing.T) {
+	t.Parallel()
 	b, app, log := serve(t, func(b *streamtest.Bench) watches.Publisher { return b.Publisher() })
 	subject := b.Names.WatchRequests("get3w")
 	const programs = 32
@@ -172,6 +176,7 @@ func TestAnnouncementsHaveAQuota(t *testing.T) {
 
 // However often something goes wrong that others cause, the log says it once a minute.
 func TestLogIsNotFilledByOthers(t *testing.T) {
+	t.Parallel()
 	b, app, log := serve(t, func(*streamtest.Bench) watches.Publisher { return fails{bridge.ErrFull} })
 	for n := range 100 {
 		require.Equal(t, 503, ask(t, app, b.Names.WatchRequests("get3w"), fmt.Sprintf(`{"prediction":"%d"}`, n)).Error.Code)
