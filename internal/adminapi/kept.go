@@ -6,7 +6,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// Withheld is an entry as the API shows it.
+// KeptDelivery is an entry as the API shows it.
 type KeptDelivery struct {
 	Stream      string    `json:"stream"`
 	Seq         uint64    `json:"seq"`
@@ -21,7 +21,7 @@ type KeptDelivery struct {
 	Truncated   bool      `json:"truncated,omitempty"`
 }
 
-// WithheldDetail is a whole entry.
+// KeptDetail is a whole entry.
 type KeptDetail struct {
 	KeptDelivery
 	Proof       bridge.Header     `json:"proof"`
@@ -32,14 +32,14 @@ type KeptDetail struct {
 	Content
 }
 
-// WithheldList is a page of entries.
+// KeptList is a page of entries.
 type KeptList struct {
 	Entries []KeptDelivery `json:"entries"`
 	// More is set when there are more entries than the limit.
 	More bool `json:"more"`
 }
 
-// WithheldCall says which entries are meant and what is to be done.
+// KeptCall says which entries are meant and what is to be done.
 type KeptCall struct {
 	// Stream is quarantine or refused, empty for both.
 	Stream string `json:"stream,omitempty"`

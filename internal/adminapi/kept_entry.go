@@ -4,14 +4,14 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// WithheldEntry is a delivery in the place where it is kept.
+// KeptEntry is a delivery in the place where it is kept.
 type KeptEntry struct {
 	Place    string
 	Sequence uint64
 	bridge.KeptDelivery
 }
 
-// WithheldSelection says which entries are meant. Its zero value is all.
+// KeptSelection says which entries are meant. Its zero value is all.
 type KeptSelection struct {
 	// Place, Source and Cause are empty for every one.
 	Place, Source, Cause string
@@ -49,7 +49,7 @@ type AcceptOptions struct {
 	Accepted func(KeptEntry, *bridge.Event)
 }
 
-// WithheldReport says what became of the entries of a selection.
+// KeptReport says what became of the entries of a selection.
 type KeptReport struct {
 	// DryRun is set when nothing was changed: the counts are what would be.
 	DryRun bool `json:"dry_run"`

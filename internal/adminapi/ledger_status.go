@@ -2,7 +2,7 @@ package adminapi
 
 import "time"
 
-// LedgerStatus is how the ledger of predictions stands, as the process that leads it
+// PredictionsStatus is how the ledger of predictions stands, as the process that leads it
 // wrote last.
 type PredictionsStatus struct {
 	// Leader names that process.

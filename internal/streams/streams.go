@@ -38,7 +38,7 @@ const (
 	ringDuplicates = 2 * time.Minute
 )
 
-// StreamsConfig says how the streams are to be. Zero values are defaults.
+// Config says how the streams are to be. Zero values are defaults.
 type Config struct {
 	Names bridge.Names
 	// MaxBytes and MaxAge bound the stream of events, default 10 GiB and 14 days.
@@ -64,7 +64,7 @@ func (c Config) share(part, most int64) int64 {
 	return min(max(c.withDefaults().MaxBytes/part, minShareBytes), most)
 }
 
-// storeBytes is the disk space that the streams may take together.
+// StoreBytes is the disk space that the streams may take together.
 func (c Config) StoreBytes() int64 {
 	sum := c.laterBytes()
 	for _, s := range c.All() {
@@ -76,7 +76,7 @@ func (c Config) StoreBytes() int64 {
 // laterBytes is how much may wait for its next attempt.
 func (c Config) laterBytes() int64 { return c.share(laterShare, maxLaterBytes) }
 
-// streams are all the streams.
+// All are all the streams.
 //
 // Retention is by limits: interest would drop an event that no consumer waits
 // for yet, a work queue forgets the ids of what was acknowledged. DiscardNew
@@ -222,4 +222,11 @@ func (c Config) All() []jetstream.StreamConfig {
 			Metadata:          map[string]string{bridge.LaterLimitKey: strconv.FormatInt(c.laterBytes(), 10)},
 		},
 	}
+}
+
+// Outcome is what became of one of several messages that were published together.
+type Outcome struct {
+	Receipt bridge.Receipt
+	// Err is nil when the message is durable.
+	Err error
 }

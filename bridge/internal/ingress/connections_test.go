@@ -134,7 +134,7 @@ func TestIdleConnections(t *testing.T) {
 	const idle = 2000
 	for name, limit := range map[string]int{"below the limit": DefaultMaxConnections, "far over the limit": 200} {
 		t.Run(name, func(t *testing.T) {
-			b := start(t, Config{MaxConnections: limit, readHeaderTimeout: time.Minute})
+			b := start(t, Config{MaxConnections: limit, Deadline: 25 * time.Second, readHeaderTimeout: time.Minute})
 			for i := range idle {
 				conn := dial(t, b)
 				switch i % 4 {

@@ -59,7 +59,6 @@ func TestOutlived(t *testing.T) {
 // Predictions that ended longer ago than they are kept never come into the prediction store when
 // it is folded late, and neither does what was told of them while they were kept.
 func TestOldPredictionsStayOut(t *testing.T) {
-	t.Parallel()
 	r := newRig(t)
 	keep := func(c *Config) { c.Keep = 1100 * time.Millisecond } // the server counts seconds
 	end := r.says("old", finished)
@@ -114,7 +113,6 @@ func (r *rig) shrink() jetstream.Stream {
 
 // A full ledger gives up finished predictions, the oldest first, and no open one.
 func TestFullLedger(t *testing.T) {
-	t.Parallel()
 	cfg := streamtest.Config()
 	cfg.Streams.MaxBytes = 256 << 20
 	r := rigOn(t, streamtest.Start(t, cfg))
@@ -156,7 +154,6 @@ func TestFullLedger(t *testing.T) {
 
 // Nobody has to have room in a full ledger to lead it.
 func TestFullLedgerIsLed(t *testing.T) {
-	t.Parallel()
 	r := newRig(t)
 	stream := r.shrink()
 	for n := 0; ; n++ {

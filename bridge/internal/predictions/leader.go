@@ -59,7 +59,7 @@ func (l *Leader) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		began, err := l.next(ctx)
 		if ctx.Err() != nil {
-			break
+			return nil //nolint:nilerr // the process ends
 		}
 		if !began.IsZero() && time.Since(began) > 2*lastRetry {
 			retry.Reset()

@@ -25,7 +25,7 @@ import (
 const patience = 20 * time.Second
 
 // shortTimes are of a lease that is taken over within a second.
-var shortTimes = leaseTimes{look: 10 * time.Millisecond, renew: 50 * time.Millisecond, hold: 500 * time.Millisecond, patience: 750 * time.Millisecond, stuck: patience}
+var shortTimes = leaseTimes{look: 10 * time.Millisecond, renew: 50 * time.Millisecond, hold: 2 * time.Second, patience: 3 * time.Second, stuck: patience}
 
 // heard are the alarms that were raised.
 type heard struct {

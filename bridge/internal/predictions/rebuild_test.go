@@ -103,7 +103,6 @@ func openIDs(open map[string]string) map[string]bool {
 // The prediction store is what the events say, to the byte, however often it is made anew, and
 // whatever was removed of it while it runs or not.
 func TestRebuiltIsTheSame(t *testing.T) {
-	t.Parallel()
 	r := newRig(t)
 	seed := time.Now().UnixNano()
 	t.Logf("seed %d", seed)
@@ -320,7 +319,6 @@ func TestStaleLeaderPurgesNothing(t *testing.T) {
 
 // Events that were purged before the prediction store was made are no reason to wait.
 func TestRebuiltOfWhatIsLeft(t *testing.T) {
-	t.Parallel()
 	r := newRig(t)
 	for n := range 10 {
 		r.publish(r.says(fmt.Sprint(n), running))

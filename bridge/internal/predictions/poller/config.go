@@ -15,7 +15,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/source"
 )
 
-// PollConfig of a [Poller].
+// Config of a [Poller].
 type Config struct {
 	Names bridge.Names
 	// Sources are the configured senders, by name.
@@ -57,7 +57,7 @@ type Provider interface {
 	HasKey() bool
 }
 
-// PollStore makes events and other messages durable. It is safe for concurrent use.
+// Store makes events and other messages durable. It is safe for concurrent use.
 type Store interface {
 	Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error)
 	Store(ctx context.Context, stream string, m *nats.Msg) (bridge.Receipt, error)
@@ -86,6 +86,8 @@ type Leadership interface {
 }
 
 var (
-	ErrNotOpen   = errors.New("the prediction is not open any more")
+	// ErrNotOpen: the prediction has its end, or was given up.
+	ErrNotOpen = errors.New("the prediction is not open any more")
+	// ErrNotLeader: another process has taken the lead.
 	ErrNotLeader = errors.New("another process leads the predictions")
 )
