@@ -35,9 +35,9 @@ func (a Again) Header(event Header) Header {
 }
 
 // DecodeAgain reads what the header of a copy says. The zero value is that of a
-// message that is no copy. The error wraps [ErrNotAgain].
+// message that is no copy. An error names the header that cannot be read.
 func DecodeAgain(h Header) (Again, error) {
-	r := headerReader{header: h, kind: ErrNotAgain}
+	r := headerReader{header: h, kind: errNotAgain}
 	a := Again{
 		Attempt: int(r.number(headerAttempt)), First: r.time(headerFirstAttempt),
 		Sequence: uint64(r.number(headerSeq)), Copied: uint64(r.number(headerCopied)), Redrives: int(r.number(headerRedrives)),
@@ -45,8 +45,7 @@ func DecodeAgain(h Header) (Again, error) {
 	return a, r.err
 }
 
-// ErrNotAgain is wrapped by [DecodeAgain] when a value cannot be read.
-var ErrNotAgain = errors.New("not a copy of an event")
+var errNotAgain = errors.New("not a copy of an event")
 
 // AgainID is the message id of a copy. What tells copies of one event for one
 // consumer apart is n.

@@ -64,8 +64,8 @@ const (
 	AlarmPredictionConflict = "prediction_conflict" // a prediction ended twice, in two ways
 	AlarmPredictionLost     = "prediction_lost"     // a prediction was given up
 	AlarmPolling            = "polling"             // the provider's API does not answer as it should
-	AlarmPredictionsFull    = "predictions_full"    // the ledger of predictions has no room
-	AlarmPredictionsStuck   = "predictions_stuck"   // it stands still
+	AlarmPredictionsFull    = "predictions_full"    // the prediction store has no room
+	AlarmPredictionsStuck   = "predictions_stuck"   // the prediction store stands still
 )
 
 // AlarmKinds are all kinds of alarms.

@@ -1,10 +1,6 @@
 package bridge
 
-import (
-	"encoding/json"
-	"fmt"
-	"time"
-)
+import "time"
 
 // Archived is the body of an event of [KindArchived]: which outputs of a prediction
 // are kept, and where. It holds no query of an address, because queries carry
@@ -51,17 +47,4 @@ type MissingOutput struct {
 	N         int    `json:"n"`
 	SourceURL string `json:"source_url,omitempty"`
 	Error     string `json:"error"`
-}
-
-// ParseArchived reads the JSON of an event of [KindArchived]. Fields that are not
-// known are left out.
-func ParseArchived(body []byte) (*Archived, error) {
-	var a *Archived
-	if err := json.Unmarshal(body, &a); err != nil {
-		return nil, fmt.Errorf("reading what is archived: %w", err)
-	}
-	if a == nil {
-		return nil, fmt.Errorf("reading what is archived: it is null, not an object")
-	}
-	return a, nil
 }

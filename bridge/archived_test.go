@@ -9,6 +9,7 @@ import (
 )
 
 func TestArchivedEvent(t *testing.T) {
+	t.Parallel()
 	want := &Archived{
 		Prediction: "pred_1", Source: "get3w", Model: "get3w/flux-dev", Event: "pred_1/completed/00ff",
 		ArchivedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
@@ -32,6 +33,7 @@ func TestArchivedEvent(t *testing.T) {
 }
 
 func TestOtherEventsAreNotArchived(t *testing.T) {
+	t.Parallel()
 	e := testEvent()
 	require.Equal(t, KindPrediction, e.Kind())
 	_, err := e.Archived()
@@ -39,7 +41,7 @@ func TestOtherEventsAreNotArchived(t *testing.T) {
 	_, err = e.Prediction()
 	require.NoError(t, err)
 	for _, body := range []string{"", "null", "[]", `{"outputs":1}`} {
-		_, err := ParseArchived([]byte(body))
+		_, err := (&Event{Type: TypeArchived, Body: []byte(body)}).Archived()
 		require.Error(t, err, body)
 	}
 }

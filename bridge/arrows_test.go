@@ -56,29 +56,33 @@ var arrows = map[string]arrow{
 	"consumers/consumertest": {ours: []string{"bridge", "consumers"}, never: withoutEcho},
 
 	// The machinery, from what stands on top to what everything else stands on.
-	"bridge/internal/admin":                {ours: []string{"bridge"}, never: []string{nats}},
-	"bridge/internal/ingress":              {ours: []string{"bridge", "bridge/internal/source"}, never: []string{nats}},
-	"bridge/internal/quarantine":           {ours: []string{"bridge", "bridge/internal/source", "bridge/internal/stream", "bridge/internal/stream/quota"}, never: append(withoutServer, "net/http")},
-	"bridge/internal/housekeeping":         {ours: []string{"bridge"}, never: withoutServer},
-	"bridge/internal/redelivery":           {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
-	"bridge/internal/redelivery/durables":  {ours: []string{"bridge"}, never: withoutServer},
-	"bridge/internal/predictions":          {ours: []string{"bridge", "bridge/internal/source"}, never: withoutServer},
-	"bridge/internal/predictions/await":    {ours: []string{"bridge", "bridge/internal/predictions"}, never: withoutServer},
-	"bridge/internal/predictions/provider": {ours: []string{"bridge"}, never: withoutNATS},
-	"bridge/internal/predictions/submit":   {ours: []string{"bridge", "bridge/internal/predictions/provider"}, never: withoutServer},
-	"bridge/internal/predictions/watches":  {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
-	"bridge/internal/stream":               {ours: []string{"bridge", "bridge/internal/datafolder", "bridge/internal/stream/durablerepair"}, never: withoutEcho},
-	"bridge/internal/stream/durablerepair": {ours: []string{"bridge", "bridge/internal/datafolder"}, never: withoutEcho},
-	"bridge/internal/stream/gateway":       {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
-	"bridge/internal/stream/quota":         {ours: []string{"bridge"}, never: withoutServer},
-	"bridge/internal/stream/requests":      {ours: []string{"bridge"}, never: withoutServer},
-	"bridge/internal/stream/streamtest":    {ours: []string{"bridge", "bridge/internal/datafolder", "bridge/internal/stream", "bridge/internal/stream/gateway"}, never: withoutEcho},
-	"bridge/internal/datafolder":           {never: append(withoutNATS, "net/http")},
-	"bridge/internal/source":               {ours: []string{"bridge"}, never: append(withoutNATS, "net/http")},
-	"bridge/internal/telemetry":            {never: withoutNATS},
+	"bridge/internal/admin":                     {ours: []string{"bridge"}, never: []string{nats}},
+	"bridge/internal/ingress":                   {ours: []string{"bridge", "bridge/internal/source"}, never: []string{nats}},
+	"bridge/internal/quarantine":                {ours: []string{"bridge", "bridge/internal/source", "bridge/internal/stream", "bridge/internal/stream/quota"}, never: append(withoutServer, "net/http")},
+	"bridge/internal/housekeeping":              {ours: []string{"bridge"}, never: withoutServer},
+	"bridge/internal/redelivery":                {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
+	"bridge/internal/redelivery/durables":       {ours: []string{"bridge"}, never: withoutServer},
+	"bridge/internal/predictions":               {ours: []string{"bridge", "bridge/internal/predictions/fold", "bridge/internal/predictions/poller"}, never: withoutServer},
+	"bridge/internal/predictions/fold":          {ours: []string{"bridge"}, never: withoutNATS},
+	"bridge/internal/predictions/fold/foldtest": {ours: []string{"bridge", "bridge/internal/predictions/fold", "bridge/internal/source"}, never: withoutNATS},
+	"bridge/internal/predictions/poller":        {ours: []string{"bridge", "bridge/internal/predictions/fold", "bridge/internal/predictions/provider", "bridge/internal/source"}, never: withoutServer},
+	"bridge/internal/predictions/await":         {ours: []string{"bridge", "bridge/internal/predictions", "bridge/internal/predictions/fold"}, never: withoutServer},
+	"bridge/internal/predictions/provider":      {ours: []string{"bridge"}, never: withoutNATS},
+	"bridge/internal/predictions/submit":        {ours: []string{"bridge", "bridge/internal/predictions/provider"}, never: withoutServer},
+	"bridge/internal/predictions/watches":       {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
+	"bridge/internal/stream":                    {ours: []string{"bridge", "bridge/internal/datafolder", "bridge/internal/stream/durablerepair", "bridge/internal/stream/guestcalls", "bridge/internal/stream/quota"}, never: withoutEcho},
+	"bridge/internal/stream/durablerepair":      {ours: []string{"bridge", "bridge/internal/datafolder"}, never: withoutEcho},
+	"bridge/internal/stream/gateway":            {ours: []string{"bridge", "bridge/internal/stream/guestcalls", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
+	"bridge/internal/stream/guestcalls":         {ours: []string{"bridge"}, never: withoutNATS},
+	"bridge/internal/stream/quota":              {ours: []string{"bridge"}, never: withoutServer},
+	"bridge/internal/stream/requests":           {ours: []string{"bridge"}, never: withoutServer},
+	"bridge/internal/stream/streamtest":         {ours: []string{"bridge", "bridge/internal/datafolder", "bridge/internal/stream", "bridge/internal/stream/gateway"}, never: withoutEcho},
+	"bridge/internal/datafolder":                {never: append(withoutNATS, "net/http")},
+	"bridge/internal/source":                    {ours: []string{"bridge"}, never: append(withoutNATS, "net/http")},
+	"bridge/internal/telemetry":                 {never: withoutNATS},
 
 	// What several sides need.
-	"internal/adminapi":      {ours: []string{"bridge", "internal/printable"}, stdOnly: true},
+	"internal/adminapi":      {ours: []string{"bridge", "internal/consumerstate", "internal/printable"}, stdOnly: true},
 	"internal/backoff":       {stdOnly: true, never: []string{"net/http"}},
 	"internal/retryafter":    {stdOnly: true},
 	"internal/fakeget3w":     {ours: []string{"bridge", "internal/signing"}, never: withoutNATS},
@@ -87,9 +91,11 @@ var arrows = map[string]arrow{
 	"internal/natserr":       {never: withoutServer},
 	"internal/natstest":      {ours: []string{"bridge", "internal/streams"}, never: withoutEcho},
 	"internal/needs":         {stdOnly: true},
-	"internal/attemptrecord": {ours: []string{"bridge", "internal/natserr"}, never: lean},
-	"internal/durable":       {ours: []string{"bridge", "internal/natserr", "internal/streamread"}, never: lean},
+	"internal/attemptrecord": {ours: []string{"bridge", "internal/natserr", "internal/streamread"}, never: lean},
+	"internal/durable":       {ours: []string{"bridge", "internal/consumerstate", "internal/natserr", "internal/streamread"}, never: lean},
 	"internal/dialguard":     {never: append(withoutNATS, "net/http")},
+	"internal/consumerstate": {ours: []string{"bridge"}, stdOnly: true},
+	"internal/mediatype":     {stdOnly: true, never: []string{"net/http"}},
 	"internal/pasted":        {stdOnly: true, never: []string{"net/http"}},
 	"internal/pid1":          {never: append(withoutNATS, "net/http")},
 	"internal/printable":     {stdOnly: true},
@@ -110,7 +116,7 @@ var arrows = map[string]arrow{
 const rig = "cmd/internal/rig"
 
 // forTests are the packages that only tests, and each other, may import.
-var forTests = []string{"bridge/internal/stream/streamtest", "internal/natstest", "internal/needs", "consumers/consumertest"}
+var forTests = []string{"bridge/internal/predictions/fold/foldtest", "bridge/internal/stream/streamtest", "internal/natstest", "internal/needs", "consumers/consumertest"}
 
 // allows reports whether the package name may import a package of ours; a rule that ends
 // with a star is for everything below a folder. Packages of internal are below everything

@@ -6,9 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 // DeadCause is why a consumer gave up on an event.
@@ -126,7 +126,7 @@ func (d *DeadLetter) Header(event Header) Header {
 	h.Set(headerDeadConsumer, d.Consumer)
 	h.Set(headerDeadCause, string(d.Cause))
 	h.Set(headerDeadFault, string(d.Fault))
-	h.Set(headerDeadError, Truncate(d.Error, maxDeadError))
+	h.Set(headerDeadError, printable.Truncate(d.Error, maxDeadError))
 	h.Set(headerDeadAttempts, strconv.Itoa(d.Attempts))
 	h.Set(headerDeadSubject, d.Subject)
 	setNumber(h, headerDeadSeq, d.Sequence)
@@ -152,7 +152,7 @@ func deadHistory(attempts []FailedAttempt) string {
 		case len(attempts) > 2:
 			attempts = append(attempts[:1], attempts[2:]...)
 		case last.Note != "":
-			last.Note = Truncate(last.Note, len(last.Note)/2)
+			last.Note = printable.Truncate(last.Note, len(last.Note)/2)
 		case len(attempts) == 2:
 			attempts = attempts[1:]
 		default:
@@ -163,9 +163,9 @@ func deadHistory(attempts []FailedAttempt) string {
 }
 
 // DecodeDeadLetter reads why an event died out of the header of its letter. The
-// error wraps [ErrNotDead] when the message is none.
+// error names the header that is missing or cannot be read.
 func DecodeDeadLetter(h Header) (*DeadLetter, error) {
-	r := headerReader{header: h, kind: ErrNotDead}
+	r := headerReader{header: h, kind: errNotDead}
 	d := &DeadLetter{
 		Consumer: r.value(headerDeadConsumer),
 		Cause:    DeadCause(r.required(headerDeadCause)),
@@ -187,17 +187,4 @@ func DecodeDeadLetter(h Header) (*DeadLetter, error) {
 	return d, nil
 }
 
-// Truncate cuts s to at most n bytes of valid UTF-8.
-func Truncate(s string, n int) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
-}
-
-// ErrNotDead is wrapped by [DecodeDeadLetter] when a message is not one of ours.
-var ErrNotDead = errors.New("not a dead letter of Hookspan")
+var errNotDead = errors.New("not a dead letter of Hookspan")

@@ -9,6 +9,7 @@ import (
 )
 
 func TestDeadLetterTravels(t *testing.T) {
+	t.Parallel()
 	event := Header{"ce-id": {"pred_1/completed/0"}, "Nats-Batch-Id": {"x"}, HeaderMsgID: {"y"}, "hookspan-query-ref": {"7"}}
 	again := Again{Attempt: 4, First: time.Unix(1, 0), Sequence: 9}.Header(event)
 	want := &DeadLetter{
@@ -34,6 +35,7 @@ func TestDeadLetterTravels(t *testing.T) {
 }
 
 func TestDecodeDeadLetterRefuses(t *testing.T) {
+	t.Parallel()
 	for name, h := range map[string]Header{
 		"no cause":    {},
 		"attempts":    {headerDeadCause: {"permanent"}, headerDeadAttempts: {"-1"}},
@@ -41,11 +43,12 @@ func TestDecodeDeadLetterRefuses(t *testing.T) {
 		"an encoding": {headerDeadCause: {"%"}},
 	} {
 		_, err := DecodeDeadLetter(h)
-		require.ErrorIs(t, err, ErrNotDead, name)
+		require.ErrorIs(t, err, errNotDead, name)
 	}
 }
 
 func TestHistoryFits(t *testing.T) {
+	t.Parallel()
 	attempts := make([]FailedAttempt, 16)
 	for i := range attempts {
 		attempts[i] = FailedAttempt{Took: int64(i), Error: strings.Repeat("é", 500), Note: strings.Repeat("\"", 1000)}
@@ -71,7 +74,7 @@ func FuzzDecodeDeadLetter(f *testing.F) {
 		h := Header{headerDeadCause: {cause}, headerDeadAttempts: {attempts}, headerDeadHistory: {history}, headerDeadSeq: {seq}}
 		d, err := DecodeDeadLetter(h)
 		if err != nil {
-			require.ErrorIs(t, err, ErrNotDead)
+			require.ErrorIs(t, err, errNotDead)
 			return
 		}
 		again, err := DecodeDeadLetter(d.Header(nil))
@@ -83,6 +86,7 @@ func FuzzDecodeDeadLetter(f *testing.F) {
 }
 
 func TestAgainTravels(t *testing.T) {
+	t.Parallel()
 	want := Again{Attempt: 9, First: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), Sequence: 77}
 	got, err := DecodeAgain(want.Header(Header{"ce-id": {"e"}, "Nats-Schedule": {"@at x"}}))
 	require.NoError(t, err)
@@ -91,10 +95,11 @@ func TestAgainTravels(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, got)
 	_, err = DecodeAgain(Header{headerAttempt: {"x"}})
-	require.ErrorIs(t, err, ErrNotAgain)
+	require.ErrorIs(t, err, errNotAgain)
 }
 
 func TestNamesOfWaitingEvents(t *testing.T) {
+	t.Parallel()
 	n := Names{}
 	const subject = "hookspan.events.get3w.prediction.completed.a.b"
 	later := n.Later("billing", "pred/completed/0", 3)

@@ -3,6 +3,8 @@ package bridge
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -63,7 +65,7 @@ type Event struct {
 	ReceivedAt time.Time
 
 	// ContentType is the media type of Body: what the sender called it if that is one,
-	// see [IsDataType], else [TypeJSON]. SentContentType is then what the sender called
+	// else application/json. SentContentType is then what the sender called
 	// it, and empty otherwise, also when the sender called it nothing.
 	ContentType     string
 	SentContentType string
@@ -93,7 +95,7 @@ const (
 	KindArchived = "outputs.archived"
 	// KindWatch: somebody waits for the end of a prediction; see [Watch].
 	KindWatch = "watch.set"
-	// KindLost: the ledger gave a watched prediction up; see [Lost].
+	// KindLost: the prediction store gave a watched prediction up; see [Lost].
 	KindLost = "watch.lost"
 )
 
@@ -124,37 +126,47 @@ func (e *Event) Kind() string {
 // wraps [ErrOtherKind] when the event is no prediction's: its body is another one,
 // although it too is a JSON object with outputs.
 func (e *Event) Prediction() (*Prediction, error) {
-	if kind := e.Kind(); kind != KindPrediction {
-		return nil, fmt.Errorf("reading prediction: %w: %s", ErrOtherKind, kind)
-	}
-	return ParsePrediction(e.Body)
+	return readBody(e, KindPrediction, "prediction", ParsePrediction)
 }
 
-// Archived reads what is archived out of the body, see [ParseArchived]. The error
-// wraps [ErrOtherKind] when the event says something else.
+// Archived reads which outputs are archived out of the body; unknown fields are left out.
+// The error wraps [ErrOtherKind] when the event is of another kind than [KindArchived].
 func (e *Event) Archived() (*Archived, error) {
-	if kind := e.Kind(); kind != KindArchived {
-		return nil, fmt.Errorf("reading what is archived: %w: %s", ErrOtherKind, kind)
-	}
-	return ParseArchived(e.Body)
+	return readBody(e, KindArchived, "what is archived", parse[Archived])
 }
 
-// Watch reads who waits for the prediction out of the body, see [ParseWatch]. The
-// error wraps [ErrOtherKind] when the event says something else.
+// Watch reads who waits for the prediction out of the body; unknown fields are left out.
+// The error wraps [ErrOtherKind] when the event is of another kind than [KindWatch].
 func (e *Event) Watch() (*Watch, error) {
-	if kind := e.Kind(); kind != KindWatch {
-		return nil, fmt.Errorf("reading a watch: %w: %s", ErrOtherKind, kind)
-	}
-	return ParseWatch(e.Body)
+	return readBody(e, KindWatch, "a watch", parse[Watch])
 }
 
-// Lost reads why the prediction was given up out of the body, see [ParseLost]. The
-// error wraps [ErrOtherKind] when the event says something else.
+// Lost reads why the prediction was given up out of the body; unknown fields are left out.
+// The error wraps [ErrOtherKind] when the event is of another kind than [KindLost].
 func (e *Event) Lost() (*Lost, error) {
-	if kind := e.Kind(); kind != KindLost {
-		return nil, fmt.Errorf("reading why a prediction was given up: %w: %s", ErrOtherKind, kind)
+	return readBody(e, KindLost, "why a prediction was given up", parse[Lost])
+}
+
+// readBody reads the body of an event of the kind.
+func readBody[T any](e *Event, kind, what string, read func(body []byte) (*T, error)) (*T, error) {
+	if have := e.Kind(); have != kind {
+		return nil, fmt.Errorf("reading %s: %w: %s", what, ErrOtherKind, have)
 	}
-	return ParseLost(e.Body)
+	body, err := read(e.Body)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", what, err)
+	}
+	return body, nil
+}
+
+// parse reads a JSON object.
+func parse[T any](body []byte) (*T, error) {
+	var value *T
+	err := json.Unmarshal(body, &value)
+	if err == nil && value == nil {
+		err = errors.New("it is null, not an object")
+	}
+	return value, err
 }
 
 // MsgID is the event's message id, by which a stream knows a duplicate.

@@ -30,6 +30,7 @@ func testEvent() *Event {
 }
 
 func TestEventHeader(t *testing.T) {
+	t.Parallel()
 	e := testEvent()
 	require.Equal(t, "pred_1/completed/80220a90bd2adbcf", e.ID)
 	require.Equal(t, "get3w:pred_1/completed/80220a90bd2adbcf", e.MsgID())
@@ -59,6 +60,7 @@ func TestEventHeader(t *testing.T) {
 
 // The attributes must satisfy somebody else's reading of CloudEvents, too.
 func TestEventIsCloudEvent(t *testing.T) {
+	t.Parallel()
 	h := testEvent().Header()
 	ce := event.New(h.Get("ce-specversion"))
 	ce.SetID(h.Get("ce-id"))
@@ -78,6 +80,7 @@ func TestEventIsCloudEvent(t *testing.T) {
 }
 
 func TestDecodeEventRefuses(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(Header){
 		"no id":              func(h Header) { delete(h, "ce-id") },
 		"no status":          func(h Header) { delete(h, "ce-status") },
@@ -97,6 +100,7 @@ func TestDecodeEventRefuses(t *testing.T) {
 }
 
 func TestRepublishKeepsAllowedHeadersOnly(t *testing.T) {
+	t.Parallel()
 	h := testEvent().Header()
 	want := len(h)
 	for _, key := range []string{

@@ -98,6 +98,7 @@ func (f Filter) Subjects(n Names) (subjects []string, rest bool) {
 	return subjects, rest
 }
 
+// IsZero reports whether f picks every event of a prediction.
 func (f Filter) IsZero() bool {
 	return f.Event == "" && len(f.Sources) == 0 && len(f.Statuses) == 0 && f.Model == ""
 }

@@ -10,6 +10,7 @@ import (
 )
 
 func TestFilterSubjects(t *testing.T) {
+	t.Parallel()
 	const p = "hookspan.events."
 	for _, c := range []struct {
 		name   string
@@ -44,6 +45,7 @@ func TestFilterSubjects(t *testing.T) {
 }
 
 func TestFilterValidate(t *testing.T) {
+	t.Parallel()
 	many := make([]string, 200)
 	for i := range many {
 		many[i] = "s" + strings.Repeat("x", i%30)

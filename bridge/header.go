@@ -49,7 +49,7 @@ const (
 	headerKeptHeader    = "hookspan-header-"
 
 	// Headers of a dead letter.
-	deadPrefix         = "hookspan-dead-"
+	HeaderDeadPrefix   = "hookspan-dead-"
 	headerDeadConsumer = "hookspan-dead-consumer"
 	headerDeadCause    = "hookspan-dead-cause"
 	headerDeadFault    = "hookspan-dead-fault"
@@ -97,7 +97,7 @@ func (h Header) Republish() Header {
 func (h Header) Original() Header {
 	out := h.Republish()
 	for key := range out {
-		if strings.HasPrefix(key, deadPrefix) {
+		if strings.HasPrefix(key, HeaderDeadPrefix) {
 			delete(out, key)
 		}
 	}

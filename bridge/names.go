@@ -191,18 +191,21 @@ func consumerIn(subject, prefix string) string {
 // IsAgain reports whether the message is one that comes again for one consumer.
 func (n Names) IsAgain(subject string) bool { return strings.HasPrefix(subject, n.prefix()+".again.") }
 
-// LedgerStream is the stream behind [Names.AttemptsBucket], named as every
+// AttemptsStream is the stream behind [Names.AttemptsBucket], named as every
 // key-value bucket's is.
 func (n Names) AttemptsStream() string { return "KV_" + n.AttemptsBucket() }
 
-// LedgerSubject is the subject of one key of [Names.AttemptsBucket].
+// AttemptsSubject is the subject of one key of [Names.AttemptsBucket].
 func (n Names) AttemptsSubject(key string) string { return "$KV." + n.AttemptsBucket() + "." + key }
 
-// LedgerPrefix begins every key that one consumer has in [Names.AttemptsBucket].
+// AttemptsPrefix begins every key that one consumer has in [Names.AttemptsBucket].
 func (n Names) AttemptsPrefix(consumer string) string { return consumer + "." }
 
+// reportToken begins the keys of reports, behind the consumer's name.
+const reportToken = "state."
+
 // ReportKey is the key in [Names.AttemptsBucket] under which one process reports how a
-// consumer does that it runs, see [ConsumerReport]. Process tells the processes apart;
+// consumer does that it runs, as package consumerstate describes. Process tells the processes apart;
 // it is one token.
 func (n Names) ReportKey(consumer, process string) string {
 	return n.AttemptsPrefix(consumer) + reportToken + process

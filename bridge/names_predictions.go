@@ -1,10 +1,10 @@
 package bridge
 
-// PredictionsConsumer is the name of the durable by which the ledger of predictions reads
+// PredictionsConsumer is the name of the durable by which the prediction store reads
 // events, and under which its dead letters lie. No other consumer can have it.
 const PredictionsConsumer = "predictions"
 
-// PredictionsBucket is the key-value bucket of the ledger of predictions.
+// PredictionsBucket is the key-value bucket of the prediction store.
 func (n Names) PredictionsBucket() string { return n.upper("_PREDICTIONS") }
 
 // PredictionsStream is the stream behind [Names.PredictionsBucket].
@@ -16,14 +16,14 @@ func (n Names) PredictionsSubject(key string) string {
 	return "$KV." + n.PredictionsBucket() + "." + key
 }
 
-// PredictionKey is the key under which the ledger keeps something of the prediction:
+// PredictionKey is the key under which the prediction store keeps something of the prediction:
 // what is one of the Key… constants, the source must satisfy [CheckName]. Two
 // different ids never have the same key.
 func PredictionKey(what, source, id string) string {
 	return what + "." + source + "." + EncodeToken(id)
 }
 
-// What the ledger keeps, first tokens of keys in [Names.PredictionsBucket].
+// What the prediction store keeps, first tokens of keys in [Names.PredictionsBucket].
 const (
 	KeyEntry = "entry" // a [PredictionState]; the key goes on as in [PredictionKey]
 	KeyOpen  = "open"  // that it has no end yet, and how often it was asked for; likewise

@@ -8,6 +8,7 @@ import (
 )
 
 func TestNames(t *testing.T) {
+	t.Parallel()
 	n := Names{}
 	require.Equal(t, "HOOKSPAN_EVENTS", n.EventsStream())
 	require.Equal(t, "HOOKSPAN_DEAD", n.DeadStream())
@@ -25,6 +26,7 @@ func TestNames(t *testing.T) {
 }
 
 func TestArchivedSubject(t *testing.T) {
+	t.Parallel()
 	n := Names{}
 	e := testEvent()
 	require.Equal(t, n.Event(e.Source, e.Status, e.Model), n.SubjectOf(e))
@@ -47,6 +49,7 @@ func TestArchivedSubject(t *testing.T) {
 }
 
 func TestEventSubjectOfOddModels(t *testing.T) {
+	t.Parallel()
 	twelve := strings.Join(strings.Split("abcdefghijkl", ""), "/")
 	for model, want := range map[string]string{
 		"":                          "=",
@@ -64,6 +67,7 @@ func TestEventSubjectOfOddModels(t *testing.T) {
 }
 
 func TestCheckName(t *testing.T) {
+	t.Parallel()
 	for _, ok := range []string{"a", "get3w", "0-_", strings.Repeat("a", 32)} {
 		require.NoError(t, CheckName("source", ok))
 	}
@@ -123,6 +127,7 @@ func FuzzParseEvent(f *testing.F) {
 }
 
 func TestSpooledSubjects(t *testing.T) {
+	t.Parallel()
 	n := Names{Prefix: "test"}
 	for subject, stream := range map[string]string{
 		n.Event("get3w", "completed", "a/b"): "TEST_EVENTS",

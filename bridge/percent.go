@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"encoding/hex"
 	"fmt"
 	"strings"
 )
@@ -10,28 +11,29 @@ import (
 // U+0021 to U+007E become %XX (CloudEvents HTTP binding 1.0.2, section 3.1.3.2,
 // which binary mode over NATS shares). A line break never reaches nats.go, which
 // would turn it into a space and make two ids one.
-func encodePercent(s string) string {
+func encodePercent(s string) string { return escape(s, '%', mustEscape) }
+
+// escape writes mark and two upper-case hex digits in place of every byte that must be
+// escaped. A text without such a byte is returned itself.
+func escape(s string, mark byte, must func(byte) bool) string {
 	n := 0
 	for i := range len(s) {
-		if mustEscape(s[i]) {
+		if must(s[i]) {
 			n++
 		}
 	}
 	if n == 0 {
 		return s
 	}
-	var b strings.Builder
-	b.Grow(len(s) + 2*n)
+	out := make([]byte, 0, len(s)+2*n)
 	for i := range len(s) {
-		if c := s[i]; mustEscape(c) {
-			b.WriteByte('%')
-			b.WriteByte(upperHexChars[c>>4])
-			b.WriteByte(upperHexChars[c&0xf])
+		if c := s[i]; must(c) {
+			out = append(out, mark, upperHexChars[c>>4], upperHexChars[c&0xf])
 		} else {
-			b.WriteByte(c)
+			out = append(out, c)
 		}
 	}
-	return b.String()
+	return string(out)
 }
 
 func mustEscape(c byte) bool {
@@ -53,26 +55,13 @@ func decodePercent(s string) (string, error) {
 		if i+2 >= len(s) {
 			return "", fmt.Errorf("percent-encoding ends after %q", s[i:])
 		}
-		hi, lo := hexDigit(s[i+1]), hexDigit(s[i+2])
-		if hi < 0 || lo < 0 {
+		var err error
+		if out, err = hex.AppendDecode(out, []byte(s[i+1:i+3])); err != nil {
 			return "", fmt.Errorf("bad percent-encoding %q", s[i:i+3])
 		}
-		out = append(out, byte(hi<<4|lo))
 		i += 2
 	}
 	return string(out), nil
-}
-
-func hexDigit(c byte) int {
-	switch {
-	case c >= '0' && c <= '9':
-		return int(c - '0')
-	case c >= 'A' && c <= 'F':
-		return int(c-'A') + 10
-	case c >= 'a' && c <= 'f':
-		return int(c-'a') + 10
-	}
-	return -1
 }
 
 // EncodedLen is how many bytes s takes as a header value.

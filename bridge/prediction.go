@@ -3,7 +3,6 @@ package bridge
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -44,14 +43,11 @@ type Output struct {
 // "id". The error says what is wrong when body is not one JSON object; a missing
 // id or status is not an error here.
 func ParsePrediction(body []byte) (*Prediction, error) {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(body, &fields); err != nil {
-		return nil, fmt.Errorf("reading prediction: %w", err)
+	fields, err := parse[map[string]json.RawMessage](body)
+	if err != nil {
+		return nil, err
 	}
-	if fields == nil {
-		return nil, fmt.Errorf("reading prediction: it is null, not an object")
-	}
-	return NewPrediction(fields), nil
+	return NewPrediction(*fields), nil
 }
 
 // NewPrediction is [ParsePrediction] for an object whose fields are known, each

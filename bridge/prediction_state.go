@@ -61,20 +61,12 @@ type PredictionState struct {
 	Events []EventRef `json:"events"`
 	// Conflict: it ended a second time, in another way. The first one counts.
 	Conflict bool `json:"conflict,omitempty"`
-	// Lost is why the ledger gave it up.
+	// Lost is why the prediction store gave it up.
 	Lost *Lost `json:"lost,omitempty"`
 
 	// Sequence is that of the last event that is in it.
 	Sequence uint64 `json:"seq"`
 }
-
-// Limits of a [PredictionState].
-const (
-	MaxStateOutputs = 64
-	MaxStateEvents  = 16
-	MaxStateError   = 1 << 10
-	MaxStateURL     = 4 << 10 // of one address; longer ones are left out
-)
 
 // Announced is what was said of a prediction beforehand.
 type Announced struct {

@@ -9,6 +9,7 @@ import (
 )
 
 func TestParsePrediction(t *testing.T) {
+	t.Parallel()
 	p, err := ParsePrediction([]byte(`{"id":"a","ID":"b","Id":"c","model":"get3w/flux-dev","status":"completed",
 		"outputs":["https://cdn.get3w.com/x.png","plain text",{"k":1}],"timings":{"inference":2500.5},
 		"created_at":"2024-01-01T12:00:00.000Z","completed_at":"2024-01-01T14:00:03.000+02:00","input":{"prompt":"x"},"extra":[1]}`))
@@ -26,6 +27,7 @@ func TestParsePrediction(t *testing.T) {
 }
 
 func TestTimesThatCannotTravelAreNone(t *testing.T) {
+	t.Parallel()
 	for _, at := range []string{"9999-12-31T23:59:59-01:00", "0000-01-01T00:00:00+01:00", "2024-01-01 12:00:00Z", "2024-01-01T12:00:00"} {
 		p, err := ParsePrediction([]byte(`{"completed_at":"` + at + `"}`))
 		require.NoError(t, err)
@@ -34,6 +36,7 @@ func TestTimesThatCannotTravelAreNone(t *testing.T) {
 }
 
 func TestParsePredictionIsLenient(t *testing.T) {
+	t.Parallel()
 	p, err := ParsePrediction([]byte(`{"id":5,"model":{},"status":null,"outputs":"HTTPS://x/y","error":{"code":3},
 		"timings":{"inference":"fast"},"created_at":0,"completed_at":"soon"}`))
 	require.NoError(t, err)

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 // MaxProgress is how large a message of [Progress] is at most, in bytes.
@@ -29,7 +31,7 @@ func ParseProgress(body []byte) (*Progress, error) {
 		return nil, fmt.Errorf("reading progress: %w", err)
 	}
 	p.Progress = min(max(p.Progress, 0), 1)
-	p.Status = Truncate(p.Status, MaxStatus)
+	p.Status = printable.Truncate(p.Status, MaxStatus)
 	return &p, nil
 }
 

@@ -24,10 +24,3 @@ type Receipt struct {
 	Stream   string
 	Sequence uint64
 }
-
-// Outcome is what became of one of several messages that were published together.
-type Outcome struct {
-	Receipt Receipt
-	// Err is nil when the message is durable.
-	Err error
-}

@@ -31,22 +31,12 @@ func EncodeToken(s string) string {
 	if s == "" {
 		return emptyToken
 	}
-	var b strings.Builder
-	for i := range len(s) {
-		c := s[i]
-		if plain(c) {
-			b.WriteByte(c)
-			continue
-		}
-		b.WriteByte('=')
-		b.WriteByte(upperHexChars[c>>4])
-		b.WriteByte(upperHexChars[c&0xf])
-	}
-	if b.Len() <= tokenBytes {
-		return b.String()
+	token := escape(s, '=', func(c byte) bool { return !plain(c) })
+	if len(token) <= tokenBytes {
+		return token
 	}
 	sum := sha256.Sum256([]byte(s))
-	return b.String()[:tokenKeep] + tokenMark + hex.EncodeToString(sum[:])[:tokenDigest]
+	return token[:tokenKeep] + tokenMark + hex.EncodeToString(sum[:])[:tokenDigest]
 }
 
 // DecodeToken is the inverse of [EncodeToken]. The error wraps [ErrShortened]

@@ -12,6 +12,7 @@ import (
 var legalToken = regexp.MustCompile(`^[A-Za-z0-9_=-]{1,64}$`)
 
 func TestEncodeToken(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("x", 65)
 	for in, want := range map[string]string{
 		"":                      "=",
@@ -32,6 +33,7 @@ func TestEncodeToken(t *testing.T) {
 }
 
 func TestDecodeTokenRefusesWhatIsNeverEncoded(t *testing.T) {
+	t.Parallel()
 	for _, token := range []string{"", "a.b", "=2e", "=41", "=2", "a=", "*", strings.Repeat("x", 65)} {
 		_, err := DecodeToken(token)
 		require.Error(t, err, "%q", token)

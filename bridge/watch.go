@@ -18,7 +18,7 @@ const (
 
 // Watch is the body of an event of [KindWatch]: somebody has a prediction and wants
 // its end, also when its webhook does not come. What it says beside that is the
-// user's own, and joins what the ledger tells of the prediction.
+// user's own, and joins what the prediction store tells of the prediction.
 type Watch struct {
 	Source     string `json:"source"`
 	Prediction string `json:"prediction"`
@@ -95,19 +95,6 @@ func (w *Watch) Event(now time.Time) (*Event, error) {
 	return ownEvent(TypeWatch, OriginWatch, "watch", w.Source, w.Prediction, w.Model, StatusCreated, body, now), nil
 }
 
-// ParseWatch reads the JSON of an event of [KindWatch]. Fields that are not known are
-// left out.
-func ParseWatch(body []byte) (*Watch, error) {
-	var w *Watch
-	if err := json.Unmarshal(body, &w); err != nil {
-		return nil, fmt.Errorf("reading a watch: %w", err)
-	}
-	if w == nil {
-		return nil, errors.New("reading a watch: it is null, not an object")
-	}
-	return w, nil
-}
-
 // Lost is the body of an event of [KindLost]: the provider was asked, and the
 // prediction has no end that could be told. It is followed when it has one after all.
 type Lost struct {
@@ -131,19 +118,6 @@ func (l *Lost) Event() (*Event, error) {
 		return nil, fmt.Errorf("writing why a prediction was given up: %w", err)
 	}
 	return ownEvent(TypeLost, OriginReconciler, "lost", l.Source, l.Prediction, l.Model, StatusCreated, body, l.LostAt), nil
-}
-
-// ParseLost reads the JSON of an event of [KindLost]. Fields that are not known are
-// left out.
-func ParseLost(body []byte) (*Lost, error) {
-	var l *Lost
-	if err := json.Unmarshal(body, &l); err != nil {
-		return nil, fmt.Errorf("reading why a prediction was given up: %w", err)
-	}
-	if l == nil {
-		return nil, errors.New("reading why a prediction was given up: it is null, not an object")
-	}
-	return l, nil
 }
 
 // ownEvent is an event that the bridge tells of itself. Status is that of the

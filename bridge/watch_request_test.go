@@ -9,6 +9,7 @@ import (
 )
 
 func TestWatchRequestIsReadStrictly(t *testing.T) {
+	t.Parallel()
 	r, err := ParseWatchRequest([]byte(`{"prediction":"a/b","deadline":"2026-01-31T12:00:00Z","metadata":{"order":"7"}} `))
 	require.NoError(t, err)
 	w := r.Watch("get3w")
@@ -22,6 +23,7 @@ func TestWatchRequestIsReadStrictly(t *testing.T) {
 }
 
 func TestProgressIsBounded(t *testing.T) {
+	t.Parallel()
 	p, err := ParseProgress([]byte(`{"status":"processing","progress":0.25,"at":"2026-01-31T12:00:00Z"}`))
 	require.NoError(t, err)
 	require.InDelta(t, 0.25, p.Progress, 0)

@@ -9,6 +9,7 @@ import (
 )
 
 func TestWatchTravels(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 	w := &Watch{
 		Source: "get3w", Prediction: "pred/1", Model: "get3w/flux-dev", Deadline: now.Add(time.Hour), EstimatedDuration: 52,
@@ -33,6 +34,7 @@ func TestWatchTravels(t *testing.T) {
 }
 
 func TestLostTravels(t *testing.T) {
+	t.Parallel()
 	l := &Lost{
 		Source: "get3w", Prediction: "pred_1", Cause: DeadNotFound, Error: "404", Polls: 3,
 		Since: time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC), LostAt: time.Date(2026, 1, 31, 13, 0, 0, 0, time.UTC),
@@ -48,6 +50,7 @@ func TestLostTravels(t *testing.T) {
 }
 
 func TestWatchLimits(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	for text, change := range map[string]func(*Watch){
 		"not a usable name":     func(w *Watch) { w.Source = "a.b" },
@@ -72,20 +75,20 @@ func TestWatchLimits(t *testing.T) {
 	}
 }
 
-func FuzzParseWatch(f *testing.F) {
+func FuzzWatch(f *testing.F) {
 	f.Add([]byte(`{"source":"get3w","prediction":"pred_1","deadline":"2026-01-31T12:00:00Z"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		w, err := ParseWatch(body)
+		w, err := (&Event{Type: TypeWatch, Body: body}).Watch()
 		if (w == nil) == (err == nil) {
 			t.Fatal("either a watch or an error")
 		}
 	})
 }
 
-func FuzzParseLost(f *testing.F) {
+func FuzzLost(f *testing.F) {
 	f.Add([]byte(`{"source":"get3w","prediction":"pred_1","cause":"not_found"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		l, err := ParseLost(body)
+		l, err := (&Event{Type: TypeLost, Body: body}).Lost()
 		if (l == nil) == (err == nil) {
 			t.Fatal("either a loss or an error")
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/attemptrecord"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 // attempt is one run of the handler on one message. It belongs to one worker.
@@ -244,7 +245,7 @@ func (a *attempt) failed(took time.Duration) bridge.FailedAttempt {
 	return bridge.FailedAttempt{
 		At:    a.started.UTC(),
 		Took:  took.Milliseconds(),
-		Error: bridge.Truncate(a.err.Error(), attemptrecord.MaxError),
+		Error: printable.Truncate(a.err.Error(), attemptrecord.MaxError),
 		Note:  a.info.note.get(),
 	}
 }
@@ -273,7 +274,7 @@ func (a *attempt) log(ctx context.Context, v Verdict, took time.Duration) {
 		attrs = append(attrs, slog.Bool("repeat", true))
 	}
 	if text := a.info.note.get(); text != "" {
-		attrs = append(attrs, slog.String("note", bridge.Truncate(text, attemptrecord.MaxNote)))
+		attrs = append(attrs, slog.String("note", printable.Truncate(text, attemptrecord.MaxNote)))
 	}
 	if a.err != nil {
 		attrs = append(attrs, slog.Any("error", a.err))

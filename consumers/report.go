@@ -13,6 +13,8 @@ import (
 	"github.com/nats-io/nuid"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/consumerstate"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 const (
@@ -47,9 +49,9 @@ type reporter struct {
 	delay, every, keep time.Duration
 
 	// Of run alone.
-	told bridge.Standing // what may be under the key
-	last time.Time       // when it was written
-	next time.Time       // when it is written again, or others are looked up
+	told consumerstate.State // what may be under the key
+	last time.Time           // when it was written
+	next time.Time           // when it is written again, or others are looked up
 
 	mu        sync.Mutex
 	failures  int // attempts that failed in a row
@@ -83,7 +85,7 @@ func (r *reporter) attempted(a Action, began time.Time, err error) {
 			r.first, r.retried = began, false
 		}
 		r.retried = r.retried || a == ActionRetry
-		r.latest, r.err = time.Now(), bridge.Truncate(err.Error(), bridge.MaxReason)
+		r.latest, r.err = time.Now(), printable.Truncate(err.Error(), consumerstate.MaxReason)
 	case ActionSnooze, ActionGiveBack, ActionLeave: // nothing was found out
 	}
 }
@@ -104,23 +106,23 @@ func (r *reporter) leaveGate() {
 }
 
 // current is how this process does now; its state is empty while it does well.
-func (r *reporter) current(now time.Time) bridge.ConsumerReport {
+func (r *reporter) current(now time.Time) consumerstate.Report {
 	if r.blocker != nil {
 		if since, reason := r.blocker.Blocked(); !since.IsZero() && now.Sub(since) >= r.delay {
-			return bridge.ConsumerReport{State: bridge.StandingBlocked, Since: since.UTC(), Reason: bridge.Truncate(reason, bridge.MaxReason)}
+			return consumerstate.Report{State: consumerstate.Blocked, Since: since.UTC(), Reason: printable.Truncate(reason, consumerstate.MaxReason)}
 		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case r.atGate > 0 && now.Sub(r.passed) >= gateSlow:
-		return bridge.ConsumerReport{State: bridge.StandingBlocked, Since: r.passed.UTC(), Reason: "the handler lets no event be fetched"}
+		return consumerstate.Report{State: consumerstate.Blocked, Since: r.passed.UTC(), Reason: "the handler lets no event be fetched"}
 	case r.failures > 0 && !r.retried && now.Sub(r.latest) >= r.keep:
 		r.failures = 0 // all of them are dead letters, and nothing comes any more
 	case r.failures > 0 && now.Sub(r.first) >= r.delay:
-		return bridge.ConsumerReport{State: bridge.StandingFailing, Since: r.first.UTC(), Reason: r.err, Failures: r.failures}
+		return consumerstate.Report{State: consumerstate.Failing, Since: r.first.UTC(), Reason: r.err, Failures: r.failures}
 	}
-	return bridge.ConsumerReport{}
+	return consumerstate.Report{}
 }
 
 // run reports until ctx ends, and takes back what it has reported.
@@ -149,7 +151,7 @@ func (r *reporter) look(ctx context.Context, now time.Time) {
 	case report.State != "" && (report.State != r.told || !now.Before(r.next)):
 		err = r.tell(ctx, report, now)
 	case report.State != "":
-	case r.told == bridge.StandingFailing || r.told == bridge.StandingBlocked:
+	case r.told == consumerstate.Failing || r.told == consumerstate.Blocked:
 		err = r.withdraw(ctx)
 	case !now.Before(r.next):
 		err = r.vouch(ctx, now)
@@ -161,7 +163,7 @@ func (r *reporter) look(ctx context.Context, now time.Time) {
 }
 
 // tell writes the report. After an error it may be there nevertheless.
-func (r *reporter) tell(ctx context.Context, report bridge.ConsumerReport, now time.Time) error {
+func (r *reporter) tell(ctx context.Context, report consumerstate.Report, now time.Time) error {
 	value, err := json.Marshal(report)
 	if err != nil {
 		return fmt.Errorf("reporting: %w", err)
@@ -199,7 +201,7 @@ func (r *reporter) vouch(ctx context.Context, now time.Time) error {
 	if err != nil || !others {
 		return err
 	}
-	return r.tell(ctx, bridge.ConsumerReport{State: bridge.StandingWell}, now)
+	return r.tell(ctx, consumerstate.Report{State: consumerstate.Well}, now)
 }
 
 // others says whether another process reports that it does not succeed.
@@ -223,7 +225,7 @@ func (r *reporter) others(ctx context.Context) (bool, error) {
 		if err != nil {
 			continue // it has gone meanwhile, or is looked for the next time
 		}
-		if report, ok := bridge.DecodeReport(bridge.Header(m.Header), m.Data); ok && report.State != bridge.StandingWell {
+		if report, ok := consumerstate.Decode(bridge.Header(m.Header), m.Data); ok && report.State != consumerstate.Well {
 			return true, nil
 		}
 	}

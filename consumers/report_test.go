@@ -14,11 +14,12 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/consumerstate"
 )
 
 // reports returns what the processes of a consumer report now, and for how long each
 // report stays.
-func (b *bench) reports(consumer string) (out []bridge.ConsumerReport, ttl []string) {
+func (b *bench) reports(consumer string) (out []consumerstate.Report, ttl []string) {
 	b.t.Helper()
 	ctx := context.Background()
 	stream, err := b.JS.Stream(ctx, b.Names.AttemptsStream())
@@ -31,7 +32,7 @@ func (b *bench) reports(consumer string) (out []bridge.ConsumerReport, ttl []str
 			continue
 		}
 		require.NoError(b.t, err)
-		if r, ok := bridge.DecodeReport(bridge.Header(m.Header), m.Data); ok {
+		if r, ok := consumerstate.Decode(bridge.Header(m.Header), m.Data); ok {
 			out, ttl = append(out, r), append(ttl, m.Header.Get("Nats-TTL"))
 		}
 	}
@@ -76,7 +77,7 @@ func TestFailingConsumerReports(t *testing.T) {
 	b.publish("pred_1")
 	b.eventually(func() bool { return b.judged().Failures > 2 }, "it is repeated, with the number")
 	s := b.judged()
-	require.Equal(t, bridge.StandingFailing, s.State)
+	require.Equal(t, consumerstate.Failing, s.State)
 	require.Equal(t, `no\nroute`, s.Reason)
 	require.WithinRange(t, s.Since, began, time.Now())
 	list, ttl := b.reports("team")
@@ -85,7 +86,7 @@ func TestFailingConsumerReports(t *testing.T) {
 
 	works.Store(true)
 	next(t, done)
-	b.eventually(func() bool { return b.judged().State == bridge.StandingWaiting }, "it does well again")
+	b.eventually(func() bool { return b.judged().State == consumerstate.Waiting }, "it does well again")
 	b.eventually(func() bool { return b.Messages(t, "KV_HOOKSPAN_ATTEMPTS") <= 1 }, "nothing of it stays, but the mark of the attempt's record")
 }
 
@@ -133,7 +134,7 @@ func TestReportOfAKilledProcessGoes(t *testing.T) {
 	c.reports.keep = time.Second // the shortest that the server knows
 	c.reports.attempted(ActionRetry, time.Now().Add(-time.Minute), errors.New("no"))
 	c.reports.look(context.Background(), time.Now())
-	require.Equal(t, bridge.StandingFailing, b.judged().State)
+	require.Equal(t, consumerstate.Failing, b.judged().State)
 	b.eventually(func() bool { return b.Messages(t, "KV_HOOKSPAN_ATTEMPTS") == 0 }, "it goes")
 }
 
@@ -143,9 +144,9 @@ func TestStoppedConsumerTakesItsReportBack(t *testing.T) {
 	b := setup(t)
 	stop := b.runTuned(HandlerFunc(func(context.Context, *bridge.Event) error { return errors.New("no") }), Config{Retry: fast}, quick)
 	b.publish("pred_1")
-	b.eventually(func() bool { return b.judged().State == bridge.StandingFailing }, "it fails")
+	b.eventually(func() bool { return b.judged().State == consumerstate.Failing }, "it fails")
 	require.NoError(t, stop())
-	require.Equal(t, bridge.StandingWaiting, b.judged().State)
+	require.Equal(t, consumerstate.Waiting, b.judged().State)
 }
 
 // Processes share a durable: while one of them succeeds the consumer is not failing.
@@ -155,14 +156,14 @@ func TestOneProcessThatSucceedsIsEnough(t *testing.T) {
 	alike := Config{Retry: Retry{First: 5 * time.Millisecond, Max: 5 * time.Millisecond}}
 	stop := b.runTuned(HandlerFunc(func(context.Context, *bridge.Event) error { return errors.New("no") }), alike, quick)
 	b.publish("pred_0")
-	b.eventually(func() bool { return b.judged().State == bridge.StandingFailing }, "the only process fails")
+	b.eventually(func() bool { return b.judged().State == consumerstate.Failing }, "the only process fails")
 	b.runTuned(HandlerFunc(func(context.Context, *bridge.Event) error { return nil }), alike, quick)
 	b.eventually(func() bool {
 		b.publish("pred_" + time.Now().String())
 		list, _ := b.reports("team")
 		return len(list) == 2
 	}, "one reports that it fails, one that it succeeds")
-	require.Equal(t, bridge.StandingWaiting, b.judged().State)
+	require.Equal(t, consumerstate.Waiting, b.judged().State)
 	require.NoError(t, stop())
 	b.eventually(func() bool { list, _ := b.reports("team"); return len(list) <= 1 }, "who stopped says nothing more")
 }
@@ -211,14 +212,14 @@ func TestBlockedConsumerReports(t *testing.T) {
 			h := held{func(context.Context, *bridge.Event) error { done <- struct{}{}; return nil }, make(chan struct{})}
 			b.runTuned(c.handler(h), Config{Concurrency: 2}, quick)
 			b.publish("pred_1")
-			b.eventually(func() bool { return b.judged().State == bridge.StandingBlocked }, "it is blocked")
+			b.eventually(func() bool { return b.judged().State == consumerstate.Blocked }, "it is blocked")
 			require.Equal(t, c.reason, b.judged().Reason)
 			if name == "says why" {
 				require.True(t, since.Equal(b.judged().Since))
 			}
 			close(h.opened)
 			next(t, done)
-			b.eventually(func() bool { return b.judged().State == bridge.StandingWaiting }, "it is not any more")
+			b.eventually(func() bool { return b.judged().State == consumerstate.Waiting }, "it is not any more")
 		})
 	}
 }
@@ -234,8 +235,8 @@ func TestFailuresThatEndedFade(t *testing.T) {
 		r.attempted(a, time.Now(), errors.New("no"))
 		r.attempted(ActionSnooze, time.Now(), errors.New("not now"))
 		require.Empty(t, r.current(time.Now()).State, "not at once")
-		require.Equal(t, bridge.StandingFailing, r.current(time.Now().Add(time.Minute)).State)
-		require.Equal(t, a == ActionRetry, r.current(time.Now().Add(time.Hour)).State == bridge.StandingFailing)
+		require.Equal(t, consumerstate.Failing, r.current(time.Now().Add(time.Minute)).State)
+		require.Equal(t, a == ActionRetry, r.current(time.Now().Add(time.Hour)).State == consumerstate.Failing)
 	}
 }
 
@@ -256,8 +257,8 @@ func TestReportThatCannotBeWritten(t *testing.T) {
 	_, err = b.JS.CreateStream(ctx, ledger.CachedInfo().Config)
 	require.NoError(t, err)
 	c.reports.look(ctx, now.Add(reportRetry-time.Nanosecond))
-	require.Equal(t, bridge.StandingWaiting, b.judged().State, "not at once")
+	require.Equal(t, consumerstate.Waiting, b.judged().State, "not at once")
 	c.reports.look(ctx, now.Add(reportRetry))
-	require.Equal(t, bridge.StandingFailing, b.judged().State)
+	require.Equal(t, consumerstate.Failing, b.judged().State)
 	require.Equal(t, 1, b.logs.Len())
 }

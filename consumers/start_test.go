@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/consumerstate"
 	"github.com/hookspan/hookspan/internal/durable"
 	"github.com/hookspan/hookspan/internal/natstest"
 )
@@ -98,7 +99,7 @@ func TestForeignDurableIsMadeWhatItIsToBe(t *testing.T) {
 			require.NotEmpty(t, change.Differences)
 			require.NoError(t, d.Verify(ctx, b.JS))
 			require.Equal(t, c.want, b.delivered("team", len(c.want)))
-			require.Equal(t, map[string]string{bridge.MetadataKind: "pull"}, onlyOurs(b.info("team").Config.Metadata))
+			require.Equal(t, map[string]string{consumerstate.MetadataKind: "pull"}, onlyOurs(b.info("team").Config.Metadata))
 		})
 	}
 }
@@ -107,7 +108,7 @@ func TestForeignDurableIsMadeWhatItIsToBe(t *testing.T) {
 func onlyOurs(metadata map[string]string) map[string]string {
 	out := map[string]string{}
 	for key, value := range metadata {
-		if key == bridge.MetadataKind {
+		if key == consumerstate.MetadataKind {
 			out[key] = value
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 // Permanent returns an error that says that no further attempt can help: the event becomes a
@@ -134,7 +135,7 @@ const maxLastNote = 16 << 10
 // attempt. Without an attempt in ctx Note does nothing, so a handler can be tested on its own.
 func Note(ctx context.Context, text string) {
 	if in, ok := ctx.Value(attemptKey{}).(*attemptInfo); ok {
-		in.note.set(bridge.Truncate(text, maxLastNote))
+		in.note.set(printable.Truncate(text, maxLastNote))
 	}
 }
 

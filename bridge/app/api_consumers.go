@@ -24,10 +24,10 @@ type consumerOperator struct {
 // Add makes a durable like that of a consumer of kind pull.
 func (d consumerOperator) Add(ctx context.Context, c adminapi.AddCall) error {
 	if c.Name == bridge.PredictionsConsumer {
-		return fmt.Errorf("adding consumer %s: %w", c.Name, bridge.ErrPredictionsConsumer)
+		return fmt.Errorf("adding consumer %s: %w", c.Name, adminapi.ErrPredictionsConsumer)
 	}
 	if _, ok := d.store.cfg.Consumers[c.Name]; ok {
-		return fmt.Errorf("adding consumer %s: %w", c.Name, bridge.ErrConfigured)
+		return fmt.Errorf("adding consumer %s: %w", c.Name, adminapi.ErrConfigured)
 	}
 	start, err := config.ParseStart(cmp.Or(c.Start, "new"))
 	if err != nil {
@@ -38,7 +38,7 @@ func (d consumerOperator) Add(ctx context.Context, c adminapi.AddCall) error {
 	}
 	switch err := added.Verify(ctx, d.store.consume); {
 	case err == nil || errors.Is(err, durable.ErrDiffers) || errors.Is(err, durable.ErrUnusable):
-		return fmt.Errorf("adding consumer %s: %w", c.Name, bridge.ErrConsumerExists)
+		return fmt.Errorf("adding consumer %s: %w", c.Name, adminapi.ErrConsumerExists)
 	case !errors.Is(err, durable.ErrMissing):
 		return fmt.Errorf("adding consumer %s: %w", c.Name, err)
 	}
@@ -65,7 +65,7 @@ func (d consumerOperator) Seek(ctx context.Context, name string, to adminapi.Con
 func (d consumerOperator) Skips(ctx context.Context, name string, filter bridge.Filter) (uint64, error) {
 	n, err := durable.Definition{Name: name, Filter: filter, Prefix: d.store.cfg.NATS.Prefix}.Skips(ctx, d.store.consume)
 	if errors.Is(err, durable.ErrMissing) {
-		err = fmt.Errorf("%w: %w", bridge.ErrNoConsumer, err)
+		err = fmt.Errorf("%w: %w", adminapi.ErrNoConsumer, err)
 	}
 	return n, err
 }

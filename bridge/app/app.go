@@ -73,7 +73,7 @@ type App struct {
 	secrets     consumerSecrets
 	consumers   []*consumers.Consumer
 	waiting     *await.Hub
-	predictions *predictions.Ledger
+	predictions *predictions.Leader
 	reloader    *reloader
 
 	// ctx ends when the App is told to stop or a part has failed. Group has every

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/watches"
 	"github.com/hookspan/hookspan/bridge/internal/source"
 )
@@ -18,18 +19,18 @@ func (a *App) openPredictions() error {
 	if !a.cfg.Has(config.RoleReconciler) {
 		return nil
 	}
-	sources := map[string]predictions.SourceConfig{}
+	sources := map[string]poller.SourceConfig{}
 	for name, s := range a.cfg.Sources {
 		// It only reads what the provider answers, and that needs no secret.
 		src, err := source.New(source.Config{Name: name, Kind: s.Kind, MaxAge: time.Duration(s.MaxAge)})
 		if err != nil {
 			return err
 		}
-		sources[name] = predictions.SourceConfig{
-			Source: src, Asker: a.providers.poller(name), Rate: float64(s.API.Rate), PollAfter: time.Duration(s.API.PollAfter), Query: s.Query,
+		sources[name] = poller.SourceConfig{
+			Source: src, Provider: a.providers.poller(name), Rate: float64(s.API.Rate), PollAfter: time.Duration(s.API.PollAfter), Query: s.Query,
 		}
 	}
-	a.predictions = predictions.NewLedger(a.store.consume, a.store.publisher, predictions.Config{
+	a.predictions = predictions.NewLeader(a.store.consume, a.store.publisher, predictions.Config{
 		Names: a.cfg.Names(), Sources: sources,
 		Keep: time.Duration(a.cfg.Predictions.Keep), GiveUpAfter: time.Duration(a.cfg.Predictions.GiveUpAfter),
 		Process: processName(), BindOnly: a.cfg.NATS.Provision != config.ProvisionCreate,

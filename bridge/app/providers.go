@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/internal/predictions"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/provider"
 )
 
@@ -56,7 +56,7 @@ func (a *App) openProviders() error {
 }
 
 // poller is how the provider of a source is asked, nil when it has no API.
-func (p *providerSet) poller(source string) predictions.Asker {
+func (p *providerSet) poller(source string) poller.Provider {
 	if client, ok := p.clients[source]; ok {
 		return client
 	}

@@ -43,6 +43,7 @@ func problem(w http.ResponseWriter, status int, detail string) {
 }
 
 func TestWatch(t *testing.T) {
+	t.Parallel()
 	at := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
 	c := bridgeOf(t, func(w http.ResponseWriter, r *http.Request) {
 		text, _ := io.ReadAll(r.Body)
@@ -64,6 +65,7 @@ func TestWatch(t *testing.T) {
 
 // While the bridge restarts or has too much to do, and as long as there is no end.
 func TestAwaitGoesOn(t *testing.T) {
+	t.Parallel()
 	var calls atomic.Int32
 	c := bridgeOf(t, func(w http.ResponseWriter, r *http.Request) {
 		if _, err := time.ParseDuration(r.URL.Query().Get("wait")); err != nil {
@@ -91,6 +93,7 @@ func TestAwaitGoesOn(t *testing.T) {
 }
 
 func TestAwaitEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	c := bridgeOf(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, state("processing")) })
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
@@ -100,6 +103,7 @@ func TestAwaitEndsWithItsContext(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
+	t.Parallel()
 	c := bridgeOf(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/api/v1/predictions/get3w/limited":
@@ -139,6 +143,7 @@ func TestErrors(t *testing.T) {
 }
 
 func TestFollowConnectsAgain(t *testing.T) {
+	t.Parallel()
 	var calls atomic.Int32
 	c := bridgeOf(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.EscapedPath() != "/api/v1/predictions/get3w/a%2Fb/events" {
@@ -169,6 +174,7 @@ func TestFollowConnectsAgain(t *testing.T) {
 }
 
 func TestSubmit(t *testing.T) {
+	t.Parallel()
 	at := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 	c := bridgeOf(t, func(w http.ResponseWriter, r *http.Request) {
 		text, _ := io.ReadAll(r.Body)
@@ -204,6 +210,7 @@ func TestSubmit(t *testing.T) {
 // What breaks may have been taken by the provider, so only whoever has an idempotency key
 // says it again.
 func TestSubmitIsNeverRepeated(t *testing.T) {
+	t.Parallel()
 	var submitted atomic.Int32
 	c := bridgeOf(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -223,6 +230,7 @@ func TestSubmitIsNeverRepeated(t *testing.T) {
 
 // A bridge that has too much to do is not asked earlier than it says.
 func TestAwaitComesAgainWhenItIsTold(t *testing.T) {
+	t.Parallel()
 	var first time.Time
 	c := bridgeOf(t, func(w http.ResponseWriter, _ *http.Request) {
 		if first.IsZero() {

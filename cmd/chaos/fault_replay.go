@@ -8,6 +8,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/cmd/internal/rig"
+	"github.com/hookspan/hookspan/internal/mediatype"
 )
 
 // captured is how many requests of each age somebody has kept.
@@ -65,7 +66,7 @@ func (l *lab) storeCapture(n *rig.NATS) {
 		event := &bridge.Event{
 			ID: bridge.NewEventID(hook.ID, hook.Status, body), Source: rig.SourceName, Type: "com.get3w.prediction." + hook.Status + ".v1",
 			PredictionID: hook.ID, Model: hook.Model, Status: hook.Status, RawStatus: hook.Status, Origin: bridge.OriginWebhook,
-			Time: ended, ReceivedAt: ended, ContentType: bridge.TypeJSON, Signature: rig.Sign(body), Body: body,
+			Time: ended, ReceivedAt: ended, ContentType: mediatype.JSON, Signature: rig.Sign(body), Body: body,
 		}
 		header := nats.Header(event.Header())
 		header[rig.HeaderMsgID] = []string{event.MsgID()}

@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 // entriesPerCall is how many entries one call looks at.
@@ -89,7 +89,7 @@ func (c *change[R, P]) all(e *env, f *apiFlag) (sum R, err error) {
 func printReport[R any, P report[R]](e *env, done R, people func(*printer, R)) error {
 	err := e.print(done, func(out *printer) { people(out, done) })
 	if stopped := P(&done).Progress().Stopped; err == nil && stopped != "" {
-		return errors.New(bridge.Sentences("it ended early: "+stopped, "What was counted is done, so run it again"))
+		return errors.New(printable.Sentences("it ended early: "+stopped, "What was counted is done, so run it again"))
 	}
 	return err
 }

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/consumerstate"
 )
 
 type consumersCmd struct {
@@ -49,9 +49,9 @@ func (c *consumersListCmd) Run(e *env) error {
 func standing(s adminapi.ConsumerState) string {
 	words := s.State.Words()
 	switch {
-	case s.State == bridge.StandingPaused && time.Until(s.PausedUntil) > 10*365*24*time.Hour:
+	case s.State == consumerstate.Paused && time.Until(s.PausedUntil) > 10*365*24*time.Hour:
 		words += " until it is resumed"
-	case s.State == bridge.StandingPaused:
+	case s.State == consumerstate.Paused:
 		words += " until " + s.PausedUntil.Format(time.RFC3339)
 	case !s.Since.IsZero():
 		words += " since " + s.Since.Format(time.RFC3339)

@@ -17,10 +17,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
-	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/app"
 	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/natstest"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 // newConsumers are consumers that begin with what is new, of a kind that runs here and
@@ -79,7 +79,7 @@ func given(t *testing.T, js jetstream.JetStream, consumer string, want []string)
 				return false
 			}
 			for _, filter := range cfg.FilterSubjects {
-				if bridge.SubjectMatches(filter, m.Subject) {
+				if streamread.SubjectMatches(filter, m.Subject) {
 					got[m.Header.Get("ce-subject")] = true
 				}
 			}
@@ -296,7 +296,7 @@ func TestEventsLeftBehindAreNamed(t *testing.T) {
 
 			p = start(t, dir, command(t, dir, "--json", "serve", "--config", "hookspan.yaml"))
 			p.logged("at least 5 events wait where the configuration does not look any more")
-			p.accepts("on", 1) // it accepts on
+			p.accepts("on", 1)                  // it accepts on
 			require.Eventually(t, func() bool { // the streams of an external NATS are made beside what is ready
 				code, _, _ := runVerb("consumers", "list", "--api", p.ready.Admin)
 				return code == exitDone

@@ -11,10 +11,10 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/app"
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 type quarantineCmd struct {
@@ -47,7 +47,7 @@ func (f selectFlags) call() adminapi.KeptCall {
 
 // change is what a verb does with the entries.
 func (f selectFlags) change(verb string, call *adminapi.KeptCall) *keptChange {
-	streams := bridge.Places()
+	streams := adminapi.Places()
 	if f.Stream != "" {
 		streams = []string{f.Stream}
 	}
@@ -216,5 +216,5 @@ func operator() string {
 	if host, err := os.Hostname(); err == nil {
 		name += "@" + host
 	}
-	return bridge.Truncate(name, 128)
+	return printable.Truncate(name, 128)
 }

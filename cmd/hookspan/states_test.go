@@ -11,8 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/consumerstate"
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
@@ -41,7 +41,7 @@ func TestStatesOfConsumers(t *testing.T) {
 			require.Equal(t, 200, status, text)
 		}
 	}
-	becomes := func(name string, state bridge.Standing) adminapi.ConsumerState {
+	becomes := func(name string, state consumerstate.State) adminapi.ConsumerState {
 		t.Helper()
 		require.Eventually(t, func() bool { return p.state(name).State == state }, patience, 50*time.Millisecond,
 			"%s is not %s\n%s", name, state, p.logs)
@@ -54,15 +54,15 @@ func TestStatesOfConsumers(t *testing.T) {
 	post("fine", 1)
 	post("unread", 1)
 
-	s := becomes("away", bridge.StandingBlocked)
+	s := becomes("away", consumerstate.Blocked)
 	require.WithinRange(t, s.Since, began, time.Now())
 	require.Contains(t, s.Reason, "connection refused")
-	s = becomes("broken", bridge.StandingFailing)
+	s = becomes("broken", consumerstate.Failing)
 	require.WithinRange(t, s.Since, began, time.Now())
 	require.Contains(t, s.Reason, "answered 500")
 	require.Positive(t, s.Failures)
-	becomes("unread", bridge.StandingUnread)
-	becomes("fine", bridge.StandingCurrent)
+	becomes("unread", consumerstate.Unread)
+	becomes("fine", consumerstate.Current)
 	require.Regexp(t, `(?m)^away +forward .* blocked since 20\S+: .*connection refused$`, p.says("consumers", "list"))
 	require.Regexp(t, `(?m)^broken +forward .* failing since 20\S+, \d+ in a row: .*answered 500 Internal Server Error$`, p.says("consumers", "list"))
 	require.Regexp(t, `(?m)^unread +pull .* nobody asks for its events$`, p.says("consumers", "list"))
@@ -72,8 +72,8 @@ func TestStatesOfConsumers(t *testing.T) {
 	srv := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
 	go func() { _ = srv.Serve(back) }()
 	t.Cleanup(func() { _ = srv.Close() })
-	becomes("away", bridge.StandingCurrent)
-	becomes("unwanted", bridge.StandingCurrent)
+	becomes("away", consumerstate.Current)
+	becomes("unwanted", consumerstate.Current)
 	require.EqualValues(t, 1, p.state("unwanted").Dead)
 
 	p.logged(`consumer unwanted gave up on events, dead letters now: 1; see them with hookspan dead list --consumer unwanted`)

@@ -11,9 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/dialguard"
 	"github.com/hookspan/hookspan/internal/freshconn"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 const (
@@ -167,7 +167,7 @@ func transferFault(ctx context.Context, u *url.URL, err error) error {
 	case errors.Is(err, io.EOF):
 		err = io.ErrUnexpectedEOF // whoever reads takes the other one for the end of the file
 	case len(err.Error()) > maxFault:
-		err = errors.New(bridge.Truncate(err.Error(), maxFault)) // it repeats the answer
+		err = errors.New(printable.Truncate(err.Error(), maxFault)) // it repeats the answer
 	}
 	return passing(host, err)
 }

@@ -26,6 +26,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/internal/mediatype"
 )
 
 // Prediction is what an event is made of. The zero value is a completed prediction
@@ -101,7 +102,7 @@ func (p Prediction) event() (*bridge.Event, error) {
 	return &bridge.Event{
 		ID: bridge.NewEventID(p.ID, status, meaning), Source: p.Source, Type: "com.get3w.prediction." + status + ".v1",
 		PredictionID: p.ID, Model: p.Model, Status: status, RawStatus: p.Status, Origin: bridge.OriginWebhook,
-		Time: at, ReceivedAt: p.ReceivedAt, ContentType: bridge.TypeJSON, Query: p.Query, Body: body,
+		Time: at, ReceivedAt: p.ReceivedAt, ContentType: mediatype.JSON, Query: p.Query, Body: body,
 	}, nil
 }
 

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 const (
@@ -61,5 +61,5 @@ func (o *output) String() string {
 // what was wrong.
 func (o *output) lastLine() string {
 	text := strings.TrimSpace(o.String())
-	return bridge.Truncate(strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:]), maxLine)
+	return printable.Truncate(strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:]), maxLine)
 }

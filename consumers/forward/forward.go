@@ -18,6 +18,7 @@ import (
 	"github.com/hookspan/hookspan/consumers"
 	"github.com/hookspan/hookspan/internal/dialguard"
 	"github.com/hookspan/hookspan/internal/freshconn"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 // alarmAfter is how long a target fails before somebody is told.
@@ -35,7 +36,7 @@ const maxError = 512
 // shortError has a text that can be logged.
 type shortError struct{ err error }
 
-func (e shortError) Error() string { return bridge.Truncate(e.err.Error(), maxError) }
+func (e shortError) Error() string { return printable.Truncate(e.err.Error(), maxError) }
 func (e shortError) Unwrap() error { return e.err }
 
 // Forwarder posts events to one target. It is a [consumers.Handler], a

@@ -17,6 +17,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/internal/mediatype"
 )
 
 // Names of headers of a request. Those of bridge are lower case too; HTTP does not
@@ -83,15 +84,15 @@ func (f *Forwarder) newRequest(ctx context.Context, ev *bridge.Event) *http.Requ
 // An event that the bridge stored has a usable one. One that another program stored may
 // not: a receiver must neither choke on it nor take the body for the event itself.
 func contentType(stored string, body []byte) string {
-	if stored == "" || bridge.IsDataType(stored) {
+	if stored == "" || mediatype.IsData(stored) {
 		return stored
 	}
 	media, _, err := mime.ParseMediaType(stored)
 	switch {
-	case errors.Is(err, mime.ErrInvalidMediaParameter) && bridge.IsDataType(media):
+	case errors.Is(err, mime.ErrInvalidMediaParameter) && mediatype.IsData(media):
 		return media
 	case utf8.Valid(body) && json.Valid(body):
-		return bridge.TypeJSON
+		return mediatype.JSON
 	}
 	return "application/octet-stream"
 }

@@ -3,7 +3,7 @@ package adminapi
 import (
 	"time"
 
-	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/consumerstate"
 	"github.com/hookspan/hookspan/internal/printable"
 )
 
@@ -11,53 +11,53 @@ import (
 // the consumer's processes. One process that succeeds is enough for a consumer not to
 // be failing or blocked. Failing is said only while events wait: one whose failed
 // events are all dead letters has nothing left to fail.
-func (s *ConsumerState) Judge(reports []bridge.ConsumerReport) {
+func (s *ConsumerState) Judge(reports []consumerstate.Report) {
 	r := combine(reports)
 	s.State, s.Since, s.Reason, s.Failures = s.standing(r.State), time.Time{}, "", 0
 	if s.State == r.State {
-		s.Since, s.Reason, s.Failures = r.Since, printable.String(bridge.Truncate(r.Reason, bridge.MaxReason)), r.Failures
+		s.Since, s.Reason, s.Failures = r.Since, printable.String(printable.Truncate(r.Reason, consumerstate.MaxReason)), r.Failures
 	}
 }
 
-func (s *ConsumerState) standing(reported bridge.Standing) bridge.Standing {
+func (s *ConsumerState) standing(reported consumerstate.State) consumerstate.State {
 	switch {
 	case s.Missing:
-		return bridge.StandingMissing
+		return consumerstate.Missing
 	case s.Orphaned:
-		return bridge.StandingOrphaned
+		return consumerstate.Orphaned
 	case !s.PausedUntil.IsZero():
-		return bridge.StandingPaused
-	case reported == bridge.StandingBlocked:
-		return bridge.StandingBlocked
-	case reported == bridge.StandingFailing && (s.Pending > 0 || s.Unsettled > 0 || s.Later > 0):
-		return bridge.StandingFailing
+		return consumerstate.Paused
+	case reported == consumerstate.Blocked:
+		return consumerstate.Blocked
+	case reported == consumerstate.Failing && (s.Pending > 0 || s.Unsettled > 0 || s.Later > 0):
+		return consumerstate.Failing
 	case s.Unread:
-		return bridge.StandingUnread
+		return consumerstate.Unread
 	case s.Pending > 0:
-		return bridge.StandingBehind
+		return consumerstate.Behind
 	case s.Later > 0 || s.Unsettled > 0 && s.Redelivered > 0:
-		return bridge.StandingWaiting
+		return consumerstate.Waiting
 	}
-	return bridge.StandingCurrent
+	return consumerstate.Current
 }
 
 // combine returns what the processes report together: nothing when one of them
 // succeeds, else the worst, since the earliest.
-func combine(reports []bridge.ConsumerReport) bridge.ConsumerReport {
-	var all bridge.ConsumerReport
+func combine(reports []consumerstate.Report) consumerstate.Report {
+	var all consumerstate.Report
 	failures := 0
 	for _, r := range reports {
 		failures += max(0, r.Failures)
 		switch {
-		case r.State == bridge.StandingWell:
-			return bridge.ConsumerReport{}
-		case r.State != bridge.StandingFailing && r.State != bridge.StandingBlocked:
-		case all.State == "", r.State == bridge.StandingBlocked && all.State == bridge.StandingFailing,
+		case r.State == consumerstate.Well:
+			return consumerstate.Report{}
+		case r.State != consumerstate.Failing && r.State != consumerstate.Blocked:
+		case all.State == "", r.State == consumerstate.Blocked && all.State == consumerstate.Failing,
 			r.State == all.State && r.Since.Before(all.Since):
 			all = r
 		}
 	}
-	if all.State == bridge.StandingFailing {
+	if all.State == consumerstate.Failing {
 		all.Failures = failures
 	}
 	return all

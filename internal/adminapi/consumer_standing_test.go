@@ -9,54 +9,55 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/consumerstate"
 )
 
 func TestStandingOfAConsumer(t *testing.T) {
 	early := time.Date(2026, 1, 31, 15, 0, 0, 0, time.UTC)
 	late := early.Add(time.Minute)
-	failing := bridge.ConsumerReport{State: bridge.StandingFailing, Since: late, Reason: "refused", Failures: 3}
-	blocked := bridge.ConsumerReport{State: bridge.StandingBlocked, Since: late, Reason: "the target is away"}
-	well := bridge.ConsumerReport{State: bridge.StandingWell}
+	failing := consumerstate.Report{State: consumerstate.Failing, Since: late, Reason: "refused", Failures: 3}
+	blocked := consumerstate.Report{State: consumerstate.Blocked, Since: late, Reason: "the target is away"}
+	well := consumerstate.Report{State: consumerstate.Well}
 	type state = adminapi.ConsumerState
 	for _, c := range []struct {
 		name    string
 		state   state
-		reports []bridge.ConsumerReport
-		want    bridge.Standing
+		reports []consumerstate.Report
+		want    consumerstate.State
 	}{
-		{"nothing", state{}, nil, bridge.StandingCurrent},
-		{"one is being handled", state{Unsettled: 1}, nil, bridge.StandingCurrent},
-		{"a retry waits with the durable", state{Unsettled: 1, Redelivered: 1}, nil, bridge.StandingWaiting},
-		{"exhausted ones alone do not wait", state{Redelivered: 1}, nil, bridge.StandingCurrent},
-		{"a retry waits elsewhere", state{Later: 1}, nil, bridge.StandingWaiting},
-		{"behind", state{Pending: 1, Later: 1}, nil, bridge.StandingBehind},
-		{"nobody reads", state{Pending: 1, Unread: true}, nil, bridge.StandingUnread},
-		{"failing, nobody asks since every worker waits", state{Pending: 1, Unread: true}, []bridge.ConsumerReport{failing}, bridge.StandingFailing},
-		{"failing, with a retry", state{Later: 1}, []bridge.ConsumerReport{failing}, bridge.StandingFailing},
-		{"what failed is dead", state{Dead: 7}, []bridge.ConsumerReport{failing}, bridge.StandingCurrent},
-		{"blocked", state{Pending: 1, Unread: true}, []bridge.ConsumerReport{failing, blocked}, bridge.StandingBlocked},
-		{"one process succeeds", state{Later: 1}, []bridge.ConsumerReport{failing, blocked, well}, bridge.StandingWaiting},
-		{"a state that nobody knows", state{Later: 1}, []bridge.ConsumerReport{{State: "confused"}}, bridge.StandingWaiting},
-		{"paused", state{Pending: 1, PausedUntil: late}, []bridge.ConsumerReport{blocked}, bridge.StandingPaused},
-		{"orphaned", state{Pending: 1, PausedUntil: late, Orphaned: true, Unread: true}, nil, bridge.StandingOrphaned},
-		{"missing", state{Missing: true}, []bridge.ConsumerReport{blocked}, bridge.StandingMissing},
+		{"nothing", state{}, nil, consumerstate.Current},
+		{"one is being handled", state{Unsettled: 1}, nil, consumerstate.Current},
+		{"a retry waits with the durable", state{Unsettled: 1, Redelivered: 1}, nil, consumerstate.Waiting},
+		{"exhausted ones alone do not wait", state{Redelivered: 1}, nil, consumerstate.Current},
+		{"a retry waits elsewhere", state{Later: 1}, nil, consumerstate.Waiting},
+		{"behind", state{Pending: 1, Later: 1}, nil, consumerstate.Behind},
+		{"nobody reads", state{Pending: 1, Unread: true}, nil, consumerstate.Unread},
+		{"failing, nobody asks since every worker waits", state{Pending: 1, Unread: true}, []consumerstate.Report{failing}, consumerstate.Failing},
+		{"failing, with a retry", state{Later: 1}, []consumerstate.Report{failing}, consumerstate.Failing},
+		{"what failed is dead", state{Dead: 7}, []consumerstate.Report{failing}, consumerstate.Current},
+		{"blocked", state{Pending: 1, Unread: true}, []consumerstate.Report{failing, blocked}, consumerstate.Blocked},
+		{"one process succeeds", state{Later: 1}, []consumerstate.Report{failing, blocked, well}, consumerstate.Waiting},
+		{"a state that nobody knows", state{Later: 1}, []consumerstate.Report{{State: "confused"}}, consumerstate.Waiting},
+		{"paused", state{Pending: 1, PausedUntil: late}, []consumerstate.Report{blocked}, consumerstate.Paused},
+		{"orphaned", state{Pending: 1, PausedUntil: late, Orphaned: true, Unread: true}, nil, consumerstate.Orphaned},
+		{"missing", state{Missing: true}, []consumerstate.Report{blocked}, consumerstate.Missing},
 	} {
 		s := c.state
 		s.Judge(c.reports)
 		require.Equal(t, c.want, s.State, c.name)
 		require.NotEmpty(t, s.State.Words(), c.name)
-		told := s.State == bridge.StandingFailing || s.State == bridge.StandingBlocked
+		told := s.State == consumerstate.Failing || s.State == consumerstate.Blocked
 		require.Equal(t, told, !s.Since.IsZero(), c.name)
 		require.Equal(t, told, s.Reason != "", c.name)
 	}
 
 	s := state{Later: 1}
-	s.Judge([]bridge.ConsumerReport{failing, {State: bridge.StandingFailing, Since: early, Reason: "earlier", Failures: 2}})
+	s.Judge([]consumerstate.Report{failing, {State: consumerstate.Failing, Since: early, Reason: "earlier", Failures: 2}})
 	require.Equal(t, early, s.Since)
 	require.Equal(t, "earlier", s.Reason)
 	require.Equal(t, 5, s.Failures, "of both processes")
 	s.Judge(nil)
-	require.Equal(t, state{Later: 1, State: bridge.StandingWaiting}, s, "nothing stays of what was")
+	require.Equal(t, state{Later: 1, State: consumerstate.Waiting}, s, "nothing stays of what was")
 }
 
 // An error can hold whatever a target answered.
@@ -68,25 +69,25 @@ func TestReasonIsOneLineForATerminal(t *testing.T) {
 		"\xff":                        "\uFFFD",
 	} {
 		s := adminapi.ConsumerState{Pending: 1}
-		s.Judge([]bridge.ConsumerReport{{State: bridge.StandingFailing, Since: time.Now(), Reason: raw}})
+		s.Judge([]consumerstate.Report{{State: consumerstate.Failing, Since: time.Now(), Reason: raw}})
 		require.Equal(t, want, s.Reason)
 	}
 	s := adminapi.ConsumerState{Pending: 1}
-	s.Judge([]bridge.ConsumerReport{{State: bridge.StandingFailing, Since: time.Now(), Reason: strings.Repeat("é", 1000)}})
-	require.Len(t, s.Reason, bridge.MaxReason)
+	s.Judge([]consumerstate.Report{{State: consumerstate.Failing, Since: time.Now(), Reason: strings.Repeat("é", 1000)}})
+	require.Len(t, s.Reason, consumerstate.MaxReason)
 }
 
 func TestDecodeReport(t *testing.T) {
 	ttl := bridge.Header{"Nats-TTL": {"90s"}}
-	r, ok := bridge.DecodeReport(ttl, []byte(`{"state":"failing","failures":2}`))
+	r, ok := consumerstate.Decode(ttl, []byte(`{"state":"failing","failures":2}`))
 	require.True(t, ok)
-	require.Equal(t, bridge.ConsumerReport{State: bridge.StandingFailing, Failures: 2}, r)
+	require.Equal(t, consumerstate.Report{State: consumerstate.Failing, Failures: 2}, r)
 	for name, h := range map[string]bridge.Header{"for ever": {}, "taken back": {"Nats-TTL": {"1s"}, "KV-Operation": {"DEL"}}} {
-		_, ok = bridge.DecodeReport(h, []byte(`{"state":"failing"}`))
+		_, ok = consumerstate.Decode(h, []byte(`{"state":"failing"}`))
 		require.False(t, ok, name)
 	}
 	for _, value := range []string{"", "x", `{"state":"failing","reason":"` + strings.Repeat("x", 5000) + `"}`} {
-		_, ok = bridge.DecodeReport(ttl, []byte(value))
+		_, ok = consumerstate.Decode(ttl, []byte(value))
 		require.False(t, ok)
 	}
 }

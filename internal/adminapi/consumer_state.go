@@ -3,7 +3,7 @@ package adminapi
 import (
 	"time"
 
-	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/consumerstate"
 )
 
 // ConsumerState is what the bridge knows of one durable reader of events.
@@ -20,10 +20,10 @@ type ConsumerState struct {
 	// Reason empty where the state has none. Reason is one line of at most
 	// [MaxReason] bytes before its escapes, without control characters. Failures is how many
 	// attempts in a row failed, of a consumer that is failing.
-	State    bridge.Standing `json:"state"`
-	Since    time.Time       `json:"since,omitzero"`
-	Reason   string          `json:"reason,omitempty"`
-	Failures int             `json:"failures,omitempty"`
+	State    consumerstate.State `json:"state"`
+	Since    time.Time           `json:"since,omitzero"`
+	Reason   string              `json:"reason,omitempty"`
+	Failures int                 `json:"failures,omitempty"`
 	// Filter are the subjects that the durable reads.
 	Filter  []string  `json:"filter,omitempty"`
 	Created time.Time `json:"created,omitzero"`

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 const (
@@ -63,7 +64,7 @@ func (r Record) With(event string, a bridge.FailedAttempt) Record {
 	r.Failures++
 	attempts := append([]bridge.FailedAttempt(nil), r.Attempts...)
 	if n := len(attempts); n > 0 {
-		attempts[n-1].Note = bridge.Truncate(attempts[n-1].Note, MaxNote)
+		attempts[n-1].Note = printable.Truncate(attempts[n-1].Note, MaxNote)
 	}
 	attempts = append(attempts, a)
 	if len(attempts) > MaxAttempts {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/consumerstate"
 )
 
 // found is a durable that exists.
@@ -92,7 +92,7 @@ func (d Definition) compare(f *found) {
 	}
 	for key, value := range d.marks() {
 		if have.Metadata[key] != value {
-			if key == bridge.MetadataKind || len(f.differences) == 0 { // otherwise the differences say it
+			if key == consumerstate.MetadataKind || len(f.differences) == 0 { // otherwise the differences say it
 				f.note(key, cmp.Or(have.Metadata[key], "none"), value)
 			}
 			if want.Metadata = maps.Clone(want.Metadata); want.Metadata == nil {
@@ -108,7 +108,7 @@ func (d Definition) marks() map[string]string {
 	if d.Kind == "" {
 		return nil
 	}
-	return map[string]string{bridge.MetadataKind: d.Kind, bridge.MetadataConfig: d.digest()}
+	return map[string]string{consumerstate.MetadataKind: d.Kind, consumerstate.MetadataConfig: d.digest()}
 }
 
 // digest tells configurations of one durable apart.

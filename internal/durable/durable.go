@@ -50,7 +50,7 @@ type Definition struct {
 	// Prefix is that of the bridge's names, default [bridge.DefaultPrefix].
 	Prefix string
 	// Kind, if set, marks the durable as one that a bridge's configuration names,
-	// see [bridge.MetadataKind]. Where a durable begins that lacks the mark is held
+	// see [consumerstate.MetadataKind]. Where a durable begins that lacks the mark is held
 	// against Start, since somebody else made it.
 	Kind string
 	// Remaking, if set, is told with which sequence a durable will begin that has to be

@@ -7,7 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/consumerstate"
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
@@ -59,7 +59,7 @@ func (d Definition) Verify(ctx context.Context, js jetstream.JetStream) error {
 		return err
 	}
 	err = seen.differ()
-	if mark := seen.info().Config.Metadata[bridge.MetadataConfig]; err != nil && d.Kind != "" && mark != "" && mark != d.digest() {
+	if mark := seen.info().Config.Metadata[consumerstate.MetadataConfig]; err != nil && d.Kind != "" && mark != "" && mark != d.digest() {
 		err = fmt.Errorf("%w: %w", ErrOtherBridge, err)
 	}
 	return err

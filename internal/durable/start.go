@@ -8,7 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/consumerstate"
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
@@ -55,7 +55,7 @@ func (d Definition) checkStart(ctx context.Context, stream jetstream.Stream, f *
 		return fmt.Errorf("looking at stream %s: %w", info.Stream, err)
 	}
 	end := now.State.LastSeq + 1
-	foreign := d.Kind != "" && have.Metadata[bridge.MetadataKind] == ""
+	foreign := d.Kind != "" && have.Metadata[consumerstate.MetadataKind] == ""
 	first := uint64(0)
 	if foreign {
 		if first, err = d.first(ctx, stream); err != nil {

@@ -16,6 +16,7 @@ import (
 
 // The client that the provider's family publishes submits and gets its result.
 func TestClientOfTheFamily(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	needs.Programs(t, "node", "npm")
 	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "node"))))

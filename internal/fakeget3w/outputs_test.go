@@ -27,6 +27,7 @@ func (b *bundle) get(address string, header ...string) answer {
 }
 
 func TestOutputs(t *testing.T) {
+	t.Parallel()
 	const size = 100_000
 	kinds := Extensions()
 	b := setup(t, func(c *Config) { c.OutputBytes, c.Rules = size, []Rule{{Outputs: kinds}} })
@@ -57,6 +58,7 @@ func TestOutputs(t *testing.T) {
 }
 
 func TestOutputsThatAreNotThere(t *testing.T) {
+	t.Parallel()
 	b := setup(t, func(c *Config) { c.Rules = []Rule{{Model: "never/*", NeverEvery: 1}, {Model: "fails/*", FailEvery: 1}} })
 	done, never, failed := b.submit("a/b", `{}`), b.submit("never/a", `{}`), b.submit("fails/a", `{}`)
 	b.settle()
@@ -68,6 +70,7 @@ func TestOutputsThatAreNotThere(t *testing.T) {
 
 // Seven days at this speed are a second; an output is gone then and never comes back.
 func TestOutputsExpire(t *testing.T) {
+	t.Parallel()
 	b := setup(t, func(c *Config) { c.Speed, c.OutputLife = 600_000, 0 })
 	id := b.submit("get3w/flux-dev", `{}`)
 	b.ended(id)
@@ -79,6 +82,7 @@ func TestOutputsExpire(t *testing.T) {
 }
 
 func TestSeed(t *testing.T) {
+	t.Parallel()
 	make3 := func(seed uint64) (ids, bodies []string) {
 		b := setup(t, func(c *Config) { c.Seed = seed })
 		for range 3 {

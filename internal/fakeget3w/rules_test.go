@@ -13,6 +13,7 @@ import (
 )
 
 func TestRules(t *testing.T) {
+	t.Parallel()
 	b := setup(t, func(c *Config) {
 		c.Rules = []Rule{
 			{Model: "missing/*", MissingEvery: 2},
@@ -50,6 +51,7 @@ func TestRules(t *testing.T) {
 }
 
 func TestTasks(t *testing.T) {
+	t.Parallel()
 	b := setup(t, func(c *Config) { c.Tasks, c.Rules = 2, []Rule{{Model: "never/*", NeverEvery: 1}} })
 	b.submit("never/model", `{}`)
 	stuck := b.submit("never/model", `{}`)
@@ -67,6 +69,7 @@ func TestTasks(t *testing.T) {
 
 // However many ask at once, no more than the limit run.
 func TestTasksAtOnce(t *testing.T) {
+	t.Parallel()
 	const limit, all = 10, 100
 	b := setup(t, func(c *Config) { c.Tasks, c.Rules = limit, []Rule{{NeverEvery: 1}} })
 	var wg sync.WaitGroup
@@ -78,6 +81,7 @@ func TestTasksAtOnce(t *testing.T) {
 }
 
 func TestCredits(t *testing.T) {
+	t.Parallel()
 	b := setup(t, func(c *Config) { c.Credits = 1 })
 	b.submit("get3w/flux-dev", `{}`)
 	a := b.call(http.MethodPost, "/api/v3/get3w/flux-dev", `{}`)
@@ -87,6 +91,7 @@ func TestCredits(t *testing.T) {
 
 // What ended first makes room, and what has not ended never does.
 func TestRoom(t *testing.T) {
+	t.Parallel()
 	b := setup(t, func(c *Config) { c.MaxPredictions, c.Rules = 3, []Rule{{Model: "never/*", NeverEvery: 1}} })
 	never := b.submit("never/model", `{}`)
 	var ids []string
@@ -108,6 +113,7 @@ func TestRoom(t *testing.T) {
 }
 
 func TestInputs(t *testing.T) {
+	t.Parallel()
 	b := setup(t, nil)
 	long := make([]byte, maxInput)
 	for i := range long {
@@ -122,6 +128,7 @@ func TestInputs(t *testing.T) {
 }
 
 func TestBaseURL(t *testing.T) {
+	t.Parallel()
 	b := setup(t, func(c *Config) { c.BaseURL = "https://fake.example/" })
 	id := b.submit("get3w/flux-dev", `{}`)
 	b.settle()
@@ -131,6 +138,7 @@ func TestBaseURL(t *testing.T) {
 }
 
 func TestSettledEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	b := setup(t, func(c *Config) { c.Speed = 1; c.Rules = []Rule{{Duration: time.Hour}} })
 	require.NoError(t, b.Settled(context.Background()), "nothing is to come")
 	b.submit("get3w/flux-dev", `{}`)
@@ -140,6 +148,7 @@ func TestSettledEndsWithItsContext(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
+	t.Parallel()
 	for want, cfg := range map[string]Config{
 		"base URL":          {BaseURL: "example.com"},
 		"speed is -1":       {Speed: -1},

@@ -12,6 +12,7 @@ import (
 )
 
 func TestStream(t *testing.T) {
+	t.Parallel()
 	b := setup(t, func(c *Config) {
 		c.Speed, c.Rules = 1, []Rule{{Model: "fails/*", Duration: 300 * time.Millisecond, FailEvery: 1}, {Duration: 300 * time.Millisecond}}
 	})
@@ -39,6 +40,7 @@ func TestStream(t *testing.T) {
 // Each event is sent when it comes about, and a client that goes ends nothing but its
 // stream.
 func TestStreamThatIsLeft(t *testing.T) {
+	t.Parallel()
 	address, arrived := receiver(t, http.StatusOK)
 	b := setup(t, func(c *Config) { c.Speed, c.Rules = 1, []Rule{{Duration: time.Hour}} })
 	ctx, leave := context.WithCancel(context.Background())
@@ -60,6 +62,7 @@ func TestStreamThatIsLeft(t *testing.T) {
 
 // Close ends a stream of what never ends.
 func TestStreamWithoutEnd(t *testing.T) {
+	t.Parallel()
 	b := setup(t, func(c *Config) { c.Rules = []Rule{{NeverEvery: 1}} })
 	res, err := b.do("Bearer "+testKey, http.MethodPost, "/api/v3/get3w/flux-dev", `{"stream":true}`)
 	require.NoError(t, err)
@@ -78,6 +81,7 @@ func TestStreamWithoutEnd(t *testing.T) {
 }
 
 func TestSyncMode(t *testing.T) {
+	t.Parallel()
 	b := setup(t, nil)
 	a := b.call(http.MethodPost, "/api/v3/get3w/flux-dev", `{"prompt":"Cat","enable_sync_mode":true}`)
 	require.JSONEq(t, `{"code":200,"message":"success","data":{"id":"pred_abc123","model":"get3w/flux-dev","status":"completed","input":{"prompt":"Cat"},`+

@@ -14,6 +14,7 @@ import (
 )
 
 func TestWebhook(t *testing.T) {
+	t.Parallel()
 	b := setup(t, func(c *Config) {
 		c.Rules = []Rule{{Model: "fails/*", FailEvery: 1}, {Outputs: []string{".png", ".mp4"}}}
 	})
@@ -44,6 +45,7 @@ func TestWebhook(t *testing.T) {
 }
 
 func TestWebhookInTheQuery(t *testing.T) {
+	t.Parallel()
 	address, arrived := receiver(t, http.StatusNoContent)
 	other, none := receiver(t, http.StatusNoContent)
 	b := setup(t, nil)
@@ -57,6 +59,7 @@ func TestWebhookInTheQuery(t *testing.T) {
 }
 
 func TestRetries(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		answers   []int
 		want      []int
@@ -91,6 +94,7 @@ func TestRetries(t *testing.T) {
 }
 
 func TestUnreachable(t *testing.T) {
+	t.Parallel()
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
 	b := setup(t, nil)
@@ -108,6 +112,7 @@ func TestUnreachable(t *testing.T) {
 
 // An answer that does not come is an attempt in vain.
 func TestNoAnswer(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	n := make(chan int, 4)
 	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
@@ -130,6 +135,7 @@ func TestNoAnswer(t *testing.T) {
 
 // A webhook that is dropped is not even tried; all others arrive once.
 func TestDropped(t *testing.T) {
+	t.Parallel()
 	const all, every = 300, 3
 	address, arrived := receiver(t, http.StatusOK)
 	b := setup(t, func(c *Config) { c.Rules = []Rule{{DropEvery: every}} })
@@ -153,6 +159,7 @@ func TestDropped(t *testing.T) {
 
 // What is dropped or deleted between two attempts has no further one.
 func TestWithdrawnBetweenAttempts(t *testing.T) {
+	t.Parallel()
 	address, arrived := receiver(t, http.StatusInternalServerError)
 	b := setup(t, func(c *Config) { c.Speed = 1 })
 	dropped := b.submit("get3w/flux-dev", fmt.Sprintf(`{"webhook_url":%q}`, address))
@@ -175,6 +182,7 @@ func TestWithdrawnBetweenAttempts(t *testing.T) {
 }
 
 func TestDropAndDelete(t *testing.T) {
+	t.Parallel()
 	address, arrived := receiver(t, http.StatusOK)
 	b := setup(t, func(c *Config) { c.Speed, c.Rules = 1, []Rule{{Duration: time.Hour}} })
 	dropped := b.submit("get3w/flux-dev", fmt.Sprintf(`{"webhook_url":%q}`, address))

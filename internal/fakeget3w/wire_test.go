@@ -29,6 +29,7 @@ func (b *bundle) plain(text string) string {
 }
 
 func TestSubmitted(t *testing.T) {
+	t.Parallel()
 	b := setup(t, nil)
 	a := b.call(http.MethodPost, "/api/v3/get3w/flux-dev", `{"prompt":"A cat wearing a space suit"}`)
 	require.Equal(t, http.StatusOK, a.status)
@@ -42,6 +43,7 @@ func TestSubmitted(t *testing.T) {
 }
 
 func TestPolled(t *testing.T) {
+	t.Parallel()
 	b := setup(t, func(c *Config) {
 		c.Rules = []Rule{
 			{Model: "slow/*", Duration: maxDuration},
@@ -89,6 +91,7 @@ func (b *bundle) ended(id string) {
 }
 
 func TestV1(t *testing.T) {
+	t.Parallel()
 	b := setup(t, func(c *Config) {
 		c.Speed, c.Rules = 1, []Rule{{Model: "x/quick", Duration: 1}, {Duration: 52 * time.Second}}
 	})
@@ -107,6 +110,7 @@ func TestV1(t *testing.T) {
 }
 
 func TestOtherCalls(t *testing.T) {
+	t.Parallel()
 	b := setup(t, func(c *Config) { c.Credits = 5 })
 	id := b.submit("get3w/flux-dev", `{}`)
 	require.JSONEq(t, `{"code":200,"message":"success","data":{"balance":0.04,"currency":"USD"}}`, b.call(http.MethodGet, "/api/v3/balance", "").body)
@@ -121,6 +125,7 @@ func TestOtherCalls(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		method, path, body string
 		status             int
@@ -158,6 +163,7 @@ func TestErrors(t *testing.T) {
 }
 
 func TestKey(t *testing.T) {
+	t.Parallel()
 	b := setup(t, nil)
 	open := setup(t, func(c *Config) { c.Key = nil })
 	for _, wrong := range []string{"", "Bearer ", "Bearer wrong", "Bearer " + testKey + "x", testKey, "Basic " + testKey} {

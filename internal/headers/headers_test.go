@@ -33,6 +33,7 @@ func request(size int) *http.Request {
 }
 
 func TestOldestHeaderGivesWay(t *testing.T) {
+	t.Parallel()
 	evicted := 0
 	b := NewBudget(4*step, func() { evicted++ })
 	small := open(b)
@@ -63,6 +64,7 @@ func TestOldestHeaderGivesWay(t *testing.T) {
 
 // What was taken is given back by whatever a connection does next.
 func TestWhatWasTakenIsGivenBack(t *testing.T) {
+	t.Parallel()
 	b := NewBudget(100*step, func() {})
 	c := open(b)
 	for name, next := range map[string]func(){
@@ -84,6 +86,7 @@ func TestWhatWasTakenIsGivenBack(t *testing.T) {
 
 // The body of a request of HTTP/1 is not counted, and the next header is.
 func TestBodiesAreNotCounted(t *testing.T) {
+	t.Parallel()
 	b := NewBudget(100*step, func() {})
 	c := &counted{account: b.Open(func() error { return nil })}
 	c.account.Begin(request(0))
@@ -96,6 +99,7 @@ func TestBodiesAreNotCounted(t *testing.T) {
 
 // A connection that works is not closed for another one's header.
 func TestWorkingConnectionsStay(t *testing.T) {
+	t.Parallel()
 	b := NewBudget(step, func() {})
 	works, other := open(b), open(b)
 	works.Came(Free + 1)
@@ -112,6 +116,7 @@ func TestWorkingConnectionsStay(t *testing.T) {
 
 // A header has the size of what it says, however many bytes were read with it.
 func TestHeadersAreMeasuredByWhatTheySay(t *testing.T) {
+	t.Parallel()
 	c := open(NewBudget(100*step, func() {}))
 	c.Came(10 * step)
 	require.Zero(t, c.Begin(request(Free)), "the rest were a handshake and a body")
@@ -135,6 +140,7 @@ func TestHeadersAreMeasuredByWhatTheySay(t *testing.T) {
 // A request that is answered holds nothing of the budget, and its connection is not closed
 // for the header of another one: so it is with the second of two that came in one piece too.
 func TestRequestsThatAreAnsweredStay(t *testing.T) {
+	t.Parallel()
 	const requests = 3
 	evicted := 0
 	b := NewBudget(4*step, func() { evicted++ })

@@ -10,6 +10,7 @@ import (
 )
 
 func TestCheck(t *testing.T) {
+	t.Parallel()
 	const secret = "a-secret-that-must-not-be-seen"
 	for text, want := range map[string]string{
 		secret: "", "": "", "with a space": "", "pässword": "", "quote\"inside": "", `"`: "", "'tis": "",
@@ -34,6 +35,7 @@ func TestCheck(t *testing.T) {
 
 // A random key is no text, whatever bytes it begins and ends with.
 func TestRandomKeys(t *testing.T) {
+	t.Parallel()
 	for i := range 1000 {
 		key := sha256.Sum256([]byte{byte(i), byte(i >> 8)})
 		require.NoError(t, pasted.Check(key[:]))
@@ -41,6 +43,7 @@ func TestRandomKeys(t *testing.T) {
 }
 
 func TestText(t *testing.T) {
+	t.Parallel()
 	for content, want := range map[string]string{"": "", "a": "a", "\xEF\xBB\xBFa": "a", "a\xEF\xBB\xBF": "a\xEF\xBB\xBF", "\xEF\xBB": "\xEF\xBB"} {
 		text, err := pasted.Text([]byte(content))
 		require.NoError(t, err)

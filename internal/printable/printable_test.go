@@ -15,6 +15,7 @@ import (
 )
 
 func TestWhatIsNotPrintableIsEscaped(t *testing.T) {
+	t.Parallel()
 	for in, want := range map[string]string{
 		"":                                 "",
 		"plain text, 100 % = 1/1 \\ \"q\"": "plain text, 100 % = 1/1 \\ \"q\"",
@@ -36,6 +37,7 @@ func TestWhatIsNotPrintableIsEscaped(t *testing.T) {
 
 // Every rune of Unicode: what stays is printable and not of the classes that act.
 func TestEveryRune(t *testing.T) {
+	t.Parallel()
 	for r := range unicode.MaxRune + 1 {
 		if !utf8.ValidRune(r) {
 			continue
@@ -51,6 +53,7 @@ func TestEveryRune(t *testing.T) {
 // Every rune of Unicode, and bytes that are none: JSON shows what is printable alone, and
 // is read as the same value.
 func TestJSONIsPrintableAndTheSameValue(t *testing.T) {
+	t.Parallel()
 	var all strings.Builder
 	for r := range unicode.MaxRune + 1 {
 		all.WriteRune(r)

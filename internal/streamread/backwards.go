@@ -34,7 +34,7 @@ func walkBack(ctx context.Context, stream jetstream.Stream, s Span, visit func(*
 		}
 		for _, seq := range slices.Backward(sequences) {
 			m, err := Get(ctx, stream, seq)
-			if errors.Is(err, bridge.ErrNoEntry) {
+			if errors.Is(err, bridge.ErrNotFound) {
 				continue
 			}
 			if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 // lookTimeout bounds one look at a message. A program without the right to look gets no
@@ -51,7 +52,7 @@ func (t Taken) Alarm() bridge.Alarm {
 		Kind: bridge.AlarmIDTaken, Subject: t.Stream,
 		Text: fmt.Sprintf("message %d of stream %s, on subject %q, was stored with the message id of another message, which was stored under an id of its own: "+
 			"nothing is lost; look at who may publish there, as a program that uses the ids of others is broken or means harm", t.Sequence, t.Stream, t.Subject),
-		Details: map[string]any{"stream": t.Stream, "sequence": t.Sequence, "subject": t.Subject, "id": bridge.Truncate(t.ID, maxToldID)},
+		Details: map[string]any{"stream": t.Stream, "sequence": t.Sequence, "subject": t.Subject, "id": printable.Truncate(t.ID, maxToldID)},
 	}
 }
 
@@ -73,7 +74,7 @@ func (c Check) Confirm(ctx context.Context, m *nats.Msg, ack *jetstream.PubAck) 
 	for _, own := range []string{id + ":" + digest(m), id + ":" + rand.Text()} {
 		found, err := c.look(ctx, ack)
 		switch {
-		case err != nil && !errors.Is(err, bridge.ErrNoEntry):
+		case err != nil && !errors.Is(err, bridge.ErrNotFound):
 			c.JS = nil // one time-out is enough
 		case err == nil && c.same(found, m):
 			return ack, nil
@@ -120,9 +121,9 @@ func (c Check) same(found *jetstream.RawStreamMsg, m *nats.Msg) bool {
 }
 
 // Same reports whether found is m, or was made of the same event for the same purpose:
-// subject, body and [bridge.SameHeader] are equal.
+// subject, body and [SameHeader] are equal.
 func Same(found *jetstream.RawStreamMsg, m *nats.Msg) bool {
-	return found.Subject == m.Subject && bytes.Equal(found.Data, m.Data) && bridge.SameHeader(bridge.Header(found.Header), bridge.Header(m.Header))
+	return found.Subject == m.Subject && bytes.Equal(found.Data, m.Data) && SameHeader(bridge.Header(found.Header), bridge.Header(m.Header))
 }
 
 // digest tells messages apart that have one id. What a letter says of its attempts can

@@ -64,7 +64,7 @@ func next(ctx context.Context, stream jetstream.Stream, subject string, seq, las
 		return Get(ctx, stream, seq, jetstream.WithGetMsgSubject(subject))
 	}
 	m, err := get(seq)
-	if errors.Is(err, bridge.ErrNoEntry) {
+	if errors.Is(err, bridge.ErrNotFound) {
 		return Behind(seq, last, get)
 	}
 	return m, err
@@ -73,7 +73,7 @@ func next(ctx context.Context, stream jetstream.Stream, subject string, seq, las
 // Behind returns the first message behind seq that can be read, or nil when there is none
 // up to last. The server says that there is no message at seq or behind it also when it
 // cannot read one that lies before the next one. Get returns the message at a sequence or
-// behind it; its error wraps [bridge.ErrNoEntry] when the server finds none.
+// behind it; its error wraps [bridge.ErrNotFound] when the server finds none.
 func Behind(seq, last uint64, get func(seq uint64) (*jetstream.RawStreamMsg, error)) (*jetstream.RawStreamMsg, error) {
 	var m *jetstream.RawStreamMsg
 	// Nothing is found from low, and m from high. The steps grow, since damage is small.
@@ -82,7 +82,7 @@ func Behind(seq, last uint64, get func(seq uint64) (*jetstream.RawStreamMsg, err
 		probe := low + min(step, (high-low)/2)
 		found, err := get(probe)
 		switch {
-		case errors.Is(err, bridge.ErrNoEntry):
+		case errors.Is(err, bridge.ErrNotFound):
 			low = probe
 		case err != nil:
 			return nil, err
@@ -100,11 +100,11 @@ func walkSequences(ctx context.Context, stream jetstream.Stream, s Span, visit f
 		}
 		m, err := Get(ctx, stream, seq)
 		switch {
-		case errors.Is(err, bridge.ErrNoEntry):
+		case errors.Is(err, bridge.ErrNotFound):
 			continue
 		case err != nil:
 			return err
-		case !bridge.SubjectMatches(s.Subject, m.Subject):
+		case !SubjectMatches(s.Subject, m.Subject):
 			continue
 		}
 		if err := visit(m); err != nil {
@@ -115,12 +115,12 @@ func walkSequences(ctx context.Context, stream jetstream.Stream, s Span, visit f
 }
 
 // Get returns one message, the one with that sequence unless an option says otherwise. The
-// error wraps [bridge.ErrNoEntry] when the server answers and has no such message, or one
+// error wraps [bridge.ErrNotFound] when the server answers and has no such message, or one
 // that cannot be read.
 func Get(ctx context.Context, stream jetstream.Stream, seq uint64, opts ...jetstream.GetMsgOpt) (*jetstream.RawStreamMsg, error) {
 	m, err := stream.GetMsg(ctx, seq, opts...)
 	if errors.Is(err, jetstream.ErrMsgNotFound) || senseless(err) {
-		err = fmt.Errorf("%w: %w", bridge.ErrNoEntry, err)
+		err = fmt.Errorf("%w: %w", bridge.ErrNotFound, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading message %d of %s: %w", seq, stream.CachedInfo().Config.Name, err)
@@ -152,7 +152,7 @@ func RemoveFrom(ctx context.Context, js jetstream.JetStream, name string, seq ui
 	return Remove(ctx, stream, seq)
 }
 
-// Remove removes one message. The error wraps [bridge.ErrNoEntry] when it is not
+// Remove removes one message. The error wraps [bridge.ErrNotFound] when it is not
 // there.
 func Remove(ctx context.Context, stream jetstream.Stream, seq uint64) error {
 	err := stream.DeleteMsg(ctx, seq)
@@ -160,7 +160,7 @@ func Remove(ctx context.Context, stream jetstream.Stream, seq uint64) error {
 		return nil
 	}
 	// Its error does not say in a way that can be asked whether the message was there.
-	if _, got := Get(ctx, stream, seq); errors.Is(got, bridge.ErrNoEntry) {
+	if _, got := Get(ctx, stream, seq); errors.Is(got, bridge.ErrNotFound) {
 		return got
 	}
 	return fmt.Errorf("removing message %d of %s: %w", seq, stream.CachedInfo().Config.Name, err)
@@ -184,7 +184,7 @@ func FirstSince(ctx context.Context, stream jetstream.Stream, t time.Time) (uint
 		middle := low + (high-low)/2
 		m, err := Get(ctx, stream, middle, jetstream.WithGetMsgSubject(">"))
 		switch {
-		case errors.Is(err, bridge.ErrNoEntry):
+		case errors.Is(err, bridge.ErrNotFound):
 			high = middle // nothing readable lies there or behind it
 		case err != nil:
 			return 0, err

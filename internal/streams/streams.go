@@ -139,3 +139,10 @@ func (c Config) stream(name, description string, subjects []string, own func(*je
 	own(&s)
 	return s
 }
+
+// Outcome is what became of one of several messages that were published together.
+type Outcome struct {
+	Receipt bridge.Receipt
+	// Err is nil when the message is durable.
+	Err error
+}

@@ -70,7 +70,7 @@ func call[C, T any](do func(c echo.Context, call C) (T, error)) echo.HandlerFunc
 
 // missing says of an entry that is not there what it is.
 func missing(err error, what string) error {
-	if errors.Is(err, bridge.ErrNoEntry) {
+	if errors.Is(err, bridge.ErrNotFound) {
 		return echo.NewHTTPError(http.StatusNotFound, "There is no such "+what+", or no longer.")
 	}
 	return err

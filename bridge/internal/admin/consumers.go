@@ -14,20 +14,20 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// Consumers is every durable reader of events. An error wraps bridge.ErrNoConsumer
-// for a name that none has, and bridge.ErrPredictionsConsumer where that one is not the
+// Consumers is every durable reader of events. An error wraps adminapi.ErrNoConsumer
+// for a name that none has, and adminapi.ErrPredictionsConsumer where that one is not the
 // operator's to change.
 type Consumers interface {
 	List(ctx context.Context) ([]adminapi.ConsumerState, error)
-	// Add makes a durable. The error wraps bridge.ErrConsumerExists when there is one
-	// of that name, and bridge.ErrConfigured when the configuration names it.
+	// Add makes a durable. The error wraps adminapi.ErrConsumerExists when there is one
+	// of that name, and adminapi.ErrConfigured when the configuration names it.
 	Add(ctx context.Context, c adminapi.AddCall) error
 	// Pause stops the delivery until then, or until it is resumed when until is zero.
 	Pause(ctx context.Context, name string, until time.Time) error
 	Resume(ctx context.Context, name string) error
 	Seek(ctx context.Context, name string, to adminapi.ConsumerPosition, dryRun bool) (adminapi.ConsumerSeek, error)
 	// Remove removes a consumer with all but its dead letters. The error wraps
-	// bridge.ErrConfigured for one that would come back.
+	// adminapi.ErrConfigured for one that would come back.
 	Remove(ctx context.Context, name string, dryRun bool) (adminapi.RemovedConsumer, error)
 	// Skips is how many events wait for a consumer that the filter does not pick.
 	Skips(ctx context.Context, name string, filter bridge.Filter) (uint64, error)
@@ -171,17 +171,17 @@ func (h consumersAPI) remove(c echo.Context, call adminapi.RemoveCall) (adminapi
 // told makes an error that its caller can do something about one that says so.
 func (h consumersAPI) told(c echo.Context, err error) error {
 	switch {
-	case errors.Is(err, bridge.ErrNoConsumer):
+	case errors.Is(err, adminapi.ErrNoConsumer):
 		list, err := h.consumers.List(c.Request().Context())
 		if err != nil {
 			return err
 		}
 		return noConsumer(list)
-	case errors.Is(err, bridge.ErrConfigured):
+	case errors.Is(err, adminapi.ErrConfigured):
 		return echo.NewHTTPError(http.StatusConflict, "The configuration names this consumer: change it there and restart; what is not named there any more can be removed.")
-	case errors.Is(err, bridge.ErrPredictionsConsumer):
+	case errors.Is(err, adminapi.ErrPredictionsConsumer):
 		return echo.NewHTTPError(http.StatusConflict, "The prediction store reads by this consumer: to have it read all events again, use hookspan predictions rebuild.")
-	case errors.Is(err, bridge.ErrConsumerExists):
+	case errors.Is(err, adminapi.ErrConsumerExists):
 		return echo.NewHTTPError(http.StatusConflict, "There is a consumer of that name: use another one, or remove it first.")
 	}
 	return err

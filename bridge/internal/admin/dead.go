@@ -14,7 +14,7 @@ type DeadLetters interface {
 	// Scan calls visit for every dead letter that it reads in order, until visit returns an
 	// error, which it returns. It does not know the selection's limit.
 	Scan(ctx context.Context, sel adminapi.DeadSelection, visit func(e adminapi.DeadEntry, selected bool) error) error
-	// Get returns one dead letter. The error wraps bridge.ErrNoEntry when it is gone.
+	// Get returns one dead letter. The error wraps bridge.ErrNotFound when it is gone.
 	Get(ctx context.Context, seq uint64) (adminapi.DeadEntry, error)
 	// Redrive gives the events to their consumers again and removes the dead letters.
 	Redrive(ctx context.Context, sel adminapi.DeadSelection, o adminapi.RedeliveryOptions) adminapi.RedeliveryReport

@@ -16,7 +16,7 @@ type Events interface {
 	// Scan calls visit for every event that it reads in order, until visit returns an
 	// error, which it returns. It does not know the selection's limit.
 	Scan(ctx context.Context, sel adminapi.EventSelection, visit func(e adminapi.EventEntry, selected bool) error) error
-	// Get returns one event. The error wraps bridge.ErrNoEntry when it is gone.
+	// Get returns one event. The error wraps bridge.ErrNotFound when it is gone.
 	Get(ctx context.Context, seq uint64) (adminapi.EventEntry, error)
 	// Replay gives events to one consumer again, each once for one run.
 	Replay(ctx context.Context, consumer, run string, sel adminapi.EventSelection, o adminapi.RedeliveryOptions) adminapi.RedeliveryReport

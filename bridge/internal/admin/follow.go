@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 const (
@@ -101,7 +102,7 @@ func (h predictionsAPI) end(ctx context.Context, c echo.Context, begun bool, err
 	switch {
 	case begun:
 		return nil
-	case errors.Is(err, bridge.ErrBusy):
+	case errors.Is(err, adminapi.ErrBusy):
 		return unavailable(c, "Too many wait for predictions: try again.")
 	case ctx.Err() != nil:
 		return unavailable(c, "The process stops: try again.")

@@ -45,7 +45,7 @@ func TestPredictionStoreThatFollowsIsBelieved(t *testing.T) {
 		return &adminapi.PredictionsStatus{UpdatedAt: time.Now()}, nil
 	}
 	b.fold(b.tell("a", "processing"))
-	b.finds(fmt.Errorf("looking: %w", bridge.ErrBusy))
+	b.finds(fmt.Errorf("looking: %w", adminapi.ErrBusy))
 	require.True(t, b.get("/get3w/a").state(t).Open())
 }
 
@@ -72,8 +72,8 @@ func TestUnknownIsSaidWhenItIsKnown(t *testing.T) {
 		status int
 		says   string
 	}{
-		{bridge.ErrNoEntry, 404, "Nothing is known"},
-		{fmt.Errorf("%w: %w", bridge.ErrBusy, context.DeadlineExceeded), 503, "too many look"},
+		{bridge.ErrNotFound, 404, "Nothing is known"},
+		{fmt.Errorf("%w: %w", adminapi.ErrBusy, context.DeadlineExceeded), 503, "too many look"},
 		{context.DeadlineExceeded, 404, "too many events"},
 	} {
 		b.finds(c.err)

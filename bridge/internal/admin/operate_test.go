@@ -80,14 +80,14 @@ func (d consumerOperator) Add(ctx context.Context, c adminapi.AddCall) error {
 		Durable: c.Name, AckPolicy: jetstream.AckExplicitPolicy, FilterSubjects: subjects, MaxDeliver: c.MaxDeliveries, AckWait: time.Duration(c.LeaseSeconds) * time.Second,
 	})
 	if errors.Is(err, jetstream.ErrConsumerExists) {
-		return bridge.ErrConsumerExists
+		return adminapi.ErrConsumerExists
 	}
 	return err
 }
 
 func (d consumerOperator) Skips(_ context.Context, name string, filter bridge.Filter) (uint64, error) {
 	if name != "team" {
-		return 0, bridge.ErrNoConsumer
+		return 0, adminapi.ErrNoConsumer
 	}
 	return uint64(len(filter.Statuses)), nil
 }

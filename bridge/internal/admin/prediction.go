@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 const (
@@ -51,11 +52,11 @@ func (h predictionsAPI) show(c echo.Context) error {
 
 // lookUp returns what the prediction store knows of a prediction, or where that knows nothing, or
 // may not know its end, what its events say. The errors are those of
-// [Predictions.Find], and what is not [bridge.ErrNoEntry] of [Predictions.Get].
+// [Predictions.Find], and what is not [bridge.ErrNotFound] of [Predictions.Get].
 func (h predictionsAPI) lookUp(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
 	s, err := h.predictions.Get(ctx, source, id)
 	switch {
-	case errors.Is(err, bridge.ErrNoEntry):
+	case errors.Is(err, bridge.ErrNotFound):
 		return h.predictions.Find(ctx, source, id)
 	case err != nil || !s.Open() || !h.behind(ctx):
 		return s, err
@@ -75,9 +76,9 @@ func (h predictionsAPI) behind(ctx context.Context) bool {
 // notFound is the answer to who asks for a prediction that lookUp did not find.
 func notFound(c echo.Context, err error) error {
 	switch {
-	case errors.Is(err, bridge.ErrNoEntry):
+	case errors.Is(err, bridge.ErrNotFound):
 		return errUnknown
-	case errors.Is(err, bridge.ErrBusy):
+	case errors.Is(err, adminapi.ErrBusy):
 		return unavailable(c, "The prediction store does not know it, and too many look for others among the events: try again.")
 	case errors.Is(err, context.DeadlineExceeded):
 		return echo.NewHTTPError(http.StatusNotFound, "The prediction store does not know it, and there are too many events to look at all of them: hookspan events list --prediction goes on looking.")
@@ -131,7 +132,7 @@ func (h predictionsAPI) await(c echo.Context, source, id string, wait time.Durat
 			switch {
 			case s != nil:
 				return h.answer(c, s)
-			case errors.Is(w.err, bridge.ErrBusy):
+			case errors.Is(w.err, adminapi.ErrBusy):
 				return unavailable(c, "Too many wait for predictions: try again.")
 			case ctx.Err() == nil:
 				return unavailable(c, "The prediction store cannot be read now: try again.")
@@ -139,7 +140,7 @@ func (h predictionsAPI) await(c echo.Context, source, id string, wait time.Durat
 				return h.lastLook(ctx, c, source, id, func(error) error {
 					return unavailable(c, "The bridge is stopping: try again.")
 				})
-			case errors.Is(old.err, bridge.ErrNoEntry): // and nothing has come since
+			case errors.Is(old.err, bridge.ErrNotFound): // and nothing has come since
 				return errUnknown
 			}
 			return h.lastLook(ctx, c, source, id, func(err error) error { return notFound(c, err) })
@@ -156,7 +157,7 @@ func (h predictionsAPI) lastLook(ctx context.Context, c echo.Context, source, id
 	switch {
 	case err == nil:
 		return h.answer(c, s)
-	case errors.Is(err, bridge.ErrNoEntry), errors.Is(err, bridge.ErrBusy), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, bridge.ErrNotFound), errors.Is(err, adminapi.ErrBusy), errors.Is(err, context.DeadlineExceeded):
 		return unknown(err)
 	}
 	return unavailable(c, "The prediction store cannot be read now: try again.")

@@ -17,21 +17,21 @@ import (
 
 // Predictions has what is known of predictions.
 type Predictions interface {
-	// Get returns what the prediction store knows of one. The error wraps bridge.ErrNoEntry when
+	// Get returns what the prediction store knows of one. The error wraps bridge.ErrNotFound when
 	// it knows nothing, or nothing any more.
 	Get(ctx context.Context, source, id string) (*bridge.PredictionState, error)
 	// Walk calls visit for each prediction of the selection until visit returns an error,
 	// which it returns.
 	Walk(ctx context.Context, sel adminapi.PredictionSelection, visit func(place uint64, s *bridge.PredictionState) error) error
-	// Status says how the prediction store stands. The error wraps bridge.ErrNoEntry when nobody
+	// Status says how the prediction store stands. The error wraps bridge.ErrNotFound when nobody
 	// has kept it yet.
 	Status(ctx context.Context) (*adminapi.PredictionsStatus, error)
 	// Rebuild has the prediction store folded again from the first event on, and does not wait
 	// for that.
 	Rebuild(ctx context.Context) error
 	// Find looks through the stored events for one that the prediction store does not know. It
-	// returns by itself within 10 s. The error wraps bridge.ErrNoEntry when there is
-	// none, bridge.ErrBusy and context.DeadlineExceeded when it could not look at all.
+	// returns by itself within 10 s. The error wraps bridge.ErrNotFound when there is
+	// none, adminapi.ErrBusy and context.DeadlineExceeded when it could not look at all.
 	Find(ctx context.Context, source, id string) (*bridge.PredictionState, error)
 	// Life is how long the provider keeps outputs after the end, zero is for ever.
 	Life(source string) time.Duration
@@ -41,7 +41,7 @@ type Predictions interface {
 type Waiting interface {
 	// Wait returns as soon as the prediction is not open any more, or when ctx ends
 	// with what is known by then, nil for nothing, and ctx's error. The error wraps
-	// bridge.ErrBusy when too many wait.
+	// adminapi.ErrBusy when too many wait.
 	Wait(ctx context.Context, source, id string) (*bridge.PredictionState, error)
 	// Follow calls each with what is known, once something is, and with each change,
 	// until the prediction is not open any more, each returns an error, which it
@@ -51,7 +51,7 @@ type Waiting interface {
 
 // Announcer makes durable that somebody has a prediction.
 type Announcer interface {
-	// Announce returns the id of the event too. The error wraps bridge.ErrNoSource, or
+	// Announce returns the id of the event too. The error wraps adminapi.ErrNoSource, or
 	// one of a publisher's.
 	Announce(ctx context.Context, w bridge.Watch) (bridge.Receipt, string, error)
 }
@@ -113,7 +113,7 @@ func newPrediction(place uint64, s *bridge.PredictionState) adminapi.Prediction 
 
 func (h predictionsAPI) status(c echo.Context) (*adminapi.PredictionsStatus, error) {
 	status, err := h.predictions.Status(c.Request().Context())
-	if errors.Is(err, bridge.ErrNoEntry) {
+	if errors.Is(err, bridge.ErrNotFound) {
 		err = echo.NewHTTPError(http.StatusNotFound, "Nobody has kept the prediction store yet: run a process with the role reconciler.")
 	}
 	return status, err
@@ -143,7 +143,7 @@ func (h predictionsAPI) watch(c echo.Context) (bridge.Watched, error) {
 	}
 	receipt, event, err := h.announcer.Announce(c.Request().Context(), w)
 	switch {
-	case errors.Is(err, bridge.ErrNoSource):
+	case errors.Is(err, adminapi.ErrNoSource):
 		return bridge.Watched{}, echo.NewHTTPError(http.StatusNotFound, "There is no such source: hookspan config show names those of the configuration.")
 	case errors.Is(err, bridge.ErrTooLarge):
 		return bridge.Watched{}, echo.NewHTTPError(http.StatusRequestEntityTooLarge, "It is too large for the store.")

@@ -19,6 +19,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/admin"
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/watches"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/adminapi"
@@ -75,7 +76,7 @@ func onNATS(t *testing.T, s *admin.Server) *predictionsBench {
 	reader := predictions.NewReader(b.JS, b.Names)
 	b.known = &known{
 		Reader: reader, Past: await.NewPast(b.JS, b.Names), rebuilt: make(chan struct{}, 1),
-		status: func() (*adminapi.PredictionsStatus, error) { return nil, bridge.ErrNoEntry },
+		status: func() (*adminapi.PredictionsStatus, error) { return nil, bridge.ErrNotFound },
 	}
 	b.hub = await.New(b.JS, reader, b.Names, nil)
 	t.Cleanup(b.hub.Close)
@@ -101,7 +102,7 @@ func (b *predictionsBench) fold(events ...*bridge.Event) {
 	b.t.Helper()
 	var s bridge.PredictionState
 	for _, e := range events {
-		predictions.Fold(&s, e, predictions.At{Sequence: e.Sequence, StoredAt: time.Now()})
+		fold.Fold(&s, e, fold.At{Sequence: e.Sequence, StoredAt: time.Now()})
 	}
 	text, err := json.Marshal(s)
 	require.NoError(b.t, err)

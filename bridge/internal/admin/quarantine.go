@@ -15,7 +15,7 @@ type Quarantine interface {
 	// Walk calls visit for every entry of the selection in order, until visit
 	// returns an error, which it returns. It does not know the selection's limit.
 	Walk(ctx context.Context, sel adminapi.KeptSelection, visit func(adminapi.KeptEntry) error) error
-	// Get returns one entry. The error wraps bridge.ErrNoEntry when it is gone.
+	// Get returns one entry. The error wraps bridge.ErrNotFound when it is gone.
 	Get(ctx context.Context, place string, seq uint64) (adminapi.KeptEntry, error)
 	// Reverify makes events of what is authentic and usable now.
 	Reverify(ctx context.Context, sel adminapi.KeptSelection, o adminapi.ReverifyOptions) adminapi.KeptReport
@@ -30,8 +30,8 @@ func keptSelection(c *adminapi.KeptCall) (adminapi.KeptSelection, error) {
 	err := checkPage(&c.Page)
 	switch {
 	case err != nil:
-	case c.Stream != "" && c.Stream != bridge.PlaceQuarantine && c.Stream != bridge.PlaceRefused:
-		err = badRequest("stream is %s or %s", bridge.PlaceQuarantine, bridge.PlaceRefused)
+	case c.Stream != "" && c.Stream != adminapi.PlaceQuarantine && c.Stream != adminapi.PlaceRefused:
+		err = badRequest("stream is %s or %s", adminapi.PlaceQuarantine, adminapi.PlaceRefused)
 	case c.Source != "" && bridge.CheckName("source", c.Source) != nil:
 		err = badRequest("source is not the name of one")
 	case c.Cause != "" && bridge.CheckName("cause", c.Cause) != nil:
@@ -78,7 +78,7 @@ func (h quarantineAPI) list(c echo.Context) (list adminapi.KeptList, err error) 
 		return h.page(c, sel)
 	}
 	list.Entries = []adminapi.KeptDelivery{}
-	for _, sel.Place = range bridge.Places() {
+	for _, sel.Place = range adminapi.Places() {
 		part, err := h.page(c, sel)
 		if err != nil {
 			return list, err
@@ -133,7 +133,7 @@ func (h quarantineAPI) reverify(c echo.Context, call adminapi.KeptCall) (report 
 const maxAcceptText = 256
 
 func (h quarantineAPI) accept(c echo.Context, call adminapi.AcceptCall) (report adminapi.KeptReport, err error) {
-	page := adminapi.KeptCall{Stream: bridge.PlaceQuarantine, Page: adminapi.Page{Seqs: call.Seqs, Limit: maxEntries}}
+	page := adminapi.KeptCall{Stream: adminapi.PlaceQuarantine, Page: adminapi.Page{Seqs: call.Seqs, Limit: maxEntries}}
 	sel, err := keptSelection(&page)
 	switch {
 	case err != nil:

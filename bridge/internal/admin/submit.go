@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 const (
@@ -30,9 +31,9 @@ const (
 type Submitter interface {
 	// Submit returns when the prediction is recorded. When the provider streams, relay is
 	// given each event, and Submit returns when the stream has ended. The error is a
-	// *bridge.SubmitError. A client that goes ends nothing. It bounds how many streams
+	// *adminapi.SubmitError. A client that goes ends nothing. It bounds how many streams
 	// there are.
-	Submit(ctx context.Context, sub bridge.Submission, relay func(event []byte) error) (*bridge.Submitted, error)
+	Submit(ctx context.Context, sub adminapi.Submission, relay func(event []byte) error) (*bridge.Submitted, error)
 }
 
 // RegisterSubmit adds the route by which predictions are submitted.
@@ -68,7 +69,7 @@ func (h submitAPI) submit(c echo.Context) error {
 }
 
 // submission reads what is to be submitted. What it may be like, the submitter knows.
-func submission(c echo.Context) (sub bridge.Submission, err error) {
+func submission(c echo.Context) (sub adminapi.Submission, err error) {
 	r := c.Request()
 	sub.Source = c.Param("source")
 	if sub.Model, err = modelOf(r.URL.EscapedPath()); err != nil {
@@ -101,7 +102,7 @@ func submission(c echo.Context) (sub bridge.Submission, err error) {
 		return sub, badRequest("Idempotency-Key is given once, and is not empty")
 	}
 	sub.IdempotencyKey = strings.Join(keys, "")
-	sub.Body, err = io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, bridge.MaxSubmission))
+	sub.Body, err = io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, adminapi.MaxSubmission))
 	if _, large := errors.AsType[*http.MaxBytesError](err); err != nil && !large {
 		return sub, badRequest("the body did not arrive whole")
 	}
@@ -125,7 +126,7 @@ func modelOf(path string) (string, error) {
 
 // submitError is the answer to a submission that has no prediction to show.
 func submitError(c echo.Context, err error) error {
-	failed, ok := errors.AsType[*bridge.SubmitError](err)
+	failed, ok := errors.AsType[*adminapi.SubmitError](err)
 	if !ok {
 		return err
 	}
@@ -164,7 +165,7 @@ func (r *relay) event(event []byte) error {
 // fail tells the client as one more event what the status cannot tell any more.
 func (r *relay) fail(err error) {
 	detail := "The stream was cut off."
-	if failed, ok := errors.AsType[*bridge.SubmitError](err); ok {
+	if failed, ok := errors.AsType[*adminapi.SubmitError](err); ok {
 		detail = failed.Detail
 	}
 	text, err := json.Marshal(map[string]string{"detail": detail})

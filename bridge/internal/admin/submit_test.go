@@ -18,6 +18,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/admin"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // submitter answers what it is told to, and remembers what was submitted.
@@ -25,10 +26,10 @@ type submitter struct {
 	answer func(relay func([]byte) error) (*bridge.Submitted, error)
 
 	mu   sync.Mutex
-	seen []bridge.Submission
+	seen []adminapi.Submission
 }
 
-func (s *submitter) Submit(_ context.Context, sub bridge.Submission, relay func([]byte) error) (*bridge.Submitted, error) {
+func (s *submitter) Submit(_ context.Context, sub adminapi.Submission, relay func([]byte) error) (*bridge.Submitted, error) {
 	s.mu.Lock()
 	s.seen = append(s.seen, sub)
 	s.mu.Unlock()
@@ -54,7 +55,7 @@ func TestSubmitAPI(t *testing.T) {
 		`{"n":12345678901234567890}`, map[string]string{"Content-Type": "application/json; charset=utf-8", "Idempotency-Key": "k 1"})
 	require.Equal(t, 200, a.status, a.body)
 	require.JSONEq(t, `{"source":"get3w","id":"pred_1","model":"m","status":"created","replayed":false,"answer":{"n":1.00}}`, a.body)
-	require.Equal(t, []bridge.Submission{{
+	require.Equal(t, []adminapi.Submission{{
 		Source: "get3w", Model: "black-forest-labs/flux-1.1 pro", Body: []byte(`{"n":12345678901234567890}`), Reference: "order 1", Tenant: "t",
 		Metadata: map[string]string{"order": "7", "x": "&"}, Deadline: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC), IdempotencyKey: "k 1",
 	}}, sub.seen)
@@ -82,7 +83,7 @@ func TestSubmitAPIRefuses(t *testing.T) {
 func TestSubmitAPIPassesErrorsOn(t *testing.T) {
 	for _, status := range []int{400, 401, 403, 404, 409, 422, 429, 502, 503, 504} {
 		s, _ := submitting(t, func(func([]byte) error) (*bridge.Submitted, error) {
-			return nil, &bridge.SubmitError{Status: status, Detail: "The provider says no.", RetryAfter: 1500 * time.Millisecond}
+			return nil, &adminapi.SubmitError{Status: status, Detail: "The provider says no.", RetryAfter: 1500 * time.Millisecond}
 		})
 		a := do(t, s, http.MethodPost, "/api/v1/predictions/get3w/m", "{}", asJSON)
 		require.Equal(t, status, a.status)
@@ -136,7 +137,7 @@ func TestSubmitAPIStreams(t *testing.T) {
 		next <- nil
 	}
 	require.Equal(t, "data: {}\n\n", event())
-	next <- &bridge.SubmitError{Status: 502, Detail: "cut \"off\""}
+	next <- &adminapi.SubmitError{Status: 502, Detail: "cut \"off\""}
 	require.Equal(t, "event: error\ndata: {\"detail\":\"cut \\\"off\\\"\"}\n\n", event())
 	_, err = in.ReadByte()
 	require.Error(t, err, "that was the end")

@@ -18,6 +18,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/admin"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // later sends a request, and has its answer in time.
@@ -116,11 +117,11 @@ func TestOneTooManyToWait(t *testing.T) {
 type busy struct{}
 
 func (busy) Wait(context.Context, string, string) (*bridge.PredictionState, error) {
-	return nil, bridge.ErrBusy
+	return nil, adminapi.ErrBusy
 }
 
 func (busy) Follow(context.Context, string, string, func(bridge.PredictionUpdate) error) error {
-	return bridge.ErrBusy
+	return adminapi.ErrBusy
 }
 
 func TestTooManyWait(t *testing.T) {
@@ -166,7 +167,7 @@ func (u unread) Wait(ctx context.Context, _, _ string) (*bridge.PredictionState,
 }
 
 func (u unread) Follow(context.Context, string, string, func(bridge.PredictionUpdate) error) error {
-	return bridge.ErrBusy
+	return adminapi.ErrBusy
 }
 
 func TestStopAnswersWhatHasNotBeenReadYet(t *testing.T) {

@@ -103,7 +103,7 @@ func (r *round) nextMatching(ctx context.Context, filters []string, from, waitin
 		case err == nil:
 			next = min(next, m.Sequence)
 			continue
-		case !errors.Is(err, bridge.ErrNoEntry):
+		case !errors.Is(err, bridge.ErrNotFound):
 			return 0, err
 		case waiting == 0:
 			continue // as the durable says

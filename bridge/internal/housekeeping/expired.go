@@ -156,7 +156,7 @@ func (e Expired) msgID() string {
 // processes may count differently how many of them were not handled.
 func (e Expired) isIn(found *jetstream.RawStreamMsg, m *nats.Msg) bool {
 	var have Expired
-	return found.Subject == m.Subject && bridge.SameHeader(bridge.Header(found.Header), bridge.Header(m.Header)) &&
+	return found.Subject == m.Subject && streamread.SameHeader(bridge.Header(found.Header), bridge.Header(m.Header)) &&
 		json.Unmarshal(found.Data, &have) == nil && have.covers(e)
 }
 

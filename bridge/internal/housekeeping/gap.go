@@ -27,7 +27,7 @@ func (p *pass) examine(ctx context.Context, from, to uint64, after time.Time) (a
 	if _, err = p.get(ctx, to); err == nil {
 		return true, nil
 	}
-	if !errors.Is(err, bridge.ErrNoEntry) {
+	if !errors.Is(err, bridge.ErrNotFound) {
 		return false, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, scrubTimeout)

@@ -151,7 +151,7 @@ type pass struct {
 // out, and returns where to go on.
 func (p *pass) step(ctx context.Context, at uint64) (uint64, error) {
 	m, err := p.next(ctx, at)
-	if errors.Is(err, bridge.ErrNoEntry) {
+	if errors.Is(err, bridge.ErrNotFound) {
 		m, err = streamread.Behind(at, p.last, func(seq uint64) (*jetstream.RawStreamMsg, error) { return p.next(ctx, seq) })
 	}
 	if err != nil {

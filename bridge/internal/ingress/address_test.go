@@ -14,6 +14,7 @@ import (
 )
 
 func TestClientAddress(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("10.0.0.1,", maxHops)
 	for _, c := range []struct {
 		name, peer string
@@ -108,15 +109,15 @@ func TestRateBehindATrustedProxy(t *testing.T) {
 }
 
 func TestRatesForgetTheLeastLatelySeen(t *testing.T) {
-	r := newRates(1, 1)
-	r.max = 2
+	t.Parallel()
+	r := newRates(1, 1, 2)
 	now := time.Now()
 	addr := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}) }
 	require.True(t, r.allow(addr(1), now))
 	require.True(t, r.allow(addr(2), now))
 	require.False(t, r.allow(addr(1), now))
 	require.True(t, r.allow(addr(3), now)) // instead of 2
-	require.Len(t, r.buckets, 2)
+	require.Equal(t, 2, r.buckets.Len())
 	require.False(t, r.allow(addr(1), now))
 	require.True(t, r.allow(addr(2), now))
 	require.True(t, r.allow(addr(2), now.Add(time.Second)))

@@ -18,6 +18,7 @@ import (
 
 // Every row of the table of answers, over real HTTP.
 func TestAnswers(t *testing.T) {
+	t.Parallel()
 	const limit = 1 << 10
 	exact := body(strings.Repeat("i", 200))
 	exact = exact[:len(exact)-1] + strings.Repeat(" ", limit-len(exact)) + "}"
@@ -127,6 +128,7 @@ func setBody(t *testing.T, r *http.Request, text string) {
 }
 
 func TestRootAnswersLoadBalancers(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{})
 	r, err := http.NewRequest(http.MethodGet, b.url+"/", nil)
 	require.NoError(t, err)
@@ -138,6 +140,7 @@ func TestRootAnswersLoadBalancers(t *testing.T) {
 // Load balancers check by HEAD or OPTIONS, at the root or where webhooks go. The answer
 // is the same for every name, so that nobody learns which sources and tokens there are.
 func TestLoadBalancersChecks(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{})
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
@@ -182,6 +185,7 @@ func TestLoadBalancersChecks(t *testing.T) {
 // What the publisher says decides, also when it stored the event before it
 // failed; and nothing of what went wrong inside reaches the sender.
 func TestAnswersToPublishErrors(t *testing.T) {
+	t.Parallel()
 	inside := errors.New("dial tcp nats-7.internal:4222: " + secret[:8])
 	for _, c := range []struct {
 		err    error
@@ -210,6 +214,7 @@ func TestAnswersToPublishErrors(t *testing.T) {
 }
 
 func TestPanicIsAnswered500(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{})
 	b.pub.answer = func(context.Context, *bridge.Event) (bridge.Receipt, error) { panic("boom in line 7") }
 	res := do(t, request(t, b.url+"/webhooks/get3w", body("pred_1")))

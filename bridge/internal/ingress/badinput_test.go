@@ -64,6 +64,7 @@ func TestExpectContinue(t *testing.T) {
 }
 
 func TestChunkedBodies(t *testing.T) {
+	t.Parallel()
 	const limit = 64 << 10
 	b := start(t, Config{MaxBody: limit})
 	text := body("pred_1")
@@ -96,6 +97,7 @@ func TestChunkedBodies(t *testing.T) {
 
 // Garbage whose signature is right is quarantined for what it is: never our fault.
 func TestSignedGarbage(t *testing.T) {
+	t.Parallel()
 	const quarantined = -200 // a 200 that is no event's
 	b := start(t, Config{})
 	var unicode []rune // all of it that a JSON string holds as it is

@@ -60,6 +60,7 @@ func forge(t testing.TB, b *bench, connections int) func() int {
 }
 
 func TestGoodAmongForgeries(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{})
 	stop := forge(t, b, 32)
 	for i := range 200 {

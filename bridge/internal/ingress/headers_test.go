@@ -99,6 +99,7 @@ func TestUnfinishedHeadersOfHTTP2HaveABudget(t *testing.T) {
 // whether it comes in one write with its header or after it, and over TLS too, where the
 // handshake and a whole record are read before the header is known.
 func TestTheLargestRequestHasRoom(t *testing.T) {
+	t.Parallel()
 	const largest = 64 << 10
 	cfg := Config{MaxBody: largest, MaxInFlightBytes: largest + headers.MaxBytes}
 	for _, isTLS := range []bool{false, true} {

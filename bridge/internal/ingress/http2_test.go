@@ -87,6 +87,7 @@ func (c *h2conn) status(stream uint32) string {
 }
 
 func TestHTTP2(t *testing.T) {
+	t.Parallel()
 	b, client := encrypted(t, Config{})
 	var group errgroup.Group
 	for i := range 300 { // more than the streams of one connection
@@ -170,6 +171,7 @@ func TestHTTP2ManyOpenStreams(t *testing.T) {
 }
 
 func TestHTTP2OversizedHeadersInContinuations(t *testing.T) {
+	t.Parallel()
 	b, client := encrypted(t, Config{})
 	c := dialH2(t, b)
 	require.NoError(t, c.conn.SetWriteDeadline(time.Now().Add(patience)))

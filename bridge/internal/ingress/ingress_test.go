@@ -240,6 +240,7 @@ func (b *bench) logged(t testing.TB, n int) map[string]any {
 }
 
 func TestStored(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{})
 	before := time.Now()
 	r := request(t, b.url+"/webhooks/get3w?ref=order%207&tenant=%C3%A9&other=x&ref=second", body("pred_1"))
@@ -271,6 +272,7 @@ func TestStored(t *testing.T) {
 }
 
 func TestNewTraceWithoutOne(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{})
 	r := request(t, b.url+"/webhooks/get3w/", body("pred_1"))
 	r.Header.Set("Traceparent", "00-zz-b7ad6b7169203331-01")
@@ -279,6 +281,7 @@ func TestNewTraceWithoutOne(t *testing.T) {
 }
 
 func TestDuplicate(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{})
 	b.pub.answer = func(context.Context, *bridge.Event) (bridge.Receipt, error) {
 		return bridge.Receipt{Result: bridge.Duplicate}, nil
@@ -289,6 +292,7 @@ func TestDuplicate(t *testing.T) {
 }
 
 func TestPathToken(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{})
 	for path, want := range map[string]int{
 		"/webhooks/guarded/" + token:            200,
@@ -304,6 +308,7 @@ func TestPathToken(t *testing.T) {
 }
 
 func TestShutdownFinishesWhatIsInFlight(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{})
 	entered, finish := make(chan struct{}), make(chan struct{})
 	b.pub.answer = func(context.Context, *bridge.Event) (bridge.Receipt, error) {

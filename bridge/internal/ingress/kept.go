@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/source"
 )
@@ -45,24 +43,17 @@ const keptOfTooLarge = 64 << 10
 // cutText stands for what is not kept.
 const cutText = "[cut]"
 
-// arrival is one delivery while it is answered.
-type arrival struct {
-	c        echo.Context
-	route    Route
-	delivery source.Delivery
-}
-
-func newArrival(c echo.Context, route Route, body []byte, at time.Time) arrival {
-	r := c.Request()
-	return arrival{c, route, source.Delivery{
-		Proof:       proof(r.Header, route.Source.Kind()),
-		Body:        body,
-		ContentType: r.Header.Get("Content-Type"),
-		Query:       allowedQuery(r, route.Query),
-		ReceivedAt:  at,
-		Origin:      bridge.OriginWebhook,
-		TraceParent: traceParent(r.Header),
-	}}
+// keep keeps a delivery that is no event, and answers it. An authentic one is
+// quarantined, any other is refused.
+func (s *Server) keep(ctx context.Context, req arrival, err error) error {
+	if unusable, ok := errors.AsType[*source.UnusableError](err); ok {
+		return s.quarantine(ctx, req, unusable)
+	}
+	s.refuse(req)
+	if !req.route.Source.HasSecret() {
+		return fmt.Errorf("no secret is configured: %w", err)
+	}
+	return err
 }
 
 // quarantine keeps a delivery that is authentic and not usable: its sender would
@@ -124,7 +115,7 @@ func (s *Server) refuseUnverified(req arrival, refusal error, whole bool) {
 	s.deps.Refused.Offer(w, nil)
 }
 
-// withheld is what is kept of the request: nothing secret is in it, and of its
+// kept is what is kept of the request: nothing secret is in it, and of its
 // path and query nothing but the parameters that the source allows.
 func (req arrival) kept(cause, detail string) *bridge.KeptDelivery {
 	r := req.c.Request()

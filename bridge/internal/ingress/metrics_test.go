@@ -11,6 +11,7 @@ import (
 )
 
 func TestMetrics(t *testing.T) {
+	t.Parallel()
 	b, finish := occupied(t, Config{})
 	registry := prometheus.NewPedanticRegistry()
 	for _, c := range b.Collectors() {
@@ -57,6 +58,7 @@ hookspan_deliveries_total{result="unknown_source",source="unknown"} 1
 
 // Sources come and go while requests are answered.
 func TestSetRoutes(t *testing.T) {
+	t.Parallel()
 	b := start(t, Config{})
 	routes := *b.routes.Load()
 	b.SetRoutes([]Route{routes["mute"]})

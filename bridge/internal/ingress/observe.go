@@ -78,10 +78,10 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 func (s *Server) admit(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		accessLine(c).delivery = true
-		if !s.gate.enter() {
+		if !s.drain.enter() {
 			return errStopping
 		}
-		defer s.gate.leave()
+		defer s.drain.leave()
 		connOf(c.Request().Context()).touch()
 		// A trusted proxy that hides its clients speaks for all of them.
 		if client := clientAddr(c); !s.proxies.trust(client) && !s.rates.allow(client, time.Now()) {

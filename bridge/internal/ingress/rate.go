@@ -1,11 +1,11 @@
 package ingress
 
 import (
-	"container/list"
 	"net/netip"
 	"sync"
 	"time"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"golang.org/x/time/rate"
 )
 
@@ -18,24 +18,21 @@ const maxAddresses = 64 << 10
 type rates struct {
 	limit rate.Limit
 	burst int
-	max   int
 
 	mu      sync.Mutex
-	buckets map[netip.Prefix]*list.Element
-	recent  list.List // of *bucket, the least lately seen first
-}
-
-type bucket struct {
-	of      netip.Prefix
-	limiter *rate.Limiter
+	buckets *simplelru.LRU[netip.Prefix, *rate.Limiter]
 }
 
 // newRates returns nil when perSecond is zero: then everything is allowed.
-func newRates(perSecond float64, burst int) *rates {
+func newRates(perSecond float64, burst, addresses int) *rates {
 	if perSecond == 0 {
 		return nil
 	}
-	return &rates{limit: rate.Limit(perSecond), burst: burst, max: maxAddresses, buckets: make(map[netip.Prefix]*list.Element)}
+	buckets, err := simplelru.NewLRU[netip.Prefix, *rate.Limiter](addresses, nil)
+	if err != nil {
+		panic(err) // the size is not positive
+	}
+	return &rates{limit: rate.Limit(perSecond), burst: burst, buckets: buckets}
 }
 
 func (r *rates) allow(a netip.Addr, now time.Time) bool {
@@ -45,14 +42,10 @@ func (r *rates) allow(a netip.Addr, now time.Time) bool {
 	of := holder(a)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	place, known := r.buckets[of]
+	limiter, known := r.buckets.Get(of)
 	if !known {
-		if r.recent.Len() >= r.max {
-			delete(r.buckets, r.recent.Remove(r.recent.Front()).(*bucket).of)
-		}
-		place = r.recent.PushBack(&bucket{of, rate.NewLimiter(r.limit, r.burst)})
-		r.buckets[of] = place
+		limiter = rate.NewLimiter(r.limit, r.burst)
+		r.buckets.Add(of, limiter)
 	}
-	r.recent.MoveToBack(place)
-	return place.Value.(*bucket).limiter.AllowN(now, 1)
+	return limiter.AllowN(now, 1)
 }

@@ -88,7 +88,7 @@ type Server struct {
 	intake   *intake
 
 	draining atomic.Bool
-	gate     gate
+	drain    drain
 }
 
 // New binds the address, so an error about it is known before anything is
@@ -103,7 +103,7 @@ func New(cfg Config, routes []Route, deps Deps, log *zap.Logger) (*Server, error
 		crowded: rate.Sometimes{Interval: crowdedEvery},
 		metrics: newMetrics(),
 		proxies: cfg.TrustedProxies,
-		rates:   newRates(cfg.RatePerAddress, cfg.BurstPerAddress),
+		rates:   newRates(cfg.RatePerAddress, cfg.BurstPerAddress, maxAddresses),
 		intake:  &intake{maxRequests: cfg.MaxInFlight, maxBytes: cfg.MaxInFlightBytes, maxBody: cfg.MaxBody},
 	}
 	s.SetRoutes(routes)
@@ -185,7 +185,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	// ctx has ended, so the time to finish needs one of its own.
 	ctx = context.WithoutCancel(ctx)
-	finished := s.gate.shut()
+	finished := s.drain.shut()
 	err := ignoreClosed(s.listener.Close())
 	select {
 	case <-finished:
@@ -235,7 +235,7 @@ func (s *Server) handler() http.Handler {
 	e.OPTIONS("/", s.options)
 	for _, path := range []string{"/webhooks/:source", "/webhooks/:source/:token"} {
 		for _, slash := range []string{"", "/"} {
-			e.POST(path+slash, s.receive, s.admit)
+			e.POST(path+slash, s.accept, s.admit)
 			// One answer for every name: nobody learns which sources there are.
 			e.HEAD(path+slash, s.root)
 			e.OPTIONS(path+slash, s.options)

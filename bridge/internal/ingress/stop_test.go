@@ -30,6 +30,7 @@ func TestDeliveriesAreAcceptedDuringTheShutdownDelay(t *testing.T) {
 // After it, what comes on an open connection is told to go elsewhere, and what is
 // in flight is finished.
 func TestDeliveriesAreRefusedWhileTheLastAreFinished(t *testing.T) {
+	t.Parallel()
 	b, finish := occupied(t, Config{})
 	kept := map[string]*bufio.ReadWriter{}
 	for _, path := range []string{"/", "/webhooks/get3w"} {

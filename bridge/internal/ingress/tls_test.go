@@ -60,6 +60,7 @@ func trusting(t testing.TB, cert string) *http.Transport {
 }
 
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	b, client := encrypted(t, Config{})
 	require.Equal(t, 200, deliver(t, client, b, "one").status)
 
@@ -77,6 +78,7 @@ func TestTLS(t *testing.T) {
 }
 
 func TestCertificateIsReadAgain(t *testing.T) {
+	t.Parallel()
 	core, logs := observer.New(zap.InfoLevel)
 	dir := t.TempDir()
 	certFile, keyFile := issue(t, dir, 1)
@@ -115,6 +117,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 
 // Who opens connections and says nothing useful on them does not fill the log.
 func TestFailedHandshakesAreQuiet(t *testing.T) {
+	t.Parallel()
 	b, client := encrypted(t, Config{})
 	for range 5 * linesAtOnce {
 		conn := dial(t, b)

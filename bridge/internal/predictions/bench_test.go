@@ -15,17 +15,18 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
-func benchRig(b *testing.B) (*streamtest.Bench, *Ledger) {
+func benchRig(b *testing.B) (*streamtest.Bench, *Leader) {
 	b.Helper()
 	cfg := streamtest.Config()
 	cfg.Streams.MaxBytes = 4 << 30
 	bench := streamtest.Start(b, cfg)
-	l := NewLedger(bench.JS, bench.Publisher(), Config{Names: bench.Names, Process: "bench", Keep: time.Hour, Alarms: &heard{}})
+	l := NewLeader(bench.JS, bench.Publisher(), Config{Names: bench.Names, Process: "bench", Keep: time.Hour, Alarms: &heard{}})
 	l.lease = &lease{bucket: l.bucket, process: "bench", times: l.times}
 	return bench, l
 }
@@ -45,17 +46,17 @@ func storeAll(b *testing.B, bench *streamtest.Bench, stream string, msgs []*nats
 // and does nothing with them. One operation is one event.
 func BenchmarkFold(b *testing.B) {
 	b.Run("way=fold", func(b *testing.B) {
-		benchFold(b, func(t *term, block []read) error { return t.foldBlock(b.Context(), block) })
+		benchFold(b, func(t *leadership, block []read) error { return t.foldBlock(b.Context(), block) })
 	})
-	b.Run("way=pull", func(b *testing.B) { benchFold(b, func(*term, []read) error { return nil }) })
+	b.Run("way=pull", func(b *testing.B) { benchFold(b, func(*leadership, []read) error { return nil }) })
 }
 
-func benchFold(b *testing.B, fold func(*term, []read) error) {
+func benchFold(b *testing.B, fold func(*leadership, []read) error) {
 	b.Helper()
 	bench, l := benchRig(b)
 	storeTwoEach(b, bench)
 	require.NoError(b, l.lease.acquire(b.Context()))
-	t := newTerm(l)
+	t := newLeadership(l)
 	c, err := t.begin(b.Context())
 	require.NoError(b, err)
 	feed, err := newFeed(c, time.Minute, &t.foldedTo)
@@ -118,13 +119,13 @@ func BenchmarkLoadOpen(b *testing.B) {
 	var msgs []*nats.Msg
 	for n := range predictions {
 		id := fmt.Sprintf("prediction-%d", n)
-		raw, err := json.Marshal(openRecord{Source: "get3w", ID: id, Model: "get3w/flux-dev", FirstSeen: time.Now(), Sequence: uint64(n)})
+		raw, err := json.Marshal(poller.Record{Source: "get3w", ID: id, Model: "get3w/flux-dev", FirstSeen: time.Now(), Sequence: uint64(n)})
 		require.NoError(b, err)
 		msgs = append(msgs, l.bucket.message(bridge.PredictionKey(bridge.KeyOpen, "get3w", id), raw, 0, 0))
 	}
 	storeAll(b, bench, bench.Names.PredictionsStream(), msgs)
 	for b.Loop() {
-		n, err := newTerm(l).loadOpen(b.Context())
+		n, err := newLeadership(l).loadOpen(b.Context())
 		require.NoError(b, err)
 		require.Equal(b, predictions, n)
 	}

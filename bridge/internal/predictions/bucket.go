@@ -8,22 +8,24 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/hookspan/hookspan/internal/streamread"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/internal/natserr"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 )
 
 // Keys of the bucket beside entries and open records.
 const (
 	keyLeader = "leader" // a leaseRecord
-	keyMeta   = "meta"   // what the ledger was made of
-	keyStatus = "status" // a bridge.LedgerStatus
+	keyMeta   = "meta"   // what the prediction store was made of
+	keyStatus = "status" // an adminapi.PredictionsStatus
 )
 
-// bucket is where the ledger lies. What is written names the revision that it
+// bucket is where the prediction store lies. What is written names the revision that it
 // replaces, which the server compares: that alone keeps a process that leads no more
 // from overwriting anything. So messages have no id, by which they would be known as
 // duplicates, and which the server would have to remember.
@@ -50,22 +52,22 @@ func (b *bucket) message(key string, value []byte, revision uint64, ttl time.Dur
 }
 
 // put writes the value as JSON over that of the revision, and returns its own. A full
-// bucket does not keep it from doing so. The error wraps [errTermOver] when the
+// bucket does not keep it from doing so. The error wraps [poller.ErrNotLeader] when the
 // revision is not the last one.
 func (b *bucket) put(ctx context.Context, key string, value any, revision uint64) (uint64, error) {
 	raw, err := json.Marshal(value)
 	if err != nil {
-		return 0, fmt.Errorf("writing %s of the ledger: %w", key, err)
+		return 0, fmt.Errorf("writing %s of the prediction store: %w", key, err)
 	}
 	receipt, err := b.store.Store(ctx, b.names.PredictionsStream(), b.message(key, raw, revision, 0))
 	if errors.Is(err, bridge.ErrFull) {
 		if _, _, err := b.makeRoom(ctx, smallestRoom, 0, nil); err != nil {
-			return 0, fmt.Errorf("writing %s of the ledger: %w", key, err)
+			return 0, fmt.Errorf("writing %s of the prediction store: %w", key, err)
 		}
 		receipt, err = b.store.Store(ctx, b.names.PredictionsStream(), b.message(key, raw, revision, 0))
 	}
 	if err != nil {
-		return 0, fmt.Errorf("writing %s of the ledger: %w", key, over(err))
+		return 0, fmt.Errorf("writing %s of the prediction store: %w", key, over(err))
 	}
 	return receipt.Sequence, nil
 }
@@ -73,22 +75,49 @@ func (b *bucket) put(ctx context.Context, key string, value any, revision uint64
 // load reads the JSON of a key, and returns its revision, 0 when there is none.
 func (b *bucket) load(ctx context.Context, key string, value any) (uint64, error) {
 	raw, revision, err := b.get(ctx, key)
-	if errors.Is(err, bridge.ErrNoEntry) {
+	if errors.Is(err, bridge.ErrNotFound) {
 		return 0, nil
 	}
 	if err == nil {
 		err = json.Unmarshal(raw, value)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("reading %s of the ledger: %w", key, err)
+		return 0, fmt.Errorf("reading %s of the prediction store: %w", key, err)
 	}
 	return revision, nil
 }
 
-// over is err, which wraps errTermOver too when somebody else has written.
+// over is err, which wraps poller.ErrNotLeader too when somebody else has written.
 func over(err error) error {
-	if natserr.IsWrongLastSequence(err) {
-		return fmt.Errorf("%w: %w", errTermOver, err)
+	if streamread.IsWrongSequence(err) {
+		return fmt.Errorf("%w: %w", poller.ErrNotLeader, err)
 	}
 	return err
+}
+
+// remove removes the value with the revision, if it is still there; 0 is none.
+func (b *bucket) remove(ctx context.Context, revision uint64) error {
+	if revision == 0 {
+		return nil
+	}
+	stream, err := b.open(ctx)
+	if err != nil {
+		return err
+	}
+	if err := streamread.Remove(ctx, stream, revision); err != nil && !errors.Is(err, bridge.ErrNotFound) {
+		return err
+	}
+	return nil
+}
+
+// removeKey removes whatever value the key has.
+func (b *bucket) removeKey(ctx context.Context, key string) error {
+	_, revision, err := b.get(ctx, key)
+	if errors.Is(err, bridge.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the prediction store: %w", err)
+	}
+	return b.remove(ctx, revision)
 }

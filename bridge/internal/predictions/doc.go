@@ -1,4 +1,5 @@
-// Package predictions knows every prediction that was announced or heard of, and sees
-// to it that each gets its end: a ledger that is folded from the events, and a
-// reconciler that asks the provider for those whose webhook does not come.
+// Package predictions knows every prediction that was announced or heard of. One process
+// leads: it holds the [lease], folds the events into the prediction store, which is the
+// bucket of predictions, and runs the poller for those whose webhook does not come. Any
+// process reads the store with a [Reader].
 package predictions

@@ -18,12 +18,12 @@ const (
 	maxUnacked = 10 * blockMessages
 )
 
-// durable is that by which the ledger reads events. What is acknowledged is
+// durable is that by which the prediction store reads events. What is acknowledged is
 // acknowledged with all before it: they are folded in their order.
 func durable(names bridge.Names) jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
 		Durable:        bridge.PredictionsConsumer,
-		Description:    "Hookspan: the ledger of predictions",
+		Description:    "Hookspan: the prediction store",
 		FilterSubjects: []string{names.AllEvents(), names.AllAgain(bridge.PredictionsConsumer)},
 		DeliverPolicy:  jetstream.DeliverAllPolicy,
 		AckPolicy:      jetstream.AckAllPolicy,
@@ -33,7 +33,7 @@ func durable(names bridge.Names) jetstream.ConsumerConfig {
 	}
 }
 
-// Provision makes the durable by which ledgers read events what it is to be. They do so
+// Provision makes the durable by which leaders read events what it is to be. They do so
 // by themselves unless they only bind. It is safe to call while one runs.
 func Provision(ctx context.Context, js jetstream.JetStream, names bridge.Names) error {
 	_, err := provision(ctx, js, names)
@@ -58,7 +58,7 @@ func provision(ctx context.Context, js jetstream.JetStream, names bridge.Names) 
 }
 
 // bind returns the durable, as far as it is acknowledged.
-func (l *Ledger) bind(ctx context.Context) (jetstream.Consumer, error) {
+func (l *Leader) bind(ctx context.Context) (jetstream.Consumer, error) {
 	if !l.cfg.BindOnly {
 		return provision(ctx, l.js, l.cfg.Names)
 	}
@@ -67,7 +67,7 @@ func (l *Ledger) bind(ctx context.Context) (jetstream.Consumer, error) {
 		err = fmt.Errorf("%w: make it with hookspan provision", err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reaching the durable of the ledger: %w", err)
+		return nil, fmt.Errorf("reaching the durable of the prediction store: %w", err)
 	}
 	return c, nil
 }
@@ -75,7 +75,7 @@ func (l *Ledger) bind(ctx context.Context) (jetstream.Consumer, error) {
 // rewind sets the durable to a sequence, so that it delivers that event next. Without
 // that what a process before this one was given and has not acknowledged would come
 // late, behind newer events.
-func (l *Ledger) rewind(ctx context.Context, to uint64) (jetstream.Consumer, error) {
+func (l *Leader) rewind(ctx context.Context, to uint64) (jetstream.Consumer, error) {
 	stream := l.cfg.Names.EventsStream()
 	if _, err := l.js.ResetConsumerToSequence(ctx, stream, bridge.PredictionsConsumer, to); err != nil {
 		// A server before 2.14 cannot do that.
@@ -84,15 +84,15 @@ func (l *Ledger) rewind(ctx context.Context, to uint64) (jetstream.Consumer, err
 			cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, to
 		}
 		if err := l.js.DeleteConsumer(ctx, stream, bridge.PredictionsConsumer); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-			return nil, fmt.Errorf("setting the durable of the ledger to event %d: %w", to, err)
+			return nil, fmt.Errorf("setting the durable of the prediction store to event %d: %w", to, err)
 		}
 		if _, err := l.js.CreateConsumer(ctx, stream, cfg); err != nil {
-			return nil, fmt.Errorf("setting the durable of the ledger to event %d: %w", to, err)
+			return nil, fmt.Errorf("setting the durable of the prediction store to event %d: %w", to, err)
 		}
 	}
 	c, err := l.js.Consumer(ctx, stream, bridge.PredictionsConsumer)
 	if err != nil {
-		return nil, fmt.Errorf("reaching the durable of the ledger: %w", err)
+		return nil, fmt.Errorf("reaching the durable of the prediction store: %w", err)
 	}
 	return c, nil
 }

@@ -1,18 +1,25 @@
 package predictions
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 )
 
 // entry is the state of a prediction in the leader's memory.
 type entry struct {
 	key   string
 	state bridge.PredictionState
-	// revision is that of the ledger, 0 when it has none.
+	// revision is that of the prediction store, 0 when it has none.
 	revision uint64
 	// fading: its time is over, and the server may have removed it or not.
 	fading bool
@@ -21,12 +28,12 @@ type entry struct {
 func encodeState(s *bridge.PredictionState) ([]byte, error) {
 	raw, err := json.Marshal(s)
 	if err != nil {
-		return nil, fmt.Errorf("writing an entry of the ledger: %w", err)
+		return nil, fmt.Errorf("writing an entry of the prediction store: %w", err)
 	}
 	return raw, nil
 }
 
-func encodeRecord(rec openRecord) ([]byte, error) {
+func encodeRecord(rec poller.Record) ([]byte, error) {
 	raw, err := json.Marshal(rec)
 	if err != nil {
 		return nil, fmt.Errorf("writing an open prediction: %w", err)
@@ -52,7 +59,7 @@ func closedAt(s *bridge.PredictionState) time.Time {
 	return at
 }
 
-// left returns for how long the ledger keeps the entry from now on; it is for ever as
+// left returns for how long the prediction store keeps the entry from now on; it is for ever as
 // long as the prediction is open.
 func left(s *bridge.PredictionState, keep time.Duration, now time.Time) (ttl time.Duration, forever bool) {
 	if s.Open() {
@@ -62,15 +69,15 @@ func left(s *bridge.PredictionState, keep time.Duration, now time.Time) (ttl tim
 }
 
 // outlived reports whether what is known of a prediction was to be forgotten before an
-// event of it was stored. What the ledger says then does not depend on when it was
+// event of it was stored. What the prediction store says then does not depend on when it was
 // folded.
-func outlived(s *bridge.PredictionState, keep time.Duration, at At) bool {
+func outlived(s *bridge.PredictionState, keep time.Duration, at fold.At) bool {
 	return s.ID != "" && !s.Open() && at.Sequence > s.Sequence && at.StoredAt.After(closedAt(s).Add(keep))
 }
 
-// recordOf is what the ledger keeps of an open prediction beside its state. What it
+// recordOf is what the prediction store keeps of an open prediction beside its state. What it
 // has of questions to the provider is that of have.
-func recordOf(s *bridge.PredictionState, have openRecord) openRecord {
+func recordOf(s *bridge.PredictionState, have poller.Record) poller.Record {
 	rec := have
 	rec.Source, rec.ID, rec.Model, rec.FirstSeen, rec.ExpectedBy = s.Source, s.ID, s.Model, s.FirstSeen, s.ExpectedBy
 	rec.Estimate, rec.Claimed = 0, len(s.Events) > 0
@@ -90,7 +97,52 @@ func recordOf(s *bridge.PredictionState, have openRecord) openRecord {
 }
 
 // sameRecord reports whether two records of a prediction say the same of its state.
-func sameRecord(a, b openRecord) bool {
+func sameRecord(a, b poller.Record) bool {
 	return a.Model == b.Model && a.FirstSeen.Equal(b.FirstSeen) && a.ExpectedBy.Equal(b.ExpectedBy) &&
 		a.Estimate == b.Estimate && a.Claimed == b.Claimed && a.Sequence == b.Sequence
+}
+
+// readers is how many entries are read at the same time.
+const readers = 64
+
+// fetch brings the entries of the events into memory. Those that are being written now
+// are there already.
+func (s *store) fetch(ctx context.Context, reads []read) error {
+	seen := make(map[string]bool, len(reads))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(readers)
+	for _, r := range reads {
+		if _, known := s.entries.Get(r.key); known || seen[r.key] {
+			continue
+		}
+		seen[r.key] = true
+		group.Go(func() error {
+			_, err := s.entry(ctx, r.key)
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+// entry returns the entry of a key, from memory if it is there.
+func (s *store) entry(ctx context.Context, key string) (*entry, error) {
+	if e, ok := s.entries.Get(key); ok {
+		return e, nil
+	}
+	e := &entry{key: key}
+	raw, revision, err := s.leader.bucket.get(ctx, key)
+	switch {
+	case errors.Is(err, bridge.ErrNotFound):
+	case err != nil:
+		return nil, fmt.Errorf("reading an entry of the prediction store: %w", err)
+	default:
+		state, err := decodeState(raw)
+		if err != nil {
+			s.leader.log.Error("an entry of the prediction store cannot be read, and is written anew from what comes", zap.String("key", key), zap.Error(err))
+			state = &bridge.PredictionState{}
+		}
+		e.state, e.revision = *state, revision
+	}
+	s.entries.Add(key, e)
+	return e, nil
 }

@@ -22,7 +22,7 @@ const (
 	shortestRequest = time.Second
 
 	// gather is for how long a block takes the events that come after its first one:
-	// each block costs a look into the ledger and a sync, and nobody waits for it, since
+	// each block costs a look into the prediction store and a sync, and nobody waits for it, since
 	// who waits for a prediction hears of its events. At least it waits rest for the next
 	// one, and stalled when the server has said that there are more.
 	gather  = 50 * time.Millisecond
@@ -44,7 +44,7 @@ type feed struct {
 	// delivery is the number of the last delivery, last the sequence of the last event.
 	delivery uint64
 	last     uint64
-	folded   *atomic.Uint64 // the last event that is in the ledger
+	folded   *atomic.Uint64 // the last event that is in the prediction store
 }
 
 // newFeed reads what the durable, of which nothing is unacknowledged, delivers next.
@@ -53,7 +53,7 @@ type feed struct {
 func newFeed(c jetstream.Consumer, request time.Duration, folded *atomic.Uint64) (*feed, error) {
 	info := c.CachedInfo()
 	if info.NumAckPending > 0 {
-		return nil, fmt.Errorf("another process still reads by the durable of the ledger, which has %d events unacknowledged", info.NumAckPending)
+		return nil, fmt.Errorf("another process still reads by the durable of the prediction store, which has %d events unacknowledged", info.NumAckPending)
 	}
 	it, err := c.Messages(jetstream.PullMaxMessagesWithBytesLimit(blockMessages, readAhead), jetstream.PullExpiry(max(request, shortestRequest)))
 	if err != nil {
@@ -62,7 +62,7 @@ func newFeed(c jetstream.Consumer, request time.Duration, folded *atomic.Uint64)
 	return &feed{it: it, delivery: info.Delivered.Consumer, folded: folded}, nil
 }
 
-// errMissing ends a term, and the next one reads from where the ledger is. It happens to
+// errMissing ends a leadership, and the next one reads from where the prediction store is. It happens to
 // a process that follows another one, to whose last request the server gave an event.
 var errMissing = errors.New("a delivery is missing")
 

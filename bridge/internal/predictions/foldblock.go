@@ -5,10 +5,12 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 )
 
 // maxPinned bounds the predictions that were given up so long ago that they are not in
-// the ledger any more, and that a later event could still bring back.
+// the prediction store any more, and that a later event could still bring back.
 const maxPinned = 10_000
 
 // touched is a prediction that has events in a block.
@@ -18,9 +20,9 @@ type touched struct {
 	changed bool
 	// reopened: it was closed before; again: it was brought back.
 	reopened bool
-	// again is the sequence of the last copy that came again for the ledger.
+	// again is the sequence of the last copy that came again for the prediction store.
 	again uint64
-	// brief: its time in the ledger is over.
+	// brief: its time in the prediction store is over.
 	brief bool
 	tell  []func()
 }
@@ -28,7 +30,7 @@ type touched struct {
 // block is what a block of events does, in the order in which predictions come first
 // in it.
 type block struct {
-	*term
+	*leadership
 
 	now    time.Time
 	order  []*touched
@@ -36,9 +38,9 @@ type block struct {
 	writes []write
 }
 
-// foldBlock brings events into the ledger. It returns when they are in it.
-func (t *term) foldBlock(ctx context.Context, reads []read) error {
-	b := &block{term: t, now: time.Now(), byKey: make(map[string]*touched, len(reads))}
+// foldBlock brings events into the prediction store. It returns when they are in it.
+func (t *leadership) foldBlock(ctx context.Context, reads []read) error {
+	b := &block{leadership: t, now: time.Now(), byKey: make(map[string]*touched, len(reads))}
 	for _, r := range reads {
 		if err := b.fold(ctx, r); err != nil {
 			return err
@@ -95,7 +97,7 @@ func (b *block) fold(ctx context.Context, r read) error {
 		b.entries.Add(r.key, p.entry)
 	}
 	before := s.Sequence
-	f := Fold(s, r.Event, r.at)
+	f := fold.Fold(s, r.Event, r.at)
 	if s.Sequence != before {
 		p.changed = true
 		if r.at.Again {
@@ -105,14 +107,14 @@ func (b *block) fold(ctx context.Context, r read) error {
 	live := !b.rebuilding.Load() || r.at.Sequence > b.goal // else it was told before
 	if f.Ended {
 		p.tell = append(p.tell, func() {
-			b.reconciler.ended(s, r.Event, live)
+			b.poller.Ended(s, r.Event, live)
 			if live {
 				b.metrics.end(s)
 			}
 		})
 	}
 	if f.Conflict && live {
-		p.tell = append(p.tell, func() { b.reconciler.conflict(s, r.Event) })
+		p.tell = append(p.tell, func() { b.poller.Conflict(s, r.Event) })
 	}
 	return nil
 }
@@ -135,7 +137,7 @@ func (b *block) prepare(ctx context.Context, p *touched) error {
 	return b.prepareOpen(ctx, p)
 }
 
-// prepareEntry adds an entry. One whose time is over replaces what the ledger has of it
+// prepareEntry adds an entry. One whose time is over replaces what the prediction store has of it
 // for the shortest time that there is.
 func (b *block) prepareEntry(ctx context.Context, p *touched, ttl time.Duration) error {
 	if p.fading { // it may be there still, or not
@@ -162,41 +164,41 @@ func (b *block) prepareEntry(ctx context.Context, p *touched, ttl time.Duration)
 func (b *block) prepareOpen(ctx context.Context, p *touched) error {
 	s := &p.state
 	key := bridge.PredictionKey(bridge.KeyOpen, s.Source, s.ID)
-	list := b.list(s.Source)
-	it, listed := list.get(s.ID)
+	list := b.queue(s.Source)
+	it, listed := list.Get(s.ID)
 	if !s.Open() {
 		if listed {
 			if p.brief { // its entry is not there to say that it was closed
-				b.stone(key)
+				b.addTombstone(key)
 			}
 			b.writes = append(b.writes, write{
-				msg: b.bucket.message(key, nil, it.revision, stoneLife()), done: func(uint64) { list.remove(s.ID) },
+				msg: b.bucket.message(key, nil, it.Revision, tombstoneLife()), done: func(uint64) { list.Remove(s.ID) },
 			})
 		}
 		return nil
 	}
-	have := it.openRecord
+	have := it.Record
 	if p.again > 0 {
-		have = openRecord{Sequence: p.again} // the copy says how often it was redriven
+		have = poller.Record{Sequence: p.again} // the copy says how often it was redriven
 	}
 	rec := recordOf(s, have)
-	if listed && p.again == 0 && sameRecord(rec, it.openRecord) {
+	if listed && p.again == 0 && sameRecord(rec, it.Record) {
 		return nil
 	}
-	if !listed && (p.reopened || b.stones[key]) {
+	if !listed && (p.reopened || b.tombstones[key]) {
 		if err := b.bucket.removeKey(ctx, key); err != nil {
 			return err
 		}
-		delete(b.stones, key)
+		delete(b.tombstones, key)
 	}
 	raw, err := encodeRecord(rec)
 	if err != nil {
 		return err
 	}
 	b.writes = append(b.writes, write{
-		msg: b.bucket.message(key, raw, it.revision, 0),
+		msg: b.bucket.message(key, raw, it.Revision, 0),
 		done: func(revision uint64) {
-			list.set(item{openRecord: rec, revision: revision, due: b.reconciler.due(rec)})
+			list.Set(poller.Item{Record: rec, Revision: revision, Due: b.poller.Due(rec)})
 		},
 	})
 	return nil

@@ -13,9 +13,10 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
 
-// What the ledger has not folded yet stays in a crowded stream of events; what it has
+// What the prediction store has not folded yet stays in a crowded stream of events; what it has
 // goes.
 func TestJanitorWaitsForTheLedger(t *testing.T) {
+	t.Parallel()
 	cfg := streamtest.Config()
 	cfg.Streams.MaxBytes = 2 << 20
 	r := rigOn(t, streamtest.Start(t, cfg))

@@ -11,48 +11,52 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/fold/foldtest"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
 
 func TestClosedAt(t *testing.T) {
+	t.Parallel()
 	var s bridge.PredictionState
-	fold(&s, watched(t, bridge.Watch{}))
-	_, forever := left(&s, time.Hour, noon)
+	foldtest.Next(&s, foldtest.Watched(t, bridge.Watch{}))
+	_, forever := left(&s, time.Hour, foldtest.Noon)
 	require.True(t, forever)
-	lost := bridge.Lost{Source: "get3w", Prediction: "pred_1", LostAt: noon}
+	lost := bridge.Lost{Source: "get3w", Prediction: "pred_1", LostAt: foldtest.Noon}
 	e, err := lost.Event()
 	require.NoError(t, err)
-	fold(&s, e)
-	require.Equal(t, noon.Add(2*time.Second), closedAt(&s))
-	end := told(t, bridge.OriginPoll, done)
-	fold(&s, end)
-	require.Equal(t, noon.Add(3*time.Second), closedAt(&s), "when its end was stored")
-	fold(&s, archived(t, end, bridge.Archived{Manifest: "m"}))
-	fold(&s, told(t, bridge.OriginWebhook, `"status":"failed","error":"x"`))
+	foldtest.Next(&s, e)
+	require.Equal(t, foldtest.Noon.Add(2*time.Second), closedAt(&s))
+	end := foldtest.Told(t, bridge.OriginPoll, foldtest.Done)
+	foldtest.Next(&s, end)
+	require.Equal(t, foldtest.Noon.Add(3*time.Second), closedAt(&s), "when its end was stored")
+	foldtest.Next(&s, foldtest.Archived(t, end, bridge.Archived{Manifest: "m"}))
+	foldtest.Next(&s, foldtest.Told(t, bridge.OriginWebhook, `"status":"failed","error":"x"`))
 	require.True(t, s.Conflict)
-	require.Equal(t, noon.Add(3*time.Second), closedAt(&s), "nothing prolongs its stay")
-	ttl, forever := left(&s, time.Hour, noon.Add(time.Hour))
+	require.Equal(t, foldtest.Noon.Add(3*time.Second), closedAt(&s), "nothing prolongs its stay")
+	ttl, forever := left(&s, time.Hour, foldtest.Noon.Add(time.Hour))
 	require.False(t, forever)
 	require.Equal(t, 3*time.Second, ttl)
 
 	var only bridge.PredictionState
-	fold(&only, archived(t, end, bridge.Archived{}))
-	require.Equal(t, noon.Add(time.Second), closedAt(&only), "also when nothing else is known of it")
+	foldtest.Next(&only, foldtest.Archived(t, end, bridge.Archived{}))
+	require.Equal(t, foldtest.Noon.Add(time.Second), closedAt(&only), "also when nothing else is known of it")
 }
 
-// What is told of a prediction after its time in the ledger is told of one that nobody
+// What is told of a prediction after its time in the prediction store is told of one that nobody
 // knows, whenever it is folded.
 func TestOutlived(t *testing.T) {
+	t.Parallel()
 	var s bridge.PredictionState
-	fold(&s, told(t, bridge.OriginWebhook, done))
+	foldtest.Next(&s, foldtest.Told(t, bridge.OriginWebhook, foldtest.Done))
 	end := closedAt(&s).Add(time.Hour)
-	require.False(t, outlived(&s, time.Hour, At{Sequence: 2, StoredAt: end}))
-	require.True(t, outlived(&s, time.Hour, At{Sequence: 2, StoredAt: end.Add(1)}))
-	require.False(t, outlived(&s, time.Hour, At{Sequence: 1, StoredAt: end.Add(1)}), "it is in it already")
-	require.False(t, outlived(&bridge.PredictionState{}, time.Hour, At{Sequence: 1, StoredAt: end}))
+	require.False(t, outlived(&s, time.Hour, fold.At{Sequence: 2, StoredAt: end}))
+	require.True(t, outlived(&s, time.Hour, fold.At{Sequence: 2, StoredAt: end.Add(1)}))
+	require.False(t, outlived(&s, time.Hour, fold.At{Sequence: 1, StoredAt: end.Add(1)}), "it is in it already")
+	require.False(t, outlived(&bridge.PredictionState{}, time.Hour, fold.At{Sequence: 1, StoredAt: end}))
 }
 
-// Predictions that ended longer ago than they are kept never come into the ledger when
+// Predictions that ended longer ago than they are kept never come into the prediction store when
 // it is folded late, and neither does what was told of them while they were kept.
 func TestOldPredictionsStayOut(t *testing.T) {
 	r := newRig(t)
@@ -63,7 +67,7 @@ func TestOldPredictionsStayOut(t *testing.T) {
 	r.publish(r.loses("lost"))
 	r.publish(archivedOf(t, end))
 	r.publish(r.says("open", running))
-	for n := range cached + 100 { // what is in memory only, is forgotten
+	for n := range fewCached + 100 { // what is in memory only, is forgotten
 		r.publish(r.says(fmt.Sprint("more-", n), finished))
 	}
 	last := r.publish(r.says("old", `"status":"failed","error":"x"`))
@@ -95,17 +99,24 @@ func TestOldPredictionsStayOut(t *testing.T) {
 	require.NotNil(t, r.record("open"))
 }
 
+// shrink leaves the bucket room for some 3,000 predictions.
+func (r *rig) shrink() jetstream.Stream {
+	r.t.Helper()
+	stream, err := r.JS.Stream(r.t.Context(), r.Names.PredictionsStream())
+	require.NoError(r.t, err)
+	shrunk := stream.CachedInfo().Config
+	shrunk.MaxBytes = 3 << 20
+	stream, err = r.JS.UpdateStream(r.t.Context(), shrunk)
+	require.NoError(r.t, err)
+	return stream
+}
+
 // A full ledger gives up finished predictions, the oldest first, and no open one.
 func TestFullLedger(t *testing.T) {
 	cfg := streamtest.Config()
 	cfg.Streams.MaxBytes = 256 << 20
 	r := rigOn(t, streamtest.Start(t, cfg))
-	stream, err := r.JS.Stream(t.Context(), r.Names.PredictionsStream())
-	require.NoError(t, err)
-	shrunk := stream.CachedInfo().Config
-	shrunk.MaxBytes = 3 << 20
-	_, err = r.JS.UpdateStream(t.Context(), shrunk)
-	require.NoError(t, err)
+	r.shrink()
 	r.times.hold, r.times.patience = patience, 2*patience // nothing but the room may end the term
 	p := r.start("one", r.store)
 	id := func(what string, n int) string { return fmt.Sprintf("%s-%d-%s", what, n, strings.Repeat("x", 200)) }
@@ -119,7 +130,7 @@ func TestFullLedger(t *testing.T) {
 		r.publish(r.says(id("done", n), finished))
 	}
 	r.folded(p)
-	term := p.metrics.term.Load()
+	term := p.metrics.leadership.Load()
 	require.NotContains(t, r.all(bridge.KeyEntry), entryKey(id("was", 0)))
 	require.Contains(t, r.heard.kinds(), bridge.AlarmPredictionsFull)
 	entries := r.all(bridge.KeyEntry)
@@ -138,14 +149,13 @@ func TestFullLedger(t *testing.T) {
 	r.publish(r.says(id("was", 0), running+`,"n":2`)) // its empty record is there still
 	r.folded(p)
 	require.NotNil(t, r.record(id("was", 0)))
-	require.Same(t, term, p.metrics.term.Load(), "nothing of that ends the term")
+	require.Same(t, term, p.metrics.leadership.Load(), "nothing of that ends the term")
 }
 
 // Nobody has to have room in a full ledger to lead it.
 func TestFullLedgerIsLed(t *testing.T) {
 	r := newRig(t)
-	stream, err := r.JS.Stream(t.Context(), r.Names.PredictionsStream())
-	require.NoError(t, err)
+	stream := r.shrink()
 	for n := 0; ; n++ {
 		s := bridge.PredictionState{Source: "get3w", ID: fmt.Sprint(n), Status: bridge.StatusCompleted, Error: strings.Repeat("x", 1000)}
 		raw, err := encodeState(&s)
@@ -178,15 +188,16 @@ func TestFullLedgerIsLed(t *testing.T) {
 // When old events are folded, an entry is what it would have been, had they been folded
 // when they were stored: also when what is in memory only was forgotten in between.
 func TestFoldedLateIsTheSame(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
-	l := NewLedger(r.JS, r.store, Config{Names: r.Names, Keep: time.Hour, Alarms: r.heard})
+	l := NewLeader(r.JS, r.store, Config{Names: r.Names, Keep: time.Hour, Alarms: r.heard})
 	l.lease = &lease{bucket: l.bucket, times: leaseTimes{hold: time.Hour}}
 	require.NoError(t, l.lease.acquire(t.Context()))
-	term := newTerm(l)
+	term := newLeadership(l)
 	now, seq := time.Now(), uint64(0)
 	foldAt := func(ago time.Duration, again bool, e *bridge.Event) {
 		seq++
-		at := At{Sequence: seq, StoredAt: now.Add(-ago), Again: again}
+		at := fold.At{Sequence: seq, StoredAt: now.Add(-ago), Again: again}
 		require.NoError(t, term.foldBlock(t.Context(), []read{{Event: e, key: entryKey(e.PredictionID), at: at}}))
 		term.entries.Purge()
 	}
@@ -212,38 +223,41 @@ func TestFoldedLateIsTheSame(t *testing.T) {
 	require.Len(t, r.state("ended").Events, 1, "nobody knew it any more")
 }
 
-// What the leader has in memory of an entry is not what the ledger has once its time is
+// What the leader has in memory of an entry is not what the prediction store has once its time is
 // over.
 func TestEntryGoesWhileItIsInMemory(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	p := r.start("one", r.store, func(c *Config) { c.Keep = 1100 * time.Millisecond })
 	r.publish(r.watches("a", bridge.Watch{}))
 	r.publish(r.loses("a"))
 	r.folded(p)
-	term := p.metrics.term.Load()
+	term := p.metrics.leadership.Load()
 	r.eventually(func() bool { return r.kept(entryKey("a")) == nil })
 	r.publish(r.says("a", running))
 	r.folded(p)
 	require.Equal(t, bridge.StatusProcessing, r.state("a").Status)
 	require.Nil(t, r.state("a").Announced, "that is forgotten")
-	require.Same(t, term, p.metrics.term.Load())
+	require.Same(t, term, p.metrics.leadership.Load())
 }
 
 func TestGoneKnowsTheLast(t *testing.T) {
+	t.Parallel()
 	g := newGone()
 	g.most = 10
 	for n := range 35 {
-		g.add(fmt.Sprint(n), noon)
+		g.add(fmt.Sprint(n), foldtest.Noon)
 	}
-	require.True(t, g.has("34", noon))
-	require.True(t, g.has("20", noon))
-	require.False(t, g.has("34", noon.Add(1)))
-	require.False(t, g.has("5", noon), "of so many")
+	require.True(t, g.has("34", foldtest.Noon))
+	require.True(t, g.has("20", foldtest.Noon))
+	require.False(t, g.has("34", foldtest.Noon.Add(1)))
+	require.False(t, g.has("5", foldtest.Noon), "of so many")
 	require.LessOrEqual(t, len(g.at)+len(g.before), 20)
 }
 
 // Room is made of neither what is open nor of what is being written.
 func TestRoomIsMadeOfFinishedOnes(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	for _, what := range []string{"open", "held", "first", "second"} {
 		s := bridge.PredictionState{Source: "get3w", ID: what, Status: bridge.StatusCompleted}
@@ -255,7 +269,7 @@ func TestRoomIsMadeOfFinishedOnes(t *testing.T) {
 		_, err = r.JS.Publish(t.Context(), r.Names.PredictionsSubject(entryKey(what)), raw)
 		require.NoError(t, err)
 	}
-	b := NewLedger(r.JS, r.store, Config{Names: r.Names, Alarms: r.heard}).bucket
+	b := NewLeader(r.JS, r.store, Config{Names: r.Names, Alarms: r.heard}).bucket
 	held := map[string]bool{entryKey("held"): true}
 	removed, next, err := b.makeRoom(t.Context(), 1, 0, held)
 	require.NoError(t, err)

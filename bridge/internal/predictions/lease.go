@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
+	"github.com/hookspan/hookspan/internal/backoff"
 )
 
 // leaseTimes are the times of a lease. Each process measures them with its own
@@ -28,14 +31,14 @@ type leaseTimes struct {
 
 var defaultLeaseTimes = leaseTimes{look: time.Second, renew: 5 * time.Second, hold: 10 * time.Second, patience: 15 * time.Second, stuck: time.Minute}
 
-// leaseRecord says who leads. Without a term nobody does.
+// leaseRecord says who leads. Without a leadership nobody does.
 type leaseRecord struct {
 	Process string `json:"process,omitempty"`
 	Term    string `json:"term,omitempty"`
 	N       uint64 `json:"n,omitempty"`
 }
 
-// lease is the right to write the ledger. Two processes can think that they have it
+// lease is the right to write the prediction store. Two processes can think that they have it
 // only while one of them hangs, and then [bucket] refuses what that one writes.
 type lease struct {
 	bucket  *bucket
@@ -64,30 +67,30 @@ func (l *lease) acquire(ctx context.Context) error {
 			return err
 		}
 		now := time.Now()
-		// One of this process itself is of a term that has ended.
+		// One of this process itself is of a leadership that has ended.
 		free := revision == 0 || have.Term == "" || have.Term == l.term
 		if !free && revision != l.seen {
 			l.seen, l.since = revision, now
 		}
 		if free || now.Sub(l.since) >= l.times.patience {
 			err := l.take(ctx, revision)
-			if !errors.Is(err, errTermOver) {
+			if !errors.Is(err, poller.ErrNotLeader) {
 				return err // otherwise somebody was faster
 			}
 		}
-		if !pause(ctx, l.times.look) {
+		if !backoff.Sleep(ctx, l.times.look) {
 			return ctx.Err()
 		}
 	}
 }
 
-// take begins a term in the place of the lease with the revision.
+// take begins a leadership in the place of the lease with the revision.
 func (l *lease) take(ctx context.Context, revision uint64) error {
 	l.term, l.n, l.revision, l.seen = rand.Text(), 0, revision, 0
 	return l.renew(ctx)
 }
 
-// renew prolongs the lease. The error wraps [errTermOver] when another process has it;
+// renew prolongs the lease. The error wraps [poller.ErrNotLeader] when another process has it;
 // after any other it may be tried again, as long as the lease is held.
 func (l *lease) renew(ctx context.Context) error {
 	began := time.Now()
@@ -98,11 +101,11 @@ func (l *lease) renew(ctx context.Context) error {
 		var have leaseRecord
 		at, readErr := l.bucket.load(ctx, keyLeader, &have)
 		if readErr != nil || have.Term != l.term {
-			return fmt.Errorf("taking the lead of the ledger: %w", err)
+			return fmt.Errorf("taking the lead: %w", err)
 		}
 		if have != mine { // it is ours, but an older one
 			l.n, l.revision = have.N, at
-			return fmt.Errorf("taking the lead of the ledger: it is not written, and still ours: %w", withoutTermOver{err})
+			return fmt.Errorf("taking the lead: it is not written, and still ours: %w", withoutNotLeader{err})
 		}
 		revision = at
 	}
@@ -113,11 +116,11 @@ func (l *lease) renew(ctx context.Context) error {
 	return nil
 }
 
-// withoutTermOver is an error that says only its text.
-type withoutTermOver struct{ error }
+// withoutNotLeader is an error that says only its text.
+type withoutNotLeader struct{ error }
 
 // Unwrap returns nothing.
-func (withoutTermOver) Unwrap() error { return nil }
+func (withoutNotLeader) Unwrap() error { return nil }
 
 // heldUntil is when the lease ends by itself.
 func (l *lease) heldUntil() time.Time {
@@ -128,16 +131,16 @@ func (l *lease) heldUntil() time.Time {
 
 // keep renews the lease until ctx ends, and returns an error when it has it no more.
 func (l *lease) keep(ctx context.Context) error {
-	for pause(ctx, l.times.renew) {
+	for backoff.Sleep(ctx, l.times.renew) {
 		for {
 			err := l.renewInTime(ctx)
 			if err == nil || ctx.Err() != nil {
 				break
 			}
-			if errors.Is(err, errTermOver) || !time.Now().Before(l.heldUntil()) {
+			if errors.Is(err, poller.ErrNotLeader) || !time.Now().Before(l.heldUntil()) {
 				return err
 			}
-			if !pause(ctx, min(l.times.look, time.Until(l.heldUntil()))) {
+			if !backoff.Sleep(ctx, min(l.times.look, time.Until(l.heldUntil()))) {
 				break
 			}
 		}
@@ -148,7 +151,7 @@ func (l *lease) keep(ctx context.Context) error {
 func (l *lease) renewInTime(ctx context.Context) error {
 	until := l.heldUntil()
 	if !time.Now().Before(until) { // the process was suspended
-		return fmt.Errorf("%w: it has not said for %v that it leads", errTermOver, l.times.hold)
+		return fmt.Errorf("%w: it has not said for %v that it leads", poller.ErrNotLeader, l.times.hold)
 	}
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
@@ -162,16 +165,4 @@ func (l *lease) release(ctx context.Context) error {
 	l.mu.Unlock()
 	_, err := l.bucket.put(ctx, keyLeader, leaseRecord{}, l.revision)
 	return err
-}
-
-// pause returns false when ctx has ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return ctx.Err() == nil
-	}
 }

@@ -8,49 +8,50 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 )
 
-// ledgerMetrics are what a ledger counts, and tells of its term.
-type ledgerMetrics struct {
-	sources map[string]SourceConfig
-	term    atomic.Pointer[term] // nil: another process leads
-	ended   *prometheus.CounterVec
+// leaderMetrics are what a leader counts, and tells of its leadership.
+type leaderMetrics struct {
+	sources    map[string]poller.SourceConfig
+	leadership atomic.Pointer[leadership] // nil: another process leads
+	ended      *prometheus.CounterVec
 
 	open, overdue, behind, leader *prometheus.Desc
 }
 
-func newLedgerMetrics(sources map[string]SourceConfig) *ledgerMetrics {
+func newLeaderMetrics(sources map[string]poller.SourceConfig) *leaderMetrics {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("hookspan_predictions_"+name, help, labels, nil)
 	}
-	return &ledgerMetrics{
+	return &leaderMetrics{
 		sources: sources,
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "hookspan_predictions_ended_total",
 			Help: "Predictions that have their end, by how it became known and whether anybody had announced them.",
 		}, []string{"source", "origin", "announced"}),
-		open:    desc("open", "Predictions whose end is waited for. Only the process that leads the ledger has them.", "source"),
-		overdue: desc("overdue", "Predictions for which the provider is to be asked by now. Only the process that leads the ledger has them.", "source"),
-		behind:  desc("behind", "Events that are not in the ledger yet, as of a few seconds ago. Only the process that leads it has them."),
-		leader:  desc("leader", "1 while this process leads the ledger of predictions."),
+		open:    desc("open", "Predictions whose end is waited for. Only the process that leads the predictions has them.", "source"),
+		overdue: desc("overdue", "Predictions for which the provider is to be asked by now. Only the process that leads the predictions has them.", "source"),
+		behind:  desc("behind", "Events that are not in the prediction store yet, as of a few seconds ago. Only the process that leads it has them."),
+		leader:  desc("leader", "1 while this process leads the predictions."),
 	}
 }
 
-// Collectors are the metrics of the ledger and of what asks the providers.
-func (l *Ledger) Collectors() []prometheus.Collector {
-	return append(l.reconciler.collectors(), l.metrics, l.metrics.ended)
+// Collectors are the metrics of the prediction store and of what asks the providers.
+func (l *Leader) Collectors() []prometheus.Collector {
+	return append(l.poller.Collectors(), l.metrics, l.metrics.ended)
 }
 
 // Describe is that of [prometheus.Collector].
-func (m *ledgerMetrics) Describe(out chan<- *prometheus.Desc) {
+func (m *leaderMetrics) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{m.open, m.overdue, m.behind, m.leader} {
 		out <- d
 	}
 }
 
 // Collect is that of [prometheus.Collector].
-func (m *ledgerMetrics) Collect(out chan<- prometheus.Metric) {
-	t := m.term.Load()
+func (m *leaderMetrics) Collect(out chan<- prometheus.Metric) {
+	t := m.leadership.Load()
 	if t == nil {
 		out <- prometheus.MustNewConstMetric(m.leader, prometheus.GaugeValue, 0)
 		return
@@ -59,8 +60,8 @@ func (m *ledgerMetrics) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(m.behind, prometheus.GaugeValue, float64(t.behind.Load()))
 	type counts struct{ open, overdue int }
 	sum := map[string]counts{}
-	for name, list := range t.lists() {
-		open, overdue, _ := list.counts(time.Now())
+	for name, list := range t.Queues() {
+		open, overdue, _ := list.Counts(time.Now())
 		c := sum[m.source(name)]
 		sum[m.source(name)] = counts{c.open + open, c.overdue + overdue}
 	}
@@ -74,14 +75,14 @@ func (m *ledgerMetrics) Collect(out chan<- prometheus.Metric) {
 const other = "other"
 
 // source is the label of a source: events can be of any.
-func (m *ledgerMetrics) source(name string) string {
+func (m *leaderMetrics) source(name string) string {
 	if _, ok := m.sources[name]; ok {
 		return name
 	}
 	return other
 }
 
-func (m *ledgerMetrics) end(s *bridge.PredictionState) {
+func (m *leaderMetrics) end(s *bridge.PredictionState) {
 	origin := s.Origin
 	if origin != bridge.OriginWebhook && origin != bridge.OriginPoll {
 		origin = other

@@ -14,10 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/fold/foldtest"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
+	"github.com/hookspan/hookspan/internal/streams"
 )
 
 // No time that a provider can write holds up the events behind it.
 func TestTimesOfNoCalendarHoldNothingUp(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	p := r.start("one", r.store)
 	const odd = `"created_at":"0000-01-01T00:00:00+14:00","completed_at":"9999-12-31T23:59:59-12:00"`
@@ -36,6 +40,7 @@ func TestTimesOfNoCalendarHoldNothingUp(t *testing.T) {
 // does not take all the same holds up nothing.
 func TestLargeEntriesHoldNothingUp(t *testing.T) {
 	r := newRig(t)
+	r.times.hold, r.times.patience = patience, 2*patience // megabytes take their time
 	p := r.start("one", r.store)
 	long := strings.Repeat("<", 2<<20) // six times as much in JSON
 	forge := func(e *bridge.Event, body any) {
@@ -73,7 +78,7 @@ func (s inner) Store(ctx context.Context, stream string, m *nats.Msg) (bridge.Re
 	return s.next.Store(ctx, stream, m)
 }
 
-func (s inner) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []bridge.Outcome {
+func (s inner) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []streams.Outcome {
 	return s.next.StoreAll(ctx, stream, msgs)
 }
 
@@ -84,8 +89,8 @@ type refusing struct {
 	word string
 }
 
-func (s refusing) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []bridge.Outcome {
-	out := make([]bridge.Outcome, len(msgs))
+func (s refusing) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []streams.Outcome {
+	out := make([]streams.Outcome, len(msgs))
 	at := slices.IndexFunc(msgs, func(m *nats.Msg) bool { return strings.Contains(m.Subject, s.word) })
 	if at < 0 {
 		return s.inner.StoreAll(ctx, stream, msgs)
@@ -118,6 +123,7 @@ func TestTooLargeHoldsNothingUp(t *testing.T) {
 // An open record that cannot be read is written anew when something is told of its
 // prediction.
 func TestUnreadableRecordHoldsNothingUp(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	_, err := r.JS.Publish(t.Context(), r.Names.PredictionsSubject(openKey("a")), []byte("{"))
 	require.NoError(t, err)
@@ -135,18 +141,19 @@ type silentStore struct {
 	silent atomic.Bool
 }
 
-func (s *silentStore) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []bridge.Outcome {
+func (s *silentStore) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []streams.Outcome {
 	if s.silent.Load() {
 		<-ctx.Done()
 	}
 	return s.inner.StoreAll(ctx, stream, msgs)
 }
 
-// A ledger that stands still says so: how far it is behind, and in words.
+// A prediction store that stands still says so: how far it is behind, and in words.
 func TestStandstillIsTold(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	store := &silentStore{inner: inner{r.store}}
-	l := NewLedger(r.JS, store, Config{Names: r.Names, Process: "one", Keep: time.Hour, Alarms: r.heard})
+	l := NewLeader(r.JS, store, Config{Names: r.Names, Process: "one", Keep: time.Hour, Alarms: r.heard})
 	l.times = shortTimes
 	l.times.stuck = time.Second
 	run(t, l)
@@ -177,9 +184,9 @@ type poisoned struct {
 	word string
 }
 
-func (s poisoned) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []bridge.Outcome {
+func (s poisoned) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []streams.Outcome {
 	if slices.ContainsFunc(msgs, func(m *nats.Msg) bool { return strings.Contains(m.Subject, s.word) }) {
-		out := make([]bridge.Outcome, len(msgs))
+		out := make([]streams.Outcome, len(msgs))
 		for i := range out {
 			out[i].Err = bridge.ErrUnknown
 		}
@@ -190,8 +197,9 @@ func (s poisoned) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg)
 
 // So does one that begins again and again, and never gets by the same event.
 func TestPoisonedEventIsTold(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
-	l := NewLedger(r.JS, poisoned{inner{r.store}, "poison"}, Config{Names: r.Names, Process: "one", Keep: time.Hour, Alarms: r.heard})
+	l := NewLeader(r.JS, poisoned{inner{r.store}, "poison"}, Config{Names: r.Names, Process: "one", Keep: time.Hour, Alarms: r.heard})
 	l.times = shortTimes
 	l.times.stuck = time.Second
 	r.publish(r.says("a", running))
@@ -204,36 +212,38 @@ func TestPoisonedEventIsTold(t *testing.T) {
 
 // Another process that led meanwhile stood not still, nor did one that went on.
 func TestStandstill(t *testing.T) {
-	l := NewLedger(nil, nil, Config{})
+	t.Parallel()
+	l := NewLeader(nil, nil, Config{})
 	s := &l.standstill
-	at := func(second int) time.Time { return noon.Add(time.Duration(second) * time.Second) }
+	at := func(second int) time.Time { return foldtest.Noon.Add(time.Duration(second) * time.Second) }
 	ends := func(began, ended int, folded uint64, err error) bool {
-		term := newTerm(l)
+		term := newLeadership(l)
 		term.started = at(began)
 		term.foldedTo.Store(folded)
 		return s.note(term, at(ended), err)
 	}
 	require.False(t, ends(0, 10, 0, errKilled))
 	require.False(t, ends(15, 59, 0, errKilled))
-	require.True(t, ends(60, 61, 0, errTermOver))
+	require.True(t, ends(60, 61, 0, poller.ErrNotLeader))
 	require.False(t, ends(62, 70, 5, errKilled), "it went on")
 	require.True(t, ends(75, 130, 5, errKilled))
 	require.True(t, ends(130, 131, 4, errKilled), "it began before where it was")
 	require.True(t, ends(131, 132, 5, errKilled), "and is only there again")
 	require.False(t, ends(200, 201, 5, errKilled), "another one has led")
 	require.True(t, ends(205, 270, 5, errKilled))
-	anew := newTerm(l)
+	anew := newLeadership(l)
 	anew.started, anew.meta.ID = at(271), "new"
 	anew.foldedTo.Store(3)
 	require.False(t, s.note(anew, at(272), errKilled), "it is folded anew")
-	suspended := newTerm(l)
+	suspended := newLeadership(l)
 	suspended.started, suspended.movedAt = at(202), at(203)
 	suspended.current.Store(1)
-	require.False(t, s.note(suspended, at(9000), errTermOver), "another one leads")
+	require.False(t, s.note(suspended, at(9000), poller.ErrNotLeader), "another one leads")
 }
 
 // Whatever an error ends in, the alarm is made of whole sentences.
 func TestStandstillAlarmIsWellFormed(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{"is it away?": "is it away? Webhooks", "it failed.": "it failed. Webhooks", "EOF": "EOF. Webhooks", "one\ntwo": "one; two. Webhooks"} {
 		require.Contains(t, (&standstill{}).alarm("S", errors.New(text)).Text, want)
 	}

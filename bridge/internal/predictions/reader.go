@@ -13,7 +13,7 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// Reader reads the ledger, in any process. It is safe for concurrent use.
+// Reader reads the prediction store, in any process. It is safe for concurrent use.
 type Reader struct {
 	js    jetstream.JetStream
 	names bridge.Names
@@ -21,18 +21,18 @@ type Reader struct {
 	stream streamread.Handle
 }
 
-// NewReader returns a reader of the ledger that lies in js.
+// NewReader returns a reader of the prediction store that lies in js.
 func NewReader(js jetstream.JetStream, names bridge.Names) *Reader {
 	return &Reader{js: js, names: names}
 }
 
-// open returns the stream of the ledger; its name is all that is used of it.
+// open returns the stream of the prediction store; its name is all that is used of it.
 func (r *Reader) open(ctx context.Context) (jetstream.Stream, error) {
 	return r.stream.Open(ctx, r.js, r.names.PredictionsStream())
 }
 
-// Get returns what the ledger knows of a prediction. It is behind the stream of events
-// by what was not folded yet. The error wraps [bridge.ErrNoEntry] when it knows
+// Get returns what the prediction store knows of a prediction. It is behind the stream of events
+// by what was not folded yet. The error wraps [bridge.ErrNotFound] when it knows
 // nothing, or nothing any more.
 func (r *Reader) Get(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
 	raw, _, err := r.get(ctx, bridge.PredictionKey(bridge.KeyEntry, source, id))
@@ -47,13 +47,13 @@ type Selection struct {
 	// Source is one, or empty for all.
 	Source string
 	// After leaves out those that were changed last at or before that place in the
-	// ledger, Before those at or behind that one unless it is zero.
+	// prediction store, Before those at or behind that one unless it is zero.
 	After, Before uint64
 	// Newest is the order of a list: the one that was changed last comes first.
 	Newest bool
 }
 
-// Walk calls visit for each prediction of the ledger, the one that was changed longest
+// Walk calls visit for each prediction of the prediction store, the one that was changed longest
 // ago first unless the selection says otherwise, with its place, until visit returns an error, which it returns. It is not
 // a moment's picture: one that changes meanwhile can come twice or not at all.
 func (r *Reader) Walk(ctx context.Context, sel Selection, visit func(place uint64, s *bridge.PredictionState) error) error {
@@ -80,13 +80,13 @@ func (r *Reader) Walk(ctx context.Context, sel Selection, visit func(place uint6
 func decodeState(raw []byte) (*bridge.PredictionState, error) {
 	var s bridge.PredictionState
 	if err := json.Unmarshal(raw, &s); err != nil {
-		return nil, fmt.Errorf("reading an entry of the ledger: %w", err)
+		return nil, fmt.Errorf("reading an entry of the prediction store: %w", err)
 	}
 	return &s, nil
 }
 
 // get returns the value of a key and its revision. The error wraps
-// [bridge.ErrNoEntry] when there is none.
+// [bridge.ErrNotFound] when there is none.
 func (r *Reader) get(ctx context.Context, key string) (value []byte, revision uint64, err error) {
 	stream, err := r.open(ctx)
 	if err != nil {
@@ -94,7 +94,7 @@ func (r *Reader) get(ctx context.Context, key string) (value []byte, revision ui
 	}
 	m, err := stream.GetLastMsgForSubject(ctx, r.names.PredictionsSubject(key))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		err = bridge.ErrNoEntry
+		err = bridge.ErrNotFound
 	}
 	if err != nil {
 		return nil, 0, err

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
@@ -99,7 +100,7 @@ func openIDs(open map[string]string) map[string]bool {
 	return out
 }
 
-// The ledger is what the events say, to the byte, however often it is made anew, and
+// The prediction store is what the events say, to the byte, however often it is made anew, and
 // whatever was removed of it while it runs or not.
 func TestRebuiltIsTheSame(t *testing.T) {
 	r := newRig(t)
@@ -160,28 +161,29 @@ func TestRebuiltIsTheSame(t *testing.T) {
 	require.Equal(t, openIDs(open), openIDs(r.all(bridge.KeyOpen)))
 }
 
-func (r *rig) meta() (m ledgerMeta) {
+func (r *rig) meta() (m storeMeta) {
 	_, _ = (&bucket{Reader: r.reader}).load(r.ctx, keyMeta, &m) // the bucket may be away
 	return m
 }
 
 // How often the provider was asked is remembered over a rebuild.
 func TestRebuildKeepsQuestions(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	p := r.start("one", r.store)
 	r.publish(r.says("a", running))
 	r.folded(p)
-	term := p.metrics.term.Load()
-	it, _ := term.list("get3w").get("a")
+	term := p.metrics.leadership.Load()
+	it, _ := term.queue("get3w").Get("a")
 	it.Polls = 4
-	_, err := term.save(t.Context(), it.openRecord, it.revision)
+	_, err := term.Save(t.Context(), it.Record, it.Revision)
 	require.NoError(t, err)
 	id := r.meta().ID
 	require.NoError(t, Rebuild(t.Context(), r.JS, r.Names))
 	r.eventually(func() bool { m := r.meta(); return m.ID != "" && m.ID != id && !m.Rebuilding })
 	r.eventually(p.leads)
 	require.Equal(t, 4, r.record("a").Polls)
-	next, ok := p.metrics.term.Load().list("get3w").get("a")
+	next, ok := p.metrics.leadership.Load().queue("get3w").Get("a")
 	require.True(t, ok)
 	require.Equal(t, 4, next.Polls)
 }
@@ -189,6 +191,7 @@ func TestRebuildKeepsQuestions(t *testing.T) {
 // Events that were removed with their stream cannot be mixed up with those of a new
 // one, whose sequences begin anew.
 func TestStreamOfEventsMadeAnew(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	p := r.start("one", r.store)
 	for n := range 5 {
@@ -205,10 +208,11 @@ func TestStreamOfEventsMadeAnew(t *testing.T) {
 	require.Nil(t, r.record("a"))
 }
 
-// A ledger that a newer program made is left to it.
+// A prediction store that a newer program made is left to it.
 func TestNewerLedgerIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
-	raw, err := json.Marshal(ledgerMeta{Format: ledgerFormat + 1})
+	raw, err := json.Marshal(storeMeta{Format: storeFormat + 1})
 	require.NoError(t, err)
 	_, err = r.JS.Publish(t.Context(), r.Names.PredictionsSubject(keyMeta), raw)
 	require.NoError(t, err)
@@ -217,11 +221,12 @@ func TestNewerLedgerIsLeftAlone(t *testing.T) {
 		return p.logs.FilterField(zap.Error(nil)).Len() > 0 || p.logs.FilterMessageSnippet("stands still").Len() > 0
 	})
 	require.Contains(t, fmt.Sprint(p.logs.FilterMessageSnippet("stands still").All()[0].ContextMap()["error"]), "newer Hookspan")
-	require.Equal(t, ledgerFormat+1, r.meta().Format)
+	require.Equal(t, storeFormat+1, r.meta().Format)
 }
 
 // A process that may make nothing says what does.
 func TestBindOnly(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	p := r.start("one", r.store, func(c *Config) { c.BindOnly = true })
 	r.eventually(func() bool { return p.logs.FilterMessageSnippet("stands still").Len() > 0 })
@@ -237,6 +242,7 @@ func TestBindOnly(t *testing.T) {
 
 // The durable may have been made where a server could not set one back.
 func TestProvisionLeavesThePlace(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	cfg := durable(r.Names)
 	cfg.DeliverPolicy, cfg.OptStartSeq, cfg.MaxAckPending = jetstream.DeliverByStartSequencePolicy, 2, 7
@@ -251,6 +257,7 @@ func TestProvisionLeavesThePlace(t *testing.T) {
 // A stream that has lost its newest events gives their numbers to others, which are
 // folded all the same.
 func TestEventsThatTookTheNumbersOfLostOnes(t *testing.T) {
+	t.Parallel()
 	for name, more := range map[string]int{"fewer than before": 2, "more than before": 9} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
@@ -294,22 +301,23 @@ func TestEventsThatTookTheNumbersOfLostOnes(t *testing.T) {
 	}
 }
 
-// Who read long ago that there is no ledger removes nothing of one that is there.
+// Who read long ago that there is no prediction store removes nothing of one that is there.
 func TestStaleLeaderPurgesNothing(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
-	l := NewLedger(r.JS, r.store, Config{Names: r.Names, Keep: time.Hour, Alarms: r.heard})
-	stale := newTerm(l)
+	l := NewLeader(r.JS, r.store, Config{Names: r.Names, Keep: time.Hour, Alarms: r.heard})
+	stale := newLeadership(l)
 	p := r.start("one", r.store)
 	r.publish(r.says("a", finished))
 	r.folded(p)
-	term := p.metrics.term.Load()
+	term := p.metrics.leadership.Load()
 	_, err := stale.makeAnew(t.Context(), time.Now())
-	require.ErrorIs(t, err, errTermOver)
+	require.ErrorIs(t, err, poller.ErrNotLeader)
 	require.True(t, r.state("a").Terminal())
 	require.Equal(t, term.meta.ID, r.meta().ID)
 }
 
-// Events that were purged before the ledger was made are no reason to wait.
+// Events that were purged before the prediction store was made are no reason to wait.
 func TestRebuiltOfWhatIsLeft(t *testing.T) {
 	r := newRig(t)
 	for n := range 10 {
@@ -336,6 +344,7 @@ func TestRebuiltOfWhatIsLeft(t *testing.T) {
 // Where to go on is what both the durable and the bucket say: either can be of another
 // time.
 func TestGoesOnWhereBothWere(t *testing.T) {
+	t.Parallel()
 	for name, harm := range map[string]func(*rig){
 		"the bucket was restored": func(r *rig) {
 			status, err := r.reader.Status(r.ctx)
@@ -353,8 +362,8 @@ func TestGoesOnWhereBothWere(t *testing.T) {
 		},
 		"it was about to be folded anew": func(r *rig) {
 			require.NoError(r.t, Rebuild(r.ctx, r.JS, r.Names))
-			l := NewLedger(r.JS, r.store, Config{Names: r.Names, Keep: time.Hour, Alarms: r.heard})
-			_, err := newTerm(l).begin(r.ctx)
+			l := NewLeader(r.JS, r.store, Config{Names: r.Names, Keep: time.Hour, Alarms: r.heard})
+			_, err := newLeadership(l).begin(r.ctx)
 			require.NoError(r.t, err)
 		},
 	} {

@@ -29,7 +29,7 @@ func (b *bucket) makeRoom(ctx context.Context, bytes int, from uint64, keep map[
 	}
 	b.alarms.Raise(bridge.Alarm{
 		Kind: bridge.AlarmPredictionsFull, Subject: b.names.PredictionsStream(),
-		Text: "the ledger of predictions has no room: finished predictions leave it before their time, the oldest first, " +
+		Text: "the prediction store has no room: finished predictions leave it before their time, the oldest first, " +
 			"and are found by their events only: give it room with a larger nats.events.max_bytes, of which it has a share, or set predictions.keep shorter",
 		Details: map[string]any{"bytes": stream.CachedInfo().State.Bytes, "max_bytes": stream.CachedInfo().Config.MaxBytes},
 	})
@@ -56,14 +56,14 @@ func (b *bucket) makeRoom(ctx context.Context, bytes int, from uint64, keep map[
 	}
 	for _, p := range finished {
 		// That of another revision stays: it is not what was looked at.
-		if err := streamread.Remove(ctx, stream, p.revision); err != nil && !errors.Is(err, bridge.ErrNoEntry) {
+		if err := streamread.Remove(ctx, stream, p.revision); err != nil && !errors.Is(err, bridge.ErrNotFound) {
 			return removed, from, err
 		}
 		removed = append(removed, p.key)
 	}
-	b.log.Warn("removed finished predictions from the ledger, which is full", zap.Int("predictions", len(removed)))
+	b.log.Warn("removed finished predictions from the prediction store, which is full", zap.Int("predictions", len(removed)))
 	if len(removed) == 0 {
-		return nil, from, fmt.Errorf("%w: the ledger of predictions holds nothing but predictions that are open", bridge.ErrFull)
+		return nil, from, fmt.Errorf("%w: the prediction store holds nothing but predictions that are open", bridge.ErrFull)
 	}
 	return removed, next, nil
 }

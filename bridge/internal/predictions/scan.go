@@ -39,7 +39,7 @@ func (b *bucket) scan(ctx context.Context, pattern string, from uint64, visit fu
 		return err
 	}
 	c, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
-		Description:       "Hookspan: reads the ledger of predictions",
+		Description:       "Hookspan: reads the prediction store",
 		FilterSubject:     b.names.PredictionsSubject(pattern),
 		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:       max(from, 1),
@@ -49,7 +49,7 @@ func (b *bucket) scan(ctx context.Context, pattern string, from uint64, visit fu
 		InactiveThreshold: scanIdle,
 	})
 	if err != nil {
-		return fmt.Errorf("reading the ledger: %w", err)
+		return fmt.Errorf("reading the prediction store: %w", err)
 	}
 	// One that stays goes by itself.
 	defer func() { _ = stream.DeleteConsumer(context.WithoutCancel(ctx), c.CachedInfo().Name) }()
@@ -58,7 +58,7 @@ func (b *bucket) scan(ctx context.Context, pattern string, from uint64, visit fu
 	for info := c.CachedInfo(); info.NumPending > 0 && ctx.Err() == nil; {
 		batch, err := c.FetchNoWait(scanBlock)
 		if err != nil {
-			return fmt.Errorf("reading the ledger: %w", err)
+			return fmt.Errorf("reading the prediction store: %w", err)
 		}
 		var stopped error
 		silent++
@@ -68,7 +68,7 @@ func (b *bucket) scan(ctx context.Context, pattern string, from uint64, visit fu
 				err = fmt.Errorf("delivery %d is missing", delivery)
 			}
 			if err != nil {
-				return fmt.Errorf("reading the ledger: %w", err)
+				return fmt.Errorf("reading the prediction store: %w", err)
 			}
 			silent = 0
 			if stopped == nil {
@@ -81,15 +81,15 @@ func (b *bucket) scan(ctx context.Context, pattern string, from uint64, visit fu
 		case stopped != nil:
 			return stopped
 		case err != nil:
-			return fmt.Errorf("reading the ledger: %w", err)
+			return fmt.Errorf("reading the prediction store: %w", err)
 		}
 		// A fetch also ends, and without an error, when the server is silent for a
 		// second: only the server knows whether that was all.
 		if info, err = c.Info(ctx); err != nil {
-			return fmt.Errorf("reading the ledger: %w", err)
+			return fmt.Errorf("reading the prediction store: %w", err)
 		}
 		if info.Delivered.Consumer != delivery || silent == silentFetches {
-			return fmt.Errorf("reading the ledger: %d of %d deliveries came, %d are missing", delivery, info.Delivered.Consumer, info.NumPending)
+			return fmt.Errorf("reading the prediction store: %d of %d deliveries came, %d are missing", delivery, info.Delivered.Consumer, info.NumPending)
 		}
 	}
 	return ctx.Err()

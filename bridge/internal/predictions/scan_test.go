@@ -13,6 +13,7 @@ import (
 // A server that falls silent in the middle of a scan is not the end of what there is:
 // what a new leader did not read it would never ask for.
 func TestSilentServerEndsNoScan(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	const keys = 2*scanBlock + 7
 	for n := range keys {

@@ -6,28 +6,30 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 // standstill knows for how long the terms of this process have brought nothing into the
-// ledger.
+// prediction store.
 type standstill struct {
 	since  time.Time
 	ended  time.Time // the last term
-	ledger string    // its id
+	id     string    // of the prediction store
 	folded uint64    // the last event that any term has brought into it
 }
 
-// note is told of a term that has ended, and why. It returns true when a person must
-// know that the ledger stands still.
-func (s *standstill) note(t *term, now time.Time, err error) bool {
-	if id := t.meta.ID; id != "" && id != s.ledger {
-		s.ledger, s.folded, s.since = id, 0, t.started
+// note is told of a leadership that has ended, and why. It returns true when a person must
+// know that the prediction store stands still.
+func (s *standstill) note(t *leadership, now time.Time, err error) bool {
+	if id := t.meta.ID; id != "" && id != s.id {
+		s.id, s.folded, s.since = id, 0, t.started
 	}
 	folded := t.foldedTo.Load()
 	switch {
 	case folded > s.folded || t.current.Load() > 0: // it went on
 		s.since = now
-		if !t.movedAt.IsZero() && !errors.Is(err, errTermOver) {
+		if !t.movedAt.IsZero() && !errors.Is(err, poller.ErrNotLeader) {
 			s.since = t.movedAt
 		}
 	case t.started.Sub(s.ended) > t.times.stuck+lastRetry: // another process has led
@@ -37,12 +39,12 @@ func (s *standstill) note(t *term, now time.Time, err error) bool {
 	return now.Sub(s.since) >= t.times.stuck
 }
 
-// alarm is what is said of a ledger that stands still for that reason.
+// alarm is what is said of a prediction store that stands still for that reason.
 func (s *standstill) alarm(stream string, err error) bridge.Alarm {
 	return bridge.Alarm{
 		Kind: bridge.AlarmPredictionsStuck, Subject: stream,
-		Text: bridge.Sentences(
-			fmt.Sprintf("the ledger of predictions stands still since %s, behind event %d: %v", s.since.UTC().Format(time.RFC3339), s.folded, err),
+		Text: printable.Sentences(
+			fmt.Sprintf("the prediction store stands still since %s, behind event %d: %v", s.since.UTC().Format(time.RFC3339), s.folded, err),
 			"Webhooks are accepted and kept for it, but nobody learns the end of a prediction from it, and nobody is asked for one whose webhook does not come: see to that, or report it"),
 		Details: map[string]any{"since": s.since.UTC(), "folded": s.folded, "error": err.Error()},
 	}

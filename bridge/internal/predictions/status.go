@@ -10,21 +10,22 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // statusAge is how old a status gets that has not changed.
 const statusAge = time.Minute
 
-// Status returns how the ledger stands, as its leader wrote it a few seconds ago, or up
-// to a minute ago when nothing has changed. The error wraps [bridge.ErrNoEntry] when
+// Status returns how the prediction store stands, as its leader wrote it a few seconds ago, or up
+// to a minute ago when nothing has changed. The error wraps [bridge.ErrNotFound] when
 // nobody has led it yet.
 func (r *Reader) Status(ctx context.Context) (*adminapi.PredictionsStatus, error) {
 	b := bucket{Reader: r}
 	var s adminapi.PredictionsStatus
 	revision, err := b.load(ctx, keyStatus, &s)
 	if err == nil && revision == 0 {
-		err = fmt.Errorf("reading the status of the ledger: %w", bridge.ErrNoEntry)
+		err = fmt.Errorf("reading the status of the prediction store: %w", bridge.ErrNotFound)
 	}
 	if err != nil {
 		return nil, err
@@ -32,20 +33,20 @@ func (r *Reader) Status(ctx context.Context) (*adminapi.PredictionsStatus, error
 	return &s, nil
 }
 
-// lookAround asks the server where the durable stands and whether the ledger is still
+// lookAround asks the server where the durable stands and whether the prediction store is still
 // the same, and writes the status when that has changed. What cannot be found out or
 // written is tried again the next time.
-func (t *term) lookAround(ctx context.Context, durable jetstream.Consumer, told *adminapi.PredictionsStatus) error {
+func (t *leadership) lookAround(ctx context.Context, durable jetstream.Consumer, told *adminapi.PredictionsStatus) error {
 	ctx, cancel := context.WithTimeout(ctx, t.times.renew)
 	defer cancel()
-	if err := t.checkMeta(ctx); errors.Is(err, errLedgerGone) {
+	if err := t.checkMeta(ctx); errors.Is(err, errStoreGone) {
 		return err
 	}
 	at := time.Since(t.started)
 	// Of this consumer alone, so that one that was made anew is no surprise.
 	info, err := durable.Info(ctx)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return fmt.Errorf("the durable of the ledger was removed: %w", err)
+		return fmt.Errorf("the durable of the prediction store was removed: %w", err)
 	}
 	if err != nil {
 		return nil
@@ -71,11 +72,11 @@ func (t *term) lookAround(ctx context.Context, durable jetstream.Consumer, told 
 	if reflect.DeepEqual(had, status) && now.Sub(told.UpdatedAt) < statusAge {
 		return nil
 	}
-	if t.upToDate() { // before that, what seems overdue may have ended
-		t.reconciler.tellUnasked(status.Sources)
+	if t.UpToDate() { // before that, what seems overdue may have ended
+		t.poller.TellUnpolled(status.Sources)
 	}
 	revision, err := t.bucket.put(ctx, keyStatus, status, t.statusRevision)
-	if errors.Is(err, errTermOver) {
+	if errors.Is(err, poller.ErrNotLeader) {
 		return t.statusRefused(ctx, err)
 	}
 	if err == nil {
@@ -84,11 +85,11 @@ func (t *term) lookAround(ctx context.Context, durable jetstream.Consumer, told 
 	return nil
 }
 
-// statusRefused is called when the status is not the one that this term wrote last. It
+// statusRefused is called when the status is not the one that this leadership wrote last. It
 // returns refused when another process leads. Otherwise the status is written again the
 // next time, and statusRefused returns nil: the answer to an earlier write was lost, or a
 // process wrote it that led before.
-func (t *term) statusRefused(ctx context.Context, refused error) error {
+func (t *leadership) statusRefused(ctx context.Context, refused error) error {
 	var now adminapi.PredictionsStatus
 	revision, err := t.bucket.load(ctx, keyStatus, &now)
 	if err != nil {
@@ -107,7 +108,7 @@ func (t *term) statusRefused(ctx context.Context, refused error) error {
 }
 
 // checkMoves returns an error when events wait and none has been folded for long.
-func (t *term) checkMoves(behind uint64, now time.Time) error {
+func (t *leadership) checkMoves(behind uint64, now time.Time) error {
 	if folded := t.foldedTo.Load(); behind == 0 || folded != t.movedTo || t.movedAt.IsZero() {
 		t.movedTo, t.movedAt = folded, now
 		return nil
@@ -118,7 +119,7 @@ func (t *term) checkMoves(behind uint64, now time.Time) error {
 	return nil
 }
 
-func (t *term) status(ctx context.Context, now time.Time) (adminapi.PredictionsStatus, error) {
+func (t *leadership) status(ctx context.Context, now time.Time) (adminapi.PredictionsStatus, error) {
 	last := t.last.Load() // before that of the stream
 	stream, err := t.js.Stream(ctx, t.names.EventsStream())
 	if err != nil {
@@ -126,19 +127,31 @@ func (t *term) status(ctx context.Context, now time.Time) (adminapi.PredictionsS
 	}
 	s := adminapi.PredictionsStatus{
 		Leader: t.cfg.Process, UpdatedAt: now.UTC(), Folded: last.sequence, FoldedAt: last.storedAt, Last: stream.CachedInfo().State.LastSeq,
-		Behind: t.behind.Load(), Rebuilding: t.rebuilding.Load(), Sources: t.reconciler.status(now),
+		Behind: t.behind.Load(), Rebuilding: t.rebuilding.Load(), Sources: t.poller.Status(now),
 	}
 	most := len(s.Sources) + adminapi.MaxStatusSources
-	for name, list := range t.lists() {
+	for name, list := range t.Queues() {
 		source := s.Sources[name]
-		if source.Open, source.Overdue, source.Oldest = list.counts(now); t.configured(name) || source.Open > 0 && len(s.Sources) < most {
+		if source.Open, source.Overdue, source.Oldest = list.Counts(now); t.configured(name) || source.Open > 0 && len(s.Sources) < most {
 			s.Sources[name] = source
 		}
 	}
 	return s, nil
 }
 
-func (l *Ledger) configured(source string) bool {
+func (l *Leader) configured(source string) bool {
 	_, ok := l.cfg.Sources[source]
 	return ok
+}
+
+// currentFor is for how many renewals of the lease the prediction store counts as up to date after
+// it was seen to be so, unless more than a block of events has come since: webhooks that
+// were held up come all at once.
+const currentFor = 3
+
+// UpToDate is that of [poller.Leadership].
+func (t *leadership) UpToDate() bool {
+	at := t.current.Load()
+	return !t.rebuilding.Load() && at > 0 && time.Since(t.started)-time.Duration(at) < currentFor*t.times.renew &&
+		t.behind.Load() <= blockMessages
 }

@@ -8,22 +8,25 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/fold/foldtest"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // Events can be of any source: a status tells of the configured ones, and of some.
 func TestStatusOfManySources(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
-	l := NewLedger(r.JS, r.store, Config{Names: r.Names, Sources: map[string]SourceConfig{"get3w": {Source: r.source}, "idle": {}}})
-	term := newTerm(l)
+	l := NewLeader(r.JS, r.store, Config{Names: r.Names, Sources: map[string]poller.SourceConfig{"get3w": {Source: r.source}, "idle": {}}})
+	term := newLeadership(l)
 	term.last.Store(&place{})
 	for n := range 10 * adminapi.MaxStatusSources {
 		name := fmt.Sprint("forged-", n)
-		term.list(name).set(item{openRecord: openRecord{Source: name, ID: "a"}, due: noon})
+		term.queue(name).Set(poller.Item{Record: poller.Record{Source: name, ID: "a"}, Due: foldtest.Noon})
 	}
-	term.list("over") // its last one has ended
-	term.list("get3w").set(item{openRecord: openRecord{Source: "get3w", ID: "a"}, due: noon.Add(time.Hour)})
-	s, err := term.status(t.Context(), noon)
+	term.queue("over") // its last one has ended
+	term.queue("get3w").Set(poller.Item{Record: poller.Record{Source: "get3w", ID: "a"}, Due: foldtest.Noon.Add(time.Hour)})
+	s, err := term.status(t.Context(), foldtest.Noon)
 	require.NoError(t, err)
 	require.Len(t, s.Sources, 2+adminapi.MaxStatusSources)
 	require.NotContains(t, s.Sources, "over")
@@ -32,15 +35,16 @@ func TestStatusOfManySources(t *testing.T) {
 	require.Contains(t, s.Sources, "idle")
 }
 
-// A stream that goes back while the ledger is led, as when its server begins anew with
+// A stream that goes back while the prediction store is led, as when its server begins anew with
 // damaged files, ends the term, and so does a durable that was removed.
 func TestLookAroundEndsATerm(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.publish(r.says("a", running))
-	l := NewLedger(r.JS, r.store, Config{Names: r.Names, Keep: time.Hour, Alarms: r.heard})
+	l := NewLeader(r.JS, r.store, Config{Names: r.Names, Keep: time.Hour, Alarms: r.heard})
 	l.lease = &lease{bucket: l.bucket, times: leaseTimes{hold: time.Hour}}
 	require.NoError(t, l.lease.acquire(t.Context()))
-	term := newTerm(l)
+	term := newLeadership(l)
 	c, err := term.begin(t.Context())
 	require.NoError(t, err)
 	var told adminapi.PredictionsStatus
@@ -58,13 +62,14 @@ func TestLookAroundEndsATerm(t *testing.T) {
 // A status is no sign of who leads: one whose answer was lost, and one of a process that
 // led before, are written over by who has the lease. Who has it no more ends its term.
 func TestStatusThatSomebodyWrote(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	store := &forgetful{inner: inner{r.store}}
-	l := NewLedger(r.JS, store, Config{Names: r.Names, Process: "mine", Keep: time.Hour, Alarms: r.heard})
+	l := NewLeader(r.JS, store, Config{Names: r.Names, Process: "mine", Keep: time.Hour, Alarms: r.heard})
 	l.times = leaseTimes{renew: patience, stuck: time.Hour}
 	l.lease = &lease{bucket: l.bucket, times: leaseTimes{hold: time.Hour}}
 	require.NoError(t, l.lease.acquire(t.Context()))
-	term := newTerm(l)
+	term := newLeadership(l)
 	c, err := term.begin(t.Context())
 	require.NoError(t, err)
 	var told adminapi.PredictionsStatus
@@ -101,6 +106,6 @@ func TestStatusThatSomebodyWrote(t *testing.T) {
 	require.NoError(t, other.acquire(t.Context()))
 	_, err = r.JS.Publish(t.Context(), r.Names.PredictionsSubject(keyStatus), []byte(`{"leader":"other"}`))
 	require.NoError(t, err)
-	require.ErrorIs(t, tell(), errTermOver)
+	require.ErrorIs(t, tell(), poller.ErrNotLeader)
 	require.Equal(t, "other", status().Leader)
 }

@@ -44,7 +44,7 @@ func TestAccept(t *testing.T) {
 	b.hold(t, `{"id":"a","id":"b","status":"failed"}`, "duplicate_key", nil)
 	b.hold(t, lone+" ", "syntax", nil)
 	r := b.reverifier(b.Publisher())
-	sel := adminapi.KeptSelection{Place: bridge.PlaceQuarantine, Sequences: []uint64{1, 2}}
+	sel := adminapi.KeptSelection{Place: adminapi.PlaceQuarantine, Sequences: []uint64{1, 2}}
 	require.Equal(t, adminapi.KeptReport{LookedAt: 2, Last: 2, Remaining: map[string]int{"syntax": 1, "duplicate_key": 1}},
 		r.Reverify(t.Context(), sel, adminapi.ReverifyOptions{AcceptStale: true}), "nothing else makes events of them")
 

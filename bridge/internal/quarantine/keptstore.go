@@ -25,7 +25,7 @@ func NewKeptStore(js jetstream.JetStream, names bridge.Names) *KeptStore {
 	return &KeptStore{js: js, names: names}
 }
 
-// Get returns one entry. The error wraps [bridge.ErrNoEntry] when it is not there.
+// Get returns one entry. The error wraps [bridge.ErrNotFound] when it is not there.
 func (s *KeptStore) Get(ctx context.Context, place string, seq uint64) (adminapi.KeptEntry, error) {
 	name, err := s.stream(place)
 	if err != nil {
@@ -38,7 +38,7 @@ func (s *KeptStore) Get(ctx context.Context, place string, seq uint64) (adminapi
 	return s.entry(place, m), nil
 }
 
-// Remove removes one entry. The error wraps [bridge.ErrNoEntry] when it is not
+// Remove removes one entry. The error wraps [bridge.ErrNotFound] when it is not
 // there.
 func (s *KeptStore) Remove(ctx context.Context, place string, seq uint64) error {
 	name, err := s.stream(place)
@@ -54,17 +54,17 @@ func (s *KeptStore) Remove(ctx context.Context, place string, seq uint64) error 
 // passed over, and visit may remove the one it is given. It does not know the
 // selection's limit.
 func (s *KeptStore) Walk(ctx context.Context, sel adminapi.KeptSelection, visit func(adminapi.KeptEntry) error) error {
-	for _, place := range bridge.Places() {
+	for _, place := range adminapi.Places() {
 		if sel.Place != "" && sel.Place != place {
 			continue
 		}
-		stream, err := streamread.Open(ctx, s.js, s.names.PlaceStream(place))
+		stream, err := streamread.Open(ctx, s.js, placeStream(s.names, place))
 		if err != nil {
 			return err
 		}
 		span := streamread.Span{Subject: ">", Sequences: sel.Sequences, After: sel.After, Before: sel.Before, Newest: sel.Newest}
 		if sel.Source != "" || sel.Cause != "" {
-			span.Subject = s.names.PlaceSubject(place, sel.Source, sel.Cause)
+			span.Subject = placeSubject(s.names, place, sel.Source, sel.Cause)
 		}
 		err = streamread.Walk(ctx, stream, span, func(m *jetstream.RawStreamMsg) error { return visit(s.entry(place, m)) })
 		if err != nil {
@@ -75,9 +75,9 @@ func (s *KeptStore) Walk(ctx context.Context, sel adminapi.KeptSelection, visit 
 }
 
 func (s *KeptStore) stream(place string) (string, error) {
-	name := s.names.PlaceStream(place)
+	name := placeStream(s.names, place)
 	if name == "" {
-		return "", fmt.Errorf("%q is no place of kept deliveries: %w", place, bridge.ErrNoEntry)
+		return "", fmt.Errorf("%q is no place of kept deliveries: %w", place, bridge.ErrNotFound)
 	}
 	return name, nil
 }
@@ -86,14 +86,40 @@ func (s *KeptStore) entry(place string, m *jetstream.RawStreamMsg) adminapi.Kept
 	w, err := bridge.DecodeKept(bridge.Header(m.Header), m.Data)
 	if err != nil { // it can be looked at and dropped
 		w = &bridge.KeptDelivery{
-			Detail:     fmt.Sprintf("this message of %s was not written by Hookspan: %v", s.names.PlaceStream(place), err),
+			Detail:     fmt.Sprintf("this message of %s was not written by Hookspan: %v", placeStream(s.names, place), err),
 			ReceivedAt: m.Time, Body: m.Data, BodyBytes: int64(len(m.Data)), Truncated: true,
 		}
 	}
 	// The subject is what entries are found by, so it counts.
 	w.Source, w.Cause = m.Subject, "unreadable"
-	if tokens := strings.Split(m.Subject, "."); len(tokens) == strings.Count(s.names.PlaceSubject(place, "", ""), ".")+1 {
+	if tokens := strings.Split(m.Subject, "."); len(tokens) == strings.Count(placeSubject(s.names, place, "", ""), ".")+1 {
 		w.Source, w.Cause = tokens[2], tokens[3]
 	}
 	return adminapi.KeptEntry{Place: place, Sequence: m.Sequence, KeptDelivery: *w}
+}
+
+// placeStream is the stream of a place; an unknown place has "".
+func placeStream(n bridge.Names, place string) string {
+	switch place {
+	case adminapi.PlaceQuarantine:
+		return n.QuarantineStream()
+	case adminapi.PlaceRefused:
+		return n.RefusedStream()
+	}
+	return ""
+}
+
+// placeSubject is the subject pattern of the deliveries of a source that were
+// kept in a place for a cause; an empty source or cause is every one.
+func placeSubject(n bridge.Names, place, source, cause string) string {
+	if source == "" {
+		source = "*"
+	}
+	if cause == "" {
+		cause = "*"
+	}
+	if place == adminapi.PlaceRefused {
+		return n.Refused(source, cause)
+	}
+	return n.Quarantine(source, cause)
 }

@@ -118,12 +118,12 @@ func TestKeptStore(t *testing.T) {
 	require.Empty(t, bodies(adminapi.KeptSelection{Place: "refused"}))
 
 	require.NoError(t, s.Remove(ctx, "quarantine", 3))
-	require.ErrorIs(t, s.Remove(ctx, "quarantine", 3), bridge.ErrNoEntry)
-	require.ErrorIs(t, s.Remove(ctx, "quarantine", 99), bridge.ErrNoEntry)
+	require.ErrorIs(t, s.Remove(ctx, "quarantine", 3), bridge.ErrNotFound)
+	require.ErrorIs(t, s.Remove(ctx, "quarantine", 99), bridge.ErrNotFound)
 	_, err := s.Get(ctx, "quarantine", 3)
-	require.ErrorIs(t, err, bridge.ErrNoEntry)
+	require.ErrorIs(t, err, bridge.ErrNotFound)
 	_, err = s.Get(ctx, "events", 1)
-	require.ErrorIs(t, err, bridge.ErrNoEntry)
+	require.ErrorIs(t, err, bridge.ErrNotFound)
 	e, err := s.Get(ctx, "quarantine", 5)
 	require.NoError(t, err)
 	require.Equal(t, "other", e.Source)
@@ -153,7 +153,7 @@ func TestKeptWalkGoesOnBehindDamage(t *testing.T) {
 	}
 	<-b.JS.PublishAsyncComplete()
 	require.NoError(t, os.Remove(filepath.Join(dir, "nats", "jetstream", "HOOKSPAN", "streams", "HOOKSPAN_QUARANTINE", "msgs", "2.blk")))
-	for _, sel := range []adminapi.KeptSelection{{Place: bridge.PlaceQuarantine}, {Source: "get3w"}} {
+	for _, sel := range []adminapi.KeptSelection{{Place: adminapi.PlaceQuarantine}, {Source: "get3w"}} {
 		visited, last := 0, uint64(0)
 		require.NoError(t, quarantine.NewKeptStore(b.JS, b.Names).Walk(t.Context(), sel, func(e adminapi.KeptEntry) error {
 			visited++

@@ -15,6 +15,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/internal/backoff"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 // What the ring costs at most. Whoever sends there has proved nothing, so it may
@@ -204,7 +205,7 @@ func (r *Refused) write(ctx context.Context, block []offer) {
 			r.alarms.Raise(bridge.Alarm{
 				Kind:    bridge.AlarmRefused,
 				Subject: subject,
-				Text: bridge.Sentences(fmt.Sprintf("deliveries to source %s are refused (%s): %s", o.w.Source, o.w.Cause, o.w.Detail),
+				Text: printable.Sentences(fmt.Sprintf("deliveries to source %s are refused (%s): %s", o.w.Source, o.w.Cause, o.w.Detail),
 					"They are kept for a while, see hookspan quarantine list"),
 				Details: map[string]any{"source": o.w.Source, "cause": o.w.Cause, "remote": o.w.RemoteAddr},
 			})

@@ -19,6 +19,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/streams"
 )
 
 // startRing runs a ring until the test ends, or the returned function is called.
@@ -161,12 +162,12 @@ type away struct {
 	tries atomic.Int32
 }
 
-func (s *away) StoreAll(ctx context.Context, st string, msgs []*nats.Msg) []bridge.Outcome {
+func (s *away) StoreAll(ctx context.Context, st string, msgs []*nats.Msg) []streams.Outcome {
 	s.tries.Add(1)
 	if s.back.Load() {
 		return s.BlockStorer.StoreAll(ctx, st, msgs)
 	}
-	out := make([]bridge.Outcome, len(msgs))
+	out := make([]streams.Outcome, len(msgs))
 	for i := range out {
 		out[i].Err = bridge.ErrUnavailable
 	}

@@ -21,7 +21,7 @@ type Store interface {
 	// Walk calls visit for every entry of the selection in order, until visit
 	// returns an error, which it returns. visit may remove the entry.
 	Walk(ctx context.Context, sel adminapi.KeptSelection, visit func(adminapi.KeptEntry) error) error
-	// Remove removes an entry. The error wraps bridge.ErrNoEntry when it is gone.
+	// Remove removes an entry. The error wraps bridge.ErrNotFound when it is gone.
 	Remove(ctx context.Context, place string, seq uint64) error
 }
 
@@ -137,7 +137,7 @@ func (r *Reverifier) event(e *adminapi.KeptEntry, o adminapi.ReverifyOptions) (e
 
 // lenient is event for an entry that a person has looked at.
 func (r *Reverifier) lenient(e *adminapi.KeptEntry) (event *bridge.Event, cause string) {
-	if e.Place != bridge.PlaceQuarantine || e.Cause == bridge.CausePathToken {
+	if e.Place != adminapi.PlaceQuarantine || e.Cause == bridge.CausePathToken {
 		return nil, causeNotAuthentic
 	}
 	return r.read(e, true, (*source.Source).AcceptLenient)
@@ -172,7 +172,7 @@ func (r *Reverifier) read(e *adminapi.KeptEntry, anyAge bool, accept func(*sourc
 
 func (r *Reverifier) remove(ctx context.Context, report *adminapi.KeptReport, e *adminapi.KeptEntry) error {
 	err := r.store.Remove(ctx, e.Place, e.Sequence)
-	if errors.Is(err, bridge.ErrNoEntry) {
+	if errors.Is(err, bridge.ErrNotFound) {
 		return nil // somebody else was quicker, or the ring has turned
 	}
 	if err == nil {

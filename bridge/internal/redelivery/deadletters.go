@@ -22,7 +22,7 @@ func NewDeadLetters(js jetstream.JetStream, names bridge.Names) *DeadLetters {
 	return &DeadLetters{js: js, names: names}
 }
 
-// Get returns one dead letter. The error wraps [bridge.ErrNoEntry] when it is not there.
+// Get returns one dead letter. The error wraps [bridge.ErrNotFound] when it is not there.
 func (l *DeadLetters) Get(ctx context.Context, seq uint64) (adminapi.DeadEntry, error) {
 	m, err := streamread.GetFrom(ctx, l.js, l.names.DeadStream(), seq)
 	if err != nil {
@@ -31,7 +31,7 @@ func (l *DeadLetters) Get(ctx context.Context, seq uint64) (adminapi.DeadEntry, 
 	return l.decode(m), nil
 }
 
-// Remove removes one dead letter. The error wraps [bridge.ErrNoEntry] when it is not
+// Remove removes one dead letter. The error wraps [bridge.ErrNotFound] when it is not
 // there.
 func (l *DeadLetters) Remove(ctx context.Context, seq uint64) error {
 	return streamread.RemoveFrom(ctx, l.js, l.names.DeadStream(), seq)

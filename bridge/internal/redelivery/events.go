@@ -23,7 +23,7 @@ func NewEvents(js jetstream.JetStream, names bridge.Names) *Events {
 	return &Events{js: js, names: names}
 }
 
-// Get returns one event. The error wraps [bridge.ErrNoEntry] when it is not there.
+// Get returns one event. The error wraps [bridge.ErrNotFound] when it is not there.
 func (v *Events) Get(ctx context.Context, seq uint64) (adminapi.EventEntry, error) {
 	m, err := streamread.GetFrom(ctx, v.js, v.names.EventsStream(), seq)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/printable"
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
@@ -87,7 +88,7 @@ func (r *Reaper) reap(ctx context.Context, msg jetstream.Msg) error {
 		}
 		if receipt.Result == bridge.Stored {
 			r.cfg.Logger.Warn("an event became a dead letter, its program ended it or did not live to", zap.String("consumer", a.Consumer),
-				zap.Uint64("sequence", a.StreamSeq), zap.Uint64("deliveries", a.Deliveries), zap.String("reason", bridge.Truncate(a.Reason, maxReason)))
+				zap.Uint64("sequence", a.StreamSeq), zap.Uint64("deliveries", a.Deliveries), zap.String("reason", printable.Truncate(a.Reason, maxReason)))
 		}
 		if err := r.settle(a); err != nil {
 			return err
@@ -108,7 +109,7 @@ func (r *Reaper) deadLetter(ctx context.Context, a advisory) (*nats.Msg, error) 
 		return nil, fmt.Errorf("looking up durable %s: %w", a.Consumer, err)
 	}
 	m, err := streamread.GetFrom(ctx, r.js, names.EventsStream(), a.StreamSeq)
-	if errors.Is(err, bridge.ErrNoEntry) {
+	if errors.Is(err, bridge.ErrNotFound) {
 		r.cfg.Logger.Error("an event that was given up is not stored any more, so it has no dead letter",
 			zap.String("consumer", a.Consumer), zap.Uint64("sequence", a.StreamSeq))
 		return nil, nil
@@ -118,7 +119,7 @@ func (r *Reaper) deadLetter(ctx context.Context, a advisory) (*nats.Msg, error) 
 	}
 	header := bridge.Header(m.Header)
 	letter := bridge.DeadLetter{
-		Consumer: a.Consumer, Cause: bridge.DeadTerminated, Error: cmp.Or(bridge.Truncate(a.Reason, maxReason), "its program ended the delivery and gave no reason"),
+		Consumer: a.Consumer, Cause: bridge.DeadTerminated, Error: cmp.Or(printable.Truncate(a.Reason, maxReason), "its program ended the delivery and gave no reason"),
 		Attempts: int(min(a.Deliveries, 1<<31)), Subject: m.Subject, Sequence: m.Sequence,
 	}
 	if a.Type == advisoryExhausted {

@@ -87,7 +87,7 @@ func (r *Redeliverer) removeDeadLetter(c *call, seq uint64) error {
 	if c.options.DryRun {
 		return nil
 	}
-	if err := r.deadLetters.Remove(c.ctx, seq); err != nil && !errors.Is(err, bridge.ErrNoEntry) {
+	if err := r.deadLetters.Remove(c.ctx, seq); err != nil && !errors.Is(err, bridge.ErrNotFound) {
 		return err
 	}
 	return nil
@@ -101,7 +101,7 @@ func (r *Redeliverer) Replay(ctx context.Context, consumer, run string, sel admi
 	c := newCall(ctx, sel.Limit, o)
 	reader, err := readers.find(ctx, consumer)
 	if err == nil && reader.missing {
-		err = fmt.Errorf("%s: %w", consumer, bridge.ErrNoConsumer)
+		err = fmt.Errorf("%s: %w", consumer, adminapi.ErrNoConsumer)
 	}
 	if err != nil {
 		return c.end(err)
@@ -260,7 +260,7 @@ func (r *readers) find(ctx context.Context, consumer string) (reader, error) {
 		return reader{}, fmt.Errorf("looking up durable %s: %w", consumer, err)
 	default:
 		for _, filter := range streamread.Filters(durable.CachedInfo().Config) {
-			found.again = found.again || bridge.SubjectMatches(filter, r.names.Again(consumer, r.names.Event("any", "any", "any")))
+			found.again = found.again || streamread.SubjectMatches(filter, r.names.Again(consumer, r.names.Event("any", "any", "any")))
 			if !r.names.IsAgain(filter) {
 				found.filters = append(found.filters, filter)
 			}
@@ -271,5 +271,5 @@ func (r *readers) find(ctx context.Context, consumer string) (reader, error) {
 }
 
 func matchesAny(filters []string, subject string) bool {
-	return slices.ContainsFunc(filters, func(f string) bool { return bridge.SubjectMatches(f, subject) })
+	return slices.ContainsFunc(filters, func(f string) bool { return streamread.SubjectMatches(f, subject) })
 }

@@ -291,7 +291,7 @@ func TestReplay(t *testing.T) {
 	require.Equal(t, 1, r.re.Replay(ctx, "team", "three", adminapi.EventSelection{Sequences: []uint64{3, 99}}, adminapi.RedeliveryOptions{}).Given)
 	r.eventually(func() bool { return r.times("other") == 1 })
 
-	require.Contains(t, r.re.Replay(ctx, "nobody", "four", adminapi.EventSelection{}, adminapi.RedeliveryOptions{}).Stopped, bridge.ErrNoConsumer.Error())
+	require.Contains(t, r.re.Replay(ctx, "nobody", "four", adminapi.EventSelection{}, adminapi.RedeliveryOptions{}).Stopped, adminapi.ErrNoConsumer.Error())
 }
 
 // Whoever reads what is archived is given that again, and an event of any kind can be

@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/printable"
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
@@ -35,7 +36,7 @@ type refusal jetstream.APIError
 func (r *refusal) Error() string { return r.Description }
 
 func refuse(code jetstream.ErrorCode, format string, args ...any) error {
-	return &refusal{Code: 400, ErrorCode: code, Description: bridge.Truncate(fmt.Sprintf(format, args...), maxRefusal)}
+	return &refusal{Code: 400, ErrorCode: code, Description: printable.Truncate(fmt.Sprintf(format, args...), maxRefusal)}
 }
 
 // waitRequest is one that can be granted if its event is stored.
@@ -109,7 +110,7 @@ func (w *Waiter) stored(ctx context.Context, r *waitRequest) (*jetstream.RawStre
 			continue
 		}
 		found, err := streamread.Get(ctx, stream, seq)
-		if errors.Is(err, bridge.ErrNoEntry) {
+		if errors.Is(err, bridge.ErrNotFound) {
 			continue
 		}
 		if err != nil {

@@ -70,6 +70,7 @@ func accept(t *testing.T, contentType, id, status, model, completed, query strin
 }
 
 func TestWhatIsStoredIsACloudEventWhateverTheSenderClaims(t *testing.T) {
+	t.Parallel()
 	for _, text := range foreignTexts {
 		for _, e := range []*bridge.Event{
 			accept(t, text, "p", "completed", "m", "", ""), accept(t, "", text, "completed", "m", "", ""), accept(t, "", "p", text, "m", "", ""),
@@ -85,6 +86,7 @@ func TestWhatIsStoredIsACloudEventWhateverTheSenderClaims(t *testing.T) {
 
 // What the sender called the body stays readable where it cannot be its type.
 func TestContentTypeOfTheSender(t *testing.T) {
+	t.Parallel()
 	for sent, want := range map[string][2]string{
 		"":                                {"application/json", ""},
 		"application/json":                {"application/json", ""},

@@ -24,26 +24,17 @@ const (
 	CauseSecretPrefix      Cause = "secret_prefix"      // it is the secret but for a prefix or quotes
 	CauseSecretEncoded     Cause = "secret_encoded"     // it is the secret, decoded from base64 or hex
 	CauseRetiredSecret     Cause = "retired_secret"     // a secret that is no longer accepted
-	CauseBodyChanged       Cause = "body_changed"       // it is the signature of the same JSON, written otherwise
+	CauseBodyChanged       Cause = "body_changed"       // white space or a byte order mark was added or removed on the way
 	CauseWrongSignature    Cause = "wrong_signature"    // nothing of the above
 )
 
-// What one diagnosis may cost, since anybody can ask for one: bodies over
-// maxRewritten bytes, or nested deeper than maxRewrittenDepth, are not written
-// anew, no more than some maxWritten bytes are written, and no more than
-// maxHashed bytes are hashed.
-const (
-	maxRewritten      = 64 << 10
-	maxRewrittenDepth = 16
-	maxWritten        = 12 << 20
-	maxHashed         = 8 << 20
-)
+// maxHashed bounds the bytes that one diagnosis hashes, since anybody can ask for one.
+const maxHashed = 8 << 20
 
 // Diagnose says why d is not authentic, for the operator and never for its
 // sender: in one token, and in words that say what to do and hold neither a
-// secret nor a signature. It is for a delivery that [Source.Accept] has refused,
-// costs a millisecond for a kilobyte and a tenth of a second at most, and accepts
-// nothing.
+// secret nor a signature. It is for a delivery that [Source.Accept] has refused, costs
+// a few hundredths of a second at most, and accepts nothing.
 func (s *Source) Diagnose(d Delivery) (cause Cause, detail string) {
 	names := s.kind.ProofHeaders()
 	if !s.HasSecret() {
@@ -112,10 +103,25 @@ func (s *Source) match(t *trial, body []byte, size int) (Cause, string) {
 		}
 		return CauseLooksBase64, fmt.Sprintf("the signature is right, but written in base64: the sender must write %s in hexadecimal", t.name)
 	}
-	if way := s.rewritten(t, bare, body); way != "" {
-		return CauseBodyChanged, "the signature is that of the same body " + way + ": something on its way changes the body; it must pass it on byte for byte"
+	for _, change := range bodyChanges {
+		if t.room > len(body) && t.fits(bare, change.undo(body), s.secrets...) {
+			return CauseBodyChanged, "the signature is that of the same body " + change.name + ": something on its way changes the body; it must pass it on byte for byte"
+		}
 	}
 	return "", ""
+}
+
+// bodyChanges are changes that something on the way makes to bodies, with what undoes
+// them. A body whose JSON was written anew has the cause [CauseWrongSignature].
+var bodyChanges = []struct {
+	name string
+	undo func(body []byte) []byte
+}{
+	{"without the byte order mark", func(body []byte) []byte { return bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")) }},
+	{"without white space around it", bytes.TrimSpace},
+	{"with a line break at its end", func(body []byte) []byte { return append(bytes.TrimSpace(bytes.Clone(body)), '\n') }},
+	{"with the line breaks of Windows", func(body []byte) []byte { return bytes.ReplaceAll(body, []byte("\n"), []byte("\r\n")) }},
+	{"without the line breaks of Windows", func(body []byte) []byte { return bytes.ReplaceAll(body, []byte("\r\n"), []byte("\n")) }},
 }
 
 // matchSecret looks for a secret that is not quite one of ours.
@@ -235,5 +241,5 @@ func (s *Source) shape(name, came string, size int) (Cause, string) {
 	if _, err := hex.DecodeString(bare); err != nil {
 		return CauseNotHex, fmt.Sprintf("%s has characters that are not hexadecimal", name)
 	}
-	return CauseWrongSignature, fmt.Sprintf("no secret of sources.%s.secrets made this signature: compare it with the sender's, letter by letter, and see whether somebody else posts to this URL", s.name)
+	return CauseWrongSignature, fmt.Sprintf("no secret of sources.%s.secrets made this signature: compare it with the sender's, letter by letter, and see whether something on the way writes the body anew, or somebody else posts to this URL", s.name)
 }

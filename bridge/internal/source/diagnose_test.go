@@ -26,6 +26,7 @@ func with(d Delivery, values ...string) Delivery {
 }
 
 func TestDiagnose(t *testing.T) {
+	t.Parallel()
 	const text = `{"id":"a","status":"failed","error":"<é & 😀>","u":"https://x/y","n":1.50}`
 	good := signedBy(plain, text, text)
 	mac := good.Proof.Get(signing.Header)
@@ -75,17 +76,10 @@ func TestDiagnose(t *testing.T) {
 		{"line break added", plain, signedBy(plain, text, text+"\n"), CauseBodyChanged, "white space"},
 		{"line break cut", plain, signedBy(plain, text+"\n", text), CauseBodyChanged, "line break at its end"},
 		{"Windows line breaks", plain, signedBy(plain, "{\n}", "{\r\n}"), CauseBodyChanged, "Windows"},
-		{"compact", plain, signedBy(plain, text, strings.ReplaceAll(text, ",", " , ")), CauseBodyChanged, "written without white space"},
-		{"as Python writes it", plain, signedBy(plain, `{"a": 1, "b": "\u00e9\ud83d\ude00"}`, `{"a":1,"b":"é😀"}`), CauseBodyChanged, "with spaces behind commas and colons, with characters beyond ASCII escaped"},
-		{"as Python sorts it", plain, signedBy(plain, `{"a": [1, 2], "b": 1}`, `{"b":1,"a":[1,2]}`), CauseBodyChanged, "names sorted"},
-		{"as Go writes it", plain, signedBy(plain, `{"a":"\u003cé\u0026"}`, `{"a":"<é&"}`), CauseBodyChanged, "with <, > and & escaped"},
-		{"as PHP writes it", plain, signedBy(plain, `{"a":"https:\/\/x\/\u00e9"}`, `{"a":"https://x/é"}`), CauseBodyChanged, "slashes"},
-		{"unescaped on the way", plain, signedBy(plain, `{"a":"é/"}`, `{"a":"\u00e9\/"}`), CauseBodyChanged, "fewer escapes"},
-		{"indented", plain, signedBy(plain, "{\n  \"a\": 1\n}\n", `{"a":1}`), CauseBodyChanged, "two spaces, with a line break at its end"},
+		{"written anew", plain, signedBy(plain, `{"a": 1}`, `{"a":1}`), CauseWrongSignature, "writes the body anew"},
 		{"another secret", plain, other, CauseWrongSignature, "letter by letter"},
 		{"another body", plain, signedBy(plain, text, strings.Replace(text, "failed", "faile", 1)), CauseWrongSignature, "letter by letter"},
 		{"not JSON", plain, signedBy(plain, "a", "b"), CauseWrongSignature, "letter by letter"},
-		{"a name twice", plain, signedBy(plain, `{}`, `{"a":1,"a":2}`), CauseWrongSignature, "letter by letter"},
 		{"4 MiB", plain, signedBy("another secret", long, long), CauseWrongSignature, "letter by letter"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -107,6 +101,7 @@ func TestDiagnose(t *testing.T) {
 
 // What is written in upper case is hexadecimal too, and so authentic.
 func TestUpperCaseSignatureIsAccepted(t *testing.T) {
+	t.Parallel()
 	d := delivery(documented)
 	_, err := newSource(t, secret).Accept(with(d, strings.ToUpper(d.Proof.Get(signing.Header))))
 	require.NoError(t, err)
@@ -114,6 +109,7 @@ func TestUpperCaseSignatureIsAccepted(t *testing.T) {
 
 // A retired secret explains, and never lets anything in.
 func TestRetiredSecretAcceptsNothing(t *testing.T) {
+	t.Parallel()
 	s, err := New(Config{Name: "get3w", Kind: "get3w", Retired: [][]byte{secret}})
 	require.NoError(t, err)
 	require.False(t, s.HasSecret())
@@ -122,6 +118,7 @@ func TestRetiredSecretAcceptsNothing(t *testing.T) {
 }
 
 func TestHolds(t *testing.T) {
+	t.Parallel()
 	s, err := New(Config{
 		Name: "get3w", Kind: "get3w",
 		Secrets: [][]byte{[]byte("long-enough\n"), []byte("short")}, Retired: [][]byte{[]byte("retired-one")},
@@ -137,6 +134,7 @@ func TestHolds(t *testing.T) {
 
 // An operator may take what is stale, and only that.
 func TestAnyAge(t *testing.T) {
+	t.Parallel()
 	d := delivery(documented)
 	d.ReceivedAt = d.ReceivedAt.Add(48 * time.Hour)
 	s := newSource(t, secret)
@@ -151,32 +149,6 @@ func TestAnyAge(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotAuthentic)
 }
 
-// What anybody can send must not make the diagnosis write much more than came.
-func TestRewritingsAreBounded(t *testing.T) {
-	nested := func(depth int, inside string) string {
-		return strings.Repeat("[", depth) + inside + strings.Repeat("]", depth)
-	}
-	for name, body := range map[string]string{
-		"deep":         nested(9999, ""),
-		"deep in text": `["]]]]]]]]]]]]]]]]]]]]]]]]]",` + nested(100, "1") + "]",
-		"wide":         nested(maxRewrittenDepth, strings.Repeat("1,", (maxRewritten-64)/2)+"1"),
-		"escaped":      `["` + strings.Repeat("<", maxRewritten-4) + `"]`,
-	} {
-		t.Run(name, func(t *testing.T) {
-			largest := 0
-			for _, written := range rewritings([]byte(body)) {
-				largest = max(largest, len(written))
-			}
-			require.LessOrEqual(t, largest, 40*maxRewritten)
-			cause, _ := newSource(t, secret).Diagnose(signedBy("another secret", body, body))
-			require.Equal(t, CauseWrongSignature, cause)
-		})
-	}
-	require.True(t, canBeRewritten([]byte(nested(maxRewrittenDepth, "1")+"\n")))
-	require.False(t, canBeRewritten([]byte(nested(maxRewrittenDepth+1, "1"))))
-	require.False(t, canBeRewritten([]byte("1 2")))
-}
-
 func BenchmarkDiagnoseForgery(b *testing.B) {
 	for name, size := range map[string]int{"1k": 1 << 10, "64k": 63 << 10, "4M": 4 << 20} {
 		text := `{"id":"a","error":"` + strings.Repeat(`x/é\n`, size/6) + `","status":"failed"}`
@@ -188,11 +160,4 @@ func BenchmarkDiagnoseForgery(b *testing.B) {
 			}
 		})
 	}
-	wide := strings.Repeat("[", maxRewrittenDepth) + strings.Repeat("1,", 32<<10-64) + "1" + strings.Repeat("]", maxRewrittenDepth)
-	d, s := signedBy("another secret", wide, wide), newSource(b, secret)
-	b.Run("wide", func(b *testing.B) {
-		for b.Loop() {
-			s.Diagnose(d)
-		}
-	})
 }

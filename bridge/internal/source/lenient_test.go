@@ -19,6 +19,7 @@ func causeOf(t *testing.T, err error) Cause {
 
 // Each of these is authentic and quarantined, and can be read in one way only.
 func TestAcceptLenient(t *testing.T) {
+	t.Parallel()
 	raw := func(prediction, status, body string) string {
 		return bridge.NewEventID(prediction, status, []byte(body))
 	}
@@ -62,6 +63,7 @@ func TestAcceptLenient(t *testing.T) {
 
 // What could be read in two ways, or not at all, stays with its cause.
 func TestLenientNeverGuesses(t *testing.T) {
+	t.Parallel()
 	s := newSource(t, secret)
 	for body, cause := range map[string]Cause{
 		`{"id":"a","id":"b","status":"failed"}`:                                                  CauseDuplicateKey,
@@ -105,6 +107,7 @@ func TestLenientNeverGuesses(t *testing.T) {
 
 // Two that differ in nothing but what is replaced are two events.
 func TestLenientKeepsDeliveriesApart(t *testing.T) {
+	t.Parallel()
 	s := newSource(t, secret)
 	a, err := s.AcceptLenient(delivery(`{"id":"p","status":"failed","error":"\ud800"}`))
 	require.NoError(t, err)
@@ -115,6 +118,7 @@ func TestLenientKeepsDeliveriesApart(t *testing.T) {
 
 // What can be read strictly is the same event by both ways.
 func TestLenientAgreesWithStrict(t *testing.T) {
+	t.Parallel()
 	s := newSource(t, secret)
 	for _, body := range []string{documented, `{"id":"p","status":"processing"}`, `{"id":"p\ud83d\ude00","status":"failed","error":{"b":1,"a":[]}}`} {
 		want, err := s.Accept(delivery(body))

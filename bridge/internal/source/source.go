@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/mediatype"
 )
 
 // ErrNotAuthentic means that nothing proves that the delivery came from the
@@ -209,9 +210,9 @@ func (s *Source) event(d Delivery, fields map[string]json.RawMessage, meaning fu
 		Query:        d.Query,
 		Body:         d.Body,
 	}
-	if !bridge.IsDataType(d.ContentType) {
+	if !mediatype.IsData(d.ContentType) {
 		// The body was read as JSON, so that is what it is.
-		e.ContentType, e.SentContentType = bridge.TypeJSON, d.ContentType
+		e.ContentType, e.SentContentType = mediatype.JSON, d.ContentType
 	}
 	if names := s.kind.ProofHeaders(); len(names) > 0 {
 		e.Signature = d.Proof.Get(names[0])

@@ -42,6 +42,7 @@ func delivery(body string) Delivery {
 }
 
 func TestAcceptDocumentedWebhook(t *testing.T) {
+	t.Parallel()
 	d := delivery(documented)
 	d.Query = map[string]string{"ref": "order-7"}
 	e, err := newSource(t, secret).Accept(d)
@@ -72,12 +73,14 @@ func digest(t *testing.T, meaning string) string {
 }
 
 func TestKnownVector(t *testing.T) {
+	t.Parallel()
 	const want = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
 	require.Equal(t, want, get3w{}.Sign([]byte("Hello, World!"), secret).Get(signing.Header))
 	require.True(t, get3w{}.Verify(bridge.Header{signing.Header: {want}}, []byte("Hello, World!"), [][]byte{secret}))
 }
 
 func TestNotAuthentic(t *testing.T) {
+	t.Parallel()
 	good := delivery(documented).Proof.Get(signing.Header)
 	flipped, err := hex.DecodeString(good)
 	require.NoError(t, err)
@@ -107,6 +110,7 @@ func TestNotAuthentic(t *testing.T) {
 
 // An empty secret is a key that everybody knows.
 func TestNoSecretAcceptsNothing(t *testing.T) {
+	t.Parallel()
 	for _, secrets := range [][][]byte{nil, {nil}, {{}}} {
 		s := newSource(t, secrets...)
 		require.False(t, s.HasSecret())
@@ -120,6 +124,7 @@ func TestNoSecretAcceptsNothing(t *testing.T) {
 }
 
 func TestSeveralSecrets(t *testing.T) {
+	t.Parallel()
 	for _, secrets := range [][][]byte{{secret, []byte("new")}, {[]byte("new"), secret}, {{}, secret}} {
 		_, err := newSource(t, secrets...).Accept(delivery(documented))
 		require.NoError(t, err)
@@ -129,6 +134,7 @@ func TestSeveralSecrets(t *testing.T) {
 }
 
 func TestUnusable(t *testing.T) {
+	t.Parallel()
 	deep := strings.Repeat(`[`, 64) + strings.Repeat(`]`, 64)
 	for _, c := range []struct {
 		name, body string
@@ -179,6 +185,7 @@ func TestUnusable(t *testing.T) {
 }
 
 func TestUsableAtTheLimits(t *testing.T) {
+	t.Parallel()
 	for _, body := range []string{
 		`{"id":"` + strings.Repeat("i", 256) + `","status":"` + strings.Repeat("s", 64) + `","model":"` + strings.Repeat("m", 4096) + `"}`,
 		`{"id":"a","status":"completed","x":` + strings.Repeat(`[`, 63) + strings.Repeat(`]`, 63) + `}`,
@@ -193,6 +200,7 @@ func TestUsableAtTheLimits(t *testing.T) {
 }
 
 func TestUnknownStatusIsCarriedThrough(t *testing.T) {
+	t.Parallel()
 	for raw, want := range map[string]string{"Half Done": "Half=20Done", "Completed": "Completed", "canceled": "canceled"} {
 		body := fmt.Sprintf(`{"id":"a","status":%q}`, raw)
 		e, err := newSource(t, secret).Accept(delivery(body))
@@ -206,6 +214,7 @@ func TestUnknownStatusIsCarriedThrough(t *testing.T) {
 
 // Copies of one fact are one event, whatever their bytes; two facts are two.
 func TestEventIDIsMadeOfMeaning(t *testing.T) {
+	t.Parallel()
 	id := func(body string) string {
 		e, err := newSource(t, secret).Accept(delivery(body))
 		require.NoError(t, err, body)
@@ -241,6 +250,7 @@ func TestEventIDIsMadeOfMeaning(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
+	t.Parallel()
 	for want, cfg := range map[string]Config{
 		"source \"A\"":            {Name: "A", Kind: "get3w"},
 		"unknown kind \"gitlab\"": {Name: "a", Kind: "gitlab"},

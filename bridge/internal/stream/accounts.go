@@ -9,6 +9,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/stream/guestcalls"
 )
 
 // Users of the embedded server.
@@ -30,7 +31,7 @@ const (
 )
 
 // appServices is what user "app" may write: acknowledgements, what its consumers must
-// remember, and their dead letters. Calls that are answered are [bridge.Names.GuestCalls].
+// remember, and their dead letters. Calls that are answered are [guestcalls.Allowed].
 // Nothing here publishes an event, or deletes, pauses or purges anything.
 func appServices(n bridge.Names) []string {
 	return []string{"$JS.ACK." + n.EventsStream() + ".>", n.AttemptsSubject(">"), n.DeadSubjects()[0]}
@@ -110,8 +111,8 @@ func appAccountOf(n bridge.Names, owned []string, password string) account {
 		n.AllWaits():         n.LaterSubjects()[0],
 		n.AllCreates():       "$JS.API.CONSUMER.CREATE." + n.EventsStream() + ".>",
 	}
-	for _, call := range n.GuestCalls() {
-		redirected[n.Call(call)] = call
+	for _, call := range guestcalls.Allowed(n) {
+		redirected[guestcalls.Subject(n, call)] = call
 	}
 	return account{
 		name: appAccount, user: AppUser, password: password, connections: appConnections,
@@ -140,9 +141,9 @@ func pullAccount(n bridge.Names, consumer, password string) account {
 			"$JS.ACK." + durable + ".>",
 		},
 		redirected: map[string]string{
-			n.WaitOf(consumer): n.LaterOf(consumer),
-			n.Call(info):       info,
-			n.Call(jsInfo):     jsInfo,
+			n.WaitOf(consumer):            n.LaterOf(consumer),
+			guestcalls.Subject(n, info):   info,
+			guestcalls.Subject(n, jsInfo): jsInfo,
 		},
 	}
 }

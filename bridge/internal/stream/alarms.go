@@ -13,6 +13,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/backoff"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 const (
@@ -77,7 +78,7 @@ func (a *Alarms) Raise(alarm bridge.Alarm) {
 	if alarm.Time.IsZero() {
 		alarm.Time = time.Now()
 	}
-	alarm.Text = bridge.Sentences(alarm.Text) // one line, also of an error that has several
+	alarm.Text = printable.Sentences(alarm.Text) // one line, also of an error that has several
 	kind, isNew := a.remember(alarm)
 	a.total.WithLabelValues(kind).Inc()
 	if !isNew {

@@ -13,6 +13,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/quarantine"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 // letterOf is a dead letter of the consumer search, of which user app may write letters.
@@ -100,7 +101,7 @@ func TestIDThatAnotherProgramUsed(t *testing.T) {
 					there := at(t, b, c.st, got.Sequence)
 					require.Equal(t, c.make(b, e, "").Subject, there.Subject)
 					require.Equal(t, e.Body, there.Data)
-					require.True(t, bridge.SameHeader(bridge.Header(there.Header), bridge.Header(c.make(b, e, "").Header)))
+					require.True(t, streamread.SameHeader(bridge.Header(there.Header), bridge.Header(c.make(b, e, "").Header)))
 
 					// A process that crashed behind it does the same again.
 					again, err := store(p, c.make(b, e, "second"))

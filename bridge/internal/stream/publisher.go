@@ -20,6 +20,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/natserr"
+	"github.com/hookspan/hookspan/internal/streams"
 )
 
 // Publisher makes messages durable. Those of the stream of events that come at the
@@ -132,9 +133,9 @@ func (p *Publisher) Store(ctx context.Context, stream string, m *nats.Msg) (rece
 // sent by then are not sent, and have bridge.ErrUnavailable. The messages belong to
 // StoreAll until it returns. Messages share syncs
 // where the stream and the server can do that.
-func (p *Publisher) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []bridge.Outcome {
+func (p *Publisher) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []streams.Outcome {
 	start := time.Now()
-	outcomes := make([]bridge.Outcome, len(msgs))
+	outcomes := make([]streams.Outcome, len(msgs))
 	for i, r := range p.storeAll(ctx, stream, msgs) {
 		r = p.confirm(ctx, stream, msgs[i], r)
 		p.noteUnserved(r.err)
@@ -193,7 +194,7 @@ type Storer interface {
 // BlockStorer makes blocks of messages durable.
 type BlockStorer interface {
 	// StoreAll is as that of [Publisher.StoreAll].
-	StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []bridge.Outcome
+	StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []streams.Outcome
 }
 
 // eventMessage is the event as it is published.

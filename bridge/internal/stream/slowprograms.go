@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 const (
@@ -116,6 +117,6 @@ func (g *guard) tell(c *server.ConnInfo, why string) {
 	g.alarms.Raise(bridge.Alarm{
 		Kind: bridge.AlarmQuota, Subject: c.AuthorizedUser,
 		Text:    "a program of NATS user " + c.AuthorizedUser + " " + why,
-		Details: map[string]any{"connection": bridge.Truncate(c.Name, maxNameInAlarm), "host": c.IP, "pending_bytes": c.Pending, "subscriptions": c.NumSubs},
+		Details: map[string]any{"connection": printable.Truncate(c.Name, maxNameInAlarm), "host": c.IP, "pending_bytes": c.Pending, "subscriptions": c.NumSubs},
 	})
 }

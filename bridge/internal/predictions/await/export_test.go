@@ -23,7 +23,7 @@ func (h *Hub) Missed(source, id string) bool {
 	return false
 }
 
-// Know returns what reads the ledger again for somebody who waits, and what that knows
+// Know returns what reads the prediction store again for somebody who waits, and what that knows
 // then.
 func (h *Hub) Know(source, id string) func(context.Context) (*bridge.PredictionState, error) {
 	v := &view{hub: h, source: source, id: id}

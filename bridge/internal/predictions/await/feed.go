@@ -11,7 +11,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/predictions"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
+	"github.com/hookspan/hookspan/internal/backoff"
 )
 
 const (
@@ -53,13 +54,13 @@ func (h *Hub) listen() *feed {
 }
 
 // run keeps the subscriptions until nobody has waited for a while, or ctx ends. After
-// each time that they were away everybody reads the ledger.
+// each time that they were away everybody reads the prediction store.
 func (h *Hub) run(ctx context.Context, f *feed) {
 	nc := h.js.Conn()
 	changes := nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
 	defer func() { nc.RemoveStatusListener(changes) }()
 	defer f.idle.Stop()
-	restart, first := firstRestart, true
+	restart, first := backoff.Backoff{First: firstRestart, Max: lastRestart}, true
 	for {
 		if now := h.js.Conn(); now != nc { // the old one was closed for good
 			nc.RemoveStatusListener(changes)
@@ -70,7 +71,7 @@ func (h *Hub) run(ctx context.Context, f *feed) {
 		stop, err := h.subscribe(ctx, trouble)
 		if err == nil {
 			if first {
-				close(f.ready) // who waits for that reads the ledger then
+				close(f.ready) // who waits for that reads the prediction store then
 				first = false
 			} else {
 				h.tellAll()
@@ -82,17 +83,17 @@ func (h *Hub) run(ctx context.Context, f *feed) {
 			return
 		}
 		if time.Since(began) > lastRestart {
-			restart = firstRestart
+			restart.Reset()
 		}
-		h.log.Warn("events of predictions that somebody waits for may come late: they are not listened to now, trying again", zap.Duration("in", restart), zap.Error(err))
-		again := time.NewTimer(restart)
+		wait := restart.Next()
+		h.log.Warn("events of predictions that somebody waits for may come late: they are not listened to now, trying again", zap.Duration("in", wait), zap.Error(err))
+		again := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 		case <-changes:
 		case <-again.C:
 		}
 		again.Stop()
-		restart = min(2*restart, lastRestart)
 	}
 }
 
@@ -130,7 +131,7 @@ func (h *Hub) unlisten(f *feed) bool {
 	return true
 }
 
-// subscribe listens to events, ledger and progress. Trouble is told what fails later.
+// subscribe listens to events, the prediction store and progress. Trouble is told what fails later.
 func (h *Hub) subscribe(ctx context.Context, trouble chan<- error) (stop func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, subscribeTimeout)
 	defer cancel()
@@ -151,7 +152,7 @@ func (h *Hub) subscribe(ctx context.Context, trouble chan<- error) (stop func(),
 		handle          func(*jetstream.MsgMetadata, jetstream.Msg)
 	}{
 		{h.names.EventsStream(), h.names.AllEvents(), true, h.eventStored},
-		{h.names.PredictionsStream(), h.names.PredictionsSubject(bridge.KeyEntry + ".>"), false, h.ledgerChanged},
+		{h.names.PredictionsStream(), h.names.PredictionsSubject(bridge.KeyEntry + ".>"), false, h.storeChanged},
 	} {
 		end, err := h.consume(ctx, s.stream, s.subject, s.bodies, s.handle, trouble)
 		if err != nil {
@@ -170,12 +171,12 @@ func (h *Hub) subscribe(ctx context.Context, trouble chan<- error) (stop func(),
 func (h *Hub) eventStored(meta *jetstream.MsgMetadata, m jetstream.Msg) {
 	// What is no event does not concern anybody.
 	if e, err := bridge.DecodeEvent(bridge.Header(m.Headers()), m.Data()); err == nil {
-		told := storedEvent{e, predictions.At{Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp.UTC()}}
+		told := storedEvent{e, fold.At{Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp.UTC()}}
 		h.tell(keyOf(e.Source, e.PredictionID), func(n *note) { n.add(told) })
 	}
 }
 
-func (h *Hub) ledgerChanged(_ *jetstream.MsgMetadata, m jetstream.Msg) {
+func (h *Hub) storeChanged(_ *jetstream.MsgMetadata, m jetstream.Msg) {
 	h.tell(strings.TrimPrefix(m.Subject(), h.names.PredictionsSubject(bridge.KeyEntry+".")), func(n *note) { n.reread = true })
 }
 

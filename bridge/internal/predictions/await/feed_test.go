@@ -21,6 +21,7 @@ import (
 
 // Thousands cost one subscription, and none when nobody waits.
 func TestThousandsCostOneSubscription(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	b.hub.SetLinger(time.Millisecond)
 	require.Zero(t, b.consumers())
@@ -51,6 +52,7 @@ func TestThousandsCostOneSubscription(t *testing.T) {
 }
 
 func TestFollowTellsEachChangeAndProgress(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	b.fold(b.tell("a/b", "created"))
 	told := make(chan bridge.PredictionUpdate)
@@ -85,6 +87,7 @@ func TestFollowTellsEachChangeAndProgress(t *testing.T) {
 // A waiter survives that NATS is away: what was folded meanwhile it hears of, and what
 // comes then too.
 func TestWaiterSurvivesARestartOfNATS(t *testing.T) {
+	t.Parallel()
 	x := natstest.NewExternal(t, nil)
 	x.Start()
 	streamtest.Provision(t, x, streams.Config{MaxBytes: 64 << 20})
@@ -129,6 +132,7 @@ func (b *bench) told(id string) <-chan string {
 
 // Whoever removes the consumers costs the waiters nothing.
 func TestWaiterSurvivesThatItsConsumersAreRemoved(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	done := b.wait(t.Context(), "pred_1")
 	for _, st := range []string{b.n.EventsStream(), b.n.PredictionsStream()} {
@@ -148,6 +152,7 @@ func TestWaiterSurvivesThatItsConsumersAreRemoved(t *testing.T) {
 
 // Who begins to wait while NATS cannot be asked is told so.
 func TestNobodyWaitsWithoutStreams(t *testing.T) {
+	t.Parallel()
 	x := natstest.NewExternal(t, nil)
 	x.Start()
 	b := benchOn(t, x.JetStream(), nil)

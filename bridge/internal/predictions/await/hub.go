@@ -1,5 +1,5 @@
 // Package await lets any number of callers wait for predictions at the price of one
-// subscription to the events, one to the ledger, and one to what is told of progress.
+// subscription to the events, one to the prediction store, and one to what is told of progress.
 package await
 
 import (
@@ -14,6 +14,8 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 const (
@@ -22,16 +24,16 @@ const (
 	// linger is for how long is listened when nobody waits any more.
 	linger = time.Minute
 	// maxMissed and maxMissedBytes bound by how many events a waiter can be behind, and
-	// the bodies of those if there are several. Beyond that it reads the ledger instead.
+	// the bodies of those if there are several. Beyond that it reads the prediction store instead.
 	maxMissed      = 32
 	maxMissedBytes = 64 << 10
 	// joinTimeout bounds how long a waiter waits for the subscriptions, and for one
-	// answer of the ledger.
+	// answer of the prediction store.
 	joinTimeout = 5 * time.Second
-	// maxReads bounds how many read the ledger at a time, also when thousands wait for the
+	// maxReads bounds how many read the prediction store at a time, also when thousands wait for the
 	// same, or the connection is back.
 	maxReads = 64
-	// rereadPause is between two attempts to read the ledger.
+	// rereadPause is between two attempts to read the prediction store.
 	rereadPause = time.Second
 )
 
@@ -46,12 +48,12 @@ type Hub struct {
 	names  bridge.Names
 	log    *zap.Logger
 	linger time.Duration
-	reads  chan struct{} // one for each read of the ledger in flight
+	reads  chan struct{} // one for each read of the prediction store in flight
 
 	done sync.WaitGroup
 
 	mu      sync.Mutex
-	waiters map[string][]*waiter // by the end of the key that the ledger has
+	waiters map[string][]*waiter // by the end of the key that the prediction store has
 	count   int
 	feed    *feed // nil: nobody listens
 	closed  bool
@@ -105,7 +107,7 @@ type waiter struct {
 type note struct {
 	events []storedEvent // since it looked last
 	bytes  int           // of their bodies
-	// reread: the ledger is to be read.
+	// reread: the prediction store is to be read.
 	reread   bool
 	progress *bridge.Progress
 	closed   bool
@@ -128,7 +130,7 @@ func (h *Hub) join(ctx context.Context, source, id string) (*waiter, error) {
 		return nil, errClosed
 	case h.count >= MaxWaiters:
 		h.mu.Unlock()
-		return nil, fmt.Errorf("waiting for prediction %q of %s: %w: %d wait", id, source, bridge.ErrBusy, MaxWaiters)
+		return nil, fmt.Errorf("waiting for prediction %q of %s: %w: %d wait", id, source, adminapi.ErrBusy, MaxWaiters)
 	}
 	h.count++
 	w.place = len(h.waiters[w.key])
@@ -184,7 +186,7 @@ func (h *Hub) tell(key string, what func(*note)) {
 	}
 }
 
-// tellAll has everybody read the ledger: something may have been missed.
+// tellAll has everybody read the prediction store: something may have been missed.
 func (h *Hub) tellAll() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -209,7 +211,7 @@ func (h *Hub) take(w *waiter) note {
 // storedEvent is an event in its stream. Several waiters share it.
 type storedEvent struct {
 	event *bridge.Event
-	at    predictions.At
+	at    fold.At
 }
 
 // add notes an event.
@@ -222,5 +224,5 @@ func (n *note) add(e storedEvent) {
 	n.events = append(n.events, e)
 }
 
-// keyOf is what keys of the ledger and subjects of progress end with.
+// keyOf is what keys of the prediction store and subjects of progress end with.
 func keyOf(source, id string) string { return source + "." + bridge.EncodeToken(id) }

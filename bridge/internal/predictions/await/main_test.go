@@ -14,6 +14,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
@@ -70,7 +71,7 @@ func (b *bench) publish(e *bridge.Event) *bridge.Event {
 	return e
 }
 
-// fold adds events to the ledger, as what keeps it does later.
+// fold adds events to the prediction store, as what keeps it does later.
 func (b *bench) fold(events ...*bridge.Event) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -80,7 +81,7 @@ func (b *bench) fold(events ...*bridge.Event) {
 		s = *have
 	}
 	for _, e := range events {
-		predictions.Fold(&s, e, predictions.At{Sequence: e.Sequence, StoredAt: time.Now()})
+		fold.Fold(&s, e, fold.At{Sequence: e.Sequence, StoredAt: time.Now()})
 	}
 	text, err := json.Marshal(s)
 	require.NoError(b.t, err)
@@ -123,7 +124,7 @@ func (b *bench) eventually(what func() bool) {
 	require.Eventually(b.t, what, patience, time.Millisecond)
 }
 
-// consumers is how many consumers the streams of events and of the ledger have.
+// consumers is how many consumers the streams of events and of the prediction store have.
 func (b *bench) consumers() int {
 	b.t.Helper()
 	n := 0

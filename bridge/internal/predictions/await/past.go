@@ -10,7 +10,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/predictions"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
+	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
@@ -24,7 +25,7 @@ const (
 	findBatch = 1000
 )
 
-// Past finds predictions that the ledger does not know any more, by their events. It
+// Past finds predictions that the prediction store does not know any more, by their events. It
 // is safe for concurrent use.
 type Past struct {
 	js    jetstream.JetStream
@@ -39,7 +40,7 @@ func NewPast(js jetstream.JetStream, names bridge.Names) *Past {
 
 // Find reads the headers of every event of the source, for at most [LongestFind], and
 // returns what those of the prediction say together. The error wraps
-// [bridge.ErrNoEntry] when there is none, [bridge.ErrBusy] when others have looked for 2 s,
+// [bridge.ErrNotFound] when there is none, [adminapi.ErrBusy] when others have looked for 2 s,
 // and context.DeadlineExceeded when the time was too short to look at all of them.
 func (p *Past) Find(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
 	late := time.NewTimer(findPatience)
@@ -48,15 +49,15 @@ func (p *Past) Find(ctx context.Context, source, id string) (*bridge.PredictionS
 	case p.slots <- struct{}{}:
 		defer func() { <-p.slots }()
 	case <-late.C:
-		return nil, fmt.Errorf("looking for prediction %q of %s: %w", id, source, bridge.ErrBusy)
+		return nil, fmt.Errorf("looking for prediction %q of %s: %w", id, source, adminapi.ErrBusy)
 	case <-ctx.Done():
-		return nil, fmt.Errorf("looking for prediction %q of %s: %w: %w", id, source, bridge.ErrBusy, ctx.Err())
+		return nil, fmt.Errorf("looking for prediction %q of %s: %w: %w", id, source, adminapi.ErrBusy, ctx.Err())
 	}
 	ctx, cancel := context.WithTimeout(ctx, LongestFind)
 	defer cancel()
 	s, err := p.find(ctx, source, id)
 	if err == nil && s == nil {
-		err = bridge.ErrNoEntry
+		err = bridge.ErrNotFound
 	}
 	if err != nil {
 		return nil, fmt.Errorf("looking for prediction %q of %s: %w", id, source, err)
@@ -116,7 +117,7 @@ func (p *Past) fold(ctx context.Context, stream jetstream.Stream, m jetstream.Ms
 		return nil, fmt.Errorf("reading the events: %w", err)
 	}
 	raw, err := streamread.Get(ctx, stream, meta.Sequence.Stream)
-	if errors.Is(err, bridge.ErrNoEntry) {
+	if errors.Is(err, bridge.ErrNotFound) {
 		return s, nil // removed meanwhile
 	}
 	if err != nil {
@@ -129,6 +130,6 @@ func (p *Past) fold(ctx context.Context, stream jetstream.Stream, m jetstream.Ms
 	if s == nil {
 		s = &bridge.PredictionState{}
 	}
-	predictions.Fold(s, e, predictions.At{Sequence: raw.Sequence, StoredAt: raw.Time})
+	fold.Fold(s, e, fold.At{Sequence: raw.Sequence, StoredAt: raw.Time})
 	return s, nil
 }

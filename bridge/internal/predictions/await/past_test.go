@@ -14,12 +14,13 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
 )
 
-// What the ledger has forgotten is found by its events, and is the same.
+// What the prediction store has forgotten is found by its events, and is the same.
 func TestFindsByEvents(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	past := await.NewPast(b.js, b.n)
 	_, err := past.Find(t.Context(), "get3w", "pred_1")
-	require.ErrorIs(t, err, bridge.ErrNoEntry)
+	require.ErrorIs(t, err, bridge.ErrNotFound)
 	first := b.tell("pred_1", "processing")
 	for i := range 1500 {
 		b.tell(fmt.Sprintf("other_%d", i), "completed")
@@ -42,7 +43,7 @@ func TestFindsByEvents(t *testing.T) {
 	require.Zero(t, b.consumers())
 
 	_, err = past.Find(t.Context(), "other", "pred_1")
-	require.ErrorIs(t, err, bridge.ErrNoEntry)
+	require.ErrorIs(t, err, bridge.ErrNotFound)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
 	defer cancel()
 	_, err = past.Find(ctx, "get3w", "pred_1")

@@ -9,12 +9,12 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/predictions"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
 )
 
 // Wait returns what is known of a prediction as soon as it is not open any more: it has
 // its end, or was given up. When ctx ends before, it returns what is known by then, nil
-// for nothing, and ctx's error. Any other error wraps [bridge.ErrBusy] when too many
+// for nothing, and ctx's error. Any other error wraps [adminapi.ErrBusy] when too many
 // wait, or says why NATS cannot be asked. The state is the caller's.
 func (h *Hub) Wait(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
 	return h.watch(ctx, source, id, func(bridge.PredictionUpdate) error { return nil })
@@ -35,7 +35,7 @@ func (h *Hub) watch(ctx context.Context, source, id string, each func(bridge.Pre
 		return nil, err
 	}
 	defer h.leave(w)
-	// It is told of from before the ledger is read, so nothing falls between.
+	// It is told of from before the prediction store is read, so nothing falls between.
 	v := &view{hub: h, source: source, id: id}
 	if err := v.reread(ctx); err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ type view struct {
 	hub        *Hub
 	source, id string
 	state      *bridge.PredictionState // nil: nothing
-	read       uint64                  // the last event that was in the ledger
+	read       uint64                  // the last event that was in the prediction store
 	changed    bool                    // since it was told last
 }
 
@@ -95,13 +95,13 @@ func (v *view) look(ctx context.Context, n note) bool {
 	}
 	err := v.reread(ctx)
 	if err != nil {
-		v.hub.log.Debug("the ledger cannot be read for somebody who waits", zap.Error(err))
+		v.hub.log.Debug("the prediction store cannot be read for somebody who waits", zap.Error(err))
 	}
 	return err == nil
 }
 
 // fold adds an event. Of a prediction whose end was not heard the archive does not tell
-// everything: the ledger will.
+// everything: the prediction store will.
 func (v *view) fold(f storedEvent) {
 	if f.event.Kind() == bridge.KindArchived && (v.state == nil || !v.state.Terminal()) {
 		return
@@ -110,11 +110,11 @@ func (v *view) fold(f storedEvent) {
 		v.state = &bridge.PredictionState{}
 	}
 	before := v.state.Sequence
-	predictions.Fold(v.state, f.event, f.at)
+	fold.Fold(v.state, f.event, f.at)
 	v.changed = v.changed || v.state.Sequence != before
 }
 
-// reread takes what the ledger knows, unless more was heard since, or it is one that is
+// reread takes what the prediction store knows, unless more was heard since, or it is one that is
 // being rebuilt: what that says of a prediction that was given up and taken up again is
 // over.
 func (v *view) reread(ctx context.Context) error {
@@ -128,7 +128,7 @@ func (v *view) reread(ctx context.Context) error {
 	defer cancel()
 	s, err := v.hub.reader.Get(reading, v.source, v.id)
 	switch {
-	case errors.Is(err, bridge.ErrNoEntry):
+	case errors.Is(err, bridge.ErrNotFound):
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()

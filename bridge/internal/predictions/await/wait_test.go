@@ -12,6 +12,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
+	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
@@ -247,7 +248,7 @@ func TestWaitersAreBounded(t *testing.T) {
 	}
 	b.eventually(func() bool { return b.hub.Waiting() == await.MaxWaiters })
 	_, err := b.hub.Wait(t.Context(), "get3w", "pred_2")
-	require.ErrorIs(t, err, bridge.ErrBusy)
+	require.ErrorIs(t, err, adminapi.ErrBusy)
 	cancel()
 	for range await.MaxWaiters {
 		require.ErrorIs(t, (<-done).err, context.Canceled)

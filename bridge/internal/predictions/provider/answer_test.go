@@ -12,6 +12,7 @@ import (
 )
 
 func TestCodeOfABareOneIsItsTasks(t *testing.T) {
+	t.Parallel()
 	a, err := parseAnswer([]byte(`{"id":"a","status":"failed","code":1400,"error":"no"}`))
 	require.NoError(t, err)
 	require.False(t, a.failed())

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/hookspan/hookspan/bridge"
 )
 
 // zeros is 8 MiB of them, in 8 KiB.
@@ -29,6 +27,7 @@ func zeros(t *testing.T) []byte {
 
 // Nobody asks for what is compressed, and what comes so all the same is not unpacked.
 func TestCompressedAnswerIsNotUnpacked(t *testing.T) {
+	t.Parallel()
 	bomb := zeros(t)
 	a := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -62,6 +61,7 @@ func raw(first, again string) http.HandlerFunc {
 
 // Whatever comes without end is left.
 func TestEndlessAnswers(t *testing.T) {
+	t.Parallel()
 	const ok = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 	for name, answer := range map[string]http.HandlerFunc{
 		"header":        raw(ok, "X-Header: "+strings.Repeat("x", 1000)+"\r\n"),
@@ -79,13 +79,14 @@ func TestEndlessAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, err := client(t, serve(t, answer).URL, func(cfg *Config) { cfg.Timeout = patience }).result(t, "a")
 			require.Error(t, err)
-			require.NotErrorIs(t, err, bridge.ErrNotAtProvider)
+			require.NotErrorIs(t, err, ErrNoPrediction)
 		})
 	}
 }
 
 // What comes behind one answer is none to the next question.
 func TestAnswerToNoQuestion(t *testing.T) {
+	t.Parallel()
 	body := func(id string) string { return fmt.Sprintf(`{"id":%q,"status":"completed"}`, id) }
 	one := func(id string) string {
 		return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body(id)), body(id))
@@ -102,6 +103,7 @@ func TestAnswerToNoQuestion(t *testing.T) {
 
 // A connection that was handed over is bounded by no deadline of the request.
 func TestSwitchedConnectionIsLeft(t *testing.T) {
+	t.Parallel()
 	left := make(chan struct{}, 3)
 	switches := func(media string) *Client {
 		return client(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {

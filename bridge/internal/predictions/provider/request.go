@@ -43,7 +43,7 @@ func send(on *http.Client, req *http.Request) (*http.Response, error) {
 // readWhole returns the body of an answer that counts, without the key.
 func (c *Client) readWhole(res *http.Response, key []byte) ([]byte, error) {
 	if t := mediaType(res); t != "" && t != mediaJSON && !strings.HasSuffix(t, "+json") {
-		return nil, fmt.Errorf("it answered %d with %s, not with JSON: check api.base_url", res.StatusCode, printable(t, key))
+		return nil, fmt.Errorf("it answered %d with %s, not with JSON: check api.base_url", res.StatusCode, plainText(t, key))
 	}
 	if res.ContentLength > c.cfg.MaxBody {
 		return nil, fmt.Errorf("its answer has %d bytes, more than %d", res.ContentLength, c.cfg.MaxBody)

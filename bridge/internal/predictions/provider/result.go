@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/printable"
 	"github.com/hookspan/hookspan/internal/retryafter"
 )
 
@@ -16,13 +17,13 @@ const noKeyPause = time.Minute
 
 // Result returns the prediction with that id as the provider writes it: one JSON
 // object, byte for byte, but for the key if the provider repeats it. It returns within
-// Config.Timeout. The error wraps [bridge.ErrNotAtProvider], or a
-// [*bridge.TryLaterError] after a 429, a 503, and as long as there is no key; any
+// Config.Timeout. The error wraps [provider.ErrNoPrediction], or a
+// [*provider.TryLaterError] after a 429, a 503, and as long as there is no key; any
 // other is a fault that may pass. No error holds the key or the address.
 func (c *Client) Result(ctx context.Context, id string) ([]byte, error) {
 	key := *c.key.Load()
 	if len(key) == 0 {
-		return nil, &bridge.TryLaterError{After: noKeyPause, Err: fmt.Errorf("asking the provider for a prediction: %w", c.errNoKey())}
+		return nil, &TryLaterError{After: noKeyPause, Err: fmt.Errorf("asking the provider for a prediction: %w", c.errNoKey())}
 	}
 	if err := bridge.CheckPredictionID(id); err != nil {
 		return nil, fmt.Errorf("asking the provider for a prediction: %w", err)
@@ -74,7 +75,7 @@ func (c *Client) refused(res *http.Response, key []byte) error {
 	a, isJSON, empty := explained(res)
 	if res.StatusCode == http.StatusNotFound && !isJSON && !empty {
 		// Somebody answers who is not the API: no prediction is given up for that.
-		return fmt.Errorf("it answered 404 with %s, not with JSON: check sources.%s.api.base_url", printable(mediaType(res), key), c.cfg.Source)
+		return fmt.Errorf("it answered 404 with %s, not with JSON: check sources.%s.api.base_url", plainText(mediaType(res), key), c.cfg.Source)
 	}
 	return c.meaning(res.StatusCode, a.message, res, key)
 }
@@ -84,11 +85,11 @@ func (c *Client) meaning(status int, message string, res *http.Response, key []b
 	err := fmt.Errorf("it answered %d%s", status, quoted(message, key))
 	switch status {
 	case http.StatusNotFound:
-		return fmt.Errorf("%w: %w", bridge.ErrNotAtProvider, err)
+		return fmt.Errorf("%w: %w", ErrNoPrediction, err)
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		return &bridge.TryLaterError{After: min(retryafter.Parse(res.Header.Get("Retry-After"), time.Now()), maxRetryAfter), Err: err}
+		return &TryLaterError{After: min(retryafter.Parse(res.Header.Get("Retry-After"), time.Now()), maxRetryAfter), Err: err}
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return &told{text: bridge.Sentences(err.Error(), fmt.Sprintf("Check sources.%s.api.key", c.cfg.Source)), err: err}
+		return &told{text: printable.Sentences(err.Error(), fmt.Sprintf("Check sources.%s.api.key", c.cfg.Source)), err: err}
 	}
 	return err
 }

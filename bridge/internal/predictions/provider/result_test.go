@@ -11,13 +11,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/hookspan/hookspan/bridge"
 )
 
 const object = `{"id":"a/b", "status":"completed","n":1.0000000000000000001,"urls":{"get":"https://elsewhere.example/steal"}}`
 
 func TestResultIsTheObjectAsItCame(t *testing.T) {
+	t.Parallel()
 	for name, body := range map[string]string{
 		"envelope":              `{"code":200,"message":"success","data":` + object + `}`,
 		"envelope, data first":  ` { "data" : ` + object + ` , "code" : 200 } `,
@@ -36,6 +35,7 @@ func TestResultIsTheObjectAsItCame(t *testing.T) {
 }
 
 func TestIDIsOneSegment(t *testing.T) {
+	t.Parallel()
 	a := serve(t, saysJSON(`{"data":{}}`))
 	c := client(t, a.URL+"/v3/", nil)
 	for id, uri := range map[string]string{
@@ -56,6 +56,7 @@ func TestIDIsOneSegment(t *testing.T) {
 }
 
 func TestWhatIsNoResult(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("sorry ", 100)
 	for name, c := range map[string]struct {
 		answer http.HandlerFunc
@@ -86,7 +87,7 @@ func TestWhatIsNoResult(t *testing.T) {
 		got, err := client(t, serve(t, c.answer).URL, nil).result(t, "a")
 		require.ErrorContains(t, err, c.words, name)
 		require.Nil(t, got)
-		require.NotErrorIs(t, err, bridge.ErrNotAtProvider, name)
+		require.NotErrorIs(t, err, ErrNoPrediction, name)
 		require.Less(t, len(err.Error()), 2*maxMessage, name)
 		for _, r := range err.Error() {
 			require.GreaterOrEqual(t, r, ' ', name)
@@ -104,16 +105,18 @@ func garbage(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestNotAtProvider(t *testing.T) {
+	t.Parallel()
 	for _, answer := range []http.HandlerFunc{
 		says(404, "application/json", `{"code":404,"message":"no such prediction","data":null}`), says(404, "", ""),
 		saysJSON(`{"code":404,"message":"no such prediction","data":null}`),
 	} {
 		_, err := client(t, serve(t, answer).URL, nil).result(t, "a")
-		require.ErrorIs(t, err, bridge.ErrNotAtProvider)
+		require.ErrorIs(t, err, ErrNoPrediction)
 	}
 }
 
 func TestTryLater(t *testing.T) {
+	t.Parallel()
 	for value, want := range map[string]time.Duration{
 		"": 0, "7": 7 * time.Second, "-1": 0, "99999": time.Hour, "9999999999999": time.Hour, "soon": 0, "Wed, 21 Oct 2065 07:28:00 GMT": time.Hour, "Wed, 21 Oct 2015 07:28:00 GMT": 0,
 	} {
@@ -122,7 +125,7 @@ func TestTryLater(t *testing.T) {
 				w.Header().Set("Retry-After", value)
 				answer(w, r)
 			}).URL, nil).result(t, "a")
-			var later *bridge.TryLaterError
+			var later *TryLaterError
 			require.ErrorAs(t, err, &later)
 			require.Equal(t, want, later.After, value)
 		}
@@ -131,6 +134,7 @@ func TestTryLater(t *testing.T) {
 
 // The key never reaches another host.
 func TestRedirectIsNotFollowed(t *testing.T) {
+	t.Parallel()
 	var asked atomic.Int32
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
 	t.Cleanup(other.Close)
@@ -154,6 +158,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 
 // An answer that does not end is left, and its connection closed.
 func TestTooLargeAnswerIsLeft(t *testing.T) {
+	t.Parallel()
 	left := make(chan struct{}, 2)
 	a := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -180,6 +185,7 @@ func TestTooLargeAnswerIsLeft(t *testing.T) {
 }
 
 func TestSlowProvider(t *testing.T) {
+	t.Parallel()
 	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	for name, c := range map[string]struct {
 		answer http.HandlerFunc
@@ -195,13 +201,14 @@ func TestSlowProvider(t *testing.T) {
 }
 
 func TestKey(t *testing.T) {
+	t.Parallel()
 	a := serve(t, saysJSON(`{"data":{}}`))
 	c := client(t, a.URL, func(cfg *Config) { cfg.Key = nil })
 	require.False(t, c.HasKey())
 	_, err := c.result(t, "a")
 	require.ErrorIs(t, err, ErrNoKey)
 	require.ErrorContains(t, err, "sources.get3w.api.key")
-	var later *bridge.TryLaterError
+	var later *TryLaterError
 	require.ErrorAs(t, err, &later, "nobody needs to ask again soon")
 	_, err = c.submit(t)
 	require.ErrorIs(t, err, ErrNoKey)
@@ -227,6 +234,7 @@ func TestKey(t *testing.T) {
 
 // A provider that repeats the key gives it to nobody.
 func TestRepeatedKeyIsCensored(t *testing.T) {
+	t.Parallel()
 	a := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		saysJSON(`{"data":{"id":"a","status":"completed","error":"`+r.Header.Get("Authorization")+`"}}`)(w, r)
 	})

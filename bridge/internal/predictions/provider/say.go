@@ -10,7 +10,7 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 const (
@@ -33,20 +33,20 @@ func Censor(text, key []byte) []byte {
 	return bytes.ReplaceAll(text, key, []byte(censored))
 }
 
-// printable is what can be shown of something that the provider said.
-func printable(text string, key []byte) string {
+// plainText is what can be shown of something that the provider said.
+func plainText(text string, key []byte) string {
 	text = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
 	}, string(Censor([]byte(text), key)))
-	return bridge.Truncate(strings.TrimSpace(text), maxMessage)
+	return printable.Truncate(strings.TrimSpace(text), maxMessage)
 }
 
-// quoted is printable with a colon and a space before it, or nothing.
+// quoted is plainText with a colon and a space before it, or nothing.
 func quoted(text string, key []byte) string {
-	if text = printable(text, key); text != "" {
+	if text = plainText(text, key); text != "" {
 		return ": " + text
 	}
 	return ""
@@ -68,7 +68,7 @@ func withoutURL(err error, key []byte) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
-	return &told{text: printable(err.Error(), key), err: err}
+	return &told{text: plainText(err.Error(), key), err: err}
 }
 
 // redirected is the error about an answer 3xx.
@@ -78,5 +78,5 @@ func redirected(res *http.Response, key []byte) error {
 		to = u.Host
 	}
 	return fmt.Errorf("it answered %d and points to %s, and is not followed, since the key would go there: check api.base_url",
-		res.StatusCode, printable(to, key))
+		res.StatusCode, plainText(to, key))
 }

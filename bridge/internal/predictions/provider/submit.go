@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/hookspan/hookspan/internal/backoff"
 	"github.com/hookspan/hookspan/internal/retryafter"
 )
 
@@ -91,22 +92,10 @@ func (c *Client) Submit(ctx context.Context, model string, body []byte) (*Respon
 func (c *Client) try(ctx context.Context, model string, key, body []byte) (*Response, error) {
 	for n := 1; ; n++ {
 		res, err := c.post(ctx, model, key, body)
-		if n == tries || !errors.Is(err, ErrNotSent) || !sleep(ctx, time.Duration(n)*pause) {
+		if n == tries || !errors.Is(err, ErrNotSent) || !backoff.Sleep(ctx, time.Duration(n)*pause) {
 			return res, err
 		}
 		c.cfg.Logger.Warn("a submission did not reach the provider and is sent again", zap.String("source", c.cfg.Source), zap.Error(err))
-	}
-}
-
-// sleep returns false when ctx ends first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 
@@ -143,7 +132,7 @@ func (c *Client) answered(ctx context.Context, res *http.Response, key []byte) (
 	switch {
 	case res.StatusCode >= 400:
 		a, _, _ := explained(res)
-		r.Message, r.Object = printable(a.message, key), Censor(a.object, key)
+		r.Message, r.Object = plainText(a.message, key), Censor(a.object, key)
 		return r, nil
 	case res.StatusCode >= 300:
 		return nil, fmt.Errorf("%w: %w", ErrUnknownOutcome, redirected(res, key))
@@ -159,7 +148,7 @@ func (c *Client) answered(ctx context.Context, res *http.Response, key []byte) (
 	if err != nil {
 		return nil, fmt.Errorf("%w: its answer cannot be read: %w", ErrUnknownOutcome, withoutURL(err, key))
 	}
-	r.Message, r.Object = printable(a.message, key), a.object
+	r.Message, r.Object = plainText(a.message, key), a.object
 	if a.failed() {
 		r.Status = a.code
 		return r, nil

@@ -18,6 +18,7 @@ import (
 )
 
 func TestSubmit(t *testing.T) {
+	t.Parallel()
 	a := serve(t, saysJSON(`{"code":200,"message":"success","data":{"id":"pred_1","status":"created"}}`))
 	c := client(t, a.URL+"/api/v3", nil)
 	res, err := c.submit(t)
@@ -34,6 +35,7 @@ func TestSubmit(t *testing.T) {
 }
 
 func TestProviderRefuses(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		answer  http.HandlerFunc
 		status  int
@@ -62,6 +64,7 @@ func TestProviderRefuses(t *testing.T) {
 }
 
 func TestOutcomeIsUnknown(t *testing.T) {
+	t.Parallel()
 	for name, answer := range map[string]http.HandlerFunc{
 		"cut off": cutOff, "HTML": says(200, "text/html", "<html>"), "truncated": saysJSON(`{"data":{"id":"a"`), "no HTTP": garbage,
 		"hangs": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "drips": drips,
@@ -77,6 +80,7 @@ func TestOutcomeIsUnknown(t *testing.T) {
 
 // What cannot have arrived is sent again.
 func TestNotSentIsSentAgain(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, l.Close())
@@ -133,6 +137,7 @@ func (l *flakyListener) Accept() (net.Conn, error) {
 // answer is how a provider looks that has accepted it and then fails. net/http must not
 // send it again by itself, over plain connections and encrypted ones.
 func TestKeptConnectionSendsOnce(t *testing.T) {
+	t.Parallel()
 	for _, encrypted := range []bool{false, true} {
 		var posts atomic.Int32
 		a := &api{}
@@ -166,6 +171,7 @@ func TestKeptConnectionSendsOnce(t *testing.T) {
 // A connection on which nothing can be written any more is no doubt: the submission is
 // sent on another one.
 func TestClosedConnectionIsNoDoubt(t *testing.T) {
+	t.Parallel()
 	a := serve(t, saysJSON(`{"data":{"id":"a"}}`))
 	c := client(t, a.URL, nil)
 	for range 8 {
@@ -186,6 +192,7 @@ func TestClosedConnectionIsNoDoubt(t *testing.T) {
 }
 
 func TestStream(t *testing.T) {
+	t.Parallel()
 	a := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 		for _, line := range []string{`data: {"id":"a"}`, "", ": " + r.Header.Get("Authorization"), "", "data: end"} {
@@ -213,6 +220,7 @@ func TestStream(t *testing.T) {
 }
 
 func TestStreamEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	a := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		_ = http.NewResponseController(w).Flush()
@@ -228,6 +236,7 @@ func TestStreamEndsWithItsContext(t *testing.T) {
 }
 
 func TestModel(t *testing.T) {
+	t.Parallel()
 	for model, path := range map[string]string{
 		"get3w/flux-dev": "/get3w/flux-dev", "black-forest-labs/flux-1.1-pro": "/black-forest-labs/flux-1.1-pro", "a/b/c/d/e/f/g/h": "/a/b/c/d/e/f/g/h",
 		"a?b/c#d": "/a%3Fb/c%23d", "ü": "/%C3%BC", "a%2Fb": "/a%252Fb", ".../x": "/.../x", "x/predictions": "/x/predictions",

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/backoff"
 )
 
 // said is what a provider says of a prediction when it accepts it, and later in a
@@ -71,25 +72,14 @@ func (s *Submitter) announce(ctx context.Context, o *order, done *bridge.Submitt
 	// It has its own time, since what came before may have used up all of its own.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.recordFor)
 	defer cancel()
-	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+	retry := backoff.Backoff{First: 50 * time.Millisecond, Max: time.Second}
+	for {
 		_, err := s.cfg.Publisher.Publish(ctx, ev)
 		if err == nil {
 			return nil
 		}
-		if errors.Is(err, bridge.ErrTooLarge) || !sleep(ctx, pause) {
+		if errors.Is(err, bridge.ErrTooLarge) || !retry.Wait(ctx) {
 			return s.unrecorded(&w, err)
 		}
-	}
-}
-
-// sleep returns false when ctx ends first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 const webhookMember = "webhook_url"
@@ -21,8 +21,8 @@ var errWebhook = errors.New("the body has a webhook_url: leave it out, the bridg
 // strict about what provider and bridge could understand in different ways: two
 // objects, invalid UTF-8, a name that comes twice.
 func inspect(body []byte) (stream bool, err error) {
-	if len(body) > bridge.MaxSubmission {
-		return false, fmt.Errorf("the body has %d bytes, at most %d are possible", len(body), bridge.MaxSubmission)
+	if len(body) > adminapi.MaxSubmission {
+		return false, fmt.Errorf("the body has %d bytes, at most %d are possible", len(body), adminapi.MaxSubmission)
 	}
 	dec := jsontext.NewDecoder(bytes.NewReader(body))
 	if dec.PeekKind() != '{' {

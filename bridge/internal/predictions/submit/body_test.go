@@ -8,10 +8,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 func TestInspect(t *testing.T) {
+	t.Parallel()
 	for body, want := range map[string]bool{
 		`{}`: false, `{"stream":true}`: true, `{"stream":null}`: false, `{"a":{"stream":true}}`: false, ` {"x":[1,2],"stream" : true} `: true, `{"stream":false}`: false,
 	} {
@@ -22,7 +23,8 @@ func TestInspect(t *testing.T) {
 }
 
 func TestWebhookURL(t *testing.T) {
-	sub := bridge.Submission{Source: "get3w", Reference: "r", Metadata: map[string]string{"tenant": "of the metadata", "not-allowed": "x"}, Tenant: "t"}
+	t.Parallel()
+	sub := adminapi.Submission{Source: "get3w", Reference: "r", Metadata: map[string]string{"tenant": "of the metadata", "not-allowed": "x"}, Tenant: "t"}
 	for want, s := range map[string]Source{
 		"https://x/h/webhooks/get3w":                                  {},
 		"https://x/h/webhooks/get3w/tok":                              {PathToken: []byte("tok"), Query: []string{"nothing"}},

@@ -21,6 +21,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/provider"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -132,15 +133,15 @@ func acceptsAndFails(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-func submission(key string) bridge.Submission {
-	return bridge.Submission{
+func submission(key string) adminapi.Submission {
+	return adminapi.Submission{
 		Source: "get3w", Model: "get3w/flux-dev", Body: []byte(`{"prompt":"a cat","seed":12345678901234567890}`),
 		Reference: "order 1&é", Tenant: "team-a", Metadata: map[string]string{"order": "7/8"}, IdempotencyKey: key,
 	}
 }
 
 // submitted is a submission that must succeed.
-func (r *rig) submitted(t *testing.T, sub bridge.Submission) *bridge.Submitted {
+func (r *rig) submitted(t *testing.T, sub adminapi.Submission) *bridge.Submitted {
 	t.Helper()
 	done, err := r.Submit(context.Background(), sub, nil)
 	require.NoError(t, err)
@@ -148,10 +149,10 @@ func (r *rig) submitted(t *testing.T, sub bridge.Submission) *bridge.Submitted {
 }
 
 // fails is one that must not.
-func fails(t *testing.T, s *Submitter, sub bridge.Submission) *bridge.SubmitError {
+func fails(t *testing.T, s *Submitter, sub adminapi.Submission) *adminapi.SubmitError {
 	t.Helper()
 	_, err := s.Submit(context.Background(), sub, nil)
-	var failed *bridge.SubmitError
+	var failed *adminapi.SubmitError
 	require.ErrorAs(t, err, &failed)
 	require.NotEmpty(t, failed.Detail)
 	require.NotContains(t, err.Error(), pathToken)

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // Results of a submission, as they are counted.
@@ -34,7 +35,7 @@ func (s *Submitter) count(source string, done *bridge.Submitted, err error) {
 }
 
 func result(done *bridge.Submitted, err error) string {
-	failed, _ := errors.AsType[*bridge.SubmitError](err)
+	failed, _ := errors.AsType[*adminapi.SubmitError](err)
 	switch {
 	case failed == nil && done.Replayed:
 		return resultReplayed

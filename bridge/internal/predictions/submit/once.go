@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 const (
@@ -45,7 +46,7 @@ func follow(ctx context.Context, f *flight, o *order) (*bridge.Submitted, error)
 	case <-f.landed:
 		return replayed(f.done), f.err
 	case <-ctx.Done():
-		return nil, &bridge.SubmitError{Status: http.StatusConflict, RetryAfter: retrySoon, Detail: "It is still being submitted under this idempotency key: try again."}
+		return nil, &adminapi.SubmitError{Status: http.StatusConflict, RetryAfter: retrySoon, Detail: "It is still being submitted under this idempotency key: try again."}
 	}
 }
 
@@ -69,7 +70,7 @@ func (s *Submitter) first(ctx context.Context, o *order, key string, relay Relay
 		return s.repeat(ctx, o, key, rec, revision)
 	}
 	if err != nil {
-		return nil, &bridge.SubmitError{
+		return nil, &adminapi.SubmitError{
 			Status: http.StatusServiceUnavailable, RetryAfter: retrySoon, Err: err,
 			Detail: "The idempotency key could not be written down, so nothing was sent: try again.",
 		}
@@ -84,7 +85,7 @@ func (s *Submitter) first(ctx context.Context, o *order, key string, relay Relay
 	if recorded {
 		return done, err // what follows is only the rest of a stream
 	}
-	failed, ok := errors.AsType[*bridge.SubmitError](err)
+	failed, ok := errors.AsType[*adminapi.SubmitError](err)
 	switch {
 	case ok && !failed.Unknown:
 		if err := s.records.remove(ctx, revision); err != nil {
@@ -154,7 +155,7 @@ func (s *Submitter) repeat(ctx context.Context, o *order, key string, rec record
 		s.keep(ctx, key, rec, revision)
 		return replayed(rec.Done), nil
 	case rec.State == stateStarted && age < inFlight:
-		return nil, &bridge.SubmitError{
+		return nil, &adminapi.SubmitError{
 			Status: http.StatusConflict, RetryAfter: retrySoon,
 			Detail: "Another process is submitting it under this idempotency key, or ended while it did: try again.",
 		}

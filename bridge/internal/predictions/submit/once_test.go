@@ -18,6 +18,7 @@ import (
 )
 
 func TestRepeatIsReplayed(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, created))
 	first := r.submitted(t, submission("k"))
 	require.False(t, first.Replayed)
@@ -51,6 +52,7 @@ func TestRepeatIsReplayed(t *testing.T) {
 
 // Many at once with one key are one prediction, in one process and in two.
 func TestManyAtOnceAreOne(t *testing.T) {
+	t.Parallel()
 	sent, release := make(chan struct{}), make(chan struct{})
 	r := setup(t, func(w http.ResponseWriter, req *http.Request) {
 		close(sent) // a second time would panic
@@ -100,6 +102,7 @@ func TestManyAtOnceAreOne(t *testing.T) {
 
 // Those who wait for the same submission are told the same refusal.
 func TestManyAtOnceAreRefusedOnce(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(400, `{"message":"no"}`))
 	o, err := r.prepare(submission("k"), time.Now())
 	require.NoError(t, err)
@@ -122,6 +125,7 @@ func TestManyAtOnceAreRefusedOnce(t *testing.T) {
 
 // A process that ended in the middle leaves a record that says only that it began.
 func TestProcessThatDied(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, created))
 	o, err := r.prepare(submission("k"), time.Now())
 	require.NoError(t, err)
@@ -156,6 +160,7 @@ func (f failingBucket) PublishMsg(ctx context.Context, m *nats.Msg, opts ...jets
 }
 
 func TestKeyCannotBeWrittenDown(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, created))
 	s := r.process(t, func(c *Config) { c.JetStream = failingBucket{c.JetStream, false} })
 	failed := fails(t, s, submission("k"))
@@ -195,6 +200,7 @@ func (l *lateBucket) Stream(ctx context.Context, name string) (jetstream.Stream,
 
 // A key that was written down too late stands for nothing that was sent.
 func TestKeyIsWrittenDownTooLate(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, created))
 	late := &lateBucket{JetStream: r.JS, away: true}
 	s := r.process(t, func(c *Config) { c.JetStream = late })
@@ -218,6 +224,7 @@ func TestKeyIsWrittenDownTooLate(t *testing.T) {
 
 // The record of what the provider refused may outlive it.
 func TestKeyOfARefusalStays(t *testing.T) {
+	t.Parallel()
 	r := setup(t, nil)
 	late := &lateBucket{JetStream: r.JS}
 	s := r.process(t, func(c *Config) { c.JetStream = late })
@@ -236,6 +243,7 @@ func TestKeyOfARefusalStays(t *testing.T) {
 }
 
 func TestUnsentIsBounded(t *testing.T) {
+	t.Parallel()
 	var c claims
 	for i := range 3 * maxUnsent {
 		c.add(fmt.Sprint(i))
@@ -245,6 +253,7 @@ func TestUnsentIsBounded(t *testing.T) {
 }
 
 func TestLargeAnswerIsNotKept(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, `{"data":{"id":"a","status":"created","x":"`+strings.Repeat("x", maxRecordedAnswer)+`"}}`))
 	require.NotEmpty(t, r.submitted(t, submission("k")).Answer)
 	again := r.submitted(t, submission("k"))
@@ -254,6 +263,7 @@ func TestLargeAnswerIsNotKept(t *testing.T) {
 }
 
 func TestRecordOfAnotherVersion(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, created))
 	o, err := r.prepare(submission("k"), time.Now())
 	require.NoError(t, err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/provider"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // order is a submission that can be sent.
@@ -24,7 +25,7 @@ type order struct {
 
 // prepare checks everything that can be known before the provider is asked: what fails
 // after that has been paid for.
-func (s *Submitter) prepare(sub bridge.Submission, now time.Time) (*order, error) {
+func (s *Submitter) prepare(sub adminapi.Submission, now time.Time) (*order, error) {
 	source, ok := s.cfg.Source(sub.Source)
 	if !ok {
 		return nil, refuse(http.StatusNotFound, "No source of this name is configured.")
@@ -65,8 +66,8 @@ func (s *Submitter) prepare(sub bridge.Submission, now time.Time) (*order, error
 }
 
 func checkIdempotencyKey(key string) error {
-	if len(key) > bridge.MaxIdempotencyKey {
-		return fmt.Errorf("the idempotency key has %d bytes, at most %d are possible", len(key), bridge.MaxIdempotencyKey)
+	if len(key) > adminapi.MaxIdempotencyKey {
+		return fmt.Errorf("the idempotency key has %d bytes, at most %d are possible", len(key), adminapi.MaxIdempotencyKey)
 	}
 	for i := range len(key) {
 		if key[i] < ' ' || key[i] > '~' {
@@ -76,6 +77,6 @@ func checkIdempotencyKey(key string) error {
 	return nil
 }
 
-func refuse(status int, format string, args ...any) *bridge.SubmitError {
-	return &bridge.SubmitError{Status: status, Detail: fmt.Sprintf(format, args...)}
+func refuse(status int, format string, args ...any) *adminapi.SubmitError {
+	return &adminapi.SubmitError{Status: status, Detail: fmt.Sprintf(format, args...)}
 }

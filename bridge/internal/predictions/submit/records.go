@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/internal/natserr"
+	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
@@ -41,7 +41,7 @@ type record struct {
 	Done    *bridge.Submitted `json:"done,omitempty"`
 }
 
-// records keeps them beside the ledger of predictions.
+// records keeps them beside the prediction store.
 type records struct {
 	js    JetStream
 	names bridge.Names
@@ -75,8 +75,8 @@ func (r *records) put(ctx context.Context, key string, rec record, revision uint
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
 	ack, err := r.js.PublishMsg(ctx, &nats.Msg{Subject: r.names.PredictionsSubject(key), Data: value},
-		jetstream.WithExpectLastSequencePerSubject(revision), jetstream.WithMsgTTL(bridge.IdempotencyLife))
-	if natserr.IsWrongLastSequence(err) {
+		jetstream.WithExpectLastSequencePerSubject(revision), jetstream.WithMsgTTL(adminapi.IdempotencyLife))
+	if streamread.IsWrongSequence(err) {
 		err = errTaken
 	}
 	if err != nil {
@@ -86,7 +86,7 @@ func (r *records) put(ctx context.Context, key string, rec record, revision uint
 }
 
 // get returns the record under the key, and its revision. The error wraps
-// [bridge.ErrNoEntry] when there is none.
+// [bridge.ErrNotFound] when there is none.
 func (r *records) get(ctx context.Context, key string) (rec record, revision uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
@@ -96,7 +96,7 @@ func (r *records) get(ctx context.Context, key string) (rec record, revision uin
 	}
 	m, err := stream.GetLastMsgForSubject(ctx, r.names.PredictionsSubject(key))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		err = bridge.ErrNoEntry
+		err = bridge.ErrNotFound
 	}
 	if err == nil {
 		err = json.Unmarshal(m.Data, &rec)

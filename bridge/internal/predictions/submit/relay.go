@@ -14,6 +14,9 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/provider"
+	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/backoff"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 // relay gives a stream on until it ends. The first event that names the prediction
@@ -74,7 +77,7 @@ func (s *Submitter) hurry(ctx context.Context, o *order, stream io.Closer) (name
 			case <-waiting.Done():
 			}
 		}
-		if sleep(waiting, s.cfg.nameFor) {
+		if backoff.Sleep(waiting, s.cfg.nameFor) {
 			_ = stream.Close()
 		}
 	}()
@@ -89,7 +92,7 @@ func (s *Submitter) broken(o *order, done *bridge.Submitted, err error) error {
 		why = "This process is shutting down"
 	}
 	s.cfg.Logger.Info("the stream of a prediction was cut off", zap.String("source", o.watch.Source), zap.String("prediction", done.ID), zap.Error(err))
-	return &bridge.SubmitError{
+	return &adminapi.SubmitError{
 		Status: http.StatusBadGateway, Err: err,
 		Detail: fmt.Sprintf("%s; the prediction is recorded and goes on: ask for it with GET /api/v1/predictions/%s/%s.", why, o.watch.Source, url.PathEscape(done.ID)),
 	}
@@ -103,7 +106,7 @@ func (s *Submitter) tell(done *bridge.Submitted, told said, last *bridge.Progres
 	}
 	last.At = time.Now().UTC()
 	if told.status != "" {
-		last.Status = bridge.Truncate(told.status, bridge.MaxStatus)
+		last.Status = printable.Truncate(told.status, bridge.MaxStatus)
 	}
 	if told.progress != nil {
 		last.Progress = *told.progress

@@ -12,6 +12,8 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/provider"
+	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 // retrySoon is when to try again what found no room or nobody.
@@ -23,13 +25,13 @@ const retrySoon = 10 * time.Second
 func (s *Submitter) send(ctx context.Context, o *order, relay Relay, known func(*bridge.Submitted)) (*bridge.Submitted, error) {
 	if o.stream {
 		if !s.streams.TryAcquire(1) {
-			return nil, &bridge.SubmitError{Status: http.StatusServiceUnavailable, Detail: "Too many streams are relayed: try again, or submit without stream.", RetryAfter: retrySoon}
+			return nil, &adminapi.SubmitError{Status: http.StatusServiceUnavailable, Detail: "Too many streams are relayed: try again, or submit without stream.", RetryAfter: retrySoon}
 		}
 		defer s.streams.Release(1)
 	}
 	if s.cfg.Unable != nil {
 		if why := s.cfg.Unable(ctx); why != "" {
-			return nil, &bridge.SubmitError{Status: http.StatusServiceUnavailable, RetryAfter: retrySoon, Detail: "Nothing was sent, since it could not be recorded: " + why + "."}
+			return nil, &adminapi.SubmitError{Status: http.StatusServiceUnavailable, RetryAfter: retrySoon, Detail: "Nothing was sent, since it could not be recorded: " + why + "."}
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, longestStream)
@@ -61,7 +63,7 @@ func (s *Submitter) failed(o *order, err error) error {
 	case errors.Is(err, provider.ErrNoKey):
 		return refuse(http.StatusServiceUnavailable, "The bridge has no key for the provider's API: set sources.%s.api.key.", o.watch.Source)
 	case errors.Is(err, provider.ErrNotSent):
-		return &bridge.SubmitError{
+		return &adminapi.SubmitError{
 			Status: http.StatusServiceUnavailable, RetryAfter: retrySoon, Err: err,
 			Detail: "The provider could not be reached, and nothing was sent: try again.",
 		}
@@ -75,9 +77,9 @@ func (s *Submitter) failed(o *order, err error) error {
 func (s *Submitter) doubtful(o *order, status int, err error) error {
 	s.cfg.Logger.Warn("it is not known whether the provider accepted a submission", zap.String("source", o.watch.Source),
 		zap.String("model", o.watch.Model), zap.String("reference", o.watch.Reference), zap.Error(err))
-	return &bridge.SubmitError{
+	return &adminapi.SubmitError{
 		Status: status, Unknown: true, Err: err,
-		Detail: bridge.Sentences("It is not known whether the provider accepted it: "+bridge.Truncate(err.Error(), maxReason),
+		Detail: printable.Sentences("It is not known whether the provider accepted it: "+printable.Truncate(err.Error(), maxReason),
 			fmt.Sprintf("Look it up there: if it is there, announce it with PUT /api/v1/predictions/%s/<id>; only if it is not, submit it again.", o.watch.Source)),
 	}
 }
@@ -94,18 +96,18 @@ func (s *Submitter) refused(o *order, res *provider.Response) error {
 	}
 	id := read(res.Object).id
 	if id != "" {
-		said = bridge.Sentences(said, fmt.Sprintf("It named prediction %q", bridge.Truncate(id, bridge.MaxPredictionID)))
+		said = printable.Sentences(said, fmt.Sprintf("It named prediction %q", printable.Truncate(id, bridge.MaxPredictionID)))
 	}
 	if id != "" || !refuses(res.Status) {
 		err := s.doubtful(o, http.StatusBadGateway, errors.New("the "+said))
-		if e, ok := errors.AsType[*bridge.SubmitError](err); ok {
+		if e, ok := errors.AsType[*adminapi.SubmitError](err); ok {
 			e.RetryAfter = res.RetryAfter
 		}
 		return err
 	}
-	e := &bridge.SubmitError{Status: res.Status, Detail: bridge.Sentences("The "+said, "It was not submitted."), RetryAfter: res.RetryAfter}
+	e := &adminapi.SubmitError{Status: res.Status, Detail: printable.Sentences("The "+said, "It was not submitted."), RetryAfter: res.RetryAfter}
 	if res.Status == http.StatusUnauthorized || res.Status == http.StatusForbidden {
-		e.Detail = bridge.Sentences(e.Detail, fmt.Sprintf("This is about the bridge's account there, not about you: check sources.%s.api.key and the balance.", o.watch.Source))
+		e.Detail = printable.Sentences(e.Detail, fmt.Sprintf("This is about the bridge's account there, not about you: check sources.%s.api.key and the balance.", o.watch.Source))
 	}
 	return e
 }
@@ -119,10 +121,10 @@ func refuses(status int) bool {
 
 // unrecorded is the error about a prediction that exists and of which nobody will know.
 func (s *Submitter) unrecorded(w *bridge.Watch, err error) error {
-	id := bridge.Truncate(w.Prediction, bridge.MaxPredictionID)
+	id := printable.Truncate(w.Prediction, bridge.MaxPredictionID)
 	s.cfg.Logger.Error("a prediction was submitted and could not be recorded: announce it, or its end may be missed", zap.String("source", w.Source),
 		zap.String("prediction", id), zap.String("model", w.Model), zap.String("reference", w.Reference), zap.Error(err))
-	return &bridge.SubmitError{
+	return &adminapi.SubmitError{
 		Status: http.StatusBadGateway, Unknown: true, Err: err,
 		Detail: fmt.Sprintf("It was submitted as %s, and could not be recorded: watch it with PUT /api/v1/predictions/%s/%s, and do not submit it again.",
 			id, w.Source, url.PathEscape(id)),

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // events answers with a stream.
@@ -25,13 +26,14 @@ func events(text ...string) http.HandlerFunc {
 	}
 }
 
-func streamed(key string) bridge.Submission {
+func streamed(key string) adminapi.Submission {
 	sub := submission(key)
 	sub.Body = []byte(`{"stream":true}`)
 	return sub
 }
 
 func TestStream(t *testing.T) {
+	t.Parallel()
 	r := setup(t, events(
 		": hello\r\n\r\n", "data: {\"status\":\"processing\",\"progress\":0.1}\n\n", "data: {\"data\":{\"id\":\"pred_1\",\"status\":\"processing\",", "\"progress\":0.5}}\r\n", "\r\n",
 		"event: end\ndata: {\"id\":\"pred_1\",\"status\":\"completed\",\"hook\":\""+pathToken+"\"}\n\n",
@@ -67,6 +69,7 @@ func TestStream(t *testing.T) {
 
 // A client that goes, or is slow to say so, costs no prediction.
 func TestClientOfAStreamGoes(t *testing.T) {
+	t.Parallel()
 	r := setup(t, events("data: {\"status\":\"processing\"}\n\n", "data: {\"id\":\"pred_1\"}\n\n"))
 	calls := 0
 	done, err := r.Submit(context.Background(), streamed(""), func([]byte) error { calls++; return errors.New("gone") })
@@ -78,6 +81,7 @@ func TestClientOfAStreamGoes(t *testing.T) {
 
 // The same submission again, while its stream goes on, is told the id at once.
 func TestRepeatWhileItStreams(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	r := setup(t, func(w http.ResponseWriter, req *http.Request) {
 		events("data: {\"id\":\"pred_1\"}\n\n")(w, req)
@@ -101,6 +105,7 @@ func TestRepeatWhileItStreams(t *testing.T) {
 
 // A stream that nobody asked for is read until the prediction has a name, and no longer.
 func TestStreamThatNobodyAskedFor(t *testing.T) {
+	t.Parallel()
 	r := setup(t, func(w http.ResponseWriter, req *http.Request) {
 		events("data: {\"status\":\"processing\"}\n\n", "data: {\"id\":\"pred_1\"}\n\n")(w, req)
 		<-req.Context().Done()
@@ -117,6 +122,7 @@ func TestStreamThatNobodyAskedFor(t *testing.T) {
 // A stream that goes on and names nothing holds up neither a client that did not ask for
 // it nor the end of the process.
 func TestStreamThatNamesNothing(t *testing.T) {
+	t.Parallel()
 	r := setup(t, func(w http.ResponseWriter, req *http.Request) {
 		events("data: {\"status\":\"processing\"}\n\n")(w, req)
 		<-req.Context().Done()
@@ -134,13 +140,14 @@ func TestStreamThatNamesNothing(t *testing.T) {
 }
 
 func TestStreamThatBreaks(t *testing.T) {
+	t.Parallel()
 	r := setup(t, func(w http.ResponseWriter, req *http.Request) {
 		events("data: {\"id\":\"pred/1\"}\n\n", "data: {\"half")(w, req)
 		panic(http.ErrAbortHandler)
 	})
 	var got strings.Builder
 	done, err := r.Submit(context.Background(), streamed("k"), func(e []byte) error { got.Write(e); return nil })
-	var failed *bridge.SubmitError
+	var failed *adminapi.SubmitError
 	require.ErrorAs(t, err, &failed)
 	require.False(t, failed.Unknown)
 	require.Contains(t, failed.Detail, "predictions/get3w/pred%2F1")
@@ -158,6 +165,7 @@ func TestStreamThatBreaks(t *testing.T) {
 }
 
 func TestStreamThatIsNotRecorded(t *testing.T) {
+	t.Parallel()
 	r := setup(t, events("data: {\"id\":\"pred_1\"}\n\n"))
 	r.publishes(func(*bridge.Event) error { return bridge.ErrFull })
 	relayed := 0
@@ -168,6 +176,7 @@ func TestStreamThatIsNotRecorded(t *testing.T) {
 
 // A process that ends does not wait for streams whose prediction is recorded.
 func TestStreamEndsWithTheProcess(t *testing.T) {
+	t.Parallel()
 	r := setup(t, func(w http.ResponseWriter, req *http.Request) {
 		events("data: {\"id\":\"pred_1\"}\n\n")(w, req)
 		<-req.Context().Done()
@@ -184,6 +193,7 @@ func TestStreamEndsWithTheProcess(t *testing.T) {
 }
 
 func TestStreamsAreBounded(t *testing.T) {
+	t.Parallel()
 	r := setup(t, events("data: {\"id\":\"pred_1\"}\n\n"))
 	require.True(t, r.streams.TryAcquire(maxStreams))
 	require.Equal(t, http.StatusServiceUnavailable, fails(t, r.Submitter, streamed("k")).Status)
@@ -194,6 +204,7 @@ func TestStreamsAreBounded(t *testing.T) {
 }
 
 func TestSSEReader(t *testing.T) {
+	t.Parallel()
 	in := newSSEReader(strings.NewReader("\xef\xbb\xbfdata:a\ndata\ndata:  b\r\rid: 1\n\n\n\r\n: c\r\n\r\ndata: end"))
 	for _, want := range []sseEvent{
 		{[]byte("data:a\ndata\ndata:  b\n\n"), []byte("a\n\n b")}, {[]byte("id: 1\n\n"), nil}, {[]byte(": c\n\n"), nil}, {[]byte("data: end\n\n"), []byte("end")},

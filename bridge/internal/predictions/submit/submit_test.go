@@ -13,9 +13,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 func TestSubmitted(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, created))
 	sub := submission("")
 	sub.Deadline = time.Now().Add(time.Hour).Truncate(time.Second)
@@ -35,6 +37,7 @@ func TestSubmitted(t *testing.T) {
 // What the provider repeats of the webhook's address is not passed on, and what it cannot
 // mean is left out.
 func TestAnswerIsCensored(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, `{"id":"pred_1","status":"created","estimated_duration":1e99,"input":{"webhook_url":"https://x/`+pathToken+`"}}`))
 	done := r.submitted(t, submission("k"))
 	require.JSONEq(t, `{"id":"pred_1","status":"created","estimated_duration":1e99,"input":{"webhook_url":"https://x/[censored]"}}`, string(done.Answer))
@@ -45,6 +48,7 @@ func TestAnswerIsCensored(t *testing.T) {
 
 // To record it has time of its own.
 func TestRecordedWhenTheTimeIsUp(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, created))
 	o, err := r.prepare(submission(""), time.Now())
 	require.NoError(t, err)
@@ -57,6 +61,7 @@ func TestRecordedWhenTheTimeIsUp(t *testing.T) {
 
 // The answer comes after the event is stored, whatever the first tries say.
 func TestRecordedBeforeItIsAnswered(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, `{"id":"pred/1","status":"created","estimated_duration":-1}`))
 	tries := 0
 	r.publishes(func(*bridge.Event) error {
@@ -74,6 +79,7 @@ func TestRecordedBeforeItIsAnswered(t *testing.T) {
 // The provider has it and the store does not: the one who submits is told its id, and
 // whoever reads the log.
 func TestUnrecorded(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, `{"id":"a/b","status":"created"}`))
 	r.publishes(func(*bridge.Event) error { return bridge.ErrUnavailable })
 	failed := fails(t, r.Submitter, submission("k"))
@@ -97,6 +103,7 @@ func TestUnrecorded(t *testing.T) {
 }
 
 func TestIDThatCannotBeWatched(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, `{"data":{"id":"`+strings.Repeat("x", 1<<20)+`"}}`))
 	failed := fails(t, r.Submitter, submission(""))
 	for _, entry := range r.logs.All() {
@@ -110,6 +117,7 @@ func TestIDThatCannotBeWatched(t *testing.T) {
 
 // Who submitted is gone: nothing is lost by that, whenever it is.
 func TestClientGoes(t *testing.T) {
+	t.Parallel()
 	for _, key := range []string{"", "k"} {
 		ctx, cancel := context.WithCancel(context.Background())
 		r := setup(t, says(200, created))
@@ -122,6 +130,7 @@ func TestClientGoes(t *testing.T) {
 }
 
 func TestProviderRefuses(t *testing.T) {
+	t.Parallel()
 	r := setup(t, nil)
 	for _, status := range []int{400, 401, 403, 404, 422, 429} {
 		r.answers(func(w http.ResponseWriter, req *http.Request) {
@@ -145,6 +154,7 @@ func TestProviderRefuses(t *testing.T) {
 }
 
 func TestOutcomeIsUnknown(t *testing.T) {
+	t.Parallel()
 	for name, answer := range map[string]http.HandlerFunc{
 		"it accepts and fails": acceptsAndFails, "500": says(500, `{"message":"oops"}`), "503": says(503, ""), "HTML": says(200, "<html>"),
 		"408 of a proxy": says(408, ""), "499 of a proxy": says(499, ""), "460 of a proxy": says(460, ""),
@@ -169,6 +179,7 @@ func TestOutcomeIsUnknown(t *testing.T) {
 
 // What the provider calls it is all by which somebody can find what may have been paid.
 func TestOutcomeIsUnknownAndNamed(t *testing.T) {
+	t.Parallel()
 	r := setup(t, nil)
 	for i, c := range []struct {
 		status        int
@@ -192,6 +203,7 @@ func TestOutcomeIsUnknownAndNamed(t *testing.T) {
 }
 
 func TestNothingWasSent(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, created))
 	away := r.url
 	r.url = "http://127.0.0.1:1"
@@ -206,6 +218,7 @@ func TestNothingWasSent(t *testing.T) {
 
 // Nothing is paid for while it could not be recorded.
 func TestNothingIsSentThatCannotBeRecorded(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, created))
 	full := true
 	s := r.process(t, func(c *Config) {
@@ -232,31 +245,32 @@ func TestNothingIsSentThatCannotBeRecorded(t *testing.T) {
 }
 
 func TestWhatCannotBeSubmitted(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, created))
 	long := strings.Repeat("x", 1025)
 	for name, c := range map[string]struct {
-		change func(*bridge.Submission)
+		change func(*adminapi.Submission)
 		status int
 		words  string
 	}{
-		"source":      {func(s *bridge.Submission) { s.Source = "other" }, 404, "No source"},
-		"model":       {func(s *bridge.Submission) { s.Model = "a/../b" }, 400, "model"},
-		"own webhook": {func(s *bridge.Submission) { s.Body = []byte(`{"a":1,"webhook\u005furl":"https://evil.example"}`) }, 400, "the bridge puts in its own"},
-		"its case":    {func(s *bridge.Submission) { s.Body = []byte(`{"Webhook_URL":null}`) }, 400, "the bridge puts in its own"},
-		"stream":      {func(s *bridge.Submission) { s.Body = []byte(`{"stream":"true"}`) }, 400, "neither true nor false"},
-		"no object":   {func(s *bridge.Submission) { s.Body = []byte(`[]`) }, 400, "not a JSON object"},
-		"nothing":     {func(s *bridge.Submission) { s.Body = nil }, 400, "not a JSON object"},
-		"two":         {func(s *bridge.Submission) { s.Body = []byte(`{}{}`) }, 400, "behind"},
-		"cut off":     {func(s *bridge.Submission) { s.Body = []byte(`{"a":`) }, 400, "not one JSON object"},
-		"twice":       {func(s *bridge.Submission) { s.Body = []byte(`{"a":{"b":1,"b":2}}`) }, 400, "not one JSON object"},
-		"encoding":    {func(s *bridge.Submission) { s.Body = []byte("{\"a\":\"\xff\"}") }, 400, "not one JSON object"},
-		"too large":   {func(s *bridge.Submission) { s.Body = []byte(`{"a":"` + strings.Repeat("x", 1<<20) + `"}`) }, 400, "at most"},
-		"deadline":    {func(s *bridge.Submission) { s.Deadline = time.Now().Add(365 * 24 * time.Hour) }, 400, "deadline"},
-		"reference":   {func(s *bridge.Submission) { s.Reference = long }, 400, "reference"},
-		"metadata":    {func(s *bridge.Submission) { s.Metadata = map[string]string{"x": long} }, 400, "metadata x"},
-		"meta name":   {func(s *bridge.Submission) { s.Metadata = map[string]string{"X Y": "z"} }, 400, "X Y"},
-		"key":         {func(s *bridge.Submission) { s.IdempotencyKey = "a\nb" }, 400, "idempotency key"},
-		"long key":    {func(s *bridge.Submission) { s.IdempotencyKey = long }, 400, "idempotency key"},
+		"source":      {func(s *adminapi.Submission) { s.Source = "other" }, 404, "No source"},
+		"model":       {func(s *adminapi.Submission) { s.Model = "a/../b" }, 400, "model"},
+		"own webhook": {func(s *adminapi.Submission) { s.Body = []byte(`{"a":1,"webhook\u005furl":"https://evil.example"}`) }, 400, "the bridge puts in its own"},
+		"its case":    {func(s *adminapi.Submission) { s.Body = []byte(`{"Webhook_URL":null}`) }, 400, "the bridge puts in its own"},
+		"stream":      {func(s *adminapi.Submission) { s.Body = []byte(`{"stream":"true"}`) }, 400, "neither true nor false"},
+		"no object":   {func(s *adminapi.Submission) { s.Body = []byte(`[]`) }, 400, "not a JSON object"},
+		"nothing":     {func(s *adminapi.Submission) { s.Body = nil }, 400, "not a JSON object"},
+		"two":         {func(s *adminapi.Submission) { s.Body = []byte(`{}{}`) }, 400, "behind"},
+		"cut off":     {func(s *adminapi.Submission) { s.Body = []byte(`{"a":`) }, 400, "not one JSON object"},
+		"twice":       {func(s *adminapi.Submission) { s.Body = []byte(`{"a":{"b":1,"b":2}}`) }, 400, "not one JSON object"},
+		"encoding":    {func(s *adminapi.Submission) { s.Body = []byte("{\"a\":\"\xff\"}") }, 400, "not one JSON object"},
+		"too large":   {func(s *adminapi.Submission) { s.Body = []byte(`{"a":"` + strings.Repeat("x", 1<<20) + `"}`) }, 400, "at most"},
+		"deadline":    {func(s *adminapi.Submission) { s.Deadline = time.Now().Add(365 * 24 * time.Hour) }, 400, "deadline"},
+		"reference":   {func(s *adminapi.Submission) { s.Reference = long }, 400, "reference"},
+		"metadata":    {func(s *adminapi.Submission) { s.Metadata = map[string]string{"x": long} }, 400, "metadata x"},
+		"meta name":   {func(s *adminapi.Submission) { s.Metadata = map[string]string{"X Y": "z"} }, 400, "X Y"},
+		"key":         {func(s *adminapi.Submission) { s.IdempotencyKey = "a\nb" }, 400, "idempotency key"},
+		"long key":    {func(s *adminapi.Submission) { s.IdempotencyKey = long }, 400, "idempotency key"},
 	} {
 		sub := submission("")
 		c.change(&sub)
@@ -278,6 +292,7 @@ func TestWhatCannotBeSubmitted(t *testing.T) {
 
 // Before it ends, a process writes down what it has sent.
 func TestClose(t *testing.T) {
+	t.Parallel()
 	sent, closed := make(chan struct{}), make(chan struct{})
 	r := setup(t, func(w http.ResponseWriter, req *http.Request) {
 		close(sent)
@@ -307,6 +322,7 @@ func TestClose(t *testing.T) {
 
 // A store that is full for good does not hold the client up.
 func TestStoreThatNeverTakesIt(t *testing.T) {
+	t.Parallel()
 	r := setup(t, says(200, created))
 	tries := 0
 	r.publishes(func(*bridge.Event) error { tries++; return errors.Join(bridge.ErrTooLarge) })

@@ -18,6 +18,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/provider"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 const (
@@ -71,7 +72,7 @@ type Config struct {
 	Publisher Publisher
 	// Unable returns why nothing can be recorded now, "" when it can; nil is always.
 	Unable func(ctx context.Context) string
-	// JetStream has the bucket of the ledger of predictions.
+	// JetStream has the bucket of the prediction store.
 	JetStream JetStream
 	// Tell publishes how far a prediction is; what nobody hears is lost.
 	Tell func(subject string, data []byte) error
@@ -146,10 +147,10 @@ type Relay = func(event []byte) error
 // its answer is a stream, relay gets it as it comes, the event that names the
 // prediction once it is recorded, and Submit returns when the stream has ended; then
 // there can be both a prediction and an error. It goes on when ctx ends, since the
-// provider may have accepted it by then. The error is a [*bridge.SubmitError].
-func (s *Submitter) Submit(ctx context.Context, sub bridge.Submission, relay Relay) (*bridge.Submitted, error) {
+// provider may have accepted it by then. The error is a [*adminapi.SubmitError].
+func (s *Submitter) Submit(ctx context.Context, sub adminapi.Submission, relay Relay) (*bridge.Submitted, error) {
 	if !s.begin() {
-		return nil, &bridge.SubmitError{Status: http.StatusServiceUnavailable, Detail: "This process is shutting down: try again.", RetryAfter: retrySoon}
+		return nil, &adminapi.SubmitError{Status: http.StatusServiceUnavailable, Detail: "This process is shutting down: try again.", RetryAfter: retrySoon}
 	}
 	defer s.running.Done()
 	done, err := s.submit(ctx, sub, relay)
@@ -157,7 +158,7 @@ func (s *Submitter) Submit(ctx context.Context, sub bridge.Submission, relay Rel
 	return done, err
 }
 
-func (s *Submitter) submit(ctx context.Context, sub bridge.Submission, relay Relay) (*bridge.Submitted, error) {
+func (s *Submitter) submit(ctx context.Context, sub adminapi.Submission, relay Relay) (*bridge.Submitted, error) {
 	o, err := s.prepare(sub, time.Now())
 	if err != nil {
 		return nil, err

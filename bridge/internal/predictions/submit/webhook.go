@@ -4,11 +4,11 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // webhookURL is where the provider sends its webhook of the submission.
-func webhookURL(public string, sub *bridge.Submission, s Source) string {
+func webhookURL(public string, sub *adminapi.Submission, s Source) string {
 	var u strings.Builder
 	u.WriteString(strings.TrimSuffix(public, "/") + "/webhooks/" + sub.Source)
 	if len(s.PathToken) > 0 {
@@ -25,7 +25,7 @@ func webhookURL(public string, sub *bridge.Submission, s Source) string {
 }
 
 // parameter is what the submission says for a parameter of that name.
-func parameter(sub *bridge.Submission, name string) string {
+func parameter(sub *adminapi.Submission, name string) string {
 	if value := sub.Metadata[name]; value != "" {
 		return value
 	}

@@ -1,5 +1,5 @@
 // Package watches takes word of predictions that somebody has, and makes events of it:
-// from there the ledger knows of them, whatever becomes of their webhooks.
+// from there the prediction store knows of them, whatever becomes of their webhooks.
 package watches
 
 import (
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // Publisher makes events durable. It is safe for concurrent use.
@@ -38,7 +39,7 @@ func (r *refusal) Unwrap() error { return r.err }
 
 // Announce makes the word of a prediction durable, and returns the id of its event too.
 // Whoever says the same again within two hours adds nothing. The error says what cannot
-// be in w, wraps [bridge.ErrNoSource] for a source that is not configured, or is one of
+// be in w, wraps [adminapi.ErrNoSource] for a source that is not configured, or is one of
 // the publisher's: to announce it again is safe then.
 func (a *Announcer) Announce(ctx context.Context, w bridge.Watch) (bridge.Receipt, string, error) {
 	return a.announce(ctx, w, bridge.OriginWatch, func() error { return nil })
@@ -51,7 +52,7 @@ func (a *Announcer) announce(ctx context.Context, w bridge.Watch, origin string,
 		return bridge.Receipt{}, "", &refusal{err}
 	}
 	if !a.configured(w.Source) {
-		return bridge.Receipt{}, "", fmt.Errorf("source %s: %w", w.Source, bridge.ErrNoSource)
+		return bridge.Receipt{}, "", fmt.Errorf("source %s: %w", w.Source, adminapi.ErrNoSource)
 	}
 	e, err := w.Event(now)
 	if err != nil {

@@ -15,6 +15,8 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/stream/quota"
 	"github.com/hookspan/hookspan/bridge/internal/stream/requests"
+	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 const (
@@ -94,7 +96,7 @@ func (s *Service) answer(ctx context.Context, request *nats.Msg) any {
 	switch {
 	case refused:
 		return failed(http.StatusBadRequest, err.Error())
-	case errors.Is(err, bridge.ErrNoSource):
+	case errors.Is(err, adminapi.ErrNoSource):
 		return failed(http.StatusNotFound, "there is no such source: the last part of the subject names one of the configuration")
 	case errors.Is(err, quota.ErrOver):
 		return requests.Slow{Answer: failed(http.StatusTooManyRequests, err.Error()+": try again later")}
@@ -106,7 +108,7 @@ func (s *Service) answer(ctx context.Context, request *nats.Msg) any {
 }
 
 func failed(code int, description string) Answer {
-	return Answer{Error: &Error{Code: code, Description: bridge.Truncate(description, maxDescription)}}
+	return Answer{Error: &Error{Code: code, Description: printable.Truncate(description, maxDescription)}}
 }
 
 func (s *Service) announce(ctx context.Context, request *nats.Msg) (bridge.Receipt, string, error) {

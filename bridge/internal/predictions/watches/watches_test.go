@@ -20,6 +20,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/watches"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -35,6 +36,7 @@ func (f fails) Publish(context.Context, *bridge.Event) (bridge.Receipt, error) {
 }
 
 func TestAnnounceStoresAnEvent(t *testing.T) {
+	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	a := watches.NewAnnouncer(b.Publisher(), onlyGet3w)
 	w := bridge.Watch{Source: "get3w", Prediction: "a/b?c", Reference: "order 7"}
@@ -56,7 +58,7 @@ func TestAnnounceStoresAnEvent(t *testing.T) {
 	require.Equal(t, bridge.OriginWatch, e.Origin, "of those who may speak for the bridge")
 
 	_, _, err = a.Announce(t.Context(), bridge.Watch{Source: "other", Prediction: "a"})
-	require.ErrorIs(t, err, bridge.ErrNoSource)
+	require.ErrorIs(t, err, adminapi.ErrNoSource)
 	_, _, err = a.Announce(t.Context(), bridge.Watch{Source: "get3w", Prediction: ".."})
 	require.ErrorContains(t, err, "no prediction id")
 	require.EqualValues(t, 1, b.Messages(t, b.Names.EventsStream()))
@@ -99,6 +101,7 @@ func ask(t *testing.T, app *nats.Conn, subject, body string) (a watches.Answer) 
 
 // Programs that are not ours announce by NATS.
 func TestService(t *testing.T) {
+	t.Parallel()
 	b, app, log := serve(t, func(b *streamtest.Bench) watches.Publisher { return b.Publisher() })
 	subject := b.Names.WatchRequests("get3w")
 	a := ask(t, app, subject, `{"prediction":"pred_1","reference":"order 7","deadline":"`+time.Now().Add(time.Hour).Format(time.RFC3339)+`"}`)
@@ -132,6 +135,7 @@ func TestService(t *testing.T) {
 
 // What the store does not take is said without a word of how it failed.
 func TestServiceWhenNothingCanBeStored(t *testing.T) {
+	t.Parallel()
 	b, app, _ := serve(t, func(*streamtest.Bench) watches.Publisher {
 		return fails{errors.Join(bridge.ErrFull, errors.New("host 10.0.0.1"))}
 	})
@@ -143,6 +147,7 @@ func TestServiceWhenNothingCanBeStored(t *testing.T) {
 // Who announces without an end uses up what is its own: others go on, the alarm says so,
 // and the log is not filled.
 func TestAnnouncementsHaveAQuota(t *testing.T) {
+	t.Parallel()
 	b, app, log := serve(t, func(b *streamtest.Bench) watches.Publisher { return b.Publisher() })
 	subject := b.Names.WatchRequests("get3w")
 	const programs = 32
@@ -171,6 +176,7 @@ func TestAnnouncementsHaveAQuota(t *testing.T) {
 
 // However often something goes wrong that others cause, the log says it once a minute.
 func TestLogIsNotFilledByOthers(t *testing.T) {
+	t.Parallel()
 	b, app, log := serve(t, func(*streamtest.Bench) watches.Publisher { return fails{bridge.ErrFull} })
 	for n := range 100 {
 		require.Equal(t, 503, ask(t, app, b.Names.WatchRequests("get3w"), fmt.Sprintf(`{"prediction":"%d"}`, n)).Error.Code)

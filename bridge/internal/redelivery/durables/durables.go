@@ -16,6 +16,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/consumerstate"
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
@@ -106,14 +107,14 @@ func (d *Durables) Resume(ctx context.Context, name string) error {
 
 // Remove removes a consumer: its durable, what waits for its next attempt, and what it
 // remembers of events. Dead letters stay. Dry run changes nothing. The error wraps
-// [bridge.ErrConfigured] for a consumer that the configuration names, and
-// [bridge.ErrPredictionsConsumer] for that of the prediction store.
+// [adminapi.ErrConfigured] for a consumer that the configuration names, and
+// [adminapi.ErrPredictionsConsumer] for that of the prediction store.
 func (d *Durables) Remove(ctx context.Context, name string, dryRun bool) (adminapi.RemovedConsumer, error) {
 	if name == bridge.PredictionsConsumer {
-		return adminapi.RemovedConsumer{}, fmt.Errorf("removing consumer %s: %w", name, bridge.ErrPredictionsConsumer)
+		return adminapi.RemovedConsumer{}, fmt.Errorf("removing consumer %s: %w", name, adminapi.ErrPredictionsConsumer)
 	}
 	if _, ok := d.kinds[name]; ok {
-		return adminapi.RemovedConsumer{}, fmt.Errorf("removing consumer %s: %w", name, bridge.ErrConfigured)
+		return adminapi.RemovedConsumer{}, fmt.Errorf("removing consumer %s: %w", name, adminapi.ErrConfigured)
 	}
 	stream, err := d.stream(ctx)
 	if err != nil {
@@ -167,7 +168,7 @@ func (d *Durables) clear(ctx context.Context, name, subject string, dryRun bool)
 
 func (d *Durables) state(info *jetstream.ConsumerInfo) adminapi.ConsumerState {
 	s := adminapi.ConsumerState{
-		Name: info.Name, Kind: cmp.Or(d.kinds[info.Name], info.Config.Metadata[bridge.MetadataKind]), Filter: info.Config.FilterSubjects, Created: info.Created,
+		Name: info.Name, Kind: cmp.Or(d.kinds[info.Name], info.Config.Metadata[consumerstate.MetadataKind]), Filter: info.Config.FilterSubjects, Created: info.Created,
 		Pending: info.NumPending, Unsettled: info.NumAckPending, Redelivered: info.NumRedelivered, Waiting: info.NumWaiting,
 		Delivered: info.Delivered.Stream, Acknowledged: info.AckFloor.Stream,
 	}
@@ -224,7 +225,7 @@ func (d *Durables) stream(ctx context.Context) (jetstream.Stream, error) {
 // known makes an error of the server one that can be asked for.
 func known(err error) error {
 	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrConsumerDoesNotExist) || errors.Is(err, jetstream.ErrInvalidConsumerName) {
-		return fmt.Errorf("%w: %w", bridge.ErrNoConsumer, err)
+		return fmt.Errorf("%w: %w", adminapi.ErrNoConsumer, err)
 	}
 	return err
 }

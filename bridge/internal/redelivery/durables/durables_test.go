@@ -18,6 +18,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/consumers"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/consumerstate"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -115,8 +116,8 @@ func TestPause(t *testing.T) {
 	r.eventually(func() bool { return r.times(2) == 1 })
 	require.Zero(t, r.state("team").PausedUntil)
 
-	require.ErrorIs(t, r.durables.Pause(ctx, "nobody", time.Time{}), bridge.ErrNoConsumer)
-	require.ErrorIs(t, r.durables.Resume(ctx, "nobody"), bridge.ErrNoConsumer)
+	require.ErrorIs(t, r.durables.Pause(ctx, "nobody", time.Time{}), adminapi.ErrNoConsumer)
+	require.ErrorIs(t, r.durables.Resume(ctx, "nobody"), adminapi.ErrNoConsumer)
 }
 
 // A consumer is set back and forward while its program runs, whatever it began with,
@@ -166,7 +167,7 @@ func TestSeek(t *testing.T) {
 	}
 	r := setup(t)
 	_, err := r.durables.Seek(context.Background(), "nobody", adminapi.ConsumerPosition{New: true}, false)
-	require.ErrorIs(t, err, bridge.ErrNoConsumer)
+	require.ErrorIs(t, err, adminapi.ErrNoConsumer)
 }
 
 // What is not settled and lies before the new place is told, since it does not come
@@ -241,7 +242,7 @@ func TestRemove(t *testing.T) {
 	list, err := r.durables.List(ctx)
 	require.NoError(t, err)
 	require.Len(t, list, 2)
-	require.Equal(t, adminapi.ConsumerState{Name: "configured", Kind: "archive", Missing: true, State: bridge.StandingMissing}, list[0])
+	require.Equal(t, adminapi.ConsumerState{Name: "configured", Kind: "archive", Missing: true, State: consumerstate.Missing}, list[0])
 	require.Equal(t, "other", list[1].Name)
 	require.EqualValues(t, 1, list[1].Later)
 	require.EqualValues(t, 1, list[1].Dead)
@@ -249,9 +250,9 @@ func TestRemove(t *testing.T) {
 	require.EqualValues(t, 1, r.Messages(t, "KV_HOOKSPAN_ATTEMPTS"))
 
 	_, err = r.durables.Remove(ctx, "team", false)
-	require.ErrorIs(t, err, bridge.ErrNoConsumer)
+	require.ErrorIs(t, err, adminapi.ErrNoConsumer)
 	_, err = r.durables.Remove(ctx, "configured", false)
-	require.ErrorIs(t, err, bridge.ErrConfigured)
+	require.ErrorIs(t, err, adminapi.ErrConfigured)
 }
 
 // The durable of the ledger is nobody's to set or remove.
@@ -263,9 +264,9 @@ func TestLedgerConsumerStays(t *testing.T) {
 	require.NoError(t, err)
 	for _, dry := range []bool{true, false} {
 		_, err = r.durables.Seek(ctx, bridge.PredictionsConsumer, adminapi.ConsumerPosition{First: true}, dry)
-		require.ErrorIs(t, err, bridge.ErrPredictionsConsumer)
+		require.ErrorIs(t, err, adminapi.ErrPredictionsConsumer)
 		_, err = r.durables.Remove(ctx, bridge.PredictionsConsumer, dry)
-		require.ErrorIs(t, err, bridge.ErrPredictionsConsumer)
+		require.ErrorIs(t, err, adminapi.ErrPredictionsConsumer)
 	}
 	require.Equal(t, bridge.PredictionsConsumer, r.state(bridge.PredictionsConsumer).Name)
 }

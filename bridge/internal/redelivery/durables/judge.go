@@ -7,6 +7,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/consumerstate"
 )
 
 const (
@@ -39,11 +40,11 @@ func (w *Watch) judge(states []adminapi.ConsumerState) {
 			}
 		}
 		switch s.State {
-		case bridge.StandingFailing:
+		case consumerstate.Failing:
 			if now.Sub(s.Since) >= troubleAfter {
 				w.raiseFailing(s)
 			}
-		case bridge.StandingUnread:
+		case consumerstate.Unread:
 			since, ok := w.unread[s.Name]
 			if !ok {
 				since = now

@@ -9,6 +9,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/consumerstate"
 )
 
 func at(store, prefix string) durables.Place { return durables.Place{Store: store, Prefix: prefix} }
@@ -102,7 +103,7 @@ func TestOrphanedConsumerIsAnAlarm(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
 	cfg := r.durable("old", time.Minute).CachedInfo().Config
-	cfg.Metadata = map[string]string{bridge.MetadataKind: "forward"}
+	cfg.Metadata = map[string]string{consumerstate.MetadataKind: "forward"}
 	_, err := r.JS.UpdateConsumer(t.Context(), "HOOKSPAN_EVENTS", cfg)
 	require.NoError(t, err)
 	clock := &clock{time.Now()}

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/consumerstate"
 )
 
 // maxReports is how many reports of one consumer are read: one for each process that
@@ -16,7 +17,7 @@ const maxReports = 64
 
 // reports returns what the processes of each consumer report. There is none of a
 // consumer that does well.
-func (d *Durables) reports(ctx context.Context) (map[string][]bridge.ConsumerReport, error) {
+func (d *Durables) reports(ctx context.Context) (map[string][]consumerstate.Report, error) {
 	stream, subjects, err := d.subjects(ctx, d.names.AttemptsStream(), d.names.AllReports())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, nil
@@ -24,7 +25,7 @@ func (d *Durables) reports(ctx context.Context) (map[string][]bridge.ConsumerRep
 	if err != nil {
 		return nil, err
 	}
-	out := map[string][]bridge.ConsumerReport{}
+	out := map[string][]consumerstate.Report{}
 	for subject := range subjects {
 		consumer := d.names.ReportConsumer(subject)
 		if consumer == "" || len(out[consumer]) >= maxReports {
@@ -37,7 +38,7 @@ func (d *Durables) reports(ctx context.Context) (map[string][]bridge.ConsumerRep
 		if err != nil {
 			return nil, fmt.Errorf("reading how consumer %s does: %w", consumer, err)
 		}
-		if report, ok := bridge.DecodeReport(bridge.Header(m.Header), m.Data); ok {
+		if report, ok := consumerstate.Decode(bridge.Header(m.Header), m.Data); ok {
 			out[consumer] = append(out[consumer], report)
 		}
 	}

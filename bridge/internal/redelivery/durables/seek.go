@@ -21,11 +21,11 @@ const remakes = 5
 // before the new place and has not settled is not given again either, which is told;
 // what waits for its next attempt elsewhere still comes. A consumer that acts once acknowledges what it
 // has finished without running it. Dry run changes nothing. The error wraps
-// [bridge.ErrPredictionsConsumer] for that of the prediction store: set forward it
+// [adminapi.ErrPredictionsConsumer] for that of the prediction store: set forward it
 // would miss events, and set back it knows them already.
 func (d *Durables) Seek(ctx context.Context, name string, to adminapi.ConsumerPosition, dryRun bool) (adminapi.ConsumerSeek, error) {
 	if name == bridge.PredictionsConsumer {
-		return adminapi.ConsumerSeek{}, fmt.Errorf("seeking consumer %s: %w", name, bridge.ErrPredictionsConsumer)
+		return adminapi.ConsumerSeek{}, fmt.Errorf("seeking consumer %s: %w", name, adminapi.ErrPredictionsConsumer)
 	}
 	stream, err := d.stream(ctx)
 	if err != nil {
@@ -74,7 +74,7 @@ func sequence(ctx context.Context, stream jetstream.Stream, to adminapi.Consumer
 func (d *Durables) remake(ctx context.Context, stream jetstream.Stream, cfg jetstream.ConsumerConfig, seq uint64) error {
 	cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime = jetstream.DeliverByStartSequencePolicy, seq, nil
 	for range remakes {
-		if err := stream.DeleteConsumer(ctx, cfg.Durable); err != nil && !errors.Is(known(err), bridge.ErrNoConsumer) {
+		if err := stream.DeleteConsumer(ctx, cfg.Durable); err != nil && !errors.Is(known(err), adminapi.ErrNoConsumer) {
 			return fmt.Errorf("seeking consumer %s: %w", cfg.Durable, err)
 		}
 		_, err := stream.CreateConsumer(ctx, cfg)

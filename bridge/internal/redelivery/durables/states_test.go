@@ -16,10 +16,11 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/internal/consumerstate"
 )
 
 // report writes what a process reports of a consumer, as package consumers does.
-func (r *rig) report(consumer, process string, report bridge.ConsumerReport) {
+func (r *rig) report(consumer, process string, report consumerstate.Report) {
 	r.t.Helper()
 	value, err := json.Marshal(report)
 	require.NoError(r.t, err)
@@ -52,27 +53,27 @@ func TestStateByTheServersNumbers(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
-	is := func(s bridge.Standing) func() bool {
+	is := func(s consumerstate.State) func() bool {
 		return func() bool { return r.state("team").State == s }
 	}
 	d := r.durable("team", time.Second)
-	require.True(t, is(bridge.StandingCurrent)())
-	require.Equal(t, bridge.StandingMissing, r.state("configured").State)
+	require.True(t, is(consumerstate.Current)())
+	require.Equal(t, consumerstate.Missing, r.state("configured").State)
 	r.publish(1, 2)
-	require.True(t, is(bridge.StandingUnread)(), "nobody has ever asked")
+	require.True(t, is(consumerstate.Unread)(), "nobody has ever asked")
 
 	m, err := d.Next(jetstream.FetchMaxWait(patience))
 	require.NoError(t, err)
 	busy := func() bool {
 		require.NoError(t, m.InProgress())
-		return is(bridge.StandingBehind)()
+		return is(consumerstate.Behind)()
 	}
 	r.eventually(busy)
 	delivered := r.state("team").LastDelivered
 	r.eventually(func() bool { // it says so for longer than its lease
 		return busy() && r.state("team").LastDelivered.Sub(delivered) > 1500*time.Millisecond
 	})
-	r.eventually(is(bridge.StandingUnread)) // it was killed: nothing is heard of it for a lease
+	r.eventually(is(consumerstate.Unread)) // it was killed: nothing is heard of it for a lease
 
 	require.NoError(t, m.DoubleAck(ctx))
 	for n := range 2 { // the second one is delivered twice
@@ -86,9 +87,9 @@ func TestStateByTheServersNumbers(t *testing.T) {
 	asking, err := d.Messages()
 	require.NoError(t, err)
 	defer asking.Stop()
-	r.eventually(is(bridge.StandingWaiting))
+	r.eventually(is(consumerstate.Waiting))
 	require.NoError(t, r.durables.Pause(ctx, "team", time.Now().Add(time.Hour)))
-	require.True(t, is(bridge.StandingPaused)())
+	require.True(t, is(consumerstate.Paused)())
 }
 
 // What processes report is part of the state, until the report is gone.
@@ -99,18 +100,18 @@ func TestStateByReports(t *testing.T) {
 	stop()
 	r.publish(1, 1)
 	since := time.Now().Add(-time.Hour).UTC()
-	r.report("team", "a", bridge.ConsumerReport{State: bridge.StandingFailing, Since: since, Reason: "no\x1b[2J", Failures: 7})
-	r.report("other", "a", bridge.ConsumerReport{State: bridge.StandingBlocked, Since: since})
+	r.report("team", "a", consumerstate.Report{State: consumerstate.Failing, Since: since, Reason: "no\x1b[2J", Failures: 7})
+	r.report("other", "a", consumerstate.Report{State: consumerstate.Blocked, Since: since})
 	s := r.state("team")
-	require.Equal(t, bridge.StandingFailing, s.State)
+	require.Equal(t, consumerstate.Failing, s.State)
 	require.True(t, since.Equal(s.Since))
 	require.Equal(t, `no\u001b[2J`, s.Reason)
 	require.Equal(t, 7, s.Failures)
 	text, err := json.Marshal(s)
 	require.NoError(t, err)
 	require.Contains(t, string(text), `"state":"failing"`)
-	r.report("team", "b", bridge.ConsumerReport{State: bridge.StandingWell})
-	require.NotEqual(t, bridge.StandingFailing, r.state("team").State)
+	r.report("team", "b", consumerstate.Report{State: consumerstate.Well})
+	require.NotEqual(t, consumerstate.Failing, r.state("team").State)
 
 	require.NoError(t, r.JS.DeleteStream(context.Background(), "KV_HOOKSPAN_ATTEMPTS"))
 	require.NotEmpty(t, r.state("team").State, "where there is no ledger nobody reports")
@@ -223,8 +224,8 @@ func TestFailingConsumerIsAnAlarm(t *testing.T) {
 	r.publish(1, 1)
 	at := &clock{time.Now()}
 	w, look := r.watch(nil, at)
-	r.report("team", "a", bridge.ConsumerReport{State: bridge.StandingFailing, Since: at.Time, Reason: "connection\nrefused", Failures: 9})
-	r.report("blocked", "a", bridge.ConsumerReport{State: bridge.StandingBlocked, Since: at.Time, Reason: "away"})
+	r.report("team", "a", consumerstate.Report{State: consumerstate.Failing, Since: at.Time, Reason: "connection\nrefused", Failures: 9})
+	r.report("blocked", "a", consumerstate.Report{State: consumerstate.Blocked, Since: at.Time, Reason: "away"})
 	require.Empty(t, look())
 	at.forward(5*time.Minute - time.Second)
 	require.Empty(t, look())
@@ -243,7 +244,7 @@ hookspan_consumer_state{consumer="configured",state="missing"} 1
 hookspan_consumer_state{consumer="team",state="failing"} 1
 `)))
 
-	r.report("team", "a", bridge.ConsumerReport{State: bridge.StandingWell})
+	r.report("team", "a", consumerstate.Report{State: consumerstate.Well})
 	require.Empty(t, look())
 }
 
@@ -263,7 +264,7 @@ func TestUnreadConsumerIsAnAlarm(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, look())
 	require.NoError(t, m.Ack())
-	r.eventually(func() bool { return r.state("team").State == bridge.StandingUnread })
+	r.eventually(func() bool { return r.state("team").State == consumerstate.Unread })
 	at.forward(2 * time.Minute)
 	require.Empty(t, look(), "it counts anew")
 	at.forward(5 * time.Minute)

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/stream/guestcalls"
 	"github.com/hookspan/hookspan/bridge/internal/stream/quota"
 	"github.com/hookspan/hookspan/bridge/internal/stream/requests"
 	"github.com/hookspan/hookspan/internal/natserr"
@@ -65,7 +66,7 @@ func (c Config) raise(what, program, text string) {
 }
 
 // Caller makes calls that change nothing for programs of other accounts, those of
-// [bridge.Names.GuestCalls], a few at a time. They ask as if they asked JetStream, and get
+// [guestcalls.Allowed], a few at a time. They ask as if they asked JetStream, and get
 // its answer. Any number of processes may run one.
 type Caller struct {
 	js  jetstream.JetStream
@@ -99,9 +100,9 @@ func (c *Caller) Run(ctx context.Context) error {
 }
 
 func (c *Caller) answer(ctx context.Context, request *nats.Msg) any {
-	api, program := c.cfg.Names.ParseCall(request.Subject), requests.Program(request)
-	get, direct := bridge.IsGet(api)
-	if !c.cfg.Names.IsGuestCall(api) {
+	api, program := guestcalls.Parse(c.cfg.Names, request.Subject), requests.Program(request)
+	get, direct := guestcalls.IsGet(api)
+	if !guestcalls.IsAllowed(c.cfg.Names, api) {
 		return refuse(direct, 403, "this is not for other programs")
 	}
 	if err := c.check(get, request.Data); err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/stream/quota"
 	"github.com/hookspan/hookspan/bridge/internal/stream/requests"
+	"github.com/hookspan/hookspan/internal/consumerstate"
 	"github.com/hookspan/hookspan/internal/natserr"
 )
 
@@ -136,8 +137,8 @@ func (c *Creator) check(durable string, body []byte) error {
 	if wait := r.Config.AckWait; wait > 0 && wait < shortestAckWait || slices.ContainsFunc(r.Config.Backoff, func(d time.Duration) bool { return d < shortestAckWait }) {
 		return refused(fmt.Sprintf("ack_wait and backoff must be at least %v: what is not acknowledged is delivered again and again", shortestAckWait))
 	}
-	if _, marked := r.Config.Metadata[bridge.MetadataKind]; marked {
-		return refused("the metadata " + bridge.MetadataKind + " is for durables of the bridge")
+	if _, marked := r.Config.Metadata[consumerstate.MetadataKind]; marked {
+		return refused("the metadata " + consumerstate.MetadataKind + " is for durables of the bridge")
 	}
 	return nil
 }
@@ -152,7 +153,7 @@ func (c *Creator) mayHave(ctx context.Context, durable, program string) error {
 	}
 	have, err := stream.Consumer(ctx, durable)
 	switch {
-	case err == nil && (have.CachedInfo().Config.Metadata[bridge.MetadataKind] != "" || have.CachedInfo().Config.Durable == ""):
+	case err == nil && (have.CachedInfo().Config.Metadata[consumerstate.MetadataKind] != "" || have.CachedInfo().Config.Durable == ""):
 		return refused("consumer " + durable + " is somebody else's")
 	case err == nil:
 		return nil

@@ -14,6 +14,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/stream/gateway"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/consumerstate"
 )
 
 const patience = time.Minute
@@ -25,7 +26,7 @@ func asApp(t *testing.T) (*streamtest.Bench, jetstream.JetStream) {
 	cfg.Listen = "127.0.0.1:0"
 	b := streamtest.Start(t, cfg)
 	_, err := b.JS.CreateConsumer(t.Context(), "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
-		Durable: "ours", AckPolicy: jetstream.AckExplicitPolicy, Metadata: map[string]string{bridge.MetadataKind: "pull"},
+		Durable: "ours", AckPolicy: jetstream.AckExplicitPolicy, Metadata: map[string]string{consumerstate.MetadataKind: "pull"},
 	})
 	require.NoError(t, err)
 	return b, b.App()

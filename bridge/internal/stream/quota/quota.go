@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 const (
@@ -104,7 +105,7 @@ func (q *Quota) Take(ctx context.Context, program string, bytes int) error {
 
 func (q *Quota) raise(what, program, text string) {
 	q.cfg.Alarms.Raise(bridge.Alarm{
-		Kind: bridge.AlarmQuota, Subject: what, Text: text, Details: map[string]any{"program": bridge.Truncate(program, maxProgramInAlarm)},
+		Kind: bridge.AlarmQuota, Subject: what, Text: text, Details: map[string]any{"program": printable.Truncate(program, maxProgramInAlarm)},
 	})
 }
 

@@ -17,8 +17,8 @@ import (
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/time/rate"
 
-	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/backoff"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 const (
@@ -85,7 +85,7 @@ func Program(request *nats.Msg) string {
 	if json.Unmarshal([]byte(request.Header.Get(clientInfo)), &client) != nil {
 		return ""
 	}
-	return bridge.Truncate(fmt.Sprintf("%s: connection %d of user %s at %s, called %q", client.Account, client.ID, client.User, client.Host, client.Name), maxProgram)
+	return printable.Truncate(fmt.Sprintf("%s: connection %d of user %s at %s, called %q", client.Account, client.ID, client.User, client.Host, client.Name), maxProgram)
 }
 
 // Slow is an answer that refuses. The first hundred come at once, and fifty a second;
@@ -147,7 +147,7 @@ func (s Service) serve(ctx context.Context, request *nats.Msg, slow *brake) {
 	// An answer to what is no inbox would be published with our rights.
 	if r := request.Reply; r != "" && !strings.HasPrefix(r, inbox) && !strings.HasPrefix(r, imported) {
 		s.Logger.Warn("a request asks for an answer to what is no inbox, it is ignored",
-			zap.String("subject", request.Subject), zap.String("reply", bridge.Truncate(r, maxReplyInLog)))
+			zap.String("subject", request.Subject), zap.String("reply", printable.Truncate(r, maxReplyInLog)))
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)

@@ -1,0 +1,114 @@
+package ingress
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/source"
+)
+
+// What can be wrong with a request before anybody has looked at its body.
+var (
+	errUnknownSource = errors.New("unknown source")
+	errTooLarge      = errors.New("body is too large")
+	errEncoded       = errors.New("body is encoded")
+	errSlow          = errors.New("body came too slowly")
+	errCutOff        = errors.New("body was cut off")
+	errBusy          = errors.New("too much in flight")
+	errRate          = errors.New("too many requests from one address")
+	errStopping      = errors.New("shutting down")
+	errToken         = fmt.Errorf("path token: %w", source.ErrNotAuthentic)
+)
+
+// answer is what the sender is told of an error. The text never depends on what
+// was wrong in detail, so it holds nothing that helps to forge or to look inside.
+type answer struct {
+	err        error
+	status     int
+	retryAfter string // in seconds
+	detail     string
+	// cause is for our own log and counts.
+	cause string
+}
+
+// causeBusy is the cause of a request that found no room.
+const causeBusy = "busy"
+
+// later is the Retry-After of every 503 and 429, in seconds: the first gap of Get3W's
+// own schedule.
+const later = "10"
+
+// answers is the one place where an error becomes a status. The first that
+// matches counts.
+var answers = []answer{
+	{source.ErrNotAuthentic, http.StatusUnauthorized, "", "The delivery is not authentic: check the secret and the URL.", causeNotAuthentic},
+	{errUnknownSource, http.StatusNotFound, "", "No source of this name is configured.", "unknown_source"},
+	{errTooLarge, http.StatusRequestEntityTooLarge, "", "The body is larger than this endpoint accepts.", causeTooLarge},
+	{bridge.ErrTooLarge, http.StatusRequestEntityTooLarge, "", "The event is larger than the store accepts.", causeTooLarge},
+	{errEncoded, http.StatusUnsupportedMediaType, "", "Send the body without a content encoding.", "encoded"},
+	{errSlow, http.StatusRequestTimeout, "", "The body did not arrive in time.", "slow"},
+	{errCutOff, http.StatusBadRequest, "", "The body did not arrive whole.", "cut_off"},
+	{errBusy, http.StatusServiceUnavailable, later, "Too much is in flight: try again.", causeBusy},
+	{errRate, http.StatusTooManyRequests, later, "Too many requests come from this address: try again.", "rate"},
+	{errStopping, http.StatusServiceUnavailable, later, "This endpoint is shutting down: try again.", "stopping"},
+	{bridge.ErrFull, http.StatusServiceUnavailable, later, "The event store is full: try again.", "full"},
+	{bridge.ErrUnavailable, http.StatusServiceUnavailable, later, "The event store is unavailable: try again.", "unavailable"},
+	{bridge.ErrUnknown, http.StatusServiceUnavailable, later, "It is not known whether the event was stored: try again.", "unknown"},
+}
+
+// problem is the body of an error (RFC 9457).
+type problem struct {
+	Type      string `json:"type"`
+	Title     string `json:"title"`
+	Status    int    `json:"status"`
+	Detail    string `json:"detail,omitempty"`
+	RequestID string `json:"request_id"`
+}
+
+func answerTo(err error) answer {
+	for _, a := range answers {
+		if errors.Is(err, a.err) {
+			return a
+		}
+	}
+	var http4xx *echo.HTTPError
+	if errors.As(err, &http4xx) && http4xx.Code < http.StatusInternalServerError {
+		return answer{status: http4xx.Code, cause: "route"}
+	}
+	return answer{status: http.StatusInternalServerError, cause: "internal"}
+}
+
+// respondError is the only writer of errors.
+func respondError(err error, c echo.Context) {
+	line := accessLine(c)
+	a := answerTo(err)
+	line.cause, line.err = a.cause, err
+	if c.Response().Committed {
+		return
+	}
+	h := c.Response().Header()
+	if a.retryAfter != "" {
+		h.Set("Retry-After", a.retryAfter)
+	}
+	if a.status == http.StatusMethodNotAllowed {
+		h.Set(echo.HeaderAllow, allowed(c.Request().URL.Path))
+	}
+	if errors.Is(err, errStopping) {
+		h.Set("Connection", "close") // the next one is for another process
+	}
+	h.Set("Content-Type", "application/problem+json")
+	c.Response().WriteHeader(a.status)
+	// The status is out; a sender that does not take the body has it still.
+	_ = json.NewEncoder(c.Response()).Encode(problem{
+		Type:      "about:blank",
+		Title:     http.StatusText(a.status),
+		Status:    a.status,
+		Detail:    a.detail,
+		RequestID: line.requestID,
+	})
+}

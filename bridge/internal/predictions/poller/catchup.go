@@ -1,0 +1,73 @@
+package poller
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/dustin/go-humanize"
+)
+
+// catchingUp is how many must be overdue for it to be told how far it is.
+const catchingUp = 20
+
+// catchUpLog says in the log how far the polls of many overdue predictions are.
+type catchUpLog struct {
+	poller *sourcePoller
+	list   *Queue
+
+	looked time.Time
+	begun  time.Time // zero while there are few
+	// polls and ends are the counts of before it began.
+	polls, ends int64
+}
+
+// look is called before each poll.
+func (p *catchUpLog) look(now time.Time) {
+	if now.Sub(p.looked) < p.poller.times.progress {
+		return
+	}
+	p.looked = now
+	_, overdue, _ := p.list.Counts(now)
+	switch {
+	case overdue <= catchingUp:
+		p.idle()
+	case p.begun.IsZero():
+		p.begun, p.polls, p.ends = now, p.poller.polls.Load(), p.poller.ends.Load()
+		p.poller.log.Info(fmt.Sprintf("%s predictions are overdue and are asked for, the oldest first", comma(int64(overdue))))
+	default:
+		polls, ends := p.since()
+		p.poller.log.Info(fmt.Sprintf("%s overdue, %s asked, %s ended, %s to go",
+			comma(int64(overdue)), comma(polls), comma(ends), toGo(overdue, polls, now.Sub(p.begun))))
+	}
+}
+
+// idle is called when few or none are overdue.
+func (p *catchUpLog) idle() {
+	if p.begun.IsZero() {
+		return
+	}
+	polls, ends := p.since()
+	p.begun = time.Time{}
+	p.poller.log.Info(fmt.Sprintf("caught up with what was overdue: %s asked, %s ended", comma(polls), comma(ends)))
+}
+
+func (p *catchUpLog) since() (polls, ends int64) {
+	return p.poller.polls.Load() - p.polls, p.poller.ends.Load() - p.ends
+}
+
+// toGo is in words how long so many will take when that many polls took so long.
+func toGo(overdue int, polls int64, took time.Duration) string {
+	if polls <= 0 {
+		return "nobody knows how long"
+	}
+	left := took.Seconds() / float64(polls) * float64(overdue)
+	switch {
+	case left < 90:
+		return fmt.Sprintf("about %.0f seconds", max(1, left))
+	case left < 10*3600:
+		return fmt.Sprintf("about %.0f minutes", left/60)
+	}
+	return fmt.Sprintf("about %.0f hours", left/3600)
+}
+
+func comma(n int64) string { return humanize.Comma(n) }

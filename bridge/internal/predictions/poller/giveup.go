@@ -1,0 +1,169 @@
+package poller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/printable"
+	"github.com/hookspan/hookspan/internal/streamread"
+)
+
+// giveUp gives the prediction up, as its record says already: with a dead letter, an
+// alarm and an event, in this order. The record is gone once the event is folded. Until
+// then whoever leads does all of it again, with the same message ids, so a crash in
+// between loses nothing and makes nothing twice. While no dead letter can be stored, other
+// predictions are polled.
+func (p *poll) giveUp(ctx context.Context) {
+	lost := lostOf(&p.it.Record)
+	err := p.storeDeadLetter(ctx, lost, true)
+	if errors.Is(err, bridge.ErrTooLarge) {
+		// The event fits into a message only without the headers of a dead letter.
+		err = p.storeDeadLetter(ctx, lost, false)
+	}
+	if err == nil {
+		p.raiseLost(lost)
+		err = p.tryTo(ctx, "giving up a prediction", bridge.ErrTooLarge, p.open, func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, p.times.storing)
+			defer cancel()
+			e, err := lost.Event()
+			if err != nil {
+				return err
+			}
+			_, err = p.store.Publish(ctx, e)
+			return err
+		})
+	}
+	if err == nil || ctx.Err() != nil || !p.open() {
+		return
+	}
+	p.log.Error("a prediction cannot be given up yet", zap.String("prediction", p.it.ID), zap.Error(err))
+	if p.held = time.Now().Add(p.times.backoffMax); !errors.Is(err, bridge.ErrTooLarge) {
+		p.held = time.Now().Add(p.times.retryMax)
+		p.noLetters.Store(&p.held)
+	}
+}
+
+func (p *poll) storeDeadLetter(ctx context.Context, lost *bridge.Lost, whole bool) error {
+	ctx, cancel := context.WithTimeout(ctx, p.times.storing)
+	defer cancel()
+	letter, err := p.deadLetter(ctx, lost, whole)
+	if err != nil {
+		return err
+	}
+	if _, err := p.store.Store(ctx, p.cfg.Names.DeadStream(), letter); err != nil {
+		return fmt.Errorf("making a dead letter: %w", err)
+	}
+	return nil
+}
+
+// lostOf says why the prediction of a record is given up. It is made of the record
+// alone.
+func lostOf(rec *Record) *bridge.Lost {
+	lost := &bridge.Lost{
+		Source: rec.Source, Prediction: rec.ID, Model: rec.Model, Cause: rec.Cause,
+		Polls: rec.Polls, Since: rec.FirstSeen.UTC(), LostAt: rec.GivenUp.UTC(),
+	}
+	switch {
+	case rec.Cause == bridge.DeadNotFound:
+		lost.Error = fmt.Sprintf("the provider does not know it, as it said %d times in a row", rec.NotFound)
+	case rec.Failed:
+		lost.Error = "it cannot be asked for, although others can: " + rec.Said
+	default:
+		lost.Status = rec.Said
+		lost.Error = fmt.Sprintf("it has no end, the provider says that it is %q", rec.Said)
+	}
+	return lost
+}
+
+// deadLetter is that of a prediction that is given up: the message that
+// announced it, as it was read, when whole is set, otherwise one that says the
+// same in short.
+func (p *poll) deadLetter(ctx context.Context, lost *bridge.Lost, whole bool) (*nats.Msg, error) {
+	names := p.cfg.Names
+	letter := bridge.DeadLetter{
+		Consumer: bridge.PredictionsConsumer, Cause: lost.Cause, Fault: lost.Cause.Fault(), Error: lost.Error,
+		Attempts: lost.Polls, History: []bridge.FailedAttempt{{At: lost.LostAt, Error: p.it.Said}},
+	}
+	e, header, err := p.announced(ctx, whole)
+	if err != nil {
+		return nil, err
+	}
+	letter.Subject, letter.Sequence = e.Subject, e.Sequence
+	if again, err := bridge.DecodeAgain(header); err == nil {
+		letter.Redrives = again.Redrives
+	}
+	out := letter.Header(header)
+	// With when it was given up: one that is given up again has another dead letter.
+	out[bridge.HeaderMsgID] = []string{letter.ID(e.ID + "/" + lost.LostAt.Format(time.RFC3339Nano))}
+	return &nats.Msg{Subject: names.Dead(bridge.PredictionsConsumer, e.Subject), Header: nats.Header(out), Data: e.Body}, nil
+}
+
+// announced is the event that announced the prediction with the header of its message,
+// or when that is gone or not wanted one that says the same.
+func (p *poll) announced(ctx context.Context, whole bool) (*bridge.Event, bridge.Header, error) {
+	e, header, err := p.announcement(ctx)
+	if err != nil || e != nil && whole {
+		return e, header, err
+	}
+	w := bridge.Watch{Source: p.name, Prediction: p.it.ID, Model: p.it.Model, EstimatedDuration: p.it.Estimate}
+	s, err := p.states.Get(ctx, p.name, p.it.ID)
+	if err != nil && !errors.Is(err, bridge.ErrNotFound) {
+		return nil, nil, err
+	}
+	if err == nil && s.Announced != nil {
+		a := s.Announced
+		w.Deadline, w.Submitted = a.Deadline, a.Submitted
+		w.Reference, w.Tenant, w.Metadata = a.Reference, a.Tenant, a.Metadata
+	}
+	if e, err = w.Event(p.it.FirstSeen.UTC()); err != nil {
+		return nil, nil, err
+	}
+	e.Subject = p.cfg.Names.SubjectOf(e)
+	return e, e.Header(), nil
+}
+
+// announcement is the event that announced the prediction, nil when it is gone.
+func (p *poll) announcement(ctx context.Context) (*bridge.Event, bridge.Header, error) {
+	stream, err := streamread.Open(ctx, p.js, p.cfg.Names.EventsStream())
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := streamread.Get(ctx, stream, p.it.Sequence)
+	if errors.Is(err, bridge.ErrNotFound) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	header := bridge.Header(m.Header)
+	e, err := bridge.DecodeEvent(header, m.Data)
+	if err != nil || e.Source != p.name || e.PredictionID != p.it.ID {
+		// A stream that was made anew has other events at its places.
+		return nil, nil, nil //nolint:nilerr // it is none of this prediction
+	}
+	e.Subject, e.Sequence = m.Subject, m.Sequence
+	return e, header, nil
+}
+
+// raiseLost counts it and tells people. Many of one source are one alarm.
+func (p *poll) raiseLost(lost *bridge.Lost) {
+	p.metrics.lost.WithLabelValues(p.name, string(lost.Cause)).Inc()
+	total := p.lost.Add(1)
+	look := "check that they are submitted to the account whose key sources." + p.name + ".api has, and its base_url"
+	if lost.Cause == bridge.DeadUnfinished {
+		look = "ask the provider what has become of them"
+	}
+	p.cfg.Alarms.Raise(bridge.Alarm{
+		Kind: bridge.AlarmPredictionLost, Subject: p.name,
+		Text: printable.Sentences(fmt.Sprintf("prediction %q of %s was given up (%s): %s", lost.Prediction, p.name, lost.Cause, lost.Error),
+			fmt.Sprintf("This process has given up %d of them. They are dead letters of %s: %s, and then give them to it again with hookspan dead redrive --consumer %s",
+				total, bridge.PredictionsConsumer, look, bridge.PredictionsConsumer)),
+		Details: map[string]any{"source": p.name, "prediction": lost.Prediction, "cause": lost.Cause, "polls": lost.Polls, "given_up": total},
+	})
+}

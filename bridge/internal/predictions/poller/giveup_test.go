@@ -1,0 +1,357 @@
+package poller
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/fold/foldtest"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/provider"
+	"github.com/hookspan/hookspan/bridge/internal/redelivery"
+	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/streamread"
+)
+
+func (r *natsRig) letter(seq uint64) *adminapi.DeadEntry {
+	r.t.Helper()
+	e, err := redelivery.NewDeadLetters(r.bench.JS, r.cfg.Names).Get(context.Background(), seq)
+	require.NoError(r.t, err)
+	return &e
+}
+
+var errUnknownThere = fmt.Errorf("asking for prediction: %w", provider.ErrNoPrediction)
+
+// What the provider does not know three times in a row is given up: with a dead letter
+// that can be given again, an event and an alarm.
+func TestNotFoundIsGivenUp(t *testing.T) {
+	t.Parallel()
+	var asked polls
+	var n atomic.Int64
+	r := withNATS(t, nil, asked.of(func(ctx context.Context, id string) ([]byte, error) {
+		if n.Add(1) == 3 {
+			return says(processing)(ctx, id) // which begins it anew
+		}
+		return nil, errUnknownThere
+	}))
+	rec := r.announce(bridge.Watch{Reference: "order 7"})
+	r.leadership.add(r.Poller, rec)
+	stop := r.start()
+	r.eventually(func() bool { return r.openOnes() == 0 })
+	require.NoError(t, stop())
+	require.Len(t, asked.all(), 6)
+	require.Equal(t, 5, r.count(pollNotFound))
+	require.InDelta(t, 1, testutil.ToFloat64(r.metrics.lost.WithLabelValues("get3w", "not_found")), 0)
+
+	letter := r.letter(1)
+	require.Equal(t, "predictions", letter.Consumer)
+	require.Equal(t, bridge.DeadNotFound, letter.Cause)
+	require.Equal(t, bridge.FaultFailed, letter.Fault)
+	require.Equal(t, 6, letter.Attempts)
+	require.Equal(t, rec.Sequence, letter.DeadLetter.Sequence)
+	require.Equal(t, "the provider does not know it, as it said 3 times in a row", letter.Error)
+	require.Contains(t, letter.History[0].Error, provider.ErrNoPrediction.Error())
+	watch, err := letter.Event.Watch()
+	require.NoError(t, err)
+	require.Equal(t, "order 7", watch.Reference)
+
+	all := r.stream("HOOKSPAN_EVENTS")
+	require.Len(t, all, 2)
+	require.Equal(t, "hookspan.events.get3w.watch.lost.get3w.flux-dev", all[1].Subject)
+	lost, err := r.decode(all[1]).Lost()
+	require.NoError(t, err)
+	require.Equal(t, bridge.DeadNotFound, lost.Cause)
+	require.Equal(t, 6, lost.Polls)
+	require.Empty(t, lost.Status)
+	require.True(t, lost.Since.Equal(rec.FirstSeen))
+	require.Equal(t, "get3w", r.alarms.of(bridge.AlarmPredictionLost)[0].Subject)
+	require.Contains(t, r.alarms.of(bridge.AlarmPredictionLost)[0].Text, "hookspan dead redrive --consumer predictions")
+}
+
+// The time begins with the first answer, and one that never comes ends it only while
+// others come.
+func TestUnfinishedIsGivenUp(t *testing.T) {
+	t.Parallel()
+	for name, failing := range map[string]bool{"open": false, "failing": true} {
+		t.Run(name, func(t *testing.T) {
+			r := withNATS(t, nil, func(ctx context.Context, id string) ([]byte, error) {
+				if failing && id == "pred_1" {
+					return []byte(`{"id":"another","status":"completed"}`), nil
+				}
+				return says(`"status":"Warming up"`)(ctx, id)
+			})
+			r.cfg.GiveUpAfter = 200 * time.Millisecond
+			r.times.backoffMax = 50 * time.Millisecond
+			rec := r.announce(bridge.Watch{})
+			r.leadership.add(r.Poller, rec)
+			stop := r.start()
+			if failing {
+				for n := range 3 { // what tells of others
+					r.leadership.add(r.Poller, Record{
+						Source: "get3w", ID: fmt.Sprint("other_", n), FirstSeen: time.Now().Add(-time.Hour), Answered: time.Now().Add(time.Hour),
+					})
+				}
+			}
+			r.eventually(func() bool { _, open := r.leadership.Queues()["get3w"].Get("pred_1"); return !open })
+			require.NoError(t, stop())
+			rec = r.leadership.record("pred_1")
+			require.GreaterOrEqual(t, rec.GivenUp.Sub(rec.Answered), r.cfg.GiveUpAfter)
+			letter := r.letter(1)
+			require.Equal(t, bridge.DeadUnfinished, letter.Cause)
+			lost, err := r.decode(r.stream("HOOKSPAN_EVENTS")[1]).Lost()
+			require.NoError(t, err)
+			if failing {
+				require.Empty(t, lost.Status)
+				require.Contains(t, letter.Error, `the answer is about prediction "another"`)
+			} else {
+				require.Equal(t, "Warming up", lost.Status)
+			}
+		})
+	}
+}
+
+// Whenever the process is killed while it gives one up, the next one finishes it without
+// asking, and nothing is there twice.
+func TestGivingUpSurvivesACrash(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{"HOOKSPAN_DEAD before", "HOOKSPAN_DEAD after", bridge.KindLost + " before", bridge.KindLost + " after"} {
+		t.Run(at, func(t *testing.T) {
+			r := withNATS(t, nil, fails(errUnknownThere))
+			rec := r.announce(bridge.Watch{})
+			rec.NotFound = 2
+			crashed := make(chan struct{}, 1000)
+			crash := func(when string) func(string) error {
+				return func(what string) error {
+					if what+" "+when != at {
+						return nil
+					}
+					crashed <- struct{}{}
+					return errCrash
+				}
+			}
+			r.store.fail(crash("before"), crash("after"))
+			r.leadership.add(r.Poller, rec)
+			stop := r.start()
+			<-crashed
+			require.NoError(t, stop())
+			left := r.leadership.record("pred_1") // as the next process reads it
+			text, err := json.Marshal(left)
+			require.NoError(t, err)
+			left = Record{}
+			require.NoError(t, json.Unmarshal(text, &left))
+
+			var asked polls
+			next := withNATS(t, r.bench, asked.of(fails(errUnknownThere)))
+			next.leadership.add(next.Poller, left)
+			stop = next.start()
+			next.eventually(func() bool { return next.openOnes() == 0 })
+			require.NoError(t, stop())
+			require.Empty(t, asked.all())
+			require.Len(t, next.stream("HOOKSPAN_DEAD"), 1)
+			require.Len(t, next.stream("HOOKSPAN_EVENTS"), 2)
+			require.Len(t, next.alarms.of(bridge.AlarmPredictionLost), 1)
+		})
+	}
+}
+
+// A letter can be made although the event that it is of is gone, or another one lies
+// there. One that is given up again after it was redriven has another letter.
+func TestLettersOfWhatIsGone(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	r := withNATS(t, nil, fails(errUnknownThere))
+	rec := r.announce(bridge.Watch{Reference: "order 7", EstimatedDuration: 2})
+	giveUp := func(seq uint64) {
+		rec.Sequence, rec.NotFound = seq, 2
+		r.leadership.add(r.Poller, rec)
+		stop := r.start()
+		r.eventually(func() bool { return r.openOnes() == 0 })
+		require.NoError(t, stop())
+	}
+	giveUp(rec.Sequence)
+	first := r.letter(1)
+
+	again := bridge.Again{Sequence: rec.Sequence, Redrives: 1}.Header(first.Header)
+	again[bridge.HeaderMsgID] = []string{"again"}
+	receipt, err := r.store.next.Store(ctx, "HOOKSPAN_EVENTS", &nats.Msg{
+		Subject: r.cfg.Names.Again("predictions", first.Event.Subject), Header: nats.Header(again), Data: first.Body,
+	})
+	require.NoError(t, err)
+	giveUp(receipt.Sequence)
+	second := r.letter(2)
+	require.Equal(t, 1, second.Redrives)
+	require.Equal(t, first.Event.ID, second.Event.ID)
+	require.Equal(t, "hookspan.dead.predictions.get3w.watch.set.get3w.flux-dev", r.stream("HOOKSPAN_DEAD")[1].Subject)
+
+	events, err := streamread.Open(ctx, r.bench.JS, "HOOKSPAN_EVENTS")
+	require.NoError(t, err)
+	require.NoError(t, streamread.Remove(ctx, events, receipt.Sequence))
+	other, err := r.store.next.Publish(ctx, foldtest.Told(t, bridge.OriginWebhook, `"status":"processing","id2":1`))
+	require.NoError(t, err)
+	rec.ID = "pred_2"
+	var s bridge.PredictionState
+	w := bridge.Watch{Source: "get3w", Prediction: "pred_2", Model: model, Reference: "order 8"}
+	e, err := w.Event(foldtest.Noon)
+	require.NoError(t, err)
+	fold.Fold(&s, e, fold.At{Sequence: 1, StoredAt: foldtest.Noon})
+	r.states.set(&s)
+	for _, seq := range []uint64{receipt.Sequence, other.Sequence} {
+		letter, err := (&poll{sourcePoller: r.bySource["get3w"], it: Item{Record: Record{
+			Source: "get3w", ID: "pred_2", Model: model, FirstSeen: foldtest.Noon, Sequence: seq,
+		}}}).deadLetter(ctx, &bridge.Lost{Cause: bridge.DeadUnfinished}, true)
+		require.NoError(t, err)
+		made, err := bridge.DecodeEvent(bridge.Header(letter.Header), letter.Data)
+		require.NoError(t, err)
+		require.Equal(t, "pred_2", made.PredictionID)
+		watch, err := made.Watch()
+		require.NoError(t, err)
+		require.Equal(t, "order 8", watch.Reference)
+		require.Equal(t, e.ID, made.ID)
+		require.Equal(t, "hookspan.dead.predictions.get3w.watch.set.get3w.flux-dev", letter.Subject)
+	}
+}
+
+// An event that has no room for what a letter adds to it is told in short. When not even
+// that can be stored it is not tried without rest.
+func TestLetterThatIsTooLarge(t *testing.T) {
+	t.Parallel()
+	for name, letters := range map[string]int64{"with the event": 1, "in short too": 1 << 40} {
+		t.Run(name, func(t *testing.T) {
+			r := withNATS(t, nil, fails(errUnknownThere))
+			e := foldtest.Told(t, bridge.OriginWebhook, `"status":"processing"`)
+			receipt, err := r.store.next.Publish(context.Background(), e)
+			require.NoError(t, err)
+			var tries atomic.Int64
+			r.store.fail(func(what string) error {
+				if what == "HOOKSPAN_DEAD" && tries.Add(1) <= letters {
+					return fmt.Errorf("storing: %w", bridge.ErrTooLarge)
+				}
+				return nil
+			}, nil)
+			r.times.backoffMax = time.Hour
+			r.leadership.add(r.Poller, Record{
+				Source: "get3w", ID: "pred_1", Model: model, FirstSeen: time.Now().Add(-time.Hour), NotFound: 2, Sequence: receipt.Sequence,
+			})
+			stop := r.start()
+			if letters == 1 {
+				r.eventually(func() bool { return r.openOnes() == 0 })
+				watch, err := r.letter(1).Event.Watch()
+				require.NoError(t, err)
+				require.Equal(t, "pred_1", watch.Prediction)
+			} else {
+				r.eventually(func() bool {
+					return len(r.logs.FilterMessage("a prediction cannot be given up yet").All()) > 0 && r.waits("pred_1")
+				})
+			}
+			require.NoError(t, stop())
+			require.EqualValues(t, 2, tries.Load())
+		})
+	}
+}
+
+// waits reports whether it is not due.
+func (r *natsRig) waits(id string) bool {
+	it, open := r.leadership.Queues()["get3w"].Get(id)
+	return open && !it.taken && it.Due.After(time.Now().Add(time.Minute))
+}
+
+// While the stream of dead letters is full it is tried now and then, and what is not given
+// up is asked for as ever.
+func TestFullDeadLettersHoldUpNobody(t *testing.T) {
+	t.Parallel()
+	var asked polls
+	r := withNATS(t, nil, asked.of(says(processing)))
+	rec := r.announce(bridge.Watch{})
+	var tries atomic.Int64
+	var room atomic.Bool
+	r.store.fail(func(what string) error {
+		if what == "HOOKSPAN_DEAD" && !room.Load() {
+			tries.Add(1)
+			return fmt.Errorf("storing: %w", bridge.ErrFull)
+		}
+		return nil
+	}, nil)
+	r.times.retryMax = time.Hour
+	for n := range 10 {
+		rec.ID, rec.GivenUp, rec.Cause = fmt.Sprint("pred_", n), time.Now().Add(-time.Minute).UTC(), bridge.DeadUnfinished
+		r.leadership.add(r.Poller, rec)
+	}
+	r.leadership.add(r.Poller, Record{Source: "get3w", ID: "open", Polls: 100, FirstSeen: time.Now().Add(-time.Hour)})
+	stop := r.start()
+	r.eventually(func() bool { return len(asked.all()) > 10 })
+	require.LessOrEqual(t, tries.Load(), int64(atOnce))
+	require.NotContains(t, asked.ids(), "pred_")
+	require.NoError(t, stop())
+	require.Empty(t, r.alarms.of(bridge.AlarmPredictionLost), "they are not given up yet")
+	require.Equal(t, 11, r.openOnes())
+
+	room.Store(true)
+	r.times.retryMax = time.Millisecond
+	next := withNATS(t, r.bench, says(processing))
+	for n := range 10 {
+		next.leadership.add(next.Poller, r.leadership.record(fmt.Sprint("pred_", n)))
+	}
+	stop = next.start()
+	next.eventually(func() bool { return next.openOnes() == 0 })
+	require.NoError(t, stop())
+	require.Len(t, next.stream("HOOKSPAN_DEAD"), 10)
+}
+
+// One that was brought back by a replay, which counts as no redrive, and is given up again
+// has a letter again, although the first one was dropped.
+func TestGivenUpAgainHasAnotherLetter(t *testing.T) {
+	t.Parallel()
+	r := withNATS(t, nil, fails(errUnknownThere))
+	rec := r.announce(bridge.Watch{})
+	rec.NotFound = 2
+	for n := range 2 {
+		r.leadership.add(r.Poller, rec)
+		stop := r.start()
+		r.eventually(func() bool { return r.openOnes() == 0 })
+		require.NoError(t, stop())
+		require.Len(t, r.stream("HOOKSPAN_DEAD"), n+1)
+	}
+}
+
+// The letter of a prediction that is given up is there although user app has used its id.
+func TestLetterOfALostPredictionBelievesNoDuplicate(t *testing.T) {
+	t.Parallel()
+	cfg := streamtest.Config()
+	cfg.Listen = "127.0.0.1:0"
+	cfg.Consumers = []string{bridge.PredictionsConsumer}
+	bench := streamtest.Start(t, cfg)
+	r := withNATS(t, bench, fails(errUnknownThere))
+	rival := streamtest.NewRival(bench, bench.App(), map[string]string{"HOOKSPAN_DEAD": "hookspan.dead.mine.x"})
+	r.store.next = rival
+	var crashes atomic.Int64
+	r.store.fail(nil, func(what string) error {
+		if what == "HOOKSPAN_DEAD" && crashes.Add(1) == 1 {
+			return bridge.ErrUnknown // behind the letter
+		}
+		return nil
+	})
+	r.leadership.add(r.Poller, r.announce(bridge.Watch{}))
+	stop := r.start()
+	r.eventually(func() bool { return r.openOnes() == 0 })
+	require.NoError(t, stop())
+	require.EqualValues(t, 2, crashes.Load())
+	require.Len(t, rival.Taken(), 1)
+	var letters []adminapi.DeadEntry
+	require.NoError(t, redelivery.NewDeadLetters(bench.JS, r.cfg.Names).Scan(t.Context(), adminapi.DeadSelection{Consumer: bridge.PredictionsConsumer}, func(e adminapi.DeadEntry, selected bool) error {
+		require.True(t, selected)
+		letters = append(letters, e)
+		return nil
+	}))
+	require.Len(t, letters, 1)
+	require.Equal(t, bridge.DeadNotFound, letters[0].Cause)
+	require.NotNil(t, letters[0].Event)
+}

@@ -1,0 +1,250 @@
+package poller
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/provider"
+	"github.com/hookspan/hookspan/bridge/internal/source"
+	"github.com/hookspan/hookspan/internal/printable"
+)
+
+const (
+	// notFoundLimit is how often in a row the provider must not know a prediction for
+	// it to be given up.
+	notFoundLimit = 3
+	// failuresTold is how many polls must fail, or be put off, in a row for it to be
+	// an alarm.
+	failuresTold = 5
+	// maxSaid bounds what is kept of an answer, in bytes.
+	maxSaid = 256
+	// saves is how often a record is tried to be written that changes meanwhile.
+	saves = 3
+)
+
+var errMeanwhile = errors.New("its record is written by others all the time")
+
+// poll asks the provider once for one prediction, which it has taken from the queue.
+type poll struct {
+	*sourcePoller
+	leadership Leadership
+	list       *Queue
+	it         Item
+	held       time.Time // until when it is not taken again, whatever its record says
+}
+
+// reply is what the provider said.
+type reply struct {
+	result string        // e.g. pollEnded
+	event  *bridge.Event // that it is, when the prediction has its end
+	said   string        // the status as the provider wrote it, or the error
+	err    error
+}
+
+// do polls, acts on the reply and gives the prediction back to the queue. The error is
+// [ErrNotLeader]; do logs whatever else goes wrong.
+func (p *poll) do(ctx context.Context) error {
+	defer p.list.give(p.it.ID, func(it *Item) { it.Due = later(p.Due(it.Record), p.held) })
+	if !p.it.GivenUp.IsZero() {
+		p.giveUp(ctx)
+		return nil
+	}
+	// The record of the poll is written first: who takes over in between does not poll
+	// again before its time.
+	began := time.Now().UTC()
+	err := p.change(ctx, func(rec *Record) {
+		rec.Polls++
+		rec.NotBefore = began.Add(p.backoff(rec))
+	})
+	if err != nil {
+		return p.unsaved(ctx, err)
+	}
+	a := p.request(ctx, began)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if a.result == pollEnded {
+		err := p.publish(ctx, a.event)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if errors.Is(err, bridge.ErrTooLarge) {
+			a = reply{result: pollRefused, err: err, said: said(err)}
+		}
+	}
+	p.metrics.polls.WithLabelValues(p.name, a.result).Inc()
+	p.polls.Add(1)
+	now := time.Now().UTC()
+	p.judge(began, now, a)
+	if a.result == pollEnded {
+		p.ends.Add(1)
+		return nil
+	}
+	return p.settle(ctx, now, a)
+}
+
+// request asks the provider and reads the reply.
+func (p *poll) request(ctx context.Context, now time.Time) reply {
+	ctx, cancel := context.WithTimeout(ctx, p.times.answer)
+	defer cancel()
+	body, err := p.source.Provider.Result(ctx, p.it.ID)
+	var wait *provider.TryLaterError
+	switch {
+	case errors.As(err, &wait):
+		return reply{result: pollLimited, err: err, said: said(err)}
+	case errors.Is(err, provider.ErrNoPrediction):
+		return reply{result: pollNotFound, err: err, said: said(err)}
+	case err != nil:
+		return reply{result: pollFailed, err: err, said: said(err)}
+	}
+	return readReply(p.source.Source, p.it.ID, body, now)
+}
+
+// readReply reads the prediction that the provider wrote for the one with the id.
+func readReply(src *source.Source, id string, body []byte, now time.Time) reply {
+	e, err := src.Read(source.Delivery{
+		Body: body, ContentType: "application/json", ReceivedAt: now, Origin: bridge.OriginPoll, AnyAge: true,
+	})
+	if err == nil && e.PredictionID != id {
+		err = fmt.Errorf("the answer is about prediction %q", printable.Truncate(e.PredictionID, maxSaid))
+	}
+	switch {
+	case err != nil:
+		return reply{result: pollRefused, err: err, said: said(err)}
+	case !bridge.Terminal(e.Status):
+		return reply{result: pollOpen, said: e.RawStatus}
+	}
+	return reply{result: pollEnded, event: e, said: e.RawStatus}
+}
+
+func said(err error) string { return printable.Truncate(err.Error(), maxSaid) }
+
+// judge tells the throttle how the provider answers, and people when it does not.
+func (p *poll) judge(began, now time.Time, a reply) {
+	switch a.result {
+	case pollEnded, pollOpen:
+		p.throttle.answered(now, true)
+	case pollNotFound:
+		p.throttle.answered(now, false)
+	case pollLimited:
+		var wait *provider.TryLaterError
+		errors.As(a.err, &wait)
+		pauses := p.throttle.later(began, now, wait.After)
+		p.log.Info("the provider does not want to be asked now", zap.Time("until", p.throttle.pausedUntil()), zap.Error(a.err))
+		if pauses >= failuresTold {
+			p.raisePolling(fmt.Sprintf("does not let itself be asked, it put off the last %d questions", pauses), a.said)
+		}
+	case pollFailed, pollRefused:
+		failures := p.throttle.failed(began, now)
+		p.log.Debug("a question was not answered", zap.String("prediction", p.it.ID), zap.Error(a.err))
+		if failures >= failuresTold {
+			p.raisePolling(fmt.Sprintf("does not answer as it should, the last %d questions failed", failures), a.said)
+		}
+	}
+}
+
+// raisePolling tells people that polls are in vain; what says since how many, said
+// is the last answer.
+func (p *poll) raisePolling(what, said string) {
+	p.cfg.Alarms.Raise(bridge.Alarm{
+		Kind: bridge.AlarmPolling, Subject: p.name,
+		Text: printable.Sentences(fmt.Sprintf("the API of %s %s: %s", p.name, what, said),
+			fmt.Sprintf("Predictions whose webhook does not come have no end until it does: check sources.%s.api, its base_url and its key", p.name)),
+		Details: map[string]any{"source": p.name, "error": said, "paused_until": p.throttle.pausedUntil()},
+	})
+}
+
+// settle writes what was answered for a prediction that has no end yet, and gives it up
+// when it is time.
+//
+// A poll that fails says nothing of its prediction: with a wrong key none is ever
+// given up. It counts only while the provider tells of others. Time counts from the
+// first answer that counts, so neither an outage of ours nor one of the provider's is
+// part of it, and one that comes again out of its dead letter has all of it once more.
+func (p *poll) settle(ctx context.Context, now time.Time, a reply) error {
+	before, giveUpAfter := p.it.Record, p.cfg.GiveUpAfter
+	change := func(rec *Record) {
+		rec.Said, rec.Failed = a.said, a.result == pollFailed || a.result == pollRefused
+		counts := a.result == pollOpen
+		switch {
+		case a.result == pollNotFound:
+			rec.NotFound++
+		case a.result == pollOpen:
+			rec.NotFound = 0
+		case rec.Failed:
+			counts = p.throttle.tellsOthers(now)
+		}
+		if counts && rec.Answered.IsZero() {
+			rec.Answered = now
+		}
+		switch {
+		case rec.NotFound >= notFoundLimit:
+			rec.GivenUp, rec.Cause = now, bridge.DeadNotFound
+		case counts && giveUpAfter > 0 && now.Sub(rec.Answered) >= giveUpAfter:
+			rec.GivenUp, rec.Cause = now, bridge.DeadUnfinished
+		}
+	}
+	after := before
+	if a.result == pollLimited || func() bool { change(&after); return after == before }() {
+		return nil
+	}
+	if err := p.change(ctx, change); err != nil {
+		return p.unsaved(ctx, err)
+	}
+	if !p.it.GivenUp.IsZero() {
+		p.giveUp(ctx)
+	}
+	return nil
+}
+
+// change writes the record of the prediction, which the leader may write at the same
+// time.
+func (p *poll) change(ctx context.Context, change func(*Record)) error {
+	ctx, cancel := context.WithTimeout(ctx, p.times.storing)
+	defer cancel()
+	var err error
+	for range saves {
+		it, open := p.list.Get(p.it.ID)
+		if !open {
+			return ErrNotOpen
+		}
+		change(&it.Record)
+		_, err = p.leadership.Save(ctx, it.Record, it.Revision)
+		if errors.Is(err, ErrNotOpen) || errors.Is(err, ErrNotLeader) {
+			return err
+		}
+		have, open := p.list.Get(p.it.ID)
+		switch {
+		case !open:
+			return ErrNotOpen
+		case err == nil && have.Polls == it.Polls:
+			p.it = have
+			return nil
+		}
+		// Something else was written meanwhile, at worst that it is to be polled anew.
+	}
+	return cmp.Or(err, errMeanwhile)
+}
+
+// unsaved acts on a record that could not be written: the error is [ErrNotLeader] or nil.
+func (p *poll) unsaved(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(err, ErrNotLeader):
+		return ErrNotLeader
+	case !p.open() || ctx.Err() != nil:
+		return nil //nolint:nilerr // there is nothing left to do
+	}
+	p.log.Warn("the prediction store could not be written, so the prediction is not asked for yet", zap.String("prediction", p.it.ID), zap.Error(err))
+	// It is held back here, since the list knows no time for it.
+	select {
+	case <-ctx.Done():
+	case <-time.After(p.times.retry):
+	}
+	return nil
+}

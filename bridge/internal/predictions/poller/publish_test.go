@@ -1,0 +1,342 @@
+package poller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/fold/foldtest"
+	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/streamread"
+)
+
+const longest = 20 * time.Second
+
+// ledgerStore stores, and takes those out of the list that have their end or were given
+// up, as the prediction store does once it has read the event.
+type foldingStore struct {
+	next       Store
+	leadership *memoryLeadership
+
+	mu     sync.Mutex
+	before func(what string) error // can fail before something is stored
+	after  func(what string) error // and afterwards
+}
+
+func (s *foldingStore) do(what string, store func() (bridge.Receipt, error)) (bridge.Receipt, error) {
+	s.mu.Lock()
+	before, after := s.before, s.after
+	s.mu.Unlock()
+	if before != nil {
+		if err := before(what); err != nil {
+			return bridge.Receipt{}, err
+		}
+	}
+	receipt, err := store()
+	if err == nil && after != nil {
+		err = after(what)
+	}
+	return receipt, err
+}
+
+func (s *foldingStore) fail(before, after func(what string) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.before, s.after = before, after
+}
+
+func (s *foldingStore) Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error) {
+	return s.do(e.Kind(), func() (bridge.Receipt, error) {
+		receipt, err := s.next.Publish(ctx, e)
+		if err == nil {
+			s.leadership.remove(e)
+		}
+		return receipt, err
+	})
+}
+
+func (s *foldingStore) Store(ctx context.Context, stream string, m *nats.Msg) (bridge.Receipt, error) {
+	return s.do(stream, func() (bridge.Receipt, error) {
+		receipt, err := s.next.Store(ctx, stream, m)
+		if e, bad := bridge.DecodeEvent(bridge.Header(m.Header), m.Data); err == nil && bad == nil && bridge.Terminal(e.Status) {
+			s.leadership.remove(e)
+		}
+		return receipt, err
+	})
+}
+
+type natsRig struct {
+	*rig
+	bench *streamtest.Bench
+	store *foldingStore
+}
+
+// withNATS is a rig on a server of its own, or on that of another rig, whose times are
+// short.
+func withNATS(t *testing.T, bench *streamtest.Bench, p fakeProvider) *natsRig {
+	t.Helper()
+	if bench == nil {
+		bench = streamtest.Start(t, streamtest.Config())
+	}
+	store := &foldingStore{next: bench.Publisher()}
+	r := &natsRig{rig: newRig(t, store, bench.JS, p), bench: bench, store: store}
+	store.leadership = r.leadership
+	*r.times = timings{
+		unknown: time.Millisecond, backoff: 5 * time.Millisecond, backoffFirst: 5 * time.Millisecond, backoffMax: 20 * time.Millisecond,
+		spacing: time.Millisecond, spacingMax: time.Millisecond, later: time.Millisecond, laterMax: time.Millisecond,
+		behind: time.Millisecond, retry: time.Millisecond, retryMax: time.Millisecond,
+		storing: longest, answer: longest, progress: time.Hour,
+	}
+	r.bySource["get3w"].limiter.SetLimit(1000)
+	source := r.cfg.Sources["get3w"]
+	source.PollAfter = 0
+	r.cfg.Sources["get3w"] = source
+	return r
+}
+
+func (r *natsRig) eventually(what func() bool) {
+	r.t.Helper()
+	require.Eventually(r.t, what, longest, 5*time.Millisecond)
+}
+
+func (r *natsRig) openOnes() int {
+	r.leadership.mu.Lock()
+	defer r.leadership.mu.Unlock()
+	open, _, _ := r.leadership.held["get3w"].Counts(time.Now())
+	return open
+}
+
+// stream returns the messages of a stream.
+func (r *natsRig) stream(name string) []*jetstream.RawStreamMsg {
+	r.t.Helper()
+	ctx := context.Background()
+	stream, err := streamread.Open(ctx, r.bench.JS, name)
+	require.NoError(r.t, err)
+	var all []*jetstream.RawStreamMsg
+	require.NoError(r.t, streamread.Walk(ctx, stream, streamread.Span{Subject: ">"}, func(m *jetstream.RawStreamMsg) error {
+		all = append(all, m)
+		return nil
+	}))
+	return all
+}
+
+func (r *natsRig) decode(m *jetstream.RawStreamMsg) *bridge.Event {
+	r.t.Helper()
+	e, err := bridge.DecodeEvent(bridge.Header(m.Header), m.Data)
+	require.NoError(r.t, err)
+	return e
+}
+
+// announce watches pred_1, writes what the prediction store would of it and returns its record.
+func (r *natsRig) announce(w bridge.Watch) Record {
+	r.t.Helper()
+	ctx := context.Background()
+	e := foldtest.Watched(r.t, w)
+	receipt, err := r.store.next.Publish(ctx, e)
+	require.NoError(r.t, err)
+	var s bridge.PredictionState
+	fold.Fold(&s, e, fold.At{Sequence: receipt.Sequence, StoredAt: time.Now().Add(-time.Hour)})
+	r.states.set(&s)
+	return Record{Source: "get3w", ID: "pred_1", Model: model, FirstSeen: s.FirstSeen.UTC(), Sequence: receipt.Sequence}
+}
+
+// What is polled is the event that its webhook would have been: whichever comes second
+// is a duplicate, and one question is enough.
+func TestPolledEndIsTheEventOfTheWebhook(t *testing.T) {
+	t.Parallel()
+	var asked polls
+	r := withNATS(t, nil, asked.of(says(foldtest.Done)))
+	rec := r.announce(bridge.Watch{Reference: "order 7", Tenant: "acme", Metadata: map[string]string{"order": "7", "private": "x"}})
+	r.leadership.add(r.Poller, rec)
+	stop := r.start()
+	r.eventually(func() bool { return r.openOnes() == 0 })
+	require.NoError(t, stop())
+	require.Len(t, asked.all(), 1)
+	require.Equal(t, 1, r.count(pollEnded))
+	all := r.stream("HOOKSPAN_EVENTS")
+	require.Len(t, all, 2)
+	e := r.decode(all[1])
+	require.Equal(t, "hookspan.events.get3w.prediction.completed.get3w.flux-dev", all[1].Subject)
+	require.Equal(t, bridge.OriginPoll, e.Origin)
+	require.Equal(t, "application/json", e.ContentType)
+	require.Equal(t, map[string]string{"ref": "order 7", "tenant": "acme", "order": "7"}, e.Query)
+	webhook := foldtest.Told(t, bridge.OriginWebhook, foldtest.Done)
+	require.Equal(t, webhook.ID, e.ID)
+	receipt, err := r.store.next.Publish(context.Background(), webhook)
+	require.NoError(t, err)
+	require.Equal(t, bridge.Duplicate, receipt.Result)
+}
+
+// While the end cannot be stored the provider is not asked for it again.
+func TestStoresWhatItHasUntilItIsStored(t *testing.T) {
+	t.Parallel()
+	var asked polls
+	var failures atomic.Int64
+	r := withNATS(t, nil, asked.of(says(foldtest.Done)))
+	r.store.fail(
+		func(string) error {
+			if failures.Add(1) < 10 {
+				return fmt.Errorf("storing: %w", bridge.ErrFull)
+			}
+			return nil
+		},
+		func(string) error {
+			if failures.Add(1) < 20 {
+				return fmt.Errorf("storing: %w", bridge.ErrUnknown)
+			}
+			return nil
+		})
+	r.leadership.add(r.Poller, Record{Source: "get3w", ID: "pred_1", Model: model, FirstSeen: time.Now().Add(-time.Hour)})
+	stop := r.start()
+	r.eventually(func() bool { return r.count(pollEnded) == 1 })
+	require.NoError(t, stop())
+	require.Len(t, asked.all(), 1)
+	require.Len(t, r.stream("HOOKSPAN_EVENTS"), 1)
+}
+
+// What can never be stored is no end, and not asked for without rest.
+func TestAnswerThatIsTooLarge(t *testing.T) {
+	t.Parallel()
+	r := withNATS(t, nil, says(foldtest.Done))
+	r.store.fail(func(string) error { return fmt.Errorf("storing: %w", bridge.ErrTooLarge) }, nil)
+	r.leadership.add(r.Poller, Record{Source: "get3w", ID: "pred_1", Model: model, FirstSeen: time.Now().Add(-time.Hour)})
+	stop := r.start()
+	r.eventually(func() bool { return len(r.alarms.of(bridge.AlarmPolling)) > 0 })
+	require.NoError(t, stop())
+	require.Contains(t, r.alarms.of(bridge.AlarmPolling)[0].Text, bridge.ErrTooLarge.Error())
+	require.Zero(t, r.count(pollEnded))
+	require.Zero(t, r.leadership.record("pred_1").GivenUp, "nothing is known of others")
+}
+
+// The stream knows ids for a while. An event from before, of a prediction that the prediction store
+// has forgotten and that is watched again, is not stored a second time: the prediction store is
+// given it again, and consumers are not.
+func TestEventThatTheStreamForgotIsStoredOnce(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	for name, c := range map[string]struct {
+		of    string // whose event is stored
+		again bool
+	}{
+		"of this prediction":    {"pred_1", true},
+		"of another prediction": {"pred_2", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := withNATS(t, nil, says(foldtest.Done))
+			old := foldtest.Told(t, bridge.OriginWebhook, foldtest.Done)
+			old.PredictionID, old.ID = c.of, c.of+old.ID[len("pred_1"):]
+			header := nats.Header(old.Header())
+			header.Set(bridge.HeaderMsgID, "forgotten")
+			for n := range 3 {
+				_, err := r.store.next.Publish(ctx, streamtest.Event(fmt.Sprint("other_", n)))
+				require.NoError(t, err)
+			}
+			_, err := r.store.next.Store(ctx, "HOOKSPAN_EVENTS", &nats.Msg{Subject: r.cfg.Names.SubjectOf(old), Header: header, Data: old.Body})
+			require.NoError(t, err)
+			rec := r.announce(bridge.Watch{})
+			rec.FirstSeen = time.Now().UTC()
+			r.leadership.add(r.Poller, rec)
+			stop := r.start()
+			r.eventually(func() bool { return r.openOnes() == 0 })
+			require.NoError(t, stop())
+			all := r.stream("HOOKSPAN_EVENTS")
+			require.Len(t, all, 6)
+			last := all[5]
+			e := r.decode(last)
+			if !c.again {
+				require.Equal(t, "hookspan.events.get3w.prediction.completed.get3w.flux-dev", last.Subject)
+				require.Equal(t, bridge.OriginPoll, e.Origin)
+				return
+			}
+			require.Equal(t, "hookspan.again.predictions.get3w.prediction.completed.get3w.flux-dev", last.Subject)
+			require.Equal(t, old.ID, e.ID)
+			require.Equal(t, bridge.OriginWebhook, e.Origin)
+			again, err := bridge.DecodeAgain(bridge.Header(last.Header))
+			require.NoError(t, err)
+			require.Equal(t, bridge.Again{Sequence: 4}, again)
+			require.Equal(t, 1, r.count(pollEnded))
+		})
+	}
+}
+
+// Nothing is looked for that the prediction store would know: what it has heard of, and what it has
+// not forgotten yet.
+func TestLooksOnlyForWhatCanBeThere(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	r := withNATS(t, nil, nil)
+	q := &poll{sourcePoller: r.bySource["get3w"]}
+	end := foldtest.Told(t, bridge.OriginPoll, foldtest.Done) // at 11:00
+	end.ReceivedAt = foldtest.Noon.Add(time.Hour)
+	for firstSeen, keep := range map[time.Time]time.Duration{
+		foldtest.Noon.Add(-75 * time.Minute): 0,
+		foldtest.Noon:                        72 * time.Hour,
+		foldtest.Noon.Add(48 * time.Hour):    72 * time.Hour,
+	} {
+		q.it.FirstSeen, r.cfg.Keep = firstSeen, keep
+		r.js = nil // it would panic
+		m, err := q.find(ctx, end)
+		require.NoError(t, err)
+		require.Nil(t, m)
+	}
+	r.js = r.bench.JS
+	header := nats.Header(end.Header())
+	header.Set(bridge.HeaderMsgID, "forgotten")
+	_, err := r.store.next.Store(ctx, "HOOKSPAN_EVENTS", &nats.Msg{Subject: r.cfg.Names.SubjectOf(end), Header: header, Data: end.Body})
+	require.NoError(t, err)
+	r.cfg.Keep = 72 * time.Hour
+	for firstSeen, found := range map[time.Time]bool{
+		time.Now().Add(71 * time.Hour): false, // it was stored too late to be forgotten
+		time.Now().Add(73 * time.Hour): true,
+	} {
+		q.it.FirstSeen = firstSeen
+		end.ReceivedAt = firstSeen
+		m, err := q.find(ctx, end)
+		require.NoError(t, err)
+		require.Equal(t, found, m != nil)
+		end.ReceivedAt = foldtest.Noon.Add(30 * time.Minute) // the stream knows the id of what has come since
+		m, err = q.find(ctx, end)
+		require.NoError(t, err)
+		require.Nil(t, m)
+	}
+}
+
+// However many events there are, and whatever the provider says of time, looking for one
+// ends.
+func TestLookingEnds(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	r := withNATS(t, nil, nil)
+	q := &poll{sourcePoller: r.bySource["get3w"]}
+	q.it.FirstSeen = time.Now().Add(time.Hour)
+	for n := range 5 {
+		_, err := r.store.next.Publish(ctx, foldtest.Told(t, bridge.OriginWebhook, fmt.Sprintf(`"status":"completed","outputs":[%d]`, n)))
+		require.NoError(t, err)
+	}
+	for looks, found := range map[int]bool{4: false, 5: true} {
+		end := foldtest.Told(t, bridge.OriginPoll, `"status":"completed","outputs":[4],"completed_at":"1970-01-01T00:00:00Z"`)
+		end.ReceivedAt = q.it.FirstSeen
+		r.looks = looks
+		m, err := q.find(ctx, end)
+		require.NoError(t, err)
+		require.Equal(t, found, m != nil)
+	}
+	r.js = nil // it would panic
+	end := foldtest.Told(t, bridge.OriginPoll, `"status":"completed","outputs":[4]`)
+	end.ReceivedAt = q.it.FirstSeen
+	m, err := q.find(ctx, end)
+	require.NoError(t, err)
+	require.Nil(t, m, "it may have ended at any time")
+}
+
+var errCrash = errors.New("the process is killed")

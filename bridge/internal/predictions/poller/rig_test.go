@@ -1,0 +1,266 @@
+package poller
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/source"
+)
+
+// fakeProvider is somebody else's API.
+type fakeProvider func(ctx context.Context, id string) ([]byte, error)
+
+func (p fakeProvider) Result(ctx context.Context, id string) ([]byte, error) { return p(ctx, id) }
+
+func (p fakeProvider) HasKey() bool { return true }
+
+// says is a provider that says the same of every prediction.
+func says(rest string) fakeProvider {
+	return func(_ context.Context, id string) ([]byte, error) {
+		return []byte(`{"id":"` + id + `","model":"get3w/flux-dev",` + rest + `}`), nil
+	}
+}
+
+func fails(err error) fakeProvider {
+	return func(context.Context, string) ([]byte, error) { return nil, err }
+}
+
+// asking is one question that a provider was asked.
+type madePoll struct {
+	id string
+	at time.Time
+}
+
+// askings remembers what a provider was asked.
+type polls struct {
+	mu   sync.Mutex
+	list []madePoll
+}
+
+func (a *polls) of(p fakeProvider) fakeProvider {
+	return func(ctx context.Context, id string) ([]byte, error) {
+		a.mu.Lock()
+		a.list = append(a.list, madePoll{id, time.Now()})
+		a.mu.Unlock()
+		return p(ctx, id)
+	}
+}
+
+func (a *polls) all() []madePoll {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]madePoll(nil), a.list...)
+}
+
+func (a *polls) ids() string {
+	var ids []string
+	for _, one := range a.all() {
+		ids = append(ids, one.id)
+	}
+	return strings.Join(ids, " ")
+}
+
+// memoryDesk is a prediction store in memory: it writes over one revision only.
+type memoryLeadership struct {
+	mu       sync.Mutex
+	held     map[string]*Queue
+	written  map[string]Record
+	revision uint64
+	fail     func(Record) error // what becomes of the next save
+
+	// passOver reports whether it was brought back meanwhile.
+	passOver func() bool
+
+	behind atomic.Bool
+	looks  atomic.Int64 // how often anything of it was looked at
+}
+
+func newMemoryLeadership() *memoryLeadership {
+	return &memoryLeadership{held: map[string]*Queue{}, written: map[string]Record{}}
+}
+
+func (d *memoryLeadership) Queues() map[string]*Queue {
+	d.looks.Add(1)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maps.Clone(d.held)
+}
+
+func (d *memoryLeadership) UpToDate() bool {
+	d.looks.Add(1)
+	return !d.behind.Load()
+}
+
+func (d *memoryLeadership) Save(ctx context.Context, rec Record, revision uint64) (uint64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fail != nil {
+		if err := d.fail(rec); err != nil {
+			return 0, err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	list := d.held[rec.Source]
+	it, open := list.Get(rec.ID)
+	switch {
+	case !open:
+		return 0, ErrNotOpen
+	case it.Revision != revision:
+		return 0, errors.New("another revision")
+	}
+	d.revision++
+	if d.passOver != nil && d.passOver() {
+		rec = Record{Source: rec.Source, ID: rec.ID, FirstSeen: rec.FirstSeen}
+	}
+	it.Record, it.Revision = rec, d.revision
+	list.Set(it)
+	d.written[rec.ID] = rec
+	return d.revision, nil
+}
+
+func (d *memoryLeadership) record(id string) Record {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.written[id]
+}
+
+func (d *memoryLeadership) add(r *Poller, rec Record) {
+	due := r.Due(rec)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	list := d.held[rec.Source]
+	if list == nil {
+		list = NewQueue()
+		d.held[rec.Source] = list
+	}
+	d.revision++
+	d.written[rec.ID] = rec
+	list.Set(Item{Record: rec, Revision: d.revision, Due: due})
+}
+
+func (d *memoryLeadership) remove(e *bridge.Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if list := d.held[e.Source]; list != nil {
+		list.Remove(e.PredictionID)
+	}
+}
+
+// memoryStates knows the predictions that it was told of.
+type memoryStates struct{ known sync.Map }
+
+func (m *memoryStates) set(s *bridge.PredictionState) { m.known.Store(s.Source+"/"+s.ID, s) }
+
+func (m *memoryStates) Get(_ context.Context, source, id string) (*bridge.PredictionState, error) {
+	s, ok := m.known.Load(source + "/" + id)
+	if !ok {
+		return nil, bridge.ErrNotFound
+	}
+	return s.(*bridge.PredictionState), nil
+}
+
+// alarms remembers alarms.
+type alarms struct {
+	mu   sync.Mutex
+	list []bridge.Alarm
+}
+
+func (a *alarms) Raise(alarm bridge.Alarm) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.list = append(a.list, alarm)
+}
+
+func (a *alarms) of(kind string) []bridge.Alarm {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var of []bridge.Alarm
+	for _, one := range a.list {
+		if one.Kind == kind {
+			of = append(of, one)
+		}
+	}
+	return of
+}
+
+// noStore is for tests in which nothing is stored.
+type noStore struct{ t testing.TB }
+
+func (s noStore) Publish(context.Context, *bridge.Event) (bridge.Receipt, error) {
+	return bridge.Receipt{}, errors.New("nothing is stored here")
+}
+
+func (s noStore) Store(context.Context, string, *nats.Msg) (bridge.Receipt, error) {
+	return bridge.Receipt{}, errors.New("nothing is stored here")
+}
+
+// askRig is a reconciler that can be run.
+type rig struct {
+	*Poller
+	states     *memoryStates
+	t          testing.TB
+	leadership *memoryLeadership
+	alarms     *alarms
+	logs       *observer.ObservedLogs
+}
+
+// newAskRig returns a reconciler of source get3w with the provider, and of the source
+// other with the second one.
+func newRig(t testing.TB, store Store, js jetstream.JetStream, providers ...fakeProvider) *rig {
+	t.Helper()
+	core, logs := observer.New(zapcore.DebugLevel)
+	cfg := Config{Sources: map[string]SourceConfig{}, GiveUpAfter: 24 * time.Hour, Alarms: &alarms{}, Logger: zap.New(core)}
+	for i, p := range providers {
+		name := []string{"get3w", "other"}[i]
+		src, err := source.New(source.Config{Name: name, Kind: "get3w"})
+		require.NoError(t, err)
+		cfg.Sources[name] = SourceConfig{Source: src, Provider: p, Rate: 5, PollAfter: 220 * time.Second, Query: []string{"ref", "tenant", "order"}}
+	}
+	states := &memoryStates{}
+	return &rig{Poller: New(cfg, store, states, js), states: states, t: t, leadership: newMemoryLeadership(), alarms: cfg.Alarms.(*alarms), logs: logs}
+}
+
+// start runs it until stop is called, which returns what run does.
+func (r *rig) start() (stop func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	r.t.Cleanup(cancel)
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx, r.leadership) }()
+	return func() error {
+		cancel()
+		return <-done
+	}
+}
+
+// add adds one that was seen so long ago.
+func (r *rig) add(id string, ago time.Duration) Record {
+	rec := Record{Source: "get3w", ID: id, Model: "get3w/flux-dev", FirstSeen: time.Now().UTC().Add(-ago)}
+	r.leadership.add(r.Poller, rec)
+	return rec
+}
+
+func (r *rig) count(result string) int {
+	return int(testutil.ToFloat64(r.metrics.polls.WithLabelValues("get3w", result)))
+}
+
+// pass lets time pass in a bubble of synctest, where nobody waits for it.
+func pass(d time.Duration) {
+	time.Sleep(d) //nolint:forbidigo // it is the bubble's time
+}

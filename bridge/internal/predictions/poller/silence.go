@@ -1,0 +1,125 @@
+package poller
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+const (
+	// silentAfter is how many predictions without a webhook are a source that is
+	// silent.
+	silentAfter = 3
+	// silenceRemembers is of how many polled predictions the times are remembered, the
+	// last ones.
+	silenceRemembers = 1024
+)
+
+// silence watches whether the webhooks of one source have stopped. It is safe for
+// concurrent use.
+type silence struct {
+	// began is when it was first looked: what ended before may have been sent to us in
+	// vain.
+	began time.Time
+
+	mu          sync.Mutex
+	lastWebhook time.Time
+	// polled are those that got their end by polling since then, earlier counts more of
+	// them.
+	polled  []polledEnd
+	earlier int
+	check   bool // something was polled since it was judged last
+}
+
+// polledEnd is the end of a prediction that was polled: when the provider says that it
+// came, when it arrived here, and whether the bridge itself had submitted it, and so asked
+// for a webhook.
+type polledEnd struct {
+	completed, received time.Time
+	submitted           bool
+}
+
+// webhook is told when one arrived. They come in any order.
+func (s *silence) webhook(at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !at.After(s.lastWebhook) {
+		return
+	}
+	s.lastWebhook = at
+	since := s.polled[:0]
+	for _, p := range s.polled {
+		if p.received.After(at) {
+			since = append(since, p)
+		}
+	}
+	if len(since) < len(s.polled) {
+		s.earlier = 0
+	}
+	s.polled = since
+}
+
+// poll is told of an end that was polled, live when that was a moment ago.
+func (s *silence) poll(p polledEnd, live bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !p.received.After(s.lastWebhook) {
+		return
+	}
+	if len(s.polled) == silenceRemembers {
+		s.polled = append(s.polled[:0], s.polled[1:]...)
+		s.earlier++
+	}
+	s.polled = append(s.polled, p)
+	s.check = s.check || live
+}
+
+// since returns when the last webhook came and how many were polled since.
+func (s *silence) since() (lastWebhook time.Time, polled int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lastWebhook, s.earlier + len(s.polled)
+}
+
+// unjudged reports whether something was polled since it was judged last.
+func (s *silence) unjudged() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.check
+}
+
+// judge reports whether the source is silent: predictions ended at the provider after
+// its last webhook had come, and had none. Those that ended before it, or before this
+// process began, lack theirs for another reason. One that has never sent anything need
+// not, unless the bridge itself asked for webhooks.
+func (s *silence) judge() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.check = false
+	missing, never := 0, s.lastWebhook.IsZero()
+	for _, p := range s.polled {
+		if p.completed.After(s.lastWebhook) && p.completed.After(s.began) && (p.submitted || !never) {
+			missing++
+		}
+	}
+	return missing >= silentAfter
+}
+
+// alarm is what is said of a source that is silent.
+func (s *silence) alarm(source string) bridge.Alarm {
+	last, polled := s.since()
+	text := fmt.Sprintf("%s has never sent a webhook, as far as the prediction store remembers; %d predictions were completed by polling; ", source, polled)
+	details := map[string]any{"source": source, "polled_since": polled}
+	if !last.IsZero() {
+		last = last.UTC()
+		text = fmt.Sprintf("webhooks from %s stopped at %s (%s); %d predictions were completed by polling since then; ",
+			source, last.Format("15:04"), last.Format(time.RFC3339), polled)
+		details["last_webhook"] = last
+	}
+	return bridge.Alarm{
+		Kind: bridge.AlarmSilence, Subject: source, Details: details,
+		Text: text + "check the webhook_url that they are submitted with, and the secret",
+	}
+}

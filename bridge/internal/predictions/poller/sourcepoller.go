@@ -1,0 +1,183 @@
+package poller
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
+
+	"github.com/hookspan/hookspan/internal/backoff"
+)
+
+// atOnce is how many polls to one provider are on their way at most.
+const atOnce = 4
+
+// sourcePoller polls the provider of one source.
+type sourcePoller struct {
+	*Poller
+	name     string
+	source   SourceConfig
+	log      *zap.Logger
+	limiter  *rate.Limiter
+	throttle *throttle
+	silence  *silence
+
+	// listed: the leadership has a queue of it.
+	listed atomic.Bool
+	// woken is told when there is something to judge.
+	woken chan struct{}
+	// noDeadLetters is until when nothing is given up, since no dead letter could be stored.
+	noLetters atomic.Pointer[time.Time]
+	// polls and ends count since the process began, lost those that were given up.
+	polls, ends, lost atomic.Int64
+}
+
+func newSourcePoller(r *Poller, name string, cfg SourceConfig) *sourcePoller {
+	limit := rate.Inf
+	if cfg.Rate > 0 {
+		limit = rate.Limit(cfg.Rate)
+	}
+	return &sourcePoller{
+		Poller: r, name: name, source: cfg, log: r.log.With(zap.String("source", name)),
+		limiter: rate.NewLimiter(limit, 1), throttle: &throttle{times: r.times}, silence: &silence{began: time.Now()}, woken: make(chan struct{}, 1),
+	}
+}
+
+// work polls what is due in the queue until ctx ends, and returns nil then.
+func (s *sourcePoller) work(ctx context.Context, d Leadership, list *Queue) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		slots := make(chan struct{}, atOnce)
+		progress := &catchUpLog{poller: s, list: list}
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case slots <- struct{}{}:
+			}
+			it, ok := s.next(ctx, d, list, progress)
+			if !ok {
+				return nil
+			}
+			p := &poll{sourcePoller: s, leadership: d, list: list, it: it}
+			if s.throttle.troubled() {
+				if err := p.do(ctx); err != nil {
+					return err
+				}
+				<-slots
+				continue
+			}
+			g.Go(func() error {
+				defer func() { <-slots }()
+				return p.do(ctx)
+			})
+		}
+	})
+	return g.Wait()
+}
+
+// next waits until one may be asked for, and takes it: the oldest of those that are
+// due. It returns false when ctx has ended.
+func (s *sourcePoller) next(ctx context.Context, d Leadership, list *Queue, progress *catchUpLog) (Item, bool) {
+	for {
+		now := time.Now()
+		if it, wait, ok := s.take(now, d, list, progress); ok {
+			return it, true
+		} else if !s.wait(ctx, list, wait) {
+			return Item{}, false
+		}
+	}
+}
+
+// take returns the next one to ask for, or until when to wait unless something
+// changes, zero for ever.
+func (s *sourcePoller) take(now time.Time, d Leadership, list *Queue, progress *catchUpLog) (Item, time.Time, bool) {
+	at, due := list.next(now)
+	unjudged := s.silence.unjudged()
+	switch {
+	case !due && !unjudged:
+		progress.idle()
+		return Item{}, at, false
+	case !d.UpToDate():
+		return Item{}, now.Add(s.times.behind), false
+	case unjudged:
+		if s.silence.judge() {
+			s.cfg.Alarms.Raise(s.silence.alarm(s.name))
+		}
+		return Item{}, now, false
+	}
+	if !s.source.Provider.HasKey() {
+		return Item{}, now.Add(s.times.later), false
+	}
+	progress.look(now)
+	if until := s.throttle.pausedUntil(); until.After(now) {
+		return Item{}, until, false
+	}
+	turn := s.limiter.ReserveN(now, 1)
+	if delay := turn.DelayFrom(now); delay > 0 {
+		turn.CancelAt(now)
+		return Item{}, now.Add(delay), false
+	}
+	it, _, ok := list.take(now)
+	if !ok {
+		turn.CancelAt(now)
+		return Item{}, now, false
+	}
+	// More may be known by now of how long such a prediction takes.
+	next := s.Due(it.Record)
+	if until := s.noLetters.Load(); until != nil && !it.GivenUp.IsZero() {
+		next = later(next, *until)
+	}
+	if next.After(now) {
+		turn.CancelAt(now)
+		list.give(it.ID, func(it *Item) { it.Due = next })
+		return Item{}, now, false
+	}
+	return it, time.Time{}, true
+}
+
+// wait returns false when ctx has ended.
+func (s *sourcePoller) wait(ctx context.Context, list *Queue, until time.Time) bool {
+	var expired <-chan time.Time
+	if !until.IsZero() {
+		timer := time.NewTimer(time.Until(until))
+		defer timer.Stop()
+		expired = timer.C
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-expired:
+	case <-list.sooner:
+	case <-s.woken:
+	}
+	return ctx.Err() == nil
+}
+
+func (s *sourcePoller) wake() {
+	select {
+	case s.woken <- struct{}{}:
+	default:
+	}
+}
+
+// tryTo does something with the store again and again until it is done, and returns
+// nil, or until it can never be, ctx ends or more is false, and returns the last error.
+func (s *sourcePoller) tryTo(ctx context.Context, what string, never error, more func() bool, do func(context.Context) error) error {
+	retry := backoff.Backoff{First: s.times.retry, Max: s.times.retryMax}
+	for {
+		err := do(ctx)
+		if err == nil || errors.Is(err, never) || ctx.Err() != nil || !more() {
+			return err
+		}
+		wait := retry.Next()
+		s.log.Warn(what+" failed and is tried again", zap.Duration("after", wait), zap.Error(err))
+		if !backoff.Sleep(ctx, wait) {
+			return err
+		}
+	}
+}
