@@ -91,7 +91,7 @@ var arrows = map[string]arrow{
 	"internal/natserr":       {never: withoutServer},
 	"internal/natstest":      {ours: []string{"bridge", "internal/streams"}, never: withoutEcho},
 	"internal/needs":         {stdOnly: true},
-	"internal/attemptrecord": {ours: []string{"bridge", "internal/natserr", "internal/streamread"}, never: lean},
+	"internal/attemptrecord": {ours: []string{"bridge", "internal/natserr", "internal/printable", "internal/streamread"}, never: lean},
 	"internal/durable":       {ours: []string{"bridge", "internal/consumerstate", "internal/natserr", "internal/streamread"}, never: lean},
 	"internal/dialguard":     {never: append(withoutNATS, "net/http")},
 	"internal/consumerstate": {ours: []string{"bridge"}, stdOnly: true},
@@ -101,7 +101,7 @@ var arrows = map[string]arrow{
 	"internal/printable":     {stdOnly: true},
 	"internal/redial":        {never: lean},
 	"internal/signing":       {stdOnly: true, never: []string{"net/http"}},
-	"internal/streamread":    {ours: []string{"bridge"}, never: withoutServer},
+	"internal/streamread":    {ours: []string{"internal/printable", "bridge"}, never: withoutServer},
 	"internal/streams":       {ours: []string{"bridge"}, never: withoutServer},
 	"internal/waitbudget":    {ours: []string{"bridge"}, never: withoutServer},
 

@@ -86,8 +86,8 @@ type Leadership interface {
 }
 
 var (
-	// ErrNotOpen: the prediction has its end, or was given up.
+	// ErrNotOpen means that the prediction has its end, or was given up.
 	ErrNotOpen = errors.New("the prediction is not open any more")
-	// ErrNotLeader: another process has taken the lead.
+	// ErrNotLeader means that another process has taken the lead.
 	ErrNotLeader = errors.New("another process leads the predictions")
 )
