@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 
 	"go.uber.org/zap"
@@ -125,7 +124,7 @@ func (p *providerSet) restartKeys(cfg *config.Config) []string {
 			keys = append(keys, "sources."+name+".api")
 		default:
 			api.Key = ""
-			keys = append(keys, config.Differences("sources."+name+".api", reflect.ValueOf(began), reflect.ValueOf(api))...)
+			keys = append(keys, config.Differences("sources."+name+".api", began, api)...)
 		}
 	}
 	return keys

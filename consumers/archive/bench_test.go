@@ -21,7 +21,6 @@ func large(w http.ResponseWriter, _ *http.Request) {
 // An output goes to the disk as it comes: what is allocated for it does not
 // depend on its size.
 func TestOutputIsNotHeldInMemory(t *testing.T) {
-	t.Parallel()
 	srv := serve(t, large)
 	b := setup(t, nil)
 	var before, after runtime.MemStats

@@ -115,17 +115,27 @@ func walkSequences(ctx context.Context, stream jetstream.Stream, s Span, visit f
 }
 
 // Get returns one message, the one with that sequence unless an option says otherwise. The
-// error wraps [bridge.ErrNotFound] when the server answers and has no such message, or one
-// that cannot be read.
+// error wraps [bridge.ErrNotFound] when the server answers that it has no such message.
 func Get(ctx context.Context, stream jetstream.Stream, seq uint64, opts ...jetstream.GetMsgOpt) (*jetstream.RawStreamMsg, error) {
 	m, err := stream.GetMsg(ctx, seq, opts...)
-	if errors.Is(err, jetstream.ErrMsgNotFound) || senseless(err) {
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		err = fmt.Errorf("%w: %w", bridge.ErrNotFound, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading message %d of %s: %w", seq, stream.CachedInfo().Config.Name, err)
 	}
 	return m, nil
+}
+
+// GetReadable is [Get] for scans that look for damage: its error wraps [bridge.ErrNotFound]
+// also for a message whose header cannot be used. Whoever acts on one message uses Get: the
+// next server that is asked may have the message whole.
+func GetReadable(ctx context.Context, stream jetstream.Stream, seq uint64, opts ...jetstream.GetMsgOpt) (*jetstream.RawStreamMsg, error) {
+	m, err := Get(ctx, stream, seq, opts...)
+	if senseless(err) {
+		err = fmt.Errorf("%w: %w", bridge.ErrNotFound, err)
+	}
+	return m, err
 }
 
 // senseless reports whether err is about a header that nats.go cannot use, for which it has
@@ -178,11 +188,22 @@ func Open(ctx context.Context, js jetstream.JetStream, name string) (jetstream.S
 // FirstSince returns the sequence of the first message that was stored at t or
 // later, or the one after the stream's last.
 func FirstSince(ctx context.Context, stream jetstream.Stream, t time.Time) (uint64, error) {
+	return firstSince(ctx, stream, t, Get)
+}
+
+// FirstReadableSince is [FirstSince] that passes over messages as [GetReadable] does.
+func FirstReadableSince(ctx context.Context, stream jetstream.Stream, t time.Time) (uint64, error) {
+	return firstSince(ctx, stream, t, GetReadable)
+}
+
+type getter func(ctx context.Context, stream jetstream.Stream, seq uint64, opts ...jetstream.GetMsgOpt) (*jetstream.RawStreamMsg, error)
+
+func firstSince(ctx context.Context, stream jetstream.Stream, t time.Time, get getter) (uint64, error) {
 	state := stream.CachedInfo().State
 	low, high := max(1, state.FirstSeq), state.LastSeq+1
 	for low < high {
 		middle := low + (high-low)/2
-		m, err := Get(ctx, stream, middle, jetstream.WithGetMsgSubject(">"))
+		m, err := get(ctx, stream, middle, jetstream.WithGetMsgSubject(">"))
 		switch {
 		case errors.Is(err, bridge.ErrNotFound):
 			high = middle // nothing readable lies there or behind it

@@ -98,7 +98,7 @@ func (r *round) nextMatching(ctx context.Context, filters []string, from, waitin
 		return next, nil
 	}
 	for _, filter := range filters {
-		m, err := streamread.Get(ctx, r.stream, from, jetstream.WithGetMsgSubject(filter))
+		m, err := streamread.GetReadable(ctx, r.stream, from, jetstream.WithGetMsgSubject(filter))
 		switch {
 		case err == nil:
 			next = min(next, m.Sequence)
@@ -122,7 +122,7 @@ func (r *round) nextMatching(ctx context.Context, filters []string, from, waitin
 
 // firstSince returns the first sequence that is not surely older than t.
 func (r *round) firstSince(ctx context.Context, t time.Time) (uint64, error) {
-	first, err := streamread.FirstSince(ctx, r.stream, t)
+	first, err := streamread.FirstReadableSince(ctx, r.stream, t)
 	if err != nil {
 		return 0, fmt.Errorf("looking for events of an age: %w", err)
 	}

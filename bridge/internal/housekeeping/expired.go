@@ -197,7 +197,7 @@ func (r *round) skipRecorded(ctx context.Context, d *durable) error {
 // timeOf is when the event at or after a sequence was stored; zero if that
 // cannot be read.
 func (r *round) timeOf(ctx context.Context, sequence uint64) time.Time {
-	m, err := streamread.Get(ctx, r.stream, sequence, jetstream.WithGetMsgSubject(">"))
+	m, err := streamread.GetReadable(ctx, r.stream, sequence, jetstream.WithGetMsgSubject(">"))
 	if err != nil {
 		return time.Time{}
 	}

@@ -195,5 +195,5 @@ func (p *pass) next(ctx context.Context, at uint64) (*jetstream.RawStreamMsg, er
 func (p *pass) get(ctx context.Context, at uint64, opts ...jetstream.GetMsgOpt) (*jetstream.RawStreamMsg, error) {
 	ctx, cancel := context.WithTimeout(ctx, scrubTimeout)
 	defer cancel()
-	return streamread.Get(ctx, p.stream, at, opts...)
+	return streamread.GetReadable(ctx, p.stream, at, opts...)
 }
