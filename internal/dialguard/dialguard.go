@@ -19,9 +19,14 @@ var ErrBlocked = errors.New("address is not permitted")
 // private are loopback, RFC 1918, RFC 6598 and RFC 4193.
 var private = prefixes("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "::1/128", "fc00::/7")
 
+// nat64 is the prefix behind which a network without IPv4 reaches IPv4 addresses, public
+// and private ones (RFC 6052).
+var nat64 = prefixes("64:ff9b::/96")
+
 // Config says what a [Guard] permits. The zero value permits public addresses at any port.
 type Config struct {
-	// Private permits loopback and private networks: RFC 1918, RFC 6598 and RFC 4193.
+	// Private permits loopback and private networks: RFC 1918, RFC 6598 and RFC 4193, and,
+	// unless Plain is set, IPv4 behind NAT64 (RFC 6052).
 	Private bool
 	// Networks are permitted too.
 	Networks []netip.Prefix
@@ -48,6 +53,9 @@ func New(c Config) *Guard {
 	g := &Guard{permitted: c.Networks, plain: c.Plain, public: ssrf.New(ports)}
 	if c.Private {
 		g.permitted = slices.Concat(private, c.Networks)
+	}
+	if c.Private && !c.Plain {
+		g.permitted = append(g.permitted, nat64...)
 	}
 	return g
 }

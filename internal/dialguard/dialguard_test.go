@@ -13,9 +13,10 @@ var (
 	public  = []string{"8.8.8.8", "1.1.1.1", "2606:4700:4700::1111", "::ffff:8.8.8.8"}
 	local   = []string{"127.0.0.1", "127.9.9.9", "::1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1", "fd12::1", "::ffff:10.0.0.1", "::ffff:127.0.0.1"}
 	special = []string{
-		"192.0.2.1", "198.18.0.1", "240.0.0.1", "2001:db8::1", "2002:808:808::1", "64:ff9b::808:808", "64:ff9b:1::808:808", "fec0::1", "::808:808", "2001::1",
-		"64:ff9b::7f00:1", "2002:7f00:1::",
+		"192.0.2.1", "198.18.0.1", "240.0.0.1", "2001:db8::1", "2002:808:808::1", "64:ff9b:1::808:808", "fec0::1", "::808:808", "2001::1",
+		"2002:7f00:1::",
 	}
+	translated = []string{"64:ff9b::808:808", "64:ff9b::7f00:1"}
 	nobody = []string{
 		"169.254.169.254", "169.254.170.2", "169.254.0.1", "fe80::1", "fe80::1%eth0", "fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16",
 		"192.0.0.192", "0.0.0.0", "0.1.2.3", "::", "224.0.0.1", "ff02::1", "255.255.255.255",
@@ -32,11 +33,11 @@ func TestAddresses(t *testing.T) {
 		allowed [][]string
 		blocked [][]string
 	}{
-		"https":                {Config{}, [][]string{public}, [][]string{local, special, nobody}},
+		"https":                {Config{}, [][]string{public}, [][]string{local, special, translated, nobody}},
 		"https, one port":      {Config{Port: 443}, nil, [][]string{public, local, special, nobody}},
-		"https, private":       {Config{Private: true}, [][]string{public, local}, [][]string{special, nobody}},
-		"private, one port":    {Config{Private: true, Port: 443}, [][]string{local}, [][]string{public, special, nobody}},
-		"http, private":        {Config{Private: true, Plain: true}, [][]string{local}, [][]string{public, special, nobody}},
+		"https, private":       {Config{Private: true}, [][]string{public, local, translated}, [][]string{special, nobody}},
+		"private, one port":    {Config{Private: true, Port: 443}, [][]string{local, translated}, [][]string{public, special, nobody}},
+		"http, private":        {Config{Private: true, Plain: true}, [][]string{local}, [][]string{public, special, translated, nobody}},
 		"http, all networks":   {Config{Networks: everything, Plain: true}, [][]string{public, local, special}, [][]string{nobody}},
 		"https, all networks":  {Config{Networks: everything, Private: true}, [][]string{public, local, special}, [][]string{nobody}},
 		"https, one network":   {Config{Networks: prefixes("10.1.0.0/16")}, [][]string{public, {"10.1.2.3", "::ffff:10.1.2.3"}}, [][]string{{"10.2.0.1", "127.0.0.1"}, special, nobody}},
