@@ -12,10 +12,6 @@ import (
 
 // Settings of the streams that the operator need not choose.
 const (
-	// MinDuplicates is the shortest time for which a duplicate is known. A
-	// million ids in it cost the server 133 to 185 MiB.
-	MinDuplicates = 2 * time.Hour
-
 	// MaxPayload is the largest message of the embedded server in bytes, header included:
 	// the most that nats-server takes without a warning.
 	MaxPayload = 8 << 20
@@ -33,15 +29,11 @@ const (
 	alarmsBytes                         = 8 << 20
 	advisoriesBytes                     = 16 << 20
 
-	deadAge        = 90 * 24 * time.Hour
-	deadDuplicates = 24 * time.Hour
-	refusedAge     = 14 * 24 * time.Hour
-	alarmsAge      = 90 * 24 * time.Hour
-	advisoriesAge  = 30 * 24 * time.Hour
-	maxConsumers   = 1024
-	// ringDuplicates is the server's default, for streams of which nothing relies on it. In
-	// the ring of refused deliveries it spans most of a sender's retries.
-	ringDuplicates = 2 * time.Minute
+	deadAge       = 90 * 24 * time.Hour
+	refusedAge    = 14 * 24 * time.Hour
+	alarmsAge     = 90 * 24 * time.Hour
+	advisoriesAge = 30 * 24 * time.Hour
+	maxConsumers  = 1024
 )
 
 // Config says how the streams are to be.

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 
@@ -41,15 +39,8 @@ func (s *Server) SetAPI(register func(api *echo.Group)) {
 
 // serveAPI guards the API and hands the request on.
 func (s *Server) serveAPI(c echo.Context) error {
-	if !s.loopback {
-		return echo.NewHTTPError(http.StatusForbidden,
-			"The API has no tokens yet, so it is served on a loopback address only: set admin.listen to one, such as 127.0.0.1:8081.")
-	}
 	r := c.Request()
-	if err := sameSite(r); err != nil {
-		return err
-	}
-	if err := carriesJSON(r); err != nil {
+	if err := s.checkAccess(r); err != nil {
 		return err
 	}
 	api := s.api.Load()
@@ -88,34 +79,6 @@ func leaveInFlight(ctx context.Context) {
 	if leave, ok := ctx.Value(leaveKey{}).(func()); ok {
 		leave()
 	}
-}
-
-// sameSite refuses a request that a page of another site has a browser send.
-func sameSite(r *http.Request) error {
-	errForeign := echo.NewHTTPError(http.StatusForbidden, "The API does not answer to pages of other sites.")
-	switch r.Header.Get("Sec-Fetch-Site") {
-	case "", "same-origin", "none": // no browser, our own page, or typed in
-	default:
-		return errForeign
-	}
-	if origin := r.Header.Get("Origin"); origin != "" {
-		if u, err := url.Parse(origin); err != nil || u.Host != r.Host {
-			return errForeign
-		}
-	}
-	return nil
-}
-
-// carriesJSON refuses what a form of a web page can send without asking first.
-func carriesJSON(r *http.Request) error {
-	switch r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodDelete:
-		return nil
-	}
-	if name, _, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType)); err != nil || name != echo.MIMEApplicationJSON {
-		return echo.NewHTTPError(http.StatusUnsupportedMediaType, "Send Content-Type: application/json.")
-	}
-	return nil
 }
 
 // tooLarge makes an error of a body over the limit one that its sender is told.

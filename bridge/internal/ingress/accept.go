@@ -47,15 +47,7 @@ func (s *Server) accept(c echo.Context) error {
 		return err
 	}
 	line.result = string(receipt.Result)
-	return c.JSON(http.StatusOK, accepted{Result: receipt.Result, ID: event.ID})
-}
-
-// accepted is the body of a 200.
-type accepted struct {
-	Result bridge.Result `json:"result"`
-	// ID is the event's; what is quarantined has a cause instead.
-	ID    string `json:"id,omitempty"`
-	Cause string `json:"cause,omitempty"`
+	return respondAccepted(c, accepted{Result: receipt.Result, ID: event.ID})
 }
 
 // route returns the source that the URL names.

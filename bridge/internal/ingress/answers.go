@@ -25,6 +25,19 @@ var (
 	errToken         = fmt.Errorf("path token: %w", source.ErrNotAuthentic)
 )
 
+// accepted is the body of a 200. The sender is told so of an event that is stored, known
+// already or spooled, and of a delivery that is quarantined: one that cannot be decoded or
+// is stale ([source.CauseStale]), since a retry could not help and nothing is lost.
+type accepted struct {
+	Result bridge.Result `json:"result"`
+	// ID is that of the event, Cause why the delivery is quarantined.
+	ID    string `json:"id,omitempty"`
+	Cause string `json:"cause,omitempty"`
+}
+
+// respondAccepted is the only writer of 200 to a delivery.
+func respondAccepted(c echo.Context, body accepted) error { return c.JSON(http.StatusOK, body) }
+
 // answer is what the sender is told of an error. The text never depends on what
 // was wrong in detail, so it holds nothing that helps to forge or to look inside.
 type answer struct {
@@ -43,8 +56,8 @@ const causeBusy = "busy"
 // own schedule.
 const later = "10"
 
-// answers is the one place where an error becomes a status. The first that
-// matches counts.
+// answers is the one place where an error becomes a status; everything else is
+// [accepted]. The first that matches counts.
 var answers = []answer{
 	{source.ErrNotAuthentic, http.StatusUnauthorized, "", "The delivery is not authentic: check the secret and the URL.", causeNotAuthentic},
 	{errUnknownSource, http.StatusNotFound, "", "No source of this name is configured.", "unknown_source"},
