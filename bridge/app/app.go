@@ -46,9 +46,9 @@ type Options struct {
 	Reload <-chan os.Signal
 }
 
-// App is a bridge. [New] makes one. Start is called once; Stop can be called by any
-// goroutine and more than once. The other methods are safe for concurrent use once Start
-// has returned nil.
+// App is a bridge. [New] makes one. Start is called once. Stop is called after Start has
+// returned, by any goroutine and as often as one likes; the end of its context makes Start
+// return. The other methods are safe for concurrent use once Start has returned nil.
 type App struct {
 	*env
 
@@ -135,9 +135,9 @@ func (a *App) phase() string {
 	return ""
 }
 
-// Start starts every part, and returns once all of them run and listen. It gives up when
-// ctx ends; after that ctx means nothing to what runs. The caller calls Stop after an
-// error too.
+// Start starts every part, and returns once all of them run and listen. The end of ctx ends
+// what Start waits for; once Start has returned, ctx means nothing to what runs. The caller
+// calls Stop after an error too.
 func (a *App) Start(ctx context.Context) error {
 	defer context.AfterFunc(ctx, a.stop)()
 	for _, p := range a.parts() {

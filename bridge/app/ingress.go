@@ -68,7 +68,7 @@ func ingressConfig(in config.Ingress) (ingress.Config, error) {
 		IdleTimeout:              time.Duration(in.IdleTimeout),
 		MaxConnectionsPerAddress: in.MaxConnectionsPerAddress,
 		RatePerAddress:           float64(in.RatePerAddress),
-		BurstPerAddress:          in.BurstPerAddress,
+		BurstPerAddress:          in.Burst(),
 		TLSCert:                  in.TLS.Cert,
 		TLSKey:                   in.TLS.Key,
 		TrustedProxies:           proxies,

@@ -20,7 +20,9 @@ func (a *App) Stop() error {
 
 func (a *App) end() error {
 	a.ending.Do(func() {
-		a.log.Info("stopping")
+		if a.started.Load() {
+			a.log.Info("stopping")
+		}
 		a.stop()
 		a.ended = errors.Join(a.group.Wait(), a.onStop.run())
 	})

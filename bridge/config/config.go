@@ -73,7 +73,6 @@ func defaults() *Config {
 // fill adds what the file did not say. It runs before the check, so that what is checked
 // is what is used.
 func (c *Config) fill() {
-	c.Ingress.fill()
 	if len(c.Sources) == 0 {
 		c.ImpliedSources, c.Sources = true, defaultSources()
 	}

@@ -167,7 +167,7 @@ func TestConfigErrors(t *testing.T) {
 		{"consumer kind", "consumers:\n  a:\n    kind: bogus\n", `:3:11: consumers.a.kind: use archive, exec, forward, pull`},
 		{"filter", "consumers: {archive: {enabled: false}, a: {kind: archive, filter: {source: A}}}\n", `filter source "A"`},
 		{"filter event", "consumers: {archive: {enabled: false}, a: {kind: archive, filter: {event: outputs.lost}}}\n", `use one of prediction, outputs.archived, watch.set, watch.lost`},
-		{"the ledger's name", "consumers: {archive: {enabled: false}, predictions: {kind: archive}}\n", `the ledger of predictions has that name`},
+		{"the prediction store's name", "consumers: {archive: {enabled: false}, predictions: {kind: archive}}\n", `the prediction store has that name`},
 		{"API without a key", "sources: {get3w: {api: {base_url: https://api.example.com/v3}}}\n", `it has no key`},
 		{"API in clear", "sources: {get3w: {api: {key: env:K, base_url: http://api.example.com/v3}}}\n", `use https, or http to an address of this machine`},
 		{"API with credentials", "sources: {get3w: {api: {key: env:K, base_url: https://u:p@api.example.com/v3}}}\n", `without credentials`},

@@ -125,7 +125,7 @@ func (c *Common) checkCommon(name string, found *Checker) {
 	key := "consumers." + name
 	found.Check(key, bridge.CheckName("consumer", name))
 	if name == bridge.PredictionsConsumer {
-		found.Fail(key, "the ledger of predictions has that name: choose another one")
+		found.Fail(key, "the prediction store has that name: choose another one")
 	}
 	found.Check(key+".filter", c.Filter.Filter().Validate())
 	if f := c.Filter; f.Event != "" && f.Event != bridge.KindPrediction && len(f.Status) > 0 {

@@ -37,8 +37,9 @@ func (c *Consumers) UnmarshalYAML(unmarshal func(any) error) error {
 	return nil
 }
 
-// decode adds one consumer; unmarshal is nil for one without any key. One of no known kind
-// that is switched off is left out.
+// decode adds one consumer; unmarshal is nil for one without any key. A consumer that cannot
+// be decoded as its kind says is added as [invalid], so that the check of the configuration
+// tells of it together with everything else, unless it is switched off.
 func (c Consumers) decode(name string, unmarshal deferred) error {
 	if unmarshal == nil {
 		unmarshal = func(any) error { return nil }
@@ -54,19 +55,31 @@ func (c Consumers) decode(name string, unmarshal deferred) error {
 	if name == defaultConsumer {
 		kind = cmp.Or(kind, KindArchive)
 	}
+	wrong := &invalid{Common: Common{Kind: kind, Start: "new"}}
+	enabled := true
+	if err := decodeKey(keys["enabled"], &enabled); err != nil {
+		return err
+	}
+	wrong.Enabled = &enabled
 	empty, known := kinds[kind]
 	if !known {
-		enabled := true
-		if err := decodeKey(keys["enabled"], &enabled); err != nil || !enabled {
-			return err
-		}
-		return Problem{[]string{"consumers", name, "kind"}, "use " + strings.Join(slices.Sorted(maps.Keys(kinds)), ", ")}
+		wrong.problems.Fail("consumers."+name+".kind", "use %s", strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
+		c[name] = wrong
+		return nil
 	}
-	cons := empty()
+	cons, strange := empty(), false
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
-		if !keysOf(cons)[key] && isKeyOfAKind(key) {
-			return Problem{[]string{"consumers", name, key}, "a consumer of kind " + kind + " has no such key"}
+		switch {
+		case keysOf(cons)[key]:
+		case isKeyOfAKind(key):
+			wrong.problems.Fail("consumers."+name+"."+key, "a consumer of kind %s has no such key", kind)
+		default:
+			strange = true // the library says where
 		}
+	}
+	if len(wrong.problems) > 0 && !strange {
+		c[name] = wrong
+		return nil
 	}
 	if err := unmarshal(cons); err != nil {
 		return err
@@ -75,6 +88,20 @@ func (c Consumers) decode(name string, unmarshal deferred) error {
 	c[name] = cons
 	return nil
 }
+
+// invalid is a consumer that cannot be used. Its check says why.
+type invalid struct {
+	Common
+
+	problems Checker
+}
+
+// Does implements [Consumer].
+func (*invalid) Does(*Config) string { return "" }
+
+func (*invalid) fill(*Config) {}
+
+func (v *invalid) check(_ *Config, _ string, found *Checker) { *found = append(*found, v.problems...) }
 
 // decodeKey decodes the value of a key that may be absent.
 func decodeKey(node ast.Node, into any) error {

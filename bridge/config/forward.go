@@ -73,8 +73,10 @@ func (f *Forward) check(_ *Config, name string, found *Checker) {
 	if f.HeaderTimeout < 0 {
 		found.Fail(key+".header_timeout", "it is %v: use more than zero", f.HeaderTimeout)
 	}
-	_, err = f.Networks()
-	found.Check(key+".allow_networks", err)
+	for _, text := range f.AllowNetworks {
+		_, err := forward.ParseNetwork(text)
+		found.Check(key+".allow_networks", err)
+	}
 }
 
 // Networks are AllowNetworks as networks.

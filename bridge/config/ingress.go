@@ -99,10 +99,12 @@ var (
 	}
 )
 
-func (in *Ingress) fill() {
+// Burst is BurstPerAddress, or its default where there is a rate.
+func (in Ingress) Burst() int {
 	if in.RatePerAddress > 0 && in.BurstPerAddress == 0 {
-		in.BurstPerAddress = int(min(max(10, 10*in.RatePerAddress), math.MaxInt32))
+		return int(min(max(10, 10*in.RatePerAddress), math.MaxInt32))
 	}
+	return in.BurstPerAddress
 }
 
 func (in Ingress) check(c *Config, found *Checker) {
@@ -137,8 +139,10 @@ func (in Ingress) check(c *Config, found *Checker) {
 	if in.BurstPerAddress < 0 || in.BurstPerAddress > 0 && in.RatePerAddress == 0 {
 		found.Fail("ingress.burst_per_address", "it is %d: use 1 or more, together with ingress.rate_per_address", in.BurstPerAddress)
 	}
-	_, err := in.Proxies()
-	found.Check("ingress.trusted_proxies", err)
+	for _, text := range in.TrustedProxies {
+		_, err := parseProxy(text)
+		found.Check("ingress.trusted_proxies", err)
+	}
 	found.together("ingress.tls", "cert and key", in.TLS.Cert, in.TLS.Key)
 	if u, err := url.Parse(in.PublicURL); in.PublicURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
 		found.Fail("ingress.public_url", "write an address such as https://hooks.example.com, without query")
@@ -152,15 +156,23 @@ func (in Ingress) check(c *Config, found *Checker) {
 func (in Ingress) Proxies() ([]netip.Prefix, error) {
 	var out []netip.Prefix
 	for _, text := range in.TrustedProxies {
-		network, err := netip.ParsePrefix(text)
-		if one, e := netip.ParseAddr(text); e == nil {
-			one = one.Unmap()
-			network, err = one.Prefix(one.BitLen())
-		}
+		network, err := parseProxy(text)
 		if err != nil {
-			return nil, fmt.Errorf("%q is no address and no network: write one such as 192.0.2.7 or 10.0.0.0/8", text)
+			return nil, err
 		}
-		out = append(out, network.Masked())
+		out = append(out, network)
 	}
 	return out, nil
+}
+
+func parseProxy(text string) (netip.Prefix, error) {
+	network, err := netip.ParsePrefix(text)
+	if one, e := netip.ParseAddr(text); e == nil {
+		one = one.Unmap()
+		network, err = one.Prefix(one.BitLen())
+	}
+	if err != nil {
+		return network, fmt.Errorf("%q is no address and no network: write one such as 192.0.2.7 or 10.0.0.0/8", text)
+	}
+	return network.Masked(), nil
 }

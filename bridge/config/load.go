@@ -105,9 +105,6 @@ func (d *Document) explain(err error) error {
 	if value, ok := errors.AsType[*valueError](err); ok {
 		return d.line(value.node, value.text)
 	}
-	if problem, ok := errors.AsType[Problem](err); ok {
-		return d.at(problem)
-	}
 	if unknown, ok := errors.AsType[*yaml.UnknownFieldError](err); ok {
 		pos := unknown.Token.Position
 		return fmt.Errorf("%s:%d:%d: %q is not a key here: check its spelling and its indentation", d.name, pos.Line, pos.Column, unknown.Token.Value)

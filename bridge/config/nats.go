@@ -124,7 +124,9 @@ func (n NATS) check(c *Config, found *Checker) {
 		found.Fail("nats.listen", "use a host and a port, such as %s, or nothing", DefaultNATSListen)
 	}
 	if n.URL != "" {
-		found.Check("nats.url", checkServers(n.URL))
+		for address := range strings.SplitSeq(n.URL, ",") {
+			found.Check("nats.url", checkServer(address))
+		}
 		if n.Listen != nil {
 			found.Fail("nats.listen", "it is for the embedded server: remove it or nats.url")
 		}
@@ -132,16 +134,14 @@ func (n NATS) check(c *Config, found *Checker) {
 	n.checkCredentials(found)
 }
 
-// checkServers repeats nothing of an address: people write passwords into it.
-func checkServers(addresses string) error {
-	for address := range strings.SplitSeq(addresses, ",") {
-		u, err := url.Parse(strings.TrimSpace(address))
-		switch {
-		case err != nil || u.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme):
-			return errors.New("write addresses such as nats://nats-1:4222, with commas between")
-		case u.User != nil:
-			return errors.New("credentials do not belong here: use nats.user and nats.password, creds or nkey")
-		}
+// checkServer repeats nothing of an address: people write passwords into it.
+func checkServer(address string) error {
+	u, err := url.Parse(strings.TrimSpace(address))
+	switch {
+	case err != nil || u.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme):
+		return errors.New("write addresses such as nats://nats-1:4222, with commas between")
+	case u.User != nil:
+		return errors.New("credentials do not belong here: use nats.user and nats.password, creds or nkey")
 	}
 	return nil
 }
