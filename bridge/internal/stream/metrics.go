@@ -9,7 +9,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// metrics are what a publisher counts.
+// metrics are the metrics of a publisher.
 type metrics struct {
 	publish *prometheus.HistogramVec
 	batch   prometheus.Histogram
