@@ -19,13 +19,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const (
 	testSecret = "a secret of the sender"
 	testKey    = "key-1"
-	// most bounds how long a test waits for what must happen.
+	// most bounds how long a test waits.
 	most = 30 * time.Second
 	// fast makes the minute and a half of a webhook's retries pass at once.
 	fast = 100_000
 )
 
-// bundle is a provider that is served.
+// bundle is a provider with its server.
 type bundle struct {
 	*Provider
 	t   *testing.T
@@ -103,7 +103,7 @@ func (b *bundle) settle() {
 	require.NoError(b.t, b.Settled(ctx))
 }
 
-// end has a prediction end now.
+// end ends a prediction now.
 func (b *bundle) end(id string) {
 	b.t.Helper()
 	b.mu.Lock()
@@ -115,7 +115,7 @@ func (b *bundle) end(id string) {
 	b.finish(one)
 }
 
-// seen is one prediction as the provider shows it.
+// seen returns the provider's state of a prediction.
 func (b *bundle) seen(id string) Prediction {
 	b.t.Helper()
 	one, ok := b.Prediction(id)
@@ -129,8 +129,8 @@ type posted struct {
 	body   []byte
 }
 
-// receiver takes webhooks and answers the nth one with the nth status, and with the
-// last one from then on.
+// receiver takes webhooks and answers the nth one with the nth status, the last one for all
+// others.
 func receiver(t *testing.T, statuses ...int) (address string, arrived chan posted) {
 	t.Helper()
 	arrived = make(chan posted, 1000)

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const events = "HOOKSPAN_EVENTS"
 
-// paper is a memory that forgets nothing as long as the test runs.
+// paper is a Memory for the time of a test.
 type paper struct {
 	text []byte
 	fail bool
@@ -36,7 +36,7 @@ func (p *paper) Save(text []byte) error {
 	return nil
 }
 
-// small starts a server whose stream of events holds that many bytes.
+// small starts a server with a stream of events of that many bytes.
 func small(t *testing.T, dir string, maxBytes int64) *streamtest.Bench {
 	t.Helper()
 	cfg := streamtest.Config()
@@ -92,7 +92,7 @@ func durableOf(t *testing.T, b *streamtest.Bench, cfg jetstream.ConsumerConfig) 
 	return c
 }
 
-// read fetches n messages and acknowledges those that ack says.
+// read fetches n messages and acknowledges those for which ack returns true.
 func read(t *testing.T, c jetstream.Consumer, n int, ack func(sequence uint64) bool) {
 	t.Helper()
 	batch, err := c.Fetch(n, jetstream.FetchMaxWait(5*time.Second))

@@ -22,7 +22,7 @@ func (r *rig) reap() {
 	r.t.Cleanup(func() { cancel(); require.NoError(r.t, <-done) })
 }
 
-// reaped waits until every advisory that is stored was looked at.
+// reaped waits until every stored advisory was handled.
 func (r *rig) reaped() {
 	r.t.Helper()
 	r.eventually(func() bool {
@@ -35,9 +35,9 @@ func (r *rig) reaped() {
 	})
 }
 
-// A program in any language gives an event up with a terminal acknowledgement, or by
-// never acknowledging it: both become dead letters, also when nobody was there to see
-// it, and can be redriven.
+// A program in any language gives an event up by a terminal acknowledgement, or by never
+// acknowledging it. Both become dead letters, also when the reaper was away, and can be
+// redriven.
 func TestGivenUpByAnyProgram(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
@@ -56,7 +56,7 @@ func TestGivenUpByAnyProgram(t *testing.T) {
 	require.NoError(t, fetch().TermWithReason("no such customer"))
 	require.NoError(t, fetch().Nak())
 	require.NoError(t, fetch().Nak())
-	// The server notices when it is asked for a message again.
+	// The server notices at the next fetch.
 	r.eventually(func() bool {
 		none, err := durable.FetchNoWait(1)
 		require.NoError(t, err)
@@ -100,8 +100,8 @@ func TestGivenUpByAnyProgram(t *testing.T) {
 	}))
 }
 
-// A consumer of package consumers has written the letter itself, and readers that do
-// not stay have none.
+// A consumer of package consumers has written the dead letter itself, and ephemeral readers
+// have none.
 func TestNoSecondLetter(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
@@ -123,7 +123,7 @@ func TestNoSecondLetter(t *testing.T) {
 	require.EqualValues(t, 3, r.deadLetters())
 }
 
-// A program that answers twice has answered once: what it said first counts.
+// Of two answers of a program the first one counts.
 func TestProgramThatAnswersTwice(t *testing.T) {
 	t.Parallel()
 	r := setup(t)

@@ -42,8 +42,8 @@ func (c *team) Handle(ctx context.Context, ev *bridge.Event) error {
 	return nil
 }
 
-// most returns the largest number of times that one event was handled, and how many
-// events were.
+// most returns the largest number of times that one event was handled, and the number of
+// events.
 func (c *team) most() (most int32, events int) {
 	c.calls.Range(func(_, n any) bool {
 		most = max(most, n.(*atomic.Int32).Load())
@@ -53,9 +53,9 @@ func (c *team) most() (most int32, events int) {
 	return most, events
 }
 
-// Ten teams, of which one always fails, one hangs, one is paused and one panics: the
-// six others have each handled each of 2,000 events, once, and never hear of it. What
-// failed is in dead letters with its whole history, and is handled once it is repaired.
+// Of ten teams one always fails, one hangs, one is paused and one panics: the six others handle
+// each of 2,000 events once, unaffected. Failed events are dead letters with their whole
+// history, and are handled after a repair.
 func TestTenConsumers(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -185,7 +185,7 @@ func TestTenConsumers(t *testing.T) {
 	require.EqualValues(t, scenarioEvents, teams[3].total.Load())
 }
 
-// settled says that a durable has nothing left to do.
+// settled reports whether a durable has nothing left to do.
 func settled(t *testing.T, js jetstream.JetStream, name string) bool {
 	t.Helper()
 	c, err := js.Consumer(context.Background(), "HOOKSPAN_EVENTS", name)

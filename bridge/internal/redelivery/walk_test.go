@@ -17,8 +17,8 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// What the server cannot read in the middle of a stream does not end a walk: what lies
-// behind it is visited, as far as the server can read it.
+// Unreadable messages in the middle of a stream do not end a walk: it visits the readable ones
+// behind them.
 func TestWalkGoesOnBehindDamage(t *testing.T) {
 	t.Parallel()
 	for name, harm := range map[string]func(t *testing.T, f *os.File, size int64){
