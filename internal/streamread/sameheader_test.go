@@ -18,10 +18,10 @@ func TestSameHeader(t *testing.T) {
 		ID: "pred_1/completed/0123456789abcdef", Source: "get3w", Type: "com.get3w.prediction.completed.v1", PredictionID: "pred_1",
 		Status: bridge.StatusCompleted, Query: map[string]string{"tenant": "a"}, ReceivedAt: time.Unix(1, 0),
 	}).Header()
-	letter := bridge.DeadLetter{Consumer: "team", Cause: bridge.DeadPermanent, Fault: bridge.FaultFailed, Error: "no", Attempts: 3, Redrives: 1, History: []bridge.FailedAttempt{{Error: "no"}}}
-	is := letter.Header(event)
-	letter.Cause, letter.Error, letter.History, letter.Attempts, letter.Sequence = bridge.DeadTerminated, "its program ended it", nil, 0, 7
-	again := letter.Header(event)
+	deadLetter := bridge.DeadLetter{Consumer: "team", Cause: bridge.DeadPermanent, Fault: bridge.FaultFailed, Error: "no", Attempts: 3, Redrives: 1, History: []bridge.FailedAttempt{{Error: "no"}}}
+	is := deadLetter.Header(event)
+	deadLetter.Cause, deadLetter.Error, deadLetter.History, deadLetter.Attempts, deadLetter.Sequence = bridge.DeadTerminated, "its program ended it", nil, 0, 7
+	again := deadLetter.Header(event)
 	again[bridge.HeaderMsgID], again["Nats-Schedule-Next"] = []string{"x"}, []string{"purge"}
 	require.True(t, streamread.SameHeader(is, again))
 

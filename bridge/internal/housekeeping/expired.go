@@ -120,8 +120,8 @@ func (r *round) storeRecord(ctx context.Context, e Expired) error {
 	if err != nil {
 		return err
 	}
-	letter := bridge.DeadLetter{Consumer: e.Consumer, Cause: bridge.DeadExpired, Fault: bridge.DeadExpired.Fault(), Sequence: e.From}
-	h := letter.Header(nil)
+	deadLetter := bridge.DeadLetter{Consumer: e.Consumer, Cause: bridge.DeadExpired, Fault: bridge.DeadExpired.Fault(), Sequence: e.From}
+	h := deadLetter.Header(nil)
 	h[bridge.HeaderMsgID] = []string{e.msgID()}
 	m := &nats.Msg{Subject: r.cfg.Names.Expired(e.Consumer), Header: nats.Header(h), Data: text}
 	check := streamread.Check{

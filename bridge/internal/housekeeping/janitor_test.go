@@ -34,9 +34,9 @@ func records(t *testing.T, b *streamtest.Bench) (out []Expired) {
 		var e Expired
 		require.NoError(t, json.Unmarshal(m.Data, &e))
 		require.Equal(t, b.Names.Expired(e.Consumer), m.Subject)
-		letter, err := bridge.DecodeDeadLetter(bridge.Header(m.Header))
+		deadLetter, err := bridge.DecodeDeadLetter(bridge.Header(m.Header))
 		require.NoError(t, err)
-		require.Equal(t, bridge.DeadExpired, letter.Cause)
+		require.Equal(t, bridge.DeadExpired, deadLetter.Cause)
 		out = append(out, e)
 	}
 	return out

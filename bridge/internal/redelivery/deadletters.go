@@ -59,11 +59,11 @@ func (l *DeadLetters) Scan(ctx context.Context, sel adminapi.DeadSelection, visi
 // decode never fails: an operator can still look at and drop an unreadable message.
 func (l *DeadLetters) decode(m *jetstream.RawStreamMsg) adminapi.DeadEntry {
 	e := adminapi.DeadEntry{Sequence: m.Sequence, StoredAt: m.Time, Header: bridge.Header(m.Header), Body: m.Data}
-	letter, err := bridge.DecodeDeadLetter(e.Header)
+	deadLetter, err := bridge.DecodeDeadLetter(e.Header)
 	if err != nil {
-		letter, e.Problem = &bridge.DeadLetter{Cause: bridge.DeadUndecodable}, err.Error()
+		deadLetter, e.Problem = &bridge.DeadLetter{Cause: bridge.DeadUndecodable}, err.Error()
 	}
-	e.DeadLetter = *letter
+	e.DeadLetter = *deadLetter
 	// The subject decides, not the header: NATS permissions are by subject, so that nobody can
 	// write dead letters of another consumer.
 	e.Consumer = l.names.DeadConsumer(m.Subject)
@@ -74,6 +74,6 @@ func (l *DeadLetters) decode(m *jetstream.RawStreamMsg) adminapi.DeadEntry {
 		e.Event, e.Problem = nil, err.Error()
 		return e
 	}
-	e.Event.Subject, e.Event.Sequence = e.Subject, letter.Sequence
+	e.Event.Subject, e.Event.Sequence = e.Subject, deadLetter.Sequence
 	return e
 }

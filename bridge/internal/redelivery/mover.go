@@ -115,11 +115,11 @@ func (m *Mover) giveUp(ctx context.Context, msg jetstream.Msg, cause error) erro
 		m.cfg.Logger.Error("something that waited for its time belongs to no consumer and is dropped", zap.String("subject", msg.Subject()), zap.Error(cause))
 		return msg.TermWithReason("it belongs to no consumer")
 	}
-	letter := bridge.DeadLetter{
+	deadLetter := bridge.DeadLetter{
 		Consumer: consumer, Cause: bridge.DeadUndecodable, Fault: bridge.FaultFailed, Error: cause.Error(), Subject: msg.Subject(),
 	}
-	header := letter.Header(bridge.Header(msg.Headers()))
-	header[bridge.HeaderMsgID] = []string{letter.ID("due:" + strconv.FormatUint(meta.Sequence.Stream, 10))}
+	header := deadLetter.Header(bridge.Header(msg.Headers()))
+	header[bridge.HeaderMsgID] = []string{deadLetter.ID("due:" + strconv.FormatUint(meta.Sequence.Stream, 10))}
 	dead := &nats.Msg{Subject: m.cfg.Names.Dead(consumer, msg.Subject()), Header: nats.Header(header), Data: msg.Data()}
 	if _, err := m.store.Store(ctx, m.cfg.Names.DeadStream(), dead); err != nil {
 		return errors.Join(fmt.Errorf("making a dead letter of a due message: %w", err), msg.NakWithDelay(firstRetry))

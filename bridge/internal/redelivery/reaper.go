@@ -75,12 +75,12 @@ func (r *Reaper) reap(ctx context.Context, msg jetstream.Msg) error {
 		r.cfg.Logger.Warn("an advisory cannot be used and is dropped", zap.String("subject", msg.Subject()), zap.Error(err))
 		return msg.Ack()
 	}
-	letter, err := r.deadLetter(ctx, a)
+	deadLetter, err := r.deadLetter(ctx, a)
 	switch {
 	case err != nil:
 		return errors.Join(err, msg.NakWithDelay(firstRetry))
-	case letter != nil:
-		receipt, err := r.store.Store(ctx, r.cfg.Names.DeadStream(), letter)
+	case deadLetter != nil:
+		receipt, err := r.store.Store(ctx, r.cfg.Names.DeadStream(), deadLetter)
 		if err != nil {
 			return errors.Join(fmt.Errorf("making a dead letter of event %d of durable %s: %w", a.StreamSeq, a.Consumer, err), msg.NakWithDelay(firstRetry))
 		}
@@ -116,26 +116,26 @@ func (r *Reaper) deadLetter(ctx context.Context, a advisory) (*nats.Msg, error) 
 		return nil, err
 	}
 	header := bridge.Header(m.Header)
-	letter := bridge.DeadLetter{
+	deadLetter := bridge.DeadLetter{
 		Consumer: a.Consumer, Cause: bridge.DeadTerminated, Error: cmp.Or(printable.Truncate(a.Reason, maxReason), "its program ended the delivery and gave no reason"),
 		Attempts: int(min(a.Deliveries, 1<<31)), Subject: m.Subject, Sequence: m.Sequence,
 	}
 	if a.Type == advisoryExhausted {
-		letter.Cause = bridge.DeadExhausted
-		letter.Error = fmt.Sprintf("delivered %d times without an acknowledgement", letter.Attempts)
+		deadLetter.Cause = bridge.DeadExhausted
+		deadLetter.Error = fmt.Sprintf("delivered %d times without an acknowledgement", deadLetter.Attempts)
 	}
-	letter.Fault = letter.Cause.Fault()
+	deadLetter.Fault = deadLetter.Cause.Fault()
 	if again, err := bridge.DecodeAgain(header); err == nil {
-		letter.Redrives = again.Redrives
+		deadLetter.Redrives = again.Redrives
 	}
 	id := bridge.UndecodableID(m.Subject, m.Data)
 	if ev, err := bridge.DecodeEvent(header, m.Data); err == nil {
 		id = ev.ID
 	} else {
-		letter.Cause, letter.Fault = bridge.DeadUndecodable, bridge.DeadUndecodable.Fault()
+		deadLetter.Cause, deadLetter.Fault = bridge.DeadUndecodable, bridge.DeadUndecodable.Fault()
 	}
-	out := letter.Header(header)
-	out[bridge.HeaderMsgID] = []string{letter.ID(id)}
+	out := deadLetter.Header(header)
+	out[bridge.HeaderMsgID] = []string{deadLetter.ID(id)}
 	return &nats.Msg{Subject: names.Dead(bridge.EncodeToken(a.Consumer), m.Subject), Header: nats.Header(out), Data: m.Data}, nil
 }
 

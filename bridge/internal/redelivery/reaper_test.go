@@ -66,13 +66,13 @@ func TestGivenUpByAnyProgram(t *testing.T) {
 
 	r.reap()
 	r.eventually(func() bool { return r.deadLetters() == 2 })
-	letters := map[string]adminapi.DeadEntry{}
+	deadLetters := map[string]adminapi.DeadEntry{}
 	require.NoError(t, redelivery.NewDeadLetters(r.JS, r.Names).Scan(ctx, adminapi.DeadSelection{Consumer: "search-team"}, func(e adminapi.DeadEntry, selected bool) error {
 		require.True(t, selected)
-		letters[e.Event.PredictionID] = e
+		deadLetters[e.Event.PredictionID] = e
 		return nil
 	}))
-	bad, tired := letters["bad"], letters["tired"]
+	bad, tired := deadLetters["bad"], deadLetters["tired"]
 	require.Equal(t, bridge.DeadTerminated, bad.Cause)
 	require.Equal(t, bridge.FaultRefused, bad.Fault)
 	require.Equal(t, "no such customer", bad.Error)
@@ -102,7 +102,7 @@ func TestGivenUpByAnyProgram(t *testing.T) {
 
 // A consumer of package consumers has written the dead letter itself, and ephemeral readers
 // have none.
-func TestNoSecondLetter(t *testing.T) {
+func TestNoSecondDeadLetter(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()

@@ -131,8 +131,8 @@ func TestRedrive(t *testing.T) {
 			report = r.re.Redrive(ctx, adminapi.DeadSelection{Consumer: "team", Prediction: "b"}, adminapi.RedeliveryOptions{})
 			require.Equal(t, 1, report.Given)
 			r.eventually(func() bool {
-				letter, err := redelivery.NewDeadLetters(r.JS, r.Names).Get(ctx, 4)
-				return err == nil && letter.Redrives == 1 && letter.Attempts == 1 && letter.Event.PredictionID == "b" && letter.Consumer == "team"
+				deadLetter, err := redelivery.NewDeadLetters(r.JS, r.Names).Get(ctx, 4)
+				return err == nil && deadLetter.Redrives == 1 && deadLetter.Attempts == 1 && deadLetter.Event.PredictionID == "b" && deadLetter.Consumer == "team"
 			})
 
 			r.broken.Store(false)

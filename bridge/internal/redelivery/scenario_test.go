@@ -136,10 +136,10 @@ func TestTenConsumers(t *testing.T) {
 	require.Eventually(t, func() bool { return b.Messages(t, "HOOKSPAN_DEAD") == scenarioEvents }, long, 10*time.Millisecond)
 	require.Zero(t, teams[0].total.Load())
 
-	letters := 0
+	deadLetters := 0
 	require.NoError(t, redelivery.NewDeadLetters(b.JS, b.Names).Scan(ctx, adminapi.DeadSelection{}, func(e adminapi.DeadEntry, selected bool) error {
 		require.True(t, selected)
-		letters++
+		deadLetters++
 		switch {
 		case e.Consumer != "fails" || e.Cause != bridge.DeadPermanent || e.Fault != bridge.FaultFailed || e.Attempts != 3 || len(e.History) != 3:
 			return fmt.Errorf("letter %d: %+v", e.Sequence, e.DeadLetter)
@@ -153,7 +153,7 @@ func TestTenConsumers(t *testing.T) {
 		}
 		return nil
 	}))
-	require.Equal(t, scenarioEvents, letters)
+	require.Equal(t, scenarioEvents, deadLetters)
 
 	broken.Store(false)
 	again := redelivery.NewRedeliverer(b.JS, pub, redelivery.Config{

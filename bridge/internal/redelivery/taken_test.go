@@ -25,10 +25,10 @@ func rivalled(t *testing.T) (*rig, *streamtest.Rival) {
 	cfg.Consumers = []string{"archive"}
 	r := &rig{Bench: streamtest.Start(t, cfg), t: t, handled: map[string]int{}}
 	app := r.App()
-	letters := streamtest.NewRival(r.Bench, app, map[string]string{"HOOKSPAN_DEAD": "hookspan.dead.mine.x"})
+	deadLetters := streamtest.NewRival(r.Bench, app, map[string]string{"HOOKSPAN_DEAD": "hookspan.dead.mine.x"})
 	copies := streamtest.NewRival(r.Bench, r.JS, map[string]string{"HOOKSPAN_EVENTS": "hookspan.again.mine.x"})
 	r.re = r.redeliverer(copies)
-	return r, letters
+	return r, deadLetters
 }
 
 func (r *rig) start(run func(context.Context) error) {
@@ -111,8 +111,8 @@ func TestRedelivererBelievesNoDuplicate(t *testing.T) {
 	require.NoError(t, err)
 	r.publish("a", "b")
 	e := streamtest.Event("a")
-	letter := bridge.DeadLetter{Consumer: "team", Cause: bridge.DeadPermanent, Subject: r.Names.SubjectOf(e), Sequence: 1}
-	_, err = r.JS.PublishMsg(ctx, &nats.Msg{Subject: r.Names.Dead("team", letter.Subject), Header: nats.Header(letter.Header(e.Header())), Data: e.Body})
+	deadLetter := bridge.DeadLetter{Consumer: "team", Cause: bridge.DeadPermanent, Subject: r.Names.SubjectOf(e), Sequence: 1}
+	_, err = r.JS.PublishMsg(ctx, &nats.Msg{Subject: r.Names.Dead("team", deadLetter.Subject), Header: nats.Header(deadLetter.Header(e.Header())), Data: e.Body})
 	require.NoError(t, err)
 
 	report := r.re.Redrive(ctx, adminapi.DeadSelection{}, adminapi.RedeliveryOptions{})

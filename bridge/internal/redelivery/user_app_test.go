@@ -160,10 +160,10 @@ func TestScheduleForAnotherConsumerIsADeadLetterOfItsOwn(t *testing.T) {
 	require.NoError(t, err)
 	m, err := dead.GetLastMsgForSubject(t.Context(), p.Names.AllDead("mine"))
 	require.NoError(t, err)
-	letter, err := bridge.DecodeDeadLetter(bridge.Header(m.Header))
+	deadLetter, err := bridge.DecodeDeadLetter(bridge.Header(m.Header))
 	require.NoError(t, err)
-	require.Equal(t, bridge.DeadUndecodable, letter.Cause)
-	require.Contains(t, letter.Error, "not for that consumer")
+	require.Equal(t, bridge.DeadUndecodable, deadLetter.Cause)
+	require.Contains(t, deadLetter.Error, "not for that consumer")
 	require.EqualValues(t, 0, p.Messages(t, "HOOKSPAN_EVENTS"))
 }
 

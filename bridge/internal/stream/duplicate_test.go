@@ -16,15 +16,15 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// letterOf returns a dead letter of the consumer search, of which user app may write dead
+// deadLetterOf returns a dead letter of the consumer search, of which user app may write dead
 // letters.
-func letterOf(b *streamtest.Bench, e *bridge.Event, problem string) *nats.Msg {
-	letter := bridge.DeadLetter{
+func deadLetterOf(b *streamtest.Bench, e *bridge.Event, problem string) *nats.Msg {
+	deadLetter := bridge.DeadLetter{
 		Consumer: "search", Cause: bridge.DeadPermanent, Fault: bridge.FaultFailed, Error: problem, Subject: b.Names.SubjectOf(e), Sequence: 1,
 	}
-	header := letter.Header(e.Header())
-	header[bridge.HeaderMsgID] = []string{letter.ID(e.ID)}
-	return &nats.Msg{Subject: b.Names.Dead("search", letter.Subject), Header: nats.Header(header), Data: e.Body}
+	header := deadLetter.Header(e.Header())
+	header[bridge.HeaderMsgID] = []string{deadLetter.ID(e.ID)}
+	return &nats.Msg{Subject: b.Names.Dead("search", deadLetter.Subject), Header: nats.Header(header), Data: e.Body}
 }
 
 // againOf is a copy of the event for the consumer search.
@@ -54,7 +54,7 @@ func TestIDThatAnotherProgramUsed(t *testing.T) {
 		make     func(*streamtest.Bench, *bridge.Event, string) *nats.Msg
 		asApp    bool
 	}{
-		"dead letter": {"HOOKSPAN_DEAD", "hookspan.dead.mine.x", letterOf, true},
+		"dead letter": {"HOOKSPAN_DEAD", "hookspan.dead.mine.x", deadLetterOf, true},
 		"copy":        {"HOOKSPAN_EVENTS", "hookspan.again.mine.x", againOf, false},
 	} {
 		b := streamtest.Start(t, streamtest.Listening())
@@ -131,7 +131,7 @@ func TestIDsThatAreAllTaken(t *testing.T) {
 	app := b.App()
 	p := b.Publisher()
 	e := streamtest.Event("pred_1")
-	m := letterOf(b, e, "")
+	m := deadLetterOf(b, e, "")
 	_, err := app.Publish(t.Context(), "hookspan.dead.mine.x", nil, jetstream.WithMsgID(m.Header.Get(bridge.HeaderMsgID)))
 	require.NoError(t, err)
 	got, err := p.Store(t.Context(), "HOOKSPAN_DEAD", m)
@@ -144,7 +144,7 @@ func TestIDsThatAreAllTaken(t *testing.T) {
 		_, err := app.Publish(t.Context(), "hookspan.dead.mine.x", nil, jetstream.WithMsgID(id))
 		require.NoError(t, err)
 	}
-	got, err = p.Store(t.Context(), "HOOKSPAN_DEAD", letterOf(b, e, ""))
+	got, err = p.Store(t.Context(), "HOOKSPAN_DEAD", deadLetterOf(b, e, ""))
 	require.NoError(t, err)
 	require.Equal(t, bridge.Receipt{Result: bridge.Stored, Stream: "HOOKSPAN_DEAD", Sequence: 3}, got)
 	require.Equal(t, e.Body, at(t, b, "HOOKSPAN_DEAD", 3).Data)
@@ -165,7 +165,7 @@ func TestDuplicateOfWhatWasRemoved(t *testing.T) {
 			q := quarantine.NewQuarantine(p, b.Names, heard)
 			e := streamtest.Event("pred_1")
 			for st, store := range map[string]func() (bridge.Receipt, error){
-				"HOOKSPAN_DEAD":       func() (bridge.Receipt, error) { return p.Store(t.Context(), "HOOKSPAN_DEAD", letterOf(b, e, "")) },
+				"HOOKSPAN_DEAD":       func() (bridge.Receipt, error) { return p.Store(t.Context(), "HOOKSPAN_DEAD", deadLetterOf(b, e, "")) },
 				"HOOKSPAN_EVENTS":     func() (bridge.Receipt, error) { return p.Store(t.Context(), "HOOKSPAN_EVENTS", againOf(b, e, "")) },
 				"HOOKSPAN_QUARANTINE": func() (bridge.Receipt, error) { return q.Keep(t.Context(), streamtest.Kept("{}")) },
 			} {

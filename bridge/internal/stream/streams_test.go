@@ -127,7 +127,7 @@ func TestLedgerAllowsNoRollup(t *testing.T) {
 
 // A folder of an early version gets a stream of predictions, and one whose stream lacks
 // settings gets those.
-func TestProvisionMakesTheLedgerOfPredictions(t *testing.T) {
+func TestProvisionMakesTheStreamOfPredictions(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	cfg := streamtest.Config()

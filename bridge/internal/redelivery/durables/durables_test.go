@@ -255,7 +255,7 @@ func TestRemove(t *testing.T) {
 }
 
 // Nobody can set or remove the durable of the prediction store.
-func TestLedgerConsumerStays(t *testing.T) {
+func TestPredictionsConsumerStays(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
@@ -300,7 +300,7 @@ type heard chan bridge.Alarm
 func (h heard) Raise(a bridge.Alarm) { h <- a }
 
 // When the advisory of an exhausted event is lost, an alarm is raised at least.
-func TestExhaustedWithoutALetter(t *testing.T) {
+func TestExhaustedWithoutADeadLetter(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()

@@ -168,7 +168,7 @@ func TestDeadLettersAreAlarms(t *testing.T) {
 	r.durable("team", time.Minute)
 	at, memory := &clock{time.Now()}, &kept{}
 	_, look := r.watch(memory, at)
-	letters := func(alarms []bridge.Alarm) (out []string) {
+	deadLetters := func(alarms []bridge.Alarm) (out []string) {
 		for _, a := range alarms {
 			require.Equal(t, bridge.AlarmDeadLetters, a.Kind)
 			require.Equal(t, "team", a.Subject)
@@ -181,13 +181,13 @@ func TestDeadLettersAreAlarms(t *testing.T) {
 	}
 	require.Empty(t, look())
 	r.storeDead("team", 1)
-	require.Equal(t, []string{"1"}, letters(look()))
+	require.Equal(t, []string{"1"}, deadLetters(look()))
 	require.Empty(t, look())
 	r.storeDead("team", 9)
 	at.forward(time.Hour)
 	require.Empty(t, look(), "nine more")
 	r.storeDead("team", 1)
-	require.Equal(t, []string{"11"}, letters(look()))
+	require.Equal(t, []string{"11"}, deadLetters(look()))
 
 	// A repeated alarm is dropped while the last is fresh, so the next one waits and reports
 	// all.
@@ -195,12 +195,12 @@ func TestDeadLettersAreAlarms(t *testing.T) {
 	at.forward(10 * time.Minute)
 	require.Empty(t, look())
 	at.forward(time.Minute)
-	require.Equal(t, []string{"41"}, letters(look()))
+	require.Equal(t, []string{"41"}, deadLetters(look()))
 
 	_, look = r.watch(memory, at)
 	require.Empty(t, look(), "another process knows what was told")
 	_, fresh := r.watch(nil, at)
-	require.Equal(t, []string{"41"}, letters(fresh()), "one without memory tells again")
+	require.Equal(t, []string{"41"}, deadLetters(fresh()), "one without memory tells again")
 
 	stream, err := r.JS.Stream(ctx, "HOOKSPAN_DEAD")
 	require.NoError(t, err)
@@ -208,7 +208,7 @@ func TestDeadLettersAreAlarms(t *testing.T) {
 	require.Empty(t, look())
 	require.Zero(t, told(t, memory, "team"))
 	r.storeDead("team", 1)
-	require.Equal(t, []string{"1"}, letters(look()), "a first one again")
+	require.Equal(t, []string{"1"}, deadLetters(look()), "a first one again")
 
 	r.durable(bridge.PredictionsConsumer, time.Minute)
 	r.storeDead(bridge.PredictionsConsumer, 1)
