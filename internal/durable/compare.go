@@ -15,7 +15,6 @@ import (
 	"github.com/hookspan/hookspan/internal/consumerstate"
 )
 
-// found is an existing durable.
 type found struct {
 	durable jetstream.Consumer
 	// want is its configuration with the differences corrected.
@@ -31,7 +30,6 @@ func (f *found) note(what string, from, to any) {
 	f.differences = append(f.differences, fmt.Sprintf("%s from %v to %v", what, from, to))
 }
 
-// differ returns an error that wraps ErrDiffers when there are differences.
 func (f *found) differ() error {
 	if len(f.differences) == 0 {
 		return nil
@@ -111,7 +109,6 @@ func (d Definition) marks() map[string]string {
 	return map[string]string{consumerstate.MetadataKind: d.Kind, consumerstate.MetadataConfig: d.digest()}
 }
 
-// digest tells configurations of one durable apart.
 func (d Definition) digest() string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %q %v %d", d.Kind, d.Subjects(), d.Lease, d.MaxDeliveries))
 	return hex.EncodeToString(sum[:8])

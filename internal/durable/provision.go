@@ -128,7 +128,6 @@ func (d Definition) Ensure(ctx context.Context, js jetstream.JetStream, stream j
 	return durable, change, nil
 }
 
-// create makes the durable.
 func (d Definition) create(ctx context.Context, stream jetstream.Stream, next uint64) (jetstream.Consumer, error) {
 	cfg := jetstream.ConsumerConfig{
 		Durable:        d.Name,

@@ -29,7 +29,6 @@ func (d Definition) first(ctx context.Context, stream jetstream.Stream) (uint64,
 	return streamread.FirstSince(ctx, stream, d.Start.At)
 }
 
-// beginWith sets where a new durable begins.
 func beginWith(cfg *jetstream.ConsumerConfig, first uint64) {
 	cfg.OptStartSeq, cfg.OptStartTime = 0, nil
 	switch first {

@@ -49,7 +49,6 @@ func setup(t *testing.T, change func(*Config)) *bundle {
 	return &bundle{p, t, srv.URL}
 }
 
-// answer is a response that was read.
 type answer struct {
 	status int
 	header http.Header
@@ -85,7 +84,6 @@ func (b *bundle) do(authorization, method, path, body string) (*http.Response, e
 	return http.DefaultClient.Do(req)
 }
 
-// submit returns the id of a new prediction.
 func (b *bundle) submit(model, body string) string {
 	b.t.Helper()
 	a := b.call(http.MethodPost, "/api/v3/"+model, body)
@@ -103,7 +101,6 @@ func (b *bundle) settle() {
 	require.NoError(b.t, b.Settled(ctx))
 }
 
-// end ends a prediction now.
 func (b *bundle) end(id string) {
 	b.t.Helper()
 	b.mu.Lock()
@@ -115,7 +112,6 @@ func (b *bundle) end(id string) {
 	b.finish(one)
 }
 
-// seen returns the provider's state of a prediction.
 func (b *bundle) seen(id string) Prediction {
 	b.t.Helper()
 	one, ok := b.Prediction(id)
@@ -123,7 +119,6 @@ func (b *bundle) seen(id string) Prediction {
 	return one
 }
 
-// posted is a webhook that arrived.
 type posted struct {
 	header http.Header
 	body   []byte

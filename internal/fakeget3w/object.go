@@ -30,7 +30,6 @@ type timings struct {
 	Inference int64 `json:"inference"` // milliseconds
 }
 
-// accepted returns the answer to a submission.
 func (one *prediction) accepted() object {
 	return object{
 		ID: one.id, Model: one.model, Status: statusCreated, CreatedAt: one.created.UTC().Format(timeFormat),

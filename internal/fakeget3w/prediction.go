@@ -21,10 +21,8 @@ const (
 	statusFailed     = bridge.StatusFailed
 )
 
-// timeFormat is the documented format of times.
 const timeFormat = "2006-01-02T15:04:05.000Z"
 
-// failure is the error of failed predictions.
 const failure = "the model ran into an error"
 
 // prediction is an accepted prediction. The fields above the line never change.
@@ -55,7 +53,6 @@ type prediction struct {
 	place     *list.Element
 }
 
-// fate is what the rules determine for a submission.
 type fate struct {
 	Rule
 	fail, never, drop, missing, cut, broken bool
@@ -107,7 +104,6 @@ func (p *Provider) derive(what string, n uint64) [sha256.Size]byte {
 	return sha256.Sum256(text)
 }
 
-// finish ends a prediction, and queues its webhook.
 func (p *Provider) finish(one *prediction) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

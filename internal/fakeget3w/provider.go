@@ -77,7 +77,6 @@ func (p *Provider) Close() {
 	p.client.CloseIdleConnections()
 }
 
-// real converts d to time of the clock.
 func (p *Provider) real(d time.Duration) time.Duration {
 	return time.Duration(float64(d) / p.cfg.Speed)
 }

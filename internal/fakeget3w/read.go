@@ -34,7 +34,6 @@ func (p *Provider) pollV1(w http.ResponseWriter, r *http.Request) (any, error) {
 	return data, err
 }
 
-// taskFailed is the code of a failed task.
 const taskFailed = 1403
 
 // remove is DELETE /api/v3/predictions/{id}. It stops a running prediction and sends no webhook

@@ -22,7 +22,6 @@ const (
 	maxModel   = 256
 )
 
-// submission is a request for a prediction.
 type submission struct {
 	model   string
 	webhook string
@@ -93,7 +92,6 @@ func parseSubmission(body []byte, webhook string) (*submission, error) {
 	return s, nil
 }
 
-// baseOf returns the provider's address as the client knows it.
 func (p *Provider) baseOf(r *http.Request) string {
 	switch {
 	case p.cfg.BaseURL != "":
@@ -104,7 +102,6 @@ func (p *Provider) baseOf(r *http.Request) string {
 	return "http://" + r.Host
 }
 
-// idOf returns the prediction id in the path.
 func idOf(r *http.Request) string {
 	id := r.PathValue("id")
 	if len(id) > bridge.MaxPredictionID {

@@ -5,7 +5,6 @@ import (
 	"time"
 )
 
-// progress is one event of a stream.
 type progress struct {
 	ID       string   `json:"id"`
 	Status   string   `json:"status"`

@@ -84,8 +84,6 @@ func (p *Provider) deliver(one *prediction) {
 	}
 }
 
-// withdrawn reports whether the webhook must not be sent any more, and then settles it. The
-// caller holds mu.
 func (p *Provider) withdrawn(one *prediction) bool {
 	if one.dropped {
 		p.totals.Dropped++

@@ -76,7 +76,6 @@ func TestPolled(t *testing.T) {
 	}
 }
 
-// ended waits for the end of a prediction.
 func (b *bundle) ended(id string) {
 	b.t.Helper()
 	b.mu.Lock()

@@ -77,7 +77,6 @@ func (t *Transport) CloseIdleConnections() {
 	t.current.CloseIdleConnections()
 }
 
-// begin returns the pool for a new request.
 func (t *Transport) begin() *pool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -135,7 +135,6 @@ func (a *Account) Closed() {
 	a.budget.release(a)
 }
 
-// idle notes that a header comes next.
 func (a *Account) idle() {
 	a.body.Store(false)
 	a.read.Store(0)
@@ -151,7 +150,6 @@ func (a *Account) giveBack() {
 	a.budget.release(a)
 }
 
-// release gives back what a has taken. The caller holds b.mu.
 func (b *Budget) release(a *Account) {
 	b.used -= a.held
 	a.held = 0
@@ -206,7 +204,6 @@ func (b *Budget) evict(a *Account) {
 	b.evicted()
 }
 
-// holder is a connection with an account.
 type holder interface{ Headers() *Account }
 
 // accountOf returns the account of a server's connection, also under TLS; nil unless the

@@ -78,7 +78,6 @@ func attributes() *syscall.SysProcAttr {
 	return attr
 }
 
-// reap waits for every child until the program has ended, and returns its exit code.
 func reap(program int) (int, error) {
 	for {
 		var status syscall.WaitStatus

@@ -110,7 +110,6 @@ func (j *JetStream) Conn() *nats.Conn { return j.js().Conn() }
 
 func (j *JetStream) js() jetstream.JetStream { return *j.now.Load() }
 
-// follow replaces each closed connection until ctx ends.
 func (j *JetStream) follow(ctx context.Context) error {
 	pause := time.Duration(0)
 	for {
@@ -133,7 +132,6 @@ func (j *JetStream) follow(ctx context.Context) error {
 	}
 }
 
-// replace returns once there is a new connection, or false when ctx has ended.
 func (j *JetStream) replace(ctx context.Context, pause *time.Duration) bool {
 	for {
 		select {

@@ -47,7 +47,6 @@ func (r *round) maxAge() time.Duration { return r.info.Config.MaxAge }
 
 func (r *round) margin() time.Duration { return min(longestMargin, r.maxAge()/marginShare) }
 
-// aging reports whether the oldest event is about to age out.
 func (r *round) aging() bool {
 	return r.maxAge() > 0 && r.info.State.Msgs > 0 && r.now.Sub(r.info.State.FirstTime) > r.maxAge()-r.margin()/2
 }
@@ -158,7 +157,6 @@ func (e Expired) isIn(found *jetstream.RawStreamMsg, m *nats.Msg) bool {
 		json.Unmarshal(found.Data, &have) == nil && have.covers(e)
 }
 
-// covers reports whether e and o have the same durable, stream and range.
 func (e Expired) covers(o Expired) bool {
 	return e.Consumer == o.Consumer && e.ConsumerCreated.Equal(o.ConsumerCreated) && e.Stream == o.Stream && e.StreamCreated.Equal(o.StreamCreated) &&
 		e.From == o.From && e.To == o.To

@@ -82,7 +82,6 @@ func (p *pass) report(kind string, count, from, to uint64, after time.Time, what
 	})
 }
 
-// reportRest raises one alarm for all gaps beyond namedGaps.
 func (p *pass) reportRest() {
 	if p.restGaps == 0 {
 		return

@@ -12,7 +12,6 @@ import (
 // rateWindow is the period over which the arrival rate is measured.
 const rateWindow = 10 * time.Minute
 
-// gauges measure how full each stream is.
 type gauges struct {
 	bytes, maxBytes, messages, last, untilFull *prometheus.GaugeVec
 

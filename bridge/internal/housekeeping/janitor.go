@@ -113,7 +113,6 @@ type round struct {
 	durables []durable
 }
 
-// over reports whether the stream is at least that full.
 func (r *round) over(percent uint64) bool {
 	return r.info.Config.MaxBytes > 0 && r.info.State.Bytes >= r.bytes(percent)
 }

@@ -20,7 +20,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const events = "HOOKSPAN_EVENTS"
 
-// paper is a Memory for the time of a test.
 type paper struct {
 	text []byte
 	fail bool
@@ -61,7 +60,6 @@ const (
 	failed    = "hookspan.events.get3w.prediction.failed.m"
 )
 
-// put publishes n events of 10 kB.
 func put(t *testing.T, b *streamtest.Bench, n int, subjects ...string) {
 	t.Helper()
 	msgs := make([]*nats.Msg, n)

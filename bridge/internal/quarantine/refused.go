@@ -137,7 +137,6 @@ func (r *Refused) take(o offer) string {
 	return ""
 }
 
-// next takes the next block off the queue.
 func (r *Refused) next() []offer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -183,7 +182,6 @@ func (r *Refused) Run(ctx context.Context) error {
 	return nil
 }
 
-// write diagnoses and stores a block, and raises its alarms.
 func (r *Refused) write(ctx context.Context, block []offer) {
 	messages := make([]*nats.Msg, len(block))
 	for i, o := range block {

@@ -22,7 +22,6 @@ import (
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
-// startRing runs a ring until the test ends, or the returned function is called.
 func startRing(t *testing.T, store stream.BlockStorer, a bridge.Alarmer) (*quarantine.Refused, func()) {
 	t.Helper()
 	r := quarantine.NewRefused(store, bridge.Names{}, a, zap.NewNop())

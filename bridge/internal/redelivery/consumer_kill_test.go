@@ -61,7 +61,6 @@ func worker(url, password, path string, once bool) error {
 	return c.Run(context.Background())
 }
 
-// workerMain is the main function of a worker process.
 func workerMain(args []string) int {
 	if err := worker(args[0], args[1], args[2], args[3] == "true"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -138,7 +137,6 @@ func TestKilledWorker(t *testing.T) {
 	}
 }
 
-// publishMany publishes n events concurrently.
 func publishMany(t *testing.T, b *streamtest.Bench, n int) {
 	t.Helper()
 	pub := b.Publisher()

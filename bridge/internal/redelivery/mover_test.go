@@ -17,7 +17,6 @@ import (
 
 const patience = time.Minute
 
-// failing fails calls before or after they have stored.
 type failing struct {
 	next   *stream.Publisher
 	calls  atomic.Int32

@@ -68,7 +68,6 @@ type advisory struct {
 
 const advisoryExhausted = "io.nats.jetstream.advisory.v1.max_deliver"
 
-// reap makes the dead letter of one advisory.
 func (r *Reaper) reap(ctx context.Context, msg jetstream.Msg) error {
 	var a advisory
 	if err := json.Unmarshal(msg.Data(), &a); err != nil || a.Stream != r.cfg.Names.EventsStream() || a.Consumer == "" {

@@ -22,7 +22,6 @@ func (r *rig) reap() {
 	r.t.Cleanup(func() { cancel(); require.NoError(r.t, <-done) })
 }
 
-// reaped waits until every stored advisory was handled.
 func (r *rig) reaped() {
 	r.t.Helper()
 	r.eventually(func() bool {

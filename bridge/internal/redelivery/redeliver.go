@@ -227,7 +227,6 @@ func (c *call) end(err error) adminapi.RedeliveryReport {
 	return c.report
 }
 
-// reader is a durable as far as redelivery needs it.
 type reader struct {
 	missing bool
 	// again: it reads the subject of redelivered events.
@@ -235,7 +234,6 @@ type reader struct {
 	filters []string // without that subject
 }
 
-// readers looks each durable up once.
 type readers struct {
 	js    jetstream.JetStream
 	names bridge.Names

@@ -65,7 +65,6 @@ func (r *rig) publish(ids ...string) {
 	}
 }
 
-// run runs consumer team until the test ends.
 func (r *rig) run(cfg consumers.Config) {
 	r.t.Helper()
 	cfg.Name, cfg.Start = "team", consumers.Start{All: true}

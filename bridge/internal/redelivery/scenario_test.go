@@ -23,7 +23,6 @@ import (
 
 const scenarioEvents = 2_000
 
-// team is one consumer of the scenario.
 type team struct {
 	name  string
 	calls sync.Map // event id: *atomic.Int32
@@ -185,7 +184,6 @@ func TestTenConsumers(t *testing.T) {
 	require.EqualValues(t, scenarioEvents, teams[3].total.Load())
 }
 
-// settled reports whether a durable has nothing left to do.
 func settled(t *testing.T, js jetstream.JetStream, name string) bool {
 	t.Helper()
 	c, err := js.Consumer(context.Background(), "HOOKSPAN_EVENTS", name)

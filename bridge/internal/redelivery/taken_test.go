@@ -38,7 +38,6 @@ func (r *rig) start(run func(context.Context) error) {
 	r.t.Cleanup(func() { cancel(); require.NoError(r.t, <-done) })
 }
 
-// count returns how many messages of the subjects the stream has.
 func (r *rig) count(stream, subjects string) (n int) {
 	r.t.Helper()
 	s, err := r.JS.Stream(r.t.Context(), stream)

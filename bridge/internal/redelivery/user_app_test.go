@@ -27,7 +27,6 @@ import (
 
 const userPatience = 20 * time.Second
 
-// program is a consumer of another team's program, as user app.
 type program struct {
 	*streamtest.Bench
 	t    *testing.T
@@ -47,7 +46,6 @@ func newProgram(t *testing.T) *program {
 	return p
 }
 
-// background runs a function until the test ends.
 func (p *program) background(run func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -70,7 +70,6 @@ func (w *Waiter) Run(ctx context.Context) error {
 	}.Run(ctx, w.js.Conn)
 }
 
-// pubAck is a stream's answer to a publish.
 type pubAck struct {
 	Error    *jetstream.APIError `json:"error,omitempty"`
 	Stream   string              `json:"stream"`
@@ -90,7 +89,6 @@ func (w *Waiter) answer(ctx context.Context, request *nats.Msg) any {
 	return answer
 }
 
-// explain returns err in the form of JetStream's errors.
 func (w *Waiter) explain(subject string, err error) *jetstream.APIError {
 	if refused, ok := errors.AsType[*refusal](err); ok {
 		w.cfg.Logger.Debug("an event may not wait", zap.String("subject", subject), zap.Error(err))

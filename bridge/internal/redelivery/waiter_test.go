@@ -85,7 +85,6 @@ func (b *bench) read(js jetstream.JetStream, consumer string) jetstream.Msg {
 	return m
 }
 
-// nothingWaits returns once the mover has removed the due messages.
 func (b *bench) nothingWaits() {
 	b.t.Helper()
 	require.Eventually(b.t, func() bool { return b.Messages(b.t, "HOOKSPAN_LATER") == 0 }, patience, 5*time.Millisecond)
@@ -122,7 +121,6 @@ func TestPullProgramLetsAnEventWait(t *testing.T) {
 	}
 }
 
-// waitsAndComesBack does what a program of the consumer search does.
 func (b *bench) waitsAndComesBack(js jetstream.JetStream) {
 	t := b.t
 	t.Helper()

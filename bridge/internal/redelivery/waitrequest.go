@@ -98,7 +98,6 @@ func (w *Waiter) message(ctx context.Context, r *waitRequest) (*nats.Msg, error)
 	return &nats.Msg{Subject: r.subject, Header: nats.Header(r.again.Header(header)), Data: found.Data}, nil
 }
 
-// stored finds the original of a request.
 func (w *Waiter) stored(ctx context.Context, r *waitRequest) (*jetstream.RawStreamMsg, error) {
 	stream, err := w.events.Open(ctx, w.js, w.cfg.Names.EventsStream())
 	if err != nil {

@@ -12,7 +12,6 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/guestcalls"
 )
 
-// Users of the embedded server.
 const (
 	// AppUser is for the programs of other teams. Its password is the secret
 	// of the data folder of the same name.

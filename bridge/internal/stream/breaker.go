@@ -37,7 +37,6 @@ func (b *breaker) allow(now time.Time, probing bool) bool {
 	return true
 }
 
-// succeeded closes the breaker.
 func (b *breaker) succeeded() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -56,7 +56,6 @@ func CheckExternal(cfg ExternalConfig) error {
 	return nil
 }
 
-// files returns the options that files define.
 func (cfg ExternalConfig) files() ([]nats.Option, error) {
 	var opts []nats.Option
 	if cfg.NKeySeed != "" {
@@ -99,7 +98,6 @@ func Connect(cfg ExternalConfig, name string, log *zap.Logger) (*nats.Conn, erro
 	return nc, nil
 }
 
-// connOptions are common to all our connections.
 func connOptions(name string, log *zap.Logger) []nats.Option {
 	log = log.Named("nats").With(zap.String("connection", name))
 	return []nats.Option{
@@ -155,14 +153,12 @@ func (e *Embedded) Open(name string, alarms bridge.Alarmer, log *zap.Logger) (*r
 	return redial.Open(func() (*nats.Conn, error) { return e.Connect(name, log) }, told.heard, log.Named("nats").With(zap.String("connection", name)).Sugar().Warnw)
 }
 
-// connectionAlarms raises alarms about what keeps a connection from working.
 type connectionAlarms struct {
 	name   string
 	alarms bridge.Alarmer
 	seed   string // path of an nkey seed, or empty
 }
 
-// heard is called with each new status of the connection.
 func (c connectionAlarms) heard(nc *nats.Conn, status nats.Status) {
 	err := nc.LastError()
 	switch {
@@ -194,7 +190,6 @@ func remedy(err error) string {
 	return "If that comes again, look at the log and the configuration of NATS"
 }
 
-// refused reports whether the server rejected the credentials.
 func refused(err error) bool {
 	for _, refusal := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired, nats.ErrNkeysNotSupported} {
 		if errors.Is(err, refusal) {

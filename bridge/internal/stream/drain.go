@@ -100,7 +100,6 @@ func (d *Drainer) Empty(ctx context.Context) error {
 	return nil
 }
 
-// spooled is one message on its way out.
 type spooled struct {
 	seq     uint64
 	msg     *nats.Msg
@@ -298,7 +297,6 @@ func (d *Drainer) setAside(ctx context.Context, s *spooled, cause error) error {
 	return nil
 }
 
-// settledFirst is how many messages at the beginning of the block are settled.
 func settledFirst(block []*spooled) int {
 	for i, s := range block {
 		if !s.settled {

@@ -27,14 +27,12 @@ func deadLetterOf(b *streamtest.Bench, e *bridge.Event, problem string) *nats.Ms
 	return &nats.Msg{Subject: b.Names.Dead("search", deadLetter.Subject), Header: nats.Header(header), Data: e.Body}
 }
 
-// againOf is a copy of the event for the consumer search.
 func againOf(b *streamtest.Bench, e *bridge.Event, _ string) *nats.Msg {
 	header := bridge.Again{Sequence: 1, Redrives: 1}.Header(e.Header())
 	header[bridge.HeaderMsgID] = []string{bridge.AgainID("search", e.ID, "redrive-1-1")}
 	return &nats.Msg{Subject: b.Names.Again("search", b.Names.SubjectOf(e)), Header: nats.Header(header), Data: e.Body}
 }
 
-// like returns m with another header, subject or body.
 func like(m *nats.Msg, change func(*nats.Msg)) *nats.Msg {
 	out := &nats.Msg{Subject: m.Subject, Header: maps.Clone(m.Header), Data: append([]byte(nil), m.Data...)}
 	change(out)

@@ -182,7 +182,6 @@ func (e *Embedded) start(ctx context.Context) error {
 	return nil
 }
 
-// newServer returns a server that is ready.
 func (e *Embedded) newServer() (*server.Server, error) {
 	opts, err := e.options()
 	if err != nil {

@@ -20,7 +20,6 @@ import (
 	"github.com/hookspan/hookspan/internal/needs"
 )
 
-// smallDisk returns a folder on its own small disk.
 func smallDisk(t *testing.T, bytes int) string {
 	t.Helper()
 	needs.Root(t)

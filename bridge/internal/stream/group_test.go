@@ -47,7 +47,6 @@ func startGroup(t *testing.T, js jetstream.JetStream, cfg stream.GroupConfig) *g
 	return g
 }
 
-// answer is the result of one caller.
 type answer struct {
 	id  string
 	ack *jetstream.PubAck

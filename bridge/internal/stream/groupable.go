@@ -65,7 +65,6 @@ func (c *committer) look() {
 	}
 }
 
-// cut ends the wait for the batch in flight.
 func (c *committer) cut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -40,7 +40,6 @@ type batch struct {
 	// trial: the messages are published as singles, to measure the cost of singles.
 	trial bool
 
-	// The outcome.
 	stored  *jetstream.PubAck // of the last message
 	err     error
 	took    time.Duration
@@ -105,7 +104,6 @@ func (b *batch) commit(ctx context.Context) (*jetstream.PubAck, error) {
 	return &ack.PubAck, nil
 }
 
-// ack is the acknowledgement of message i.
 func (b *batch) ack(i int) *jetstream.PubAck {
 	ack := *b.stored
 	ack.Sequence -= uint64(len(b.members) - 1 - i)
@@ -124,7 +122,6 @@ func isRefusal(err error) bool {
 	return api || errors.Is(err, errRefused)
 }
 
-// answerOf is an acknowledgement with the fields of batches.
 type answerOf struct {
 	jetstream.PubAck
 

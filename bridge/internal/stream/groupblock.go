@@ -42,7 +42,6 @@ func (c *committer) commitAll(ctx context.Context, msgs []*nats.Msg) []result {
 	return results
 }
 
-// way is how a part of a block is committed.
 type way int
 
 const (

@@ -24,7 +24,6 @@ func (c *committer) loop() {
 	}
 }
 
-// step sends what can be sent now.
 func (c *committer) step() {
 	c.mu.Lock()
 	able, few := c.able.Load(), c.cost.breakEven()
@@ -85,7 +84,6 @@ func (c *committer) releaseAlone(n int) {
 	c.queue = slices.Delete(c.queue, 0, n)
 }
 
-// fly commits b, and then calls landed.
 func (c *committer) fly(b *batch) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.timeout)
 	c.mu.Lock()
@@ -107,7 +105,6 @@ func (c *committer) fly(b *batch) {
 	})
 }
 
-// settle gives everybody in b their result.
 func (c *committer) settle(b *batch) {
 	if !b.trial {
 		c.cfg.observe(len(b.members))

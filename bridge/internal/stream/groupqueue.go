@@ -12,7 +12,6 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// entry is a waiting message and the answer to it.
 type entry struct {
 	msg     *nats.Msg // a copy: the caller may get its own back at any time
 	id      string
@@ -124,7 +123,6 @@ func (c *committer) endSingleLocked() {
 	c.tasks.Done()
 }
 
-// alone publishes m by itself.
 func (c *committer) alone(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
 	ack, err := c.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
 	c.endSingle(messageID(m), err)
@@ -176,14 +174,12 @@ func (c *committer) again(e *entry) bool {
 	return !c.closed
 }
 
-// queued is how many messages wait.
 func (c *committer) queued() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.queue)
 }
 
-// messageSize is the approximate size of m in bytes.
 func messageSize(m *nats.Msg) int {
 	size := len(m.Subject) + len(m.Data)
 	for key, values := range m.Header {

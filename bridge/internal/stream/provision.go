@@ -75,7 +75,6 @@ func streamsOf(c streams.Config, js jetstream.JetStream) []jetstream.StreamConfi
 	return out
 }
 
-// withFormat returns want with the current format in its metadata.
 func withFormat(want jetstream.StreamConfig) jetstream.StreamConfig {
 	want.Metadata = maps.Clone(want.Metadata)
 	if want.Metadata == nil {

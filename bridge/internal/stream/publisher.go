@@ -197,7 +197,6 @@ func eventMessage(names bridge.Names, e *bridge.Event) *nats.Msg {
 	return &nats.Msg{Subject: names.SubjectOf(e), Header: header, Data: e.Body}
 }
 
-// outcome turns a result into a receipt of the stream, or an error.
 func outcome(stream string, r result) (bridge.Receipt, error) {
 	if r.err != nil {
 		return bridge.Receipt{}, fmt.Errorf("publishing to %s: %w: %w", stream, classify(r.err), r.err)
@@ -205,7 +204,6 @@ func outcome(stream string, r result) (bridge.Receipt, error) {
 	return receipt(r.ack, stream)
 }
 
-// receipt turns an acknowledgement into a receipt of the stream.
 func receipt(ack *jetstream.PubAck, stream string) (bridge.Receipt, error) {
 	if ack.Stream != stream {
 		return bridge.Receipt{}, fmt.Errorf("publishing: %w: stream %s took it instead of %s", bridge.ErrUnavailable, ack.Stream, stream)
@@ -217,7 +215,6 @@ func receipt(ack *jetstream.PubAck, stream string) (bridge.Receipt, error) {
 	return bridge.Receipt{Result: result, Stream: ack.Stream, Sequence: ack.Sequence}, nil
 }
 
-// errNotSent is for a message that was not sent.
 var errNotSent = errors.New("not sent")
 
 // classify returns what is known of an event whose publish ended in err. It is

@@ -95,10 +95,8 @@ func (r *Relay) Store(ctx context.Context, stream string, m *nats.Msg) (bridge.R
 	return receipt, nil
 }
 
-// conn is the current connection to NATS.
 func (r *Relay) conn() *nats.Conn { return r.direct.js.Conn() }
 
-// tryDirect reports whether to try NATS.
 func (r *Relay) tryDirect() bool {
 	return !r.cfg.Local && r.conn().IsConnected() && r.breaker.allow(time.Now(), r.drainer.Pending())
 }

@@ -25,7 +25,6 @@ import (
 
 const patience = time.Minute
 
-// relay is a relay with its surroundings.
 type relay struct {
 	*stream.Relay
 	publisher *stream.Publisher

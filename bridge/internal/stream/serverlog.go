@@ -17,7 +17,6 @@ func newServerLog(log *zap.Logger) *serverLog {
 	return &serverLog{log: log.WithOptions(zap.AddCallerSkip(1)).Sugar()}
 }
 
-// fatal is the reason why the server cannot go on, or nil.
 func (l *serverLog) fatal() error {
 	if s := l.lastWord.Load(); s != nil {
 		return fmt.Errorf("%s", *s)

@@ -132,7 +132,6 @@ type SpoolState struct {
 	last uint64 // sequence
 }
 
-// open returns the stream of the spool.
 func (s *Spool) open(ctx context.Context) (jetstream.Stream, error) {
 	stream, err := s.stream.Open(ctx, s.js, s.names.SpoolStream())
 	if err != nil {

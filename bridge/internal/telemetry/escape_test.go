@@ -39,7 +39,6 @@ func fieldsOf(text string) []zap.Field {
 	}
 }
 
-// noControl removes what JSON does not allow in a string.
 func noControl(r rune) rune {
 	if r < ' ' || r == '"' || r == '\\' {
 		return -1

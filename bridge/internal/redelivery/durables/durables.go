@@ -19,7 +19,6 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// forever is the length of a pause without an end.
 const forever = 100 * 365 * 24 * time.Hour
 
 // Durables manages all consumers. It is safe for concurrent use.

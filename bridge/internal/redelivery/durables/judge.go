@@ -110,7 +110,6 @@ func (w *Watch) raiseUnread(s adminapi.ConsumerState, since time.Time) {
 	})
 }
 
-// waiting adds the numbers of waiting events to the details of an alarm.
 func waiting(s adminapi.ConsumerState, details map[string]any) map[string]any {
 	details["consumer"], details["pending"], details["unsettled"], details["later"] = s.Name, s.Pending, s.Unsettled, s.Later
 	return details

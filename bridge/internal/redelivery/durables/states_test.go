@@ -29,7 +29,6 @@ func (r *rig) report(consumer, process string, report consumerstate.Report) {
 	require.NoError(r.t, err)
 }
 
-// storeDead stores n dead letters of a consumer.
 func (r *rig) storeDead(consumer string, n int) {
 	r.t.Helper()
 	for range n {
@@ -117,13 +116,11 @@ func TestStateByReports(t *testing.T) {
 	require.NotEmpty(t, r.state("team").State, "without a bucket of reports nobody reports")
 }
 
-// clock is a time that a test sets.
 type clock struct{ time.Time }
 
 func (c *clock) now() time.Time          { return c.Time }
 func (c *clock) forward(d time.Duration) { c.Time = c.Add(d) }
 
-// kept is a Memory.
 type kept struct{ text []byte }
 
 func (k *kept) Load() ([]byte, error) { return k.text, nil }

@@ -33,7 +33,6 @@ func (r *Repairer) setAside(f *foundDurable, files ...string) error {
 	return r.forgetOldest()
 }
 
-// forgetOldest removes what is set aside beyond keptDamaged.
 func (r *Repairer) forgetOldest() error {
 	aside, err := folders(r.cfg.Damaged)
 	if err != nil || len(aside) <= keptDamaged {

@@ -32,7 +32,6 @@ const stateMagic, stateVersion = 22, 2
 // errStateDamaged is wrapped for a state file without a readable position.
 var errStateDamaged = errors.New("its state cannot be read")
 
-// durableState is the position of a durable.
 type durableState struct {
 	ackFloor, delivered uint64 // sequences of the stream
 }
@@ -143,7 +142,6 @@ func metaSum(text []byte, stream, durable string) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-// writeMeta writes a configuration with its checksum.
 func writeMeta(dir, stream, durable string, text []byte) error {
 	sum, err := metaSum(text, stream, durable)
 	if err != nil {

@@ -46,7 +46,6 @@ func openRecord(memory *datafolder.Memory) (*record, error) {
 	return r, nil
 }
 
-// meta returns the known configuration of a durable, or nil.
 func (r *record) meta(stream, durable string) []byte { return r.known[stream][durable] }
 
 // save replaces the record and returns once it is on the disk.

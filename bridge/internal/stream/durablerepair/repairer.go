@@ -54,7 +54,6 @@ type Repairer struct {
 	told  []bridge.Alarm  // not raised yet
 }
 
-// foundDurable is a durable as found in its files.
 type foundDurable struct {
 	stream, name string
 

@@ -26,7 +26,6 @@ const (
 	before, handled, waiting = 10, 10, 20
 )
 
-// damages are kinds of damage to a file.
 var damages = map[string]func(t *testing.T, path string){
 	"zeroed": func(t *testing.T, path string) {
 		rewrite(t, path, func(b []byte) []byte { return make([]byte, len(b)) })
@@ -49,7 +48,6 @@ func rewrite(t *testing.T, path string, change func([]byte) []byte) {
 // readers are a configured consumer, and one that a program made.
 var readers = []string{"archive", "team"}
 
-// readerConfig is a program's request: new events, from its first start on.
 func readerConfig(name string) jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
 		Durable: name, AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverNewPolicy, AckWait: time.Second,
@@ -155,7 +153,6 @@ func requireWaiting(t *testing.T, b *streamtest.Bench, name string) (first uint6
 	return first
 }
 
-// snapshot returns every file below dir with its content.
 func snapshot(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	out := map[string]string{}

@@ -57,7 +57,6 @@ func (c Config) named(name string) Config {
 	return c
 }
 
-// raise raises the alarm that programs exceed a quota.
 func (c Config) raise(what, program, text string) {
 	c.Alarms.Raise(bridge.Alarm{
 		Kind: bridge.AlarmQuota, Subject: what, Text: text, Details: map[string]any{"program": program},

@@ -87,7 +87,6 @@ func (b *Buckets[K]) Spend(of K, size int, now time.Time) {
 	b.shared.bytes.ReserveN(now, min(size, b.shared.bytes.Burst()))
 }
 
-// own returns the buckets of the holder.
 func (b *Buckets[K]) own(of K) pair {
 	b.mu.Lock()
 	defer b.mu.Unlock()

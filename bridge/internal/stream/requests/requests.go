@@ -164,7 +164,6 @@ func (s Service) serve(ctx context.Context, request *nats.Msg, slow *brake) {
 	}
 }
 
-// brake delays refusals.
 type brake struct {
 	prompt  *rate.Limiter
 	waiting chan struct{}
