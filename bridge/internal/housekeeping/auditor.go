@@ -73,7 +73,7 @@ func (a *Auditor) Audit(ctx context.Context) {
 		}
 	}
 	if err := a.checkpoint.Save(); err != nil {
-		a.cfg.Logger.Warn("what was remembered of the streams is out of date", zap.Error(err))
+		a.cfg.Logger.Warn("the checkpoint of the streams could not be saved", zap.Error(err))
 	}
 }
 

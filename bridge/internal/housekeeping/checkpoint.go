@@ -62,7 +62,7 @@ func OpenCheckpoint(memory Memory, store string) (*Checkpoint, error) {
 	}
 	read := content{}
 	if err := json.Unmarshal(text, &read); err != nil {
-		return b, fmt.Errorf("reading what was remembered of the streams: %w", err)
+		return b, fmt.Errorf("reading the checkpoint of the streams: %w", err)
 	}
 	if read.Store != store {
 		return b, nil
@@ -109,7 +109,7 @@ func (b *Checkpoint) Save() error {
 		return nil
 	}
 	if err := b.memory.Save(text); err != nil {
-		return fmt.Errorf("remembering the state of the streams: %w", err)
+		return fmt.Errorf("saving the checkpoint of the streams: %w", err)
 	}
 	b.saved = text
 	return nil

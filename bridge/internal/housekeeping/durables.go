@@ -47,7 +47,7 @@ func (r *round) listDurables(ctx context.Context) ([]durable, error) {
 		return nil, fmt.Errorf("listing consumers: %w", err)
 	}
 	for name := range missing {
-		return nil, fmt.Errorf("consumer %s does not say what it has handled", name)
+		return nil, fmt.Errorf("consumer %s is missing in the server's list of consumers", name)
 	}
 	var out []durable
 	for _, info := range infos {
@@ -56,7 +56,7 @@ func (r *round) listDurables(ctx context.Context) ([]durable, error) {
 		}
 		d, err := r.examine(ctx, info)
 		if err != nil {
-			return nil, fmt.Errorf("finding out what durable %s has handled: %w", info.Name, err)
+			return nil, fmt.Errorf("finding the position of durable %s: %w", info.Name, err)
 		}
 		out = append(out, d)
 	}

@@ -177,7 +177,7 @@ func (r *round) skipRecorded(ctx context.Context, d *durable) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("reading what durable %q has lost: %w", d.name, err)
+		return fmt.Errorf("reading the losses of durable %q: %w", d.name, err)
 	}
 	var e Expired
 	if err := json.Unmarshal(m.Data, &e); err != nil {

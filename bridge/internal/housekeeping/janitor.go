@@ -170,7 +170,7 @@ func (r *round) alarmFull(reason string) {
 
 // errMadeAnew ends a round whose stream was removed and created again: sequences now mean other
 // events.
-var errMadeAnew = errors.New("the stream of events was removed and made anew meanwhile")
+var errMadeAnew = errors.New("the stream of events was removed and created again meanwhile")
 
 // purge removes events before sequence to until at most goal bytes are left.
 func (r *round) purge(ctx context.Context, to, goal uint64) error {

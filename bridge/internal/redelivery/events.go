@@ -69,7 +69,7 @@ func (v *Events) Scan(ctx context.Context, sel adminapi.EventSelection, visit fu
 	return err
 }
 
-var errUntil = errors.New("what follows is younger")
+var errUntil = errors.New("the following events are too young")
 
 func decodeEntry(m *jetstream.RawStreamMsg) adminapi.EventEntry {
 	e := adminapi.EventEntry{Sequence: m.Sequence, StoredAt: m.Time, Subject: m.Subject, Header: bridge.Header(m.Header), Body: m.Data}

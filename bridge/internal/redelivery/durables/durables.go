@@ -158,7 +158,7 @@ func (d *Durables) clear(ctx context.Context, name, subject string, dryRun bool)
 		return count, nil
 	}
 	if err := stream.Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {
-		return 0, fmt.Errorf("removing what stream %s has of a consumer: %w", name, err)
+		return 0, fmt.Errorf("purging stream %s of a consumer's messages: %w", name, err)
 	}
 	return count, nil
 }

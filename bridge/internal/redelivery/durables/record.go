@@ -153,7 +153,7 @@ func readPage(memory Memory) (*page, []byte, error) {
 	}
 	read := &page{}
 	if err := json.Unmarshal(text, read); err != nil {
-		return nil, nil, fmt.Errorf("reading what was remembered of the consumers: %w", err)
+		return nil, nil, fmt.Errorf("reading the record of the consumers: %w", err)
 	}
 	return read, text, nil
 }

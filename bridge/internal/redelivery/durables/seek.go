@@ -81,7 +81,7 @@ func (d *Durables) remake(ctx context.Context, stream jetstream.Stream, cfg jets
 			return nil
 		}
 		if !errors.Is(err, jetstream.ErrConsumerExists) {
-			return fmt.Errorf("making durable %s anew, which is gone now: %w", cfg.Durable, err)
+			return fmt.Errorf("making durable %s again after its removal: %w", cfg.Durable, err)
 		}
 	}
 	return fmt.Errorf("seeking consumer %s: its program made the durable anew each time: stop the program, and try again", cfg.Durable)

@@ -146,7 +146,7 @@ func (s Service) listen(ctx context.Context, nc *nats.Conn) error {
 func (s Service) serve(ctx context.Context, request *nats.Msg, slow *brake) {
 	// An answer to another subject than an inbox would be published with our permissions.
 	if r := request.Reply; r != "" && !strings.HasPrefix(r, inbox) && !strings.HasPrefix(r, imported) {
-		s.Logger.Warn("a request asks for an answer to what is no inbox, it is ignored",
+		s.Logger.Warn("ignored a request whose reply subject is no inbox",
 			zap.String("subject", request.Subject), zap.String("reply", printable.Truncate(r, maxReplyInLog)))
 		return
 	}
