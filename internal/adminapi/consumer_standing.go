@@ -7,10 +7,10 @@ import (
 	"github.com/hookspan/hookspan/internal/printable"
 )
 
-// Judge sets State, Since, Reason and Failures by the other fields and the reports of
-// the consumer's processes. One process that succeeds is enough for a consumer not to
-// be failing or blocked. Failing is said only while events wait: one whose failed
-// events are all dead letters has nothing left to fail.
+// Judge sets State, Since, Reason and Failures by the other fields and the reports of the
+// consumer's processes. One process that succeeds keeps a consumer from being failing or
+// blocked. A consumer is failing only while events wait: when all its failed events are dead
+// letters, nothing is left to fail.
 func (s *ConsumerState) Judge(reports []consumerstate.Report) {
 	r := combine(reports)
 	s.State, s.Since, s.Reason, s.Failures = s.standing(r.State), time.Time{}, "", 0
@@ -41,8 +41,8 @@ func (s *ConsumerState) standing(reported consumerstate.State) consumerstate.Sta
 	return consumerstate.Current
 }
 
-// combine returns what the processes report together: nothing when one of them
-// succeeds, else the worst, since the earliest.
+// combine merges the reports: nothing if a process succeeds, else the worst state, since the
+// earliest time.
 func combine(reports []consumerstate.Report) consumerstate.Report {
 	var all consumerstate.Report
 	failures := 0

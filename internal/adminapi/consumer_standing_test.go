@@ -60,7 +60,7 @@ func TestStandingOfAConsumer(t *testing.T) {
 	require.Equal(t, state{Later: 1, State: consumerstate.Waiting}, s, "nothing stays of what was")
 }
 
-// An error can hold whatever a target answered.
+// An error can hold any answer of a target.
 func TestReasonIsOneLineForATerminal(t *testing.T) {
 	for raw, want := range map[string]string{
 		"no \"such\" customer é":      `no "such" customer é`,

@@ -18,7 +18,7 @@ type DeadLetter struct {
 	Redrives int              `json:"redrives,omitempty"`
 	// EventSeq is the sequence of the event in the stream of events.
 	EventSeq uint64 `json:"event_seq,omitempty"`
-	// Event is empty when the dead letter holds none; Problem says why when it should.
+	// Event is empty when the dead letter holds none; Problem says why if it should.
 	Event      string `json:"event,omitempty"`
 	Source     string `json:"source,omitempty"`
 	Prediction string `json:"prediction,omitempty"`
@@ -41,8 +41,7 @@ type DeadLetterList struct {
 	Listed
 }
 
-// DeadCall says which dead letters are meant and what is to be done. It names a
-// consumer or sequences.
+// DeadCall selects dead letters, by consumer or by sequences, and says what to do.
 type DeadCall struct {
 	Consumer   string           `json:"consumer,omitempty"`
 	Cause      bridge.DeadCause `json:"cause,omitempty"`

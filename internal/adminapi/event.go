@@ -20,7 +20,7 @@ type Event struct {
 	BodyBytes  int       `json:"body_bytes"`
 }
 
-// EventDetail is a whole event. Problem is set when the message is none.
+// EventDetail is a whole event. Problem is set when the message is no event.
 type EventDetail struct {
 	Event
 	Subject string        `json:"subject"`
@@ -35,15 +35,14 @@ type EventList struct {
 	Listed
 }
 
-// EventCall says which events are meant, and who is given them again.
+// EventCall selects events, and the consumer that gets them again.
 type EventCall struct {
 	Consumer string `json:"consumer"`
-	// Run tells this replay from any other: within two hours an event is given once
-	// for one run, so a call that is repeated gives nothing twice. Without it every
-	// call is another one.
+	// Run identifies a replay: within two hours it gives an event once per run, so a repeated
+	// call gives nothing twice. Without it every call is a run of its own.
 	Run string `json:"run,omitempty"`
-	// Event is the kind of the events: prediction unless it is given, or that which
-	// the consumer is configured to read.
+	// Event is the kind of the events, default prediction, or what the consumer is configured
+	// to read.
 	FilterCall
 	Prediction string    `json:"prediction,omitempty"`
 	Since      time.Time `json:"since,omitzero"`

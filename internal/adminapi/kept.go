@@ -32,13 +32,14 @@ type KeptDetail struct {
 	Content
 }
 
-// KeptList is a page of entries. Last is zero in a list of both streams, which count apart.
+// KeptList is a page of entries. Last is zero in a list of both streams, whose sequences
+// differ.
 type KeptList struct {
 	Entries []KeptDelivery `json:"entries"`
 	Listed
 }
 
-// KeptCall says which entries are meant and what is to be done.
+// KeptCall selects entries and says what to do.
 type KeptCall struct {
 	// Stream is quarantine or refused, empty for both.
 	Stream string `json:"stream,omitempty"`
@@ -48,13 +49,13 @@ type KeptCall struct {
 	ReverifyOptions
 }
 
-// AcceptCall says which entries of the quarantine are to become events, and who says so.
+// AcceptCall selects quarantined entries to make events of, and says who decided it.
 type AcceptCall struct {
-	// Seqs are the entries, 1 to 1000 of them.
+	// Seqs are 1 to 1000 entries.
 	Seqs   []uint64 `json:"seqs"`
 	DryRun bool     `json:"dry_run,omitempty"`
-	// By and Reason are for the log: who decided it, and why. Both may be empty, and
-	// have at most 256 bytes.
+	// By and Reason are for the log: who decided it, and why. Both are optional, at most 256
+	// bytes.
 	By     string `json:"by,omitempty"`
 	Reason string `json:"reason,omitempty"`
 }

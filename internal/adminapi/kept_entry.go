@@ -4,70 +4,68 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// KeptEntry is a delivery in the place where it is kept.
+// KeptEntry is a kept delivery with its place.
 type KeptEntry struct {
 	Place    string
 	Sequence uint64
 	bridge.KeptDelivery
 }
 
-// KeptSelection says which entries are meant. Its zero value is all.
+// KeptSelection selects entries. Its zero value selects all.
 type KeptSelection struct {
-	// Place, Source and Cause are empty for every one.
+	// Place, Source and Cause select all when empty.
 	Place, Source, Cause string
-	// Sequences names entries of Place, which must be given then.
+	// Sequences names entries of Place, which is required with it.
 	Sequences []uint64
-	// After leaves out the entries up to that sequence. It is per place.
+	// After excludes the entries up to that sequence, per place.
 	After uint64
-	// Before leaves out the entries from that sequence on, unless it is zero. It is per place.
+	// Before, unless zero, excludes the entries from that sequence on, per place.
 	Before uint64
-	// Newest is the order of a list: the last one first.
+	// Newest orders a list from the last one to the first.
 	Newest bool
-	// Limit bounds how many entries are looked at; 0 is no limit.
+	// Limit bounds the entries looked at; 0 is no limit.
 	Limit int
 }
 
-// ReverifyOptions say what becomes an event of that which is verified again.
+// ReverifyOptions say which verified deliveries become events.
 type ReverifyOptions struct {
-	// DryRun changes nothing and says what would happen.
+	// DryRun changes nothing and reports what would happen.
 	DryRun bool `json:"dry_run,omitempty"`
-	// AcceptStale takes deliveries that were too old when they came, and
-	// AcceptPathToken those whose URL did not end in the path token; both must be
-	// authentic by their signature.
+	// AcceptStale includes deliveries that were too old on arrival, AcceptPathToken those whose
+	// URL did not end in the path token; both must be authentic by their signature.
 	AcceptStale     bool `json:"accept_stale,omitempty"`
 	AcceptPathToken bool `json:"accept_path_token,omitempty"`
 }
 
-// AcceptOptions say how quarantined deliveries are accepted.
+// AcceptOptions say how to accept quarantined deliveries.
 type AcceptOptions struct {
-	// DryRun changes nothing and says what would happen.
+	// DryRun changes nothing and reports what would happen.
 	DryRun bool
-	// By and Reason are who decided it and why, From the address that the call came
-	// from: all for the log, and any may be empty.
+	// By and Reason are who decided it and why, From the address of the caller: all for the
+	// log, all optional.
 	By, Reason, From string
-	// Accepted, if set, is told of each entry that has become an event, before it is
-	// removed. It is not called in a dry run.
+	// Accepted, if set, is called for each entry that has become an event, before the entry is
+	// removed, but not in a dry run.
 	Accepted func(KeptEntry, *bridge.Event)
 }
 
-// KeptReport says what became of the entries of a selection.
+// KeptReport is the result for the entries of a selection.
 type KeptReport struct {
-	// DryRun is set when nothing was changed: the counts are what would be.
+	// DryRun: nothing was changed, and the counts are what would happen.
 	DryRun bool `json:"dry_run"`
-	// LookedAt is how many entries were read. Each is in one of the next three.
+	// LookedAt is how many entries were read. Each counts in one of the next three.
 	LookedAt int `json:"looked_at"`
-	// Events became events. Duplicates were events already; a dry run cannot
-	// tell them apart and counts them as events.
+	// Events became events. Duplicates were events already; a dry run counts both as Events.
 	Events     int `json:"events"`
 	Duplicates int `json:"duplicates"`
-	// Remaining stay where they are, by the cause that holds them back.
+	// Remaining entries stay where they are, by cause.
 	Remaining map[string]int `json:"remaining"`
-	// Removed is how many entries left their place.
+	// Removed entries left their place.
 	Removed int `json:"removed"`
-	// More is set when the limit was reached. Last is the sequence of the last
-	// entry that was looked at, to go on after.
+	// More is set when the limit was reached. Last is the last sequence looked at, to go on
+	// after.
 	More bool   `json:"more"`
 	Last uint64 `json:"last"`
-	// Stopped says why it ended early, in words; what was counted is done.
+	// Stopped says why the call ended early; counted entries are done.
 	Stopped string `json:"stopped,omitempty"`
 }

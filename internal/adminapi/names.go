@@ -1,6 +1,6 @@
 package adminapi
 
-// Names are what calls can name, sorted.
+// Names are the names that calls can use, sorted.
 type Names struct {
 	// Consumers have a durable, or are configured.
 	Consumers []string `json:"consumers"`

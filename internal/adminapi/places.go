@@ -1,6 +1,6 @@
 package adminapi
 
-// Where a delivery is kept that did not become an event.
+// Places of kept deliveries.
 const (
 	// PlaceQuarantine: authentic deliveries that could not become an event.
 	PlaceQuarantine = "quarantine"
@@ -8,5 +8,5 @@ const (
 	PlaceRefused = "refused"
 )
 
-// Places are all of them, in the order in which they are walked.
+// Places returns all places, in the order of walks.
 func Places() []string { return []string{PlaceQuarantine, PlaceRefused} }

@@ -6,20 +6,20 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// PredictionSelection says which predictions of the prediction store are listed.
+// PredictionSelection selects predictions of the prediction store.
 type PredictionSelection struct {
-	// Source is one, or empty for all.
+	// Source selects all when empty.
 	Source string
-	// After leaves out those at or before that place, Before those at or behind that one
-	// unless it is zero.
+	// After excludes the predictions up to that place; Before, unless zero, those from that
+	// place on.
 	After, Before uint64
-	// Newest has the one that was changed last first, otherwise it comes last.
+	// Newest orders a list from the last change to the first, otherwise the other way round.
 	Newest bool
 }
 
 // Prediction is one of a list.
 type Prediction struct {
-	// Place is where the prediction store has it; it moves on with each change.
+	// Place is the position in the prediction store; it changes with each update.
 	Place      uint64    `json:"place"`
 	Source     string    `json:"source"`
 	ID         string    `json:"id"`
@@ -34,7 +34,7 @@ type Prediction struct {
 	Outputs    int       `json:"outputs"`
 	Stored     int       `json:"stored"`
 	Conflict   bool      `json:"conflict,omitempty"`
-	// Lost is why it was given up.
+	// Lost is why the prediction was given up.
 	Lost bridge.DeadCause `json:"lost,omitempty"`
 }
 
@@ -44,7 +44,7 @@ type PredictionList struct {
 	Listed
 }
 
-// Rebuilding is the answer to who has the prediction store rebuilt.
+// Rebuilding is the answer to a request for a rebuild of the prediction store.
 type Rebuilding struct {
 	Rebuilding bool `json:"rebuilding"`
 }

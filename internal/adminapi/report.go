@@ -1,21 +1,21 @@
 package adminapi
 
-// Progress is how far a call has come that looks at entries.
+// Progress is the progress of a call that looks at entries.
 type Progress struct {
 	LookedAt int
-	// More is set when there may be more entries behind Last.
+	// More is set when there may be more entries after Last.
 	More bool
 	Last uint64
-	// Stopped says in words why the call ended early.
+	// Stopped says why the call ended early.
 	Stopped string
 }
 
-// Progress returns how far the call has come.
+// Progress returns the progress of the call.
 func (r *RedeliveryReport) Progress() Progress {
 	return Progress{r.LookedAt, r.More, r.Last, r.Stopped}
 }
 
-// Progress returns how far the call has come.
+// Progress returns the progress of the call.
 func (r *KeptReport) Progress() Progress { return Progress{r.LookedAt, r.More, r.Last, r.Stopped} }
 
 // Add adds the report of the next call.

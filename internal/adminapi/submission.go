@@ -7,42 +7,42 @@ import (
 
 // Limits of a [Submission].
 const (
-	// MaxSubmission bounds its body, in bytes.
+	// MaxSubmission bounds the body, in bytes.
 	MaxSubmission     = 1 << 20
 	MaxIdempotencyKey = 128
 	// IdempotencyLife is how long an idempotency key is remembered.
 	IdempotencyLife = 24 * time.Hour
 )
 
-// Submission is a prediction that the bridge is to have made.
+// Submission is a request to make a prediction.
 type Submission struct {
 	Source string
-	// Model is the path of the model at the provider, parts between slashes.
+	// Model is the path of the model at the provider, its parts separated by slashes.
 	Model string
-	// Body is the JSON object that the provider is sent, without webhook_url. When its
-	// member stream is true, the provider's answer is relayed as it comes.
+	// Body is the JSON object for the provider, without webhook_url. If its member stream is
+	// true, the provider's answer is relayed as a stream.
 	Body []byte
 	// Reference, Tenant, Metadata and Deadline are as in [Watch].
 	Reference, Tenant string
 	Metadata          map[string]string
 	Deadline          time.Time
-	// IdempotencyKey, when not empty, lets the same submission be made again without
-	// another prediction. It has at most [MaxIdempotencyKey] printable ASCII
-	// characters.
+	// IdempotencyKey, unless empty, makes repeating the submission safe: it makes no second
+	// prediction. At most [MaxIdempotencyKey] printable ASCII characters.
 	IdempotencyKey string
 }
 
-// SubmitError is why a submission has no prediction to show.
+// SubmitError is why a submission has no prediction.
 type SubmitError struct {
-	// Status is the HTTP status that it is answered with.
+	// Status is the HTTP status of the answer.
 	Status int
-	// Detail says what is wrong and what to do, for the one who submits.
+	// Detail tells the client what is wrong and what to do.
 	Detail string
-	// RetryAfter is when to try again, 0 when that is not said.
+	// RetryAfter is when to try again, 0 if unknown.
 	RetryAfter time.Duration
-	// Unknown: the provider may have accepted it, so it must not simply be sent again.
+	// Unknown: the provider may have accepted the submission, so the client must not simply
+	// repeat it.
 	Unknown bool
-	// Err is for the log, nil when Detail says it all.
+	// Err is for the log, nil when Detail says everything.
 	Err error
 }
 
@@ -53,5 +53,5 @@ func (e *SubmitError) Error() string {
 	return "submitting a prediction: " + e.Detail
 }
 
-// Unwrap returns what is behind it.
+// Unwrap returns Err.
 func (e *SubmitError) Unwrap() error { return e.Err }

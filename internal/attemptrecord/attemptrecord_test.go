@@ -34,7 +34,7 @@ func TestUnsettledDeliveries(t *testing.T) {
 		{Record{}, 7, 5, 4},
 		{Record{Seq: 7, Delivery: 1}, 7, 2, 0},
 		{Record{Seq: 7, Delivery: 3}, 7, 5, 1},
-		{Record{Seq: 7, Delivery: 3}, 7, 1, 0}, // a durable that was made anew counts anew
+		{Record{Seq: 7, Delivery: 3}, 7, 1, 0}, // a remade durable counts anew
 		{Record{Seq: 6, Delivery: 3}, 7, 3, 2}, // of another copy
 	} {
 		require.Equal(t, c.want, c.r.Unsettled(c.seq, c.delivery), c)

@@ -8,10 +8,9 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// Handled reports whether the consumer is known to have handled the event: it acts
-// once and finished it, or it finished it after the event had become a dead letter.
-// Any other consumer keeps nothing of an event that it has handled, so false means
-// that nobody knows. Names are those of the bridge.
+// Handled reports whether the consumer is known to have handled the event: it acts once and
+// finished the event, or finished it after a dead letter. Other consumers keep no record of
+// handled events, so false means unknown. names are those of the bridge.
 func Handled(ctx context.Context, js jetstream.JetStream, names bridge.Names, consumer string, ev *bridge.Event) (bool, error) {
 	s, err := Open(ctx, js, names, consumer, 0)
 	if err != nil {

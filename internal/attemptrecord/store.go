@@ -18,17 +18,17 @@ import (
 )
 
 const (
-	// forgetMarker is how long the mark of a removed record stays.
+	// forgetMarker is how long the marker of a removed record stays.
 	forgetMarker = time.Minute
-	// keepDead is how long it is remembered that an event is a dead letter, and
-	// that it was handled after all: as long as dead letters are kept.
+	// keepDead is how long the record of a dead event stays, also after it was handled: as long
+	// as dead letters.
 	keepDead = 90 * 24 * time.Hour
-	// keepMore is how much longer than its retries an event is remembered.
+	// keepMore is how much longer than its retries the record of an event stays.
 	keepMore = 24 * time.Hour
 )
 
-// Codes of the JetStream API: another message came to the subject first, on one
-// replica and on several.
+// Codes of the JetStream API for an unexpected last sequence of a subject, with one replica and
+// with several.
 const (
 	codeWrongLastSequence          = 10071
 	codeWrongLastSequenceClustered = 10164
@@ -45,15 +45,15 @@ type Store struct {
 	bucket jetstream.KeyValue
 	names  bridge.Names
 	prefix string
-	// keep is how long a record of an event stays that is not heard of again.
+	// keep is how long an unchanged record stays.
 	keep time.Duration
 
 	mu sync.Mutex
-	// known are the keys that have a record; nil: that is not known.
+	// known are the keys that have a record; nil if unknown.
 	known map[string]bool
 }
 
-// Open returns the records of a consumer whose attempts go on for giveUp.
+// Open returns the records of a consumer that retries an event for giveUp.
 func Open(ctx context.Context, js jetstream.JetStream, n bridge.Names, consumer string, giveUp time.Duration) (*Store, error) {
 	bucket, err := js.KeyValue(ctx, n.AttemptsBucket())
 	if err != nil {
@@ -62,11 +62,11 @@ func Open(ctx context.Context, js jetstream.JetStream, n bridge.Names, consumer 
 	return &Store{js: js, bucket: bucket, names: n, prefix: n.AttemptsPrefix(consumer), keep: giveUp + keepMore}, nil
 }
 
-// maxKnown is how many records a bucket may hold until their keys are not read any
-// more: the server names so many subjects in one answer.
+// maxKnown is how many records a bucket may have for their keys to be read: the server's limit
+// of subjects in one answer.
 const maxKnown = 100_000
 
-// Learn reads which keys have a record now, unless the bucket holds too many records.
+// Learn reads which keys have a record, unless the bucket has too many.
 func (s *Store) Learn(ctx context.Context) error {
 	stream, err := s.js.Stream(ctx, s.names.AttemptsStream())
 	if err != nil {
@@ -96,8 +96,8 @@ func (s *Store) Unlearn() {
 	s.known = nil
 }
 
-// MayHold says whether there may be a record under the key. While the keys are not known, only
-// an event that is old may have one.
+// MayHold reports whether there may be a record under the key. While the keys are unknown, only
+// an old event may have one.
 func (s *Store) MayHold(key string, old bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,8 +107,8 @@ func (s *Store) MayHold(key string, old bool) bool {
 	return s.known[key]
 }
 
-// note remembers that there is a record under the key, or none any more. Other processes write
-// records too, but their events come to this process as ones that were delivered before.
+// note remembers whether there is a record under the key. Other processes write records too,
+// but their events reach this process as redeliveries.
 func (s *Store) note(key string, there bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -123,8 +123,7 @@ func (s *Store) note(key string, there bool) {
 	}
 }
 
-// Load returns the record under the key, a zero one when there is none, and its
-// revision.
+// Load returns the record under the key and its revision; a zero record if there is none.
 func (s *Store) Load(ctx context.Context, key string) (r Record, revision uint64, err error) {
 	entry, err := s.bucket.Get(ctx, s.prefix+key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
@@ -139,14 +138,14 @@ func (s *Store) Load(ctx context.Context, key string) (r Record, revision uint64
 	return r, entry.Revision(), nil
 }
 
-// Put writes the record, whatever is there.
+// Put writes the record unconditionally.
 func (s *Store) Put(ctx context.Context, key string, r Record) error {
 	_, err := s.put(ctx, key, r)
 	return err
 }
 
-// Swap writes the record in the place of that revision and returns the new one; 0
-// is none. The error wraps [ErrClaimed] when there is another one.
+// Swap replaces the record of that revision, 0 for none, and returns the new revision. The
+// error wraps [ErrClaimed] when the revision is another one.
 func (s *Store) Swap(ctx context.Context, key string, r Record, revision uint64) (uint64, error) {
 	next, err := s.put(ctx, key, r, jetstream.WithExpectLastSequencePerSubject(revision))
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok &&
@@ -165,7 +164,7 @@ func (s *Store) put(ctx context.Context, key string, r Record, opts ...jetstream
 	if r.State == Dead || r.AfterDead {
 		keep = max(keep, keepDead)
 	}
-	s.note(key, true) // an error does not prove that it was not written
+	s.note(key, true) // after an error it may have been written
 	ack, err := s.publish(ctx, &nats.Msg{Subject: s.subject(key), Data: value}, keep, opts...)
 	if err != nil {
 		return 0, fmt.Errorf("recording an attempt: %w", err)
@@ -173,8 +172,7 @@ func (s *Store) put(ctx context.Context, key string, r Record, opts ...jetstream
 	return ack.Sequence, nil
 }
 
-// Forget removes the record: the mark of a removed key takes its place, for a
-// while.
+// Forget removes the record, and leaves a marker for a while.
 func (s *Store) Forget(ctx context.Context, key string) error {
 	mark := &nats.Msg{Subject: s.subject(key), Header: nats.Header{"KV-Operation": {"DEL"}}}
 	if _, err := s.publish(ctx, mark, forgetMarker); err != nil {
@@ -184,20 +182,20 @@ func (s *Store) Forget(ctx context.Context, key string) error {
 	return nil
 }
 
-// publish is by hand: the bucket's own Put, Update and Delete cannot give an entry a
-// time to live, and its Purge needs rollups, which the stream does not allow.
+// publish replaces Put, Update and Delete of the bucket, which cannot give an entry a time to
+// live, and Purge, which needs rollups that the stream does not allow.
 func (s *Store) publish(ctx context.Context, msg *nats.Msg, keep time.Duration, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
 	return s.js.PublishMsg(ctx, msg, append(opts, jetstream.WithMsgTTL(keep))...)
 }
 
 func (s *Store) subject(key string) string { return s.names.AttemptsSubject(s.prefix + key) }
 
-// EventKey is the key of what is remembered of one event.
+// EventKey is the key of the record of one event.
 func EventKey(event string) string { return shortHash(event) }
 
-// OnceKey is the key of what a consumer that acts once remembers: of all events that
-// say the same status of the same prediction. What the bridge says itself, such as
-// that outputs are archived, no status tells apart.
+// OnceKey is the key of a consumer that acts once: it is the same for all events with the same
+// status of the same prediction. Events of the bridge itself, such as archived outputs, have no
+// status that tells them apart.
 func OnceKey(ev *bridge.Event) string {
 	if ev.Kind() != bridge.KindPrediction {
 		return "once." + EventKey(ev.ID)

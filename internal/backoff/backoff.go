@@ -1,4 +1,4 @@
-// Package backoff spaces the tries of something that fails for a while.
+// Package backoff spaces retries.
 package backoff
 
 import (
@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// Doubled returns first times two to the power of n, and limit where that is more. A
-// negative n counts as 0.
+// Doubled returns first times two to the power of n, at most limit. A negative n counts as 0.
 func Doubled(first time.Duration, n int, limit time.Duration) time.Duration {
 	d := first
 	for range n {
@@ -20,12 +19,12 @@ func Doubled(first time.Duration, n int, limit time.Duration) time.Duration {
 	return min(d, limit)
 }
 
-// Spread returns a random time between half of d and d, so that those who failed together
-// do not try again together.
-func Spread(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) } //nolint:gosec // it only spreads
+// Spread returns a random time between half of d and d, so that those who failed together do
+// not retry together.
+func Spread(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) } //nolint:gosec // only for spreading
 
-// Backoff counts tries: each wait is twice as long as the one before, from First up to
-// Max. It belongs to one goroutine.
+// Backoff counts tries: each wait is twice as long as the one before, from First up to Max. It
+// belongs to one goroutine.
 type Backoff struct {
 	First, Max time.Duration
 
@@ -41,7 +40,7 @@ func (b *Backoff) Next() time.Duration {
 	return d
 }
 
-// Reset makes the next wait the first one: something has succeeded.
+// Reset makes the next wait the first one, after a success.
 func (b *Backoff) Reset() { b.tries = 0 }
 
 // Wait waits for the next time. It returns false when ctx ends before.

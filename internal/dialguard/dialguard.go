@@ -1,6 +1,6 @@
-// Package dialguard decides which network addresses may be dialled: those of the public
-// internet, and those of the networks that an operator permits. A few are never dialled,
-// whatever is permitted, such as the metadata services of clouds.
+// Package dialguard decides which network addresses may be dialled: public ones, and networks
+// that an operator permits. A few are never dialled, whatever is permitted, such as the
+// metadata services of clouds.
 package dialguard
 
 import (
@@ -30,14 +30,14 @@ type Config struct {
 	Private bool
 	// Networks are permitted too.
 	Networks []netip.Prefix
-	// Plain is for connections without TLS: they go into permitted networks only, and to no
-	// public address.
+	// Plain is for connections without TLS: only permitted networks may be dialled, no public
+	// address.
 	Plain bool
-	// Port, unless it is zero, is the only one outside the permitted networks.
+	// Port, unless zero, is the only permitted port outside the permitted networks.
 	Port uint16
 }
 
-// Guard holds the addresses of one dialer against a [Config]. It is safe for concurrent use.
+// Guard checks the addresses of one dialer against a [Config]. It is safe for concurrent use.
 type Guard struct {
 	permitted []netip.Prefix
 	plain     bool
@@ -60,9 +60,8 @@ func New(c Config) *Guard {
 	return g
 }
 
-// Control is for net.Dialer, which calls Control after a name was resolved and for each
-// address that it tries: no answer of the DNS gets around the guard. The error wraps
-// [ErrBlocked].
+// Control is for net.Dialer, which calls it after name resolution, for each address: DNS
+// answers cannot bypass the guard. The error wraps [ErrBlocked].
 func (g *Guard) Control(network, address string, c syscall.RawConn) error {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil {

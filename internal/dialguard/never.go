@@ -7,12 +7,11 @@ import (
 	"slices"
 )
 
-// ErrNever is wrapped, beside [ErrBlocked], by the error about an address that no setting
-// permits.
+// ErrNever is wrapped, beside [ErrBlocked], for an address that no setting permits.
 var ErrNever = errors.New("is never asked, whatever is allowed")
 
-// never are the addresses that answer for the machine itself, such as with its credentials
-// in a cloud, and those that belong to nobody.
+// never are addresses that represent the machine itself, for example with its cloud
+// credentials, and unassigned ones.
 var never = prefixes(
 	"169.254.0.0/16", // link-local (RFC 3927); metadata of most clouds
 	"fe80::/10",      // link-local (RFC 4291)
@@ -24,9 +23,9 @@ var never = prefixes(
 	"0.0.0.0/8", "::/128", "224.0.0.0/4", "ff00::/8", "255.255.255.255/32",
 )
 
-// embedding are the prefixes of IPv6 that hold an address of IPv4, and in which
-// bytes: RFC 6052 section 2.2 (NAT64), RFC 8215 (NAT64 of one's own, in its longest
-// and its shortest form), RFC 3056 (6to4), RFC 4291 (IPv4-compatible).
+// embedding are the IPv6 prefixes that embed an IPv4 address, and in which bytes: RFC 6052
+// section 2.2 (NAT64), RFC 8215 (local-use NAT64, in its longest and its shortest form), RFC
+// 3056 (6to4), RFC 4291 (IPv4-compatible).
 var embedding = []struct {
 	prefix netip.Prefix
 	at     [4]int
@@ -39,7 +38,7 @@ var embedding = []struct {
 }
 
 // CheckNever returns an error that wraps [ErrNever] and [ErrBlocked] for an address that no
-// setting permits, also when the address is an IPv6 form of one of IPv4. A zone is ignored.
+// setting permits, including IPv6 forms of an IPv4 address. It ignores zones.
 func CheckNever(a netip.Addr) error {
 	a = a.Unmap().WithZone("")
 	if holds(never, a) {
@@ -51,15 +50,15 @@ func CheckNever(a netip.Addr) error {
 	return nil
 }
 
-// embedded is the address of IPv4 that a stands for, if nothing permits that one.
+// embedded returns the IPv4 address that a embeds, if nothing permits that address.
 func embedded(a netip.Addr) (netip.Addr, bool) {
 	raw := a.As16()
 	for _, e := range embedding {
-		if !e.prefix.Contains(a) || a.IsLoopback() { // ::1 stands for nothing
+		if !e.prefix.Contains(a) || a.IsLoopback() { // ::1 embeds nothing
 			continue
 		}
 		inner := netip.AddrFrom4([4]byte{raw[e.at[0]], raw[e.at[1]], raw[e.at[2]], raw[e.at[3]]})
-		if holds(never, inner) && !inner.IsUnspecified() { // all zero: no address is in that place
+		if holds(never, inner) && !inner.IsUnspecified() { // all zero: no address is embedded there
 			return inner, true
 		}
 	}

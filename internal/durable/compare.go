@@ -15,13 +15,12 @@ import (
 	"github.com/hookspan/hookspan/internal/consumerstate"
 )
 
-// found is a durable that exists.
 type found struct {
 	durable jetstream.Consumer
-	// want is its configuration without the differences from what it is to be.
+	// want is its configuration with the differences corrected.
 	want        jetstream.ConsumerConfig
 	differences []string
-	// from is where it has to be made anew; zero: the server can change it.
+	// from is where a remade durable must begin; zero if the server can change this one.
 	from uint64
 }
 
@@ -31,7 +30,6 @@ func (f *found) note(what string, from, to any) {
 	f.differences = append(f.differences, fmt.Sprintf("%s from %v to %v", what, from, to))
 }
 
-// differ returns an error that wraps ErrDiffers when there are differences.
 func (f *found) differ() error {
 	if len(f.differences) == 0 {
 		return nil
@@ -39,8 +37,8 @@ func (f *found) differ() error {
 	return fmt.Errorf("%w: %s: %v", ErrDiffers, f.info().Name, f.differences)
 }
 
-// look returns the durable and where it differs from what it is to be, apart from
-// where it begins: see [Definition.checkStart].
+// look returns the durable and its differences from d, except where it begins: see
+// [Definition.checkStart].
 func (d Definition) look(ctx context.Context, js jetstream.JetStream) (*found, error) {
 	durable, err := js.Consumer(ctx, d.names().EventsStream(), d.Name)
 	switch {
@@ -61,8 +59,8 @@ func (d Definition) look(ctx context.Context, js jetstream.JetStream) (*found, e
 	return f, nil
 }
 
-// compare notes whatever would keep events, or parts of them, from the handler.
-// Whether the durable is paused is somebody's decision and stays.
+// compare notes differences that would keep events, or parts of them, from the handler. It
+// ignores pauses, which are an operator's decision.
 func (d Definition) compare(f *found) {
 	have, want := f.info().Config, &f.want
 	if subjects := d.Subjects(); !sameSubjects(filterOf(have), subjects) {
@@ -73,7 +71,7 @@ func (d Definition) compare(f *found) {
 		f.note("backoff", have.BackOff, "none")
 		want.BackOff = nil
 	}
-	if have.PriorityPolicy != jetstream.PriorityPolicyNone || len(have.PriorityGroups) > 0 { // requests that name no group are refused
+	if have.PriorityPolicy != jetstream.PriorityPolicyNone || len(have.PriorityGroups) > 0 { // fetches without a group are refused
 		f.note("priority groups", have.PriorityGroups, "none")
 		want.PriorityPolicy, want.PriorityGroups, want.PinnedTTL = jetstream.PriorityPolicyNone, nil, 0
 	}
@@ -103,7 +101,7 @@ func (d Definition) compare(f *found) {
 	}
 }
 
-// marks are the metadata of a durable that a configuration names.
+// marks returns the metadata of a configured durable.
 func (d Definition) marks() map[string]string {
 	if d.Kind == "" {
 		return nil
@@ -111,13 +109,12 @@ func (d Definition) marks() map[string]string {
 	return map[string]string{consumerstate.MetadataKind: d.Kind, consumerstate.MetadataConfig: d.digest()}
 }
 
-// digest tells configurations of one durable apart.
 func (d Definition) digest() string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %q %v %d", d.Kind, d.Subjects(), d.Lease, d.MaxDeliveries))
 	return hex.EncodeToString(sum[:8])
 }
 
-// diff sets what have points to, and notes it, when it is not want.
+// diff sets *have to want, and notes a difference.
 func diff[T comparable](f *found, what string, have *T, want T) {
 	if *have != want {
 		f.note(what, *have, want)

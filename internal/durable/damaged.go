@@ -9,13 +9,12 @@ import (
 	"github.com/hookspan/hookspan/internal/natserr"
 )
 
-// ErrDamaged is wrapped when the server has files of the durable that it cannot read,
-// and so neither makes nor removes it. Trying again helps once somebody has seen to
-// the server.
+// ErrDamaged is wrapped when the server cannot read files of the durable, and so neither makes
+// nor removes it. Retrying helps only after somebody has repaired the server.
 var ErrDamaged = errors.New("the server cannot read the files of the durable")
 
-// withRemedy is the error of making a durable, with what to do about it if the server
-// cannot open the store of the durable.
+// withRemedy adds to an error of making a durable what to do, if the server cannot open the
+// store of the durable.
 func withRemedy(err error, stream, durable string) error {
 	if !natserr.Is(err, natserr.ConsumerStoreFailed, jetstream.JSErrCodeConsumerCreate) {
 		return err

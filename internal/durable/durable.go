@@ -1,5 +1,5 @@
-// Package durable makes the durable of a consumer in NATS, and keeps it what it is to be:
-// bridges do that for the consumers of their configuration, and package consumers for its own.
+// Package durable makes the durable of a consumer in NATS and corrects its settings: bridges do
+// this for configured consumers, and package consumers for its own.
 package durable
 
 import (
@@ -12,30 +12,29 @@ import (
 )
 
 const (
-	// MaxAckPending is how many events of one durable may be with workers or
-	// waiting for their next attempt. Waiting ones count, so it is far above any
-	// concurrency.
+	// MaxAckPending bounds the events of one durable that are with workers or waiting for their
+	// next attempt. Waiting events count, so it is far above any concurrency.
 	MaxAckPending = 10_000
-	// unlimited is how the server writes a limit that is not set.
+	// unlimited is the server's value of a limit that is not set.
 	unlimited = -1
 )
 
 // DefaultLease is the default of [Definition.Lease].
 const DefaultLease = 30 * time.Second
 
-// MinLease is the shortest lease: there must be time to settle an event within it.
+// MinLease is the shortest lease: settling an event must be possible within it.
 const MinLease = time.Second
 
-// StartPoint says which events a new durable begins with. The zero value begins with what is
-// stored after the durable was created.
+// StartPoint is where a new durable begins. The zero value is the first event stored after its
+// creation.
 type StartPoint struct {
-	// All begins with the oldest event that is still stored.
+	// All begins with the oldest stored event.
 	All bool
-	// At begins with what was stored at that time or later.
+	// At begins with the first event stored then or later.
 	At time.Time
 }
 
-// Definition says what the durable of a consumer is to be like. Only Name is required.
+// Definition is the wanted state of a consumer's durable. Only Name is required.
 type Definition struct {
 	Name string
 	// Filter picks the events, by default completed and failed predictions.
@@ -43,22 +42,21 @@ type Definition struct {
 	Start  StartPoint
 	// Lease is how long the server waits for a sign of life, default [DefaultLease].
 	Lease time.Duration
-	// MaxDeliveries is after how many deliveries the server delivers an event no
-	// more, which it tells in an advisory. Zero is no limit: a consumer of ours counts
-	// attempts by itself.
+	// MaxDeliveries is how often the server delivers an event before it stops and publishes an
+	// advisory. Zero is no limit: consumers in Go count attempts themselves.
 	MaxDeliveries int
 	// Prefix is that of the bridge's names, default [bridge.DefaultPrefix].
 	Prefix string
-	// Kind, if set, marks the durable as one that a bridge's configuration names,
-	// see [consumerstate.MetadataKind]. Where a durable begins that lacks the mark is held
-	// against Start, since somebody else made it.
+	// Kind, if set, marks the durable as configured by a bridge, see
+	// [consumerstate.MetadataKind]. A durable without the mark was made by another program, so
+	// its position is checked against Start.
 	Kind string
-	// Remaking, if set, is told with which sequence a durable will begin that has to be
-	// made anew, before it is removed. An error leaves it as it is.
+	// Remaking, if set, is called with the first sequence of a durable that must be remade,
+	// before its removal. An error prevents the removal.
 	Remaking func(first uint64) error
 }
 
-// WithDefaults returns d with every default filled in.
+// WithDefaults returns d with all defaults.
 func (d Definition) WithDefaults() Definition {
 	d.Lease = cmp.Or(d.Lease, DefaultLease)
 	d.Prefix = cmp.Or(d.Prefix, bridge.DefaultPrefix)
@@ -68,8 +66,7 @@ func (d Definition) WithDefaults() Definition {
 	return d
 }
 
-// Validate returns an error that names the first field that cannot be used. Fields without a
-// value must have their default.
+// Validate returns an error that names the first invalid field. d must have its defaults.
 func (d Definition) Validate() error {
 	if err := bridge.CheckName("consumer", d.Name); err != nil {
 		return err
@@ -93,26 +90,25 @@ func (d Definition) Validate() error {
 var (
 	// ErrMissing is wrapped when a durable does not exist.
 	ErrMissing = errors.New("durable does not exist")
-	// ErrDiffers is wrapped when a durable is not what it is to be; the text
-	// names the settings.
+	// ErrDiffers is wrapped when a durable differs from its definition; the text names the
+	// settings.
 	ErrDiffers = errors.New("durable differs")
-	// ErrUnusable is wrapped when there is a durable of this name that cannot serve a
-	// consumer. Somebody has to remove it, or the consumer needs another name.
+	// ErrUnusable is wrapped when the durable of this name cannot serve a consumer. Somebody
+	// must remove it, or the consumer needs another name.
 	ErrUnusable = errors.New("durable cannot be used")
 	// ErrOtherBridge is wrapped beside ErrDiffers when another bridge, with another
-	// configuration, has made the durable what it is.
+	// configuration, has changed the durable.
 	ErrOtherBridge = errors.New("another configuration is in force")
 )
 
 func (d Definition) names() bridge.Names { return bridge.Names{Prefix: d.Prefix} }
 
-// maxDeliver has no limit for whoever counts attempts by itself: a delivery is
-// counted by the server also when a worker restarts, and an event that it stops
-// delivering is one that the worker never hears of.
+// maxDeliver is unlimited unless MaxDeliveries is set: the server also counts deliveries that a
+// restart of the worker cut short, and the worker would never hear of an event that the server
+// stops delivering.
 func (d Definition) maxDeliver() int { return cmp.Or(d.MaxDeliveries, unlimited) }
 
-// Subjects are those of the filter and that on which events come again for this
-// consumer alone.
+// Subjects are those of the filter, and that of events redelivered to this consumer.
 func (d Definition) Subjects() []string {
 	subjects, _ := d.Filter.Subjects(d.names())
 	return append(subjects, d.names().AllAgain(d.Name))

@@ -9,8 +9,8 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// Skips returns how many events wait for the durable that filter picks no more. It
-// changes nothing. The error wraps [ErrMissing] when there is no durable.
+// Skips returns how many events wait for the durable that the filter of d does not pick any
+// more. It changes nothing. The error wraps [ErrMissing] when there is no durable.
 func (d Definition) Skips(ctx context.Context, js jetstream.JetStream) (uint64, error) {
 	d, stream, err := d.open(ctx, js)
 	if err != nil {
@@ -23,8 +23,8 @@ func (d Definition) Skips(ctx context.Context, js jetstream.JetStream) (uint64, 
 	return d.skipped(ctx, stream, seen.info())
 }
 
-// skipped returns how many events the durable has not delivered yet that d does not
-// pick. What was delivered and is not acknowledged comes again whatever the filter.
+// skipped returns how many undelivered events of the durable d does not pick. Delivered and
+// unacknowledged events come again whatever the filter.
 func (d Definition) skipped(ctx context.Context, stream jetstream.Stream, info *jetstream.ConsumerInfo) (uint64, error) {
 	old := filterOf(info.Config)
 	if info.NumPending == 0 || sameSubjects(old, d.Subjects()) {
@@ -43,8 +43,8 @@ func (d Definition) skipped(ctx context.Context, stream jetstream.Stream, info *
 // everything is a pattern that every subject matches.
 const everything = ">"
 
-// common returns patterns that together match what both lists match. Each list is the
-// filter of a durable, whose patterns do not overlap; so neither do these.
+// common returns patterns that together match what both lists match. The patterns of a list do
+// not overlap, as in the filter of a durable; so neither do the results.
 func common(a, b []string) []string {
 	if len(a) == 0 {
 		a = []string{everything}
@@ -60,8 +60,8 @@ func common(a, b []string) []string {
 	return out
 }
 
-// intersect returns the pattern of what two subject patterns of NATS both match;
-// false when that is nothing.
+// intersect returns the pattern of the subjects that both NATS patterns match, false if there
+// are none.
 func intersect(a, b string) (string, bool) {
 	p, q := strings.Split(a, "."), strings.Split(b, ".")
 	var out []string
@@ -70,7 +70,7 @@ func intersect(a, b string) (string, bool) {
 		case i == len(p) && i == len(q):
 			return strings.Join(out, "."), true
 		case i == len(p) || i == len(q):
-			return "", false // what has ended matches no further token
+			return "", false // a pattern that has ended matches no further token
 		case p[i] == everything:
 			return strings.Join(append(out, q[i:]...), "."), true
 		case q[i] == everything:

@@ -15,26 +15,24 @@ import (
 type Change struct {
 	// Created: there was no durable of that name.
 	Created bool
-	// Differences are the settings that were changed otherwise, in words.
+	// Differences are the other changed settings, in words.
 	Differences []string
-	// Remade: the durable was removed and made again, since the server cannot change
-	// all of the differences in one that exists. Events may come again.
+	// Remade: the durable was removed and made again, since the server cannot change all
+	// differences in place. Events may come again.
 	Remade bool
-	// Skipped is how many events were waiting that the filter picked before and does
-	// not pick any more.
+	// Skipped is how many waiting events the old filter picked and the new one does not.
 	Skipped uint64
 }
 
-// Provision creates the durable when it is missing and changes what would keep
-// events, or parts of them, from its readers. Where it stands, and whether it is
-// paused, stays. The error wraps [ErrUnusable] when no change can make it usable.
+// Provision makes a missing durable, and corrects settings that would keep events, or parts of
+// them, from its readers. Its position, and whether it is paused, stay. The error wraps
+// [ErrUnusable] when no change can make it usable.
 func (d Definition) Provision(ctx context.Context, js jetstream.JetStream) (Change, error) {
 	return d.ProvisionFrom(ctx, js, 0)
 }
 
-// ProvisionFrom is [Definition.Provision] of a durable that is known to have needed the
-// events from the sequence next on: one that is missing begins there. Zero is where
-// Start says.
+// ProvisionFrom is [Definition.Provision] for a durable that is known to need the events from
+// the sequence next on: a missing one begins there. Zero begins by Start.
 func (d Definition) ProvisionFrom(ctx context.Context, js jetstream.JetStream, next uint64) (Change, error) {
 	d, stream, err := d.open(ctx, js)
 	if err != nil {
@@ -44,8 +42,8 @@ func (d Definition) ProvisionFrom(ctx context.Context, js jetstream.JetStream, n
 	return change, err
 }
 
-// Verify is [Definition.Provision] that changes nothing: the error wraps [ErrMissing]
-// or [ErrDiffers] when there is something to change.
+// Verify changes nothing: its error wraps [ErrMissing] or [ErrDiffers] when
+// [Definition.Provision] would change something.
 func (d Definition) Verify(ctx context.Context, js jetstream.JetStream) error {
 	d, stream, err := d.open(ctx, js)
 	if err != nil {
@@ -65,7 +63,7 @@ func (d Definition) Verify(ctx context.Context, js jetstream.JetStream) error {
 	return err
 }
 
-// open returns d with its defaults, and its stream.
+// open returns d with its defaults, and the stream of events.
 func (d Definition) open(ctx context.Context, js jetstream.JetStream) (Definition, jetstream.Stream, error) {
 	d = d.WithDefaults()
 	if err := d.Validate(); err != nil {
@@ -75,8 +73,8 @@ func (d Definition) open(ctx context.Context, js jetstream.JetStream) (Definitio
 	return d, stream, err
 }
 
-// Bind returns the durable as it is. The error wraps [ErrMissing] or [ErrDiffers] when it is
-// not what d says, apart from where it begins. The defaults of d must be filled in.
+// Bind returns the durable. The error wraps [ErrMissing] or [ErrDiffers] when it does not match
+// d, apart from where it begins. d must have its defaults.
 func (d Definition) Bind(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
 	seen, err := d.look(ctx, js)
 	if err != nil {
@@ -85,9 +83,8 @@ func (d Definition) Bind(ctx context.Context, js jetstream.JetStream) (jetstream
 	return seen.durable, seen.differ()
 }
 
-// Ensure returns the durable once it is as d says, and what had to be done. One
-// that is missing begins with the sequence next; zero is where d says. The defaults of d must
-// be filled in.
+// Ensure returns the durable once it matches d, and the changes. A missing durable begins with
+// the sequence next, or by Start if next is zero. d must have its defaults.
 func (d Definition) Ensure(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream, next uint64) (jetstream.Consumer, Change, error) {
 	seen, err := d.look(ctx, js)
 	if errors.Is(err, ErrMissing) {
@@ -131,7 +128,6 @@ func (d Definition) Ensure(ctx context.Context, js jetstream.JetStream, stream j
 	return durable, change, nil
 }
 
-// create makes the durable.
 func (d Definition) create(ctx context.Context, stream jetstream.Stream, next uint64) (jetstream.Consumer, error) {
 	cfg := jetstream.ConsumerConfig{
 		Durable:        d.Name,
@@ -144,7 +140,7 @@ func (d Definition) create(ctx context.Context, stream jetstream.Stream, next ui
 	}
 	cfg.Metadata = d.marks()
 	if next > stream.CachedInfo().State.LastSeq+1 {
-		next = 0 // no durable has come there by delivering
+		next = 0 // no durable gets there by delivering
 	}
 	if next == 0 {
 		var err error

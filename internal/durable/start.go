@@ -15,10 +15,10 @@ import (
 // fromAll is a sequence from which nothing is left out.
 const fromAll = 1
 
-// first is the sequence with which d.Start begins, zero for what is stored from now
-// on. A time is looked up here, and not left to the server: nats-server 2.15.2 goes
-// on to the first message of whichever filter subject has none before that time, and
-// leaves out those of the others that lie between (selectStartingSeqNo).
+// first is the sequence with which d.Start begins, zero for events stored from now on. It looks
+// up a time itself, because nats-server 2.15.2 then begins at the first message of whichever
+// filter subject has none before that time, and skips those of other subjects in between
+// (selectStartingSeqNo).
 func (d Definition) first(ctx context.Context, stream jetstream.Stream) (uint64, error) {
 	switch {
 	case d.Start.All:
@@ -29,7 +29,6 @@ func (d Definition) first(ctx context.Context, stream jetstream.Stream) (uint64,
 	return streamread.FirstSince(ctx, stream, d.Start.At)
 }
 
-// beginWith sets where a new durable begins.
 func beginWith(cfg *jetstream.ConsumerConfig, first uint64) {
 	cfg.OptStartSeq, cfg.OptStartTime = 0, nil
 	switch first {
@@ -42,15 +41,14 @@ func beginWith(cfg *jetstream.ConsumerConfig, first uint64) {
 	}
 }
 
-// checkStart notes in f when the durable begins behind events that it is to have.
+// checkStart notes in f when the durable begins after events that it must have.
 //
-// A place behind the end of the stream is one that no durable comes to by delivering.
-// A durable that our configuration names and somebody else made begins where d.Start
-// says; one that has delivered already is not made anew for that, since events would
-// come again that its reader has handled: the error wraps [ErrUnusable] then.
+// No durable gets beyond the end of the stream by delivering. A configured durable that another
+// program made must begin at d.Start. One that has delivered already is not remade, since its
+// reader would get handled events again: the error wraps [ErrUnusable] then.
 func (d Definition) checkStart(ctx context.Context, stream jetstream.Stream, f *found) error {
 	info, have := f.info(), f.info().Config
-	now, err := stream.Info(ctx) // behind the durable's, so that its place is not too new
+	now, err := stream.Info(ctx) // read after the durable, so that its position is not too new
 	if err != nil {
 		return fmt.Errorf("looking at stream %s: %w", info.Stream, err)
 	}
@@ -79,9 +77,8 @@ func (d Definition) checkStart(ctx context.Context, stream jetstream.Stream, f *
 	return nil
 }
 
-// resume is a sequence with which a durable goes on that stands behind the end of the
-// stream, as one does whose stream has lost its end: from where nothing is left out, so
-// events may come again.
+// resume returns a sequence for a durable that is beyond the end of its stream, for example
+// because the stream has lost its end: it skips nothing, so events may come again.
 func (d Definition) resume(ctx context.Context, stream jetstream.Stream, info *jetstream.ConsumerInfo) (uint64, error) {
 	if last := info.Delivered.Last; last != nil {
 		return streamread.FirstSince(ctx, stream, *last)
@@ -90,8 +87,8 @@ func (d Definition) resume(ctx context.Context, stream jetstream.Stream, info *j
 	return max(first, fromAll), err
 }
 
-// begins reports whether the durable delivers, or has delivered, everything from the
-// sequence first on, which is where d.Start begins.
+// begins reports whether the durable delivers, or has delivered, everything from the sequence
+// first of d.Start on.
 func (d Definition) begins(info *jetstream.ConsumerInfo, first uint64) bool {
 	if info.Config.DeliverPolicy == jetstream.DeliverAllPolicy {
 		return true
@@ -100,13 +97,13 @@ func (d Definition) begins(info *jetstream.ConsumerInfo, first uint64) bool {
 		return info.Config.OptStartSeq <= first
 	}
 	if info.Delivered.Consumer == 0 {
-		// It leaves out what lies between the last events of the subjects.
+		// This policy skips everything before the last event of each subject.
 		if info.Config.DeliverPolicy == jetstream.DeliverLastPerSubjectPolicy {
 			return false
 		}
-		return info.AckFloor.Stream < first // the floor is right before the place where it begins
+		return info.AckFloor.Stream < first // the floor is right before its first sequence
 	}
-	return info.Created.Before(d.Start.At) // whatever was stored since is its own
+	return info.Created.Before(d.Start.At) // it delivers every event stored since
 }
 
 func startOf(cfg jetstream.ConsumerConfig) string {
@@ -130,7 +127,7 @@ func remake(ctx context.Context, stream jetstream.Stream, cfg jetstream.Consumer
 	}
 	beginWith(&cfg, first)
 	durable, err := stream.CreateConsumer(ctx, cfg)
-	if errors.Is(err, jetstream.ErrConsumerExists) { // another process was faster, and looks at it as this one does
+	if errors.Is(err, jetstream.ErrConsumerExists) { // another process was faster, and compares as this one does
 		return stream.Consumer(ctx, cfg.Durable)
 	}
 	return durable, err

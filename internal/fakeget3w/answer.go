@@ -12,17 +12,17 @@ import (
 	"strings"
 )
 
-// handler returns what is to be answered, or an [*apiError], or errAnswered.
+// handler returns the answer, an [*apiError], or errAnswered.
 type handler func(w http.ResponseWriter, r *http.Request) (any, error)
 
-// errAnswered: the handler has written its answer by itself.
+// errAnswered: the handler has written its answer itself.
 var errAnswered = errors.New("answered")
 
-// apiError is an error as the provider answers it: its code is the HTTP status too.
+// apiError is an error answer of the provider; its code is also the HTTP status.
 type apiError struct {
 	Code    int
 	Message string
-	// retryAfter, in seconds, goes into the header of that name.
+	// retryAfter is the value of the header Retry-After, in seconds.
 	retryAfter int
 }
 
@@ -32,10 +32,10 @@ func refuse(code int, format string, args ...any) error {
 	return &apiError{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// writer puts an answer into the form of one version of the API.
+// writer writes an answer in the form of one version of the API.
 type writer func(w http.ResponseWriter, data any, failed *apiError)
 
-// api is a handler behind the key.
+// api returns h behind a check of the key.
 func (p *Provider) api(h handler, write writer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !p.knows(r.Header.Get("Authorization")) {
@@ -58,7 +58,7 @@ func (p *Provider) api(h handler, write writer) http.Handler {
 	})
 }
 
-// knows compares digests, so that the time says nothing of the key's length.
+// knows compares digests, so that the timing does not reveal the key's length.
 func (p *Provider) knows(authorization string) bool {
 	key, ok := strings.CutPrefix(authorization, "Bearer ")
 	if len(p.cfg.Key) == 0 {
@@ -68,7 +68,7 @@ func (p *Provider) knows(authorization string) bool {
 	return ok && subtle.ConstantTimeCompare(want[:], got[:]) == 1
 }
 
-// envelope is what v3 puts around everything.
+// envelope is the outer object of every v3 answer.
 type envelope struct {
 	Code    int    `json:"code"`
 	Message string `json:"message"`
@@ -102,7 +102,7 @@ func write(w http.ResponseWriter, failed *apiError, body any) {
 	_, _ = w.Write(encode(body))
 }
 
-// encode is JSON that leaves '&' in an address as it is.
+// encode returns JSON in which '&' is not escaped.
 func encode(v any) []byte {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)

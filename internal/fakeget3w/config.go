@@ -1,13 +1,13 @@
-// Package fakeget3w is a stand-in for the API of Get3W, and of WaveSpeedAI as far
-// as the two are the same, for tests and for trying things without paying: it takes
-// predictions, finishes them after a while, posts their webhooks, can be polled and
-// serves their outputs. What goes wrong at the real provider can be had on purpose.
+// Package fakeget3w is a stand-in for the API of Get3W, and of WaveSpeedAI as far as the two
+// are the same, for tests and for free trials: it accepts predictions, finishes them after a
+// while, posts their webhooks, answers polls and serves outputs. Its rules reproduce faults of
+// the real provider on purpose.
 //
 // It speaks the wire format of the public documentation of both
 // (https://wavespeed.ai/docs/submit-task and its neighbours). It runs no model.
 //
-// Whoever may submit has it post to any address, so it belongs on a loopback address
-// or into a network of its own.
+// A client can have it post to any address, so it belongs on a loopback address or in a network
+// of its own.
 package fakeget3w
 
 import (
@@ -22,7 +22,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// What a field of [Config] or [Rule] is when it is zero.
+// Defaults of [Config] and [Rule].
 const (
 	DefaultDuration       = 2 * time.Second
 	DefaultOutputBytes    = 64 << 10
@@ -37,74 +37,71 @@ const (
 	maxOutputBytes = 1 << 40
 	maxSpeed       = 1_000_000
 	maxDuration    = 365 * 24 * time.Hour
-	// outputLife is how long the provider keeps outputs, as it documents.
+	// outputLife is the provider's documented retention of outputs.
 	outputLife = 7 * 24 * time.Hour
 )
 
-// Config is what the provider is like. The zero value is one that is in order, asks
-// for no particular key and signs with an empty secret.
+// Config describes the provider. The zero value is one without faults, which accepts any key
+// and signs with an empty secret.
 type Config struct {
-	// BaseURL is where others reach [Provider.Handler], such as
-	// http://127.0.0.1:8090, for the addresses of predictions and outputs. Empty is
-	// the host that a submission was sent to.
+	// BaseURL is the address of [Provider.Handler] in the addresses of predictions and outputs,
+	// such as http://127.0.0.1:8090. Empty is the host of the submission.
 	BaseURL string
-	// Key is what requests must have as "Authorization: Bearer <key>"; with none,
-	// any will do.
+	// Key is required as "Authorization: Bearer <key>"; empty accepts any.
 	Key []byte
 	// Secret signs webhooks.
 	Secret []byte
-	// Speed is how much faster than the clock time passes here: with 60 a minute
-	// takes a second. It is for every duration of this package, and default 1. The
-	// timestamps of predictions are those of the clock.
+	// Speed is how much faster than the clock time passes for every duration of this package,
+	// default 1: with 60 a minute takes a second. The timestamps of predictions are those of
+	// the clock.
 	Speed float64
-	// Rules say what becomes of predictions: the first that fits the model counts.
-	// A model that none fits has the zero [Rule].
+	// Rules apply to predictions by model, the first match counts. A model without a match has
+	// the zero [Rule].
 	Rules []Rule
-	// Tasks is how many predictions may run at once before a submission is answered
-	// 429, default 0: any number. Tiers of WaveSpeedAI are 2, 300, 3,000, 10,000.
+	// Tasks bounds the running predictions; further submissions are answered 429. Default 0: no
+	// limit. Tiers of WaveSpeedAI are 2, 300, 3,000, 10,000.
 	Tasks int
-	// Credits is how many predictions the account can pay for before a submission
-	// is answered 403, default 0: any number.
+	// Credits is how many predictions the account can pay for; further submissions are answered
+	// 403. Default 0: no limit.
 	Credits int
 	// OutputBytes is the size of an output, default [DefaultOutputBytes].
 	OutputBytes int64
-	// OutputLife is how long outputs are served after their prediction has ended,
-	// default what the provider documents, 7 days.
+	// OutputLife is how long outputs are served after the end of their prediction, default the
+	// provider's documented 7 days.
 	OutputLife time.Duration
-	// MaxPredictions is how many are kept, default [DefaultMaxPredictions]. The
-	// one that ended first, and has no webhook to send any more, makes room. Where
-	// none has, a submission is answered 503.
+	// MaxPredictions bounds the kept predictions, default [DefaultMaxPredictions]. The one that
+	// ended first, and has no webhook to send any more, makes room. If there is none, a
+	// submission is answered 503.
 	MaxPredictions int
-	// Senders is how many webhooks are posted at once, default [DefaultSenders].
+	// Senders bounds the webhooks posted at once, default [DefaultSenders].
 	Senders int
-	// Seed makes the ids and the bytes of outputs: the same seed, and submissions in
-	// the same order, give the same.
+	// Seed determines ids and output bytes: the same seed and order of submissions give the
+	// same.
 	Seed uint64
 }
 
-// Rule is what becomes of the predictions of some models. Every "Every" is for each
-// nth submission that the rule fits, 0 is for none; one submission can be more than
-// one of them, so numbers without a common divisor mix best.
+// Rule is what happens to the predictions of some models. Each "Every" applies to every nth
+// submission of the rule, 0 to none. Several can apply to one submission, so numbers without a
+// common divisor mix best.
 type Rule struct {
-	// Model is a glob in which '*' stands for any run of characters; empty is every
-	// model.
+	// Model is a glob in which '*' matches any run of characters; empty matches every model.
 	Model string
-	// Duration is from a submission to its end, default [DefaultDuration].
+	// Duration is the time from a submission to its end, default [DefaultDuration].
 	Duration time.Duration
-	// Outputs are the file name extensions of what a prediction has, default one
-	// ".png". Those of [Extensions] can be had.
+	// Outputs are the file name extensions of a prediction's outputs, default one ".png", out
+	// of [Extensions].
 	Outputs []string
-	// FailEvery fail.
+	// FailEvery: the prediction fails.
 	FailEvery int
-	// NeverEvery stay in processing for ever.
+	// NeverEvery: the prediction stays in processing for ever.
 	NeverEvery int
-	// DropEvery have their webhook lost: it is not even tried.
+	// DropEvery: the webhook is never sent.
 	DropEvery int
-	// MissingEvery are answered 404 when they are polled. Their webhooks are sent.
+	// MissingEvery: polls are answered 404; the webhook is sent.
 	MissingEvery int
-	// CutEvery are accepted, and the connection is closed instead of an answer.
+	// CutEvery: the submission is accepted, and its connection closed without an answer.
 	CutEvery int
-	// ErrorEvery are answered 500, and not accepted.
+	// ErrorEvery: the submission is answered 500, and not accepted.
 	ErrorEvery int
 }
 
@@ -130,7 +127,7 @@ func (c Config) validate() error {
 	if u, err := url.Parse(c.BaseURL); c.BaseURL != "" && (err != nil || !isHTTP(u) || u.RawQuery != "" || u.Fragment != "") {
 		return fmt.Errorf("base URL: write an address such as http://127.0.0.1:8090")
 	}
-	if !(c.Speed > 0 && c.Speed <= maxSpeed) { // not a number is refused too
+	if !(c.Speed > 0 && c.Speed <= maxSpeed) { // NaN is refused too
 		return fmt.Errorf("speed is %v: use more than 0 and at most %v", c.Speed, maxSpeed)
 	}
 	for _, n := range []struct {
@@ -179,7 +176,7 @@ func (r Rule) validate() error {
 	return nil
 }
 
-// isHTTP: an address that can be posted to, without credentials in it.
+// isHTTP reports whether u is an HTTP address without credentials.
 func isHTTP(u *url.URL) bool {
 	return (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil
 }

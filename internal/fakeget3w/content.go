@@ -16,14 +16,14 @@ import (
 	"strings"
 )
 
-// medium is one sort of output: what it is called, and how a file of it begins.
+// medium is one kind of output: its media type, and the beginning of its files.
 type medium struct {
 	mediaType string
 	head      func(sum [sha256.Size]byte) []byte
 }
 
-// media by extension. They begin as files of the kind do, so that whoever looks at
-// the first bytes agrees with the name; only a .png is more than its beginning.
+// media are the kinds by extension. Files begin with the right magic bytes, so that content
+// sniffing agrees with the name; only a .png is more than that.
 var media = map[string]medium{
 	".png":  {"image/png", picture},
 	".jpg":  {"image/jpeg", magic("\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00")},
@@ -32,15 +32,14 @@ var media = map[string]medium{
 	".mp3":  {"audio/mpeg", magic("ID3\x04\x00\x00\x00\x00\x00\x00")},
 }
 
-// Extensions are the kinds of outputs that there are, sorted.
+// Extensions returns the extensions of outputs, sorted.
 func Extensions() []string { return slices.Sorted(maps.Keys(media)) }
 
 func magic(head string) func([sha256.Size]byte) []byte {
 	return func([sha256.Size]byte) []byte { return []byte(head) }
 }
 
-// picture is a PNG of 16 squares in one colour of its own; programs that show it
-// leave out what follows.
+// picture returns a PNG of 16 squares in one colour; viewers ignore what follows.
 func picture(sum [sha256.Size]byte) []byte {
 	img := image.NewRGBA(image.Rect(0, 0, 64, 64))
 	for i := range 64 * 64 {
@@ -59,8 +58,8 @@ func picture(sum [sha256.Size]byte) []byte {
 	return out.Bytes()
 }
 
-// content is an output's bytes, which its name and the seed make: a beginning of its
-// kind, and one block of noise again and again.
+// content is the bytes of an output, determined by its name and the seed: a beginning of its
+// kind, and a repeated block of noise.
 type content struct {
 	mediaType string
 	etag      string
@@ -69,7 +68,7 @@ type content struct {
 	size      int64
 }
 
-// blockBytes is odd, so that a piece in the wrong place does not look right.
+// blockBytes is odd, so that a misplaced piece does not look right.
 const blockBytes = 4093
 
 func newContent(name string, seed uint64, size int64) *content {
@@ -85,7 +84,7 @@ func newContent(name string, seed uint64, size int64) *content {
 
 func (c *content) reader() io.ReadSeeker { return io.NewSectionReader(c, 0, c.size) }
 
-// ReadAt fills p whatever is asked for: the section ends it.
+// ReadAt always fills p: the section reader bounds the content.
 func (c *content) ReadAt(p []byte, off int64) (int, error) {
 	n := 0
 	if off < int64(len(c.head)) {
@@ -98,7 +97,7 @@ func (c *content) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// predictionOf is the id in an output's path: what is before the last dash.
+// predictionOf returns the id in an output's path: the part before the last dash.
 func predictionOf(output string) string {
 	name := strings.TrimPrefix(output, "/outputs/")
 	if at := strings.LastIndexByte(name, '-'); at >= 0 {

@@ -6,35 +6,34 @@ import (
 	"time"
 )
 
-// Totals count what has come about since [New].
+// Totals are counts since [New].
 type Totals struct {
-	// Submitted are the predictions that were accepted, also those whose connection
-	// was cut; Refused all requests that were answered with an error, Limited those
-	// of them that were over the limit of tasks.
+	// Submitted are accepted predictions, including those whose connection was cut; Refused all
+	// requests answered with an error, of which Limited were over the limit of tasks.
 	Submitted int `json:"submitted"`
 	Refused   int `json:"refused"`
 	Limited   int `json:"limited"`
 	Completed int `json:"completed"`
 	Failed    int `json:"failed"`
-	// Polls are questions for a prediction, also for those that are not there.
+	// Polls are polls of predictions, also of unknown ones.
 	Polls   int `json:"polls"`
 	Streams int `json:"streams"`
-	// Attempts are posts of webhooks; Delivered, Abandoned and Dropped what became of
-	// those webhooks: answered 2xx, tried four times in vain, lost without a try.
+	// Attempts are posts of webhooks. Their webhooks end as Delivered: answered 2xx; Abandoned:
+	// tried four times in vain; Dropped: never tried.
 	Attempts  int `json:"attempts"`
 	Delivered int `json:"delivered"`
 	Abandoned int `json:"abandoned"`
 	Dropped   int `json:"dropped"`
-	// Downloads are requests for outputs, also for those that are not there; Signed
-	// the addresses of outputs that were given out.
+	// Downloads are requests for outputs, also for unknown ones; Signed the returned addresses
+	// of outputs.
 	Downloads int `json:"downloads"`
 	Signed    int `json:"signed"`
 }
 
-// Prediction is one that is kept, as it is.
+// Prediction is a kept prediction.
 type Prediction struct {
 	ID, Model string
-	// Status is as a poll would answer it, or "deleted".
+	// Status is that of a poll, or "deleted".
 	Status    string
 	Webhook   string
 	CreatedAt time.Time
@@ -42,11 +41,11 @@ type Prediction struct {
 	CompletedAt time.Time
 	// Outputs are the addresses without their query.
 	Outputs []string
-	// Polls are the questions for it.
+	// Polls is how often it was polled.
 	Polls int
-	// Attempts are the posts of its webhook, the first one first.
+	// Attempts are the posts of its webhook, in order.
 	Attempts []Attempt
-	// Dropped: its webhook is lost, or will be. Abandoned: it was tried four times in
+	// Dropped: its webhook is or will be lost. Abandoned: the webhook was tried four times in
 	// vain.
 	Dropped, Abandoned bool
 }
@@ -54,7 +53,7 @@ type Prediction struct {
 // Attempt is one post of a webhook.
 type Attempt struct {
 	At time.Time
-	// Status is the answer's, 0 where none came; then Error says why.
+	// Status is that of the answer, 0 without an answer; then Error says why.
 	Status int
 	Error  string
 }
@@ -66,7 +65,7 @@ func (p *Provider) Totals() Totals {
 	return p.totals
 }
 
-// Predictions are all that are kept, as they were submitted.
+// Predictions returns all kept predictions, in the order of submission.
 func (p *Provider) Predictions() []Prediction {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -77,7 +76,7 @@ func (p *Provider) Predictions() []Prediction {
 	return out
 }
 
-// Prediction is the one of that id, false when it is not kept.
+// Prediction returns the prediction of that id, false if it is not kept.
 func (p *Provider) Prediction(id string) (Prediction, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -88,8 +87,8 @@ func (p *Provider) Prediction(id string) (Prediction, bool) {
 	return one.shown(), true
 }
 
-// Drop loses the webhook of a prediction from now on: an attempt that is on its way
-// may still arrive. It is false when there is none to come.
+// Drop loses the webhook of a prediction from now on: an attempt on its way may still arrive.
+// It returns false when no webhook is to come.
 func (p *Provider) Drop(id string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -101,9 +100,8 @@ func (p *Provider) Drop(id string) bool {
 	return true
 }
 
-// Settled returns nil once every prediction, but those that never end, has ended and
-// its webhook was taken, abandoned or dropped, and the error of ctx when that ends
-// first.
+// Settled returns nil once every prediction, except those that never end, has ended and its
+// webhook was delivered, abandoned or dropped, and the error of ctx if that ends first.
 func (p *Provider) Settled(ctx context.Context) error {
 	p.mu.Lock()
 	if p.busy == 0 {
@@ -123,7 +121,7 @@ func (p *Provider) Settled(ctx context.Context) error {
 	}
 }
 
-// shown is called with mu held.
+// shown requires Provider.mu.
 func (one *prediction) shown() Prediction {
 	s := Prediction{
 		ID: one.id, Model: one.model, Status: one.now(), Webhook: one.webhook, CreatedAt: one.created, CompletedAt: one.completed,

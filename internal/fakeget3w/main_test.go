@@ -19,13 +19,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const (
 	testSecret = "a secret of the sender"
 	testKey    = "key-1"
-	// most bounds how long a test waits for what must happen.
+	// most bounds how long a test waits.
 	most = 30 * time.Second
 	// fast makes the minute and a half of a webhook's retries pass at once.
 	fast = 100_000
 )
 
-// bundle is a provider that is served.
+// bundle is a provider with its server.
 type bundle struct {
 	*Provider
 	t   *testing.T
@@ -49,7 +49,6 @@ func setup(t *testing.T, change func(*Config)) *bundle {
 	return &bundle{p, t, srv.URL}
 }
 
-// answer is a response that was read.
 type answer struct {
 	status int
 	header http.Header
@@ -85,7 +84,6 @@ func (b *bundle) do(authorization, method, path, body string) (*http.Response, e
 	return http.DefaultClient.Do(req)
 }
 
-// submit returns the id of a new prediction.
 func (b *bundle) submit(model, body string) string {
 	b.t.Helper()
 	a := b.call(http.MethodPost, "/api/v3/"+model, body)
@@ -103,7 +101,6 @@ func (b *bundle) settle() {
 	require.NoError(b.t, b.Settled(ctx))
 }
 
-// end has a prediction end now.
 func (b *bundle) end(id string) {
 	b.t.Helper()
 	b.mu.Lock()
@@ -115,7 +112,6 @@ func (b *bundle) end(id string) {
 	b.finish(one)
 }
 
-// seen is one prediction as the provider shows it.
 func (b *bundle) seen(id string) Prediction {
 	b.t.Helper()
 	one, ok := b.Prediction(id)
@@ -123,14 +119,13 @@ func (b *bundle) seen(id string) Prediction {
 	return one
 }
 
-// posted is a webhook that arrived.
 type posted struct {
 	header http.Header
 	body   []byte
 }
 
-// receiver takes webhooks and answers the nth one with the nth status, and with the
-// last one from then on.
+// receiver takes webhooks and answers the nth one with the nth status, the last one for all
+// others.
 func receiver(t *testing.T, statuses ...int) (address string, arrived chan posted) {
 	t.Helper()
 	arrived = make(chan posted, 1000)

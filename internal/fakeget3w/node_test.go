@@ -14,7 +14,7 @@ import (
 	"github.com/hookspan/hookspan/internal/needs"
 )
 
-// The client that the provider's family publishes submits and gets its result.
+// The published client of the provider's family submits and gets its result.
 func TestClientOfTheFamily(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -6,8 +6,7 @@ import (
 	"fmt"
 )
 
-// object is a prediction on the wire, with its fields as the documentation orders
-// them.
+// object is a prediction on the wire, with the fields in the order of the documentation.
 type object struct {
 	Code    int             `json:"code,omitempty"` // v1 only
 	ID      string          `json:"id"`
@@ -31,7 +30,6 @@ type timings struct {
 	Inference int64 `json:"inference"` // milliseconds
 }
 
-// accepted is what a submission is answered.
 func (one *prediction) accepted() object {
 	return object{
 		ID: one.id, Model: one.model, Status: statusCreated, CreatedAt: one.created.UTC().Format(timeFormat),
@@ -39,7 +37,7 @@ func (one *prediction) accepted() object {
 	}
 }
 
-// posted is the body of a webhook. It is called with mu held.
+// posted returns the body of a webhook. The caller holds mu.
 func (p *Provider) posted(one *prediction) object {
 	o := object{ID: one.id, Model: one.model, Status: one.now(), CreatedAt: one.created.UTC().Format(timeFormat)}
 	switch o.Status {
@@ -58,16 +56,15 @@ func (p *Provider) posted(one *prediction) object {
 	return o
 }
 
-// polled is what a question for the prediction is answered. It is called with mu
-// held.
+// polled returns the answer to a poll. The caller holds mu.
 func (p *Provider) polled(one *prediction) object {
 	o := p.posted(one)
 	o.Input, o.URLs = one.input, &urls{one.base + "/api/v3/predictions/" + one.id}
 	return o
 }
 
-// addresses are where the outputs are, each time with another query: a CDN signs
-// addresses anew for each answer. Nobody checks it here.
+// addresses returns the addresses of outputs, each time with another query, as a CDN signs them
+// anew for each answer. The query is not checked here.
 func (p *Provider) addresses(one *prediction) []string {
 	out := make([]string, len(one.outputs))
 	for i, path := range one.outputs {

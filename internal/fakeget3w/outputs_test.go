@@ -68,7 +68,7 @@ func TestOutputsThatAreNotThere(t *testing.T) {
 	}
 }
 
-// Seven days at this speed are a second; an output is gone then and never comes back.
+// Seven days at this speed are a second; an output then expires and never comes back.
 func TestOutputsExpire(t *testing.T) {
 	t.Parallel()
 	b := setup(t, func(c *Config) { c.Speed, c.OutputLife = 600_000, 0 })

@@ -13,7 +13,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// The provider's own words, which are ours too.
+// The provider's states, which are also ours.
 const (
 	statusCreated    = bridge.StatusCreated
 	statusProcessing = bridge.StatusProcessing
@@ -21,13 +21,11 @@ const (
 	statusFailed     = bridge.StatusFailed
 )
 
-// timeFormat is how the documentation writes times.
 const timeFormat = "2006-01-02T15:04:05.000Z"
 
-// failure is the error of each prediction that fails.
 const failure = "the model ran into an error"
 
-// prediction is one that was accepted. What is above the line never changes.
+// prediction is an accepted prediction. The fields above the line never change.
 type prediction struct {
 	id, model string
 	base      string // the provider's own address, as its client knows it
@@ -39,7 +37,7 @@ type prediction struct {
 	fails     bool
 	never     bool
 	missing   bool
-	// ended is closed at the end, at a deletion, and by nobody if there is neither.
+	// ended is closed at the end or at a deletion, otherwise never.
 	ended chan struct{}
 
 	// ---- guarded by Provider.mu
@@ -55,13 +53,12 @@ type prediction struct {
 	place     *list.Element
 }
 
-// fate is what the rules have in store for a submission.
 type fate struct {
 	Rule
 	fail, never, drop, missing, cut, broken bool
 }
 
-// decide counts a submission for the rule that fits. It is called with mu held.
+// decide counts a submission for its rule. The caller holds mu.
 func (p *Provider) decide(model string) fate {
 	at := slices.IndexFunc(p.cfg.Rules, func(r Rule) bool {
 		return bridge.Filter{Model: r.Model}.Match(&bridge.Event{Model: model})
@@ -75,8 +72,7 @@ func (p *Provider) decide(model string) fate {
 	}
 }
 
-// start makes a prediction of a submission, and has its time run. It is called with
-// mu held.
+// start makes a prediction of a submission, and starts its timer. The caller holds mu.
 func (p *Provider) start(s *submission, base string, f fate) *prediction {
 	p.ids++
 	sum := p.derive("id", p.ids)
@@ -101,14 +97,13 @@ func (p *Provider) start(s *submission, base string, f fate) *prediction {
 	return one
 }
 
-// derive is a number made of the seed and what it is for.
+// derive returns a number made of the seed, what and n.
 func (p *Provider) derive(what string, n uint64) [sha256.Size]byte {
 	text := binary.BigEndian.AppendUint64(nil, p.cfg.Seed)
 	text = binary.BigEndian.AppendUint64(append(text, what...), n)
 	return sha256.Sum256(text)
 }
 
-// finish ends a prediction, and begins with its webhook.
 func (p *Provider) finish(one *prediction) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -132,7 +127,7 @@ func (p *Provider) finish(one *prediction) {
 	p.due <- one
 }
 
-// settle notes that nothing is to come of a prediction. It is called with mu held.
+// settle notes that nothing is to come of a prediction. The caller holds mu.
 func (p *Provider) settle(one *prediction) {
 	one.timer, one.settled = nil, true
 	p.settled.PushBack(one)
@@ -143,7 +138,7 @@ func (p *Provider) settle(one *prediction) {
 	}
 }
 
-// room makes room for one more prediction, if it can. It is called with mu held.
+// room makes room for one more prediction if possible. The caller holds mu.
 func (p *Provider) room() bool {
 	if len(p.predictions) < p.cfg.MaxPredictions {
 		return true
@@ -158,7 +153,7 @@ func (p *Provider) room() bool {
 	return true
 }
 
-// now is the status. It is called with mu held.
+// now returns the status. The caller holds mu.
 func (one *prediction) now() string {
 	switch {
 	case one.status != "":

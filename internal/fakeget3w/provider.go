@@ -13,34 +13,33 @@ import (
 type Provider struct {
 	cfg    Config
 	client *http.Client
-	// stopped ends when Close is called: what waits ends with it.
+	// stopped ends when Close is called, and everything that waits with it.
 	stopped context.Context
 	stop    context.CancelFunc
 	senders sync.WaitGroup
-	// due are the predictions whose webhook is to be tried now. It holds all that
-	// are kept, so that nobody waits to put one in.
+	// due are the predictions whose webhook is to be sent now. It has room for all kept ones,
+	// so that adding never blocks.
 	due chan *prediction
 
-	// mu is held for as long as it takes to look at, or change, what follows and the
-	// fields of every prediction that are not fixed. Nothing waits under it.
+	// mu guards the fields below, and the changing fields of every prediction. Nothing blocks
+	// under it.
 	mu          sync.Mutex
 	predictions map[string]*prediction
-	// order holds them as they were submitted, settled those of them that nothing
-	// is to come of, as they came to it.
+	// order has the predictions as they were submitted, settled those that have nothing to
+	// come, in the order in which they settled.
 	order, settled *list.List
 	fits           []int // submissions by rule
 	ids            uint64
 	running        int
 	totals         Totals
-	// quiet is closed once nothing is to come of any prediction; it is nil while
-	// nobody waits for it.
+	// quiet is closed once nothing is to come of any prediction; nil while nobody waits.
 	quiet chan struct{}
 	// busy is how many predictions have an end or a webhook to come.
 	busy int
 }
 
-// New returns a provider whose time runs until [Provider.Close]. The error names the
-// field when cfg cannot be used.
+// New returns a provider that runs until [Provider.Close]. The error names the invalid field of
+// cfg.
 func New(cfg Config) (*Provider, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -62,9 +61,9 @@ func New(cfg Config) (*Provider, error) {
 	return p, nil
 }
 
-// Close stops time: nothing ends any more, a webhook that is on its way is given up,
-// and requests that wait for an end are answered with what there is. It returns when
-// the senders have ended. Whoever serves the handler stops that after it.
+// Close stops time: nothing ends any more, webhooks on their way are abandoned, and requests
+// that wait for an end are answered with the present state. It returns when the senders have
+// ended. The server of the handler must be stopped after it.
 func (p *Provider) Close() {
 	p.stop()
 	p.mu.Lock()
@@ -78,13 +77,12 @@ func (p *Provider) Close() {
 	p.client.CloseIdleConnections()
 }
 
-// real is how long d takes by the clock.
 func (p *Provider) real(d time.Duration) time.Duration {
 	return time.Duration(float64(d) / p.cfg.Speed)
 }
 
-// Handler serves the API v3 under /api/v3/, v1 under /v1/ and outputs under
-// /outputs/. A body has at most 1 MiB.
+// Handler serves the API v3 under /api/v3/, v1 under /v1/ and outputs under /outputs/. Request
+// bodies are limited to 1 MiB.
 func (p *Provider) Handler() http.Handler {
 	mux := http.NewServeMux()
 	v3 := func(pattern string, h handler) { mux.Handle(pattern, p.api(h, writeV3)) }

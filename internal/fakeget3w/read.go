@@ -21,7 +21,7 @@ func (p *Provider) poll(_ http.ResponseWriter, r *http.Request) (any, error) {
 	return p.polled(one), nil
 }
 
-// pollV1 adds what v1 says of a task.
+// pollV1 adds the v1 fields of a task.
 func (p *Provider) pollV1(w http.ResponseWriter, r *http.Request) (any, error) {
 	data, err := p.poll(w, r)
 	if o, ok := data.(object); ok {
@@ -34,11 +34,10 @@ func (p *Provider) pollV1(w http.ResponseWriter, r *http.Request) (any, error) {
 	return data, err
 }
 
-// taskFailed is the code of a task that failed.
 const taskFailed = 1403
 
-// remove is DELETE /api/v3/predictions/{id}. What runs is stopped, and no webhook is
-// sent any more; outputs are served on, as documented.
+// remove is DELETE /api/v3/predictions/{id}. It stops a running prediction and sends no webhook
+// any more; outputs stay, as documented.
 func (p *Provider) remove(_ http.ResponseWriter, r *http.Request) (any, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -63,7 +62,7 @@ func (p *Provider) remove(_ http.ResponseWriter, r *http.Request) (any, error) {
 
 const statusDeleted = "deleted"
 
-// models are some of the provider's. A submission may name any.
+// models lists some of the provider's models. A submission may name any.
 func (p *Provider) models(http.ResponseWriter, *http.Request) (any, error) {
 	known := []string{"get3w/flux-dev", "google/nano-banana-pro/text-to-image", "black-forest-labs/flux-1.1-pro"}
 	for _, r := range p.cfg.Rules {
@@ -94,12 +93,12 @@ func (p *Provider) balance(http.ResponseWriter, *http.Request) (any, error) {
 	return map[string]any{"balance": left, "currency": "USD"}, nil
 }
 
-// nothing answers what is not there.
+// nothing answers unknown paths.
 func (p *Provider) nothing(http.ResponseWriter, *http.Request) (any, error) {
 	return nil, refuse(http.StatusNotFound, "not found")
 }
 
-// output is GET /outputs/{name}, ranges included. It needs no key.
+// output is GET /outputs/{name}, with ranges. It needs no key.
 func (p *Provider) output(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
 	completed, ok := p.holds("/outputs/" + name)
@@ -113,7 +112,7 @@ func (p *Provider) output(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", completed, c.reader())
 }
 
-// holds reports whether an output is there, and since when.
+// holds reports whether an output exists, and since when.
 func (p *Provider) holds(path string) (time.Time, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

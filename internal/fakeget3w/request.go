@@ -15,14 +15,13 @@ import (
 
 const (
 	maxBody = 1 << 20
-	// maxInput is how long an input may be to be repeated in answers, and maxWebhook
-	// how long its address: both are kept for each prediction.
+	// maxInput bounds the input that answers repeat, and maxWebhook its address: both are kept
+	// for each prediction.
 	maxInput   = 2 << 10
 	maxWebhook = 2 << 10
 	maxModel   = 256
 )
 
-// submission is a request for a prediction.
 type submission struct {
 	model   string
 	webhook string
@@ -34,7 +33,7 @@ type submission struct {
 // modelName: two or three parts.
 var modelName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*){1,2}$`)
 
-// reserved begin paths of the API that are no models.
+// reserved begin paths of the API that are not models.
 var reserved = []string{"predictions", "requests", "files", "media", "account"}
 
 // readSubmission reads a request of either version. The error is an [*apiError].
@@ -59,7 +58,7 @@ func readSubmission(w http.ResponseWriter, r *http.Request) (*submission, error)
 	return s, nil
 }
 
-// parseSubmission reads a body. A webhook in it counts before the one of the query.
+// parseSubmission reads a body. A webhook in it overrides that of the query.
 func parseSubmission(body []byte, webhook string) (*submission, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(body, &fields); err != nil || fields == nil {
@@ -93,7 +92,6 @@ func parseSubmission(body []byte, webhook string) (*submission, error) {
 	return s, nil
 }
 
-// baseOf is the provider's own address as whoever asks knows it.
 func (p *Provider) baseOf(r *http.Request) string {
 	switch {
 	case p.cfg.BaseURL != "":
@@ -104,7 +102,6 @@ func (p *Provider) baseOf(r *http.Request) string {
 	return "http://" + r.Host
 }
 
-// idOf is the prediction that the path names.
 func idOf(r *http.Request) string {
 	id := r.PathValue("id")
 	if len(id) > bridge.MaxPredictionID {

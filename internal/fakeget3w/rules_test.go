@@ -61,13 +61,13 @@ func TestTasks(t *testing.T) {
 	require.JSONEq(t, `{"code":429,"message":"concurrent task limit of your tier reached","data":null}`, a.body)
 	require.Equal(t, Totals{Submitted: 2, Refused: 1, Limited: 1}, b.Totals())
 	require.Equal(t, http.StatusOK, b.call(http.MethodDelete, "/api/v3/predictions/"+stuck, "").status)
-	for range 3 { // what has ended counts no longer
+	for range 3 { // ended ones do not count
 		id := b.submit("get3w/flux-dev", `{}`)
 		b.ended(id)
 	}
 }
 
-// However many ask at once, no more than the limit run.
+// However many submissions come at once, no more than the limit run.
 func TestTasksAtOnce(t *testing.T) {
 	t.Parallel()
 	const limit, all = 10, 100
@@ -89,7 +89,7 @@ func TestCredits(t *testing.T) {
 	require.JSONEq(t, `{"code":403,"message":"insufficient balance","data":null}`, a.body)
 }
 
-// What ended first makes room, and what has not ended never does.
+// The prediction that ended first makes room, and one that has not ended never does.
 func TestRoom(t *testing.T) {
 	t.Parallel()
 	b := setup(t, func(c *Config) { c.MaxPredictions, c.Rules = 3, []Rule{{Model: "never/*", NeverEvery: 1}} })
@@ -188,7 +188,7 @@ func FuzzSubmission(f *testing.F) {
 		}
 		require.LessOrEqual(t, len(s.input), maxInput)
 		require.LessOrEqual(t, len(s.webhook), maxWebhook)
-		// What was read is read the same again.
+		// The result reads as the same.
 		if s.input != nil {
 			again, err := parseSubmission(s.input, s.webhook)
 			require.NoError(t, err)

@@ -5,7 +5,6 @@ import (
 	"time"
 )
 
-// progress is one event of a stream.
 type progress struct {
 	ID       string   `json:"id"`
 	Status   string   `json:"status"`
@@ -14,8 +13,8 @@ type progress struct {
 	Error    string   `json:"error,omitempty"`
 }
 
-// stream answers a submission with Server-Sent Events until the end. A client that
-// goes ends the stream alone: the prediction runs on, and its webhook is sent.
+// stream answers a submission with Server-Sent Events until the end. A client that disconnects
+// ends only the stream: the prediction runs on, and its webhook is sent.
 func (p *Provider) stream(w http.ResponseWriter, r *http.Request, one *prediction) error {
 	p.count(func(t *Totals) { t.Streams++ })
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -30,7 +29,8 @@ func (p *Provider) stream(w http.ResponseWriter, r *http.Request, one *predictio
 	ticks := time.NewTicker(one.tick())
 	defer ticks.Stop()
 	for n := 0; ; n++ {
-		// One that never ends says so for ever: its clients shall see that it lives.
+		// A prediction without an end keeps sending progress, so that clients see that it
+		// lives.
 		share := float64(min(n, steps-1)) / steps
 		if err := tell(progress{ID: one.id, Status: statusProcessing, Progress: &share}); err != nil {
 			return errAnswered
@@ -38,7 +38,7 @@ func (p *Provider) stream(w http.ResponseWriter, r *http.Request, one *predictio
 		select {
 		case <-ticks.C:
 		case <-one.ended:
-			_ = tell(p.last(one)) // there is nobody to tell that it failed
+			_ = tell(p.last(one)) // the client is gone
 			return errAnswered
 		case <-r.Context().Done():
 			return errAnswered

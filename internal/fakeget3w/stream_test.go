@@ -37,8 +37,7 @@ func TestStream(t *testing.T) {
 	require.Equal(t, 2, b.Totals().Streams)
 }
 
-// Each event is sent when it comes about, and a client that goes ends nothing but its
-// stream.
+// Each event is sent at once, and a client that disconnects ends only its stream.
 func TestStreamThatIsLeft(t *testing.T) {
 	t.Parallel()
 	address, arrived := receiver(t, http.StatusOK)
@@ -60,7 +59,7 @@ func TestStreamThatIsLeft(t *testing.T) {
 	require.Len(t, arrived, 1)
 }
 
-// Close ends a stream of what never ends.
+// Close ends a stream without an end.
 func TestStreamWithoutEnd(t *testing.T) {
 	t.Parallel()
 	b := setup(t, func(c *Config) { c.Rules = []Rule{{NeverEvery: 1}} })

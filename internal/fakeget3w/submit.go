@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// retryAfter is what a submission over the limit of tasks is told to wait, in seconds.
+// retryAfter is the wait told to a submission over the limit of tasks, in seconds.
 const retryAfter = 1
 
-// submit is POST /api/v3/{model}: it answers at once, at the end (enable_sync_mode), or
-// as it goes (stream).
+// submit is POST /api/v3/{model}: it answers at once, at the end (enable_sync_mode), or as a
+// stream.
 func (p *Provider) submit(w http.ResponseWriter, r *http.Request) (any, error) {
 	s, err := readSubmission(w, r)
 	if err != nil {
@@ -43,11 +43,11 @@ func (p *Provider) submitV1(w http.ResponseWriter, r *http.Request) (any, error)
 	}, nil
 }
 
-// accept begins with a prediction, or says why not.
+// accept starts a prediction, or returns why not.
 func (p *Provider) accept(s *submission, base string) (*prediction, error) {
 	one, cut, err := p.begin(s, base)
 	if cut {
-		panic(http.ErrAbortHandler) // the way to close a connection without an answer
+		panic(http.ErrAbortHandler) // closes the connection without an answer
 	}
 	return one, err
 }
@@ -73,8 +73,8 @@ func (p *Provider) begin(s *submission, base string) (one *prediction, cut bool,
 	return p.start(s, base, f), f.cut, nil
 }
 
-// awaited is the prediction at its end. It is answered as it is then when the client
-// goes or the provider is closed.
+// awaited returns the prediction at its end, or as it is when the client disconnects or the
+// provider is closed.
 func (p *Provider) awaited(r *http.Request, one *prediction) object {
 	select {
 	case <-one.ended:
@@ -86,9 +86,9 @@ func (p *Provider) awaited(r *http.Request, one *prediction) object {
 	return p.polled(one)
 }
 
-// steps are how often a stream says how far it is, before the end.
+// steps is how many progress events a stream has before the end.
 const steps = 10
 
-// tick is the time between two of them, which is never so short that there is
-// nothing else to do.
+// tick is the time between two of them, with a lower bound so that they leave time for other
+// work.
 func (one *prediction) tick() time.Duration { return max(one.lasts/steps, 10*time.Millisecond) }

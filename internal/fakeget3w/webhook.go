@@ -12,17 +12,16 @@ import (
 	"github.com/hookspan/hookspan/internal/signing"
 )
 
-// gaps are the waits before the second attempt and each after it, as the provider
-// documents them; whether it means gaps or offsets it does not say.
+// gaps are the documented waits before the second and each further attempt; the documentation
+// does not say whether they are gaps or offsets.
 var gaps = []time.Duration{10 * time.Second, 30 * time.Second, 60 * time.Second}
 
 const (
-	// patience is how long an answer may take, and leastPatience how long it may at
-	// any speed: whoever answers has no faster clock. It is what a bridge takes at
-	// most by default.
+	// patience bounds the wait for an answer, leastPatience the same at any speed, since
+	// receivers have no faster clock. It is the longest time that a bridge takes by default.
 	patience      = 30 * time.Second
 	leastPatience = 5 * time.Second
-	// maxAnswer bounds what is read of an answer, in bytes.
+	// maxAnswer bounds the bytes read of an answer.
 	maxAnswer = 64 << 10
 )
 
@@ -36,7 +35,7 @@ func newClient(cfg Config) *http.Client {
 	}
 }
 
-// send posts webhooks that are due until the provider is closed.
+// send posts due webhooks until the provider is closed.
 func (p *Provider) send() {
 	for {
 		select {
@@ -48,7 +47,7 @@ func (p *Provider) send() {
 	}
 }
 
-// deliver makes one attempt, and has the next one come.
+// deliver makes one attempt, and schedules the next one.
 func (p *Provider) deliver(one *prediction) {
 	p.mu.Lock()
 	if p.withdrawn(one) {
@@ -85,8 +84,6 @@ func (p *Provider) deliver(one *prediction) {
 	}
 }
 
-// withdrawn reports whether the webhook is not to be sent after all, and settles it.
-// It is called with mu held.
 func (p *Provider) withdrawn(one *prediction) bool {
 	if one.dropped {
 		p.totals.Dropped++
@@ -98,7 +95,7 @@ func (p *Provider) withdrawn(one *prediction) bool {
 	return false
 }
 
-// post returns the status of the answer, 0 when there is none.
+// post returns the status of the answer, 0 without one.
 func (p *Provider) post(address string, body []byte) (int, error) {
 	ctx, cancel := context.WithTimeout(p.stopped, max(p.real(patience), leastPatience))
 	defer cancel()
@@ -114,12 +111,12 @@ func (p *Provider) post(address string, body []byte) (int, error) {
 		return 0, withoutURL(err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	// Only so that the connection can be used again.
+	// Reading the body lets the connection be reused.
 	_, _ = io.CopyN(io.Discard, res.Body, maxAnswer)
 	return res.StatusCode, nil
 }
 
-// withoutURL leaves the address out of an error: it can hold a path token.
+// withoutURL removes the address, which can hold a path token, from an error.
 func withoutURL(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err

@@ -110,7 +110,7 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// An answer that does not come is an attempt in vain.
+// A missing answer is a failed attempt.
 func TestNoAnswer(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
@@ -133,7 +133,7 @@ func TestNoAnswer(t *testing.T) {
 	require.Equal(t, http.StatusOK, one.Attempts[1].Status)
 }
 
-// A webhook that is dropped is not even tried; all others arrive once.
+// A dropped webhook is never tried; all others arrive once.
 func TestDropped(t *testing.T) {
 	t.Parallel()
 	const all, every = 300, 3
@@ -157,7 +157,7 @@ func TestDropped(t *testing.T) {
 	require.Equal(t, all/every, b.Totals().Dropped)
 }
 
-// What is dropped or deleted between two attempts has no further one.
+// A webhook that is dropped or deleted between two attempts has no further one.
 func TestWithdrawnBetweenAttempts(t *testing.T) {
 	t.Parallel()
 	address, arrived := receiver(t, http.StatusInternalServerError)

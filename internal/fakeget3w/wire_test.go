@@ -18,8 +18,7 @@ var (
 	aTiming = regexp.MustCompile(`"inference":\d+`)
 )
 
-// plain puts what the documentation's examples have in place of what differs from
-// run to run.
+// plain replaces what differs from run to run by the documentation's examples.
 func (b *bundle) plain(text string) string {
 	text = strings.ReplaceAll(text, b.url, "https://api.get3w.com")
 	text = anID.ReplaceAllString(text, "pred_abc123")
@@ -77,7 +76,6 @@ func TestPolled(t *testing.T) {
 	}
 }
 
-// ended waits for the end of a prediction.
 func (b *bundle) ended(id string) {
 	b.t.Helper()
 	b.mu.Lock()

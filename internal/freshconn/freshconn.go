@@ -1,8 +1,7 @@
-// Package freshconn gives the connections of an HTTP client an age.
+// Package freshconn limits the age of an HTTP client's connections.
 //
-// net/http keeps a connection for as long as it is used, so a service whose name leads
-// elsewhere by now is never asked at its new address while the old instance lives
-// (golang/go#23427).
+// net/http keeps a connection as long as it is used, so a client never reaches the new address
+// of a service while the old instance lives (golang/go#23427).
 package freshconn
 
 import (
@@ -14,19 +13,19 @@ import (
 	"time"
 )
 
-// DefaultAge is for how long connections are used for new requests: about as long as
-// names are usually cached.
+// DefaultAge is how long connections serve new requests: about as long as names are usually
+// cached.
 const DefaultAge = time.Minute
 
-// Transport is an [http.RoundTripper] that begins with new connections when those it has
-// are older than an age, and after a request that failed: one without an answer, also
-// within its deadline, or with one of 5xx. A request that its caller cancels, and one for
-// which no connection could be made, do not count as failed. Requests that are under way
-// keep their connection, which is closed afterwards. It is safe for concurrent use. Its
-// zero value is not usable, see [New].
+// Transport is an [http.RoundTripper] that switches to new connections when its connections are
+// older than an age, and after a failed request: one without an answer, also within its
+// deadline, or one answered 5xx. A request that its caller cancels, and one for which no
+// connection could be made, do not count as failed. Requests in flight keep their connection,
+// which is closed afterwards. It is safe for concurrent use. The zero value is not usable, see
+// [New].
 type Transport struct {
 	age time.Duration
-	// now is the clock, another one in tests.
+	// now is the clock; tests replace it.
 	now func() time.Time
 
 	mu      sync.Mutex
@@ -34,17 +33,17 @@ type Transport struct {
 	began   time.Time
 }
 
-// pool are connections that are used together. What it counts belongs to [Transport.mu].
+// pool are connections that are used together. [Transport.mu] guards its counts.
 type pool struct {
 	*http.Transport
 
-	asking  int // requests that have no answer yet
+	asking  int // requests without an answer yet
 	retired bool
 }
 
-// New makes a transport of base, which it owns from then on and whose IdleConnTimeout
-// should be set: it closes HTTP/2 connections that were in use when they became too old. An
-// age of zero is [DefaultAge].
+// New makes a transport of base, which it owns from then on. base.IdleConnTimeout should be
+// set: it closes HTTP/2 connections that were in use when they became too old. An age of zero
+// is [DefaultAge].
 func New(base *http.Transport, age time.Duration) *Transport {
 	if age == 0 {
 		age = DefaultAge
@@ -60,9 +59,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// blames reports whether the error of a request with ctx may be the fault of its connection.
-// It is not when the caller cancelled the request without another cause, nor when no
-// connection was made, which a dialer may also refuse.
+// blames reports whether the error of a request with ctx may be the fault of its connection:
+// not if the caller cancelled the request without another cause, nor if no connection was made,
+// which a dialer may also refuse.
 func blames(ctx context.Context, err error) bool {
 	if errors.Is(context.Cause(ctx), context.Canceled) {
 		return false
@@ -71,14 +70,13 @@ func blames(ctx context.Context, err error) bool {
 	return !ok || op.Op != "dial"
 }
 
-// CloseIdleConnections closes the connections that nobody uses.
+// CloseIdleConnections closes unused connections.
 func (t *Transport) CloseIdleConnections() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.current.CloseIdleConnections()
 }
 
-// begin returns the connections that a request which begins now may use.
 func (t *Transport) begin() *pool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -89,8 +87,8 @@ func (t *Transport) begin() *pool {
 	return t.current
 }
 
-// end is that of a request. One that failed has no other request use the connections of p;
-// many that fail together retire p once.
+// end ends a request. If it failed, no other request uses the connections of p any more; many
+// failures together retire p once.
 func (t *Transport) end(p *pool, failed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -101,7 +99,7 @@ func (t *Transport) end(p *pool, failed bool) {
 	p.closeIfUnused()
 }
 
-// renew is called with t.mu held.
+// renew replaces the pool. The caller holds t.mu.
 func (t *Transport) renew() {
 	old := t.current
 	t.current, t.began = &pool{Transport: old.Clone()}, t.now()
@@ -109,10 +107,9 @@ func (t *Transport) renew() {
 	old.closeIfUnused()
 }
 
-// closeIfUnused is called with [Transport.mu] held. It closes the connections of a pool that
-// nobody asks any more, and from then on each one whose answer has been read. Earlier than
-// that it would break requests that are just given a connection ("CloseIdleConnections
-// called", Go 1.26).
+// closeIfUnused closes the connections of a retired pool without requests, and from then on
+// each one whose answer has been read. Earlier, it would break requests that are just being
+// given a connection ("CloseIdleConnections called", Go 1.26). The caller holds [Transport.mu].
 func (p *pool) closeIfUnused() {
 	if p.retired && p.asking == 0 {
 		p.CloseIdleConnections()

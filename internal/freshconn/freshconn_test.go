@@ -20,10 +20,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// errForbidden is that of a guard which looks at each address before it is dialled.
+// errForbidden is of a guard that checks each address before it is dialled.
 var errForbidden = errors.New("forbidden address")
 
-// service is a name that leads to one of two instances, as a resolver has it.
+// service is a name that a resolver leads to one of two instances.
 type service struct {
 	t         *testing.T
 	transport *Transport
@@ -98,7 +98,7 @@ func (s *service) ask() string {
 	return string(text)
 }
 
-// fail sends a request that gets no answer, and returns its error.
+// fail sends a request without an answer, and returns its error.
 func (s *service) fail(ctx context.Context, url string) error {
 	s.t.Helper()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -117,8 +117,8 @@ func both(t *testing.T, test func(t *testing.T, s *service)) {
 	}
 }
 
-// A service that leads elsewhere is asked there within the age, although the old instance
-// lives and answers.
+// A service with a new address is reached there within the age, although the old instance lives
+// and answers.
 func TestConnectionsHaveAnAge(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s *service) {
@@ -136,7 +136,7 @@ func TestConnectionsHaveAnAge(t *testing.T) {
 	})
 }
 
-// A request after one that failed has another connection.
+// The request after a failed one has another connection.
 func TestFailedRequestsLeaveTheirConnections(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int32{500, 502, 503, 504} {
@@ -159,8 +159,8 @@ func TestFailedRequestsLeaveTheirConnections(t *testing.T) {
 	}
 }
 
-// So has one after a request that was not answered in time, by a deadline or by a cause of
-// its own.
+// So has the request after one without an answer in time, by a deadline or by a cause of its
+// own.
 func TestUnansweredRequestsLeaveTheirConnections(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s *service) {
@@ -181,8 +181,8 @@ func TestUnansweredRequestsLeaveTheirConnections(t *testing.T) {
 	})
 }
 
-// A caller that does not want its answer any more, and a host that cannot or must not be
-// reached, leave everybody else's connections alone.
+// A caller that cancels, and a host that cannot or must not be reached, leave the connections
+// of others alone.
 func TestConnectionsOutliveWhatIsNotTheirFault(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s *service) {
@@ -198,7 +198,7 @@ func TestConnectionsOutliveWhatIsNotTheirFault(t *testing.T) {
 	})
 }
 
-// A request that is under way keeps its connection, which is closed when it ends.
+// A request in flight keeps its connection, which is closed afterwards.
 func TestRequestUnderWayIsFinished(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s *service) {
@@ -228,7 +228,7 @@ func TestRequestUnderWayIsFinished(t *testing.T) {
 	})
 }
 
-// A request that fails leaves its connections, and breaks no other one that is just given
+// A failed request leaves its connections, and breaks no other request that is just being given
 // one of them.
 func TestFailedRequestBreaksNoOther(t *testing.T) {
 	t.Parallel()

@@ -1,5 +1,5 @@
-// Package headers bounds the memory that unfinished request headers of all connections
-// take together: net/http bounds the one of each connection only.
+// Package headers bounds the memory of unfinished request headers of all connections together:
+// net/http bounds only that of each connection.
 package headers
 
 import (
@@ -13,65 +13,64 @@ import (
 )
 
 const (
-	// MaxBytes is how large the header of a request may be on any listener of the bridge.
+	// MaxBytes bounds a request header on any listener of the bridge.
 	MaxBytes = 64 << 10
-	// Free is how much of a header counts for nothing, in bytes: a header of an honest
-	// webhook has less, and net/http reads that much into one buffer anyway.
+	// Free is how much of a header is not counted, in bytes: honest webhooks have less, and
+	// net/http reads that much into one buffer anyway.
 	Free = 4 << 10
-	// step is in what steps bytes beyond that are taken from the budget.
+	// step is the granularity in which further bytes are taken from the budget.
 	step = 4 << 10
 )
 
-// Budget is what unfinished headers may take. When it is used up, the connection whose
-// header has been arriving for longest is closed: honest senders are quick. It is safe for
-// concurrent use; its zero value has no room, see [NewBudget].
+// Budget is the memory for unfinished headers. When it is used up, the connection whose header
+// has been arriving for longest is closed: honest senders are quick. It is safe for concurrent
+// use; its zero value has no room, see [NewBudget].
 type Budget struct {
 	max     int64
 	evicted func()
 
 	mu      sync.Mutex
 	used    int64
-	holders list.List // of *Account, who began to take first in front
+	holders list.List // of *Account, the longest-arriving header first
 }
 
-// NewBudget makes one of limit bytes. It calls evicted for each connection that it closes;
-// evicted must not block.
+// NewBudget returns a budget of limit bytes. It calls evicted for each connection that it
+// closes; evicted must not block.
 func NewBudget(limit int64, evicted func()) *Budget { return &Budget{max: limit, evicted: evicted} }
 
-// Used is how many bytes are taken.
+// Used returns how many bytes are taken.
 func (b *Budget) Used() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.used
 }
 
-// Account counts the header that arrives on one connection. With HTTP/2 what is counted
-// are all bytes since the connection last got on: since a request began, or since one
-// read of its body.
+// Account counts the header that arrives on one connection. Over HTTP/2 it counts all bytes
+// since the last progress of the connection: the begin of a request, or a read of a body.
 type Account struct {
 	budget *Budget
 	close  func() error
 
-	read atomic.Int64 // bytes of the header that have come
-	paid atomic.Int64 // how many may come before more must be taken
-	body atomic.Bool  // HTTP/1: what comes now is no header
-	busy atomic.Int64 // requests for which the connection must stay
+	read atomic.Int64 // bytes of the header so far
+	paid atomic.Int64 // how many may arrive before more must be taken
+	body atomic.Bool  // HTTP/1: the following bytes are no header
+	busy atomic.Int64 // requests for which the connection must stay open
 
-	// held and gone belong to budget.mu, and so does place, which is in holders while
-	// held is over zero.
+	// held, gone and place are guarded by budget.mu; place is in holders while held is over
+	// zero.
 	held  int64
 	place *list.Element
 	gone  bool
 }
 
-// Open begins to count for a connection; closeConn closes that and must not block.
+// Open begins to count for a connection. closeConn closes the connection and must not block.
 func (b *Budget) Open(closeConn func() error) *Account {
 	a := &Account{budget: b, close: closeConn}
 	a.paid.Store(Free)
 	return a
 }
 
-// Came says that n bytes were read from the connection.
+// Came counts n bytes read from the connection.
 func (a *Account) Came(n int) {
 	if n <= 0 || a.body.Load() {
 		return
@@ -81,13 +80,13 @@ func (a *Account) Came(n int) {
 	}
 }
 
-// Begin says that the handler of r runs, so its header has come: the account gives back
-// all that it has taken. With HTTP/1 it takes nothing more until the connection is idle
-// again, so that the connection cannot be closed for its header while r is answered.
+// Begin notes that the handler of r runs, so its header is complete: the account gives back all
+// that it has taken. Over HTTP/1 it takes no more until the connection is idle again, so that
+// the connection cannot be closed for its header while r is answered.
 //
-// Begin returns by how much the header is over [Free], which the caller counts from now
-// on. That is the size of the header itself: the bytes that were read include a TLS
-// handshake, and the part of the body that came with the header.
+// Begin returns by how much the header is over [Free], which the caller counts from now on. It
+// measures the header itself: the bytes that were read include a TLS handshake, and the part of
+// the body that came with the header.
 func (a *Account) Begin(r *http.Request) (over int64) {
 	if r.ProtoMajor == 1 {
 		a.body.Store(true)
@@ -97,8 +96,8 @@ func (a *Account) Begin(r *http.Request) (over int64) {
 	return max(0, size(r)-Free)
 }
 
-// size is how many bytes the strings of a header have. It is never more than what came
-// over HTTP/1, or what HTTP/2 counts.
+// size is the length of a header's strings in bytes: at most what came over HTTP/1, or what
+// HTTP/2 counts.
 func size(r *http.Request) int64 {
 	n := len(r.Method) + len(r.RequestURI)
 	if r.URL.Host == "" { // otherwise RequestURI holds the host
@@ -115,17 +114,17 @@ func size(r *http.Request) int64 {
 	return int64(n)
 }
 
-// Progress says that a part of a body was read.
+// Progress notes that a part of a body was read.
 func (a *Account) Progress() {
 	if !a.body.Load() && a.read.Swap(0) > Free {
 		a.giveBack()
 	}
 }
 
-// Work says that the connection must not be closed, and Rest takes that back.
+// Work forbids closing the connection, until [Account.Rest].
 func (a *Account) Work() { a.busy.Add(1) }
 
-// Rest is the end of one [Account.Work].
+// Rest ends one [Account.Work].
 func (a *Account) Rest() { a.busy.Add(-1) }
 
 // Closed ends the account.
@@ -136,7 +135,6 @@ func (a *Account) Closed() {
 	a.budget.release(a)
 }
 
-// idle says that the next thing to come is a header.
 func (a *Account) idle() {
 	a.body.Store(false)
 	a.read.Store(0)
@@ -152,7 +150,6 @@ func (a *Account) giveBack() {
 	a.budget.release(a)
 }
 
-// release is called with b.mu held.
 func (b *Budget) release(a *Account) {
 	b.used -= a.held
 	a.held = 0
@@ -190,7 +187,7 @@ func (a *Account) take(total int64) {
 	a.paid.Store(Free + a.held)
 }
 
-// oldest is who must give way, or nil when nobody can.
+// oldest returns the account to close, nil if none may be closed.
 func (b *Budget) oldest() *Account {
 	for e := b.holders.Front(); e != nil; e = e.Next() {
 		if a := e.Value.(*Account); a.busy.Load() == 0 {
@@ -203,15 +200,14 @@ func (b *Budget) oldest() *Account {
 func (b *Budget) evict(a *Account) {
 	a.gone = true
 	b.release(a)
-	_ = a.close() // its reader is told by its own error
+	_ = a.close() // its reader gets an error of its own
 	b.evicted()
 }
 
-// holder is a connection that has an account.
 type holder interface{ Headers() *Account }
 
-// accountOf is the account of a server's connection, which is one of [Budget.Listener] or
-// has a method Headers; TLS may be around it. It is nil for another one.
+// accountOf returns the account of a server's connection, also under TLS; nil unless the
+// connection is of [Budget.Listener] or has a method Headers.
 func accountOf(conn net.Conn) *Account {
 	if encrypted, ok := conn.(*tls.Conn); ok {
 		conn = encrypted.NetConn()
@@ -223,7 +219,7 @@ func accountOf(conn net.Conn) *Account {
 }
 
 // ConnState is for [http.Server]. The server's handler must call [Account.Begin] for each
-// request, as that of [Handler] does.
+// request, as [Handler] does.
 func ConnState(conn net.Conn, state http.ConnState) {
 	if state != http.StateIdle {
 		return
@@ -240,8 +236,8 @@ func ConnContext(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, accountKey{}, accountOf(conn))
 }
 
-// Handler calls [Account.Begin] for each request, then next. It is for servers that have
-// [ConnContext] and speak HTTP/1 only: over HTTP/2 a connection must [Account.Work] too.
+// Handler calls [Account.Begin] for each request, and then next. It is for servers with
+// [ConnContext] that speak HTTP/1 only: over HTTP/2 a connection must also call [Account.Work].
 func Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if account, _ := r.Context().Value(accountKey{}).(*Account); account != nil {

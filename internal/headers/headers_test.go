@@ -62,7 +62,7 @@ func TestOldestHeaderGivesWay(t *testing.T) {
 	require.Zero(t, b.Used())
 }
 
-// What was taken is given back by whatever a connection does next.
+// A connection gives back what it took, whatever comes next.
 func TestWhatWasTakenIsGivenBack(t *testing.T) {
 	t.Parallel()
 	b := NewBudget(100*step, func() {})
@@ -84,7 +84,7 @@ func TestWhatWasTakenIsGivenBack(t *testing.T) {
 	require.Zero(t, b.Used())
 }
 
-// The body of a request of HTTP/1 is not counted, and the next header is.
+// The body of an HTTP/1 request is not counted, and the next header is.
 func TestBodiesAreNotCounted(t *testing.T) {
 	t.Parallel()
 	b := NewBudget(100*step, func() {})
@@ -97,7 +97,7 @@ func TestBodiesAreNotCounted(t *testing.T) {
 	require.EqualValues(t, step, b.Used())
 }
 
-// A connection that works is not closed for another one's header.
+// A connection at work is not closed for another one's header.
 func TestWorkingConnectionsStay(t *testing.T) {
 	t.Parallel()
 	b := NewBudget(step, func() {})
@@ -114,7 +114,7 @@ func TestWorkingConnectionsStay(t *testing.T) {
 	require.False(t, third.closed)
 }
 
-// A header has the size of what it says, however many bytes were read with it.
+// A header's size is that of its strings, however many bytes were read with it.
 func TestHeadersAreMeasuredByWhatTheySay(t *testing.T) {
 	t.Parallel()
 	c := open(NewBudget(100*step, func() {}))
@@ -137,8 +137,9 @@ func TestHeadersAreMeasuredByWhatTheySay(t *testing.T) {
 	require.Zero(t, c.Begin(r), "the host of a URL is in its request line")
 }
 
-// A request that is answered holds nothing of the budget, and its connection is not closed
-// for the header of another one: so it is with the second of two that came in one piece too.
+// A request that is being answered holds nothing of the budget, and its connection is not
+// closed for the header of another one, also not if it is the second of two that arrived
+// together.
 func TestRequestsThatAreAnsweredStay(t *testing.T) {
 	t.Parallel()
 	const requests = 3

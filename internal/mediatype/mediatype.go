@@ -1,4 +1,4 @@
-// Package mediatype judges the media types that senders call their bodies by.
+// Package mediatype judges media types that senders give.
 package mediatype
 
 import (
@@ -9,14 +9,13 @@ import (
 // JSON is the media type of JSON.
 const JSON = "application/json"
 
-// cloudEvents begins the media types by which a receiver knows that the body of a
-// message is a whole CloudEvent.
+// cloudEvents is the prefix of the media types of messages whose body is a whole CloudEvent.
 const cloudEvents = "application/cloudevents"
 
-// IsData reports whether a content type can say what the data of a CloudEvent is:
-// it is a media type (RFC 2046) in printable ASCII, and nowhere names a type of
-// CloudEvents itself. Receivers would read a body of such a type, or of one that only
-// begins with it, as the event, with attributes of the sender's choice.
+// IsData reports whether a content type can be that of a CloudEvent's data: a media type (RFC
+// 2046) in printable ASCII that contains no type of CloudEvents itself. Receivers would read a
+// body of such a type, or of one that only begins with it, as the event, with attributes of the
+// sender's choice.
 func IsData(contentType string) bool {
 	if contentType == JSON {
 		return true

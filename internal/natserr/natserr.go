@@ -1,5 +1,5 @@
-// Package natserr tells the errors of the JetStream API apart by their codes. Codes that
-// nats.go names are in package jetstream, the other ones that Hookspan knows are here.
+// Package natserr tells errors of the JetStream API apart by code. It has the codes that
+// package jetstream does not name.
 package natserr
 
 import (
@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Codes that nats.go has no name for, as in nats-server 2.15.
+// Codes of nats-server 2.15.
 const (
 	AccountResources    jetstream.ErrorCode = 10002
 	NoPeers             jetstream.ErrorCode = 10005
@@ -25,15 +25,14 @@ const (
 	BatchDuplicate      jetstream.ErrorCode = 10201
 )
 
-// Is reports whether err is an answer of the JetStream API with one of the codes.
+// Is reports whether err is an error of the JetStream API with one of the codes.
 func Is(err error, codes ...jetstream.ErrorCode) bool {
 	api, ok := errors.AsType[*jetstream.APIError](err)
 	return ok && slices.Contains(codes, api.ErrorCode)
 }
 
-// IsWrongLastSequence reports whether a publish that expected the last sequence of its
-// subject failed because another message came first. A replicated stream answers with a
-// code of its own.
+// IsWrongLastSequence reports whether a publish failed because another message to its subject
+// came first. A replicated stream has its own code for this.
 func IsWrongLastSequence(err error) bool {
 	return Is(err, jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }

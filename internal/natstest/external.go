@@ -1,5 +1,3 @@
-// Package natstest has for tests what a bridge meets outside: a NATS server that comes and
-// goes, a network that goes silent, and the streams.
 package natstest
 
 import (
@@ -19,16 +17,16 @@ import (
 // patience bounds every wait for something that must happen.
 const patience = time.Minute
 
-// External is a NATS server as an operator runs it: reached by TCP, and stopped
-// and started while the bridge runs.
+// External is a NATS server as an operator runs it: reached by TCP, and stopped and started
+// while the bridge runs.
 type External struct {
 	t    testing.TB
 	opts *server.Options
 	s    *server.Server
 }
 
-// NewExternal returns a server that does not run yet, on a free port and a folder
-// of its own. Change may be nil.
+// NewExternal returns a server that is not running, on a free port and in its own folder.
+// change may be nil.
 func NewExternal(t testing.TB, change func(*server.Options)) *External {
 	t.Helper()
 	x := &External{t: t, opts: &server.Options{
@@ -42,8 +40,8 @@ func NewExternal(t testing.TB, change func(*server.Options)) *External {
 	return x
 }
 
-// FreePort returns a port of 127.0.0.1 on which nobody listens, for a server that is to be
-// away at first. Nobody is given that port by asking for any: it lies below those.
+// FreePort returns an unused port of 127.0.0.1, for a server that starts later. It is below the
+// ephemeral ports, so that no other process gets it by chance.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	for range 100 {
@@ -57,18 +55,18 @@ func FreePort(t testing.TB) int {
 	return 0
 }
 
-// URL is where the server listens when it runs.
+// URL is the address of the server.
 func (x *External) URL() string {
 	return "nats://" + net.JoinHostPort(x.opts.Host, (&net.TCPAddr{Port: x.opts.Port}).String()[1:])
 }
 
-// Change changes the options of a server that does not run.
+// Change changes the options of a stopped server.
 func (x *External) Change(change func(*server.Options)) { change(x.opts) }
 
-// InProcess connects without TCP to the server that runs.
+// InProcess connects to the running server without TCP.
 func (x *External) InProcess() nats.Option { return nats.InProcessServer(x.s) }
 
-// Start runs the server.
+// Start starts the server.
 func (x *External) Start() {
 	x.t.Helper()
 	var err error
@@ -78,7 +76,7 @@ func (x *External) Start() {
 	require.True(x.t, x.s.ReadyForConnections(patience))
 }
 
-// Stop ends the server; what it stored stays.
+// Stop stops the server; its data stay.
 func (x *External) Stop() {
 	if x.s != nil {
 		x.s.Shutdown()
@@ -87,8 +85,8 @@ func (x *External) Stop() {
 	}
 }
 
-// Reload changes the options of the running server, and of those that are started
-// later, as a reload of its configuration file does.
+// Reload changes the options of the running server and of later ones, as a reload of its
+// configuration file does.
 func (x *External) Reload(change func(*server.Options)) {
 	x.t.Helper()
 	change(x.opts)
@@ -101,12 +99,12 @@ func (x *External) Disconnect() {
 	clients, err := x.s.Connz(&server.ConnzOptions{})
 	require.NoError(x.t, err)
 	for _, c := range clients.Conns {
-		_ = x.s.DisconnectClientByID(c.Cid) // or it went by itself
+		_ = x.s.DisconnectClientByID(c.Cid) // or it is gone already
 	}
 }
 
-// Refused is how many connections the running server has refused, of the last 10,000
-// that have ended.
+// Refused counts the connections that the running server has refused, of the last 10,000 that
+// have ended.
 func (x *External) Refused() (n int) {
 	x.t.Helper()
 	ended, err := x.s.Connz(&server.ConnzOptions{State: server.ConnClosed, Limit: server.DEFAULT_MAX_CLOSED_CLIENTS})
@@ -119,7 +117,7 @@ func (x *External) Refused() (n int) {
 	return n
 }
 
-// JetStream is a connection of the test's own.
+// JetStream returns a connection of the test's own.
 func (x *External) JetStream(opts ...nats.Option) jetstream.JetStream {
 	x.t.Helper()
 	nc, err := nats.Connect(x.URL(), append([]nats.Option{nats.Timeout(patience)}, opts...)...)
@@ -130,8 +128,8 @@ func (x *External) JetStream(opts ...nats.Option) jetstream.JetStream {
 	return js
 }
 
-// Proxy stands between a client and a server and can go silent, as a network does
-// that loses packets: connections stay, bytes are swallowed.
+// Proxy stands between clients and a server and can go silent, as a network that loses packets:
+// connections stay, bytes are swallowed.
 type Proxy struct {
 	listener net.Listener
 	target   string
@@ -157,18 +155,18 @@ func NewProxy(t testing.TB, x *External) *Proxy {
 	return p
 }
 
-// URL is where clients connect.
+// URL is the address for clients.
 func (p *Proxy) URL() string { return "nats://" + p.listener.Addr().String() }
 
-// Silence swallows every byte from now on, or no more.
+// Silence begins or ends swallowing every byte.
 func (p *Proxy) Silence(on bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.silent = on
 }
 
-// Refuse has the server say an error to all clients, such as "Maximum Payload Violation",
-// after which it closes a connection. A real server may close it before the error is out.
+// Refuse sends clients an error of the server, such as "Maximum Payload Violation", after which
+// the server closes a connection. A real server may close it before the error is out.
 func (p *Proxy) Refuse(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package natstest has NATS servers for tests: one as an operator runs it, and one with the
-// streams of a bridge.
+// Package natstest has for tests what a bridge meets outside: a NATS server that stops and
+// starts, one with the streams of a bridge, and a network that goes silent.
 package natstest
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
-// Streams is a NATS server with the streams of a bridge, and nothing of the bridge itself.
+// Streams is a NATS server with the streams of a bridge, but without a bridge.
 type Streams struct {
 	*External
 
@@ -32,7 +32,7 @@ func Start(t testing.TB) *Streams {
 	return x.MakeStreams()
 }
 
-// MakeStreams makes the streams on a running server, small ones.
+// MakeStreams makes small streams on a running server.
 func (x *External) MakeStreams(opts ...nats.Option) *Streams {
 	x.t.Helper()
 	s := &Streams{External: x, JS: x.JetStream(opts...)}
@@ -69,8 +69,7 @@ func (s *Streams) Messages(t testing.TB, name string) uint64 {
 	return stream.CachedInfo().State.Msgs
 }
 
-// Move brings the events back to their consumers whose time has come, as the bridge
-// does, until ctx ends.
+// Move brings due events back to their consumers, as the bridge does, until ctx ends.
 func (s *Streams) Move(ctx context.Context) error {
 	due, err := s.JS.CreateOrUpdateConsumer(ctx, s.Names.LaterStream(), jetstream.ConsumerConfig{
 		Durable: "mover", FilterSubject: s.Names.AllDue(), AckPolicy: jetstream.AckExplicitPolicy,

@@ -14,22 +14,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Processor returns the processor time, user and system, that this process has used.
+// Processor returns the processor time, user and system, of this process.
 func Processor() time.Duration {
 	var use unix.Rusage
-	_ = unix.Getrusage(unix.RUSAGE_SELF, &use) // it fails for wrong arguments alone
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &use) // fails only for wrong arguments
 	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
 }
 
-// ForgetPeak gives free memory back to the kernel, and has it forget the most memory
-// that this process ever had. It needs Linux.
+// ForgetPeak returns free memory to the kernel, and resets the peak memory of this process. It
+// needs Linux.
 func ForgetPeak(t testing.TB) {
 	t.Helper()
 	debug.FreeOSMemory()
 	require.NoError(t, os.WriteFile("/proc/self/clear_refs", []byte("5"), 0))
 }
 
-// PeakMiB returns the most memory, in MiB, that this process had since [ForgetPeak].
+// PeakMiB returns the peak memory of this process since [ForgetPeak], in MiB.
 func PeakMiB(t testing.TB) float64 {
 	t.Helper()
 	text, err := os.ReadFile("/proc/self/status")

@@ -1,5 +1,5 @@
-// Package needs skips tests on a machine that has not what they need, and says what.
-// CI has everything: where the variable CI is set, such a test goes on, and fails.
+// Package needs skips tests that need more than the machine has, and names what is missing.
+// Where the variable CI is set such a test is not skipped, and fails.
 package needs
 
 import (
@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Programs skips t unless each of the programs is in PATH.
+// Programs skips t unless all the programs are in PATH.
 func Programs(t testing.TB, names ...string) {
 	t.Helper()
 	for _, name := range names {
@@ -28,14 +28,14 @@ func Root(t testing.TB) {
 	}
 }
 
-// listFile names the variable with the file to which each skipped test adds a line, which
-// make test prints at its end. The file is another one each time, so that a test which is
-// skipped is not taken from go test's cache.
+// listFile names the variable with the file to which each skipped test adds a line, which make
+// test prints at its end. Each run has another file, so that skipped tests are not taken from
+// go test's cache.
 const listFile = "HOOKSPAN_TEST_SKIPPED"
 
 func missing(t testing.TB, what string) {
 	t.Helper()
-	if os.Getenv("CI") != "" { //nolint:forbidigo // nobody could pass it on to a test
+	if os.Getenv("CI") != "" { //nolint:forbidigo // no caller could pass it to a test
 		return
 	}
 	if path := os.Getenv(listFile); path != "" { //nolint:forbidigo // as above
@@ -48,5 +48,5 @@ func missing(t testing.TB, what string) {
 			t.Fatal(err)
 		}
 	}
-	t.Skip(what) //nolint:forbidigo // outside CI alone, and make test says so
+	t.Skip(what) //nolint:forbidigo // only outside CI, and make test lists it
 }

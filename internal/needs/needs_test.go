@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A test that is skipped is in the list, and in CI it goes on.
+// A skipped test is listed, and in CI it is not skipped.
 func TestSkippedTestsAreListed(t *testing.T) {
 	list := filepath.Join(t.TempDir(), "skipped")
 	t.Setenv(listFile, list)

@@ -1,4 +1,4 @@
-// Package pasted finds what people paste together with a secret.
+// Package pasted finds what people accidentally paste together with a secret.
 package pasted
 
 import (
@@ -16,8 +16,8 @@ var (
 	utf16Big    = []byte("\xFE\xFF")
 )
 
-// Text returns a file's content without the byte order mark of UTF-8 that some editors
-// write. A file in UTF-16 is an error that says how to save it.
+// Text returns a file's content without the UTF-8 byte order mark that some editors write. A
+// file in UTF-16 is an error that says how to save it.
 func Text(content []byte) ([]byte, error) {
 	if bytes.HasPrefix(content, utf16Little) || bytes.HasPrefix(content, utf16Big) {
 		return nil, errors.New("it is saved as UTF-16: save it as UTF-8")
@@ -25,10 +25,10 @@ func Text(content []byte) ([]byte, error) {
 	return bytes.TrimPrefix(content, utf8Mark), nil
 }
 
-// Check returns an error when something stands in or around a secret that hardly belongs
-// to it: white space or quotes around it, something before whsec_, a line break, tab or
-// invisible character in it. A space inside is none, and a secret that is no text, such as a random
-// key, is left alone. The error says what to remove and repeats nothing of the secret.
+// Check returns an error when a secret has surroundings that hardly belong to it: white space
+// or quotes around it, something before whsec_, a line break, tab or invisible character in it.
+// A space inside is allowed, and a secret that is no text, such as a random key, is not
+// checked. The error says what to remove and repeats nothing of the secret.
 func Check(secret []byte) error {
 	text := string(secret)
 	if !utf8.ValidString(text) || holdsBinary(text) {

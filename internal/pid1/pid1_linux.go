@@ -1,10 +1,9 @@
 // Package pid1 lets a program be the first process of a container.
 //
-// The kernel gives every orphan of a PID namespace to its process 1, which must wait
-// for it: otherwise the orphan stays a zombie as long as the container runs. A Go
-// program cannot wait for any child without taking the exit status from the os/exec
-// call that waits for its own. So process 1 runs the program a second time, as its
-// child, and does nothing else but wait.
+// The kernel gives every orphan of a PID namespace to process 1, which must wait for it:
+// otherwise the orphan stays a zombie as long as the container runs. A Go program cannot wait
+// for arbitrary children without taking exit statuses from os/exec calls. So process 1 runs the
+// program again, as its child, and only waits.
 package pid1
 
 import (
@@ -16,18 +15,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// forwarded are the signals that process 1 passes on to the program.
+// forwarded are the signals that process 1 passes to the program.
 var forwarded = []os.Signal{
 	syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2,
 }
 
-// bySignal is added to the number of the signal that ended a program, as shells do.
+// bySignal is added to the number of the signal that ended a program, as in shells.
 const bySignal = 128
 
-// Run returns at once unless this is process 1. Process 1 runs the same program with
-// the same arguments, environment and standard files as its child, forwards signals to
-// it, reaps every orphan, and exits with the program's exit code: 128 and the number of
-// the signal if one ended it. Call Run first in main.
+// Run returns at once unless this is process 1. Process 1 runs the same program with the same
+// arguments, environment and standard files as its child, forwards signals to it, reaps every
+// orphan, and exits with the program's exit code, or 128 plus the number of the signal that
+// ended it. Call Run first in main.
 func Run() {
 	if os.Getpid() != 1 {
 		return
@@ -45,12 +44,12 @@ func supervise() (code int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("finding the program: %w", err)
 	}
-	// Before the program runs, so that none is lost in between.
+	// Before the program runs, so that no signal is lost.
 	signals := make(chan os.Signal, len(forwarded))
 	signal.Notify(signals, forwarded...)
-	// The program inherits this. The kernel keeps a terminal (Ctrl-Z) from stopping
-	// process 1 but not its child, and a container has no shell that would continue it.
-	// The terminal would also stop process 1 when it makes the program the foreground.
+	// The program inherits this. The kernel keeps a terminal (Ctrl-Z) from stopping process 1
+	// but not its child, and a container has no shell to continue it. The terminal would also
+	// stop process 1 when it makes the program the foreground.
 	signal.Ignore(syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU)
 	pid, err := syscall.ForkExec(program, os.Args, &syscall.ProcAttr{
 		Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: attributes(),
@@ -61,16 +60,16 @@ func supervise() (code int, err error) {
 	go func() {
 		for s := range signals {
 			_ = syscall.Kill(pid, s.(syscall.Signal)) // the program may have ended by now
-			// A program that SIGSTOP has stopped gets no other signal before this one.
+			// A program stopped by SIGSTOP gets other signals only after SIGCONT.
 			_ = syscall.Kill(pid, syscall.SIGCONT)
 		}
 	}()
 	return reap(pid)
 }
 
-// attributes puts the program into a process group of its own, the terminal's if there
-// is one: a terminal would otherwise signal both processes, and the program gets each
-// signal twice.
+// attributes puts the program into its own process group, that of the terminal if there is one:
+// a terminal would otherwise signal both processes, and the program would get each signal
+// twice.
 func attributes() *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Setpgid: true}
 	if _, err := unix.IoctlGetInt(0, unix.TIOCGPGRP); err == nil {
@@ -79,7 +78,6 @@ func attributes() *syscall.SysProcAttr {
 	return attr
 }
 
-// reap waits for every child until the program has ended, and returns its exit code.
 func reap(program int) (int, error) {
 	for {
 		var status syscall.WaitStatus

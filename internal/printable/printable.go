@@ -1,5 +1,5 @@
-// Package printable makes foreign text safe to show: in a terminal, in a log line
-// and in a table no part of it can act, break the line or hide.
+// Package printable makes foreign text safe to show in a terminal, a log line or a table: no
+// part of it can act, break the line or hide.
 package printable
 
 import (
@@ -9,14 +9,14 @@ import (
 	"unicode/utf8"
 )
 
-// String returns s with an escape in place of everything that is not printable:
-// `\n`, `\r` and `\t`, `\u` and four hex digits for other controls (C0, DEL, C1),
-// line separators, marks of writing direction and every other rune for which
-// unicode.IsPrint is false, `\U` and eight digits for those above U+FFFF, and `\x`
-// and two digits for each byte that is not UTF-8. The space U+0020 stays, other
-// spaces do not; a backslash stays as it is, so the result is for reading only. A
-// text without anything to escape is returned itself, without an allocation. It is
-// safe for concurrent use.
+// String returns s with escapes for everything unprintable: `
+//
+// `, `\r` and `\t`, `\u` and four hex digits for other controls (C0, DEL, C1), line separators,
+// bidirectional marks and every other rune for which unicode.IsPrint is false, `\U` and eight
+// digits for those above U+FFFF, and `\x` and two digits for each byte that is not UTF-8. The
+// space U+0020 stays, other spaces do not. Backslashes stay too, so the result is for reading
+// only. A text without anything to escape is returned without an allocation. It is safe for
+// concurrent use.
 func String(s string) string {
 	i := unsafeAt(s)
 	if i < 0 {
@@ -33,10 +33,10 @@ func String(s string) string {
 	return string(append(out, s...))
 }
 
-// JSON returns the JSON text with a `\u` escape in place of everything in its strings
-// that is not printable, a pair of them for a rune above U+FFFF and U+FFFD for each byte
-// that is not UTF-8. Read with encoding/json the result equals the text. A text without
-// anything to escape is returned itself. It is safe for concurrent use.
+// JSON returns the JSON text with `\u` escapes for everything unprintable in its strings, a
+// pair of them for a rune above U+FFFF and U+FFFD for each byte that is not UTF-8.
+// encoding/json reads the same value from the result and the text. A text without anything to
+// escape is returned itself. It is safe for concurrent use.
 func JSON(text []byte) []byte {
 	var out []byte
 	done := 0
@@ -63,7 +63,7 @@ func JSON(text []byte) []byte {
 	return append(out, text[done:]...)
 }
 
-// unsafeAt is where the first thing to escape begins in s, -1 without one.
+// unsafeAt returns the index of the first thing to escape in s, -1 if there is none.
 func unsafeAt(s string) int {
 	for i := 0; i < len(s); {
 		if c := s[i]; c < utf8.RuneSelf {

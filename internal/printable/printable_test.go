@@ -35,7 +35,8 @@ func TestWhatIsNotPrintableIsEscaped(t *testing.T) {
 	}
 }
 
-// Every rune of Unicode: what stays is printable and not of the classes that act.
+// Every rune of Unicode: runes that stay are printable and not of the classes on which
+// terminals act.
 func TestEveryRune(t *testing.T) {
 	t.Parallel()
 	for r := range unicode.MaxRune + 1 {
@@ -50,8 +51,8 @@ func TestEveryRune(t *testing.T) {
 	}
 }
 
-// Every rune of Unicode, and bytes that are none: JSON shows what is printable alone, and
-// is read as the same value.
+// Every rune of Unicode, and invalid bytes: the result has only printable runes, and is read as
+// the same value.
 func TestJSONIsPrintableAndTheSameValue(t *testing.T) {
 	t.Parallel()
 	var all strings.Builder

@@ -5,10 +5,9 @@ import (
 	"unicode/utf8"
 )
 
-// Sentences puts texts behind each other, each as a sentence of its own, for people:
-// one that does not end in a mark of its own is ended by a full stop, the last one
-// stays as it is. It is for texts that end in what somebody else wrote, such as an
-// error: that may be empty, end in a mark, or have several lines, which become one.
+// Sentences joins texts for people, each as a sentence: it adds a full stop to a text without a
+// final mark, except to the last one. Texts may end in foreign text, such as an error: they may
+// be empty, end in a mark, or have several lines, which become one.
 func Sentences(texts ...string) string {
 	var out strings.Builder
 	for _, text := range texts {
@@ -27,8 +26,8 @@ func Sentences(texts ...string) string {
 	return out.String()
 }
 
-// oneLine joins the lines of a text, such as those of errors.Join, and cuts what leads
-// to something that does not follow.
+// oneLine joins the lines of a text, such as those of errors.Join, and removes an introduction
+// of which nothing follows.
 func oneLine(text string) string {
 	var out strings.Builder
 	for line := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '\n' || r == '\r' }) {
@@ -47,8 +46,8 @@ func oneLine(text string) string {
 	return out.String()
 }
 
-// endsSentence looks behind closing quotes, but not into parentheses: what stands in
-// them ends nothing.
+// endsSentence ignores closing quotes at the end, but not parentheses: a mark inside them ends
+// no sentence.
 func endsSentence(text string) bool {
 	last, _ := utf8.DecodeLastRuneInString(strings.TrimRight(text, "\"'”’»`"))
 	return strings.ContainsRune(".?!…。？！", last)

@@ -37,7 +37,7 @@ func TestSentences(t *testing.T) {
 	require.Equal(t, "a. B! C", printable.Sentences("a", "", "B!", "C"))
 }
 
-// marks, one behind the other, are what must not come about.
+// marks are marks in a row, which must not occur.
 var marks = regexp.MustCompile(`[.?!:;,…]\s*[.;:,]|\n|^\s*[.;:,]`)
 
 func FuzzSentences(f *testing.F) {
@@ -49,7 +49,7 @@ func FuzzSentences(f *testing.F) {
 		require.True(t, strings.HasSuffix(got, " See why"))
 		lines := strings.FieldsFunc(foreign, func(r rune) bool { return r == '\n' || r == '\r' })
 		if slices.ContainsFunc(lines, marks.MatchString) {
-			return // it says so itself
+			return // the text says it itself
 		}
 		require.False(t, marks.MatchString(got), "%q", got)
 	})

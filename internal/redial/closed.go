@@ -7,18 +7,18 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// awaitClosed returns when the connection of now is closed, with the status that it had
-// before, or with false when ctx has ended.
+// awaitClosed returns when the current connection is closed, with its status before, or false
+// when ctx has ended.
 func (j *JetStream) awaitClosed(ctx context.Context) (last nats.Status, closed bool) {
 	nc := j.Conn()
 	changes := nc.StatusChanged(nats.CONNECTING, nats.CONNECTED, nats.RECONNECTING, nats.DISCONNECTED,
 		nats.DRAINING_SUBS, nats.DRAINING_PUBS, nats.CLOSED)
 	defer nc.RemoveStatusListener(changes)
-	// One that is closed already was connected, as far as anybody can tell.
+	// A connection that is closed already counts as having been connected.
 	last = nats.CONNECTED
 	for status := nc.Status(); ; {
 		j.heard(nc, status)
-		// A change is dropped when ten others wait, so the last one is no proof.
+		// Changes are dropped while ten wait, so the last status proves nothing.
 		if status == nats.CLOSED || len(changes) == 0 && nc.IsClosed() {
 			return last, ctx.Err() == nil
 		}
@@ -31,20 +31,19 @@ func (j *JetStream) awaitClosed(ctx context.Context) (last nats.Status, closed b
 	}
 }
 
-// closedByError tells a connection that an error has closed from one that its owner has
-// closed; last is the status before. LastError alone does not tell: errors that close
-// nothing stay in it, and nats.go leaves one there, too, when the owner closes a
-// connection that is just being made again.
+// closedByError tells a connection closed by an error from one closed by its owner; last is the
+// status before. LastError alone is no proof: it keeps errors that close nothing, and nats.go
+// also sets it when the owner closes a connection during a reconnect.
 func closedByError(nc *nats.Conn, last nats.Status) bool {
 	switch last {
 	case nats.CONNECTING, nats.DISCONNECTED:
-		return true // refused for good, or lost and not to be made again
+		return true // refused for good, or lost without reconnects
 	case nats.RECONNECTING:
 		return len(nc.Servers()) == 0 // each had its last attempt
 	case nats.CONNECTED:
 		err := nc.LastError()
 		if errors.Is(err, nats.ErrNoServers) && len(nc.Servers()) > 0 {
-			return false // nobody saw it being made again
+			return false // nobody saw a reconnect
 		}
 		for _, harmless := range []error{
 			nats.ErrSlowConsumer, nats.ErrPermissionViolation, nats.ErrMaxSubscriptionsExceeded, nats.ErrBadHeaderMsg,
@@ -54,7 +53,7 @@ func closedByError(nc *nats.Conn, last nats.Status) bool {
 			}
 		}
 		return err != nil
-	default: // it was being drained
+	default: // draining
 		return false
 	}
 }

@@ -1,8 +1,7 @@
-// Package redial keeps a JetStream context going after its connection was closed for
-// good. nats.go connects again by itself after most losses, but not after two equal
-// authentication errors, after an error of the server that it does not know, such as
-// "maximum payload violation", or after its last allowed attempt: the connection is
-// closed then, and only a new one helps.
+// Package redial keeps a JetStream context going after its connection was closed for good.
+// nats.go reconnects after most losses, but not after two equal authentication errors, after an
+// unknown error of the server, such as "maximum payload violation", or after its last allowed
+// attempt: it closes the connection, and only a new one helps.
 package redial
 
 import (
@@ -15,20 +14,19 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// A first new connection is dialed at once. The next ones are spaced by firstPause,
-// twice that and so on up to longestPause, until one has lived for longer than that.
+// The first new connection is dialed at once. The next pauses start at firstPause and double up
+// to longestPause, until a connection has lived for longer than that.
 const (
 	firstPause   = 250 * time.Millisecond
 	longestPause = 5 * time.Second
 )
 
-// JetStream is a [jetstream.JetStream] whose connection is replaced when it was closed
-// without its owner wanting that. Every call goes to the connection of now; between two
-// connections it fails with nats.ErrConnectionClosed.
+// JetStream is a [jetstream.JetStream] whose connection is replaced when it was closed against
+// its owner's will. Every call goes to the current connection; between two connections it fails
+// with nats.ErrConnectionClosed.
 //
-// Streams, consumers, buckets and subscriptions stay with the connection that they were
-// made with: when they fail they must be looked up or made again. It is safe for
-// concurrent use.
+// Streams, consumers, buckets and subscriptions stay with the connection that made them: when
+// they fail they must be looked up or made again. It is safe for concurrent use.
 type JetStream struct {
 	dial  func() (*nats.Conn, error)
 	heard func(nc *nats.Conn, status nats.Status)
@@ -41,11 +39,9 @@ type JetStream struct {
 	done chan struct{}
 }
 
-// Open dials a connection and keeps it going until [JetStream.Close]. The first error
-// of dial is returned, later ones go to warn, a message with
-// keys and values, and dialing goes on for ever. Heard is
-// told of each status that a connection takes on, by one goroutine that does nothing
-// else meanwhile.
+// Open dials a connection and keeps it going until [JetStream.Close]. It returns the first
+// error of dial; later ones go to warn, as a message with keys and values, and dialing goes on
+// for ever. heard is called with each status of a connection, by a goroutine of its own.
 func Open(dial func() (*nats.Conn, error), heard func(nc *nats.Conn, status nats.Status), warn func(msg string, args ...any)) (*JetStream, error) {
 	nc, err := dial()
 	if err != nil {
@@ -62,21 +58,20 @@ func Open(dial func() (*nats.Conn, error), heard func(nc *nats.Conn, status nats
 	j.stop = stop
 	go func() {
 		defer close(j.done)
-		_ = j.follow(ctx) // a connection that it owns is replaced for ever
+		_ = j.follow(ctx) // an owned connection is replaced for ever
 	}()
 	return j, nil
 }
 
-// Close closes the connection and dials no more.
+// Close closes the connection and stops dialing.
 func (j *JetStream) Close() {
 	j.stop()
 	<-j.done
 	j.Conn().Close()
 }
 
-// Borrow returns js so that it can outlive its connection, which belongs to somebody
-// else. That begins with [JetStream.Run]. What [Open] has returned needs no help and is
-// returned as it is.
+// Borrow returns js so that it can outlive its connection, which belongs to somebody else,
+// while [JetStream.Run] runs. It returns the result of [Open] as it is.
 func Borrow(js jetstream.JetStream, warn func(msg string, args ...any)) *JetStream {
 	if j, ok := js.(*JetStream); ok {
 		return j
@@ -84,7 +79,7 @@ func Borrow(js jetstream.JetStream, warn func(msg string, args ...any)) *JetStre
 	lent := js.Conn()
 	dial := func() (*nats.Conn, error) {
 		opts := lent.Opts
-		// The owner waits for the end of the lent connection alone.
+		// The owner's callback is for the end of the lent connection alone.
 		opts.ClosedCB, opts.NoCallbacksAfterClientClose = nil, true
 		return opts.Connect()
 	}
@@ -93,10 +88,10 @@ func Borrow(js jetstream.JetStream, warn func(msg string, args ...any)) *JetStre
 	return j
 }
 
-// Run replaces a borrowed connection that was closed by an error with one of the same
-// options, until ctx ends; then it closes the replacement, if there is one, and returns
-// nil. It returns an error that wraps nats.ErrConnectionClosed when the owner has closed
-// the connection. What [Open] has returned runs by itself: for that Run waits for ctx.
+// Run replaces a borrowed connection that was closed by an error with one of the same options,
+// until ctx ends; then it closes the replacement, if there is one, and returns nil. It returns
+// an error that wraps nats.ErrConnectionClosed when the owner has closed the connection. For a
+// result of [Open] it only waits for ctx.
 func (j *JetStream) Run(ctx context.Context) error {
 	if j.owned {
 		<-ctx.Done()
@@ -110,12 +105,11 @@ func (j *JetStream) Run(ctx context.Context) error {
 	return err
 }
 
-// Conn returns the connection of now. It may be closed.
+// Conn returns the current connection, which may be closed.
 func (j *JetStream) Conn() *nats.Conn { return j.js().Conn() }
 
 func (j *JetStream) js() jetstream.JetStream { return *j.now.Load() }
 
-// follow replaces the connection whenever it was closed, until ctx ends.
 func (j *JetStream) follow(ctx context.Context) error {
 	pause := time.Duration(0)
 	for {
@@ -138,7 +132,6 @@ func (j *JetStream) follow(ctx context.Context) error {
 	}
 }
 
-// replace returns once there is a new connection, or false when ctx has ended.
 func (j *JetStream) replace(ctx context.Context, pause *time.Duration) bool {
 	for {
 		select {
@@ -160,8 +153,8 @@ func (j *JetStream) replace(ctx context.Context, pause *time.Duration) bool {
 	}
 }
 
-// likewise returns a JetStream context with the options of another one, but those of
-// asynchronous publishes, which nobody can read.
+// likewise returns a JetStream context with the options of another one, except those of
+// asynchronous publishes, which cannot be read.
 func likewise(nc *nats.Conn, as jetstream.JetStreamOptions) (jetstream.JetStream, error) {
 	var opts []jetstream.JetStreamOpt
 	if as.DefaultTimeout > 0 {

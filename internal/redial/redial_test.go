@@ -27,8 +27,8 @@ func eventually(t *testing.T, is func() bool, what string) {
 func noAccess(o *server.Options) { o.Password = "other" }
 func access(o *server.Options)   { o.Password = "p" }
 
-// Whatever ends a borrowed connection: Run goes on with another one when it was an
-// error, and ends when it was the owner.
+// Run replaces a borrowed connection that an error has closed, and ends when the owner has
+// closed it.
 func TestBorrowedConnectionThatIsClosed(t *testing.T) {
 	t.Parallel()
 	var proxy *natstest.Proxy

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// Max is what a longer time is taken for.
+// Max caps longer times.
 const Max = 24 * time.Hour
 
-// Parse reads a number of seconds or a date (RFC 9110, section 10.2.3). It returns 0 for
-// a time that is over or cannot be read, and at most [Max].
+// Parse reads a number of seconds or a date (RFC 9110, section 10.2.3). It returns 0 for a past
+// time or an unreadable value, and at most [Max].
 func Parse(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)
 	if at, err := http.ParseTime(value); err == nil {

@@ -1,5 +1,5 @@
-// Package signing signs webhooks as Get3W documents it: one header holds the hex
-// HMAC-SHA256 of the raw body. The receiving and every sending side share it.
+// Package signing signs webhooks as Get3W documents it: one header has the hex HMAC-SHA256 of
+// the raw body.
 package signing
 
 import (
@@ -8,19 +8,18 @@ import (
 	"encoding/hex"
 )
 
-// Header is the canonical HTTP name of the header that holds the signature.
+// Header is the canonical HTTP name of the signature's header.
 const Header = "X-Get3w-Signature"
 
-// Length is the length of every signature, in bytes.
+// Length is the length of a signature in bytes.
 const Length = 2 * sha256.Size
 
-// Sign returns the signature of body. The bytes of secret are used as they are given,
-// without decoding them.
+// Sign returns the signature of body. It uses the bytes of secret as they are, without
+// decoding.
 func Sign(body, secret []byte) string { return hex.EncodeToString(mac(body, secret)) }
 
-// Verify reports whether one of the secrets made the signature of body. It tries all
-// of them, so the time that it takes does not tell which one fits; without secrets it
-// returns false.
+// Verify reports whether one of the secrets made the signature of body. It tries all of them,
+// so its time does not tell which one fits; without secrets it returns false.
 func Verify(signature string, body []byte, secrets ...[]byte) bool {
 	got, err := hex.DecodeString(signature)
 	if err != nil || len(signature) != Length {

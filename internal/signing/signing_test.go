@@ -28,7 +28,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// The value is one that other implementations give too.
+// The value is the one of other implementations.
 func TestSign(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8",

@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// firstStretch is how many sequences are looked through at first, from the end on.
-	// Each stretch is twice as long as the one behind it, up to longestStretch: what is
-	// remembered of one are the sequences of its messages.
+	// firstStretch is the size of the first stretch from the end on, in sequences; each further
+	// one is twice as large, up to longestStretch. The sequences of a stretch's messages are
+	// kept in memory.
 	firstStretch, longestStretch = 128, 1 << 17
 )
 
-// walkBack is [Walk] from the last message of the span to the first. NATS finds messages
-// of a subject only forwards, so it goes back in stretches: it reads through each to
-// know where its messages are, and then reads these again, one at a time.
+// walkBack is [Walk] from the last message of the span to the first. NATS finds messages of a
+// subject only forwards. So walkBack goes back in stretches: it reads each one once to learn
+// where its messages are, and then reads these again, from the end.
 func walkBack(ctx context.Context, stream jetstream.Stream, s Span, visit func(*jetstream.RawStreamMsg) error) error {
 	state := stream.CachedInfo().State
 	first, end := max(s.After+1, state.FirstSeq), state.LastSeq+1
@@ -49,7 +49,7 @@ func walkBack(ctx context.Context, stream jetstream.Stream, s Span, visit func(*
 	return nil
 }
 
-// sequencesIn are those of the messages of a subject from begin to before end.
+// sequencesIn returns the sequences of the messages of a subject from begin to before end.
 func sequencesIn(ctx context.Context, stream jetstream.Stream, subject string, begin, end uint64) ([]uint64, error) {
 	var found []uint64
 	for seq := begin; seq < end; {

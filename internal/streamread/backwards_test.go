@@ -13,8 +13,8 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// A walk from the newest message on visits what a walk from the oldest one visits, in the
-// other order: whatever is selected, whatever was removed, over many stretches.
+// A backward walk visits what a forward walk visits, in the other order, whatever is selected
+// or removed, over many stretches.
 func TestWalkBackwards(t *testing.T) {
 	t.Parallel()
 	b := natstest.Start(t)

@@ -17,27 +17,27 @@ import (
 	"github.com/hookspan/hookspan/internal/printable"
 )
 
-// lookTimeout bounds one look at a message. A program without the right to look gets no
-// answer at all.
+// lookTimeout bounds one look-up of a message. A program without permission gets no answer at
+// all.
 const lookTimeout = 2 * time.Second
 
-// Check makes sure that a message is stored which the stream calls a duplicate. The
-// stream remembers an id alone: any program that may write to the stream can have used
-// the id for something else, and the message that had it can be removed again.
+// Check makes sure that a message is stored which the stream calls a duplicate. The stream
+// remembers only ids: another program that may write to the stream can have used the id, and
+// the message with the id can have been removed.
 type Check struct {
-	// JS looks at messages. Nil is for a program that may not: it takes no message
-	// for its own then.
+	// JS looks up messages. Nil is for a program without permission: it recognises no message
+	// as its own.
 	JS jetstream.JetStream
 	// Publish sends a message to the stream once.
 	Publish func(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error)
 	// Same reports whether found is the message m; nil is [Same].
 	Same func(found *jetstream.RawStreamMsg, m *nats.Msg) bool
-	// Taken, if set, is told once for each message whose id another one had, after the
+	// Taken, if set, is called once for each message whose id another one had, after the
 	// message was stored.
 	Taken func(Taken)
 }
 
-// Taken is a message that has the id of another one.
+// Taken is a message whose id another message has.
 type Taken struct {
 	Stream   string
 	Sequence uint64
@@ -46,7 +46,7 @@ type Taken struct {
 	ID string
 }
 
-// Alarm is the alarm for people.
+// Alarm returns the alarm for operators.
 func (t Taken) Alarm() bridge.Alarm {
 	return bridge.Alarm{
 		Kind: bridge.AlarmIDTaken, Subject: t.Stream,
@@ -56,15 +56,15 @@ func (t Taken) Alarm() bridge.Alarm {
 	}
 }
 
-// maxToldID bounds the id that an alarm tells, in bytes.
+// maxToldID bounds the id in an alarm, in bytes.
 const maxToldID = 1 << 10
 
-// Confirm returns the acknowledgement by which m is stored; ack is what the stream
-// answered to m. When ack says duplicate, Confirm looks at the message that has the id.
-// Unless that is m, Confirm publishes m under an id that is made of its own id and its
-// content, so that a program which crashes and does the same again finds it, and at last
-// under a random one. What cannot be looked at within 2 s counts as another message: twice
-// is better than never. The error is that of a publish. m stays as it is.
+// Confirm returns the acknowledgement of m; ack is the stream's answer to m. If ack says
+// duplicate, Confirm looks up the message with the id. Unless that is m, Confirm publishes m
+// under an id made of its own id and content, so that a program which crashes and repeats the
+// call finds it, and at last under a random id. A message that cannot be looked up within 2 s
+// counts as another one: twice is better than never. The error is that of a publish. m is not
+// changed.
 func (c Check) Confirm(ctx context.Context, m *nats.Msg, ack *jetstream.PubAck) (*jetstream.PubAck, error) {
 	if !ack.Duplicate {
 		return ack, nil
@@ -81,7 +81,7 @@ func (c Check) Confirm(ctx context.Context, m *nats.Msg, ack *jetstream.PubAck) 
 		case err == nil && taken == nil:
 			taken = &Taken{Stream: ack.Stream, Sequence: ack.Sequence, Subject: found.Subject, ID: id}
 		}
-		// What a server or a batch added to the header is not for this copy.
+		// Without headers that a server or a batch has added.
 		header := bridge.Header(m.Header).Republish()
 		header[bridge.HeaderMsgID] = []string{own}
 		if ack, err = c.Publish(ctx, &nats.Msg{Subject: m.Subject, Header: nats.Header(header), Data: m.Data}); err != nil {
@@ -97,7 +97,7 @@ func (c Check) Confirm(ctx context.Context, m *nats.Msg, ack *jetstream.PubAck) 
 	return ack, nil
 }
 
-// errNoLook is of a program that may not look.
+// errNoLook is for a program without permission to look up messages.
 var errNoLook = errors.New("messages of the stream cannot be looked at")
 
 func (c Check) look(ctx context.Context, ack *jetstream.PubAck) (*jetstream.RawStreamMsg, error) {
@@ -120,14 +120,14 @@ func (c Check) same(found *jetstream.RawStreamMsg, m *nats.Msg) bool {
 	return Same(found, m)
 }
 
-// Same reports whether found is m, or was made of the same event for the same purpose:
-// subject, body and [SameHeader] are equal.
+// Same reports whether found is m, or was made of the same event for the same purpose: subject,
+// body and [SameHeader] are equal.
 func Same(found *jetstream.RawStreamMsg, m *nats.Msg) bool {
 	return found.Subject == m.Subject && bytes.Equal(found.Data, m.Data) && SameHeader(bridge.Header(found.Header), bridge.Header(m.Header))
 }
 
-// digest tells messages apart that have one id. What a letter says of its attempts can
-// differ when the letter is made again, so the header is no part of it.
+// digest tells messages with the same id apart. It excludes the header: a repeated dead letter
+// may describe the attempts differently.
 func digest(m *nats.Msg) string {
 	h := sha256.New()
 	h.Write([]byte(m.Subject + "\x00"))

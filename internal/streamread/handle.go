@@ -15,16 +15,16 @@ type Streams interface {
 	Stream(ctx context.Context, name string) (jetstream.Stream, error)
 }
 
-// Handle is one stream that is looked up once for each connection: what was found
-// belongs to the connection that found it, and ends with that. Its state is that of the
-// lookup. The zero value is ready; it is safe for concurrent use.
+// Handle is one stream, looked up once per connection: a looked-up stream works only with its
+// connection. The state of the stream is that of the look-up. The zero value is ready; it is
+// safe for concurrent use.
 type Handle struct {
 	mu     sync.Mutex
 	conn   *nats.Conn
 	stream jetstream.Stream
 }
 
-// Open returns the stream, always of the same js and name.
+// Open returns the stream; js and name must always be the same.
 func (h *Handle) Open(ctx context.Context, js Streams, name string) (jetstream.Stream, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

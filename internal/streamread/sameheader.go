@@ -8,10 +8,10 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// SameHeader reports whether two headers are those of one message that was made twice:
-// what travels on is equal, and both are letters of one death, or none is. What a dead
-// letter tells of the attempts may differ, since whoever makes it again may know more or
-// less of them.
+// SameHeader reports whether two headers are of one message that was made twice: the headers
+// that travel on are equal, and both are dead letters of the same failure, or neither is one.
+// What a dead letter says of the attempts may differ, since its writers may know more or less
+// of them.
 func SameHeader(a, b bridge.Header) bool {
 	return maps.EqualFunc(withoutDeath(a), withoutDeath(b), slices.Equal[[]string]) && sameDeath(a, b)
 }

@@ -11,17 +11,17 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// A letter that is made again by somebody else, who knows another cause and another
-// history, is the same letter. What says something else of the event is not.
+// A dead letter that another process makes again, with another cause and history, is the same
+// one. One with other attributes of the event is not.
 func TestSameHeader(t *testing.T) {
 	event := (&bridge.Event{
 		ID: "pred_1/completed/0123456789abcdef", Source: "get3w", Type: "com.get3w.prediction.completed.v1", PredictionID: "pred_1",
 		Status: bridge.StatusCompleted, Query: map[string]string{"tenant": "a"}, ReceivedAt: time.Unix(1, 0),
 	}).Header()
-	letter := bridge.DeadLetter{Consumer: "team", Cause: bridge.DeadPermanent, Fault: bridge.FaultFailed, Error: "no", Attempts: 3, Redrives: 1, History: []bridge.FailedAttempt{{Error: "no"}}}
-	is := letter.Header(event)
-	letter.Cause, letter.Error, letter.History, letter.Attempts, letter.Sequence = bridge.DeadTerminated, "its program ended it", nil, 0, 7
-	again := letter.Header(event)
+	deadLetter := bridge.DeadLetter{Consumer: "team", Cause: bridge.DeadPermanent, Fault: bridge.FaultFailed, Error: "no", Attempts: 3, Redrives: 1, History: []bridge.FailedAttempt{{Error: "no"}}}
+	is := deadLetter.Header(event)
+	deadLetter.Cause, deadLetter.Error, deadLetter.History, deadLetter.Attempts, deadLetter.Sequence = bridge.DeadTerminated, "its program ended it", nil, 0, 7
+	again := deadLetter.Header(event)
 	again[bridge.HeaderMsgID], again["Nats-Schedule-Next"] = []string{"x"}, []string{"purge"}
 	require.True(t, streamread.SameHeader(is, again))
 
@@ -44,9 +44,9 @@ func TestSameHeader(t *testing.T) {
 	}
 }
 
-// Who may announce predictions, or let events of made-up ids wait, makes no message id
-// that an event of a provider, an archive or the ledger will have, nor one of another
-// consumer's copy: whatever an id has in it, each message id can be taken apart again.
+// A program that may announce predictions, or let events of made-up ids wait, can make no
+// message id of an event of a provider, an archive or the prediction store, nor of another
+// consumer's copy: every message id can be parsed unambiguously.
 func TestMessageIDsNeverMeet(t *testing.T) {
 	parts := []string{
 		"a", "watch", "completed", "a/watch", "a/watch/0123456789abcdef", "a/completed/0123456789abcdef", "x:1", "x:redrive-1-1",

@@ -1,6 +1,6 @@
-// Package streamread reads the messages of a stream as those do who look at them one by
-// one: operators, and what gives them to somebody again. It holds one in memory at a
-// time. It also looks whether a message is there that a stream calls a duplicate.
+// Package streamread reads messages of a stream one by one, holding one in memory at a time,
+// for operators and for redelivery. It also checks whether a message is stored that a stream
+// calls a duplicate.
 package streamread
 
 import (
@@ -17,23 +17,22 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// Span says which messages of a stream are visited.
+// Span selects messages of a stream.
 type Span struct {
 	// Subject is a pattern.
 	Subject string
-	// Sequences names messages; none is every one.
+	// Sequences names messages; empty selects all.
 	Sequences []uint64
-	// After leaves out the messages up to that sequence, Before those from that one on
-	// unless it is zero.
+	// After excludes the messages up to that sequence; Before, unless zero, those from that
+	// sequence on.
 	After, Before uint64
-	// Newest visits the last message first. It is not for spans that name messages.
+	// Newest visits the last message first. It must not be combined with Sequences.
 	Newest bool
 }
 
-// Walk calls visit for every message of the span, in the order of the span, until visit returns an
-// error, which it returns. Messages that come while it walks are left out, those
-// that are gone or cannot be read are passed over, and visit may remove the one it is
-// given.
+// Walk calls visit for every message of the span, in order, and returns the first error of
+// visit. It skips messages that arrive during the walk, are gone, or cannot be read. visit may
+// remove its message.
 func Walk(ctx context.Context, stream jetstream.Stream, s Span, visit func(*jetstream.RawStreamMsg) error) error {
 	if len(s.Sequences) > 0 {
 		return walkSequences(ctx, stream, s, visit)
@@ -58,7 +57,7 @@ func Walk(ctx context.Context, stream jetstream.Stream, s Span, visit func(*jets
 	return nil
 }
 
-// next returns the message at seq or behind it, or nil when there is none up to last.
+// next returns the first message from seq to last, nil if there is none.
 func next(ctx context.Context, stream jetstream.Stream, subject string, seq, last uint64) (*jetstream.RawStreamMsg, error) {
 	get := func(seq uint64) (*jetstream.RawStreamMsg, error) {
 		return Get(ctx, stream, seq, jetstream.WithGetMsgSubject(subject))
@@ -70,13 +69,13 @@ func next(ctx context.Context, stream jetstream.Stream, subject string, seq, las
 	return m, err
 }
 
-// Behind returns the first message behind seq that can be read, or nil when there is none
-// up to last. The server says that there is no message at seq or behind it also when it
-// cannot read one that lies before the next one. Get returns the message at a sequence or
-// behind it; its error wraps [bridge.ErrNotFound] when the server finds none.
+// Behind returns the first readable message from seq to last, nil if there is none. Unlike the
+// server, it looks behind unreadable messages: the server says "not found" also when it cannot
+// read a message before the next one. get returns the first message from a sequence on; its
+// error wraps [bridge.ErrNotFound] when the server finds none.
 func Behind(seq, last uint64, get func(seq uint64) (*jetstream.RawStreamMsg, error)) (*jetstream.RawStreamMsg, error) {
 	var m *jetstream.RawStreamMsg
-	// Nothing is found from low, and m from high. The steps grow, since damage is small.
+	// get finds nothing at low, and m at high. The steps grow, since damage is usually small.
 	low, high := seq, last+1
 	for step := uint64(1); high-low > 1; step = min(2*step, high) {
 		probe := low + min(step, (high-low)/2)
@@ -144,7 +143,7 @@ func senseless(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "header") && !errors.Is(err, nats.ErrHeadersNotSupported)
 }
 
-// GetFrom is [Get] for a stream by its name.
+// GetFrom is [Get] by the name of the stream.
 func GetFrom(ctx context.Context, js jetstream.JetStream, name string, seq uint64) (*jetstream.RawStreamMsg, error) {
 	stream, err := Open(ctx, js, name)
 	if err != nil {
@@ -153,7 +152,7 @@ func GetFrom(ctx context.Context, js jetstream.JetStream, name string, seq uint6
 	return Get(ctx, stream, seq)
 }
 
-// RemoveFrom is [Remove] for a stream by its name.
+// RemoveFrom is [Remove] by the name of the stream.
 func RemoveFrom(ctx context.Context, js jetstream.JetStream, name string, seq uint64) error {
 	stream, err := Open(ctx, js, name)
 	if err != nil {
@@ -162,14 +161,13 @@ func RemoveFrom(ctx context.Context, js jetstream.JetStream, name string, seq ui
 	return Remove(ctx, stream, seq)
 }
 
-// Remove removes one message. The error wraps [bridge.ErrNotFound] when it is not
-// there.
+// Remove removes one message. The error wraps [bridge.ErrNotFound] when it is not there.
 func Remove(ctx context.Context, stream jetstream.Stream, seq uint64) error {
 	err := stream.DeleteMsg(ctx, seq)
 	if err == nil {
 		return nil
 	}
-	// Its error does not say in a way that can be asked whether the message was there.
+	// The error of the removal does not reveal whether the message existed.
 	if _, got := Get(ctx, stream, seq); errors.Is(got, bridge.ErrNotFound) {
 		return got
 	}
@@ -185,8 +183,8 @@ func Open(ctx context.Context, js jetstream.JetStream, name string) (jetstream.S
 	return stream, nil
 }
 
-// FirstSince returns the sequence of the first message that was stored at t or
-// later, or the one after the stream's last.
+// FirstSince returns the sequence of the first message stored at t or later, or the one after
+// the last of the stream.
 func FirstSince(ctx context.Context, stream jetstream.Stream, t time.Time) (uint64, error) {
 	return firstSince(ctx, stream, t, Get)
 }
@@ -206,7 +204,7 @@ func firstSince(ctx context.Context, stream jetstream.Stream, t time.Time, get g
 		m, err := get(ctx, stream, middle, jetstream.WithGetMsgSubject(">"))
 		switch {
 		case errors.Is(err, bridge.ErrNotFound):
-			high = middle // nothing readable lies there or behind it
+			high = middle // nothing is readable from there on
 		case err != nil:
 			return 0, err
 		case m.Time.Before(t):
@@ -218,13 +216,13 @@ func firstSince(ctx context.Context, stream jetstream.Stream, t time.Time, get g
 	return low, nil
 }
 
-// countingGone is after how long the server removes a consumer that counts, when we
-// could not.
+// countingGone is after how long the server removes a counting consumer that we could not
+// remove.
 const countingGone = 5 * time.Second
 
-// Count returns how many messages from the sequence on match one of the subject
-// patterns, which must not overlap. It asks what a consumer that began there would have
-// before it, so it needs the right to make one, and room for one more.
+// Count returns how many messages from the sequence on match one of the subject patterns, which
+// must not overlap. It makes a temporary consumer and reads its pending messages, so it needs
+// permission to make one, and room for one more.
 func Count(ctx context.Context, stream jetstream.Stream, subjects []string, from uint64) (uint64, error) {
 	c, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
 		Description:       "Hookspan: counts and is removed again",
@@ -240,11 +238,11 @@ func Count(ctx context.Context, stream jetstream.Stream, subjects []string, from
 		return 0, fmt.Errorf("counting messages of %s: %w", stream.CachedInfo().Config.Name, err)
 	}
 	info := c.CachedInfo()
-	_ = stream.DeleteConsumer(ctx, info.Name) // it goes by itself
+	_ = stream.DeleteConsumer(ctx, info.Name) // it expires by itself
 	return info.NumPending, nil
 }
 
-// Filters are the subjects that a durable reads.
+// Filters returns the subjects that a durable reads.
 func Filters(c jetstream.ConsumerConfig) []string {
 	switch {
 	case c.FilterSubject != "":

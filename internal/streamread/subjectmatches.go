@@ -2,8 +2,8 @@ package streamread
 
 import "strings"
 
-// SubjectMatches reports whether a subject is one of those that the pattern stands
-// for: '*' is any one token, '>' at the end is one or more.
+// SubjectMatches reports whether the subject pattern matches the subject: '*' is any one token,
+// '>' at the end is one or more.
 func SubjectMatches(pattern, subject string) bool {
 	for {
 		p, morePattern, patternGoesOn := strings.Cut(pattern, ".")

@@ -1,4 +1,4 @@
-// Package streams says how the streams of a bridge are configured.
+// Package streams has the configuration of a bridge's streams.
 package streams
 
 import (
@@ -10,15 +10,15 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// Settings of the streams that the operator need not choose.
+// Settings that the operator cannot choose.
 const (
 	// MaxPayload is the largest message of the embedded server in bytes, header included:
 	// the most that nats-server takes without a warning.
 	MaxPayload = 8 << 20
-	// HeaderRoom is what a message's header may take of the server's payload limit.
+	// HeaderRoom is the part of the payload limit reserved for a message's header.
 	HeaderRoom = 64 << 10
 
-	// The other streams get a share of what events get.
+	// Shares of the other streams, as a fraction of the events' bytes and a maximum.
 	deadShare, maxDeadBytes             = 8, 1 << 30
 	quarantineShare, maxQuarantineBytes = 16, 1 << 30
 	refusedShare, maxRefusedBytes       = 32, 256 << 20
@@ -36,7 +36,7 @@ const (
 	maxConsumers  = 1024
 )
 
-// Config says how the streams are to be.
+// Config is the configuration of all the streams.
 type Config struct {
 	Names bridge.Names
 	// MaxBytes and MaxAge bound the stream of events; a MaxAge of zero is no bound.
@@ -44,17 +44,17 @@ type Config struct {
 	MaxAge   time.Duration
 	// Duplicates is how long the id of an event is remembered, at least [MinDuplicates].
 	Duplicates time.Duration
-	// Replicas of each stream; 0 lets the deployment decide when the stream is
-	// created: 3 in a cluster, 1 elsewhere.
+	// Replicas of each stream. 0 decides when the stream is created: 3 in a cluster, 1
+	// elsewhere.
 	Replicas int
 }
 
-// share is what a stream gets that has 1/part of the events' bytes, at most most.
+// share returns 1/part of the events' bytes, at most most.
 func (c Config) share(part, most int64) int64 {
 	return min(max(c.MaxBytes/part, minShareBytes), most)
 }
 
-// StoreBytes is the disk space that the streams may take together.
+// StoreBytes is the disk space of all the streams together.
 func (c Config) StoreBytes() int64 {
 	sum := c.laterBytes()
 	for _, s := range c.All() {
@@ -63,31 +63,30 @@ func (c Config) StoreBytes() int64 {
 	return sum
 }
 
-// laterBytes is how much may wait for its next attempt.
+// laterBytes bounds the events that wait for their next attempt.
 func (c Config) laterBytes() int64 { return c.share(laterShare, maxLaterBytes) }
 
-// All are the settings of all the streams.
+// All returns the settings of all the streams.
 //
-// Retention is by limits: interest would drop an event that no consumer waits
-// for yet, a work queue forgets the ids of what was acknowledged. DiscardNew
-// where a 200 was given for what is kept: the oldest event may be one that
-// nobody has handled.
+// Retention is by limits: interest would drop an event that no consumer waits for yet, and a
+// work queue forgets the ids of acknowledged messages. Streams whose messages were answered 200
+// have DiscardNew: the oldest event may be unhandled.
 func (c Config) All() []jetstream.StreamConfig {
 	n := c.Names
 	return []jetstream.StreamConfig{
 		c.stream(n.EventsStream(), "every event that was accepted", n.EventsSubjects(), func(s *jetstream.StreamConfig) {
 			s.MaxBytes, s.MaxAge, s.Duplicates = c.MaxBytes, c.MaxAge, max(c.Duplicates, MinDuplicates)
 			s.AllowAtomicPublish = true   // several messages can share a sync
-			s.MaxConsumers = maxConsumers // a durable costs memory and a folder, and user "app" makes them
+			s.MaxConsumers = maxConsumers // a durable costs memory and a folder, and user "app" can make some
 		}),
 		c.stream(n.DeadStream(), "events that a consumer gave up on", n.DeadSubjects(), func(s *jetstream.StreamConfig) {
 			s.MaxBytes, s.MaxAge, s.Duplicates = c.share(deadShare, maxDeadBytes), deadAge, deadDuplicates
 		}),
-		// What is in it was answered 200, so nothing pushes it out.
+		// Its deliveries were answered 200, so none may be discarded.
 		c.stream(n.QuarantineStream(), "authentic deliveries that could not become an event", n.QuarantineSubjects(), func(s *jetstream.StreamConfig) {
 			s.MaxBytes, s.Duplicates = c.share(quarantineShare, maxQuarantineBytes), MinDuplicates
 		}),
-		// Whoever sends here has proved nothing.
+		// Its senders have proved nothing.
 		c.stream(n.RefusedStream(), "deliveries that were not authentic, the oldest go first", n.RefusedSubjects(), func(s *jetstream.StreamConfig) {
 			s.Discard, s.MaxBytes, s.MaxAge = jetstream.DiscardOld, c.share(refusedShare, maxRefusedBytes), refusedAge
 			s.AllowAtomicPublish = true
@@ -95,24 +94,24 @@ func (c Config) All() []jetstream.StreamConfig {
 		c.stream(n.AlarmsStream(), "what a person should know of", n.AlarmsSubjects(), func(s *jetstream.StreamConfig) {
 			s.Discard, s.MaxBytes, s.MaxAge = jetstream.DiscardOld, alarmsBytes, alarmsAge
 		}),
-		// The bridge looks at each at once, so what is in it is what the bridge missed while
-		// it was away.
+		// The bridge handles advisories at once, so the stream holds those it missed while it
+		// was away.
 		c.stream(n.AdvisoriesStream(), "deliveries that ended without a verdict", n.AdvisoriesSubjects(), func(s *jetstream.StreamConfig) {
 			s.Discard, s.MaxBytes, s.MaxAge = jetstream.DiscardOld, advisoriesBytes, advisoriesAge
 		}),
-		// Made by hand and not as a key-value bucket, which would allow rollups: one message
-		// of anybody could then purge all of it. Marks of expired keys would need them too, so
-		// there are none.
+		// A stream and not a key-value bucket: a bucket would allow rollups, with which one
+		// message of anybody could purge all of it. Markers of expired keys would need rollups
+		// too, so there are none.
 		c.stream(n.AttemptsStream(), "what consumers remember of events", []string{n.AttemptsSubject(">")}, func(s *jetstream.StreamConfig) {
 			s.MaxMsgsPerSubject, s.MaxBytes, s.AllowMsgTTL = 1, c.share(attemptsShare, maxAttemptsBytes), true
 		}),
-		// As the attempt records of consumers; what finished long ago goes by its TTL.
+		// As the attempt records; predictions that finished long ago expire by their TTL.
 		c.stream(n.PredictionsStream(), "what is known of each prediction", []string{n.PredictionsSubject(">")}, func(s *jetstream.StreamConfig) {
 			s.MaxMsgsPerSubject, s.MaxBytes, s.AllowMsgTTL = 1, c.share(predictionsShare, maxPredictions), true
 			s.AllowAtomicPublish = true
 		}),
-		// With a limit of its own, or with DiscardNew, the server would drop schedules that it
-		// has acknowledged, or make no stream at all.
+		// With a limit of its own, or with DiscardNew, the server would drop acknowledged
+		// schedules, or reject the stream.
 		c.stream(n.LaterStream(), "events that wait for their next attempt", n.LaterSubjects(), func(s *jetstream.StreamConfig) {
 			s.Retention, s.Discard, s.MaxBytes = jetstream.WorkQueuePolicy, jetstream.DiscardOld, -1
 			s.AllowMsgSchedules = true
@@ -121,7 +120,7 @@ func (c Config) All() []jetstream.StreamConfig {
 	}
 }
 
-// stream is one stream: what all have in common, and what it has of its own.
+// stream returns the settings common to all streams, changed by own.
 func (c Config) stream(name, description string, subjects []string, own func(*jetstream.StreamConfig)) jetstream.StreamConfig {
 	s := jetstream.StreamConfig{
 		Name: name, Description: "Hookspan: " + description, Subjects: subjects,
@@ -132,7 +131,7 @@ func (c Config) stream(name, description string, subjects []string, own func(*je
 	return s
 }
 
-// Outcome is what became of one of several messages that were published together.
+// Outcome is the result for one of several messages that were published together.
 type Outcome struct {
 	Receipt bridge.Receipt
 	// Err is nil when the message is durable.

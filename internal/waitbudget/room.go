@@ -1,5 +1,4 @@
-// Package waitbudget knows how much room there is for events that wait for their next
-// attempt.
+// Package waitbudget measures the room for events that wait for their next attempt.
 package waitbudget
 
 import (
@@ -16,15 +15,15 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// believed is how long what is known of the room is believed.
+// believed is how long the measured room is cached.
 const believed = 5 * time.Second
 
-// ErrNoRoom is what [Room.Take] returns when events that wait may not take more space.
+// ErrNoRoom is wrapped by [Room.Take] when waiting events may not take more space.
 var ErrNoRoom = errors.New("too many events wait for their next attempt")
 
-// Room is the space of the stream of waiting events. The stream itself has no limit:
-// one would make it drop schedules that it has acknowledged (nats-server 2.15.2). So
-// whoever lets events wait asks first. It is safe for concurrent use.
+// Room is the space of the stream of waiting events. The stream has no limit itself: with one
+// it would drop acknowledged schedules (nats-server 2.15.2). So callers ask for room before
+// they let an event wait. It is safe for concurrent use.
 type Room struct {
 	js    jetstream.JetStream
 	names bridge.Names
@@ -38,10 +37,9 @@ type Room struct {
 // NewRoom returns the room of the stream that js reaches.
 func NewRoom(js jetstream.JetStream, names bridge.Names) *Room { return &Room{js: js, names: names} }
 
-// Take returns nil when a message of so many bytes may wait, and counts them. The
-// stream is looked at every 5 s, so together several processes may take a little
-// more than there is. The error wraps [ErrNoRoom], or says why the stream cannot be
-// looked at.
+// Take returns nil when a message of that many bytes may wait, and counts them. It reads the
+// size of the stream every 5 s, so several processes may together exceed the room a little. The
+// error wraps [ErrNoRoom], or says why the size is unknown.
 func (r *Room) Take(ctx context.Context, bytes int) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -67,7 +65,7 @@ func (r *Room) look(ctx context.Context) (int64, error) {
 	info := stream.CachedInfo()
 	limit, err := strconv.ParseInt(info.Config.Metadata[bridge.LaterLimitKey], 10, 64)
 	if err != nil {
-		return math.MaxInt64, nil //nolint:nilerr // nobody has set a limit
+		return math.MaxInt64, nil //nolint:nilerr // without a limit
 	}
 	return limit - int64(info.State.Bytes), nil
 }

@@ -1,6 +1,6 @@
-// Package datafolder is the folder in which a bridge keeps what must outlive it: one process
-// at a time has it. The lock, the format, generated passwords and small files are here; what
-// the parts of the folder hold is for those who use them.
+// Package datafolder is the folder of one bridge: its lock, its format, generated passwords and
+// small files. Other packages own the contents of its parts. One process at a time has the
+// folder.
 package datafolder
 
 import (
@@ -19,11 +19,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// folderFormat is the version of what lies in a data folder. A folder with a
-// newer one was used by a newer Hookspan and is refused.
+// folderFormat is the version of a data folder. Open refuses a folder with a newer one.
 const folderFormat = 1
 
-// Parts of the data folder that have a NATS server each: the streams, and the spool.
+// Parts of the data folder, each of a NATS server of its own.
 const (
 	NATSPart  = "nats"
 	SpoolPart = "spool"
@@ -32,33 +31,31 @@ const (
 // ErrInUse is wrapped by [Open] when another process has the folder.
 var ErrInUse = errors.New("data folder is in use")
 
-// Folder is a data folder that this process alone may use. Two servers on one
-// folder would both acknowledge the same sequences and destroy each other's
-// events without a word, so the lock is ours and not left to the server.
+// Folder is a data folder that this process alone may use. Two servers on one folder would both
+// acknowledge the same sequences and silently destroy each other's events, so this lock does
+// not rely on that of the server.
 type Folder struct {
 	dir  string
 	lock *os.File
 }
 
-// Holder is what the process that has a folder says of itself.
+// Holder describes the process that has a folder.
 type Holder struct {
 	PID int `json:"pid"`
-	// Ready: it serves, and the addresses are those at which it listens. Before that, and
-	// of a process that does not serve, they are empty.
+	// Ready: the process serves at the addresses below. They are empty before, and for a
+	// process that does not serve.
 	Ready bool `json:"ready,omitempty"`
-	// NATSURL is where its embedded server listens; empty when it does not.
+	// NATSURL is the address of the embedded server; empty without one.
 	NATSURL string `json:"nats_url,omitempty"`
-	// AdminURL is where its listener for operators is; empty when it has none.
+	// AdminURL is the address of the admin listener; empty without one.
 	AdminURL string `json:"admin_url,omitempty"`
-	// Config is the absolute path of the configuration it runs with; empty when it has
-	// none.
+	// Config is the absolute path of the configuration; empty without one.
 	Config string `json:"config,omitempty"`
 }
 
-// Open creates the folder if it is missing, takes its lock, checks its
-// format and has everything in its file system written to the disk: what an
-// earlier process wrote without having it synced would otherwise be taken for
-// durable. The error wraps [ErrInUse] when the lock is taken.
+// Open creates the folder if it is missing, takes its lock, checks its format and syncs its
+// whole file system: the server would otherwise take for durable what an earlier process wrote
+// and did not sync. The error wraps [ErrInUse] when the lock is taken.
 func Open(dir string) (*Folder, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -75,15 +72,16 @@ func Open(dir string) (*Folder, error) {
 		holder, _ := readHolder(f.Path("lock"))
 		return nil, errors.Join(fmt.Errorf("%s: %w by process %d: stop that one or choose another data_dir", dir, ErrInUse, holder.PID), f.lock.Close())
 	}
-	// At once: what stands there are the addresses of a process that is gone.
+	// Announced before anything else: the file still has the addresses of a process that is
+	// gone.
 	if err := errors.Join(f.Announce(Holder{PID: os.Getpid()}), f.checkFormat(), f.sync()); err != nil {
 		return nil, errors.Join(err, f.lock.Close())
 	}
 	return f, nil
 }
 
-// lockPatience is how long the lock is tried: [ReadHolder] of another process
-// has it for an instant.
+// lockPatience is how long Open tries to take the lock: [ReadHolder] in another process holds
+// it for an instant.
 const lockPatience = time.Second
 
 func (f *Folder) takeLock() error {
@@ -97,7 +95,7 @@ func (f *Folder) takeLock() error {
 	}
 }
 
-// sync covers the stores too when they are mounts of their own.
+// sync also covers parts that are mounts of their own.
 func (f *Folder) sync() error {
 	err := SyncFileSystem(f.dir)
 	for _, part := range []string{NATSPart, SpoolPart} {
@@ -108,22 +106,22 @@ func (f *Folder) sync() error {
 	return err
 }
 
-// Exists reports whether there is something at the path.
+// Exists reports whether the path exists.
 func Exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
 
-// HasSpool reports whether an earlier process had a spool in the folder.
+// HasSpool reports whether an earlier process left a spool in the folder.
 func (f *Folder) HasSpool() bool { return Exists(f.Path(SpoolPart)) }
 
-// Close gives the folder back.
+// Close releases the lock.
 func (f *Folder) Close() error { return f.lock.Close() }
 
-// Dir is the absolute path.
+// Dir is the absolute path of the folder.
 func (f *Folder) Dir() string { return f.dir }
 
-// Path is the path of a part of the folder.
+// Path is the path of a part of the folder, or of a file in it.
 func (f *Folder) Path(elem ...string) string {
 	return filepath.Join(append([]string{f.dir}, elem...)...)
 }
@@ -134,7 +132,7 @@ func (f *Folder) Announce(h Holder) error {
 	if err != nil {
 		return err
 	}
-	// Cut only afterwards, so that no reader finds it empty.
+	// Truncated last, so that no reader finds an empty file.
 	text = append(text, '\n')
 	if _, err = f.lock.WriteAt(text, 0); err == nil {
 		err = f.lock.Truncate(int64(len(text)))
@@ -148,8 +146,8 @@ func (f *Folder) Announce(h Holder) error {
 // ErrNotRunning is wrapped by [ReadHolder] when no process has the folder.
 var ErrNotRunning = errors.New("no bridge is running")
 
-// ReadHolder says who has the folder. The error wraps [ErrNotRunning] when
-// nobody does.
+// ReadHolder returns the holder of the folder. The error wraps [ErrNotRunning] when there is
+// none.
 func ReadHolder(dir string) (Holder, error) {
 	nobody := fmt.Errorf("%w on %s: start one with hookspan serve", ErrNotRunning, dir)
 	path := filepath.Join(dir, "lock")
@@ -180,14 +178,13 @@ func readHolder(path string) (Holder, error) {
 	return h, nil
 }
 
-// Check returns an error when [Open] could not use the folder, unless that is
-// because another process has it. It creates nothing.
+// Check returns the error that [Open] would return, except [ErrInUse]. It creates nothing.
 func Check(dir string) error {
 	f := &Folder{dir: dir}
 	if err := f.readFormat(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	for ; ; dir = filepath.Dir(dir) { // what is missing is created
+	for ; ; dir = filepath.Dir(dir) { // the nearest folder that exists
 		info, err := os.Stat(dir)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir):
@@ -226,7 +223,7 @@ func (f *Folder) readFormat() error {
 	return nil
 }
 
-// Secret returns the generated password of that name, made on first use.
+// Secret returns the generated password of that name, and makes it on first use.
 func (f *Folder) Secret(name string) (string, error) {
 	secret, err := ReadSecret(f.dir, name)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -242,8 +239,8 @@ func (f *Folder) Secret(name string) (string, error) {
 	return secret, nil
 }
 
-// ReadSecret returns a password that [Folder.Secret] made in the data folder
-// dir. The error wraps fs.ErrNotExist when it was never made.
+// ReadSecret returns a password that [Folder.Secret] made in dir. The error wraps
+// fs.ErrNotExist when there is none.
 func ReadSecret(dir, name string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(dir, "secrets", name))
 	if err != nil {
@@ -256,7 +253,7 @@ func ReadSecret(dir, name string) (string, error) {
 	return secret, nil
 }
 
-// WriteFile writes a file that is whole or not there, whenever the power goes.
+// WriteFile replaces a file in one step: a power failure leaves the old file or the new one.
 func WriteFile(path string, text []byte, mode fs.FileMode) error {
 	tmp, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
 	if err != nil {

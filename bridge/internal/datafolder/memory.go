@@ -7,18 +7,17 @@ import (
 	"os"
 )
 
-// Memory is one small file of the data folder, for what must be remembered
-// outside JetStream. It is for one user at a time.
+// Memory is one small file of the data folder, for state outside JetStream. It is not safe for
+// concurrent use.
 type Memory struct{ Path string }
 
-// Memory returns the file of that name, which need not be there yet.
+// Memory returns the file of that name, which need not exist.
 func (f *Folder) Memory(name string) *Memory { return &Memory{Path: f.Path(name)} }
 
-// OpenMemory returns the file at a path, for a process that reads it beside the bridge
-// whose folder it is in.
+// OpenMemory returns the file at path, for a process other than the holder of the folder.
 func OpenMemory(path string) *Memory { return &Memory{Path: path} }
 
-// Load returns what was saved last, or nothing.
+// Load returns the saved text, nil if there is none.
 func (m *Memory) Load() ([]byte, error) {
 	text, err := os.ReadFile(m.Path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -30,6 +29,5 @@ func (m *Memory) Load() ([]byte, error) {
 	return text, nil
 }
 
-// Save returns when the text is on the disk in place of what was there: whole or
-// not at all, whenever the power goes.
+// Save replaces the text and returns when the new one is on the disk; see [WriteFile].
 func (m *Memory) Save(text []byte) error { return WriteFile(m.Path, text, 0o640) }

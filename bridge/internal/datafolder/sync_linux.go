@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SyncFileSystem writes everything of the file system that holds dir to its disk.
+// SyncFileSystem syncs the file system that holds dir.
 func SyncFileSystem(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

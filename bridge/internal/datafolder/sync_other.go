@@ -4,7 +4,7 @@ package datafolder
 
 import "golang.org/x/sys/unix"
 
-// SyncFileSystem: only Linux can sync one file system and say whether it did.
+// SyncFileSystem does nothing: only Linux can sync one file system and report errors.
 func SyncFileSystem(string) error {
 	unix.Sync()
 	return nil

@@ -18,23 +18,22 @@ const auditTimeout = 10 * time.Second
 
 // AuditorConfig of an [Auditor]. Zero values are defaults.
 type AuditorConfig struct {
-	// Streams are looked at.
+	// Streams are audited.
 	Streams []string
-	// Kept are those of them out of which single messages never go: only the
-	// oldest, by age or by a [Janitor].
+	// Kept are those of them that lose only their oldest messages, by age or by a [Janitor].
 	Kept []string
-	// Alone says that no other process purges these streams, so that what is
-	// missing at the beginning of one that is kept was removed by nobody who may.
+	// Alone: no other process purges these streams, so that messages missing at the beginning
+	// of a kept stream are a loss.
 	Alone bool
-	// Interval between two looks, default 10 s.
+	// Interval between two audits, default 10 s.
 	Interval time.Duration
 	Alarms   bridge.Alarmer
 	Logger   *zap.Logger
 }
 
-// Auditor compares each stream with what it remembers of it in a [Checkpoint]: a
-// stream that has lost messages, as after a restart with a damaged file, says
-// nothing of it by itself. It also measures how full the streams are.
+// Auditor compares each stream with its last state in a [Checkpoint], because the server does
+// not report lost messages, for example after a restart with a damaged file. It also measures
+// how full the streams are.
 type Auditor struct {
 	js         jetstream.JetStream
 	checkpoint *Checkpoint
@@ -48,14 +47,14 @@ func NewAuditor(js jetstream.JetStream, checkpoint *Checkpoint, cfg AuditorConfi
 	return &Auditor{js: js, checkpoint: checkpoint, cfg: cfg, gauges: newGauges(cfg.Streams)}
 }
 
-// Run audits until ctx ends, and once more then. It returns nil.
+// Run audits at each interval until ctx ends, and then once more. It returns nil.
 func (a *Auditor) Run(ctx context.Context) error {
 	_ = every(ctx, a.cfg.Interval, func() { a.Audit(ctx) })
 	a.Audit(context.WithoutCancel(ctx))
 	return nil
 }
 
-// Audit looks at every stream once.
+// Audit compares every stream once.
 func (a *Auditor) Audit(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
 	defer cancel()
@@ -67,14 +66,14 @@ func (a *Auditor) Audit(ctx context.Context) {
 				a.raise(bridge.AlarmStreamRemoved, name, "a stream is not there any more", was, nil)
 			}
 		case err != nil:
-			// Whether it can be reached is for others to say.
+			// The readiness check reports an unreachable server.
 			a.cfg.Logger.Debug("a stream could not be audited", zap.String("stream", name), zap.Error(err))
 		default:
 			a.compare(name, stream.CachedInfo())
 		}
 	}
 	if err := a.checkpoint.Save(); err != nil {
-		a.cfg.Logger.Warn("what was remembered of the streams is out of date", zap.Error(err))
+		a.cfg.Logger.Warn("the checkpoint of the streams could not be saved", zap.Error(err))
 	}
 }
 
@@ -91,18 +90,18 @@ func (a *Auditor) compare(name string, info *jetstream.StreamInfo) {
 		is.PurgedTo = p.Streams[name].PurgedTo
 		if same := is; known && is.Last == was.Last && is.Messages == was.Messages {
 			if same.At = was.At; same == was {
-				return // an idle stream is no reason to write
+				return // an idle stream needs no write
 			}
 		}
 		if known && !is.Created.Equal(was.Created) && is.Last < was.Last {
-			is.PurgedTo = 0 // sequences begin anew
+			is.PurgedTo = 0 // sequences start again at 1
 			delete(p.Scrub, name)
 		}
 		p.Streams[name] = is
 	})
 }
 
-// judge raises at most one alarm: the one that explains the most.
+// judge raises at most one alarm, the most specific one.
 func (a *Auditor) judge(name string, was, is seen, maxAge time.Duration) {
 	switch {
 	case is.Last < was.Last && !is.Created.Equal(was.Created):

@@ -31,7 +31,7 @@ func storePath(dir string) string {
 	return filepath.Join(dir, "nats", "jetstream", "HOOKSPAN", "streams", events)
 }
 
-// What happens to a stream behind the bridge's back, and what is said of it.
+// Each case harms a stream behind the bridge's back, and names the expected alarm.
 func TestAuditorNamesWhatWentMissing(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -74,7 +74,7 @@ func TestAuditorNamesWhatWentMissing(t *testing.T) {
 			a.Audit(ctx)
 			require.Empty(t, alarms.Take())
 			c.harm(t, b)
-			// Another process, that knows what the first one saved.
+			// Another process, with the checkpoint of the first one.
 			auditor(t, b, memory, alarms).Audit(ctx)
 			require.Equal(t, c.want, streamtest.KindsOf(alarms.Take()))
 			a.Audit(ctx)
@@ -92,7 +92,7 @@ func TestAuditorNamesWhatWentMissing(t *testing.T) {
 	}
 }
 
-// The store of an earlier day in place of today's.
+// A backup replaces the present store.
 func TestAuditorFindsAnOldStore(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -135,7 +135,7 @@ func TestAuditorFindsATruncatedStore(t *testing.T) {
 	require.Contains(t, got[0].Text, "5 messages fewer")
 }
 
-// A purge of the janitor's is no loss, wherever the process dies.
+// A purge of the janitor is no loss, even if the process dies right after it.
 func TestAuditorKnowsTheJanitor(t *testing.T) {
 	t.Parallel()
 	b := small(t, t.TempDir(), limit)
@@ -153,7 +153,7 @@ func TestAuditorKnowsTheJanitor(t *testing.T) {
 	require.Empty(t, alarms.Take())
 }
 
-// A memory that cannot be written or read costs no more than what it was for.
+// Without a checkpoint the audit goes on, and only misses losses of earlier times.
 func TestAuditorWithoutMemory(t *testing.T) {
 	t.Parallel()
 	b := small(t, t.TempDir(), limit)
@@ -190,7 +190,7 @@ hookspan_stream_seconds_until_full{stream="HOOKSPAN_DEAD"} +Inf
 hookspan_stream_seconds_until_full{stream="HOOKSPAN_EVENTS"} +Inf
 `), "hookspan_stream_last_sequence", "hookspan_stream_seconds_until_full"))
 
-	// 10 a second of 100 bytes each into what has 80,000 bytes left.
+	// 10 a second of 100 bytes each, with 80,000 bytes left.
 	start := time.Now()
 	info := &jetstream.StreamInfo{Config: jetstream.StreamConfig{MaxBytes: 100_000}}
 	for second := range 100 {

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// Memory keeps one small text outside JetStream, so that what it says can be
-// held against what JetStream says. Save returns when the text is durable; Load
+// Memory keeps one small text outside JetStream. Save returns when the text is durable. Load
 // returns nothing when none was saved. Calls do not overlap.
 type Memory interface {
 	Load() ([]byte, error)
 	Save(text []byte) error
 }
 
-// Checkpoint is what is remembered outside JetStream. It is safe for concurrent use.
+// Checkpoint is the last known state of the streams, kept outside JetStream so that both can be
+// compared. It is safe for concurrent use.
 type Checkpoint struct {
 	memory Memory
 
@@ -27,14 +27,14 @@ type Checkpoint struct {
 }
 
 type content struct {
-	// Store says whose streams these are.
+	// Store names the store of the streams.
 	Store   string          `json:"store"`
 	Streams map[string]seen `json:"streams"`
-	// Scrub is the next sequence that the scrub will read, by stream.
+	// Scrub is the next sequence for the scrub to read, by stream.
 	Scrub map[string]uint64 `json:"scrub,omitempty"`
 }
 
-// seen is one stream as it was when it was last looked at.
+// seen is the state of a stream at the last audit.
 type seen struct {
 	Created  time.Time `json:"created"`
 	First    uint64    `json:"first"`
@@ -42,15 +42,15 @@ type seen struct {
 	Messages uint64    `json:"messages"`
 	// FirstTime is when the first message was stored.
 	FirstTime time.Time `json:"first_time"`
-	// PurgedTo: the janitor may have removed everything before it.
+	// PurgedTo: the janitor may have removed every message before this sequence.
 	PurgedTo uint64 `json:"purged_to,omitempty"`
-	// At is when it was looked at.
+	// At is the time of that audit.
 	At time.Time `json:"at"`
 }
 
-// OpenCheckpoint reads what memory has of the store of that name; what it has of
-// another one is no measure. With an error the checkpoint is empty, and can be used all
-// the same: nothing before this start will be missed then.
+// OpenCheckpoint reads the checkpoint of that store from memory, and ignores that of another
+// store. With an error the returned checkpoint is empty and usable; losses before this start go
+// unnoticed then.
 func OpenCheckpoint(memory Memory, store string) (*Checkpoint, error) {
 	b := &Checkpoint{memory: memory, content: content{Store: store, Streams: map[string]seen{}, Scrub: map[string]uint64{}}}
 	text, err := memory.Load()
@@ -62,7 +62,7 @@ func OpenCheckpoint(memory Memory, store string) (*Checkpoint, error) {
 	}
 	read := content{}
 	if err := json.Unmarshal(text, &read); err != nil {
-		return b, fmt.Errorf("reading what was remembered of the streams: %w", err)
+		return b, fmt.Errorf("reading the checkpoint of the streams: %w", err)
 	}
 	if read.Store != store {
 		return b, nil
@@ -73,9 +73,8 @@ func OpenCheckpoint(memory Memory, store string) (*Checkpoint, error) {
 	return b, nil
 }
 
-// Purging notes that everything of the stream before sequence to may be removed
-// by us, and saves that first: otherwise a crash right after the purge would
-// look like a loss.
+// Purging saves that the janitor may remove every message before sequence to. It must be called
+// before the purge: after a crash the purge would otherwise look like a loss.
 func (b *Checkpoint) Purging(stream string, to uint64) error {
 	b.change(func(p *content) {
 		was := p.Streams[stream]
@@ -98,7 +97,7 @@ func (b *Checkpoint) change(do func(*content)) {
 	do(&b.content)
 }
 
-// Save saves what has changed.
+// Save writes the checkpoint if it has changed.
 func (b *Checkpoint) Save() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -110,7 +109,7 @@ func (b *Checkpoint) Save() error {
 		return nil
 	}
 	if err := b.memory.Save(text); err != nil {
-		return fmt.Errorf("remembering the state of the streams: %w", err)
+		return fmt.Errorf("saving the checkpoint of the streams: %w", err)
 	}
 	b.saved = text
 	return nil

@@ -16,13 +16,13 @@ const (
 
 // ClockConfig of a [Clock]. Zero values are defaults.
 type ClockConfig struct {
-	// Tolerance is the largest jump that is not worth an alarm, default 5 s.
+	// Tolerance is the largest jump without an alarm, default 5 s.
 	Tolerance time.Duration
 	Alarms    bridge.Alarmer
 }
 
-// Clock watches for jumps of the wall clock, by which the ages of events, of the
-// ids of duplicates and of stale deliveries are judged.
+// Clock watches the wall clock for jumps: the ages of events, of duplicate ids and of stale
+// deliveries depend on it.
 type Clock struct {
 	cfg  ClockConfig
 	read func() (wall time.Time, steady time.Duration)
@@ -36,11 +36,11 @@ func NewClock(cfg ClockConfig) *Clock {
 	cfg.Tolerance = cmp.Or(cfg.Tolerance, defaultTolerance)
 	start := time.Now()
 	return &Clock{cfg: cfg, read: func() (time.Time, time.Duration) {
-		return time.Now().Round(0), time.Since(start) // Round leaves the wall clock alone
+		return time.Now().Round(0), time.Since(start) // Round strips the monotonic reading
 	}}
 }
 
-// Run compares once a second until ctx ends, and returns nil.
+// Run compares the clocks once a second until ctx ends, and returns nil.
 func (c *Clock) Run(ctx context.Context) error {
 	return every(ctx, clockInterval, c.compare)
 }

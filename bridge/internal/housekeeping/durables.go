@@ -12,22 +12,22 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// durable is a reader of the stream that events are kept for.
+// durable is a reader of the stream of events that holds events back.
 type durable struct {
-	name    string // empty: there is no durable, nobody reads
+	name    string // empty: stands for the absence of any durable
 	created time.Time
 	filters []string
-	// next is the first sequence that it may still need.
+	// next is the first sequence that the durable may still need.
 	next uint64
-	// waiting is how many messages it has not handled.
+	// waiting is how many events the durable has not handled.
 	waiting uint64
 }
 
-// listDurables returns the durables, or nobody in their place.
+// listDurables returns the durables, or one without a name if there are none.
 //
-// A cluster leaves out of the list those whose leader did not answer in time. To
-// take one of them for removed would lose its events, so the names, which come
-// from elsewhere, must all be in the list.
+// A cluster omits from the list a durable whose leader did not answer in time. Treating such a
+// durable as removed would lose its events, so every name of the separate list of names must be
+// in the list of durables.
 func (r *round) listDurables(ctx context.Context) ([]durable, error) {
 	names := r.stream.ConsumerNames(ctx)
 	missing := map[string]bool{}
@@ -47,7 +47,7 @@ func (r *round) listDurables(ctx context.Context) ([]durable, error) {
 		return nil, fmt.Errorf("listing consumers: %w", err)
 	}
 	for name := range missing {
-		return nil, fmt.Errorf("consumer %s does not say what it has handled", name)
+		return nil, fmt.Errorf("consumer %s is missing in the server's list of consumers", name)
 	}
 	var out []durable
 	for _, info := range infos {
@@ -56,7 +56,7 @@ func (r *round) listDurables(ctx context.Context) ([]durable, error) {
 		}
 		d, err := r.examine(ctx, info)
 		if err != nil {
-			return nil, fmt.Errorf("finding out what durable %s has handled: %w", info.Name, err)
+			return nil, fmt.Errorf("finding the position of durable %s: %w", info.Name, err)
 		}
 		out = append(out, d)
 	}
@@ -77,9 +77,9 @@ func (r *round) examine(ctx context.Context, info *jetstream.ConsumerInfo) (dura
 	}
 	from := info.AckFloor.Stream + 1
 	if info.NumAckPending == 0 {
-		// The floor does not follow what the filter skips, nor a message that
-		// was delivered as often as it may be. With nothing out for an answer,
-		// all that was delivered is done with.
+		// The floor does not follow events that the filter skips, nor an event that was
+		// delivered as often as allowed. When no acknowledgement is pending, every delivered
+		// event is settled.
 		from = max(from, info.Delivered.Stream+1)
 	}
 	from = max(from, r.info.State.FirstSeq)
@@ -90,8 +90,8 @@ func (r *round) examine(ctx context.Context, info *jetstream.ConsumerInfo) (dura
 	return d, r.skipRecorded(ctx, &d)
 }
 
-// nextMatching returns the first sequence at or after from that one of filters
-// matches, or the one after the stream's last.
+// nextMatching returns the first sequence from from on that one of filters matches, or the one
+// after the last of the stream.
 func (r *round) nextMatching(ctx context.Context, filters []string, from, waiting uint64) (uint64, error) {
 	next := r.info.State.LastSeq + 1
 	if from >= next {
@@ -106,9 +106,9 @@ func (r *round) nextMatching(ctx context.Context, filters []string, from, waitin
 		case !errors.Is(err, bridge.ErrNotFound):
 			return 0, err
 		case waiting == 0:
-			continue // as the durable says
+			continue // by the durable's own count
 		}
-		// The server says the same of a message that it cannot read.
+		// The server also says "not found" of a message that it cannot read.
 		count, err := streamread.Count(ctx, r.stream, []string{filter}, from)
 		if err != nil {
 			return 0, err
@@ -120,7 +120,7 @@ func (r *round) nextMatching(ctx context.Context, filters []string, from, waitin
 	return next, nil
 }
 
-// firstSince returns the first sequence that is not surely older than t.
+// firstSince returns the first sequence that may be stored at t or later.
 func (r *round) firstSince(ctx context.Context, t time.Time) (uint64, error) {
 	first, err := streamread.FirstReadableSince(ctx, r.stream, t)
 	if err != nil {

@@ -16,17 +16,17 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// Why events left unhandled.
+// Reasons for the loss of unhandled events.
 const (
 	causeRoom = "room" // the stream was full
-	causeAge  = "age"  // they reached the stream's maximum age
+	causeAge  = "age"  // the events reached the maximum age of the stream
 )
 
-// Expired is the payload, as JSON, of a record in the stream of dead letters: a
-// range of events that left the stream of events although one durable had not
-// handled all of them. One record stands for the whole range.
+// Expired is the JSON payload of a record in the stream of dead letters: a range of events that
+// left the stream of events before one durable had handled all of them. One record stands for
+// the whole range.
 type Expired struct {
-	// Consumer is the durable; empty when there was none at all.
+	// Consumer is the durable; empty when there was none.
 	Consumer        string    `json:"consumer"`
 	ConsumerCreated time.Time `json:"consumer_created"`
 	Stream          string    `json:"stream"`
@@ -34,9 +34,9 @@ type Expired struct {
 	// From is the first and To the last sequence of the range.
 	From uint64 `json:"from"`
 	To   uint64 `json:"to"`
-	// Count is how many of them the consumer had not handled, at most.
+	// Count is an upper bound for the events that the consumer had not handled.
 	Count uint64 `json:"count"`
-	// FirstTime and LastTime are when the first and the last were stored.
+	// FirstTime and LastTime are when the first and the last event were stored.
 	FirstTime time.Time `json:"first_time"`
 	LastTime  time.Time `json:"last_time"`
 	// Reason is "room" or "age".
@@ -47,15 +47,13 @@ func (r *round) maxAge() time.Duration { return r.info.Config.MaxAge }
 
 func (r *round) margin() time.Duration { return min(longestMargin, r.maxAge()/marginShare) }
 
-// aging says whether the oldest event is about to age out.
 func (r *round) aging() bool {
 	return r.maxAge() > 0 && r.info.State.Msgs > 0 && r.now.Sub(r.info.State.FirstTime) > r.maxAge()-r.margin()/2
 }
 
-// recordAging records what is about to age out unhandled. A range is recorded
-// when its oldest event has half the margin left, and holds all that have less
-// than the whole: so a reader that has gone for good gets a record per half
-// hour, not one per round.
+// recordAging records unhandled events that are about to age out. It records a range once the
+// oldest event has half the margin left, and includes every event with less than the whole
+// margin left. So an abandoned durable gets a record per half hour, not one per round.
 func (r *round) recordAging(ctx context.Context) error {
 	late, err := r.firstSince(ctx, r.now.Add(-r.maxAge()+r.margin()/2))
 	if err != nil {
@@ -74,9 +72,9 @@ func (r *round) recordAging(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// record makes the record of what d has not handled before sequence to, and
-// returns when it is stored: d is past it then. A crash before the purge makes no
-// second record, since the first one is found.
+// record stores a record of the events before sequence to that d has not handled, and moves d
+// past them. A crash before the purge makes no second record: the next round finds the first
+// one.
 func (r *round) record(ctx context.Context, d *durable, to uint64, reason string) error {
 	if d.next >= to {
 		return nil
@@ -121,8 +119,8 @@ func (r *round) storeRecord(ctx context.Context, e Expired) error {
 	if err != nil {
 		return err
 	}
-	letter := bridge.DeadLetter{Consumer: e.Consumer, Cause: bridge.DeadExpired, Fault: bridge.DeadExpired.Fault(), Sequence: e.From}
-	h := letter.Header(nil)
+	deadLetter := bridge.DeadLetter{Consumer: e.Consumer, Cause: bridge.DeadExpired, Fault: bridge.DeadExpired.Fault(), Sequence: e.From}
+	h := deadLetter.Header(nil)
 	h[bridge.HeaderMsgID] = []string{e.msgID()}
 	m := &nats.Msg{Subject: r.cfg.Names.Expired(e.Consumer), Header: nats.Header(h), Data: text}
 	check := streamread.Check{
@@ -146,28 +144,26 @@ func (r *round) storeRecord(ctx context.Context, e Expired) error {
 	return nil
 }
 
-// msgID is the message id of the record.
 func (e Expired) msgID() string {
 	return bridge.MsgID("expired", e.Stream, strconv.FormatInt(e.StreamCreated.UnixNano(), 36),
 		e.Consumer, strconv.FormatInt(e.ConsumerCreated.UnixNano(), 36), strconv.FormatUint(e.From, 10), strconv.FormatUint(e.To, 10))
 }
 
-// isIn reports whether found is a record of the same range as m, which is that of e. Two
-// processes may count differently how many of them were not handled.
+// isIn reports whether found is a record of the same range as m, the message of e. Two
+// processes may count the unhandled events differently.
 func (e Expired) isIn(found *jetstream.RawStreamMsg, m *nats.Msg) bool {
 	var have Expired
 	return found.Subject == m.Subject && streamread.SameHeader(bridge.Header(found.Header), bridge.Header(m.Header)) &&
 		json.Unmarshal(found.Data, &have) == nil && have.covers(e)
 }
 
-// covers reports whether e is of the durable and the stream of o, and of the same range.
 func (e Expired) covers(o Expired) bool {
 	return e.Consumer == o.Consumer && e.ConsumerCreated.Equal(o.ConsumerCreated) && e.Stream == o.Stream && e.StreamCreated.Equal(o.StreamCreated) &&
 		e.From == o.From && e.To == o.To
 }
 
-// skipRecorded moves d past what was recorded as lost to it, if it is still the
-// same durable on the same stream. Nobody but a bridge may publish such a record.
+// skipRecorded moves d past the range that was last recorded as lost to it, if durable and
+// stream are still the same ones. Only bridges may publish such records.
 func (r *round) skipRecorded(ctx context.Context, d *durable) error {
 	if d.next > r.info.State.LastSeq {
 		return nil
@@ -181,7 +177,7 @@ func (r *round) skipRecorded(ctx context.Context, d *durable) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("reading what durable %q has lost: %w", d.name, err)
+		return fmt.Errorf("reading the losses of durable %q: %w", d.name, err)
 	}
 	var e Expired
 	if err := json.Unmarshal(m.Data, &e); err != nil {
@@ -194,8 +190,7 @@ func (r *round) skipRecorded(ctx context.Context, d *durable) error {
 	return nil
 }
 
-// timeOf is when the event at or after a sequence was stored; zero if that
-// cannot be read.
+// timeOf is when the event at or after a sequence was stored; zero if no event can be read.
 func (r *round) timeOf(ctx context.Context, sequence uint64) time.Time {
 	m, err := streamread.GetReadable(ctx, r.stream, sequence, jetstream.WithGetMsgSubject(">"))
 	if err != nil {

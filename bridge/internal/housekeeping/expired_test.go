@@ -12,8 +12,8 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
 
-// The record of what a durable loses is there before anything is purged, although user
-// app has used its id, or somebody has removed it; and it is there once.
+// The record of a durable's loss is stored, once, before anything is purged, even if user app
+// has used its id or somebody has removed the record.
 func TestRecordBelievesNoDuplicate(t *testing.T) {
 	t.Parallel()
 	cfg := streamtest.Config()

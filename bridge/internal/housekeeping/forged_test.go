@@ -16,9 +16,8 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
 
-// User app records, in the name of its own durable and in nobody's, that everything was
-// lost and recorded. The janitor must not believe that: before it removes events that
-// nobody handled it makes the record itself.
+// User app records, for its own durable and for no durable, that everything was lost. The
+// janitor must ignore those records and store its own before it purges unhandled events.
 func TestNobodyElseRecordsExpiredEvents(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"team", ""} {

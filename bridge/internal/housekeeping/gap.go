@@ -13,16 +13,15 @@ import (
 )
 
 const (
-	// namedGaps is how many gaps of a pass have an alarm of their own.
+	// namedGaps is how many gaps of a pass get an alarm of their own.
 	namedGaps = 16
-	// maxDeleted is how many removed messages the server is asked to list.
+	// maxDeleted bounds the removed messages that the server lists.
 	maxDeleted = 100_000
 )
 
-// examine says what is wrong with the sequences from to to, which were left out
-// between two messages; after is the time of the second one, zero when there is
-// none. It returns true when they are to be read again: a replica may have been
-// behind.
+// examine finds out why the server skipped the sequences from to to, and raises an alarm for a
+// loss. after is the time of the message behind the gap, zero if there is none. It returns true
+// when the sequences must be read again: a replica may have been behind.
 func (p *pass) examine(ctx context.Context, from, to uint64, after time.Time) (again bool, err error) {
 	if _, err = p.get(ctx, to); err == nil {
 		return true, nil
@@ -37,9 +36,9 @@ func (p *pass) examine(ctx context.Context, from, to uint64, after time.Time) (a
 		return false, err
 	}
 	if info.State.LastSeq < to {
-		return false, nil // the auditor says that
+		return false, nil // the auditor reports this
 	}
-	from = max(from, info.State.FirstSeq) // purged, or too old
+	from = max(from, info.State.FirstSeq) // messages before it were purged or aged out
 	if from > to {
 		return false, nil
 	}
@@ -83,7 +82,6 @@ func (p *pass) report(kind string, count, from, to uint64, after time.Time, what
 	})
 }
 
-// reportRest is one alarm for what was not named.
 func (p *pass) reportRest() {
 	if p.restGaps == 0 {
 		return

@@ -9,15 +9,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// rateWindow is over how long the rate of arrival is measured.
+// rateWindow is the period over which the arrival rate is measured.
 const rateWindow = 10 * time.Minute
 
-// gauges are how full each stream is.
 type gauges struct {
 	bytes, maxBytes, messages, last, untilFull *prometheus.GaugeVec
 
 	mu   sync.Mutex
-	seen map[string][]sample // of the rateWindow, oldest first
+	seen map[string][]sample // within rateWindow, oldest first
 }
 
 type sample struct {
@@ -26,7 +25,7 @@ type sample struct {
 	last    uint64
 }
 
-// newGauges says NaN of each stream until it is seen.
+// newGauges returns gauges that are NaN until their stream is observed.
 func newGauges(streams []string) *gauges {
 	gauge := func(name, help string) *prometheus.GaugeVec {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "hookspan_stream_" + name, Help: help}, []string{"stream"})
@@ -48,7 +47,7 @@ func newGauges(streams []string) *gauges {
 	return g
 }
 
-// Collectors are the metrics of all the streams.
+// Collectors returns the metrics of all the streams.
 func (a *Auditor) Collectors() []prometheus.Collector {
 	g := a.gauges
 	return []prometheus.Collector{g.bytes, g.maxBytes, g.messages, g.last, g.untilFull}
@@ -70,7 +69,7 @@ func (g *gauges) observe(stream string, info *jetstream.StreamInfo, now time.Tim
 	g.untilFull.WithLabelValues(stream).Set(until)
 }
 
-// rate returns how many messages a second arrived in the window.
+// rate returns messages per second within the window.
 func (g *gauges) rate(stream string, is sample) float64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()

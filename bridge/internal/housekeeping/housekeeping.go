@@ -1,7 +1,6 @@
-// Package housekeeping looks after the streams while the bridge runs: it makes room in
-// the stream of events, and finds what went missing, what cannot be read and a
-// clock that jumped. Nothing here ever stops the bridge from accepting webhooks:
-// what is found is an alarm.
+// Package housekeeping looks after the streams while the bridge runs: it makes room in the
+// stream of events, and finds lost and unreadable messages and jumps of the clock. It reports
+// findings as alarms and never stops the bridge from accepting webhooks.
 package housekeeping
 
 import (
@@ -9,7 +8,7 @@ import (
 	"time"
 )
 
-// every does something at once and then once per interval until ctx ends.
+// every calls do at once and then at each interval until ctx ends.
 func every(ctx context.Context, interval time.Duration, do func()) error {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()

@@ -13,37 +13,36 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// How full the stream of events is when something is done about it, in percent
-// of its limit.
+// Percentages of the byte limit at which the janitor acts.
 const (
-	cleanFrom = 80 // handled events are purged
+	cleanFrom = 80 // purge handled events
 	cleanTo   = 70
-	giveUpAt  = 95 // so are unhandled ones, after they were recorded
+	giveUpAt  = 95 // purge unhandled events too, after recording them
 	giveUpTo  = 90
 )
 
 const (
 	defaultInterval = 10 * time.Second
 	tickTimeout     = time.Minute
-	// purgeStep is what one purge removes, in bytes. The stream takes no event
-	// while the server purges: about 20 ms here, 60 to 75 ms for four times it.
+	// purgeStep bounds one purge, in bytes. The stream takes no event during a purge: about 20
+	// ms for this size, 60 to 75 ms for four times as much.
 	purgeStep = 16 << 20
-	// Events that nobody has handled are recorded this long before they age
-	// out, at most and as a share of the stream's maximum age.
+	// The janitor records unhandled events this long before they age out: at most an hour, and
+	// at most this part of the maximum age of the stream.
 	longestMargin, marginShare = time.Hour, 10
 )
 
 // JanitorConfig of a [Janitor]. Zero values are defaults.
 type JanitorConfig struct {
 	Names bridge.Names
-	// Young is the age below which no event is ever removed, default and meant
-	// to be the stream's duplicate window: the server knows the ids of those
-	// events only as long as they are there.
+	// Young is the age below which the janitor removes no event. It should be the duplicate
+	// window of the stream, which is the default: the server knows ids only of events that are
+	// stored.
 	Young time.Duration
 	// Interval between two rounds, default 10 s.
 	Interval time.Duration
-	// BeforePurge, if set, is told that what is before sequence to is about to
-	// be removed, all of it or its oldest part.
+	// BeforePurge, if set, is called before events below sequence to are removed, all of them
+	// or the oldest part.
 	BeforePurge func(to uint64)
 	Alarms      bridge.Alarmer
 	Logger      *zap.Logger
@@ -51,12 +50,11 @@ type JanitorConfig struct {
 
 // Janitor keeps room in the stream of events.
 //
-// From 80 % on it removes what every durable is past, down to 70 %. What one of
-// them has not handled is removed at 95 % only, down to 90 %, and only after it
-// was recorded in the stream of dead letters; the same record is made of what
-// would otherwise age out. See [Expired]. A consumer that is not durable holds
-// nothing back. When there is no durable at all nothing counts as handled, and
-// the record is in nobody's name.
+// From 80 % full on, it removes what every durable has handled, down to 70 %. It removes
+// unhandled events only from 95 % on, down to 90 %, and first records them in the stream of
+// dead letters, as it does for events about to age out; see [Expired]. A consumer that is not
+// durable holds nothing back. Without any durable no event counts as handled, and the record
+// names no consumer.
 type Janitor struct {
 	js  jetstream.JetStream
 	cfg JanitorConfig
@@ -69,7 +67,7 @@ func NewJanitor(js jetstream.JetStream, cfg JanitorConfig) *Janitor {
 	return &Janitor{js: js, cfg: cfg, now: time.Now}
 }
 
-// Run makes rounds until ctx ends, and returns nil.
+// Run makes a round at each interval until ctx ends, and returns nil.
 func (j *Janitor) Run(ctx context.Context) error {
 	return every(ctx, j.cfg.Interval, func() {
 		ctx, cancel := context.WithTimeout(ctx, tickTimeout)
@@ -80,7 +78,7 @@ func (j *Janitor) Run(ctx context.Context) error {
 	})
 }
 
-// Tick makes one round. Whatever it could not find out it takes for unhandled.
+// Tick makes one round. It treats as unhandled whatever it cannot determine.
 func (j *Janitor) Tick(ctx context.Context) error {
 	stream, err := j.js.Stream(ctx, j.cfg.Names.EventsStream())
 	if err != nil {
@@ -105,8 +103,8 @@ func (j *Janitor) Tick(ctx context.Context) error {
 	return nil
 }
 
-// round is one round of a janitor. The state of the stream was read before that
-// of the durables: what is stored in between is nobody's to remove.
+// round is one round of a janitor. It reads the state of the stream before that of the
+// durables, so that it never removes events stored in between.
 type round struct {
 	*Janitor
 	stream   jetstream.Stream
@@ -115,7 +113,6 @@ type round struct {
 	durables []durable
 }
 
-// over says whether the stream is that full.
 func (r *round) over(percent uint64) bool {
 	return r.info.Config.MaxBytes > 0 && r.info.State.Bytes >= r.bytes(percent)
 }
@@ -171,12 +168,11 @@ func (r *round) alarmFull(reason string) {
 	})
 }
 
-// errMadeAnew ends a round: what it knows is of a stream that is gone, whose
-// sequences mean other events now.
-var errMadeAnew = errors.New("the stream of events was removed and made anew meanwhile")
+// errMadeAnew ends a round whose stream was removed and created again: sequences now mean other
+// events.
+var errMadeAnew = errors.New("the stream of events was removed and created again meanwhile")
 
-// purge removes what is before sequence to until no more than goal bytes are
-// left.
+// purge removes events before sequence to until at most goal bytes are left.
 func (r *round) purge(ctx context.Context, to, goal uint64) error {
 	told := false
 	for r.info.State.Bytes > goal {
@@ -206,8 +202,8 @@ func (r *round) purge(ctx context.Context, to, goal uint64) error {
 	return nil
 }
 
-// reaching estimates before which sequence everything must go so that no more
-// than goal bytes are left, from the mean size of an event.
+// reaching estimates from the mean event size before which sequence to purge so that at most
+// goal bytes are left.
 func (r *round) reaching(goal uint64) uint64 {
 	s := r.info.State
 	if s.Bytes <= goal || s.Msgs == 0 {

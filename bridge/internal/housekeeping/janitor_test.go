@@ -18,7 +18,7 @@ import (
 
 const (
 	limit   = 2 << 20
-	perFull = limit / 10_140 // how many events of put fill it
+	perFull = limit / 10_140 // how many events of put fill the stream
 )
 
 func janitor(b *streamtest.Bench, alarms bridge.Alarmer) *Janitor {
@@ -34,15 +34,15 @@ func records(t *testing.T, b *streamtest.Bench) (out []Expired) {
 		var e Expired
 		require.NoError(t, json.Unmarshal(m.Data, &e))
 		require.Equal(t, b.Names.Expired(e.Consumer), m.Subject)
-		letter, err := bridge.DecodeDeadLetter(bridge.Header(m.Header))
+		deadLetter, err := bridge.DecodeDeadLetter(bridge.Header(m.Header))
 		require.NoError(t, err)
-		require.Equal(t, bridge.DeadExpired, letter.Cause)
+		require.Equal(t, bridge.DeadExpired, deadLetter.Cause)
 		out = append(out, e)
 	}
 	return out
 }
 
-// What a durable may still need stays, however it reads; what all are past goes.
+// Events that a durable may still need stay, however it reads; events that all have handled go.
 // Each case returns the first sequence that must stay.
 func TestJanitorKeepsWhatADurableNeeds(t *testing.T) {
 	t.Parallel()
@@ -67,7 +67,7 @@ func TestJanitorKeepsWhatADurableNeeds(t *testing.T) {
 			return gone
 		},
 		"a narrow filter": func(t *testing.T, b *streamtest.Bench) uint64 {
-			// Its first is the 31st event, and unread; the floor is 0.
+			// Its first event is the 31st, and unread; the floor is 0.
 			durableOf(t, b, explicit("d", "hookspan.events.*.prediction.created.>"))
 			return 31
 		},
@@ -130,7 +130,7 @@ func TestJanitorKeepsWhatADurableNeeds(t *testing.T) {
 			c := durableOf(t, b, cfg)
 			read(t, c, n, func(seq uint64) bool { return seq != 1 && seq != 9 })
 			read(t, c, 2, func(uint64) bool { return false })
-			// A pull that finds them used up.
+			// A pull that finds their deliveries used up.
 			_, err := c.Next(jetstream.FetchMaxWait(300 * time.Millisecond))
 			require.Error(t, err)
 			require.Eventually(t, func() bool {
@@ -175,7 +175,7 @@ func TestJanitorKeepsWhatADurableNeeds(t *testing.T) {
 	}
 }
 
-// An id is known only as long as its event is there.
+// An id is known only while its event is stored.
 func TestYoungEventsStay(t *testing.T) {
 	t.Parallel()
 	b := small(t, t.TempDir(), limit)
@@ -192,7 +192,7 @@ func TestYoungEventsStay(t *testing.T) {
 	require.NoError(t, j.Tick(context.Background()))
 	require.Greater(t, state(t, b, events).FirstSeq, uint64(perFull/5))
 
-	// Only those that are older.
+	// Only the older ones.
 	put(t, b, perFull/5, completed)
 	m, err := streamOf(t, b, events).GetMsg(context.Background(), uint64(perFull*96/100+10))
 	require.NoError(t, err)
@@ -203,8 +203,8 @@ func TestYoungEventsStay(t *testing.T) {
 	require.Equal(t, m.Sequence, found)
 }
 
-// At 95 % the forgotten durable loses its oldest: recorded first, and once,
-// whenever the process dies in between.
+// At 95 % the forgotten durable loses its oldest events: they are recorded first, and once,
+// even if the process dies in between.
 func TestForgottenDurableLosesItsOldest(t *testing.T) {
 	t.Parallel()
 	for name, durables := range map[string][]string{"a durable": {"forgotten", "quick"}, "nobody": nil} {
@@ -259,7 +259,7 @@ func TestForgottenDurableLosesItsOldest(t *testing.T) {
 	}
 }
 
-// Without room for the record nothing is removed.
+// Without room for the record nothing is purged.
 func TestNoRecordNoPurge(t *testing.T) {
 	t.Parallel()
 	b := small(t, t.TempDir(), limit)
@@ -275,7 +275,7 @@ func TestNoRecordNoPurge(t *testing.T) {
 	require.Equal(t, []string{bridge.AlarmStoreFull}, streamtest.KindsOf(alarms.Take()))
 }
 
-// What is about to age out unhandled is recorded once per range.
+// Events that are about to age out unhandled are recorded once per range.
 func TestAgingEventsAreRecorded(t *testing.T) {
 	t.Parallel()
 	b := small(t, t.TempDir(), limit)
@@ -310,8 +310,8 @@ func TestAgingEventsAreRecorded(t *testing.T) {
 	require.Len(t, records(t, b), 2)
 }
 
-// Two weeks of traffic, in bytes: twenty times the stream's size pass through it
-// and no event is refused.
+// Two weeks of traffic, in bytes: twenty times the stream's size passes through it and no event
+// is refused.
 func TestHandledEventsNeverFillTheStream(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

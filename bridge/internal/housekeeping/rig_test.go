@@ -20,7 +20,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const events = "HOOKSPAN_EVENTS"
 
-// paper is a memory that forgets nothing as long as the test runs.
 type paper struct {
 	text []byte
 	fail bool
@@ -36,7 +35,7 @@ func (p *paper) Save(text []byte) error {
 	return nil
 }
 
-// small starts a server whose stream of events holds that many bytes.
+// small starts a server with a stream of events of that many bytes.
 func small(t *testing.T, dir string, maxBytes int64) *streamtest.Bench {
 	t.Helper()
 	cfg := streamtest.Config()
@@ -61,7 +60,6 @@ const (
 	failed    = "hookspan.events.get3w.prediction.failed.m"
 )
 
-// put publishes n events of 10 kB.
 func put(t *testing.T, b *streamtest.Bench, n int, subjects ...string) {
 	t.Helper()
 	msgs := make([]*nats.Msg, n)
@@ -92,7 +90,7 @@ func durableOf(t *testing.T, b *streamtest.Bench, cfg jetstream.ConsumerConfig) 
 	return c
 }
 
-// read fetches n messages and acknowledges those that ack says.
+// read fetches n messages and acknowledges those for which ack returns true.
 func read(t *testing.T, c jetstream.Consumer, n int, ack func(sequence uint64) bool) {
 	t.Helper()
 	batch, err := c.Fetch(n, jetstream.FetchMaxWait(5*time.Second))

@@ -21,24 +21,24 @@ const (
 	// minScrubRate reads 10 GiB in a day.
 	minScrubRate = 128 << 10
 	scrubDay     = 24 * 60 * 60
-	// readCost is what reading a message costs at least, in bytes of the rate.
+	// readCost is the least that one read counts for, in bytes.
 	readCost     = 1 << 10
 	defaultPause = time.Hour
 	scrubTimeout = 10 * time.Second
-	// scrubRetry is how long a pass waits for a stream that does not answer.
+	// scrubRetry is how long a pass waits after the stream did not answer.
 	scrubRetry = 30 * time.Second
-	// maxAgain is how often a replica that was behind is asked again.
+	// maxAgain bounds the repeated reads for a replica that is behind.
 	maxAgain = 5
 )
 
 // ScrubConfig of a [Scrub]. Zero values are defaults.
 type ScrubConfig struct {
-	// Streams are read.
+	// Streams to read.
 	Streams []string
-	// Kept are those of them out of which single messages never go.
+	// Kept are those of them that lose only their oldest messages.
 	Kept []string
-	// BytesPerSecond is the rate, by default such that a full stream takes a
-	// day, and at least 128 KiB. A message counts as 1 KiB or more.
+	// BytesPerSecond is the rate. By default a full stream takes a day, at no less than 128
+	// KiB/s. A message counts as at least 1 KiB.
 	BytesPerSecond int
 	// Pause between the end of a pass and the next one, default 1 h.
 	Pause  time.Duration
@@ -46,13 +46,13 @@ type ScrubConfig struct {
 	Logger *zap.Logger
 }
 
-// Scrub reads every message of some streams again and again. Damage to a file
-// shows in nothing else: the message stays counted, the server leaves it out for
-// every consumer, and says that it is not found to who asks for it.
+// Scrub reads every message of some streams again and again. Nothing else reveals a damaged
+// file: the message stays counted, while the server skips it for every consumer and answers
+// "not found" to direct reads.
 //
-// It asks for one message after the other by sequence. The server checks a
-// message when it reads its block from the disk, and keeps a block that is in
-// use in memory: damage to the newest block shows in the pass after it was left.
+// Scrub reads message by message, by sequence. The server checks a message when it loads its
+// block from the disk, and caches blocks in use: damage to the newest block shows in the first
+// pass after that block left the cache.
 type Scrub struct {
 	js         jetstream.JetStream
 	checkpoint *Checkpoint
@@ -62,8 +62,8 @@ type Scrub struct {
 	passEnd *prometheus.GaugeVec
 }
 
-// NewScrub returns a scrub that is not running yet. It keeps in the checkpoint how far
-// it is, so that a restart does not begin the pass anew.
+// NewScrub returns a scrub that is not running yet. The checkpoint keeps its position across
+// restarts.
 func NewScrub(js jetstream.JetStream, checkpoint *Checkpoint, cfg ScrubConfig) *Scrub {
 	cfg.Pause = cmp.Or(cfg.Pause, defaultPause)
 	s := &Scrub{
@@ -76,13 +76,13 @@ func NewScrub(js jetstream.JetStream, checkpoint *Checkpoint, cfg ScrubConfig) *
 		}, []string{"stream"}),
 	}
 	for _, name := range cfg.Streams {
-		s.read.WithLabelValues(name) // a zero, and not nothing, until the first
+		s.read.WithLabelValues(name) // present as zero from the start
 		s.passEnd.WithLabelValues(name)
 	}
 	return s
 }
 
-// Collectors are the metrics.
+// Collectors returns the metrics.
 func (s *Scrub) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{s.read, s.passEnd}
 }
@@ -102,9 +102,8 @@ func (s *Scrub) Run(ctx context.Context) error {
 	return nil
 }
 
-// Pass reads one stream from where the last pass was interrupted, or from its
-// beginning, to what is its end now. An error says that the stream did not
-// answer; what was found is alarms.
+// Pass reads one stream from the interrupted position, or else from its beginning, to its
+// present end. Findings are alarms. The error says that the stream did not answer.
 func (s *Scrub) Pass(ctx context.Context, name string) error {
 	stream, err := s.js.Stream(ctx, name)
 	if err != nil {
@@ -133,22 +132,21 @@ func (b *Checkpoint) scrubbed(stream string) uint64 {
 	return b.content.Scrub[stream]
 }
 
-// pass is one pass over one stream.
 type pass struct {
 	*Scrub
 	name   string
 	stream jetstream.Stream
 	last   uint64
 	limit  *rate.Limiter
-	before time.Time // of the message that was read last
-	again  int       // times the same sequences were read
+	before time.Time // time of the last message read
+	again  int       // repeated reads of the same sequences
 
 	gaps              int
-	restGaps, restMsg uint64 // of those that were not named
+	restGaps, restMsg uint64 // of gaps beyond namedGaps
 }
 
-// step reads the message at or after a sequence, looks into what it had to leave
-// out, and returns where to go on.
+// step reads the first message from sequence at on, examines the gap before it, and returns the
+// sequence to go on from.
 func (p *pass) step(ctx context.Context, at uint64) (uint64, error) {
 	m, err := p.next(ctx, at)
 	if errors.Is(err, bridge.ErrNotFound) {
@@ -186,7 +184,7 @@ func (p *pass) next(ctx context.Context, at uint64) (*jetstream.RawStreamMsg, er
 	}
 	m, err := p.get(ctx, at, jetstream.WithGetMsgSubject(">"))
 	if err == nil {
-		// Paid for afterwards: its size was not known.
+		// Paid after the read, which reveals the size.
 		p.limit.ReserveN(time.Now(), min(max(0, len(m.Data)-readCost), p.limit.Burst()))
 	}
 	return m, err

@@ -24,12 +24,12 @@ func scrub(t *testing.T, b *streamtest.Bench, memory Memory, alarms bridge.Alarm
 	})
 }
 
-// Damage of each kind to a block that is not the newest is found by one pass,
-// while the server runs and after a restart.
+// One pass finds damage of each kind in a block that is not the newest, while the server runs
+// and after a restart.
 func TestScrubFindsDamage(t *testing.T) {
 	t.Parallel()
-	// A message in the file: length 4, sequence 8, time 8, subject length 2,
-	// subject, header and its length, body, checksum 8.
+	// A message in the file: length 4, sequence 8, time 8, subject length 2, subject, header
+	// and its length, body, checksum 8.
 	const header = 22
 	for name, harm := range map[string]func(t *testing.T, f *os.File, subject int64, size int64){
 		"a byte of the body":              func(t *testing.T, f *os.File, at, _ int64) { flip(t, f, at+5000) },
@@ -109,7 +109,7 @@ func flip(t *testing.T, f *os.File, at int64) {
 	require.NoError(t, err)
 }
 
-// Many places are an alarm each at first, and one for the rest.
+// Each of the first places raises an alarm, and all others together raise one.
 func TestScrubNamesAFewPlaces(t *testing.T) {
 	t.Parallel()
 	b := small(t, t.TempDir(), limit)
@@ -125,14 +125,14 @@ func TestScrubNamesAFewPlaces(t *testing.T) {
 	require.Equal(t, bridge.AlarmStoreMissing, got[0].Kind)
 	require.EqualValues(t, 30-namedGaps, got[namedGaps].Details["count"])
 
-	// Where single messages may be removed these are no loss.
+	// In a stream from which single messages may be removed, these are no loss.
 	s.cfg.Kept = nil
 	require.NoError(t, s.Pass(context.Background(), events))
 	require.Empty(t, alarms.Take())
 }
 
-// A healthy stream raises nothing, also when its oldest leave meanwhile; an
-// interrupted pass goes on where it was.
+// A healthy stream raises nothing, even while its oldest messages leave; an interrupted pass
+// goes on where it was.
 func TestScrubOfAHealthyStream(t *testing.T) {
 	t.Parallel()
 	b := small(t, t.TempDir(), limit)

@@ -23,8 +23,8 @@ func (b *bench) hold(t *testing.T, body, cause string, change func(*bridge.KeptD
 	})
 }
 
-// refuse puts a delivery that is authentic into the ring of those that are not, where
-// the bridge's own secret may have been wrong.
+// refuse stores an authentic delivery in the ring of refused ones, as a bridge with a wrong
+// secret does.
 func (b *bench) refuse(t *testing.T, body string) {
 	t.Helper()
 	kind, err := source.KindOf("get3w")
@@ -53,7 +53,7 @@ func TestAccept(t *testing.T) {
 		r.Accept(t.Context(), sel, adminapi.AcceptOptions{DryRun: true, Accepted: func(adminapi.KeptEntry, *bridge.Event) { t.Error("in a dry run") }}))
 	require.Zero(t, b.Messages(t, "HOOKSPAN_EVENTS"))
 
-	// Its answer gets lost: the entry stays, and accepting it again is the same event.
+	// The answer is lost: the entry stays, and accepting it again makes the same event.
 	failing := &streamtest.FailingPublisher{Next: b.Publisher(), Answer: func(bridge.Receipt, error) (bridge.Receipt, error) {
 		return bridge.Receipt{}, bridge.ErrUnknown
 	}}

@@ -12,9 +12,8 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// KeptStore reads and removes the deliveries that did not become an event,
-// those in quarantine and those in the ring of refused ones. It keeps one of them
-// in memory at a time, and is safe for concurrent use.
+// KeptStore reads and removes kept deliveries: those in quarantine and those in the ring of
+// refused ones. It holds one at a time in memory, and is safe for concurrent use.
 type KeptStore struct {
 	js    jetstream.JetStream
 	names bridge.Names
@@ -48,11 +47,10 @@ func (s *KeptStore) Remove(ctx context.Context, place string, seq uint64) error 
 	return streamread.RemoveFrom(ctx, s.js, name, seq)
 }
 
-// Walk calls visit for every entry of the selection, of the quarantine first,
-// each in the order of the selection, until visit returns an error, which it returns. Entries that
-// come while it walks are left out, those that are gone or cannot be read are
-// passed over, and visit may remove the one it is given. It does not know the
-// selection's limit.
+// Walk calls visit for every entry of the selection, the quarantine first, each stream in the
+// order of the selection, and returns the first error of visit. It skips entries that arrive
+// during the walk, are gone, or cannot be read. visit may remove its entry. Walk ignores the
+// limit of the selection.
 func (s *KeptStore) Walk(ctx context.Context, sel adminapi.KeptSelection, visit func(adminapi.KeptEntry) error) error {
 	for _, place := range adminapi.Places() {
 		if sel.Place != "" && sel.Place != place {
@@ -84,13 +82,13 @@ func (s *KeptStore) stream(place string) (string, error) {
 
 func (s *KeptStore) entry(place string, m *jetstream.RawStreamMsg) adminapi.KeptEntry {
 	w, err := bridge.DecodeKept(bridge.Header(m.Header), m.Data)
-	if err != nil { // it can be looked at and dropped
+	if err != nil { // an operator can still look at it and drop it
 		w = &bridge.KeptDelivery{
 			Detail:     fmt.Sprintf("this message of %s was not written by Hookspan: %v", placeStream(s.names, place), err),
 			ReceivedAt: m.Time, Body: m.Data, BodyBytes: int64(len(m.Data)), Truncated: true,
 		}
 	}
-	// The subject is what entries are found by, so it counts.
+	// Entries are found by their subject, so the subject decides.
 	w.Source, w.Cause = m.Subject, "unreadable"
 	if tokens := strings.Split(m.Subject, "."); len(tokens) == strings.Count(placeSubject(s.names, place, "", ""), ".")+1 {
 		w.Source, w.Cause = tokens[2], tokens[3]
@@ -98,7 +96,7 @@ func (s *KeptStore) entry(place string, m *jetstream.RawStreamMsg) adminapi.Kept
 	return adminapi.KeptEntry{Place: place, Sequence: m.Sequence, KeptDelivery: *w}
 }
 
-// placeStream is the stream of a place; an unknown place has "".
+// placeStream returns the stream of a place, "" for an unknown place.
 func placeStream(n bridge.Names, place string) string {
 	switch place {
 	case adminapi.PlaceQuarantine:
@@ -109,8 +107,8 @@ func placeStream(n bridge.Names, place string) string {
 	return ""
 }
 
-// placeSubject is the subject pattern of the deliveries of a source that were
-// kept in a place for a cause; an empty source or cause is every one.
+// placeSubject returns the subject pattern of kept deliveries; an empty source or cause matches
+// all.
 func placeSubject(n bridge.Names, place, source, cause string) string {
 	if source == "" {
 		source = "*"

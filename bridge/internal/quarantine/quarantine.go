@@ -12,8 +12,8 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 )
 
-// Quarantine keeps authentic deliveries that could not become an event, until
-// somebody sees to them. It is safe for concurrent use.
+// Quarantine keeps authentic deliveries that could not become an event, until an operator acts
+// on them. It is safe for concurrent use.
 type Quarantine struct {
 	store  stream.Storer
 	names  bridge.Names
@@ -21,8 +21,8 @@ type Quarantine struct {
 	kept   *prometheus.CounterVec
 }
 
-// NewQuarantine returns a quarantine that is stored by store, which may be the
-// one of events: what is kept is answered 200 and deserves the same.
+// NewQuarantine returns a quarantine that writes to store. A sender is answered 200 for a
+// quarantined delivery, so store must be as durable as that of events.
 func NewQuarantine(store stream.Storer, names bridge.Names, alarms bridge.Alarmer) *Quarantine {
 	return &Quarantine{
 		store: store, names: names, alarms: alarms,
@@ -36,9 +36,9 @@ func NewQuarantine(store stream.Storer, names bridge.Names, alarms bridge.Alarme
 // Collectors are the metrics.
 func (q *Quarantine) Collectors() []prometheus.Collector { return []prometheus.Collector{q.kept} }
 
-// Keep returns once the delivery is durable, or was already, and only then
-// without an error: one of those of [Storer]. The same delivery has the same
-// message id, so a sender's retry is kept once.
+// Keep returns nil once the delivery is durable, or was already; its errors are those of
+// [stream.Storer]. The message id depends on the delivery alone, so that a sender's retry is
+// kept once.
 func (q *Quarantine) Keep(ctx context.Context, w *bridge.KeptDelivery) (bridge.Receipt, error) {
 	m := keptMessage(q.names.Quarantine(w.Source, w.Cause), w)
 	receipt, err := q.store.Store(ctx, q.names.QuarantineStream(), m)
@@ -58,7 +58,6 @@ func (q *Quarantine) Keep(ctx context.Context, w *bridge.KeptDelivery) (bridge.R
 	return receipt, nil
 }
 
-// keptMessage is the delivery as it is stored.
 func keptMessage(subject string, w *bridge.KeptDelivery) *nats.Msg {
 	header := nats.Header(w.Message())
 	header[bridge.HeaderMsgID] = []string{w.MsgID()}

@@ -57,8 +57,8 @@ func TestQuarantineOutlivesARestart(t *testing.T) {
 	require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_QUARANTINE"))
 }
 
-// What was answered 200 is never pushed out: a full quarantine refuses, says so,
-// and leaves the events alone.
+// A delivery that was answered 200 is never discarded: a full quarantine refuses further ones,
+// raises an alarm, and does not affect events.
 func TestFullQuarantineRefuses(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -129,7 +129,7 @@ func TestKeptStore(t *testing.T) {
 	require.Equal(t, "other", e.Source)
 	require.Equal(t, "01345", bodies(adminapi.KeptSelection{}))
 
-	// Somebody else's message is no reason to stop, and can be seen to.
+	// A foreign message does not stop the walk, and is listed.
 	_, err = b.JS.Publish(ctx, "hookspan.quarantine.get3w.own.words", []byte("foreign"))
 	require.NoError(t, err)
 	got := walk(t, s, adminapi.KeptSelection{Place: "quarantine", Sequences: []uint64{7}})
@@ -138,8 +138,7 @@ func TestKeptStore(t *testing.T) {
 	require.Contains(t, got[0].Detail, "not written by Hookspan")
 }
 
-// What the server cannot read in the middle of the quarantine does not hide what lies
-// behind it.
+// An unreadable message in the middle of the quarantine does not hide those behind it.
 func TestKeptWalkGoesOnBehindDamage(t *testing.T) {
 	t.Parallel()
 	const count = 100

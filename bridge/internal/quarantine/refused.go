@@ -18,43 +18,42 @@ import (
 	"github.com/hookspan/hookspan/internal/printable"
 )
 
-// What the ring costs at most. Whoever sends there has proved nothing, so it may
-// take a little of the disk's time and of this process's memory, and no more.
+// Limits of the ring of refused deliveries. Their senders proved nothing, so the ring takes
+// only little disk time and memory.
 const (
-	// maxRefusedWaiting and maxRefusedWaitingBytes bound what waits to be written.
+	// maxRefusedWaiting and maxRefusedWaitingBytes bound the entries that wait for their write.
 	maxRefusedWaiting      = 4096
 	maxRefusedWaitingBytes = 16 << 20
-	// A block is written every refusedGap, of at most that many entries and bytes
-	// (one entry may be larger).
+	// Every refusedGap a block is written, of at most that many entries and bytes; one entry
+	// may be larger.
 	refusedGap        = 250 * time.Millisecond
 	refusedBlock      = 64
 	refusedBlockBytes = 2 << 20
-	// refusedTimeout bounds one write, refusedPatience how long a block is tried
-	// while the store is away, every refusedRetry.
+	// refusedTimeout bounds one write. While the store is away, a block is tried for
+	// refusedPatience, every refusedRetry.
 	refusedTimeout  = 2 * time.Second
 	refusedPatience = time.Minute
 	refusedRetry    = time.Second
 	refusedFarewell = 2 * time.Second
-	// Diagnosing costs time of the processor by the bytes of the body, each
-	// counted as at least diagnosisLeast.
+	// The rate of diagnoses, in bytes of bodies; a body counts as at least diagnosisLeast.
 	diagnosisRate, diagnosisBurst = 256 << 10, 2 << 20
 	diagnosisLeast, diagnosisMost = 4 << 10, 64 << 10
-	// entryBytes is what an entry costs beside its body and headers.
+	// entryBytes is the size of an entry without body and headers.
 	entryBytes = 2 << 10
 )
 
-// Why an entry was dropped: values of a label.
+// Reasons to drop an entry, as label values.
 const (
-	droppedAddress  = "address" // its address sends too much
-	droppedAll      = "all"     // everybody together does
-	droppedWaiting  = "waiting" // too much waits to be written
+	droppedAddress  = "address" // its address exceeds its quota
+	droppedAll      = "all"     // all addresses together exceed theirs
+	droppedWaiting  = "waiting" // too many entries wait for their write
 	droppedTooLarge = "too_large"
-	droppedStore    = "store" // it could not be written
+	droppedStore    = "store" // the write failed
 )
 
-// Refused is the ring of deliveries that were not authentic, so that a mistyped
-// secret can be repaired. It promises nothing: what exceeds its limits is counted
-// and dropped. It is safe for concurrent use.
+// Refused is the ring of deliveries that were not authentic, so that a mistyped secret can be
+// repaired. It makes no promise: it counts and drops what exceeds its limits. It is safe for
+// concurrent use.
 type Refused struct {
 	store  stream.BlockStorer
 	names  bridge.Names
@@ -80,8 +79,8 @@ type offer struct {
 
 func (o offer) bytes() int { return cap(o.w.Body) + o.w.HeaderBytes() + entryBytes }
 
-// NewRefused returns a ring that [Refused.Run] writes. The store should be the
-// stream's own publisher: a spool has its space for what was accepted.
+// NewRefused returns a ring that [Refused.Run] writes to store. That should be the publisher of
+// the stream: the space of a spool is for accepted deliveries.
 func NewRefused(store stream.BlockStorer, names bridge.Names, alarms bridge.Alarmer, log *zap.Logger) *Refused {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
@@ -96,20 +95,20 @@ func NewRefused(store stream.BlockStorer, names bridge.Names, alarms bridge.Alar
 		wake:      make(chan struct{}, 1),
 	}
 	for _, reason := range []string{droppedAddress, droppedAll, droppedWaiting, droppedTooLarge, droppedStore} {
-		r.dropped.WithLabelValues(reason) // a zero, and not nothing, until the first
+		r.dropped.WithLabelValues(reason) // present as zero from the start
 	}
 	return r
 }
 
-// Collectors are the metrics. Their labels are names of configured sources and
-// words of fixed lists.
+// Collectors returns the metrics. Label values are names of configured sources and words of
+// fixed lists.
 func (r *Refused) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{r.refused, r.kept, r.dropped}
 }
 
-// Offer hands over a delivery, which then belongs to the ring. It never blocks
-// and costs little. If the delivery is within the limits, diagnose is called
-// later, on another goroutine, to set its cause and detail; it may be nil.
+// Offer hands over a delivery, which then belongs to the ring. It is cheap and never blocks.
+// diagnose, unless nil, is called later on another goroutine to set cause and detail, if the
+// delivery is within the limits.
 func (r *Refused) Offer(w *bridge.KeptDelivery, diagnose func(*bridge.KeptDelivery)) {
 	r.refused.WithLabelValues(w.Source, w.Cause).Inc()
 	if reason := r.take(offer{w, diagnose}); reason != "" {
@@ -118,11 +117,11 @@ func (r *Refused) Offer(w *bridge.KeptDelivery, diagnose func(*bridge.KeptDelive
 	}
 	select {
 	case r.wake <- struct{}{}:
-	default: // it is told already
+	default: // Run is notified already
 	}
 }
 
-// take returns why the offer is dropped, or "".
+// take queues the offer, or returns the reason to drop it.
 func (r *Refused) take(o offer) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -138,7 +137,6 @@ func (r *Refused) take(o offer) string {
 	return ""
 }
 
-// next takes a block out of what waits.
 func (r *Refused) next() []offer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -148,7 +146,7 @@ func (r *Refused) next() []offer {
 		n++
 	}
 	block := append([]offer(nil), r.waiting[:n]...)
-	clear(r.waiting[:n]) // the rest of the array must not hold bodies
+	clear(r.waiting[:n]) // so that the array does not hold on to bodies
 	if r.waiting = r.waiting[n:]; len(r.waiting) == 0 {
 		r.waiting = nil
 	}
@@ -156,8 +154,8 @@ func (r *Refused) next() []offer {
 	return block
 }
 
-// Run writes what is offered until ctx ends, then what still waits, for some 2 s.
-// It returns nil.
+// Run writes offered deliveries until ctx ends, and then the waiting ones for some 2 s. It
+// returns nil.
 func (r *Refused) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		select {
@@ -184,7 +182,6 @@ func (r *Refused) Run(ctx context.Context) error {
 	return nil
 }
 
-// write diagnoses and stores a block, and tells what it found.
 func (r *Refused) write(ctx context.Context, block []offer) {
 	messages := make([]*nats.Msg, len(block))
 	for i, o := range block {
@@ -213,8 +210,8 @@ func (r *Refused) write(ctx context.Context, block []offer) {
 	}
 }
 
-// diagnose outlives a fault in the diagnosis: what it reads was written by anybody,
-// and must not end the process that takes webhooks.
+// diagnose survives a panic of the diagnosis: it reads hostile input, and must not end the
+// process that takes webhooks.
 func (r *Refused) diagnose(o offer) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -224,11 +221,11 @@ func (r *Refused) diagnose(o offer) {
 	o.diagnose(o.w)
 }
 
-// storeBlock stores messages and says which of them are stored. While the store
-// is away it tries again, until ctx ends: each has its id, so none is there twice.
+// storeBlock stores messages and returns which of them are stored. While the store is away it
+// retries until ctx ends: the message ids prevent duplicates.
 func (r *Refused) storeBlock(ctx context.Context, messages []*nats.Msg) []bool {
 	stored := make([]bool, len(messages))
-	rest := make([]int, len(messages)) // places in messages
+	rest := make([]int, len(messages)) // indexes into messages
 	for i := range rest {
 		rest[i] = i
 	}
@@ -245,9 +242,8 @@ func (r *Refused) storeBlock(ctx context.Context, messages []*nats.Msg) []bool {
 	}
 }
 
-// storeSome tries those of messages that rest names, and leaves in it those that
-// may be tried again. It does not end with ctx: what is under way when the
-// program is told to stop is finished.
+// storeSome stores the messages at the indexes rest, and returns in rest those to retry. It
+// ignores the end of ctx: a write that has begun is finished at shutdown.
 func (r *Refused) storeSome(ctx context.Context, messages []*nats.Msg, rest *[]int, stored []bool) (failed error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refusedTimeout)
 	defer cancel()

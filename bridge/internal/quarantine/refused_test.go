@@ -22,7 +22,6 @@ import (
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
-// startRing runs a ring until the test ends, or the returned function is called.
 func startRing(t *testing.T, store stream.BlockStorer, a bridge.Alarmer) (*quarantine.Refused, func()) {
 	t.Helper()
 	r := quarantine.NewRefused(store, bridge.Names{}, a, zap.NewNop())
@@ -37,7 +36,7 @@ func startRing(t *testing.T, store stream.BlockStorer, a bridge.Alarmer) (*quara
 	return r, stop
 }
 
-// sum is what a counter comes to, over all labels or those with that value.
+// sum returns the sum of a counter over all labels, or over those with that value.
 func sum(t *testing.T, r interface{ Collectors() []prometheus.Collector }, name string, labels ...string) int {
 	t.Helper()
 	reg := prometheus.NewPedanticRegistry()
@@ -97,9 +96,8 @@ func TestRefusedAreKeptAndDiagnosed(t *testing.T) {
 	require.Contains(t, a.All()[0].Text, "are the secrets the same? They are kept for a while")
 }
 
-// A flood fills its ring and nothing else: the ring turns within its bytes, the
-// quarantine and the events take what they are given, and what is dropped is
-// counted.
+// A flood fills only the ring: the ring stays within its bytes, quarantine and events take new
+// messages, and dropped deliveries are counted.
 func TestFloodOfRefused(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -131,8 +129,8 @@ func TestFloodOfRefused(t *testing.T) {
 	require.Equal(t, flood, sum(t, r, "hookspan_refused_total"))
 }
 
-// A real sender's whole backlog is kept; the second thousands of one address that
-// floods are not, and take nothing from another.
+// The whole backlog of a real sender is kept. A flood of one address is not, and takes nothing
+// from another address.
 func TestRefusedLimitsPerAddress(t *testing.T) {
 	t.Parallel()
 	r := quarantine.NewRefused(nil, bridge.Names{}, &streamtest.Alarms{}, zap.NewNop())
@@ -151,11 +149,11 @@ func TestRefusedLimitsPerAddress(t *testing.T) {
 	require.InDelta(t, 4000, dropped, 500, "what takes long earns a little more")
 	offer(500, "2001:db8:1::1")
 	require.Equal(t, dropped, sum(t, r, "hookspan_refused_dropped_total"))
-	offer(5000, "2001:db8:2::1") // what nobody writes yet is bounded too
+	offer(5000, "2001:db8:2::1") // the queue is bounded too
 	require.Positive(t, sum(t, r, "hookspan_refused_dropped_total", "waiting"))
 }
 
-// away fails until it is told that the store is back.
+// away fails until the store is back.
 type away struct {
 	stream.BlockStorer
 	back  atomic.Bool
@@ -187,7 +185,7 @@ func TestRefusedWaitForTheStore(t *testing.T) {
 	require.Zero(t, sum(t, r, "hookspan_refused_dropped_total"))
 }
 
-// At the end what cannot be written is counted, and does not hold up the end.
+// At shutdown, entries that cannot be written are counted, and do not delay the end.
 func TestRefusedEndWithoutTheStore(t *testing.T) {
 	t.Parallel()
 	r, stop := startRing(t, &away{}, &streamtest.Alarms{})

@@ -7,21 +7,19 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/quota"
 )
 
-// How much one address, and all of them together, may add to the ring. A sender
-// with a mistyped secret stays far below; a flood is cut off before it costs
-// anything that others need.
+// How much one address, and all of them together, may add to the ring: well above a sender with
+// a mistyped secret, and well below a flood that would slow down others.
 const (
 	addressEntries, addressEntriesBurst = 100, 2000
 	addressBytes, addressBytesBurst     = 256 << 10, 32 << 20
 	allEntries, allEntriesBurst         = 200, 5000
 	allBytes, allBytesBurst             = 1 << 20, 64 << 20
-	// maxRefusedAddresses bounds the addresses that are remembered; the one that
-	// was seen least lately is forgotten first.
+	// maxRefusedAddresses bounds the remembered addresses; the least recently seen is forgotten
+	// first.
 	maxRefusedAddresses = 4096
 )
 
-// refusedLimits are token buckets in entries and bytes. They are not safe for
-// concurrent use.
+// refusedLimits are token buckets of entries and bytes. They are safe for concurrent use.
 type refusedLimits struct{ *quota.Buckets[netip.Prefix] }
 
 func newRefusedLimits() refusedLimits {
@@ -31,7 +29,7 @@ func newRefusedLimits() refusedLimits {
 		maxRefusedAddresses)}
 }
 
-// admit returns the reason to drop an entry of that many bytes, or "".
+// admit returns the reason to drop an entry of size bytes, or "".
 func (l refusedLimits) admit(address string, size int, now time.Time) string {
 	switch l.Take(holder(address), size, now) {
 	case quota.OverOwn:
@@ -43,8 +41,8 @@ func (l refusedLimits) admit(address string, size int, now time.Time) string {
 	}
 }
 
-// holder is the network that one customer of a provider usually has for itself:
-// the address, or the /64 of an IPv6 address. What is no address is one holder.
+// holder returns the network that one customer of a provider usually has alone: the IPv4
+// address or the /64 of an IPv6 address. All invalid addresses share one holder.
 func holder(address string) netip.Prefix {
 	a, err := netip.ParseAddr(address)
 	if err != nil {

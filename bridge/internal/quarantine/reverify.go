@@ -1,8 +1,8 @@
-// Package quarantine keeps the deliveries that did not become an event: authentic ones that
-// cannot be used in a [Quarantine], which never drops any, and those that are not authentic
-// in the ring of [Refused]. [KeptStore] lists both. Once a secret is repaired, a
-// [Reverifier] makes events of those that are authentic and usable now. What is wrong with
-// a delivery is for package source to say.
+// Package quarantine keeps deliveries that did not become an event: authentic but unusable ones
+// in a [Quarantine], which never drops any, and those that are not authentic in the ring
+// [Refused]. [KeptStore] lists both. After an operator has repaired a secret, a [Reverifier]
+// makes events of deliveries that are authentic and usable now. Package source judges
+// deliveries.
 package quarantine
 
 import (
@@ -16,54 +16,51 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// Store has the deliveries.
+// Store has the kept deliveries.
 type Store interface {
-	// Walk calls visit for every entry of the selection in order, until visit
-	// returns an error, which it returns. visit may remove the entry.
+	// Walk calls visit for every entry of the selection in order, and returns the first error
+	// of visit. visit may remove its entry.
 	Walk(ctx context.Context, sel adminapi.KeptSelection, visit func(adminapi.KeptEntry) error) error
-	// Remove removes an entry. The error wraps bridge.ErrNotFound when it is gone.
+	// Remove removes an entry. The error wraps [bridge.ErrNotFound] when it is gone.
 	Remove(ctx context.Context, place string, seq uint64) error
 }
 
 // Publisher makes events durable.
 type Publisher interface {
-	// Publish returns once the event is durable, or durable already, and only
-	// then without an error.
+	// Publish returns nil once the event is durable, or was already.
 	Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error)
 }
 
-// Reverifier makes events of deliveries, or drops them. It is safe for
-// concurrent use.
+// Reverifier makes events of kept deliveries, or drops them. It is safe for concurrent use.
 type Reverifier struct {
 	store     Store
 	publisher Publisher
 	sources   func(name string) *source.Source
 }
 
-// New returns a reverifier. Sources returns the source of that name as it is
-// configured now, or nil; it is called concurrently.
+// New returns a reverifier. sources returns the configured source of that name, or nil; it is
+// called concurrently.
 func New(store Store, publisher Publisher, sources func(name string) *source.Source) *Reverifier {
 	return &Reverifier{store: store, publisher: publisher, sources: sources}
 }
 
-// Why an entry stays that would not say so by its own cause.
+// Causes for an entry to stay that differ from the entry's own cause.
 const (
-	causeTruncated     = "truncated"      // a part of it was not kept
-	causeUnknownSource = "unknown_source" // its source is not configured any more
-	causeTooLarge      = "too_large"      // the store does not take the event
-	causeNotAuthentic  = "not_authentic"  // nothing proves that it came from its source
+	causeTruncated     = "truncated"      // a part of the delivery was not kept
+	causeUnknownSource = "unknown_source" // the source is not configured any more
+	causeTooLarge      = "too_large"      // the store rejects the event
+	causeNotAuthentic  = "not_authentic"  // nothing proves the sender
 )
 
 var errLimit = errors.New("limit reached")
 
-// Reverify verifies and reads the selected entries again, with the secrets of
-// now and the time of their first receipt. What is an event now is published,
-// with the id it would have had, and its entry is removed once the event is
-// acknowledged. Everything else stays. An error of the store or the publisher
-// ends it early and stands in the report; what was counted is done. Running it
-// again is safe: within the duplicate window an event is stored once. Entries of
-// cause [bridge.CausePathToken] stay unless the options take them, and those that
-// are truncated stay in any case.
+// Reverify verifies and reads the selected entries again, with the present secrets and the time
+// of their first receipt. It publishes what is an event now, under the id that the event would
+// have had, and removes the entry once the event is acknowledged. All other entries stay. An
+// error of the store or the publisher ends the run early and is in the report; counted entries
+// are done. Repeating a run is safe: within the duplicate window the stream stores an event
+// once. Entries of cause [bridge.CausePathToken] stay unless the options accept them; truncated
+// entries always stay.
 func (r *Reverifier) Reverify(ctx context.Context, sel adminapi.KeptSelection, o adminapi.ReverifyOptions) adminapi.KeptReport {
 	return r.walk(ctx, sel, o.DryRun, func(report *adminapi.KeptReport, e *adminapi.KeptEntry) error {
 		event, cause := r.event(e, o)
@@ -71,11 +68,11 @@ func (r *Reverifier) Reverify(ctx context.Context, sel adminapi.KeptSelection, o
 	})
 }
 
-// Accept makes events of selected entries of the quarantine that a person has looked
-// at, and that [Reverifier.Reverify] leaves there: those of which only one reading is
-// possible, see [source.Source.AcceptLenient]. They are verified with the secrets of
-// now. Entries of another place are never accepted: nothing proves who sent them. The
-// rest is as for Reverify: an event has the same id each time.
+// Accept makes events of selected quarantined entries that a person has examined and
+// [Reverifier.Reverify] leaves there: those with exactly one possible reading, see
+// [source.Source.AcceptLenient]. It verifies them with the present secrets, and never accepts
+// entries of another place, whose sender is unproved. The rest is as for Reverify: an event has
+// the same id each time.
 func (r *Reverifier) Accept(ctx context.Context, sel adminapi.KeptSelection, o adminapi.AcceptOptions) adminapi.KeptReport {
 	return r.walk(ctx, sel, o.DryRun, func(report *adminapi.KeptReport, e *adminapi.KeptEntry) error {
 		event, cause := r.lenient(e)
@@ -83,8 +80,7 @@ func (r *Reverifier) Accept(ctx context.Context, sel adminapi.KeptSelection, o a
 	})
 }
 
-// publish stores the event of one entry and removes the entry, or counts it as staying
-// for the cause.
+// publish stores the event of an entry and removes the entry, or counts why the entry stays.
 func (r *Reverifier) publish(ctx context.Context, report *adminapi.KeptReport, e *adminapi.KeptEntry, event *bridge.Event, cause string,
 	dryRun bool, stored func(adminapi.KeptEntry, *bridge.Event),
 ) error {
@@ -115,7 +111,7 @@ func (r *Reverifier) publish(ctx context.Context, report *adminapi.KeptReport, e
 	return r.remove(ctx, report, e)
 }
 
-// Drop removes the selected entries for good. Dry run counts them.
+// Drop removes the selected entries for good. A dry run counts them.
 func (r *Reverifier) Drop(ctx context.Context, sel adminapi.KeptSelection, dryRun bool) adminapi.KeptReport {
 	return r.walk(ctx, sel, dryRun, func(report *adminapi.KeptReport, e *adminapi.KeptEntry) error {
 		if dryRun {
@@ -126,16 +122,16 @@ func (r *Reverifier) Drop(ctx context.Context, sel adminapi.KeptSelection, dryRu
 	})
 }
 
-// event returns the event that the entry is now, or the cause why it is none.
+// event returns the event of the entry, or the cause why there is none.
 func (r *Reverifier) event(e *adminapi.KeptEntry, o adminapi.ReverifyOptions) (event *bridge.Event, cause string) {
 	if e.Cause == bridge.CausePathToken && !o.AcceptPathToken {
-		// The signature alone was never enough for this source.
+		// This source also requires its path token.
 		return nil, bridge.CausePathToken
 	}
 	return r.read(e, o.AcceptStale, (*source.Source).Accept)
 }
 
-// lenient is event for an entry that a person has looked at.
+// lenient is [Reverifier.event] for an entry that a person has examined.
 func (r *Reverifier) lenient(e *adminapi.KeptEntry) (event *bridge.Event, cause string) {
 	if e.Place != adminapi.PlaceQuarantine || e.Cause == bridge.CausePathToken {
 		return nil, causeNotAuthentic
@@ -173,7 +169,7 @@ func (r *Reverifier) read(e *adminapi.KeptEntry, anyAge bool, accept func(*sourc
 func (r *Reverifier) remove(ctx context.Context, report *adminapi.KeptReport, e *adminapi.KeptEntry) error {
 	err := r.store.Remove(ctx, e.Place, e.Sequence)
 	if errors.Is(err, bridge.ErrNotFound) {
-		return nil // somebody else was quicker, or the ring has turned
+		return nil // another process removed it, or the ring did
 	}
 	if err == nil {
 		report.Removed++
@@ -181,7 +177,7 @@ func (r *Reverifier) remove(ctx context.Context, report *adminapi.KeptReport, e 
 	return err
 }
 
-// walk visits the selected entries and counts them.
+// walk counts the selected entries and visits each.
 func (r *Reverifier) walk(ctx context.Context, sel adminapi.KeptSelection, dryRun bool, visit func(*adminapi.KeptReport, *adminapi.KeptEntry) error) adminapi.KeptReport {
 	report := adminapi.KeptReport{DryRun: dryRun, Remaining: map[string]int{}}
 	err := r.store.Walk(ctx, sel, func(e adminapi.KeptEntry) error {

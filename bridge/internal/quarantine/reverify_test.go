@@ -20,12 +20,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var received = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 
-// bench is a store with entries in quarantine; refused ones differ in the stream
-// alone.
+// bench is a store with entries in quarantine; refused ones differ only in their stream.
 type bench struct {
 	*streamtest.Bench
 	store  *quarantine.KeptStore
-	secret string // of the only source, as it is configured now
+	secret string // of the only source, as configured now
 }
 
 func start(t *testing.T) *bench {
@@ -180,14 +179,14 @@ func TestEntryStaysUntilTheEventIsAcknowledged(t *testing.T) {
 		require.Contains(t, report.Stopped, failure.Error())
 		require.EqualValues(t, 2, b.Messages(t, "HOOKSPAN_QUARANTINE"))
 
-		// The first one was stored before its answer got lost.
+		// The first one was stored before its answer was lost.
 		report = b.reverifier(b.Publisher()).Reverify(ctx, adminapi.KeptSelection{}, adminapi.ReverifyOptions{})
 		require.Equal(t, adminapi.KeptReport{LookedAt: 2, Last: 2, Events: 1, Duplicates: 1, Removed: 2, Remaining: map[string]int{}}, report)
 		require.EqualValues(t, 2, b.Messages(t, "HOOKSPAN_EVENTS"))
 	}
 }
 
-// One that the store can never take does not hold up the others.
+// An entry that the store can never take does not block the others.
 func TestTooLargeStays(t *testing.T) {
 	t.Parallel()
 	b := start(t)

@@ -24,20 +24,20 @@ import (
 	"github.com/hookspan/hookspan/consumers"
 )
 
-// Of the processes that have themselves killed.
+// Arguments of worker processes.
 const (
 	killEvents      = 4_000
 	kills           = 20
 	killConcurrency = 8
-	// workerLease is longer than a busy machine lets a worker wait: whose lease runs out is
-	// marked as a repeat too.
+	// workerLease is longer than a busy machine delays a worker: after a lost lease an attempt
+	// is marked as a repeat too.
 	workerLease = 5 * time.Second
-	// workerArgument makes this program such a process.
+	// workerArgument makes this program a worker process.
 	workerArgument = "consumers-test-worker"
 )
 
-// worker runs consumer team for the user of other teams, and writes one line for each
-// attempt to a file of its own, until it is told to stop or is killed.
+// worker runs consumer team as user app, and writes one line for each attempt to a file of its
+// own, until it is told to stop or is killed.
 func worker(url, password, path string, once bool) error {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -61,7 +61,6 @@ func worker(url, password, path string, once bool) error {
 	return c.Run(context.Background())
 }
 
-// workerMain is main of such a process.
 func workerMain(args []string) int {
 	if err := worker(args[0], args[1], args[2], args[3] == "true"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -70,9 +69,9 @@ func workerMain(args []string) int {
 	return 0
 }
 
-// A process that is killed, again and again, loses no event. Where the consumer acts
-// once, an attempt is made again only when it was one of those that were running, and
-// it says so; what was finished is never run again.
+// A process that is killed again and again loses no event. Where the consumer acts once, only
+// attempts that were running are repeated, and marked as repeats; finished ones are never run
+// again.
 func TestKilledWorker(t *testing.T) {
 	for _, once := range []bool{false, true} {
 		t.Run(fmt.Sprintf("once=%v", once), func(t *testing.T) {
@@ -102,7 +101,7 @@ func TestKilledWorker(t *testing.T) {
 			killed := 0
 			for n := range kills {
 				cmd := start(n)
-				// It is killed when it has done its share, wherever it is then.
+				// It is killed after its share of the events, wherever it is then.
 				goal := killEvents * (kills - n) / (kills + 1)
 				require.Eventually(t, func() bool { return pending() <= goal }, 3*userPatience, time.Millisecond)
 				require.NoError(t, cmd.Process.Kill())
@@ -117,13 +116,13 @@ func TestKilledWorker(t *testing.T) {
 			t.Logf("%d kills, %d events, %d attempts more than that, %d marked as a repeat", killed, len(attempts), repeats, marked)
 			require.Len(t, attempts, killEvents, "every event was handled")
 			if once {
-				// One that was killed before it could say that it began is marked too.
+				// An attempt that was killed before it could record its start is marked too.
 				require.LessOrEqual(t, marked, killed*killConcurrency)
 				for id, repeat := range attempts {
 					require.False(t, repeat.times > 1 && repeat.marked < repeat.times-1, "%s: whoever acts again is told", id)
 				}
 
-				// All of them again: there is nothing that is not finished.
+				// All of them again: every event is finished.
 				st, err := b.JS.Stream(context.Background(), "HOOKSPAN_EVENTS")
 				require.NoError(t, err)
 				_, err = st.ResetConsumerToSequence(context.Background(), "team", 1)
@@ -138,7 +137,6 @@ func TestKilledWorker(t *testing.T) {
 	}
 }
 
-// publishMany publishes n events, many at once.
 func publishMany(t *testing.T, b *streamtest.Bench, n int) {
 	t.Helper()
 	pub := b.Publisher()
@@ -160,13 +158,13 @@ func publishMany(t *testing.T, b *streamtest.Bench, n int) {
 	publishing.Wait()
 }
 
-// attempted is what processes wrote about one event.
+// attempted is what workers wrote about one event.
 type attempted struct{ times, marked int }
 
 type attemptsByEvent map[string]attempted
 
-// count returns how many attempts there were beyond the first of each event, and how
-// many said that they were a repeat.
+// count returns the number of attempts beyond the first of each event, and how many were marked
+// as repeats.
 func (a attemptsByEvent) count() (repeats, marked int) {
 	for _, one := range a {
 		repeats += one.times - 1

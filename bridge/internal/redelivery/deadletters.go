@@ -10,8 +10,8 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// DeadLetters reads and removes dead letters. It keeps one of them in memory at a time
-// and is safe for concurrent use.
+// DeadLetters reads and removes dead letters. It holds one at a time in memory, and is safe for
+// concurrent use.
 type DeadLetters struct {
 	js    jetstream.JetStream
 	names bridge.Names
@@ -37,11 +37,10 @@ func (l *DeadLetters) Remove(ctx context.Context, seq uint64) error {
 	return streamread.RemoveFrom(ctx, l.js, l.names.DeadStream(), seq)
 }
 
-// Scan calls visit for every dead letter that it reads, in order, and says whether the
-// selection has it, until visit returns an error, which Scan returns. So whoever looks for
-// something rare knows how far it has come. Dead letters that come while it reads are left
-// out, those that are gone are passed over, and visit may remove the one it is given. Scan
-// does not know the selection's limit.
+// Scan calls visit for every dead letter that it reads, in order, with whether the selection
+// includes it, and returns the first error of visit. So a caller that looks for something rare
+// sees the progress. Scan skips dead letters that arrive during the scan or are gone. visit may
+// remove its dead letter. Scan ignores the limit of the selection.
 func (l *DeadLetters) Scan(ctx context.Context, sel adminapi.DeadSelection, visit func(e adminapi.DeadEntry, selected bool) error) error {
 	stream, err := streamread.Open(ctx, l.js, l.names.DeadStream())
 	if err != nil {
@@ -57,16 +56,16 @@ func (l *DeadLetters) Scan(ctx context.Context, sel adminapi.DeadSelection, visi
 	})
 }
 
-// decode never fails: what cannot be read can still be looked at and dropped.
+// decode never fails: an operator can still look at and drop an unreadable message.
 func (l *DeadLetters) decode(m *jetstream.RawStreamMsg) adminapi.DeadEntry {
 	e := adminapi.DeadEntry{Sequence: m.Sequence, StoredAt: m.Time, Header: bridge.Header(m.Header), Body: m.Data}
-	letter, err := bridge.DecodeDeadLetter(e.Header)
+	deadLetter, err := bridge.DecodeDeadLetter(e.Header)
 	if err != nil {
-		letter, e.Problem = &bridge.DeadLetter{Cause: bridge.DeadUndecodable}, err.Error()
+		deadLetter, e.Problem = &bridge.DeadLetter{Cause: bridge.DeadUndecodable}, err.Error()
 	}
-	e.DeadLetter = *letter
-	// Who may write dead letters of one consumer cannot make them those of another one: the
-	// subject counts, and not what the header says.
+	e.DeadLetter = *deadLetter
+	// The subject decides, not the header: NATS permissions are by subject, so that nobody can
+	// write dead letters of another consumer.
 	e.Consumer = l.names.DeadConsumer(m.Subject)
 	if e.Problem != "" || e.Cause == bridge.DeadExpired {
 		return e
@@ -75,6 +74,6 @@ func (l *DeadLetters) decode(m *jetstream.RawStreamMsg) adminapi.DeadEntry {
 		e.Event, e.Problem = nil, err.Error()
 		return e
 	}
-	e.Event.Subject, e.Event.Sequence = e.Subject, letter.Sequence
+	e.Event.Subject, e.Event.Sequence = e.Subject, deadLetter.Sequence
 	return e
 }

@@ -32,8 +32,7 @@ func (v *Events) Get(ctx context.Context, seq uint64) (adminapi.EventEntry, erro
 	return decodeEntry(m), nil
 }
 
-// Scan is for events what [DeadLetters.Scan] is for dead letters. Copies that came again
-// for one consumer are no part of it.
+// Scan is [DeadLetters.Scan] for events. It skips copies that come again for one consumer.
 func (v *Events) Scan(ctx context.Context, sel adminapi.EventSelection, visit func(e adminapi.EventEntry, selected bool) error) error {
 	stream, err := streamread.Open(ctx, v.js, v.names.EventsStream())
 	if err != nil {
@@ -70,7 +69,7 @@ func (v *Events) Scan(ctx context.Context, sel adminapi.EventSelection, visit fu
 	return err
 }
 
-var errUntil = errors.New("what follows is younger")
+var errUntil = errors.New("the following events are too young")
 
 func decodeEntry(m *jetstream.RawStreamMsg) adminapi.EventEntry {
 	e := adminapi.EventEntry{Sequence: m.Sequence, StoredAt: m.Time, Subject: m.Subject, Header: bridge.Header(m.Header), Body: m.Data}

@@ -21,22 +21,21 @@ const (
 	// moveTimeout bounds one block; moveLease is longer.
 	moveTimeout = 10 * time.Second
 	moveLease   = 30 * time.Second
-	// pull is how long one request for messages waits at the server.
+	// pull is how long one fetch waits at the server.
 	pull = 5 * time.Second
-	// firstRetry and lastRetry space the tries while the stream cannot be reached
-	// or takes nothing.
+	// firstRetry and lastRetry space retries while the stream is unreachable or full.
 	firstRetry, lastRetry = 250 * time.Millisecond, 10 * time.Second
 )
 
-// Provision makes the durables that all movers and all reapers share what they are to
-// be. They do so by themselves unless they only bind.
+// Provision makes or updates the durables that all movers and reapers share. They call it
+// themselves unless they only bind.
 func Provision(ctx context.Context, js jetstream.JetStream, names bridge.Names) error {
 	for stream, durable := range map[string]jetstream.ConsumerConfig{
 		names.LaterStream(): moverDurable(names), names.AdvisoriesStream(): reaperDurable(),
 	} {
 		_, err := js.CreateOrUpdateConsumer(ctx, stream, durable)
 		if errors.Is(err, jetstream.ErrStreamNotFound) && stream == names.LaterStream() {
-			continue // a server that has no message schedules
+			continue // a server without message schedules
 		}
 		if err != nil {
 			return fmt.Errorf("provisioning durable %s of stream %s: %w", durable.Durable, stream, err)
@@ -45,22 +44,21 @@ func Provision(ctx context.Context, js jetstream.JetStream, names bridge.Names) 
 	return nil
 }
 
-// follower handles the messages of one durable that all processes share, a block of
-// them at once: the store lets what they write share syncs.
+// follower handles the messages of one durable that all processes share, in concurrent blocks,
+// so that the writes of a block share syncs.
 type follower struct {
 	js       jetstream.JetStream
 	stream   string
 	durable  jetstream.ConsumerConfig
 	bindOnly bool
-	// each settles the message that it handles; one that it could not comes again.
+	// each settles its message; a message with an error comes again.
 	each func(ctx context.Context, msg jetstream.Msg) error
-	// what says in the log what the messages are.
+	// what names the messages in the log.
 	what string
 	log  *zap.Logger
 }
 
-// run handles messages until ctx ends, and returns nil. Whatever it meets, it tries
-// again.
+// run handles messages until ctx ends, and returns nil. It retries after every error.
 func (f *follower) run(ctx context.Context) error {
 	retry := backoff.Backoff{First: firstRetry, Max: lastRetry}
 	for ctx.Err() == nil {
@@ -75,7 +73,7 @@ func (f *follower) run(ctx context.Context) error {
 	return nil
 }
 
-// follow handles until something fails. It calls handled after each block.
+// follow handles messages until an error, and calls handled after each block.
 func (f *follower) follow(ctx context.Context, handled func()) error {
 	durable, err := f.bind(ctx)
 	if err != nil {
@@ -116,7 +114,7 @@ func (f *follower) handleBlock(ctx context.Context, durable jetstream.Consumer) 
 	if err != nil {
 		return fmt.Errorf("fetching %s: %w", f.what, err)
 	}
-	// What has begun is finished when the program is told to stop.
+	// A block that has begun is finished at shutdown.
 	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), pull+moveTimeout)
 	defer cancel()
 	var handling sync.WaitGroup

@@ -1,8 +1,8 @@
-// Package redelivery brings events to one consumer again. A [Waiter] lets the events of
-// other programs wait, and a [Mover] brings back those whose wait is over; a [Reaper] makes
-// dead letters of what other programs give up; a [Redeliverer] redrives dead letters and
-// replays stored events. The durables themselves are in package durables; the retries of
-// consumers in Go are in package consumers.
+// Package redelivery delivers events to one consumer again. A [Waiter] stores waiting events
+// for other programs, and a [Mover] brings due ones back. A [Reaper] makes dead letters of
+// events that other programs gave up. A [Redeliverer] redrives dead letters and replays stored
+// events. Package durables manages the durables; package consumers does the retries of
+// consumers in Go.
 package redelivery
 
 import (
@@ -21,22 +21,21 @@ import (
 
 // Storer makes a message durable. It is safe for concurrent use.
 type Storer interface {
-	// Store returns when the stream has m, or had it already, by its message id,
-	// and only then without an error.
+	// Store returns nil once the stream has m, or had it already by its message id.
 	Store(ctx context.Context, stream string, m *nats.Msg) (bridge.Receipt, error)
 }
 
 // MoverConfig of a [Mover] and of a [Reaper].
 type MoverConfig struct {
 	Names bridge.Names
-	// BindOnly: somebody else makes the durable, see [Provision].
+	// BindOnly: another process makes the durable, see [Provision].
 	BindOnly bool
 	// Logger nil logs nothing.
 	Logger *zap.Logger
 }
 
-// Mover moves events whose time has come to where their consumer reads them again.
-// Any number of processes may run one.
+// Mover moves due events to where their consumer reads them again. Any number of processes may
+// run one.
 type Mover struct {
 	js    jetstream.JetStream
 	store Storer
@@ -49,7 +48,7 @@ func NewMover(js jetstream.JetStream, store Storer, cfg MoverConfig) *Mover {
 	return &Mover{js: js, store: store, cfg: cfg}
 }
 
-// Run moves until ctx ends, and returns nil. Whatever it meets, it tries again.
+// Run moves events until ctx ends, and returns nil. It retries after every error.
 func (m *Mover) Run(ctx context.Context) error {
 	f := follower{
 		js: m.js, stream: m.cfg.Names.LaterStream(), durable: moverDurable(m.cfg.Names), bindOnly: m.cfg.BindOnly,
@@ -84,9 +83,8 @@ func (m *Mover) moveOne(ctx context.Context, msg jetstream.Msg) error {
 	return nil
 }
 
-// again is the message that the consumer reads. It is made of what the server says
-// that the schedule was: whoever may let events of one consumer wait cannot send
-// them to another one.
+// again returns the message for the consumer. The server itself names the schedule, so that a
+// program that may let events of one consumer wait cannot send them to another one.
 func (m *Mover) again(msg jetstream.Msg) (*nats.Msg, error) {
 	consumer, subject := m.cfg.Names.ParseDue(msg.Subject())
 	schedule := msg.Headers().Get(jetstream.SchedulerHeader)
@@ -102,14 +100,14 @@ func (m *Mover) again(msg jetstream.Msg) (*nats.Msg, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The number tells this wait from any other one of the event, also after it was
-	// handled and came again.
+	// The number tells this wait from any other of the event, also after the event was handled
+	// and came again.
 	header[bridge.HeaderMsgID] = []string{bridge.AgainID(consumer, event.ID, strconv.FormatUint(meta.Sequence.Stream, 10))}
 	return &nats.Msg{Subject: subject, Header: nats.Header(header), Data: msg.Data()}, nil
 }
 
-// giveUp makes a dead letter of what is no event, or not for the consumer that it was
-// sent to: a program that lets events wait wrote it.
+// giveUp makes a dead letter of a message that is no event, or is for another consumer than its
+// schedule: the program that scheduled it wrote it.
 func (m *Mover) giveUp(ctx context.Context, msg jetstream.Msg, cause error) error {
 	consumer := m.cfg.Names.LaterConsumer(msg.Headers().Get(jetstream.SchedulerHeader))
 	meta, err := msg.Metadata()
@@ -117,11 +115,11 @@ func (m *Mover) giveUp(ctx context.Context, msg jetstream.Msg, cause error) erro
 		m.cfg.Logger.Error("something that waited for its time belongs to no consumer and is dropped", zap.String("subject", msg.Subject()), zap.Error(cause))
 		return msg.TermWithReason("it belongs to no consumer")
 	}
-	letter := bridge.DeadLetter{
+	deadLetter := bridge.DeadLetter{
 		Consumer: consumer, Cause: bridge.DeadUndecodable, Fault: bridge.FaultFailed, Error: cause.Error(), Subject: msg.Subject(),
 	}
-	header := letter.Header(bridge.Header(msg.Headers()))
-	header[bridge.HeaderMsgID] = []string{letter.ID("due:" + strconv.FormatUint(meta.Sequence.Stream, 10))}
+	header := deadLetter.Header(bridge.Header(msg.Headers()))
+	header[bridge.HeaderMsgID] = []string{deadLetter.ID("due:" + strconv.FormatUint(meta.Sequence.Stream, 10))}
 	dead := &nats.Msg{Subject: m.cfg.Names.Dead(consumer, msg.Subject()), Header: nats.Header(header), Data: msg.Data()}
 	if _, err := m.store.Store(ctx, m.cfg.Names.DeadStream(), dead); err != nil {
 		return errors.Join(fmt.Errorf("making a dead letter of a due message: %w", err), msg.NakWithDelay(firstRetry))

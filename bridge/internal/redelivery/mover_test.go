@@ -17,12 +17,11 @@ import (
 
 const patience = time.Minute
 
-// failing can fail before and after it has stored.
 type failing struct {
 	next   *stream.Publisher
 	calls  atomic.Int32
-	before int32 // so many calls fail before they store
-	after  int32 // and so many after that
+	before int32 // this many calls fail before they store
+	after  int32 // and then this many after
 }
 
 func (f *failing) Store(ctx context.Context, st string, m *nats.Msg) (bridge.Receipt, error) {
@@ -37,7 +36,7 @@ func (f *failing) Store(ctx context.Context, st string, m *nats.Msg) (bridge.Rec
 	return r, err
 }
 
-// What is due stays until the stream of events has surely taken it, and is there once
+// A due message stays until the stream of events has surely taken it, and is there once
 // whatever the stream answered.
 func TestDueEventWaitsForTheStream(t *testing.T) {
 	t.Parallel()

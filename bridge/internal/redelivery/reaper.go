@@ -16,14 +16,13 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// maxReason bounds what is kept of why a program ended a delivery, in bytes.
+// maxReason bounds the stored reason of a program that ended a delivery, in bytes.
 const maxReason = 1 << 10
 
-// Reaper makes dead letters of events that the NATS server delivers to a durable no
-// more although they were not handled: a program in any language ended the delivery
-// with a terminal acknowledgement, or an event was delivered as often as it may be.
-// Consumers of package consumers have made the dead letter themselves by then, under the
-// same id. Any number of processes may run one.
+// Reaper makes dead letters of unhandled events that the NATS server stops delivering to a
+// durable: a program in any language ended the delivery with a terminal acknowledgement, or the
+// event was delivered as often as allowed. Consumers of package consumers have stored their
+// dead letter by then, under the same id. Any number of processes may run one.
 type Reaper struct {
 	js    jetstream.JetStream
 	store Storer
@@ -36,8 +35,7 @@ func NewReaper(js jetstream.JetStream, store Storer, cfg MoverConfig) *Reaper {
 	return &Reaper{js: js, store: store, cfg: cfg}
 }
 
-// Run makes dead letters until ctx ends, and returns nil. Whatever it meets, it tries
-// again.
+// Run makes dead letters until ctx ends, and returns nil. It retries after every error.
 func (r *Reaper) Run(ctx context.Context) error {
 	f := follower{
 		js: r.js, stream: r.cfg.Names.AdvisoriesStream(), durable: reaperDurable(), bindOnly: r.cfg.BindOnly,
@@ -57,8 +55,8 @@ func reaperDurable() jetstream.ConsumerConfig {
 	}
 }
 
-// advisory is what is needed of io.nats.jetstream.advisory.v1.terminated and of
-// …max_deliver (nats-server 2.15.2).
+// advisory has the fields used of io.nats.jetstream.advisory.v1.terminated and of …max_deliver
+// (nats-server 2.15.2).
 type advisory struct {
 	Type       string `json:"type"`
 	Stream     string `json:"stream"`
@@ -70,19 +68,18 @@ type advisory struct {
 
 const advisoryExhausted = "io.nats.jetstream.advisory.v1.max_deliver"
 
-// reap makes the dead letter of one advisory.
 func (r *Reaper) reap(ctx context.Context, msg jetstream.Msg) error {
 	var a advisory
 	if err := json.Unmarshal(msg.Data(), &a); err != nil || a.Stream != r.cfg.Names.EventsStream() || a.Consumer == "" {
 		r.cfg.Logger.Warn("an advisory cannot be used and is dropped", zap.String("subject", msg.Subject()), zap.Error(err))
 		return msg.Ack()
 	}
-	letter, err := r.deadLetter(ctx, a)
+	deadLetter, err := r.deadLetter(ctx, a)
 	switch {
 	case err != nil:
 		return errors.Join(err, msg.NakWithDelay(firstRetry))
-	case letter != nil:
-		receipt, err := r.store.Store(ctx, r.cfg.Names.DeadStream(), letter)
+	case deadLetter != nil:
+		receipt, err := r.store.Store(ctx, r.cfg.Names.DeadStream(), deadLetter)
 		if err != nil {
 			return errors.Join(fmt.Errorf("making a dead letter of event %d of durable %s: %w", a.StreamSeq, a.Consumer, err), msg.NakWithDelay(firstRetry))
 		}
@@ -97,13 +94,13 @@ func (r *Reaper) reap(ctx context.Context, msg jetstream.Msg) error {
 	return msg.Ack()
 }
 
-// deadLetter returns nil when there is nothing to make one of.
+// deadLetter returns nil when no dead letter is due.
 func (r *Reaper) deadLetter(ctx context.Context, a advisory) (*nats.Msg, error) {
 	names := r.cfg.Names
 	durable, err := r.js.Consumer(ctx, names.EventsStream(), a.Consumer)
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound), err == nil && durable.CachedInfo().Config.Durable == "":
-		// Nobody keeps events for a reader that does not stay.
+		// An ephemeral consumer has no dead letters.
 		return nil, nil
 	case err != nil && !errors.Is(err, jetstream.ErrNotPullConsumer):
 		return nil, fmt.Errorf("looking up durable %s: %w", a.Consumer, err)
@@ -118,31 +115,32 @@ func (r *Reaper) deadLetter(ctx context.Context, a advisory) (*nats.Msg, error) 
 		return nil, err
 	}
 	header := bridge.Header(m.Header)
-	letter := bridge.DeadLetter{
+	deadLetter := bridge.DeadLetter{
 		Consumer: a.Consumer, Cause: bridge.DeadTerminated, Error: cmp.Or(printable.Truncate(a.Reason, maxReason), "its program ended the delivery and gave no reason"),
 		Attempts: int(min(a.Deliveries, 1<<31)), Subject: m.Subject, Sequence: m.Sequence,
 	}
 	if a.Type == advisoryExhausted {
-		letter.Cause = bridge.DeadExhausted
-		letter.Error = fmt.Sprintf("delivered %d times without an acknowledgement", letter.Attempts)
+		deadLetter.Cause = bridge.DeadExhausted
+		deadLetter.Error = fmt.Sprintf("delivered %d times without an acknowledgement", deadLetter.Attempts)
 	}
-	letter.Fault = letter.Cause.Fault()
+	deadLetter.Fault = deadLetter.Cause.Fault()
 	if again, err := bridge.DecodeAgain(header); err == nil {
-		letter.Redrives = again.Redrives
+		deadLetter.Redrives = again.Redrives
 	}
 	id := bridge.UndecodableID(m.Subject, m.Data)
 	if ev, err := bridge.DecodeEvent(header, m.Data); err == nil {
 		id = ev.ID
 	} else {
-		letter.Cause, letter.Fault = bridge.DeadUndecodable, bridge.DeadUndecodable.Fault()
+		deadLetter.Cause, deadLetter.Fault = bridge.DeadUndecodable, bridge.DeadUndecodable.Fault()
 	}
-	out := letter.Header(header)
-	out[bridge.HeaderMsgID] = []string{letter.ID(id)}
+	out := deadLetter.Header(header)
+	out[bridge.HeaderMsgID] = []string{deadLetter.ID(id)}
 	return &nats.Msg{Subject: names.Dead(bridge.EncodeToken(a.Consumer), m.Subject), Header: nats.Header(out), Data: m.Data}, nil
 }
 
-// settle tells the server that an event which it delivers no more is done with: until
-// then it counts it as redelivered, which is how those are found that have no dead letter.
+// settle acknowledges an event that the server stopped delivering. Until then the server counts
+// it as redelivered, and package durables finds exhausted events without a dead letter by that
+// count.
 func (r *Reaper) settle(a advisory) error {
 	if a.Type != advisoryExhausted {
 		return nil

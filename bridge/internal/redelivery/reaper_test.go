@@ -22,7 +22,6 @@ func (r *rig) reap() {
 	r.t.Cleanup(func() { cancel(); require.NoError(r.t, <-done) })
 }
 
-// reaped waits until every advisory that is stored was looked at.
 func (r *rig) reaped() {
 	r.t.Helper()
 	r.eventually(func() bool {
@@ -35,9 +34,9 @@ func (r *rig) reaped() {
 	})
 }
 
-// A program in any language gives an event up with a terminal acknowledgement, or by
-// never acknowledging it: both become dead letters, also when nobody was there to see
-// it, and can be redriven.
+// A program in any language gives an event up by a terminal acknowledgement, or by never
+// acknowledging it. Both become dead letters, also when the reaper was away, and can be
+// redriven.
 func TestGivenUpByAnyProgram(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
@@ -56,7 +55,7 @@ func TestGivenUpByAnyProgram(t *testing.T) {
 	require.NoError(t, fetch().TermWithReason("no such customer"))
 	require.NoError(t, fetch().Nak())
 	require.NoError(t, fetch().Nak())
-	// The server notices when it is asked for a message again.
+	// The server notices at the next fetch.
 	r.eventually(func() bool {
 		none, err := durable.FetchNoWait(1)
 		require.NoError(t, err)
@@ -66,13 +65,13 @@ func TestGivenUpByAnyProgram(t *testing.T) {
 
 	r.reap()
 	r.eventually(func() bool { return r.deadLetters() == 2 })
-	letters := map[string]adminapi.DeadEntry{}
+	deadLetters := map[string]adminapi.DeadEntry{}
 	require.NoError(t, redelivery.NewDeadLetters(r.JS, r.Names).Scan(ctx, adminapi.DeadSelection{Consumer: "search-team"}, func(e adminapi.DeadEntry, selected bool) error {
 		require.True(t, selected)
-		letters[e.Event.PredictionID] = e
+		deadLetters[e.Event.PredictionID] = e
 		return nil
 	}))
-	bad, tired := letters["bad"], letters["tired"]
+	bad, tired := deadLetters["bad"], deadLetters["tired"]
 	require.Equal(t, bridge.DeadTerminated, bad.Cause)
 	require.Equal(t, bridge.FaultRefused, bad.Fault)
 	require.Equal(t, "no such customer", bad.Error)
@@ -100,9 +99,9 @@ func TestGivenUpByAnyProgram(t *testing.T) {
 	}))
 }
 
-// A consumer of package consumers has written the letter itself, and readers that do
-// not stay have none.
-func TestNoSecondLetter(t *testing.T) {
+// A consumer of package consumers has written the dead letter itself, and ephemeral readers
+// have none.
+func TestNoSecondDeadLetter(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
@@ -123,7 +122,7 @@ func TestNoSecondLetter(t *testing.T) {
 	require.EqualValues(t, 3, r.deadLetters())
 }
 
-// A program that answers twice has answered once: what it said first counts.
+// Of two answers of a program the first one counts.
 func TestProgramThatAnswersTwice(t *testing.T) {
 	t.Parallel()
 	r := setup(t)

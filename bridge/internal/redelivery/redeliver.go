@@ -16,31 +16,30 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// longestCall bounds one redelivery, so that whoever asked for it over HTTP gets an
-// answer. What it did not come to is told as more.
+// longestCall bounds one call, so that its HTTP client gets an answer. The report's More covers
+// the rest.
 const longestCall = 20 * time.Second
 
-// Why an event is not given to a consumer again.
+// Reasons not to deliver an event again.
 const (
-	causeNoEvent    = "no_event"    // the dead letter holds none
-	causeNoConsumer = "no_consumer" // there is no durable of that name
-	causeNotReading = "not_reading" // the durable does not read what comes again
-	causeTooLarge   = "too_large"   // the store does not take the copy
+	causeNoEvent    = "no_event"    // the dead letter holds no event
+	causeNoConsumer = "no_consumer" // the durable does not exist
+	causeNotReading = "not_reading" // the durable does not read redelivered events
+	causeTooLarge   = "too_large"   // the store rejects the copy
 )
 
 // Config of a [Redeliverer].
 type Config struct {
 	Names bridge.Names
-	// Handled reports whether the consumer is known to have handled the event. It is
-	// called concurrently.
+	// Handled reports whether the consumer is known to have handled the event. It is called
+	// concurrently.
 	Handled func(ctx context.Context, consumer string, ev *bridge.Event) (bool, error)
-	// Filter returns the filter of a consumer that the configuration names. It is
-	// called concurrently.
+	// Filter returns the filter of a configured consumer. It is called concurrently.
 	Filter func(consumer string) (bridge.Filter, bool)
 }
 
-// Redeliverer gives events to one consumer again, whatever program it is: those that
-// became dead letters, and those that are stored. It is safe for concurrent use.
+// Redeliverer delivers events again to one consumer, whatever its program: dead letters and
+// stored events. It is safe for concurrent use.
 type Redeliverer struct {
 	js          jetstream.JetStream
 	store       Storer
@@ -54,11 +53,10 @@ func NewRedeliverer(js jetstream.JetStream, store Storer, cfg Config) *Redeliver
 	return &Redeliverer{js: js, store: store, cfg: cfg, deadLetters: NewDeadLetters(js, cfg.Names), events: NewEvents(js, cfg.Names)}
 }
 
-// Redrive gives the events of the selected dead letters to their consumers again, as
-// fresh ones: nothing of their attempts counts any more. A dead letter is removed once its
-// event is stored for the consumer, and also when the consumer has handled the event
-// since. One that stays says why in the report. An error ends it early and stands
-// in the report; running it again is safe.
+// Redrive delivers the events of the selected dead letters to their consumers again, as fresh
+// events: earlier attempts do not count. It removes a dead letter once its event is stored for
+// the consumer, or if the consumer has handled the event since. The report says why others
+// stay. An error ends the call early and is in the report; repeating a call is safe.
 func (r *Redeliverer) Redrive(ctx context.Context, sel adminapi.DeadSelection, o adminapi.RedeliveryOptions) adminapi.RedeliveryReport {
 	readers := r.readers()
 	c := newCall(ctx, sel.Limit, o)
@@ -74,7 +72,7 @@ func (r *Redeliverer) redrive(c *call, readers *readers, e *adminapi.DeadEntry) 
 		return nil
 	}
 	again := bridge.Again{Sequence: e.Event.Sequence, Redrives: e.Redrives + 1}
-	// With its time, since a stream that is made anew counts from one again.
+	// With the time, since a recreated stream counts from one again.
 	id := fmt.Sprintf("redrive-%d-%d", e.Sequence, e.StoredAt.UnixNano())
 	given, err := r.give(c, readers, e.Consumer, e.Event, again.Header(e.Header), id)
 	if err != nil || !given {
@@ -93,9 +91,9 @@ func (r *Redeliverer) removeDeadLetter(c *call, seq uint64) error {
 	return nil
 }
 
-// Replay gives the selected events to one consumer again. Without named sequences it
-// gives only those that the consumer reads anyway. The run tells this replay from any
-// other: within two hours an event is given once for one run.
+// Replay delivers the selected events to one consumer again; without named sequences, only
+// those that the consumer's filter picks. run identifies the replay: within two hours it
+// delivers an event once per run.
 func (r *Redeliverer) Replay(ctx context.Context, consumer, run string, sel adminapi.EventSelection, o adminapi.RedeliveryOptions) adminapi.RedeliveryReport {
 	readers := r.readers()
 	c := newCall(ctx, sel.Limit, o)
@@ -137,8 +135,8 @@ func (r *Redeliverer) Drop(ctx context.Context, sel adminapi.DeadSelection, dryR
 	return c.end(err)
 }
 
-// give stores a copy of the event for the consumer, unless it is handled or nobody
-// would read it. It reports whether nothing is left to do.
+// give stores a copy of the event for the consumer, unless the consumer has handled the event
+// or would not read the copy. It reports whether the event is done.
 func (r *Redeliverer) give(c *call, readers *readers, consumer string, ev *bridge.Event, header bridge.Header, id string) (bool, error) {
 	reader, err := readers.find(c.ctx, consumer)
 	switch {
@@ -194,14 +192,14 @@ func newCall(ctx context.Context, limit int, o adminapi.RedeliveryOptions) *call
 	}
 	if o.Rate > 0 && !o.DryRun {
 		c.pace.SetLimit(rate.Limit(o.Rate))
-		c.pace.Allow() // the call before this one may have given an event just now
+		c.pace.Allow() // the call before may have just delivered an event
 	}
 	return c
 }
 
 var errLimit = errors.New("limit reached")
 
-// visit does what is to be done with an entry, within the limits.
+// visit runs do for an entry, within the limits of the call.
 func (c *call) visit(seq uint64, selected bool, do func() error) error {
 	if selected && c.limit > 0 && c.report.LookedAt == c.limit || time.Now().After(c.until) {
 		return errLimit
@@ -229,15 +227,13 @@ func (c *call) end(err error) adminapi.RedeliveryReport {
 	return c.report
 }
 
-// reader is what is known of a durable.
 type reader struct {
 	missing bool
-	// again: it reads what comes again for it.
+	// again: it reads the subject of redelivered events.
 	again   bool
-	filters []string // without that
+	filters []string // without that subject
 }
 
-// readers looks each durable up once.
 type readers struct {
 	js    jetstream.JetStream
 	names bridge.Names

@@ -29,9 +29,9 @@ type rig struct {
 	re *redelivery.Redeliverer
 
 	mu      sync.Mutex
-	handled map[string]int // prediction, how often
-	broken  atomic.Bool    // the handler of team refuses everything
-	hiccup  atomic.Bool    // its next attempt fails
+	handled map[string]int // by prediction
+	broken  atomic.Bool    // the handler of team fails every attempt
+	hiccup  atomic.Bool    // the next attempt fails
 }
 
 func setup(t *testing.T) *rig {
@@ -65,7 +65,6 @@ func (r *rig) publish(ids ...string) {
 	}
 }
 
-// run runs consumer team until the test ends.
 func (r *rig) run(cfg consumers.Config) {
 	r.t.Helper()
 	cfg.Name, cfg.Start = "team", consumers.Start{All: true}
@@ -110,8 +109,8 @@ func (r *rig) settledAll() bool {
 	return info.NumPending == 0 && info.NumAckPending == 0
 }
 
-// What a repaired consumer is given again it handles, once, and its letters are gone.
-// What it refuses again has a letter of its own that says so.
+// A repaired consumer handles redriven events once, and their dead letters are gone. An event
+// that it refuses again has a new dead letter that says so.
 func TestRedrive(t *testing.T) {
 	t.Parallel()
 	for _, once := range []bool{false, true} {
@@ -131,8 +130,8 @@ func TestRedrive(t *testing.T) {
 			report = r.re.Redrive(ctx, adminapi.DeadSelection{Consumer: "team", Prediction: "b"}, adminapi.RedeliveryOptions{})
 			require.Equal(t, 1, report.Given)
 			r.eventually(func() bool {
-				letter, err := redelivery.NewDeadLetters(r.JS, r.Names).Get(ctx, 4)
-				return err == nil && letter.Redrives == 1 && letter.Attempts == 1 && letter.Event.PredictionID == "b" && letter.Consumer == "team"
+				deadLetter, err := redelivery.NewDeadLetters(r.JS, r.Names).Get(ctx, 4)
+				return err == nil && deadLetter.Redrives == 1 && deadLetter.Attempts == 1 && deadLetter.Event.PredictionID == "b" && deadLetter.Consumer == "team"
 			})
 
 			r.broken.Store(false)
@@ -145,8 +144,8 @@ func TestRedrive(t *testing.T) {
 	}
 }
 
-// What was handled since its letter was written is not handled again, whichever
-// attempt it was that did it.
+// An event that was handled since its dead letter was written is not handled again, whichever
+// attempt handled it.
 func TestRedriveSkipsWhatWasHandled(t *testing.T) {
 	t.Parallel()
 	for _, once := range []bool{false, true} {
@@ -181,8 +180,8 @@ func redriveSkips(t *testing.T, once, hiccup bool) {
 	require.EqualValues(t, 2, r.Messages(t, "HOOKSPAN_EVENTS"), "nothing was given again")
 }
 
-// A letter whose event has nobody to go to stays, and a letter that says that it is
-// of another consumer gives that one nothing.
+// A dead letter whose event has no reader stays, and one with the header of another consumer
+// gives that one nothing.
 func TestRedriveKeepsWhatItCannotGive(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
@@ -222,7 +221,7 @@ func (h half) Store(ctx context.Context, stream string, m *nats.Msg) (bridge.Rec
 	return bridge.Receipt{}, bridge.ErrUnknown
 }
 
-// A redrive that ends in the middle is run again, and gives each event once.
+// A redrive that was interrupted is repeated, and gives each event once.
 func TestRedriveThatIsRunAgain(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
@@ -246,7 +245,7 @@ func TestRedriveThatIsRunAgain(t *testing.T) {
 	require.EqualValues(t, 6, r.Messages(t, "HOOKSPAN_EVENTS"))
 }
 
-// A rate holds from one call to the next.
+// A rate applies across calls.
 func TestRateHoldsAcrossCalls(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
@@ -287,15 +286,15 @@ func TestReplay(t *testing.T) {
 	r.eventually(func() bool { return r.times("b") == 3 && r.settledAll() })
 	require.Equal(t, 2, r.times("a"))
 
-	// An event that is named is given whatever the filter says.
+	// A named event is given whatever the filter says.
 	require.Equal(t, 1, r.re.Replay(ctx, "team", "three", adminapi.EventSelection{Sequences: []uint64{3, 99}}, adminapi.RedeliveryOptions{}).Given)
 	r.eventually(func() bool { return r.times("other") == 1 })
 
 	require.Contains(t, r.re.Replay(ctx, "nobody", "four", adminapi.EventSelection{}, adminapi.RedeliveryOptions{}).Stopped, adminapi.ErrNoConsumer.Error())
 }
 
-// Whoever reads what is archived is given that again, and an event of any kind can be
-// named.
+// Replay gives events of other kinds to consumers that read them, and an event of any kind can
+// be named.
 func TestReplayOfArchivedOutputs(t *testing.T) {
 	t.Parallel()
 	r := setup(t)

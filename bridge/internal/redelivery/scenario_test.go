@@ -23,7 +23,6 @@ import (
 
 const scenarioEvents = 2_000
 
-// team is one consumer of the scenario.
 type team struct {
 	name  string
 	calls sync.Map // event id: *atomic.Int32
@@ -42,8 +41,8 @@ func (c *team) Handle(ctx context.Context, ev *bridge.Event) error {
 	return nil
 }
 
-// most returns the largest number of times that one event was handled, and how many
-// events were.
+// most returns the largest number of times that one event was handled, and the number of
+// events.
 func (c *team) most() (most int32, events int) {
 	c.calls.Range(func(_, n any) bool {
 		most = max(most, n.(*atomic.Int32).Load())
@@ -53,9 +52,9 @@ func (c *team) most() (most int32, events int) {
 	return most, events
 }
 
-// Ten teams, of which one always fails, one hangs, one is paused and one panics: the
-// six others have each handled each of 2,000 events, once, and never hear of it. What
-// failed is in dead letters with its whole history, and is handled once it is repaired.
+// Of ten teams one always fails, one hangs, one is paused and one panics: the six others handle
+// each of 2,000 events once, unaffected. Failed events are dead letters with their whole
+// history, and are handled after a repair.
 func TestTenConsumers(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -136,10 +135,10 @@ func TestTenConsumers(t *testing.T) {
 	require.Eventually(t, func() bool { return b.Messages(t, "HOOKSPAN_DEAD") == scenarioEvents }, long, 10*time.Millisecond)
 	require.Zero(t, teams[0].total.Load())
 
-	letters := 0
+	deadLetters := 0
 	require.NoError(t, redelivery.NewDeadLetters(b.JS, b.Names).Scan(ctx, adminapi.DeadSelection{}, func(e adminapi.DeadEntry, selected bool) error {
 		require.True(t, selected)
-		letters++
+		deadLetters++
 		switch {
 		case e.Consumer != "fails" || e.Cause != bridge.DeadPermanent || e.Fault != bridge.FaultFailed || e.Attempts != 3 || len(e.History) != 3:
 			return fmt.Errorf("letter %d: %+v", e.Sequence, e.DeadLetter)
@@ -153,7 +152,7 @@ func TestTenConsumers(t *testing.T) {
 		}
 		return nil
 	}))
-	require.Equal(t, scenarioEvents, letters)
+	require.Equal(t, scenarioEvents, deadLetters)
 
 	broken.Store(false)
 	again := redelivery.NewRedeliverer(b.JS, pub, redelivery.Config{
@@ -185,7 +184,6 @@ func TestTenConsumers(t *testing.T) {
 	require.EqualValues(t, scenarioEvents, teams[3].total.Load())
 }
 
-// settled says that a durable has nothing left to do.
 func settled(t *testing.T, js jetstream.JetStream, name string) bool {
 	t.Helper()
 	c, err := js.Consumer(context.Background(), "HOOKSPAN_EVENTS", name)

@@ -15,9 +15,9 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// rivalled is a rig beside a program that takes each message id before it is used: those
-// of letters as user app, those of copies as a program of an external NATS that may write
-// copies for a consumer of its own.
+// rivalled returns a rig beside a program that takes each message id in advance: those of dead
+// letters as user app, those of copies as a program of an external NATS that may write copies
+// for a consumer of its own.
 func rivalled(t *testing.T) (*rig, *streamtest.Rival) {
 	t.Helper()
 	cfg := streamtest.Config()
@@ -25,10 +25,10 @@ func rivalled(t *testing.T) (*rig, *streamtest.Rival) {
 	cfg.Consumers = []string{"archive"}
 	r := &rig{Bench: streamtest.Start(t, cfg), t: t, handled: map[string]int{}}
 	app := r.App()
-	letters := streamtest.NewRival(r.Bench, app, map[string]string{"HOOKSPAN_DEAD": "hookspan.dead.mine.x"})
+	deadLetters := streamtest.NewRival(r.Bench, app, map[string]string{"HOOKSPAN_DEAD": "hookspan.dead.mine.x"})
 	copies := streamtest.NewRival(r.Bench, r.JS, map[string]string{"HOOKSPAN_EVENTS": "hookspan.again.mine.x"})
 	r.re = r.redeliverer(copies)
-	return r, letters
+	return r, deadLetters
 }
 
 func (r *rig) start(run func(context.Context) error) {
@@ -38,7 +38,6 @@ func (r *rig) start(run func(context.Context) error) {
 	r.t.Cleanup(func() { cancel(); require.NoError(r.t, <-done) })
 }
 
-// count is how many messages of the subjects the stream has.
 func (r *rig) count(stream, subjects string) (n int) {
 	r.t.Helper()
 	s, err := r.JS.Stream(r.t.Context(), stream)
@@ -51,8 +50,8 @@ func (r *rig) count(stream, subjects string) (n int) {
 	return n
 }
 
-// A letter of a program that gave up is there although somebody else used its id, and
-// once although its advisory comes twice.
+// The dead letter of a given-up event is stored although another program used its id, and once
+// although its advisory comes twice.
 func TestReaperBelievesNoDuplicate(t *testing.T) {
 	t.Parallel()
 	r, store := rivalled(t)
@@ -78,8 +77,8 @@ func TestReaperBelievesNoDuplicate(t *testing.T) {
 	require.EqualValues(t, 2, r.deadLetters())
 }
 
-// What came due is brought back, or becomes a letter when it is no event, although
-// somebody else used the id.
+// A due message is brought back, or becomes a dead letter when it is no event, although another
+// program used the id.
 func TestMoverBelievesNoDuplicate(t *testing.T) {
 	t.Parallel()
 	r, _ := rivalled(t)
@@ -99,8 +98,8 @@ func TestMoverBelievesNoDuplicate(t *testing.T) {
 	require.Len(t, store.Taken(), 2)
 }
 
-// What an operator gives again is given although somebody else used the id, or although
-// the copy was removed: only then does its letter go.
+// A redriven event is stored although another program used the id, or the copy was removed:
+// only then is its dead letter removed.
 func TestRedelivererBelievesNoDuplicate(t *testing.T) {
 	t.Parallel()
 	r, _ := rivalled(t)
@@ -111,8 +110,8 @@ func TestRedelivererBelievesNoDuplicate(t *testing.T) {
 	require.NoError(t, err)
 	r.publish("a", "b")
 	e := streamtest.Event("a")
-	letter := bridge.DeadLetter{Consumer: "team", Cause: bridge.DeadPermanent, Subject: r.Names.SubjectOf(e), Sequence: 1}
-	_, err = r.JS.PublishMsg(ctx, &nats.Msg{Subject: r.Names.Dead("team", letter.Subject), Header: nats.Header(letter.Header(e.Header())), Data: e.Body})
+	deadLetter := bridge.DeadLetter{Consumer: "team", Cause: bridge.DeadPermanent, Subject: r.Names.SubjectOf(e), Sequence: 1}
+	_, err = r.JS.PublishMsg(ctx, &nats.Msg{Subject: r.Names.Dead("team", deadLetter.Subject), Header: nats.Header(deadLetter.Header(e.Header())), Data: e.Body})
 	require.NoError(t, err)
 
 	report := r.re.Redrive(ctx, adminapi.DeadSelection{}, adminapi.RedeliveryOptions{})

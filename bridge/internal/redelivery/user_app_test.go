@@ -27,11 +27,10 @@ import (
 
 const userPatience = 20 * time.Second
 
-// program is a consumer that a program of another team runs as user app.
 type program struct {
 	*streamtest.Bench
 	t    *testing.T
-	wire chan string // what the server is told of each event
+	wire chan string // the acknowledgements sent to the server
 	logs *observer.ObservedLogs
 	log  *zap.Logger
 }
@@ -47,7 +46,6 @@ func newProgram(t *testing.T) *program {
 	return p
 }
 
-// background runs something until the test ends.
 func (p *program) background(run func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -78,8 +76,8 @@ func (p *program) told(verdict string) {
 	}
 }
 
-// Everything that a consumer does it does as user app of the embedded server, whose waits
-// go through the bridge.
+// A consumer works completely as user app of the embedded server; its waits go through the
+// bridge.
 func TestConsumerAsUserApp(t *testing.T) {
 	t.Parallel()
 	p := newProgram(t)
@@ -115,13 +113,13 @@ func TestConsumerAsUserApp(t *testing.T) {
 	require.Empty(t, violations)
 }
 
-// User app sees whether a dead letter is its own: what another program of that user has
-// stored under its id is not, and the log says so.
+// User app recognises its own dead letter: a message of another program under its id is not
+// one, and the log says so.
 func TestAppBelievesNoDuplicate(t *testing.T) {
 	t.Parallel()
 	p := newProgram(t)
 	event := streamtest.Event("pred_1")
-	// On the subject and with the body of the letter, and no letter all the same.
+	// On the subject and with the body of the dead letter, but without its header.
 	_, err := p.App().PublishMsg(t.Context(), &nats.Msg{
 		Subject: p.Names.Dead("team", p.Names.SubjectOf(event)), Data: event.Body, Header: nats.Header{bridge.HeaderMsgID: {"dead:team:" + event.ID + ":0"}},
 	})
@@ -138,13 +136,13 @@ func TestAppBelievesNoDuplicate(t *testing.T) {
 	require.Len(t, said, 1)
 	require.Contains(t, said[0].Message, "message 1 of stream HOOKSPAN_DEAD")
 
-	// The same letter again, as after a crash, is there already.
+	// The same dead letter again, as after a crash, is a duplicate.
 	require.NoError(t, p.JS.DeleteConsumer(t.Context(), "HOOKSPAN_EVENTS", "team"))
 	p.told("+TERM permanent")
 	require.EqualValues(t, 2, p.Messages(t, "HOOKSPAN_DEAD"))
 }
 
-// Who may let events of one consumer wait cannot send any to another one.
+// A program that may let events of one consumer wait cannot send any to another one.
 func TestScheduleForAnotherConsumerIsADeadLetterOfItsOwn(t *testing.T) {
 	t.Parallel()
 	p := newProgram(t)
@@ -160,14 +158,14 @@ func TestScheduleForAnotherConsumerIsADeadLetterOfItsOwn(t *testing.T) {
 	require.NoError(t, err)
 	m, err := dead.GetLastMsgForSubject(t.Context(), p.Names.AllDead("mine"))
 	require.NoError(t, err)
-	letter, err := bridge.DecodeDeadLetter(bridge.Header(m.Header))
+	deadLetter, err := bridge.DecodeDeadLetter(bridge.Header(m.Header))
 	require.NoError(t, err)
-	require.Equal(t, bridge.DeadUndecodable, letter.Cause)
-	require.Contains(t, letter.Error, "not for that consumer")
+	require.Equal(t, bridge.DeadUndecodable, deadLetter.Cause)
+	require.Contains(t, deadLetter.Error, "not for that consumer")
 	require.EqualValues(t, 0, p.Messages(t, "HOOKSPAN_EVENTS"))
 }
 
-// provisionRights are what docs/operations.md says that hookspan provision needs.
+// provisionRights are the permissions that docs/operations.md lists for hookspan provision.
 var provisionRights = []string{
 	"$JS.API.STREAM.INFO.*", "$JS.API.STREAM.CREATE.*", "$JS.API.STREAM.UPDATE.*", "$JS.API.CONSUMER.INFO.*.*", "$JS.API.CONSUMER.CREATE.>",
 }

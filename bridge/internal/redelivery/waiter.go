@@ -24,9 +24,8 @@ const (
 	maxWaiting    = 1024
 )
 
-// waitsOfAll and waitsOfOne are how many events the consumers of other programs may let
-// wait, all together and each: the burst is for a target that is down, when everything
-// fails at once.
+// waitsOfAll and waitsOfOne are the rates at which all other programs, and each, may let events
+// wait. The burst is for a failed target, when everything fails at once.
 var (
 	waitsOfAll = quota.Rate{PerSecond: 400, Burst: 20_000}
 	waitsOfOne = quota.Rate{PerSecond: 200, Burst: 10_000}
@@ -35,18 +34,17 @@ var (
 // WaiterConfig of a [Waiter].
 type WaiterConfig struct {
 	Names bridge.Names
-	// Alarms is told when programs let more wait than they may.
+	// Alarms is told when programs exceed their quota.
 	Alarms bridge.Alarmer
 	// Logger nil logs nothing.
 	Logger *zap.Logger
 }
 
-// Waiter lets events wait for programs of other accounts. They publish as if to the
-// stream itself, and are answered as the stream answers; but a header that the server
-// obeys, such as one that removes the schedule of another consumer, goes no further,
-// and what waits may only come back to the consumer that it is of. Only an event that is
-// stored can wait, for a durable that exists, and within a quota. Any number of
-// processes may run one.
+// Waiter lets events wait for programs of other accounts. They publish as if to the stream
+// itself, and get its answers. But no header that the server obeys goes on to the stream, for
+// example one that removes the schedule of another consumer, and an event may only come back to
+// the consumer that let it wait. Only stored events can wait, for an existing durable, within a
+// quota. Any number of processes may run one.
 type Waiter struct {
 	js     jetstream.JetStream
 	events streamread.Handle
@@ -72,7 +70,6 @@ func (w *Waiter) Run(ctx context.Context) error {
 	}.Run(ctx, w.js.Conn)
 }
 
-// pubAck is the answer of a stream to a publish.
 type pubAck struct {
 	Error    *jetstream.APIError `json:"error,omitempty"`
 	Stream   string              `json:"stream"`
@@ -92,7 +89,6 @@ func (w *Waiter) answer(ctx context.Context, request *nats.Msg) any {
 	return answer
 }
 
-// explain is err as a client of JetStream knows errors.
 func (w *Waiter) explain(subject string, err error) *jetstream.APIError {
 	if refused, ok := errors.AsType[*refusal](err); ok {
 		w.cfg.Logger.Debug("an event may not wait", zap.String("subject", subject), zap.Error(err))
@@ -102,7 +98,7 @@ func (w *Waiter) explain(subject string, err error) *jetstream.APIError {
 		return &jetstream.APIError{Code: 503, ErrorCode: natserr.NoResources, Description: err.Error() + ": have it come again earlier"}
 	}
 	api, ok := errors.AsType[*jetstream.APIError](err)
-	if ok && api.Code == 400 { // the stream refuses it, too large for example
+	if ok && api.Code == 400 { // the stream refuses it, for example as too large
 		return api
 	}
 	w.cfg.Logger.Error("an event cannot be kept until its next attempt", zap.String("subject", subject), zap.Error(err))
@@ -112,8 +108,8 @@ func (w *Waiter) explain(subject string, err error) *jetstream.APIError {
 	return &jetstream.APIError{Code: 503, ErrorCode: natserr.StoreFailed, Description: "the stream of waiting events does not take it"}
 }
 
-// keep returns where the event lies in the stream of waiting events. The error is a
-// [refusal] when the request is to blame.
+// keep stores a waiting event and returns its sequence. The error is a [refusal] when the
+// request is at fault.
 func (w *Waiter) keep(ctx context.Context, request *nats.Msg) (uint64, error) {
 	r, err := w.check(request, time.Now())
 	if err != nil {

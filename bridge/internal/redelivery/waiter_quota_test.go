@@ -15,7 +15,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
 
-// Nothing waits that is not stored as it is, and for no durable that is not there.
+// Only unchanged copies of stored events wait, and only for existing durables.
 func TestOnlyStoredEventsOfDurablesThatExistWait(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -46,7 +46,7 @@ func TestOnlyStoredEventsOfDurablesThatExistWait(t *testing.T) {
 		require.ErrorAs(t, err, &api, name)
 		require.Equal(t, 400, api.Code, name)
 	}
-	// One that comes again for another consumer.
+	// An event that comes again for another consumer.
 	_, err := b.as(stream.PullUser("other")).PublishMsg(ctx, waiting(b.read(b.as(stream.PullUser("other")), "other"), "other", time.Now()))
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return b.Messages(t, "HOOKSPAN_EVENTS") == 3 }, patience, 5*time.Millisecond)
@@ -58,8 +58,8 @@ func TestOnlyStoredEventsOfDurablesThatExistWait(t *testing.T) {
 	require.EqualValues(t, 3, b.Messages(t, "HOOKSPAN_EVENTS"), "two, and one again for the other one")
 }
 
-// A program that lets the same event wait for now over and over uses up what is its own,
-// and neither the stream nor what others may; the alarm says so.
+// A program that keeps letting one event wait until now uses up its own quota, and neither the
+// stream nor the quota of others; an alarm names it.
 func TestWaitsHaveAQuota(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -82,7 +82,7 @@ func TestWaitsHaveAQuota(t *testing.T) {
 	require.NoError(t, err, "another consumer has a quota of its own")
 }
 
-// Each is refused with a reason that the client sees as an error of JetStream.
+// Each is refused with a reason that clients see as an error of JetStream.
 func TestRequestsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -18,8 +18,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
 
-// bench is a server with two pull consumers and one of ours, and what lets events wait
-// and brings them back.
+// bench is a server with two pull consumers, one consumer of the bridge, a waiter and a mover.
 type bench struct {
 	*streamtest.Bench
 	t   *testing.T
@@ -38,7 +37,7 @@ func setup(t *testing.T) *bench {
 	return b
 }
 
-// begin makes durables, and starts what lets events wait and brings them back.
+// begin makes durables, and starts the waiter and the mover.
 func (b *bench) begin(durables ...string) {
 	t := b.t
 	t.Helper()
@@ -64,7 +63,7 @@ func (b *bench) run(r interface{ Run(context.Context) error }) {
 	b.t.Cleanup(func() { cancel(); require.NoError(b.t, <-done) })
 }
 
-// as connects over TCP, as a program that is not ours does.
+// as connects over TCP, as another program.
 func (b *bench) as(user string) jetstream.JetStream {
 	b.t.Helper()
 	password, err := datafolder.ReadSecret(b.Folder.Dir(), user)
@@ -86,7 +85,6 @@ func (b *bench) read(js jetstream.JetStream, consumer string) jetstream.Msg {
 	return m
 }
 
-// nothingWaits returns once the mover has removed what it brought back.
 func (b *bench) nothingWaits() {
 	b.t.Helper()
 	require.Eventually(b.t, func() bool { return b.Messages(b.t, "HOOKSPAN_LATER") == 0 }, patience, 5*time.Millisecond)
@@ -100,7 +98,7 @@ func sequence(m jetstream.Msg) uint64 {
 	return meta.Sequence.Stream
 }
 
-// waiting is what the documentation says: a copy of the message with two headers.
+// waiting returns the documented request: a copy of the message with two headers.
 func waiting(m jetstream.Msg, consumer string, until time.Time) *nats.Msg {
 	header := maps.Clone(m.Headers())
 	tail := m.Subject()
@@ -123,7 +121,6 @@ func TestPullProgramLetsAnEventWait(t *testing.T) {
 	}
 }
 
-// waitsAndComesBack is what a program of the consumer search does.
 func (b *bench) waitsAndComesBack(js jetstream.JetStream) {
 	t := b.t
 	t.Helper()
@@ -132,7 +129,7 @@ func (b *bench) waitsAndComesBack(js jetstream.JetStream) {
 	_, err := b.pub.Publish(ctx, ev)
 	require.NoError(t, err)
 	m := b.read(js, "search")
-	// Twice: a copy that comes again may wait as the event itself.
+	// Twice: a redelivered copy may wait as the event itself.
 	for range 2 {
 		ack, err := js.PublishMsg(ctx, waiting(m, "search", time.Now()))
 		require.NoError(t, err)
@@ -150,8 +147,8 @@ func (b *bench) waitsAndComesBack(js jetstream.JetStream) {
 	b.nothingWaits()
 }
 
-// What a consumer of package consumers counts stays with the copy; where the event itself
-// lies is what is stored, and not what the copy says.
+// The copy keeps the attempts that package consumers counts; its original sequence is that of
+// the stored event, not that of the request.
 func TestCopyKeepsWhatItSaysOfEarlierAttempts(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -173,8 +170,8 @@ func TestCopyKeepsWhatItSaysOfEarlierAttempts(t *testing.T) {
 	require.Equal(t, again, got)
 }
 
-// The stream obeys headers with which one consumer could end the wait of another, or
-// read what waits for it, and wants it done for ever.
+// The stream obeys headers with which one consumer could end the wait of another, read what
+// waits for it, or schedule repeats for ever.
 func TestHeadersThatTheServerObeysGoNoFurther(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -204,7 +201,7 @@ func TestHeadersThatTheServerObeysGoNoFurther(t *testing.T) {
 		maps.Copy(m.Header, headers)
 		_, err = js.PublishMsg(ctx, m)
 		require.NoError(t, err, "%v", headers)
-		// Without a schedule they are all that is left.
+		// Without a schedule only they are left.
 		m.Header.Del("Nats-Schedule")
 		_, err = js.PublishMsg(ctx, m)
 		require.ErrorContains(t, err, "must be @at", "%v", headers)
@@ -223,7 +220,7 @@ func TestHeadersThatTheServerObeysGoNoFurther(t *testing.T) {
 	}
 }
 
-// User app may let events wait for durables of its own, and for nobody else's.
+// User app may let events wait only for durables of its own.
 func TestAppLetsOnlyEventsOfItsOwnWait(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -242,7 +239,7 @@ func TestAppLetsOnlyEventsOfItsOwnWait(t *testing.T) {
 		_, err := js.PublishMsg(short, waiting(event, name, time.Now()))
 		require.Error(t, err, name)
 	}
-	// The answer to a call is published without anybody's rights.
+	// The answer to a call is published without permission checks.
 	for _, call := range []string{"$JS.API.DIRECT.GET.HOOKSPAN_EVENTS", "$JS.API.STREAM.MSG.GET.HOOKSPAN_EVENTS"} {
 		require.NoError(t, js.Conn().PublishRequest(call, "hookspan.later.archive.1", []byte(`{"seq":1}`)))
 	}
@@ -254,15 +251,15 @@ func TestAppLetsOnlyEventsOfItsOwnWait(t *testing.T) {
 	b.nothingWaits()
 }
 
-// In an account where nobody checks, the answer must not go to where the caller could
-// not publish by itself.
+// In an account without permission checks, the answer must not go where the caller could not
+// publish itself.
 func TestAnswerGoesToInboxesOnly(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	sub, err := b.NC.SubscribeSync("hookspan.>")
 	require.NoError(t, err)
 	require.NoError(t, b.NC.PublishRequest("hookspan.wait.search.1", "hookspan.events.get3w.prediction.completed.forged", nil))
-	for range 2 * waitersAtOnce { // so many that the first was seen to
+	for range 2 * waitersAtOnce { // so many that the first was answered
 		_, err := b.NC.Request("hookspan.wait.search.2", nil, patience)
 		require.NoError(t, err)
 	}

@@ -20,17 +20,17 @@ import (
 )
 
 const (
-	// maxWait is how long an event may wait: as long as a consumer of ours may let
-	// it, and what clocks differ by.
+	// maxWait is how long an event may wait: the longest wait of consumers in Go, and a margin
+	// for clocks.
 	maxWait = 7*24*time.Hour + time.Minute
-	// maxTailTokens bounds a subject behind its consumer: the longest one of an event
-	// has twelve.
+	// maxTailTokens bounds the part of a subject after the consumer: that of an event has up to
+	// twelve tokens.
 	maxTailTokens = 16
-	// maxRefusal bounds what a client is told, in bytes.
+	// maxRefusal bounds an error text to a client, in bytes.
 	maxRefusal = 512
 )
 
-// refusal is why a request is refused, as its client is told.
+// refusal is the error that the client gets.
 type refusal jetstream.APIError
 
 func (r *refusal) Error() string { return r.Description }
@@ -39,16 +39,15 @@ func refuse(code jetstream.ErrorCode, format string, args ...any) error {
 	return &refusal{Code: 400, ErrorCode: code, Description: printable.Truncate(fmt.Sprintf(format, args...), maxRefusal)}
 }
 
-// waitRequest is one that can be granted if its event is stored.
+// waitRequest is a valid request whose event may not be stored.
 type waitRequest struct {
 	consumer string
 	subject  string // where the event is to wait
-	target   string // where it goes when its time has come
+	target   string // where the event goes when due
 	at       time.Time
 	again    bridge.Again
 	event    *bridge.Event
-	// copied says where the message lies of which the request is a copy, the most
-	// likely one first.
+	// copied are the sequences where the original message may be, the most likely first.
 	copied []uint64
 }
 
@@ -79,8 +78,8 @@ func (w *Waiter) check(request *nats.Msg, now time.Time) (*waitRequest, error) {
 	}, nil
 }
 
-// message returns what waits, made of the message that is stored and not of what the
-// request says of it. The error is a [refusal] when there is no such message.
+// message returns the waiting message, made of the stored message and not of the request. The
+// error is a [refusal] when there is no such message.
 func (w *Waiter) message(ctx context.Context, r *waitRequest) (*nats.Msg, error) {
 	found, err := w.stored(ctx, r)
 	if err != nil {
@@ -99,7 +98,6 @@ func (w *Waiter) message(ctx context.Context, r *waitRequest) (*nats.Msg, error)
 	return &nats.Msg{Subject: r.subject, Header: nats.Header(r.again.Header(header)), Data: found.Data}, nil
 }
 
-// stored finds the message that a request is a copy of.
 func (w *Waiter) stored(ctx context.Context, r *waitRequest) (*jetstream.RawStreamMsg, error) {
 	stream, err := w.events.Open(ctx, w.js, w.cfg.Names.EventsStream())
 	if err != nil {
@@ -124,12 +122,12 @@ func (w *Waiter) stored(ctx context.Context, r *waitRequest) (*jetstream.RawStre
 	return nil, refuse(jetstream.JSErrCodeBadRequest, "only an event that is stored can wait: its stream sequence is the last token of the subject, and body and headers are those of the message")
 }
 
-// mayRead reports whether a message is not one that comes again for another consumer.
+// mayRead reports whether the message is not one that comes again for another consumer.
 func (w *Waiter) mayRead(consumer, subject string) bool {
 	return !w.cfg.Names.IsAgain(subject) || strings.HasPrefix(subject, strings.TrimSuffix(w.cfg.Names.AllAgain(consumer), ">"))
 }
 
-// exists returns a [refusal] for a consumer that has no durable.
+// exists returns a [refusal] if the consumer has no durable.
 func (w *Waiter) exists(ctx context.Context, consumer string) error {
 	_, err := w.js.Consumer(ctx, w.cfg.Names.EventsStream(), consumer)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
@@ -141,8 +139,8 @@ func (w *Waiter) exists(ctx context.Context, consumer string) error {
 	return nil
 }
 
-// parseSchedule reads "@at" and a time of RFC 3339, the one schedule that an event may
-// have. What is over is now.
+// parseSchedule reads "@at" and an RFC 3339 time, the only schedule allowed. A past time counts
+// as now.
 func parseSchedule(text string, now time.Time) (time.Time, error) {
 	clock, ok := strings.CutPrefix(text, "@at ")
 	at, err := time.Parse(time.RFC3339, clock)
@@ -158,8 +156,8 @@ func parseSchedule(text string, now time.Time) (time.Time, error) {
 	return at, nil
 }
 
-// isTail reports whether subject is the pattern, which ends in ">", with a few legal
-// tokens in the place of that.
+// isTail reports whether subject matches pattern, which ends in ">", with a few legal tokens
+// for the ">".
 func isTail(subject, pattern string) bool {
 	tail, ok := strings.CutPrefix(subject, strings.TrimSuffix(pattern, ">"))
 	tokens := strings.Split(tail, ".")

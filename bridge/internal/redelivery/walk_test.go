@@ -17,8 +17,8 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// What the server cannot read in the middle of a stream does not end a walk: what lies
-// behind it is visited, as far as the server can read it.
+// Unreadable messages in the middle of a stream do not end a walk: it visits the readable ones
+// behind them.
 func TestWalkGoesOnBehindDamage(t *testing.T) {
 	t.Parallel()
 	for name, harm := range map[string]func(t *testing.T, f *os.File, size int64){
@@ -44,11 +44,11 @@ func walkDamaged(t *testing.T, restarted bool, harm func(t *testing.T, f *os.Fil
 	cfg.Streams.MaxBytes = 1 << 30
 	b := streamtest.StartIn(t, dir, cfg)
 	ev := streamtest.Event("a")
-	letter := bridge.DeadLetter{Consumer: "team", Cause: bridge.DeadPermanent, Subject: b.Names.Event(ev.Source, ev.Status, ev.Model)}
+	deadLetter := bridge.DeadLetter{Consumer: "team", Cause: bridge.DeadPermanent, Subject: b.Names.Event(ev.Source, ev.Status, ev.Model)}
 	body := bytes.Repeat([]byte("x"), 200<<10)
 	for range count { // three blocks of the store
 		_, err := b.JS.PublishMsgAsync(&nats.Msg{
-			Subject: b.Names.Dead("team", letter.Subject), Header: nats.Header(letter.Header(ev.Header())), Data: body,
+			Subject: b.Names.Dead("team", deadLetter.Subject), Header: nats.Header(deadLetter.Header(ev.Header())), Data: body,
 		})
 		require.NoError(t, err)
 	}

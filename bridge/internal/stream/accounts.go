@@ -12,37 +12,35 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/guestcalls"
 )
 
-// Users of the embedded server.
 const (
 	// AppUser is for the programs of other teams. Its password is the secret
 	// of the data folder of the same name.
 	AppUser = "app"
-	// ownUser is this process; its password is never written anywhere.
+	// ownUser is this process; its password is never stored.
 	ownUser = "hookspan"
 )
 
-// The streams lie in one account, user "app" lives in another one and sees of it
-// what is exported. Rights of a user alone would not do: nobody checks the reply
-// subject of a request, and the server sends its answer there, into any stream
-// of the requester's account.
+// The streams are in one account, and user "app" is in another one that sees only what is
+// exported to it. Permissions of a user in the same account would not be enough: the server
+// does not check the reply subject of a request, and would send its answer there, into any
+// stream of the requester's account.
 const (
 	ownAccount = "HOOKSPAN"
 	appAccount = "APP"
 )
 
-// appServices is what user "app" may write: acknowledgements, what its consumers must
-// remember, and their dead letters. Calls that are answered are [guestcalls.Allowed].
-// Nothing here publishes an event, or deletes, pauses or purges anything.
+// appServices are the subjects that user "app" may publish to: acknowledgements, the attempt
+// records of its consumers, and their dead letters; [guestcalls.Allowed] has the answered
+// calls. None of them publishes an event, or deletes, pauses or purges anything.
 func appServices(n bridge.Names) []string {
 	return []string{"$JS.ACK." + n.EventsStream() + ".>", n.AttemptsSubject(">"), n.DeadSubjects()[0]}
 }
 
-// appPull is the one call that is answered more than once: the event, and
-// heartbeats until it comes.
+// appPull is the only call with several answers: the event, and heartbeats until then.
 func appPull(n bridge.Names) string { return "$JS.API.CONSUMER.MSG.NEXT." + n.EventsStream() + ".>" }
 
-// appDenied keeps user "app" from the consumers of this process, and from records of
-// expired events: the janitor believes those, and would remove what nobody handled.
+// appDenied keeps user "app" from the consumers of this process and from records of expired
+// events: the janitor relies on those records, and would purge unhandled events.
 func appDenied(n bridge.Names, owned []string) []string {
 	out := []string{n.AllExpired()}
 	for _, c := range owned {
@@ -59,9 +57,8 @@ func appDenied(n bridge.Names, owned []string) []string {
 	return out
 }
 
-// accounts is the part of the server's configuration about accounts and users,
-// in the server's own language. Pull are the passwords of the consumers that a
-// program of their own reads.
+// accounts returns the accounts and users in the server's configuration language. pull has the
+// passwords of pull consumers that are read by a program of their own.
 func accounts(n bridge.Names, owned []string, ownPassword, appPassword string, pull map[string]string) (string, error) {
 	own, err := hash(ownPassword)
 	if err != nil {
@@ -90,18 +87,18 @@ func accounts(n bridge.Names, owned []string, ownPassword, appPassword string, p
 	return text.String(), nil
 }
 
-// account is one beside ours, with one user.
+// account is an account of other programs, with one user.
 type account struct {
 	name, user, password string
-	connections          int // at most
-	// services are what it may call, but for those that are denied.
+	connections          int
+	// services are the subjects that it may call, except denied.
 	services, denied []string
-	// redirected is what the bridge answers, by the subject on which that arrives with us.
-	// Most of it is published as if to JetStream: the stream of waiting events obeys headers, whoever makes durables
-	// could use them up, whoever reads much the memory, and whoever asks much the one queue
-	// in which the server works off what it is asked.
+	// redirected are the calls that the bridge answers, by the subject on which they arrive in
+	// our account. Most look like calls of JetStream, which cannot serve them safely: the
+	// stream of waiting events obeys headers, and a program could use up the durables of a
+	// stream, the memory, or the server's only queue of API calls.
 	redirected map[string]string
-	// stream is what it can listen to, if anything.
+	// stream is a subject that it can subscribe to, if any.
 	stream string
 }
 
@@ -122,17 +119,16 @@ func appAccountOf(n bridge.Names, owned []string, password string) account {
 	}
 }
 
-// PullUser is the user of the program that reads one pull consumer. Its password is
-// the secret of the data folder of the same name.
+// PullUser is the user of the program of one pull consumer. The secret of the same name in the
+// data folder is its password.
 func PullUser(consumer string) string { return "consumer-" + consumer }
 
-// pullAccount is for the program of one pull consumer. It has an account of its own,
-// so that any client works with the inboxes that it makes by default and nobody else
-// can listen to them. It reads its durable, and lets its events wait; it sees no
-// stream, and nothing of other consumers.
+// pullAccount is the account of the program of one pull consumer. In an account of its own, any
+// client works with its default inboxes, and nobody else can read them. The program reads its
+// durable and lets its events wait; it has no access to streams or other consumers.
 func pullAccount(n bridge.Names, consumer, password string) account {
 	durable := n.EventsStream() + "." + consumer
-	const jsInfo = "$JS.API.INFO" // several clients ask for it first
+	const jsInfo = "$JS.API.INFO" // several clients call it first
 	info := "$JS.API.CONSUMER.INFO." + durable
 	return account{
 		name: "PULL_" + consumer, user: PullUser(consumer), password: password, connections: pullConnections,
@@ -148,7 +144,7 @@ func pullAccount(n bridge.Names, consumer, password string) account {
 	}
 }
 
-// config is the account in the server's own language.
+// config returns the account in the server's configuration language.
 func (a account) config() (string, error) {
 	password, err := hash(a.password)
 	if err != nil {
@@ -160,7 +156,7 @@ func (a account) config() (string, error) {
 	}
 	publish := slices.Clone(a.services)
 	for _, arrives := range slices.Sorted(maps.Keys(a.redirected)) {
-		// Which of its programs asks is shared, so that each has a quota of its own.
+		// Sharing identifies the program, so that each has its own quota.
 		fmt.Fprintf(&imports, "{service: {account: %s, subject: %q}, to: %q, share: true}\n", ownAccount, arrives, a.redirected[arrives])
 		publish = append(publish, a.redirected[arrives])
 	}
@@ -181,7 +177,7 @@ imports: [
 `, a.name, a.connections, programSubscriptions, a.user, password, quoted(publish), quoted(a.denied), quoted(listen), imports.String()), nil
 }
 
-// ownAccountAlone is [accounts] for a server that nobody else enters.
+// ownAccountAlone is [accounts] for a server without other programs.
 func ownAccountAlone(password string) (string, error) {
 	own, err := hash(password)
 	if err != nil {
@@ -198,8 +194,7 @@ func quoted(subjects []string) string {
 	return strings.Join(out, ", ")
 }
 
-// hash uses the lowest cost: a password here is 130 random bits, which nobody
-// guesses at any cost.
+// hash uses the lowest cost: a password has 130 random bits, beyond guessing at any cost.
 func hash(password string) (string, error) {
 	h, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
 	if err != nil {

@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	// alarmFresh is how long an alarm is not repeated.
+	// alarmFresh is how long a repeated alarm is only counted.
 	alarmFresh = 10 * time.Minute
-	// alarmSubjects is how many alarms of one kind can be fresh. A subject may
-	// come from outside; what is beyond is counted and nothing else.
+	// alarmSubjects bounds the fresh alarms of one kind, since subjects may come from outside.
+	// Alarms beyond it are only counted.
 	alarmSubjects = 64
-	// alarmKinds bounds the kinds that are told apart, far above those there are.
+	// alarmKinds bounds the kinds that are told apart; it is far above the number of kinds.
 	alarmKinds      = 64
 	alarmsWaiting   = 256
 	alarmTimeout    = 5 * time.Second
@@ -32,8 +32,8 @@ const (
 	alarmKindOfRest = "other"
 )
 
-// Alarms logs alarms, counts them and keeps them in the stream of alarms. It is
-// safe for concurrent use.
+// Alarms logs and counts alarms, and stores them in the stream of alarms. It is safe for
+// concurrent use.
 type Alarms struct {
 	names   bridge.Names
 	log     *zap.Logger
@@ -42,12 +42,11 @@ type Alarms struct {
 	dropped prometheus.Counter
 
 	mu    sync.Mutex
-	fresh map[string]map[string]time.Time // kind, subject, when it was logged
+	fresh map[string]map[string]time.Time // by kind and subject: when it was logged
 }
 
-// NewAlarms returns alarms that are kept once [Alarms.Run] runs. Up to 256 wait for
-// that. They need no store before, so that connections can raise some while it is
-// opened.
+// NewAlarms returns alarms that [Alarms.Run] stores; up to 256 wait for that. It needs no
+// store, so that connections can raise alarms before the store is open.
 func NewAlarms(names bridge.Names, log *zap.Logger) *Alarms {
 	a := &Alarms{
 		names: names, log: log,
@@ -61,24 +60,23 @@ func NewAlarms(names bridge.Names, log *zap.Logger) *Alarms {
 		fresh: map[string]map[string]time.Time{},
 	}
 	for _, kind := range bridge.AlarmKinds {
-		a.total.WithLabelValues(kind) // a zero, and not nothing, until the first
+		a.total.WithLabelValues(kind) // present as zero from the start
 	}
 	return a
 }
 
-// Collectors are the metrics.
+// Collectors returns the metrics.
 func (a *Alarms) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{a.total, a.dropped}
 }
 
-// Raise counts the alarm. Unless one of the same kind and subject was raised
-// within the last 10 minutes it also logs it and hands it to [Alarms.Run]. It
-// never blocks.
+// Raise counts the alarm. Unless one of the same kind and subject was raised within the last 10
+// minutes, it also logs the alarm and hands it to [Alarms.Run]. It never blocks.
 func (a *Alarms) Raise(alarm bridge.Alarm) {
 	if alarm.Time.IsZero() {
 		alarm.Time = time.Now()
 	}
-	alarm.Text = printable.Sentences(alarm.Text) // one line, also of an error that has several
+	alarm.Text = printable.Sentences(alarm.Text) // one line, also for an error of several lines
 	kind, isNew := a.remember(alarm)
 	a.total.WithLabelValues(kind).Inc()
 	if !isNew {
@@ -87,7 +85,7 @@ func (a *Alarms) Raise(alarm bridge.Alarm) {
 	a.log.Error(alarm.Text, zap.String("alarm", alarm.Kind), zap.String("subject", alarm.Subject), zap.Any("details", alarm.Details))
 	text, err := json.Marshal(alarm)
 	if err != nil || len(text) > maxAlarmBytes {
-		alarm.Details = nil // logged they are
+		alarm.Details = nil // not JSON, but logged above
 		text, err = json.Marshal(alarm)
 	}
 	if err != nil {
@@ -106,7 +104,7 @@ func (a *Alarms) Raise(alarm bridge.Alarm) {
 	}
 }
 
-// remember returns the kind to count by, and whether the alarm is news.
+// remember returns the kind to count by, and whether the alarm is fresh.
 func (a *Alarms) remember(alarm bridge.Alarm) (kind string, isNew bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -136,8 +134,8 @@ func (a *Alarms) drop(kind string, err error) {
 	a.log.Error("an alarm could not be kept in the stream of alarms", zap.String("alarm", kind), zap.Error(err))
 }
 
-// Run keeps alarms through store until ctx ends, and returns nil. While the store is away they wait; at the end
-// those that wait are tried once more, for a second.
+// Run stores alarms until ctx ends, and returns nil. While the store is away they wait; at the
+// end Run tries the waiting ones once more, for a second.
 func (a *Alarms) Run(ctx context.Context, store Storer) error {
 	for {
 		select {
@@ -158,7 +156,7 @@ func (a *Alarms) Run(ctx context.Context, store Storer) error {
 func (a *Alarms) keep(ctx context.Context, store Storer, m *nats.Msg) bool {
 	ctx, cancel := context.WithTimeout(ctx, alarmTimeout)
 	defer cancel()
-	// Store may change its message, and the next try needs it as it was.
+	// Store may change its message, and a retry needs the original.
 	_, err := store.Store(ctx, a.names.AlarmsStream(), &nats.Msg{Subject: m.Subject, Header: nats.Header{
 		bridge.HeaderMsgID: m.Header[bridge.HeaderMsgID],
 	}, Data: m.Data})

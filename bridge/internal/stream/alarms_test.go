@@ -40,7 +40,7 @@ func TestAlarmsAreLoggedCountedAndKept(t *testing.T) {
 	require.Equal(t, 3, logs.Len(), "the same one is not repeated")
 	require.Zero(t, b.Messages(t, "HOOKSPAN_ALARMS"))
 
-	// What was raised while the store was away is kept once it is there.
+	// Alarms that were raised while the store was away are stored once it is back.
 	pub.SetFit(true)
 	stop()
 	require.NoError(t, <-done)
@@ -77,8 +77,8 @@ hookspan_alarms_dropped_total 0
 	require.Zero(t, counted[bridge.AlarmExpired])
 }
 
-// However many are raised, and by whoever: memory is bounded and Raise returns,
-// with nobody there to keep them.
+// Whatever the number and origin of alarms, memory is bounded and Raise returns, even if
+// nothing stores them.
 func TestAlarmsAreBounded(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zap.ErrorLevel)
@@ -95,7 +95,7 @@ func TestAlarmsAreBounded(t *testing.T) {
 	require.Equal(t, 65*64-256, dropped)
 }
 
-// An error of several lines is one line in the log and in the stream.
+// An error of several lines becomes one line in the log and in the stream.
 func TestAlarmTextIsOneLine(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zap.ErrorLevel)

@@ -6,17 +6,15 @@ import (
 )
 
 const (
-	// breakAfter is how many publishes in a row must fail before the next ones
-	// are not tried.
+	// breakAfter is how many publishes in a row must fail before the breaker opens.
 	breakAfter = 3
-	// probeEvery is how often one is tried nevertheless, and how often a
-	// connection that serves nothing is given up for another server's.
+	// probeEvery is the time between two probes while the breaker is open, and between two
+	// changes of a server that does not serve.
 	probeEvery = 2 * time.Second
 )
 
-// breaker remembers whether NATS takes messages, so that only few of them wait
-// for an answer that does not come. Its zero value is closed: everything is
-// tried.
+// breaker remembers whether NATS takes messages, so that only few messages wait in vain for an
+// answer. Its zero value is closed: every message is tried.
 type breaker struct {
 	mu       sync.Mutex
 	failures int
@@ -24,8 +22,8 @@ type breaker struct {
 	moved    time.Time
 }
 
-// allow reports whether a message may be tried. While the breaker is open that
-// is one every probeEvery, and none while somebody else probes.
+// allow reports whether a message may be tried: while the breaker is open, one every
+// probeEvery, and none while another goroutine probes.
 func (b *breaker) allow(now time.Time, probing bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -39,7 +37,6 @@ func (b *breaker) allow(now time.Time, probing bool) bool {
 	return true
 }
 
-// succeeded closes the breaker.
 func (b *breaker) succeeded() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -10,21 +10,20 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// SetAlarms has the publisher tell of messages that have the id of another one. Without
-// it nobody is told. It must be called before anything is published.
+// SetAlarms sets who is told of messages with the id of another one; nobody by default. It must
+// be called before the first publish.
 func (p *Publisher) SetAlarms(alarms bridge.Alarmer) { p.alarms = alarms }
 
-// confirm looks up what the stream calls a duplicate, and stores m after all when
-// something else has its id, or nothing any more; see [streamread.Check]. Dead letters need that,
-// because the programs of other teams write to their stream, and so do copies that come
-// again for a consumer, and deliveries in quarantine, which an operator can have dropped.
+// confirm looks up the message that the stream calls a duplicate, and stores m after all if the
+// id belongs to another message or to none any more; see [streamread.Check]. Dead letters need
+// this because programs of other teams write to their stream; so do redelivered copies, and
+// quarantined deliveries, which an operator can have dropped.
 //
-// Events are not looked up: webhooks that are sent again are many, and wait for the
-// answer. Nobody but processes of a bridge can write to their subjects. Programs of other
-// accounts cannot publish there, and what processes of a bridge publish for them has an
-// id of another form: an announcement ends with "/watch/" and the digest of its own body,
-// and a copy that waited begins with the consumer and ends with a number. And no event is
-// removed before its id is forgotten, but by an operator's hand.
+// Events are not looked up: repeated webhooks are frequent and wait for the answer, and only
+// bridges can publish to event subjects. What bridges publish there for other programs has ids
+// of another form: an announcement ends in "/watch/" and the digest of its own body, a copy
+// that waited begins with the consumer and ends in a number. And only an operator can remove an
+// event before its id is forgotten.
 func (p *Publisher) confirm(ctx context.Context, stream string, m *nats.Msg, r result) result {
 	if r.err != nil || !r.ack.Duplicate || r.ack.Stream != stream || stream == p.names.EventsStream() && !p.names.IsAgain(m.Subject) {
 		return r
@@ -41,8 +40,8 @@ func (p *Publisher) confirm(ctx context.Context, stream string, m *nats.Msg, r r
 		},
 	}
 	if stream == p.names.QuarantineStream() {
-		// Its ids are made of all that is kept of a delivery but when and from where it
-		// came, and nobody else writes there.
+		// Ids of kept deliveries cover everything but time and origin of the receipt, and only
+		// bridges write there.
 		check.Same = func(*jetstream.RawStreamMsg, *nats.Msg) bool { return true }
 	}
 	r.ack, r.err = check.Confirm(ctx, m, r.ack)

@@ -16,29 +16,27 @@ import (
 	"github.com/hookspan/hookspan/internal/redial"
 )
 
-// inboxPrefix keeps answers to this process out of the inboxes that other users
-// may read.
+// inboxPrefix keeps answers to this process out of inboxes that other users may read.
 const inboxPrefix = "_INBOX_hookspan"
 
-// ExternalConfig says how to reach a NATS that runs elsewhere. At most one of
-// Creds, NKeySeed and User is set.
+// ExternalConfig says how to reach an external NATS. At most one of Creds, NKeySeed and User is
+// set.
 type ExternalConfig struct {
-	// URL is one address or several with commas between.
+	// URL is one address or several, separated by commas.
 	URL string
-	// Creds is the path of a credentials file, read again at each connection.
+	// Creds is the path of a credentials file, read at each connection.
 	Creds string
 	// NKeySeed is the path of a file with an nkey seed.
 	NKeySeed string
 	User     string
-	// Password returns that of User; it is called at each connection. Required with
-	// User.
+	// Password returns the password of User, and is required with it; it is called at each
+	// connection.
 	Password func() string
-	// CA, Cert and Key are paths of PEM files; Cert and Key come together.
+	// CA, Cert and Key are paths of PEM files; Cert and Key belong together.
 	CA, Cert, Key string
 }
 
-// CheckExternal returns an error when files that the configuration names cannot be used.
-// It connects to nobody.
+// CheckExternal returns an error if a configured file cannot be used. It does not connect.
 func CheckExternal(cfg ExternalConfig) error {
 	options, err := cfg.files()
 	if err != nil {
@@ -58,7 +56,6 @@ func CheckExternal(cfg ExternalConfig) error {
 	return nil
 }
 
-// files are the options that are read from files.
 func (cfg ExternalConfig) files() ([]nats.Option, error) {
 	var opts []nats.Option
 	if cfg.NKeySeed != "" {
@@ -77,9 +74,8 @@ func (cfg ExternalConfig) files() ([]nats.Option, error) {
 	return opts, nil
 }
 
-// Connect returns a connection to an external NATS. It does not fail because
-// nobody can be reached: it goes on trying for ever, and until then publishes
-// fail at once.
+// Connect returns a connection to an external NATS. Unreachable servers are no error: the
+// connection retries for ever, and publishes fail at once meanwhile.
 func Connect(cfg ExternalConfig, name string, log *zap.Logger) (*nats.Conn, error) {
 	files, err := cfg.files()
 	if err != nil {
@@ -94,7 +90,7 @@ func Connect(cfg ExternalConfig, name string, log *zap.Logger) (*nats.Conn, erro
 	}
 	nc, err := nats.Connect(cfg.URL, opts...)
 	if u, ok := errors.AsType[*url.Error](err); ok {
-		err = u.Err // without the address, which people write passwords into
+		err = u.Err // without the address, which may contain a password
 	}
 	if err != nil {
 		return nil, fmt.Errorf("connecting to NATS: %w", err)
@@ -102,23 +98,21 @@ func Connect(cfg ExternalConfig, name string, log *zap.Logger) (*nats.Conn, erro
 	return nc, nil
 }
 
-// connOptions are what every connection of ours has in common.
 func connOptions(name string, log *zap.Logger) []nats.Option {
 	log = log.Named("nats").With(zap.String("connection", name))
 	return []nats.Option{
 		nats.Name(name),
 		nats.CustomInboxPrefix(inboxPrefix),
-		// A publish while the connection is away must fail, not be sent later
-		// behind the back of whoever was told that it failed.
+		// A publish without a connection must fail at once: a buffered one would be sent later,
+		// after its caller was told that it failed.
 		nats.ReconnectBufSize(-1),
 		nats.MaxReconnects(-1),
-		// Credentials that are refused may be accepted again: they are rotated, or the
-		// configuration of NATS is put right.
+		// Refused credentials may be accepted later, after a rotation or a fix in NATS.
 		nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectWait(500 * time.Millisecond),
 		nats.ReconnectJitter(250*time.Millisecond, time.Second),
 		nats.Timeout(2 * time.Second),
-		// Finds a connection that only one side still has, in 10 to 15 s.
+		// Detects a half-open connection in 10 to 15 s.
 		nats.PingInterval(5 * time.Second),
 		nats.MaxPingsOutstanding(2),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
@@ -129,13 +123,13 @@ func connOptions(name string, log *zap.Logger) []nats.Option {
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			log.Info("connected again", zap.String("server", nc.ConnectedServerName()))
 		}),
-		// Among others the only word about a missing permission.
+		// A missing permission is reported only here.
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
 			subject := ""
 			if sub != nil {
 				subject = sub.Subject
 			}
-			if refused(err) { // at each attempt; [connectionAlarms] say so once
+			if refused(err) { // repeated at each attempt; [connectionAlarms] raise one alarm
 				log.Debug("credentials refused", zap.Error(err))
 				return
 			}
@@ -144,29 +138,27 @@ func connOptions(name string, log *zap.Logger) []nats.Option {
 	}
 }
 
-// OpenExternal returns a JetStream context on an external NATS. It connects as
-// [Connect] does, and again whenever a connection was closed for good. While NATS
-// refuses the credentials, and when it closes a connection with an error, that is an
-// alarm. Close must be called.
+// OpenExternal returns a JetStream context on an external NATS. It connects as [Connect] does,
+// and makes a new connection whenever one is closed for good. It raises an alarm while NATS
+// refuses the credentials, and when NATS closes a connection with an error. Close must be
+// called.
 func OpenExternal(cfg ExternalConfig, name string, alarms bridge.Alarmer, log *zap.Logger) (*redial.JetStream, error) {
 	told := connectionAlarms{name: name, alarms: alarms, seed: cfg.NKeySeed}
 	return redial.Open(func() (*nats.Conn, error) { return Connect(cfg, name, log) }, told.heard, log.Named("nats").With(zap.String("connection", name)).Sugar().Warnw)
 }
 
-// Open is [OpenExternal] for the server of this process.
+// Open is [OpenExternal] for the embedded server.
 func (e *Embedded) Open(name string, alarms bridge.Alarmer, log *zap.Logger) (*redial.JetStream, error) {
 	told := connectionAlarms{name: name, alarms: alarms}
 	return redial.Open(func() (*nats.Conn, error) { return e.Connect(name, log) }, told.heard, log.Named("nats").With(zap.String("connection", name)).Sugar().Warnw)
 }
 
-// connectionAlarms tell people of what keeps a connection from being one.
 type connectionAlarms struct {
 	name   string
 	alarms bridge.Alarmer
 	seed   string // path of an nkey seed, or empty
 }
 
-// heard is told of each status that the connection takes on.
 func (c connectionAlarms) heard(nc *nats.Conn, status nats.Status) {
 	err := nc.LastError()
 	switch {
@@ -178,7 +170,7 @@ func (c connectionAlarms) heard(nc *nats.Conn, status nats.Status) {
 			Details: map[string]any{"error": err.Error()},
 		})
 		if c.seedReplaced(nc) {
-			nc.Close() // the next connection presents the new key
+			nc.Close() // the next connection uses the new key
 		}
 	case status == nats.CLOSED && err != nil && !refused(err):
 		c.alarms.Raise(bridge.Alarm{
@@ -189,7 +181,7 @@ func (c connectionAlarms) heard(nc *nats.Conn, status nats.Status) {
 	}
 }
 
-// remedy says what to do about an error with which the server closed a connection.
+// remedy returns what to do about the error with which the server closed a connection.
 func remedy(err error) string {
 	if strings.Contains(strings.ToLower(err.Error()), "maximum payload") {
 		return "A message is larger than the max_payload of NATS, which was lowered: raise it again, or lower ingress.max_body. " +
@@ -198,7 +190,6 @@ func remedy(err error) string {
 	return "If that comes again, look at the log and the configuration of NATS"
 }
 
-// refused reports whether err says that the server does not accept the credentials.
 func refused(err error) bool {
 	for _, refusal := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired, nats.ErrNkeysNotSupported} {
 		if errors.Is(err, refusal) {
@@ -208,8 +199,8 @@ func refused(err error) bool {
 	return false
 }
 
-// seedReplaced reports whether the seed's file holds another key than the connection
-// presents: nats.go reads the seed at each attempt, and the public key only once.
+// seedReplaced reports whether the seed file holds another key than the connection uses:
+// nats.go reads the seed at each attempt, but the public key only once.
 func (c connectionAlarms) seedReplaced(nc *nats.Conn) bool {
 	if c.seed == "" {
 		return false

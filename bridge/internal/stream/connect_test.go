@@ -27,8 +27,8 @@ func requireAlarm(t *testing.T, alarms *streamtest.Alarms, kind, subject, text s
 	require.Contains(t, alarms.Of(kind)[0].Text, text)
 }
 
-// Credentials that are refused, at the first connection or later, are tried again until
-// they are accepted, as they are by then.
+// Refused credentials, at the first connection or later, are tried again until they are
+// accepted.
 func TestConnectionWhoseCredentialsAreRefused(t *testing.T) {
 	t.Parallel()
 	seed := func(t *testing.T, path string) (public string) {
@@ -51,7 +51,7 @@ func TestConnectionWhoseCredentialsAreRefused(t *testing.T) {
 				if kind == "nkey" {
 					accepted = func(o *server.Options) { o.Nkeys = []*server.NkeyUser{{Nkey: seed(t, file)}} }
 					cfg.NKeySeed = file
-					renew = func() {} // the server is told a new key, which lies in the file
+					renew = func() {} // the server gets the new key of the file
 				} else {
 					var password atomic.Value
 					password.Store("old")
@@ -93,8 +93,8 @@ func TestConnectionWhoseCredentialsAreRefused(t *testing.T) {
 	}
 }
 
-// NATS's max_payload is lowered while the bridge runs, and a larger webhook comes. That
-// one is set aside, and what comes then goes to NATS directly.
+// NATS's max_payload is lowered while the bridge runs, and a larger webhook comes. It is set
+// aside, and later ones go to NATS directly.
 func TestRelayGoesOnAfterMaxPayloadWasLowered(t *testing.T) {
 	t.Parallel()
 	const high, low = 1 << 20, 64 << 10
@@ -110,7 +110,7 @@ func TestRelayGoesOnAfterMaxPayloadWasLowered(t *testing.T) {
 	large.Body = make([]byte, 2*low)
 	conn := r.js.Conn()
 	receipt, err := r.Publish(context.Background(), large)
-	if !errors.Is(err, bridge.ErrTooLarge) { // the server's error may be lost, and be known at once
+	if !errors.Is(err, bridge.ErrTooLarge) { // the server's error may be lost, or be known at once
 		require.NoError(t, err)
 		require.Equal(t, bridge.Spooled, receipt.Result)
 	}

@@ -71,7 +71,7 @@ func TestCredentialsFileIsReadAgain(t *testing.T) {
 
 	claims.Revoke(user)
 	store()
-	x.Stop() // it reads the account anew
+	x.Stop() // reloads the account
 	x.Start()
 	requireAlarm(t, told, bridge.AlarmCredentials, "test", "nats.creds")
 	issue()

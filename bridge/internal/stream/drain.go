@@ -16,19 +16,18 @@ import (
 	"github.com/hookspan/hookspan/internal/backoff"
 )
 
-// headerStuckID is the message id of what is set aside in the spool.
+// headerStuckID is the message id of a message that is set aside in the spool.
 const headerStuckID = "hookspan-stuck-id"
 
 const (
-	// blockMessages and blockBytes bound what is taken out of the spool, stored,
-	// and then purged at once.
+	// blockMessages and blockBytes bound a block, which is read from the spool, stored, and
+	// then purged at once.
 	blockMessages = 1000
 	blockBytes    = 8 << 20
-	// readAhead bounds what the reader of the spool holds in memory, in bytes.
+	// readAhead bounds the memory of the spool's reader, in bytes.
 	readAhead = 16 << 20
 
-	// gather is how long a block waits for the next message once it has what
-	// there was.
+	// gather is how long a block waits for more messages than the spool already has.
 	gather = 2 * time.Millisecond
 
 	drainTimeout = 10 * time.Second // of one block
@@ -36,34 +35,33 @@ const (
 	purgeTimeout = 10 * time.Second
 )
 
-// Drainer moves what lies in a spool to where it was on its way to, in order:
-// block by block, each purged as far as it is acknowledged. It needs no memory
-// that outlives the process, since what is in the spool is what is still to be
-// done; a block that is repeated after a crash is known by its message ids.
+// Drainer moves the messages of a spool to their streams, in order, block by block, and purges
+// each block as far as it is acknowledged. It needs no durable state of its own: the spool
+// holds exactly what is still to be moved, and the target recognises a block repeated after a
+// crash by its message ids.
 //
-// A message that cannot be stored, because the NATS server takes none of its size
-// or because a stream other than that of events is full, would hold up all others.
-// It is moved to the end of the spool, under a subject of its own, with an alarm;
-// where a full spool has no room for that it stays in its place. It is tried again
-// by the next process.
+// A message that cannot be stored, because the NATS server rejects its size or because a stream
+// other than that of events is full, would block all others. The drainer moves it to the end of
+// the spool, under a subject of its own, and raises an alarm; if the spool is full, the message
+// stays in its place. The next process tries it again.
 type Drainer struct {
 	spool  *Spool
 	target BlockStorer
 	alarms bridge.Alarmer
 	log    *zap.Logger
-	// said is told whether NATS takes messages, as often as that is seen.
+	// said is called with each outcome: nil when NATS took messages.
 	said func(error)
 
-	// What follows belongs to the one goroutine that drains.
+	// Fields below belong to the draining goroutine.
 
-	// retried is the last sequence at which a message that is set aside is from
-	// an earlier process.
+	// retried is the last sequence at which a message that is set aside is from an earlier
+	// process.
 	retried uint64
-	// unpurged is settled and still in the spool, which did not answer. It must
-	// not be stored again later, when its ids may be forgotten.
+	// unpurged are settled messages that the spool failed to remove. They must not be stored
+	// again later, when their ids may be forgotten.
 	unpurged []*spooled
 
-	// left is how many messages stay in their place, in front of what is read.
+	// left is how many messages stay in their place, before the next one to read.
 	left atomic.Uint64
 
 	drained atomic.Uint64
@@ -75,14 +73,14 @@ func NewDrainer(spool *Spool, target BlockStorer, alarms bridge.Alarmer, log *za
 	return &Drainer{spool: spool, target: target, alarms: alarms, log: log.Named("spool"), said: func(error) {}}
 }
 
-// Drained is how many messages were moved so far.
+// Drained returns how many messages were moved so far.
 func (d *Drainer) Drained() uint64 { return d.drained.Load() }
 
-// Pending reports whether a block could not be stored yet and is tried again.
+// Pending reports whether a block is being retried.
 func (d *Drainer) Pending() bool { return d.pending.Load() }
 
-// Run drains the spool, and whatever comes into it, until ctx ends. Of Run and
-// [Drainer.Empty] only one may run at a time.
+// Run drains the spool, and what comes into it, until ctx ends. Run and [Drainer.Empty] must
+// not run at the same time.
 func (d *Drainer) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := d.follow(ctx, false); err != nil && ctx.Err() == nil {
@@ -93,8 +91,8 @@ func (d *Drainer) Run(ctx context.Context) error {
 	return nil
 }
 
-// Empty drains the spool and returns when nothing is left in it that NATS takes,
-// or with an error when ctx ends before.
+// Empty drains the spool, and returns when it holds nothing that NATS takes, or with an error
+// when ctx ends before.
 func (d *Drainer) Empty(ctx context.Context) error {
 	if err := d.follow(ctx, true); err != nil {
 		return fmt.Errorf("draining the spool: %w", err)
@@ -102,7 +100,6 @@ func (d *Drainer) Empty(ctx context.Context) error {
 	return nil
 }
 
-// spooled is one message on its way out.
 type spooled struct {
 	seq     uint64
 	msg     *nats.Msg
@@ -111,8 +108,8 @@ type spooled struct {
 	stays   bool // in its place
 }
 
-// follow reads the spool from its first message. With once it returns when it
-// has moved everything that was there.
+// follow reads the spool from its first message. With once it returns when it has moved
+// everything that was there.
 func (d *Drainer) follow(ctx context.Context, once bool) error {
 	if err := d.purge(ctx, d.unpurged); err != nil {
 		return err
@@ -148,15 +145,14 @@ func (d *Drainer) follow(ctx context.Context, once bool) error {
 	}
 }
 
-// next waits for a message and takes those behind it that are there already. The
-// block is empty when all of them are to stay; last says that none is behind it.
+// next waits for a message and adds the available ones behind it. The block is empty when all
+// of them stay; last says that none is behind it.
 func (d *Drainer) next(ctx context.Context, it jetstream.MessagesContext) (block []*spooled, last bool, err error) {
 	bytes := 0
 	for {
 		waiting := jetstream.NextContext(ctx)
 		if last {
-			// What was spooled since is not counted in what the message before
-			// said of those behind it.
+			// NumPending of the message does not count messages spooled since its delivery.
 			waiting = jetstream.NextMaxWait(gather)
 		}
 		m, err := it.Next(waiting)
@@ -181,8 +177,7 @@ func (d *Drainer) next(ctx context.Context, it jetstream.MessagesContext) (block
 	}
 }
 
-// prepare makes the message what it was before it came into the spool, and says
-// how long it lay there.
+// prepare restores the original message, and adds how long it was spooled.
 func (d *Drainer) prepare(m jetstream.Msg, meta *jetstream.MsgMetadata) *spooled {
 	header := bridge.Header(m.Headers()).Republish()
 	header[bridge.HeaderMsgID] = m.Headers()[bridge.HeaderMsgID]
@@ -199,10 +194,9 @@ func (d *Drainer) prepare(m jetstream.Msg, meta *jetstream.MsgMetadata) *spooled
 	}
 }
 
-// store returns when every message of the block is stored or set aside, and has
-// left the spool; with an error when ctx ends before, or the spool fails. What is
-// stored leaves the spool before the rest is tried again: NATS may be away until
-// its id is forgotten.
+// store returns when every message of the block is stored or set aside, and has left the spool,
+// or with an error when ctx ends before or the spool fails. Stored messages leave the spool
+// before the rest is retried: NATS may be away until their ids are forgotten.
 func (d *Drainer) store(ctx context.Context, block []*spooled) error {
 	defer d.pending.Store(false)
 	pause := firstRetry
@@ -220,7 +214,7 @@ func (d *Drainer) store(ctx context.Context, block []*spooled) error {
 		if d.pending.CompareAndSwap(false, true) {
 			level := zap.WarnLevel
 			if errors.Is(failed, errNotFit) {
-				level = zap.InfoLevel // as at every start; whoever provisions says what is wrong
+				level = zap.InfoLevel // as at every start; provisioning reports the problem
 			}
 			d.log.Log(level, "not all that is in the spool can be moved to NATS, trying again", zap.Error(failed))
 		}
@@ -232,7 +226,7 @@ func (d *Drainer) store(ctx context.Context, block []*spooled) error {
 	return nil
 }
 
-// storeOnce tries what is left of the block, in order.
+// storeOnce tries the rest of the block, in order.
 func (d *Drainer) storeOnce(ctx context.Context, block []*spooled) error {
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
@@ -257,8 +251,8 @@ func (d *Drainer) storeOnce(ctx context.Context, block []*spooled) error {
 				failed = err
 			}
 		}
-		// A NATS that took a part of them in the time is slow, and not away; and
-		// what goes wrong in the spool says nothing of it.
+		// NATS that took a part of the block in time is slow, not away; errors of the spool say
+		// nothing about NATS.
 		if answered {
 			d.said(nil)
 		} else {
@@ -271,9 +265,9 @@ func (d *Drainer) storeOnce(ctx context.Context, block []*spooled) error {
 	return nil
 }
 
-// setAside moves a message that NATS does not take to the end of the spool.
-// The copy has no message id: one that the spool took for a duplicate would be
-// lost. A crash here may leave two copies.
+// setAside moves a message that NATS does not take to the end of the spool. The copy has no
+// message id: if the spool treated it as a duplicate it would be lost. A crash here may leave
+// two copies.
 func (d *Drainer) setAside(ctx context.Context, s *spooled, cause error) error {
 	header := maps.Clone(s.msg.Header)
 	id := header.Get(bridge.HeaderMsgID)
@@ -303,7 +297,6 @@ func (d *Drainer) setAside(ctx context.Context, s *spooled, cause error) error {
 	return nil
 }
 
-// settledFirst is how many messages at the beginning of the block are settled.
 func settledFirst(block []*spooled) int {
 	for i, s := range block {
 		if !s.settled {
@@ -333,15 +326,14 @@ func sameStream(block []*spooled) []*spooled {
 	return block
 }
 
-// purge removes the block, which is settled and was the beginning of what is to
-// be moved. Once there is something in front of it that stays, that is done
-// message by message, which is slower.
+// purge removes the settled block from the beginning of the spool. Behind a message that stays
+// it removes message by message, which is slower.
 func (d *Drainer) purge(ctx context.Context, block []*spooled) error {
 	d.unpurged = block
 	if len(block) == 0 {
 		return nil
 	}
-	// What is stored must not stay in the spool for want of time.
+	// A stored message must not stay in the spool because time ran out.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), purgeTimeout)
 	defer cancel()
 	state, err := d.spool.State(ctx)
@@ -364,7 +356,7 @@ func (d *Drainer) purge(ctx context.Context, block []*spooled) error {
 			continue
 		}
 		if err := stream.DeleteMsg(ctx, s.seq); err != nil {
-			// Its error is the same for one that is gone and one that stays.
+			// The error is the same for a message that is gone and one that stays.
 			if _, got := stream.GetMsg(ctx, s.seq); !errors.Is(got, jetstream.ErrMsgNotFound) {
 				return fmt.Errorf("removing a message from the spool: %w", err)
 			}

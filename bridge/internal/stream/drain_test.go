@@ -15,7 +15,7 @@ import (
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
-// What a killed process had stored and not yet purged is stored once.
+// Messages that a killed process had stored and not yet purged are stored once.
 func TestDrainRepeatedAfterACrash(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -39,7 +39,7 @@ func TestDrainRepeatedAfterACrash(t *testing.T) {
 	require.Len(t, stored(t, x.JetStream()), 10)
 }
 
-// A spool whose server is started again under it is filled and drained as before.
+// A spool whose server is restarted is filled and drained as before.
 func TestDrainGoesOnAfterTheSpoolWasRestarted(t *testing.T) {
 	t.Parallel()
 	x := natstest.NewExternal(t, nil)
@@ -56,7 +56,7 @@ func TestDrainGoesOnAfterTheSpoolWasRestarted(t *testing.T) {
 	x.Start()
 	streamtest.Provision(t, x, streams.Config{MaxBytes: 64 << 20})
 	r.requireEmpty(t)
-	require.NoError(t, r.spool.Restart(context.Background())) // nothing is to be read
+	require.NoError(t, r.spool.Restart(context.Background())) // nothing can be read
 	require.Eventually(t, spools("after"), patience, 10*time.Millisecond)
 	r.requireEmpty(t)
 	require.Equal(t, []string{"waiting", "away", "after"}, ids(stored(t, x.JetStream())))

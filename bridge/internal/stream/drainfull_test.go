@@ -16,8 +16,8 @@ import (
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
-// A full spool has no room for the copy of what is set aside. That must hold up
-// neither the rest of it nor, since NATS is well, what comes meanwhile.
+// A full spool has no room for the copy of a message that is set aside. That must delay neither
+// its other messages nor, since NATS is well, new ones.
 func TestDrainOfAFullSpoolPassesWhatNATSNeverTakes(t *testing.T) {
 	t.Parallel()
 	const limit = 2 << 20
@@ -55,8 +55,8 @@ func TestDrainOfAFullSpoolPassesWhatNATSNeverTakes(t *testing.T) {
 	require.Equal(t, []string{"big"}, ids(stored(t, x2.JetStream())))
 }
 
-// What is stored leaves the spool although the rest of its block cannot be
-// stored: by the time that it can, the ids may be forgotten.
+// Stored messages leave the spool although the rest of their block cannot be stored: later
+// their ids may be forgotten.
 func TestDrainRemovesWhatIsStoredOfABlock(t *testing.T) {
 	t.Parallel()
 	x := natstest.NewExternal(t, nil)
@@ -69,7 +69,7 @@ func TestDrainRemovesWhatIsStoredOfABlock(t *testing.T) {
 		_, err := r.Publish(context.Background(), e)
 		require.NoError(t, err)
 	}
-	r.close() // they are one block to who finds them there
+	r.close() // the next process reads them as one block
 	x.Start()
 	streamtest.Provision(t, x, streams.Config{MaxBytes: 4 * size})
 	r = startRelay(t, dir, x.URL(), stream.RelayConfig{})

@@ -16,24 +16,23 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// letterOf is a dead letter of the consumer search, of which user app may write letters.
-func letterOf(b *streamtest.Bench, e *bridge.Event, problem string) *nats.Msg {
-	letter := bridge.DeadLetter{
+// deadLetterOf returns a dead letter of the consumer search, of which user app may write dead
+// letters.
+func deadLetterOf(b *streamtest.Bench, e *bridge.Event, problem string) *nats.Msg {
+	deadLetter := bridge.DeadLetter{
 		Consumer: "search", Cause: bridge.DeadPermanent, Fault: bridge.FaultFailed, Error: problem, Subject: b.Names.SubjectOf(e), Sequence: 1,
 	}
-	header := letter.Header(e.Header())
-	header[bridge.HeaderMsgID] = []string{letter.ID(e.ID)}
-	return &nats.Msg{Subject: b.Names.Dead("search", letter.Subject), Header: nats.Header(header), Data: e.Body}
+	header := deadLetter.Header(e.Header())
+	header[bridge.HeaderMsgID] = []string{deadLetter.ID(e.ID)}
+	return &nats.Msg{Subject: b.Names.Dead("search", deadLetter.Subject), Header: nats.Header(header), Data: e.Body}
 }
 
-// againOf is a copy of the event for the consumer search.
 func againOf(b *streamtest.Bench, e *bridge.Event, _ string) *nats.Msg {
 	header := bridge.Again{Sequence: 1, Redrives: 1}.Header(e.Header())
 	header[bridge.HeaderMsgID] = []string{bridge.AgainID("search", e.ID, "redrive-1-1")}
 	return &nats.Msg{Subject: b.Names.Again("search", b.Names.SubjectOf(e)), Header: nats.Header(header), Data: e.Body}
 }
 
-// like is m with another header, subject or body.
 func like(m *nats.Msg, change func(*nats.Msg)) *nats.Msg {
 	out := &nats.Msg{Subject: m.Subject, Header: maps.Clone(m.Header), Data: append([]byte(nil), m.Data...)}
 	change(out)
@@ -44,8 +43,8 @@ func onlyID(m *nats.Msg) {
 	m.Header = nats.Header{bridge.HeaderMsgID: m.Header[bridge.HeaderMsgID]}
 }
 
-// What another program stores under the id of a message before that is stored, or in the
-// place of it, is not that message: it is stored all the same, once, and people are told.
+// A message that another program stores under the id of ours, before or instead of it, is
+// recognised: ours is stored nevertheless, once, with an alarm.
 func TestIDThatAnotherProgramUsed(t *testing.T) {
 	t.Parallel()
 	for kind, c := range map[string]struct {
@@ -53,7 +52,7 @@ func TestIDThatAnotherProgramUsed(t *testing.T) {
 		make     func(*streamtest.Bench, *bridge.Event, string) *nats.Msg
 		asApp    bool
 	}{
-		"dead letter": {"HOOKSPAN_DEAD", "hookspan.dead.mine.x", letterOf, true},
+		"dead letter": {"HOOKSPAN_DEAD", "hookspan.dead.mine.x", deadLetterOf, true},
 		"copy":        {"HOOKSPAN_EVENTS", "hookspan.again.mine.x", againOf, false},
 	} {
 		b := streamtest.Start(t, streamtest.Listening())
@@ -103,7 +102,7 @@ func TestIDThatAnotherProgramUsed(t *testing.T) {
 					require.Equal(t, e.Body, there.Data)
 					require.True(t, streamread.SameHeader(bridge.Header(there.Header), bridge.Header(c.make(b, e, "").Header)))
 
-					// A process that crashed behind it does the same again.
+					// A process that crashed after it repeats the call.
 					again, err := store(p, c.make(b, e, "second"))
 					require.NoError(t, err)
 					require.Equal(t, bridge.Receipt{Result: bridge.Duplicate, Stream: c.st, Sequence: got.Sequence}, again)
@@ -123,14 +122,14 @@ func at(t *testing.T, b *streamtest.Bench, st string, seq uint64) *jetstream.Raw
 	return m
 }
 
-// A rival that knows every id which can be known keeps nothing from being stored either.
+// Even a rival that knows every predictable id prevents no message from being stored.
 func TestIDsThatAreAllTaken(t *testing.T) {
 	t.Parallel()
 	b := streamtest.Start(t, streamtest.Listening())
 	app := b.App()
 	p := b.Publisher()
 	e := streamtest.Event("pred_1")
-	m := letterOf(b, e, "")
+	m := deadLetterOf(b, e, "")
 	_, err := app.Publish(t.Context(), "hookspan.dead.mine.x", nil, jetstream.WithMsgID(m.Header.Get(bridge.HeaderMsgID)))
 	require.NoError(t, err)
 	got, err := p.Store(t.Context(), "HOOKSPAN_DEAD", m)
@@ -143,14 +142,13 @@ func TestIDsThatAreAllTaken(t *testing.T) {
 		_, err := app.Publish(t.Context(), "hookspan.dead.mine.x", nil, jetstream.WithMsgID(id))
 		require.NoError(t, err)
 	}
-	got, err = p.Store(t.Context(), "HOOKSPAN_DEAD", letterOf(b, e, ""))
+	got, err = p.Store(t.Context(), "HOOKSPAN_DEAD", deadLetterOf(b, e, ""))
 	require.NoError(t, err)
 	require.Equal(t, bridge.Receipt{Result: bridge.Stored, Stream: "HOOKSPAN_DEAD", Sequence: 3}, got)
 	require.Equal(t, e.Body, at(t, b, "HOOKSPAN_DEAD", 3).Data)
 }
 
-// A message that was removed is stored again, as often as it is removed, and that is no
-// reason for an alarm.
+// A removed message is stored again, as often as it is removed, without an alarm.
 func TestDuplicateOfWhatWasRemoved(t *testing.T) {
 	t.Parallel()
 	for how, remove := range map[string]func(jetstream.Stream, uint64) error{
@@ -165,7 +163,7 @@ func TestDuplicateOfWhatWasRemoved(t *testing.T) {
 			q := quarantine.NewQuarantine(p, b.Names, heard)
 			e := streamtest.Event("pred_1")
 			for st, store := range map[string]func() (bridge.Receipt, error){
-				"HOOKSPAN_DEAD":       func() (bridge.Receipt, error) { return p.Store(t.Context(), "HOOKSPAN_DEAD", letterOf(b, e, "")) },
+				"HOOKSPAN_DEAD":       func() (bridge.Receipt, error) { return p.Store(t.Context(), "HOOKSPAN_DEAD", deadLetterOf(b, e, "")) },
 				"HOOKSPAN_EVENTS":     func() (bridge.Receipt, error) { return p.Store(t.Context(), "HOOKSPAN_EVENTS", againOf(b, e, "")) },
 				"HOOKSPAN_QUARANTINE": func() (bridge.Receipt, error) { return q.Keep(t.Context(), streamtest.Kept("{}")) },
 			} {
@@ -175,7 +173,7 @@ func TestDuplicateOfWhatWasRemoved(t *testing.T) {
 					got, err := store()
 					require.NoError(t, err)
 					require.EqualValues(t, n+1, got.Sequence, st)
-					if n < 2 { // behind that the id is random
+					if n < 2 { // from the second on the id is random
 						same, err := store()
 						require.NoError(t, err)
 						require.Equal(t, got.Sequence, same.Sequence, "a true repeat stays one")
@@ -189,7 +187,7 @@ func TestDuplicateOfWhatWasRemoved(t *testing.T) {
 	}
 }
 
-// Webhooks that are sent again cost no look: the id of an event is believed.
+// Repeated webhooks cost no look-up: a duplicate id of an event is trusted.
 func TestDuplicateEventIsNotLookedUp(t *testing.T) {
 	t.Parallel()
 	b := streamtest.Start(t, streamtest.Listening())

@@ -25,62 +25,58 @@ import (
 
 const (
 	startTimeout = 30 * time.Second
-	maxMemory    = 64 << 20 // for streams in memory, of which we have none
-	// maxStore is no limit: each stream has one of its own, and a sum below what
-	// the streams of an earlier configuration were granted would keep the server
-	// from making them smaller. Left to itself it would be a share of whatever
-	// the disk has free at start.
+	maxMemory    = 64 << 20 // for streams in memory; there are none
+	// maxStore is no limit, since each stream has its own. A sum below what the streams of an
+	// earlier configuration were granted would keep the server from making them smaller. The
+	// server's default is a share of the disk space that is free at start.
 	maxStore = 1 << 50
 )
 
 // EmbeddedConfig of the server inside this process.
 type EmbeddedConfig struct {
-	// Listen is the address for other programs. Empty lets nobody but this process
-	// connect.
+	// Listen is the address for other programs. If empty, only this process can connect.
 	Listen string
-	// FreePort takes a free port when that of Listen is taken, which is an error otherwise.
+	// FreePort: take a free port if that of Listen is taken, which is an error otherwise.
 	FreePort bool
 	Names    bridge.Names
-	// Consumers are the names of the durables that belong to this process, which
-	// user "app" may not touch.
+	// Consumers are the names of this process's durables, which user "app" may not touch.
 	Consumers []string
 	// Pull are those of them that a program of their own reads, as [PullUser].
 	Pull []string
-	// Streams are what will be provisioned.
+	// Streams is the configuration of the streams to be provisioned.
 	Streams streams.Config
-	// Alarms is told of programs of others that want more than they may; nil tells nobody.
+	// Alarms is told of programs that exceed their limits; nil tells nobody.
 	Alarms bridge.Alarmer
-	// Position is the first sequence of a stream that a durable may still need, as it
-	// was seen last; false when that is unknown. A durable whose state is damaged
-	// begins there. Nil knows nothing; then it begins where its configuration says
-	// that it began at first.
+	// Position returns the first sequence of a stream that a durable may still need, as last
+	// seen; false if unknown. A durable with a damaged state restarts there. If unknown, or if
+	// Position is nil, the durable restarts where its configuration says that it began.
 	Position func(stream, durable string) (uint64, bool)
 }
 
-// Embedded is a NATS server with JetStream inside this process. It syncs every
-// write before it acknowledges it; that is no option.
+// Embedded is a NATS server with JetStream inside this process. It always syncs a write before
+// it acknowledges it.
 type Embedded struct {
 	server    atomic.Pointer[server.Server]
 	log       *zap.Logger
 	serverLog *serverLog
 	password  string
 	url       string
-	bytes     int64 // what the streams may take together
+	bytes     int64 // limit of all streams together
 
-	accounts string // in the server's own language
+	accounts string // in the server's configuration language
 	storeDir string
 	durables *durablerepair.Repairer
-	guard    *guard // nil where nobody else connects
+	guard    *guard // nil without other programs
 
-	mu     sync.Mutex // held while the server starts or ends
+	mu     sync.Mutex // held during starts and shutdowns
 	host   string
-	port   int // of clients, once it is known; meaningless with DontListen
+	port   int // of clients, once known; meaningless with DontListen
 	listen bool
 	closed bool
 }
 
-// StartEmbedded starts the server on the folder's "nats" part and returns when
-// it is ready. The folder must stay open until [Embedded.Close] has returned.
+// StartEmbedded starts the server in the folder's "nats" part and returns when it is ready. The
+// folder must stay open until [Embedded.Close] has returned.
 func StartEmbedded(folder *datafolder.Folder, cfg EmbeddedConfig, log *zap.Logger) (*Embedded, error) {
 	appPassword, err := folder.Secret(AppUser)
 	if err != nil {
@@ -112,7 +108,7 @@ func StartEmbedded(folder *datafolder.Folder, cfg EmbeddedConfig, log *zap.Logge
 	return e, nil
 }
 
-// startSpoolServer starts the server of a spool, which only this process enters.
+// startSpoolServer starts the server of a spool, which only this process can enter.
 func startSpoolServer(ctx context.Context, folder *datafolder.Folder, maxBytes int64, log *zap.Logger) (*Embedded, error) {
 	e := &Embedded{
 		log: log, serverLog: newServerLog(log.Named("nats")), password: rand.Text(), bytes: maxBytes, storeDir: folder.Path(datafolder.SpoolPart),
@@ -136,7 +132,7 @@ func (e *Embedded) repairDurables(memory *datafolder.Memory, position func(strea
 	})
 }
 
-// options of a server; each one needs its own.
+// options returns new options for one server.
 func (e *Embedded) options() (*server.Options, error) {
 	opts := &server.Options{}
 	if err := opts.ProcessConfigString(e.accounts); err != nil {
@@ -149,7 +145,7 @@ func (e *Embedded) options() (*server.Options, error) {
 	opts.JetStreamMaxStore = maxStore
 	opts.JetStreamMaxMemory = maxMemory
 	opts.MaxPayload = streams.MaxPayload
-	// Webhooks do not wait for programs that read slowly: those are disconnected.
+	// Publishing webhooks must not wait for slow readers; the server disconnects those.
 	opts.NoFastProducerStall = true
 	opts.NoSigs = true
 	opts.DisableJetStreamBanner = true
@@ -157,8 +153,8 @@ func (e *Embedded) options() (*server.Options, error) {
 	return opts, nil
 }
 
-// start makes a server the current one and returns when it is ready, with its durables
-// as [durablerepair] says. One that cannot start is shut down.
+// start makes a server the current one and returns when it is ready and [durablerepair] has
+// checked its durables. It shuts down a server that fails to start.
 func (e *Embedded) start(ctx context.Context) error {
 	if err := e.durables.Examine(); err != nil {
 		return fmt.Errorf("starting the embedded NATS server: %w", err)
@@ -186,7 +182,6 @@ func (e *Embedded) start(ctx context.Context) error {
 	return nil
 }
 
-// newServer returns a server that is ready.
 func (e *Embedded) newServer() (*server.Server, error) {
 	opts, err := e.options()
 	if err != nil {
@@ -204,30 +199,28 @@ func (e *Embedded) newServer() (*server.Server, error) {
 		return nil, fmt.Errorf("starting the embedded NATS server: %w", err)
 	}
 	if addr, ok := s.Addr().(*net.TCPAddr); ok && e.listen {
-		e.port = addr.Port // the same one the next time
+		e.port = addr.Port // kept for the next server
 	}
 	return s, nil
 }
 
-// shutDown returns when everything is on the disk.
+// shutDown returns when all data are on the disk.
 func shutDown(s *server.Server) {
 	s.Shutdown()
 	s.WaitForShutdown()
 }
 
-// RestoreDurables brings back the durables of streams that were provisioned since the
-// server has started, which it does not know yet, and remembers which durables there
-// are. It raises an alarm for each durable that was damaged. It is to be called after
-// each provisioning, and costs little when there is nothing to do.
+// RestoreDurables restores the durables of streams that were provisioned after the start of the
+// server, and records which durables there are. It raises an alarm for each damaged durable. It
+// must be called after each provisioning, and costs little when nothing is to do.
 func (e *Embedded) RestoreDurables(ctx context.Context, alarms bridge.Alarmer) error {
 	defer e.durables.Raise(alarms)
-	e.mu.Lock() // no other server takes its place meanwhile
+	e.mu.Lock() // keeps the server from being replaced
 	defer e.mu.Unlock()
 	return e.durables.Settle(ctx, e.server.Load())
 }
 
-// waitReady returns the reason when the server cannot start, instead of waiting
-// for what will not come.
+// waitReady returns early, with the reason, when the server fails to start.
 func (e *Embedded) waitReady(s *server.Server) error {
 	deadline := time.Now().Add(startTimeout)
 	for time.Now().Before(deadline) {
@@ -275,12 +268,11 @@ func (e *Embedded) listenOn(listen string, freePort bool) error {
 // URL is where other programs connect, or "" when they cannot.
 func (e *Embedded) URL() string { return e.url }
 
-// InProcessConn makes Embedded what nats.InProcessServer asks for: always the
-// server that runs now.
+// InProcessConn implements nats.InProcessConnProvider, for the server that runs now.
 func (e *Embedded) InProcessConn() (net.Conn, error) { return e.server.Load().InProcessConn() }
 
-// Connect returns a connection of this process to the server. Its name is for
-// the server's monitoring.
+// Connect returns a connection of this process to the server. name is for the server's
+// monitoring.
 func (e *Embedded) Connect(name string, log *zap.Logger) (*nats.Conn, error) {
 	nc, err := nats.Connect("", append(connOptions(name, log), nats.InProcessServer(e), nats.UserInfo(ownUser, e.password))...)
 	if err != nil {
@@ -289,7 +281,7 @@ func (e *Embedded) Connect(name string, log *zap.Logger) (*nats.Conn, error) {
 	return nc, nil
 }
 
-// Close stops the server and returns when everything is on the disk.
+// Close stops the server and returns when all data are on the disk.
 func (e *Embedded) Close() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -297,7 +289,7 @@ func (e *Embedded) Close() {
 		if e.guard != nil {
 			e.guard.close()
 		}
-		// So that a durable that was removed is not missed at the next start.
+		// So that the next start does not restore a durable that was removed.
 		if err := e.durables.Remember(e.server.Load()); err != nil {
 			e.log.Warn("the durables could not be remembered", zap.Error(err))
 		}
@@ -306,8 +298,8 @@ func (e *Embedded) Close() {
 	shutDown(e.server.Load())
 }
 
-// StoreBytes is how much the store may still grow: what its limits grant less
-// what it holds. It is for those who share the disk with it.
+// StoreBytes is how much the store may still grow: the limits of its streams less their size.
+// Other users of the disk need it.
 func (e *Embedded) StoreBytes() (int64, error) {
 	info, err := e.server.Load().Jsz(&server.JSzOptions{})
 	if err != nil {

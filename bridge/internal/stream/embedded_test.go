@@ -19,8 +19,8 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
 
-// app connects as another team's program does: over TCP, with a client that
-// knows nothing of ours.
+// app connects as another team's program: over TCP, with a client that knows nothing of
+// Hookspan.
 func app(t *testing.T, b *streamtest.Bench) (*nats.Conn, jetstream.JetStream) {
 	t.Helper()
 	password, err := datafolder.ReadSecret(b.Folder.Dir(), stream.AppUser)
@@ -103,17 +103,17 @@ func TestAppCannotHarm(t *testing.T) {
 			_, err := js.Publish(ctx, "hookspan.dead.archive.get3w.prediction.completed.x", nil)
 			return err
 		},
-		"write an entry of the ledger of predictions": func() error {
+		"write an entry of the prediction store": func() error {
 			_, err := js.Publish(ctx, "$KV.HOOKSPAN_PREDICTIONS.entry.get3w.pred_1", []byte("{}"))
 			return err
 		},
-		"lead the ledger of predictions": func() error {
+		"lead the prediction store": func() error {
 			return request(nc, "$KV.HOOKSPAN_PREDICTIONS.leader", `{"term":"mine"}`)
 		},
-		"have the ledger rebuilt": func() error {
+		"have the prediction store rebuilt": func() error {
 			return request(nc, "$JS.API.STREAM.PURGE.KV_HOOKSPAN_PREDICTIONS", "")
 		},
-		"delete an entry of the ledger": func() error {
+		"delete an entry of the prediction store": func() error {
 			return request(nc, "$JS.API.STREAM.MSG.DELETE.KV_HOOKSPAN_PREDICTIONS", `{"seq":1}`)
 		},
 		"purge":         func() error { return request(nc, "$JS.API.STREAM.PURGE.HOOKSPAN_EVENTS", "") },
@@ -150,7 +150,7 @@ func TestAppCannotHarm(t *testing.T) {
 			_, err := js.Publish(ctx, "$KV.HOOKSPAN_ATTEMPTS.archive.x", nil)
 			return err
 		},
-		"purge the ledger by a rollup": func() error {
+		"purge attempt records by a rollup": func() error {
 			_, err := js.PublishMsg(ctx, &nats.Msg{Subject: "$KV.HOOKSPAN_ATTEMPTS.mine.x", Header: nats.Header{"Nats-Rollup": {"all"}}})
 			return err
 		},
@@ -208,9 +208,8 @@ func request(nc *nats.Conn, subject, body string) error {
 	return err
 }
 
-// Whoever calls the server names the subject of the answer, and may have the
-// server push events to a subject of its choice. Neither must be a way around
-// the caller's rights.
+// A caller of the server names the reply subject, and may have the server push events to a
+// subject of its choice. Neither must bypass the caller's permissions.
 func TestAppCannotMakeTheServerPublishForIt(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -277,8 +276,7 @@ func TestListenAddresses(t *testing.T) {
 	}
 }
 
-// The default address may be taken by another bridge or by a NATS server; then
-// it is any free one.
+// If another bridge or NATS server has the default address, any free one is used.
 func TestDefaultAddressTaken(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -302,13 +300,13 @@ func TestStoreThatCannotStart(t *testing.T) {
 	require.ErrorContains(t, err, "starting the embedded NATS server")
 }
 
-// Those who share the disk are told what the store may still need of it.
+// Other users of the disk learn what the store may still need.
 func TestStoreBytes(t *testing.T) {
 	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	before, err := b.Server.StoreBytes()
 	require.NoError(t, err)
-	require.InDelta(t, 64<<20+7*16<<20+8<<20, before, 1<<20, "events; dead letters, quarantine, refused, both ledgers, waiting events and advisories; alarms")
+	require.InDelta(t, 64<<20+7*16<<20+8<<20, before, 1<<20, "events; dead letters, quarantine, refused, attempt records, predictions, waiting events and advisories; alarms")
 	e := streamtest.Event("pred_1")
 	e.Body = make([]byte, 4<<20)
 	_, err = b.Publisher().Publish(context.Background(), e)

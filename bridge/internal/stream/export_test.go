@@ -10,12 +10,11 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// Restart starts the spool's server again, as [Spool.Watch] does with one that is
-// frozen.
+// Restart restarts the spool's server, as [Spool.Watch] does with a frozen one.
 func (s *Spool) Restart(ctx context.Context) error { return s.server.restart(ctx) }
 
-// SwapAccounts changes what the next server is started with, and returns what it
-// was: with nonsense it cannot start.
+// SwapAccounts changes the accounts of the next server, and returns the old ones: with nonsense
+// it cannot start.
 func (e *Embedded) SwapAccounts(text string) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -24,7 +23,7 @@ func (e *Embedded) SwapAccounts(text string) string {
 	return old
 }
 
-// ConnectionLimit is how many connections an account may have.
+// ConnectionLimit returns the connection limit of an account.
 func (e *Embedded) ConnectionLimit(name string) int {
 	account, err := e.server.Load().LookupAccount(name)
 	if err != nil {
@@ -33,11 +32,11 @@ func (e *Embedded) ConnectionLimit(name string) int {
 	return account.MaxActiveConnections()
 }
 
-// BoundPending changes how many bytes may wait for programs that do not read.
+// BoundPending sets the limit of bytes buffered for programs that do not read.
 func (e *Embedded) BoundPending(bytes int64) { e.guard.most.Store(bytes) }
 
-// Group is a committer for tests outside of the package, which can hold it up: what
-// comes then waits, until it is let go.
+// Group is a committer for tests outside the package, which can hold it up: messages then wait
+// until it is released.
 type Group struct {
 	c         *committer
 	breakEven int
@@ -89,7 +88,7 @@ func (g *Group) Look()       { g.c.look() }
 func (g *Group) Queued() int { return g.c.queued() }
 func (g *Group) Close()      { g.c.close() }
 
-// Hold keeps everything waiting, as right behind a batch.
+// Hold keeps all messages waiting, as right after a batch.
 func (g *Group) Hold() {
 	g.c.mu.Lock()
 	defer g.c.mu.Unlock()
@@ -105,7 +104,7 @@ func (g *Group) LetGo() {
 	g.c.poke()
 }
 
-// OweTrial has the next messages that wait be a trial of what singles cost.
+// OweTrial makes the next waiting messages a trial of singles.
 func (g *Group) OweTrial() {
 	g.c.mu.Lock()
 	defer g.c.mu.Unlock()
@@ -114,7 +113,7 @@ func (g *Group) OweTrial() {
 
 func EventMessage(e *bridge.Event) *nats.Msg { return eventMessage(bridge.Names{}, e) }
 
-// BatchCost is a batchCost for tests outside of the package.
+// BatchCost is a batchCost for tests outside the package.
 type BatchCost struct{ p batchCost }
 
 func (p *BatchCost) BreakEven() int                    { return p.p.breakEven() }

@@ -20,23 +20,21 @@ import (
 
 const (
 	watchEvery = time.Second
-	// healRoom is what must be free before the server is started again: with
-	// less it would be frozen again at once.
+	// healRoom is the free space needed before the server is restarted: with less it would
+	// freeze again at once.
 	healRoom = 8 << 20
-	// A server that freezes again soon after a start is started again ever more
-	// slowly; one that has run for healRest begins anew.
+	// healFirst and healLongest bound the growing pause between restarts of a server that
+	// freezes again; after running for healRest the pause is healFirst again.
 	healFirst, healLongest = time.Second, time.Minute
 	healRest               = 2 * time.Minute
 )
 
-// Watch heals the server until ctx ends. After a failed write, of a full disk
-// for example, the server answers no publish any more, also when the disk has
-// room again: only a new server does. So once a second it is asked how it is;
-// when it cannot write that is an alarm, and as soon as its folder can be
-// written to and has room the server is started again in this process, on the
-// same port. Connections come back by themselves within a second or two. It
-// never gives up, and returns nil. It also raises the alarms of durables that were
-// damaged when the server started.
+// Watch heals the server until ctx ends, and returns nil. After a failed write, for example on
+// a full disk, the server answers no publish any more, even when the disk has room again; only
+// a new server does. Watch checks the server every second. It raises an alarm when the server
+// cannot write, and restarts the server in this process, on the same port, once its folder is
+// writable and has room. Connections recover by themselves within a second or two. Watch never
+// gives up. It also raises the alarms of durables that were damaged at the start.
 func (e *Embedded) Watch(ctx context.Context, alarms bridge.Alarmer, log *zap.Logger) error {
 	retry, started := backoff.Backoff{First: healFirst, Max: healLongest}, time.Now()
 	for pause := watchEvery; backoff.Sleep(ctx, pause); {
@@ -70,15 +68,15 @@ func (e *Embedded) Watch(ctx context.Context, alarms bridge.Alarmer, log *zap.Lo
 	return nil
 }
 
-// Frozen is why the server cannot write to its disk and so acknowledges nothing,
-// or nil. Reads are answered all the same.
+// Frozen returns why the server cannot write to its disk, and so acknowledges nothing, or nil.
+// The server still answers reads.
 func (e *Embedded) Frozen() error {
 	s := e.server.Load()
 	if !s.Running() {
 		return errors.New("the server is not running")
 	}
 	if !s.JetStreamEnabled() {
-		// It ends JetStream when it may not write.
+		// The server ends JetStream when it lacks the permission to write.
 		return errors.New("JetStream has ended")
 	}
 	for _, problem := range s.Healthz(&server.HealthzOptions{Details: true}).Errors {
@@ -89,13 +87,13 @@ func (e *Embedded) Frozen() error {
 	return nil
 }
 
-// writable tries what the server will do.
+// writable writes to the folder as the server would.
 func (e *Embedded) writable() error {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(e.storeDir, &fs); err != nil {
 		return fmt.Errorf("looking at the disk: %w", err)
 	}
-	if free := uint64(fs.Bavail) * uint64(fs.Bsize); free < healRoom { //nolint:unconvert // they have other widths on other systems
+	if free := uint64(fs.Bavail) * uint64(fs.Bsize); free < healRoom { //nolint:unconvert // the types differ between systems
 		return fmt.Errorf("the disk has %d bytes free, %d are needed", free, healRoom)
 	}
 	path := filepath.Join(e.storeDir, ".probe")
@@ -108,8 +106,8 @@ func (e *Embedded) writable() error {
 	return nil
 }
 
-// restart replaces the server by a new one with the same options. A server that
-// does not start is not running, which [Embedded.Frozen] sees.
+// restart replaces the server by a new one with the same options. When the new one fails to
+// start no server runs, which [Embedded.Frozen] reports.
 func (e *Embedded) restart(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -117,8 +115,8 @@ func (e *Embedded) restart(ctx context.Context) error {
 		return errors.New("the store is being closed")
 	}
 	shutDown(e.server.Load())
-	// What the old server wrote and could not sync would be read back as stored,
-	// and its sender's next try be acknowledged as a duplicate.
+	// The new server would read back what the old one wrote and could not sync, and acknowledge
+	// a sender's retry of it as a duplicate.
 	if err := datafolder.SyncFileSystem(e.storeDir); err != nil {
 		return err
 	}

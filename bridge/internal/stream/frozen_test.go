@@ -20,7 +20,6 @@ import (
 	"github.com/hookspan/hookspan/internal/needs"
 )
 
-// smallDisk returns a folder on a disk of its own.
 func smallDisk(t *testing.T, bytes int) string {
 	t.Helper()
 	needs.Root(t)
@@ -30,7 +29,7 @@ func smallDisk(t *testing.T, bytes int) string {
 	return dir
 }
 
-// fill leaves no room but the given one.
+// fill leaves only that much room.
 func fill(t *testing.T, path string, leave int64) {
 	t.Helper()
 	f, err := os.Create(path)
@@ -48,8 +47,8 @@ func fill(t *testing.T, path string, leave int64) {
 	require.NoError(t, f.Close())
 }
 
-// A server whose disk was full is dead also when the disk has room again; it must
-// come back without a restart of the process.
+// A server whose disk was full stays dead when the disk has room again; it must come back
+// without a restart of the process.
 func TestFrozenServerIsStartedAgain(t *testing.T) {
 	t.Parallel()
 	dir := smallDisk(t, 64<<20)
@@ -101,7 +100,7 @@ func TestFrozenServerIsStartedAgain(t *testing.T) {
 	require.ErrorIs(t, err, bridge.ErrUnknown)
 	require.Eventually(t, func() bool { return len(alarms.Of(bridge.AlarmStoreFrozen)) > 0 }, patience, 10*time.Millisecond)
 
-	// Room for less than the server needs is not taken for healed.
+	// Room for less than the server needs does not count as healed.
 	require.NoError(t, os.Remove(filler))
 	fill(t, filler, 6<<20)
 	waiting := logs.FilterMessage("the event store is still frozen").Len()
@@ -110,7 +109,7 @@ func TestFrozenServerIsStartedAgain(t *testing.T) {
 	}, patience, 10*time.Millisecond)
 	require.Zero(t, logs.FilterMessage("the event store was frozen and has been started again").Len())
 
-	// Nor does a start that fails end the attempts.
+	// A failed start does not end the attempts.
 	accounts := b.Server.SwapAccounts("nonsense {")
 	require.NoError(t, os.Remove(filler))
 	require.Eventually(t, func() bool {
@@ -134,11 +133,11 @@ func TestFrozenServerIsStartedAgain(t *testing.T) {
 		require.NoError(t, err)
 		have[e.PredictionID] = true
 	}
-	// The same reader goes on; what was on its way to it comes again.
+	// The same reader goes on; events on their way to it come again.
 	for read := map[string]bool{}; len(read) < len(have); {
 		m, err := reader.Next()
 		if err != nil {
-			continue // told that the connection was away
+			continue // the connection was away
 		}
 		read[m.Headers().Get(bridge.HeaderMsgID)] = true
 		require.NoError(t, m.DoubleAck(ctx))

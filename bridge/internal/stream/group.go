@@ -17,16 +17,15 @@ type groupConfig struct {
 	// maxBatch and maxBatchBytes bound one batch, default and at most 1000
 	// messages (the server's limit), default 8 MiB.
 	maxBatch, maxBatchBytes int
-	// maxQueue and maxQueueBytes bound what waits for a batch, default 8192
-	// messages and 64 MiB. What comes on top is refused.
+	// maxQueue and maxQueueBytes bound the messages that wait for a batch, default 8192
+	// messages and 64 MiB. Further ones are refused.
 	maxQueue, maxQueueBytes int
-	// timeout is how long one batch may take, default 5 s.
+	// timeout bounds one batch, default 5 s.
 	timeout time.Duration
-	// breakEven is how many messages must wait for a batch to be worth it. 0 is
-	// [minBreakEven], raised while batches are measured to cost more than singles.
+	// breakEven is how many waiting messages make a batch worthwhile. 0 is [minBreakEven],
+	// raised while batches are measured to cost more than singles.
 	breakEven int
-	// observe is called with the size of every batch that was sent. It must not
-	// block.
+	// observe is called with the size of every sent batch. It must not block.
 	observe func(messages int)
 }
 
@@ -42,22 +41,21 @@ func (c groupConfig) withDefaults() groupConfig {
 	return c
 }
 
-// largeMessage goes alone: beyond it, writing costs more than the sync that a
-// batch would save, and the copy that waits would cost memory.
+// largeMessage is the size from which a message is published alone: writing it costs more than
+// the saved sync, and its copy would cost memory.
 const largeMessage = 256 << 10
 
-// result is what became of one message: ack, or why not, as [classify] tells it.
+// result is the outcome of one message: ack, or an error for [classify].
 type result struct {
 	ack *jetstream.PubAck
 	err error
 }
 
-// committer makes messages durable in one stream. A message that finds little
-// going on is published at once by the goroutine that brought it. When as many wait
-// as the break-even they are committed together as an atomic batch, whose cost in
-// syncs does not grow with its size: what comes while one batch is being committed
-// is the next. So the load makes the batches, and a batch does not wait to be filled,
-// but see [coalesce].
+// committer makes messages durable in one stream. When little is going on, the caller's
+// goroutine publishes its message at once. When as many messages as the break-even wait, the
+// committer commits them as an atomic batch, whose cost in syncs does not grow with its size;
+// messages that arrive meanwhile form the next batch. So the load determines the size of
+// batches. A batch does not wait to be filled, except as [coalesce] says.
 //
 // It is safe for concurrent use.
 type committer struct {
@@ -65,7 +63,7 @@ type committer struct {
 	stream string
 	cfg    groupConfig
 
-	able   atomic.Bool // the stream and the server can batch
+	able   atomic.Bool // the stream and the server support batches
 	known  recentIDs
 	wake   chan struct{}
 	landed chan *batch
@@ -101,8 +99,8 @@ func newCommitter(js jetstream.JetStream, stream string, cfg groupConfig) *commi
 	return c
 }
 
-// close fails what waits and returns when nothing is in flight any more, at the
-// latest after the time that a batch may take and the callers' own contexts.
+// close fails waiting messages and returns when nothing is in flight, at the latest after the
+// time-out of a batch and the callers' own contexts.
 func (c *committer) close() {
 	c.mu.Lock()
 	c.closed = true
@@ -111,8 +109,8 @@ func (c *committer) close() {
 	c.tasks.Wait()
 }
 
-// commit returns when m is durable, or soon after ctx has ended. Its error is one
-// for [classify]. m is the caller's again when it has returned.
+// commit returns when m is durable, or soon after ctx has ended; m then belongs to the caller
+// again. Its error is one for [classify].
 func (c *committer) commit(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, notSent(err)

@@ -22,7 +22,7 @@ import (
 
 const events = "HOOKSPAN_EVENTS"
 
-// group is a committer that is able to make batches, with what it made.
+// group is a committer that can make batches, and counts them.
 type group struct {
 	*stream.Group
 	t       *testing.T
@@ -47,15 +47,14 @@ func startGroup(t *testing.T, js jetstream.JetStream, cfg stream.GroupConfig) *g
 	return g
 }
 
-// answer is what one caller was told.
 type answer struct {
 	id  string
 	ack *jetstream.PubAck
 	err error
 }
 
-// together holds the group up until n messages with these ids wait, so that they
-// can be one batch, and returns what each was told.
+// together holds the group until n messages with these ids wait, so that they can be one batch,
+// and returns the answers.
 func (g *group) together(ctx context.Context, ids ...string) []answer {
 	g.t.Helper()
 	g.Hold()
@@ -88,7 +87,7 @@ func numbered(prefix string, n int) []string {
 	return out
 }
 
-// places returns where the stream has each prediction, and fails when it has one
+// places returns the sequence of each prediction in the stream, and fails if the stream has one
 // twice.
 func places(t *testing.T, js jetstream.JetStream) map[string]uint64 {
 	t.Helper()
@@ -109,8 +108,8 @@ func places(t *testing.T, js jetstream.JetStream) map[string]uint64 {
 	return out
 }
 
-// Each id comes twice, at different times: one is told that it is stored, the
-// other that it was already, and both where.
+// Each id comes twice, at different times: one caller is told stored, the other duplicate, and
+// both the sequence.
 func TestGroupStoresEachOnce(t *testing.T) {
 	t.Parallel()
 	for _, callers := range []int{1, 2, 7, 16, 64, 256} {
@@ -122,8 +121,8 @@ func TestGroupStoresEachOnce(t *testing.T) {
 	}
 }
 
-// A message of a batch that was refused for a duplicate can be in a trial next, and
-// is a single then.
+// A message of a batch that was refused for a duplicate can be in a trial next, and is a single
+// then.
 func TestGroupTriesSinglesAfterARefusedBatch(t *testing.T) {
 	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
@@ -134,8 +133,8 @@ func TestGroupTriesSinglesAfterARefusedBatch(t *testing.T) {
 	require.Equal(t, 200, eachTwice(t, b.JS, g, 64, ids))
 }
 
-// eachTwice has the callers commit each id twice, in any order, and returns how many
-// were told that theirs was stored.
+// eachTwice has the callers commit each id twice, in any order, and returns how many were told
+// stored.
 func eachTwice(t *testing.T, js jetstream.JetStream, g *group, callers int, ids []string) int {
 	t.Helper()
 	todo := slices.Concat(ids, ids)
@@ -161,8 +160,8 @@ func eachTwice(t *testing.T, js jetstream.JetStream, g *group, callers int, ids 
 	return stored
 }
 
-// checkAnswers compares what the callers were told with the stream, and returns how
-// many were told that theirs was stored.
+// checkAnswers compares the answers with the stream, and returns how many callers were told
+// stored.
 func checkAnswers(t *testing.T, js jetstream.JetStream, answers []answer) (stored int) {
 	t.Helper()
 	stored, there := checkPlaces(t, js, answers)
@@ -170,8 +169,8 @@ func checkAnswers(t *testing.T, js jetstream.JetStream, answers []answer) (store
 	return stored
 }
 
-// checkPlaces is checkAnswers for a stream that may have held some before. It returns
-// how many it holds now, too.
+// checkPlaces is checkAnswers for a stream that may have held messages before. It also returns
+// how many it holds now.
 func checkPlaces(t *testing.T, js jetstream.JetStream, answers []answer) (stored, there int) {
 	t.Helper()
 	at := places(t, js)
@@ -206,7 +205,7 @@ func TestSameIDAtOnce(t *testing.T) {
 	require.Equal(t, 1, checkAnswers(t, b.JS, answers))
 }
 
-// What waits together is one batch, and each caller is told its own place.
+// Messages that wait together are one batch, and each caller gets its own sequence.
 func TestWhatWaitsIsOneBatch(t *testing.T) {
 	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
@@ -220,7 +219,7 @@ func TestWhatWaitsIsOneBatch(t *testing.T) {
 	require.EqualValues(t, 1, g.batches.Load())
 	require.EqualValues(t, 100, g.batched.Load())
 
-	// Fewer than the break-even are none.
+	// Fewer than the break-even make no batch.
 	require.Equal(t, 103, checkAnswers(t, b.JS, append(answers, g.together(context.Background(), numbered("few_", 3)...)...)))
 	require.EqualValues(t, 1, g.batches.Load())
 }
@@ -241,8 +240,8 @@ func TestBatchesAreBounded(t *testing.T) {
 	require.Len(t, places(t, b.JS), 180)
 }
 
-// The stream knows some that the committer does not: it refuses the whole batch,
-// and everybody still gets an answer of his own.
+// The stream knows ids that the committer does not: it refuses the whole batch, and every
+// caller still gets its own answer.
 func TestDuplicatesRefuseABatchAndNobody(t *testing.T) {
 	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
@@ -264,7 +263,7 @@ func TestDuplicatesRefuseABatchAndNobody(t *testing.T) {
 	require.Len(t, places(t, b.JS), 100)
 	require.Greater(t, g.batches.Load(), int64(1), "those that were new did not find each other again")
 
-	// Now it knows them, and lets them not spoil another batch.
+	// Now the committer knows them, and keeps them out of batches.
 	before := g.batches.Load()
 	answers = g.together(context.Background(), numbered("more_", 50)...)
 	require.Equal(t, before+1, g.batches.Load())
@@ -275,8 +274,8 @@ func TestDuplicatesRefuseABatchAndNobody(t *testing.T) {
 	require.Equal(t, before+1, g.batches.Load())
 }
 
-// A batch has room for some of its messages only: those are stored, the others are
-// told that the stream is full.
+// The stream has room for some messages of a batch: those are stored, the other callers are
+// told that it is full.
 func TestFullStreamInTheMiddle(t *testing.T) {
 	t.Parallel()
 	cfg := streamtest.Config()
@@ -297,7 +296,7 @@ func TestFullStreamInTheMiddle(t *testing.T) {
 	require.Equal(t, 64, stored+full)
 }
 
-// One that is too large for the stream does not take the others with it.
+// A message too large for the stream does not fail the others.
 func TestOneThatIsTooLarge(t *testing.T) {
 	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
@@ -332,7 +331,7 @@ func TestMessageIsTheCallersAgain(t *testing.T) {
 	for i, id := range numbered("pred_", len(msgs)) {
 		msgs[i] = stream.EventMessage(streamtest.Event(id))
 		before := maps.Clone(msgs[i].Header)
-		// Half of the callers do not wait, and use what is theirs for something else.
+		// Half of the callers do not wait, and reuse their message.
 		ctx, cancel := context.WithCancel(context.Background())
 		done.Go(func() {
 			defer cancel()

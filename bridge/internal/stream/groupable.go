@@ -10,16 +10,15 @@ import (
 )
 
 const (
-	// ableAge is how long a change of the stream goes unnoticed.
+	// ableAge is how long a change of the stream may go unnoticed.
 	ableAge = 30 * time.Second
-	// ableRetry is after how long a question that failed is asked again, then
-	// twice as long, up to ableAge.
+	// ableRetry is the pause after a failed check; it doubles up to ableAge.
 	ableRetry = time.Second
 	ableWait  = 5 * time.Second
 )
 
-// watch keeps able true while the stream and the server of now can batch, and ends
-// the batch in flight when the connection does: its answer cannot come any more.
+// watch keeps able up to date with the stream and the server. When a connection ends it ends
+// the batch in flight, whose answer cannot arrive any more.
 func (c *committer) watch() {
 	nc := c.js.Conn()
 	changes := nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.DISCONNECTED, nats.CLOSED)
@@ -58,7 +57,7 @@ func (c *committer) watch() {
 	}
 }
 
-// look lets watch look at once.
+// look makes watch check at once.
 func (c *committer) look() {
 	select {
 	case c.check <- struct{}{}:
@@ -66,7 +65,6 @@ func (c *committer) look() {
 	}
 }
 
-// cut ends the wait for the batch in flight.
 func (c *committer) cut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -75,7 +73,7 @@ func (c *committer) cut() {
 	}
 }
 
-// canBatch asks the server. Only one replica in files gains by a batch: several
+// canBatch asks the server. Only a stream with one replica in files gains by a batch: several
 // replicas share syncs by themselves.
 func (c *committer) canBatch() (bool, error) {
 	switch c.js.Conn().Status() {
@@ -94,14 +92,14 @@ func (c *committer) canBatch() (bool, error) {
 	return batchable(stream.CachedInfo().Config, c.js.Conn().ConnectedServerVersion()), nil
 }
 
-// batchable says whether a batch costs one sync there. Servers before 2.15 sync each
+// batchable reports whether a batch costs one sync on the server. Servers before 2.15 sync each
 // of its messages.
 func batchable(cfg jetstream.StreamConfig, server string) bool {
 	return cfg.AllowAtomicPublish && cfg.Replicas == 1 && cfg.Storage == jetstream.FileStorage && versionAtLeast(server, 2, 15)
 }
 
-// versionAtLeast says whether a server's version is at least this one. One that does
-// not say which it has is none that we know.
+// versionAtLeast reports whether a server's version is at least major.minor; false for an
+// unreadable version.
 func versionAtLeast(version string, major, minor int) bool {
 	var a, b int
 	if _, err := fmt.Sscanf(version, "%d.%d", &a, &b); err != nil {

@@ -25,23 +25,22 @@ const (
 	headerExpectedLastID = "Nats-Expected-Last-Msg-Id"
 )
 
-// batch is an atomic batch on its way: the server keeps all of its messages or
-// none, and says so once, when all are on the disk.
+// batch is an atomic batch: the server stores all of its messages or none, and acknowledges
+// once, when all are on the disk.
 type batch struct {
 	nc      *nats.Conn
 	id      string
 	members []*entry
 	bytes   int
 	ids     map[string]bool
-	// sent is how many were published. The last one is held back until the batch
-	// is committed, as it carries that word.
+	// sent is how many were published. The last message carries the commit, and is held back
+	// until then.
 	sent    int
 	started time.Time
-	// trial: they are published as singles, to see what those cost.
+	// trial: the messages are published as singles, to measure the cost of singles.
 	trial bool
 
-	// What came of it.
-	stored  *jetstream.PubAck // the last one's
+	stored  *jetstream.PubAck // of the last message
 	err     error
 	took    time.Duration
 	results []result // of a trial
@@ -51,7 +50,7 @@ func newBatch(nc *nats.Conn) *batch {
 	return &batch{nc: nc, id: rand.Text(), ids: map[string]bool{}, started: time.Now()}
 }
 
-// add says whether e still fits; a batch with two equal ids would be refused.
+// add reports whether e fits; the server would refuse a batch with two equal ids.
 func (b *batch) add(e *entry, cfg groupConfig) bool {
 	if len(b.members) == cfg.maxBatch || len(b.members) > 0 && b.bytes+e.size > cfg.maxBatchBytes || e.id != "" && b.ids[e.id] {
 		return false
@@ -62,8 +61,8 @@ func (b *batch) add(e *entry, cfg groupConfig) bool {
 	return true
 }
 
-// publish sends all but the last one. After an error nothing of the batch can be
-// stored: without its commit the server drops it.
+// publish sends all but the last message. After an error nothing of the batch is stored:
+// without its commit the server drops it.
 func (b *batch) publish() error {
 	for ; b.sent < len(b.members)-1; b.sent++ {
 		if err := b.nc.PublishMsg(b.next()); err != nil {
@@ -80,8 +79,8 @@ func (b *batch) next() *nats.Msg {
 	return m
 }
 
-// commit sends the last one and returns what the server says. An error that
-// [isRefusal] knows means that nothing was stored, any other that it is not known.
+// commit sends the last message and returns the server's answer. After an error that
+// [isRefusal] recognises nothing is stored; after any other the outcome is unknown.
 func (b *batch) commit(ctx context.Context) (*jetstream.PubAck, error) {
 	if err := b.publish(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errRefused, err)
@@ -105,26 +104,24 @@ func (b *batch) commit(ctx context.Context) (*jetstream.PubAck, error) {
 	return &ack.PubAck, nil
 }
 
-// ack is what is told of member i.
 func (b *batch) ack(i int) *jetstream.PubAck {
 	ack := *b.stored
 	ack.Sequence -= uint64(len(b.members) - 1 - i)
 	return &ack
 }
 
-// errRefused: the server was surely not given the whole batch.
+// errRefused: the server did not get the whole batch.
 var errRefused = errors.New("the batch was not committed")
 
-// isRefusal says whether err is of a batch of which nothing is stored, so that
-// its messages may be published again, one by one. The stream checks all of them
-// before it stores the first, so each error of its own is one. Should it ever
-// fail in between, the messages' ids still keep them from being stored twice.
+// isRefusal reports whether err means that nothing of the batch is stored, so that its messages
+// may be published one by one. The stream checks all messages before it stores the first, so
+// each of its errors means this. If it ever failed in between, the message ids would still
+// prevent duplicates.
 func isRefusal(err error) bool {
 	_, api := errors.AsType[*jetstream.APIError](err)
 	return api || errors.Is(err, errRefused)
 }
 
-// answerOf is an acknowledgement with what only a batch's has.
 type answerOf struct {
 	jetstream.PubAck
 
@@ -147,8 +144,8 @@ func parseAck(m *nats.Msg) (*answerOf, error) {
 	return a, nil
 }
 
-// copyForBatch is m with a header that has room for a batch's, and a body of its
-// own: m goes back to the caller when its time is up, and may be still to be sent.
+// copyForBatch copies m, with room in its header for that of a batch: m belongs to the caller
+// again after a time-out, while the copy may still be sent.
 func copyForBatch(m *nats.Msg) *nats.Msg {
 	m = withBatchHeader(m)
 	m.Data = append([]byte(nil), m.Data...)
@@ -161,8 +158,8 @@ func withBatchHeader(m *nats.Msg) *nats.Msg {
 	return &nats.Msg{Subject: m.Subject, Header: header, Data: m.Data}
 }
 
-// withoutBatch takes a batch's own headers away: with them a message of a batch that
-// was refused would still be a part of it, also where it is published alone.
+// withoutBatch removes the headers of a batch: with them a message of a refused batch would
+// belong to that batch even when published alone.
 func withoutBatch(header nats.Header) {
 	for _, key := range []string{headerBatchID, headerBatchSequence, headerBatchCommit} {
 		delete(header, key)
@@ -172,10 +169,9 @@ func withoutBatch(header nats.Header) {
 // noID is the id of no message: [bridge.MsgID] never leaves a bare percent sign.
 const noID = "%"
 
-// ask finds out whether the stream knows the id of m without storing m and without
-// a sync: the stream looks for duplicates before it compares its last id with the
-// one that is expected, which it cannot have. The error is one that [isNew] knows
-// when it does not know m.
+// ask finds out whether the stream knows the id of m, without storing m and without a sync: the
+// stream looks for duplicates before it compares its last id with the expected one, which never
+// matches. [isNew] recognises the error for an unknown id.
 func (c *committer) ask(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
 	header := make(nats.Header, len(m.Header)+1)
 	maps.Copy(header, m.Header)

@@ -12,15 +12,14 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// errBehind is of a message that was not sent because one before it failed.
+// errBehind is for a message that was not sent because one before it failed.
 var errBehind = fmt.Errorf("%w: a message before it was not stored", errNotSent)
 
-// commitAll makes a block of messages durable, in their order, and returns what
-// became of each: results[i] is of msgs[i]. It takes the block in parts, each one
-// batch, or one flight of singles where a batch is not possible or does not pay.
-// After a part in which one was not stored it sends nothing more. Within a flight
-// what lies behind the one that failed can be stored all the same, and its result
-// says so. The messages must not be touched until it returns.
+// commitAll makes a block of messages durable, in order; results[i] is the outcome of msgs[i].
+// It commits the block in parts, each as a batch, or as a flight of singles where a batch is
+// impossible or does not pay. It stops after a part with a failed message. In a flight,
+// messages behind a failed one may be stored nevertheless, as their results say. The messages
+// must not be touched until commitAll returns.
 func (c *committer) commitAll(ctx context.Context, msgs []*nats.Msg) []result {
 	results := make([]result, len(msgs))
 	if !c.enter() {
@@ -43,16 +42,15 @@ func (c *committer) commitAll(ctx context.Context, msgs []*nats.Msg) []result {
 	return results
 }
 
-// way is how a part of a block is committed.
 type way int
 
 const (
 	asFlight way = iota
-	asTrial      // a flight that says what singles cost
+	asTrial      // a flight that measures singles
 	asBatch
 )
 
-// part is the beginning of the block that is committed next, and how.
+// part returns the part of the block to commit next, and how.
 func (c *committer) part(msgs []*nats.Msg) (*batch, way) {
 	c.mu.Lock()
 	able, few, how := c.able.Load(), c.cost.breakEven(), asFlight
@@ -89,7 +87,7 @@ func (c *committer) enter() bool {
 	return !c.closed
 }
 
-// commitPart says whether all of b is stored.
+// commitPart reports whether all of b is stored.
 func (c *committer) commitPart(ctx context.Context, b *batch, how way, results []result) bool {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.timeout)
 	defer cancel()
@@ -131,7 +129,7 @@ func (c *committer) commitPart(ctx context.Context, b *batch, how way, results [
 	return stored
 }
 
-// withHeaders is b with copies of its messages, that have headers of their own.
+// withHeaders returns b with copies of its messages and their headers.
 func (b *batch) withHeaders() *batch {
 	with := *b
 	with.members = make([]*entry, len(b.members))
@@ -141,7 +139,7 @@ func (b *batch) withHeaders() *batch {
 	return &with
 }
 
-// flight publishes messages one behind the other without waiting in between.
+// flight publishes messages one after the other without waiting in between.
 func flight(ctx context.Context, b *batch, results []result) {
 	nc := b.nc
 	inbox := nc.NewInbox()
@@ -175,7 +173,7 @@ func flight(ctx context.Context, b *batch, results []result) {
 	}
 }
 
-// errNoAnswer is of a message that was sent: it may be stored.
+// errNoAnswer is for a message that was sent and may be stored.
 var errNoAnswer = errors.New("no acknowledgement came")
 
 func singleAnswer(m *nats.Msg) result {

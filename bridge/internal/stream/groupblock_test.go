@@ -24,7 +24,7 @@ func messages(ids ...string) []*nats.Msg {
 	return out
 }
 
-// A block is stored in its order, in batches or without.
+// A block is stored in order, in batches or without.
 func TestBlockIsStoredInOrder(t *testing.T) {
 	t.Parallel()
 	for _, breakEven := range []int{4, 100_000} {
@@ -114,7 +114,7 @@ func TestBlockWithoutAnswerIsUnknown(t *testing.T) {
 	}
 }
 
-// StoreAll takes whatever stream there is, and says so when there is none.
+// StoreAll works on any stream, and returns an error when it does not exist.
 func TestStoreAll(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -142,7 +142,7 @@ func TestStoreAll(t *testing.T) {
 	}
 	require.Empty(t, p.StoreAll(ctx, b.Names.EventsStream(), nil))
 
-	// Another stream than the one that was meant.
+	// Another stream than the intended one.
 	for _, o := range p.StoreAll(ctx, b.Names.RefusedStream(), messages(numbered("other_", 20)...)) {
 		require.ErrorIs(t, o.Err, bridge.ErrUnavailable)
 	}
@@ -179,7 +179,7 @@ func TestCanBatch(t *testing.T) {
 	}
 }
 
-// Somebody takes the setting back, and it is found out, by asking or by the refusal.
+// Somebody reverts the setting, which is noticed by asking or by a refusal.
 func TestStreamThatCannotBatch(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

@@ -3,30 +3,26 @@ package stream
 import "time"
 
 const (
-	// maxLinger bounds how long is waited after a batch, which otherwise is the
-	// time that it took.
+	// maxCoalesce bounds the wait after a batch, which otherwise is as long as the batch took.
 	maxCoalesce = 10 * time.Millisecond
-	// quietBefore of that time without anything coming must have been before the
-	// batch was committed: then all senders wait for it. quietAfter without
-	// anything coming ends the wait.
+	// The wait needs quietBefore of that time without arrivals before the commit, which shows
+	// that all senders wait for it. quietAfter without arrivals ends the wait.
 	quietBefore = 8
 	quietAfter  = 2
 )
 
-// coalesce is the time after a batch in which nothing is sent yet. Senders that wait
-// for their answer come back with their next message as soon as they have it. If the
-// next batch went off at once, they would be two halves that take turns for ever,
-// each with a batch half as large as it could be, and with the other half competing
-// for the processors.
+// coalesce is the wait after a batch. Senders that wait for their answer send their next
+// message as soon as they have it. If the next batch left at once, two halves of the senders
+// would take turns for ever, each with a half-sized batch, and compete for the processors.
 type coalesce struct {
 	until    time.Time
 	quiet    time.Duration
-	last     time.Time // when something came
-	expected int       // how many messages there are when everybody is back
+	last     time.Time // when the last message arrived
+	expected int       // how many messages are expected once all senders are back
 	armed    bool
 }
 
-// landedNow begins to coalesce after b. It needs the lock.
+// landedNow begins to coalesce after b. The caller holds the lock.
 func (c *committer) landedNow(b *batch) {
 	now := time.Now()
 	c.flying, c.interrupt, c.lastLanding = nil, nil, now
@@ -38,7 +34,7 @@ func (c *committer) landedNow(b *batch) {
 	c.coalesce = coalesce{until: now.Add(took), quiet: took / quietAfter, last: now, expected: len(b.members) + c.waiting()}
 }
 
-// waiting is how many are not on their way yet. It needs the lock.
+// waiting is how many messages wait to be sent. The caller holds the lock.
 func (c *committer) waiting() int {
 	if c.open == nil {
 		return len(c.queue)
@@ -46,8 +42,8 @@ func (c *committer) waiting() int {
 	return len(c.queue) + len(c.open.members)
 }
 
-// coalesces says whether to wait still, and sees to it that the loop looks again when
-// that is over. It needs the lock.
+// coalesces reports whether to wait on, and wakes the loop when the wait is over. The caller
+// holds the lock.
 func (c *committer) coalesces() bool {
 	if c.waiting() >= c.coalesce.expected {
 		return false

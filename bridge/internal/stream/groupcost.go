@@ -3,43 +3,41 @@ package stream
 import "time"
 
 const (
-	// minBreakEven is how many singles cost about what one batch costs where each
-	// is synced: a batch takes four syncs and some forty calls besides, whatever
-	// its size.
+	// minBreakEven is how many synced singles cost about as much as one batch: a batch takes
+	// four syncs and some forty other calls, whatever its size.
 	minBreakEven = 8
-	// trialSize is how many singles the first trial has; each size has so many
-	// tries, and all sizes together so many trials.
+	// The first trial has trialSize singles. Each size gets trialTries trials, and all sizes
+	// together maxTrials.
 	trialSize  = 8
 	trialTries = 3
 	maxTrials  = 24
-	// steepSize is from which size on it counts how much longer a trial took than
-	// a smaller one. Below that it says little.
+	// steepSize is the size from which the comparison with a smaller trial counts; below it is
+	// too inaccurate.
 	steepSize = 32
-	// trialAge is how long a conclusion is believed.
+	// trialAge is how long a conclusion is used.
 	trialAge = 10 * time.Second
-	// recentBatches is how many count for what a batch takes; the first trial
+	// recentBatches is how many batches count for the mean cost of a batch; the first trial
 	// waits for a few.
 	recentBatches = 16
 	firstBatches  = 4
 )
 
-// batchCost decides how many messages are worth a batch. Batches pay because they are
-// synced once; on a server that does not sync each message they cost more than
-// singles, and how much more one cannot know from outside. So now and then some
-// messages that wait are published as singles, to see whether as many as a batch has
-// take less time than it does. If so, the break-even is raised beyond that size, for
-// a while.
+// batchCost decides how many messages are worth a batch. A batch pays because it is synced
+// once. On a server that does not sync each message, it costs more than singles, by an amount
+// unknown to clients. So now and then waiting messages are published as singles, to measure
+// whether as many singles as a batch has messages take less time than a batch. If so, the
+// break-even is raised above that size for a while.
 //
-// On a slow disk so many singles would hold up everybody. So the first trial is
-// small, and the next one twice as large only if it took less than a whole batch: no
-// trial takes much longer than a batch. Where batches are large it ends earlier: once
-// more messages took so much more time that as many as a batch has would take twice
-// its time. On a busy machine one that took long says little, so it is tried again.
+// On a slow disk so many singles would delay everybody. So the first trial is small, and the
+// next one is twice as large only if this one took less than a whole batch: no trial takes much
+// longer than a batch. With large batches the trials end earlier: once the growth from one
+// trial to the next shows that a batch's worth of singles would take twice as long as the
+// batch. On a busy machine a slow trial proves little, so it is repeated.
 type batchCost struct {
-	set    int // by the configuration; nothing is measured then
+	set    int // by the configuration; disables the measuring
 	raised int // break-even while batches do not pay
 
-	batches     int     // that were measured
+	batches     int     // measured
 	large, took float64 // mean size and time of the recent ones, in ns
 
 	turn      bool // a batch comes before the next trial
@@ -61,13 +59,13 @@ func (p *batchCost) breakEven() int {
 	return minBreakEven
 }
 
-// wantsTrial says whether the next thing to be measured is a trial. There is a batch
-// between two of them, so that nobody waits for both.
+// wantsTrial reports whether the next measurement is a trial. A batch comes between two trials,
+// so that nobody waits for both.
 func (p *batchCost) wantsTrial() bool {
 	return p.set == 0 && !p.turn && p.batches >= firstBatches && time.Since(p.concluded) >= trialAge
 }
 
-// due returns how many of those that wait the trial should have, or 0.
+// due returns how many of the waiting messages the trial should have, or 0.
 func (p *batchCost) due(waiting int) int {
 	if waiting < trialSize {
 		return 0
@@ -75,7 +73,7 @@ func (p *batchCost) due(waiting int) int {
 	return min(max(p.size, trialSize), waiting)
 }
 
-// trial is told what n singles took.
+// trial records that n singles took that long.
 func (p *batchCost) trial(n int, took time.Duration) {
 	p.turn, p.size = true, n
 	p.tries++
@@ -97,8 +95,8 @@ func (p *batchCost) trial(n int, took time.Duration) {
 	}
 }
 
-// steep says whether n singles took so much longer than fewer did that a whole batch
-// of them would take twice as long as a batch does.
+// steep reports whether the growth over the smaller trial means that a whole batch of singles
+// would take twice as long as a batch.
 func (p *batchCost) steep(n int, took time.Duration) bool {
 	if n < steepSize || n <= p.smaller {
 		return false
@@ -112,7 +110,7 @@ func (p *batchCost) conclude(breakEven int) {
 	p.size, p.tries, p.trials, p.smaller, p.smallTook = 0, 0, 0, 0, 0
 }
 
-// batch is told what a batch of n took.
+// batch records that a batch of n took that long.
 func (p *batchCost) batch(n int, took time.Duration) {
 	p.turn = false
 	p.batches++

@@ -10,9 +10,8 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 )
 
-// load lets 200 wait all the time, until a conclusion is drawn. A batch of n costs 10
-// ms, a single so much, and each of them the latency on top. It returns how large the
-// trials were.
+// load lets 200 messages wait all the time, until a conclusion. A batch of n costs 10 ms, a
+// single so much, and each of them the latency on top. It returns the sizes of the trials.
 func load(t *testing.T, p *stream.BatchCost, n int, single, latency time.Duration) (trials []int) {
 	t.Helper()
 	for range 100 {
@@ -50,7 +49,7 @@ func TestBreakEven(t *testing.T) {
 				require.Equal(t, c.trials, load(t, p, c.batch, c.single, c.latency))
 				require.Equal(t, c.breakEven, p.BreakEven())
 
-				// It is believed for a while, and then measured anew.
+				// The conclusion is used for a while, and then measured anew.
 				<-time.After(10 * time.Second)
 				require.Equal(t, 8, p.BreakEven())
 				require.Equal(t, []int{8, 8, 8}, load(t, p, 100, time.Second, 0))
@@ -74,7 +73,7 @@ func TestTrialsNeedThoseThatWait(t *testing.T) {
 	p.Batch(20, 10*time.Millisecond)
 	require.Equal(t, 15, p.Due(15))
 	require.Equal(t, 16, p.Due(17))
-	// Fewer wait than a batch used to have: it comes to an end nevertheless.
+	// Fewer wait than a batch used to have: the trials end nevertheless.
 	for range 100 {
 		p.Batch(20, 10*time.Millisecond)
 		if p.WantsTrial() {

@@ -16,7 +16,7 @@ import (
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
-// mute makes the stream keep its answers to itself, or not any more.
+// mute makes the stream send no answers, or send them again.
 func mute(t *testing.T, b *streamtest.Bench, on bool) {
 	t.Helper()
 	ctx := context.Background()
@@ -28,8 +28,8 @@ func mute(t *testing.T, b *streamtest.Bench, on bool) {
 	require.NoError(t, err)
 }
 
-// A batch that is not answered may be stored, and is here: nobody is told so, and
-// whoever repeats his message learns that it is there.
+// A batch without an answer may be stored, and is here: nobody is told so, and a caller that
+// repeats its message gets a duplicate.
 func TestBatchWithoutAnswerIsUnknown(t *testing.T) {
 	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
@@ -49,7 +49,7 @@ func TestBatchWithoutAnswerIsUnknown(t *testing.T) {
 	require.Len(t, places(t, b.JS), 50)
 }
 
-// The callers' time is over before the batch's.
+// The callers' time is over before that of the batch.
 func TestCallerDoesNotWaitForTheBatch(t *testing.T) {
 	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
@@ -73,7 +73,7 @@ func TestCallerDoesNotWaitForTheBatch(t *testing.T) {
 	require.Zero(t, g.Queued())
 }
 
-// What is over before it was sent is not sent.
+// A message whose time is over is not sent.
 func TestOverBeforeItWasSent(t *testing.T) {
 	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
@@ -131,7 +131,7 @@ func TestCloseWhileTheyWait(t *testing.T) {
 	require.Empty(t, places(t, b.JS))
 }
 
-// Whoever closes it in full flight loses nothing that was acknowledged.
+// Closing it under load loses no acknowledged message.
 func TestCloseInFlight(t *testing.T) {
 	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
@@ -148,8 +148,8 @@ func TestCloseInFlight(t *testing.T) {
 	checkAnswers(t, b.JS, answers)
 }
 
-// The server ends while many wait, and comes back. Nobody waits for the time that a
-// batch may take, nobody is told more than is known, and who repeats is served.
+// The server ends while many wait, and comes back. Nobody waits for the time-out of a batch,
+// nobody is told more than is known, and repeats succeed.
 func TestServerEndsInBetween(t *testing.T) {
 	t.Parallel()
 	x := natstest.NewExternal(t, nil)

@@ -8,9 +8,8 @@ import (
 	"github.com/hookspan/hookspan/internal/natserr"
 )
 
-// loop commits batches, one at a time: the server would only make a second one
-// wait. While one is in flight the next is sent ahead, so that its messages are
-// with the server when that has time for them; only its commit waits.
+// loop commits batches, one at a time: the server would only make a second one wait. While one
+// is in flight it sends the messages of the next one ahead, without the commit.
 func (c *committer) loop() {
 	for {
 		select {
@@ -25,7 +24,6 @@ func (c *committer) loop() {
 	}
 }
 
-// step sends what can be sent now.
 func (c *committer) step() {
 	c.mu.Lock()
 	able, few := c.able.Load(), c.cost.breakEven()
@@ -60,8 +58,7 @@ func (c *committer) step() {
 	}
 }
 
-// take moves what waits into the batch that is open, until that has n. It needs the
-// lock.
+// take moves waiting messages into the open batch, until that has n. The caller holds the lock.
 func (c *committer) take(n int) {
 	if c.open == nil {
 		c.open = newBatch(c.js.Conn())
@@ -76,8 +73,8 @@ func (c *committer) take(n int) {
 	})
 }
 
-// releaseAlone lets the first n that wait be published alone by their callers. It
-// needs the lock.
+// releaseAlone lets the callers of the first n waiting messages publish them alone. The caller
+// holds the lock.
 func (c *committer) releaseAlone(n int) {
 	n = max(0, min(n, len(c.queue)))
 	for _, e := range c.queue[:n] {
@@ -87,7 +84,6 @@ func (c *committer) releaseAlone(n int) {
 	c.queue = slices.Delete(c.queue, 0, n)
 }
 
-// fly commits b; it comes back through landed.
 func (c *committer) fly(b *batch) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.timeout)
 	c.mu.Lock()
@@ -109,7 +105,6 @@ func (c *committer) fly(b *batch) {
 	})
 }
 
-// settle tells everybody in b what came of it.
 func (c *committer) settle(b *batch) {
 	if !b.trial {
 		c.cfg.observe(len(b.members))
@@ -135,8 +130,8 @@ func (c *committer) settle(b *batch) {
 	}
 }
 
-// settleTrial is settle for a batch whose messages were published as singles. It
-// needs the lock.
+// settleTrial is settle for a batch whose messages were published as singles. The caller holds
+// the lock.
 func (c *committer) settleTrial(b *batch) {
 	fair := true
 	for i, e := range b.members {
@@ -152,9 +147,8 @@ func (c *committer) settleTrial(b *batch) {
 	}
 }
 
-// refuse lets each message of a batch that was not stored succeed or fail alone.
-// Where one of them was a duplicate, the others are to go on together, if they can
-// find each other a second time. It needs the lock.
+// refuse lets each message of a refused batch succeed or fail alone. If one was a duplicate,
+// the others are to go on together, if they meet a second time. The caller holds the lock.
 func (c *committer) refuse(b *batch, err error) {
 	if natserr.Is(err, natserr.BatchDisabled) {
 		c.able.Store(false)
@@ -172,7 +166,7 @@ func (c *committer) refuse(b *batch, err error) {
 	}
 }
 
-// end fails whoever waits and waits for what is in flight.
+// end fails waiting messages and waits for those in flight.
 func (c *committer) end() {
 	c.mu.Lock()
 	flying, open := c.flying, c.open

@@ -12,20 +12,19 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// entry is a message that waits, and then the answer to it.
 type entry struct {
-	msg     *nats.Msg // a copy: the caller may have its own back at any time
+	msg     *nats.Msg // a copy: the caller may get its own back at any time
 	id      string
 	size    int
 	verdict chan verdict
-	// Under committer.mu: whether it was put into a batch, in how many that held
-	// a duplicate, and whether its caller has gone.
+	// Guarded by committer.mu: whether it was put into a batch, how many of its batches held a
+	// duplicate, and whether its caller has left.
 	sent    bool
 	refused int
 	left    bool
 }
 
-// verdict is what the loop tells the caller of an entry.
+// verdict is the loop's answer to the caller of an entry.
 type verdict struct {
 	result
 	next step
@@ -35,9 +34,9 @@ type step int
 
 const (
 	finished step = iota
-	// goAlone: publish it yourself, your place among the singles is taken.
+	// goAlone: publish the message yourself; a place among the singles is taken.
 	goAlone
-	// goAsk: find out whether the stream has it already.
+	// goAsk: ask the stream whether it has the message.
 	goAsk
 )
 
@@ -46,8 +45,8 @@ var (
 	errStopped   = fmt.Errorf("%w: the publisher is closed", errNotSent)
 )
 
-// admit returns nil when m is to be published alone at once, and has then taken
-// its place among the singles; otherwise the entry that waits.
+// admit returns nil when m is to be published alone at once, with a place among the singles
+// taken; otherwise the entry that waits.
 func (c *committer) admit(m *nats.Msg) (*entry, error) {
 	id, size := messageID(m), messageSize(m)
 	if alone, err := c.goesAlone(id, size); alone || err != nil {
@@ -66,7 +65,8 @@ func (c *committer) admit(m *nats.Msg) (*entry, error) {
 	return e, nil
 }
 
-// goesAlone takes a place among the singles when it returns true.
+// goesAlone reports whether the message is to be published alone, and then takes a place among
+// the singles.
 func (c *committer) goesAlone(id string, size int) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -80,8 +80,7 @@ func (c *committer) goesAlone(id string, size int) (bool, error) {
 	return alone, nil
 }
 
-// idle says whether one more can be published alone without waiting for anybody.
-// It needs the lock.
+// idle reports whether one more single delays nobody. The caller holds the lock.
 func (c *committer) idle() bool {
 	return c.flying == nil && c.open == nil && len(c.queue) == 0 && c.singles < c.cost.breakEven() && !c.coalesces()
 }
@@ -100,7 +99,7 @@ func (c *committer) poke() {
 	}
 }
 
-// startSingle needs the lock.
+// startSingle takes a place among the singles. The caller holds the lock.
 func (c *committer) startSingle() {
 	c.singles++
 	c.tasks.Add(1)
@@ -124,15 +123,13 @@ func (c *committer) endSingleLocked() {
 	c.tasks.Done()
 }
 
-// alone publishes m by itself.
 func (c *committer) alone(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
 	ack, err := c.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
 	c.endSingle(messageID(m), err)
 	return ack, err
 }
 
-// leave takes the entry back for a caller whose time is up, and returns what is
-// to be told.
+// leave withdraws the entry of a caller whose time is up, and returns the verdict.
 func (c *committer) leave(e *entry, cause error) verdict {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -155,7 +152,7 @@ func (c *committer) leave(e *entry, cause error) verdict {
 	return verdict{result: result{err: fmt.Errorf("waiting for a batch to be committed: %w", cause)}}
 }
 
-// tell answers the caller of an entry, if there still is one. It needs the lock.
+// tell answers the caller of an entry, unless it has left. The caller holds the lock.
 func (c *committer) tell(e *entry, v verdict) {
 	if e.left {
 		return
@@ -166,7 +163,7 @@ func (c *committer) tell(e *entry, v verdict) {
 	e.verdict <- v
 }
 
-// again puts an entry that has just asked back among those that wait.
+// again puts an entry that has asked back into the queue.
 func (c *committer) again(e *entry) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -177,14 +174,12 @@ func (c *committer) again(e *entry) bool {
 	return !c.closed
 }
 
-// queued is how many messages wait.
 func (c *committer) queued() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.queue)
 }
 
-// messageSize is about what m takes in bytes.
 func messageSize(m *nats.Msg) int {
 	size := len(m.Subject) + len(m.Data)
 	for key, values := range m.Header {

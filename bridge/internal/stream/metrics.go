@@ -9,7 +9,6 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// metrics are what a publisher counts.
 type metrics struct {
 	publish *prometheus.HistogramVec
 	batch   prometheus.Histogram
@@ -35,7 +34,6 @@ func newMetrics(queued func() float64) *metrics {
 	}
 }
 
-// observe counts a publish that began at start.
 func (m *metrics) observe(stream string, start time.Time, receipt bridge.Receipt, err error) {
 	m.publish.WithLabelValues(stream, resultLabel(receipt, err)).Observe(time.Since(start).Seconds())
 }

@@ -17,33 +17,32 @@ import (
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
-// A stream says in its metadata in which format its messages are. One with a
-// newer format was made by a newer Hookspan and is refused.
+// Metadata keys of a stream: the format of its messages. A stream with a newer format belongs
+// to a newer Hookspan and is refused.
 const (
 	formatKey    = "hookspan-format"
 	streamFormat = 1
 )
 
-// Change is something that [Provision] did, or that it would have to do.
+// Change is something that [Provision] did or, for [Verify], would do.
 type Change struct {
 	Stream string
 	// Created: the stream was missing.
 	Created bool
-	// Kept is the last sequence of a created stream: its server had no description of
-	// it, and still had its messages. Zero is a new stream.
+	// Kept is the last sequence of a created stream whose messages were still there, since only
+	// its description was lost. Zero is a new stream.
 	Kept uint64
-	// Differences are the settings that were changed otherwise.
+	// Differences are the other changed settings.
 	Differences []string
 }
 
-// ErrUnfit is wrapped by [Provision] for a stream that cannot keep what is
-// promised of it and cannot be changed so that it can.
+// ErrUnfit is wrapped by [Provision] for a stream that cannot keep its promises and cannot be
+// changed so that it does.
 var ErrUnfit = errors.New("stream is not fit for events")
 
-// Provision makes the streams what cfg says: it creates what is missing, changes
-// what differs, and touches nothing else. It is safe to call from several
-// processes, and again while they run. Each of tell is told what was done. The
-// error wraps [ErrUnfit] for a stream that must not be used.
+// Provision makes the streams as cfg says: it creates missing ones, changes differences, and
+// touches nothing else. Several processes may call it, also repeatedly while they run. tell
+// functions get each change. The error wraps [ErrUnfit] for a stream that must not be used.
 func Provision(ctx context.Context, js jetstream.JetStream, cfg streams.Config, log *zap.Logger, tell ...func(Change)) error {
 	for _, want := range streamsOf(cfg, js) {
 		change, err := ensureStream(ctx, js, want, log)
@@ -59,12 +58,12 @@ func Provision(ctx context.Context, js jetstream.JetStream, cfg streams.Config, 
 	return nil
 }
 
-// streamsOf are the streams as the server that js is connected to can have them.
+// streamsOf returns the streams as far as the connected server supports them.
 func streamsOf(c streams.Config, js jetstream.JetStream) []jetstream.StreamConfig {
 	var out []jetstream.StreamConfig
 	for _, want := range c.All() {
-		// An older server refuses what it does not know. Without schedules events
-		// wait with their durable, two minutes at a time, and consumers say so.
+		// An older server refuses settings that it does not know. Without schedules events wait
+		// with their durable, two minutes at a time, and consumers log that.
 		if !versionAtLeast(js.Conn().ConnectedServerVersion(), 2, 12) {
 			want.AllowAtomicPublish = false
 			if want.AllowMsgSchedules {
@@ -76,7 +75,6 @@ func streamsOf(c streams.Config, js jetstream.JetStream) []jetstream.StreamConfi
 	return out
 }
 
-// withFormat is want with the format that is written in it.
 func withFormat(want jetstream.StreamConfig) jetstream.StreamConfig {
 	want.Metadata = maps.Clone(want.Metadata)
 	if want.Metadata == nil {
@@ -86,7 +84,7 @@ func withFormat(want jetstream.StreamConfig) jetstream.StreamConfig {
 	return want
 }
 
-// ensureStream returns what it changed, nil when nothing.
+// ensureStream returns what it changed, nil if nothing.
 func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, log *zap.Logger) (*Change, error) {
 	want = withFormat(want)
 	stream, err := js.Stream(ctx, want.Name)
@@ -105,7 +103,7 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.St
 	if len(differences) == 0 {
 		return nil, nil
 	}
-	// A ring gives up its oldest, which is what it is for.
+	// A ring may lose its oldest messages.
 	if used := stream.CachedInfo().State.Bytes; want.Discard != jetstream.DiscardOld && want.MaxBytes > 0 && used > uint64(want.MaxBytes) {
 		return nil, fmt.Errorf("it holds %d bytes, more than the new limit of %d: choose a larger nats.events.max_bytes, or nats.spool.max_bytes if it is the spool", used, want.MaxBytes)
 	}
@@ -114,8 +112,8 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.St
 	return &Change{Stream: want.Name, Differences: differences}, err
 }
 
-// createStream returns the last sequence of the stream, which may be one whose
-// description alone was lost.
+// createStream returns the last sequence of the stream, whose messages may exist if only its
+// description was lost.
 func createStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, log *zap.Logger) (uint64, error) {
 	replicas := []int{want.Replicas}
 	if want.Replicas == 0 {
@@ -138,8 +136,8 @@ func createStream(ctx context.Context, js jetstream.JetStream, want jetstream.St
 	return 0, err
 }
 
-// checkUnchangeable refuses a stream whose durability or retention is not what
-// the promises are made of; the server could not change it either.
+// checkUnchangeable refuses a stream whose durability or retention breaks the promises; the
+// server could not change it either.
 func checkUnchangeable(have, want jetstream.StreamConfig) error {
 	const remedy = "remove it, or choose another nats.prefix"
 	if text, ok := have.Metadata[formatKey]; ok {
@@ -164,8 +162,7 @@ func checkUnchangeable(have, want jetstream.StreamConfig) error {
 	return nil
 }
 
-// merge returns have with the settings of want that we care about, and what
-// that changes.
+// merge returns have with the settings of want that matter, and the differences.
 func merge(have, want jetstream.StreamConfig) (jetstream.StreamConfig, []string) {
 	var differences []string
 	note := func(what string, from, to any) {
@@ -185,10 +182,10 @@ func merge(have, want jetstream.StreamConfig) (jetstream.StreamConfig, []string)
 	diff(note, "max message size", &have.MaxMsgSize, unlimited)
 	diff(note, "no ack", &have.NoAck, false)
 	diff(note, "allow direct", &have.AllowDirect, want.AllowDirect)
-	if want.AllowMsgSchedules { // nor can this
+	if want.AllowMsgSchedules { // irreversible too
 		diff(note, "allow message schedules", &have.AllowMsgSchedules, true)
 	}
-	if want.AllowMsgTTL { // it cannot be taken back
+	if want.AllowMsgTTL { // irreversible
 		diff(note, "allow message TTL", &have.AllowMsgTTL, true)
 	}
 	if want.Replicas != 0 {
@@ -197,7 +194,7 @@ func merge(have, want jetstream.StreamConfig) (jetstream.StreamConfig, []string)
 	if atomicPays(want, have.Replicas) {
 		diff(note, "allow atomic publish", &have.AllowAtomicPublish, true)
 	}
-	have.Metadata = maps.Clone(have.Metadata) // it says other people's things too
+	have.Metadata = maps.Clone(have.Metadata) // it may have metadata of others
 	if have.Metadata == nil {
 		have.Metadata = map[string]string{}
 	}
@@ -210,13 +207,13 @@ func merge(have, want jetstream.StreamConfig) (jetstream.StreamConfig, []string)
 	return have, differences
 }
 
-// atomicPays says whether a stream gets atomic batches: several replicas share
-// syncs without them.
+// atomicPays reports whether a stream should allow atomic batches: several replicas share syncs
+// without them.
 func atomicPays(want jetstream.StreamConfig, replicas int) bool {
 	return want.AllowAtomicPublish && replicas <= 1
 }
 
-// unlimited is how the server writes a limit that is not set.
+// unlimited is the server's value of a limit that is not set.
 const unlimited = -1
 
 // diff sets what have points to, and notes it, when it is not want.

@@ -12,8 +12,8 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
 
-// Whoever provisions again hears what somebody did meanwhile; a publish that no
-// stream takes says that it is time to.
+// Provisioning again reports changes made meanwhile; a publish that no stream takes signals the
+// need.
 func TestProvisionTellsWhatItChanged(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -51,8 +51,8 @@ func TestProvisionTellsWhatItChanged(t *testing.T) {
 	require.Empty(t, provision())
 }
 
-// A limit for each subject goes with what is done beyond it: the server takes no
-// change to one of them alone.
+// A limit per subject and its discard policy go together: the server takes no change to one of
+// them alone.
 func TestProvisionRemovesLimitsOfSubjects(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -74,8 +74,8 @@ func TestProvisionRemovesLimitsOfSubjects(t *testing.T) {
 	}
 }
 
-// Streams say in which format they are; one of an older program has none yet,
-// one of a newer program is not touched.
+// Streams have a format: one of an older program has none yet, one of a newer program is not
+// touched.
 func TestStreamFormat(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

@@ -11,10 +11,9 @@ import (
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
-// Verify is [Provision] that changes nothing, for streams that somebody else
-// provisions: it returns what would be changed. The error wraps [ErrUnfit] when the
-// stream of events is missing, or a stream cannot keep what is promised of it as it
-// is.
+// Verify returns the changes that [Provision] would make, and changes nothing: another program
+// provisions the streams. The error wraps [ErrUnfit] when the stream of events is missing, or
+// when a stream cannot keep its promises as it is.
 func Verify(ctx context.Context, js jetstream.JetStream, cfg streams.Config) ([]Change, error) {
 	var changes []Change
 	var unfit error
@@ -41,8 +40,8 @@ func Verify(ctx context.Context, js jetstream.JetStream, cfg streams.Config) ([]
 	return changes, unfit
 }
 
-// checkKeeps refuses settings with which a stream loses what it acknowledged, or does
-// not even take it. [Provision] changes them.
+// checkKeeps refuses settings with which a stream loses acknowledged messages, or does not take
+// them. [Provision] changes such settings.
 func checkKeeps(have, want jetstream.StreamConfig) error {
 	const remedy = "change it with hookspan provision"
 	switch {

@@ -12,16 +12,15 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
 
-// Whoever only verifies is told what is wrong, and what of it loses events, and
-// changes nothing.
+// Verify reports the differences, and which of them lose events, and changes nothing.
 func TestVerify(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	for name, c := range map[string]struct {
 		st     string
-		change func(*jetstream.StreamConfig) // nil: it is removed
+		change func(*jetstream.StreamConfig) // nil: the stream is removed
 		want   stream.Change
-		unfit  string // empty: it can be used
+		unfit  string // empty: the stream is usable
 	}{
 		"older events": {
 			"HOOKSPAN_EVENTS",

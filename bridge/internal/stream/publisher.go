@@ -1,8 +1,7 @@
-// Package stream is the producer's side of JetStream: the embedded server with its
-// accounts, connections, the provisioning of streams, the publisher that waits until an
-// event is durable, and the spool for the time when NATS does not answer. Whatever reads
-// streams is elsewhere: package streamread for one message after the other, packages
-// redelivery and consumers for durables.
+// Package stream is the producer's side of JetStream: the embedded server and its accounts,
+// connections, the provisioning of streams, the publisher that waits until an event is durable,
+// and the spool for the time when NATS does not answer. Readers are elsewhere: package
+// streamread reads single messages, packages redelivery and consumers read through durables.
 package stream
 
 import (
@@ -23,9 +22,8 @@ import (
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
-// Publisher makes messages durable. Those of the stream of events that come at the
-// same time share a sync where that is cheaper, see [Publisher.Store]. It is safe
-// for concurrent use.
+// Publisher makes messages durable. Concurrent messages to the stream of events share a sync
+// where that is cheaper, see [Publisher.Store]. It is safe for concurrent use.
 type Publisher struct {
 	js      jetstream.JetStream
 	names   bridge.Names
@@ -35,15 +33,15 @@ type Publisher struct {
 	alarms  bridge.Alarmer // nil: none
 
 	mu     sync.Mutex
-	groups map[string]*committer // by stream, those that [Publisher.StoreAll] was asked for
+	groups map[string]*committer // by stream, made for [Publisher.StoreAll]
 	closed bool
-	// unserved has room for one.
+	// unserved has room for one signal.
 	unserved chan struct{}
 }
 
 // NewPublisher returns a publisher that uses js. It refuses every event until
-// [Publisher.SetFit] says that the stream is one that keeps them.
-// [Publisher.Close] must be called before the connection is closed.
+// [Publisher.SetFit] reports a fit stream. [Publisher.Close] must be called before the
+// connection is closed.
 func NewPublisher(js jetstream.JetStream, names bridge.Names) *Publisher {
 	p := &Publisher{js: js, names: names, unserved: make(chan struct{}, 1)}
 	p.metrics = newMetrics(func() float64 { return float64(p.events.queued()) })
@@ -56,7 +54,7 @@ func (p *Publisher) newGroup(stream string) *committer {
 	return newCommitter(p.js, stream, groupConfig{observe: func(n int) { p.metrics.batch.Observe(float64(n)) }})
 }
 
-// group returns the committer to a stream, or nil when the publisher is closed.
+// group returns the committer of a stream, or nil when the publisher is closed.
 func (p *Publisher) group(stream string) *committer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -69,9 +67,8 @@ func (p *Publisher) group(stream string) *committer {
 	return p.groups[stream]
 }
 
-// Close refuses whatever is to be committed together from now on and returns when
-// nothing of that is in flight any more, at the latest when the callers' contexts
-// have ended or after 5 s.
+// Close refuses further messages that would be committed together, and returns when none is in
+// flight, at the latest when the callers' contexts have ended or after 5 s.
 func (p *Publisher) Close() {
 	p.mu.Lock()
 	p.closed = true
@@ -81,36 +78,35 @@ func (p *Publisher) Close() {
 	}
 }
 
-// Collectors are the publisher's metrics: hookspan_publish_seconds by stream and
-// result, hookspan_publish_batch_messages and hookspan_publish_queued.
+// Collectors returns the metrics: hookspan_publish_seconds by stream and result,
+// hookspan_publish_batch_messages and hookspan_publish_queued.
 func (p *Publisher) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{p.metrics.publish, p.metrics.batch, p.metrics.queued}
 }
 
-// SetFit says whether the stream is as [Provision] makes it. An acknowledgement
-// of any other stream, in memory for example, proves nothing.
+// SetFit says whether the stream is as [Provision] makes it. The acknowledgement of another
+// stream, for example one in memory, proves nothing.
 func (p *Publisher) SetFit(fit bool) {
 	if p.fit.Swap(fit) != fit {
 		p.events.look()
 	}
 }
 
-// Fit reports what SetFit said last.
+// Fit returns the last value of SetFit.
 func (p *Publisher) Fit() bool { return p.fit.Load() }
 
-// Publish returns when the stream has acknowledged the event: on the embedded
-// server after fsync, on a cluster after its quorum. The error wraps one of
-// bridge.ErrFull, ErrUnavailable, ErrUnknown and ErrTooLarge. The event's
-// message id makes it safe to publish it again after any of them.
+// Publish returns nil once the stream has acknowledged the event: the embedded server after
+// fsync, a cluster after its quorum. The error wraps one of bridge.ErrFull, ErrUnavailable,
+// ErrUnknown and ErrTooLarge. Publishing the event again is safe after any of them, because of
+// its message id.
 func (p *Publisher) Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error) {
 	return p.Store(ctx, p.names.EventsStream(), eventMessage(p.names, e))
 }
 
-// Store is [Publisher.Publish] for any message: it returns when the stream has
-// acknowledged it, and no other stream has taken it, or soon after ctx has ended.
-// m and what it holds are the caller's again then. Messages to the stream of events
-// are committed together when several wait. A duplicate that is no event is looked at,
-// and stored under another id unless it is there.
+// Store is [Publisher.Publish] for any message. It returns when the stream, and no other one,
+// has acknowledged m, or soon after ctx has ended; m belongs to the caller again then. Waiting
+// messages to the stream of events are committed together. For a duplicate that is no event,
+// Store checks whether m is really there, and otherwise stores m under another id.
 func (p *Publisher) Store(ctx context.Context, stream string, m *nats.Msg) (receipt bridge.Receipt, err error) {
 	start := time.Now()
 	defer func() { p.metrics.observe(stream, start, receipt, err) }()
@@ -128,11 +124,10 @@ func (p *Publisher) Store(ctx context.Context, stream string, m *nats.Msg) (rece
 	return outcome(stream, r)
 }
 
-// StoreAll is [Publisher.Store] for messages that are there already, in their
-// order; the outcomes are in it too. After one that failed, those that had not been
-// sent by then are not sent, and have bridge.ErrUnavailable. The messages belong to
-// StoreAll until it returns. Messages share syncs
-// where the stream and the server can do that.
+// StoreAll is [Publisher.Store] for a block of messages, in order; outcome i is that of message
+// i. After a failure it does not send the remaining messages, whose outcome is
+// bridge.ErrUnavailable. The messages belong to StoreAll until it returns. They share syncs
+// where the stream and the server support that.
 func (p *Publisher) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []streams.Outcome {
 	start := time.Now()
 	outcomes := make([]streams.Outcome, len(msgs))
@@ -157,11 +152,11 @@ func (p *Publisher) storeAll(ctx context.Context, stream string, msgs []*nats.Ms
 	return group.commitAll(ctx, msgs)
 }
 
-// errNotFit: nobody has seen yet that the stream can keep what is promised.
+// errNotFit: the stream is not known to keep its promises yet.
 var errNotFit = fmt.Errorf("%w: it is not provisioned", errNotSent)
 
-// Unserved says, once for any number of publishes, that NATS answered one and no
-// stream took it: it may have been removed.
+// Unserved signals, once for any number of publishes, that NATS answered a publish and no
+// stream took it: the stream may have been removed.
 func (p *Publisher) Unserved() <-chan struct{} { return p.unserved }
 
 func (p *Publisher) noteUnserved(err error) {
@@ -174,37 +169,34 @@ func (p *Publisher) noteUnserved(err error) {
 	}
 }
 
-// fullBesideEvents reports whether err says that a stream other than that of
-// events is full. That is no reason to hold up events, nor to spool what would
-// hold them up later: the quarantine is full until somebody sees to it.
+// fullBesideEvents reports whether err says that a stream other than that of events is full.
+// That is no reason to delay events, nor to spool the message, which would delay them later:
+// the quarantine stays full until an operator acts.
 func (p *Publisher) fullBesideEvents(stream string, err error) bool {
 	return errors.Is(err, bridge.ErrFull) && stream != p.names.EventsStream()
 }
 
 // Storer makes messages durable.
 type Storer interface {
-	// Store returns once m is durable and on its way to the stream, or was
-	// already, and only then without an error, which wraps one of
-	// bridge.ErrFull, ErrUnavailable, ErrUnknown and ErrTooLarge. m must carry
-	// its message id, and belongs to Store until that returns. It is safe for
-	// concurrent use.
+	// Store returns nil once m is durable and on its way to the stream, or was already. Its
+	// error wraps one of bridge.ErrFull, ErrUnavailable, ErrUnknown and ErrTooLarge. m must
+	// carry its message id, and belongs to Store until that returns. It is safe for concurrent
+	// use.
 	Store(ctx context.Context, stream string, m *nats.Msg) (bridge.Receipt, error)
 }
 
 // BlockStorer makes blocks of messages durable.
 type BlockStorer interface {
-	// StoreAll is as that of [Publisher.StoreAll].
+	// StoreAll is as [Publisher.StoreAll].
 	StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []streams.Outcome
 }
 
-// eventMessage is the event as it is published.
 func eventMessage(names bridge.Names, e *bridge.Event) *nats.Msg {
 	header := nats.Header(e.Header())
 	header[bridge.HeaderMsgID] = []string{e.MsgID()}
 	return &nats.Msg{Subject: names.SubjectOf(e), Header: header, Data: e.Body}
 }
 
-// outcome is what a result proves of a message to the stream.
 func outcome(stream string, r result) (bridge.Receipt, error) {
 	if r.err != nil {
 		return bridge.Receipt{}, fmt.Errorf("publishing to %s: %w: %w", stream, classify(r.err), r.err)
@@ -212,7 +204,6 @@ func outcome(stream string, r result) (bridge.Receipt, error) {
 	return receipt(r.ack, stream)
 }
 
-// receipt is what an acknowledgement proves.
 func receipt(ack *jetstream.PubAck, stream string) (bridge.Receipt, error) {
 	if ack.Stream != stream {
 		return bridge.Receipt{}, fmt.Errorf("publishing: %w: stream %s took it instead of %s", bridge.ErrUnavailable, ack.Stream, stream)
@@ -224,20 +215,19 @@ func receipt(ack *jetstream.PubAck, stream string) (bridge.Receipt, error) {
 	return bridge.Receipt{Result: result, Stream: ack.Stream, Sequence: ack.Sequence}, nil
 }
 
-// errNotSent is of a message that nobody was given.
 var errNotSent = errors.New("not sent")
 
-// classify says what is known of an event whose publish ended in err. What is
-// not known for sure is bridge.ErrUnknown: the message may have reached the
-// stream although its answer did not reach us.
+// classify returns what is known of an event whose publish ended in err. It is
+// bridge.ErrUnknown unless the message surely did not reach the stream: its answer may have
+// been lost.
 func classify(err error) error {
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		switch api.ErrorCode {
 		case natserr.AccountResources, natserr.NoResources, natserr.StorageResources:
 			return bridge.ErrFull
 		case natserr.StoreFailed:
-			// One code for every limit and for every fault of the store; only
-			// its text tells them apart.
+			// The server uses one code for every limit and every fault of the store; only the
+			// text differs.
 			if strings.Contains(api.Description, "maximum") {
 				return bridge.ErrFull
 			}
@@ -245,8 +235,7 @@ func classify(err error) error {
 		case jetstream.JSErrCodeStreamMessageExceedsMaximum, natserr.HeaderTooLarge:
 			return bridge.ErrTooLarge
 		case natserr.DuplicateInFlight:
-			// The first copy is on its way, and can still be lost with the
-			// leader that has it.
+			// The first copy is on its way, and the leader that has it may still lose it.
 			return bridge.ErrUnknown
 		}
 		return bridge.ErrUnavailable
@@ -255,7 +244,7 @@ func classify(err error) error {
 	case errors.Is(err, nats.ErrMaxPayload):
 		return bridge.ErrTooLarge
 	case errors.Is(err, errNotSent),
-		errors.Is(err, jetstream.ErrNoStreamResponse), // nobody took it
+		errors.Is(err, jetstream.ErrNoStreamResponse), // no stream took it
 		errors.Is(err, nats.ErrReconnectBufExceeded),  // not sent: no connection
 		errors.Is(err, nats.ErrHeadersNotSupported):   // never connected yet
 		return bridge.ErrUnavailable

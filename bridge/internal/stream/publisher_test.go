@@ -46,7 +46,7 @@ func TestPublishStoresOnce(t *testing.T) {
 	}
 	require.Equal(t, want, msg.Header)
 
-	// A restart forgets neither the event nor that it has it.
+	// A restart forgets neither the event nor its id.
 	b.Stop()
 	b = streamtest.StartIn(t, dir, streamtest.Config())
 	receipt, err = b.Publisher().Publish(ctx, e)
@@ -66,7 +66,7 @@ func TestIDsThatDifferByALineBreakAreTwo(t *testing.T) {
 	}
 }
 
-// An acknowledgement of a stream that nobody has looked at proves nothing.
+// The acknowledgement of an unchecked stream proves nothing.
 func TestPublishOnlyToAFitStream(t *testing.T) {
 	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
@@ -82,8 +82,8 @@ func TestPublishOnlyToAFitStream(t *testing.T) {
 	require.ErrorIs(t, err, bridge.ErrUnavailable)
 }
 
-// Whatever a model is called, its event is stored on a subject of its own that
-// the filter for just this model finds.
+// Whatever the name of a model, its event has its own subject, which the filter for just this
+// model matches.
 func TestOddModels(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -170,7 +170,7 @@ func TestPublishWhileNATSIsAway(t *testing.T) {
 	require.ErrorIs(t, err, bridge.ErrUnavailable)
 }
 
-// Whoever takes the message and says nothing may have stored it.
+// A server that takes the message without an answer may have stored it.
 func TestPublishWithoutAnswerIsUnknown(t *testing.T) {
 	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())

@@ -65,8 +65,8 @@ func TestPullUserReadsItsDurable(t *testing.T) {
 	require.NoError(t, err, "clients in other languages ask for it first")
 }
 
-// refused makes all calls at once, since a refusal is no answer, and requires that
-// none gets one.
+// refused makes all calls at once, since a refusal has no answer, and requires that none is
+// answered.
 func refused(t *testing.T, nc *nats.Conn, calls [][2]string) {
 	t.Helper()
 	errs := make([]error, len(calls))
@@ -80,7 +80,7 @@ func refused(t *testing.T, nc *nats.Conn, calls [][2]string) {
 	}
 }
 
-// What a user may not do has no effect, whatever its client is told.
+// Forbidden calls have no effect, whatever the client is told.
 func TestPullUserCannotHarm(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -142,7 +142,7 @@ func TestPullUserCannotHarm(t *testing.T) {
 		require.NoError(t, err) // its refusal comes later
 		listening = append(listening, sub)
 	}
-	// What happens now, somebody who listened would see.
+	// An eavesdropper would see the following.
 	_, err := b.Publisher().Publish(ctx, streamtest.Event("pred_2"))
 	require.NoError(t, err)
 	_, other := asPull(t, b, "other")
@@ -173,8 +173,7 @@ func TestPullUserCannotHarm(t *testing.T) {
 	require.Equal(t, 3, st.CachedInfo().State.Consumers)
 }
 
-// The subject of an answer is the caller's choice, and must not be a way around its
-// rights.
+// The reply subject is the caller's choice, and must not bypass its permissions.
 func TestPullUserCannotMakeTheServerPublishForIt(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -203,7 +202,7 @@ func TestPullUserCannotMakeTheServerPublishForIt(t *testing.T) {
 			require.NoError(t, nc.PublishRequest(call[0], target, []byte(call[1])))
 		}
 	}
-	_, err = c.Info(ctx) // it was asked after the calls, on the same connection
+	_, err = c.Info(ctx) // sent after the calls, on the same connection
 	require.NoError(t, err)
 	require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_EVENTS"))
 	for _, st := range []string{"HOOKSPAN_DEAD", "HOOKSPAN_LATER", "KV_HOOKSPAN_ATTEMPTS"} {

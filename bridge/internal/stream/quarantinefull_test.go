@@ -17,8 +17,8 @@ import (
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
-// With an external NATS, a quarantine that is full holds up no event: neither by
-// the breaker nor by the spool, which gets none of it while NATS says so itself.
+// With an external NATS, a full quarantine delays no event, neither by the breaker nor by the
+// spool, which gets none of its messages while NATS answers.
 func TestFullQuarantineHoldsUpNoEvent(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -43,7 +43,7 @@ func TestFullQuarantineHoldsUpNoEvent(t *testing.T) {
 	r.requireEmpty(t)
 	require.NotContains(t, r.alarms.Kinds(), bridge.AlarmSpoolStuck)
 
-	// What was spooled while NATS was away is set aside when it does not fit.
+	// Messages spooled while NATS was away are set aside when they do not fit.
 	x.Stop()
 	receipt, err := q.Keep(ctx, streamtest.Kept("away"+big))
 	require.NoError(t, err)

@@ -2,12 +2,12 @@ package stream
 
 import "hash/maphash"
 
-// recentSize is how many ids are remembered at least, and half of how many at most.
+// recentSize is how many ids are remembered at least; twice as many at most.
 const recentSize = 1 << 15
 
-// recentIDs knows ids that were stored a short while ago. What it knows goes alone,
-// as a duplicate would have its whole batch refused; a wrong guess does no harm.
-// The zero value is ready.
+// recentIDs knows recently stored ids. A message with a known id is published alone, since a
+// duplicate would have its whole batch refused; a wrong guess does no harm. The zero value is
+// ready.
 type recentIDs struct {
 	seed      maphash.Seed
 	now, past map[uint64]struct{}

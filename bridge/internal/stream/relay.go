@@ -14,9 +14,8 @@ import (
 )
 
 const (
-	// directTime is the most that NATS gets for an acknowledgement before the
-	// spool has its turn; with a short deadline it gets directShare of what is
-	// left.
+	// directTime is the most time for an acknowledgement of NATS before the spool has its turn;
+	// with a short deadline it is directShare of the rest.
 	directTime  = 1200 * time.Millisecond
 	directShare = 0.4
 )
@@ -24,18 +23,17 @@ const (
 // RelayConfig of a [Relay]. Zero values are defaults.
 type RelayConfig struct {
 	Names bridge.Names
-	// Local stores in the spool first, always: for a NATS that acknowledges
-	// before it syncs.
+	// Local stores in the spool first, always: for a NATS that acknowledges before it syncs.
 	Local bool
 }
 
-// Relay makes messages durable in an external NATS or, while that does not
-// acknowledge them in time, in a spool on this machine, from where they go to
-// NATS later, under the same message id. It is safe for concurrent use.
+// Relay makes messages durable in an external NATS or, while NATS does not acknowledge in time,
+// in a spool on this machine. From there they go to NATS later, under the same message id. It
+// is safe for concurrent use.
 //
-// Whatever NATS did not acknowledge may still be stored there: a connection can
-// break between the message and its answer. The spooled copy is then a duplicate,
-// as long as it arrives within the duplicate window of the stream.
+// A message that NATS did not acknowledge may be stored there nevertheless: a connection can
+// break before the answer. The spooled copy is then a duplicate, if it arrives within the
+// duplicate window of the stream.
 type Relay struct {
 	cfg     RelayConfig
 	others  []jetstream.JetStream
@@ -50,9 +48,9 @@ type Relay struct {
 	done chan struct{}
 }
 
-// NewRelay returns a relay to direct and starts draining the spool. It must be
-// closed before the spool is. Of the connections of others, those to a server
-// that does not serve are made anew together with that of direct.
+// NewRelay returns a relay to direct and starts to drain the spool. It must be closed before
+// the spool. When the connection of direct is made anew because its server does not serve, so
+// are those of others to that server.
 func NewRelay(direct *Publisher, others []jetstream.JetStream, spool *Spool, cfg RelayConfig, alarms bridge.Alarmer, log *zap.Logger) *Relay {
 	ctx, stop := context.WithCancel(context.Background())
 	r := &Relay{
@@ -62,19 +60,18 @@ func NewRelay(direct *Publisher, others []jetstream.JetStream, spool *Spool, cfg
 	r.drainer.said = r.heard
 	go func() {
 		defer close(r.done)
-		_ = r.drainer.Run(ctx) // it ends with ctx alone, without an error
+		_ = r.drainer.Run(ctx) // returns only when ctx ends, without an error
 	}()
 	return r
 }
 
-// Publish is [Publisher.Publish], with the spool behind it. The receipt's result
-// is bridge.Spooled for an event that is on its way.
+// Publish is [Publisher.Publish], with the spool behind it. The receipt's result is
+// bridge.Spooled for a spooled event.
 func (r *Relay) Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error) {
 	return r.Store(ctx, r.cfg.Names.EventsStream(), eventMessage(r.cfg.Names, e))
 }
 
-// Store implements [Storer]. Of ctx's time NATS gets a share and the spool the
-// rest.
+// Store implements [Storer]. NATS gets a share of ctx's time, and the spool the rest.
 func (r *Relay) Store(ctx context.Context, stream string, m *nats.Msg) (bridge.Receipt, error) {
 	var refused error
 	if r.tryDirect() {
@@ -92,16 +89,14 @@ func (r *Relay) Store(ctx context.Context, stream string, m *nats.Msg) (bridge.R
 		})
 	}
 	if err != nil {
-		// What NATS said too, since it decides what is known of the message.
+		// With the answer of NATS, which decides what is known of the message.
 		return bridge.Receipt{}, errors.Join(err, refused)
 	}
 	return receipt, nil
 }
 
-// conn is the connection to NATS as it is now.
 func (r *Relay) conn() *nats.Conn { return r.direct.js.Conn() }
 
-// tryDirect reports whether it makes sense to ask NATS.
 func (r *Relay) tryDirect() bool {
 	return !r.cfg.Local && r.conn().IsConnected() && r.breaker.allow(time.Now(), r.drainer.Pending())
 }
@@ -122,7 +117,7 @@ func (r *Relay) storeDirect(ctx context.Context, stream string, m *nats.Msg) (br
 	return receipt, err
 }
 
-// heard learns from what NATS said to a message, or did not say.
+// heard learns from NATS's answer to a message, or the lack of one.
 func (r *Relay) heard(err error) {
 	if err == nil || errors.Is(err, bridge.ErrTooLarge) {
 		r.breaker.succeeded()
@@ -131,12 +126,12 @@ func (r *Relay) heard(err error) {
 	r.unserved(err)
 }
 
-// Unserved tells the relay that NATS, although connected, failed at something
-// else than a message, such as a question about a stream.
+// Unserved tells the relay that NATS, although connected, failed at something other than a
+// message, such as looking up a stream.
 func (r *Relay) Unserved(err error) { r.unserved(err) }
 
-// unserved counts a failure. A client of a server that is cut off from its
-// cluster stays with it for ever unless it is told to leave.
+// unserved counts a failure. A client of a server that is cut off from its cluster stays
+// connected to that server until it is told to leave.
 func (r *Relay) unserved(err error) {
 	move := r.breaker.failed(time.Now())
 	if !move || !r.conn().IsConnected() || errors.Is(err, bridge.ErrFull) || errors.Is(err, errNotFit) {
@@ -156,12 +151,11 @@ func (r *Relay) unserved(err error) {
 	}
 }
 
-// Available reports whether NATS takes messages, as far as it is known.
+// Available reports whether NATS takes messages, as far as known.
 func (r *Relay) Available() bool { return r.conn().IsConnected() && !r.breaker.open() }
 
-// Close ends the draining, after a last attempt to empty the spool that takes at
-// most patience, if NATS can be reached. What is left is drained by the next
-// process.
+// Close ends the draining, after trying for at most patience to empty the spool if NATS is
+// reachable. The next process drains the rest.
 func (r *Relay) Close(patience time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -176,8 +170,8 @@ func (r *Relay) Close(patience time.Duration) {
 	}
 }
 
-// waitEmpty returns when the spool holds nothing that NATS takes, when NATS is
-// away, or when ctx ends.
+// waitEmpty returns when the spool holds nothing that NATS takes, when NATS is away, or when
+// ctx ends.
 func (r *Relay) waitEmpty(ctx context.Context) {
 	for r.Available() {
 		state, err := r.spool.State(ctx)

@@ -25,7 +25,6 @@ import (
 
 const patience = time.Minute
 
-// relay is a relay with everything around it.
 type relay struct {
 	*stream.Relay
 	publisher *stream.Publisher
@@ -35,7 +34,7 @@ type relay struct {
 	close     func()
 }
 
-// startRelay runs a relay on the folder, to a NATS that may not be there.
+// startRelay runs a relay on the folder, to a NATS that may be away.
 func startRelay(t *testing.T, dir, url string, cfg stream.RelayConfig) *relay {
 	t.Helper()
 	folder, err := datafolder.Open(dir)
@@ -59,7 +58,7 @@ func startRelay(t *testing.T, dir, url string, cfg stream.RelayConfig) *relay {
 	return r
 }
 
-// publish publishes within the time that an ingress has, and returns the result.
+// publish publishes within an ingress's deadline, and returns the result.
 func (r *relay) publish(t *testing.T, id string) bridge.Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -106,8 +105,8 @@ func ids(msgs []jetstream.Msg) []string {
 	return out
 }
 
-// NATS that was never reached since the bridge started: what is accepted then
-// outlives the process, and reaches the stream as it is, once, in order.
+// NATS was never reached since the start of the bridge: accepted events survive the process,
+// and reach the stream unchanged, once, in order.
 func TestRelayWithoutNATS(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -146,8 +145,7 @@ func TestRelayWithoutNATS(t *testing.T) {
 	require.Equal(t, bridge.Duplicate, r.publish(t, "pred_07"), "the stream knows what came through the spool")
 }
 
-// scrape returns what the collector says, apart from those that are positive and
-// else unknown.
+// scrape returns the collector's metrics; those in positive are only checked to be positive.
 func scrape(t *testing.T, c prometheus.Collector, positive ...string) map[string]float64 {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
@@ -186,8 +184,8 @@ func TestRelayWhileNATSIsAway(t *testing.T) {
 	require.Equal(t, []string{"before", "during", "after"}, ids(stored(t, x.JetStream())))
 }
 
-// A NATS that takes a message and says nothing may have it: the message goes into
-// the spool, and is in the stream once, whatever became of the first copy.
+// A NATS that takes a message without an answer may have it: the message goes into the spool,
+// and is in the stream once, whatever became of the first copy.
 func TestRelayUnansweredIsSpooled(t *testing.T) {
 	t.Parallel()
 	x := natstest.NewExternal(t, nil)
@@ -234,8 +232,8 @@ func TestRelayRefusesWhenBothFail(t *testing.T) {
 	require.Equal(t, []string{bridge.AlarmSpoolFull}, streamtest.KindsOf(r.alarms.All()))
 }
 
-// A spooled event that NATS never takes holds up nobody, is not lost, and is
-// tried again by the next process.
+// A spooled event that NATS never takes delays nobody, is not lost, and is tried again by the
+// next process.
 func TestRelaySetsAsideWhatNATSNeverTakes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -276,7 +274,7 @@ func TestRelaySetsAsideWhatNATSNeverTakes(t *testing.T) {
 	require.Len(t, msgs[0].Data(), limit)
 }
 
-// A server that is connected and serves nothing is left for another one.
+// The relay leaves a server that is connected and serves nothing.
 func TestRelayLeavesAServerThatDoesNotServe(t *testing.T) {
 	t.Parallel()
 	idle := natstest.NewExternal(t, func(o *server.Options) { o.JetStream = false })
@@ -292,7 +290,7 @@ func TestRelayLeavesAServerThatDoesNotServe(t *testing.T) {
 	require.Equal(t, []string{"pred_1"}, ids(stored(t, x.JetStream())))
 }
 
-// A bridge that is going away empties its spool if NATS can be reached.
+// A bridge that shuts down empties its spool if NATS is reachable.
 func TestRelayCloseEmptiesTheSpool(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

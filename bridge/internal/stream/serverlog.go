@@ -7,8 +7,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// serverLog gives the embedded server's log to zap. What the server calls a
-// notice is of interest only to who looks into the server itself.
+// serverLog writes the embedded server's log to zap, its notices at level debug.
 type serverLog struct {
 	log      *zap.SugaredLogger
 	lastWord atomic.Pointer[string]
@@ -18,7 +17,6 @@ func newServerLog(log *zap.Logger) *serverLog {
 	return &serverLog{log: log.WithOptions(zap.AddCallerSkip(1)).Sugar()}
 }
 
-// fatal is the reason why the server cannot go on, or nil.
 func (l *serverLog) fatal() error {
 	if s := l.lastWord.Load(); s != nil {
 		return fmt.Errorf("%s", *s)
@@ -26,7 +24,7 @@ func (l *serverLog) fatal() error {
 	return nil
 }
 
-// forget is for the next server.
+// forget resets the fatal error for the next server.
 func (l *serverLog) forget() { l.lastWord.Store(nil) }
 
 func (l *serverLog) Noticef(format string, v ...any) { l.log.Debugf(format, v...) }
@@ -35,7 +33,7 @@ func (l *serverLog) Errorf(format string, v ...any)  { l.log.Errorf(format, v...
 func (l *serverLog) Debugf(format string, v ...any)  { l.log.Debugf(format, v...) }
 func (l *serverLog) Tracef(format string, v ...any)  { l.log.Debugf(format, v...) }
 
-// Fatalf must not end the process: whoever started the server decides.
+// Fatalf must not end the process: the starter of the server decides.
 func (l *serverLog) Fatalf(format string, v ...any) {
 	s := fmt.Sprintf(format, v...)
 	l.lastWord.CompareAndSwap(nil, &s)

@@ -12,35 +12,34 @@ import (
 )
 
 const (
-	// maxPending is how many bytes the server keeps for other programs that do not read
-	// what they asked for, all their connections together. The server's own limit, 64 MiB,
-	// is for each connection.
+	// maxPending bounds the bytes that the server buffers for slow readers of other programs,
+	// over all connections. The server's own limit, 64 MiB, is per connection.
 	maxPending = 128 << 20
-	// pendingEvery is how often that is looked at, while others are connected.
+	// pendingEvery is the time between two checks while others are connected.
 	pendingEvery = 50 * time.Millisecond
 )
 
-// Limits of the accounts of other programs, for each account.
+// Limits of each account of other programs.
 const (
 	appConnections  = 256
 	pullConnections = 64
-	// programSubscriptions are those of one connection, maxSubscriptions those of all: an
-	// event is given to each one that matches before the next webhook has its turn.
+	// programSubscriptions bounds those of one connection, maxSubscriptions those of all: an
+	// event is delivered to each matching one before the next webhook is served.
 	programSubscriptions = 512
 	maxSubscriptions     = 2048
 
 	maxNameInAlarm = 128
-	// ownConnections are those that the bridge has itself at most.
+	// ownConnections bounds the bridge's own connections.
 	ownConnections = 3
-	// connectionsLookedAt is more than there are while accounts have limits.
+	// connectionsLookedAt exceeds the limit of connections that accounts have.
 	connectionsLookedAt = 4096
 )
 
-// guard disconnects programs of others that do not read, the one that reads least first.
+// guard disconnects programs of others that do not read, the slowest reader first.
 type guard struct {
 	server func() *server.Server
 	alarms bridge.Alarmer
-	most   atomic.Int64 // bytes that wait for all others; maxPending, but in tests
+	most   atomic.Int64 // most bytes buffered for all others; maxPending except in tests
 	stop   chan struct{}
 	done   chan struct{}
 }
@@ -71,7 +70,7 @@ func (g *guard) run() {
 	}
 }
 
-// look disconnects as many as it takes.
+// look disconnects as many as needed.
 func (g *guard) look() {
 	s := g.server()
 	if s.NumClients() <= ownConnections {
@@ -79,7 +78,7 @@ func (g *guard) look() {
 	}
 	connections, err := s.Connz(&server.ConnzOptions{Username: true, Limit: connectionsLookedAt})
 	if err != nil {
-		return // it does not run
+		return // not running
 	}
 	others := slices.DeleteFunc(connections.Conns, func(c *server.ConnInfo) bool { return c.Account == ownAccount })
 	g.bound(s, others, func(c *server.ConnInfo) int { return c.Pending }, int(g.most.Load()),
@@ -88,8 +87,7 @@ func (g *guard) look() {
 		"has more subscriptions than any other while there are too many, and was disconnected, so that webhooks keep their time: read with a durable")
 }
 
-// bound disconnects those that have most of something, until all together have no more
-// than most.
+// bound disconnects those that have most of a quantity, until all together have at most most.
 func (g *guard) bound(s *server.Server, others []*server.ConnInfo, of func(*server.ConnInfo) int, most int, why string) {
 	sum := 0
 	for _, c := range others {

@@ -20,7 +20,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
 
-// deaf is a program of user app that subscribes and asks, and never reads the answers.
+// deaf is a program of user app that subscribes and sends requests, and never reads.
 func deaf(t *testing.T, b *streamtest.Bench, requests string) net.Conn {
 	t.Helper()
 	password, err := datafolder.ReadSecret(b.Folder.Dir(), stream.AppUser)
@@ -41,8 +41,8 @@ func deaf(t *testing.T, b *streamtest.Bench, requests string) net.Conn {
 	return c
 }
 
-// What programs ask for and do not read takes a bounded part of the memory, however many
-// they are: those that read least are disconnected, and others go on.
+// Requests of programs that do not read take a bounded part of the memory, however many there
+// are: the slowest readers are disconnected, and others go on.
 func TestProgramsThatDoNotReadAreDisconnected(t *testing.T) {
 	t.Parallel()
 	alarms := &streamtest.Alarms{}
@@ -73,7 +73,7 @@ func TestProgramsThatDoNotReadAreDisconnected(t *testing.T) {
 		st, err = js.Stream(t.Context(), "HOOKSPAN_EVENTS")
 		return err == nil
 	}, patience, time.Millisecond)
-	require.Eventually(t, func() bool { // behind what the others asked for
+	require.Eventually(t, func() bool { // after the requests of the others
 		m, err := st.GetMsg(t.Context(), 1)
 		return err == nil && len(m.Data) == len(large.Body)
 	}, patience, time.Millisecond)
@@ -103,8 +103,8 @@ func TestProgramsHaveAShareOfConnections(t *testing.T) {
 	nc.Close()
 }
 
-// Each event is given to every subscription that matches before the next webhook has its
-// turn, so the programs of others have a limited number of them.
+// An event is delivered to every matching subscription before the next webhook is served, so
+// other programs may have a limited number of them.
 func TestSubscriptionsOfOthersHaveALimit(t *testing.T) {
 	t.Parallel()
 	alarms := &streamtest.Alarms{}

@@ -16,24 +16,22 @@ import (
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
-// headerSpooledFor is added to what comes out of the spool: how long it lay
-// there, as a Go duration.
+// headerSpooledFor is added to messages from the spool: how long they were there, as a Go
+// duration.
 const headerSpooledFor = "hookspan-spooled-for"
 
 // SpoolConfig of a [Spool].
 type SpoolConfig struct {
 	Names bridge.Names
-	// MaxBytes is what the spool holds.
+	// MaxBytes is the limit of the spool.
 	MaxBytes int64
-	// Duplicates is how long the id of a message is remembered, at least
-	// [streams.MinDuplicates].
+	// Duplicates is how long message ids are remembered, at least [streams.MinDuplicates].
 	Duplicates time.Duration
 }
 
-// Spool keeps messages on this machine until NATS takes them. It is a stream of a
-// NATS server of its own inside this process, which syncs every write before it
-// acknowledges it, and which nobody else can reach. It is safe for concurrent
-// use.
+// Spool keeps messages on this machine until NATS takes them. It is a stream of its own NATS
+// server inside this process, which syncs every write before it acknowledges it and which no
+// other process can reach. It is safe for concurrent use.
 type Spool struct {
 	names  bridge.Names
 	server *Embedded
@@ -42,9 +40,9 @@ type Spool struct {
 	group  *committer
 }
 
-// OpenSpool starts the spool on the folder's "spool" part, with whatever an
-// earlier process left there. The folder must stay open until [Spool.Close] has
-// returned. What was left under another prefix is an error.
+// OpenSpool opens the spool in the folder's "spool" part, with the messages of earlier
+// processes. The folder must stay open until [Spool.Close] has returned. Messages of another
+// prefix are an error.
 func OpenSpool(ctx context.Context, folder *datafolder.Folder, cfg SpoolConfig, log *zap.Logger) (_ *Spool, err error) {
 	log = log.Named("spool")
 	s := &Spool{names: cfg.Names}
@@ -56,17 +54,17 @@ func OpenSpool(ctx context.Context, folder *datafolder.Folder, cfg SpoolConfig, 
 			s.Close()
 		}
 	}()
-	// Nobody can refuse its credentials, and what else closes it is in the log.
+	// Its credentials cannot be refused, and other reasons are in the log.
 	dial := func() (*nats.Conn, error) { return s.server.Connect("hookspan-spool", log) }
-	if s.js, err = redial.Open(dial, func(*nats.Conn, nats.Status) {}, log.Sugar().Warnw); err != nil { //nolint:contextcheck // it goes on until Close
+	if s.js, err = redial.Open(dial, func(*nats.Conn, nats.Status) {}, log.Sugar().Warnw); err != nil { //nolint:contextcheck // runs until Close
 		return nil, err
 	}
 	want := jetstream.StreamConfig{
 		Name:        cfg.Names.SpoolStream(),
 		Description: "Hookspan: accepted, and not yet in NATS",
 		Subjects:    cfg.Names.SpoolSubjects(),
-		// A work queue would sync each acknowledgement, and forget the ids of
-		// what was acknowledged.
+		// A work queue would sync each acknowledgement, and forget the ids of acknowledged
+		// messages.
 		Retention:          jetstream.LimitsPolicy,
 		Discard:            jetstream.DiscardNew,
 		Storage:            jetstream.FileStorage,
@@ -86,8 +84,8 @@ func OpenSpool(ctx context.Context, folder *datafolder.Folder, cfg SpoolConfig, 
 	return s, nil
 }
 
-// checkNoOther refuses a spool in which an earlier process with another prefix
-// has left what nobody would move any more.
+// checkNoOther refuses a spool with messages of another prefix, which nothing would move any
+// more.
 func (s *Spool) checkNoOther(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the list early
@@ -104,8 +102,8 @@ func (s *Spool) checkNoOther(ctx context.Context) error {
 	return nil
 }
 
-// Store makes m durable on this machine; see [Storer]. The stream is the one that
-// m is on its way to, which its subject says too.
+// Store makes m durable on this machine; see [Storer]. stream is the destination of m, which
+// its subject also determines.
 func (s *Spool) Store(ctx context.Context, stream string, m *nats.Msg) (bridge.Receipt, error) {
 	if s.names.StreamOf(m.Subject) != stream {
 		return bridge.Receipt{}, fmt.Errorf("spooling: subject %s is not one of stream %s", m.Subject, stream)
@@ -121,12 +119,12 @@ func (s *Spool) Store(ctx context.Context, stream string, m *nats.Msg) (bridge.R
 	return r, err
 }
 
-// SpoolState says what lies in a spool.
+// SpoolState describes the content of a spool.
 type SpoolState struct {
 	Messages uint64 `json:"messages"`
 	Bytes    uint64 `json:"bytes"`
 	MaxBytes int64  `json:"max_bytes"`
-	// Oldest is when the first of them was spooled; zero when there is none.
+	// Oldest is when the first message was spooled; zero if there is none.
 	Oldest time.Time `json:"oldest,omitzero"`
 	// Stuck is how many of them NATS will never take, see [Drainer].
 	Stuck uint64 `json:"stuck"`
@@ -134,7 +132,6 @@ type SpoolState struct {
 	last uint64 // sequence
 }
 
-// open returns the stream of the spool.
 func (s *Spool) open(ctx context.Context) (jetstream.Stream, error) {
 	stream, err := s.stream.Open(ctx, s.js, s.names.SpoolStream())
 	if err != nil {
@@ -143,7 +140,7 @@ func (s *Spool) open(ctx context.Context) (jetstream.Stream, error) {
 	return stream, nil
 }
 
-// State looks at the spool.
+// State returns the state of the spool.
 func (s *Spool) State(ctx context.Context) (SpoolState, error) {
 	stuck := s.names.StuckSubjects()
 	stream, err := s.open(ctx)
@@ -172,7 +169,7 @@ func (s *Spool) Watch(ctx context.Context, alarms bridge.Alarmer, log *zap.Logge
 	return s.server.Watch(ctx, alarms, log)
 }
 
-// Close ends the spool's server. What lies in it stays.
+// Close ends the spool's server. The messages stay.
 func (s *Spool) Close() {
 	if s.group != nil {
 		s.group.close()
@@ -183,9 +180,9 @@ func (s *Spool) Close() {
 	s.server.Close()
 }
 
-// SpooledMessage is one message of a spool, for people and programs outside.
+// SpooledMessage is one message of a spool, as JSON.
 type SpooledMessage struct {
-	// Subject is where the message is on its way to.
+	// Subject is the destination of the message.
 	Subject string              `json:"subject"`
 	Header  map[string][]string `json:"header"`
 	// Body is base64 in JSON.
@@ -194,8 +191,7 @@ type SpooledMessage struct {
 	Stuck     bool      `json:"stuck,omitempty"`
 }
 
-// Each calls f with every message that lies in the spool, in order, until f
-// returns an error, which it returns.
+// Each calls f for every message of the spool, in order, and returns the first error of f.
 func (s *Spool) Each(ctx context.Context, f func(SpooledMessage) error) error {
 	state, err := s.State(ctx)
 	if err != nil || state.Messages == 0 {
@@ -225,7 +221,7 @@ func (s *Spool) Each(ctx context.Context, f func(SpooledMessage) error) error {
 		}); err != nil {
 			return err
 		}
-		// The last ones may be gone, and more may come.
+		// The last messages may be gone, and others may come.
 		if meta.NumPending == 0 || meta.Sequence.Stream >= state.last {
 			return nil
 		}

@@ -17,7 +17,7 @@ import (
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
-// What is set aside can be read although what was spooled last is gone.
+// Messages that are set aside can be read although the last spooled one is gone.
 func TestSpoolIsReadToItsEnd(t *testing.T) {
 	t.Parallel()
 	const limit = 64 << 10
@@ -48,7 +48,7 @@ func TestSpoolIsReadToItsEnd(t *testing.T) {
 	require.Len(t, seen, 1)
 }
 
-// Nobody would look for what was accepted under another prefix.
+// Nothing would look for messages under another prefix.
 func TestSpoolOfAnotherPrefixIsNotForgotten(t *testing.T) {
 	t.Parallel()
 	ctx, dir := context.Background(), t.TempDir()

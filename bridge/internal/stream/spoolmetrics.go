@@ -27,8 +27,8 @@ func (r *Relay) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements prometheus.Collector. It asks the spool each time; what the
-// spool does not say in time is an error of that scrape.
+// Collect implements prometheus.Collector. It asks the spool each time; a late answer is an
+// error of that scrape.
 func (r *Relay) Collect(ch chan<- prometheus.Metric) {
 	available := 0.0
 	if r.Available() {

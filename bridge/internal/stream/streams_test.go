@@ -45,7 +45,7 @@ func TestProvisionChangesOnlyWhatDiffers(t *testing.T) {
 	require.NoError(t, stream.Provision(ctx, b.JS, cfg, zap.New(core)))
 	require.Zero(t, logs.Len(), "nothing differs, so nothing is changed")
 
-	// What somebody set and we do not care about stays.
+	// Settings that do not matter stay.
 	st, err := b.JS.Stream(ctx, "HOOKSPAN_EVENTS")
 	require.NoError(t, err)
 	theirs := st.CachedInfo().Config
@@ -99,8 +99,7 @@ func TestProvisionNeverShrinksBelowWhatIsStored(t *testing.T) {
 	require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_EVENTS"))
 }
 
-// What anybody could put into the ring must not keep the bridge from a smaller
-// configuration.
+// The content of the ring, which anybody can fill, must not prevent a smaller configuration.
 func TestProvisionShrinksTheRing(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -126,9 +125,9 @@ func TestLedgerAllowsNoRollup(t *testing.T) {
 	require.ErrorIs(t, stream.Provision(ctx, b.JS, streamtest.Config().Streams, zap.NewNop()), stream.ErrUnfit)
 }
 
-// A folder of a version that had no ledger of predictions gets one, and one that
-// lacks what the ledger needs gets that.
-func TestProvisionMakesTheLedgerOfPredictions(t *testing.T) {
+// A folder of an early version gets a stream of predictions, and one whose stream lacks
+// settings gets those.
+func TestProvisionMakesTheStreamOfPredictions(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	cfg := streamtest.Config()
@@ -164,7 +163,7 @@ func TestProvisionMakesTheLedgerOfPredictions(t *testing.T) {
 	require.Empty(t, provision())
 }
 
-// The operator may change his mind about the size, in both directions.
+// The size may change in both directions.
 func TestResize(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -182,8 +181,8 @@ func TestResize(t *testing.T) {
 	}
 }
 
-// A stream of an earlier version gets what it lacks; what shares syncs by itself,
-// or cannot, is left as it is.
+// A stream of an earlier version gets atomic batches, unless it shares syncs by itself or
+// cannot have them.
 func TestAtomicPublish(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

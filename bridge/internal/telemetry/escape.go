@@ -7,12 +7,12 @@ import (
 	"github.com/hookspan/hookspan/internal/printable"
 )
 
-// escapingEncoder writes one line for one entry, whatever foreign text it carries:
-// zap's encoders leave C1 controls, DEL, line separators and marks of writing
-// direction as they are, on which terminals act and readers of lines break.
+// escapingEncoder writes one line per entry, whatever text the entry holds: zap's encoders do
+// not escape C1 controls, DEL, line separators and bidirectional marks, on which terminals act
+// and line readers break.
 type escapingEncoder struct {
 	zapcore.Encoder
-	// plainMessage: the encoder writes the message as it is, and not as JSON.
+	// plainMessage: the encoder writes the message as it is, not as JSON.
 	plainMessage bool
 }
 
@@ -32,10 +32,9 @@ func (e escapingEncoder) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field
 	return line, nil
 }
 
-// escapeLine escapes in an encoded line what is not printable. Such a rune can only
-// be in a JSON string there, so the escape is JSON's, which is always longer. Controls
-// below the space stay: zap has escaped them, a tab parts the columns and a line break
-// ends the line.
+// escapeLine escapes unprintable runes of an encoded line. Such a rune can only be in a JSON
+// string, so the escape is JSON's, which is always longer. Controls below the space stay: zap
+// has escaped those of entries, a tab separates columns, and a line break ends the line.
 func escapeLine(line *buffer.Buffer) {
 	text := line.Bytes()
 	if safe := printable.JSON(text); len(safe) > len(text) {

@@ -39,7 +39,6 @@ func fieldsOf(text string) []zap.Field {
 	}
 }
 
-// noControl leaves out what JSON does not allow in a string.
 func noControl(r rune) rune {
 	if r < ' ' || r == '"' || r == '\\' {
 		return -1
@@ -53,8 +52,8 @@ var foreign = []string{
 	"tag\U000e0041", "\xff\xc3(", "\x9b31m", "日本語 🦊 stays",
 }
 
-// oneLine checks that every entry is one line of printable text, as terminals, and
-// readers that break lines as Python's str.splitlines does, see it.
+// oneLine checks that every entry is one line of printable text for terminals and for readers
+// that break lines as Python's str.splitlines.
 func oneLine(t *testing.T, out, text string) {
 	line, ends := strings.CutSuffix(out, "\n")
 	require.True(t, ends)
@@ -88,7 +87,7 @@ func TestEveryEntryIsOnePrintableLine(t *testing.T) {
 	}
 }
 
-// The escape changes how a text is written, never what it says.
+// The escape changes how a text is written, not its value.
 func TestLogInJSONSaysWhatWasLogged(t *testing.T) {
 	for _, text := range foreign {
 		var out bytes.Buffer

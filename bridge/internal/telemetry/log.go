@@ -1,4 +1,4 @@
-// Package telemetry is what a process says of itself: its log and its metrics.
+// Package telemetry has the log and the metrics of a process.
 package telemetry
 
 import (
@@ -24,10 +24,9 @@ type LogConfig struct {
 	Format string
 }
 
-// NewLogger returns a logger that writes lines to w, one at a time. Whatever text an
-// entry carries, it is one line of printable text. It registers
-// how many warnings and errors it wrote with reg, so that an alert needs no
-// search in logs; with a nil reg nothing is counted.
+// NewLogger returns a logger that writes one line of printable text per entry to w, one at a
+// time. It registers counters of lines by level with reg, so that alerts need no search in
+// logs; nil reg counts nothing.
 func NewLogger(cfg LogConfig, w io.Writer, reg prometheus.Registerer) (*zap.Logger, error) {
 	level := zapcore.InfoLevel
 	if cfg.Level != "" {
@@ -60,8 +59,8 @@ func NewLogger(cfg LogConfig, w io.Writer, reg prometheus.Registerer) (*zap.Logg
 	return log.WithOptions(zap.Hooks(count)), nil
 }
 
-// countLines returns what counts a line. Lines below the level of the log are
-// not written, and not counted.
+// countLines returns a function that counts a line. Lines below the level of the log are
+// neither written nor counted.
 func countLines(reg prometheus.Registerer) (func(zapcore.Entry) error, error) {
 	lines := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "hookspan_log_lines_total",

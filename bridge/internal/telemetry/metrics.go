@@ -9,15 +9,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// Build says which program runs.
+// Build identifies the program.
 type Build struct {
 	Version string // of Hookspan
 	NATS    string // of the NATS server that it embeds
 }
 
-// NewRegistry returns a registry that knows the process, the Go runtime and the
-// build. Nothing of Hookspan uses the registry that client_golang shares between
-// all packages of a program.
+// NewRegistry returns a registry with metrics of the process, the Go runtime and the build.
+// Hookspan never uses the registry that client_golang shares between all packages of a program.
 func NewRegistry(b Build) (*prometheus.Registry, error) {
 	reg := prometheus.NewRegistry()
 	info := prometheus.NewGauge(prometheus.GaugeOpts{

@@ -8,9 +8,9 @@ import (
 	"go.uber.org/zap/exp/zapslog"
 )
 
-// Slog returns a logger for packages that know slog alone. The lines go where those of log go,
-// under the same name and with the same fields.
+// Slog returns a logger for packages that need slog. Its lines go to log, with the same name
+// and fields.
 func Slog(log *zap.Logger) *slog.Logger {
-	const never = slog.Level(math.MaxInt) // what has a stack worth reading brings one
+	const never = slog.Level(math.MaxInt) // errors bring the stacks that are worth reading
 	return slog.New(zapslog.NewHandler(log.Core(), zapslog.WithName(log.Name()), zapslog.AddStacktraceAt(never)))
 }

@@ -1,6 +1,5 @@
-// Package durables is what an operator does with consumers: see where each of them
-// stands, pause and resume it, set it back or forward, and remove it. A consumer is
-// its durable, whatever program reads it.
+// Package durables does what operators do with consumers: show where each stands, pause,
+// resume, seek and remove it. A consumer is its durable, whatever program reads it.
 package durables
 
 import (
@@ -20,24 +19,23 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// forever is until when a consumer is paused that is paused for no certain time.
 const forever = 100 * 365 * 24 * time.Hour
 
-// Durables are all the consumers. It is safe for concurrent use.
+// Durables manages all consumers. It is safe for concurrent use.
 type Durables struct {
 	js    jetstream.JetStream
 	names bridge.Names
 	kinds map[string]string
 }
 
-// New returns the consumers that js has. Kinds are those of the consumers that the
-// configuration names, by their names.
+// New returns the consumers that js has. kinds are the kinds of the configured consumers, by
+// name.
 func New(js jetstream.JetStream, names bridge.Names, kinds map[string]string) *Durables {
 	return &Durables{js: js, names: names, kinds: kinds}
 }
 
-// List returns where every consumer stands, by name: the durables of the stream of
-// events, and what is configured and has none.
+// List returns the state of every consumer, by name: the durables of the stream of events, and
+// configured consumers without a durable.
 func (d *Durables) List(ctx context.Context) ([]adminapi.ConsumerState, error) {
 	stream, err := d.stream(ctx)
 	if err != nil {
@@ -77,8 +75,8 @@ func (d *Durables) List(ctx context.Context) ([]adminapi.ConsumerState, error) {
 	return out, nil
 }
 
-// Pause stops the delivery to a consumer until then, or, when until is zero, until it
-// is resumed; also across restarts. What is with a worker already is finished.
+// Pause stops deliveries to a consumer until that time, or until [Durables.Resume] if until is
+// zero, also across restarts. Workers finish what they have.
 func (d *Durables) Pause(ctx context.Context, name string, until time.Time) error {
 	if until.IsZero() {
 		until = time.Now().Add(forever)
@@ -93,7 +91,7 @@ func (d *Durables) Pause(ctx context.Context, name string, until time.Time) erro
 	return nil
 }
 
-// Resume begins again to deliver to a consumer that was paused.
+// Resume ends the pause of a consumer.
 func (d *Durables) Resume(ctx context.Context, name string) error {
 	stream, err := d.stream(ctx)
 	if err != nil {
@@ -105,10 +103,9 @@ func (d *Durables) Resume(ctx context.Context, name string) error {
 	return nil
 }
 
-// Remove removes a consumer: its durable, what waits for its next attempt, and what it
-// remembers of events. Dead letters stay. Dry run changes nothing. The error wraps
-// [adminapi.ErrConfigured] for a consumer that the configuration names, and
-// [adminapi.ErrPredictionsConsumer] for that of the prediction store.
+// Remove removes a consumer: its durable, its waiting retries and its attempt records. Dead
+// letters stay. A dry run changes nothing. The error wraps [adminapi.ErrConfigured] for a
+// configured consumer, and [adminapi.ErrPredictionsConsumer] for that of the prediction store.
 func (d *Durables) Remove(ctx context.Context, name string, dryRun bool) (adminapi.RemovedConsumer, error) {
 	if name == bridge.PredictionsConsumer {
 		return adminapi.RemovedConsumer{}, fmt.Errorf("removing consumer %s: %w", name, adminapi.ErrPredictionsConsumer)
@@ -127,7 +124,7 @@ func (d *Durables) Remove(ctx context.Context, name string, dryRun bool) (admina
 	info := durable.CachedInfo()
 	removed := adminapi.RemovedConsumer{Unsettled: info.NumPending + uint64(info.NumAckPending)}
 	if !dryRun {
-		// First of all, so that nothing is retried any more.
+		// First, so that nothing is retried any more.
 		if err := stream.DeleteConsumer(ctx, name); err != nil {
 			return removed, fmt.Errorf("removing consumer %s: %w", name, known(err))
 		}
@@ -147,7 +144,7 @@ func (d *Durables) Remove(ctx context.Context, name string, dryRun bool) (admina
 	return removed, err
 }
 
-// clear removes what lies under a subject pattern, and returns how much it is.
+// clear purges a subject pattern of a stream, and returns how many messages it had.
 func (d *Durables) clear(ctx context.Context, name, subject string, dryRun bool) (uint64, error) {
 	stream, subjects, err := d.subjects(ctx, name, subject)
 	if err != nil {
@@ -161,7 +158,7 @@ func (d *Durables) clear(ctx context.Context, name, subject string, dryRun bool)
 		return count, nil
 	}
 	if err := stream.Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {
-		return 0, fmt.Errorf("removing what stream %s has of a consumer: %w", name, err)
+		return 0, fmt.Errorf("purging stream %s of a consumer's messages: %w", name, err)
 	}
 	return count, nil
 }
@@ -175,11 +172,11 @@ func (d *Durables) state(info *jetstream.ConsumerInfo) adminapi.ConsumerState {
 	_, configured := d.kinds[info.Name]
 	s.Orphaned = !configured && s.Kind != ""
 	if info.NumAckPending == 0 {
-		// The floor does not follow what the filter skips.
+		// The floor does not follow events that the filter skips.
 		s.Acknowledged = max(s.Acknowledged, s.Delivered)
 	}
 	if info.Config.MaxDeliver > 0 {
-		// The server counts those too that wait for a further delivery.
+		// The server also counts events that wait for another delivery.
 		s.Exhausted = max(0, info.NumRedelivered-info.NumAckPending)
 	}
 	if info.Config.FilterSubject != "" {
@@ -195,7 +192,7 @@ func (d *Durables) state(info *jetstream.ConsumerInfo) adminapi.ConsumerState {
 	return s
 }
 
-// dead returns how many dead letters each consumer has of those under a subject pattern.
+// dead returns the number of dead letters by consumer, for a subject pattern.
 func (d *Durables) dead(ctx context.Context, pattern string) (map[string]uint64, error) {
 	_, subjects, err := d.subjects(ctx, d.names.DeadStream(), pattern)
 	out := map[string]uint64{}
@@ -205,7 +202,7 @@ func (d *Durables) dead(ctx context.Context, pattern string) (map[string]uint64,
 	return out, err
 }
 
-// subjects returns a stream with how many messages it has of each subject of a pattern.
+// subjects returns a stream with its message counts by subject, for a pattern.
 func (d *Durables) subjects(ctx context.Context, name, pattern string) (jetstream.Stream, map[string]uint64, error) {
 	stream, err := streamread.Open(ctx, d.js, name)
 	if err != nil {
@@ -222,7 +219,7 @@ func (d *Durables) stream(ctx context.Context) (jetstream.Stream, error) {
 	return streamread.Open(ctx, d.js, d.names.EventsStream())
 }
 
-// known makes an error of the server one that can be asked for.
+// known turns errors of the server into those that callers compare with.
 func known(err error) error {
 	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrConsumerDoesNotExist) || errors.Is(err, jetstream.ErrInvalidConsumerName) {
 		return fmt.Errorf("%w: %w", adminapi.ErrNoConsumer, err)

@@ -95,8 +95,8 @@ func (r *rig) state(name string) adminapi.ConsumerState {
 	panic("unreachable")
 }
 
-// A consumer that is paused is given nothing, also when its program starts anew, until
-// it is resumed, or its time is over.
+// A paused consumer gets nothing, even when its program restarts, until it is resumed or the
+// pause is over.
 func TestPause(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
@@ -120,8 +120,8 @@ func TestPause(t *testing.T) {
 	require.ErrorIs(t, r.durables.Resume(ctx, "nobody"), adminapi.ErrNoConsumer)
 }
 
-// A consumer is set back and forward while its program runs, whatever it began with,
-// and the program is none the wiser.
+// A consumer is set back and forward while its program runs, whatever its start, and the
+// program does not notice.
 func TestSeek(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]consumers.Start{
@@ -170,8 +170,7 @@ func TestSeek(t *testing.T) {
 	require.ErrorIs(t, err, adminapi.ErrNoConsumer)
 }
 
-// What is not settled and lies before the new place is told, since it does not come
-// again.
+// Unsettled events before the new position are reported, since they do not come again.
 func TestSeekTellsWhatItLeavesBehind(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
@@ -198,13 +197,13 @@ func TestSeekTellsWhatItLeavesBehind(t *testing.T) {
 	}
 }
 
-// What a consumer was set back to is not forgotten with the durable.
+// The position that a consumer was set back to survives its durable.
 func TestDurableRemovedAfterSeek(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
 	r.publish(1, 3)
-	r.run(consumers.Config{Name: "team"}) // which begins with the fourth
+	r.run(consumers.Config{Name: "team"}) // begins with the fourth event
 	require.NoError(t, r.durables.Pause(ctx, "team", time.Time{}))
 	_, err := r.durables.Seek(ctx, "team", adminapi.ConsumerPosition{First: true}, false)
 	require.NoError(t, err)
@@ -255,8 +254,8 @@ func TestRemove(t *testing.T) {
 	require.ErrorIs(t, err, adminapi.ErrConfigured)
 }
 
-// The durable of the ledger is nobody's to set or remove.
-func TestLedgerConsumerStays(t *testing.T) {
+// Nobody can set or remove the durable of the prediction store.
+func TestPredictionsConsumerStays(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
@@ -271,7 +270,7 @@ func TestLedgerConsumerStays(t *testing.T) {
 	require.Equal(t, bridge.PredictionsConsumer, r.state(bridge.PredictionsConsumer).Name)
 }
 
-// A server that does not say how many events wait keeps nobody waiting for ever.
+// A server that does not count waiting events blocks no caller for ever.
 func TestListWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
@@ -300,8 +299,8 @@ type heard chan bridge.Alarm
 
 func (h heard) Raise(a bridge.Alarm) { h <- a }
 
-// When nobody heard that an event is delivered no more, somebody is told at least.
-func TestExhaustedWithoutALetter(t *testing.T) {
+// When the advisory of an exhausted event is lost, an alarm is raised at least.
+func TestExhaustedWithoutADeadLetter(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()

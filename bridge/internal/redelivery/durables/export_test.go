@@ -2,5 +2,5 @@ package durables
 
 import "time"
 
-// SetClock has the watch take now for the time.
+// SetClock replaces the clock.
 func (w *Watch) SetClock(now func() time.Time) { w.now = now }

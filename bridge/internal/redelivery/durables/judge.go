@@ -11,17 +11,17 @@ import (
 )
 
 const (
-	// exhaustedLooks is in how many looks in a row a durable must have events that it
-	// is delivered no more until it is said: their dead letters may be on the way.
+	// exhaustedLooks is how many looks in a row must see exhausted events before the alarm:
+	// their dead letters may be on the way.
 	exhaustedLooks = 4
-	// troubleAfter is how long a consumer fails, or its events are asked for by nobody,
-	// until it is an alarm.
+	// troubleAfter is how long a consumer must fail, or its events wait unread, before the
+	// alarm.
 	troubleAfter = 5 * time.Minute
-	// deadLettersStep is how many further dead letters are an alarm after the first.
+	// deadLettersStep is how many more dead letters raise the next alarm.
 	deadLettersStep = 10
-	// deadLettersPause is the least time between two alarms of dead letters of one
-	// consumer: longer than an alarm is fresh, while it would be dropped. Whatever
-	// comes in between is in the number that the next one tells.
+	// deadLettersPause is the least time between two alarms of dead letters of one consumer:
+	// longer than an alarm is fresh, or the second would be dropped. The next alarm includes
+	// the dead letters of the pause.
 	deadLettersPause = 11 * time.Minute
 )
 
@@ -53,16 +53,16 @@ func (w *Watch) judge(states []adminapi.ConsumerState) {
 			if now.Sub(since) >= troubleAfter {
 				w.raiseUnread(s, since)
 			}
-		default: // no alarm, or whatever causes it raises its own
+		default: // no alarm, or another component raises it
 		}
 	}
 	w.looks, w.unread = looks, unread
 }
 
-// deadLetters raises an alarm of the first dead letter of a consumer, and of every further
-// ten. The number that was told falls with them, so that after all of them were
-// given again, or dropped, the next one is a first one. Dead letters of the
-// prediction store have an alarm each.
+// deadLetters raises an alarm for the first dead letter of a consumer, and for every further
+// ten. The remembered number falls with the dead letters, so that after all are redriven or
+// dropped the next one counts as first. The prediction store raises an alarm for each of its
+// own.
 func (w *Watch) deadLetters(s adminapi.ConsumerState, now time.Time) {
 	told := w.cfg.Record.DeadLettersTold(s.Name)
 	if s.Dead < told {
@@ -110,7 +110,6 @@ func (w *Watch) raiseUnread(s adminapi.ConsumerState, since time.Time) {
 	})
 }
 
-// waiting adds what waits to the details of an alarm.
 func waiting(s adminapi.ConsumerState, details map[string]any) map[string]any {
 	details["consumer"], details["pending"], details["unsettled"], details["later"] = s.Name, s.Pending, s.Unsettled, s.Later
 	return details

@@ -13,13 +13,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// laterTimeout is how long a server may take to count, as with any call of JetStream.
+// laterTimeout bounds one count, as nats.go does for calls of JetStream.
 const laterTimeout = 5 * time.Second
 
-// later returns how many events of a consumer wait for an attempt that is far away.
-// Each has a subject of its own, so to be told the subjects would be to be told of
-// every event. A direct read of several messages says with the first one how many
-// follow (ADR-31 of NATS, nats-server 2.11).
+// later returns how many events of a consumer wait for a distant attempt. Each has its own
+// subject, so counting by subject would list every event. The first answer of a direct read of
+// several messages says how many follow (ADR-31 of NATS, nats-server 2.11).
 func (d *Durables) later(ctx context.Context, consumer string) (uint64, error) {
 	request, err := json.Marshal(struct {
 		Seq   uint64 `json:"seq"`
@@ -36,11 +35,11 @@ func (d *Durables) later(ctx context.Context, consumer string) (uint64, error) {
 	case opts.APIPrefix != "":
 		prefix = strings.TrimSuffix(opts.APIPrefix, ".") + "."
 	}
-	ctx, cancel := context.WithTimeout(ctx, laterTimeout) // a request of its own has none
+	ctx, cancel := context.WithTimeout(ctx, laterTimeout) // NATS requests have no default timeout
 	defer cancel()
 	first, err := d.js.Conn().RequestWithContext(ctx, prefix+"DIRECT.GET."+d.names.LaterStream(), request)
 	switch {
-	case errors.Is(err, nats.ErrNoResponders): // a server that has no message schedules
+	case errors.Is(err, nats.ErrNoResponders): // a server without message schedules
 		return 0, nil
 	case err != nil:
 		return 0, fmt.Errorf("counting events that wait: %w", err)

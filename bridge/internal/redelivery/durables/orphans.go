@@ -8,12 +8,11 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// orphans says since when nobody reads an orphaned consumer, by name.
+// orphans holds since when each orphaned consumer is unread, by name.
 type orphans map[string]time.Time
 
-// look raises an alarm for each orphaned consumer that nobody has read for a while.
-// Another bridge, with another configuration, may be reading it, as in the middle of a
-// deployment.
+// look raises an alarm for each orphaned consumer that was unread for a while. During a
+// deployment another bridge, with another configuration, may read it.
 func (o *orphans) look(states []adminapi.ConsumerState, now time.Time, alarms bridge.Alarmer) {
 	next := orphans{}
 	for _, s := range states {
@@ -35,7 +34,7 @@ func (o *orphans) look(states []adminapi.ConsumerState, now time.Time, alarms br
 	*o = next
 }
 
-// Orphan says in words what an orphaned consumer is, and what to do.
+// Orphan explains an orphaned consumer and the remedy.
 func Orphan(s adminapi.ConsumerState) string {
 	return fmt.Sprintf("consumer %s is not in the configuration any more, and %d events wait for it: name it again, "+
 		"or give them to another consumer with hookspan events replay, and then remove it with hookspan consumers remove %s",

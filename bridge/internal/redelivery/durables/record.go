@@ -20,65 +20,63 @@ type Memory interface {
 	Save(text []byte) error
 }
 
-// Place is where the events of a bridge are.
+// Place identifies the store of a bridge's events.
 type Place struct {
 	// Store is [Embedded], or the addresses of an external NATS.
 	Store  string `json:"store"`
 	Prefix string `json:"prefix"`
-	// Created is when the stream of events was created, which tells it from any other
-	// one; zero before it was reached.
+	// Created is when the stream of events was created, which identifies it; zero until it was
+	// reached.
 	Created time.Time `json:"created,omitzero"`
 }
 
-// Embedded is the Place.Store of a bridge that brings its own NATS server.
+// Embedded is the Place.Store of a bridge with an embedded NATS server.
 const Embedded = "embedded"
 
-// Served is a consumer of the configuration.
+// Served is a configured consumer.
 type Served struct {
 	Kind   string        `json:"kind"`
 	Filter bridge.Filter `json:"filter"`
-	// Since is when a bridge with this consumer first ran on the folder. Whatever was
-	// accepted from then on is for the consumer.
+	// Since is when a bridge with this consumer first ran on the folder. Every event accepted
+	// since then is for the consumer.
 	Since time.Time `json:"since"`
-	// Made: its durable exists, or did.
+	// Made: its durable exists or existed.
 	Made bool `json:"made,omitempty"`
-	// Removed from the configuration before its durable could be made.
+	// Removed: the consumer left the configuration before its durable was made.
 	Removed bool `json:"removed,omitempty"`
-	// Before is the filter that the consumer had, and that picks events which Filter does
-	// not, until the durable is as the configuration says.
+	// Before is the former filter of the consumer, if that picks events which Filter does not,
+	// until the durable has the new filter.
 	Before *bridge.Filter `json:"before,omitempty"`
 }
 
-// Left is a place that the configuration named before the one of now, with events that
-// nobody had handled.
+// Left is an earlier configured place that still held unhandled events.
 type Left struct {
 	Place
 
 	Waiting uint64 `json:"waiting"`
-	// At is when Waiting was counted.
+	// At is the time of the count.
 	At time.Time `json:"at"`
 }
 
-// standing is a durable as it was when it was last looked at.
+// standing is the state of a durable at the last look.
 type standing struct {
-	// Next is the first sequence that it may still need.
+	// Next is the first sequence that the durable may still need.
 	Next    uint64 `json:"next,omitempty"`
 	Waiting uint64 `json:"waiting,omitempty"`
-	// DeadLetters is how many dead letters were told of.
+	// DeadLetters is how many dead letters alarms have reported.
 	DeadLetters uint64 `json:"dead_letters,omitempty"`
 }
 
-// Record is what a data folder remembers of the consumers that a bridge on it has
-// served: since when, and where their durables stood. NATS cannot say that of a
-// durable which it could not be asked to make yet, or has lost. It is safe for
-// concurrent use.
+// Record is what a data folder remembers of the consumers that its bridge has served: since
+// when, and where their durables stood. NATS cannot tell this of a durable that is not made
+// yet, or lost. It is safe for concurrent use.
 type Record struct {
 	memory Memory
 
 	mu    sync.Mutex
 	saved []byte
 	page  page
-	moved map[string]time.Time // when a durable was last moved, by name
+	moved map[string]time.Time // when each durable was last moved, by name
 }
 
 type page struct {
@@ -88,9 +86,8 @@ type page struct {
 	Left      []Left              `json:"left,omitempty"`
 }
 
-// OpenRecord reads what memory has; memory nil remembers nothing. A place that differs
-// from the recorded one is noted as left, if events wait there. With an error the
-// record is empty and can be used all the same.
+// OpenRecord reads the record from memory; nil memory remembers nothing. It notes another
+// recorded place as left if events wait there. With an error the record is empty and usable.
 func OpenRecord(memory Memory, at Place) (*Record, error) {
 	r := newRecord(memory, at)
 	if memory == nil {
@@ -108,8 +105,8 @@ func OpenRecord(memory Memory, at Place) (*Record, error) {
 		maps.Copy(r.page.Durables, read.Durables)
 		return r, nil
 	}
-	// Nothing was ever stored in a place that was not reached. Where events can be counted
-	// that is done later.
+	// A place that was never reached holds nothing. A place that this bridge can reach is
+	// counted later.
 	counted := read.Place.Store == Embedded || read.Place.Store == at.Store
 	if !read.Place.Created.IsZero() && (counted || read.waiting() > 0) {
 		r.page.Left = append(r.page.Left, Left{Place: read.Place, Waiting: read.waiting(), At: time.Now()})
@@ -121,8 +118,8 @@ func newRecord(memory Memory, at Place) *Record {
 	return &Record{memory: memory, page: page{Place: at, Consumers: map[string]Served{}, Durables: map[string]standing{}}, moved: map[string]time.Time{}}
 }
 
-// ReadRecord returns what memory has, nil when that is nothing. The record must not be
-// changed: it belongs to the bridge on the folder.
+// ReadRecord returns the record that memory has, or nil. The caller must not change it: the
+// bridge on the folder owns it.
 func ReadRecord(memory Memory) (*Record, error) {
 	read, text, err := readPage(memory)
 	if err != nil || read == nil {
@@ -131,15 +128,15 @@ func ReadRecord(memory Memory) (*Record, error) {
 	return &Record{memory: memory, saved: text, page: *read, moved: map[string]time.Time{}}, nil
 }
 
-// Place is where the events are.
+// Place is where the events are now.
 func (r *Record) Place() Place {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.page.Place
 }
 
-// Waiting is how many events waited for a consumer when it was last looked at, of all
-// consumers the most when the name is empty.
+// Waiting is how many events waited for a consumer at the last look; for an empty name, the
+// largest number of all consumers.
 func (r *Record) Waiting(consumer string) uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -156,13 +153,12 @@ func readPage(memory Memory) (*page, []byte, error) {
 	}
 	read := &page{}
 	if err := json.Unmarshal(text, read); err != nil {
-		return nil, nil, fmt.Errorf("reading what was remembered of the consumers: %w", err)
+		return nil, nil, fmt.Errorf("reading the record of the consumers: %w", err)
 	}
 	return read, text, nil
 }
 
-// waiting is how many events wait there at least: one event may wait for several
-// consumers.
+// waiting is a lower bound of the waiting events: one event may wait for several consumers.
 func (p *page) waiting() uint64 {
 	most := uint64(0)
 	for _, d := range p.Durables {
@@ -171,8 +167,8 @@ func (p *page) waiting() uint64 {
 	return most
 }
 
-// Serve notes the consumers of the configuration, and saves that. With waits a consumer
-// that was removed before its durable was made stays known: events were accepted for it.
+// Serve saves the configured consumers. With waits it also keeps a consumer that was removed
+// before its durable was made: events were accepted for it.
 func (r *Record) Serve(consumers map[string]Served, waits bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -198,14 +194,14 @@ func (r *Record) Serve(consumers map[string]Served, waits bool) error {
 	return r.save()
 }
 
-// Consumers are those that were served, by name.
+// Consumers returns the served consumers, by name.
 func (r *Record) Consumers() map[string]Served {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return maps.Clone(r.page.Consumers)
 }
 
-// Made notes that the consumer's durable exists, and saves that.
+// Made saves that the durable of the consumer exists.
 func (r *Record) Made(name string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -222,8 +218,8 @@ func (r *Record) Made(name string) error {
 	return r.save()
 }
 
-// Reached notes the stream of events that is in the place. One that was made anew
-// counts its sequences anew, and one that was known under other addresses was not left.
+// Reached saves the identity of the stream of events. A recreated stream counts from one again.
+// A stream that was recorded under other addresses was not left.
 func (r *Record) Reached(created time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -239,8 +235,8 @@ func (r *Record) Reached(created time.Time) error {
 	return r.save()
 }
 
-// Next returns the first sequence that a durable of the stream of events may still
-// need, as far as it is known.
+// Next returns the first sequence that a durable of the stream of events may still need, if
+// known.
 func (r *Record) Next(durable string) (uint64, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -248,8 +244,8 @@ func (r *Record) Next(durable string) (uint64, bool) {
 	return d.Next, d.Next > 0
 }
 
-// Move notes that a durable is about to be set to a sequence, and saves that first: it may
-// be gone for a moment, and is made again there should the process end in between.
+// Move saves that a durable is about to be set to a sequence. It must be called before: if the
+// process ends while the durable is removed, the next one makes it there.
 func (r *Record) Move(durable string, next uint64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -260,8 +256,8 @@ func (r *Record) Move(durable string, next uint64) error {
 	return r.save()
 }
 
-// Saw notes where the durables stand, as a look has found them that began then, and saves
-// that if it is news. Where a missing durable stood stays known: it is made again there.
+// Saw saves the states that a look begun at began has found. The last state of a missing
+// durable stays known: it is made again there.
 func (r *Record) Saw(states []adminapi.ConsumerState, began time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -280,14 +276,14 @@ func (r *Record) Saw(states []adminapi.ConsumerState, began time.Time) error {
 	return r.save()
 }
 
-// DeadLettersTold is how many dead letters of the consumer were told of.
+// DeadLettersTold is how many dead letters of the consumer alarms have reported.
 func (r *Record) DeadLettersTold(consumer string) uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.page.Durables[consumer].DeadLetters
 }
 
-// TellDeadLetters notes how many were; the next [Record.Saw] saves it.
+// TellDeadLetters notes that number; the next [Record.Saw] saves it.
 func (r *Record) TellDeadLetters(consumer string, n uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -296,15 +292,15 @@ func (r *Record) TellDeadLetters(consumer string, n uint64) {
 	r.page.Durables[consumer] = d
 }
 
-// Left are the places that were left with events in them.
+// Left returns the places that were left with unhandled events.
 func (r *Record) Left() []Left {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.page.Left)
 }
 
-// Counted notes how many events wait in a place that was left, and saves that. A place
-// where none waits is forgotten.
+// Counted saves how many events wait in a place that was left, and forgets a place where none
+// waits.
 func (r *Record) Counted(at Place, waiting uint64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -317,7 +313,7 @@ func (r *Record) Counted(at Place, waiting uint64) error {
 	return r.save()
 }
 
-// save writes what has changed; r.mu is held.
+// save writes the record if it has changed. The caller holds r.mu.
 func (r *Record) save() error {
 	if r.memory == nil {
 		return nil

@@ -25,8 +25,8 @@ func served(filter bridge.Filter) map[string]durables.Served {
 	return map[string]durables.Served{"team": {Kind: "pull", Filter: filter}}
 }
 
-// Where a durable stood is known until it is made again, also when it was looked for in
-// between; and a look that began before an operator moved it does not take it back.
+// The position of a missing durable stays known until it is made again, also after further
+// looks; and a look that began before an operator moved the durable does not undo the move.
 func TestPlaceOfAMissingDurableStaysKnown(t *testing.T) {
 	t.Parallel()
 	memory := &kept{}
@@ -49,8 +49,8 @@ func TestPlaceOfAMissingDurableStaysKnown(t *testing.T) {
 	require.EqualValues(t, 5, next)
 }
 
-// Since when a consumer is served survives restarts, and what it was before its durable
-// could be made stays known where events can lie in a spool.
+// The time since when a consumer is served survives restarts, and so does its state before its
+// durable could be made, while events may be in a spool.
 func TestConsumersThatWereServed(t *testing.T) {
 	t.Parallel()
 	memory, place := &kept{}, at("nats://a", "hookspan")
@@ -74,8 +74,8 @@ func TestConsumersThatWereServed(t *testing.T) {
 	require.Empty(t, record.Consumers(), "nothing was accepted for it")
 }
 
-// Events are left behind where the configuration had them, until they are counted away or
-// turn out to be the same under other addresses.
+// Events stay left behind in the earlier place until they are handled, or the place turns out
+// to be the same under other addresses.
 func TestPlacesThatWereLeft(t *testing.T) {
 	t.Parallel()
 	memory, created := &kept{}, time.Now().UTC()
@@ -97,8 +97,8 @@ func TestPlacesThatWereLeft(t *testing.T) {
 	require.Empty(t, record.Left())
 }
 
-// An orphaned consumer is an alarm once nobody has read it for five minutes. Another
-// bridge, in the middle of a deployment, may be busy with its events.
+// An orphaned consumer that nobody has read for five minutes is an alarm: during a deployment
+// another bridge may read it.
 func TestOrphanedConsumerIsAnAlarm(t *testing.T) {
 	t.Parallel()
 	r := setup(t)

@@ -11,12 +11,11 @@ import (
 	"github.com/hookspan/hookspan/internal/consumerstate"
 )
 
-// maxReports is how many reports of one consumer are read: one for each process that
-// does not succeed.
+// maxReports bounds the reports read of one consumer; each process that does not succeed writes
+// one.
 const maxReports = 64
 
-// reports returns what the processes of each consumer report. There is none of a
-// consumer that does well.
+// reports returns the reports of the processes by consumer. A healthy consumer has none.
 func (d *Durables) reports(ctx context.Context) (map[string][]consumerstate.Report, error) {
 	stream, subjects, err := d.subjects(ctx, d.names.AttemptsStream(), d.names.AllReports())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -32,7 +31,7 @@ func (d *Durables) reports(ctx context.Context) (map[string][]consumerstate.Repo
 			continue
 		}
 		m, err := stream.GetLastMsgForSubject(ctx, subject)
-		if errors.Is(err, jetstream.ErrMsgNotFound) { // it has gone meanwhile
+		if errors.Is(err, jetstream.ErrMsgNotFound) { // gone since the list
 			continue
 		}
 		if err != nil {
@@ -45,9 +44,8 @@ func (d *Durables) reports(ctx context.Context) (map[string][]consumerstate.Repo
 	return out, nil
 }
 
-// unread says whether events wait, no program asks for them, and for a lease none was
-// delivered. A sign of life that renews a lease counts as a delivery, so a program that
-// is busy is there.
+// unread reports whether events wait, no program fetches, and none was delivered for a lease.
+// Renewing a lease counts as a delivery, so a busy program is not unread.
 func unread(info *jetstream.ConsumerInfo) bool {
 	if info.NumPending == 0 && info.NumAckPending == 0 || info.NumWaiting > 0 || info.PushBound {
 		return false

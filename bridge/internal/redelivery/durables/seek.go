@@ -12,17 +12,16 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// remakes is how often a durable is made anew, when the program that reads it is
-// faster each time.
+// remakes bounds how often a durable is remade while its program remakes it faster.
 const remakes = 5
 
-// Seek has a consumer go on at another place. Set back it is given events again that
-// it has handled, set forward it is never given those in between. What it was given
-// before the new place and has not settled is not given again either, which is told;
-// what waits for its next attempt elsewhere still comes. A consumer that acts once acknowledges what it
-// has finished without running it. Dry run changes nothing. The error wraps
-// [adminapi.ErrPredictionsConsumer] for that of the prediction store: set forward it
-// would miss events, and set back it knows them already.
+// Seek sets a consumer to another position. Set back, it gets events again that it has handled;
+// set forward, it skips events. Seek reports the events before the new position that were
+// delivered and not settled; they are not delivered again. Retries that wait in another stream
+// still come. A consumer that acts once acknowledges finished events without running its
+// handler. A dry run changes nothing. The error wraps [adminapi.ErrPredictionsConsumer] for the
+// consumer of the prediction store: set forward, it would miss events, and it has no use for
+// events that it has folded.
 func (d *Durables) Seek(ctx context.Context, name string, to adminapi.ConsumerPosition, dryRun bool) (adminapi.ConsumerSeek, error) {
 	if name == bridge.PredictionsConsumer {
 		return adminapi.ConsumerSeek{}, fmt.Errorf("seeking consumer %s: %w", name, adminapi.ErrPredictionsConsumer)
@@ -46,8 +45,8 @@ func (d *Durables) Seek(ctx context.Context, name string, to adminapi.ConsumerPo
 	if dryRun {
 		return s, nil
 	}
-	// The server sets only those back that began with the oldest event, or with one
-	// before that.
+	// The server resets only a durable that began with the oldest event, or at or before that
+	// sequence.
 	if _, err := stream.ResetConsumerToSequence(ctx, name, s.To); err == nil {
 		return s, nil
 	}
@@ -69,8 +68,8 @@ func sequence(ctx context.Context, stream jetstream.Stream, to adminapi.Consumer
 	return min(to.Sequence, state.LastSeq+1), nil
 }
 
-// remake removes a durable and makes it anew, at a sequence. A program that reads it
-// may make it anew in between, where it was; then it is removed once more.
+// remake removes a durable and makes it again from a sequence on. When its program makes it
+// again in between, at the old position, remake removes it once more.
 func (d *Durables) remake(ctx context.Context, stream jetstream.Stream, cfg jetstream.ConsumerConfig, seq uint64) error {
 	cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime = jetstream.DeliverByStartSequencePolicy, seq, nil
 	for range remakes {
@@ -82,7 +81,7 @@ func (d *Durables) remake(ctx context.Context, stream jetstream.Stream, cfg jets
 			return nil
 		}
 		if !errors.Is(err, jetstream.ErrConsumerExists) {
-			return fmt.Errorf("making durable %s anew, which is gone now: %w", cfg.Durable, err)
+			return fmt.Errorf("making durable %s again after its removal: %w", cfg.Durable, err)
 		}
 	}
 	return fmt.Errorf("seeking consumer %s: its program made the durable anew each time: stop the program, and try again", cfg.Durable)

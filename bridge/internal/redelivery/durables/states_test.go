@@ -19,7 +19,7 @@ import (
 	"github.com/hookspan/hookspan/internal/consumerstate"
 )
 
-// report writes what a process reports of a consumer, as package consumers does.
+// report writes a process's report on a consumer, as package consumers does.
 func (r *rig) report(consumer, process string, report consumerstate.Report) {
 	r.t.Helper()
 	value, err := json.Marshal(report)
@@ -29,8 +29,7 @@ func (r *rig) report(consumer, process string, report consumerstate.Report) {
 	require.NoError(r.t, err)
 }
 
-// bury stores n dead letters of a consumer.
-func (r *rig) bury(consumer string, n int) {
+func (r *rig) storeDead(consumer string, n int) {
 	r.t.Helper()
 	for range n {
 		_, err := r.JS.Publish(context.Background(), r.Names.Dead(consumer, "x"), nil)
@@ -38,7 +37,7 @@ func (r *rig) bury(consumer string, n int) {
 	}
 }
 
-// durable makes one that a program in another language could read.
+// durable makes a durable, as a program in another language would.
 func (r *rig) durable(name string, lease time.Duration) jetstream.Consumer {
 	r.t.Helper()
 	d, err := r.JS.CreateConsumer(context.Background(), "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{
@@ -48,7 +47,7 @@ func (r *rig) durable(name string, lease time.Duration) jetstream.Consumer {
 	return d
 }
 
-// The state of a durable that anybody may read is what the server's numbers say.
+// The state of a durable without reports follows from the server's numbers.
 func TestStateByTheServersNumbers(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
@@ -70,10 +69,10 @@ func TestStateByTheServersNumbers(t *testing.T) {
 	}
 	r.eventually(busy)
 	delivered := r.state("team").LastDelivered
-	r.eventually(func() bool { // it says so for longer than its lease
+	r.eventually(func() bool { // renews for longer than its lease
 		return busy() && r.state("team").LastDelivered.Sub(delivered) > 1500*time.Millisecond
 	})
-	r.eventually(is(consumerstate.Unread)) // it was killed: nothing is heard of it for a lease
+	r.eventually(is(consumerstate.Unread)) // it was killed: no sign of life for a lease
 
 	require.NoError(t, m.DoubleAck(ctx))
 	for n := range 2 { // the second one is delivered twice
@@ -92,7 +91,7 @@ func TestStateByTheServersNumbers(t *testing.T) {
 	require.True(t, is(consumerstate.Paused)())
 }
 
-// What processes report is part of the state, until the report is gone.
+// Reports are part of the state until they expire.
 func TestStateByReports(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
@@ -114,16 +113,14 @@ func TestStateByReports(t *testing.T) {
 	require.NotEqual(t, consumerstate.Failing, r.state("team").State)
 
 	require.NoError(t, r.JS.DeleteStream(context.Background(), "KV_HOOKSPAN_ATTEMPTS"))
-	require.NotEmpty(t, r.state("team").State, "where there is no ledger nobody reports")
+	require.NotEmpty(t, r.state("team").State, "without a bucket of reports nobody reports")
 }
 
-// clock is a time that a test moves on.
 type clock struct{ time.Time }
 
 func (c *clock) now() time.Time          { return c.Time }
 func (c *clock) forward(d time.Duration) { c.Time = c.Add(d) }
 
-// kept is what a data folder keeps.
 type kept struct{ text []byte }
 
 func (k *kept) Load() ([]byte, error) { return k.text, nil }
@@ -133,7 +130,7 @@ func (k *kept) Save(text []byte) error {
 	return nil
 }
 
-// told is how many letters of a consumer are remembered as told.
+// told returns how many dead letters of a consumer are recorded as reported.
 func told(t *testing.T, memory *kept, consumer string) uint64 {
 	t.Helper()
 	record, err := durables.ReadRecord(memory)
@@ -141,7 +138,7 @@ func told(t *testing.T, memory *kept, consumer string) uint64 {
 	return record.DeadLettersTold(consumer)
 }
 
-// watch returns one as a process has that begins anew.
+// watch returns a watch as of a new process.
 func (r *rig) watch(memory durables.Memory, at *clock) (*durables.Watch, func() []bridge.Alarm) {
 	r.t.Helper()
 	alarms := make(heard, 100)
@@ -159,8 +156,8 @@ func (r *rig) watch(memory durables.Memory, at *clock) (*durables.Watch, func() 
 	}
 }
 
-// The first dead letter is an alarm, and every further ten, also for a process that
-// begins anew; after the letters were given again the next one is a first one.
+// The first dead letter is an alarm, and every further ten, also for a new process; after a
+// redrive of all, the next one counts as first.
 func TestDeadLettersAreAlarms(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
@@ -168,7 +165,7 @@ func TestDeadLettersAreAlarms(t *testing.T) {
 	r.durable("team", time.Minute)
 	at, memory := &clock{time.Now()}, &kept{}
 	_, look := r.watch(memory, at)
-	letters := func(alarms []bridge.Alarm) (out []string) {
+	deadLetters := func(alarms []bridge.Alarm) (out []string) {
 		for _, a := range alarms {
 			require.Equal(t, bridge.AlarmDeadLetters, a.Kind)
 			require.Equal(t, "team", a.Subject)
@@ -180,42 +177,43 @@ func TestDeadLettersAreAlarms(t *testing.T) {
 		return out
 	}
 	require.Empty(t, look())
-	r.bury("team", 1)
-	require.Equal(t, []string{"1"}, letters(look()))
+	r.storeDead("team", 1)
+	require.Equal(t, []string{"1"}, deadLetters(look()))
 	require.Empty(t, look())
-	r.bury("team", 9)
+	r.storeDead("team", 9)
 	at.forward(time.Hour)
 	require.Empty(t, look(), "nine more")
-	r.bury("team", 1)
-	require.Equal(t, []string{"11"}, letters(look()))
+	r.storeDead("team", 1)
+	require.Equal(t, []string{"11"}, deadLetters(look()))
 
-	// The same alarm is dropped while it is fresh, so the next one waits and tells all.
-	r.bury("team", 30)
+	// A repeated alarm is dropped while the last is fresh, so the next one waits and reports
+	// all.
+	r.storeDead("team", 30)
 	at.forward(10 * time.Minute)
 	require.Empty(t, look())
 	at.forward(time.Minute)
-	require.Equal(t, []string{"41"}, letters(look()))
+	require.Equal(t, []string{"41"}, deadLetters(look()))
 
 	_, look = r.watch(memory, at)
 	require.Empty(t, look(), "another process knows what was told")
 	_, fresh := r.watch(nil, at)
-	require.Equal(t, []string{"41"}, letters(fresh()), "one without memory tells again")
+	require.Equal(t, []string{"41"}, deadLetters(fresh()), "one without memory tells again")
 
 	stream, err := r.JS.Stream(ctx, "HOOKSPAN_DEAD")
 	require.NoError(t, err)
 	require.NoError(t, stream.Purge(ctx))
 	require.Empty(t, look())
 	require.Zero(t, told(t, memory, "team"))
-	r.bury("team", 1)
-	require.Equal(t, []string{"1"}, letters(look()), "a first one again")
+	r.storeDead("team", 1)
+	require.Equal(t, []string{"1"}, deadLetters(look()), "a first one again")
 
 	r.durable(bridge.PredictionsConsumer, time.Minute)
-	r.bury(bridge.PredictionsConsumer, 1)
+	r.storeDead(bridge.PredictionsConsumer, 1)
 	require.Empty(t, look(), "these have an alarm each")
 }
 
-// A consumer that fails is an alarm after five minutes, one whose handler is blocked is
-// not: whatever blocks it raises its own.
+// A consumer that fails for five minutes is an alarm. One whose handler is blocked is not: the
+// cause of that raises its own.
 func TestFailingConsumerIsAnAlarm(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
@@ -248,8 +246,7 @@ hookspan_consumer_state{consumer="team",state="failing"} 1
 	require.Empty(t, look())
 }
 
-// Events that wait while nobody asks for them are an alarm after five minutes in which
-// nobody did.
+// Events that wait unread for five minutes are an alarm.
 func TestUnreadConsumerIsAnAlarm(t *testing.T) {
 	t.Parallel()
 	r := setup(t)

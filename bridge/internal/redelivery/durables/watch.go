@@ -22,24 +22,22 @@ const (
 type WatchConfig struct {
 	// Interval between two looks, default 15 s.
 	Interval time.Duration
-	// Record keeps where the durables stand, and which dead letters were told. Nil is
-	// one for the life of the process, which tells of all dead letters that are there.
+	// Record keeps the states of the durables and the reported dead letters. Nil keeps them for
+	// the life of the process, and reports all existing dead letters.
 	Record *Record
 	Alarms bridge.Alarmer
 	Logger *zap.Logger
 }
 
-// Watch measures where each consumer stands, and raises alarms of what a person must
-// see to: dead letters, a consumer whose attempts fail or whose events nobody asks
-// for, and one that has events which the server delivers no more and of which there is
-// no dead letter.
+// Watch measures where each consumer stands, and raises alarms for dead letters, consumers that
+// fail or are unread, and exhausted events without a dead letter.
 type Watch struct {
 	durables *Durables
 	cfg      WatchConfig
 	now      func() time.Time
-	// Of looks in a row, by consumer.
+	// By consumer: how many looks in a row.
 	looks   map[string]int       // with exhausted events
-	unread  map[string]time.Time // since when nobody asks
+	unread  map[string]time.Time // since when nobody fetches
 	raised  map[string]time.Time // when its last alarm of dead letters was raised
 	orphans orphans
 
@@ -69,7 +67,7 @@ func NewWatch(f *Durables, cfg WatchConfig) *Watch {
 	}
 }
 
-// Collectors are the metrics.
+// Collectors returns the metrics.
 func (w *Watch) Collectors() []prometheus.Collector {
 	var out []prometheus.Collector
 	for _, g := range w.gauges() {
@@ -99,7 +97,7 @@ func (w *Watch) Run(ctx context.Context) error {
 	}
 }
 
-// remember notes where the consumers stand at the end.
+// remember saves the states at shutdown.
 func (w *Watch) remember(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, farewellTimeout)
 	defer cancel()
@@ -113,7 +111,7 @@ func (w *Watch) remember(ctx context.Context) {
 	}
 }
 
-// Look looks once.
+// Look updates the metrics and raises alarms once.
 func (w *Watch) Look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
@@ -123,7 +121,7 @@ func (w *Watch) Look(ctx context.Context) error {
 		return err
 	}
 	for _, g := range w.gauges() {
-		g.Reset() // of consumers that are gone
+		g.Reset() // drop the values of removed consumers
 	}
 	for _, s := range states {
 		w.measure(s)

@@ -10,11 +10,10 @@ import (
 	"time"
 )
 
-// keptDamaged is how many damaged durables stay set aside; the oldest go.
+// keptDamaged bounds the damaged durables set aside; the oldest are removed.
 const keptDamaged = 64
 
-// setAside moves files of a durable out of the server's way. Those that are not there
-// are left out.
+// setAside moves files of a durable out of the server's folder. It skips missing files.
 func (r *Repairer) setAside(f *foundDurable, files ...string) error {
 	if f.aside == "" {
 		f.aside = filepath.Join(r.cfg.Damaged, fmt.Sprintf("%s.%s.%s", time.Now().UTC().Format("20060102T150405.000000000Z"), f.stream, f.name))
@@ -34,7 +33,6 @@ func (r *Repairer) setAside(f *foundDurable, files ...string) error {
 	return r.forgetOldest()
 }
 
-// forgetOldest bounds what is set aside.
 func (r *Repairer) forgetOldest() error {
 	aside, err := folders(r.cfg.Damaged)
 	if err != nil || len(aside) <= keptDamaged {

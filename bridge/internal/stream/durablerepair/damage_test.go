@@ -17,8 +17,8 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
 
-// Whatever happens to the files of a durable, its reader gets every event that it had
-// not acknowledged.
+// Whatever the damage to the files of a durable, its reader gets every event that it had not
+// acknowledged.
 func TestDamagedDurableSkipsNothing(t *testing.T) {
 	t.Parallel()
 	dir := halfHandled(t)
@@ -90,8 +90,8 @@ func TestFlippedConfigurationIsPutRight(t *testing.T) {
 	}
 }
 
-// By flipped bits a durable may have seen events that will come yet. What it has
-// acknowledged counts as long as that can be.
+// After flipped bits a durable may claim to have seen future events. Its acknowledgement floor
+// counts if it is plausible.
 func TestAbsurdPositionIsNoPosition(t *testing.T) {
 	t.Parallel()
 	dir := halfHandled(t)
@@ -123,7 +123,7 @@ func TestAbsurdPositionIsNoPosition(t *testing.T) {
 	}
 }
 
-// What is known of a durable's position saves it repeats, unless it cannot be.
+// A known position of a durable saves repeats, unless it is impossible.
 func TestDamagedDurableBeginsWhereItIsKnownToBe(t *testing.T) {
 	t.Parallel()
 	dir := halfHandled(t)
@@ -145,8 +145,8 @@ func TestDamagedDurableBeginsWhereItIsKnownToBe(t *testing.T) {
 	}
 }
 
-// A configuration that nobody knows any more is asked for; whoever makes the durable
-// again, with whatever start, has the events that wait.
+// A lost configuration raises an alarm; a program that makes the durable again, with whatever
+// start, gets the waiting events.
 func TestDurableOfUnknownConfiguration(t *testing.T) {
 	t.Parallel()
 	dir := halfHandled(t)
@@ -167,8 +167,7 @@ func TestDurableOfUnknownConfiguration(t *testing.T) {
 	}
 }
 
-// A durable that was removed stays so, and one that ends with its reader is nobody's
-// loss.
+// A removed durable is not restored, and an ephemeral one is no loss.
 func TestRemovedDurableIsNotMissed(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -184,7 +183,7 @@ func TestRemovedDurableIsNotMissed(t *testing.T) {
 	require.ErrorIs(t, err, jetstream.ErrConsumerNotFound)
 }
 
-// A process that dies after it has found the damage leaves it to the next one.
+// A process that dies after finding the damage leaves it to the next one.
 func TestRepairThatWasInterrupted(t *testing.T) {
 	t.Parallel()
 	dir := halfHandled(t)
@@ -194,7 +193,7 @@ func TestRepairThatWasInterrupted(t *testing.T) {
 	folder, err := datafolder.Open(dir)
 	require.NoError(t, err)
 	require.NoError(t, examine(folder))
-	removeAll(t, filepath.Join(dir, "durables.json")) // it is needed no more
+	removeAll(t, filepath.Join(dir, "durables.json")) // not needed any more
 	require.NoError(t, folder.Close())
 	b, alarms := reopen(t, dir, streamtest.Listening(), func(string) {})
 	require.Len(t, alarms.Of(bridge.AlarmDurableDamaged), len(readers))

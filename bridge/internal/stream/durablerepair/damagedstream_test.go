@@ -18,7 +18,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
 
-// A damaged description of the stream takes no message and no durable with it.
+// A damaged description of the stream costs no message and no durable.
 func TestDamagedStreamKeepsItsDurables(t *testing.T) {
 	t.Parallel()
 	dir := halfHandled(t)
@@ -28,7 +28,7 @@ func TestDamagedStreamKeepsItsDurables(t *testing.T) {
 				b, alarms := reopen(t, dir, streamtest.Listening(), func(dir string) { damage(t, filepath.Join(dir, eventsFolder, file)) })
 				require.Empty(t, alarms.Of(bridge.AlarmDurableDamaged))
 				for _, name := range readers {
-					// Before anybody makes it.
+					// Before anything makes it.
 					c, err := b.JS.Consumer(context.Background(), b.Names.EventsStream(), name)
 					require.NoError(t, err)
 					require.Equal(t, uint64(before+handled), c.CachedInfo().AckFloor.Stream)
@@ -39,8 +39,8 @@ func TestDamagedStreamKeepsItsDurables(t *testing.T) {
 	}
 }
 
-// Provisioning makes every stream anew whose description is damaged, around the
-// messages that it has, and says so.
+// Provisioning recreates every stream with a damaged description around its messages, and
+// reports it.
 func TestDamagedStreamsKeepTheirMessages(t *testing.T) {
 	t.Parallel()
 	ctx, dir := context.Background(), t.TempDir()

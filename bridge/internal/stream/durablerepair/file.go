@@ -21,28 +21,26 @@ import (
 // Files of a durable, as nats-server names them.
 const (
 	durablesFolder = "obs"
-	metaFile       = "meta.inf" // its configuration, JSON
-	metaSumFile    = "meta.sum" // the checksum of that
-	stateFile      = "o.dat"    // where it stands, which has no checksum
+	metaFile       = "meta.inf" // the configuration, JSON
+	metaSumFile    = "meta.sum" // the checksum of meta.inf
+	stateFile      = "o.dat"    // the position, without a checksum
 )
 
 // First bytes of a state file, see encodeConsumerState of nats-server.
 const stateMagic, stateVersion = 22, 2
 
-// errStateDamaged is wrapped for a state file that does not say where the durable
-// stands.
+// errStateDamaged is wrapped for a state file without a readable position.
 var errStateDamaged = errors.New("its state cannot be read")
 
-// durableState is what counts of where a durable stands.
 type durableState struct {
 	ackFloor, delivered uint64 // sequences of the stream
 }
 
-// beyond reports whether the durable has seen more than the stream ever had.
+// beyond reports whether the durable is ahead of the last message of its stream.
 func (s durableState) beyond(last uint64) bool { return s.delivered > last || s.ackFloor > last }
 
-// readState reads the state file in a durable's folder. The error wraps
-// fs.ErrNotExist, or [errStateDamaged], or is that of the disk.
+// readState reads the state file in a durable's folder. The error wraps fs.ErrNotExist or
+// [errStateDamaged], or is that of the disk.
 func readState(dir string) (durableState, error) {
 	text, err := os.ReadFile(filepath.Join(dir, stateFile))
 	if err != nil {
@@ -51,9 +49,8 @@ func readState(dir string) (durableState, error) {
 	return decodeState(text)
 }
 
-// decodeState is stricter than the server, which takes a file that was cut behind
-// the first numbers for a durable without unacknowledged events, and never delivers
-// those again.
+// decodeState is stricter than the server. The server reads a file that was cut after the first
+// numbers as a durable without unacknowledged events, and never delivers those again.
 func decodeState(text []byte) (durableState, error) {
 	if len(text) < 2 || text[0] != stateMagic || text[1] != stateVersion {
 		return durableState{}, fmt.Errorf("%w: it begins as no state does", errStateDamaged)
@@ -74,7 +71,7 @@ func decodeState(text []byte) (durableState, error) {
 	s.delivered = number()
 	pending := number()
 	if pending > 0 {
-		number() // a time, with a sign; its length is the same
+		number() // a time, with a sign; the length is the same
 	}
 	for range min(pending, uint64(len(text))) {
 		seq := s.ackFloor + number()
@@ -96,8 +93,8 @@ func decodeState(text []byte) (durableState, error) {
 	return s, nil
 }
 
-// encodeState is the state of a durable that is given the sequence next, and before
-// that was given nothing: what the server writes for a new one.
+// encodeState returns the state that the server writes for a new durable which starts at the
+// sequence next.
 func encodeState(next uint64) []byte {
 	out := []byte{stateMagic, stateVersion, 0}
 	out = binary.AppendUvarint(out, next-1)
@@ -106,8 +103,8 @@ func encodeState(next uint64) []byte {
 	return append(out, 0, 0)
 }
 
-// readMeta reads the configuration in a durable's folder. What could be read is
-// returned also with an error; the error says why it cannot be relied on.
+// readMeta reads the configuration in a durable's folder. With an error, which says why the
+// configuration is unreliable, it still returns what it could read.
 func readMeta(dir, stream, durable string) (text []byte, info server.FileConsumerInfo, err error) {
 	text, err = os.ReadFile(filepath.Join(dir, metaFile))
 	if err != nil {
@@ -126,8 +123,8 @@ func readMeta(dir, stream, durable string) (text []byte, info server.FileConsume
 	return text, info, nil
 }
 
-// decodeMeta takes what the server takes: of a field that it does not know it takes
-// the whole stream out of service.
+// decodeMeta accepts what the server accepts: a field that the server does not know takes the
+// whole stream out of service.
 func decodeMeta(text []byte) (info server.FileConsumerInfo, err error) {
 	in := json.NewDecoder(bytes.NewReader(text))
 	in.DisallowUnknownFields()
@@ -145,7 +142,6 @@ func metaSum(text []byte, stream, durable string) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-// writeMeta writes a configuration with its checksum.
 func writeMeta(dir, stream, durable string, text []byte) error {
 	sum, err := metaSum(text, stream, durable)
 	if err != nil {
@@ -157,7 +153,8 @@ func writeMeta(dir, stream, durable string, text []byte) error {
 	)
 }
 
-// folders names the folders in dir that the server reads; none when there is no dir.
+// folders returns the names of the folders in dir that the server reads; none if dir is
+// missing.
 func folders(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -14,7 +14,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
 
-// What is damaged is kept, a bounded number of times.
+// A bounded number of damaged files is kept.
 func TestDamagedFilesAreSetAside(t *testing.T) {
 	t.Parallel()
 	dir := halfHandled(t)
@@ -36,7 +36,7 @@ func TestDamagedFilesAreSetAside(t *testing.T) {
 	requireWaiting(t, b, "team")
 }
 
-// Nothing of a folder without damage is touched.
+// A folder without damage is not touched.
 func TestHealthyDurablesAreLeftAlone(t *testing.T) {
 	t.Parallel()
 	dir := halfHandled(t)
@@ -54,8 +54,8 @@ func TestHealthyDurablesAreLeftAlone(t *testing.T) {
 	}
 }
 
-// Every way in which a state can be cut is found, also those that the server takes for
-// whole, and forgets by them which events are not acknowledged.
+// Every possible cut of a state is found, also those that the server accepts, and by which it
+// forgets which events are not acknowledged.
 func TestCutStateIsFound(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(halfHandled(t), eventsFolder, "obs/team/o.dat"))

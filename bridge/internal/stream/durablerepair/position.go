@@ -10,10 +10,9 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// safePosition is the sequence with which a durable that has lost its state begins
-// again: the greatest of which it is known that everything before it was handled, or
-// was never meant for it. A position beyond the end of the stream is none: it is that
-// of another stream, or garbage.
+// safePosition returns where a durable without a state restarts: the greatest sequence such
+// that everything before it is known to be handled, or not for the durable. It ignores a
+// position beyond the end of the stream, which is garbage or of another stream.
 func (r *Repairer) safePosition(ctx context.Context, stream jetstream.Stream, f *foundDurable) (uint64, error) {
 	state, info := stream.CachedInfo().State, f.info
 	if r.cfg.Position != nil {
@@ -22,7 +21,7 @@ func (r *Repairer) safePosition(ctx context.Context, stream jetstream.Stream, f 
 		}
 	}
 	if f.state.delivered > 0 && f.state.ackFloor <= state.LastSeq {
-		return f.state.ackFloor + 1, nil // only what it was given is absurd
+		return f.state.ackFloor + 1, nil // only the delivered sequence is absurd
 	}
 	since := func(t time.Time) (uint64, error) { return streamread.FirstSince(ctx, stream, t) }
 	switch {
@@ -34,5 +33,5 @@ func (r *Repairer) safePosition(ctx context.Context, stream jetstream.Stream, f 
 	case info.DeliverPolicy == server.DeliverNew && !info.Created.IsZero():
 		return since(info.Created)
 	}
-	return 1, nil // it skips what the stream has lost by itself
+	return 1, nil // the server skips missing sequences
 }

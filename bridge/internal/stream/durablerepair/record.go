@@ -12,16 +12,15 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 )
 
-// record remembers, outside of the server's folder, which durables there are
-// and their configurations: stream, durable, its meta.inf. A durable whose folder is
-// gone, or whose configuration cannot be read, is made of that.
+// record remembers, outside the server's folder, which durables there are, with their meta.inf,
+// by stream and durable. A durable with a missing folder or an unreadable configuration is
+// restored from it.
 type record struct {
-	memory *datafolder.Memory // nil: nothing is remembered
+	memory *datafolder.Memory // nil remembers nothing
 	known  map[string]map[string]json.RawMessage
 }
 
-// openRecord returns an empty record with the error when the old one cannot be
-// read.
+// openRecord returns an empty record and an error if the old one is unreadable.
 func openRecord(memory *datafolder.Memory) (*record, error) {
 	r := &record{memory: memory, known: map[string]map[string]json.RawMessage{}}
 	if memory == nil {
@@ -47,10 +46,9 @@ func openRecord(memory *datafolder.Memory) (*record, error) {
 	return r, nil
 }
 
-// meta is what is known of a durable, or nil.
 func (r *record) meta(stream, durable string) []byte { return r.known[stream][durable] }
 
-// save replaces what is known by next, and returns once that is on the disk.
+// save replaces the record and returns once it is on the disk.
 func (r *record) save(next map[string]map[string]json.RawMessage) error {
 	same := maps.EqualFunc(r.known, next, func(a, b map[string]json.RawMessage) bool {
 		return maps.EqualFunc(a, b, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) })
@@ -69,8 +67,7 @@ func (r *record) save(next map[string]map[string]json.RawMessage) error {
 	return nil
 }
 
-// Remember records the durables that the server has. A server that does not run is not
-// asked.
+// Remember records the durables of the server. It does nothing if the server does not run.
 func (r *Repairer) Remember(s *server.Server) error {
 	now, err := r.look(s)
 	if err != nil || now == nil {
@@ -81,8 +78,8 @@ func (r *Repairer) Remember(s *server.Server) error {
 	return r.remember(now)
 }
 
-// remember records the durables that the server has, but for those whose
-// configuration is being written right now: what is known of them stays.
+// remember records the durables of the server. It keeps the old entry of a durable whose
+// configuration is being written now.
 func (r *Repairer) remember(now streamsNow) error {
 	next := map[string]map[string]json.RawMessage{}
 	note := func(stream, name string, meta []byte) {

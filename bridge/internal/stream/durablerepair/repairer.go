@@ -1,13 +1,12 @@
-// Package durablerepair keeps the durables of an embedded server from standing still and
-// from leaving out events when their files are damaged. The server does the former when
-// it cannot read where a durable stands, and the latter when there is no such file: it
-// then begins by the durable's deliver policy, which may be "new".
+// Package durablerepair repairs durables of an embedded server whose files are damaged. Without
+// a readable state, the server takes the durable out of service; without a state file, it
+// restarts the durable by its deliver policy, which may be "new", and skips events.
 //
-// Before the server starts [Repairer.Examine] puts a state in place of each damaged one
-// that the server refuses. So nobody, not even a program that makes its durable when it
-// connects, can have it begin anew. Once the server runs and has the stream,
-// [Repairer.Settle] replaces that by a safe position and has the server load the durable.
-// A process that dies in between leaves what it found.
+// Before the server starts, [Repairer.Examine] replaces each damaged state by one that the
+// server refuses. So nobody, not even a program that makes its durable on connecting, restarts
+// it from the wrong place. Once the server runs and has the stream, [Repairer.Settle] writes a
+// safe position and has the server load the durable. After a crash in between, the next process
+// finds the refused state.
 package durablerepair
 
 import (
@@ -31,23 +30,21 @@ import (
 
 // Config of a [Repairer].
 type Config struct {
-	// Streams is the folder in which the server has its streams, and Damaged where damaged
-	// files are set aside.
+	// Streams is the server's folder of streams, Damaged the folder for damaged files.
 	Streams, Damaged string
 	// Account is the account of the streams.
 	Account string
 	// Memory remembers which durables there are; nil remembers nothing.
 	Memory *datafolder.Memory
-	// Position is the first sequence of a stream that a durable may still need, false when
-	// that is unknown; nil knows nothing.
+	// Position returns the first sequence of a stream that a durable may still need, false if
+	// unknown; nil knows nothing.
 	Position func(stream, durable string) (uint64, bool)
-	// Connect returns a connection to the server. It is called when there is something to
-	// bring back.
+	// Connect returns a connection to the server. It is called when a durable must be restored.
 	Connect func() (*nats.Conn, error)
 	Log     *zap.Logger
 }
 
-// Repairer keeps the durables of one embedded server. It is safe for concurrent use.
+// Repairer repairs the durables of one embedded server. It is safe for concurrent use.
 type Repairer struct {
 	cfg    Config
 	record *record
@@ -57,20 +54,19 @@ type Repairer struct {
 	told  []bridge.Alarm  // not raised yet
 }
 
-// foundDurable is a durable as its files are.
 type foundDurable struct {
 	stream, name string
 
 	meta  []byte // nil: unknown
 	info  server.FileConsumerInfo
-	state durableState // zero when it cannot be read
-	lost  bool         // its state cannot be read, or is absurd
-	// damage is what was wrong, in words; empty: nothing.
+	state durableState // zero if unreadable
+	lost  bool         // its state is unreadable or absurd
+	// damage describes the damage; empty if there is none.
 	damage []string
 	aside  string // where the damaged files are now
 }
 
-// New returns a repairer for the files of a server that does not run yet.
+// New returns a repairer for the files of a server that is not running.
 func New(cfg Config) *Repairer {
 	record, err := openRecord(cfg.Memory)
 	if err != nil {
@@ -79,8 +75,8 @@ func New(cfg Config) *Repairer {
 	return &Repairer{cfg: cfg, record: record}
 }
 
-// Examine looks at the files of all durables while no server has them, and makes the
-// server refuse those that have lost their state.
+// Examine checks the files of all durables before a server uses them, and makes the server
+// refuse durables that have lost their state.
 func (r *Repairer) Examine() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -116,7 +112,7 @@ func (r *Repairer) folder(stream, name string) string {
 	return filepath.Join(r.cfg.Streams, stream, durablesFolder, name)
 }
 
-// read returns nil for what is no durable.
+// read returns nil if the folder holds no durable.
 func (r *Repairer) read(stream, name string) *foundDurable {
 	dir := r.folder(stream, name)
 	f := &foundDurable{stream: stream, name: name}
@@ -126,13 +122,13 @@ func (r *Repairer) read(stream, name string) *foundDurable {
 	kept := r.record.meta(stream, name)
 	if metaErr != nil && kept != nil {
 		f.meta = kept
-		f.info, _ = decodeMeta(kept) // it was tried when it was read
+		f.info, _ = decodeMeta(kept) // it was decoded when it was recorded
 	}
 	switch {
 	case f.meta != nil && f.info.Durable != name:
-		return nil // it ends with its reader
+		return nil // an ephemeral consumer
 	case f.meta == nil && errors.Is(stateErr, fs.ErrNotExist):
-		return nil // whoever was making it was not told that it is there
+		return nil // its creation was never acknowledged
 	}
 	for _, err := range []error{metaErr, stateErr} {
 		if err != nil {
@@ -146,7 +142,7 @@ func (r *Repairer) read(stream, name string) *foundDurable {
 	return f
 }
 
-// inWords says what is wrong without the folder, which is said beside it.
+// inWords describes the damage without the folder, which the alarm names anyway.
 func inWords(err error) string {
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return fmt.Sprintf("%s: %v", filepath.Base(path.Path), path.Err)
@@ -154,8 +150,8 @@ func inWords(err error) string {
 	return err.Error()
 }
 
-// secure sets what is damaged aside and puts in its place what is known, and a state
-// that the server refuses.
+// secure sets the damaged files aside and writes the known configuration, and a state that the
+// server refuses.
 func (r *Repairer) secure(f *foundDurable) error {
 	dir := r.folder(f.stream, f.name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -180,7 +176,7 @@ func (r *Repairer) secure(f *foundDurable) error {
 	return datafolder.WriteFile(filepath.Join(dir, stateFile), []byte{0}, 0o600)
 }
 
-// tell keeps an alarm until there is somebody to raise it.
+// tell keeps an alarm until [Repairer.Raise].
 func (r *Repairer) tell(f *foundDurable, text string) {
 	details := map[string]any{"stream": f.stream, "damage": f.damage}
 	if _, err := os.Stat(f.aside); err == nil {
@@ -196,7 +192,7 @@ func (r *Repairer) tell(f *foundDurable, text string) {
 	})
 }
 
-// Raise raises what was told since it was called last.
+// Raise raises the alarms since the last call.
 func (r *Repairer) Raise(alarms bridge.Alarmer) {
 	r.mu.Lock()
 	told := r.told

@@ -22,12 +22,10 @@ import (
 const (
 	patience     = time.Minute
 	eventsFolder = "nats/jetstream/HOOKSPAN/streams/HOOKSPAN_EVENTS"
-	// before came before there was a durable, handled were acknowledged, and waiting
-	// were not.
+	// Events stored before there was a durable, acknowledged ones, and unhandled ones.
 	before, handled, waiting = 10, 10, 20
 )
 
-// damages are what can happen to a file.
 var damages = map[string]func(t *testing.T, path string){
 	"zeroed": func(t *testing.T, path string) {
 		rewrite(t, path, func(b []byte) []byte { return make([]byte, len(b)) })
@@ -47,10 +45,9 @@ func rewrite(t *testing.T, path string, change func([]byte) []byte) {
 	require.NoError(t, os.WriteFile(path, change(slices.Clone(text)), 0o600))
 }
 
-// readers are a consumer of the configuration, and one that a program made.
+// readers are a configured consumer, and one that a program made.
 var readers = []string{"archive", "team"}
 
-// readerConfig is what a program asks for: what is new, from when it comes first.
 func readerConfig(name string) jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
 		Durable: name, AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverNewPolicy, AckWait: time.Second,
@@ -58,7 +55,7 @@ func readerConfig(name string) jetstream.ConsumerConfig {
 	}
 }
 
-// readerJS is the connection of whoever reads as that consumer.
+// readerJS returns the connection of that consumer's program.
 func readerJS(b *streamtest.Bench, name string) jetstream.JetStream {
 	if name == "archive" {
 		return b.JS
@@ -66,7 +63,7 @@ func readerJS(b *streamtest.Bench, name string) jetstream.JetStream {
 	return b.App()
 }
 
-// halfHandled returns a data folder with events that its readers have handled in part.
+// halfHandled returns a data folder with events that its readers have partly handled.
 func halfHandled(t *testing.T) string {
 	t.Helper()
 	ctx, dir := context.Background(), t.TempDir()
@@ -89,7 +86,7 @@ func halfHandled(t *testing.T) string {
 	for _, name := range readers {
 		c, err := readerJS(b, name).Consumer(ctx, b.Names.EventsStream(), name)
 		require.NoError(t, err)
-		// Some are with a worker that never answers.
+		// Some are with a worker that never acknowledges.
 		batch, err := c.Fetch(handled + 5)
 		require.NoError(t, err)
 		for msg := range batch.Messages() {
@@ -105,7 +102,7 @@ func halfHandled(t *testing.T) string {
 	return dir
 }
 
-// reopen starts the server on a copy of the folder that change has changed.
+// reopen starts the server on a copy of the folder, changed by change.
 func reopen(t *testing.T, dir string, cfg stream.EmbeddedConfig, change func(dir string)) (*streamtest.Bench, *streamtest.Alarms) {
 	t.Helper()
 	ctx, copied, alarms := context.Background(), t.TempDir(), &streamtest.Alarms{}
@@ -116,9 +113,7 @@ func reopen(t *testing.T, dir string, cfg stream.EmbeddedConfig, change func(dir
 	return b, alarms
 }
 
-// requireWaiting reads as a program does that makes its durable when it connects, until
-// it has had every event that waits, and returns the first that it got.
-// examine looks at the durables as a server does that is about to start.
+// examine examines the durables as a starting server does.
 func examine(folder *datafolder.Folder) error {
 	return durablerepair.New(durablerepair.Config{
 		Streams: folder.Path("nats/jetstream/HOOKSPAN/streams"), Damaged: folder.Path("nats/damaged"), Account: "HOOKSPAN",
@@ -158,7 +153,6 @@ func requireWaiting(t *testing.T, b *streamtest.Bench, name string) (first uint6
 	return first
 }
 
-// snapshot is every file below dir, with its content.
 func snapshot(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	out := map[string]string{}

@@ -15,7 +15,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 )
 
-// unsettled are the durables that wait for settle and whose streams the server has.
+// unsettled returns the durables to settle whose streams the server has, and the rest.
 func (r *Repairer) unsettled(now streamsNow) (ready, rest []*foundDurable) {
 	for _, f := range r.found {
 		stream, ok := now[f.stream]
@@ -29,9 +29,8 @@ func (r *Repairer) unsettled(now streamsNow) (ready, rest []*foundDurable) {
 	return ready, rest
 }
 
-// Settle brings back the durables of the streams that the server has, and records which
-// there are. Whatever fails is tried again with the next call. A server that does not run
-// is left alone.
+// Settle restores the durables of the streams that the server has, and records all durables.
+// The next call retries what failed. It does nothing if the server does not run.
 func (r *Repairer) Settle(ctx context.Context, s *server.Server) error {
 	now, err := r.look(s)
 	if err != nil || now == nil {
@@ -72,7 +71,7 @@ func (r *Repairer) bringBack(ctx context.Context, nc *nats.Conn, f *foundDurable
 	}
 	loaded := now.has(f.stream, f.name)
 	if !f.lost && f.state.beyond(stream.CachedInfo().State.LastSeq) {
-		// The server has the stream again, and somebody may have made the durable since.
+		// The server has the stream again, and a program may have made the durable since.
 		if err := stream.DeleteConsumer(ctx, f.name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return err
 		}
@@ -88,7 +87,7 @@ func (r *Repairer) bringBack(ctx context.Context, nc *nats.Conn, f *foundDurable
 			return err
 		}
 	}
-	if f.lost && !loaded { // else an earlier try has written it, and somebody has made the durable of it
+	if f.lost && !loaded { // otherwise an earlier try wrote the state, and another client loaded it
 		if err := datafolder.WriteFile(filepath.Join(r.folder(f.stream, f.name), stateFile), encodeState(from), 0o600); err != nil {
 			return err
 		}
@@ -115,8 +114,8 @@ func (r *Repairer) bringBack(ctx context.Context, nc *nats.Conn, f *foundDurable
 	return nil
 }
 
-// load makes the durable as the server does when it starts: with the state that is in
-// its folder. One that somebody else has made meanwhile has that too.
+// load makes the durable as a starting server does: with the state in its folder. A durable
+// that another client made meanwhile has the same state.
 func load(ctx context.Context, nc *nats.Conn, f *foundDurable) error {
 	call, err := json.Marshal(server.CreateConsumerRequest{Stream: f.stream, Config: f.info.ConsumerConfig, Action: server.ActionCreate})
 	if err != nil {

@@ -7,15 +7,14 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// streamsNow are the streams that a server has, by name, with their consumers.
+// streamsNow are the streams of a server, by name, with their consumers.
 type streamsNow map[string]server.StreamDetail
 
 func (n streamsNow) has(stream, durable string) bool {
 	return slices.ContainsFunc(n[stream].Consumer, func(c *server.ConsumerInfo) bool { return c.Name == durable })
 }
 
-// look asks the server itself for its streams, which needs no connection. It returns nil
-// when the server does not run.
+// look returns the streams of the server without a connection, nil if the server does not run.
 func (r *Repairer) look(s *server.Server) (streamsNow, error) {
 	if !s.Running() || !s.JetStreamEnabled() {
 		return nil, nil
@@ -33,10 +32,10 @@ func (r *Repairer) look(s *server.Server) (streamsNow, error) {
 
 const absurd = "by its state it has seen more events than there are"
 
-// Distrust looks for durables that have seen more of their stream than there is. The
-// server takes such a durable for one that has seen everything, and leaves out what it
-// has not. If there are any, Distrust ends the server with stop, makes the next one refuse
-// their states, and returns true. The server must have just started.
+// Distrust looks for durables that are ahead of the end of their stream. The server would
+// assume that such a durable has seen everything, and skip new events. If there are any,
+// Distrust ends the server with stop, makes the next one refuse their states, and returns true.
+// It must be called right after the start of the server.
 func (r *Repairer) Distrust(s *server.Server, stop func(*server.Server)) (bool, error) {
 	now, err := r.look(s)
 	if err != nil {

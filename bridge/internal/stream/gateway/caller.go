@@ -1,6 +1,5 @@
-// Package gateway lets programs of other accounts use streams of the bridge within bounds.
-// They ask as if they asked JetStream, and the accounts of the embedded server send what
-// they ask here.
+// Package gateway lets programs of other accounts call JetStream on streams of the bridge
+// within bounds. The accounts of the embedded server redirect their calls here.
 package gateway
 
 import (
@@ -26,17 +25,17 @@ import (
 )
 
 const (
-	// callsAtOnce bounds the memory that answers take before they are sent: a message has
-	// up to 8 MiB. The server alone would read all that it is asked for at once, and the
-	// acknowledgements of webhooks would wait behind it.
+	// callsAtOnce bounds the memory of answers on their way: a message has up to 8 MiB. The
+	// server would read all requested messages at once, and acknowledgements of webhooks would
+	// wait behind them.
 	callsAtOnce  = 8
 	callsWaiting = 8192
 	maxCall      = 4 << 10 // bytes of one request
 	maxHolders   = 1024
 )
 
-// What all programs together, and each connection, may read of single messages, and ask
-// for otherwise, in a second and at once after a rest.
+// Rates at which all programs together, and each connection, may read single messages and make
+// other calls.
 var (
 	getsOfAll  = quota.Rates{Entries: 5000, EntriesBurst: 10_000, Bytes: 64 << 20, BytesBurst: 64 << 20}
 	getsOfOne  = quota.Rates{Entries: 2000, EntriesBurst: 4000, Bytes: 16 << 20, BytesBurst: 16 << 20}
@@ -47,7 +46,7 @@ var (
 // Config of a [Caller] and of a [Creator].
 type Config struct {
 	Names bridge.Names
-	// Alarms is told when programs want more than they may have.
+	// Alarms is told when programs exceed their quota.
 	Alarms bridge.Alarmer
 	// Logger nil logs nothing.
 	Logger *zap.Logger
@@ -58,16 +57,14 @@ func (c Config) named(name string) Config {
 	return c
 }
 
-// raise raises the alarm that programs want more of something than they may have.
 func (c Config) raise(what, program, text string) {
 	c.Alarms.Raise(bridge.Alarm{
 		Kind: bridge.AlarmQuota, Subject: what, Text: text, Details: map[string]any{"program": program},
 	})
 }
 
-// Caller makes calls that change nothing for programs of other accounts, those of
-// [guestcalls.Allowed], a few at a time. They ask as if they asked JetStream, and get
-// its answer. Any number of processes may run one.
+// Caller makes read-only calls for programs of other accounts, those of [guestcalls.Allowed], a
+// few at a time, and returns JetStream's answers. Any number of processes may run one.
 type Caller struct {
 	js  jetstream.JetStream
 	cfg Config
@@ -84,8 +81,8 @@ func NewCaller(js jetstream.JetStream, cfg Config) *Caller {
 	}
 }
 
-// Run answers requests until ctx ends, and returns nil. Messages have a queue of their own,
-// so that nothing small waits behind large ones.
+// Run answers requests until ctx ends, and returns nil. Reads of messages have their own queue,
+// so that small calls do not wait behind large answers.
 func (c *Caller) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, subject := range []string{c.cfg.Names.AllCalls(), c.cfg.Names.AllGets()} {
@@ -125,8 +122,7 @@ func (c *Caller) answer(ctx context.Context, request *nats.Msg) any {
 	return &nats.Msg{Header: m.Header, Data: m.Data}
 }
 
-// level is what may go on of the header of a call: the version of the API that the client
-// needs.
+// level returns the only header that a call may pass on: the API level that the client needs.
 func level(header nats.Header) nats.Header {
 	out := nats.Header{}
 	if v := header.Get("Nats-Required-Api-Level"); v != "" {
@@ -135,7 +131,7 @@ func level(header nats.Header) nats.Header {
 	return out
 }
 
-// check refuses what is answered more than once, or costs the server much.
+// check refuses calls with several answers, and expensive ones.
 func (c *Caller) check(get bool, body []byte) error {
 	if len(body) == 0 {
 		return nil // the subject says everything
@@ -160,7 +156,7 @@ func (c *Caller) check(get bool, body []byte) error {
 	return nil
 }
 
-// ofOneConsumer reports whether the filter is about what one consumer remembers.
+// ofOneConsumer reports whether the filter is about the attempt records of one consumer.
 func (c *Caller) ofOneConsumer(filter string) bool {
 	tail, ok := strings.CutPrefix(filter, c.cfg.Names.AttemptsSubject(""))
 	name, _, more := strings.Cut(tail, ".")
@@ -173,7 +169,7 @@ type refusal struct {
 	Error *jetstream.APIError `json:"error"`
 }
 
-// refuse is an answer without a result, as JetStream gives it.
+// refuse returns an error answer in JetStream's form.
 func refuse(direct bool, status int, description string) any {
 	if direct {
 		return requests.Slow{Answer: &nats.Msg{Header: nats.Header{"Status": {strconv.Itoa(status)}, "Description": {description}}}}

@@ -13,7 +13,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
 
-// User app reads single messages as if it asked JetStream itself.
+// User app reads single messages as if it called JetStream itself.
 func TestAppReadsMessages(t *testing.T) {
 	t.Parallel()
 	b, js := asApp(t)
@@ -42,8 +42,8 @@ func TestAppReadsMessages(t *testing.T) {
 	require.Contains(t, string(kv.Data), subject)
 }
 
-// One answer for each request: what JetStream would answer with many messages, or cannot
-// read, is refused in the form that its clients know.
+// One answer for each request: calls that JetStream would answer with many messages, and
+// unreadable ones, are refused in the form that clients know.
 func TestReadsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	_, js := asApp(t)
@@ -72,8 +72,8 @@ func TestReadsThatAreRefused(t *testing.T) {
 	}
 }
 
-// Where somebody else's accounts send more than they should, it is still not done with the
-// rights of the bridge.
+// Calls that wrongly configured accounts pass on are not made with the permissions of the
+// bridge.
 func TestCallsForOtherStreamsAreRefused(t *testing.T) {
 	t.Parallel()
 	b, _ := asApp(t)
@@ -94,7 +94,7 @@ func TestCallsForOtherStreamsAreRefused(t *testing.T) {
 	require.EqualValues(t, 1, b.Messages(t, "PAYROLL"))
 }
 
-// A program that asks for much, and goes, holds up no other one.
+// A program that makes many calls and leaves delays no other one.
 func TestReadsOfOneProgramDoNotHoldUpOthers(t *testing.T) {
 	t.Parallel()
 	b, js := asApp(t)
@@ -110,7 +110,7 @@ func TestReadsOfOneProgramDoNotHoldUpOthers(t *testing.T) {
 	}
 	require.NoError(t, greedy.Flush())
 	greedy.Close()
-	require.Eventually(t, func() bool { // a client on a busy machine may have to ask again
+	require.Eventually(t, func() bool { // a client on a busy machine may have to retry
 		stream, err := js.Stream(t.Context(), "HOOKSPAN_EVENTS")
 		if err != nil {
 			return false

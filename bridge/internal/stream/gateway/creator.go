@@ -22,12 +22,12 @@ import (
 )
 
 const (
-	// OthersMost is up to how many durables the stream of events may have for other
-	// programs to add one. Each costs every event a little, and the rest of what the
-	// stream takes is for the durables of the bridge.
+	// OthersMost bounds the durables of the stream of events to which another program may add
+	// one. Each durable costs every event a little, and the bridge needs the rest of the
+	// stream's limit.
 	OthersMost = 256
-	// shortestAckWait, as in package consumers, bounds how often one event comes again to
-	// a program that does not read.
+	// shortestAckWait, as in package consumers, limits how often one event comes again to a
+	// program that does not read.
 	shortestAckWait = time.Second
 
 	creatorsAtOnce = 4
@@ -35,17 +35,17 @@ const (
 	maxCreate      = 64 << 10 // bytes of one request
 )
 
-// How many durables programs may make or change, all together and each connection: each
-// is several syncs of the disk.
+// Rates at which all programs together, and each connection, may make or change durables: each
+// takes several syncs of the disk.
 var (
 	createsOfAll = quota.Rates{Entries: 20, EntriesBurst: 400, Bytes: 1 << 20, BytesBurst: 32 << 20}
 	createsOfOne = quota.Rates{Entries: 5, EntriesBurst: 100, Bytes: 1 << 20, BytesBurst: 8 << 20}
 )
 
-// Creator makes durables for programs of other accounts. They ask as if they asked
-// JetStream, and get its answer; but they cannot use up the durables of the stream, touch
-// one of the bridge, or have one that delivers by itself into the account of the bridge.
-// Any number of processes may run one.
+// Creator makes durables for programs of other accounts, and returns JetStream's answers. It
+// keeps them from using up the durables of the stream, from touching durables of the bridge,
+// and from push consumers, which would deliver into the account of the bridge. Any number of
+// processes may run one.
 type Creator struct {
 	js      jetstream.JetStream
 	cfg     Config
@@ -80,8 +80,8 @@ func (c *Creator) answer(ctx context.Context, request *nats.Msg) any {
 	return requests.Slow{Answer: refusal{Type: "io.nats.jetstream.api.v1.consumer_create_response", Error: api}}
 }
 
-// create returns what JetStream answers. The error is a [jetstream.APIError] when the
-// request may not be passed on.
+// create returns JetStream's answer. The error is a [jetstream.APIError] when the request is
+// refused.
 func (c *Creator) create(ctx context.Context, request *nats.Msg) ([]byte, error) {
 	durable, api := c.cfg.Names.ParseCreate(request.Subject)
 	if err := c.check(durable, request.Data); err != nil {
@@ -109,7 +109,7 @@ func refused(description string) error {
 	return &jetstream.APIError{Code: 400, ErrorCode: jetstream.JSErrCodeBadRequest, Description: description}
 }
 
-// check refuses what no program needs, before it costs anything.
+// check refuses, at no cost to the server, settings that no program needs.
 func (c *Creator) check(durable string, body []byte) error {
 	if durable == "" || strings.ContainsAny(durable, " \t\r\n./\\*>") {
 		return refused("the subject names no consumer")
@@ -143,9 +143,9 @@ func (c *Creator) check(durable string, body []byte) error {
 	return nil
 }
 
-// mayHave returns an error unless the program may have the durable: one that is there and
-// not the bridge's, or one more. A consumer without a durable name that is there is not
-// changed by anybody who made one; the bridge has such ones too.
+// mayHave returns an error unless the program may have the durable: an existing one that is not
+// the bridge's, or one more. Nobody may change an existing ephemeral consumer, since the bridge
+// has such consumers too.
 func (c *Creator) mayHave(ctx context.Context, durable, program string) error {
 	stream, err := c.js.Stream(ctx, c.cfg.Names.EventsStream())
 	if err != nil {

@@ -36,7 +36,7 @@ func named(name string) jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{Durable: name, AckPolicy: jetstream.AckExplicitPolicy, FilterSubject: "hookspan.events.>"}
 }
 
-// User app makes, changes and reads durables as if it asked JetStream itself.
+// User app makes, changes and reads durables as if it called JetStream itself.
 func TestAppMakesDurables(t *testing.T) {
 	t.Parallel()
 	b, js := asApp(t)
@@ -59,7 +59,7 @@ func TestAppMakesDurables(t *testing.T) {
 	require.NoError(t, m.DoubleAck(ctx))
 }
 
-// Whatever user app asks for, the bridge can make its own durables.
+// Whatever user app makes, the bridge can make its own durables.
 func TestDurablesOfOthersLeaveRoom(t *testing.T) {
 	t.Parallel()
 	b, js := asApp(t)
@@ -79,11 +79,11 @@ func TestDurablesOfOthersLeaveRoom(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// Who makes durables without an end uses up what is its own.
+// A program that makes durables without end uses up only its own quota.
 func TestDurablesOfOthersHaveARate(t *testing.T) {
 	t.Parallel()
 	b, js := asApp(t)
-	const loops = 8 // faster than what comes again
+	const loops = 8 // faster than the quota recovers
 	ended := make(chan error, loops)
 	for range loops {
 		go func() {
@@ -104,7 +104,7 @@ func TestDurablesOfOthersHaveARate(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// What a durable must not be is refused with a reason, and has no effect.
+// Forbidden durables are refused with a reason, and without effect.
 func TestDurablesThatAreRefused(t *testing.T) {
 	t.Parallel()
 	b, js := asApp(t)

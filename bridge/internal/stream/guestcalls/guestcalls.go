@@ -1,5 +1,5 @@
-// Package guestcalls knows which calls to JetStream programs of other accounts may make,
-// and on which subjects the bridge receives them.
+// Package guestcalls defines which calls to JetStream programs of other accounts may make, and
+// the subjects on which the bridge receives them.
 package guestcalls
 
 import (
@@ -11,14 +11,14 @@ import (
 
 const jsAPI = "$JS.API."
 
-// The two calls by which JetStream gives one message.
+// The two calls that return one message.
 const (
 	directGet = jsAPI + "DIRECT.GET."
 	getMsg    = jsAPI + "STREAM.MSG.GET."
 )
 
-// Subject is where a call of such a program arrives that JetStream knows by the subject
-// api, such as $JS.API.INFO.
+// Subject returns where the bridge receives the call that JetStream has at the subject api,
+// such as $JS.API.INFO.
 func Subject(n bridge.Names, api string) string {
 	to := n.AllCalls()
 	if get, _ := IsGet(api); get {
@@ -37,10 +37,9 @@ func Parse(n bridge.Names, subject string) (api string) {
 	return ""
 }
 
-// Allowed are the subject patterns of the calls that programs of other accounts may
-// make, which answer once and change nothing: what there is, events, what is known of a
-// prediction, what consumers remember, whether there is room to wait, and whether a dead
-// letter that is said to be a duplicate is its own.
+// Allowed returns the subject patterns of the calls that programs of other accounts may make.
+// Each has one answer and changes nothing: they read what exists, events, predictions, attempt
+// records, the room for waiting events, and dead letters, for a program to recognise its own.
 func Allowed(n bridge.Names) []string {
 	events := n.EventsStream()
 	return []string{
@@ -72,8 +71,8 @@ func IsAllowed(n bridge.Names, api string) bool {
 	})
 }
 
-// IsGet reports whether the call is for one message. Direct says whether the answer is the
-// message itself, and not JSON that holds it.
+// IsGet reports whether the call returns one message. Direct: the answer is the message itself,
+// not JSON.
 func IsGet(api string) (get, direct bool) {
 	direct = strings.HasPrefix(api, directGet)
 	return direct || strings.HasPrefix(api, getMsg), direct

@@ -8,8 +8,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Rates are two token buckets: how many entries and bytes may come in a second, and how
-// many at once after a rest.
+// Rates are two token buckets: entries and bytes per second, and their bursts after a rest.
 type Rates struct {
 	Entries      float64
 	EntriesBurst int
@@ -17,13 +16,13 @@ type Rates struct {
 	BytesBurst   int
 }
 
-// Buckets bound what each of many holders adds to something, and all of them together.
-// They are safe for concurrent use.
+// Buckets limit each of many holders, and all of them together. They are safe for concurrent
+// use.
 type Buckets[K comparable] struct {
 	each   Rates
 	shared pair
 
-	mu      sync.Mutex // of the holders
+	mu      sync.Mutex // guards the holders
 	holders *simplelru.LRU[K, pair]
 }
 
@@ -37,8 +36,8 @@ func (p pair) allow(size int, now time.Time) bool {
 	return p.entries.AllowN(now, 1) && p.bytes.AllowN(now, size)
 }
 
-// NewBuckets returns full buckets. Of the holders at most so many are remembered: the
-// one that was seen least lately is forgotten first, and begins with full buckets again.
+// NewBuckets returns full buckets. At most most holders are remembered: the least recently seen
+// is forgotten first, and starts with full buckets again.
 func NewBuckets[K comparable](all, each Rates, most int) *Buckets[K] {
 	holders, err := simplelru.NewLRU[K, pair](most, nil)
 	if err != nil {
@@ -47,17 +46,17 @@ func NewBuckets[K comparable](all, each Rates, most int) *Buckets[K] {
 	return &Buckets[K]{each: each, shared: all.pair(), holders: holders}
 }
 
-// Verdict is what [Buckets.Take] says.
+// Verdict is the result of [Buckets.Take].
 type Verdict int
 
 // Verdicts.
 const (
 	Allowed    Verdict = iota
 	OverOwn            // the holder has used up its own part
-	OverShared         // all of them together have used up theirs
+	OverShared         // all together have used up theirs
 )
 
-// Take counts one entry of so many bytes of the holder.
+// Take counts one entry of that size of the holder.
 func (b *Buckets[K]) Take(of K, size int, now time.Time) Verdict {
 	switch {
 	case !b.own(of).allow(size, now):
@@ -68,8 +67,7 @@ func (b *Buckets[K]) Take(of K, size int, now time.Time) Verdict {
 	return Allowed
 }
 
-// Begin counts one entry of the holder whose size will be known later, see
-// [Buckets.Spend].
+// Begin counts one entry of the holder whose size is known later, see [Buckets.Spend].
 func (b *Buckets[K]) Begin(of K, now time.Time) Verdict {
 	own := b.own(of)
 	switch {
@@ -81,15 +79,14 @@ func (b *Buckets[K]) Begin(of K, now time.Time) Verdict {
 	return Allowed
 }
 
-// Spend counts the bytes of an entry that has begun, also those that the holder does not
-// have yet: until it has them nothing else begins.
+// Spend counts the bytes of an entry that has begun, even beyond what the holder has left: no
+// other entry begins until it has recovered.
 func (b *Buckets[K]) Spend(of K, size int, now time.Time) {
 	own := b.own(of)
 	own.bytes.ReserveN(now, min(size, own.bytes.Burst()))
 	b.shared.bytes.ReserveN(now, min(size, b.shared.bytes.Burst()))
 }
 
-// own are the buckets of the holder.
 func (b *Buckets[K]) own(of K) pair {
 	b.mu.Lock()
 	defer b.mu.Unlock()

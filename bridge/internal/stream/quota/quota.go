@@ -1,5 +1,5 @@
-// Package quota bounds what programs of other teams may have stored, so that they never
-// take the room or the time of webhooks.
+// Package quota bounds what programs of other teams may store, so that they never take the room
+// or the time of webhooks.
 package quota
 
 import (
@@ -16,27 +16,26 @@ import (
 )
 
 const (
-	// allPart and eachPart are which part of the room for events all programs together,
-	// and one of them, may fill within window. That is as long as nothing is purged:
-	// the janitor keeps whatever is younger than the duplicate window.
+	// allPart and eachPart are the parts of the stream of events that all programs together,
+	// and each, may fill within window. The window is as long as events stay: the janitor
+	// purges none younger than the duplicate window.
 	allPart, eachPart = 8, 32
 	window            = 2 * time.Hour
-	// leastBytes is what one of them may fill of a small stream, and all of them twice.
+	// leastBytes is what each may fill of a small stream; all together may fill twice as much.
 	leastBytes = 12 << 20
-	// fullPercent is how full the stream of events may be for others. The janitor begins at
-	// 80 to remove what everybody has handled: what is above is behind one who has not.
+	// fullPercent is how full the stream of events may be for other programs. The janitor
+	// begins at 80 to purge handled events: more than that is unhandled by some durable.
 	fullPercent = 90
-	// believed is how long what is known of the stream is believed.
+	// believed is how long the state of the stream is cached.
 	believed = time.Second
-	// maxHolders is how many programs are told apart.
+	// maxHolders bounds the programs that are told apart.
 	maxHolders = 1024
 )
 
-// ErrOver is wrapped by what [Quota.Take] returns when the programs of others have used
-// up what is theirs.
+// ErrOver is wrapped by [Quota.Take] when other programs have used up their quota.
 var ErrOver = errors.New("over the quota of other programs")
 
-// Rate is how many requests a second are allowed, and how many at once after a rest.
+// Rate is the number of requests per second, and their burst after a rest.
 type Rate struct {
 	PerSecond float64
 	Burst     int
@@ -45,16 +44,16 @@ type Rate struct {
 // Config of a [Quota].
 type Config struct {
 	Names bridge.Names
-	// What is counted, in the words of an alarm, such as "announcements of predictions".
+	// What names the counted requests in alarms, such as "announcements of predictions".
 	What string
-	// All bounds every program together, Each one of them.
+	// All bounds all programs together, Each one of them.
 	All, Each Rate
 	Alarms    bridge.Alarmer
 }
 
-// Quota counts what programs of other teams have stored in the stream of events: by
-// requests, and by bytes as a part of the stream's limit. Each process has its own. It
-// is safe for concurrent use.
+// Quota limits what programs of other teams store in the stream of events: by requests, and by
+// bytes as a part of the stream's limit. Each process has its own. It is safe for concurrent
+// use.
 type Quota struct {
 	js  jetstream.JetStream
 	cfg Config
@@ -63,16 +62,16 @@ type Quota struct {
 	looked  time.Time
 	limit   int64 // of the stream of events, for which the buckets were made
 	full    bool
-	err     error // why the stream cannot be looked at
+	err     error // why the state of the stream is unknown
 	buckets *Buckets[string]
 }
 
 // New returns a quota for the stream of events that js reaches.
 func New(js jetstream.JetStream, cfg Config) *Quota { return &Quota{js: js, cfg: cfg} }
 
-// Take returns nil when the program may have a message of so many bytes stored. The
-// error wraps [ErrOver], and an alarm is raised then, or says why the stream of events
-// cannot be looked at, which is done once a second.
+// Take returns nil when the program may store a message of that many bytes. Otherwise the error
+// wraps [ErrOver], and an alarm is raised, or says why the state of the stream is unknown. Take
+// reads that state once a second.
 func (q *Quota) Take(ctx context.Context, program string, bytes int) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -119,7 +118,7 @@ func (q *Quota) look(ctx context.Context) error {
 	}
 	info := stream.CachedInfo()
 	limit := info.Config.MaxBytes
-	if limit <= 0 { // somebody else's stream: as the default
+	if limit <= 0 { // a stream of somebody else: as the default
 		limit = 10 << 30
 	}
 	q.full = info.Config.MaxBytes > 0 && info.State.Bytes > uint64(limit)/100*fullPercent

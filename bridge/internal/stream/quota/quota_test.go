@@ -42,7 +42,7 @@ func TestOneAndAllHaveTheirRate(t *testing.T) {
 	require.ErrorIs(t, q.Take(t.Context(), "c", 1), quota.ErrOver)
 }
 
-// Bytes are a part of the stream, at least as much as an event has.
+// The bytes are a part of the stream's limit, at least as much as an event has.
 func TestOneAndAllHaveTheirBytes(t *testing.T) {
 	t.Parallel()
 	_, fresh := start(t)
@@ -85,7 +85,7 @@ func TestStreamThatCannotBeLookedAtIsNoQuota(t *testing.T) {
 	require.Empty(t, b.Alarms.Kinds())
 }
 
-// Who was forgotten begins anew; the memory for holders has a limit.
+// A forgotten holder starts afresh; the memory for holders is bounded.
 func TestHolderThatWasSeenLeastLatelyIsForgotten(t *testing.T) {
 	t.Parallel()
 	much := quota.Rates{Entries: 1, EntriesBurst: 100, Bytes: 1, BytesBurst: 100}
@@ -100,8 +100,8 @@ func TestHolderThatWasSeenLeastLatelyIsForgotten(t *testing.T) {
 	require.Equal(t, quota.OverOwn, b.Take("c", 1, now))
 }
 
-// What is larger than a holder has left is given once, and then nothing until that is
-// paid back; others are not held up.
+// An entry larger than a holder's rest is allowed once, and then none until that is paid back;
+// others are not delayed.
 func TestDebtOfOneHolder(t *testing.T) {
 	t.Parallel()
 	one := quota.Rates{Entries: 1000, EntriesBurst: 1000, Bytes: 10, BytesBurst: 100}

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// SlowForTest has so many refusals answered at once, and no other one while the test runs.
+// SlowForTest sets how many refusals are prompt, and allows no more while the test runs.
 func SlowForTest(t *testing.T, prompt int) {
 	oldRate, oldBurst, oldSlowness := promptRefusals, promptBurst, slowness
 	promptRefusals, promptBurst, slowness = 0, prompt, time.Hour

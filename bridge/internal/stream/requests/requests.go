@@ -1,5 +1,5 @@
-// Package requests answers what programs of other accounts ask over NATS. Their
-// requests cross into our account, and nobody has checked what is in them.
+// Package requests answers requests of programs of other accounts over NATS. The requests cross
+// into our account unchecked.
 package requests
 
 import (
@@ -22,55 +22,55 @@ import (
 )
 
 const (
-	retry           = time.Second     // of listening
+	retry           = time.Second     // after failing to listen
 	timeout         = 4 * time.Second // clients wait for 5 s
 	maxWaitingBytes = 32 << 20
 	maxReplyInLog   = 128
 	maxProgram      = 256
 	maxSlow         = 1024
-	// Subjects of answers: an inbox, and what the server makes of one of another account.
+	// Subjects of answers: an inbox, and the server's form of an inbox of another account.
 	inbox, imported = "_INBOX", "_R_."
-	// clientInfo is the header in which the server says who asks from another account
+	// clientInfo is the header in which the server names the client of another account
 	// (nats-server 2.15.2, ClientInfoHdr).
 	clientInfo = "Nats-Request-Info"
 )
 
-// Refusals come at once up to promptBurst and promptRefusals a second, what is beyond
-// slowness later; others in tests.
+// Refusals are answered at once up to a burst of promptBurst and promptRefusals a second,
+// others after slowness. Tests change them.
 var (
 	promptRefusals rate.Limit = 50
 	promptBurst               = 100
 	slowness                  = time.Second
 )
 
-// Service answers the requests on a subject. Any number of processes may run the same.
+// Service answers the requests on a subject. Any number of processes may run the same one.
 type Service struct {
 	Subject string
 	// Group is the queue group by which processes share requests.
 	Group string
-	// What says in errors and in the log what is asked for.
+	// What names the requests in errors and in the log.
 	What string
-	// AtOnce is how many requests are worked on at once, MaxWaiting how many more may
-	// wait for that. What is beyond is not answered, and its client tries again.
+	// AtOnce is how many requests are answered concurrently, MaxWaiting how many more may wait.
+	// Further requests get no answer, and their clients retry.
 	AtOnce, MaxWaiting int
-	// Answer returns what is answered: a [*nats.Msg] as it is, anything else as JSON. An
-	// answer that is [Slow] comes after a second. The context ends after 4 s.
+	// Answer returns the answer: a [*nats.Msg] is sent as it is, anything else as JSON. A
+	// [Slow] answer may be sent a second later. The context ends after 4 s.
 	Answer func(ctx context.Context, request *nats.Msg) any
 	// Logger nil logs nothing.
 	Logger *zap.Logger
 }
 
-// Sampled returns a logger that writes each message once a minute at most, whatever its
-// fields are: others decide how often there is something to say.
+// Sampled returns a logger that writes each message at most once a minute, whatever its fields:
+// other programs decide how often there is something to log.
 func Sampled(log *zap.Logger) *zap.Logger {
 	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
 		return zapcore.NewSamplerWithOptions(core, time.Minute, 1, 0)
 	}))
 }
 
-// Program tells programs apart that ask, and says which one it is: the connection that the
-// server has written into a request from another account, as far as it shares that. It is
-// "" for a request of our own account, where a program could write there itself.
+// Program identifies the program of a request from another account: the connection that the
+// server has written into the request, as far as it is shared. It is "" for a request of our
+// own account, whose clients could forge it.
 func Program(request *nats.Msg) string {
 	if !strings.HasPrefix(request.Reply, imported) {
 		return ""
@@ -88,14 +88,14 @@ func Program(request *nats.Msg) string {
 	return printable.Truncate(fmt.Sprintf("%s: connection %d of user %s at %s, called %q", client.Account, client.ID, client.User, client.Host, client.Name), maxProgram)
 }
 
-// Slow is an answer that refuses. The first hundred come at once, and fifty a second;
-// what is beyond comes a second late, so that a loop which asks again at once costs
-// little. While 1,024 of those wait, further ones get no answer at all.
+// Slow is a refusal. The first hundred are sent at once, and fifty a second; others a second
+// late, so that a client which retries in a loop costs little. While 1,024 of those wait,
+// further ones are not sent.
 type Slow struct{ Answer any }
 
-// Run answers requests until ctx ends, and returns nil once those that have begun are
-// answered, but for those that are refused late. Conn returns the connection of now: when
-// one was closed for good, and when listening fails, it is asked again.
+// Run answers requests until ctx ends, and returns nil once those that have begun are answered,
+// except late refusals. conn returns the current connection; Run calls it again when a
+// connection was closed for good, and when listening fails.
 func (s Service) Run(ctx context.Context, conn func() *nats.Conn) error {
 	s.Logger = Sampled(cmp.Or(s.Logger, zap.NewNop()))
 	for ctx.Err() == nil {
@@ -107,8 +107,8 @@ func (s Service) Run(ctx context.Context, conn func() *nats.Conn) error {
 	return nil
 }
 
-// listen answers requests until ctx ends, and returns nil then, or until the connection
-// is closed.
+// listen answers requests until ctx ends, and returns nil then, or until the connection is
+// closed.
 func (s Service) listen(ctx context.Context, nc *nats.Conn) error {
 	requests, err := nc.QueueSubscribeSync(s.Subject, s.Group)
 	if err != nil {
@@ -123,7 +123,7 @@ func (s Service) listen(ctx context.Context, nc *nats.Conn) error {
 	slots := make(chan struct{}, s.AtOnce)
 	slow := &brake{prompt: rate.NewLimiter(promptRefusals, promptBurst), waiting: make(chan struct{}, maxSlow)}
 	for {
-		slots <- struct{}{} // first, so that what is beyond stays where it is bounded
+		slots <- struct{}{} // first, so that further requests stay in the bounded queue
 		request, err := requests.NextMsgWithContext(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -135,7 +135,7 @@ func (s Service) listen(ctx context.Context, nc *nats.Conn) error {
 		case err != nil:
 			return fmt.Errorf("listening for %s: %w", s.What, err)
 		}
-		// What has begun is finished when the program is told to stop.
+		// A request that has begun is finished at shutdown.
 		working.Go(func() {
 			defer func() { <-slots }()
 			s.serve(context.WithoutCancel(ctx), request, slow)
@@ -144,9 +144,9 @@ func (s Service) listen(ctx context.Context, nc *nats.Conn) error {
 }
 
 func (s Service) serve(ctx context.Context, request *nats.Msg, slow *brake) {
-	// An answer to what is no inbox would be published with our rights.
+	// An answer to another subject than an inbox would be published with our permissions.
 	if r := request.Reply; r != "" && !strings.HasPrefix(r, inbox) && !strings.HasPrefix(r, imported) {
-		s.Logger.Warn("a request asks for an answer to what is no inbox, it is ignored",
+		s.Logger.Warn("ignored a request whose reply subject is no inbox",
 			zap.String("subject", request.Subject), zap.String("reply", printable.Truncate(r, maxReplyInLog)))
 		return
 	}
@@ -164,7 +164,6 @@ func (s Service) serve(ctx context.Context, request *nats.Msg, slow *brake) {
 	}
 }
 
-// brake delays refusals.
 type brake struct {
 	prompt  *rate.Limiter
 	waiting chan struct{}

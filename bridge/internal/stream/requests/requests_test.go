@@ -32,7 +32,7 @@ func serve(t *testing.T, b *streamtest.Bench, subject string, answer func(contex
 	t.Cleanup(func() { cancel(); require.NoError(t, <-done) })
 }
 
-// Whoever is refused again and again gets its answers late, and nobody else waits for that.
+// A client that is refused again and again gets late answers, and delays nobody else.
 func TestManyRefusalsAreSlow(t *testing.T) {
 	requests.SlowForTest(t, 10)
 	b := streamtest.Start(t, streamtest.Config())
@@ -54,7 +54,7 @@ func TestManyRefusalsAreSlow(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, `"no"`, string(m.Data))
 	}
-	for range 8 { // more than are worked on at once: the refused ones have been seen to
+	for range 8 { // more than run at once: the refused ones were answered
 		m, err := b.NC.Request("ask", nil, patience)
 		require.NoError(t, err)
 		require.Equal(t, `"yes"`, string(m.Data))
@@ -64,8 +64,8 @@ func TestManyRefusalsAreSlow(t *testing.T) {
 	require.Zero(t, late)
 }
 
-// Programs of another account are told apart where the server shares who asks; nobody can
-// say for itself who it is.
+// Programs of another account are told apart where the server names the client; no program can
+// forge that.
 func TestProgramIsWhatTheServerSays(t *testing.T) {
 	cfg := streamtest.Config()
 	cfg.Listen = "127.0.0.1:0"

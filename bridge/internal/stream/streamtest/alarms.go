@@ -7,8 +7,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// Alarms keeps the alarms that are raised. The zero value is ready, and it is safe for
-// concurrent use.
+// Alarms collects raised alarms. The zero value is ready, and it is safe for concurrent use.
 type Alarms struct {
 	mu     sync.Mutex
 	raised []bridge.Alarm

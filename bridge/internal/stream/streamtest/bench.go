@@ -27,13 +27,13 @@ type Bench struct {
 	NC     *nats.Conn
 	JS     jetstream.JetStream
 	Names  bridge.Names
-	// Alarms are those that other programs have caused.
+	// Alarms are those caused by other programs.
 	Alarms *Alarms
 
 	t testing.TB
 }
 
-// Config returns settings that suit a test: small streams.
+// Config returns settings for tests: small streams.
 func Config() stream.EmbeddedConfig {
 	return stream.EmbeddedConfig{
 		Streams: streams.Config{MaxBytes: 64 << 20, MaxAge: 14 * 24 * time.Hour},
@@ -55,11 +55,11 @@ func Start(t testing.TB, cfg stream.EmbeddedConfig) *Bench {
 	return StartIn(t, t.TempDir(), cfg)
 }
 
-// StartIn is [Start] on a folder of the caller's, for tests that start a second
-// server on what the first one left.
+// StartIn is [Start] on the caller's folder, for tests that start a second server on the data
+// of a first one.
 func StartIn(t testing.TB, dir string, cfg stream.EmbeddedConfig) *Bench {
 	t.Helper()
-	log := zap.NewNop() // a server that ends says things after its test has
+	log := zap.NewNop() // the server logs after the end of its test
 	b := &Bench{Names: cfg.Names, Alarms: &Alarms{}, t: t}
 	var err error
 	b.Folder, err = datafolder.Open(dir)
@@ -80,11 +80,11 @@ func StartIn(t testing.TB, dir string, cfg stream.EmbeddedConfig) *Bench {
 	return b
 }
 
-// servePrograms does for user app what the bridge does, until the test ends.
+// servePrograms does what the bridge does for user app, until the test ends.
 func (b *Bench) servePrograms(t testing.TB) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	// Both end with ctx alone, without an error.
+	// Both return only when ctx ends, without an error.
 	running.Go(func() {
 		_ = gateway.NewCreator(b.JS, gateway.Config{Names: b.Names, Alarms: b.Alarms}).Run(ctx)
 	})
@@ -124,15 +124,15 @@ func (b *Bench) Publisher() *stream.Publisher {
 	return p
 }
 
-// FailingPublisher wraps one and can fail after the event was stored, as a connection
-// does that breaks before the answer has come.
+// FailingPublisher wraps a publisher and can fail after the event was stored, as a connection
+// that breaks before the answer.
 type FailingPublisher struct {
 	Next *stream.Publisher
-	// Answer turns what Next said into what the caller is told.
+	// Answer turns Next's results into the results of Publish.
 	Answer func(bridge.Receipt, error) (bridge.Receipt, error)
 }
 
-// Publish publishes, and answers what Answer makes of it.
+// Publish publishes, and returns the results of Answer.
 func (p *FailingPublisher) Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error) {
 	return p.Answer(p.Next.Publish(ctx, e))
 }

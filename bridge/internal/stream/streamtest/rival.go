@@ -15,8 +15,8 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 )
 
-// App is a connection of user app, as the programs of other teams have one. The server
-// must listen.
+// App returns a connection as user app, the user of other teams' programs. The server must
+// listen.
 func (b *Bench) App() jetstream.JetStream {
 	b.t.Helper()
 	password, err := datafolder.ReadSecret(b.Folder.Dir(), stream.AppUser)
@@ -29,13 +29,13 @@ func (b *Bench) App() jetstream.JetStream {
 	return js
 }
 
-// Rival is a publisher beside a program that knows each message id of some streams
-// before it is used, and stores something else under it.
+// Rival is a publisher beside a program that knows each message id of some streams in advance,
+// and stores another message under it.
 type Rival struct {
 	*stream.Publisher
 
 	t testing.TB
-	// as writes to each of the streams, on the subject.
+	// as publishes the rival messages.
 	as       jetstream.JetStream
 	subjects map[string]string
 
@@ -43,13 +43,13 @@ type Rival struct {
 	taken []string
 }
 
-// NewRival returns a publisher of b with a rival, which writes as js to the subject of
+// NewRival returns a publisher of b with a rival, which publishes through js to one subject of
 // each stream.
 func NewRival(b *Bench, js jetstream.JetStream, subjects map[string]string) *Rival {
 	return &Rival{Publisher: b.Publisher(), t: b.t, as: js, subjects: subjects}
 }
 
-// Taken are the ids that the rival took.
+// Taken returns the ids that the rival took.
 func (r *Rival) Taken() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
