@@ -86,7 +86,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// durable is the durable that the consumer reads.
+// durable defines the durable that the consumer reads.
 func (c Config) durable() durable.Definition {
 	return durable.Definition{Name: c.Name, Filter: c.Filter, Start: durable.StartPoint(c.Start), Lease: c.Lease, Prefix: c.Prefix}
 }

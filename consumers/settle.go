@@ -12,26 +12,25 @@ type Action int
 
 // Actions.
 const (
-	ActionDone     Action = iota // acknowledge it: it never comes again
-	ActionRetry                  // again after the delay; the attempt is counted
-	ActionDead                   // make a dead letter of it: it never comes again
-	ActionSnooze                 // again after the delay; not an attempt
-	ActionGiveBack               // again at once, for whoever is free; not an attempt
-	ActionLeave                  // nothing: another worker may have it
+	ActionDone     Action = iota // the event is acknowledged and never comes again
+	ActionRetry                  // the event comes again after the delay; the attempt is counted
+	ActionDead                   // the event becomes a dead letter and never comes again
+	ActionSnooze                 // the event comes again after the delay; no attempt is counted
+	ActionGiveBack               // the event goes to any free worker at once; no attempt is counted
+	ActionLeave                  // nothing is done: another worker may have the event
 )
 
 func (a Action) String() string {
 	return [...]string{"done", "retry", "dead", "snoozed", "given_back", "left"}[a]
 }
 
-// outcome is what is known after an attempt.
+// outcome is how an attempt ended.
 type outcome struct {
-	// err is what the handler returned.
+	// err is the handler's error.
 	err error
-	// ended is why the handler's context had ended by then, or nil.
+	// ended is the cause for which the handler's context had ended, or nil.
 	ended error
-	// failures counts the failed attempts, this one included; first is when the
-	// first of them began.
+	// failures counts the failed attempts, this one included; first is when the first one began.
 	failures int
 	first    time.Time
 }
@@ -46,10 +45,10 @@ type Verdict struct {
 	Cause bridge.DeadCause
 }
 
-// settle is the whole table from the outcome of an attempt to what is done:
+// settle is the whole table from the outcome of an attempt to its verdict:
 //
 //	handler returned nil                             done
-//	lease lost                                       left to whoever has it now
+//	lease lost                                       left to the worker that has it now
 //	stopping                                         given back, not an attempt
 //	message is not an event                          dead letter: undecodable
 //	Refused                                          dead letter: refused

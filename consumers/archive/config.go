@@ -90,15 +90,11 @@ func (c Config) withDefaults() Config {
 		c.Delay = func(string) time.Duration { return 0 }
 	}
 	if c.Alarms == nil {
-		c.Alarms = noAlarms{}
+		c.Alarms = bridge.NoAlarms{}
 	}
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	return c
 }
-
-type noAlarms struct{}
-
-func (noAlarms) Raise(bridge.Alarm) {}
 
 func (c Config) validate() error {
 	switch {

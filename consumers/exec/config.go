@@ -34,7 +34,7 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.Alarms == nil {
-		c.Alarms = silent{}
+		c.Alarms = bridge.NoAlarms{}
 	}
 	return c
 }
@@ -87,7 +87,3 @@ func CheckEnv(name string) error {
 	}
 	return nil
 }
-
-type silent struct{}
-
-func (silent) Raise(bridge.Alarm) {}

@@ -91,11 +91,6 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// nobody is told of alarms.
-type nobody struct{}
-
-func (nobody) Raise(bridge.Alarm) {}
-
 func (c Config) withDefaults() Config {
 	c.Mode = cmp.Or(c.Mode, Binary)
 	if c.Refuse == nil {
@@ -108,7 +103,7 @@ func (c Config) withDefaults() Config {
 	c.UserAgent = cmp.Or(c.UserAgent, "Hookspan")
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.Alarms == nil {
-		c.Alarms = nobody{}
+		c.Alarms = bridge.NoAlarms{}
 	}
 	return c
 }
