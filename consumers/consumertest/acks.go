@@ -9,19 +9,19 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// What a server is told of an event that it must not deliver again.
+// Acknowledgements after which the server does not deliver the event again.
 const (
 	verdictAck  = "+ACK"
 	verdictTerm = "+TERM"
 )
 
-// place is where an event lies for a consumer.
+// place identifies an event for a consumer.
 type place struct {
 	consumer string
 	sequence uint64
 }
 
-// acks knows what the server was told of each event.
+// acks has the final acknowledgement of each event.
 type acks struct {
 	mu      sync.Mutex
 	settled map[place]string
@@ -58,7 +58,7 @@ func (a *acks) get(p place) (string, <-chan struct{}) {
 	return a.settled[p], a.changed
 }
 
-// wait returns the verdict on the event, and false when there is none in time.
+// wait returns the verdict on the event, or false when there is none in time.
 func (a *acks) wait(p place, patience time.Duration) (string, bool) {
 	late := time.NewTimer(patience)
 	defer late.Stop()
