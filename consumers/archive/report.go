@@ -12,12 +12,11 @@ import (
 	"github.com/hookspan/hookspan/consumers"
 )
 
-// maxFaults bounds how many faults one error spells out.
+// maxFaults bounds how many faults one error names.
 const maxFaults = 3
 
-// verdict turns the faults of an attempt into the error that the consumer acts
-// on: nil without any, permanent when none can pass, else one that asks for a
-// retry.
+// verdict turns the faults of an attempt into the error for the consumer: nil without any,
+// permanent when all are final, else one that asks for a retry.
 func verdict(faults []*fault, outputs int) error {
 	if len(faults) == 0 {
 		return nil
@@ -78,5 +77,4 @@ func summary(outputs []manifestOutput, faults []*fault) string {
 	return b.String()
 }
 
-// humanBytes writes a number of bytes for people.
 func humanBytes(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }
