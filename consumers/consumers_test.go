@@ -105,7 +105,7 @@ func next[T any](t *testing.T, from <-chan T) T {
 }
 
 // letters reads n dead letters of a consumer.
-func (b *bench) letters(consumer string, n int) []jetstream.Msg {
+func (b *bench) deadLetters(consumer string, n int) []jetstream.Msg {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -225,7 +225,7 @@ func TestPermanentIsADeadLetter(t *testing.T) {
 	require.Equal(t, "+TERM permanent", next(t, wire))
 
 	e := natstest.Event("pred_1")
-	m := b.letters("team", 1)[0]
+	m := b.deadLetters("team", 1)[0]
 	require.Equal(t, "hookspan.dead.team.get3w.prediction.completed.get3w.flux-dev", m.Subject())
 	require.Equal(t, e.Body, m.Data())
 	h := bridge.Header(m.Headers())
@@ -265,9 +265,9 @@ func TestDeadLetterIsNoPartOfABatch(t *testing.T) {
 	wire := b.verdicts("team")
 	b.run(func(context.Context, *bridge.Event) error { return Permanent(errors.New("no")) }, Config{})
 	require.Equal(t, "+TERM permanent", next(t, wire))
-	letter := b.letters("team", 1)[0]
-	require.Equal(t, e.Body, letter.Data())
-	for key := range letter.Headers() {
+	dead := b.deadLetters("team", 1)[0]
+	require.Equal(t, e.Body, dead.Data())
+	for key := range dead.Headers() {
 		require.NotContains(t, key, "Nats-Batch")
 	}
 }
@@ -280,7 +280,7 @@ func TestGivingUp(t *testing.T) {
 		Config{Retry: Retry{First: time.Millisecond, Max: time.Millisecond, GiveUpAfter: time.Nanosecond}})
 	b.publish("pred_1")
 	require.Equal(t, "+TERM exhausted", next(t, wire))
-	require.Equal(t, "exhausted", b.letters("team", 1)[0].Headers().Get("hookspan-dead-cause"))
+	require.Equal(t, "exhausted", b.deadLetters("team", 1)[0].Headers().Get("hookspan-dead-cause"))
 }
 
 func TestGivingUpTellsEveryAttempt(t *testing.T) {
@@ -300,7 +300,7 @@ func TestGivingUpTellsEveryAttempt(t *testing.T) {
 		require.Contains(t, next(t, wire), "-NAK")
 	}
 	require.Equal(t, "+TERM permanent", next(t, wire))
-	h := bridge.Header(b.letters("team", 1)[0].Headers())
+	h := bridge.Header(b.deadLetters("team", 1)[0].Headers())
 	require.Equal(t, "20", h.Get("hookspan-dead-attempts"))
 	text, err := h.Value("hookspan-dead-history")
 	require.NoError(t, err)
@@ -325,7 +325,7 @@ func TestUndecodableIsADeadLetter(t *testing.T) {
 	for range 2 {
 		require.Equal(t, "+TERM undecodable", next(t, wire))
 	}
-	for i, m := range b.letters("team", 2) {
+	for i, m := range b.deadLetters("team", 2) {
 		require.Equal(t, []string{"one", "two"}[i], string(m.Data()))
 		require.Contains(t, m.Headers().Get("hookspan-dead-error"), "ce-id")
 	}
@@ -396,7 +396,7 @@ func TestDeadLetterIsThereWhateverTheStreamSays(t *testing.T) {
 			b.run(func(context.Context, *bridge.Event) error { return Permanent(errors.New("no")) }, Config{})
 			b.publish("pred_1")
 			require.Equal(t, "+TERM permanent", next(t, wire))
-			require.Equal(t, natstest.Event("pred_1").Body, b.letters("team", 1)[0].Data())
+			require.Equal(t, natstest.Event("pred_1").Body, b.deadLetters("team", 1)[0].Data())
 		})
 	}
 }

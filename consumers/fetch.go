@@ -70,7 +70,7 @@ func (f *fetcher) fetch(ctx context.Context, failures *int) error {
 		if err := p.ask(f.free); err != nil {
 			return err
 		}
-		for asked := f.free; asked > 0; asked-- {
+		for left := f.free; left > 0; left-- {
 			msg, err := p.next(ctx)
 			if errors.Is(err, errOver) {
 				break

@@ -112,10 +112,10 @@ func TestOnceMakesAConflictADeadLetter(t *testing.T) {
 	_, err := b.Publish(context.Background(), other)
 	require.NoError(t, err)
 	require.Equal(t, "+TERM conflict", next(t, wire))
-	letter, err := bridge.DecodeDeadLetter(bridge.Header(b.letters("team", 1)[0].Headers()))
+	dead, err := bridge.DecodeDeadLetter(bridge.Header(b.deadLetters("team", 1)[0].Headers()))
 	require.NoError(t, err)
-	require.Equal(t, bridge.DeadConflict, letter.Cause)
-	require.Contains(t, letter.Error, natstest.Event("pred_1").ID)
+	require.Equal(t, bridge.DeadConflict, dead.Cause)
+	require.Contains(t, dead.Error, natstest.Event("pred_1").ID)
 	require.EqualValues(t, 1, calls.Load())
 	r, _ := b.onceRecord("team", other)
 	require.Equal(t, natstest.Event("pred_1").ID, r.Event, "what was done is still known")
@@ -306,9 +306,9 @@ func TestPoisonIsADeadLetter(t *testing.T) {
 		return nil
 	}, Config{})
 	require.Equal(t, "+TERM poison", next(t, wire))
-	letter, err := bridge.DecodeDeadLetter(bridge.Header(b.letters("team", 1)[0].Headers()))
+	dead, err := bridge.DecodeDeadLetter(bridge.Header(b.deadLetters("team", 1)[0].Headers()))
 	require.NoError(t, err)
-	require.Equal(t, bridge.FaultPoison, letter.Fault)
+	require.Equal(t, bridge.FaultPoison, dead.Fault)
 }
 
 func TestAlmostPoisonIsARepeat(t *testing.T) {

@@ -59,7 +59,7 @@ type Verdict struct {
 //	RetryWithin(d)                                   again after a backoff, at most d
 //	any other error, a panic, a timeout              again after a backoff
 func settle(o outcome, r Retry, now time.Time) Verdict {
-	var asked *delayError
+	var wanted *delayError
 	switch {
 	case o.err == nil:
 		return Verdict{Action: ActionDone}
@@ -74,17 +74,17 @@ func settle(o outcome, r Retry, now time.Time) Verdict {
 	case IsPermanent(o.err):
 		return Verdict{Action: ActionDead, Cause: bridge.DeadPermanent}
 	}
-	errors.As(o.err, &asked)
+	errors.As(o.err, &wanted)
 	backoff := r.backoff(o.failures)
 	switch {
-	case asked != nil && asked.kind == uncounted:
-		return Verdict{Action: ActionSnooze, Delay: asked.delay}
+	case wanted != nil && wanted.mode == uncounted:
+		return Verdict{Action: ActionSnooze, Delay: wanted.delay}
 	case now.Sub(o.first) >= r.GiveUpAfter:
 		return Verdict{Action: ActionDead, Cause: bridge.DeadExhausted}
-	case asked != nil && asked.kind == exactly:
-		return Verdict{Action: ActionRetry, Delay: asked.delay}
-	case asked != nil:
-		return Verdict{Action: ActionRetry, Delay: min(backoff, asked.delay)}
+	case wanted != nil && wanted.mode == exactly:
+		return Verdict{Action: ActionRetry, Delay: wanted.delay}
+	case wanted != nil:
+		return Verdict{Action: ActionRetry, Delay: min(backoff, wanted.delay)}
 	}
 	return Verdict{Action: ActionRetry, Delay: backoff}
 }

@@ -76,29 +76,29 @@ type refusedError struct{ err error }
 func (e *refusedError) Error() string { return e.err.Error() }
 func (e *refusedError) Unwrap() error { return e.err }
 
-// delayKind is how the delay of a [delayError] is meant.
-type delayKind int
+// delayMode is how the delay of a [delayError] is meant.
+type delayMode int
 
 const (
-	exactly delayKind = iota
+	exactly delayMode = iota
 	atMost
 	uncounted
 )
 
 type delayError struct {
 	err   error
-	kind  delayKind
+	mode  delayMode
 	delay time.Duration
 }
 
 func (e *delayError) Error() string { return e.err.Error() }
 func (e *delayError) Unwrap() error { return e.err }
 
-func delayed(err error, kind delayKind, d time.Duration) error {
+func delayed(err error, mode delayMode, d time.Duration) error {
 	if err == nil {
 		return nil
 	}
-	return &delayError{err, kind, min(max(d, 0), MaxRetryDelay)}
+	return &delayError{err, mode, min(max(d, 0), MaxRetryDelay)}
 }
 
 type panicError struct {

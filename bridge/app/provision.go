@@ -23,7 +23,7 @@ const (
 	// unnoticed.
 	provisionAgain = 30 * time.Second
 	// kickPause is the least time between two looks at the streams that publishes
-	// without an answer have asked for.
+	// without an answer have account for.
 	kickPause = time.Second
 )
 
@@ -179,8 +179,8 @@ func (p *provisioner) explain(ctx context.Context, err error) error {
 	if err == nil || !p.publish.Conn().IsConnected() {
 		return err
 	}
-	_, asked := p.publish.AccountInfo(ctx)
-	if !errors.Is(asked, jetstream.ErrJetStreamNotEnabled) && !errors.Is(asked, jetstream.ErrJetStreamNotEnabledForAccount) {
+	_, account := p.publish.AccountInfo(ctx)
+	if !errors.Is(account, jetstream.ErrJetStreamNotEnabled) && !errors.Is(account, jetstream.ErrJetStreamNotEnabledForAccount) {
 		return err
 	}
 	p.alarms.Raise(bridge.Alarm{Kind: bridge.AlarmNoJetStream, Subject: p.cfg.Names().EventsStream(), Text: errNoJetStream.Error() + "; webhooks go into the spool meanwhile"})

@@ -13,9 +13,9 @@ var errInterrupted = errors.New("interrupted: nothing was done")
 // ask asks whoever sits at the terminal, and returns their line. It returns
 // [errInterrupted] when e.ctx ends first; what reads the terminal goes on then, so the
 // program must end.
-func (e *env) ask(question string) (string, error) {
+func (e *env) ask(prompt string) (string, error) {
 	out := &printer{w: e.stderr}
-	out.raw(inLines(question))
+	out.raw(inLines(prompt))
 	if out.err != nil {
 		return "", out.err
 	}

@@ -34,8 +34,8 @@ type change[R any, P report[R]] struct {
 	streams []string
 	named   naming
 	// question is what is asked before, "" when there is nothing to do.
-	question func(R) string
-	print    func(*printer, R)
+	prompt func(R) string
+	print  func(*printer, R)
 }
 
 // run makes the change and prints what came of it. It asks before, unless confirm is nil.
@@ -47,7 +47,7 @@ func (c *change[R, P]) run(e *env, f *apiFlag, confirm *yesFlag) error {
 			*c.dryRun = true
 			would, err := c.all(e, f)
 			*c.dryRun = false
-			return c.question(would), err
+			return c.prompt(would), err
 		})
 		if err != nil {
 			return err
@@ -101,7 +101,7 @@ func printRemaining(out *printer, remaining map[string]int) {
 }
 
 // asked is a question about n things, "" for none: then there is nothing to ask.
-func asked(n int, format string, args ...any) string {
+func promptFor(n int, format string, args ...any) string {
 	if n == 0 {
 		return ""
 	}

@@ -164,7 +164,7 @@ func (c *consumersSeekCmd) Run(e *env) error {
 	sought, err := c.seek(e, true)
 	if err == nil && !c.DryRun {
 		if skips := sought.To > sought.From || sought.Left > 0; skips {
-			err = c.confirm(e, func() (string, error) { return c.question(sought), nil })
+			err = c.confirm(e, func() (string, error) { return c.prompt(sought), nil })
 		}
 		if err == nil {
 			sought, err = c.seek(e, false)
@@ -202,7 +202,7 @@ func (c *consumersSeekCmd) seek(e *env, dryRun bool) (sought adminapi.ConsumerSe
 
 // question says what is left out. Which events lie between is not known: some may be none
 // that the consumer reads.
-func (c *consumersSeekCmd) question(sought adminapi.ConsumerSeek) string {
+func (c *consumersSeekCmd) prompt(sought adminapi.ConsumerSeek) string {
 	var lost []string
 	if sought.To > sought.From {
 		lost = append(lost, fmt.Sprintf("the events from %d to %d, up to %d", sought.From, sought.To-1, sought.To-sought.From))

@@ -126,8 +126,8 @@ type deadRedriveCmd struct {
 // Run redrives; it asks unless dead letters or a prediction are named.
 func (c *deadRedriveCmd) Run(e *env) error {
 	redrive := c.deadFlags.change("redrive", c.redeliverFlags.call())
-	redrive.question = func(would adminapi.RedeliveryReport) string {
-		return asked(would.Given, "Give the events of %d %s to the consumer again, and remove the dead letters?", c.deadFlags)
+	redrive.prompt = func(would adminapi.RedeliveryReport) string {
+		return promptFor(would.Given, "Give the events of %d %s to the consumer again, and remove the dead letters?", c.deadFlags)
 	}
 	if len(c.Seq) > 0 || c.Prediction != "" {
 		return redrive.run(e, &c.apiFlag, nil)
@@ -145,8 +145,8 @@ type deadDropCmd struct {
 // Run drops; it asks.
 func (c *deadDropCmd) Run(e *env) error {
 	drop := c.deadFlags.change("drop", adminapi.RedeliveryOptions{DryRun: c.DryRun})
-	drop.question = func(would adminapi.RedeliveryReport) string {
-		return asked(would.Dropped, "Remove %d %s for good?", c.deadFlags)
+	drop.prompt = func(would adminapi.RedeliveryReport) string {
+		return promptFor(would.Dropped, "Remove %d %s for good?", c.deadFlags)
 	}
 	return drop.run(e, &c.apiFlag, &c.yesFlag)
 }

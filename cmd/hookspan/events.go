@@ -86,8 +86,8 @@ func (c *eventsReplayCmd) Run(e *env) error {
 	replay := &redelivery{
 		path: apiRoute("events", "replay"), call: &call, page: &call.Page, dryRun: &call.DryRun, stream: new(string), streams: []string{""},
 		named: naming{consumer: c.Consumer, sources: c.Source, statuses: c.Status}, print: printRedelivery,
-		question: func(would adminapi.RedeliveryReport) string {
-			return asked(would.Given, "Give %d events to consumer %s again?", c.Consumer)
+		prompt: func(would adminapi.RedeliveryReport) string {
+			return promptFor(would.Given, "Give %d events to consumer %s again?", c.Consumer)
 		},
 	}
 	if len(c.Seq) > 0 || c.Prediction != "" {

@@ -170,8 +170,8 @@ func (c *quarantineDropCmd) Run(e *env) error {
 	call := c.selectFlags.call()
 	call.DryRun = c.DryRun
 	drop := c.selectFlags.change("drop", &call)
-	drop.question = func(would adminapi.KeptReport) string {
-		return asked(would.Removed, "Remove %d %s for good?", c.selectFlags)
+	drop.prompt = func(would adminapi.KeptReport) string {
+		return promptFor(would.Removed, "Remove %d %s for good?", c.selectFlags)
 	}
 	drop.print = func(out *printer, done adminapi.KeptReport) {
 		word := map[bool]string{false: "", true: "would be "}[done.DryRun]

@@ -33,8 +33,8 @@ type lives struct {
 	of     func(source string) time.Duration
 	alarms bridge.Alarmer
 
-	mu   sync.Mutex
-	late map[string]unarchived // by event
+	mu         sync.Mutex
+	unarchived map[string]unarchived // by event
 }
 
 type unarchived struct {
@@ -45,7 +45,7 @@ type unarchived struct {
 }
 
 func newLives(c Config) *lives {
-	return &lives{name: c.Name, of: c.Life, alarms: c.Alarms, late: make(map[string]unarchived)}
+	return &lives{name: c.Name, of: c.Life, alarms: c.Alarms, unarchived: make(map[string]unarchived)}
 }
 
 // end is when the provider deletes the outputs of the event, zero when that is unknown.
@@ -67,13 +67,13 @@ func (l *lives) failed(ev *bridge.Event, outputs int, why error) time.Duration {
 	}
 	now, end := time.Now(), l.end(ev)
 	l.mu.Lock()
-	before, known := l.late[ev.ID]
+	before, known := l.unarchived[ev.ID]
 	next := unarchived{outputs: outputs, end: end, seen: now, alarmed: before.alarmed}
 	soon := !end.IsZero() && end.Sub(now) <= l.of(ev.Source)/alarmShare
 	raise := soon && !before.alarmed
 	next.alarmed = before.alarmed || soon
-	if known || len(l.late) < maxUnarchived || l.prune(now) < maxUnarchived {
-		l.late[ev.ID] = next
+	if known || len(l.unarchived) < maxUnarchived || l.prune(now) < maxUnarchived {
+		l.unarchived[ev.ID] = next
 	}
 	l.mu.Unlock()
 	if raise {
@@ -95,17 +95,17 @@ func (l *lives) failed(ev *bridge.Event, outputs int, why error) time.Duration {
 func (l *lives) settled(ev *bridge.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.late, ev.ID)
+	delete(l.unarchived, ev.ID)
 }
 
 // prune forgets events whose time is over and returns how many are left. The caller holds mu.
 func (l *lives) prune(now time.Time) int {
-	for event, u := range l.late {
+	for event, u := range l.unarchived {
 		if !u.end.IsZero() && !now.Before(u.end) || now.Sub(u.seen) > keepUnarchived {
-			delete(l.late, event)
+			delete(l.unarchived, event)
 		}
 	}
-	return len(l.late)
+	return len(l.unarchived)
 }
 
 // outputs is the number of unarchived outputs.
@@ -113,7 +113,7 @@ func (l *lives) outputs() (n float64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.prune(time.Now())
-	for _, u := range l.late {
+	for _, u := range l.unarchived {
 		n += float64(u.outputs)
 	}
 	return n
@@ -125,7 +125,7 @@ func (l *lives) secondsLeft() float64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.prune(now)
-	for _, u := range l.late {
+	for _, u := range l.unarchived {
 		if !u.end.IsZero() {
 			least = min(least, u.end.Sub(now).Seconds())
 		}

@@ -52,8 +52,8 @@ func ExampleStart() {
 		if got := s.Wait("billing", ev); got != consumers.ActionDead {
 			t.Fatalf("it is %v", got)
 		}
-		for _, letter := range s.DeadLetters("billing") {
-			t.Log(letter.Event.PredictionID, letter.Cause, letter.Error)
+		for _, dead := range s.DeadLetters("billing") {
+			t.Log(dead.Event.PredictionID, dead.Cause, dead.Error)
 		}
 	}
 }

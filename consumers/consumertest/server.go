@@ -131,10 +131,10 @@ func (s *Server) DeadLetters(consumer string) []DeadLetter {
 	s.t.Helper()
 	var out []DeadLetter
 	s.each(s.names.DeadStream(), s.names.AllDead(consumer), func(m *jetstream.RawStreamMsg) {
-		letter, err := bridge.DecodeDeadLetter(bridge.Header(m.Header))
+		dead, err := bridge.DecodeDeadLetter(bridge.Header(m.Header))
 		require.NoError(s.t, err)
 		ev, _ := bridge.DecodeEvent(bridge.Header(m.Header), m.Data) // nil then
-		out = append(out, DeadLetter{*letter, ev})
+		out = append(out, DeadLetter{*dead, ev})
 	})
 	return out
 }

@@ -52,13 +52,13 @@ func TestServerWaitsForEveryVerdict(t *testing.T) {
 
 	letters := s.DeadLetters("team")
 	require.Len(t, letters, 2)
-	for _, letter := range letters {
-		require.Equal(t, "a note", letter.History[0].Note)
-		if letter.Event.PredictionID == "pred_permanent" {
-			require.Equal(t, bridge.DeadPermanent, letter.Cause)
-			require.Equal(t, "no such customer", letter.Error)
+	for _, dead := range letters {
+		require.Equal(t, "a note", dead.History[0].Note)
+		if dead.Event.PredictionID == "pred_permanent" {
+			require.Equal(t, bridge.DeadPermanent, dead.Cause)
+			require.Equal(t, "no such customer", dead.Error)
 		} else {
-			require.Equal(t, bridge.DeadRefused, letter.Cause)
+			require.Equal(t, bridge.DeadRefused, dead.Cause)
 		}
 	}
 	require.Empty(t, s.DeadLetters("other"))

@@ -47,14 +47,14 @@ func (f *Forwarder) newRequest(ctx context.Context, ev *bridge.Event) *http.Requ
 			delete(header, name)
 		}
 	}
-	body, kind := ev.Body, contentType(ev.ContentType, ev.Body)
+	body, media := ev.Body, contentType(ev.ContentType, ev.Body)
 	delete(header, headerType)
 	if f.mode == Structured {
-		body = structured(header, kind, body)
-		kind = structuredType
+		body = structured(header, media, body)
+		media = structuredType
 	}
-	if kind != "" {
-		header[headerContentType] = []string{kind}
+	if media != "" {
+		header[headerContentType] = []string{media}
 	}
 	attempt := consumers.AttemptOf(ctx)
 	attempt.Consumer = f.name
