@@ -10,8 +10,8 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/admin"
 )
 
-// startAdmin serves operators from now on until everything that starts later has ended,
-// so that they can see it start and end.
+// startAdmin serves operators from now on until every later part has ended, so that operators
+// see the parts start and end.
 func (a *App) startAdmin() (err error) {
 	listen, standard := a.cfg.Admin.ListenAddress()
 	log := a.log.Named("admin")
@@ -28,7 +28,7 @@ func (a *App) startAdmin() (err error) {
 	}
 	a.onStop.background(a.ctx, "admin listener", func(ctx context.Context) {
 		if err := a.operators.Run(ctx); err != nil {
-			// Webhooks do not need it.
+			// Webhooks do not need the admin listener, so its end is not that of the App.
 			log.Error("health, metrics and the API are not served any more; webhooks are still accepted", zap.Error(err))
 		}
 	})
