@@ -11,21 +11,21 @@ import (
 
 // Consumer is one consumer of the file: an [*Archive], [*Exec], [*Forward] or [*Pull].
 type Consumer interface {
-	// Base is the keys that every kind has. They may be changed.
+	// Base returns the keys of every kind, which the caller may change.
 	Base() *Common
-	// Does says in a few words what the consumer does with its events. It holds no secret.
+	// Does says in a few words, without secrets, what the consumer does with its events.
 	Does(c *Config) string
 
-	// fill adds what the file did not say.
+	// fill adds the defaults.
 	fill(c *Config)
-	// check finds what cannot be used of the keys that not every kind has.
+	// check adds the problems of the keys that not every kind has.
 	check(c *Config, name string, found *Checker)
 }
 
 // Worker is a [Consumer] whose handler runs in the bridge: every kind but pull.
 type Worker interface {
 	Consumer
-	// Attempting is the keys about attempts. They may be changed.
+	// Attempting returns the keys about attempts, which the caller may change.
 	Attempting() *Attempts
 }
 
@@ -77,7 +77,7 @@ type Filter struct {
 
 var eventKinds = []string{bridge.KindPrediction, bridge.KindArchived, bridge.KindWatch, bridge.KindLost}
 
-// Filter is the filter as events are compared with it.
+// Filter returns the filter in the form that matches events.
 func (f Filter) Filter() bridge.Filter {
 	return bridge.Filter{Event: f.Event, Sources: f.Source, Statuses: f.Status, Model: f.Model}
 }

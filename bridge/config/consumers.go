@@ -37,8 +37,8 @@ func (c *Consumers) UnmarshalYAML(unmarshal func(any) error) error {
 	return nil
 }
 
-// decode adds one consumer; unmarshal is nil for one without any key. One of no known kind
-// that is switched off is left out.
+// decode adds one consumer; unmarshal is nil for a consumer without any key. A consumer that is
+// switched off may have an unknown kind, and is left out then.
 func (c Consumers) decode(name string, unmarshal deferred) error {
 	if unmarshal == nil {
 		unmarshal = func(any) error { return nil }
@@ -84,7 +84,7 @@ func decodeKey(node ast.Node, into any) error {
 	return yaml.NodeToValue(node, into)
 }
 
-// keysOf are the keys that a consumer of the kind has.
+// keysOf returns the keys of a kind.
 func keysOf(cons Consumer) map[string]bool {
 	keys := map[string]bool{}
 	for _, f := range reflect.VisibleFields(reflect.TypeOf(cons).Elem()) {
@@ -107,7 +107,7 @@ func isKeyOfAKind(key string) bool {
 // defaultConsumer stands beside those of the file, unless the file switches it off.
 const defaultConsumer = "archive"
 
-// enabled are the consumers with the default one and without those that are switched off.
+// enabled returns the consumers with the default one and without those that are switched off.
 func (c Consumers) enabled() Consumers {
 	out := Consumers{defaultConsumer: &Archive{Common: Common{Kind: KindArchive, Implied: true}}}
 	maps.Copy(out, c)

@@ -16,7 +16,7 @@ type Problem struct {
 	text string
 }
 
-// Error names the key. See [Document.Join] for the line.
+// Error returns the text with the key. See [Document.Join] for the line.
 func (p Problem) Error() string { return strings.Join(p.keys, ".") + ": " + p.text }
 
 // Checker collects problems.
@@ -56,7 +56,7 @@ func between[T cmp.Ordered](c *Checker, key string, value, least, most T) {
 	}
 }
 
-// problems is everything that is wrong, in the order of the file's parts.
+// problems returns every problem, in the order of the file's parts.
 func (c *Config) problems() []Problem {
 	var found Checker
 	if c.DataDir == "" {

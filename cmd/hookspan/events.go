@@ -27,7 +27,6 @@ type eventsListCmd struct {
 	pageFlags
 }
 
-// Run lists the newest first.
 func (c *eventsListCmd) Run(e *env) error {
 	var list adminapi.EventList
 	query := map[string]string{
@@ -49,7 +48,6 @@ type eventsShowCmd struct {
 	Seq uint64 `arg:"" help:"The event's number."`
 }
 
-// Run shows it.
 func (c *eventsShowCmd) Run(e *env) error {
 	return show(e, &c.apiFlag, c.bodyFlag, apiRoute("events", strconv.FormatUint(c.Seq, 10)), func(out *printer, v adminapi.EventDetail) {
 		out.printf("event %d: %q\nsubject   %s\nstored    %s\n", v.Seq, v.ID, v.Subject, v.StoredAt.Format(time.RFC3339Nano))
@@ -75,7 +73,7 @@ type eventsReplayCmd struct {
 	Until      moment   `placeholder:"TIME" help:"Only those that were stored before."`
 }
 
-// Run gives them again; it asks unless events or a prediction are named.
+// Run asks first unless events or a prediction are named.
 func (c *eventsReplayCmd) Run(e *env) error {
 	call := adminapi.EventCall{
 		Consumer: string(c.Consumer), Run: rand.Text(), Prediction: string(c.Prediction),

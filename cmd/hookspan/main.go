@@ -41,18 +41,17 @@ type configFlag struct {
 	File string `name:"config" short:"c" env:"HOOKSPAN_CONFIG" placeholder:"FILE" help:"The configuration, one YAML file. Without it everything has its default."`
 }
 
-// env is the world of a verb.
+// env is what a verb needs of its process.
 type env struct {
 	ctx    context.Context
 	getenv func(string) (string, bool)
-	// hangups begins to deliver SIGHUP, which ends a process that does not ask.
+	// hangups begins to deliver SIGHUP, which otherwise ends a process.
 	hangups func() <-chan os.Signal
 	stdin   io.Reader
 	stdout  io.Writer
 	stderr  io.Writer
-	// program is how this program was called.
 	program string
-	// terminal: somebody reads stderr and can answer on stdin.
+	// terminal: stderr is a terminal, and answers come from stdin.
 	terminal bool
 	json     bool
 }
@@ -71,8 +70,8 @@ func main() {
 	}))
 }
 
-// untilSignal returns a context that ends at the first signal which asks to end. From
-// before it has ended a second one ends the process at once.
+// untilSignal returns a context that ends at the first signal to end. From just before that, a
+// second signal ends the process at once.
 func untilSignal() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 1)
@@ -80,7 +79,7 @@ func untilSignal() context.Context {
 	go func() {
 		<-signals
 		signal.Reset(syscall.SIGINT, syscall.SIGTERM)
-		if len(signals) > 0 { // it came before that
+		if len(signals) > 0 { // the second signal came earlier
 			os.Exit(exitFailed)
 		}
 		cancel()
@@ -88,8 +87,8 @@ func untilSignal() context.Context {
 	return ctx
 }
 
-// run is the program with its arguments; it returns the exit code. Without arguments it
-// prints the help.
+// run runs the program with its arguments and returns the exit code. Without arguments it prints
+// the help.
 func run(args []string, e *env) int {
 	e.json = wantsJSON(args)
 	if len(args) == 0 {
