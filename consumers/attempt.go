@@ -48,7 +48,6 @@ func (c *Consumer) newAttempt(records *attemptrecord.Store, msg jetstream.Msg) *
 	return a
 }
 
-// run calls the handler, and extends the lease on the event while the handler runs.
 func (a *attempt) run(work context.Context) {
 	ctx, cancel := context.WithCancelCause(work)
 	defer cancel(nil)

@@ -21,7 +21,6 @@ const (
 	claimLeases = 3
 )
 
-// ready is the result of [attempt.begin].
 type ready int
 
 const (

@@ -53,8 +53,7 @@ func (b *bench) publish(ids ...string) {
 	}
 }
 
-// run runs a consumer that begins with everything; stop ends it and returns what
-// Run returned.
+// run runs a consumer that begins with everything; stop ends it and returns what Run returned.
 func (b *bench) run(h HandlerFunc, cfg Config) (stop func() error) {
 	b.t.Helper()
 	return b.runTuned(h, cfg, func(*Consumer) {})
@@ -189,8 +188,7 @@ func TestFailureComesAgainAndIsCounted(t *testing.T) {
 	b.eventually(func() bool { return b.record("team", id).Failures == 0 }, "a finished event is forgotten")
 }
 
-// eventually asks again until it is so; nothing announces what the server does
-// by itself.
+// eventually asks again until it is so; nothing announces what the server does by itself.
 func (b *bench) eventually(so func() bool, what string) {
 	b.t.Helper()
 	require.Eventually(b.t, so, patience, 5*time.Millisecond, what)

@@ -73,7 +73,6 @@ func (c *Consumer) publishDead(ctx context.Context, dead *nats.Msg) error {
 	return nil
 }
 
-// deadLetter makes the message of a dead letter.
 func (a *attempt) deadLetter(cause bridge.DeadCause, past attemptrecord.Record) *nats.Msg {
 	d := bridge.DeadLetter{
 		Consumer: a.consumer.cfg.Name, Cause: cause, Fault: cause.Fault(), Attempts: past.Failures, History: past.Attempts,

@@ -102,8 +102,7 @@ func TestStartOfTheZeroValue(t *testing.T) {
 	require.Empty(t, got)
 }
 
-// Whoever removes a durable under a running consumer does not make it lose
-// events.
+// Whoever removes a durable under a running consumer does not make it lose events.
 func TestDurableRemovedUnderUs(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -13,10 +13,8 @@ import (
 	"github.com/hookspan/hookspan/internal/backoff"
 )
 
-// bindTimeout bounds one attempt to reach the durable.
 const bindTimeout = 10 * time.Second
 
-// bindRetry spaces the attempts to reach the durable again.
 var bindRetry = Retry{First: 250 * time.Millisecond, Max: 10 * time.Second}
 
 // delivery is one message with the durable's state and the attempt records that belong to it.
@@ -40,7 +38,6 @@ func (c *Consumer) newFetcher() *fetcher {
 	return &fetcher{Consumer: c, idle: make(chan struct{}, c.cfg.Concurrency), events: make(chan delivery)}
 }
 
-// run fetches until ctx ends.
 func (f *fetcher) run(ctx context.Context) {
 	defer close(f.events)
 	for failures := 0; ctx.Err() == nil; {
@@ -98,7 +95,6 @@ func (f *fetcher) end(p *pull) {
 	}
 }
 
-// reach binds to the durable, and opens its attempt records and a pull.
 func (f *fetcher) reach(ctx context.Context) (delivery, *pull, error) {
 	ctx, cancel := context.WithTimeout(ctx, bindTimeout)
 	defer cancel()

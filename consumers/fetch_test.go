@@ -114,8 +114,7 @@ func TestNewConnectionUnderAConsumer(t *testing.T) {
 	require.Equal(t, "after", next(t, got))
 }
 
-// What never failed is not looked up, also what was stored before the consumer was
-// there.
+// What never failed is not looked up, also what was stored before the consumer was there.
 func TestHealthyEventsAreNotLookedUp(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

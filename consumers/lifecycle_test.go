@@ -16,8 +16,7 @@ import (
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
-// A handler may take longer than the lease: it is renewed, and nobody else gets
-// the event.
+// A handler may take longer than the lease: it is renewed, and nobody else gets the event.
 func TestLeaseIsRenewed(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

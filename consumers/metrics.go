@@ -6,7 +6,6 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// metrics are those of one consumer in this process.
 type metrics struct {
 	attempts    *prometheus.CounterVec
 	deadLetters *prometheus.CounterVec

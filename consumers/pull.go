@@ -63,7 +63,6 @@ func openPull(js jetstream.JetStream, durable *jetstream.ConsumerInfo, most int)
 	return p, nil
 }
 
-// ask requests a batch of events.
 func (p *pull) ask(batch int) error {
 	request, err := json.Marshal(struct {
 		Batch     int           `json:"batch"`

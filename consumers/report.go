@@ -73,7 +73,6 @@ func newReporter(c *Consumer, handler Handler) *reporter {
 	return r
 }
 
-// attempted notes the outcome of an attempt.
 func (r *reporter) attempted(a Action, began time.Time, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -24,9 +24,7 @@ func (a Action) String() string {
 	return [...]string{"done", "retry", "dead", "snoozed", "given_back", "left"}[a]
 }
 
-// outcome is how an attempt ended.
 type outcome struct {
-	// err is the handler's error.
 	err error
 	// ended is the cause for which the handler's context had ended, or nil.
 	ended error
@@ -38,8 +36,7 @@ type outcome struct {
 // Verdict is what becomes of an event after an attempt.
 type Verdict struct {
 	Action Action
-	// Delay is the wait before the event comes again, after [ActionRetry] and
-	// [ActionSnooze].
+	// Delay is the wait before the event comes again, after [ActionRetry] and [ActionSnooze].
 	Delay time.Duration
 	// Cause is that of the dead letter, after [ActionDead].
 	Cause bridge.DeadCause

@@ -76,7 +76,6 @@ type refusedError struct{ err error }
 func (e *refusedError) Error() string { return e.err.Error() }
 func (e *refusedError) Unwrap() error { return e.err }
 
-// delayMode is how the delay of a [delayError] is meant.
 type delayMode int
 
 const (

@@ -40,7 +40,6 @@ func (c *Consumer) mayFetch(ctx context.Context) bool {
 	return ctx.Err() == nil
 }
 
-// handle makes one attempt on one message and settles it.
 func (c *Consumer) handle(work context.Context, d delivery) {
 	a := c.newAttempt(d.records, d.msg)
 	ev, err := decode(d.msg)

@@ -14,7 +14,6 @@ import (
 	"github.com/hookspan/hookspan/internal/attemptrecord"
 )
 
-// deadLetters and events join what the API calls for dead letters and for events.
 type (
 	deadLetters struct {
 		*redelivery.DeadLetters
@@ -61,7 +60,6 @@ func (a *App) registerAPI(api *echo.Group) {
 	admin.RegisterPredictions(api, a.knownPredictions(), a.waiting, a.announcer())
 }
 
-// names returns the names of all consumers and sources that exist.
 func (a *App) names(ctx context.Context) (adminapi.Names, error) {
 	list, err := a.store.durables().List(ctx)
 	if err != nil {

@@ -14,7 +14,6 @@ import (
 	"github.com/hookspan/hookspan/internal/durable"
 )
 
-// consumerOperator is the durables as the API changes them.
 type consumerOperator struct {
 	*durables.Durables
 

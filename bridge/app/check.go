@@ -19,7 +19,6 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 )
 
-// lacking collects what is missing on this machine for a configuration.
 type lacking struct {
 	config.Checker
 

@@ -33,7 +33,6 @@ func (c *cleanup) background(ctx context.Context, name string, f func(ctx contex
 	})
 }
 
-// run ends each part, also after errors of others.
 func (c *cleanup) run() error {
 	var errs []error
 	for _, part := range slices.Backward(c.list) {

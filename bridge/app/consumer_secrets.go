@@ -18,7 +18,6 @@ type consumerSecret struct {
 	now, next [][]byte
 }
 
-// read looks the secrets up and keeps them as next.
 func (u *consumerSecret) read(getenv func(string) (string, bool)) error {
 	u.next = nil
 	for _, ref := range u.refs {

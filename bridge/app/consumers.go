@@ -15,7 +15,6 @@ import (
 	"github.com/hookspan/hookspan/consumers"
 )
 
-// openConsumers makes the configured consumers whose handlers run here.
 func (a *App) openConsumers() error {
 	if !a.cfg.Has(config.RoleConsumers) {
 		return nil
@@ -103,7 +102,6 @@ func (a *App) runConsumers() error {
 // 10.1.5.
 var notToken = regexp.MustCompile(`[^0-9A-Za-z.+_-]+`)
 
-// userAgent is the User-Agent of requests to providers and targets.
 func (e *env) userAgent() string {
 	return "Hookspan/" + strings.Trim(notToken.ReplaceAllString(e.version, "-"), "-")
 }

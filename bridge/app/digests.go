@@ -8,7 +8,6 @@ import (
 	"github.com/hookspan/hookspan/bridge/config"
 )
 
-// digests are digests of the contents of files, by path.
 type digests map[string][sha256.Size]byte
 
 // add digests the files. A file that cannot be read has the digest of the error.

@@ -31,7 +31,6 @@ func (s *store) warnOfSmallDisk() {
 	}
 }
 
-// reserve returns how many bytes must stay free on the disk of dir.
 func (s *store) reserve(dir string) func() (int64, error) {
 	return func() (int64, error) {
 		shared, err := sameDisk(dir, s.cfg.DataDir)

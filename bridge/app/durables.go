@@ -97,7 +97,6 @@ func (d *durableSet) provision(ctx context.Context) (done []Provisioned, failed,
 // not answer, and must hold up neither the others nor webhooks.
 const durableTimeout = 5 * time.Second
 
-// durableOf defines the durable of a consumer.
 func durableOf(cfg *config.Config, name string, c config.Consumer) (durable.Definition, error) {
 	of, err := consumerConfig(cfg, name, c)
 	want := durable.Definition{Name: name, Filter: of.Filter, Start: durable.StartPoint(of.Start), Lease: of.Lease, Prefix: of.Prefix}

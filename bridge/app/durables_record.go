@@ -23,10 +23,8 @@ func openRecord(e *env) (*durables.Record, error) {
 	return record, record.Serve(servedOf(e.cfg), waits)
 }
 
-// recordFile is the record of consumers in the data folder.
 const recordFile = "consumers.json"
 
-// placeOf is the place of the configuration's events.
 func placeOf(c *config.Config) durables.Place {
 	at := durables.Place{Store: durables.Embedded, Prefix: c.NATS.Prefix}
 	if c.NATS.URL != "" {

@@ -12,7 +12,6 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/telemetry"
 )
 
-// env is shared by every part of a process.
 type env struct {
 	cfg     *config.Config
 	getenv  func(name string) (string, bool)
@@ -37,7 +36,6 @@ func newEnv(cfg *config.Config, opts Options, metrics prometheus.Registerer) (*e
 	return e, err
 }
 
-// openFolder locks the data folder.
 func (e *env) openFolder() (err error) {
 	if e.folder, err = datafolder.Open(e.cfg.DataDir); err != nil {
 		return err
@@ -46,7 +44,6 @@ func (e *env) openFolder() (err error) {
 	return nil
 }
 
-// register adds metrics to the served ones.
 func (e *env) register(collectors ...prometheus.Collector) error {
 	for _, c := range collectors {
 		if err := e.metrics.Register(c); err != nil {

@@ -10,7 +10,6 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 )
 
-// auditFile is the checkpoint of the streams in the data folder.
 const auditFile = "audit.json"
 
 // runHousekeeping runs everything that looks after the store. Its failures do not end the

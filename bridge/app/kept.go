@@ -13,7 +13,6 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// keptDeliveries keeps deliveries that became no event.
 type keptDeliveries struct {
 	quarantine *quarantine.Quarantine
 	refused    *quarantine.Refused // writes while its Run runs

@@ -56,7 +56,6 @@ func (s *store) leftBehind() []adminapi.LeftBehind {
 	return out
 }
 
-// leftText says for people how much was left, and how to have it handled.
 func leftText(at durables.Place, waiting uint64) string {
 	where := "the embedded NATS, without nats.url"
 	if at.Store != durables.Embedded {

@@ -15,7 +15,6 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// known is the predictions as the API calls them.
 type known struct {
 	*predictions.Reader
 	*await.Past
@@ -25,7 +24,6 @@ type known struct {
 	cfg   *config.Config
 }
 
-// Walk reads the prediction store.
 func (k known) Walk(ctx context.Context, sel adminapi.PredictionSelection, visit func(uint64, *bridge.PredictionState) error) error {
 	return k.Reader.Walk(ctx, predictions.Selection(sel), visit)
 }

@@ -63,7 +63,6 @@ func (p *providerSet) poller(source string) poller.Provider {
 	return nil
 }
 
-// apiKey looks a key up and checks it.
 func apiKey(ref config.SecretRef, getenv func(string) (string, bool)) ([]byte, error) {
 	key, err := ref.Require(getenv)
 	if err == nil {

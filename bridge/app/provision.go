@@ -61,7 +61,6 @@ func (a *App) runProvisioner() error {
 	return nil
 }
 
-// run provisions until ctx ends.
 func (p *provisioner) run(ctx context.Context) {
 	wait, reached, said := provisionAgain, true, ""
 	if p.embedded == nil {

@@ -63,7 +63,6 @@ func Provision(ctx context.Context, cfg *config.Config, opts Options) (report Pr
 	return newProvisioner(store).provisionAll(ctx)
 }
 
-// connected waits until both connections are there.
 func (s *store) connected(ctx context.Context) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

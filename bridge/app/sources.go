@@ -14,7 +14,6 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/source"
 )
 
-// liveSource is one configured source with its secrets.
 type liveSource struct {
 	config    source.Config
 	refs      []config.SecretRef // where each of config.Secrets is from
@@ -23,7 +22,6 @@ type liveSource struct {
 	query     []string
 }
 
-// sourceSet is every source of a process, by name.
 type sourceSet map[string]liveSource
 
 // readSources looks up the secrets, and logs those that are missing.
@@ -71,7 +69,6 @@ func resolveSources(cfg *config.Config, getenv func(string) (string, bool)) (sou
 	return set, nil
 }
 
-// routes makes a route of each source.
 func (set sourceSet) routes() ([]ingress.Route, error) {
 	var out []ingress.Route
 	for _, name := range slices.Sorted(maps.Keys(set)) {
@@ -124,7 +121,6 @@ func (set sourceSet) firstSecret(name string) (config.SecretRef, bool) {
 	return "", false
 }
 
-// changes names the sources that differ in next, in order.
 func (set sourceSet) changes(next sourceSet) []string {
 	all := maps.Clone(set)
 	maps.Copy(all, next)

@@ -43,7 +43,6 @@ func (a *App) openStore() (err error) {
 	return a.register(a.store.collectors()...)
 }
 
-// connectStore starts or reaches NATS.
 func connectStore(e *env) (*store, error) {
 	replicas, err := e.cfg.NATS.ReplicaCount()
 	if err != nil {

@@ -11,7 +11,6 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/predictions/submit"
 )
 
-// submits is the submitter of predictions with its current sources.
 type submits struct {
 	*submit.Submitter
 
@@ -45,7 +44,6 @@ func processName() string {
 	return fmt.Sprintf("%s:%d", host, os.Getpid())
 }
 
-// submitSources are the sources as a submission needs them.
 type submitSources struct {
 	providers *providerSet
 	now       atomic.Pointer[map[string]submit.Source]
@@ -77,5 +75,4 @@ func (s *submitSources) read(cfg *config.Config, getenv func(string) (string, bo
 	return next, nil
 }
 
-// apply replaces the sources for later submissions.
 func (s *submitSources) apply(next map[string]submit.Source) { s.now.Store(&next) }

@@ -31,11 +31,9 @@ type Archive struct {
 	AllowPrivate bool `yaml:"allow_private"`
 	// MaxOutput is the size of the largest output that is archived. Default 2GiB.
 	MaxOutput ByteSize `yaml:"max_output"`
-	// MaxBytes is the size of the whole archive, at least twice max_output. Default 0: no
-	// limit.
+	// MaxBytes is the size of the whole archive, at least twice max_output. Default 0: no limit.
 	MaxBytes ByteSize `yaml:"max_bytes"`
-	// Parallel is how many outputs of one event are downloaded at once. Default 4, at most
-	// 256.
+	// Parallel is how many outputs of one event are downloaded at once. Default 4, at most 256.
 	Parallel int `yaml:"parallel"`
 }
 

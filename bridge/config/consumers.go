@@ -14,7 +14,6 @@ import (
 // Consumers are the consumers of the file by name.
 type Consumers map[string]Consumer
 
-// deferred decodes a value once its type is known.
 type deferred func(into any) error
 
 func (d *deferred) UnmarshalYAML(unmarshal func(any) error) error {
@@ -76,7 +75,6 @@ func (c Consumers) decode(name string, unmarshal deferred) error {
 	return nil
 }
 
-// decodeKey decodes the value of a key that may be absent.
 func decodeKey(node ast.Node, into any) error {
 	if node == nil {
 		return nil
@@ -84,7 +82,6 @@ func decodeKey(node ast.Node, into any) error {
 	return yaml.NodeToValue(node, into)
 }
 
-// keysOf returns the keys of a kind.
 func keysOf(cons Consumer) map[string]bool {
 	keys := map[string]bool{}
 	for _, f := range reflect.VisibleFields(reflect.TypeOf(cons).Elem()) {

@@ -36,8 +36,7 @@ type Forward struct {
 	// HeaderTimeout bounds the time from the sent request to the header of the answer.
 	// Default none but timeout.
 	HeaderTimeout Duration `yaml:"header_timeout"`
-	// AllowPrivate permits loopback and private addresses too, and http to them. Default
-	// false.
+	// AllowPrivate permits loopback and private addresses too, and http to them. Default false.
 	AllowPrivate bool `yaml:"allow_private"`
 	// AllowNetworks are networks and addresses, such as 10.0.0.0/8, that are permitted too,
 	// and http to them. Default none.

@@ -51,7 +51,6 @@ func (c *Config) Listeners() []Listener {
 	return all
 }
 
-// checkListeners finds two listeners of one address.
 func (c *Config) checkListeners(found *Checker) {
 	all := c.Listeners()
 	for i, later := range all {

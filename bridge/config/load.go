@@ -99,7 +99,6 @@ func (d *Document) decode(text []byte, cfg *Config) error {
 	return nil
 }
 
-// explain makes one line of an error of the YAML library.
 func (d *Document) explain(err error) error {
 	if value, ok := errors.AsType[*valueError](err); ok {
 		return d.line(value.node, value.text)
@@ -128,7 +127,6 @@ func (d *Document) line(node ast.Node, text string) error {
 	return fmt.Errorf("%s:%d:%d: %s", d.name, pos.Line, pos.Column, text)
 }
 
-// find returns the node at the keys, or nil.
 func (d *Document) find(keys []string) ast.Node {
 	if d.file == nil {
 		return nil

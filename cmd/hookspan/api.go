@@ -107,7 +107,6 @@ func (f *apiFlag) call(e *env, method, path string, in, out any) error {
 	return nil
 }
 
-// problemDetail is the detail of an error answer, or "".
 func problemDetail(answer []byte) string {
 	var problem struct {
 		Detail string `json:"detail"`
@@ -118,7 +117,6 @@ func problemDetail(answer []byte) string {
 	return ": " + problem.Detail
 }
 
-// apiRoute joins and escapes the parts of an API path.
 func apiRoute(parts ...string) string {
 	var path strings.Builder
 	for _, p := range parts {
@@ -127,7 +125,6 @@ func apiRoute(parts ...string) string {
 	return path.String()
 }
 
-// get gets the path with the query parameters that are not empty.
 func (f *apiFlag) get(e *env, path string, query map[string]string, out any) error {
 	values := url.Values{}
 	for name, value := range query {
@@ -145,7 +142,6 @@ func optional(n uint64) string {
 	return strconv.FormatUint(n, 10)
 }
 
-// client returns a client of the bridge.
 func (f *apiFlag) client(e *env) (*client.Client, error) {
 	at, err := f.address(e)
 	if err != nil {

@@ -115,7 +115,6 @@ func (f redeliverFlags) call() adminapi.RedeliveryOptions {
 	return adminapi.RedeliveryOptions{Rate: f.Rate, Handled: f.Handled, DryRun: f.DryRun}
 }
 
-// redelivery is a change that gives events again.
 type redelivery = change[adminapi.RedeliveryReport, *adminapi.RedeliveryReport]
 
 func printRedelivery(out *printer, done adminapi.RedeliveryReport) {

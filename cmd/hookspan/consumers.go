@@ -44,7 +44,6 @@ func (c *consumersListCmd) Run(e *env) error {
 	})
 }
 
-// standing is the state of a consumer, in words.
 func standing(s adminapi.ConsumerState) string {
 	words := s.State.Words()
 	switch {
@@ -104,7 +103,6 @@ type consumersPauseCmd struct {
 	For  time.Duration `placeholder:"DURATION" help:"How long, such as 2h; until it is resumed otherwise."`
 }
 
-// Run changes it and prints how it stands then.
 func (c *consumersPauseCmd) Run(e *env) error {
 	var call adminapi.PauseCall
 	if c.For != 0 {
@@ -118,10 +116,8 @@ type consumersResumeCmd struct {
 	Name string `arg:"" help:"The consumer."`
 }
 
-// Run changes it and prints how it stands then.
 func (c *consumersResumeCmd) Run(e *env) error { return c.change(e, c.Name, "resume", struct{}{}) }
 
-// change changes a consumer and prints its new state.
 func (f *apiFlag) change(e *env, name, verb string, call any) error {
 	var state adminapi.ConsumerState
 	if err := f.call(e, http.MethodPost, apiRoute("consumers", name, verb), call, &state); err != nil {
@@ -143,7 +139,6 @@ type consumersSeekCmd struct {
 	DryRun bool   `help:"Change nothing, say what would happen."`
 }
 
-// Validate is called by kong.
 func (c consumersSeekCmd) Validate() error {
 	given := 0
 	for _, is := range []bool{c.First, c.New, !c.Since.IsZero(), c.Seq > 0} {

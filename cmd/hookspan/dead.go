@@ -71,7 +71,6 @@ func faultOf(f bridge.Fault) string {
 	return "that of the attempts, which failed"
 }
 
-// deadFlags select dead letters.
 type deadFlags struct {
 	Consumer   name     `placeholder:"NAME" help:"Those of this consumer."`
 	Seq        []uint64 `placeholder:"N" help:"Only these."`
@@ -79,7 +78,6 @@ type deadFlags struct {
 	Prediction name     `placeholder:"ID" help:"Only of this prediction."`
 }
 
-// Validate is called by kong.
 func (f deadFlags) Validate() error {
 	if f.Consumer == "" && len(f.Seq) == 0 {
 		return errors.New("say which: --consumer, or --seq")
@@ -97,7 +95,6 @@ func (f deadFlags) change(verb string, how adminapi.RedeliveryOptions) *redelive
 	}
 }
 
-// String describes the selection.
 func (f deadFlags) String() string {
 	text := "dead letters"
 	if f.Consumer != "" {

@@ -55,8 +55,7 @@ func (p *program) accepts(prefix string, n int) []string {
 	return ids
 }
 
-// given waits until the durable has been given, or still has before it, these
-// predictions.
+// given waits until the durable has been given, or still has before it, these predictions.
 func given(t *testing.T, js jetstream.JetStream, consumer string, want []string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -383,9 +382,8 @@ func TestDamagedRecordOfConsumers(t *testing.T) {
 	}
 }
 
-// A NATS that is reached at the first start and cannot be used takes nothing from the
-// consumers: what is accepted waits, the log says why, and all of it reaches them once
-// NATS can.
+// A NATS that is reached at the first start and cannot be used takes nothing from the consumers:
+// what is accepted waits, the log says why, and all of it reaches them once NATS can.
 func TestFirstStartOnANATSThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	t.Run("without JetStream", func(t *testing.T) {

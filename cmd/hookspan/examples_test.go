@@ -85,9 +85,8 @@ func (p *program) example(dir string, flags []string, argv ...string) *safeBuffe
 	return said
 }
 
-// The example that other teams begin with does all that it says: one event is done,
-// one is tried again, one waits twice and comes back, one becomes a dead letter and is
-// redriven.
+// The example that other teams begin with does all that it says: one event is done, one is tried
+// again, one waits twice and comes back, one becomes a dead letter and is redriven.
 func TestNodeExample(t *testing.T) {
 	t.Parallel()
 	needs.Programs(t, "node", "npm")

@@ -48,7 +48,6 @@ func (e *env) fail(err error) int {
 	return code
 }
 
-// errorLines returns the printable texts of an error, one for each joined error.
 func errorLines(err error) []string {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		if all := joined.Unwrap(); errors.Join(all...).Error() == err.Error() {

@@ -39,7 +39,6 @@ type fakeGet3WCmd struct {
 	Seed        uint64          `placeholder:"N" help:"Makes ids and outputs the same at each start (default: another one at each start)."`
 }
 
-// fakeReady is printed once the server listens.
 type fakeReady struct {
 	URL     string `json:"url"`
 	BaseURL string `json:"base_url"`
@@ -101,7 +100,6 @@ func serveFake(ctx context.Context, provider *fakeget3w.Provider, listener net.L
 	return nil
 }
 
-// announce prints what to put into a bridge's configuration.
 func (c *fakeGet3WCmd) announce(e *env, r fakeReady) error {
 	u, err := url.Parse(r.URL)
 	if err != nil {

@@ -13,7 +13,6 @@ import (
 // empty value is refused: it is usually a shell variable that was never set.
 type name string
 
-// UnmarshalText is called by kong.
 func (n *name) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		return errors.New("it is empty: name one, or leave the flag out")
@@ -77,13 +76,11 @@ func readInput(flag, name string, limit int64, stdin io.Reader) ([]byte, error) 
 // moment is a flag: a time, or how long ago the time was.
 type moment struct{ time.Time }
 
-// UnmarshalText is called by kong.
 func (m *moment) UnmarshalText(text []byte) (err error) {
 	m.Time, err = parseTime(string(text), true, "how long ago it was, such as 2h")
 	return err
 }
 
-// query is the time as the API reads it.
 func (m moment) query() string {
 	if m.IsZero() {
 		return ""
@@ -94,7 +91,6 @@ func (m moment) query() string {
 // ahead is a flag: a time to come, or in how long it comes.
 type ahead struct{ time.Time }
 
-// UnmarshalText is called by kong.
 func (a *ahead) UnmarshalText(text []byte) (err error) {
 	a.Time, err = parseTime(string(text), false, "in how long it is, such as 10m")
 	return err

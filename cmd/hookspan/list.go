@@ -13,7 +13,6 @@ type pageFlags struct {
 	After  *uint64 `placeholder:"N" xor:"page" help:"Only those behind this one, the oldest first: to read all of a list, and go on with what comes."`
 }
 
-// query adds the page to what a list is asked for.
 func (p pageFlags) query(values map[string]string) map[string]string {
 	values["limit"] = strconv.Itoa(p.Limit)
 	if p.After != nil {
@@ -51,7 +50,6 @@ func (p pageFlags) list(e *env, f *apiFlag, path string, query map[string]string
 	})
 }
 
-// bodyFlag is shared by the verbs that show one message.
 type bodyFlag struct {
 	Body bool `help:"Print the body alone, byte for byte."`
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/hookspan/hookspan/internal/pid1"
 )
 
-// cli is every verb and flag; kong reads the tags.
 type cli struct {
 	JSON bool `help:"Print JSON instead of text."`
 
@@ -36,7 +35,6 @@ type cli struct {
 	Predictions predictionsCmd `cmd:"" help:"Predictions: what is known of them, and waiting for their end."`
 }
 
-// configFlag is shared by the verbs that read the configuration.
 type configFlag struct {
 	File string `name:"config" short:"c" env:"HOOKSPAN_CONFIG" placeholder:"FILE" help:"The configuration, one YAML file. Without it everything has its default."`
 }

@@ -44,7 +44,6 @@ func (f *apiFlag) known(e *env, n naming) error {
 	return oneOf("--cause", n.cause, n.causes)
 }
 
-// unknownName is the error of a name that does not exist.
 type unknownName struct{ error }
 
 // nothing is the error of a verb that found nothing: an unknown name, or else the reason for
@@ -68,10 +67,8 @@ func oneOf(flag string, n name, names []string) error {
 	return &unknownName{fmt.Errorf("%s: there is no %.80q: use one of %s", flag, n, strings.Join(names, ", "))}
 }
 
-// statuses are the normalised statuses of predictions.
 var statuses = []string{bridge.StatusCreated, bridge.StatusProcessing, bridge.StatusCompleted, bridge.StatusFailed, bridge.StatusCanceled}
 
-// deadCauses are the causes of dead letters.
 var deadCauses = words(bridge.DeadPermanent, bridge.DeadRefused, bridge.DeadExhausted, bridge.DeadUndecodable, bridge.DeadConflict,
 	bridge.DeadPoison, bridge.DeadTerminated, bridge.DeadNotFound, bridge.DeadUnfinished, bridge.DeadExpired)
 

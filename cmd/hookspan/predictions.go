@@ -21,7 +21,6 @@ type predictionsCmd struct {
 	Rebuild predictionsRebuildCmd `cmd:"" help:"Have the prediction store folded again from the stored events."`
 }
 
-// predictionFlags name a prediction.
 type predictionFlags struct {
 	ID     string `arg:"" help:"The prediction's id, as the provider wrote it."`
 	Source string `default:"get3w" placeholder:"NAME" help:"The source that it is of."`
@@ -81,7 +80,6 @@ func (c *predictionsStatusCmd) Run(e *env) error {
 	})
 }
 
-// sourceStanding is the state of a source's predictions, in words.
 func sourceStanding(s adminapi.SourceStatus, now time.Time) string {
 	words := []string{strconv.Itoa(s.Open) + " open"}
 	if s.Overdue > 0 {

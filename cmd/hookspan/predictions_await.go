@@ -25,7 +25,6 @@ func (c *predictionsAwaitCmd) Run(e *env) error {
 	return c.await(e, c.Source, c.ID, c.Timeout)
 }
 
-// await waits for a prediction and prints its end.
 func (f *apiFlag) await(e *env, source, id string, timeout time.Duration) error {
 	api, err := f.client(e)
 	if err != nil {
@@ -74,7 +73,6 @@ func untilEnd(ctx context.Context, e *env, api *client.Client, source, id string
 	return state, err
 }
 
-// progressBar is one line of a terminal.
 type progressBar struct {
 	w     io.Writer
 	drawn bool

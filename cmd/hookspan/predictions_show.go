@@ -75,7 +75,6 @@ func (f *apiFlag) unknown(e *env, source string, err error) error {
 	return err
 }
 
-// place is the place of an output, in words.
 func place(n int, o bridge.OutputState) string {
 	switch {
 	case o.StoredURL != "":

@@ -10,7 +10,6 @@ import (
 	"github.com/hookspan/hookspan/bridge/client"
 )
 
-// announceFlags describe a prediction beforehand.
 type announceFlags struct {
 	Deadline  ahead             `placeholder:"TIME" help:"When its end should be known: a time, or in how long, such as 10m."`
 	Reference string            `placeholder:"TEXT" help:"Your own name for it, such as an order."`

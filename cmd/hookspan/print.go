@@ -32,14 +32,12 @@ func (p *printer) printf(format string, args ...any) {
 	p.raw(fmt.Sprintf(format, shown...))
 }
 
-// raw writes a text as it is.
 func (p *printer) raw(text string) {
 	if p.err == nil {
 		_, p.err = io.WriteString(p.w, text)
 	}
 }
 
-// print writes v as JSON under --json, and otherwise calls people.
 func (e *env) print(v any, people func(*printer)) error {
 	if e.json {
 		return writeJSON(e.stdout, v)
@@ -52,7 +50,6 @@ func (e *env) print(v any, people func(*printer)) error {
 // escaped is a value whose text is printable in every format.
 type escaped struct{ value any }
 
-// Format is called by package fmt.
 func (e escaped) Format(f fmt.State, verb rune) {
 	text := fmt.Sprintf(fmt.FormatString(f, verb), e.value)
 	_, _ = io.WriteString(f, printable.String(text)) // f never fails

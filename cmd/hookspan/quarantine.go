@@ -25,7 +25,6 @@ type quarantineCmd struct {
 	Drop     quarantineDropCmd     `cmd:"" help:"Remove them for good. It asks before."`
 }
 
-// selectFlags select kept deliveries.
 type selectFlags struct {
 	Stream string   `enum:"quarantine,refused," default:"" placeholder:"NAME" help:"Only this one: quarantine or refused."`
 	Source name     `placeholder:"NAME" help:"Only this source."`
@@ -33,7 +32,6 @@ type selectFlags struct {
 	Seq    []uint64 `placeholder:"N" help:"Only these entries of --stream."`
 }
 
-// Validate is called by kong.
 func (f selectFlags) Validate() error {
 	if len(f.Seq) > 0 && f.Stream == "" {
 		return errors.New("--seq counts within one stream: name it with --stream")
@@ -56,10 +54,8 @@ func (f selectFlags) change(verb string, call *adminapi.KeptCall) *keptChange {
 	}
 }
 
-// keptChange is a change of kept deliveries.
 type keptChange = change[adminapi.KeptReport, *adminapi.KeptReport]
 
-// String describes the selection.
 func (f selectFlags) String() string {
 	text := "deliveries of " + f.Stream
 	if f.Source != "" {
@@ -79,7 +75,6 @@ type quarantineListCmd struct {
 	pageFlags
 }
 
-// Validate is called by kong.
 func (c quarantineListCmd) Validate() error {
 	if (c.Before > 0 || c.After != nil) && c.Stream == "" {
 		return errors.New("--before and --after count within one stream: name it with --stream")

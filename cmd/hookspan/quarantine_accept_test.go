@@ -11,9 +11,8 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// A delivery with half a surrogate in its body is authentic, and no strict reader takes
-// it. An operator makes an event of it, with the body as it came, and the log says who
-// did and why.
+// A delivery with half a surrogate in its body is authentic, and no strict reader takes it. An
+// operator makes an event of it, with the body as it came, and the log says who did and why.
 func TestQuarantineAccept(t *testing.T) {
 	t.Parallel()
 	body := `{"id":"pred_1","status":"failed","error":"no","input":{"prompt":"\ud800"}}`

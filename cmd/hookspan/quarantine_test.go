@@ -37,9 +37,8 @@ func (p *program) awaitRefused(n int) []adminapi.KeptDelivery {
 	return list.Entries
 }
 
-// A secret that was mistyped destroys nothing: twenty webhooks are refused, the
-// secret's file is put right, and all twenty become events, with the time at which
-// they were first received.
+// A secret that was mistyped destroys nothing: twenty webhooks are refused, the secret's file is
+// put right, and all twenty become events, with the time at which they were first received.
 func TestMistypedSecretIsRepaired(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

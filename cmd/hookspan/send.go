@@ -24,8 +24,7 @@ const (
 	providerTime = "2006-01-02T15:04:05.000Z"
 	// senderTimeout is how long the provider waits for an answer.
 	senderTimeout = 30 * time.Second
-	// maxAnswer bounds what is read of an answer.
-	maxAnswer = 64 << 10
+	maxAnswer     = 64 << 10
 	// maxSendBody is more than any bridge accepts, so that the bridge's limit can be tried.
 	maxSendBody = 64 << 20
 )

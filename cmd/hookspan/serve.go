@@ -130,10 +130,8 @@ func otherName(certFile, address string) string {
 	return ""
 }
 
-// plainWord matches words that no shell changes.
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=@%+,-]+$`)
 
-// shellQuote quotes a text as one word of a POSIX shell.
 func shellQuote(text string) string {
 	if plainWord.MatchString(text) {
 		return text

@@ -16,9 +16,8 @@ import (
 	"github.com/hookspan/hookspan/internal/needs"
 )
 
-// A stream that somebody removes is made again as soon as a webhook misses it,
-// not at the next look half a minute later; it is an alarm, and what came
-// meanwhile is kept.
+// A stream that somebody removes is made again as soon as a webhook misses it, not at the next
+// look half a minute later; it is an alarm, and what came meanwhile is kept.
 func TestStreamRemovedUnderTheBridge(t *testing.T) {
 	t.Parallel()
 	external := natstest.NewExternal(t, nil)

@@ -31,7 +31,6 @@ func (t *attempt) announce(ctx context.Context, m *manifest) error {
 	return nil
 }
 
-// archivedEvent makes the event that tells of the manifest.
 func (t *attempt) archivedEvent(m *manifest, abridged bool) (*bridge.Event, error) {
 	a := bridge.Archived{
 		Prediction: m.Prediction, Source: m.Source, Model: m.Model, Event: m.Event,

@@ -80,9 +80,8 @@ func TestArchivedIsPublished(t *testing.T) {
 	require.Equal(t, got, p.events[1])
 }
 
-// The event is not handled before others can know of it.
-// Two archives keep the same in two places, and both of them are news; two processes
-// of one archive tell the same.
+// The event is not handled before others can know of it. Two archives keep the same in two
+// places, and both of them are news; two processes of one archive tell the same.
 func TestEachArchiveIsPublished(t *testing.T) {
 	t.Parallel()
 	ev := newEvent("p", "text")

@@ -104,7 +104,6 @@ func (t *attempt) saveManifest(ctx context.Context, m *manifest) error {
 	return t.save(ctx, file{t.key(manifestName), typeOf(manifestName)}, true, data)
 }
 
-// save stores data once there is room for it.
 func (t *attempt) save(ctx context.Context, f file, replace bool, data []byte) error {
 	g, err := t.space.grantWait(ctx, int64(len(data)))
 	if err != nil {

@@ -79,7 +79,6 @@ func (s *disk) write(f file, replace bool, r io.Reader) (measured, error) {
 	return m, errors.Join(err, ignoreMissing(os.Remove(temporary)))
 }
 
-// copyTo writes the bytes of r into the file, and syncs the file.
 func copyTo(out *os.File, r io.Reader) (measured, error) {
 	buffer := copyBuffers.Get().(*[copyBuffer]byte)
 	defer copyBuffers.Put(buffer)
@@ -197,7 +196,6 @@ func (s *disk) size(ctx context.Context) (total int64, err error) {
 	return total, nil
 }
 
-// counter adds the size of each file to total.
 func (s *disk) counter(ctx context.Context, total *int64) fs.WalkDirFunc {
 	return func(path string, entry fs.DirEntry, err error) error {
 		switch {

@@ -67,7 +67,6 @@ func (d *download) Read(p []byte) (int, error) {
 	}
 }
 
-// read is Read from the current connection.
 func (d *download) read(p []byte) (int, error) {
 	d.waiter.begin()
 	n, err := d.response.body.Read(p)

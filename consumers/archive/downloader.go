@@ -171,7 +171,6 @@ func transferFault(ctx context.Context, u *url.URL, err error) error {
 	return passing(host, err)
 }
 
-// logEvery is how often a long download is logged.
 const logEvery = 30 * time.Second
 
 func (f *downloader) logDownload(d *download) {

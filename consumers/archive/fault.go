@@ -57,7 +57,6 @@ func tooLarge(limit int64) *fault {
 	}
 }
 
-// badStatus is the fault of an answer other than 200.
 func badStatus(host string, resp *http.Response) *fault {
 	f := &fault{
 		err:   fmt.Errorf("%s answered %d", host, resp.StatusCode),
@@ -77,7 +76,6 @@ func badStatus(host string, resp *http.Response) *fault {
 	return f
 }
 
-// asFault returns the fault in err.
 func asFault(err error) (*fault, bool) {
 	var f *fault
 	return f, errors.As(err, &f)

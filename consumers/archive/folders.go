@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 )
 
-// existing is the deepest folder of an absolute path that exists.
 func existing(dir string) string {
 	for {
 		above := filepath.Dir(dir)

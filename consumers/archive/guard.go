@@ -26,7 +26,6 @@ var (
 	errScheme = errors.New("scheme is not allowed")
 )
 
-// guard says which addresses may be asked.
 type guard struct {
 	hosts        map[string]bool // as canonicalHost writes them
 	allowPrivate bool

@@ -47,10 +47,8 @@ func conflictKey(folder, eventID string) string {
 	return folder + "." + token(digest)
 }
 
-// fileName is the name of output n.
 func fileName(n int, ext string) string { return strconv.Itoa(n) + "." + ext }
 
-// outputNumber is the inverse of fileName.
 func outputNumber(name string) (int, bool) {
 	m := outputName.FindStringSubmatch(name)
 	if m == nil {

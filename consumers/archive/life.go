@@ -108,7 +108,6 @@ func (l *lives) prune(now time.Time) int {
 	return len(l.unarchived)
 }
 
-// outputs is the number of unarchived outputs.
 func (l *lives) outputs() (n float64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -11,7 +11,6 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// manifestFormat is the version of the manifest's layout.
 const manifestFormat = 1
 
 // manifest lists what is stored of an event. It is written last, so everything that it lists
@@ -63,7 +62,6 @@ func newManifest(ev *bridge.Event, outputs []manifestOutput) *manifest {
 	}
 }
 
-// failed reports whether an output is missing.
 func (m *manifest) failed() bool {
 	return slices.ContainsFunc(m.Outputs, func(o manifestOutput) bool { return o.Error != "" })
 }

@@ -41,7 +41,6 @@ var mediaTypes = []struct{ contentType, ext string }{
 	{"application/pdf", "pdf"},
 }
 
-// fallbackExtension is the extension of an output of unknown type.
 const fallbackExtension = "bin"
 
 var legalExtension = regexp.MustCompile(`^[a-z0-9]{1,8}$`)
@@ -81,7 +80,6 @@ func typeOf(name string) string {
 	return ""
 }
 
-// maxContentType bounds the sender's content type, in bytes.
 const maxContentType = 256
 
 // cleanType is the content type in its canonical form, "" for a header that is none.

@@ -85,7 +85,6 @@ func (t *attempt) storeOutput(ctx context.Context, n int, o bridge.Output) (mani
 	return t.storeData(ctx, n, o, name, data)
 }
 
-// storeData stores an output that came with the event.
 func (t *attempt) storeData(ctx context.Context, n int, o bridge.Output, name string, data []byte) (manifestOutput, error) {
 	room, err := t.space.grantWait(ctx, int64(len(data)))
 	if err != nil {
@@ -95,7 +94,6 @@ func (t *attempt) storeData(ctx context.Context, n int, o bridge.Output, name st
 	return t.stream(ctx, n, o, name, judgement{contentType: typeOf(name)}, bytes.NewReader(data))
 }
 
-// describe makes the manifest's entry of a stored output.
 func (t *attempt) describe(n int, o bridge.Output, name string, j judgement, m measured) manifestOutput {
 	return manifestOutput{
 		N:           n,

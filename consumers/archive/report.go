@@ -12,7 +12,6 @@ import (
 	"github.com/hookspan/hookspan/consumers"
 )
 
-// maxFaults bounds how many faults one error names.
 const maxFaults = 3
 
 // verdict turns the faults of an attempt into the error for the consumer: nil without any,
@@ -39,7 +38,6 @@ func verdict(faults []*fault, outputs int) error {
 	return err
 }
 
-// longestAfter is how long the hosts want to be left alone.
 func longestAfter(faults []*fault) (longest time.Duration) {
 	for _, f := range faults {
 		longest = max(longest, f.after)

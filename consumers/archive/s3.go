@@ -95,7 +95,6 @@ func sameMethod(r *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// key is the key of a file in the bucket.
 func (s *objects) key(key string) *string {
 	if s.at.Prefix != "" {
 		key = s.at.Prefix + "/" + key
@@ -141,7 +140,6 @@ func (s *objects) noCondition(err error) bool {
 	return true
 }
 
-// ifAbsent is the If-None-Match for an object that must not exist yet.
 func (s *objects) ifAbsent() *string {
 	if s.unconditional.Load() {
 		return nil

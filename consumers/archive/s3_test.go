@@ -23,8 +23,7 @@ import (
 	"github.com/hookspan/hookspan/consumers"
 )
 
-// bucket is an object store in this process, over HTTP. Before may answer in its
-// place.
+// bucket is an object store in this process, over HTTP. Before may answer in its place.
 type bucket struct {
 	srv    *httptest.Server
 	mu     sync.Mutex
@@ -178,8 +177,7 @@ func lastPut(calls []string) (last string) {
 	return last
 }
 
-// A source that breaks off while it is uploaded is asked for the rest, and the upload
-// goes on.
+// A source that breaks off while it is uploaded is asked for the rest, and the upload goes on.
 func TestUploadGoesOn(t *testing.T) {
 	t.Parallel()
 	f := &flaky{data: sample(resumed / 2), etag: `"1"`, cut: resumed / 6, cuts: 2}

@@ -93,7 +93,6 @@ func (s *objects) measure(ctx context.Context, key string) (measured, error) {
 	return m, nil
 }
 
-// read calls use with the content of the object.
 func (s *objects) read(ctx context.Context, key string, use func(io.Reader) error) (*s3.GetObjectOutput, error) {
 	out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.at.Bucket, Key: s.key(key)})
 	if err != nil {

@@ -83,7 +83,6 @@ func (k knownUploads) CreateMultipartUpload(ctx context.Context, in *s3.CreateMu
 	return k.Client.CreateMultipartUpload(ctx, in, opts...)
 }
 
-// counter counts and hashes what it reads.
 type counter struct {
 	r     io.Reader
 	sum   hash.Hash

@@ -39,7 +39,6 @@ func judge(claim string, head []byte) judgement {
 	return judgement{contentType: claim, claimed: claim, seen: seen}
 }
 
-// genericTypes are content types that say nothing.
 var genericTypes = []string{"application/octet-stream", "binary/octet-stream", "application/binary", "application/x-download", "application/force-download"}
 
 // sameTypes are different names of one type, or types with the same first bytes.
@@ -69,13 +68,11 @@ func agree(claim, seen string) bool {
 	})
 }
 
-// bare is the content type without its parameters.
 func bare(contentType string) string {
 	t, _, _ := strings.Cut(contentType, ";")
 	return t
 }
 
-// textual reports whether a file of the type is text.
 func textual(contentType string) bool {
 	t := bare(contentType)
 	return strings.HasPrefix(t, "text/") || strings.HasSuffix(t, "json") || strings.HasSuffix(t, "xml") || strings.HasSuffix(t, "javascript")

@@ -87,7 +87,6 @@ func firstBytes(r io.Reader) ([]byte, error) {
 	return head[:n], err
 }
 
-// granted reads as much as there is room for.
 type granted struct {
 	room *grant
 	r    io.Reader

@@ -28,7 +28,6 @@ func newUsage(limit int64, count func(context.Context) (int64, error)) *usage {
 	return &usage{limit: limit, count: count, every: recountEvery, turn: make(chan struct{}, 1)}
 }
 
-// ready returns once the size of the archive is known.
 func (u *usage) ready(ctx context.Context) error {
 	return u.countUnless(ctx, func() bool { return !u.counted.IsZero() })
 }
@@ -80,7 +79,6 @@ func (u *usage) hold(n int64) *noRoom {
 	return nil
 }
 
-// drop takes back room that was held.
 func (u *usage) drop(n int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

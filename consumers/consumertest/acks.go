@@ -15,13 +15,11 @@ const (
 	verdictTerm = "+TERM"
 )
 
-// place identifies an event for a consumer.
 type place struct {
 	consumer string
 	sequence uint64
 }
 
-// acks has the final acknowledgement of each event.
 type acks struct {
 	mu      sync.Mutex
 	settled map[place]string
@@ -33,8 +31,7 @@ func newAcks() *acks {
 }
 
 // take reads an acknowledgement. Its subject is
-// $JS.ACK.<stream>.<consumer>.<deliveries>.<sequence in the stream>.… (nats-server
-// 2.15).
+// $JS.ACK.<stream>.<consumer>.<deliveries>.<sequence in the stream>.… (nats-server 2.15).
 func (a *acks) take(m *nats.Msg) {
 	verdict, _, _ := strings.Cut(string(m.Data), " ")
 	parts := strings.Split(m.Subject, ".")

@@ -41,8 +41,7 @@ func ExampleHandle() {
 	// dead 0s permanent no customer
 }
 
-// A test of a whole consumer. It needs a test to run in, so it is compiled and not
-// run here.
+// A test of a whole consumer. It needs a test to run in, so it is compiled and not run here.
 func ExampleStart() {
 	_ = func(t *testing.T) {
 		s := consumertest.Start(t)

@@ -107,7 +107,6 @@ func (s *Server) Wait(consumer string, ev *bridge.Event) consumers.Action {
 	return consumers.ActionDone
 }
 
-// waits reports whether the event waits for its next attempt.
 func (s *Server) waits(consumer string, ev *bridge.Event) bool {
 	s.t.Helper()
 	found := false
@@ -139,7 +138,6 @@ func (s *Server) DeadLetters(consumer string) []DeadLetter {
 	return out
 }
 
-// each reads every message of the stream whose subject matches.
 func (s *Server) each(stream, subject string, do func(*jetstream.RawStreamMsg)) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -151,8 +151,7 @@ func (r *Runner) Handle(ctx context.Context, ev *bridge.Event) error {
 	return verdict(p, out.lastLine())
 }
 
-// notStarted lets the event come again without counting an attempt, and the
-// others wait.
+// notStarted lets the event come again without counting an attempt, and the others wait.
 func (r *Runner) notStarted(err error) error {
 	err = fmt.Errorf("the command cannot be started: %w: see to it, the events wait for it", err)
 	r.gate.close(err, startAgainAfter)

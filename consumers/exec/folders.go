@@ -11,7 +11,6 @@ import (
 
 const folderPrefix = "attempt-"
 
-// folders are the working folders in dir.
 type folders struct {
 	dir string
 	log *slog.Logger
@@ -34,7 +33,6 @@ func (f *folders) prepare() error {
 	return nil
 }
 
-// make returns a new folder that only this user may enter.
 func (f *folders) make() (string, error) {
 	if err := os.MkdirAll(f.dir, 0o700); err != nil { // somebody may have removed it
 		return "", fmt.Errorf("making the folder of the working folders: %w", err)

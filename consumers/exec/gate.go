@@ -20,7 +20,6 @@ const (
 	alarmEvery = time.Minute
 )
 
-// gate is closed while the command cannot be started.
 type gate struct {
 	path   string
 	name   string // of the consumer
@@ -35,7 +34,6 @@ type gate struct {
 	why   error
 }
 
-// wait returns when the command may be started, or when ctx has ended.
 func (g *gate) wait(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := executable(g.path)
@@ -53,7 +51,6 @@ func (g *gate) wait(ctx context.Context) {
 	}
 }
 
-// close closes the gate for d, because of err.
 func (g *gate) close(err error, d time.Duration) {
 	g.mu.Lock()
 	g.until = time.Now().Add(d)

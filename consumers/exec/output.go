@@ -41,7 +41,6 @@ func (o *output) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// drop forgets the first n bytes of the tail.
 func (o *output) drop(n int) {
 	o.tail = append(o.tail[:0], o.tail[n:]...)
 	o.dropped += int64(n)

@@ -18,7 +18,6 @@ const (
 	exitDataErr = 65
 )
 
-// ended is how a command ended.
 type ended struct {
 	state *os.ProcessState // nil: unknown
 	// told is true when the command was told to end.

@@ -13,15 +13,13 @@ import (
 
 // Breaker says when the forwarder leaves a failing target alone. The zero value is the default.
 type Breaker struct {
-	// Failures is how many requests in a row fail before the target is left alone,
-	// default 10.
+	// Failures is how many requests in a row fail before the target is left alone, default 10.
 	Failures int
 	// Pause is how long the target is left alone, default 5 s. Then one event is tried; each
 	// time that this event fails too, the pause doubles. Up to half of a pause is left out at
 	// random.
 	Pause time.Duration
-	// MaxPause bounds the pause, default 2 min, at most
-	// [consumers.ShortRetryDelay].
+	// MaxPause bounds the pause, default 2 min, at most [consumers.ShortRetryDelay].
 	MaxPause time.Duration
 }
 
@@ -87,7 +85,6 @@ func newBreaker(cfg Breaker, onChange func(change)) *breaker {
 	return &breaker{cfg: cfg, onChange: onChange, changed: make(chan struct{})}
 }
 
-// pass is the permission to try one event.
 type pass struct {
 	b          *breaker
 	generation int
@@ -154,7 +151,6 @@ func (b *breaker) become(s breakerState) {
 	b.changed = make(chan struct{})
 }
 
-// succeeded notes that the target works.
 func (p *pass) succeeded() {
 	b := p.b
 	b.mu.Lock()

@@ -37,8 +37,7 @@ func (b *team) publish(ids ...string) {
 	}
 }
 
-// run runs the consumer until it is stopped or the test ends. Failed events come
-// again at once.
+// run runs the consumer until it is stopped or the test ends. Failed events come again at once.
 func (b *team) run(h consumers.Handler, cfg consumers.Config) (stop func()) {
 	b.t.Helper()
 	cfg.Name, cfg.Start = "billing", consumers.Start{All: true}

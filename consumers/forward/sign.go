@@ -15,7 +15,6 @@ import (
 )
 
 const (
-	// secretPrefix begins a secret that is written in base64.
 	secretPrefix = "whsec_"
 	// minSecret is the least length of a key by the Standard Webhooks specification, in bytes.
 	minSecret = 24
@@ -75,7 +74,6 @@ func parseSecrets(secrets [][]byte) (*[][]byte, error) {
 // bytes into another id, time and body.
 func webhookID(encoded string) string { return strings.ReplaceAll(encoded, ".", "%2E") }
 
-// sign returns the values of webhook-timestamp and webhook-signature.
 func sign(keys [][]byte, id string, at time.Time, body []byte) (timestamp, signature string) {
 	timestamp = strconv.FormatInt(at.Unix(), 10)
 	begin := []byte(id + "." + timestamp + ".")

@@ -24,8 +24,7 @@ func ParseNetwork(text string) (netip.Prefix, error) {
 
 const (
 	// maxHeader bounds the header of an answer, in bytes.
-	maxHeader = 64 << 10
-	// idleTimeout is how long an unused connection is kept.
+	maxHeader   = 64 << 10
 	idleTimeout = 30 * time.Second
 )
 

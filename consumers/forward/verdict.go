@@ -20,7 +20,6 @@ const (
 	maxRetryAfter = time.Hour
 )
 
-// response is the answer of a target.
 type response struct {
 	status     int
 	retryAfter time.Duration // 0: the target named none
