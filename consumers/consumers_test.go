@@ -369,8 +369,8 @@ func TestWithoutDeadLetterTheEventStays(t *testing.T) {
 	require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_DEAD"))
 }
 
-// That the stream knows the id of a dead letter does not prove that the letter is
-// there: somebody else may have used the id, or removed the letter.
+// The stream may know the id of a dead letter that it does not have: another program may have
+// used the id, or removed the dead letter.
 func TestDeadLetterIsThereWhateverTheStreamSays(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

@@ -75,7 +75,7 @@ func TestOnceCountsFailuresAndFinishes(t *testing.T) {
 	require.Equal(t, seen[1].First.UnixMilli(), seen[2].First.UnixMilli())
 }
 
-// What the bridge says itself of a prediction is no second opinion on its status.
+// Events that the bridge itself makes of a prediction do not conflict with its status.
 func TestOnceTakesArchivedEventsOneByOne(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -94,8 +94,7 @@ func TestOnceTakesArchivedEventsOneByOne(t *testing.T) {
 	}
 }
 
-// What another event says of the same status is not acted on a second time,
-// whatever became of the first one.
+// A second event about the same status is not handled, in every state of the first one.
 func TestOnceMakesAConflictADeadLetter(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -121,8 +120,7 @@ func TestOnceMakesAConflictADeadLetter(t *testing.T) {
 	require.Equal(t, natstest.Event("pred_1").ID, r.Event, "what was done is still known")
 }
 
-// An event that comes again after it became a dead letter has its attempts and its time
-// anew, whatever its consumer remembers of the earlier ones.
+// A redriven event has its attempts and its time anew, with any earlier record.
 func TestRedrivenEventBeginsAnew(t *testing.T) {
 	t.Parallel()
 	for _, once := range []bool{false, true} {

@@ -30,9 +30,9 @@ func nakDelay(t *testing.T, wire string) time.Duration {
 	return nak.Delay
 }
 
-// Each row of the table of settle, as the server is told it. That of a lost lease, of
-// which nothing is said, is in TestLeaseLostEndsTheAttempt; conflict and poison, which
-// need a past, are in TestOnceMakesAConflictADeadLetter and TestPoisonIsADeadLetter.
+// Each row of the table of settle, as sent to the server. The row of a lost lease, which sends
+// nothing, is in TestLeaseLostEndsTheAttempt; conflict and poison, which need a record, are in
+// TestOnceMakesAConflictADeadLetter and TestPoisonIsADeadLetter.
 func TestEveryVerdictOnTheWire(t *testing.T) {
 	t.Parallel()
 	fault := errors.New("fault")

@@ -86,7 +86,7 @@ func TestForward(t *testing.T) {
 	}
 }
 
-// Without its secret a bridge does not begin to send what nobody can verify.
+// A forwarder without its secret sends nothing, since no target could verify it.
 func TestForwardWithoutItsSecret(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -97,8 +97,8 @@ func withoutLast(r adminapi.KeptReport, last uint64) adminapi.KeptReport {
 	return r
 }
 
-// What was answered 200 as quarantined is there after a crash, once however often
-// the sender repeated it, and until somebody sees to it.
+// A delivery that was answered 200 as quarantined is there after a crash, once however often the
+// sender repeated it, and until a person handles it.
 func TestQuarantineSurvivesACrash(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

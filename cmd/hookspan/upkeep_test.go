@@ -48,7 +48,7 @@ func TestStreamRemovedUnderTheBridge(t *testing.T) {
 	require.Equal(t, 0, p.stop(), p.logs)
 }
 
-// What the store has lost while no bridge ran is said at the next start.
+// Messages that the store lost while no bridge ran are reported at the next start.
 func TestLossIsFoundAtStart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -83,7 +83,7 @@ func TestBridgeOutlivesAFullDisk(t *testing.T) {
 
 	filler, err := os.Create(filepath.Join(dir, "filler"))
 	require.NoError(t, err)
-	// Down to the last page, whatever the bridge writes meanwhile.
+	// Every page is overwritten, also those that the bridge writes meanwhile.
 	for offset, size := int64(0), int64(16<<20); size >= 4096; {
 		if err := unix.Fallocate(int(filler.Fd()), 0, offset, size); err != nil {
 			size /= 2

@@ -126,8 +126,8 @@ func TestLateOutputIsGoneAfterItsTime(t *testing.T) {
 	}
 }
 
-// An output that is said to be gone is gone, and one that is late does not hurry a host
-// that wants to be left alone.
+// An output that is answered 410 is gone at once, and a late one does not hurry a host that
+// wants to be left alone.
 func TestOnlyLateOutputsAreHurried(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {

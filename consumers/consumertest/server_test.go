@@ -86,7 +86,7 @@ type failing struct {
 func (f *failing) Errorf(format string, args ...any) { f.text = fmt.Sprintf(format, args...) }
 func (f *failing) FailNow()                          { runtime.Goexit() }
 
-// What is wrong with the test is said at once.
+// A wrong test fails at once.
 func TestServerFailsTheTest(t *testing.T) {
 	t.Parallel()
 	for want, wrong := range map[string]func(s *consumertest.Server){

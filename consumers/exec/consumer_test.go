@@ -159,7 +159,8 @@ func TestMissingCommandIsWaitedFor(t *testing.T) {
 	}
 }
 
-// What looks like a command and cannot be started is no attempt, and others wait.
+// A file that looks like a command and cannot be started costs no attempt, and other events
+// wait.
 func TestCommandThatCannotBeStarted(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "command")
