@@ -65,7 +65,7 @@ func (a *attempt) begin(work context.Context, bound binding) ready {
 func (a *attempt) load(ctx context.Context) error {
 	again, err := bridge.DecodeAgain(bridge.Header(a.msg.Headers()))
 	if err != nil {
-		a.consumer.log.Warn("why an event comes again cannot be read, and is ignored", logEvent(a.event), slog.Any("error", err))
+		a.consumer.log.Warn("the headers of an event that comes again cannot be read, and are ignored", logEvent(a.event), slog.Any("error", err))
 	}
 	a.again = again
 	if a.past, a.revision, err = a.records.Load(ctx, a.key); err != nil {
@@ -87,11 +87,11 @@ func (a *attempt) claim(ctx context.Context) ready {
 	past, event := a.past, a.event.ID
 	switch {
 	case past.Event == event && past.State == attemptrecord.Done:
-		a.info.note.set("it was done before")
+		a.info.note.set("the event was done before")
 		a.finishAs(ctx, Verdict{Action: ActionDone})
 		return settled
 	case past.Event != "" && past.Event != event:
-		a.err = fmt.Errorf("event %s says something else of the same status of the prediction, and this consumer acts once", past.Event)
+		a.err = fmt.Errorf("event %s has the same status of the prediction with other contents, and this consumer acts once", past.Event)
 		a.finishAs(ctx, Verdict{Action: ActionDead, Cause: bridge.DeadConflict})
 		return settled
 	case past.State == attemptrecord.Running && !a.mayTakeOver():
@@ -147,7 +147,7 @@ func (a *attempt) putOff(why error) ready {
 
 // poison makes a dead letter of an event that has killed its handlers.
 func (a *attempt) poison(ctx context.Context, times int) ready {
-	a.err = fmt.Errorf("delivered %d times without a verdict: whoever handles it does not live to give one", times)
+	a.err = fmt.Errorf("delivered %d times without a verdict: the process that handles it dies before it gives one", times)
 	a.finishAs(ctx, Verdict{Action: ActionDead, Cause: bridge.DeadPoison})
 	return settled
 }

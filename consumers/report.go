@@ -132,7 +132,7 @@ func (r *reporter) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			if err := r.withdraw(context.WithoutCancel(ctx)); err != nil {
-				r.log.Debug("a report could not be taken back, it goes by itself", slog.Any("error", err))
+				r.log.Debug("a report could not be withdrawn, it expires by itself", slog.Any("error", err))
 			}
 			return
 		case now := <-tick.C:

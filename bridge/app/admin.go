@@ -23,7 +23,7 @@ func (a *App) startAdmin() (err error) {
 		return err
 	}
 	if tcp, ok := a.operators.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
-		log.Warn("health and metrics are served beyond this machine to whoever asks, and the API is not served: let only those reach it who may",
+		log.Warn("health and metrics are served beyond this machine without a token, and the API is not served: restrict who can reach the address",
 			zap.Stringer("admin.listen", tcp))
 	}
 	a.onStop.background(a.ctx, "admin listener", func(ctx context.Context) {

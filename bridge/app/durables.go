@@ -80,7 +80,7 @@ func (d *durableSet) provision(ctx context.Context) (done []Provisioned, failed,
 			if errors.Is(err, durable.ErrDamaged) {
 				kind = bridge.AlarmDurableDamaged
 			}
-			d.raise(kind, name, "its durable is not what it is to be, and stays as it is until somebody sees to it: "+err.Error())
+			d.raise(kind, name, "its durable is not what it is to be, and stays so until somebody repairs it: "+err.Error())
 			continue
 		}
 		d.tell(name, change)

@@ -26,7 +26,7 @@ func (s *store) watchLeftBehind(ctx context.Context) {
 	for first := true; ctx.Err() == nil; first = false {
 		for _, left := range s.record.Left() {
 			if err := s.countLeft(ctx, left, first); err != nil && ctx.Err() == nil {
-				s.log.Warn("what waits where nats.url and nats.prefix were before cannot be counted",
+				s.log.Warn("the events that wait where nats.url and nats.prefix were before cannot be counted",
 					zap.String("store", left.Store), zap.String("prefix", left.Prefix), zap.Error(err))
 			}
 		}

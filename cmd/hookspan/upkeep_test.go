@@ -83,7 +83,7 @@ func TestBridgeOutlivesAFullDisk(t *testing.T) {
 
 	filler, err := os.Create(filepath.Join(dir, "filler"))
 	require.NoError(t, err)
-	// Every page is overwritten, also those that the bridge writes meanwhile.
+	// The filler takes the last page too, while the bridge still writes.
 	for offset, size := int64(0), int64(16<<20); size >= 4096; {
 		if err := unix.Fallocate(int(filler.Fd()), 0, offset, size); err != nil {
 			size /= 2

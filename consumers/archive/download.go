@@ -23,7 +23,7 @@ const (
 )
 
 var (
-	errLonger  = errors.New("more came than was said")
+	errLonger  = errors.New("more bytes came than the host had announced")
 	errShorter = errors.New("the answer ended early")
 )
 

@@ -24,7 +24,7 @@ const (
 
 var (
 	errSlow      = errors.New("download took too long")
-	errStalled   = errors.New("nothing came for too long, or next to nothing")
+	errStalled   = errors.New("too few bytes came for too long")
 	errRedirects = errors.New("too many redirects")
 	errLocation  = errors.New("redirect leads nowhere")
 	errResponse  = errors.New("answer is not valid HTTP")

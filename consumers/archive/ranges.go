@@ -13,7 +13,7 @@ import (
 
 var (
 	errChanged = errors.New("the file changed, or cannot be continued")
-	errRange   = errors.New("the answer is another part of the file than was asked for")
+	errRange   = errors.New("the answer is another part of the file than the requested one")
 )
 
 // origin identifies a file at its host. A download can only go on with the rest of the same

@@ -67,7 +67,7 @@ func CheckCommand(command []string) error {
 	}
 	for _, arg := range command {
 		if strings.Contains(arg, "\x00") {
-			return fmt.Errorf("an argument holds a NUL byte, which no argument can")
+			return fmt.Errorf("an argument holds a NUL byte: remove it")
 		}
 	}
 	return nil

@@ -73,7 +73,7 @@ func terminate(ctx context.Context, group int, exited <-chan struct{}, killAfter
 // last line that the command wrote.
 func verdict(e ended, said string) error {
 	if e.state == nil {
-		return fmt.Errorf("the command has ended, and nobody knows how")
+		return fmt.Errorf("the command has ended, and its exit status is unknown")
 	}
 	how := e.state.String() // "exit status 3", "signal: killed"
 	if said != "" {
