@@ -14,26 +14,25 @@ import (
 	"github.com/hookspan/hookspan/internal/printable"
 )
 
-// attempt is one run of the handler on one message. It belongs to one worker.
+// attempt is one run of the handler on one message. One worker owns it.
 type attempt struct {
 	consumer *Consumer
 	records  *attemptrecord.Store
 	msg      jetstream.Msg
-	event    *bridge.Event // nil when the message is none
+	event    *bridge.Event // nil when the message is not an event
 	started  time.Time
-	// seq and delivery say where the message lies and how often it was delivered.
+	// seq is the message's stream sequence, delivery the number of its deliveries.
 	seq, delivery uint64
-	// isAgain: it is a copy for this consumer alone, of which again says more once
-	// what is known of it was loaded.
+	// isAgain is true of a copy for this consumer alone; load then reads again from its header.
 	isAgain bool
 	again   bridge.Again
 
 	key       string
-	past      attemptrecord.Record // what was known before this attempt
+	past      attemptrecord.Record // of the attempts before this one
 	revision  uint64               // of past, where the consumer acts once
-	claimed   time.Time            // At of the last claim that was sent
-	afterDead bool                 // there is, or was, a dead letter of it
-	blind     bool                 // there is a record that could not be read
+	claimed   time.Time            // At of the last record in state Running that was sent
+	afterDead bool                 // the event is, or was, a dead letter
+	blind     bool                 // the record exists and could not be read
 	info      attemptInfo
 	err       error
 	ended     error
@@ -49,7 +48,6 @@ func (c *Consumer) newAttempt(records *attemptrecord.Store, msg jetstream.Msg) *
 	return a
 }
 
-// run calls the handler with a context that ends when it must not go on.
 func (a *attempt) run(work context.Context) {
 	ctx, cancel := context.WithCancelCause(work)
 	defer cancel(nil)
@@ -65,15 +63,14 @@ func (a *attempt) run(work context.Context) {
 	a.err, a.ended = a.consumer.call(ctx, a.event, &a.info)
 	metrics.inFlight.Dec()
 	metrics.seconds.Observe(time.Since(began).Seconds())
-	// No sign of life may follow the verdict.
+	// A sign of life after the verdict would take the event back.
 	cancel(nil)
 	<-released
 }
 
-// holdLease tells the server that the event is being worked on, until ctx ends.
-// When the server could not be told for a whole lease, it ends the attempt: the
-// event may be with another worker by then. A handler that ignores the end of
-// its context is not covered, so its event comes again.
+// holdLease extends the lease on the event until ctx ends. When no extension has succeeded for a
+// whole lease, holdLease ends the attempt, since another worker may have the event by then. A
+// handler that ignores the end of its context goes on, so its event may be handled twice.
 func (a *attempt) holdLease(ctx context.Context, cancel context.CancelCauseFunc) {
 	lease := a.consumer.cfg.Lease
 	tick := time.NewTicker(lease / 3)
@@ -100,7 +97,7 @@ func (a *attempt) holdLease(ctx context.Context, cancel context.CancelCauseFunc)
 	}
 }
 
-// holdClaim writes once in a lease, into the record, that this attempt is running.
+// holdClaim renews the claim in the attempt record once in a lease.
 func (a *attempt) holdClaim(ctx context.Context, now time.Time) error {
 	lease := a.consumer.cfg.Lease
 	if !a.consumer.cfg.Once || now.Sub(a.past.At) < lease {
@@ -113,7 +110,7 @@ func (a *attempt) holdClaim(ctx context.Context, now time.Time) error {
 }
 
 // swap replaces the record that this attempt has written by r. The error wraps
-// [attemptrecord.ErrClaimed] when another worker has written one meanwhile.
+// [attemptrecord.ErrClaimed] when another worker has written a record meanwhile.
 func (a *attempt) swap(ctx context.Context, r attemptrecord.Record) error {
 	claimed := a.claimed
 	if r.State == attemptrecord.Running {
@@ -121,7 +118,7 @@ func (a *attempt) swap(ctx context.Context, r attemptrecord.Record) error {
 	}
 	revision, err := a.records.Swap(ctx, a.key, r, a.revision)
 	if errors.Is(err, attemptrecord.ErrClaimed) {
-		// It may have been this attempt, whose write was not answered.
+		// The newer record may be of an earlier write of this attempt that was not acknowledged.
 		there, latest, unread := a.records.Load(ctx, a.key)
 		if unread == nil && there.State == attemptrecord.Running && there.Seq == a.seq && there.Delivery == a.delivery && there.At.Equal(claimed) {
 			revision, err = a.records.Swap(ctx, a.key, r, latest)
@@ -137,8 +134,8 @@ func (a *attempt) outcome() outcome {
 	return outcome{err: a.err, ended: a.ended, failures: a.info.Number, first: a.info.First}
 }
 
-// finish carries the verdict out and writes the one line about the attempt. Its calls have a
-// time limit of their own, since the work context has ended when the consumer stops.
+// finish carries the verdict out and logs the attempt. Its calls have a time limit of their own,
+// since the work context has ended when the consumer stops.
 func (a *attempt) finish(work context.Context, s Verdict) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(work), a.consumer.settleTimeout())
 	defer cancel()
@@ -173,9 +170,9 @@ func (a *attempt) acknowledge() {
 	}
 }
 
-// done writes the record that the event is done, where there must be one, and then acknowledges
-// the event: an event that is recorded as done is never run again. The event is acknowledged
-// also when the record could not be written, since otherwise it would surely run again.
+// done records that the event is done, where a record is kept, and then acknowledges the event:
+// an event that is recorded as done is never run again. An event whose record could not be
+// written is acknowledged too, since otherwise it would surely run again.
 func (a *attempt) done(ctx context.Context) error {
 	finished := attemptrecord.Record{Event: a.event.ID, State: attemptrecord.Done, AfterDead: a.afterDead}
 	var err error
@@ -198,8 +195,8 @@ func (a *attempt) done(ctx context.Context) error {
 }
 
 // retry records this failed attempt and has the event come again. An attempt that cannot be
-// recorded does not count, and its event could come again without end. So that event waits for
-// as long as an event may wait with its durable.
+// recorded is not counted, so its event could come again without end: that event waits for the
+// longest backoff that is possible with the durable.
 func (a *attempt) retry(ctx context.Context, delay, took time.Duration) error {
 	past := a.past.With(a.event.ID, a.failed(took))
 	past.Seq, past.Delivery = a.seq, a.delivery
@@ -213,19 +210,18 @@ func (a *attempt) retry(ctx context.Context, delay, took time.Duration) error {
 	return a.comeAgain(ctx, delay)
 }
 
-// account says that this delivery ended although no attempt is counted for it.
+// account records that this delivery has ended and that no attempt is counted for it.
 func (a *attempt) account(ctx context.Context) error {
 	past := a.past
 	past.Event, past.State, past.Crashes, past.Seq, past.Delivery = a.event.ID, attemptrecord.Failing, 0, a.seq, a.delivery
 	if a.consumer.cfg.Once && errors.Is(a.ended, ErrStopping) {
-		// It stays claimed, so that the next one knows of this one, and will be
-		// counted as a crash, which it is not.
+		// The event stays claimed, so that the next attempt knows of this one. The next attempt
+		// counts a crash, which this is not.
 		past.State, past.Crashes = attemptrecord.Running, -1
 	}
 	return a.remember(ctx, past)
 }
 
-// remember writes the record and makes it what is known.
 func (a *attempt) remember(ctx context.Context, r attemptrecord.Record) (err error) {
 	switch {
 	case a.blind:

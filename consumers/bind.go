@@ -13,23 +13,21 @@ import (
 	"github.com/hookspan/hookspan/internal/durable"
 )
 
-// binding is what is known of the stream and the durable since this process has
-// reached them first.
+// binding is the state of the stream and the durable since this process reached them first.
 type binding struct {
-	// stream is when the stream was created: one that was made anew counts its
-	// sequences anew.
+	// stream is when the stream was created. A stream that was made anew counts its sequences
+	// from 1.
 	stream time.Time
-	// first is the oldest sequence that this process is answerable for; zero
-	// before the durable was reached.
+	// first is the oldest sequence that this process must still handle; zero before the durable
+	// was reached.
 	first uint64
-	// last is the stream's last sequence when the durable was last looked up. An
-	// event up to it may have failed before although the durable, made anew or
-	// restored, delivers it for the first time.
+	// last is the stream's last sequence when the durable was last looked up. An event up to
+	// last may have failed before although the durable, made anew or restored, delivers it for
+	// the first time.
 	last uint64
 }
 
-// bind returns the durable that is as the configuration says, and what is known of
-// it.
+// bind returns the durable, once it is as the configuration says, and its binding.
 func (c *Consumer) bind(ctx context.Context) (jetstream.Consumer, binding, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -47,8 +45,8 @@ func (c *Consumer) bind(ctx context.Context) (jetstream.Consumer, binding, error
 	return reached, c.bound, nil
 }
 
-// reachDurable creates or changes the durable when it is not what the configuration
-// says, unless somebody else does that.
+// reachDurable creates or changes the durable where it differs from the configuration, unless
+// Config.BindOnly leaves that to somebody else.
 func (c *Consumer) reachDurable(ctx context.Context) (jetstream.Consumer, error) {
 	d := c.cfg.durable()
 	if !c.cfg.BindOnly {
@@ -61,13 +59,13 @@ func (c *Consumer) reachDurable(ctx context.Context) (jetstream.Consumer, error)
 	case err != nil:
 		return nil, err
 	}
-	c.bound.last = math.MaxUint64 // how far the stream goes may not be asked
+	c.bound.last = math.MaxUint64 // such a user may not look the stream up
 	return reached, nil
 }
 
-// keep makes the durable what d says. A durable that somebody removed since it was reached
-// begins where this process is answerable from, or with the first event of a stream that was
-// made anew: events may come again, but none is left out.
+// keep makes the durable what d says. A durable that somebody removed begins again where this
+// process must go on, or with the first event of a stream that was made anew: events may come
+// again, but none is left out.
 func (c *Consumer) keep(ctx context.Context, d durable.Definition) (jetstream.Consumer, error) {
 	stream, err := c.js.Stream(ctx, c.names.EventsStream())
 	if err != nil {

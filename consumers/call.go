@@ -19,8 +19,8 @@ func (c *Consumer) limit(ctx context.Context) (context.Context, context.CancelFu
 	return ctx, func() {}
 }
 
-// call calls the handler, and returns its error and why its context had ended by
-// then, or nil.
+// call calls the handler. It returns the handler's error, and the cause of ctx's end if ctx had
+// ended by then.
 func (c *Consumer) call(ctx context.Context, ev *bridge.Event, info *attemptInfo) (err, ended error) {
 	err = c.recovered(context.WithValue(ctx, attemptKey{}, info), ev)
 	if ctx.Err() != nil {
@@ -32,7 +32,7 @@ func (c *Consumer) call(ctx context.Context, ev *bridge.Event, info *attemptInfo
 	return err, ended
 }
 
-// recovered makes an error of a panic.
+// recovered calls the handler and turns a panic into an error.
 func (c *Consumer) recovered(ctx context.Context, ev *bridge.Event) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -44,11 +44,11 @@ func (c *Consumer) recovered(ctx context.Context, ev *bridge.Event) (err error) 
 	return c.handler.Handle(ctx, ev)
 }
 
-// Tried is what [Try] found.
+// Tried is the result of [Try].
 type Tried struct {
 	Verdict
-	// Err is what the handler returned, or what became of its panic. After a
-	// timeout it wraps [ErrTimeout].
+	// Err is the handler's error, or its panic as an error. After a timeout Err wraps
+	// [ErrTimeout].
 	Err error
 	// Panic is the value that the handler panicked with, or nil.
 	Panic any
@@ -56,13 +56,13 @@ type Tried struct {
 	Note string
 }
 
-// Try makes one attempt on ev as a [Consumer] does, but without a server, and
-// returns what the consumer would do next: it is for tests of handlers, and waits
-// for nothing but the handler. Of cfg the middleware, the timeout, the settings of
-// retries and the logger count, and its name unless a has one. The zero value of a
-// is a first attempt; one that began long ago shows when an event is given up.
+// Try makes one attempt on ev as a [Consumer] does, but without a server, and returns what the
+// consumer would do next. Try is for tests of handlers, and waits for nothing but the handler.
+// Of cfg only the middleware, the timeout, the retries and the logger are used, and the name
+// unless a has one. The zero value of a is a first attempt; set First in the past to see when an
+// event is given up.
 //
-// When ctx ends, the verdict is that of an attempt that ends by its cause, such as
+// When ctx ends, the verdict is that of an attempt that ends by the cause of ctx, such as
 // [ErrStopping].
 func Try(ctx context.Context, handler Handler, ev *bridge.Event, cfg Config, a Attempt) Tried {
 	cfg = cfg.withDefaults()

@@ -12,26 +12,23 @@ import (
 )
 
 const (
-	// maxUnsettled is how many deliveries in a row may end without a verdict
-	// until the event is taken for one that kills whoever handles it. It is
-	// generous: events that are in flight when a process is killed by something
-	// else count too.
+	// maxUnsettled is how many deliveries in a row may end without a verdict until the event
+	// counts as one that kills its handler. The number is generous: events in flight when a
+	// process is killed for another reason count too.
 	maxUnsettled = 10
-	// claimLeases is how many leases an attempt that runs may say nothing before
-	// it counts as dead for another copy of its event.
+	// claimLeases is for how many leases the claim of a running attempt may stay unrenewed
+	// before another copy of the event takes it over.
 	claimLeases = 3
 )
 
-// ready is what [attempt.begin] found.
 type ready int
 
 const (
 	mayRun  ready = iota
-	settled       // there is nothing to run, and it was settled
+	settled       // no attempt is needed, and the delivery has its verdict
 )
 
-// begin finds out what is known of the event and, where the consumer acts once,
-// claims it.
+// begin loads the attempt record and, where the consumer acts once, claims the event.
 func (a *attempt) begin(work context.Context, bound binding) ready {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(work), a.consumer.settleTimeout())
 	defer cancel()
@@ -44,7 +41,7 @@ func (a *attempt) begin(work context.Context, bound binding) ready {
 		err := a.load(ctx)
 		switch {
 		case err != nil && once:
-			// Whether it was handled is not known, so it must wait.
+			// The event may have been handled, so it must wait.
 			return a.putOff(err)
 		case err != nil:
 			a.blind = true
@@ -63,13 +60,12 @@ func (a *attempt) begin(work context.Context, bound binding) ready {
 	return mayRun
 }
 
-// load reads what is remembered of earlier attempts. A record that cannot be read
-// is not written over: handling the event matters more than counting it, but what
-// was counted stays.
+// load reads the attempt record. A record that cannot be read is not overwritten: handling the
+// event matters more than counting its attempts, but the count stays.
 func (a *attempt) load(ctx context.Context) error {
 	again, err := bridge.DecodeAgain(bridge.Header(a.msg.Headers()))
 	if err != nil {
-		a.consumer.log.Warn("why an event comes again cannot be read, and is ignored", logEvent(a.event), slog.Any("error", err))
+		a.consumer.log.Warn("the headers of an event that comes again cannot be read, and are ignored", logEvent(a.event), slog.Any("error", err))
 	}
 	a.again = again
 	if a.past, a.revision, err = a.records.Load(ctx, a.key); err != nil {
@@ -78,9 +74,9 @@ func (a *attempt) load(ctx context.Context) error {
 	a.afterDead = a.past.Event == a.event.ID && (a.past.State == attemptrecord.Dead || a.past.AfterDead)
 	switch {
 	case a.past.State == attemptrecord.Dead && a.afterDead && !a.consumer.cfg.Once:
-		a.past = attemptrecord.Record{AfterDead: true} // it begins anew
+		a.past = attemptrecord.Record{AfterDead: true} // a redriven event begins anew
 	case a.past.Event == "" && again.Attempt > 1:
-		// The record is gone; the copy knows how many attempts there were.
+		// The record has expired; the copy's header holds the number of attempts.
 		a.past = attemptrecord.Record{Event: a.event.ID, Failures: again.Attempt - 1, First: again.First}
 	}
 	return nil
@@ -91,11 +87,11 @@ func (a *attempt) claim(ctx context.Context) ready {
 	past, event := a.past, a.event.ID
 	switch {
 	case past.Event == event && past.State == attemptrecord.Done:
-		a.info.note.set("it was done before")
+		a.info.note.set("the event was done before")
 		a.finishAs(ctx, Verdict{Action: ActionDone})
 		return settled
 	case past.Event != "" && past.Event != event:
-		a.err = fmt.Errorf("event %s says something else of the same status of the prediction, and this consumer acts once", past.Event)
+		a.err = fmt.Errorf("event %s has the same status of the prediction with other contents, and this consumer acts once", past.Event)
 		a.finishAs(ctx, Verdict{Action: ActionDead, Cause: bridge.DeadConflict})
 		return settled
 	case past.State == attemptrecord.Running && !a.mayTakeOver():
@@ -123,9 +119,9 @@ func (a *attempt) claim(ctx context.Context) ready {
 	return mayRun
 }
 
-// mayTakeOver says whether the attempt has ended that is running by its record. The server
-// delivers a message again only when no worker has given a sign of life for a lease. Of an
-// attempt on another copy of the event only its silence tells.
+// mayTakeOver reports whether the attempt that the record calls running has ended. The server
+// delivers a message again only when no worker has extended the lease. An attempt on another
+// copy of the event has ended when its claim was not renewed for long enough.
 func (a *attempt) mayTakeOver() bool {
 	if a.past.Seq == a.seq && a.delivery > a.past.Delivery {
 		return true
@@ -133,10 +129,10 @@ func (a *attempt) mayTakeOver() bool {
 	return time.Since(a.past.At) > claimLeases*a.consumer.cfg.Lease
 }
 
-// errOtherCopy: another worker handles the event right now, from another message.
+// errOtherCopy says that another worker handles another copy of the event now.
 var errOtherCopy = errors.New("another copy of the event is being handled")
 
-// putOff has the event come again after a lease, without an attempt.
+// putOff has the event come again after a lease, and counts no attempt.
 func (a *attempt) putOff(why error) ready {
 	if errors.Is(why, attemptrecord.ErrClaimed) || errors.Is(why, errOtherCopy) {
 		a.consumer.log.Debug("an event is put off", logEvent(a.event), slog.Any("error", why))
@@ -149,14 +145,14 @@ func (a *attempt) putOff(why error) ready {
 	return settled
 }
 
-// poison makes a dead letter of an event without trying it once more.
+// poison makes a dead letter of an event that has killed its handlers.
 func (a *attempt) poison(ctx context.Context, times int) ready {
-	a.err = fmt.Errorf("delivered %d times without a verdict: whoever handles it does not live to give one", times)
+	a.err = fmt.Errorf("delivered %d times without a verdict: the process that handles it dies before it gives one", times)
 	a.finishAs(ctx, Verdict{Action: ActionDead, Cause: bridge.DeadPoison})
 	return settled
 }
 
-// number says which attempt this is.
+// number fills in which attempt this is.
 func (a *attempt) number() {
 	a.info.Number = a.past.Failures + 1
 	a.info.First, a.info.FirstFailed = a.past.First, a.past.FirstFailed()

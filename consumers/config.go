@@ -35,10 +35,9 @@ type Config struct {
 	Middleware []Middleware
 	// Timeout bounds one attempt; zero is no bound.
 	Timeout time.Duration
-	// Lease is how long the server waits for a sign of life of a worker before the server
-	// gives the event to another one, default 30 s, at least 1 s. While the handler runs, the
-	// consumer sends a sign of life every third of the lease, so a handler may take longer
-	// than that.
+	// Lease is how long the server waits for a sign of life of a worker before the server gives
+	// the event to another one, default 30 s, at least 1 s. While the handler runs, the consumer
+	// sends a sign of life every third of the lease, so a handler may take longer than that.
 	Lease time.Duration
 	// Grace is how long handlers may go on when the consumer stops, default 20 s.
 	Grace time.Duration
@@ -86,7 +85,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// durable is the durable that the consumer reads.
+// durable defines the durable that the consumer reads.
 func (c Config) durable() durable.Definition {
 	return durable.Definition{Name: c.Name, Filter: c.Filter, Start: durable.StartPoint(c.Start), Lease: c.Lease, Prefix: c.Prefix}
 }

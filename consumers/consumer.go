@@ -46,14 +46,14 @@ type Handler interface {
 	Handle(ctx context.Context, ev *bridge.Event) error
 }
 
-// HandlerFunc makes a Handler of a function.
+// HandlerFunc is a function that is a [Handler].
 type HandlerFunc func(ctx context.Context, ev *bridge.Event) error
 
 // Handle calls f.
 func (f HandlerFunc) Handle(ctx context.Context, ev *bridge.Event) error { return f(ctx, ev) }
 
-// Consumer calls a handler for each event of one durable. Several processes may
-// run consumers of one name: they share its events.
+// Consumer calls a handler for each event of one durable. Several processes may run consumers of
+// one name: they share its events.
 type Consumer struct {
 	js      *redial.JetStream
 	handler Handler
@@ -61,21 +61,21 @@ type Consumer struct {
 	rate    *rate.Limiter // nil: no limit
 	cfg     Config
 	names   bridge.Names
-	rest    bool             // the subjects let more through than the filter
-	room    *waitbudget.Room // for longer waits
-	short   time.Duration    // the longest wait with the durable
-	waits   waits            // with the durable
+	rest    bool             // the filter says more than subjects can: events are matched here too
+	room    *waitbudget.Room // for events that wait in the stream for waiting events
+	short   time.Duration    // the longest wait with the durable, ShortRetryDelay except in tests
+	waits   waits            // of events with the durable
 	log     *slog.Logger
 	reports *reporter
 	metrics *metrics
 
-	// mu guards bound, which is set when the durable was reached.
+	// mu guards bound, which is set once the durable was reached.
 	mu    sync.Mutex
 	bound binding
 }
 
-// New checks cfg and returns a consumer that does nothing yet. The error names
-// the field that cannot be used.
+// New checks cfg and returns a consumer that has not called the server yet. The error names the
+// field that cannot be used.
 func New(js jetstream.JetStream, handler Handler, cfg Config) (*Consumer, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -105,9 +105,8 @@ func New(js jetstream.JetStream, handler Handler, cfg Config) (*Consumer, error)
 // abortTimeout is how long a handler may take to notice that its context ended.
 const abortTimeout = 5 * time.Second
 
-// ErrStillRunning is wrapped by what [Consumer.Run] returns when handlers did
-// not return although their context had ended. Their events come again once
-// their leases have run out.
+// ErrStillRunning is wrapped by the error of [Consumer.Run] when handlers did not return
+// although their context had ended. Their events come again once their leases have run out.
 var ErrStillRunning = errors.New("handlers are still running")
 
 // Run handles events until ctx ends. Then Run fetches no more events, lets the handlers finish
@@ -169,8 +168,8 @@ func (c *Consumer) Run(ctx context.Context) error {
 	return nil
 }
 
-// flush makes sure that the last acknowledgements left before whoever owns the
-// connection closes it.
+// flush waits until the server has the last acknowledgements, since the owner of the connection
+// may close it next.
 func (c *Consumer) flush() {
 	if err := c.js.Conn().FlushTimeout(c.settleTimeout()); err != nil {
 		c.log.Warn("the last acknowledgements may be lost; their events come again", slog.Any("error", err))

@@ -53,8 +53,7 @@ func (b *bench) publish(ids ...string) {
 	}
 }
 
-// run runs a consumer that begins with everything; stop ends it and returns what
-// Run returned.
+// run runs a consumer that begins with everything; stop ends it and returns what Run returned.
 func (b *bench) run(h HandlerFunc, cfg Config) (stop func() error) {
 	b.t.Helper()
 	return b.runTuned(h, cfg, func(*Consumer) {})
@@ -105,7 +104,7 @@ func next[T any](t *testing.T, from <-chan T) T {
 }
 
 // letters reads n dead letters of a consumer.
-func (b *bench) letters(consumer string, n int) []jetstream.Msg {
+func (b *bench) deadLetters(consumer string, n int) []jetstream.Msg {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -189,8 +188,7 @@ func TestFailureComesAgainAndIsCounted(t *testing.T) {
 	b.eventually(func() bool { return b.record("team", id).Failures == 0 }, "a finished event is forgotten")
 }
 
-// eventually asks again until it is so; nothing announces what the server does
-// by itself.
+// eventually asks again until it is so; nothing announces what the server does by itself.
 func (b *bench) eventually(so func() bool, what string) {
 	b.t.Helper()
 	require.Eventually(b.t, so, patience, 5*time.Millisecond, what)
@@ -225,7 +223,7 @@ func TestPermanentIsADeadLetter(t *testing.T) {
 	require.Equal(t, "+TERM permanent", next(t, wire))
 
 	e := natstest.Event("pred_1")
-	m := b.letters("team", 1)[0]
+	m := b.deadLetters("team", 1)[0]
 	require.Equal(t, "hookspan.dead.team.get3w.prediction.completed.get3w.flux-dev", m.Subject())
 	require.Equal(t, e.Body, m.Data())
 	h := bridge.Header(m.Headers())
@@ -265,9 +263,9 @@ func TestDeadLetterIsNoPartOfABatch(t *testing.T) {
 	wire := b.verdicts("team")
 	b.run(func(context.Context, *bridge.Event) error { return Permanent(errors.New("no")) }, Config{})
 	require.Equal(t, "+TERM permanent", next(t, wire))
-	letter := b.letters("team", 1)[0]
-	require.Equal(t, e.Body, letter.Data())
-	for key := range letter.Headers() {
+	dead := b.deadLetters("team", 1)[0]
+	require.Equal(t, e.Body, dead.Data())
+	for key := range dead.Headers() {
 		require.NotContains(t, key, "Nats-Batch")
 	}
 }
@@ -280,7 +278,7 @@ func TestGivingUp(t *testing.T) {
 		Config{Retry: Retry{First: time.Millisecond, Max: time.Millisecond, GiveUpAfter: time.Nanosecond}})
 	b.publish("pred_1")
 	require.Equal(t, "+TERM exhausted", next(t, wire))
-	require.Equal(t, "exhausted", b.letters("team", 1)[0].Headers().Get("hookspan-dead-cause"))
+	require.Equal(t, "exhausted", b.deadLetters("team", 1)[0].Headers().Get("hookspan-dead-cause"))
 }
 
 func TestGivingUpTellsEveryAttempt(t *testing.T) {
@@ -300,7 +298,7 @@ func TestGivingUpTellsEveryAttempt(t *testing.T) {
 		require.Contains(t, next(t, wire), "-NAK")
 	}
 	require.Equal(t, "+TERM permanent", next(t, wire))
-	h := bridge.Header(b.letters("team", 1)[0].Headers())
+	h := bridge.Header(b.deadLetters("team", 1)[0].Headers())
 	require.Equal(t, "20", h.Get("hookspan-dead-attempts"))
 	text, err := h.Value("hookspan-dead-history")
 	require.NoError(t, err)
@@ -325,7 +323,7 @@ func TestUndecodableIsADeadLetter(t *testing.T) {
 	for range 2 {
 		require.Equal(t, "+TERM undecodable", next(t, wire))
 	}
-	for i, m := range b.letters("team", 2) {
+	for i, m := range b.deadLetters("team", 2) {
 		require.Equal(t, []string{"one", "two"}[i], string(m.Data()))
 		require.Contains(t, m.Headers().Get("hookspan-dead-error"), "ce-id")
 	}
@@ -371,8 +369,8 @@ func TestWithoutDeadLetterTheEventStays(t *testing.T) {
 	require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_DEAD"))
 }
 
-// That the stream knows the id of a dead letter does not prove that the letter is
-// there: somebody else may have used the id, or removed the letter.
+// The stream may know the id of a dead letter that it does not have: another program may have
+// used the id, or removed the dead letter.
 func TestDeadLetterIsThereWhateverTheStreamSays(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -396,7 +394,7 @@ func TestDeadLetterIsThereWhateverTheStreamSays(t *testing.T) {
 			b.run(func(context.Context, *bridge.Event) error { return Permanent(errors.New("no")) }, Config{})
 			b.publish("pred_1")
 			require.Equal(t, "+TERM permanent", next(t, wire))
-			require.Equal(t, natstest.Event("pred_1").Body, b.letters("team", 1)[0].Data())
+			require.Equal(t, natstest.Event("pred_1").Body, b.deadLetters("team", 1)[0].Data())
 		})
 	}
 }

@@ -20,8 +20,8 @@ import (
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
-// What is wrong with a durable that an external server cannot read is said, with what
-// to do, and tried again until somebody has done that.
+// A durable that an external server cannot read is reported with the remedy, and tried again
+// until a person has repaired it.
 func TestDurableThatItsServerCannotRead(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())

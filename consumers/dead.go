@@ -15,19 +15,19 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// makeDeadLetter makes a dead letter of the event and ends its delivery, in this order: a
-// crash in between makes the same dead letter again, which the stream knows by its id. An
-// event without its dead letter is not ended but comes again.
+// makeDeadLetter publishes a dead letter and then ends the delivery. After a crash in between
+// the same dead letter is published again, and the stream knows it by its id. An event whose
+// dead letter cannot be published comes again.
 func (a *attempt) makeDeadLetter(ctx context.Context, cause bridge.DeadCause, took time.Duration) error {
 	past := a.past
 	if a.event != nil && cause != bridge.DeadConflict {
 		past = past.With(a.event.ID, a.failed(took))
 	}
-	if cause == bridge.DeadConflict { // what is remembered is of the other event
+	if cause == bridge.DeadConflict { // the record is of the other event
 		past = attemptrecord.Record{Attempts: []bridge.FailedAttempt{a.failed(took)}}
 	}
 	if err := a.consumer.publishDead(ctx, a.deadLetter(cause, past)); err != nil {
-		if a.event == nil || cause == bridge.DeadConflict || cause == bridge.DeadPoison { // nothing was tried
+		if a.event == nil || cause == bridge.DeadConflict || cause == bridge.DeadPoison { // no attempt was made
 			return errors.Join(err, a.msg.NakWithDelay(a.consumer.cfg.Retry.longest()))
 		}
 		return errors.Join(err, a.retry(ctx, a.consumer.cfg.Retry.longest(), took))
@@ -39,15 +39,16 @@ func (a *attempt) makeDeadLetter(ctx context.Context, cause bridge.DeadCause, to
 	if a.event == nil || cause == bridge.DeadConflict {
 		return nil
 	}
-	// What was tried is in the dead letter.
+	// The dead letter has the history of attempts.
 	failures := past.Failures
 	err := a.remember(ctx, attemptrecord.Record{Event: a.event.ID, State: attemptrecord.Dead})
 	a.past.Failures = failures
 	return err
 }
 
-// publishDead returns when the dead letter is in its stream. A duplicate is looked at, unless
-// the consumer only binds: then the consumer may not look, and may make a dead letter twice.
+// publishDead returns once the dead letter is in its stream. It compares a duplicate with the
+// stored message, unless the consumer only binds: then it may not read the stream, and may
+// publish a dead letter twice.
 func (c *Consumer) publishDead(ctx context.Context, dead *nats.Msg) error {
 	check := streamread.Check{
 		Publish: func(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) { return c.js.PublishMsg(ctx, m) },
@@ -72,7 +73,6 @@ func (c *Consumer) publishDead(ctx context.Context, dead *nats.Msg) error {
 	return nil
 }
 
-// deadLetter is the event with why it died.
 func (a *attempt) deadLetter(cause bridge.DeadCause, past attemptrecord.Record) *nats.Msg {
 	d := bridge.DeadLetter{
 		Consumer: a.consumer.cfg.Name, Cause: cause, Fault: cause.Fault(), Attempts: past.Failures, History: past.Attempts,

@@ -102,8 +102,7 @@ func TestStartOfTheZeroValue(t *testing.T) {
 	require.Empty(t, got)
 }
 
-// Whoever removes a durable under a running consumer does not make it lose
-// events.
+// A durable that is removed under a running consumer loses no events.
 func TestDurableRemovedUnderUs(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -194,7 +193,7 @@ func TestClosedConnectionEndsRun(t *testing.T) {
 	require.ErrorIs(t, next(t, done), nats.ErrConnectionClosed)
 }
 
-// A durable that cannot be used is said so, and waited for: somebody may remove it.
+// A durable that cannot be used is reported and waited for: somebody may remove it.
 func TestDurableThatCannotBeUsedIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -229,7 +228,7 @@ func TestDurableThatCannotBeUsedIsWaitedFor(t *testing.T) {
 	run("push")
 }
 
-// What somebody has set must not keep events, or parts of them, from the handler.
+// Foreign settings of a durable must not keep events, or parts of them, from the handler.
 func TestHarmfulSettingsAreTakenBack(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -13,13 +13,11 @@ import (
 	"github.com/hookspan/hookspan/internal/backoff"
 )
 
-// bindTimeout bounds one try to reach the durable.
 const bindTimeout = 10 * time.Second
 
-// bindRetry spaces the tries to reach the durable again.
 var bindRetry = Retry{First: 250 * time.Millisecond, Max: 10 * time.Second}
 
-// delivery is one message, and what is known of where it came from.
+// delivery is one message with the durable's state and the attempt records that belong to it.
 type delivery struct {
 	msg     jetstream.Msg
 	bound   binding
@@ -27,21 +25,19 @@ type delivery struct {
 }
 
 // fetcher brings events to the workers of a consumer. The fetcher never asks for more events
-// than there are workers that wait: an event that waited here for a busy worker would do so with
-// its lease running.
+// than workers wait: the lease of an event would run while the event waits for a busy worker.
 type fetcher struct {
 	*Consumer
 
 	idle   chan struct{} // one for each worker that begins to wait
 	events chan delivery // to workers that wait; closed when there will be no more
-	free   int           // how many wait, as far as they were counted
+	free   int           // waiting workers that were counted
 }
 
 func (c *Consumer) newFetcher() *fetcher {
 	return &fetcher{Consumer: c, idle: make(chan struct{}, c.cfg.Concurrency), events: make(chan delivery)}
 }
 
-// run fetches until ctx ends.
 func (f *fetcher) run(ctx context.Context) {
 	defer close(f.events)
 	for failures := 0; ctx.Err() == nil; {
@@ -58,8 +54,8 @@ func (f *fetcher) run(ctx context.Context) {
 	}
 }
 
-// fetch binds to the durable and hands on what it delivers until ctx ends or it
-// cannot go on. It sets failures to zero once the durable is reached.
+// fetch binds to the durable and hands its events to workers, until ctx ends or an error demands
+// a new binding. It sets failures to zero once the durable is reached.
 func (f *fetcher) fetch(ctx context.Context, failures *int) error {
 	d, p, err := f.reach(ctx)
 	if err != nil {
@@ -71,7 +67,7 @@ func (f *fetcher) fetch(ctx context.Context, failures *int) error {
 		if err := p.ask(f.free); err != nil {
 			return err
 		}
-		for asked := f.free; asked > 0; asked-- {
+		for left := f.free; left > 0; left-- {
 			msg, err := p.next(ctx)
 			if errors.Is(err, errOver) {
 				break
@@ -80,7 +76,7 @@ func (f *fetcher) fetch(ctx context.Context, failures *int) error {
 				return err
 			}
 			if p.setBack(msg) {
-				// Others may have written of events that were never delivered to us.
+				// Other processes may have recorded attempts on events that never came here.
 				d.bound.last = math.MaxUint64
 				d.records.Unlearn()
 				f.handOn(d, msg)
@@ -92,14 +88,13 @@ func (f *fetcher) fetch(ctx context.Context, failures *int) error {
 	return nil
 }
 
-// end gives back what came too late to be handed on.
+// end gives back the events that came too late to be handed to a worker.
 func (f *fetcher) end(p *pull) {
 	for _, msg := range p.close() {
 		f.giveBack(msg)
 	}
 }
 
-// reach binds to the durable and opens what is needed of it.
 func (f *fetcher) reach(ctx context.Context) (delivery, *pull, error) {
 	ctx, cancel := context.WithTimeout(ctx, bindTimeout)
 	defer cancel()
@@ -111,7 +106,7 @@ func (f *fetcher) reach(ctx context.Context) (delivery, *pull, error) {
 	if err != nil {
 		return delivery{}, nil, err
 	}
-	if !f.cfg.Once { // that looks up everything
+	if !f.cfg.Once { // a consumer that acts once looks up every record anyway
 		if err := records.Learn(ctx); err != nil {
 			return delivery{}, nil, err
 		}
@@ -120,8 +115,8 @@ func (f *fetcher) reach(ctx context.Context) (delivery, *pull, error) {
 	return delivery{bound: bound, records: records}, p, err
 }
 
-// awaitWorkers returns when a worker waits, and counts all that do. It is false when
-// ctx has ended.
+// awaitWorkers returns once a worker waits, and counts all that do. It returns false when ctx
+// has ended.
 func (f *fetcher) awaitWorkers(ctx context.Context) bool {
 	if f.free == 0 {
 		select {
@@ -145,8 +140,8 @@ func (f *fetcher) countWorkers() {
 	}
 }
 
-// handOn gives the message to a worker that waits. When the server still answers a request that
-// was taken for lost, no worker waits, and the message goes back.
+// handOn gives the message to a worker that waits. When the server answers a request that
+// counted as lost, no worker waits, and the message goes back.
 func (f *fetcher) handOn(d delivery, msg jetstream.Msg) {
 	if f.free == 0 {
 		f.countWorkers()

@@ -48,7 +48,7 @@ func TestMoreWorkersThanTheServerTakesRequests(t *testing.T) {
 	require.Empty(t, b.logs.FilterMessage("cannot fetch events, trying again").All())
 }
 
-// What was asked for and comes while the consumer stops is given back.
+// Requested events that come while the consumer stops are given back.
 func TestStopGivesBackWhatWasNotHandedOn(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -82,8 +82,8 @@ func TestEventWithoutAWorkerIsGivenBack(t *testing.T) {
 	require.Equal(t, "-NAK", next(t, wire))
 }
 
-// A server that was reached anew may know nothing of the request: the durable is
-// looked up, and nobody waits until the silence is noticed.
+// A server that was reached anew may not have the request: the durable is looked up at once, not
+// after the heartbeats are missed.
 func TestNewConnectionMeansNewRequest(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -114,8 +114,8 @@ func TestNewConnectionUnderAConsumer(t *testing.T) {
 	require.Equal(t, "after", next(t, got))
 }
 
-// What never failed is not looked up, also what was stored before the consumer was
-// there.
+// Records of events that never failed are not looked up, also of events that are older than the
+// consumer.
 func TestHealthyEventsAreNotLookedUp(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

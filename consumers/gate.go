@@ -28,7 +28,7 @@ type Blocker interface {
 // Middleware wraps a handler, to do something around every attempt.
 type Middleware func(next Handler) Handler
 
-// wrap makes the first of list the outermost.
+// wrap applies the middleware; the first of list becomes the outermost.
 func wrap(h Handler, list []Middleware) Handler {
 	for _, around := range slices.Backward(list) {
 		h = around(h)

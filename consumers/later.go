@@ -14,9 +14,9 @@ import (
 	"github.com/hookspan/hookspan/internal/durable"
 )
 
-// places is how many events of this process wait with the durable at most. The server
-// delivers no fresh event while durable.MaxAckPending of them wait there (nats-server 2.15.2), so
-// ten processes can fill their places.
+// places is how many events of this process may wait with the durable. The server delivers no
+// fresh event while durable.MaxAckPending of them wait there (nats-server 2.15.2), so ten
+// processes can fill their places.
 const places = durable.MaxAckPending / 10
 
 // waits counts the events of one process that wait with the durable. It is safe for
@@ -26,7 +26,7 @@ type waits struct {
 	count atomic.Int64
 }
 
-// take takes a place for as long as the delay; it is false when there is none.
+// take takes a place for as long as the delay. It returns false when none is free.
 func (w *waits) take(delay time.Duration) bool {
 	if w.count.Add(1) > w.most {
 		w.count.Add(-1)
@@ -36,10 +36,10 @@ func (w *waits) take(delay time.Duration) bool {
 	return true
 }
 
-// comeAgain has the event come again after the delay, and ends this delivery. A short
-// wait is with the durable as long as there is a place, any other one in a stream of its
-// own, from where the event comes back for this consumer alone. Where it cannot wait
-// there it comes again earlier than it should.
+// comeAgain ends this delivery and has the event come again after the delay. An event waits with
+// the durable when the wait is short and a place is free, otherwise in the stream of waiting
+// events, from where a copy comes back for this consumer alone. An event that cannot wait there
+// comes again earlier than it should.
 func (a *attempt) comeAgain(ctx context.Context, delay time.Duration) error {
 	if delay <= a.consumer.short && a.consumer.waits.take(delay) {
 		return a.msg.NakWithDelay(delay)
@@ -48,14 +48,14 @@ func (a *attempt) comeAgain(ctx context.Context, delay time.Duration) error {
 		a.consumer.log.Warn("an event cannot wait for as long as it should, it comes again earlier", logEvent(a.event), slog.Any("error", err))
 		return a.msg.NakWithDelay(a.consumer.cfg.Retry.longest())
 	}
-	// If this is lost the event comes twice: now, and when its time has come.
+	// Without the server's answer the event could come twice: now, and when its time has come.
 	return a.msg.DoubleAck(ctx)
 }
 
-// schedule returns when the event is kept until the delay is over. It has no message
-// id: another one under the same subject takes its place.
+// schedule returns once the copy is stored that comes after the delay. The copy has no message
+// id: a later copy under the same subject replaces it.
 func (a *attempt) schedule(ctx context.Context, delay time.Duration) error {
-	if !a.consumer.cfg.BindOnly { // it may not look
+	if !a.consumer.cfg.BindOnly { // such a user may not look the stream up
 		if err := a.consumer.room.Take(ctx, len(a.msg.Data())); err != nil {
 			return err
 		}

@@ -16,8 +16,8 @@ import (
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
-// A handler may take longer than the lease: it is renewed, and nobody else gets
-// the event.
+// A handler may take longer than the lease: the lease is extended, and no other worker gets the
+// event.
 func TestLeaseIsRenewed(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -99,8 +99,8 @@ func TestStopLetsHandlersFinish(t *testing.T) {
 	require.EqualValues(t, 1, b.info("team").NumPending, "no more is fetched")
 }
 
-// What is given back when a consumer stops comes again at once, and was no
-// attempt: three deploys are not three failures.
+// Events that are given back when a consumer stops come again at once, and no attempt was
+// counted: three deploys are not three failures.
 func TestStopGivesBackWhatIsNotFinished(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -256,8 +256,8 @@ func TestNewRefuses(t *testing.T) {
 	require.Error(t, err)
 }
 
-// What another process has written of an event counts also when the durable, set back
-// in its place, delivers the event as if for the first time.
+// Records of another process count also when the durable, set back, delivers the event as if for
+// the first time.
 func TestRecordOfAnotherProcessAfterADurableIsSetBack(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -10,13 +10,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// message makes a [jetstream.Msg] of what a subscription brought: package jetstream
-// makes one of its own messages alone. The server takes its verdict from any connection,
-// so one that was closed meanwhile costs no further delivery.
+// message is a [jetstream.Msg] made of a message of a subscription: package jetstream makes one
+// only of its own messages. The server takes a verdict from any connection, so a verdict goes
+// over the current one when the connection that brought the message is closed.
 type message struct {
 	*nats.Msg
 
-	conn func() *nats.Conn // of now
+	conn func() *nats.Conn // returns the current connection
 }
 
 var _ jetstream.Msg = message{}
@@ -60,8 +60,8 @@ func (m message) DoubleAck(ctx context.Context) error {
 	return err
 }
 
-// orElse says the verdict on the connection of now when the one that brought the message
-// is closed.
+// orElse sends the verdict over the current connection when err says that the message's own is
+// closed.
 func (m message) orElse(err error, verdict string) error {
 	if errors.Is(err, nats.ErrConnectionClosed) {
 		return m.conn().Publish(m.Msg.Reply, []byte(verdict))

@@ -6,7 +6,6 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// metrics are those of one consumer in this process.
 type metrics struct {
 	attempts    *prometheus.CounterVec
 	deadLetters *prometheus.CounterVec
@@ -40,7 +39,7 @@ func newMetrics(consumer string, waits *waits) *metrics {
 			Help: "Events that this process lets wait with the durable for their next attempt.",
 		}, func() float64 { return float64(waits.count.Load()) }),
 	}
-	// What has not happened yet is zero, and not absent.
+	// Every series exists from the start, with the value zero.
 	for a := ActionDone; a <= ActionLeave; a++ {
 		m.attempts.WithLabelValues(a.String())
 	}

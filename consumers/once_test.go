@@ -75,7 +75,7 @@ func TestOnceCountsFailuresAndFinishes(t *testing.T) {
 	require.Equal(t, seen[1].First.UnixMilli(), seen[2].First.UnixMilli())
 }
 
-// What the bridge says itself of a prediction is no second opinion on its status.
+// Events that the bridge itself makes of a prediction do not conflict with its status.
 func TestOnceTakesArchivedEventsOneByOne(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -94,8 +94,7 @@ func TestOnceTakesArchivedEventsOneByOne(t *testing.T) {
 	}
 }
 
-// What another event says of the same status is not acted on a second time,
-// whatever became of the first one.
+// A second event about the same status is not handled, in every state of the first one.
 func TestOnceMakesAConflictADeadLetter(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -112,17 +111,16 @@ func TestOnceMakesAConflictADeadLetter(t *testing.T) {
 	_, err := b.Publish(context.Background(), other)
 	require.NoError(t, err)
 	require.Equal(t, "+TERM conflict", next(t, wire))
-	letter, err := bridge.DecodeDeadLetter(bridge.Header(b.letters("team", 1)[0].Headers()))
+	dead, err := bridge.DecodeDeadLetter(bridge.Header(b.deadLetters("team", 1)[0].Headers()))
 	require.NoError(t, err)
-	require.Equal(t, bridge.DeadConflict, letter.Cause)
-	require.Contains(t, letter.Error, natstest.Event("pred_1").ID)
+	require.Equal(t, bridge.DeadConflict, dead.Cause)
+	require.Contains(t, dead.Error, natstest.Event("pred_1").ID)
 	require.EqualValues(t, 1, calls.Load())
 	r, _ := b.onceRecord("team", other)
 	require.Equal(t, natstest.Event("pred_1").ID, r.Event, "what was done is still known")
 }
 
-// An event that comes again after it became a dead letter has its attempts and its time
-// anew, whatever its consumer remembers of the earlier ones.
+// A redriven event has its attempts and its time anew, with any earlier record.
 func TestRedrivenEventBeginsAnew(t *testing.T) {
 	t.Parallel()
 	for _, once := range []bool{false, true} {
@@ -306,9 +304,9 @@ func TestPoisonIsADeadLetter(t *testing.T) {
 		return nil
 	}, Config{})
 	require.Equal(t, "+TERM poison", next(t, wire))
-	letter, err := bridge.DecodeDeadLetter(bridge.Header(b.letters("team", 1)[0].Headers()))
+	dead, err := bridge.DecodeDeadLetter(bridge.Header(b.deadLetters("team", 1)[0].Headers()))
 	require.NoError(t, err)
-	require.Equal(t, bridge.FaultPoison, letter.Fault)
+	require.Equal(t, bridge.FaultPoison, dead.Fault)
 }
 
 func TestAlmostPoisonIsARepeat(t *testing.T) {

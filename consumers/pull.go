@@ -13,35 +13,33 @@ import (
 )
 
 const (
-	// pullExpiry is how long one request for events waits at the server, and
-	// pullHeartbeat how often the server says meanwhile that it still does. Twice
-	// that is how long a vanished durable goes unnoticed.
+	// pullExpiry is how long one request for events waits at the server, pullHeartbeat how often
+	// the server then says that the request still waits. A durable that vanished is noticed
+	// after twice that.
 	pullExpiry    = 30 * time.Second
 	pullHeartbeat = 3 * time.Second
-	// closeTimeout is how long a server that is away may keep us from ending.
+	// closeTimeout bounds the wait for a server that is away when a pull is closed.
 	closeTimeout = 2 * time.Second
 )
 
-// pull asks a durable for events, for one goroutine. The iterators of package
-// jetstream ask for the same number each time, and now and then, when they are used
-// fast, not at all (nats.go 1.55.0): this one asks for as many as are wanted. The
-// protocol is that of ADR-13 of NATS.
+// pull asks a durable for events, for one goroutine. The iterators of package jetstream ask for
+// the same number each time, and when used fast sometimes not at all (nats.go 1.55.0); a pull
+// asks for exactly as many as are wanted. The protocol is ADR-13 of NATS.
 type pull struct {
 	nc      *nats.Conn
-	conn    func() *nats.Conn // of now: nc may be closed for good
+	conn    func() *nats.Conn // returns the current connection: nc may be closed for good
 	subject string            // of requests
 	sub     *nats.Subscription
 	in      chan *nats.Msg
-	closed  chan struct{} // once nothing more can come in
-	// connected hears when the connection was made anew.
+	closed  chan struct{} // closed once nothing more can come in
+	// connected delivers when nc has reconnected.
 	connected chan nats.Status
 	silence   *time.Timer
-	// delivered is the number of the newest delivery of the durable that is known.
+	// delivered is the durable's consumer sequence of the newest delivery that is known.
 	delivered uint64
 }
 
-// openPull returns one that is closed when it is not needed any more. At most most
-// events are asked for at once.
+// openPull returns a pull for at most so many events at once. The caller closes it.
 func openPull(js jetstream.JetStream, durable *jetstream.ConsumerInfo, most int) (*pull, error) {
 	prefix := jetstream.DefaultAPIPrefix
 	switch opts := js.Options(); {
@@ -52,7 +50,7 @@ func openPull(js jetstream.JetStream, durable *jetstream.ConsumerInfo, most int)
 	}
 	p := &pull{
 		nc: js.Conn(), conn: js.Conn, subject: prefix + "CONSUMER.MSG.NEXT." + durable.Stream + "." + durable.Name,
-		// A request that was taken for lost may still be answered, beside the next.
+		// The server may still answer a request that counted as lost, beside the next one.
 		in: make(chan *nats.Msg, 2*most+16), closed: make(chan struct{}), silence: time.NewTimer(2 * pullHeartbeat),
 		delivered: durable.Delivered.Consumer,
 	}
@@ -65,7 +63,6 @@ func openPull(js jetstream.JetStream, durable *jetstream.ConsumerInfo, most int)
 	return p, nil
 }
 
-// ask asks for so many events.
 func (p *pull) ask(batch int) error {
 	request, err := json.Marshal(struct {
 		Batch     int           `json:"batch"`
@@ -83,15 +80,15 @@ func (p *pull) ask(batch int) error {
 }
 
 var (
-	// errOver: the request has expired.
+	// errOver says that the request has expired.
 	errOver = errors.New("the request is over")
-	// errMoved: the server that knew of the request is not the one that serves the
-	// durable now. What it knew of the durable may be lost too.
+	// errMoved says that another server serves the durable now than the one that had the
+	// request. The state of the durable may be lost too.
 	errMoved = errors.New("the durable has moved")
 )
 
-// next returns the next event. After any error but [errOver] the durable must be
-// looked up again.
+// next returns the next event. After any error but [errOver] the durable must be looked up
+// again.
 func (p *pull) next(ctx context.Context) (jetstream.Msg, error) {
 	for {
 		select {
@@ -105,7 +102,7 @@ func (p *pull) next(ctx context.Context) (jetstream.Msg, error) {
 			return nil, nats.ErrNoHeartbeat
 		case m := <-p.in:
 			p.silence.Reset(2 * pullHeartbeat)
-			if m.Reply != "" { // where to acknowledge it
+			if m.Reply != "" { // an event; Reply takes its verdict
 				return message{m, p.conn}, nil
 			}
 			if err := p.status(m); err != nil {
@@ -115,8 +112,8 @@ func (p *pull) next(ctx context.Context) (jetstream.Msg, error) {
 	}
 }
 
-// setBack reports whether the durable counts its deliveries anew since the one before:
-// somebody has set it back, or it was restored.
+// setBack reports whether the durable counts its deliveries anew since the last one, because
+// somebody has set it back or it was restored.
 func (p *pull) setBack(msg jetstream.Msg) bool {
 	meta, err := msg.Metadata()
 	if err != nil {
@@ -127,11 +124,11 @@ func (p *pull) setBack(msg jetstream.Msg) bool {
 	return p.delivered <= before
 }
 
-// status is what the server says of the request; nil while it goes on.
+// status reads a message about the request. It returns nil while the request goes on.
 func (p *pull) status(m *nats.Msg) error {
 	code, text := m.Header.Get("Status"), m.Header.Get("Description")
 	switch {
-	case code == "100": // it is still there
+	case code == "100": // heartbeat
 		return nil
 	case code == "408":
 		return errOver

@@ -152,8 +152,7 @@ func (r *readBench) count() {
 	}
 }
 
-// consume reads by package consumers. Log lines are encoded, as `serve` does, and
-// dropped.
+// consume reads by package consumers. Log lines are encoded, as `serve` does, and dropped.
 func (r *readBench) consume(ctx context.Context, once bool) error {
 	handler := consumers.HandlerFunc(func(context.Context, *bridge.Event) error { r.count(); return nil })
 	core := zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.Lock(zapcore.AddSync(io.Discard)), zap.InfoLevel)

@@ -18,11 +18,11 @@ import (
 )
 
 const (
-	// reportDelay is how long something must be wrong until it is reported, so that a
-	// single failure between successes costs no message.
+	// reportDelay is how long a fault must last until it is reported, so that a single failure
+	// between successes costs no message.
 	reportDelay = time.Second
-	// reportEvery is how often a report is repeated, and reportFor how long it stays
-	// when its process cannot repeat it any more.
+	// reportEvery is how often a report is repeated, reportFor how long a report of a killed
+	// process stays.
 	reportEvery = 30 * time.Second
 	reportFor   = 90 * time.Second
 	// reportMark is how long the mark stays that replaces a report.
@@ -30,38 +30,38 @@ const (
 	// reportTimeout bounds each call for a report, reportRetry spaces the tries.
 	reportTimeout = 2 * time.Second
 	reportRetry   = 5 * time.Second
-	// gateSlow is how long no worker must have passed a gate of which nobody says
-	// whether it is closed.
+	// gateSlow is for how long no worker must have passed a gate without a [Blocker] until the
+	// gate counts as closed.
 	gateSlow = 2 * time.Second
 )
 
-// reporter tells operators, by a report in the bucket of attempt records, that this process does
-// not succeed with the events of its consumer. A consumer that does well writes no report.
+// reporter tells operators, by a report in the bucket of attempt records, that this process
+// fails to handle the events of its consumer. A consumer that does well writes no report.
 //
-// Each process that shares a durable has a key for its report. A process that succeeds writes so
-// only while others report that they do not. It looks their reports up once in every interval in
-// which it has succeeded.
+// Each process that shares a durable has a key for its report. A process that succeeds says so
+// only while other processes report failures. It looks for such reports once in every interval
+// in which it has succeeded.
 type reporter struct {
 	*Consumer
-	blocker Blocker // nil: nobody says why the gate is closed
+	blocker Blocker // nil: the gate gives no reason
 	key     string
-	// Times, which tests shorten.
+	// Intervals, which tests shorten.
 	delay, every, keep time.Duration
 
-	// Of run alone.
-	told consumerstate.State // what may be under the key
-	last time.Time           // when it was written
-	next time.Time           // when it is written again, or others are looked up
+	// Owned by the goroutine of run.
+	told consumerstate.State // of the report that may be under the key
+	last time.Time           // when the report was written
+	next time.Time           // when to write it again, or to look for reports of others
 
 	mu        sync.Mutex
 	failures  int // attempts that failed in a row
 	retried   bool
-	first     time.Time // when the first of them began
+	first     time.Time // when the first of these attempts began
 	latest    time.Time // when the last one ended
-	err       string    // of the last one
-	succeeded bool      // since others were looked up
+	err       string    // of the latest failed attempt
+	succeeded bool      // since the reports of others were looked for
 	atGate    int       // workers that wait there
-	passed    time.Time // when the last one passed, or the first one came to wait
+	passed    time.Time // when a worker last passed the gate, or the first one came to wait
 }
 
 func newReporter(c *Consumer, handler Handler) *reporter {
@@ -73,7 +73,6 @@ func newReporter(c *Consumer, handler Handler) *reporter {
 	return r
 }
 
-// attempted is told of every attempt that was made.
 func (r *reporter) attempted(a Action, began time.Time, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -86,7 +85,7 @@ func (r *reporter) attempted(a Action, began time.Time, err error) {
 		}
 		r.retried = r.retried || a == ActionRetry
 		r.latest, r.err = time.Now(), printable.Truncate(err.Error(), consumerstate.MaxReason)
-	case ActionSnooze, ActionGiveBack, ActionLeave: // nothing was found out
+	case ActionSnooze, ActionGiveBack, ActionLeave: // these say nothing of success
 	}
 }
 
@@ -105,7 +104,7 @@ func (r *reporter) leaveGate() {
 	r.passed = time.Now()
 }
 
-// current is how this process does now; its state is empty while it does well.
+// current returns the report of this process; its state is empty while the process does well.
 func (r *reporter) current(now time.Time) consumerstate.Report {
 	if r.blocker != nil {
 		if since, reason := r.blocker.Blocked(); !since.IsZero() && now.Sub(since) >= r.delay {
@@ -118,14 +117,14 @@ func (r *reporter) current(now time.Time) consumerstate.Report {
 	case r.atGate > 0 && now.Sub(r.passed) >= gateSlow:
 		return consumerstate.Report{State: consumerstate.Blocked, Since: r.passed.UTC(), Reason: "the handler lets no event be fetched"}
 	case r.failures > 0 && !r.retried && now.Sub(r.latest) >= r.keep:
-		r.failures = 0 // all of them are dead letters, and nothing comes any more
+		r.failures = 0 // every failed event is a dead letter, and no event comes any more
 	case r.failures > 0 && now.Sub(r.first) >= r.delay:
 		return consumerstate.Report{State: consumerstate.Failing, Since: r.first.UTC(), Reason: r.err, Failures: r.failures}
 	}
 	return consumerstate.Report{}
 }
 
-// run reports until ctx ends, and takes back what it has reported.
+// run reports until ctx ends, and then withdraws its report.
 func (r *reporter) run(ctx context.Context) {
 	tick := time.NewTicker(r.delay)
 	defer tick.Stop()
@@ -133,7 +132,7 @@ func (r *reporter) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			if err := r.withdraw(context.WithoutCancel(ctx)); err != nil {
-				r.log.Debug("a report could not be taken back, it goes by itself", slog.Any("error", err))
+				r.log.Debug("a report could not be withdrawn, it expires by itself", slog.Any("error", err))
 			}
 			return
 		case now := <-tick.C:
@@ -142,8 +141,8 @@ func (r *reporter) run(ctx context.Context) {
 	}
 }
 
-// look writes what is to be written now. What failed is tried again, and logged at
-// debug level alone: handling does not depend on it.
+// look writes the report that is due. A failed write is tried again and logged at debug level
+// only: handling does not depend on reports.
 func (r *reporter) look(ctx context.Context, now time.Time) {
 	report := r.current(now)
 	var err error
@@ -162,7 +161,7 @@ func (r *reporter) look(ctx context.Context, now time.Time) {
 	}
 }
 
-// tell writes the report. After an error it may be there nevertheless.
+// tell writes the report. After an error the report may be stored nevertheless.
 func (r *reporter) tell(ctx context.Context, report consumerstate.Report, now time.Time) error {
 	value, err := json.Marshal(report)
 	if err != nil {
@@ -172,8 +171,8 @@ func (r *reporter) tell(ctx context.Context, report consumerstate.Report, now ti
 	return r.publish(ctx, &nats.Msg{Subject: r.names.AttemptsSubject(r.key), Data: value}, r.keep)
 }
 
-// withdraw replaces what was reported by a mark that goes soon. The key stays in
-// mind until the mark is there, or what was reported has gone by itself.
+// withdraw replaces the report by a mark that expires soon. The report counts as told until the
+// mark is stored or the report has expired.
 func (r *reporter) withdraw(ctx context.Context) error {
 	if r.told == "" {
 		return nil
@@ -186,8 +185,8 @@ func (r *reporter) withdraw(ctx context.Context) error {
 	return err
 }
 
-// vouch says that this process succeeds, if it has lately, while others report that
-// they do not.
+// vouch reports that this process succeeds, if it has lately, while other processes report
+// failures.
 func (r *reporter) vouch(ctx context.Context, now time.Time) error {
 	r.mu.Lock()
 	succeeded := r.succeeded
@@ -204,7 +203,7 @@ func (r *reporter) vouch(ctx context.Context, now time.Time) error {
 	return r.tell(ctx, consumerstate.Report{State: consumerstate.Well}, now)
 }
 
-// others says whether another process reports that it does not succeed.
+// others reports whether another process says that it fails.
 func (r *reporter) others(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
@@ -223,7 +222,7 @@ func (r *reporter) others(ctx context.Context) (bool, error) {
 		}
 		m, err := stream.GetLastMsgForSubject(ctx, subject)
 		if err != nil {
-			continue // it has gone meanwhile, or is looked for the next time
+			continue // the report has expired meanwhile, or is read the next time
 		}
 		if report, ok := consumerstate.Decode(bridge.Header(m.Header), m.Data); ok && report.State != consumerstate.Well {
 			return true, nil

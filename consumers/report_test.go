@@ -48,7 +48,7 @@ func (b *bench) judged() adminapi.ConsumerState {
 	return s
 }
 
-// written is how many messages the ledger was ever given.
+// written is how many messages the stream of attempt records ever got.
 func (b *bench) written() uint64 {
 	b.t.Helper()
 	s, err := b.JS.Stream(context.Background(), b.Names.AttemptsStream())
@@ -224,7 +224,8 @@ func TestBlockedConsumerReports(t *testing.T) {
 	}
 }
 
-// What failed for good is no reason to fail for ever; what comes again is.
+// Events that became dead letters do not make a consumer fail for ever; events that come again
+// do.
 func TestFailuresThatEndedFade(t *testing.T) {
 	t.Parallel()
 	c, err := New(setup(t).JS, HandlerFunc(func(context.Context, *bridge.Event) error { return nil }), Config{Name: "team"})

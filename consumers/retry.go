@@ -52,13 +52,11 @@ func (r Retry) Validate() error {
 	return nil
 }
 
-// backoff is the wait after the given number of failed attempts, 1 or more: half
-// of it fixed, half random, so that events that failed together do not come back
-// together.
+// backoff is the wait after the given number of failed attempts, 1 or more. Half of the wait is
+// random, so that events that failed together do not come back together.
 func (r Retry) backoff(attempts int) time.Duration {
 	return backoff.Spread(backoff.Doubled(r.First, attempts-1, r.Max))
 }
 
-// longest is the longest backoff of an event that stays with its durable, as
-// random as any.
+// longest is the longest backoff of an event that stays with its durable, half of it random.
 func (r Retry) longest() time.Duration { return backoff.Spread(min(r.Max, ShortRetryDelay)) }

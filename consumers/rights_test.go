@@ -165,7 +165,7 @@ func (o *operated) everything(js jetstream.JetStream, cfg Config, wire <-chan st
 		require.Equal(t, "+ACK", next(t, wire))
 	}
 	require.Equal(t, []string{"good", "dead", "later", "later", "later"}, seen)
-	require.Equal(t, "permanent", o.letters("team", 1)[0].Headers().Get("hookspan-dead-cause"))
+	require.Equal(t, "permanent", o.deadLetters("team", 1)[0].Headers().Get("hookspan-dead-cause"))
 	require.NoError(t, js.Conn().Flush())
 	require.Empty(t, o.violations)
 }
@@ -183,7 +183,7 @@ func TestBoundConsumerBuriesTwice(t *testing.T) {
 	o.bind(cfg, func(context.Context, *bridge.Event) error { return Permanent(errors.New("no")) })
 	o.publish("pred_1")
 	require.Equal(t, "+TERM permanent", next(t, wire))
-	require.Equal(t, natstest.Event("pred_1").Body, o.letters("team", 1)[0].Data())
+	require.Equal(t, natstest.Event("pred_1").Body, o.deadLetters("team", 1)[0].Data())
 	require.Empty(t, o.violations)
 }
 
@@ -198,7 +198,7 @@ func TestConsumerThatMayNotLookBuriesTwice(t *testing.T) {
 	o.runAs(o.as("blind"), Config{Name: "team", Start: Start{All: true}}, func(context.Context, *bridge.Event) error { return Permanent(errors.New("no")) })
 	o.publish("pred_1")
 	require.Equal(t, "+TERM permanent", next(t, wire))
-	require.Equal(t, natstest.Event("pred_1").Body, o.letters("team", 1)[0].Data())
+	require.Equal(t, natstest.Event("pred_1").Body, o.deadLetters("team", 1)[0].Data())
 }
 
 // It says who must act, waits, and goes on by itself.

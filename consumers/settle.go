@@ -12,26 +12,23 @@ type Action int
 
 // Actions.
 const (
-	ActionDone     Action = iota // acknowledge it: it never comes again
-	ActionRetry                  // again after the delay; the attempt is counted
-	ActionDead                   // make a dead letter of it: it never comes again
-	ActionSnooze                 // again after the delay; not an attempt
-	ActionGiveBack               // again at once, for whoever is free; not an attempt
-	ActionLeave                  // nothing: another worker may have it
+	ActionDone     Action = iota // the event is acknowledged and never comes again
+	ActionRetry                  // the event comes again after the delay; the attempt is counted
+	ActionDead                   // the event becomes a dead letter and never comes again
+	ActionSnooze                 // the event comes again after the delay; no attempt is counted
+	ActionGiveBack               // the event goes to any free worker at once; no attempt is counted
+	ActionLeave                  // nothing is done: another worker may have the event
 )
 
 func (a Action) String() string {
 	return [...]string{"done", "retry", "dead", "snoozed", "given_back", "left"}[a]
 }
 
-// outcome is what is known after an attempt.
 type outcome struct {
-	// err is what the handler returned.
 	err error
-	// ended is why the handler's context had ended by then, or nil.
+	// ended is the cause for which the handler's context had ended, or nil.
 	ended error
-	// failures counts the failed attempts, this one included; first is when the
-	// first of them began.
+	// failures counts the failed attempts, this one included; first is when the first one began.
 	failures int
 	first    time.Time
 }
@@ -39,17 +36,16 @@ type outcome struct {
 // Verdict is what becomes of an event after an attempt.
 type Verdict struct {
 	Action Action
-	// Delay is the wait before the event comes again, after [ActionRetry] and
-	// [ActionSnooze].
+	// Delay is the wait before the event comes again, after [ActionRetry] and [ActionSnooze].
 	Delay time.Duration
 	// Cause is that of the dead letter, after [ActionDead].
 	Cause bridge.DeadCause
 }
 
-// settle is the whole table from the outcome of an attempt to what is done:
+// settle is the whole table from the outcome of an attempt to its verdict:
 //
 //	handler returned nil                             done
-//	lease lost                                       left to whoever has it now
+//	lease lost                                       left to the worker that has it now
 //	stopping                                         given back, not an attempt
 //	message is not an event                          dead letter: undecodable
 //	Refused                                          dead letter: refused
@@ -60,7 +56,7 @@ type Verdict struct {
 //	RetryWithin(d)                                   again after a backoff, at most d
 //	any other error, a panic, a timeout              again after a backoff
 func settle(o outcome, r Retry, now time.Time) Verdict {
-	var asked *delayError
+	var wanted *delayError
 	switch {
 	case o.err == nil:
 		return Verdict{Action: ActionDone}
@@ -75,17 +71,17 @@ func settle(o outcome, r Retry, now time.Time) Verdict {
 	case IsPermanent(o.err):
 		return Verdict{Action: ActionDead, Cause: bridge.DeadPermanent}
 	}
-	errors.As(o.err, &asked)
+	errors.As(o.err, &wanted)
 	backoff := r.backoff(o.failures)
 	switch {
-	case asked != nil && asked.kind == uncounted:
-		return Verdict{Action: ActionSnooze, Delay: asked.delay}
+	case wanted != nil && wanted.mode == uncounted:
+		return Verdict{Action: ActionSnooze, Delay: wanted.delay}
 	case now.Sub(o.first) >= r.GiveUpAfter:
 		return Verdict{Action: ActionDead, Cause: bridge.DeadExhausted}
-	case asked != nil && asked.kind == exactly:
-		return Verdict{Action: ActionRetry, Delay: asked.delay}
-	case asked != nil:
-		return Verdict{Action: ActionRetry, Delay: min(backoff, asked.delay)}
+	case wanted != nil && wanted.mode == exactly:
+		return Verdict{Action: ActionRetry, Delay: wanted.delay}
+	case wanted != nil:
+		return Verdict{Action: ActionRetry, Delay: min(backoff, wanted.delay)}
 	}
 	return Verdict{Action: ActionRetry, Delay: backoff}
 }

@@ -94,8 +94,8 @@ func TestNoteOutsideAnAttempt(t *testing.T) {
 	require.Equal(t, 1, AttemptOf(context.Background()).Number)
 }
 
-// What wraps the result of an attempt passes success on. Snooze has no result to wrap,
-// so it never acknowledges.
+// A wrapper of the result of an attempt passes success on. Snooze wraps no result, so it never
+// acknowledges.
 func TestVerdictsWithoutAnError(t *testing.T) {
 	t.Parallel()
 	for name, err := range map[string]error{

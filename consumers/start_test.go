@@ -178,7 +178,7 @@ func TestForeignDurableWithAnotherStartIsRefused(t *testing.T) {
 	require.NoError(t, err, "it has had everything from then on")
 }
 
-// A place behind the end of the stream is none, whoever remembers it.
+// A recorded place behind the end of the stream is ignored.
 func TestPlaceBehindTheEndIsNone(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

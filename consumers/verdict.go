@@ -21,8 +21,7 @@ func Permanent(err error) error {
 	return &permanentError{err}
 }
 
-// IsPermanent reports whether err, or an error that it wraps, came from
-// [Permanent].
+// IsPermanent reports whether err, or an error that it wraps, came from [Permanent].
 func IsPermanent(err error) bool {
 	var p *permanentError
 	return errors.As(err, &p)
@@ -77,32 +76,30 @@ type refusedError struct{ err error }
 func (e *refusedError) Error() string { return e.err.Error() }
 func (e *refusedError) Unwrap() error { return e.err }
 
-// delayKind is how the delay of a [delayError] is meant.
-type delayKind int
+type delayMode int
 
 const (
-	exactly delayKind = iota
+	exactly delayMode = iota
 	atMost
 	uncounted
 )
 
 type delayError struct {
 	err   error
-	kind  delayKind
+	mode  delayMode
 	delay time.Duration
 }
 
 func (e *delayError) Error() string { return e.err.Error() }
 func (e *delayError) Unwrap() error { return e.err }
 
-func delayed(err error, kind delayKind, d time.Duration) error {
+func delayed(err error, mode delayMode, d time.Duration) error {
 	if err == nil {
 		return nil
 	}
-	return &delayError{err, kind, min(max(d, 0), MaxRetryDelay)}
+	return &delayError{err, mode, min(max(d, 0), MaxRetryDelay)}
 }
 
-// panicError is what a handler's panic becomes.
 type panicError struct {
 	value any
 	stack []byte
@@ -112,21 +109,20 @@ func (e *panicError) Error() string { return fmt.Sprintf("handler panicked: %v",
 
 // Reasons for which a handler's context ends.
 var (
-	// ErrStopping is the cause when the consumer stops and the handler did not
-	// finish within its grace. The event is given back and the attempt does not
-	// count.
+	// ErrStopping is the cause when the consumer stops and the handler did not finish within
+	// Config.Grace. The event is given back and the attempt does not count.
 	ErrStopping = errors.New("consumer is stopping")
 
 	// ErrTimeout is the cause when an attempt takes longer than Config.Timeout.
 	ErrTimeout = errors.New("attempt took too long")
 
-	// ErrLeaseLost is the cause when the server could not be told for so long
-	// that the event is still being worked on that another worker may have it.
+	// ErrLeaseLost is the cause when the lease on the event could not be extended for so long
+	// that another worker may have the event.
 	ErrLeaseLost = errors.New("lease on the event was lost")
 )
 
-// maxLastNote bounds what is kept of the note of the last attempt, in bytes. Encoded as the note
-// travels in a dead letter it still leaves room for others.
+// maxLastNote bounds the note of the last attempt, in bytes. Encoded in the header of a dead
+// letter such a note still leaves room for others.
 const maxLastNote = 16 << 10
 
 // Note attaches text to the attempt that ctx belongs to; a later call replaces the text. The
@@ -143,13 +139,13 @@ func Note(ctx context.Context, text string) {
 type Attempt struct {
 	// Consumer is the name of the consumer.
 	Consumer string
-	// Number counts the attempts on the event, from 1 on. One that was given back
-	// or snoozed is not counted.
+	// Number counts the attempts on the event, from 1 on, without those that were given back or
+	// snoozed.
 	Number int
-	// First is when the first of them began, since the event was last a dead letter.
+	// First is when the first of these attempts began, since the event was last a dead letter.
 	First time.Time
-	// FirstFailed is when the first of them had failed, zero in a first attempt. An
-	// attempt that waits for something first ends long after it began.
+	// FirstFailed is when the first attempt had failed, zero in a first attempt. An attempt that
+	// has to wait ends long after it began.
 	FirstFailed time.Time
 	// Repeat says that an earlier attempt may have ended in the middle, because its process
 	// was killed or did not let it finish. Nobody knows how far that attempt came.

@@ -30,9 +30,9 @@ func nakDelay(t *testing.T, wire string) time.Duration {
 	return nak.Delay
 }
 
-// Each row of the table of settle, as the server is told it. That of a lost lease, of
-// which nothing is said, is in TestLeaseLostEndsTheAttempt; conflict and poison, which
-// need a past, are in TestOnceMakesAConflictADeadLetter and TestPoisonIsADeadLetter.
+// Each row of the table of settle, as sent to the server. The row of a lost lease, which sends
+// nothing, is in TestLeaseLostEndsTheAttempt; conflict and poison, which need a record, are in
+// TestOnceMakesAConflictADeadLetter and TestPoisonIsADeadLetter.
 func TestEveryVerdictOnTheWire(t *testing.T) {
 	t.Parallel()
 	fault := errors.New("fault")
@@ -46,9 +46,9 @@ func TestEveryVerdictOnTheWire(t *testing.T) {
 	returns := func(err error) HandlerFunc {
 		return func(context.Context, *bridge.Event) error { return err }
 	}
-	letter := func(cause bridge.DeadCause, fault bridge.Fault) func(*testing.T, *bench, string) {
+	dead := func(cause bridge.DeadCause, fault bridge.Fault) func(*testing.T, *bench, string) {
 		return func(t *testing.T, b *bench, name string) {
-			d, err := bridge.DecodeDeadLetter(bridge.Header(b.letters(name, 1)[0].Headers()))
+			d, err := bridge.DecodeDeadLetter(bridge.Header(b.deadLetters(name, 1)[0].Headers()))
 			require.NoError(t, err)
 			require.Equal(t, cause, d.Cause)
 			require.Equal(t, fault, d.Fault)
@@ -57,11 +57,11 @@ func TestEveryVerdictOnTheWire(t *testing.T) {
 	retry := Retry{First: 10 * time.Second, Max: 20 * time.Second}
 	rows := map[string]row{
 		"done":         {handler: returns(nil), wire: "+ACK"},
-		"refused":      {handler: returns(Refused(fault)), wire: "+TERM refused", check: letter(bridge.DeadRefused, bridge.FaultRefused)},
-		"permanent":    {handler: returns(Permanent(fault)), wire: "+TERM permanent", check: letter(bridge.DeadPermanent, bridge.FaultFailed)},
+		"refused":      {handler: returns(Refused(fault)), wire: "+TERM refused", check: dead(bridge.DeadRefused, bridge.FaultRefused)},
+		"permanent":    {handler: returns(Permanent(fault)), wire: "+TERM permanent", check: dead(bridge.DeadPermanent, bridge.FaultFailed)},
 		"snooze":       {handler: returns(Snooze(fault, 7*time.Second)), delay: [2]time.Duration{7 * time.Second, 7 * time.Second}},
 		"snooze-bare":  {handler: returns(Snooze(nil, 7*time.Second)), delay: [2]time.Duration{7 * time.Second, 7 * time.Second}},
-		"exhausted":    {handler: returns(fault), cfg: Config{Retry: Retry{GiveUpAfter: 1}}, wire: "+TERM exhausted", check: letter(bridge.DeadExhausted, bridge.FaultFailed)},
+		"exhausted":    {handler: returns(fault), cfg: Config{Retry: Retry{GiveUpAfter: 1}}, wire: "+TERM exhausted", check: dead(bridge.DeadExhausted, bridge.FaultFailed)},
 		"retry-after":  {handler: returns(RetryAfter(fault, 5*time.Second)), delay: [2]time.Duration{5 * time.Second, 5 * time.Second}},
 		"retry-within": {handler: returns(RetryWithin(fault, time.Second)), cfg: Config{Retry: retry}, delay: [2]time.Duration{time.Second, time.Second}},
 		"error":        {handler: returns(fault), cfg: Config{Retry: retry}, delay: [2]time.Duration{5 * time.Second, 10 * time.Second}},
@@ -105,7 +105,7 @@ func TestEveryVerdictOnTheWire(t *testing.T) {
 		_, err := b.JS.PublishMsg(t.Context(), &nats.Msg{Subject: b.Names.Event("get3w", "completed", "m"), Data: []byte("{}")})
 		require.NoError(t, err)
 		require.Equal(t, "+TERM undecodable", next(t, wire))
-		letter(bridge.DeadUndecodable, bridge.FaultFailed)(t, b, "team")
+		dead(bridge.DeadUndecodable, bridge.FaultFailed)(t, b, "team")
 	})
 	t.Run("stopping", func(t *testing.T) {
 		b := setup(t)

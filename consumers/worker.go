@@ -9,15 +9,13 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// maxSettle bounds what precedes and follows an attempt: reading and writing its
-// record, its dead letter.
+// maxSettle bounds the calls before and after an attempt, for its record and its dead letter.
 const maxSettle = 10 * time.Second
 
-// worker handles one event after the other until ctx ends; work is the context of
-// the handlers.
+// worker handles one event after the other until ctx ends; work is the handlers' context.
 func (c *Consumer) worker(ctx, work context.Context, from *fetcher) {
 	for c.mayFetch(ctx) {
-		from.idle <- struct{}{} // it has room for every worker
+		from.idle <- struct{}{} // never blocks: idle has room for every worker
 		d, ok := <-from.events
 		if !ok {
 			return
@@ -26,11 +24,10 @@ func (c *Consumer) worker(ctx, work context.Context, from *fetcher) {
 	}
 }
 
-// settleTimeout leaves a third of the lease when the last sign of life was given
-// a third of it ago.
+// settleTimeout leaves a third of the lease when the lease was last extended a third of it ago.
 func (c *Consumer) settleTimeout() time.Duration { return min(maxSettle, c.cfg.Lease/3) }
 
-// mayFetch waits until another event may be handled, and is false when ctx has ended.
+// mayFetch waits until another event may be handled. It returns false when ctx has ended.
 func (c *Consumer) mayFetch(ctx context.Context) bool {
 	if c.gate != nil {
 		c.reports.enterGate()
@@ -43,7 +40,6 @@ func (c *Consumer) mayFetch(ctx context.Context) bool {
 	return ctx.Err() == nil
 }
 
-// handle makes one attempt on one message and settles it.
 func (c *Consumer) handle(work context.Context, d delivery) {
 	a := c.newAttempt(d.records, d.msg)
 	ev, err := decode(d.msg)

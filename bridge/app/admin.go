@@ -10,8 +10,8 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/admin"
 )
 
-// startAdmin serves operators from now on until everything that starts later has ended,
-// so that they can see it start and end.
+// startAdmin serves operators from now on until every later part has ended, so that operators
+// see the parts start and end.
 func (a *App) startAdmin() (err error) {
 	listen, standard := a.cfg.Admin.ListenAddress()
 	log := a.log.Named("admin")
@@ -23,12 +23,12 @@ func (a *App) startAdmin() (err error) {
 		return err
 	}
 	if tcp, ok := a.operators.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
-		log.Warn("health and metrics are served beyond this machine to whoever asks, and the API is not served: let only those reach it who may",
+		log.Warn("health and metrics are served beyond this machine without a token, and the API is not served: restrict who can reach the address",
 			zap.Stringer("admin.listen", tcp))
 	}
 	a.onStop.background(a.ctx, "admin listener", func(ctx context.Context) {
 		if err := a.operators.Run(ctx); err != nil {
-			// Webhooks do not need it.
+			// Webhooks do not need the admin listener, so its end is not that of the App.
 			log.Error("health, metrics and the API are not served any more; webhooks are still accepted", zap.Error(err))
 		}
 	})

@@ -14,7 +14,6 @@ import (
 	"github.com/hookspan/hookspan/internal/attemptrecord"
 )
 
-// What the API offers of dead letters and of events.
 type (
 	deadLetters struct {
 		*redelivery.DeadLetters
@@ -26,9 +25,8 @@ type (
 	}
 )
 
-// runAPI serves the API on the admin listener until the process ends.
 func (a *App) runAPI() error {
-	// Who waits does not hold up the end.
+	// Requests that wait for a prediction must not hold up the end.
 	a.group.Go(func() error { <-a.ctx.Done(); a.waiting.Close(); return nil })
 	if a.operators == nil {
 		return nil
@@ -38,7 +36,6 @@ func (a *App) runAPI() error {
 	return nil
 }
 
-// registerAPI adds every route of the API.
 func (a *App) registerAPI(api *echo.Group) {
 	js, names := a.store.consume, a.cfg.Names()
 	again := redelivery.NewRedeliverer(js, a.store.publisher, redelivery.Config{
@@ -63,7 +60,6 @@ func (a *App) registerAPI(api *echo.Group) {
 	admin.RegisterPredictions(api, a.knownPredictions(), a.waiting, a.announcer())
 }
 
-// names are those of consumers and sources that exist.
 func (a *App) names(ctx context.Context) (adminapi.Names, error) {
 	list, err := a.store.durables().List(ctx)
 	if err != nil {

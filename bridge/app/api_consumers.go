@@ -14,7 +14,6 @@ import (
 	"github.com/hookspan/hookspan/internal/durable"
 )
 
-// consumerOperator has the durables, to which operators can add.
 type consumerOperator struct {
 	*durables.Durables
 
@@ -48,8 +47,8 @@ func (d consumerOperator) Add(ctx context.Context, c adminapi.AddCall) error {
 	return nil
 }
 
-// Seek notes first where the durable will stand: it may have to be made anew for that, and
-// a crash in between must not take it back.
+// Seek first records where the durable will stand: the durable may have to be made anew for
+// that, and a crash in between must not take it back.
 func (d consumerOperator) Seek(ctx context.Context, name string, to adminapi.ConsumerPosition, dryRun bool) (adminapi.ConsumerSeek, error) {
 	sought, err := d.Durables.Seek(ctx, name, to, true)
 	if err != nil || dryRun {
@@ -61,7 +60,7 @@ func (d consumerOperator) Seek(ctx context.Context, name string, to adminapi.Con
 	return d.Durables.Seek(ctx, name, adminapi.ConsumerPosition{Sequence: sought.To}, false)
 }
 
-// Skips is how many events wait for a durable that the filter does not pick.
+// Skips counts the events that wait for a durable and that the filter does not pick.
 func (d consumerOperator) Skips(ctx context.Context, name string, filter bridge.Filter) (uint64, error) {
 	n, err := durable.Definition{Name: name, Filter: filter, Prefix: d.store.cfg.NATS.Prefix}.Skips(ctx, d.store.consume)
 	if errors.Is(err, durable.ErrMissing) {
@@ -70,5 +69,5 @@ func (d consumerOperator) Skips(ctx context.Context, name string, filter bridge.
 	return n, err
 }
 
-// LeftBehind is where events wait that no consumer of the configuration is given.
+// LeftBehind returns the places with waiting events that no configured consumer gets.
 func (d consumerOperator) LeftBehind() []adminapi.LeftBehind { return d.store.leftBehind() }

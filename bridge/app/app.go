@@ -1,7 +1,7 @@
 // Package app is the bridge as one process. [New] builds an [App] of a configuration,
-// [App.Start] starts its parts one after the other, and [App.Stop] ends them in reverse.
-// [Run] is all of that until a context ends. Nothing here is global: one program can have
-// several Apps, each with a data folder and addresses of its own.
+// [App.Start] starts its parts one after the other, and [App.Stop] ends them in reverse. [Run]
+// does all of that until a context ends. Nothing here is global: one program can have several
+// Apps, each with a data folder and addresses of its own.
 //
 // The package also has what the command line does without a running bridge: [Provision],
 // [OpenSpool], [Lacks] and [Changes].
@@ -31,18 +31,18 @@ import (
 	"github.com/hookspan/hookspan/consumers"
 )
 
-// Options is what an App needs of its surroundings. The zero value is usable.
+// Options are the surroundings of an App. The zero value is usable.
 type Options struct {
 	// File is the configuration file, which is read again while the App runs. Empty: none.
 	File string
-	// Version is that of the program, for metrics and for the header User-Agent.
+	// Version is the program's version, for metrics and for the header User-Agent.
 	Version string
 	// Getenv looks up the variables that the configuration names. Default [os.LookupEnv].
 	Getenv func(name string) (string, bool)
-	// Log takes the log. Default [os.Stderr].
+	// Log is where the log is written. Default [os.Stderr].
 	Log io.Writer
-	// Reload has the configuration read again whenever it delivers. Nil: only when File
-	// or the file of a secret changes.
+	// Reload has the configuration read again whenever it delivers. Nil: the configuration is
+	// read again only when File or the file of a secret changes.
 	Reload <-chan os.Signal
 }
 
@@ -53,15 +53,16 @@ type App struct {
 	*env
 
 	opts     Options
-	seen     digests // the files as they were before they were read
+	seen     digests // of the files before they were read
 	registry *prometheus.Registry
 	holder   datafolder.Holder
 
-	operators *admin.Server // nil: this process has no such listener
+	operators *admin.Server // nil: this process has no admin listener
 	checks    *admin.Checks
 	started   atomic.Bool
 
-	// What the parts make, see parts.go. What the roles of the process leave out is nil.
+	// The results of the parts, see parts.go; nil when the roles of the process leave the part
+	// out.
 
 	sources     sourceSet
 	store       *store
@@ -76,8 +77,8 @@ type App struct {
 	predictions *predictions.Leader
 	reloader    *reloader
 
-	// ctx ends when the App is told to stop or a part has failed. Group has every
-	// goroutine that runs until then.
+	// ctx ends when the App is told to stop or a part has failed. group has every goroutine that
+	// runs until then.
 	ctx   context.Context
 	stop  context.CancelFunc
 	group *errgroup.Group
@@ -87,9 +88,9 @@ type App struct {
 	ended    error
 }
 
-// New takes the data folder and serves health and metrics on the admin listener, so that
-// operators can see the App start. The caller calls Stop, unless New returns an error. The
-// error wraps [ErrFolderInUse] when another process has the folder.
+// New locks the data folder and serves health and metrics on the admin listener, so that
+// operators can see the App start. The caller calls Stop, unless New returns an error. The error
+// wraps [ErrFolderInUse] when another process has the folder.
 func New(cfg *config.Config, opts Options) (*App, error) {
 	seen := digests{}
 	seen.add(opts.File)
@@ -124,7 +125,7 @@ func newApp(cfg *config.Config, seen digests, opts Options) (_ *App, err error) 
 	return a, a.startAdmin()
 }
 
-// phase is why a process that has not begun, or is about to end, is not ready.
+// phase is why a process that has not begun, or is about to end, is not ready; "" in between.
 func (a *App) phase() string {
 	switch {
 	case a.ctx.Err() != nil:
@@ -148,15 +149,15 @@ func (a *App) Start(ctx context.Context) error {
 	return a.announceReady()
 }
 
-// Done is closed when a part has failed, and when the App is told to stop. Stop then
-// returns why.
+// Done is closed when a part has failed, and when the App is told to stop. Stop then returns the
+// failure.
 func (a *App) Done() <-chan struct{} { return a.ctx.Done() }
 
-// Config returns the configuration that the App was built of. It must not be changed.
+// Config returns the configuration of the App. It must not be changed.
 func (a *App) Config() *config.Config { return a.cfg }
 
-// FirstSecret returns where the first usable secret of a source is from, false when the
-// source has none.
+// FirstSecret returns the place of the first usable secret of a source, false when there is
+// none.
 func (a *App) FirstSecret(source string) (config.SecretRef, bool) {
 	return a.sources.firstSecret(source)
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// Change is what a configuration changes for events that wait, before it takes effect.
+// Change is one effect of a new configuration on events that wait.
 type Change struct {
-	// Kind is removed or narrowed, of a consumer, or moved: the events are elsewhere.
+	// Kind is removed or narrowed, of a consumer, or moved: the events are in another store.
 	Kind     string `json:"kind"`
 	Consumer string `json:"consumer,omitempty"`
 	Waiting  uint64 `json:"waiting"`
@@ -30,17 +30,17 @@ const (
 	changeMoved    = "moved"
 )
 
-// Waiting counts events that wait in a bridge that runs.
+// Waiting counts the events that wait in a running bridge.
 type Waiting struct {
 	// Consumers are the states of all durables.
 	Consumers []adminapi.ConsumerState
-	// Skips returns how many of the events that wait for a consumer a filter does not pick.
+	// Skips counts the events that wait for a consumer and that the filter does not pick.
 	Skips func(ctx context.Context, consumer string, filter bridge.Filter) (uint64, error)
 }
 
-// Changes compares the configuration with the one that its data folder has served last,
-// and has the bridge count that runs on the folder. Nil: none runs or can count, so the
-// numbers are those that were counted last. Changes is empty for a folder without memory.
+// Changes compares the configuration with the one that its data folder has served last. Running
+// counts in the bridge that runs on the folder; with nil the numbers are those that were
+// recorded last. Changes is empty for a folder without such a record.
 func Changes(ctx context.Context, cfg *config.Config, running *Waiting) ([]Change, error) {
 	record, err := durables.ReadRecord(datafolder.OpenMemory(filepath.Join(cfg.DataDir, recordFile)))
 	if err != nil || record == nil {
@@ -50,7 +50,7 @@ func Changes(ctx context.Context, cfg *config.Config, running *Waiting) ([]Chang
 	out := []Change{}
 	next, at := placeOf(cfg), record.Place()
 	if next.Store != at.Store || next.Prefix != at.Prefix {
-		// Its consumers are all made anew.
+		// In another store all consumers are made anew.
 		if most > 0 {
 			out = append(out, Change{changeMoved, "", most, leftText(at, most)})
 		}
@@ -68,7 +68,7 @@ func Changes(ctx context.Context, cfg *config.Config, running *Waiting) ([]Chang
 		if filter.Covers(record.Consumers()[name].Filter) || n == 0 {
 			continue
 		}
-		// The filter may say more than NATS can tell.
+		// NATS can count exactly only what subjects say of a filter.
 		skips, exactly := n, false
 		if _, rest := filter.Subjects(bridge.Names{}); running != nil && !rest {
 			exactly = true
@@ -83,9 +83,9 @@ func Changes(ctx context.Context, cfg *config.Config, running *Waiting) ([]Chang
 	return out, nil
 }
 
-// waitingEvents counts what waits for the consumers of the configuration that was served
-// last, and for those that no configuration names any more: by the bridge that runs, or as
-// it is remembered. Most is the largest number of all consumers.
+// waitingEvents counts the events that wait for the consumers of the configuration served last,
+// and for orphaned consumers: in the running bridge, or from the record. Most is the largest of
+// the numbers of all consumers.
 func waitingEvents(record *durables.Record, running *Waiting) (waiting map[string]uint64, most uint64) {
 	waiting = map[string]uint64{}
 	for name := range record.Consumers() {

@@ -19,7 +19,6 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 )
 
-// lacking collects what a configuration needs of this machine that is not there.
 type lacking struct {
 	config.Checker
 
@@ -27,9 +26,9 @@ type lacking struct {
 	getenv func(string) (string, bool)
 }
 
-// Lacks returns what the configuration needs of this machine that is not there: secrets,
-// files, folders, addresses. Serve would not start, or would do less than it is told to.
-// Nobody is asked over the network. Getenv looks up the variables that cfg names.
+// Lacks returns what is missing on this machine for the configuration: secrets, files, folders,
+// addresses. Serve would not start, or would do less than it is told to. Lacks calls nothing
+// over the network. Getenv looks up the variables that cfg names.
 func Lacks(ctx context.Context, cfg *config.Config, getenv func(string) (string, bool)) []config.Problem {
 	l := &lacking{cfg: cfg, getenv: getenv}
 	l.Check("data_dir", datafolder.Check(cfg.DataDir))
@@ -55,8 +54,8 @@ func Lacks(ctx context.Context, cfg *config.Config, getenv func(string) (string,
 	return l.Checker
 }
 
-// addresses finds addresses that nobody could listen on, whether or not somebody
-// does: that may be the bridge which runs.
+// addresses finds addresses that no program could listen on. An address in use is fine: the
+// running bridge may have it.
 func (l *lacking) addresses() {
 	for _, listener := range l.cfg.Listeners() {
 		if !listener.Standard {
@@ -91,8 +90,8 @@ func (l *lacking) nats() {
 	l.Check("nats", stream.CheckExternal(external))
 }
 
-// source looks for what the source's part of the process needs. A retired secret
-// only explains, and may be gone.
+// source checks the secrets and the API key of a source. A retired secret only explains
+// refusals, and may be missing.
 func (l *lacking) source(name string) {
 	c := l.cfg
 	s, key := c.Sources[name], "sources."+name
@@ -101,7 +100,7 @@ func (l *lacking) source(name string) {
 		for _, ref := range s.Secrets {
 			secret, err := ref.Resolve(l.getenv)
 			l.Check(key+".secrets", err)
-			usable = usable || len(secret) > 0 || err != nil // which is said already
+			usable = usable || len(secret) > 0 || err != nil // err is a problem already
 			cfg.Secrets = append(cfg.Secrets, secret)
 		}
 		if _, err := source.New(cfg); err != nil {
@@ -112,7 +111,7 @@ func (l *lacking) source(name string) {
 	}
 	if c.Has(config.RoleIngress) || c.Submits() {
 		if _, err := s.ReadPathToken(name, l.getenv); err != nil {
-			l.Check(key+".path_token", errors.Unwrap(err)) // it begins with the key
+			l.Check(key+".path_token", errors.Unwrap(err)) // err begins with the key
 		}
 	}
 	if c.AsksProviders() && s.API.Key != "" {

@@ -21,7 +21,7 @@ type ending struct {
 
 func (c *cleanup) add(name string, end func() error) { c.list = append(c.list, ending{name, end}) }
 
-// background runs f until its turn to end comes, however early ctx ends.
+// background runs f until its turn to end comes, even when ctx ends earlier.
 func (c *cleanup) background(ctx context.Context, name string, f func(ctx context.Context)) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
@@ -33,7 +33,6 @@ func (c *cleanup) background(ctx context.Context, name string, f func(ctx contex
 	})
 }
 
-// run ends each part, whatever the others do.
 func (c *cleanup) run() error {
 	var errs []error
 	for _, part := range slices.Backward(c.list) {
@@ -45,7 +44,7 @@ func (c *cleanup) run() error {
 	return errors.Join(errs...)
 }
 
-// hanging says in words which part is about to end, "" for none.
+// hanging names the part whose end has begun, for an error; "" for none.
 func (c *cleanup) hanging() string {
 	if name := c.ending.Load(); name != nil {
 		return " (the " + *name + " hangs)"

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Things end in the reverse order of their beginning, each whatever the others
-// do, and what runs in the background ends only when it is its turn.
+// Parts end in the reverse order of their start, also after errors of others, and a background
+// part ends only at its turn.
 func TestCleanupOrder(t *testing.T) {
 	t.Parallel()
 	var onStop cleanup

@@ -7,7 +7,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/config"
 )
 
-// consumerSecret has the signing secrets of one consumer, which change while it runs.
+// consumerSecret has the signing secrets of one consumer, which may change while it runs.
 type consumerSecret struct {
 	consumer string
 	key      string // in the configuration
@@ -18,7 +18,6 @@ type consumerSecret struct {
 	now, next [][]byte
 }
 
-// read looks the secrets up, for what is made of them next.
 func (u *consumerSecret) read(getenv func(string) (string, bool)) error {
 	u.next = nil
 	for _, ref := range u.refs {
@@ -34,8 +33,8 @@ func (u *consumerSecret) read(getenv func(string) (string, bool)) error {
 	return nil
 }
 
-// consumerSecrets are those of all consumers of a process. They are used
-// by one goroutine at a time.
+// consumerSecrets are the signing secrets of all consumers of a process, for one goroutine at a
+// time.
 type consumerSecrets []*consumerSecret
 
 func (users *consumerSecrets) add(u *consumerSecret) {
@@ -53,7 +52,7 @@ func (users consumerSecrets) read(getenv func(string) (string, bool)) error {
 	return nil
 }
 
-// apply gives those their secrets that have others now, and names them.
+// apply sets the secrets that have changed, and names their consumers.
 func (users consumerSecrets) apply() ([]string, error) {
 	changed := []string{}
 	for _, u := range users {

@@ -15,7 +15,6 @@ import (
 	"github.com/hookspan/hookspan/consumers"
 )
 
-// openConsumers makes the configured consumers whose handlers run here.
 func (a *App) openConsumers() error {
 	if !a.cfg.Has(config.RoleConsumers) {
 		return nil
@@ -23,7 +22,7 @@ func (a *App) openConsumers() error {
 	for _, name := range slices.Sorted(maps.Keys(a.cfg.Consumers)) {
 		c, ok := a.cfg.Consumers[name].(config.Worker)
 		if !ok {
-			continue // a program of others handles its events
+			continue // another program handles its events
 		}
 		consumer, err := a.newConsumer(name, c)
 		if err != nil {
@@ -66,7 +65,7 @@ func (a *App) newHandler(name string, c config.Worker) (consumers.Handler, error
 	return nil, fmt.Errorf("kind %s has no handler", c.Base().Kind)
 }
 
-// consumerConfig is what a consumer is given, and what its durable is made of.
+// consumerConfig is the configuration of a consumer, from which its durable is made too.
 func consumerConfig(cfg *config.Config, name string, c config.Consumer) (consumers.Config, error) {
 	base := c.Base()
 	start, err := config.ParseStart(base.Start)
@@ -89,7 +88,7 @@ func (a *App) runConsumers() error {
 			if !a.provisioner.durables.wait(a.ctx) {
 				return nil
 			}
-			// One that cannot go on must not take the ingress with it.
+			// A consumer that cannot go on must not end the ingress.
 			if err := consumer.Run(a.ctx); err != nil {
 				a.log.Error("a consumer has ended; webhooks are still accepted and kept for it", zap.Error(err))
 			}
@@ -99,11 +98,10 @@ func (a *App) runConsumers() error {
 	return nil
 }
 
-// notToken is what cannot stand in a product version of User-Agent, see RFC 9110
-// section 10.1.5.
+// notToken matches what a product version of User-Agent cannot hold, see RFC 9110 section
+// 10.1.5.
 var notToken = regexp.MustCompile(`[^0-9A-Za-z.+_-]+`)
 
-// userAgent is what this program calls itself to others.
 func (e *env) userAgent() string {
 	return "Hookspan/" + strings.Trim(notToken.ReplaceAllString(e.version, "-"), "-")
 }

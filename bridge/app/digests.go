@@ -8,10 +8,9 @@ import (
 	"github.com/hookspan/hookspan/bridge/config"
 )
 
-// digests are the contents of files, by path.
 type digests map[string][sha256.Size]byte
 
-// add reads the files. One that cannot be read has the digest of the reason.
+// add digests the files. A file that cannot be read has the digest of the error.
 func (d digests) add(paths ...string) {
 	for _, path := range paths {
 		if path == "" {
@@ -35,7 +34,7 @@ func (d digests) only(paths []string) digests {
 }
 
 func digest(path string) [sha256.Size]byte {
-	// A pipe gives what it has once, and only to whom it is meant for.
+	// A pipe gives its content once, and only to its one reader.
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return sha256.Sum256([]byte("no regular file"))
 	}
@@ -45,7 +44,7 @@ func digest(path string) [sha256.Size]byte {
 	}
 	defer func() { _ = f.Close() }()
 	hash := sha256.New()
-	// No more is ever read of either kind of file.
+	// Nothing reads more of a configuration or a secret.
 	if _, err := io.Copy(hash, io.LimitReader(f, config.MaxConfigBytes+1)); err != nil {
 		return sha256.Sum256([]byte(err.Error()))
 	}

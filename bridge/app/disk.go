@@ -10,11 +10,10 @@ import (
 	"github.com/hookspan/hookspan/bridge/config"
 )
 
-// diskMargin stays free beyond what the store may need, for everything else that
-// lives on the disk.
+// diskMargin stays free beyond what the store may need, for everything else on the disk, in
+// bytes.
 const diskMargin = 64 << 20
 
-// warnOfSmallDisk warns when the embedded NATS may need more than the disk has.
 func (s *store) warnOfSmallDisk() {
 	need, err := s.embedded.StoreBytes()
 	if err != nil {
@@ -32,7 +31,6 @@ func (s *store) warnOfSmallDisk() {
 	}
 }
 
-// reserve returns how many bytes must stay free on the disk of dir.
 func (s *store) reserve(dir string) func() (int64, error) {
 	return func() (int64, error) {
 		shared, err := sameDisk(dir, s.cfg.DataDir)

@@ -21,20 +21,20 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// durableSet keeps the durables of the configuration what they are to be. They exist
-// before the first event goes to the stream, in every process that makes streams: a
-// consumer is given whatever was accepted since its configuration was first served.
+// durableSet keeps the durables of the configuration as they should be. In every process that
+// makes streams they exist before the first event goes to the stream: a consumer gets whatever
+// was accepted since its configuration was first served.
 type durableSet struct {
 	*store
 
 	log *zap.Logger
 
 	once  sync.Once
-	ready chan struct{} // closed once each durable was made, or could not be
+	ready chan struct{} // closed after the first attempt on every durable
 
-	// Of the one goroutine that provisions.
+	// Owned by the one goroutine that provisions.
 
-	settled map[string]bool // those that were once what they are to be
+	settled map[string]bool // durables that were once as they should be
 	named   bool            // orphans were logged
 }
 
@@ -42,9 +42,8 @@ func newDurableSet(s *store) *durableSet {
 	return &durableSet{store: s, log: s.log.Named("durables"), ready: make(chan struct{}), settled: map[string]bool{}}
 }
 
-// start is where the durable of a consumer begins that does not exist yet. New is what
-// was accepted since the consumer was first served, which is before the durable can be
-// made where NATS is away.
+// start is where the new durable of a consumer begins. With new that is whatever was accepted
+// since the consumer was first served, which is earlier than the durable while NATS is away.
 func (s *store) start(name string, cons config.Consumer) (consumers.Start, error) {
 	start, err := config.ParseStart(cons.Base().Start)
 	if err == nil && !start.All && start.At.IsZero() {
@@ -53,8 +52,8 @@ func (s *store) start(name string, cons config.Consumer) (consumers.Start, error
 	return start, err
 }
 
-// provision makes every durable what it is to be. An error is of NATS as a whole; what
-// one durable alone cannot be is an alarm, and in failed.
+// provision makes every durable as it should be. An error is of NATS as a whole; failures of
+// single durables are alarms, and in failed.
 func (d *durableSet) provision(ctx context.Context) (done []Provisioned, failed, err error) {
 	st, err := streamread.Open(ctx, d.consume, d.cfg.Names().EventsStream())
 	if err != nil {
@@ -63,8 +62,8 @@ func (d *durableSet) provision(ctx context.Context) (done []Provisioned, failed,
 	if err := d.record.Reached(st.CachedInfo().Created); err != nil {
 		return nil, nil, err
 	}
-	// How far the server's clock, by which events are stored, is ahead of ours. What
-	// the answer took makes that less, so a durable begins rather too early.
+	// ahead is how far the clock of the server, which stamps events, is ahead of ours. The time
+	// of the call makes ahead smaller, so a durable begins rather too early.
 	ahead := time.Until(st.CachedInfo().TimeStamp)
 	served := d.record.Consumers()
 	for _, name := range slices.Sorted(maps.Keys(served)) {
@@ -81,7 +80,7 @@ func (d *durableSet) provision(ctx context.Context) (done []Provisioned, failed,
 			if errors.Is(err, durable.ErrDamaged) {
 				kind = bridge.AlarmDurableDamaged
 			}
-			d.raise(kind, name, "its durable is not what it is to be, and stays as it is until somebody sees to it: "+err.Error())
+			d.raise(kind, name, "its durable is not what it is to be, and stays so until somebody repairs it: "+err.Error())
 			continue
 		}
 		d.tell(name, change)
@@ -94,11 +93,10 @@ func (d *durableSet) provision(ctx context.Context) (done []Provisioned, failed,
 	return done, failed, nil
 }
 
-// durableTimeout bounds what is done for one durable. One whose replicas have no leader
-// does not answer, and must hold up neither the others nor webhooks.
+// durableTimeout bounds the calls for one durable. A durable whose replicas have no leader does
+// not answer, and must hold up neither the others nor webhooks.
 const durableTimeout = 5 * time.Second
 
-// durableOf is what the durable of a consumer is to be like.
 func durableOf(cfg *config.Config, name string, c config.Consumer) (durable.Definition, error) {
 	of, err := consumerConfig(cfg, name, c)
 	want := durable.Definition{Name: name, Filter: of.Filter, Start: durable.StartPoint(of.Start), Lease: of.Lease, Prefix: of.Prefix}
@@ -116,7 +114,7 @@ func (d *durableSet) provisionWithin(ctx context.Context, name string, served du
 
 func (d *durableSet) provisionOne(ctx context.Context, name string, served durables.Served, ahead time.Duration) (durable.Change, error) {
 	cons, ok := d.cfg.Consumers[name]
-	if !ok { // it was removed before its durable could be made, and has events
+	if !ok { // removed before its durable could be made, and events wait for it
 		cons = &config.Pull{Common: config.Common{Start: "new"}}
 	}
 	want, err := durableOf(d.cfg, name, cons)
@@ -152,7 +150,7 @@ func (d *durableSet) provisionOne(ctx context.Context, name string, served durab
 	return change, err
 }
 
-// verify says what differs, where somebody else makes the durables.
+// verify raises alarms for durables that differ, where somebody else makes them.
 func (d *durableSet) verify(ctx context.Context) (failed error) {
 	if st, err := streamread.Open(ctx, d.consume, d.cfg.Names().EventsStream()); err == nil {
 		failed = d.record.Reached(st.CachedInfo().Created)
@@ -175,8 +173,8 @@ func (d *durableSet) verify(ctx context.Context) (failed error) {
 	return failed
 }
 
-// wait returns when the durables were made, as far as they can be, or are somebody
-// else's to make. It is false when ctx ends before.
+// wait returns true once provision has tried every durable, or at once where somebody else makes
+// durables. It returns false when ctx ends before.
 func (d *durableSet) wait(ctx context.Context) bool {
 	if d.cfg.NATS.Provision != config.ProvisionCreate {
 		return true

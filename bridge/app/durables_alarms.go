@@ -12,8 +12,8 @@ import (
 	"github.com/hookspan/hookspan/internal/durable"
 )
 
-// tellNarrowed tells of events that a consumer is not given since its filter has changed,
-// where NATS cannot count them.
+// tellNarrowed raises an alarm for events that a consumer does not get after a change of its
+// filter, where NATS cannot count them.
 func (d *durableSet) tellNarrowed(ctx context.Context, name string, served durables.Served, change durable.Change) {
 	const replay = "hookspan events replay --consumer %s gives it those that it should have all the same"
 	if d.spool != nil {
@@ -32,8 +32,8 @@ func (d *durableSet) tellNarrowed(ctx context.Context, name string, served durab
 	}
 }
 
-// tell says what was done to a durable, with an alarm where somebody else had a hand in
-// it or where events are concerned.
+// tell logs a change of a durable. It raises an alarm where somebody else changed the durable,
+// or where events are skipped or come again.
 func (d *durableSet) tell(name string, change durable.Change) {
 	known := d.settled[name]
 	d.settled[name] = true
@@ -56,7 +56,7 @@ func (d *durableSet) tell(name string, change durable.Change) {
 	}
 }
 
-// nameOrphans logs once which consumers the configuration does not name any more.
+// nameOrphans logs once which durables belong to no configured consumer.
 func (d *durableSet) nameOrphans(ctx context.Context) {
 	if d.named {
 		return

@@ -68,9 +68,8 @@ func TestDurableOfAnotherProgramIsKept(t *testing.T) {
 	require.EqualValues(t, 1, info.NumPending)
 }
 
-// Bridges with different configurations do not change a durable to and fro: one that
-// runs no consumers changes none, and one that does changes those of its handlers when it
-// starts.
+// Bridges with different configurations do not change a durable to and fro: one that runs no
+// consumers changes none, and one that does changes those of its handlers when it starts.
 func TestBridgesDoNotFightOverADurable(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

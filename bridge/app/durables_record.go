@@ -7,8 +7,8 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 )
 
-// openRecord reads what the folder remembers of consumers and notes those of the
-// configuration; without a folder nothing is remembered.
+// openRecord opens the folder's record of consumers and adds those of the configuration. Without
+// a folder nothing is recorded.
 func openRecord(e *env) (*durables.Record, error) {
 	var memory durables.Memory
 	if e.folder != nil {
@@ -23,21 +23,19 @@ func openRecord(e *env) (*durables.Record, error) {
 	return record, record.Serve(servedOf(e.cfg), waits)
 }
 
-// recordFile is where the data folder remembers consumers.
 const recordFile = "consumers.json"
 
-// place is where the configuration has events.
 func placeOf(c *config.Config) durables.Place {
 	at := durables.Place{Store: durables.Embedded, Prefix: c.NATS.Prefix}
 	if c.NATS.URL != "" {
-		at.Store = c.NATS.URL // validated: there are no credentials in it
+		at.Store = c.NATS.URL // holds no credentials, as was checked
 	}
 	return at
 }
 
-// served are the consumers whose durables this process makes. A process that runs no
-// consumers leaves the archive that nobody configured to those that run it: an archive
-// begins with the oldest event, whenever its durable is made.
+// servedOf returns the consumers whose durables this process makes. A process that runs no
+// consumers leaves the implied archive to those that do: an archive begins with the oldest
+// event, whenever its durable is made.
 func servedOf(c *config.Config) map[string]durables.Served {
 	out := map[string]durables.Served{}
 	for name, cons := range c.Consumers {

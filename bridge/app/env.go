@@ -12,18 +12,17 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/telemetry"
 )
 
-// env is what every part of a process is made with.
 type env struct {
 	cfg     *config.Config
 	getenv  func(name string) (string, bool)
 	version string
 	log     *zap.Logger
-	metrics prometheus.Registerer // nil: nobody reads them
-	folder  *datafolder.Folder    // nil: this process remembers nothing
+	metrics prometheus.Registerer // nil: no metrics are served
+	folder  *datafolder.Folder    // nil: this process records nothing
 	onStop  cleanup
 }
 
-// newEnv makes the log that the configuration asks for. The metrics may be nil.
+// newEnv makes an env with its log. The metrics may be nil.
 func newEnv(cfg *config.Config, opts Options, metrics prometheus.Registerer) (*env, error) {
 	e := &env{cfg: cfg, getenv: opts.Getenv, version: opts.Version, metrics: metrics}
 	if e.getenv == nil {
@@ -37,7 +36,6 @@ func newEnv(cfg *config.Config, opts Options, metrics prometheus.Registerer) (*e
 	return e, err
 }
 
-// openFolder locks the data folder.
 func (e *env) openFolder() (err error) {
 	if e.folder, err = datafolder.Open(e.cfg.DataDir); err != nil {
 		return err
@@ -46,7 +44,6 @@ func (e *env) openFolder() (err error) {
 	return nil
 }
 
-// register adds metrics to those that are served.
 func (e *env) register(collectors ...prometheus.Collector) error {
 	for _, c := range collectors {
 		if err := e.metrics.Register(c); err != nil {

@@ -20,8 +20,8 @@ var (
 	ErrFolderInUse = datafolder.ErrInUse
 )
 
-// ReadHolder returns who has the data folder dir. The error wraps [ErrNotRunning] when
-// nobody has.
+// ReadHolder returns the process that has the data folder dir. The error wraps [ErrNotRunning]
+// when none has.
 func ReadHolder(dir string) (Holder, error) { return datafolder.ReadHolder(dir) }
 
 // NATSUser returns the name of the embedded server's user for other programs, or for one
@@ -37,8 +37,8 @@ func NATSUser(consumer string) string {
 // dir. The error wraps [fs.ErrNotExist] when the bridge has made no such user yet.
 func NATSPassword(dir, user string) (string, error) { return datafolder.ReadSecret(dir, user) }
 
-// takeFolder locks the data folder and writes down who has it: already now, so that a
-// verb with --config finds a bridge that has only begun.
+// takeFolder locks the data folder and records the holder: already now, so that a verb with
+// --config finds a bridge that has only begun.
 func (a *App) takeFolder() error {
 	if err := a.openFolder(); err != nil {
 		return err
@@ -50,7 +50,7 @@ func (a *App) takeFolder() error {
 	return a.folder.Announce(a.holder)
 }
 
-// announceReady writes down where everything listens, for verbs that look for this bridge.
+// announceReady records the addresses of all listeners, for verbs that look for this bridge.
 func (a *App) announceReady() error {
 	a.started.Store(true)
 	r := a.Ready()
@@ -58,7 +58,7 @@ func (a *App) announceReady() error {
 	return a.folder.Announce(a.holder)
 }
 
-// Ready says where a bridge listens and keeps its data. It is printed as JSON.
+// Ready is where a bridge listens and keeps its data. It is printed as JSON.
 type Ready struct {
 	// Webhooks are the addresses for webhooks by source, none without the role ingress.
 	Webhooks map[string]string `json:"webhooks"`
@@ -70,7 +70,7 @@ type Ready struct {
 	PID     int    `json:"pid"`
 }
 
-// Ready says where everything listens.
+// Ready returns where the bridge listens and keeps its data.
 func (a *App) Ready() Ready {
 	r := Ready{Webhooks: map[string]string{}, DataDir: a.cfg.DataDir, PID: os.Getpid()}
 	if e := a.store.embedded; e != nil && e.URL() != "" {

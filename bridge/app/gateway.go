@@ -7,8 +7,8 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/gateway"
 )
 
-// runGateway makes durables and calls for programs of other accounts: with the embedded
-// NATS, and where consumers run. It begins before the streams are there, so that a program
+// runGateway serves programs of other accounts, which ask for durables and calls: with the
+// embedded NATS, and where consumers run. It begins before the streams exist, so that a program
 // which connects early is told to try again.
 func (a *App) runGateway() error {
 	if a.store.embedded == nil && !a.cfg.Has(config.RoleConsumers) {

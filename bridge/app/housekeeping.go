@@ -10,10 +10,9 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 )
 
-// auditFile is where the data folder remembers how far the streams were.
 const auditFile = "audit.json"
 
-// runHousekeeping runs everything that looks after the store. Nothing of it ends the
+// runHousekeeping runs everything that looks after the store. Its failures do not end the
 // bridge.
 func (a *App) runHousekeeping() error {
 	s, names, log := a.store, a.cfg.Names(), a.log.Named("housekeeping")
@@ -40,7 +39,7 @@ func (a *App) runHousekeeping() error {
 			names.RefusedStream(), names.AlarmsStream(), names.AttemptsStream(), names.LaterStream(),
 			names.AdvisoriesStream(), names.PredictionsStream(),
 		},
-		// The streams of an external NATS are purged by every bridge that uses it.
+		// Every bridge that uses an external NATS purges its streams.
 		Kept: kept, Alone: s.embedded != nil, Alarms: s.alarms, Logger: log,
 	})
 	scrub := housekeeping.NewScrub(s.consume, checkpoint, housekeeping.ScrubConfig{

@@ -55,7 +55,6 @@ func (a *App) runIngress() error {
 	return nil
 }
 
-// ingressConfig is the configuration of the ingress, which was checked.
 func ingressConfig(in config.Ingress) (ingress.Config, error) {
 	proxies, err := in.Proxies()
 	return ingress.Config{

@@ -13,10 +13,9 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// keptDeliveries keeps deliveries that did not become an event.
 type keptDeliveries struct {
 	quarantine *quarantine.Quarantine
-	refused    *quarantine.Refused // it writes while it runs
+	refused    *quarantine.Refused // writes while its Run runs
 }
 
 func newKeptDeliveries(s *store) keptDeliveries {
@@ -30,7 +29,7 @@ func (k keptDeliveries) collectors() []prometheus.Collector {
 	return append(k.quarantine.Collectors(), k.refused.Collectors()...)
 }
 
-// keptEntries is what the API offers of kept deliveries.
+// keptEntries is the kept deliveries as the API calls them.
 type keptEntries struct {
 	*quarantine.KeptStore
 	*quarantine.Reverifier
@@ -38,14 +37,14 @@ type keptEntries struct {
 	log *zap.Logger
 }
 
-// keptEntries are verified again with the sources of the ingress as they are then.
+// keptEntries verifies again with the current sources of the ingress.
 func (a *App) keptEntries() keptEntries {
 	kept := quarantine.NewKeptStore(a.store.consume, a.cfg.Names())
 	sources := func(name string) *source.Source { return a.ingress.Source(name) }
 	return keptEntries{kept, quarantine.New(kept, a.store.keeper(), sources), a.ingress, a.log.Named("quarantine")}
 }
 
-// Reverify needs the secrets, which only a process with the role ingress reads.
+// Reverify needs the secrets, which only a process with the role ingress has.
 func (e keptEntries) Reverify(ctx context.Context, sel adminapi.KeptSelection, o adminapi.ReverifyOptions) adminapi.KeptReport {
 	if e.in == nil {
 		return noSecrets(o.DryRun)
@@ -53,7 +52,7 @@ func (e keptEntries) Reverify(ctx context.Context, sel adminapi.KeptSelection, o
 	return e.Reverifier.Reverify(ctx, sel, o)
 }
 
-// Accept needs the secrets too. Each entry that becomes an event is a line of the log.
+// Accept needs the secrets too. It logs each entry that becomes an event.
 func (e keptEntries) Accept(ctx context.Context, sel adminapi.KeptSelection, o adminapi.AcceptOptions) adminapi.KeptReport {
 	if e.in == nil {
 		return noSecrets(o.DryRun)

@@ -20,13 +20,13 @@ const (
 	leftTimeout = 30 * time.Second
 )
 
-// watchLeft raises an alarm for as long as events wait where an earlier configuration
-// had them, and this one does not look.
+// watchLeftBehind raises an alarm while events wait in a place of an earlier configuration where
+// this one does not look.
 func (s *store) watchLeftBehind(ctx context.Context) {
 	for first := true; ctx.Err() == nil; first = false {
 		for _, left := range s.record.Left() {
 			if err := s.countLeft(ctx, left, first); err != nil && ctx.Err() == nil {
-				s.log.Warn("what waits where nats.url and nats.prefix were before cannot be counted",
+				s.log.Warn("the events that wait where nats.url and nats.prefix were before cannot be counted",
 					zap.String("store", left.Store), zap.String("prefix", left.Prefix), zap.Error(err))
 			}
 		}
@@ -43,7 +43,7 @@ func (s *store) watchLeftBehind(ctx context.Context) {
 	}
 }
 
-// leftBehind are the places with events in them, as far as they were counted.
+// leftBehind returns the places with events in them, by the last count.
 func (s *store) leftBehind() []adminapi.LeftBehind {
 	var out []adminapi.LeftBehind
 	for _, left := range s.record.Left() {
@@ -56,7 +56,6 @@ func (s *store) leftBehind() []adminapi.LeftBehind {
 	return out
 }
 
-// leftText says in words what was left, and how it is handled all the same.
 func leftText(at durables.Place, waiting uint64) string {
 	where := "the embedded NATS, without nats.url"
 	if at.Store != durables.Embedded {
@@ -67,14 +66,14 @@ func leftText(at durables.Place, waiting uint64) string {
 		waiting, where, at.Prefix)
 }
 
-// countLeft counts what waits in a place. A place that cannot be asked keeps the number
-// that was counted last, until its events are too old to be there.
+// countLeft counts the events that wait in a place. A place that cannot be read keeps its last
+// number until its events are too old to exist.
 func (s *store) countLeft(ctx context.Context, left durables.Left, first bool) error {
 	ctx, cancel := context.WithTimeout(ctx, leftTimeout)
 	defer cancel()
 	names, waiting, err := bridge.Names{Prefix: left.Prefix}, uint64(0), error(nil)
 	switch {
-	case left.Store == placeOf(s.cfg).Store: // it has another prefix
+	case left.Store == placeOf(s.cfg).Store: // under another prefix
 		waiting, err = waitingIn(ctx, s.consume, names)
 	case left.Store == durables.Embedded && first: // its server does not run now
 		waiting, err = s.waitingInFolder(ctx, names)
@@ -87,7 +86,7 @@ func (s *store) countLeft(ctx context.Context, left durables.Left, first bool) e
 	return s.record.Counted(left.Place, waiting)
 }
 
-// waitingIn returns how many events wait at least: one event may wait for several
+// waitingIn returns the least number of waiting events: one event may wait for several
 // consumers.
 func waitingIn(ctx context.Context, js jetstream.JetStream, names bridge.Names) (uint64, error) {
 	states, err := durables.New(js, names, nil).List(ctx)
@@ -101,8 +100,8 @@ func waitingIn(ctx context.Context, js jetstream.JetStream, names bridge.Names) 
 	return most, err
 }
 
-// waitingInFolder looks into the store of the embedded server, which is started for
-// that and lets nobody connect.
+// waitingInFolder counts in the store of the embedded server, which it starts without letting
+// others connect.
 func (s *store) waitingInFolder(ctx context.Context, names bridge.Names) (uint64, error) {
 	log := s.log.Named("left")
 	server, err := stream.StartEmbedded(s.folder, stream.EmbeddedConfig{Names: names}, log) //nolint:contextcheck // it goes on until Close

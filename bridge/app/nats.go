@@ -13,8 +13,8 @@ import (
 	"github.com/hookspan/hookspan/internal/redial"
 )
 
-// reachNATS starts the embedded NATS, or reads the credentials of an external one. It
-// returns what opens a connection under a name.
+// reachNATS starts the embedded NATS, or reads the credentials of an external one. It returns
+// the function that opens a named connection.
 func (s *store) reachNATS() (connect func(name string) (*redial.JetStream, error), err error) {
 	if s.cfg.NATS.URL == "" {
 		if err := s.startEmbedded(); err != nil {
@@ -48,7 +48,7 @@ func (s *store) startEmbedded() (err error) {
 	return nil
 }
 
-// position is the first sequence that a durable may still need, if it is known.
+// position is the first sequence that a durable may still need, if that is recorded.
 func (s *store) position(streamName, durable string) (uint64, bool) {
 	if streamName != s.cfg.Names().EventsStream() {
 		return 0, false
@@ -56,9 +56,8 @@ func (s *store) position(streamName, durable string) (uint64, bool) {
 	return s.record.Next(durable)
 }
 
-// externalConfig resolves the credentials. A password that is configured and missing
-// is an error: nobody means to connect without it. Later its file is read at each
-// connection; while that fails the last one is used.
+// externalConfig resolves the credentials. A configured password that is missing is an error.
+// Its file is read again at each connection; when that fails, the last password is used.
 func externalConfig(n config.NATS, getenv func(string) (string, bool), log *zap.Logger) (stream.ExternalConfig, error) {
 	cfg := stream.ExternalConfig{
 		URL: n.URL, Creds: n.Creds, NKeySeed: n.NKey, User: n.User,

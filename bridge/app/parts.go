@@ -1,21 +1,21 @@
 package app
 
-// part is one part of a process, and starts it. What a part opens, it gives to onStop on
-// the next line.
+// part is a part of a process. After opening something that must be closed, start adds it to
+// onStop.
 type part struct {
 	name  string
 	start func() error
 }
 
-// parts are those of an App in the order of their start. Each uses only what those above
-// it have made. The first half opens and builds: what a configuration lacks shows there,
-// before anything is changed in NATS. The second half runs.
+// parts are the parts of an App in the order of their start. Each uses only results of those
+// above it. The first half opens and builds: there it shows what a configuration lacks, before
+// NATS is changed. The second half runs.
 func (a *App) parts() []part {
 	return []part{
 		{"sources", a.readSources},
 		{"event store", a.openStore},
 		{"waiting for predictions", a.openWaiting},
-		{"ingress", a.openIngress}, // it listens from here on
+		{"ingress", a.openIngress}, // listens from here on
 		{"providers", a.openProviders},
 		{"submissions", a.openSubmits},
 		{"consumers", a.openConsumers},

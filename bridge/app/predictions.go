@@ -13,15 +13,15 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/source"
 )
 
-// openPredictions makes the prediction store, with the role reconciler. It writes where
-// events are, without the spool: whoever leads it has read them from there.
+// openPredictions makes the prediction store, with the role reconciler. The store writes to the
+// stream of events, not to the spool: its leader has read the events from the stream.
 func (a *App) openPredictions() error {
 	if !a.cfg.Has(config.RoleReconciler) {
 		return nil
 	}
 	sources := map[string]poller.SourceConfig{}
 	for name, s := range a.cfg.Sources {
-		// It only reads what the provider answers, and that needs no secret.
+		// The source only decodes the provider's answers, which needs no secret.
 		src, err := source.New(source.Config{Name: name, Kind: s.Kind, MaxAge: time.Duration(s.MaxAge)})
 		if err != nil {
 			return err
@@ -39,8 +39,8 @@ func (a *App) openPredictions() error {
 	return a.register(a.predictions.Collectors()...)
 }
 
-// runPredictions runs the prediction store, and lets programs announce predictions by
-// NATS. Neither may take the ingress with it.
+// runPredictions runs the prediction store, and lets programs announce predictions by NATS.
+// Neither may end the ingress.
 func (a *App) runPredictions() error {
 	if a.predictions == nil {
 		return nil
@@ -61,7 +61,7 @@ func (a *App) runPredictions() error {
 	return nil
 }
 
-// announcer publishes as the ingress does, so that the spool takes what NATS cannot.
+// announcer publishes as the ingress does: the spool takes what NATS does not.
 func (a *App) announcer() *watches.Announcer {
 	return watches.NewAnnouncer(a.store.keeper(), func(name string) bool { _, ok := a.cfg.Sources[name]; return ok })
 }

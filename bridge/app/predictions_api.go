@@ -15,7 +15,6 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// known is what the API offers of predictions.
 type known struct {
 	*predictions.Reader
 	*await.Past
@@ -25,15 +24,14 @@ type known struct {
 	cfg   *config.Config
 }
 
-// Walk reads the prediction store.
 func (k known) Walk(ctx context.Context, sel adminapi.PredictionSelection, visit func(uint64, *bridge.PredictionState) error) error {
 	return k.Reader.Walk(ctx, predictions.Selection(sel), visit)
 }
 
-// Rebuild has whoever leads the prediction store fold it again.
+// Rebuild has the leader of the prediction store fold all events again.
 func (k known) Rebuild(ctx context.Context) error { return predictions.Rebuild(ctx, k.js, k.names) }
 
-// Life is zero for a source that is not configured any more: nobody knows then.
+// Life is how long a source's provider keeps outputs, zero for a source that is not configured.
 func (k known) Life(name string) time.Duration {
 	kind, err := source.KindOf(k.cfg.Sources[name].Kind)
 	if err != nil {
@@ -42,7 +40,8 @@ func (k known) Life(name string) time.Duration {
 	return kind.OutputLife()
 }
 
-// openWaiting makes what waits for predictions. It listens when somebody waits.
+// openWaiting makes the hub of requests that wait for predictions. It listens only while one
+// waits.
 func (a *App) openWaiting() error {
 	js, names := a.store.consume, a.cfg.Names()
 	a.waiting = await.New(js, predictions.NewReader(js, names), names, a.log)
@@ -52,7 +51,6 @@ func (a *App) openWaiting() error {
 	}, func() float64 { return float64(a.waiting.Waiting()) }))
 }
 
-// knownPredictions is what the API tells of predictions.
 func (a *App) knownPredictions() known {
 	js, names := a.store.consume, a.cfg.Names()
 	return known{Reader: predictions.NewReader(js, names), Past: await.NewPast(js, names), js: js, names: names, cfg: a.cfg}

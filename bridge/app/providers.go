@@ -13,17 +13,17 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/predictions/provider"
 )
 
-// providerSet is who is asked: the APIs of the sources that have one. After it was made
-// it belongs to the goroutine that reads the configuration again, but for the clients.
+// providerSet has the clients of the sources' APIs. The goroutine that reads the configuration
+// again owns it, but the clients are safe for concurrent use.
 type providerSet struct {
 	clients map[string]*provider.Client
 	began   map[string]config.API // without their keys
-	keys    map[string][]byte     // of now
+	keys    map[string][]byte     // in use
 }
 
-// openProviders makes a client for each source with an API, none when this process asks
-// nobody. A key that cannot be read keeps nothing from starting: webhooks are taken
-// without it, and its file is looked at again.
+// openProviders makes a client for each source with an API, none when this process calls no
+// providers. A key that cannot be read does not keep the bridge from starting: webhooks need no
+// key, and its file is read again.
 func (a *App) openProviders() error {
 	set := &providerSet{clients: map[string]*provider.Client{}, began: map[string]config.API{}, keys: map[string][]byte{}}
 	a.providers = set
@@ -54,7 +54,7 @@ func (a *App) openProviders() error {
 	return nil
 }
 
-// poller is how the provider of a source is asked, nil when it has no API.
+// poller is the provider of a source, nil when it has no API.
 func (p *providerSet) poller(source string) poller.Provider {
 	if client, ok := p.clients[source]; ok {
 		return client
@@ -62,7 +62,6 @@ func (p *providerSet) poller(source string) poller.Provider {
 	return nil
 }
 
-// apiKey looks a key up. With an error there is none.
 func apiKey(ref config.SecretRef, getenv func(string) (string, bool)) ([]byte, error) {
 	key, err := ref.Require(getenv)
 	if err == nil {
@@ -74,8 +73,8 @@ func apiKey(ref config.SecretRef, getenv func(string) (string, bool)) ([]byte, e
 	return key, nil
 }
 
-// read looks all keys up again and changes nothing yet. One that was there and cannot be
-// read any more is an error; one whose source has no API any more is none.
+// read looks all keys up again and changes nothing yet. A key that was readable and is not any
+// more is an error; a key whose source has no API any more is not.
 func (p *providerSet) read(cfg *config.Config, getenv func(string) (string, bool)) (map[string][]byte, error) {
 	next := map[string][]byte{}
 	for _, name := range slices.Sorted(maps.Keys(p.clients)) {
@@ -92,7 +91,7 @@ func (p *providerSet) read(cfg *config.Config, getenv func(string) (string, bool
 	return next, nil
 }
 
-// apply gives the clients their keys and names those that have others now.
+// apply sets the keys that have changed, and names them.
 func (p *providerSet) apply(keys map[string][]byte) ([]string, error) {
 	var changed []string
 	for _, name := range slices.Sorted(maps.Keys(p.clients)) {
@@ -108,8 +107,8 @@ func (p *providerSet) apply(keys map[string][]byte) ([]string, error) {
 	return changed, nil
 }
 
-// restartKeys names what differs from what this process began with: of an API nothing
-// but its key changes while it runs.
+// restartKeys names the keys of APIs that differ from those at the start: only the API key
+// itself changes while the process runs.
 func (p *providerSet) restartKeys(cfg *config.Config) []string {
 	if !cfg.AsksProviders() {
 		return nil

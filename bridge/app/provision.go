@@ -19,16 +19,15 @@ import (
 const (
 	provisionTimeout = 30 * time.Second
 	provisionRetry   = 5 * time.Second
-	// provisionAgain is how long a stream that somebody changed or removed goes
-	// unnoticed.
+	// provisionAgain is how long a changed or removed stream goes unnoticed.
 	provisionAgain = 30 * time.Second
-	// kickPause is the least time between two looks at the streams that publishes
-	// without an answer have asked for.
+	// kickPause is the least time between two looks at the streams that unanswered publishes
+	// cause.
 	kickPause = time.Second
 )
 
-// provisioner makes the streams and durables what they are to be, or says what differs,
-// as nats.provision wants it.
+// provisioner makes the streams and durables as they should be, or says what differs, by
+// nats.provision.
 type provisioner struct {
 	*store
 
@@ -36,16 +35,16 @@ type provisioner struct {
 	settled  bool // the streams were once as they should be
 
 	once sync.Once
-	done chan struct{} // closed once the streams were what they are to be
+	done chan struct{} // closed once the streams were as they should be
 }
 
 func newProvisioner(s *store) *provisioner {
 	return &provisioner{store: s, durables: newDurableSet(s), done: make(chan struct{})}
 }
 
-// runProvisioner provisions, and again from time to time. An embedded store must be ready
-// before anything is served; an external one may come later, until then deliveries go into
-// the spool and consumers wait.
+// runProvisioner provisions now and from time to time. An embedded store must be ready before
+// anything is served; an external one may come later, and until then deliveries go into the
+// spool and consumers wait.
 func (a *App) runProvisioner() error {
 	p := a.provisioner
 	if p.embedded != nil {
@@ -62,7 +61,6 @@ func (a *App) runProvisioner() error {
 	return nil
 }
 
-// run provisions until ctx ends.
 func (p *provisioner) run(ctx context.Context) {
 	wait, reached, said := provisionAgain, true, ""
 	if p.embedded == nil {
@@ -71,7 +69,7 @@ func (p *provisioner) run(ctx context.Context) {
 	for p.pause(ctx, wait) {
 		wait = provisionAgain
 		failed, err := p.provision(ctx)
-		if failed != nil && ctx.Err() == nil { // somebody should be at work on it
+		if failed != nil && ctx.Err() == nil { // somebody may be repairing it: look again soon
 			wait = provisionRetry
 			if failed.Error() != said {
 				p.log.Error("a consumer's durable is not what it is to be, looking again", zap.Duration("every", wait), zap.Error(failed))
@@ -92,8 +90,8 @@ func (p *provisioner) run(ctx context.Context) {
 	}
 }
 
-// pause returns when it is time to look at the streams again: after wait, or earlier when
-// a publish found no stream. It is false when ctx ends.
+// pause returns true when it is time to look at the streams again: after wait, or earlier when a
+// publish found no stream. It returns false when ctx ends.
 func (p *provisioner) pause(ctx context.Context, wait time.Duration) bool {
 	least := time.After(min(wait, kickPause))
 	select {
@@ -110,10 +108,10 @@ func (p *provisioner) pause(ctx context.Context, wait time.Duration) bool {
 	return true
 }
 
-// provision opens the publisher when the streams are fit and the durables of the
-// configuration exist, and shuts it when a stream is not fit. A store that cannot be
-// reached changes nothing: the publisher finds that out by itself. Where somebody else
-// provisions it changes nothing. What is wrong with a durable alone is in failed.
+// provision opens the publisher when the streams are fit and the durables of the configuration
+// exist, and shuts it when a stream is not fit. When the store is out of reach nothing changes:
+// the publisher notices that itself. Where somebody else provisions, provision changes nothing.
+// Failures of single durables are in failed.
 func (p *provisioner) provision(ctx context.Context) (failed, err error) {
 	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
 	defer cancel()
@@ -147,9 +145,9 @@ func (p *provisioner) provision(ctx context.Context) (failed, err error) {
 	return failed, err
 }
 
-// whenProvisioned runs what works on the streams once they were what they are to be.
-// Before that it could only fail, and say so for every start against a NATS that is not
-// reached yet. It returns nil when ctx ends before.
+// whenProvisioned runs a function that needs the streams, once they were as they should be:
+// before that the function would fail and log at every start without NATS. It returns nil when
+// ctx ends before.
 func (p *provisioner) whenProvisioned(ctx context.Context, run func(context.Context) error) func() error {
 	return func() error {
 		select {
@@ -161,7 +159,7 @@ func (p *provisioner) whenProvisioned(ctx context.Context, run func(context.Cont
 	}
 }
 
-// restoreDurables brings back the durables of an embedded store whose files are damaged.
+// restoreDurables repairs the durables of an embedded store whose files are damaged.
 func (p *provisioner) restoreDurables(ctx context.Context) {
 	if p.embedded == nil {
 		return
@@ -171,24 +169,24 @@ func (p *provisioner) restoreDurables(ctx context.Context) {
 	}
 }
 
-// errNoJetStream is what nobody answers, or an account without streams, comes to.
+// errNoJetStream replaces the server's errors for an account or server without JetStream.
 var errNoJetStream = errors.New("NATS has no JetStream, and keeps no event: start nats-server with --jetstream, or enable it for this account")
 
-// explain says it when NATS has no JetStream, where err would say that nobody answers.
+// explain replaces err, which would say that no server answers, when NATS has no JetStream.
 func (p *provisioner) explain(ctx context.Context, err error) error {
 	if err == nil || !p.publish.Conn().IsConnected() {
 		return err
 	}
-	_, asked := p.publish.AccountInfo(ctx)
-	if !errors.Is(asked, jetstream.ErrJetStreamNotEnabled) && !errors.Is(asked, jetstream.ErrJetStreamNotEnabledForAccount) {
+	_, account := p.publish.AccountInfo(ctx)
+	if !errors.Is(account, jetstream.ErrJetStreamNotEnabled) && !errors.Is(account, jetstream.ErrJetStreamNotEnabledForAccount) {
 		return err
 	}
 	p.alarms.Raise(bridge.Alarm{Kind: bridge.AlarmNoJetStream, Subject: p.cfg.Names().EventsStream(), Text: errNoJetStream.Error() + "; webhooks go into the spool meanwhile"})
 	return fmt.Errorf("%w: %w", errNoJetStream, err)
 }
 
-// warnOfSmallPayload warns when NATS takes less than the ingress: such a webhook is
-// answered 413.
+// warnOfSmallPayload warns when NATS takes smaller messages than the ingress takes bodies:
+// larger webhooks are answered 413.
 func (p *provisioner) warnOfSmallPayload() {
 	maxBody := p.cfg.Ingress.MaxBody
 	if limit := config.ByteSize(p.publish.Conn().MaxPayload() - streams.HeaderRoom); limit < maxBody {

@@ -9,9 +9,9 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 )
 
-// raiseChanges tells what provisioning found, once the streams had been as they
-// should be: before that it is we who make them so. A stream that had lost its
-// description is told always.
+// raiseChanges raises alarms for changes after the streams had once been as they should be:
+// before that the changes are our own. A stream that had lost its description is always an
+// alarm.
 func (p *provisioner) raiseChanges(changes []stream.Change, err error) {
 	for _, c := range changes {
 		if c.Kept > 0 {
@@ -37,14 +37,13 @@ func (p *provisioner) raiseChanges(changes []stream.Change, err error) {
 	p.raiseEach(changes, "somebody removed the stream, with all that was in it; it was made anew, empty", "somebody changed the stream, it was changed back: ")
 }
 
-// raiseDifferences tells where the streams are not what the configuration says, while
-// somebody else provisions them.
+// raiseDifferences raises alarms for streams that differ from the configuration, where somebody
+// else provisions them.
 func (p *provisioner) raiseDifferences(changes []stream.Change) {
 	p.raiseEach(changes, "there is no such stream: make it with hookspan provision",
 		"the stream is not what the configuration says, change one or the other, with hookspan provision for example: ")
 }
 
-// raiseEach raises an alarm for each stream that is missing, or differs.
 func (p *provisioner) raiseEach(changes []stream.Change, missing, differs string) {
 	for _, c := range changes {
 		alarm := bridge.Alarm{Kind: bridge.AlarmStreamRemoved, Subject: c.Stream, Text: c.Stream + ": " + missing}

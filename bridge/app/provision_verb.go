@@ -15,14 +15,14 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 )
 
-// Provisioned is what was done to one stream or durable.
+// Provisioned is a change of one stream or durable.
 type Provisioned struct {
 	Name    string   `json:"name"`
 	Created bool     `json:"created,omitempty"`
 	Changes []string `json:"changes,omitempty"`
 }
 
-// String says so in words.
+// String describes the change.
 func (p Provisioned) String() string {
 	if p.Created {
 		return p.Name + " created"
@@ -30,26 +30,26 @@ func (p Provisioned) String() string {
 	return p.Name + " changed: " + strings.Join(p.Changes, "; ")
 }
 
-// Provisioning is what Provision had to do.
+// Provisioning is the result of [Provision]: everything that it changed.
 type Provisioning struct {
 	Streams   []Provisioned `json:"streams"`
 	Consumers []Provisioned `json:"consumers"`
 }
 
-// Provision makes the streams, the buckets, and the durables of all consumers what the
-// configuration says, whatever its nats.provision is. It may run beside bridges that use
-// an external NATS; with an embedded one it returns ErrFolderInUse while a bridge runs.
+// Provision makes the streams, the buckets, and the durables of all consumers as the
+// configuration says, whatever its nats.provision is. It may run beside bridges that use an
+// external NATS; with an embedded one it returns ErrFolderInUse while a bridge runs.
 func Provision(ctx context.Context, cfg *config.Config, opts Options) (report Provisioning, err error) {
 	e, err := newEnv(cfg, opts, nil)
 	if err != nil {
 		return report, err
 	}
 	defer func() { err = errors.Join(err, e.onStop.run()) }()
-	if cfg.NATS.URL == "" { // other processes may have the folder of an external one
+	if cfg.NATS.URL == "" { // with an external NATS a bridge may have the folder
 		if err := e.openFolder(); err != nil {
 			return report, err
 		}
-		cfg.NATS.Listen = new(string) // nobody need connect
+		cfg.NATS.Listen = new(string) // no other program need connect
 	}
 	store, err := connectStore(e) //nolint:contextcheck // what it starts goes on until onStop
 	if err != nil {
@@ -63,7 +63,6 @@ func Provision(ctx context.Context, cfg *config.Config, opts Options) (report Pr
 	return newProvisioner(store).provisionAll(ctx)
 }
 
-// connected waits until NATS is reached.
 func (s *store) connected(ctx context.Context) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -77,7 +76,7 @@ func (s *store) connected(ctx context.Context) error {
 	return nil
 }
 
-// provisionAll makes everything, also what a bridge makes once it works on the streams.
+// provisionAll also makes the streams and buckets that the parts of a bridge make when they run.
 func (p *provisioner) provisionAll(ctx context.Context) (Provisioning, error) {
 	done := Provisioning{Streams: []Provisioned{}, Consumers: []Provisioned{}}
 	err := stream.Provision(ctx, p.publish, p.streams, p.log.Named("provision"), func(c stream.Change) {
@@ -94,14 +93,13 @@ func (p *provisioner) provisionAll(ctx context.Context) (Provisioning, error) {
 	if err := redelivery.Provision(ctx, p.consume, p.streams.Names); err != nil {
 		return done, errors.Join(failed, err)
 	}
-	// Where nobody folds events they would be kept for it.
+	// Without a reader events would be kept for that durable.
 	if p.cfg.Has(config.RoleReconciler) {
 		err = predictions.Provision(ctx, p.consume, p.streams.Names)
 	}
 	return done, errors.Join(failed, err)
 }
 
-// untilUsable provisions until the store can be used, or ctx ends.
 func (p *provisioner) untilUsable(ctx context.Context) error {
 	for {
 		failed, err := p.provision(ctx)

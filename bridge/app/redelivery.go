@@ -7,8 +7,8 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/redelivery"
 )
 
-// runRedelivery moves events whose next attempt is due, and makes dead letters of those
-// that NATS gave up on, where consumers run.
+// runRedelivery moves events whose next attempt is due, and makes dead letters of events that
+// NATS gave up on, where consumers run.
 func (a *App) runRedelivery() error {
 	if !a.cfg.Has(config.RoleConsumers) {
 		return nil

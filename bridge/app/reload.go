@@ -14,13 +14,13 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/ingress"
 )
 
-// reloadEvery is how often the files are looked at. They are polled, since the
-// content is what counts: a mounted secret changes by a link far above the file.
+// reloadEvery is how often the files are compared. They are polled because only their content
+// counts: a mounted secret changes by a link far above the file.
 const reloadEvery = time.Second
 
 // reloader reads sources, their secrets and keys, and the secrets of consumers again when the
-// configuration or a file of a secret changes, and when it is told to. What cannot be used changes
-// nothing.
+// configuration or the file of a secret changes, and on request. A configuration that cannot be
+// used changes nothing.
 type reloader struct {
 	path    string // of the configuration; empty when there is none
 	getenv  func(string) (string, bool)
@@ -34,12 +34,12 @@ type reloader struct {
 	succeeded, failed prometheus.Counter
 	last              prometheus.Gauge
 
-	// What follows belongs to the goroutine of run.
+	// Owned by the goroutine of run.
 
-	running config.Config // what the process began with, and the sources of now
-	sources sourceSet     // of now
-	tried   digests       // the files as they were when they were last read
-	pending digests       // the files as they were a moment ago, when they differ from tried
+	running config.Config // of the start, but with the current sources
+	sources sourceSet     // in use
+	tried   digests       // of the files when they were last read
+	pending digests       // of the files at the last look, when they differ from tried
 }
 
 func (a *App) openReloader() (err error) {
@@ -55,8 +55,8 @@ func (a *App) runReloader() error {
 	return nil
 }
 
-// newReloader takes the files as they were before the configuration and sources were made
-// of them, so that what has changed since is read.
+// newReloader takes the digests from before the configuration and sources were read, so that
+// later changes are noticed.
 func newReloader(e *env, file string, sources sourceSet, seen digests, submits *submitSources) (*reloader, error) {
 	reloads := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "hookspan_config_reloads_total",
@@ -74,7 +74,6 @@ func newReloader(e *env, file string, sources sourceSet, seen digests, submits *
 	}, e.register(reloads, last)
 }
 
-// run returns when ctx ends.
 func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal) {
 	tick := time.NewTicker(reloadEvery)
 	defer tick.Stop()
@@ -90,8 +89,8 @@ func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal) {
 	}
 }
 
-// look has the files read again once they are the same twice: until then
-// somebody may be writing them.
+// look reads the files again once two looks find the same content: until then somebody may be
+// writing them.
 func (r *reloader) look() {
 	now := digests{}
 	for path := range r.tried {
@@ -107,7 +106,7 @@ func (r *reloader) look() {
 	}
 }
 
-// reload says once what came of it.
+// reload reads everything again and logs the result once.
 func (r *reloader) reload() {
 	r.pending = nil
 	if err := r.try(); err != nil {
@@ -120,8 +119,8 @@ func (r *reloader) reload() {
 }
 
 func (r *reloader) try() error {
-	// Each file is digested before it is read, so that one that changes in
-	// between is read once more, and not taken for read.
+	// Files are digested before they are read, so that a file that changes in between is read
+	// again.
 	r.tried = digests{}
 	r.tried.add(r.path)
 	r.tried.add(r.running.SecretFiles()...)

@@ -11,8 +11,8 @@ import (
 	"github.com/hookspan/hookspan/bridge/config"
 )
 
-// Stop ends the parts in reverse order of their start, and returns what failed in them or
-// while they ended. It returns after StopTime at the latest, whatever hangs.
+// Stop ends the parts in reverse order of their start, and returns their failures. It returns
+// after StopTime at the latest, even when a part hangs.
 func (a *App) Stop() error {
 	a.stop()
 	return a.bounded(a.end)
@@ -29,8 +29,8 @@ func (a *App) end() error {
 	return a.ended
 }
 
-// bounded calls f and returns what f returns, or an error when f has not returned StopTime
-// after the App was told to stop. Whatever hangs then ends with the process, as in a crash.
+// bounded calls f and returns its error, or another one when f has not returned StopTime after
+// the App was told to stop. A part that hangs then ends with the process, as in a crash.
 func (a *App) bounded(f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()
@@ -49,18 +49,17 @@ func (a *App) bounded(f func() error) error {
 	}
 }
 
-// stopMargin is how long everything but the requests in flight may take to end:
-// handlers have 20 s, what was sent to a provider 30 and 15 more to be recorded, and
-// then the spool has 10.
+// stopMargin is how long everything but the requests in flight may take to end: handlers have 20
+// s, what was sent to a provider 30 and 15 more to be recorded, and then the spool has 10.
 const stopMargin = time.Minute
 
 // StopTime returns how long Stop takes at most.
 func (a *App) StopTime() time.Duration { return a.stopTime }
 
-// Run serves the configuration in opts.File until ctx ends or a part fails, and returns
-// what failed. It calls ready once everything runs; an error of ready ends the App. A start
-// that hangs when ctx ends is given up like a Stop that hangs. While Run runs, the log also
-// takes what libraries write to the standard log.
+// Run serves the configuration in opts.File until ctx ends or a part fails, and returns the
+// failure. It calls ready once every part runs; an error of ready ends the App. A start that
+// hangs when ctx ends is given up like a Stop that hangs. While Run runs, the log also takes
+// what libraries write to the standard log.
 func Run(ctx context.Context, opts Options, ready func(*App) error) error {
 	seen := digests{}
 	seen.add(opts.File) // before it is read, so that no later change is missed

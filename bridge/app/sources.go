@@ -14,7 +14,6 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/source"
 )
 
-// liveSource is one configured source with its secrets at hand.
 type liveSource struct {
 	config    source.Config
 	refs      []config.SecretRef // where each of config.Secrets is from
@@ -23,10 +22,9 @@ type liveSource struct {
 	query     []string
 }
 
-// sourceSet is every source of a process, by name.
 type sourceSet map[string]liveSource
 
-// readSources looks up the secrets, and tells of those that are not there.
+// readSources looks up the secrets, and logs those that are missing.
 func (a *App) readSources() (err error) {
 	if a.sources, err = resolveSources(a.cfg, a.getenv); err == nil {
 		a.sources.warn(a.log, slices.Sorted(maps.Keys(a.sources)))
@@ -34,8 +32,8 @@ func (a *App) readSources() (err error) {
 	return err
 }
 
-// resolveSources looks up the secrets of the configured sources. A process that
-// takes no webhooks has none, and needs no secret.
+// resolveSources looks up the secrets of the configured sources. A process without the role
+// ingress has no sources and needs no secret.
 func resolveSources(cfg *config.Config, getenv func(string) (string, bool)) (sourceSet, error) {
 	set := sourceSet{}
 	if !cfg.Has(config.RoleIngress) {
@@ -71,7 +69,6 @@ func resolveSources(cfg *config.Config, getenv func(string) (string, bool)) (sou
 	return set, nil
 }
 
-// routes makes of each source what the ingress asks.
 func (set sourceSet) routes() ([]ingress.Route, error) {
 	var out []ingress.Route
 	for _, name := range slices.Sorted(maps.Keys(set)) {
@@ -85,8 +82,8 @@ func (set sourceSet) routes() ([]ingress.Route, error) {
 	return out, nil
 }
 
-// warn says of the named sources, loudly, which secrets they lack. A source
-// without any refuses every delivery.
+// warn logs loudly which secrets the named sources lack. A source without any refuses every
+// delivery.
 func (set sourceSet) warn(log *zap.Logger, names []string) {
 	for _, name := range names {
 		live, ok := set[name]
@@ -114,7 +111,7 @@ func (l liveSource) hasSecret() bool {
 	return slices.ContainsFunc(l.config.Secrets, func(secret []byte) bool { return len(secret) > 0 })
 }
 
-// firstSecret is where the first secret is from that a source has, false when it has none.
+// firstSecret is the place of the first secret that a source has, false when it has none.
 func (set sourceSet) firstSecret(name string) (config.SecretRef, bool) {
 	for i, secret := range set[name].config.Secrets {
 		if len(secret) > 0 {
@@ -124,7 +121,6 @@ func (set sourceSet) firstSecret(name string) (config.SecretRef, bool) {
 	return "", false
 }
 
-// changes names the sources that are not the same in next, in order.
 func (set sourceSet) changes(next sourceSet) []string {
 	all := maps.Clone(set)
 	maps.Copy(all, next)
@@ -135,8 +131,8 @@ func (set sourceSet) changes(next sourceSet) []string {
 	})
 }
 
-// checkSuccessor refuses a set in which a source loses its only secret, which is
-// what a secret looks like that was mounted or written badly.
+// checkSuccessor returns an error when a source would lose its only secret: a secret that was
+// badly mounted or written looks so.
 func (set sourceSet) checkSuccessor(next sourceSet) error {
 	for _, name := range slices.Sorted(maps.Keys(set)) {
 		after, has := next[name]

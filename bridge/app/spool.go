@@ -14,11 +14,11 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 )
 
-// relayPatience is how long a bridge that is going away tries to empty its spool.
+// relayPatience is how long a bridge that ends tries to empty its spool.
 const relayPatience = 10 * time.Second
 
-// openSpool gives an external store its spool, where webhooks are taken. Without
-// that there is none, but what an earlier configuration left in one is emptied.
+// openSpool opens the spool of an external store, where webhooks are taken. Otherwise it opens
+// only a spool that an earlier configuration left, to empty it.
 func (s *store) openSpool() (err error) {
 	if (s.embedded != nil || !s.cfg.Has(config.RoleIngress)) && !s.folder.HasSpool() {
 		return nil
@@ -42,8 +42,8 @@ func spoolConfig(c *config.Config) stream.SpoolConfig {
 	return stream.SpoolConfig{Names: c.Names(), MaxBytes: int64(c.NATS.Spool.MaxBytes), Duplicates: c.Duplicates()}
 }
 
-// Spool is the spool in the data folder of a bridge that is gone. A bridge that runs
-// drains its spool by itself.
+// Spool is the spool in the data folder of a bridge that does not run. A running bridge drains
+// its spool itself.
 type Spool struct {
 	*stream.Spool
 
@@ -51,8 +51,8 @@ type Spool struct {
 	folder *datafolder.Folder
 }
 
-// OpenSpool takes the data folder. The caller calls Close. The error wraps
-// [ErrFolderInUse] while a bridge runs.
+// OpenSpool locks the data folder. The caller calls Close. The error wraps [ErrFolderInUse]
+// while a bridge runs.
 func OpenSpool(ctx context.Context, cfg *config.Config) (*Spool, error) {
 	folder, err := datafolder.Open(cfg.DataDir)
 	if errors.Is(err, datafolder.ErrInUse) {
@@ -73,21 +73,20 @@ func OpenSpool(ctx context.Context, cfg *config.Config) (*Spool, error) {
 	return &Spool{Spool: spool, cfg: cfg, folder: folder}, nil
 }
 
-// Close gives the folder back.
+// Close unlocks the folder.
 func (s *Spool) Close() error {
 	s.Spool.Close()
 	return s.folder.Close()
 }
 
-// Export calls visit for each message, which is to be written as JSON, until visit
-// returns an error. The messages stay in the spool.
+// Export calls visit for each message, which visit is to write as JSON, until visit returns an
+// error. The messages stay in the spool.
 func (s *Spool) Export(ctx context.Context, visit func(message any) error) error {
 	return s.Each(ctx, func(m stream.SpooledMessage) error { return visit(m) })
 }
 
-// Drain moves the messages to NATS until none is left but those that NATS does not take,
-// and returns the number of messages that were moved. It provisions first, since nothing
-// is published to streams that cannot keep it.
+// Drain moves the messages to NATS, except those that NATS refuses, and returns how many it
+// moved. Drain provisions first, since a publish needs streams that can keep it.
 func (s *Spool) Drain(ctx context.Context, opts Options) (drained uint64, err error) {
 	e, err := newEnv(s.cfg, opts, nil)
 	if err != nil {

@@ -14,25 +14,24 @@ import (
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
-// store is where events are kept: the streams of an embedded or external NATS, and the
-// spool for what NATS cannot take.
+// store is where events are kept: the streams of an embedded or external NATS, and the spool for
+// events that NATS does not take.
 type store struct {
 	*env
 
 	streams  streams.Config   // what the streams are to be
 	embedded *stream.Embedded // nil: external
-	// publish and consume have a connection each, so that a slow reader never
-	// holds up an answer to a sender.
+	// publish and consume have a connection each, so that a slow reader never holds up an answer
+	// to a sender.
 	publish   *redial.JetStream
 	consume   *redial.JetStream
 	publisher *stream.Publisher
 	spool     *stream.Spool // nil: none
 	relay     *stream.Relay // nil: embedded
 	alarms    *stream.Alarms
-	record    *durables.Record // what is remembered of consumers
+	record    *durables.Record // of consumers, in the data folder
 }
 
-// openStore opens the store with its spool, and what makes its streams.
 func (a *App) openStore() (err error) {
 	if a.store, err = connectStore(a.env); err != nil {
 		return err
@@ -44,7 +43,6 @@ func (a *App) openStore() (err error) {
 	return a.register(a.store.collectors()...)
 }
 
-// connectStore starts or reaches NATS.
 func connectStore(e *env) (*store, error) {
 	replicas, err := e.cfg.NATS.ReplicaCount()
 	if err != nil {
@@ -85,7 +83,6 @@ func connectStore(e *env) (*store, error) {
 	return s, nil
 }
 
-// collectors are the metrics of the store.
 func (s *store) collectors() []prometheus.Collector {
 	out := s.publisher.Collectors()
 	if s.relay != nil {
@@ -94,13 +91,12 @@ func (s *store) collectors() []prometheus.Collector {
 	return out
 }
 
-// keeper makes events and other messages durable.
 type keeper interface {
 	ingress.Publisher
 	stream.Storer
 }
 
-// keeper is where the ingress publishes, and keeps what deserves the same.
+// keeper is where the ingress publishes: the relay with its spool, or the stream.
 func (s *store) keeper() keeper {
 	if s.relay != nil {
 		return s.relay
@@ -108,14 +104,14 @@ func (s *store) keeper() keeper {
 	return s.publisher
 }
 
-// publishEvent returns once the stream has the event, so it is no way around a NATS
-// that is away: whoever publishes has read an event from there.
+// publishEvent returns once the stream has the event. It needs no spool: its callers have read
+// an event from that NATS.
 func (s *store) publishEvent(ctx context.Context, e *bridge.Event) error {
 	_, err := s.publisher.Publish(ctx, e)
 	return err
 }
 
-// durables are all durables of the stream of events as operators see them.
+// durables returns all durables of the stream of events as operators see them.
 func (s *store) durables() *durables.Durables {
 	// Another process may have the role reconciler.
 	kinds := map[string]string{bridge.PredictionsConsumer: "predictions"}

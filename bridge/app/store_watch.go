@@ -13,20 +13,20 @@ import (
 )
 
 const (
-	// lookEvery is how often the store is looked at; what /readyz says of it can
-	// be older by lookTimeout, after which a webhook is not acknowledged either.
+	// lookEvery is how often the store is checked; /readyz can be later by lookTimeout, after
+	// which a webhook is not acknowledged either.
 	lookEvery   = time.Second
 	lookTimeout = 5 * time.Second
-	// roomForOne is what an ordinary webhook takes in a stream, in bytes.
+	// roomForOne is the size of an ordinary webhook in a stream, in bytes.
 	roomForOne = 4 << 10
 )
 
-// storeWatch knows why no event can be stored. It looks by itself from time to
-// time, so that nobody who asks has to wait for the store.
+// storeWatch knows why no event can be stored. It checks by itself from time to time, so that no
+// request waits for the store.
 type storeWatch struct {
 	*store
 
-	// local: the spool alone takes webhooks.
+	// local: only the spool takes webhooks.
 	local bool
 	known atomic.Pointer[string]
 }
@@ -38,10 +38,9 @@ func newStoreWatch(s *store) *storeWatch {
 	return w
 }
 
-// reason is an admin.Check.
+// reason is an [admin.Check].
 func (w *storeWatch) reason() string { return *w.known.Load() }
 
-// run looks until ctx ends.
 func (w *storeWatch) run(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -57,7 +56,7 @@ func (w *storeWatch) run(ctx context.Context) {
 	}
 }
 
-// look returns "" when NATS or the spool can store.
+// look returns "" when NATS or the spool can store events.
 func (w *storeWatch) look(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()

@@ -11,7 +11,6 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/predictions/submit"
 )
 
-// submits is what submits predictions, with its sources as they are now.
 type submits struct {
 	*submit.Submitter
 
@@ -36,7 +35,7 @@ func (a *App) openSubmits() error {
 	return a.register(submitter.Collectors()...)
 }
 
-// processName tells this process from others in what operators read.
+// processName tells this process from others, for operators.
 func processName() string {
 	host, err := os.Hostname()
 	if err != nil {
@@ -45,7 +44,6 @@ func processName() string {
 	return fmt.Sprintf("%s:%d", host, os.Getpid())
 }
 
-// submitSources are the sources as a submission needs them.
 type submitSources struct {
 	providers *providerSet
 	now       atomic.Pointer[map[string]submit.Source]
@@ -57,8 +55,8 @@ func (s *submitSources) source(name string) (submit.Source, bool) {
 	return source, ok
 }
 
-// read makes the sources of the configuration and changes nothing yet. It fails when a
-// secret of theirs is missing.
+// read makes the sources of the configuration and changes nothing yet. It fails when a secret of
+// theirs is missing.
 func (s *submitSources) read(cfg *config.Config, getenv func(string) (string, bool)) (map[string]submit.Source, error) {
 	next := map[string]submit.Source{}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Sources)) {
@@ -77,5 +75,4 @@ func (s *submitSources) read(cfg *config.Config, getenv func(string) (string, bo
 	return next, nil
 }
 
-// apply has submissions use them from now on.
 func (s *submitSources) apply(next map[string]submit.Source) { s.now.Store(&next) }

@@ -2,8 +2,8 @@ package config
 
 import "strings"
 
-// DefaultAdminListen is the address for operators when the file names none. When it is
-// taken, a free port beside it is used.
+// DefaultAdminListen is the address of the admin listener when the file names none. When the
+// address is taken, the bridge uses a free port beside it.
 const DefaultAdminListen = "127.0.0.1:8081"
 
 // Admin is the listener for operators: health, metrics and the API.

@@ -31,11 +31,9 @@ type Archive struct {
 	AllowPrivate bool `yaml:"allow_private"`
 	// MaxOutput is the size of the largest output that is archived. Default 2GiB.
 	MaxOutput ByteSize `yaml:"max_output"`
-	// MaxBytes is the size of the whole archive, at least twice max_output. Default 0: no
-	// limit.
+	// MaxBytes is the size of the whole archive, at least twice max_output. Default 0: no limit.
 	MaxBytes ByteSize `yaml:"max_bytes"`
-	// Parallel is how many outputs of one event are downloaded at once. Default 4, at most
-	// 256.
+	// Parallel is how many outputs of one event are downloaded at once. Default 4, at most 256.
 	Parallel int `yaml:"parallel"`
 }
 
@@ -59,7 +57,7 @@ func (a *Archive) fill(c *Config) {
 	if len(a.Hosts) == 0 {
 		a.Hosts = hosts
 	}
-	a.Retry.GiveUpAfter = cmp.Or(a.Retry.GiveUpAfter, life) // as long as there is something to be had
+	a.Retry.GiveUpAfter = cmp.Or(a.Retry.GiveUpAfter, life) // as long as the provider keeps outputs
 }
 
 const defaultArchiveText = "the default consumer archive keeps its outputs there: name a store, or switch that one off with consumers.archive.enabled: false"
@@ -92,7 +90,7 @@ func (a *Archive) check(c *Config, name string, found *Checker) {
 	a.checkNoOther(c, name, at, found)
 }
 
-// checkNoOther finds an archive with a name before this one that has the same store.
+// checkNoOther finds an archive with an earlier name and the same store.
 func (a *Archive) checkNoOther(c *Config, name string, at archive.Location, found *Checker) {
 	key := "consumers." + name
 	for _, other := range slices.Sorted(maps.Keys(c.Consumers)) {
@@ -106,7 +104,7 @@ func (a *Archive) checkNoOther(c *Config, name string, at archive.Location, foun
 		taken, err := c.ArchiveLocation(theirs)
 		switch {
 		case err != nil || taken.String() != at.String():
-		case a.Implied: // the file has no line of it
+		case a.Implied: // the file has no line for it
 			found.Fail("consumers."+other+".store", defaultArchiveText)
 		case theirs.Implied:
 			found.Fail(key+".store", defaultArchiveText)
@@ -120,12 +118,12 @@ func (a *Archive) checkNoOther(c *Config, name string, at archive.Location, foun
 func (a *Archive) Does(c *Config) string {
 	at, err := c.ArchiveLocation(a)
 	if err != nil {
-		return "archives outputs" // it was checked
+		return "archives outputs" // cannot happen: the store was checked
 	}
 	return "archives outputs in " + at.String()
 }
 
-// ArchiveLocation is where an archive keeps its files.
+// ArchiveLocation returns where an archive keeps its files.
 func (c *Config) ArchiveLocation(a *Archive) (archive.Location, error) {
 	if a.Store == "" {
 		return archive.Location{Dir: filepath.Join(c.DataDir, "archive")}, nil

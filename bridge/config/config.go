@@ -1,8 +1,8 @@
-// Package config is the configuration file of a bridge: a type for each of its parts and
-// for each kind of consumer. A part stands in one file with its keys, its defaults, its
-// limits and the check of its values, and all of them are said nowhere else.
+// Package config is the configuration file of a bridge: a type for each of its parts and for
+// each kind of consumer. One file holds a part with its keys, defaults, limits and checks, and
+// nothing repeats them elsewhere.
 //
-// [Load] reads a file. What it returns is complete and was checked.
+// [Load] reads a file and returns a complete, checked configuration.
 package config
 
 import (
@@ -57,8 +57,8 @@ var roles = []string{RoleIngress, RoleConsumers, RoleReconciler, RoleAdmin}
 // DefaultDataDir is the data folder of a bridge whose file names none.
 const DefaultDataDir = "./hookspan-data"
 
-// defaults is what the file is decoded onto. The keys whose default depends on others are
-// filled later, by [Config.fill].
+// defaults returns the values that the file is decoded onto. [Config.fill] later adds keys whose
+// default depends on others.
 func defaults() *Config {
 	return &Config{
 		Roles:       slices.Clone(roles),
@@ -70,8 +70,8 @@ func defaults() *Config {
 	}
 }
 
-// fill adds what the file did not say. It runs before the check, so that what is checked
-// is what is used.
+// fill adds defaults that depend on other keys. It runs before the check, so that the check sees
+// the values in use.
 func (c *Config) fill() {
 	if len(c.Sources) == 0 {
 		c.ImpliedSources, c.Sources = true, defaultSources()
@@ -96,10 +96,10 @@ func (c *Config) AsksProviders() bool { return c.Has(RoleReconciler) || c.Has(Ro
 // Submits reports whether this process submits predictions.
 func (c *Config) Submits() bool { return c.Has(RoleAdmin) && c.Ingress.PublicURL != "" }
 
-// Names are the names on the wire.
+// Names returns the names on the wire.
 func (c *Config) Names() bridge.Names { return bridge.Names{Prefix: c.NATS.Prefix} }
 
-// Duplicates is how long the stream must know the id of an event: as long as any sender
+// Duplicates returns how long the stream must know the id of an event: as long as any sender
 // repeats the event, and at least two hours.
 func (c *Config) Duplicates() time.Duration {
 	window := streams.MinDuplicates

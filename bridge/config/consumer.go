@@ -11,25 +11,24 @@ import (
 
 // Consumer is one consumer of the file: an [*Archive], [*Exec], [*Forward] or [*Pull].
 type Consumer interface {
-	// Base is the keys that every kind has. They may be changed.
+	// Base returns the keys of every kind, which the caller may change.
 	Base() *Common
-	// Does says in a few words what the consumer does with its events. It holds no secret.
+	// Does says in a few words, without secrets, what the consumer does with its events.
 	Does(c *Config) string
 
-	// fill adds what the file did not say.
+	// fill adds the defaults.
 	fill(c *Config)
-	// check finds what cannot be used of the keys that not every kind has.
+	// check adds the problems of the keys that not every kind has.
 	check(c *Config, name string, found *Checker)
 }
 
 // Worker is a [Consumer] whose handler runs in the bridge: every kind but pull.
 type Worker interface {
 	Consumer
-	// Attempting is the keys about attempts. They may be changed.
+	// Attempting returns the keys about attempts, which the caller may change.
 	Attempting() *Attempts
 }
 
-// kinds make an empty consumer of each kind.
 var kinds = map[string]func() Consumer{
 	KindArchive: func() Consumer { return &Archive{} },
 	KindExec:    func() Consumer { return &Exec{} },
@@ -42,8 +41,7 @@ type Common struct {
 	// Kind is what the consumer does: archive, exec, forward or pull. Default archive for
 	// the consumer archive, required of others.
 	Kind string `yaml:"kind"`
-	// Enabled false has the bridge run as if the file did not name the consumer. Default
-	// true.
+	// Enabled false has the bridge run as if the file did not name the consumer. Default true.
 	Enabled *bool `yaml:"enabled"`
 	// Filter picks the events. Default every source, and the statuses completed and failed;
 	// for an archive completed alone.
@@ -67,8 +65,7 @@ type Filter struct {
 	Event string `yaml:"event"`
 	// Source is the name of a source, or a list of them. Default every source.
 	Source Strings `yaml:"source"`
-	// Status is a status, or a list of them; "*" is every one. It is for events of
-	// predictions.
+	// Status is a status, or a list of them; "*" is every one. It is for events of predictions.
 	Status Strings `yaml:"status"`
 	// Model is a glob in which * is any run of characters, / too, such as google/*. For
 	// pull it may have whole parts and one * at the end. Default every model.
@@ -77,7 +74,7 @@ type Filter struct {
 
 var eventKinds = []string{bridge.KindPrediction, bridge.KindArchived, bridge.KindWatch, bridge.KindLost}
 
-// Filter is the filter as events are compared with it.
+// Filter returns the filter in the form that matches events.
 func (f Filter) Filter() bridge.Filter {
 	return bridge.Filter{Event: f.Event, Sources: f.Source, Statuses: f.Status, Model: f.Model}
 }
@@ -87,8 +84,7 @@ type Attempts struct {
 	// Concurrency is how many events are handled at once, at most 4096, and 256 for exec.
 	// Default 4 for archive, 2 for exec, 8 for forward.
 	Concurrency int `yaml:"concurrency"`
-	// Rate is how many events this process begins at most, such as 50/s. Default 0: no
-	// limit.
+	// Rate is how many events this process begins at most, such as 50/s. Default 0: no limit.
 	Rate Rate `yaml:"rate"`
 	// Once has the consumer act once on each status of a prediction: what is done is
 	// remembered for retry.give_up_after and a day. It costs two synced writes for each

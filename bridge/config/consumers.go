@@ -14,7 +14,6 @@ import (
 // Consumers are the consumers of the file by name.
 type Consumers map[string]Consumer
 
-// deferred decodes a value once its type is known.
 type deferred func(into any) error
 
 func (d *deferred) UnmarshalYAML(unmarshal func(any) error) error {
@@ -111,7 +110,6 @@ func decodeKey(node ast.Node, into any) error {
 	return yaml.NodeToValue(node, into)
 }
 
-// keysOf are the keys that a consumer of the kind has.
 func keysOf(cons Consumer) map[string]bool {
 	keys := map[string]bool{}
 	for _, f := range reflect.VisibleFields(reflect.TypeOf(cons).Elem()) {
@@ -134,7 +132,7 @@ func isKeyOfAKind(key string) bool {
 // defaultConsumer stands beside those of the file, unless the file switches it off.
 const defaultConsumer = "archive"
 
-// enabled are the consumers with the default one and without those that are switched off.
+// enabled returns the consumers with the default one and without those that are switched off.
 func (c Consumers) enabled() Consumers {
 	out := Consumers{defaultConsumer: &Archive{Common: Common{Kind: KindArchive, Implied: true}}}
 	maps.Copy(out, c)

@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// RestartKeys names the keys that differ and cannot change while the process
-// runs: all but the sources.
+// RestartKeys names the keys that differ and take effect only after a restart: all but the
+// sources.
 func RestartKeys(running, next *Config) []string {
 	a, b := *running, *next
 	a.Sources, b.Sources = nil, nil
 	return Differences("", a, b)
 }
 
-// Differences names the innermost keys whose values differ of two parts of one type, in
-// order. Key is that of the part.
+// Differences names the innermost keys whose values differ between two parts of one type, in
+// order. Key is the key of the part.
 func Differences(key string, a, b any) []string {
 	return differences(key, reflect.ValueOf(a), reflect.ValueOf(b))
 }

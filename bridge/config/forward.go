@@ -36,8 +36,7 @@ type Forward struct {
 	// HeaderTimeout bounds the time from the sent request to the header of the answer.
 	// Default none but timeout.
 	HeaderTimeout Duration `yaml:"header_timeout"`
-	// AllowPrivate permits loopback and private addresses too, and http to them. Default
-	// false.
+	// AllowPrivate permits loopback and private addresses too, and http to them. Default false.
 	AllowPrivate bool `yaml:"allow_private"`
 	// AllowNetworks are networks and addresses, such as 10.0.0.0/8, that are permitted too,
 	// and http to them. Default none.
@@ -79,7 +78,7 @@ func (f *Forward) check(_ *Config, name string, found *Checker) {
 	}
 }
 
-// Networks are AllowNetworks as networks.
+// Networks returns AllowNetworks as networks.
 func (f *Forward) Networks() ([]netip.Prefix, error) {
 	networks := make([]netip.Prefix, len(f.AllowNetworks))
 	for i, text := range f.AllowNetworks {
@@ -91,18 +90,17 @@ func (f *Forward) Networks() ([]netip.Prefix, error) {
 	return networks, nil
 }
 
-// Does implements [Consumer]. It leaves the path of the address out: services have tokens
-// in it.
+// Does implements [Consumer]. It leaves the path of the address out: services have tokens in it.
 func (f *Forward) Does(*Config) string {
 	u, err := url.Parse(f.URL)
 	if err != nil {
-		return "posts events to a service" // it was checked
+		return "posts events to a service" // cannot happen: the URL was checked
 	}
 	return "posts events to " + u.Scheme + "://" + u.Host
 }
 
-// Signing are the places of the secrets that sign, and the key under which they stand, such
-// as secret.
+// Signing returns the places of the secrets that sign, and their key in the file, such as
+// secret.
 func (f *Forward) Signing() (refs []SecretRef, key string) {
 	if f.Secret != "" {
 		return []SecretRef{f.Secret}, "secret"

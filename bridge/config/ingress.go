@@ -152,7 +152,7 @@ func (in Ingress) check(c *Config, found *Checker) {
 	}
 }
 
-// Proxies are TrustedProxies as networks; one address is a network of its own.
+// Proxies returns TrustedProxies as networks; one address is a network of its own.
 func (in Ingress) Proxies() ([]netip.Prefix, error) {
 	var out []netip.Prefix
 	for _, text := range in.TrustedProxies {

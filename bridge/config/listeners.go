@@ -4,19 +4,19 @@ import (
 	"net"
 )
 
-// Listener is an address that this process listens on, and its key. Standard is true of
-// one that the file does not name: when it is taken, a free one beside it is used.
+// Listener is an address that this process listens on, and its key. Standard is true of a
+// default address: when it is taken, the bridge uses a free one beside it.
 type Listener struct {
 	Key, Address string
 	Standard     bool
 }
 
-// ListenAddress is the address to listen on, empty for none, and whether it is the default.
+// ListenAddress returns the address to listen on, empty for none, and whether it is the default.
 func (a Admin) ListenAddress() (address string, standard bool) {
 	return orStandard(a.Listen, DefaultAdminListen)
 }
 
-// ListenAddress is the address of the embedded server, empty for none, and whether it is
+// ListenAddress returns the address of the embedded server, empty for none, and whether it is
 // the default.
 func (n NATS) ListenAddress() (address string, standard bool) {
 	return orStandard(n.Listen, DefaultNATSListen)
@@ -29,7 +29,7 @@ func orStandard(address *string, standard string) (string, bool) {
 	return *address, false
 }
 
-// Listeners are in the order in which they begin to listen.
+// Listeners returns the addresses in the order in which they begin to listen.
 func (c *Config) Listeners() []Listener {
 	var all []Listener
 	add := func(key, address string, standard bool) {
@@ -51,7 +51,6 @@ func (c *Config) Listeners() []Listener {
 	return all
 }
 
-// checkListeners finds two listeners of one address.
 func (c *Config) checkListeners(found *Checker) {
 	all := c.Listeners()
 	for i, later := range all {

@@ -16,16 +16,15 @@ import (
 // MaxConfigBytes bounds the configuration file.
 const MaxConfigBytes = 1 << 20
 
-// Load reads the file at path; an empty path is no file, which makes the default
-// configuration. The result is complete, and it was checked. An error names file, line and
-// remedy, and repeats nothing of the file but keys: a value can be a secret that was
-// written in the wrong place.
+// Load reads the file at path; an empty path makes the default configuration. The result is
+// complete and checked. An error names file, line and remedy, and repeats only keys of the file:
+// a value can be a secret that was written in the wrong place.
 func Load(path string) (*Config, error) {
 	cfg, _, err := LoadDocument(path)
 	return cfg, err
 }
 
-// LoadDocument is [Load] that also returns where each key stands.
+// LoadDocument is [Load] that also returns the document, which knows the line of each key.
 func LoadDocument(path string) (*Config, *Document, error) {
 	cfg := defaults()
 	doc := &Document{name: path}
@@ -48,7 +47,7 @@ func LoadDocument(path string) (*Config, *Document, error) {
 	return cfg, doc, nil
 }
 
-// Join makes one error of the problems, each with its line; nil of none.
+// Join joins the problems into one error, each with its line; nil for none.
 func (d *Document) Join(problems []Problem) error {
 	errs := make([]error, len(problems))
 	for i, p := range problems {
@@ -76,7 +75,7 @@ func readConfig(path string) ([]byte, error) {
 	return text, nil
 }
 
-// Document is a file that was read: it knows where each key stands.
+// Document is a file that was read, with the line of each key.
 type Document struct {
 	name string
 	file *ast.File
@@ -100,7 +99,6 @@ func (d *Document) decode(text []byte, cfg *Config) error {
 	return nil
 }
 
-// explain makes one line of an error of the YAML library.
 func (d *Document) explain(err error) error {
 	if value, ok := errors.AsType[*valueError](err); ok {
 		return d.line(value.node, value.text)
@@ -110,7 +108,7 @@ func (d *Document) explain(err error) error {
 		return fmt.Errorf("%s:%d:%d: %q is not a key here: check its spelling and its indentation", d.name, pos.Line, pos.Column, unknown.Token.Value)
 	}
 	if typed, ok := errors.AsType[*yaml.TypeError](err); ok {
-		// Its own text speaks of types of Go.
+		// The library's text names Go types.
 		pos := typed.Token.Position
 		return fmt.Errorf("%s:%d:%d: a value of another type belongs here", d.name, pos.Line, pos.Column)
 	}
@@ -126,7 +124,6 @@ func (d *Document) line(node ast.Node, text string) error {
 	return fmt.Errorf("%s:%d:%d: %s", d.name, pos.Line, pos.Column, text)
 }
 
-// find returns the node at the keys, or nil.
 func (d *Document) find(keys []string) ast.Node {
 	if d.file == nil {
 		return nil
@@ -142,8 +139,7 @@ func (d *Document) find(keys []string) ast.Node {
 	return node
 }
 
-// at says where the problem is: its line, or that of the nearest key above it
-// that the file has.
+// at adds the line of the problem's key, or of the nearest key above it that the file has.
 func (d *Document) at(p Problem) error {
 	for n := len(p.keys); n > 0; n-- {
 		if node := d.find(p.keys[:n]); node != nil {

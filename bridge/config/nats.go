@@ -77,13 +77,13 @@ type Spool struct {
 
 // Values of NATS.Provision.
 const (
-	ProvisionCreate = "create" // make streams, buckets and durables what they are to be
-	ProvisionVerify = "verify" // tell what differs
+	ProvisionCreate = "create" // make streams, buckets and durables as they should be
+	ProvisionVerify = "verify" // raise alarms for differences
 	ProvisionNone   = "none"   // look at nothing
 )
 
-// DefaultNATSListen is the embedded server's address when the file names none. When it is
-// taken, a free port beside it is used.
+// DefaultNATSListen is the embedded server's address when the file names none. When the address
+// is taken, the bridge uses a free port beside it.
 const DefaultNATSListen = "127.0.0.1:4222"
 
 const (
@@ -100,7 +100,7 @@ var (
 		Replicas:  autoReplicas,
 		Prefix:    bridge.DefaultPrefix,
 		Events:    Events{MaxBytes: 10 << 30, MaxAge: Duration(14 * 24 * time.Hour)},
-		// At 83 events a second of 1.2 kB it lasts for about three and a half hours.
+		// At 83 events a second of 1.2 kB the spool lasts for about three and a half hours.
 		Spool: Spool{MaxBytes: 2 << 30},
 	}
 )
@@ -163,7 +163,7 @@ func (n NATS) checkCredentials(found *Checker) {
 	}
 }
 
-// ReplicaCount is Replicas as a number, 0 for auto.
+// ReplicaCount returns Replicas as a number, 0 for auto.
 func (n NATS) ReplicaCount() (int, error) {
 	if n.Replicas == autoReplicas {
 		return 0, nil

@@ -6,7 +6,7 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// Absolute is the same path from whatever folder.
+// Absolute makes a path absolute, so that it holds in every folder.
 func Absolute(path string) string {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -15,9 +15,8 @@ func Absolute(path string) string {
 	return abs
 }
 
-// DataDirOf returns data_dir of a file as it stands there, "" when it is absent. It does
-// not look at the rest of the file, which may be in the middle of an edit while its bridge
-// runs.
+// DataDirOf returns data_dir of a file as written, "" when it is absent. It ignores the rest of
+// the file, which may be in the middle of an edit while its bridge runs.
 func DataDirOf(file string) (string, error) {
 	text, err := readConfig(file)
 	if err != nil {

@@ -16,7 +16,7 @@ type Problem struct {
 	text string
 }
 
-// Error names the key. See [Document.Join] for the line.
+// Error returns the text with the key. See [Document.Join] for the line.
 func (p Problem) Error() string { return strings.Join(p.keys, ".") + ": " + p.text }
 
 // Checker collects problems.
@@ -34,14 +34,12 @@ func (c *Checker) Check(key string, err error) {
 	}
 }
 
-// together adds a problem unless both parts of a pair are there, or none.
 func (c *Checker) together(key, names, a, b string) {
 	if (a == "") != (b == "") {
 		c.Fail(key, "%s come together", names)
 	}
 }
 
-// oneOf adds a problem unless the value is one of the words.
 func (c *Checker) oneOf(key, value string, words []string) {
 	if !slices.Contains(words, value) {
 		last := len(words) - 1
@@ -49,14 +47,12 @@ func (c *Checker) oneOf(key, value string, words []string) {
 	}
 }
 
-// between adds a problem unless the value is one from least to most.
 func between[T cmp.Ordered](c *Checker, key string, value, least, most T) {
 	if value < least || value > most {
 		c.Fail(key, "it is %v: use %v to %v", value, least, most)
 	}
 }
 
-// problems is everything that is wrong, in the order of the file's parts.
 func (c *Config) problems() []Problem {
 	var found Checker
 	if c.DataDir == "" {

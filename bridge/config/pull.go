@@ -27,9 +27,9 @@ const (
 	minPullLease, maxPullLease = Duration(time.Second), Duration(time.Hour)
 	defaultPullLease           = Duration(30 * time.Second)
 
-	// A delivery is no attempt: a program that stops gives back what it has, and a
-	// network that breaks takes it. So the default is generous. The least is 2: of a durable
-	// that delivers once the server does not say which events it has given up.
+	// A delivery is not always an attempt: a program that stops gives events back, and a broken
+	// network loses them. So the default is generous. The least is 2: for a durable that
+	// delivers once the server does not say which events it gave up.
 	defaultMaxDeliveries, minMaxDeliveries, maxMaxDeliveries = 20, 2, 10_000
 )
 
@@ -46,7 +46,7 @@ func (p *Pull) check(c *Config, name string, found *Checker) {
 	key := "consumers." + name
 	between(found, key+".lease", p.Lease, minPullLease, maxPullLease)
 	between(found, key+".max_deliveries", p.MaxDeliveries, minMaxDeliveries, maxMaxDeliveries)
-	// The server alone filters.
+	// Only the server filters for a pull consumer.
 	if _, rest := p.Filter.Filter().Subjects(c.Names()); rest {
 		found.Fail(key+".filter.model", "NATS cannot filter by it, and nobody else would: use whole parts and one * at the end, such as google/*")
 	}

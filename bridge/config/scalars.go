@@ -12,7 +12,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// valueError is a value that cannot be read, with its place in the file. Its text repeats
+// valueError is a value that cannot be read, with its place in the file. The text repeats
 // nothing of the value, which may be a secret.
 type valueError struct {
 	node ast.Node
@@ -21,7 +21,8 @@ type valueError struct {
 
 func (e *valueError) Error() string { return e.text }
 
-// decodeText has parse read a scalar. Any error is the hint: what else can be written.
+// decodeText calls parse with a scalar. Any error becomes the hint, which says how to write the
+// value.
 func decodeText(node ast.Node, hint string, parse func(text string) error) error {
 	var text string
 	if err := yaml.NodeToValue(node, &text); err != nil || parse(text) != nil {
@@ -66,8 +67,7 @@ func (d *Duration) UnmarshalYAML(node ast.Node) error {
 
 func (d Duration) String() string { return time.Duration(d).String() }
 
-// Rate is a number of things a second, written as 50/s, 600/m or 1000/h. Zero is
-// no limit.
+// Rate is a number a second, written as 50/s, 600/m or 1000/h. Zero is no limit.
 type Rate float64
 
 // UnmarshalYAML reads a value of the file.

@@ -11,6 +11,6 @@ import (
 //go:embed schema.json
 var schema []byte
 
-// Schema is the JSON Schema of the file (draft 2020-12), by which editors complete and check
-// it. It knows the keys, the form of values and most defaults; [Load] checks more.
+// Schema returns the JSON Schema of the file (draft 2020-12), with which editors complete and
+// check it. It has the keys, the form of values and most defaults; [Load] checks more.
 func Schema() []byte { return bytes.Clone(schema) }

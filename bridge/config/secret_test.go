@@ -32,7 +32,7 @@ func TestConfigWithAByteOrderMark(t *testing.T) {
 	}
 }
 
-// What editors add to a secret's file is left out.
+// The line break and byte order mark that editors add to a secret's file are left out.
 func TestSecretFileOfAnEditor(t *testing.T) {
 	t.Parallel()
 	for _, content := range []string{sampleSecret, sampleSecret + "\n", sampleSecret + "\r\n", "\xEF\xBB\xBF" + sampleSecret, "\xEF\xBB\xBF" + sampleSecret + "\r\n"} {

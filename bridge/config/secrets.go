@@ -15,11 +15,11 @@ import (
 	"github.com/hookspan/hookspan/internal/pasted"
 )
 
-// SecretRef says where a secret is: env:NAME or file:PATH. It is never the
-// secret itself, so it may be shown.
+// SecretRef is the place of a secret: env:NAME or file:PATH. It is never the secret itself, so
+// it may be shown.
 type SecretRef string
 
-// maxSecret bounds a secret's file in bytes.
+// maxSecret bounds the file of a secret, in bytes.
 const maxSecret = 64 << 10
 
 // UnmarshalYAML reads a value of the file.
@@ -40,8 +40,8 @@ func (r *SecretRef) UnmarshalYAML(node ast.Node) error {
 	return nil
 }
 
-// UnmarshalText reads a flag. The text may be the secret itself, so an error does not
-// repeat it.
+// UnmarshalText reads a flag. The text may be the secret itself, so the error does not repeat
+// it.
 func (r *SecretRef) UnmarshalText(text []byte) error {
 	*r = SecretRef(text)
 	if !r.valid() {
@@ -55,7 +55,7 @@ func (r SecretRef) valid() bool {
 	return ok && name != "" && (kind == "env" || kind == "file")
 }
 
-// Absolute is the same secret from whatever folder.
+// Absolute makes the path of a file absolute, so that it holds in every folder.
 func (r SecretRef) Absolute() SecretRef {
 	if path, ok := strings.CutPrefix(string(r), "file:"); ok {
 		return SecretRef("file:" + Absolute(path))
@@ -63,7 +63,7 @@ func (r SecretRef) Absolute() SecretRef {
 	return r
 }
 
-// Require is [SecretRef.Resolve] for a secret that must be there.
+// Require is [SecretRef.Resolve] with an error for an empty secret.
 func (r SecretRef) Require(getenv func(string) (string, bool)) ([]byte, error) {
 	secret, err := r.Resolve(getenv)
 	if err == nil && len(secret) == 0 {
@@ -72,10 +72,10 @@ func (r SecretRef) Require(getenv func(string) (string, bool)) ([]byte, error) {
 	return secret, err
 }
 
-// Resolve returns the secret. An environment variable that is missing or empty
-// is no error but an empty secret; a file must be there. Of a file a byte order mark and
-// one line break at the end are left out, since editors add them. Anything else that was
-// pasted with the secret is an error.
+// Resolve returns the secret. A missing or empty environment variable is an empty secret and no
+// error; a missing file is an error. A byte order mark and one line break at the end of a file
+// are removed, since editors add them. Anything else that was pasted with the secret is an
+// error.
 func (r SecretRef) Resolve(getenv func(string) (string, bool)) ([]byte, error) {
 	kind, name, _ := strings.Cut(string(r), ":")
 	var secret []byte
@@ -117,8 +117,8 @@ func readSecret(name string) ([]byte, error) {
 	return text, nil
 }
 
-// SecretFiles are the files that have secrets in them which are read again: those
-// of sources, of their APIs and of consumers, as far as this process has them.
+// SecretFiles returns the files whose secrets are read again while the bridge runs: those of
+// sources, of their APIs and of consumers, as far as this process uses them.
 func (c *Config) SecretFiles() []string {
 	var refs []SecretRef
 	if c.Has(RoleIngress) {

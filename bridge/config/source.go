@@ -59,8 +59,8 @@ const (
 	defaultSource     = "get3w"
 	defaultSourceKind = "get3w"
 
-	// A signature without a time never expires, so an older delivery is taken for a
-	// captured request that is sent again.
+	// A signature without a time never expires, so an older delivery counts as a captured
+	// request that is sent again.
 	defaultMaxAge = Duration(time.Hour)
 
 	defaultPollRate = Rate(5)
@@ -90,8 +90,8 @@ func (s Source) check(c *Config, name string, found *Checker) {
 		found.Fail(key+".kind", "%v", err)
 		return
 	}
-	// Within the window a delivery that comes again is known to be a duplicate; after it,
-	// the delivery must be known to be stale.
+	// Within the window a repeated delivery is a known duplicate; after it the delivery must be
+	// stale.
 	if limit := c.Duplicates() - kind.RetrySpan(); s.MaxAge <= 0 || s.MaxAge > Duration(limit) {
 		found.Fail(key+".max_age", "it is %v: use more than zero and at most %v", s.MaxAge, limit.Truncate(time.Second))
 	}
@@ -104,7 +104,7 @@ func (s Source) check(c *Config, name string, found *Checker) {
 	}
 }
 
-// check lets the key go nowhere in clear but to this machine.
+// check lets the key travel without TLS only to this machine.
 func (a API) check(key string, found *Checker) {
 	if a == (API{}) {
 		return
@@ -134,11 +134,11 @@ func IsLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// unreserved is what RFC 3986 section 2.3 lets stand in a URL as it is.
+// unreserved are the characters that RFC 3986 section 2.3 allows in a URL unescaped.
 var unreserved = regexp.MustCompile(`^[A-Za-z0-9._~-]+$`)
 
-// ReadPathToken looks up the path token of the source with the name, nil when it has none.
-// An error names the key.
+// ReadPathToken looks up the path token of the source with the name, nil when it has none. The
+// error names the key.
 func (s Source) ReadPathToken(name string, getenv func(string) (string, bool)) ([]byte, error) {
 	if s.PathToken == "" {
 		return nil, nil
@@ -153,8 +153,8 @@ func (s Source) ReadPathToken(name string, getenv func(string) (string, bool)) (
 	return token, nil
 }
 
-// OutputLife is how long the provider of the named source keeps outputs, 0 when nobody
-// knows.
+// OutputLife returns how long the provider of the named source keeps outputs, 0 when that is
+// unknown.
 func (c *Config) OutputLife(name string) time.Duration {
 	kind, err := source.KindOf(c.Sources[name].Kind)
 	if err != nil {
@@ -163,7 +163,7 @@ func (c *Config) OutputLife(name string) time.Duration {
 	return kind.OutputLife()
 }
 
-// OutputDelay is how long outputs of the named source may come late.
+// OutputDelay returns how long outputs of the named source may come late.
 func (c *Config) OutputDelay(name string) time.Duration {
 	kind, err := source.KindOf(c.Sources[name].Kind)
 	if err != nil {

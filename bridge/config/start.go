@@ -7,7 +7,7 @@ import (
 	"github.com/hookspan/hookspan/consumers"
 )
 
-// ParseStart reads where a durable begins: "new", "all" or an RFC 3339 time.
+// ParseStart parses where a durable begins: "new", "all" or an RFC 3339 time.
 func ParseStart(s string) (consumers.Start, error) {
 	switch s {
 	case "new":

@@ -53,8 +53,7 @@ func (p *program) fill(size int) {
 	p.t.Fatal("everything was stored")
 }
 
-// While neither NATS nor the spool can store, the process lives, is not ready,
-// and says why.
+// While neither NATS nor the spool can store, the process lives, is not ready, and says why.
 func TestReadinessFollowsNATSAndSpool(t *testing.T) {
 	t.Parallel()
 	x := natstest.NewExternal(t, nil)

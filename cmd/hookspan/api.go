@@ -18,14 +18,14 @@ import (
 	"github.com/hookspan/hookspan/bridge/config"
 )
 
-// apiFlag is shared by the verbs that ask a running bridge.
+// apiFlag is shared by the verbs that call a running bridge.
 type apiFlag struct {
 	bridgeFlag
 	API string `name:"api" env:"HOOKSPAN_API" placeholder:"URL" help:"The admin address of the bridge. Without it the bridge of --config is asked, else that of the current folder, else http://127.0.0.1:8081."`
 }
 
-// address is that of the bridge which is meant. It is found once, so that a verb of many
-// calls asks one bridge.
+// address returns the address of the bridge. It looks the bridge up once, so that all calls of a
+// verb go to one bridge.
 func (f *apiFlag) address(e *env) (string, error) {
 	if f.API != "" {
 		return f.API, nil
@@ -58,11 +58,11 @@ func (f *apiFlag) address(e *env) (string, error) {
 const (
 	apiTimeout = time.Minute
 	apiPath    = "/api/v1"
-	// maxAPIAnswer is more than one entry can take as JSON.
+	// maxAPIAnswer is more than one entry takes as JSON, in bytes.
 	maxAPIAnswer = 64 << 20
 )
 
-// call sends in, unless it is nil, and reads the answer into out.
+// call sends in, unless it is nil, and decodes the answer into out.
 func (f *apiFlag) call(e *env, method, path string, in, out any) error {
 	at, err := f.address(e)
 	if err != nil {
@@ -107,7 +107,6 @@ func (f *apiFlag) call(e *env, method, path string, in, out any) error {
 	return nil
 }
 
-// problemDetail is what an error says for people, or "".
 func problemDetail(answer []byte) string {
 	var problem struct {
 		Detail string `json:"detail"`
@@ -118,7 +117,6 @@ func problemDetail(answer []byte) string {
 	return ": " + problem.Detail
 }
 
-// apiRoute is the path of something of the API.
 func apiRoute(parts ...string) string {
 	var path strings.Builder
 	for _, p := range parts {
@@ -127,7 +125,6 @@ func apiRoute(parts ...string) string {
 	return path.String()
 }
 
-// get asks for what lies at the path, with the query parameters that are not empty.
 func (f *apiFlag) get(e *env, path string, query map[string]string, out any) error {
 	values := url.Values{}
 	for name, value := range query {
@@ -138,7 +135,6 @@ func (f *apiFlag) get(e *env, path string, query map[string]string, out any) err
 	return f.call(e, http.MethodGet, path+"?"+values.Encode(), nil, out)
 }
 
-// optional writes a number for a query, nothing for zero.
 func optional(n uint64) string {
 	if n == 0 {
 		return ""
@@ -146,7 +142,6 @@ func optional(n uint64) string {
 	return strconv.FormatUint(n, 10)
 }
 
-// client asks the bridge.
 func (f *apiFlag) client(e *env) (*client.Client, error) {
 	at, err := f.address(e)
 	if err != nil {
@@ -155,7 +150,7 @@ func (f *apiFlag) client(e *env) (*client.Client, error) {
 	return client.New(at, client.Options{})
 }
 
-// withoutURL leaves the address out of an error: it can hold a path token.
+// withoutURL removes the address from an error: it can hold a path token.
 func withoutURL(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err

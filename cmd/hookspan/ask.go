@@ -7,15 +7,14 @@ import (
 	"strings"
 )
 
-// errInterrupted is that of a question which was answered with Ctrl-C.
+// errInterrupted is the error of a prompt that was answered with Ctrl-C.
 var errInterrupted = errors.New("interrupted: nothing was done")
 
-// ask asks whoever sits at the terminal, and returns their line. It returns
-// [errInterrupted] when e.ctx ends first; what reads the terminal goes on then, so the
-// program must end.
-func (e *env) ask(question string) (string, error) {
+// ask prompts at the terminal, and returns the line that is typed. It returns [errInterrupted]
+// when e.ctx ends first; the reader of the terminal goes on then, so the program must end.
+func (e *env) ask(prompt string) (string, error) {
 	out := &printer{w: e.stderr}
-	out.raw(inLines(question))
+	out.raw(inLines(prompt))
 	if out.err != nil {
 		return "", out.err
 	}
@@ -37,7 +36,7 @@ func (e *env) ask(question string) (string, error) {
 	}
 }
 
-// readLine reads byte by byte: what follows the line is not ours.
+// readLine reads byte by byte, to leave the rest of the input to others.
 func readLine(in io.Reader) (string, error) {
 	var line strings.Builder
 	for one := []byte{0}; line.Len() < 1<<10; {
@@ -53,13 +52,13 @@ func readLine(in io.Reader) (string, error) {
 	return strings.TrimSpace(line.String()), nil
 }
 
-// yesFlag is shared by the verbs that cannot be taken back.
+// yesFlag is shared by the verbs that cannot be undone.
 type yesFlag struct {
 	Yes bool `short:"y" help:"Do not ask. Without a terminal to ask on it is needed."`
 }
 
-// confirm returns nil when the verb may go on. What returns the question, with a number,
-// or "" when nothing would be done; it is called only where there is somebody to ask.
+// confirm returns nil when the verb may go on. What returns the prompt, with a number, or ""
+// when nothing would be done; it is called only at a terminal.
 func (f yesFlag) confirm(e *env, what func() (string, error)) error {
 	if f.Yes {
 		return nil

@@ -53,8 +53,8 @@ func banner(t *testing.T, dir, config string) (lines []string, p *program) {
 	return lines, p
 }
 
-// What serve prints works as it is printed, from any folder: the command that posts a
-// webhook, and that which has a shell know NATS.
+// The commands that serve prints work as printed, from any folder: the one that posts a webhook,
+// and the one that gives NATS to a shell.
 func TestBannerWorksAsPrinted(t *testing.T) {
 	t.Parallel()
 	const listen = "admin: {listen: \"127.0.0.1:0\"}\nconsumers: {archive: {store: file:///ARCHIVE}, team: {kind: pull}, run: {kind: exec, command: [/bin/true]}, post: {kind: forward, url: \"https://svc.example.com/token/x\", secret: env:GET3W_WEBHOOK_SECRET}}\n"
@@ -123,8 +123,8 @@ func issueFor(t *testing.T, dir, name string) {
 	put(t, dir, "named.key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})))
 }
 
-// What send sends can be handled as the provider's documentation handles it: it takes
-// the first output of what is completed, and the error of what failed.
+// Webhooks of send can be handled as the provider's documentation does: a completed prediction
+// has a first output, a failed one an error.
 func TestSendSendsWhatTheProviderSends(t *testing.T) {
 	t.Parallel()
 	p := serveHere(t, smallConfig)

@@ -11,43 +11,41 @@ import (
 	"github.com/hookspan/hookspan/internal/printable"
 )
 
-// entriesPerCall is how many entries one call looks at.
+// entriesPerCall is how many entries one call works on.
 const entriesPerCall = 500
 
-// report points to what became of entries.
+// report is a pointer to the result of a call.
 type report[R any] interface {
 	*R
 	Add(next R)
 	Progress() adminapi.Progress
 }
 
-// change is what a verb does with each of the entries that it was told: redrive, replay,
-// verify again, drop. Its report is an R.
+// change is what a verb does with each of its entries: redrive, replay, verify again, drop. R is
+// its report.
 type change[R any, P report[R]] struct {
 	path   string
-	call   any            // a pointer to what is sent
+	call   any            // a pointer to the body of the calls
 	page   *adminapi.Page // of call
 	dryRun *bool          // of call
-	// stream is that of call where entries are counted by stream, and streams are those
-	// that are meant.
+	// stream is that of call where entries are counted by stream; streams are the ones to visit.
 	stream  *string
 	streams []string
 	named   naming
-	// question is what is asked before, "" when there is nothing to do.
-	question func(R) string
-	print    func(*printer, R)
+	// prompt is the question before the change, "" when there is nothing to do.
+	prompt func(R) string
+	print  func(*printer, R)
 }
 
-// run makes the change and prints what came of it. It asks before, unless confirm is nil.
-// It fails when not everything was done, or when there was nothing of a name that nobody
-// has.
+// run makes the change and prints its report. It asks before, unless confirm is nil. It fails
+// when not everything was done, or when nothing has a name that was given.
 func (c *change[R, P]) run(e *env, f *apiFlag, confirm *yesFlag) error {
 	if confirm != nil && !*c.dryRun {
 		err := confirm.confirm(e, func() (string, error) {
 			*c.dryRun = true
 			would, err := c.all(e, f)
 			*c.dryRun = false
-			return c.question(would), err
+			return c.prompt(would), err
 		})
 		if err != nil {
 			return err
@@ -63,8 +61,7 @@ func (c *change[R, P]) run(e *env, f *apiFlag, confirm *yesFlag) error {
 	return printReport[R, P](e, done, c.print)
 }
 
-// all makes the call for one stretch of entries after the other, and adds up what became
-// of them.
+// all calls for one stretch of entries after the other, and adds up the reports.
 func (c *change[R, P]) all(e *env, f *apiFlag) (sum R, err error) {
 	c.page.Limit = entriesPerCall
 	for _, *c.stream = range c.streams {
@@ -85,7 +82,7 @@ func (c *change[R, P]) all(e *env, f *apiFlag) (sum R, err error) {
 	return sum, nil
 }
 
-// printReport prints, and fails when not everything was done.
+// printReport prints the report, and fails when not everything was done.
 func printReport[R any, P report[R]](e *env, done R, people func(*printer, R)) error {
 	err := e.print(done, func(out *printer) { people(out, done) })
 	if stopped := P(&done).Progress().Stopped; err == nil && stopped != "" {
@@ -100,15 +97,14 @@ func printRemaining(out *printer, remaining map[string]int) {
 	}
 }
 
-// asked is a question about n things, "" for none: then there is nothing to ask.
-func asked(n int, format string, args ...any) string {
+// promptFor is a question about n things, "" for none.
+func promptFor(n int, format string, args ...any) string {
 	if n == 0 {
 		return ""
 	}
 	return fmt.Sprintf(format, append([]any{n}, args...)...)
 }
 
-// redeliverFlags say how events are given again.
 type redeliverFlags struct {
 	Rate    float64 `placeholder:"N" help:"At most so many events a second, 0.1 or more."`
 	Handled bool    `help:"Also those that the consumer is known to have handled."`
@@ -119,7 +115,6 @@ func (f redeliverFlags) call() adminapi.RedeliveryOptions {
 	return adminapi.RedeliveryOptions{Rate: f.Rate, Handled: f.Handled, DryRun: f.DryRun}
 }
 
-// redelivery is a change whose report is that of events which are given again.
 type redelivery = change[adminapi.RedeliveryReport, *adminapi.RedeliveryReport]
 
 func printRedelivery(out *printer, done adminapi.RedeliveryReport) {

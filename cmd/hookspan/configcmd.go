@@ -21,7 +21,6 @@ type configCmd struct {
 
 type configSchemaCmd struct{}
 
-// Run prints the schema, which is JSON for people too.
 func (c *configSchemaCmd) Run(e *env) error {
 	_, err := e.stdout.Write(config.Schema())
 	return err
@@ -33,8 +32,8 @@ type configCheckCmd struct {
 	NoSecrets bool   `help:"Look at the file alone: its secrets, files, folders and addresses are on another machine."`
 }
 
-// Run reads the configuration as serve does, looks for what it needs of this machine, and
-// says what changes for events that wait.
+// Run reads the configuration as serve does, looks for what is missing on this machine, and says
+// what changes for events that wait.
 func (c *configCheckCmd) Run(e *env) error {
 	path := c.Path
 	if path == "" {
@@ -73,8 +72,8 @@ func (c *configCheckCmd) Run(e *env) error {
 	return out.err
 }
 
-// askWaiting has the bridge count that runs on a data folder. It returns nil when none
-// runs, or its NATS is away.
+// askWaiting returns the counts of the bridge that runs on a data folder, or nil when none runs
+// or its NATS is away.
 func askWaiting(e *env, dir string) (*app.Waiting, error) {
 	holder, err := app.ReadHolder(dir)
 	if errors.Is(err, app.ErrNotRunning) || err == nil && holder.AdminURL == "" {
@@ -86,7 +85,7 @@ func askWaiting(e *env, dir string) (*app.Waiting, error) {
 	api := apiFlag{API: holder.AdminURL}
 	var list adminapi.ConsumerList
 	if err := api.get(e, apiRoute("consumers"), nil, &list); err != nil {
-		return nil, nil //nolint:nilerr // its NATS is away: what was counted last is known
+		return nil, nil //nolint:nilerr // its NATS is away: the last counts are recorded
 	}
 	return &app.Waiting{Consumers: list.Consumers, Skips: func(_ context.Context, name string, f bridge.Filter) (uint64, error) {
 		var answer adminapi.FilterSkips

@@ -12,8 +12,8 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// What cannot be taken back is asked for, with what and how many; without a terminal it
-// needs --yes. A no, no answer and Ctrl-C change nothing.
+// A verb that cannot be undone asks first, with the kind and number of its entries; without a
+// terminal it needs --yes. A no, no answer and Ctrl-C change nothing.
 func TestWhatCannotBeTakenBackIsAskedFor(t *testing.T) {
 	t.Parallel()
 	p := serveHere(t, strings.Replace(smallConfig, "archive: {enabled: false}",
@@ -135,7 +135,7 @@ func TestUnknownNamesAreErrors(t *testing.T) {
 	for _, verb := range []string{"dead list --consumer team", "dead list --cause permanent", "events list --source get3w --status completed", "quarantine list --source get3w --cause no_id", "events list --status *"} {
 		require.Contains(t, p.says(strings.Fields(verb)...), "there is none", verb)
 	}
-	// What has a dead letter or an event is found under its name, whoever is gone.
+	// Dead letters and events are found under the name of a removed consumer or source.
 	p.post(`{"id":"a","status":"queued"}`)
 	require.Contains(t, p.says("events", "list", "--status", "queued"), strconv.Quote("a")[1:2])
 }

@@ -24,7 +24,6 @@ type consumersListCmd struct {
 	apiFlag
 }
 
-// Run lists them by name.
 func (c *consumersListCmd) Run(e *env) error {
 	var list adminapi.ConsumerList
 	if err := c.get(e, apiRoute("consumers"), nil, &list); err != nil {
@@ -45,7 +44,6 @@ func (c *consumersListCmd) Run(e *env) error {
 	})
 }
 
-// standing is how a consumer is, in words.
 func standing(s adminapi.ConsumerState) string {
 	words := s.State.Words()
 	switch {
@@ -80,7 +78,6 @@ type consumersAddCmd struct {
 	MaxDeliveries int           `default:"20" placeholder:"N" help:"How often an event is delivered before it becomes a dead letter."`
 }
 
-// Run adds it and prints where it stands.
 func (c *consumersAddCmd) Run(e *env) error {
 	var state adminapi.ConsumerState
 	call := adminapi.AddCall{
@@ -88,7 +85,7 @@ func (c *consumersAddCmd) Run(e *env) error {
 		FilterCall:   adminapi.FilterCall{Event: string(c.Event), Sources: texts(c.Source), Statuses: texts(c.Status), Model: string(c.Model)},
 		LeaseSeconds: int(c.Lease / time.Second), MaxDeliveries: c.MaxDeliveries,
 	}
-	// The events of a source that does not exist never come.
+	// Events of a source that does not exist never come.
 	if err := c.known(e, naming{sources: c.Source, statuses: c.Status}); err != nil {
 		return err
 	}
@@ -106,7 +103,6 @@ type consumersPauseCmd struct {
 	For  time.Duration `placeholder:"DURATION" help:"How long, such as 2h; until it is resumed otherwise."`
 }
 
-// Run changes it and prints how it stands then.
 func (c *consumersPauseCmd) Run(e *env) error {
 	var call adminapi.PauseCall
 	if c.For != 0 {
@@ -120,10 +116,8 @@ type consumersResumeCmd struct {
 	Name string `arg:"" help:"The consumer."`
 }
 
-// Run changes it and prints how it stands then.
 func (c *consumersResumeCmd) Run(e *env) error { return c.change(e, c.Name, "resume", struct{}{}) }
 
-// change changes a consumer and prints how it stands then.
 func (f *apiFlag) change(e *env, name, verb string, call any) error {
 	var state adminapi.ConsumerState
 	if err := f.call(e, http.MethodPost, apiRoute("consumers", name, verb), call, &state); err != nil {
@@ -145,7 +139,6 @@ type consumersSeekCmd struct {
 	DryRun bool   `help:"Change nothing, say what would happen."`
 }
 
-// Validate is called by kong.
 func (c consumersSeekCmd) Validate() error {
 	given := 0
 	for _, is := range []bool{c.First, c.New, !c.Since.IsZero(), c.Seq > 0} {
@@ -159,12 +152,12 @@ func (c consumersSeekCmd) Validate() error {
 	return nil
 }
 
-// Run seeks. It asks when some events would not be given to the consumer.
+// Run asks first when the consumer would skip events.
 func (c *consumersSeekCmd) Run(e *env) error {
 	sought, err := c.seek(e, true)
 	if err == nil && !c.DryRun {
 		if skips := sought.To > sought.From || sought.Left > 0; skips {
-			err = c.confirm(e, func() (string, error) { return c.question(sought), nil })
+			err = c.confirm(e, func() (string, error) { return c.prompt(sought), nil })
 		}
 		if err == nil {
 			sought, err = c.seek(e, false)
@@ -200,9 +193,9 @@ func (c *consumersSeekCmd) seek(e *env, dryRun bool) (sought adminapi.ConsumerSe
 	return sought, err
 }
 
-// question says what is left out. Which events lie between is not known: some may be none
-// that the consumer reads.
-func (c *consumersSeekCmd) question(sought adminapi.ConsumerSeek) string {
+// prompt says how many events would be skipped. Which events these are is not known: the
+// consumer may not read some of them.
+func (c *consumersSeekCmd) prompt(sought adminapi.ConsumerSeek) string {
 	var lost []string
 	if sought.To > sought.From {
 		lost = append(lost, fmt.Sprintf("the events from %d to %d, up to %d", sought.From, sought.To-1, sought.To-sought.From))
@@ -220,7 +213,6 @@ type consumersRemoveCmd struct {
 	DryRun bool   `help:"Change nothing, say what would happen."`
 }
 
-// Run removes it; it asks.
 func (c *consumersRemoveCmd) Run(e *env) error {
 	if !c.DryRun {
 		err := c.confirm(e, func() (string, error) {

@@ -54,9 +54,9 @@ func children(t *testing.T, pid int) map[int]string {
 	return found
 }
 
-// What the commands of exec leave behind does not stay as zombies where the bridge is
-// process 1: neither orphans that end by themselves, in a session of their own, nor those
-// that are killed with the command's group.
+// Processes that commands of exec leave behind do not stay as zombies where the bridge is
+// process 1: neither orphans that end by themselves, in a session of their own, nor those that
+// are killed with the command's group.
 func TestOrphansAreReapedByProcess1(t *testing.T) {
 	t.Parallel()
 	const events = 8
@@ -134,8 +134,8 @@ func status(t *testing.T, pid int, field string) string {
 	return strings.TrimSpace(value)
 }
 
-// No terminal stops the program (Ctrl-Z), since nobody in a container could continue it,
-// and one that was stopped all the same ends when it is told to.
+// No terminal stops the program (Ctrl-Z), since in a container nothing could continue it. A
+// program that was stopped all the same ends when it is told to.
 func TestStoppedProgramEndsWhenToldTo(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -96,7 +96,7 @@ func killBody(id string) string {
 	return `{"id":"` + id + `","model":"get3w/flux-dev","status":"completed","outputs":["https://cdn.get3w.com/` + id + `.png"]}`
 }
 
-// sendUntilDead posts one new prediction after the other until nobody answers.
+// sendUntilDead posts one new prediction after the other until the bridge answers no more.
 func sendUntilDead(p *program, prefix string, o *oracle) {
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()

@@ -25,7 +25,6 @@ type deadListCmd struct {
 	pageFlags
 }
 
-// Run lists the newest first.
 func (c *deadListCmd) Run(e *env) error {
 	var list adminapi.DeadLetterList
 	query := map[string]string{"consumer": string(c.Consumer), "cause": string(c.Cause), "prediction": string(c.Prediction)}
@@ -44,7 +43,6 @@ type deadShowCmd struct {
 	Seq uint64 `arg:"" help:"The dead letter's number."`
 }
 
-// Run shows it.
 func (c *deadShowCmd) Run(e *env) error {
 	return show(e, &c.apiFlag, c.bodyFlag, apiRoute("dead", strconv.FormatUint(c.Seq, 10)), func(out *printer, d adminapi.DeadLetterDetail) {
 		out.printf("dead letter %d of consumer %s\ncause     %s, the fault is %s: %q\ndied      %s after %d attempts, redriven %d times before\n",
@@ -62,7 +60,6 @@ func (c *deadShowCmd) Run(e *env) error {
 	})
 }
 
-// faultOf says whose fault it is.
 func faultOf(f bridge.Fault) string {
 	switch f {
 	case bridge.FaultRefused:
@@ -74,7 +71,6 @@ func faultOf(f bridge.Fault) string {
 	return "that of the attempts, which failed"
 }
 
-// deadFlags say which dead letters are meant.
 type deadFlags struct {
 	Consumer   name     `placeholder:"NAME" help:"Those of this consumer."`
 	Seq        []uint64 `placeholder:"N" help:"Only these."`
@@ -82,7 +78,6 @@ type deadFlags struct {
 	Prediction name     `placeholder:"ID" help:"Only of this prediction."`
 }
 
-// Validate is called by kong.
 func (f deadFlags) Validate() error {
 	if f.Consumer == "" && len(f.Seq) == 0 {
 		return errors.New("say which: --consumer, or --seq")
@@ -90,7 +85,6 @@ func (f deadFlags) Validate() error {
 	return nil
 }
 
-// change is what a verb does with the dead letters.
 func (f deadFlags) change(verb string, how adminapi.RedeliveryOptions) *redelivery {
 	call := &adminapi.DeadCall{
 		Consumer: string(f.Consumer), Cause: bridge.DeadCause(f.Cause), Prediction: string(f.Prediction), Page: adminapi.Page{Seqs: f.Seq}, RedeliveryOptions: how,
@@ -101,7 +95,6 @@ func (f deadFlags) change(verb string, how adminapi.RedeliveryOptions) *redelive
 	}
 }
 
-// String says which they are.
 func (f deadFlags) String() string {
 	text := "dead letters"
 	if f.Consumer != "" {
@@ -123,11 +116,11 @@ type deadRedriveCmd struct {
 	yesFlag
 }
 
-// Run redrives; it asks unless dead letters or a prediction are named.
+// Run asks first unless dead letters or a prediction are named.
 func (c *deadRedriveCmd) Run(e *env) error {
 	redrive := c.deadFlags.change("redrive", c.redeliverFlags.call())
-	redrive.question = func(would adminapi.RedeliveryReport) string {
-		return asked(would.Given, "Give the events of %d %s to the consumer again, and remove the dead letters?", c.deadFlags)
+	redrive.prompt = func(would adminapi.RedeliveryReport) string {
+		return promptFor(would.Given, "Give the events of %d %s to the consumer again, and remove the dead letters?", c.deadFlags)
 	}
 	if len(c.Seq) > 0 || c.Prediction != "" {
 		return redrive.run(e, &c.apiFlag, nil)
@@ -142,11 +135,10 @@ type deadDropCmd struct {
 	DryRun bool `help:"Change nothing, say what would happen."`
 }
 
-// Run drops; it asks.
 func (c *deadDropCmd) Run(e *env) error {
 	drop := c.deadFlags.change("drop", adminapi.RedeliveryOptions{DryRun: c.DryRun})
-	drop.question = func(would adminapi.RedeliveryReport) string {
-		return asked(would.Dropped, "Remove %d %s for good?", c.deadFlags)
+	drop.prompt = func(would adminapi.RedeliveryReport) string {
+		return promptFor(would.Dropped, "Remove %d %s for good?", c.deadFlags)
 	}
 	return drop.run(e, &c.apiFlag, &c.yesFlag)
 }

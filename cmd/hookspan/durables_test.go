@@ -55,8 +55,7 @@ func (p *program) accepts(prefix string, n int) []string {
 	return ids
 }
 
-// given waits until the durable has been given, or still has before it, these
-// predictions.
+// given waits until the durable has been given, or still has before it, these predictions.
 func given(t *testing.T, js jetstream.JetStream, consumer string, want []string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -189,8 +188,8 @@ func TestNewConsumersMissNothingOfAFirstStart(t *testing.T) {
 	})
 }
 
-// A configuration that is edited while NATS is away does not take events from those
-// that were accepted before: they are with the consumer, or said to be nobody's.
+// A configuration that is edited while NATS is away loses no accepted event: each is with its
+// consumer, or reported as orphaned.
 func TestConfigurationEditedWhileNATSIsAway(t *testing.T) {
 	t.Parallel()
 	x := natstest.NewExternal(t, nil)
@@ -214,8 +213,8 @@ func TestConfigurationEditedWhileNATSIsAway(t *testing.T) {
 	require.Equal(t, 0, p.stop(), p.logs)
 }
 
-// What the configuration names no more is named: in the log, in the list, by the check
-// before it takes effect, and by an alarm as long as it lasts.
+// A consumer that the configuration names no more is reported: in the log, in the list, by the
+// check before the change takes effect, and by an alarm as long as it lasts.
 func TestRenamedConsumerIsNamed(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -271,8 +270,7 @@ func TestNarrowedFilterIsNamed(t *testing.T) {
 	require.Equal(t, 0, p.stop(), p.logs)
 }
 
-// Events that wait where nats.url or nats.prefix were before are said to, for as long
-// as they do.
+// Events that wait where nats.url or nats.prefix were before are reported as long as they wait.
 func TestEventsLeftBehindAreNamed(t *testing.T) {
 	t.Parallel()
 	x := natstest.NewExternal(t, nil)
@@ -308,7 +306,7 @@ func TestEventsLeftBehindAreNamed(t *testing.T) {
 			require.Contains(t, p.says("consumers", "list"), "left behind: at least 5 events")
 			require.Equal(t, 0, p.stop(), p.logs)
 
-			// Back where they are they are handled, and nothing is said of them afterwards.
+			// With the old values the events are handled, and no longer reported.
 			writeIn(t, dir, embedded)
 			p = start(t, dir, command(t, dir, "--json", "serve", "--config", "hookspan.yaml"))
 			js := p.natsEnv("--consumer", "app")
@@ -365,8 +363,8 @@ func TestForeignDurablesAreNamed(t *testing.T) {
 	require.Equal(t, 0, p.stop(), p.logs)
 }
 
-// The record of another bridge's folder, cut or of zeros, is said to be lost and the
-// bridge starts.
+// A record of another bridge's folder, cut or of zeros, is reported as lost and the bridge
+// starts.
 func TestDamagedRecordOfConsumers(t *testing.T) {
 	t.Parallel()
 	for _, damage := range []string{"", "{", "null", string(bytes.Repeat([]byte{0}, 100)), `{"consumers":[]}`} {
@@ -383,9 +381,8 @@ func TestDamagedRecordOfConsumers(t *testing.T) {
 	}
 }
 
-// A NATS that is reached at the first start and cannot be used takes nothing from the
-// consumers: what is accepted waits, the log says why, and all of it reaches them once
-// NATS can.
+// A NATS that is reached at the first start and cannot be used takes nothing from the consumers:
+// what is accepted waits, the log says why, and all of it reaches them once NATS can.
 func TestFirstStartOnANATSThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	t.Run("without JetStream", func(t *testing.T) {
@@ -435,9 +432,9 @@ func TestFirstStartOnANATSThatCannotBeUsed(t *testing.T) {
 	})
 }
 
-// Consumers that are added, renamed, changed in kind and removed while webhooks come
-// change nothing before a restart, which is said; after it each event is with whoever
-// was to have it when it was accepted.
+// Adding, renaming, removing consumers or changing their kind while webhooks come takes effect
+// only after a restart, and the log says so; then each event is with the consumer that was to
+// have it when it was accepted.
 func TestConsumersEditedUnderLoad(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

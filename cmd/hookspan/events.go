@@ -27,7 +27,6 @@ type eventsListCmd struct {
 	pageFlags
 }
 
-// Run lists the newest first.
 func (c *eventsListCmd) Run(e *env) error {
 	var list adminapi.EventList
 	query := map[string]string{
@@ -49,7 +48,6 @@ type eventsShowCmd struct {
 	Seq uint64 `arg:"" help:"The event's number."`
 }
 
-// Run shows it.
 func (c *eventsShowCmd) Run(e *env) error {
 	return show(e, &c.apiFlag, c.bodyFlag, apiRoute("events", strconv.FormatUint(c.Seq, 10)), func(out *printer, v adminapi.EventDetail) {
 		out.printf("event %d: %q\nsubject   %s\nstored    %s\n", v.Seq, v.ID, v.Subject, v.StoredAt.Format(time.RFC3339Nano))
@@ -75,7 +73,7 @@ type eventsReplayCmd struct {
 	Until      moment   `placeholder:"TIME" help:"Only those that were stored before."`
 }
 
-// Run gives them again; it asks unless events or a prediction are named.
+// Run asks first unless events or a prediction are named.
 func (c *eventsReplayCmd) Run(e *env) error {
 	call := adminapi.EventCall{
 		Consumer: string(c.Consumer), Run: rand.Text(), Prediction: string(c.Prediction),
@@ -86,8 +84,8 @@ func (c *eventsReplayCmd) Run(e *env) error {
 	replay := &redelivery{
 		path: apiRoute("events", "replay"), call: &call, page: &call.Page, dryRun: &call.DryRun, stream: new(string), streams: []string{""},
 		named: naming{consumer: c.Consumer, sources: c.Source, statuses: c.Status}, print: printRedelivery,
-		question: func(would adminapi.RedeliveryReport) string {
-			return asked(would.Given, "Give %d events to consumer %s again?", c.Consumer)
+		prompt: func(would adminapi.RedeliveryReport) string {
+			return promptFor(would.Given, "Give %d events to consumer %s again?", c.Consumer)
 		},
 	}
 	if len(c.Seq) > 0 || c.Prediction != "" {

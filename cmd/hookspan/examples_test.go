@@ -85,9 +85,8 @@ func (p *program) example(dir string, flags []string, argv ...string) *safeBuffe
 	return said
 }
 
-// The example that other teams begin with does all that it says: one event is done,
-// one is tried again, one waits twice and comes back, one becomes a dead letter and is
-// redriven.
+// The example that other teams begin with does all that it says: one event is done, one is tried
+// again, one waits twice and comes back, one becomes a dead letter and is redriven.
 func TestNodeExample(t *testing.T) {
 	t.Parallel()
 	needs.Programs(t, "node", "npm")
@@ -150,7 +149,7 @@ func TestNodeExample(t *testing.T) {
 	require.Equal(t, 0, p.stop(), p.logs)
 }
 
-// The program in docs/write-a-consumer.md is complete, and does what is said beside it.
+// The program in docs/write-a-consumer.md is complete, and does what the text beside it says.
 func TestDocumentedProgram(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "write-a-consumer.md"))
@@ -189,7 +188,7 @@ func (p *program) comeBack(consumer string) []string {
 	return out
 }
 
-// Whoever begins with one reads it in a minute.
+// A newcomer can read an example in a minute.
 func TestExamplesAreShort(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"node/consumer.mjs", "python/consumer.py", "shell/consumer.sh"} {

@@ -8,17 +8,17 @@ import (
 	"github.com/hookspan/hookspan/internal/printable"
 )
 
-// Exit codes: wrong use is told apart so that scripts can.
+// Exit codes. Wrong use has its own, for scripts.
 const (
 	exitDone   = 0
 	exitFailed = 1
 	exitUsage  = 2
 )
 
-// errSilent ends a verb with exit code 1 after it has said everything itself.
+// errSilent ends a verb with exit code 1 when it has printed everything itself.
 var errSilent = errors.New("failed")
 
-// usageError ends a verb with exit code 2: it was called wrongly.
+// usageError ends a verb with exit code 2 for wrong use.
 type usageError struct{ error }
 
 func (e *usageError) Unwrap() error { return e.error }
@@ -30,8 +30,8 @@ type failure struct {
 	Code int `json:"code"`
 }
 
-// fail prints an error on standard error and returns the exit code. Errors that were
-// joined have a line each; nothing else of a text begins a line, or acts on a terminal.
+// fail prints an error on standard error and returns the exit code. Joined errors have a line
+// each; no other part of a text begins a line, or acts on a terminal.
 func (e *env) fail(err error) int {
 	code := exitFailed
 	if _, wrong := errors.AsType[*usageError](err); wrong {
@@ -41,14 +41,13 @@ func (e *env) fail(err error) int {
 		return code
 	}
 	if e.json {
-		_ = writeJSON(e.stderr, failure{Error: err.Error(), Code: code}) // nobody is left to be told
+		_ = writeJSON(e.stderr, failure{Error: err.Error(), Code: code}) // there is no other place for an error
 		return code
 	}
 	(&printer{w: e.stderr}).raw("hookspan: " + strings.Join(errorLines(err), "\n") + "\n")
 	return code
 }
 
-// errorLines are the printable texts of an error, one for each that was joined.
 func errorLines(err error) []string {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		if all := joined.Unwrap(); errors.Join(all...).Error() == err.Error() {
@@ -65,8 +64,7 @@ func errorLines(err error) []string {
 	return []string{printable.String(err.Error())}
 }
 
-// wantsJSON reports whether --json is among the arguments, also when the others cannot
-// be understood.
+// wantsJSON reports whether --json is among the arguments, also when others are wrong.
 func wantsJSON(args []string) bool {
 	if end := slices.Index(args, "--"); end >= 0 {
 		args = args[:end]

@@ -39,7 +39,6 @@ type fakeGet3WCmd struct {
 	Seed        uint64          `placeholder:"N" help:"Makes ids and outputs the same at each start (default: another one at each start)."`
 }
 
-// fakeReady is what is printed once it listens.
 type fakeReady struct {
 	URL     string `json:"url"`
 	BaseURL string `json:"base_url"`
@@ -47,7 +46,7 @@ type fakeReady struct {
 	AnyKey  bool   `json:"any_key"`
 }
 
-// Run serves until it is told to stop, and then says what came of it.
+// Run serves until it is told to stop, and then prints what it did.
 func (c *fakeGet3WCmd) Run(e *env) error {
 	key, err := c.Key.Resolve(e.getenv)
 	if err != nil {
@@ -57,7 +56,7 @@ func (c *fakeGet3WCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	seed := cmp.Or(c.Seed, rand.Uint64N(1<<53)) // JSON readers take no more
+	seed := cmp.Or(c.Seed, rand.Uint64N(1<<53)) // the largest integers that every JSON reader takes
 	provider, err := fakeget3w.New(fakeget3w.Config{
 		Key: key, Secret: secret, Speed: c.Speed, Tasks: c.Tasks, OutputBytes: int64(c.OutputBytes), OutputLife: c.OutputLife, Seed: seed,
 		Rules: []fakeget3w.Rule{{Duration: c.Duration, FailEvery: c.FailEvery, DropEvery: c.DropEvery, NeverEvery: c.NeverEvery}},
@@ -101,7 +100,6 @@ func serveFake(ctx context.Context, provider *fakeget3w.Provider, listener net.L
 	return nil
 }
 
-// announce says what to put into a bridge's configuration.
 func (c *fakeGet3WCmd) announce(e *env, r fakeReady) error {
 	u, err := url.Parse(r.URL)
 	if err != nil {

@@ -9,11 +9,10 @@ import (
 	"time"
 )
 
-// name is a flag that narrows what a verb is about. Left out it is everything, so an
-// empty one is refused: it is what a variable of a shell is that was never set.
+// name is a flag that narrows the selection of a verb. Left out it selects everything, so an
+// empty value is refused: it is usually a shell variable that was never set.
 type name string
 
-// UnmarshalText is called by kong.
 func (n *name) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		return errors.New("it is empty: name one, or leave the flag out")
@@ -22,7 +21,7 @@ func (n *name) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// oneName is a list of one, or of none when it was left out.
+// oneName is a list of the name, empty when it was left out.
 func oneName(n name) []name {
 	if n == "" {
 		return nil
@@ -30,7 +29,7 @@ func oneName(n name) []name {
 	return []name{n}
 }
 
-// nameList is a flag that can be repeated, or have several names with commas between.
+// nameList is a flag that can be repeated, or hold several names with commas between.
 type nameList []name
 
 // UnmarshalText is called by kong, once for each flag.
@@ -74,16 +73,14 @@ func readInput(flag, name string, limit int64, stdin io.Reader) ([]byte, error) 
 	return text, nil
 }
 
-// moment is a flag: a time, or how long ago it was.
+// moment is a flag: a time, or how long ago the time was.
 type moment struct{ time.Time }
 
-// UnmarshalText is called by kong.
 func (m *moment) UnmarshalText(text []byte) (err error) {
 	m.Time, err = parseTime(string(text), true, "how long ago it was, such as 2h")
 	return err
 }
 
-// query is the time as the API reads it.
 func (m moment) query() string {
 	if m.IsZero() {
 		return ""
@@ -91,17 +88,16 @@ func (m moment) query() string {
 	return m.UTC().Format(time.RFC3339Nano)
 }
 
-// ahead is a flag: a time to come, or in how long it is.
+// ahead is a flag: a time to come, or in how long it comes.
 type ahead struct{ time.Time }
 
-// UnmarshalText is called by kong.
 func (a *ahead) UnmarshalText(text []byte) (err error) {
 	a.Time, err = parseTime(string(text), false, "in how long it is, such as 10m")
 	return err
 }
 
-// parseTime reads a time, or a duration, which is how long ago the time was, or in how long
-// it is. The duration is described for the error.
+// parseTime parses a time, or a duration before or after now. The text duration describes the
+// duration in the error.
 func parseTime(text string, ago bool, duration string) (time.Time, error) {
 	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
 		if ago {

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whoever sends webhooks, or connects to the embedded NATS, can neither break a line of
-// the log nor act on the terminal that shows it. What is stored stays as it was sent.
+// Neither a sender of webhooks nor a client of the embedded NATS can break a line of the log or
+// control the terminal that shows it. Stored messages stay as they were sent.
 func TestForeignTextInTheLog(t *testing.T) {
 	t.Parallel()
 	hostile := []string{"a\u009b31mred", "x\u2028{\"level\":\"error\",\"msg\":\"forged\"}", "y\u0085z", "d\x7f", "\u202egnp", "\u2029"}

@@ -24,8 +24,7 @@ func signedWith(r *http.Request, body []byte, key string) bool {
 	return r.Header.Get("Webhook-Signature") == "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// From a webhook to a service of somebody else; its secret changes while the bridge
-// runs.
+// From a webhook to a service of somebody else; its secret changes while the bridge runs.
 func TestForward(t *testing.T) {
 	t.Parallel()
 	oldKey, newKey := strings.Repeat("old-", 8), strings.Repeat("new-", 8)
@@ -87,7 +86,7 @@ func TestForward(t *testing.T) {
 	}
 }
 
-// Without its secret a bridge does not begin to send what nobody can verify.
+// A forwarder without its secret sends nothing, since no target could verify it.
 func TestForwardWithoutItsSecret(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -36,7 +36,7 @@ func TestPredictionStoreOfAKilledProcess(t *testing.T) {
 	require.Eventually(t, ended("pred_2"), patience, 10*time.Millisecond)
 	require.Eventually(t, second.leads, patience, 10*time.Millisecond)
 
-	// One that is told to end leaves nobody waiting.
+	// A bridge that is told to end keeps no other one waiting.
 	third := serve(t, t.TempDir(), config)
 	require.Equal(t, exitDone, second.stop())
 	require.Eventually(t, third.leads, patience, 10*time.Millisecond)

@@ -6,14 +6,13 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// pageFlags say how much of a list is printed. Lists begin with the newest.
+// pageFlags select a page of a list. Lists begin with the newest entry.
 type pageFlags struct {
 	Limit  int     `default:"100" help:"At most so many, 1 to 1000."`
 	Before uint64  `placeholder:"N" xor:"page" help:"Only those before this one: what follows a list that was too long."`
 	After  *uint64 `placeholder:"N" xor:"page" help:"Only those behind this one, the oldest first: to read all of a list, and go on with what comes."`
 }
 
-// query adds the page to what a list is asked for.
 func (p pageFlags) query(values map[string]string) map[string]string {
 	values["limit"] = strconv.Itoa(p.Limit)
 	if p.After != nil {
@@ -24,9 +23,8 @@ func (p pageFlags) query(values map[string]string) map[string]string {
 	return values
 }
 
-// list asks for a page of what lies at the path and prints it. Into takes the answer, and
-// rows makes a table of it, which is called once into is filled. When there is none, a name
-// that nothing has is an error.
+// list gets a page of the path and prints it. Into takes the answer, and rows, which is called
+// once into is filled, makes a table of it. An empty page with an unknown name is an error.
 func (p pageFlags) list(e *env, f *apiFlag, path string, query map[string]string, named naming, into any, rows func() (*table, adminapi.Listed)) error {
 	if err := f.get(e, apiRoute(path), p.query(query), into); err != nil {
 		return err
@@ -38,7 +36,7 @@ func (p pageFlags) list(e *env, f *apiFlag, path string, query map[string]string
 		}
 	}
 	return e.print(into, func(out *printer) {
-		t.print(out) // the heading also when there is none
+		t.print(out) // an empty list has its heading too
 		switch {
 		case listed.More && listed.Last == 0:
 			out.printf("and there may be more: --stream with --before or --after shows what follows, --limit shows more at once\n")
@@ -52,14 +50,13 @@ func (p pageFlags) list(e *env, f *apiFlag, path string, query map[string]string
 	})
 }
 
-// bodyFlag is shared by the verbs that show a message.
 type bodyFlag struct {
 	Body bool `help:"Print the body alone, byte for byte."`
 }
 
-// show asks for the message at the path and prints it: as JSON, or what head prints and
-// then the body. The body is printed byte for byte, and nothing behind it; on a terminal
-// whatever is not printable in it is escaped, since whoever sent it must not write there.
+// show gets the message at the path and prints it: as JSON, or what head prints and then the
+// body. The body is printed byte for byte, with nothing behind it; on a terminal unprintable
+// bytes are escaped, since the sender of the body must not control the terminal.
 func show[D interface{ Bytes() []byte }](e *env, f *apiFlag, flag bodyFlag, path string, head func(*printer, D)) error {
 	var detail D
 	if err := f.get(e, path, nil, &detail); err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the check passes, serve takes: whatever of the machine serve would not start
-// without, or would do less without, the check names with its line.
+// Serve takes what the check passes: the check names, with its line, everything on the machine
+// without which serve would not start, or would do less.
 func TestConfigCheckLooksAtTheMachine(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -16,7 +16,6 @@ import (
 	"github.com/hookspan/hookspan/internal/pid1"
 )
 
-// cli is every verb and flag; kong reads the tags.
 type cli struct {
 	JSON bool `help:"Print JSON instead of text."`
 
@@ -36,23 +35,21 @@ type cli struct {
 	Predictions predictionsCmd `cmd:"" help:"Predictions: what is known of them, and waiting for their end."`
 }
 
-// configFlag is shared by the verbs that read the configuration.
 type configFlag struct {
 	File string `name:"config" short:"c" env:"HOOKSPAN_CONFIG" placeholder:"FILE" help:"The configuration, one YAML file. Without it everything has its default."`
 }
 
-// env is the world of a verb.
+// env is what a verb needs of its process.
 type env struct {
 	ctx    context.Context
 	getenv func(string) (string, bool)
-	// hangups begins to deliver SIGHUP, which ends a process that does not ask.
+	// hangups begins to deliver SIGHUP, which otherwise ends a process.
 	hangups func() <-chan os.Signal
 	stdin   io.Reader
 	stdout  io.Writer
 	stderr  io.Writer
-	// program is how this program was called.
 	program string
-	// terminal: somebody reads stderr and can answer on stdin.
+	// terminal: stderr is a terminal, and answers come from stdin.
 	terminal bool
 	json     bool
 }
@@ -71,8 +68,8 @@ func main() {
 	}))
 }
 
-// untilSignal returns a context that ends at the first signal which asks to end. From
-// before it has ended a second one ends the process at once.
+// untilSignal returns a context that ends at the first signal to end. From just before that, a
+// second signal ends the process at once.
 func untilSignal() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 1)
@@ -80,7 +77,7 @@ func untilSignal() context.Context {
 	go func() {
 		<-signals
 		signal.Reset(syscall.SIGINT, syscall.SIGTERM)
-		if len(signals) > 0 { // it came before that
+		if len(signals) > 0 { // the second signal came earlier
 			os.Exit(exitFailed)
 		}
 		cancel()
@@ -88,8 +85,8 @@ func untilSignal() context.Context {
 	return ctx
 }
 
-// run is the program with its arguments; it returns the exit code. Without arguments it
-// prints the help.
+// run runs the program with its arguments and returns the exit code. Without arguments it prints
+// the help.
 func run(args []string, e *env) int {
 	e.json = wantsJSON(args)
 	if len(args) == 0 {

@@ -101,8 +101,7 @@ func command(t *testing.T, dir string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// serve starts the program on the folder with the configuration and returns when
-// it is ready.
+// serve starts the program on the folder with the configuration and returns when it is ready.
 func serve(t *testing.T, dir, text string) *program {
 	t.Helper()
 	put(t, dir, "hookspan.yaml", text)

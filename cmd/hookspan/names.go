@@ -10,18 +10,17 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// naming is what a verb was told to look for and found nothing of.
+// naming is the names in a selection that matched nothing.
 type naming struct {
 	consumer name
 	sources  []name
 	statuses []name
 	cause    name
-	causes   []string // of which cause is one
+	causes   []string // the words that cause can be
 }
 
-// known returns an error for a name that nothing has, with the names that exist. It is
-// for verbs that found nothing: what is stored under a name is found also when its
-// consumer or source is gone.
+// known returns an error for a name that does not exist, with the names that do. Only verbs that
+// found nothing call it: entries are found under names of removed consumers and sources too.
 func (f *apiFlag) known(e *env, n naming) error {
 	if n.consumer != "" || len(n.sources) > 0 {
 		var names adminapi.Names
@@ -45,11 +44,10 @@ func (f *apiFlag) known(e *env, n naming) error {
 	return oneOf("--cause", n.cause, n.causes)
 }
 
-// unknownName is that of a name which nothing has.
 type unknownName struct{ error }
 
-// nothing is the error of a verb that found nothing: that of an unknown name, otherwise
-// that of having ended early, which its report says.
+// nothing is the error of a verb that found nothing: an unknown name, or else the reason for
+// which the report says that it ended early.
 func (f *apiFlag) nothing(e *env, n naming, stopped string) error {
 	err := f.known(e, n)
 	if _, unknown := errors.AsType[*unknownName](err); stopped != "" && !unknown {
@@ -58,7 +56,7 @@ func (f *apiFlag) nothing(e *env, n naming, stopped string) error {
 	return err
 }
 
-// oneOf takes the empty name and the one that stands for all.
+// oneOf returns an error unless the name is empty, * or one of names.
 func oneOf(flag string, n name, names []string) error {
 	if n == "" || n == "*" || slices.Contains(names, string(n)) {
 		return nil
@@ -69,10 +67,8 @@ func oneOf(flag string, n name, names []string) error {
 	return &unknownName{fmt.Errorf("%s: there is no %.80q: use one of %s", flag, n, strings.Join(names, ", "))}
 }
 
-// statuses are those that every provider's words are normalised to.
 var statuses = []string{bridge.StatusCreated, bridge.StatusProcessing, bridge.StatusCompleted, bridge.StatusFailed, bridge.StatusCanceled}
 
-// deadCauses are why dead letters are there.
 var deadCauses = words(bridge.DeadPermanent, bridge.DeadRefused, bridge.DeadExhausted, bridge.DeadUndecodable, bridge.DeadConflict,
 	bridge.DeadPoison, bridge.DeadTerminated, bridge.DeadNotFound, bridge.DeadUnfinished, bridge.DeadExpired)
 

@@ -17,12 +17,12 @@ type natsEnvCmd struct {
 	Consumer string `placeholder:"NAME" help:"The user of one pull consumer, which may read it and nothing else."`
 }
 
-// appearPatience is how long a bridge is waited for whose process may just have begun.
+// appearPatience is how long a verb waits for a bridge whose process may just have begun.
 const appearPatience = time.Second
 
-// Run prints the address and the user for other programs. It reads the data folder, so
-// it must run on the machine of the bridge, as its user. A bridge that begins is waited
-// for: only what it listens on is printed.
+// Run prints the address and the user for other programs. It reads the data folder, so it must
+// run on the machine of the bridge, as its user. It waits for a bridge that begins, since only
+// the bridge knows its address.
 func (c *natsEnvCmd) Run(e *env) error {
 	meant, err := c.choose(e)
 	if err != nil {

@@ -48,9 +48,9 @@ func (p *program) state(name string) adminapi.ConsumerState {
 	panic("unreachable")
 }
 
-// The life of a consumer in the hands of whoever is on call: it breaks, its dead
-// letters are looked at, it is repaired, they are redriven; it is paused over a restart
-// and resumed, set back, and given one event again.
+// The life of a consumer for the person on call: it breaks, its dead letters are looked at, it
+// is repaired, they are redriven; it is paused over a restart and resumed, set back, and given
+// one event again.
 func TestOperatingAConsumer(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -21,7 +21,6 @@ type predictionsCmd struct {
 	Rebuild predictionsRebuildCmd `cmd:"" help:"Have the prediction store folded again from the stored events."`
 }
 
-// predictionFlags name a prediction.
 type predictionFlags struct {
 	ID     string `arg:"" help:"The prediction's id, as the provider wrote it."`
 	Source string `default:"get3w" placeholder:"NAME" help:"The source that it is of."`
@@ -35,7 +34,7 @@ type predictionsListCmd struct {
 	pageFlags
 }
 
-// Run lists the one that was changed last first.
+// Run lists the prediction first that changed last.
 func (c *predictionsListCmd) Run(e *env) error {
 	var list adminapi.PredictionList
 	query := map[string]string{"source": string(c.Source), "status": string(c.Status), "open": c.Open}
@@ -48,7 +47,6 @@ func (c *predictionsListCmd) Run(e *env) error {
 	})
 }
 
-// custody is where the outputs of a prediction are, or why it has none, in words.
 func custody(p adminapi.Prediction) string {
 	switch {
 	case p.Lost != "":
@@ -65,7 +63,6 @@ type predictionsStatusCmd struct {
 	apiFlag
 }
 
-// Run says how far the prediction store is.
 func (c *predictionsStatusCmd) Run(e *env) error {
 	var s adminapi.PredictionsStatus
 	if err := c.get(e, apiRoute("predictions", "status"), nil, &s); err != nil {
@@ -83,7 +80,6 @@ func (c *predictionsStatusCmd) Run(e *env) error {
 	})
 }
 
-// sourceStanding is how the predictions of a source stand, in words.
 func sourceStanding(s adminapi.SourceStatus, now time.Time) string {
 	words := []string{strconv.Itoa(s.Open) + " open"}
 	if s.Overdue > 0 {
@@ -109,7 +105,6 @@ type predictionsRebuildCmd struct {
 	apiFlag
 }
 
-// Run has it rebuilt.
 func (c *predictionsRebuildCmd) Run(e *env) error {
 	var answer adminapi.Rebuilding
 	if err := c.call(e, http.MethodPost, apiRoute("predictions", "rebuild"), struct{}{}, &answer); err != nil {

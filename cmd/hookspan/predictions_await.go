@@ -25,7 +25,6 @@ func (c *predictionsAwaitCmd) Run(e *env) error {
 	return c.await(e, c.Source, c.ID, c.Timeout)
 }
 
-// await waits for a prediction and prints its end.
 func (f *apiFlag) await(e *env, source, id string, timeout time.Duration) error {
 	api, err := f.client(e)
 	if err != nil {
@@ -38,7 +37,8 @@ func (f *apiFlag) await(e *env, source, id string, timeout time.Duration) error 
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	// A bridge that is not there is told of at once. One that goes away later is waited for.
+	// A bridge that is away now is an error at once. A bridge that goes away later is waited
+	// for.
 	state, err := api.Get(ctx, source, id)
 	answered, ok := errors.AsType[*client.Error](err)
 	switch later := ok && (answered.Status == http.StatusNotFound || answered.Status == http.StatusServiceUnavailable); {
@@ -47,7 +47,7 @@ func (f *apiFlag) await(e *env, source, id string, timeout time.Duration) error 
 	case err != nil && !later:
 		return err
 	case ok && answered.Status == http.StatusNotFound && f.unknown(e, source, nil) != nil:
-		return f.unknown(e, source, err) // nobody will ever tell of it
+		return f.unknown(e, source, err) // its end will never be known
 	case later || state.Open():
 		var last *bridge.PredictionState
 		last, err = untilEnd(ctx, e, api, source, id)
@@ -56,7 +56,7 @@ func (f *apiFlag) await(e *env, source, id string, timeout time.Duration) error 
 	return printEnd(e, id, state, err)
 }
 
-// untilEnd waits, and shows on a terminal how far the prediction is.
+// untilEnd waits, and shows the progress of the prediction on a terminal.
 func untilEnd(ctx context.Context, e *env, api *client.Client, source, id string) (state *bridge.PredictionState, err error) {
 	if e.json || !isTerminal(e.stderr) {
 		return api.Await(ctx, source, id)
@@ -73,7 +73,6 @@ func untilEnd(ctx context.Context, e *env, api *client.Client, source, id string
 	return state, err
 }
 
-// progressBar is one line of a terminal.
 type progressBar struct {
 	w     io.Writer
 	drawn bool
@@ -93,11 +92,11 @@ func (b *progressBar) draw(p *bridge.Progress) error {
 
 func (b *progressBar) clear() {
 	if b.drawn {
-		_, _ = io.WriteString(b.w, clearLine) // it is only for the eye
+		_, _ = io.WriteString(b.w, clearLine) // a lost progress bar is no error
 	}
 }
 
-// printEnd prints how a prediction ended. It returns nil for one that is completed.
+// printEnd prints the end of a prediction. It returns nil for a completed one.
 func printEnd(e *env, id string, s *bridge.PredictionState, err error) error {
 	if s == nil && err != nil {
 		return waited(id, "it is not known yet", err)
@@ -127,7 +126,7 @@ func printEnd(e *env, id string, s *bridge.PredictionState, err error) error {
 	return out.err
 }
 
-// waited is why the end is not known.
+// waited is the error of a wait whose end is unknown.
 func waited(id, how string, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("prediction %q has not ended within --timeout: %s", id, how)

@@ -14,7 +14,6 @@ type predictionsShowCmd struct {
 	predictionFlags
 }
 
-// Run shows it.
 func (c *predictionsShowCmd) Run(e *env) error {
 	api, err := c.client(e)
 	if err != nil {
@@ -67,8 +66,8 @@ func (c *predictionsShowCmd) Run(e *env) error {
 	})
 }
 
-// unknown is the error of a source that does not exist, otherwise err, the error of
-// asking for a prediction of it.
+// unknown is the error of a source that does not exist, otherwise err, that of a call for one of
+// its predictions.
 func (f *apiFlag) unknown(e *env, source string, err error) error {
 	if known := f.known(e, naming{sources: []name{name(source)}}); known != nil {
 		return known
@@ -76,7 +75,6 @@ func (f *apiFlag) unknown(e *env, source string, err error) error {
 	return err
 }
 
-// place is where an output is.
 func place(n int, o bridge.OutputState) string {
 	switch {
 	case o.StoredURL != "":

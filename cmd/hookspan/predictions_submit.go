@@ -10,7 +10,6 @@ import (
 	"github.com/hookspan/hookspan/bridge/client"
 )
 
-// announceFlags are what is said of a prediction beforehand.
 type announceFlags struct {
 	Deadline  ahead             `placeholder:"TIME" help:"When its end should be known: a time, or in how long, such as 10m."`
 	Reference string            `placeholder:"TEXT" help:"Your own name for it, such as an order."`
@@ -25,7 +24,6 @@ type predictionsWatchCmd struct {
 	Model string `placeholder:"NAME" help:"Its model, such as get3w/flux-dev."`
 }
 
-// Run announces it.
 func (c *predictionsWatchCmd) Run(e *env) error {
 	api, err := c.client(e)
 	if err != nil {
@@ -43,7 +41,7 @@ func (c *predictionsWatchCmd) Run(e *env) error {
 	})
 }
 
-// maxInput is how large the input of a prediction is at most, in bytes.
+// maxInput bounds the input of a prediction, in bytes.
 const maxInput = 1 << 20
 
 type predictionsSubmitCmd struct {
@@ -57,7 +55,6 @@ type predictionsSubmitCmd struct {
 	Timeout        time.Duration `placeholder:"DURATION" help:"With --wait: wait at most so long."`
 }
 
-// Run submits it.
 func (c *predictionsSubmitCmd) Run(e *env) error {
 	input, err := readInput("--input", c.Input, maxInput, e.stdin)
 	switch {

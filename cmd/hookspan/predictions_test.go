@@ -17,7 +17,7 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// What somebody does who submits predictions by themselves: announce, look, wait.
+// The verbs for a person who submits predictions elsewhere: announce, look, wait.
 func TestPredictionsByVerbs(t *testing.T) {
 	t.Parallel()
 	p := serveHere(t, smallConfig)

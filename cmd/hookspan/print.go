@@ -16,9 +16,9 @@ import (
 	"github.com/hookspan/hookspan/internal/printable"
 )
 
-// printer writes what people read, and keeps the first error of many writes. Whatever
-// it is given to format is escaped: ids, models, errors and headers come from outside,
-// and must not write to a terminal.
+// printer writes text for people, and keeps the first error of many writes. It escapes every
+// formatted value: ids, models, errors and headers come from outside, and must not control a
+// terminal.
 type printer struct {
 	w   io.Writer
 	err error
@@ -32,14 +32,12 @@ func (p *printer) printf(format string, args ...any) {
 	p.raw(fmt.Sprintf(format, shown...))
 }
 
-// raw writes a text as it is.
 func (p *printer) raw(text string) {
 	if p.err == nil {
 		_, p.err = io.WriteString(p.w, text)
 	}
 }
 
-// print writes v as JSON under --json, and otherwise what people prints.
 func (e *env) print(v any, people func(*printer)) error {
 	if e.json {
 		return writeJSON(e.stdout, v)
@@ -49,17 +47,16 @@ func (e *env) print(v any, people func(*printer)) error {
 	return out.err
 }
 
-// escaped is a value whose text is printable in whatever format.
+// escaped is a value whose text is printable in every format.
 type escaped struct{ value any }
 
-// Format is called by package fmt.
 func (e escaped) Format(f fmt.State, verb rune) {
 	text := fmt.Sprintf(fmt.FormatString(f, verb), e.value)
-	_, _ = io.WriteString(f, printable.String(text)) // f keeps what is written
+	_, _ = io.WriteString(f, printable.String(text)) // f never fails
 }
 
-// writeJSON writes a value as one line of JSON, in which everything is printable: what
-// comes from outside must not write to a terminal there either.
+// writeJSON writes a value as one line of JSON. All of it is printable, since values from
+// outside must not control a terminal.
 func writeJSON(w io.Writer, v any) error {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -69,14 +66,14 @@ func writeJSON(w io.Writer, v any) error {
 	return err
 }
 
-// table is rows under a heading, in columns as wide as their widest cell.
+// table is a heading and rows, in columns as wide as their widest cell.
 type table struct {
 	rows [][]string
 }
 
 func newTable(heading ...string) *table { return &table{rows: [][]string{heading}} }
 
-// row adds one; each cell is printed as fmt.Sprint does, and escaped.
+// row adds a row; each cell is formatted as by fmt.Sprint, and escaped.
 func (t *table) row(cells ...any) {
 	row := make([]string, len(cells))
 	for i, cell := range cells {
@@ -85,7 +82,6 @@ func (t *table) row(cells ...any) {
 	t.rows = append(t.rows, row)
 }
 
-// print writes the heading and the rows.
 func (t *table) print(p *printer) {
 	widths := make([]int, len(t.rows[0]))
 	for _, row := range t.rows {
@@ -118,7 +114,7 @@ func orDash(text string) string {
 	return text
 }
 
-// inLines escapes a text but for its line breaks.
+// inLines escapes a text, but not its line breaks.
 func inLines(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {

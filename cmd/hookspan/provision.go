@@ -9,7 +9,6 @@ type provisionCmd struct {
 	configFlag
 }
 
-// Run makes the streams, the buckets, and the durables of all consumers.
 func (c *provisionCmd) Run(e *env) error {
 	cfg, err := config.Load(c.File)
 	if err != nil {

@@ -66,7 +66,7 @@ func TestEmbeddedThatSomebodyProvisions(t *testing.T) {
 	}, patience, 50*time.Millisecond)
 	require.Equal(t, exitDone, p.stop())
 
-	// What differs is told and stays.
+	// Differences are reported and stay.
 	writeIn(t, dir, strings.Replace(provisioning("verify", pullConfig), "max_deliveries: 7", "max_deliveries: 8", 1))
 	p = start(t, dir, command(t, dir, "--json", "serve", "--config", "hookspan.yaml"))
 	require.Eventually(t, func() bool { return strings.Contains(p.logs.String(), "max deliver from 7 to 8") }, patience, 5*time.Millisecond)

@@ -31,7 +31,7 @@ func (p *program) as(consumer string) jetstream.JetStream {
 	return p.natsEnv("--consumer", consumer)
 }
 
-// A program in whatever language reads, has an event wait, and reads it again.
+// A program in any language reads, has an event wait, and reads it again.
 func TestPullConsumer(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -94,7 +94,7 @@ func TestNATSEnvOfAConsumer(t *testing.T) {
 	require.Equal(t, 0, p.stop())
 }
 
-// stderrOf is what the program said that ended with err.
+// stderrOf is the standard error of a program that ended with err.
 func stderrOf(t *testing.T, err error) string {
 	t.Helper()
 	var failed *exec.ExitError

@@ -25,7 +25,6 @@ type quarantineCmd struct {
 	Drop     quarantineDropCmd     `cmd:"" help:"Remove them for good. It asks before."`
 }
 
-// selectFlags say which entries are meant.
 type selectFlags struct {
 	Stream string   `enum:"quarantine,refused," default:"" placeholder:"NAME" help:"Only this one: quarantine or refused."`
 	Source name     `placeholder:"NAME" help:"Only this source."`
@@ -33,7 +32,6 @@ type selectFlags struct {
 	Seq    []uint64 `placeholder:"N" help:"Only these entries of --stream."`
 }
 
-// Validate is called by kong.
 func (f selectFlags) Validate() error {
 	if len(f.Seq) > 0 && f.Stream == "" {
 		return errors.New("--seq counts within one stream: name it with --stream")
@@ -45,7 +43,6 @@ func (f selectFlags) call() adminapi.KeptCall {
 	return adminapi.KeptCall{Stream: f.Stream, Source: string(f.Source), Cause: string(f.Cause), Page: adminapi.Page{Seqs: f.Seq}}
 }
 
-// change is what a verb does with the entries.
 func (f selectFlags) change(verb string, call *adminapi.KeptCall) *keptChange {
 	streams := adminapi.Places()
 	if f.Stream != "" {
@@ -57,10 +54,8 @@ func (f selectFlags) change(verb string, call *adminapi.KeptCall) *keptChange {
 	}
 }
 
-// keptChange is a change whose report is that of kept deliveries.
 type keptChange = change[adminapi.KeptReport, *adminapi.KeptReport]
 
-// String says which they are.
 func (f selectFlags) String() string {
 	text := "deliveries of " + f.Stream
 	if f.Source != "" {
@@ -80,7 +75,6 @@ type quarantineListCmd struct {
 	pageFlags
 }
 
-// Validate is called by kong.
 func (c quarantineListCmd) Validate() error {
 	if (c.Before > 0 || c.After != nil) && c.Stream == "" {
 		return errors.New("--before and --after count within one stream: name it with --stream")
@@ -88,7 +82,6 @@ func (c quarantineListCmd) Validate() error {
 	return nil
 }
 
-// Run lists the newest first.
 func (c *quarantineListCmd) Run(e *env) error {
 	var list adminapi.KeptList
 	query := map[string]string{"stream": c.Stream, "source": string(c.Source), "cause": string(c.Cause)}
@@ -109,7 +102,6 @@ type quarantineShowCmd struct {
 	Seq    uint64 `arg:"" help:"The entry's number."`
 }
 
-// Run shows it.
 func (c *quarantineShowCmd) Run(e *env) error {
 	return show(e, &c.apiFlag, c.bodyFlag, apiRoute("quarantine", c.Stream, strconv.FormatUint(c.Seq, 10)), func(out *printer, k adminapi.KeptDetail) {
 		out.printf("%s %d of source %s\ncause     %s: %s\nreceived  %s from %s, request %s\n",
@@ -133,14 +125,13 @@ type quarantineReverifyCmd struct {
 	AcceptPathToken bool `help:"Take also what came to a URL without the right path token, if its signature is right."`
 }
 
-// Run verifies them again.
 func (c *quarantineReverifyCmd) Run(e *env) error {
 	call := c.selectFlags.call()
 	call.DryRun, call.AcceptStale, call.AcceptPathToken = c.DryRun, c.AcceptStale, c.AcceptPathToken
 	return c.selectFlags.change("reverify", &call).run(e, &c.apiFlag, nil)
 }
 
-// printEvents says how many deliveries became events, and why others did not.
+// printEvents prints how many deliveries became events, and why others did not.
 func printEvents(out *printer, report adminapi.KeptReport) {
 	if report.DryRun {
 		out.printf("%d looked at: %d would become events or are events already\n", report.LookedAt, report.Events)
@@ -157,7 +148,7 @@ type quarantineDropCmd struct {
 	DryRun bool `help:"Change nothing, say what would happen."`
 }
 
-// Validate is called by kong. What is dropped is gone, so it is named.
+// Validate is called by kong. A drop is final, so it must name its stream.
 func (c quarantineDropCmd) Validate() error {
 	if c.Stream == "" {
 		return errors.New("--stream: say quarantine or refused")
@@ -165,13 +156,12 @@ func (c quarantineDropCmd) Validate() error {
 	return nil
 }
 
-// Run drops; it asks.
 func (c *quarantineDropCmd) Run(e *env) error {
 	call := c.selectFlags.call()
 	call.DryRun = c.DryRun
 	drop := c.selectFlags.change("drop", &call)
-	drop.question = func(would adminapi.KeptReport) string {
-		return asked(would.Removed, "Remove %d %s for good?", c.selectFlags)
+	drop.prompt = func(would adminapi.KeptReport) string {
+		return promptFor(would.Removed, "Remove %d %s for good?", c.selectFlags)
 	}
 	drop.print = func(out *printer, done adminapi.KeptReport) {
 		word := map[bool]string{false: "", true: "would be "}[done.DryRun]
@@ -187,7 +177,6 @@ type quarantineAcceptCmd struct {
 	Reason string   `placeholder:"TEXT" help:"Why, for the log of the bridge."`
 }
 
-// Run accepts them and prints what came of it.
 func (c *quarantineAcceptCmd) Run(e *env) error {
 	slices.Sort(c.Seqs)
 	c.Seqs = slices.Compact(c.Seqs)
@@ -207,7 +196,7 @@ func (c *quarantineAcceptCmd) Run(e *env) error {
 	})
 }
 
-// operator is who runs the verb, as far as the machine knows.
+// operator is the user of the verb and the machine, for the log.
 func operator() string {
 	name := "unknown"
 	if u, err := user.Current(); err == nil {

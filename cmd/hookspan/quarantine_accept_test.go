@@ -11,9 +11,8 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// A delivery with half a surrogate in its body is authentic, and no strict reader takes
-// it. An operator makes an event of it, with the body as it came, and the log says who
-// did and why.
+// A delivery with half a surrogate in its body is authentic, and no strict reader takes it. An
+// operator makes an event of it, with the body as it came, and the log says who did and why.
 func TestQuarantineAccept(t *testing.T) {
 	t.Parallel()
 	body := `{"id":"pred_1","status":"failed","error":"no","input":{"prompt":"\ud800"}}`
@@ -36,7 +35,7 @@ func TestQuarantineAccept(t *testing.T) {
 	require.Equal(t, body, string(events[0].Data()), "byte for byte")
 	require.Equal(t, "pred_1", events[0].Headers().Get("ce-subject"))
 
-	// What is not there, or not any more, is an error.
+	// A missing entry is an error, also one that was removed.
 	for entries, want := range map[string]string{"99": "[99]", "99 --dry-run": "[99]", "99 1 1": "[1 99]"} {
 		args := append([]string{"quarantine", "accept", "--api", p.ready.Admin}, strings.Fields(entries)...)
 		code, stdout, stderr := runVerb(args...)

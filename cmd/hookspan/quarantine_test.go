@@ -37,9 +37,8 @@ func (p *program) awaitRefused(n int) []adminapi.KeptDelivery {
 	return list.Entries
 }
 
-// A secret that was mistyped destroys nothing: twenty webhooks are refused, the
-// secret's file is put right, and all twenty become events, with the time at which
-// they were first received.
+// A secret that was mistyped destroys nothing: twenty webhooks are refused, the secret's file is
+// put right, and all twenty become events, with the time at which they were first received.
 func TestMistypedSecretIsRepaired(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -98,8 +97,8 @@ func withoutLast(r adminapi.KeptReport, last uint64) adminapi.KeptReport {
 	return r
 }
 
-// What was answered 200 as quarantined is there after a crash, once however often
-// the sender repeated it, and until somebody sees to it.
+// A delivery that was answered 200 as quarantined is there after a crash, once however often the
+// sender repeated it, and until a person handles it.
 func TestQuarantineSurvivesACrash(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -66,7 +66,7 @@ consumers:
 	}
 }
 
-// What is wrong is said still, and nothing else: that a source has no secret.
+// The log warns only of a real fault: that a source has no secret.
 func TestMissingSecretIsTheOnlyWarning(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

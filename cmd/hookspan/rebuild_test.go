@@ -65,8 +65,8 @@ func made(js jetstream.JetStream) string {
 	return meta.ID
 }
 
-// A prediction store that is thrown away is made anew from the events, and is the same to the
-// byte, whatever has become of its predictions.
+// A prediction store that is thrown away is folded again from the events, and is the same to the
+// byte, with predictions in every state.
 func TestPredictionStoreIsMadeAnewTheSame(t *testing.T) {
 	t.Parallel()
 	const n = 210
@@ -99,7 +99,7 @@ func TestPredictionStoreIsMadeAnewTheSame(t *testing.T) {
 		require.NoError(t, err)
 	}
 
-	// What one of them is, and how many are.
+	// An example and the number of predictions in each state.
 	fates := func(states map[string]adminapi.Prediction) map[string]int {
 		by := map[string]int{}
 		for _, s := range states {

@@ -159,7 +159,7 @@ consumers:
 	sent := p.direct("before-")
 	js := x.JetStream()
 	require.Eventually(t, func() bool { return forwarded() == sent }, patience, patience/300, p.logs)
-	// That the prediction store, too, has its subscriptions.
+	// The prediction store must have its subscriptions too.
 	announced := func(id string) bool {
 		m, err := js.Conn().Request("hookspan.watch.get3w", []byte(`{"prediction":"`+id+`"}`), patience/30)
 		return err == nil && strings.Contains(string(m.Data), `"result"`)

@@ -114,7 +114,7 @@ sources:
 	require.NotContains(t, p.logs.String(), "t0k")
 }
 
-// What cannot be used changes nothing, and is said once.
+// A configuration that cannot be used changes nothing, and is logged once.
 func TestBadReloadKeepsWhatRuns(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -20,13 +20,12 @@ import (
 )
 
 const (
-	// providerTime is how the provider writes a time.
+	// providerTime is the provider's format of a time.
 	providerTime = "2006-01-02T15:04:05.000Z"
 	// senderTimeout is how long the provider waits for an answer.
 	senderTimeout = 30 * time.Second
-	// maxAnswer bounds what is read of an answer.
-	maxAnswer = 64 << 10
-	// maxSendBody is more than any bridge accepts, so that its limit can be tried.
+	maxAnswer     = 64 << 10
+	// maxSendBody is more than any bridge accepts, so that the bridge's limit can be tried.
 	maxSendBody = 64 << 20
 )
 
@@ -43,8 +42,8 @@ type sendCmd struct {
 	File   string           `help:"Send this file's bytes as the body instead; - is standard input."`
 }
 
-// webhook is the body as the provider documents it. A prediction that has ended has
-// timings and a time of its end, a completed one outputs, a failed one an error.
+// webhook is the body as the provider documents it. A prediction that has ended has timings and
+// the time of its end, a completed one outputs, a failed one an error.
 type webhook struct {
 	ID          string         `json:"id"`
 	Model       string         `json:"model"`
@@ -56,8 +55,8 @@ type webhook struct {
 	CompletedAt string         `json:"completed_at,omitempty"`
 }
 
-// What send says when it is not told otherwise. Programs take the first output, or read
-// the error, without asking whether there is one.
+// Values of send for outputs and error. Programs take the first output, or read the error,
+// without checking that there is one.
 const (
 	sampleOutput = "https://cdn.get3w.com/outputs/image.png"
 	sampleError  = "the prediction failed"

@@ -19,15 +19,14 @@ type serveCmd struct {
 	configFlag
 }
 
-// Run serves until it is told to stop. Whatever hangs then, it returns.
+// Run serves until it is told to stop. It returns even when a part hangs.
 func (c *serveCmd) Run(e *env) error {
 	hangups := e.hangups() // from the start: one that comes too early ends the process
 	opts := app.Options{File: c.File, Version: version(), Getenv: e.getenv, Log: e.stderr, Reload: hangups}
 	return app.Run(e.ctx, opts, func(a *app.App) error { return announce(e, c.File, a) })
 }
 
-// announce says where everything is, and what to try. File is the configuration, empty
-// for none.
+// announce prints the addresses and what to try. File is the configuration, empty for none.
 func announce(e *env, file string, a *app.App) error {
 	cfg, r := a.Config(), a.Ready()
 	return e.print(r, func(out *printer) {
@@ -59,7 +58,7 @@ func announce(e *env, file string, a *app.App) error {
 		for _, name := range slices.Sorted(maps.Keys(r.Webhooks)) {
 			secret, ok := a.FirstSecret(name)
 			if !ok {
-				continue // the log says so, loudly
+				continue // the log says loudly that there is none
 			}
 			with := ""
 			if variable, is := strings.CutPrefix(string(secret), "env:"); is {
@@ -71,23 +70,24 @@ func announce(e *env, file string, a *app.App) error {
 	})
 }
 
-// natsEnvCommand has a shell take what nats-env prints, whatever the shell's folder is.
+// natsEnvCommand is the shell command that takes the output of nats-env, from any folder.
 func natsEnvCommand(e *env, file string) string {
 	command := e.command() + " nats-env"
 	if file != "" {
 		command += " --config " + shellQuote(file)
 	}
-	if here, err := os.Getwd(); err == nil { // paths of the configuration count from here
+	if here, err := os.Getwd(); err == nil { // relative paths in the configuration begin here
 		command = "cd " + shellQuote(here) + " && " + command
 	}
 	return `eval "$(` + command + `)"`
 }
 
-// sendCommand posts a first webhook of a source, from any folder.
+// sendCommand is the shell command that posts a first webhook to a source, from any folder.
 func sendCommand(e *env, cfg *config.Config, source string, secret config.SecretRef, address string) string {
 	command := e.command() + " send --secret " + shellQuote(string(secret.Absolute()))
 	if cert := cfg.Ingress.TLS.Cert; cert != "" {
-		// The certificate is its own authority here: whoever signed it need not be known.
+		// The certificate serves as its own authority, since the system need not know its
+		// issuer.
 		command += " --ca " + shellQuote(config.Absolute(cert))
 		if name := otherName(cert, address); name != "" {
 			command += " --tls-name " + shellQuote(name)
@@ -103,8 +103,8 @@ func sendCommand(e *env, cfg *config.Config, source string, secret config.Secret
 	return command
 }
 
-// otherName is a name that the certificate is for, "" when it is for the host of the
-// address, or cannot be read any more.
+// otherName is a name of the certificate, "" when it is for the host of the address, or cannot
+// be read any more.
 func otherName(certFile, address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -130,10 +130,8 @@ func otherName(certFile, address string) string {
 	return ""
 }
 
-// plainWord is what every shell takes as it is.
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=@%+,-]+$`)
 
-// shellQuote writes a text as one word of a POSIX shell.
 func shellQuote(text string) string {
 	if plainWord.MatchString(text) {
 		return text
@@ -141,7 +139,7 @@ func shellQuote(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
-// command is this program as another shell calls it, whatever its folder is.
+// command is how another shell calls this program, from any folder.
 func (e *env) command() string {
 	if !strings.ContainsRune(e.program, filepath.Separator) {
 		return "hookspan"

@@ -134,7 +134,8 @@ func TestWithoutSecretEverythingIsRefusedLoudly(t *testing.T) {
 	require.Contains(t, p.logs.String(), "env:GET3W_WEBHOOK_SECRET")
 }
 
-// What cannot be served ends at once, with one line that says what to do.
+// A configuration that cannot be served ends the program at once, with one line that names the
+// remedy.
 func TestServeRefusesToStart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

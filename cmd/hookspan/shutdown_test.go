@@ -82,7 +82,7 @@ func TestStopFinishesWhatIsInFlight(t *testing.T) {
 	require.Contains(t, text, "duplicate", "what was answered 200 is kept")
 }
 
-// What is refused while the bridge ends is kept like any other.
+// A delivery that is refused while the bridge ends is kept like any other.
 func TestStopKeepsWhatIsRefusedMeanwhile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -101,7 +101,7 @@ func TestStopKeepsWhatIsRefusedMeanwhile(t *testing.T) {
 	require.Equal(t, 0, p.stop(), p.logs)
 }
 
-// The second signal ends the bridge at once, whatever is in flight.
+// The second signal ends the bridge at once, with requests in flight.
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	p := serve(t, t.TempDir(), slowConfig)

@@ -10,15 +10,14 @@ import (
 	"github.com/hookspan/hookspan/bridge/config"
 )
 
-// spoolCmd works on a folder whose bridge is gone. One that runs drains its spool
-// by itself.
+// spoolCmd works on a folder whose bridge does not run. A running bridge drains its spool
+// itself.
 type spoolCmd struct {
 	Show   spoolShowCmd   `cmd:"" help:"Say what lies in the spool."`
 	Drain  spoolDrainCmd  `cmd:"" help:"Move what lies in the spool to NATS, then exit."`
 	Export spoolExportCmd `cmd:"" help:"Write what lies in the spool as lines of JSON. It stays in the spool."`
 }
 
-// openSpool opens the spool of a folder that nobody uses.
 func (c configFlag) openSpool(e *env) (*app.Spool, error) {
 	cfg, err := config.Load(c.File)
 	if err != nil {
@@ -29,7 +28,6 @@ func (c configFlag) openSpool(e *env) (*app.Spool, error) {
 
 type spoolShowCmd struct{ configFlag }
 
-// Run prints what lies in the spool.
 func (c *spoolShowCmd) Run(e *env) (err error) {
 	spool, err := c.openSpool(e)
 	if err != nil {
@@ -54,7 +52,7 @@ func (c *spoolShowCmd) Run(e *env) (err error) {
 
 type spoolDrainCmd struct{ configFlag }
 
-// Run moves everything to NATS. It fails when NATS does not take some of it.
+// Run moves everything to NATS. It fails when NATS refuses some of it.
 func (c *spoolDrainCmd) Run(e *env) (err error) {
 	spool, err := c.openSpool(e)
 	if err != nil {

@@ -103,7 +103,7 @@ func TestSpoolVerbsNeedAFolderOfTheirOwn(t *testing.T) {
 	require.Contains(t, stderr, "there is no spool")
 }
 
-// Who goes back to the embedded NATS does not lose what was spooled for the
+// A bridge that goes back to the embedded NATS keeps the events that were spooled for the
 // external one.
 func TestEmbeddedNATSGetsALeftSpool(t *testing.T) {
 	t.Parallel()

@@ -16,8 +16,8 @@ import (
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
-// What is shown of a consumer is true while its target is dead, while it answers with
-// errors, and once it is back; its first dead letter is an alarm.
+// The shown state of a consumer is true while its target is dead, while it answers with errors,
+// and once it is back; its first dead letter is an alarm.
 func TestStatesOfConsumers(t *testing.T) {
 	t.Parallel()
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(natstest.FreePort(t)))

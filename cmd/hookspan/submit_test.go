@@ -165,8 +165,8 @@ func TestEndDuringASubmission(t *testing.T) {
 	require.Equal(t, 0, p.stop(), p.logs)
 }
 
-// What could not be recorded is not paid for: nothing is sent while neither NATS nor a
-// spool takes anything.
+// A prediction that cannot be recorded is not paid for: nothing is submitted while neither NATS
+// nor a spool takes anything.
 func TestSubmitWhileNATSIsAway(t *testing.T) {
 	t.Parallel()
 	for roles, want := range map[string]int{"[admin]": 503, "[ingress, admin]": 200} {

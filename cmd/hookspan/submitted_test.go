@@ -17,8 +17,8 @@ import (
 	"github.com/hookspan/hookspan/internal/fakeget3w"
 )
 
-// What is submitted through the bridge ends by its webhook, and whoever waits is told; it
-// is paid for once, whoever dies in between.
+// A prediction that the bridge submits ends by its webhook, and waiting requests learn of that;
+// it is paid for once, also when a process dies in between.
 func TestSubmittedAndAwaited(t *testing.T) {
 	t.Parallel()
 	// The provider tries a webhook again for half a minute of the clock, in which the bridge

@@ -17,18 +17,18 @@ import (
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
-// leastBackoff is the shortest time between two questions for one prediction: 30 s less
-// a fifth, and less what the first one may take longer than the second on its way from
-// where its time was written down to the provider.
+// leastBackoff is the shortest time between two polls of one prediction: 30 s less a fifth, and
+// less the time by which the first may travel longer than the second from its record to the
+// provider.
 const leastBackoff = 24*time.Second - 4*time.Second
 
-// polls are the questions that a provider was asked, by prediction.
+// polls are the times of the polls that a provider got, by prediction.
 type polls struct {
 	mu    sync.Mutex
 	times map[string][]time.Time
 }
 
-// watched is the handler that writes the questions down.
+// watched is the handler that records the polls.
 func (p *polls) watched(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if id, ok := strings.CutPrefix(r.URL.Path, "/api/v3/predictions/"); ok && r.Method == http.MethodGet {
@@ -40,8 +40,8 @@ func (p *polls) watched(next http.Handler) http.Handler {
 	})
 }
 
-// asked is how many of the predictions were asked for, at least n times.
-func (p *polls) asked(ids []string, n int) (count int) {
+// polled is how many of the predictions were polled at least n times.
+func (p *polls) polled(ids []string, n int) (count int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, id := range ids {
@@ -52,8 +52,8 @@ func (p *polls) asked(ids []string, n int) (count int) {
 	return count
 }
 
-// shortest is the shortest time between two questions for one prediction, and how many
-// such pairs there were.
+// shortest is the shortest time between two polls of one prediction, and the number of such
+// pairs.
 func (p *polls) shortest() (least time.Duration, pairs int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -73,8 +73,8 @@ func (p *program) leads() bool {
 	return strings.Contains(text, "\nhookspan_predictions_leader 1\n")
 }
 
-// questions is how many the process has asked, whatever came of them.
-func (p *program) questions() (n int) {
+// polls is how many polls the process has made, with any result.
+func (p *program) polls() (n int) {
 	p.t.Helper()
 	_, text := p.admin("/metrics")
 	for line := range strings.Lines(text) {
@@ -125,24 +125,24 @@ consumers: {archive: {enabled: false}}
 	}
 
 	before := announce()
-	require.Eventually(t, func() bool { return seen.asked(before, 1) == each }, patience, 10*time.Millisecond, first.logs)
-	require.Eventually(t, func() bool { return first.questions() == each }, patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return seen.polled(before, 1) == each }, patience, 10*time.Millisecond, first.logs)
+	require.Eventually(t, func() bool { return first.polls() == each }, patience, 10*time.Millisecond)
 	require.False(t, second.leads())
-	require.Zero(t, second.questions())
+	require.Zero(t, second.polls())
 
 	first.kill()
 	killed := time.Now()
 	after := announce()
 	require.Eventually(t, second.leads, patience, 10*time.Millisecond, second.logs)
 	t.Logf("the other one leads %v after the kill", time.Since(killed).Round(time.Millisecond))
-	require.Eventually(t, func() bool { return seen.asked(after, 1) == each }, patience, 10*time.Millisecond, second.logs)
-	// What the killed one had asked is asked again, in its time.
-	require.Eventually(t, func() bool { return seen.asked(before, 2) == each }, 2*patience, 50*time.Millisecond, second.logs)
+	require.Eventually(t, func() bool { return seen.polled(after, 1) == each }, patience, 10*time.Millisecond, second.logs)
+	// Predictions that the killed process polled are polled again, in their time.
+	require.Eventually(t, func() bool { return seen.polled(before, 2) == each }, 2*patience, 50*time.Millisecond, second.logs)
 
 	least, pairs := seen.shortest()
-	t.Logf("%d questions were second ones, the earliest %v after the first", pairs, least.Round(time.Millisecond))
+	t.Logf("%d polls were second ones, the earliest %v after the first", pairs, least.Round(time.Millisecond))
 	require.GreaterOrEqual(t, least, leastBackoff)
-	require.Eventually(t, func() bool { return second.questions() >= 2*each }, patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return second.polls() >= 2*each }, patience, 10*time.Millisecond)
 	var status adminapi.PredictionsStatus
 	_, text := second.admin("/api/v1/predictions/status")
 	require.NoError(t, json.Unmarshal([]byte(text), &status))

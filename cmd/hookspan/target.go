@@ -17,17 +17,17 @@ import (
 	"github.com/hookspan/hookspan/bridge/config"
 )
 
-// bridgeFlag says which bridge of this machine is meant: that of a configuration, else
-// that of the current folder.
+// bridgeFlag selects a bridge of this machine: that of a configuration, else that of the current
+// folder.
 type bridgeFlag struct {
 	File string `name:"config" short:"c" env:"HOOKSPAN_CONFIG" placeholder:"FILE" help:"The configuration of the bridge that is meant."`
 }
 
-// site is where a bridge keeps its data, and the configuration that says so; without
-// one it is the default folder. The zero site is none.
+// site is the data folder of a bridge, with the configuration that names it; without a file the
+// folder is the default one. The zero site is none.
 type site struct {
 	dir, file string
-	// named: --config names the file, so only a bridge that runs with it is meant.
+	// named: --config names the file, so only a bridge that runs with it counts.
 	named bool
 	// guessed: data_dir in the named file is relative or absent, so the bridge may have
 	// another folder.
@@ -41,9 +41,9 @@ func (p site) String() string {
 	return p.dir + " of " + p.file
 }
 
-// choose returns the site that is meant, the zero site when neither a configuration
-// nor the current folder names one. Of several the only one whose bridge runs is meant;
-// else it asks, and without a terminal that is wrong use, and the error names them.
+// choose returns the selected site, the zero site when neither a configuration nor the current
+// folder names one. Of several sites it takes the only one whose bridge runs; else it asks at
+// the terminal. Without a terminal that is wrong use, and the error names them.
 func (f bridgeFlag) choose(e *env) (site, error) {
 	sites, err := f.sites()
 	if err != nil || len(sites) == 0 {
@@ -52,7 +52,7 @@ func (f bridgeFlag) choose(e *env) (site, error) {
 	used := slices.DeleteFunc(slices.Clone(sites), func(p site) bool { return !isDataFolder(p.dir) })
 	switch len(used) {
 	case 0:
-		return sites[0], nil // whoever needs a bridge there says that none runs
+		return sites[0], nil // a verb that needs a bridge says later that none runs
 	case 1:
 		return used[0], nil
 	}
@@ -61,7 +61,7 @@ func (f bridgeFlag) choose(e *env) (site, error) {
 	for i, p := range used {
 		holder, err := app.ReadHolder(p.dir)
 		how := "does not run"
-		if !errors.Is(err, app.ErrNotRunning) { // of a lock that cannot be read nobody knows
+		if !errors.Is(err, app.ErrNotRunning) { // an unreadable lock may be that of a bridge
 			running = append(running, p)
 			how = strings.TrimSpace("runs " + holder.AdminURL)
 		}
@@ -84,9 +84,8 @@ func (f bridgeFlag) choose(e *env) (site, error) {
 	return used[n-1], nil
 }
 
-// sites are those that the configuration names, or without one the current folder: it
-// may be a data folder, have the default one in it, or have configurations in it that
-// name one.
+// sites are those of the configuration, or without one of the current folder: the folder may be
+// a data folder, have the default one in it, or hold configurations that name one.
 func (f bridgeFlag) sites() ([]site, error) {
 	if f.File != "" {
 		p, err := siteOf(f.File)
@@ -101,12 +100,12 @@ func (f bridgeFlag) sites() ([]site, error) {
 	}
 	var found []site
 	for _, pattern := range []string{"*.yaml", "*.yml"} {
-		files, _ := filepath.Glob(pattern) // the pattern is none that cannot be read
+		files, _ := filepath.Glob(pattern) // fails for bad patterns only
 		for _, file := range files {
 			dir, err := config.DataDirOf(file)
 			own := slices.Contains(ownFiles, file)
 			if !own && (err != nil || dir == "") {
-				continue // it belongs to something else, or says nothing of a folder
+				continue // not a configuration, or without data_dir
 			}
 			if err != nil {
 				return nil, fmt.Errorf("looking for the bridge of this folder: %w: put the file right, or name the bridge with --api", err)
@@ -124,10 +123,9 @@ func (f bridgeFlag) sites() ([]site, error) {
 	return found, nil
 }
 
-// siteOf returns the site of the configuration that --config names. A relative data_dir
-// counts from the folder in which the bridge was started, which the file does not say:
-// that is taken for the current one, unless the bridge of this file runs on the data
-// folder beside the file.
+// siteOf returns the site of the configuration that --config names. A relative data_dir begins
+// in the folder in which the bridge was started, which the file does not tell: siteOf takes the
+// current one, unless the bridge of this file runs on the data folder beside the file.
 func siteOf(file string) (site, error) {
 	dir, err := config.DataDirOf(file)
 	if err != nil {
@@ -146,12 +144,11 @@ func siteOf(file string) (site, error) {
 	return p, nil
 }
 
-// ownFiles are the names under which a file is no other program's: one that cannot be
-// read is an error, and one without data_dir names the default folder.
+// ownFiles are file names that no other program uses: an unreadable one is an error, and one
+// without data_dir names the default folder.
 var ownFiles = []string{"hookspan.yaml", "hookspan.yml"}
 
-// sameFile reports whether two paths, of which the first is absolute or "", lead to one
-// file.
+// sameFile reports whether two paths, the first absolute or "", lead to one file.
 func sameFile(a, b string) bool {
 	if a == config.Absolute(b) {
 		return true
@@ -174,19 +171,19 @@ func isDataFolder(dir string) bool {
 }
 
 const (
-	// startPatience is how long a bridge is waited for that has begun and is not ready:
-	// its start reads what is stored.
+	// startPatience is how long a verb waits for a bridge that has begun and is not ready: its
+	// start reads what is stored.
 	startPatience = 15 * time.Second
 	holderEvery   = 20 * time.Millisecond
-	// rewritePatience is how long the addresses of a process that is gone are not
-	// believed: its successor writes its own over them at once. A process that is not
-	// to be seen from here, as in another container, has more time.
+	// rewritePatience is how long the addresses of a dead process are ignored, since its
+	// successor replaces them at once. A process that cannot be seen from here, as in another
+	// container, has more time.
 	rewritePatience = 200 * time.Millisecond
 )
 
-// await says who serves on the site, as [awaitHolder] does. A bridge that runs with
-// another configuration than --config names is an error, and so is a folder that is only
-// guessed and that nobody has: both say how to name the bridge.
+// await returns the holder of the site, as [awaitHolder] does. A bridge that runs with another
+// configuration than --config names is an error, and so is a guessed folder without a bridge:
+// both say how to name the bridge.
 func (p site) await(ctx context.Context, absent time.Duration) (app.Holder, error) {
 	holder, err := awaitHolder(ctx, p.dir, absent)
 	remedy := "name the bridge with --api"
@@ -203,8 +200,8 @@ func (p site) await(ctx context.Context, absent time.Duration) (app.Holder, erro
 	return holder, err
 }
 
-// awaitHolder says who serves on a data folder. A process that has the folder and does
-// not serve yet is waited for, a folder that nobody has for at most absent; the error
+// awaitHolder returns the process that serves on a data folder. It waits for a process that has
+// the folder and does not serve yet, and at most absent for a folder without one; the error
 // wraps [ErrNotRunning] then.
 func awaitHolder(ctx context.Context, dir string, absent time.Duration) (app.Holder, error) {
 	began := time.Now()

@@ -217,8 +217,8 @@ func TestConfigOfAnotherBridge(t *testing.T) {
 	require.Equal(t, 0, far.stop(), far.logs)
 }
 
-// A folder that nobody has does not count beside one whose bridge runs, and a file of the
-// bridge's own name that says nothing of a folder has the default one.
+// A folder without a bridge does not count beside one whose bridge runs, and a file with the
+// bridge's own name and without data_dir has the default one.
 func TestBridgeOfTheFolder(t *testing.T) {
 	p := serve(t, t.TempDir(), smallConfig)
 	p.post(`{"id":"a","status":"failed"}`)

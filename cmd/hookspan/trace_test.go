@@ -21,9 +21,8 @@ import (
 	"github.com/hookspan/hookspan/internal/needs"
 )
 
-// kill -9 leaves what was written in the kernel, so it says nothing about the
-// disk: the answer must come after the fsync. The trace of the system calls says
-// in which order they were.
+// kill -9 leaves what was written in the kernel, so it says nothing about the disk: the answer
+// must come after the fsync. The trace of the system calls says in which order they were.
 func TestAnswerComesAfterFsync(t *testing.T) {
 	t.Parallel()
 	p, calls := traced(t, smallConfig)

@@ -16,9 +16,8 @@ import (
 	"github.com/hookspan/hookspan/internal/needs"
 )
 
-// A stream that somebody removes is made again as soon as a webhook misses it,
-// not at the next look half a minute later; it is an alarm, and what came
-// meanwhile is kept.
+// A stream that somebody removes is made again as soon as a webhook misses it, not at the next
+// look half a minute later; it is an alarm, and what came meanwhile is kept.
 func TestStreamRemovedUnderTheBridge(t *testing.T) {
 	t.Parallel()
 	external := natstest.NewExternal(t, nil)
@@ -49,7 +48,7 @@ func TestStreamRemovedUnderTheBridge(t *testing.T) {
 	require.Equal(t, 0, p.stop(), p.logs)
 }
 
-// What the store has lost while no bridge ran is said at the next start.
+// Messages that the store lost while no bridge ran are reported at the next start.
 func TestLossIsFoundAtStart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -84,7 +83,7 @@ func TestBridgeOutlivesAFullDisk(t *testing.T) {
 
 	filler, err := os.Create(filepath.Join(dir, "filler"))
 	require.NoError(t, err)
-	// Down to the last page, whatever the bridge writes meanwhile.
+	// The filler takes the last page too, while the bridge still writes.
 	for offset, size := int64(0), int64(16<<20); size >= 4096; {
 		if err := unix.Fallocate(int(filler.Fd()), 0, offset, size); err != nil {
 			size /= 2

@@ -10,7 +10,6 @@ import (
 
 type versionCmd struct{}
 
-// Run prints the versions that a bug report needs.
 func (versionCmd) Run(e *env) error {
 	versions := map[string]string{
 		"hookspan": version(), "go": runtime.Version(), "nats_server": server.VERSION, "nats_go": nats.Version,
@@ -23,7 +22,7 @@ func (versionCmd) Run(e *env) error {
 // release is set by the linker for a release.
 var release string
 
-// version is the release, else what the Go toolchain knows of the build.
+// version is the release, else the version that the Go toolchain recorded in the build.
 func version() string {
 	if release != "" {
 		return release

@@ -11,9 +11,9 @@ import (
 	whatwg "github.com/nlnwa/whatwg-url/url"
 )
 
-// browserParser reads addresses by the URL standard (https://url.spec.whatwg.org/), as
-// browsers and the HTTP libraries of most languages do. net/url refuses many that are
-// in use, such as https://h/100%.png.
+// browserParser reads addresses by the URL standard (https://url.spec.whatwg.org/), as browsers
+// and the HTTP libraries of most languages do. net/url refuses many addresses that are in use,
+// such as https://h/100%.png.
 var browserParser = whatwg.NewParser()
 
 var (
@@ -21,14 +21,13 @@ var (
 	errNoHost     = errors.New("its address has no host")
 )
 
-// authority is how an address with a host begins. Browsers would take more slashes for
-// two; nobody who writes that means a host.
+// authority is how an address with a host begins. Browsers take more than two slashes for two,
+// but nobody who writes that means a host.
 var authority = regexp.MustCompile(`^[\x00-\x20]*(?i:https?):[/\\]{2}[^/\\?#]`)
 
-// readAddress reads the address of an output. Whatever spelling it has, the result
-// holds the scheme, host and port that are judged, dialled and asked, and no fragment
-// or credentials. The error repeats nothing of the address, because queries carry
-// signatures.
+// readAddress parses the address of an output. Whatever its spelling, the result holds the
+// scheme, host and port that are judged, dialled and sent, and no fragment or credentials. The
+// error repeats nothing of the address, because queries carry signatures.
 func readAddress(text string) (*url.URL, error) {
 	if !authority.MatchString(strings.NewReplacer("\t", "", "\r", "", "\n", "").Replace(text)) {
 		return nil, errNoHost
@@ -37,19 +36,19 @@ func readAddress(text string) (*url.URL, error) {
 	if err != nil {
 		return nil, errUnreadable
 	}
-	return asked(w), nil
+	return transportURL(w), nil
 }
 
-// resolve reads the target of a redirect that base answered.
+// resolve parses the target of a redirect that base answered.
 func resolve(base *url.URL, location string) (*url.URL, error) {
 	w, err := browserParser.ParseRef(href(base), escapeInvalid(location))
 	if err != nil {
 		return nil, errLocation
 	}
-	return asked(w), nil
+	return transportURL(w), nil
 }
 
-// href is the whole address of readAddress and resolve.
+// href is the text of an address from readAddress or resolve.
 func href(u *url.URL) string {
 	uri := u.RequestURI()
 	if strings.HasPrefix(uri, "/") {
@@ -58,8 +57,8 @@ func href(u *url.URL) string {
 	return uri
 }
 
-// withoutQuery is the address without what can be a credential. One that cannot be
-// asked for is left out.
+// withoutQuery is the address without its query, which can hold credentials. It is "" for an
+// address that cannot be used.
 func withoutQuery(address string) string {
 	if len(address) > maxURL {
 		return ""
@@ -72,7 +71,7 @@ func withoutQuery(address string) string {
 	return plain
 }
 
-// escapeInvalid escapes what is not UTF-8. Some servers redirect to names in Latin-1.
+// escapeInvalid escapes bytes that are not UTF-8. Some servers redirect to names in Latin-1.
 func escapeInvalid(s string) string {
 	var b strings.Builder
 	for len(s) > 0 {
@@ -87,9 +86,9 @@ func escapeInvalid(s string) string {
 	return b.String()
 }
 
-// asked is the address in the form that the transport takes. Its request line is byte
-// for byte what a browser sends, also where net/url would write it otherwise.
-func asked(w *whatwg.Url) *url.URL {
+// transportURL is the address as the transport takes it. The request line is byte for byte that
+// of a browser, also where net/url would write another one.
+func transportURL(w *whatwg.Url) *url.URL {
 	path := w.Pathname()
 	u := &url.URL{
 		Scheme: w.Scheme(), Host: w.Host(), Path: path, RawPath: path,
@@ -102,14 +101,14 @@ func asked(w *whatwg.Url) *url.URL {
 		return u
 	}
 	u.Opaque = path
-	if strings.HasPrefix(path, "//") { // which would be taken for a host
+	if strings.HasPrefix(path, "//") { // the transport would take it for a host
 		u.Opaque = "//" + u.Host + path
 	}
 	return u
 }
 
-// canonicalHost is the host of some address as readAddress writes it: lower case,
-// names of other scripts in their ASCII form, IPv4 in dotted decimals.
+// canonicalHost is the host as readAddress writes it: lower case, names of other scripts in
+// their ASCII form, IPv4 in dotted decimals.
 func canonicalHost(host string) (string, error) {
 	if strings.Count(host, ":") > 1 {
 		host = "[" + host + "]"

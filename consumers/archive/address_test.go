@@ -19,8 +19,8 @@ import (
 	"github.com/hookspan/hookspan/internal/freshconn"
 )
 
-// What browsers make of an address, from the URL standard and its tests. A redirect to
-// it leads to the same.
+// Addresses as browsers read them, from the URL standard and its tests. A redirect to such an
+// address leads to the same place.
 func TestAddressesAsBrowsersTakeThem(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string][2]string{ // host, and what is asked for there
@@ -111,7 +111,7 @@ func TestAddressesThatNeverWorkAreFinal(t *testing.T) {
 	}
 }
 
-// rawServer answers every request with its first line, whatever that is.
+// rawServer answers every request with its first line, valid or not.
 func rawServer(t *testing.T) (address string, lines func() []string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -161,8 +161,8 @@ func TestRequestLineIsThatOfABrowser(t *testing.T) {
 	require.Equal(t, address+"/100%.png?name=a b&x=100%", readManifest(t, folder(b.dir, "p")).Outputs[0].URL, "as it was told")
 }
 
-// The host that is judged is the one that is dialled and asked, in whatever spelling the
-// address and the configuration have it.
+// The host that is judged is the one that is dialled and named in the request, in every spelling
+// of the address and the configuration.
 func TestOneHostIsJudgedAndAsked(t *testing.T) {
 	t.Parallel()
 	var hosts []string
@@ -180,8 +180,8 @@ func TestOneHostIsJudgedAndAsked(t *testing.T) {
 	}
 }
 
-// No setting opens the way to the metadata of a cloud, whatever an address is spelled
-// like and wherever it comes from: the event, a redirect, or the DNS.
+// No setting opens the way to the metadata of a cloud, in any spelling of the address and from
+// any place: the event, a redirect, or the DNS.
 func TestMetadataIsNeverAsked(t *testing.T) {
 	t.Parallel()
 	hosts := []string{

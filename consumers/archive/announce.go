@@ -9,9 +9,9 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// announce publishes what the manifest says, once that is durable. It is done
-// before the event counts as handled, so a crash in between repeats it; the id is
-// made of what is stored, so the stream knows the repetition.
+// announce publishes the event that tells of a durable manifest. announce runs before the event
+// counts as handled, so a crash in between repeats it; the id is made of what is stored, so the
+// stream knows the repetition.
 func (t *attempt) announce(ctx context.Context, m *manifest) error {
 	if t.publish == nil {
 		return nil
@@ -31,7 +31,6 @@ func (t *attempt) announce(ctx context.Context, m *manifest) error {
 	return nil
 }
 
-// archivedEvent is the event that says what the manifest does.
 func (t *attempt) archivedEvent(m *manifest, abridged bool) (*bridge.Event, error) {
 	a := bridge.Archived{
 		Prediction: m.Prediction, Source: m.Source, Model: m.Model, Event: m.Event,
@@ -57,8 +56,8 @@ func (t *attempt) archivedEvent(m *manifest, abridged bool) (*bridge.Event, erro
 	if err != nil {
 		return nil, err
 	}
-	// When it was stored does not matter, where does: two processes that stored the
-	// same tell the same fact, two archives do not.
+	// The time of storing does not matter, the place does: two processes that stored the same
+	// tell the same fact, two archives do not.
 	meaning, err := json.Marshal([]any{m.Event, a.Manifest, sums})
 	if err != nil {
 		return nil, err

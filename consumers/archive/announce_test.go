@@ -80,9 +80,8 @@ func TestArchivedIsPublished(t *testing.T) {
 	require.Equal(t, got, p.events[1])
 }
 
-// The event is not handled before others can know of it.
-// Two archives keep the same in two places, and both of them are news; two processes
-// of one archive tell the same.
+// The event is not handled before others can know of it. Two archives keep the same in two
+// places, and both of them are news; two processes of one archive tell the same.
 func TestEachArchiveIsPublished(t *testing.T) {
 	t.Parallel()
 	ev := newEvent("p", "text")
@@ -117,7 +116,7 @@ func TestUnpublishedComesAgain(t *testing.T) {
 	require.Equal(t, p.events[0], p.events[1])
 }
 
-// What is missing for good is told too; what may still come is not.
+// Outputs that are missing for good are published too; outputs that may still come are not.
 func TestMissingIsPublished(t *testing.T) {
 	t.Parallel()
 	var status atomic.Int32
@@ -176,7 +175,7 @@ func TestTooLargeToPublishIsAbridged(t *testing.T) {
 	require.ErrorIs(t, b.handle(newEvent("p", "a", "b", "c")), bridge.ErrTooLarge)
 }
 
-// A process that was killed between its manifest and its event has told nobody.
+// A process that was killed between its manifest and its event has published nothing.
 func TestKilledBeforeItIsPublished(t *testing.T) {
 	t.Parallel()
 	b := setup(t, nil)

@@ -63,8 +63,7 @@ func (m *moody) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (w *cutWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// Whatever a sender does, an output is one of its versions from the first byte to the
-// last.
+// Whatever a sender does, an output is one of its versions from the first byte to the last.
 func TestAnySender(t *testing.T) {
 	t.Parallel()
 	m := &moody{rnd: rand.New(rand.NewPCG(1, 2))}

@@ -1,9 +1,8 @@
-// Package archive is the consumer that keeps the outputs of predictions: it
-// downloads them before the provider deletes them. An [Archive] writes each event
-// into a folder of its own:
+// Package archive is the consumer that keeps the outputs of predictions: it downloads them
+// before the provider deletes them. An [Archive] writes each event into a folder of its own:
 //
 //	<source>/<yyyy>/<mm>/<dd>/<prediction>/event.json       the sender's body
-//	                                       event.signature  what the sender signed it with
+//	                                       event.signature  the sender's signature of the body
 //	                                       0.png, 1.mp4, …  the outputs
 //	                                       manifest.json    what is stored, with checksums
 //
@@ -25,8 +24,8 @@ import (
 // maxOutputs bounds how many outputs one event can have.
 const maxOutputs = 10_000
 
-// Archive stores the outputs of events. Its methods may be called concurrently,
-// but nothing after Close.
+// Archive stores the outputs of events. Its methods are safe for concurrent use, but not after
+// Close.
 type Archive struct {
 	name       string
 	files      store
@@ -38,7 +37,7 @@ type Archive struct {
 	parallel   int
 	delay      func(source string) time.Duration
 	publish    func(context.Context, *bridge.Event) error
-	// now is the clock that says how long outputs are late, another one in tests.
+	// now is time.Now, except in tests of late outputs.
 	now func() time.Time
 }
 
@@ -63,7 +62,7 @@ func openStore(c Config) (store, error) {
 	if c.Location.Dir != "" {
 		return openDisk(c.Location.Dir)
 	}
-	return openObjects(context.Background(), c) // it reads files, no more
+	return openObjects(context.Background(), c) // it only reads files
 }
 
 // Handle stores the event and its outputs, and publishes that they are archived. Handle returns
@@ -101,7 +100,7 @@ func (a *Archive) Handle(ctx context.Context, ev *bridge.Event) error {
 	}
 	err = t.run(ctx)
 	if err != nil && ctx.Err() != nil {
-		// One that took too long is a failed attempt, others are given back.
+		// An attempt that took too long failed, any other that was ended is given back.
 		if err = context.Cause(ctx); !errors.Is(err, consumers.ErrTimeout) {
 			return err
 		}
@@ -122,7 +121,7 @@ func (a *Archive) Handle(ctx context.Context, ev *bridge.Event) error {
 	return again(err, t.after, within)
 }
 
-// again asks for the next attempt after the time that the host wants, if the host has said one,
+// again asks for the next attempt after the time that the host wants, if the host has named one,
 // but within the time that the outputs have left.
 func again(err error, after, within time.Duration) error {
 	switch {
@@ -136,8 +135,7 @@ func again(err error, after, within time.Duration) error {
 	return err
 }
 
-// Close closes the connections that are kept for further downloads, and the
-// archive.
+// Close closes idle connections and the archive.
 func (a *Archive) Close() error {
 	a.downloader.secure.CloseIdleConnections()
 	a.downloader.plain.CloseIdleConnections()

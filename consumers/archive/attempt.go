@@ -14,26 +14,26 @@ type attempt struct {
 	ev      *bridge.Event
 	outputs []bridge.Output
 
-	// folder is where this event lies, previous its manifest there, if any.
+	// folder is the folder of this event; previous is the manifest there, nil without one.
 	folder   string
 	previous *manifest
-	// stored holds the names of the outputs that earlier attempts stored.
+	// stored holds the names of the outputs that earlier attempts stored, by number.
 	stored map[int]string
 
 	// end is when the provider deletes the outputs, zero when nobody knows.
 	end time.Time
-	// missing is how many outputs are not stored, after how long their hosts want to
-	// be left alone.
+	// missing is how many outputs are not stored, after how long their hosts want to be left
+	// alone.
 	missing int
 	after   time.Duration
-	// late says whether outputs may still come late, soon within what time one that does
-	// is asked for again.
+	// late judges outputs that may come late; soon is within what time they are asked for again,
+	// 0 for none.
 	late lateness
 	soon time.Duration
 }
 
-// run is the order that makes a crash harmless: claim the folder, store the
-// outputs, and only then say so, first here and then to others.
+// run has the order that makes a crash harmless: claim the folder, store the outputs, write the
+// manifest, publish.
 func (t *attempt) run(ctx context.Context) error {
 	if err := t.space.ready(ctx); err != nil {
 		return err
@@ -44,7 +44,7 @@ func (t *attempt) run(ctx context.Context) error {
 	if t.previous != nil && !t.previous.failed() {
 		consumers.Note(ctx, "archived before")
 		t.missing = 0
-		// An attempt that was killed may have left both undone.
+		// A killed attempt may have done neither of the two.
 		if err := t.files.sync(t.folder); err != nil {
 			return err
 		}
@@ -76,8 +76,8 @@ func (t *attempt) run(ctx context.Context) error {
 
 func (t *attempt) key(name string) string { return t.folder + "/" + name }
 
-// sweep removes what an attempt that was killed was writing, and finds what
-// earlier attempts have stored.
+// sweep removes the temporary files of a killed attempt, and lists the outputs that earlier
+// attempts have stored.
 func (t *attempt) sweep(ctx context.Context) error {
 	names, err := t.files.names(ctx, t.folder)
 	if err != nil {
@@ -104,7 +104,6 @@ func (t *attempt) saveManifest(ctx context.Context, m *manifest) error {
 	return t.save(ctx, file{t.key(manifestName), typeOf(manifestName)}, true, data)
 }
 
-// save stores data once there is room for it.
 func (t *attempt) save(ctx context.Context, f file, replace bool, data []byte) error {
 	g, err := t.space.grantWait(ctx, int64(len(data)))
 	if err != nil {

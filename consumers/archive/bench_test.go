@@ -18,8 +18,7 @@ func large(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// An output goes to the disk as it comes: what is allocated for it does not
-// depend on its size.
+// An output goes to the disk as it comes: what is allocated for it does not depend on its size.
 func TestOutputIsNotHeldInMemory(t *testing.T) {
 	srv := serve(t, large)
 	b := setup(t, nil)

@@ -8,8 +8,8 @@ import (
 	"io/fs"
 )
 
-// findFolder finds the folder of the event, or makes it. Two different events of
-// one prediction never share one: the second goes beside the first.
+// findFolder finds or makes the folder of the event. Two different events of one prediction
+// never share a folder: that of the second lies beside that of the first.
 func (t *attempt) findFolder(ctx context.Context) error {
 	first := folderKey(t.ev)
 	for _, folder := range []string{first, conflictKey(first, t.ev.ID)} {
@@ -25,9 +25,9 @@ func (t *attempt) findFolder(ctx context.Context) error {
 		if m != nil {
 			continue
 		}
-		// The name of the second folder holds the event's digest, so what lies
-		// there is this event, if perhaps in other bytes.
-		mine, err := t.claim(ctx, folder != first)
+		// The name of the second folder holds the event's digest, so its content is of this
+		// event, if perhaps in other bytes.
+		mine, err := t.takeFolder(ctx, folder != first)
 		if mine || err != nil {
 			return err
 		}
@@ -51,10 +51,10 @@ func (t *attempt) readManifest(ctx context.Context) (*manifest, error) {
 	return m, nil
 }
 
-// claim makes the folder this event's by storing its body there, and reports
-// whether it is. An earlier attempt may have done so. With sameEvent other bytes
-// do not matter: the fact that they state is the same.
-func (t *attempt) claim(ctx context.Context, sameEvent bool) (bool, error) {
+// takeFolder makes the folder this event's by storing the body there, and reports whether the
+// folder is this event's; an earlier attempt may have stored the body. With sameEvent other
+// bytes do not matter: they state the same fact.
+func (t *attempt) takeFolder(ctx context.Context, sameEvent bool) (bool, error) {
 	body, err := t.storeOnce(ctx, eventName, t.ev.Body)
 	if err != nil {
 		return false, err
@@ -63,7 +63,7 @@ func (t *attempt) claim(ctx context.Context, sameEvent bool) (bool, error) {
 	if !same && !sameEvent {
 		return false, nil
 	}
-	// The signature is that of these bytes.
+	// The signature is over these bytes.
 	if same && t.ev.Signature != "" {
 		if _, err := t.storeOnce(ctx, signatureName, []byte(t.ev.Signature)); err != nil {
 			return false, err
@@ -72,8 +72,7 @@ func (t *attempt) claim(ctx context.Context, sameEvent bool) (bool, error) {
 	return true, t.files.sync(t.folder)
 }
 
-// storeOnce stores data under the name unless something is there, and returns
-// what is there then.
+// storeOnce stores data under the name unless a file is there, and returns the file's content.
 func (t *attempt) storeOnce(ctx context.Context, name string, data []byte) ([]byte, error) {
 	key := t.key(name)
 	there, err := t.files.get(ctx, key)
@@ -81,7 +80,7 @@ func (t *attempt) storeOnce(ctx context.Context, name string, data []byte) ([]by
 		return there, err
 	}
 	err = t.save(ctx, file{key, typeOf(name)}, false, data)
-	if errors.Is(err, errStored) { // by another process, since we looked
+	if errors.Is(err, errStored) { // by another process meanwhile
 		return t.files.get(ctx, key)
 	}
 	return data, err

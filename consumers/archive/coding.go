@@ -8,17 +8,16 @@ import (
 	"strings"
 )
 
-// coding is a content coding that changes the bytes of a file. A file that came in one
-// is stored so, and is named and typed by it.
+// coding is a content coding that changes the bytes of a file. A file that came in a coding is
+// stored in it, and is named and typed by it.
 type coding struct {
 	name, ext, contentType string
-	// magic is what such a file begins with, empty where there is no such sign.
+	// magic is how every file in the coding begins, empty where nothing is known.
 	magic string
 }
 
-// codings are those of the IANA registry of HTTP content codings. Whatever else senders
-// call one changes nothing: identity, aws-chunked, which stores keep by mistake, or a
-// charset. Browsers take it so too.
+// codings are those of the IANA registry of HTTP content codings. Other names change no bytes:
+// identity, aws-chunked, which stores keep by mistake, or a charset. Browsers ignore them too.
 var codings = []coding{
 	{"gzip", "gz", "application/gzip", "\x1f\x8b"},
 	{"zstd", "zst", "application/zstd", "\x28\xb5\x2f\xfd"},
@@ -32,11 +31,11 @@ var codings = []coding{
 	{"pack200-gzip", "pack", codedType, "\x1f\x8b"},
 }
 
-// codedType is the type of a file in a coding that has none of its own.
+// codedType is the type of a file in a coding without a type of its own.
 const codedType = "application/octet-stream"
 
-// contentCoding lists the codings that a body came in, in the order in which they were
-// applied, such as "gzip, br"; it is empty for the file itself.
+// contentCoding lists the codings of a body in the order in which they were applied, such as
+// "gzip, br"; it is empty for a body in none.
 func contentCoding(h http.Header) string {
 	var list []string
 	for name := range strings.SplitSeq(strings.Join(h.Values("Content-Encoding"), ","), ",") {
@@ -48,11 +47,11 @@ func contentCoding(h http.Header) string {
 	return strings.Join(list, ", ")
 }
 
-// maxCodings bounds what is kept of a list of codings.
+// maxCodings bounds the list of codings.
 const maxCodings = 4
 
-// coded is judge for a body that should be in the codings. The last of them says what
-// the file is, unless its first bytes show that it is not in that one.
+// coded is judge for a body that should be in the codings. The last coding decides what the file
+// is, unless the first bytes show that the file is not in it.
 func coded(codings, claim string, head []byte) (judgement, string) {
 	for codings != "" {
 		rest, last := "", codings
@@ -71,8 +70,8 @@ func codingNamed(name string) coding {
 	return codings[slices.IndexFunc(codings, func(c coding) bool { return c.name == name })]
 }
 
-// belied reports whether the first bytes are not those of a file in the coding: they
-// have not its sign, or are surely what the file itself is said to be.
+// belied reports whether the first bytes show that the file is not in the coding: they lack its
+// magic, or are surely of the type that the sender named for the file itself.
 func (c coding) belied(claim string, head []byte) bool {
 	if len(head) == 0 || c.magic != "" {
 		return !bytes.HasPrefix(head, []byte(c.magic)) || len(head) == 0
@@ -81,8 +80,8 @@ func (c coding) belied(claim string, head []byte) bool {
 	return seen != codedType && seen != "text/plain" && seen == bare(claim)
 }
 
-// storedCoding is the coding that a stored file is in by its name, if that is not the
-// one that its address gives it.
+// storedCoding is the coding of a stored file by its name, unless its address alone gives it
+// that extension.
 func storedCoding(name, urlPath string) (coding, bool) {
 	ext := strings.TrimPrefix(path.Ext(name), ".")
 	i := slices.IndexFunc(codings, func(c coding) bool { return c.ext == ext })

@@ -62,8 +62,8 @@ func zipped(t *testing.T, data string) string {
 	return b.String()
 }
 
-// Whatever encoding a body is said to have, its bytes are kept at the first attempt, and
-// the manifest says how to read them.
+// In every encoding that a body claims, its bytes are kept at the first attempt, and the
+// manifest says how to read them.
 func TestEncodingsAreKept(t *testing.T) {
 	t.Parallel()
 	gz := zipped(t, png)

@@ -15,7 +15,7 @@ import (
 // Config says where outputs are kept and where they may come from. The zero value of a field
 // means the default that the field names.
 type Config struct {
-	// Name is that of the consumer, for alarms and metrics.
+	// Name is the name of the consumer, for alarms and metrics.
 	Name string
 	// Location is where the archive is, required. A missing folder is created, with mode 0750;
 	// a bucket must exist. Several processes may share the archive.
@@ -30,12 +30,12 @@ type Config struct {
 	// MaxOutput is how many bytes one output can have, default [DefaultMaxOutput]. A larger
 	// one is not archived.
 	MaxOutput int64
-	// Parallel is how many outputs of one event are stored at once, default 4. Each
-	// takes 256 KiB of memory on the way to a folder, and up to about 20 MiB on the way
-	// to a bucket.
+	// Parallel is how many outputs of one event are stored at once, default 4, at most
+	// [MaxParallel]. Each takes 256 KiB of memory on the way to a folder, and up to about 20 MiB
+	// on the way to a bucket.
 	Parallel int
-	// Timeout bounds the download of one output, default 30 min. Waiting for
-	// disk space does not count.
+	// Timeout bounds the download of one output, default 30 min, without the wait for disk
+	// space.
 	Timeout time.Duration
 	// Stall is the longest wait for a connection, for the header of an answer,
 	// and for the next KiB of its body, default 30 s.
@@ -44,8 +44,8 @@ type Config struct {
 	// because the event store may still need them. Several goroutines call Reserve at once,
 	// before every file and every 16 MiB. Nil means none.
 	Reserve func() (int64, error)
-	// Life returns how long the provider of a source keeps outputs after the event's
-	// time, 0 when nobody knows. Nil means 0.
+	// Life returns how long the provider of a source keeps outputs after the event's time, 0
+	// when that is unknown. Nil means 0.
 	Life func(source string) time.Duration
 	// Delay returns how long after the first attempt on an event from a source its outputs may
 	// still be missing. Until then the archive asks for an output that is answered with 403 or
@@ -90,15 +90,11 @@ func (c Config) withDefaults() Config {
 		c.Delay = func(string) time.Duration { return 0 }
 	}
 	if c.Alarms == nil {
-		c.Alarms = noAlarms{}
+		c.Alarms = bridge.NoAlarms{}
 	}
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	return c
 }
-
-type noAlarms struct{}
-
-func (noAlarms) Raise(bridge.Alarm) {}
 
 func (c Config) validate() error {
 	switch {
@@ -125,8 +121,8 @@ func (c Config) validate() error {
 	return nil
 }
 
-// CheckHost returns an error unless the host of some URL can equal h, in whatever
-// spelling. A pattern cannot: it would silently match nothing.
+// CheckHost returns an error unless h, in whatever spelling, can be the host of a URL. A pattern
+// cannot: it would silently match nothing.
 func CheckHost(h string) error {
 	_, err := canonicalHost(h)
 	if _, no := netip.ParseAddr(h); err != nil || no != nil && strings.ContainsAny(h, "/\\:@*?#[]% \t\r\n") {

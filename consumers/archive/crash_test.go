@@ -152,7 +152,7 @@ func TestRedrive(t *testing.T) {
 	require.Equal(t, "gone: 127.0.0.1 answered 404", failed.Outputs[1].Error)
 	require.Equal(t, srv.URL+"/b", failed.Outputs[1].URL)
 
-	// What passes leaves the manifest as it is.
+	// A passing fault leaves the manifest as it is.
 	status.Store(http.StatusBadGateway)
 	err := b.handle(ev)
 	require.Error(t, err)
@@ -193,7 +193,7 @@ func TestRedriveFindsDamage(t *testing.T) {
 	require.Len(t, a.Missing, 2)
 	require.NotEqual(t, p.events[0].ID, p.events[1].ID, "that it is damaged is news")
 
-	// Whoever has the right bytes still may bring them back.
+	// A person who still has the right bytes may bring them back.
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "0.png"), []byte("/a.png"), 0o600))
 	require.ErrorContains(t, b.handle(ev), "1 of 2 outputs failed: output 1")
 	require.Equal(t, promised, readManifest(t, dir).Outputs[0])

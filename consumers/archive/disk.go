@@ -16,13 +16,13 @@ import (
 	"time"
 )
 
-// folderMode and fileMode are those of what the archive makes, less the umask.
+// folderMode and fileMode are the modes of new folders and files, less the umask.
 const (
 	folderMode = 0o750
 	fileMode   = 0o666
 )
 
-// copyBuffer is how much of an output is in memory, in bytes.
+// copyBuffer is how much memory an output takes on its way, in bytes.
 const copyBuffer = 256 << 10
 
 var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
@@ -30,7 +30,6 @@ var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
 // disk is a store in a folder. Several processes may share the folder.
 type disk struct{ dir string }
 
-// openDisk opens the folder, and creates it when it is missing.
 func openDisk(name string) (*disk, error) {
 	dir, err := filepath.Abs(name)
 	if err != nil {
@@ -58,7 +57,7 @@ func (s *disk) stream(_ context.Context, f file, r io.Reader) (measured, error) 
 	return s.write(f, false, r)
 }
 
-// write stores a file. The bytes are on the disk before the file has its name.
+// write stores a file: its bytes are on the disk before it gets its name.
 func (s *disk) write(f file, replace bool, r io.Reader) (measured, error) {
 	final := s.path(f.key)
 	out, err := createTemporary(final)
@@ -80,12 +79,11 @@ func (s *disk) write(f file, replace bool, r io.Reader) (measured, error) {
 	return m, errors.Join(err, ignoreMissing(os.Remove(temporary)))
 }
 
-// copyTo writes what r gives into the file, and onto the disk.
 func copyTo(out *os.File, r io.Reader) (measured, error) {
 	buffer := copyBuffers.Get().(*[copyBuffer]byte)
 	defer copyBuffers.Put(buffer)
 	sum := sha256.New()
-	// Only the method Read of r is shown to io.CopyBuffer, which else leaves the buffer out.
+	// io.CopyBuffer would leave the buffer out if it saw the method WriteTo of r.
 	n, err := io.CopyBuffer(io.MultiWriter(out, sum), struct{ io.Reader }{r}, buffer[:])
 	if err == nil {
 		err = out.Sync()
@@ -93,8 +91,8 @@ func copyTo(out *os.File, r io.Reader) (measured, error) {
 	return measured{n, sum.Sum(nil), time.Now()}, err
 }
 
-// createTemporary opens a new file that lies beside final, in a folder that is made
-// when it is missing. Its name is one of [temporaryName].
+// createTemporary opens a new file beside final, with a name that [temporaryName] matches, in a
+// folder that is made when it is missing.
 func createTemporary(final string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(final), folderMode); err != nil {
 		return nil, err
@@ -108,9 +106,9 @@ func createTemporary(final string) (*os.File, error) {
 	}
 }
 
-// giveName gives a file its final name if nobody has it, also when several processes
-// try at once. Where the file system has no links, two that try at the same instant
-// both succeed, and the later one's file stays.
+// giveName gives a file its final name if no file has it, also when several processes try at
+// once. Where the file system has no links, two that try at the same instant both succeed, and
+// the later one's file stays.
 func giveName(temporary, final string) error {
 	err := os.Link(temporary, final)
 	if err == nil {
@@ -143,7 +141,7 @@ func measureFile(ctx context.Context, path string) (measured, error) {
 	if err != nil {
 		return measured{}, err
 	}
-	defer func() { _ = f.Close() }() // nothing was written
+	defer func() { _ = f.Close() }() // opened for reading
 	info, err := f.Stat()
 	if err != nil {
 		return measured{}, err
@@ -190,7 +188,7 @@ func (s *disk) remove(_ context.Context, key string) error {
 // sync syncs all folders up to the root of the store.
 func (s *disk) sync(folder string) error { return syncFolders(s.path(folder), s.dir) }
 
-// size counts what others put into the folder, too, if it can be read.
+// size counts files of others in the folder too, if they can be read.
 func (s *disk) size(ctx context.Context) (total int64, err error) {
 	if err := filepath.WalkDir(s.dir, s.counter(ctx, &total)); err != nil {
 		return 0, fmt.Errorf("counting what is stored in %s: %w", s.dir, err)
@@ -198,16 +196,15 @@ func (s *disk) size(ctx context.Context) (total int64, err error) {
 	return total, nil
 }
 
-// counter adds up the sizes of the files that it is called for.
 func (s *disk) counter(ctx context.Context, total *int64) fs.WalkDirFunc {
 	return func(path string, entry fs.DirEntry, err error) error {
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case errors.Is(err, fs.ErrPermission) && path != s.dir:
-			return fs.SkipDir // none of ours, such as lost+found where a disk is mounted
+			return fs.SkipDir // a folder of others, such as lost+found where a disk is mounted
 		case err != nil || !entry.Type().IsRegular():
-			return ignoreMissing(err) // it went while we looked
+			return ignoreMissing(err) // somebody removed the file meanwhile
 		}
 		info, err := entry.Info()
 		if err == nil {

@@ -11,44 +11,44 @@ import (
 )
 
 const (
-	// minReceived is how many bytes must come within Config.Stall of waiting: a
-	// sender that drips is not waited for until Config.Timeout.
+	// minReceived is how many bytes must come within Config.Stall of waiting: a sender that
+	// drips must not take Config.Timeout.
 	minReceived = 1 << 10
-	// maxContinued is how often a download is continued within one attempt without
-	// continuedBytes bytes since the last time.
+	// maxContinued is how often in a row a download is continued within one attempt before
+	// continuedBytes bytes have come.
 	maxContinued   = 3
 	continuedBytes = 1 << 20
-	// continuedPause is how much longer the pause is before each further one.
+	// continuedPause is how much longer the pause is before each further continuation.
 	continuedPause = time.Second
 )
 
 var (
-	errLonger  = errors.New("more came than was said")
+	errLonger  = errors.New("more bytes came than the host had announced")
 	errShorter = errors.New("the answer ended early")
 )
 
-// download is the body of one output, for one goroutine. When a connection breaks, reading
-// goes on over another one.
+// download is the body of one output, for one goroutine. When a connection breaks, reading goes
+// on over another one.
 type download struct {
 	downloader *downloader
-	ctx        context.Context // of this download: ends when it takes too long
+	ctx        context.Context // ends when the download takes too long
 	stop       context.CancelFunc
 	address    *url.URL
 	origin     origin
 
-	// at is how much of the file has come.
+	// at is how many bytes of the file have come.
 	at          int64
 	contentType string
 	response    *response
 	waiter      waiter
 	logged      time.Time
 
-	continued int   // without much received in between
-	received  int64 // since the last time
+	continued int   // since continuedBytes had come
+	received  int64 // bytes since the last continuation
 }
 
-// Read returns a fault when the body stalls, ends too early or is longer than the
-// limit, and no other connection can help.
+// Read returns a fault when the body stalls, ends too early or is longer than the limit, and no
+// other connection can help.
 func (d *download) Read(p []byte) (int, error) {
 	for {
 		n, err := d.read(p)
@@ -67,7 +67,6 @@ func (d *download) Read(p []byte) (int, error) {
 	}
 }
 
-// read is Read from the connection that there is.
 func (d *download) read(p []byte) (int, error) {
 	d.waiter.begin()
 	n, err := d.response.body.Read(p)
@@ -88,7 +87,7 @@ func (d *download) read(p []byte) (int, error) {
 	return n, err
 }
 
-// mayContinue reports whether another connection may have the rest.
+// mayContinue reports whether the download may go on over another connection.
 func (d *download) mayContinue(err error) bool {
 	f, ok := asFault(err)
 	if !ok || f.final || f.refused || f.anew || d.origin.validator == "" || d.ctx.Err() != nil {
@@ -100,8 +99,8 @@ func (d *download) mayContinue(err error) bool {
 	return d.continued < maxContinued
 }
 
-// proceed asks for the rest. Its error is the reason why there is none, which is
-// broken when nobody knows a better one.
+// proceed asks for the rest. Its error says why there is none, or is broken when no better
+// reason is known.
 func (d *download) proceed(broken error) error {
 	d.response.close()
 	if d.continued > 0 {
@@ -115,7 +114,7 @@ func (d *download) proceed(broken error) error {
 	if err != nil {
 		return err
 	}
-	// Nothing may have come yet, and then a whole answer begins where that ends, too.
+	// Before any byte has come, a whole answer begins at the right place too.
 	if r.at != d.at || r.origin.validator != d.origin.validator {
 		r.close()
 		return startAnew(r.host, errChanged)
@@ -136,13 +135,13 @@ func (d *download) Close() {
 	d.stop()
 }
 
-// waiter ends a request that does not make progress. Its clock runs only while a
-// read waits, so a slow disk is not taken for a slow sender.
+// waiter ends a request that makes no progress. Its clock runs only while a read waits, so a
+// slow disk does not count as a slow sender.
 type waiter struct {
 	timer  *time.Timer
 	stall  time.Duration
 	waited time.Duration // since the last progress
-	came   int           // of it
+	came   int           // bytes since then
 	since  time.Time
 }
 

@@ -18,21 +18,20 @@ import (
 
 const (
 	maxRedirects = 5
-	// maxFault bounds what is kept of what went wrong with a request, in bytes.
+	// maxFault bounds the text of a failed request, in bytes.
 	maxFault = 1 << 10
 )
 
 var (
 	errSlow      = errors.New("download took too long")
-	errStalled   = errors.New("nothing came for too long, or next to nothing")
+	errStalled   = errors.New("too few bytes came for too long")
 	errRedirects = errors.New("too many redirects")
 	errLocation  = errors.New("redirect leads nowhere")
 	errResponse  = errors.New("answer is not valid HTTP")
 )
 
-// downloader starts downloads. The downloader uses the transport without [http.Client], which
-// writes whole addresses into its errors and tells the next host of a redirect
-// the address that led there.
+// downloader starts downloads. It uses the transport without [http.Client], which writes whole
+// addresses into its errors and sends the next host of a redirect the address that led there.
 type downloader struct {
 	guard   guard
 	secure  *freshconn.Transport // for https
@@ -51,8 +50,8 @@ func newDownloader(c Config) *downloader {
 	}
 }
 
-// get asks for the address and returns the download, which the caller must close. The error
-// is a fault, or the cause why ctx ended.
+// get begins to download the address. The caller closes the download. The error is a fault, or
+// the cause of ctx's end.
 func (f *downloader) get(ctx context.Context, address string) (*download, error) {
 	if len(address) > maxURL {
 		return nil, &fault{err: errors.New("its address is longer than 8 KiB"), short: "unusable", final: true}
@@ -95,8 +94,8 @@ func (f *downloader) rest(ctx context.Context, u *url.URL, from resumePoint) (*r
 	return r, nil
 }
 
-// follow asks for u, and for what it redirects to, and returns the first answer
-// that is no redirect, with the address that gave it.
+// follow asks for u and follows its redirects. It returns the first answer that is no redirect,
+// with its address.
 func (f *downloader) follow(ctx context.Context, u *url.URL, from resumePoint) (*http.Response, *url.URL, error) {
 	for hop := 0; ; hop++ {
 		if f := f.guard.check(u); f != nil {
@@ -133,7 +132,7 @@ func isRedirect(resp *http.Response) bool {
 func (f *downloader) ask(ctx context.Context, u *url.URL, from resumePoint) (*http.Response, error) {
 	header := http.Header{
 		"User-Agent": {"hookspan"},
-		// What is stored should be the file, not a compressed form of it.
+		// The archive wants the file, not a compressed form of it.
 		"Accept-Encoding": {"identity"},
 	}
 	if from.at > 0 {
@@ -163,16 +162,15 @@ func transferFault(ctx context.Context, u *url.URL, err error) error {
 	case errors.Is(err, dialguard.ErrBlocked):
 		return refuse(host, "if it is meant to be a private one, set consumers.<name>.allow_private", fmt.Errorf("%s: %w", host, err))
 	case u.RawQuery != "" && strings.Contains(err.Error(), u.RawQuery):
-		err = errResponse // it repeats the request, and its query may hold a signature
+		err = errResponse // err repeats the query, which may hold a signature
 	case errors.Is(err, io.EOF):
-		err = io.ErrUnexpectedEOF // whoever reads takes the other one for the end of the file
+		err = io.ErrUnexpectedEOF // a reader takes io.EOF for the end of the file
 	case len(err.Error()) > maxFault:
-		err = errors.New(printable.Truncate(err.Error(), maxFault)) // it repeats the answer
+		err = errors.New(printable.Truncate(err.Error(), maxFault)) // err repeats the answer
 	}
 	return passing(host, err)
 }
 
-// logEvery is how often the log tells of a download that takes long.
 const logEvery = 30 * time.Second
 
 func (f *downloader) logDownload(d *download) {

@@ -10,23 +10,23 @@ import (
 	"github.com/hookspan/hookspan/internal/retryafter"
 )
 
-// fault is why one output could not be had from where it should be. Every other
-// error is one of this machine, which no other output would escape either. Its
-// text never holds an address, because queries carry signatures.
+// fault is why one output could not be downloaded or kept. Every other error is of this machine,
+// and concerns all outputs. The text of a fault never holds an address, because queries carry
+// signatures.
 type fault struct {
 	err error
 	// short is the fault in two or three words.
 	short string
 	// final: no further attempt can help.
 	final bool
-	// anew: what came cannot be gone on with, but from the beginning it may work.
+	// anew: the bytes that came are useless, but a download from the beginning may work.
 	anew bool
 	// late: the file may not be there yet.
 	late bool
-	// refused: this archive does not ask the host, and somebody should look.
+	// refused: this archive does not ask the host, and a person should look.
 	refused bool
 	host    string
-	// after is how long the host wants to be left alone, 0 if it did not say.
+	// after is how long the host wants to be left alone, 0 when it named no time.
 	after time.Duration
 }
 
@@ -38,7 +38,7 @@ func passing(host string, err error) *fault {
 	return &fault{err: fmt.Errorf("downloading from %s: %w", host, err), short: "failed"}
 }
 
-// startAnew is a passing fault after which nothing that came may be used.
+// startAnew is a passing fault after which nothing of what came may be used.
 func startAnew(host string, err error) *fault {
 	f := passing(host, err)
 	f.anew = true
@@ -57,7 +57,6 @@ func tooLarge(limit int64) *fault {
 	}
 }
 
-// badStatus is the fault of an answer other than 200.
 func badStatus(host string, resp *http.Response) *fault {
 	f := &fault{
 		err:   fmt.Errorf("%s answered %d", host, resp.StatusCode),
@@ -77,7 +76,6 @@ func badStatus(host string, resp *http.Response) *fault {
 	return f
 }
 
-// asFault returns the fault in err.
 func asFault(err error) (*fault, bool) {
 	var f *fault
 	return f, errors.As(err, &f)

@@ -111,8 +111,8 @@ func TestBrokenBodies(t *testing.T) {
 	}
 }
 
-// What a server says instead of HTTP is repeated, but not all of it, or the manifest
-// of many outputs would be too large to be read again.
+// An answer that is not HTTP is repeated, but cut, or the manifest of many outputs would be too
+// large to be read again.
 func TestLongNonsenseIsCut(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) {

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 )
 
-// existing is the deepest part of an absolute path that there is.
 func existing(dir string) string {
 	for {
 		above := filepath.Dir(dir)
@@ -18,8 +17,8 @@ func existing(dir string) string {
 	}
 }
 
-// syncFolders makes the names in the folder durable, and those in every folder
-// above it up to top, which is one of them.
+// syncFolders makes the names in the folder durable, and those in every folder above it up to
+// top, which is one of them.
 func syncFolders(folder, top string) error {
 	for {
 		if err := syncFolder(folder); err != nil {

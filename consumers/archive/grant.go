@@ -5,21 +5,20 @@ import (
 	"errors"
 )
 
-// grant is the room that one file may fill. It belongs to one goroutine, and must be
-// released.
+// grant is the room that one file may fill. One goroutine owns and releases it.
 type grant struct {
 	space *space
-	// whole is what the file needs altogether, as far as it is known.
+	// whole is the size of the file, as far as it is known.
 	whole int64
-	// open: the file may need more than whole, since nobody said how long it is.
+	// open: the length of the file is unknown, so it may need more than whole.
 	open      bool
-	left      int64 // promised and not yet written
-	held      int64 // promised, written or not
-	unchecked int64 // written since the disk was looked at
+	left      int64 // bytes promised and not yet written
+	held      int64 // bytes promised, written or not
+	unchecked int64 // bytes written since the last look at the disk
 }
 
-// grant sets aside the length of a file. One of unknown length, -1, gets at least
-// need, and more as it grows. The error is a *noRoom when it is not to be had.
+// grant sets the length of a file aside. A file of unknown length, -1, gets at least need, and
+// more as it grows. The error is a *noRoom when there is no room.
 func (s *space) grant(length, need int64) (*grant, error) {
 	g := &grant{space: s, whole: length, open: length < 0}
 	if g.open {
@@ -46,8 +45,8 @@ func (s *space) grantWait(ctx context.Context, length int64) (*grant, error) {
 	}
 }
 
-// take says that n bytes are about to be written. It returns a *noRoom that names
-// what the whole file needs when there is no more room.
+// take notes that n bytes are about to be written. When there is no more room, it returns a
+// *noRoom that names what the whole file needs.
 func (g *grant) take(n int64) error {
 	if g.open && g.left < n {
 		step := g.space.step
@@ -71,15 +70,15 @@ func (g *grant) ask(n int64) error {
 	err := g.space.promise(n)
 	if full, ok := asNoRoom(err); ok {
 		full.need = g.whole
-		if g.open { // as much as came, and some more
+		if g.open { // what has come, and a step more
 			full.need += g.space.step
 		}
 	}
 	return err
 }
 
-// release gives back what was not written. What was, and stays, is for whoever knows
-// that to tell by [space.stored].
+// release gives back the room that was not filled. For bytes that stay the caller calls
+// [space.stored].
 func (g *grant) release() {
 	g.space.settle(g.left)
 	if g.space.usage != nil {

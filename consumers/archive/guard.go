@@ -21,13 +21,11 @@ const (
 	httpsPort = 443
 )
 
-// Why an address is not asked.
 var (
 	errHost   = errors.New("host is not allowed")
 	errScheme = errors.New("scheme is not allowed")
 )
 
-// guard holds what an address must be like to be asked.
 type guard struct {
 	hosts        map[string]bool // as canonicalHost writes them
 	allowPrivate bool
@@ -36,16 +34,15 @@ type guard struct {
 func newGuard(c Config) guard {
 	g := guard{hosts: make(map[string]bool), allowPrivate: c.AllowPrivate}
 	for _, h := range c.Hosts {
-		if name, err := canonicalHost(h); err == nil { // as Config.validate has checked
+		if name, err := canonicalHost(h); err == nil { // always: Config.validate has checked the hosts
 			g.hosts[name] = true
 		}
 	}
 	return g
 }
 
-// check returns a fault for an address of [readAddress] that must not be asked, or nil.
-// It holds for the target of a redirect as well; what its name resolves to is checked
-// when it is dialled.
+// check returns a fault for an address of [readAddress], or the target of a redirect, that must
+// not be asked, or nil. The IP addresses behind its name are checked when they are dialled.
 func (g guard) check(u *url.URL) *fault {
 	host := hostOf(u)
 	if a, err := netip.ParseAddr(u.Hostname()); err == nil {
@@ -65,8 +62,8 @@ func (g guard) check(u *url.URL) *fault {
 	return nil
 }
 
-// hostOf is the host as it can be shown: it comes from the sender, so it may be
-// long and hold anything.
+// hostOf is the host as it can be shown: it comes from the sender, so it may be long and hold
+// any bytes.
 func hostOf(u *url.URL) string {
 	const longest = 253 // what DNS allows
 	host := u.Hostname()
@@ -84,11 +81,11 @@ func newTransport(c Config, plain bool) *http.Transport {
 	}
 	dialer := &net.Dialer{Timeout: c.Stall, Control: dialguard.New(permitted).Control}
 	protocols := new(http.Protocols)
-	// With HTTP/2 downloads from one host share a connection, and one that is
-	// not read fast enough holds up the others.
+	// With HTTP/2 downloads from one host would share a connection, and one that is read slowly
+	// would hold up the others.
 	protocols.SetHTTP1(true)
 	return &http.Transport{
-		// A proxy would dial for us, out of the guard's sight.
+		// A proxy would dial out of the guard's sight.
 		Proxy:                  nil,
 		DialContext:            dialer.DialContext,
 		Protocols:              protocols,

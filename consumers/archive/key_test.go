@@ -57,7 +57,7 @@ func TestTemporaryNames(t *testing.T) {
 	require.False(t, ok)
 }
 
-// What the sender says can never lead out of its folder, whatever the event says.
+// No event of a sender leads out of its folder.
 func TestPathTricks(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{"../../etc", "a/b", "/abs", "\x00", "..", ".", "", "a\nb", "__0x2f__", "___0x2f__0x2f__", "x.png", "é"} {

@@ -10,33 +10,33 @@ import (
 )
 
 const (
-	// lateShare is the part of the time since an output was first asked for after which
-	// one that is late is asked for again, within minLate and maxLate.
+	// lateShare is the divisor of the time since an output was first asked for, after which a
+	// late output is asked for again, within minLate and maxLate.
 	lateShare        = 2
 	minLate, maxLate = time.Second, time.Minute
 )
 
-// lateness says until when outputs of an event may be missing because they are late. A
-// content delivery network can take some time to serve what the event tells of.
+// lateness says until when outputs of an event may be missing because they are late. A content
+// delivery network can take some time to serve a new output.
 type lateness struct {
 	now func() time.Time
 	// since is when the first failed attempt ended, zero in a first attempt.
 	since time.Time
 	delay time.Duration
-	// end is when the provider deletes the outputs, zero when nobody knows.
+	// end is when the provider deletes the outputs, zero when that is unknown.
 	end time.Time
 }
 
-// newLateness counts from the first answers, not from when the event was received: it may
-// have waited in a queue, behind a pause or for room, or was a dead letter, and a single
-// answer does not prove that the output is gone. The time is kept with the event, so that
-// a restart does not begin it anew.
+// newLateness counts from the first answers, not from when the event was received: the event may
+// have waited in a queue, behind a pause or for room, or was a dead letter, and a single answer
+// does not prove that the output is gone. The time is kept with the event, so it survives a
+// restart.
 func newLateness(ctx context.Context, now func() time.Time, end time.Time, delay time.Duration) lateness {
 	return lateness{now: now, since: consumers.AttemptOf(ctx).FirstFailed, delay: delay, end: end}
 }
 
-// judge makes an answer that the file is not there final once it cannot be late any
-// more, and has the fault say so.
+// judge makes a 403 or 404 final once the output cannot be late any more, and says so in the
+// fault.
 func (l lateness) judge(f *fault) {
 	if !f.late || f.final {
 		return
@@ -60,8 +60,8 @@ func (l lateness) judge(f *fault) {
 	}
 }
 
-// next returns within what time the next attempt should be made when one of the faults
-// is a late output, else 0.
+// next returns within what time the next attempt should be made when one of the faults is a late
+// output, else 0.
 func (l lateness) next(faults []*fault) time.Duration {
 	for _, f := range faults {
 		if !f.late || f.final {

@@ -126,8 +126,8 @@ func TestLateOutputIsGoneAfterItsTime(t *testing.T) {
 	}
 }
 
-// An output that is said to be gone is gone, and one that is late does not hurry a host
-// that wants to be left alone.
+// An output that is answered 410 is gone at once, and a late one does not hurry a host that
+// wants to be left alone.
 func TestOnlyLateOutputsAreHurried(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -141,9 +141,8 @@ func TestOnlyLateOutputsAreHurried(t *testing.T) {
 	require.GreaterOrEqual(t, b.try(received("broken", 0, srv.URL+"/broken")).Delay, time.Minute)
 }
 
-// A sender that is late and then lies about length, encoding and type has its output
-// stored as what it is; one that never sends the whole of it is given up when the
-// provider has deleted it.
+// A sender that is late and then lies about length, encoding and type has its output stored as
+// what it is; one that never sends the whole of it is given up when the provider has deleted it.
 func TestLateAndLyingSender(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int32

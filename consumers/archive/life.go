@@ -13,29 +13,28 @@ import (
 )
 
 const (
-	// maxUnarchived bounds how many events are remembered whose outputs are not
-	// archived.
+	// maxUnarchived bounds how many events with unarchived outputs are remembered.
 	maxUnarchived = 10_000
-	// keepUnarchived is how long one is remembered that is not heard of again and
-	// whose outputs' life is not known: longer than any wait for the next attempt.
+	// keepUnarchived is how long an event without further attempts is remembered when the life
+	// of its outputs is unknown: longer than any wait for the next attempt.
 	keepUnarchived = consumers.MaxRetryDelay + 24*time.Hour
-	// retryShare is the part of the time left, or gone since, after which the next
-	// attempt is made at the latest.
+	// retryShare is the divisor of the time left, or gone since, after which the next attempt is
+	// made at the latest.
 	retryShare = 10
-	// alarmShare is the part of a life that is left when somebody should look.
+	// alarmShare is the divisor of a life: an alarm is raised when so much of the life is left.
 	alarmShare = 4
 	minRetry   = time.Second
 )
 
-// lives knows how long outputs exist at their provider, and which events have some
-// that are not archived, as far as their last attempt was made here.
+// lives knows how long outputs exist at their provider, and which events have unarchived outputs
+// by their last attempt in this process.
 type lives struct {
 	name   string
 	of     func(source string) time.Duration
 	alarms bridge.Alarmer
 
-	mu   sync.Mutex
-	late map[string]unarchived // by event
+	mu         sync.Mutex
+	unarchived map[string]unarchived // by event
 }
 
 type unarchived struct {
@@ -46,10 +45,10 @@ type unarchived struct {
 }
 
 func newLives(c Config) *lives {
-	return &lives{name: c.Name, of: c.Life, alarms: c.Alarms, late: make(map[string]unarchived)}
+	return &lives{name: c.Name, of: c.Life, alarms: c.Alarms, unarchived: make(map[string]unarchived)}
 }
 
-// end is when the outputs of the event are deleted, zero when nobody knows.
+// end is when the provider deletes the outputs of the event, zero when that is unknown.
 func (l *lives) end(ev *bridge.Event) time.Time {
 	life := l.of(ev.Source)
 	if life <= 0 {
@@ -58,9 +57,9 @@ func (l *lives) end(ev *bridge.Event) time.Time {
 	return ev.Time.Add(life)
 }
 
-// failed remembers that outputs of the event are not archived, and returns within
-// what time the next attempt should be made, 0 when nobody knows. It is an alarm
-// once, when a quarter of their life is left. Without any output nothing hurries.
+// failed remembers that outputs of the event are not archived, and returns within what time the
+// next attempt should be made, 0 when that is unknown. An alarm is raised once, when a quarter
+// of their life is left. Without any missing output nothing hurries.
 func (l *lives) failed(ev *bridge.Event, outputs int, why error) time.Duration {
 	if outputs == 0 {
 		l.settled(ev)
@@ -68,13 +67,13 @@ func (l *lives) failed(ev *bridge.Event, outputs int, why error) time.Duration {
 	}
 	now, end := time.Now(), l.end(ev)
 	l.mu.Lock()
-	before, known := l.late[ev.ID]
+	before, known := l.unarchived[ev.ID]
 	next := unarchived{outputs: outputs, end: end, seen: now, alarmed: before.alarmed}
 	soon := !end.IsZero() && end.Sub(now) <= l.of(ev.Source)/alarmShare
 	raise := soon && !before.alarmed
 	next.alarmed = before.alarmed || soon
-	if known || len(l.late) < maxUnarchived || l.prune(now) < maxUnarchived {
-		l.late[ev.ID] = next
+	if known || len(l.unarchived) < maxUnarchived || l.prune(now) < maxUnarchived {
+		l.unarchived[ev.ID] = next
 	}
 	l.mu.Unlock()
 	if raise {
@@ -88,46 +87,44 @@ func (l *lives) failed(ev *bridge.Event, outputs int, why error) time.Duration {
 	if end.IsZero() {
 		return 0
 	}
-	// Once their life is over an attempt fails only by a fault of ours, which may last.
+	// After the end of their life only a fault of ours makes an attempt fail, and that may last.
 	return max(end.Sub(now).Abs()/retryShare, minRetry)
 }
 
-// settled forgets the event: its outputs are archived, or will never be.
+// settled forgets the event: its outputs are archived, or never will be.
 func (l *lives) settled(ev *bridge.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.late, ev.ID)
+	delete(l.unarchived, ev.ID)
 }
 
-// prune forgets those whose time is over and returns how many are left. The caller
-// holds the lock.
+// prune forgets events whose time is over and returns how many are left. The caller holds mu.
 func (l *lives) prune(now time.Time) int {
-	for event, u := range l.late {
+	for event, u := range l.unarchived {
 		if !u.end.IsZero() && !now.Before(u.end) || now.Sub(u.seen) > keepUnarchived {
-			delete(l.late, event)
+			delete(l.unarchived, event)
 		}
 	}
-	return len(l.late)
+	return len(l.unarchived)
 }
 
-// outputs is how many are not archived.
 func (l *lives) outputs() (n float64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.prune(time.Now())
-	for _, u := range l.late {
+	for _, u := range l.unarchived {
 		n += float64(u.outputs)
 	}
 	return n
 }
 
-// secondsLeft is how long the first of them still exists, +Inf when there is none.
+// secondsLeft is how long the first unarchived output still exists, +Inf when there is none.
 func (l *lives) secondsLeft() float64 {
 	now, least := time.Now(), math.Inf(1)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.prune(now)
-	for _, u := range l.late {
+	for _, u := range l.unarchived {
 		if !u.end.IsZero() {
 			least = min(least, u.end.Sub(now).Seconds())
 		}
@@ -135,9 +132,8 @@ func (l *lives) secondsLeft() float64 {
 	return least
 }
 
-// Collectors are the archive's metrics: hookspan_archive_unarchived_outputs and
-// hookspan_archive_unarchived_seconds_left_min, both with its name as label
-// consumer.
+// Collectors returns the metrics hookspan_archive_unarchived_outputs and
+// hookspan_archive_unarchived_seconds_left_min, both with the archive's name as label consumer.
 func (a *Archive) Collectors() []prometheus.Collector {
 	labels := prometheus.Labels{"consumer": a.name}
 	return []prometheus.Collector{

@@ -155,7 +155,7 @@ func TestNothingStaysOfWhatIsOver(t *testing.T) {
 	require.Empty(t, temporaries(t, b.dir))
 }
 
-// What is archived is not in danger while others cannot be told of it.
+// Archived outputs are not in danger while their event cannot be published.
 func TestUnpublishedIsNotUnarchived(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, func(http.ResponseWriter, *http.Request) {})

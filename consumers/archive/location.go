@@ -19,19 +19,18 @@ const (
 	s3Scheme   = "s3://"
 )
 
-// Location is where an archive keeps its files: in the folder Dir, or in an object
-// store.
+// Location is where an archive keeps its files: the folder Dir, or an object store.
 type Location struct {
-	// Dir is an absolute path; empty: an object store.
+	// Dir is an absolute path; empty for an object store.
 	Dir string
-	// Bucket of the object store, and what every key in it begins with.
+	// Bucket is the bucket of the object store, and Prefix the beginning of every key in it.
 	Bucket, Prefix string
-	// Region is that of the bucket; empty is what the environment says.
+	// Region is the region of the bucket; empty takes that of the environment.
 	Region string
-	// Endpoint is the address of a store that is not Amazon's. Empty is what the
-	// environment says.
+	// Endpoint is the address of a store other than Amazon's. Empty takes that of the
+	// environment.
 	Endpoint string
-	// PathStyle asks for <endpoint>/<bucket> and not for <bucket>.<endpoint>.
+	// PathStyle selects addresses <endpoint>/<bucket> instead of <bucket>.<endpoint>.
 	PathStyle bool
 }
 
@@ -41,9 +40,8 @@ var (
 	regionName = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
 )
 
-// Check returns an error when an archive could not be opened there. It creates nothing
-// and asks no store. An endpoint with http, which the environment may name, needs
-// allowHTTP.
+// Check returns an error when an archive could not be opened there. It creates nothing and calls
+// no store. An endpoint with http, which the environment may name, needs allowHTTP.
 func (l Location) Check(ctx context.Context, allowHTTP bool) error {
 	if l.Dir == "" {
 		_, err := openObjects(ctx, Config{Location: l, AllowPrivate: allowHTTP}.withDefaults())
@@ -61,11 +59,10 @@ func (l Location) Check(ctx context.Context, allowHTTP bool) error {
 
 var errNoLocation = fmt.Errorf("use %s/var/lib/hookspan/archive, or %sbucket/prefix?region=eu-central-1", diskScheme, s3Scheme)
 
-// ParseLocation reads file:// with an absolute path, or
-// s3://bucket/prefix?region=…&endpoint=https://…&path_style=true; prefix and
-// parameters may be left out. An endpoint with http needs allowHTTP. Credentials are
-// never part of it. The error repeats nothing of text, where somebody may have
-// written them.
+// ParseLocation parses file:// with an absolute path, or
+// s3://bucket/prefix?region=…&endpoint=https://…&path_style=true; prefix and parameters are
+// optional. An endpoint with http needs allowHTTP. Credentials are an error. The error repeats
+// nothing of text, which may hold them.
 func ParseLocation(text string, allowHTTP bool) (Location, error) {
 	if dir, ok := strings.CutPrefix(text, diskScheme); ok && filepath.IsAbs(dir) {
 		return Location{Dir: filepath.Clean(dir)}, nil

@@ -5,17 +5,16 @@ import (
 	"sync"
 )
 
-// locks gives each folder to one attempt of this process at a time: two events
-// of one prediction, and an attempt that outlives its lease beside the next one
-// for the same event, would sweep away each other's temporary files. The zero
-// value is ready for use.
+// locks gives each folder to one attempt of this process at a time. Two events of one
+// prediction, or an attempt that outlives its lease beside the next one, would remove each
+// other's temporary files. The zero value is ready for use.
 type locks struct {
 	mu   sync.Mutex
-	held map[string]chan struct{} // closed by whoever has the folder
+	held map[string]chan struct{} // closed when the folder is given back
 }
 
-// lock waits for the folder and returns what gives it back, or the cause why ctx
-// ended first.
+// lock waits for the folder and returns the function that gives it back, or the cause of ctx's
+// end.
 func (l *locks) lock(ctx context.Context, folder string) (unlock func(), err error) {
 	for {
 		busy, unlock := l.try(folder)
@@ -30,8 +29,7 @@ func (l *locks) lock(ctx context.Context, folder string) (unlock func(), err err
 	}
 }
 
-// try takes the folder, or returns the channel that is closed when it is given
-// back.
+// try takes the folder, or returns the channel that is closed when the folder is given back.
 func (l *locks) try(folder string) (busy <-chan struct{}, unlock func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -11,11 +11,10 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// manifestFormat is the version of the manifest's layout.
 const manifestFormat = 1
 
-// manifest says what of an event is stored. It is written last: where it is,
-// everything that it lists is there too.
+// manifest lists what is stored of an event. It is written last, so everything that it lists
+// exists.
 type manifest struct {
 	Format     int              `json:"format"`
 	Event      string           `json:"event"`
@@ -28,21 +27,21 @@ type manifest struct {
 	Outputs    []manifestOutput `json:"outputs"`
 }
 
-// manifestOutput is one output in a manifest: stored, with a key and a checksum, or not,
-// with an error. All of them together are what was stored and is damaged.
+// manifestOutput is one output in a manifest: stored, with a key and a checksum, or missing,
+// with an error. With all three the stored output is damaged.
 type manifestOutput struct {
 	N int `json:"n"`
-	// URL is whole, with its query. An output that was no address has none.
+	// URL is the whole address with its query. An output that was no address has none.
 	URL         string `json:"url,omitempty"`
 	Key         string `json:"key,omitempty"`
 	Bytes       int64  `json:"bytes"`
 	ContentType string `json:"content_type,omitempty"`
-	// ClaimedType is what the sender called it, SniffedType what its first bytes
-	// look like. Both are there when they disagree.
+	// ClaimedType is the type that the sender named, SniffedType that of the first bytes. Both
+	// are set when they disagree.
 	ClaimedType string `json:"claimed_type,omitempty"`
 	SniffedType string `json:"sniffed_type,omitempty"`
-	// Coding is the codings that the output came in and is stored in, such as "gzip":
-	// whoever reads it must undo them.
+	// Coding lists the codings that the output is stored in, such as "gzip": a reader must undo
+	// them.
 	Coding   string    `json:"content_encoding,omitempty"`
 	SHA256   string    `json:"sha256,omitempty"`
 	StoredAt time.Time `json:"stored_at,omitzero"`
@@ -63,13 +62,11 @@ func newManifest(ev *bridge.Event, outputs []manifestOutput) *manifest {
 	}
 }
 
-// failed reports whether an output is missing.
 func (m *manifest) failed() bool {
 	return slices.ContainsFunc(m.Outputs, func(o manifestOutput) bool { return o.Error != "" })
 }
 
-// find returns what the manifest says of output n, if it was stored under the
-// key. It may be asked of no manifest.
+// find returns the manifest's output n, if it was stored under the key. The manifest may be nil.
 func (m *manifest) find(n int, key string) (manifestOutput, bool) {
 	if m == nil || n >= len(m.Outputs) || m.Outputs[n].Key != key {
 		return manifestOutput{}, false
@@ -77,8 +74,7 @@ func (m *manifest) find(n int, key string) (manifestOutput, bool) {
 	return m.Outputs[n], true
 }
 
-// encode writes addresses as they are: the encoder's default turns their '&'
-// into an escape, which nobody can paste.
+// encode does not escape the '&' of addresses, so that people can paste them.
 func (m *manifest) encode() ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

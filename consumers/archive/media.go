@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// mediaTypes pairs a content type with the extension of its files. The first
-// pair that fits counts, in either direction.
+// mediaTypes pairs content types with extensions. The first pair that fits counts, in either
+// direction.
 var mediaTypes = []struct{ contentType, ext string }{
 	{"image/png", "png"},
 	{"image/jpeg", "jpg"},
@@ -41,14 +41,13 @@ var mediaTypes = []struct{ contentType, ext string }{
 	{"application/pdf", "pdf"},
 }
 
-// fallbackExtension is that of an output that nothing is known of.
 const fallbackExtension = "bin"
 
 var legalExtension = regexp.MustCompile(`^[a-z0-9]{1,8}$`)
 
-// extension is that of a file downloaded from an address with the path: its own
-// one, else that of the content type. By its own one a page must not be taken for
-// something else, nor something else for a page.
+// extension is that of a file downloaded from an address with the path: that of the path, else
+// that of the content type. The path's extension must not make a page look passive, or the other
+// way round.
 func extension(urlPath, contentType string) string {
 	if ext := strings.ToLower(strings.TrimPrefix(path.Ext(urlPath), ".")); usableExtension(ext) {
 		named := typeOf(fileName(0, ext))
@@ -64,14 +63,13 @@ func extension(urlPath, contentType string) string {
 	return fallbackExtension
 }
 
-// usableExtension leaves out tmp and part, which people and their tools take for files that
-// are not whole.
+// usableExtension refuses tmp and part, which people and tools take for files that are not
+// whole.
 func usableExtension(ext string) bool {
 	return legalExtension.MatchString(ext) && ext != "tmp" && ext != "part"
 }
 
-// typeOf is the content type that the extension of a file speaks of, "" when it
-// speaks of none.
+// typeOf is the content type of a file's extension, "" when that is unknown.
 func typeOf(name string) string {
 	ext := strings.TrimPrefix(path.Ext(name), ".")
 	for _, m := range mediaTypes {
@@ -82,10 +80,9 @@ func typeOf(name string) string {
 	return ""
 }
 
-// maxContentType bounds what is kept of the sender's content type, in bytes.
 const maxContentType = 256
 
-// cleanType is the content type in its canonical form, "" when it is none.
+// cleanType is the content type in its canonical form, "" for a header that is none.
 func cleanType(header string) string {
 	mediaType, params, err := mime.ParseMediaType(header)
 	if err != nil {

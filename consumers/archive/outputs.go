@@ -14,8 +14,8 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// storeOutputs stores each output, several at once, whatever becomes of the others.
-// The error is one that concerns all of them.
+// storeOutputs stores several outputs at once, and goes on when some have faults. The error is
+// one that concerns all of them.
 func (t *attempt) storeOutputs(ctx context.Context) ([]manifestOutput, []*fault, error) {
 	outputs := make([]manifestOutput, len(t.outputs))
 	faulty := make([]*fault, len(t.outputs))
@@ -29,7 +29,7 @@ func (t *attempt) storeOutputs(ctx context.Context) ([]manifestOutput, []*fault,
 			m, err := t.storeOutput(each, n, o)
 			f, isFault := asFault(err)
 			switch {
-			case each.Err() != nil: // which is nobody's fault
+			case each.Err() != nil: // the attempt ends, which is no fault of the output
 				return context.Cause(each)
 			case isFault:
 				m.N, m.URL, m.Error = n, o.URL, f.Error()
@@ -56,7 +56,7 @@ func (t *attempt) expire(f *fault) {
 	f.err = fmt.Errorf("%w, and the provider has kept it until %s only", f.err, t.end.UTC().Format(time.RFC3339))
 }
 
-// report says which output the fault is of, and raises an alarm where somebody should look.
+// report names the output in the fault, and raises an alarm for a refused one.
 func (t *attempt) report(n int, f *fault) *fault {
 	if f.refused {
 		t.alarms.Raise(bridge.Alarm{
@@ -68,9 +68,8 @@ func (t *attempt) report(n int, f *fault) *fault {
 	return f
 }
 
-// storeOutput stores an output and returns what the manifest says of it. The error is a
-// fault when it concerns no other output; the manifest then keeps what was promised of the
-// output before.
+// storeOutput stores an output and returns its entry for the manifest. The error is a fault when
+// it concerns no other output; the manifest then keeps what it said of the output before.
 func (t *attempt) storeOutput(ctx context.Context, n int, o bridge.Output) (manifestOutput, error) {
 	if name, ok := t.stored[n]; ok {
 		return t.measure(ctx, n, o, name)
@@ -86,7 +85,6 @@ func (t *attempt) storeOutput(ctx context.Context, n int, o bridge.Output) (mani
 	return t.storeData(ctx, n, o, name, data)
 }
 
-// storeData stores an output that came with the event.
 func (t *attempt) storeData(ctx context.Context, n int, o bridge.Output, name string, data []byte) (manifestOutput, error) {
 	room, err := t.space.grantWait(ctx, int64(len(data)))
 	if err != nil {
@@ -96,7 +94,6 @@ func (t *attempt) storeData(ctx context.Context, n int, o bridge.Output, name st
 	return t.stream(ctx, n, o, name, judgement{contentType: typeOf(name)}, bytes.NewReader(data))
 }
 
-// describe is what the manifest says of a stored output.
 func (t *attempt) describe(n int, o bridge.Output, name string, j judgement, m measured) manifestOutput {
 	return manifestOutput{
 		N:           n,
@@ -112,8 +109,8 @@ func (t *attempt) describe(n int, o bridge.Output, name string, j judgement, m m
 	}
 }
 
-// measure describes an output that is stored already, which need not be
-// what its manifest says any more: disks and people change files.
+// measure describes an output that is stored already. Disks and people change files, so the file
+// need not match its manifest any more.
 func (t *attempt) measure(ctx context.Context, n int, o bridge.Output, name string) (manifestOutput, error) {
 	m, err := t.files.measure(ctx, t.key(name))
 	if err != nil {
@@ -132,8 +129,8 @@ func (t *attempt) measure(ctx context.Context, n int, o bridge.Output, name stri
 	}
 	before.Error = ""
 	if before.SHA256 != e.SHA256 {
-		// The promise stays in the manifest, or the next attempt would make one of
-		// what is damaged.
+		// The old entry stays in the manifest, or the next attempt would vouch for the damaged
+		// file.
 		return before, &fault{
 			err:   fmt.Errorf("%s is not what its manifest says: move it away to have it downloaded again", e.Key),
 			short: "changed",

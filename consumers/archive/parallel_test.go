@@ -91,7 +91,7 @@ func TestSameAddressTwice(t *testing.T) {
 	require.Equal(t, "x", readFile(t, folder(b.dir, "p"), "1.png"))
 }
 
-// What the sender calls a file has no say in where it lies.
+// The sender's name of a file does not decide where the file lies.
 func TestNamesOfTheSender(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) {

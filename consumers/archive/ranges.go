@@ -13,18 +13,18 @@ import (
 
 var (
 	errChanged = errors.New("the file changed, or cannot be continued")
-	errRange   = errors.New("the answer is another part of the file than was asked for")
+	errRange   = errors.New("the answer is another part of the file than the requested one")
 )
 
-// origin is what is known of a file at its host. A download can only go on with the rest of
-// the same file.
+// origin identifies a file at its host. A download can only go on with the rest of the same
+// file.
 type origin struct {
-	// validator is a strong ETag, or a Last-Modified that is as good as one; empty: there is
-	// none, so no download can go on.
+	// validator is a strong ETag, or a Last-Modified that is as good as one; empty when the host
+	// sent neither, and then no download can go on.
 	validator string
-	// coding is the codings that the file came in, see contentCoding.
+	// coding lists the codings of the file, see contentCoding.
 	coding string
-	// length is that of the whole file, -1 when the host did not say.
+	// length is that of the whole file, -1 when the host named none.
 	length int64
 }
 
@@ -37,9 +37,9 @@ type resumePoint struct {
 
 // response is one answer of a host, from byte at of the file on.
 type response struct {
-	ctx         context.Context // of the request: ends when the response stalls
+	ctx         context.Context // ends when the response stalls
 	cancel      context.CancelCauseFunc
-	url         *url.URL // what the redirects led to
+	url         *url.URL // after redirects
 	host        string   // of url, as hostOf writes it
 	body        io.ReadCloser
 	at          int64
@@ -49,11 +49,11 @@ type response struct {
 
 func (r *response) close() {
 	r.cancel(nil)
-	_ = r.body.Close() // whether all of it came is known already
+	_ = r.body.Close() // the reader knows whether all of the body came
 }
 
-// read notes where the response begins: at the point that was asked for, or at the first
-// byte. Nothing is taken for the rest of a file that is not surely so.
+// read notes where the response begins: at the requested point, or at the first byte. Bytes
+// count as the rest of a file only when they surely are.
 func (r *response) read(resp *http.Response, from resumePoint) error {
 	switch {
 	case resp.StatusCode == http.StatusOK:
@@ -73,8 +73,8 @@ func (r *response) read(resp *http.Response, from resumePoint) error {
 	return badStatus(r.host, resp)
 }
 
-// fits reports whether a 206 is the rest from a point on, and the length of the whole file.
-// The response may end before the rest does: more is asked for then.
+// fits reports whether a 206 is the rest from a point on, and returns the length of the whole
+// file. The response may end before the rest does: then the download asks for more.
 func fits(resp *http.Response, from resumePoint) (total int64, ok bool) {
 	begin, end, total, ok := contentRange(resp.Header)
 	switch {
@@ -83,7 +83,7 @@ func fits(resp *http.Response, from resumePoint) (total int64, ok bool) {
 	case resp.ContentLength >= 0 && resp.ContentLength != end-begin+1:
 		return 0, false
 	}
-	// A server that ignores If-Range says at least what it sends.
+	// A server that ignores If-Range still describes what it sends.
 	if tag := resp.Header.Get("ETag"); tag != "" && strings.HasPrefix(from.validator, `"`) && tag != from.validator {
 		return 0, false
 	}
@@ -123,14 +123,14 @@ func contentRange(h http.Header) (begin, end, total int64, ok bool) {
 // states of a file apart (RFC 9110, 8.8.2.2, wants a second).
 const minAge = time.Minute
 
-// maxValidator bounds what is kept of one, in bytes.
+// maxValidator bounds a validator, in bytes.
 const maxValidator = 1 << 10
 
-// validator is what If-Range can be asked with, or "".
+// validator is the value for If-Range, or "".
 func validator(h http.Header) string {
 	if tag := h.Get("ETag"); tag != "" {
 		if len(tag) < 2 || len(tag) > maxValidator || tag[0] != '"' || tag[len(tag)-1] != '"' {
-			return "" // a weak one says nothing of the bytes
+			return "" // a weak ETag says nothing of the bytes
 		}
 		return tag
 	}

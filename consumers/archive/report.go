@@ -12,12 +12,10 @@ import (
 	"github.com/hookspan/hookspan/consumers"
 )
 
-// maxFaults bounds how many faults one error spells out.
 const maxFaults = 3
 
-// verdict turns the faults of an attempt into the error that the consumer acts
-// on: nil without any, permanent when none can pass, else one that asks for a
-// retry.
+// verdict turns the faults of an attempt into the error for the consumer: nil without any,
+// permanent when all are final, else one that asks for a retry.
 func verdict(faults []*fault, outputs int) error {
 	if len(faults) == 0 {
 		return nil
@@ -40,7 +38,6 @@ func verdict(faults []*fault, outputs int) error {
 	return err
 }
 
-// longestAfter is how long the hosts want to be left alone.
 func longestAfter(faults []*fault) (longest time.Duration) {
 	for _, f := range faults {
 		longest = max(longest, f.after)
@@ -78,5 +75,4 @@ func summary(outputs []manifestOutput, faults []*fault) string {
 	return b.String()
 }
 
-// humanBytes writes a number of bytes for people.
 func humanBytes(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }

@@ -105,7 +105,7 @@ func TestBrokenConnectionIsContinued(t *testing.T) {
 	require.Equal(t, []string{"0.mp4", eventName, signatureName, manifestName}, names(t, folder(b.dir, "p")))
 }
 
-// Without a validator nobody knows whether the rest is of the same file.
+// Without a validator the rest may be of another file.
 func TestWithoutValidatorNothingIsContinued(t *testing.T) {
 	t.Parallel()
 	for _, etag := range []string{"", `W/"1"`} {

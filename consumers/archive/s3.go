@@ -19,36 +19,34 @@ import (
 )
 
 const (
-	// s3Timeout bounds one call that moves little.
+	// s3Timeout bounds one call that moves few bytes.
 	s3Timeout = 5 * time.Minute
 	// s3Header is how long the store may take to begin its answer.
 	s3Header = time.Minute
-	// defaultRegion is what stores that have no regions want to be told.
+	// defaultRegion is the region for stores that have none but want a name.
 	defaultRegion = "us-east-1"
 )
 
-// objects is a store in a bucket of S3, or of what speaks like it. An object is
-// whole or absent there, and durable once it is acknowledged. Several processes may
-// share it.
+// objects is a store in a bucket of S3, or of a store that speaks S3. An object is whole or
+// absent there, and durable once it is acknowledged. Several processes may share the bucket.
 type objects struct {
 	at       Location
 	client   *s3.Client
 	http     *http.Client
-	timeout  time.Duration // for what moves a whole output
+	timeout  time.Duration // of calls that move a whole output
 	partSize int64
-	// unconditional: the store does not know If-None-Match. Who stores what is there
-	// already then replaces it by the same bytes.
+	// unconditional: the store does not know If-None-Match. A second writer then replaces an
+	// object by the same bytes.
 	unconditional atomic.Bool
 }
 
-// openObjects does not call the store: it may be away when we begin. Credentials
-// come from where every tool of AWS takes them, in this order: environment, shared
-// files, web identity, and the machine's own, by its metadata service, unless
-// AWS_EC2_METADATA_DISABLED is true.
+// openObjects does not call the store, which may be away at the start. Credentials come from the
+// places of every AWS tool, in this order: environment, shared files, web identity, and the
+// metadata service of the machine, unless AWS_EC2_METADATA_DISABLED is true.
 func openObjects(ctx context.Context, c Config) (*objects, error) {
 	transport := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
 		t.ResponseHeaderTimeout = s3Header
-		t.DisableCompression = true // or it asks for that where the request does not say
+		t.DisableCompression = true // else the transport asks for gzip by itself
 	})
 	options := []func(*config.LoadOptions) error{config.WithHTTPClient(transport)}
 	if c.Location.Region != "" {
@@ -69,7 +67,7 @@ func openObjects(ctx context.Context, c Config) (*objects, error) {
 		return nil, errors.New("the region is not known: add ?region=… to the address, or set AWS_REGION")
 	}
 	s := &objects{at: l, timeout: c.Timeout, partSize: partSize(c.MaxOutput)}
-	if buildable, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok { // with AWS_CA_BUNDLE by now
+	if buildable, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok { // AWS_CA_BUNDLE is applied by now
 		s.http = &http.Client{Transport: freshconn.New(buildable.GetTransport(), 0), CheckRedirect: sameMethod}
 	}
 	s.client = s3.NewFromConfig(cfg, func(o *s3.Options) {
@@ -85,8 +83,8 @@ func openObjects(ctx context.Context, c Config) (*objects, error) {
 	return s, nil
 }
 
-// sameMethod follows redirects that keep the method, as the SDK's own client does. To
-// another host the session's token is not sent.
+// sameMethod follows redirects that keep the method, as the SDK's own client does, and does not
+// send the session's token to another host.
 func sameMethod(r *http.Request, via []*http.Request) error {
 	if code := r.Response.StatusCode; code != http.StatusTemporaryRedirect && code != http.StatusPermanentRedirect {
 		return http.ErrUseLastResponse
@@ -97,7 +95,6 @@ func sameMethod(r *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// key is where a file lies in the bucket.
 func (s *objects) key(key string) *string {
 	if s.at.Prefix != "" {
 		key = s.at.Prefix + "/" + key
@@ -114,10 +111,10 @@ func (s *objects) close() error {
 	return nil
 }
 
-// sync: there are no folders.
+// sync does nothing: a bucket has no folders.
 func (s *objects) sync(string) error { return nil }
 
-// s3Error gives errors of the store the meaning that those of a disk have.
+// s3Error gives errors of the store the meaning of the errors of a disk.
 func s3Error(err error) error {
 	api, ok := errors.AsType[smithy.APIError](err)
 	if !ok {
@@ -132,8 +129,8 @@ func s3Error(err error) error {
 	return err
 }
 
-// noCondition reports whether err says that the store does not know If-None-Match,
-// and remembers it.
+// noCondition reports whether err says that the store does not know If-None-Match, and remembers
+// that.
 func (s *objects) noCondition(err error) bool {
 	api, ok := errors.AsType[smithy.APIError](err)
 	if !ok || api.ErrorCode() != "NotImplemented" {
@@ -143,7 +140,6 @@ func (s *objects) noCondition(err error) bool {
 	return true
 }
 
-// ifAbsent is the condition that there is no such object yet.
 func (s *objects) ifAbsent() *string {
 	if s.unconditional.Load() {
 		return nil

@@ -23,8 +23,7 @@ import (
 	"github.com/hookspan/hookspan/consumers"
 )
 
-// bucket is an object store in this process, over HTTP. Before may answer in its
-// place.
+// bucket is an object store in this process, over HTTP. Before may answer in its place.
 type bucket struct {
 	srv    *httptest.Server
 	mu     sync.Mutex
@@ -178,8 +177,7 @@ func lastPut(calls []string) (last string) {
 	return last
 }
 
-// A source that breaks off while it is uploaded is asked for the rest, and the upload
-// goes on.
+// A source that breaks off while it is uploaded is asked for the rest, and the upload goes on.
 func TestUploadGoesOn(t *testing.T) {
 	t.Parallel()
 	f := &flaky{data: sample(resumed / 2), etag: `"1"`, cut: resumed / 6, cuts: 2}
@@ -197,8 +195,8 @@ func TestUploadGoesOn(t *testing.T) {
 	require.Equal(t, 2, uploads, "one is begun, and finished")
 }
 
-// Of an upload that fails nothing stays: neither half an object nor parts that
-// nobody sees and somebody pays for.
+// A failed upload leaves nothing: neither half an object nor parts that are invisible and cost
+// money.
 func TestBrokenUploadLeavesNothing(t *testing.T) {
 	t.Parallel()
 	f := &flaky{data: sample(3 * minPartSize), cut: 2*minPartSize + half, cuts: 1}
@@ -352,7 +350,7 @@ func TestStoreWithoutConditions(t *testing.T) {
 	require.Equal(t, "one", b.object(t, s3Folder+"/0.txt"))
 }
 
-// What was stored is measured again after a failure, and damage is found.
+// Stored outputs are measured again after a failure, and damage is found.
 func TestRedriveInABucket(t *testing.T) {
 	t.Parallel()
 	gone := true

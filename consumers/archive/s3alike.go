@@ -11,9 +11,9 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// withEndpointOf is the location with the endpoint that the configuration of AWS names,
-// unless it has one of its own: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, and endpoint_url
-// in the shared configuration. It is held to the same rules.
+// withEndpointOf is the location with the endpoint of the AWS configuration, unless it has one
+// of its own: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, or endpoint_url in the shared
+// configuration. The same rules hold for that endpoint.
 func (l Location) withEndpointOf(cfg aws.Config, allowHTTP bool) (Location, error) {
 	const from = "the endpoint that AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or endpoint_url in the shared configuration names"
 	named := aws.ToString(s3.NewFromConfig(cfg).Options().BaseEndpoint)
@@ -29,7 +29,7 @@ func (l Location) withEndpointOf(cfg aws.Config, allowHTTP bool) (Location, erro
 	return l, nil
 }
 
-// inClear returns an error when the endpoint is reached by http, unless that is allowed.
+// inClear returns an error for an http endpoint, unless that is allowed.
 func (l Location) inClear(allowHTTP bool) error {
 	if strings.HasPrefix(l.Endpoint, "http:") && !allowHTTP {
 		return errors.New("the endpoint would get everything in clear: use https, or allow_private for local trials")
@@ -37,11 +37,11 @@ func (l Location) inClear(allowHTTP bool) error {
 	return nil
 }
 
-// speakPlainly has requests use only what every store takes that speaks like S3.
+// speakPlainly restricts requests to features that every S3-like store has.
 //
-// The checksum is Content-MD5. Many stores refuse the newer ones, and a bucket that
-// locks its objects refuses those that have none. Accept-Encoding is not sent, because
-// Google's front ends change that header, after which its signature is wrong.
+// The checksum is Content-MD5. Many stores refuse the newer ones, and a bucket that locks its
+// objects refuses objects without a checksum. Accept-Encoding is not sent, because Google's
+// front ends change that header, after which its signature is wrong.
 func speakPlainly(o *s3.Options) {
 	o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 	o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired

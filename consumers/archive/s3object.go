@@ -47,7 +47,7 @@ func (s *objects) putObject(ctx context.Context, f file, condition *string, data
 	return s3Error(err)
 }
 
-// typed is the content type of the object, nil when nobody knows.
+// typed is the content type of the object, nil when it is unknown.
 func typed(f file) *string {
 	if f.contentType == "" {
 		return nil
@@ -55,8 +55,7 @@ func typed(f file) *string {
 	return aws.String(f.contentType)
 }
 
-// disposition keeps what a browser would run from being run where the bucket is
-// served.
+// disposition keeps browsers from running active files where the bucket is served.
 func disposition(f file) *string {
 	if active(f.contentType) {
 		return aws.String("attachment")
@@ -94,13 +93,12 @@ func (s *objects) measure(ctx context.Context, key string) (measured, error) {
 	return m, nil
 }
 
-// read has use read the object.
 func (s *objects) read(ctx context.Context, key string, use func(io.Reader) error) (*s3.GetObjectOutput, error) {
 	out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.at.Bucket, Key: s.key(key)})
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", key, s3Error(err))
 	}
-	defer func() { _ = out.Body.Close() }() // how much of it came is known
+	defer func() { _ = out.Body.Close() }() // use has seen how much came
 	if err := use(out.Body); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", key, err)
 	}

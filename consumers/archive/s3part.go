@@ -15,8 +15,7 @@ import (
 )
 
 const (
-	// minPartSize is the smallest part of an upload that S3 takes, in bytes, and
-	// maxParts how many one can have.
+	// minPartSize is the smallest part of an upload in S3, in bytes, maxParts the most parts.
 	minPartSize = 5 << 20
 	maxParts    = 10_000
 	// abortTimeout bounds the removal of the parts of an upload that failed.
@@ -25,11 +24,11 @@ const (
 
 var errSlowStore = errors.New("the object store took too long")
 
-// partSize is that of the parts of outputs up to the limit. Three of them are in
-// memory for each output on its way.
+// partSize is the size of the parts of outputs up to the limit. Each output on its way has three
+// parts in memory.
 func partSize(limit int64) int64 { return max(minPartSize, limit/maxParts+1) }
 
-// stream keeps nothing of an output that was not finished, as S3 does.
+// stream keeps nothing of an unfinished output, as S3 does.
 func (s *objects) stream(ctx context.Context, f file, r io.Reader) (measured, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout+s3Timeout, errSlowStore)
 	defer cancel()
@@ -51,12 +50,12 @@ func (s *objects) stream(ctx context.Context, f file, r io.Reader) (measured, er
 	return measured{c.bytes, c.sum.Sum(nil), time.Now()}, nil
 }
 
-// upload stores what is larger than a part. What it is like is known only at its end,
-// so it has no checksum in its metadata: S3 takes that at the beginning.
+// upload stores an output that is larger than a part. Its checksum is known only at the end, so
+// it is not in the metadata: S3 takes that at the beginning.
 func (s *objects) upload(ctx context.Context, f file, r io.Reader) error {
 	manager := transfermanager.New(knownUploads{s.client}, func(o *transfermanager.Options) {
 		o.PartSizeBytes, o.MultipartUploadThreshold = s.partSize, s.partSize
-		o.Concurrency = 1 // for each one more there is a part more in memory
+		o.Concurrency = 1 // each further one would hold a part more in memory
 		o.FailTimeout = abortTimeout
 		o.RequestChecksumCalculation = s.client.Options().RequestChecksumCalculation
 	})
@@ -67,13 +66,12 @@ func (s *objects) upload(ctx context.Context, f file, r io.Reader) error {
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	s.noCondition(err) // the next try knows
+	s.noCondition(err) // remembered for the next attempt
 	return s3Error(err)
 }
 
-// knownUploads begins an upload even if nobody wants it any more by then: whoever goes
-// away while the store answers does not know what the upload is called, and cannot
-// remove it.
+// knownUploads waits for the answer that begins an upload even when ctx ends meanwhile: without
+// the upload's id nobody can remove the upload.
 type knownUploads struct{ *s3.Client }
 
 func (k knownUploads) CreateMultipartUpload(ctx context.Context, in *s3.CreateMultipartUploadInput, opts ...func(*s3.Options)) (*s3.CreateMultipartUploadOutput, error) {
@@ -85,7 +83,6 @@ func (k knownUploads) CreateMultipartUpload(ctx context.Context, in *s3.CreateMu
 	return k.Client.CreateMultipartUpload(ctx, in, opts...)
 }
 
-// counter reads and knows what it has read.
 type counter struct {
 	r     io.Reader
 	sum   hash.Hash

@@ -6,23 +6,22 @@ import (
 	"strings"
 )
 
-// sniffed is how many of the first bytes say what a file is.
+// sniffed is how many of the first bytes decide on the type of a file.
 const sniffed = 512
 
-// judgement is what a file is taken for. Claimed and seen are set where the sender
-// called it something else than it looks like.
+// judgement is the type of a file. claimed and seen are set where the sender's type and the
+// first bytes disagree.
 type judgement struct {
 	contentType   string
 	claimed, seen string
-	// coding is the codings that the file is in, empty for the file itself.
+	// coding lists the codings of the file, empty for none.
 	coding string
 }
 
-// judge compares the sender's content type with the first bytes, by the algorithm
-// that browsers use (https://mimesniff.spec.whatwg.org/). The claim stands, as what
-// makes models knows better than a table, unless it says nothing, or would have
-// somebody run what claims to be passive, or the other way round: an error page that
-// is called a picture is a page.
+// judge compares the sender's content type with the first bytes, by the algorithm of browsers
+// (https://mimesniff.spec.whatwg.org/). The claim stands, as the maker of models knows better
+// than a table, unless it says nothing, or calls an active file passive or the other way round:
+// an error page that is called a picture is a page.
 func judge(claim string, head []byte) judgement {
 	if len(head) == 0 {
 		return judgement{contentType: claim}
@@ -40,10 +39,9 @@ func judge(claim string, head []byte) judgement {
 	return judgement{contentType: claim, claimed: claim, seen: seen}
 }
 
-// genericTypes are those that say nothing.
 var genericTypes = []string{"application/octet-stream", "binary/octet-stream", "application/binary", "application/x-download", "application/force-download"}
 
-// sameTypes are different words for one thing, or for what looks the same.
+// sameTypes are different names of one type, or types with the same first bytes.
 var sameTypes = [][]string{
 	{"audio/wave", "audio/wav", "audio/x-wav", "audio/vnd.wave"},
 	{"audio/mpeg", "audio/mp3"},
@@ -55,14 +53,14 @@ var sameTypes = [][]string{
 	{"image/x-icon", "image/vnd.microsoft.icon"},
 }
 
-// agree reports whether a claim is one that the first bytes do not speak against.
+// agree reports whether the first bytes allow the claim.
 func agree(claim, seen string) bool {
 	switch seen {
 	case claim, "application/octet-stream":
 		return true
 	case "text/plain", "text/xml":
 		return textual(claim)
-	case "application/zip": // many formats are one
+	case "application/zip": // many formats are zip files
 		return strings.HasPrefix(claim, "application/vnd.") || strings.Contains(claim, "zip")
 	}
 	return slices.ContainsFunc(sameTypes, func(same []string) bool {
@@ -70,19 +68,17 @@ func agree(claim, seen string) bool {
 	})
 }
 
-// bare is the content type without its parameters.
 func bare(contentType string) string {
 	t, _, _ := strings.Cut(contentType, ";")
 	return t
 }
 
-// textual reports whether a file of the type is text.
 func textual(contentType string) bool {
 	t := bare(contentType)
 	return strings.HasPrefix(t, "text/") || strings.HasSuffix(t, "json") || strings.HasSuffix(t, "xml") || strings.HasSuffix(t, "javascript")
 }
 
-// active reports whether a browser runs what is in a file of the type.
+// active reports whether a browser runs code in files of the type.
 func active(contentType string) bool {
 	t := bare(contentType)
 	return t == "text/html" || strings.HasSuffix(t, "xml") || strings.HasSuffix(t, "javascript")

@@ -14,17 +14,17 @@ import (
 )
 
 const (
-	// spaceStep is how much is written between two looks at the disk, in bytes.
+	// spaceStep is how many bytes are written between two looks at the disk.
 	spaceStep = 16 << 20
 	// spacePoll is how often a handler that waits for room looks again.
 	spacePoll = 5 * time.Second
 )
 
-// noRoom says that a file would take space that the event store may need, or more
-// than the archive may have.
+// noRoom says that a file would take space that the event store may need, or more than the
+// archive may have.
 type noRoom struct {
 	need, free, reserve, promised int64
-	// limit is what the archive may hold and used what it does, when it is that.
+	// limit is what the archive may hold and used what it holds, when the limit is the reason.
 	limit, used int64
 }
 
@@ -44,23 +44,22 @@ func (e *noRoom) remedy() string {
 	return "free some space, or give the archive a disk of its own"
 }
 
-// space keeps the archive from taking what the event store may need, and more than
-// it may have. Attempts that run side by side see the same free bytes, so what is
-// promised to one is not promised to another.
+// space keeps the archive from taking space that the event store may need, and more than its
+// limit. Parallel attempts see the same free bytes, so space promises each byte once.
 type space struct {
 	free    func() (int64, error)
 	reserve func() (int64, error)
 	poll    time.Duration
 	alarms  bridge.Alarmer
 	name    string // of the consumer
-	step    int64  // what is set aside at once for a file whose length nobody says
-	usage   *usage // nil: the archive may have everything
+	step    int64  // set aside at once for a file of unknown length
+	usage   *usage // nil: no limit
 
 	mu       sync.Mutex
-	promised int64 // to files, and not yet written
-	waiters  int   // that wait for room
+	promised int64 // bytes promised to files and not yet written
+	waiters  int   // attempts that wait for room
 	since    time.Time
-	full     *noRoom // why the last one waits
+	full     *noRoom // why the last of them waits
 }
 
 func newSpace(c Config, files store) *space {
@@ -79,8 +78,8 @@ func newSpace(c Config, files store) *space {
 // unlimited is the free space of a bucket.
 func unlimited() (int64, error) { return math.MaxInt64, nil }
 
-// freeSpace is what programs without privileges can still write to the file
-// system that dir is on, in bytes.
+// freeSpace is what programs without privileges can still write to the file system of dir, in
+// bytes.
 func freeSpace(dir string) (int64, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
@@ -90,10 +89,10 @@ func freeSpace(dir string) (int64, error) {
 	return int64(min(st.Bavail, math.MaxInt64/size) * size), nil
 }
 
-// promise sets n bytes aside. The error is a *noRoom when they are not to be had.
-// A promise of nothing checks the promises that were made.
+// promise sets n bytes aside. The error is a *noRoom when there is no room. A promise of 0
+// checks the promises made before.
 func (s *space) promise(n int64) error {
-	reserve, err := s.reserve() // may take a while, so not under the lock
+	reserve, err := s.reserve() // slow, so not under the lock
 	if err != nil {
 		return fmt.Errorf("asking what must stay free for events: %w", err)
 	}
@@ -115,16 +114,15 @@ func (s *space) promise(n int64) error {
 	return nil
 }
 
-// settle takes back a promise of n bytes: they are written, or never will be.
+// settle takes back a promise of n bytes that are written, or never will be.
 func (s *space) settle(n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.promised -= n
 }
 
-// wait returns when there may be room for what full needed, or the cause why ctx
-// ended first. It looks at the disk after one interval at the earliest, so
-// whoever tries again at once does not try all the time.
+// wait returns when there may be room for what full needed, or the cause of ctx's end. It first
+// looks at the disk after one interval, so a caller that tries again at once does not spin.
 func (s *space) wait(ctx context.Context, full *noRoom) error {
 	tick := time.NewTicker(s.poll)
 	defer tick.Stop()
@@ -161,7 +159,7 @@ func (s *space) wait(ctx context.Context, full *noRoom) error {
 	}
 }
 
-// waits notes that so many more wait for room, and why.
+// waits notes that so many more attempts wait for room, and why.
 func (s *space) waits(more int, full *noRoom) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -182,8 +180,7 @@ var (
 	_ consumers.Blocker = (*Archive)(nil)
 )
 
-// Blocked returns since when outputs wait for room and why; the zero time while none
-// does.
+// Blocked returns since when outputs wait for room and why; the zero time while none does.
 func (a *Archive) Blocked() (time.Time, string) {
 	a.space.mu.Lock()
 	defer a.space.mu.Unlock()
@@ -193,18 +190,18 @@ func (a *Archive) Blocked() (time.Time, string) {
 	return a.space.since, a.space.full.Error() + "; " + a.space.full.remedy()
 }
 
-// Wait returns when there is room for further outputs, or ctx has ended: events wait
-// in their stream while there is none.
+// Wait returns when there is room for further outputs, or when ctx has ended. Meanwhile events
+// wait in their stream.
 func (a *Archive) Wait(ctx context.Context) {
 	if a.space.ready(ctx) != nil {
-		return // the handler says why
+		return // Handle meets the same error and returns it
 	}
 	if g, err := a.space.grantWait(ctx, a.space.step); err == nil {
 		g.release()
 	}
 }
 
-// ready returns once it is known how much the archive holds, if that matters.
+// ready returns once the size of the archive is known, where there is a limit.
 func (s *space) ready(ctx context.Context) error {
 	if s.usage == nil {
 		return nil
@@ -212,7 +209,7 @@ func (s *space) ready(ctx context.Context) error {
 	return s.usage.ready(ctx)
 }
 
-// stored says that what is there grew by n bytes, or shrank.
+// stored notes that the archive grew by n bytes.
 func (s *space) stored(n int64) {
 	if s.usage != nil {
 		s.usage.add(n)

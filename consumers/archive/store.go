@@ -10,43 +10,41 @@ import (
 // errStored says that there is a file under the key already.
 var errStored = errors.New("is stored already")
 
-// store keeps files that are whole or absent. Keys are paths with slashes; every
-// part of one consists of what [bridge.EncodeToken] leaves, and dots. It is safe for
-// concurrent use.
+// store keeps files that are whole or absent. Keys are paths with slashes; every part of one
+// consists of the output of [bridge.EncodeToken], and dots. A store is safe for concurrent use.
 type store interface {
-	// put stores a small file, which is durable then. With replace it takes the
-	// place of one that is there, without it the error wraps errStored then. After
-	// an error there is all of it or nothing.
+	// put stores a small file, which is durable then. With replace it takes the place of an
+	// existing one; without it the error wraps errStored when there is one. After an error there
+	// is all of the file or nothing.
 	put(ctx context.Context, f file, replace bool, data []byte) error
-	// stream stores what r gives under a key where nothing is. [store.sync] makes the name
-	// durable. The error wraps errStored when there is such a file, or is what r returned;
-	// after an error nothing of the file stays.
+	// stream stores the bytes of r under a new key. [store.sync] makes the name durable. The
+	// error wraps errStored when there is such a file, or is the error of r; after an error
+	// nothing of the file stays.
 	stream(ctx context.Context, f file, r io.Reader) (measured, error)
-	// get returns what is stored under the key. The error wraps fs.ErrNotExist when
-	// that is nothing.
+	// get returns the content of a file. The error wraps fs.ErrNotExist when there is none.
 	get(ctx context.Context, key string) ([]byte, error)
-	// measure reads the whole file. Its error is as that of get.
+	// measure reads the whole file. Its error is that of get.
 	measure(ctx context.Context, key string) (measured, error)
 	// names returns the names of the files in a folder.
 	names(ctx context.Context, folder string) ([]string, error)
-	// remove deletes a file; one that is gone already is fine.
+	// remove deletes a file; a missing one is no error.
 	remove(ctx context.Context, key string) error
-	// sync makes the names durable of the files in the folder, and the way to it.
+	// sync makes the names of the files in the folder durable, and those of the folders above
+	// it.
 	sync(folder string) error
 	// size counts the bytes of everything that is stored. It may take long.
 	size(ctx context.Context) (int64, error)
-	// address is where others find the file.
+	// address is the URL of the file for other programs.
 	address(key string) string
 	close() error
 }
 
-// file is what a stored file is called, and what it is taken for by those who
-// serve it.
+// file is the key of a stored file, and the content type under which it is served.
 type file struct {
 	key, contentType string
 }
 
-// measured is what a stored file is like.
+// measured is the size, checksum and age of a stored file.
 type measured struct {
 	bytes  int64
 	sha256 []byte

@@ -116,7 +116,7 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// Whoever is first keeps the name, also between processes that share the folder.
+// The first writer keeps the name, also between processes that share the folder.
 func TestOneOfManyWins(t *testing.T) {
 	t.Parallel()
 	b := setup(t, nil)

@@ -9,12 +9,12 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// maxAnew is how often a download is begun anew within one attempt, because what
-// came could not be gone on with.
+// maxAnew is how often a download is begun anew within one attempt, because it could not be
+// continued.
 const maxAnew = 2
 
-// download stores an output that is an address. When there is no room for the output,
-// what came of it is dropped, and the download begins anew once there is room.
+// download stores an output that is an address. When there is no room for the output, the bytes
+// that came are dropped, and the download begins anew once there is room.
 func (t *attempt) download(ctx context.Context, n int, o bridge.Output) (manifestOutput, error) {
 	var need int64
 	for anew := 0; ; {
@@ -33,8 +33,8 @@ func (t *attempt) download(ctx context.Context, n int, o bridge.Output) (manifes
 	}
 }
 
-// tryDownload is download with a *noRoom as error instead of the wait. It needs
-// at least need bytes of room, as an earlier try has found.
+// tryDownload is download with a *noRoom as error instead of the wait. It needs at least need
+// bytes of room, as an earlier attempt has found.
 func (t *attempt) tryDownload(ctx context.Context, n int, o bridge.Output, need int64) (m manifestOutput, err error) {
 	defer func() {
 		if f, ok := asFault(err); ok {
@@ -67,7 +67,7 @@ func (t *attempt) tryDownload(ctx context.Context, n int, o bridge.Output, need 
 // stream stores an output for which there is room.
 func (t *attempt) stream(ctx context.Context, n int, o bridge.Output, name string, j judgement, r io.Reader) (manifestOutput, error) {
 	m, err := t.files.stream(ctx, file{t.key(name), j.contentType}, r)
-	if errors.Is(err, errStored) { // by another process, since we looked
+	if errors.Is(err, errStored) { // by another process meanwhile
 		return t.measure(ctx, n, o, name)
 	}
 	if err != nil {
@@ -77,7 +77,7 @@ func (t *attempt) stream(ctx context.Context, n int, o bridge.Output, name strin
 	return t.describe(n, o, name, j, m), nil
 }
 
-// firstBytes are as many as say what a file is, or all of it.
+// firstBytes returns the bytes that decide on the type of a file, or all of a shorter file.
 func firstBytes(r io.Reader) ([]byte, error) {
 	head := make([]byte, sniffed)
 	n, err := io.ReadFull(r, head)
@@ -87,7 +87,6 @@ func firstBytes(r io.Reader) ([]byte, error) {
 	return head[:n], err
 }
 
-// granted reads what there is room for.
 type granted struct {
 	room *grant
 	r    io.Reader

@@ -6,22 +6,21 @@ import (
 	"time"
 )
 
-// recountEvery is how long what somebody removes goes unnoticed while an archive
-// waits for room, at least: a count may cost time and money.
+// recountEvery is the least time between two counts while the archive waits for room: a count
+// may cost time and money. Removals in between go unnoticed.
 const recountEvery = 5 * time.Minute
 
-// usage is how much of what it may hold an archive does: counted once, and then
-// with what this process adds.
+// usage is how much an archive with a limit holds: counted once, plus what this process adds.
 type usage struct {
 	limit int64
 	count func(ctx context.Context) (int64, error)
 	every time.Duration
-	// turn has room for whoever counts.
+	// turn holds a token while somebody counts.
 	turn chan struct{}
 
 	mu      sync.Mutex
 	bytes   int64
-	held    int64     // for files that are on their way
+	held    int64     // bytes for files that are on their way
 	counted time.Time // zero: never
 }
 
@@ -29,19 +28,18 @@ func newUsage(limit int64, count func(context.Context) (int64, error)) *usage {
 	return &usage{limit: limit, count: count, every: recountEvery, turn: make(chan struct{}, 1)}
 }
 
-// ready returns when it is known how much there is.
 func (u *usage) ready(ctx context.Context) error {
 	return u.countUnless(ctx, func() bool { return !u.counted.IsZero() })
 }
 
-// recount counts again unless that was done lately, or something is on its way: that
-// would be counted beside the room it was promised, be dropped for want of room, and
-// again at the next count.
+// recount counts again unless that was done lately, or a file is on its way: that file would be
+// counted beside the room it was promised, be dropped for want of room, and again at the next
+// count.
 func (u *usage) recount(ctx context.Context) error {
 	return u.countUnless(ctx, func() bool { return u.held > 0 || time.Since(u.counted) < u.every })
 }
 
-// countUnless is for one at a time; known is asked under the lock.
+// countUnless counts, one caller at a time, unless known returns true; known is called under mu.
 func (u *usage) countUnless(ctx context.Context, known func() bool) error {
 	select {
 	case u.turn <- struct{}{}:
@@ -64,13 +62,13 @@ func (u *usage) countUnless(ctx context.Context, known func() bool) error {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	// What was added meanwhile may be counted twice, never left out.
+	// Bytes that were added meanwhile may be counted twice, never left out.
 	u.bytes, u.counted = n+max(u.bytes-before, 0), time.Now()
 	return nil
 }
 
-// hold sets n bytes aside, or returns why they are not to be had. Nothing always is:
-// what was promised is not taken back.
+// hold sets n bytes aside, or returns why there is no room. For 0 there always is: promises are
+// not taken back.
 func (u *usage) hold(n int64) *noRoom {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -81,7 +79,6 @@ func (u *usage) hold(n int64) *noRoom {
 	return nil
 }
 
-// drop takes back what was held.
 func (u *usage) drop(n int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

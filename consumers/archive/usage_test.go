@@ -59,7 +59,7 @@ func TestMaxBytes(t *testing.T) {
 	}
 }
 
-// What is known of the archive's size is what it is, whatever failed in between.
+// The counted size of the archive is right, also after failures.
 func TestUsageIsRight(t *testing.T) {
 	t.Parallel()
 	f := &flaky{data: sample(300 << 10), etag: `"1"`, cut: 200 << 10, cuts: 1}

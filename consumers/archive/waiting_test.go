@@ -16,8 +16,8 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// Whoever waits for room counts again what is there. What is on its way is part of
-// that, and is not dropped because it was promised room before.
+// An attempt that waits for room counts the archive again. Downloads on their way are part of
+// that count, and are not dropped because room was promised to them before.
 func TestWaitersLeaveDownloadsAlone(t *testing.T) {
 	t.Parallel()
 	const size, first = 36 << 20, 20 << 20

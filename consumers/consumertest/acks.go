@@ -9,19 +9,17 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// What a server is told of an event that it must not deliver again.
+// Acknowledgements after which the server does not deliver the event again.
 const (
 	verdictAck  = "+ACK"
 	verdictTerm = "+TERM"
 )
 
-// place is where an event lies for a consumer.
 type place struct {
 	consumer string
 	sequence uint64
 }
 
-// acks knows what the server was told of each event.
 type acks struct {
 	mu      sync.Mutex
 	settled map[place]string
@@ -33,8 +31,7 @@ func newAcks() *acks {
 }
 
 // take reads an acknowledgement. Its subject is
-// $JS.ACK.<stream>.<consumer>.<deliveries>.<sequence in the stream>.… (nats-server
-// 2.15).
+// $JS.ACK.<stream>.<consumer>.<deliveries>.<sequence in the stream>.… (nats-server 2.15).
 func (a *acks) take(m *nats.Msg) {
 	verdict, _, _ := strings.Cut(string(m.Data), " ")
 	parts := strings.Split(m.Subject, ".")
@@ -58,7 +55,7 @@ func (a *acks) get(p place) (string, <-chan struct{}) {
 	return a.settled[p], a.changed
 }
 
-// wait returns the verdict on the event, and false when there is none in time.
+// wait returns the verdict on the event, or false when there is none in time.
 func (a *acks) wait(p place, patience time.Duration) (string, bool) {
 	late := time.NewTimer(patience)
 	defer late.Stop()

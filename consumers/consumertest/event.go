@@ -29,7 +29,7 @@ import (
 	"github.com/hookspan/hookspan/internal/mediatype"
 )
 
-// Prediction is what an event is made of. The zero value is a completed prediction
+// Prediction describes the prediction of an event. The zero value is a completed prediction
 // without outputs.
 type Prediction struct {
 	// ID defaults to pred_1.
@@ -39,10 +39,10 @@ type Prediction struct {
 	// Status is as the provider writes it, default failed when there is an Error,
 	// else completed.
 	Status string
-	// Outputs are addresses, or anything that JSON can say.
+	// Outputs are addresses, or any values that JSON can represent.
 	Outputs []any
 	Error   string
-	// Input is what the prediction was submitted with; nil is left out.
+	// Input is the input of the prediction; nil is left out.
 	Input any
 	// CreatedAt and CompletedAt are left out when they are zero.
 	CreatedAt, CompletedAt time.Time
@@ -57,11 +57,11 @@ type Prediction struct {
 	Query map[string]string
 }
 
-// Event returns the event that a bridge makes of the webhook of p, whose body is
-// what Get3W posts: one JSON object, with the fields that p has. It is not stored,
-// so it has no subject and no sequence, and it has no signature. Its id is that of a
-// real one: the same for the same id, status, outputs and error. Event panics when a
-// bridge would quarantine the webhook, and when a value cannot be JSON.
+// Event returns the event that a bridge makes of the webhook of p, whose body is what Get3W
+// posts: one JSON object, with the fields that p has. The event is not stored, so it has no
+// subject and no sequence, and it has no signature. Its id is made as a bridge makes it: the
+// same for the same id, status, outputs and error. Event panics when a bridge would quarantine
+// the webhook, and when a value cannot be JSON.
 func Event(p Prediction) *bridge.Event {
 	p.Source, p.ID, p.Model = cmp.Or(p.Source, "get3w"), cmp.Or(p.ID, "pred_1"), cmp.Or(p.Model, "get3w/flux-dev")
 	if p.Status == "" {
@@ -106,7 +106,7 @@ func (p Prediction) event() (*bridge.Event, error) {
 	}, nil
 }
 
-// check refuses what no bridge makes an event of.
+// check returns an error when a bridge would make no event of p.
 func (p Prediction) check() error {
 	switch {
 	case len(p.Status) > bridge.MaxStatus:
@@ -117,8 +117,8 @@ func (p Prediction) check() error {
 	return errors.Join(bridge.CheckName("source", p.Source), bridge.CheckPredictionID(p.ID))
 }
 
-// meaning is the canonical JSON (RFC 8785) of status, outputs and error, of which the
-// bridge makes the id of a terminal event.
+// meaning is the canonical JSON (RFC 8785) of status, outputs and error, from which the bridge
+// makes the id of a terminal event.
 func (p Prediction) meaning(status string) ([]byte, error) {
 	told := []any{status, nil, nil}
 	if len(p.Outputs) > 0 {

@@ -41,8 +41,7 @@ func ExampleHandle() {
 	// dead 0s permanent no customer
 }
 
-// A test of a whole consumer. It needs a test to run in, so it is compiled and not
-// run here.
+// A test of a whole consumer. It needs a test to run in, so it is compiled and not run here.
 func ExampleStart() {
 	_ = func(t *testing.T) {
 		s := consumertest.Start(t)
@@ -52,8 +51,8 @@ func ExampleStart() {
 		if got := s.Wait("billing", ev); got != consumers.ActionDead {
 			t.Fatalf("it is %v", got)
 		}
-		for _, letter := range s.DeadLetters("billing") {
-			t.Log(letter.Event.PredictionID, letter.Cause, letter.Error)
+		for _, dead := range s.DeadLetters("billing") {
+			t.Log(dead.Event.PredictionID, dead.Cause, dead.Error)
 		}
 	}
 }

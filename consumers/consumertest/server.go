@@ -16,13 +16,12 @@ import (
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
-// patience bounds every wait for something that must happen. It is generous, since
-// it is waited for only by tests that fail.
+// patience bounds every wait. It is generous, since only a failing test waits so long.
 const patience = 30 * time.Second
 
-// Server is a NATS server with the streams of a bridge, in this process, which no
-// other can reach. Its methods end the test when they fail; like those of the test
-// they belong to its goroutine.
+// Server is a NATS server with the streams of a bridge, in this process and out of reach for
+// others. Its methods end the test when they fail; call them from the goroutine of the test
+// only.
 type Server struct {
 	NC *nats.Conn
 	JS jetstream.JetStream
@@ -31,7 +30,7 @@ type Server struct {
 	names bridge.Names
 	nats  *natstest.Streams
 	acks  *acks
-	// stored is where what was published lies, by message id.
+	// stored has the stream sequence of each published event, by message id.
 	stored map[string]uint64
 }
 
@@ -47,9 +46,8 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
-// Publish stores the event, as a bridge does before it answers a webhook with 200,
-// and returns what became of it: [bridge.Stored], or [bridge.Duplicate] when an event
-// with this id is there.
+// Publish stores the event, as a bridge does before it answers a webhook with 200, and returns
+// [bridge.Stored], or [bridge.Duplicate] when an event with this id is stored already.
 func (s *Server) Publish(ev *bridge.Event) bridge.Receipt {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -60,9 +58,9 @@ func (s *Server) Publish(ev *bridge.Event) bridge.Receipt {
 	return receipt
 }
 
-// Run runs a consumer until stop is called, which returns what its Run returned, or
-// until the test ends. Without a start it begins with the first event. Without
-// settings of retries failed events come again after 10 to 100 ms.
+// Run runs a consumer until the test ends or stop is called, which returns the error of
+// [consumers.Consumer.Run]. Without Config.Start the consumer begins with the first event.
+// Without Config.Retry failed events come again after 10 to 100 ms.
 func (s *Server) Run(handler consumers.Handler, cfg consumers.Config) (stop func() error) {
 	s.t.Helper()
 	if cfg.Start == (consumers.Start{}) {
@@ -84,16 +82,16 @@ func (s *Server) Run(handler consumers.Handler, cfg consumers.Config) (stop func
 	return stop
 }
 
-// Wait waits until the event, which [Server.Publish] has stored, is off the hands of the consumer,
-// and returns how:
+// Wait waits until the consumer is done with the event, which [Server.Publish] has stored, and
+// returns how:
 //
-//   - [consumers.ActionDone]: it was acknowledged. That is so too for an event that
-//     the consumer's durable delivers and its filter does not match.
-//   - [consumers.ActionDead]: it became a dead letter, see [Server.DeadLetters].
-//   - [consumers.ActionRetry]: it waits for its next attempt for longer than
+//   - [consumers.ActionDone]: the event was acknowledged, also when the consumer's durable
+//     delivers it and its filter does not match.
+//   - [consumers.ActionDead]: the event became a dead letter, see [Server.DeadLetters].
+//   - [consumers.ActionRetry]: the event waits for its next attempt for longer than
 //     [consumers.ShortRetryDelay]. A bridge would bring it back, this server does not.
 //
-// An event that comes again earlier is waited for. Wait fails the test after 30 s.
+// Wait goes on while an event comes again earlier. Wait fails the test after 30 s.
 func (s *Server) Wait(consumer string, ev *bridge.Event) consumers.Action {
 	s.t.Helper()
 	sequence, ok := s.stored[ev.MsgID()]
@@ -109,7 +107,6 @@ func (s *Server) Wait(consumer string, ev *bridge.Event) consumers.Action {
 	return consumers.ActionDone
 }
 
-// waits reports whether the event waits for its next attempt.
 func (s *Server) waits(consumer string, ev *bridge.Event) bool {
 	s.t.Helper()
 	found := false
@@ -124,24 +121,23 @@ func (s *Server) waits(consumer string, ev *bridge.Event) bool {
 // DeadLetter is an event that a consumer gave up on, and why.
 type DeadLetter struct {
 	bridge.DeadLetter
-	// Event is nil when what was given up is none.
+	// Event is nil when the message was not an event.
 	Event *bridge.Event
 }
 
-// DeadLetters returns those of the consumer, the oldest first.
+// DeadLetters returns the dead letters of the consumer, the oldest first.
 func (s *Server) DeadLetters(consumer string) []DeadLetter {
 	s.t.Helper()
 	var out []DeadLetter
 	s.each(s.names.DeadStream(), s.names.AllDead(consumer), func(m *jetstream.RawStreamMsg) {
-		letter, err := bridge.DecodeDeadLetter(bridge.Header(m.Header))
+		dead, err := bridge.DecodeDeadLetter(bridge.Header(m.Header))
 		require.NoError(s.t, err)
 		ev, _ := bridge.DecodeEvent(bridge.Header(m.Header), m.Data) // nil then
-		out = append(out, DeadLetter{*letter, ev})
+		out = append(out, DeadLetter{*dead, ev})
 	})
 	return out
 }
 
-// each reads every message of the stream whose subject matches.
 func (s *Server) each(stream, subject string, do func(*jetstream.RawStreamMsg)) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

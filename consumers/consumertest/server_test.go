@@ -52,13 +52,13 @@ func TestServerWaitsForEveryVerdict(t *testing.T) {
 
 	letters := s.DeadLetters("team")
 	require.Len(t, letters, 2)
-	for _, letter := range letters {
-		require.Equal(t, "a note", letter.History[0].Note)
-		if letter.Event.PredictionID == "pred_permanent" {
-			require.Equal(t, bridge.DeadPermanent, letter.Cause)
-			require.Equal(t, "no such customer", letter.Error)
+	for _, dead := range letters {
+		require.Equal(t, "a note", dead.History[0].Note)
+		if dead.Event.PredictionID == "pred_permanent" {
+			require.Equal(t, bridge.DeadPermanent, dead.Cause)
+			require.Equal(t, "no such customer", dead.Error)
 		} else {
-			require.Equal(t, bridge.DeadRefused, letter.Cause)
+			require.Equal(t, bridge.DeadRefused, dead.Cause)
 		}
 	}
 	require.Empty(t, s.DeadLetters("other"))
@@ -86,7 +86,7 @@ type failing struct {
 func (f *failing) Errorf(format string, args ...any) { f.text = fmt.Sprintf(format, args...) }
 func (f *failing) FailNow()                          { runtime.Goexit() }
 
-// What is wrong with the test is said at once.
+// A wrong test fails at once.
 func TestServerFailsTheTest(t *testing.T) {
 	t.Parallel()
 	for want, wrong := range map[string]func(s *consumertest.Server){

@@ -11,30 +11,28 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// Config says what is run, and with what.
+// Config is for [New].
 type Config struct {
 	// Command is the absolute path of the command and its arguments, required.
 	Command []string
-	// Env is what the environment holds beside the attributes of the event, each
-	// as NAME=value. Nothing of the environment of this process is passed on by
-	// itself.
+	// Env is what the environment holds beside the attributes of the event, each as NAME=value.
+	// The command gets nothing else of the environment of this process.
 	Env []string
-	// Dir is the folder of the working folders, required, an absolute path. It is
-	// made, with mode 0700, when it is missing. No other Runner may use it at the
-	// same time.
+	// Dir is the folder of the working folders, required, an absolute path. A missing folder is
+	// made with mode 0700. No other Runner may use the folder at the same time.
 	Dir string
-	// Name is that of the consumer, for alarms.
+	// Name is the name of the consumer, for alarms.
 	Name string
-	// Alarms are told when the command cannot be started. Nil means nobody is.
+	// Alarms gets an alarm when the command cannot be started. Nil raises none.
 	Alarms bridge.Alarmer
-	// Logger is told what cannot be removed. Nil means nobody is.
+	// Logger gets a warning about each folder that cannot be removed. Nil logs nothing.
 	Logger *slog.Logger
 }
 
 func (c Config) withDefaults() Config {
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.Alarms == nil {
-		c.Alarms = silent{}
+		c.Alarms = bridge.NoAlarms{}
 	}
 	return c
 }
@@ -58,8 +56,8 @@ func (c Config) validate() error {
 	return nil
 }
 
-// CheckCommand returns an error unless the command can be one: its path must be
-// absolute, since it is looked up nowhere. Whether it is there is not checked.
+// CheckCommand returns an error unless the command is usable: its path must be absolute, since
+// no search path is used, and no argument may hold a NUL byte. The program need not exist.
 func CheckCommand(command []string) error {
 	if len(command) == 0 {
 		return fmt.Errorf("it is empty: name a program by its absolute path, and its arguments")
@@ -69,7 +67,7 @@ func CheckCommand(command []string) error {
 	}
 	for _, arg := range command {
 		if strings.Contains(arg, "\x00") {
-			return fmt.Errorf("an argument holds a NUL byte, which no argument can")
+			return fmt.Errorf("an argument holds a NUL byte: remove it")
 		}
 	}
 	return nil
@@ -87,7 +85,3 @@ func CheckEnv(name string) error {
 	}
 	return nil
 }
-
-type silent struct{}
-
-func (silent) Raise(bridge.Alarm) {}

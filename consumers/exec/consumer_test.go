@@ -51,15 +51,15 @@ func (d *deployment) publish(id string) {
 	require.NoError(d.t, err)
 }
 
-func (d *deployment) letter() *bridge.DeadLetter {
+func (d *deployment) deadLetter() *bridge.DeadLetter {
 	d.t.Helper()
 	stream, err := d.bench.JS.Stream(context.Background(), d.bench.Names.DeadStream())
 	require.NoError(d.t, err)
 	m, err := stream.GetLastMsgForSubject(context.Background(), d.bench.Names.AllDead("team"))
 	require.NoError(d.t, err)
-	letter, err := bridge.DecodeDeadLetter(bridge.Header(m.Header))
+	dead, err := bridge.DecodeDeadLetter(bridge.Header(m.Header))
 	require.NoError(d.t, err)
-	return letter
+	return dead
 }
 
 func TestDoneIsAcknowledged(t *testing.T) {
@@ -82,11 +82,11 @@ func TestDataErrorIsADeadLetterWithTheOutput(t *testing.T) {
 	d := deploy(setup(t, `echo the beginning; head -c 104857600 /dev/zero | tr '\0' x; echo; echo the end; exit 65`), consumers.Config{})
 	d.publish("pred_1")
 	require.Equal(t, "+TERM permanent", next(t, d.wire))
-	letter := d.letter()
-	require.Equal(t, bridge.DeadPermanent, letter.Cause)
-	require.Equal(t, `the command cannot use this event: exit status 65: "the end"`, letter.Error)
-	require.Len(t, letter.History, 1)
-	require.Regexp(t, `^the beginning\nx+\n\[\d+ bytes left out\]\nx+\nthe end\n$`, letter.History[0].Note)
+	dead := d.deadLetter()
+	require.Equal(t, bridge.DeadPermanent, dead.Cause)
+	require.Equal(t, `the command cannot use this event: exit status 65: "the end"`, dead.Error)
+	require.Len(t, dead.History, 1)
+	require.Regexp(t, `^the beginning\nx+\n\[\d+ bytes left out\]\nx+\nthe end\n$`, dead.History[0].Note)
 }
 
 func TestOtherStatusComesAgain(t *testing.T) {
@@ -159,7 +159,8 @@ func TestMissingCommandIsWaitedFor(t *testing.T) {
 	}
 }
 
-// What looks like a command and cannot be started is no attempt, and others wait.
+// A file that looks like a command and cannot be started costs no attempt, and other events
+// wait.
 func TestCommandThatCannotBeStarted(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "command")

@@ -17,13 +17,12 @@ const (
 	envTrace = "TRACEPARENT"
 	envQuery = "HOOKSPAN_QUERY_"
 
-	// maxAttributes bounds the variables of an event in bytes, as the header that
-	// they came in is bounded: Linux takes 128 KiB in one variable, and at least
-	// that in all of them and the arguments.
+	// maxAttributes bounds the variables of an event in bytes, like the header that they came
+	// in. Linux takes 128 KiB in one variable, and at least that in all variables and arguments.
 	maxAttributes = 64 << 10
 )
 
-// attributes is what is known of the event, each as NAME=value.
+// attributes returns the variables of the event, each as NAME=value.
 func attributes(a consumers.Attempt, ev *bridge.Event) ([]string, error) {
 	var list []string
 	size := 0
@@ -50,7 +49,7 @@ func attributes(a consumers.Attempt, ev *bridge.Event) ([]string, error) {
 		set(envTrace, ev.TraceParent)
 	}
 	for _, key := range slices.Sorted(maps.Keys(ev.Query)) {
-		// What cannot be the name of a parameter was not written by a bridge.
+		// A key that cannot be the name of a parameter was not written by a bridge.
 		if bridge.CheckName("query parameter", key) == nil {
 			set(envQuery+strings.ReplaceAll(strings.ToUpper(key), "-", "_"), ev.Query[key])
 		}

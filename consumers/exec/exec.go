@@ -1,22 +1,22 @@
 // Package exec is a consumer that runs one command for each event.
 //
-// The command gets the event's body on its standard input, byte for byte, and what
-// is known of the event in variables of its environment; see [Runner.Handle]. Its
-// arguments are those of the configuration alone, and no shell reads them: nothing
-// that a sender writes can become a command or an option.
+// The command gets the event's body on its standard input, byte for byte, and the event's
+// attributes as environment variables; see [Runner.Handle]. Its arguments are only those of the
+// configuration, and no shell reads them: nothing that a sender writes can become a command or
+// an option.
 //
-// How it ends says what becomes of the event:
+// The end of the command decides what becomes of the event:
 //
 //	exit status 0                        done
 //	exit status 65 (EX_DATAERR)          dead letter: permanent
 //	75 (EX_TEMPFAIL), any other, a signal, a timeout   again after a backoff
-//	it could not be started              waits until it can; not an attempt
+//	the command could not be started     waits until it can; not an attempt
 //
 // The two numbers are those of sysexits.h.
 //
-// An attempt ends with its processes: they run in a session of their own, whose
-// process group is killed when the command has ended or must not go on. What a
-// command moves into another session or group is out of reach.
+// An attempt ends with its processes: they run in a session of their own, whose process group is
+// killed when the command has ended or must not go on. A process that a command moves into
+// another session or group is out of reach.
 package exec
 
 import (
@@ -32,21 +32,20 @@ import (
 	"github.com/hookspan/hookspan/consumers"
 )
 
-// MaxConcurrency is how many commands of one consumer should run at once at most:
-// each takes a thread of this process while it runs, and Go ends a process that
-// needs more than 10,000 of them, or more than the system gives it.
+// MaxConcurrency is how many commands of one consumer should run at once at most: each takes a
+// thread of this process while it runs, and Go ends a process that needs more than 10,000
+// threads, or more than the system grants.
 const MaxConcurrency = 256
 
 const (
-	// killAfter is how long the processes of a command may take to end once they
-	// were told to. With [closeAfter] it is within the time that a consumer
-	// waits for its handlers when it stops.
+	// killAfter is how long the processes of a command have to end after SIGTERM. killAfter and
+	// [closeAfter] together are within the time that a consumer waits for its handlers when it
+	// stops.
 	killAfter = 2 * time.Second
-	// closeAfter is how long the output is read after the processes have ended:
-	// one in another session may hold it open for ever.
+	// closeAfter is how long the output is read after the processes have ended: a process in
+	// another session may hold the output open for ever.
 	closeAfter = time.Second
-	// startAgainAfter is how long nothing is tried after a command could not be
-	// started.
+	// startAgainAfter is the pause after a command could not be started.
 	startAgainAfter = 10 * time.Second
 )
 
@@ -58,12 +57,12 @@ type Runner struct {
 	folders folders
 	gate    gate
 	log     *slog.Logger
-	// killAfter is the constant, or shorter in tests.
+	// killAfter is the constant, except in tests.
 	killAfter time.Duration
 }
 
-// New makes the folder of the working folders, and removes those that a process
-// left there which was killed. The command need not be there yet.
+// New makes the folder of the working folders, and removes working folders that a killed process
+// left there. The command need not exist yet.
 func New(cfg Config) (*Runner, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -77,22 +76,20 @@ func New(cfg Config) (*Runner, error) {
 		log:       cfg.Logger,
 		killAfter: killAfter,
 	}
-	return r, r.folders.open()
+	return r, r.folders.prepare()
 }
 
-// Wait returns when the command is there and may be executed, or when ctx has
-// ended. After a command that could not be started it waits for ten seconds
-// longer. While it waits, an alarm says why.
+// Wait returns when the command exists and may be executed, or when ctx has ended. After a
+// command that could not be started Wait takes ten seconds longer. While it waits, an alarm says
+// why.
 func (r *Runner) Wait(ctx context.Context) { r.gate.wait(ctx) }
 
-// Blocked returns since when the command cannot be started and why; the zero time
-// while it can.
+// Blocked returns since when the command cannot be started and why; the zero time while it can.
 func (r *Runner) Blocked() (time.Time, string) { return r.gate.blocked() }
 
-// Handle runs the command once. Its working folder is empty, only its user may
-// read it, and it is removed afterwards. Standard output and standard error are
-// read to their end; the first 4 KiB and the last 12 KiB of the two together are
-// the attempt's note.
+// Handle runs the command once. The working folder is empty, only its user may read it, and
+// Handle removes it afterwards. Standard output and standard error are read to their end; the
+// first 4 KiB and the last 12 KiB of the two together are the attempt's note.
 //
 // The environment holds Config.Env, TMPDIR, which is the working folder, and
 //
@@ -104,8 +101,8 @@ func (r *Runner) Blocked() (time.Time, string) { return r.gate.blocked() }
 //	HOOKSPAN_MODEL            model as the sender wrote it
 //	HOOKSPAN_TIME             when it came about, RFC 3339 in UTC
 //	HOOKSPAN_RECEIVED_AT      when it arrived, RFC 3339 in UTC
-//	HOOKSPAN_CONTENT_TYPE     what the sender called the body
-//	HOOKSPAN_SUBJECT          subject that it was read from
+//	HOOKSPAN_CONTENT_TYPE     content type that the sender gave the body
+//	HOOKSPAN_SUBJECT          subject that the event was read from
 //	HOOKSPAN_CONSUMER         name of the consumer
 //	HOOKSPAN_ATTEMPT          number of the attempt, from 1 on
 //	HOOKSPAN_REPEAT           true when an earlier attempt may have ended in the
@@ -117,14 +114,14 @@ func (r *Runner) Blocked() (time.Time, string) { return r.gate.blocked() }
 //	                          the order of their bytes counts
 //	TRACEPARENT               W3C trace context, when the event has one
 //
-// What the event does not have is empty. Values are as the sender wrote them,
-// valid UTF-8, with U+FFFD for a NUL byte, which no variable can hold. When they
-// have more than 64 KiB together, the event becomes a dead letter.
+// An attribute that the event does not have is empty. Values are as the sender wrote them, valid
+// UTF-8, with U+FFFD for a NUL byte, which no variable can hold. When they have more than 64 KiB
+// together, the event becomes a dead letter.
 //
-// When ctx ends, every process in the command's group gets SIGTERM, and SIGKILL
-// when the command has ended, two seconds later at the latest. A command that was
-// told to end is not done, whatever its exit status. Handle waits for a process
-// that even SIGKILL does not end, such as one that hangs in the kernel.
+// When ctx ends, every process in the command's group gets SIGTERM, and SIGKILL when the command
+// has ended, two seconds later at the latest. A command that was told to end is not done,
+// whatever its exit status. Handle waits for a process that even SIGKILL does not end, such as
+// one that hangs in the kernel.
 func (r *Runner) Handle(ctx context.Context, ev *bridge.Event) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -154,8 +151,7 @@ func (r *Runner) Handle(ctx context.Context, ev *bridge.Event) error {
 	return verdict(p, out.lastLine())
 }
 
-// notStarted lets the event come again without counting an attempt, and the
-// others wait.
+// notStarted lets the event come again without counting an attempt, and the others wait.
 func (r *Runner) notStarted(err error) error {
 	err = fmt.Errorf("the command cannot be started: %w: see to it, the events wait for it", err)
 	r.gate.close(err, startAgainAfter)

@@ -113,7 +113,7 @@ func TestSealedFoldersCanBeOpened(t *testing.T) {
 	require.NoError(t, os.MkdirAll(deep, 0o700))
 	require.NoError(t, os.Chmod(deep, 0))
 	require.NoError(t, os.Chmod(filepath.Dir(deep), 0))
-	open(dir)
+	giveRights(dir)
 	info, err := os.Stat(deep)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o700), info.Mode().Perm())

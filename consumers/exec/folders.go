@@ -11,14 +11,13 @@ import (
 
 const folderPrefix = "attempt-"
 
-// folders are the working folders in dir.
 type folders struct {
 	dir string
 	log *slog.Logger
 }
 
-// open makes dir, and removes what an earlier process left in it.
-func (f *folders) open() error {
+// prepare makes dir, and removes the working folders that an earlier process left in it.
+func (f *folders) prepare() error {
 	if err := os.MkdirAll(f.dir, 0o700); err != nil {
 		return fmt.Errorf("making the folder of the working folders: %w", err)
 	}
@@ -34,7 +33,6 @@ func (f *folders) open() error {
 	return nil
 }
 
-// make returns a new folder that only this user may enter.
 func (f *folders) make() (string, error) {
 	if err := os.MkdirAll(f.dir, 0o700); err != nil { // somebody may have removed it
 		return "", fmt.Errorf("making the folder of the working folders: %w", err)
@@ -46,12 +44,12 @@ func (f *folders) make() (string, error) {
 	return dir, nil
 }
 
-// remove removes a working folder. One that cannot be removed, because a process is
-// out of reach and writes there, goes when this program starts the next time.
+// remove removes a working folder. A folder that cannot be removed, because a process that is
+// out of reach writes there, is removed when this program starts the next time.
 func (f *folders) remove(dir string) {
 	err := os.RemoveAll(dir)
 	if errors.Is(err, fs.ErrPermission) {
-		open(dir)
+		giveRights(dir)
 		err = os.RemoveAll(dir)
 	}
 	if err != nil {
@@ -59,10 +57,10 @@ func (f *folders) remove(dir string) {
 	}
 }
 
-// open gives the rights back that the command took from its own folders.
-func open(dir string) {
+// giveRights gives this user the rights back that the command took from its own folders.
+func giveRights(dir string) {
 	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, _ error) error {
-		// It is called before a folder is read, so that this one can be.
+		// WalkDir calls this before it reads the folder.
 		if entry != nil && entry.IsDir() {
 			_ = os.Chmod(path, 0o700)
 		}

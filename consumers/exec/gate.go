@@ -14,28 +14,26 @@ import (
 )
 
 const (
-	// gateEvery is how often a command that is not there is looked for.
+	// gateEvery is how often a closed gate looks for the command.
 	gateEvery = 2 * time.Second
-	// alarmEvery is how often it is said that it is not there.
+	// alarmEvery is how often the alarm is repeated.
 	alarmEvery = time.Minute
 )
 
-// gate is closed while the command cannot be started.
 type gate struct {
 	path   string
 	name   string // of the consumer
 	alarms bridge.Alarmer
 	every  time.Duration
 
-	// mu guards what follows.
+	// mu guards the fields below.
 	mu    sync.Mutex
-	until time.Time // closed until then whatever the file looks like
-	said  time.Time // when the last alarm was
-	since time.Time // when it was closed; zero: it is open
+	until time.Time // the gate stays closed until then, even with a usable file
+	said  time.Time // when the last alarm was raised
+	since time.Time // when the gate was closed; zero: it is open
 	why   error
 }
 
-// wait returns when the command may be started, or when ctx has ended.
 func (g *gate) wait(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := executable(g.path)
@@ -53,7 +51,6 @@ func (g *gate) wait(ctx context.Context) {
 	}
 }
 
-// close closes the gate for d, because of err.
 func (g *gate) close(err error, d time.Duration) {
 	g.mu.Lock()
 	g.until = time.Now().Add(d)
@@ -62,14 +59,14 @@ func (g *gate) close(err error, d time.Duration) {
 	g.alarm(err)
 }
 
-// shut notes why no command can be started; nil is the reason that was noted last.
+// shut notes that the gate is closed because of err; with nil the reason noted last stays.
 func (g *gate) shut(err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.note(err)
 }
 
-// note is shut for whoever holds mu.
+// note is shut for a caller that holds mu.
 func (g *gate) note(err error) {
 	if g.since.IsZero() {
 		g.since = time.Now()
@@ -85,8 +82,7 @@ func (g *gate) open() {
 	g.since = time.Time{}
 }
 
-// blocked returns since when the gate has been closed and why; the zero time while it
-// is open.
+// blocked returns since when the gate has been closed and why; the zero time while it is open.
 func (g *gate) blocked() (time.Time, string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -117,8 +113,8 @@ func (g *gate) alarm(err error) {
 	}
 }
 
-// CheckInstalled returns an error unless the program of a command is a file that this
-// user may execute. A [Runner] waits until it is.
+// CheckInstalled returns an error unless the program of a command is a file that this user may
+// execute. A [Runner] waits until it is.
 func CheckInstalled(command []string) error { return executable(command[0]) }
 
 // executable returns an error unless path is a file that this user may execute.

@@ -19,8 +19,7 @@ import (
 // patience bounds how long a test waits for something that must happen.
 const patience = time.Minute
 
-// childHandle is the first argument of a process that a test starts to have it
-// killed.
+// childHandle is the first argument of a process that a test starts to have it killed.
 const childHandle = "exec-child-handle"
 
 func TestMain(m *testing.M) {
@@ -117,9 +116,8 @@ func (b *bundle) read(name string) string {
 	return string(text)
 }
 
-// life makes the pipe $OUT/life, which the processes of a script hold open. Begun
-// returns once one of them has written a line to it, and over once none of them
-// lives.
+// life makes the pipe $OUT/life, which the processes of a script hold open. Begun returns once
+// one of them has written a line to it, and over once none of them lives.
 type life struct {
 	t    *testing.T
 	line chan string

@@ -9,9 +9,9 @@ import (
 
 const (
 	maxHead = 4 << 10
-	// maxTail leaves room in a note for the line between the two.
+	// maxTail leaves room in a note for the line between head and tail.
 	maxTail = 12<<10 - 64
-	// maxLine bounds the last line as an error repeats it.
+	// maxLine bounds the last line in the text of an error.
 	maxLine = 200
 )
 
@@ -19,7 +19,7 @@ const (
 // fails and never waits, so that no command is blocked by a full pipe.
 type output struct {
 	head, tail []byte
-	dropped    int64 // bytes between the two
+	dropped    int64 // bytes between head and tail
 }
 
 func (o *output) Write(p []byte) (int, error) {
@@ -33,14 +33,14 @@ func (o *output) Write(p []byte) (int, error) {
 		p = p[late:]
 	}
 	o.tail = append(o.tail, p...)
-	// Moved only now and then, so that many short lines cost no more than few long ones.
+	// The tail is moved only when it is twice too long, so that many short writes cost no more
+	// than few long ones.
 	if len(o.tail) > 2*maxTail {
 		o.drop(len(o.tail) - maxTail)
 	}
 	return n, nil
 }
 
-// drop forgets the first n bytes of the tail.
 func (o *output) drop(n int) {
 	o.tail = append(o.tail[:0], o.tail[n:]...)
 	o.dropped += int64(n)
@@ -57,8 +57,7 @@ func (o *output) String() string {
 	return fmt.Sprintf("%s\n[%d bytes left out]\n%s", o.head, dropped, tail)
 }
 
-// lastLine is the last one that says something, which is where most programs say
-// what was wrong.
+// lastLine is the last line that is not empty, where most programs write what was wrong.
 func (o *output) lastLine() string {
 	text := strings.TrimSpace(o.String())
 	return printable.Truncate(strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:]), maxLine)

@@ -12,25 +12,24 @@ import (
 	"github.com/hookspan/hookspan/consumers"
 )
 
-// Exit statuses that mean something, from sysexits.h.
+// Exit statuses with a meaning of their own, from sysexits.h.
 const (
 	exitDone    = 0
 	exitDataErr = 65
 )
 
-// ended is how a command ended.
 type ended struct {
-	state *os.ProcessState // nil when that could not be learned
-	// told: it had been told to end by then.
+	state *os.ProcessState // nil: unknown
+	// told is true when the command was told to end.
 	told bool
 }
 
-// run runs the command until it ends, or is ended because ctx has. The error says
-// that it was not started.
+// run runs the command until it ends, or ends it when ctx ends. The error says that the command
+// was not started.
 func run(ctx context.Context, cmd *osexec.Cmd, killAfter time.Duration) (ended, error) {
-	// The command must not outlive this process. Linux watches the thread that
-	// started it, and Go ends a thread whose goroutine ended with the thread
-	// locked. So the thread is nobody else's until the command has ended.
+	// The command must not outlive this process. Linux kills it when the thread that started it
+	// ends, and Go ends a thread whose goroutine ended with the thread locked. So no other
+	// goroutine may use the thread until the command has ended.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	cmd.SysProcAttr = sysProcAttr()
@@ -43,16 +42,16 @@ func run(ctx context.Context, cmd *osexec.Cmd, killAfter time.Duration) (ended, 
 	awaitExit(cmd)
 	close(exited)
 	e := ended{told: <-told}
-	// Whoever is left in the group. The command is waited for only afterwards:
-	// until then its number, which is the group's, belongs to nobody else.
+	// Processes that are left in the group are killed before the command is waited for: until
+	// then no other group can have its number.
 	_ = syscall.Kill(group, syscall.SIGKILL)
-	// Its error says what the state says, or that the output was held open.
+	// The error repeats the state, or says that the output was held open.
 	_ = cmd.Wait()
 	e.state = cmd.ProcessState
 	return e, nil
 }
 
-// terminate has the group end when ctx ends, and reports whether it did.
+// terminate ends the group when ctx ends, and reports whether it did.
 func terminate(ctx context.Context, group int, exited <-chan struct{}, killAfter time.Duration) bool {
 	select {
 	case <-exited:
@@ -70,11 +69,11 @@ func terminate(ctx context.Context, group int, exited <-chan struct{}, killAfter
 	return true
 }
 
-// verdict is the whole table from the end of a command to that of an attempt; said
-// is the last line that it wrote.
+// verdict is the whole table from the end of a command to the error of its attempt; said is the
+// last line that the command wrote.
 func verdict(e ended, said string) error {
 	if e.state == nil {
-		return fmt.Errorf("the command has ended, and nobody knows how")
+		return fmt.Errorf("the command has ended, and its exit status is unknown")
 	}
 	how := e.state.String() // "exit status 3", "signal: killed"
 	if said != "" {

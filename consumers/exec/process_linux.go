@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sysProcAttr gives the command a session, and with it a process group, of its own:
-// no terminal can stop it. It is killed when the thread that starts it ends; what it
-// started itself is not.
+// sysProcAttr gives the command a session, and with it a process group, of its own: no terminal
+// can stop it. Linux kills the command when the thread that starts it ends, but not its own
+// children.
 func sysProcAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 }

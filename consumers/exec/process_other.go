@@ -7,11 +7,11 @@ import (
 	"syscall"
 )
 
-// sysProcAttr gives the command a session, and with it a process group, of its own.
-// These systems do not kill it with this process.
+// sysProcAttr gives the command a session, and with it a process group, of its own. These
+// systems do not kill the command with this process.
 func sysProcAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
-// awaitExit returns when the command was waited for: these systems share no way to
-// only look. The number of its group may be another's by then, which takes that many
-// new processes in an instant.
+// awaitExit waits for the command: these systems share no way to see its end without that.
+// Another group may have its number by then, which takes as many new processes in an instant as
+// there are numbers.
 func awaitExit(cmd *osexec.Cmd) { _ = cmd.Wait() }

@@ -18,8 +18,8 @@ import (
 	"github.com/hookspan/hookspan/consumers"
 )
 
-// raw is a target that says what it likes, once the request has come. Who closes
-// before that resets the connection, and what was said may be lost.
+// raw is a target that answers with any bytes, once the request has come. A target that closes
+// before that resets the connection, and its answer may be lost.
 func raw(t *testing.T, say func(c net.Conn, gone <-chan struct{})) string {
 	t.Helper()
 	return listen(t, func(c net.Conn, gone <-chan struct{}) {
@@ -145,7 +145,7 @@ func TestBadTargets(t *testing.T) {
 	}
 }
 
-// What a target says instead of HTTP is in no log and no alarm at length.
+// An answer that is not HTTP is cut in the log and in alarms.
 func TestErrorsAreShort(t *testing.T) {
 	t.Parallel()
 	for _, said := range []string{"", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: ", "HTTP/1.1 200 OK\r\nContent-Length: "} {
@@ -156,7 +156,7 @@ func TestErrorsAreShort(t *testing.T) {
 	}
 }
 
-// The status has said what becomes of the event, whatever becomes of the body.
+// The status decides what becomes of the event, with any body.
 func TestBadBodies(t *testing.T) {
 	t.Parallel()
 	endless := func(c net.Conn, _ <-chan struct{}) {
@@ -189,7 +189,7 @@ func TestBadBodies(t *testing.T) {
 	}
 }
 
-// A target sees no second request, whatever it redirects to.
+// A target sees no second request after any redirect.
 func TestNoRedirectIsFollowed(t *testing.T) {
 	t.Parallel()
 	var elsewhere atomic.Int32

@@ -11,17 +11,15 @@ import (
 	"github.com/hookspan/hookspan/internal/backoff"
 )
 
-// Breaker says when a target that fails is left alone. The zero value is the
-// default.
+// Breaker says when the forwarder leaves a failing target alone. The zero value is the default.
 type Breaker struct {
-	// Failures is how many requests in a row fail before the target is left alone,
-	// default 10.
+	// Failures is how many requests in a row fail before the target is left alone, default 10.
 	Failures int
-	// Pause is for how long, default 5 s. Then one event is tried; each time that it
-	// fails too the pause doubles. Up to half of a pause is left out at random.
+	// Pause is how long the target is left alone, default 5 s. Then one event is tried; each
+	// time that this event fails too, the pause doubles. Up to half of a pause is left out at
+	// random.
 	Pause time.Duration
-	// MaxPause bounds the pause, default 2 min, at most
-	// [consumers.ShortRetryDelay].
+	// MaxPause bounds the pause, default 2 min, at most [consumers.ShortRetryDelay].
 	MaxPause time.Duration
 }
 
@@ -42,43 +40,43 @@ func (c Breaker) validate() error {
 	return nil
 }
 
-// breakerState is exported as a number.
+// breakerState is the value of a metric.
 type breakerState int
 
 const (
 	closed   breakerState = iota // every event is tried
-	halfOpen                     // one is, to see whether the target works again
-	open                         // none is
+	halfOpen                     // one event is tried, as a probe
+	open                         // no event is tried
 )
 
-// probeWait is when an event comes again that came while another one is the probe.
+// probeWait is how long an event waits that came while another one is the probe.
 const probeWait = time.Second
 
-// breaker is the circuit breaker. It knows three things that breakers for calls do
-// not: who waits is woken when it changes, a probe may end without a result, and a
-// pause depends on those before it.
+// breaker is the circuit breaker. Libraries with breakers for calls lack three things that this
+// one does: it wakes waiting workers when its state changes, a probe may end without a result,
+// and a pause depends on the pauses before it.
 type breaker struct {
 	cfg Breaker
-	// onChange is told of what comes after open and after a pause, without a lock.
+	// onChange is called without a lock after the breaker opened, and after it closed again.
 	onChange func(change)
 
 	mu         sync.Mutex
 	state      breakerState
-	generation int           // counts the changes of state, by which late results are known
+	generation int           // counts the changes of state: results of an older one are ignored
 	failures   int           // closed: in a row
-	openings   int           // since it was closed
-	since      time.Time     // when it opened for the first time since it was closed
-	err        error         // why it opened last
+	openings   int           // since the breaker was closed
+	since      time.Time     // when the first of these openings was
+	err        error         // of the last opening
 	until      time.Time     // open: when the pause ends
-	probing    bool          // half open: the one event is being tried
+	probing    bool          // half open: the probe is being tried
 	changed    chan struct{} // closed at the next change
 }
 
-// change is that the breaker opened, once more if openings is over 1, or closed.
+// change says that the breaker opened, once more if openings is over 1, or closed.
 type change struct {
 	state    breakerState
 	openings int
-	since    time.Time // when it opened for the first time
+	since    time.Time // when the first opening was
 	pause    time.Duration
 	err      error
 }
@@ -87,7 +85,6 @@ func newBreaker(cfg Breaker, onChange func(change)) *breaker {
 	return &breaker{cfg: cfg, onChange: onChange, changed: make(chan struct{})}
 }
 
-// pass is the permission to try one event.
 type pass struct {
 	b          *breaker
 	generation int
@@ -109,10 +106,9 @@ func (b *breaker) enter() (*pass, time.Duration) {
 	return &pass{b, b.generation}, 0
 }
 
-// wait returns when an event may be fetched, or when ctx ends. When a pause ends it
-// lets one of those go who wait. Whoever comes then is let through too, as long as
-// there is no probe: it comes back from a fetch that brought none, so that no more
-// fetch than did before.
+// wait returns when an event may be fetched, or when ctx ends. When a pause ends, one waiting
+// worker may go. A worker that comes then may go too while there is no probe: it comes back from
+// a fetch that brought no event, so no more workers fetch than before.
 func (b *breaker) wait(ctx context.Context) {
 	for waited := false; ; waited = true {
 		b.mu.Lock()
@@ -155,7 +151,6 @@ func (b *breaker) become(s breakerState) {
 	b.changed = make(chan struct{})
 }
 
-// succeeded says that the target works.
 func (p *pass) succeeded() {
 	b := p.b
 	b.mu.Lock()
@@ -176,7 +171,7 @@ func (p *pass) succeeded() {
 	}
 }
 
-// failed says that the target does not work, and asks to be left alone for least.
+// failed notes that the target does not work, and wants to be left alone for least.
 func (p *pass) failed(err error, least time.Duration) {
 	b := p.b
 	b.mu.Lock()
@@ -202,19 +197,19 @@ func (p *pass) failed(err error, least time.Duration) {
 	b.onChange(told)
 }
 
-// abandon says that nothing was found out. Without a probe, or after a result, it
-// does nothing.
+// abandon ends the attempt without a result. It does nothing after a result, or for an event
+// that was no probe.
 func (p *pass) abandon() {
 	b := p.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if p.generation == b.generation && b.state == halfOpen {
-		b.become(open) // until has passed, so the next one is the probe
+		b.become(open) // until has passed, so the next event is the probe
 	}
 }
 
-// blocked returns since when the target has been left alone and why; the zero time
-// while every event is tried.
+// blocked returns since when the target has been left alone and why; the zero time while every
+// event is tried.
 func (b *breaker) blocked() (time.Time, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -15,24 +15,24 @@ import (
 	"github.com/hookspan/hookspan/consumers"
 )
 
-// Mode is how an event is written into a request, see the CloudEvents HTTP
-// protocol binding 1.0.2, section 3.
+// Mode is how an event is written into a request, see the CloudEvents HTTP protocol binding
+// 1.0.2, section 3.
 type Mode string
 
-// The two modes. In both the query values, the trace and what Hookspan adds are
+// The modes. In both of them the query values, the trace and Hookspan's own attributes are
 // headers.
 const (
-	// Binary is the sender's body as it came, with the attributes in headers.
+	// Binary sends the body as the sender wrote it, with the attributes in headers.
 	Binary Mode = "binary"
-	// Structured is one JSON document that holds the attributes and the body.
+	// Structured sends one JSON document with the attributes and the body.
 	Structured Mode = "structured"
 )
 
 // Modes are all modes.
 var Modes = []string{string(Binary), string(Structured)}
 
-// DefaultRefuse are the status codes by which a target says that it does not want
-// an event and never will. 410 says so of every event, see [bridge.AlarmTargetGone].
+// DefaultRefuse are the status codes by which a target says that it never wants an event. 410
+// says so of every event, see [bridge.AlarmTargetGone].
 var DefaultRefuse = []int{400, 413, 422}
 
 const (
@@ -44,57 +44,51 @@ const (
 	maxURL = 8 << 10
 )
 
-// Config says where events go. Fields at their zero value take the default that
-// they name.
+// Config is for [New]. The zero value of a field is the default that the field names.
 type Config struct {
-	// Name is that of the consumer, required; see [bridge.CheckName]. It is part of
-	// the idempotency key.
+	// Name is the name of the consumer, required; see [bridge.CheckName]. It is part of the
+	// idempotency key.
 	Name string
 	// URL is the target's address, required; see [CheckURL].
 	URL string
 	// Mode is how events are written, default [Binary].
 	Mode Mode
-	// Secrets sign, see [CheckSecret]; at least one. Each of them makes a signature,
-	// in this order, so that a target finds one that it can verify while secrets are
-	// changed. They are copied.
+	// Secrets sign requests, see [CheckSecret]; at least one. Each of them makes a signature, in
+	// this order, so that a target finds one that it can verify while secrets are changed. New
+	// copies them.
 	Secrets [][]byte
-	// Refuse are the status codes that make a dead letter at once, default
-	// [DefaultRefuse]; empty and not nil is none but 410. See [CheckStatus].
+	// Refuse are the status codes that make a dead letter at once, default [DefaultRefuse];
+	// empty and not nil leaves only 410. See [CheckStatus].
 	Refuse []int
 	// AllowPrivate also permits loopback and private networks: those of RFC 1918,
 	// RFC 4193 and RFC 6598.
 	AllowPrivate bool
-	// AllowNetworks also permits these. Into permitted networks http is permitted
-	// too.
+	// AllowNetworks are networks that are permitted too. Into permitted networks http is also
+	// permitted.
 	AllowNetworks []netip.Prefix
-	// Concurrency is how many connections there are at most, default
-	// [DefaultConcurrency]. Make it that of the consumer.
+	// Concurrency is the largest number of connections, default [DefaultConcurrency]. Use that
+	// of the consumer.
 	Concurrency int
 	// ConnectTimeout bounds the wait for a connection, and then for its TLS
 	// handshake, default 5 s.
 	ConnectTimeout time.Duration
-	// HeaderTimeout bounds the wait for the header of the answer once the request
-	// was sent; zero leaves it to Timeout.
+	// HeaderTimeout bounds the wait for the header of the answer after the request was sent;
+	// zero leaves that to Timeout.
 	HeaderTimeout time.Duration
 	// Timeout bounds one request and its answer, default [DefaultTimeout].
 	Timeout time.Duration
 	// Breaker says when the target is left alone for a while.
 	Breaker Breaker
-	// UserAgent is what the target is told who asks, default "Hookspan".
+	// UserAgent is the header User-Agent, default "Hookspan".
 	UserAgent string
 	// Resolver looks up the name of the target, default net.DefaultResolver.
 	Resolver *net.Resolver
-	// Alarms is told what a person should know of. Nil: nobody is.
+	// Alarms gets an alarm when a person should look. Nil raises none.
 	Alarms bridge.Alarmer
-	// Logger is told when the target is left alone, and when it works again. Nil
-	// logs nothing.
+	// Logger gets a line when the target is left alone, and when it works again. Nil logs
+	// nothing.
 	Logger *slog.Logger
 }
-
-// nobody is told of alarms.
-type nobody struct{}
-
-func (nobody) Raise(bridge.Alarm) {}
 
 func (c Config) withDefaults() Config {
 	c.Mode = cmp.Or(c.Mode, Binary)
@@ -108,7 +102,7 @@ func (c Config) withDefaults() Config {
 	c.UserAgent = cmp.Or(c.UserAgent, "Hookspan")
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.Alarms == nil {
-		c.Alarms = nobody{}
+		c.Alarms = bridge.NoAlarms{}
 	}
 	return c
 }
@@ -140,9 +134,9 @@ func (c Config) validate() error {
 	return nil
 }
 
-// CheckURL reads a target's address: https, or http as well where plain says so,
-// with a host, and without user, password and fragment. The error repeats nothing
-// of the address, which may hold a secret.
+// CheckURL parses a target's address: https, or with plain also http, with a host, and without
+// user, password and fragment. The error repeats nothing of the address, which may hold a
+// secret.
 func CheckURL(address string, plain bool) (*url.URL, error) {
 	u, err := url.Parse(address)
 	switch {
@@ -160,8 +154,7 @@ func CheckURL(address string, plain bool) (*url.URL, error) {
 	return u, nil
 }
 
-// CheckStatus returns an error unless a target can refuse an event by the status
-// code.
+// CheckStatus returns an error unless Config.Refuse may hold the status code.
 func CheckStatus(status int) error {
 	if status < 300 || status > 599 {
 		return fmt.Errorf("%d is no status code that can refuse: use 300 to 599", status)

@@ -37,8 +37,7 @@ func (b *team) publish(ids ...string) {
 	}
 }
 
-// run runs the consumer until it is stopped or the test ends. Failed events come
-// again at once.
+// run runs the consumer until it is stopped or the test ends. Failed events come again at once.
 func (b *team) run(h consumers.Handler, cfg consumers.Config) (stop func()) {
 	b.t.Helper()
 	cfg.Name, cfg.Start = "billing", consumers.Start{All: true}
@@ -68,7 +67,7 @@ func (b *team) verdicts() <-chan string {
 	return out
 }
 
-func (b *team) letter() *bridge.DeadLetter {
+func (b *team) deadLetter() *bridge.DeadLetter {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -76,9 +75,9 @@ func (b *team) letter() *bridge.DeadLetter {
 	require.NoError(b.t, err)
 	m, err := c.Next(jetstream.FetchContext(ctx))
 	require.NoError(b.t, err)
-	letter, err := bridge.DecodeDeadLetter(bridge.Header(m.Headers()))
+	dead, err := bridge.DecodeDeadLetter(bridge.Header(m.Headers()))
 	require.NoError(b.t, err)
-	return letter
+	return dead
 }
 
 // Whatever the target answers first, the event is acknowledged after a 2xx.
@@ -120,11 +119,11 @@ func TestRefusedEventIsADeadLetter(t *testing.T) {
 		b.run(setup(t, srv.URL, nil), consumers.Config{})
 		b.publish("pred_1")
 		require.Equal(t, "+TERM", next(t, wire)[:5], status)
-		letter := b.letter()
-		require.Equal(t, bridge.DeadRefused, letter.Cause)
-		require.Len(t, letter.History, 1)
-		require.Contains(t, letter.History[0].Note, "no such customer")
-		require.Contains(t, letter.History[0].Note, http.StatusText(status))
+		dead := b.deadLetter()
+		require.Equal(t, bridge.DeadRefused, dead.Cause)
+		require.Len(t, dead.History, 1)
+		require.Contains(t, dead.History[0].Note, "no such customer")
+		require.Contains(t, dead.History[0].Note, http.StatusText(status))
 	}
 }
 
@@ -199,10 +198,10 @@ func TestHistoryHoldsRealAttemptsOnly(t *testing.T) {
 	})
 	b.run(f, consumers.Config{Concurrency: 4})
 	b.publish("pred_1")
-	letter := b.letter()
-	require.Equal(t, 6, letter.Attempts)
-	require.Len(t, letter.History, 6)
-	for _, a := range letter.History[:5] {
+	dead := b.deadLetter()
+	require.Equal(t, 6, dead.Attempts)
+	require.Len(t, dead.History, 6)
+	for _, a := range dead.History[:5] {
 		require.Contains(t, a.Error, "answered 503")
 	}
 	require.EqualValues(t, 6, asked.Load())

@@ -1,6 +1,6 @@
-// Package forward is the consumer that posts each event to one service over HTTP:
-// as a CloudEvent, signed by Standard Webhooks, with an idempotency key that is the
-// same for every attempt.
+// Package forward is the consumer that posts each event to one service over HTTP: as a
+// CloudEvent, signed by Standard Webhooks, with an idempotency key that is the same for every
+// attempt.
 package forward
 
 import (
@@ -21,7 +21,7 @@ import (
 	"github.com/hookspan/hookspan/internal/printable"
 )
 
-// alarmAfter is how long a target fails before somebody is told.
+// alarmAfter is how long a target fails before an alarm is raised.
 const alarmAfter = time.Minute
 
 var (
@@ -29,11 +29,11 @@ var (
 	errTimeout = errors.New("no answer in time")
 )
 
-// maxError is how much of an error's text is kept, in bytes: net/http repeats what a
-// target said that is no HTTP, and each byte of that as four.
+// maxError bounds the text of an error, in bytes: net/http repeats an answer that is not HTTP,
+// each byte of it as four.
 const maxError = 512
 
-// shortError has a text that can be logged.
+// shortError truncates the text of an error for the log.
 type shortError struct{ err error }
 
 func (e shortError) Error() string { return printable.Truncate(e.err.Error(), maxError) }
@@ -43,12 +43,12 @@ func (e shortError) Unwrap() error { return e.err }
 // [consumers.Gate] and a [consumers.Blocker].
 type Forwarder struct {
 	name      string
-	target    string // what of the address can be shown
+	target    string // scheme and host: the rest of the address may hold a secret
 	mode      Mode
 	userAgent []string
 	timeout   time.Duration
-	// bodyTime is how long the body of an answer is waited for: the status is known
-	// by then, and that is what counts.
+	// bodyTime bounds the wait for the body of an answer: the status is known by then, and it
+	// decides what becomes of the event.
 	bodyTime  time.Duration
 	refuse    map[int]bool
 	template  *http.Request
@@ -66,8 +66,8 @@ var (
 	_ consumers.Blocker = (*Forwarder)(nil)
 )
 
-// New checks cfg and returns a forwarder that has asked nobody yet. The error names
-// the field that cannot be used. The caller closes it.
+// New checks cfg and returns a forwarder that has not called its target yet. The error names the
+// field that cannot be used. The caller calls Close.
 func New(cfg Config) (*Forwarder, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -90,7 +90,7 @@ func New(cfg Config) (*Forwarder, error) {
 		alarms:    cfg.Alarms,
 		log:       cfg.Logger,
 	}
-	// Sent again by the transport it would be a second attempt, see newRequest.
+	// A request that the transport sends again would be a second attempt, see newRequest.
 	template.GetBody = nil
 	for _, status := range cfg.Refuse {
 		f.refuse[status] = true
@@ -103,8 +103,8 @@ func New(cfg Config) (*Forwarder, error) {
 	return f, nil
 }
 
-// SetSecrets makes these the secrets that sign, see [Config]. The error says what
-// cannot be used, and then nothing changes. It is safe while events are handled.
+// SetSecrets replaces the secrets that sign, see [Config]. After an error nothing has changed.
+// SetSecrets is safe while events are handled.
 func (f *Forwarder) SetSecrets(secrets [][]byte) error {
 	keys, err := parseSecrets(secrets)
 	if err != nil {
@@ -114,22 +114,22 @@ func (f *Forwarder) SetSecrets(secrets [][]byte) error {
 	return nil
 }
 
-// Collectors are the metrics.
+// Collectors returns the metrics: hookspan_forward_request_seconds and
+// hookspan_forward_breaker_state.
 func (f *Forwarder) Collectors() []prometheus.Collector { return f.metrics.collectors() }
 
-// Close closes the connections that nobody uses. Call it when no event is handled
-// any more.
+// Close closes idle connections. Call Close when no event is handled any more.
 func (f *Forwarder) Close() error {
 	f.transport.CloseIdleConnections()
 	return nil
 }
 
-// Wait returns when an event may be fetched, or when ctx ends: while the target is
-// left alone none is.
+// Wait returns when an event may be fetched, or when ctx ends. No event may be fetched while the
+// target is left alone.
 func (f *Forwarder) Wait(ctx context.Context) { f.breaker.wait(ctx) }
 
-// Blocked returns since when the target has been left alone and why; the zero time
-// while it is not.
+// Blocked returns since when the target has been left alone and why; the zero time while it is
+// not.
 func (f *Forwarder) Blocked() (time.Time, string) {
 	since, err := f.breaker.blocked()
 	if since.IsZero() {
@@ -139,8 +139,8 @@ func (f *Forwarder) Blocked() (time.Time, string) {
 }
 
 // Handle posts the event once. Nil means that the target answered 2xx. The error is
-// [consumers.Refused] for what the target does not want, [consumers.Snooze] while it
-// is left alone, and [consumers.RetryAfter] when it said when to come again.
+// [consumers.Refused] when the target refuses the event, [consumers.Snooze] while the target is
+// left alone, and [consumers.RetryAfter] when the target said when to come again.
 func (f *Forwarder) Handle(ctx context.Context, ev *bridge.Event) error {
 	p, left := f.breaker.enter()
 	if p == nil {
@@ -166,8 +166,7 @@ func (f *Forwarder) Handle(ctx context.Context, ev *bridge.Event) error {
 	return err
 }
 
-// post sends the request and reads the answer. No redirect is followed: RoundTrip
-// knows none.
+// post sends the request and reads the answer. RoundTrip follows no redirect.
 func (f *Forwarder) post(ctx context.Context, ev *bridge.Event) (response, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, errTimeout)
 	defer cancel()
@@ -181,7 +180,7 @@ func (f *Forwarder) post(ctx context.Context, ev *bridge.Event) (response, error
 	return readResponse(resp), nil
 }
 
-// tell says what became of the target.
+// tell logs a change of the breaker, and raises an alarm for a target that keeps failing.
 func (f *Forwarder) tell(c change) {
 	switch {
 	case c.state == closed:

@@ -29,7 +29,7 @@ func newMetrics(consumer string, b *breaker) metrics {
 	}
 }
 
-// observe is told of a status, or of 0 for no answer.
+// observe counts a request by its status, 0 for no answer.
 func (m *metrics) observe(status int, took time.Duration) {
 	class := "none"
 	if status > 0 {

@@ -20,8 +20,7 @@ import (
 	"github.com/hookspan/hookspan/internal/mediatype"
 )
 
-// Names of headers of a request. Those of bridge are lower case too; HTTP does not
-// care.
+// Names of headers of a request. Like those of bridge they are lower case; HTTP ignores case.
 const (
 	headerPrefix    = "ce-"
 	headerType      = "ce-datacontenttype"
@@ -31,16 +30,16 @@ const (
 	headerKey       = "idempotency-key"
 	headerAttempt   = "hookspan-attempt"
 	headerRepeat    = "hookspan-repeat"
-	// net/http knows these in this form alone.
+	// net/http finds these in this spelling only.
 	headerContentType = "Content-Type"
 	headerUserAgent   = "User-Agent"
 )
 
 // newRequest makes the request for one attempt on ev. The body is not copied.
 //
-// Without GetBody the transport sends it once. It would send one again by itself that
-// has an idempotency key and whose connection broke, and neither the target nor the
-// count of attempts would know of that.
+// Without GetBody the transport sends the request once. With it the transport would repeat a
+// request that has an idempotency key and whose connection broke, and neither the target nor the
+// count of attempts would know.
 func (f *Forwarder) newRequest(ctx context.Context, ev *bridge.Event) *http.Request {
 	header := ev.Header()
 	for name := range header {
@@ -48,14 +47,14 @@ func (f *Forwarder) newRequest(ctx context.Context, ev *bridge.Event) *http.Requ
 			delete(header, name)
 		}
 	}
-	body, kind := ev.Body, contentType(ev.ContentType, ev.Body)
+	body, media := ev.Body, contentType(ev.ContentType, ev.Body)
 	delete(header, headerType)
 	if f.mode == Structured {
-		body = structured(header, kind, body)
-		kind = structuredType
+		body = structured(header, media, body)
+		media = structuredType
 	}
-	if kind != "" {
-		header[headerContentType] = []string{kind}
+	if media != "" {
+		header[headerContentType] = []string{media}
 	}
 	attempt := consumers.AttemptOf(ctx)
 	attempt.Consumer = f.name
@@ -80,9 +79,9 @@ func (f *Forwarder) newRequest(ctx context.Context, ev *bridge.Event) *http.Requ
 	return req
 }
 
-// contentType is what the body is called in HTTP and in the attribute datacontenttype.
-// An event that the bridge stored has a usable one. One that another program stored may
-// not: a receiver must neither choke on it nor take the body for the event itself.
+// contentType is the content type of the body in HTTP and in the attribute datacontenttype. An
+// event that the bridge stored has a usable one. An event that another program stored may not: a
+// receiver must neither choke on it nor take the body for the event itself.
 func contentType(stored string, body []byte) string {
 	if stored == "" || mediatype.IsData(stored) {
 		return stored
@@ -97,6 +96,6 @@ func contentType(stored string, body []byte) string {
 	return "application/octet-stream"
 }
 
-// quoted is the string of draft-ietf-httpapi-idempotency-key-header, as RFC 8941
-// section 3.3.3 wants it. A key holds no quote.
+// quoted is the string of draft-ietf-httpapi-idempotency-key-header, written by RFC 8941,
+// section 3.3.3. A key holds no quote.
 func quoted(key string) string { return `"` + strings.ReplaceAll(key, `\`, `\\`) + `"` }

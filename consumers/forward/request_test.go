@@ -125,7 +125,7 @@ func TestStructuredMode(t *testing.T) {
 	}
 }
 
-// What cannot stand in a header never keeps an event from its target.
+// An attribute that cannot be a header never keeps an event from its target.
 func TestStrangeEvents(t *testing.T) {
 	t.Parallel()
 	sent := newEvent("p\\q\"\r\nX-Evil: 1")
@@ -145,8 +145,8 @@ func TestStrangeEvents(t *testing.T) {
 	}
 }
 
-// A body that is itself a CloudEvent stays data in every mode, whatever the stored
-// event calls it: an event that was stored by another program, or by an older version.
+// A body that is itself a CloudEvent stays data in every mode and with every stored content
+// type: another program, or an older version, may have stored the event.
 func TestBodyIsNeverTakenForTheEvent(t *testing.T) {
 	t.Parallel()
 	forged := `{"specversion":"1.0","id":"forged","source":"/sources/get3w","type":"com.get3w.prediction.completed.v1","data":{}}`

@@ -15,24 +15,22 @@ import (
 )
 
 const (
-	// secretPrefix begins a secret that is written in base64.
 	secretPrefix = "whsec_"
-	// minSecret is what the Standard Webhooks specification asks of a secret, in
-	// bytes.
+	// minSecret is the least length of a key by the Standard Webhooks specification, in bytes.
 	minSecret = 24
 )
 
-// CheckSecret returns an error unless secret can sign. One that begins with whsec_
-// is base64 of the key, as the Standard Webhooks specification has it; any other is
-// the key itself, byte for byte. The key has 24 bytes or more. What was pasted with a
-// secret, such as quotes, is an error. The error repeats nothing of the secret.
+// CheckSecret returns an error unless secret can sign. A secret that begins with whsec_ is
+// base64 of the key, by the Standard Webhooks specification; any other is the key itself, byte
+// for byte. The key has 24 bytes or more. Characters that were pasted along, such as quotes, are
+// an error. The error repeats nothing of the secret.
 func CheckSecret(secret []byte) error {
 	_, err := parseSecret(secret)
 	return err
 }
 
-// notSymmetric begin the keys of the asymmetric signatures of Standard Webhooks, and what
-// is a signature.
+// notSymmetric are the prefixes of signatures, and of keys for the asymmetric signatures of
+// Standard Webhooks.
 var notSymmetric = []string{"whsk_", "whpk_", "v1,", "v1a,"}
 
 func parseSecret(secret []byte) ([]byte, error) {
@@ -71,12 +69,11 @@ func parseSecrets(secrets [][]byte) (*[][]byte, error) {
 	return &keys, nil
 }
 
-// webhookID makes the id that is signed out of the message id of an event. What is
-// signed is id.timestamp.body, so an id without a dot can be read in one way only:
-// nobody can cut the same bytes into another id, time and body.
+// webhookID makes the id that is signed out of the message id of an event. The signature is over
+// id.timestamp.body, so an id without a dot leaves one way to read it: nobody can cut the same
+// bytes into another id, time and body.
 func webhookID(encoded string) string { return strings.ReplaceAll(encoded, ".", "%2E") }
 
-// sign returns the values of webhook-timestamp and webhook-signature.
 func sign(keys [][]byte, id string, at time.Time, body []byte) (timestamp, signature string) {
 	timestamp = strconv.FormatInt(at.Unix(), 10)
 	begin := []byte(id + "." + timestamp + ".")

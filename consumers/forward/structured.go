@@ -11,9 +11,9 @@ import (
 
 const structuredType = "application/cloudevents+json"
 
-// structured makes one document of the event, by the CloudEvents JSON format 1.0.2,
-// and takes the attributes out of the header. A body that is JSON, and that the
-// sender called so or did not name, is data as it stands; any other is data_base64.
+// structured makes one document of the event, by the CloudEvents JSON format 1.0.2, and takes
+// the attributes out of the header. A body that is JSON, with a content type that says so or
+// none, becomes data as it stands; any other becomes data_base64.
 func structured(header bridge.Header, contentType string, body []byte) []byte {
 	attributes := make(map[string]string, len(header))
 	if contentType != "" {
@@ -21,7 +21,7 @@ func structured(header bridge.Header, contentType string, body []byte) []byte {
 	}
 	for key := range header {
 		if name, ok := strings.CutPrefix(key, headerPrefix); ok {
-			// It was encoded by us, a moment ago.
+			// The bridge's own encoding always decodes.
 			attributes[name], _ = header.Value(key)
 			delete(header, key)
 		}
@@ -42,9 +42,9 @@ func structured(header bridge.Header, contentType string, body []byte) []byte {
 	return append(out, `"}`...)
 }
 
-// isJSON reports whether a content type means JSON to every reader. None does, by
-// section 3.1 of the format. By its section 3.1.1 more types do, such as those that
-// end in +json; but not all readers follow it, and all of them read data_base64.
+// isJSON reports whether every reader takes the content type for JSON. An empty one means JSON
+// by section 3.1 of the format. By its section 3.1.1 more types do, such as those that end in
+// +json; but not all readers follow it, and all of them read data_base64.
 func isJSON(contentType string) bool {
 	media, _, _ := strings.Cut(contentType, ";")
 	media = strings.TrimSpace(media)

@@ -24,8 +24,7 @@ func ParseNetwork(text string) (netip.Prefix, error) {
 
 const (
 	// maxHeader bounds the header of an answer, in bytes.
-	maxHeader = 64 << 10
-	// idleTimeout is how long an unused connection is kept.
+	maxHeader   = 64 << 10
 	idleTimeout = 30 * time.Second
 )
 
@@ -34,12 +33,11 @@ func newTransport(c Config, plain bool) *http.Transport {
 	permitted := dialguard.Config{Private: c.AllowPrivate, Networks: c.AllowNetworks, Plain: plain}
 	dialer := &net.Dialer{Timeout: c.ConnectTimeout, Control: dialguard.New(permitted).Control, Resolver: c.Resolver}
 	protocols := new(http.Protocols)
-	// Over HTTP/2 all requests would share one connection: when it hangs, all of
-	// them hang. So each has one of its own, which is cheap with connections that
-	// are kept.
+	// Over HTTP/2 all requests would share one connection, and hang with it. With HTTP/1 each
+	// request has its own, which is cheap since connections are kept.
 	protocols.SetHTTP1(true)
 	return &http.Transport{
-		// A proxy would dial for us, out of the guard's sight.
+		// A proxy would dial out of the guard's sight.
 		Proxy:                  nil,
 		DialContext:            dialer.DialContext,
 		Protocols:              protocols,

@@ -38,8 +38,8 @@ func TestParseNetwork(t *testing.T) {
 	}
 }
 
-// What is blocked is a fault of the configuration: nothing is sent, the event stays,
-// and somebody is told.
+// A blocked target is a fault of the configuration: nothing is sent, the event stays, and an
+// alarm is raised.
 func TestBlockedTargetIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int32
@@ -72,7 +72,7 @@ func TestBlockedTargetIsTriedAgain(t *testing.T) {
 	require.Zero(t, asked.Load())
 }
 
-// A certificate that nobody vouches for is no target.
+// A target with a certificate of an unknown authority gets nothing.
 func TestUnknownCertificate(t *testing.T) {
 	t.Parallel()
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("asked") }))

@@ -13,24 +13,22 @@ import (
 )
 
 const (
-	// maxBody is how much of an answer's body is read, in bytes.
+	// maxBody bounds what is read of an answer's body, in bytes.
 	maxBody = 64 << 10
-	// maxRetryAfter bounds the wait that a target can ask for, so that a mistake of
-	// it does not park events for days.
+	// maxRetryAfter bounds the wait that a target can ask for, so that a mistake of the target
+	// does not park events for days.
 	maxRetryAfter = time.Hour
 )
 
-// response is what a target said.
 type response struct {
 	status     int
-	retryAfter time.Duration // 0: it did not say
+	retryAfter time.Duration // 0: the target named none
 	note       string
 }
 
-// readResponse reads what is kept of a response. A body that breaks off, or is longer,
-// is kept as far as it came: the status has said what becomes of the event.
-// Behind 101 there is none, but a connection that is ours to read, which ends with
-// no context.
+// readResponse reads a response. A body that breaks off, or is too long, is kept as far as it
+// came: the status decides what becomes of the event. Behind 101 there is no body, but a
+// connection whose reading would end with no context.
 func readResponse(resp *http.Response) response {
 	var body []byte
 	if resp.StatusCode != http.StatusSwitchingProtocols {
