@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/natserr"
 )
 
 const (
@@ -25,13 +26,6 @@ const (
 	keepDead = 90 * 24 * time.Hour
 	// keepMore is how much longer than its retries the record of an event stays.
 	keepMore = 24 * time.Hour
-)
-
-// Codes of the JetStream API for an unexpected last sequence of a subject, with one replica and
-// with several.
-const (
-	codeWrongLastSequence          = 10071
-	codeWrongLastSequenceClustered = 10164
 )
 
 // ErrClaimed is wrapped when another worker has changed the record since it was read.
@@ -148,8 +142,7 @@ func (s *Store) Put(ctx context.Context, key string, r Record) error {
 // error wraps [ErrClaimed] when the revision is another one.
 func (s *Store) Swap(ctx context.Context, key string, r Record, revision uint64) (uint64, error) {
 	next, err := s.put(ctx, key, r, jetstream.WithExpectLastSequencePerSubject(revision))
-	if api, ok := errors.AsType[*jetstream.APIError](err); ok &&
-		(api.ErrorCode == codeWrongLastSequence || api.ErrorCode == codeWrongLastSequenceClustered) {
+	if natserr.IsWrongLastSequence(err) {
 		return 0, fmt.Errorf("%w: %w", ErrClaimed, err)
 	}
 	return next, err

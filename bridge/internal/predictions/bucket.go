@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/hookspan/hookspan/internal/natserr"
 	"github.com/hookspan/hookspan/internal/streamread"
 
 	"github.com/nats-io/nats.go"
@@ -89,7 +90,7 @@ func (b *bucket) load(ctx context.Context, key string, value any) (uint64, error
 
 // over is err, which wraps poller.ErrNotLeader too when somebody else has written.
 func over(err error) error {
-	if streamread.IsWrongSequence(err) {
+	if natserr.IsWrongLastSequence(err) {
 		return fmt.Errorf("%w: %w", poller.ErrNotLeader, err)
 	}
 	return err

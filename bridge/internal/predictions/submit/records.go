@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/natserr"
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
@@ -76,7 +77,7 @@ func (r *records) put(ctx context.Context, key string, rec record, revision uint
 	defer cancel()
 	ack, err := r.js.PublishMsg(ctx, &nats.Msg{Subject: r.names.PredictionsSubject(key), Data: value},
 		jetstream.WithExpectLastSequencePerSubject(revision), jetstream.WithMsgTTL(adminapi.IdempotencyLife))
-	if streamread.IsWrongSequence(err) {
+	if natserr.IsWrongLastSequence(err) {
 		err = errTaken
 	}
 	if err != nil {
