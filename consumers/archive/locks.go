@@ -7,8 +7,8 @@ import (
 
 // locks gives each folder to one attempt of this process at a time: two events
 // of one prediction, and an attempt that outlives its lease beside the next one
-// for the same event, would sweep away each other's temporary files. The zero
-// value is ready for use.
+// for the same event, would download the same outputs twice. The zero value is
+// ready for use.
 type locks struct {
 	mu   sync.Mutex
 	held map[string]chan struct{} // closed by whoever has the folder
