@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -247,7 +248,9 @@ func TestChangedFileIsBegunAnew(t *testing.T) {
 func TestOutputOfAnotherProcess(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int32
-	begun, goOn := make(chan struct{}), make(chan struct{})
+	begun := make(chan struct{})
+	stored, goOn := context.WithCancel(t.Context())
+	defer goOn()
 	data := sample(2 * half)
 	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		first := asked.Add(1) == 1
@@ -255,7 +258,7 @@ func TestOutputOfAnotherProcess(t *testing.T) {
 		if first {
 			_ = http.NewResponseController(w).Flush()
 			close(begun)
-			<-goOn
+			<-stored.Done()
 		}
 		_, _ = w.Write(data[half:])
 	})
@@ -269,7 +272,7 @@ func TestOutputOfAnotherProcess(t *testing.T) {
 	writing := temporaries(t, ours.dir)[0]
 	err := theirs.handle(ev)
 	_, gone := os.Stat(writing)
-	close(goOn)
+	goOn()
 	require.NoError(t, err)
 	require.NoError(t, gone)
 	require.NoError(t, <-done)
