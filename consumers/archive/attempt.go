@@ -76,8 +76,8 @@ func (t *attempt) run(ctx context.Context) error {
 
 func (t *attempt) key(name string) string { return t.folder + "/" + name }
 
-// sweep removes the temporary files of a killed attempt, and lists the outputs that earlier
-// attempts have stored.
+// sweep removes what an attempt that was killed was writing, and finds what
+// earlier attempts have stored. What another process is writing stays.
 func (t *attempt) sweep(ctx context.Context) error {
 	names, err := t.files.names(ctx, t.folder)
 	if err != nil {
@@ -85,12 +85,19 @@ func (t *attempt) sweep(ctx context.Context) error {
 	}
 	t.stored = make(map[int]string)
 	for _, name := range names {
-		if temporaryName.MatchString(name) {
-			if err := t.files.remove(ctx, t.key(name)); err != nil {
+		leftover := temporaryName.MatchString(name)
+		n, isOutput := outputNumber(name)
+		_, isListed := t.previous.find(n, t.key(name))
+		switch {
+		// Earlier versions gave whole outputs the extension part, too; the manifest lists them.
+		case isOutput && (isListed || !leftover):
+			t.stored[n] = name
+		case leftover:
+			removed, err := t.files.remove(ctx, t.key(name))
+			if err != nil {
 				return err
 			}
-		} else if n, ok := outputNumber(name); ok {
-			t.stored[n] = name
+			t.space.removed(removed)
 		}
 	}
 	return nil

@@ -199,6 +199,33 @@ func TestRedriveFindsDamage(t *testing.T) {
 	require.Equal(t, promised, readManifest(t, dir).Outputs[0])
 }
 
+// An earlier version gave outputs the extension part, when their address had it. Their
+// manifest says that they are whole.
+func TestOutputCalledPartIsKept(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/b" {
+			w.WriteHeader(http.StatusGone)
+		}
+		_, _ = io.WriteString(w, r.URL.Path)
+	})
+	b := setup(t, nil)
+	dir := folder(b.dir, "p")
+	ev := newEvent("p", srv.URL+"/a.part", srv.URL+"/b")
+	require.True(t, consumers.IsPermanent(b.handle(ev)))
+	m := readManifest(t, dir)
+	m.Outputs[0].Key = "get3w/2026/01/02/p/0.part"
+	data, err := m.encode()
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, manifestName), data, 0o600))
+	require.NoError(t, os.Rename(filepath.Join(dir, "0.txt"), filepath.Join(dir, "0.part")))
+	srv.Close() // nothing is to be had any more
+
+	want := snapshot(t, filepath.Join(dir, "0.part"))
+	require.ErrorContains(t, b.handle(ev), "1 of 2 outputs failed: output 1")
+	require.Equal(t, want, snapshot(t, filepath.Join(dir, "0.part")))
+}
+
 func TestManifestOfNewerVersion(t *testing.T) {
 	t.Parallel()
 	b := setup(t, nil)

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // folderMode and fileMode are the modes of new folders and files, less the umask.
@@ -65,10 +67,9 @@ func (s *disk) write(f file, replace bool, r io.Reader) (measured, error) {
 		return measured{}, err
 	}
 	temporary := out.Name()
+	// The file stays locked until it has its name. Closing it adds nothing: it is synced.
+	defer func() { _ = out.Close() }()
 	m, err := copyTo(out, r)
-	if failed := out.Close(); err == nil {
-		err = failed
-	}
 	switch {
 	case err != nil:
 	case replace:
@@ -91,8 +92,9 @@ func copyTo(out *os.File, r io.Reader) (measured, error) {
 	return measured{n, sum.Sum(nil), time.Now()}, err
 }
 
-// createTemporary opens a new file beside final, with a name that [temporaryName] matches, in a
-// folder that is made when it is missing.
+// createTemporary opens a new file that lies beside final, in a folder that is made
+// when it is missing. Its name is one of [temporaryName]. The file is locked as long as it
+// is open, so [disk.remove] of another process leaves it alone.
 func createTemporary(final string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(final), folderMode); err != nil {
 		return nil, err
@@ -100,15 +102,42 @@ func createTemporary(final string) (*os.File, error) {
 	for {
 		name := final + "." + strconv.FormatInt(time.Now().UnixNano(), 16) + ".tmp"
 		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
-		if !errors.Is(err, fs.ErrExist) {
-			return f, err
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		// Another process may have removed the file before it was locked.
+		if !inUse(f) && isNamed(f) {
+			return f, nil
+		}
+		if err := f.Close(); err != nil {
+			return nil, err
 		}
 	}
 }
 
-// giveName gives a file its final name if no file has it, also when several processes try at
-// once. Where the file system has no links, two that try at the same instant both succeed, and
-// the later one's file stays.
+// inUse locks the file and reports whether another one has the lock. A file system without
+// locks says of no file that it is in use.
+func inUse(f *os.File) bool {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	return errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, unix.EINTR)
+}
+
+// isNamed reports whether the file still is what its name stands for.
+func isNamed(f *os.File) bool {
+	there, err := os.Lstat(f.Name())
+	if err != nil {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && os.SameFile(there, info)
+}
+
+// giveName gives a file its final name if nobody has it, also when several processes
+// try at once. Where the file system has no links, two that try at the same instant
+// both succeed, and the later one's file stays.
 func giveName(temporary, final string) error {
 	err := os.Link(temporary, final)
 	if err == nil {
@@ -178,11 +207,35 @@ func (s *disk) names(_ context.Context, folder string) ([]string, error) {
 	return names, nil
 }
 
-func (s *disk) remove(_ context.Context, key string) error {
-	if err := ignoreMissing(os.Remove(s.path(key))); err != nil {
-		return fmt.Errorf("removing %s: %w", key, err)
+func (s *disk) remove(_ context.Context, key string) (measured, error) {
+	m, err := removeUnused(s.path(key))
+	if err = ignoreMissing(err); err != nil {
+		return measured{}, fmt.Errorf("removing %s: %w", key, err)
 	}
-	return nil
+	return m, nil
+}
+
+// removeUnused deletes a file that nobody writes.
+func removeUnused(path string) (measured, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0) // for writing: NFS locks no other files
+	if errors.Is(err, fs.ErrPermission) {
+		return measured{}, nil // another user's, who may be writing it
+	}
+	if err != nil {
+		return measured{}, err
+	}
+	defer func() { _ = f.Close() }() // nothing was written
+	if inUse(f) {
+		return measured{}, nil
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return measured{}, err
+	}
+	if err := os.Remove(path); err != nil {
+		return measured{}, err
+	}
+	return measured{bytes: info.Size(), at: info.ModTime()}, nil
 }
 
 // sync syncs all folders up to the root of the store.

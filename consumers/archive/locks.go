@@ -5,9 +5,10 @@ import (
 	"sync"
 )
 
-// locks gives each folder to one attempt of this process at a time. Two events of one
-// prediction, or an attempt that outlives its lease beside the next one, would remove each
-// other's temporary files. The zero value is ready for use.
+// locks gives each folder to one attempt of this process at a time: two events
+// of one prediction, and an attempt that outlives its lease beside the next one
+// for the same event, would download the same outputs twice. The zero value is
+// ready for use.
 type locks struct {
 	mu   sync.Mutex
 	held map[string]chan struct{} // closed when the folder is given back

@@ -49,7 +49,7 @@ func allFinal(faults []*fault) bool {
 	return !slices.ContainsFunc(faults, func(f *fault) bool { return !f.final })
 }
 
-// summary is the note about an attempt, such as "3 outputs, 12.4 MB" or "2 of 3
+// summary is the note about an attempt, such as "3 outputs, 12 MB" or "2 of 3
 // outputs, 1 gone (404)".
 func summary(outputs []manifestOutput, faults []*fault) string {
 	noun := "outputs"

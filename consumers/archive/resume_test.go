@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -242,25 +243,41 @@ func TestChangedFileIsBegunAnew(t *testing.T) {
 	require.True(t, bytes.Equal(sample(3 << 20)[1<<20:], []byte(readFile(t, folder(b.dir, "p"), "0.mp4"))))
 }
 
-// Another process that stores the same output, such as one whose lease ran out, does not get
-// its bytes mixed with ours: each writes a file of its own.
+// Another process on the same event, such as one whose lease ran out, neither removes what is
+// being downloaded nor gets its bytes mixed with it: each writes a file of its own.
 func TestOutputOfAnotherProcess(t *testing.T) {
 	t.Parallel()
-	b, f, handle := interrupted(t)
-	begun, done := make(chan struct{}), make(chan error)
-	go func() {
-		_, err := b.files.stream(context.Background(), file{key: "get3w/2026/01/02/p/0.mp4"}, io.MultiReader(bytes.NewReader(f.data[:half]), readerFunc(func([]byte) (int, error) {
-			begun <- struct{}{}
-			<-begun
-			return 0, io.EOF
-		})))
-		done <- err
-	}()
+	var asked atomic.Int32
+	begun := make(chan struct{})
+	stored, goOn := context.WithCancel(t.Context())
+	defer goOn()
+	data := sample(2 * half)
+	srv := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		first := asked.Add(1) == 1
+		_, _ = w.Write(data[:half])
+		if first {
+			_ = http.NewResponseController(w).Flush()
+			close(begun)
+			<-stored.Done()
+		}
+		_, _ = w.Write(data[half:])
+	})
+	ours := setup(t, nil)
+	theirs := setup(t, func(c *Config) { c.Location.Dir = ours.dir })
+	ev := newEvent("p", srv.URL+"/a.mp4")
+	done := make(chan error, 1)
+	go func() { done <- ours.handle(ev) }()
 	<-begun
-	require.NoError(t, handle())
-	begun <- struct{}{}
-	require.Error(t, <-done)
-	require.True(t, bytes.Equal(f.data, []byte(readFile(t, folder(b.dir, "p"), "0.mp4"))))
+	require.Eventually(t, func() bool { return len(temporaries(t, ours.dir)) == 1 }, 10*time.Second, time.Millisecond)
+	writing := temporaries(t, ours.dir)[0]
+	err := theirs.handle(ev)
+	_, gone := os.Stat(writing)
+	goOn()
+	require.NoError(t, err)
+	require.NoError(t, gone)
+	require.NoError(t, <-done)
+	require.Equal(t, data, []byte(readFile(t, folder(ours.dir, "p"), "0.mp4")))
+	require.Equal(t, []string{"0.mp4", eventName, signatureName, manifestName}, names(t, folder(ours.dir, "p")))
 }
 
 func TestContentRange(t *testing.T) {

@@ -150,11 +150,11 @@ func (s *objects) nextPage(ctx context.Context, pages *s3.ListObjectsV2Paginator
 	return page, s3Error(err)
 }
 
-func (s *objects) remove(ctx context.Context, key string) error {
+func (s *objects) remove(ctx context.Context, key string) (measured, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s3Timeout, errSlowStore)
 	defer cancel()
 	if _, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.at.Bucket, Key: s.key(key)}); err != nil {
-		return fmt.Errorf("removing %s: %w", key, s3Error(err))
+		return measured{}, fmt.Errorf("removing %s: %w", key, s3Error(err))
 	}
-	return nil
+	return measured{}, nil
 }

@@ -209,9 +209,16 @@ func (s *space) ready(ctx context.Context) error {
 	return s.usage.ready(ctx)
 }
 
-// stored notes that the archive grew by n bytes.
+// stored says that what is there grew by n bytes.
 func (s *space) stored(n int64) {
 	if s.usage != nil {
 		s.usage.add(n)
+	}
+}
+
+// removed says that a file is gone.
+func (s *space) removed(m measured) {
+	if s.usage != nil {
+		s.usage.remove(m)
 	}
 }

@@ -27,10 +27,10 @@ type store interface {
 	measure(ctx context.Context, key string) (measured, error)
 	// names returns the names of the files in a folder.
 	names(ctx context.Context, folder string) ([]string, error)
-	// remove deletes a file; a missing one is no error.
-	remove(ctx context.Context, key string) error
-	// sync makes the names of the files in the folder durable, and those of the folders above
-	// it.
+	// remove deletes a file and returns its size and time, as far as they are known. A file
+	// that is gone already is fine, and one that is being written stays.
+	remove(ctx context.Context, key string) (measured, error)
+	// sync makes the names durable of the files in the folder, and the way to it.
 	sync(folder string) error
 	// size counts the bytes of everything that is stored. It may take long.
 	size(ctx context.Context) (int64, error)

@@ -20,7 +20,8 @@ type usage struct {
 
 	mu      sync.Mutex
 	bytes   int64
-	held    int64     // bytes for files that are on their way
+	added   int64     // all that ever was
+	held    int64     // for files that are on their way
 	counted time.Time // zero: never
 }
 
@@ -48,7 +49,7 @@ func (u *usage) countUnless(ctx context.Context, known func() bool) error {
 		return context.Cause(ctx)
 	}
 	u.mu.Lock()
-	enough, before := known(), u.bytes
+	enough, before := known(), u.added
 	u.mu.Unlock()
 	if enough {
 		return nil
@@ -62,8 +63,8 @@ func (u *usage) countUnless(ctx context.Context, known func() bool) error {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	// Bytes that were added meanwhile may be counted twice, never left out.
-	u.bytes, u.counted = n+max(u.bytes-before, 0), time.Now()
+	// What was added meanwhile may be counted twice, never left out.
+	u.bytes, u.counted = n+u.added-before, time.Now()
 	return nil
 }
 
@@ -89,4 +90,15 @@ func (u *usage) add(n int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.bytes += n
+	u.added += n
+}
+
+// remove takes back the bytes of a file that is gone, if the file was there when the files
+// were counted: what others wrote since then is in no count.
+func (u *usage) remove(m measured) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if m.at.Before(u.counted) {
+		u.bytes -= m.bytes
+	}
 }

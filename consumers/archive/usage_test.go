@@ -105,6 +105,27 @@ func TestUsageIsRight(t *testing.T) {
 	requireRight(b)
 }
 
+// What an attempt that was killed left behind counts no longer than it is there.
+func TestRemovedLeftoversAreNotCounted(t *testing.T) {
+	t.Parallel()
+	b := small(t, nil)
+	leave := func(id string) {
+		t.Helper()
+		left := filepath.Join(folder(b.dir, id), "0.mp4.18ab.tmp")
+		require.NoError(t, os.MkdirAll(filepath.Dir(left), 0o750))
+		require.NoError(t, os.WriteFile(left, make([]byte, 512_000), 0o600))
+	}
+	leave("before")
+	require.NoError(t, b.handle(newEvent("before", "text")))
+	leave("since") // by another process, so it was never counted
+	require.NoError(t, os.Chtimes(filepath.Join(folder(b.dir, "since"), "0.mp4.18ab.tmp"), time.Time{}, time.Now().Add(time.Minute)))
+	require.NoError(t, b.handle(newEvent("since", "text")))
+	size, err := b.files.size(t.Context())
+	require.NoError(t, err)
+	require.Less(t, size, int64(512_000))
+	require.Equal(t, size, b.space.usage.bytes)
+}
+
 // Events stay in their stream while there is no room.
 func TestGate(t *testing.T) {
 	t.Parallel()

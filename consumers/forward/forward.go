@@ -159,9 +159,13 @@ func (f *Forwarder) Handle(ctx context.Context, ev *bridge.Event) error {
 	if ended := context.Cause(ctx); ended != nil && !errors.Is(ended, consumers.ErrTimeout) && !errors.Is(ended, context.DeadlineExceeded) {
 		return err
 	}
+	blocked := errors.Is(err, dialguard.ErrBlocked)
+	if blocked && !errors.Is(err, dialguard.ErrNever) {
+		err = fmt.Errorf("%w: if the target is meant to be there, use https, or name its network in allow_networks", err)
+	}
 	p.failed(err, 0)
-	if errors.Is(err, dialguard.ErrBlocked) {
-		f.alarm(bridge.AlarmTargetBlocked, "the target must not be asked, so its events wait: if it is meant to be there, use https, or name its network in allow_networks", err)
+	if blocked {
+		f.alarm(bridge.AlarmTargetBlocked, "the target must not be asked, so its events wait", err)
 	}
 	return err
 }

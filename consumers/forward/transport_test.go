@@ -2,10 +2,12 @@ package forward
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -65,6 +67,8 @@ func TestBlockedTargetIsTriedAgain(t *testing.T) {
 		})
 		err := b.handle()
 		require.ErrorIs(t, err, dialguard.ErrBlocked, c.url)
+		remedy := strings.Contains(err.Error(), "use https, or name its network in allow_networks")
+		require.Equal(t, !errors.Is(err, dialguard.ErrNever), remedy, "no setting permits an address that is never asked")
 		require.False(t, consumers.IsPermanent(err))
 		require.Equal(t, []string{bridge.AlarmTargetBlocked}, b.alarms.kinds())
 		require.ErrorIs(t, b.handle(), errPaused, "no attempt is wasted on the other events")
