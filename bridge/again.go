@@ -37,7 +37,7 @@ func (a Again) Header(event Header) Header {
 // DecodeAgain reads what the header of a copy says. The zero value is that of a
 // message that is no copy. An error names the header that cannot be read.
 func DecodeAgain(h Header) (Again, error) {
-	r := headerReader{header: h, kind: errNotAgain}
+	r := headerReader{header: h, sentinel: errNotAgain}
 	a := Again{
 		Attempt: int(r.number(headerAttempt)), First: r.time(headerFirstAttempt),
 		Sequence: uint64(r.number(headerSeq)), Copied: uint64(r.number(headerCopied)), Redrives: int(r.number(headerRedrives)),

@@ -165,7 +165,7 @@ func deadHistory(attempts []FailedAttempt) string {
 // DecodeDeadLetter reads why an event died out of the header of its letter. The
 // error names the header that is missing or cannot be read.
 func DecodeDeadLetter(h Header) (*DeadLetter, error) {
-	r := headerReader{header: h, kind: errNotDead}
+	r := headerReader{header: h, sentinel: errNotDead}
 	d := &DeadLetter{
 		Consumer: r.value(headerDeadConsumer),
 		Cause:    DeadCause(r.required(headerDeadCause)),

@@ -209,7 +209,7 @@ func (e *Event) Header() Header {
 // error wraps [ErrNotEvent] when a required attribute is missing or a value
 // cannot be read.
 func DecodeEvent(h Header, body []byte) (*Event, error) {
-	d := headerReader{header: h, kind: ErrNotEvent}
+	d := headerReader{header: h, sentinel: ErrNotEvent}
 	e := &Event{
 		ID:           d.required(headerID),
 		Type:         d.required(headerType),
@@ -251,14 +251,14 @@ func DecodeEvent(h Header, body []byte) (*Event, error) {
 
 // headerReader reads values and keeps the first thing that was wrong.
 type headerReader struct {
-	header Header
-	kind   error // what err wraps
-	err    error
+	header   Header
+	sentinel error // what err wraps
+	err      error
 }
 
 func (d *headerReader) fail(key string, err error) {
 	if d.err == nil {
-		d.err = fmt.Errorf("%w: header %s: %w", d.kind, key, err)
+		d.err = fmt.Errorf("%w: header %s: %w", d.sentinel, key, err)
 	}
 }
 

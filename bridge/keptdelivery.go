@@ -210,7 +210,7 @@ var errNotKept = errors.New("not a delivery that Hookspan kept")
 // DecodeKept reads the delivery out of a message. Body is kept, not copied.
 // An error names the header that is missing or cannot be read.
 func DecodeKept(h Header, body []byte) (*KeptDelivery, error) {
-	d := headerReader{header: h, kind: errNotKept}
+	d := headerReader{header: h, sentinel: errNotKept}
 	w := &KeptDelivery{
 		Source:      d.required(headerKeptSource),
 		Cause:       d.required(headerKeptCause),

@@ -63,7 +63,7 @@ func (s *Server) route(c echo.Context) (Route, error) {
 	name := c.Param("source")
 	route, ok := (*s.routes.Load())[name]
 	if !ok {
-		s.unknownSource(name)
+		s.raiseUnknownSource(name)
 		return route, errUnknownSource
 	}
 	accessLine(c).source = name

@@ -192,7 +192,7 @@ func (s *Server) Source(name string) *source.Source { return (*s.routes.Load())[
 const unknownEvery = 10 * time.Minute
 
 // unknownSource raises an alarm, from time to time: perhaps a URL is mistyped.
-func (s *Server) unknownSource(name string) {
+func (s *Server) raiseUnknownSource(name string) {
 	s.unknown.Do(func() {
 		called := fmt.Sprintf("source %q", name)
 		if bridge.CheckName("source", name) != nil {

@@ -15,7 +15,7 @@ import (
 
 // What the prediction store has not folded yet stays in a crowded stream of events; what it has
 // goes.
-func TestJanitorWaitsForTheLedger(t *testing.T) {
+func TestJanitorWaitsForThePredictionStore(t *testing.T) {
 	t.Parallel()
 	cfg := streamtest.Config()
 	cfg.Streams.MaxBytes = 2 << 20

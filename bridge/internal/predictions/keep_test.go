@@ -112,12 +112,12 @@ func (r *rig) shrink() jetstream.Stream {
 }
 
 // A full ledger gives up finished predictions, the oldest first, and no open one.
-func TestFullLedger(t *testing.T) {
+func TestFullStore(t *testing.T) {
 	cfg := streamtest.Config()
 	cfg.Streams.MaxBytes = 256 << 20
 	r := rigOn(t, streamtest.Start(t, cfg))
 	r.shrink()
-	r.times.hold, r.times.patience = patience, 2*patience // nothing but the room may end the term
+	r.times.hold, r.times.patience = patience, 2*patience // nothing but the room may end the leadership
 	p := r.start("one", r.store)
 	id := func(what string, n int) string { return fmt.Sprintf("%s-%d-%s", what, n, strings.Repeat("x", 200)) }
 	for n := range 100 {
@@ -130,7 +130,7 @@ func TestFullLedger(t *testing.T) {
 		r.publish(r.says(id("done", n), finished))
 	}
 	r.folded(p)
-	term := p.metrics.leadership.Load()
+	led := p.metrics.leadership.Load()
 	require.NotContains(t, r.all(bridge.KeyEntry), entryKey(id("was", 0)))
 	require.Contains(t, r.heard.kinds(), bridge.AlarmPredictionsFull)
 	entries := r.all(bridge.KeyEntry)
@@ -149,11 +149,11 @@ func TestFullLedger(t *testing.T) {
 	r.publish(r.says(id("was", 0), running+`,"n":2`)) // its empty record is there still
 	r.folded(p)
 	require.NotNil(t, r.record(id("was", 0)))
-	require.Same(t, term, p.metrics.leadership.Load(), "nothing of that ends the term")
+	require.Same(t, led, p.metrics.leadership.Load(), "nothing of that ends the leadership")
 }
 
 // Nobody has to have room in a full ledger to lead it.
-func TestFullLedgerIsLed(t *testing.T) {
+func TestFullStoreIsLed(t *testing.T) {
 	r := newRig(t)
 	stream := r.shrink()
 	for n := 0; ; n++ {
@@ -193,13 +193,13 @@ func TestFoldedLateIsTheSame(t *testing.T) {
 	l := NewLeader(r.JS, r.store, Config{Names: r.Names, Keep: time.Hour, Alarms: r.heard})
 	l.lease = &lease{bucket: l.bucket, times: leaseTimes{hold: time.Hour}}
 	require.NoError(t, l.lease.acquire(t.Context()))
-	term := newLeadership(l)
+	led := newLeadership(l)
 	now, seq := time.Now(), uint64(0)
 	foldAt := func(ago time.Duration, again bool, e *bridge.Event) {
 		seq++
 		at := fold.At{Sequence: seq, StoredAt: now.Add(-ago), Again: again}
-		require.NoError(t, term.foldBlock(t.Context(), []read{{Event: e, key: entryKey(e.PredictionID), at: at}}))
-		term.entries.Purge()
+		require.NoError(t, led.foldBlock(t.Context(), []read{{Event: e, key: entryKey(e.PredictionID), at: at}}))
+		led.entries.Purge()
 	}
 	end, watch := r.says("ended", finished), r.watches("lost", bridge.Watch{Reference: "order 7"})
 	foldAt(90*time.Minute, false, end)
@@ -232,13 +232,13 @@ func TestEntryGoesWhileItIsInMemory(t *testing.T) {
 	r.publish(r.watches("a", bridge.Watch{}))
 	r.publish(r.loses("a"))
 	r.folded(p)
-	term := p.metrics.leadership.Load()
+	led := p.metrics.leadership.Load()
 	r.eventually(func() bool { return r.kept(entryKey("a")) == nil })
 	r.publish(r.says("a", running))
 	r.folded(p)
 	require.Equal(t, bridge.StatusProcessing, r.state("a").Status)
 	require.Nil(t, r.state("a").Announced, "that is forgotten")
-	require.Same(t, term, p.metrics.leadership.Load())
+	require.Same(t, led, p.metrics.leadership.Load())
 }
 
 func TestGoneKnowsTheLast(t *testing.T) {

@@ -123,11 +123,11 @@ func TestFarBehindIsNotUpToDate(t *testing.T) {
 	r := newRig(t)
 	p := r.start("one", r.store)
 	r.folded(p)
-	term := newLeadership(p.Leader)
-	term.current.Store(1)
-	require.True(t, term.UpToDate())
-	term.behind.Store(blockMessages + 1)
-	require.False(t, term.UpToDate())
+	led := newLeadership(p.Leader)
+	led.current.Store(1)
+	require.True(t, led.UpToDate())
+	led.behind.Store(blockMessages + 1)
+	require.False(t, led.UpToDate())
 }
 
 func (p *process) leads() bool { return p.metrics.leadership.Load() != nil }
@@ -247,7 +247,7 @@ const (
 	finished = `"status":"completed","outputs":["https://cdn.get3w.com/a.png?sig=1"],"created_at":"2026-01-31T11:00:00Z","completed_at":"2026-01-31T11:00:03Z"`
 )
 
-func TestLedgerFollowsALife(t *testing.T) {
+func TestStoreFollowsAPrediction(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	p := r.start("one", r.store)
@@ -294,11 +294,11 @@ func TestLostAndRedriven(t *testing.T) {
 	watch := r.watches("a", bridge.Watch{})
 	r.publish(watch)
 	r.folded(p)
-	term := p.metrics.leadership.Load()
-	it, ok := term.queue("get3w").Get("a")
+	led := p.metrics.leadership.Load()
+	it, ok := led.queue("get3w").Get("a")
 	require.True(t, ok)
 	it.Polls, it.NotFound, it.NotBefore = 9, 3, time.Now().Add(time.Hour)
-	_, err := term.Save(t.Context(), it.Record, it.Revision)
+	_, err := led.Save(t.Context(), it.Record, it.Revision)
 	require.NoError(t, err)
 	require.Equal(t, 9, r.record("a").Polls)
 	r.publish(r.says("a", running))
@@ -310,7 +310,7 @@ func TestLostAndRedriven(t *testing.T) {
 	require.NotNil(t, r.state("a").Lost)
 	require.NotEmpty(t, r.kept(entryKey("a")).Header.Get("Nats-TTL"))
 	require.Nil(t, r.record("a"))
-	_, err = term.Save(t.Context(), it.Record, it.Revision)
+	_, err = led.Save(t.Context(), it.Record, it.Revision)
 	require.ErrorIs(t, err, poller.ErrNotOpen)
 
 	for n := range 3 { // the record may be on its way out still
@@ -326,7 +326,7 @@ func TestLostAndRedriven(t *testing.T) {
 		r.publish(r.loses("a"))
 		r.folded(p)
 	}
-	require.Same(t, term, p.metrics.leadership.Load(), "nothing of that ends the term")
+	require.Same(t, led, p.metrics.leadership.Load(), "nothing of that ends the leadership")
 }
 
 // Nothing that became known of a prediction is overwritten by who had read it before.
@@ -336,18 +336,18 @@ func TestSaveKeepsWhatIsNew(t *testing.T) {
 	p := r.start("one", r.store)
 	r.publish(r.says("a", running))
 	r.folded(p)
-	term := p.metrics.leadership.Load()
-	old, _ := term.queue("get3w").Get("a")
+	led := p.metrics.leadership.Load()
+	old, _ := led.queue("get3w").Get("a")
 	r.publish(r.watches("a", bridge.Watch{EstimatedDuration: 7}))
 	r.folded(p)
 	old.Polls = 1
-	_, err := term.Save(t.Context(), old.Record, old.Revision)
+	_, err := led.Save(t.Context(), old.Record, old.Revision)
 	require.ErrorIs(t, err, errOldRevision)
-	fresh, _ := term.queue("get3w").Get("a")
+	fresh, _ := led.queue("get3w").Get("a")
 	fresh.Polls = 1
-	revision, err := term.Save(t.Context(), fresh.Record, fresh.Revision)
+	revision, err := led.Save(t.Context(), fresh.Record, fresh.Revision)
 	require.NoError(t, err)
-	have, _ := term.queue("get3w").Get("a")
+	have, _ := led.queue("get3w").Get("a")
 	require.Equal(t, revision, have.Revision)
 	got := r.record("a")
 	require.Equal(t, 1, got.Polls)

@@ -34,7 +34,7 @@ var defaultLeaseTimes = leaseTimes{look: time.Second, renew: 5 * time.Second, ho
 // leaseRecord says who leads. Without a leadership nobody does.
 type leaseRecord struct {
 	Process string `json:"process,omitempty"`
-	Term    string `json:"term,omitempty"`
+	Holder  string `json:"term,omitempty"`
 	N       uint64 `json:"n,omitempty"`
 }
 
@@ -49,7 +49,7 @@ type lease struct {
 	seen  uint64
 	since time.Time
 
-	term     string
+	holder   string
 	n        uint64
 	revision uint64
 
@@ -68,7 +68,7 @@ func (l *lease) acquire(ctx context.Context) error {
 		}
 		now := time.Now()
 		// One of this process itself is of a leadership that has ended.
-		free := revision == 0 || have.Term == "" || have.Term == l.term
+		free := revision == 0 || have.Holder == "" || have.Holder == l.holder
 		if !free && revision != l.seen {
 			l.seen, l.since = revision, now
 		}
@@ -86,7 +86,7 @@ func (l *lease) acquire(ctx context.Context) error {
 
 // take begins a leadership in the place of the lease with the revision.
 func (l *lease) take(ctx context.Context, revision uint64) error {
-	l.term, l.n, l.revision, l.seen = rand.Text(), 0, revision, 0
+	l.holder, l.n, l.revision, l.seen = rand.Text(), 0, revision, 0
 	return l.renew(ctx)
 }
 
@@ -94,13 +94,13 @@ func (l *lease) take(ctx context.Context, revision uint64) error {
 // after any other it may be tried again, as long as the lease is held.
 func (l *lease) renew(ctx context.Context) error {
 	began := time.Now()
-	mine := leaseRecord{Process: l.process, Term: l.term, N: l.n + 1}
+	mine := leaseRecord{Process: l.process, Holder: l.holder, N: l.n + 1}
 	revision, err := l.bucket.put(ctx, keyLeader, mine, l.revision)
 	if err != nil {
 		// It may be there all the same, and its answer lost; now or the last time.
 		var have leaseRecord
 		at, readErr := l.bucket.load(ctx, keyLeader, &have)
-		if readErr != nil || have.Term != l.term {
+		if readErr != nil || have.Holder != l.holder {
 			return fmt.Errorf("taking the lead: %w", err)
 		}
 		if have != mine { // it is ours, but an older one

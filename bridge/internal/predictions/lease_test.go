@@ -237,7 +237,7 @@ func TestSuspendedLeaderWritesNothing(t *testing.T) {
 	entries, open := r.all(bridge.KeyEntry), r.all(bridge.KeyOpen)
 	require.Len(t, entries, 21)
 	require.Empty(t, open)
-	term := next.metrics.leadership.Load()
+	led := next.metrics.leadership.Load()
 
 	resume()
 	r.eventually(func() bool { return !old.leads() })
@@ -246,7 +246,7 @@ func TestSuspendedLeaderWritesNothing(t *testing.T) {
 	require.NotZero(t, refused)
 	require.Equal(t, entries, r.all(bridge.KeyEntry))
 	require.Empty(t, r.all(bridge.KeyOpen))
-	require.Same(t, term, next.metrics.leadership.Load(), "the other one is not disturbed")
+	require.Same(t, led, next.metrics.leadership.Load(), "the other one is not disturbed")
 	old.stop()
 	require.True(t, next.leads(), "nor is its lease given up by who has it no more")
 }

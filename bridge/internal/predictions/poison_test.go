@@ -217,10 +217,10 @@ func TestStandstill(t *testing.T) {
 	s := &l.standstill
 	at := func(second int) time.Time { return foldtest.Noon.Add(time.Duration(second) * time.Second) }
 	ends := func(began, ended int, folded uint64, err error) bool {
-		term := newLeadership(l)
-		term.started = at(began)
-		term.foldedTo.Store(folded)
-		return s.note(term, at(ended), err)
+		led := newLeadership(l)
+		led.started = at(began)
+		led.foldedTo.Store(folded)
+		return s.note(led, at(ended), err)
 	}
 	require.False(t, ends(0, 10, 0, errKilled))
 	require.False(t, ends(15, 59, 0, errKilled))

@@ -167,16 +167,16 @@ func (r *rig) meta() (m storeMeta) {
 }
 
 // How often the provider was asked is remembered over a rebuild.
-func TestRebuildKeepsQuestions(t *testing.T) {
+func TestRebuildKeepsPolls(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	p := r.start("one", r.store)
 	r.publish(r.says("a", running))
 	r.folded(p)
-	term := p.metrics.leadership.Load()
-	it, _ := term.queue("get3w").Get("a")
+	led := p.metrics.leadership.Load()
+	it, _ := led.queue("get3w").Get("a")
 	it.Polls = 4
-	_, err := term.Save(t.Context(), it.Record, it.Revision)
+	_, err := led.Save(t.Context(), it.Record, it.Revision)
 	require.NoError(t, err)
 	id := r.meta().ID
 	require.NoError(t, Rebuild(t.Context(), r.JS, r.Names))
@@ -209,7 +209,7 @@ func TestStreamOfEventsMadeAnew(t *testing.T) {
 }
 
 // A prediction store that a newer program made is left to it.
-func TestNewerLedgerIsLeftAlone(t *testing.T) {
+func TestNewerStoreIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	raw, err := json.Marshal(storeMeta{Format: storeFormat + 1})
@@ -310,11 +310,11 @@ func TestStaleLeaderPurgesNothing(t *testing.T) {
 	p := r.start("one", r.store)
 	r.publish(r.says("a", finished))
 	r.folded(p)
-	term := p.metrics.leadership.Load()
+	led := p.metrics.leadership.Load()
 	_, err := stale.makeAnew(t.Context(), time.Now())
 	require.ErrorIs(t, err, poller.ErrNotLeader)
 	require.True(t, r.state("a").Terminal())
-	require.Equal(t, term.meta.ID, r.meta().ID)
+	require.Equal(t, led.meta.ID, r.meta().ID)
 }
 
 // Events that were purged before the prediction store was made are no reason to wait.

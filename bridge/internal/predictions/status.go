@@ -100,7 +100,7 @@ func (t *leadership) statusRefused(ctx context.Context, refused error) error {
 	if _, err := t.bucket.load(ctx, keyLeader, &leads); err != nil {
 		return nil //nolint:nilerr // the next look asks again
 	}
-	if leads.Term != t.lease.term {
+	if leads.Holder != t.lease.holder {
 		return refused
 	}
 	t.statusRevision = revision

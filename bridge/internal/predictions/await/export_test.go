@@ -8,7 +8,7 @@ import (
 )
 
 // SetLinger changes for how long is listened when nobody waits any more.
-func (h *Hub) SetLinger(d time.Duration) { h.linger = d }
+func (h *Hub) SetIdleTimeout(d time.Duration) { h.idleTimeout = d }
 
 // Missed reports whether somebody who waits for the prediction is behind by more than is
 // kept for it.

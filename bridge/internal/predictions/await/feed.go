@@ -44,7 +44,7 @@ type feed struct {
 // listen begins to listen. The caller holds the lock.
 func (h *Hub) listen() *feed {
 	ctx, cancel := context.WithCancel(context.Background())
-	f := &feed{cancel: cancel, ready: make(chan struct{}), ended: make(chan struct{}), idle: time.NewTimer(h.linger)}
+	f := &feed{cancel: cancel, ready: make(chan struct{}), ended: make(chan struct{}), idle: time.NewTimer(h.idleTimeout)}
 	h.done.Go(func() {
 		defer close(f.ended)
 		defer cancel()

@@ -23,7 +23,7 @@ import (
 func TestThousandsCostOneSubscription(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.hub.SetLinger(time.Millisecond)
+	b.hub.SetIdleTimeout(time.Millisecond)
 	require.Zero(t, b.consumers())
 	const n = 2000
 	waiting := make([]<-chan answer, n)

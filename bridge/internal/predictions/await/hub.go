@@ -22,7 +22,7 @@ const (
 	// MaxWaiters is how many can wait at a time.
 	MaxWaiters = 20_000
 	// linger is for how long is listened when nobody waits any more.
-	linger = time.Minute
+	idleTimeout = time.Minute
 	// maxMissed and maxMissedBytes bound by how many events a waiter can be behind, and
 	// the bodies of those if there are several. Beyond that it reads the prediction store instead.
 	maxMissed      = 32
@@ -43,12 +43,12 @@ var errClosed = errors.New("waiting for predictions has ended, the process stops
 // Hub knows who waits for what. It listens from its first waiter on, until nobody has
 // waited for a minute. It is safe for concurrent use.
 type Hub struct {
-	js     jetstream.JetStream
-	reader *predictions.Reader
-	names  bridge.Names
-	log    *zap.Logger
-	linger time.Duration
-	reads  chan struct{} // one for each read of the prediction store in flight
+	js          jetstream.JetStream
+	reader      *predictions.Reader
+	names       bridge.Names
+	log         *zap.Logger
+	idleTimeout time.Duration
+	reads       chan struct{} // one for each read of the prediction store in flight
 
 	done sync.WaitGroup
 
@@ -66,7 +66,7 @@ func New(js jetstream.JetStream, reader *predictions.Reader, names bridge.Names,
 		log = zap.NewNop()
 	}
 	return &Hub{
-		js: js, reader: reader, names: names, log: log.Named("await"), linger: linger,
+		js: js, reader: reader, names: names, log: log.Named("await"), idleTimeout: idleTimeout,
 		reads: make(chan struct{}, maxReads), waiters: map[string][]*waiter{},
 	}
 }
@@ -155,7 +155,7 @@ func (h *Hub) join(ctx context.Context, source, id string) (*waiter, error) {
 		return nil, errClosed
 	case <-late.C:
 		h.leave(w)
-		return nil, fmt.Errorf("waiting for prediction %q of %s: events and ledger cannot be listened to: %w", id, source, bridge.ErrUnavailable)
+		return nil, fmt.Errorf("waiting for prediction %q of %s: the events and the prediction store cannot be listened to: %w", id, source, bridge.ErrUnavailable)
 	}
 }
 
@@ -172,7 +172,7 @@ func (h *Hub) leave(w *waiter) {
 		h.waiters[w.key] = list
 	}
 	if h.count--; h.count == 0 && h.feed != nil {
-		h.feed.idle.Reset(h.linger)
+		h.feed.idle.Reset(h.idleTimeout)
 	}
 }
 

@@ -79,7 +79,7 @@ func TestSlowFollowerMissesNoEnd(t *testing.T) {
 	}
 }
 
-func TestReturnsAtOnceWhatIsInTheLedger(t *testing.T) {
+func TestReturnsAtOnceWhatTheStoreHas(t *testing.T) {
 	b := setup(t)
 	b.fold(b.tell("pred_1", "failed"))
 	a := b.get(b.wait(t.Context(), "pred_1"))
@@ -88,7 +88,7 @@ func TestReturnsAtOnceWhatIsInTheLedger(t *testing.T) {
 }
 
 // An event that was stored before somebody waits, and folded later, wakes by the ledger.
-func TestWakesByTheLedger(t *testing.T) {
+func TestWakesByTheStore(t *testing.T) {
 	b := setup(t)
 	first, end := b.tell("pred_1", "processing"), b.tell("pred_1", "completed")
 	b.fold(first)
@@ -203,7 +203,7 @@ func TestRebuildDoesNotEndTheWaitForWhatIsTakenUpAgain(t *testing.T) {
 }
 
 // Without its end the archive does not say all that there is.
-func TestWhatTheArchiveTellsWaitsForTheLedger(t *testing.T) {
+func TestArchivedEventWaitsForTheStore(t *testing.T) {
 	b := setup(t)
 	end := b.tell("pred_1", "failed")
 	done := b.wait(t.Context(), "pred_1")

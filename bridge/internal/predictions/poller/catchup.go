@@ -13,7 +13,7 @@ const catchingUp = 20
 // catchUpLog says in the log how far the polls of many overdue predictions are.
 type catchUpLog struct {
 	poller *sourcePoller
-	list   *Queue
+	queue  *Queue
 
 	looked time.Time
 	begun  time.Time // zero while there are few
@@ -23,11 +23,11 @@ type catchUpLog struct {
 
 // look is called before each poll.
 func (p *catchUpLog) look(now time.Time) {
-	if now.Sub(p.looked) < p.poller.times.progress {
+	if now.Sub(p.looked) < p.poller.times.logEvery {
 		return
 	}
 	p.looked = now
-	_, overdue, _ := p.list.Counts(now)
+	_, overdue, _ := p.queue.Counts(now)
 	switch {
 	case overdue <= catchingUp:
 		p.idle()

@@ -45,18 +45,18 @@ func (p *poll) giveUp(ctx context.Context) {
 	p.log.Error("a prediction cannot be given up yet", zap.String("prediction", p.it.ID), zap.Error(err))
 	if p.held = time.Now().Add(p.times.backoffMax); !errors.Is(err, bridge.ErrTooLarge) {
 		p.held = time.Now().Add(p.times.retryMax)
-		p.noLetters.Store(&p.held)
+		p.noDeadLetters.Store(&p.held)
 	}
 }
 
 func (p *poll) storeDeadLetter(ctx context.Context, lost *bridge.Lost, whole bool) error {
 	ctx, cancel := context.WithTimeout(ctx, p.times.storing)
 	defer cancel()
-	letter, err := p.deadLetter(ctx, lost, whole)
+	m, err := p.deadLetter(ctx, lost, whole)
 	if err != nil {
 		return err
 	}
-	if _, err := p.store.Store(ctx, p.cfg.Names.DeadStream(), letter); err != nil {
+	if _, err := p.store.Store(ctx, p.cfg.Names.DeadStream(), m); err != nil {
 		return fmt.Errorf("making a dead letter: %w", err)
 	}
 	return nil
@@ -86,7 +86,7 @@ func lostOf(rec *Record) *bridge.Lost {
 // same in short.
 func (p *poll) deadLetter(ctx context.Context, lost *bridge.Lost, whole bool) (*nats.Msg, error) {
 	names := p.cfg.Names
-	letter := bridge.DeadLetter{
+	dead := bridge.DeadLetter{
 		Consumer: bridge.PredictionsConsumer, Cause: lost.Cause, Fault: lost.Cause.Fault(), Error: lost.Error,
 		Attempts: lost.Polls, History: []bridge.FailedAttempt{{At: lost.LostAt, Error: p.it.Said}},
 	}
@@ -94,13 +94,13 @@ func (p *poll) deadLetter(ctx context.Context, lost *bridge.Lost, whole bool) (*
 	if err != nil {
 		return nil, err
 	}
-	letter.Subject, letter.Sequence = e.Subject, e.Sequence
+	dead.Subject, dead.Sequence = e.Subject, e.Sequence
 	if again, err := bridge.DecodeAgain(header); err == nil {
-		letter.Redrives = again.Redrives
+		dead.Redrives = again.Redrives
 	}
-	out := letter.Header(header)
+	out := dead.Header(header)
 	// With when it was given up: one that is given up again has another dead letter.
-	out[bridge.HeaderMsgID] = []string{letter.ID(e.ID + "/" + lost.LostAt.Format(time.RFC3339Nano))}
+	out[bridge.HeaderMsgID] = []string{dead.ID(e.ID + "/" + lost.LostAt.Format(time.RFC3339Nano))}
 	return &nats.Msg{Subject: names.Dead(bridge.PredictionsConsumer, e.Subject), Header: nats.Header(out), Data: e.Body}, nil
 }
 

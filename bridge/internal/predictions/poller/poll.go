@@ -34,7 +34,7 @@ var errMeanwhile = errors.New("its record is written by others all the time")
 type poll struct {
 	*sourcePoller
 	leadership Leadership
-	list       *Queue
+	queue      *Queue
 	it         Item
 	held       time.Time // until when it is not taken again, whatever its record says
 }
@@ -50,7 +50,7 @@ type reply struct {
 // do polls, acts on the reply and gives the prediction back to the queue. The error is
 // [ErrNotLeader]; do logs whatever else goes wrong.
 func (p *poll) do(ctx context.Context) error {
-	defer p.list.give(p.it.ID, func(it *Item) { it.Due = later(p.Due(it.Record), p.held) })
+	defer p.queue.give(p.it.ID, func(it *Item) { it.Due = later(p.Due(it.Record), p.held) })
 	if !p.it.GivenUp.IsZero() {
 		p.giveUp(ctx)
 		return nil
@@ -210,7 +210,7 @@ func (p *poll) change(ctx context.Context, change func(*Record)) error {
 	defer cancel()
 	var err error
 	for range saves {
-		it, open := p.list.Get(p.it.ID)
+		it, open := p.queue.Get(p.it.ID)
 		if !open {
 			return ErrNotOpen
 		}
@@ -219,7 +219,7 @@ func (p *poll) change(ctx context.Context, change func(*Record)) error {
 		if errors.Is(err, ErrNotOpen) || errors.Is(err, ErrNotLeader) {
 			return err
 		}
-		have, open := p.list.Get(p.it.ID)
+		have, open := p.queue.Get(p.it.ID)
 		switch {
 		case !open:
 			return ErrNotOpen

@@ -18,7 +18,7 @@ import (
 
 // listing is for how long a list is looked for after a prediction of a source that has
 // none was heard of.
-const listing = 10 * time.Second
+const queueWait = 10 * time.Second
 
 // Poller asks the providers for predictions whose webhooks do not come. It keeps what it
 // learns of providers while another process leads. It is safe for concurrent use; Run
@@ -36,7 +36,7 @@ type Poller struct {
 	looks    int                      // mostLooks
 
 	// unlisted is told when a prediction was heard of whose source had no list.
-	unlisted chan struct{}
+	unqueued chan struct{}
 }
 
 // New returns a poller that asks nobody yet. It reads predictions of states, and
@@ -46,7 +46,7 @@ func New(cfg Config, store Store, states States, js jetstream.JetStream) *Poller
 	r := &Poller{
 		cfg: cfg, store: store, js: js,
 		states: states, log: cmp.Or(cfg.Logger, zap.NewNop()).Named("reconciler"),
-		times: &times, models: newModels(), bySource: map[string]*sourcePoller{}, looks: mostLooks, unlisted: make(chan struct{}, 1),
+		times: &times, models: newModels(), bySource: map[string]*sourcePoller{}, looks: mostLooks, unqueued: make(chan struct{}, 1),
 	}
 	for name, source := range cfg.Sources {
 		r.bySource[name] = newSourcePoller(r, name, source)
@@ -76,17 +76,17 @@ func (r *Poller) pollEach(ctx context.Context, g *errgroup.Group, d Leadership) 
 	}
 	look := time.Now() // until when it is looked again and again
 	for len(missing) > 0 {
-		lists := d.Queues()
+		queues := d.Queues()
 		maps.DeleteFunc(missing, func(name string, a *sourcePoller) bool {
-			list := lists[name]
-			if list != nil {
-				a.listed.Store(true)
+			queue := queues[name]
+			if queue != nil {
+				a.queued.Store(true)
 				g.Go(func() error {
-					defer a.listed.Store(false)
-					return a.work(ctx, d, list)
+					defer a.queued.Store(false)
+					return a.work(ctx, d, queue)
 				})
 			}
-			return list != nil
+			return queue != nil
 		})
 		var again <-chan time.Time
 		if time.Now().Before(look) {
@@ -96,20 +96,20 @@ func (r *Poller) pollEach(ctx context.Context, g *errgroup.Group, d Leadership) 
 		case <-ctx.Done():
 			return
 		case <-again:
-		case <-r.unlisted:
-			look = time.Now().Add(listing)
+		case <-r.unqueued:
+			look = time.Now().Add(queueWait)
 		}
 	}
 }
 
 // noteUnlisted: the list of a source is made when its first prediction is heard of,
 // right after it was asked when that is due.
-func (r *Poller) noteUnlisted(source string) {
-	if a := r.bySource[source]; a == nil || a.source.Provider == nil || a.listed.Load() {
+func (r *Poller) noteUnqueued(source string) {
+	if a := r.bySource[source]; a == nil || a.source.Provider == nil || a.queued.Load() {
 		return
 	}
 	select {
-	case r.unlisted <- struct{}{}:
+	case r.unqueued <- struct{}{}:
 	default:
 	}
 }

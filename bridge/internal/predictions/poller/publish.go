@@ -49,7 +49,7 @@ func (p *poll) publish(ctx context.Context, e *bridge.Event) error {
 
 // open reports whether the prediction is still to be polled.
 func (p *poll) open() bool {
-	_, open := p.list.Get(p.it.ID)
+	_, open := p.queue.Get(p.it.ID)
 	return open
 }
 

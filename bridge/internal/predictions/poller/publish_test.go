@@ -95,7 +95,7 @@ func withNATS(t *testing.T, bench *streamtest.Bench, p fakeProvider) *natsRig {
 		unknown: time.Millisecond, backoff: 5 * time.Millisecond, backoffFirst: 5 * time.Millisecond, backoffMax: 20 * time.Millisecond,
 		spacing: time.Millisecond, spacingMax: time.Millisecond, later: time.Millisecond, laterMax: time.Millisecond,
 		behind: time.Millisecond, retry: time.Millisecond, retryMax: time.Millisecond,
-		storing: longest, answer: longest, progress: time.Hour,
+		storing: longest, answer: longest, logEvery: time.Hour,
 	}
 	r.bySource["get3w"].limiter.SetLimit(1000)
 	source := r.cfg.Sources["get3w"]
@@ -154,14 +154,14 @@ func (r *natsRig) announce(w bridge.Watch) Record {
 // is a duplicate, and one question is enough.
 func TestPolledEndIsTheEventOfTheWebhook(t *testing.T) {
 	t.Parallel()
-	var asked polls
-	r := withNATS(t, nil, asked.of(says(foldtest.Done)))
+	var polled polls
+	r := withNATS(t, nil, polled.of(says(foldtest.Done)))
 	rec := r.announce(bridge.Watch{Reference: "order 7", Tenant: "acme", Metadata: map[string]string{"order": "7", "private": "x"}})
 	r.leadership.add(r.Poller, rec)
 	stop := r.start()
 	r.eventually(func() bool { return r.openOnes() == 0 })
 	require.NoError(t, stop())
-	require.Len(t, asked.all(), 1)
+	require.Len(t, polled.all(), 1)
 	require.Equal(t, 1, r.count(pollEnded))
 	all := r.stream("HOOKSPAN_EVENTS")
 	require.Len(t, all, 2)
@@ -180,9 +180,9 @@ func TestPolledEndIsTheEventOfTheWebhook(t *testing.T) {
 // While the end cannot be stored the provider is not asked for it again.
 func TestStoresWhatItHasUntilItIsStored(t *testing.T) {
 	t.Parallel()
-	var asked polls
+	var polled polls
 	var failures atomic.Int64
-	r := withNATS(t, nil, asked.of(says(foldtest.Done)))
+	r := withNATS(t, nil, polled.of(says(foldtest.Done)))
 	r.store.fail(
 		func(string) error {
 			if failures.Add(1) < 10 {
@@ -200,7 +200,7 @@ func TestStoresWhatItHasUntilItIsStored(t *testing.T) {
 	stop := r.start()
 	r.eventually(func() bool { return r.count(pollEnded) == 1 })
 	require.NoError(t, stop())
-	require.Len(t, asked.all(), 1)
+	require.Len(t, polled.all(), 1)
 	require.Len(t, r.stream("HOOKSPAN_EVENTS"), 1)
 }
 

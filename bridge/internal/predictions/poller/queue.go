@@ -49,7 +49,7 @@ func (w *Queue) Set(it Item) {
 	defer w.mu.Unlock()
 	if have, ok := w.byID[it.ID]; ok {
 		it.taken = have.taken
-		w.unlist(have)
+		w.unqueue(have)
 	}
 	it.ready = false
 	w.byID[it.ID] = &it
@@ -75,7 +75,7 @@ func (w *Queue) Remove(id string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if it, ok := w.byID[id]; ok {
-		w.unlist(it)
+		w.unqueue(it)
 		delete(w.byID, id)
 	}
 }
@@ -173,7 +173,7 @@ func (w *Queue) ripen(now time.Time) {
 }
 
 // unlist takes it out of the heap that it is in. The caller holds the lock.
-func (w *Queue) unlist(it *Item) {
+func (w *Queue) unqueue(it *Item) {
 	switch {
 	case it.taken:
 		delete(w.taken, it.ID)

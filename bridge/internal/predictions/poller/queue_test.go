@@ -148,7 +148,7 @@ func TestSaysWhenOneIsDueSooner(t *testing.T) {
 }
 
 // Whatever is done to it, each prediction is in one place.
-func TestWorklistStaysWhole(t *testing.T) {
+func TestQueueStaysWhole(t *testing.T) {
 	t.Parallel()
 	w := NewQueue()
 	r := rand.New(rand.NewPCG(1, 2))

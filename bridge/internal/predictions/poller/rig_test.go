@@ -117,8 +117,8 @@ func (d *memoryLeadership) Save(ctx context.Context, rec Record, revision uint64
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	list := d.held[rec.Source]
-	it, open := list.Get(rec.ID)
+	queue := d.held[rec.Source]
+	it, open := queue.Get(rec.ID)
 	switch {
 	case !open:
 		return 0, ErrNotOpen
@@ -130,7 +130,7 @@ func (d *memoryLeadership) Save(ctx context.Context, rec Record, revision uint64
 		rec = Record{Source: rec.Source, ID: rec.ID, FirstSeen: rec.FirstSeen}
 	}
 	it.Record, it.Revision = rec, d.revision
-	list.Set(it)
+	queue.Set(it)
 	d.written[rec.ID] = rec
 	return d.revision, nil
 }
@@ -145,21 +145,21 @@ func (d *memoryLeadership) add(r *Poller, rec Record) {
 	due := r.Due(rec)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	list := d.held[rec.Source]
-	if list == nil {
-		list = NewQueue()
-		d.held[rec.Source] = list
+	queue := d.held[rec.Source]
+	if queue == nil {
+		queue = NewQueue()
+		d.held[rec.Source] = queue
 	}
 	d.revision++
 	d.written[rec.ID] = rec
-	list.Set(Item{Record: rec, Revision: d.revision, Due: due})
+	queue.Set(Item{Record: rec, Revision: d.revision, Due: due})
 }
 
 func (d *memoryLeadership) remove(e *bridge.Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if list := d.held[e.Source]; list != nil {
-		list.Remove(e.PredictionID)
+	if queue := d.held[e.Source]; queue != nil {
+		queue.Remove(e.PredictionID)
 	}
 }
 

@@ -37,7 +37,7 @@ type timings struct {
 	// answer is how long an answer is waited for at most.
 	answer time.Duration
 	// progress is how often it is told how far catching up is.
-	progress time.Duration
+	logEvery time.Duration
 }
 
 func defaultTimings() timings {
@@ -49,7 +49,7 @@ func defaultTimings() timings {
 		behind: 100 * time.Millisecond,
 		retry:  time.Second, retryMax: 30 * time.Second, storing: 10 * time.Second,
 		answer:   90 * time.Second,
-		progress: 30 * time.Second,
+		logEvery: 30 * time.Second,
 	}
 }
 
@@ -87,7 +87,7 @@ func (r *Poller) lastDue(rec *Record) (time.Time, bool) {
 // Due is when the provider is asked next for the prediction. It is called when
 // something becomes known of it. It is safe for concurrent use.
 func (r *Poller) Due(rec Record) time.Time {
-	r.noteUnlisted(rec.Source)
+	r.noteUnqueued(rec.Source)
 	if !rec.GivenUp.IsZero() {
 		return rec.NotBefore
 	}

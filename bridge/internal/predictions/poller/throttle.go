@@ -35,12 +35,12 @@ func (t *throttle) answered(now time.Time, status bool) {
 }
 
 // later is told that the provider does not want to be asked for a while, zero when it
-// did not say for how long, by the reply to a poll that began at asked. It returns
+// did not say for how long, by the reply to a poll that began at began. It returns
 // how many pauses there were in a row.
-func (t *throttle) later(asked, now time.Time, after time.Duration) int {
+func (t *throttle) later(began, now time.Time, after time.Duration) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if asked.After(t.paused) {
+	if began.After(t.paused) {
 		t.limited++
 	}
 	first := after
@@ -52,14 +52,14 @@ func (t *throttle) later(asked, now time.Time, after time.Duration) int {
 	return t.limited
 }
 
-// failed is told of a poll, begun at asked, that was not answered as it should,
+// failed is told of a poll, begun at began, that was not answered as it should,
 // and returns how many failed in a row.
-func (t *throttle) failed(asked, now time.Time) int {
+func (t *throttle) failed(began, now time.Time) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.failures++
 	// One alone can be about its prediction.
-	if t.failures > 1 && asked.After(t.paused) {
+	if t.failures > 1 && began.After(t.paused) {
 		t.spaced++
 		t.pause(now, backoff.Doubled(t.times.spacing, t.spaced-1, t.times.spacingMax))
 	}

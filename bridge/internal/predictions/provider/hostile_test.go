@@ -85,7 +85,7 @@ func TestEndlessAnswers(t *testing.T) {
 }
 
 // What comes behind one answer is none to the next question.
-func TestAnswerToNoQuestion(t *testing.T) {
+func TestAnswerToNoRequest(t *testing.T) {
 	t.Parallel()
 	body := func(id string) string { return fmt.Sprintf(`{"id":%q,"status":"completed"}`, id) }
 	one := func(id string) string {

@@ -60,7 +60,7 @@ func (c *Client) ask(ctx context.Context, id string, key []byte) ([]byte, error)
 	case err != nil:
 		return nil, fmt.Errorf("its answer cannot be read: %w", withoutURL(err, key))
 	case a.failed():
-		return nil, c.meaning(a.code, a.message, res, key)
+		return nil, c.statusError(a.code, a.message, res, key)
 	case a.object == nil:
 		return nil, fmt.Errorf("%w%s", errNoData, quoted(a.message, key))
 	}
@@ -77,11 +77,11 @@ func (c *Client) refused(res *http.Response, key []byte) error {
 		// Somebody answers who is not the API: no prediction is given up for that.
 		return fmt.Errorf("it answered 404 with %s, not with JSON: check sources.%s.api.base_url", plainText(mediaType(res), key), c.cfg.Source)
 	}
-	return c.meaning(res.StatusCode, a.message, res, key)
+	return c.statusError(res.StatusCode, a.message, res, key)
 }
 
 // meaning is the error that a status is, of HTTP or of the envelope.
-func (c *Client) meaning(status int, message string, res *http.Response, key []byte) error {
+func (c *Client) statusError(status int, message string, res *http.Response, key []byte) error {
 	err := fmt.Errorf("it answered %d%s", status, quoted(message, key))
 	switch status {
 	case http.StatusNotFound:
