@@ -12,7 +12,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/source"
 )
 
-// What can be wrong with a request before anybody has looked at its body.
+// Errors of a request whose body has not been looked at.
 var (
 	errUnknownSource = errors.New("unknown source")
 	errTooLarge      = errors.New("body is too large")
@@ -25,26 +25,25 @@ var (
 	errToken         = fmt.Errorf("path token: %w", source.ErrNotAuthentic)
 )
 
-// answer is what the sender is told of an error. The text never depends on what
-// was wrong in detail, so it holds nothing that helps to forge or to look inside.
+// answer is a sender's answer to an error. Its text does not depend on the details of the
+// error, so it never helps to forge a delivery or to look inside.
 type answer struct {
 	err        error
 	status     int
 	retryAfter string // in seconds
 	detail     string
-	// cause is for our own log and counts.
+	// cause is for our log and metrics.
 	cause string
 }
 
-// causeBusy is the cause of a request that found no room.
+// causeBusy: there was no room for the request.
 const causeBusy = "busy"
 
-// later is the Retry-After of every 503 and 429, in seconds: the first gap of Get3W's
-// own schedule.
+// later is the Retry-After of every 503 and 429, in seconds: the first gap of Get3W's own
+// schedule.
 const later = "10"
 
-// answers is the one place where an error becomes a status. The first that
-// matches counts.
+// answers is the one place where an error becomes a status. The first match counts.
 var answers = []answer{
 	{source.ErrNotAuthentic, http.StatusUnauthorized, "", "The delivery is not authentic: check the secret and the URL.", causeNotAuthentic},
 	{errUnknownSource, http.StatusNotFound, "", "No source of this name is configured.", "unknown_source"},
@@ -83,7 +82,7 @@ func answerTo(err error) answer {
 	return answer{status: http.StatusInternalServerError, cause: "internal"}
 }
 
-// respondError is the only writer of errors.
+// respondError alone writes errors.
 func respondError(err error, c echo.Context) {
 	line := accessLine(c)
 	a := answerTo(err)
@@ -99,11 +98,11 @@ func respondError(err error, c echo.Context) {
 		h.Set(echo.HeaderAllow, allowed(c.Request().URL.Path))
 	}
 	if errors.Is(err, errStopping) {
-		h.Set("Connection", "close") // the next one is for another process
+		h.Set("Connection", "close") // the next request is for another process
 	}
 	h.Set("Content-Type", "application/problem+json")
 	c.Response().WriteHeader(a.status)
-	// The status is out; a sender that does not take the body has it still.
+	// The status is sent already; a sender that does not take the body still has it.
 	_ = json.NewEncoder(c.Response()).Encode(problem{
 		Type:      "about:blank",
 		Title:     http.StatusText(a.status),

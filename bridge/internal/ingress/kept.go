@@ -17,34 +17,34 @@ import (
 
 // Quarantine keeps authentic deliveries that cannot become an event.
 type Quarantine interface {
-	// Keep returns once the delivery is durable, or durable already, and only
-	// then without an error. An error wraps one of the errors of package bridge.
-	// Keep must return soon after ctx ends. It is called concurrently.
+	// Keep returns without an error only when the delivery is durable. An error wraps one
+	// of the errors of package bridge. Keep must return soon after ctx ends. It is called
+	// concurrently.
 	Keep(ctx context.Context, w *bridge.KeptDelivery) (bridge.Receipt, error)
 }
 
-// Refused keeps deliveries that are not authentic for a while, as far as it can.
+// Refused keeps deliveries that are not authentic in a bounded ring, best effort.
 type Refused interface {
-	// Offer takes over w, never blocks and costs little. It may call diagnose
-	// later, once, on another goroutine, to find out why the delivery is not
-	// authentic; diagnose may be nil. It is called concurrently.
+	// Offer takes over w, never blocks and costs little. Later it may call diagnose, once
+	// and on another goroutine, to find out why the delivery is not authentic; diagnose may
+	// be nil. Offer is called concurrently.
 	Offer(w *bridge.KeptDelivery, diagnose func(w *bridge.KeptDelivery))
 }
 
-// Causes of what is offered to [Refused], before a diagnosis.
+// Causes of deliveries offered to [Refused], before a diagnosis.
 const (
 	causeNotAuthentic = "not_authentic"
 	causeTooLarge     = "too_large"
 )
 
-// keptOfTooLarge is how much is kept of a body over the limit, in bytes.
+// keptOfTooLarge is how much of a body over the limit is kept, in bytes.
 const keptOfTooLarge = 64 << 10
 
-// cutText stands for what is not kept.
+// cutText replaces text that must not be kept.
 const cutText = "[cut]"
 
-// keep keeps a delivery that is no event, and answers it. An authentic one is
-// quarantined, any other is refused.
+// keep keeps a delivery that is no event, and answers it: an authentic one is quarantined,
+// any other is refused.
 func (s *Server) keep(ctx context.Context, req arrival, err error) error {
 	if unusable, ok := errors.AsType[*source.UnusableError](err); ok {
 		return s.quarantine(ctx, req, unusable)
@@ -56,8 +56,8 @@ func (s *Server) keep(ctx context.Context, req arrival, err error) error {
 	return err
 }
 
-// quarantine keeps a delivery that is authentic and not usable: its sender would
-// only repeat it and then give it up.
+// quarantine keeps an authentic delivery that is not usable. It is answered 200, since the
+// sender would only repeat it and then give up.
 func (s *Server) quarantine(ctx context.Context, req arrival, unusable *source.UnusableError) error {
 	w := req.kept(string(unusable.Cause), unusable.Detail)
 	receipt, err := s.deps.Quarantine.Keep(ctx, w)
@@ -69,7 +69,6 @@ func (s *Server) quarantine(ctx context.Context, req arrival, unusable *source.U
 	return req.c.JSON(http.StatusOK, accepted{Result: receipt.Result, Cause: w.Cause})
 }
 
-// refuse offers a delivery that is not authentic to the ring.
 func (s *Server) refuse(req arrival) {
 	src, delivery := req.route.Source, req.delivery
 	delivery.Proof = clipped(delivery.Proof)
@@ -79,8 +78,8 @@ func (s *Server) refuse(req arrival) {
 	})
 }
 
-// clipped is a proof of which little is held until it is diagnosed: values that
-// are longer than any signature are cut, and of many values two are left.
+// clipped shortens a proof until it is diagnosed: values longer than any signature are cut,
+// and two values of a header stay.
 func clipped(proof bridge.Header) bridge.Header {
 	out := make(bridge.Header, len(proof))
 	for name, values := range proof {
@@ -94,9 +93,8 @@ func clipped(proof bridge.Header) bridge.Header {
 	return out
 }
 
-// refuseUnverified offers to the ring what was refused before anybody looked at
-// its signature: a delivery with a wrong path token, or one that is too large, of
-// which the beginning is kept.
+// refuseUnverified offers deliveries that were refused before verification: with a wrong
+// path token, or too large, of which the beginning is kept.
 func (s *Server) refuseUnverified(req arrival, refusal error, whole bool) {
 	length := max(req.c.Request().ContentLength, int64(len(req.delivery.Body)))
 	cause := causeTooLarge
@@ -106,7 +104,7 @@ func (s *Server) refuseUnverified(req arrival, refusal error, whole bool) {
 		detail = fmt.Sprintf("the URL did not end in the path token of the source: compare the URL at the sender with sources.%s.path_token; hookspan quarantine reverify --accept-path-token makes events of those whose signature is right", req.route.Source.Name())
 	}
 	if !whole {
-		// A copy, so that what is not kept is not held.
+		// A copy frees the rest of the body.
 		req.delivery.Body = bytes.Clone(req.delivery.Body[:min(len(req.delivery.Body), keptOfTooLarge)])
 	}
 	w := req.kept(cause, detail)
@@ -115,8 +113,8 @@ func (s *Server) refuseUnverified(req arrival, refusal error, whole bool) {
 	s.deps.Refused.Offer(w, nil)
 }
 
-// kept is what is kept of the request: nothing secret is in it, and of its
-// path and query nothing but the parameters that the source allows.
+// kept returns the part of the request that is kept. It holds no secret, and of path and
+// query only the parameters that the source allows.
 func (req arrival) kept(cause, detail string) *bridge.KeptDelivery {
 	r := req.c.Request()
 	w := &bridge.KeptDelivery{
@@ -152,7 +150,7 @@ func (req arrival) kept(cause, detail string) *bridge.KeptDelivery {
 	return w
 }
 
-// private are parts of names of headers that carry what lets somebody in.
+// private are parts of the names of headers that carry credentials.
 var private = []string{"auth", "cookie", "token", "secret", "password", "credential", "session", "key", "jwt"}
 
 func isPrivate(name string) bool {
@@ -160,10 +158,10 @@ func isPrivate(name string) bool {
 	return slices.ContainsFunc(private, func(part string) bool { return strings.Contains(name, part) })
 }
 
-// without returns text, or a mark in its place when it holds a secret of the
-// source, its path token, or the path token that came, which may be nearly right.
+// without returns text, or cutText when text holds a secret of the source, its path token,
+// or the path token that came, which may be nearly right.
 func (req arrival) without(text string) string {
-	const longEnough = 8 // not to be found by accident
+	const longEnough = 8 // shorter texts would match by accident
 	for _, token := range []string{string(req.route.PathToken), req.c.Param("token")} {
 		if token != "" && text == token || len(token) >= longEnough && strings.Contains(text, token) {
 			return cutText
@@ -183,15 +181,14 @@ func (req arrival) allWithout(values []string) []string {
 	return out
 }
 
-// Source returns the source of that name as deliveries to it are verified now, or
-// nil. It is safe for concurrent use.
+// Source returns the named source as it verifies now, or nil. It is safe for concurrent
+// use.
 func (s *Server) Source(name string) *source.Source { return (*s.routes.Load())[name].Source }
 
-// unknownEvery is how often an alarm about unknown sources is raised at most:
-// whoever posts there chooses the names.
+// unknownEvery spaces the alarms about unknown sources: whoever posts chooses the names.
 const unknownEvery = 10 * time.Minute
 
-// unknownSource raises an alarm, from time to time: perhaps a URL is mistyped.
+// raiseUnknownSource raises a spaced alarm: perhaps a URL is mistyped.
 func (s *Server) raiseUnknownSource(name string) {
 	s.unknown.Do(func() {
 		called := fmt.Sprintf("source %q", name)
