@@ -17,6 +17,7 @@ type Alarm struct {
 	Time time.Time `json:"time"`
 }
 
+// Kinds of alarms.
 const (
 	AlarmStoreBackwards = "store_backwards" // a stream has fewer messages than it had
 	AlarmStoreMissing   = "store_missing"   // a message is missing

@@ -46,6 +46,7 @@ const (
 // Fault is who is at fault for a dead letter.
 type Fault string
 
+// Faults.
 const (
 	FaultRefused Fault = "refused" // the target refused the event
 	FaultFailed  Fault = "failed"  // the attempts failed

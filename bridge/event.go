@@ -10,6 +10,7 @@ import (
 	"time"
 )
 
+// Origins of events.
 const (
 	OriginWebhook = "webhook" // a webhook delivered it
 	OriginPoll    = "poll"    // the provider's API answered a poll with it

@@ -14,6 +14,7 @@ func (h Header) Get(key string) string {
 	return ""
 }
 
+// Names of headers.
 const (
 	HeaderMsgID       = "Nats-Msg-Id"
 	HeaderTraceParent = "traceparent"

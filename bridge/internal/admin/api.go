@@ -13,33 +13,30 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// APIPrefix begins the path of everything of the API.
+// APIPrefix begins every path of the API.
 const APIPrefix = "/api/v1"
 
 const (
 	maxAPIBody     = 1 << 20
 	maxAPIInFlight = 64
-	// maxSubmitting is how many submissions are in flight beside those: a provider that
-	// hangs does not keep operators out.
+	// maxSubmitting bounds the submissions in flight, apart from other requests: a provider
+	// that hangs does not keep operators out.
 	maxSubmitting = 64
 )
 
-// errBusy: its caller can try again.
 var errBusy = echo.NewHTTPError(http.StatusServiceUnavailable, "Too many requests of the API are in flight: try again.")
 
-// SetAPI has register add the routes of the API to a group that begins with
-// [APIPrefix], and serves them from then on, also when the server runs already:
-// what the API is about may become ready after the process has begun to say that
-// it lives. Until then the API is answered 503. An error that a route returns is
-// answered as problem+json: an [echo.HTTPError] below 500 or of 502 to 504 with its
-// message, any other as 500 without a word of it.
+// SetAPI serves the routes that register adds to a group at [APIPrefix], also when the
+// server runs already: /livez can answer before the API is ready. Until then the API
+// answers 503. A route's error is answered as problem+json: an [echo.HTTPError] below 500
+// or of 502 to 504 with its message, any other error as a bare 500.
 func (s *Server) SetAPI(register func(api *echo.Group)) {
 	e := newEcho(s.log)
 	register(e.Group(APIPrefix))
 	s.api.Store(e)
 }
 
-// serveAPI guards the API and hands the request on.
+// serveAPI checks and limits a request of the API.
 func (s *Server) serveAPI(c echo.Context) error {
 	if !s.loopback {
 		return echo.NewHTTPError(http.StatusForbidden,
@@ -74,7 +71,7 @@ func (s *Server) serveAPI(c echo.Context) error {
 	return nil
 }
 
-// submits reports whether the request is answered by a provider.
+// submits reports whether a provider answers the request.
 func submits(r *http.Request) bool {
 	path, ok := strings.CutPrefix(r.URL.EscapedPath(), APIPrefix+"/predictions/")
 	return ok && r.Method == http.MethodPost && strings.Contains(path, "/")
@@ -82,15 +79,14 @@ func submits(r *http.Request) bool {
 
 type leaveKey struct{}
 
-// leaveInFlight is called by a request that has a bound of its own from now on, since it
-// goes on for long.
+// leaveInFlight is called by a long request that has another bound from now on.
 func leaveInFlight(ctx context.Context) {
 	if leave, ok := ctx.Value(leaveKey{}).(func()); ok {
 		leave()
 	}
 }
 
-// sameSite refuses a request that a page of another site has a browser send.
+// sameSite refuses requests that a page of another site makes a browser send.
 func sameSite(r *http.Request) error {
 	errForeign := echo.NewHTTPError(http.StatusForbidden, "The API does not answer to pages of other sites.")
 	switch r.Header.Get("Sec-Fetch-Site") {
@@ -106,7 +102,7 @@ func sameSite(r *http.Request) error {
 	return nil
 }
 
-// carriesJSON refuses what a form of a web page can send without asking first.
+// carriesJSON refuses bodies that a web page's form can send without a preflight request.
 func carriesJSON(r *http.Request) error {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodDelete:
@@ -118,7 +114,7 @@ func carriesJSON(r *http.Request) error {
 	return nil
 }
 
-// tooLarge makes an error of a body over the limit one that its sender is told.
+// tooLarge turns an error about a body over the limit into its answer.
 func tooLarge(err error) error {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return echo.NewHTTPError(http.StatusRequestEntityTooLarge, fmt.Sprintf("The body is larger than %d bytes.", maxAPIBody))
