@@ -11,7 +11,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 )
 
-// leaderMetrics are what a leader counts, and tells of its leadership.
+// leaderMetrics counts a leader's work and shows its leadership.
 type leaderMetrics struct {
 	sources    map[string]poller.SourceConfig
 	leadership atomic.Pointer[leadership] // nil: another process leads
@@ -37,19 +37,19 @@ func newLeaderMetrics(sources map[string]poller.SourceConfig) *leaderMetrics {
 	}
 }
 
-// Collectors are the metrics of the prediction store and of what asks the providers.
+// Collectors are the metrics of the prediction store and the poller.
 func (l *Leader) Collectors() []prometheus.Collector {
 	return append(l.poller.Collectors(), l.metrics, l.metrics.ended)
 }
 
-// Describe is that of [prometheus.Collector].
+// Describe implements [prometheus.Collector].
 func (m *leaderMetrics) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{m.open, m.overdue, m.behind, m.leader} {
 		out <- d
 	}
 }
 
-// Collect is that of [prometheus.Collector].
+// Collect implements [prometheus.Collector].
 func (m *leaderMetrics) Collect(out chan<- prometheus.Metric) {
 	t := m.leadership.Load()
 	if t == nil {
@@ -71,10 +71,10 @@ func (m *leaderMetrics) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// other is the label of what is not one of a few.
+// other is the label of any value outside a fixed list.
 const other = "other"
 
-// source is the label of a source: events can be of any.
+// source returns the label of a source: events can name any.
 func (m *leaderMetrics) source(name string) string {
 	if _, ok := m.sources[name]; ok {
 		return name

@@ -13,10 +13,10 @@ import (
 	"github.com/hookspan/hookspan/internal/backoff"
 )
 
-// atOnce is how many polls to one provider are on their way at most.
+// atOnce bounds the polls in flight to one provider.
 const atOnce = 4
 
-// sourcePoller polls the provider of one source.
+// sourcePoller polls for one source.
 type sourcePoller struct {
 	*Poller
 	name     string
@@ -26,13 +26,15 @@ type sourcePoller struct {
 	throttle *throttle
 	silence  *silence
 
-	// listed: the leadership has a queue of it.
+	// queued: the leadership has a queue of the source.
 	queued atomic.Bool
 	// woken is told when there is something to judge.
 	woken chan struct{}
-	// noDeadLetters is until when nothing is given up, since no dead letter could be stored.
+	// noDeadLetters is until when nothing is given up, because a dead letter could not be
+	// stored.
 	noDeadLetters atomic.Pointer[time.Time]
-	// polls and ends count since the process began, lost those that were given up.
+	// polls and ends count since the process began; lost counts the predictions that were
+	// given up.
 	polls, ends, lost atomic.Int64
 }
 
@@ -47,7 +49,7 @@ func newSourcePoller(r *Poller, name string, cfg SourceConfig) *sourcePoller {
 	}
 }
 
-// work polls what is due in the queue until ctx ends, and returns nil then.
+// work polls for due items of the queue until ctx ends, and returns nil then.
 func (s *sourcePoller) work(ctx context.Context, d Leadership, queue *Queue) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
@@ -80,8 +82,7 @@ func (s *sourcePoller) work(ctx context.Context, d Leadership, queue *Queue) err
 	return g.Wait()
 }
 
-// next waits until one may be asked for, and takes it: the oldest of those that are
-// due. It returns false when ctx has ended.
+// next waits for a poll's turn and takes its item. It returns false when ctx has ended.
 func (s *sourcePoller) next(ctx context.Context, d Leadership, queue *Queue, catchUp *catchUpLog) (Item, bool) {
 	for {
 		now := time.Now()
@@ -93,8 +94,8 @@ func (s *sourcePoller) next(ctx context.Context, d Leadership, queue *Queue, cat
 	}
 }
 
-// take returns the next one to ask for, or until when to wait unless something
-// changes, zero for ever.
+// take returns the next item to poll for, or until when to wait unless something changes;
+// zero is for ever.
 func (s *sourcePoller) take(now time.Time, d Leadership, queue *Queue, catchUp *catchUpLog) (Item, time.Time, bool) {
 	at, due := queue.next(now)
 	unjudged := s.silence.unjudged()
@@ -127,7 +128,7 @@ func (s *sourcePoller) take(now time.Time, d Leadership, queue *Queue, catchUp *
 		turn.CancelAt(now)
 		return Item{}, now, false
 	}
-	// More may be known by now of how long such a prediction takes.
+	// The model's durations may have changed since.
 	next := s.Due(it.Record)
 	if until := s.noDeadLetters.Load(); until != nil && !it.GivenUp.IsZero() {
 		next = later(next, *until)
@@ -165,8 +166,8 @@ func (s *sourcePoller) wake() {
 	}
 }
 
-// tryTo does something with the store again and again until it is done, and returns
-// nil, or until it can never be, ctx ends or more is false, and returns the last error.
+// tryTo repeats do until it succeeds, and returns nil. It returns the last error when that
+// is never, when ctx ends, or when more returns false.
 func (s *sourcePoller) tryTo(ctx context.Context, what string, never error, more func() bool, do func(context.Context) error) error {
 	retry := backoff.Backoff{First: s.times.retry, Max: s.times.retryMax}
 	for {
