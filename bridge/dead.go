@@ -14,6 +14,7 @@ import (
 // DeadCause is why a consumer gave up on an event.
 type DeadCause string
 
+// Causes of dead letters.
 const (
 	// DeadPermanent: the handler said that no retry can help.
 	DeadPermanent DeadCause = "permanent"

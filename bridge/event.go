@@ -83,6 +83,7 @@ type Event struct {
 	Sequence uint64
 }
 
+// Kinds of events.
 const (
 	// KindPrediction: a provider told of one of its predictions.
 	KindPrediction = "prediction"

@@ -28,7 +28,7 @@ const (
 	MaxKeptText = 1 << 10
 )
 
-// CausePathToken: the URL did not end in the source's path token. A right signature does
+// CausePathToken means that the URL did not end in the source's path token. A right signature does
 // not make up for that.
 const CausePathToken = "path_token"
 

@@ -5,6 +5,7 @@ import "time"
 // Custody says who has an output.
 type Custody string
 
+// Custodies of an output.
 const (
 	// CustodyPending: as far as is known, only the provider has it.
 	CustodyPending Custody = "pending"

@@ -3,6 +3,7 @@ package bridge
 // Result says what became of an accepted delivery.
 type Result string
 
+// Results of a publish.
 const (
 	// Stored: the event is durable and was not there before.
 	Stored Result = "stored"

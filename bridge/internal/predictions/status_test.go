@@ -13,7 +13,7 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// Events can be of any source: a status tells of the configured ones, and of some.
+// Events can name any source: a status lists the configured ones, and some others.
 func TestStatusOfManySources(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -35,8 +35,8 @@ func TestStatusOfManySources(t *testing.T) {
 	require.Contains(t, s.Sources, "idle")
 }
 
-// A stream that goes back while the prediction store is led, as when its server begins anew with
-// damaged files, ends the term, and so does a durable that was removed.
+// A leadership ends when the stream goes back, as after a restart with damaged files, and
+// when the durable was removed.
 func TestLookAroundEndsALeadership(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -59,8 +59,8 @@ func TestLookAroundEndsALeadership(t *testing.T) {
 	require.ErrorContains(t, led.lookAround(t.Context(), c, &told), "was removed")
 }
 
-// A status is no sign of who leads: one whose answer was lost, and one of a process that
-// led before, are written over by who has the lease. Who has it no more ends its term.
+// A status does not say who leads: the lease holder overwrites a status whose answer was
+// lost, and a former leader's. A process without the lease ends its leadership.
 func TestStatusThatSomebodyWrote(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

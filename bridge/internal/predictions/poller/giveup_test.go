@@ -31,15 +31,15 @@ func (r *natsRig) deadLetter(seq uint64) *adminapi.DeadEntry {
 
 var errUnknownThere = fmt.Errorf("asking for prediction: %w", provider.ErrNoPrediction)
 
-// What the provider does not know three times in a row is given up: with a dead letter
-// that can be given again, an event and an alarm.
+// A prediction that the provider does not know three times in a row is given up: with a
+// dead letter that can be redriven, an event and an alarm.
 func TestNotFoundIsGivenUp(t *testing.T) {
 	t.Parallel()
 	var polled polls
 	var n atomic.Int64
 	r := withNATS(t, nil, polled.of(func(ctx context.Context, id string) ([]byte, error) {
 		if n.Add(1) == 3 {
-			return says(processing)(ctx, id) // which begins it anew
+			return says(processing)(ctx, id) // begins the count anew
 		}
 		return nil, errUnknownThere
 	}))
@@ -77,8 +77,8 @@ func TestNotFoundIsGivenUp(t *testing.T) {
 	require.Contains(t, r.alarms.of(bridge.AlarmPredictionLost)[0].Text, "hookspan dead redrive --consumer predictions")
 }
 
-// The time begins with the first answer, and one that never comes ends it only while
-// others come.
+// The time begins with the first answer. Without an answer the time ends only while other
+// predictions have answers.
 func TestUnfinishedIsGivenUp(t *testing.T) {
 	t.Parallel()
 	for name, failing := range map[string]bool{"open": false, "failing": true} {
@@ -95,7 +95,7 @@ func TestUnfinishedIsGivenUp(t *testing.T) {
 			r.leadership.add(r.Poller, rec)
 			stop := r.start()
 			if failing {
-				for n := range 3 { // what tells of others
+				for n := range 3 { // other predictions are answered
 					r.leadership.add(r.Poller, Record{
 						Source: "get3w", ID: fmt.Sprint("other_", n), FirstSeen: time.Now().Add(-time.Hour), Answered: time.Now().Add(time.Hour),
 					})
@@ -119,8 +119,8 @@ func TestUnfinishedIsGivenUp(t *testing.T) {
 	}
 }
 
-// Whenever the process is killed while it gives one up, the next one finishes it without
-// asking, and nothing is there twice.
+// Killed at any point of giving up, the next process finishes it without a poll, and
+// nothing exists twice.
 func TestGivingUpSurvivesACrash(t *testing.T) {
 	t.Parallel()
 	for _, at := range []string{"HOOKSPAN_DEAD before", "HOOKSPAN_DEAD after", bridge.KindLost + " before", bridge.KindLost + " after"} {
@@ -163,8 +163,8 @@ func TestGivingUpSurvivesACrash(t *testing.T) {
 	}
 }
 
-// A letter can be made although the event that it is of is gone, or another one lies
-// there. One that is given up again after it was redriven has another letter.
+// A dead letter is made although the announcement is gone, or another event lies at its
+// place. A redriven prediction that is given up again has another dead letter.
 func TestDeadLettersOfEventsThatAreGone(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -220,8 +220,8 @@ func TestDeadLettersOfEventsThatAreGone(t *testing.T) {
 	}
 }
 
-// An event that has no room for what a letter adds to it is told in short. When not even
-// that can be stored it is not tried without rest.
+// Without room for a dead letter's headers, a short event takes the place of the
+// announcement. If even that cannot be stored, the next try waits.
 func TestDeadLetterThatIsTooLarge(t *testing.T) {
 	t.Parallel()
 	for name, deadLetters := range map[string]int64{"with the event": 1, "in short too": 1 << 40} {
@@ -258,14 +258,14 @@ func TestDeadLetterThatIsTooLarge(t *testing.T) {
 	}
 }
 
-// waits reports whether it is not due.
+// waits reports whether the prediction is not due.
 func (r *natsRig) waits(id string) bool {
 	it, open := r.leadership.Queues()["get3w"].Get(id)
 	return open && !it.taken && it.Due.After(time.Now().Add(time.Minute))
 }
 
-// While the stream of dead letters is full it is tried now and then, and what is not given
-// up is asked for as ever.
+// While the stream of dead letters is full, giving up is tried now and then, and other
+// predictions are polled as ever.
 func TestFullDeadLettersHoldUpNobody(t *testing.T) {
 	t.Parallel()
 	var polled polls
@@ -306,8 +306,8 @@ func TestFullDeadLettersHoldUpNobody(t *testing.T) {
 	require.Len(t, next.stream("HOOKSPAN_DEAD"), 10)
 }
 
-// One that was brought back by a replay, which counts as no redrive, and is given up again
-// has a letter again, although the first one was dropped.
+// A prediction that a replay brought back, which counts as no redrive, has a new dead
+// letter when it is given up again, although the first was dropped.
 func TestGivenUpAgainHasAnotherDeadLetter(t *testing.T) {
 	t.Parallel()
 	r := withNATS(t, nil, fails(errUnknownThere))
@@ -322,7 +322,7 @@ func TestGivenUpAgainHasAnotherDeadLetter(t *testing.T) {
 	}
 }
 
-// The letter of a prediction that is given up is there although user app has used its id.
+// A lost prediction has its dead letter although user app has used the id.
 func TestDeadLetterOfALostPredictionBelievesNoDuplicate(t *testing.T) {
 	t.Parallel()
 	cfg := streamtest.Config()
@@ -335,7 +335,7 @@ func TestDeadLetterOfALostPredictionBelievesNoDuplicate(t *testing.T) {
 	var crashes atomic.Int64
 	r.store.fail(nil, func(what string) error {
 		if what == "HOOKSPAN_DEAD" && crashes.Add(1) == 1 {
-			return bridge.ErrUnknown // behind the letter
+			return bridge.ErrUnknown // behind the dead letter
 		}
 		return nil
 	})

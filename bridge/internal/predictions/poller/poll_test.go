@@ -18,8 +18,8 @@ import (
 	"github.com/hookspan/hookspan/internal/backoff"
 )
 
-// One that has its end by now is not asked for, and the term ends when another process
-// leads.
+// A prediction that has ended meanwhile is not polled, and polling ends when another
+// process leads.
 func TestPollsOnlyOpenPredictionsAndOnlyWhileItLeads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -40,8 +40,8 @@ func TestPollsOnlyOpenPredictionsAndOnlyWhileItLeads(t *testing.T) {
 	})
 }
 
-// While the prediction store cannot be written nobody is asked, and the prediction store itself may change
-// the record at the same time.
+// Nothing is polled while the prediction store cannot be written; the store itself may
+// change the record meanwhile.
 func TestPollsOnceTheStoreIsWritten(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -65,8 +65,8 @@ func TestPollsOnceTheStoreIsWritten(t *testing.T) {
 	})
 }
 
-// One that is brought back while its answer is written is asked for anew: what was
-// answered before does not count.
+// A prediction that is brought back while its answer is written is polled anew: the earlier
+// answer does not count.
 func TestBroughtBackMeanwhile(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -88,7 +88,7 @@ func TestBroughtBackMeanwhile(t *testing.T) {
 	})
 }
 
-// What became known of the model since it was put into the list counts.
+// Durations of the model that became known after queueing count.
 func TestDueIsLookedAtAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -107,8 +107,8 @@ func TestDueIsLookedAtAgain(t *testing.T) {
 	})
 }
 
-// What is no answer about this prediction, or not the end of it, is no event. It is asked
-// for again, at growing intervals.
+// An answer about another prediction, or without an end, is no event. The prediction is
+// polled again at growing intervals.
 func TestOnlyItsOwnEndIsTaken(t *testing.T) {
 	t.Parallel()
 	end := `"status":"completed","outputs":["https://cdn.get3w.com/a.png"]`
@@ -218,7 +218,7 @@ func TestQueryIsWhatWasAnnounced(t *testing.T) {
 	require.Nil(t, queryOf([]string{"ref"}, nil))
 }
 
-// Whatever is answered, an event is the end of the prediction that was asked for.
+// For any answer, an event is the end of the polled prediction.
 func FuzzReadAnswer(f *testing.F) {
 	src, err := source.New(source.Config{Name: "get3w", Kind: "get3w"})
 	require.NoError(f, err)

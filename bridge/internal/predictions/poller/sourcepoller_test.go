@@ -21,7 +21,7 @@ import (
 
 const processing = `"status":"processing"`
 
-// The oldest come first, at the rate, and at most four are on their way.
+// The oldest are polled first, at the rate, at most four at a time.
 func TestPollsTheOldestFirstAtItsRate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -56,7 +56,7 @@ func TestPollsTheOldestFirstAtItsRate(t *testing.T) {
 	})
 }
 
-// A provider that does not answer holds up nobody else.
+// A provider that does not answer holds up no other one.
 func TestSlowProviderHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -79,8 +79,8 @@ func TestSlowProviderHoldsUpNobody(t *testing.T) {
 	})
 }
 
-// It is written that a prediction is asked for before it is: who takes over does not
-// ask within the interval.
+// A poll is recorded before it is made: a new leader does not repeat it within the
+// interval.
 func TestWritesBeforeItAsks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -112,8 +112,8 @@ func TestWritesBeforeItAsks(t *testing.T) {
 	})
 }
 
-// Nothing is looked at while nothing is due, and what is due sooner is not overlooked,
-// nor a source that appears.
+// The poller sleeps while nothing is due, and overlooks neither an earlier due time nor a
+// new source.
 func TestSleepsUntilSomethingIsDue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -147,7 +147,7 @@ func TestSleepsUntilSomethingIsDue(t *testing.T) {
 	})
 }
 
-// A source that says "later" is left alone until then, as a whole, and no other one is.
+// A source that says "later" is paused as a whole, and no other one is.
 func TestPausesTheSourceThatIsLimited(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -172,8 +172,8 @@ func TestPausesTheSourceThatIsLimited(t *testing.T) {
 	})
 }
 
-// With a wrong key nothing is given up however long it lasts, few questions are asked,
-// somebody is told, and everything goes on once it is right.
+// With a wrong key nothing is given up, however long it lasts: few polls are made, an alarm
+// is raised, and everything goes on with the right key.
 func TestWrongKeyLosesNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -210,8 +210,7 @@ func TestWrongKeyLosesNothing(t *testing.T) {
 	})
 }
 
-// A provider that puts every question off for hours is told of, once it is plain that it
-// does not let itself be asked.
+// A provider that puts off every poll for hours raises an alarm.
 func TestPutOffIsTold(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -228,7 +227,7 @@ func TestPutOffIsTold(t *testing.T) {
 	})
 }
 
-// late is a provider whose key comes while it is used.
+// late is a provider that gets its key later.
 type late struct {
 	fakeProvider
 	key *atomic.Bool
@@ -236,9 +235,8 @@ type late struct {
 
 func (l late) HasKey() bool { return l.key.Load() }
 
-// Without a key nothing is asked, and nothing is counted as if it had been: everything
-// goes on soon after the key has come. Until then it is told that nobody can be asked, and
-// of a source without an API too.
+// Without a key nothing is polled and nothing counts as a poll; polling starts soon after
+// the key has come. Until then an alarm says so, and also about a source without an API.
 func TestWithoutKeyNobodyIsPolled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -255,7 +253,7 @@ func TestWithoutKeyNobodyIsPolled(t *testing.T) {
 		pass(72 * time.Hour)
 		require.Empty(t, polled.all())
 		status := r.Status(time.Now())
-		for name, queue := range r.leadership.Queues() { // as the term does
+		for name, queue := range r.leadership.Queues() { // as the leadership does
 			s := status[name]
 			require.False(t, s.Polled, name)
 			s.Open, s.Overdue, s.Oldest = queue.Counts(time.Now())
@@ -281,7 +279,7 @@ func TestWithoutKeyNobodyIsPolled(t *testing.T) {
 	})
 }
 
-// 100,000 that never finish are asked for no faster than the rate.
+// 100,000 predictions that never end are polled no faster than the rate.
 func TestManyThatNeverFinish(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -311,7 +309,7 @@ func TestManyThatNeverFinish(t *testing.T) {
 	})
 }
 
-// That few are left is told once, and nothing of how far it is from then on.
+// Catching up is logged once at its end, and not after it.
 func TestSaysWhenItHasCaughtUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -329,7 +327,7 @@ func TestSaysWhenItHasCaughtUp(t *testing.T) {
 	})
 }
 
-// countMetrics returns how many series there are, each with help and a good name.
+// countMetrics returns the number of series, each with help and a good name.
 func countMetrics(t *testing.T, collectors []prometheus.Collector) int {
 	t.Helper()
 	reg := prometheus.NewPedanticRegistry()

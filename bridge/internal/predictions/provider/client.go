@@ -62,7 +62,7 @@ type Client struct {
 	key atomic.Pointer[[]byte]
 	// Polls and submissions have separate connections, so that neither take those of the
 	// other when answers hang.
-	asks, submits *http.Client
+	polls, submits *http.Client
 }
 
 // New returns a client. The error never holds the key.
@@ -73,7 +73,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, errors.New("the address of the provider's API is none such as https://api.get3w.com/api/v3")
 	}
 	cfg.BaseURL = strings.TrimSuffix(cfg.BaseURL, "/")
-	c := &Client{cfg: cfg, asks: newHTTP(cfg, cfg.HeaderTimeout), submits: newHTTP(cfg, 0)}
+	c := &Client{cfg: cfg, polls: newHTTP(cfg, cfg.HeaderTimeout), submits: newHTTP(cfg, 0)}
 	return c, c.SetKey(cfg.Key)
 }
 
@@ -108,7 +108,7 @@ func (c *Client) HasKey() bool { return len(*c.key.Load()) > 0 }
 
 // Close closes idle connections.
 func (c *Client) Close() {
-	c.asks.CloseIdleConnections()
+	c.polls.CloseIdleConnections()
 	c.submits.CloseIdleConnections()
 }
 

@@ -41,7 +41,7 @@ func (c *Client) ask(ctx context.Context, id string, key []byte) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	res, err := send(c.asks, req)
+	res, err := send(c.polls, req)
 	if err != nil {
 		return nil, withoutURL(err, key)
 	}
