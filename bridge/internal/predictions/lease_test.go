@@ -119,7 +119,7 @@ func (f *fragile) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg)
 	err := f.pass()
 	if err == nil {
 		defer f.storing.RUnlock()
-		err = f.asked(msgs)
+		err = f.beforeBlock(msgs)
 	}
 	if err != nil {
 		out := make([]streams.Outcome, len(msgs))
@@ -135,8 +135,8 @@ func (f *fragile) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg)
 	return out
 }
 
-// asked returns before's error for the block.
-func (f *fragile) asked(msgs []*nats.Msg) error {
+// beforeBlock returns before's error for the block.
+func (f *fragile) beforeBlock(msgs []*nats.Msg) error {
 	f.mu.Lock()
 	before := f.before
 	f.mu.Unlock()

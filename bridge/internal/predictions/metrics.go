@@ -31,7 +31,7 @@ func newLeaderMetrics(sources map[string]poller.SourceConfig) *leaderMetrics {
 			Help: "Predictions that have their end, by how it became known and whether anybody had announced them.",
 		}, []string{"source", "origin", "announced"}),
 		open:    desc("open", "Predictions whose end is waited for. Only the process that leads the predictions has them.", "source"),
-		overdue: desc("overdue", "Predictions for which the provider is to be asked by now. Only the process that leads the predictions has them.", "source"),
+		overdue: desc("overdue", "Predictions that are due to be polled. Only the process that leads the predictions has them.", "source"),
 		behind:  desc("behind", "Events that are not in the prediction store yet, as of a few seconds ago. Only the process that leads it has them."),
 		leader:  desc("leader", "1 while this process leads the predictions."),
 	}

@@ -71,7 +71,7 @@ func lostOf(rec *Record) *bridge.Lost {
 	case rec.Cause == bridge.DeadNotFound:
 		lost.Error = fmt.Sprintf("the provider does not know it, as it said %d times in a row", rec.NotFound)
 	case rec.Failed:
-		lost.Error = "it cannot be asked for, although others can: " + rec.Said
+		lost.Error = "it cannot be polled for, although others can: " + rec.Said
 	default:
 		lost.Status = rec.Said
 		lost.Error = fmt.Sprintf("it has no end, the provider says that it is %q", rec.Said)

@@ -46,7 +46,7 @@ func newMetrics(r *Poller) *metrics {
 		}
 		m.paused = append(m.paused, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name:        "hookspan_predictions_paused_seconds",
-			Help:        "For how long the provider will not be asked, because it does not want to be or every answer fails.",
+			Help:        "For how long the provider is not polled, because it refuses polls or every poll fails.",
 			ConstLabels: prometheus.Labels{"source": name},
 		}, func() float64 { return max(0, time.Until(a.throttle.pausedUntil()).Seconds()) }))
 	}

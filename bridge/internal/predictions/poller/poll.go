@@ -134,13 +134,13 @@ func (p *poll) judge(began, now time.Time, a reply) {
 		var wait *provider.TryLaterError
 		errors.As(a.err, &wait)
 		pauses := p.throttle.later(began, now, wait.After)
-		p.log.Info("the provider does not want to be asked now", zap.Time("until", p.throttle.pausedUntil()), zap.Error(a.err))
+		p.log.Info("the provider refuses polls for now", zap.Time("until", p.throttle.pausedUntil()), zap.Error(a.err))
 		if pauses >= failuresTold {
 			p.raisePolling(fmt.Sprintf("does not let itself be asked, it put off the last %d questions", pauses), a.said)
 		}
 	case pollFailed, pollRefused:
 		failures := p.throttle.failed(began, now)
-		p.log.Debug("a question was not answered", zap.String("prediction", p.it.ID), zap.Error(a.err))
+		p.log.Debug("a poll failed", zap.String("prediction", p.it.ID), zap.Error(a.err))
 		if failures >= failuresTold {
 			p.raisePolling(fmt.Sprintf("does not answer as it should, the last %d questions failed", failures), a.said)
 		}
@@ -236,7 +236,7 @@ func (p *poll) unsaved(ctx context.Context, err error) error {
 	case !p.open() || ctx.Err() != nil:
 		return nil //nolint:nilerr // there is nothing left to do
 	}
-	p.log.Warn("the prediction store could not be written, so the prediction is not asked for yet", zap.String("prediction", p.it.ID), zap.Error(err))
+	p.log.Warn("the prediction store could not be written, so the prediction is not polled yet", zap.String("prediction", p.it.ID), zap.Error(err))
 	// The poll waits here, since the queue has no time for it.
 	select {
 	case <-ctx.Done():
