@@ -68,51 +68,51 @@ type KeptDelivery struct {
 }
 
 // AddHeader adds a request header if there is room. Add each name once.
-func (w *KeptDelivery) AddHeader(name string, values []string) {
+func (k *KeptDelivery) AddHeader(name string, values []string) {
 	size := headerBytes(name, values)
-	if len(w.Header) >= maxKeptHeaders || w.headerBytes+size > MaxKeptHeaderBytes {
-		w.HeadersCut++
+	if len(k.Header) >= maxKeptHeaders || k.headerBytes+size > MaxKeptHeaderBytes {
+		k.HeadersCut++
 		return
 	}
-	if w.Header == nil {
-		w.Header = make(Header)
+	if k.Header == nil {
+		k.Header = make(Header)
 	}
-	w.headerBytes += size
-	w.Header[name] = values
+	k.headerBytes += size
+	k.Header[name] = values
 }
 
 // AddProof adds a header that proves the delivery. Without room it sets Truncated. Add each
 // name once.
-func (w *KeptDelivery) AddProof(name string, values []string) {
+func (k *KeptDelivery) AddProof(name string, values []string) {
 	size := headerBytes(name, values)
-	if w.proofBytes+size > maxKeptProofBytes {
-		w.Truncated = true
+	if k.proofBytes+size > maxKeptProofBytes {
+		k.Truncated = true
 		return
 	}
-	if w.Proof == nil {
-		w.Proof = make(Header)
+	if k.Proof == nil {
+		k.Proof = make(Header)
 	}
-	w.proofBytes += size
-	w.Proof[name] = values
+	k.proofBytes += size
+	k.Proof[name] = values
 }
 
 // AddQuery adds a query parameter that is not empty. Without room it sets Truncated.
-func (w *KeptDelivery) AddQuery(name, value string) {
+func (k *KeptDelivery) AddQuery(name, value string) {
 	if value == "" {
 		return
 	}
-	if EncodedLen(value) > MaxQueryValue || len(w.Query) >= MaxQueryKeys {
-		w.Truncated = true
+	if EncodedLen(value) > MaxQueryValue || len(k.Query) >= MaxQueryKeys {
+		k.Truncated = true
 		return
 	}
-	if w.Query == nil {
-		w.Query = make(map[string]string)
+	if k.Query == nil {
+		k.Query = make(map[string]string)
 	}
-	w.Query[name] = value
+	k.Query[name] = value
 }
 
 // HeaderBytes is the size of the headers and the proof, in encoded bytes.
-func (w *KeptDelivery) HeaderBytes() int { return w.headerBytes + w.proofBytes }
+func (k *KeptDelivery) HeaderBytes() int { return k.headerBytes + k.proofBytes }
 
 func headerBytes(name string, values []string) int {
 	n := len(name)
@@ -124,22 +124,22 @@ func headerBytes(name string, values []string) int {
 
 // MsgID is the message id of the delivery. It depends on proof, query and body, so a
 // sender's retry of an unusable delivery is a duplicate.
-func (w *KeptDelivery) MsgID() string {
+func (k *KeptDelivery) MsgID() string {
 	sum := sha256.New()
-	for _, name := range slices.Sorted(maps.Keys(w.Proof)) {
+	for _, name := range slices.Sorted(maps.Keys(k.Proof)) {
 		writeSized(sum, name)
-		for _, v := range w.Proof[name] {
+		for _, v := range k.Proof[name] {
 			writeSized(sum, v)
 		}
 	}
 	writeSized(sum, "")
-	for _, name := range slices.Sorted(maps.Keys(w.Query)) {
+	for _, name := range slices.Sorted(maps.Keys(k.Query)) {
 		writeSized(sum, name)
-		writeSized(sum, w.Query[name])
+		writeSized(sum, k.Query[name])
 	}
 	writeSized(sum, "")
-	sum.Write(w.Body)
-	return MsgID("withheld", w.Source, hex.EncodeToString(sum.Sum(nil)[:16]))
+	sum.Write(k.Body)
+	return MsgID("withheld", k.Source, hex.EncodeToString(sum.Sum(nil)[:16]))
 }
 
 // writeSized writes s with its length, so that different sequences of texts never hash the
@@ -151,28 +151,28 @@ func writeSized(sum hash.Hash, s string) {
 
 // Message returns the header of the stored message, without [HeaderMsgID]; Body is the
 // payload. Texts over [MaxKeptText] are cut.
-func (w *KeptDelivery) Message() Header {
-	h := make(Header, 12+len(w.Proof)+len(w.Header)+len(w.Query))
-	h.Set(headerKeptSource, w.Source)
-	h.Set(headerKeptCause, w.Cause)
-	h.Set(headerKeptDetail, cutText(w.Detail))
-	h.Set(headerReceivedAt, formatTime(w.ReceivedAt))
-	h.Set(headerKeptRemote, cutText(w.RemoteAddr))
-	h.Set(headerKeptRequest, cutText(w.RequestID))
-	h.Set(headerDataContentType, cutText(w.ContentType))
-	h.Set(HeaderTraceParent, w.TraceParent)
-	h.Set(headerKeptBytes, strconv.FormatInt(w.BodyBytes, 10))
-	if w.HeadersCut > 0 {
-		h.Set(headerKeptCut, strconv.Itoa(w.HeadersCut))
+func (k *KeptDelivery) Message() Header {
+	h := make(Header, 12+len(k.Proof)+len(k.Header)+len(k.Query))
+	h.Set(headerKeptSource, k.Source)
+	h.Set(headerKeptCause, k.Cause)
+	h.Set(headerKeptDetail, cutText(k.Detail))
+	h.Set(headerReceivedAt, formatTime(k.ReceivedAt))
+	h.Set(headerKeptRemote, cutText(k.RemoteAddr))
+	h.Set(headerKeptRequest, cutText(k.RequestID))
+	h.Set(headerDataContentType, cutText(k.ContentType))
+	h.Set(HeaderTraceParent, k.TraceParent)
+	h.Set(headerKeptBytes, strconv.FormatInt(k.BodyBytes, 10))
+	if k.HeadersCut > 0 {
+		h.Set(headerKeptCut, strconv.Itoa(k.HeadersCut))
 	}
-	if w.Truncated || cutText(w.ContentType) != w.ContentType {
+	if k.Truncated || cutText(k.ContentType) != k.ContentType {
 		h.Set(headerKeptTruncated, "true")
 	}
-	for name, value := range w.Query {
+	for name, value := range k.Query {
 		h.Set(headerQueryPrefix+name, value)
 	}
-	h.setAll(headerKeptProof, w.Proof)
-	h.setAll(headerKeptHeader, w.Header)
+	h.setAll(headerKeptProof, k.Proof)
+	h.setAll(headerKeptHeader, k.Header)
 	return h
 }
 
@@ -205,7 +205,7 @@ var errNotKept = errors.New("not a delivery that Hookspan kept")
 // header that is missing or cannot be read.
 func DecodeKept(h Header, body []byte) (*KeptDelivery, error) {
 	d := headerReader{header: h, sentinel: errNotKept}
-	w := &KeptDelivery{
+	k := &KeptDelivery{
 		Source:      d.required(headerKeptSource),
 		Cause:       d.required(headerKeptCause),
 		Detail:      d.value(headerKeptDetail),
@@ -222,19 +222,19 @@ func DecodeKept(h Header, body []byte) (*KeptDelivery, error) {
 	// Sorted, so that the same headers are cut each time.
 	for _, key := range slices.Sorted(maps.Keys(h)) {
 		if name, ok := strings.CutPrefix(key, headerQueryPrefix); ok {
-			w.AddQuery(name, d.value(key))
+			k.AddQuery(name, d.value(key))
 		}
 		if name, ok := strings.CutPrefix(key, headerKeptProof); ok {
-			w.AddProof(d.name(key, name), d.values(key))
+			k.AddProof(d.name(key, name), d.values(key))
 		}
 		if name, ok := strings.CutPrefix(key, headerKeptHeader); ok {
-			w.AddHeader(d.name(key, name), d.values(key))
+			k.AddHeader(d.name(key, name), d.values(key))
 		}
 	}
 	if d.err != nil {
 		return nil, d.err
 	}
-	return w, nil
+	return k, nil
 }
 
 // name returns the HTTP header name that ends key in lower case.

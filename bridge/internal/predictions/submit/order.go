@@ -23,8 +23,8 @@ type order struct {
 	token  []byte       // path token of the webhook, a secret that the provider may repeat
 }
 
-// prepare checks everything that can be known before the order is sent: what fails after
-// that has been paid for.
+// prepare makes every check that is possible before the order is sent: a later failure has
+// been paid for.
 func (s *Submitter) prepare(sub adminapi.Submission, now time.Time) (*order, error) {
 	source, ok := s.cfg.Source(sub.Source)
 	if !ok {
