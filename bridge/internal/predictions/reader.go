@@ -42,6 +42,7 @@ func (r *Reader) Get(ctx context.Context, source, id string) (*bridge.Prediction
 	return decodeState(raw)
 }
 
+// Selection filters and orders a list of predictions.
 type Selection struct {
 	// Source is one source; empty is all.
 	Source string

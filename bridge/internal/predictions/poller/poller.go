@@ -198,4 +198,5 @@ func (r *Poller) TellUnpolled(sources map[string]adminapi.SourceStatus) {
 	}
 }
 
+// Collectors are the metrics of the poller.
 func (r *Poller) Collectors() []prometheus.Collector { return r.metrics.collectors() }

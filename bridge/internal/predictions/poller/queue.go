@@ -37,6 +37,7 @@ type Queue struct {
 	sooner chan struct{}
 }
 
+// NewQueue returns an empty queue.
 func NewQueue() *Queue {
 	return &Queue{byID: map[string]*Item{}, taken: map[string]*Item{}, sooner: make(chan struct{}, 1)}
 }
