@@ -6,24 +6,22 @@ import (
 	"time"
 )
 
-// Again says of a copy of an event why it comes again for one consumer.
+// Again says why a copy of an event comes again for one consumer.
 type Again struct {
-	// Attempt is the number of the attempt that the copy is for, from 2 on; 0 when
-	// nobody says.
+	// Attempt is the number of the attempt that the copy is for, from 2 on; 0 is unknown.
 	Attempt int
-	// First is when the first attempt began.
-	First time.Time
-	// Sequence is that of the event itself in the stream of events.
+	First   time.Time
+	// Sequence is the stream sequence of the event itself.
 	Sequence uint64
-	// Copied is the stream sequence of the message that the copy was made of, which is
-	// the event itself or an earlier copy; 0 when nobody says.
+	// Copied is the stream sequence of the message that was copied: the event itself or an
+	// earlier copy. 0 is unknown.
 	Copied uint64
-	// Redrives is how often it was taken out of the dead letters of the consumer.
+	// Redrives counts how often the event was taken out of the consumer's dead letters.
 	Redrives int
 }
 
-// Header is the header of the copy: what may travel on of that of the event, and
-// what a says. It has no message id.
+// Header returns the header of the copy, without a message id: the event's own header and
+// the fields of a.
 func (a Again) Header(event Header) Header {
 	h := event.Original()
 	setNumber(h, headerAttempt, uint64(max(a.Attempt, 0)))
@@ -34,10 +32,10 @@ func (a Again) Header(event Header) Header {
 	return h
 }
 
-// DecodeAgain reads what the header of a copy says. The zero value is that of a
-// message that is no copy. An error names the header that cannot be read.
+// DecodeAgain reads the header of a copy. A message that is no copy gives the zero value.
+// An error names the header that cannot be read.
 func DecodeAgain(h Header) (Again, error) {
-	r := headerReader{header: h, kind: errNotAgain}
+	r := headerReader{header: h, sentinel: errNotAgain}
 	a := Again{
 		Attempt: int(r.number(headerAttempt)), First: r.time(headerFirstAttempt),
 		Sequence: uint64(r.number(headerSeq)), Copied: uint64(r.number(headerCopied)), Redrives: int(r.number(headerRedrives)),
@@ -47,8 +45,7 @@ func DecodeAgain(h Header) (Again, error) {
 
 var errNotAgain = errors.New("not a copy of an event")
 
-// AgainID is the message id of a copy. What tells copies of one event for one
-// consumer apart is n.
+// AgainID is the message id of a copy; n tells copies of one event for one consumer apart.
 func AgainID(consumer, event, n string) string { return MsgID("again", consumer, event, n) }
 
 func setNumber(h Header, key string, n uint64) {

@@ -15,12 +15,12 @@ import (
 
 const module = "github.com/hookspan/hookspan/"
 
-// arrow says what the production code of a package may import of ours, and what
-// of others it must never import.
+// arrow says which packages of ours the production code of a package may import, and which
+// others it must never import.
 type arrow struct {
 	ours  []string
 	never []string
-	// stdOnly: nothing but the standard library and ours.
+	// stdOnly: only the standard library and ours.
 	stdOnly bool
 }
 
@@ -30,18 +30,18 @@ const (
 	zap  = "go.uber.org/zap"
 )
 
-// machinery may import what is below it, which is drawn here, and internal packages of
-// the module, which are below everything. Echo is for ingress, admin and console alone,
-// nats-server for the stream package and the repair of its durables.
+// Machinery may import the machinery below it, as drawn here, and every internal package of
+// the module. Only ingress, admin and console use Echo; only the stream package and the
+// repair of its durables use nats-server.
 var (
 	withoutEcho   = []string{echo}
 	withoutServer = []string{echo, nats + "nats-server"}
 	withoutNATS   = []string{echo, nats}
-	// lean is what programs of others import.
+	// lean must not reach programs of users.
 	lean = []string{echo, nats + "nats-server", zap}
 )
 
-// arrows is every package of the module: a new one is drawn here first.
+// arrows has every package of the module: draw a new one here first.
 var arrows = map[string]arrow{
 	// Public.
 	"bridge":        {stdOnly: true},
@@ -55,7 +55,7 @@ var arrows = map[string]arrow{
 	"consumers/forward":      {ours: []string{"bridge", "consumers"}, never: append(withoutNATS, zap)},
 	"consumers/consumertest": {ours: []string{"bridge", "consumers"}, never: withoutEcho},
 
-	// The machinery, from what stands on top to what everything else stands on.
+	// The machinery, from the top down.
 	"bridge/internal/admin":                     {ours: []string{"bridge"}, never: []string{nats}},
 	"bridge/internal/ingress":                   {ours: []string{"bridge", "bridge/internal/source"}, never: []string{nats}},
 	"bridge/internal/quarantine":                {ours: []string{"bridge", "bridge/internal/source", "bridge/internal/stream", "bridge/internal/stream/quota"}, never: append(withoutServer, "net/http")},
@@ -81,7 +81,7 @@ var arrows = map[string]arrow{
 	"bridge/internal/source":                    {ours: []string{"bridge"}, never: append(withoutNATS, "net/http")},
 	"bridge/internal/telemetry":                 {never: withoutNATS},
 
-	// What several sides need.
+	// Shared by several sides.
 	"internal/adminapi":      {ours: []string{"bridge", "internal/consumerstate", "internal/printable"}, stdOnly: true},
 	"internal/backoff":       {stdOnly: true, never: []string{"net/http"}},
 	"internal/retryafter":    {stdOnly: true},
@@ -105,7 +105,7 @@ var arrows = map[string]arrow{
 	"internal/streams":       {ours: []string{"bridge"}, never: withoutServer},
 	"internal/waitbudget":    {ours: []string{"bridge"}, never: withoutServer},
 
-	// Programs. What those that try the bridge share is the rig.
+	// Programs. The equipment that tries the bridge shares the rig.
 	"cmd/hookspan": {ours: []string{"bridge", "bridge/app", "bridge/client", "bridge/config"}, never: []string{echo}},
 	"cmd/bench":    {ours: []string{"bridge", rig}, never: []string{echo}},
 	"cmd/chaos":    {ours: []string{"bridge", rig}, never: []string{echo}},
@@ -115,12 +115,12 @@ var arrows = map[string]arrow{
 
 const rig = "cmd/internal/rig"
 
-// forTests are the packages that only tests, and each other, may import.
+// forTests are packages that only tests, and each other, may import.
 var forTests = []string{"bridge/internal/predictions/fold/foldtest", "bridge/internal/stream/streamtest", "internal/natstest", "internal/needs", "consumers/consumertest"}
 
-// allows reports whether the package name may import a package of ours; a rule that ends
-// with a star is for everything below a folder. Packages of internal are below everything
-// else, so only their own imports are drawn.
+// allows reports whether the package name may import ours. A rule that ends with a star
+// covers everything below a folder. Internal packages are below everything, so only their
+// own imports are drawn.
 func (a arrow) allows(name, ours string) bool {
 	if strings.HasPrefix(ours, "internal/") && !strings.HasPrefix(name, "internal/") {
 		return true

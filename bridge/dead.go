@@ -16,45 +16,45 @@ type DeadCause string
 
 // Causes of dead letters.
 const (
-	// DeadPermanent: the handler said that nothing can help.
+	// DeadPermanent: the handler said that no retry can help.
 	DeadPermanent DeadCause = "permanent"
-	// DeadRefused: the target of the handler does not want it.
+	// DeadRefused: the handler's target refused the event.
 	DeadRefused DeadCause = "refused"
-	// DeadExhausted: attempts failed for as long as was allowed.
+	// DeadExhausted: attempts failed for as long as retries are allowed.
 	DeadExhausted DeadCause = "exhausted"
 	// DeadUndecodable: the message is not an event of Hookspan.
 	DeadUndecodable DeadCause = "undecodable"
-	// DeadConflict: another event about the same status of the same prediction
-	// was acted on, or is being acted on, and this consumer acts once.
+	// DeadConflict: a consumer that acts once has acted, or is acting, on another event
+	// about the same status of the same prediction.
 	DeadConflict DeadCause = "conflict"
-	// DeadPoison: it was delivered again and again and nobody lived to say what
-	// came of it.
+	// DeadPoison: each process that was given the event ended before it could say what
+	// became of the attempt.
 	DeadPoison DeadCause = "poison"
 	// DeadTerminated: a program that is not built on package consumers ended its
 	// delivery with a terminal acknowledgement.
 	DeadTerminated DeadCause = "terminated"
-	// DeadNotFound: the provider does not know the prediction, letters of
-	// [PredictionsConsumer] only.
+	// DeadNotFound: the provider does not know the prediction. Only [PredictionsConsumer]
+	// has this cause.
 	DeadNotFound DeadCause = "not_found"
-	// DeadUnfinished: the prediction had no end for as long as it is asked for,
-	// letters of [PredictionsConsumer] only.
+	// DeadUnfinished: polling gave up before the prediction ended. Only
+	// [PredictionsConsumer] has this cause.
 	DeadUnfinished DeadCause = "unfinished"
-	// DeadExpired: a range of events left the stream unhandled. Its letter holds
-	// no event.
+	// DeadExpired: a range of events left the stream unhandled. The dead letter holds no
+	// event.
 	DeadExpired DeadCause = "expired"
 )
 
-// Fault is whose fault a dead letter is.
+// Fault is who is at fault for a dead letter.
 type Fault string
 
 // Faults.
 const (
-	FaultRefused Fault = "refused" // the target does not want it
-	FaultFailed  Fault = "failed"  // the attempts did
-	FaultPoison  Fault = "poison"  // it kills the process that handles it
+	FaultRefused Fault = "refused" // the target refused the event
+	FaultFailed  Fault = "failed"  // the attempts failed
+	FaultPoison  Fault = "poison"  // the event kills the process that handles it
 )
 
-// Fault is whose fault it is when there is that cause.
+// Fault is the fault that the cause stands for.
 func (c DeadCause) Fault() Fault {
 	switch c {
 	case DeadRefused, DeadTerminated:
@@ -67,14 +67,14 @@ func (c DeadCause) Fault() Fault {
 }
 
 const (
-	// maxDeadHistory bounds a dead letter's history as it travels, in bytes; the
-	// whole header of a message can have 64 KiB.
+	// maxDeadHistory bounds the encoded history, in bytes; all headers of a message
+	// together may have 64 KiB.
 	maxDeadHistory = 32 << 10
-	// maxDeadError bounds what is kept of an error, in bytes.
+	// maxDeadError bounds the error text, in bytes.
 	maxDeadError = 1 << 10
 )
 
-// FailedAttempt is one attempt that failed.
+// FailedAttempt is one entry of a dead letter's history.
 type FailedAttempt struct {
 	At time.Time `json:"at"`
 	// Took is in milliseconds.
@@ -83,35 +83,31 @@ type FailedAttempt struct {
 	Note  string `json:"note,omitempty"`
 }
 
-// DeadLetter is an event that one consumer gave up on. It travels as the event's
-// own message with headers that say why.
+// DeadLetter is an event that one consumer gave up on. It travels as the event's message
+// with additional headers.
 type DeadLetter struct {
 	Consumer string
 	Cause    DeadCause
-	// Fault is whose fault it is.
-	Fault Fault
-	Error string
-	// Attempts is how many failed, History says more of the first one and of the
-	// last ones.
+	Fault    Fault
+	Error    string
+	// Attempts counts the failed attempts. History has the first and the last of them.
 	Attempts int
 	History  []FailedAttempt
-	// Subject and Sequence say where the event was read from, in the stream of
-	// events.
+	// Subject and Sequence are where the consumer read the event, in the stream of events.
 	Subject  string
 	Sequence uint64
-	// Redrives is how often the event was taken out of the dead letters of this
-	// consumer before.
+	// Redrives counts how often the event was taken out of this consumer's dead letters.
 	Redrives int
 }
 
-// ID is the message id of the letter: it is made of the consumer, the event and how
-// often it was redriven, never of a place in a stream, where the event can lie again.
+// ID is the message id of the dead letter. It is made of the consumer, the event and the
+// redrives, never of a stream sequence: a rebuilt stream may give the event another one.
 func (d *DeadLetter) ID(event string) string {
 	return MsgID("dead", d.Consumer, event, strconv.Itoa(d.Redrives))
 }
 
-// UndecodableID stands for the id of an event in the id of a letter, when the message
-// is none.
+// UndecodableID stands in for the event id in a dead letter's id when the message is no
+// event.
 func UndecodableID(subject string, data []byte) string {
 	h := sha256.New()
 	h.Write([]byte(subject + "\x00"))
@@ -119,8 +115,8 @@ func UndecodableID(subject string, data []byte) string {
 	return "undecodable:" + hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// Header is the header of the letter: what may travel on of that of the event, and
-// why it died. It has no message id.
+// Header returns the header of the dead letter, without a message id: the event's own
+// header and the fields of d.
 func (d *DeadLetter) Header(event Header) Header {
 	h := event.Original()
 	h.Set(headerDeadConsumer, d.Consumer)
@@ -135,8 +131,8 @@ func (d *DeadLetter) Header(event Header) Header {
 	return h
 }
 
-// deadHistory is the attempts as JSON; the oldest but the first are left out until
-// it fits, and what the last one noted is cut.
+// deadHistory returns the attempts as JSON. To fit maxDeadHistory it drops the oldest
+// attempts but the first, then shortens the last one's note.
 func deadHistory(attempts []FailedAttempt) string {
 	attempts = append([]FailedAttempt(nil), attempts...)
 	for len(attempts) > 0 {
@@ -162,10 +158,10 @@ func deadHistory(attempts []FailedAttempt) string {
 	return ""
 }
 
-// DecodeDeadLetter reads why an event died out of the header of its letter. The
-// error names the header that is missing or cannot be read.
+// DecodeDeadLetter reads the header of a dead letter. An error names the header that is
+// missing or cannot be read.
 func DecodeDeadLetter(h Header) (*DeadLetter, error) {
-	r := headerReader{header: h, kind: errNotDead}
+	r := headerReader{header: h, sentinel: errNotDead}
 	d := &DeadLetter{
 		Consumer: r.value(headerDeadConsumer),
 		Cause:    DeadCause(r.required(headerDeadCause)),

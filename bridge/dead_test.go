@@ -26,7 +26,7 @@ func TestDeadLetterTravels(t *testing.T) {
 		require.NotContains(t, h, key)
 	}
 
-	// A letter of a letter says only why it died last.
+	// A dead letter of a dead letter keeps only the last cause.
 	second := (&DeadLetter{Consumer: "mail", Cause: DeadPermanent}).Header(h)
 	got, err = DecodeDeadLetter(second)
 	require.NoError(t, err)

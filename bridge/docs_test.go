@@ -24,7 +24,7 @@ var (
 	noAnchor  = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 )
 
-// A promise whose test was renamed or removed is a promise without a test.
+// A promise whose test was renamed or removed has no test.
 func TestDocsNameTestsThatExist(t *testing.T) {
 	exists := map[string]bool{}
 	require.NoError(t, filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -69,7 +69,7 @@ func TestDocsLinksLeadSomewhere(t *testing.T) {
 	require.NotZero(t, links)
 }
 
-// anchors are the names that GitHub gives to the headings of a document.
+// anchors returns the anchors that GitHub gives to the headings of a document.
 func anchors(t *testing.T, document string) (out []string) {
 	t.Helper()
 	for _, found := range heading.FindAllStringSubmatch(codeBlock.ReplaceAllString(read(t, document), ""), -1) {

@@ -12,19 +12,19 @@ import (
 
 // Origins of events.
 const (
-	OriginWebhook = "webhook" // a webhook told of it
-	OriginPoll    = "poll"    // the provider's answer to a question of ours did
-	OriginArchive = "archive" // the archive did
-	OriginWatch   = "watch"   // whoever watches or submits the prediction did
-	// OriginClaim: a program of another team announced it over NATS. Nobody has checked
-	// that there is such a prediction.
+	OriginWebhook = "webhook" // a webhook delivered it
+	OriginPoll    = "poll"    // the provider's API answered a poll with it
+	OriginArchive = "archive" // the archive published it
+	OriginWatch   = "watch"   // a client that watches or submits the prediction announced it
+	// OriginClaim: a program of another team announced the prediction over NATS. Nobody has
+	// checked that the prediction exists.
 	OriginClaim      = "claim"
-	OriginReconciler = "reconciler" // the reconciler did, which polls predictions
+	OriginReconciler = "reconciler" // the poller published it
 )
 
-// Limits of what one event can carry, in bytes. What exceeds them is not usable
-// as an event. MaxModel and MaxQueryValue count the percent-encoded value, as it
-// travels. Together they leave a dead letter's header room for its history.
+// Limits of one event, in bytes; a delivery beyond them is not usable. MaxModel and
+// MaxQueryValue count the percent-encoded value. Together they leave a dead letter's header
+// room for its history.
 const (
 	MaxPredictionID = 256
 	MaxStatus       = 64
@@ -36,14 +36,12 @@ const (
 	MaxQueryKeys = 8
 )
 
-// Event is one fact about a prediction, told by its provider, or by the bridge about
-// what it did itself: see [Event.Kind]. It is stored once, however often and by
-// whatever way the fact arrives. Treat it as read-only: the same event may be
-// handled by several goroutines.
+// Event is one fact about a prediction, told by its provider or by the bridge itself: see
+// [Event.Kind]. A fact is stored once, however often and by whatever way it arrives. Events
+// are read-only: several goroutines may handle the same one.
 type Event struct {
-	// ID identifies the fact: "<prediction id>/<status>/<digest>". It is the
-	// same for a retry, for a copy and for every attempt to handle the event,
-	// so it is the key to make effects idempotent with.
+	// ID identifies the fact: "<prediction id>/<status>/<digest>". Retries, copies and
+	// attempts all have the same id, so handlers can make their effects idempotent with it.
 	ID string
 	// Source is the name of the configured sender.
 	Source string
@@ -51,38 +49,36 @@ type Event struct {
 	Type string
 
 	PredictionID string
-	// Model is as the sender wrote it; empty when it said none.
+	// Model is as the sender wrote it; empty when it named none.
 	Model string
-	// Status is normalised, RawStatus is what the sender said.
+	// Status is normalised, RawStatus is as the sender wrote it.
 	Status    string
 	RawStatus string
-	// Origin says how the event came here, e.g. [OriginWebhook].
-	Origin string
+	Origin    string
 
 	// Time is when the fact came about: completed_at, else ReceivedAt.
 	Time time.Time
 	// ReceivedAt is when the first delivery arrived here.
 	ReceivedAt time.Time
 
-	// ContentType is the media type of Body: what the sender called it if that is one,
-	// else application/json. SentContentType is then what the sender called
-	// it, and empty otherwise, also when the sender called it nothing.
+	// ContentType is the media type of Body: the sender's if it is one, else
+	// application/json. SentContentType is the sender's text when ContentType replaces it,
+	// otherwise empty.
 	ContentType     string
 	SentContentType string
-	// Signature is the sender's signature header as it came, so that anyone who
-	// has the secret can verify Body again.
+	// Signature is the sender's signature header as it came: with the secret, anyone can
+	// verify Body again.
 	Signature string
 	// TraceParent is the W3C trace context of this hop.
 	TraceParent string
-	// Query holds the query parameters of the webhook URL that the source
-	// allows. The signature does not cover them.
+	// Query holds the query parameters of the webhook URL that the source allows. The
+	// signature does not cover them.
 	Query map[string]string
 
 	// Body is the sender's body, byte for byte.
 	Body []byte
 
-	// Subject and Sequence say where the event was read from; both are zero
-	// before it is stored.
+	// Subject and Sequence are where the event was read; both are zero before it is stored.
 	Subject  string
 	Sequence uint64
 }
@@ -95,25 +91,25 @@ const (
 	KindArchived = "outputs.archived"
 	// KindWatch: somebody waits for the end of a prediction; see [Watch].
 	KindWatch = "watch.set"
-	// KindLost: the prediction store gave a watched prediction up; see [Lost].
+	// KindLost: the prediction store gave up a watched prediction; see [Lost].
 	KindLost = "watch.lost"
 )
 
-// Kinds of events, all of them.
 var eventKinds = []string{KindPrediction, KindArchived, KindWatch, KindLost}
 
-// typePrefix and the kind are the CloudEvents type of what the bridge tells itself.
+// typePrefix and the kind make the CloudEvents type of an event that the bridge itself
+// tells.
 const typePrefix = "com.hookspan."
 
-// CloudEvents types of the events of the kinds that the bridge tells of itself.
+// CloudEvents types of the events that the bridge itself tells.
 const (
 	TypeArchived = typePrefix + KindArchived
 	TypeWatch    = typePrefix + KindWatch
 	TypeLost     = typePrefix + KindLost
 )
 
-// Kind says what sort of fact the event is: what its body is like, and on which
-// subject it lies.
+// Kind is one of the Kind… constants. It determines what Body holds and which subjects the
+// event is stored under.
 func (e *Event) Kind() string {
 	switch e.Type {
 	case TypeArchived, TypeWatch, TypeLost:
@@ -122,32 +118,30 @@ func (e *Event) Kind() string {
 	return KindPrediction
 }
 
-// Prediction reads the prediction out of the body, see [ParsePrediction]. The error
-// wraps [ErrOtherKind] when the event is no prediction's: its body is another one,
-// although it too is a JSON object with outputs.
+// Prediction decodes the body, see [ParsePrediction]. The error wraps [ErrOtherKind] when
+// the event is not of [KindPrediction]: other bodies are JSON objects with outputs too.
 func (e *Event) Prediction() (*Prediction, error) {
 	return readBody(e, KindPrediction, "prediction", ParsePrediction)
 }
 
-// Archived reads which outputs are archived out of the body; unknown fields are left out.
-// The error wraps [ErrOtherKind] when the event is of another kind than [KindArchived].
+// Archived decodes the body and ignores unknown fields. The error wraps [ErrOtherKind] when
+// the event is not of [KindArchived].
 func (e *Event) Archived() (*Archived, error) {
 	return readBody(e, KindArchived, "what is archived", parse[Archived])
 }
 
-// Watch reads who waits for the prediction out of the body; unknown fields are left out.
-// The error wraps [ErrOtherKind] when the event is of another kind than [KindWatch].
+// Watch decodes the body and ignores unknown fields. The error wraps [ErrOtherKind] when
+// the event is not of [KindWatch].
 func (e *Event) Watch() (*Watch, error) {
 	return readBody(e, KindWatch, "a watch", parse[Watch])
 }
 
-// Lost reads why the prediction was given up out of the body; unknown fields are left out.
-// The error wraps [ErrOtherKind] when the event is of another kind than [KindLost].
+// Lost decodes the body and ignores unknown fields. The error wraps [ErrOtherKind] when the
+// event is not of [KindLost].
 func (e *Event) Lost() (*Lost, error) {
 	return readBody(e, KindLost, "why a prediction was given up", parse[Lost])
 }
 
-// readBody reads the body of an event of the kind.
 func readBody[T any](e *Event, kind, what string, read func(body []byte) (*T, error)) (*T, error) {
 	if have := e.Kind(); have != kind {
 		return nil, fmt.Errorf("reading %s: %w: %s", what, ErrOtherKind, have)
@@ -159,7 +153,6 @@ func readBody[T any](e *Event, kind, what string, read func(body []byte) (*T, er
 	return body, nil
 }
 
-// parse reads a JSON object.
 func parse[T any](body []byte) (*T, error) {
 	var value *T
 	err := json.Unmarshal(body, &value)
@@ -169,19 +162,19 @@ func parse[T any](body []byte) (*T, error) {
 	return value, err
 }
 
-// MsgID is the event's message id, by which a stream knows a duplicate.
+// MsgID is the event's message id, by which streams recognise duplicates.
 func (e *Event) MsgID() string { return MsgID(e.Source, e.ID) }
 
-// NewEventID returns the id of the fact that a prediction has the status.
-// Meaning is what tells two facts with the same status apart: for a terminal
-// status the canonical JSON of what was produced, otherwise the raw body.
+// NewEventID returns the id of the fact that a prediction has the status. Meaning tells
+// facts with the same status apart: the canonical JSON of the results for a terminal
+// status, otherwise the raw body.
 func NewEventID(predictionID, status string, meaning []byte) string {
 	sum := sha256.Sum256(meaning)
 	return predictionID + "/" + status + "/" + hex.EncodeToString(sum[:8])
 }
 
-// Header returns the header that the event travels with: CloudEvents 1.0 binary
-// mode, without [HeaderMsgID], which belongs to one copy of it.
+// Header returns the event's header in CloudEvents 1.0 binary mode. It lacks [HeaderMsgID],
+// which differs between copies.
 func (e *Event) Header() Header {
 	h := make(Header, 16+len(e.Query))
 	h.Set(headerSpecVersion, "1.0")
@@ -205,11 +198,10 @@ func (e *Event) Header() Header {
 	return h
 }
 
-// DecodeEvent reads the event out of a message. Body is kept, not copied. The
-// error wraps [ErrNotEvent] when a required attribute is missing or a value
-// cannot be read.
+// DecodeEvent decodes a message. The event keeps body without a copy. The error wraps
+// [ErrNotEvent] when a required attribute is missing or a value cannot be read.
 func DecodeEvent(h Header, body []byte) (*Event, error) {
-	d := headerReader{header: h, kind: ErrNotEvent}
+	d := headerReader{header: h, sentinel: ErrNotEvent}
 	e := &Event{
 		ID:           d.required(headerID),
 		Type:         d.required(headerType),
@@ -249,16 +241,16 @@ func DecodeEvent(h Header, body []byte) (*Event, error) {
 	return e, nil
 }
 
-// headerReader reads values and keeps the first thing that was wrong.
+// headerReader decodes values and keeps the first error.
 type headerReader struct {
-	header Header
-	kind   error // what err wraps
-	err    error
+	header   Header
+	sentinel error // wrapped by err
+	err      error
 }
 
 func (d *headerReader) fail(key string, err error) {
 	if d.err == nil {
-		d.err = fmt.Errorf("%w: header %s: %w", d.kind, key, err)
+		d.err = fmt.Errorf("%w: header %s: %w", d.sentinel, key, err)
 	}
 }
 

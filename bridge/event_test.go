@@ -58,7 +58,7 @@ func TestEventHeader(t *testing.T) {
 	require.Equal(t, e, got)
 }
 
-// The attributes must satisfy somebody else's reading of CloudEvents, too.
+// The CloudEvents SDK must be able to read the attributes.
 func TestEventIsCloudEvent(t *testing.T) {
 	t.Parallel()
 	h := testEvent().Header()

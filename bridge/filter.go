@@ -8,32 +8,31 @@ import (
 	"strings"
 )
 
-// Bounds of a filter: each combination of a source and a status is one filter
-// subject of the durable.
+// Limits of a filter. Each combination of a source and a status is one filter subject of
+// the durable.
 const (
 	maxFilterSubjects = 256
 	maxModelGlob      = 1 << 10
 )
 
-// wildcard stands for everything, in a filter as in a NATS subject.
+// wildcard means everything, in a filter and in a NATS subject.
 const wildcard = "*"
 
-// Filter picks events of one kind. The zero value picks all of predictions.
+// Filter picks events of one kind. The zero value picks every event of [KindPrediction].
 type Filter struct {
-	// Event is the kind of the events, [KindPrediction] when it is empty.
+	// Event is the kind of the events; empty is [KindPrediction].
 	Event string
 	// Sources are names of configured senders; none, or "*", means every one.
 	Sources []string
-	// Statuses are normalised statuses; none, or "*", means every one. They matter
-	// for events of predictions only.
+	// Statuses are normalised; none, or "*", means every one. Only events of
+	// [KindPrediction] are filtered by them.
 	Statuses []string
-	// Model is a glob in which '*' stands for any run of characters, '/' too;
-	// everything else stands for itself. Empty means every model, and no model.
+	// Model is a glob in which only '*' is special: it matches any run of characters, '/'
+	// too. Empty matches every model, and events without one.
 	Model string
 }
 
-// Validate returns an error that names the first thing that cannot be filtered
-// by.
+// Validate returns an error that names the first invalid field.
 func (f Filter) Validate() error {
 	if kind := f.kind(); !slices.Contains(eventKinds, kind) {
 		return fmt.Errorf("filter event %.40q: use one of %s", kind, strings.Join(eventKinds, ", "))
@@ -60,7 +59,7 @@ func (f Filter) Validate() error {
 	return nil
 }
 
-// Match reports whether the event passes the whole filter.
+// Match reports whether the filter picks the event.
 func (f Filter) Match(e *Event) bool {
 	return f.kind() == e.Kind() &&
 		(every(f.Sources) || slices.Contains(f.Sources, e.Source)) &&
@@ -68,7 +67,7 @@ func (f Filter) Match(e *Event) bool {
 		(f.Model == "" || globMatch(f.Model, e.Model))
 }
 
-// Covers reports whether every event that passes other is known to pass f too.
+// Covers reports whether every event that passes other surely passes f too.
 func (f Filter) Covers(other Filter) bool {
 	return f.kind() == other.kind() &&
 		includes(f.Sources, other.Sources) &&
@@ -81,9 +80,8 @@ func includes(list, other []string) bool {
 	return every(list) || !every(other) && !slices.ContainsFunc(other, func(s string) bool { return !slices.Contains(list, s) })
 }
 
-// Subjects returns the NATS subjects that together hold every event that passes
-// the filter, and a few that do not when rest is true: then whoever reads must
-// ask [Filter.Match] too. The subjects do not overlap.
+// Subjects returns NATS subjects that cover every event of the filter and do not overlap.
+// When rest is true they cover other events too, and readers must check [Filter.Match].
 func (f Filter) Subjects(n Names) (subjects []string, rest bool) {
 	model, rest := modelFilter(f.Model)
 	for _, source := range orAny(f.Sources) {
@@ -98,7 +96,7 @@ func (f Filter) Subjects(n Names) (subjects []string, rest bool) {
 	return subjects, rest
 }
 
-// IsZero reports whether f picks every event of a prediction.
+// IsZero reports whether f picks every event of [KindPrediction].
 func (f Filter) IsZero() bool {
 	return f.Event == "" && len(f.Sources) == 0 && len(f.Statuses) == 0 && f.Model == ""
 }
@@ -107,7 +105,8 @@ func (f Filter) kind() string { return cmp.Or(f.Event, KindPrediction) }
 
 func every(list []string) bool { return len(list) == 0 || slices.Contains(list, wildcard) }
 
-// orAny is list without repetitions, or the wildcard for one that picks all.
+// orAny returns list sorted and without repetitions, or the wildcard if list picks
+// everything.
 func orAny(list []string) []string {
 	if every(list) {
 		return []string{wildcard}
@@ -117,8 +116,8 @@ func orAny(list []string) []string {
 	return slices.Compact(list)
 }
 
-// modelFilter is what NATS wildcards can say of a model glob, and whether the
-// glob says more than that.
+// modelFilter returns the subject tokens that express as much of the glob as NATS wildcards
+// can, and whether the glob is stricter than they are.
 func modelFilter(glob string) (tokens string, rest bool) {
 	if glob == "" {
 		return ">", false
@@ -128,7 +127,7 @@ func modelFilter(glob string) (tokens string, rest bool) {
 	}
 	parts := strings.Split(glob, "/")
 	literal := slices.IndexFunc(parts, func(p string) bool { return strings.Contains(p, "*") })
-	// The last token may hold several parts, so it cannot be told by one.
+	// The last token may hold several parts of a model, so one part cannot select it.
 	kept := min(literal, maxModelTokens-1)
 	for _, p := range parts[:kept] {
 		tokens += EncodeToken(p) + "."
@@ -137,7 +136,7 @@ func modelFilter(glob string) (tokens string, rest bool) {
 	return tokens + ">", !whole
 }
 
-// globMatch reports whether s is what glob describes; only '*' is special.
+// globMatch reports whether glob matches s; only '*' is special.
 func globMatch(glob, s string) bool {
 	first, rest, star := strings.Cut(glob, "*")
 	if !star {

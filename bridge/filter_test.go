@@ -66,8 +66,7 @@ func TestFilterValidate(t *testing.T) {
 	require.NoError(t, Filter{Statuses: []string{EncodeToken(strings.Repeat("é", 60))}}.Validate())
 }
 
-// natsMatch is the meaning of NATS wildcards, written apart from the code that
-// uses them.
+// natsMatch implements NATS wildcards independently of the code under test.
 func natsMatch(pattern, subject string) bool {
 	p, s := strings.Split(pattern, "."), strings.Split(subject, ".")
 	for i, token := range p {
@@ -81,8 +80,8 @@ func natsMatch(pattern, subject string) bool {
 	return len(p) == len(s)
 }
 
-// An event passes the filter exactly when one of the subjects matches its
-// subject and the rest, if there is any, agrees.
+// An event passes the filter exactly when a subject matches its subject and, if rest is
+// set, Match agrees.
 func FuzzFilter(f *testing.F) {
 	f.Add("google/*", "google/nano-banana-pro/text-to-image", "completed", true)
 	f.Add("*/flux*", "a/flux-dev", "failed", false)
@@ -123,7 +122,7 @@ func FuzzFilter(f *testing.F) {
 			}
 		}
 		if !utf8.ValidString(glob) || !utf8.ValidString(model) {
-			return // what the other matcher cannot read
+			return // the other matcher cannot read it
 		}
 		re := regexp.MustCompile(`(?s)\A` + strings.ReplaceAll(regexp.QuoteMeta(glob), `\*`, `.*`) + `\z`)
 		if globMatch(glob, model) != re.MatchString(model) {

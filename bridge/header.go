@@ -2,11 +2,11 @@ package bridge
 
 import "strings"
 
-// Header is the header of a message. Keys are case-sensitive and lower case, as
-// NATS keeps them. It converts to and from nats.Header without a copy.
+// Header is the header of a message. Keys are case-sensitive and lower case, as NATS keeps
+// them. It converts to and from nats.Header without a copy.
 type Header map[string][]string
 
-// Get returns the first value of key as it is on the wire, or "".
+// Get returns the first value of key without decoding it, or "".
 func (h Header) Get(key string) string {
 	if v := h[key]; len(v) > 0 {
 		return v[0]
@@ -35,8 +35,7 @@ const (
 	headerQueryPrefix     = "hookspan-query-"
 	headerSentContentType = "hookspan-content-type"
 
-	// Headers of a delivery that is kept. The last two are followed by the name
-	// of a header of the request.
+	// Headers of a kept delivery. A name of a request header follows the last two.
 	headerKeptSource    = "hookspan-source"
 	headerKeptCause     = "hookspan-cause"
 	headerKeptDetail    = "hookspan-detail"
@@ -60,7 +59,7 @@ const (
 	headerDeadHistory  = "hookspan-dead-history"
 	headerDeadRedrives = "hookspan-dead-redrives"
 
-	// Headers of an event that comes again for one consumer.
+	// Headers of a copy that comes again for one consumer.
 	headerAttempt      = "hookspan-attempt"
 	headerFirstAttempt = "hookspan-first-attempt"
 	headerSeq          = "hookspan-seq"
@@ -68,7 +67,7 @@ const (
 	headerRedrives     = "hookspan-redrives"
 )
 
-// Set puts the percent-encoded value under key. An empty value has no header.
+// Set stores the percent-encoded value under key. An empty value sets nothing.
 func (h Header) Set(key, value string) {
 	if value != "" {
 		h[key] = []string{encodePercent(value)}
@@ -78,10 +77,9 @@ func (h Header) Set(key, value string) {
 // Value returns the decoded first value of key, or "".
 func (h Header) Value(key string) (string, error) { return decodePercent(h.Get(key)) }
 
-// Republish returns the part of h that may travel with a message that is
-// published again: the attributes of the event, what Hookspan added, and the
-// trace. Everything else belongs to the copy it came with: batch, schedule,
-// deduplication and expectation headers of NATS would be obeyed a second time.
+// Republish returns the headers that may travel with a republished message: the attributes
+// of the event, Hookspan's own headers and the trace. NATS would obey batch, schedule,
+// deduplication and expectation headers a second time.
 func (h Header) Republish() Header {
 	out := make(Header, len(h))
 	for key, values := range h {
@@ -92,8 +90,8 @@ func (h Header) Republish() Header {
 	return out
 }
 
-// Original is [Header.Republish] without what says of one copy of the event why it
-// came again or died.
+// Original is [Header.Republish] without the headers of a redelivered copy or a dead
+// letter.
 func (h Header) Original() Header {
 	out := h.Republish()
 	for key := range out {
@@ -107,5 +105,5 @@ func (h Header) Original() Header {
 	return out
 }
 
-// MsgID builds the value of [HeaderMsgID] out of its parts.
+// MsgID returns the value of [HeaderMsgID] for the parts.
 func MsgID(parts ...string) string { return encodePercent(strings.Join(parts, ":")) }

@@ -15,111 +15,105 @@ import (
 	"time"
 )
 
-// Limits of what is kept of a delivery beside its body, in bytes as it travels.
-// Together they leave room in the 64 KiB that a message's header may have.
+// Limits of a kept delivery beside its body, in encoded bytes. Together they fit into the
+// 64 KiB that a message's header may have.
 const (
-	// maxKeptHeaders is how many of a request's headers are kept, and
-	// MaxKeptHeaderBytes what they may take together.
+	// maxKeptHeaders bounds the number of request headers, MaxKeptHeaderBytes their total
+	// size.
 	maxKeptHeaders     = 64
 	MaxKeptHeaderBytes = 16 << 10
-	// maxKeptProofBytes is what the headers that prove a delivery may take.
+	// maxKeptProofBytes bounds the headers that prove a delivery.
 	maxKeptProofBytes = 4 << 10
-	// MaxKeptText bounds the other texts, each.
+	// MaxKeptText bounds each of the other texts.
 	MaxKeptText = 1 << 10
 )
 
-// CausePathToken is the cause of a delivery whose URL did not end in the path
-// token of its source. Its signature may be right, which is not enough.
+// CausePathToken means that the URL did not end in the source's path token. A right signature does
+// not make up for that.
 const CausePathToken = "path_token"
 
-// KeptDelivery is one delivery that did not become an event: it was authentic and
-// not usable, or not authentic. It holds what is needed to verify and read it
-// again, and nothing secret: whoever makes one leaves cookies, credentials and
-// path tokens out.
+// KeptDelivery is a delivery that did not become an event: it was not authentic, or
+// authentic and not usable. It holds enough to verify and read it again, and no secret: its
+// maker leaves out cookies, credentials and path tokens.
 type KeptDelivery struct {
-	// Source is the name of the configured sender whose URL it came to.
+	// Source is the configured sender whose URL the delivery came to.
 	Source string
-	// Cause is one token of a subject. Detail says it for people.
-	Cause  string
-	Detail string
-	// ReceivedAt is when it arrived.
+	// Cause is one token of a subject. Detail explains it to people.
+	Cause      string
+	Detail     string
 	ReceivedAt time.Time
-	// RemoteAddr is the address it came from, without a port.
+	// RemoteAddr is the sender's address, without a port.
 	RemoteAddr string
-	// RequestID is what its sender was given as X-Request-Id.
+	// RequestID is the X-Request-Id of the answer.
 	RequestID   string
 	ContentType string
 	TraceParent string
-	// Proof holds the headers that prove a delivery of its kind, with every
-	// value that came. Header holds the others. Both have canonical HTTP names;
-	// see [KeptDelivery.AddProof] and [KeptDelivery.AddHeader].
+	// Proof holds the headers that prove a delivery of the source's kind, with every value
+	// that came; Header holds the others. Both have canonical HTTP names; see
+	// [KeptDelivery.AddProof] and [KeptDelivery.AddHeader].
 	Proof  Header
 	Header Header
-	// HeadersCut is how many headers were left out for want of room.
+	// HeadersCut counts the headers that were left out for want of room.
 	HeadersCut int
 	// Query holds the query parameters that the source allows.
 	Query map[string]string
-	// Body is what is kept of the body, which had BodyBytes bytes as far as that
+	// Body is the stored part of the body. BodyBytes is the body's full size as far as it
 	// is known.
 	Body      []byte
 	BodyBytes int64
-	// Truncated is set when something is missing that would be needed to verify
-	// or read the delivery again.
+	// Truncated: a part that is needed to verify or read the delivery again is missing.
 	Truncated bool
 
-	headerBytes, proofBytes int // what Header and Proof take
+	headerBytes, proofBytes int // sizes of Header and Proof
 }
 
-// AddHeader keeps a header of the request, if there is room for it. A name is
-// added once.
-func (w *KeptDelivery) AddHeader(name string, values []string) {
+// AddHeader adds a request header if there is room. Add each name once.
+func (k *KeptDelivery) AddHeader(name string, values []string) {
 	size := headerBytes(name, values)
-	if len(w.Header) >= maxKeptHeaders || w.headerBytes+size > MaxKeptHeaderBytes {
-		w.HeadersCut++
+	if len(k.Header) >= maxKeptHeaders || k.headerBytes+size > MaxKeptHeaderBytes {
+		k.HeadersCut++
 		return
 	}
-	if w.Header == nil {
-		w.Header = make(Header)
+	if k.Header == nil {
+		k.Header = make(Header)
 	}
-	w.headerBytes += size
-	w.Header[name] = values
+	k.headerBytes += size
+	k.Header[name] = values
 }
 
-// AddProof keeps a header that proves the delivery. Without room for it the
-// delivery is [KeptDelivery.Truncated]. A name is added once.
-func (w *KeptDelivery) AddProof(name string, values []string) {
+// AddProof adds a header that proves the delivery. Without room it sets Truncated. Add each
+// name once.
+func (k *KeptDelivery) AddProof(name string, values []string) {
 	size := headerBytes(name, values)
-	if w.proofBytes+size > maxKeptProofBytes {
-		w.Truncated = true
+	if k.proofBytes+size > maxKeptProofBytes {
+		k.Truncated = true
 		return
 	}
-	if w.Proof == nil {
-		w.Proof = make(Header)
+	if k.Proof == nil {
+		k.Proof = make(Header)
 	}
-	w.proofBytes += size
-	w.Proof[name] = values
+	k.proofBytes += size
+	k.Proof[name] = values
 }
 
-// AddQuery keeps a query parameter that is not empty. Without room for it the delivery is
-// [KeptDelivery.Truncated].
-func (w *KeptDelivery) AddQuery(name, value string) {
+// AddQuery adds a query parameter that is not empty. Without room it sets Truncated.
+func (k *KeptDelivery) AddQuery(name, value string) {
 	if value == "" {
 		return
 	}
-	if EncodedLen(value) > MaxQueryValue || len(w.Query) >= MaxQueryKeys {
-		w.Truncated = true
+	if EncodedLen(value) > MaxQueryValue || len(k.Query) >= MaxQueryKeys {
+		k.Truncated = true
 		return
 	}
-	if w.Query == nil {
-		w.Query = make(map[string]string)
+	if k.Query == nil {
+		k.Query = make(map[string]string)
 	}
-	w.Query[name] = value
+	k.Query[name] = value
 }
 
-// HeaderBytes is what the headers and the proof take.
-func (w *KeptDelivery) HeaderBytes() int { return w.headerBytes + w.proofBytes }
+// HeaderBytes is the size of the headers and the proof, in encoded bytes.
+func (k *KeptDelivery) HeaderBytes() int { return k.headerBytes + k.proofBytes }
 
-// headerBytes is what a header takes on the wire.
 func headerBytes(name string, values []string) int {
 	n := len(name)
 	for _, v := range values {
@@ -128,62 +122,62 @@ func headerBytes(name string, values []string) int {
 	return n
 }
 
-// MsgID is the message id of the delivery: the same for the same proof, body and
-// query, so that a sender's retry of an unusable delivery is a duplicate.
-func (w *KeptDelivery) MsgID() string {
+// MsgID is the message id of the delivery. It depends on proof, query and body, so a
+// sender's retry of an unusable delivery is a duplicate.
+func (k *KeptDelivery) MsgID() string {
 	sum := sha256.New()
-	for _, name := range slices.Sorted(maps.Keys(w.Proof)) {
+	for _, name := range slices.Sorted(maps.Keys(k.Proof)) {
 		writeSized(sum, name)
-		for _, v := range w.Proof[name] {
+		for _, v := range k.Proof[name] {
 			writeSized(sum, v)
 		}
 	}
 	writeSized(sum, "")
-	for _, name := range slices.Sorted(maps.Keys(w.Query)) {
+	for _, name := range slices.Sorted(maps.Keys(k.Query)) {
 		writeSized(sum, name)
-		writeSized(sum, w.Query[name])
+		writeSized(sum, k.Query[name])
 	}
 	writeSized(sum, "")
-	sum.Write(w.Body)
-	return MsgID("withheld", w.Source, hex.EncodeToString(sum.Sum(nil)[:16]))
+	sum.Write(k.Body)
+	return MsgID("withheld", k.Source, hex.EncodeToString(sum.Sum(nil)[:16]))
 }
 
-// writeSized writes s so that two texts in a row mean something else than their
-// sum in two other parts.
+// writeSized writes s with its length, so that different sequences of texts never hash the
+// same bytes.
 func writeSized(sum hash.Hash, s string) {
 	sum.Write(binary.BigEndian.AppendUint32(nil, uint32(len(s))))
 	sum.Write([]byte(s))
 }
 
-// Message returns the header that the delivery is stored with, without
-// [HeaderMsgID]; its payload is Body. Texts over [MaxKeptText] are cut.
-func (w *KeptDelivery) Message() Header {
-	h := make(Header, 12+len(w.Proof)+len(w.Header)+len(w.Query))
-	h.Set(headerKeptSource, w.Source)
-	h.Set(headerKeptCause, w.Cause)
-	h.Set(headerKeptDetail, cutText(w.Detail))
-	h.Set(headerReceivedAt, formatTime(w.ReceivedAt))
-	h.Set(headerKeptRemote, cutText(w.RemoteAddr))
-	h.Set(headerKeptRequest, cutText(w.RequestID))
-	h.Set(headerDataContentType, cutText(w.ContentType))
-	h.Set(HeaderTraceParent, w.TraceParent)
-	h.Set(headerKeptBytes, strconv.FormatInt(w.BodyBytes, 10))
-	if w.HeadersCut > 0 {
-		h.Set(headerKeptCut, strconv.Itoa(w.HeadersCut))
+// Message returns the header of the stored message, without [HeaderMsgID]; Body is the
+// payload. Texts over [MaxKeptText] are cut.
+func (k *KeptDelivery) Message() Header {
+	h := make(Header, 12+len(k.Proof)+len(k.Header)+len(k.Query))
+	h.Set(headerKeptSource, k.Source)
+	h.Set(headerKeptCause, k.Cause)
+	h.Set(headerKeptDetail, cutText(k.Detail))
+	h.Set(headerReceivedAt, formatTime(k.ReceivedAt))
+	h.Set(headerKeptRemote, cutText(k.RemoteAddr))
+	h.Set(headerKeptRequest, cutText(k.RequestID))
+	h.Set(headerDataContentType, cutText(k.ContentType))
+	h.Set(HeaderTraceParent, k.TraceParent)
+	h.Set(headerKeptBytes, strconv.FormatInt(k.BodyBytes, 10))
+	if k.HeadersCut > 0 {
+		h.Set(headerKeptCut, strconv.Itoa(k.HeadersCut))
 	}
-	if w.Truncated || cutText(w.ContentType) != w.ContentType {
+	if k.Truncated || cutText(k.ContentType) != k.ContentType {
 		h.Set(headerKeptTruncated, "true")
 	}
-	for name, value := range w.Query {
+	for name, value := range k.Query {
 		h.Set(headerQueryPrefix+name, value)
 	}
-	h.setAll(headerKeptProof, w.Proof)
-	h.setAll(headerKeptHeader, w.Header)
+	h.setAll(headerKeptProof, k.Proof)
+	h.setAll(headerKeptHeader, k.Header)
 	return h
 }
 
-// setAll puts every value of from under its name in lower case behind prefix.
-// The values of one name stay apart: how many came is part of what was proved.
+// setAll sets every value of from under prefix and its lower-case name. Values of one name
+// stay separate: their number is part of the proof.
 func (h Header) setAll(prefix string, from Header) {
 	for name, values := range from {
 		encoded := make([]string, len(values))
@@ -194,7 +188,7 @@ func (h Header) setAll(prefix string, from Header) {
 	}
 }
 
-// cutText cuts s so that it takes at most MaxKeptText bytes as a value.
+// cutText cuts s to at most MaxKeptText encoded bytes.
 func cutText(s string) string {
 	for EncodedLen(s) > MaxKeptText {
 		s = strings.ToValidUTF8(s[:min(len(s)-1, MaxKeptText)], "")
@@ -207,11 +201,11 @@ func cutText(s string) string {
 
 var errNotKept = errors.New("not a delivery that Hookspan kept")
 
-// DecodeKept reads the delivery out of a message. Body is kept, not copied.
-// An error names the header that is missing or cannot be read.
+// DecodeKept decodes a stored delivery, which keeps body without a copy. An error names the
+// header that is missing or cannot be read.
 func DecodeKept(h Header, body []byte) (*KeptDelivery, error) {
-	d := headerReader{header: h, kind: errNotKept}
-	w := &KeptDelivery{
+	d := headerReader{header: h, sentinel: errNotKept}
+	k := &KeptDelivery{
 		Source:      d.required(headerKeptSource),
 		Cause:       d.required(headerKeptCause),
 		Detail:      d.value(headerKeptDetail),
@@ -225,25 +219,25 @@ func DecodeKept(h Header, body []byte) (*KeptDelivery, error) {
 		Body:        body,
 		Truncated:   d.value(headerKeptTruncated) == "true",
 	}
-	// In order, so that what does not fit is the same each time.
+	// Sorted, so that the same headers are cut each time.
 	for _, key := range slices.Sorted(maps.Keys(h)) {
 		if name, ok := strings.CutPrefix(key, headerQueryPrefix); ok {
-			w.AddQuery(name, d.value(key))
+			k.AddQuery(name, d.value(key))
 		}
 		if name, ok := strings.CutPrefix(key, headerKeptProof); ok {
-			w.AddProof(d.name(key, name), d.values(key))
+			k.AddProof(d.name(key, name), d.values(key))
 		}
 		if name, ok := strings.CutPrefix(key, headerKeptHeader); ok {
-			w.AddHeader(d.name(key, name), d.values(key))
+			k.AddHeader(d.name(key, name), d.values(key))
 		}
 	}
 	if d.err != nil {
 		return nil, d.err
 	}
-	return w, nil
+	return k, nil
 }
 
-// name is the HTTP name that was written in lower case at the end of key.
+// name returns the HTTP header name that ends key in lower case.
 func (d *headerReader) name(key, lower string) string {
 	for i := range len(lower) {
 		if c := lower[i]; mustEscape(c) && c != '%' || c >= 'A' && c <= 'Z' || strings.IndexByte(`(),/:;<=>?@[\]{}`, c) >= 0 {

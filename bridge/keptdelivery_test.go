@@ -36,7 +36,7 @@ func TestKeptRoundTrip(t *testing.T) {
 	require.Equal(t, w.MsgID(), got.MsgID())
 }
 
-// A retry is the same delivery; what another proof or body came with is not.
+// A retry is the same delivery; another proof or body makes another one.
 func TestKeptMsgID(t *testing.T) {
 	t.Parallel()
 	base := kept().MsgID()
@@ -58,8 +58,7 @@ func TestKeptMsgID(t *testing.T) {
 	}
 }
 
-// Whatever a request has, the header of its message stays under the 64 KiB that
-// the server takes.
+// The header of any kept request stays under the server's limit of 64 KiB.
 func TestKeptIsBounded(t *testing.T) {
 	t.Parallel()
 	w := kept()
@@ -112,7 +111,7 @@ func TestDecodeKeptRefuses(t *testing.T) {
 	}
 }
 
-// What was decoded is encoded to the same, whatever was on the wire.
+// Decoding and encoding gives the same message, whatever was on the wire.
 func FuzzDecodeKept(f *testing.F) {
 	for key, values := range kept().Message() {
 		f.Add(key, values[0], []byte("{}"))

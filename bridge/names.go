@@ -8,19 +8,19 @@ import (
 	"strings"
 )
 
-// DefaultPrefix begins every subject, and in upper case every stream name,
-// unless the operator chose another one.
+// DefaultPrefix begins every subject and, in upper case, every stream name, unless the
+// operator chose another prefix.
 const DefaultPrefix = "hookspan"
 
-// maxModelTokens bounds how many tokens of a subject a model takes. What a model
-// has beyond them stays together in the last one.
+// maxModelTokens bounds the subject tokens of a model. The last token holds the rest of a
+// longer model.
 const maxModelTokens = 8
 
 var nameRE = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
 
-// CheckName returns an error that wraps [ErrName] unless name is one that
-// sources, consumers and the prefix may have: 1 to 32 of a-z, 0-9, '_' and '-',
-// the first a letter or digit. What says which name it is, for the message.
+// CheckName returns an error that wraps [ErrName] unless name is valid for a source, a
+// consumer or the prefix: 1 to 32 of a-z, 0-9, '_' and '-', the first a letter or digit.
+// The error calls the name what.
 func CheckName(what, name string) error {
 	if nameRE.MatchString(name) {
 		return nil
@@ -52,27 +52,25 @@ func (n Names) EventsStream() string { return n.upper("_EVENTS") }
 // DeadStream is the stream of dead letters.
 func (n Names) DeadStream() string { return n.upper("_DEAD") }
 
-// QuarantineStream is the stream of deliveries that are authentic and could not
-// become an event.
+// QuarantineStream is the stream of deliveries that are authentic and not usable.
 func (n Names) QuarantineStream() string { return n.upper("_QUARANTINE") }
 
 // QuarantineSubjects are the subjects that [Names.QuarantineStream] stores.
 func (n Names) QuarantineSubjects() []string { return []string{n.prefix() + ".quarantine.>"} }
 
-// Quarantine is the subject of a delivery of source that is kept for the cause,
-// which must be one token.
+// Quarantine is the subject of a quarantined delivery to source. The cause must be one
+// token.
 func (n Names) Quarantine(source, cause string) string {
 	return n.prefix() + ".quarantine." + source + "." + cause
 }
 
-// RefusedStream is the ring of deliveries that were not authentic.
+// RefusedStream is the bounded ring of deliveries that were not authentic.
 func (n Names) RefusedStream() string { return n.upper("_REFUSED") }
 
 // RefusedSubjects are the subjects that [Names.RefusedStream] stores.
 func (n Names) RefusedSubjects() []string { return []string{n.prefix() + ".refused.>"} }
 
-// Refused is the subject of a delivery to source that was refused for the cause,
-// which must be one token.
+// Refused is the subject of a refused delivery to source. The cause must be one token.
 func (n Names) Refused(source, cause string) string {
 	return n.prefix() + ".refused." + source + "." + cause
 }
@@ -83,15 +81,15 @@ func (n Names) AlarmsStream() string { return n.upper("_ALARMS") }
 // AlarmsSubjects are the subjects that [Names.AlarmsStream] stores.
 func (n Names) AlarmsSubjects() []string { return []string{n.prefix() + ".alarms.>"} }
 
-// Alarm is the subject of an alarm of the kind, which must be one token.
+// Alarm is the subject of an alarm. The kind must be one token.
 func (n Names) Alarm(kind string) string { return n.prefix() + ".alarms." + kind }
 
-// AdvisoriesStream is the stream of what the NATS server says of deliveries that
-// ended without a verdict of package consumers.
+// AdvisoriesStream is the stream of NATS advisories about deliveries that ended without a
+// verdict of package consumers.
 func (n Names) AdvisoriesStream() string { return n.upper("_ADVISORIES") }
 
-// AdvisoriesSubjects are the subjects that [Names.AdvisoriesStream] stores. The
-// server names them.
+// AdvisoriesSubjects are the subjects of [Names.AdvisoriesStream], as the NATS server names
+// them.
 func (n Names) AdvisoriesSubjects() []string {
 	return []string{
 		"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES." + n.EventsStream() + ".>",
@@ -105,7 +103,7 @@ func (n Names) SpoolStream() string { return n.upper("_SPOOL") }
 // SpoolSubjects are the subjects that [Names.SpoolStream] stores.
 func (n Names) SpoolSubjects() []string { return []string{n.prefix() + ".spool.>"} }
 
-// Spool is where a message to subject lies in the spool.
+// Spool is the subject in the spool of a message to subject.
 func (n Names) Spool(subject string) string {
 	return n.prefix() + ".spool." + strings.TrimPrefix(subject, n.prefix()+".")
 }
@@ -115,24 +113,21 @@ func (n Names) Unspool(spooled string) string {
 	return n.prefix() + "." + strings.TrimPrefix(strings.TrimPrefix(spooled, n.prefix()+".spool."), "stuck.")
 }
 
-// StuckSubjects are the subjects of what lies in the spool and NATS will never
-// take.
+// StuckSubjects covers the spooled messages that NATS will never take.
 func (n Names) StuckSubjects() string { return n.prefix() + ".spool.stuck.>" }
 
-// Stuck is where a message to subject lies in the spool once NATS has refused it
-// for good.
+// Stuck is the subject in the spool of a message that NATS has refused for good.
 func (n Names) Stuck(subject string) string {
 	return n.prefix() + ".spool.stuck." + strings.TrimPrefix(subject, n.prefix()+".")
 }
 
-// IsStuck reports whether the message of the spool is one that NATS will never
-// take.
+// IsStuck reports whether a subject of the spool is one of [Names.StuckSubjects].
 func (n Names) IsStuck(spooled string) bool {
 	return strings.HasPrefix(spooled, n.prefix()+".spool.stuck.")
 }
 
-// StreamOf is the stream that stores subject, or "" when none of the streams
-// that a delivery can go to does.
+// StreamOf is the stream that stores subject, or "" when that is none of the streams that
+// deliveries go to.
 func (n Names) StreamOf(subject string) string {
 	tail, ok := strings.CutPrefix(subject, n.prefix()+".")
 	first, _, _ := strings.Cut(tail, ".")
@@ -147,8 +142,8 @@ func (n Names) StreamOf(subject string) string {
 	return ""
 }
 
-// AttemptsBucket is the key-value bucket where consumers keep what they must
-// remember of an event.
+// AttemptsBucket is the key-value bucket of attempt records: failed attempts, claims and
+// done marks.
 func (n Names) AttemptsBucket() string { return n.upper("_ATTEMPTS") }
 
 // EventsSubjects are the subjects that [Names.EventsStream] stores.
@@ -159,26 +154,26 @@ func (n Names) EventsSubjects() []string {
 // DeadSubjects are the subjects that [Names.DeadStream] stores.
 func (n Names) DeadSubjects() []string { return []string{n.prefix() + ".dead.>"} }
 
-// AllDead is the subject pattern of every dead letter of one consumer.
+// AllDead covers every dead letter of one consumer.
 func (n Names) AllDead(consumer string) string { return n.prefix() + ".dead." + consumer + ".>" }
 
-// AllEvents is the subject pattern of every event.
+// AllEvents covers every event.
 func (n Names) AllEvents() string { return n.prefix() + ".events.>" }
 
-// EventsOf is the subject pattern of every event of one source.
+// EventsOf covers every event of one source.
 func (n Names) EventsOf(source string) string { return n.prefix() + ".events." + source + ".>" }
 
-// AllAgain is the subject pattern of what comes again for one consumer.
+// AllAgain covers every copy that comes again for one consumer.
 func (n Names) AllAgain(consumer string) string { return n.prefix() + ".again." + consumer + ".>" }
 
-// Again is where the event that was read from subject, or a copy of it, comes again
-// for one consumer.
+// Again is the subject of a copy for one consumer; subject is that of the event or of an
+// earlier copy.
 func (n Names) Again(consumer, subject string) string {
 	return n.prefix() + ".again." + consumer + "." + n.tail(consumer, subject)
 }
 
-// consumerIn is the first token of subject behind prefix, if it is a name and
-// something follows.
+// consumerIn returns the token after prefix if it is a name and more tokens follow,
+// otherwise "".
 func consumerIn(subject, prefix string) string {
 	tail, ok := strings.CutPrefix(subject, prefix)
 	name, rest, more := strings.Cut(tail, ".")
@@ -188,30 +183,28 @@ func consumerIn(subject, prefix string) string {
 	return name
 }
 
-// IsAgain reports whether the message is one that comes again for one consumer.
+// IsAgain reports whether subject is that of a copy that comes again for one consumer.
 func (n Names) IsAgain(subject string) bool { return strings.HasPrefix(subject, n.prefix()+".again.") }
 
-// AttemptsStream is the stream behind [Names.AttemptsBucket], named as every
-// key-value bucket's is.
+// AttemptsStream is the stream behind [Names.AttemptsBucket].
 func (n Names) AttemptsStream() string { return "KV_" + n.AttemptsBucket() }
 
 // AttemptsSubject is the subject of one key of [Names.AttemptsBucket].
 func (n Names) AttemptsSubject(key string) string { return "$KV." + n.AttemptsBucket() + "." + key }
 
-// AttemptsPrefix begins every key that one consumer has in [Names.AttemptsBucket].
+// AttemptsPrefix begins every key of one consumer in [Names.AttemptsBucket].
 func (n Names) AttemptsPrefix(consumer string) string { return consumer + "." }
 
-// reportToken begins the keys of reports, behind the consumer's name.
+// reportToken follows the consumer's name in the keys of reports.
 const reportToken = "state."
 
-// ReportKey is the key in [Names.AttemptsBucket] under which one process reports how a
-// consumer does that it runs, as package consumerstate describes. Process tells the processes apart;
-// it is one token.
+// ReportKey is the key in [Names.AttemptsBucket] of one process's report about a consumer,
+// see package consumerstate. Process is one token and tells processes apart.
 func (n Names) ReportKey(consumer, process string) string {
 	return n.AttemptsPrefix(consumer) + reportToken + process
 }
 
-// AllReports is the subject pattern of the reports of every consumer.
+// AllReports covers the reports of every consumer.
 func (n Names) AllReports() string { return n.AttemptsSubject("*." + reportToken + "*") }
 
 // ReportConsumer is the consumer in the subject of a report, or "".
@@ -219,20 +212,19 @@ func (n Names) ReportConsumer(subject string) string {
 	return consumerIn(subject, n.AttemptsSubject(""))
 }
 
-// Event is the subject of an event of a prediction. The source must satisfy
-// [CheckName], the status is a normalised one, the model is as the sender wrote
-// it.
+// Event is the subject of an event of [KindPrediction]. The source must satisfy
+// [CheckName], the status must be normalised, the model is as the sender wrote it.
 func (n Names) Event(source, status, model string) string {
 	return n.prefix() + ".events." + source + "." + KindPrediction + "." + status + "." + strings.Join(modelTokens(model), ".")
 }
 
-// OfKind is the subject of an event of a kind other than [KindPrediction]. Source and
-// model are as for [Names.Event].
+// OfKind is the subject of an event of another kind than [KindPrediction]. Source and model
+// are as for [Names.Event].
 func (n Names) OfKind(kind, source, model string) string {
 	return n.prefix() + ".events." + source + "." + kind + "." + strings.Join(modelTokens(model), ".")
 }
 
-// SubjectOf is the subject of the event, of whichever kind it is.
+// SubjectOf is the subject of an event of any kind.
 func (n Names) SubjectOf(e *Event) string {
 	if kind := e.Kind(); kind != KindPrediction {
 		return n.OfKind(kind, e.Source, e.Model)
@@ -240,14 +232,14 @@ func (n Names) SubjectOf(e *Event) string {
 	return n.Event(e.Source, e.Status, e.Model)
 }
 
-// Dead is the subject of a dead letter that consumer makes of the event, or of
-// the copy that came again, that it read from subject.
+// Dead is the subject of consumer's dead letter of the event or copy that it read from
+// subject.
 func (n Names) Dead(consumer, subject string) string {
 	return n.prefix() + ".dead." + consumer + "." + n.tail(consumer, subject)
 }
 
-// DeadConsumer is the consumer whose letter lies under a subject that [Names.Dead] or
-// [Names.Expired] made, or "".
+// DeadConsumer is the consumer in a subject that [Names.Dead] or [Names.Expired] made, or
+// "".
 func (n Names) DeadConsumer(subject string) string {
 	tail, ok := strings.CutPrefix(subject, n.prefix()+".dead.")
 	token, _, _ := strings.Cut(tail, ".")
@@ -258,19 +250,18 @@ func (n Names) DeadConsumer(subject string) string {
 	return name
 }
 
-// Expired is the subject of the records of events that left the stream before
-// consumer had handled them. It need not be a consumer of ours; an empty one is
-// nobody: there was none at all.
+// Expired is the subject of records about events that left the stream before consumer had
+// handled them. Consumer may be a durable of another program; it is empty when there was no
+// durable at all.
 func (n Names) Expired(consumer string) string {
 	return n.prefix() + ".dead." + EncodeToken(consumer) + ".expired"
 }
 
-// AllExpired is the subject pattern of every record that [Names.Expired] names. The
-// bridge alone may publish there: it believes what it finds.
+// AllExpired covers the subjects of [Names.Expired]. Only the bridge may publish there,
+// because it trusts these records.
 func (n Names) AllExpired() string { return n.prefix() + ".dead.*.expired" }
 
-// tail is an event's subject without "<prefix>.events." or
-// "<prefix>.again.<consumer>.".
+// tail is an event's subject without "<prefix>.events." or "<prefix>.again.<consumer>.".
 func (n Names) tail(consumer, subject string) string {
 	for _, p := range []string{n.prefix() + ".events.", n.prefix() + ".again." + consumer + "."} {
 		if t, ok := strings.CutPrefix(subject, p); ok {
@@ -280,16 +271,14 @@ func (n Names) tail(consumer, subject string) string {
 	return EncodeToken(subject)
 }
 
-// SubjectParts is what the subject of an event says.
+// SubjectParts are the parts of an event's subject.
 type SubjectParts struct {
 	Source string
-	// Kind is that of the event, e.g. [KindPrediction].
-	Kind string
-	// Status is the normalised status; only the subject of an event of a
-	// prediction says it.
+	Kind   string
+	// Status is normalised; only events of [KindPrediction] have one.
 	Status string
-	// Model is empty, with ModelShortened set, when a part of it was too long
-	// to be read back.
+	// Model is empty, and ModelShortened set, when the subject holds only a digest of a
+	// part of it.
 	Model          string
 	ModelShortened bool
 }

@@ -2,14 +2,13 @@ package bridge
 
 import "strings"
 
-// AllCreates is the subject pattern of requests to make or change a durable on
-// [Names.EventsStream]. What programs of other accounts ask of JetStream with
-// $JS.API.CONSUMER.CREATE arrives there, and is passed on when it may be.
+// AllCreates covers requests to create or change a durable on [Names.EventsStream].
+// Requests to $JS.API.CONSUMER.CREATE from other accounts arrive there and are passed on
+// when they are allowed.
 func (n Names) AllCreates() string { return n.prefix() + ".durable.>" }
 
-// ParseCreate takes the subject of a request to make a durable apart: the durable's
-// name, and the subject that JetStream knows the request by. The name is "" when there
-// is none.
+// ParseCreate splits the subject of a request to create a durable into the durable's name,
+// "" for none, and the JetStream API subject.
 func (n Names) ParseCreate(subject string) (durable, api string) {
 	tail, ok := strings.CutPrefix(subject, n.prefix()+".durable.")
 	if !ok {
@@ -19,9 +18,8 @@ func (n Names) ParseCreate(subject string) (durable, api string) {
 	return durable, "$JS.API.CONSUMER.CREATE." + n.EventsStream() + "." + tail
 }
 
-// AllCalls is the subject pattern of calls to JetStream of programs of other accounts, but
-// for those of [Names.AllGets].
+// AllCalls covers JetStream API calls from other accounts, except those of [Names.AllGets].
 func (n Names) AllCalls() string { return n.prefix() + ".api.>" }
 
-// AllGets is the subject pattern of such calls for one message, which may be large.
+// AllGets covers calls from other accounts that get one message, which may be large.
 func (n Names) AllGets() string { return n.prefix() + ".get.>" }

@@ -6,15 +6,14 @@ import (
 	"strings"
 )
 
-// encodePercent makes a header value of any string by the rule of the
-// CloudEvents bindings: space, double quote, percent and every byte outside
-// U+0021 to U+007E become %XX (CloudEvents HTTP binding 1.0.2, section 3.1.3.2,
-// which binary mode over NATS shares). A line break never reaches nats.go, which
-// would turn it into a space and make two ids one.
+// encodePercent encodes a header value by the rule of the CloudEvents bindings: space,
+// double quote, percent and every byte outside U+0021 to U+007E become %XX (CloudEvents
+// HTTP binding 1.0.2, section 3.1.3.2, which binary mode over NATS shares). So no line
+// break reaches nats.go, which would turn it into a space and make two ids one.
 func encodePercent(s string) string { return escape(s, '%', mustEscape) }
 
-// escape writes mark and two upper-case hex digits in place of every byte that must be
-// escaped. A text without such a byte is returned itself.
+// escape writes mark and two upper-case hex digits for every byte that must be escaped. It
+// returns s itself when there is none.
 func escape(s string, mark byte, must func(byte) bool) string {
 	n := 0
 	for i := range len(s) {
@@ -40,8 +39,8 @@ func mustEscape(c byte) bool {
 	return c <= ' ' || c >= 0x7f || c == '"' || c == '%'
 }
 
-// decodePercent is the inverse of encodePercent. It takes lower-case hex digits
-// and characters that need no escape too, as the binding demands of readers.
+// decodePercent is the inverse of encodePercent. It also takes lower-case hex digits and
+// needlessly escaped characters, as the binding demands of readers.
 func decodePercent(s string) (string, error) {
 	if !strings.Contains(s, "%") {
 		return s, nil
@@ -64,7 +63,7 @@ func decodePercent(s string) (string, error) {
 	return string(out), nil
 }
 
-// EncodedLen is how many bytes s takes as a header value.
+// EncodedLen is the size of s as a header value, in bytes.
 func EncodedLen(s string) int {
 	n := len(s)
 	for i := range len(s) {

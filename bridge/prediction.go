@@ -8,20 +8,19 @@ import (
 	"unicode/utf8"
 )
 
-// Prediction is the provider's task as its API family (Get3W, WaveSpeedAI)
-// writes it. Fields that are absent or of another type than documented are
-// zero: the provider may add and change fields, and the body keeps them all.
+// Prediction is the provider's task as the Get3W and WaveSpeedAI APIs write it. Absent
+// fields and fields of an undocumented type are zero: the provider may add and change
+// fields, and the body keeps them all.
 type Prediction struct {
 	ID    string
 	Model string
 	// Status is as the provider wrote it, not normalised.
 	Status  string
 	Outputs []Output
-	// Error is the provider's message of a failed prediction: its text when it
-	// is a string, otherwise its JSON.
+	// Error is the provider's message about a failed prediction: a string's text, or the
+	// JSON of any other value.
 	Error string
-	// Input is the JSON that the prediction was submitted with, when the
-	// provider repeats it.
+	// Input is the JSON input of the prediction, when the provider repeats it.
 	Input json.RawMessage
 
 	CreatedAt   time.Time
@@ -32,16 +31,15 @@ type Prediction struct {
 
 // Output is one result of a prediction.
 type Output struct {
-	// URL is set when the output is an http or https address, which the
-	// provider deletes after a while.
+	// URL is set for an http or https address. The provider deletes its content after a
+	// while.
 	URL string
-	// Raw is the output as JSON, whatever it is.
+	// Raw is the output as JSON.
 	Raw json.RawMessage
 }
 
-// ParsePrediction reads a JSON object. Names are matched exactly: "ID" is not
-// "id". The error says what is wrong when body is not one JSON object; a missing
-// id or status is not an error here.
+// ParsePrediction reads a JSON object. Names match exactly: "ID" is not "id". It returns an
+// error when body is not one JSON object; a missing id or status is no error.
 func ParsePrediction(body []byte) (*Prediction, error) {
 	fields, err := parse[map[string]json.RawMessage](body)
 	if err != nil {
@@ -50,8 +48,8 @@ func ParsePrediction(body []byte) (*Prediction, error) {
 	return NewPrediction(*fields), nil
 }
 
-// NewPrediction is [ParsePrediction] for an object whose fields are known, each
-// with its value as JSON without space around it.
+// NewPrediction is [ParsePrediction] for known fields, each value being JSON without
+// surrounding space.
 func NewPrediction(fields map[string]json.RawMessage) *Prediction {
 	p := NewPredictionHead(fields)
 	p.Outputs = outputs(fields["outputs"])
@@ -65,8 +63,8 @@ func NewPrediction(fields map[string]json.RawMessage) *Prediction {
 	return p
 }
 
-// NewPredictionHead is the part of [NewPrediction] that says which fact about which
-// prediction it is: ID, Model, Status and CompletedAt. It costs a fraction.
+// NewPredictionHead decodes only ID, Model, Status and CompletedAt, which identify the
+// fact. It costs a fraction of [NewPrediction].
 func NewPredictionHead(fields map[string]json.RawMessage) *Prediction {
 	return &Prediction{
 		ID:          text(fields["id"]),
@@ -76,7 +74,7 @@ func NewPredictionHead(fields map[string]json.RawMessage) *Prediction {
 	}
 }
 
-// text is the string that raw holds, or "" when it holds something else.
+// text returns raw's string, or "" when raw is no string.
 func text(raw json.RawMessage) string {
 	if len(raw) == 0 || raw[0] != '"' {
 		return ""
@@ -91,7 +89,7 @@ func text(raw json.RawMessage) string {
 	return s
 }
 
-// empty reports whether raw says nothing: absent, null or "".
+// empty reports whether raw is absent, null or "".
 func empty(raw json.RawMessage) bool {
 	return len(raw) == 0 || string(raw) == "null" || string(raw) == `""`
 }
@@ -102,7 +100,7 @@ func outputs(raw json.RawMessage) []Output {
 	}
 	var list []json.RawMessage
 	if json.Unmarshal(raw, &list) != nil {
-		list = []json.RawMessage{raw} // one that is not in a list
+		list = []json.RawMessage{raw} // a single output without a list
 	}
 	out := make([]Output, len(list))
 	for i, item := range list {
@@ -114,8 +112,7 @@ func outputs(raw json.RawMessage) []Output {
 	return out
 }
 
-// IsURL reports whether an output is an address to fetch, rather than the result
-// itself.
+// IsURL reports whether an output is an address to fetch rather than the result itself.
 func IsURL(s string) bool {
 	scheme, _, ok := strings.Cut(s, "://")
 	return ok && (strings.EqualFold(scheme, "https") || strings.EqualFold(scheme, "http"))
@@ -123,7 +120,7 @@ func IsURL(s string) bool {
 
 func timestamp(raw json.RawMessage) time.Time {
 	t, err := time.Parse(time.RFC3339Nano, text(raw))
-	// Beyond these years it could not travel as RFC 3339 in UTC.
+	// RFC 3339 in UTC cannot express other years.
 	if year := t.UTC().Year(); err != nil || year < 1 || year > 9999 {
 		return time.Time{}
 	}

@@ -2,12 +2,12 @@ package bridge
 
 import "time"
 
-// Custody says where an output of a prediction is.
+// Custody says who has an output.
 type Custody string
 
-// Custodies.
+// Custodies of an output.
 const (
-	// CustodyPending: only the provider has it, as far as is known.
+	// CustodyPending: as far as is known, only the provider has it.
 	CustodyPending Custody = "pending"
 	// CustodyStored: an archive has it.
 	CustodyStored Custody = "stored"
@@ -17,60 +17,58 @@ const (
 	CustodyExpired Custody = "expired"
 )
 
-// PredictionState is what is known of one prediction: what its events say together.
-// The same events give the same state, to the byte of its JSON.
+// PredictionState is the state of one prediction, folded from its events. The same events
+// give the same state, to the byte of its JSON.
 type PredictionState struct {
 	Source string `json:"source"`
 	ID     string `json:"id"`
 	Model  string `json:"model,omitempty"`
-	// Status is normalised and never goes back: after a terminal one it stays.
-	// RawStatus is as the provider wrote it.
+	// Status is normalised and keeps its first terminal value. RawStatus is as the provider
+	// wrote it.
 	Status    string `json:"status"`
 	RawStatus string `json:"raw_status,omitempty"`
-	// Error is the provider's message of a failed prediction, its first KiB.
+	// Error is the first KiB of the provider's message about a failed prediction.
 	Error string `json:"error,omitempty"`
-	// Origin says how its end became known, e.g. [OriginPoll].
+	// Origin says how the end became known, e.g. [OriginPoll].
 	Origin string `json:"origin,omitempty"`
 
-	// FirstSeen is when its first event was stored.
+	// FirstSeen is when the first event was stored.
 	FirstSeen time.Time `json:"first_seen"`
-	// ExpectedBy is the deadline, else three times the estimated duration after
-	// FirstSeen, zero when neither is known.
+	// ExpectedBy is the deadline, else FirstSeen plus three times the estimated duration,
+	// else zero.
 	ExpectedBy time.Time `json:"expected_by,omitzero"`
-	// CreatedAt and CompletedAt are the provider's, ReceivedAt is when its end
+	// CreatedAt and CompletedAt are the provider's times. ReceivedAt is when the end
 	// arrived here.
 	CreatedAt   time.Time `json:"created_at,omitzero"`
 	CompletedAt time.Time `json:"completed_at,omitzero"`
 	ReceivedAt  time.Time `json:"received_at,omitzero"`
 
-	// Announced is what was said of it by who watches or submitted it, nil when
-	// nobody did.
+	// Announced is nil when nobody watched or submitted the prediction.
 	Announced *Announced `json:"announced,omitempty"`
 
 	// Outputs are the first [MaxStateOutputs] of OutputCount.
 	Outputs     []OutputState `json:"outputs,omitempty"`
 	OutputCount int           `json:"output_count,omitempty"`
-	// Stored and Failed count outputs by their custody, all of them; what is left is
-	// pending.
+	// Stored and Failed count outputs by custody; the others of OutputCount are pending.
 	Stored int `json:"stored,omitempty"`
 	Failed int `json:"failed,omitempty"`
-	// Manifest is the address of what the archive wrote down, the last one.
+	// Manifest is the address of the archive's last manifest.
 	Manifest string `json:"manifest,omitempty"`
 
-	// Events says where its events lie, the first one and the last ones.
+	// Events are the first event and the last ones.
 	Events []EventRef `json:"events"`
-	// Conflict: it ended a second time, in another way. The first one counts.
+	// Conflict: a second, different terminal event came. The first one counts.
 	Conflict bool `json:"conflict,omitempty"`
-	// Lost is why the prediction store gave it up.
+	// Lost says why the prediction store gave up the prediction; nil when it did not.
 	Lost *Lost `json:"lost,omitempty"`
 
-	// Sequence is that of the last event that is in it.
+	// Sequence is the stream sequence of the last folded event.
 	Sequence uint64 `json:"seq"`
 }
 
-// Announced is what was said of a prediction beforehand.
+// Announced is what a watch or a submission said about a prediction.
 type Announced struct {
-	// At is when it was said first.
+	// At is the time of the first announcement.
 	At                time.Time         `json:"at"`
 	Submitted         bool              `json:"submitted,omitempty"`
 	Deadline          time.Time         `json:"deadline,omitzero"`
@@ -82,11 +80,11 @@ type Announced struct {
 
 // OutputState is one output of a prediction.
 type OutputState struct {
-	// URL is where the provider has it, without query; empty for an output that is no
+	// URL is the provider's address without its query; empty for an output that is no
 	// address.
 	URL     string  `json:"url,omitempty"`
 	Custody Custody `json:"custody"`
-	// StoredURL is where the archive has it.
+	// StoredURL is the archive's address.
 	StoredURL   string `json:"stored_url,omitempty"`
 	Bytes       int64  `json:"bytes,omitempty"`
 	ContentType string `json:"content_type,omitempty"`
@@ -94,7 +92,7 @@ type OutputState struct {
 	Error       string `json:"error,omitempty"`
 }
 
-// EventRef says where an event lies in the stream of events.
+// EventRef locates an event in the stream of events.
 type EventRef struct {
 	Sequence uint64    `json:"seq"`
 	ID       string    `json:"id"`
@@ -105,15 +103,15 @@ type EventRef struct {
 	Conflict bool      `json:"conflict,omitempty"`
 }
 
-// Terminal reports whether it has ended.
+// Terminal reports whether the prediction has ended.
 func (s *PredictionState) Terminal() bool { return Terminal(s.Status) }
 
-// Open reports whether its end is still waited for.
+// Open reports whether the prediction has neither ended nor been given up.
 func (s *PredictionState) Open() bool { return !s.Terminal() && s.Lost == nil }
 
-// Expire gives outputs that nobody keeps the custody that they have at now, when the
-// provider keeps them for life after the prediction has ended; zero is for ever. The
-// ledger itself does not know what time it is.
+// Expire marks pending outputs as expired at now. The provider keeps outputs for life after
+// the end; zero is for ever. The prediction store cannot do this itself because its state
+// does not depend on the clock.
 func (s *PredictionState) Expire(now time.Time, life time.Duration) {
 	end := s.CompletedAt
 	if end.IsZero() {

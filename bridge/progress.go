@@ -8,20 +8,20 @@ import (
 	"github.com/hookspan/hookspan/internal/printable"
 )
 
-// MaxProgress is how large a message of [Progress] is at most, in bytes.
+// MaxProgress bounds a message of [Progress], in bytes.
 const MaxProgress = 4 << 10
 
-// Progress is how far a prediction is, as told on [Names.Progress]. Nothing keeps it.
+// Progress is a prediction's progress, published on [Names.Progress] and not stored.
 type Progress struct {
 	// Status is as the provider wrote it.
 	Status string `json:"status,omitempty"`
-	// Progress is 0 to 1.
+	// Progress is from 0 to 1.
 	Progress float64   `json:"progress"`
 	At       time.Time `json:"at"`
 }
 
-// ParseProgress reads the JSON of a [Progress] and brings it into its limits. Fields
-// that are not known are left out.
+// ParseProgress reads the JSON of a [Progress] and cuts values to their limits. It ignores
+// unknown fields.
 func ParseProgress(body []byte) (*Progress, error) {
 	if len(body) > MaxProgress {
 		return nil, fmt.Errorf("reading progress: it has %d bytes, at most %d are possible", len(body), MaxProgress)
@@ -35,10 +35,9 @@ func ParseProgress(body []byte) (*Progress, error) {
 	return &p, nil
 }
 
-// PredictionUpdate is one thing that whoever follows a prediction is told.
+// PredictionUpdate is one update for a follower of a prediction: State or Progress, the
+// other is nil.
 type PredictionUpdate struct {
-	// State is what is known of it now, nil when only Progress is told.
-	State *PredictionState
-	// Progress is nil when State is told.
+	State    *PredictionState
 	Progress *Progress
 }

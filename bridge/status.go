@@ -1,7 +1,7 @@
 package bridge
 
-// Normalised statuses of a prediction. A status that is none of these is
-// carried as [EncodeToken] of what the sender said, and is not terminal.
+// Normalised statuses of a prediction. Any other status is [EncodeToken] of the sender's
+// text and not terminal.
 const (
 	StatusCreated    = "created"
 	StatusProcessing = "processing"

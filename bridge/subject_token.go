@@ -10,23 +10,21 @@ import (
 
 const (
 	tokenBytes    = 64 // longest token on the wire
-	tokenKeep     = 47 // what is left of a longer one, before the mark and the digest
+	tokenKeep     = 47 // bytes of a longer one before the mark and the digest
 	tokenMark     = "=-"
 	tokenDigest   = tokenBytes - tokenKeep - len(tokenMark)
 	emptyToken    = "="
 	upperHexChars = "0123456789ABCDEF"
 )
 
-// ErrShortened is wrapped by [DecodeToken] for a token that holds a digest
-// instead of the end of what was encoded.
+// ErrShortened is wrapped by [DecodeToken] for a token that ends in a digest.
 var ErrShortened = errors.New("token was shortened and cannot be decoded")
 
-// EncodeToken turns any string into one token of a NATS subject, which is also
-// safe as a file name and as a key of a bucket. Letters, digits, '_' and '-'
-// stay, every other byte becomes '=' and two upper-case hex digits, the empty
-// string becomes "=". What is longer than 64 bytes afterwards keeps its first
-// 47, then "=-" and 15 hex digits of the SHA-256 of s. Different strings give
-// different tokens.
+// EncodeToken turns any string into one token of a NATS subject, which is also safe as a
+// file name and as a key of a bucket. ASCII letters, digits, '_' and '-' stay, every other
+// byte becomes '=' and two upper-case hex digits, the empty string becomes "=". A result
+// over 64 bytes keeps its first 47, then "=-" and 15 hex digits of the SHA-256 of s.
+// Different strings give different tokens.
 func EncodeToken(s string) string {
 	if s == "" {
 		return emptyToken
@@ -39,9 +37,8 @@ func EncodeToken(s string) string {
 	return token[:tokenKeep] + tokenMark + hex.EncodeToString(sum[:])[:tokenDigest]
 }
 
-// DecodeToken is the inverse of [EncodeToken]. The error wraps [ErrShortened]
-// for a shortened token, and says what is wrong with one that EncodeToken never
-// makes.
+// DecodeToken is the inverse of [EncodeToken]. The error wraps [ErrShortened] for a
+// shortened token; other errors are about tokens that EncodeToken never makes.
 func DecodeToken(token string) (string, error) {
 	if token == emptyToken {
 		return "", nil

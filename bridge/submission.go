@@ -11,12 +11,11 @@ type Submitted struct {
 	Model  string `json:"model"`
 	// Status is as the provider wrote it.
 	Status string `json:"status"`
-	// EstimatedDuration is what the provider said that it will take, in seconds.
+	// EstimatedDuration is the provider's estimate in seconds.
 	EstimatedDuration float64 `json:"estimated_duration,omitempty"`
-	// Replayed: it was submitted before with the same idempotency key, and nothing was
-	// sent now.
+	// Replayed: the same idempotency key was submitted before, and nothing was sent now.
 	Replayed bool `json:"replayed"`
-	// Answer is the provider's, as it came. It is left out when it was streamed, and of
-	// what is replayed when it was large.
+	// Answer is the provider's answer as it came. A streamed answer is left out, and so is
+	// a large one of a replayed submission.
 	Answer json.RawMessage `json:"answer,omitempty"`
 }

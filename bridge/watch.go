@@ -11,34 +11,34 @@ import (
 
 // Limits of a [Watch].
 const (
-	MaxReference = 256 // bytes, of reference and tenant each
-	// MaxWatchAhead is how far in the future a deadline can lie.
+	MaxReference = 256 // bytes of Reference and Tenant each
+	// MaxWatchAhead is how far from now a deadline can be.
 	MaxWatchAhead = 30 * 24 * time.Hour
 )
 
-// Watch is the body of an event of [KindWatch]: somebody has a prediction and wants
-// its end, also when its webhook does not come. What it says beside that is the
-// user's own, and joins what the prediction store tells of the prediction.
+// Watch is the body of an event of [KindWatch]: somebody waits for the end of a prediction,
+// also when its webhook does not come. Reference, Tenant and Metadata are the user's own
+// and become part of the [PredictionState].
 type Watch struct {
 	Source     string `json:"source"`
 	Prediction string `json:"prediction"`
 	Model      string `json:"model,omitempty"`
-	// Deadline is when the end should be known. From then on the provider is asked,
-	// but not before it has had the time to deliver its webhook. Zero leaves it to the
+	// Deadline is when the prediction should have ended. From then on the provider is
+	// polled, but never before its webhook can have come. Zero leaves the time to the
 	// bridge.
 	Deadline time.Time `json:"deadline,omitzero"`
-	// EstimatedDuration is what the provider said that it will take, in seconds.
+	// EstimatedDuration is the provider's estimate in seconds.
 	EstimatedDuration float64 `json:"estimated_duration,omitempty"`
 	Reference         string  `json:"reference,omitempty"`
 	Tenant            string  `json:"tenant,omitempty"`
-	// Metadata has at most [MaxQueryKeys] names that satisfy [CheckName]; a value has
-	// at most [MaxQueryValue] bytes, percent-encoded.
+	// Metadata has at most [MaxQueryKeys] names that satisfy [CheckName]; a percent-encoded
+	// value has at most [MaxQueryValue] bytes.
 	Metadata map[string]string `json:"metadata,omitempty"`
 	// Submitted: the bridge itself submitted the prediction.
 	Submitted bool `json:"submitted,omitempty"`
 }
 
-// Check returns an error that names the first thing that cannot be watched by.
+// Check returns an error that names the first invalid field.
 func (w *Watch) Check(now time.Time) error {
 	if err := CheckName("source", w.Source); err != nil {
 		return err
@@ -71,8 +71,8 @@ func (w *Watch) Check(now time.Time) error {
 	return nil
 }
 
-// CheckPredictionID returns an error unless a prediction can have the id and the
-// provider can be asked for it. The two that a URL takes for a folder cannot.
+// CheckPredictionID returns an error unless the provider can be polled for the id. A URL
+// takes "." and ".." for folders.
 func CheckPredictionID(id string) error {
 	switch {
 	case id == "":
@@ -85,8 +85,8 @@ func CheckPredictionID(id string) error {
 	return nil
 }
 
-// Event is the event that says so; now is when it was said. Who says the same again
-// tells the same fact.
+// Event returns the announcement made at now. The same watch always gives the same event
+// id.
 func (w *Watch) Event(now time.Time) (*Event, error) {
 	body, err := json.Marshal(w)
 	if err != nil {
@@ -95,15 +95,15 @@ func (w *Watch) Event(now time.Time) (*Event, error) {
 	return ownEvent(TypeWatch, OriginWatch, "watch", w.Source, w.Prediction, w.Model, StatusCreated, body, now), nil
 }
 
-// Lost is the body of an event of [KindLost]: the provider was asked, and the
-// prediction has no end that could be told. It is followed when it has one after all.
+// Lost is the body of an event of [KindLost]: polling found no end of the prediction. The
+// prediction is followed again if it ends after all.
 type Lost struct {
 	Source     string `json:"source"`
 	Prediction string `json:"prediction"`
 	Model      string `json:"model,omitempty"`
 	// Cause is [DeadNotFound] or [DeadUnfinished].
 	Cause DeadCause `json:"cause"`
-	// Status is what the provider said last, as it wrote it.
+	// Status is the last one that the provider told, as it wrote it.
 	Status string    `json:"status,omitempty"`
 	Error  string    `json:"error"`
 	Polls  int       `json:"polls"`
@@ -111,7 +111,7 @@ type Lost struct {
 	LostAt time.Time `json:"lost_at"`
 }
 
-// Event is the event that says so.
+// Event returns the event of [KindLost].
 func (l *Lost) Event() (*Event, error) {
 	body, err := json.Marshal(l)
 	if err != nil {
@@ -120,8 +120,8 @@ func (l *Lost) Event() (*Event, error) {
 	return ownEvent(TypeLost, OriginReconciler, "lost", l.Source, l.Prediction, l.Model, StatusCreated, body, l.LostAt), nil
 }
 
-// ownEvent is an event that the bridge tells of itself. Status is that of the
-// prediction; word stands for it in the id.
+// ownEvent returns an event that the bridge itself tells. Status is the prediction's; word
+// replaces it in the id.
 func ownEvent(kind, origin, word, source, prediction, model, status string, body []byte, now time.Time) *Event {
 	return &Event{
 		ID: NewEventID(prediction, word, body), Source: source, Type: kind,

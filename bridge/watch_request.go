@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// WatchRequest is how somebody asks to have a prediction watched: as the body of an
-// HTTP request, which names the prediction in its path, or of a NATS request to
-// [Names.WatchRequests]. The fields are those of [Watch].
+// WatchRequest asks the bridge to watch a prediction: as the body of an HTTP request, whose
+// path names the prediction, or of a NATS request to [Names.WatchRequests]. The fields are
+// those of [Watch].
 type WatchRequest struct {
-	// Prediction is the id; a NATS request must say it.
+	// Prediction is the id, required in a NATS request.
 	Prediction        string            `json:"prediction,omitempty"`
 	Model             string            `json:"model,omitempty"`
 	Deadline          time.Time         `json:"deadline,omitzero"`
@@ -23,8 +23,7 @@ type WatchRequest struct {
 	Metadata          map[string]string `json:"metadata,omitempty"`
 }
 
-// ParseWatchRequest reads one JSON object. Fields that are not known, and whatever
-// follows it, are an error.
+// ParseWatchRequest reads one JSON object. Unknown fields and trailing data are errors.
 func ParseWatchRequest(body []byte) (*WatchRequest, error) {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
@@ -44,7 +43,7 @@ func ParseWatchRequest(body []byte) (*WatchRequest, error) {
 	return r, nil
 }
 
-// Watch is what is asked for, of a prediction of source.
+// Watch returns the watch of a prediction of source.
 func (r *WatchRequest) Watch(source string) Watch {
 	return Watch{
 		Source: source, Prediction: r.Prediction, Model: r.Model, Deadline: r.Deadline, EstimatedDuration: r.EstimatedDuration,
@@ -52,10 +51,10 @@ func (r *WatchRequest) Watch(source string) Watch {
 	}
 }
 
-// Watched says what became of a [WatchRequest].
+// Watched is the answer to a [WatchRequest].
 type Watched struct {
 	// Result is [Stored], [Duplicate] or [Spooled].
 	Result Result `json:"result"`
-	// ID is that of the event.
+	// ID is the id of the event.
 	ID string `json:"id"`
 }

@@ -10,19 +10,19 @@ import (
 )
 
 const (
-	// waitFor is how long one request waits: less than what lies between lets pass.
+	// waitFor is how long one request waits; proxies in between usually allow more.
 	waitFor = 25 * time.Second
-	// answerMargin is left of the caller's time for the answer to arrive.
+	// answerMargin is the time that an answer needs to arrive before the caller's deadline.
 	answerMargin = 250 * time.Millisecond
-	// firstRetry and lastRetry bound the pause before another attempt.
+	// firstRetry and lastRetry bound the pause before another request.
 	firstRetry = 200 * time.Millisecond
 	lastRetry  = 10 * time.Second
 )
 
-// Await returns what is known of a prediction as soon as it has its end, or was given
-// up. When ctx ends before, it returns what was known last, nil for nothing, and ctx's
-// error. While the bridge is away or busy it tries again. Any other error is an
-// [*Error]; its status is 404 when nothing has become known of the prediction in 25 s.
+// Await returns the state of a prediction as soon as it has ended or was given up. When ctx
+// ends first, Await returns the last state, nil for none, and ctx's error. It tries again
+// while the bridge is away or busy. Any other error is an [*Error]; its status is 404 when
+// nothing has become known of the prediction within 25 s.
 func (c *Client) Await(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
 	var state *bridge.PredictionState
 	retry := backoff.Backoff{First: firstRetry, Max: lastRetry}
@@ -37,7 +37,7 @@ func (c *Client) Await(ctx context.Context, source, id string) (*bridge.Predicti
 			if time.Since(began) > lastRetry {
 				retry.Reset()
 			}
-			err = errEarly // if it did not wait, that is because it stops
+			err = errEarly // a bridge that is stopping answers early
 		case ctx.Err() == nil && !passes(err):
 			return state, err
 		}
@@ -52,7 +52,7 @@ func (c *Client) Await(ctx context.Context, source, id string) (*bridge.Predicti
 
 var errEarly = errors.New("it has not ended yet")
 
-// timeToWait is how long one request waits, so that its answer arrives before ctx ends.
+// timeToWait lets the answer to one request arrive before ctx ends.
 func timeToWait(ctx context.Context) time.Duration {
 	wait := waitFor
 	if deadline, ok := ctx.Deadline(); ok {
@@ -61,8 +61,8 @@ func timeToWait(ctx context.Context) time.Duration {
 	return max(wait.Truncate(time.Millisecond), time.Millisecond)
 }
 
-// pause waits before another attempt, longer if the answer said so, and each client for
-// a time of its own.
+// pause waits before another request, at least the answer's Retry-After; a random share
+// keeps clients from coming back together.
 func pause(ctx context.Context, retry *backoff.Backoff, err error) {
 	wait := backoff.Spread(retry.Next())
 	if answered, ok := errors.AsType[*Error](err); ok {

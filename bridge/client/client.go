@@ -1,5 +1,5 @@
-// Package client is for programs that submit predictions through a bridge, announce
-// those that they have submitted themselves, and wait for their end.
+// Package client calls the API of a bridge: to submit predictions through it, to announce
+// predictions that were submitted without it, and to wait for their end.
 package client
 
 import (
@@ -21,10 +21,10 @@ import (
 
 const (
 	apiPath = "/api/v1/predictions"
-	// callTimeout bounds a call; the provider has less for a submission.
+	// callTimeout bounds a call. The bridge gives the provider less for a submission.
 	callTimeout = 90 * time.Second
-	// maxState and maxSubmitted bound what is read of an answer, in bytes; a state is
-	// smaller by its own limits, and what is submitted has the provider's answer.
+	// maxState and maxSubmitted bound an answer, in bytes. A state has limits of its own; a
+	// submission's answer holds the provider's.
 	maxState     = 4 << 20
 	maxSubmitted = 32 << 20
 	maxProblem   = 64 << 10
@@ -33,12 +33,12 @@ const (
 
 // Options of a [Client]. Zero values are defaults.
 type Options struct {
-	// Transport makes the requests. Nil is one of the client's own, as
-	// [http.DefaultTransport] is.
+	// Transport makes the requests. Nil is a transport like [http.DefaultTransport] that
+	// belongs to the client.
 	Transport http.RoundTripper
 }
 
-// Client asks one bridge. It is safe for concurrent use.
+// Client calls one bridge. It is safe for concurrent use.
 type Client struct {
 	base string
 	http *http.Client
@@ -63,19 +63,18 @@ func New(base string, o Options) (*Client, error) {
 		base: strings.TrimSuffix(base, "/"),
 		http: &http.Client{
 			Transport: o.Transport,
-			// Whoever is sent elsewhere has the wrong address.
+			// A redirect means that base is the wrong address.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil
 }
 
-// Close closes the connections that nobody uses now.
+// Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Watch announces a prediction: the bridge sees to it that its end becomes known, also
-// when its webhook does not come. To say the same again is safe, and so is it after
-// every error. The error is an [*Error] when the bridge answered. Submitted of w is
-// ignored.
+// Watch announces a prediction, so that its end becomes known also when its webhook does
+// not come. Repeating a watch is safe, also after any error. The error is an [*Error] when
+// the bridge answered. w.Submitted is ignored.
 func (c *Client) Watch(ctx context.Context, w bridge.Watch) (*bridge.Watched, error) {
 	if err := w.Check(time.Now()); err != nil {
 		return nil, err
@@ -93,13 +92,13 @@ func (c *Client) Watch(ctx context.Context, w bridge.Watch) (*bridge.Watched, er
 	return &out, nil
 }
 
-// Get returns what is known of a prediction now. The error is an [*Error] with status
-// 404 when nothing is.
+// Get returns the current state of a prediction. The error is an [*Error] with status 404
+// when nothing is known of it.
 func (c *Client) Get(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
 	return c.get(ctx, source, id, 0)
 }
 
-// get waits for the end for at most wait.
+// get lets the bridge wait for the end for at most wait.
 func (c *Client) get(ctx context.Context, source, id string, wait time.Duration) (*bridge.PredictionState, error) {
 	if err := check(source, id); err != nil {
 		return nil, err
@@ -122,7 +121,7 @@ func check(source, id string) error {
 	return bridge.CheckPredictionID(id)
 }
 
-// route is the path of what the parts name, each of them one segment.
+// route returns an API path, each part being one segment.
 func route(parts ...string) string {
 	var path strings.Builder
 	path.WriteString(apiPath)
@@ -153,7 +152,7 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 	return nil
 }
 
-// send returns an answer with status 200, whose body its caller closes.
+// send returns an answer with status 200, whose body the caller closes.
 func (c *Client) send(ctx context.Context, method, path string, query url.Values, header http.Header, body []byte) (*http.Response, error) {
 	address := c.base + path
 	if len(query) > 0 {
@@ -176,7 +175,7 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	return res, nil
 }
 
-// withoutURL is err without the address, which can hold what is nobody's business.
+// withoutURL strips the address from err: it can hold private data.
 func withoutURL(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err

@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// bridgeOf is a bridge that answers with handler, and a client of it.
+// bridgeOf returns a client of a fake bridge.
 func bridgeOf(t *testing.T, handler http.HandlerFunc) *client.Client {
 	t.Helper()
 	s := httptest.NewServer(handler)
@@ -63,7 +63,7 @@ func TestWatch(t *testing.T) {
 	require.ErrorContains(t, err, "no prediction id")
 }
 
-// While the bridge restarts or has too much to do, and as long as there is no end.
+// Await goes on while the bridge restarts or is busy, and while there is no end.
 func TestAwaitGoesOn(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int32
@@ -78,7 +78,7 @@ func TestAwaitGoesOn(t *testing.T) {
 		case 2:
 			panic(http.ErrAbortHandler)
 		case 3:
-			_, _ = io.WriteString(w, state("processing")) // it stops
+			_, _ = io.WriteString(w, state("processing")) // the bridge is stopping
 		case 4:
 			_, _ = io.WriteString(w, state("completed")[:10])
 			panic(http.ErrAbortHandler)
@@ -207,8 +207,8 @@ func TestSubmit(t *testing.T) {
 	}
 }
 
-// What breaks may have been taken by the provider, so only whoever has an idempotency key
-// says it again.
+// After a broken connection the provider may have accepted the prediction, so only a caller
+// with an idempotency key may repeat it.
 func TestSubmitIsNeverRepeated(t *testing.T) {
 	t.Parallel()
 	var submitted atomic.Int32
@@ -221,14 +221,14 @@ func TestSubmitIsNeverRepeated(t *testing.T) {
 		submitted.Add(1)
 		panic(http.ErrAbortHandler)
 	})
-	_, err := c.Get(t.Context(), "get3w", "a") // the connection is used again
+	_, err := c.Get(t.Context(), "get3w", "a") // uses the connection again
 	require.NoError(t, err)
 	_, err = c.Submit(t.Context(), client.SubmitRequest{Source: "get3w", Model: "m", Input: json.RawMessage(`{}`)})
 	require.ErrorContains(t, err, "asking the bridge")
 	require.EqualValues(t, 1, submitted.Load())
 }
 
-// A bridge that has too much to do is not asked earlier than it says.
+// Await respects Retry-After.
 func TestAwaitComesAgainWhenItIsTold(t *testing.T) {
 	t.Parallel()
 	var first time.Time

@@ -11,16 +11,17 @@ import (
 	"github.com/hookspan/hookspan/internal/retryafter"
 )
 
-// maxRetryAfter bounds what a Retry-After says.
+// maxRetryAfter bounds Retry-After.
 const maxRetryAfter = time.Hour
 
-// Error is an answer of the bridge that is none with status 200. What the provider
-// refused has the provider's status.
+// Error is an answer of the bridge with a status other than 200. A refusal of the provider
+// has the provider's status.
 type Error struct {
 	Status int
-	// Detail says in words what is wrong; it can be empty.
+	// Detail says what is wrong; it can be empty.
 	Detail string
-	// RetryAfter is when to try again, zero when that is not said.
+	// RetryAfter is how long to wait before trying again, zero when the answer does not
+	// say.
 	RetryAfter time.Duration
 }
 
@@ -32,7 +33,7 @@ func (e *Error) Error() string {
 	return text
 }
 
-// connectionError: no whole answer came.
+// connectionError means that no whole answer came.
 type connectionError struct{ err error }
 
 func (e *connectionError) Error() string { return e.err.Error() }
@@ -50,8 +51,8 @@ func newError(res *http.Response) error {
 	return e
 }
 
-// passes reports whether the error may be gone in a moment: the bridge is away, restarts
-// or has too much to do.
+// passes reports whether the error may be gone in a moment: the bridge is away, restarting
+// or overloaded.
 func passes(err error) bool {
 	if answered, ok := errors.AsType[*Error](err); ok {
 		switch answered.Status {

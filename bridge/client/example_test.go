@@ -36,8 +36,8 @@ func Example() {
 	}
 }
 
-// Announce a prediction that was submitted without the bridge, so that its end becomes
-// known also when its webhook does not come.
+// Announce a prediction that was submitted without the bridge: its end becomes known also
+// when its webhook does not come.
 func ExampleClient_Watch() {
 	c, err := client.New("http://127.0.0.1:8081", client.Options{})
 	if err != nil {
@@ -55,7 +55,7 @@ func ExampleClient_Watch() {
 	fmt.Println(watched.Result)
 }
 
-// Show how far a prediction is.
+// Show the progress of a prediction.
 func ExampleClient_Follow() {
 	c, err := client.New("http://127.0.0.1:8081", client.Options{})
 	if err != nil {

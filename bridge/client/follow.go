@@ -15,15 +15,14 @@ import (
 	"github.com/hookspan/hookspan/internal/backoff"
 )
 
-// silence is after what time without a word, which is more than two heartbeats, a
-// stream is taken for dead.
+// silence is how long a silent stream counts as alive: more than two heartbeats of the
+// bridge.
 const silence = 45 * time.Second
 
-// Follow calls each with what is known of a prediction, then with each change and what
-// is told of its progress, until it has its end or was given up. It connects again when
-// the stream breaks, and each is then told the state once more. It returns the error of
-// each, ctx's when that ends, and an [*Error] with status 404 when nothing is known of
-// the prediction.
+// Follow calls each with the state of a prediction, then with each change and each
+// progress, until the prediction has ended or was given up. When the stream breaks, Follow
+// connects again and tells the state once more. It returns the error of each, ctx's error
+// when ctx ends, or an [*Error] with status 404 when nothing is known of the prediction.
 func (c *Client) Follow(ctx context.Context, source, id string, each func(bridge.PredictionUpdate) error) error {
 	if err := check(source, id); err != nil {
 		return err
@@ -57,7 +56,7 @@ func (c *Client) Follow(ctx context.Context, source, id string, each func(bridge
 
 var errEnd = errors.New("the prediction has ended")
 
-// callerError is what the caller's function returned.
+// callerError wraps what the caller's function returned.
 type callerError struct{ err error }
 
 func (e *callerError) Error() string { return e.err.Error() }
@@ -84,7 +83,7 @@ func (c *Client) stream(ctx context.Context, source, id string, each func(bridge
 		case name == "event":
 			kind = value
 		case name == "data":
-			data = value // one line, as the bridge writes it
+			data = value // the bridge writes data on one line
 		case lines.Text() == "" && data != "":
 			u, err := parseUpdate(kind, data)
 			if err != nil {
@@ -92,9 +91,9 @@ func (c *Client) stream(ctx context.Context, source, id string, each func(bridge
 			}
 			kind, data = "", ""
 			if u == (bridge.PredictionUpdate{}) {
-				continue // of a later version
+				continue // an event of a later version
 			}
-			dead.Stop() // the caller may take its time
+			dead.Stop() // the caller may be slow
 			if err := each(u); err != nil {
 				return err
 			}

@@ -13,27 +13,27 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// SubmitRequest is a prediction that the bridge is to submit to the provider.
+// SubmitRequest is a prediction that the bridge submits to the provider.
 type SubmitRequest struct {
 	Source string
-	// Model is as the provider writes it, such as get3w/flux-dev.
+	// Model is the provider's name, such as get3w/flux-dev.
 	Model string
-	// Input is the JSON object that the provider takes. The bridge adds its webhook.
+	// Input is the provider's JSON object. The bridge adds its webhook.
 	Input json.RawMessage
 	// Deadline, Reference, Tenant and Metadata are as in [bridge.Watch].
 	Deadline  time.Time
 	Reference string
 	Tenant    string
 	Metadata  map[string]string
-	// IdempotencyKey, when it is not empty, lets the same be submitted again after any
-	// error without paying twice.
+	// IdempotencyKey, when not empty, makes it safe to repeat the request after any error
+	// without paying twice.
 	IdempotencyKey string
 }
 
-// Submit submits a prediction once. What the provider refuses is an [*Error] with its
-// status: 400, 401, 403, 404, or 429 with RetryAfter. After any other error the provider
-// may have taken it: submit it again with an idempotency key only. An input with
-// "stream": true is refused: the answer to that is not one JSON object.
+// Submit submits a prediction once. A refusal of the provider is an [*Error] with the
+// provider's status: 400, 401, 403, 404, or 429 with RetryAfter. After any other error the
+// provider may have accepted the prediction: submit it again only with an idempotency key.
+// An input with "stream": true is refused, because its answer is not one JSON object.
 func (c *Client) Submit(ctx context.Context, r SubmitRequest) (*bridge.Submitted, error) {
 	if err := bridge.CheckName("source", r.Source); err != nil {
 		return nil, err

@@ -11,33 +11,30 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// APIPrefix begins the path of everything of the API.
+// APIPrefix begins every path of the API.
 const APIPrefix = "/api/v1"
 
 const (
 	maxAPIBody     = 1 << 20
 	maxAPIInFlight = 64
-	// maxSubmitting is how many submissions are in flight beside those: a provider that
-	// hangs does not keep operators out.
+	// maxSubmitting bounds the submissions in flight, apart from other requests: a provider
+	// that hangs does not keep operators out.
 	maxSubmitting = 64
 )
 
-// errBusy: its caller can try again.
 var errBusy = echo.NewHTTPError(http.StatusServiceUnavailable, "Too many requests of the API are in flight: try again.")
 
-// SetAPI has register add the routes of the API to a group that begins with
-// [APIPrefix], and serves them from then on, also when the server runs already:
-// what the API is about may become ready after the process has begun to say that
-// it lives. Until then the API is answered 503. An error that a route returns is
-// answered as problem+json: an [echo.HTTPError] below 500 or of 502 to 504 with its
-// message, any other as 500 without a word of it.
+// SetAPI serves the routes that register adds to a group at [APIPrefix], also when the
+// server runs already: /livez can answer before the API is ready. Until then the API
+// answers 503. A route's error is answered as problem+json: an [echo.HTTPError] below 500
+// or of 502 to 504 with its message, any other error as a bare 500.
 func (s *Server) SetAPI(register func(api *echo.Group)) {
 	e := newEcho(s.log)
 	register(e.Group(APIPrefix))
 	s.api.Store(e)
 }
 
-// serveAPI guards the API and hands the request on.
+// serveAPI checks and limits a request of the API.
 func (s *Server) serveAPI(c echo.Context) error {
 	r := c.Request()
 	if err := s.checkAccess(r); err != nil {
@@ -65,7 +62,7 @@ func (s *Server) serveAPI(c echo.Context) error {
 	return nil
 }
 
-// submits reports whether the request is answered by a provider.
+// submits reports whether a provider answers the request.
 func submits(r *http.Request) bool {
 	path, ok := strings.CutPrefix(r.URL.EscapedPath(), APIPrefix+"/predictions/")
 	return ok && r.Method == http.MethodPost && strings.Contains(path, "/")
@@ -73,8 +70,7 @@ func submits(r *http.Request) bool {
 
 type leaveKey struct{}
 
-// leaveInFlight is called by a request that has a bound of its own from now on, since it
-// goes on for long.
+// leaveInFlight is called by a long request that has another bound from now on.
 func leaveInFlight(ctx context.Context) {
 	if leave, ok := ctx.Value(leaveKey{}).(func()); ok {
 		leave()

@@ -60,7 +60,7 @@ func TestAPI(t *testing.T) {
 	require.Contains(t, a.detail(t), "1048576")
 }
 
-// What a page of another site can make a browser send is refused, also when that
+// Requests that a page of another site makes a browser send are refused, also when that
 // site's name resolves to this machine.
 func TestAPIIsNotForPagesOfOtherSites(t *testing.T) {
 	s := start(t, "127.0.0.1:0")
@@ -101,8 +101,8 @@ func TestAPIIsNotForPagesOfOtherSites(t *testing.T) {
 	}
 }
 
-// Beyond loopback there is no API, since it has no tokens; what monitors need is
-// there.
+// Beyond loopback there is no API, since it has no tokens; monitors still get health and
+// metrics.
 func TestAPIIsForLoopbackOnly(t *testing.T) {
 	s := start(t, "0.0.0.0:0")
 	s.SetAPI(things)
@@ -114,8 +114,8 @@ func TestAPIIsForLoopbackOnly(t *testing.T) {
 	}
 }
 
-// Every path is answered under the same names, so that no page whose name resolves to this
-// listener reads anything. Probes and monitors ask by an address.
+// Every path is guarded by the same names, so a page whose name resolves to this listener
+// reads nothing. Probes and monitors use an address.
 func TestHostOfEveryPath(t *testing.T) {
 	paths := []string{"/livez", "/readyz", "/metrics", "/api/v1/things", "/", "/nothing", "/api", "//livez", "/%6civez"}
 	for listen, allowed := range map[string]map[string]bool{
@@ -142,14 +142,14 @@ func TestHostOfEveryPath(t *testing.T) {
 			for _, path := range paths {
 				text := rawGet(t, s, path, host)
 				refused := strings.Contains(text, " 403 ") && strings.Contains(text, "does not answer under this name") ||
-					strings.Contains(text, " 400 ") // net/http's own, of what no host can be
+					strings.Contains(text, " 400 ") // net/http's own answer to an invalid host
 				require.Equal(t, ok, !refused, "%s %q %s: %s", listen, host, path, text)
 			}
 		}
 	}
 }
 
-// rawGet is what is answered to a request with that header Host, or without one.
+// rawGet returns the answer to a request with that Host header, or without one.
 func rawGet(t *testing.T, s *admin.Server, path, host string) string {
 	t.Helper()
 	_, port, err := net.SplitHostPort(s.Addr().String())
@@ -168,7 +168,7 @@ func rawGet(t *testing.T, s *admin.Server, path, host string) string {
 	return string(text)
 }
 
-// Requests of the API that hang leave the rest alone, and are bounded.
+// Requests of the API that hang are bounded and leave other paths alone.
 func TestAPIInFlightIsBounded(t *testing.T) {
 	const bound = 64
 	s := start(t, "127.0.0.1:0")

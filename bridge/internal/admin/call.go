@@ -17,14 +17,14 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// Limits of one call. Who wants more goes on after the last entry.
+// Limits of one call; a client continues after the last entry.
 const (
 	defaultEntries = 100
 	maxEntries     = 1000
 	maxSequences   = 1000
 	maxCallBody    = 64 << 10
-	// minAPIRate and maxAPIRate bound the rate that a call may ask for, in events a
-	// second: an answer cannot wait longer for a single one.
+	// minAPIRate and maxAPIRate bound the rate that a call may set, in events a second: a
+	// slower call would not be answered in time.
 	minAPIRate, maxAPIRate = 0.1, 1e6
 )
 
@@ -32,7 +32,8 @@ func badRequest(format string, args ...any) error {
 	return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf(format, args...))
 }
 
-// decodeCall reads the body of a request strictly: one object, and nothing behind it.
+// decodeCall decodes a body strictly: one object without unknown fields, and nothing behind
+// it.
 func decodeCall(c echo.Context, into any) error {
 	dec := json.NewDecoder(http.MaxBytesReader(c.Response(), c.Request().Body, maxCallBody))
 	dec.DisallowUnknownFields()
@@ -45,7 +46,7 @@ func decodeCall(c echo.Context, into any) error {
 	return nil
 }
 
-// get returns the handler of a request: it answers what read returns as JSON.
+// get returns a handler that answers read's result as JSON.
 func get[T any](read func(c echo.Context) (T, error)) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		out, err := read(c)
@@ -56,8 +57,7 @@ func get[T any](read func(c echo.Context) (T, error)) echo.HandlerFunc {
 	}
 }
 
-// call returns the handler of a request that changes something: it decodes the body, and
-// answers what do returns as JSON.
+// call returns a handler that decodes the body and answers do's result as JSON.
 func call[C, T any](do func(c echo.Context, call C) (T, error)) echo.HandlerFunc {
 	return get(func(c echo.Context) (out T, err error) {
 		var call C
@@ -68,7 +68,7 @@ func call[C, T any](do func(c echo.Context, call C) (T, error)) echo.HandlerFunc
 	})
 }
 
-// missing says of an entry that is not there what it is.
+// missing turns [bridge.ErrNotFound] into a 404 that names what is missing.
 func missing(err error, what string) error {
 	if errors.Is(err, bridge.ErrNotFound) {
 		return echo.NewHTTPError(http.StatusNotFound, "There is no such "+what+", or no longer.")
@@ -76,7 +76,7 @@ func missing(err error, what string) error {
 	return err
 }
 
-// checkPage fills the default, and refuses what came from outside and cannot be.
+// checkPage sets the default limit and checks the page.
 func checkPage(p *adminapi.Page) error {
 	if p.Limit == 0 {
 		p.Limit = defaultEntries

@@ -14,24 +14,24 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// Consumers is every durable reader of events. An error wraps adminapi.ErrNoConsumer
-// for a name that none has, and adminapi.ErrPredictionsConsumer where that one is not the
-// operator's to change.
+// Consumers manages every durable reader of events. An error wraps adminapi.ErrNoConsumer
+// for an unknown name, and adminapi.ErrPredictionsConsumer when the change is not allowed
+// for that consumer.
 type Consumers interface {
 	List(ctx context.Context) ([]adminapi.ConsumerState, error)
-	// Add makes a durable. The error wraps adminapi.ErrConsumerExists when there is one
-	// of that name, and adminapi.ErrConfigured when the configuration names it.
+	// Add creates a durable. The error wraps adminapi.ErrConsumerExists for a name in use,
+	// and adminapi.ErrConfigured for a name of the configuration.
 	Add(ctx context.Context, c adminapi.AddCall) error
-	// Pause stops the delivery until then, or until it is resumed when until is zero.
+	// Pause stops the delivery until then; zero is until it is resumed.
 	Pause(ctx context.Context, name string, until time.Time) error
 	Resume(ctx context.Context, name string) error
 	Seek(ctx context.Context, name string, to adminapi.ConsumerPosition, dryRun bool) (adminapi.ConsumerSeek, error)
-	// Remove removes a consumer with all but its dead letters. The error wraps
-	// adminapi.ErrConfigured for one that would come back.
+	// Remove removes a consumer but keeps its dead letters. The error wraps
+	// adminapi.ErrConfigured for a consumer of the configuration, which would come back.
 	Remove(ctx context.Context, name string, dryRun bool) (adminapi.RemovedConsumer, error)
-	// Skips is how many events wait for a consumer that the filter does not pick.
+	// Skips counts the events that wait for a consumer and that the filter would pass over.
 	Skips(ctx context.Context, name string, filter bridge.Filter) (uint64, error)
-	// LeftBehind says where events wait that no consumer of the configuration is given.
+	// LeftBehind lists where events wait that no configured consumer reads.
 	LeftBehind() []adminapi.LeftBehind
 }
 
@@ -55,7 +55,6 @@ func (h consumersAPI) list(c echo.Context) (adminapi.ConsumerList, error) {
 	return adminapi.ConsumerList{Consumers: append([]adminapi.ConsumerState{}, list...), LeftBehind: h.consumers.LeftBehind()}, err
 }
 
-// skips changes nothing.
 func (h consumersAPI) skips(c echo.Context, call adminapi.FilterCall) (skips adminapi.FilterSkips, err error) {
 	filter := call.Filter()
 	if err := filter.Validate(); err != nil {
@@ -65,10 +64,9 @@ func (h consumersAPI) skips(c echo.Context, call adminapi.FilterCall) (skips adm
 	return skips, h.told(c, err)
 }
 
-// Limits of a durable that is added.
 const (
 	maxAddLease       = 3600
-	leastDeliveries   = 2 // of one that delivers once the server does not say what it gave up
+	leastDeliveries   = 2 // with one delivery the server does not report what it gave up
 	mostDeliveries    = 10_000
 	defaultDeliveries = 20
 	defaultAddLease   = 30
@@ -106,7 +104,6 @@ func (h consumersAPI) show(c echo.Context) (adminapi.ConsumerState, error) {
 	return h.find(c, c.Param("name"))
 }
 
-// find returns where a consumer stands.
 func (h consumersAPI) find(c echo.Context, name string) (adminapi.ConsumerState, error) {
 	list, err := h.consumers.List(c.Request().Context())
 	if err != nil {
@@ -120,7 +117,7 @@ func (h consumersAPI) find(c echo.Context, name string) (adminapi.ConsumerState,
 	return adminapi.ConsumerState{}, noConsumer(list)
 }
 
-// noConsumer names those that exist.
+// noConsumer is a 404 that lists the existing names.
 func noConsumer(list []adminapi.ConsumerState) error {
 	names := make([]string, len(list))
 	for i, s := range list {
@@ -141,7 +138,7 @@ func (h consumersAPI) resume(c echo.Context, _ struct{}) (adminapi.ConsumerState
 	return h.then(c, h.consumers.Resume(c.Request().Context(), c.Param("name")))
 }
 
-// then answers how the consumer stands after it was changed.
+// then answers the consumer's state after a change.
 func (h consumersAPI) then(c echo.Context, err error) (adminapi.ConsumerState, error) {
 	if err != nil {
 		return adminapi.ConsumerState{}, h.told(c, err)
@@ -168,7 +165,7 @@ func (h consumersAPI) remove(c echo.Context, call adminapi.RemoveCall) (adminapi
 	return removed, h.told(c, err)
 }
 
-// told makes an error that its caller can do something about one that says so.
+// told turns errors that the caller can act on into their answers.
 func (h consumersAPI) told(c echo.Context, err error) error {
 	switch {
 	case errors.Is(err, adminapi.ErrNoConsumer):

@@ -9,10 +9,10 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// DeadLetters has the events that a consumer gave up on.
+// DeadLetters manages dead letters.
 type DeadLetters interface {
-	// Scan calls visit for every dead letter that it reads in order, until visit returns an
-	// error, which it returns. It does not know the selection's limit.
+	// Scan calls visit for every dead letter that it reads, in order, until visit returns
+	// an error, which Scan returns. It ignores the selection's limit.
 	Scan(ctx context.Context, sel adminapi.DeadSelection, visit func(e adminapi.DeadEntry, selected bool) error) error
 	// Get returns one dead letter. The error wraps bridge.ErrNotFound when it is gone.
 	Get(ctx context.Context, seq uint64) (adminapi.DeadEntry, error)
@@ -81,7 +81,6 @@ func (h deadAPI) drop(c echo.Context, call adminapi.DeadCall) (report adminapi.R
 	return h.dead.Drop(c.Request().Context(), sel, call.DryRun), nil
 }
 
-// deadSelection checks what came from outside.
 func deadSelection(call *adminapi.DeadCall) (adminapi.DeadSelection, error) {
 	if err := checkPage(&call.Page); err != nil {
 		return adminapi.DeadSelection{}, err

@@ -11,14 +11,14 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// Events has the stored events.
+// Events reads and replays stored events.
 type Events interface {
-	// Scan calls visit for every event that it reads in order, until visit returns an
-	// error, which it returns. It does not know the selection's limit.
+	// Scan calls visit for every event that it reads, in order, until visit returns an
+	// error, which Scan returns. It ignores the selection's limit.
 	Scan(ctx context.Context, sel adminapi.EventSelection, visit func(e adminapi.EventEntry, selected bool) error) error
 	// Get returns one event. The error wraps bridge.ErrNotFound when it is gone.
 	Get(ctx context.Context, seq uint64) (adminapi.EventEntry, error)
-	// Replay gives events to one consumer again, each once for one run.
+	// Replay gives events to one consumer again, each once per run.
 	Replay(ctx context.Context, consumer, run string, sel adminapi.EventSelection, o adminapi.RedeliveryOptions) adminapi.RedeliveryReport
 }
 
@@ -99,7 +99,6 @@ func (h eventsAPI) replay(c echo.Context, call adminapi.EventCall) (report admin
 
 const maxRun = 64
 
-// eventSelection checks what came from outside.
 func eventSelection(call *adminapi.EventCall) (adminapi.EventSelection, error) {
 	if err := checkPage(&call.Page); err != nil {
 		return adminapi.EventSelection{}, err

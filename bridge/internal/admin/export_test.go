@@ -6,16 +6,14 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// SetTimeouts changes how long a short request may take to be read and answered, before
-// Run.
+// SetTimeouts changes the limits of short requests. Call it before Run.
 func (s *Server) SetTimeouts(d time.Duration) { s.http.ReadTimeout, s.http.WriteTimeout = d, d }
 
-// SetMaxWaiting changes how many requests wait at a time, before Run.
+// SetMaxWaiting changes how many requests may wait. Call it before Run.
 func (s *Server) SetMaxWaiting(n int64) { s.waiting = semaphore.NewWeighted(n) }
 
-// WaitForHeaders has the server, which does not run yet, wait for headers for as long as
-// they take.
+// WaitForHeaders lifts the limit for reading headers. Call it before Run.
 func (s *Server) WaitForHeaders() { s.http.ReadHeaderTimeout = time.Hour }
 
-// HeaderBytes is how much unfinished headers take.
+// HeaderBytes is the size of the unfinished headers.
 func (s *Server) HeaderBytes() int64 { return s.headers.Used() }

@@ -16,17 +16,17 @@ import (
 )
 
 const (
-	// maxFollow is how long one request follows a prediction at most; its client
-	// connects again then, as browsers do by themselves.
+	// maxFollow bounds one request that follows a prediction; clients reconnect, as
+	// browsers do by themselves.
 	maxFollow = time.Hour
-	// firstWord is within what something must become known of a prediction: longer than
-	// it is looked for among the events.
+	// firstWord is how long an unknown prediction is followed: longer than the search
+	// through the events takes.
 	firstWord = 15 * time.Second
-	// heartbeat keeps what lies between from taking the connection for dead.
+	// heartbeat keeps proxies from closing a silent connection.
 	heartbeat = 15 * time.Second
 )
 
-// follow tells of a prediction as Server-Sent Events: state and progress.
+// follow sends a prediction's state and progress as Server-Sent Events.
 func (h predictionsAPI) follow(c echo.Context) error {
 	source, id, err := predictionOf(c)
 	if err != nil {
@@ -66,7 +66,8 @@ func (h predictionsAPI) stream(
 		select {
 		case u = <-updates:
 		case old := <-past:
-			// What is open is told by the hub, unless that does not know it.
+			// The hub tells the state of an open prediction, unless it does not know the
+			// prediction.
 			if u.State = old.state; u.State == nil || out.begun && u.State.Open() {
 				continue
 			}
@@ -97,7 +98,7 @@ func (h predictionsAPI) stream(
 	}
 }
 
-// end answers who has not been told anything yet.
+// end answers a client that has been told nothing yet.
 func (h predictionsAPI) end(ctx context.Context, c echo.Context, begun bool, err error) error {
 	switch {
 	case begun:
@@ -110,7 +111,6 @@ func (h predictionsAPI) end(ctx context.Context, c echo.Context, begun bool, err
 	return unavailable(c, "The prediction store cannot be read now: try again.")
 }
 
-// eventStream writes Server-Sent Events.
 type eventStream struct {
 	c     echo.Context
 	begun bool
@@ -121,7 +121,7 @@ func (s *eventStream) update(u bridge.PredictionUpdate) error {
 	if u.State != nil {
 		kind, id, data = "state", "id: "+strconv.FormatUint(u.State.Sequence, 10)+"\n", u.State
 	}
-	text, err := json.Marshal(data) // has no line break
+	text, err := json.Marshal(data) // JSON has no line break
 	if err != nil {
 		return err
 	}

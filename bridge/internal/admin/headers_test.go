@@ -18,7 +18,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/admin"
 )
 
-// Whoever reaches this listener cannot fill the memory with headers that never end.
+// Nobody can fill the memory with headers that never end.
 func TestUnfinishedHeadersHaveABudget(t *testing.T) {
 	core, logs := observer.New(zap.WarnLevel)
 	s, err := admin.New(admin.Config{Listen: "127.0.0.1:0"}, admin.Deps{Metrics: prometheus.NewRegistry()}, zap.New(core))
@@ -30,7 +30,7 @@ func TestUnfinishedHeadersHaveABudget(t *testing.T) {
 		conn, err := net.Dial("tcp", s.Addr().String())
 		require.NoError(t, err)
 		defer func() { _ = conn.Close() }()
-		_, _ = conn.Write([]byte("GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Filler: " + strings.Repeat("a", 60<<10))) // it may be closed by then
+		_, _ = conn.Write([]byte("GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Filler: " + strings.Repeat("a", 60<<10))) // the server may have closed it
 		if first == nil {
 			first = conn
 		}
@@ -44,8 +44,8 @@ func TestUnfinishedHeadersHaveABudget(t *testing.T) {
 	require.Equal(t, 1, logs.FilterMessageSnippet(line).Len())
 }
 
-// A large header is no unfinished one any more while its request is answered: its
-// connection cannot be closed for the header of another one.
+// A request that is being answered holds no header: its connection cannot be closed for
+// another one's header.
 func TestRequestsThatAreAnsweredHoldNoHeader(t *testing.T) {
 	s := start(t, "127.0.0.1:0")
 	entered, finish := make(chan struct{}), make(chan struct{})

@@ -17,14 +17,13 @@ const (
 	metricsInFlight = 8
 )
 
-// livez says that the process serves, and nothing else: a process that is
-// restarted because its store is away comes back to the same store.
+// livez checks nothing beyond the process: a restart does not bring back a store that is
+// away.
 func livez(c echo.Context) error { return c.String(http.StatusOK, "ok\n") }
 
 // readiness is the body of /readyz as JSON.
 type readiness struct {
-	Ready bool `json:"ready"`
-	// Reasons say in words why not.
+	Ready   bool     `json:"ready"`
 	Reasons []string `json:"reasons"`
 }
 
@@ -42,8 +41,7 @@ func (s *Server) readyz(c echo.Context) error {
 	return c.String(status, text)
 }
 
-// accepts reports whether the request names the media type among those that it
-// wants.
+// accepts reports whether the request's Accept names the media type.
 func accepts(r *http.Request, mediaType string) bool {
 	for wanted := range strings.SplitSeq(r.Header.Get("Accept"), ",") {
 		if name, _, err := mime.ParseMediaType(wanted); err == nil && name == mediaType {
@@ -53,8 +51,8 @@ func accepts(r *http.Request, mediaType string) bool {
 	return false
 }
 
-// serveMetrics serves what can be gathered: one collector that fails must not
-// hide the others.
+// serveMetrics serves whatever can be gathered: a collector that fails must not hide the
+// others.
 func serveMetrics(metrics prometheus.Gatherer, log *zap.Logger) echo.HandlerFunc {
 	return echo.WrapHandler(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
 		ErrorLog:            zap.NewStdLog(log.Named("metrics")),

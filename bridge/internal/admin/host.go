@@ -9,12 +9,12 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// hosts are the names that a server may be called by. A web page whose own name was made
-// to resolve to this server (DNS rebinding) calls it by that name, and can read what it
-// answers. So every path is guarded, health and metrics too.
+// hosts are the names that a server may be called by, on every path. A web page whose own
+// name was made to resolve to this server (DNS rebinding) calls the server by that name and
+// could read its answers.
 type hosts struct {
 	loopback bool            // the server listens on a loopback address
-	names    map[string]bool // lower case, without a dot at the end
+	names    map[string]bool // lower case, without a final dot
 }
 
 func newHosts(names []string, loopback bool) hosts {
@@ -25,12 +25,12 @@ func newHosts(names []string, loopback bool) hosts {
 	return h
 }
 
-// canonicalHost is a name as it is compared: DNS knows no case, and its root is a dot.
+// canonicalHost returns a name for comparison: DNS ignores case and a final dot.
 func canonicalHost(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
 
-// allows reports whether a request with this header Host is answered. Addresses cannot be
-// rebound; what probes ask by is the address of the pod. A server on loopback is called by
-// a loopback address. Without the header it was no browser that asked.
+// allows reports whether a request with this Host header is answered. Addresses cannot be
+// rebound, and probes use the pod's. A server on loopback is called by a loopback address.
+// A request without the header comes from no browser.
 func (h hosts) allows(host string) bool {
 	name := host
 	if without, _, err := net.SplitHostPort(host); err == nil {
@@ -43,7 +43,7 @@ func (h hosts) allows(host string) bool {
 	return err == nil && (!h.loopback || addr.Unmap().IsLoopback())
 }
 
-// guard refuses a request under another name, before its path is looked at.
+// guard refuses a request under another name before its path is looked at.
 func (h hosts) guard(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if !h.allows(c.Request().Host) {

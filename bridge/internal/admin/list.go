@@ -10,19 +10,19 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// longestList bounds how long a list is looked for: what is rare may be nowhere in a
-// large stream.
+// longestList bounds the search for a list's entries: a large stream may hold few that
+// match.
 const longestList = 15 * time.Second
 
-// listing is how far a list goes and in which order.
+// listing is a page's size, bounds and order.
 type listing struct {
 	adminapi.Page
-	// Before leaves out the entries from that sequence on, unless it is zero.
+	// Before, unless zero, leaves out the entries from that sequence on.
 	Before uint64
 	Newest bool
 }
 
-// queryListing reads limit, after, before and order of a request that lists.
+// queryListing reads limit, after, before and order of a query.
 func queryListing(c echo.Context) (p listing, err error) {
 	switch order := c.QueryParam("order"); order {
 	case "", "oldest", "newest":
@@ -52,7 +52,8 @@ func queryListing(c echo.Context) (p listing, err error) {
 var errPage = errors.New("the page is full")
 
 // collect returns a page of at most limit rows. Walk calls add for each entry that it
-// reads in order, with its place and its row, until add returns an error, which it returns.
+// reads, in order, with its sequence and its row, until add returns an error, which walk
+// returns.
 func collect[T any](limit int, walk func(add func(place uint64, selected bool, row T) error) error) ([]T, adminapi.Listed, error) {
 	rows, listed, until := []T{}, adminapi.Listed{}, time.Now().Add(longestList)
 	err := walk(func(place uint64, selected bool, row T) error {

@@ -18,7 +18,7 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// A prediction store that nobody keeps any more, or that is being rebuilt, hides no end.
+// A prediction store that nobody leads, or that is being rebuilt, hides no end.
 func TestPredictionStoreThatIsBehindHidesNoEnd(t *testing.T) {
 	for name, status := range map[string]adminapi.PredictionsStatus{
 		"nobody keeps it": {UpdatedAt: time.Now().Add(-3 * time.Minute)}, "rebuilt": {UpdatedAt: time.Now(), Rebuilding: true},
@@ -38,7 +38,7 @@ func TestPredictionStoreThatIsBehindHidesNoEnd(t *testing.T) {
 	}
 }
 
-// As long as the prediction store follows the events nobody looks through them.
+// While the prediction store keeps up, nobody searches the events.
 func TestPredictionStoreThatFollowsIsBelieved(t *testing.T) {
 	b := startPredictions(t)
 	b.known.status = func() (*adminapi.PredictionsStatus, error) {
@@ -49,7 +49,7 @@ func TestPredictionStoreThatFollowsIsBelieved(t *testing.T) {
 	require.True(t, b.get("/get3w/a").state(t).Open())
 }
 
-// finding has events that cannot be looked through.
+// finding cannot search its events.
 type finding struct {
 	*known
 
@@ -64,7 +64,7 @@ func (b *predictionsBench) finds(err error) {
 	b.SetAPI(func(api *echo.Group) { admin.RegisterPredictions(api, finding{b.known, err}, b.hub, nil) })
 }
 
-// That a prediction is unknown is said only when it was looked for.
+// A prediction is called unknown only after the search.
 func TestUnknownIsSaidWhenItIsKnown(t *testing.T) {
 	b := startPredictions(t)
 	for _, c := range []struct {
@@ -86,7 +86,7 @@ func TestUnknownIsSaidWhenItIsKnown(t *testing.T) {
 	}
 }
 
-// What waits and is refused leaves its connection to others, and nobody waits unseen.
+// A refused wait gives up its connection, and no wait goes unnoticed.
 func TestRefusedWaitersLeave(t *testing.T) {
 	s, err := admin.New(admin.Config{Listen: "127.0.0.1:0"}, admin.Deps{Metrics: prometheus.NewRegistry()}, zap.NewNop())
 	require.NoError(t, err)

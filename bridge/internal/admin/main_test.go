@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// start runs a server on address and ends it with the test.
+// start runs a server on address until the test ends.
 func start(t *testing.T, address string, checks ...admin.Check) *admin.Server {
 	t.Helper()
 	var all admin.Checks
@@ -32,7 +32,6 @@ func start(t *testing.T, address string, checks ...admin.Check) *admin.Server {
 	return s
 }
 
-// run runs a server until the test ends.
 func run(t *testing.T, s *admin.Server) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())

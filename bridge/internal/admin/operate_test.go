@@ -22,8 +22,8 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// operated is the API on a real server with events a, b and c, a durable team that
-// reads them, and a dead letter of each for it.
+// operated is the API on a real server with events a, b and c, a durable team, and a dead
+// letter of team for each event.
 func operated(t *testing.T) (*admin.Server, *streamtest.Bench) {
 	t.Helper()
 	ctx := context.Background()
@@ -96,7 +96,7 @@ func (d consumerOperator) LeftBehind() []adminapi.LeftBehind {
 	return []adminapi.LeftBehind{{Store: "embedded", Prefix: "old", Waiting: 5, Text: "they wait"}}
 }
 
-// ask returns what the API answers.
+// ask returns the API's answer.
 func ask[T any](t *testing.T, s *admin.Server, path, body string) (out T) {
 	t.Helper()
 	a := get(t, s, "/api/v1"+path)
@@ -215,7 +215,7 @@ func TestOperatorsAPIRefuses(t *testing.T) {
 	require.EqualValues(t, 3, b.Messages(t, "HOOKSPAN_EVENTS"))
 }
 
-// A list begins with the oldest entry, or with the newest, and goes on from either end.
+// A list begins with the oldest or the newest entry and continues from either end.
 func TestOrderOfAList(t *testing.T) {
 	s, _ := operated(t)
 	for query, want := range map[string][]uint64{

@@ -14,23 +14,23 @@ import (
 )
 
 const (
-	// maxWait is how long one request waits at most. Who wants more asks again.
+	// maxWait bounds the wait of one request; clients ask again.
 	maxWait = 5 * time.Minute
-	// lookBackAfter is for how long one that is not known is only waited for.
+	// lookBackAfter is how long a request waits for an unknown prediction before it
+	// searches the events.
 	lookBackAfter = time.Second
-	// lastLook bounds the look at the prediction store and the events at the end of a wait.
+	// lastLook bounds the lookup at the end of a wait.
 	lastLook = time.Second
-	// storeSilence is after what time a prediction store that said nothing is taken for one that
-	// nobody keeps: twice as long as its status gets old.
+	// storeSilence is the age from which a status means that nobody leads the prediction
+	// store: twice the age that a status reaches in operation.
 	storeSilence = 2 * time.Minute
 	// answerTime is how long a client may take to read an answer.
 	answerTime = 30 * time.Second
 )
 
-// errUnknown: there is no such prediction.
 var errUnknown = echo.NewHTTPError(http.StatusNotFound, "Nothing is known of this prediction: announce it with PUT, or hookspan predictions watch.")
 
-// show answers what is known of a prediction, at once or when it has ended.
+// show answers the state of a prediction, at once or when it has ended.
 func (h predictionsAPI) show(c echo.Context) error {
 	source, id, err := predictionOf(c)
 	if err != nil {
@@ -50,9 +50,9 @@ func (h predictionsAPI) show(c echo.Context) error {
 	return h.answer(c, s)
 }
 
-// lookUp returns what the prediction store knows of a prediction, or where that knows nothing, or
-// may not know its end, what its events say. The errors are those of
-// [Predictions.Find], and what is not [bridge.ErrNotFound] of [Predictions.Get].
+// lookUp returns the state of a prediction from the prediction store, or from the events if
+// the store does not know the prediction or may not know its end. The errors are those of
+// [Predictions.Find], and any of [Predictions.Get] but [bridge.ErrNotFound].
 func (h predictionsAPI) lookUp(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
 	s, err := h.predictions.Get(ctx, source, id)
 	switch {
@@ -67,13 +67,13 @@ func (h predictionsAPI) lookUp(ctx context.Context, source, id string) (*bridge.
 	return s, nil
 }
 
-// behind reports whether the prediction store does not follow the events now.
+// behind reports whether the prediction store does not keep up with the events.
 func (h predictionsAPI) behind(ctx context.Context) bool {
 	status, err := h.predictions.Status(ctx)
 	return err == nil && (status.Rebuilding || time.Since(status.UpdatedAt) > storeSilence)
 }
 
-// notFound is the answer to who asks for a prediction that lookUp did not find.
+// notFound turns an error of lookUp into its answer.
 func notFound(c echo.Context, err error) error {
 	switch {
 	case errors.Is(err, bridge.ErrNotFound):
@@ -103,8 +103,8 @@ func (h predictionsAPI) answer(c echo.Context, s *bridge.PredictionState) error 
 	return c.JSON(http.StatusOK, s)
 }
 
-// await answers as soon as the prediction is not open any more, and at the end of the
-// wait, or when the process stops, what is known by then.
+// await answers the state of a prediction as soon as it is not open any more, or at the end
+// of the wait or of the process.
 func (h predictionsAPI) await(c echo.Context, source, id string, wait time.Duration) error {
 	if err := http.NewResponseController(c.Response()).SetWriteDeadline(time.Now().Add(wait + answerTime)); err != nil {
 		return err
@@ -136,7 +136,7 @@ func (h predictionsAPI) await(c echo.Context, source, id string, wait time.Durat
 				return unavailable(c, "Too many wait for predictions: try again.")
 			case ctx.Err() == nil:
 				return unavailable(c, "The prediction store cannot be read now: try again.")
-			case errors.Is(context.Cause(ctx), errStopping): // another process may know it
+			case errors.Is(context.Cause(ctx), errStopping): // another process may know the prediction
 				return h.lastLook(ctx, c, source, id, func(error) error {
 					return unavailable(c, "The bridge is stopping: try again.")
 				})
@@ -148,8 +148,8 @@ func (h predictionsAPI) await(c echo.Context, source, id string, wait time.Durat
 	}
 }
 
-// lastLook answers what is known when the wait is over, which can be too short to learn
-// anything by waiting, and by unknown where nothing is.
+// lastLook answers the current state when the wait is over, or unknown if nothing is known.
+// The wait may have been too short to learn anything.
 func (h predictionsAPI) lastLook(ctx context.Context, c echo.Context, source, id string, unknown func(error) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
 	defer cancel()
@@ -163,15 +163,15 @@ func (h predictionsAPI) lastLook(ctx context.Context, c echo.Context, source, id
 	return unavailable(c, "The prediction store cannot be read now: try again.")
 }
 
-// looked is what was found out about a prediction.
+// looked is the result of a lookup.
 type looked struct {
 	state *bridge.PredictionState
 	err   error
 }
 
-// lookBack looks for a prediction where it is not waited for, while its caller waits for
-// it: not at once, since most are announced in a moment. The channel has what was found,
-// at most once. Stop ends the search and returns when it has ended.
+// lookBack searches the events for a prediction while its caller waits for it. It starts
+// after lookBackAfter, since most predictions are announced in a moment. The channel gets
+// at most one result. Stop ends the search and returns when it has ended.
 func (h predictionsAPI) lookBack(ctx context.Context, source, id string) (found <-chan looked, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	out, ended := make(chan looked, 1), make(chan struct{})

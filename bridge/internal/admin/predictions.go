@@ -15,44 +15,44 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// Predictions has what is known of predictions.
+// Predictions reads the states of predictions.
 type Predictions interface {
-	// Get returns what the prediction store knows of one. The error wraps bridge.ErrNotFound when
-	// it knows nothing, or nothing any more.
+	// Get returns a state from the prediction store. The error wraps bridge.ErrNotFound
+	// when the store has none.
 	Get(ctx context.Context, source, id string) (*bridge.PredictionState, error)
 	// Walk calls visit for each prediction of the selection until visit returns an error,
-	// which it returns.
+	// which Walk returns.
 	Walk(ctx context.Context, sel adminapi.PredictionSelection, visit func(place uint64, s *bridge.PredictionState) error) error
-	// Status says how the prediction store stands. The error wraps bridge.ErrNotFound when nobody
-	// has kept it yet.
+	// Status returns the status of the prediction store. The error wraps bridge.ErrNotFound
+	// when no process has led it yet.
 	Status(ctx context.Context) (*adminapi.PredictionsStatus, error)
-	// Rebuild has the prediction store folded again from the first event on, and does not wait
-	// for that.
+	// Rebuild starts folding the prediction store anew from the first event, and does not
+	// wait for the end.
 	Rebuild(ctx context.Context) error
-	// Find looks through the stored events for one that the prediction store does not know. It
-	// returns by itself within 10 s. The error wraps bridge.ErrNotFound when there is
-	// none, adminapi.ErrBusy and context.DeadlineExceeded when it could not look at all.
+	// Find searches the stored events for a prediction that the prediction store does not
+	// know, for at most 10 s. The error wraps bridge.ErrNotFound when there is none, and
+	// adminapi.ErrBusy or context.DeadlineExceeded when it could not search everything.
 	Find(ctx context.Context, source, id string) (*bridge.PredictionState, error)
-	// Life is how long the provider keeps outputs after the end, zero is for ever.
+	// Life is how long the provider keeps outputs after the end; zero is for ever.
 	Life(source string) time.Duration
 }
 
 // Waiting waits for predictions.
 type Waiting interface {
-	// Wait returns as soon as the prediction is not open any more, or when ctx ends
-	// with what is known by then, nil for nothing, and ctx's error. The error wraps
+	// Wait returns the state as soon as the prediction is not open any more. When ctx ends
+	// first, it returns the current state, nil for none, and ctx's error. The error wraps
 	// adminapi.ErrBusy when too many wait.
 	Wait(ctx context.Context, source, id string) (*bridge.PredictionState, error)
-	// Follow calls each with what is known, once something is, and with each change,
-	// until the prediction is not open any more, each returns an error, which it
-	// returns, or ctx ends.
+	// Follow calls each with the first known state and with each change, until the
+	// prediction is not open any more, each returns an error, which Follow returns, or ctx
+	// ends.
 	Follow(ctx context.Context, source, id string, each func(bridge.PredictionUpdate) error) error
 }
 
-// Announcer makes durable that somebody has a prediction.
+// Announcer makes announcements of predictions durable.
 type Announcer interface {
-	// Announce returns the id of the event too. The error wraps adminapi.ErrNoSource, or
-	// one of a publisher's.
+	// Announce also returns the id of the event. The error wraps adminapi.ErrNoSource or an
+	// error of the publisher.
 	Announce(ctx context.Context, w bridge.Watch) (bridge.Receipt, string, error)
 }
 
@@ -123,7 +123,6 @@ func (h predictionsAPI) rebuild(c echo.Context, _ struct{}) (adminapi.Rebuilding
 	return adminapi.Rebuilding{Rebuilding: true}, h.predictions.Rebuild(c.Request().Context())
 }
 
-// watch announces a prediction.
 func (h predictionsAPI) watch(c echo.Context) (bridge.Watched, error) {
 	source, id, err := predictionOf(c)
 	if err != nil {
@@ -155,10 +154,10 @@ func (h predictionsAPI) watch(c echo.Context) (bridge.Watched, error) {
 	return bridge.Watched{Result: receipt.Result, ID: event}, nil
 }
 
-// predictionOf is the prediction that the path names.
 func predictionOf(c echo.Context) (source, id string, err error) {
 	source, id = c.Param("source"), c.Param("id")
-	// Echo matches the path as it was sent only where it is not what net/url would write.
+	// With a RawPath Echo matches the path as it was sent, so the parameters are still
+	// encoded.
 	if c.Request().URL.RawPath != "" {
 		var bad error
 		if source, bad = url.PathUnescape(source); bad == nil {

@@ -27,7 +27,7 @@ import (
 
 const patience = 20 * time.Second
 
-// known is the real prediction store, but for who keeps it.
+// known is a real prediction store without a leader.
 type known struct {
 	*predictions.Reader
 	*await.Past
@@ -49,7 +49,7 @@ func (l known) Rebuild(context.Context) error {
 
 func (known) Life(string) time.Duration { return 7 * 24 * time.Hour }
 
-// bench is a server that knows predictions by a real NATS.
+// predictionsBench is a server with predictions in a real NATS.
 type predictionsBench struct {
 	*streamtest.Bench
 	*admin.Server
@@ -85,7 +85,7 @@ func onNATS(t *testing.T, s *admin.Server) *predictionsBench {
 	return b
 }
 
-// tell stores what the provider says.
+// tell stores an event of the provider.
 func (b *predictionsBench) tell(id, status string) *bridge.Event {
 	b.t.Helper()
 	e := streamtest.Event(id)
@@ -97,7 +97,7 @@ func (b *predictionsBench) tell(id, status string) *bridge.Event {
 	return e
 }
 
-// fold writes what the events say into the prediction store.
+// fold folds events into the prediction store.
 func (b *predictionsBench) fold(events ...*bridge.Event) {
 	b.t.Helper()
 	var s bridge.PredictionState
@@ -191,7 +191,7 @@ func TestShowKnowsWhatThePredictionStoreDoes(t *testing.T) {
 	}
 }
 
-// Every id is one segment, percent-encoded, and arrives as it was.
+// An id is one segment, percent-encoded, and arrives unchanged.
 func TestIDsSurviveThePath(t *testing.T) {
 	b := startPredictions(t)
 	for _, id := range []string{

@@ -10,22 +10,21 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// Quarantine has the deliveries that did not become an event.
+// Quarantine manages the deliveries that did not become an event.
 type Quarantine interface {
-	// Walk calls visit for every entry of the selection in order, until visit
-	// returns an error, which it returns. It does not know the selection's limit.
+	// Walk calls visit for every entry of the selection, in order, until visit returns an
+	// error, which Walk returns. It ignores the selection's limit.
 	Walk(ctx context.Context, sel adminapi.KeptSelection, visit func(adminapi.KeptEntry) error) error
 	// Get returns one entry. The error wraps bridge.ErrNotFound when it is gone.
 	Get(ctx context.Context, place string, seq uint64) (adminapi.KeptEntry, error)
-	// Reverify makes events of what is authentic and usable now.
+	// Reverify makes events of entries that are authentic and usable now.
 	Reverify(ctx context.Context, sel adminapi.KeptSelection, o adminapi.ReverifyOptions) adminapi.KeptReport
-	// Accept makes events of entries of the quarantine that can be read in one way only.
+	// Accept makes events of quarantined entries that have only one reading.
 	Accept(ctx context.Context, sel adminapi.KeptSelection, o adminapi.AcceptOptions) adminapi.KeptReport
 	// Drop removes entries for good.
 	Drop(ctx context.Context, sel adminapi.KeptSelection, dryRun bool) adminapi.KeptReport
 }
 
-// keptSelection checks what came from outside.
 func keptSelection(c *adminapi.KeptCall) (adminapi.KeptSelection, error) {
 	err := checkPage(&c.Page)
 	switch {
@@ -94,7 +93,6 @@ func (h quarantineAPI) list(c echo.Context) (list adminapi.KeptList, err error) 
 	return list, nil
 }
 
-// page is a page of one stream.
 func (h quarantineAPI) page(c echo.Context, sel adminapi.KeptSelection) (list adminapi.KeptList, err error) {
 	list.Entries, list.Listed, err = collect(sel.Limit, func(add func(uint64, bool, adminapi.KeptDelivery) error) error {
 		return h.q.Walk(c.Request().Context(), sel, func(e adminapi.KeptEntry) error { return add(e.Sequence, true, summary(&e)) })
@@ -129,7 +127,7 @@ func (h quarantineAPI) reverify(c echo.Context, call adminapi.KeptCall) (report 
 	return h.q.Reverify(c.Request().Context(), sel, call.ReverifyOptions), nil
 }
 
-// maxAcceptText bounds By and Reason.
+// maxAcceptText bounds By and Reason, in bytes.
 const maxAcceptText = 256
 
 func (h quarantineAPI) accept(c echo.Context, call adminapi.AcceptCall) (report adminapi.KeptReport, err error) {

@@ -24,8 +24,8 @@ type noAlarms struct{}
 
 func (noAlarms) Raise(bridge.Alarm) {}
 
-// entries is the API on a real stream, with n entries of which the last is not
-// UTF-8. There is no source that could make an event of any.
+// entries is the API on a real stream with n entries, the last of which is not UTF-8. No
+// source can make an event of any.
 func entries(t *testing.T, n int) (*admin.Server, *streamtest.Bench) {
 	t.Helper()
 	b := streamtest.Start(t, streamtest.Config())

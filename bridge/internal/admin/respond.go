@@ -21,8 +21,8 @@ type problem struct {
 	RequestID string `json:"request_id"`
 }
 
-// newEcho is a router whose errors are problems, and in which a panic is one
-// request's own.
+// newEcho returns a router that answers errors as problems and confines a panic to its
+// request.
 func newEcho(log *zap.Logger) *echo.Echo {
 	e := echo.New()
 	e.HTTPErrorHandler = func(err error, c echo.Context) { respondError(err, c, log) }
@@ -46,15 +46,14 @@ func recovering(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// meant reports whether a status is said on purpose: it is the client's, or that of
-// somebody else, whom the bridge asked.
+// meant reports whether a status was chosen on purpose: the client is at fault, or a
+// service that the bridge calls.
 func meant(status int) bool {
 	return status < http.StatusInternalServerError || status == http.StatusBadGateway ||
 		status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout
 }
 
-// respondError is the only writer of errors, and where an error of ours is
-// logged.
+// respondError alone writes errors, and logs our own faults.
 func respondError(err error, c echo.Context, log *zap.Logger) {
 	p := problem{Type: "about:blank", Status: http.StatusInternalServerError, RequestID: rand.Text()}
 	if told, ok := errors.AsType[*echo.HTTPError](tooLarge(err)); ok {
@@ -76,6 +75,6 @@ func respondError(err error, c echo.Context, log *zap.Logger) {
 	}
 	c.Response().Header().Set(echo.HeaderContentType, "application/problem+json")
 	c.Response().WriteHeader(p.Status)
-	// The status is out; who does not take the body has it still.
+	// The status is sent already; a client that does not take the body still has it.
 	_ = json.NewEncoder(c.Response()).Encode(p)
 }

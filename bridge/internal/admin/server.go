@@ -1,5 +1,4 @@
-// Package admin is the operators' HTTP side: whether the process lives, whether
-// it can take webhooks, its metrics, and the API.
+// Package admin is the HTTP server for operators: liveness, readiness, metrics and the API.
 package admin
 
 import (
@@ -23,10 +22,10 @@ import (
 	"github.com/hookspan/hookspan/internal/headers"
 )
 
-// Limits of a connection that the operator need not choose.
+// Limits of a connection that are not configurable.
 const (
 	maxConnections = 512 + maxWaiting
-	// maxHeadersBytes bounds what unfinished headers take together.
+	// maxHeadersBytes bounds the unfinished headers of all connections.
 	maxHeadersBytes   = 16 << 20
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 30 * time.Second
@@ -39,14 +38,15 @@ const (
 type Config struct {
 	// Listen is the address to bind.
 	Listen string
-	// FreePort takes a free port when that of Listen is taken, which is an error otherwise.
+	// FreePort takes a free port when the one of Listen is taken; otherwise that is an
+	// error.
 	FreePort bool
-	// Hosts are the names that the server may be called by, beside localhost and
-	// addresses. On loopback the addresses are loopback ones.
+	// Hosts are the names that the server may be called by, beside localhost and addresses.
+	// On loopback only loopback addresses count.
 	Hosts []string
 }
 
-// Deps is what a [Server] shows.
+// Deps is what a [Server] serves.
 type Deps struct {
 	// Checks decide about /readyz; nil is always ready.
 	Checks *Checks
@@ -54,8 +54,8 @@ type Deps struct {
 	Metrics prometheus.Gatherer
 }
 
-// Server answers operators, their monitoring and the verbs of the command line.
-// Its zero value is not usable, see [New].
+// Server answers operators, their monitoring and the command line. Its zero value is not
+// usable, see [New].
 type Server struct {
 	checks   *Checks
 	log      *zap.Logger
@@ -63,19 +63,19 @@ type Server struct {
 	hosts    hosts
 
 	listener net.Listener
-	headers  *headers.Budget // of those that are not whole
+	headers  *headers.Budget // of unfinished headers
 	http     *http.Server
 	api      atomic.Pointer[echo.Echo] // nil until SetAPI
-	// Requests of the API in flight: those that are submissions, those that wait for a
-	// prediction, and all others.
+	// Requests of the API in flight: submissions, requests that wait for a prediction, and
+	// all others.
 	submitting, waiting, inFlight *semaphore.Weighted
-	// stopping ends when the server begins to stop; who waits does not hold it up.
+	// stopping ends when the server begins to stop, and ends the waits.
 	stopping context.Context
 	stop     context.CancelFunc
 }
 
-// New binds the address, so an error about it is known before anything is
-// served, and connections wait until [Server.Run].
+// New binds the address, so that an error shows before anything is served. Connections wait
+// until [Server.Run].
 func New(cfg Config, deps Deps, log *zap.Logger) (*Server, error) {
 	listener, err := listen(cfg.Listen, cfg.FreePort)
 	if err != nil {
@@ -106,14 +106,13 @@ func New(cfg Config, deps Deps, log *zap.Logger) (*Server, error) {
 		WriteTimeout:                 writeTimeout,
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               headers.MaxBytes,
-		DisableGeneralOptionsHandler: true, // it would answer OPTIONS * with 200
+		DisableGeneralOptionsHandler: true, // otherwise net/http answers OPTIONS * with 200
 		ErrorLog:                     zap.NewStdLog(log.Named("http")),
 	}
 	return s, nil
 }
 
-// listen binds the address, or where freePort says so a free port beside it when it is
-// taken.
+// listen binds the address, or with freePort another port when that one is taken.
 func listen(address string, freePort bool) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if !freePort || !errors.Is(err, syscall.EADDRINUSE) {
@@ -126,17 +125,17 @@ func listen(address string, freePort bool) (net.Listener, error) {
 	return net.Listen("tcp", net.JoinHostPort(host, "0"))
 }
 
-// Addr is the address that was bound.
+// Addr is the bound address.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// Close releases the address of a server that is not run.
+// Close releases the address of a server that does not run.
 func (s *Server) Close() error {
 	s.stop()
 	return s.listener.Close()
 }
 
-// Run serves until ctx ends, then answers those that wait, and lets the requests in
-// flight finish, for at most 5 s. It returns an error only when it could not serve.
+// Run serves until ctx ends, then ends the waits and lets the requests in flight finish,
+// for at most 5 s. It returns an error only when it could not serve.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.stop()
 	served := make(chan error, 1)
@@ -147,11 +146,11 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.stop()
-	// ctx has ended, so the time to finish needs one of its own.
+	// ctx has ended; finishing needs time of its own.
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	if err := s.http.Shutdown(stop); err != nil {
-		// Nobody loses an event by an answer that an operator does not get.
+		// No event is lost by an answer that does not reach an operator.
 		s.log.Info("requests of operators were cut off", zap.Error(errors.Join(err, s.http.Close())))
 	}
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {

@@ -61,7 +61,7 @@ func TestRoutesAndMethods(t *testing.T) {
 	require.Equal(t, 405, do(t, s, http.MethodPost, "/livez", "", nil).status)
 }
 
-// A collector that fails or panics costs its own metrics.
+// A collector that fails or panics loses only its own metrics.
 func TestMetricsOutliveACollector(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "good", Help: "x"}), broken{})
@@ -83,7 +83,7 @@ func (broken) Collect(c chan<- prometheus.Metric) {
 	c <- prometheus.NewInvalidMetric(prometheus.NewDesc("broken", "x", nil, nil), net.ErrClosed)
 }
 
-// An address that was chosen must be free; the one that nobody chose gives way.
+// A configured port must be free; the default one may be replaced.
 func TestListen(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

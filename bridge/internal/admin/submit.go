@@ -18,25 +18,25 @@ import (
 )
 
 const (
-	// submitWrite is how long after its headers a submission is answered at the latest:
-	// the provider has 30 s, and to record what it says 10 s more.
+	// submitWrite bounds a submission from its headers to its answer: the provider has 30
+	// s, and recording its answer 10 s more.
 	submitWrite = 75 * time.Second
-	// relayWrite is how long a client can take to accept an event of a stream.
+	// relayWrite is how long a client may take to accept one event of a stream.
 	relayWrite = 30 * time.Second
-	// metaPrefix begins the query parameters that are metadata.
+	// metaPrefix begins the query parameters of the metadata.
 	metaPrefix = "meta."
 )
 
-// Submitter has predictions made.
+// Submitter submits predictions.
 type Submitter interface {
-	// Submit returns when the prediction is recorded. When the provider streams, relay is
-	// given each event, and Submit returns when the stream has ended. The error is a
-	// *adminapi.SubmitError. A client that goes ends nothing. It bounds how many streams
-	// there are.
+	// Submit returns when the prediction is recorded. When the provider streams, relay gets
+	// each event, and Submit returns at the end of the stream. The error is a
+	// *adminapi.SubmitError. A client that leaves ends nothing. Submit bounds the number of
+	// streams.
 	Submit(ctx context.Context, sub adminapi.Submission, relay func(event []byte) error) (*bridge.Submitted, error)
 }
 
-// RegisterSubmit adds the route by which predictions are submitted.
+// RegisterSubmit adds the route that submits predictions.
 func RegisterSubmit(api *echo.Group, s Submitter) {
 	api.POST("/predictions/:source/*", submitAPI{s}.submit)
 }
@@ -50,7 +50,7 @@ func (h submitAPI) submit(c echo.Context) error {
 	}
 	control := http.NewResponseController(c.Response())
 	now := time.Now()
-	// The server's own deadline for the request would end its context in the middle.
+	// The server's own deadline would end the request's context too early.
 	if err := errors.Join(control.SetReadDeadline(time.Time{}), control.SetWriteDeadline(now.Add(submitWrite))); err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (h submitAPI) submit(c echo.Context) error {
 	return c.JSON(http.StatusOK, done)
 }
 
-// submission reads what is to be submitted. What it may be like, the submitter knows.
+// submission reads a submission; the submitter checks it.
 func submission(c echo.Context) (sub adminapi.Submission, err error) {
 	r := c.Request()
 	sub.Source = c.Param("source")
@@ -109,8 +109,8 @@ func submission(c echo.Context) (sub adminapi.Submission, err error) {
 	return sub, err
 }
 
-// modelOf is the path behind the source, part by part: a part that holds a slash when it
-// is decoded would be two.
+// modelOf returns the path behind the source, part by part: a part that holds an encoded
+// slash would be two.
 func modelOf(path string) (string, error) {
 	_, rest, _ := strings.Cut(strings.TrimPrefix(path, APIPrefix+"/predictions/"), "/")
 	parts := strings.Split(rest, "/")
@@ -136,7 +136,7 @@ func submitError(c echo.Context, err error) error {
 	return echo.NewHTTPError(failed.Status, failed.Detail).SetInternal(err)
 }
 
-// relay writes a stream of events. It belongs to one request.
+// relay writes a stream of events for one request.
 type relay struct {
 	c       echo.Context
 	control *http.ResponseController
@@ -150,7 +150,7 @@ func (r *relay) event(event []byte) error {
 		h := r.c.Response().Header()
 		h.Set(echo.HeaderContentType, "text/event-stream")
 		h.Set("Cache-Control", "no-store")
-		h.Set("X-Accel-Buffering", "no") // nginx would hold events back
+		h.Set("X-Accel-Buffering", "no") // otherwise nginx holds events back
 		r.c.Response().WriteHeader(http.StatusOK)
 	}
 	if err := r.control.SetWriteDeadline(time.Now().Add(relayWrite)); err != nil {
@@ -162,7 +162,7 @@ func (r *relay) event(event []byte) error {
 	return r.control.Flush()
 }
 
-// fail tells the client as one more event what the status cannot tell any more.
+// fail sends the error as an event, since the status is sent already.
 func (r *relay) fail(err error) {
 	detail := "The stream was cut off."
 	if failed, ok := errors.AsType[*adminapi.SubmitError](err); ok {
@@ -170,6 +170,6 @@ func (r *relay) fail(err error) {
 	}
 	text, err := json.Marshal(map[string]string{"detail": detail})
 	if err == nil {
-		_ = r.event([]byte("event: error\ndata: " + string(text) + "\n\n")) // it may be gone
+		_ = r.event([]byte("event: error\ndata: " + string(text) + "\n\n")) // the client may be gone
 	}
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// submitter answers what it is told to, and remembers what was submitted.
+// submitter answers what a test says and remembers submissions.
 type submitter struct {
 	answer func(relay func([]byte) error) (*bridge.Submitted, error)
 
@@ -79,7 +79,7 @@ func TestSubmitAPIRefuses(t *testing.T) {
 	require.Empty(t, sub.seen)
 }
 
-// What the provider says is passed on, with its status and its words.
+// The provider's status and words are passed on.
 func TestSubmitAPIPassesErrorsOn(t *testing.T) {
 	for _, status := range []int{400, 401, 403, 404, 409, 422, 429, 502, 503, 504} {
 		s, _ := submitting(t, func(func([]byte) error) (*bridge.Submitted, error) {
@@ -92,7 +92,6 @@ func TestSubmitAPIPassesErrorsOn(t *testing.T) {
 	}
 }
 
-// posted sends a submission and returns its connection.
 func posted(t *testing.T, s *admin.Server) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", s.Addr().String())
@@ -103,7 +102,7 @@ func posted(t *testing.T, s *admin.Server) net.Conn {
 	return conn
 }
 
-// Each event is sent when it comes.
+// Each event is sent as it comes.
 func TestSubmitAPIStreams(t *testing.T) {
 	next := make(chan error)
 	s, _ := submitting(t, func(relay func([]byte) error) (*bridge.Submitted, error) {
@@ -143,7 +142,7 @@ func TestSubmitAPIStreams(t *testing.T) {
 	require.Error(t, err, "that was the end")
 }
 
-// deadlines is a connection that notes how long it may take from now on.
+// deadlines is a connection that notes its deadlines.
 type deadlines struct {
 	*httptest.ResponseRecorder
 
@@ -157,8 +156,8 @@ func (d *deadlines) SetWriteDeadline(at time.Time) error {
 	return nil
 }
 
-// The limits of the server are for short requests: the provider has more time, and each
-// event of a stream its own.
+// The server's limits are for short requests: the provider has more time, and each event of
+// a stream its own.
 func TestSubmitAPIHasTime(t *testing.T) {
 	e, w := echo.New(), &deadlines{ResponseRecorder: httptest.NewRecorder()}
 	admin.RegisterSubmit(e.Group("/api/v1"), &submitter{answer: func(relay func([]byte) error) (*bridge.Submitted, error) {
@@ -172,7 +171,7 @@ func TestSubmitAPIHasTime(t *testing.T) {
 	require.Greater(t, w.write[2], 10*time.Second)
 }
 
-// Streams are bounded by who relays them, and leave the rest of the API its room.
+// The submitter bounds the streams; they leave the rest of the API its room.
 func TestStreamsLeaveTheAPIItsRoom(t *testing.T) {
 	end := make(chan struct{})
 	begun := make(chan struct{}, 100)

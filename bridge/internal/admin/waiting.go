@@ -11,18 +11,17 @@ import (
 )
 
 const (
-	// maxWaiting is how many requests wait at a time. They are not among those that
-	// maxAPIInFlight bounds: one that waits costs next to nothing.
+	// maxWaiting bounds the requests that wait. maxAPIInFlight does not count them: a wait
+	// costs next to nothing.
 	maxWaiting = 10_000
-	// busyPause is what who is one too many is told to wait, in seconds.
+	// busyPause is the Retry-After of a wait too many, in seconds.
 	busyPause = "2"
 )
 
-// errStopping is why the context of a request that waits has ended, when the process
-// stops.
+// errStopping is the cause of a waiting request's context when the process stops.
 var errStopping = errors.New("the process stops")
 
-// waits reports whether the request is for a prediction that may not have ended yet.
+// waits reports whether the request may wait for a prediction's end.
 func waits(r *http.Request) bool {
 	path, ok := strings.CutPrefix(r.URL.EscapedPath(), APIPrefix+"/predictions/")
 	if !ok || r.Method != http.MethodGet {
@@ -32,14 +31,14 @@ func waits(r *http.Request) bool {
 	return len(parts) == 3 && parts[2] == "events" || len(parts) == 2 && r.URL.Query().Has("wait")
 }
 
-// serveWaiting hands on a request whose context also ends when the server stops.
+// serveWaiting serves a request whose context also ends when the server stops.
 func (s *Server) serveWaiting(c echo.Context, api *echo.Echo) error {
 	if c.Request().ContentLength != 0 {
-		// Until its body has come the server does not notice that a client goes.
+		// The server notices that a client leaves only after the body has come.
 		return badRequest("who waits sends no body")
 	}
 	if !s.waiting.TryAcquire(1) {
-		// Its connection would keep out others, who do not wait.
+		// Its connection would keep out requests that do not wait.
 		c.Response().Header().Set("Connection", "close")
 		return unavailable(c, "Too many wait for predictions: try again.")
 	}
@@ -47,8 +46,8 @@ func (s *Server) serveWaiting(c echo.Context, api *echo.Echo) error {
 	ctx, cancel := context.WithCancelCause(c.Request().Context())
 	defer cancel(nil)
 	defer context.AfterFunc(s.stopping, func() { cancel(errStopping) })()
-	// The server's own limits are for short requests. Only the reading one is lifted as
-	// a whole: what still comes is that the client goes away.
+	// The server's limits are for short requests. Only the read deadline is lifted
+	// altogether: all that can still come is the client's close.
 	if err := http.NewResponseController(c.Response()).SetReadDeadline(time.Time{}); err != nil {
 		return err
 	}
@@ -56,7 +55,7 @@ func (s *Server) serveWaiting(c echo.Context, api *echo.Echo) error {
 	return nil
 }
 
-// unavailable is an error after which its caller tries again.
+// unavailable is a 503 with a Retry-After.
 func unavailable(c echo.Context, why string) error {
 	c.Response().Header().Set("Retry-After", busyPause)
 	return echo.NewHTTPError(http.StatusServiceUnavailable, why)

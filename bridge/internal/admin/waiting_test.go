@@ -21,7 +21,7 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// later sends a request, and has its answer in time.
+// later sends a request whose answer must come in time.
 func (b *predictionsBench) later(path string) <-chan answer {
 	done := make(chan answer, 1)
 	go func() {
@@ -68,17 +68,17 @@ func TestLongPoll(t *testing.T) {
 	require.Equal(t, 404, b.get("/get3w/nobody?wait=1ms").status)
 }
 
-// One that has ended long ago is found while it is waited for.
+// A prediction that ended long ago is found while the request waits.
 func TestLongPollLooksBack(t *testing.T) {
 	b := startPredictions(t)
 	b.tell("a", "completed")
 	require.Equal(t, "completed", b.get("/get3w/a?wait=1m").state(t).Status)
 }
 
-// Those that wait are not among the requests that are bounded closely.
+// Waiting requests do not count among the closely bounded ones.
 func TestWaitingIsBoundedByItself(t *testing.T) {
 	b := startPredictions(t)
-	const n = 600 // more than other requests, and than their connections
+	const n = 600 // more than other requests and their connections may be
 	b.fold(b.tell("a", "processing"))
 	var waiting []<-chan answer
 	for range n {
@@ -93,7 +93,7 @@ func TestWaitingIsBoundedByItself(t *testing.T) {
 	}
 }
 
-// One too many is told to come again, and nobody else is kept out.
+// One wait too many is refused with a Retry-After, and other requests are served.
 func TestOneTooManyToWait(t *testing.T) {
 	s, err := admin.New(admin.Config{Listen: "127.0.0.1:0"}, admin.Deps{Metrics: prometheus.NewRegistry()}, zap.NewNop())
 	require.NoError(t, err)
@@ -135,7 +135,7 @@ func TestTooManyWait(t *testing.T) {
 	}
 }
 
-// The end of the process does not wait for those who wait: they are answered.
+// The end of the process answers the waits at once.
 func TestStopAnswersThoseWhoWait(t *testing.T) {
 	s, err := admin.New(admin.Config{Listen: "127.0.0.1:0"}, admin.Deps{Metrics: prometheus.NewRegistry()}, zap.NewNop())
 	require.NoError(t, err)
@@ -157,7 +157,7 @@ func TestStopAnswersThoseWhoWait(t *testing.T) {
 	require.NoError(t, <-done)
 }
 
-// unread waits and learns nothing, as somebody does whose first read has not ended.
+// unread waits and learns nothing, like a waiter whose first read has not ended.
 type unread struct{ begun chan struct{} }
 
 func (u unread) Wait(ctx context.Context, _, _ string) (*bridge.PredictionState, error) {
@@ -187,11 +187,11 @@ func TestStopAnswersWhatHasNotBeenReadYet(t *testing.T) {
 	require.NoError(t, <-done)
 }
 
-// hubWaits is how many of the requests have reached the hub: each is told of the end of
-// the wait by it.
+// hubWaits is how many requests have reached the hub, which tells each that its wait is
+// over.
 func (b *predictionsBench) hubWaits() int { return b.hub.Waiting() }
 
-// events reads Server-Sent Events off a connection of its own.
+// events reads Server-Sent Events from a connection of its own.
 type events struct {
 	t   *testing.T
 	res *http.Response
@@ -272,7 +272,7 @@ func TestClientThatGoesEndsItsWait(t *testing.T) {
 	require.Eventually(t, func() bool { return b.hubWaits() == 0 }, patience, time.Millisecond)
 }
 
-// The server's limits for short requests do not end those that wait.
+// The server's limits for short requests do not end a wait.
 func TestWaitingOutlastsTheLimitsOfShortRequests(t *testing.T) {
 	s, err := admin.New(admin.Config{Listen: "127.0.0.1:0"}, admin.Deps{Metrics: prometheus.NewRegistry()}, zap.NewNop())
 	require.NoError(t, err)

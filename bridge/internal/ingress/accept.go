@@ -14,8 +14,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/source"
 )
 
-// accept handles one delivery, from its headers to the receipt. Every error that it
-// returns is a row of the table of answers.
+// accept handles one delivery. Each error that it returns is a row of answers.
 func (s *Server) accept(c echo.Context) error {
 	started := time.Now()
 	line := accessLine(c)
@@ -33,8 +32,8 @@ func (s *Server) accept(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	// The request's context ends when the sender half-closes its connection,
-	// although it still waits for the answer.
+	// The request's context ends when the sender half-closes its connection, although the
+	// sender still waits for the answer.
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(c.Request().Context()), started.Add(s.cfg.Deadline))
 	defer cancel()
 	event, err := route.Source.Accept(req.delivery)
@@ -55,12 +54,12 @@ func (s *Server) route(c echo.Context) (Route, error) {
 	name := c.Param("source")
 	route, ok := (*s.routes.Load())[name]
 	if !ok {
-		s.unknownSource(name)
+		s.raiseUnknownSource(name)
 		return route, errUnknownSource
 	}
 	accessLine(c).source = name
 	if len(route.PathToken) == 0 && c.Param("token") != "" {
-		return route, echo.ErrNotFound // the path exists for other sources only
+		return route, echo.ErrNotFound // only other sources have this path
 	}
 	for _, enc := range c.Request().Header.Values("Content-Encoding") {
 		if enc != "" && !strings.EqualFold(enc, "identity") {
@@ -70,7 +69,7 @@ func (s *Server) route(c echo.Context) (Route, error) {
 	return route, nil
 }
 
-// refusal is why a delivery is refused whatever its body says, or nil.
+// refusal returns why a delivery is refused whatever its body is, or nil.
 func (s *Server) refusal(c echo.Context, route Route) error {
 	switch {
 	case subtle.ConstantTimeCompare(route.PathToken, []byte(c.Param("token"))) != 1:
@@ -81,7 +80,7 @@ func (s *Server) refusal(c echo.Context, route Route) error {
 	return nil
 }
 
-// arrival is one delivery while it is answered.
+// arrival is one delivery that is being answered.
 type arrival struct {
 	c        echo.Context
 	route    Route
@@ -101,7 +100,7 @@ func newArrival(c echo.Context, route Route, body []byte, at time.Time) arrival 
 	}}
 }
 
-// proof copies what the kind needs to verify, with every value that came.
+// proof copies the headers by which the kind verifies, with every value.
 func proof(h http.Header, kind source.Kind) bridge.Header {
 	out := make(bridge.Header)
 	for _, name := range kind.ProofHeaders() {
@@ -112,7 +111,6 @@ func proof(h http.Header, kind source.Kind) bridge.Header {
 	return out
 }
 
-// allowedQuery picks the parameters that travel with the event.
 func allowedQuery(r *http.Request, names []string) map[string]string {
 	if len(names) == 0 || r.URL.RawQuery == "" {
 		return nil

@@ -36,14 +36,14 @@ import (
 
 const (
 	webhookSecret = "benchmark-secret-of-no-worth"
-	// prompt makes a webhook as long as the provider's are: about 1.2 kB.
+	// prompt makes a webhook about as long as the provider's: 1.2 kB.
 	prompt = "A lighthouse on a cliff above a stormy sea at dusk, painted in thick oil, warm light in its window."
 )
 
-// store makes webhook i durable, in the way that is measured. Each connection has one.
+// store makes webhook i durable. Each connection has one.
 type store func(i int) error
 
-// ways are the ways to make a webhook durable that [BenchmarkAccept] compares.
+// ways are the ways to store a webhook that [BenchmarkAccept] compares.
 var ways = map[string]func(*acceptBench) []store{
 	// The ingress as `serve` has it.
 	"whole": func(a *acceptBench) []store {
@@ -54,7 +54,7 @@ var ways = map[string]func(*acceptBench) []store{
 			Publisher: publisher, Quarantine: quarantine.NewQuarantine(publisher, a.server.Names, nothing{}), Refused: refused, Alarms: nothing{},
 		})
 	},
-	// The same ingress, which stores nothing.
+	// The same ingress without a store.
 	"no-publish": func(a *acceptBench) []store { return a.connect(nothingStored()) },
 	// The same ingress with one publish for each event.
 	"single": func(a *acceptBench) []store {
@@ -66,7 +66,7 @@ var ways = map[string]func(*acceptBench) []store{
 	"bare": func(a *acceptBench) []store {
 		return a.publish(func(m *nats.Msg) error { return publish(a.b.Context(), a.server.JS, m) })
 	},
-	// A client without an ingress that commits all events that wait as one atomic batch.
+	// A client without an ingress that commits all waiting events as one atomic batch.
 	"bare-batched": func(a *acceptBench) []store {
 		committer := batcher{a.server.JS, make(chan waiting, mostBatch)}
 		a.run(committer.run)
@@ -74,9 +74,9 @@ var ways = map[string]func(*acceptBench) []store{
 	},
 }
 
-// BenchmarkAccept compares ways to make webhooks durable in an embedded server that
-// syncs before it acknowledges. One operation is one webhook; every connection sends
-// the next one when the last one is answered. A quarter as many warm up.
+// BenchmarkAccept compares ways to store webhooks in an embedded server that syncs before
+// it acknowledges. One operation is one webhook; each connection sends the next one after
+// the answer to the last. A quarter as many warm up.
 func BenchmarkAccept(b *testing.B) {
 	for _, conns := range []int{1, 16, 64, 256} {
 		for _, way := range slices.Sorted(maps.Keys(ways)) {
@@ -103,10 +103,10 @@ type acceptBench struct {
 	server *streamtest.Bench
 	source *source.Source
 	conns  int
-	// slab holds the signed requests, all of one size, outside of Go's heap: the
-	// garbage collector runs as often as in a bridge, which has no such slab.
+	// slab holds the signed requests, all of one size, outside of Go's heap: so the garbage
+	// collector runs as often as in a bridge.
 	slab          []byte
-	request, head int // bytes of a request, and of its header
+	request, head int // sizes of a request and of its header, in bytes
 	count         int
 }
 
@@ -135,7 +135,7 @@ func newAcceptBench(b *testing.B, conns, count int) *acceptBench {
 
 func (a *acceptBench) at(i int) []byte { return a.slab[i*a.request : (i+1)*a.request] }
 
-// send has the stores take the webhooks, and returns how long each one took.
+// send stores the webhooks and returns how long each took.
 func (a *acceptBench) send(stores []store, from, to int) []time.Duration {
 	took := make([]time.Duration, to-from)
 	var next atomic.Int64
@@ -159,7 +159,6 @@ func (a *acceptBench) send(stores []store, from, to int) []time.Duration {
 	return took
 }
 
-// run runs something until the benchmark ends.
 func (a *acceptBench) run(f func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -167,8 +166,8 @@ func (a *acceptBench) run(f func(context.Context) error) {
 	a.b.Cleanup(func() { cancel(); require.NoError(a.b, <-done) })
 }
 
-// connect serves an ingress, and sends the requests to it. Log lines are encoded, as
-// `serve` does, and dropped.
+// connect serves an ingress and sends it the requests. Log lines are encoded as `serve`
+// does, and dropped.
 func (a *acceptBench) connect(deps ingress.Deps) (stores []store) {
 	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.Lock(zapcore.AddSync(io.Discard)), zap.InfoLevel))
 	cfg := ingress.Config{
@@ -218,7 +217,6 @@ func (a *acceptBench) publish(publish func(*nats.Msg) error) []store {
 	return slices.Repeat([]store{func(i int) error { return publish(msgs[i]) }}, a.conns)
 }
 
-// message is the event as the bridge publishes it.
 func message(names bridge.Names, e *bridge.Event) *nats.Msg {
 	header := nats.Header(e.Header())
 	header[bridge.HeaderMsgID] = []string{e.MsgID()}
@@ -233,7 +231,6 @@ func publish(ctx context.Context, js jetstream.JetStream, m *nats.Msg) error {
 	return err
 }
 
-// single publishes each event by itself.
 type single struct {
 	js    jetstream.JetStream
 	names bridge.Names

@@ -11,20 +11,20 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// maxHops bounds how much of X-Forwarded-For is read, from its end.
+// maxHops bounds the parts of X-Forwarded-For that are read, from its end.
 const maxHops = 16
 
-// proxies are the networks whose word about a client's address is taken. None
-// is trusted unless it is configured, not even a private one.
+// proxies are the networks whose X-Forwarded-For is trusted. Only configured ones are, not
+// even private networks.
 type proxies []netip.Prefix
 
 func (p proxies) trust(a netip.Addr) bool {
 	return slices.ContainsFunc(p, func(n netip.Prefix) bool { return n.Contains(a) })
 }
 
-// client is the nearest address that is not a trusted proxy's. What stands in
-// X-Forwarded-For left of it was written by somebody who is not trusted. A part
-// that cannot be read ends the walk: then it is the proxy that handed it on.
+// client returns the nearest address that is not a trusted proxy's. Parts of
+// X-Forwarded-For to its left come from somebody untrusted. If a part cannot be read, the
+// client is the proxy that added it.
 func (p proxies) client(r *http.Request) netip.Addr {
 	client := parseAddr(r.RemoteAddr)
 	hops := 0
@@ -55,8 +55,8 @@ func fromTheEnd(values []string) iter.Seq[string] {
 	}
 }
 
-// parseAddr reads an address with or without a port and brackets. It is the
-// zero Addr when there is none.
+// parseAddr reads an address with or without a port and brackets. It returns the zero Addr
+// when there is none.
 func parseAddr(text string) netip.Addr {
 	if host, _, err := net.SplitHostPort(text); err == nil {
 		text = host
@@ -68,8 +68,8 @@ func parseAddr(text string) netip.Addr {
 	return addr.Unmap().WithZone("")
 }
 
-// holder is the network that one customer of a provider usually has for itself:
-// the address, or the /64 of an IPv6 address. Limits are counted by it.
+// holder is the network that limits count as one client: the address, or the /64 that one
+// customer of a provider usually has for IPv6.
 func holder(a netip.Addr) netip.Prefix {
 	bits := a.BitLen()
 	if a.Is6() {
@@ -77,11 +77,11 @@ func holder(a netip.Addr) netip.Prefix {
 	}
 	network, err := a.Prefix(bits)
 	if err != nil {
-		return netip.Prefix{} // of the zero Addr
+		return netip.Prefix{} // a is the zero Addr
 	}
 	return network
 }
 
-// clientAddr is where the request came from: the peer of the connection, or what
-// a trusted proxy says. It is the zero Addr when that is unknown.
+// clientAddr returns the connection's peer, or the client that a trusted proxy names. It is
+// the zero Addr when unknown.
 func clientAddr(c echo.Context) netip.Addr { return accessLine(c).remote }

@@ -49,7 +49,7 @@ func TestClientAddress(t *testing.T) {
 	require.Equal(t, "192.0.2.7/32", holder(netip.MustParseAddr("192.0.2.7")).String())
 }
 
-// from is a transport whose connections come from an address of this machine.
+// from is a transport whose connections come from a local address.
 func from(t testing.TB, address string) *http.Transport {
 	t.Helper()
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
@@ -72,7 +72,7 @@ func deliver(t testing.TB, rt http.RoundTripper, b *bench, id string, forwarded 
 	return read(t, res)
 }
 
-// slowRate lets the burst through, and then nothing while a test lasts.
+// slowRate allows the burst and then nothing for the length of a test.
 const slowRate = 1.0 / 3600
 
 func TestRateOfOneAddress(t *testing.T) {

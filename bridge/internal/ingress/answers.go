@@ -12,7 +12,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/source"
 )
 
-// What can be wrong with a request before anybody has looked at its body.
+// Errors of a request whose body has not been looked at.
 var (
 	errUnknownSource = errors.New("unknown source")
 	errTooLarge      = errors.New("body is too large")
@@ -45,15 +45,15 @@ type answer struct {
 	status     int
 	retryAfter string // in seconds
 	detail     string
-	// cause is for our own log and counts.
+	// cause is for our log and metrics.
 	cause string
 }
 
-// causeBusy is the cause of a request that found no room.
+// causeBusy: there was no room for the request.
 const causeBusy = "busy"
 
-// later is the Retry-After of every 503 and 429, in seconds: the first gap of Get3W's
-// own schedule.
+// later is the Retry-After of every 503 and 429, in seconds: the first gap of Get3W's own
+// schedule.
 const later = "10"
 
 // answers is the one place where an error becomes a status; everything else is
@@ -96,7 +96,7 @@ func answerTo(err error) answer {
 	return answer{status: http.StatusInternalServerError, cause: "internal"}
 }
 
-// respondError is the only writer of errors.
+// respondError alone writes errors.
 func respondError(err error, c echo.Context) {
 	line := accessLine(c)
 	a := answerTo(err)
@@ -112,11 +112,11 @@ func respondError(err error, c echo.Context) {
 		h.Set(echo.HeaderAllow, allowed(c.Request().URL.Path))
 	}
 	if errors.Is(err, errStopping) {
-		h.Set("Connection", "close") // the next one is for another process
+		h.Set("Connection", "close") // the next request is for another process
 	}
 	h.Set("Content-Type", "application/problem+json")
 	c.Response().WriteHeader(a.status)
-	// The status is out; a sender that does not take the body has it still.
+	// The status is sent already; a sender that does not take the body still has it.
 	_ = json.NewEncoder(c.Response()).Encode(problem{
 		Type:      "about:blank",
 		Title:     http.StatusText(a.status),

@@ -137,8 +137,8 @@ func TestRootAnswersLoadBalancers(t *testing.T) {
 	require.Equal(t, "ok", res.text)
 }
 
-// Load balancers check by HEAD or OPTIONS, at the root or where webhooks go. The answer
-// is the same for every name, so that nobody learns which sources and tokens there are.
+// Load balancers check by HEAD or OPTIONS, at the root or at a webhook's path. Every name
+// has the same answer, so nobody learns which sources and tokens there are.
 func TestLoadBalancersChecks(t *testing.T) {
 	t.Parallel()
 	b := start(t, Config{})
@@ -182,8 +182,8 @@ func TestLoadBalancersChecks(t *testing.T) {
 	}
 }
 
-// What the publisher says decides, also when it stored the event before it
-// failed; and nothing of what went wrong inside reaches the sender.
+// The publisher's error decides, also when it stored the event before it failed. The sender
+// learns nothing of internal errors.
 func TestAnswersToPublishErrors(t *testing.T) {
 	t.Parallel()
 	inside := errors.New("dial tcp nats-7.internal:4222: " + secret[:8])

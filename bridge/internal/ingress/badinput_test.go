@@ -22,7 +22,7 @@ func head(t testing.TB, path, body, more string) string {
 	return "POST " + path + " HTTP/1.1\r\nHost: x\r\nX-Get3W-Signature: " + h.Get("X-Get3w-Signature") + "\r\n" + more + "\r\n"
 }
 
-// Who asks before sending is told to go on only when the body will be read.
+// A sender that waits for 100 Continue gets it only when the body will be read.
 func TestExpectContinue(t *testing.T) {
 	b := start(t, Config{})
 	text := body("pred_1")
@@ -40,8 +40,8 @@ func TestExpectContinue(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 200, read(t, res).status)
 
-	// A body that does not come ends in bounded time, also of the last request,
-	// which net/http answers without us.
+	// A body that does not come ends in bounded time, also that of the last request, which
+	// net/http answers by itself.
 	hasty := start(t, Config{Deadline: 100 * time.Millisecond, headerTimeout: 100 * time.Millisecond})
 	for _, c := range []struct {
 		path, more string
@@ -55,7 +55,7 @@ func TestExpectContinue(t *testing.T) {
 	} {
 		conn := dial(t, hasty)
 		send(t, conn, head(t, c.path, "", c.more))
-		said := ended(t, conn) // the body was not asked for, so what follows is no request
+		said := ended(t, conn) // the server did not ask for the body, so the rest is no request
 		require.True(t, strings.HasPrefix(said, "HTTP/1.1 "+strconv.Itoa(c.status)), "%s %s: %s", c.path, c.more, said)
 	}
 	require.Empty(t, hasty.pub.published())
@@ -87,7 +87,7 @@ func TestChunkedBodies(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			conn := dial(t, b)
 			send(t, conn, head(t, "/webhooks/get3w", text, "Transfer-Encoding: chunked\r\n"))
-			go func() { _, _ = io.WriteString(conn, c.sent) }() // the server may have enough before its end
+			go func() { _, _ = io.WriteString(conn, c.sent) }() // the server may close before the end
 			require.Equal(t, c.status, answerOn(t, conn).status)
 			b.settled(t)
 		})
@@ -95,12 +95,12 @@ func TestChunkedBodies(t *testing.T) {
 	require.Len(t, b.pub.published(), 3)
 }
 
-// Garbage whose signature is right is quarantined for what it is: never our fault.
+// Signed garbage is quarantined with its cause: never our fault.
 func TestSignedGarbage(t *testing.T) {
 	t.Parallel()
 	const quarantined = -200 // a 200 that is no event's
 	b := start(t, Config{})
-	var unicode []rune // all of it that a JSON string holds as it is
+	var unicode []rune // every character that a JSON string holds unescaped
 	for r := rune(' '); r <= utf8.MaxRune; r++ {
 		if utf8.ValidRune(r) && r != '"' && r != '\\' {
 			unicode = append(unicode, r)
@@ -159,7 +159,7 @@ func everyByte() []byte {
 	return out
 }
 
-// The rest of a body that is too large anyway is not awaited.
+// The server does not wait for the rest of a body that is too large.
 func TestTooLargeIsAnsweredBeforeItsEnd(t *testing.T) {
 	b := start(t, Config{MaxBody: 1000, Deadline: maxDeadline})
 	conn := dial(t, b)

@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	// leastBatch is how many messages a batch must have to be cheaper than single
-	// publishes, mostBatch is the server's limit.
+	// leastBatch is the size from which a batch is cheaper than single publishes; mostBatch
+	// is the server's limit.
 	leastBatch = 6
 	mostBatch  = 1000
 )
 
-// batcher is the best client: it commits all messages that wait as one atomic batch.
-// It does not look for duplicates, and any failure ends the benchmark.
+// batcher is the best possible client: it commits all waiting messages as one atomic batch.
+// It does not check for duplicates, and any failure ends the benchmark.
 type batcher struct {
 	js    jetstream.JetStream
 	queue chan waiting

@@ -12,10 +12,9 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// body returns the body, whether that is the whole, and what gives its share of the
-// limits back, which is never nil. Of a delivery that is refused anyway it returns as
-// much as is kept, with the refusal; a sender that waits for our word before it sends
-// is not asked then.
+// body returns the body, whether it is whole, and a function, never nil, that releases its
+// share of the limits. Of a refused delivery it returns only the bytes that are kept, and
+// the refusal; then a sender that waits for 100 Continue gets none.
 func (s *Server) body(c echo.Context, refusal error) (body []byte, whole bool, release func(), err error) {
 	r := c.Request()
 	limit := s.cfg.MaxBody
@@ -33,14 +32,14 @@ func (s *Server) body(c echo.Context, refusal error) (body []byte, whole bool, r
 	return body, whole, release, err
 }
 
-// read returns the body, or its beginning with an error, and what gives its share
-// of the limits back, which is never nil.
+// read returns the body, or its beginning and an error, and a function, never nil, that
+// releases its share of the limits.
 func (s *Server) read(c echo.Context, limit int64) (body []byte, release func(), err error) {
 	r := c.Request()
 	control := http.NewResponseController(c.Response())
 	conn := connOf(r.Context())
 	in := s.intake.begin(http.MaxBytesReader(c.Response().Writer, r.Body, limit), accessLine(c).header, conn.head.Progress, func() {
-		_ = control.SetReadDeadline(time.Unix(1, 0)) // observe has set one, so it can be set
+		_ = control.SetReadDeadline(time.Unix(1, 0)) // cannot fail: observe has set a deadline before
 	})
 	var buf bytes.Buffer
 	buf.Grow(int(min(max(r.ContentLength, 0), firstStep)) + bytes.MinRead)

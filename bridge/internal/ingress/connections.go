@@ -15,25 +15,24 @@ import (
 	"github.com/hookspan/hookspan/internal/headers"
 )
 
-// Why a connection was ended by its limits: values of a label.
+// Why a limit closed a connection: values of a metric's label.
 const (
-	endedPerAddress = "per_address" // its address has too many
-	endedNoRoom     = "no_room"     // there are too many, and all of them at work
-	endedGaveWay    = "gave_way"    // it waited longest when another one came
-	endedHeader     = "header"      // its header came slowest when there was no room for all of them
+	endedPerAddress = "per_address" // too many connections of its address
+	endedNoRoom     = "no_room"     // too many connections, all of them at work
+	endedGaveWay    = "gave_way"    // it had waited longest when another one came
+	endedHeader     = "header"      // its header was the slowest when headers had no room
 )
 
-// connections is a listener that bounds what it has accepted. When all places
-// are taken, the connection that has waited longest for its peer gives way,
-// whether it is idle, sends its headers or sends a body: honest senders are
-// quick, so the last to be found there.
+// connections is a listener with limits. When all places are taken, the connection that has
+// waited longest for its peer is closed, whether it is idle, sends its headers or sends a
+// body: honest senders are quick, so they are the last to wait longest.
 type connections struct {
 	*net.TCPListener
 	max        int
 	perAddress int // 0: no limit
 	trusted    proxies
 	ended      *prometheus.CounterVec
-	headers    *headers.Budget // of those that are not whole
+	headers    *headers.Budget // of unfinished headers
 
 	mu      sync.Mutex
 	open    int
@@ -41,19 +40,18 @@ type connections struct {
 	waiting list.List // of *conn, the longest waiting first
 }
 
-// conn is one connection. Its other fields belong to connections.mu.
+// conn is one connection. connections.mu guards its other fields.
 type conn struct {
 	*net.TCPConn
 	all  *connections
 	head *headers.Account
-	from netip.Prefix // it is counted there; zero: nowhere
+	from netip.Prefix // the network that counts it; zero: none
 
 	place   *list.Element // in waiting; nil while working > 0
-	working int           // requests whose whole body is here
+	working int           // requests whose whole body has come
 	gone    bool
 }
 
-// Accept returns the next connection within the limits.
 func (l *connections) Accept() (net.Conn, error) {
 	for {
 		tcp, err := l.AcceptTCP()
@@ -65,7 +63,7 @@ func (l *connections) Accept() (net.Conn, error) {
 			if c := l.admit(tcp); c != nil {
 				return c, nil
 			}
-			_ = tcp.Close() // nothing was said on it
+			_ = tcp.Close() // before anything was read or written
 		}
 	}
 }
@@ -101,7 +99,7 @@ func (l *connections) makeRoom() bool {
 	return l.makeRoomLocked()
 }
 
-// makeRoomLocked reports whether a connection was there to give way.
+// makeRoomLocked closes a waiting connection; it reports whether there was one.
 func (l *connections) makeRoomLocked() bool {
 	front := l.waiting.Front()
 	if front == nil {
@@ -109,12 +107,12 @@ func (l *connections) makeRoomLocked() bool {
 	}
 	victim := front.Value.(*conn)
 	l.forget(victim)
-	_ = victim.TCPConn.Close() // its reader is told by its own error
+	_ = victim.TCPConn.Close() // its reader gets an error
 	l.ended.WithLabelValues(endedGaveWay).Inc()
 	return true
 }
 
-// forget gives the place of a connection back, once. l.mu is held.
+// forget releases the connection's place, once. l.mu is held.
 func (l *connections) forget(c *conn) {
 	if c.gone {
 		return
@@ -141,14 +139,14 @@ func (l *connections) count() float64 {
 // Headers is for [headers.ConnState].
 func (c *conn) Headers() *headers.Account { return c.head }
 
-// Read counts what comes while it may be a header.
+// Read counts bytes that may belong to a header.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.TCPConn.Read(p)
 	c.head.Came(n)
 	return n, err
 }
 
-// Close ends the connection and gives its place back.
+// Close closes the connection and releases its place.
 func (c *conn) Close() error {
 	c.head.Closed()
 	c.all.mu.Lock()
@@ -157,7 +155,7 @@ func (c *conn) Close() error {
 	return c.TCPConn.Close()
 }
 
-// touch says that the headers of a request have come.
+// touch marks the arrival of a request's headers.
 func (c *conn) touch() {
 	c.all.mu.Lock()
 	defer c.all.mu.Unlock()
@@ -166,7 +164,7 @@ func (c *conn) touch() {
 	}
 }
 
-// work says that a whole request is here: from now on its sender waits for us.
+// work marks the arrival of a whole request: from now on its sender waits for us.
 func (c *conn) work() {
 	c.head.Work()
 	c.all.mu.Lock()
@@ -178,7 +176,7 @@ func (c *conn) work() {
 	}
 }
 
-// rest is the end of one work.
+// rest ends one work.
 func (c *conn) rest() {
 	c.head.Rest()
 	c.all.mu.Lock()
@@ -190,7 +188,7 @@ func (c *conn) rest() {
 
 type connKey struct{}
 
-// withConn is the ConnContext of the server.
+// withConn is the server's ConnContext.
 func withConn(ctx context.Context, nc net.Conn) context.Context {
 	if encrypted, ok := nc.(*tls.Conn); ok {
 		nc = encrypted.NetConn()
@@ -198,5 +196,5 @@ func withConn(ctx context.Context, nc net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, nc)
 }
 
-// connOf is the connection that a request came on, with HTTP/2 one of many.
+// connOf returns the connection of a request; requests of HTTP/2 share one.
 func connOf(ctx context.Context) *conn { return ctx.Value(connKey{}).(*conn) }

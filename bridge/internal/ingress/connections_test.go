@@ -36,7 +36,7 @@ func (b *bench) arriving(t testing.TB, n int) {
 	require.Eventually(t, func() bool { got, _, _ := b.intake.counts(); return got == n }, patience, glance)
 }
 
-// settled waits until every share of the limits has been given back.
+// settled waits until every share of the limits is released.
 func (b *bench) settled(t testing.TB) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -45,8 +45,8 @@ func (b *bench) settled(t testing.TB) {
 	}, patience, glance)
 }
 
-// ended waits until the server has closed the connection, and returns what it
-// said before.
+// ended waits until the server has closed the connection, and returns what the server sent
+// before.
 func ended(t testing.TB, conn net.Conn) string {
 	t.Helper()
 	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
@@ -93,7 +93,8 @@ func TestConnectionsOfATrustedProxyAreNotCounted(t *testing.T) {
 	require.Empty(t, b.listener.from)
 }
 
-// Who waits longest gives way, whether it is silent, idle or slow with its body.
+// The connection that waits longest gives way, whether it is silent, idle or slow with its
+// body.
 func TestTheLongestWaitingConnectionGivesWay(t *testing.T) {
 	b := start(t, Config{MaxConnections: 3, Deadline: maxDeadline})
 	slow := dial(t, b)
@@ -127,8 +128,7 @@ func TestNoRoomWhenAllAreAtWork(t *testing.T) {
 	require.Equal(t, 200, do(t, request(t, b.url+"/webhooks/get3w", body("second"))).status)
 }
 
-// Idle connections by the thousand, with and without a limit near, do not keep a
-// sender out.
+// Thousands of idle connections do not keep a sender out, with and without a limit near.
 func TestIdleConnections(t *testing.T) {
 	const idle = 2000
 	for name, limit := range map[string]int{"below the limit": standard.MaxConnections, "far over the limit": 200} {
@@ -174,7 +174,7 @@ func TestSlowHeadersAndIdleConnectionsEnd(t *testing.T) {
 	b.opened(t, 0)
 }
 
-// Slow bodies take neither the places nor the bytes of those that come whole.
+// Slow bodies take neither the places nor the bytes of whole ones.
 func TestSlowBodiesGiveWay(t *testing.T) {
 	for name, c := range map[string]struct {
 		cfg  Config

@@ -2,15 +2,15 @@ package ingress
 
 import "sync"
 
-// drain counts the deliveries inside and takes no more once it is shut. Its zero
-// value is open.
+// drain counts deliveries inside and admits no more once it is shut. Its zero value is
+// open.
 type drain struct {
 	mu     sync.Mutex
 	inside int
-	empty  chan struct{} // not nil: it is shut; closed: nobody is inside
+	empty  chan struct{} // nil: open; closed: shut and nobody inside
 }
 
-// enter reports whether it is open; then leave must be called.
+// enter reports whether drain is open; if it is, the caller must call leave.
 func (d *drain) enter() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -29,7 +29,7 @@ func (d *drain) leave() {
 	}
 }
 
-// shut is called once. The channel is closed when the last one has left.
+// shut is called once. The channel is closed when the last delivery has left.
 func (d *drain) shut() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()

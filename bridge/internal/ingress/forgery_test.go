@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// forge posts wrong signatures from many connections until the returned function
-// is called, which returns how many there were. Each must be answered 401.
+// forge posts wrong signatures from many connections until the returned function is called,
+// which returns their number. Each must be answered 401.
 func forge(t testing.TB, b *bench, connections int) func() int {
 	t.Helper()
 	stop := make(chan struct{})

@@ -6,8 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whatever an authentic sender posts, it is told one of few things, and what is
-// answered 200 was published or kept.
+// An authentic sender gets one of few answers for any body, and a 200 only for what was
+// published or kept.
 func FuzzSignedBody(f *testing.F) {
 	f.Add([]byte(body("pred_1")))
 	f.Add([]byte(`{"id":"a","status":"failed","completed_at":"2020-01-01T00:00:00Z"}`))

@@ -18,19 +18,19 @@ import (
 
 const unfinished = "POST /webhooks/get3w HTTP/1.1\r\nHost: x\r\nX-Filler: "
 
-// crowd opens connections that each send a large header and do not finish it.
+// crowd opens connections that each send a large, unfinished header.
 func crowd(t *testing.T, b *bench, n, size int) []net.Conn {
 	t.Helper()
 	conns := make([]net.Conn, n)
 	for i := range conns {
 		conns[i] = dial(t, b)
-		_, _ = conns[i].Write([]byte(unfinished + strings.Repeat("a", size))) // it may be closed by then
+		_, _ = conns[i].Write([]byte(unfinished + strings.Repeat("a", size))) // the server may have closed it
 	}
 	return conns
 }
 
-// Unfinished headers of all connections take no more than their budget, whoever opens how
-// many, and no webhook beside them is refused.
+// Unfinished headers stay within their budget, however many connections send them, and no
+// webhook beside them is refused.
 func TestUnfinishedHeadersHaveABudget(t *testing.T) {
 	const size = 48 << 10
 	cfg := Config{MaxBody: 1 << 20, MaxInFlightBytes: 4 << 20, headerTimeout: time.Hour}
@@ -61,7 +61,7 @@ func TestUnfinishedHeadersHaveABudget(t *testing.T) {
 	}
 }
 
-// A large header that has come counts as bytes in flight while its body is arriving.
+// A large header counts as bytes in flight while its body is arriving.
 func TestLargeHeadersOfArrivingBodiesAreCounted(t *testing.T) {
 	b := start(t, Config{Deadline: maxDeadline})
 	conn := dial(t, b)
@@ -75,7 +75,7 @@ func TestLargeHeadersOfArrivingBodiesAreCounted(t *testing.T) {
 	b.settled(t)
 }
 
-// So it is over HTTP/2, where the header of one request may come in many frames.
+// The same over HTTP/2, where one header may come in many frames.
 func TestUnfinishedHeadersOfHTTP2HaveABudget(t *testing.T) {
 	const connections, size = 40, 48 << 10
 	cfg := Config{MaxBody: 1 << 20, MaxInFlightBytes: 4 << 20, headerTimeout: time.Hour}
@@ -95,9 +95,8 @@ func TestUnfinishedHeadersOfHTTP2HaveABudget(t *testing.T) {
 	require.Equal(t, 200, deliver(t, client, b, "good").status)
 }
 
-// A body of any size up to the largest is stored, with the largest header beside it too:
-// whether it comes in one write with its header or after it, and over TLS too, where the
-// handshake and a whole record are read before the header is known.
+// Bodies up to the largest are stored beside the largest header: in one write or two, and
+// over TLS, where the handshake and a whole record are read before the header is known.
 func TestTheLargestRequestHasRoom(t *testing.T) {
 	t.Parallel()
 	const largest = 64 << 10

@@ -19,7 +19,7 @@ import (
 	"github.com/hookspan/hookspan/internal/headers"
 )
 
-// h2conn is a sender that writes HTTP/2 frame by frame.
+// h2conn writes HTTP/2 frame by frame.
 type h2conn struct {
 	conn    *tls.Conn
 	framer  *http2.Framer
@@ -110,7 +110,7 @@ func TestHTTP2(t *testing.T) {
 	r := request(t, b.url+"/webhooks/get3w", body("big header"))
 	r.Header.Set("X-Big", strings.Repeat("x", 2*headers.MaxBytes))
 	res, err := client.RoundTrip(r)
-	if err == nil { // the server may also end the connection
+	if err == nil { // the server may also close the connection
 		require.Equal(t, 431, read(t, res).status)
 	}
 	require.Equal(t, 200, deliver(t, client, b, "good").status)
@@ -118,8 +118,8 @@ func TestHTTP2(t *testing.T) {
 	b.settled(t)
 }
 
-// Streams that are reset, before their body and in the middle of it, leave
-// nothing behind: four of them would be all the places that there are.
+// Streams that are reset, before or in the middle of their body, leave nothing behind: the
+// server has only four places.
 func TestHTTP2Resets(t *testing.T) {
 	b, client := encrypted(t, Config{MaxInFlight: 4, MaxBody: 64 << 10, MaxInFlightBytes: 128 << 10, Deadline: maxDeadline})
 	for range 20 {
@@ -133,7 +133,7 @@ func TestHTTP2Resets(t *testing.T) {
 				err = c.framer.WriteRSTStream(stream, http2.ErrCodeCancel)
 			}
 			if err != nil {
-				break // the server has had enough of it, and may
+				break // the server may close the connection
 			}
 		}
 		_ = c.conn.Close()
@@ -146,8 +146,8 @@ func TestHTTP2Resets(t *testing.T) {
 	require.Len(t, b.pub.published(), 4)
 }
 
-// A connection that opens streams and sends no body holds no more than one of
-// them takes, and a sender beside it is served.
+// A connection with many open streams and no bodies holds no more than one of them takes,
+// and another sender is served.
 func TestHTTP2ManyOpenStreams(t *testing.T) {
 	b, client := encrypted(t, Config{MaxInFlight: 16, Deadline: maxDeadline})
 	c := dialH2(t, b)

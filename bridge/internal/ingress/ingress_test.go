@@ -28,8 +28,8 @@ const (
 	token  = "path-token-that-must-not-be-seen"
 )
 
-// publisher stands for the queue: it keeps what it is given, and answers what a
-// test says, also after it has kept the event.
+// publisher stands for the queue: it keeps events and answers what a test says, also after
+// it has kept the event.
 type publisher struct {
 	mu     sync.Mutex
 	events []*bridge.Event
@@ -52,8 +52,8 @@ func (p *publisher) published() []*bridge.Event {
 	return append([]*bridge.Event(nil), p.events...)
 }
 
-// keeper stands for the quarantine and the ring: it keeps what it is given, and
-// answers what a test says.
+// keeper stands for the quarantine and the ring: it keeps deliveries and answers what a
+// test says.
 type keeper struct {
 	mu      sync.Mutex
 	kept    []*bridge.KeptDelivery
@@ -87,14 +87,13 @@ func (k *keeper) Raise(a bridge.Alarm) {
 	k.alarms = append(k.alarms, a)
 }
 
-// all returns what was kept and what was refused.
+// all returns the quarantined and the refused deliveries.
 func (k *keeper) all() (kept, refused []*bridge.KeptDelivery) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return append([]*bridge.KeptDelivery(nil), k.kept...), append([]*bridge.KeptDelivery(nil), k.refused...)
 }
 
-// deps are the parts of a server that has nothing but them.
 func deps(p *publisher, k *keeper) Deps {
 	return Deps{Publisher: p, Quarantine: k, Refused: k, Alarms: k}
 }
@@ -108,16 +107,16 @@ type bench struct {
 	stop func() error
 }
 
-// maxDeadline is the longest one that a configuration can have.
+// maxDeadline is the longest configurable deadline.
 const maxDeadline = 25 * time.Second
 
-// standard is what a bridge runs with whose file says nothing, on a free port.
+// standard is the default configuration on a free port.
 var standard = Config{
 	Listen: "127.0.0.1:0", Deadline: 5 * time.Second, MaxBody: 4 << 20, MaxInFlight: 4096, MaxInFlightBytes: 256 << 20,
 	MaxConnections: 10_000, IdleTimeout: 620 * time.Second,
 }
 
-// complete adds what a test leaves to the standard.
+// complete fills cfg with the standard.
 func complete(cfg Config) Config {
 	cfg.Listen = cmp.Or(cfg.Listen, standard.Listen)
 	cfg.Deadline = cmp.Or(cfg.Deadline, standard.Deadline)
@@ -129,8 +128,8 @@ func complete(cfg Config) Config {
 	return cfg
 }
 
-// start runs a real server on a free port with the sources get3w, guarded (with
-// a path token) and mute (without a secret).
+// start runs a server on a free port with the sources get3w, guarded (with a path token)
+// and mute (without a secret).
 func start(t testing.TB, cfg Config) *bench {
 	t.Helper()
 	core, logs := observer.New(zap.DebugLevel)
@@ -186,7 +185,7 @@ func body(id string) string {
 	return `{"id":"` + id + `","model":"get3w/flux-dev","status":"completed","outputs":["https://cdn.get3w.com/x.png"]}`
 }
 
-// request is a delivery that would be accepted.
+// request is an acceptable delivery.
 func request(t testing.TB, url, body string) *http.Request {
 	t.Helper()
 	r, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
@@ -230,10 +229,10 @@ func read(t testing.TB, res *http.Response) response {
 	return out
 }
 
-// logged waits for the access line of n requests and returns the last.
+// logged waits for the access lines of n requests and returns the last.
 func (b *bench) logged(t testing.TB, n int) map[string]any {
 	t.Helper()
-	require.NoError(t, b.stop()) // a request's line is written before Run returns
+	require.NoError(t, b.stop()) // Run returns after the lines are written
 	lines := b.logs.FilterMessage("request").All()
 	require.Len(t, lines, n)
 	return lines[n-1].ContextMap()

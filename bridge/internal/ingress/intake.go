@@ -7,18 +7,18 @@ import (
 	"sync"
 )
 
-// Bytes of a body are reserved in small steps at first, so that who sends one
-// byte of it holds little, then in large ones.
+// Bytes of a body are reserved in small steps at first, so that a sender of one byte holds
+// little, and in large steps later.
 const (
 	firstStep = 4 << 10
 	nextStep  = 64 << 10
 )
 
-// intake bounds the bodies that are in memory: how many are arriving, how many
-// are worked on, and their bytes. What a header announces costs its sender
-// nothing, so it reserves nothing. When there is no room, the body that has been
-// arriving for longest gives way, so that slow senders cannot keep quick ones
-// out; there is none left only when all that is held is being worked on.
+// intake bounds the bodies in memory: how many are arriving, how many are being processed,
+// and their bytes. An announced length reserves nothing, because it costs its sender
+// nothing. When there is no room, the body that has been arriving longest gives way, so
+// that slow senders cannot keep quick ones out. Only bodies that are being processed are
+// never evicted.
 type intake struct {
 	maxRequests int
 	maxBytes    int64
@@ -30,23 +30,23 @@ type intake struct {
 	bytes    int64
 }
 
-// incoming reads one body. Its fields beyond from, read and progress belong to intake.mu.
+// incoming reads one body. intake.mu guards its fields except from, read and progress.
 type incoming struct {
 	all  *intake
 	from io.Reader
-	read int64 // bytes of the body, and of a header that is large
-	// progress is told that a part has come.
+	read int64 // bytes of the body and of a large header
+	// progress is called when a part has come.
 	progress func()
 
 	// interrupt ends a Read of from that waits for the sender.
 	interrupt func()
-	place     *list.Element // in arriving; nil: it has arrived, or gave way
+	place     *list.Element // in arriving; nil: whole, or evicted
 	held      int64
 	worked    bool
 }
 
-// begin takes a place among the bodies that are arriving; header is what the header of
-// its request takes. The caller must call end, whatever becomes of it.
+// begin takes a place among the arriving bodies; header is the size of the request's
+// header. The caller must call end in any case.
 func (in *intake) begin(from io.Reader, header int64, progress, interrupt func()) *incoming {
 	b := &incoming{all: in, from: from, read: header, progress: progress, interrupt: interrupt}
 	in.mu.Lock()
@@ -58,7 +58,7 @@ func (in *intake) begin(from io.Reader, header int64, progress, interrupt func()
 	return b
 }
 
-// giveWay takes everything from a body that is arriving. in.mu is held, so its
+// giveWay releases everything that an arriving body holds. in.mu is held, so the body's
 // handler is still there.
 func (in *intake) giveWay(b *incoming) {
 	in.arriving.Remove(b.place)
@@ -103,7 +103,7 @@ func (in *intake) reserve(b *incoming) error {
 	return nil
 }
 
-// arrived makes of a body that arrives one that is worked on.
+// arrived moves a whole body from arriving to processing.
 func (b *incoming) arrived() error {
 	in := b.all
 	in.mu.Lock()
@@ -121,7 +121,7 @@ func (b *incoming) arrived() error {
 	return nil
 }
 
-// end gives everything back.
+// end releases everything.
 func (b *incoming) end() {
 	in := b.all
 	in.mu.Lock()

@@ -51,7 +51,7 @@ func (req arrival) kept(cause, detail string) *bridge.KeptDelivery {
 	return w
 }
 
-// private are parts of names of headers that carry what lets somebody in.
+// private are parts of the names of headers that carry credentials.
 var private = []string{"auth", "cookie", "token", "secret", "password", "credential", "session", "key", "jwt"}
 
 func isPrivate(name string) bool {
@@ -59,10 +59,10 @@ func isPrivate(name string) bool {
 	return slices.ContainsFunc(private, func(part string) bool { return strings.Contains(name, part) })
 }
 
-// without returns text, or a mark in its place when it holds a secret of the
-// source, its path token, or the path token that came, which may be nearly right.
+// without returns text, or cutText when text holds a secret of the source, its path token,
+// or the path token that came, which may be nearly right.
 func (req arrival) without(text string) string {
-	const longEnough = 8 // not to be found by accident
+	const longEnough = 8 // shorter texts would match by accident
 	for _, token := range []string{string(req.route.PathToken), req.c.Param("token")} {
 		if token != "" && text == token || len(token) >= longEnough && strings.Contains(text, token) {
 			return cutText
@@ -82,16 +82,15 @@ func (req arrival) allWithout(values []string) []string {
 	return out
 }
 
-// Source returns the source of that name as deliveries to it are verified now, or
-// nil. It is safe for concurrent use.
+// Source returns the named source as it verifies now, or nil. It is safe for concurrent
+// use.
 func (s *Server) Source(name string) *source.Source { return (*s.routes.Load())[name].Source }
 
-// unknownEvery is how often an alarm about unknown sources is raised at most:
-// whoever posts there chooses the names.
+// unknownEvery spaces the alarms about unknown sources: whoever posts chooses the names.
 const unknownEvery = 10 * time.Minute
 
-// unknownSource raises an alarm, from time to time: perhaps a URL is mistyped.
-func (s *Server) unknownSource(name string) {
+// raiseUnknownSource raises a spaced alarm: perhaps a URL is mistyped.
+func (s *Server) raiseUnknownSource(name string) {
 	s.unknown.Do(func() {
 		called := fmt.Sprintf("source %q", name)
 		if bridge.CheckName("source", name) != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// An unusable delivery is answered 200 only when it is kept: a retry could not
-// help, and nothing is lost.
+// An unusable delivery is answered 200 only when it is kept: a retry could not help, and
+// nothing is lost.
 func TestQuarantined(t *testing.T) {
 	t.Parallel()
 	b := start(t, Config{})
@@ -51,8 +51,7 @@ func TestQuarantined(t *testing.T) {
 	require.Equal(t, "no_id", line["cause"])
 }
 
-// What the quarantine says decides, also when it kept the delivery before it
-// failed.
+// The quarantine's error decides, also when it kept the delivery before it failed.
 func TestWithoutQuarantineNothingIsAccepted(t *testing.T) {
 	t.Parallel()
 	for _, failure := range []error{bridge.ErrFull, bridge.ErrUnavailable, bridge.ErrUnknown} {
@@ -123,7 +122,7 @@ func TestWrongPathTokenIsKept(t *testing.T) {
 	require.EqualValues(t, 20, refused[2].BodyBytes)
 }
 
-// Little is held of headers that nobody has seen to yet, however long they are.
+// The ring holds little of undiagnosed headers, however long they are.
 func TestProofIsClippedUntilItIsDiagnosed(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("a", 60<<10)
@@ -138,8 +137,8 @@ func TestProofIsClippedUntilItIsDiagnosed(t *testing.T) {
 	require.Less(t, refused[0].HeaderBytes(), bridge.MaxKeptHeaderBytes)
 }
 
-// Secrets do not get into what is kept, wherever a request has them: the end of
-// every test here looks for them in what was kept and logged.
+// No secret gets into kept deliveries, wherever a request has it: the end of every test
+// here searches for them in kept deliveries and the log.
 func TestSecretsAreCut(t *testing.T) {
 	t.Parallel()
 	b := start(t, Config{})
@@ -160,7 +159,7 @@ func TestSecretsAreCut(t *testing.T) {
 	}
 	require.Equal(t, []string{"text/plain"}, kept[0].Header["Accept"])
 
-	// A sender that sends its secret instead of a signature, and in its query.
+	// The secret instead of a signature, and in the query.
 	r = request(t, b.url+"/webhooks/get3w?ref="+secret, `{}`)
 	r.Header.Set("X-Get3w-Signature", secret)
 	r.Header.Set("Content-Type", secret)
@@ -181,7 +180,7 @@ func TestTooLargeIsKeptInPart(t *testing.T) {
 		}
 		res, err := http.DefaultTransport.RoundTrip(r)
 		if err != nil {
-			continue // the connection was closed while the rest was being sent
+			continue // the server closed the connection before the rest was sent
 		}
 		require.Equal(t, 413, read(t, res).status)
 	}
@@ -197,7 +196,7 @@ func TestTooLargeIsKeptInPart(t *testing.T) {
 	}
 }
 
-// Who asks before sending too much is told before.
+// A sender that waits for 100 Continue is refused before it sends too much.
 func TestTooLargeIsNotAskedFor(t *testing.T) {
 	t.Parallel()
 	b := start(t, Config{MaxBody: 1000})
@@ -211,7 +210,7 @@ func TestTooLargeIsNotAskedFor(t *testing.T) {
 	require.EqualValues(t, 2000, refused[0].BodyBytes)
 }
 
-// A body that is announced as too large is too large, however little of it comes.
+// A body that is announced as too large is refused, however little of it comes.
 func TestTooLargeAndSlow(t *testing.T) {
 	b := start(t, Config{MaxBody: 1000, Deadline: 200 * time.Millisecond})
 	conn := dial(t, b)
@@ -235,7 +234,7 @@ func TestUnknownSourceRaisesOneAlarm(t *testing.T) {
 	require.Empty(t, b.keep.alarms[0].Subject, "whoever posts chooses the names")
 }
 
-// A flood of forgeries does not flood the log, and what it leaves out is said.
+// A flood of forgeries does not flood the log, which counts the suppressed lines.
 func TestFloodWritesFewLines(t *testing.T) {
 	t.Parallel()
 	b := start(t, Config{})

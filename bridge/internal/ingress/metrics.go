@@ -7,8 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// unknownSource is the label of deliveries whose source is not configured: what
-// a sender writes never becomes a label.
+// unknownSource is the label of sources that are not configured: a sender's text never
+// becomes a label.
 const unknownSource = "unknown"
 
 type metrics struct {
@@ -34,12 +34,11 @@ func newMetrics() *metrics {
 		}, []string{"reason"}),
 	}
 	for _, reason := range []string{endedPerAddress, endedNoRoom, endedGaveWay, endedHeader} {
-		m.ended.WithLabelValues(reason) // a zero, and not nothing, until the first
+		m.ended.WithLabelValues(reason) // exports a zero before the first one
 	}
 	return m
 }
 
-// answered counts one delivery.
 func (m *metrics) answered(line *access, status int, took time.Duration) {
 	result := line.result
 	if result == "" {
@@ -63,8 +62,8 @@ func class(status int) string {
 	return "2xx"
 }
 
-// Collectors are the metrics of this server, for one registry. Labels hold
-// nothing but the names of configured sources and words of a fixed list.
+// Collectors are the metrics of this server, for one registry. Labels are names of
+// configured sources and words of fixed lists.
 func (s *Server) Collectors() []prometheus.Collector {
 	gauge := func(name, help string, labels prometheus.Labels, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value)

@@ -14,8 +14,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// access collects what the one line about a request says. Paths and queries are
-// not in it: they can hold a path token.
+// access is the data of a request's log line. It has no path and no query, which can hold a
+// path token.
 type access struct {
 	requestID string
 	source    string
@@ -24,13 +24,13 @@ type access struct {
 	cause     string
 	err       error
 	bytes     int
-	// header is by how much the header was larger than what each may have.
+	// header is the size of the header beyond what each request may have.
 	header int64
 	// remote is the client's address, see clientAddr.
 	remote netip.Addr
-	// delivery: it is one, and not another kind of request.
+	// delivery: the request is a delivery, not another kind of request.
 	delivery bool
-	// leftOut is how many requests of this cause wrote no line before it.
+	// leftOut counts the lines of this cause that were suppressed before it.
 	leftOut int
 }
 
@@ -43,8 +43,8 @@ func accessLine(c echo.Context) *access {
 	return &access{} // outside of observe, e.g. a route of a test
 }
 
-// observe gives the request its id and its time to send the body, turns a panic
-// into a 500, has the error answered, and writes the line.
+// observe sets the request id and the read deadline, turns a panic into a 500, has errors
+// answered, and writes the log line.
 func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started := time.Now()
@@ -52,7 +52,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		line.header = connOf(c.Request().Context()).head.Begin(c.Request())
 		c.Set(accessKey, line)
 		c.Response().Header().Set(echo.HeaderXRequestID, line.requestID)
-		// It also bounds what net/http reads of a body that is refused unread.
+		// The deadline also bounds what net/http reads of a body that is refused unread.
 		err := http.NewResponseController(c.Response()).SetReadDeadline(started.Add(s.cfg.Deadline / 2))
 		if err == nil {
 			err = s.recovering(next, c)
@@ -73,8 +73,8 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// admit keeps out what must not even be read: deliveries while shutting down,
-// and those over the rate of their address.
+// admit keeps out deliveries that must not even be read: during a shutdown, and over the
+// rate of their address.
 func (s *Server) admit(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		accessLine(c).delivery = true
@@ -83,7 +83,7 @@ func (s *Server) admit(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		defer s.drain.leave()
 		connOf(c.Request().Context()).touch()
-		// A trusted proxy that hides its clients speaks for all of them.
+		// A trusted proxy that hides its clients stands for all of them.
 		if client := clientAddr(c); !s.proxies.trust(client) && !s.rates.allow(client, time.Now()) {
 			return errRate
 		}

@@ -10,18 +10,18 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Lines that requests of one cause may write: a flood of forgeries must not
-// flood the log. What is left out is counted by the next line.
+// Limits of the lines that requests of one cause may write: a flood of forgeries must not
+// flood the log. The next line counts the suppressed ones.
 const (
 	linesPerSecond = 1
 	linesAtOnce    = 10
 )
 
-// causeConnection is the cause of what net/http says of a connection.
+// causeConnection is the cause of net/http's lines about connections.
 const causeConnection = "connection"
 
-// netLog takes what net/http says of connections, such as a TLS handshake that
-// failed: whoever opens them chooses how many there are.
+// netLog takes net/http's lines about connections, such as failed TLS handshakes: whoever
+// connects chooses how many there are.
 type netLog struct {
 	quiet *quiet
 	log   *zap.Logger
@@ -34,11 +34,11 @@ func (l netLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// quiet bounds the lines about requests that were refused. Its zero value is
-// ready, and safe for concurrent use.
+// quiet bounds the lines about refused requests. Its zero value is ready and safe for
+// concurrent use.
 type quiet struct {
 	mu     sync.Mutex
-	causes map[string]*tally // by words of a fixed list
+	causes map[string]*tally // the keys are words of a fixed list
 }
 
 type tally struct {
@@ -46,9 +46,8 @@ type tally struct {
 	leftOut int
 }
 
-// allow reports whether a request may write its line, and how many of its cause
-// were left out since the last one. Requests that were accepted, and those that
-// failed for a fault of ours, always may.
+// allow reports whether a request may write its line, and how many lines of its cause were
+// suppressed since the last one. Accepted requests and our own faults always may.
 func (q *quiet) allow(status int, cause string, now time.Time) (leftOut int, ok bool) {
 	if status < http.StatusBadRequest || status >= http.StatusInternalServerError && cause != causeBusy {
 		return 0, true

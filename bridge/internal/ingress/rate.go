@@ -9,12 +9,11 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// maxAddresses bounds the addresses whose rate is remembered, about 20 MB of
-// them. Whoever has more of them than this is not held by a rate per address.
+// maxAddresses bounds the addresses whose rate is remembered, about 20 MB. A client with
+// more addresses than that escapes a rate per address.
 const maxAddresses = 64 << 10
 
-// rates is a token bucket for each address. The one that was seen least lately
-// is forgotten first.
+// rates has a token bucket for each address, and forgets the least recently seen one first.
 type rates struct {
 	limit rate.Limit
 	burst int

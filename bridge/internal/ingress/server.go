@@ -1,8 +1,7 @@
-// Package ingress is the public HTTP side: it takes deliveries, has them
-// verified and read by their source, hands the event to a [Publisher] and
-// answers only after that has said that the event is durable. An authentic
-// delivery that is no event is answered when a [Quarantine] has it, one that is
-// not authentic is refused and offered to [Refused].
+// Package ingress is the public HTTP server. A source verifies and reads each delivery; the
+// server hands the event to a [Publisher] and answers only when the event is durable. A
+// [Quarantine] keeps authentic deliveries that are no events. Other deliveries are refused
+// and offered to [Refused].
 package ingress
 
 import (
@@ -25,34 +24,34 @@ import (
 	"github.com/hookspan/hookspan/internal/headers"
 )
 
-// Limits of a connection that the operator need not choose.
+// Limits of a connection that are not configurable.
 const (
 	readHeaderTimeout = 5 * time.Second
 	writeTimeout      = 30 * time.Second // the sender has given up by then
 	shutdownMargin    = 2 * time.Second
-	// lastAnswers is how long connections without a request may hold up the end.
+	// lastAnswers is how long connections without a request may delay the end of Run.
 	lastAnswers = time.Second
-	// Of one HTTP/2 connection: requests at once, and the largest frame, which is
-	// buffered whole before anybody has asked for it.
+	// Of one HTTP/2 connection: concurrent requests, and the largest frame, which is
+	// buffered whole before a handler reads it.
 	maxStreams   = 128
 	maxFrameSize = 16 << 10
-	// headerShare is the part of the bytes in flight that headers which are still
-	// arriving may take beside those: a quarter, and at least leastForHeaders. That is
-	// twice a header, since a TLS handshake and a whole record are read with it.
+	// Headers that are still arriving may take a quarter of MaxInFlightBytes beside the
+	// bodies, and at least leastForHeaders: twice a header, since a TLS handshake and a
+	// whole record are read with it.
 	headerShare     = 4
 	leastForHeaders = 2 * headers.MaxBytes
 )
 
 // Publisher makes events durable.
 type Publisher interface {
-	// Publish returns once the event is durable, or durable already, and only
-	// then without an error. An error wraps one of the errors of package bridge.
-	// Publish must return soon after ctx ends; ctx does not end when the sender
-	// goes away. It is called concurrently and must not keep e or change it.
+	// Publish returns without an error only when the event is durable. An error wraps one
+	// of the errors of package bridge. Publish must return soon after ctx ends; ctx does
+	// not end when the sender goes away. It is called concurrently and must not keep or
+	// change e.
 	Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error)
 }
 
-// Deps is where deliveries go. All of them are required.
+// Deps take the deliveries. All are required.
 type Deps struct {
 	Publisher  Publisher
 	Quarantine Quarantine
@@ -60,12 +59,12 @@ type Deps struct {
 	Alarms     bridge.Alarmer
 }
 
-// Route is one source with what is asked of the URL it posts to.
+// Route is one source and the rules of its URL.
 type Route struct {
 	Source *source.Source
 	// PathToken, when not empty, must be the last part of the path.
 	PathToken []byte
-	// Query are the names of URL parameters that travel with the event.
+	// Query names the URL parameters that travel with the event.
 	Query []string
 }
 
@@ -78,7 +77,7 @@ type Server struct {
 	metrics *metrics
 	quiet   quiet
 	unknown rate.Sometimes
-	// crowded bounds the lines about headers that gave way.
+	// crowded bounds the lines about evicted headers.
 	crowded rate.Sometimes
 
 	listener *connections
@@ -91,8 +90,8 @@ type Server struct {
 	drain    drain
 }
 
-// New binds the address, so an error about it is known before anything is
-// served, and connections wait until [Server.Run].
+// New binds the address, so that an error shows before anything is served. Connections wait
+// until [Server.Run].
 func New(cfg Config, routes []Route, deps Deps, log *zap.Logger) (*Server, error) {
 	cfg.headerTimeout = cmp.Or(cfg.headerTimeout, readHeaderTimeout)
 	s := &Server{
@@ -112,8 +111,8 @@ func New(cfg Config, routes []Route, deps Deps, log *zap.Logger) (*Server, error
 		ConnContext:       withConn,
 		ConnState:         headers.ConnState,
 		ReadHeaderTimeout: cfg.headerTimeout,
-		// It ends requests that net/http answers by itself, such as one with an
-		// odd Expect, and whose body it then waits for; observe sets a shorter one.
+		// It ends requests that net/http answers by itself, such as one with an odd Expect,
+		// and whose body it then waits for; observe sets a shorter deadline.
 		ReadTimeout:    cfg.headerTimeout + cfg.Deadline,
 		WriteTimeout:   writeTimeout,
 		IdleTimeout:    cfg.IdleTimeout,
@@ -123,7 +122,7 @@ func New(cfg Config, routes []Route, deps Deps, log *zap.Logger) (*Server, error
 			MaxReadFrameSize:     maxFrameSize,
 			WriteByteTimeout:     writeTimeout,
 		},
-		// It would answer OPTIONS * with 200.
+		// Otherwise net/http answers OPTIONS * with 200.
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     zap.NewStdLog(log),
 	}
@@ -148,8 +147,8 @@ func New(cfg Config, routes []Route, deps Deps, log *zap.Logger) (*Server, error
 	return s, nil
 }
 
-// SetRoutes replaces every source. Requests whose headers were read before keep
-// the old ones. It may be called at any time.
+// SetRoutes replaces every source. Requests whose headers were read before keep the old
+// ones. It is safe for concurrent use.
 func (s *Server) SetRoutes(routes []Route) {
 	byName := make(map[string]Route, len(routes))
 	for _, r := range routes {
@@ -158,17 +157,16 @@ func (s *Server) SetRoutes(routes []Route) {
 	s.routes.Store(&byName)
 }
 
-// Addr is the address that was bound.
+// Addr is the bound address.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// Close releases the address of a server that is not run.
+// Close releases the address of a server that does not run.
 func (s *Server) Close() error { return s.listener.Close() }
 
-// Run serves until ctx ends. Then GET / answers 503 and, after the shutdown
-// delay, no more connections are taken, deliveries that come on those that are
-// open are answered 503, and those in flight are finished, for at most the
-// deadline and a bit. It returns an error only when it could not serve or could
-// not finish them.
+// Run serves until ctx ends. Then GET / answers 503. After the shutdown delay Run takes no
+// more connections, answers deliveries on open connections 503, and finishes those in
+// flight, for at most the deadline and a bit. It returns an error only when it could not
+// serve or could not finish them.
 func (s *Server) Run(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() { served <- s.serve() }()
@@ -183,7 +181,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("serving webhooks: %w", err)
 	case <-time.After(s.cfg.ShutdownDelay):
 	}
-	// ctx has ended, so the time to finish needs one of its own.
+	// ctx has ended; finishing needs time of its own.
 	ctx = context.WithoutCancel(ctx)
 	finished := s.drain.shut()
 	err := ignoreClosed(s.listener.Close())
@@ -192,7 +190,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-time.After(s.cfg.Deadline + shutdownMargin):
 		err = errors.Join(err, errors.New("finishing requests: some are still in flight after their deadline"))
 	}
-	// What is left has sent no whole request, or has its answer.
+	// The remaining connections have sent no whole request, or have their answer.
 	last, cancel := context.WithTimeout(ctx, lastAnswers)
 	defer cancel()
 	if s.http.Shutdown(last) != nil {
@@ -201,10 +199,10 @@ func (s *Server) Run(ctx context.Context) error {
 	return errors.Join(err, ignoreClosed(<-served))
 }
 
-// crowdedEvery is how often the log says at most that headers gave way.
+// crowdedEvery spaces the lines about evicted headers.
 const crowdedEvery = time.Minute
 
-// headerEvicted counts a connection that was closed since headers took too much.
+// headerEvicted counts a connection that was closed because headers took too much.
 func (s *Server) headerEvicted() {
 	s.metrics.ended.WithLabelValues(endedHeader).Inc()
 	s.crowded.Do(func() {
@@ -244,8 +242,8 @@ func (s *Server) handler() http.Handler {
 	return e
 }
 
-// root is for load balancers, which leave when it is not 200. They ask by GET or HEAD,
-// some of them at the path of a webhook.
+// root is for load balancers, which leave when it is not 200. They use GET or HEAD, some at
+// the path of a webhook.
 func (s *Server) root(c echo.Context) error {
 	if s.draining.Load() {
 		return errStopping
@@ -253,7 +251,7 @@ func (s *Server) root(c echo.Context) error {
 	return c.String(http.StatusOK, "ok")
 }
 
-// options is for load balancers that ask by OPTIONS, as HAProxy does by default.
+// options is for load balancers that check by OPTIONS, as HAProxy does by default.
 func (s *Server) options(c echo.Context) error {
 	if s.draining.Load() {
 		return errStopping
@@ -262,7 +260,6 @@ func (s *Server) options(c echo.Context) error {
 	return c.NoContent(http.StatusNoContent)
 }
 
-// allowed are the methods of a path, for the header Allow.
 func allowed(path string) string {
 	if path == "/" {
 		return "GET, HEAD, OPTIONS"

@@ -16,7 +16,7 @@ func (b *bench) root(t testing.TB) int {
 	return do(t, r).status
 }
 
-// Load balancers are told to leave while deliveries are still accepted.
+// Load balancers leave while deliveries are still accepted.
 func TestDeliveriesAreAcceptedDuringTheShutdownDelay(t *testing.T) {
 	b := start(t, Config{ShutdownDelay: 3 * time.Second})
 	require.Equal(t, 200, b.root(t))
@@ -27,8 +27,8 @@ func TestDeliveriesAreAcceptedDuringTheShutdownDelay(t *testing.T) {
 	require.NoError(t, <-stopped)
 }
 
-// After it, what comes on an open connection is told to go elsewhere, and what is
-// in flight is finished.
+// After the delay, deliveries on open connections are refused, and those in flight are
+// finished.
 func TestDeliveriesAreRefusedWhileTheLastAreFinished(t *testing.T) {
 	t.Parallel()
 	b, finish := occupied(t, Config{})
@@ -67,7 +67,7 @@ func ask(t testing.TB, conn *bufio.ReadWriter, message string) response {
 	return read(t, res)
 }
 
-// Connections without a request do not hold up the end, nor make it an error.
+// Connections without a request neither delay the end nor make it an error.
 func TestSilentConnectionsDoNotHoldUpTheEnd(t *testing.T) {
 	b := start(t, Config{headerTimeout: time.Hour})
 	dial(t, b)

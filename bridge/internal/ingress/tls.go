@@ -14,29 +14,27 @@ import (
 )
 
 const (
-	// certificateEvery is how often the files are looked at, by a handshake that
-	// needs them.
+	// certificateEvery is how often a handshake looks at the files at most.
 	certificateEvery = 2 * time.Second
 	// maxPEM bounds each file in bytes.
 	maxPEM = 1 << 20
 )
 
-// certificate is a pair of files that may change at any time. While they cannot
-// be used, e.g. because only one of them has been replaced yet, the pair that
-// was read before stays. It is safe for concurrent use.
+// certificate is a pair of files that may change at any time. While the files cannot be
+// used, e.g. because only one has been replaced yet, the last good pair stays. It is safe
+// for concurrent use.
 type certificate struct {
 	certFile, keyFile string
 	every             time.Duration
 	log               *zap.Logger
 	current           atomic.Pointer[tls.Certificate]
 
-	mu        sync.Mutex // held by the one that looks at the files
+	mu        sync.Mutex // held while looking at the files
 	looked    time.Time
 	cert, key []byte // as in current
-	complaint string // the last one that was logged
+	complaint string // the last one logged
 }
 
-// loadCertificate returns an error when the files cannot be used.
 func loadCertificate(certFile, keyFile string, log *zap.Logger) (*certificate, error) {
 	c := &certificate{certFile: certFile, keyFile: keyFile, every: certificateEvery, log: log}
 	if _, err := c.read(); err != nil {
@@ -83,7 +81,7 @@ func (c *certificate) look() {
 	}
 }
 
-// read reports whether the files held a pair other than the current one.
+// read reports whether the files hold a pair other than the current one.
 func (c *certificate) read() (changed bool, err error) {
 	cert, err := readPEM(c.certFile)
 	if err != nil {

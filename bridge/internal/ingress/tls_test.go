@@ -21,7 +21,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// issue writes a certificate for 127.0.0.1 that signs itself, and its key.
+// issue writes a self-signed certificate for 127.0.0.1 and its key.
 func issue(t testing.TB, dir string, serial int64) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -40,7 +40,7 @@ func issue(t testing.TB, dir string, serial int64) (cert, key string) {
 	return cert, key
 }
 
-// encrypted starts a server with TLS, and a client that trusts it.
+// encrypted starts a server with TLS and a client that trusts it.
 func encrypted(t testing.TB, cfg Config) (*bench, *http.Transport) {
 	t.Helper()
 	cfg.TLSCert, cfg.TLSKey = issue(t, t.TempDir(), 1)
@@ -70,7 +70,7 @@ func TestTLS(t *testing.T) {
 	text := body("plain")
 	send(t, conn, raw(t, text, len(text)))
 	require.Equal(t, 400, answerOn(t, conn).status)
-	silent := dial(t, b) // gives its place back although the handshake never comes
+	silent := dial(t, b) // gives its place back without a handshake
 	b.opened(t, 2)
 	require.NoError(t, silent.Close())
 	b.opened(t, 1)
@@ -115,7 +115,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	require.ErrorContains(t, err, "check ingress.tls")
 }
 
-// Who opens connections and says nothing useful on them does not fill the log.
+// Failed handshakes do not fill the log.
 func TestFailedHandshakesAreQuiet(t *testing.T) {
 	t.Parallel()
 	b, client := encrypted(t, Config{})

@@ -9,8 +9,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// traceParent returns the W3C trace context of this hop: a new span in the
-// sender's trace, or in a new trace when it sent none that can be read.
+// traceParent returns the W3C trace context of this hop: a new span in the sender's trace,
+// or in a new trace when the sender's is missing or unreadable.
 func traceParent(h http.Header) string {
 	var codec propagation.TraceContext
 	parent := trace.SpanContextFromContext(codec.Extract(context.Background(), propagation.HeaderCarrier(h)))

@@ -59,8 +59,8 @@ func answerOn(t testing.TB, conn net.Conn) response {
 	return read(t, res)
 }
 
-// A sender that has nothing more to say may close its half of the connection; it
-// still waits for the answer, and the event must not be lost with the context.
+// A sender may close its half of the connection and still wait for the answer; the event
+// must not be lost with the context.
 func TestHalfClosedRequestIsStored(t *testing.T) {
 	b := start(t, Config{})
 	closed := make(chan struct{})
@@ -83,8 +83,8 @@ func TestHalfClosedRequestIsStored(t *testing.T) {
 	require.Equal(t, "stored", res.json["result"])
 }
 
-// refusedBody gives net/http the time to notice a half-closed connection: it is
-// ready once another whole request went through the server.
+// refusedBody lets net/http notice a half-closed connection: the channel is ready once
+// another whole request went through the server.
 func (b *bench) refusedBody() <-chan struct{} {
 	out := make(chan struct{})
 	go func() {
@@ -113,8 +113,8 @@ func TestCutOffBody(t *testing.T) {
 	require.Equal(t, "cut_off", b.logged(t, 1)["cause"])
 }
 
-// A length that is too small leaves a body that was never signed, and a rest that
-// is no request.
+// With too small a length the body does not match its signature, and the rest is no
+// request.
 func TestBodyLongerThanItsLength(t *testing.T) {
 	b := start(t, Config{})
 	conn := dial(t, b)
@@ -175,11 +175,11 @@ func TestPipelinedRequests(t *testing.T) {
 	require.Len(t, b.pub.published(), 2)
 }
 
-// padded is a body of length bytes that means what text means.
+// padded is text with trailing spaces up to length bytes.
 func padded(text string, length int) string { return text + strings.Repeat(" ", length-len(text)) }
 
-// occupied starts a server on which one request is in flight until the returned
-// function is called. Its body is the largest that cfg, which may leave that out, allows.
+// occupied starts a server with one request in flight until the returned function is
+// called. Its body is the largest that cfg allows; cfg may leave the limit out.
 func occupied(t testing.TB, cfg Config) (*bench, func()) {
 	t.Helper()
 	b := start(t, cfg)
@@ -227,7 +227,7 @@ func TestBytesInFlightAreBounded(t *testing.T) {
 	require.Equal(t, 200, do(t, request(t, b.url+"/webhooks/get3w", second)).status)
 }
 
-// Who only announces a body takes no room from those who send one.
+// An announced body takes no room from bodies that come.
 func TestAnnouncedBytesAreNotReserved(t *testing.T) {
 	b := start(t, Config{MaxBody: 1 << 20, MaxInFlightBytes: 1<<20 + headers.MaxBytes})
 	for range 16 {

@@ -41,9 +41,8 @@ func storeAll(b *testing.B, bench *streamtest.Bench, stream string, msgs []*nats
 	}
 }
 
-// BenchmarkFold folds the two events of each of many predictions: that it runs, and
-// that it has its end. The other way reads and acknowledges the same blocks of events,
-// and does nothing with them. One operation is one event.
+// BenchmarkFold folds two events of each of many predictions: running and ended. The other
+// way only reads and acknowledges the same blocks. One operation is one event.
 func BenchmarkFold(b *testing.B) {
 	b.Run("way=fold", func(b *testing.B) {
 		benchFold(b, func(t *leadership, block []read) error { return t.foldBlock(b.Context(), block) })
@@ -81,10 +80,10 @@ func benchFold(b *testing.B, fold func(*leadership, []read) error) {
 	b.ReportMetric(float64((natstest.Processor()-processor).Microseconds())/events, "cpu-µs")
 	b.ReportMetric(events/b.Elapsed().Seconds(), "events/s")
 	cancel()
-	_ = group.Wait() // it was told to end
+	_ = group.Wait() // it was stopped
 }
 
-// storeTwoEach stores two events of each of b.N/2 predictions and some more.
+// storeTwoEach stores two events of each of b.N/2 predictions, and some more.
 func storeTwoEach(b *testing.B, bench *streamtest.Bench) {
 	b.Helper()
 	src, err := source.New(source.Config{Name: "get3w", Kind: "get3w"})
@@ -111,7 +110,7 @@ func storeTwoEach(b *testing.B, bench *streamtest.Bench) {
 	storeAll(b, bench, bench.Names.EventsStream(), msgs)
 }
 
-// BenchmarkLoadOpen is what a new leader does first: one operation reads 100,000 open
+// BenchmarkLoadOpen measures the start of a leader: one operation reads 100,000 open
 // predictions.
 func BenchmarkLoadOpen(b *testing.B) {
 	const predictions = 100_000

@@ -26,10 +26,9 @@ const (
 	keyStatus = "status" // an adminapi.PredictionsStatus
 )
 
-// bucket is where the prediction store lies. What is written names the revision that it
-// replaces, which the server compares: that alone keeps a process that leads no more
-// from overwriting anything. So messages have no id, by which they would be known as
-// duplicates, and which the server would have to remember.
+// bucket is where the prediction store lies. Each write names the revision that it
+// replaces, which the server compares: so a process that leads no more overwrites nothing.
+// Messages therefore need no id, which the server would have to remember.
 type bucket struct {
 	*Reader
 
@@ -38,23 +37,22 @@ type bucket struct {
 	log    *zap.Logger
 }
 
-// message is the key with its new value. Revision is that of the value that it
-// replaces, 0 when there is none. After ttl, if that is not zero, the key vanishes.
+// message returns a write of the key over the revision, 0 for none. After ttl, unless it is
+// zero, the server removes the key.
 func (b *bucket) message(key string, value []byte, revision uint64, ttl time.Duration) *nats.Msg {
 	m := &nats.Msg{
 		Subject: b.names.PredictionsSubject(key), Data: value,
 		Header: nats.Header{jetstream.ExpectedLastSubjSeqHeader: {strconv.FormatUint(revision, 10)}},
 	}
 	if ttl > 0 {
-		// The server counts whole seconds, and one at least.
+		// The server counts whole seconds, at least one.
 		m.Header[jetstream.MsgTTLHeader] = []string{strconv.FormatInt(int64((ttl+time.Second-1)/time.Second), 10) + "s"}
 	}
 	return m
 }
 
-// put writes the value as JSON over that of the revision, and returns its own. A full
-// bucket does not keep it from doing so. The error wraps [poller.ErrNotLeader] when the
-// revision is not the last one.
+// put writes the value as JSON over the revision and returns its own. A full bucket takes
+// it too. The error wraps [poller.ErrNotLeader] when the revision is not the last one.
 func (b *bucket) put(ctx context.Context, key string, value any, revision uint64) (uint64, error) {
 	raw, err := json.Marshal(value)
 	if err != nil {
@@ -73,7 +71,7 @@ func (b *bucket) put(ctx context.Context, key string, value any, revision uint64
 	return receipt.Sequence, nil
 }
 
-// load reads the JSON of a key, and returns its revision, 0 when there is none.
+// load reads the JSON of a key and returns its revision, 0 when there is none.
 func (b *bucket) load(ctx context.Context, key string, value any) (uint64, error) {
 	raw, revision, err := b.get(ctx, key)
 	if errors.Is(err, bridge.ErrNotFound) {
@@ -88,7 +86,7 @@ func (b *bucket) load(ctx context.Context, key string, value any) (uint64, error
 	return revision, nil
 }
 
-// over is err, which wraps poller.ErrNotLeader too when somebody else has written.
+// over makes err wrap poller.ErrNotLeader too when another process has written.
 func over(err error) error {
 	if natserr.IsWrongLastSequence(err) {
 		return fmt.Errorf("%w: %w", poller.ErrNotLeader, err)
@@ -96,7 +94,7 @@ func over(err error) error {
 	return err
 }
 
-// remove removes the value with the revision, if it is still there; 0 is none.
+// remove removes the value of the revision if it is still there; 0 is none.
 func (b *bucket) remove(ctx context.Context, revision uint64) error {
 	if revision == 0 {
 		return nil
@@ -111,7 +109,7 @@ func (b *bucket) remove(ctx context.Context, revision uint64) error {
 	return nil
 }
 
-// removeKey removes whatever value the key has.
+// removeKey removes every value of the key.
 func (b *bucket) removeKey(ctx context.Context, key string) error {
 	_, revision, err := b.get(ctx, key)
 	if errors.Is(err, bridge.ErrNotFound) {

@@ -19,16 +19,15 @@ type Config struct {
 	Sources map[string]poller.SourceConfig
 	// Keep is how long finished predictions stay in the prediction store.
 	Keep time.Duration
-	// GiveUpAfter is for how long a prediction that is overdue and has no end is asked
-	// for, from the provider's first answer on; zero for ever.
+	// GiveUpAfter is how long an overdue prediction without an end is polled after the
+	// provider's first answer; zero is for ever.
 	GiveUpAfter time.Duration
 	// Process names this process for operators.
 	Process string
-	// BindOnly: somebody else makes the durable, see [Provision].
+	// BindOnly: another process creates the durable, see [Provision].
 	BindOnly bool
-	// Alarms is told what a person should know of.
-	Alarms bridge.Alarmer
-	// Logger nil logs nothing.
+	Alarms   bridge.Alarmer
+	// Logger may be nil.
 	Logger *zap.Logger
 }
 

@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// ackWait is long, since what is delivered again is known already.
+	// ackWait is long because a redelivered event changes nothing.
 	ackWait = time.Minute
-	// maxUnacked is more than a block and what is read ahead of it.
+	// maxUnacked is more than a block and the read-ahead.
 	maxUnacked = 10 * blockMessages
 )
 
-// durable is that by which the prediction store reads events. What is acknowledged is
-// acknowledged with all before it: they are folded in their order.
+// durable is the prediction store's reader of events. An acknowledgement covers every event
+// before it, since events are folded in order.
 func durable(names bridge.Names) jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
 		Durable:        bridge.PredictionsConsumer,
@@ -33,8 +33,8 @@ func durable(names bridge.Names) jetstream.ConsumerConfig {
 	}
 }
 
-// Provision makes the durable by which leaders read events what it is to be. They do so
-// by themselves unless they only bind. It is safe to call while one runs.
+// Provision creates or updates the durable. Leaders do so by themselves unless they only
+// bind. It is safe while a leader runs.
 func Provision(ctx context.Context, js jetstream.JetStream, names bridge.Names) error {
 	_, err := provision(ctx, js, names)
 	return err
@@ -44,7 +44,7 @@ func provision(ctx context.Context, js jetstream.JetStream, names bridge.Names) 
 	want := durable(names)
 	have, err := js.Consumer(ctx, names.EventsStream(), want.Durable)
 	switch {
-	case err == nil: // where it began cannot be changed, nor does it matter
+	case err == nil: // its start cannot be changed, and does not matter
 		cfg := have.CachedInfo().Config
 		want.DeliverPolicy, want.OptStartSeq = cfg.DeliverPolicy, cfg.OptStartSeq
 	case !errors.Is(err, jetstream.ErrConsumerNotFound):
@@ -57,7 +57,7 @@ func provision(ctx context.Context, js jetstream.JetStream, names bridge.Names) 
 	return made, nil
 }
 
-// bind returns the durable, as far as it is acknowledged.
+// bind returns the durable, rewound to its last acknowledgement.
 func (l *Leader) bind(ctx context.Context) (jetstream.Consumer, error) {
 	if !l.cfg.BindOnly {
 		return provision(ctx, l.js, l.cfg.Names)
@@ -72,13 +72,12 @@ func (l *Leader) bind(ctx context.Context) (jetstream.Consumer, error) {
 	return c, nil
 }
 
-// rewind sets the durable to a sequence, so that it delivers that event next. Without
-// that what a process before this one was given and has not acknowledged would come
-// late, behind newer events.
+// rewind makes the durable deliver the event of a sequence next. Otherwise events that an
+// earlier process was given and has not acknowledged would come late, behind newer ones.
 func (l *Leader) rewind(ctx context.Context, to uint64) (jetstream.Consumer, error) {
 	stream := l.cfg.Names.EventsStream()
 	if _, err := l.js.ResetConsumerToSequence(ctx, stream, bridge.PredictionsConsumer, to); err != nil {
-		// A server before 2.14 cannot do that.
+		// Servers before 2.14 cannot reset a durable.
 		cfg := durable(l.cfg.Names)
 		if to > 1 {
 			cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, to

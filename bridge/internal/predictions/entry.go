@@ -15,13 +15,12 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 )
 
-// entry is the state of a prediction in the leader's memory.
 type entry struct {
 	key   string
 	state bridge.PredictionState
-	// revision is that of the prediction store, 0 when it has none.
+	// revision is the entry's in the prediction store, 0 when the store has none.
 	revision uint64
-	// fading: its time is over, and the server may have removed it or not.
+	// fading: the entry has expired, and the server may have removed it.
 	fading bool
 }
 
@@ -41,8 +40,7 @@ func encodeRecord(rec poller.Record) ([]byte, error) {
 	return raw, nil
 }
 
-// closedAt is when a prediction that is not open was closed: when the event that did
-// it was stored.
+// closedAt is when the event was stored that closed a prediction.
 func closedAt(s *bridge.PredictionState) time.Time {
 	at := s.ReceivedAt
 	if s.Lost != nil {
@@ -50,17 +48,17 @@ func closedAt(s *bridge.PredictionState) time.Time {
 	}
 	for _, ref := range s.Events {
 		if s.Lost != nil && ref.Kind == bridge.KindLost {
-			at = ref.StoredAt // the last one
+			at = ref.StoredAt // the last event
 		}
 		if s.Terminal() && bridge.Terminal(ref.Status) && !ref.Conflict {
-			return ref.StoredAt // the first one
+			return ref.StoredAt // the first event
 		}
 	}
 	return at
 }
 
-// left returns for how long the prediction store keeps the entry from now on; it is for ever as
-// long as the prediction is open.
+// left returns how long the prediction store keeps the entry from now on: for ever while
+// the prediction is open.
 func left(s *bridge.PredictionState, keep time.Duration, now time.Time) (ttl time.Duration, forever bool) {
 	if s.Open() {
 		return 0, true
@@ -68,15 +66,13 @@ func left(s *bridge.PredictionState, keep time.Duration, now time.Time) (ttl tim
 	return closedAt(s).Add(keep).Sub(now), false
 }
 
-// outlived reports whether what is known of a prediction was to be forgotten before an
-// event of it was stored. What the prediction store says then does not depend on when it was
-// folded.
+// outlived reports whether the state had expired before an event of it was stored. So the
+// result does not depend on when the event is folded.
 func outlived(s *bridge.PredictionState, keep time.Duration, at fold.At) bool {
 	return s.ID != "" && !s.Open() && at.Sequence > s.Sequence && at.StoredAt.After(closedAt(s).Add(keep))
 }
 
-// recordOf is what the prediction store keeps of an open prediction beside its state. What it
-// has of questions to the provider is that of have.
+// recordOf returns the record of an open prediction, with the polls of have.
 func recordOf(s *bridge.PredictionState, have poller.Record) poller.Record {
 	rec := have
 	rec.Source, rec.ID, rec.Model, rec.FirstSeen, rec.ExpectedBy = s.Source, s.ID, s.Model, s.FirstSeen, s.ExpectedBy
@@ -96,17 +92,17 @@ func recordOf(s *bridge.PredictionState, have poller.Record) poller.Record {
 	return rec
 }
 
-// sameRecord reports whether two records of a prediction say the same of its state.
+// sameRecord reports whether two records agree on the prediction's state.
 func sameRecord(a, b poller.Record) bool {
 	return a.Model == b.Model && a.FirstSeen.Equal(b.FirstSeen) && a.ExpectedBy.Equal(b.ExpectedBy) &&
 		a.Estimate == b.Estimate && a.Claimed == b.Claimed && a.Sequence == b.Sequence
 }
 
-// readers is how many entries are read at the same time.
+// readers bounds the concurrent reads of entries.
 const readers = 64
 
-// fetch brings the entries of the events into memory. Those that are being written now
-// are there already.
+// fetch loads the entries of the events. Entries that are being written are in memory
+// already.
 func (s *store) fetch(ctx context.Context, reads []read) error {
 	seen := make(map[string]bool, len(reads))
 	group, ctx := errgroup.WithContext(ctx)
@@ -124,7 +120,7 @@ func (s *store) fetch(ctx context.Context, reads []read) error {
 	return group.Wait()
 }
 
-// entry returns the entry of a key, from memory if it is there.
+// entry returns the entry of a key, from memory if possible.
 func (s *store) entry(ctx context.Context, key string) (*entry, error) {
 	if e, ok := s.entries.Get(key); ok {
 		return e, nil

@@ -12,44 +12,41 @@ import (
 )
 
 const (
-	// blockMessages and blockBytes bound the events that are folded at once, readAhead
-	// what is in memory beside them, in bytes.
+	// blockMessages and blockBytes bound one block of events; readAhead, in bytes, bounds
+	// the events in memory beside it.
 	blockMessages = 1000
 	blockBytes    = 8 << 20
 	readAhead     = 16 << 20
 
-	// shortestRequest is the shortest that the client can make.
+	// shortestRequest is the client library's minimum.
 	shortestRequest = time.Second
 
-	// gather is for how long a block takes the events that come after its first one:
-	// each block costs a look into the prediction store and a sync, and nobody waits for it, since
-	// who waits for a prediction hears of its events. At least it waits rest for the next
-	// one, and stalled when the server has said that there are more.
+	// gather is how long a block waits for more events after its first one: each block
+	// costs a read and a sync of the prediction store, and clients that wait read the
+	// events themselves. A block waits at least rest for the next event, and stalled when
+	// the server has said that there are more.
 	gather  = 50 * time.Millisecond
 	rest    = time.Millisecond
 	stalled = 250 * time.Millisecond
 )
 
-// delivered is an event as the durable delivers it.
 type delivered struct {
 	jetstream.Msg
 
 	meta *jetstream.MsgMetadata
 }
 
-// feed reads the events of the durable in their order, each once. It belongs to one
-// goroutine.
+// feed reads the durable's events in order, each once. It belongs to one goroutine.
 type feed struct {
 	it jetstream.MessagesContext
 	// delivery is the number of the last delivery, last the sequence of the last event.
 	delivery uint64
 	last     uint64
-	folded   *atomic.Uint64 // the last event that is in the prediction store
+	folded   *atomic.Uint64 // the last event in the prediction store
 }
 
-// newFeed reads what the durable, of which nothing is unacknowledged, delivers next.
-// Should this process hang, the server has events for it for as long as each request
-// stands, and for nobody else.
+// newFeed reads from a durable without unacknowledged events. If this process hangs, the
+// server keeps events for it while a request stands, and for no other process.
 func newFeed(c jetstream.Consumer, request time.Duration, folded *atomic.Uint64) (*feed, error) {
 	info := c.CachedInfo()
 	if info.NumAckPending > 0 {
@@ -62,13 +59,13 @@ func newFeed(c jetstream.Consumer, request time.Duration, folded *atomic.Uint64)
 	return &feed{it: it, delivery: info.Delivered.Consumer, folded: folded}, nil
 }
 
-// errMissing ends a leadership, and the next one reads from where the prediction store is. It happens to
-// a process that follows another one, to whose last request the server gave an event.
+// errMissing ends a leadership; the next one reads on behind the last folded event. It
+// happens when the server gave an event to the last request of an earlier leader.
 var errMissing = errors.New("a delivery is missing")
 
 func (f *feed) stop() { f.it.Stop() }
 
-// block waits for an event and takes those behind it that are there already.
+// block waits for an event and takes the available ones behind it.
 func (f *feed) block(ctx context.Context) ([]delivered, error) {
 	var block []delivered
 	bytes := 0
@@ -89,8 +86,8 @@ func (f *feed) block(ctx context.Context) ([]delivered, error) {
 			return nil, fmt.Errorf("reading events: %w", err)
 		}
 		if f.delivery++; meta.Sequence.Consumer != f.delivery {
-			// What lies between went to somebody who has it no more, and would come
-			// again behind newer ones.
+			// The missing delivery went to a process that is gone, and would come again
+			// behind newer ones.
 			return nil, fmt.Errorf("reading events: %w: delivery %d", errMissing, f.delivery)
 		}
 		if len(block) == 0 {
@@ -101,7 +98,7 @@ func (f *feed) block(ctx context.Context) ([]delivered, error) {
 			waiting = jetstream.NextMaxWait(stalled)
 		}
 		if meta.Sequence.Stream <= f.last {
-			// It is delivered again: its acknowledgement was lost, or is yet to come.
+			// A redelivery: the acknowledgement was lost or is still to come.
 			if meta.Sequence.Stream <= f.folded.Load() {
 				if err := m.Ack(); err != nil {
 					return nil, fmt.Errorf("acknowledging events: %w", err)

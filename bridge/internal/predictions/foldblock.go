@@ -9,26 +9,26 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 )
 
-// maxPinned bounds the predictions that were given up so long ago that they are not in
-// the prediction store any more, and that a later event could still bring back.
+// maxPinned bounds the predictions in memory that were given up so long ago that the
+// prediction store has dropped them, and that a later event could still reopen.
 const maxPinned = 10_000
 
-// touched is a prediction that has events in a block.
+// touched is a prediction with events in a block.
 type touched struct {
 	*entry
 
 	changed bool
-	// reopened: it was closed before; again: it was brought back.
+	// reopened: it was closed before; again: a copy brought it back.
 	reopened bool
-	// again is the sequence of the last copy that came again for the prediction store.
+	// again is the sequence of the last copy for the prediction store.
 	again uint64
 	// brief: its time in the prediction store is over.
 	brief bool
 	tell  []func()
 }
 
-// block is what a block of events does, in the order in which predictions come first
-// in it.
+// block is the result of a block of events, in the order in which its predictions first
+// appear.
 type block struct {
 	*leadership
 
@@ -38,7 +38,7 @@ type block struct {
 	writes []write
 }
 
-// foldBlock brings events into the prediction store. It returns when they are in it.
+// foldBlock returns when the events are in the prediction store.
 func (t *leadership) foldBlock(ctx context.Context, reads []read) error {
 	b := &block{leadership: t, now: time.Now(), byKey: make(map[string]*touched, len(reads))}
 	for _, r := range reads {
@@ -66,7 +66,7 @@ func (t *leadership) foldBlock(ctx context.Context, reads []read) error {
 	return nil
 }
 
-// fold folds one event into the state in memory.
+// fold folds one event into memory.
 func (b *block) fold(ctx context.Context, r read) error {
 	p := b.byKey[r.key]
 	if p == nil {
@@ -104,7 +104,7 @@ func (b *block) fold(ctx context.Context, r read) error {
 			p.again = r.at.Sequence
 		}
 	}
-	live := !b.rebuilding.Load() || r.at.Sequence > b.goal // else it was told before
+	live := !b.rebuilding.Load() || r.at.Sequence > b.goal // otherwise it was told before
 	if f.Ended {
 		p.tell = append(p.tell, func() {
 			b.poller.Ended(s, r.Event, live)
@@ -119,7 +119,7 @@ func (b *block) fold(ctx context.Context, r read) error {
 	return nil
 }
 
-// prepare adds what is to be written of a prediction.
+// prepare adds a prediction's writes.
 func (b *block) prepare(ctx context.Context, p *touched) error {
 	ttl, forever := left(&p.state, b.cfg.Keep, b.now)
 	p.brief = !forever && ttl <= 0
@@ -137,10 +137,10 @@ func (b *block) prepare(ctx context.Context, p *touched) error {
 	return b.prepareOpen(ctx, p)
 }
 
-// prepareEntry adds an entry. One whose time is over replaces what the prediction store has of it
-// for the shortest time that there is.
+// prepareEntry adds the write of an entry. An expired entry is replaced for the shortest
+// time that the server allows.
 func (b *block) prepareEntry(ctx context.Context, p *touched, ttl time.Duration) error {
-	if p.fading { // it may be there still, or not
+	if p.fading { // it may still be there
 		if err := b.bucket.removeKey(ctx, p.key); err != nil {
 			return err
 		}
@@ -159,8 +159,8 @@ func (b *block) prepareEntry(ctx context.Context, p *touched, ttl time.Duration)
 	return nil
 }
 
-// prepareOpen makes the record of an open prediction match its state, also where a
-// process before this one had no time for that.
+// prepareOpen makes the record of an open prediction match its state, also after an earlier
+// process was cut short.
 func (b *block) prepareOpen(ctx context.Context, p *touched) error {
 	s := &p.state
 	key := bridge.PredictionKey(bridge.KeyOpen, s.Source, s.ID)
@@ -168,7 +168,7 @@ func (b *block) prepareOpen(ctx context.Context, p *touched) error {
 	it, listed := list.Get(s.ID)
 	if !s.Open() {
 		if listed {
-			if p.brief { // its entry is not there to say that it was closed
+			if p.brief { // no entry says that it was closed
 				b.addTombstone(key)
 			}
 			b.writes = append(b.writes, write{

@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// maxGone bounds what gone remembers; it is about 50 MB.
+// maxGone bounds the memory of gone to about 50 MB.
 const maxGone = 1 << 20
 
-// gone knows, while old events are folded, of predictions that ended so long ago that
-// the prediction store has no entry of them any more, until when it had: what was told of them
-// up to then is gone too. Of too many it knows those that it heard of last.
+// gone remembers, while old events are folded, predictions that ended so long ago that the
+// prediction store has dropped them, and until when it had them: events up to then are
+// dropped too. When gone is full it remembers the latest ones.
 type gone struct {
 	seed   maphash.Seed
 	most   int
 	at     map[uint64]time.Time
-	before map[uint64]time.Time // it is full
+	before map[uint64]time.Time // the older, full half
 }
 
 func newGone() *gone {

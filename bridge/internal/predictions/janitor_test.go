@@ -13,14 +13,13 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 )
 
-// What the prediction store has not folded yet stays in a crowded stream of events; what it has
-// goes.
-func TestJanitorWaitsForTheLedger(t *testing.T) {
+// Events that are not folded yet stay in a crowded stream; folded ones go.
+func TestJanitorWaitsForThePredictionStore(t *testing.T) {
 	t.Parallel()
 	cfg := streamtest.Config()
 	cfg.Streams.MaxBytes = 2 << 20
 	r := rigOn(t, streamtest.Start(t, cfg))
-	r.start("one", r.store).stop() // which makes the durable, if it had the time
+	r.start("one", r.store).stop() // makes the durable
 	require.NoError(t, Provision(t.Context(), r.JS, r.Names))
 	body := strings.Repeat("x", 8<<10)
 	first := func() uint64 {

@@ -43,8 +43,8 @@ func TestClosedAt(t *testing.T) {
 	require.Equal(t, foldtest.Noon.Add(time.Second), closedAt(&only), "also when nothing else is known of it")
 }
 
-// What is told of a prediction after its time in the prediction store is told of one that nobody
-// knows, whenever it is folded.
+// An event after a prediction's time in the store is about an unknown prediction, whenever
+// it is folded.
 func TestOutlived(t *testing.T) {
 	t.Parallel()
 	var s bridge.PredictionState
@@ -56,8 +56,8 @@ func TestOutlived(t *testing.T) {
 	require.False(t, outlived(&bridge.PredictionState{}, time.Hour, fold.At{Sequence: 1, StoredAt: end}))
 }
 
-// Predictions that ended longer ago than they are kept never come into the prediction store when
-// it is folded late, and neither does what was told of them while they were kept.
+// A late fold leaves out predictions that ended longer ago than they are kept, and the
+// events while they were kept.
 func TestOldPredictionsStayOut(t *testing.T) {
 	r := newRig(t)
 	keep := func(c *Config) { c.Keep = 1100 * time.Millisecond } // the server counts seconds
@@ -67,7 +67,7 @@ func TestOldPredictionsStayOut(t *testing.T) {
 	r.publish(r.loses("lost"))
 	r.publish(archivedOf(t, end))
 	r.publish(r.says("open", running))
-	for n := range fewCached + 100 { // what is in memory only, is forgotten
+	for n := range fewCached + 100 { // makes the leader forget what is in memory only
 		r.publish(r.says(fmt.Sprint("more-", n), finished))
 	}
 	last := r.publish(r.says("old", `"status":"failed","error":"x"`))
@@ -86,7 +86,7 @@ func TestOldPredictionsStayOut(t *testing.T) {
 	require.Len(t, entries, 2)
 	require.Len(t, r.all(bridge.KeyOpen), 2)
 
-	// One that is known by its entry goes when its time is over.
+	// A prediction with an entry goes when its time is over.
 	r.publish(r.says("open", finished))
 	r.folded(p)
 	require.True(t, r.state("open").Terminal())
@@ -111,13 +111,13 @@ func (r *rig) shrink() jetstream.Stream {
 	return stream
 }
 
-// A full ledger gives up finished predictions, the oldest first, and no open one.
-func TestFullLedger(t *testing.T) {
+// A full store drops finished predictions, the oldest first, and no open one.
+func TestFullStore(t *testing.T) {
 	cfg := streamtest.Config()
 	cfg.Streams.MaxBytes = 256 << 20
 	r := rigOn(t, streamtest.Start(t, cfg))
 	r.shrink()
-	r.times.hold, r.times.patience = patience, 2*patience // nothing but the room may end the term
+	r.times.hold, r.times.patience = patience, 2*patience // only the room may end the leadership
 	p := r.start("one", r.store)
 	id := func(what string, n int) string { return fmt.Sprintf("%s-%d-%s", what, n, strings.Repeat("x", 200)) }
 	for n := range 100 {
@@ -130,7 +130,7 @@ func TestFullLedger(t *testing.T) {
 		r.publish(r.says(id("done", n), finished))
 	}
 	r.folded(p)
-	term := p.metrics.leadership.Load()
+	led := p.metrics.leadership.Load()
 	require.NotContains(t, r.all(bridge.KeyEntry), entryKey(id("was", 0)))
 	require.Contains(t, r.heard.kinds(), bridge.AlarmPredictionsFull)
 	entries := r.all(bridge.KeyEntry)
@@ -142,18 +142,18 @@ func TestFullLedger(t *testing.T) {
 	require.Contains(t, entries, entryKey(id("done", 2999)))
 	require.Len(t, r.all(bridge.KeyOpen), 100)
 
-	// What was given up comes back with what is told of it.
+	// A given up prediction comes back with its next event.
 	r.publish(r.says(id("done", 0), `"status":"failed","error":"x"`))
 	r.folded(p)
 	require.Equal(t, bridge.StatusFailed, r.state(id("done", 0)).Status)
-	r.publish(r.says(id("was", 0), running+`,"n":2`)) // its empty record is there still
+	r.publish(r.says(id("was", 0), running+`,"n":2`)) // its empty record is still there
 	r.folded(p)
 	require.NotNil(t, r.record(id("was", 0)))
-	require.Same(t, term, p.metrics.leadership.Load(), "nothing of that ends the term")
+	require.Same(t, led, p.metrics.leadership.Load(), "nothing of that ends the leadership")
 }
 
-// Nobody has to have room in a full ledger to lead it.
-func TestFullLedgerIsLed(t *testing.T) {
+// Leading a full store needs no room.
+func TestFullStoreIsLed(t *testing.T) {
 	r := newRig(t)
 	stream := r.shrink()
 	for n := 0; ; n++ {
@@ -185,21 +185,21 @@ func TestFullLedgerIsLed(t *testing.T) {
 	require.True(t, r.state("a").Terminal())
 }
 
-// When old events are folded, an entry is what it would have been, had they been folded
-// when they were stored: also when what is in memory only was forgotten in between.
+// Old events make the same entry when they are folded late, also when the leader's memory
+// was dropped in between.
 func TestFoldedLateIsTheSame(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	l := NewLeader(r.JS, r.store, Config{Names: r.Names, Keep: time.Hour, Alarms: r.heard})
 	l.lease = &lease{bucket: l.bucket, times: leaseTimes{hold: time.Hour}}
 	require.NoError(t, l.lease.acquire(t.Context()))
-	term := newLeadership(l)
+	led := newLeadership(l)
 	now, seq := time.Now(), uint64(0)
 	foldAt := func(ago time.Duration, again bool, e *bridge.Event) {
 		seq++
 		at := fold.At{Sequence: seq, StoredAt: now.Add(-ago), Again: again}
-		require.NoError(t, term.foldBlock(t.Context(), []read{{Event: e, key: entryKey(e.PredictionID), at: at}}))
-		term.entries.Purge()
+		require.NoError(t, led.foldBlock(t.Context(), []read{{Event: e, key: entryKey(e.PredictionID), at: at}}))
+		led.entries.Purge()
 	}
 	end, watch := r.says("ended", finished), r.watches("lost", bridge.Watch{Reference: "order 7"})
 	foldAt(90*time.Minute, false, end)
@@ -223,8 +223,7 @@ func TestFoldedLateIsTheSame(t *testing.T) {
 	require.Len(t, r.state("ended").Events, 1, "nobody knew it any more")
 }
 
-// What the leader has in memory of an entry is not what the prediction store has once its time is
-// over.
+// An entry in the leader's memory is not in the store any more once its time is over.
 func TestEntryGoesWhileItIsInMemory(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -232,13 +231,13 @@ func TestEntryGoesWhileItIsInMemory(t *testing.T) {
 	r.publish(r.watches("a", bridge.Watch{}))
 	r.publish(r.loses("a"))
 	r.folded(p)
-	term := p.metrics.leadership.Load()
+	led := p.metrics.leadership.Load()
 	r.eventually(func() bool { return r.kept(entryKey("a")) == nil })
 	r.publish(r.says("a", running))
 	r.folded(p)
 	require.Equal(t, bridge.StatusProcessing, r.state("a").Status)
 	require.Nil(t, r.state("a").Announced, "that is forgotten")
-	require.Same(t, term, p.metrics.leadership.Load())
+	require.Same(t, led, p.metrics.leadership.Load())
 }
 
 func TestGoneKnowsTheLast(t *testing.T) {
@@ -255,7 +254,7 @@ func TestGoneKnowsTheLast(t *testing.T) {
 	require.LessOrEqual(t, len(g.at)+len(g.before), 20)
 }
 
-// Room is made of neither what is open nor of what is being written.
+// Making room removes neither open entries nor those that are being written.
 func TestRoomIsMadeOfFinishedOnes(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

@@ -14,16 +14,16 @@ import (
 )
 
 const (
-	// firstRetry and lastRetry space the tries to lead while NATS cannot be reached,
-	// or the prediction store cannot be written.
+	// firstRetry and lastRetry space the tries to lead while NATS cannot be reached or the
+	// prediction store cannot be written.
 	firstRetry, lastRetry = 250 * time.Millisecond, 5 * time.Second
-	// releaseTimeout is how long a process that ends tries to give the lead up.
+	// releaseTimeout bounds giving up the lease at the end of the process.
 	releaseTimeout = 2 * time.Second
 )
 
-// Leader knows the state of every prediction, and has the provider asked for those
-// that are overdue. Any number of processes may run one: exactly one of them leads, and
-// when nothing is heard of it for a quarter of a minute another one does.
+// Leader keeps the state of every prediction and runs the poller. Any number of processes
+// may run one: exactly one of them leads, and another takes over when nothing is heard of
+// it for 15 s.
 type Leader struct {
 	js     jetstream.JetStream
 	cfg    Config
@@ -38,8 +38,7 @@ type Leader struct {
 	standstill standstill
 }
 
-// NewLeader returns a leader that is not running yet. It reads by js, and writes by
-// the store.
+// NewLeader returns a leader that does not run yet. It reads from js and writes to store.
 func NewLeader(js jetstream.JetStream, store Store, cfg Config) *Leader {
 	cfg.Logger = cmp.Or(cfg.Logger, zap.NewNop()).Named("predictions")
 	l := &Leader{js: js, cfg: cfg, log: cfg.Logger, times: defaultLeaseTimes, cached: cached}
@@ -51,8 +50,8 @@ func NewLeader(js jetstream.JetStream, store Store, cfg Config) *Leader {
 	return l
 }
 
-// Run leads the predictions whenever nobody else does, until ctx ends, and returns nil.
-// Whatever it meets, it tries again.
+// Run leads whenever no other process does, until ctx ends, and returns nil. After any
+// error it tries again.
 func (l *Leader) Run(ctx context.Context) error {
 	l.lease = &lease{bucket: l.bucket, process: l.cfg.Process, times: l.times}
 	retry := backoff.Backoff{First: firstRetry, Max: lastRetry}
@@ -71,7 +70,7 @@ func (l *Leader) Run(ctx context.Context) error {
 	return nil
 }
 
-// next waits for a leadership, and returns when it has ended, when it began, and why it
+// next waits for a leadership and runs it. It returns when the leadership began and why it
 // ended.
 func (l *Leader) next(ctx context.Context) (began time.Time, err error) {
 	if err := l.lease.acquire(ctx); err != nil {
@@ -94,7 +93,7 @@ func (l *Leader) say(err error, retry time.Duration) {
 		zap.Duration("in", retry), zap.Error(err))
 }
 
-// lead runs one leadership, and gives the lead up.
+// lead runs one leadership, then releases the lease.
 func (l *Leader) lead(ctx context.Context) error {
 	t := newLeadership(l)
 	err := t.run(ctx)

@@ -27,7 +27,7 @@ const patience = 20 * time.Second
 // shortTimes are of a lease that is taken over within a second.
 var shortTimes = leaseTimes{look: 10 * time.Millisecond, renew: 50 * time.Millisecond, hold: 2 * time.Second, patience: 3 * time.Second, stuck: patience}
 
-// heard are the alarms that were raised.
+// heard are the raised alarms.
 type heard struct {
 	mu     sync.Mutex
 	alarms []bridge.Alarm
@@ -49,7 +49,7 @@ func (h *heard) kinds() []string {
 	return out
 }
 
-// rig is a server with ledgers.
+// rig is a server with prediction stores.
 type rig struct {
 	*streamtest.Bench
 
@@ -74,7 +74,7 @@ func rigOn(t *testing.T, b *streamtest.Bench) *rig {
 	return &rig{Bench: b, t: t, store: b.Publisher(), source: src, heard: &heard{}, reader: NewReader(b.JS, b.Names), ctx: t.Context(), times: shortTimes}
 }
 
-// process is a process that runs a prediction store.
+// process is a process that may lead.
 type process struct {
 	*Leader
 
@@ -83,10 +83,10 @@ type process struct {
 	logs *observer.ObservedLogs
 }
 
-// fewCached is how many entries leaders of tests have in memory.
+// fewCached is how many entries the leaders of tests keep in memory.
 const fewCached = 256
 
-// start runs a prediction store that writes by the store, as a process of that name.
+// start starts a process of that name, which writes to the store.
 func (r *rig) start(name string, store Store, change ...func(*Config)) *process {
 	r.t.Helper()
 	core, logs := observer.New(zap.DebugLevel)
@@ -108,7 +108,7 @@ func (r *rig) start(name string, store Store, change ...func(*Config)) *process 
 	return p
 }
 
-// What is overdue and nobody can be asked for is told of.
+// Overdue predictions that cannot be polled raise an alarm.
 func TestOverdueWithoutAPIIsAnAlarm(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -117,17 +117,17 @@ func TestOverdueWithoutAPIIsAnAlarm(t *testing.T) {
 	r.eventually(func() bool { return slices.Contains(r.heard.kinds(), bridge.AlarmPolling) })
 }
 
-// A prediction store that has fallen behind is not up to date, although it was a moment ago.
+// A store that has fallen behind is not up to date, although it was a moment ago.
 func TestFarBehindIsNotUpToDate(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	p := r.start("one", r.store)
 	r.folded(p)
-	term := newLeadership(p.Leader)
-	term.current.Store(1)
-	require.True(t, term.UpToDate())
-	term.behind.Store(blockMessages + 1)
-	require.False(t, term.UpToDate())
+	led := newLeadership(p.Leader)
+	led.current.Store(1)
+	require.True(t, led.UpToDate())
+	led.behind.Store(blockMessages + 1)
+	require.False(t, led.UpToDate())
 }
 
 func (p *process) leads() bool { return p.metrics.leadership.Load() != nil }
@@ -137,7 +137,7 @@ func (r *rig) eventually(what func() bool, why ...any) {
 	require.Eventually(r.t, what, patience, 5*time.Millisecond, why...)
 }
 
-// folded waits until everything that is stored is in the prediction store.
+// folded waits until every stored event is folded.
 func (r *rig) folded(p *process) {
 	r.t.Helper()
 	stream, err := r.JS.Stream(r.ctx, r.Names.EventsStream())
@@ -156,7 +156,7 @@ func (r *rig) publish(e *bridge.Event) bridge.Receipt {
 	return got
 }
 
-// says is what the provider says of a prediction.
+// says is an event of the provider.
 func (r *rig) says(id, rest string) *bridge.Event {
 	r.t.Helper()
 	e, err := r.source.Read(source.Delivery{
@@ -182,7 +182,7 @@ func (r *rig) loses(id string) *bridge.Event {
 	return e
 }
 
-// again brings an event back out of the dead letters of the prediction store.
+// again redrives an event from the prediction store's dead letters.
 func (r *rig) again(e *bridge.Event, n string) {
 	r.t.Helper()
 	header := bridge.Again{Attempt: 1, Redrives: 1}.Header(e.Header())
@@ -200,7 +200,7 @@ func (r *rig) state(id string) *bridge.PredictionState {
 	return s
 }
 
-// kept returns the message of a key, nil when there is none.
+// kept returns the message of a key, nil for none.
 func (r *rig) kept(key string) *jetstream.RawStreamMsg {
 	r.t.Helper()
 	stream, err := r.JS.Stream(r.ctx, r.Names.PredictionsStream())
@@ -216,7 +216,7 @@ func (r *rig) kept(key string) *jetstream.RawStreamMsg {
 func openKey(id string) string  { return bridge.PredictionKey(bridge.KeyOpen, "get3w", id) }
 func entryKey(id string) string { return bridge.PredictionKey(bridge.KeyEntry, "get3w", id) }
 
-// record returns the open record of a prediction, nil when it has none.
+// record returns a prediction's open record, nil for none.
 func (r *rig) record(id string) *poller.Record {
 	r.t.Helper()
 	m := r.kept(openKey(id))
@@ -228,7 +228,7 @@ func (r *rig) record(id string) *poller.Record {
 	return &rec
 }
 
-// all returns every key of the prediction store that begins so, with its value.
+// all returns every key with that first token, with its value.
 func (r *rig) all(what string) map[string]string {
 	r.t.Helper()
 	out := map[string]string{}
@@ -247,7 +247,7 @@ const (
 	finished = `"status":"completed","outputs":["https://cdn.get3w.com/a.png?sig=1"],"created_at":"2026-01-31T11:00:00Z","completed_at":"2026-01-31T11:00:03Z"`
 )
 
-func TestLedgerFollowsALife(t *testing.T) {
+func TestStoreFollowsAPrediction(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	p := r.start("one", r.store)
@@ -286,7 +286,7 @@ func TestLedgerFollowsALife(t *testing.T) {
 	}, "the janitor sees what is folded")
 }
 
-// What was given up is closed, and open again when its dead letter is redriven.
+// A given up prediction is closed, and open again when its dead letter is redriven.
 func TestLostAndRedriven(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -294,11 +294,11 @@ func TestLostAndRedriven(t *testing.T) {
 	watch := r.watches("a", bridge.Watch{})
 	r.publish(watch)
 	r.folded(p)
-	term := p.metrics.leadership.Load()
-	it, ok := term.queue("get3w").Get("a")
+	led := p.metrics.leadership.Load()
+	it, ok := led.queue("get3w").Get("a")
 	require.True(t, ok)
 	it.Polls, it.NotFound, it.NotBefore = 9, 3, time.Now().Add(time.Hour)
-	_, err := term.Save(t.Context(), it.Record, it.Revision)
+	_, err := led.Save(t.Context(), it.Record, it.Revision)
 	require.NoError(t, err)
 	require.Equal(t, 9, r.record("a").Polls)
 	r.publish(r.says("a", running))
@@ -310,10 +310,10 @@ func TestLostAndRedriven(t *testing.T) {
 	require.NotNil(t, r.state("a").Lost)
 	require.NotEmpty(t, r.kept(entryKey("a")).Header.Get("Nats-TTL"))
 	require.Nil(t, r.record("a"))
-	_, err = term.Save(t.Context(), it.Record, it.Revision)
+	_, err = led.Save(t.Context(), it.Record, it.Revision)
 	require.ErrorIs(t, err, poller.ErrNotOpen)
 
-	for n := range 3 { // the record may be on its way out still
+	for n := range 3 { // the record may still be on its way out
 		r.again(watch, fmt.Sprint(n))
 		r.folded(p)
 		require.Nil(t, r.state("a").Lost)
@@ -326,28 +326,28 @@ func TestLostAndRedriven(t *testing.T) {
 		r.publish(r.loses("a"))
 		r.folded(p)
 	}
-	require.Same(t, term, p.metrics.leadership.Load(), "nothing of that ends the term")
+	require.Same(t, led, p.metrics.leadership.Load(), "nothing of that ends the leadership")
 }
 
-// Nothing that became known of a prediction is overwritten by who had read it before.
+// A save over an old revision overwrites nothing that became known since.
 func TestSaveKeepsWhatIsNew(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	p := r.start("one", r.store)
 	r.publish(r.says("a", running))
 	r.folded(p)
-	term := p.metrics.leadership.Load()
-	old, _ := term.queue("get3w").Get("a")
+	led := p.metrics.leadership.Load()
+	old, _ := led.queue("get3w").Get("a")
 	r.publish(r.watches("a", bridge.Watch{EstimatedDuration: 7}))
 	r.folded(p)
 	old.Polls = 1
-	_, err := term.Save(t.Context(), old.Record, old.Revision)
+	_, err := led.Save(t.Context(), old.Record, old.Revision)
 	require.ErrorIs(t, err, errOldRevision)
-	fresh, _ := term.queue("get3w").Get("a")
+	fresh, _ := led.queue("get3w").Get("a")
 	fresh.Polls = 1
-	revision, err := term.Save(t.Context(), fresh.Record, fresh.Revision)
+	revision, err := led.Save(t.Context(), fresh.Record, fresh.Revision)
 	require.NoError(t, err)
-	have, _ := term.queue("get3w").Get("a")
+	have, _ := led.queue("get3w").Get("a")
 	require.Equal(t, revision, have.Revision)
 	got := r.record("a")
 	require.Equal(t, 1, got.Polls)
@@ -355,7 +355,7 @@ func TestSaveKeepsWhatIsNew(t *testing.T) {
 	require.EqualValues(t, 2, got.Sequence, "who announced it last")
 }
 
-// What is no event is left out, and holds up nothing.
+// Messages that are no events are left out and hold up nothing.
 func TestWhatIsNoEventIsLeftOut(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

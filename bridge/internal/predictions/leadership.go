@@ -14,37 +14,38 @@ import (
 	"github.com/hookspan/hookspan/internal/backoff"
 )
 
-// place is that of an event in its stream.
+// place locates an event in its stream.
 type place struct {
 	sequence uint64
-	storedAt time.Time // zero when it is not known
+	storedAt time.Time // zero when unknown
 }
 
-// leadership is the time for which this process leads, with all that it knows: nothing
-// of that is of use the next time that it leads.
+// leadership is the state of this process while it leads. A later leadership begins with
+// none of it.
 type leadership struct {
 	*Leader
 	*store
 
-	// Of the fold alone, once it has begun.
+	// Used by fold alone.
 	gone   *gone
-	pinned map[string]*entry // predictions that were given up longer ago than they are kept
+	pinned map[string]*entry // given up longer ago than the store keeps them
 
-	goal uint64    // the sequence of the last event when it began
-	meta storeMeta // its ID is everybody's
+	goal uint64    // the last event when the leadership began
+	meta storeMeta // its ID names this build of the store
 
 	metaRevision   uint64
-	statusRevision uint64 // of the watch
-	folded         place  // the last event in the prediction store when it began
-	movedTo        uint64 // of the watch: what was folded at movedAt, and is the last one
+	statusRevision uint64 // watch's
+	folded         place  // the last folded event when the leadership began
+	movedTo        uint64 // watch's: the last event folded at movedAt
 	movedAt        time.Time
 
 	foldedTo   atomic.Uint64
-	last       atomic.Pointer[place] // the same
+	last       atomic.Pointer[place] // the last folded event
 	behind     atomic.Uint64
 	rebuilding atomic.Bool
-	caughtUp   chan struct{} // closed when what was there when it began is folded
-	// current is when the prediction store had all events, in ns of the process's own time.
+	caughtUp   chan struct{} // closed when goal is reached
+	// current is when the prediction store last had all events, in ns of the process's own
+	// time.
 	current atomic.Int64
 	started time.Time
 }
@@ -55,7 +56,7 @@ func newLeadership(l *Leader) *leadership {
 	}
 }
 
-// run leads until ctx ends, and returns nil then, or the reason why it cannot go on.
+// run leads until ctx ends and returns nil then, or returns why it cannot go on.
 func (t *leadership) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return t.lease.keep(ctx) })
@@ -117,7 +118,7 @@ func (t *leadership) work(ctx context.Context) error {
 	return group.Wait()
 }
 
-// noteFolded is told the last event that is in the prediction store now.
+// noteFolded notes the last event in the prediction store.
 func (t *leadership) noteFolded(ctx context.Context, last delivered) error {
 	t.foldedTo.Store(last.meta.Sequence.Stream)
 	t.last.Store(&place{last.meta.Sequence.Stream, last.meta.Timestamp.UTC()})
@@ -130,7 +131,7 @@ func (t *leadership) noteFolded(ctx context.Context, last delivered) error {
 	return nil
 }
 
-// catchUp is called when what was there when the leadership began is folded, and after that.
+// catchUp is called once goal is reached.
 func (t *leadership) catchUp(ctx context.Context) error {
 	select {
 	case <-t.caughtUp:
@@ -150,8 +151,8 @@ func (t *leadership) catchUp(ctx context.Context) error {
 	return nil
 }
 
-// watch looks at what others can do to the prediction store, and tells how it stands, until ctx
-// ends.
+// watch checks every few seconds that nobody has changed the prediction store, and writes
+// its status, until ctx ends.
 func (t *leadership) watch(ctx context.Context, durable jetstream.Consumer) error {
 	var told adminapi.PredictionsStatus
 	for {

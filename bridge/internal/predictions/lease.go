@@ -12,18 +12,18 @@ import (
 	"github.com/hookspan/hookspan/internal/backoff"
 )
 
-// leaseTimes are the times of a lease. Each process measures them with its own
-// monotonic clock: no two clocks are ever compared.
+// leaseTimes are measured by each process's own monotonic clock: the clocks of two
+// processes are never compared.
 type leaseTimes struct {
-	// look is how often who does not lead looks who does.
+	// look is how often other processes look at the lease.
 	look time.Duration
-	// renew is how often the leader says that it still leads.
+	// renew is how often the leader renews the lease.
 	renew time.Duration
-	// hold is for how long it leads after it has begun to say so for the last time
-	// with success. It is shorter than patience.
+	// hold is how long the leader leads after the start of its last successful renewal. It
+	// is shorter than patience.
 	hold time.Duration
-	// patience is for how long nothing must have been heard of a leader before its
-	// place is taken.
+	// patience is how long another process must not have seen a renewal before it takes the
+	// lease.
 	patience time.Duration
 	// stuck is after how long without progress a person is told.
 	stuck time.Duration
@@ -31,34 +31,34 @@ type leaseTimes struct {
 
 var defaultLeaseTimes = leaseTimes{look: time.Second, renew: 5 * time.Second, hold: 10 * time.Second, patience: 15 * time.Second, stuck: time.Minute}
 
-// leaseRecord says who leads. Without a leadership nobody does.
+// leaseRecord says who leads. Without a Holder nobody does.
 type leaseRecord struct {
 	Process string `json:"process,omitempty"`
-	Term    string `json:"term,omitempty"`
+	Holder  string `json:"term,omitempty"`
 	N       uint64 `json:"n,omitempty"`
 }
 
-// lease is the right to write the prediction store. Two processes can think that they have it
-// only while one of them hangs, and then [bucket] refuses what that one writes.
+// lease is the right to write the prediction store. Two processes can believe that they
+// hold it only while one of them hangs; then [bucket] refuses that one's writes.
 type lease struct {
 	bucket  *bucket
 	process string
 	times   leaseTimes
 
-	// seen is the revision of somebody else's lease, and since when it is the last.
+	// seen is the revision of another process's lease, since when it was first seen.
 	seen  uint64
 	since time.Time
 
-	term     string
+	holder   string
 	n        uint64
 	revision uint64
 
 	mu    sync.Mutex
-	until time.Time // it is held
+	until time.Time // held until
 }
 
-// acquire returns when this process leads, or with an error when that cannot be found
-// out or ctx ends. What it saw before counts when it is called again.
+// acquire returns when this process leads, or an error when ctx ends or the lease cannot be
+// read or written. A further call remembers what the last one saw.
 func (l *lease) acquire(ctx context.Context) error {
 	for {
 		var have leaseRecord
@@ -67,15 +67,15 @@ func (l *lease) acquire(ctx context.Context) error {
 			return err
 		}
 		now := time.Now()
-		// One of this process itself is of a leadership that has ended.
-		free := revision == 0 || have.Term == "" || have.Term == l.term
+		// The holder of this process belongs to a leadership that has ended.
+		free := revision == 0 || have.Holder == "" || have.Holder == l.holder
 		if !free && revision != l.seen {
 			l.seen, l.since = revision, now
 		}
 		if free || now.Sub(l.since) >= l.times.patience {
 			err := l.take(ctx, revision)
 			if !errors.Is(err, poller.ErrNotLeader) {
-				return err // otherwise somebody was faster
+				return err // otherwise another process was faster
 			}
 		}
 		if !backoff.Sleep(ctx, l.times.look) {
@@ -84,26 +84,26 @@ func (l *lease) acquire(ctx context.Context) error {
 	}
 }
 
-// take begins a leadership in the place of the lease with the revision.
+// take replaces the lease of the revision and begins a leadership.
 func (l *lease) take(ctx context.Context, revision uint64) error {
-	l.term, l.n, l.revision, l.seen = rand.Text(), 0, revision, 0
+	l.holder, l.n, l.revision, l.seen = rand.Text(), 0, revision, 0
 	return l.renew(ctx)
 }
 
-// renew prolongs the lease. The error wraps [poller.ErrNotLeader] when another process has it;
-// after any other it may be tried again, as long as the lease is held.
+// renew prolongs the lease. The error wraps [poller.ErrNotLeader] when another process has
+// it; after any other error the caller may try again while the lease is held.
 func (l *lease) renew(ctx context.Context) error {
 	began := time.Now()
-	mine := leaseRecord{Process: l.process, Term: l.term, N: l.n + 1}
+	mine := leaseRecord{Process: l.process, Holder: l.holder, N: l.n + 1}
 	revision, err := l.bucket.put(ctx, keyLeader, mine, l.revision)
 	if err != nil {
-		// It may be there all the same, and its answer lost; now or the last time.
+		// The write may have succeeded, now or the last time, and only its answer was lost.
 		var have leaseRecord
 		at, readErr := l.bucket.load(ctx, keyLeader, &have)
-		if readErr != nil || have.Term != l.term {
+		if readErr != nil || have.Holder != l.holder {
 			return fmt.Errorf("taking the lead: %w", err)
 		}
-		if have != mine { // it is ours, but an older one
+		if have != mine { // an older write of ours
 			l.n, l.revision = have.N, at
 			return fmt.Errorf("taking the lead: it is not written, and still ours: %w", withoutNotLeader{err})
 		}
@@ -116,20 +116,18 @@ func (l *lease) renew(ctx context.Context) error {
 	return nil
 }
 
-// withoutNotLeader is an error that says only its text.
+// withoutNotLeader hides the wrapped error and keeps its text.
 type withoutNotLeader struct{ error }
 
-// Unwrap returns nothing.
 func (withoutNotLeader) Unwrap() error { return nil }
 
-// heldUntil is when the lease ends by itself.
 func (l *lease) heldUntil() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.until
 }
 
-// keep renews the lease until ctx ends, and returns an error when it has it no more.
+// keep renews the lease until ctx ends. It returns an error when the lease is lost.
 func (l *lease) keep(ctx context.Context) error {
 	for backoff.Sleep(ctx, l.times.renew) {
 		for {
@@ -158,7 +156,7 @@ func (l *lease) renewInTime(ctx context.Context) error {
 	return l.renew(ctx)
 }
 
-// release gives the lease up, so that nobody need wait for it to end.
+// release gives up the lease at once, so that no process waits for its end.
 func (l *lease) release(ctx context.Context) error {
 	l.mu.Lock()
 	l.until = time.Time{}

@@ -16,21 +16,22 @@ import (
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
-// fragile is the store of a process that can be killed, and suspended.
+// fragile is the store of a process that can be killed and suspended.
 type fragile struct {
 	next Store
 
-	// storing is held for reading by whoever stores, so that nothing is on its way when
-	// the process is suspended.
+	// storing is held for reading by writers, so that no write is in flight when the
+	// process is suspended.
 	storing sync.RWMutex
 
 	mu     sync.Mutex
 	dead   bool
 	resume chan struct{} // not nil: suspended
-	// stored are what was stored since it was suspended, refused how much was not.
+	// stored are the writes since the process was suspended; refused counts the failed
+	// ones.
 	stored, refused int
 	blocks          int // that were to be stored
-	// before is asked before each block.
+	// before is called before each block.
 	before func(msgs []*nats.Msg) error
 }
 
@@ -42,8 +43,7 @@ func (f *fragile) kill() {
 	f.dead = true
 }
 
-// suspend returns when nothing is on its way to the store. Whatever is to be stored then
-// waits until resume is called.
+// suspend returns when no write is in flight. Later writes wait until resume is called.
 func (f *fragile) suspend() (resume func()) {
 	f.storing.Lock()
 	defer f.storing.Unlock()
@@ -54,8 +54,7 @@ func (f *fragile) suspend() (resume func()) {
 	return sync.OnceFunc(func() { close(f.resume) })
 }
 
-// pass returns when the process is not suspended, and holds storing unless it returns an
-// error.
+// pass waits while the process is suspended, and holds storing unless it returns an error.
 func (f *fragile) pass() error {
 	for {
 		f.storing.RLock()
@@ -120,7 +119,7 @@ func (f *fragile) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg)
 	err := f.pass()
 	if err == nil {
 		defer f.storing.RUnlock()
-		err = f.asked(msgs)
+		err = f.beforeBlock(msgs)
 	}
 	if err != nil {
 		out := make([]streams.Outcome, len(msgs))
@@ -136,8 +135,8 @@ func (f *fragile) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg)
 	return out
 }
 
-// asked is what before says of the block.
-func (f *fragile) asked(msgs []*nats.Msg) error {
+// beforeBlock returns before's error for the block.
+func (f *fragile) beforeBlock(msgs []*nats.Msg) error {
 	f.mu.Lock()
 	before := f.before
 	f.mu.Unlock()
@@ -156,8 +155,8 @@ func leaders(all ...*process) (n int) {
 	return n
 }
 
-// Exactly one leads. When it ends another one leads at once; when it is killed, after
-// a while.
+// Exactly one process leads. When it ends another takes over at once; when it is killed,
+// after a while.
 func TestOneLeads(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -190,7 +189,7 @@ func TestOneLeads(t *testing.T) {
 	require.JSONEq(t, `{}`, string(r.kept(keyLeader).Data), "it gave the lead up")
 }
 
-// Who cannot reach the prediction store ends its term before anybody else begins one.
+// A process that cannot reach the store ends its leadership before another one begins.
 func TestWhoCannotRenewEnds(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -205,8 +204,7 @@ func TestWhoCannotRenewEnds(t *testing.T) {
 	require.Equal(t, "one", have.Process, "nobody else took it yet")
 }
 
-// A process that hangs and wakes up when another one leads writes nothing, whatever it
-// was about to write.
+// A process that hangs and wakes up while another one leads writes nothing.
 func TestSuspendedLeaderWritesNothing(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -219,8 +217,7 @@ func TestSuspendedLeaderWritesNothing(t *testing.T) {
 	defer resume()
 	r.publish(r.says("known", finished))
 	r.eventually(func() bool { store.mu.Lock(); defer store.mu.Unlock(); return store.blocks > 0 })
-	// With these it stands before the one that is being stored, and asks for no more, as
-	// a process that hangs does.
+	// The process hangs in front of the block that is being stored, and requests no more.
 	for n := range 20 { // enough for a batch
 		r.publish(r.says(fmt.Sprint(n), running))
 	}
@@ -230,14 +227,14 @@ func TestSuspendedLeaderWritesNothing(t *testing.T) {
 		r.publish(r.says(fmt.Sprint(n), finished))
 	}
 	r.folded(next)
-	r.eventually(func() bool { // the status is the new one's too
+	r.eventually(func() bool { // the status is the new leader's too
 		s, err := r.reader.Status(t.Context())
 		return err == nil && s.Leader == "next"
 	})
 	entries, open := r.all(bridge.KeyEntry), r.all(bridge.KeyOpen)
 	require.Len(t, entries, 21)
 	require.Empty(t, open)
-	term := next.metrics.leadership.Load()
+	led := next.metrics.leadership.Load()
 
 	resume()
 	r.eventually(func() bool { return !old.leads() })
@@ -246,12 +243,12 @@ func TestSuspendedLeaderWritesNothing(t *testing.T) {
 	require.NotZero(t, refused)
 	require.Equal(t, entries, r.all(bridge.KeyEntry))
 	require.Empty(t, r.all(bridge.KeyOpen))
-	require.Same(t, term, next.metrics.leadership.Load(), "the other one is not disturbed")
+	require.Same(t, led, next.metrics.leadership.Load(), "the other one is not disturbed")
 	old.stop()
 	require.True(t, next.leads(), "nor is its lease given up by who has it no more")
 }
 
-// A crash between what belongs together leaves nothing half done.
+// A crash between two writes that belong together leaves nothing half done.
 func TestCrashBetweenEntryAndRecord(t *testing.T) {
 	t.Parallel()
 	for name, events := range map[string][]string{"opened": {running}, "closed": {running, finished}} {
@@ -288,7 +285,7 @@ func TestCrashBetweenEntryAndRecord(t *testing.T) {
 	}
 }
 
-// Events that are delivered again change nothing.
+// Redelivered events change nothing.
 func TestDeliveredAgain(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -311,8 +308,7 @@ func TestDeliveredAgain(t *testing.T) {
 	require.Nil(t, r.record("a"))
 }
 
-// A process that could not reach the prediction store for a while, and was the leader before,
-// need not wait for itself.
+// A former leader that could not reach the store need not wait for its own lease.
 func TestWhoLedLastLeadsAgainAtOnce(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -331,7 +327,7 @@ func TestWhoLedLastLeadsAgainAtOnce(t *testing.T) {
 	r.eventually(leads)
 }
 
-// run runs a prediction store until the test ends.
+// run runs a leader until the test ends.
 func run(t *testing.T, l *Leader) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -356,8 +352,8 @@ func (s *forgetful) Store(ctx context.Context, stream string, m *nats.Msg) (brid
 	return s.inner.Store(ctx, stream, m)
 }
 
-// A lease that is written and whose answer is lost is held; one that is not written, and
-// still ours, can be written again.
+// A written lease whose answer is lost is held; one that is not written, and still ours,
+// can be written again.
 func TestLostAnswerOfALease(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

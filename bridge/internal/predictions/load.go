@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// warmEntries is of how many finished predictions a new leader learns how long
-	// they take. They are looked for among the last warmSpan changes.
+	// warmEntries is from how many finished predictions a new leader learns durations. It
+	// looks for them among the last warmSpan changes.
 	warmEntries = 5000
 	warmSpan    = 4 * warmEntries
 )
 
-// warmUp tells the poller of the predictions that finished last.
+// warmUp tells the poller of the latest finished predictions.
 func (s *store) warmUp(ctx context.Context) error {
 	stream, err := s.leader.js.Stream(ctx, s.names.PredictionsStream())
 	if err != nil {
@@ -38,12 +38,12 @@ func (s *store) warmUp(ctx context.Context) error {
 	})
 }
 
-// loadOpen reads what is open, and returns how many predictions that are.
+// loadOpen fills the queues and returns the number of open predictions.
 func (s *store) loadOpen(ctx context.Context) (int, error) {
 	n := 0
 	err := s.leader.bucket.scan(ctx, bridge.KeyOpen+".>", 1, func(v value) error {
 		var rec poller.Record
-		if len(v.data) == 0 { // it has its end, and the record is on its way out
+		if len(v.data) == 0 { // the prediction has ended and its record is being removed
 			s.addTombstone(v.key)
 			return nil
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 )
 
-// leaderMetrics are what a leader counts, and tells of its leadership.
+// leaderMetrics counts a leader's work and shows its leadership.
 type leaderMetrics struct {
 	sources    map[string]poller.SourceConfig
 	leadership atomic.Pointer[leadership] // nil: another process leads
@@ -31,25 +31,25 @@ func newLeaderMetrics(sources map[string]poller.SourceConfig) *leaderMetrics {
 			Help: "Predictions that have their end, by how it became known and whether anybody had announced them.",
 		}, []string{"source", "origin", "announced"}),
 		open:    desc("open", "Predictions whose end is waited for. Only the process that leads the predictions has them.", "source"),
-		overdue: desc("overdue", "Predictions for which the provider is to be asked by now. Only the process that leads the predictions has them.", "source"),
+		overdue: desc("overdue", "Predictions that are due to be polled. Only the process that leads the predictions has them.", "source"),
 		behind:  desc("behind", "Events that are not in the prediction store yet, as of a few seconds ago. Only the process that leads it has them."),
 		leader:  desc("leader", "1 while this process leads the predictions."),
 	}
 }
 
-// Collectors are the metrics of the prediction store and of what asks the providers.
+// Collectors are the metrics of the prediction store and the poller.
 func (l *Leader) Collectors() []prometheus.Collector {
 	return append(l.poller.Collectors(), l.metrics, l.metrics.ended)
 }
 
-// Describe is that of [prometheus.Collector].
+// Describe implements [prometheus.Collector].
 func (m *leaderMetrics) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{m.open, m.overdue, m.behind, m.leader} {
 		out <- d
 	}
 }
 
-// Collect is that of [prometheus.Collector].
+// Collect implements [prometheus.Collector].
 func (m *leaderMetrics) Collect(out chan<- prometheus.Metric) {
 	t := m.leadership.Load()
 	if t == nil {
@@ -71,10 +71,10 @@ func (m *leaderMetrics) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// other is the label of what is not one of a few.
+// other is the label of any value outside a fixed list.
 const other = "other"
 
-// source is the label of a source: events can be of any.
+// source returns the label of a source: events can name any.
 func (m *leaderMetrics) source(name string) string {
 	if _, ok := m.sources[name]; ok {
 		return name

@@ -19,7 +19,7 @@ import (
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
-// No time that a provider can write holds up the events behind it.
+// No time that a provider can write holds up later events.
 func TestTimesOfNoCalendarHoldNothingUp(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -36,8 +36,8 @@ func TestTimesOfNoCalendarHoldNothingUp(t *testing.T) {
 	require.True(t, r.state("b").Terminal())
 }
 
-// What somebody forged who may publish events is bounded like the rest, and what NATS
-// does not take all the same holds up nothing.
+// Forged events of a program that may publish are bounded, and an entry that NATS does not
+// take holds up nothing.
 func TestLargeEntriesHoldNothingUp(t *testing.T) {
 	r := newRig(t)
 	r.times.hold, r.times.patience = patience, 2*patience // megabytes take their time
@@ -67,7 +67,6 @@ func TestLargeEntriesHoldNothingUp(t *testing.T) {
 	require.True(t, r.state("watched").Open())
 }
 
-// inner is the store behind another one.
 type inner struct{ next Store }
 
 func (s inner) Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error) {
@@ -82,7 +81,7 @@ func (s inner) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []
 	return s.next.StoreAll(ctx, stream, msgs)
 }
 
-// refusing is a store that never takes what has a word in its subject.
+// refusing is a store that never takes subjects with a word in them.
 type refusing struct {
 	inner
 
@@ -96,14 +95,14 @@ func (s refusing) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg)
 		return s.inner.StoreAll(ctx, stream, msgs)
 	}
 	copy(out, s.inner.StoreAll(ctx, stream, msgs[:at]))
-	for i := range out[at:] { // as a Publisher does it
+	for i := range out[at:] { // as a Publisher does
 		out[at+i].Err = bridge.ErrUnavailable
 	}
 	out[at].Err = bridge.ErrTooLarge
 	return out
 }
 
-// What NATS never takes is left out, and what lies behind it is written.
+// A write that NATS never takes is left out, and later ones are written.
 func TestTooLargeHoldsNothingUp(t *testing.T) {
 	r := newRig(t)
 	for _, id := range []string{"a", "large", "b", "large-too", "c"} {
@@ -120,8 +119,7 @@ func TestTooLargeHoldsNothingUp(t *testing.T) {
 	require.Equal(t, 2, p.logs.FilterMessageSnippet("never takes").Len())
 }
 
-// An open record that cannot be read is written anew when something is told of its
-// prediction.
+// An unreadable open record is written anew with the prediction's next event.
 func TestUnreadableRecordHoldsNothingUp(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -134,7 +132,7 @@ func TestUnreadableRecordHoldsNothingUp(t *testing.T) {
 	require.Equal(t, 1, p.logs.FilterMessageSnippet("cannot be read").Len())
 }
 
-// silentStore is a store that is silent while it is to be.
+// silentStore is a store that can fall silent.
 type silentStore struct {
 	inner
 
@@ -148,7 +146,7 @@ func (s *silentStore) StoreAll(ctx context.Context, stream string, msgs []*nats.
 	return s.inner.StoreAll(ctx, stream, msgs)
 }
 
-// A prediction store that stands still says so: how far it is behind, and in words.
+// A store that stands still raises an alarm that says how far it is behind.
 func TestStandstillIsTold(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -177,7 +175,7 @@ func TestStandstillIsTold(t *testing.T) {
 	require.True(t, r.state("b").Open())
 }
 
-// poisoned is a store that fails for what has a word in its subject.
+// poisoned is a store that fails for subjects with a word in them.
 type poisoned struct {
 	inner
 
@@ -195,7 +193,7 @@ func (s poisoned) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg)
 	return s.inner.StoreAll(ctx, stream, msgs)
 }
 
-// So does one that begins again and again, and never gets by the same event.
+// The same for a leader that starts again and again at one event.
 func TestPoisonedEventIsTold(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -210,17 +208,17 @@ func TestPoisonedEventIsTold(t *testing.T) {
 	require.Contains(t, r.heard.alarms[0].Text, bridge.ErrUnknown.Error())
 }
 
-// Another process that led meanwhile stood not still, nor did one that went on.
+// It is no standstill when another process led meanwhile, or when this one made progress.
 func TestStandstill(t *testing.T) {
 	t.Parallel()
 	l := NewLeader(nil, nil, Config{})
 	s := &l.standstill
 	at := func(second int) time.Time { return foldtest.Noon.Add(time.Duration(second) * time.Second) }
 	ends := func(began, ended int, folded uint64, err error) bool {
-		term := newLeadership(l)
-		term.started = at(began)
-		term.foldedTo.Store(folded)
-		return s.note(term, at(ended), err)
+		led := newLeadership(l)
+		led.started = at(began)
+		led.foldedTo.Store(folded)
+		return s.note(led, at(ended), err)
 	}
 	require.False(t, ends(0, 10, 0, errKilled))
 	require.False(t, ends(15, 59, 0, errKilled))
@@ -241,7 +239,7 @@ func TestStandstill(t *testing.T) {
 	require.False(t, s.note(suspended, at(9000), poller.ErrNotLeader), "another one leads")
 }
 
-// Whatever an error ends in, the alarm is made of whole sentences.
+// The alarm has whole sentences, whatever ends the error's text.
 func TestStandstillAlarmIsWellFormed(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{"is it away?": "is it away? Webhooks", "it failed.": "it failed. Webhooks", "EOF": "EOF. Webhooks", "one\ntwo": "one; two. Webhooks"} {

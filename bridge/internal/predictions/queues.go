@@ -9,14 +9,14 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 )
 
-// Queues is that of [poller.Leadership].
+// Queues implements [poller.Leadership].
 func (s *store) Queues() map[string]*poller.Queue {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.open)
 }
 
-// queue returns that of a source, a new one when it had none.
+// queue returns the queue of a source and creates a missing one.
 func (s *store) queue(source string) *poller.Queue {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -28,7 +28,7 @@ func (s *store) queue(source string) *poller.Queue {
 
 var errOldRevision = errors.New("the record of the prediction was written meanwhile")
 
-// Save is that of [poller.Leadership].
+// Save implements [poller.Leadership].
 func (s *store) Save(ctx context.Context, rec poller.Record, revision uint64) (uint64, error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()

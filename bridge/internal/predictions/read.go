@@ -10,7 +10,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
 )
 
-// read is an event that could be read.
+// read is a decoded event.
 type read struct {
 	*bridge.Event
 
@@ -18,14 +18,14 @@ type read struct {
 	at  fold.At
 }
 
-// events is a block of them. Last is there also when none could be read.
+// events is a block of them. Last is set also when none could be decoded.
 type events struct {
 	reads []read
 	last  delivered
 }
 
-// read reads events, and brings their entries into memory, while those before them are
-// being folded, until ctx ends or something fails.
+// read reads events and loads their entries while fold works on the block before, until ctx
+// ends or something fails.
 func (t *leadership) read(ctx context.Context, feed *feed, blocks chan<- events) error {
 	for ctx.Err() == nil {
 		got, err := t.readBlock(ctx, feed)
@@ -57,7 +57,7 @@ func (t *leadership) readBlock(ctx context.Context, feed *feed) (events, error) 
 	return got, t.fetch(ctx, got.reads)
 }
 
-// fold folds what was read until ctx ends, or something fails.
+// fold folds blocks until ctx ends or something fails.
 func (t *leadership) fold(ctx context.Context, blocks <-chan events) error {
 	for {
 		var got events
@@ -78,7 +78,7 @@ func (t *leadership) fold(ctx context.Context, blocks <-chan events) error {
 	}
 }
 
-// decode returns false for what is no event: it is left out.
+// decode returns false for messages that are no events; they are left out.
 func (t *leadership) decode(m delivered) (read, bool) {
 	e, err := bridge.DecodeEvent(bridge.Header(m.Headers()), m.Data())
 	if err == nil {
@@ -99,11 +99,12 @@ func (t *leadership) decode(m delivered) (read, bool) {
 	return read{Event: e, key: bridge.PredictionKey(bridge.KeyEntry, e.Source, e.PredictionID), at: at}, true
 }
 
-// maxEventText bounds the id, the status and the origin of an event, in bytes. Those
-// that a bridge makes are a part of that.
+// maxEventText bounds the id, the status and the origin of an event, in bytes. A bridge's
+// events stay far below it.
 const maxEventText = 1 << 10
 
-// checkEvent returns an error for what no bridge publishes, and no prediction store could hold.
+// checkEvent returns an error for an event that no bridge publishes and no prediction store
+// could hold.
 func checkEvent(e *bridge.Event) error {
 	for _, text := range []string{e.ID, e.Status, e.RawStatus, e.Origin} {
 		if len(text) > maxEventText {

@@ -21,19 +21,19 @@ type Reader struct {
 	stream streamread.Handle
 }
 
-// NewReader returns a reader of the prediction store that lies in js.
+// NewReader returns a reader of the prediction store in js.
 func NewReader(js jetstream.JetStream, names bridge.Names) *Reader {
 	return &Reader{js: js, names: names}
 }
 
-// open returns the stream of the prediction store; its name is all that is used of it.
+// open returns the prediction store's stream without a request to the server.
 func (r *Reader) open(ctx context.Context) (jetstream.Stream, error) {
 	return r.stream.Open(ctx, r.js, r.names.PredictionsStream())
 }
 
-// Get returns what the prediction store knows of a prediction. It is behind the stream of events
-// by what was not folded yet. The error wraps [bridge.ErrNotFound] when it knows
-// nothing, or nothing any more.
+// Get returns the state of a prediction, without the events that were not folded yet. The
+// error wraps [bridge.ErrNotFound] when the store does not know the prediction, or no
+// longer.
 func (r *Reader) Get(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
 	raw, _, err := r.get(ctx, bridge.PredictionKey(bridge.KeyEntry, source, id))
 	if err != nil {
@@ -42,20 +42,21 @@ func (r *Reader) Get(ctx context.Context, source, id string) (*bridge.Prediction
 	return decodeState(raw)
 }
 
-// Selection says which predictions are listed.
+// Selection filters and orders a list of predictions.
 type Selection struct {
-	// Source is one, or empty for all.
+	// Source is one source; empty is all.
 	Source string
-	// After leaves out those that were changed last at or before that place in the
-	// prediction store, Before those at or behind that one unless it is zero.
+	// After and Before bound the places in the prediction store, which follow the last
+	// changes: entries up to After are left out, and those from Before on unless it is
+	// zero.
 	After, Before uint64
-	// Newest is the order of a list: the one that was changed last comes first.
+	// Newest lists the last change first.
 	Newest bool
 }
 
-// Walk calls visit for each prediction of the prediction store, the one that was changed longest
-// ago first unless the selection says otherwise, with its place, until visit returns an error, which it returns. It is not
-// a moment's picture: one that changes meanwhile can come twice or not at all.
+// Walk calls visit for each selected prediction with its place, the oldest change first
+// unless Newest is set, until visit returns an error, which Walk returns. It is no
+// snapshot: a prediction that changes meanwhile can come twice or not at all.
 func (r *Reader) Walk(ctx context.Context, sel Selection, visit func(place uint64, s *bridge.PredictionState) error) error {
 	stream, err := streamread.Open(ctx, r.js, r.names.PredictionsStream())
 	if err != nil {
@@ -71,7 +72,7 @@ func (r *Reader) Walk(ctx context.Context, sel Selection, visit func(place uint6
 	return streamread.Walk(ctx, stream, streamread.Span{Subject: r.names.PredictionsSubject(key), After: sel.After, Before: sel.Before, Newest: sel.Newest}, func(m *jetstream.RawStreamMsg) error {
 		s, err := decodeState(m.Data)
 		if err != nil {
-			return nil //nolint:nilerr // somebody else wrote it; the rest can be read
+			return nil //nolint:nilerr // another program wrote it; go on
 		}
 		return visit(m.Sequence, s)
 	})
@@ -85,8 +86,8 @@ func decodeState(raw []byte) (*bridge.PredictionState, error) {
 	return &s, nil
 }
 
-// get returns the value of a key and its revision. The error wraps
-// [bridge.ErrNotFound] when there is none.
+// get returns the value of a key and its revision. The error wraps [bridge.ErrNotFound]
+// when there is none.
 func (r *Reader) get(ctx context.Context, key string) (value []byte, revision uint64, err error) {
 	stream, err := r.open(ctx)
 	if err != nil {

@@ -14,43 +14,42 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// storeFormat is how entries are written. A prediction store of a newer format is left to the
-// newer program that made it, one of an older is folded anew.
+// storeFormat is the format of entries. A store of a newer format is left alone, one of an
+// older format is folded anew.
 const storeFormat = 1
 
-// storeMeta says what the prediction store was made of. A prediction store that has none, or that of other
-// events, is not whole, and folded anew.
+// storeMeta says which events a prediction store was made of. A store without it, or of
+// other events, is not whole and is folded anew.
 type storeMeta struct {
 	Format int       `json:"format"`
 	ID     string    `json:"id"`
 	MadeAt time.Time `json:"made_at"`
-	// Events is when the stream of events was made.
+	// Events is when the stream of events was created.
 	Events time.Time `json:"events"`
-	// Rebuilding: the events that were there when it was made are not all in it yet.
+	// Rebuilding: the store does not have every event that existed when it was made.
 	Rebuilding bool `json:"rebuilding,omitempty"`
 }
 
-// errStoreGone ends a leadership, after which the prediction store is made anew.
+// errStoreGone ends a leadership; the next one makes the prediction store anew.
 var errStoreGone = errors.New("the prediction store was removed, or is to be rebuilt")
 
-// Rebuild removes the prediction store, but for what is remembered of questions to the provider.
-// The process that leads folds it anew within seconds, from the first event that is
-// still stored; see [Reader.Status]. Until it is done nobody is asked for overdue
-// predictions.
+// Rebuild removes the prediction store except the polls that were made. The leader folds it
+// anew within seconds, from the first event that is still stored; see [Reader.Status].
+// Overdue predictions are not polled until that is done.
 func Rebuild(ctx context.Context, js jetstream.JetStream, names bridge.Names) error {
 	stream, err := streamread.Open(ctx, js, names.PredictionsStream())
 	if err != nil {
 		return fmt.Errorf("rebuilding the prediction store: %w", err)
 	}
-	// First, so that whoever leads makes all of it anew.
+	// The meta goes first, so that the leader makes everything anew.
 	if err := stream.Purge(ctx, jetstream.WithPurgeSubject(names.PredictionsSubject(keyMeta))); err != nil {
 		return fmt.Errorf("rebuilding the prediction store: %w", err)
 	}
 	return purgeEntries(ctx, stream, names)
 }
 
-// purgeEntries removes the entries that were there when the stream was looked at:
-// should it come late, those of a prediction store that was made meanwhile stay.
+// purgeEntries removes the entries up to the stream's last sequence at the look. A late
+// purge spares those of a newer prediction store.
 func purgeEntries(ctx context.Context, stream jetstream.Stream, names bridge.Names) error {
 	err := stream.Purge(ctx, jetstream.WithPurgeSubject(names.PredictionsSubject(bridge.KeyEntry+".>")),
 		jetstream.WithPurgeSequence(stream.CachedInfo().State.LastSeq+1))
@@ -60,8 +59,8 @@ func purgeEntries(ctx context.Context, stream jetstream.Stream, names bridge.Nam
 	return nil
 }
 
-// begin finds the durable at the first event that may not be in the prediction store. One that is
-// not whole it makes anew first.
+// begin returns the durable at the first event that may not be in the prediction store. It
+// makes a store that is not whole anew first.
 func (t *leadership) begin(ctx context.Context) (jetstream.Consumer, error) {
 	events, err := streamread.Open(ctx, t.js, t.names.EventsStream())
 	if err != nil {
@@ -93,8 +92,8 @@ func (t *leadership) begin(ctx context.Context) (jetstream.Consumer, error) {
 		t.log.Warn("the stream of events has lost its newest events, so the prediction store knows of events that there are not")
 		return t.makeAnew(ctx, created)
 	}
-	// The bucket may have been restored from a time at which less was folded, and one
-	// that was made anew has what was told of the one before it.
+	// A restored bucket may hold less than the durable has acknowledged, and a new store
+	// still has the status of the old one.
 	t.folded = place{told.Folded, told.FoldedAt}
 	if acknowledged < told.Folded {
 		t.folded = place{sequence: acknowledged}
@@ -102,12 +101,12 @@ func (t *leadership) begin(ctx context.Context) (jetstream.Consumer, error) {
 	return t.rewind(ctx, t.folded.sequence+1)
 }
 
-// errEventsLost ends a leadership, after which the prediction store is made anew.
+// errEventsLost ends a leadership; the next one makes the prediction store anew.
 var errEventsLost = errors.New("the stream of events has lost its newest events")
 
-// sameEvents reports whether the stream has, or had, an event of that number, and the
-// one at the place, as far as it is there still. One that has lost its newest events
-// gives their numbers to others.
+// sameEvents reports whether the stream has, or had, an event of that number, and the event
+// at the place as far as it still exists. A stream that lost its newest events reuses their
+// numbers.
 func sameEvents(ctx context.Context, events jetstream.Stream, number uint64, at place) (bool, error) {
 	if number > events.CachedInfo().State.LastSeq {
 		return false, nil
@@ -128,9 +127,9 @@ func (t *leadership) makeAnew(ctx context.Context, events time.Time) (jetstream.
 	if err != nil {
 		return nil, err
 	}
-	// What was read may be old: that of a process which leads no more, or of a server
-	// that lags. It removes nothing, since this is refused then; and after a crash from
-	// here on all of it is done again.
+	// The meta that was read may be old: of a leader that lost the lease, or of a lagging
+	// server. Then this write is refused and nothing is removed. After a crash from here on
+	// everything is done again.
 	if t.metaRevision, err = t.bucket.put(ctx, keyMeta, storeMeta{}, t.metaRevision); err != nil {
 		return nil, err
 	}
@@ -149,7 +148,7 @@ func (t *leadership) makeAnew(ctx context.Context, events time.Time) (jetstream.
 	return c, err
 }
 
-// made says that the prediction store is whole.
+// made records that the prediction store is whole.
 func (t *leadership) made(ctx context.Context) error {
 	meta := t.meta
 	meta.Rebuilding = false
@@ -160,8 +159,8 @@ func (t *leadership) made(ctx context.Context) error {
 	return err
 }
 
-// checkMeta returns errStoreGone when the prediction store is not the one that the leadership began
-// with.
+// checkMeta returns errStoreGone when the prediction store is not this leadership's any
+// more.
 func (t *leadership) checkMeta(ctx context.Context) error {
 	var have storeMeta
 	revision, err := t.bucket.load(ctx, keyMeta, &have)

@@ -47,7 +47,7 @@ func (r *rig) history(random *rand.Rand, events, predictions int) {
 				r.again(told[id][random.IntN(len(told[id]))], fmt.Sprint(n))
 			}
 			continue
-		case 7: // a duplicate that comes after the stream has forgotten its id
+		case 7: // a duplicate after the stream has forgotten its id
 			if len(told[id]) > 0 {
 				r.duplicate(told[id][random.IntN(len(told[id]))])
 			}
@@ -64,14 +64,13 @@ func (r *rig) history(random *rand.Rand, events, predictions int) {
 	}
 }
 
-// duplicate stores the event a second time.
 func (r *rig) duplicate(e *bridge.Event) {
 	r.t.Helper()
 	_, err := r.JS.PublishMsg(r.ctx, &nats.Msg{Subject: r.Names.SubjectOf(e), Header: nats.Header(e.Header()), Data: e.Body})
 	require.NoError(r.t, err)
 }
 
-// archives tells that the last end among the events is archived.
+// archives publishes that the last end among the events is archived.
 func (r *rig) archives(told []*bridge.Event) *bridge.Event {
 	for _, e := range told {
 		if e.Kind() == bridge.KindPrediction && bridge.Terminal(e.Status) {
@@ -91,7 +90,7 @@ func archivedOf(t *testing.T, of *bridge.Event) *bridge.Event {
 	}
 }
 
-// openIDs are the keys of what is open.
+// openIDs are the keys of the open predictions.
 func openIDs(open map[string]string) map[string]bool {
 	out := map[string]bool{}
 	for key := range open {
@@ -100,8 +99,8 @@ func openIDs(open map[string]string) map[string]bool {
 	return out
 }
 
-// The prediction store is what the events say, to the byte, however often it is made anew, and
-// whatever was removed of it while it runs or not.
+// The prediction store follows from the events, to the byte, however often it is made anew
+// and whatever was removed of it, while it runs or not.
 func TestRebuiltIsTheSame(t *testing.T) {
 	r := newRig(t)
 	seed := time.Now().UnixNano()
@@ -152,7 +151,7 @@ func TestRebuiltIsTheSame(t *testing.T) {
 		}
 		p = r.start("after", r.store)
 	})
-	// The durable alone: nothing is lost, and nothing changes.
+	// Only the durable is removed: nothing is lost and nothing changes.
 	p.stop()
 	require.NoError(t, r.JS.DeleteConsumer(t.Context(), r.Names.EventsStream(), bridge.PredictionsConsumer))
 	p = r.start("three", r.store)
@@ -166,17 +165,17 @@ func (r *rig) meta() (m storeMeta) {
 	return m
 }
 
-// How often the provider was asked is remembered over a rebuild.
-func TestRebuildKeepsQuestions(t *testing.T) {
+// A rebuild remembers the polls.
+func TestRebuildKeepsPolls(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	p := r.start("one", r.store)
 	r.publish(r.says("a", running))
 	r.folded(p)
-	term := p.metrics.leadership.Load()
-	it, _ := term.queue("get3w").Get("a")
+	led := p.metrics.leadership.Load()
+	it, _ := led.queue("get3w").Get("a")
 	it.Polls = 4
-	_, err := term.Save(t.Context(), it.Record, it.Revision)
+	_, err := led.Save(t.Context(), it.Record, it.Revision)
 	require.NoError(t, err)
 	id := r.meta().ID
 	require.NoError(t, Rebuild(t.Context(), r.JS, r.Names))
@@ -188,8 +187,8 @@ func TestRebuildKeepsQuestions(t *testing.T) {
 	require.Equal(t, 4, next.Polls)
 }
 
-// Events that were removed with their stream cannot be mixed up with those of a new
-// one, whose sequences begin anew.
+// Events of a new stream, whose sequences start anew, are not mixed up with those of the
+// removed stream.
 func TestStreamOfEventsMadeAnew(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -208,8 +207,8 @@ func TestStreamOfEventsMadeAnew(t *testing.T) {
 	require.Nil(t, r.record("a"))
 }
 
-// A prediction store that a newer program made is left to it.
-func TestNewerLedgerIsLeftAlone(t *testing.T) {
+// A store that a newer program made is left to it.
+func TestNewerStoreIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	raw, err := json.Marshal(storeMeta{Format: storeFormat + 1})
@@ -224,7 +223,7 @@ func TestNewerLedgerIsLeftAlone(t *testing.T) {
 	require.Equal(t, storeFormat+1, r.meta().Format)
 }
 
-// A process that may make nothing says what does.
+// A process that may create nothing says which command does.
 func TestBindOnly(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -240,7 +239,7 @@ func TestBindOnly(t *testing.T) {
 	require.NoError(t, Provision(t.Context(), r.JS, r.Names), "while it runs")
 }
 
-// The durable may have been made where a server could not set one back.
+// The durable may come from a server that could not reset one.
 func TestProvisionLeavesThePlace(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -254,8 +253,8 @@ func TestProvisionLeavesThePlace(t *testing.T) {
 	require.Equal(t, maxUnacked, c.CachedInfo().Config.MaxAckPending)
 }
 
-// A stream that has lost its newest events gives their numbers to others, which are
-// folded all the same.
+// A stream that has lost its newest events reuses their numbers; the new events are folded
+// all the same.
 func TestEventsThatTookTheNumbersOfLostOnes(t *testing.T) {
 	t.Parallel()
 	for name, more := range map[string]int{"fewer than before": 2, "more than before": 9} {
@@ -276,7 +275,7 @@ func TestEventsThatTookTheNumbersOfLostOnes(t *testing.T) {
 			for n := range more {
 				r.publish(r.says("new", fmt.Sprintf(`"status":"processing","n":%d`, n)))
 			}
-			// As if it were the same, and the durable where it was.
+			// The stream looks the same, and the durable stands where it was.
 			st, err := r.JS.Stream(t.Context(), r.Names.EventsStream())
 			require.NoError(t, err)
 			meta := r.meta()
@@ -301,7 +300,7 @@ func TestEventsThatTookTheNumbersOfLostOnes(t *testing.T) {
 	}
 }
 
-// Who read long ago that there is no prediction store removes nothing of one that is there.
+// A leader with an old view, in which there is no store, removes nothing of the store.
 func TestStaleLeaderPurgesNothing(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -310,14 +309,14 @@ func TestStaleLeaderPurgesNothing(t *testing.T) {
 	p := r.start("one", r.store)
 	r.publish(r.says("a", finished))
 	r.folded(p)
-	term := p.metrics.leadership.Load()
+	led := p.metrics.leadership.Load()
 	_, err := stale.makeAnew(t.Context(), time.Now())
 	require.ErrorIs(t, err, poller.ErrNotLeader)
 	require.True(t, r.state("a").Terminal())
-	require.Equal(t, term.meta.ID, r.meta().ID)
+	require.Equal(t, led.meta.ID, r.meta().ID)
 }
 
-// Events that were purged before the prediction store was made are no reason to wait.
+// Events that were purged before the store was made are not waited for.
 func TestRebuiltOfWhatIsLeft(t *testing.T) {
 	r := newRig(t)
 	for n := range 10 {
@@ -341,7 +340,7 @@ func TestRebuiltOfWhatIsLeft(t *testing.T) {
 	require.Len(t, r.all(bridge.KeyEntry), 4)
 }
 
-// Where to go on is what both the durable and the bucket say: either can be of another
+// A leader goes on where both the durable and the bucket say: either can be of another
 // time.
 func TestGoesOnWhereBothWere(t *testing.T) {
 	t.Parallel()

@@ -11,17 +11,17 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// smallestRoom is how much room is made at least, in bytes: looking for it costs more
-// than a little more of it.
+// smallestRoom is the least room to make, in bytes: searching costs more than removing a
+// little more.
 const smallestRoom = 1 << 20
 
-// keyOverhead is about what a key takes beside its name and its value, in bytes.
+// keyOverhead is about the size of a key beside its name and value, in bytes.
 const keyOverhead = 150
 
-// makeRoom removes finished entries, those first that were changed longest ago, until
-// so many bytes are free. It looks from a revision on, passes those over that keep
-// holds, and returns the keys that it removed and where to look next time. When
-// nothing can be removed the error wraps [bridge.ErrFull].
+// makeRoom removes finished entries, the oldest changes first, until so many bytes are
+// free. It starts at the revision from and spares the keys in keep. It returns the removed
+// keys and the next revision to start at. The error wraps [bridge.ErrFull] when nothing can
+// be removed.
 func (b *bucket) makeRoom(ctx context.Context, bytes int, from uint64, keep map[string]bool) (removed []string, next uint64, err error) {
 	stream, err := streamread.Open(ctx, b.js, b.names.PredictionsStream())
 	if err != nil {
@@ -55,7 +55,7 @@ func (b *bucket) makeRoom(ctx context.Context, bytes int, from uint64, keep map[
 		return nil, from, err
 	}
 	for _, p := range finished {
-		// That of another revision stays: it is not what was looked at.
+		// A changed entry stays.
 		if err := streamread.Remove(ctx, stream, p.revision); err != nil && !errors.Is(err, bridge.ErrNotFound) {
 			return removed, from, err
 		}

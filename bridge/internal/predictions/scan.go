@@ -14,25 +14,22 @@ import (
 const (
 	// scanBlock is how many keys are read at once.
 	scanBlock = 1000
-	// scanIdle is after how long the server forgets a scan that has ended.
+	// scanIdle is when the server forgets a scan.
 	scanIdle = 10 * time.Second
-	// silentFetches is after how many fetches in a row that bring nothing a scan fails.
+	// silentFetches is how many empty fetches in a row fail a scan.
 	silentFetches = 3
 )
 
-// value is that of a key.
 type value struct {
 	key      string
 	revision uint64
 	data     []byte
 }
 
-// errEnough ends a scan early.
 var errEnough = errors.New("enough")
 
-// scan visits the keys that match the pattern, from a revision on, in the order in
-// which they were changed last. It is made for many of them. It returns the error of
-// visit, but errEnough.
+// scan visits the keys that match the pattern, from a revision on, in the order of their
+// last changes. It is made for many keys. It returns visit's error, except errEnough.
 func (b *bucket) scan(ctx context.Context, pattern string, from uint64, visit func(value) error) error {
 	stream, err := streamread.Open(ctx, b.js, b.names.PredictionsStream())
 	if err != nil {
@@ -51,7 +48,7 @@ func (b *bucket) scan(ctx context.Context, pattern string, from uint64, visit fu
 	if err != nil {
 		return fmt.Errorf("reading the prediction store: %w", err)
 	}
-	// One that stays goes by itself.
+	// The server removes a consumer that stays.
 	defer func() { _ = stream.DeleteConsumer(context.WithoutCancel(ctx), c.CachedInfo().Name) }()
 	prefix := len(b.names.PredictionsSubject(""))
 	delivery, silent := uint64(0), 0
@@ -83,8 +80,8 @@ func (b *bucket) scan(ctx context.Context, pattern string, from uint64, visit fu
 		case err != nil:
 			return fmt.Errorf("reading the prediction store: %w", err)
 		}
-		// A fetch also ends, and without an error, when the server is silent for a
-		// second: only the server knows whether that was all.
+		// A fetch also ends, without an error, when the server is silent for a second: only
+		// the server knows whether that was all.
 		if info, err = c.Info(ctx); err != nil {
 			return fmt.Errorf("reading the prediction store: %w", err)
 		}

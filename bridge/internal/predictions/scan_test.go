@@ -10,8 +10,8 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// A server that falls silent in the middle of a scan is not the end of what there is:
-// what a new leader did not read it would never ask for.
+// A server that falls silent during a scan does not end it early: a new leader would never
+// poll for the rest.
 func TestSilentServerEndsNoScan(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

@@ -10,16 +10,15 @@ import (
 	"github.com/hookspan/hookspan/internal/printable"
 )
 
-// standstill knows for how long the terms of this process have brought nothing into the
-// prediction store.
+// standstill measures for how long the leaderships of this process have folded nothing.
 type standstill struct {
 	since  time.Time
-	ended  time.Time // the last term
-	id     string    // of the prediction store
-	folded uint64    // the last event that any term has brought into it
+	ended  time.Time // of the last leadership
+	id     string    // of this build of the store
+	folded uint64    // the last event that any leadership has folded
 }
 
-// note is told of a leadership that has ended, and why. It returns true when a person must
+// note is told that a leadership has ended with err. It returns true when a person must
 // know that the prediction store stands still.
 func (s *standstill) note(t *leadership, now time.Time, err error) bool {
 	if id := t.meta.ID; id != "" && id != s.id {
@@ -27,7 +26,7 @@ func (s *standstill) note(t *leadership, now time.Time, err error) bool {
 	}
 	folded := t.foldedTo.Load()
 	switch {
-	case folded > s.folded || t.current.Load() > 0: // it went on
+	case folded > s.folded || t.current.Load() > 0: // it made progress
 		s.since = now
 		if !t.movedAt.IsZero() && !errors.Is(err, poller.ErrNotLeader) {
 			s.since = t.movedAt
@@ -39,7 +38,7 @@ func (s *standstill) note(t *leadership, now time.Time, err error) bool {
 	return now.Sub(s.since) >= t.times.stuck
 }
 
-// alarm is what is said of a prediction store that stands still for that reason.
+// alarm is the alarm about a standstill with that reason.
 func (s *standstill) alarm(stream string, err error) bridge.Alarm {
 	return bridge.Alarm{
 		Kind: bridge.AlarmPredictionsStuck, Subject: stream,

@@ -14,12 +14,12 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// statusAge is how old a status gets that has not changed.
+// statusAge is how old an unchanged status gets.
 const statusAge = time.Minute
 
-// Status returns how the prediction store stands, as its leader wrote it a few seconds ago, or up
-// to a minute ago when nothing has changed. The error wraps [bridge.ErrNotFound] when
-// nobody has led it yet.
+// Status returns the status that the leader wrote a few seconds ago, or up to a minute ago
+// when nothing has changed. The error wraps [bridge.ErrNotFound] when no process has led
+// yet.
 func (r *Reader) Status(ctx context.Context) (*adminapi.PredictionsStatus, error) {
 	b := bucket{Reader: r}
 	var s adminapi.PredictionsStatus
@@ -33,9 +33,8 @@ func (r *Reader) Status(ctx context.Context) (*adminapi.PredictionsStatus, error
 	return &s, nil
 }
 
-// lookAround asks the server where the durable stands and whether the prediction store is still
-// the same, and writes the status when that has changed. What cannot be found out or
-// written is tried again the next time.
+// lookAround checks the durable and the prediction store, and writes the status when it has
+// changed. Failed checks and writes are tried again the next time.
 func (t *leadership) lookAround(ctx context.Context, durable jetstream.Consumer, told *adminapi.PredictionsStatus) error {
 	ctx, cancel := context.WithTimeout(ctx, t.times.renew)
 	defer cancel()
@@ -43,7 +42,7 @@ func (t *leadership) lookAround(ctx context.Context, durable jetstream.Consumer,
 		return err
 	}
 	at := time.Since(t.started)
-	// Of this consumer alone, so that one that was made anew is no surprise.
+	// A durable that was made anew under the same name is fine.
 	info, err := durable.Info(ctx)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return fmt.Errorf("the durable of the prediction store was removed: %w", err)
@@ -72,7 +71,7 @@ func (t *leadership) lookAround(ctx context.Context, durable jetstream.Consumer,
 	if reflect.DeepEqual(had, status) && now.Sub(told.UpdatedAt) < statusAge {
 		return nil
 	}
-	if t.UpToDate() { // before that, what seems overdue may have ended
+	if t.UpToDate() { // before that, overdue predictions may have ended
 		t.poller.TellUnpolled(status.Sources)
 	}
 	revision, err := t.bucket.put(ctx, keyStatus, status, t.statusRevision)
@@ -85,29 +84,29 @@ func (t *leadership) lookAround(ctx context.Context, durable jetstream.Consumer,
 	return nil
 }
 
-// statusRefused is called when the status is not the one that this leadership wrote last. It
-// returns refused when another process leads. Otherwise the status is written again the
-// next time, and statusRefused returns nil: the answer to an earlier write was lost, or a
-// process wrote it that led before.
+// statusRefused is called when the status is not the one that this leadership wrote last.
+// It returns refused when another process leads. Otherwise it returns nil and the status is
+// written again the next time: an earlier answer was lost, or a former leader wrote the
+// status.
 func (t *leadership) statusRefused(ctx context.Context, refused error) error {
 	var now adminapi.PredictionsStatus
 	revision, err := t.bucket.load(ctx, keyStatus, &now)
 	if err != nil {
 		return nil //nolint:nilerr // the next look asks again
 	}
-	// After the status, so that a process that took the lead meanwhile is seen.
+	// The lease is read after the status, so that a new leader is seen.
 	var leads leaseRecord
 	if _, err := t.bucket.load(ctx, keyLeader, &leads); err != nil {
 		return nil //nolint:nilerr // the next look asks again
 	}
-	if leads.Term != t.lease.term {
+	if leads.Holder != t.lease.holder {
 		return refused
 	}
 	t.statusRevision = revision
 	return nil
 }
 
-// checkMoves returns an error when events wait and none has been folded for long.
+// checkMoves returns an error when events have waited for long and none was folded.
 func (t *leadership) checkMoves(behind uint64, now time.Time) error {
 	if folded := t.foldedTo.Load(); behind == 0 || folded != t.movedTo || t.movedAt.IsZero() {
 		t.movedTo, t.movedAt = folded, now
@@ -120,7 +119,7 @@ func (t *leadership) checkMoves(behind uint64, now time.Time) error {
 }
 
 func (t *leadership) status(ctx context.Context, now time.Time) (adminapi.PredictionsStatus, error) {
-	last := t.last.Load() // before that of the stream
+	last := t.last.Load() // read before the stream's last sequence
 	stream, err := t.js.Stream(ctx, t.names.EventsStream())
 	if err != nil {
 		return adminapi.PredictionsStatus{}, fmt.Errorf("looking at the stream of events: %w", err)
@@ -144,12 +143,12 @@ func (l *Leader) configured(source string) bool {
 	return ok
 }
 
-// currentFor is for how many renewals of the lease the prediction store counts as up to date after
-// it was seen to be so, unless more than a block of events has come since: webhooks that
-// were held up come all at once.
+// currentFor is for how many renewals of the lease the prediction store counts as up to
+// date after it was seen to be so, unless more than a block of events has come since:
+// delayed webhooks come all at once.
 const currentFor = 3
 
-// UpToDate is that of [poller.Leadership].
+// UpToDate implements [poller.Leadership].
 func (t *leadership) UpToDate() bool {
 	at := t.current.Load()
 	return !t.rebuilding.Load() && at > 0 && time.Since(t.started)-time.Duration(at) < currentFor*t.times.renew &&

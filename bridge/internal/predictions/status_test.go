@@ -13,20 +13,20 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// Events can be of any source: a status tells of the configured ones, and of some.
+// Events can name any source: a status lists the configured ones, and some others.
 func TestStatusOfManySources(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	l := NewLeader(r.JS, r.store, Config{Names: r.Names, Sources: map[string]poller.SourceConfig{"get3w": {Source: r.source}, "idle": {}}})
-	term := newLeadership(l)
-	term.last.Store(&place{})
+	led := newLeadership(l)
+	led.last.Store(&place{})
 	for n := range 10 * adminapi.MaxStatusSources {
 		name := fmt.Sprint("forged-", n)
-		term.queue(name).Set(poller.Item{Record: poller.Record{Source: name, ID: "a"}, Due: foldtest.Noon})
+		led.queue(name).Set(poller.Item{Record: poller.Record{Source: name, ID: "a"}, Due: foldtest.Noon})
 	}
-	term.queue("over") // its last one has ended
-	term.queue("get3w").Set(poller.Item{Record: poller.Record{Source: "get3w", ID: "a"}, Due: foldtest.Noon.Add(time.Hour)})
-	s, err := term.status(t.Context(), foldtest.Noon)
+	led.queue("over") // its last one has ended
+	led.queue("get3w").Set(poller.Item{Record: poller.Record{Source: "get3w", ID: "a"}, Due: foldtest.Noon.Add(time.Hour)})
+	s, err := led.status(t.Context(), foldtest.Noon)
 	require.NoError(t, err)
 	require.Len(t, s.Sources, 2+adminapi.MaxStatusSources)
 	require.NotContains(t, s.Sources, "over")
@@ -35,32 +35,32 @@ func TestStatusOfManySources(t *testing.T) {
 	require.Contains(t, s.Sources, "idle")
 }
 
-// A stream that goes back while the prediction store is led, as when its server begins anew with
-// damaged files, ends the term, and so does a durable that was removed.
-func TestLookAroundEndsATerm(t *testing.T) {
+// A leadership ends when the stream goes back, as after a restart with damaged files, and
+// when the durable was removed.
+func TestLookAroundEndsALeadership(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.publish(r.says("a", running))
 	l := NewLeader(r.JS, r.store, Config{Names: r.Names, Keep: time.Hour, Alarms: r.heard})
 	l.lease = &lease{bucket: l.bucket, times: leaseTimes{hold: time.Hour}}
 	require.NoError(t, l.lease.acquire(t.Context()))
-	term := newLeadership(l)
-	c, err := term.begin(t.Context())
+	led := newLeadership(l)
+	c, err := led.begin(t.Context())
 	require.NoError(t, err)
 	var told adminapi.PredictionsStatus
-	term.last.Store(&place{sequence: 1})
-	require.NoError(t, term.lookAround(t.Context(), c, &told))
+	led.last.Store(&place{sequence: 1})
+	require.NoError(t, led.lookAround(t.Context(), c, &told))
 	require.EqualValues(t, 1, told.Folded)
-	require.EqualValues(t, 1, term.behind.Load())
-	term.last.Store(&place{sequence: 2})
-	require.ErrorIs(t, term.lookAround(t.Context(), c, &told), errEventsLost)
-	term.last.Store(&place{sequence: 1})
+	require.EqualValues(t, 1, led.behind.Load())
+	led.last.Store(&place{sequence: 2})
+	require.ErrorIs(t, led.lookAround(t.Context(), c, &told), errEventsLost)
+	led.last.Store(&place{sequence: 1})
 	require.NoError(t, r.JS.DeleteConsumer(t.Context(), r.Names.EventsStream(), bridge.PredictionsConsumer))
-	require.ErrorContains(t, term.lookAround(t.Context(), c, &told), "was removed")
+	require.ErrorContains(t, led.lookAround(t.Context(), c, &told), "was removed")
 }
 
-// A status is no sign of who leads: one whose answer was lost, and one of a process that
-// led before, are written over by who has the lease. Who has it no more ends its term.
+// A status does not say who leads: the lease holder overwrites a status whose answer was
+// lost, and a former leader's. A process without the lease ends its leadership.
 func TestStatusThatSomebodyWrote(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -69,16 +69,16 @@ func TestStatusThatSomebodyWrote(t *testing.T) {
 	l.times = leaseTimes{renew: patience, stuck: time.Hour}
 	l.lease = &lease{bucket: l.bucket, times: leaseTimes{hold: time.Hour}}
 	require.NoError(t, l.lease.acquire(t.Context()))
-	term := newLeadership(l)
-	c, err := term.begin(t.Context())
+	led := newLeadership(l)
+	c, err := led.begin(t.Context())
 	require.NoError(t, err)
 	var told adminapi.PredictionsStatus
 	n := uint64(0)
 	tell := func() error { // something new each time
 		n++
-		term.last.Store(&place{sequence: n})
+		led.last.Store(&place{sequence: n})
 		r.publish(r.says(fmt.Sprint(n), running))
-		return term.lookAround(t.Context(), c, &told)
+		return led.lookAround(t.Context(), c, &told)
 	}
 	status := func() adminapi.PredictionsStatus {
 		s, err := r.reader.Status(t.Context())

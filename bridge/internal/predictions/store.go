@@ -16,20 +16,20 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 )
 
-// cached is how many entries the leader has in memory.
+// cached is how many entries the leader keeps in memory.
 const cached = 4096
 
-// store is the prediction store as the leader writes it: entries, the records of open
-// predictions, and the queues that are filled with those.
+// store is the leader's side of the prediction store: entries, the records of open
+// predictions, and the queues of those records.
 type store struct {
 	leader *Leader
 	names  bridge.Names
 
 	entries    *lru.Cache[string, *entry]
-	tombstones map[string]bool // open records that may be on their way out, see tombstoneLife
-	roomAt     uint64          // where finished entries are looked for
+	tombstones map[string]bool // records that may be on their way out, see tombstoneLife
+	roomAt     uint64          // where the search for finished entries goes on
 
-	// writing is held by who writes entries and open records, and changes queues.
+	// writing guards writes of entries and records, and changes of queues.
 	writing sync.Mutex
 
 	mu   sync.Mutex
@@ -44,16 +44,15 @@ func newStore(l *Leader) *store {
 	return &store{leader: l, names: l.cfg.Names, entries: entries, tombstones: map[string]bool{}, open: map[string]*poller.Queue{}}
 }
 
-// write is a key that gets a new value. Done is told its revision.
+// write is a key's new value; done gets its revision.
 type write struct {
 	msg  *nats.Msg
 	done func(revision uint64)
 }
 
-// write returns when all of it is in the prediction store, or with the reason why this
-// process cannot lead on: what is in memory does not match the prediction store then. When that is full,
-// finished entries make room for it, but those that keep holds. The caller holds
-// writing.
+// write returns when everything is in the prediction store, or why this process cannot go
+// on leading: memory and store do not match then. When the store is full, write removes
+// finished entries outside keep. The caller holds writing.
 func (s *store) write(ctx context.Context, writes []write, keep map[string]bool) error {
 	for len(writes) > 0 {
 		if !time.Now().Before(s.leader.lease.heldUntil()) {
@@ -73,8 +72,8 @@ func (s *store) write(ctx context.Context, writes []write, keep map[string]bool)
 	return nil
 }
 
-// writeOnce returns what is still to be written, because the bucket is full or because
-// it lay behind what NATS never takes.
+// writeOnce returns the writes that are left, because the bucket is full or because they
+// lay behind a message that NATS never takes.
 func (s *store) writeOnce(ctx context.Context, writes []write) (rest []write, full bool, err error) {
 	msgs := make([]*nats.Msg, len(writes))
 	for i, w := range writes {
@@ -93,7 +92,7 @@ func (s *store) writeOnce(ctx context.Context, writes []write) (rest []write, fu
 				zap.String("key", msgs[i].Subject), zap.Int("bytes", len(msgs[i].Data)), zap.Error(o.Err))
 		case errors.Is(o.Err, bridge.ErrFull):
 			full, rest = true, append(rest, writes[i])
-		default: // behind one that was refused nothing is sent
+		default: // nothing is sent behind a refused message
 			rest = append(rest, writes[i])
 			err = o.Err
 		}
@@ -104,7 +103,7 @@ func (s *store) writeOnce(ctx context.Context, writes []write) (rest []write, fu
 	return rest, full, nil
 }
 
-// giveRoom makes room for what is to be written.
+// giveRoom makes room for the writes.
 func (s *store) giveRoom(ctx context.Context, writes []write, keep map[string]bool) error {
 	bytes := smallestRoom
 	for _, w := range writes {

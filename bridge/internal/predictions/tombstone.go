@@ -10,14 +10,14 @@ const (
 	maxTombstones                 = 100_000
 )
 
-// tombstoneLife is how long the empty record of a prediction that is not open any more
-// stays before the server removes it. It syncs every single removal, which holds up
-// whatever is written meanwhile: so the removals of what was folded together are spread.
+// tombstoneLife is how long the empty record of a closed prediction stays before the server
+// removes it. The server syncs every removal, which delays other writes; random lives
+// spread the removals of one block.
 func tombstoneLife() time.Duration { return shortTombstone + rand.N(longTombstone-shortTombstone) }
 
-// addTombstone remembers that the empty record of a prediction may be there although the
-// store has no entry that says so. One that is forgotten ends the leadership when the
-// prediction is announced again within minutes, and the next one knows it.
+// addTombstone remembers a key whose empty record may exist although no entry says so. A
+// forgotten tombstone ends the leadership when the prediction is announced again within
+// minutes; the next leadership finds it.
 func (s *store) addTombstone(key string) {
 	if len(s.tombstones) < maxTombstones {
 		s.tombstones[key] = true

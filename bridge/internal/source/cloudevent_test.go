@@ -16,15 +16,15 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// foreignTexts are what senders put where a word is expected.
+// foreignTexts are what senders put where one word is expected.
 var foreignTexts = []string{
 	"", "plain", " ", "\t", "\u00a0\u2003", "a;/usr/bin/id;", "application", "/json", "application/", "text/plain; charset=utf-8", "text/html; x", "a/b/c", "*/*",
 	"application/cloudevents+json", "application/cloudevents-batch+json", "APPLICATION/CLOUDEVENTS", "x/y; z=application/cloudevents", "multipart/mixed; boundary=\"\u2028\"",
 	"application/json, text/html", "a\u009b31m", "x\u2028y", "é", "%00%", "\x00", "\r\nce-id: forged", "../..", "https:///", strings.Repeat("x", 300), "\"quoted\"", "0001-01-01T00:00:00Z",
 }
 
-// requireCloudEvent checks what the CloudEvents SDK makes of the event as it is
-// stored. The SDK leaves percent-encoding as it is.
+// requireCloudEvent checks the stored event with the CloudEvents SDK, which leaves
+// percent-encoding as it is.
 func requireCloudEvent(t *testing.T, e *bridge.Event) {
 	t.Helper()
 	header := http.Header{}
@@ -54,7 +54,7 @@ func requireCloudEvent(t *testing.T, e *bridge.Event) {
 	require.Equal(t, e.SentContentType, read.SentContentType)
 }
 
-// accept signs a body of the fields and accepts it, as far as it is usable.
+// accept signs a body with the fields and accepts it if it is usable.
 func accept(t *testing.T, contentType, id, status, model, completed, query string) *bridge.Event {
 	t.Helper()
 	body, err := json.Marshal(map[string]string{"id": id, "status": status, "model": model, "completed_at": completed})
@@ -84,7 +84,7 @@ func TestWhatIsStoredIsACloudEventWhateverTheSenderClaims(t *testing.T) {
 	}
 }
 
-// What the sender called the body stays readable where it cannot be its type.
+// The sender's content type stays readable when it cannot be the event's.
 func TestContentTypeOfTheSender(t *testing.T) {
 	t.Parallel()
 	for sent, want := range map[string][2]string{

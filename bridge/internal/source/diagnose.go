@@ -11,30 +11,30 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// Why a delivery is not authentic, as far as that can be found out.
+// Why a delivery is not authentic, as far as Diagnose can find out.
 const (
-	CauseNoSecret          Cause = "no_secret"          // none is configured
-	CauseNoSignature       Cause = "no_signature"       // the header is missing or empty
-	CauseSeveralSignatures Cause = "several_signatures" // the header is there more than once
-	CauseWrongLength       Cause = "wrong_length"       // too short or too long to be one
+	CauseNoSecret          Cause = "no_secret"          // no secret is configured
+	CauseNoSignature       Cause = "no_signature"       // the signature header is missing or empty
+	CauseSeveralSignatures Cause = "several_signatures" // the signature header came more than once
+	CauseWrongLength       Cause = "wrong_length"       // too short or too long for a signature
 	CauseNotHex            Cause = "not_hex"            // characters that no signature has
 	CauseLooksBase64       Cause = "looks_base64"       // base64 instead of hexadecimal
-	CauseSignaturePrefix   Cause = "signature_prefix"   // something such as sha256= before it
-	CauseSecretSpace       Cause = "secret_whitespace"  // it is the secret but for white space
-	CauseSecretPrefix      Cause = "secret_prefix"      // it is the secret but for a prefix or quotes
-	CauseSecretEncoded     Cause = "secret_encoded"     // it is the secret, decoded from base64 or hex
-	CauseRetiredSecret     Cause = "retired_secret"     // a secret that is no longer accepted
-	CauseBodyChanged       Cause = "body_changed"       // white space or a byte order mark was added or removed on the way
+	CauseSignaturePrefix   Cause = "signature_prefix"   // something such as sha256= before the signature
+	CauseSecretSpace       Cause = "secret_whitespace"  // made with the secret plus or minus white space
+	CauseSecretPrefix      Cause = "secret_prefix"      // made with the secret plus or minus a prefix or quotes
+	CauseSecretEncoded     Cause = "secret_encoded"     // made with the secret, decoded from base64 or hex
+	CauseRetiredSecret     Cause = "retired_secret"     // made with a secret that is no longer accepted
+	CauseBodyChanged       Cause = "body_changed"       // white space or a byte order mark was added to the body or removed from it
 	CauseWrongSignature    Cause = "wrong_signature"    // nothing of the above
 )
 
-// maxHashed bounds the bytes that one diagnosis hashes, since anybody can ask for one.
+// maxHashed bounds the bytes that one diagnosis hashes, since anybody can cause one.
 const maxHashed = 8 << 20
 
-// Diagnose says why d is not authentic, for the operator and never for its
-// sender: in one token, and in words that say what to do and hold neither a
-// secret nor a signature. It is for a delivery that [Source.Accept] has refused, costs
-// a few hundredths of a second at most, and accepts nothing.
+// Diagnose says why d is not authentic, for the operator and never for the sender. The
+// cause is one token; the detail says what to do and holds neither a secret nor a
+// signature. Call it for a delivery that [Source.Accept] has refused. It takes a few
+// hundredths of a second at most and accepts nothing.
 func (s *Source) Diagnose(d Delivery) (cause Cause, detail string) {
 	names := s.kind.ProofHeaders()
 	if !s.HasSecret() {
@@ -59,8 +59,8 @@ func (s *Source) Diagnose(d Delivery) (cause Cause, detail string) {
 	return s.shape(name, values[0], model)
 }
 
-// trial tries signatures, secrets and bodies against each other until it has
-// hashed as much as it may.
+// trial tries combinations of signatures, secrets and bodies until it has hashed maxHashed
+// bytes.
 type trial struct {
 	kind  Kind
 	proof bridge.Header
@@ -68,9 +68,8 @@ type trial struct {
 	room  int
 }
 
-// fits reports whether one of the secrets made the signature for body.
 func (t *trial) fits(signature string, body []byte, secrets ...[]byte) bool {
-	const hashing = 64 // bytes that a secret adds
+	const hashing = 64 // bytes that hashing a secret adds
 	usable := notEmpty(secrets)
 	usable = usable[:min(len(usable), t.room/(len(body)+hashing))]
 	if len(usable) == 0 {
@@ -82,9 +81,8 @@ func (t *trial) fits(signature string, body []byte, secrets ...[]byte) bool {
 	return t.kind.Verify(proof, body, usable)
 }
 
-// match looks for a secret, a way to write the signature or a way to write the
-// body with which the delivery would be authentic. A signature of this kind has
-// size characters.
+// match searches for a changed secret, signature or body that makes the delivery authentic.
+// A signature of this kind has size characters.
 func (s *Source) match(t *trial, body []byte, size int) (Cause, string) {
 	came := t.proof[t.name][0]
 	bare, wrapped := unwrap(came)
@@ -111,8 +109,8 @@ func (s *Source) match(t *trial, body []byte, size int) (Cause, string) {
 	return "", ""
 }
 
-// bodyChanges are changes that something on the way makes to bodies, with what undoes
-// them. A body whose JSON was written anew has the cause [CauseWrongSignature].
+// bodyChanges undo what proxies do to bodies. A body whose JSON was re-encoded has the
+// cause [CauseWrongSignature].
 var bodyChanges = []struct {
 	name string
 	undo func(body []byte) []byte
@@ -124,7 +122,7 @@ var bodyChanges = []struct {
 	{"without the line breaks of Windows", func(body []byte) []byte { return bytes.ReplaceAll(body, []byte("\r\n"), []byte("\n")) }},
 }
 
-// matchSecret looks for a secret that is not quite one of ours.
+// matchSecret searches for a secret that differs a little from a configured one.
 func (s *Source) matchSecret(t *trial, signature string, body []byte) (Cause, string) {
 	if t.fits(signature, body, s.retired...) {
 		return CauseRetiredSecret, fmt.Sprintf("it was signed with a retired secret: give the sender the current one, or put the old one back into sources.%s.secrets", s.name)
@@ -139,14 +137,14 @@ func (s *Source) matchSecret(t *trial, signature string, body []byte) (Cause, st
 	return "", ""
 }
 
-// variant is a mistake that is made with secrets.
+// variant is a common mistake with secrets.
 type variant struct {
 	cause   Cause
 	detail  string
 	secrets [][]byte
 }
 
-// Prefixes that are written before secrets, or before signatures.
+// Prefixes that people write before secrets or signatures.
 var (
 	secretPrefixes    = []string{"whsec_", "sha256=", "Bearer ", "secret_", "sk_"}
 	signaturePrefixes = []string{"sha256=", "hmac-sha256=", "v1=", "v1,", "hex="}
@@ -183,7 +181,7 @@ func variants(secret []byte) []variant {
 	}
 }
 
-// decoded is what the secret stands for if it is an encoding.
+// decoded returns the secret's bytes for each encoding that it could be in.
 func decoded(secret []byte) [][]byte {
 	text := string(secret)
 	for _, p := range secretPrefixes {
@@ -201,7 +199,7 @@ func decoded(secret []byte) [][]byte {
 	return out
 }
 
-// unwrap returns a signature without what people put around one.
+// unwrap strips what people put around a signature.
 func unwrap(signature string) (bare string, wrapped bool) {
 	bare = strings.Trim(signature, " \t\"'")
 	for _, p := range signaturePrefixes {
@@ -213,7 +211,7 @@ func unwrap(signature string) (bare string, wrapped bool) {
 	return bare, bare != signature
 }
 
-// fromBase64 is the hexadecimal of what signature says in base64, or "".
+// fromBase64 returns a base64 signature as hexadecimal, or "".
 func fromBase64(signature string) string {
 	if len(signature) > bridge.MaxSignature {
 		return ""
@@ -226,8 +224,8 @@ func fromBase64(signature string) string {
 	return ""
 }
 
-// shape says what is wrong with a signature by its looks alone; size is how many
-// characters one of this kind has.
+// shape judges a signature by its looks alone; a signature of this kind has size
+// characters.
 func (s *Source) shape(name, came string, size int) (Cause, string) {
 	bare, wrapped := unwrap(came)
 	switch {

@@ -15,7 +15,7 @@ import (
 
 const plain = "the-secret-of-the-sender"
 
-// signedBy is a delivery of body whose signature somebody made of signed.
+// signedBy is a delivery of body with a signature of signed.
 func signedBy(key, signed, body string) Delivery {
 	return Delivery{Proof: get3w{}.Sign([]byte(signed), []byte(key)), Body: []byte(body), ReceivedAt: received}
 }
@@ -99,7 +99,7 @@ func TestDiagnose(t *testing.T) {
 	}
 }
 
-// What is written in upper case is hexadecimal too, and so authentic.
+// Upper-case hexadecimal is a valid signature.
 func TestUpperCaseSignatureIsAccepted(t *testing.T) {
 	t.Parallel()
 	d := delivery(documented)
@@ -107,7 +107,7 @@ func TestUpperCaseSignatureIsAccepted(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A retired secret explains, and never lets anything in.
+// A retired secret is diagnosed and proves nothing.
 func TestRetiredSecretAcceptsNothing(t *testing.T) {
 	t.Parallel()
 	s, err := New(Config{Name: "get3w", Kind: "get3w", Retired: [][]byte{secret}})
@@ -132,7 +132,7 @@ func TestHolds(t *testing.T) {
 	}
 }
 
-// An operator may take what is stale, and only that.
+// An operator may accept a stale delivery, and nothing else.
 func TestAnyAge(t *testing.T) {
 	t.Parallel()
 	d := delivery(documented)

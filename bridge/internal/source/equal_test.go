@@ -25,7 +25,7 @@ func newSource(t *testing.T, secret string) *source.Source {
 	return s
 }
 
-// What the bridge is told by a webhook and by a poll of the same prediction is one event.
+// A webhook and a poll of the same end are one event.
 func TestWebhookAndPollAreOneEvent(t *testing.T) {
 	t.Parallel()
 	arrived := make(chan source.Delivery, 1)
@@ -63,7 +63,7 @@ func TestWebhookAndPollAreOneEvent(t *testing.T) {
 	require.NotEqual(t, string(posted.Body), string(polled.Body), "each answer signs the addresses of outputs anew")
 }
 
-// The events that consumertest makes for tests of other teams are those of the bridge.
+// Package consumertest makes the same events as the bridge.
 func TestEventsForTestsAreThoseOfTheBridge(t *testing.T) {
 	t.Parallel()
 	src := newSource(t, "secret")

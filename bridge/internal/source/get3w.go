@@ -7,9 +7,9 @@ import (
 	"github.com/hookspan/hookspan/internal/signing"
 )
 
-// get3w is https://get3w.com as its public documentation of webhooks and of the
-// REST API v3 describes it: one POST with the bare prediction object, signed
-// with the hex HMAC-SHA256 of the raw body in one header.
+// get3w is https://get3w.com by its public documentation of webhooks and of the REST API
+// v3: one POST with the bare prediction object, whose raw body is signed with hex
+// HMAC-SHA256 in one header.
 type get3w struct{}
 
 func (get3w) ProofHeaders() []string { return []string{signing.Header} }
@@ -23,17 +23,17 @@ func (get3w) Sign(body, secret []byte) bridge.Header {
 	return bridge.Header{signing.Header: {signing.Sign(body, secret)}}
 }
 
-// Status: the provider documents created, processing, completed and failed,
-// which are our own words; anything else stays what it is.
+// Status: the provider documents created, processing, completed and failed, which are our
+// own words too; any other status stays as it is.
 func (get3w) Status(raw string) string { return bridge.EncodeToken(raw) }
 
 func (get3w) EventType(status string) string { return "com.get3w.prediction." + status + ".v1" }
 
-// RetrySpan: attempts at once and after 10, 30 and 60 s. Read as gaps, with a
-// time-out of 30 s each, the last one ends 220 s after the first began.
+// RetrySpan: attempts at once and after 10, 30 and 60 s. If these are gaps, with a time-out
+// of 30 s each, the last attempt ends 220 s after the first began.
 func (get3w) RetrySpan() time.Duration { return 220 * time.Second }
 
-// OutputLife: the provider documents 7 days after their creation.
+// OutputLife: the provider documents 7 days after the creation of an output.
 func (get3w) OutputLife() time.Duration { return 7 * 24 * time.Hour }
 
 // OutputDelay: the provider documents none.

@@ -14,13 +14,12 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// maxDepth bounds how deep a body may be nested; the JSON library itself would
-// go to 10,000 levels.
+// maxDepth bounds the nesting of a body; the JSON library allows 10,000 levels.
 const maxDepth = 64
 
-// readFields returns the fields of what every reader must understand in the same
-// way: one JSON object in valid UTF-8, no name twice in any object, no deeper than
-// maxDepth. The values are parts of body, not copies.
+// readFields returns the fields of a body that every reader understands in the same way:
+// one JSON object in valid UTF-8, no name twice in any object, no deeper than maxDepth. The
+// values are parts of body, not copies.
 func readFields(body []byte) (map[string]json.RawMessage, error) {
 	if !utf8.Valid(body) {
 		return nil, unusable(CauseEncoding, "the body is not valid UTF-8")
@@ -28,14 +27,14 @@ func readFields(body []byte) (map[string]json.RawMessage, error) {
 	return fieldsOf(body, false)
 }
 
-// fieldsOf is readFields, or for lenient [Source.AcceptLenient].
+// fieldsOf is readFields, or with lenient the reader of [Source.AcceptLenient].
 func fieldsOf(body []byte, lenient bool) (map[string]json.RawMessage, error) {
 	dec := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowInvalidUTF8(lenient), jsontext.AllowDuplicateNames(lenient))
 	if kind := dec.PeekKind(); kind != '{' {
 		return nil, unusable(CauseSyntax, "the body is not a JSON object")
 	}
 	fields := make(map[string]json.RawMessage, 12)
-	name, from := "", int64(-1) // of the member that is being read
+	name, from := "", int64(-1) // of the member being read
 	for {
 		tok, err := dec.ReadToken()
 		depth := dec.StackDepth()
@@ -68,10 +67,9 @@ func fieldsOf(body []byte, lenient bool) (map[string]json.RawMessage, error) {
 	}
 }
 
-// meaning is what tells facts with the same status apart. For a terminal status
-// it is the canonical JSON (RFC 8785) of [status, outputs, error], so that a
-// retry, a re-encoded copy and a polled answer of the same fact mean the same;
-// otherwise the raw body.
+// meaning tells facts with the same status apart. For a terminal status it is the canonical
+// JSON (RFC 8785) of [status, outputs, error], the same for a retry, a re-encoded copy and
+// a polled answer; otherwise it is the raw body.
 func meaning(status string, body []byte, fields map[string]json.RawMessage) ([]byte, error) {
 	if !bridge.Terminal(status) {
 		return body, nil
@@ -87,8 +85,8 @@ func meaning(status string, body []byte, fields map[string]json.RawMessage) ([]b
 	return canonical, nil
 }
 
-// cutOutputs cuts addresses at their '?': what follows is a signature of the
-// provider's CDN that differs from one answer to the next.
+// cutOutputs cuts addresses at their '?': the query is a signature of the provider's CDN
+// that differs between answers.
 func cutOutputs(raw json.RawMessage) (json.RawMessage, error) {
 	var list []json.RawMessage
 	if json.Unmarshal(raw, &list) != nil {
@@ -110,7 +108,7 @@ func cutOutput(raw json.RawMessage) (json.RawMessage, error) {
 	if len(raw) == 0 || raw[0] != '"' {
 		return raw, nil
 	}
-	if bytes.IndexByte(raw, '\\') < 0 { // as addresses are written, nearly always
+	if bytes.IndexByte(raw, '\\') < 0 { // nearly every address
 		if before, _, cut := bytes.Cut(raw, []byte("?")); cut && bridge.IsURL(string(before[1:])) {
 			return append(slices.Clip(before), '"'), nil
 		}
@@ -127,7 +125,7 @@ func cutOutput(raw json.RawMessage) (json.RawMessage, error) {
 	return json.Marshal(s)
 }
 
-// orNull makes one value of what says nothing: absent, null and "".
+// orNull returns null for what says nothing: absent, null and "".
 func orNull(raw json.RawMessage) json.RawMessage {
 	if len(raw) == 0 || string(raw) == `""` {
 		return json.RawMessage("null")

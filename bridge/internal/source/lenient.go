@@ -12,24 +12,22 @@ import (
 // telling are the fields that an event is made of.
 var telling = map[string]bool{"id": true, "status": true, "model": true, "completed_at": true, "outputs": true, "error": true}
 
-// naming are the fields that say, beside the id, which fact about the prediction it is.
+// naming are the fields that, beside the id, identify the fact.
 var naming = []string{"status", "outputs", "error"}
 
-// AcceptLenient is [Source.Accept] for a delivery that a person has looked at: it is
-// verified as any other, and read as far as only one reading is possible. Its age does
-// not matter, nor how deep it is nested. A surrogate without its other half, and bytes
-// that are not UTF-8, are U+FFFD where they stand in the status or the model; the body
-// stays as it was sent. An id with one of them is refused with [CauseEncoding]: two ids
-// would become the same prediction.
+// AcceptLenient is [Source.Accept] for a delivery that a person has looked at. It verifies
+// the delivery as Accept does, ignores its age and nesting depth, and reads it as far as
+// there is only one reading. In the status and the model, a surrogate without its other
+// half and bytes that are not UTF-8 become U+FFFD; the body stays as it was sent. In the id
+// they are refused with [CauseEncoding], because two ids would become the same prediction.
 //
-// The fields that the event is made of are refused with [CauseDuplicateKey] when one
-// stands twice with two values, or has an object in it, however deep, in which a name
-// stands twice: readers differ in which of them counts, so neither is chosen. Elsewhere
-// a name may stand twice.
+// A field that the event is made of is refused with [CauseDuplicateKey] when it stands
+// twice with two values, or when an object in it, however deep, has a name twice: readers
+// differ in which one counts. Other fields may have a name twice.
 //
-// The id of the event is that of [Source.Accept] where the fields that decide on it are
-// sound, else it is made of the whole body, so that two deliveries never become one event
-// by what was replaced. The errors are those of [Source.Accept].
+// The event id is that of [Source.Accept] when the identifying fields are sound; otherwise
+// it is made of the whole body, so that replaced bytes never make two deliveries one event.
+// The errors are those of [Source.Accept].
 func (s *Source) AcceptLenient(d Delivery) (*bridge.Event, error) {
 	if !s.kind.Verify(d.Proof, d.Body, s.secrets) {
 		return nil, ErrNotAuthentic
@@ -52,8 +50,8 @@ func (s *Source) AcceptLenient(d Delivery) (*bridge.Event, error) {
 	})
 }
 
-// ambiguous returns an error when the event would be made of a field that has more than
-// one reading. Fields are those before it, and value is JSON.
+// ambiguous returns an error when a field of the event has more than one reading. Fields
+// are the earlier ones, and value is JSON.
 func ambiguous(fields map[string]json.RawMessage, name string, value json.RawMessage) error {
 	if !telling[name] {
 		return nil
@@ -61,7 +59,7 @@ func ambiguous(fields map[string]json.RawMessage, name string, value json.RawMes
 	if before, twice := fields[name]; twice && !bytes.Equal(before, value) {
 		return unusable(CauseDuplicateKey, "%q stands twice with two values, and nobody can say which is meant", name)
 	}
-	if !jsontext.Value(value).IsValid(jsontext.AllowInvalidUTF8(true)) { // it is JSON, so this is all that can be wrong
+	if !jsontext.Value(value).IsValid(jsontext.AllowInvalidUTF8(true)) { // value is JSON, so only a repeated name can be wrong
 		return unusable(CauseDuplicateKey, "an object in %q has a name twice, and nobody can say which is meant", name)
 	}
 	return nil

@@ -17,7 +17,7 @@ func causeOf(t *testing.T, err error) Cause {
 	return unusable.Cause
 }
 
-// Each of these is authentic and quarantined, and can be read in one way only.
+// Each of these is authentic, quarantined, and has only one reading.
 func TestAcceptLenient(t *testing.T) {
 	t.Parallel()
 	raw := func(prediction, status, body string) string {
@@ -55,13 +55,13 @@ func TestAcceptLenient(t *testing.T) {
 			again, err := s.AcceptLenient(delivery(c.body))
 			require.NoError(t, err)
 			require.Equal(t, e, again)
-			_, err = e.Prediction() // the ledger and consumers in Go can read it
+			_, err = e.Prediction() // the prediction store and Go consumers can read it
 			require.NoError(t, err)
 		})
 	}
 }
 
-// What could be read in two ways, or not at all, stays with its cause.
+// Bodies with two readings, or none, keep their cause.
 func TestLenientNeverGuesses(t *testing.T) {
 	t.Parallel()
 	s := newSource(t, secret)
@@ -81,7 +81,7 @@ func TestLenientNeverGuesses(t *testing.T) {
 		`[1]`:                         CauseSyntax,
 		``:                            CauseSyntax,
 		`{"id":"p","status":"` + strings.Repeat("\\ud800", 200) + `"}`: CauseTooLong,
-		// Names that stand twice in what the event is made of, at any depth.
+		// Repeated names at any depth of the event's fields.
 		`{"id":"a","status":"completed","outputs":[{"url":"https://a/1","url":"https://a/2"}]}`: CauseDuplicateKey,
 		`{"id":"a","status":"completed","outputs":[{"url":"https://a/1","url":"https://a/1"}]}`: CauseDuplicateKey,
 		`{"id":"a","status":"completed","outputs":[{"x":[{"\ud800":1,"\ud801":2}]}]}`:           CauseDuplicateKey,
@@ -105,7 +105,7 @@ func TestLenientNeverGuesses(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotAuthentic)
 }
 
-// Two that differ in nothing but what is replaced are two events.
+// Two deliveries that differ only in replaced bytes are two events.
 func TestLenientKeepsDeliveriesApart(t *testing.T) {
 	t.Parallel()
 	s := newSource(t, secret)
@@ -116,7 +116,7 @@ func TestLenientKeepsDeliveriesApart(t *testing.T) {
 	require.NotEqual(t, a.ID, b.ID)
 }
 
-// What can be read strictly is the same event by both ways.
+// A body that is sound is the same event by both ways.
 func TestLenientAgreesWithStrict(t *testing.T) {
 	t.Parallel()
 	s := newSource(t, secret)

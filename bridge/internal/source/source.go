@@ -1,7 +1,6 @@
-// Package source knows who sends: how a delivery of each kind of provider is
-// proved to be authentic and how it is read as an event. Nothing here knows
-// HTTP, so the same function serves a webhook, a delivery that is verified again
-// later and an answer that was polled.
+// Package source knows the senders: how each kind of provider proves a delivery and how a
+// delivery becomes an event. It knows nothing of HTTP, so the same code reads a webhook, a
+// kept delivery that is verified again and a polled answer.
 package source
 
 import (
@@ -17,13 +16,11 @@ import (
 	"github.com/hookspan/hookspan/internal/mediatype"
 )
 
-// ErrNotAuthentic means that nothing proves that the delivery came from the
-// configured sender: its signature is missing or wrong, or no secret is
-// configured. It deliberately says no more, since the sender is told its text.
+// ErrNotAuthentic means that nothing proves the configured sender: the signature is missing
+// or wrong, or no secret is configured. The sender reads its text, so it says no more.
 var ErrNotAuthentic = errors.New("signature missing or wrong")
 
-// Cause says why a delivery cannot become an event. It is one token of a
-// subject.
+// Cause says why a delivery cannot become an event. It is one token of a subject.
 type Cause string
 
 // Why an authentic delivery is not usable.
@@ -33,16 +30,16 @@ const (
 	CauseDuplicateKey Cause = "duplicate_key" // an object has a name twice
 	CauseDepth        Cause = "depth"         // nested too deep
 	CauseNoID         Cause = "no_id"         // no prediction id
-	CauseNoStatus     Cause = "no_status"     // no status
-	CauseTooLong      Cause = "too_long"      // an attribute over its limit
-	CauseStale        Cause = "stale"         // terminal, and older than the source's max age
+	CauseNoStatus     Cause = "no_status"
+	CauseTooLong      Cause = "too_long" // an attribute exceeds its limit
+	CauseStale        Cause = "stale"    // terminal, and older than the source's max age
 )
 
-// UnusableError is returned for a delivery that is authentic but cannot become
-// an event. Sending it again does not help.
+// UnusableError is about a delivery that is authentic and cannot become an event. Sending
+// it again does not help.
 type UnusableError struct {
 	Cause Cause
-	// Detail is for people; it holds nothing secret.
+	// Detail is for people and holds no secret.
 	Detail string
 }
 
@@ -50,7 +47,7 @@ func (e *UnusableError) Error() string {
 	return fmt.Sprintf("delivery is authentic but not usable (%s): %s", e.Cause, e.Detail)
 }
 
-// maxDetail bounds what is repeated of a body that can be megabytes of one name.
+// maxDetail bounds a detail in bytes: it quotes bodies, which can be megabytes of one name.
 const maxDetail = 256
 
 func unusable(cause Cause, format string, args ...any) error {
@@ -61,22 +58,21 @@ func unusable(cause Cause, format string, args ...any) error {
 	return &UnusableError{Cause: cause, Detail: detail}
 }
 
-// Delivery is one request of a sender, as far as it matters to a source.
+// Delivery is one request of a sender, without HTTP.
 type Delivery struct {
-	// Proof holds the headers that the kind asks for by [Kind.ProofHeaders],
-	// under the names it gives them, with every value that came.
+	// Proof holds the [Kind.ProofHeaders] of the request, with every value that came.
 	Proof bridge.Header
-	// Body is the raw body. It is kept by the event, not copied.
+	// Body is the raw body. The event keeps it without a copy.
 	Body        []byte
 	ContentType string
-	// Query holds the parameters of the webhook URL that the source allows.
+	// Query holds the query parameters that the source allows.
 	Query map[string]string
-	// ReceivedAt is when the delivery arrived first; it is required.
+	// ReceivedAt is when the delivery first arrived; it is required.
 	ReceivedAt time.Time
-	// Origin says how the delivery came here, e.g. bridge.OriginWebhook.
+	// Origin is the event's, e.g. bridge.OriginWebhook.
 	Origin      string
 	TraceParent string
-	// AnyAge leaves the age of the delivery unjudged: somebody has seen to it.
+	// AnyAge accepts a delivery of any age: a person has looked at it.
 	AnyAge bool
 }
 
@@ -86,16 +82,15 @@ type Config struct {
 	Name string
 	// Kind is one of [Kinds].
 	Kind string
-	// Secrets are the active secrets, several while rotating; empty ones do not
-	// count. With none, no delivery is authentic.
+	// Secrets are the active secrets, several during a rotation; empty ones are ignored.
+	// Without a secret no delivery is authentic.
 	Secrets [][]byte
-	// Retired are secrets that were active once. Nothing that they sign is
-	// authentic; [Source.Diagnose] knows them.
+	// Retired are former secrets. They prove nothing; [Source.Diagnose] knows them.
 	Retired [][]byte
 	// MaxAge is how long after its completion a terminal delivery is accepted; zero is no
-	// limit. A signature without a time never expires, so an older delivery is taken for a
-	// captured request that is sent again. With the sender's retry span MaxAge must fit into
-	// the time for which the event store knows duplicates.
+	// limit. A signature without a time never expires, so an older delivery may be a
+	// replayed capture. MaxAge plus the sender's retry span must fit into the event store's
+	// duplicate window.
 	MaxAge time.Duration
 }
 
@@ -106,11 +101,11 @@ type Source struct {
 	kind    Kind
 	secrets [][]byte
 	retired [][]byte
-	held    []string // both, without white space around them
+	held    []string // secrets and retired ones, without surrounding white space
 	maxAge  time.Duration
 }
 
-// New returns an error that names the field when cfg cannot be used.
+// New returns an error that names the invalid field of cfg.
 func New(cfg Config) (*Source, error) {
 	if err := bridge.CheckName("source", cfg.Name); err != nil {
 		return nil, err
@@ -137,7 +132,7 @@ func New(cfg Config) (*Source, error) {
 	return s, nil
 }
 
-// notEmpty leaves out empty secrets: they are keys that everybody knows.
+// notEmpty drops empty secrets, which everybody knows.
 func notEmpty(secrets [][]byte) [][]byte {
 	var out [][]byte
 	for _, secret := range secrets {
@@ -151,18 +146,18 @@ func notEmpty(secrets [][]byte) [][]byte {
 // Name is the configured name.
 func (s *Source) Name() string { return s.name }
 
-// Kind is how the sender proves and writes its deliveries.
+// Kind is the kind of the sender.
 func (s *Source) Kind() Kind { return s.kind }
 
-// HasSecret reports whether any delivery can be authentic.
+// HasSecret reports whether any secret is configured.
 func (s *Source) HasSecret() bool { return len(s.secrets) > 0 }
 
-// minHeld is the length in bytes from which a secret is looked for inside other
-// texts. A shorter one would be found by accident.
+// minHeld is the length in bytes from which a secret is searched for inside other texts.
+// Shorter ones would match by accident.
 const minHeld = 8
 
-// Holds reports whether text holds one of the secrets, the retired ones
-// included, so that it must not be kept.
+// Holds reports whether text holds an active or retired secret, so that it must not be
+// kept.
 func (s *Source) Holds(text string) bool {
 	for _, secret := range s.held {
 		if text == secret || len(secret) >= minHeld && strings.Contains(text, secret) {
@@ -172,9 +167,8 @@ func (s *Source) Holds(text string) bool {
 	return false
 }
 
-// Accept verifies a delivery, reads it and returns the event that it is. The
-// error is [ErrNotAuthentic] or an [*UnusableError]; both are about the
-// delivery, never about this side.
+// Accept verifies a delivery and returns its event. The error is [ErrNotAuthentic] or an
+// [*UnusableError]; both are about the delivery, never about this side.
 func (s *Source) Accept(d Delivery) (*bridge.Event, error) {
 	if !s.kind.Verify(d.Proof, d.Body, s.secrets) {
 		return nil, ErrNotAuthentic
@@ -182,8 +176,8 @@ func (s *Source) Accept(d Delivery) (*bridge.Event, error) {
 	return s.Read(d)
 }
 
-// Read is the second half of [Source.Accept], for deliveries whose origin is
-// proved otherwise, such as the answer to a call of ours.
+// Read is [Source.Accept] without the verification, for bodies whose origin is proved
+// otherwise, such as polled answers.
 func (s *Source) Read(d Delivery) (*bridge.Event, error) {
 	fields, err := readFields(d.Body)
 	if err != nil {
@@ -192,8 +186,8 @@ func (s *Source) Read(d Delivery) (*bridge.Event, error) {
 	return s.event(d, fields, func(status string) ([]byte, error) { return meaning(status, d.Body, fields) })
 }
 
-// event makes the event of a delivery with the fields. Meaning is what tells facts of
-// the status apart.
+// event returns the event of a delivery with the fields. Meaning tells facts with the
+// status apart.
 func (s *Source) event(d Delivery, fields map[string]json.RawMessage, meaning func(status string) ([]byte, error)) (*bridge.Event, error) {
 	p := bridge.NewPredictionHead(fields)
 	e := &bridge.Event{
@@ -211,7 +205,7 @@ func (s *Source) event(d Delivery, fields map[string]json.RawMessage, meaning fu
 		Body:         d.Body,
 	}
 	if !mediatype.IsData(d.ContentType) {
-		// The body was read as JSON, so that is what it is.
+		// The body was read as JSON.
 		e.ContentType, e.SentContentType = mediatype.JSON, d.ContentType
 	}
 	if names := s.kind.ProofHeaders(); len(names) > 0 {
@@ -223,8 +217,8 @@ func (s *Source) event(d Delivery, fields map[string]json.RawMessage, meaning fu
 	if err := checkLimits(e); err != nil {
 		return nil, err
 	}
-	// The age counts from the first receipt, so that a delivery which is read
-	// again later is judged as it was then.
+	// The age counts from the first receipt, so a delivery that is read again later is
+	// judged as before.
 	if age := e.ReceivedAt.Sub(e.Time); !d.AnyAge && bridge.Terminal(e.Status) && s.maxAge > 0 && age > s.maxAge {
 		return nil, unusable(CauseStale, "it came %v after the completion, deliveries are accepted for %v", age.Round(time.Second), s.maxAge)
 	}

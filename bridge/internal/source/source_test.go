@@ -108,7 +108,7 @@ func TestNotAuthentic(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotAuthentic)
 }
 
-// An empty secret is a key that everybody knows.
+// Everybody knows the empty secret.
 func TestNoSecretAcceptsNothing(t *testing.T) {
 	t.Parallel()
 	for _, secrets := range [][][]byte{nil, {nil}, {{}}} {
@@ -261,8 +261,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// Whatever was signed, Accept answers with an event that can travel or with one
-// of its two errors.
+// For any signed body Accept returns a valid event or one of its two errors.
 func FuzzAccept(f *testing.F) {
 	f.Add([]byte(documented))
 	f.Add([]byte(`{"id":"a","ID":"b","status":"completed"}`))

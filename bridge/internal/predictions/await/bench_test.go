@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// BenchmarkWake measures from the moment that the store has acknowledged the end of a
-// prediction to the moment that who waits for it goes on, beside others that wait on.
+// BenchmarkWake measures from the store's acknowledgement of a prediction's end until its
+// waiter goes on, beside other waiters.
 func BenchmarkWake(b *testing.B) {
 	for _, waiters := range []int{1, 5000} {
 		b.Run(fmt.Sprintf("waiters=%d", waiters), func(b *testing.B) {
@@ -42,8 +42,8 @@ func BenchmarkWake(b *testing.B) {
 	}
 }
 
-// BenchmarkWakeAll measures the same when 5,000 waiters are woken by events that come
-// at a rate, or as fast as they can be stored.
+// BenchmarkWakeAll measures the same for 5,000 waiters, woken at a rate or as fast as
+// events can be stored.
 func BenchmarkWakeAll(b *testing.B) {
 	for _, rate := range []int{1000, 2000, math.MaxInt} {
 		b.Run(fmt.Sprintf("rate=%d", rate), func(b *testing.B) { wakeAll(b, 5000, time.Second/time.Duration(rate)) })

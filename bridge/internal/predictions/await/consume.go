@@ -10,17 +10,18 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// errGap: the server has sent a message that did not arrive.
+// errGap: a message that the server sent did not arrive.
 var errGap = errors.New("a message was lost on the way")
 
-// consume calls handle for each message that is stored from now on, with its body or not.
-// It is not an ordered consumer of the library, because that does not tell when it had
-// to begin again, and what was written down in between must be read then. Trouble is
-// told once when messages may be missing.
+// consume calls handle for each message that is stored from now on, with or without its
+// body. It does not use the library's ordered consumer, which does not tell when it starts
+// anew: then messages may have been missed, and waiters must read the prediction store.
+// Trouble is told once when messages may be missing.
 func (h *Hub) consume(
 	ctx context.Context, stream, subject string, bodies bool, handle func(*jetstream.MsgMetadata, jetstream.Msg), trouble chan<- error,
 ) (end func(), err error) {
-	// Named here, so that one is not left behind whose making was cut short.
+	// The name is chosen here so that a consumer can be removed whose creation was cut
+	// short.
 	name := "await-" + rand.Text()
 	consumer, err := h.js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
 		Name: name, Description: "those who wait for predictions", FilterSubject: subject, DeliverPolicy: jetstream.DeliverNewPolicy,
@@ -37,7 +38,7 @@ func (h *Hub) consume(
 		}
 	}
 	expected := uint64(1)
-	// The server keeps back what is larger than is asked for.
+	// The server does not send a message larger than the client requests.
 	ahead := max(maxAhead, 2*int(h.js.Conn().MaxPayload()))
 	consuming, err := consumer.Consume(func(m jetstream.Msg) {
 		meta, err := m.Metadata()
@@ -60,7 +61,8 @@ func (h *Hub) consume(
 	}, nil
 }
 
-// forget removes a consumer, if the server is there; otherwise that does it by itself.
+// forget removes a consumer if the server answers; otherwise the server removes it after
+// forgetAfter.
 func forget(js jetstream.JetStream, stream, name string) {
 	if !js.Conn().IsConnected() {
 		return

@@ -7,11 +7,10 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// SetLinger changes for how long is listened when nobody waits any more.
-func (h *Hub) SetLinger(d time.Duration) { h.linger = d }
+// SetIdleTimeout changes how long the hub listens when nobody waits.
+func (h *Hub) SetIdleTimeout(d time.Duration) { h.idleTimeout = d }
 
-// Missed reports whether somebody who waits for the prediction is behind by more than is
-// kept for it.
+// Missed reports whether a waiter for the prediction has missed events.
 func (h *Hub) Missed(source, id string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -23,8 +22,8 @@ func (h *Hub) Missed(source, id string) bool {
 	return false
 }
 
-// Know returns what reads the prediction store again for somebody who waits, and what that knows
-// then.
+// Know returns a function that has a waiter read the prediction store again and returns the
+// waiter's state.
 func (h *Hub) Know(source, id string) func(context.Context) (*bridge.PredictionState, error) {
 	v := &view{hub: h, source: source, id: id}
 	return func(ctx context.Context) (*bridge.PredictionState, error) {

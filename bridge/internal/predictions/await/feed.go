@@ -16,35 +16,34 @@ import (
 )
 
 const (
-	// firstRestart and lastRestart are how long nobody listens after a subscription has
-	// failed.
+	// firstRestart and lastRestart bound the pause after a failed subscription.
 	firstRestart = 50 * time.Millisecond
 	lastRestart  = 5 * time.Second
 	// forgetAfter is when the server removes the consumer of a process that is gone.
 	forgetAfter      = time.Minute
 	subscribeTimeout = 5 * time.Second
-	// A server that is silent for twice the heartbeat is taken for gone.
+	// A server that is silent for two heartbeats is taken for gone.
 	heartbeat  = 5 * time.Second
 	pullExpiry = 30 * time.Second
-	// maxAhead is how many bytes of messages wait here to be looked at, or twice what the
-	// largest message can have.
+	// maxAhead bounds the bytes of unhandled messages; twice the largest message is allowed
+	// too.
 	maxAhead         = 8 << 20
 	maxProgressAhead = 4096
 	maxProgressBytes = 4 << 20
 )
 
-// feed is the subscriptions of a hub.
+// feed is a hub's subscriptions.
 type feed struct {
 	cancel context.CancelFunc
-	ready  chan struct{} // closed when all are there for the first time
-	ended  chan struct{} // closed when it has ended
-	idle   *time.Timer   // runs while nobody waits
+	ready  chan struct{} // closed when all subscriptions first exist
+	ended  chan struct{}
+	idle   *time.Timer // runs while nobody waits
 }
 
-// listen begins to listen. The caller holds the lock.
+// listen starts a feed. The caller holds the lock.
 func (h *Hub) listen() *feed {
 	ctx, cancel := context.WithCancel(context.Background())
-	f := &feed{cancel: cancel, ready: make(chan struct{}), ended: make(chan struct{}), idle: time.NewTimer(h.linger)}
+	f := &feed{cancel: cancel, ready: make(chan struct{}), ended: make(chan struct{}), idle: time.NewTimer(h.idleTimeout)}
 	h.done.Go(func() {
 		defer close(f.ended)
 		defer cancel()
@@ -53,8 +52,8 @@ func (h *Hub) listen() *feed {
 	return f
 }
 
-// run keeps the subscriptions until nobody has waited for a while, or ctx ends. After
-// each time that they were away everybody reads the prediction store.
+// run keeps the subscriptions until nobody has waited for idleTimeout, or ctx ends. After
+// each interruption every waiter reads the prediction store.
 func (h *Hub) run(ctx context.Context, f *feed) {
 	nc := h.js.Conn()
 	changes := nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
@@ -62,7 +61,7 @@ func (h *Hub) run(ctx context.Context, f *feed) {
 	defer f.idle.Stop()
 	restart, first := backoff.Backoff{First: firstRestart, Max: lastRestart}, true
 	for {
-		if now := h.js.Conn(); now != nc { // the old one was closed for good
+		if now := h.js.Conn(); now != nc { // the old connection was closed for good
 			nc.RemoveStatusListener(changes)
 			nc, changes = now, now.StatusChanged(nats.CONNECTED, nats.CLOSED)
 		}
@@ -71,7 +70,7 @@ func (h *Hub) run(ctx context.Context, f *feed) {
 		stop, err := h.subscribe(ctx, trouble)
 		if err == nil {
 			if first {
-				close(f.ready) // who waits for that reads the prediction store then
+				close(f.ready) // waiters read the prediction store after this
 				first = false
 			} else {
 				h.tellAll()
@@ -99,8 +98,8 @@ func (h *Hub) run(ctx context.Context, f *feed) {
 
 var errReconnected = errors.New("the connection to NATS was lost for a while")
 
-// attend returns nil when the feed is to end, or why its subscriptions are to be made
-// anew: no server says what was lost on the way.
+// attend returns nil when the feed is to end, or why its subscriptions must be made anew:
+// no server tells which messages were lost.
 func (h *Hub) attend(ctx context.Context, f *feed, changes <-chan nats.Status, trouble <-chan error) error {
 	for {
 		select {
@@ -118,7 +117,7 @@ func (h *Hub) attend(ctx context.Context, f *feed, changes <-chan nats.Status, t
 	}
 }
 
-// unlisten gives the feed up, unless somebody waits.
+// unlisten ends the feed unless somebody waits.
 func (h *Hub) unlisten(f *feed) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -131,7 +130,8 @@ func (h *Hub) unlisten(f *feed) bool {
 	return true
 }
 
-// subscribe listens to events, the prediction store and progress. Trouble is told what fails later.
+// subscribe listens to events, the prediction store and progress. Trouble is told of later
+// failures.
 func (h *Hub) subscribe(ctx context.Context, trouble chan<- error) (stop func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, subscribeTimeout)
 	defer cancel()
@@ -169,7 +169,7 @@ func (h *Hub) subscribe(ctx context.Context, trouble chan<- error) (stop func(),
 }
 
 func (h *Hub) eventStored(meta *jetstream.MsgMetadata, m jetstream.Msg) {
-	// What is no event does not concern anybody.
+	// Waiters ignore messages that are no events.
 	if e, err := bridge.DecodeEvent(bridge.Header(m.Headers()), m.Data()); err == nil {
 		told := storedEvent{e, fold.At{Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp.UTC()}}
 		h.tell(keyOf(e.Source, e.PredictionID), func(n *note) { n.add(told) })

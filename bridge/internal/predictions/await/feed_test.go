@@ -19,11 +19,11 @@ import (
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
-// Thousands cost one subscription, and none when nobody waits.
+// Thousands of waiters cost one subscription, and none when nobody waits.
 func TestThousandsCostOneSubscription(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.hub.SetLinger(time.Millisecond)
+	b.hub.SetIdleTimeout(time.Millisecond)
 	require.Zero(t, b.consumers())
 	const n = 2000
 	waiting := make([]<-chan answer, n)
@@ -84,8 +84,8 @@ func TestFollowTellsEachChangeAndProgress(t *testing.T) {
 	require.ErrorIs(t, b.hub.Follow(t.Context(), "get3w", "c", func(bridge.PredictionUpdate) error { return errEnough }), errEnough)
 }
 
-// A waiter survives that NATS is away: what was folded meanwhile it hears of, and what
-// comes then too.
+// A waiter outlives an outage of NATS: it learns what was folded meanwhile, and later
+// events.
 func TestWaiterSurvivesARestartOfNATS(t *testing.T) {
 	t.Parallel()
 	x := natstest.NewExternal(t, nil)
@@ -104,7 +104,7 @@ func TestWaiterSurvivesARestartOfNATS(t *testing.T) {
 	other.pub = stream.NewPublisher(other.js, bridge.Names{})
 	t.Cleanup(other.pub.Close)
 	other.pub.SetFit(true)
-	// Both are stored at whatever point of the recovery: one way or the other it wakes.
+	// Stored and folded at any point of the recovery, the end wakes the waiter.
 	other.fold(other.tell("missed", "completed"))
 	require.Equal(t, "completed", <-missed)
 	b.eventually(func() bool { return b.js.Conn().IsConnected() && b.consumers() == 2 })
@@ -112,8 +112,8 @@ func TestWaiterSurvivesARestartOfNATS(t *testing.T) {
 	require.Equal(t, "completed", <-after)
 }
 
-// told follows a prediction that has been created, and returns what is told of it from
-// then on, once it has read that.
+// told follows a created prediction and returns its later states, once it has read the
+// first.
 func (b *bench) told(id string) <-chan string {
 	b.t.Helper()
 	b.fold(b.tell(id, "created"))
@@ -130,7 +130,7 @@ func (b *bench) told(id string) <-chan string {
 	return told
 }
 
-// Whoever removes the consumers costs the waiters nothing.
+// Removing the consumers costs the waiters nothing.
 func TestWaiterSurvivesThatItsConsumersAreRemoved(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -146,11 +146,11 @@ func TestWaiterSurvivesThatItsConsumersAreRemoved(t *testing.T) {
 		}
 		require.NoError(t, names.Err())
 	}
-	b.fold(b.tell("pred_1", "completed")) // whoever listens, or nobody
+	b.fold(b.tell("pred_1", "completed")) // with or without a running subscription
 	require.Equal(t, "completed", b.get(done).state.Status)
 }
 
-// Who begins to wait while NATS cannot be asked is told so.
+// A wait that begins while NATS is away fails.
 func TestNobodyWaitsWithoutStreams(t *testing.T) {
 	t.Parallel()
 	x := natstest.NewExternal(t, nil)

@@ -1,5 +1,5 @@
-// Package await lets any number of callers wait for predictions at the price of one
-// subscription to the events, one to the prediction store, and one to what is told of progress.
+// Package await lets any number of callers wait for predictions with one subscription each
+// to the events, the prediction store and the progress.
 package await
 
 import (
@@ -19,59 +19,59 @@ import (
 )
 
 const (
-	// MaxWaiters is how many can wait at a time.
+	// MaxWaiters bounds the waiters.
 	MaxWaiters = 20_000
-	// linger is for how long is listened when nobody waits any more.
-	linger = time.Minute
-	// maxMissed and maxMissedBytes bound by how many events a waiter can be behind, and
-	// the bodies of those if there are several. Beyond that it reads the prediction store instead.
+	// idleTimeout is how long the hub listens when nobody waits.
+	idleTimeout = time.Minute
+	// maxMissed and maxMissedBytes bound the unread events of a waiter, and their bodies if
+	// there are several. Beyond that the waiter reads the prediction store instead.
 	maxMissed      = 32
 	maxMissedBytes = 64 << 10
-	// joinTimeout bounds how long a waiter waits for the subscriptions, and for one
-	// answer of the prediction store.
+	// joinTimeout bounds a waiter's wait for the subscriptions, and one answer of the
+	// prediction store.
 	joinTimeout = 5 * time.Second
-	// maxReads bounds how many read the prediction store at a time, also when thousands wait for the
-	// same, or the connection is back.
+	// maxReads bounds the concurrent reads of the prediction store, also when thousands
+	// wait for the same prediction or the connection is back.
 	maxReads = 64
-	// rereadPause is between two attempts to read the prediction store.
+	// rereadPause is between two tries to read the prediction store.
 	rereadPause = time.Second
 )
 
-// errClosed is what waiters are told once the hub is closed.
+// errClosed is what waiters get once the hub is closed.
 var errClosed = errors.New("waiting for predictions has ended, the process stops")
 
-// Hub knows who waits for what. It listens from its first waiter on, until nobody has
-// waited for a minute. It is safe for concurrent use.
+// Hub wakes waiters. It listens from its first waiter on, until nobody has waited for a
+// minute. It is safe for concurrent use.
 type Hub struct {
-	js     jetstream.JetStream
-	reader *predictions.Reader
-	names  bridge.Names
-	log    *zap.Logger
-	linger time.Duration
-	reads  chan struct{} // one for each read of the prediction store in flight
+	js          jetstream.JetStream
+	reader      *predictions.Reader
+	names       bridge.Names
+	log         *zap.Logger
+	idleTimeout time.Duration
+	reads       chan struct{} // one for each read in flight
 
 	done sync.WaitGroup
 
 	mu      sync.Mutex
-	waiters map[string][]*waiter // by the end of the key that the prediction store has
+	waiters map[string][]*waiter // by the end of the prediction store's key, see keyOf
 	count   int
 	feed    *feed // nil: nobody listens
 	closed  bool
 }
 
-// New returns a hub that reads with js and reader. [Hub.Close] must be called before
-// the connection is closed. A nil log logs nothing.
+// New returns a hub that reads with js and reader. Call [Hub.Close] before the connection
+// is closed. A nil log logs nothing.
 func New(js jetstream.JetStream, reader *predictions.Reader, names bridge.Names, log *zap.Logger) *Hub {
 	if log == nil {
 		log = zap.NewNop()
 	}
 	return &Hub{
-		js: js, reader: reader, names: names, log: log.Named("await"), linger: linger,
+		js: js, reader: reader, names: names, log: log.Named("await"), idleTimeout: idleTimeout,
 		reads: make(chan struct{}, maxReads), waiters: map[string][]*waiter{},
 	}
 }
 
-// Close ends all that wait, and returns when nothing is listened to any more.
+// Close ends all waits and returns when the hub has stopped listening.
 func (h *Hub) Close() {
 	h.mu.Lock()
 	h.closed = true
@@ -87,27 +87,27 @@ func (h *Hub) Close() {
 	h.done.Wait()
 }
 
-// Waiting is how many wait now.
+// Waiting is the number of waiters.
 func (h *Hub) Waiting() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.count
 }
 
-// waiter is one caller. What has a lock is the hub's.
+// waiter is one caller.
 type waiter struct {
 	key   string
-	place int           // in the list of its key
-	wake  chan struct{} // has room for one
+	place int           // index in the list of its key
+	wake  chan struct{} // buffered for one
 
 	note note // guarded by the hub's lock
 }
 
-// note is what a waiter has to look at.
+// note is what a waiter has not looked at yet.
 type note struct {
-	events []storedEvent // since it looked last
-	bytes  int           // of their bodies
-	// reread: the prediction store is to be read.
+	events []storedEvent
+	bytes  int // of their bodies
+	// reread: the waiter must read the prediction store.
 	reread   bool
 	progress *bridge.Progress
 	closed   bool
@@ -120,7 +120,7 @@ func (w *waiter) ring() {
 	}
 }
 
-// join adds a waiter, and returns when whatever is stored from now on reaches it.
+// join adds a waiter. It returns once every message stored from now on reaches the waiter.
 func (h *Hub) join(ctx context.Context, source, id string) (*waiter, error) {
 	w := &waiter{key: keyOf(source, id), wake: make(chan struct{}, 1)}
 	h.mu.Lock()
@@ -155,7 +155,7 @@ func (h *Hub) join(ctx context.Context, source, id string) (*waiter, error) {
 		return nil, errClosed
 	case <-late.C:
 		h.leave(w)
-		return nil, fmt.Errorf("waiting for prediction %q of %s: events and ledger cannot be listened to: %w", id, source, bridge.ErrUnavailable)
+		return nil, fmt.Errorf("waiting for prediction %q of %s: the events and the prediction store cannot be listened to: %w", id, source, bridge.ErrUnavailable)
 	}
 }
 
@@ -172,11 +172,11 @@ func (h *Hub) leave(w *waiter) {
 		h.waiters[w.key] = list
 	}
 	if h.count--; h.count == 0 && h.feed != nil {
-		h.feed.idle.Reset(h.linger)
+		h.feed.idle.Reset(h.idleTimeout)
 	}
 }
 
-// tell notes something for whoever waits for what lies under the key.
+// tell changes the note of each waiter for the key.
 func (h *Hub) tell(key string, what func(*note)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -186,7 +186,7 @@ func (h *Hub) tell(key string, what func(*note)) {
 	}
 }
 
-// tellAll has everybody read the prediction store: something may have been missed.
+// tellAll has every waiter read the prediction store: messages may have been missed.
 func (h *Hub) tellAll() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -198,7 +198,7 @@ func (h *Hub) tellAll() {
 	}
 }
 
-// take returns what the waiter has to look at since it took last.
+// take returns the waiter's note and clears it.
 func (h *Hub) take(w *waiter) note {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -208,13 +208,12 @@ func (h *Hub) take(w *waiter) note {
 	return n
 }
 
-// storedEvent is an event in its stream. Several waiters share it.
+// storedEvent is an event in its stream. Waiters share it.
 type storedEvent struct {
 	event *bridge.Event
 	at    fold.At
 }
 
-// add notes an event.
 func (n *note) add(e storedEvent) {
 	n.bytes += len(e.event.Body)
 	if len(n.events) == maxMissed || len(n.events) > 0 && n.bytes > maxMissedBytes {
@@ -224,5 +223,5 @@ func (n *note) add(e storedEvent) {
 	n.events = append(n.events, e)
 }
 
-// keyOf is what keys of the prediction store and subjects of progress end with.
+// keyOf is the common end of keys of the prediction store and of subjects of progress.
 func keyOf(source, id string) string { return source + "." + bridge.EncodeToken(id) }

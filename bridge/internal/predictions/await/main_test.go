@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds every wait for something that must happen.
+// patience bounds every wait for an event that must come.
 const patience = 20 * time.Second
 
 type bench struct {
@@ -35,7 +35,7 @@ type bench struct {
 func setup(t testing.TB) *bench {
 	t.Helper()
 	s := streamtest.Start(t, streamtest.Config())
-	// As in serve, who reads has another connection than who publishes.
+	// As in serve, the reader and the publisher have different connections.
 	nc, err := s.Server.Connect("reader", zap.NewNop())
 	require.NoError(t, err)
 	t.Cleanup(nc.Close)
@@ -51,7 +51,6 @@ func benchOn(t testing.TB, js jetstream.JetStream, pub *stream.Publisher) *bench
 	return b
 }
 
-// tell stores what the provider says of a prediction.
 func (b *bench) tell(id, status string) *bridge.Event {
 	b.t.Helper()
 	body := []byte(`{"id":"` + id + `","status":"` + status + `","outputs":["https://cdn.get3w.com/` + id + `.png"]}`)
@@ -71,7 +70,7 @@ func (b *bench) publish(e *bridge.Event) *bridge.Event {
 	return e
 }
 
-// fold adds events to the prediction store, as what keeps it does later.
+// fold adds events to the prediction store, as the leader does later.
 func (b *bench) fold(events ...*bridge.Event) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -95,7 +94,7 @@ type answer struct {
 	err   error
 }
 
-// wait begins to wait, and returns when the hub hears of what is stored from now on.
+// wait begins to wait, and returns once later messages reach the waiter.
 func (b *bench) wait(ctx context.Context, id string) <-chan answer {
 	b.t.Helper()
 	before := b.hub.Waiting()

@@ -16,32 +16,32 @@ import (
 )
 
 const (
-	// LongestFind bounds how long the events are looked through for one prediction.
+	// LongestFind bounds the search for one prediction.
 	LongestFind = 10 * time.Second
-	// maxFinds is how many look at a time, and findPatience how long others wait for that.
+	// maxFinds bounds the concurrent searches, findPatience the wait of further ones.
 	maxFinds     = 2
 	findPatience = 2 * time.Second
-	// findBatch is how many headers are asked for at once.
+	// findBatch is how many headers one request fetches.
 	findBatch = 1000
 )
 
-// Past finds predictions that the prediction store does not know any more, by their events. It
-// is safe for concurrent use.
+// Past finds predictions that the prediction store has forgotten, by their events. It is
+// safe for concurrent use.
 type Past struct {
 	js    jetstream.JetStream
 	names bridge.Names
 	slots chan struct{}
 }
 
-// NewPast returns what finds predictions in the stream of events that js has.
+// NewPast returns a Past for the stream of events in js.
 func NewPast(js jetstream.JetStream, names bridge.Names) *Past {
 	return &Past{js: js, names: names, slots: make(chan struct{}, maxFinds)}
 }
 
 // Find reads the headers of every event of the source, for at most [LongestFind], and
-// returns what those of the prediction say together. The error wraps
-// [bridge.ErrNotFound] when there is none, [adminapi.ErrBusy] when others have looked for 2 s,
-// and context.DeadlineExceeded when the time was too short to look at all of them.
+// returns the state folded from the events of the prediction. The error wraps
+// [bridge.ErrNotFound] when there is none, [adminapi.ErrBusy] when other searches have run
+// for 2 s, and context.DeadlineExceeded when the time was too short for all events.
 func (p *Past) Find(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
 	late := time.NewTimer(findPatience)
 	defer late.Stop()
@@ -99,7 +99,7 @@ func (p *Past) find(ctx context.Context, source, id string) (*bridge.PredictionS
 			return nil, ctx.Err()
 		case err != nil && !errors.Is(err, nats.ErrTimeout):
 			return nil, fmt.Errorf("reading the events: %w", err)
-		case left > 0: // those that were removed meanwhile never come
+		case left > 0: // removed events never come
 			info, err := consumer.Info(ctx)
 			if err != nil {
 				return nil, fmt.Errorf("reading the events: %w", err)
@@ -110,7 +110,7 @@ func (p *Past) find(ctx context.Context, source, id string) (*bridge.PredictionS
 	return state, nil
 }
 
-// fold adds the event of the message to what is known.
+// fold folds the event of the message.
 func (p *Past) fold(ctx context.Context, stream jetstream.Stream, m jetstream.Msg, s *bridge.PredictionState) (*bridge.PredictionState, error) {
 	meta, err := m.Metadata()
 	if err != nil {

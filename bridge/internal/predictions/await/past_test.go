@@ -14,7 +14,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
 )
 
-// What the prediction store has forgotten is found by its events, and is the same.
+// A prediction that the store has forgotten is found by its events, with the same state.
 func TestFindsByEvents(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

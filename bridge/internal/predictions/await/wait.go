@@ -12,18 +12,18 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
 )
 
-// Wait returns what is known of a prediction as soon as it is not open any more: it has
-// its end, or was given up. When ctx ends before, it returns what is known by then, nil
-// for nothing, and ctx's error. Any other error wraps [adminapi.ErrBusy] when too many
-// wait, or says why NATS cannot be asked. The state is the caller's.
+// Wait returns the state of a prediction as soon as the prediction has ended or was given
+// up. When ctx ends first, Wait returns the current state, nil for none, and ctx's error.
+// Any other error wraps [adminapi.ErrBusy] when too many wait, or says why NATS does not
+// answer. The caller owns the state.
 func (h *Hub) Wait(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
 	return h.watch(ctx, source, id, func(bridge.PredictionUpdate) error { return nil })
 }
 
-// Follow calls each with what is known of a prediction, as soon as something is, and
-// then with each change and what is told of progress, until the prediction is not open
-// any more, each returns an error, which Follow returns, or ctx ends. Changes that come
-// while each is at work can become one. Its other errors are those of [Hub.Wait].
+// Follow calls each with the state of a prediction as soon as there is one, then with each
+// change and each progress, until the prediction is not open any more, each returns an
+// error, which Follow returns, or ctx ends. Changes during a call of each can be merged.
+// Other errors are those of [Hub.Wait].
 func (h *Hub) Follow(ctx context.Context, source, id string, each func(bridge.PredictionUpdate) error) error {
 	_, err := h.watch(ctx, source, id, each)
 	return err
@@ -35,7 +35,7 @@ func (h *Hub) watch(ctx context.Context, source, id string, each func(bridge.Pre
 		return nil, err
 	}
 	defer h.leave(w)
-	// It is told of from before the prediction store is read, so nothing falls between.
+	// The waiter joins before the prediction store is read, so nothing falls between.
 	v := &view{hub: h, source: source, id: id}
 	if err := v.reread(ctx); err != nil {
 		return nil, err
@@ -76,16 +76,16 @@ func (h *Hub) watch(ctx context.Context, source, id string, each func(bridge.Pre
 	}
 }
 
-// view is what one waiter knows of its prediction.
+// view is one waiter's knowledge of its prediction.
 type view struct {
 	hub        *Hub
 	source, id string
-	state      *bridge.PredictionState // nil: nothing
-	read       uint64                  // the last event that was in the prediction store
-	changed    bool                    // since it was told last
+	state      *bridge.PredictionState // nil: none
+	read       uint64                  // the last event in the prediction store's state
+	changed    bool                    // since state was told
 }
 
-// look reads what the note says. It reports whether all of it could be read.
+// look handles a note. It reports whether everything could be read.
 func (v *view) look(ctx context.Context, n note) bool {
 	for _, e := range n.events {
 		v.fold(e)
@@ -100,8 +100,8 @@ func (v *view) look(ctx context.Context, n note) bool {
 	return err == nil
 }
 
-// fold adds an event. Of a prediction whose end was not heard the archive does not tell
-// everything: the prediction store will.
+// fold folds an event. If the end was missed, the archive's event does not tell everything,
+// and the prediction store will.
 func (v *view) fold(f storedEvent) {
 	if f.event.Kind() == bridge.KindArchived && (v.state == nil || !v.state.Terminal()) {
 		return
@@ -114,9 +114,8 @@ func (v *view) fold(f storedEvent) {
 	v.changed = v.changed || v.state.Sequence != before
 }
 
-// reread takes what the prediction store knows, unless more was heard since, or it is one that is
-// being rebuilt: what that says of a prediction that was given up and taken up again is
-// over.
+// reread takes the prediction store's state, unless events that came since are newer, or
+// the store is being rebuilt: then it may tell of a giving up that is over.
 func (v *view) reread(ctx context.Context) error {
 	select {
 	case v.hub.reads <- struct{}{}:
@@ -145,7 +144,7 @@ func (v *view) reread(ctx context.Context) error {
 	return nil
 }
 
-// clone is a copy that shares nothing which folding changes.
+// clone returns a copy that folding does not change.
 func clone(s *bridge.PredictionState) *bridge.PredictionState {
 	c := *s
 	c.Outputs, c.Events = slices.Clone(s.Outputs), slices.Clone(s.Events)

@@ -29,7 +29,7 @@ func TestWakesWhenTheEventIsStored(t *testing.T) {
 	require.Equal(t, "https://cdn.get3w.com/pred_1.png", a.state.Outputs[0].URL)
 }
 
-// An event that is as large as NATS takes one wakes like any other.
+// The largest event that NATS takes wakes like any other.
 func TestTheLargestEventWakes(t *testing.T) {
 	b := setup(t)
 	done := b.wait(t.Context(), "pred_1")
@@ -45,7 +45,7 @@ func TestTheLargestEventWakes(t *testing.T) {
 	require.Equal(t, bridge.StatusCompleted, b.get(done).state.Status)
 }
 
-// Whoever is slow is told what it missed, or reads the ledger.
+// A slow follower gets the events that it missed, or reads the prediction store.
 func TestSlowFollowerMissesNoEnd(t *testing.T) {
 	for count, size := range map[int]int{40: 0, 10: 40 << 10} {
 		t.Run(fmt.Sprint(count), func(t *testing.T) {
@@ -79,7 +79,7 @@ func TestSlowFollowerMissesNoEnd(t *testing.T) {
 	}
 }
 
-func TestReturnsAtOnceWhatIsInTheLedger(t *testing.T) {
+func TestReturnsAtOnceWhatTheStoreHas(t *testing.T) {
 	b := setup(t)
 	b.fold(b.tell("pred_1", "failed"))
 	a := b.get(b.wait(t.Context(), "pred_1"))
@@ -87,8 +87,9 @@ func TestReturnsAtOnceWhatIsInTheLedger(t *testing.T) {
 	require.Equal(t, bridge.StatusFailed, a.state.Status)
 }
 
-// An event that was stored before somebody waits, and folded later, wakes by the ledger.
-func TestWakesByTheLedger(t *testing.T) {
+// An event that was stored before the wait and folded later wakes through the prediction
+// store.
+func TestWakesByTheStore(t *testing.T) {
 	b := setup(t)
 	first, end := b.tell("pred_1", "processing"), b.tell("pred_1", "completed")
 	b.fold(first)
@@ -100,8 +101,8 @@ func TestWakesByTheLedger(t *testing.T) {
 	require.Len(t, a.state.Events, 2)
 }
 
-// The end that was stored before somebody waits wakes by the ledger, also when more was
-// heard since.
+// An end that was stored before the wait wakes through the prediction store, also after
+// later events.
 func TestEndBehindWhatWasHeard(t *testing.T) {
 	b := setup(t)
 	end := b.tell("pred_1", "completed")
@@ -122,7 +123,7 @@ func TestEndBehindWhatWasHeard(t *testing.T) {
 	require.NoError(t, <-done)
 }
 
-// Whenever the event is stored and whenever it is folded, nobody sleeps through it.
+// Whenever the event is stored and folded, no waiter sleeps through it.
 func TestNothingFallsBetween(t *testing.T) {
 	b := setup(t)
 	type round struct {
@@ -176,7 +177,7 @@ func TestGivenUpIsAnEndToo(t *testing.T) {
 	require.Equal(t, bridge.DeadNotFound, a.state.Lost.Cause)
 }
 
-// A ledger that is rebuilt tells once more that it was given up, which is over.
+// A prediction store that is being rebuilt tells again of a giving up that is over.
 func TestRebuildDoesNotEndTheWaitForWhatIsTakenUpAgain(t *testing.T) {
 	b := setup(t)
 	put := func(s bridge.PredictionState) {
@@ -202,8 +203,8 @@ func TestRebuildDoesNotEndTheWaitForWhatIsTakenUpAgain(t *testing.T) {
 	require.Equal(t, bridge.StatusCompleted, s.Status)
 }
 
-// Without its end the archive does not say all that there is.
-func TestWhatTheArchiveTellsWaitsForTheLedger(t *testing.T) {
+// Without the terminal event the archive's event does not tell everything.
+func TestArchivedEventWaitsForTheStore(t *testing.T) {
 	b := setup(t)
 	end := b.tell("pred_1", "failed")
 	done := b.wait(t.Context(), "pred_1")

@@ -1,4 +1,4 @@
-// Package fold makes the state of a prediction of its events. It does no input or output.
+// Package fold folds the events of a prediction into its state. It does no input or output.
 package fold
 
 import (
@@ -12,36 +12,36 @@ import (
 	"github.com/hookspan/hookspan/internal/printable"
 )
 
-// OverdueFactor times its estimate is how long a prediction may take.
+// OverdueFactor times the estimate is how long a prediction may take.
 const OverdueFactor = 3
 
-// Seconds is a duration that the provider says in seconds.
+// Seconds converts a provider's duration in seconds.
 func Seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
-// At says where an event lies in the stream of events.
+// At locates an event in the stream of events.
 type At struct {
 	Sequence uint64
 	StoredAt time.Time
-	// Again: it is a copy that comes again for the prediction store alone: out of its dead letters,
-	// or because the prediction store forgot the event, which lies at Original.
+	// Again: the event is a copy for the prediction store alone, either redriven from its
+	// dead letters or because the prediction store forgot the event, which lies at
+	// Original.
 	Again    bool
 	Original uint64
 }
 
 // Folded says what an event changed.
 type Folded struct {
-	// Known: the state had it already, nothing was changed.
+	// Known: the state had the event already and did not change.
 	Known bool
-	// Ended: the prediction has its end by this event.
+	// Ended: the event ended the prediction.
 	Ended bool
-	// Conflict: it ended a second time, in another way.
+	// Conflict: the event is a second, different end.
 	Conflict bool
 }
 
-// Fold adds an event to what is known of its prediction; the zero state is that
-// nothing is. Events must come in their order, and one that is in the state already
-// changes nothing. What cannot be read of a body leaves its part of the state as it
-// is. The event is not kept.
+// Fold folds an event into the state of its prediction; the zero state knows nothing.
+// Events must come in order, and a known event changes nothing. Unreadable parts of a body
+// leave their part of the state as it is. Fold does not keep the event.
 func Fold(s *bridge.PredictionState, e *bridge.Event, at At) Folded {
 	if at.Sequence <= s.Sequence {
 		return Folded{Known: true}
@@ -53,7 +53,7 @@ func Fold(s *bridge.PredictionState, e *bridge.Event, at At) Folded {
 	s.Sequence = at.Sequence
 	if at.Again {
 		s.Lost = nil
-		// Who announced it may have said something newer since then.
+		// A newer announcement may have come since.
 		if kind := e.Kind(); kind != bridge.KindPrediction && (kind != bridge.KindWatch || !forgotten) {
 			return Folded{}
 		}
@@ -108,7 +108,7 @@ func foldWatch(s *bridge.PredictionState, e *bridge.Event, at At) {
 	}
 }
 
-// fits reports whether it can be the metadata of a [bridge.Watch].
+// fits reports whether it is valid metadata of a [bridge.Watch].
 func fits(metadata map[string]string) bool {
 	for name, value := range metadata {
 		if bridge.CheckName("metadata", name) != nil || bridge.EncodedLen(value) > bridge.MaxQueryValue {
@@ -129,15 +129,15 @@ func foldLost(s *bridge.PredictionState, e *bridge.Event) {
 	s.Lost = lost
 }
 
-// foldPrediction: whatever comes after a terminal status is either the same fact again
-// or a contradiction.
+// foldPrediction: after a terminal status comes either the same fact again or a
+// contradiction.
 func foldPrediction(s *bridge.PredictionState, e *bridge.Event) Folded {
 	if s.Terminal() {
 		end := endOf(s)
 		switch {
 		case end == e.ID:
 			return Folded{Known: true}
-		case end == "" && e.Status == s.Status: // it is known from the archive alone
+		case end == "" && e.Status == s.Status: // the end is known from the archive alone
 		case bridge.Terminal(e.Status):
 			s.Conflict = true
 			return Folded{Conflict: true}
@@ -145,7 +145,7 @@ func foldPrediction(s *bridge.PredictionState, e *bridge.Event) Folded {
 		return Folded{}
 	}
 	if !bridge.Terminal(e.Status) && e.Status == bridge.StatusCreated && s.Status != bridge.StatusCreated {
-		return Folded{} // it has been further
+		return Folded{} // the prediction has been further
 	}
 	s.Status, s.RawStatus = e.Status, e.RawStatus
 	p, err := e.Prediction()
@@ -170,7 +170,7 @@ func foldPrediction(s *bridge.PredictionState, e *bridge.Event) Folded {
 	return Folded{Ended: true}
 }
 
-// foldArchived also knows the end of a prediction whose other events were forgotten.
+// foldArchived also ends a prediction whose other events were forgotten.
 func foldArchived(s *bridge.PredictionState, e *bridge.Event) {
 	a, err := e.Archived()
 	if err != nil {
@@ -185,7 +185,7 @@ func foldArchived(s *bridge.PredictionState, e *bridge.Event) {
 			s.Outputs[i].Custody = bridge.CustodyPending
 		}
 	} else if end := endOf(s); end != "" && end != a.Event {
-		return // of the end that does not count
+		return // the archive of the end that does not count
 	}
 	s.Manifest = bounded(a.Manifest)
 	if a.Abridged {
@@ -213,7 +213,7 @@ func foldArchived(s *bridge.PredictionState, e *bridge.Event) {
 	}
 }
 
-// endOf is the id of the event that ended the prediction, "" when none is remembered.
+// endOf is the id of the terminal event, "" when none is remembered.
 func endOf(s *bridge.PredictionState) string {
 	for _, ref := range s.Events {
 		if ref.Kind == bridge.KindPrediction && bridge.Terminal(ref.Status) && !ref.Conflict {
@@ -223,8 +223,7 @@ func endOf(s *bridge.PredictionState) string {
 	return ""
 }
 
-// remember adds the event to those whose place is known. The first one stays, and the
-// one that ended the prediction.
+// remember adds the event's place. The first event and the terminal one are never dropped.
 func remember(s *bridge.PredictionState, ref bridge.EventRef) {
 	s.Events = append(s.Events, ref)
 	if len(s.Events) <= MaxStateEvents {
@@ -239,8 +238,8 @@ func remember(s *bridge.PredictionState, ref bridge.EventRef) {
 	}
 }
 
-// maxOutputs is how much of the outputs is remembered, in bytes. More than that is left
-// out as a whole: the events tell it.
+// maxOutputs bounds the remembered outputs, in bytes. Larger ones are left out as a whole;
+// the events have them.
 const maxOutputs = 128 << 10
 
 func boundOutputs(s *bridge.PredictionState) {
@@ -254,7 +253,7 @@ func boundOutputs(s *bridge.PredictionState) {
 	}
 }
 
-// withoutQuery is the address without what can be a credential.
+// withoutQuery drops the query, which can hold credentials.
 func withoutQuery(address string) string {
 	u, err := url.Parse(bounded(address))
 	if err != nil {

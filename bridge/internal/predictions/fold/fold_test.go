@@ -157,8 +157,8 @@ func FuzzFold(f *testing.F) {
 	})
 }
 
-// The stream forgot the event, or the prediction store did: a copy for the prediction store alone is that
-// event, which lies where it always has.
+// When the stream or the prediction store forgot an event, a copy for the prediction store
+// alone is that event at its old place.
 func TestCopyOfAnEndIsTheEnd(t *testing.T) {
 	t.Parallel()
 	var s bridge.PredictionState
@@ -171,7 +171,7 @@ func TestCopyOfAnEndIsTheEnd(t *testing.T) {
 	require.EqualValues(t, 100, s.Sequence)
 }
 
-// What the prediction store has forgotten is known again from the letter that is redriven.
+// A redriven dead letter brings back a prediction that the store has forgotten.
 func TestRedrivenAfterItWasForgotten(t *testing.T) {
 	t.Parallel()
 	var s bridge.PredictionState
@@ -187,8 +187,8 @@ func TestRedrivenAfterItWasForgotten(t *testing.T) {
 	require.Equal(t, "order 8", s.Announced.Reference, "the newer word stays")
 }
 
-// An end that is known from the archive alone is no other one than that which is told
-// afterwards.
+// An end that is known from the archive alone does not conflict with the same end told
+// later.
 func TestEndAfterItsArchiveIsNoConflict(t *testing.T) {
 	t.Parallel()
 	var s bridge.PredictionState
@@ -201,7 +201,7 @@ func TestEndAfterItsArchiveIsNoConflict(t *testing.T) {
 	require.True(t, foldtest.Next(&s, foldtest.Told(t, bridge.OriginWebhook, `"status":"failed","error":"no"`)).Conflict)
 }
 
-// Many long addresses are left out together, whichever event told them.
+// Many long addresses are left out together, whichever event holds them.
 func TestOutputsAreBounded(t *testing.T) {
 	t.Parallel()
 	long := func(n int) string { return "https://x/" + strings.Repeat("&", n) }

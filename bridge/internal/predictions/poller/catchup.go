@@ -7,27 +7,26 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// catchingUp is how many must be overdue for it to be told how far it is.
+// catchingUp is how many predictions must be overdue before progress is logged.
 const catchingUp = 20
 
-// catchUpLog says in the log how far the polls of many overdue predictions are.
+// catchUpLog logs the progress of polling many overdue predictions.
 type catchUpLog struct {
 	poller *sourcePoller
-	list   *Queue
+	queue  *Queue
 
 	looked time.Time
-	begun  time.Time // zero while there are few
-	// polls and ends are the counts of before it began.
+	begun  time.Time // zero while few are overdue
+	// polls and ends are the counts at begun.
 	polls, ends int64
 }
 
-// look is called before each poll.
 func (p *catchUpLog) look(now time.Time) {
-	if now.Sub(p.looked) < p.poller.times.progress {
+	if now.Sub(p.looked) < p.poller.times.logEvery {
 		return
 	}
 	p.looked = now
-	_, overdue, _ := p.list.Counts(now)
+	_, overdue, _ := p.queue.Counts(now)
 	switch {
 	case overdue <= catchingUp:
 		p.idle()
@@ -55,7 +54,7 @@ func (p *catchUpLog) since() (polls, ends int64) {
 	return p.poller.polls.Load() - p.polls, p.poller.ends.Load() - p.ends
 }
 
-// toGo is in words how long so many will take when that many polls took so long.
+// toGo returns in words how long overdue polls will take at the rate so far.
 func toGo(overdue int, polls int64, took time.Duration) string {
 	if polls <= 0 {
 		return "nobody knows how long"

@@ -1,6 +1,6 @@
-// Package poller asks providers for predictions whose webhooks do not come, and gives up
-// those that never end. It holds a queue of the open predictions of each source; who
-// leads fills the queues and writes what is to be remembered of each poll.
+// Package poller polls providers for predictions whose webhooks do not come, and gives up
+// those that never end. Each source has a queue of open predictions. The leader fills the
+// queues and records each poll.
 package poller
 
 import (
@@ -22,38 +22,37 @@ type Config struct {
 	Sources map[string]SourceConfig
 	// Keep is how long the prediction store keeps finished predictions.
 	Keep time.Duration
-	// GiveUpAfter is for how long a prediction that is overdue and has no end is polled,
-	// from the provider's first answer on; zero for ever.
+	// GiveUpAfter is how long an overdue prediction without an end is polled after the
+	// provider's first answer; zero is for ever.
 	GiveUpAfter time.Duration
-	// Alarms is told what a person should know of.
-	Alarms bridge.Alarmer
-	// Logger nil logs nothing.
+	Alarms      bridge.Alarmer
+	// Logger may be nil.
 	Logger *zap.Logger
 }
 
-// SourceConfig is what the poller knows of one sender.
+// SourceConfig configures the polling of one source.
 type SourceConfig struct {
-	// Source reads the answers of the provider.
+	// Source decodes the provider's answers.
 	Source *source.Source
-	// Provider is asked; nil when it has no API.
+	// Provider is nil when the source has no API.
 	Provider Provider
-	// Rate is how often in a second it is polled at most.
+	// Rate bounds the polls per second.
 	Rate float64
-	// PollAfter is for how long a prediction is left to its webhook at least.
+	// PollAfter is how long a prediction is left to its webhook at least.
 	PollAfter time.Duration
-	// Query are the parameters that travel with an event of a webhook, and with that of
-	// a polled answer too as far as who announced the prediction said them.
+	// Query names the parameters that travel with an event of a webhook. The event of a
+	// polled answer has those that the announcement holds.
 	Query []string
 }
 
-// Provider is the API of a provider. A key can come and go while it is used. It is safe for concurrent use.
+// Provider is a provider's API. Its key can come and go. It is safe for concurrent use.
 type Provider interface {
-	// Result returns the prediction as the provider writes it, one JSON object, at most
-	// as large as a webhook can be. It returns by itself within a minute. The error
-	// wraps [provider.ErrNoPrediction], or a [*provider.TryLaterError]; any other is a fault
-	// that may pass. No error holds the key.
+	// Result returns the prediction as the provider writes it: one JSON object, at most as
+	// large as a webhook. It returns within a minute. The error wraps
+	// [provider.ErrNoPrediction] or a [*provider.TryLaterError]; any other error may be
+	// temporary. No error holds the key.
 	Result(ctx context.Context, id string) ([]byte, error)
-	// HasKey reports whether the provider can be asked by now.
+	// HasKey reports whether the provider can be polled now.
 	HasKey() bool
 }
 
@@ -63,31 +62,30 @@ type Store interface {
 	Store(ctx context.Context, stream string, m *nats.Msg) (bridge.Receipt, error)
 }
 
-// States knows predictions. It is safe for concurrent use.
+// States reads the states of predictions. It is safe for concurrent use.
 type States interface {
-	// Get returns what is known of a prediction. The error wraps [bridge.ErrNotFound] when
-	// nothing is.
+	// Get returns the state of a prediction. The error wraps [bridge.ErrNotFound] when
+	// nothing is known of it.
 	Get(ctx context.Context, source, id string) (*bridge.PredictionState, error)
 }
 
-// Leadership is what the poller works on while this process leads.
+// Leadership is the leader's side of the prediction store.
 type Leadership interface {
-	// Queues are the open predictions by source, of every source that has had any.
+	// Queues are the open predictions by source, for every source that has had any.
 	Queues() map[string]*Queue
-	// UpToDate reports whether every event that was stored a moment ago is in the
-	// prediction store: before that, an end that seems to be missing may have come.
+	// UpToDate reports whether every event of a moment ago is in the prediction store.
+	// Otherwise an end that seems to be missing may have come.
 	UpToDate() bool
-	// Save writes the record of an open prediction over that of the revision, and
-	// returns the new revision, which the item in the queue has too. The error is
-	// [ErrNotOpen] when the prediction has its end by now, [ErrNotLeader] when another
-	// process has written, and another one when a newer revision was written: the queue
-	// has that one then.
+	// Save writes the record of an open prediction over the revision, and returns the new
+	// revision, which the queue's item then has too. The error is [ErrNotOpen] when the
+	// prediction is not open any more, [ErrNotLeader] when another process has written, and
+	// any other when a newer revision was written; the queue has that one then.
 	Save(ctx context.Context, rec Record, revision uint64) (uint64, error)
 }
 
 var (
-	// ErrNotOpen means that the prediction has its end, or was given up.
+	// ErrNotOpen means that the prediction has ended or was given up.
 	ErrNotOpen = errors.New("the prediction is not open any more")
-	// ErrNotLeader means that another process has taken the lead.
+	// ErrNotLeader means that another process leads.
 	ErrNotLeader = errors.New("another process leads the predictions")
 )

@@ -14,16 +14,15 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-// giveUp gives the prediction up, as its record says already: with a dead letter, an
-// alarm and an event, in this order. The record is gone once the event is folded. Until
-// then whoever leads does all of it again, with the same message ids, so a crash in
-// between loses nothing and makes nothing twice. While no dead letter can be stored, other
-// predictions are polled.
+// giveUp gives up a prediction whose record says so: with a dead letter, an alarm and an
+// event, in this order. The record goes once the event is folded. Until then each leader
+// repeats all of it with the same message ids, so a crash in between loses nothing and
+// duplicates nothing. While no dead letter can be stored, other predictions are polled.
 func (p *poll) giveUp(ctx context.Context) {
 	lost := lostOf(&p.it.Record)
 	err := p.storeDeadLetter(ctx, lost, true)
 	if errors.Is(err, bridge.ErrTooLarge) {
-		// The event fits into a message only without the headers of a dead letter.
+		// Headers of a dead letter may make the event too large for a message.
 		err = p.storeDeadLetter(ctx, lost, false)
 	}
 	if err == nil {
@@ -45,25 +44,24 @@ func (p *poll) giveUp(ctx context.Context) {
 	p.log.Error("a prediction cannot be given up yet", zap.String("prediction", p.it.ID), zap.Error(err))
 	if p.held = time.Now().Add(p.times.backoffMax); !errors.Is(err, bridge.ErrTooLarge) {
 		p.held = time.Now().Add(p.times.retryMax)
-		p.noLetters.Store(&p.held)
+		p.noDeadLetters.Store(&p.held)
 	}
 }
 
 func (p *poll) storeDeadLetter(ctx context.Context, lost *bridge.Lost, whole bool) error {
 	ctx, cancel := context.WithTimeout(ctx, p.times.storing)
 	defer cancel()
-	letter, err := p.deadLetter(ctx, lost, whole)
+	m, err := p.deadLetter(ctx, lost, whole)
 	if err != nil {
 		return err
 	}
-	if _, err := p.store.Store(ctx, p.cfg.Names.DeadStream(), letter); err != nil {
+	if _, err := p.store.Store(ctx, p.cfg.Names.DeadStream(), m); err != nil {
 		return fmt.Errorf("making a dead letter: %w", err)
 	}
 	return nil
 }
 
-// lostOf says why the prediction of a record is given up. It is made of the record
-// alone.
+// lostOf says why a prediction is given up, from its record alone.
 func lostOf(rec *Record) *bridge.Lost {
 	lost := &bridge.Lost{
 		Source: rec.Source, Prediction: rec.ID, Model: rec.Model, Cause: rec.Cause,
@@ -73,7 +71,7 @@ func lostOf(rec *Record) *bridge.Lost {
 	case rec.Cause == bridge.DeadNotFound:
 		lost.Error = fmt.Sprintf("the provider does not know it, as it said %d times in a row", rec.NotFound)
 	case rec.Failed:
-		lost.Error = "it cannot be asked for, although others can: " + rec.Said
+		lost.Error = "it cannot be polled for, although others can: " + rec.Said
 	default:
 		lost.Status = rec.Said
 		lost.Error = fmt.Sprintf("it has no end, the provider says that it is %q", rec.Said)
@@ -81,12 +79,11 @@ func lostOf(rec *Record) *bridge.Lost {
 	return lost
 }
 
-// deadLetter is that of a prediction that is given up: the message that
-// announced it, as it was read, when whole is set, otherwise one that says the
-// same in short.
+// deadLetter returns the dead letter of a prediction: with whole, of the message that
+// announced it; otherwise of a short one that says the same.
 func (p *poll) deadLetter(ctx context.Context, lost *bridge.Lost, whole bool) (*nats.Msg, error) {
 	names := p.cfg.Names
-	letter := bridge.DeadLetter{
+	dead := bridge.DeadLetter{
 		Consumer: bridge.PredictionsConsumer, Cause: lost.Cause, Fault: lost.Cause.Fault(), Error: lost.Error,
 		Attempts: lost.Polls, History: []bridge.FailedAttempt{{At: lost.LostAt, Error: p.it.Said}},
 	}
@@ -94,18 +91,18 @@ func (p *poll) deadLetter(ctx context.Context, lost *bridge.Lost, whole bool) (*
 	if err != nil {
 		return nil, err
 	}
-	letter.Subject, letter.Sequence = e.Subject, e.Sequence
+	dead.Subject, dead.Sequence = e.Subject, e.Sequence
 	if again, err := bridge.DecodeAgain(header); err == nil {
-		letter.Redrives = again.Redrives
+		dead.Redrives = again.Redrives
 	}
-	out := letter.Header(header)
-	// With when it was given up: one that is given up again has another dead letter.
-	out[bridge.HeaderMsgID] = []string{letter.ID(e.ID + "/" + lost.LostAt.Format(time.RFC3339Nano))}
+	out := dead.Header(header)
+	// The time tells a prediction that is given up again from the first time.
+	out[bridge.HeaderMsgID] = []string{dead.ID(e.ID + "/" + lost.LostAt.Format(time.RFC3339Nano))}
 	return &nats.Msg{Subject: names.Dead(bridge.PredictionsConsumer, e.Subject), Header: nats.Header(out), Data: e.Body}, nil
 }
 
-// announced is the event that announced the prediction with the header of its message,
-// or when that is gone or not wanted one that says the same.
+// announced returns the event that announced the prediction and its header. When that event
+// is gone or not wanted, it makes one that says the same.
 func (p *poll) announced(ctx context.Context, whole bool) (*bridge.Event, bridge.Header, error) {
 	e, header, err := p.announcement(ctx)
 	if err != nil || e != nil && whole {
@@ -128,7 +125,7 @@ func (p *poll) announced(ctx context.Context, whole bool) (*bridge.Event, bridge
 	return e, e.Header(), nil
 }
 
-// announcement is the event that announced the prediction, nil when it is gone.
+// announcement returns the event that announced the prediction, nil when it is gone.
 func (p *poll) announcement(ctx context.Context) (*bridge.Event, bridge.Header, error) {
 	stream, err := streamread.Open(ctx, p.js, p.cfg.Names.EventsStream())
 	if err != nil {
@@ -144,14 +141,15 @@ func (p *poll) announcement(ctx context.Context) (*bridge.Event, bridge.Header, 
 	header := bridge.Header(m.Header)
 	e, err := bridge.DecodeEvent(header, m.Data)
 	if err != nil || e.Source != p.name || e.PredictionID != p.it.ID {
-		// A stream that was made anew has other events at its places.
-		return nil, nil, nil //nolint:nilerr // it is none of this prediction
+		// A new stream has other events at these sequences.
+		return nil, nil, nil //nolint:nilerr // the event is of another prediction
 	}
 	e.Subject, e.Sequence = m.Subject, m.Sequence
 	return e, header, nil
 }
 
-// raiseLost counts it and tells people. Many of one source are one alarm.
+// raiseLost counts a lost prediction and raises an alarm. Lost predictions of one source
+// share an alarm.
 func (p *poll) raiseLost(lost *bridge.Lost) {
 	p.metrics.lost.WithLabelValues(p.name, string(lost.Cause)).Inc()
 	total := p.lost.Add(1)

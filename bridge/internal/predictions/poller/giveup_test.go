@@ -22,7 +22,7 @@ import (
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
-func (r *natsRig) letter(seq uint64) *adminapi.DeadEntry {
+func (r *natsRig) deadLetter(seq uint64) *adminapi.DeadEntry {
 	r.t.Helper()
 	e, err := redelivery.NewDeadLetters(r.bench.JS, r.cfg.Names).Get(context.Background(), seq)
 	require.NoError(r.t, err)
@@ -31,15 +31,15 @@ func (r *natsRig) letter(seq uint64) *adminapi.DeadEntry {
 
 var errUnknownThere = fmt.Errorf("asking for prediction: %w", provider.ErrNoPrediction)
 
-// What the provider does not know three times in a row is given up: with a dead letter
-// that can be given again, an event and an alarm.
+// A prediction that the provider does not know three times in a row is given up: with a
+// dead letter that can be redriven, an event and an alarm.
 func TestNotFoundIsGivenUp(t *testing.T) {
 	t.Parallel()
-	var asked polls
+	var polled polls
 	var n atomic.Int64
-	r := withNATS(t, nil, asked.of(func(ctx context.Context, id string) ([]byte, error) {
+	r := withNATS(t, nil, polled.of(func(ctx context.Context, id string) ([]byte, error) {
 		if n.Add(1) == 3 {
-			return says(processing)(ctx, id) // which begins it anew
+			return says(processing)(ctx, id) // begins the count anew
 		}
 		return nil, errUnknownThere
 	}))
@@ -48,19 +48,19 @@ func TestNotFoundIsGivenUp(t *testing.T) {
 	stop := r.start()
 	r.eventually(func() bool { return r.openOnes() == 0 })
 	require.NoError(t, stop())
-	require.Len(t, asked.all(), 6)
+	require.Len(t, polled.all(), 6)
 	require.Equal(t, 5, r.count(pollNotFound))
 	require.InDelta(t, 1, testutil.ToFloat64(r.metrics.lost.WithLabelValues("get3w", "not_found")), 0)
 
-	letter := r.letter(1)
-	require.Equal(t, "predictions", letter.Consumer)
-	require.Equal(t, bridge.DeadNotFound, letter.Cause)
-	require.Equal(t, bridge.FaultFailed, letter.Fault)
-	require.Equal(t, 6, letter.Attempts)
-	require.Equal(t, rec.Sequence, letter.DeadLetter.Sequence)
-	require.Equal(t, "the provider does not know it, as it said 3 times in a row", letter.Error)
-	require.Contains(t, letter.History[0].Error, provider.ErrNoPrediction.Error())
-	watch, err := letter.Event.Watch()
+	dead := r.deadLetter(1)
+	require.Equal(t, "predictions", dead.Consumer)
+	require.Equal(t, bridge.DeadNotFound, dead.Cause)
+	require.Equal(t, bridge.FaultFailed, dead.Fault)
+	require.Equal(t, 6, dead.Attempts)
+	require.Equal(t, rec.Sequence, dead.DeadLetter.Sequence)
+	require.Equal(t, "the provider does not know it, as it said 3 times in a row", dead.Error)
+	require.Contains(t, dead.History[0].Error, provider.ErrNoPrediction.Error())
+	watch, err := dead.Event.Watch()
 	require.NoError(t, err)
 	require.Equal(t, "order 7", watch.Reference)
 
@@ -77,8 +77,8 @@ func TestNotFoundIsGivenUp(t *testing.T) {
 	require.Contains(t, r.alarms.of(bridge.AlarmPredictionLost)[0].Text, "hookspan dead redrive --consumer predictions")
 }
 
-// The time begins with the first answer, and one that never comes ends it only while
-// others come.
+// The time begins with the first answer. Without an answer the time ends only while other
+// predictions have answers.
 func TestUnfinishedIsGivenUp(t *testing.T) {
 	t.Parallel()
 	for name, failing := range map[string]bool{"open": false, "failing": true} {
@@ -95,7 +95,7 @@ func TestUnfinishedIsGivenUp(t *testing.T) {
 			r.leadership.add(r.Poller, rec)
 			stop := r.start()
 			if failing {
-				for n := range 3 { // what tells of others
+				for n := range 3 { // other predictions are answered
 					r.leadership.add(r.Poller, Record{
 						Source: "get3w", ID: fmt.Sprint("other_", n), FirstSeen: time.Now().Add(-time.Hour), Answered: time.Now().Add(time.Hour),
 					})
@@ -105,13 +105,13 @@ func TestUnfinishedIsGivenUp(t *testing.T) {
 			require.NoError(t, stop())
 			rec = r.leadership.record("pred_1")
 			require.GreaterOrEqual(t, rec.GivenUp.Sub(rec.Answered), r.cfg.GiveUpAfter)
-			letter := r.letter(1)
-			require.Equal(t, bridge.DeadUnfinished, letter.Cause)
+			dead := r.deadLetter(1)
+			require.Equal(t, bridge.DeadUnfinished, dead.Cause)
 			lost, err := r.decode(r.stream("HOOKSPAN_EVENTS")[1]).Lost()
 			require.NoError(t, err)
 			if failing {
 				require.Empty(t, lost.Status)
-				require.Contains(t, letter.Error, `the answer is about prediction "another"`)
+				require.Contains(t, dead.Error, `the answer is about prediction "another"`)
 			} else {
 				require.Equal(t, "Warming up", lost.Status)
 			}
@@ -119,8 +119,8 @@ func TestUnfinishedIsGivenUp(t *testing.T) {
 	}
 }
 
-// Whenever the process is killed while it gives one up, the next one finishes it without
-// asking, and nothing is there twice.
+// Killed at any point of giving up, the next process finishes it without a poll, and
+// nothing exists twice.
 func TestGivingUpSurvivesACrash(t *testing.T) {
 	t.Parallel()
 	for _, at := range []string{"HOOKSPAN_DEAD before", "HOOKSPAN_DEAD after", bridge.KindLost + " before", bridge.KindLost + " after"} {
@@ -149,13 +149,13 @@ func TestGivingUpSurvivesACrash(t *testing.T) {
 			left = Record{}
 			require.NoError(t, json.Unmarshal(text, &left))
 
-			var asked polls
-			next := withNATS(t, r.bench, asked.of(fails(errUnknownThere)))
+			var polled polls
+			next := withNATS(t, r.bench, polled.of(fails(errUnknownThere)))
 			next.leadership.add(next.Poller, left)
 			stop = next.start()
 			next.eventually(func() bool { return next.openOnes() == 0 })
 			require.NoError(t, stop())
-			require.Empty(t, asked.all())
+			require.Empty(t, polled.all())
 			require.Len(t, next.stream("HOOKSPAN_DEAD"), 1)
 			require.Len(t, next.stream("HOOKSPAN_EVENTS"), 2)
 			require.Len(t, next.alarms.of(bridge.AlarmPredictionLost), 1)
@@ -163,9 +163,9 @@ func TestGivingUpSurvivesACrash(t *testing.T) {
 	}
 }
 
-// A letter can be made although the event that it is of is gone, or another one lies
-// there. One that is given up again after it was redriven has another letter.
-func TestLettersOfWhatIsGone(t *testing.T) {
+// A dead letter is made although the announcement is gone, or another event lies at its
+// place. A redriven prediction that is given up again has another dead letter.
+func TestDeadLettersOfEventsThatAreGone(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	r := withNATS(t, nil, fails(errUnknownThere))
@@ -178,7 +178,7 @@ func TestLettersOfWhatIsGone(t *testing.T) {
 		require.NoError(t, stop())
 	}
 	giveUp(rec.Sequence)
-	first := r.letter(1)
+	first := r.deadLetter(1)
 
 	again := bridge.Again{Sequence: rec.Sequence, Redrives: 1}.Header(first.Header)
 	again[bridge.HeaderMsgID] = []string{"again"}
@@ -187,7 +187,7 @@ func TestLettersOfWhatIsGone(t *testing.T) {
 	})
 	require.NoError(t, err)
 	giveUp(receipt.Sequence)
-	second := r.letter(2)
+	second := r.deadLetter(2)
 	require.Equal(t, 1, second.Redrives)
 	require.Equal(t, first.Event.ID, second.Event.ID)
 	require.Equal(t, "hookspan.dead.predictions.get3w.watch.set.get3w.flux-dev", r.stream("HOOKSPAN_DEAD")[1].Subject)
@@ -205,26 +205,26 @@ func TestLettersOfWhatIsGone(t *testing.T) {
 	fold.Fold(&s, e, fold.At{Sequence: 1, StoredAt: foldtest.Noon})
 	r.states.set(&s)
 	for _, seq := range []uint64{receipt.Sequence, other.Sequence} {
-		letter, err := (&poll{sourcePoller: r.bySource["get3w"], it: Item{Record: Record{
+		dead, err := (&poll{sourcePoller: r.bySource["get3w"], it: Item{Record: Record{
 			Source: "get3w", ID: "pred_2", Model: model, FirstSeen: foldtest.Noon, Sequence: seq,
 		}}}).deadLetter(ctx, &bridge.Lost{Cause: bridge.DeadUnfinished}, true)
 		require.NoError(t, err)
-		made, err := bridge.DecodeEvent(bridge.Header(letter.Header), letter.Data)
+		made, err := bridge.DecodeEvent(bridge.Header(dead.Header), dead.Data)
 		require.NoError(t, err)
 		require.Equal(t, "pred_2", made.PredictionID)
 		watch, err := made.Watch()
 		require.NoError(t, err)
 		require.Equal(t, "order 8", watch.Reference)
 		require.Equal(t, e.ID, made.ID)
-		require.Equal(t, "hookspan.dead.predictions.get3w.watch.set.get3w.flux-dev", letter.Subject)
+		require.Equal(t, "hookspan.dead.predictions.get3w.watch.set.get3w.flux-dev", dead.Subject)
 	}
 }
 
-// An event that has no room for what a letter adds to it is told in short. When not even
-// that can be stored it is not tried without rest.
-func TestLetterThatIsTooLarge(t *testing.T) {
+// Without room for a dead letter's headers, a short event takes the place of the
+// announcement. If even that cannot be stored, the next try waits.
+func TestDeadLetterThatIsTooLarge(t *testing.T) {
 	t.Parallel()
-	for name, letters := range map[string]int64{"with the event": 1, "in short too": 1 << 40} {
+	for name, deadLetters := range map[string]int64{"with the event": 1, "in short too": 1 << 40} {
 		t.Run(name, func(t *testing.T) {
 			r := withNATS(t, nil, fails(errUnknownThere))
 			e := foldtest.Told(t, bridge.OriginWebhook, `"status":"processing"`)
@@ -232,7 +232,7 @@ func TestLetterThatIsTooLarge(t *testing.T) {
 			require.NoError(t, err)
 			var tries atomic.Int64
 			r.store.fail(func(what string) error {
-				if what == "HOOKSPAN_DEAD" && tries.Add(1) <= letters {
+				if what == "HOOKSPAN_DEAD" && tries.Add(1) <= deadLetters {
 					return fmt.Errorf("storing: %w", bridge.ErrTooLarge)
 				}
 				return nil
@@ -242,9 +242,9 @@ func TestLetterThatIsTooLarge(t *testing.T) {
 				Source: "get3w", ID: "pred_1", Model: model, FirstSeen: time.Now().Add(-time.Hour), NotFound: 2, Sequence: receipt.Sequence,
 			})
 			stop := r.start()
-			if letters == 1 {
+			if deadLetters == 1 {
 				r.eventually(func() bool { return r.openOnes() == 0 })
-				watch, err := r.letter(1).Event.Watch()
+				watch, err := r.deadLetter(1).Event.Watch()
 				require.NoError(t, err)
 				require.Equal(t, "pred_1", watch.Prediction)
 			} else {
@@ -258,18 +258,18 @@ func TestLetterThatIsTooLarge(t *testing.T) {
 	}
 }
 
-// waits reports whether it is not due.
+// waits reports whether the prediction is not due.
 func (r *natsRig) waits(id string) bool {
 	it, open := r.leadership.Queues()["get3w"].Get(id)
 	return open && !it.taken && it.Due.After(time.Now().Add(time.Minute))
 }
 
-// While the stream of dead letters is full it is tried now and then, and what is not given
-// up is asked for as ever.
+// While the stream of dead letters is full, giving up is tried now and then, and other
+// predictions are polled as ever.
 func TestFullDeadLettersHoldUpNobody(t *testing.T) {
 	t.Parallel()
-	var asked polls
-	r := withNATS(t, nil, asked.of(says(processing)))
+	var polled polls
+	r := withNATS(t, nil, polled.of(says(processing)))
 	rec := r.announce(bridge.Watch{})
 	var tries atomic.Int64
 	var room atomic.Bool
@@ -287,9 +287,9 @@ func TestFullDeadLettersHoldUpNobody(t *testing.T) {
 	}
 	r.leadership.add(r.Poller, Record{Source: "get3w", ID: "open", Polls: 100, FirstSeen: time.Now().Add(-time.Hour)})
 	stop := r.start()
-	r.eventually(func() bool { return len(asked.all()) > 10 })
+	r.eventually(func() bool { return len(polled.all()) > 10 })
 	require.LessOrEqual(t, tries.Load(), int64(atOnce))
-	require.NotContains(t, asked.ids(), "pred_")
+	require.NotContains(t, polled.ids(), "pred_")
 	require.NoError(t, stop())
 	require.Empty(t, r.alarms.of(bridge.AlarmPredictionLost), "they are not given up yet")
 	require.Equal(t, 11, r.openOnes())
@@ -306,9 +306,9 @@ func TestFullDeadLettersHoldUpNobody(t *testing.T) {
 	require.Len(t, next.stream("HOOKSPAN_DEAD"), 10)
 }
 
-// One that was brought back by a replay, which counts as no redrive, and is given up again
-// has a letter again, although the first one was dropped.
-func TestGivenUpAgainHasAnotherLetter(t *testing.T) {
+// A prediction that a replay brought back, which counts as no redrive, has a new dead
+// letter when it is given up again, although the first was dropped.
+func TestGivenUpAgainHasAnotherDeadLetter(t *testing.T) {
 	t.Parallel()
 	r := withNATS(t, nil, fails(errUnknownThere))
 	rec := r.announce(bridge.Watch{})
@@ -322,8 +322,8 @@ func TestGivenUpAgainHasAnotherLetter(t *testing.T) {
 	}
 }
 
-// The letter of a prediction that is given up is there although user app has used its id.
-func TestLetterOfALostPredictionBelievesNoDuplicate(t *testing.T) {
+// A lost prediction has its dead letter although user app has used the id.
+func TestDeadLetterOfALostPredictionBelievesNoDuplicate(t *testing.T) {
 	t.Parallel()
 	cfg := streamtest.Config()
 	cfg.Listen = "127.0.0.1:0"
@@ -335,7 +335,7 @@ func TestLetterOfALostPredictionBelievesNoDuplicate(t *testing.T) {
 	var crashes atomic.Int64
 	r.store.fail(nil, func(what string) error {
 		if what == "HOOKSPAN_DEAD" && crashes.Add(1) == 1 {
-			return bridge.ErrUnknown // behind the letter
+			return bridge.ErrUnknown // behind the dead letter
 		}
 		return nil
 	})
@@ -345,13 +345,13 @@ func TestLetterOfALostPredictionBelievesNoDuplicate(t *testing.T) {
 	require.NoError(t, stop())
 	require.EqualValues(t, 2, crashes.Load())
 	require.Len(t, rival.Taken(), 1)
-	var letters []adminapi.DeadEntry
+	var deadLetters []adminapi.DeadEntry
 	require.NoError(t, redelivery.NewDeadLetters(bench.JS, r.cfg.Names).Scan(t.Context(), adminapi.DeadSelection{Consumer: bridge.PredictionsConsumer}, func(e adminapi.DeadEntry, selected bool) error {
 		require.True(t, selected)
-		letters = append(letters, e)
+		deadLetters = append(deadLetters, e)
 		return nil
 	}))
-	require.Len(t, letters, 1)
-	require.Equal(t, bridge.DeadNotFound, letters[0].Cause)
-	require.NotNil(t, letters[0].Event)
+	require.Len(t, deadLetters, 1)
+	require.Equal(t, bridge.DeadNotFound, deadLetters[0].Cause)
+	require.NotNil(t, deadLetters[0].Event)
 }

@@ -10,12 +10,12 @@ import (
 
 // Results of a poll.
 const (
-	pollEnded    = "ended"     // the prediction has its end
-	pollOpen     = "open"      // it has none yet
+	pollEnded    = "ended"     // the prediction has ended
+	pollOpen     = "open"      // the prediction has not ended
 	pollNotFound = "not_found" // the provider does not know it
-	pollLimited  = "limited"   // the provider does not want to be asked now
-	pollFailed   = "failed"    // there was no answer
-	pollRefused  = "refused"   // the answer cannot be used
+	pollLimited  = "limited"   // the provider does not accept polls now
+	pollFailed   = "failed"    // no answer came
+	pollRefused  = "refused"   // the answer is not usable
 )
 
 type metrics struct {
@@ -46,7 +46,7 @@ func newMetrics(r *Poller) *metrics {
 		}
 		m.paused = append(m.paused, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name:        "hookspan_predictions_paused_seconds",
-			Help:        "For how long the provider will not be asked, because it does not want to be or every answer fails.",
+			Help:        "For how long the provider is not polled, because it refuses polls or every poll fails.",
 			ConstLabels: prometheus.Labels{"source": name},
 		}, func() float64 { return max(0, time.Until(a.throttle.pausedUntil()).Seconds()) }))
 	}

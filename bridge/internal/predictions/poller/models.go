@@ -7,19 +7,18 @@ import (
 )
 
 const (
-	// maxModels bounds of how many models durations are remembered: what a model is
-	// called comes from outside.
+	// maxModels bounds the models whose durations are remembered: their names come from
+	// outside.
 	maxModels = 1000
-	// modelSamples is how many durations of a model are remembered, the last ones.
+	// modelSamples is how many of the last durations of a model are remembered.
 	modelSamples = 256
-	// modelEnough is how many are needed to say something of the model.
+	// modelEnough is how many durations an estimate needs.
 	modelEnough = 5
-	// maxDuration is the longest that is believed. A longer one is a clock that is
-	// wrong.
+	// maxDuration is the longest plausible duration. A longer one comes from a wrong clock.
 	maxDuration = 24 * time.Hour
 )
 
-// models knows how long predictions of each model take. It is safe for concurrent use.
+// models estimates how long predictions of each model take. It is safe for concurrent use.
 type models struct {
 	mu     sync.RWMutex
 	byName map[modelName]*modelTimes
@@ -27,17 +26,16 @@ type models struct {
 
 type modelName struct{ source, model string }
 
-// modelTimes are the last durations of one model.
 type modelTimes struct {
 	ring   []time.Duration
-	oldest int // in the ring, once it is full
+	oldest int // index in the ring, once it is full
 	sorted []time.Duration
 }
 
 func newModels() *models { return &models{byName: map[modelName]*modelTimes{}} }
 
-// add remembers how long one took. One that cannot be true, or is of no model, is left
-// out, and so are models beyond the first maxModels.
+// add adds a duration. It ignores implausible ones, predictions without a model, and models
+// beyond the first maxModels.
 func (m *models) add(source, model string, took time.Duration) {
 	if took <= 0 || took > maxDuration || model == "" {
 		return
@@ -56,8 +54,8 @@ func (m *models) add(source, model string, took time.Duration) {
 	times.add(took)
 }
 
-// p99 is the duration that 99 of 100 predictions of the model do not exceed; false
-// when too little is known of it.
+// p99 returns the duration that 99 of 100 predictions of the model do not exceed, or false
+// when too little is known.
 func (m *models) p99(source, model string) (time.Duration, bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()

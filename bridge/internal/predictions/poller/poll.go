@@ -16,47 +16,45 @@ import (
 )
 
 const (
-	// notFoundLimit is how often in a row the provider must not know a prediction for
-	// it to be given up.
+	// notFoundLimit is how often in a row the provider must not know a prediction before it
+	// is given up.
 	notFoundLimit = 3
-	// failuresTold is how many polls must fail, or be put off, in a row for it to be
-	// an alarm.
+	// failuresTold is how many polls in a row must fail or be put off before an alarm.
 	failuresTold = 5
-	// maxSaid bounds what is kept of an answer, in bytes.
+	// maxSaid bounds the kept part of an answer, in bytes.
 	maxSaid = 256
-	// saves is how often a record is tried to be written that changes meanwhile.
+	// saves bounds the tries to write a record that changes meanwhile.
 	saves = 3
 )
 
 var errMeanwhile = errors.New("its record is written by others all the time")
 
-// poll asks the provider once for one prediction, which it has taken from the queue.
+// poll is one poll of a prediction that was taken from the queue.
 type poll struct {
 	*sourcePoller
 	leadership Leadership
-	list       *Queue
+	queue      *Queue
 	it         Item
-	held       time.Time // until when it is not taken again, whatever its record says
+	held       time.Time // not taken again until then, whatever its record says
 }
 
-// reply is what the provider said.
+// reply is a provider's answer to a poll.
 type reply struct {
 	result string        // e.g. pollEnded
-	event  *bridge.Event // that it is, when the prediction has its end
-	said   string        // the status as the provider wrote it, or the error
+	event  *bridge.Event // the prediction's end, if it has one
+	said   string        // the provider's status, or the error
 	err    error
 }
 
 // do polls, acts on the reply and gives the prediction back to the queue. The error is
-// [ErrNotLeader]; do logs whatever else goes wrong.
+// [ErrNotLeader]; do logs any other.
 func (p *poll) do(ctx context.Context) error {
-	defer p.list.give(p.it.ID, func(it *Item) { it.Due = later(p.Due(it.Record), p.held) })
+	defer p.queue.give(p.it.ID, func(it *Item) { it.Due = later(p.Due(it.Record), p.held) })
 	if !p.it.GivenUp.IsZero() {
 		p.giveUp(ctx)
 		return nil
 	}
-	// The record of the poll is written first: who takes over in between does not poll
-	// again before its time.
+	// The poll is recorded before it is made: a new leader does not repeat it too early.
 	began := time.Now().UTC()
 	err := p.change(ctx, func(rec *Record) {
 		rec.Polls++
@@ -89,7 +87,6 @@ func (p *poll) do(ctx context.Context) error {
 	return p.settle(ctx, now, a)
 }
 
-// request asks the provider and reads the reply.
 func (p *poll) request(ctx context.Context, now time.Time) reply {
 	ctx, cancel := context.WithTimeout(ctx, p.times.answer)
 	defer cancel()
@@ -106,7 +103,7 @@ func (p *poll) request(ctx context.Context, now time.Time) reply {
 	return readReply(p.source.Source, p.it.ID, body, now)
 }
 
-// readReply reads the prediction that the provider wrote for the one with the id.
+// readReply reads the provider's answer about the prediction with the id.
 func readReply(src *source.Source, id string, body []byte, now time.Time) reply {
 	e, err := src.Read(source.Delivery{
 		Body: body, ContentType: "application/json", ReceivedAt: now, Origin: bridge.OriginPoll, AnyAge: true,
@@ -125,7 +122,8 @@ func readReply(src *source.Source, id string, body []byte, now time.Time) reply 
 
 func said(err error) string { return printable.Truncate(err.Error(), maxSaid) }
 
-// judge tells the throttle how the provider answers, and people when it does not.
+// judge tells the throttle how the provider answers, and raises an alarm when polls keep
+// failing.
 func (p *poll) judge(began, now time.Time, a reply) {
 	switch a.result {
 	case pollEnded, pollOpen:
@@ -136,21 +134,20 @@ func (p *poll) judge(began, now time.Time, a reply) {
 		var wait *provider.TryLaterError
 		errors.As(a.err, &wait)
 		pauses := p.throttle.later(began, now, wait.After)
-		p.log.Info("the provider does not want to be asked now", zap.Time("until", p.throttle.pausedUntil()), zap.Error(a.err))
+		p.log.Info("the provider refuses polls for now", zap.Time("until", p.throttle.pausedUntil()), zap.Error(a.err))
 		if pauses >= failuresTold {
 			p.raisePolling(fmt.Sprintf("does not let itself be asked, it put off the last %d questions", pauses), a.said)
 		}
 	case pollFailed, pollRefused:
 		failures := p.throttle.failed(began, now)
-		p.log.Debug("a question was not answered", zap.String("prediction", p.it.ID), zap.Error(a.err))
+		p.log.Debug("a poll failed", zap.String("prediction", p.it.ID), zap.Error(a.err))
 		if failures >= failuresTold {
 			p.raisePolling(fmt.Sprintf("does not answer as it should, the last %d questions failed", failures), a.said)
 		}
 	}
 }
 
-// raisePolling tells people that polls are in vain; what says since how many, said
-// is the last answer.
+// raisePolling raises the alarm that polls are in vain; said is the last answer.
 func (p *poll) raisePolling(what, said string) {
 	p.cfg.Alarms.Raise(bridge.Alarm{
 		Kind: bridge.AlarmPolling, Subject: p.name,
@@ -160,13 +157,13 @@ func (p *poll) raisePolling(what, said string) {
 	})
 }
 
-// settle writes what was answered for a prediction that has no end yet, and gives it up
+// settle records the reply about a prediction without an end, and gives the prediction up
 // when it is time.
 //
-// A poll that fails says nothing of its prediction: with a wrong key none is ever
-// given up. It counts only while the provider tells of others. Time counts from the
-// first answer that counts, so neither an outage of ours nor one of the provider's is
-// part of it, and one that comes again out of its dead letter has all of it once more.
+// A failed poll counts only while the provider tells of other predictions: with a wrong key
+// no prediction is given up. Time counts from the first answer that counts, so it includes
+// outages neither of ours nor of the provider's, and a redriven prediction has all of it
+// again.
 func (p *poll) settle(ctx context.Context, now time.Time, a reply) error {
 	before, giveUpAfter := p.it.Record, p.cfg.GiveUpAfter
 	change := func(rec *Record) {
@@ -203,14 +200,13 @@ func (p *poll) settle(ctx context.Context, now time.Time, a reply) error {
 	return nil
 }
 
-// change writes the record of the prediction, which the leader may write at the same
-// time.
+// change writes the prediction's record, which the leader may write at the same time.
 func (p *poll) change(ctx context.Context, change func(*Record)) error {
 	ctx, cancel := context.WithTimeout(ctx, p.times.storing)
 	defer cancel()
 	var err error
 	for range saves {
-		it, open := p.list.Get(p.it.ID)
+		it, open := p.queue.Get(p.it.ID)
 		if !open {
 			return ErrNotOpen
 		}
@@ -219,7 +215,7 @@ func (p *poll) change(ctx context.Context, change func(*Record)) error {
 		if errors.Is(err, ErrNotOpen) || errors.Is(err, ErrNotLeader) {
 			return err
 		}
-		have, open := p.list.Get(p.it.ID)
+		have, open := p.queue.Get(p.it.ID)
 		switch {
 		case !open:
 			return ErrNotOpen
@@ -227,12 +223,12 @@ func (p *poll) change(ctx context.Context, change func(*Record)) error {
 			p.it = have
 			return nil
 		}
-		// Something else was written meanwhile, at worst that it is to be polled anew.
+		// Another write came between, at worst one that asks for a new poll.
 	}
 	return cmp.Or(err, errMeanwhile)
 }
 
-// unsaved acts on a record that could not be written: the error is [ErrNotLeader] or nil.
+// unsaved handles a record that could not be written: the error is [ErrNotLeader] or nil.
 func (p *poll) unsaved(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, ErrNotLeader):
@@ -240,8 +236,8 @@ func (p *poll) unsaved(ctx context.Context, err error) error {
 	case !p.open() || ctx.Err() != nil:
 		return nil //nolint:nilerr // there is nothing left to do
 	}
-	p.log.Warn("the prediction store could not be written, so the prediction is not asked for yet", zap.String("prediction", p.it.ID), zap.Error(err))
-	// It is held back here, since the list knows no time for it.
+	p.log.Warn("the prediction store could not be written, so the prediction is not polled yet", zap.String("prediction", p.it.ID), zap.Error(err))
+	// The poll waits here, since the queue has no time for it.
 	select {
 	case <-ctx.Done():
 	case <-time.After(p.times.retry):

@@ -18,13 +18,13 @@ import (
 	"github.com/hookspan/hookspan/internal/backoff"
 )
 
-// One that has its end by now is not asked for, and the term ends when another process
-// leads.
-func TestAsksOnlyForWhatIsOpenAndOnlyWhileItLeads(t *testing.T) {
+// A prediction that has ended meanwhile is not polled, and polling ends when another
+// process leads.
+func TestPollsOnlyOpenPredictionsAndOnlyWhileItLeads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var asked polls
-		r := newRig(t, noStore{t}, nil, asked.of(says(processing)))
+		var polled polls
+		r := newRig(t, noStore{t}, nil, polled.of(says(processing)))
 		ended := r.add("ended", 3*time.Hour)
 		r.add("elsewhere", 2*time.Hour)
 		r.add("never", time.Hour)
@@ -35,18 +35,18 @@ func TestAsksOnlyForWhatIsOpenAndOnlyWhileItLeads(t *testing.T) {
 			return map[string]error{"ended": ErrNotOpen, "elsewhere": fmt.Errorf("writing: %w", ErrNotLeader)}[rec.ID]
 		}
 		require.ErrorIs(t, r.Run(t.Context(), r.leadership), ErrNotLeader)
-		require.NotContains(t, asked.ids(), "ended")
-		require.NotContains(t, asked.ids(), "elsewhere")
+		require.NotContains(t, polled.ids(), "ended")
+		require.NotContains(t, polled.ids(), "elsewhere")
 	})
 }
 
-// While the prediction store cannot be written nobody is asked, and the prediction store itself may change
-// the record at the same time.
-func TestAsksOnceTheLedgerIsWritten(t *testing.T) {
+// Nothing is polled while the prediction store cannot be written; the store itself may
+// change the record meanwhile.
+func TestPollsOnceTheStoreIsWritten(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var asked polls
-		r := newRig(t, noStore{t}, nil, asked.of(says(processing)))
+		var polled polls
+		r := newRig(t, noStore{t}, nil, polled.of(says(processing)))
 		r.add("a", time.Hour)
 		var tries atomic.Int64
 		r.leadership.fail = func(Record) error {
@@ -57,16 +57,16 @@ func TestAsksOnceTheLedgerIsWritten(t *testing.T) {
 		}
 		stop := r.start()
 		pass(time.Second)
-		require.Empty(t, asked.all())
+		require.Empty(t, polled.all())
 		pass(9 * time.Second)
-		require.Len(t, asked.all(), 1)
+		require.Len(t, polled.all(), 1)
 		require.NoError(t, stop())
 		require.Equal(t, 1, r.leadership.record("a").Polls)
 	})
 }
 
-// One that is brought back while its answer is written is asked for anew: what was
-// answered before does not count.
+// A prediction that is brought back while its answer is written is polled anew: the earlier
+// answer does not count.
 func TestBroughtBackMeanwhile(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -78,37 +78,37 @@ func TestBroughtBackMeanwhile(t *testing.T) {
 			r.leadership.passOver = nil
 			return true
 		}
-		list := r.leadership.Queues()["get3w"]
-		it, _, ok := list.take(time.Now())
+		queue := r.leadership.Queues()["get3w"]
+		it, _, ok := queue.take(time.Now())
 		require.True(t, ok)
-		q := &poll{sourcePoller: r.bySource["get3w"], leadership: r.leadership, list: list, it: it}
+		q := &poll{sourcePoller: r.bySource["get3w"], leadership: r.leadership, queue: queue, it: it}
 		require.NoError(t, q.change(t.Context(), func(rec *Record) { rec.Polls++ }))
 		require.Equal(t, 1, q.it.Polls)
 		require.Zero(t, q.it.NotFound)
 	})
 }
 
-// What became known of the model since it was put into the list counts.
+// Durations of the model that became known after queueing count.
 func TestDueIsLookedAtAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var asked polls
-		r := newRig(t, noStore{t}, nil, asked.of(says(processing)))
+		var polled polls
+		r := newRig(t, noStore{t}, nil, polled.of(says(processing)))
 		r.add("a", 10*time.Minute-time.Second)
 		for range modelEnough {
 			r.models.add("get3w", model, 20*time.Minute)
 		}
 		stop := r.start()
 		pass(49 * time.Minute)
-		require.Empty(t, asked.all())
+		require.Empty(t, polled.all())
 		pass(2 * time.Minute)
-		require.NotEmpty(t, asked.all())
+		require.NotEmpty(t, polled.all())
 		require.NoError(t, stop())
 	})
 }
 
-// What is no answer about this prediction, or not the end of it, is no event. It is asked
-// for again, at growing intervals.
+// An answer about another prediction, or without an end, is no event. The prediction is
+// polled again at growing intervals.
 func TestOnlyItsOwnEndIsTaken(t *testing.T) {
 	t.Parallel()
 	end := `"status":"completed","outputs":["https://cdn.get3w.com/a.png"]`
@@ -128,8 +128,8 @@ func TestOnlyItsOwnEndIsTaken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var asked polls
-				r := newRig(t, noStore{t}, nil, asked.of(func(context.Context, string) ([]byte, error) { return []byte(c.body), nil }))
+				var polled polls
+				r := newRig(t, noStore{t}, nil, polled.of(func(context.Context, string) ([]byte, error) { return []byte(c.body), nil }))
 				r.add("pred_1", time.Hour)
 				stop := r.start()
 				pass(6 * time.Hour)
@@ -138,7 +138,7 @@ func TestOnlyItsOwnEndIsTaken(t *testing.T) {
 				require.Contains(t, rec.Said, c.said)
 				require.Equal(t, c.result == pollRefused, rec.Failed)
 				require.Zero(t, rec.GivenUp)
-				all := asked.all()
+				all := polled.all()
 				require.InDelta(t, 11, len(all), 3)
 				require.Equal(t, len(all), r.count(c.result))
 				for i := range all[1:] {
@@ -218,7 +218,7 @@ func TestQueryIsWhatWasAnnounced(t *testing.T) {
 	require.Nil(t, queryOf([]string{"ref"}, nil))
 }
 
-// Whatever is answered, an event is the end of the prediction that was asked for.
+// For any answer, an event is the end of the polled prediction.
 func FuzzReadAnswer(f *testing.F) {
 	src, err := source.New(source.Config{Name: "get3w", Kind: "get3w"})
 	require.NoError(f, err)

@@ -16,13 +16,13 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// listing is for how long a list is looked for after a prediction of a source that has
-// none was heard of.
-const listing = 10 * time.Second
+// queueWait is how long the poller looks for the new queue of a source after a prediction
+// of it appeared.
+const queueWait = 10 * time.Second
 
-// Poller asks the providers for predictions whose webhooks do not come. It keeps what it
-// learns of providers while another process leads. It is safe for concurrent use; Run
-// runs once at a time.
+// Poller polls providers for predictions whose webhooks do not come. It keeps what it
+// learns of providers between leaderships. It is safe for concurrent use; Run runs once at
+// a time.
 type Poller struct {
 	cfg      Config
 	store    Store
@@ -35,18 +35,18 @@ type Poller struct {
 	bySource map[string]*sourcePoller // every configured source, by name
 	looks    int                      // mostLooks
 
-	// unlisted is told when a prediction was heard of whose source had no list.
-	unlisted chan struct{}
+	// unqueued is told of a prediction whose source has no queue.
+	unqueued chan struct{}
 }
 
-// New returns a poller that asks nobody yet. It reads predictions of states, and
-// events with js.
+// New returns a poller that does not run yet. It reads predictions from states and events
+// from js.
 func New(cfg Config, store Store, states States, js jetstream.JetStream) *Poller {
 	times := defaultTimings()
 	r := &Poller{
 		cfg: cfg, store: store, js: js,
 		states: states, log: cmp.Or(cfg.Logger, zap.NewNop()).Named("reconciler"),
-		times: &times, models: newModels(), bySource: map[string]*sourcePoller{}, looks: mostLooks, unlisted: make(chan struct{}, 1),
+		times: &times, models: newModels(), bySource: map[string]*sourcePoller{}, looks: mostLooks, unqueued: make(chan struct{}, 1),
 	}
 	for name, source := range cfg.Sources {
 		r.bySource[name] = newSourcePoller(r, name, source)
@@ -55,8 +55,8 @@ func New(cfg Config, store Store, states States, js jetstream.JetStream) *Poller
 	return r
 }
 
-// Run asks the providers for what is overdue on d until ctx ends, and then returns nil.
-// It returns [ErrNotLeader] as soon as another process leads.
+// Run polls for overdue predictions of d until ctx ends, and then returns nil. It returns
+// [ErrNotLeader] as soon as another process leads.
 func (r *Poller) Run(ctx context.Context, d Leadership) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
@@ -66,7 +66,7 @@ func (r *Poller) Run(ctx context.Context, d Leadership) error {
 	return g.Wait()
 }
 
-// pollEach begins to poll each source that can be polled as soon as it has a queue.
+// pollEach starts polling each source that has an API, as soon as it has a queue.
 func (r *Poller) pollEach(ctx context.Context, g *errgroup.Group, d Leadership) {
 	missing := map[string]*sourcePoller{}
 	for name, a := range r.bySource {
@@ -74,19 +74,19 @@ func (r *Poller) pollEach(ctx context.Context, g *errgroup.Group, d Leadership) 
 			missing[name] = a
 		}
 	}
-	look := time.Now() // until when it is looked again and again
+	look := time.Now() // until when to look again and again
 	for len(missing) > 0 {
-		lists := d.Queues()
+		queues := d.Queues()
 		maps.DeleteFunc(missing, func(name string, a *sourcePoller) bool {
-			list := lists[name]
-			if list != nil {
-				a.listed.Store(true)
+			queue := queues[name]
+			if queue != nil {
+				a.queued.Store(true)
 				g.Go(func() error {
-					defer a.listed.Store(false)
-					return a.work(ctx, d, list)
+					defer a.queued.Store(false)
+					return a.work(ctx, d, queue)
 				})
 			}
-			return list != nil
+			return queue != nil
 		})
 		var again <-chan time.Time
 		if time.Now().Before(look) {
@@ -96,26 +96,26 @@ func (r *Poller) pollEach(ctx context.Context, g *errgroup.Group, d Leadership) 
 		case <-ctx.Done():
 			return
 		case <-again:
-		case <-r.unlisted:
-			look = time.Now().Add(listing)
+		case <-r.unqueued:
+			look = time.Now().Add(queueWait)
 		}
 	}
 }
 
-// noteUnlisted: the list of a source is made when its first prediction is heard of,
-// right after it was asked when that is due.
-func (r *Poller) noteUnlisted(source string) {
-	if a := r.bySource[source]; a == nil || a.source.Provider == nil || a.listed.Load() {
+// noteUnqueued wakes pollEach: a source's first prediction gets its queue right after its
+// due time was asked for.
+func (r *Poller) noteUnqueued(source string) {
+	if a := r.bySource[source]; a == nil || a.source.Provider == nil || a.queued.Load() {
 		return
 	}
 	select {
-	case r.unlisted <- struct{}{}:
+	case r.unqueued <- struct{}{}:
 	default:
 	}
 }
 
-// Ended is told of every prediction that has its end: live with the event that ended it
-// when that was folded, otherwise one that the prediction store has. It is safe for concurrent use.
+// Ended notes a prediction that has ended: live, with the terminal event, when that was
+// folded; otherwise from the prediction store. It is safe for concurrent use.
 func (r *Poller) Ended(s *bridge.PredictionState, _ *bridge.Event, live bool) {
 	r.models.add(s.Source, s.Model, took(s))
 	a := r.bySource[s.Source]
@@ -137,8 +137,8 @@ func (r *Poller) Ended(s *bridge.PredictionState, _ *bridge.Event, live bool) {
 	}
 }
 
-// Conflict is told of a prediction that ended a second time, in another way, by the
-// event. It is safe for concurrent use.
+// Conflict notes a prediction that the event ended a second time in another way. It is safe
+// for concurrent use.
 func (r *Poller) Conflict(s *bridge.PredictionState, e *bridge.Event) {
 	if a := r.bySource[s.Source]; a != nil && e.Origin == bridge.OriginWebhook {
 		a.silence.webhook(e.ReceivedAt)
@@ -146,7 +146,7 @@ func (r *Poller) Conflict(s *bridge.PredictionState, e *bridge.Event) {
 	r.cfg.Alarms.Raise(conflictAlarm(s, e))
 }
 
-// conflictAlarm says which events contradict each other.
+// conflictAlarm names the events that contradict each other.
 func conflictAlarm(s *bridge.PredictionState, e *bridge.Event) bridge.Alarm {
 	first := bridge.EventRef{ID: "one that is not remembered", Status: s.Status, Origin: s.Origin}
 	for _, ref := range s.Events {
@@ -167,8 +167,8 @@ func conflictAlarm(s *bridge.PredictionState, e *bridge.Event) bridge.Alarm {
 	}
 }
 
-// Status is what is known of each configured source, but for its open predictions, which
-// the leadership knows. It is safe for concurrent use.
+// Status returns the status of each configured source except its open predictions, which
+// the leadership counts. It is safe for concurrent use.
 func (r *Poller) Status(now time.Time) map[string]adminapi.SourceStatus {
 	all := map[string]adminapi.SourceStatus{}
 	for name, a := range r.bySource {
@@ -182,8 +182,8 @@ func (r *Poller) Status(now time.Time) map[string]adminapi.SourceStatus {
 	return all
 }
 
-// TellUnpolled tells people of overdue predictions that nobody can be asked for: of a
-// source that has no API or no key, or that the configuration does not have any more.
+// TellUnpolled raises an alarm about overdue predictions that cannot be polled: their
+// source has no API or no key, or is not configured any more.
 func (r *Poller) TellUnpolled(sources map[string]adminapi.SourceStatus) {
 	for name, s := range sources {
 		if s.Polled || s.Overdue == 0 {
@@ -198,5 +198,5 @@ func (r *Poller) TellUnpolled(sources map[string]adminapi.SourceStatus) {
 	}
 }
 
-// Collectors are the metrics.
+// Collectors are the metrics of the poller.
 func (r *Poller) Collectors() []prometheus.Collector { return r.metrics.collectors() }

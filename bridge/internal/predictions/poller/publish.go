@@ -17,17 +17,17 @@ import (
 )
 
 const (
-	// clockSlack is by how much the provider's clock and that of the event store may
-	// differ.
+	// clockSlack is the allowed difference between the provider's clock and the event
+	// store's.
 	clockSlack = 10 * time.Minute
-	// mostLooks is how many events are looked at to find one. Each is a request to the
+	// mostLooks bounds the events that are read to find one. Each costs a request to the
 	// server.
 	mostLooks = 50_000
 )
 
-// publish makes the end of the prediction durable, and returns nil then. It waits for
-// the store as long as it takes: the provider has answered, and need not be asked again. The
-// error wraps [bridge.ErrTooLarge]; any other means that it need not be published.
+// publish makes the prediction's end durable and returns nil then. It waits for the store
+// as long as it takes, since the answer need not be polled again. The error wraps
+// [bridge.ErrTooLarge]; after any other error the event need not be published.
 func (p *poll) publish(ctx context.Context, e *bridge.Event) error {
 	return p.tryTo(ctx, "storing the end of a prediction", bridge.ErrTooLarge, p.open, func(ctx context.Context) error {
 		m, err := p.find(ctx, e)
@@ -49,12 +49,11 @@ func (p *poll) publish(ctx context.Context, e *bridge.Event) error {
 
 // open reports whether the prediction is still to be polled.
 func (p *poll) open() bool {
-	_, open := p.list.Get(p.it.ID)
+	_, open := p.queue.Get(p.it.ID)
 	return open
 }
 
-// query is what travels with the event as it would have with its webhook, as far as who
-// announced the prediction said it.
+// query returns the webhook's query parameters, as far as the announcement holds them.
 func (p *poll) query(ctx context.Context) (map[string]string, error) {
 	names := p.source.Query
 	if len(names) == 0 {
@@ -85,12 +84,12 @@ func queryOf(names []string, a *bridge.Announced) map[string]string {
 	return said
 }
 
-// find returns the message that has the event already when the stream may have
-// forgotten its id, nil when it has none. It can only have come so long before the store
-// heard of the prediction that the store had forgotten it again, and is looked for only
-// if the provider says that the prediction ended by then, among the mostLooks events of its
-// model that came first after that. Otherwise consumers are given it twice, as they can be
-// given any event.
+// find returns the message that holds the event already, when the stream may have forgotten
+// its id; nil for none. Such a message came at least Keep before the prediction store heard
+// of the prediction, because the store had forgotten the prediction again. So find searches
+// only if the provider says that the prediction had ended by then, and only the first
+// mostLooks events of the model after that end. Consumers get an event that find misses
+// twice, as they may get any event.
 func (p *poll) find(ctx context.Context, e *bridge.Event) (*jetstream.RawStreamMsg, error) {
 	latest := p.it.FirstSeen.Add(-p.cfg.Keep)
 	ended := endedAt(e)
@@ -129,11 +128,10 @@ func (p *poll) find(ctx context.Context, e *bridge.Event) (*jetstream.RawStreamM
 	return found, nil
 }
 
-// errSeen ends a look at events early.
 var errSeen = errors.New("seen enough")
 
-// endedAt is when the prediction of the event can have ended at the earliest, as far as
-// the provider says.
+// endedAt is the earliest possible end of the event's prediction, as far as the provider
+// says.
 func endedAt(e *bridge.Event) time.Time {
 	told, err := e.Prediction()
 	switch {
@@ -145,11 +143,11 @@ func endedAt(e *bridge.Event) time.Time {
 	return told.CreatedAt
 }
 
-// tellAgain gives the leader alone the event that is stored: consumers have had it.
+// tellAgain gives the stored event to the leader alone: consumers have had it.
 func (p *poll) tellAgain(ctx context.Context, e *bridge.Event, m *jetstream.RawStreamMsg) error {
 	names := p.cfg.Names
 	header := bridge.Again{Sequence: m.Sequence}.Header(bridge.Header(m.Header))
-	// With when it was heard of, since it can be forgotten again.
+	// The id holds when the prediction was heard of, since it can be forgotten again.
 	header[bridge.HeaderMsgID] = []string{bridge.AgainID(bridge.PredictionsConsumer, e.ID, "polled-"+strconv.FormatInt(p.it.FirstSeen.UnixNano(), 10))}
 	_, err := p.store.Store(ctx, names.EventsStream(), &nats.Msg{
 		Subject: names.Again(bridge.PredictionsConsumer, m.Subject), Header: nats.Header(header), Data: m.Data,

@@ -22,15 +22,15 @@ import (
 
 const longest = 20 * time.Second
 
-// ledgerStore stores, and takes those out of the list that have their end or were given
-// up, as the prediction store does once it has read the event.
+// foldingStore stores, and removes ended and lost predictions from the queue, as the
+// prediction store does after folding.
 type foldingStore struct {
 	next       Store
 	leadership *memoryLeadership
 
 	mu     sync.Mutex
-	before func(what string) error // can fail before something is stored
-	after  func(what string) error // and afterwards
+	before func(what string) error // may fail before a message is stored
+	after  func(what string) error // may fail afterwards
 }
 
 func (s *foldingStore) do(what string, store func() (bridge.Receipt, error)) (bridge.Receipt, error) {
@@ -81,8 +81,7 @@ type natsRig struct {
 	store *foldingStore
 }
 
-// withNATS is a rig on a server of its own, or on that of another rig, whose times are
-// short.
+// withNATS is a rig on its own server, or on another rig's, with short times.
 func withNATS(t *testing.T, bench *streamtest.Bench, p fakeProvider) *natsRig {
 	t.Helper()
 	if bench == nil {
@@ -95,7 +94,7 @@ func withNATS(t *testing.T, bench *streamtest.Bench, p fakeProvider) *natsRig {
 		unknown: time.Millisecond, backoff: 5 * time.Millisecond, backoffFirst: 5 * time.Millisecond, backoffMax: 20 * time.Millisecond,
 		spacing: time.Millisecond, spacingMax: time.Millisecond, later: time.Millisecond, laterMax: time.Millisecond,
 		behind: time.Millisecond, retry: time.Millisecond, retryMax: time.Millisecond,
-		storing: longest, answer: longest, progress: time.Hour,
+		storing: longest, answer: longest, logEvery: time.Hour,
 	}
 	r.bySource["get3w"].limiter.SetLimit(1000)
 	source := r.cfg.Sources["get3w"]
@@ -137,7 +136,7 @@ func (r *natsRig) decode(m *jetstream.RawStreamMsg) *bridge.Event {
 	return e
 }
 
-// announce watches pred_1, writes what the prediction store would of it and returns its record.
+// announce watches pred_1, queues its record as the prediction store does, and returns it.
 func (r *natsRig) announce(w bridge.Watch) Record {
 	r.t.Helper()
 	ctx := context.Background()
@@ -150,18 +149,18 @@ func (r *natsRig) announce(w bridge.Watch) Record {
 	return Record{Source: "get3w", ID: "pred_1", Model: model, FirstSeen: s.FirstSeen.UTC(), Sequence: receipt.Sequence}
 }
 
-// What is polled is the event that its webhook would have been: whichever comes second
-// is a duplicate, and one question is enough.
+// A polled end is the same event as its webhook: whichever comes second is a duplicate, and
+// one poll is enough.
 func TestPolledEndIsTheEventOfTheWebhook(t *testing.T) {
 	t.Parallel()
-	var asked polls
-	r := withNATS(t, nil, asked.of(says(foldtest.Done)))
+	var polled polls
+	r := withNATS(t, nil, polled.of(says(foldtest.Done)))
 	rec := r.announce(bridge.Watch{Reference: "order 7", Tenant: "acme", Metadata: map[string]string{"order": "7", "private": "x"}})
 	r.leadership.add(r.Poller, rec)
 	stop := r.start()
 	r.eventually(func() bool { return r.openOnes() == 0 })
 	require.NoError(t, stop())
-	require.Len(t, asked.all(), 1)
+	require.Len(t, polled.all(), 1)
 	require.Equal(t, 1, r.count(pollEnded))
 	all := r.stream("HOOKSPAN_EVENTS")
 	require.Len(t, all, 2)
@@ -177,12 +176,12 @@ func TestPolledEndIsTheEventOfTheWebhook(t *testing.T) {
 	require.Equal(t, bridge.Duplicate, receipt.Result)
 }
 
-// While the end cannot be stored the provider is not asked for it again.
+// While the end cannot be stored the prediction is not polled again.
 func TestStoresWhatItHasUntilItIsStored(t *testing.T) {
 	t.Parallel()
-	var asked polls
+	var polled polls
 	var failures atomic.Int64
-	r := withNATS(t, nil, asked.of(says(foldtest.Done)))
+	r := withNATS(t, nil, polled.of(says(foldtest.Done)))
 	r.store.fail(
 		func(string) error {
 			if failures.Add(1) < 10 {
@@ -200,11 +199,11 @@ func TestStoresWhatItHasUntilItIsStored(t *testing.T) {
 	stop := r.start()
 	r.eventually(func() bool { return r.count(pollEnded) == 1 })
 	require.NoError(t, stop())
-	require.Len(t, asked.all(), 1)
+	require.Len(t, polled.all(), 1)
 	require.Len(t, r.stream("HOOKSPAN_EVENTS"), 1)
 }
 
-// What can never be stored is no end, and not asked for without rest.
+// An end that can never be stored is no end, and is not polled without rest.
 func TestAnswerThatIsTooLarge(t *testing.T) {
 	t.Parallel()
 	r := withNATS(t, nil, says(foldtest.Done))
@@ -218,9 +217,9 @@ func TestAnswerThatIsTooLarge(t *testing.T) {
 	require.Zero(t, r.leadership.record("pred_1").GivenUp, "nothing is known of others")
 }
 
-// The stream knows ids for a while. An event from before, of a prediction that the prediction store
-// has forgotten and that is watched again, is not stored a second time: the prediction store is
-// given it again, and consumers are not.
+// The stream knows ids for a while. An earlier event of a prediction that the store has
+// forgotten and that is watched again is not stored a second time: only the prediction
+// store gets it again.
 func TestEventThatTheStreamForgotIsStoredOnce(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -269,8 +268,8 @@ func TestEventThatTheStreamForgotIsStoredOnce(t *testing.T) {
 	}
 }
 
-// Nothing is looked for that the prediction store would know: what it has heard of, and what it has
-// not forgotten yet.
+// No event is searched that the prediction store would know: it has heard of the
+// prediction, or has not forgotten it yet.
 func TestLooksOnlyForWhatCanBeThere(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -284,7 +283,7 @@ func TestLooksOnlyForWhatCanBeThere(t *testing.T) {
 		foldtest.Noon.Add(48 * time.Hour):    72 * time.Hour,
 	} {
 		q.it.FirstSeen, r.cfg.Keep = firstSeen, keep
-		r.js = nil // it would panic
+		r.js = nil // a search would panic
 		m, err := q.find(ctx, end)
 		require.NoError(t, err)
 		require.Nil(t, m)
@@ -296,7 +295,7 @@ func TestLooksOnlyForWhatCanBeThere(t *testing.T) {
 	require.NoError(t, err)
 	r.cfg.Keep = 72 * time.Hour
 	for firstSeen, found := range map[time.Time]bool{
-		time.Now().Add(71 * time.Hour): false, // it was stored too late to be forgotten
+		time.Now().Add(71 * time.Hour): false, // stored too late to be forgotten
 		time.Now().Add(73 * time.Hour): true,
 	} {
 		q.it.FirstSeen = firstSeen
@@ -304,15 +303,14 @@ func TestLooksOnlyForWhatCanBeThere(t *testing.T) {
 		m, err := q.find(ctx, end)
 		require.NoError(t, err)
 		require.Equal(t, found, m != nil)
-		end.ReceivedAt = foldtest.Noon.Add(30 * time.Minute) // the stream knows the id of what has come since
+		end.ReceivedAt = foldtest.Noon.Add(30 * time.Minute) // the stream knows the ids since
 		m, err = q.find(ctx, end)
 		require.NoError(t, err)
 		require.Nil(t, m)
 	}
 }
 
-// However many events there are, and whatever the provider says of time, looking for one
-// ends.
+// The search ends, however many events there are and whatever times the provider tells.
 func TestLookingEnds(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -331,7 +329,7 @@ func TestLookingEnds(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, found, m != nil)
 	}
-	r.js = nil // it would panic
+	r.js = nil // a search would panic
 	end := foldtest.Told(t, bridge.OriginPoll, `"status":"completed","outputs":[4]`)
 	end.ReceivedAt = q.it.FirstSeen
 	m, err := q.find(ctx, end)

@@ -12,28 +12,28 @@ import (
 type Item struct {
 	Record
 
-	// Revision is that of the record in the prediction store.
+	// Revision is the record's in the prediction store.
 	Revision uint64
-	// Due is when the provider is asked next.
+	// Due is when the provider is polled next.
 	Due time.Time
 
-	place int // in the heap that it is in
+	place int // index in its heap
 	ready bool
-	taken bool // by who asks the provider
+	taken bool // by a poll
 }
 
-// Queue holds the open predictions of one source by when they are due. It is safe
-// for concurrent use; its items are copies.
+// Queue holds the open predictions of one source by due time. It is safe for concurrent
+// use; its items are copies.
 type Queue struct {
 	mu      sync.Mutex
 	byID    map[string]*Item
 	taken   map[string]*Item
 	waiting byDue  // not due yet
 	ready   byTurn // due
-	claimed byTurn // due, and claimed only
-	claims  bool   // whose turn it is, when there are both
+	claimed byTurn // due, and known only from claims
+	claims  bool   // whose turn is next, when both have items
 
-	// sooner is told when one is due before all the others that wait.
+	// sooner is told when an item is due before all others that wait.
 	sooner chan struct{}
 }
 
@@ -42,14 +42,13 @@ func NewQueue() *Queue {
 	return &Queue{byID: map[string]*Item{}, taken: map[string]*Item{}, sooner: make(chan struct{}, 1)}
 }
 
-// Set adds an open prediction, or replaces what is known of it. One that is taken
-// stays so.
+// Set adds an open prediction, or replaces it. A taken one stays taken.
 func (w *Queue) Set(it Item) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if have, ok := w.byID[it.ID]; ok {
 		it.taken = have.taken
-		w.unlist(have)
+		w.unqueue(have)
 	}
 	it.ready = false
 	w.byID[it.ID] = &it
@@ -60,7 +59,7 @@ func (w *Queue) Set(it Item) {
 	}
 }
 
-// Get returns what is known of an open prediction.
+// Get returns an open prediction.
 func (w *Queue) Get(id string) (Item, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -70,17 +69,17 @@ func (w *Queue) Get(id string) (Item, bool) {
 	return Item{}, false
 }
 
-// Remove forgets a prediction that is not open any more.
+// Remove removes a prediction that is not open any more.
 func (w *Queue) Remove(id string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if it, ok := w.byID[id]; ok {
-		w.unlist(it)
+		w.unqueue(it)
 		delete(w.byID, id)
 	}
 }
 
-// next reports whether one is due; when none is, it returns when the first one will be,
+// next reports whether an item is due; otherwise it returns when the first one will be,
 // zero for never.
 func (w *Queue) next(now time.Time) (at time.Time, due bool) {
 	w.mu.Lock()
@@ -95,11 +94,10 @@ func (w *Queue) next(now time.Time) (at time.Time, due bool) {
 	return at, false
 }
 
-// take returns the one of those that are due whose turn it is, which is the caller's
-// until it gives it back: the oldest of those that were asked for least often. Every
-// second one is of those that are more than claimed, so that made-up ones never keep
-// them from their turn. When none is due, it returns false and when the first one will
-// be, zero for never.
+// take takes the next due item: the oldest of those polled least often. Every second item
+// is one that is more than claimed, so that made-up predictions never starve the others.
+// The caller must give it back. When none is due, take returns false and when the first one
+// will be, zero for never.
 func (w *Queue) take(now time.Time) (it Item, next time.Time, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -121,8 +119,7 @@ func (w *Queue) take(now time.Time) (it Item, next time.Time, ok bool) {
 	return *taken, time.Time{}, true
 }
 
-// give puts one that was taken back, if it is still open, as it is known by now but for
-// what settle changes.
+// give puts a taken item back if it is still open: the current item, changed by settle.
 func (w *Queue) give(id string, settle func(*Item)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -136,8 +133,8 @@ func (w *Queue) give(id string, settle func(*Item)) {
 	w.wait(it)
 }
 
-// Counts returns how many are open, how many of them are due, and when the oldest of
-// these was seen first.
+// Counts returns the number of open and of due items, and when the oldest due one was first
+// seen.
 func (w *Queue) Counts(now time.Time) (open, overdue int, oldest time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -152,7 +149,7 @@ func (w *Queue) Counts(now time.Time) (open, overdue int, oldest time.Time) {
 	return len(w.byID), len(w.ready) + len(w.claimed) + len(w.taken), oldest
 }
 
-// wait puts it to those that are not due yet. The caller holds the lock.
+// wait adds it to the items that are not due yet. The caller holds the lock.
 func (w *Queue) wait(it *Item) {
 	heap.Push(&w.waiting, it)
 	if it.place == 0 {
@@ -163,7 +160,7 @@ func (w *Queue) wait(it *Item) {
 	}
 }
 
-// ripen moves what is due by now to those that are ready. The caller holds the lock.
+// ripen moves items that have become due. The caller holds the lock.
 func (w *Queue) ripen(now time.Time) {
 	for len(w.waiting) > 0 && !w.waiting[0].Due.After(now) {
 		it := heap.Pop(&w.waiting).(*Item)
@@ -172,8 +169,8 @@ func (w *Queue) ripen(now time.Time) {
 	}
 }
 
-// unlist takes it out of the heap that it is in. The caller holds the lock.
-func (w *Queue) unlist(it *Item) {
+// unqueue removes it from its heap. The caller holds the lock.
+func (w *Queue) unqueue(it *Item) {
 	switch {
 	case it.taken:
 		delete(w.taken, it.ID)
@@ -184,7 +181,7 @@ func (w *Queue) unlist(it *Item) {
 	}
 }
 
-// heapOf is where one that is due waits for its turn.
+// heapOf returns the heap of a due item.
 func (w *Queue) heapOf(it *Item) heap.Interface {
 	if it.Claimed {
 		return &w.claimed
@@ -192,7 +189,7 @@ func (w *Queue) heapOf(it *Item) heap.Interface {
 	return &w.ready
 }
 
-// byDue is a heap of items, the one that is due first on top.
+// byDue is a heap of items by due time.
 type byDue []*Item
 
 func (h byDue) Len() int           { return len(h) }
@@ -210,8 +207,8 @@ func (h *byDue) Pop() any {
 	return it
 }
 
-// byTurn is a heap of items, on top the one that was seen first of those that were asked
-// for least often. So old ones that never end cannot keep younger ones from their turn.
+// byTurn is a heap of items: the least often polled first, then the oldest. So old
+// predictions that never end cannot starve younger ones.
 type byTurn []*Item
 
 func (h byTurn) Len() int { return len(h) }

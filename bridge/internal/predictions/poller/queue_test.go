@@ -46,8 +46,8 @@ func TestOldestOfTheDueComesFirst(t *testing.T) {
 	require.Equal(t, 1, it.Polls)
 }
 
-// However many made-up predictions somebody announces, every second question is about one
-// that is more than claimed.
+// However many made-up predictions are announced, every second poll is for one that is more
+// than claimed.
 func TestClaimsDoNotStarveTheOthers(t *testing.T) {
 	t.Parallel()
 	w := NewQueue()
@@ -101,7 +101,7 @@ func TestTakenStaysTakenUntilItIsGiven(t *testing.T) {
 	require.Zero(t, next)
 }
 
-// Those that never end do not keep others from their turn.
+// Predictions that never end do not starve others.
 func TestTurnsAreFair(t *testing.T) {
 	t.Parallel()
 	w := NewQueue()
@@ -147,8 +147,8 @@ func TestSaysWhenOneIsDueSooner(t *testing.T) {
 	require.True(t, due)
 }
 
-// Whatever is done to it, each prediction is in one place.
-func TestWorklistStaysWhole(t *testing.T) {
+// After any operations each prediction is in one place.
+func TestQueueStaysWhole(t *testing.T) {
 	t.Parallel()
 	w := NewQueue()
 	r := rand.New(rand.NewPCG(1, 2))

@@ -22,14 +22,14 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/source"
 )
 
-// fakeProvider is somebody else's API.
+// fakeProvider is a provider's API.
 type fakeProvider func(ctx context.Context, id string) ([]byte, error)
 
 func (p fakeProvider) Result(ctx context.Context, id string) ([]byte, error) { return p(ctx, id) }
 
 func (p fakeProvider) HasKey() bool { return true }
 
-// says is a provider that says the same of every prediction.
+// says is a provider that answers the same for every prediction.
 func says(rest string) fakeProvider {
 	return func(_ context.Context, id string) ([]byte, error) {
 		return []byte(`{"id":"` + id + `","model":"get3w/flux-dev",` + rest + `}`), nil
@@ -40,13 +40,12 @@ func fails(err error) fakeProvider {
 	return func(context.Context, string) ([]byte, error) { return nil, err }
 }
 
-// asking is one question that a provider was asked.
 type madePoll struct {
 	id string
 	at time.Time
 }
 
-// askings remembers what a provider was asked.
+// polls remembers the polls of a provider.
 type polls struct {
 	mu   sync.Mutex
 	list []madePoll
@@ -75,19 +74,19 @@ func (a *polls) ids() string {
 	return strings.Join(ids, " ")
 }
 
-// memoryDesk is a prediction store in memory: it writes over one revision only.
+// memoryLeadership is a prediction store in memory; a write replaces one revision only.
 type memoryLeadership struct {
 	mu       sync.Mutex
 	held     map[string]*Queue
 	written  map[string]Record
 	revision uint64
-	fail     func(Record) error // what becomes of the next save
+	fail     func(Record) error // error of the next save
 
-	// passOver reports whether it was brought back meanwhile.
+	// passOver reports whether the prediction was brought back meanwhile.
 	passOver func() bool
 
 	behind atomic.Bool
-	looks  atomic.Int64 // how often anything of it was looked at
+	looks  atomic.Int64 // counts accesses
 }
 
 func newMemoryLeadership() *memoryLeadership {
@@ -117,8 +116,8 @@ func (d *memoryLeadership) Save(ctx context.Context, rec Record, revision uint64
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	list := d.held[rec.Source]
-	it, open := list.Get(rec.ID)
+	queue := d.held[rec.Source]
+	it, open := queue.Get(rec.ID)
 	switch {
 	case !open:
 		return 0, ErrNotOpen
@@ -130,7 +129,7 @@ func (d *memoryLeadership) Save(ctx context.Context, rec Record, revision uint64
 		rec = Record{Source: rec.Source, ID: rec.ID, FirstSeen: rec.FirstSeen}
 	}
 	it.Record, it.Revision = rec, d.revision
-	list.Set(it)
+	queue.Set(it)
 	d.written[rec.ID] = rec
 	return d.revision, nil
 }
@@ -145,25 +144,25 @@ func (d *memoryLeadership) add(r *Poller, rec Record) {
 	due := r.Due(rec)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	list := d.held[rec.Source]
-	if list == nil {
-		list = NewQueue()
-		d.held[rec.Source] = list
+	queue := d.held[rec.Source]
+	if queue == nil {
+		queue = NewQueue()
+		d.held[rec.Source] = queue
 	}
 	d.revision++
 	d.written[rec.ID] = rec
-	list.Set(Item{Record: rec, Revision: d.revision, Due: due})
+	queue.Set(Item{Record: rec, Revision: d.revision, Due: due})
 }
 
 func (d *memoryLeadership) remove(e *bridge.Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if list := d.held[e.Source]; list != nil {
-		list.Remove(e.PredictionID)
+	if queue := d.held[e.Source]; queue != nil {
+		queue.Remove(e.PredictionID)
 	}
 }
 
-// memoryStates knows the predictions that it was told of.
+// memoryStates knows the predictions that it was given.
 type memoryStates struct{ known sync.Map }
 
 func (m *memoryStates) set(s *bridge.PredictionState) { m.known.Store(s.Source+"/"+s.ID, s) }
@@ -176,7 +175,6 @@ func (m *memoryStates) Get(_ context.Context, source, id string) (*bridge.Predic
 	return s.(*bridge.PredictionState), nil
 }
 
-// alarms remembers alarms.
 type alarms struct {
 	mu   sync.Mutex
 	list []bridge.Alarm
@@ -211,7 +209,7 @@ func (s noStore) Store(context.Context, string, *nats.Msg) (bridge.Receipt, erro
 	return bridge.Receipt{}, errors.New("nothing is stored here")
 }
 
-// askRig is a reconciler that can be run.
+// rig is a poller that can be run.
 type rig struct {
 	*Poller
 	states     *memoryStates
@@ -221,8 +219,7 @@ type rig struct {
 	logs       *observer.ObservedLogs
 }
 
-// newAskRig returns a reconciler of source get3w with the provider, and of the source
-// other with the second one.
+// newRig returns a poller of the sources get3w and other, with one provider each.
 func newRig(t testing.TB, store Store, js jetstream.JetStream, providers ...fakeProvider) *rig {
 	t.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
@@ -237,7 +234,7 @@ func newRig(t testing.TB, store Store, js jetstream.JetStream, providers ...fake
 	return &rig{Poller: New(cfg, store, states, js), states: states, t: t, leadership: newMemoryLeadership(), alarms: cfg.Alarms.(*alarms), logs: logs}
 }
 
-// start runs it until stop is called, which returns what run does.
+// start runs the poller until stop is called, which returns Run's error.
 func (r *rig) start() (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.t.Cleanup(cancel)
@@ -249,7 +246,7 @@ func (r *rig) start() (stop func() error) {
 	}
 }
 
-// add adds one that was seen so long ago.
+// add adds a prediction that was first seen so long ago.
 func (r *rig) add(id string, ago time.Duration) Record {
 	rec := Record{Source: "get3w", ID: id, Model: "get3w/flux-dev", FirstSeen: time.Now().UTC().Add(-ago)}
 	r.leadership.add(r.Poller, rec)
@@ -260,7 +257,7 @@ func (r *rig) count(result string) int {
 	return int(testutil.ToFloat64(r.metrics.polls.WithLabelValues("get3w", result)))
 }
 
-// pass lets time pass in a bubble of synctest, where nobody waits for it.
+// pass lets time pass in a bubble of synctest.
 func pass(d time.Duration) {
-	time.Sleep(d) //nolint:forbidigo // it is the bubble's time
+	time.Sleep(d) //nolint:forbidigo // the bubble's time
 }

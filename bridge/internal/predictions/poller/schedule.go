@@ -10,34 +10,33 @@ import (
 	"github.com/hookspan/hookspan/internal/backoff"
 )
 
-// rescue is the time that is left to whoever keeps the outputs.
+// rescue is the time left to fetch the outputs before the provider deletes them.
 const rescue = 24 * time.Hour
 
-// timings are the times of a reconciler that nobody configures.
+// timings are the times that are not configurable.
 type timings struct {
-	// unknown is how long a prediction may take of which nothing is known.
+	// unknown is the assumed duration of a prediction of which nothing is known.
 	unknown time.Duration
-	// backoff is the shortest time between a first and a second poll of one
-	// prediction, backoffFirst the longest. From then on it doubles up to backoffMax.
-	// All of them vary by jitter, a share.
+	// backoff is the shortest time between the first and the second poll of a prediction,
+	// backoffFirst the longest. It doubles up to backoffMax and varies by jitter, a share.
 	backoff, backoffFirst, backoffMax time.Duration
 	jitter                            float64
-	// later is for how long a provider is left alone that says so and not for how
-	// long. It doubles up to laterMax. What the provider says is kept to up to laterSaid.
+	// later is the pause when a provider refuses polls without naming a time; it doubles up
+	// to laterMax. A time that the provider names counts up to laterSaid.
 	later, laterMax, laterSaid time.Duration
-	// spacing is the time between two polls while all of them fail. It doubles up
-	// to spacingMax.
+	// spacing is the time between two polls while all of them fail; it doubles up to
+	// spacingMax.
 	spacing, spacingMax time.Duration
-	// behind is when it is looked again whether the prediction store knows the events of a moment
-	// ago, and whether a source has its list.
+	// behind spaces the checks whether the prediction store is up to date, and whether a
+	// source has its queue.
 	behind time.Duration
-	// retry is when something is stored again that could not be. It doubles up to
-	// retryMax. One try takes at most storing.
+	// retry is the pause before storing again; it doubles up to retryMax. One try takes at
+	// most storing.
 	retry, retryMax, storing time.Duration
-	// answer is how long an answer is waited for at most.
+	// answer bounds the wait for an answer.
 	answer time.Duration
-	// progress is how often it is told how far catching up is.
-	progress time.Duration
+	// logEvery spaces the log lines about catching up.
+	logEvery time.Duration
 }
 
 func defaultTimings() timings {
@@ -49,13 +48,12 @@ func defaultTimings() timings {
 		behind: 100 * time.Millisecond,
 		retry:  time.Second, retryMax: 30 * time.Second, storing: 10 * time.Second,
 		answer:   90 * time.Second,
-		progress: 30 * time.Second,
+		logEvery: 30 * time.Second,
 	}
 }
 
-// firstDue is when the provider may be asked first: when the prediction should have
-// its end, and its webhook cannot come any more. The sender may only begin to deliver
-// when the prediction is expected to end, and tries for PollAfter.
+// firstDue is the first poll: after the expected end, when the webhook cannot come any
+// more. The sender may begin to deliver only at the expected end, and tries for PollAfter.
 func (r *Poller) firstDue(rec *Record) time.Time {
 	usual, known := r.models.p99(rec.Source, rec.Model)
 	by := rec.ExpectedBy
@@ -74,8 +72,8 @@ func (r *Poller) firstDue(rec *Record) time.Time {
 	return due
 }
 
-// lastDue is when the provider is asked at the latest, whatever is expected of the
-// prediction: a day before outputs of one that ended at once would be gone.
+// lastDue is the latest first poll, whatever is expected of the prediction: a day before
+// the outputs of one that ended at once are deleted.
 func (r *Poller) lastDue(rec *Record) (time.Time, bool) {
 	src := r.cfg.Sources[rec.Source].Source
 	if src == nil || src.Kind().OutputLife() <= rescue {
@@ -84,18 +82,17 @@ func (r *Poller) lastDue(rec *Record) (time.Time, bool) {
 	return rec.FirstSeen.Add(src.Kind().OutputLife() - rescue), true
 }
 
-// Due is when the provider is asked next for the prediction. It is called when
-// something becomes known of it. It is safe for concurrent use.
+// Due returns when to poll for the prediction next. It is called whenever something becomes
+// known of it. It is safe for concurrent use.
 func (r *Poller) Due(rec Record) time.Time {
-	r.noteUnlisted(rec.Source)
+	r.noteUnqueued(rec.Source)
 	if !rec.GivenUp.IsZero() {
 		return rec.NotBefore
 	}
 	return later(r.firstDue(&rec), rec.NotBefore)
 }
 
-// backoff is the time from a poll of the prediction, which was the Polls-th,
-// to the next one.
+// backoff is the time from the prediction's Polls-th poll to the next one.
 func (r *Poller) backoff(rec *Record) time.Duration {
 	usual, _ := r.models.p99(rec.Source, rec.Model)
 	takes := cmp.Or(fold.Seconds(rec.Estimate), usual)
@@ -112,9 +109,8 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// took is how long the prediction took, zero when that cannot be said. When its
-// arrival here says it, it must be that of a webhook: the provider is asked so late
-// that an answer says nothing.
+// took returns how long the prediction took, zero when unknown. An arrival time counts only
+// for a webhook: polls come too late to tell.
 func took(s *bridge.PredictionState) time.Duration {
 	switch {
 	case !s.CreatedAt.IsZero() && s.CompletedAt.After(s.CreatedAt):

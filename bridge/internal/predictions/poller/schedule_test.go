@@ -12,7 +12,7 @@ import (
 
 const model = "get3w/flux-dev"
 
-// Nobody is asked before the sender can have given up.
+// No prediction is polled before the sender can have given up.
 func TestDue(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, noStore{t}, nil, says(`"status":"processing"`))
@@ -114,8 +114,7 @@ func uniq(all []time.Duration) []time.Duration {
 	return out
 }
 
-// When the provider is asked late, because it has taken long before, its answer says
-// nothing of how long it takes.
+// A late poll's answer tells nothing about a prediction's duration.
 func TestPolledArrivalsAreNoDurations(t *testing.T) {
 	t.Parallel()
 	s := bridge.PredictionState{FirstSeen: foldtest.Noon, ReceivedAt: foldtest.Noon.Add(time.Minute), Announced: &bridge.Announced{}, Origin: bridge.OriginWebhook}

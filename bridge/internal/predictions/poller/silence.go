@@ -9,39 +9,36 @@ import (
 )
 
 const (
-	// silentAfter is how many predictions without a webhook are a source that is
-	// silent.
+	// silentAfter is how many predictions without a webhook make a source silent.
 	silentAfter = 3
-	// silenceRemembers is of how many polled predictions the times are remembered, the
-	// last ones.
+	// silenceRemembers bounds the remembered polled predictions, the last ones.
 	silenceRemembers = 1024
 )
 
-// silence watches whether the webhooks of one source have stopped. It is safe for
-// concurrent use.
+// silence detects that the webhooks of one source have stopped. It is safe for concurrent
+// use.
 type silence struct {
-	// began is when it was first looked: what ended before may have been sent to us in
-	// vain.
+	// began is when the watch began: earlier webhooks may have been sent in vain.
 	began time.Time
 
 	mu          sync.Mutex
 	lastWebhook time.Time
-	// polled are those that got their end by polling since then, earlier counts more of
-	// them.
+	// polled are the ends found by polling since the last webhook; earlier counts further
+	// ones.
 	polled  []polledEnd
 	earlier int
-	check   bool // something was polled since it was judged last
+	check   bool // an end was polled since the last judgement
 }
 
-// polledEnd is the end of a prediction that was polled: when the provider says that it
-// came, when it arrived here, and whether the bridge itself had submitted it, and so asked
-// for a webhook.
+// polledEnd is an end that was found by polling: when it came by the provider's clock, when
+// it arrived here, and whether the bridge itself had submitted the prediction and so
+// requested a webhook.
 type polledEnd struct {
 	completed, received time.Time
 	submitted           bool
 }
 
-// webhook is told when one arrived. They come in any order.
+// webhook notes the arrival of a webhook. Webhooks come in any order.
 func (s *silence) webhook(at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,7 +58,7 @@ func (s *silence) webhook(at time.Time) {
 	s.polled = since
 }
 
-// poll is told of an end that was polled, live when that was a moment ago.
+// poll notes an end found by polling; live means a moment ago.
 func (s *silence) poll(p polledEnd, live bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,24 +73,24 @@ func (s *silence) poll(p polledEnd, live bool) {
 	s.check = s.check || live
 }
 
-// since returns when the last webhook came and how many were polled since.
+// since returns when the last webhook came and how many ends were polled since.
 func (s *silence) since() (lastWebhook time.Time, polled int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.lastWebhook, s.earlier + len(s.polled)
 }
 
-// unjudged reports whether something was polled since it was judged last.
+// unjudged reports whether an end was polled since the last judgement.
 func (s *silence) unjudged() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.check
 }
 
-// judge reports whether the source is silent: predictions ended at the provider after
-// its last webhook had come, and had none. Those that ended before it, or before this
-// process began, lack theirs for another reason. One that has never sent anything need
-// not, unless the bridge itself asked for webhooks.
+// judge reports whether the source is silent: predictions ended at the provider after its
+// last webhook had come, and had none. Those that ended before, or before this process
+// began, lack theirs for another reason. A source that has never sent a webhook counts only
+// if the bridge itself requested webhooks.
 func (s *silence) judge() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,7 +104,6 @@ func (s *silence) judge() bool {
 	return missing >= silentAfter
 }
 
-// alarm is what is said of a source that is silent.
 func (s *silence) alarm(source string) bridge.Alarm {
 	last, polled := s.since()
 	text := fmt.Sprintf("%s has never sent a webhook, as far as the prediction store remembers; %d predictions were completed by polling; ", source, polled)

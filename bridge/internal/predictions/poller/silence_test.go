@@ -36,7 +36,7 @@ func TestSilenceHasWords(t *testing.T) {
 	require.Zero(t, n)
 	poll(123)
 	poll(124)
-	poll(119) // its webhook alone is missing: others have come since
+	poll(119) // only its webhook is missing: others have come since
 	require.False(t, s.judge())
 	poll(125)
 	require.True(t, s.judge())
@@ -46,8 +46,8 @@ func TestSilenceHasWords(t *testing.T) {
 	require.False(t, s.judge())
 }
 
-// A source whose predictions nobody asks webhooks for is not silent, nor is one because
-// the bridge was not there to hear it.
+// A source is not silent when no webhooks were requested, or when the bridge was not there
+// to hear them.
 func TestSilenceIsNoFalseAlarm(t *testing.T) {
 	t.Parallel()
 	at := func(m int) time.Time { return foldtest.Noon.Add(time.Duration(m) * time.Minute) }
@@ -71,7 +71,7 @@ func TestSilenceIsNoFalseAlarm(t *testing.T) {
 	require.True(t, s.judge())
 }
 
-// The prediction store is read in the order of changes, not in that of ends.
+// The prediction store is read in the order of changes, not of ends.
 func TestSilenceCountsInAnyOrder(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {

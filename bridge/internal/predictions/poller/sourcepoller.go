@@ -13,10 +13,10 @@ import (
 	"github.com/hookspan/hookspan/internal/backoff"
 )
 
-// atOnce is how many polls to one provider are on their way at most.
+// atOnce bounds the polls in flight to one provider.
 const atOnce = 4
 
-// sourcePoller polls the provider of one source.
+// sourcePoller polls for one source.
 type sourcePoller struct {
 	*Poller
 	name     string
@@ -26,13 +26,15 @@ type sourcePoller struct {
 	throttle *throttle
 	silence  *silence
 
-	// listed: the leadership has a queue of it.
-	listed atomic.Bool
+	// queued: the leadership has a queue of the source.
+	queued atomic.Bool
 	// woken is told when there is something to judge.
 	woken chan struct{}
-	// noDeadLetters is until when nothing is given up, since no dead letter could be stored.
-	noLetters atomic.Pointer[time.Time]
-	// polls and ends count since the process began, lost those that were given up.
+	// noDeadLetters is until when nothing is given up, because a dead letter could not be
+	// stored.
+	noDeadLetters atomic.Pointer[time.Time]
+	// polls and ends count since the process began; lost counts the predictions that were
+	// given up.
 	polls, ends, lost atomic.Int64
 }
 
@@ -47,23 +49,23 @@ func newSourcePoller(r *Poller, name string, cfg SourceConfig) *sourcePoller {
 	}
 }
 
-// work polls what is due in the queue until ctx ends, and returns nil then.
-func (s *sourcePoller) work(ctx context.Context, d Leadership, list *Queue) error {
+// work polls for due items of the queue until ctx ends, and returns nil then.
+func (s *sourcePoller) work(ctx context.Context, d Leadership, queue *Queue) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		slots := make(chan struct{}, atOnce)
-		progress := &catchUpLog{poller: s, list: list}
+		catchUp := &catchUpLog{poller: s, queue: queue}
 		for {
 			select {
 			case <-ctx.Done():
 				return nil
 			case slots <- struct{}{}:
 			}
-			it, ok := s.next(ctx, d, list, progress)
+			it, ok := s.next(ctx, d, queue, catchUp)
 			if !ok {
 				return nil
 			}
-			p := &poll{sourcePoller: s, leadership: d, list: list, it: it}
+			p := &poll{sourcePoller: s, leadership: d, queue: queue, it: it}
 			if s.throttle.troubled() {
 				if err := p.do(ctx); err != nil {
 					return err
@@ -80,27 +82,26 @@ func (s *sourcePoller) work(ctx context.Context, d Leadership, list *Queue) erro
 	return g.Wait()
 }
 
-// next waits until one may be asked for, and takes it: the oldest of those that are
-// due. It returns false when ctx has ended.
-func (s *sourcePoller) next(ctx context.Context, d Leadership, list *Queue, progress *catchUpLog) (Item, bool) {
+// next waits for a poll's turn and takes its item. It returns false when ctx has ended.
+func (s *sourcePoller) next(ctx context.Context, d Leadership, queue *Queue, catchUp *catchUpLog) (Item, bool) {
 	for {
 		now := time.Now()
-		if it, wait, ok := s.take(now, d, list, progress); ok {
+		if it, wait, ok := s.take(now, d, queue, catchUp); ok {
 			return it, true
-		} else if !s.wait(ctx, list, wait) {
+		} else if !s.wait(ctx, queue, wait) {
 			return Item{}, false
 		}
 	}
 }
 
-// take returns the next one to ask for, or until when to wait unless something
-// changes, zero for ever.
-func (s *sourcePoller) take(now time.Time, d Leadership, list *Queue, progress *catchUpLog) (Item, time.Time, bool) {
-	at, due := list.next(now)
+// take returns the next item to poll for, or until when to wait unless something changes;
+// zero is for ever.
+func (s *sourcePoller) take(now time.Time, d Leadership, queue *Queue, catchUp *catchUpLog) (Item, time.Time, bool) {
+	at, due := queue.next(now)
 	unjudged := s.silence.unjudged()
 	switch {
 	case !due && !unjudged:
-		progress.idle()
+		catchUp.idle()
 		return Item{}, at, false
 	case !d.UpToDate():
 		return Item{}, now.Add(s.times.behind), false
@@ -113,7 +114,7 @@ func (s *sourcePoller) take(now time.Time, d Leadership, list *Queue, progress *
 	if !s.source.Provider.HasKey() {
 		return Item{}, now.Add(s.times.later), false
 	}
-	progress.look(now)
+	catchUp.look(now)
 	if until := s.throttle.pausedUntil(); until.After(now) {
 		return Item{}, until, false
 	}
@@ -122,26 +123,26 @@ func (s *sourcePoller) take(now time.Time, d Leadership, list *Queue, progress *
 		turn.CancelAt(now)
 		return Item{}, now.Add(delay), false
 	}
-	it, _, ok := list.take(now)
+	it, _, ok := queue.take(now)
 	if !ok {
 		turn.CancelAt(now)
 		return Item{}, now, false
 	}
-	// More may be known by now of how long such a prediction takes.
+	// The model's durations may have changed since.
 	next := s.Due(it.Record)
-	if until := s.noLetters.Load(); until != nil && !it.GivenUp.IsZero() {
+	if until := s.noDeadLetters.Load(); until != nil && !it.GivenUp.IsZero() {
 		next = later(next, *until)
 	}
 	if next.After(now) {
 		turn.CancelAt(now)
-		list.give(it.ID, func(it *Item) { it.Due = next })
+		queue.give(it.ID, func(it *Item) { it.Due = next })
 		return Item{}, now, false
 	}
 	return it, time.Time{}, true
 }
 
 // wait returns false when ctx has ended.
-func (s *sourcePoller) wait(ctx context.Context, list *Queue, until time.Time) bool {
+func (s *sourcePoller) wait(ctx context.Context, queue *Queue, until time.Time) bool {
 	var expired <-chan time.Time
 	if !until.IsZero() {
 		timer := time.NewTimer(time.Until(until))
@@ -152,7 +153,7 @@ func (s *sourcePoller) wait(ctx context.Context, list *Queue, until time.Time) b
 	case <-ctx.Done():
 		return false
 	case <-expired:
-	case <-list.sooner:
+	case <-queue.sooner:
 	case <-s.woken:
 	}
 	return ctx.Err() == nil
@@ -165,8 +166,8 @@ func (s *sourcePoller) wake() {
 	}
 }
 
-// tryTo does something with the store again and again until it is done, and returns
-// nil, or until it can never be, ctx ends or more is false, and returns the last error.
+// tryTo repeats do until it succeeds, and returns nil. It returns the last error when that
+// is never, when ctx ends, or when more returns false.
 func (s *sourcePoller) tryTo(ctx context.Context, what string, never error, more func() bool, do func(context.Context) error) error {
 	retry := backoff.Backoff{First: s.times.retry, Max: s.times.retryMax}
 	for {

@@ -21,13 +21,13 @@ import (
 
 const processing = `"status":"processing"`
 
-// The oldest come first, at the rate, and at most four are on their way.
-func TestAsksTheOldestFirstAtItsRate(t *testing.T) {
+// The oldest are polled first, at the rate, at most four at a time.
+func TestPollsTheOldestFirstAtItsRate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var asked polls
+		var polled polls
 		var busy, most atomic.Int64
-		p := asked.of(func(ctx context.Context, id string) ([]byte, error) {
+		p := polled.of(func(ctx context.Context, id string) ([]byte, error) {
 			most.Store(max(most.Load(), busy.Add(1)))
 			defer busy.Add(-1)
 			select {
@@ -43,20 +43,20 @@ func TestAsksTheOldestFirstAtItsRate(t *testing.T) {
 		}
 		stop := r.start()
 		pass(time.Minute)
-		require.Empty(t, asked.all(), "what seems to be missing may have come")
+		require.Empty(t, polled.all(), "what seems to be missing may have come")
 		r.leadership.behind.Store(false)
 		pass(time.Minute)
 		require.NoError(t, stop())
-		require.Equal(t, "11 10 9 8 7 6 5 4 3 2 1 0", strings.Join(strings.Fields(asked.ids())[:12], " "))
+		require.Equal(t, "11 10 9 8 7 6 5 4 3 2 1 0", strings.Join(strings.Fields(polled.ids())[:12], " "))
 		require.EqualValues(t, 4, most.Load())
-		all := asked.all()
+		all := polled.all()
 		for i := range all[:11] {
 			require.GreaterOrEqual(t, all[i+1].at.Sub(all[i].at), 199*time.Millisecond)
 		}
 	})
 }
 
-// A provider that does not answer holds up nobody else.
+// A provider that does not answer holds up no other one.
 func TestSlowProviderHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -64,29 +64,29 @@ func TestSlowProviderHoldsUpNobody(t *testing.T) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		})
-		var asked polls
-		r := newRig(t, noStore{t}, nil, hangs, asked.of(says(processing)))
+		var polled polls
+		r := newRig(t, noStore{t}, nil, hangs, polled.of(says(processing)))
 		for n := range 10 {
 			r.add(fmt.Sprint(n), time.Hour)
 			r.leadership.add(r.Poller, Record{Source: "other", ID: fmt.Sprint(n), FirstSeen: time.Now().Add(-time.Hour)})
 		}
 		stop := r.start()
 		pass(10 * time.Second)
-		require.Len(t, asked.all(), 10)
+		require.Len(t, polled.all(), 10)
 		pass(5 * time.Minute)
 		require.Positive(t, r.count(pollFailed), "and is not waited for endlessly")
 		require.NoError(t, stop())
 	})
 }
 
-// It is written that a prediction is asked for before it is: who takes over does not
-// ask within the interval.
+// A poll is recorded before it is made: a new leader does not repeat it within the
+// interval.
 func TestWritesBeforeItAsks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var r *rig
-		var asked polls
-		p := asked.of(func(ctx context.Context, id string) ([]byte, error) {
+		var polled polls
+		p := polled.of(func(ctx context.Context, id string) ([]byte, error) {
 			rec := r.leadership.record(id)
 			require.Equal(t, 1, rec.Polls)
 			require.True(t, rec.NotBefore.After(time.Now().Add(23*time.Second)))
@@ -98,27 +98,27 @@ func TestWritesBeforeItAsks(t *testing.T) {
 		stop := r.start()
 		synctest.Wait()
 		require.NoError(t, stop())
-		require.Len(t, asked.all(), 1)
+		require.Len(t, polled.all(), 1)
 		rec := r.leadership.record("a")
-		next := newRig(t, noStore{t}, nil, asked.of(says(processing)))
+		next := newRig(t, noStore{t}, nil, polled.of(says(processing)))
 		next.leadership.add(next.Poller, rec)
 		stop = next.start()
 		pass(2 * time.Minute)
 		require.NoError(t, stop())
-		all := asked.all()
+		all := polled.all()
 		require.Greater(t, len(all), 1)
 		require.False(t, all[1].at.Before(rec.NotBefore))
 		require.Equal(t, "processing", next.leadership.record("a").Said)
 	})
 }
 
-// Nothing is looked at while nothing is due, and what is due sooner is not overlooked,
-// nor a source that appears.
+// The poller sleeps while nothing is due, and overlooks neither an earlier due time nor a
+// new source.
 func TestSleepsUntilSomethingIsDue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var asked, others polls
-		r := newRig(t, noStore{t}, nil, asked.of(says(processing)), others.of(says(processing)))
+		var polled, others polls
+		r := newRig(t, noStore{t}, nil, polled.of(says(processing)), others.of(says(processing)))
 		rec := r.add("a", 0)
 		rec.ExpectedBy = time.Now().Add(10 * time.Hour)
 		r.leadership.add(r.Poller, rec)
@@ -127,10 +127,10 @@ func TestSleepsUntilSomethingIsDue(t *testing.T) {
 		before := r.leadership.looks.Load()
 		pass(9 * time.Hour)
 		require.Equal(t, before, r.leadership.looks.Load())
-		require.Empty(t, asked.all())
+		require.Empty(t, polled.all())
 		r.add("b", time.Hour)
 		synctest.Wait()
-		require.Equal(t, "b", asked.ids())
+		require.Equal(t, "b", polled.ids())
 		before = r.leadership.looks.Load()
 		r.Due(rec)
 		pass(10 * time.Second)
@@ -147,39 +147,39 @@ func TestSleepsUntilSomethingIsDue(t *testing.T) {
 	})
 }
 
-// A source that says "later" is left alone until then, as a whole, and no other one is.
+// A source that says "later" is paused as a whole, and no other one is.
 func TestPausesTheSourceThatIsLimited(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var asked, others polls
+		var polled, others polls
 		limited := fails(&provider.TryLaterError{After: 3 * time.Minute, Err: errors.New("too many requests")})
-		r := newRig(t, noStore{t}, nil, asked.of(limited), others.of(says(processing)))
+		r := newRig(t, noStore{t}, nil, polled.of(limited), others.of(says(processing)))
 		for n := range 10 {
 			r.add(fmt.Sprint(n), time.Hour)
 			r.leadership.add(r.Poller, Record{Source: "other", ID: fmt.Sprint(n), FirstSeen: time.Now().Add(-time.Hour)})
 		}
 		stop := r.start()
 		pass(179 * time.Second)
-		require.Len(t, asked.all(), 1)
+		require.Len(t, polled.all(), 1)
 		require.Greater(t, len(others.all()), 10)
 		require.InDelta(t, 1, time.Until(r.Status(time.Now())["get3w"].PausedUntil).Seconds(), 0.1)
 		require.Equal(t, 2*(6+2+1), countMetrics(t, r.Collectors()))
 		pass(2 * time.Second)
-		require.Len(t, asked.all(), 2)
+		require.Len(t, polled.all(), 2)
 		require.NoError(t, stop())
 		require.Equal(t, 2, r.count(pollLimited))
 		require.Zero(t, r.leadership.record("0").NotFound)
 	})
 }
 
-// With a wrong key nothing is given up however long it lasts, few questions are asked,
-// somebody is told, and everything goes on once it is right.
+// With a wrong key nothing is given up, however long it lasts: few polls are made, an alarm
+// is raised, and everything goes on with the right key.
 func TestWrongKeyLosesNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var asked polls
+		var polled polls
 		var right atomic.Bool
-		r := newRig(t, noStore{t}, nil, asked.of(func(ctx context.Context, id string) ([]byte, error) {
+		r := newRig(t, noStore{t}, nil, polled.of(func(ctx context.Context, id string) ([]byte, error) {
 			if !right.Load() {
 				return nil, errors.New("the provider answers 401: it does not know the key")
 			}
@@ -190,8 +190,8 @@ func TestWrongKeyLosesNothing(t *testing.T) {
 		}
 		stop := r.start()
 		pass(72 * time.Hour)
-		questions := len(asked.all())
-		require.Less(t, questions, 72*12+20)
+		made := len(polled.all())
+		require.Less(t, made, 72*12+20)
 		told := r.alarms.of(bridge.AlarmPolling)
 		require.Contains(t, told[0].Text, "the last 5 questions failed: the provider answers 401: it does not know the key")
 		require.Contains(t, told[0].Text, "check sources.get3w.api")
@@ -199,19 +199,18 @@ func TestWrongKeyLosesNothing(t *testing.T) {
 		pass(2 * time.Hour)
 		require.NoError(t, stop())
 		seen := map[string]bool{}
-		for _, a := range asked.all()[questions:] {
+		for _, a := range polled.all()[made:] {
 			seen[a.id] = true
 		}
 		require.Len(t, seen, 100)
 		for n := range 100 {
 			require.Zero(t, r.leadership.record(fmt.Sprint(n)).GivenUp)
 		}
-		require.Equal(t, questions, r.count(pollFailed))
+		require.Equal(t, made, r.count(pollFailed))
 	})
 }
 
-// A provider that puts every question off for hours is told of, once it is plain that it
-// does not let itself be asked.
+// A provider that puts off every poll for hours raises an alarm.
 func TestPutOffIsTold(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -228,7 +227,7 @@ func TestPutOffIsTold(t *testing.T) {
 	})
 }
 
-// late is a provider whose key comes while it is used.
+// late is a provider that gets its key later.
 type late struct {
 	fakeProvider
 	key *atomic.Bool
@@ -236,16 +235,15 @@ type late struct {
 
 func (l late) HasKey() bool { return l.key.Load() }
 
-// Without a key nothing is asked, and nothing is counted as if it had been: everything
-// goes on soon after the key has come. Until then it is told that nobody can be asked, and
-// of a source without an API too.
-func TestWithoutKeyNobodyIsAsked(t *testing.T) {
+// Without a key nothing is polled and nothing counts as a poll; polling starts soon after
+// the key has come. Until then an alarm says so, and also about a source without an API.
+func TestWithoutKeyNobodyIsPolled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var asked polls
+		var polled polls
 		var key atomic.Bool
-		r := newRig(t, noStore{t}, nil, asked.of(says(processing)), asked.of(says(processing)))
-		r.bySource["get3w"].source.Provider = late{asked.of(says(processing)), &key}
+		r := newRig(t, noStore{t}, nil, polled.of(says(processing)), polled.of(says(processing)))
+		r.bySource["get3w"].source.Provider = late{polled.of(says(processing)), &key}
 		r.bySource["other"].source.Provider = nil
 		r.add("a", time.Hour)
 		for _, source := range []string{"other", "removed"} {
@@ -253,12 +251,12 @@ func TestWithoutKeyNobodyIsAsked(t *testing.T) {
 		}
 		stop := r.start()
 		pass(72 * time.Hour)
-		require.Empty(t, asked.all())
+		require.Empty(t, polled.all())
 		status := r.Status(time.Now())
-		for name, list := range r.leadership.Queues() { // as the term does
+		for name, queue := range r.leadership.Queues() { // as the leadership does
 			s := status[name]
 			require.False(t, s.Polled, name)
-			s.Open, s.Overdue, s.Oldest = list.Counts(time.Now())
+			s.Open, s.Overdue, s.Oldest = queue.Counts(time.Now())
 			require.Equal(t, 1, s.Overdue, name)
 			status[name] = s
 		}
@@ -272,8 +270,8 @@ func TestWithoutKeyNobodyIsAsked(t *testing.T) {
 			"set sources.removed.api with a key that can be read", told["removed"])
 		key.Store(true)
 		pass(r.times.later + time.Second)
-		require.NotEmpty(t, asked.all())
-		require.Equal(t, "a", asked.all()[0].id)
+		require.NotEmpty(t, polled.all())
+		require.Equal(t, "a", polled.all()[0].id)
 		require.True(t, r.Status(time.Now())["get3w"].Polled)
 		r.TellUnpolled(map[string]adminapi.SourceStatus{"get3w": {Polled: true, Overdue: 1}, "other": {Open: 1}})
 		require.Len(t, r.alarms.of(bridge.AlarmPolling), 3)
@@ -281,13 +279,13 @@ func TestWithoutKeyNobodyIsAsked(t *testing.T) {
 	})
 }
 
-// 100,000 that never finish are asked for no faster than the rate.
+// 100,000 predictions that never end are polled no faster than the rate.
 func TestManyThatNeverFinish(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var n atomic.Int64
-		var asked polls
-		r := newRig(t, noStore{t}, nil, asked.of(func(ctx context.Context, id string) ([]byte, error) {
+		var polled polls
+		r := newRig(t, noStore{t}, nil, polled.of(func(ctx context.Context, id string) ([]byte, error) {
 			n.Add(1)
 			return says(processing)(ctx, id)
 		}))
@@ -300,7 +298,7 @@ func TestManyThatNeverFinish(t *testing.T) {
 		require.InDelta(t, 10*60*5, n.Load(), 5)
 		require.Empty(t, r.alarms.list)
 		seen := map[string]bool{}
-		for _, a := range asked.all() {
+		for _, a := range polled.all() {
 			seen[a.id] = true
 		}
 		require.Len(t, seen, int(n.Load()), "none comes again before each has had its turn")
@@ -311,7 +309,7 @@ func TestManyThatNeverFinish(t *testing.T) {
 	})
 }
 
-// That few are left is told once, and nothing of how far it is from then on.
+// Catching up is logged once at its end, and not after it.
 func TestSaysWhenItHasCaughtUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -329,7 +327,7 @@ func TestSaysWhenItHasCaughtUp(t *testing.T) {
 	})
 }
 
-// countMetrics returns how many series there are, each with help and a good name.
+// countMetrics returns the number of series, each with help and a good name.
 func countMetrics(t *testing.T, collectors []prometheus.Collector) int {
 	t.Helper()
 	reg := prometheus.NewPedanticRegistry()

@@ -7,24 +7,24 @@ import (
 	"github.com/hookspan/hookspan/internal/backoff"
 )
 
-// throttle says when a provider may be asked, by how it has answered. A poll that
-// began before the last pause cannot make the next one longer: several are on their way
-// at a time, and one cause makes all of them fail. It is safe for concurrent use.
+// throttle decides when a provider may be polled, by its answers. A poll that began before
+// the last pause does not lengthen the next one: several polls are in flight, and one cause
+// fails them all. It is safe for concurrent use.
 type throttle struct {
 	times *timings
 
 	mu     sync.Mutex
-	until  time.Time // the pause
-	paused time.Time // when it began
-	// limited is how many pauses there were in a row because the provider said so,
-	// spaced because everything failed.
+	until  time.Time // the end of the pause
+	paused time.Time // the start of the pause
+	// limited counts pauses in a row that the provider asked for, spaced those after
+	// failures.
 	limited, spaced int
 	failures        int       // in a row
-	told            time.Time // when it last told the status of a prediction
+	told            time.Time // when the provider last told a status
 }
 
-// answered is told of an answer; status says whether the provider told the status of a
-// prediction. A pause goes on.
+// answered notes an answer; status says whether it told the status of a prediction. A pause
+// goes on.
 func (t *throttle) answered(now time.Time, status bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -34,13 +34,12 @@ func (t *throttle) answered(now time.Time, status bool) {
 	}
 }
 
-// later is told that the provider does not want to be asked for a while, zero when it
-// did not say for how long, by the reply to a poll that began at asked. It returns
-// how many pauses there were in a row.
-func (t *throttle) later(asked, now time.Time, after time.Duration) int {
+// later notes that the provider refuses polls for the time after, zero for unspecified; the
+// poll began at began. It returns the number of pauses in a row.
+func (t *throttle) later(began, now time.Time, after time.Duration) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if asked.After(t.paused) {
+	if began.After(t.paused) {
 		t.limited++
 	}
 	first := after
@@ -52,14 +51,13 @@ func (t *throttle) later(asked, now time.Time, after time.Duration) int {
 	return t.limited
 }
 
-// failed is told of a poll, begun at asked, that was not answered as it should,
-// and returns how many failed in a row.
-func (t *throttle) failed(asked, now time.Time) int {
+// failed notes that a poll, begun at began, failed. It returns the failures in a row.
+func (t *throttle) failed(began, now time.Time) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.failures++
-	// One alone can be about its prediction.
-	if t.failures > 1 && asked.After(t.paused) {
+	// A single failure can be about its prediction.
+	if t.failures > 1 && began.After(t.paused) {
 		t.spaced++
 		t.pause(now, backoff.Doubled(t.times.spacing, t.spaced-1, t.times.spacingMax))
 	}
@@ -71,23 +69,22 @@ func (t *throttle) pause(now time.Time, d time.Duration) {
 	t.until = later(t.until, now.Add(d))
 }
 
-// pausedUntil is until when the provider is left alone, not after now when it is not.
+// pausedUntil returns the end of the pause; it is not after now when there is none.
 func (t *throttle) pausedUntil() time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.until
 }
 
-// troubled reports whether the last question failed: one is asked at a time then.
+// troubled reports whether the last poll failed: then polls go out one at a time.
 func (t *throttle) troubled() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.failures > 0 || t.limited > 0
 }
 
-// tellsOthers reports whether the provider tells of predictions other than one for which
-// a question failed: it has done so within the longest time between two questions for
-// one, and few have failed since.
+// tellsOthers reports whether the provider tells of predictions other than one whose poll
+// failed: it has told a status within the longest backoff, and few polls have failed since.
 func (t *throttle) tellsOthers(now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

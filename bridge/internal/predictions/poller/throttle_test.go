@@ -35,7 +35,7 @@ func TestProviderIsLeftAloneAsLongAsItSays(t *testing.T) {
 	require.Equal(t, 10*time.Second, pause(5*time.Second))
 }
 
-// Four questions that are on their way have one cause to fail.
+// Four polls in flight have one cause to fail.
 func TestWhatFailsAtOnceIsOnePause(t *testing.T) {
 	t.Parallel()
 	times := defaultTimings()

@@ -9,13 +9,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// answer is what a provider's answer says.
+// answer is a decoded answer of the provider.
 type answer struct {
-	// code is that of the envelope, 0 when it has none.
+	// code is the envelope's, 0 when there is none.
 	code int
-	// message is the provider's, as it came.
+	// message is the provider's text.
 	message string
-	// object is the prediction, exactly as it came; nil when there is none.
+	// object is the prediction exactly as it came; nil when there is none.
 	object []byte
 }
 
@@ -24,10 +24,9 @@ var (
 	errNoData    = errors.New("there is no prediction in the answer")
 )
 
-// parseAnswer takes an answer apart: the envelope {"code", "message", "data"}, or the
-// bare prediction, which has an id and a status and no data. It is strict about what
-// readers could understand in different ways: two objects, invalid UTF-8, a name that
-// comes twice.
+// parseAnswer splits an answer: the envelope {"code", "message", "data"}, or the bare
+// prediction, which has an id and a status and no data. It refuses what readers could
+// understand in different ways: two objects, invalid UTF-8, a name that comes twice.
 func parseAnswer(body []byte) (answer, error) {
 	fields, err := members(body)
 	if err != nil {
@@ -39,21 +38,21 @@ func parseAnswer(body []byte) (answer, error) {
 	}
 	data, enveloped := fields["data"]
 	if !enveloped && text(fields["id"]) != "" && text(fields["status"]) != "" {
-		// The code of a bare one is that of its task.
+		// The code of a bare prediction is its task's.
 		a.object = bytes.Trim(body, " \t\r\n")
 		return a, nil
 	}
-	_ = json.Unmarshal(fields["code"], &a.code) // absent or no number: it says nothing
+	_ = json.Unmarshal(fields["code"], &a.code) // absent or no number: 0
 	if len(data) > 0 && data[0] == '{' {
 		a.object = data
 	}
 	return a, nil
 }
 
-// failed reports whether an answer with the HTTP status 2xx says that it is none.
+// failed reports whether an answer with the HTTP status 2xx has a code of failure.
 func (a answer) failed() bool { return a.code != 0 && (a.code < 200 || a.code > 299) }
 
-// members are the members of one JSON object by name, as parts of body.
+// members returns the members of one JSON object by name, as parts of body.
 func members(body []byte) (map[string]json.RawMessage, error) {
 	dec := jsontext.NewDecoder(bytes.NewReader(body))
 	if dec.PeekKind() != '{' {
@@ -68,7 +67,7 @@ func members(body []byte) (map[string]json.RawMessage, error) {
 		if err != nil {
 			return nil, err
 		}
-		key := name.String() // before the next read: it lies in the decoder's buffer
+		key := name.String() // before the next read: the name lies in the decoder's buffer
 		value, err := dec.ReadValue()
 		if err != nil {
 			return nil, err
@@ -85,7 +84,7 @@ func members(body []byte) (map[string]json.RawMessage, error) {
 	return fields, nil
 }
 
-// text is the string that raw is, or "".
+// text returns raw's string, or "".
 func text(raw json.RawMessage) (s string) {
 	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
 		return ""

@@ -53,7 +53,7 @@ func FuzzParseAnswer(f *testing.F) {
 	})
 }
 
-// However a stream is cut, it is the same, and no key is in it.
+// However a stream is cut, its content is the same and holds no key.
 func FuzzStream(f *testing.F) {
 	f.Add("data: x\n\ndata: "+apiKey+"\n"+apiKey[:7]+"\n"+apiKey+apiKey, uint8(1))
 	f.Fuzz(func(t *testing.T, text string, step uint8) {

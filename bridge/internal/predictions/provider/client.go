@@ -1,6 +1,6 @@
-// Package provider speaks to the REST API of a provider: it asks for predictions and
-// submits them. It knows the API family of Get3W and WaveSpeedAI (v3), whose answers
-// come in an envelope, and answers that are the bare prediction (v1).
+// Package provider speaks the REST API of a provider: it polls for predictions and submits
+// them. It knows the API family of Get3W and WaveSpeedAI: v3, whose answers have an
+// envelope, and v1, whose answers are the bare prediction.
 package provider
 
 import (
@@ -17,32 +17,31 @@ import (
 	"go.uber.org/zap"
 )
 
-// ErrNoKey means that the client has no key, so nothing was asked.
+// ErrNoKey means that the client has no key and sent nothing.
 var ErrNoKey = errors.New("no API key")
 
 // Config of a [Client].
 type Config struct {
-	// Source is the name of the configured sender, for messages.
+	// Source is the configured source's name, for messages.
 	Source string
-	// BaseURL is where the API is, without a slash at the end.
+	// BaseURL is the API's address, without a slash at the end.
 	BaseURL string
-	// Key is sent as a bearer token (RFC 6750), and only to the host of BaseURL. It
-	// may be empty until [Client.SetKey].
+	// Key is sent as a bearer token (RFC 6750), only to the host of BaseURL. It may be
+	// empty until [Client.SetKey].
 	Key []byte
-	// MaxBody is the largest answer in bytes.
+	// MaxBody bounds an answer, in bytes.
 	MaxBody int64
-	// ConnectTimeout bounds the making of a connection with its TLS handshake, default
-	// 5 s.
+	// ConnectTimeout bounds a connection's setup with its TLS handshake, default 5 s.
 	ConnectTimeout time.Duration
-	// HeaderTimeout is how long the answer to a question may take to begin, default
-	// 15 s. A submission may take Timeout: to give it up early could lose it.
+	// HeaderTimeout bounds the wait for the headers of a poll's answer, default 15 s. A
+	// submission may take Timeout: giving it up early could lose the prediction.
 	HeaderTimeout time.Duration
-	// Timeout bounds a question, and a submission that is not streamed, with its tries
-	// and its whole answer, default 30 s.
+	// Timeout bounds a poll, and a submission that is not streamed, with its tries and its
+	// whole answer, default 30 s.
 	Timeout time.Duration
-	// UserAgent is what the client calls itself.
+	// UserAgent is the client's User-Agent.
 	UserAgent string
-	// Logger nil logs nothing.
+	// Logger may be nil.
 	Logger *zap.Logger
 
 	roots *x509.CertPool // for tests; nil is the system's
@@ -56,14 +55,14 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Client asks one provider. It is safe for concurrent use. Its zero value is not
-// usable, see [New].
+// Client calls one provider. It is safe for concurrent use. Its zero value is not usable,
+// see [New].
 type Client struct {
 	cfg Config
 	key atomic.Pointer[[]byte]
-	// asks and submits have connections of their own: answers that hang on one side
-	// take none from the other.
-	asks, submits *http.Client
+	// Polls and submissions have separate connections, so that neither take those of the
+	// other when answers hang.
+	polls, submits *http.Client
 }
 
 // New returns a client. The error never holds the key.
@@ -74,15 +73,14 @@ func New(cfg Config) (*Client, error) {
 		return nil, errors.New("the address of the provider's API is none such as https://api.get3w.com/api/v3")
 	}
 	cfg.BaseURL = strings.TrimSuffix(cfg.BaseURL, "/")
-	c := &Client{cfg: cfg, asks: newHTTP(cfg, cfg.HeaderTimeout), submits: newHTTP(cfg, 0)}
+	c := &Client{cfg: cfg, polls: newHTTP(cfg, cfg.HeaderTimeout), submits: newHTTP(cfg, 0)}
 	return c, c.SetKey(cfg.Key)
 }
 
 // maxKey bounds a key, in bytes.
 const maxKey = 4 << 10
 
-// CheckKey returns an error unless the key can stand in a header. It does not repeat
-// it.
+// CheckKey returns an error, without the key in it, unless the key can stand in a header.
 func CheckKey(key []byte) error {
 	if len(key) > maxKey {
 		return fmt.Errorf("the API key has %d bytes, at most %d are possible", len(key), maxKey)
@@ -95,7 +93,7 @@ func CheckKey(key []byte) error {
 	return nil
 }
 
-// SetKey is the key of requests that begin from now on; an empty one is none.
+// SetKey sets the key of requests that begin from now on; empty means no key.
 func (c *Client) SetKey(key []byte) error {
 	if err := CheckKey(key); err != nil {
 		return err
@@ -105,16 +103,15 @@ func (c *Client) SetKey(key []byte) error {
 	return nil
 }
 
-// HasKey reports whether the client can ask.
+// HasKey reports whether the client has a key.
 func (c *Client) HasKey() bool { return len(*c.key.Load()) > 0 }
 
-// Close closes the connections that nobody uses.
+// Close closes idle connections.
 func (c *Client) Close() {
-	c.asks.CloseIdleConnections()
+	c.polls.CloseIdleConnections()
 	c.submits.CloseIdleConnections()
 }
 
-// errNoKey says what to do.
 func (c *Client) errNoKey() error {
 	return fmt.Errorf("%w: set sources.%s.api.key", ErrNoKey, c.cfg.Source)
 }

@@ -8,14 +8,14 @@ import (
 // ErrNoPrediction means that the provider does not know the prediction.
 var ErrNoPrediction = errors.New("the provider does not know the prediction")
 
-// TryLaterError means that the provider does not answer now, and when to ask again.
+// TryLaterError means that the provider refuses to answer now.
 type TryLaterError struct {
-	// After is how long to leave it alone, zero when it did not say.
+	// After is how long to wait, zero when the provider did not say.
 	After time.Duration
 	Err   error
 }
 
 func (e *TryLaterError) Error() string { return e.Err.Error() }
 
-// Unwrap returns what the provider said.
+// Unwrap returns the provider's error.
 func (e *TryLaterError) Unwrap() error { return e.Err }

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// zeros is 8 MiB of them, in 8 KiB.
+// zeros is 8 MiB of zeros, compressed to 8 KiB.
 func zeros(t *testing.T) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -25,7 +25,7 @@ func zeros(t *testing.T) []byte {
 	return out.Bytes()
 }
 
-// Nobody asks for what is compressed, and what comes so all the same is not unpacked.
+// The client does not request compression and does not decompress.
 func TestCompressedAnswerIsNotUnpacked(t *testing.T) {
 	t.Parallel()
 	bomb := zeros(t)
@@ -44,7 +44,7 @@ func TestCompressedAnswerIsNotUnpacked(t *testing.T) {
 	}
 }
 
-// raw answers with what it writes until the client goes, beginning with first.
+// raw writes first, then again until the client leaves.
 func raw(first, again string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
@@ -59,7 +59,7 @@ func raw(first, again string) http.HandlerFunc {
 	}
 }
 
-// Whatever comes without end is left.
+// Endless answers are cut off.
 func TestEndlessAnswers(t *testing.T) {
 	t.Parallel()
 	const ok = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -84,8 +84,8 @@ func TestEndlessAnswers(t *testing.T) {
 	}
 }
 
-// What comes behind one answer is none to the next question.
-func TestAnswerToNoQuestion(t *testing.T) {
+// Bytes behind one answer do not answer the next request.
+func TestAnswerToNoRequest(t *testing.T) {
 	t.Parallel()
 	body := func(id string) string { return fmt.Sprintf(`{"id":%q,"status":"completed"}`, id) }
 	one := func(id string) string {
@@ -101,7 +101,7 @@ func TestAnswerToNoQuestion(t *testing.T) {
 	require.Equal(t, 3, a.seen())
 }
 
-// A connection that was handed over is bounded by no deadline of the request.
+// No deadline of the request bounds a switched connection, so it is closed.
 func TestSwitchedConnectionIsLeft(t *testing.T) {
 	t.Parallel()
 	left := make(chan struct{}, 3)
@@ -113,7 +113,7 @@ func TestSwitchedConnectionIsLeft(t *testing.T) {
 			}
 			defer func() { _ = conn.Close(); left <- struct{}{} }()
 			_, _ = conn.Write([]byte("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\nContent-Type: " + media + "\r\n\r\n"))
-			_, _ = conn.Read(make([]byte, 1)) // until the client goes
+			_, _ = conn.Read(make([]byte, 1)) // until the client leaves
 		}).URL, func(cfg *Config) { cfg.Timeout = time.Second })
 	}
 	_, err := switches(mediaJSON).result(t, "a")

@@ -23,7 +23,7 @@ const (
 	apiKey   = "sk-0123456789-not-to-be-seen"
 )
 
-// api is a provider that answers what it is told to.
+// api is a provider that answers as told.
 type api struct {
 	*httptest.Server
 
@@ -70,7 +70,7 @@ func saysJSON(body string) http.HandlerFunc {
 	return says(200, "application/json; charset=utf-8", body)
 }
 
-// drips sends the headers, and then a byte now and then until the client goes.
+// drips sends the headers, then a byte now and then until the client leaves.
 func drips(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -88,7 +88,7 @@ func drips(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// cutOff ends the connection without a word.
+// cutOff closes the connection without an answer.
 func cutOff(w http.ResponseWriter, _ *http.Request) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err == nil {
@@ -97,7 +97,7 @@ func cutOff(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// client asks the address; what it logs must never hold the key.
+// client returns a client whose log must never hold the key.
 func client(t *testing.T, url string, change func(*Config)) *Client {
 	t.Helper()
 	core, logs := observer.New(zap.DebugLevel)

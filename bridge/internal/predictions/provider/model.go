@@ -8,15 +8,15 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of the name of a model.
+// Limits of a model's name.
 const (
 	maxModelParts = 8
 	maxModelPart  = 128 // bytes
 )
 
-// CheckModel returns an error unless model can be the path of a model: 1 to 8 parts
-// between slashes, none of which a URL takes for a folder. "predictions" is where the
-// API has something else.
+// CheckModel returns an error unless model can be the path of a model: 1 to 8 parts between
+// slashes, none of which a URL takes for a folder, and not "predictions", which is another
+// path of the API.
 func CheckModel(model string) error {
 	parts := strings.Split(model, "/")
 	if len(parts) > maxModelParts {
@@ -38,7 +38,7 @@ func CheckModel(model string) error {
 	return nil
 }
 
-// modelPath is the path of a model behind the base address.
+// modelPath returns the model's path behind the base address.
 func modelPath(model string) string {
 	var path strings.Builder
 	for p := range strings.SplitSeq(model, "/") {

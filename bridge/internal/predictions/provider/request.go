@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// maxRefusal is how much is read of an answer that only explains itself, in bytes.
+// maxRefusal bounds an answer that only explains itself, in bytes.
 const maxRefusal = 64 << 10
 
-// newRequest makes a request with the key. The body can be sent once: without GetBody
-// net/http never sends it by itself again.
+// newRequest returns a request with the key. It has no GetBody, so net/http never sends the
+// body a second time.
 func (c *Client) newRequest(ctx context.Context, method, path string, key []byte, body io.Reader, size int64) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.cfg.BaseURL+path, body)
 	if err != nil {
@@ -29,8 +29,8 @@ func (c *Client) newRequest(ctx context.Context, method, path string, key []byte
 
 var errSwitched = errors.New("it answered 101, which nobody asked for: check api.base_url")
 
-// send sends a request. What follows an answer 101 is no HTTP any more, and read until
-// the other side ends it: no deadline of the request does.
+// send sends a request. An answer 101 is an error: what follows it is not HTTP, and no
+// deadline of the request would end it.
 func send(on *http.Client, req *http.Request) (*http.Response, error) {
 	res, err := on.Do(req)
 	if err == nil && res.StatusCode == http.StatusSwitchingProtocols {
@@ -40,7 +40,7 @@ func send(on *http.Client, req *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-// readWhole returns the body of an answer that counts, without the key.
+// readWhole returns the body of a successful answer, without the key.
 func (c *Client) readWhole(res *http.Response, key []byte) ([]byte, error) {
 	if t := mediaType(res); t != "" && t != mediaJSON && !strings.HasSuffix(t, "+json") {
 		return nil, fmt.Errorf("it answered %d with %s, not with JSON: check api.base_url", res.StatusCode, plainText(t, key))
@@ -58,8 +58,7 @@ func (c *Client) readWhole(res *http.Response, key []byte) ([]byte, error) {
 	return Censor(body, key), nil
 }
 
-// explained is what an answer that is no success says of itself. What cannot be read
-// of it is left out.
+// explained decodes an answer that is no success, as far as it can be read.
 func explained(res *http.Response) (a answer, isJSON, empty bool) {
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxRefusal))
 	a, parseErr := parseAnswer(body)

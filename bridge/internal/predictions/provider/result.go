@@ -12,14 +12,13 @@ import (
 	"github.com/hookspan/hookspan/internal/retryafter"
 )
 
-// noKeyPause is how long nobody needs to ask when there is no key.
+// noKeyPause is how long polls wait while there is no key.
 const noKeyPause = time.Minute
 
-// Result returns the prediction with that id as the provider writes it: one JSON
-// object, byte for byte, but for the key if the provider repeats it. It returns within
-// Config.Timeout. The error wraps [provider.ErrNoPrediction], or a
-// [*provider.TryLaterError] after a 429, a 503, and as long as there is no key; any
-// other is a fault that may pass. No error holds the key or the address.
+// Result returns the prediction with that id as the provider writes it: one JSON object,
+// byte for byte except for the key. It returns within Config.Timeout. The error wraps
+// [provider.ErrNoPrediction], or a [*provider.TryLaterError] after a 429 or 503 and while
+// there is no key; any other error may be temporary. No error holds the key or the address.
 func (c *Client) Result(ctx context.Context, id string) ([]byte, error) {
 	key := *c.key.Load()
 	if len(key) == 0 {
@@ -42,11 +41,11 @@ func (c *Client) ask(ctx context.Context, id string, key []byte) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	res, err := send(c.asks, req)
+	res, err := send(c.polls, req)
 	if err != nil {
 		return nil, withoutURL(err, key)
 	}
-	// What is left of a body is not read: the connection is closed then.
+	// The rest of a body is not read: the connection is closed.
 	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode >= 300 {
 		return nil, c.refused(res, key)
@@ -60,28 +59,27 @@ func (c *Client) ask(ctx context.Context, id string, key []byte) ([]byte, error)
 	case err != nil:
 		return nil, fmt.Errorf("its answer cannot be read: %w", withoutURL(err, key))
 	case a.failed():
-		return nil, c.meaning(a.code, a.message, res, key)
+		return nil, c.statusError(a.code, a.message, res, key)
 	case a.object == nil:
 		return nil, fmt.Errorf("%w%s", errNoData, quoted(a.message, key))
 	}
 	return a.object, nil
 }
 
-// refused is the error about an HTTP status of 300 or more.
 func (c *Client) refused(res *http.Response, key []byte) error {
 	if res.StatusCode < 400 {
 		return redirected(res, key)
 	}
 	a, isJSON, empty := explained(res)
 	if res.StatusCode == http.StatusNotFound && !isJSON && !empty {
-		// Somebody answers who is not the API: no prediction is given up for that.
+		// Not the API answered: no prediction is given up for that.
 		return fmt.Errorf("it answered 404 with %s, not with JSON: check sources.%s.api.base_url", plainText(mediaType(res), key), c.cfg.Source)
 	}
-	return c.meaning(res.StatusCode, a.message, res, key)
+	return c.statusError(res.StatusCode, a.message, res, key)
 }
 
-// meaning is the error that a status is, of HTTP or of the envelope.
-func (c *Client) meaning(status int, message string, res *http.Response, key []byte) error {
+// statusError returns the error for a status of HTTP or of the envelope.
+func (c *Client) statusError(status int, message string, res *http.Response, key []byte) error {
 	err := fmt.Errorf("it answered %d%s", status, quoted(message, key))
 	switch status {
 	case http.StatusNotFound:

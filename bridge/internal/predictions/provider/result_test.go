@@ -95,7 +95,7 @@ func TestWhatIsNoResult(t *testing.T) {
 	}
 }
 
-// garbage answers what is no HTTP, and repeats the key.
+// garbage answers with bytes that are not HTTP and repeat the key.
 func garbage(w http.ResponseWriter, r *http.Request) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err == nil {
@@ -156,7 +156,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	require.Zero(t, asked.Load())
 }
 
-// An answer that does not end is left, and its connection closed.
+// An endless answer is cut off and its connection closed.
 func TestTooLargeAnswerIsLeft(t *testing.T) {
 	t.Parallel()
 	left := make(chan struct{}, 2)
@@ -232,7 +232,7 @@ func TestKey(t *testing.T) {
 	}
 }
 
-// A provider that repeats the key gives it to nobody.
+// A repeated key reaches nobody.
 func TestRepeatedKeyIsCensored(t *testing.T) {
 	t.Parallel()
 	a := serve(t, func(w http.ResponseWriter, r *http.Request) {

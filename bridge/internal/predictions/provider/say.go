@@ -14,18 +14,18 @@ import (
 )
 
 const (
-	// maxMessage bounds what is repeated of an answer, in bytes.
+	// maxMessage bounds a quoted message, in bytes.
 	maxMessage = 256
-	// maxRetryAfter bounds how long a provider can have itself left alone.
+	// maxRetryAfter bounds a provider's Retry-After.
 	maxRetryAfter = time.Hour
-	// minSecret is the length from which on a key is looked for in answers. What is
-	// shorter is found in every text, and is no secret.
+	// minSecret is the length in bytes from which a key is searched for in answers. A
+	// shorter one occurs in any text, and is no secret.
 	minSecret = 8
 	censored  = "[censored]"
 )
 
-// Censor takes a secret out of what the provider said, which some repeat. One that is
-// shorter than 8 bytes stays.
+// Censor removes the key from a provider's text, since some repeat it. A key under 8 bytes
+// stays.
 func Censor(text, key []byte) []byte {
 	if len(key) < minSecret || !bytes.Contains(text, key) {
 		return text
@@ -33,7 +33,7 @@ func Censor(text, key []byte) []byte {
 	return bytes.ReplaceAll(text, key, []byte(censored))
 }
 
-// plainText is what can be shown of something that the provider said.
+// plainText returns the printable start of a provider's text, without the key.
 func plainText(text string, key []byte) string {
 	text = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -44,7 +44,7 @@ func plainText(text string, key []byte) string {
 	return printable.Truncate(strings.TrimSpace(text), maxMessage)
 }
 
-// quoted is plainText with a colon and a space before it, or nothing.
+// quoted is plainText behind a colon and a space, or nothing.
 func quoted(text string, key []byte) string {
 	if text = plainText(text, key); text != "" {
 		return ": " + text
@@ -52,8 +52,8 @@ func quoted(text string, key []byte) string {
 	return ""
 }
 
-// told is an error with another text. The text of errors of net/http holds the
-// address, and what a peer sent that is not HTTP.
+// told is an error with another text: errors of net/http hold the address, and bytes of a
+// peer that does not speak HTTP.
 type told struct {
 	text string
 	err  error
@@ -63,7 +63,7 @@ func (t *told) Error() string { return t.text }
 
 func (t *told) Unwrap() error { return t.err }
 
-// withoutURL makes an error of http.Client one that can be shown.
+// withoutURL turns an error of http.Client into one that can be shown.
 func withoutURL(err error, key []byte) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
@@ -71,7 +71,6 @@ func withoutURL(err error, key []byte) error {
 	return &told{text: plainText(err.Error(), key), err: err}
 }
 
-// redirected is the error about an answer 3xx.
 func redirected(res *http.Response, key []byte) error {
 	to := "nowhere"
 	if u, err := res.Location(); err == nil {

@@ -5,18 +5,17 @@ import (
 	"io"
 )
 
-// stream is the body of an answer that goes on, without the key.
+// stream is a streamed body without the key.
 type stream struct {
 	in  io.ReadCloser
 	key []byte
 	end func()
 
-	held []byte // was read, and was not given on
-	err  error  // of in, once held is all that is left
+	held []byte // read but not yet passed on
+	err  error  // of in, returned once held is empty
 }
 
-// Read holds as many bytes back as the beginning of a key could have, unless a line
-// ends there, which no key does.
+// Read holds back as many bytes as may begin a key, except at a line's end: no key has one.
 func (s *stream) Read(p []byte) (int, error) {
 	for {
 		if n := s.free(); n > 0 {
@@ -34,7 +33,7 @@ func (s *stream) Read(p []byte) (int, error) {
 	}
 }
 
-// free is how much of what is held can be given on.
+// free returns how many held bytes can be passed on.
 func (s *stream) free() int {
 	if s.err != nil || len(s.key) < minSecret {
 		return len(s.held)
@@ -42,7 +41,6 @@ func (s *stream) free() int {
 	return max(bytes.LastIndexByte(s.held, '\n')+1, len(s.held)-len(s.key)+1, 0)
 }
 
-// Close ends the request.
 func (s *stream) Close() error {
 	s.end()
 	return s.in.Close()

@@ -15,48 +15,47 @@ import (
 	"github.com/hookspan/hookspan/internal/retryafter"
 )
 
-// How a submission can fail. An error of [Client.Submit] wraps one of them, or
-// [ErrNoKey], which means the same as the first.
+// Errors of submitting. An error of [Client.Submit] wraps one of them, or [ErrNoKey], after
+// which nothing was sent either.
 var (
 	// ErrNotSent: the provider has not seen the submission.
 	ErrNotSent = errors.New("the submission was not sent")
-	// ErrUnknownOutcome: it may have seen it, and what it made of it is not known. To
-	// submit it again could cost twice.
+	// ErrUnknownOutcome: the provider may have accepted the submission. Submitting it again
+	// could cost twice.
 	ErrUnknownOutcome = errors.New("it is not known whether the provider accepted the submission")
 )
 
 // Response is the answer of a provider to a submission.
 type Response struct {
-	// Status is that of HTTP, or the code of the envelope when HTTP said 200 and the
-	// envelope did not.
+	// Status is HTTP's, or the envelope's code when HTTP said 200 and the envelope did not.
 	Status int
-	// Message is what the provider said beside it, printable and at most 256 bytes.
+	// Message is the provider's text, printable and at most 256 bytes.
 	Message string
-	// RetryAfter is when to try again, 0 when it did not say, at most an hour.
+	// RetryAfter is when to try again, 0 when the provider did not say, at most an hour.
 	RetryAfter time.Duration
 	// Body is the whole answer of a success.
 	Body []byte
-	// Object is the prediction in the answer, nil when there is none. A refusal may
-	// name one as well.
+	// Object is the prediction in the answer, nil when there is none. A refusal may hold
+	// one too.
 	Object []byte
-	// Stream are the server-sent events that it answered with instead, without the
-	// key. The caller closes it. Its end is bounded by the caller's context alone.
+	// Stream holds the server-sent events of a streamed answer, without the key. The caller
+	// closes it; only the caller's context bounds it.
 	Stream io.ReadCloser
 }
 
 // OK reports whether the provider accepted it.
 func (r *Response) OK() bool { return r.Status >= 200 && r.Status <= 299 }
 
-// tries is how often a submission is sent that does not get out, and pause how long to
-// wait before the second time; before the third it is twice that.
+// tries bounds how often a submission that did not leave this machine is sent. The pause
+// before the second try doubles before the third.
 const (
 	tries = 3
 	pause = 250 * time.Millisecond
 )
 
-// Submit submits a prediction of the model, which satisfies [CheckModel]. It is sent
-// again only if nothing of it has left this machine. It returns within
-// Config.Timeout; ctx should not end when whoever wants the prediction goes away.
+// Submit submits a prediction of the model, which satisfies [CheckModel]. It sends the
+// submission again only if nothing of it has left this machine. It returns within
+// Config.Timeout; ctx should not end when the client that wants the prediction leaves.
 func (c *Client) Submit(ctx context.Context, model string, body []byte) (*Response, error) {
 	key := *c.key.Load()
 	if len(key) == 0 {
@@ -65,7 +64,7 @@ func (c *Client) Submit(ctx context.Context, model string, body []byte) (*Respon
 	if err := CheckModel(model); err != nil {
 		return nil, fmt.Errorf("submitting to the provider: %w: %w", ErrNotSent, err)
 	}
-	// A stream goes on for longer than the time that its beginning has.
+	// A stream lasts longer than Timeout, which bounds its beginning.
 	ctx, cancel := context.WithCancelCause(ctx)
 	late := time.AfterFunc(c.cfg.Timeout, func() {
 		cancel(fmt.Errorf("it did not answer within %v: %w", c.cfg.Timeout, context.DeadlineExceeded))
@@ -81,14 +80,14 @@ func (c *Client) Submit(ctx context.Context, model string, body []byte) (*Respon
 	}
 	in := &stream{in: res.Stream, key: key, end: func() { cancel(nil) }}
 	if !inTime {
-		_ = in.Close() // it said nothing yet
+		_ = in.Close() // it has told nothing yet
 		return nil, fmt.Errorf("submitting to the provider: %w: %w", ErrUnknownOutcome, context.DeadlineExceeded)
 	}
 	res.Stream = in
 	return res, nil
 }
 
-// try sends it until it has got out.
+// try posts the submission until it has left this machine.
 func (c *Client) try(ctx context.Context, model string, key, body []byte) (*Response, error) {
 	for n := 1; ; n++ {
 		res, err := c.post(ctx, model, key, body)
@@ -99,7 +98,6 @@ func (c *Client) try(ctx context.Context, model string, key, body []byte) (*Resp
 	}
 }
 
-// post sends it once.
 func (c *Client) post(ctx context.Context, model string, key, body []byte) (*Response, error) {
 	var sent sending
 	req, err := c.newRequest(sent.trace(ctx), http.MethodPost, modelPath(model), key, bytes.NewReader(body), int64(len(body)))
@@ -126,7 +124,7 @@ func (c *Client) post(ctx context.Context, model string, key, body []byte) (*Res
 	return c.answered(ctx, res, key)
 }
 
-// answered reads what is no stream.
+// answered reads an answer that is no stream.
 func (c *Client) answered(ctx context.Context, res *http.Response, key []byte) (*Response, error) {
 	r := &Response{Status: res.StatusCode, RetryAfter: min(retryafter.Parse(res.Header.Get("Retry-After"), time.Now()), maxRetryAfter)}
 	switch {

@@ -78,7 +78,7 @@ func TestOutcomeIsUnknown(t *testing.T) {
 	}
 }
 
-// What cannot have arrived is sent again.
+// A submission that cannot have arrived is sent again.
 func TestNotSentIsSentAgain(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -133,9 +133,9 @@ func (l *flakyListener) Accept() (net.Conn, error) {
 	return conn, err
 }
 
-// A server that takes the second request of a connection and closes it without an
-// answer is how a provider looks that has accepted it and then fails. net/http must not
-// send it again by itself, over plain connections and encrypted ones.
+// A server that reads the second request of a connection and closes without an answer looks
+// like a provider that has accepted it and then fails. net/http must not send the request
+// again by itself, over plain or encrypted connections.
 func TestKeptConnectionSendsOnce(t *testing.T) {
 	t.Parallel()
 	for _, encrypted := range []bool{false, true} {
@@ -168,8 +168,8 @@ func TestKeptConnectionSendsOnce(t *testing.T) {
 	}
 }
 
-// A connection on which nothing can be written any more is no doubt: the submission is
-// sent on another one.
+// On a connection that takes no bytes any more nothing was sent: the submission goes over
+// another one.
 func TestClosedConnectionIsNoDoubt(t *testing.T) {
 	t.Parallel()
 	a := serve(t, saysJSON(`{"data":{"id":"a"}}`))
@@ -210,7 +210,7 @@ func TestStream(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want+"\n", line)
 	}
-	select { // it goes on for longer than a submission has for its beginning
+	select { // it lasts longer than Timeout
 	case <-a.requests[0].Context().Done():
 		t.Fatal("it was cut off")
 	case <-time.After(2 * c.cfg.Timeout):

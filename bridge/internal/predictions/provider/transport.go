@@ -13,25 +13,25 @@ import (
 )
 
 const (
-	// maxHeader bounds the header of an answer, in bytes.
+	// maxHeader bounds an answer's header, in bytes.
 	maxHeader = 64 << 10
-	// maxConns bounds the connections of each kind of request.
+	// maxConns bounds the connections for polls and for submissions, each.
 	maxConns = 128
 	maxIdle  = 16
 	// idleTimeout is how long an unused connection is kept.
 	idleTimeout = 30 * time.Second
 )
 
-// newHTTP makes a client; headerTimeout 0 is none.
+// newHTTP returns a client; headerTimeout 0 is no limit.
 func newHTTP(cfg Config, headerTimeout time.Duration) *http.Client {
 	plain := &net.Dialer{Timeout: cfg.ConnectTimeout}
 	secure := &tls.Dialer{NetDialer: plain, Config: &tls.Config{RootCAs: cfg.roots, MinVersion: tls.VersionTLS12}}
 	protocols := new(http.Protocols)
-	// Over HTTP/2 all requests would share one connection, and hang together.
+	// Over HTTP/2 all requests would share one connection and hang together.
 	protocols.SetHTTP1(true)
 	return &http.Client{
 		Transport: freshconn.New(&http.Transport{
-			Proxy:                  nil, // the key goes to the provider and nobody else
+			Proxy:                  nil, // the key goes to the provider alone
 			Protocols:              protocols,
 			DialContext:            counted(plain.DialContext),
 			DialTLSContext:         counted(secure.DialContext),
@@ -40,9 +40,9 @@ func newHTTP(cfg Config, headerTimeout time.Duration) *http.Client {
 			MaxConnsPerHost:        maxConns,
 			MaxIdleConnsPerHost:    maxIdle,
 			IdleConnTimeout:        idleTimeout,
-			DisableCompression:     true, // what is small on the wire is small
+			DisableCompression:     true, // a small compressed answer could be huge
 		}, 0),
-		// A redirect is an answer like any other: the key stays with its host.
+		// The key stays with its host, so redirects are not followed.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
@@ -59,9 +59,8 @@ func counted(next dial) dial {
 	}
 }
 
-// countingConn counts what HTTP has written, so that it is known of a request that
-// failed whether any of it has left: a connection that was kept may be closed by the
-// time that it is used again.
+// countingConn counts the bytes that HTTP has written. So it is known whether any of a
+// failed request has left: the server may close a kept connection at any time.
 type countingConn struct {
 	net.Conn
 
@@ -69,7 +68,7 @@ type countingConn struct {
 }
 
 func (c *countingConn) Write(p []byte) (int, error) {
-	c.written.Add(int64(len(p))) // until it is known, all of it may have left
+	c.written.Add(int64(len(p))) // until the write returns, all of it may have left
 	n, err := c.Conn.Write(p)
 	c.written.Add(int64(n - len(p)))
 	return n, err
@@ -77,8 +76,8 @@ func (c *countingConn) Write(p []byte) (int, error) {
 
 // sending watches one request.
 type sending struct {
-	conn atomic.Pointer[countingConn] // nil: none was found for it
-	from atomic.Int64                 // what had been written to it before
+	conn atomic.Pointer[countingConn] // nil: the request found no connection
+	from atomic.Int64                 // the bytes written to conn before
 }
 
 func (s *sending) trace(ctx context.Context) context.Context {
@@ -90,7 +89,7 @@ func (s *sending) trace(ctx context.Context) context.Context {
 	}})
 }
 
-// begun reports whether the provider may have seen something of the request.
+// begun reports whether any of the request may have reached the provider.
 func (s *sending) begun() bool {
 	conn := s.conn.Load()
 	return conn != nil && conn.written.Load() > s.from.Load()

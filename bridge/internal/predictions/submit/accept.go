@@ -12,8 +12,8 @@ import (
 	"github.com/hookspan/hookspan/internal/backoff"
 )
 
-// said is what a provider says of a prediction when it accepts it, and later in a
-// stream. What is of another type than expected is zero.
+// said is a provider's statement about an accepted prediction, in its answer or in a
+// stream. Fields of an unexpected type are zero.
 type said struct {
 	id, status string
 	estimate   float64 // seconds
@@ -27,14 +27,14 @@ func read(object []byte) (s said) {
 	}
 	p := bridge.NewPredictionHead(fields)
 	s.id, s.status = p.ID, p.Status
-	// What is no number leaves them as they are.
+	// Values that are no numbers leave the fields zero.
 	_ = json.Unmarshal(fields["estimated_duration"], &s.estimate)
 	_ = json.Unmarshal(fields["progress"], &s.progress)
 	return s
 }
 
-// unnamed is the error about an answer without the id of a prediction. What stands in
-// its place is all by which somebody could find it.
+// unnamed is the error about an answer without a prediction id. It quotes the field in the
+// id's place, by which somebody may find the prediction.
 func unnamed(object []byte) error {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(object, &fields) == nil && len(fields["id"]) > 0 {
@@ -43,8 +43,8 @@ func unnamed(object []byte) error {
 	return errors.New("the provider's answer names no prediction")
 }
 
-// accept records the prediction that the provider says it has accepted. When it cannot,
-// it returns it with the error.
+// accept records a prediction that the provider has accepted. When recording fails it
+// returns the prediction with the error.
 func (s *Submitter) accept(ctx context.Context, o *order, object []byte) (*bridge.Submitted, error) {
 	told := read(object)
 	if told.id == "" {
@@ -57,8 +57,8 @@ func (s *Submitter) accept(ctx context.Context, o *order, object []byte) (*bridg
 	return done, s.announce(ctx, o, done)
 }
 
-// announce publishes that the prediction is waited for. The same prediction announced
-// again in the same way is no other event.
+// announce publishes the announcement of the prediction. The same announcement again is the
+// same event.
 func (s *Submitter) announce(ctx context.Context, o *order, done *bridge.Submitted) error {
 	w := o.watch
 	w.Prediction, w.EstimatedDuration = done.ID, done.EstimatedDuration
@@ -69,7 +69,8 @@ func (s *Submitter) announce(ctx context.Context, o *order, done *bridge.Submitt
 	if err != nil {
 		return s.unrecorded(&w, err)
 	}
-	// It has its own time, since what came before may have used up all of its own.
+	// Recording has its own time, since the submission may have used up all of the
+	// request's.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.recordFor)
 	defer cancel()
 	retry := backoff.Backoff{First: 50 * time.Millisecond, Max: time.Second}

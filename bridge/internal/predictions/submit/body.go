@@ -17,9 +17,9 @@ const webhookMember = "webhook_url"
 
 var errWebhook = errors.New("the body has a webhook_url: leave it out, the bridge puts in its own, and what arrives there is given to your consumers")
 
-// inspect returns whether the body wants a stream, or why it cannot be submitted. It is
-// strict about what provider and bridge could understand in different ways: two
-// objects, invalid UTF-8, a name that comes twice.
+// inspect returns whether the body requests a stream, or why it cannot be submitted. It
+// refuses what provider and bridge could understand in different ways: two objects, invalid
+// UTF-8, a name that comes twice.
 func inspect(body []byte) (stream bool, err error) {
 	if len(body) > adminapi.MaxSubmission {
 		return false, fmt.Errorf("the body has %d bytes, at most %d are possible", len(body), adminapi.MaxSubmission)
@@ -41,7 +41,7 @@ func inspect(body []byte) (stream bool, err error) {
 		switch {
 		case err != nil:
 			return false, unreadable(err)
-		case strings.EqualFold(name, webhookMember): // some readers take any case
+		case strings.EqualFold(name, webhookMember): // some readers ignore case
 			return false, errWebhook
 		case name == "stream":
 			if !strings.ContainsRune("tfn", rune(value.Kind())) {
@@ -63,8 +63,8 @@ func unreadable(err error) error {
 	return fmt.Errorf("the body is not one JSON object: %.200s", err.Error())
 }
 
-// withWebhook puts the address into a body that was inspected. All its other bytes stay
-// as they are: to write it anew could change numbers.
+// withWebhook adds the address to an inspected body. All other bytes stay: re-encoding
+// could change numbers.
 func withWebhook(body []byte, address string) ([]byte, error) {
 	member, err := jsontext.AppendQuote([]byte(`"`+webhookMember+`":`), address)
 	if err != nil {

@@ -2,19 +2,19 @@ package submit
 
 import "sync"
 
-// maxUnsent bounds what is remembered of claims that are to be forgotten.
+// maxUnsent bounds the remembered claims.
 const maxUnsent = 1024
 
-// claims are those of this process under which the provider has nothing, and whose record
-// may be there all the same: that it was written down was learnt too late, or it could
-// not be removed. It is safe for concurrent use.
+// claims are claims of this process for which nothing was sent but whose record may exist
+// all the same: it was written too late, or could not be removed. It is safe for concurrent
+// use.
 type claims struct {
 	mu  sync.Mutex
 	set map[string]struct{}
 }
 
-// add forgets all others when there are too many: then their keys cannot be used again
-// before their records expire.
+// add forgets all others when there are too many: their keys cannot be used again before
+// their records expire.
 func (c *claims) add(claim string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -6,25 +6,24 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// flights are the submissions with an idempotency key that this process is about. It is
+// flights are this process's submissions in progress that have an idempotency key. It is
 // safe for concurrent use.
 type flights struct {
 	mu    sync.Mutex
 	byKey map[string]*flight
 }
 
-// flight is one of them.
 type flight struct {
 	digest string
-	landed chan struct{} // closed when what follows is known
+	landed chan struct{} // closed when the fields below are set
 
 	once sync.Once
 	done *bridge.Submitted
 	err  error
 }
 
-// join returns the flight under the key, and whether it is the caller's own, who then
-// lets it land and leaves.
+// join returns the flight under the key. When own is set the caller sends the submission
+// and must land the flight.
 func (f *flights) join(key, digest string) (_ *flight, own bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -41,7 +40,7 @@ func (f *flights) leave(key string) {
 	delete(f.byKey, key)
 }
 
-// land says what became of it. The first time counts.
+// land sets the outcome. The first call counts.
 func (f *flight) land(done *bridge.Submitted, err error) {
 	f.once.Do(func() {
 		f.done, f.err = done, err

@@ -32,7 +32,7 @@ const (
 	created   = `{"code":200,"message":"success","data":{"id":"pred_1","model":"get3w/flux-dev","status":"created","estimated_duration":52}}`
 )
 
-// rig is a submitter on a real server, with a provider that answers what it is told to.
+// rig is a submitter on a real server, with a provider that answers as told.
 type rig struct {
 	*streamtest.Bench
 	*Submitter
@@ -43,7 +43,7 @@ type rig struct {
 	mu     sync.Mutex
 	bodies []string
 	answer http.HandlerFunc
-	// publish is what becomes of an event instead of being stored; nil stores it.
+	// publish, unless nil, is called instead of storing an event.
 	publish func(*bridge.Event) error
 }
 
@@ -57,7 +57,7 @@ func setup(t *testing.T, answer http.HandlerFunc) *rig {
 	return r
 }
 
-// process is one more process that submits to the same provider and store.
+// process is another process that submits to the same provider and store.
 func (r *rig) process(t *testing.T, change func(*Config)) *Submitter {
 	t.Helper()
 	core, logs := observer.New(zap.DebugLevel)
@@ -126,7 +126,7 @@ func says(status int, body string) http.HandlerFunc {
 	}
 }
 
-// acceptsAndFails takes the whole request, and then ends the connection.
+// acceptsAndFails reads the whole request, then closes the connection.
 func acceptsAndFails(w http.ResponseWriter, _ *http.Request) {
 	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
 		_ = conn.Close()
@@ -140,7 +140,6 @@ func submission(key string) adminapi.Submission {
 	}
 }
 
-// submitted is a submission that must succeed.
 func (r *rig) submitted(t *testing.T, sub adminapi.Submission) *bridge.Submitted {
 	t.Helper()
 	done, err := r.Submit(context.Background(), sub, nil)
@@ -148,7 +147,6 @@ func (r *rig) submitted(t *testing.T, sub adminapi.Submission) *bridge.Submitted
 	return done
 }
 
-// fails is one that must not.
 func fails(t *testing.T, s *Submitter, sub adminapi.Submission) *adminapi.SubmitError {
 	t.Helper()
 	_, err := s.Submit(context.Background(), sub, nil)
@@ -159,7 +157,7 @@ func fails(t *testing.T, s *Submitter, sub adminapi.Submission) *adminapi.Submit
 	return failed
 }
 
-// watches are the announcements that were stored.
+// watches are the stored announcements.
 func (r *rig) watches(t *testing.T) (out []*bridge.Watch) {
 	t.Helper()
 	ctx := context.Background()
@@ -177,7 +175,7 @@ func (r *rig) watches(t *testing.T) (out []*bridge.Watch) {
 	return out
 }
 
-// writes puts a record there, as another process does.
+// writes stores a record, as another process does.
 func (r *rig) writes(t *testing.T, idempotencyKey, value string) {
 	t.Helper()
 	_, err := r.JS.PublishMsg(context.Background(), &nats.Msg{

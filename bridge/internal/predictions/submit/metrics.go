@@ -10,14 +10,14 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// Results of a submission, as they are counted.
+// Results of a submission, values of a metric's label.
 const (
 	resultAccepted   = "accepted"
 	resultReplayed   = "replayed"
-	resultRefused    = "refused"    // by the provider or by us: it was not accepted
-	resultBusy       = "busy"       // it was not accepted, and may be when it is sent again
-	resultUnknown    = "unknown"    // whether it was accepted
-	resultUnrecorded = "unrecorded" // it was accepted, and the bridge could not write it down
+	resultRefused    = "refused"    // not accepted, by the provider or by us
+	resultBusy       = "busy"       // not accepted now; a later try may be
+	resultUnknown    = "unknown"    // accepted or not, nobody knows
+	resultUnrecorded = "unrecorded" // accepted, and the bridge could not record it
 )
 
 func newTotal() *prometheus.CounterVec {
@@ -29,7 +29,7 @@ func newTotal() *prometheus.CounterVec {
 
 func (s *Submitter) count(source string, done *bridge.Submitted, err error) {
 	if _, ok := s.cfg.Source(source); !ok {
-		source = "" // anybody's text is no label
+		source = "" // no label for anybody's text
 	}
 	s.total.WithLabelValues(source, result(done, err)).Inc()
 }

@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	// inFlight is for how long a submission that another process has begun can be
-	// under way.
+	// inFlight bounds how long a submission that another process has begun can be in
+	// progress.
 	inFlight = 2 * time.Minute
-	// followFor is how long a client waits for one that this process is about.
+	// followFor is how long a client waits for a submission in progress.
 	followFor = 45 * time.Second
 )
 
@@ -35,7 +35,7 @@ func (s *Submitter) once(ctx context.Context, o *order, relay Relay) (*bridge.Su
 	return done, err
 }
 
-// follow waits for what becomes of the same submission.
+// follow waits for the outcome of the same submission.
 func follow(ctx context.Context, f *flight, o *order) (*bridge.Submitted, error) {
 	if f.digest != o.digest {
 		return nil, errOther()
@@ -63,7 +63,8 @@ func errOther() error {
 	return refuse(http.StatusUnprocessableEntity, "Something else was submitted under this idempotency key: use a new one.")
 }
 
-// first claims the key and sends the order, or says what became of it before.
+// first claims the key and sends the order, or returns the outcome of the earlier
+// submission.
 func (s *Submitter) first(ctx context.Context, o *order, key string, relay Relay, f *flight) (*bridge.Submitted, error) {
 	rec, revision, err := s.claim(ctx, o, key)
 	if errors.Is(err, errTaken) {
@@ -83,7 +84,7 @@ func (s *Submitter) first(ctx context.Context, o *order, key string, relay Relay
 		f.land(done, nil)
 	})
 	if recorded {
-		return done, err // what follows is only the rest of a stream
+		return done, err // an error after done is about the rest of a stream
 	}
 	failed, ok := errors.AsType[*adminapi.SubmitError](err)
 	switch {
@@ -103,15 +104,15 @@ func (s *Submitter) first(ctx context.Context, o *order, key string, relay Relay
 	return done, err
 }
 
-// claim writes down that the order is about to be sent. The error wraps errTaken when
-// there is a record, which it returns then.
+// claim records that the order is about to be sent. The error wraps errTaken when there is
+// a record, which claim then returns.
 func (s *Submitter) claim(ctx context.Context, o *order, key string) (record, uint64, error) {
 	rec := record{State: stateStarted, Digest: o.digest, At: time.Now().UTC(), Process: s.cfg.Process, Claim: rand.Text()}
 	revision, err := s.records.put(ctx, key, rec, 0)
 	if err == nil {
 		return rec, revision, nil
 	}
-	// No answer proves nothing: it may be there, and be ours.
+	// After a lost answer our own record may be there.
 	have, revision, getErr := s.records.get(ctx, key)
 	switch {
 	case getErr == nil && have.Claim == rec.Claim:
@@ -127,18 +128,18 @@ func (s *Submitter) claim(ctx context.Context, o *order, key string) (record, ui
 	return rec, 0, err
 }
 
-// reclaim puts a claim in the place of one under which nothing is.
+// reclaim replaces a claim for which nothing was sent.
 func (s *Submitter) reclaim(ctx context.Context, key string, rec, unsent record, revision uint64) (record, uint64, error) {
 	revision, err := s.records.put(ctx, key, rec, revision)
 	if err != nil {
 		s.unsent.add(rec.Claim)
-		return rec, 0, fmt.Errorf("the claim that is there could not be replaced: %v", err) //nolint:errorlint // it is not as when another process has the key
+		return rec, 0, fmt.Errorf("the claim that is there could not be replaced: %v", err) //nolint:errorlint // not errTaken: no other process has the key
 	}
 	s.unsent.remove(unsent.Claim)
 	return rec, revision, nil
 }
 
-// repeat says what became of a submission before.
+// repeat returns the outcome of an earlier submission.
 func (s *Submitter) repeat(ctx context.Context, o *order, key string, rec record, revision uint64) (*bridge.Submitted, error) {
 	if rec.Digest != o.digest {
 		return nil, errOther()
@@ -165,8 +166,8 @@ func (s *Submitter) repeat(ctx context.Context, o *order, key string, rec record
 		rec.At.Format(time.RFC3339))
 }
 
-// keep writes down what became of a submission. Without it the key stays as it is: what
-// is sent under it is not sent again, and nobody is told of what.
+// keep records a submission's outcome. If that fails the key stays claimed: its order is
+// not sent again, and its outcome stays unknown.
 func (s *Submitter) keep(ctx context.Context, key string, rec record, revision uint64) {
 	if _, err := s.records.put(ctx, key, rec, revision); err != nil {
 		s.cfg.Logger.Warn("what became of a submission could not be written down for its idempotency key", zap.String("state", rec.State), zap.Error(err))

@@ -50,7 +50,7 @@ func TestRepeatIsReplayed(t *testing.T) {
 	require.Equal(t, "24h0m0s", m.Header.Get(jetstream.MsgTTLHeader))
 }
 
-// Many at once with one key are one prediction, in one process and in two.
+// Many submissions at once with one key make one prediction, in one process and in two.
 func TestManyAtOnceAreOne(t *testing.T) {
 	t.Parallel()
 	sent, release := make(chan struct{}), make(chan struct{})
@@ -100,7 +100,7 @@ func TestManyAtOnceAreOne(t *testing.T) {
 	require.Len(t, r.watches(t), 1)
 }
 
-// Those who wait for the same submission are told the same refusal.
+// Waiters for the same submission get the same refusal.
 func TestManyAtOnceAreRefusedOnce(t *testing.T) {
 	t.Parallel()
 	r := setup(t, says(400, `{"message":"no"}`))
@@ -123,7 +123,7 @@ func TestManyAtOnceAreRefusedOnce(t *testing.T) {
 	require.ErrorContains(t, err, "still being submitted")
 }
 
-// A process that ended in the middle leaves a record that says only that it began.
+// A process that died during a submission leaves a record that says only that it began.
 func TestProcessThatDied(t *testing.T) {
 	t.Parallel()
 	r := setup(t, says(200, created))
@@ -141,7 +141,7 @@ func TestProcessThatDied(t *testing.T) {
 	require.Zero(t, r.posts.Load())
 }
 
-// failingBucket fails after it has stored, or before.
+// failingBucket fails before or after it has stored.
 type failingBucket struct {
 	JetStream
 
@@ -175,7 +175,7 @@ func TestKeyCannotBeWrittenDown(t *testing.T) {
 	require.True(t, r.submitted(t, submission("k")).Replayed)
 }
 
-// lateBucket stores what it said to have failed when it is told to, and is away until then.
+// lateBucket is away until it is told to store the writes that it failed.
 type lateBucket struct {
 	JetStream
 
@@ -198,7 +198,7 @@ func (l *lateBucket) Stream(ctx context.Context, name string) (jetstream.Stream,
 	return l.JetStream.Stream(ctx, name)
 }
 
-// A key that was written down too late stands for nothing that was sent.
+// A claim that was written too late stands for nothing that was sent.
 func TestKeyIsWrittenDownTooLate(t *testing.T) {
 	t.Parallel()
 	r := setup(t, says(200, created))
@@ -222,7 +222,7 @@ func TestKeyIsWrittenDownTooLate(t *testing.T) {
 	require.Len(t, s.unsent.set, 1, "of two late ones the first was stored")
 }
 
-// The record of what the provider refused may outlive it.
+// The record of a refused submission may outlive the refusal.
 func TestKeyOfARefusalStays(t *testing.T) {
 	t.Parallel()
 	r := setup(t, nil)

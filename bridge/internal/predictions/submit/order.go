@@ -12,19 +12,19 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// order is a submission that can be sent.
+// order is a checked submission.
 type order struct {
 	api    API
 	key    string // the idempotency key, or ""
-	digest string // of what makes it the same as another one
-	body   []byte // as it is sent
+	digest string // of everything that makes two submissions the same
+	body   []byte
 	stream bool
-	watch  bridge.Watch // what is recorded, but for what the provider says
-	token  []byte       // of the webhook's path, which the provider may repeat and nobody else is told
+	watch  bridge.Watch // the announcement, without the provider's answer
+	token  []byte       // path token of the webhook, a secret that the provider may repeat
 }
 
-// prepare checks everything that can be known before the provider is asked: what fails
-// after that has been paid for.
+// prepare makes every check that is possible before the order is sent: a later failure has
+// been paid for.
 func (s *Submitter) prepare(sub adminapi.Submission, now time.Time) (*order, error) {
 	source, ok := s.cfg.Source(sub.Source)
 	if !ok {

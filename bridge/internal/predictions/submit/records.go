@@ -20,21 +20,21 @@ import (
 
 // States of a record.
 const (
-	stateStarted  = "started"  // it is being sent, or was when its process ended
-	stateUnknown  = "unknown"  // it was sent, and what became of it is not known
-	stateAccepted = "accepted" // the provider has it, and it is not announced
-	stateDone     = "done"     // the provider has it, and it is announced
+	stateStarted  = "started"  // it is being sent, or its process has died
+	stateUnknown  = "unknown"  // it was sent, and its outcome is unknown
+	stateAccepted = "accepted" // the provider has accepted it, and it is not announced
+	stateDone     = "done"     // the provider has accepted it, and it is announced
 )
 
-// maxRecordedAnswer is how large an answer can be that is given again, in bytes.
+// maxRecordedAnswer bounds an answer that is recorded for repeats, in bytes.
 const maxRecordedAnswer = 256 << 10
 
-// record is what is kept of a submission with an idempotency key.
+// record is the stored outcome of a submission with an idempotency key.
 type record struct {
 	State string `json:"state"`
-	// Digest is of what was submitted: the key is for that alone.
+	// Digest is of the submission: the key is for that one alone.
 	Digest string `json:"digest"`
-	// At is when it was begun, Process by whom. Claim tells it from any other attempt
+	// At and Process say when and by whom it was begun. Claim tells it from any other try
 	// to begin.
 	At      time.Time         `json:"at"`
 	Process string            `json:"process,omitempty"`
@@ -42,7 +42,7 @@ type record struct {
 	Done    *bridge.Submitted `json:"done,omitempty"`
 }
 
-// records keeps them beside the prediction store.
+// records are stored in the bucket of the prediction store.
 type records struct {
 	js    JetStream
 	names bridge.Names
@@ -50,20 +50,18 @@ type records struct {
 	stream streamread.Handle
 }
 
-// opTimeout bounds one call.
 const opTimeout = 5 * time.Second
 
-// recordKey is the key of the record. A source has no line break.
+// recordKey returns the key of a record. A source has no line break.
 func recordKey(source, idempotencyKey string) string {
 	sum := sha256.Sum256([]byte(source + "\n" + idempotencyKey))
 	return bridge.KeySubmit + "." + hex.EncodeToString(sum[:16])
 }
 
-// errTaken: there is a record already.
 var errTaken = errors.New("there is a record already")
 
-// put writes the record in the place of that revision and returns the new one; 0 is
-// none. The error wraps errTaken when there is another one.
+// put writes the record over the revision, 0 for none, and returns the new one. The error
+// wraps errTaken when the key has another revision.
 func (r *records) put(ctx context.Context, key string, rec record, revision uint64) (uint64, error) {
 	if rec.Done != nil && len(rec.Done.Answer) > maxRecordedAnswer {
 		short := *rec.Done
@@ -86,8 +84,8 @@ func (r *records) put(ctx context.Context, key string, rec record, revision uint
 	return ack.Sequence, nil
 }
 
-// get returns the record under the key, and its revision. The error wraps
-// [bridge.ErrNotFound] when there is none.
+// get returns the record of the key and its revision. The error wraps [bridge.ErrNotFound]
+// when there is none.
 func (r *records) get(ctx context.Context, key string) (rec record, revision uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
@@ -108,7 +106,6 @@ func (r *records) get(ctx context.Context, key string) (rec record, revision uin
 	return rec, m.Sequence, nil
 }
 
-// remove removes the record of that revision.
 func (r *records) remove(ctx context.Context, revision uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()

@@ -19,10 +19,10 @@ import (
 	"github.com/hookspan/hookspan/internal/printable"
 )
 
-// relay gives a stream on until it ends. The first event that names the prediction
-// waits until that is recorded. When the client goes, the stream is read on: others may
-// wait for it, and the provider may take a reader that goes for one who wants no more.
-// Of a stream that nobody asked for only the prediction's name matters.
+// relay passes a stream on until it ends. The first event that names the prediction waits
+// until the prediction is recorded. When the client leaves, the stream is still read:
+// others may wait for it, and the provider may take a closed connection for a cancellation.
+// Of a stream without a client only the prediction's name matters.
 func (s *Submitter) relay(ctx context.Context, o *order, stream io.ReadCloser, relay Relay, known func(*bridge.Submitted)) (*bridge.Submitted, error) {
 	var done *bridge.Submitted
 	var last bridge.Progress
@@ -54,7 +54,7 @@ func (s *Submitter) relay(ctx context.Context, o *order, stream io.ReadCloser, r
 				return done, nil
 			}
 			named()
-			// From here on a shutdown costs nobody a prediction.
+			// From here on a shutdown loses no prediction.
 			defer context.AfterFunc(s.stopping, func() { _ = stream.Close() })() //nolint:contextcheck // the end of the process is no request's
 		}
 		if done != nil {
@@ -66,8 +66,8 @@ func (s *Submitter) relay(ctx context.Context, o *order, stream io.ReadCloser, r
 	}
 }
 
-// hurry closes a stream that has not named its prediction when its time is over. What it
-// returns is called when it has.
+// hurry closes a stream that does not name its prediction in time. The caller calls named
+// when it has.
 func (s *Submitter) hurry(ctx context.Context, o *order, stream io.Closer) (named func()) {
 	waiting, named := context.WithCancel(ctx)
 	go func() {
@@ -84,8 +84,7 @@ func (s *Submitter) hurry(ctx context.Context, o *order, stream io.Closer) (name
 	return named
 }
 
-// broken is the error about a stream that did not end as it should. Its prediction goes
-// on.
+// broken is the error about a stream that broke off. Its prediction goes on.
 func (s *Submitter) broken(o *order, done *bridge.Submitted, err error) error {
 	why := "The provider's stream was cut off"
 	if s.stopping.Err() != nil {
@@ -98,8 +97,8 @@ func (s *Submitter) broken(o *order, done *bridge.Submitted, err error) error {
 	}
 }
 
-// tell says how far the prediction is to whoever listens, with what was said last where
-// the event says nothing new.
+// tell publishes the prediction's progress; fields that the event lacks keep their last
+// value.
 func (s *Submitter) tell(done *bridge.Submitted, told said, last *bridge.Progress) {
 	if told.status == "" && told.progress == nil {
 		return
@@ -120,7 +119,8 @@ func (s *Submitter) tell(done *bridge.Submitted, told said, last *bridge.Progres
 	}
 }
 
-// object is the prediction in an event: the data itself, or what its envelope holds.
+// object returns the prediction in an event: the data itself, or the content of its
+// envelope.
 func object(data []byte) []byte {
 	var envelope struct {
 		ID   json.RawMessage `json:"id"`

@@ -16,12 +16,12 @@ import (
 	"github.com/hookspan/hookspan/internal/printable"
 )
 
-// retrySoon is when to try again what found no room or nobody.
+// retrySoon is the RetryAfter when a limit or an outage stopped a submission.
 const retrySoon = 10 * time.Second
 
-// send submits the order once. Known is called when the prediction is recorded, before
-// anybody is told. With an error that is Unknown there can be a prediction: then it was
-// accepted and not recorded.
+// send submits the order once. It calls known when the prediction is recorded, before
+// anybody is told. An Unknown error may come with a prediction: then it was accepted and
+// not recorded.
 func (s *Submitter) send(ctx context.Context, o *order, relay Relay, known func(*bridge.Submitted)) (*bridge.Submitted, error) {
 	if o.stream {
 		if !s.streams.TryAcquire(1) {
@@ -57,7 +57,7 @@ func (s *Submitter) send(ctx context.Context, o *order, relay Relay, known func(
 	return done, err
 }
 
-// failed is the error about a submission that has no answer.
+// failed is the error about a submission without an answer.
 func (s *Submitter) failed(o *order, err error) error {
 	switch {
 	case errors.Is(err, provider.ErrNoKey):
@@ -84,11 +84,11 @@ func (s *Submitter) doubtful(o *order, status int, err error) error {
 	}
 }
 
-// maxReason bounds what a detail repeats of an error, in bytes.
+// maxReason bounds a quoted error, in bytes.
 const maxReason = 512
 
-// refused is the error about an answer that is no success. What the provider refused
-// has its status; what it failed at it may have accepted.
+// refused is the error about an answer that is no success. A refusal keeps the provider's
+// status; after a failure of the provider the prediction may exist.
 func (s *Submitter) refused(o *order, res *provider.Response) error {
 	said := fmt.Sprintf("provider answered %d", res.Status)
 	if res.Message != "" {
@@ -112,14 +112,13 @@ func (s *Submitter) refused(o *order, res *provider.Response) error {
 	return e
 }
 
-// refuses reports whether an answer with that status was given instead of a prediction.
-// Who gives up on a provider that is at work, as gateways do, says 408 or a number that
-// RFC 9110 does not know, such as 499.
+// refuses reports whether a status means that there is no prediction. Gateways that give up
+// on a working provider answer 408 or a number that RFC 9110 does not know, such as 499.
 func refuses(status int) bool {
 	return status >= 400 && status <= 499 && status != http.StatusRequestTimeout && http.StatusText(status) != ""
 }
 
-// unrecorded is the error about a prediction that exists and of which nobody will know.
+// unrecorded is the error about an accepted prediction that could not be recorded.
 func (s *Submitter) unrecorded(w *bridge.Watch, err error) error {
 	id := printable.Truncate(w.Prediction, bridge.MaxPredictionID)
 	s.cfg.Logger.Error("a prediction was submitted and could not be recorded: announce it, or its end may be missed", zap.String("source", w.Source),

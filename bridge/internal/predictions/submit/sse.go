@@ -8,22 +8,22 @@ import (
 )
 
 const (
-	// maxLine and maxEvent bound what is held of a stream, in bytes.
+	// maxLine and maxEvent bound the buffered part of a stream, in bytes.
 	maxLine  = 1 << 20
 	maxEvent = 4 << 20
 )
 
 var errTooLong = errors.New("the provider's stream has a longer line or event than can be relayed")
 
-// sseEvent is one event of a stream (HTML Living Standard, section 9.2), or a comment.
 type sseEvent struct {
-	// raw is all its lines, each ended by one \n, with the empty one that ends it.
+	// raw is all lines of the event, each ended by one \n, with the empty one that ends it.
 	raw []byte
-	// data are its data lines, joined.
+	// data is the joined data lines.
 	data []byte
 }
 
-// sseReader reads events as they come: it never waits for more than an event needs.
+// sseReader reads the events of a stream (HTML Living Standard, section 9.2) and comments
+// as they come: it never waits for more bytes than an event needs.
 type sseReader struct {
 	in *bufio.Reader
 	// skipLF: the last line ended with \r, and a \n that follows belongs to it.
@@ -32,8 +32,8 @@ type sseReader struct {
 
 func newSSEReader(in io.Reader) *sseReader { return &sseReader{in: bufio.NewReader(in)} }
 
-// next returns the next event. A last one that lacks its empty line counts if the
-// stream has ended and was not cut off. The error is io.EOF at the end, or errTooLong.
+// next returns the next event. A last event without its empty line counts if the stream was
+// not cut off. The error is io.EOF at the end, or errTooLong.
 func (r *sseReader) next() (sseEvent, error) {
 	var e sseEvent
 	for {
@@ -70,8 +70,8 @@ func (e *sseEvent) add(line []byte) {
 	e.data = append(e.data, bytes.TrimPrefix(value, []byte(" "))...)
 }
 
-// line returns a line without its end, which is \n, \r\n or \r. With io.EOF it is what
-// has no end.
+// line returns a line without its end: \n, \r\n or \r. With io.EOF it returns the unended
+// rest.
 func (r *sseReader) line() ([]byte, error) {
 	var line []byte
 	for {
@@ -93,7 +93,7 @@ func (r *sseReader) line() ([]byte, error) {
 	}
 }
 
-// withoutBOM leaves out the mark that a stream may begin with.
+// withoutBOM removes the byte order mark that a stream may begin with.
 func (r *sseReader) withoutBOM(line []byte) []byte {
 	if !r.begun {
 		line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))

@@ -15,7 +15,6 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// events answers with a stream.
 func events(text ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -67,7 +66,7 @@ func TestStream(t *testing.T) {
 	require.InDelta(t, 1, r.count(resultAccepted), 0)
 }
 
-// A client that goes, or is slow to say so, costs no prediction.
+// A client that leaves, or that is slow to leave, costs no prediction.
 func TestClientOfAStreamGoes(t *testing.T) {
 	t.Parallel()
 	r := setup(t, events("data: {\"status\":\"processing\"}\n\n", "data: {\"id\":\"pred_1\"}\n\n"))
@@ -79,7 +78,7 @@ func TestClientOfAStreamGoes(t *testing.T) {
 	require.Len(t, r.watches(t), 1)
 }
 
-// The same submission again, while its stream goes on, is told the id at once.
+// The same submission during its stream is answered with the id at once.
 func TestRepeatWhileItStreams(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
@@ -103,7 +102,8 @@ func TestRepeatWhileItStreams(t *testing.T) {
 	require.NoError(t, <-ended)
 }
 
-// A stream that nobody asked for is read until the prediction has a name, and no longer.
+// A stream that the client did not request is read until the prediction has a name, and no
+// longer.
 func TestStreamThatNobodyAskedFor(t *testing.T) {
 	t.Parallel()
 	r := setup(t, func(w http.ResponseWriter, req *http.Request) {
@@ -119,8 +119,8 @@ func TestStreamThatNobodyAskedFor(t *testing.T) {
 	require.True(t, r.submitted(t, submission("k")).Replayed)
 }
 
-// A stream that goes on and names nothing holds up neither a client that did not ask for
-// it nor the end of the process.
+// A stream that names no prediction holds up neither a client that did not request it nor
+// the end of the process.
 func TestStreamThatNamesNothing(t *testing.T) {
 	t.Parallel()
 	r := setup(t, func(w http.ResponseWriter, req *http.Request) {
@@ -223,8 +223,7 @@ func TestSSEReader(t *testing.T) {
 	require.ErrorIs(t, err, errTooLong)
 }
 
-// However it is cut, a stream is the same events, and reading what was relayed gives them
-// again.
+// However it is cut, a stream has the same events, and the relayed bytes give them again.
 func FuzzSSEReader(f *testing.F) {
 	for _, s := range []string{"data: a\n\ndata: b\r\n\r\n", "\r\r\n\n\rdata:\rdata: x\r\n\rend", "\xef\xbb\xbfdata: a\n\n", ":\n\n"} {
 		f.Add(s)

@@ -34,8 +34,8 @@ func TestSubmitted(t *testing.T) {
 	require.InDelta(t, 1, r.count(resultAccepted), 0)
 }
 
-// What the provider repeats of the webhook's address is not passed on, and what it cannot
-// mean is left out.
+// The provider's copies of the webhook address are cut out, and impossible values are left
+// out.
 func TestAnswerIsCensored(t *testing.T) {
 	t.Parallel()
 	r := setup(t, says(200, `{"id":"pred_1","status":"created","estimated_duration":1e99,"input":{"webhook_url":"https://x/`+pathToken+`"}}`))
@@ -46,7 +46,7 @@ func TestAnswerIsCensored(t *testing.T) {
 	require.NotEqual(t, recordKey("a", "k"), recordKey("b", "k"), "sources have keys of their own")
 }
 
-// To record it has time of its own.
+// Recording has its own time.
 func TestRecordedWhenTheTimeIsUp(t *testing.T) {
 	t.Parallel()
 	r := setup(t, says(200, created))
@@ -59,7 +59,7 @@ func TestRecordedWhenTheTimeIsUp(t *testing.T) {
 	require.Len(t, r.watches(t), 1)
 }
 
-// The answer comes after the event is stored, whatever the first tries say.
+// The answer comes after the event is stored, also after failed tries.
 func TestRecordedBeforeItIsAnswered(t *testing.T) {
 	t.Parallel()
 	r := setup(t, says(200, `{"id":"pred/1","status":"created","estimated_duration":-1}`))
@@ -76,8 +76,8 @@ func TestRecordedBeforeItIsAnswered(t *testing.T) {
 	require.Zero(t, r.watches(t)[0].EstimatedDuration)
 }
 
-// The provider has it and the store does not: the one who submits is told its id, and
-// whoever reads the log.
+// The provider has accepted it and the store does not take it: the client and the log get
+// the prediction's id.
 func TestUnrecorded(t *testing.T) {
 	t.Parallel()
 	r := setup(t, says(200, `{"id":"a/b","status":"created"}`))
@@ -90,7 +90,7 @@ func TestUnrecorded(t *testing.T) {
 	require.InDelta(t, 1, r.count(resultUnrecorded), 0)
 	require.Empty(t, r.watches(t))
 
-	// Under the same key it is recorded, and not sent again.
+	// Under the same key it is recorded and not sent again.
 	require.True(t, fails(t, r.Submitter, submission("k")).Unknown)
 	r.publishes(nil)
 	for range 2 {
@@ -115,7 +115,7 @@ func TestIDThatCannotBeWatched(t *testing.T) {
 	require.Contains(t, failed.Detail, "submitted as xxx")
 }
 
-// Who submitted is gone: nothing is lost by that, whenever it is.
+// A client that leaves, at any time, loses nothing.
 func TestClientGoes(t *testing.T) {
 	t.Parallel()
 	for _, key := range []string{"", "k"} {
@@ -177,7 +177,7 @@ func TestOutcomeIsUnknown(t *testing.T) {
 	}
 }
 
-// What the provider calls it is all by which somebody can find what may have been paid.
+// The provider's own words may help to find what was paid for.
 func TestOutcomeIsUnknownAndNamed(t *testing.T) {
 	t.Parallel()
 	r := setup(t, nil)
@@ -216,7 +216,7 @@ func TestNothingWasSent(t *testing.T) {
 	require.False(t, r.submitted(t, submission("k")).Replayed, "the key is free again")
 }
 
-// Nothing is paid for while it could not be recorded.
+// Nothing is sent while it could not be recorded.
 func TestNothingIsSentThatCannotBeRecorded(t *testing.T) {
 	t.Parallel()
 	r := setup(t, says(200, created))
@@ -290,7 +290,7 @@ func TestWhatCannotBeSubmitted(t *testing.T) {
 	require.InDelta(t, 1, testutil.ToFloat64(r.total.WithLabelValues("", resultRefused)), 0, "anybody's text is no label")
 }
 
-// Before it ends, a process writes down what it has sent.
+// Before it ends, a process records what it has sent.
 func TestClose(t *testing.T) {
 	t.Parallel()
 	sent, closed := make(chan struct{}), make(chan struct{})
@@ -320,7 +320,7 @@ func TestClose(t *testing.T) {
 	require.Len(t, r.watches(t), 1)
 }
 
-// A store that is full for good does not hold the client up.
+// A full store does not hold the client up.
 func TestStoreThatNeverTakesIt(t *testing.T) {
 	t.Parallel()
 	r := setup(t, says(200, created))

@@ -1,6 +1,6 @@
-// Package submit has predictions made: it sends them to their provider with the
-// bridge's key and the bridge's own webhook address, and records each before it is
-// answered, so that no prediction is paid for and then forgotten.
+// Package submit submits predictions to their providers, with the bridge's key and the
+// bridge's webhook address. It records each prediction before it answers, so that no
+// prediction is paid for and then forgotten.
 package submit
 
 import (
@@ -22,42 +22,42 @@ import (
 )
 
 const (
-	// maxStreams bounds the submissions whose answers are relayed as they come.
+	// maxStreams bounds the submissions whose answers are streamed.
 	maxStreams = 64
 	// longestStream bounds one of them.
 	longestStream = 30 * time.Minute
-	// recordFor is how long it is tried to record what the provider has accepted.
+	// recordFor bounds the tries to record an accepted prediction.
 	recordFor = 10 * time.Second
-	// nameFor is how long a stream has to name its prediction once the process is to end,
-	// or when nobody asked for a stream. It is what an answer has that is none.
+	// nameFor is how long a stream has to name its prediction once the process is stopping,
+	// or when the client wants no stream. An answer that is no stream has the same time.
 	nameFor = 30 * time.Second
 )
 
-// API is a provider, see [provider.Client].
+// API calls a provider, see [provider.Client].
 type API interface {
 	HasKey() bool
 	Submit(ctx context.Context, model string, body []byte) (*provider.Response, error)
 }
 
-// Publisher makes events durable, see the one of package queue.
+// Publisher makes events durable, as the one of package queue does.
 type Publisher interface {
 	Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error)
 }
 
-// JetStream is the part of [jetstream.JetStream] that keeps idempotency keys.
+// JetStream is the part of [jetstream.JetStream] that stores idempotency keys.
 type JetStream interface {
 	Conn() *nats.Conn
 	PublishMsg(ctx context.Context, m *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error)
 	Stream(ctx context.Context, name string) (jetstream.Stream, error)
 }
 
-// Source is what is known of a configured sender.
+// Source is a configured source.
 type Source struct {
 	// API is nil when the source has none.
 	API API
 	// PathToken, when not empty, is the last part of the webhook's path.
 	PathToken []byte
-	// Query are the names of URL parameters that travel with its events.
+	// Query names the URL parameters that travel with the source's events.
 	Query []string
 }
 
@@ -66,19 +66,18 @@ type Config struct {
 	Names bridge.Names
 	// PublicURL is where providers reach the ingress; without it nothing is submitted.
 	PublicURL string
-	// Source returns the configured source of that name, as it is now.
+	// Source returns the currently configured source of that name.
 	Source func(name string) (Source, bool)
-	// Publisher takes what is announced.
+	// Publisher takes the announcements.
 	Publisher Publisher
-	// Unable returns why nothing can be recorded now, "" when it can; nil is always.
+	// Unable returns why nothing can be recorded now, or ""; nil means always able.
 	Unable func(ctx context.Context) string
 	// JetStream has the bucket of the prediction store.
 	JetStream JetStream
-	// Tell publishes how far a prediction is; what nobody hears is lost.
-	Tell func(subject string, data []byte) error
-	// Process names this process in records.
+	// Tell publishes progress, best effort.
+	Tell    func(subject string, data []byte) error
 	Process string
-	// Logger nil logs nothing.
+	// Logger may be nil.
 	Logger *zap.Logger
 
 	recordFor, nameFor time.Duration // for tests
@@ -94,16 +93,15 @@ type Submitter struct {
 	streams *semaphore.Weighted
 	total   *prometheus.CounterVec
 
-	stopping context.Context // it ends with Close
+	stopping context.Context // ends with Close
 	stop     context.CancelFunc
 
 	mu      sync.Mutex
 	closed  bool
-	running sync.WaitGroup // Add under mu, and not once it is closed
+	running sync.WaitGroup // call Add under mu and only before closed
 }
 
-// New returns a submitter. [Submitter.Close] must be called before what it publishes
-// with is closed.
+// New returns a submitter. Call [Submitter.Close] before the Publisher is closed.
 func New(cfg Config) *Submitter {
 	cfg.Logger = cmp.Or(cfg.Logger, zap.NewNop())
 	cfg.recordFor, cfg.nameFor = cmp.Or(cfg.recordFor, recordFor), cmp.Or(cfg.nameFor, nameFor)
@@ -115,12 +113,12 @@ func New(cfg Config) *Submitter {
 	return s
 }
 
-// Collectors are its metrics: hookspan_submits_total by source and result.
+// Collectors are the metrics: hookspan_submits_total by source and result.
 func (s *Submitter) Collectors() []prometheus.Collector { return []prometheus.Collector{s.total} }
 
-// Close refuses submissions from now on and returns when none is in flight any more,
-// within a minute: a prediction that is being submitted is recorded first, and a stream
-// whose prediction is recorded is cut off.
+// Close refuses further submissions and returns within a minute, when none is in flight:
+// predictions that are being submitted are recorded first, and streams whose prediction is
+// recorded are cut off.
 func (s *Submitter) Close() {
 	s.mu.Lock()
 	s.closed = true
@@ -139,15 +137,15 @@ func (s *Submitter) begin() bool {
 	return true
 }
 
-// Relay is given a stream's events, one by one, each with the empty line that ends it.
-// After an error it is given no more.
+// Relay gets a stream's events one by one, each with the empty line that ends it. After an
+// error it gets no more.
 type Relay = func(event []byte) error
 
-// Submit has the provider make a prediction, and returns when that is recorded. When
-// its answer is a stream, relay gets it as it comes, the event that names the
-// prediction once it is recorded, and Submit returns when the stream has ended; then
-// there can be both a prediction and an error. It goes on when ctx ends, since the
-// provider may have accepted it by then. The error is a [*adminapi.SubmitError].
+// Submit has the provider make a prediction, and returns when the prediction is recorded. A
+// streamed answer goes to relay as it comes, and Submit returns at its end; the event that
+// names the prediction is passed on once the prediction is recorded. Then there can be both
+// a prediction and an error. Submit goes on when ctx ends, since the provider may have
+// accepted the prediction. The error is a [*adminapi.SubmitError].
 func (s *Submitter) Submit(ctx context.Context, sub adminapi.Submission, relay Relay) (*bridge.Submitted, error) {
 	if !s.begin() {
 		return nil, &adminapi.SubmitError{Status: http.StatusServiceUnavailable, Detail: "This process is shutting down: try again.", RetryAfter: retrySoon}

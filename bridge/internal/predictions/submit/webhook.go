@@ -7,7 +7,7 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// webhookURL is where the provider sends its webhook of the submission.
+// webhookURL returns the webhook address of the submission.
 func webhookURL(public string, sub *adminapi.Submission, s Source) string {
 	var u strings.Builder
 	u.WriteString(strings.TrimSuffix(public, "/") + "/webhooks/" + sub.Source)
@@ -24,7 +24,7 @@ func webhookURL(public string, sub *adminapi.Submission, s Source) string {
 	return u.String()
 }
 
-// parameter is what the submission says for a parameter of that name.
+// parameter returns the submission's value of a query parameter.
 func parameter(sub *adminapi.Submission, name string) string {
 	if value := sub.Metadata[name]; value != "" {
 		return value
@@ -38,5 +38,5 @@ func parameter(sub *adminapi.Submission, name string) string {
 	return ""
 }
 
-// escape writes a space so that every reader of a URL reads one.
+// escape writes spaces as %20, which every reader of a URL understands.
 func escape(value string) string { return strings.ReplaceAll(url.QueryEscape(value), "+", "%20") }

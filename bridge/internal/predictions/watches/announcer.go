@@ -1,5 +1,5 @@
-// Package watches takes word of predictions that somebody has, and makes events of it:
-// from there the prediction store knows of them, whatever becomes of their webhooks.
+// Package watches turns announcements of predictions into events, from which the prediction
+// store learns of them whatever becomes of their webhooks.
 package watches
 
 import (
@@ -13,9 +13,8 @@ import (
 
 // Publisher makes events durable. It is safe for concurrent use.
 type Publisher interface {
-	// Publish returns when the event is durable. The error wraps one of
-	// [bridge.ErrFull], [bridge.ErrUnavailable], [bridge.ErrUnknown] and
-	// [bridge.ErrTooLarge].
+	// Publish returns when the event is durable. The error wraps one of [bridge.ErrFull],
+	// [bridge.ErrUnavailable], [bridge.ErrUnknown] and [bridge.ErrTooLarge].
 	Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error)
 }
 
@@ -25,27 +24,27 @@ type Announcer struct {
 	configured func(source string) bool
 }
 
-// NewAnnouncer returns an announcer of predictions of the sources that configured
-// reports, which is called concurrently.
+// NewAnnouncer returns an announcer for the sources that configured reports; configured is
+// called concurrently.
 func NewAnnouncer(p Publisher, configured func(source string) bool) *Announcer {
 	return &Announcer{publisher: p, configured: configured}
 }
 
-// refusal is why a prediction cannot be watched as it was said.
+// refusal says why a watch is invalid.
 type refusal struct{ err error }
 
 func (r *refusal) Error() string { return r.err.Error() }
 func (r *refusal) Unwrap() error { return r.err }
 
-// Announce makes the word of a prediction durable, and returns the id of its event too.
-// Whoever says the same again within two hours adds nothing. The error says what cannot
-// be in w, wraps [adminapi.ErrNoSource] for a source that is not configured, or is one of
-// the publisher's: to announce it again is safe then.
+// Announce makes an announcement durable and returns the id of its event too. The same
+// announcement within two hours adds nothing. The error says what is wrong with w, wraps
+// [adminapi.ErrNoSource] for a source that is not configured, or is the publisher's: then
+// announcing again is safe.
 func (a *Announcer) Announce(ctx context.Context, w bridge.Watch) (bridge.Receipt, string, error) {
 	return a.announce(ctx, w, bridge.OriginWatch, func() error { return nil })
 }
 
-// announce asks whether it may once it is known that the prediction can be announced.
+// announce calls may for permission once the watch is known to be valid.
 func (a *Announcer) announce(ctx context.Context, w bridge.Watch, origin string, may func() error) (bridge.Receipt, string, error) {
 	now := time.Now()
 	if err := w.Check(now); err != nil {

@@ -26,14 +26,15 @@ const (
 	maxDescription = 512
 )
 
-// rateOfAll and rateOfOne are how many predictions other programs may announce, all
-// together and each: one for each webhook that a busy source sends.
+// rateOfAll and rateOfOne bound the announcements of other programs, of all together and of
+// each: one for each webhook of a busy source.
 var (
 	rateOfAll = quota.Rate{PerSecond: 200, Burst: 2000}
 	rateOfOne = quota.Rate{PerSecond: 100, Burst: 1000}
 )
 
-// messageOverhead is about what the header of an event adds to an announcement, in bytes.
+// messageOverhead is about the size that an event's header adds to an announcement, in
+// bytes.
 const messageOverhead = 600
 
 // Config of a [Service].
@@ -41,7 +42,7 @@ type Config struct {
 	Names bridge.Names
 	// Alarms is told when programs announce more than they may.
 	Alarms bridge.Alarmer
-	// Logger nil logs nothing.
+	// Logger may be nil.
 	Logger *zap.Logger
 }
 
@@ -55,7 +56,7 @@ type Service struct {
 	cfg       Config
 }
 
-// NewService returns a service that is not running yet.
+// NewService returns a service that does not run yet.
 func NewService(js jetstream.JetStream, a *Announcer, cfg Config) *Service {
 	cfg.Logger = requests.Sampled(cmp.Or(cfg.Logger, zap.NewNop()).Named("watches"))
 	return &Service{js: js, announcer: a, cfg: cfg, quota: quota.New(js, quota.Config{
@@ -63,15 +64,15 @@ func NewService(js jetstream.JetStream, a *Announcer, cfg Config) *Service {
 	})}
 }
 
-// Answer is what a request is answered with, as JSON.
+// Answer is the JSON answer to a request.
 type Answer struct {
 	Result bridge.Result `json:"result,omitempty"`
-	// ID is that of the event.
+	// ID is the event's.
 	ID    string `json:"id,omitempty"`
 	Error *Error `json:"error,omitempty"`
 }
 
-// Error is why a prediction is not watched. Code is as HTTP has it: with 429 and from 500
+// Error says why a prediction is not watched. Code is an HTTP status: with 429 and from 500
 // on trying again later helps.
 type Error struct {
 	Code        int    `json:"code"`

@@ -71,7 +71,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// serve runs a service on p, and returns its server with a connection of user app.
+// serve runs a service on p and returns its server and a connection of user app.
 func serve(t *testing.T, p func(*streamtest.Bench) watches.Publisher) (b *streamtest.Bench, app *nats.Conn, log *observer.ObservedLogs) {
 	t.Helper()
 	cfg := streamtest.Config()
@@ -99,7 +99,7 @@ func ask(t *testing.T, app *nats.Conn, subject, body string) (a watches.Answer) 
 	return a
 }
 
-// Programs that are not ours announce by NATS.
+// Programs of other teams announce by NATS.
 func TestService(t *testing.T) {
 	t.Parallel()
 	b, app, log := serve(t, func(b *streamtest.Bench) watches.Publisher { return b.Publisher() })
@@ -127,13 +127,13 @@ func TestService(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, bridge.OriginClaim, e.Origin)
 
-	// An answer never goes into a stream of ours.
+	// An answer never goes into a stream of Hookspan.
 	require.NoError(t, b.NC.PublishRequest(subject, "hookspan.events.forged.prediction.completed.x", []byte(`{"prediction":"a"}`)))
 	require.Eventually(t, func() bool { return log.FilterMessageSnippet("no inbox").Len() == 1 }, patience, time.Millisecond)
 	require.EqualValues(t, 2, b.Messages(t, b.Names.EventsStream()))
 }
 
-// What the store does not take is said without a word of how it failed.
+// When the store does not take an announcement, the answer does not say how it failed.
 func TestServiceWhenNothingCanBeStored(t *testing.T) {
 	t.Parallel()
 	b, app, _ := serve(t, func(*streamtest.Bench) watches.Publisher {
@@ -144,8 +144,8 @@ func TestServiceWhenNothingCanBeStored(t *testing.T) {
 	require.NotContains(t, a.Error.Description, "10.0.0.1")
 }
 
-// Who announces without an end uses up what is its own: others go on, the alarm says so,
-// and the log is not filled.
+// A program that announces without end uses up only its own quota: others go on, an alarm
+// says so, and the log is not filled.
 func TestAnnouncementsHaveAQuota(t *testing.T) {
 	t.Parallel()
 	b, app, log := serve(t, func(b *streamtest.Bench) watches.Publisher { return b.Publisher() })
@@ -174,7 +174,7 @@ func TestAnnouncementsHaveAQuota(t *testing.T) {
 	require.Zero(t, log.FilterLevelExact(zap.ErrorLevel).Len(), "%v", log.All())
 }
 
-// However often something goes wrong that others cause, the log says it once a minute.
+// A frequent problem that others cause is logged once a minute.
 func TestLogIsNotFilledByOthers(t *testing.T) {
 	t.Parallel()
 	b, app, log := serve(t, func(*streamtest.Bench) watches.Publisher { return fails{bridge.ErrFull} })

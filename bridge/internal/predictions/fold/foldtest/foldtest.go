@@ -1,4 +1,4 @@
-// Package foldtest has what tests of predictions tell of one of them, pred_1.
+// Package foldtest makes events of a prediction pred_1 for tests.
 package foldtest
 
 import (
@@ -16,7 +16,7 @@ import (
 // Noon is when deliveries of these tests arrive.
 var Noon = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 
-// Told is what the provider says of pred_1, by whatever way.
+// Told is the provider's event about pred_1.
 func Told(t testing.TB, origin, rest string) *bridge.Event {
 	t.Helper()
 	src, err := source.New(source.Config{Name: "get3w", Kind: "get3w"})
@@ -28,7 +28,7 @@ func Told(t testing.TB, origin, rest string) *bridge.Event {
 	return e
 }
 
-// Watched is who waits for pred_1.
+// Watched is the announcement of pred_1.
 func Watched(t testing.TB, w bridge.Watch) *bridge.Event {
 	t.Helper()
 	w.Source, w.Prediction, w.Model = "get3w", "pred_1", "get3w/flux-dev"
@@ -55,5 +55,5 @@ func Next(s *bridge.PredictionState, e *bridge.Event) fold.Folded {
 	return fold.Fold(s, e, fold.At{Sequence: seq, StoredAt: Noon.Add(time.Duration(seq) * time.Second)})
 }
 
-// Done is what the provider says of a prediction that is completed.
+// Done is the rest of a completed prediction's JSON.
 const Done = `"status":"completed","outputs":["https://cdn.get3w.com/a.png?sig=1","text"],"created_at":"2026-01-31T11:00:00Z","completed_at":"2026-01-31T11:00:03Z"`
