@@ -47,7 +47,7 @@ var arrows = map[string]arrow{
 	"bridge":        {stdOnly: true},
 	"bridge/client": {ours: []string{"bridge"}, stdOnly: true},
 	"bridge/app":    {ours: []string{"bridge", "bridge/config", "bridge/internal/*", "consumers", "consumers/archive", "consumers/exec", "consumers/forward"}},
-	"bridge/config": {ours: []string{"bridge", "bridge/internal/source", "consumers", "consumers/archive", "consumers/exec", "consumers/forward"}, never: withoutNATS},
+	"bridge/config": {ours: []string{"bridge", "bridge/internal/source", "consumers", "consumers/archive", "consumers/exec", "consumers/forward"}, never: withoutServer},
 	"consumers":     {ours: []string{"bridge"}, never: lean},
 
 	"consumers/archive":      {ours: []string{"bridge", "consumers"}, never: append(withoutNATS, zap)},
@@ -137,34 +137,61 @@ type listed struct {
 }
 
 func TestImportArrows(t *testing.T) {
+	imports := packages(t)
+	for name, imported := range imports {
+		rule, drawn := arrows[name]
+		require.True(t, drawn, "%s is not in the table of arrows", name)
+		for _, path := range imported {
+			ours, ok := strings.CutPrefix(path, module)
+			if !ok {
+				continue
+			}
+			require.True(t, rule.allows(name, ours), "%s imports %s", name, ours)
+			require.False(t, strings.HasPrefix(ours, "cmd/") && ours != rig, "%s imports a program", name)
+			require.False(t, slices.Contains(forTests, ours) && !slices.Contains(forTests, name), "%s imports %s, which is for tests", name, ours)
+		}
+		for path, by := range foreign(imports, name) {
+			for _, never := range rule.never {
+				require.False(t, strings.HasPrefix(path, never), "%s imports %s, by %s", name, path, by)
+			}
+			first, _, _ := strings.Cut(path, "/")
+			require.False(t, rule.stdOnly && strings.Contains(first, "."), "%s imports %s, by %s", name, path, by)
+		}
+	}
+	require.Len(t, imports, len(arrows), "the table names a package that is not there")
+}
+
+// packages are the imports of every package of the module.
+func packages(t *testing.T) map[string][]string {
+	t.Helper()
 	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...").Output()
 	require.NoError(t, err)
-	dec := json.NewDecoder(bytes.NewReader(out))
-	seen := 0
-	for {
+	imports := map[string][]string{}
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p listed
 		err := dec.Decode(&p)
 		if errors.Is(err, io.EOF) {
-			break
+			return imports
 		}
 		require.NoError(t, err)
-		name := strings.TrimPrefix(p.ImportPath, module)
-		rule, drawn := arrows[name]
-		require.True(t, drawn, "%s is not in the table of arrows", name)
-		seen++
-		for _, imported := range p.Imports {
-			if ours, ok := strings.CutPrefix(imported, module); ok {
-				require.True(t, rule.allows(name, ours), "%s imports %s", name, ours)
-				require.False(t, strings.HasPrefix(ours, "cmd/") && ours != rig, "%s imports a program", name)
-				require.False(t, slices.Contains(forTests, ours) && !slices.Contains(forTests, name), "%s imports %s, which is for tests", name, ours)
-				continue
+		imports[strings.TrimPrefix(p.ImportPath, module)] = p.Imports
+	}
+}
+
+// foreign are the packages of others that a package imports, by itself or by packages of
+// internal, with the package that imports them.
+func foreign(imports map[string][]string, name string) map[string]string {
+	found := map[string]string{}
+	for _, path := range imports[name] {
+		ours, ok := strings.CutPrefix(path, module)
+		switch {
+		case !ok:
+			found[path] = name
+		case strings.HasPrefix(ours, "internal/"):
+			for path := range foreign(imports, ours) {
+				found[path] = ours
 			}
-			for _, never := range rule.never {
-				require.False(t, strings.HasPrefix(imported, never), "%s imports %s", name, imported)
-			}
-			first, _, _ := strings.Cut(imported, "/")
-			require.False(t, rule.stdOnly && strings.Contains(first, "."), "%s imports %s", name, imported)
 		}
 	}
-	require.Equal(t, len(arrows), seen, "the table names a package that is not there")
+	return found
 }
