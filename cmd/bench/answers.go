@@ -1,7 +1,12 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -89,4 +94,130 @@ func answering() scenario {
 			s.under(25, d.of("p99.9"), ms, "1,000 requests a second: p99.9 under 25 ms")
 		},
 	}
+}
+
+// costing looks at processor time and memory. The webhooks tell of failures, which the
+// archive does not read: nothing is asked of the provider's hosts.
+func costing() scenario {
+	const (
+		rate   = 400
+		conns  = 16
+		events = 50_000
+		many   = 256 // connections by which they come
+	)
+	return scenario{
+		name: "cost", title: "Processor and memory",
+		begin: func(b *bench, _ *rig.Rig) [][]way {
+			return alone(func(r *rig.Rig) metrics {
+				bridge := startBridge(r, rig.BridgeConfig{})
+				sendOne(r, bridge)
+				idle := settled(r, bridge.Process)[0]
+				w := rig.Window{Measured: b.steady().Measured}
+				p := openPool(r, rate, w)
+				before := bridge.Processor()
+				took := bridge.OpenLoop(conns, rate, p, w)
+				used := inMs(bridge.Processor()-before) / float64(len(took))
+				load := sendAll(bridge, many, r.NewPool(events, failedWebhook()))
+				return metrics{"processor": used, "idle": idle, "loaded": settled(r, bridge.Process)[0], "peak": peak(bridge.Process), "rate": load.Rate}
+			})
+		},
+		report: func(_ *bench, d data, s *section) {
+			s.text = fmt.Sprintf("`hookspan serve` as a process of its own, a new one each round, with default settings. "+
+				"Processor time (user and system, of the bridge with its embedded NATS) is for each event at %d requests a second over %d connections. "+
+				"Memory is resident (VmRSS, the least of %.0f s; VmHWM for the most). The %d webhooks came over %d connections as fast as they were answered, and tell of failed predictions, which the archive does not read.",
+				rate, conns, settleTime.Seconds(), events, many)
+			s.head = []string{"", "measured"}
+			s.row("processor time of an event", ms(d.of("processor")))
+			s.row("memory after one webhook", mibs(d.of("idle")))
+			s.row(fmt.Sprintf("memory after %d webhooks (%.0f/s)", events, d.of("rate").median), mibs(d.of("loaded")))
+			s.row("the most memory it ever had", mibs(d.of("peak")))
+			s.under(0.25, d.of("processor"), ms, "400 requests a second: under 0.25 ms of processor time for each")
+			s.under(40, d.of("idle"), mibs, "idle under 40 MiB")
+			s.under(64, d.of("peak"), mibs, "256 connections, up to 50,000 events stored: never over 64 MiB")
+		},
+	}
+}
+
+const (
+	modeForge = "forge"
+	// forgers is how many connections send forged webhooks. More would measure the
+	// senders: they share the processors with the bridge.
+	forgers = 64
+)
+
+// flooded compares good deliveries with and without a flood of forged ones.
+func flooded() scenario {
+	const (
+		rate  = 200
+		conns = 32
+	)
+	return scenario{
+		name: "flood", title: "Good deliveries among forged ones",
+		begin: func(b *bench, r *rig.Rig) [][]way {
+			p := openPool(r, rate, b.steady())
+			bridge := startBridge(r, rig.BridgeConfig{})
+			good := func() float64 {
+				p.Renew(p.Count)
+				return inMs(rig.Percentile(bridge.OpenLoop(conns, rate, p, b.steady()), 99))
+			}
+			return [][]way{{
+				{"quiet", func(*rig.Rig) metrics { return metrics{"p99": good()} }},
+				{"flooded", func(r *rig.Rig) metrics {
+					flood := r.StartMode("flood", 0, modeForge, bridge.Webhooks)
+					m := metrics{"p99": good()}
+					flood.MustStop()
+					var refused float64
+					rig.Check(json.Unmarshal(rig.Must(flood.Line(r.Context())), &refused))
+					m["refused"] = refused
+					return m
+				}},
+			}}
+		},
+		report: func(_ *bench, d data, s *section) {
+			s.text = fmt.Sprintf("%d good requests a second over %d connections, by the clock, while another process sends webhooks with a wrong signature over %d connections, as fast as they are refused and this machine lets it.", rate, conns, forgers)
+			s.head = []string{"", "measured"}
+			s.row("p99 of good ones, quiet", ms(d.of("quiet p99")))
+			s.row("p99 of good ones, flooded", ms(d.of("flooded p99")))
+			s.row("forged ones refused", perSecond(d.of("flooded refused")))
+			s.under(10, d.ratio("flooded p99", "quiet p99"), times, "good deliveries among a flood of forged ones: p99 under 10 times the quiet one")
+		},
+	}
+}
+
+// runForge sends forged webhooks to the address that args names, over each connection the
+// next one when one is refused, until it is told to end. It is a process of its own, so
+// that good deliveries do not wait in its queues. Its last line is how many webhooks were
+// refused in a second.
+func runForge(ctx context.Context, args []string, stdout io.Writer) error {
+	body := failedWebhook().Body()
+	signature := []byte(rig.Sign(body))
+	signature[0] ^= 1 // still a hexadecimal digit
+	request := rig.Request(body, string(signature))
+	if err := rig.Ready(stdout, nil); err != nil {
+		return err
+	}
+	var refused atomic.Int64
+	begin := time.Now()
+	var group errgroup.Group
+	for range forgers {
+		group.Go(func() error {
+			conn := &rig.Conn{Addr: args[0], Timeout: rig.AnswerTimeout}
+			defer conn.Close()
+			for ctx.Err() == nil {
+				answer, err := conn.Post(context.WithoutCancel(ctx), request)
+				if err != nil {
+					return err
+				}
+				if answer.Status != http.StatusUnauthorized {
+					return fmt.Errorf("a forged webhook was answered %d %q", answer.Status, answer.Body)
+				}
+				refused.Add(1)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return json.NewEncoder(stdout).Encode(float64(refused.Load()) / time.Since(begin).Seconds())
 }
