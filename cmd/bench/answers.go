@@ -25,41 +25,18 @@ func bursting() scenario {
 			return alone(func(r *rig.Rig) metrics {
 				r.Pause(time.Second)
 				p.Renew(requests)
-				took := burst(r, bridge, p)
+				// At a rate of one in a nanosecond each connection has one to send, at once.
+				took := bridge.OpenLoop(requests, int(time.Second), p, rig.Window{Measured: requests})
 				return metrics{"half": inMs(rig.Percentile(took, 50)), "last": inMs(rig.Percentile(took, 100))}
 			})
 		},
 		report: func(_ *bench, d data, s *section) {
-			s.text = fmt.Sprintf("%d connections that are open already send one webhook each at the same moment, to `hookspan serve` in a process of its own that had nothing to do before.", requests)
 			s.head = []string{"", "ms"}
 			s.row("answered half of them after", integer(d.of("half")))
 			s.row("answered the last after", integer(d.of("last")))
 			s.under(1000, d.of("last"), wholeMs, "a burst of 1,000 requests is acknowledged within 1 s")
 		},
 	}
-}
-
-// burst sends all of the pool at once and returns when each request was answered.
-func burst(r *rig.Rig, bridge *rig.Bridge, p *rig.Pool) []time.Duration {
-	workers, hangUp := p.Senders(r.Context(), bridge.Webhooks, p.Count, rig.Stored)
-	defer hangUp()
-	took := make([]time.Duration, len(workers))
-	begin, now := time.Time{}, make(chan struct{})
-	var group errgroup.Group
-	for i, work := range workers {
-		group.Go(func() error {
-			<-now
-			err := work(r.Context(), i)
-			took[i] = time.Since(begin)
-			return err
-		})
-	}
-	begin = time.Now()
-	close(now)
-	if err := group.Wait(); err != nil {
-		rig.Check(bridge.Explain(err))
-	}
-	return took
 }
 
 // answering looks at the answers to a steady stream of requests.
@@ -84,8 +61,6 @@ func answering() scenario {
 			})
 		},
 		report: func(_ *bench, d data, s *section) {
-			s.text = fmt.Sprintf("%d requests a second over %d connections, sent by the clock and not when the one before was answered; the time of an answer counts from when its request was due. "+
-				"`hookspan serve` in a process of its own, with default settings.", rate, conns)
 			s.head = []string{"", "ms"}
 			for _, name := range []string{"p50", "p99", "p99.9", "the slowest"} {
 				s.row(name, decimal(d.of(name)))
@@ -122,11 +97,6 @@ func costing() scenario {
 			})
 		},
 		report: func(_ *bench, d data, s *section) {
-			s.text = fmt.Sprintf("`hookspan serve` as a process of its own, a new one each round, with default settings. "+
-				"Processor time (user and system, of the bridge with its embedded NATS) is for each event at %d requests a second over %d connections. "+
-				"Memory is resident (VmRSS, the least of %.0f s; VmHWM for the most). The %d webhooks came over %d connections as fast as they were answered, and tell of failed predictions, which the archive does not read.",
-				rate, conns, settleTime.Seconds(), events, many)
-			s.head = []string{"", "measured"}
 			s.row("processor time of an event", ms(d.of("processor")))
 			s.row("memory after one webhook", mibs(d.of("idle")))
 			s.row(fmt.Sprintf("memory after %d webhooks (%.0f/s)", events, d.of("rate").median), mibs(d.of("loaded")))
@@ -174,8 +144,6 @@ func flooded() scenario {
 			}}
 		},
 		report: func(_ *bench, d data, s *section) {
-			s.text = fmt.Sprintf("%d good requests a second over %d connections, by the clock, while another process sends webhooks with a wrong signature over %d connections, as fast as they are refused and this machine lets it.", rate, conns, forgers)
-			s.head = []string{"", "measured"}
 			s.row("p99 of good ones, quiet", ms(d.of("quiet p99")))
 			s.row("p99 of good ones, flooded", ms(d.of("flooded p99")))
 			s.row("forged ones refused", perSecond(d.of("flooded refused")))

@@ -36,19 +36,20 @@ func awaiting() scenario {
 				{{"one", func(r *rig.Rig) metrics {
 					p := r.NewPool(ends, failedWebhook())
 					announce(r, bridge, p)
-					e := newEnds(p)
-					workers, hangUp := p.Senders(r.Context(), bridge.Webhooks, 1, rig.Stored)
-					defer hangUp()
+					all := newPassages(p)
 					w := newWaiter(bridge)
 					defer w.Close()
-					for i := range ends {
-						var group errgroup.Group
-						group.Go(func() (err error) { e.woke[i], err = w.wait(r.Context(), p.ID(i)); return err })
-						untilMetric(r, bridge, waitersGauge, 1)
-						rig.Check(e.sending(workers[0])(r.Context(), i))
-						rig.Check(group.Wait())
-					}
-					return e.metrics(0, ends)
+					all.send(bridge, 1, func(ctx context.Context, workers []rig.Worker) error {
+						for i := range ends {
+							var group errgroup.Group
+							group.Go(func() (err error) { all.reached[i], err = w.wait(ctx, p.ID(i)); return err })
+							untilMetric(r, bridge, waitersGauge, 1)
+							rig.Check(workers[0](ctx, i))
+							rig.Check(group.Wait())
+						}
+						return nil
+					})
+					return all.metrics(0, ends)
 				}}},
 				{{"crowd", func(r *rig.Rig) metrics {
 					idle := r.NewPool(crowd, failedWebhook())
@@ -61,37 +62,27 @@ func awaiting() scenario {
 					count := rig.LoopCount(rate, b.steady())
 					p := r.NewPool(count, failedWebhook())
 					announce(r, bridge, p)
-					e := newEnds(p)
+					all := newPassages(p)
 					var group errgroup.Group
 					for i := range count {
 						group.Go(func() (err error) {
 							w := newWaiter(bridge)
 							defer w.Close()
-							e.woke[i], err = w.wait(r.Context(), p.ID(i))
+							all.reached[i], err = w.wait(r.Context(), p.ID(i))
 							return err
 						})
 					}
 					untilMetric(r, bridge, waitersGauge, float64(crowd+count))
 					memory := settled(r, bridge.Process)[0]
-					workers, hangUp := p.Senders(r.Context(), bridge.Webhooks, conns, rig.Stored)
-					defer hangUp()
-					for n := range workers {
-						workers[n] = e.sending(workers[n])
-					}
-					rig.Must(rig.OpenLoop(r.Context(), workers, rate, p, b.steady()))
+					all.loop(bridge, conns, rate, b.steady())
 					rig.Check(group.Wait())
-					m := e.metrics(rig.LoopCount(rate, rig.Window{Measured: b.warm}), count)
+					m := all.metrics(rig.LoopCount(rate, rig.Window{Measured: b.warm}), count)
 					m["memory"] = memory
 					return m
 				}}},
 			}
 		},
 		report: func(_ *bench, d data, s *section) {
-			s.text = fmt.Sprintf("`hookspan serve` with default settings, which folds the same events meanwhile. Requests wait for predictions by the API, `GET /api/v1/predictions/…?wait=%v`, each on a connection of its own; all were announced before. "+
-				"Once a single one waits, and its webhook is sent then, %d times one after the other; and once %d wait for what does not end, beside those who wait for the predictions whose webhooks come at %d a second, by the clock. "+
-				"Times are until the whole answer has come, from when the webhook was sent, so they hold its way in and its sync, and from when the sender was answered that it is stored, which is a little after the store has acknowledged it. The bars are of the longer ones.",
-				longestWait, ends, crowd, rate)
-			s.head = []string{"", "measured"}
 			s.row("one waits: webhook sent until its answer, p50", ms(d.of("one sent p50")))
 			s.row("the same, p99", ms(d.of("one sent p99")))
 			s.row("one waits: webhook answered until its answer, p50", ms(d.of("one stored p50")))
@@ -116,39 +107,6 @@ func needsFiles(n uint64) func(string) string {
 			return fmt.Sprintf("a process can have %d files open, this needs %d", limit.Max, n)
 		}
 		return ""
-	}
-}
-
-// ends are when webhooks were sent and answered, and when who waited for the prediction
-// had its end.
-type ends struct {
-	sent, answered, woke []time.Time
-}
-
-func newEnds(p *rig.Pool) ends {
-	return ends{make([]time.Time, p.Count), make([]time.Time, p.Count), make([]time.Time, p.Count)}
-}
-
-// sending is the worker, whose times are noted.
-func (e ends) sending(send rig.Worker) rig.Worker {
-	return func(ctx context.Context, i int) error {
-		e.sent[i] = time.Now()
-		err := send(ctx, i)
-		e.answered[i] = time.Now()
-		return err
-	}
-}
-
-// metrics are of the waiters from one number to before another.
-func (e ends) metrics(from, to int) metrics {
-	var sent, stored []time.Duration
-	for i := from; i < to; i++ {
-		sent = append(sent, e.woke[i].Sub(e.sent[i]))
-		stored = append(stored, max(0, e.woke[i].Sub(e.answered[i])))
-	}
-	return metrics{
-		"sent p50": inMs(rig.Percentile(sent, 50)), "sent p99": inMs(rig.Percentile(sent, 99)),
-		"stored p50": inMs(rig.Percentile(stored, 50)), "stored p99": inMs(rig.Percentile(stored, 99)),
 	}
 }
 

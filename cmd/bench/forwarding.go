@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
@@ -47,8 +45,6 @@ func forwarding() scenario {
 			}}
 		},
 		report: func(_ *bench, d data, s *section) {
-			s.text = fmt.Sprintf("%d stored events are posted to a service on the same machine that answers 204 at once, %d at once: `hookspan serve` with a consumer of kind forward in a process of its own. "+
-				"**plain** is a client that posts as many webhooks of the same size, as many at once, without a store, a signature or a log. The first fifth is not measured.", events, atOnce)
 			s.head = []string{" way", "events/s", "to plain", "memory"}
 			s.row("forward", integer(d.of("forward rate")), percent(d.ratio("forward rate", "plain rate")), mibs(d.of("forward peak")))
 			s.row("plain", integer(d.of("plain rate")), "", "")
@@ -62,26 +58,18 @@ func forwarding() scenario {
 func postAll(r *rig.Rig, url string, p *rig.Pool, atOnce int) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: atOnce}, Timeout: rig.AnswerTimeout}
 	defer client.CloseIdleConnections()
-	var group errgroup.Group
-	for range atOnce {
-		group.Go(func() error {
-			for i, ok := p.Take(); ok; i, ok = p.Take() {
-				request, err := http.NewRequestWithContext(r.Context(), http.MethodPost, url, bytes.NewReader(p.Body(i)))
-				if err != nil {
-					return err
-				}
-				answer, err := client.Do(request)
-				if err == nil {
-					err = answer.Body.Close()
-				}
-				if err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+	post := func(ctx context.Context, i int) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(p.Body(i)))
+		if err != nil {
+			return err
+		}
+		answer, err := client.Do(request)
+		if err != nil {
+			return err
+		}
+		return answer.Body.Close()
 	}
-	rig.Check(group.Wait())
+	rig.Must(rig.Load(r.Context(), slices.Repeat([]rig.Worker{post}, atOnce), p, untilEmpty))
 }
 
 // service is what a bridge forwards events to. It answers at once, and notes when each
@@ -161,36 +149,17 @@ const (
 	passageConns = 32
 )
 
-// passage sends webhooks at a fixed rate until the service has each of them, and returns
-// how long that took from when each was sent.
+// passage sends webhooks at a fixed rate until the service has each of them.
 func passage(r *rig.Rig, bridge *rig.Bridge, target *service, w rig.Window) metrics {
-	p := openPool(r, passageRate, w)
-	sent, answered := make([]time.Time, p.Count), make([]time.Time, p.Count)
-	workers, hangUp := p.Senders(r.Context(), bridge.Webhooks, passageConns, rig.Stored)
-	defer hangUp()
-	for n, send := range workers {
-		workers[n] = func(ctx context.Context, i int) error {
-			sent[i] = time.Now()
-			err := send(ctx, i)
-			answered[i] = time.Now()
-			return err
-		}
-	}
+	all := newPassages(openPool(r, passageRate, w))
 	target.begin(0, http.StatusNoContent)
-	if _, err := rig.OpenLoop(r.Context(), workers, passageRate, p, w); err != nil {
-		rig.Check(bridge.Explain(err))
-	}
+	all.loop(bridge, passageConns, passageRate, w)
 	count := rig.LoopCount(passageRate, w)
 	came := target.wait(r, count)
-	var toAnswer, toService []time.Duration
-	for i := rig.LoopCount(passageRate, rig.Window{Measured: w.Warm}); i < count; i++ {
-		toAnswer = append(toAnswer, answered[i].Sub(sent[i]))
-		toService = append(toService, came[p.ID(i)].Sub(sent[i]))
+	for i := range count {
+		all.reached[i] = came[all.pool.ID(i)]
 	}
-	return metrics{
-		"answered p50": inMs(rig.Percentile(toAnswer, 50)), "answered p99": inMs(rig.Percentile(toAnswer, 99)),
-		"begun p50": inMs(rig.Percentile(toService, 50)), "begun p99": inMs(rig.Percentile(toService, 99)),
-	}
+	return all.metrics(rig.LoopCount(passageRate, rig.Window{Measured: w.Warm}), count)
 }
 
 // starting looks at the time from a webhook to what acts on it.
@@ -209,15 +178,12 @@ func starting() scenario {
 			})
 		},
 		report: func(_ *bench, d data, s *section) {
-			s.text = fmt.Sprintf("%d webhooks a second over %d connections, by the clock, to `hookspan serve` in a process of its own with a consumer of kind forward, %d at once. The handler begins when a service on the same machine has the header of its request. "+
-				"Times count from when a webhook was sent, so they hold its way in, its sync and its way out.", passageRate, passageConns, workers)
-			s.head = []string{"", "measured"}
 			s.row("sent until answered, p50", ms(d.of("answered p50")))
 			s.row("sent until answered, p99", ms(d.of("answered p99")))
-			s.row("sent until the handler began, p50", ms(d.of("begun p50")))
-			s.row("sent until the handler began, p99", ms(d.of("begun p99")))
+			s.row("sent until the handler began, p50", ms(d.of("sent p50")))
+			s.row("sent until the handler began, p99", ms(d.of("sent p99")))
 			s.row("the most memory it ever had", mibs(d.of("peak")))
-			s.under(2, d.of("begun p50"), ms, "200 webhooks a second: the handler begins within 2 ms of the sending, p50")
+			s.under(2, d.of("sent p50"), ms, "200 webhooks a second: the handler begins within 2 ms of the sending, p50")
 			s.under(consumeMemory, d.of("peak"), mibs, "200 webhooks a second with their handler: never over 96 MiB")
 		},
 	}
@@ -268,14 +234,11 @@ func waiting() scenario {
 			return [][]way{{{"none", measure(r.Path("none"))}, {"much", measure(r.Path("much"))}}}
 		},
 		report: func(_ *bench, d data, s *section) {
-			s.text = fmt.Sprintf("`hookspan serve` in a process of its own with a consumer of kind forward, %d at once, started anew for each round: once where nothing waits, and once where that consumer has %d events that wait hours for their next attempt, and %d dead letters. "+
-				"Times are of %d webhooks a second, from when one was sent until the service had it; then %d webhooks over %d connections as fast as they were answered, until the service had all.",
-				workers, events, dead, passageRate, fresh, conns)
 			s.head = []string{"waiting", "p50 ms", "p99 ms", "sent and handled, /s", "memory", "start, s"}
 			for _, one := range []struct{ title, key string }{{"none", "none "}, {fmt.Sprint(events), "much "}} {
-				s.row(one.title, decimal(d.of(one.key+"begun p50")), decimal(d.of(one.key+"begun p99")), integer(d.of(one.key+"rate")), mibs(d.of(one.key+"peak")), decimal(d.of(one.key+"start")))
+				s.row(one.title, decimal(d.of(one.key+"sent p50")), decimal(d.of(one.key+"sent p99")), integer(d.of(one.key+"rate")), mibs(d.of(one.key+"peak")), decimal(d.of(one.key+"start")))
 			}
-			s.under(1.2, d.ratio("much begun p50", "none begun p50"), percent, "100,000 events wait: from a webhook to its handler less than 120 % of the time where none does, p50")
+			s.under(1.2, d.ratio("much sent p50", "none sent p50"), percent, "100,000 events wait: from a webhook to its handler less than 120 % of the time where none does, p50")
 			s.atLeast(0.8, d.ratio("much rate", "none rate"), percent, "100,000 events wait: at least 80 % of the throughput where none does")
 			s.under(consumeMemory, d.of("much peak"), mibs, "100,000 events wait: never over 96 MiB")
 		},

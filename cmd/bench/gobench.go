@@ -100,14 +100,6 @@ func embedded() scenario {
 			return groups
 		},
 		report: func(_ *bench, d data, s *section) {
-			s.text = `A webhook of a completed prediction is about 1.2 kB; each has its own id and a valid signature. Four ways are compared, each in one process with an embedded NATS that syncs before it acknowledges (` + "`go test ./" + ingressPackage + " -bench Accept`" + `):
-
-- **whole**: HTTP, verification, and the answer after the event is on the disk, as ` + "`serve`" + ` does. Log lines are encoded and dropped.
-- **no publish**: the same, but nothing is stored.
-- **bare**: ` + "`PublishMsg`" + ` of nats.go with the same messages, to the same stream, by as many goroutines as there are connections.
-- **bare batched**: the same goroutines, but one of them commits whatever waits as one atomic batch.
-
-Ratios are of events per second.`
 			s.head = []string{"connections", " way", "events/s", "p50 ms", "p99 ms", "whole to it"}
 			rate := func(n int, way string) string { return accept(n, way) + " events/s" }
 			for _, n := range connections {
@@ -149,8 +141,6 @@ func slowed() scenario {
 			}}
 		},
 		report: func(_ *bench, d data, s *section) {
-			s.text = fmt.Sprintf("The same benchmark in a process in which each fsync takes %v longer (strace, which stops nothing else); %d connections. "+
-				"**single** is the same ingress with one `PublishMsg` for each event.", slowBy, conns)
 			s.rateRows(d, map[string]string{"whole": accept(conns, "whole"), "single": accept(conns, "single")})
 			ratio := d.ratio(accept(conns, "whole")+" events/s", accept(conns, "single")+" events/s")
 			s.atLeast(20, ratio, times, "every fsync 2 ms slower, 256 connections: at least 20 times single publishes (stretch 60)")
@@ -203,15 +193,6 @@ func reading() scenario {
 			return groups
 		},
 		report: func(_ *bench, d data, s *section) {
-			s.text = fmt.Sprintf("%d events of completed predictions of 100 models, stored before and as many as a quarter of them to warm up, are read from the first one on by a process of its own with a NATS server that syncs before it acknowledges, which does nothing with them but acknowledge each (`go test ./%s -bench Read`).", events, consumersPackage) + fmt.Sprintf(`
-
-- **consumer**: package consumers, with a handler that returns nil, log lines encoded and dropped.
-- **consumer, once**: the same with `+"`once: true`"+`, %d events: two writes for each, with a sync.
-- **pull**: a plain client, `+"`Messages(PullMaxMessages(1))`, `Next` and `Ack`"+` in as many goroutines, with the same two filter subjects (that of the filter, and the one on which events come again): one request for each event, so that none waits, with its lease running, for a goroutine that is busy.
-- **pull, one filter subject** and **pull, no filter**: the same with the first of these subjects, and with none.
-- **pull, buffered**: one `+"`Messages()`"+` for all goroutines, with the two subjects: the client keeps up to 500 events waiting for them.
-
-Processor time is for each event, of the process with its NATS. Memory is the most that the process had (VmHWM) since the events were stored.`, onceEvents)
 			s.head = []string{"at once", " way", "events/s", "to the consumer", "to pull", "processor, µs", "memory"}
 			var memory spread
 			for _, n := range workers {

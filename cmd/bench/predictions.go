@@ -31,9 +31,6 @@ func folding() scenario {
 			return [][]way{{compiled.way("Fold/way=fold", count, 0), compiled.way("Fold/way=pull", count, 0)}}
 		},
 		report: func(_ *bench, d data, s *section) {
-			s.text = fmt.Sprintf("%d events, stored before, are folded in a process of its own with the embedded NATS (`go test ./%s -bench Fold`): of each prediction that it runs and that it is completed, 2000 predictions at the same time. "+
-				"A plain pull reads and acknowledges the same blocks of events, and does nothing else.", events, predictionsPackage)
-			s.head = []string{"", "measured"}
 			rate := d.of("Fold/way=fold events/s")
 			s.row("events into the ledger", perSecond(rate))
 			s.row("processor time of each, with its NATS", integer(d.of("Fold/way=fold cpu-µs"))+" µs")
@@ -99,12 +96,7 @@ func keeping() scenario {
 			})
 		},
 		report: func(b *bench, d data, s *section) {
-			s.text = fmt.Sprintf("Three times `hookspan serve` with default settings and the API of a provider: with an empty ledger, with %d finished predictions that go after 72h, and with %d that are watched and not due. "+
-				"They are started anew for each of %d rounds; a term is from when a process has the lead until it has read what is open. Then they are left alone together: memory is resident (VmRSS, the least of %.0f s, and VmHWM for the most), "+
-				"growth is against the empty one of the round, and processor time is that of the %v behind. With open predictions come as many stored events, which a bridge checks in the background. About 135 bytes of the growth for each finished prediction are what the NATS server keeps of a key, its index and when it goes; the rest is what its start left to the garbage collector. The ledger itself has none of them in memory but the last 4096 that it touched. "+
-				"The provider was never asked.", million, openPredictions, min(b.rounds, ledgerRounds), settleTime.Seconds(), leftAlone)
 			growth, term := d.difference("finished memory", "none memory"), d.of("open term")
-			s.head = []string{"", "measured"}
 			s.row("memory with an empty ledger", mibs(d.of("none memory")))
 			s.row("memory more with 1 million finished predictions", mibs(growth))
 			s.row("the most memory ever, more with them", mibs(d.difference("finished peak", "none peak")))

@@ -10,6 +10,18 @@ import (
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
+// texts are Markdown: what is measured and how, below the title of each scenario.
+//
+//go:embed texts.md
+var texts string
+
+// textOf is the text below a title.
+func textOf(title string) string {
+	_, text, _ := strings.Cut(texts, "## "+title+"\n")
+	text, _, _ = strings.Cut(text, "\n## ")
+	return strings.TrimSpace(text)
+}
+
 // tried is what people wrote about the ways to commit in groups that were tried.
 //
 //go:embed tried.md
@@ -30,10 +42,9 @@ type results struct {
 // section is what the report says about one scenario.
 type section struct {
 	title string
-	// text is Markdown: what was measured, and how.
-	text string
-	// head and rows are a table. A column whose head is empty or begins with a space is
-	// aligned to the left.
+	text  string // Markdown
+	// head and rows are a table, by default of what was measured. A column whose head is
+	// empty or begins with a space is aligned to the left.
 	head []string
 	rows [][]string
 	bars []bar
@@ -117,14 +128,18 @@ func (s *section) write(p line) {
 	if len(s.rows) == 0 {
 		return
 	}
-	rule := make([]string, len(s.head))
-	for i, h := range s.head {
+	head := s.head
+	if head == nil {
+		head = []string{"", "measured"}
+	}
+	rule := make([]string, len(head))
+	for i, h := range head {
 		rule[i] = "---:"
 		if h == "" || h[0] == ' ' {
 			rule[i] = "---"
 		}
 	}
-	for _, cells := range slices.Concat([][]string{s.head, rule}, s.rows) {
+	for _, cells := range slices.Concat([][]string{head, rule}, s.rows) {
 		p("|%s|", strings.Join(cells, "|"))
 	}
 	p("")

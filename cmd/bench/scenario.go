@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
@@ -33,6 +34,11 @@ type way struct {
 
 // metrics is what one measurement gave.
 type metrics map[string]float64
+
+// add adds the median and the 99th percentile of some times.
+func (m metrics) add(name string, took []time.Duration) {
+	m[name+" p50"], m[name+" p99"] = inMs(rig.Percentile(took, 50)), inMs(rig.Percentile(took, 99))
+}
 
 // data is what all rounds gave: one value for each round by "way metric", or by the
 // metric alone when the way has no name.
@@ -75,7 +81,7 @@ func alone(measure func(r *rig.Rig) metrics) [][]way { return [][]way{{{measure:
 // closely, and begin with another one each time, so that whatever else the machine does
 // meets them all.
 func (b *bench) section(r *rig.Rig, s scenario) *section {
-	sec := &section{title: s.title}
+	sec := &section{title: s.title, text: textOf(s.title)}
 	if s.missing != nil {
 		if why := s.missing(r.Dir); why != "" {
 			sec.text = "Not measured: " + why + "."

@@ -101,17 +101,17 @@ func (d *damaged) goOn() {
 }
 
 // damage changes a file in this part of the store, at the message that it finds there.
-func (d *damaged) damage(part float64, change func(f *os.File, r record) error) {
+func (d *damaged) damage(part float64, change func(f *os.File, r rig.Record) error) {
 	d.seen = rig.Must(os.Stat(d.bridge.Log)).Size()
-	_, files := blocks(d.natsStore())
+	_, files := rig.Blocks(d.natsStore())
 	at := part * float64(len(files))
 	text := rig.Must(os.ReadFile(files[int(at)]))
-	messages, err := records(text)
+	messages, err := rig.Records(text)
 	f := rig.Must(os.OpenFile(files[int(at)], os.O_RDWR, 0))
 	defer func() { _ = f.Close() }() // what was written is in it
 	for _, r := range messages {
-		if float64(r.offset+len(r.bytes)) > (at-float64(int(at)))*float64(len(text)) {
-			d.victim = r.sequence
+		if float64(r.Offset+len(r.Bytes)) > (at-float64(int(at)))*float64(len(text)) {
+			d.victim = r.Sequence()
 			rig.Check(change(f, r))
 			return
 		}
@@ -120,14 +120,14 @@ func (d *damaged) damage(part float64, change func(f *os.File, r record) error) 
 }
 
 // flip changes all bits of one byte in the middle of a message.
-func flip(f *os.File, r record) error {
-	middle := len(r.bytes) / 2
-	_, err := f.WriteAt([]byte{^r.bytes[middle]}, int64(r.offset+middle))
+func flip(f *os.File, r rig.Record) error {
+	middle := len(r.Bytes) / 2
+	_, err := f.WriteAt([]byte{^r.Bytes[middle]}, int64(r.Offset+middle))
 	return err
 }
 
 // cutOff ends the file in the middle of a message.
-func cutOff(f *os.File, r record) error { return f.Truncate(int64(r.offset + len(r.bytes)/2)) }
+func cutOff(f *os.File, r rig.Record) error { return f.Truncate(int64(r.Offset + len(r.Bytes)/2)) }
 
 // alarm is a line of the bridge's log by which it tells a person of something.
 type alarm struct {

@@ -41,7 +41,7 @@ func fullStream(l *lab) {
 	l.sender.rest()
 	l.handle(a)
 	l.bridge.MustStop()
-	age(l.natsStore(), handledFor)
+	rig.Age(l.natsStore(), handledFor)
 	before := l.book.snapshot().Acknowledged
 	limit := int64(float64(used) / fullTo)
 	l.note("%d handled events of %v ago take %.0f%% of the limit of %d MiB, %.0f%% of that come after them", before, handledFor, fullTo*100, limit>>20, nextPart*100)
@@ -113,7 +113,7 @@ func replay(l *lab) {
 	for _, c := range captures[:len(captures)-1] {
 		l.storeCapture(n)
 		n.MustStop()
-		age(n.Store, c.older)
+		rig.Age(n.Store, c.older)
 		n.Start()
 	}
 	l.heal()

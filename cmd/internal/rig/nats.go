@@ -98,7 +98,7 @@ const clusterSize = 3
 // Cluster is three NATS servers.
 type Cluster struct {
 	Servers [clusterSize]*NATS
-	js      jetstream.JetStream
+	JS      jetstream.JetStream // a client of all servers
 	rig     *Rig
 	routes  [clusterSize][clusterSize]*Proxy // from, to; nil when they cannot be parted
 }
@@ -136,9 +136,9 @@ func (r *Rig) StartCluster(slow time.Duration, parted bool) *Cluster {
 	for _, n := range c.Servers {
 		n.Start()
 	}
-	c.js = Must(jetstream.New(r.Connect(c.URLs())))
+	c.JS = Must(jetstream.New(r.Connect(c.URLs())))
 	c.until("JetStream answers", func(ctx context.Context) bool {
-		_, err := c.js.AccountInfo(ctx)
+		_, err := c.JS.AccountInfo(ctx)
 		return err == nil
 	})
 	return c
@@ -147,9 +147,6 @@ func (r *Rig) StartCluster(slow time.Duration, parted bool) *Cluster {
 func (c *Cluster) until(what string, is func(ctx context.Context) bool) {
 	Check(c.rig.Until(what, startTimeout, 100*time.Millisecond, is))
 }
-
-// JetStream is a client of all servers.
-func (c *Cluster) JetStream() jetstream.JetStream { return c.js }
 
 // URLs are those of all servers.
 func (c *Cluster) URLs() string {
@@ -164,7 +161,7 @@ func (c *Cluster) URLs() string {
 // caught up.
 func (c *Cluster) WaitWhole() {
 	c.until("the stream is whole", func(ctx context.Context) bool {
-		stream, err := c.js.Stream(ctx, EventsStream)
+		stream, err := c.JS.Stream(ctx, EventsStream)
 		if err != nil || stream.CachedInfo().Cluster == nil || stream.CachedInfo().Cluster.Leader == "" {
 			return false
 		}
@@ -180,7 +177,7 @@ func (c *Cluster) WaitWhole() {
 
 // Leader is the server that leads the stream of events.
 func (c *Cluster) Leader() *NATS {
-	info := StreamInfo(c.rig.ctx, c.js)
+	info := StreamInfo(c.rig.ctx, c.JS)
 	for _, n := range c.Servers {
 		if info.Cluster != nil && info.Cluster.Leader == n.Name {
 			return n

@@ -10,10 +10,10 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
+
+	"github.com/prometheus/procfs"
 )
 
 const (
@@ -183,35 +183,16 @@ func (p *Process) Tail() string {
 	return string(text)
 }
 
-// Memory returns a field of /proc/<pid>/status, such as VmRSS or VmHWM, in bytes.
-func (p *Process) Memory(key string) int64 {
-	text := Must(os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID)))
-	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, key+":"); ok {
-			return Must(strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)) << 10
-		}
-	}
-	Check(fmt.Errorf("looking at %s: /proc does not have its %s", p.Name, key))
-	return 0
-}
+// proc is the process in /proc.
+func (p *Process) proc() procfs.Proc { return Must(procfs.NewProc(p.PID)) }
 
-// stat returns the fields of /proc/<pid>/stat behind the name, which may hold spaces:
-// the state is the first one.
-func (p *Process) stat() []string {
-	text := string(Must(os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID))))
-	return strings.Fields(text[strings.LastIndex(text, ")")+1:])
-}
+// Status has the memory of the process, in bytes: VmRSS, and VmHWM for the most ever.
+func (p *Process) Status() procfs.ProcStatus { return Must(p.proc().NewStatus()) }
 
 // stopped reports whether the process is stopped by a signal.
-func (p *Process) stopped() bool { return p.stat()[0] == "T" }
+func (p *Process) stopped() bool { return Must(p.proc().Stat()).State == "T" }
 
-// ticksPerSecond is the unit of processor time in /proc, the same on all of Linux.
-const ticksPerSecond = 100
-
-// Processor is how much processor time the process has used.
-func (p *Process) Processor() (sum time.Duration) {
-	for _, ticks := range p.stat()[11:13] { // in user and in system mode
-		sum += time.Duration(Must(strconv.ParseInt(ticks, 10, 64))) * time.Second / ticksPerSecond
-	}
-	return sum
+// Processor is how much processor time the process has used, in user and in system mode.
+func (p *Process) Processor() time.Duration {
+	return time.Duration(Must(p.proc().Stat()).CPUTime() * float64(time.Second))
 }

@@ -47,9 +47,7 @@ func New(ctx context.Context, name, binary string) (*Rig, error) {
 func (r *Rig) Context() context.Context { return r.ctx }
 
 // Path is a file or folder of this experiment.
-func (r *Rig) Path(elem ...string) string {
-	return filepath.Join(append([]string{r.Dir}, elem...)...)
-}
+func (r *Rig) Path(name string) string { return filepath.Join(r.Dir, name) }
 
 // OnClose has f called at the end, the last one first.
 func (r *Rig) OnClose(f func() error) { r.closers = append(r.closers, f) }
