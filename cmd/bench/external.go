@@ -42,7 +42,7 @@ func external() scenario {
 			}}
 		},
 		report: func(_ *bench, d data, s *section) {
-			s.rateRows(d, map[string]string{"whole": "whole", "single": "single"})
+			s.rateRows(d, "whole", "single")
 			s.atLeast(4, d.ratio("whole events/s", "single events/s"), times, "external NATS that syncs always, 256 connections: at least 4 times single publishes")
 		},
 	}

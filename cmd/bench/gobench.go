@@ -83,9 +83,7 @@ func accept(conns int, way string) string { return fmt.Sprintf("Accept/conns=%d/
 
 // embedded compares the ingress with the parts that it is made of.
 func embedded() scenario {
-	ways := []struct{ name, title string }{
-		{"whole", "whole"}, {"no-publish", "no publish"}, {"bare", "bare"}, {"bare-batched", "bare batched"},
-	}
+	ways := []string{"whole", "no-publish", "bare", "bare-batched"}
 	return scenario{
 		name: "embedded", title: "Accepting webhooks, embedded",
 		begin: func(b *bench, r *rig.Rig) (groups [][]way) {
@@ -93,7 +91,7 @@ func embedded() scenario {
 			for _, n := range connections {
 				var group []way
 				for _, w := range ways {
-					group = append(group, compiled.way(accept(n, w.name), b.time.String(), 0))
+					group = append(group, compiled.way(accept(n, w), b.time.String(), 0))
 				}
 				groups = append(groups, group)
 			}
@@ -105,11 +103,11 @@ func embedded() scenario {
 			for _, n := range connections {
 				for _, w := range ways {
 					to := ""
-					if w.name != "whole" {
-						to = percent(d.ratio(rate(n, "whole"), rate(n, w.name)))
+					if w != "whole" {
+						to = percent(d.ratio(rate(n, "whole"), rate(n, w)))
 					}
-					s.row(strconv.Itoa(n), w.title, integer(d.of(rate(n, w.name))),
-						fmt.Sprintf("%.2f", d.of(accept(n, w.name)+" p50-ms").median), fmt.Sprintf("%.2f", d.of(accept(n, w.name)+" p99-ms").median), to)
+					s.row(strconv.Itoa(n), strings.ReplaceAll(w, "-", " "), integer(d.of(rate(n, w))),
+						once("%.2f")(d.of(accept(n, w)+" p50-ms")), once("%.2f")(d.of(accept(n, w)+" p99-ms")), to)
 				}
 			}
 			s.under(0.25, d.difference(accept(1, "whole")+" p50-ms", accept(1, "bare")+" p50-ms"), signedMs, "at 1 connection, p50 less than 0.25 ms above bare publish")
@@ -141,7 +139,7 @@ func slowed() scenario {
 			}}
 		},
 		report: func(_ *bench, d data, s *section) {
-			s.rateRows(d, map[string]string{"whole": accept(conns, "whole"), "single": accept(conns, "single")})
+			s.rateRows(d, accept(conns, "whole"), accept(conns, "single"))
 			ratio := d.ratio(accept(conns, "whole")+" events/s", accept(conns, "single")+" events/s")
 			s.atLeast(20, ratio, times, "every fsync 2 ms slower, 256 connections: at least 20 times single publishes (stretch 60)")
 			s.stretching(60, ratio)
@@ -150,11 +148,10 @@ func slowed() scenario {
 }
 
 // rateRows makes the table of two ways: the whole bridge, and single publishes.
-func (s *section) rateRows(d data, ways map[string]string) {
+func (s *section) rateRows(d data, whole, single string) {
 	s.head = []string{" way", "events/s", "p50 ms", "p99 ms"}
-	for _, title := range []string{"whole", "single"} {
-		key := ways[title]
-		s.row(title, integer(d.of(key+" events/s")), decimal(d.of(key+" p50-ms")), decimal(d.of(key+" p99-ms")))
+	for i, key := range []string{whole, single} {
+		s.row([]string{"whole", "single"}[i], integer(d.of(key+" events/s")), decimal(d.of(key+" p50-ms")), decimal(d.of(key+" p99-ms")))
 	}
 }
 

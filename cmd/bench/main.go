@@ -60,14 +60,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("-only: %w", err)
 	}
 	binary, err := filepath.Abs(*hookspan)
-	if err != nil {
-		return fmt.Errorf("-hookspan: %w", err)
-	}
-	if *dir, err = filepath.Abs(*dir); err == nil {
-		err = os.Setenv("TMPDIR", *dir) // for the rig and for Go benchmarks
-	}
-	if err != nil {
-		return fmt.Errorf("-dir: %w", err)
+	folder, noFolder := filepath.Abs(*dir)
+	// The rig and Go benchmarks make their folders there.
+	if err := errors.Join(err, noFolder, os.Setenv("TMPDIR", folder)); err != nil {
+		return err
 	}
 	r, err := rig.New(ctx, "bench", binary)
 	if err != nil {

@@ -136,17 +136,8 @@ func (l *lab) balance(addrs ...string) (waitFit func()) {
 
 // takesWebhooks asks a bridge, as load balancers do.
 func takesWebhooks(ctx context.Context, addr string) bool {
-	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/", nil)
-	if err != nil {
-		return false
-	}
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return false
-	}
-	_ = response.Body.Close()
-	return response.StatusCode == http.StatusOK
+	c := &rig.Conn{Addr: addr, Timeout: healthTimeout}
+	defer c.Close()
+	answer, err := c.Post(ctx, fmt.Appendf(nil, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", addr))
+	return err == nil && answer.Status == http.StatusOK
 }

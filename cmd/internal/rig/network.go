@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -86,7 +87,7 @@ const (
 // link is one connection and its other half.
 type link struct {
 	in, out net.Conn // out is nil for one that was begun while swallowing
-	dead    bool
+	dead    atomic.Bool
 }
 
 // StartProxy listens on a free port until the rig is closed.
@@ -123,7 +124,7 @@ func (p *Proxy) Set(mode ProxyMode) {
 		case Cut:
 			l.close()
 		case Swallowing:
-			l.dead = true
+			l.dead.Store(true)
 		case Passing:
 		}
 	}
@@ -140,7 +141,7 @@ func (p *Proxy) serve(ctx context.Context, in net.Conn) {
 	l := &link{in: in}
 	p.mu.Lock()
 	mode := p.mode
-	l.dead = mode == Swallowing
+	l.dead.Store(mode == Swallowing)
 	p.links[l] = true
 	p.mu.Unlock()
 	defer func() {
@@ -169,31 +170,30 @@ func (p *Proxy) serve(ctx context.Context, in net.Conn) {
 		return
 	}
 	var back sync.WaitGroup
-	back.Go(func() { p.pass(l, in, out) })
-	p.pass(l, out, in)
+	back.Go(func() { l.pass(in, out) })
+	l.pass(out, in)
 	back.Wait()
 }
 
-// pass copies until one of them is closed, and then closes the other, unless the link is
-// dead: then nobody is told.
-func (p *Proxy) pass(l *link, to, from net.Conn) {
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(buf)
-		p.mu.Lock()
-		dead := l.dead
-		p.mu.Unlock()
-		switch {
-		case dead && err != nil:
-			return
-		case dead:
-			continue
-		}
-		_, failed := to.Write(buf[:n])
-		if err != nil || failed != nil {
-			_ = to.Close()
-			_ = from.Close()
-			return
-		}
+// pass copies until one of the connections is closed, and then closes the other, unless
+// the link is dead: then nobody is told.
+func (l *link) pass(to, from net.Conn) {
+	_, _ = io.Copy(swallower{l, to}, from) // either way there is nothing more to pass
+	if !l.dead.Load() {
+		_ = to.Close()
+		_ = from.Close()
 	}
+}
+
+// swallower passes nothing on once its link is dead.
+type swallower struct {
+	*link
+	to net.Conn
+}
+
+func (s swallower) Write(b []byte) (int, error) {
+	if s.dead.Load() {
+		return len(b), nil
+	}
+	return s.to.Write(b)
 }

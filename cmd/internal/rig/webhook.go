@@ -64,11 +64,8 @@ func Request(body []byte, signature string) []byte {
 	return append(request, body...)
 }
 
-const (
-	idDigits = 16
-	// AnyID stands for the id of a webhook until its request gets one of its own.
-	AnyID = "pred_0000000000000000"
-)
+// AnyID stands for the id of a webhook until its request gets one of its own.
+const AnyID = "pred_0000000000000000"
 
 // Pool holds signed HTTP requests, one behind the other and all of one length. It lies
 // outside of Go's heap, so that the garbage collector works as often as it does in a
@@ -77,37 +74,20 @@ type Pool struct {
 	// Count is how many of the requests are usable.
 	Count int
 
-	slab      []byte
-	size      int   // of one request
-	body      int   // where the body begins in a request
-	signature int   // where the signature begins
-	ids       []int // where the digits of the id begin
-	serial    uint64
-	taken     atomic.Int64
+	slab   []byte
+	size   int    // of one request
+	body   []byte // of the webhook whose id is AnyID
+	serial uint64
+	taken  atomic.Int64
 }
 
 // NewPool makes count requests of a webhook whose id is [AnyID], each with an id of its
 // own, until the rig is closed.
 func (r *Rig) NewPool(count int, w Webhook) *Pool {
-	body := w.Body()
-	signature := Sign(body)
-	request := Request(body, signature)
-	p := &Pool{
-		size: len(request), body: len(request) - len(body), signature: bytes.Index(request, []byte(signature)), serial: rand.Uint64(),
-		slab: Must(unix.Mmap(-1, 0, count*len(request), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)),
-	}
+	p := &Pool{body: w.Body(), serial: rand.Uint64()}
+	p.size = len(Request(p.body, Sign(p.body)))
+	p.slab = Must(unix.Mmap(-1, 0, count*p.size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE))
 	r.OnClose(func() error { return unix.Munmap(p.slab) })
-	for from := p.body; ; {
-		at := bytes.Index(request[from:], []byte(AnyID))
-		if at < 0 {
-			break
-		}
-		from += at + len(AnyID)
-		p.ids = append(p.ids, from-idDigits)
-	}
-	for i := range count {
-		copy(p.Request(i), request)
-	}
 	p.Renew(count)
 	return p
 }
@@ -118,12 +98,8 @@ func (p *Pool) Renew(count int) {
 	p.Count = min(count, len(p.slab)/p.size)
 	for i := range p.Count {
 		p.serial++
-		request := p.Request(i)
-		digits := fmt.Appendf(nil, "%0*x", idDigits, p.serial)
-		for _, at := range p.ids {
-			copy(request[at:], digits)
-		}
-		copy(request[p.signature:], Sign(p.Body(i)))
+		body := bytes.ReplaceAll(p.body, []byte(AnyID), fmt.Appendf(nil, "pred_%016x", p.serial))
+		copy(p.Request(i), Request(body, Sign(body)))
 	}
 	p.taken.Store(0)
 }
@@ -132,11 +108,11 @@ func (p *Pool) Renew(count int) {
 func (p *Pool) Request(i int) []byte { return p.slab[i*p.size : (i+1)*p.size] }
 
 // Body is the body of request i.
-func (p *Pool) Body(i int) []byte { return p.Request(i)[p.body:] }
+func (p *Pool) Body(i int) []byte { return p.Request(i)[p.size-len(p.body):] }
 
 // ID is the prediction's id in request i.
 func (p *Pool) ID(i int) string {
-	return string(p.Request(i)[p.ids[0]+idDigits-len(AnyID):][:len(AnyID)])
+	return string(p.Body(i)[bytes.Index(p.body, []byte(AnyID)):][:len(AnyID)])
 }
 
 // Take returns the number of a request that nobody else has, or false when there is none
