@@ -14,7 +14,6 @@ import (
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
-// bursting has a thousand connections send at once.
 func bursting() scenario {
 	const requests = 1000
 	return scenario{
@@ -39,7 +38,6 @@ func bursting() scenario {
 	}
 }
 
-// answering looks at the answers to a steady stream of requests.
 func answering() scenario {
 	const (
 		rate  = 1000
@@ -71,8 +69,7 @@ func answering() scenario {
 	}
 }
 
-// costing looks at processor time and memory. The webhooks tell of failures, which the
-// archive does not read: nothing is asked of the provider's hosts.
+// Failed predictions have no outputs, so the archive asks nothing of the provider's hosts.
 func costing() scenario {
 	const (
 		rate   = 400
@@ -110,12 +107,10 @@ func costing() scenario {
 
 const (
 	modeForge = "forge"
-	// forgers is how many connections send forged webhooks. More would measure the
-	// senders: they share the processors with the bridge.
+	// forgers is how many connections send forged webhooks; more would measure the senders.
 	forgers = 64
 )
 
-// flooded compares good deliveries with and without a flood of forged ones.
 func flooded() scenario {
 	const (
 		rate  = 200
@@ -135,7 +130,7 @@ func flooded() scenario {
 				{"flooded", func(r *rig.Rig) metrics {
 					flood := r.StartMode("flood", 0, modeForge, bridge.Webhooks)
 					m := metrics{"p99": good()}
-					flood.MustStop()
+					rig.Must(flood.Stop())
 					var refused float64
 					rig.Check(json.Unmarshal(rig.Must(flood.Line(r.Context())), &refused))
 					m["refused"] = refused

@@ -20,10 +20,6 @@ import (
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
-// archiveConfig archives outputs from this machine.
-const archiveConfig = `consumers: {archive: {kind: archive, hosts: ["127.0.0.1"], allow_private: true}}`
-
-// archiving has a bridge archive several outputs, and a client keep the same.
 func archiving() scenario {
 	const (
 		outputs = 16
@@ -39,7 +35,7 @@ func archiving() scenario {
 			url := r.Serve(want) + "/output.bin"
 			return [][]way{{
 				{"archive", func(r *rig.Rig) metrics {
-					bridge := startBridge(r, rig.BridgeConfig{More: archiveConfig})
+					bridge := startBridge(r, rig.BridgeConfig{More: rig.ArchiveHere})
 					took := want.archive(r, bridge, url, outputs, func() {})
 					return metrics{"rate": rate(took), "peak": peak(bridge.Process)}
 				}},
@@ -65,7 +61,6 @@ func archiving() scenario {
 	}
 }
 
-// largeOutput has a bridge archive one large output, once, and watches its memory.
 func largeOutput() scenario {
 	const size = gib
 	return scenario{
@@ -75,7 +70,7 @@ func largeOutput() scenario {
 			want := newContent(size)
 			url := r.Serve(want) + "/output.bin"
 			return alone(func(r *rig.Rig) metrics {
-				bridge := startBridge(r, rig.BridgeConfig{More: archiveConfig})
+				bridge := startBridge(r, rig.BridgeConfig{More: rig.ArchiveHere})
 				sendOne(r, bridge)
 				before, most := settled(r, bridge.Process)[0], 0.0
 				took := want.archive(r, bridge, url, 1, func() { most = max(most, resident(bridge.Process)) })
@@ -90,8 +85,7 @@ func largeOutput() scenario {
 	}
 }
 
-// content is an output of random bytes that costs its server next to nothing: one MiB
-// again and again.
+// content is an output of random bytes that is cheap to serve: one MiB again and again.
 type content struct {
 	chunk []byte
 	size  int
@@ -147,7 +141,6 @@ func (c content) archive(r *rig.Rig, bridge *rig.Bridge, url string, n int, look
 	return took
 }
 
-// check compares what a manifest says of its one output.
 func (c content) check(manifest []byte) {
 	var m struct {
 		Outputs []struct {

@@ -15,12 +15,10 @@ import (
 )
 
 const (
-	// longestWait is how long one request waits.
-	longestWait  = 5 * time.Minute
+	longestWait  = 5 * time.Minute // how long one request waits
 	waitersGauge = "hookspan_prediction_waiters"
 )
 
-// awaiting looks at those who wait for the end of a prediction by the API.
 func awaiting() scenario {
 	const (
 		ends  = 100  // predictions that are waited for one after the other
@@ -37,12 +35,10 @@ func awaiting() scenario {
 					p := r.NewPool(ends, failedWebhook())
 					announce(r, bridge, p)
 					all := newPassages(p)
-					w := newWaiter(bridge)
-					defer w.Close()
 					all.send(bridge, 1, func(ctx context.Context, workers []rig.Worker) error {
 						for i := range ends {
 							var group errgroup.Group
-							group.Go(func() (err error) { all.reached[i], err = w.wait(ctx, p.ID(i)); return err })
+							group.Go(func() (err error) { all.reached[i], err = await(ctx, bridge, p.ID(i)); return err })
 							untilMetric(r, bridge, waitersGauge, 1)
 							rig.Check(workers[0](ctx, i))
 							rig.Check(group.Wait())
@@ -57,7 +53,7 @@ func awaiting() scenario {
 					forgotten, disperse := context.WithCancel(r.Context())
 					defer disperse()
 					for i := range crowd {
-						go func() { _, _ = newWaiter(bridge).wait(forgotten, idle.ID(i)) }() // it has no end
+						go func() { _, _ = await(forgotten, bridge, idle.ID(i)) }() // it has no end
 					}
 					count := rig.LoopCount(rate, b.steady())
 					p := r.NewPool(count, failedWebhook())
@@ -65,12 +61,7 @@ func awaiting() scenario {
 					all := newPassages(p)
 					var group errgroup.Group
 					for i := range count {
-						group.Go(func() (err error) {
-							w := newWaiter(bridge)
-							defer w.Close()
-							all.reached[i], err = w.wait(r.Context(), p.ID(i))
-							return err
-						})
+						group.Go(func() (err error) { all.reached[i], err = await(r.Context(), bridge, p.ID(i)); return err })
 					}
 					untilMetric(r, bridge, waitersGauge, float64(crowd+count))
 					memory := settled(r, bridge.Process)[0]
@@ -97,8 +88,7 @@ func awaiting() scenario {
 	}
 }
 
-// needsFiles says why a scenario cannot be measured by a process that can have fewer open
-// files.
+// needsFiles says why a process cannot measure that may have fewer files open.
 func needsFiles(n uint64) func(string) string {
 	return func(string) string {
 		var limit unix.Rlimit
@@ -110,16 +100,16 @@ func needsFiles(n uint64) func(string) string {
 	}
 }
 
-// waiter is a connection that waits for predictions.
-type waiter struct{ rig.Conn }
-
-func newWaiter(bridge *rig.Bridge) *waiter {
-	return &waiter{rig.Conn{Addr: apiAddress(bridge), Timeout: longestWait}}
+// apiConn is a connection to the API of a bridge.
+func apiConn(bridge *rig.Bridge, timeout time.Duration) *rig.Conn {
+	return &rig.Conn{Addr: strings.TrimPrefix(bridge.Admin, "http://"), Timeout: timeout}
 }
 
-// wait returns when the prediction has its end, and it was told so.
-func (w *waiter) wait(ctx context.Context, id string) (at time.Time, err error) {
-	answer, err := w.Post(ctx, fmt.Appendf(nil, "GET /api/v1/predictions/%s/%s?wait=%v HTTP/1.1\r\nHost: %s\r\n\r\n", rig.SourceName, id, longestWait, w.Addr))
+// await returns when the bridge has answered that the prediction has ended.
+func await(ctx context.Context, bridge *rig.Bridge, id string) (at time.Time, err error) {
+	conn := apiConn(bridge, longestWait)
+	defer conn.Close()
+	answer, err := conn.Post(ctx, fmt.Appendf(nil, "GET /api/v1/predictions/%s/%s?wait=%v HTTP/1.1\r\nHost: %s\r\n\r\n", rig.SourceName, id, longestWait, conn.Addr))
 	at = time.Now()
 	ended := bytes.Contains(answer.Body, []byte(`"status":"failed"`)) || bytes.Contains(answer.Body, []byte(`"status":"completed"`))
 	if err == nil && (answer.Status != http.StatusOK || !bytes.Contains(answer.Body, []byte(id)) || !ended) {
@@ -128,15 +118,13 @@ func (w *waiter) wait(ctx context.Context, id string) (at time.Time, err error) 
 	return at, err
 }
 
-func apiAddress(bridge *rig.Bridge) string { return strings.TrimPrefix(bridge.Admin, "http://") }
-
 // announce has every prediction of a pool watched, by many connections.
 func announce(r *rig.Rig, bridge *rig.Bridge, p *rig.Pool) {
 	const conns = 64
 	var group errgroup.Group
 	for n := range conns {
 		group.Go(func() error {
-			conn := &rig.Conn{Addr: apiAddress(bridge), Timeout: rig.AnswerTimeout}
+			conn := apiConn(bridge, rig.AnswerTimeout)
 			defer conn.Close()
 			for i := n; i < p.Count; i += conns {
 				answer, err := conn.Post(r.Context(), fmt.Appendf(nil, "PUT /api/v1/predictions/%s/%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",

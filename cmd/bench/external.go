@@ -16,7 +16,6 @@ import (
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
-// external compares a bridge in front of a NATS server with a client of that server.
 func external() scenario {
 	const conns = 256
 	return scenario{
@@ -48,14 +47,11 @@ func external() scenario {
 	}
 }
 
-// clustered looks at the answers while three slowed servers do well, and when the leader
-// of the stream is killed.
 func clustered() scenario {
 	const (
-		rate  = 500
-		conns = 128
-		// lossTime is how long a load goes on after the leader was killed.
-		lossTime = 5 * time.Second
+		rate     = 500
+		conns    = 128
+		lossTime = 5 * time.Second // how long a load goes on after the leader was killed
 	)
 	return scenario{
 		name: "cluster", title: "Three servers, every fsync 2 ms slower", missing: func(string) string { return rig.MissingSlower() },
@@ -105,8 +101,6 @@ func clustered() scenario {
 	}
 }
 
-// draining has a NATS server come back to a bridge that has spooled meanwhile, and a
-// client store the same in batches.
 func draining() scenario {
 	const events = 20_000
 	syncs := []string{"2m", "always"} // sync_interval of the server: the default, and before each acknowledgement
@@ -139,11 +133,10 @@ func draining() scenario {
 	}
 }
 
-// drainRate has the bridge spool the webhooks of a pool, and returns how many a second
-// come into the stream once the server is there again.
+// drainRate returns how many spooled events a second go to a server that is there again.
 func drainRate(r *rig.Rig, server *rig.NATS, bridge *rig.Bridge, js jetstream.JetStream, p *rig.Pool) float64 {
 	before := rig.StreamInfo(r.Context(), js).State.LastSeq
-	server.MustStop()
+	rig.Must(server.Stop())
 	p.Renew(p.Count)
 	bridge.Load(256, p, untilEmpty, rig.Safe...)
 	server.Start()
@@ -163,7 +156,6 @@ func drainRate(r *rig.Rig, server *rig.NATS, bridge *rig.Bridge, js jetstream.Je
 	return float64(last-from) / time.Since(begin).Seconds()
 }
 
-// batchRate stores messages as atomic batches, and returns how many a second.
 func batchRate(r *rig.Rig, js jetstream.JetStream, msgs []*nats.Msg) float64 {
 	const size = 1000 // the most that the server takes
 	stream := rig.Must(js.Stream(r.Context(), rig.EventsStream))

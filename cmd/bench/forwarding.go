@@ -14,7 +14,6 @@ import (
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
-// forwarding has a bridge post stored events to a service, and a client post as many.
 func forwarding() scenario {
 	const (
 		events = 20_000
@@ -31,7 +30,7 @@ func forwarding() scenario {
 					p.Renew(events)
 					bridge := startBridge(r, rig.BridgeConfig{})
 					sendAll(bridge, 256, p)
-					bridge.MustStop()
+					rig.Must(bridge.Stop())
 					target.begin(0, http.StatusNoContent)
 					bridge = startBridge(r, rig.BridgeConfig{More: forwardTo(url, atOnce, ", start: all")})
 					return metrics{"rate": rate(target.wait(r, events)), "peak": peak(bridge.Process)}
@@ -72,8 +71,7 @@ func postAll(r *rig.Rig, url string, p *rig.Pool, atOnce int) {
 	rig.Must(rig.Load(r.Context(), slices.Repeat([]rig.Worker{post}, atOnce), p, untilEmpty))
 }
 
-// service is what a bridge forwards events to. It answers at once, and notes when each
-// prediction came first.
+// service takes the events of a bridge, and notes when each prediction came first.
 type service struct {
 	mu      sync.Mutex
 	came    map[string]time.Time
@@ -81,7 +79,6 @@ type service struct {
 	rest    int
 }
 
-// serve serves on a free port until the rig is closed, and returns the address.
 func (s *service) serve(r *rig.Rig) (url string) { return r.Serve(s) + "/events" }
 
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -134,11 +131,9 @@ func rate(came map[string]time.Time) float64 {
 	return float64(len(all)-warm) / all[len(all)-1].Sub(all[warm]).Seconds()
 }
 
-// serviceName is the consumer that forwards.
 const serviceName = "service"
 
-// forwardTo is the configuration of a bridge whose one consumer forwards failed
-// predictions to a service.
+// forwardTo has a bridge forward failed predictions to a service, and do nothing else.
 func forwardTo(url string, concurrency int, more string) string {
 	return fmt.Sprintf(`consumers: {archive: {enabled: false}, %s: {kind: forward, url: %q, secret: "env:GET3W_WEBHOOK_SECRET", concurrency: %d, allow_private: true, filter: {status: failed}%s}}`,
 		serviceName, url, concurrency, more)
@@ -162,7 +157,6 @@ func passage(r *rig.Rig, bridge *rig.Bridge, target *service, w rig.Window) metr
 	return all.metrics(rig.LoopCount(passageRate, rig.Window{Measured: w.Warm}), count)
 }
 
-// starting looks at the time from a webhook to what acts on it.
 func starting() scenario {
 	const workers = 8 // how many events the bridge forwards at once
 	return scenario{
@@ -189,17 +183,14 @@ func starting() scenario {
 	}
 }
 
-// waiting compares a bridge on which nothing waits with one on which much does.
 func waiting() scenario {
 	const (
-		events = 100_000
-		dead   = 1_000
-		fresh  = 10_000
-		conns  = 64
-		// workers is how many events the bridge forwards at once.
-		workers = 64
-		// retry is the wait of an event that failed once.
-		retry = ", refuse: [422], retry: {first: 6h}"
+		events  = 100_000
+		dead    = 1_000
+		fresh   = 10_000
+		conns   = 64
+		workers = 64                                    // how many events the bridge forwards at once
+		retry   = ", refuse: [422], retry: {first: 6h}" // the wait of an event that failed once
 	)
 	return scenario{
 		name: "waiting", title: "Beside many that wait",
@@ -245,7 +236,6 @@ func waiting() scenario {
 	}
 }
 
-// untilWaiting returns when so many events wait for their next attempt.
 func untilWaiting(r *rig.Rig, bridge *rig.Bridge, n int) {
 	rig.Check(r.Until("the events wait", 5*patience, 100*time.Millisecond, func(context.Context) bool {
 		var consumer struct{ Pending, Unsettled, Later int }

@@ -13,7 +13,6 @@ import (
 
 const module = "github.com/hookspan/hookspan/"
 
-// Packages whose Go benchmarks are run.
 const (
 	ingressPackage     = "bridge/internal/ingress"
 	consumersPackage   = "consumers"
@@ -32,7 +31,6 @@ func compile(r *rig.Rig, pkg string) benchmarks {
 	return benchmarks(binary)
 }
 
-// way runs one benchmark, in a process of its own.
 func (b benchmarks) way(name, benchtime string, slow time.Duration) way {
 	pattern := "^Benchmark" + strings.ReplaceAll(name, "/", "$/^") + "$"
 	return way{name, func(r *rig.Rig) metrics {
@@ -81,7 +79,6 @@ var connections = []int{1, 16, 64, 256}
 
 func accept(conns int, way string) string { return fmt.Sprintf("Accept/conns=%d/way=%s", conns, way) }
 
-// embedded compares the ingress with the parts that it is made of.
 func embedded() scenario {
 	ways := []string{"whole", "no-publish", "bare", "bare-batched"}
 	return scenario{
@@ -125,8 +122,6 @@ func embedded() scenario {
 	}
 }
 
-// slowed compares the ingress with one that publishes each event by itself, on a disk
-// that syncs slowly.
 func slowed() scenario {
 	const conns = 256
 	return scenario{
@@ -158,7 +153,6 @@ func (s *section) rateRows(d data, whole, single string) {
 // consumeMemory is the most memory, in MiB, of a process that consumes events.
 const consumeMemory = 96
 
-// reading compares a consumer whose handler does nothing with clients.
 func reading() scenario {
 	const (
 		events = 48_000

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
@@ -34,15 +32,9 @@ func lookAtMachine(dir string) machine {
 	}
 }
 
-// software is the versions that the numbers depend on.
-func software() string {
-	return fmt.Sprintf("%s, nats-server %s, nats.go %s", runtime.Version(), server.VERSION, nats.Version)
-}
-
 func read(file string) string { return string(rig.Must(os.ReadFile(file))) }
 
-// fileSystemOf returns the type of the file system with the longest mount point that dir
-// lies under.
+// fileSystemOf returns the type of the file system that dir lies on.
 func fileSystemOf(dir string) string {
 	longest, name := "", "unknown"
 	for _, m := range rig.Must(procfs.GetMounts()) {
@@ -68,8 +60,7 @@ func needsSpace(bytes int64) func(dir string) string {
 
 const fsyncs = 200
 
-// measureFsync returns how long it took each time to append 4 KiB to a file and have them
-// on the disk.
+// measureFsync returns how long it took, each time, to have 4 KiB more on the disk.
 func measureFsync(dir string) (took []time.Duration) {
 	f := rig.Must(os.CreateTemp(dir, "fsync"))
 	defer func() { rig.Check(f.Close()) }()

@@ -27,7 +27,6 @@ func main() {
 	})
 }
 
-// bench is one run.
 type bench struct {
 	rounds     int
 	warm, time time.Duration
@@ -87,7 +86,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return err
 }
 
-// measure runs the scenarios and returns the report.
 func (b *bench) measure(r *rig.Rig, chosen []scenario) string {
 	res := results{date: b.begin, rounds: b.rounds, warm: b.warm, time: b.time, machine: lookAtMachine(r.Dir)}
 	before := lookAtProcessors()

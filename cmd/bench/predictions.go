@@ -21,7 +21,6 @@ import (
 // ledgerRounds is how often a ledger is measured at most: a round is long.
 const ledgerRounds = 3
 
-// folding measures how fast events come into the ledger of predictions.
 func folding() scenario {
 	const events = 100_000
 	return scenario{
@@ -43,12 +42,9 @@ func folding() scenario {
 
 const (
 	openPredictions = 100_000
-	// leftAlone is how long bridges are left alone.
-	leftAlone = 10 * time.Second
+	leftAlone       = 10 * time.Second // how long bridges are left alone
 )
 
-// keeping compares bridges whose ledgers are empty, full of finished predictions, and full
-// of open ones that are not due.
 func keeping() scenario {
 	return scenario{
 		name: "ledger", title: "What the ledger of predictions keeps", rounds: ledgerRounds, missing: needsSpace(4 * gib),
@@ -70,7 +66,7 @@ func keeping() scenario {
 				bridge := start(r, "finished")
 				announce(r, bridge, p)
 				sendAll(bridge, 1, p)
-				rig.Must(newWaiter(bridge).wait(r.Context(), p.ID(0)))
+				rig.Must(await(r.Context(), bridge, p.ID(0)))
 			})
 			openStore(r, r.Path("finished"), func(js jetstream.JetStream) {
 				copyStored(r, js, "KV_HOOKSPAN_PREDICTIONS", "$KV.HOOKSPAN_PREDICTIONS.entry.>", million-1)
@@ -112,7 +108,6 @@ func keeping() scenario {
 	}
 }
 
-// leaveAlone looks at bridges that have nothing to do.
 func leaveAlone(r *rig.Rig, bridges map[string]*rig.Bridge, m metrics) {
 	processes := make([]*rig.Process, 0, len(bridges))
 	names := slices.Sorted(maps.Keys(bridges))
@@ -129,8 +124,7 @@ func leaveAlone(r *rig.Rig, bridges map[string]*rig.Bridge, m metrics) {
 	}
 }
 
-// untilLeading returns how many seconds the term of a bridge took to begin, once it leads
-// the ledger.
+// untilLeading returns how many seconds it took until a bridge with the lead had read what is open.
 func untilLeading(r *rig.Rig, bridge *rig.Bridge, open int) (took float64) {
 	rig.Check(r.Until("the bridge leads the ledger", patience, 5*time.Millisecond, func(context.Context) bool {
 		for line := range strings.Lines(read(bridge.Log)) {
@@ -153,7 +147,6 @@ func untilLeading(r *rig.Rig, bridge *rig.Bridge, open int) (took float64) {
 	return took
 }
 
-// untilMetric returns when a metric of the bridge has reached a value.
 func untilMetric(r *rig.Rig, bridge *rig.Bridge, name string, value float64) {
 	last := math.NaN()
 	err := r.Until(fmt.Sprintf("%s is %g", name, value), patience, 2*time.Millisecond, func(context.Context) bool {
@@ -165,8 +158,7 @@ func untilMetric(r *rig.Rig, bridge *rig.Bridge, name string, value float64) {
 	}
 }
 
-// copyStored makes n copies of the message that a stream has on a subject, each for a
-// prediction of its own.
+// copyStored copies the message on a subject n times, each for another prediction.
 func copyStored(r *rig.Rig, js jetstream.JetStream, stream, subject string, n int) {
 	sample := lastStored(r, js, stream, subject)
 	p := r.NewPool(10_000, failedWebhook()) // for its ids

@@ -3,9 +3,13 @@ package main
 import (
 	_ "embed"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
@@ -15,7 +19,6 @@ import (
 //go:embed texts.md
 var texts string
 
-// textOf is the text below a title.
 func textOf(title string) string {
 	_, text, _ := strings.Cut(texts, "## "+title+"\n")
 	text, _, _ = strings.Cut(text, "\n## ")
@@ -27,7 +30,6 @@ func textOf(title string) string {
 //go:embed tried.md
 var tried string
 
-// results is everything that was measured.
 type results struct {
 	date       time.Time
 	took       time.Duration
@@ -39,7 +41,6 @@ type results struct {
 	sections   []*section
 }
 
-// section is what the report says about one scenario.
 type section struct {
 	title string
 	text  string // Markdown
@@ -50,14 +51,12 @@ type section struct {
 	bars []bar
 }
 
-// bar is a goal for a number.
 type bar struct {
 	goal, measured string
 	met            bool
 	stretch        string // met too, or not; empty when there is none
 }
 
-// row adds a row to the table.
 func (s *section) row(cells ...string) { s.rows = append(s.rows, cells) }
 
 // atLeast adds a bar that the median must reach.
@@ -82,7 +81,6 @@ func yes(met bool) string {
 	return "**no**"
 }
 
-// line writes one line of the report.
 type line func(format string, args ...any)
 
 func (r *results) markdown() string {
@@ -115,7 +113,7 @@ func (r *results) head(p line) {
 	p("| kernel, file system | %s, %s |", m.kernel, m.fileSystem)
 	p("| fsync of 4 KiB | p50 %.2f ms, p99 %.2f ms (%d tries, spread over the run) |", ms(50), ms(99), len(r.fsync))
 	p("| other programs meanwhile | %.0f %% of the processors |", 100*r.others)
-	p("| software | %s |\n", software())
+	p("| software | %s, nats-server %s, nats.go %s |\n", runtime.Version(), server.VERSION, nats.Version)
 	p("The client, the bridge and NATS share these processors. Everything was measured in %d rounds. In each, the ways that are compared follow each other, in changing order, "+
 		"each with %v to warm up and %v measured, loads of a fixed rate four times as long. A number is the median of the rounds, a ratio the median of the ratios within each round, "+
 		"with the lowest and the highest in brackets. Webhooks are made and signed before the clock runs; the client is raw keep-alive connections. "+
@@ -171,7 +169,6 @@ func spreadOf(values []float64) spread {
 
 func inMs(d time.Duration) float64 { return d.Seconds() * 1000 }
 
-// unit writes a spread.
 type unit func(spread) string
 
 func percent(s spread) string {

@@ -14,7 +14,6 @@ import (
 
 const million = 1_000_000
 
-// storedMillions compares bridges whose streams hold nothing, and much.
 func storedMillions() scenario {
 	const conns = 64
 	millions := []int{0, 1, 5}
@@ -85,8 +84,7 @@ func storeMillions(r *rig.Rig, data, room string, n int) (rebuilt float64) {
 // ownAccount is the account of a bridge's embedded NATS that its streams lie in.
 const ownAccount = "HOOKSPAN"
 
-// openStore runs a NATS server in this process on the data of a bridge that does not run.
-// It does not sync each message.
+// openStore runs a server on the data of a bridge that does not run, without a sync for each message.
 func openStore(r *rig.Rig, data string, use func(js jetstream.JetStream)) {
 	r.Within("store", func(r *rig.Rig) {
 		config, port := r.Path("nats.conf"), rig.FreePort()

@@ -17,8 +17,7 @@ import (
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
-// webhook is one as the provider documents it, about 1.2 kB, of a prediction that ended
-// just now.
+// webhook is of a prediction that ended just now, about 1.2 kB, as the provider documents it.
 func webhook(status string) rig.Webhook {
 	w := rig.NewWebhook(rig.AnyID, "get3w/flux-dev", status, time.Now())
 	w.Input = map[string]any{"prompt": prompt, "size": "1536x1024", "num_images": 3, "guidance_scale": 3.5, "seed": 421337, "output_format": "png"}
@@ -43,8 +42,7 @@ func completedWebhook(output string) rig.Webhook {
 	return w
 }
 
-// closedPool has the requests that n senders can send in a window at most: more than a
-// disk syncs.
+// closedPool has more requests than a disk syncs in a window.
 func closedPool(r *rig.Rig, w rig.Window) *rig.Pool {
 	return r.NewPool(int((w.Warm+w.Measured).Seconds()*40_000), failedWebhook())
 }
@@ -83,8 +81,7 @@ func sendOne(r *rig.Rig, bridge *rig.Bridge) { sendAll(bridge, 1, r.NewPool(1, f
 
 const patience = 2 * time.Minute
 
-// settled is the least memory, in MiB, that each process has while all are left alone for
-// three seconds.
+// settled is the least memory, in MiB, that each process has while all are left alone.
 func settled(r *rig.Rig, all ...*rig.Process) []float64 {
 	least := make([]float64, len(all))
 	for try := range 12 {
@@ -154,7 +151,6 @@ func (p passages) metrics(from, to int) metrics {
 	return m
 }
 
-// sampleMetrics are those of a load.
 func sampleMetrics(s rig.Sample) metrics {
 	return metrics{"events/s": s.Rate, "p50-ms": inMs(s.P50), "p99-ms": inMs(s.P99)}
 }

@@ -12,8 +12,7 @@ import (
 )
 
 const (
-	// handledFor is how long the events were handled that fill the stream: longer
-	// than the time for which duplicates are known.
+	// handledFor is longer than the time for which duplicates are known.
 	handledFor = 3 * time.Hour
 	// leastFull keeps the stream above the smallest limit that it can have.
 	leastFull = 16 << 20
@@ -22,9 +21,8 @@ const (
 	fullTo, nextPart = 0.78, 0.35
 	// roomLasts is for how long there is room at the pace of what comes after them:
 	// a janitor makes a round every 10 s, and needs one to see that it is time.
-	roomLasts = 20 * time.Second
-	// handleEvery is how many webhooks are acknowledged before the consumer looks again.
-	handleEvery = 500
+	roomLasts   = 20 * time.Second
+	handleEvery = 500 // how many webhooks are acknowledged before the consumer looks again
 )
 
 // fullStream fills the stream with events that a consumer handles, lets hours pass
@@ -40,7 +38,7 @@ func fullStream(l *lab) {
 	}
 	l.sender.rest()
 	l.handle(a)
-	l.bridge.MustStop()
+	rig.Must(l.bridge.Stop())
 	rig.Age(l.natsStore(), handledFor)
 	before := l.book.snapshot().Acknowledged
 	limit := int64(float64(used) / fullTo)
@@ -62,8 +60,7 @@ func fullStream(l *lab) {
 	l.note("stored counts what the consumer was given")
 }
 
-// handle has a consumer of another team handle every event that waits, by looking at it.
-// What it was given once may go.
+// handle is a consumer of another team, which looks at every event that waits.
 func (l *lab) handle(a *audit) {
 	nc := l.connect()
 	defer nc.Close()
@@ -90,10 +87,9 @@ const captured = 500
 // signature has no end. The bridge itself accepts those of the last one, which are younger
 // than what the store forgets.
 var captures = []struct {
-	ago time.Duration
-	// older is by how much the store is made older behind them.
-	older time.Duration
-	again string // how they are answered
+	ago   time.Duration
+	older time.Duration // by how much the store is made older behind them
+	again string        // how they are answered
 }{
 	{72 * time.Hour, 69 * time.Hour, "quarantined"},
 	{3 * time.Hour, 3 * time.Hour, "quarantined"},
@@ -109,10 +105,10 @@ func replay(l *lab) {
 	l.external(n.URL, n.URL)
 	l.start()
 	l.info() // the bridge has made the streams
-	l.bridge.MustStop()
+	rig.Must(l.bridge.Stop())
 	for _, c := range captures[:len(captures)-1] {
 		l.storeCapture(n)
-		n.MustStop()
+		rig.Must(n.Stop())
 		rig.Age(n.Store, c.older)
 		n.Start()
 	}
@@ -126,8 +122,7 @@ func replay(l *lab) {
 	l.end()
 }
 
-// storeCapture puts events into the stream as the bridge has stored them when their
-// predictions ended.
+// storeCapture stores events as the bridge would have when their predictions ended.
 func (l *lab) storeCapture(n *rig.NATS) {
 	nc := n.Connect()
 	defer nc.Close()
@@ -148,8 +143,7 @@ func (l *lab) storeCapture(n *rig.NATS) {
 	}
 }
 
-// sendAgain sends once more those of the requests from the first one on that have an end,
-// and has a bar on how they are answered.
+// sendAgain repeats the requests from the first one on, and has a bar on their answers.
 func (l *lab) sendAgain(first int, ago time.Duration, want string) {
 	c := &rig.Conn{Addr: l.addr(), Timeout: newSchedule(l.faster).timeout}
 	defer c.Close()

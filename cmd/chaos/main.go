@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -27,8 +28,7 @@ func main() {
 	})
 }
 
-// run reads the flags. With strict, a fault that the machine cannot have is a
-// missed bar.
+// run reads the flags. With strict, a fault that the machine cannot have is a missed bar.
 func run(ctx context.Context, args []string, strict bool, stdout, stderr io.Writer) int {
 	var o options
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
@@ -114,7 +114,6 @@ func try(ctx context.Context, chosen []fault, o options, parallel int, stdout io
 	return reports, nil
 }
 
-// fault is one thing that goes wrong while webhooks come in.
 type fault struct {
 	name, about string
 	// root and strace are what it needs of the machine.
@@ -124,7 +123,6 @@ type fault struct {
 	run    func(l *lab)
 }
 
-// faults are all of them, in the order in which they run.
 var faults = []fault{
 	{name: "kill-9", about: "the bridge is killed again and again under load", run: killBridge},
 	{name: "two-processes", about: "a second bridge is started on the data folder of the first", run: secondProcess},
@@ -152,16 +150,12 @@ func chosenFaults(names string) (chosen []fault, err error) {
 	if names == "" {
 		return faults, nil
 	}
-	byName := map[string]fault{}
-	for _, f := range faults {
-		byName[f.name] = f
-	}
 	for name := range strings.SplitSeq(names, ",") {
-		f, ok := byName[name]
-		if !ok {
+		i := slices.IndexFunc(faults, func(f fault) bool { return f.name == name })
+		if i < 0 {
 			return nil, fmt.Errorf("there is no fault %q, -list names them", name)
 		}
-		chosen = append(chosen, f)
+		chosen = append(chosen, faults[i])
 	}
 	return chosen, nil
 }

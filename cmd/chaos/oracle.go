@@ -21,10 +21,8 @@ const (
 	resultSpooled   = "spooled"
 )
 
-// entry is what is known of one webhook.
 type entry struct {
-	// event is the id that the first 200 named; empty: it is not acknowledged.
-	event string
+	event string // the id that the first 200 named; empty: it is not acknowledged
 	// stored: some 200 said that the stream had taken it as a new one. spooled: some 200
 	// said so; until the spool is drained, the stream itself can take the same event as a
 	// new one.
@@ -53,8 +51,7 @@ type book struct {
 	mu      sync.Mutex
 	entries []entry
 	counts  counts
-	// strange are answers that no sender should get.
-	strange []string
+	strange []string // answers that no sender should get
 
 	healedAt time.Time // zero: nothing is waited for
 	recovery time.Duration
@@ -64,7 +61,6 @@ func newBook() *book {
 	return &book{counts: counts{RefusedBy: map[string]int{}, Results: map[string]int{}}}
 }
 
-// begin opens the entry of a new webhook and returns its serial number.
 func (b *book) begin() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -73,8 +69,7 @@ func (b *book) begin() int {
 	return len(b.entries) - 1
 }
 
-// acknowledge writes down a 200 to a request that was begun at the given time, and
-// reports whether it is the first to this webhook.
+// acknowledge notes a 200 to a request, and reports whether it is the first to this webhook.
 func (b *book) acknowledge(n int, prediction string, begun time.Time, result, event string) (first bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -116,15 +111,13 @@ func (b *book) acknowledge(n int, prediction string, begun time.Time, result, ev
 	return first
 }
 
-// refuse writes down an attempt that was not answered 200, and why.
 func (b *book) refuse(why string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.counts.RefusedBy[why]++
 }
 
-// abandon writes down that the sender has given the webhook up, which is no loss
-// when a copy of it was acknowledged.
+// abandon notes that the sender gave up: no loss when a copy of the webhook was acknowledged.
 func (b *book) abandon(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -133,7 +126,6 @@ func (b *book) abandon(n int) {
 	}
 }
 
-// snapshot is a copy of the counts.
 func (b *book) snapshot() counts {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -180,8 +172,7 @@ type findings struct {
 	examples []string
 }
 
-// audit compares every message of the stream with the book. Its methods are for
-// one goroutine.
+// audit compares every message of the stream with the book. It is for one goroutine.
 type audit struct {
 	writer *writer
 	book   *book
@@ -195,7 +186,6 @@ func newAudit(w *writer, b *book) *audit {
 	return &audit{writer: w, book: b, exampled: map[string]int{}}
 }
 
-// add takes a message of the stream.
 func (a *audit) add(subject string, header nats.Header, body []byte) {
 	if strings.HasPrefix(subject, archivedPrefix) {
 		return

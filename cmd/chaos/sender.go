@@ -53,7 +53,6 @@ func (s *sender) start(ctx context.Context, addr string, conns int) {
 	}()
 }
 
-// rest finishes, and returns when there is nothing left to try.
 func (s *sender) rest() {
 	s.finish()
 	<-s.done
@@ -90,8 +89,7 @@ func (s *sender) connection(ctx context.Context) *rig.Conn {
 	}
 }
 
-// deliver tries webhook n, at first over the connection, until it is acknowledged or
-// abandoned.
+// deliver tries webhook n, at first over c, until it is acknowledged or abandoned.
 func (s *sender) deliver(ctx context.Context, n int, c *rig.Conn) {
 	for attempt := 0; ; attempt++ {
 		first, ok := s.attempt(ctx, n, c)
@@ -112,8 +110,7 @@ func (s *sender) deliver(ctx context.Context, n int, c *rig.Conn) {
 	}
 }
 
-// attempt posts webhook n once and writes down the answer. It reports whether that is an
-// acknowledgement, and the first one of this webhook.
+// attempt posts webhook n once, and reports whether that is acknowledged, and for the first time.
 func (s *sender) attempt(ctx context.Context, n int, c *rig.Conn) (first, ok bool) {
 	if c == nil {
 		return false, false
@@ -131,8 +128,7 @@ func (s *sender) attempt(ctx context.Context, n int, c *rig.Conn) (first, ok boo
 	return false, false
 }
 
-// post sends a request and returns what a 200 says, or why there was none: a status, or
-// what became of the connection.
+// post returns what a 200 says, or why there was none: a status, or the end of the connection.
 func post(ctx context.Context, c *rig.Conn, request []byte) (result, event, why string) {
 	a, err := c.Post(ctx, request)
 	for _, ended := range []error{rig.ErrNoConnection, rig.ErrNoAnswer, rig.ErrLost} {
@@ -157,8 +153,7 @@ const (
 	// minTimeout is the shortest wait for an answer: the bridge's own deadline of
 	// 5 s is not scaled, so the sender's must stay behind it as it does in life.
 	minTimeout = 8 * time.Second
-	// deadline is that of the bridge, by default.
-	deadline = 5 * time.Second
+	deadline   = 5 * time.Second // that of the bridge, by default
 )
 
 // schedule is when a sender tries again, with its time scaled: the gaps are between the
@@ -169,7 +164,6 @@ type schedule struct {
 	timeout time.Duration
 }
 
-// newSchedule makes the provider's time pass faster by the factor.
 func newSchedule(faster int) schedule {
 	s := schedule{timeout: max(rig.AnswerTimeout/time.Duration(faster), minTimeout)}
 	for _, gap := range providerGaps {
@@ -211,11 +205,9 @@ var (
 // sent. It is safe for concurrent use.
 type writer struct {
 	// prefix begins every id, so that an event of another run is known for one.
-	prefix string
-	// completed is when prediction n ended.
-	completed func(n int) time.Time
-	// outputs is the base address of their outputs.
-	outputs string
+	prefix    string
+	completed func(n int) time.Time // when prediction n ended
+	outputs   string                // the base address of their outputs
 }
 
 func newWriter() *writer {
@@ -226,7 +218,6 @@ func newWriter() *writer {
 	}
 }
 
-// id is the prediction's.
 func (w *writer) id(n int) string { return fmt.Sprintf("%s%08d", w.prefix, n) }
 
 // serial is the inverse of id, and false for an id that is not of this run.
@@ -254,7 +245,6 @@ func (w *writer) webhook(n int) rig.Webhook {
 
 func (w *writer) body(n int) []byte { return w.webhook(n).Body() }
 
-// request is the whole HTTP request of webhook n.
 func (w *writer) request(n int) []byte {
 	body := w.body(n)
 	return rig.Request(body, rig.Sign(body))

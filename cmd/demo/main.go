@@ -20,7 +20,6 @@ import (
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
-// demoTimeout bounds everything.
 const demoTimeout = 2 * time.Minute
 
 func main() { rig.Main(nil, run) }
@@ -46,8 +45,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return rig.ExitRight
 }
 
-// show runs the demo in a folder of its own, which stays when it may tell what
-// went wrong.
+// show runs the demo in a folder of its own, which stays when something went wrong.
 func show(interrupted context.Context, binary string, keep bool, stdout io.Writer) (right bool, err error) {
 	ctx, cancel := context.WithTimeoutCause(interrupted, demoTimeout, fmt.Errorf("it is not done after %v", demoTimeout))
 	defer cancel()
@@ -65,13 +63,9 @@ func show(interrupted context.Context, binary string, keep bool, stdout io.Write
 }
 
 const (
-	// archiveTimeout is how long the bridge may take to archive everything.
-	archiveTimeout = time.Minute
+	archiveTimeout = time.Minute // how long the bridge may take to archive everything
 	pollEvery      = 50 * time.Millisecond
 )
-
-// moreConfig has the bridge archive the outputs of the provider on this machine.
-const moreConfig = `consumers: {archive: {kind: archive, hosts: ["127.0.0.1"], allow_private: true}}`
 
 // demo is one run, used by one goroutine.
 type demo struct {
@@ -88,8 +82,7 @@ func (d *demo) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(d.out, format+"\n", args...)
 }
 
-// run plays the demo from the first webhook to the last count, and reports whether every
-// count is right.
+// run plays the whole demo, and reports whether every count is right.
 func (d *demo) run() (right bool) {
 	d.say("This runs a bridge and a small provider on free ports of this machine, sends signed webhooks as the\n" +
 		"provider does, has it lose some others, and then counts what is in the stream and on the disk.\n")
@@ -100,7 +93,7 @@ func (d *demo) run() (right bool) {
 		// A prediction is left to its webhook for as long as a provider takes that does not
 		// try again for long.
 		Source: fmt.Sprintf(`api: {base_url: %q, key: "env:%s", poll_after: 1s}`, p.base+"/api/v3", keyEnv),
-		NATS:   rig.EmbeddedNATS(64 << 20), More: moreConfig, Env: []string{keyEnv + "=" + providerKey},
+		NATS:   rig.EmbeddedNATS(64 << 20), More: rig.ArchiveHere, Env: []string{keyEnv + "=" + providerKey},
 	})
 	d.say("bridge    http://%s/webhooks/%s, process %d", d.bridge.Webhooks, rig.SourceName, d.bridge.PID)
 	d.say("outputs   %s/files/", p.base)
@@ -144,8 +137,7 @@ func (d *demo) run() (right bool) {
 	return right
 }
 
-// awaitArchive returns once every completed prediction has its manifest, which the archive
-// writes last, or an error when that takes too long.
+// awaitArchive waits for the manifest of every completed prediction, which is written last.
 func (d *demo) awaitArchive(archive string, want int) error {
 	return d.Until("everything is archived", archiveTimeout, pollEvery, func(context.Context) bool {
 		found := rig.Must(fs.Glob(os.DirFS(archive), "*/*/*/*/*/"+manifestName))

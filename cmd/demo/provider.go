@@ -23,11 +23,9 @@ import (
 )
 
 const (
-	// providerKey is what the provider's API asks for.
-	providerKey = "demo-key-of-no-worth-0123456789"
+	providerKey = "demo-key-of-no-worth-0123456789" // what the provider's API asks for
 	keyEnv      = "GET3W_API_KEY"
-	// lostTakes is how long each prediction takes whose webhook is lost.
-	lostTakes = 200 * time.Millisecond
+	lostTakes   = 200 * time.Millisecond // how long each prediction takes whose webhook is lost
 )
 
 // fate is what becomes of an output at the provider.
@@ -46,8 +44,7 @@ type output struct {
 	body []byte // nil: noise
 }
 
-// content is what the output holds: what is known of it, or noise, but for one name
-// always the same.
+// content is what is known of the output, or noise that is always the same for its name.
 func (o output) content() []byte {
 	if o.body != nil {
 		return o.body
@@ -57,8 +54,7 @@ func (o output) content() []byte {
 	return data
 }
 
-// provider is the file server that outputs are downloaded from, and an API that runs
-// predictions and loses their webhooks.
+// provider serves outputs, and an API that runs predictions and loses their webhooks.
 type provider struct {
 	base    string // where it listens
 	api     *fakeget3w.Provider
@@ -72,7 +68,6 @@ func newProvider() *provider {
 	}))}
 }
 
-// serve makes the outputs of the plan available.
 func (s *provider) serve(p *plan) {
 	for _, pred := range p.predictions {
 		for _, o := range pred.outputs {
@@ -81,7 +76,6 @@ func (s *provider) serve(p *plan) {
 	}
 }
 
-// ask makes one request of the API, and returns the answer.
 func (s *provider) ask(ctx context.Context, method, address string, body []byte) *httptest.ResponseRecorder {
 	r := httptest.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	r.Header.Set("Authorization", "Bearer "+providerKey)
@@ -118,11 +112,9 @@ func (s *provider) handler() http.Handler {
 	return mux
 }
 
-// sideBySide is how many webhooks are under way at once.
 const sideBySide = 8
 
-// send posts the jobs of the plan and counts the answers. A delivery that gets none ends
-// the demo.
+// send posts the jobs of the plan and counts the answers.
 func (d *demo) send() {
 	var mu sync.Mutex
 	var group errgroup.Group
@@ -159,8 +151,6 @@ func (c counts) answered(a rig.Answer) {
 	}
 }
 
-// countKept asks the bridge for what was kept of deliveries that are no event, as an
-// operator does.
 func (d *demo) countKept() {
 	var list keptList
 	d.bridge.Ask(&list, "quarantine", "list", "--api", d.bridge.Admin)
@@ -191,8 +181,7 @@ func (c counts) kept(list keptList) {
 
 const (
 	lostModel = "google/imagen-4"
-	// lostDeadline is how long after its announcement the end of a prediction should be
-	// known.
+	// lostDeadline is when the end of a prediction should be known, from its announcement on.
 	lostDeadline = 2 * time.Second
 )
 

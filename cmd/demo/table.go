@@ -21,7 +21,6 @@ import (
 	"github.com/hookspan/hookspan/internal/signing"
 )
 
-// What is counted.
 const (
 	sent         = "webhooks sent"
 	stored       = "200 stored"
@@ -162,7 +161,6 @@ const (
 
 var outputName = regexp.MustCompile(`^[0-9]+\.(png|mp4)$`)
 
-// manifest is the part of the archive's manifest that is counted.
 type manifest struct {
 	Prediction string `json:"prediction"`
 	Outputs    []struct {
@@ -174,8 +172,7 @@ type manifest struct {
 	} `json:"outputs"`
 }
 
-// countDisk counts every file of the archive against the plan, and returns the path of one
-// output that is right.
+// countDisk counts every file of the archive against the plan, and returns one right output.
 func (p *plan) countDisk(c counts, archive fs.FS) (example string) {
 	files := map[string][]byte{}
 	rig.Check(fs.WalkDir(archive, ".", func(name string, entry fs.DirEntry, err error) error {

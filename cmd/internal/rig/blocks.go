@@ -30,8 +30,7 @@ const (
 	recordSeq     = 4
 	recordTime    = 12
 	recordSubject = 20
-	// blockBytes is how long a block gets.
-	blockBytes = 8 << 20
+	blockBytes    = 8 << 20 // how long a block gets
 )
 
 var le = binary.LittleEndian

@@ -51,8 +51,7 @@ const (
 	modeNATS = "rig-nats"
 )
 
-// runMode runs the mode that the first argument names, one of the rig's own or of those
-// given, and reports whether there is one.
+// runMode runs the mode that the first argument names, and reports whether there is one.
 func runMode(ctx context.Context, args []string, stdout io.Writer, own map[string]Mode) (ran bool, err error) {
 	if len(args) == 0 {
 		return false, nil
@@ -88,8 +87,7 @@ func MissingSlower() string {
 	return ""
 }
 
-// slower are the words before a command whose every fsync takes longer. Nothing but these
-// calls is stopped.
+// slower are the words that make each fsync of a command longer, and stop nothing else.
 func slower(by time.Duration) []string {
 	return []string{
 		"strace", "-f", "--seccomp-bpf", "-e", "trace=fsync,fdatasync",
@@ -98,8 +96,7 @@ func slower(by time.Duration) []string {
 	}
 }
 
-// runExec becomes the program in args, but one that ends together with the strace that
-// runs it.
+// runExec becomes the program in args, which then ends together with its strace.
 func runExec(_ context.Context, args []string, _ io.Writer) error {
 	runtime.LockOSThread()
 	err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0)
@@ -109,7 +106,6 @@ func runExec(_ context.Context, args []string, _ io.Writer) error {
 	return fmt.Errorf("running %s: %w", args[0], err)
 }
 
-// runNATS runs a NATS server with the configuration file that args names.
 func runNATS(ctx context.Context, args []string, stdout io.Writer) error {
 	s, err := RunServer(args[0])
 	if err != nil {

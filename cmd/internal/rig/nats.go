@@ -18,11 +18,9 @@ import (
 // NATSConfig says how a NATS server runs.
 type NATSConfig struct {
 	Name string // default "nats"
-	// Sync is sync_interval, default "always".
-	Sync string
+	Sync string // sync_interval, default "always"
 	Slow time.Duration
-	// More is added to its configuration.
-	More string
+	More string // added to its configuration
 }
 
 // NATS is a NATS server of Hookspan's version as a process of its own, which can be

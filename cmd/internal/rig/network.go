@@ -61,8 +61,7 @@ func (r *Rig) ServeAt(addr string, h http.Handler) (base string) {
 // Proxy passes TCP connections on to one address, until it is told to break them. It is safe for
 // concurrent use.
 type Proxy struct {
-	// Addr is where it listens.
-	Addr   string
+	Addr   string // where it listens
 	target string
 
 	mu    sync.Mutex
@@ -84,7 +83,6 @@ const (
 	Swallowing
 )
 
-// link is one connection and its other half.
 type link struct {
 	in, out net.Conn // out is nil for one that was begun while swallowing
 	dead    atomic.Bool

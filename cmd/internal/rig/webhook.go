@@ -14,10 +14,8 @@ import (
 )
 
 const (
-	// SourceName is the one source of a rig's bridges.
-	SourceName = "get3w"
-	// Secret is what its webhooks are signed with.
-	Secret = "rig-secret-of-no-worth-0123456789"
+	SourceName = "get3w"                             // the one source of a rig's bridges
+	Secret     = "rig-secret-of-no-worth-0123456789" // what its webhooks are signed with
 
 	timeFormat = "2006-01-02T15:04:05.000Z"
 )
@@ -71,8 +69,7 @@ const AnyID = "pred_0000000000000000"
 // outside of Go's heap, so that the garbage collector works as often as it does in a
 // program that has no such pool. [Pool.Take] is safe for concurrent use.
 type Pool struct {
-	// Count is how many of the requests are usable.
-	Count int
+	Count int // how many of the requests are usable
 
 	slab   []byte
 	size   int    // of one request
