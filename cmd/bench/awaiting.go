@@ -39,7 +39,7 @@ func awaiting() scenario {
 						for i := range ends {
 							var group errgroup.Group
 							group.Go(func() (err error) { all.reached[i], err = await(ctx, bridge, p.ID(i)); return err })
-							untilMetric(r, bridge, waitersGauge, 1)
+							untilMetric(r, bridge, waitersGauge, 1) //nolint:contextcheck // the rig has it
 							rig.Check(workers[0](ctx, i))
 							rig.Check(group.Wait())
 						}

@@ -93,8 +93,7 @@ func lookAtProcessors() processors {
 	return p
 }
 
-// othersSince is the share of the time of all processors that went to other programs,
-// also those of other machines on the same processors.
+// othersSince is the share of all processors that other programs had, also on other machines.
 func (p processors) othersSince(before processors) float64 {
 	others := (p.all - before.all) - (p.ours - before.ours)
 	return max(0, others/(p.at.Sub(before.at).Seconds()*float64(runtime.NumCPU())))

@@ -91,7 +91,7 @@ func keeping() scenario {
 				return m
 			})
 		},
-		report: func(b *bench, d data, s *section) {
+		report: func(_ *bench, d data, s *section) {
 			growth, term := d.difference("finished memory", "none memory"), d.of("open term")
 			s.row("memory with an empty ledger", mibs(d.of("none memory")))
 			s.row("memory more with 1 million finished predictions", mibs(growth))

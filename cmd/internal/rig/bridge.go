@@ -28,8 +28,9 @@ type BridgeConfig struct {
 	Slow                        time.Duration
 }
 
+// MaxEvents is room for the events of any experiment, in bytes.
 const (
-	MaxEvents = 4 << 30 // room for the events of any experiment, in bytes
+	MaxEvents = 4 << 30
 	secretEnv = "GET3W_WEBHOOK_SECRET"
 )
 
@@ -43,7 +44,7 @@ sources: {` + SourceName + `: {kind: get3w, secrets: ["env:` + secretEnv + `"], 
 %s
 `
 
-// ArchiveHere, as [BridgeConfig.More], archives outputs that this machine serves.
+// ArchiveHere is the [BridgeConfig.More] that archives outputs which this machine serves.
 const ArchiveHere = `consumers: {archive: {kind: archive, hosts: ["127.0.0.1"], allow_private: true}}`
 
 // EmbeddedNATS are keys of [BridgeConfig.NATS] for a bridge with its own NATS and so much

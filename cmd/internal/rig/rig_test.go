@@ -68,7 +68,7 @@ func shell(r *Rig, then string) *Process {
 
 func TestProcess(t *testing.T) {
 	r := testRig(t)
-	p := shell(r, `trap "exit 3" TERM; echo oops >&2; echo second; while :; do sleep 0.01; done`)
+	p := shell(r, `trap "exit 3" TERM; echo oops >&2; echo second; while :; do :; done`)
 	line, err := p.Line(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, "second", string(line))

@@ -13,6 +13,7 @@ import (
 	"github.com/hookspan/hookspan/internal/signing"
 )
 
+// What every rig has in common.
 const (
 	SourceName = "get3w"                             // the one source of a rig's bridges
 	Secret     = "rig-secret-of-no-worth-0123456789" // what its webhooks are signed with
