@@ -1,7 +1,12 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -9,7 +14,6 @@ import (
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
-// bursting has a thousand connections send at once.
 func bursting() scenario {
 	const requests = 1000
 	return scenario{
@@ -20,12 +24,12 @@ func bursting() scenario {
 			return alone(func(r *rig.Rig) metrics {
 				r.Pause(time.Second)
 				p.Renew(requests)
-				took := burst(r, bridge, p)
+				// At a rate of one in a nanosecond each connection has one to send, at once.
+				took := bridge.OpenLoop(requests, int(time.Second), p, rig.Window{Measured: requests})
 				return metrics{"half": inMs(rig.Percentile(took, 50)), "last": inMs(rig.Percentile(took, 100))}
 			})
 		},
 		report: func(_ *bench, d data, s *section) {
-			s.text = fmt.Sprintf("%d connections that are open already send one webhook each at the same moment, to `hookspan serve` in a process of its own that had nothing to do before.", requests)
 			s.head = []string{"", "ms"}
 			s.row("answered half of them after", integer(d.of("half")))
 			s.row("answered the last after", integer(d.of("last")))
@@ -34,30 +38,6 @@ func bursting() scenario {
 	}
 }
 
-// burst sends all of the pool at once and returns when each request was answered.
-func burst(r *rig.Rig, bridge *rig.Bridge, p *rig.Pool) []time.Duration {
-	workers, hangUp := p.Senders(r.Context(), bridge.Webhooks, p.Count, rig.Stored)
-	defer hangUp()
-	took := make([]time.Duration, len(workers))
-	begin, now := time.Time{}, make(chan struct{})
-	var group errgroup.Group
-	for i, work := range workers {
-		group.Go(func() error {
-			<-now
-			err := work(r.Context(), i)
-			took[i] = time.Since(begin)
-			return err
-		})
-	}
-	begin = time.Now()
-	close(now)
-	if err := group.Wait(); err != nil {
-		rig.Check(bridge.Explain(err))
-	}
-	return took
-}
-
-// answering looks at the answers to a steady stream of requests.
 func answering() scenario {
 	const (
 		rate  = 1000
@@ -79,8 +59,6 @@ func answering() scenario {
 			})
 		},
 		report: func(_ *bench, d data, s *section) {
-			s.text = fmt.Sprintf("%d requests a second over %d connections, sent by the clock and not when the one before was answered; the time of an answer counts from when its request was due. "+
-				"`hookspan serve` in a process of its own, with default settings.", rate, conns)
 			s.head = []string{"", "ms"}
 			for _, name := range []string{"p50", "p99", "p99.9", "the slowest"} {
 				s.row(name, decimal(d.of(name)))
@@ -89,4 +67,120 @@ func answering() scenario {
 			s.under(25, d.of("p99.9"), ms, "1,000 requests a second: p99.9 under 25 ms")
 		},
 	}
+}
+
+// Failed predictions have no outputs, so the archive asks nothing of the provider's hosts.
+func costing() scenario {
+	const (
+		rate   = 400
+		conns  = 16
+		events = 50_000
+		many   = 256 // connections by which they come
+	)
+	return scenario{
+		name: "cost", title: "Processor and memory",
+		begin: func(b *bench, _ *rig.Rig) [][]way {
+			return alone(func(r *rig.Rig) metrics {
+				bridge := startBridge(r, rig.BridgeConfig{})
+				sendOne(r, bridge)
+				idle := settled(r, bridge.Process)[0]
+				w := rig.Window{Measured: b.steady().Measured}
+				p := openPool(r, rate, w)
+				before := bridge.Processor()
+				took := bridge.OpenLoop(conns, rate, p, w)
+				used := inMs(bridge.Processor()-before) / float64(len(took))
+				load := sendAll(bridge, many, r.NewPool(events, failedWebhook()))
+				return metrics{"processor": used, "idle": idle, "loaded": settled(r, bridge.Process)[0], "peak": peak(bridge.Process), "rate": load.Rate}
+			})
+		},
+		report: func(_ *bench, d data, s *section) {
+			s.row("processor time of an event", ms(d.of("processor")))
+			s.row("memory after one webhook", mibs(d.of("idle")))
+			s.row(fmt.Sprintf("memory after %d webhooks (%.0f/s)", events, d.of("rate").median), mibs(d.of("loaded")))
+			s.row("the most memory it ever had", mibs(d.of("peak")))
+			s.under(0.25, d.of("processor"), ms, "400 requests a second: under 0.25 ms of processor time for each")
+			s.under(40, d.of("idle"), mibs, "idle under 40 MiB")
+			s.under(64, d.of("peak"), mibs, "256 connections, up to 50,000 events stored: never over 64 MiB")
+		},
+	}
+}
+
+const (
+	modeForge = "forge"
+	// forgers is how many connections send forged webhooks; more would measure the senders.
+	forgers = 64
+)
+
+func flooded() scenario {
+	const (
+		rate  = 200
+		conns = 32
+	)
+	return scenario{
+		name: "flood", title: "Good deliveries among forged ones",
+		begin: func(b *bench, r *rig.Rig) [][]way {
+			p := openPool(r, rate, b.steady())
+			bridge := startBridge(r, rig.BridgeConfig{})
+			good := func() float64 {
+				p.Renew(p.Count)
+				return inMs(rig.Percentile(bridge.OpenLoop(conns, rate, p, b.steady()), 99))
+			}
+			return [][]way{{
+				{"quiet", func(*rig.Rig) metrics { return metrics{"p99": good()} }},
+				{"flooded", func(r *rig.Rig) metrics {
+					flood := r.StartMode("flood", 0, modeForge, bridge.Webhooks)
+					m := metrics{"p99": good()}
+					rig.Must(flood.Stop())
+					var refused float64
+					rig.Check(json.Unmarshal(rig.Must(flood.Line(r.Context())), &refused))
+					m["refused"] = refused
+					return m
+				}},
+			}}
+		},
+		report: func(_ *bench, d data, s *section) {
+			s.row("p99 of good ones, quiet", ms(d.of("quiet p99")))
+			s.row("p99 of good ones, flooded", ms(d.of("flooded p99")))
+			s.row("forged ones refused", perSecond(d.of("flooded refused")))
+			s.under(10, d.ratio("flooded p99", "quiet p99"), times, "good deliveries among a flood of forged ones: p99 under 10 times the quiet one")
+		},
+	}
+}
+
+// runForge sends forged webhooks to the address that args names, over each connection the
+// next one when one is refused, until it is told to end. It is a process of its own, so
+// that good deliveries do not wait in its queues. Its last line is how many webhooks were
+// refused in a second.
+func runForge(ctx context.Context, args []string, stdout io.Writer) error {
+	body := failedWebhook().Body()
+	signature := []byte(rig.Sign(body))
+	signature[0] ^= 1 // still a hexadecimal digit
+	request := rig.Request(body, string(signature))
+	if err := rig.Ready(stdout, nil); err != nil {
+		return err
+	}
+	var refused atomic.Int64
+	begin := time.Now()
+	var group errgroup.Group
+	for range forgers {
+		group.Go(func() error {
+			conn := &rig.Conn{Addr: args[0], Timeout: rig.AnswerTimeout}
+			defer conn.Close()
+			for ctx.Err() == nil {
+				answer, err := conn.Post(context.WithoutCancel(ctx), request)
+				if err != nil {
+					return err
+				}
+				if answer.Status != http.StatusUnauthorized {
+					return fmt.Errorf("a forged webhook was answered %d %q", answer.Status, answer.Body)
+				}
+				refused.Add(1)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return json.NewEncoder(stdout).Encode(float64(refused.Load()) / time.Since(begin).Seconds())
 }

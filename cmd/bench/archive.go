@@ -20,10 +20,6 @@ import (
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
-// archiveConfig archives outputs from this machine.
-const archiveConfig = `consumers: {archive: {kind: archive, hosts: ["127.0.0.1"], allow_private: true}}`
-
-// archiving has a bridge archive several outputs, and a client keep the same.
 func archiving() scenario {
 	const (
 		outputs = 16
@@ -39,7 +35,7 @@ func archiving() scenario {
 			url := r.Serve(want) + "/output.bin"
 			return [][]way{{
 				{"archive", func(r *rig.Rig) metrics {
-					bridge := startBridge(r, rig.BridgeConfig{More: archiveConfig})
+					bridge := startBridge(r, rig.BridgeConfig{More: rig.ArchiveHere})
 					took := want.archive(r, bridge, url, outputs, func() {})
 					return metrics{"rate": rate(took), "peak": peak(bridge.Process)}
 				}},
@@ -56,8 +52,6 @@ func archiving() scenario {
 			}}
 		},
 		report: func(_ *bench, d data, s *section) {
-			s.text = fmt.Sprintf("%d predictions with one output of %d MiB each, from a server on the same machine, %d at once, until the last manifest is on the disk: `hookspan serve` with a consumer of kind archive in a process of its own. "+
-				"**plain** is a client that reads the same outputs, as many at once, hashes them (SHA-256), writes and syncs them. Every manifest was compared with what was sent.", outputs, size/mib, atOnce)
 			s.head = []string{" way", "MiB/s", "to plain", "memory"}
 			s.row("archive", integer(d.of("archive rate")), percent(d.ratio("archive rate", "plain rate")), mibs(d.of("archive peak")))
 			s.row("plain", integer(d.of("plain rate")), "", "")
@@ -67,7 +61,6 @@ func archiving() scenario {
 	}
 }
 
-// largeOutput has a bridge archive one large output, once, and watches its memory.
 func largeOutput() scenario {
 	const size = gib
 	return scenario{
@@ -77,16 +70,14 @@ func largeOutput() scenario {
 			want := newContent(size)
 			url := r.Serve(want) + "/output.bin"
 			return alone(func(r *rig.Rig) metrics {
-				bridge := startBridge(r, rig.BridgeConfig{More: archiveConfig})
+				bridge := startBridge(r, rig.BridgeConfig{More: rig.ArchiveHere})
 				sendOne(r, bridge)
 				before, most := settled(r, bridge.Process)[0], 0.0
-				took := want.archive(r, bridge, url, 1, func() { most = max(most, float64(bridge.Memory("VmRSS"))/mib) })
+				took := want.archive(r, bridge, url, 1, func() { most = max(most, resident(bridge.Process)) })
 				return metrics{"took": took.Seconds(), "rate": size / mib / took.Seconds(), "before": before, "most": most, "growth": max(0, most-before)}
 			})
 		},
 		report: func(_ *bench, d data, s *section) {
-			s.text = fmt.Sprintf("One output of %d MiB, from a server on the same machine to the archive, until its manifest is on the disk; memory looked at every %v. Measured once. Size and SHA-256 in the manifest are right.", size/mib, archiveTick)
-			s.head = []string{"", "measured"}
 			s.row("archived in", once("%.1f s, ")(d.of("took"))+once("%.0f MiB/s")(d.of("rate")))
 			s.row("memory before, most", once("%.0f MiB, ")(d.of("before"))+once("%.0f MiB")(d.of("most")))
 			s.under(32, d.of("growth"), once("%.0f MiB"), "an output of 1 GiB grows the memory by less than 32 MiB")
@@ -94,8 +85,7 @@ func largeOutput() scenario {
 	}
 }
 
-// content is an output of random bytes that costs its server next to nothing: one MiB
-// again and again.
+// content is an output of random bytes that is cheap to serve: one MiB again and again.
 type content struct {
 	chunk []byte
 	size  int
@@ -151,7 +141,6 @@ func (c content) archive(r *rig.Rig, bridge *rig.Bridge, url string, n int, look
 	return took
 }
 
-// check compares what a manifest says of its one output.
 func (c content) check(manifest []byte) {
 	var m struct {
 		Outputs []struct {

@@ -15,12 +15,10 @@ import (
 )
 
 const (
-	// longestWait is how long one request waits.
-	longestWait  = 5 * time.Minute
+	longestWait  = 5 * time.Minute // how long one request waits
 	waitersGauge = "hookspan_prediction_waiters"
 )
 
-// awaiting looks at those who wait for the end of a prediction by the API.
 func awaiting() scenario {
 	const (
 		ends  = 100  // predictions that are waited for one after the other
@@ -36,19 +34,18 @@ func awaiting() scenario {
 				{{"one", func(r *rig.Rig) metrics {
 					p := r.NewPool(ends, failedWebhook())
 					announce(r, bridge, p)
-					e := newEnds(p)
-					workers, hangUp := p.Senders(r.Context(), bridge.Webhooks, 1, rig.Stored)
-					defer hangUp()
-					w := newWaiter(bridge)
-					defer w.Close()
-					for i := range ends {
-						var group errgroup.Group
-						group.Go(func() (err error) { e.woke[i], err = w.wait(r.Context(), p.ID(i)); return err })
-						untilMetric(r, bridge, waitersGauge, 1)
-						rig.Check(e.sending(workers[0])(r.Context(), i))
-						rig.Check(group.Wait())
-					}
-					return e.metrics(0, ends)
+					all := newPassages(p)
+					all.send(bridge, 1, func(ctx context.Context, workers []rig.Worker) error {
+						for i := range ends {
+							var group errgroup.Group
+							group.Go(func() (err error) { all.reached[i], err = await(ctx, bridge, p.ID(i)); return err })
+							untilMetric(r, bridge, waitersGauge, 1) //nolint:contextcheck // the rig has it
+							rig.Check(workers[0](ctx, i))
+							rig.Check(group.Wait())
+						}
+						return nil
+					})
+					return all.metrics(0, ends)
 				}}},
 				{{"crowd", func(r *rig.Rig) metrics {
 					idle := r.NewPool(crowd, failedWebhook())
@@ -56,42 +53,27 @@ func awaiting() scenario {
 					forgotten, disperse := context.WithCancel(r.Context())
 					defer disperse()
 					for i := range crowd {
-						go func() { _, _ = newWaiter(bridge).wait(forgotten, idle.ID(i)) }() // it has no end
+						go func() { _, _ = await(forgotten, bridge, idle.ID(i)) }() // it has no end
 					}
 					count := rig.LoopCount(rate, b.steady())
 					p := r.NewPool(count, failedWebhook())
 					announce(r, bridge, p)
-					e := newEnds(p)
+					all := newPassages(p)
 					var group errgroup.Group
 					for i := range count {
-						group.Go(func() (err error) {
-							w := newWaiter(bridge)
-							defer w.Close()
-							e.woke[i], err = w.wait(r.Context(), p.ID(i))
-							return err
-						})
+						group.Go(func() (err error) { all.reached[i], err = await(r.Context(), bridge, p.ID(i)); return err })
 					}
 					untilMetric(r, bridge, waitersGauge, float64(crowd+count))
 					memory := settled(r, bridge.Process)[0]
-					workers, hangUp := p.Senders(r.Context(), bridge.Webhooks, conns, rig.Stored)
-					defer hangUp()
-					for n := range workers {
-						workers[n] = e.sending(workers[n])
-					}
-					rig.Must(rig.OpenLoop(r.Context(), workers, rate, p, b.steady()))
+					all.loop(bridge, conns, rate, b.steady())
 					rig.Check(group.Wait())
-					m := e.metrics(rig.LoopCount(rate, rig.Window{Measured: b.warm}), count)
+					m := all.metrics(rig.LoopCount(rate, rig.Window{Measured: b.warm}), count)
 					m["memory"] = memory
 					return m
 				}}},
 			}
 		},
 		report: func(_ *bench, d data, s *section) {
-			s.text = fmt.Sprintf("`hookspan serve` with default settings, which folds the same events meanwhile. Requests wait for predictions by the API, `GET /api/v1/predictions/…?wait=%v`, each on a connection of its own; all were announced before. "+
-				"Once a single one waits, and its webhook is sent then, %d times one after the other; and once %d wait for what does not end, beside those who wait for the predictions whose webhooks come at %d a second, by the clock. "+
-				"Times are until the whole answer has come, from when the webhook was sent, so they hold its way in and its sync, and from when the sender was answered that it is stored, which is a little after the store has acknowledged it. The bars are of the longer ones.",
-				longestWait, ends, crowd, rate)
-			s.head = []string{"", "measured"}
 			s.row("one waits: webhook sent until its answer, p50", ms(d.of("one sent p50")))
 			s.row("the same, p99", ms(d.of("one sent p99")))
 			s.row("one waits: webhook answered until its answer, p50", ms(d.of("one stored p50")))
@@ -106,8 +88,7 @@ func awaiting() scenario {
 	}
 }
 
-// needsFiles says why a scenario cannot be measured by a process that can have fewer open
-// files.
+// needsFiles says why a process cannot measure that may have fewer files open.
 func needsFiles(n uint64) func(string) string {
 	return func(string) string {
 		var limit unix.Rlimit
@@ -119,49 +100,16 @@ func needsFiles(n uint64) func(string) string {
 	}
 }
 
-// ends are when webhooks were sent and answered, and when who waited for the prediction
-// had its end.
-type ends struct {
-	sent, answered, woke []time.Time
+// apiConn is a connection to the API of a bridge.
+func apiConn(bridge *rig.Bridge, timeout time.Duration) *rig.Conn {
+	return &rig.Conn{Addr: strings.TrimPrefix(bridge.Admin, "http://"), Timeout: timeout}
 }
 
-func newEnds(p *rig.Pool) ends {
-	return ends{make([]time.Time, p.Count), make([]time.Time, p.Count), make([]time.Time, p.Count)}
-}
-
-// sending is the worker, whose times are noted.
-func (e ends) sending(send rig.Worker) rig.Worker {
-	return func(ctx context.Context, i int) error {
-		e.sent[i] = time.Now()
-		err := send(ctx, i)
-		e.answered[i] = time.Now()
-		return err
-	}
-}
-
-// metrics are of the waiters from one number to before another.
-func (e ends) metrics(from, to int) metrics {
-	var sent, stored []time.Duration
-	for i := from; i < to; i++ {
-		sent = append(sent, e.woke[i].Sub(e.sent[i]))
-		stored = append(stored, max(0, e.woke[i].Sub(e.answered[i])))
-	}
-	return metrics{
-		"sent p50": inMs(rig.Percentile(sent, 50)), "sent p99": inMs(rig.Percentile(sent, 99)),
-		"stored p50": inMs(rig.Percentile(stored, 50)), "stored p99": inMs(rig.Percentile(stored, 99)),
-	}
-}
-
-// waiter is a connection that waits for predictions.
-type waiter struct{ rig.Conn }
-
-func newWaiter(bridge *rig.Bridge) *waiter {
-	return &waiter{rig.Conn{Addr: apiAddress(bridge), Timeout: longestWait}}
-}
-
-// wait returns when the prediction has its end, and it was told so.
-func (w *waiter) wait(ctx context.Context, id string) (at time.Time, err error) {
-	answer, err := w.Post(ctx, fmt.Appendf(nil, "GET /api/v1/predictions/%s/%s?wait=%v HTTP/1.1\r\nHost: %s\r\n\r\n", rig.SourceName, id, longestWait, w.Addr))
+// await returns when the bridge has answered that the prediction has ended.
+func await(ctx context.Context, bridge *rig.Bridge, id string) (at time.Time, err error) {
+	conn := apiConn(bridge, longestWait)
+	defer conn.Close()
+	answer, err := conn.Post(ctx, fmt.Appendf(nil, "GET /api/v1/predictions/%s/%s?wait=%v HTTP/1.1\r\nHost: %s\r\n\r\n", rig.SourceName, id, longestWait, conn.Addr))
 	at = time.Now()
 	ended := bytes.Contains(answer.Body, []byte(`"status":"failed"`)) || bytes.Contains(answer.Body, []byte(`"status":"completed"`))
 	if err == nil && (answer.Status != http.StatusOK || !bytes.Contains(answer.Body, []byte(id)) || !ended) {
@@ -170,15 +118,13 @@ func (w *waiter) wait(ctx context.Context, id string) (at time.Time, err error) 
 	return at, err
 }
 
-func apiAddress(bridge *rig.Bridge) string { return strings.TrimPrefix(bridge.Admin, "http://") }
-
 // announce has every prediction of a pool watched, by many connections.
 func announce(r *rig.Rig, bridge *rig.Bridge, p *rig.Pool) {
 	const conns = 64
 	var group errgroup.Group
 	for n := range conns {
 		group.Go(func() error {
-			conn := &rig.Conn{Addr: apiAddress(bridge), Timeout: rig.AnswerTimeout}
+			conn := apiConn(bridge, rig.AnswerTimeout)
 			defer conn.Close()
 			for i := n; i < p.Count; i += conns {
 				answer, err := conn.Post(r.Context(), fmt.Appendf(nil, "PUT /api/v1/predictions/%s/%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",

@@ -1,16 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
+	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
 	"github.com/hookspan/hookspan/cmd/internal/rig"
@@ -24,46 +23,24 @@ type machine struct {
 }
 
 func lookAtMachine(dir string) machine {
-	cpu, ok := field("/proc/cpuinfo", "model name")
-	if !ok {
-		cpu = runtime.GOARCH // not every processor has a name there
-	}
-	memory, _ := field("/proc/meminfo", "MemTotal")
+	proc := rig.Must(procfs.NewDefaultFS())
 	return machine{
-		cpu: cpu, cores: runtime.NumCPU(), fileSystem: fileSystemOf(dir),
+		// Not every processor has a name there.
+		cpu: cmp.Or(rig.Must(proc.CPUInfo())[0].ModelName, runtime.GOARCH), cores: runtime.NumCPU(), fileSystem: fileSystemOf(dir),
 		kernel: runtime.GOOS + " " + strings.TrimSpace(read("/proc/sys/kernel/osrelease")),
-		memory: kib * rig.Must(strconv.ParseFloat(strings.TrimSuffix(memory, " kB"), 64)),
+		memory: float64(*rig.Must(proc.Meminfo()).MemTotalBytes),
 	}
-}
-
-// software is the versions that the numbers depend on.
-func software() string {
-	return fmt.Sprintf("%s, nats-server %s, nats.go %s", runtime.Version(), server.VERSION, nats.Version)
 }
 
 func read(file string) string { return string(rig.Must(os.ReadFile(file))) }
 
-// field returns the first value of a "key: value" file of /proc.
-func field(file, key string) (value string, ok bool) {
-	for line := range strings.Lines(read(file)) {
-		if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == key {
-			return strings.TrimSpace(v), true
-		}
-	}
-	return "", false
-}
-
-// fileSystemOf returns the type of the file system with the longest mount point that dir
-// lies under.
+// fileSystemOf returns the type of the file system that dir lies on.
 func fileSystemOf(dir string) string {
 	longest, name := "", "unknown"
-	for line := range strings.Lines(read("/proc/self/mounts")) {
-		f := strings.Fields(line)
-		if len(f) < 3 || len(f[1]) < len(longest) {
-			continue
-		}
-		if rel, err := filepath.Rel(f[1], dir); err == nil && filepath.IsLocal(rel) {
-			longest, name = f[1], f[2]
+	for _, m := range rig.Must(procfs.GetMounts()) {
+		rel, err := filepath.Rel(m.MountPoint, dir)
+		if err == nil && filepath.IsLocal(rel) && len(m.MountPoint) >= len(longest) {
+			longest, name = m.MountPoint, m.FSType
 		}
 	}
 	return name
@@ -83,8 +60,7 @@ func needsSpace(bytes int64) func(dir string) string {
 
 const fsyncs = 200
 
-// measureFsync returns how long it took each time to append 4 KiB to a file and have them
-// on the disk.
+// measureFsync returns how long it took, each time, to have 4 KiB more on the disk.
 func measureFsync(dir string) (took []time.Duration) {
 	f := rig.Must(os.CreateTemp(dir, "fsync"))
 	defer func() { rig.Check(f.Close()) }()
@@ -98,35 +74,27 @@ func measureFsync(dir string) (took []time.Duration) {
 	return took
 }
 
-// processors is how much the processors had done at one time.
+// processors is how many seconds the processors had worked at one time: for everybody, and
+// for this program and those of its processes that have ended.
 type processors struct {
 	at        time.Time
-	all, ours time.Duration
+	all, ours float64
 }
 
 func lookAtProcessors() processors {
-	p := processors{at: time.Now()}
-	first, _, _ := strings.Cut(read("/proc/stat"), "\n")
-	// cpu, user, nice, system, idle, iowait, irq, softirq, steal, and guests, which are
-	// in user already. A tick is 10 ms on all of Linux.
-	for i, ticks := range strings.Fields(first) {
-		if i == 0 || i == 4 || i == 5 || i > 8 {
-			continue
-		}
-		p.all += 10 * time.Millisecond * time.Duration(rig.Must(strconv.ParseInt(ticks, 10, 64)))
-	}
-	// Of the processes that this one started, those that have ended.
+	// Time of guests is in User and Nice already.
+	cpu := rig.Must(rig.Must(procfs.NewDefaultFS()).Stat()).CPUTotal
+	p := processors{at: time.Now(), all: cpu.User + cpu.Nice + cpu.System + cpu.IRQ + cpu.SoftIRQ + cpu.Steal}
 	for _, who := range []int{unix.RUSAGE_SELF, unix.RUSAGE_CHILDREN} {
 		var use unix.Rusage
 		rig.Check(unix.Getrusage(who, &use))
-		p.ours += time.Duration(use.Utime.Nano() + use.Stime.Nano())
+		p.ours += time.Duration(use.Utime.Nano() + use.Stime.Nano()).Seconds()
 	}
 	return p
 }
 
-// othersSince is the share of the time of all processors that went to other programs,
-// also those of other machines on the same processors.
+// othersSince is the share of all processors that other programs had, also on other machines.
 func (p processors) othersSince(before processors) float64 {
 	others := (p.all - before.all) - (p.ours - before.ours)
-	return max(0, others.Seconds()/(p.at.Sub(before.at).Seconds()*float64(runtime.NumCPU())))
+	return max(0, others/(p.at.Sub(before.at).Seconds()*float64(runtime.NumCPU())))
 }

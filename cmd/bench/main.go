@@ -27,7 +27,6 @@ func main() {
 	})
 }
 
-// bench is one run.
 type bench struct {
 	rounds     int
 	warm, time time.Duration
@@ -60,14 +59,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("-only: %w", err)
 	}
 	binary, err := filepath.Abs(*hookspan)
-	if err != nil {
-		return fmt.Errorf("-hookspan: %w", err)
-	}
-	if *dir, err = filepath.Abs(*dir); err == nil {
-		err = os.Setenv("TMPDIR", *dir) // for the rig and for Go benchmarks
-	}
-	if err != nil {
-		return fmt.Errorf("-dir: %w", err)
+	folder, noFolder := filepath.Abs(*dir)
+	// The rig and Go benchmarks make their folders there.
+	if err := errors.Join(err, noFolder, os.Setenv("TMPDIR", folder)); err != nil {
+		return err
 	}
 	r, err := rig.New(ctx, "bench", binary)
 	if err != nil {
@@ -91,7 +86,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return err
 }
 
-// measure runs the scenarios and returns the report.
 func (b *bench) measure(r *rig.Rig, chosen []scenario) string {
 	res := results{date: b.begin, rounds: b.rounds, warm: b.warm, time: b.time, machine: lookAtMachine(r.Dir)}
 	before := lookAtProcessors()

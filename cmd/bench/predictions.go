@@ -21,7 +21,6 @@ import (
 // ledgerRounds is how often a ledger is measured at most: a round is long.
 const ledgerRounds = 3
 
-// folding measures how fast events come into the ledger of predictions.
 func folding() scenario {
 	const events = 100_000
 	return scenario{
@@ -31,9 +30,6 @@ func folding() scenario {
 			return [][]way{{compiled.way("Fold/way=fold", count, 0), compiled.way("Fold/way=pull", count, 0)}}
 		},
 		report: func(_ *bench, d data, s *section) {
-			s.text = fmt.Sprintf("%d events, stored before, are folded in a process of its own with the embedded NATS (`go test ./%s -bench Fold`): of each prediction that it runs and that it is completed, 2000 predictions at the same time. "+
-				"A plain pull reads and acknowledges the same blocks of events, and does nothing else.", events, predictionsPackage)
-			s.head = []string{"", "measured"}
 			rate := d.of("Fold/way=fold events/s")
 			s.row("events into the ledger", perSecond(rate))
 			s.row("processor time of each, with its NATS", integer(d.of("Fold/way=fold cpu-µs"))+" µs")
@@ -46,12 +42,9 @@ func folding() scenario {
 
 const (
 	openPredictions = 100_000
-	// leftAlone is how long bridges are left alone.
-	leftAlone = 10 * time.Second
+	leftAlone       = 10 * time.Second // how long bridges are left alone
 )
 
-// keeping compares bridges whose ledgers are empty, full of finished predictions, and full
-// of open ones that are not due.
 func keeping() scenario {
 	return scenario{
 		name: "ledger", title: "What the ledger of predictions keeps", rounds: ledgerRounds, missing: needsSpace(4 * gib),
@@ -73,7 +66,7 @@ func keeping() scenario {
 				bridge := start(r, "finished")
 				announce(r, bridge, p)
 				sendAll(bridge, 1, p)
-				rig.Must(newWaiter(bridge).wait(r.Context(), p.ID(0)))
+				rig.Must(await(r.Context(), bridge, p.ID(0)))
 			})
 			openStore(r, r.Path("finished"), func(js jetstream.JetStream) {
 				copyStored(r, js, "KV_HOOKSPAN_PREDICTIONS", "$KV.HOOKSPAN_PREDICTIONS.entry.>", million-1)
@@ -98,13 +91,8 @@ func keeping() scenario {
 				return m
 			})
 		},
-		report: func(b *bench, d data, s *section) {
-			s.text = fmt.Sprintf("Three times `hookspan serve` with default settings and the API of a provider: with an empty ledger, with %d finished predictions that go after 72h, and with %d that are watched and not due. "+
-				"They are started anew for each of %d rounds; a term is from when a process has the lead until it has read what is open. Then they are left alone together: memory is resident (VmRSS, the least of %.0f s, and VmHWM for the most), "+
-				"growth is against the empty one of the round, and processor time is that of the %v behind. With open predictions come as many stored events, which a bridge checks in the background. About 135 bytes of the growth for each finished prediction are what the NATS server keeps of a key, its index and when it goes; the rest is what its start left to the garbage collector. The ledger itself has none of them in memory but the last 4096 that it touched. "+
-				"The provider was never asked.", million, openPredictions, min(b.rounds, ledgerRounds), settleTime.Seconds(), leftAlone)
+		report: func(_ *bench, d data, s *section) {
 			growth, term := d.difference("finished memory", "none memory"), d.of("open term")
-			s.head = []string{"", "measured"}
 			s.row("memory with an empty ledger", mibs(d.of("none memory")))
 			s.row("memory more with 1 million finished predictions", mibs(growth))
 			s.row("the most memory ever, more with them", mibs(d.difference("finished peak", "none peak")))
@@ -120,7 +108,6 @@ func keeping() scenario {
 	}
 }
 
-// leaveAlone looks at bridges that have nothing to do.
 func leaveAlone(r *rig.Rig, bridges map[string]*rig.Bridge, m metrics) {
 	processes := make([]*rig.Process, 0, len(bridges))
 	names := slices.Sorted(maps.Keys(bridges))
@@ -137,8 +124,7 @@ func leaveAlone(r *rig.Rig, bridges map[string]*rig.Bridge, m metrics) {
 	}
 }
 
-// untilLeading returns how many seconds the term of a bridge took to begin, once it leads
-// the ledger.
+// untilLeading returns how many seconds it took until a bridge with the lead had read what is open.
 func untilLeading(r *rig.Rig, bridge *rig.Bridge, open int) (took float64) {
 	rig.Check(r.Until("the bridge leads the ledger", patience, 5*time.Millisecond, func(context.Context) bool {
 		for line := range strings.Lines(read(bridge.Log)) {
@@ -161,7 +147,6 @@ func untilLeading(r *rig.Rig, bridge *rig.Bridge, open int) (took float64) {
 	return took
 }
 
-// untilMetric returns when a metric of the bridge has reached a value.
 func untilMetric(r *rig.Rig, bridge *rig.Bridge, name string, value float64) {
 	last := math.NaN()
 	err := r.Until(fmt.Sprintf("%s is %g", name, value), patience, 2*time.Millisecond, func(context.Context) bool {
@@ -173,8 +158,7 @@ func untilMetric(r *rig.Rig, bridge *rig.Bridge, name string, value float64) {
 	}
 }
 
-// copyStored makes n copies of the message that a stream has on a subject, each for a
-// prediction of its own.
+// copyStored copies the message on a subject n times, each for another prediction.
 func copyStored(r *rig.Rig, js jetstream.JetStream, stream, subject string, n int) {
 	sample := lastStored(r, js, stream, subject)
 	p := r.NewPool(10_000, failedWebhook()) // for its ids

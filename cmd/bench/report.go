@@ -3,19 +3,33 @@ package main
 import (
 	_ "embed"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
+
+// texts are Markdown: what is measured and how, below the title of each scenario.
+//
+//go:embed texts.md
+var texts string
+
+func textOf(title string) string {
+	_, text, _ := strings.Cut(texts, "## "+title+"\n")
+	text, _, _ = strings.Cut(text, "\n## ")
+	return strings.TrimSpace(text)
+}
 
 // tried is what people wrote about the ways to commit in groups that were tried.
 //
 //go:embed tried.md
 var tried string
 
-// results is everything that was measured.
 type results struct {
 	date       time.Time
 	took       time.Duration
@@ -27,26 +41,22 @@ type results struct {
 	sections   []*section
 }
 
-// section is what the report says about one scenario.
 type section struct {
 	title string
-	// text is Markdown: what was measured, and how.
-	text string
-	// head and rows are a table. A column whose head is empty or begins with a space is
-	// aligned to the left.
+	text  string // Markdown
+	// head and rows are a table, by default of what was measured. A column whose head is
+	// empty or begins with a space is aligned to the left.
 	head []string
 	rows [][]string
 	bars []bar
 }
 
-// bar is a goal for a number.
 type bar struct {
 	goal, measured string
 	met            bool
 	stretch        string // met too, or not; empty when there is none
 }
 
-// row adds a row to the table.
 func (s *section) row(cells ...string) { s.rows = append(s.rows, cells) }
 
 // atLeast adds a bar that the median must reach.
@@ -71,7 +81,6 @@ func yes(met bool) string {
 	return "**no**"
 }
 
-// line writes one line of the report.
 type line func(format string, args ...any)
 
 func (r *results) markdown() string {
@@ -104,7 +113,7 @@ func (r *results) head(p line) {
 	p("| kernel, file system | %s, %s |", m.kernel, m.fileSystem)
 	p("| fsync of 4 KiB | p50 %.2f ms, p99 %.2f ms (%d tries, spread over the run) |", ms(50), ms(99), len(r.fsync))
 	p("| other programs meanwhile | %.0f %% of the processors |", 100*r.others)
-	p("| software | %s |\n", software())
+	p("| software | %s, nats-server %s, nats.go %s |\n", runtime.Version(), server.VERSION, nats.Version)
 	p("The client, the bridge and NATS share these processors. Everything was measured in %d rounds. In each, the ways that are compared follow each other, in changing order, "+
 		"each with %v to warm up and %v measured, loads of a fixed rate four times as long. A number is the median of the rounds, a ratio the median of the ratios within each round, "+
 		"with the lowest and the highest in brackets. Webhooks are made and signed before the clock runs; the client is raw keep-alive connections. "+
@@ -117,15 +126,77 @@ func (s *section) write(p line) {
 	if len(s.rows) == 0 {
 		return
 	}
-	rule := make([]string, len(s.head))
-	for i, h := range s.head {
+	head := s.head
+	if head == nil {
+		head = []string{"", "measured"}
+	}
+	rule := make([]string, len(head))
+	for i, h := range head {
 		rule[i] = "---:"
 		if h == "" || h[0] == ' ' {
 			rule[i] = "---"
 		}
 	}
-	for _, cells := range slices.Concat([][]string{s.head, rule}, s.rows) {
+	for _, cells := range slices.Concat([][]string{head, rule}, s.rows) {
 		p("|%s|", strings.Join(cells, "|"))
 	}
 	p("")
+}
+
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+	gib = 1 << 30
+)
+
+// spread is what the rounds gave: the median, between the lowest and the highest.
+type spread struct {
+	low, median, high float64
+}
+
+func spreadOf(values []float64) spread {
+	if len(values) == 0 {
+		return spread{}
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	middle := len(sorted) / 2
+	median := sorted[middle]
+	if len(sorted)%2 == 0 {
+		median = (sorted[middle-1] + sorted[middle]) / 2
+	}
+	return spread{low: sorted[0], median: median, high: sorted[len(sorted)-1]}
+}
+
+func inMs(d time.Duration) float64 { return d.Seconds() * 1000 }
+
+type unit func(spread) string
+
+func percent(s spread) string {
+	return fmt.Sprintf("%.0f %% (%.0f to %.0f)", 100*s.median, 100*s.low, 100*s.high)
+}
+
+func times(s spread) string {
+	return fmt.Sprintf("%.1f times (%.1f to %.1f)", s.median, s.low, s.high)
+}
+
+func signedMs(s spread) string {
+	return fmt.Sprintf("%+.2f (%+.2f to %+.2f) ms", s.median, s.low, s.high)
+}
+
+func decimal(s spread) string { return fmt.Sprintf("%.2f (%.2f to %.2f)", s.median, s.low, s.high) }
+func integer(s spread) string { return fmt.Sprintf("%.0f (%.0f to %.0f)", s.median, s.low, s.high) }
+
+func ms(s spread) string        { return decimal(s) + " ms" }
+func wholeMs(s spread) string   { return integer(s) + " ms" }
+func seconds(s spread) string   { return decimal(s) + " s" }
+func perSecond(s spread) string { return integer(s) + " /s" }
+func mibPerSecond(s spread) string {
+	return integer(s) + " MiB/s"
+}
+
+func mibs(s spread) string { return fmt.Sprintf("%.0f MiB (%.0f to %.0f)", s.median, s.low, s.high) }
+
+// once are the units of a value that was measured once.
+func once(format string) unit {
+	return func(s spread) string { return fmt.Sprintf(format, s.median) }
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
@@ -15,12 +16,10 @@ type scenario struct {
 	name, title string
 	// missing says why this machine cannot answer, or is empty. nil: every machine can.
 	missing func(dir string) string
-	// rounds is how often the scenario is measured at most, 0: as often as the others.
-	rounds int
+	rounds  int // how often the scenario is measured at most, 0: as often as the others
 	// begin returns the ways that are measured, in groups of those that are compared.
 	// What it starts on the rig lasts for all rounds.
-	begin func(b *bench, r *rig.Rig) [][]way
-	// report writes the section from what was measured.
+	begin  func(b *bench, r *rig.Rig) [][]way
 	report func(b *bench, d data, s *section)
 }
 
@@ -31,8 +30,12 @@ type way struct {
 	measure func(r *rig.Rig) metrics
 }
 
-// metrics is what one measurement gave.
 type metrics map[string]float64
+
+// add adds the median and the 99th percentile of some times.
+func (m metrics) add(name string, took []time.Duration) {
+	m[name+" p50"], m[name+" p99"] = inMs(rig.Percentile(took, 50)), inMs(rig.Percentile(took, 99))
+}
 
 // data is what all rounds gave: one value for each round by "way metric", or by the
 // metric alone when the way has no name.
@@ -68,14 +71,13 @@ func chooseScenarios(only string) ([]scenario, error) {
 	return slices.DeleteFunc(scenarios(), func(s scenario) bool { return !slices.Contains(names, s.name) }), nil
 }
 
-// alone is a scenario's only way.
 func alone(measure func(r *rig.Rig) metrics) [][]way { return [][]way{{{measure: measure}}} }
 
 // section measures a scenario. In each round the ways of a group follow each other
 // closely, and begin with another one each time, so that whatever else the machine does
 // meets them all.
 func (b *bench) section(r *rig.Rig, s scenario) *section {
-	sec := &section{title: s.title}
+	sec := &section{title: s.title, text: textOf(s.title)}
 	if s.missing != nil {
 		if why := s.missing(r.Dir); why != "" {
 			sec.text = "Not measured: " + why + "."
@@ -110,7 +112,6 @@ func (d data) measure(r *rig.Rig, w way) {
 	}), cmp.Or(w.name, "round"))
 }
 
-// rounds are the values of a key.
 func (d data) rounds(key string) []float64 {
 	values, ok := d[key]
 	if !ok {
@@ -119,7 +120,6 @@ func (d data) rounds(key string) []float64 {
 	return values
 }
 
-// of is the spread of a value.
 func (d data) of(key string) spread { return spreadOf(d.rounds(key)) }
 
 // ratio compares two values round by round.

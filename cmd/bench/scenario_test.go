@@ -136,6 +136,7 @@ func TestEveryBarIsOnThePage(t *testing.T) {
 			got = append(got, "| "+b.goal)
 		}
 		require.NotEmpty(t, sec.rows, s.name)
+		require.NotEmpty(t, textOf(s.title), s.name)
 	}
 	require.Equal(t, want, got)
 }

@@ -14,7 +14,6 @@ import (
 
 const million = 1_000_000
 
-// storedMillions compares bridges whose streams hold nothing, and much.
 func storedMillions() scenario {
 	const conns = 64
 	millions := []int{0, 1, 5}
@@ -47,9 +46,6 @@ func storedMillions() scenario {
 			return [][]way{ways}
 		},
 		report: func(_ *bench, d data, s *section) {
-			s.text = fmt.Sprintf("`hookspan serve` on folders whose stream of events holds so many events of a failed prediction, all older than the duplicate window; %d connections. "+
-				"The bridge is started anew for each round; a start is from the start of the process to its ready line, with the files in the page cache. "+
-				"Once the server's index of the stream was missing and all had to be read, and once the bridge was ended with SIGKILL after a load; memory is looked at before the load.", conns)
 			s.head = []string{"stored", "events/s", "to the empty one", "memory", "more for each million", "start, s", "start without index, s", "start after SIGKILL, s"}
 			s.row("none", integer(d.of("0 million rate")), "", mibs(d.of("0 million memory")), "", decimal(d.of("0 million start")), "", "")
 			for _, n := range millions[1:] {
@@ -78,11 +74,9 @@ func storeMillions(r *rig.Rig, data, room string, n int) (rebuilt float64) {
 	if n == 0 {
 		return 0
 	}
-	var sample stored
-	openStore(r, data, func(js jetstream.JetStream) { sample = lastStored(r, js, rig.EventsStream, rig.EventsPrefix+">") })
 	// Younger than events may get, and older than any duplicate.
 	now := time.Now()
-	replaceBlocks(data, rig.EventsStream, sample.msg, n*million, now.Add(-48*time.Hour), now.Add(-24*time.Hour))
+	rig.Repeat(filepath.Join(data, "nats"), n*million, now.Add(-48*time.Hour), now.Add(-24*time.Hour))
 	start(func(_ *rig.Rig, bridge *rig.Bridge) { rebuilt = bridge.Started.Seconds() })
 	return rebuilt
 }
@@ -90,8 +84,7 @@ func storeMillions(r *rig.Rig, data, room string, n int) (rebuilt float64) {
 // ownAccount is the account of a bridge's embedded NATS that its streams lie in.
 const ownAccount = "HOOKSPAN"
 
-// openStore runs a NATS server in this process on the data of a bridge that does not run.
-// It does not sync each message.
+// openStore runs a server on the data of a bridge that does not run, without a sync for each message.
 func openStore(r *rig.Rig, data string, use func(js jetstream.JetStream)) {
 	r.Within("store", func(r *rig.Rig) {
 		config, port := r.Path("nats.conf"), rig.FreePort()

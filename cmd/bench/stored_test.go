@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -23,9 +24,10 @@ func TestBlocksAreWhatTheServerReads(t *testing.T) {
 	require.NoError(t, rig.Try(func() {
 		openStore(r, data, func(js jetstream.JetStream) {
 			rig.Must(js.CreateStream(ctx, jetstream.StreamConfig{Name: rig.EventsStream, Subjects: []string{rig.EventsPrefix + ">"}}))
+			rig.Must(js.PublishMsg(ctx, sample.msg))
 		})
 		now := time.Now()
-		replaceBlocks(data, rig.EventsStream, sample.msg, count, now.Add(-48*time.Hour), now.Add(-24*time.Hour))
+		rig.Repeat(filepath.Join(data, "nats"), count, now.Add(-48*time.Hour), now.Add(-24*time.Hour))
 		openStore(r, data, func(js jetstream.JetStream) {
 			state := rig.StreamInfo(ctx, js).State
 			require.Equal(t, uint64(count), state.Msgs)

@@ -17,8 +17,7 @@ import (
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
-// webhook is one as the provider documents it, about 1.2 kB, of a prediction that ended
-// just now.
+// webhook is of a prediction that ended just now, about 1.2 kB, as the provider documents it.
 func webhook(status string) rig.Webhook {
 	w := rig.NewWebhook(rig.AnyID, "get3w/flux-dev", status, time.Now())
 	w.Input = map[string]any{"prompt": prompt, "size": "1536x1024", "num_images": 3, "guidance_scale": 3.5, "seed": 421337, "output_format": "png"}
@@ -43,8 +42,7 @@ func completedWebhook(output string) rig.Webhook {
 	return w
 }
 
-// closedPool has the requests that n senders can send in a window at most: more than a
-// disk syncs.
+// closedPool has more requests than a disk syncs in a window.
 func closedPool(r *rig.Rig, w rig.Window) *rig.Pool {
 	return r.NewPool(int((w.Warm+w.Measured).Seconds()*40_000), failedWebhook())
 }
@@ -70,9 +68,12 @@ func startBridge(r *rig.Rig, c rig.BridgeConfig) *rig.Bridge {
 	return bridge
 }
 
+// untilEmpty is longer than any pool lasts.
+var untilEmpty = rig.Window{Measured: time.Hour}
+
 // sendAll has n connections send the whole pool as fast as it is answered.
 func sendAll(bridge *rig.Bridge, n int, p *rig.Pool) rig.Sample {
-	return bridge.Load(n, p, rig.Window{Measured: time.Hour})
+	return bridge.Load(n, p, untilEmpty)
 }
 
 // sendOne sends one webhook, which the bridge must store.
@@ -80,13 +81,12 @@ func sendOne(r *rig.Rig, bridge *rig.Bridge) { sendAll(bridge, 1, r.NewPool(1, f
 
 const patience = 2 * time.Minute
 
-// settled is the least memory, in MiB, that each process has while all are left alone for
-// three seconds.
+// settled is the least memory, in MiB, that each process has while all are left alone.
 func settled(r *rig.Rig, all ...*rig.Process) []float64 {
 	least := make([]float64, len(all))
 	for try := range 12 {
 		for i, p := range all {
-			if now := float64(p.Memory("VmRSS")) / mib; try == 0 || now < least[i] {
+			if now := resident(p); try == 0 || now < least[i] {
 				least[i] = now
 			}
 		}
@@ -97,10 +97,60 @@ func settled(r *rig.Rig, all ...*rig.Process) []float64 {
 
 const settleTime = 3 * time.Second
 
-// peak is the most memory, in MiB, that a process ever had.
-func peak(p *rig.Process) float64 { return float64(p.Memory("VmHWM")) / mib }
+// resident and peak are the memory of a process, in MiB: now, and the most that it ever had.
+func resident(p *rig.Process) float64 { return float64(p.Status().VmRSS) / mib }
+func peak(p *rig.Process) float64     { return float64(p.Status().VmHWM) / mib }
 
-// sampleMetrics are those of a load.
+// passages are when webhooks were sent and answered, and when they had an effect.
+type passages struct {
+	pool                    *rig.Pool
+	sent, answered, reached []time.Time
+}
+
+func newPassages(p *rig.Pool) passages {
+	return passages{p, make([]time.Time, p.Count), make([]time.Time, p.Count), make([]time.Time, p.Count)}
+}
+
+// send calls use with workers that send the webhooks of the pool and note the times.
+func (p passages) send(bridge *rig.Bridge, n int, use func(ctx context.Context, workers []rig.Worker) error) {
+	bridge.Send(n, p.pool, nil, func(ctx context.Context, workers []rig.Worker) error {
+		for n, send := range workers {
+			workers[n] = func(ctx context.Context, i int) error {
+				p.sent[i] = time.Now()
+				err := send(ctx, i)
+				p.answered[i] = time.Now()
+				return err
+			}
+		}
+		return use(ctx, workers)
+	})
+}
+
+// loop has n connections send the webhooks at a fixed rate.
+func (p passages) loop(bridge *rig.Bridge, n, rate int, w rig.Window) {
+	p.send(bridge, n, func(ctx context.Context, workers []rig.Worker) error {
+		_, err := rig.OpenLoop(ctx, workers, rate, p.pool, w)
+		return err
+	})
+}
+
+// metrics are of the webhooks from one number to before another: "answered" is how long
+// the answer took, and "sent" and "stored" are how long the effect took, from when the
+// webhook was sent and from its answer.
+func (p passages) metrics(from, to int) metrics {
+	var answered, sent, stored []time.Duration
+	for i := from; i < to; i++ {
+		answered = append(answered, p.answered[i].Sub(p.sent[i]))
+		sent = append(sent, p.reached[i].Sub(p.sent[i]))
+		stored = append(stored, max(0, p.reached[i].Sub(p.answered[i])))
+	}
+	m := metrics{}
+	m.add("answered", answered)
+	m.add("sent", sent)
+	m.add("stored", stored)
+	return m
+}
+
 func sampleMetrics(s rig.Sample) metrics {
 	return metrics{"events/s": s.Rate, "p50-ms": inMs(s.P50), "p99-ms": inMs(s.P99)}
 }

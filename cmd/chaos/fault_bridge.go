@@ -23,7 +23,6 @@ func killBridge(l *lab) {
 	l.end()
 }
 
-// crash has the bridge end in the given way, some times, and starts it again.
 func (l *lab) crash(times int, end func()) {
 	l.each(times, 0, func(int) {
 		l.Pause(l.uptime())
@@ -64,11 +63,9 @@ func (l *lab) sameProcess() {
 const (
 	healthEvery   = 100 * time.Millisecond
 	healthTimeout = 2 * time.Second
-	// leaveTime lets the balancer ask a bridge that is being stopped some times, and
-	// leave it before it stops.
+	// leaveTime lets the balancer leave a bridge before that stops.
 	leaveTime = 5 * healthEvery
-	// fitWait is the longest time until the balancer takes a bridge that is ready.
-	fitWait = 10 * time.Second
+	fitWait   = 10 * time.Second // the longest time until the balancer takes a bridge that is ready
 )
 
 func rollingRestart(l *lab) {
@@ -90,7 +87,7 @@ func rollingRestart(l *lab) {
 	const rounds = 3
 	l.each(rounds*len(bridges), 0, func(turn int) {
 		i := turn % len(bridges)
-		bridges[i].MustStop()
+		rig.Must(bridges[i].Stop())
 		bridges[i] = l.StartBridge(configs[i])
 		waitFit()
 	})
@@ -134,19 +131,9 @@ func (l *lab) balance(addrs ...string) (waitFit func()) {
 	}
 }
 
-// takesWebhooks asks a bridge, as load balancers do.
 func takesWebhooks(ctx context.Context, addr string) bool {
-	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/", nil)
-	if err != nil {
-		return false
-	}
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return false
-	}
-	_ = response.Body.Close()
-	return response.StatusCode == http.StatusOK
+	c := &rig.Conn{Addr: addr, Timeout: healthTimeout}
+	defer c.Close()
+	answer, err := c.Post(ctx, fmt.Appendf(nil, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", addr))
+	return err == nil && answer.Status == http.StatusOK
 }

@@ -15,12 +15,10 @@ import (
 const (
 	// scrubSeconds is how long one scrub is to take. Its pace is that of a day for a
 	// stream that is full, so the limit is made for it.
-	scrubSeconds = 10
-	secondsOfDay = 24 * 60 * 60
-	// leastScrub is the pace that a scrub has at least, in bytes a second.
-	leastScrub = 128 << 10
-	// startAndScrub is a patience for a start and one scrub, on a busy machine.
-	startAndScrub = 90 * time.Second
+	scrubSeconds  = 10
+	secondsOfDay  = 24 * 60 * 60
+	leastScrub    = 128 << 10        // the pace that a scrub has at least, in bytes a second
+	startAndScrub = 90 * time.Second // a patience for a start and one scrub, on a busy machine
 	// severalBlocks is how many events take so many blocks that the one which is
 	// damaged under a running bridge is neither the newest nor the first that the
 	// scrub reads: the server has those in memory, where they are whole.
@@ -36,7 +34,7 @@ func bitFlip(l *lab) {
 	d.waitNamed("a byte that changed while the bridge was away")
 	scrubbed := fmt.Sprintf("hookspan_scrub_pass_end_seconds{stream=%q}", rig.EventsStream)
 	rig.Check(l.Until("the end of a scrub", startAndScrub, often, func(context.Context) bool { return l.bridge.Metric(scrubbed) > 0 }))
-	l.bridge.MustStop()
+	rig.Must(l.bridge.Stop())
 	l.start()
 	d.damage(0.75, flip)
 	d.waitNamed("a byte that changed under the running bridge")
@@ -51,22 +49,20 @@ func truncation(l *lab) {
 	d.goOn()
 }
 
-// damaged is a store that something is done to.
 type damaged struct {
 	*lab
 	seen   int64 // length of the log when it was damaged
 	victim uint64
 }
 
-// fillAndStop stores most of the events, ends the bridge, and has it start again with a
-// scrub that is done soon.
+// fillAndStop stores most events and ends the bridge, whose next scrub is done soon.
 func fillAndStop(l *lab) *damaged {
 	l.begin()
 	l.reach(0.9)
 	l.sender.rest()
 	pace := max(leastScrub, int64(l.info().State.Bytes)/scrubSeconds)
 	l.config.NATS = rig.EmbeddedNATS(pace * secondsOfDay)
-	l.bridge.MustStop()
+	rig.Must(l.bridge.Stop())
 	return &damaged{lab: l}
 }
 
@@ -92,7 +88,6 @@ func (d *damaged) waitNamed(what string) {
 	}
 }
 
-// goOn has the bridge take webhooks all the same, and counts what is gone.
 func (d *damaged) goOn() {
 	d.heal()
 	d.send()
@@ -101,17 +96,17 @@ func (d *damaged) goOn() {
 }
 
 // damage changes a file in this part of the store, at the message that it finds there.
-func (d *damaged) damage(part float64, change func(f *os.File, r record) error) {
+func (d *damaged) damage(part float64, change func(f *os.File, r rig.Record) error) {
 	d.seen = rig.Must(os.Stat(d.bridge.Log)).Size()
-	_, files := blocks(d.natsStore())
+	_, files := rig.Blocks(d.natsStore())
 	at := part * float64(len(files))
 	text := rig.Must(os.ReadFile(files[int(at)]))
-	messages, err := records(text)
+	messages, err := rig.Records(text)
 	f := rig.Must(os.OpenFile(files[int(at)], os.O_RDWR, 0))
 	defer func() { _ = f.Close() }() // what was written is in it
 	for _, r := range messages {
-		if float64(r.offset+len(r.bytes)) > (at-float64(int(at)))*float64(len(text)) {
-			d.victim = r.sequence
+		if float64(r.Offset+len(r.Bytes)) > (at-float64(int(at)))*float64(len(text)) {
+			d.victim = r.Sequence()
 			rig.Check(change(f, r))
 			return
 		}
@@ -119,15 +114,13 @@ func (d *damaged) damage(part float64, change func(f *os.File, r record) error) 
 	rig.Check(fmt.Errorf("damaging the store: there is no message at this place of the block: %w", err))
 }
 
-// flip changes all bits of one byte in the middle of a message.
-func flip(f *os.File, r record) error {
-	middle := len(r.bytes) / 2
-	_, err := f.WriteAt([]byte{^r.bytes[middle]}, int64(r.offset+middle))
+func flip(f *os.File, r rig.Record) error {
+	middle := len(r.Bytes) / 2
+	_, err := f.WriteAt([]byte{^r.Bytes[middle]}, int64(r.Offset+middle))
 	return err
 }
 
-// cutOff ends the file in the middle of a message.
-func cutOff(f *os.File, r record) error { return f.Truncate(int64(r.offset + len(r.bytes)/2)) }
+func cutOff(f *os.File, r rig.Record) error { return f.Truncate(int64(r.Offset + len(r.Bytes)/2)) }
 
 // alarm is a line of the bridge's log by which it tells a person of something.
 type alarm struct {
@@ -141,8 +134,7 @@ type alarm struct {
 	} `json:"details"`
 }
 
-// names reports whether the alarm names a message, by the range in which it lies
-// or as one of a lost end.
+// names reports whether the message lies in the range of the alarm, or in the end that is lost.
 func (a alarm) names(sequence uint64) bool {
 	switch a.Alarm {
 	case "store_backwards":

@@ -25,8 +25,7 @@ func slowDisk(l *lab) {
 	l.end()
 }
 
-// newDisk is where the bridge has its data from now on, with room for all the events of a
-// fault and what is beside them.
+// newDisk has the bridge's data on a disk with room for all events of a fault.
 func (l *lab) newDisk() *rig.Disk {
 	d := l.NewDisk("disk", 512<<20+int64(l.events)*24<<10)
 	l.config.Data = d.Mount
@@ -57,11 +56,9 @@ func hungDisk(l *lab) {
 }
 
 const (
-	// bridgePace is how much faster the sender's time passes where the bridge needs
-	// some seconds to see that something is over: they are not scaled.
+	// bridgePace suits faults whose end the bridge sees after seconds that are not scaled.
 	bridgePace = 4
-	// fullFor is how long a disk is full, once that was noticed.
-	fullFor = 3 * time.Second
+	fullFor    = 3 * time.Second // how long a disk is full, once that was noticed
 )
 
 func fullDisk(l *lab) {
@@ -116,7 +113,6 @@ func fullArchive(l *lab) {
 	l.note("the archive went on %v after there was room again", time.Since(l.healed).Round(often))
 }
 
-// manifests counts the predictions in an archive.
 func manifests(folder string) (n int) {
 	_ = filepath.WalkDir(folder, func(path string, _ fs.DirEntry, _ error) error {
 		if filepath.Base(path) == "manifest.json" {
@@ -127,8 +123,7 @@ func manifests(folder string) (n int) {
 	return n
 }
 
-// cutPace is how much faster the sender's time passes under power cuts: to copy a
-// disk takes as long as a machine takes to start.
+// cutPace suits power cuts: to copy a disk takes as long as a machine takes to start.
 const cutPace = 12
 
 func powerCut(l *lab) {

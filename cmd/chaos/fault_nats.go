@@ -23,7 +23,7 @@ func natsOutage(l *lab, n *rig.NATS, url string, attempt time.Duration, begin, e
 
 func natsStopped(l *lab) {
 	n := l.StartNATS(rig.NATSConfig{})
-	natsOutage(l, n, n.URL, time.Second, func() { n.MustStop() }, n.Start)
+	natsOutage(l, n, n.URL, time.Second, func() { rig.Must(n.Stop()) }, n.Start)
 }
 
 func natsFrozen(l *lab) {
@@ -39,7 +39,6 @@ func halfOpen(l *lab) {
 	natsOutage(l, n, "nats://"+p.Addr, deadline, func() { p.Set(rig.Swallowing) }, func() { p.Set(rig.Passing) })
 }
 
-// startClustered has a bridge on three NATS servers under load.
 func startClustered(l *lab) *rig.Cluster {
 	c := l.StartCluster(0, true)
 	l.external(c.URLs(), c.URLs())

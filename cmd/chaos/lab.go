@@ -13,13 +13,10 @@ import (
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
-// options are what every fault has in common.
 type options struct {
 	binary string // the program under test
-	// events is how many webhooks must be acknowledged under each fault.
-	events int
-	// faster is by how much the sender's time passes faster than the provider's.
-	faster int
+	events int    // how many webhooks must be acknowledged under each fault
+	faster int    // by how much the sender's time passes faster than the provider's
 	// conns and rate bound the load: requests at a time, new webhooks a second.
 	conns, rate int
 	keep        bool
@@ -104,23 +101,18 @@ func (l *lab) wrong(format string, args ...any) {
 
 const noArchive = "consumers: {archive: {enabled: false}}"
 
-// start runs the bridge, for the first time or again.
 func (l *lab) start() { l.bridge = l.StartBridge(l.config) }
 
-// begin runs the bridge and begins to send.
 func (l *lab) begin() {
 	l.start()
 	l.send()
 }
 
-// external has the bridge's events go to the NATS at url, from where they are read at home,
-// which leads to the same servers.
+// external has the bridge publish to url. The events are read at home, from the same servers.
 func (l *lab) external(url, home string) { l.config.NATS, l.nats = rig.ExternalNATS(url), home }
 
-// natsStore is where the bridge's own NATS keeps its streams.
 func (l *lab) natsStore() string { return filepath.Join(l.config.Data, "nats") }
 
-// connect reaches the events.
 func (l *lab) connect() *nats.Conn {
 	if l.nats == "" {
 		return l.bridge.Connect()
@@ -137,7 +129,6 @@ func (l *lab) info() *jetstream.StreamInfo {
 
 func (l *lab) addr() string { return fmt.Sprintf("127.0.0.1:%d", l.config.Port) }
 
-// send begins to send.
 func (l *lab) send() {
 	s := &sender{schedule: newSchedule(l.faster), rate: l.rate, writer: l.writer, book: l.book}
 	s.start(l.Context(), l.addr(), l.conns)
@@ -152,8 +143,7 @@ func (l *lab) acknowledged(n int) {
 	l.wait(fmt.Sprintf("%d webhooks are acknowledged", n), func(c counts) bool { return c.Acknowledged >= n })
 }
 
-// maxSilence is the longest time in which nothing is acknowledged before a fault is given
-// up.
+// maxSilence is how long a fault may go on while nothing is acknowledged.
 const maxSilence = time.Minute
 
 func (l *lab) wait(what string, done func(c counts) bool) {
@@ -171,8 +161,7 @@ func (l *lab) wait(what string, done func(c counts) bool) {
 	}
 }
 
-// each does something n times, when from this part of the events on each next one is
-// acknowledged.
+// each calls f n times, spread evenly over the events behind this part of them.
 func (l *lab) each(n int, from float64, f func(i int)) {
 	for i := range n {
 		l.reach(from + (1-from)*float64(i+1)/float64(n+1))
@@ -180,7 +169,6 @@ func (l *lab) each(n int, from float64, f func(i int)) {
 	}
 }
 
-// heal says that the fault is over.
 func (l *lab) heal() {
 	l.healed = time.Now()
 	l.book.heal()
@@ -205,8 +193,7 @@ func (l *lab) outage(attempt time.Duration) {
 // none unless a restart takes longer than all its gaps.
 func (l *lab) uptime() time.Duration { return newSchedule(l.faster).span(0) }
 
-// settle waits until a 200 has come after the fault and all events are acknowledged, and
-// until the sender has nothing left to try.
+// settle waits until the bridge has recovered, all is acknowledged and the sender rests.
 func (l *lab) settle() {
 	err := rig.Try(func() { l.recovered(); l.reach(1) })
 	l.sender.rest()
@@ -254,7 +241,6 @@ func (l *lab) waitForCount(js jetstream.JetStream, want uint64) uint64 {
 	}
 }
 
-// finding writes down what the stream holds.
 func (l *lab) finding(found findings) {
 	l.report.findings, l.examples = found, found.examples
 	if found.Lost == 0 && !l.healed.IsZero() {

@@ -9,7 +9,6 @@ import (
 	"time"
 )
 
-// report is what became of one fault.
 type report struct {
 	Fault string `json:"fault"`
 	counts
@@ -27,8 +26,7 @@ type report struct {
 	Skipped string   `json:"skipped,omitempty"`
 }
 
-// judge compares the figures with the bars, which are the same for every fault but
-// for damage that nobody can heal.
+// judge compares the figures with the bars. What is lost to damage misses none.
 func (r *report) judge(events int, damage bool, examples []string) {
 	for _, bar := range []struct {
 		missed bool

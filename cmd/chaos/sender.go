@@ -3,11 +3,15 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
@@ -49,7 +53,6 @@ func (s *sender) start(ctx context.Context, addr string, conns int) {
 	}()
 }
 
-// rest finishes, and returns when there is nothing left to try.
 func (s *sender) rest() {
 	s.finish()
 	<-s.done
@@ -86,8 +89,7 @@ func (s *sender) connection(ctx context.Context) *rig.Conn {
 	}
 }
 
-// deliver tries webhook n, at first over the connection, until it is acknowledged or
-// abandoned.
+// deliver tries webhook n, at first over c, until it is acknowledged or abandoned.
 func (s *sender) deliver(ctx context.Context, n int, c *rig.Conn) {
 	for attempt := 0; ; attempt++ {
 		first, ok := s.attempt(ctx, n, c)
@@ -108,8 +110,7 @@ func (s *sender) deliver(ctx context.Context, n int, c *rig.Conn) {
 	}
 }
 
-// attempt posts webhook n once and writes down the answer. It reports whether that is an
-// acknowledgement, and the first one of this webhook.
+// attempt posts webhook n once, and reports whether that is acknowledged, and for the first time.
 func (s *sender) attempt(ctx context.Context, n int, c *rig.Conn) (first, ok bool) {
 	if c == nil {
 		return false, false
@@ -127,8 +128,7 @@ func (s *sender) attempt(ctx context.Context, n int, c *rig.Conn) (first, ok boo
 	return false, false
 }
 
-// post sends a request and returns what a 200 says, or why there was none: a status, or
-// what became of the connection.
+// post returns what a 200 says, or why there was none: a status, or the end of the connection.
 func post(ctx context.Context, c *rig.Conn, request []byte) (result, event, why string) {
 	a, err := c.Post(ctx, request)
 	for _, ended := range []error{rig.ErrNoConnection, rig.ErrNoAnswer, rig.ErrLost} {
@@ -153,8 +153,7 @@ const (
 	// minTimeout is the shortest wait for an answer: the bridge's own deadline of
 	// 5 s is not scaled, so the sender's must stay behind it as it does in life.
 	minTimeout = 8 * time.Second
-	// deadline is that of the bridge, by default.
-	deadline = 5 * time.Second
+	deadline   = 5 * time.Second // that of the bridge, by default
 )
 
 // schedule is when a sender tries again, with its time scaled: the gaps are between the
@@ -165,7 +164,6 @@ type schedule struct {
 	timeout time.Duration
 }
 
-// newSchedule makes the provider's time pass faster by the factor.
 func newSchedule(faster int) schedule {
 	s := schedule{timeout: max(rig.AnswerTimeout/time.Duration(faster), minTimeout)}
 	for _, gap := range providerGaps {
@@ -182,4 +180,87 @@ func (s schedule) span(attempt time.Duration) time.Duration {
 		sum += gap + attempt
 	}
 	return sum
+}
+
+// One webhook in so many is large, is not about success, or has text of all kinds.
+const (
+	everyLarge   = 100
+	everyFailed  = 9
+	everyCreated = 17
+	everyUnicode = 7
+
+	largeText   = 64 << 10
+	typicalText = 620
+)
+
+// letters are what prompts are made of; the second set has what is hard to carry:
+// quotes, escapes, other scripts, joined and combined characters, separators.
+var (
+	letters = []rune("abcdefghijklmnopqrstuvwxyz      ,.")
+	unicode = []rune("aé ß漢字かな한글עברית العربية🌊👩‍🚀\u0301\u2028\u2029\u200f\u0000\u001f\t\n\r\\\"/<>&'%\x7f\ufffd\U0010ffff")
+)
+
+// writer writes the webhooks of one run. Everything about one follows from its
+// serial number, so that what was stored can be compared without keeping what was
+// sent. It is safe for concurrent use.
+type writer struct {
+	// prefix begins every id, so that an event of another run is known for one.
+	prefix    string
+	completed func(n int) time.Time // when prediction n ended
+	outputs   string                // the base address of their outputs
+}
+
+func newWriter() *writer {
+	now := time.Now()
+	return &writer{
+		prefix: fmt.Sprintf("chaos_%08x_", rand.Uint32()), outputs: "https://cdn.get3w.com/outputs/",
+		completed: func(int) time.Time { return now },
+	}
+}
+
+func (w *writer) id(n int) string { return fmt.Sprintf("%s%08d", w.prefix, n) }
+
+// serial is the inverse of id, and false for an id that is not of this run.
+func (w *writer) serial(id string) (int, bool) {
+	digits, ok := strings.CutPrefix(id, w.prefix)
+	n, err := strconv.Atoi(digits)
+	return n, ok && err == nil && w.id(n) == id
+}
+
+// webhook n has a body of about 1.2 kB typically.
+func (w *writer) webhook(n int) rig.Webhook {
+	r := rand.New(rand.NewPCG(uint64(n), 0)) //nolint:gosec,nolintlint // the bytes must be the same each time
+	hook := rig.NewWebhook(w.id(n), "get3w/flux-dev", bridge.StatusCompleted, w.completed(n))
+	hook.Input = map[string]any{"prompt": prompt(r, n), "size": "1536x1024", "seed": n, "guidance_scale": 3.5}
+	switch {
+	case n%everyFailed == 1:
+		hook.Status, hook.Error = bridge.StatusFailed, "out of memory, tried "+strconv.Itoa(n)+" times"
+	case n%everyCreated == 1:
+		hook.Status, hook.CompletedAt = bridge.StatusCreated, ""
+	default:
+		hook.Outputs = []string{w.outputs + hook.ID + "/0.png", w.outputs + hook.ID + "/1.png?expires=1&sig=a"}
+	}
+	return hook
+}
+
+func (w *writer) body(n int) []byte { return w.webhook(n).Body() }
+
+func (w *writer) request(n int) []byte {
+	body := w.body(n)
+	return rig.Request(body, rig.Sign(body))
+}
+
+func prompt(r *rand.Rand, n int) string {
+	size, set := typicalText/2+r.IntN(typicalText), letters
+	if n%everyUnicode == 1 {
+		set = unicode
+	}
+	if n%everyLarge == 1 {
+		size = largeText
+	}
+	var text strings.Builder
+	for text.Len() < size {
+		text.WriteRune(set[r.IntN(len(set))])
+	}
+	return text.String()
 }

@@ -12,12 +12,10 @@ import (
 	"github.com/hookspan/hookspan/internal/signing"
 )
 
-// What the demo consists of.
 const (
 	completed = 19
 	failed    = 6
-	// lost is how many predictions the provider runs whose webhook it loses.
-	lost = 3
+	lost      = 3 // how many predictions the provider runs whose webhook it loses
 	// Which of the completed predictions has the output that is answered 503 at
 	// first, and which one the output that is gone; both have three outputs.
 	lateIn = 5
@@ -39,7 +37,6 @@ type delivery struct {
 
 func sign(body []byte) delivery { return delivery{body, rig.Sign(body)} }
 
-// plan is everything that will happen.
 type plan struct {
 	base string // of the outputs' addresses
 	now  time.Time
@@ -47,8 +44,7 @@ type plan struct {
 	predictions map[string]prediction
 	// bodies holds, for each prediction, the body that is sent first.
 	bodies map[string][]byte
-	// jobs are sent side by side, the deliveries of one job in their order.
-	jobs [][]delivery
+	jobs   [][]delivery // sent side by side, the deliveries of one job in their order
 }
 
 var models = []string{"get3w/flux-dev", "black-forest-labs/flux-1.1-pro", "google/veo-3/text-to-video"}
@@ -147,7 +143,6 @@ func (p *plan) addRefused() {
 // causes is how many deliveries of the plan have each cause.
 var causes = map[string]int64{"no_id": 1, "no_signature": 1, "wrong_length": 1, "wrong_signature": 2}
 
-// want is what everything must come to.
 func (p *plan) want() counts {
 	c := counts{
 		stored: completed + failed, duplicate: 5, unauthorized: 4, quarantined: 1, sent: completed + failed + 10,

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -12,16 +14,18 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
+	hookspan "github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/client"
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 	"github.com/hookspan/hookspan/internal/fakeget3w"
 )
 
 const (
-	// providerKey is what the provider's API asks for.
-	providerKey = "demo-key-of-no-worth-0123456789"
+	providerKey = "demo-key-of-no-worth-0123456789" // what the provider's API asks for
 	keyEnv      = "GET3W_API_KEY"
-	// lostTakes is how long each prediction takes whose webhook is lost.
-	lostTakes = 200 * time.Millisecond
+	lostTakes   = 200 * time.Millisecond // how long each prediction takes whose webhook is lost
 )
 
 // fate is what becomes of an output at the provider.
@@ -40,8 +44,7 @@ type output struct {
 	body []byte // nil: noise
 }
 
-// content is what the output holds: what is known of it, or noise, but for one name
-// always the same.
+// content is what is known of the output, or noise that is always the same for its name.
 func (o output) content() []byte {
 	if o.body != nil {
 		return o.body
@@ -51,8 +54,7 @@ func (o output) content() []byte {
 	return data
 }
 
-// provider is the file server that outputs are downloaded from, and an API that runs
-// predictions and loses their webhooks.
+// provider serves outputs, and an API that runs predictions and loses their webhooks.
 type provider struct {
 	base    string // where it listens
 	api     *fakeget3w.Provider
@@ -66,7 +68,6 @@ func newProvider() *provider {
 	}))}
 }
 
-// serve makes the outputs of the plan available.
 func (s *provider) serve(p *plan) {
 	for _, pred := range p.predictions {
 		for _, o := range pred.outputs {
@@ -75,7 +76,6 @@ func (s *provider) serve(p *plan) {
 	}
 }
 
-// ask makes one request of the API, and returns the answer.
 func (s *provider) ask(ctx context.Context, method, address string, body []byte) *httptest.ResponseRecorder {
 	r := httptest.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	r.Header.Set("Authorization", "Bearer "+providerKey)
@@ -110,4 +110,119 @@ func (s *provider) handler() http.Handler {
 		}
 	})
 	return mux
+}
+
+const sideBySide = 8
+
+// send posts the jobs of the plan and counts the answers.
+func (d *demo) send() {
+	var mu sync.Mutex
+	var group errgroup.Group
+	group.SetLimit(sideBySide)
+	for _, job := range d.plan.jobs {
+		group.Go(func() error {
+			c := &rig.Conn{Addr: d.bridge.Webhooks, Timeout: rig.AnswerTimeout}
+			defer c.Close()
+			for _, one := range job {
+				a, err := c.Post(d.Context(), rig.Request(one.body, one.signature))
+				if err != nil {
+					return fmt.Errorf("sending a webhook: %w", err)
+				}
+				mu.Lock()
+				d.got.answered(a)
+				mu.Unlock()
+			}
+			return nil
+		})
+	}
+	rig.Check(group.Wait())
+}
+
+// answered counts an answer. What is none of these is only among those sent.
+func (c counts) answered(a rig.Answer) {
+	c[sent]++
+	if a.Status == http.StatusUnauthorized {
+		c[unauthorized]++
+	}
+	result, _, err := a.Result()
+	what, known := map[string]string{"stored": stored, "duplicate": duplicate, "quarantined": quarantined}[result]
+	if a.Status == http.StatusOK && err == nil && known {
+		c[what]++
+	}
+}
+
+func (d *demo) countKept() {
+	var list keptList
+	d.bridge.Ask(&list, "quarantine", "list", "--api", d.bridge.Admin)
+	d.got.kept(list)
+}
+
+type keptList struct {
+	Entries []struct {
+		Stream string `json:"stream"`
+		Cause  string `json:"cause"`
+	} `json:"entries"`
+}
+
+func (c counts) kept(list keptList) {
+	seen := map[string]int64{}
+	for _, e := range list.Entries {
+		switch e.Stream {
+		case "quarantine":
+			c[inQuarantine]++
+		case "refused":
+			c[refused]++
+		}
+		if seen[e.Cause]++; seen[e.Cause] <= causes[e.Cause] {
+			c[explained]++
+		}
+	}
+}
+
+const (
+	lostModel = "google/imagen-4"
+	// lostDeadline is when the end of a prediction should be known, from its announcement on.
+	lostDeadline = 2 * time.Second
+)
+
+// lose has the provider run predictions whose webhooks it loses, announces them to the
+// bridge, as the service does that submits them, and adds them to the plan with the
+// outputs that the provider serves.
+func (d *demo) lose(p *provider) {
+	c := rig.Must(client.New(d.bridge.Admin, client.Options{}))
+	defer c.Close()
+	order := rig.Must(json.Marshal(map[string]string{"prompt": "a lighthouse", "webhook_url": "http://" + d.bridge.Webhooks + "/webhooks/" + rig.SourceName}))
+	for range lost {
+		var submitted struct {
+			Data struct {
+				ID string `json:"id"`
+			} `json:"data"`
+		}
+		rig.Check(json.Unmarshal(p.ask(d.Context(), http.MethodPost, p.base+"/api/v3/"+lostModel, order).Body.Bytes(), &submitted))
+		watched := rig.Must(c.Watch(d.Context(), hookspan.Watch{
+			Source: rig.SourceName, Prediction: submitted.Data.ID, Model: lostModel, Deadline: time.Now().Add(lostDeadline), Reference: "demo",
+		}))
+		if watched.Result == hookspan.Stored {
+			d.got[announced]++
+		}
+	}
+	rig.Check(p.api.Settled(d.Context()))
+	for _, ended := range p.api.Predictions() {
+		pred := prediction{id: ended.ID, model: lostModel, lost: true}
+		for _, address := range ended.Outputs {
+			body := p.ask(d.Context(), http.MethodGet, address, nil).Body.Bytes()
+			pred.outputs = append(pred.outputs, output{name: path.Base(address), size: len(body), body: body})
+		}
+		d.plan.predictions[ended.ID] = pred
+	}
+}
+
+// countLost counts what the provider knows of the lost ones.
+func (d *demo) countLost(p *provider) {
+	d.got[webhooks] = int64(p.api.Totals().Dropped)
+	for _, pred := range p.api.Predictions() {
+		if pred.Polls == 1 {
+			d.got[askedOnce]++
+		}
+	}
 }

@@ -20,8 +20,7 @@ type BridgeConfig struct {
 	Name string // for files, default "bridge"
 	Data string // its folder, default one beside the configuration
 	Port int    // for webhooks, default a free one
-	// Log is the level, default "info".
-	Log string
+	Log  string // the level, default "info"
 	// Ingress, NATS and Source are more keys of these parts of the configuration, in YAML
 	// as between braces; More is whatever else is to be in it.
 	Ingress, NATS, Source, More string
@@ -29,8 +28,8 @@ type BridgeConfig struct {
 	Slow                        time.Duration
 }
 
+// MaxEvents is room for the events of any experiment, in bytes.
 const (
-	// MaxEvents is room for the events of any experiment, in bytes.
 	MaxEvents = 4 << 30
 	secretEnv = "GET3W_WEBHOOK_SECRET"
 )
@@ -44,6 +43,9 @@ nats: {%s}
 sources: {` + SourceName + `: {kind: get3w, secrets: ["env:` + secretEnv + `"], %s}}
 %s
 `
+
+// ArchiveHere is the [BridgeConfig.More] that archives outputs which this machine serves.
+const ArchiveHere = `consumers: {archive: {kind: archive, hosts: ["127.0.0.1"], allow_private: true}}`
 
 // EmbeddedNATS are keys of [BridgeConfig.NATS] for a bridge with its own NATS and so much
 // room for events.
@@ -59,10 +61,8 @@ func ExternalNATS(urls string) string {
 // Bridge is hookspan serve as a process of its own.
 type Bridge struct {
 	*Process
-	// Webhooks is where it takes webhooks, as host:port.
-	Webhooks string
-	// Admin is the base address of its API.
-	Admin string
+	Webhooks string // where it takes webhooks, as host:port
+	Admin    string // the base address of its API
 	// Data is its data folder, Config its configuration file.
 	Data, Config string
 

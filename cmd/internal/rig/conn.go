@@ -44,8 +44,7 @@ func (a Answer) Result() (result, id string, err error) {
 // Conn is one connection that is kept alive, as a sender keeps it. It costs less than an
 // HTTP client, since it shares the processors with the bridge. It is for one goroutine.
 type Conn struct {
-	// Addr is the bridge's, as host:port.
-	Addr string
+	Addr string // the bridge's, as host:port
 	// Timeout bounds each attempt.
 	Timeout time.Duration
 
@@ -53,7 +52,6 @@ type Conn struct {
 	in   *bufio.Reader
 }
 
-// maxAnswer bounds what is read of an answer's body.
 const maxAnswer = 16 << 10
 
 // Post sends one request and returns its answer; the error wraps one of the three ways in

@@ -16,8 +16,7 @@ import (
 // Disk is an ext4 file system in a file, mounted through a loop device, which only root
 // can have.
 type Disk struct {
-	// Mount is where the file system is.
-	Mount string
+	Mount string // where the file system is
 	image string
 	rig   *Rig
 }

@@ -25,30 +25,27 @@ type Sample struct {
 	P50, P99 time.Duration
 }
 
-// Stored and Safe are the results of a 200 that count: the event is in the stream, or in
-// the stream or the spool.
-var (
-	Stored = []string{"stored"}
-	Safe   = []string{"stored", "spooled"}
-)
+// Safe are the results of a 200 that say that the event is in the stream or in the spool.
+var Safe = []string{"stored", "spooled"}
 
-// Senders connects n times to addr. Each worker posts requests of the pool over one of
-// the connections, and returns an error unless the answer is 200 with one of the results.
-func (p *Pool) Senders(ctx context.Context, addr string, n int, results []string) (workers []Worker, hangUp func()) {
-	var all []*Conn
-	hangUp = func() {
-		for _, c := range all {
-			c.Close()
-		}
+// Send connects n times to the bridge and calls use with as many workers. Each worker
+// posts requests of the pool over a connection of its own, and returns an error unless
+// the answer is 200 with one of the results, by default that the event is stored.
+func (b *Bridge) Send(n int, p *Pool, results []string, use func(ctx context.Context, workers []Worker) error) {
+	if len(results) == 0 {
+		results = Safe[:1]
 	}
-	for range n {
-		c := &Conn{Addr: addr, Timeout: AnswerTimeout}
-		if err := c.dial(ctx); err != nil {
-			hangUp()
-			Check(err)
+	conns, workers := make([]Conn, n), make([]Worker, n)
+	defer func() {
+		for i := range conns {
+			conns[i].Close()
 		}
-		all = append(all, c)
-		workers = append(workers, func(ctx context.Context, i int) error {
+	}()
+	for i := range conns {
+		c := &conns[i]
+		c.Addr, c.Timeout = b.Webhooks, AnswerTimeout
+		Check(c.dial(b.rig.ctx))
+		workers[i] = func(ctx context.Context, i int) error {
 			a, err := c.Post(ctx, p.Request(i))
 			if err != nil {
 				return fmt.Errorf("sending a webhook: %w", err)
@@ -59,9 +56,30 @@ func (p *Pool) Senders(ctx context.Context, addr string, n int, results []string
 				}
 			}
 			return fmt.Errorf("sending a webhook: the bridge answered %d %q", a.Status, a.Body)
-		})
+		}
 	}
-	return workers, hangUp
+	if err := use(b.rig.ctx, workers); err != nil {
+		Check(b.Explain(err))
+	}
+}
+
+// Load has n connections send the pool's requests to the bridge: see [Bridge.Send] and
+// the function [Load].
+func (b *Bridge) Load(n int, p *Pool, w Window, results ...string) (s Sample) {
+	b.Send(n, p, results, func(ctx context.Context, workers []Worker) (err error) {
+		s, err = Load(ctx, workers, p, w)
+		return err
+	})
+	return s
+}
+
+// OpenLoop has n connections send them at a fixed rate: see the function [OpenLoop].
+func (b *Bridge) OpenLoop(n, rate int, p *Pool, w Window, results ...string) (took []time.Duration) {
+	b.Send(n, p, results, func(ctx context.Context, workers []Worker) (err error) {
+		took, err = OpenLoop(ctx, workers, rate, p, w)
+		return err
+	})
+	return took
 }
 
 // Load has all workers take requests of the pool, each the next one when it is done with
@@ -151,28 +169,6 @@ func OpenLoop(ctx context.Context, workers []Worker, rate int, p *Pool, w Window
 func LoopCount(rate int, w Window) int {
 	interval := time.Second / time.Duration(rate)
 	return int((w.Warm + w.Measured + interval - 1) / interval)
-}
-
-// Load has n connections send the pool's requests to the bridge: see the function [Load].
-func (b *Bridge) Load(n int, p *Pool, w Window) Sample {
-	workers, hangUp := p.Senders(b.rig.ctx, b.Webhooks, n, Stored)
-	defer hangUp()
-	s, err := Load(b.rig.ctx, workers, p, w)
-	if err != nil {
-		Check(b.Explain(err))
-	}
-	return s
-}
-
-// OpenLoop has n connections send them at a fixed rate: see the function [OpenLoop].
-func (b *Bridge) OpenLoop(n, rate int, p *Pool, w Window) []time.Duration {
-	workers, hangUp := p.Senders(b.rig.ctx, b.Webhooks, n, Stored)
-	defer hangUp()
-	took, err := OpenLoop(b.rig.ctx, workers, rate, p, w)
-	if err != nil {
-		Check(b.Explain(err))
-	}
-	return took
 }
 
 // Percentile is the value that p percent of all are at or below, 0 of none.

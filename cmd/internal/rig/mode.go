@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"strconv"
 	"syscall"
@@ -17,6 +18,29 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"golang.org/x/sys/unix"
 )
+
+// Exit codes of the programs.
+const (
+	ExitRight = 0
+	ExitWrong = 1
+	ExitUsage = 2
+)
+
+// Main runs a program that uses a rig, or one of the modes in which it runs itself, and
+// ends with its exit code. The first signal asks to clean up; a second one ends at once,
+// and the processes that were started end with this one.
+func Main(modes map[string]Mode, run func(ctx context.Context, args []string, stdout, stderr io.Writer) int) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	ran, err := runMode(ctx, os.Args[1:], os.Stdout, modes)
+	switch {
+	case err != nil:
+		_, _ = fmt.Fprintf(os.Stderr, "%s: %v\n", os.Args[0], err)
+		os.Exit(ExitWrong)
+	case !ran:
+		os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	}
+}
 
 // Mode is what a program does when a rig runs it as a process of its own. It prints
 // [Ready] when it is ready, and ends with ctx.
@@ -27,8 +51,7 @@ const (
 	modeNATS = "rig-nats"
 )
 
-// runMode runs the mode that the first argument names, one of the rig's own or of those
-// given, and reports whether there is one.
+// runMode runs the mode that the first argument names, and reports whether there is one.
 func runMode(ctx context.Context, args []string, stdout io.Writer, own map[string]Mode) (ran bool, err error) {
 	if len(args) == 0 {
 		return false, nil
@@ -64,8 +87,7 @@ func MissingSlower() string {
 	return ""
 }
 
-// slower are the words before a command whose every fsync takes longer. Nothing but these
-// calls is stopped.
+// slower are the words that make each fsync of a command longer, and stop nothing else.
 func slower(by time.Duration) []string {
 	return []string{
 		"strace", "-f", "--seccomp-bpf", "-e", "trace=fsync,fdatasync",
@@ -74,8 +96,7 @@ func slower(by time.Duration) []string {
 	}
 }
 
-// runExec becomes the program in args, but one that ends together with the strace that
-// runs it.
+// runExec becomes the program in args, which then ends together with its strace.
 func runExec(_ context.Context, args []string, _ io.Writer) error {
 	runtime.LockOSThread()
 	err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0)
@@ -85,7 +106,6 @@ func runExec(_ context.Context, args []string, _ io.Writer) error {
 	return fmt.Errorf("running %s: %w", args[0], err)
 }
 
-// runNATS runs a NATS server with the configuration file that args names.
 func runNATS(ctx context.Context, args []string, stdout io.Writer) error {
 	s, err := RunServer(args[0])
 	if err != nil {

@@ -10,17 +10,16 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
+
+	"github.com/prometheus/procfs"
 )
 
 const (
 	startTimeout = 2 * time.Minute
 	stopTimeout  = time.Minute
-	// maxTail is how much of a log an error repeats, in bytes.
-	maxTail = 3 << 10
+	maxTail      = 3 << 10 // how much of a log an error repeats, in bytes
 	// maxLines and maxLine bound what is kept of lines that nobody has read yet.
 	maxLines, maxLine = 1024, 64 << 20
 )
@@ -28,29 +27,23 @@ const (
 // Command is a program that prints one line of JSON once it is ready, and ends at
 // SIGTERM.
 type Command struct {
-	// Name is for errors, and the name of the log.
-	Name string
+	Name string // for errors, and the name of the log
 	Args []string
-	Env  []string // nil: that of this process
-	// Slow is what each fsync takes longer, with strace.
-	Slow time.Duration
+	Env  []string      // nil: that of this process
+	Slow time.Duration // what each fsync takes longer, with strace
 }
 
 // Process is a command that runs. It ends with this process, however that ends.
 type Process struct {
-	Name string
-	// PID is that of the program itself, also under strace.
-	PID int
-	// Log is the path of what the process wrote to its standard error.
-	Log string
-	// Ready is the first line, Started how long it took to come.
-	Ready   json.RawMessage
+	Name    string
+	PID     int             // that of the program itself, also under strace
+	Log     string          // the path of what the process wrote to its standard error
+	Ready   json.RawMessage // the first line, Started how long it took to come
 	Started time.Duration
 
 	cmd   *exec.Cmd
 	lines chan []byte
-	// ended is closed when the process has ended, after which cmd knows how.
-	ended chan struct{}
+	ended chan struct{} // closed when the process has ended, after which cmd knows how
 }
 
 // Start runs the command and returns when it is ready. The log goes on when there is one
@@ -88,7 +81,6 @@ func (r *Rig) Start(c Command) *Process {
 	return p
 }
 
-// read keeps the lines that the process prints, until it ends.
 func (p *Process) read(stdout io.Reader) {
 	defer close(p.ended)
 	lines := bufio.NewScanner(stdout)
@@ -105,15 +97,13 @@ func (p *Process) read(stdout io.Reader) {
 
 // Line returns the next line that the process prints.
 func (p *Process) Line(ctx context.Context) ([]byte, error) {
-	late := time.NewTimer(startTimeout)
-	defer late.Stop()
 	select {
 	case line, ok := <-p.lines:
 		if !ok {
 			return nil, fmt.Errorf("the process has ended: %v", p.cmd.ProcessState)
 		}
 		return line, nil
-	case <-late.C:
+	case <-time.After(startTimeout):
 		return nil, fmt.Errorf("it printed nothing within %v", startTimeout)
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
@@ -139,11 +129,9 @@ func (p *Process) Kill() {
 // with an error unless that is 0. A process that does not end is killed.
 func (p *Process) Stop() (code int, err error) {
 	_ = p.Signal(syscall.SIGTERM) // fails when the process has ended
-	late := time.NewTimer(stopTimeout)
-	defer late.Stop()
 	select {
 	case <-p.ended:
-	case <-late.C:
+	case <-time.After(stopTimeout):
 		p.Kill()
 		return -1, p.Explain(fmt.Errorf("%s did not end within %v of SIGTERM", p.Name, stopTimeout))
 	}
@@ -152,9 +140,6 @@ func (p *Process) Stop() (code int, err error) {
 	}
 	return code, err
 }
-
-// MustStop is [Process.Stop] of a process that has to end well.
-func (p *Process) MustStop() { Must(p.Stop()) }
 
 // Alive reports whether the process has not ended.
 func (p *Process) Alive() bool {
@@ -183,35 +168,14 @@ func (p *Process) Tail() string {
 	return string(text)
 }
 
-// Memory returns a field of /proc/<pid>/status, such as VmRSS or VmHWM, in bytes.
-func (p *Process) Memory(key string) int64 {
-	text := Must(os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID)))
-	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, key+":"); ok {
-			return Must(strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)) << 10
-		}
-	}
-	Check(fmt.Errorf("looking at %s: /proc does not have its %s", p.Name, key))
-	return 0
-}
+func (p *Process) proc() procfs.Proc { return Must(procfs.NewProc(p.PID)) }
 
-// stat returns the fields of /proc/<pid>/stat behind the name, which may hold spaces:
-// the state is the first one.
-func (p *Process) stat() []string {
-	text := string(Must(os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID))))
-	return strings.Fields(text[strings.LastIndex(text, ")")+1:])
-}
+// Status has the memory of the process, in bytes: VmRSS, and VmHWM for the most ever.
+func (p *Process) Status() procfs.ProcStatus { return Must(p.proc().NewStatus()) }
 
-// stopped reports whether the process is stopped by a signal.
-func (p *Process) stopped() bool { return p.stat()[0] == "T" }
+func (p *Process) stopped() bool { return Must(p.proc().Stat()).State == "T" }
 
-// ticksPerSecond is the unit of processor time in /proc, the same on all of Linux.
-const ticksPerSecond = 100
-
-// Processor is how much processor time the process has used.
-func (p *Process) Processor() (sum time.Duration) {
-	for _, ticks := range p.stat()[11:13] { // in user and in system mode
-		sum += time.Duration(Must(strconv.ParseInt(ticks, 10, 64))) * time.Second / ticksPerSecond
-	}
-	return sum
+// Processor is how much processor time the process has used, in user and in system mode.
+func (p *Process) Processor() time.Duration {
+	return time.Duration(Must(p.proc().Stat()).CPUTime() * float64(time.Second))
 }

@@ -21,10 +21,8 @@ import (
 // Rig is a folder, a context, and everything that was started and must end with it. Its
 // methods are for the goroutine of the experiment.
 type Rig struct {
-	// Dir is the folder of everything that is written.
-	Dir string
-	// Binary is the hookspan program under trial.
-	Binary string
+	Dir    string // the folder of everything that is written
+	Binary string // the hookspan program under trial
 
 	ctx     context.Context //nolint:containedctx,nolintlint // a Rig is to an experiment what testing.T is to a test
 	closers []func() error
@@ -47,9 +45,7 @@ func New(ctx context.Context, name, binary string) (*Rig, error) {
 func (r *Rig) Context() context.Context { return r.ctx }
 
 // Path is a file or folder of this experiment.
-func (r *Rig) Path(elem ...string) string {
-	return filepath.Join(append([]string{r.Dir}, elem...)...)
-}
+func (r *Rig) Path(name string) string { return filepath.Join(r.Dir, name) }
 
 // OnClose has f called at the end, the last one first.
 func (r *Rig) OnClose(f func() error) { r.closers = append(r.closers, f) }
@@ -103,17 +99,14 @@ func (r *Rig) Until(what string, patience, every time.Duration, is func(ctx cont
 
 // Pause waits for d, and returns the cause when ctx ends before.
 func Pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-// failure is what [Check] panics with.
 type failure struct{ err error }
 
 // Check ends the experiment with err, and what was being done, unless err is nil. It must

@@ -68,12 +68,12 @@ func shell(r *Rig, then string) *Process {
 
 func TestProcess(t *testing.T) {
 	r := testRig(t)
-	p := shell(r, `trap "exit 3" TERM; echo oops >&2; echo second; while :; do sleep 0.01; done`)
+	p := shell(r, `trap "exit 3" TERM; echo oops >&2; echo second; while :; do :; done`)
 	line, err := p.Line(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, "second", string(line))
 	require.True(t, p.Alive())
-	require.Positive(t, p.Memory("VmRSS"))
+	require.Positive(t, p.Status().VmRSS)
 	require.GreaterOrEqual(t, p.Processor(), time.Duration(0))
 	require.NoError(t, p.Signal(syscall.SIGSTOP))
 	require.NoError(t, r.Until("it is stopped", time.Minute, time.Millisecond, func(context.Context) bool { return p.stopped() }))
@@ -121,7 +121,7 @@ func TestClusterHasOneLeader(t *testing.T) {
 	r := testRig(t)
 	require.NoError(t, Try(func() {
 		c := r.StartCluster(0, true)
-		Must(c.JetStream().CreateStream(t.Context(), jetstream.StreamConfig{Name: EventsStream, Subjects: []string{"hookspan.>"}, Replicas: 3}))
+		Must(c.JS.CreateStream(t.Context(), jetstream.StreamConfig{Name: EventsStream, Subjects: []string{"hookspan.>"}, Replicas: 3}))
 		c.WaitWhole()
 		require.NotNil(t, c.Leader())
 		require.ErrorContains(t, Try(func() { c.Serving() }), "no NATS server")
@@ -185,7 +185,8 @@ func TestConnSaysWhyThereIsNoAnswer(t *testing.T) {
 func TestPoolHasSignedRequestsOfItsOwn(t *testing.T) {
 	r := testRig(t)
 	ids := map[string]bool{}
-	addr := strings.TrimPrefix(r.Serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{"result":"stored"}`) })), "http://")
+	base := r.Serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{"result":"stored"}`) }))
+	b := &Bridge{rig: r, Webhooks: strings.TrimPrefix(base, "http://")}
 	p := r.NewPool(100, NewWebhook(AnyID, "get3w/flux-dev", "failed", time.Now()))
 	for range 2 {
 		for i := range p.Count {
@@ -193,19 +194,12 @@ func TestPoolHasSignedRequestsOfItsOwn(t *testing.T) {
 			require.Contains(t, string(p.Body(i)), p.ID(i))
 			ids[p.ID(i)] = true
 		}
-		workers, hangUp := p.Senders(t.Context(), addr, 4, Stored)
-		sample, err := Load(t.Context(), workers, p, Window{Measured: time.Minute})
-		require.NoError(t, err)
-		require.Positive(t, sample.Rate)
+		require.Positive(t, b.Load(4, p, Window{Measured: time.Minute}).Rate)
 		p.Renew(100)
-		took, err := OpenLoop(t.Context(), workers, 1000, p, Window{Measured: 50 * time.Millisecond})
-		require.NoError(t, err)
+		took := b.OpenLoop(4, 1000, p, Window{Measured: 50 * time.Millisecond}, Safe...)
 		require.Len(t, took, LoopCount(1000, Window{Measured: 50 * time.Millisecond}))
-		hangUp()
 	}
 	require.Len(t, ids, 200)
-	_, hangUp := p.Senders(t.Context(), addr, 1, Safe)
-	hangUp()
 	require.Equal(t, 3*time.Second, Percentile([]time.Duration{time.Second, 3 * time.Second, 2 * time.Second}, 99))
 	require.Zero(t, Percentile[float64](nil, 50))
 }

@@ -25,8 +25,7 @@ const (
 const (
 	fetchSize = 500
 	fetchWait = 10 * time.Second
-	// readerAge is how long the server keeps a reader that has gone.
-	readerAge = time.Minute
+	readerAge = time.Minute // how long the server keeps a reader that has gone
 )
 
 // ErrUnreadable means that the server counts messages that it gives to nobody.

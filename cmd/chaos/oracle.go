@@ -1,11 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
 // What a 200 says of an event that is kept.
@@ -15,10 +21,8 @@ const (
 	resultSpooled   = "spooled"
 )
 
-// entry is what is known of one webhook.
 type entry struct {
-	// event is the id that the first 200 named; empty: it is not acknowledged.
-	event string
+	event string // the id that the first 200 named; empty: it is not acknowledged
 	// stored: some 200 said that the stream had taken it as a new one. spooled: some 200
 	// said so; until the spool is drained, the stream itself can take the same event as a
 	// new one.
@@ -47,8 +51,7 @@ type book struct {
 	mu      sync.Mutex
 	entries []entry
 	counts  counts
-	// strange are answers that no sender should get.
-	strange []string
+	strange []string // answers that no sender should get
 
 	healedAt time.Time // zero: nothing is waited for
 	recovery time.Duration
@@ -58,7 +61,6 @@ func newBook() *book {
 	return &book{counts: counts{RefusedBy: map[string]int{}, Results: map[string]int{}}}
 }
 
-// begin opens the entry of a new webhook and returns its serial number.
 func (b *book) begin() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -67,8 +69,7 @@ func (b *book) begin() int {
 	return len(b.entries) - 1
 }
 
-// acknowledge writes down a 200 to a request that was begun at the given time, and
-// reports whether it is the first to this webhook.
+// acknowledge notes a 200 to a request, and reports whether it is the first to this webhook.
 func (b *book) acknowledge(n int, prediction string, begun time.Time, result, event string) (first bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -110,15 +111,13 @@ func (b *book) acknowledge(n int, prediction string, begun time.Time, result, ev
 	return first
 }
 
-// refuse writes down an attempt that was not answered 200, and why.
 func (b *book) refuse(why string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.counts.RefusedBy[why]++
 }
 
-// abandon writes down that the sender has given the webhook up, which is no loss
-// when a copy of it was acknowledged.
+// abandon notes that the sender gave up: no loss when a copy of the webhook was acknowledged.
 func (b *book) abandon(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -127,7 +126,6 @@ func (b *book) abandon(n int) {
 	}
 }
 
-// snapshot is a copy of the counts.
 func (b *book) snapshot() counts {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -159,4 +157,82 @@ func (b *book) healthy() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.healedAt.IsZero()
+}
+
+// archivedPrefix begins what the bridge itself says of an archived output.
+const archivedPrefix = rig.EventsPrefix + "outputs.archived."
+
+// findings are what the stream says about what was acknowledged.
+type findings struct {
+	Stored  int `json:"stored"`  // different webhooks
+	Lost    int `json:"lost"`    // acknowledged, and not there
+	Twice   int `json:"twice"`   // webhooks that are there more than once
+	Corrupt int `json:"corrupt"` // messages that are not what was sent
+	// examples name a few of them.
+	examples []string
+}
+
+// audit compares every message of the stream with the book. It is for one goroutine.
+type audit struct {
+	writer *writer
+	book   *book
+
+	seen     []int // copies, by serial number
+	found    findings
+	exampled map[string]int
+}
+
+func newAudit(w *writer, b *book) *audit {
+	return &audit{writer: w, book: b, exampled: map[string]int{}}
+}
+
+func (a *audit) add(subject string, header nats.Header, body []byte) {
+	if strings.HasPrefix(subject, archivedPrefix) {
+		return
+	}
+	prediction, event := header.Get(rig.HeaderSubject), header.Get(rig.HeaderEventID)
+	n, ok := a.writer.serial(prediction)
+	entry, begun := a.book.entry(n)
+	if !ok || !begun || !strings.HasPrefix(subject, rig.EventsPrefix) {
+		a.note(&a.found.Corrupt, "corrupt", "a message on %s is about %q, which was never sent", subject, prediction)
+		return
+	}
+	a.seen = append(a.seen, make([]int, max(0, n+1-len(a.seen)))...)
+	a.seen[n]++
+	if a.seen[n] == 2 {
+		a.note(&a.found.Twice, "twice", "%s is there twice", prediction)
+	}
+	switch {
+	case !bytes.Equal(body, a.writer.body(n)):
+		a.note(&a.found.Corrupt, "corrupt", "the body of %s is not what was sent (%d bytes)", prediction, len(body))
+	case entry.event != "" && entry.event != event:
+		a.note(&a.found.Corrupt, "corrupt", "%s has the event id %q, its answer named another one", prediction, event)
+	}
+}
+
+// note counts something that is wrong, and describes the first few of its kind.
+func (a *audit) note(count *int, kind, format string, args ...any) {
+	*count++
+	if a.exampled[kind]++; a.exampled[kind] <= maxExamples {
+		a.found.examples = append(a.found.examples, fmt.Sprintf(format, args...))
+	}
+}
+
+// result is what was found so far. It compares with everything that was acknowledged, so
+// it says of a stream what is lost once every message was added.
+func (a *audit) result() findings {
+	c := *a
+	c.found.examples, c.exampled = slices.Clone(a.found.examples), maps.Clone(a.exampled)
+	a.book.mu.Lock()
+	entries := a.book.entries
+	a.book.mu.Unlock()
+	for n, e := range entries {
+		switch there := n < len(c.seen) && c.seen[n] > 0; {
+		case there:
+			c.found.Stored++
+		case e.event != "":
+			c.note(&c.found.Lost, "lost", "%s was acknowledged and is not there", c.writer.id(n))
+		}
+	}
+	return c.found
 }

@@ -1,4 +1,4 @@
-package main
+package rig
 
 import (
 	"fmt"
@@ -11,8 +11,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
-
-	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
 func testServer(t *testing.T, dir string) (jetstream.JetStream, func()) {
@@ -34,12 +32,12 @@ func TestAge(t *testing.T) {
 	const messages = 20
 	dir := t.TempDir()
 	js, stop := testServer(t, dir)
-	_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: rig.EventsStream, Subjects: []string{"e.>"}, Duplicates: 2 * time.Hour, AllowDirect: true})
+	_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: EventsStream, Subjects: []string{"e.>"}, Duplicates: 2 * time.Hour, AllowDirect: true})
 	require.NoError(t, err)
 	publish := func(i int) *jetstream.PubAck {
 		m := &nats.Msg{Subject: "e.x", Data: fmt.Append(nil, "body ", i)}
 		if i%2 == 0 {
-			m.Header = nats.Header{rig.HeaderMsgID: {fmt.Sprint(i)}}
+			m.Header = nats.Header{HeaderMsgID: {fmt.Sprint(i)}}
 		}
 		ack, err := js.PublishMsg(t.Context(), m)
 		require.NoError(t, err)
@@ -51,10 +49,10 @@ func TestAge(t *testing.T) {
 	require.True(t, publish(0).Duplicate)
 	stop()
 
-	require.NoError(t, rig.Try(func() { age(dir, 3*time.Hour) }))
+	require.NoError(t, Try(func() { Age(dir, 3*time.Hour) }))
 	js, stop = testServer(t, dir)
 	defer func() { stop() }()
-	stream, err := js.Stream(t.Context(), rig.EventsStream)
+	stream, err := js.Stream(t.Context(), EventsStream)
 	require.NoError(t, err)
 	require.EqualValues(t, messages, stream.CachedInfo().State.Msgs)
 	for i := range messages {
@@ -68,9 +66,9 @@ func TestAge(t *testing.T) {
 
 func TestAgeRefusesWhatItDoesNotKnow(t *testing.T) {
 	dir := t.TempDir()
-	ageIt := func() error { return rig.Try(func() { age(dir, time.Hour) }) }
+	ageIt := func() error { return Try(func() { Age(dir, time.Hour) }) }
 	require.Error(t, ageIt(), "there is no stream")
-	folder := filepath.Join(dir, "jetstream", "$G", "streams", rig.EventsStream, "msgs")
+	folder := filepath.Join(dir, "jetstream", "$G", "streams", EventsStream, "msgs")
 	require.NoError(t, os.MkdirAll(folder, 0o700))
 	require.NoError(t, ageIt())
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "1.blk"), make([]byte, 100), 0o600))
