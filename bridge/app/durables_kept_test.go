@@ -16,7 +16,6 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
@@ -30,7 +29,7 @@ func TestDurableOfAnotherProgramIsKept(t *testing.T) {
 	store := kept(t, x, `consumers: {archive: {enabled: false}, search: {kind: pull, filter: {status: completed}, start: all}}`)
 	require.NoError(t, store.look(ctx))
 	js := x.JetStream()
-	ev := streamtest.Event
+	ev := natstest.Event
 	publish := func(id string) {
 		_, err := store.publisher.Publish(ctx, ev(id))
 		require.NoError(t, err)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -72,7 +73,10 @@ func TestKilledInMidDownload(t *testing.T) {
 	require.NoError(t, cmd.Start())
 	<-sent
 	dir := folder(b.dir, "p")
-	require.Eventually(t, func() bool { return len(temporaries(t, b.dir)) == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool {
+		left := temporaries(t, b.dir)
+		return len(left) == 1 && strings.HasPrefix(filepath.Base(left[0]), "1.png.")
+	}, 10*time.Second, time.Millisecond)
 	require.NoError(t, cmd.Process.Kill())
 	require.Error(t, cmd.Wait())
 	require.Len(t, temporaries(t, b.dir), 1)

@@ -186,7 +186,7 @@ func TestSignaturesStayInTheManifest(t *testing.T) {
 		err := b.handle(newEvent("p", address+"?"+secret))
 		require.Error(t, err)
 		require.NotContains(t, err.Error(), "c0ffee")
-		for _, alarm := range b.raised.list {
+		for _, alarm := range b.raised.All() {
 			require.NotContains(t, fmt.Sprint(alarm), "c0ffee")
 		}
 		if consumers.IsPermanent(err) {

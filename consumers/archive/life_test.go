@@ -108,7 +108,7 @@ func TestAlarmAtAQuarterOfTheLife(t *testing.T) {
 	for range 3 {
 		require.Error(t, b.handle(ev))
 	}
-	list := b.raised.of(bridge.AlarmArchiveExpires)
+	list := b.raised.Of(bridge.AlarmArchiveExpires)
 	require.Len(t, list, 1)
 	require.Equal(t, ev.ID, list[0].Subject)
 	require.Contains(t, list[0].Text, "2 outputs of event "+ev.ID)

@@ -10,9 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +21,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 func TestMain(m *testing.M) {
@@ -86,32 +85,14 @@ func folder(root, id string) string {
 type bundle struct {
 	*Archive
 	dir    string
-	raised *raised
+	raised *natstest.Alarms
 	logs   *observer.ObservedLogs
-}
-
-// raised collects alarms.
-type raised struct {
-	mu   sync.Mutex
-	list []bridge.Alarm
-}
-
-func (r *raised) Raise(a bridge.Alarm) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.list = append(r.list, a)
-}
-
-func (r *raised) of(kind string) []bridge.Alarm {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(r.list), func(a bridge.Alarm) bool { return a.Kind != kind })
 }
 
 func setup(t testing.TB, change func(*Config)) *bundle {
 	t.Helper()
 	core, logs := observer.New(zap.DebugLevel)
-	alarms := &raised{}
+	alarms := &natstest.Alarms{}
 	c := Config{
 		Name: "archive", Location: Location{Dir: filepath.Join(t.TempDir(), "deep", "archive")}, Hosts: []string{"127.0.0.1"}, AllowPrivate: true,
 		Alarms: alarms, Logger: slog.New(zapslog.NewHandler(core)),
@@ -127,7 +108,7 @@ func setup(t testing.TB, change func(*Config)) *bundle {
 
 func (b *bundle) handle(ev *bridge.Event) error { return b.Handle(context.Background(), ev) }
 
-func (b *bundle) alarms(kind string) int { return len(b.raised.of(kind)) }
+func (b *bundle) alarms(kind string) int { return len(b.raised.Of(kind)) }
 
 func serve(t testing.TB, h http.HandlerFunc) *httptest.Server {
 	t.Helper()
@@ -177,14 +158,17 @@ func names(t testing.TB, dir string) []string {
 	return out
 }
 
+// temporaries are the files under root that are not whole yet. It opens none of them: another
+// process may rename them meanwhile.
 func temporaries(t testing.TB, root string) []string {
 	t.Helper()
 	var out []string
-	for p := range snapshot(t, root) {
+	require.NoError(t, filepath.WalkDir(root, func(p string, _ fs.DirEntry, err error) error {
 		if strings.HasSuffix(p, ".tmp") || strings.HasSuffix(p, ".part") {
 			out = append(out, p)
 		}
-	}
+		return err
+	}))
 	return out
 }
 

@@ -52,7 +52,7 @@ func TestWaitsForSpace(t *testing.T) {
 	require.NoError(t, b.handle(newEvent("p", srv.URL+"/a.png")))
 	require.EqualValues(t, 2, asked.Load())
 	require.Equal(t, "0123456789", readFile(t, folder(b.dir, "p"), "0.png"))
-	alarm := b.raised.of(bridge.AlarmArchiveNoRoom)[0]
+	alarm := b.raised.Of(bridge.AlarmArchiveNoRoom)[0]
 	require.Equal(t, "archive", alarm.Subject)
 	require.Contains(t, alarm.Text, "no room for 10 B: 1.0 kB are free, of which 1.0 kB are reserved for events and 0 B are promised to other files; free some space")
 	require.EqualValues(t, 1009, alarm.Details["free_bytes"])

@@ -46,7 +46,7 @@ func TestMaxBytes(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- b.handle(newEvent("p", srv.URL+path)) }()
 		require.Eventually(t, func() bool { return b.alarms(bridge.AlarmArchiveNoRoom) > 3 }, 10*time.Second, time.Millisecond)
-		alarm := b.raised.of(bridge.AlarmArchiveNoRoom)[0]
+		alarm := b.raised.Of(bridge.AlarmArchiveNoRoom)[0]
 		require.Contains(t, alarm.Text, "of 1.0 MB, and")
 		require.Contains(t, alarm.Text, "raise consumers.<name>.max_bytes")
 		require.Empty(t, done)

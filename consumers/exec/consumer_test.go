@@ -141,7 +141,7 @@ func TestMissingCommandIsWaitedFor(t *testing.T) {
 		b.gate.every = time.Millisecond
 		d := deploy(b, consumers.Config{Concurrency: 4})
 		d.publish("pred_1")
-		require.Eventually(t, func() bool { return len(b.heard.all()) > 0 }, patience, time.Millisecond)
+		require.Eventually(t, func() bool { return len(b.heard.All()) > 0 }, patience, time.Millisecond)
 		durable, err := d.bench.JS.Consumer(context.Background(), "HOOKSPAN_EVENTS", "team")
 		if !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			require.NoError(t, err)
@@ -154,8 +154,8 @@ func TestMissingCommandIsWaitedFor(t *testing.T) {
 		require.Equal(t, "+ACK", next(t, d.wire), name)
 		require.Eventually(t, func() bool { since, _ := b.Blocked(); return since.IsZero() }, patience, time.Millisecond, "the command is there")
 		require.NoError(t, d.stop())
-		require.Len(t, b.heard.all(), 1, "one alarm, not one for each look")
-		require.Contains(t, b.heard.all()[0].Text, "install it, the events wait for it")
+		require.Len(t, b.heard.All(), 1, "one alarm, not one for each look")
+		require.Contains(t, b.heard.All()[0].Text, "install it, the events wait for it")
 	}
 }
 
@@ -170,8 +170,8 @@ func TestCommandThatCannotBeStarted(t *testing.T) {
 	d.publish("pred_1")
 	d.publish("pred_2")
 	require.Regexp(t, `^-NAK \{"delay": ?10000000000\}$`, next(t, d.wire))
-	require.Eventually(t, func() bool { return len(b.heard.all()) > 0 }, patience, time.Millisecond)
-	require.Contains(t, b.heard.all()[0].Text, "see to it, the events wait for it")
+	require.Eventually(t, func() bool { return len(b.heard.All()) > 0 }, patience, time.Millisecond)
+	require.Contains(t, b.heard.All()[0].Text, "see to it, the events wait for it")
 	require.Positive(t, b.gate.closedFor())
 	since, why := b.Blocked()
 	require.NotZero(t, since)

@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // patience bounds how long a test waits for something that must happen.
@@ -59,7 +59,7 @@ type bundle struct {
 	t     *testing.T
 	dir   string // of the working folders
 	out   string // a folder for the script, in $OUT
-	heard *heard
+	heard *natstest.Alarms
 }
 
 func setup(t *testing.T, script string) *bundle {
@@ -69,29 +69,11 @@ func setup(t *testing.T, script string) *bundle {
 
 func setupCommand(t *testing.T, command ...string) *bundle {
 	t.Helper()
-	b := &bundle{t: t, dir: filepath.Join(t.TempDir(), "exec", "team"), out: t.TempDir(), heard: &heard{}}
+	b := &bundle{t: t, dir: filepath.Join(t.TempDir(), "exec", "team"), out: t.TempDir(), heard: &natstest.Alarms{}}
 	r, err := New(Config{Command: command, Env: []string{"PATH=/usr/bin:/bin", "OUT=" + b.out}, Dir: b.dir, Name: "team", Alarms: b.heard})
 	require.NoError(t, err)
 	b.Runner = r
 	return b
-}
-
-// heard keeps alarms.
-type heard struct {
-	mu     sync.Mutex
-	alarms []bridge.Alarm
-}
-
-func (h *heard) Raise(a bridge.Alarm) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.alarms = append(h.alarms, a)
-}
-
-func (h *heard) all() []bridge.Alarm {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.alarms
 }
 
 func (b *bundle) handle(ev *bridge.Event) error { return b.Handle(context.Background(), ev) }

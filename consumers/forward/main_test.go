@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -47,40 +47,18 @@ func newEvent(id string) *bridge.Event {
 	}
 }
 
-// alarms remembers what was raised.
-type alarms struct {
-	mu   sync.Mutex
-	list []bridge.Alarm
-}
-
-func (a *alarms) Raise(alarm bridge.Alarm) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.list = append(a.list, alarm)
-}
-
-func (a *alarms) kinds() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var out []string
-	for _, alarm := range a.list {
-		out = append(out, alarm.Kind)
-	}
-	return out
-}
-
 // bundle is a forwarder that may post to loopback.
 type bundle struct {
 	*Forwarder
 	t      *testing.T
-	alarms *alarms
+	alarms *natstest.Alarms
 	logs   *observer.ObservedLogs
 }
 
 func setup(t *testing.T, url string, change func(*Config)) *bundle {
 	t.Helper()
 	core, logs := observer.New(zap.DebugLevel)
-	b := &bundle{t: t, alarms: &alarms{}, logs: logs}
+	b := &bundle{t: t, alarms: &natstest.Alarms{}, logs: logs}
 	cfg := Config{
 		Name: "billing", URL: url, Secrets: [][]byte{[]byte(testSecret)}, AllowPrivate: true,
 		Alarms: b.alarms, Logger: slog.New(zapslog.NewHandler(core)),

@@ -17,6 +17,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/consumers"
 	"github.com/hookspan/hookspan/internal/dialguard"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 func networks(list ...string) []netip.Prefix {
@@ -70,7 +71,7 @@ func TestBlockedTargetIsTriedAgain(t *testing.T) {
 		remedy := strings.Contains(err.Error(), "use https, or name its network in allow_networks")
 		require.Equal(t, !errors.Is(err, dialguard.ErrNever), remedy, "no setting permits an address that is never asked")
 		require.False(t, consumers.IsPermanent(err))
-		require.Equal(t, []string{bridge.AlarmTargetBlocked}, b.alarms.kinds())
+		require.Equal(t, []string{bridge.AlarmTargetBlocked}, natstest.KindsOf(b.alarms.All()))
 		require.ErrorIs(t, b.handle(), errPaused, "no attempt is wasted on the other events")
 	}
 	require.Zero(t, asked.Load())
@@ -160,5 +161,5 @@ func TestNameThatLeadsElsewhereTheSecondTime(t *testing.T) {
 	require.ErrorIs(t, b.handle(), dialguard.ErrBlocked)
 	require.EqualValues(t, 1, asked.Load())
 	require.Zero(t, victim.Load())
-	require.Equal(t, []string{bridge.AlarmTargetBlocked}, b.alarms.kinds())
+	require.Equal(t, []string{bridge.AlarmTargetBlocked}, natstest.KindsOf(b.alarms.All()))
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // failures of the target are counted by whether the next one opens the breaker.
@@ -48,9 +49,9 @@ func TestVerdicts(t *testing.T) {
 			require.Equal(t, want == refused, consumers.IsPermanent(err))
 			require.Equal(t, want == failing, errors.Is(b.handle(), errPaused))
 			if status == 410 {
-				require.Equal(t, []string{bridge.AlarmTargetGone, bridge.AlarmTargetGone}, b.alarms.kinds())
+				require.Equal(t, []string{bridge.AlarmTargetGone, bridge.AlarmTargetGone}, natstest.KindsOf(b.alarms.All()))
 			} else {
-				require.Empty(t, b.alarms.kinds())
+				require.Empty(t, natstest.KindsOf(b.alarms.All()))
 			}
 		})
 	}
@@ -145,14 +146,14 @@ func TestFailingTargetIsTold(t *testing.T) {
 	t.Parallel()
 	b := setup(t, "http://127.0.0.1:1", nil)
 	b.tell(change{state: open, openings: 1, since: time.Now(), err: errTarget})
-	require.Empty(t, b.alarms.kinds())
+	require.Empty(t, natstest.KindsOf(b.alarms.All()))
 	require.Len(t, b.logs.TakeAll(), 1)
 	b.tell(change{state: open, openings: 2, since: time.Now(), err: errTarget})
 	require.Empty(t, b.logs.TakeAll(), "said once")
 	b.tell(change{state: open, openings: 5, since: time.Now().Add(-2 * alarmAfter), err: errTarget})
-	require.Equal(t, []string{bridge.AlarmTargetDown}, b.alarms.kinds())
-	require.Equal(t, "billing", b.alarms.list[0].Subject)
-	require.Contains(t, b.alarms.list[0].Text, errTarget.Error())
+	require.Equal(t, []string{bridge.AlarmTargetDown}, natstest.KindsOf(b.alarms.All()))
+	require.Equal(t, "billing", b.alarms.All()[0].Subject)
+	require.Contains(t, b.alarms.All()[0].Text, errTarget.Error())
 	b.tell(change{state: closed, since: time.Now()})
 	require.Contains(t, b.logs.TakeAll()[0].Message, "works again")
 }

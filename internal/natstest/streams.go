@@ -1,5 +1,6 @@
 // Package natstest has for tests what a bridge meets outside: a NATS server that stops and
-// starts, one with the streams of a bridge, and a network that goes silent.
+// starts, one with the streams of a bridge, and a network that goes silent; and an event and
+// a collector of alarms.
 package natstest
 
 import (

@@ -20,6 +20,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // operated is the API on a real server with events a, b and c, a durable team, and a dead
@@ -30,7 +31,7 @@ func operated(t *testing.T) (*admin.Server, *streamtest.Bench) {
 	b := streamtest.Start(t, streamtest.Config())
 	pub := b.Publisher()
 	for _, id := range []string{"a", "b", "c"} {
-		ev := streamtest.Event(id)
+		ev := natstest.Event(id)
 		_, err := pub.Publish(ctx, ev)
 		require.NoError(t, err)
 		letter := bridge.DeadLetter{
@@ -144,7 +145,7 @@ func TestDeadLettersAPI(t *testing.T) {
 	require.Empty(t, ask[adminapi.DeadLetterList](t, s, "/dead?consumer=other", "").Letters)
 	d := ask[adminapi.DeadLetterDetail](t, s, "/dead/2", "")
 	require.Equal(t, []bridge.FailedAttempt{{Error: "no"}}, d.History)
-	require.Equal(t, streamtest.Event("b").Body, d.Bytes())
+	require.Equal(t, natstest.Event("b").Body, d.Bytes())
 
 	require.Equal(t, 1, ask[adminapi.RedeliveryReport](t, s, "/dead/redrive", `{"seqs":[2],"dry_run":true}`).Given)
 	require.EqualValues(t, 3, b.Messages(t, "HOOKSPAN_DEAD"))
@@ -160,10 +161,10 @@ func TestEventsAPI(t *testing.T) {
 	list := ask[adminapi.EventList](t, s, "/events?source=get3w&status=completed&model=get3w/*&limit=2", "")
 	require.True(t, list.More)
 	require.Len(t, list.Events, 2)
-	require.Equal(t, streamtest.Event("a").ID, list.Events[0].ID)
+	require.Equal(t, natstest.Event("a").ID, list.Events[0].ID)
 	require.Len(t, ask[adminapi.EventList](t, s, "/events?prediction=c&since=2000-01-01T00:00:00Z", "").Events, 1)
 	require.Empty(t, ask[adminapi.EventList](t, s, "/events?until=2000-01-01T00:00:00Z", "").Events)
-	require.Equal(t, streamtest.Event("c").Body, ask[adminapi.EventDetail](t, s, "/events/3", "").Bytes())
+	require.Equal(t, natstest.Event("c").Body, ask[adminapi.EventDetail](t, s, "/events/3", "").Bytes())
 
 	for range 2 {
 		require.Equal(t, 3, ask[adminapi.RedeliveryReport](t, s, "/events/replay", `{"consumer":"team","run":"1"}`).Given)

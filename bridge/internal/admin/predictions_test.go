@@ -23,6 +23,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/predictions/watches"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 const patience = 20 * time.Second
@@ -88,7 +89,7 @@ func onNATS(t *testing.T, s *admin.Server) *predictionsBench {
 // tell stores an event of the provider.
 func (b *predictionsBench) tell(id, status string) *bridge.Event {
 	b.t.Helper()
-	e := streamtest.Event(id)
+	e := natstest.Event(id)
 	e.Status, e.RawStatus, e.ID = status, status, bridge.NewEventID(id, status, nil)
 	e.Body = []byte(`{"id":"x","status":"` + status + `","outputs":["https://cdn.get3w.com/a.png"],"completed_at":"2020-01-01T00:00:00Z"}`)
 	r, err := b.store.Publish(b.t.Context(), e)

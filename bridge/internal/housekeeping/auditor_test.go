@@ -16,6 +16,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 func auditor(t *testing.T, b *streamtest.Bench, memory Memory, alarms bridge.Alarmer) *Auditor {
@@ -69,17 +70,17 @@ func TestAuditorNamesWhatWentMissing(t *testing.T) {
 			b := small(t, t.TempDir(), limit)
 			put(t, b, 20, completed)
 			put(t, b, 4, "hookspan.dead.d.expired")
-			alarms, memory := &streamtest.Alarms{}, &paper{}
+			alarms, memory := &natstest.Alarms{}, &paper{}
 			a := auditor(t, b, memory, alarms)
 			a.Audit(ctx)
 			require.Empty(t, alarms.Take())
 			c.harm(t, b)
 			// Another process, with the checkpoint of the first one.
 			auditor(t, b, memory, alarms).Audit(ctx)
-			require.Equal(t, c.want, streamtest.KindsOf(alarms.Take()))
+			require.Equal(t, c.want, natstest.KindsOf(alarms.Take()))
 			a.Audit(ctx)
 			got := alarms.Take()
-			require.Equal(t, c.want, streamtest.KindsOf(got), "and while it runs")
+			require.Equal(t, c.want, natstest.KindsOf(got), "and while it runs")
 			for _, alarm := range got {
 				require.Equal(t, events, alarm.Subject)
 				require.EqualValues(t, 20, alarm.Details["last_before"])
@@ -96,7 +97,7 @@ func TestAuditorNamesWhatWentMissing(t *testing.T) {
 func TestAuditorFindsAnOldStore(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	dir, memory, alarms := t.TempDir(), &paper{}, &streamtest.Alarms{}
+	dir, memory, alarms := t.TempDir(), &paper{}, &natstest.Alarms{}
 	b := small(t, dir, limit)
 	put(t, b, 10, completed)
 	b.Stop()
@@ -111,7 +112,7 @@ func TestAuditorFindsAnOldStore(t *testing.T) {
 	b = small(t, dir, limit)
 	auditor(t, b, memory, alarms).Audit(ctx)
 	got := alarms.Take()
-	require.Equal(t, []string{bridge.AlarmStoreBackwards}, streamtest.KindsOf(got))
+	require.Equal(t, []string{bridge.AlarmStoreBackwards}, natstest.KindsOf(got))
 	require.EqualValues(t, 20, got[0].Details["last_before"])
 	require.EqualValues(t, 10, got[0].Details["last"])
 }
@@ -119,7 +120,7 @@ func TestAuditorFindsAnOldStore(t *testing.T) {
 // The tail of the newest file is cut off, as by a disk that lost its cache.
 func TestAuditorFindsATruncatedStore(t *testing.T) {
 	t.Parallel()
-	dir, memory, alarms := t.TempDir(), &paper{}, &streamtest.Alarms{}
+	dir, memory, alarms := t.TempDir(), &paper{}, &natstest.Alarms{}
 	b := small(t, dir, limit)
 	put(t, b, 20, completed)
 	auditor(t, b, memory, alarms).Audit(context.Background())
@@ -131,7 +132,7 @@ func TestAuditorFindsATruncatedStore(t *testing.T) {
 	b = small(t, dir, limit)
 	auditor(t, b, memory, alarms).Audit(context.Background())
 	got := alarms.Take()
-	require.Equal(t, []string{bridge.AlarmStoreMissing}, streamtest.KindsOf(got))
+	require.Equal(t, []string{bridge.AlarmStoreMissing}, natstest.KindsOf(got))
 	require.Contains(t, got[0].Text, "5 messages fewer")
 }
 
@@ -141,7 +142,7 @@ func TestAuditorKnowsTheJanitor(t *testing.T) {
 	b := small(t, t.TempDir(), limit)
 	put(t, b, perFull*9/10, completed)
 	read(t, durableOf(t, b, jetstream.ConsumerConfig{Durable: "d"}), perFull*9/10, all)
-	alarms, memory := &streamtest.Alarms{}, &paper{}
+	alarms, memory := &natstest.Alarms{}, &paper{}
 	a := auditor(t, b, memory, alarms)
 	a.Audit(context.Background())
 	j := janitor(b, alarms)
@@ -158,12 +159,12 @@ func TestAuditorWithoutMemory(t *testing.T) {
 	t.Parallel()
 	b := small(t, t.TempDir(), limit)
 	put(t, b, 5, completed)
-	alarms, memory := &streamtest.Alarms{}, &paper{fail: true}
+	alarms, memory := &natstest.Alarms{}, &paper{fail: true}
 	a := auditor(t, b, memory, alarms)
 	a.Audit(context.Background())
 	require.NoError(t, streamOf(t, b, events).DeleteMsg(context.Background(), 3))
 	a.Audit(context.Background())
-	require.Equal(t, []string{bridge.AlarmStoreMissing}, streamtest.KindsOf(alarms.Take()))
+	require.Equal(t, []string{bridge.AlarmStoreMissing}, natstest.KindsOf(alarms.Take()))
 
 	checkpoint, err := OpenCheckpoint(&paper{text: []byte("{")}, "test")
 	require.Error(t, err)
@@ -174,7 +175,7 @@ func TestAuditorWithoutMemory(t *testing.T) {
 func TestGauges(t *testing.T) {
 	t.Parallel()
 	b := small(t, t.TempDir(), limit)
-	a := auditor(t, b, &paper{}, &streamtest.Alarms{})
+	a := auditor(t, b, &paper{}, &natstest.Alarms{})
 	put(t, b, 10, completed)
 	a.Audit(context.Background())
 	reg := prometheus.NewPedanticRegistry()

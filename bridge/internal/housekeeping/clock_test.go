@@ -7,12 +7,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 func TestClock(t *testing.T) {
 	t.Parallel()
-	alarms := &streamtest.Alarms{}
+	alarms := &natstest.Alarms{}
 	c := NewClock(ClockConfig{Alarms: alarms})
 	wall, steady := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.Duration(0)
 	c.read = func() (time.Time, time.Duration) { return wall, steady }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // The record of a durable's loss is stored, once, before anything is purged, even if user app
@@ -21,7 +22,7 @@ func TestRecordBelievesNoDuplicate(t *testing.T) {
 	cfg.Consumers = []string{"archive"}
 	b := streamtest.Start(t, cfg)
 	app := b.App()
-	alarms := &streamtest.Alarms{}
+	alarms := &natstest.Alarms{}
 	r := &round{Janitor: janitor(b, alarms)}
 	e := Expired{Consumer: "archive", ConsumerCreated: time.Unix(1, 0), Stream: events, StreamCreated: time.Unix(2, 0), From: 1, To: 9, Count: 9, Reason: "room"}
 	count := func() uint64 {
@@ -39,7 +40,7 @@ func TestRecordBelievesNoDuplicate(t *testing.T) {
 			require.NoError(t, r.storeRecord(t.Context(), e))
 			require.EqualValues(t, n+1, count())
 		}
-		require.Contains(t, streamtest.KindsOf(alarms.Take()), bridge.AlarmIDTaken)
+		require.Contains(t, natstest.KindsOf(alarms.Take()), bridge.AlarmIDTaken)
 	}
 	e.To++
 	for _, handled := range []uint64{0, 4} { // a second process counts later

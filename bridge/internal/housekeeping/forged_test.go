@@ -14,6 +14,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // User app records, for its own durable and for no durable, that everything was lost. The
@@ -51,14 +52,14 @@ func TestNobodyElseRecordsExpiredEvents(t *testing.T) {
 			require.NoError(t, nc.FlushTimeout(10*time.Second)) // the refusal comes before the answer
 			require.Zero(t, b.Messages(t, "HOOKSPAN_DEAD"), "it was stored")
 
-			alarms := &streamtest.Alarms{}
+			alarms := &natstest.Alarms{}
 			require.NoError(t, janitor(b, alarms).Tick(context.Background()))
 			lost := records(t, b)
 			require.Len(t, lost, 1, "events were removed without a record")
 			require.Equal(t, name, lost[0].Consumer)
 			require.EqualValues(t, 1, lost[0].From)
 			require.Equal(t, state(t, b, events).FirstSeq-1, lost[0].To)
-			require.Equal(t, []string{bridge.AlarmExpired}, streamtest.KindsOf(alarms.Take()))
+			require.Equal(t, []string{bridge.AlarmExpired}, natstest.KindsOf(alarms.Take()))
 			require.ErrorIs(t, <-refused, nats.ErrPermissionViolation)
 		})
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 const (
@@ -158,7 +159,7 @@ func TestJanitorKeepsWhatADurableNeeds(t *testing.T) {
 			put(t, b, 1, "hookspan.events.get3w.prediction.created.m")
 			put(t, b, n-31, failed, completed)
 			must := setUp(t, b)
-			alarms := &streamtest.Alarms{}
+			alarms := &natstest.Alarms{}
 			for range 3 {
 				require.NoError(t, janitor(b, alarms).Tick(context.Background()))
 			}
@@ -181,11 +182,11 @@ func TestYoungEventsStay(t *testing.T) {
 	b := small(t, t.TempDir(), limit)
 	put(t, b, perFull*96/100, completed)
 	read(t, durableOf(t, b, jetstream.ConsumerConfig{Durable: "d"}), perFull*96/100, all)
-	alarms := &streamtest.Alarms{}
+	alarms := &natstest.Alarms{}
 	j := NewJanitor(b.JS, JanitorConfig{Names: b.Names, Alarms: alarms, Logger: zap.NewNop()})
 	require.NoError(t, j.Tick(context.Background()))
 	require.EqualValues(t, 1, state(t, b, events).FirstSeq)
-	require.Equal(t, []string{bridge.AlarmStoreFull}, streamtest.KindsOf(alarms.Take()))
+	require.Equal(t, []string{bridge.AlarmStoreFull}, natstest.KindsOf(alarms.Take()))
 
 	// Two hours later they may go.
 	j.now = func() time.Time { return time.Now().Add(2*time.Hour + time.Second) }
@@ -219,7 +220,7 @@ func TestForgottenDurableLosesItsOldest(t *testing.T) {
 				read(t, c, 1, all) // the second event
 				read(t, durableOf(t, b, jetstream.ConsumerConfig{Durable: "quick"}), n, all)
 			}
-			alarms := &streamtest.Alarms{}
+			alarms := &natstest.Alarms{}
 			j := janitor(b, alarms)
 			ctx, kill := context.WithCancel(context.Background())
 			defer kill()
@@ -231,7 +232,7 @@ func TestForgottenDurableLosesItsOldest(t *testing.T) {
 			require.Error(t, j.Tick(ctx))
 			lost := records(t, b)
 			require.Len(t, lost, 1)
-			require.Equal(t, []string{bridge.AlarmExpired}, streamtest.KindsOf(alarms.Take()))
+			require.Equal(t, []string{bridge.AlarmExpired}, natstest.KindsOf(alarms.Take()))
 			before := state(t, b, events)
 			require.Less(t, before.FirstSeq, lost[0].To)
 
@@ -269,10 +270,10 @@ func TestNoRecordNoPurge(t *testing.T) {
 	cfg.MaxBytes = 10
 	_, err := b.JS.UpdateStream(context.Background(), cfg)
 	require.NoError(t, err)
-	alarms := &streamtest.Alarms{}
+	alarms := &natstest.Alarms{}
 	require.Error(t, janitor(b, alarms).Tick(context.Background()))
 	require.EqualValues(t, 1, state(t, b, events).FirstSeq)
-	require.Equal(t, []string{bridge.AlarmStoreFull}, streamtest.KindsOf(alarms.Take()))
+	require.Equal(t, []string{bridge.AlarmStoreFull}, natstest.KindsOf(alarms.Take()))
 }
 
 // Events that are about to age out unhandled are recorded once per range.
@@ -283,7 +284,7 @@ func TestAgingEventsAreRecorded(t *testing.T) {
 	c := durableOf(t, b, jetstream.ConsumerConfig{Durable: "slow"})
 	read(t, c, 5, all)
 	read(t, durableOf(t, b, jetstream.ConsumerConfig{Durable: "quick"}), 20, all)
-	alarms := &streamtest.Alarms{}
+	alarms := &natstest.Alarms{}
 	j := janitor(b, alarms)
 	maxAge := streamOf(t, b, events).CachedInfo().Config.MaxAge
 	j.now = func() time.Time { return time.Now().Add(maxAge - 40*time.Minute) }
@@ -294,7 +295,7 @@ func TestAgingEventsAreRecorded(t *testing.T) {
 	for range 3 {
 		require.NoError(t, j.Tick(context.Background()))
 	}
-	require.Equal(t, []string{bridge.AlarmExpired}, streamtest.KindsOf(alarms.Take()))
+	require.Equal(t, []string{bridge.AlarmExpired}, natstest.KindsOf(alarms.Take()))
 	lost := records(t, b)
 	require.Len(t, lost, 1)
 	require.Equal(t, "slow", lost[0].Consumer)
@@ -316,7 +317,7 @@ func TestHandledEventsNeverFillTheStream(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	b := small(t, dir, limit)
-	alarms := &streamtest.Alarms{}
+	alarms := &natstest.Alarms{}
 	j := janitor(b, alarms)
 	c := durableOf(t, b, jetstream.ConsumerConfig{Durable: "d", FilterSubjects: []string{completed, "hookspan.again.d.>"}})
 	narrow := durableOf(t, b, jetstream.ConsumerConfig{Durable: "narrow", FilterSubject: failed})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 func scrub(t *testing.T, b *streamtest.Bench, memory Memory, alarms bridge.Alarmer) *Scrub {
@@ -59,7 +60,7 @@ func TestScrubFindsDamage(t *testing.T) {
 				dir := t.TempDir()
 				b := small(t, dir, 16<<20)
 				put(t, b, 1000, completed) // two blocks of 4 MiB, and a piece
-				audit, memory := &streamtest.Alarms{}, &paper{}
+				audit, memory := &natstest.Alarms{}, &paper{}
 				auditor(t, b, memory, audit).Audit(context.Background())
 				block := filepath.Join(storePath(dir), "msgs", "2.blk")
 				data, err := os.ReadFile(block)
@@ -75,7 +76,7 @@ func TestScrubFindsDamage(t *testing.T) {
 				if restarted {
 					b = small(t, dir, 16<<20)
 				}
-				alarms := &streamtest.Alarms{}
+				alarms := &natstest.Alarms{}
 				require.NoError(t, scrub(t, b, &paper{}, alarms).Pass(context.Background(), events))
 				found := alarms.Take()
 				lost, read := uint64(0), uint64(0)
@@ -93,7 +94,7 @@ func TestScrubFindsDamage(t *testing.T) {
 				require.Equal(t, uint64(1000), read+lost, "each that cannot be read is named, and no other")
 				require.NotNil(t, found[0].Details["before"])
 				auditor(t, b, memory, audit).Audit(context.Background())
-				t.Logf("the auditor: %v", streamtest.KindsOf(audit.Take()))
+				t.Logf("the auditor: %v", natstest.KindsOf(audit.Take()))
 			})
 		}
 	}
@@ -117,7 +118,7 @@ func TestScrubNamesAFewPlaces(t *testing.T) {
 	for seq := uint64(2); seq <= 60; seq += 2 {
 		require.NoError(t, streamOf(t, b, events).DeleteMsg(context.Background(), seq))
 	}
-	alarms := &streamtest.Alarms{}
+	alarms := &natstest.Alarms{}
 	s := scrub(t, b, &paper{}, alarms)
 	require.NoError(t, s.Pass(context.Background(), events))
 	got := alarms.Take()
@@ -136,7 +137,7 @@ func TestScrubNamesAFewPlaces(t *testing.T) {
 func TestScrubOfAHealthyStream(t *testing.T) {
 	t.Parallel()
 	b := small(t, t.TempDir(), limit)
-	alarms, memory := &streamtest.Alarms{}, &paper{}
+	alarms, memory := &natstest.Alarms{}, &paper{}
 	s := scrub(t, b, memory, alarms)
 	require.NoError(t, s.Pass(context.Background(), events), "empty")
 	put(t, b, 50, completed)

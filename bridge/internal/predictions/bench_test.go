@@ -26,7 +26,7 @@ func benchRig(b *testing.B) (*streamtest.Bench, *Leader) {
 	cfg := streamtest.Config()
 	cfg.Streams.MaxBytes = 4 << 30
 	bench := streamtest.Start(b, cfg)
-	l := NewLeader(bench.JS, bench.Publisher(), Config{Names: bench.Names, Process: "bench", Keep: time.Hour, Alarms: &heard{}})
+	l := NewLeader(bench.JS, bench.Publisher(), Config{Names: bench.Names, Process: "bench", Keep: time.Hour, Alarms: &natstest.Alarms{}})
 	l.lease = &lease{bucket: l.bucket, process: "bench", times: l.times}
 	return bench, l
 }

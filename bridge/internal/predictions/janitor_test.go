@@ -39,6 +39,6 @@ func TestJanitorWaitsForThePredictionStore(t *testing.T) {
 		require.NoError(t, j.Tick(t.Context()))
 		return first() > 1
 	})
-	require.Empty(t, r.heard.kinds())
+	require.Empty(t, r.heard.Kinds())
 	require.Len(t, r.all("entry"), 205)
 }

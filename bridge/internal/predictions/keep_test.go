@@ -132,7 +132,7 @@ func TestFullStore(t *testing.T) {
 	r.folded(p)
 	led := p.metrics.leadership.Load()
 	require.NotContains(t, r.all(bridge.KeyEntry), entryKey(id("was", 0)))
-	require.Contains(t, r.heard.kinds(), bridge.AlarmPredictionsFull)
+	require.Contains(t, r.heard.Kinds(), bridge.AlarmPredictionsFull)
 	entries := r.all(bridge.KeyEntry)
 	require.Less(t, len(entries), 3100)
 	for n := range 100 {

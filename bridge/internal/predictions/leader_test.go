@@ -20,34 +20,13 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 const patience = 20 * time.Second
 
 // shortTimes are of a lease that is taken over within a second.
 var shortTimes = leaseTimes{look: 10 * time.Millisecond, renew: 50 * time.Millisecond, hold: 2 * time.Second, patience: 3 * time.Second, stuck: patience}
-
-// heard are the raised alarms.
-type heard struct {
-	mu     sync.Mutex
-	alarms []bridge.Alarm
-}
-
-func (h *heard) Raise(a bridge.Alarm) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.alarms = append(h.alarms, a)
-}
-
-func (h *heard) kinds() []string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var out []string
-	for _, a := range h.alarms {
-		out = append(out, a.Kind)
-	}
-	return out
-}
 
 // rig is a server with prediction stores.
 type rig struct {
@@ -56,7 +35,7 @@ type rig struct {
 	t      *testing.T
 	store  Store
 	source *source.Source
-	heard  *heard
+	heard  *natstest.Alarms
 	reader *Reader
 	ctx    context.Context
 	times  leaseTimes
@@ -71,7 +50,7 @@ func rigOn(t *testing.T, b *streamtest.Bench) *rig {
 	t.Helper()
 	src, err := source.New(source.Config{Name: "get3w", Kind: "get3w"})
 	require.NoError(t, err)
-	return &rig{Bench: b, t: t, store: b.Publisher(), source: src, heard: &heard{}, reader: NewReader(b.JS, b.Names), ctx: t.Context(), times: shortTimes}
+	return &rig{Bench: b, t: t, store: b.Publisher(), source: src, heard: &natstest.Alarms{}, reader: NewReader(b.JS, b.Names), ctx: t.Context(), times: shortTimes}
 }
 
 // process is a process that may lead.
@@ -114,7 +93,7 @@ func TestOverdueWithoutAPIIsAnAlarm(t *testing.T) {
 	r := newRig(t)
 	r.start("one", r.store)
 	r.publish(r.watches("pred_1", bridge.Watch{Deadline: time.Now().Add(-time.Minute)}))
-	r.eventually(func() bool { return slices.Contains(r.heard.kinds(), bridge.AlarmPolling) })
+	r.eventually(func() bool { return slices.Contains(r.heard.Kinds(), bridge.AlarmPolling) })
 }
 
 // A store that has fallen behind is not up to date, although it was a moment ago.

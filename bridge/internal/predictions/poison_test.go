@@ -167,9 +167,9 @@ func TestStandstillIsTold(t *testing.T) {
 	r.publish(r.says("a", running))
 	r.publish(r.says("b", running))
 	r.eventually(func() bool { return behind() == 2 })
-	require.Empty(t, r.heard.kinds())
-	r.eventually(func() bool { return slices.Contains(r.heard.kinds(), bridge.AlarmPredictionsStuck) })
-	require.Contains(t, r.heard.alarms[0].Text, "no event was folded for")
+	require.Empty(t, r.heard.Kinds())
+	r.eventually(func() bool { return slices.Contains(r.heard.Kinds(), bridge.AlarmPredictionsStuck) })
+	require.Contains(t, r.heard.All()[0].Text, "no event was folded for")
 	store.silent.Store(false)
 	r.eventually(func() bool { return behind() == 0 })
 	require.True(t, r.state("b").Open())
@@ -204,8 +204,8 @@ func TestPoisonedEventIsTold(t *testing.T) {
 	run(t, l)
 	r.eventually(func() bool { return r.kept(entryKey("a")) != nil })
 	r.publish(r.says("poison", running))
-	r.eventually(func() bool { return slices.Contains(r.heard.kinds(), bridge.AlarmPredictionsStuck) })
-	require.Contains(t, r.heard.alarms[0].Text, bridge.ErrUnknown.Error())
+	r.eventually(func() bool { return slices.Contains(r.heard.Kinds(), bridge.AlarmPredictionsStuck) })
+	require.Contains(t, r.heard.All()[0].Text, bridge.ErrUnknown.Error())
 }
 
 // It is no standstill when another process led meanwhile, or when this one made progress.

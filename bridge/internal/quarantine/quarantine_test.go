@@ -16,6 +16,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/quarantine"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 func walk(t *testing.T, s *quarantine.KeptStore, sel adminapi.KeptSelection) []adminapi.KeptEntry {
@@ -33,7 +34,7 @@ func TestQuarantineOutlivesARestart(t *testing.T) {
 	ctx := context.Background()
 	dir := t.TempDir()
 	b := streamtest.StartIn(t, dir, streamtest.Config())
-	q := quarantine.NewQuarantine(b.Publisher(), b.Names, &streamtest.Alarms{})
+	q := quarantine.NewQuarantine(b.Publisher(), b.Names, &natstest.Alarms{})
 	first := streamtest.Kept("{}")
 	receipt, err := q.Keep(ctx, first)
 	require.NoError(t, err)
@@ -51,7 +52,7 @@ func TestQuarantineOutlivesARestart(t *testing.T) {
 	got := walk(t, quarantine.NewKeptStore(b.JS, b.Names), adminapi.KeptSelection{})
 	require.Len(t, got, 1)
 	require.Equal(t, adminapi.KeptEntry{Place: "quarantine", Sequence: 1, KeptDelivery: *first}, got[0])
-	receipt, err = quarantine.NewQuarantine(b.Publisher(), b.Names, &streamtest.Alarms{}).Keep(ctx, again)
+	receipt, err = quarantine.NewQuarantine(b.Publisher(), b.Names, &natstest.Alarms{}).Keep(ctx, again)
 	require.NoError(t, err)
 	require.EqualValues(t, 1, receipt.Sequence)
 	require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_QUARANTINE"))
@@ -63,7 +64,7 @@ func TestFullQuarantineRefuses(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Config()) // 16 MiB of quarantine
-	a := &streamtest.Alarms{}
+	a := &natstest.Alarms{}
 	q := quarantine.NewQuarantine(b.Publisher(), b.Names, a)
 	stored := 0
 	for {
@@ -77,7 +78,7 @@ func TestFullQuarantineRefuses(t *testing.T) {
 	}
 	require.EqualValues(t, stored, b.Messages(t, "HOOKSPAN_QUARANTINE"))
 	require.Equal(t, bridge.AlarmQuarantineFull, a.All()[0].Kind)
-	_, err := b.Publisher().Publish(ctx, streamtest.Event("pred_1"))
+	_, err := b.Publisher().Publish(ctx, natstest.Event("pred_1"))
 	require.NoError(t, err)
 }
 
@@ -85,7 +86,7 @@ func TestKeptStore(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Config())
-	q := quarantine.NewQuarantine(b.Publisher(), b.Names, &streamtest.Alarms{})
+	q := quarantine.NewQuarantine(b.Publisher(), b.Names, &natstest.Alarms{})
 	for i := range 6 {
 		w := streamtest.Kept(fmt.Sprint(i))
 		if i%2 == 1 {

@@ -19,6 +19,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/natstest"
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
@@ -64,7 +65,7 @@ func sum(t *testing.T, r interface{ Collectors() []prometheus.Collector }, name 
 func TestRefusedAreKeptAndDiagnosed(t *testing.T) {
 	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
-	a := &streamtest.Alarms{}
+	a := &natstest.Alarms{}
 	r, stop := startRing(t, b.Publisher(), a)
 	for i := range 20 {
 		w := streamtest.Kept(fmt.Sprint(i))
@@ -103,15 +104,15 @@ func TestFloodOfRefused(t *testing.T) {
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Config()) // 16 MiB of ring
 	p := b.Publisher()
-	r, stop := startRing(t, p, &streamtest.Alarms{})
-	q := quarantine.NewQuarantine(p, b.Names, &streamtest.Alarms{})
+	r, stop := startRing(t, p, &natstest.Alarms{})
+	q := quarantine.NewQuarantine(p, b.Names, &natstest.Alarms{})
 	const flood = 8_000
 	for i := range flood {
 		w := streamtest.Kept(fmt.Sprint(i) + strings.Repeat("x", 10_000))
 		w.RemoteAddr = fmt.Sprintf("2001:db8:%x::1", i%50)
 		r.Offer(w, nil)
 		if i%1000 == 0 {
-			_, err := p.Publish(ctx, streamtest.Event(fmt.Sprint(i)))
+			_, err := p.Publish(ctx, natstest.Event(fmt.Sprint(i)))
 			require.NoError(t, err)
 			_, err = q.Keep(ctx, streamtest.Kept(fmt.Sprint(i)))
 			require.NoError(t, err)
@@ -133,7 +134,7 @@ func TestFloodOfRefused(t *testing.T) {
 // from another address.
 func TestRefusedLimitsPerAddress(t *testing.T) {
 	t.Parallel()
-	r := quarantine.NewRefused(nil, bridge.Names{}, &streamtest.Alarms{}, zap.NewNop())
+	r := quarantine.NewRefused(nil, bridge.Names{}, &natstest.Alarms{}, zap.NewNop())
 	offer := func(n int, addr string) {
 		for i := range n {
 			w := streamtest.Kept(fmt.Sprint(i))
@@ -176,7 +177,7 @@ func TestRefusedWaitForTheStore(t *testing.T) {
 	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	store := &away{BlockStorer: b.Publisher()}
-	r, _ := startRing(t, store, &streamtest.Alarms{})
+	r, _ := startRing(t, store, &natstest.Alarms{})
 	r.Offer(streamtest.Kept("a"), nil)
 	r.Offer(streamtest.Kept("b"), nil)
 	require.Eventually(t, func() bool { return store.tries.Load() > 0 }, 10*time.Second, time.Millisecond)
@@ -188,14 +189,14 @@ func TestRefusedWaitForTheStore(t *testing.T) {
 // At shutdown, entries that cannot be written are counted, and do not delay the end.
 func TestRefusedEndWithoutTheStore(t *testing.T) {
 	t.Parallel()
-	r, stop := startRing(t, &away{}, &streamtest.Alarms{})
+	r, stop := startRing(t, &away{}, &natstest.Alarms{})
 	r.Offer(streamtest.Kept("a"), nil)
 	stop()
 	require.Equal(t, 1, sum(t, r, "hookspan_refused_dropped_total", "store"))
 }
 
 func BenchmarkOffer(b *testing.B) {
-	r := quarantine.NewRefused(nil, bridge.Names{}, &streamtest.Alarms{}, zap.NewNop())
+	r := quarantine.NewRefused(nil, bridge.Names{}, &natstest.Alarms{}, zap.NewNop())
 	w := streamtest.Kept(strings.Repeat("x", 1200))
 	for b.Loop() {
 		r.Offer(w, nil)

@@ -14,6 +14,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -65,7 +66,7 @@ func (b *bench) keep(t *testing.T, body string, change func(*bridge.KeptDelivery
 	if change != nil {
 		change(w)
 	}
-	_, err = quarantine.NewQuarantine(b.Publisher(), b.Names, &streamtest.Alarms{}).Keep(context.Background(), w)
+	_, err = quarantine.NewQuarantine(b.Publisher(), b.Names, &natstest.Alarms{}).Keep(context.Background(), w)
 	require.NoError(t, err)
 }
 

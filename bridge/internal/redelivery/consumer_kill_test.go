@@ -22,6 +22,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // Arguments of worker processes.
@@ -145,7 +146,7 @@ func publishMany(t *testing.T, b *streamtest.Bench, n int) {
 	for range 256 {
 		publishing.Go(func() {
 			for i := range next {
-				if _, err := pub.Publish(context.Background(), streamtest.Event(fmt.Sprint("pred_", i))); err != nil {
+				if _, err := pub.Publish(context.Background(), natstest.Event(fmt.Sprint("pred_", i))); err != nil {
 					t.Error(err)
 				}
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 const patience = time.Minute
@@ -47,7 +48,7 @@ func TestDueEventWaitsForTheStream(t *testing.T) {
 	go func() { done <- NewMover(b.JS, store, MoverConfig{Names: b.Names}).Run(ctx) }()
 	defer func() { cancel(); require.NoError(t, <-done) }()
 
-	ev := streamtest.Event("pred_1")
+	ev := natstest.Event("pred_1")
 	header := bridge.Again{Attempt: 3, First: time.Unix(1, 0), Sequence: 7}.Header(ev.Header())
 	_, err := b.JS.PublishMsg(ctx, &nats.Msg{Subject: b.Names.Later("team", ev.ID, 3), Header: nats.Header(header), Data: ev.Body},
 		jetstream.WithScheduleAt(time.Now()), jetstream.WithScheduleTarget(b.Names.Due("team", b.Names.Event(ev.Source, ev.Status, ev.Model))))

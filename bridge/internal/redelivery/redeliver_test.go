@@ -19,6 +19,7 @@ import (
 	"github.com/hookspan/hookspan/consumers"
 	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/attemptrecord"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 const patience = time.Minute
@@ -60,7 +61,7 @@ func (r *rig) publish(ids ...string) {
 	r.t.Helper()
 	p := r.Publisher()
 	for _, id := range ids {
-		_, err := p.Publish(context.Background(), streamtest.Event(id))
+		_, err := p.Publish(context.Background(), natstest.Event(id))
 		require.NoError(r.t, err)
 	}
 }
@@ -169,7 +170,7 @@ func redriveSkips(t *testing.T, once, hiccup bool) {
 	require.Equal(t, 1, report.Given)
 	r.eventually(func() bool { return r.times("a") == 1 && r.settledAll() })
 
-	ev := streamtest.Event("a")
+	ev := natstest.Event("a")
 	r.eventually(func() bool {
 		known, err := attemptrecord.Handled(ctx, r.JS, r.Names, "team", ev)
 		return err == nil && known
@@ -188,7 +189,7 @@ func TestRedriveKeepsWhatItCannotGive(t *testing.T) {
 	ctx := context.Background()
 	r.run(consumers.Config{})
 	r.eventually(r.settledAll)
-	ev := streamtest.Event("forged")
+	ev := natstest.Event("forged")
 	subject := r.Names.Event(ev.Source, ev.Status, ev.Model)
 	forged := bridge.DeadLetter{Consumer: "team", Cause: bridge.DeadPermanent, Subject: subject}
 	expired := bridge.DeadLetter{Consumer: "team", Cause: bridge.DeadExpired}
@@ -263,7 +264,7 @@ func TestReplay(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
-	other := streamtest.Event("other")
+	other := natstest.Event("other")
 	other.Model = "get3w/other"
 	r.publish("a", "b")
 	_, err := r.Publisher().Publish(ctx, other)
@@ -299,7 +300,7 @@ func TestReplayOfArchivedOutputs(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
 	ctx := context.Background()
-	archived := streamtest.Event("a")
+	archived := natstest.Event("a")
 	archived.Type, archived.ID = bridge.TypeArchived, "a/archived/1"
 	r.publish("a")
 	_, err := r.Publisher().Publish(ctx, archived)

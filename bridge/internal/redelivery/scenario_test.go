@@ -19,6 +19,7 @@ import (
 	"github.com/hookspan/hookspan/consumers"
 	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/attemptrecord"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 const scenarioEvents = 2_000
@@ -110,7 +111,7 @@ func TestTenConsumers(t *testing.T) {
 	for range 128 {
 		publishing.Go(func() {
 			for n := range next {
-				if _, err := pub.Publish(ctx, streamtest.Event(fmt.Sprint(n))); err != nil {
+				if _, err := pub.Publish(ctx, natstest.Event(fmt.Sprint(n))); err != nil {
 					t.Error(err)
 				}
 			}
@@ -142,7 +143,7 @@ func TestTenConsumers(t *testing.T) {
 		switch {
 		case e.Consumer != "fails" || e.Cause != bridge.DeadPermanent || e.Fault != bridge.FaultFailed || e.Attempts != 3 || len(e.History) != 3:
 			return fmt.Errorf("letter %d: %+v", e.Sequence, e.DeadLetter)
-		case string(e.Body) != string(streamtest.Event(e.Event.PredictionID).Body):
+		case string(e.Body) != string(natstest.Event(e.Event.PredictionID).Body):
 			return fmt.Errorf("letter %d has another body", e.Sequence)
 		}
 		for n, attempt := range e.History {

@@ -13,6 +13,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/redelivery"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // rivalled returns a rig beside a program that takes each message id in advance: those of dead
@@ -84,7 +85,7 @@ func TestMoverBelievesNoDuplicate(t *testing.T) {
 	r, _ := rivalled(t)
 	store := streamtest.NewRival(r.Bench, r.JS, map[string]string{"HOOKSPAN_DEAD": "hookspan.dead.mine.x", "HOOKSPAN_EVENTS": "hookspan.again.mine.x"})
 	r.start(redelivery.NewMover(r.JS, store, redelivery.MoverConfig{Names: r.Names}).Run)
-	e := streamtest.Event("a")
+	e := natstest.Event("a")
 	wait := func(header bridge.Header, n int) {
 		_, err := r.JS.PublishMsg(t.Context(), &nats.Msg{Subject: r.Names.Later("team", e.ID, n), Header: nats.Header(header), Data: e.Body},
 			jetstream.WithScheduleAt(time.Now()), jetstream.WithScheduleTarget(r.Names.Due("team", r.Names.SubjectOf(e))))
@@ -109,7 +110,7 @@ func TestRedelivererBelievesNoDuplicate(t *testing.T) {
 	})
 	require.NoError(t, err)
 	r.publish("a", "b")
-	e := streamtest.Event("a")
+	e := natstest.Event("a")
 	deadLetter := bridge.DeadLetter{Consumer: "team", Cause: bridge.DeadPermanent, Subject: r.Names.SubjectOf(e), Sequence: 1}
 	_, err = r.JS.PublishMsg(ctx, &nats.Msg{Subject: r.Names.Dead("team", deadLetter.Subject), Header: nats.Header(deadLetter.Header(e.Header())), Data: e.Body})
 	require.NoError(t, err)

@@ -62,7 +62,7 @@ func (p *program) consume(js jetstream.JetStream, handle consumers.HandlerFunc) 
 
 func (p *program) publish(id string) {
 	p.t.Helper()
-	_, err := p.Publisher().Publish(p.t.Context(), streamtest.Event(id))
+	_, err := p.Publisher().Publish(p.t.Context(), natstest.Event(id))
 	require.NoError(p.t, err)
 }
 
@@ -118,7 +118,7 @@ func TestConsumerAsUserApp(t *testing.T) {
 func TestAppBelievesNoDuplicate(t *testing.T) {
 	t.Parallel()
 	p := newProgram(t)
-	event := streamtest.Event("pred_1")
+	event := natstest.Event("pred_1")
 	// On the subject and with the body of the dead letter, but without its header.
 	_, err := p.App().PublishMsg(t.Context(), &nats.Msg{
 		Subject: p.Names.Dead("team", p.Names.SubjectOf(event)), Data: event.Body, Header: nats.Header{bridge.HeaderMsgID: {"dead:team:" + event.ID + ":0"}},
@@ -147,7 +147,7 @@ func TestScheduleForAnotherConsumerIsADeadLetterOfItsOwn(t *testing.T) {
 	t.Parallel()
 	p := newProgram(t)
 	p.background(redelivery.NewMover(p.JS, p.Publisher(), redelivery.MoverConfig{Names: p.Names, Logger: p.log}).Run)
-	ev := streamtest.Event("pred_1")
+	ev := natstest.Event("pred_1")
 	header := nats.Header(ev.Header())
 	header[bridge.HeaderMsgID] = []string{ev.MsgID()}
 	_, err := p.JS.PublishMsg(t.Context(), &nats.Msg{Subject: p.Names.Later("mine", "x", 1), Header: header, Data: ev.Body},

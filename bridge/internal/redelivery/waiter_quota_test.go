@@ -12,7 +12,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
-	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // Only unchanged copies of stored events wait, and only for existing durables.
@@ -21,12 +21,12 @@ func TestOnlyStoredEventsOfDurablesThatExistWait(t *testing.T) {
 	ctx := t.Context()
 	b := setup(t)
 	for _, id := range []string{"pred_1", "pred_2"} {
-		_, err := b.pub.Publish(ctx, streamtest.Event(id))
+		_, err := b.pub.Publish(ctx, natstest.Event(id))
 		require.NoError(t, err)
 	}
 	search, app := b.as(stream.PullUser("search")), b.as(stream.AppUser)
 	event := b.read(search, "search")
-	invented := streamtest.Event("invented")
+	invented := natstest.Event("invented")
 	for name, change := range map[string]func(*nats.Msg){
 		"no sequence":      func(m *nats.Msg) { m.Subject = "hookspan.later.search.a" },
 		"another sequence": func(m *nats.Msg) { m.Subject = "hookspan.later.search.2" },
@@ -64,7 +64,7 @@ func TestWaitsHaveAQuota(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	b := setup(t)
-	large := streamtest.Event("pred_1")
+	large := natstest.Event("pred_1")
 	large.Body = []byte(`{"id":"pred_1","pad":"` + strings.Repeat("x", 1<<20) + `"}`)
 	_, err := b.pub.Publish(ctx, large)
 	require.NoError(t, err)
@@ -87,7 +87,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	js := b.as(stream.PullUser("search"))
-	_, err := b.pub.Publish(t.Context(), streamtest.Event("pred_1"))
+	_, err := b.pub.Publish(t.Context(), natstest.Event("pred_1"))
 	require.NoError(t, err)
 	event := b.read(js, "search")
 	for _, c := range []struct {
@@ -136,7 +136,7 @@ func TestNoRoomToWait(t *testing.T) {
 	cfg.Metadata[bridge.LaterLimitKey] = "0"
 	_, err = b.JS.UpdateStream(ctx, cfg)
 	require.NoError(t, err)
-	_, err = b.pub.Publish(ctx, streamtest.Event("pred_1"))
+	_, err = b.pub.Publish(ctx, natstest.Event("pred_1"))
 	require.NoError(t, err)
 	event := b.read(js, "search")
 	_, err = js.PublishMsg(ctx, waiting(event, "search", time.Now().Add(time.Hour)))

@@ -16,6 +16,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // bench is a server with two pull consumers, one consumer of the bridge, a waiter and a mover.
@@ -125,7 +126,7 @@ func (b *bench) waitsAndComesBack(js jetstream.JetStream) {
 	t := b.t
 	t.Helper()
 	ctx := t.Context()
-	ev := streamtest.Event("pred_1")
+	ev := natstest.Event("pred_1")
 	_, err := b.pub.Publish(ctx, ev)
 	require.NoError(t, err)
 	m := b.read(js, "search")
@@ -152,7 +153,7 @@ func (b *bench) waitsAndComesBack(js jetstream.JetStream) {
 func TestCopyKeepsWhatItSaysOfEarlierAttempts(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	ev := streamtest.Event("pred_1")
+	ev := natstest.Event("pred_1")
 	receipt, err := b.pub.Publish(t.Context(), ev)
 	require.NoError(t, err)
 	again := bridge.Again{Attempt: 4, First: time.Unix(5, 0).UTC(), Sequence: 9, Copied: receipt.Sequence}
@@ -176,7 +177,7 @@ func TestHeadersThatTheServerObeysGoNoFurther(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	b := setup(t)
-	_, err := b.pub.Publish(ctx, streamtest.Event("pred_1"))
+	_, err := b.pub.Publish(ctx, natstest.Event("pred_1"))
 	require.NoError(t, err)
 	other, js := b.as(stream.PullUser("other")), b.as(stream.PullUser("search"))
 	victim := waiting(b.read(other, "other"), "other", time.Now().Add(time.Hour))
@@ -195,7 +196,7 @@ func TestHeadersThatTheServerObeysGoNoFurther(t *testing.T) {
 		{"Nats-Incr": {"1"}},
 	}
 	for i, headers := range attacks {
-		_, err := b.pub.Publish(ctx, streamtest.Event(fmt.Sprint("attack_", i)))
+		_, err := b.pub.Publish(ctx, natstest.Event(fmt.Sprint("attack_", i)))
 		require.NoError(t, err)
 		m := waiting(b.read(js, "search"), "search", time.Now().Add(time.Hour))
 		maps.Copy(m.Header, headers)
@@ -230,7 +231,7 @@ func TestAppLetsOnlyEventsOfItsOwnWait(t *testing.T) {
 		Durable: "mine", AckPolicy: jetstream.AckExplicitPolicy, FilterSubjects: []string{"hookspan.events.>", "hookspan.again.mine.>"},
 	})
 	require.NoError(t, err)
-	_, err = b.pub.Publish(ctx, streamtest.Event("pred_1"))
+	_, err = b.pub.Publish(ctx, natstest.Event("pred_1"))
 	require.NoError(t, err)
 	event := b.read(js, "mine")
 	short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)

@@ -15,6 +15,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/redelivery"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // Unreadable messages in the middle of a stream do not end a walk: it visits the readable ones
@@ -43,7 +44,7 @@ func walkDamaged(t *testing.T, restarted bool, harm func(t *testing.T, f *os.Fil
 	dir, cfg := t.TempDir(), streamtest.Config()
 	cfg.Streams.MaxBytes = 1 << 30
 	b := streamtest.StartIn(t, dir, cfg)
-	ev := streamtest.Event("a")
+	ev := natstest.Event("a")
 	deadLetter := bridge.DeadLetter{Consumer: "team", Cause: bridge.DeadPermanent, Subject: b.Names.Event(ev.Source, ev.Status, ev.Model)}
 	body := bytes.Repeat([]byte("x"), 200<<10)
 	for range count { // three blocks of the store

@@ -20,7 +20,7 @@ import (
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
-func requireAlarm(t *testing.T, alarms *streamtest.Alarms, kind, subject, text string) {
+func requireAlarm(t *testing.T, alarms *natstest.Alarms, kind, subject, text string) {
 	t.Helper()
 	require.Eventually(t, func() bool { return len(alarms.Of(kind)) > 0 }, patience, patience/2000)
 	require.Equal(t, subject, alarms.Of(kind)[0].Subject)
@@ -76,7 +76,7 @@ func TestConnectionWhoseCredentialsAreRefused(t *testing.T) {
 					x.Reload(refuse)
 				}
 				cfg.URL = x.URL()
-				told := &streamtest.Alarms{}
+				told := &natstest.Alarms{}
 				js, err := stream.OpenExternal(cfg, "test", told, zap.NewNop())
 				require.NoError(t, err)
 				t.Cleanup(js.Close)
@@ -106,7 +106,7 @@ func TestRelayGoesOnAfterMaxPayloadWasLowered(t *testing.T) {
 	require.Equal(t, bridge.Stored, r.publish(t, "before"))
 
 	x.Reload(func(o *server.Options) { o.MaxPayload = low })
-	large := streamtest.Event("large")
+	large := natstest.Event("large")
 	large.Body = make([]byte, 2*low)
 	conn := r.js.Conn()
 	receipt, err := r.Publish(context.Background(), large)

@@ -13,7 +13,6 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
-	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
@@ -63,7 +62,7 @@ func TestCredentialsFileIsReadAgain(t *testing.T) {
 	})
 	x.Start()
 	user := issue()
-	told := &streamtest.Alarms{}
+	told := &natstest.Alarms{}
 	js, err := stream.OpenExternal(stream.ExternalConfig{URL: x.URL(), Creds: file}, "test", told, zap.NewNop())
 	require.NoError(t, err)
 	t.Cleanup(js.Close)

@@ -31,7 +31,7 @@ func TestDrainRepeatedAfterACrash(t *testing.T) {
 	defer p.Close()
 	p.SetFit(true)
 	for i := range 7 {
-		_, err := p.Publish(context.Background(), streamtest.Event(fmt.Sprint("pred_", i)))
+		_, err := p.Publish(context.Background(), natstest.Event(fmt.Sprint("pred_", i)))
 		require.NoError(t, err)
 	}
 	r = startRelay(t, dir, x.URL(), stream.RelayConfig{})
@@ -48,7 +48,7 @@ func TestDrainGoesOnAfterTheSpoolWasRestarted(t *testing.T) {
 	require.NoError(t, r.spool.Restart(context.Background()))
 	spools := func(id string) func() bool {
 		return func() bool {
-			_, err := r.Publish(context.Background(), streamtest.Event(id))
+			_, err := r.Publish(context.Background(), natstest.Event(id))
 			return err == nil
 		}
 	}

@@ -25,7 +25,7 @@ func TestDrainOfAFullSpoolPassesWhatNATSNeverTakes(t *testing.T) {
 	dir := t.TempDir()
 	r := startRelay(t, dir, x.URL(), stream.RelayConfig{})
 	publish := func(id string, size int) error {
-		e := streamtest.Event(id)
+		e := natstest.Event(id)
 		e.Body = make([]byte, size)
 		_, err := r.Publish(context.Background(), e)
 		return err
@@ -64,7 +64,7 @@ func TestDrainRemovesWhatIsStoredOfABlock(t *testing.T) {
 	r := startRelay(t, dir, x.URL(), stream.RelayConfig{})
 	const sent, size = 6, 512 << 10 // of a block's 8 MiB
 	for i := range sent {
-		e := streamtest.Event(fmt.Sprint("pred_", i))
+		e := natstest.Event(fmt.Sprint("pred_", i))
 		e.Body = make([]byte, size)
 		_, err := r.Publish(context.Background(), e)
 		require.NoError(t, err)

@@ -13,6 +13,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/quarantine"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
@@ -83,10 +84,10 @@ func TestIDThatAnotherProgramUsed(t *testing.T) {
 				},
 			} {
 				t.Run(kind+"/"+name+"/"+how, func(t *testing.T) {
-					heard := &streamtest.Alarms{}
+					heard := &natstest.Alarms{}
 					p := b.Publisher()
 					p.SetAlarms(heard)
-					e := streamtest.Event(kind + name + how)
+					e := natstest.Event(kind + name + how)
 					ack, err := rival.PublishMsg(t.Context(), like(c.make(b, e, ""), change))
 					require.NoError(t, err)
 					require.False(t, ack.Duplicate)
@@ -95,7 +96,7 @@ func TestIDThatAnotherProgramUsed(t *testing.T) {
 					got, err := store(p, c.make(b, e, "first"))
 					require.NoError(t, err)
 					require.Equal(t, bridge.Receipt{Result: bridge.Stored, Stream: c.st, Sequence: before + 1}, got)
-					require.Equal(t, []string{bridge.AlarmIDTaken}, streamtest.KindsOf(heard.All()))
+					require.Equal(t, []string{bridge.AlarmIDTaken}, natstest.KindsOf(heard.All()))
 					require.EqualValues(t, ack.Sequence, heard.All()[0].Details["sequence"])
 					there := at(t, b, c.st, got.Sequence)
 					require.Equal(t, c.make(b, e, "").Subject, there.Subject)
@@ -128,7 +129,7 @@ func TestIDsThatAreAllTaken(t *testing.T) {
 	b := streamtest.Start(t, streamtest.Listening())
 	app := b.App()
 	p := b.Publisher()
-	e := streamtest.Event("pred_1")
+	e := natstest.Event("pred_1")
 	m := deadLetterOf(b, e, "")
 	_, err := app.Publish(t.Context(), "hookspan.dead.mine.x", nil, jetstream.WithMsgID(m.Header.Get(bridge.HeaderMsgID)))
 	require.NoError(t, err)
@@ -157,11 +158,11 @@ func TestDuplicateOfWhatWasRemoved(t *testing.T) {
 	} {
 		t.Run(how, func(t *testing.T) {
 			b := streamtest.Start(t, streamtest.Listening())
-			heard := &streamtest.Alarms{}
+			heard := &natstest.Alarms{}
 			p := b.Publisher()
 			p.SetAlarms(heard)
 			q := quarantine.NewQuarantine(p, b.Names, heard)
-			e := streamtest.Event("pred_1")
+			e := natstest.Event("pred_1")
 			for st, store := range map[string]func() (bridge.Receipt, error){
 				"HOOKSPAN_DEAD":       func() (bridge.Receipt, error) { return p.Store(t.Context(), "HOOKSPAN_DEAD", deadLetterOf(b, e, "")) },
 				"HOOKSPAN_EVENTS":     func() (bridge.Receipt, error) { return p.Store(t.Context(), "HOOKSPAN_EVENTS", againOf(b, e, "")) },
@@ -192,7 +193,7 @@ func TestDuplicateEventIsNotLookedUp(t *testing.T) {
 	t.Parallel()
 	b := streamtest.Start(t, streamtest.Listening())
 	p := b.Publisher()
-	e := streamtest.Event("pred_1")
+	e := natstest.Event("pred_1")
 	first, err := p.Publish(t.Context(), e)
 	require.NoError(t, err)
 	looks := make(chan *nats.Msg, 10)

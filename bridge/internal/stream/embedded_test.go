@@ -17,6 +17,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // app connects as another team's program: over TCP, with a client that knows nothing of
@@ -61,7 +62,7 @@ func TestAppReadsThroughADurableOfItsOwn(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Listening())
-	e := streamtest.Event("pred_1")
+	e := natstest.Event("pred_1")
 	_, err := b.Publisher().Publish(ctx, e)
 	require.NoError(t, err)
 
@@ -84,7 +85,7 @@ func TestAppCannotHarm(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Listening())
-	_, err := b.Publisher().Publish(ctx, streamtest.Event("pred_1"))
+	_, err := b.Publisher().Publish(ctx, natstest.Event("pred_1"))
 	require.NoError(t, err)
 	_, err = b.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{Durable: "archive", AckPolicy: jetstream.AckExplicitPolicy})
 	require.NoError(t, err)
@@ -215,7 +216,7 @@ func TestAppCannotMakeTheServerPublishForIt(t *testing.T) {
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Listening())
 	for _, id := range []string{"pred_1", "pred_2", "pred_3"} {
-		_, err := b.Publisher().Publish(ctx, streamtest.Event(id))
+		_, err := b.Publisher().Publish(ctx, natstest.Event(id))
 		require.NoError(t, err)
 	}
 	nc, js := app(t, b)
@@ -307,7 +308,7 @@ func TestStoreBytes(t *testing.T) {
 	before, err := b.Server.StoreBytes()
 	require.NoError(t, err)
 	require.InDelta(t, 64<<20+7*16<<20+8<<20, before, 1<<20, "events; dead letters, quarantine, refused, attempt records, predictions, waiting events and advisories; alarms")
-	e := streamtest.Event("pred_1")
+	e := natstest.Event("pred_1")
 	e.Body = make([]byte, 4<<20)
 	_, err = b.Publisher().Publish(context.Background(), e)
 	require.NoError(t, err)

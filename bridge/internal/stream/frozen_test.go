@@ -17,6 +17,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 	"github.com/hookspan/hookspan/internal/needs"
 )
 
@@ -57,7 +58,7 @@ func TestFrozenServerIsStartedAgain(t *testing.T) {
 	b := streamtest.StartIn(t, dir, cfg)
 	url := b.Server.URL()
 	ctx, stop := context.WithCancel(context.Background())
-	alarms, done := &streamtest.Alarms{}, make(chan error, 1)
+	alarms, done := &natstest.Alarms{}, make(chan error, 1)
 	core, logs := observer.New(zap.InfoLevel)
 	go func() { done <- b.Server.Watch(ctx, alarms, zap.New(core)) }()
 	defer func() {
@@ -69,7 +70,7 @@ func TestFrozenServerIsStartedAgain(t *testing.T) {
 	publish := func(id string) (bridge.Receipt, error) {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
-		e := streamtest.Event(id)
+		e := natstest.Event(id)
 		e.Body = make([]byte, 100_000)
 		return pub.Publish(ctx, e)
 	}

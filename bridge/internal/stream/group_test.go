@@ -18,6 +18,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 const events = "HOOKSPAN_EVENTS"
@@ -69,7 +70,7 @@ func (g *group) bring(ctx context.Context, ids ...string) (wait func() []answer)
 	var done sync.WaitGroup
 	for i, id := range ids {
 		done.Go(func() {
-			ack, err := g.Commit(ctx, stream.EventMessage(streamtest.Event(id)))
+			ack, err := g.Commit(ctx, stream.EventMessage(natstest.Event(id)))
 			answers[i] = answer{id, ack, err}
 		})
 	}
@@ -102,7 +103,7 @@ func places(t *testing.T, js jetstream.JetStream) map[string]uint64 {
 		require.NoError(t, err)
 		id := m.Header.Get("ce-subject")
 		require.Zero(t, out[id], "%s is stored twice", id)
-		require.Equal(t, streamtest.Event(id).Body, m.Data)
+		require.Equal(t, natstest.Event(id).Body, m.Data)
 		out[id] = seq
 	}
 	return out
@@ -145,7 +146,7 @@ func eachTwice(t *testing.T, js jetstream.JetStream, g *group, callers int, ids 
 	for range callers {
 		done.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(todo)); i = next.Add(1) - 1 {
-				ack, err := g.Commit(context.Background(), stream.EventMessage(streamtest.Event(todo[i])))
+				ack, err := g.Commit(context.Background(), stream.EventMessage(natstest.Event(todo[i])))
 				answers[i] = answer{todo[i], ack, err}
 			}
 		})
@@ -227,7 +228,7 @@ func TestWhatWaitsIsOneBatch(t *testing.T) {
 func TestBatchesAreBounded(t *testing.T) {
 	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
-	size := stream.MessageSize(stream.EventMessage(streamtest.Event("pred_10")))
+	size := stream.MessageSize(stream.EventMessage(natstest.Event("pred_10")))
 	for name, cfg := range map[string]stream.GroupConfig{"messages": {MaxBatch: 25}, "bytes": {MaxBatchBytes: 25*size + size/2}} {
 		cfg.BreakEven = 4
 		g := startGroup(t, b.JS, cfg)
@@ -247,7 +248,7 @@ func TestDuplicatesRefuseABatchAndNobody(t *testing.T) {
 	b := streamtest.Start(t, streamtest.Config())
 	all := numbered("pred_", 100)
 	for i := 0; i < len(all); i += 10 {
-		_, err := b.JS.PublishMsg(context.Background(), stream.EventMessage(streamtest.Event(all[i])))
+		_, err := b.JS.PublishMsg(context.Background(), stream.EventMessage(natstest.Event(all[i])))
 		require.NoError(t, err)
 	}
 	g := startGroup(t, b.JS, stream.GroupConfig{BreakEven: 4})
@@ -302,7 +303,7 @@ func TestOneThatIsTooLarge(t *testing.T) {
 	b := streamtest.Start(t, streamtest.Config())
 	g := startGroup(t, b.JS, stream.GroupConfig{BreakEven: 4})
 	g.Hold()
-	large := stream.EventMessage(streamtest.Event("large"))
+	large := stream.EventMessage(natstest.Event("large"))
 	large.Header["ce-model"] = []string{string(make([]byte, 65<<10))}
 	failed := make(chan error, 1)
 	go func() {
@@ -329,7 +330,7 @@ func TestMessageIsTheCallersAgain(t *testing.T) {
 	var done sync.WaitGroup
 	g.Hold()
 	for i, id := range numbered("pred_", len(msgs)) {
-		msgs[i] = stream.EventMessage(streamtest.Event(id))
+		msgs[i] = stream.EventMessage(natstest.Event(id))
 		before := maps.Clone(msgs[i].Header)
 		// Half of the callers do not wait, and reuse their message.
 		ctx, cancel := context.WithCancel(context.Background())

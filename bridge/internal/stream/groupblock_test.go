@@ -14,12 +14,13 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 func messages(ids ...string) []*nats.Msg {
 	out := make([]*nats.Msg, len(ids))
 	for i, id := range ids {
-		out[i] = stream.EventMessage(streamtest.Event(id))
+		out[i] = stream.EventMessage(natstest.Event(id))
 	}
 	return out
 }
@@ -155,7 +156,7 @@ func TestStoreAll(t *testing.T) {
 	p.SetFit(true)
 	p.Close()
 	require.ErrorIs(t, p.StoreAll(ctx, events, messages("closed"))[0].Err, bridge.ErrUnavailable)
-	_, err := p.Publish(ctx, streamtest.Event("closed"))
+	_, err := p.Publish(ctx, natstest.Event("closed"))
 	require.ErrorIs(t, err, bridge.ErrUnavailable)
 }
 
@@ -224,11 +225,11 @@ func TestPublisherMetrics(t *testing.T) {
 		require.NoError(t, reg.Register(c))
 	}
 	for range 2 {
-		_, err := p.Publish(ctx, streamtest.Event("pred_1"))
+		_, err := p.Publish(ctx, natstest.Event("pred_1"))
 		require.NoError(t, err)
 	}
 	p.SetFit(false)
-	_, err := p.Publish(ctx, streamtest.Event("pred_2"))
+	_, err := p.Publish(ctx, natstest.Event("pred_2"))
 	require.Error(t, err)
 	families, err := reg.Gather()
 	require.NoError(t, err)

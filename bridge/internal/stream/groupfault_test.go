@@ -97,7 +97,7 @@ func TestOverBeforeItWasSent(t *testing.T) {
 func TestQueueIsBounded(t *testing.T) {
 	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
-	size := stream.MessageSize(stream.EventMessage(streamtest.Event("pred_1")))
+	size := stream.MessageSize(stream.EventMessage(natstest.Event("pred_1")))
 	for name, cfg := range map[string]stream.GroupConfig{"count": {MaxQueue: 5}, "bytes": {MaxQueueBytes: 5*size + size/2}} {
 		cfg.BreakEven = 4
 		g := startGroup(t, b.JS, cfg)

@@ -10,6 +10,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // Provisioning again reports changes made meanwhile; a publish that no stream takes signals the
@@ -25,13 +26,13 @@ func TestProvisionTellsWhatItChanged(t *testing.T) {
 	}
 	require.Empty(t, provision())
 	pub := b.Publisher()
-	_, err := pub.Publish(ctx, streamtest.Event("pred_1"))
+	_, err := pub.Publish(ctx, natstest.Event("pred_1"))
 	require.NoError(t, err)
 	require.Empty(t, pub.Unserved())
 
 	require.NoError(t, b.JS.DeleteStream(ctx, b.Names.EventsStream()))
 	for range 3 {
-		_, err = pub.Publish(ctx, streamtest.Event("pred_2"))
+		_, err = pub.Publish(ctx, natstest.Event("pred_2"))
 		require.ErrorIs(t, err, bridge.ErrUnavailable)
 	}
 	<-pub.Unserved()
@@ -69,7 +70,7 @@ func TestProvisionRemovesLimitsOfSubjects(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, changes)
 	for _, id := range []string{"pred_1", "pred_2"} { // of one subject
-		_, err := b.Publisher().Publish(ctx, streamtest.Event(id))
+		_, err := b.Publisher().Publish(ctx, natstest.Event(id))
 		require.NoError(t, err)
 	}
 }

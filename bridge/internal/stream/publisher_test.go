@@ -15,6 +15,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
@@ -24,7 +25,7 @@ func TestPublishStoresOnce(t *testing.T) {
 	dir := t.TempDir()
 	b := streamtest.StartIn(t, dir, streamtest.Config())
 	p := b.Publisher()
-	e := streamtest.Event("pred_1")
+	e := natstest.Event("pred_1")
 
 	receipt, err := p.Publish(ctx, e)
 	require.NoError(t, err)
@@ -60,7 +61,7 @@ func TestIDsThatDifferByALineBreakAreTwo(t *testing.T) {
 	b := streamtest.Start(t, streamtest.Config())
 	p := b.Publisher()
 	for _, id := range []string{"a\nb", "a b", "a\r\nb", "a%0Ab"} {
-		receipt, err := p.Publish(context.Background(), streamtest.Event(id))
+		receipt, err := p.Publish(context.Background(), natstest.Event(id))
 		require.NoError(t, err)
 		require.Equal(t, bridge.Stored, receipt.Result, "%q", id)
 	}
@@ -72,13 +73,13 @@ func TestPublishOnlyToAFitStream(t *testing.T) {
 	b := streamtest.Start(t, streamtest.Config())
 	p := stream.NewPublisher(b.JS, b.Names)
 	defer p.Close()
-	_, err := p.Publish(context.Background(), streamtest.Event("pred_1"))
+	_, err := p.Publish(context.Background(), natstest.Event("pred_1"))
 	require.ErrorIs(t, err, bridge.ErrUnavailable)
 	p.SetFit(true)
-	_, err = p.Publish(context.Background(), streamtest.Event("pred_1"))
+	_, err = p.Publish(context.Background(), natstest.Event("pred_1"))
 	require.NoError(t, err)
 	p.SetFit(false)
-	_, err = p.Publish(context.Background(), streamtest.Event("pred_1"))
+	_, err = p.Publish(context.Background(), natstest.Event("pred_1"))
 	require.ErrorIs(t, err, bridge.ErrUnavailable)
 }
 
@@ -89,7 +90,7 @@ func TestOddModels(t *testing.T) {
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Config())
 	for i, model := range []string{"", "*", ">", "..", "a//b", "a b", "a\x00b", "🙂", "a/b/c/d/e/f/g/h/i/j/k/l", strings.Repeat("m", 4096), "/", "a.b", "=2E"} {
-		e := streamtest.Event("pred")
+		e := natstest.Event("pred")
 		e.ID, e.Model = fmt.Sprint(i), model
 		receipt, err := b.Publisher().Publish(ctx, e)
 		require.NoError(t, err, "%.20q", model)
@@ -117,7 +118,7 @@ func TestPublishToAFullStream(t *testing.T) {
 	p := b.Publisher()
 	var err error
 	for i := 0; err == nil && i < 100; i++ {
-		_, err = p.Publish(context.Background(), streamtest.Event("pred_"+strings.Repeat("x", i)))
+		_, err = p.Publish(context.Background(), natstest.Event("pred_"+strings.Repeat("x", i)))
 	}
 	require.ErrorIs(t, err, bridge.ErrFull)
 }
@@ -125,7 +126,7 @@ func TestPublishToAFullStream(t *testing.T) {
 func TestPublishTooLarge(t *testing.T) {
 	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
-	e := streamtest.Event("pred_1")
+	e := natstest.Event("pred_1")
 	e.Body = make([]byte, streams.MaxPayload)
 	_, err := b.Publisher().Publish(context.Background(), e)
 	require.ErrorIs(t, err, bridge.ErrTooLarge)
@@ -139,12 +140,12 @@ func TestPublishWithoutStream(t *testing.T) {
 	t.Parallel()
 	b := streamtest.Start(t, streamtest.Config())
 	require.NoError(t, b.JS.DeleteStream(context.Background(), "HOOKSPAN_EVENTS"))
-	_, err := b.Publisher().Publish(context.Background(), streamtest.Event("pred_1"))
+	_, err := b.Publisher().Publish(context.Background(), natstest.Event("pred_1"))
 	require.ErrorIs(t, err, bridge.ErrUnavailable)
 
 	_, err = b.JS.CreateStream(context.Background(), jetstream.StreamConfig{Name: "FOREIGN", Subjects: []string{"hookspan.events.>"}})
 	require.NoError(t, err)
-	_, err = b.Publisher().Publish(context.Background(), streamtest.Event("pred_1"))
+	_, err = b.Publisher().Publish(context.Background(), natstest.Event("pred_1"))
 	require.ErrorIs(t, err, bridge.ErrUnavailable)
 	require.ErrorContains(t, err, "FOREIGN")
 }
@@ -158,7 +159,7 @@ func TestPublishWhileNATSIsAway(t *testing.T) {
 	require.NoError(t, err)
 	p := stream.NewPublisher(js, bridge.Names{})
 	defer p.Close()
-	_, err = p.Publish(context.Background(), streamtest.Event("pred_1"))
+	_, err = p.Publish(context.Background(), natstest.Event("pred_1"))
 	require.ErrorIs(t, err, bridge.ErrUnavailable)
 
 	b := streamtest.Start(t, streamtest.Config())
@@ -166,7 +167,7 @@ func TestPublishWhileNATSIsAway(t *testing.T) {
 	b.NC.SetDisconnectErrHandler(func(*nats.Conn, error) { close(disconnected) })
 	b.Server.Close()
 	<-disconnected
-	_, err = b.Publisher().Publish(context.Background(), streamtest.Event("pred_1"))
+	_, err = b.Publisher().Publish(context.Background(), natstest.Event("pred_1"))
 	require.ErrorIs(t, err, bridge.ErrUnavailable)
 }
 
@@ -183,7 +184,7 @@ func TestPublishWithoutAnswerIsUnknown(t *testing.T) {
 		})
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-		_, err = b.Publisher().Publish(ctx, streamtest.Event("pred_1"))
+		_, err = b.Publisher().Publish(ctx, natstest.Event("pred_1"))
 		require.ErrorIs(t, err, bridge.ErrUnknown, answer)
 		cancel()
 		require.NoError(t, sub.Unsubscribe())
@@ -197,9 +198,9 @@ func TestFailureAfterStoringIsRepaired(t *testing.T) {
 	p := &streamtest.FailingPublisher{Next: next, Answer: func(bridge.Receipt, error) (bridge.Receipt, error) {
 		return bridge.Receipt{}, bridge.ErrUnknown
 	}}
-	_, err := p.Publish(context.Background(), streamtest.Event("pred_1"))
+	_, err := p.Publish(context.Background(), natstest.Event("pred_1"))
 	require.ErrorIs(t, err, bridge.ErrUnknown)
-	receipt, err := next.Publish(context.Background(), streamtest.Event("pred_1"))
+	receipt, err := next.Publish(context.Background(), natstest.Event("pred_1"))
 	require.NoError(t, err)
 	require.Equal(t, bridge.Duplicate, receipt.Result)
 	require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_EVENTS"))

@@ -12,6 +12,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // pulling is a server with two pull consumers, their durables, and an event for both.
@@ -28,7 +29,7 @@ func pulling(t *testing.T) *streamtest.Bench {
 		})
 		require.NoError(t, err)
 	}
-	_, err := b.Publisher().Publish(context.Background(), streamtest.Event("pred_1"))
+	_, err := b.Publisher().Publish(context.Background(), natstest.Event("pred_1"))
 	require.NoError(t, err)
 	return b
 }
@@ -49,7 +50,7 @@ func TestPullUserReadsItsDurable(t *testing.T) {
 	require.NoError(t, err)
 	m, err := c.Next()
 	require.NoError(t, err)
-	require.Equal(t, streamtest.Event("pred_1").Body, m.Data())
+	require.Equal(t, natstest.Event("pred_1").Body, m.Data())
 	require.NoError(t, m.InProgress())
 	require.NoError(t, m.Nak())
 	it, err := c.Messages(jetstream.PullMaxMessages(1))
@@ -143,7 +144,7 @@ func TestPullUserCannotHarm(t *testing.T) {
 		listening = append(listening, sub)
 	}
 	// An eavesdropper would see the following.
-	_, err := b.Publisher().Publish(ctx, streamtest.Event("pred_2"))
+	_, err := b.Publisher().Publish(ctx, natstest.Event("pred_2"))
 	require.NoError(t, err)
 	_, other := asPull(t, b, "other")
 	c, err := other.Consumer(ctx, "HOOKSPAN_EVENTS", "other")

@@ -30,7 +30,7 @@ type relay struct {
 	publisher *stream.Publisher
 	spool     *stream.Spool
 	js        *redial.JetStream
-	alarms    *streamtest.Alarms
+	alarms    *natstest.Alarms
 	close     func()
 }
 
@@ -39,7 +39,7 @@ func startRelay(t *testing.T, dir, url string, cfg stream.RelayConfig) *relay {
 	t.Helper()
 	folder, err := datafolder.Open(dir)
 	require.NoError(t, err)
-	r := &relay{alarms: &streamtest.Alarms{}}
+	r := &relay{alarms: &natstest.Alarms{}}
 	r.js, err = stream.OpenExternal(stream.ExternalConfig{URL: url}, "test", r.alarms, zap.NewNop())
 	require.NoError(t, err)
 	r.publisher = stream.NewPublisher(r.js, bridge.Names{})
@@ -63,7 +63,7 @@ func (r *relay) publish(t *testing.T, id string) bridge.Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	receipt, err := r.Publish(ctx, streamtest.Event(id))
+	receipt, err := r.Publish(ctx, natstest.Event(id))
 	require.NoError(t, err)
 	return receipt.Result
 }
@@ -132,7 +132,7 @@ func TestRelayWithoutNATS(t *testing.T) {
 	r.requireEmpty(t)
 	msgs := stored(t, x.JetStream())
 	require.Equal(t, want, ids(msgs))
-	e := streamtest.Event("pred_00")
+	e := natstest.Event("pred_00")
 	require.Equal(t, e.Body, msgs[0].Data())
 	require.Equal(t, "hookspan.events.get3w.prediction.completed.get3w.flux-dev", msgs[0].Subject())
 	require.Equal(t, e.MsgID(), msgs[0].Headers().Get("Nats-Msg-Id"))
@@ -224,12 +224,12 @@ func TestRelayRefusesWhenBothFail(t *testing.T) {
 	r := startRelay(t, t.TempDir(), x.URL(), stream.RelayConfig{})
 	var err error
 	for i := 0; err == nil && i < 1000; i++ {
-		e := streamtest.Event(fmt.Sprint("pred_", i))
+		e := natstest.Event(fmt.Sprint("pred_", i))
 		e.Body = make([]byte, 1<<20)
 		_, err = r.Publish(context.Background(), e)
 	}
 	require.ErrorIs(t, err, bridge.ErrFull)
-	require.Equal(t, []string{bridge.AlarmSpoolFull}, streamtest.KindsOf(r.alarms.All()))
+	require.Equal(t, []string{bridge.AlarmSpoolFull}, natstest.KindsOf(r.alarms.All()))
 }
 
 // A spooled event that NATS never takes delays nobody, is not lost, and is tried again by the
@@ -241,7 +241,7 @@ func TestRelaySetsAsideWhatNATSNeverTakes(t *testing.T) {
 	x := natstest.NewExternal(t, func(o *server.Options) { o.MaxPayload = limit })
 	r := startRelay(t, dir, x.URL(), stream.RelayConfig{})
 	require.Equal(t, bridge.Spooled, r.publish(t, "first"))
-	big := streamtest.Event("big")
+	big := natstest.Event("big")
 	big.Body = make([]byte, limit)
 	_, err := r.Publish(context.Background(), big)
 	require.NoError(t, err)
@@ -254,7 +254,7 @@ func TestRelaySetsAsideWhatNATSNeverTakes(t *testing.T) {
 		return err == nil && state.Messages == 1 && state.Stuck == 1
 	}, patience, 10*time.Millisecond)
 	require.Equal(t, []string{"first", "last"}, ids(stored(t, x.JetStream())))
-	require.Equal(t, []string{bridge.AlarmSpoolStuck}, streamtest.KindsOf(r.alarms.All()))
+	require.Equal(t, []string{bridge.AlarmSpoolStuck}, natstest.KindsOf(r.alarms.All()))
 	require.Equal(t, bridge.Stored, r.publish(t, "meanwhile"))
 
 	r.close()
@@ -301,7 +301,7 @@ func TestRelayCloseEmptiesTheSpool(t *testing.T) {
 	require.Eventually(t, r.js.Conn().IsConnected, patience, 10*time.Millisecond)
 	var all sync.WaitGroup
 	for i := range 200 {
-		all.Go(func() { _, _ = r.Publish(context.Background(), streamtest.Event(fmt.Sprint("pred_", i))) })
+		all.Go(func() { _, _ = r.Publish(context.Background(), natstest.Event(fmt.Sprint("pred_", i))) })
 	}
 	all.Wait()
 	r.close()

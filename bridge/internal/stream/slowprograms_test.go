@@ -18,6 +18,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // deaf is a program of user app that subscribes and sends requests, and never reads.
@@ -45,12 +46,12 @@ func deaf(t *testing.T, b *streamtest.Bench, requests string) net.Conn {
 // are: the slowest readers are disconnected, and others go on.
 func TestProgramsThatDoNotReadAreDisconnected(t *testing.T) {
 	t.Parallel()
-	alarms := &streamtest.Alarms{}
+	alarms := &natstest.Alarms{}
 	cfg := streamtest.Listening()
 	cfg.Alarms = alarms
 	b := streamtest.Start(t, cfg)
 	b.Server.BoundPending(8 << 20) // so that a slow machine gets there too
-	large := streamtest.Event("pred_1")
+	large := natstest.Event("pred_1")
 	large.Body = []byte(`{"id":"pred_1","pad":"` + strings.Repeat("x", 3<<20) + `"}`)
 	_, err := b.Publisher().Publish(t.Context(), large)
 	require.NoError(t, err)
@@ -107,7 +108,7 @@ func TestProgramsHaveAShareOfConnections(t *testing.T) {
 // other programs may have a limited number of them.
 func TestSubscriptionsOfOthersHaveALimit(t *testing.T) {
 	t.Parallel()
-	alarms := &streamtest.Alarms{}
+	alarms := &natstest.Alarms{}
 	cfg := streamtest.Listening()
 	cfg.Alarms = alarms
 	b := streamtest.Start(t, cfg)

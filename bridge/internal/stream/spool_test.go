@@ -23,7 +23,7 @@ func TestSpoolIsReadToItsEnd(t *testing.T) {
 	const limit = 64 << 10
 	x := natstest.NewExternal(t, func(o *server.Options) { o.MaxPayload = limit })
 	r := startRelay(t, t.TempDir(), x.URL(), stream.RelayConfig{Local: true})
-	big := streamtest.Event("big")
+	big := natstest.Event("big")
 	big.Body = make([]byte, limit)
 	_, err := r.Publish(context.Background(), big)
 	require.NoError(t, err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 func TestStreamSettings(t *testing.T) {
@@ -89,7 +90,7 @@ func TestProvisionNeverShrinksBelowWhatIsStored(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Config())
-	e := streamtest.Event("pred_1")
+	e := natstest.Event("pred_1")
 	e.Body = make([]byte, 1<<20)
 	_, err := b.Publisher().Publish(ctx, e)
 	require.NoError(t, err)
@@ -174,7 +175,7 @@ func TestResize(t *testing.T) {
 		st, err := b.JS.Stream(context.Background(), "HOOKSPAN_EVENTS")
 		require.NoError(t, err)
 		require.Equal(t, bytes, st.CachedInfo().Config.MaxBytes)
-		_, err = b.Publisher().Publish(context.Background(), streamtest.Event("pred_1"))
+		_, err = b.Publisher().Publish(context.Background(), natstest.Event("pred_1"))
 		require.NoError(t, err)
 		require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_EVENTS"))
 		b.Stop()

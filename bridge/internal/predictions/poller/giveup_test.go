@@ -73,8 +73,8 @@ func TestNotFoundIsGivenUp(t *testing.T) {
 	require.Equal(t, 6, lost.Polls)
 	require.Empty(t, lost.Status)
 	require.True(t, lost.Since.Equal(rec.FirstSeen))
-	require.Equal(t, "get3w", r.alarms.of(bridge.AlarmPredictionLost)[0].Subject)
-	require.Contains(t, r.alarms.of(bridge.AlarmPredictionLost)[0].Text, "hookspan dead redrive --consumer predictions")
+	require.Equal(t, "get3w", r.alarms.Of(bridge.AlarmPredictionLost)[0].Subject)
+	require.Contains(t, r.alarms.Of(bridge.AlarmPredictionLost)[0].Text, "hookspan dead redrive --consumer predictions")
 }
 
 // The time begins with the first answer. Without an answer the time ends only while other
@@ -158,7 +158,7 @@ func TestGivingUpSurvivesACrash(t *testing.T) {
 			require.Empty(t, polled.all())
 			require.Len(t, next.stream("HOOKSPAN_DEAD"), 1)
 			require.Len(t, next.stream("HOOKSPAN_EVENTS"), 2)
-			require.Len(t, next.alarms.of(bridge.AlarmPredictionLost), 1)
+			require.Len(t, next.alarms.Of(bridge.AlarmPredictionLost), 1)
 		})
 	}
 }
@@ -291,7 +291,7 @@ func TestFullDeadLettersHoldUpNobody(t *testing.T) {
 	require.LessOrEqual(t, tries.Load(), int64(atOnce))
 	require.NotContains(t, polled.ids(), "pred_")
 	require.NoError(t, stop())
-	require.Empty(t, r.alarms.of(bridge.AlarmPredictionLost), "they are not given up yet")
+	require.Empty(t, r.alarms.Of(bridge.AlarmPredictionLost), "they are not given up yet")
 	require.Equal(t, 11, r.openOnes())
 
 	room.Store(true)

@@ -169,18 +169,18 @@ func TestSilenceIsTold(t *testing.T) {
 		ended(bridge.OriginPoll, true)
 		r.leadership.behind.Store(true)
 		ended(bridge.OriginPoll, true)
-		require.Empty(t, r.alarms.of(bridge.AlarmSilence), "a webhook may have come that is not in the prediction store yet")
+		require.Empty(t, r.alarms.Of(bridge.AlarmSilence), "a webhook may have come that is not in the prediction store yet")
 		r.leadership.behind.Store(false)
 		pass(time.Second)
-		require.Len(t, r.alarms.of(bridge.AlarmSilence), 1)
+		require.Len(t, r.alarms.Of(bridge.AlarmSilence), 1)
 		require.Equal(t, "webhooks from get3w stopped at 00:00 (2000-01-01T00:00:00Z); 3 predictions were completed by polling since then; "+
-			"check the webhook_url that they are submitted with, and the secret", r.alarms.of(bridge.AlarmSilence)[0].Text)
+			"check the webhook_url that they are submitted with, and the secret", r.alarms.Of(bridge.AlarmSilence)[0].Text)
 		s := r.Status(time.Now())["get3w"]
 		require.Equal(t, 3, s.PolledSince)
 		require.True(t, s.Polled)
 		ended(bridge.OriginWebhook, true)
 		ended(bridge.OriginPoll, true)
-		require.Len(t, r.alarms.of(bridge.AlarmSilence), 1)
+		require.Len(t, r.alarms.Of(bridge.AlarmSilence), 1)
 		require.Equal(t, 1, r.Status(time.Now())["get3w"].PolledSince)
 		require.NoError(t, stop())
 		usual, known := r.models.p99("get3w", model)
@@ -200,7 +200,7 @@ func TestConflictSaysWhichEvents(t *testing.T) {
 	require.True(t, foldtest.Next(&s, second).Conflict)
 	r.Conflict(&s, second)
 	require.Equal(t, foldtest.Noon, r.Status(foldtest.Noon)["get3w"].LastWebhook)
-	a := r.alarms.of(bridge.AlarmPredictionConflict)[0]
+	a := r.alarms.Of(bridge.AlarmPredictionConflict)[0]
 	require.Equal(t, "get3w/pred_1", a.Subject)
 	require.Contains(t, a.Text, fmt.Sprintf("first as completed by poll (event %q, number 1), then as failed by webhook (event %q, number 7)", first.ID, second.ID))
 	require.Equal(t, second.ID, a.Details["second_event"])

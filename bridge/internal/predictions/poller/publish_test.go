@@ -17,6 +17,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/fold/foldtest"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
@@ -210,9 +211,9 @@ func TestAnswerThatIsTooLarge(t *testing.T) {
 	r.store.fail(func(string) error { return fmt.Errorf("storing: %w", bridge.ErrTooLarge) }, nil)
 	r.leadership.add(r.Poller, Record{Source: "get3w", ID: "pred_1", Model: model, FirstSeen: time.Now().Add(-time.Hour)})
 	stop := r.start()
-	r.eventually(func() bool { return len(r.alarms.of(bridge.AlarmPolling)) > 0 })
+	r.eventually(func() bool { return len(r.alarms.Of(bridge.AlarmPolling)) > 0 })
 	require.NoError(t, stop())
-	require.Contains(t, r.alarms.of(bridge.AlarmPolling)[0].Text, bridge.ErrTooLarge.Error())
+	require.Contains(t, r.alarms.Of(bridge.AlarmPolling)[0].Text, bridge.ErrTooLarge.Error())
 	require.Zero(t, r.count(pollEnded))
 	require.Zero(t, r.leadership.record("pred_1").GivenUp, "nothing is known of others")
 }
@@ -237,7 +238,7 @@ func TestEventThatTheStreamForgotIsStoredOnce(t *testing.T) {
 			header := nats.Header(old.Header())
 			header.Set(bridge.HeaderMsgID, "forgotten")
 			for n := range 3 {
-				_, err := r.store.next.Publish(ctx, streamtest.Event(fmt.Sprint("other_", n)))
+				_, err := r.store.next.Publish(ctx, natstest.Event(fmt.Sprint("other_", n)))
 				require.NoError(t, err)
 			}
 			_, err := r.store.next.Store(ctx, "HOOKSPAN_EVENTS", &nats.Msg{Subject: r.cfg.Names.SubjectOf(old), Header: header, Data: old.Body})

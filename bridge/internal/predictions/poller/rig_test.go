@@ -20,6 +20,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/source"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // fakeProvider is a provider's API.
@@ -175,29 +176,6 @@ func (m *memoryStates) Get(_ context.Context, source, id string) (*bridge.Predic
 	return s.(*bridge.PredictionState), nil
 }
 
-type alarms struct {
-	mu   sync.Mutex
-	list []bridge.Alarm
-}
-
-func (a *alarms) Raise(alarm bridge.Alarm) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.list = append(a.list, alarm)
-}
-
-func (a *alarms) of(kind string) []bridge.Alarm {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var of []bridge.Alarm
-	for _, one := range a.list {
-		if one.Kind == kind {
-			of = append(of, one)
-		}
-	}
-	return of
-}
-
 // noStore is for tests in which nothing is stored.
 type noStore struct{ t testing.TB }
 
@@ -215,7 +193,7 @@ type rig struct {
 	states     *memoryStates
 	t          testing.TB
 	leadership *memoryLeadership
-	alarms     *alarms
+	alarms     *natstest.Alarms
 	logs       *observer.ObservedLogs
 }
 
@@ -223,7 +201,7 @@ type rig struct {
 func newRig(t testing.TB, store Store, js jetstream.JetStream, providers ...fakeProvider) *rig {
 	t.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
-	cfg := Config{Sources: map[string]SourceConfig{}, GiveUpAfter: 24 * time.Hour, Alarms: &alarms{}, Logger: zap.New(core)}
+	cfg := Config{Sources: map[string]SourceConfig{}, GiveUpAfter: 24 * time.Hour, Alarms: &natstest.Alarms{}, Logger: zap.New(core)}
 	for i, p := range providers {
 		name := []string{"get3w", "other"}[i]
 		src, err := source.New(source.Config{Name: name, Kind: "get3w"})
@@ -231,7 +209,7 @@ func newRig(t testing.TB, store Store, js jetstream.JetStream, providers ...fake
 		cfg.Sources[name] = SourceConfig{Source: src, Provider: p, Rate: 5, PollAfter: 220 * time.Second, Query: []string{"ref", "tenant", "order"}}
 	}
 	states := &memoryStates{}
-	return &rig{Poller: New(cfg, store, states, js), states: states, t: t, leadership: newMemoryLeadership(), alarms: cfg.Alarms.(*alarms), logs: logs}
+	return &rig{Poller: New(cfg, store, states, js), states: states, t: t, leadership: newMemoryLeadership(), alarms: cfg.Alarms.(*natstest.Alarms), logs: logs}
 }
 
 // start runs the poller until stop is called, which returns Run's error.

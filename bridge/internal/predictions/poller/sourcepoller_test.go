@@ -192,7 +192,7 @@ func TestWrongKeyLosesNothing(t *testing.T) {
 		pass(72 * time.Hour)
 		made := len(polled.all())
 		require.Less(t, made, 72*12+20)
-		told := r.alarms.of(bridge.AlarmPolling)
+		told := r.alarms.Of(bridge.AlarmPolling)
 		require.Contains(t, told[0].Text, "the last 5 questions failed: the provider answers 401: it does not know the key")
 		require.Contains(t, told[0].Text, "check sources.get3w.api")
 		right.Store(true)
@@ -219,11 +219,11 @@ func TestPutOffIsTold(t *testing.T) {
 		r.add("b", time.Hour)
 		stop := r.start()
 		pass(7 * time.Minute)
-		require.Empty(t, r.alarms.of(bridge.AlarmPolling), "that is what limits are for")
+		require.Empty(t, r.alarms.Of(bridge.AlarmPolling), "that is what limits are for")
 		pass(time.Hour)
 		require.NoError(t, stop())
-		require.Contains(t, r.alarms.of(bridge.AlarmPolling)[0].Text, "the API of get3w does not let itself be asked, it put off the last 5 questions: it answered 503. Predictions whose")
-		require.Equal(t, "get3w", r.alarms.of(bridge.AlarmPolling)[0].Subject)
+		require.Contains(t, r.alarms.Of(bridge.AlarmPolling)[0].Text, "the API of get3w does not let itself be asked, it put off the last 5 questions: it answered 503. Predictions whose")
+		require.Equal(t, "get3w", r.alarms.Of(bridge.AlarmPolling)[0].Subject)
 	})
 }
 
@@ -262,7 +262,7 @@ func TestWithoutKeyNobodyIsPolled(t *testing.T) {
 		}
 		r.TellUnpolled(status)
 		told := map[string]string{}
-		for _, a := range r.alarms.of(bridge.AlarmPolling) {
+		for _, a := range r.alarms.Of(bridge.AlarmPolling) {
 			told[a.Subject] = a.Text
 		}
 		require.Len(t, told, 3)
@@ -274,7 +274,7 @@ func TestWithoutKeyNobodyIsPolled(t *testing.T) {
 		require.Equal(t, "a", polled.all()[0].id)
 		require.True(t, r.Status(time.Now())["get3w"].Polled)
 		r.TellUnpolled(map[string]adminapi.SourceStatus{"get3w": {Polled: true, Overdue: 1}, "other": {Open: 1}})
-		require.Len(t, r.alarms.of(bridge.AlarmPolling), 3)
+		require.Len(t, r.alarms.Of(bridge.AlarmPolling), 3)
 		require.NoError(t, stop())
 	})
 }
@@ -296,7 +296,7 @@ func TestManyThatNeverFinish(t *testing.T) {
 		pass(10 * time.Minute)
 		require.NoError(t, stop())
 		require.InDelta(t, 10*60*5, n.Load(), 5)
-		require.Empty(t, r.alarms.list)
+		require.Empty(t, r.alarms.All())
 		seen := map[string]bool{}
 		for _, a := range polled.all() {
 			seen[a.id] = true

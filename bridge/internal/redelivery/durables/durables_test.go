@@ -19,6 +19,7 @@ import (
 	"github.com/hookspan/hookspan/consumers"
 	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/consumerstate"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -45,7 +46,7 @@ func (r *rig) publish(from, to int) {
 	r.t.Helper()
 	p := r.Publisher()
 	for n := from; n <= to; n++ {
-		_, err := p.Publish(context.Background(), streamtest.Event(fmt.Sprint(n)))
+		_, err := p.Publish(context.Background(), natstest.Event(fmt.Sprint(n)))
 		require.NoError(r.t, err)
 	}
 }
@@ -219,7 +220,7 @@ func TestRemove(t *testing.T) {
 	r.run(consumers.Config{Name: "team", Start: consumers.Start{All: true}})()
 	r.run(consumers.Config{Name: "other"})
 	r.publish(1, 2)
-	ev := streamtest.Event("1")
+	ev := natstest.Event("1")
 	for _, consumer := range []string{"team", "other"} {
 		_, err := r.JS.PublishMsg(ctx, &nats.Msg{Subject: r.Names.Later(consumer, ev.ID, 2), Header: nats.Header(ev.Header()), Data: ev.Body},
 			jetstream.WithScheduleAt(time.Now().Add(time.Hour)), jetstream.WithScheduleTarget(r.Names.Due(consumer, "x")))

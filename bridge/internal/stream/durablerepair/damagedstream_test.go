@@ -16,6 +16,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // A damaged description of the stream costs no message and no durable.
@@ -113,7 +114,7 @@ func TestDamagedMessagesStopNobody(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			ctx := context.Background()
 			b, _ := reopen(t, dir, streamtest.Listening(), func(dir string) { damage(t, filepath.Join(dir, eventsFolder, "msgs/1.blk")) })
-			_, err := b.Publisher().Publish(ctx, streamtest.Event("pred_after"))
+			_, err := b.Publisher().Publish(ctx, natstest.Event("pred_after"))
 			require.NoError(t, err)
 			for _, name := range readers {
 				c, err := readerJS(b, name).CreateOrUpdateConsumer(ctx, b.Names.EventsStream(), readerConfig(name))

@@ -17,6 +17,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/durablerepair"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 const (
@@ -73,7 +74,7 @@ func halfHandled(t *testing.T) string {
 	publish := func(n int) {
 		for range n {
 			sent++
-			_, err := pub.Publish(ctx, streamtest.Event(fmt.Sprintf("pred_%d", sent)))
+			_, err := pub.Publish(ctx, natstest.Event(fmt.Sprintf("pred_%d", sent)))
 			require.NoError(t, err)
 		}
 	}
@@ -97,15 +98,15 @@ func halfHandled(t *testing.T) string {
 			}
 		}
 	}
-	require.NoError(t, b.Server.RestoreDurables(ctx, &streamtest.Alarms{}))
+	require.NoError(t, b.Server.RestoreDurables(ctx, &natstest.Alarms{}))
 	b.Stop()
 	return dir
 }
 
 // reopen starts the server on a copy of the folder, changed by change.
-func reopen(t *testing.T, dir string, cfg stream.EmbeddedConfig, change func(dir string)) (*streamtest.Bench, *streamtest.Alarms) {
+func reopen(t *testing.T, dir string, cfg stream.EmbeddedConfig, change func(dir string)) (*streamtest.Bench, *natstest.Alarms) {
 	t.Helper()
-	ctx, copied, alarms := context.Background(), t.TempDir(), &streamtest.Alarms{}
+	ctx, copied, alarms := context.Background(), t.TempDir(), &natstest.Alarms{}
 	require.NoError(t, os.CopyFS(copied, os.DirFS(dir)))
 	change(copied)
 	b := streamtest.StartIn(t, copied, cfg)

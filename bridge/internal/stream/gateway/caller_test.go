@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // User app reads single messages as if it called JetStream itself.
@@ -18,7 +18,7 @@ func TestAppReadsMessages(t *testing.T) {
 	t.Parallel()
 	b, js := asApp(t)
 	ctx := t.Context()
-	e := streamtest.Event("pred_1")
+	e := natstest.Event("pred_1")
 	r, err := b.Publisher().Publish(ctx, e)
 	require.NoError(t, err)
 	stream, err := js.Stream(ctx, "HOOKSPAN_EVENTS")
@@ -98,9 +98,9 @@ func TestCallsForOtherStreamsAreRefused(t *testing.T) {
 func TestReadsOfOneProgramDoNotHoldUpOthers(t *testing.T) {
 	t.Parallel()
 	b, js := asApp(t)
-	large := streamtest.Event("large")
+	large := natstest.Event("large")
 	large.Body = []byte(`{"pad":"` + strings.Repeat("x", 3<<20) + `"}`)
-	for _, e := range []*bridge.Event{large, streamtest.Event("small")} {
+	for _, e := range []*bridge.Event{large, natstest.Event("small")} {
 		_, err := b.Publisher().Publish(t.Context(), e)
 		require.NoError(t, err)
 	}

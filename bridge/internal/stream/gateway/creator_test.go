@@ -15,6 +15,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream/gateway"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/consumerstate"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 const patience = time.Minute
@@ -52,7 +53,7 @@ func TestAppMakesDurables(t *testing.T) {
 	require.Equal(t, 7, c.CachedInfo().Config.MaxAckPending)
 	_, err = js.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{Name: "brief", FilterSubjects: []string{"hookspan.events.a.>", "hookspan.events.b.>"}})
 	require.NoError(t, err)
-	_, err = b.Publisher().Publish(ctx, streamtest.Event("pred_1"))
+	_, err = b.Publisher().Publish(ctx, natstest.Event("pred_1"))
 	require.NoError(t, err)
 	m, err := c.Next()
 	require.NoError(t, err)

@@ -12,6 +12,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/stream/quota"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -60,13 +61,13 @@ func TestNothingOfOthersInAStreamThatIsNearlyFull(t *testing.T) {
 	p := b.Publisher()
 	body := []byte(`{"pad":"` + strings.Repeat("x", 4<<20) + `"}`)
 	for n := range 14 { // of 64 MiB
-		e := streamtest.Event(strings.Repeat("x", n+1))
+		e := natstest.Event(strings.Repeat("x", n+1))
 		e.Body = body
 		_, err := p.Publish(t.Context(), e)
 		require.NoError(t, err)
 	}
 	require.NoError(t, fresh().Take(t.Context(), "a", 1))
-	e := streamtest.Event("last")
+	e := natstest.Event("last")
 	e.Body = body
 	_, err := p.Publish(t.Context(), e)
 	require.NoError(t, err)

@@ -17,6 +17,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/gateway"
+	"github.com/hookspan/hookspan/internal/natstest"
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
@@ -28,7 +29,7 @@ type Bench struct {
 	JS     jetstream.JetStream
 	Names  bridge.Names
 	// Alarms are those caused by other programs.
-	Alarms *Alarms
+	Alarms *natstest.Alarms
 
 	t testing.TB
 }
@@ -60,7 +61,7 @@ func Start(t testing.TB, cfg stream.EmbeddedConfig) *Bench {
 func StartIn(t testing.TB, dir string, cfg stream.EmbeddedConfig) *Bench {
 	t.Helper()
 	log := zap.NewNop() // the server logs after the end of its test
-	b := &Bench{Names: cfg.Names, Alarms: &Alarms{}, t: t}
+	b := &Bench{Names: cfg.Names, Alarms: &natstest.Alarms{}, t: t}
 	var err error
 	b.Folder, err = datafolder.Open(dir)
 	require.NoError(t, err)
@@ -135,22 +136,6 @@ type FailingPublisher struct {
 // Publish publishes, and returns the results of Answer.
 func (p *FailingPublisher) Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error) {
 	return p.Answer(p.Next.Publish(ctx, e))
-}
-
-// Event returns an event that a source could have made.
-func Event(id string) *bridge.Event {
-	body := []byte(`{"id":"` + id + `","model":"get3w/flux-dev","status":"completed","outputs":[]}`)
-	return &bridge.Event{
-		ID:           bridge.NewEventID(id, bridge.StatusCompleted, body),
-		Source:       "get3w",
-		Type:         "com.get3w.prediction.completed.v1",
-		PredictionID: id,
-		Model:        "get3w/flux-dev",
-		Status:       bridge.StatusCompleted,
-		RawStatus:    "completed",
-		Origin:       bridge.OriginWebhook,
-		Body:         body,
-	}
 }
 
 // Kept returns a delivery that did not become an event.
