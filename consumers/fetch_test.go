@@ -58,7 +58,7 @@ func TestStopGivesBackWhatWasNotHandedOn(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, p.ask(3))
 	b.publish(b.ids(3)...)
-	b.eventually(func() bool { return b.info("team").NumAckPending == 3 }, "all are on their way")
+	b.eventually(func() bool { return len(p.in) == 3 }, "all have come")
 	f.end(p)
 	for range 3 {
 		require.Equal(t, "-NAK", next(t, wire))
