@@ -33,6 +33,11 @@ const (
 	AlarmExpired        = "expired"         // events left the stream unhandled
 	AlarmSpoolStuck     = "spool_stuck"     // NATS will never take a spooled event
 	AlarmSpoolFull      = "spool_full"      // the spool is full
+	AlarmJournalFull    = "journal_full"    // the journal is more than 80 % full
+	AlarmJournalDamaged = "journal_damaged" // records of the journal are damaged or missing
+	AlarmJournalFailed  = "journal_failed"  // the journal cannot be written
+	AlarmJournalBehind  = "journal_behind"  // the streams do not take what the journal holds
+	AlarmSetAside       = "set_aside"       // a stream will never take records of the journal
 	AlarmUnknownSource  = "unknown_source"  // webhooks came for a source that is not configured
 	AlarmQuarantineFull = "quarantine_full" // unusable deliveries are refused
 	AlarmRefused        = "refused"         // deliveries of a source are not authentic
@@ -72,6 +77,7 @@ const (
 var AlarmKinds = []string{
 	AlarmStoreBackwards, AlarmStoreMissing, AlarmStoreCorrupt, AlarmStoreFrozen, AlarmStoreFull, AlarmStreamRemoved, AlarmStreamChanged, AlarmNoJetStream,
 	AlarmConnection, AlarmCredentials,
+	AlarmJournalFull, AlarmJournalDamaged, AlarmJournalFailed, AlarmJournalBehind, AlarmSetAside,
 	AlarmClock, AlarmExpired, AlarmSpoolStuck, AlarmSpoolFull, AlarmUnknownSource, AlarmQuarantineFull, AlarmRefused,
 	AlarmQuota, AlarmIDTaken, AlarmExhausted, AlarmCommand,
 	AlarmTargetGone, AlarmTargetDown, AlarmTargetBlocked,

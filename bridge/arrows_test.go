@@ -77,6 +77,7 @@ var arrows = map[string]arrow{
 	"bridge/internal/stream/quota":              {ours: []string{"bridge"}, never: withoutServer},
 	"bridge/internal/stream/requests":           {ours: []string{"bridge"}, never: withoutServer},
 	"bridge/internal/stream/streamtest":         {ours: []string{"bridge", "bridge/internal/datafolder", "bridge/internal/stream", "bridge/internal/stream/gateway"}, never: withoutEcho},
+	"bridge/internal/journal":                   {ours: []string{"bridge", "bridge/internal/datafolder"}, never: append(withoutNATS, "net/http")},
 	"bridge/internal/datafolder":                {never: append(withoutNATS, "net/http")},
 	"bridge/internal/source":                    {ours: []string{"bridge"}, never: append(withoutNATS, "net/http")},
 	"bridge/internal/telemetry":                 {never: withoutNATS},

@@ -1,0 +1,87 @@
+package journal
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// keep writes the position down and trims, at most once a second while something changes, and
+// when a segment ends: so what is not written down never spans more than a segment.
+func (j *Journal) keep() {
+	defer close(j.kept)
+	failing := false
+	for {
+		select {
+		case <-j.dirty:
+		case <-j.rotated:
+		case <-j.closing:
+			return
+		}
+		err := j.writePosition()
+		if err == nil || isNoRoom(err) {
+			j.trim()
+		}
+		if isNoRoom(err) { // trimming may have made some
+			err = j.writePosition()
+		}
+		if err != nil && !failing {
+			j.cfg.Log.Error("journal: position not written", zap.Error(err))
+			j.cfg.Alarms.Raise(bridge.Alarm{
+				Kind: bridge.AlarmJournalFailed, Subject: positionFile,
+				Text: fmt.Sprintf("The position of the journal cannot be written: %v. Records are still accepted; after a restart those that were forwarded since are forwarded again. Check the disk of %s.", err, j.dir),
+			})
+		}
+		failing = err != nil
+		if err != nil {
+			j.wake(j.dirty)
+		}
+		pause := time.NewTimer(j.cfg.interval)
+		select {
+		case <-pause.C:
+		case <-j.rotated:
+			j.wake(j.dirty)
+		case <-j.closing:
+		}
+		pause.Stop()
+	}
+}
+
+// changed reports whether something was not written down yet.
+func (j *Journal) changed() bool {
+	select {
+	case <-j.dirty:
+		return true
+	case <-j.rotated:
+		return true
+	default:
+		return false
+	}
+}
+
+// trim removes what is settled. What it cannot remove the next process tries again.
+func (j *Journal) trim() {
+	j.mu.Lock()
+	kept, files, folders := trimmed(j.generations, j.position.Settled)
+	j.generations = kept
+	j.mu.Unlock()
+	for _, file := range files {
+		if err := j.cfg.vfs.Delete(j.path(file.generation), file.file); err != nil && !os.IsNotExist(err) {
+			j.warn("removing a segment", err)
+		}
+	}
+	for _, folder := range folders {
+		if err := os.RemoveAll(j.path(folder)); err != nil {
+			j.warn("removing a generation", err)
+		}
+	}
+	if len(folders) > 0 {
+		if err := syncDir(j.dir); err != nil {
+			j.warn("syncing the folder", err)
+		}
+	}
+}
