@@ -46,7 +46,7 @@ func (j *Journal) SetAside(r Record, cause string) error {
 	if err != nil {
 		return err
 	}
-	e.stamp(asideMark, r.Sequence)
+	e.stamp(asideMark, r.Sequence, 0)
 	trailer := binary.LittleEndian.AppendUint64(nil, uint64(time.Now().UnixNano()))
 	trailer = append(trailer, cause...)
 	trailer = binary.LittleEndian.AppendUint32(trailer, crc32.Checksum(trailer, castagnoli))

@@ -129,7 +129,7 @@ func (c *committer) stamp() {
 	for _, req := range c.batch {
 		req.first = sequence
 		for _, e := range req.records {
-			e.stamp(c.writer.gen.mark, sequence)
+			e.stamp(c.writer.gen.mark, sequence, len(c.entries))
 			c.entries = append(c.entries, types.LogEntry{Index: sequence, Data: e.data})
 			sequence++
 		}

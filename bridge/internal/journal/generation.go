@@ -17,7 +17,8 @@ type generation struct {
 	// end is the last sequence that counts; first-1 while there is none. What lies behind it
 	// was in flight when a write failed.
 	end uint64
-	// reported is from where on a loss had its alarm when the journal was opened; 0 for none.
+	// reported is from where on a loss is no news: the journal had its alarm when it was opened,
+	// or the record is of the last batch, which nobody may have synced. 0 for nowhere.
 	reported uint64
 	segments []segmentFile // by base
 	// current: this process appends to it.
@@ -34,6 +35,14 @@ const generationName = "%020d-%016x"
 
 // empty reports whether nothing in the generation counts.
 func (g *generation) empty() bool { return g.end < g.first }
+
+// sure is the last sequence before which a loss is news.
+func (g *generation) sure() uint64 {
+	if g.reported != 0 {
+		return min(g.end, g.reported-1)
+	}
+	return g.end
+}
 
 // waiting is the number of records behind settled.
 func (g *generation) waiting(settled uint64) uint64 {

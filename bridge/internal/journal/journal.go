@@ -142,7 +142,7 @@ func (j *Journal) shutdown() error {
 	if !j.changed() {
 		return nil
 	}
-	if err := j.writePosition(); err != nil {
+	if _, err := j.writePosition(); err != nil {
 		return fmt.Errorf("closing the journal: %w", err)
 	}
 	return nil

@@ -22,12 +22,14 @@ func (j *Journal) keep() {
 		case <-j.closing:
 			return
 		}
-		err := j.writePosition()
+		// Only what is written down as settled is removed: else the next process would miss it. A
+		// disk without room comes first, as nothing but trimming makes some.
+		settled, err := j.writePosition()
 		if err == nil || isNoRoom(err) {
-			j.trim()
+			j.trim(settled)
 		}
-		if isNoRoom(err) { // trimming may have made some
-			err = j.writePosition()
+		if isNoRoom(err) {
+			_, err = j.writePosition()
 		}
 		if err != nil && !failing {
 			j.cfg.Log.Error("journal: position not written", zap.Error(err))
@@ -64,9 +66,9 @@ func (j *Journal) changed() bool {
 }
 
 // trim removes what is settled. What it cannot remove the next process tries again.
-func (j *Journal) trim() {
+func (j *Journal) trim(settled uint64) {
 	j.mu.Lock()
-	kept, files, folders := trimmed(j.generations, j.position.Settled)
+	kept, files, folders := trimmed(j.generations, settled)
 	j.generations = kept
 	j.mu.Unlock()
 	for _, file := range files {
@@ -74,14 +76,18 @@ func (j *Journal) trim() {
 			j.warn("removing a segment", err)
 		}
 	}
+	if len(folders) > 0 {
+		j.removeFolders(folders...)
+	}
+}
+
+func (j *Journal) removeFolders(folders ...string) {
 	for _, folder := range folders {
 		if err := os.RemoveAll(j.path(folder)); err != nil {
 			j.warn("removing a generation", err)
 		}
 	}
-	if len(folders) > 0 {
-		if err := syncDir(j.dir); err != nil {
-			j.warn("syncing the folder", err)
-		}
+	if err := syncDir(j.dir); err != nil {
+		j.warn("syncing the folder", err)
 	}
 }

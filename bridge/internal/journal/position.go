@@ -69,21 +69,21 @@ func checksumLine(line string) string {
 	return fmt.Sprintf("%08x\n", crc32.Checksum([]byte(line), castagnoli))
 }
 
-// writePosition replaces the file and syncs it.
-func (j *Journal) writePosition() error {
+// writePosition replaces the file and syncs it. It returns what it wrote as settled.
+func (j *Journal) writePosition() (settled uint64, err error) {
 	j.mu.Lock()
 	p := positionText{Checkpoint: j.checkpoint(), Generations: map[string]uint64{}}
 	for _, g := range j.generations {
-		if !g.empty() && g.end > p.Settled {
-			p.Generations[g.name] = g.end
+		if end := g.sure(); end >= g.first && end > p.Settled {
+			p.Generations[g.name] = end
 		}
 	}
 	line, err := json.Marshal(p)
 	j.mu.Unlock()
 	if err != nil {
-		return fmt.Errorf("writing the position of the journal: %w", err)
+		return p.Settled, fmt.Errorf("writing the position of the journal: %w", err)
 	}
-	return datafolder.WriteFile(j.path(positionFile), []byte(string(line)+"\n"+checksumLine(string(line))), 0o640)
+	return p.Settled, datafolder.WriteFile(j.path(positionFile), []byte(string(line)+"\n"+checksumLine(string(line))), 0o640)
 }
 
 // Checkpoint returns how far the journal is settled: as an earlier process wrote it down, then

@@ -33,17 +33,18 @@ type Record struct {
 //	 4 checksum  CRC-32C over everything else
 //	 8 mark      of its generation
 //	16 sequence
-//	24 at        Unix time in nanoseconds
-//	32 lengths   stream 2, subject 2, header 4, body 4
-//	44 stream, subject, header, body
+//	24 before    how many records of its batch are before it
+//	28 lengths   stream 2, subject 2, header 4, body 4
+//	40 at        Unix time in nanoseconds
+//	48 stream, subject, header, body
 //
 // The mark is random and leaves this machine only with the folder, so that nobody can put
 // into a body what would pass for a record once the record around it is damaged.
 const (
 	magic      = 0x314a5348
-	prefixLen  = 44
+	prefixLen  = 48
 	stampStart = 8
-	stampEnd   = 24
+	stampEnd   = 28
 	maxRecord  = 16 << 20
 )
 
@@ -55,7 +56,7 @@ var errDamaged = errors.New("the record is damaged")
 // encoded is a record that waits for its sequence.
 type encoded struct {
 	data []byte
-	// sum covers everything but the stamp and the checksum, so that the committer adds 16
+	// sum covers everything but the stamp and the checksum, so that the committer adds 20
 	// bytes to it and does not read the body.
 	sum uint32
 }
@@ -69,11 +70,11 @@ func encode(r *Record, at time.Time) (encoded, error) {
 	}
 	b := make([]byte, prefixLen, size)
 	binary.LittleEndian.PutUint32(b, magic)
-	binary.LittleEndian.PutUint64(b[24:], uint64(at.UnixNano()))
-	binary.LittleEndian.PutUint16(b[32:], uint16(len(r.Stream)))
-	binary.LittleEndian.PutUint16(b[34:], uint16(len(r.Subject)))
-	binary.LittleEndian.PutUint32(b[36:], uint32(header))
-	binary.LittleEndian.PutUint32(b[40:], uint32(len(r.Body)))
+	binary.LittleEndian.PutUint64(b[40:], uint64(at.UnixNano()))
+	binary.LittleEndian.PutUint16(b[28:], uint16(len(r.Stream)))
+	binary.LittleEndian.PutUint16(b[30:], uint16(len(r.Subject)))
+	binary.LittleEndian.PutUint32(b[32:], uint32(header))
+	binary.LittleEndian.PutUint32(b[36:], uint32(len(r.Body)))
 	b = append(append(b, r.Stream...), r.Subject...)
 	for key, values := range r.Header {
 		b = appendString(b, key)
@@ -92,9 +93,10 @@ func unstamped(b []byte) uint32 {
 }
 
 // stamp gives the record its place. It may be called again with another one.
-func (e encoded) stamp(mark, sequence uint64) {
+func (e encoded) stamp(mark, sequence uint64, before int) {
 	binary.LittleEndian.PutUint64(e.data[8:], mark)
 	binary.LittleEndian.PutUint64(e.data[16:], sequence)
+	binary.LittleEndian.PutUint32(e.data[24:], uint32(before))
 	binary.LittleEndian.PutUint32(e.data[4:], crc32.Update(e.sum, castagnoli, e.data[stampStart:stampEnd]))
 }
 
@@ -104,11 +106,11 @@ func recordLen(b []byte, mark uint64) int {
 	if binary.LittleEndian.Uint32(b) != magic || binary.LittleEndian.Uint64(b[8:]) != mark {
 		return 0
 	}
-	header, body := binary.LittleEndian.Uint32(b[36:]), binary.LittleEndian.Uint32(b[40:])
+	header, body := binary.LittleEndian.Uint32(b[32:]), binary.LittleEndian.Uint32(b[36:])
 	if header > maxRecord || body > maxRecord {
 		return 0
 	}
-	size := prefixLen + int(binary.LittleEndian.Uint16(b[32:])) + int(binary.LittleEndian.Uint16(b[34:])) + int(header) + int(body)
+	size := prefixLen + int(binary.LittleEndian.Uint16(b[28:])) + int(binary.LittleEndian.Uint16(b[30:])) + int(header) + int(body)
 	if size > maxRecord {
 		return 0
 	}
@@ -122,10 +124,13 @@ func intact(b []byte) bool {
 
 func sequenceOf(b []byte) uint64 { return binary.LittleEndian.Uint64(b[16:]) }
 
+// batchOf is the first sequence of what was synced together with the record.
+func batchOf(b []byte) uint64 { return sequenceOf(b) - uint64(binary.LittleEndian.Uint32(b[24:])) }
+
 func markOf(b []byte) uint64 { return binary.LittleEndian.Uint64(b[8:]) }
 
 func timeOf(b []byte) time.Time {
-	return time.Unix(0, int64(binary.LittleEndian.Uint64(b[24:]))).UTC()
+	return time.Unix(0, int64(binary.LittleEndian.Uint64(b[40:]))).UTC()
 }
 
 // decode returns the record that is exactly b. Its body is a part of b. The error is
@@ -135,8 +140,8 @@ func decode(b []byte, mark uint64) (Record, error) {
 		return Record{}, errDamaged
 	}
 	r := Record{Sequence: sequenceOf(b), At: timeOf(b)}
-	stream, subject := int(binary.LittleEndian.Uint16(b[32:])), int(binary.LittleEndian.Uint16(b[34:]))
-	header := int(binary.LittleEndian.Uint32(b[36:]))
+	stream, subject := int(binary.LittleEndian.Uint16(b[28:])), int(binary.LittleEndian.Uint16(b[30:]))
+	header := int(binary.LittleEndian.Uint32(b[32:]))
 	rest := b[prefixLen:]
 	r.Stream, rest = string(rest[:stream]), rest[stream:]
 	r.Subject, rest = string(rest[:subject]), rest[subject:]

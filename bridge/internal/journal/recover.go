@@ -115,12 +115,14 @@ func (j *Journal) list() ([]*generation, error) {
 // measure finds out what a generation has, and alarms when it is shorter than known. Only its
 // last segment is read, and the first record of the others.
 func (j *Journal) measure(g *generation, known uint64) error {
+	batch := g.first
 	for i, s := range g.segments {
 		last := i == len(g.segments)-1
 		got, err := j.survey(g, s, last)
 		if err != nil {
 			return err
 		}
+		batch = max(batch, got.batch)
 		g.end = max(g.end, s.base-1, got.last)
 		switch {
 		case !last:
@@ -129,8 +131,11 @@ func (j *Journal) measure(g *generation, known uint64) error {
 			continue
 		}
 		got.first = s.base
-		j.ledger.add(got)
+		j.ledger.add(got.stretch)
 	}
+	// The last batch may have been under way when the process ended: what it lacks nobody was
+	// told of, unless it is known to have been durable.
+	g.reported = max(batch, known+1)
 	if known > g.end {
 		g.reported = g.end + 1
 		if known > j.position.Settled {
@@ -141,8 +146,14 @@ func (j *Journal) measure(g *generation, known uint64) error {
 	return nil
 }
 
+// surveyed is what a segment holds, and the first sequence of its last batch.
+type surveyed struct {
+	stretch
+	batch uint64
+}
+
 // survey reads a segment to its end, or its first record.
-func (j *Journal) survey(g *generation, s segmentFile, all bool) (got stretch, err error) {
+func (j *Journal) survey(g *generation, s segmentFile, all bool) (got surveyed, err error) {
 	file, err := j.cfg.vfs.OpenReader(j.path(g.name), s.name)
 	if err != nil {
 		return got, j.toldUnreadable(path.Join(g.name, s.name), err)
@@ -158,6 +169,7 @@ func (j *Journal) survey(g *generation, s segmentFile, all bool) (got stretch, e
 			got.firstAt = timeOf(record)
 		}
 		got.last, got.lastAt = max(got.last, sequenceOf(record)), timeOf(record)
+		got.batch = max(got.batch, batchOf(record))
 		got.bytes = begins + int64(len(record))
 		if !all {
 			got.bytes = int64(j.cfg.SegmentBytes)

@@ -15,7 +15,12 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if runAsChild() {
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // alarms collects what was raised.
 type alarms struct {

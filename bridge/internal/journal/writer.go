@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -100,16 +101,25 @@ func (w *writer) rotate() (rotated bool, err error) {
 	return true, w.create()
 }
 
-// close gives the generation up for writing.
+// close gives the generation up for writing, and the disk what was reserved for it: a disk that
+// fails again and again must not be filled with empty segments.
 func (w *writer) close() {
 	if w.tail != nil {
 		if err := w.tail.Close(); err != nil {
 			w.j.warn("closing a segment", err)
 		}
+		w.files.free()
 	}
 	w.j.mu.Lock()
-	defer w.j.mu.Unlock()
 	w.gen.current = false
+	empty := w.gen.empty()
+	if empty {
+		w.j.generations = slices.DeleteFunc(w.j.generations, func(g *generation) bool { return g == w.gen })
+	}
+	w.j.mu.Unlock()
+	if empty {
+		w.j.removeFolders(w.gen.name)
+	}
 }
 
 // noRoom reports whether an append failed as the disk has no room, and left nothing. The
@@ -136,6 +146,8 @@ func isNoRoom(err error) bool {
 type tailFiles struct {
 	types.VFS
 	failed *failedWrite
+	path   string // of the newest file
+	end    int64  // of what was written to it, or was to be
 }
 
 type failedWrite struct {
@@ -156,11 +168,22 @@ func (f *tailFiles) Create(dir, name string, size uint64) (types.WritableFile, e
 		_ = os.Remove(filepath.Join(dir, name))
 		return nil, err
 	}
-	return &tailFile{WritableFile: file, files: f, path: filepath.Join(dir, name)}, nil
+	f.path, f.end = filepath.Join(dir, name), 0
+	return &tailFile{WritableFile: file, files: f, path: f.path}, nil
+}
+
+// free cuts off the pages behind what was written, and touches none with data.
+func (f *tailFiles) free() {
+	const page = 4096
+	end := (f.end + page - 1) / page * page
+	if info, err := os.Stat(f.path); err == nil && info.Size() > end {
+		_ = os.Truncate(f.path, end) // or it stays until it is trimmed
+	}
 }
 
 // WriteAt implements types.WritableFile.
 func (f *tailFile) WriteAt(b []byte, off int64) (int, error) {
+	f.files.end = max(f.files.end, off+int64(len(b)))
 	n, err := f.WritableFile.WriteAt(b, off)
 	if err != nil {
 		f.files.failed = &failedWrite{path: f.path, offset: off}
