@@ -122,7 +122,8 @@ func (j *Journal) measure(g *generation, known uint64) error {
 		if err != nil {
 			return err
 		}
-		batch = max(batch, got.batch)
+		// A segment begins when all before it is synced.
+		batch = max(batch, s.base, got.batch)
 		g.end = max(g.end, s.base-1, got.last)
 		switch {
 		case !last:
