@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -225,13 +226,29 @@ func TestDamageWithoutAPosition(t *testing.T) {
 			text, err := os.ReadFile(path)
 			require.NoError(t, err)
 			damaged := append([]byte(nil), text...)
-			damaged[40+prefixLen] ^= 1 // the first record
+			damaged[second(t, path, text)] ^= 1
 			require.NoError(t, os.WriteFile(path, damaged, 0o600))
 			lost, _ := reads(t, dir, want)
 			require.Len(t, lost, 1)
 			require.NoError(t, os.WriteFile(path, text, 0o600))
 		}
 	}
+}
+
+// second is where the second record of a segment is.
+func second(t testing.TB, path string, text []byte) int64 {
+	t.Helper()
+	g, ok := parseGeneration(filepath.Base(filepath.Dir(path)))
+	require.True(t, ok)
+	scan := scanner{file: bytes.NewReader(text), mark: g.mark}
+	var begins int64
+	for range 2 {
+		record, at, err := scan.next()
+		require.NoError(t, err)
+		require.NotNil(t, record)
+		begins = at
+	}
+	return begins
 }
 
 // A generation that is gone as a whole is missed, and so is one whose tail went.
