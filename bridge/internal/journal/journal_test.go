@@ -207,3 +207,31 @@ func TestFullJournalRefusesUntilSomethingIsSettled(t *testing.T) {
 	}
 	require.Len(t, raised.of(bridge.AlarmJournalFull), 2)
 }
+
+// Records of every size around what is read at once are found by the next process, wherever
+// they lie.
+func TestRecordsOfEverySize(t *testing.T) {
+	t.Parallel()
+	raised := &alarms{}
+	dir := t.TempDir()
+	j := open(t, dir, Config{Alarms: raised})
+	var want []*Record
+	put := func(sizes ...int) {
+		for _, size := range sizes {
+			r := sized(len(want), size)
+			add(t, j, r)
+			want = append(want, r)
+		}
+	}
+	for size := window - 300; size <= window+20; size += 3 {
+		put(size, size%7)
+	}
+	for more := range 16 {
+		put(2*window+more, 0, 5*window+more, 1)
+	}
+	require.NoError(t, j.Close())
+	j = open(t, dir, Config{Alarms: raised})
+	got, _ := drain(t, j, 0)
+	same(t, want, got)
+	require.Empty(t, raised.of(bridge.AlarmJournalDamaged))
+}

@@ -49,7 +49,7 @@ func (s *scanner) next() (record []byte, begins int64, err error) {
 			}
 			if len(rest) >= size && intact(rest[:size]) {
 				begins = s.position()
-				s.at += min((size+alignment-1)/alignment*alignment, len(rest))
+				s.at += (size + alignment - 1) / alignment * alignment // may lie behind buf
 				return rest[:size:size], begins, nil
 			}
 		}
@@ -59,10 +59,10 @@ func (s *scanner) next() (record []byte, begins int64, err error) {
 
 // need returns what is read from here on, at least size bytes unless the file ends.
 func (s *scanner) need(size int) ([]byte, error) {
-	if s.at > len(s.buf) { // beyond the end
-		s.at = len(s.buf)
-	}
-	if len(s.buf)-s.at >= size || s.full {
+	switch {
+	case s.full:
+		return s.buf[min(s.at, len(s.buf)):], nil
+	case len(s.buf)-s.at >= size:
 		return s.buf[s.at:], nil
 	}
 	s.off += int64(s.at)
