@@ -83,6 +83,7 @@ var arrows = map[string]arrow{
 	"bridge/internal/telemetry":                 {never: withoutNATS},
 
 	// Shared by several sides.
+	"internal/activation":    {never: append(withoutNATS, "net/http")},
 	"internal/adminapi":      {ours: []string{"bridge", "internal/consumerstate", "internal/printable"}, stdOnly: true},
 	"internal/backoff":       {stdOnly: true, never: []string{"net/http"}},
 	"internal/retryafter":    {stdOnly: true},

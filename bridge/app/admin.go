@@ -15,10 +15,15 @@ import (
 func (a *App) startAdmin() (err error) {
 	listen, standard := a.cfg.Admin.ListenAddress()
 	log := a.log.Named("admin")
-	if !a.cfg.Has(config.RoleAdmin) || listen == "" {
+	served := a.cfg.Has(config.RoleAdmin) && listen != ""
+	a.saySocket(a.opts.Admin, "admin.listen", listen, served)
+	if !served {
 		return nil
 	}
 	cfg := admin.Config{Listen: listen, FreePort: standard, Hosts: a.cfg.Admin.Hosts}
+	if a.opts.Admin != nil {
+		cfg.Socket = a.opts.Admin
+	}
 	if a.operators, err = admin.New(cfg, admin.Deps{Checks: a.checks, Metrics: a.registry}, log); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -44,6 +45,11 @@ type Options struct {
 	// Reload has the configuration read again whenever it delivers. Nil: the configuration is
 	// read again only when File or the file of a secret changes.
 	Reload <-chan os.Signal
+	// Webhooks and Admin are sockets that listen already, instead of on ingress.listen and
+	// admin.listen, and that somebody else keeps open for the next process, such as systemd.
+	// The App closes its own. While it ends it accepts webhooks as long as it can, and leaves
+	// those that come later to the next process. Nil: none.
+	Webhooks, Admin *net.TCPListener
 }
 
 // App is a bridge. [New] makes one. Start is called once. Stop is called after Start has
@@ -78,10 +84,14 @@ type App struct {
 	reloader    *reloader
 
 	// ctx ends when the App is told to stop or a part has failed. group has every goroutine that
-	// runs until then.
+	// runs until then, except those that accept webhooks.
 	ctx   context.Context
 	stop  context.CancelFunc
 	group *errgroup.Group
+	// accepting has the goroutines that accept webhooks. On a socket that was passed they run
+	// until leaveSocket is called, which is when group has ended: until then nobody need wait.
+	accepting   errgroup.Group
+	leaveSocket context.CancelFunc
 
 	stopTime time.Duration
 	ending   sync.Once
@@ -112,6 +122,8 @@ func newApp(cfg *config.Config, seen digests, opts Options) (_ *App, err error) 
 	running, stop := context.WithCancel(context.Background())
 	a.stop = stop
 	a.group, a.ctx = errgroup.WithContext(running)
+	a.leaveSocket = func() {}
+	a.keepSockets()
 	defer func() {
 		if err != nil {
 			stop()

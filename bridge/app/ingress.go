@@ -16,6 +16,7 @@ func (a *App) openIngress() error {
 	if err := a.register(a.kept.collectors()...); err != nil {
 		return err
 	}
+	a.saySocket(a.opts.Webhooks, "ingress.listen", a.cfg.Ingress.Listen, a.cfg.Has(config.RoleIngress))
 	if !a.cfg.Has(config.RoleIngress) {
 		return nil
 	}
@@ -28,6 +29,7 @@ func (a *App) openIngress() error {
 	if err != nil {
 		return err
 	}
+	cfg.Socket = a.opts.Webhooks
 	if a.ingress, err = ingress.New(cfg, routes, deps, a.log.Named("ingress")); err != nil {
 		return err
 	}
@@ -49,9 +51,20 @@ func (a *App) runIngress() error {
 	watch := newStoreWatch(a.store)
 	a.checks.Add(watch.reason)
 	a.group.Go(func() error { watch.run(a.ctx); return nil })
+	ctx := a.ctx
+	if a.opts.Webhooks != nil {
+		ctx, a.leaveSocket = context.WithCancel(context.WithoutCancel(a.ctx))
+	}
 	ring, endRing := context.WithCancel(context.WithoutCancel(a.ctx))
-	a.group.Go(func() error { defer endRing(); return a.ingress.Run(a.ctx) })
-	a.group.Go(func() error { return a.kept.refused.Run(ring) })
+	for _, run := range []func() error{
+		func() error { defer endRing(); return a.ingress.Run(ctx) },
+		func() error { return a.kept.refused.Run(ring) },
+	} {
+		a.accepting.Go(func() error {
+			defer a.stop() // without it, or after it has failed, the App is of no use
+			return run()
+		})
+	}
 	return nil
 }
 

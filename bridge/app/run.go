@@ -24,7 +24,9 @@ func (a *App) end() error {
 			a.log.Info("stopping")
 		}
 		a.stop()
-		a.ended = errors.Join(a.group.Wait(), a.onStop.run())
+		ended := a.group.Wait()
+		a.leaveSocket()
+		a.ended = errors.Join(ended, a.accepting.Wait(), a.onStop.run())
 	})
 	return a.ended
 }

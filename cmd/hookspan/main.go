@@ -13,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/mattn/go-isatty"
 
+	"github.com/hookspan/hookspan/internal/activation"
 	"github.com/hookspan/hookspan/internal/pid1"
 )
 
@@ -45,6 +46,8 @@ type env struct {
 	getenv func(string) (string, bool)
 	// hangups begins to deliver SIGHUP, which otherwise ends a process.
 	hangups func() <-chan os.Signal
+	// sockets takes the listening sockets that the parent passed.
+	sockets func() (activation.Sockets, error)
 	stdin   io.Reader
 	stdout  io.Writer
 	stderr  io.Writer
@@ -63,7 +66,9 @@ func main() {
 		return signals
 	}
 	os.Exit(run(os.Args[1:], &env{
-		ctx: ctx, getenv: os.LookupEnv, hangups: hangups, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		ctx: ctx, getenv: os.LookupEnv, hangups: hangups,
+		sockets: func() (activation.Sockets, error) { return activation.Take(os.LookupEnv) },
+		stdin:   os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		program: os.Args[0], terminal: isatty.IsTerminal(os.Stdin.Fd()) && isatty.IsTerminal(os.Stderr.Fd()),
 	}))
 }

@@ -23,6 +23,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge/app"
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/internal/activation"
 	"github.com/hookspan/hookspan/internal/signing"
 )
 
@@ -262,5 +263,6 @@ func testEnv() *env {
 	return &env{
 		ctx: context.Background(), getenv: getenv, stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard, program: "hookspan",
 		hangups: func() <-chan os.Signal { return nil },
+		sockets: func() (activation.Sockets, error) { return activation.Sockets{}, nil },
 	}
 }

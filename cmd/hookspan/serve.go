@@ -22,7 +22,14 @@ type serveCmd struct {
 // Run serves until it is told to stop. It returns even when a part hangs.
 func (c *serveCmd) Run(e *env) error {
 	hangups := e.hangups() // from the start: one that comes too early ends the process
-	opts := app.Options{File: c.File, Version: version(), Getenv: e.getenv, Log: e.stderr, Reload: hangups}
+	sockets, err := e.sockets()
+	if err != nil {
+		return err
+	}
+	opts := app.Options{
+		File: c.File, Version: version(), Getenv: e.getenv, Log: e.stderr, Reload: hangups,
+		Webhooks: sockets.Webhooks, Admin: sockets.Admin,
+	}
 	return app.Run(e.ctx, opts, func(a *app.App) error { return announce(e, c.File, a) })
 }
 

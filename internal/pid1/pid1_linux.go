@@ -24,9 +24,9 @@ var forwarded = []os.Signal{
 const bySignal = 128
 
 // Run returns at once unless this is process 1. Process 1 runs the same program with the same
-// arguments, environment and standard files as its child, forwards signals to it, reaps every
-// orphan, and exits with the program's exit code, or 128 plus the number of the signal that
-// ended it. Call Run first in main.
+// arguments, environment, standard files and passed sockets (LISTEN_FDS) as its child, forwards
+// signals to it, reaps every orphan, and exits with the program's exit code, or 128 plus the
+// number of the signal that ended it. Call Run first in main.
 func Run() {
 	if os.Getpid() != 1 {
 		return

@@ -36,8 +36,10 @@ const (
 
 // Config of a [Server].
 type Config struct {
-	// Listen is the address to bind.
+	// Listen is the address to bind, unless there is a Socket.
 	Listen string
+	// Socket listens already; the server closes its own descriptor. Nil: none.
+	Socket net.Listener
 	// FreePort takes a free port when the one of Listen is taken; otherwise that is an
 	// error.
 	FreePort bool
@@ -74,12 +76,15 @@ type Server struct {
 	stop     context.CancelFunc
 }
 
-// New binds the address, so that an error shows before anything is served. Connections wait
-// until [Server.Run].
+// New binds the address, unless a socket is given, so that an error shows before anything is
+// served. Connections wait until [Server.Run].
 func New(cfg Config, deps Deps, log *zap.Logger) (*Server, error) {
-	listener, err := listen(cfg.Listen, cfg.FreePort)
-	if err != nil {
-		return nil, fmt.Errorf("listening for operators: %w: free that address or choose another one with admin.listen", err)
+	listener := cfg.Socket
+	if listener == nil {
+		var err error
+		if listener, err = listen(cfg.Listen, cfg.FreePort); err != nil {
+			return nil, fmt.Errorf("listening for operators: %w: free that address or choose another one with admin.listen", err)
+		}
 	}
 	s := &Server{
 		checks: cmp.Or(deps.Checks, &Checks{}), log: log,

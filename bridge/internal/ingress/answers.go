@@ -111,9 +111,6 @@ func respondError(err error, c echo.Context) {
 	if a.status == http.StatusMethodNotAllowed {
 		h.Set(echo.HeaderAllow, allowed(c.Request().URL.Path))
 	}
-	if errors.Is(err, errStopping) {
-		h.Set("Connection", "close") // the next request is for another process
-	}
 	h.Set("Content-Type", "application/problem+json")
 	c.Response().WriteHeader(a.status)
 	// The status is sent already; a sender that does not take the body still has it.

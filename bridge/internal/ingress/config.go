@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"net"
 	"net/netip"
 	"time"
 )
@@ -8,8 +9,11 @@ import (
 // Config of a [Server]. Zero values are not defaults: package config has the defaults and
 // the limits.
 type Config struct {
-	// Listen is the address to bind.
+	// Listen is the address to bind, unless there is a Socket.
 	Listen string
+	// Socket listens already, and somebody else keeps it open for the next process. The
+	// server closes its own descriptor. Nil: none.
+	Socket *net.TCPListener
 	// Deadline is how long after its headers a request is answered at the latest. The body
 	// may take half of it.
 	Deadline time.Duration
@@ -44,9 +48,12 @@ type Config struct {
 	// server speaks HTTPS, HTTP/2 too.
 	TLSCert, TLSKey string
 	// ShutdownDelay is how long deliveries are still accepted after Run's context has
-	// ended. GET / answers 503 meanwhile, so that load balancers leave first.
+	// ended. GET / answers 503 meanwhile, so that load balancers leave first. With a Socket
+	// they need not leave, and it does not count.
 	ShutdownDelay time.Duration
 
 	// headerTimeout is for tests; zero is readHeaderTimeout.
 	headerTimeout time.Duration
+	// handOver is for tests; nil is a channel that delivers after handOverTime.
+	handOver <-chan time.Time
 }

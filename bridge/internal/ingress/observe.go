@@ -52,6 +52,11 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		line.header = connOf(c.Request().Context()).head.Begin(c.Request())
 		c.Set(accessKey, line)
 		c.Response().Header().Set(echo.HeaderXRequestID, line.requestID)
+		c.Response().Before(func() {
+			if s.draining.Load() { // the sender's next request is for another process
+				c.Response().Header().Set(echo.HeaderConnection, "close")
+			}
+		})
 		// The deadline also bounds what net/http reads of a body that is refused unread.
 		err := http.NewResponseController(c.Response()).SetReadDeadline(started.Add(s.cfg.Deadline / 2))
 		if err == nil {

@@ -31,6 +31,9 @@ const (
 	shutdownMargin    = 2 * time.Second
 	// lastAnswers is how long connections without a request may delay the end of Run.
 	lastAnswers = time.Second
+	// handOverTime is how long a server with a Socket has its senders open new connections
+	// before it leaves the Socket to the next process. Nobody waits meanwhile.
+	handOverTime = time.Second
 	// Of one HTTP/2 connection: concurrent requests, and the largest frame, which is
 	// buffered whole before a handler reads it.
 	maxStreams   = 128
@@ -90,8 +93,8 @@ type Server struct {
 	drain    drain
 }
 
-// New binds the address, so that an error shows before anything is served. Connections wait
-// until [Server.Run].
+// New binds the address, unless a socket is given, so that an error shows before anything is
+// served. Connections wait until [Server.Run].
 func New(cfg Config, routes []Route, deps Deps, log *zap.Logger) (*Server, error) {
 	cfg.headerTimeout = cmp.Or(cfg.headerTimeout, readHeaderTimeout)
 	s := &Server{
@@ -134,12 +137,16 @@ func New(cfg Config, routes []Route, deps Deps, log *zap.Logger) (*Server, error
 		}
 		s.http.TLSConfig = cert.config()
 	}
-	listener, err := net.Listen("tcp", cfg.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("listening for webhooks: %w: free that address or choose another one with ingress.listen", err)
+	listener := cfg.Socket
+	if listener == nil {
+		bound, err := net.Listen("tcp", cfg.Listen)
+		if err != nil {
+			return nil, fmt.Errorf("listening for webhooks: %w: free that address or choose another one with ingress.listen", err)
+		}
+		listener = bound.(*net.TCPListener)
 	}
 	s.listener = &connections{
-		TCPListener: listener.(*net.TCPListener),
+		TCPListener: listener,
 		max:         cfg.MaxConnections, perAddress: cfg.MaxConnectionsPerAddress,
 		trusted: s.proxies, ended: s.metrics.ended, from: map[netip.Prefix]int{},
 		headers: headers.NewBudget(max(cfg.MaxInFlightBytes/headerShare, leastForHeaders), s.headerEvicted),
@@ -163,10 +170,13 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 // Close releases the address of a server that does not run.
 func (s *Server) Close() error { return s.listener.Close() }
 
-// Run serves until ctx ends. Then GET / answers 503. After the shutdown delay Run takes no
-// more connections, answers deliveries on open connections 503, and finishes those in
-// flight, for at most the deadline and a bit. It returns an error only when it could not
-// serve or could not finish them.
+// Run serves until ctx ends. From then on every answer closes its connection, and GET / says
+// 503. After the shutdown delay Run takes no more connections, answers deliveries on open
+// connections 503, and finishes those in flight, for at most the deadline and a bit. It
+// returns an error only when it could not serve or could not finish them.
+//
+// With a Socket GET / goes on saying 200, and nobody is answered 503 who sends within a second
+// after Run has taken its last connection: further ones wait in the socket for the next process.
 func (s *Server) Run(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() { served <- s.serve() }()
@@ -179,12 +189,16 @@ func (s *Server) Run(ctx context.Context) error {
 	select {
 	case err := <-served:
 		return fmt.Errorf("serving webhooks: %w", err)
-	case <-time.After(s.cfg.ShutdownDelay):
+	case <-s.delay():
 	}
 	// ctx has ended; finishing needs time of its own.
 	ctx = context.WithoutCancel(ctx)
+	// Once serve has returned, s.http knows every connection that was taken.
+	err := errors.Join(ignoreClosed(s.listener.Close()), ignoreClosed(<-served))
+	if s.cfg.Socket != nil {
+		s.answerOpen(ctx)
+	}
 	finished := s.drain.shut()
-	err := ignoreClosed(s.listener.Close())
 	select {
 	case <-finished:
 	case <-time.After(s.cfg.Deadline + shutdownMargin):
@@ -196,8 +210,31 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.http.Shutdown(last) != nil {
 		err = errors.Join(err, s.http.Close())
 	}
-	return errors.Join(err, ignoreClosed(<-served))
+	return err
 }
+
+// delay delivers when the server is to take no more connections.
+func (s *Server) delay() <-chan time.Time {
+	switch {
+	case s.cfg.handOver != nil:
+		return s.cfg.handOver
+	case s.cfg.Socket != nil:
+		return time.After(handOverTime)
+	}
+	return time.After(s.cfg.ShutdownDelay)
+}
+
+// answerOpen accepts the deliveries of connections that were taken, until each connection has
+// ended. Idle ones end at once: during the handOverTime a sender used every connection that it
+// uses often. Silent and slow ones are left to Run.
+func (s *Server) answerOpen(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lastAnswers)
+	defer cancel()
+	_ = s.http.Shutdown(ctx) // Run ends what is left
+}
+
+// leaving reports whether load balancers are to send their requests elsewhere.
+func (s *Server) leaving() bool { return s.draining.Load() && s.cfg.Socket == nil }
 
 // crowdedEvery spaces the lines about evicted headers.
 const crowdedEvery = time.Minute
@@ -245,7 +282,7 @@ func (s *Server) handler() http.Handler {
 // root is for load balancers, which leave when it is not 200. They use GET or HEAD, some at
 // the path of a webhook.
 func (s *Server) root(c echo.Context) error {
-	if s.draining.Load() {
+	if s.leaving() {
 		return errStopping
 	}
 	return c.String(http.StatusOK, "ok")
@@ -253,7 +290,7 @@ func (s *Server) root(c echo.Context) error {
 
 // options is for load balancers that check by OPTIONS, as HAProxy does by default.
 func (s *Server) options(c echo.Context) error {
-	if s.draining.Load() {
+	if s.leaving() {
 		return errStopping
 	}
 	c.Response().Header().Set(echo.HeaderAllow, allowed(c.Request().URL.Path))
