@@ -54,6 +54,6 @@ type Config struct {
 
 	// headerTimeout is for tests; zero is readHeaderTimeout.
 	headerTimeout time.Duration
-	// handOver is for tests; nil is a channel that delivers after handOverTime.
-	handOver <-chan time.Time
+	// timer is for tests, and ends each step of a hand-over; nil is a timer for each.
+	timer <-chan time.Time
 }

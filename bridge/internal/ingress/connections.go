@@ -37,7 +37,8 @@ type connections struct {
 	mu      sync.Mutex
 	open    int
 	from    map[netip.Prefix]int
-	waiting list.List // of *conn, the longest waiting first
+	waiting list.List     // of *conn, the longest waiting first
+	empty   chan struct{} // nil before allGone; closed: none is open
 }
 
 // conn is one connection. connections.mu guards its other fields.
@@ -118,7 +119,9 @@ func (l *connections) forget(c *conn) {
 		return
 	}
 	c.gone = true
-	l.open--
+	if l.open--; l.open == 0 && l.empty != nil {
+		close(l.empty)
+	}
 	if c.from.IsValid() {
 		if l.from[c.from]--; l.from[c.from] == 0 {
 			delete(l.from, c.from)
@@ -128,6 +131,18 @@ func (l *connections) forget(c *conn) {
 		l.waiting.Remove(c.place)
 		c.place = nil
 	}
+}
+
+// allGone is called once, after the last Accept. The channel is closed when no connection is
+// open.
+func (l *connections) allGone() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.empty = make(chan struct{})
+	if l.open == 0 {
+		close(l.empty)
+	}
+	return l.empty
 }
 
 func (l *connections) count() float64 {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"net"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -48,8 +49,10 @@ func (b *bench) leftSocket(t testing.TB) {
 func TestSocketIsLeftToTheNextServer(t *testing.T) {
 	t.Parallel()
 	held := holdSocket(t)
-	leave := make(chan time.Time)
-	b, finish := occupied(t, Config{Socket: passSocket(t, held), handOver: leave, ShutdownDelay: time.Hour, Deadline: maxDeadline})
+	timer := make(chan time.Time)
+	b, finish := occupied(t, Config{Socket: passSocket(t, held), timer: timer, ShutdownDelay: time.Hour, Deadline: maxDeadline})
+	defer finish()
+	defer close(timer)
 	require.Equal(t, held.Addr(), b.Addr())
 	const get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 	deliver := func(id string) string { return raw(t, body(id), len(body(id))) }
@@ -73,8 +76,12 @@ func TestSocketIsLeftToTheNextServer(t *testing.T) {
 	send(t, conn, deliver("new"))
 	require.Equal(t, 200, answerOn(t, conn).status)
 
-	leave <- time.Now()
+	silent := dial(t, b)
+	b.opened(t, 2) // this one and the one in flight
+	timer <- time.Now()
 	b.leftSocket(t)
+	send(t, silent, deliver("silent"))
+	require.Equal(t, 200, answerOn(t, silent).status)
 	var waiting []net.Conn
 	for i := range 20 {
 		conn := dial(t, b)
@@ -83,7 +90,7 @@ func TestSocketIsLeftToTheNextServer(t *testing.T) {
 	}
 	finish()
 	require.NoError(t, <-stopped)
-	require.Len(t, b.pub.published(), 3)
+	require.Len(t, b.pub.published(), 4)
 
 	next := start(t, Config{Socket: passSocket(t, held)})
 	for _, conn := range waiting {
@@ -106,10 +113,12 @@ func TestSilentConnectionsDoNotHoldUpTheHandOver(t *testing.T) {
 // ends.
 func TestHTTP2ConnectionsLeaveTheSocket(t *testing.T) {
 	t.Parallel()
-	leave := make(chan time.Time)
-	b, client := encrypted(t, Config{Socket: passSocket(t, holdSocket(t)), handOver: leave})
+	timer := make(chan time.Time)
+	b, client := encrypted(t, Config{Socket: passSocket(t, holdSocket(t)), timer: timer})
 	c := dialH2(t, b)
 	require.Equal(t, 200, deliver(t, client, b, "first").status)
+	endTimer := sync.OnceFunc(func() { close(timer) })
+	defer endTimer()
 	stopped := make(chan error, 1)
 	go func() { stopped <- b.stop() }()
 	require.Eventually(t, b.draining.Load, patience, glance)
@@ -118,6 +127,6 @@ func TestHTTP2ConnectionsLeaveTheSocket(t *testing.T) {
 	require.NoError(t, c.framer.WriteData(stream, true, nil))
 	<-c.ended
 	require.Equal(t, "401", c.status(stream), "it has no signature")
-	close(leave)
+	endTimer()
 	require.NoError(t, <-stopped)
 }

@@ -189,14 +189,14 @@ func (s *Server) Run(ctx context.Context) error {
 	select {
 	case err := <-served:
 		return fmt.Errorf("serving webhooks: %w", err)
-	case <-s.delay():
+	case <-s.after(s.delay()):
 	}
 	// ctx has ended; finishing needs time of its own.
 	ctx = context.WithoutCancel(ctx)
 	// Once serve has returned, s.http knows every connection that was taken.
 	err := errors.Join(ignoreClosed(s.listener.Close()), ignoreClosed(<-served))
 	if s.cfg.Socket != nil {
-		s.answerOpen(ctx)
+		s.answerOpen()
 	}
 	finished := s.drain.shut()
 	select {
@@ -213,24 +213,30 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
-// delay delivers when the server is to take no more connections.
-func (s *Server) delay() <-chan time.Time {
-	switch {
-	case s.cfg.handOver != nil:
-		return s.cfg.handOver
-	case s.cfg.Socket != nil:
-		return time.After(handOverTime)
+// delay is how long the server takes connections when it is to end.
+func (s *Server) delay() time.Duration {
+	if s.cfg.Socket != nil {
+		return handOverTime
 	}
-	return time.After(s.cfg.ShutdownDelay)
+	return s.cfg.ShutdownDelay
 }
 
-// answerOpen accepts the deliveries of connections that were taken, until each connection has
-// ended. Idle ones end at once: during the handOverTime a sender used every connection that it
-// uses often. Silent and slow ones are left to Run.
-func (s *Server) answerOpen(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, lastAnswers)
-	defer cancel()
-	_ = s.http.Shutdown(ctx) // Run ends what is left
+func (s *Server) after(d time.Duration) <-chan time.Time {
+	if s.cfg.timer != nil {
+		return s.cfg.timer
+	}
+	return time.After(d)
+}
+
+// answerOpen answers the connections that were taken, until each has ended, for at most
+// lastAnswers. Idle ones end at once: during the handOverTime a sender used every connection
+// that it uses often. http.Shutdown comes later, since it drops requests that it then reads.
+func (s *Server) answerOpen() {
+	s.http.SetKeepAlivesEnabled(false)
+	select {
+	case <-s.listener.allGone():
+	case <-s.after(lastAnswers):
+	}
 }
 
 // leaving reports whether load balancers are to send their requests elsewhere.
