@@ -13,7 +13,8 @@ import (
 
 // Ingress is the public listener, which takes webhooks.
 type Ingress struct {
-	// Listen is the address to listen on, host:port or :port. Default :8080.
+	// Listen is the address to listen on, host:port or :port, unless a socket was passed.
+	// Default :8080.
 	Listen string `yaml:"listen"`
 	// PublicURL is where providers reach this listener, such as https://hooks.example.com.
 	// It is put into the webhook_url of predictions that are submitted. Default none.
@@ -55,7 +56,8 @@ type Ingress struct {
 	// TLS has the listener speak HTTPS and nothing else. Default neither file.
 	TLS Certificate `yaml:"tls"`
 	// ShutdownDelay is how long deliveries are still accepted after a signal to stop, while
-	// GET / answers 503, so that load balancers leave first. Default 0s, at most 1m.
+	// GET / answers 503, so that load balancers leave first. It has no effect on a socket that
+	// was passed. Default 0s, at most 1m.
 	ShutdownDelay Duration `yaml:"shutdown_delay"`
 }
 

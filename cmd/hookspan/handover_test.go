@@ -111,7 +111,7 @@ func TestRestartRefusesNobody(t *testing.T) {
 	keeps, opens := &http.Transport{}, &http.Transport{DisableKeepAlives: true}
 	defer keeps.CloseIdleConnections()
 	s := &steady{
-		t: t, clients: []*http.Client{{Transport: keeps}, {Transport: opens}},
+		t: t, clients: []*http.Client{{Transport: keeps, Timeout: patience}, {Transport: opens, Timeout: patience}},
 		oracle: &oracle{sent: map[string]bool{}, acked: map[string]bool{}, tick: make(chan struct{}, 1<<16)},
 	}
 	p := serveOn(t, dir, webhooks)
