@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -70,7 +71,13 @@ func storeMillions(r *rig.Rig, data, room string, n int) (rebuilt float64) {
 	start := func(use func(r *rig.Rig, bridge *rig.Bridge)) {
 		r.Within("made", func(r *rig.Rig) { use(r, startBridge(r, rig.BridgeConfig{Data: data, NATS: room})) })
 	}
-	start(sendOne)
+	start(func(r *rig.Rig, bridge *rig.Bridge) {
+		sendOne(r, bridge)
+		js := rig.Must(jetstream.New(bridge.Connect()))
+		rig.Check(r.Until("the event is in the stream", patience, 10*time.Millisecond, func(ctx context.Context) bool {
+			return rig.StreamInfo(ctx, js).State.Msgs > 0
+		}))
+	})
 	if n == 0 {
 		return 0
 	}

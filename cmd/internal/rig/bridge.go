@@ -18,9 +18,11 @@ import (
 // default settings, on free ports.
 type BridgeConfig struct {
 	Name string // for files, default "bridge"
-	Data string // its folder, default one beside the configuration
-	Port int    // for webhooks, default a free one
-	Log  string // the level, default "info"
+	// Binary is the program, default that of the rig.
+	Binary string
+	Data   string // its folder, default one beside the configuration
+	Port   int    // for webhooks, default a free one
+	Log    string // the level, default "info"
 	// Ingress, NATS and Source are more keys of these parts of the configuration, in YAML
 	// as between braces; More is whatever else is to be in it.
 	Ingress, NATS, Source, More string
@@ -55,28 +57,25 @@ func EmbeddedNATS(maxBytes int64) string {
 
 // ExternalNATS are those for a bridge whose events go to servers elsewhere.
 func ExternalNATS(urls string) string {
-	return fmt.Sprintf(`url: %q, events: {max_bytes: %d}, spool: {max_bytes: %d}`, urls, int64(MaxEvents), int64(MaxEvents))
+	return fmt.Sprintf(`url: %q, events: {max_bytes: %d}`, urls, int64(MaxEvents))
 }
 
 // Bridge is hookspan serve as a process of its own.
 type Bridge struct {
-	*Process
-	Webhooks string // where it takes webhooks, as host:port
-	Admin    string // the base address of its API
+	Receiver
+	Admin string // the base address of its API
 	// Data is its data folder, Config its configuration file.
 	Data, Config string
-
-	rig *Rig
 }
 
 // StartBridge returns when the bridge says that it is ready.
 func (r *Rig) StartBridge(c BridgeConfig) *Bridge {
 	name := cmp.Or(c.Name, "bridge")
-	b := &Bridge{Data: cmp.Or(c.Data, r.Path(name+"-data")), Config: r.Path(name + ".yaml"), rig: r}
+	b := &Bridge{Data: cmp.Or(c.Data, r.Path(name+"-data")), Config: r.Path(name + ".yaml"), Receiver: Receiver{rig: r}}
 	Check(os.WriteFile(b.Config, fmt.Appendf(nil, bridgeText, b.Data, cmp.Or(c.Log, "info"), c.Port, c.Ingress,
 		cmp.Or(c.NATS, `listen: "127.0.0.1:0"`), c.Source, c.More), 0o600))
 	b.Process = r.Start(Command{
-		Name: name, Slow: c.Slow, Args: []string{r.Binary, "--json", "serve", "--config", b.Config},
+		Name: name, Slow: c.Slow, Args: []string{cmp.Or(c.Binary, r.Binary), "--json", "serve", "--config", b.Config},
 		Env: append(c.Env, secretEnv+"="+Secret), // nothing else that could change how it runs
 	})
 	var ready struct {

@@ -3,6 +3,7 @@ package rig
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -21,17 +22,37 @@ type Window struct{ Warm, Measured time.Duration }
 
 // Sample is what one load gave.
 type Sample struct {
-	Rate     float64 // events per second
-	P50, P99 time.Duration
+	Rate           float64 // events per second
+	P50, P99, P999 time.Duration
 }
 
 // Safe are the results of a 200 that say that the event is in the stream or in the spool.
 var Safe = []string{"stored", "spooled"}
 
-// Send connects n times to the bridge and calls use with as many workers. Each worker
+// Receiver takes webhooks in a process of its own: a bridge, or what it is compared with.
+type Receiver struct {
+	*Process
+	Webhooks string // where it takes them, as host:port
+
+	rig *Rig
+}
+
+// StartReceiver runs this program in a mode whose ready line names where it takes
+// webhooks, under "webhooks" as host:port.
+func (r *Rig) StartReceiver(name, mode string, args ...string) *Receiver {
+	v := &Receiver{Process: r.StartMode(name, 0, mode, args...), rig: r}
+	var ready struct {
+		Webhooks string `json:"webhooks"`
+	}
+	Check(json.Unmarshal(v.Ready, &ready))
+	v.Webhooks = ready.Webhooks
+	return v
+}
+
+// Send connects n times to the receiver and calls use with as many workers. Each worker
 // posts requests of the pool over a connection of its own, and returns an error unless
 // the answer is 200 with one of the results, by default that the event is stored.
-func (b *Bridge) Send(n int, p *Pool, results []string, use func(ctx context.Context, workers []Worker) error) {
+func (v *Receiver) Send(n int, p *Pool, results []string, use func(ctx context.Context, workers []Worker) error) {
 	if len(results) == 0 {
 		results = Safe[:1]
 	}
@@ -43,8 +64,8 @@ func (b *Bridge) Send(n int, p *Pool, results []string, use func(ctx context.Con
 	}()
 	for i := range conns {
 		c := &conns[i]
-		c.Addr, c.Timeout = b.Webhooks, AnswerTimeout
-		Check(c.dial(b.rig.ctx))
+		c.Addr, c.Timeout = v.Webhooks, AnswerTimeout
+		Check(c.dial(v.rig.ctx))
 		workers[i] = func(ctx context.Context, i int) error {
 			a, err := c.Post(ctx, p.Request(i))
 			if err != nil {
@@ -55,18 +76,18 @@ func (b *Bridge) Send(n int, p *Pool, results []string, use func(ctx context.Con
 					return nil
 				}
 			}
-			return fmt.Errorf("sending a webhook: the bridge answered %d %q", a.Status, a.Body)
+			return fmt.Errorf("sending a webhook: the answer was %d %q", a.Status, a.Body)
 		}
 	}
-	if err := use(b.rig.ctx, workers); err != nil {
-		Check(b.Explain(err))
+	if err := use(v.rig.ctx, workers); err != nil {
+		Check(v.Explain(err))
 	}
 }
 
-// Load has n connections send the pool's requests to the bridge: see [Bridge.Send] and
-// the function [Load].
-func (b *Bridge) Load(n int, p *Pool, w Window, results ...string) (s Sample) {
-	b.Send(n, p, results, func(ctx context.Context, workers []Worker) (err error) {
+// Load has n connections send the pool's requests: see [Receiver.Send] and the function
+// [Load].
+func (v *Receiver) Load(n int, p *Pool, w Window, results ...string) (s Sample) {
+	v.Send(n, p, results, func(ctx context.Context, workers []Worker) (err error) {
 		s, err = Load(ctx, workers, p, w)
 		return err
 	})
@@ -74,8 +95,8 @@ func (b *Bridge) Load(n int, p *Pool, w Window, results ...string) (s Sample) {
 }
 
 // OpenLoop has n connections send them at a fixed rate: see the function [OpenLoop].
-func (b *Bridge) OpenLoop(n, rate int, p *Pool, w Window, results ...string) (took []time.Duration) {
-	b.Send(n, p, results, func(ctx context.Context, workers []Worker) (err error) {
+func (v *Receiver) OpenLoop(n, rate int, p *Pool, w Window, results ...string) (took []time.Duration) {
+	v.Send(n, p, results, func(ctx context.Context, workers []Worker) (err error) {
 		took, err = OpenLoop(ctx, workers, rate, p, w)
 		return err
 	})
@@ -129,7 +150,7 @@ func Load(ctx context.Context, workers []Worker, p *Pool, w Window) (Sample, err
 		return Sample{}, errors.New("nothing was measured: all requests were done while warming up")
 	}
 	all := slices.Concat(took...)
-	return Sample{Rate: float64(len(all)) / lasted.Seconds(), P50: Percentile(all, 50), P99: Percentile(all, 99)}, nil
+	return Sample{Rate: float64(len(all)) / lasted.Seconds(), P50: Percentile(all, 50), P99: Percentile(all, 99), P999: Percentile(all, 99.9)}, nil
 }
 
 // OpenLoop has the workers take requests of the pool at a fixed rate, whatever becomes of

@@ -31,6 +31,8 @@ type Command struct {
 	Args []string
 	Env  []string      // nil: that of this process
 	Slow time.Duration // what each fsync takes longer, with strace
+	// As is the user that it runs as. nil: that of this process.
+	As *syscall.Credential
 }
 
 // Process is a command that runs. It ends with this process, however that ends.
@@ -60,7 +62,7 @@ func (r *Rig) Start(c Command) *Process {
 	p.cmd.Env, p.cmd.Stderr = c.Env, log
 	stdout := Must(p.cmd.StdoutPipe())
 	// The process has a group of its own, so that a ^C reaches this program alone.
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: c.As}
 	p.cmd.Cancel = func() error { return p.Signal(syscall.SIGKILL) }
 	begun := time.Now()
 	Check(p.cmd.Start(), "starting", c.Name)
@@ -178,4 +180,24 @@ func (p *Process) stopped() bool { return Must(p.proc().Stat()).State == "T" }
 // Processor is how much processor time the process has used, in user and in system mode.
 func (p *Process) Processor() time.Duration {
 	return time.Duration(Must(p.proc().Stat()).CPUTime() * float64(time.Second))
+}
+
+// userHz is how many ticks of Linux's processor times make a second.
+const userHz = 100
+
+// ProcessorOfAll is [Process.Processor] with that of the children, also of those that have
+// ended.
+func (p *Process) ProcessorOfAll() time.Duration {
+	all := p.Processor()
+	for _, proc := range Must(procfs.AllProcs()) {
+		stat, err := proc.Stat()
+		switch {
+		case err != nil: // it has ended meanwhile
+		case stat.PID == p.PID: // CUTime and CSTime are of the children that have ended
+			all += time.Duration(stat.CUTime+stat.CSTime) * (time.Second / userHz)
+		case stat.PPID == p.PID:
+			all += time.Duration(stat.CPUTime() * float64(time.Second))
+		}
+	}
+	return all
 }

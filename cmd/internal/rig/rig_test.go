@@ -96,6 +96,27 @@ func TestProcess(t *testing.T) {
 	}
 }
 
+// The processor time of a process is also that of its children, of those that run and of
+// those that have ended.
+func TestProcessorOfAll(t *testing.T) {
+	t.Parallel()
+	busy := func(p *Process) {
+		t.Helper()
+		require.NoError(t, Try(func() {
+			Check((&Rig{ctx: t.Context()}).Until("the children have worked", time.Minute, time.Millisecond, func(context.Context) bool {
+				return p.ProcessorOfAll()-p.Processor() >= 50*time.Millisecond
+			}))
+		}))
+	}
+	r := testRig(t)
+	runs := shell(r, `(while :; do :; done) & wait`)
+	busy(runs)
+	runs.Kill()
+	ended := shell(r, `i=0; while :; do (j=0; while [ $j -lt 20000 ]; do j=$((j+1)); done); done`)
+	busy(ended)
+	ended.Kill()
+}
+
 func TestNATSIsReadAsStored(t *testing.T) {
 	r := testRig(t)
 	require.NoError(t, Try(func() {
@@ -195,7 +216,7 @@ func TestPoolHasSignedRequestsOfItsOwn(t *testing.T) {
 	r := testRig(t)
 	ids := map[string]bool{}
 	base := r.Serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{"result":"stored"}`) }))
-	b := &Bridge{rig: r, Webhooks: strings.TrimPrefix(base, "http://")}
+	b := &Receiver{rig: r, Webhooks: strings.TrimPrefix(base, "http://")}
 	p := r.NewPool(100, NewWebhook(AnyID, "get3w/flux-dev", "failed", time.Now()))
 	for range 2 {
 		for i := range p.Count {
