@@ -35,8 +35,8 @@ fuzz: ## Run every fuzz target for FUZZTIME (default 60s).
 		done; \
 	done
 
-bench: build ## Measure speed and memory for about 20 minutes, and write docs/benchmarks.md.
-	go run ./cmd/bench -hookspan $(BIN) -out docs/benchmarks.md
+bench: build ## Measure speed and memory for about 20 minutes, and write docs/benchmarks.md. BEFORE names an older binary to compare with.
+	go run ./cmd/bench -hookspan $(BIN) $(if $(BEFORE),-before $(BEFORE)) -out docs/benchmarks.md
 
 build: ## Build the static binary bin/hookspan.
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=$(VERSION)" -o $(BIN) ./cmd/hookspan

@@ -109,7 +109,7 @@ var arrows = map[string]arrow{
 
 	// Programs. The equipment that tries the bridge shares the rig.
 	"cmd/hookspan": {ours: []string{"bridge", "bridge/app", "bridge/client", "bridge/config"}, never: []string{echo}},
-	"cmd/bench":    {ours: []string{"bridge", rig}, never: []string{echo}},
+	"cmd/bench":    {ours: []string{"bridge", rig}}, // it compares a bridge with an Echo server
 	"cmd/chaos":    {ours: []string{"bridge", rig}, never: []string{echo}},
 	"cmd/demo":     {ours: []string{"bridge", "bridge/client", rig}, never: []string{echo}},
 	rig:            {ours: []string{"internal/signing"}, never: []string{echo}},

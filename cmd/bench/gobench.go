@@ -6,7 +6,6 @@ import (
 	"path"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
@@ -14,7 +13,6 @@ import (
 const module = "github.com/hookspan/hookspan/"
 
 const (
-	ingressPackage     = "bridge/internal/ingress"
 	consumersPackage   = "consumers"
 	predictionsPackage = "bridge/internal/predictions"
 )
@@ -31,11 +29,11 @@ func compile(r *rig.Rig, pkg string) benchmarks {
 	return benchmarks(binary)
 }
 
-func (b benchmarks) way(name, benchtime string, slow time.Duration) way {
+func (b benchmarks) way(name, benchtime string) way {
 	pattern := "^Benchmark" + strings.ReplaceAll(name, "/", "$/^") + "$"
 	return way{name, func(r *rig.Rig) metrics {
 		p := r.Start(rig.Command{
-			Name: "benchmark", Slow: slow, // the shell says for the benchmark that it is ready
+			Name: "benchmark", // the shell says for the benchmark that it is ready
 			Args: []string{"/bin/sh", "-c", `echo "{\"pid\": $$}"; exec "$@"`, "sh", string(b), "-test.run", "^$", "-test.bench", pattern, "-test.benchtime", benchtime},
 		})
 		var m metrics
@@ -72,84 +70,6 @@ func metricsOf(line string) metrics {
 	return m
 }
 
-// slowBy is what each fsync of a slowed process takes longer.
-const slowBy = 2 * time.Millisecond
-
-var connections = []int{1, 16, 64, 256}
-
-func accept(conns int, way string) string { return fmt.Sprintf("Accept/conns=%d/way=%s", conns, way) }
-
-func embedded() scenario {
-	ways := []string{"whole", "no-publish", "bare", "bare-batched"}
-	return scenario{
-		name: "embedded", title: "Accepting webhooks, embedded",
-		begin: func(b *bench, r *rig.Rig) (groups [][]way) {
-			compiled := compile(r, ingressPackage)
-			for _, n := range connections {
-				var group []way
-				for _, w := range ways {
-					group = append(group, compiled.way(accept(n, w), b.time.String(), 0))
-				}
-				groups = append(groups, group)
-			}
-			return groups
-		},
-		report: func(_ *bench, d data, s *section) {
-			s.head = []string{"connections", " way", "events/s", "p50 ms", "p99 ms", "whole to it"}
-			rate := func(n int, way string) string { return accept(n, way) + " events/s" }
-			for _, n := range connections {
-				for _, w := range ways {
-					to := ""
-					if w != "whole" {
-						to = percent(d.ratio(rate(n, "whole"), rate(n, w)))
-					}
-					s.row(strconv.Itoa(n), strings.ReplaceAll(w, "-", " "), integer(d.of(rate(n, w))),
-						once("%.2f")(d.of(accept(n, w)+" p50-ms")), once("%.2f")(d.of(accept(n, w)+" p99-ms")), to)
-				}
-			}
-			s.under(0.25, d.difference(accept(1, "whole")+" p50-ms", accept(1, "bare")+" p50-ms"), signedMs, "at 1 connection, p50 less than 0.25 ms above bare publish")
-			for _, goal := range []struct {
-				conns          int
-				least, stretch float64
-			}{{64, 0.20, 0.35}, {256, 0.35, 0.50}} {
-				whole := rate(goal.conns, "whole")
-				s.atLeast(0.65, d.ratio(whole, rate(goal.conns, "bare-batched")), percent, fmt.Sprintf("at %d connections, at least 65 %% of bare batched publish", goal.conns))
-				share := d.ratio(whole, rate(goal.conns, "no-publish"))
-				s.atLeast(goal.least, share, percent, fmt.Sprintf("at %d connections, at least %.0f %% of no publish (stretch %.0f %%)", goal.conns, 100*goal.least, 100*goal.stretch))
-				s.stretching(goal.stretch, share)
-			}
-		},
-	}
-}
-
-func slowed() scenario {
-	const conns = 256
-	return scenario{
-		name: "slow", title: "Every fsync 2 ms slower", missing: func(string) string { return rig.MissingSlower() },
-		begin: func(b *bench, r *rig.Rig) [][]way {
-			compiled := compile(r, ingressPackage)
-			return [][]way{{
-				compiled.way(accept(conns, "whole"), (2 * b.time).String(), slowBy),
-				compiled.way(accept(conns, "single"), (2 * b.time).String(), slowBy),
-			}}
-		},
-		report: func(_ *bench, d data, s *section) {
-			s.rateRows(d, accept(conns, "whole"), accept(conns, "single"))
-			ratio := d.ratio(accept(conns, "whole")+" events/s", accept(conns, "single")+" events/s")
-			s.atLeast(20, ratio, times, "every fsync 2 ms slower, 256 connections: at least 20 times single publishes (stretch 60)")
-			s.stretching(60, ratio)
-		},
-	}
-}
-
-// rateRows makes the table of two ways: the whole bridge, and single publishes.
-func (s *section) rateRows(d data, whole, single string) {
-	s.head = []string{" way", "events/s", "p50 ms", "p99 ms"}
-	for i, key := range []string{whole, single} {
-		s.row([]string{"whole", "single"}[i], integer(d.of(key+" events/s")), decimal(d.of(key+" p50-ms")), decimal(d.of(key+" p99-ms")))
-	}
-}
-
 // consumeMemory is the most memory, in MiB, of a process that consumes events.
 const consumeMemory = 96
 
@@ -177,7 +97,7 @@ func reading() scenario {
 				var group []way
 				for _, w := range ways {
 					count := map[bool]int{true: onceEvents, false: events}[w.name == "consumer-once"]
-					group = append(group, compiled.way(key(n, w.name), strconv.Itoa(count)+"x", 0))
+					group = append(group, compiled.way(key(n, w.name), strconv.Itoa(count)+"x"))
 				}
 				groups = append(groups, group)
 			}

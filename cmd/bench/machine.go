@@ -18,6 +18,7 @@ import (
 // machine is what the numbers depend on. It holds nothing that names the machine.
 type machine struct {
 	cpu, kernel, fileSystem string
+	postgres                string // its version, or empty
 	cores                   int
 	memory                  float64 // bytes
 }
@@ -26,7 +27,7 @@ func lookAtMachine(dir string) machine {
 	proc := rig.Must(procfs.NewDefaultFS())
 	return machine{
 		// Not every processor has a name there.
-		cpu: cmp.Or(rig.Must(proc.CPUInfo())[0].ModelName, runtime.GOARCH), cores: runtime.NumCPU(), fileSystem: fileSystemOf(dir),
+		cpu: cmp.Or(rig.Must(proc.CPUInfo())[0].ModelName, runtime.GOARCH), cores: runtime.NumCPU(), fileSystem: fileSystemOf(dir), postgres: postgresVersion(),
 		kernel: runtime.GOOS + " " + strings.TrimSpace(read("/proc/sys/kernel/osrelease")),
 		memory: float64(*rig.Must(proc.Meminfo()).MemTotalBytes),
 	}

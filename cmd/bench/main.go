@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -17,8 +18,11 @@ import (
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
+// modes are what this program runs itself as.
+var modes = map[string]rig.Mode{modeForge: runForge, modePeer: runPeer}
+
 func main() {
-	rig.Main(map[string]rig.Mode{modeForge: runForge}, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	rig.Main(modes, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		if err := run(ctx, args, stdout, stderr); err != nil {
 			_, _ = fmt.Fprintln(stderr, "bench:", err)
 			return rig.ExitWrong
@@ -30,6 +34,8 @@ func main() {
 type bench struct {
 	rounds     int
 	warm, time time.Duration
+	before     string // another bridge to compare with, or empty
+	noPostgres string // why there is no PostgreSQL to compare with, or empty
 	stderr     io.Writer
 	begin      time.Time
 }
@@ -42,6 +48,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.IntVar(&b.rounds, "rounds", 5, "how often each thing is measured")
 	flags.DurationVar(&b.warm, "warm", 300*time.Millisecond, "how long each load runs before it is measured")
 	flags.DurationVar(&b.time, "time", 1200*time.Millisecond, "how long each load is measured; loads of a fixed rate four times as long")
+	before := flags.String("before", "", "another binary, of an earlier commit, to compare with in accepting webhooks")
 	only := flags.String("only", "", "the parts to run, with commas between: "+strings.Join(scenarioNames(), ",")+" (default all)") //nolint:contextcheck // a rig brings the context
 	dir := flags.String("dir", os.TempDir(), "the folder to make temporary folders in; its disk is measured")
 	out := flags.String("out", "", "a file for the report, besides standard output")
@@ -58,6 +65,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("-only: %w", err)
 	}
+	if *before != "" {
+		if b.before, err = exec.LookPath(*before); err == nil {
+			b.before, err = filepath.Abs(b.before)
+		}
+		if err != nil {
+			return fmt.Errorf("-before: %w", err)
+		}
+	}
 	binary, err := filepath.Abs(*hookspan)
 	folder, noFolder := filepath.Abs(*dir)
 	// The rig and Go benchmarks make their folders there.
@@ -69,7 +84,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	var report string
-	err = rig.Try(func() { report = b.measure(r, chosen) })
+	err = rig.Try(func() {
+		b.noPostgres = missingPostgres()
+		report = b.measure(r, chosen)
+	})
 	err = errors.Join(err, r.Close(false))
 	if ctx.Err() != nil {
 		return errors.New("interrupted")

@@ -27,7 +27,7 @@ func folding() scenario {
 		name: "fold", title: "Events into the ledger of predictions", rounds: ledgerRounds,
 		begin: func(_ *bench, r *rig.Rig) [][]way {
 			compiled, count := compile(r, predictionsPackage), strconv.Itoa(events)+"x"
-			return [][]way{{compiled.way("Fold/way=fold", count, 0), compiled.way("Fold/way=pull", count, 0)}}
+			return [][]way{{compiled.way("Fold/way=fold", count), compiled.way("Fold/way=pull", count)}}
 		},
 		report: func(_ *bench, d data, s *section) {
 			rate := d.of("Fold/way=fold events/s")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"runtime"
@@ -54,6 +55,7 @@ type section struct {
 type bar struct {
 	goal, measured string
 	met            bool
+	unmeasured     bool
 	stretch        string // met too, or not; empty when there is none
 }
 
@@ -74,6 +76,11 @@ func (s *section) under(most float64, got spread, in unit, goal string) {
 	s.bars = append(s.bars, bar{goal: goal, measured: in(got), met: got.median < most})
 }
 
+// unmeasured adds a bar that this machine cannot measure, and why.
+func (s *section) unmeasured(why, goal string) {
+	s.bars = append(s.bars, bar{goal: goal, measured: why, unmeasured: true})
+}
+
 func yes(met bool) string {
 	if met {
 		return "yes"
@@ -90,7 +97,11 @@ func (r *results) markdown() string {
 	p("## Bars\n\n| bar | measured | met | stretch |\n|---|---:|---|---|")
 	for _, s := range r.sections {
 		for _, b := range s.bars {
-			p("| %s | %s | %s | %s |", b.goal, b.measured, yes(b.met), b.stretch)
+			met := yes(b.met)
+			if b.unmeasured {
+				met = ""
+			}
+			p("| %s | %s | %s | %s |", b.goal, b.measured, met, b.stretch)
 		}
 	}
 	p("")
@@ -113,8 +124,8 @@ func (r *results) head(p line) {
 	p("| kernel, file system | %s, %s |", m.kernel, m.fileSystem)
 	p("| fsync of 4 KiB | p50 %.2f ms, p99 %.2f ms (%d tries, spread over the run) |", ms(50), ms(99), len(r.fsync))
 	p("| other programs meanwhile | %.0f %% of the processors |", 100*r.others)
-	p("| software | %s, nats-server %s, nats.go %s |\n", runtime.Version(), server.VERSION, nats.Version)
-	p("The client, the bridge and NATS share these processors. Everything was measured in %d rounds. In each, the ways that are compared follow each other, in changing order, "+
+	p("| software | %s, nats-server %s, nats.go %s, PostgreSQL %s |\n", runtime.Version(), server.VERSION, nats.Version, cmp.Or(m.postgres, "not installed"))
+	p("The client, the bridge and the stores share these processors. Everything was measured in %d rounds. In each, the ways that are compared follow each other, in changing order, "+
 		"each with %v to warm up and %v measured, loads of a fixed rate four times as long. A number is the median of the rounds, a ratio the median of the ratios within each round, "+
 		"with the lowest and the highest in brackets. Webhooks are made and signed before the clock runs; the client is raw keep-alive connections. "+
 		"Any answer other than the one that is asked for would have ended the run.\n", r.rounds, r.warm, r.time)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -75,11 +76,13 @@ func TestReport(t *testing.T) {
 	s.atLeast(2, two, once("%.0f"), "at least 2")
 	s.stretching(3, two)
 	s.under(2, two, once("%.0f"), "under 2")
+	s.unmeasured("not installed", "better than others")
 	r := results{rounds: 5, sections: []*section{s}}
 	text := r.markdown()
 	for _, want := range []string{
 		"| at least 2 | 2 | yes | **no** |\n",
 		"| under 2 | 2 | **no** |  |\n",
+		"| better than others | not installed |  |  |\n",
 		"## Title\n\nText.\n\n| way|events/s|\n|---|---:|\n|whole|7|\n",
 	} {
 		require.Contains(t, text, want)
@@ -124,9 +127,14 @@ func TestEveryBarIsOnThePage(t *testing.T) {
 	for row := range strings.Lines(table) {
 		want = append(want, strings.Split(row, " | ")[0])
 	}
+	// The page may be of a run that compared with another binary as well.
+	b := &bench{}
+	if strings.Contains(table, "the binary before") {
+		b.before = "before"
+	}
 	for _, s := range scenarios() {
 		sec, d := &section{}, data{}
-		report := func() error { return rig.Try(func() { s.report(&bench{}, d, sec) }) }
+		report := func() error { return rig.Try(func() { s.report(b, d, sec) }) }
 		for err := report(); err != nil; err = report() { // it names one value after the other
 			key, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), `"`), `" was not measured`)
 			require.NotContains(t, d, key, err)
@@ -139,4 +147,28 @@ func TestEveryBarIsOnThePage(t *testing.T) {
 		require.NotEmpty(t, textOf(s.title), s.name)
 	}
 	require.Equal(t, want, got)
+}
+
+// TestWithoutPostgres: the bars stay, and the rows say what to install.
+func TestWithoutPostgres(t *testing.T) {
+	d := data{}
+	for _, key := range []string{"bridge", "reconciling", inNothing, inNATS} {
+		for _, a := range acceptances {
+			for _, metric := range []string{"events/s", "p50-ms", "p99-ms", "p99.9-ms", "fsync"} {
+				d[fmt.Sprintf("%d %s %s", a.conns, key, metric)] = []float64{1}
+			}
+		}
+	}
+	for _, key := range []string{"processor", "idle", "loaded", "peak", "rate"} {
+		d["bridge "+key] = []float64{1}
+	}
+	const why = "not here: install it"
+	b := &bench{noPostgres: why}
+	for _, s := range []scenario{accepting(), costing()} {
+		sec := &section{}
+		require.NoError(t, rig.Try(func() { s.report(b, d, sec) }))
+		require.Contains(t, fmt.Sprint(sec.rows), why)
+		require.Contains(t, sec.bars, bar{goal: sec.bars[0].goal, measured: why, unmeasured: true})
+	}
+	require.Nil(t, b.postgres(nil))
 }

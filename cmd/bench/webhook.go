@@ -42,9 +42,9 @@ func completedWebhook(output string) rig.Webhook {
 	return w
 }
 
-// closedPool has more requests than a disk syncs in a window.
+// closedPool has more requests than anything here answers in a window.
 func closedPool(r *rig.Rig, w rig.Window) *rig.Pool {
-	return r.NewPool(int((w.Warm+w.Measured).Seconds()*40_000), failedWebhook())
+	return r.NewPool(int((w.Warm+w.Measured).Seconds()*60_000), failedWebhook())
 }
 
 // openPool has the requests for a load of a fixed rate.
@@ -152,7 +152,7 @@ func (p passages) metrics(from, to int) metrics {
 }
 
 func sampleMetrics(s rig.Sample) metrics {
-	return metrics{"events/s": s.Rate, "p50-ms": inMs(s.P50), "p99-ms": inMs(s.P99)}
+	return metrics{"events/s": s.Rate, "p50-ms": inMs(s.P50), "p99-ms": inMs(s.P99), "p99.9-ms": inMs(s.P999)}
 }
 
 // untilDirect returns once the bridge stores webhooks in NATS, not in its spool.
