@@ -31,13 +31,11 @@ const (
 	AlarmCredentials    = "credentials"     // NATS refuses the credentials of a connection
 	AlarmClock          = "clock"           // the clock jumped
 	AlarmExpired        = "expired"         // events left the stream unhandled
-	AlarmSpoolStuck     = "spool_stuck"     // NATS will never take a spooled event
-	AlarmSpoolFull      = "spool_full"      // the spool is full
-	AlarmJournalFull    = "journal_full"    // the journal is more than 80 % full
-	AlarmJournalDamaged = "journal_damaged" // records of the journal are damaged or missing
+	AlarmJournalFull    = "journal_full"    // the journal is nearly full
+	AlarmJournalBehind  = "journal_behind"  // NATS has not taken for a while what is in the journal
 	AlarmJournalFailed  = "journal_failed"  // the journal cannot be written
-	AlarmJournalBehind  = "journal_behind"  // the streams do not take what the journal holds
-	AlarmSetAside       = "set_aside"       // a stream will never take records of the journal
+	AlarmJournalDamaged = "journal_damaged" // records of the journal cannot be read, or are missing
+	AlarmSetAside       = "set_aside"       // NATS does not take a message
 	AlarmUnknownSource  = "unknown_source"  // webhooks came for a source that is not configured
 	AlarmQuarantineFull = "quarantine_full" // unusable deliveries are refused
 	AlarmRefused        = "refused"         // deliveries of a source are not authentic
@@ -77,8 +75,8 @@ const (
 var AlarmKinds = []string{
 	AlarmStoreBackwards, AlarmStoreMissing, AlarmStoreCorrupt, AlarmStoreFrozen, AlarmStoreFull, AlarmStreamRemoved, AlarmStreamChanged, AlarmNoJetStream,
 	AlarmConnection, AlarmCredentials,
-	AlarmJournalFull, AlarmJournalDamaged, AlarmJournalFailed, AlarmJournalBehind, AlarmSetAside,
-	AlarmClock, AlarmExpired, AlarmSpoolStuck, AlarmSpoolFull, AlarmUnknownSource, AlarmQuarantineFull, AlarmRefused,
+	AlarmClock, AlarmExpired,
+	AlarmJournalFull, AlarmJournalBehind, AlarmJournalFailed, AlarmJournalDamaged, AlarmSetAside, AlarmUnknownSource, AlarmQuarantineFull, AlarmRefused,
 	AlarmQuota, AlarmIDTaken, AlarmExhausted, AlarmCommand,
 	AlarmTargetGone, AlarmTargetDown, AlarmTargetBlocked,
 	AlarmConsumerRemoved, AlarmConsumerChanged, AlarmConsumerUnusable, AlarmConsumerOrphaned, AlarmConsumerNarrowed, AlarmLeftBehind, AlarmDurableDamaged,

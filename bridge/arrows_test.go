@@ -70,7 +70,7 @@ var arrows = map[string]arrow{
 	"bridge/internal/predictions/provider":      {ours: []string{"bridge"}, never: withoutNATS},
 	"bridge/internal/predictions/submit":        {ours: []string{"bridge", "bridge/internal/predictions/provider"}, never: withoutServer},
 	"bridge/internal/predictions/watches":       {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
-	"bridge/internal/stream":                    {ours: []string{"bridge", "bridge/internal/datafolder", "bridge/internal/stream/durablerepair", "bridge/internal/stream/guestcalls", "bridge/internal/stream/quota"}, never: withoutEcho},
+	"bridge/internal/stream":                    {ours: []string{"bridge", "bridge/internal/datafolder", "bridge/internal/journal", "bridge/internal/stream/durablerepair", "bridge/internal/stream/guestcalls", "bridge/internal/stream/quota"}, never: withoutEcho},
 	"bridge/internal/stream/durablerepair":      {ours: []string{"bridge", "bridge/internal/datafolder"}, never: withoutEcho},
 	"bridge/internal/stream/gateway":            {ours: []string{"bridge", "bridge/internal/stream/guestcalls", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
 	"bridge/internal/stream/guestcalls":         {ours: []string{"bridge"}, never: withoutNATS},

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
 )
 
 const root = ".."
@@ -40,6 +42,14 @@ func TestDocsNameTestsThatExist(t *testing.T) {
 	require.NotEmpty(t, named)
 	for _, found := range named {
 		require.True(t, exists[found[1]], "docs/guarantees.md names %s, and no package has a test of that name", found[1])
+	}
+}
+
+// An alarm that no document names leaves its reader alone.
+func TestDocsNameEveryAlarm(t *testing.T) {
+	text := read(t, filepath.Join(root, "docs", "operations.md")) + read(t, filepath.Join(root, "docs", "guarantees.md")) + read(t, filepath.Join(root, "docs", "configuration.md"))
+	for _, kind := range bridge.AlarmKinds {
+		require.Contains(t, text, "`"+kind+"`", "say in docs/operations.md what to do at this alarm")
 	}
 }
 

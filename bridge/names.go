@@ -97,33 +97,13 @@ func (n Names) AdvisoriesSubjects() []string {
 	}
 }
 
-// SpoolStream is the stream of the spool, on the local server only.
+// SpoolStream is the stream in which an earlier version kept on this machine what the journal
+// keeps now.
 func (n Names) SpoolStream() string { return n.upper("_SPOOL") }
 
-// SpoolSubjects are the subjects that [Names.SpoolStream] stores.
-func (n Names) SpoolSubjects() []string { return []string{n.prefix() + ".spool.>"} }
-
-// Spool is the subject in the spool of a message to subject.
-func (n Names) Spool(subject string) string {
-	return n.prefix() + ".spool." + strings.TrimPrefix(subject, n.prefix()+".")
-}
-
-// Unspool is the inverse of [Names.Spool], and of [Names.Stuck].
+// Unspool is the subject of a message that is stored in [Names.SpoolStream] as spooled.
 func (n Names) Unspool(spooled string) string {
 	return n.prefix() + "." + strings.TrimPrefix(strings.TrimPrefix(spooled, n.prefix()+".spool."), "stuck.")
-}
-
-// StuckSubjects covers the spooled messages that NATS will never take.
-func (n Names) StuckSubjects() string { return n.prefix() + ".spool.stuck.>" }
-
-// Stuck is the subject in the spool of a message that NATS has refused for good.
-func (n Names) Stuck(subject string) string {
-	return n.prefix() + ".spool.stuck." + strings.TrimPrefix(subject, n.prefix()+".")
-}
-
-// IsStuck reports whether a subject of the spool is one of [Names.StuckSubjects].
-func (n Names) IsStuck(spooled string) bool {
-	return strings.HasPrefix(spooled, n.prefix()+".spool.stuck.")
 }
 
 // StreamOf is the stream that stores subject, or "" when that is none of the streams that

@@ -9,7 +9,7 @@ const (
 	Stored Result = "stored"
 	// Duplicate: an event with this id is durable already.
 	Duplicate Result = "duplicate"
-	// Spooled: the event is durable on this machine and will be forwarded to the stream.
+	// Spooled: the event is durable on this machine and is on its way to the stream, which has not acknowledged it in time.
 	Spooled Result = "spooled"
 	// Quarantined: the delivery is durable and did not become an event.
 	Quarantined Result = "quarantined"

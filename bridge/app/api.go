@@ -57,6 +57,11 @@ func (a *App) registerAPI(api *echo.Group) {
 	admin.RegisterEvents(api, events{redelivery.NewEvents(js, names), again})
 	admin.RegisterSubmit(api, a.submits)
 	admin.RegisterNames(api, a.names)
+	if j := a.store.journal; j != nil {
+		admin.RegisterJournal(api, journalOperator{j})
+	} else {
+		admin.RegisterJournal(api, nil)
+	}
 	admin.RegisterPredictions(api, a.knownPredictions(), a.waiting, a.announcer())
 }
 

@@ -4,7 +4,7 @@
 // Apps, each with a data folder and addresses of its own.
 //
 // The package also has what the command line does without a running bridge: [Provision],
-// [OpenSpool], [Lacks] and [Changes].
+// [OpenJournal], [Lacks] and [Changes].
 package app
 
 import (

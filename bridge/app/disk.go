@@ -45,12 +45,9 @@ func (s *store) reserve(dir string) func() (int64, error) {
 			}
 			need += events
 		}
-		if s.spool != nil {
-			spool, err := s.spool.StoreBytes()
-			if err != nil {
-				return 0, err
-			}
-			need += spool
+		if s.journal != nil {
+			state := s.journal.State()
+			need += max(0, state.MaxBytes-state.Bytes-state.SetAsideBytes)
 		}
 		return need, nil
 	}

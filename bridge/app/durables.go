@@ -145,7 +145,7 @@ func (d *durableSet) provisionOne(ctx context.Context, name string, served durab
 	}
 	change, err := want.ProvisionFrom(ctx, d.consume, next)
 	if err == nil && served.Before != nil {
-		d.tellNarrowed(ctx, name, served, change)
+		d.tellNarrowed(name, served, change)
 	}
 	return change, err
 }

@@ -14,16 +14,12 @@ import (
 
 // tellNarrowed raises an alarm for events that a consumer does not get after a change of its
 // filter, where NATS cannot count them.
-func (d *durableSet) tellNarrowed(ctx context.Context, name string, served durables.Served, change durable.Change) {
+func (d *durableSet) tellNarrowed(name string, served durables.Served, change durable.Change) {
 	const replay = "hookspan events replay --consumer %s gives it those that it should have all the same"
-	if d.spool != nil {
-		state, err := d.spool.State(ctx)
-		if err != nil {
-			d.log.Warn("how many events lie in the spool is unknown", zap.Error(err))
-		}
-		if err != nil || state.Messages > 0 {
-			d.raise(bridge.AlarmConsumerNarrowed, name, fmt.Sprintf("its filter has changed while NATS could not be reached, and of the %d events in the spool "+
-				"those that it does not pick any more are not given to it: "+replay, state.Messages, name))
+	if d.journal != nil {
+		if waiting := d.journal.State().Records; waiting > 0 {
+			d.raise(bridge.AlarmConsumerNarrowed, name, fmt.Sprintf("its filter has changed, and of the %d events that wait in the journal for NATS "+
+				"those that it does not pick any more are not given to it: "+replay, waiting, name))
 		}
 	}
 	if _, rest := served.Filter.Subjects(d.cfg.Names()); rest && d.record.Waiting(name) > change.Skipped {

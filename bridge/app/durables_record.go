@@ -4,6 +4,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 )
 
@@ -18,8 +19,8 @@ func openRecord(e *env) (*durables.Record, error) {
 	if err != nil {
 		e.log.Named("durables").Error("what was remembered of the consumers is lost: start: new means from now on, and a durable whose state is lost may give more events again", zap.Error(err))
 	}
-	// Events of a consumer whose durable was never made can only lie in a spool.
-	waits := e.folder != nil && e.cfg.NATS.URL != "" && e.cfg.NATS.Provision == config.ProvisionCreate && e.folder.HasSpool()
+	// Events of a consumer whose durable was never made can only lie in a journal.
+	waits := e.folder != nil && e.cfg.NATS.URL != "" && e.cfg.NATS.Provision == config.ProvisionCreate && (e.folder.Has(datafolder.JournalPart) || e.folder.Has(datafolder.SpoolPart))
 	return record, record.Serve(servedOf(e.cfg), waits)
 }
 

@@ -19,12 +19,15 @@ type env struct {
 	log     *zap.Logger
 	metrics prometheus.Registerer // nil: no metrics are served
 	folder  *datafolder.Folder    // nil: this process records nothing
-	onStop  cleanup
+	// successor: somebody else holds the socket for webhooks, and has the next process take what
+	// this one leaves.
+	successor bool
+	onStop    cleanup
 }
 
 // newEnv makes an env with its log. The metrics may be nil.
 func newEnv(cfg *config.Config, opts Options, metrics prometheus.Registerer) (*env, error) {
-	e := &env{cfg: cfg, getenv: opts.Getenv, version: opts.Version, metrics: metrics}
+	e := &env{cfg: cfg, getenv: opts.Getenv, version: opts.Version, metrics: metrics, successor: opts.Webhooks != nil}
 	if e.getenv == nil {
 		e.getenv = os.LookupEnv //nolint:forbidigo // the default of whoever has no main of their own
 	}

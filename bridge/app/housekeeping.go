@@ -58,9 +58,6 @@ func (a *App) runHousekeeping() error {
 	if s.embedded != nil {
 		running = append(running, func(ctx context.Context) error { return s.embedded.Watch(ctx, s.alarms, log) })
 	}
-	if s.spool != nil {
-		running = append(running, func(ctx context.Context) error { return s.spool.Watch(ctx, s.alarms, log) })
-	}
 	for _, run := range running {
 		a.group.Go(func() error { return run(a.ctx) })
 	}

@@ -20,7 +20,7 @@ type keptDeliveries struct {
 
 func newKeptDeliveries(s *store) keptDeliveries {
 	return keptDeliveries{
-		quarantine: quarantine.NewQuarantine(s.keeper(), s.cfg.Names(), s.alarms),
+		quarantine: quarantine.NewQuarantine(s.keep(), s.cfg.Names(), s.alarms),
 		refused:    quarantine.NewRefused(s.publisher, s.cfg.Names(), s.alarms, s.log.Named("refused")),
 	}
 }
@@ -41,7 +41,7 @@ type keptEntries struct {
 func (a *App) keptEntries() keptEntries {
 	kept := quarantine.NewKeptStore(a.store.consume, a.cfg.Names())
 	sources := func(name string) *source.Source { return a.ingress.Source(name) }
-	return keptEntries{kept, quarantine.New(kept, a.store.keeper(), sources), a.ingress, a.log.Named("quarantine")}
+	return keptEntries{kept, quarantine.New(kept, a.store.keep(), sources), a.ingress, a.log.Named("quarantine")}
 }
 
 // Reverify needs the secrets, which only a process with the role ingress has.

@@ -13,8 +13,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/source"
 )
 
-// openPredictions makes the prediction store, with the role reconciler. The store writes to the
-// stream of events, not to the spool: its leader has read the events from the stream.
+// openPredictions makes the prediction store, with the role reconciler.
 func (a *App) openPredictions() error {
 	if !a.cfg.Has(config.RoleReconciler) {
 		return nil
@@ -30,7 +29,7 @@ func (a *App) openPredictions() error {
 			Source: src, Provider: a.providers.poller(name), Rate: float64(s.API.Rate), PollAfter: time.Duration(s.API.PollAfter), Query: s.Query,
 		}
 	}
-	a.predictions = predictions.NewLeader(a.store.consume, a.store.publisher, predictions.Config{
+	a.predictions = predictions.NewLeader(a.store.consume, keptEvents{a.store.publisher, a.store.keep()}, predictions.Config{
 		Names: a.cfg.Names(), Sources: sources,
 		Keep: time.Duration(a.cfg.Predictions.Keep), GiveUpAfter: time.Duration(a.cfg.Predictions.GiveUpAfter),
 		Process: processName(), BindOnly: a.cfg.NATS.Provision != config.ProvisionCreate,
@@ -61,7 +60,7 @@ func (a *App) runPredictions() error {
 	return nil
 }
 
-// announcer publishes as the ingress does: the spool takes what NATS does not.
+// announcer publishes as the ingress does.
 func (a *App) announcer() *watches.Announcer {
-	return watches.NewAnnouncer(a.store.keeper(), func(name string) bool { _, ok := a.cfg.Sources[name]; return ok })
+	return watches.NewAnnouncer(a.store.keep(), func(name string) bool { _, ok := a.cfg.Sources[name]; return ok })
 }

@@ -43,8 +43,8 @@ func newProvisioner(s *store) *provisioner {
 }
 
 // runProvisioner provisions now and from time to time. An embedded store must be ready before
-// anything is served; an external one may come later, and until then deliveries go into the
-// spool and consumers wait.
+// anything is served; an external one may come later, and until then deliveries wait in the
+// journal and consumers wait.
 func (a *App) runProvisioner() error {
 	p := a.provisioner
 	if p.embedded != nil {
@@ -52,13 +52,24 @@ func (a *App) runProvisioner() error {
 			return err
 		}
 		p.warnOfSmallDisk()
-		if p.spool != nil {
-			drainer := stream.NewDrainer(p.spool, p.publisher, p.alarms, a.log)
-			a.group.Go(func() error { return drainer.Run(a.ctx) })
-		}
+		p.refill(a.ctx)
+	}
+	if p.embedded == nil {
+		a.group.Go(p.whenProvisioned(a.ctx, func(ctx context.Context) error { p.refill(ctx); return nil }))
 	}
 	a.group.Go(func() error { p.run(a.ctx); return nil })
 	return nil
+}
+
+// refill has the keeper know the last events again. Without that a repeated webhook is answered
+// "stored", and stored once all the same.
+func (p *provisioner) refill(ctx context.Context) {
+	if p.keeper == nil {
+		return
+	}
+	if err := p.keeper.Refill(ctx); err != nil && ctx.Err() == nil {
+		p.log.Warn("repeated webhooks of before this start are not recognised at once", zap.Error(err))
+	}
 }
 
 func (p *provisioner) run(ctx context.Context) {
@@ -76,11 +87,14 @@ func (p *provisioner) run(ctx context.Context) {
 			}
 			said = failed.Error()
 		}
+		if err == nil && p.forwarder != nil {
+			p.forwarder.Served()
+		}
 		switch {
 		case err != nil && ctx.Err() == nil:
 			wait = provisionRetry
-			if p.relay != nil && !errors.Is(err, stream.ErrUnfit) {
-				p.relay.Unserved(err)
+			if p.forwarder != nil && !errors.Is(err, stream.ErrUnfit) {
+				p.forwarder.Unserved(err)
 			}
 			p.log.Error("provisioning failed, trying again", zap.Duration("in", wait), zap.Error(err))
 		case err == nil && !reached && p.publish.Conn().IsConnected():
@@ -181,7 +195,7 @@ func (p *provisioner) explain(ctx context.Context, err error) error {
 	if !errors.Is(account, jetstream.ErrJetStreamNotEnabled) && !errors.Is(account, jetstream.ErrJetStreamNotEnabledForAccount) {
 		return err
 	}
-	p.alarms.Raise(bridge.Alarm{Kind: bridge.AlarmNoJetStream, Subject: p.cfg.Names().EventsStream(), Text: errNoJetStream.Error() + "; webhooks go into the spool meanwhile"})
+	p.alarms.Raise(bridge.Alarm{Kind: bridge.AlarmNoJetStream, Subject: p.cfg.Names().EventsStream(), Text: errNoJetStream.Error() + "; webhooks wait in the journal meanwhile"})
 	return fmt.Errorf("%w: %w", errNoJetStream, err)
 }
 

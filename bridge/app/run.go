@@ -52,7 +52,7 @@ func (a *App) bounded(f func() error) error {
 }
 
 // stopMargin is how long everything but the requests in flight may take to end: handlers have 20
-// s, what was sent to a provider 30 and 15 more to be recorded, and then the spool has 10.
+// s, what was sent to a provider 30 and 15 more to be recorded, and then the journal has 10.
 const stopMargin = time.Minute
 
 // StopTime returns how long Stop takes at most.

@@ -8,14 +8,15 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/ingress"
+	"github.com/hookspan/hookspan/bridge/internal/journal"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/internal/redial"
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
-// store is where events are kept: the streams of an embedded or external NATS, and the spool for
-// events that NATS does not take.
+// store is where events are kept: the streams of an embedded or external NATS, and the journal
+// in front of them.
 type store struct {
 	*env
 
@@ -26,8 +27,9 @@ type store struct {
 	publish   *redial.JetStream
 	consume   *redial.JetStream
 	publisher *stream.Publisher
-	spool     *stream.Spool // nil: none
-	relay     *stream.Relay // nil: embedded
+	journal   *journal.Journal  // nil: none
+	forwarder *stream.Forwarder // nil: no journal
+	keeper    *stream.Keeper    // nil: this process appends to no journal
 	alarms    *stream.Alarms
 	record    *durables.Record // of consumers, in the data folder
 }
@@ -36,7 +38,7 @@ func (a *App) openStore() (err error) {
 	if a.store, err = connectStore(a.env); err != nil {
 		return err
 	}
-	if err := a.store.openSpool(); err != nil {
+	if err := a.store.openJournal(a.ctx); err != nil {
 		return err
 	}
 	a.provisioner = newProvisioner(a.store)
@@ -85,8 +87,8 @@ func connectStore(e *env) (*store, error) {
 
 func (s *store) collectors() []prometheus.Collector {
 	out := s.publisher.Collectors()
-	if s.relay != nil {
-		out = append(out, s.relay)
+	if s.journal != nil {
+		out = append(append(out, s.journal.Collectors()...), s.forwarder)
 	}
 	return out
 }
@@ -96,19 +98,29 @@ type keeper interface {
 	stream.Storer
 }
 
-// keeper is where the ingress publishes: the relay with its spool, or the stream.
-func (s *store) keeper() keeper {
-	if s.relay != nil {
-		return s.relay
+// keep is where everything goes that must not be lost: the journal, or, in a process without
+// one, the stream.
+func (s *store) keep() keeper {
+	if s.keeper != nil {
+		return s.keeper
 	}
 	return s.publisher
 }
 
-// publishEvent returns once the stream has the event. It needs no spool: its callers have read
-// an event from that NATS.
+// publishEvent returns once the event is kept.
 func (s *store) publishEvent(ctx context.Context, e *bridge.Event) error {
-	_, err := s.publisher.Publish(ctx, e)
+	_, err := s.keep().Publish(ctx, e)
 	return err
+}
+
+// keptEvents is the publisher, except that events are kept as those of webhooks are.
+type keptEvents struct {
+	*stream.Publisher
+	keep keeper
+}
+
+func (e keptEvents) Publish(ctx context.Context, ev *bridge.Event) (bridge.Receipt, error) {
+	return e.keep.Publish(ctx, ev)
 }
 
 // durables returns all durables of the stream of events as operators see them.

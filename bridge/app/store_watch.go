@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/hookspan/hookspan/bridge/config"
 )
 
 const (
@@ -26,13 +24,11 @@ const (
 type storeWatch struct {
 	*store
 
-	// local: only the spool takes webhooks.
-	local bool
 	known atomic.Pointer[string]
 }
 
 func newStoreWatch(s *store) *storeWatch {
-	w := &storeWatch{store: s, local: s.cfg.Ingress.Ack == config.AckLocal && s.relay != nil}
+	w := &storeWatch{store: s}
 	first := "nothing can be stored: nobody has looked at the store yet"
 	w.known.Store(&first)
 	return w
@@ -56,26 +52,26 @@ func (w *storeWatch) run(ctx context.Context) {
 	}
 }
 
-// look returns "" when NATS or the spool can store events.
+// look returns "" when the journal or the stream can store events.
 func (w *storeWatch) look(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	var reasons []string
-	if !w.local {
-		reason := w.streamReason(ctx)
+	if w.keeper != nil {
+		reason := w.journalReason() //nolint:contextcheck // the disk is waited for
 		if reason == "" {
 			return ""
 		}
 		reasons = append(reasons, reason)
 	}
-	if w.relay != nil {
-		reason := w.spoolReason(ctx)
-		if reason == "" {
-			return ""
-		}
-		reasons = append(reasons, reason)
+	reason := w.streamReason(ctx)
+	if reason == "" && w.keeper != nil && w.forwarder.Stuck() {
+		reason = "NATS does not take what is in the journal"
 	}
-	return "nothing can be stored: " + strings.Join(reasons, ", and ")
+	if reason == "" {
+		return ""
+	}
+	return "nothing can be stored: " + strings.Join(append(reasons, reason), ", and ")
 }
 
 func (w *storeWatch) streamReason(ctx context.Context) string {
@@ -83,6 +79,20 @@ func (w *storeWatch) streamReason(ctx context.Context) string {
 		return w.embeddedReason(ctx)
 	}
 	return w.externalReason()
+}
+
+func (w *storeWatch) journalReason() string {
+	state := w.journal.State()
+	if state.Writing > lookTimeout {
+		return "the disk of the journal does not answer"
+	}
+	if state.Failure != "" && w.journal.Begin() != nil { // nobody may come to try it again
+		return "the journal cannot be written"
+	}
+	if state.Bytes+state.SetAsideBytes+roomForOne > state.MaxBytes {
+		return "the journal is full"
+	}
+	return ""
 }
 
 const unfit = "the stream of events is missing or cannot keep what is promised, the log says why"
@@ -93,8 +103,6 @@ func (w *storeWatch) externalReason() string {
 		return "there is no connection to the NATS at nats.url"
 	case !w.publisher.Fit():
 		return unfit
-	case w.relay != nil && !w.relay.Available():
-		return "NATS is connected and acknowledges nothing"
 	}
 	return ""
 }
@@ -115,17 +123,6 @@ func (w *storeWatch) embeddedReason(ctx context.Context) string {
 	}
 	if info := stream.CachedInfo(); info.State.Bytes+roomForOne > uint64(info.Config.MaxBytes) {
 		return "the stream of events is full"
-	}
-	return ""
-}
-
-func (w *storeWatch) spoolReason(ctx context.Context) string {
-	state, err := w.spool.State(ctx)
-	switch {
-	case err != nil:
-		return "the spool does not answer"
-	case state.Bytes+roomForOne > uint64(state.MaxBytes):
-		return "the spool is full"
 	}
 	return ""
 }

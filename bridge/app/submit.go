@@ -27,7 +27,7 @@ func (a *App) openSubmits() error {
 	js := a.store.consume
 	submitter := submit.New(submit.Config{
 		Names: a.cfg.Names(), PublicURL: a.cfg.Ingress.PublicURL, Source: sources.source,
-		Publisher: a.store.keeper(), Unable: newStoreWatch(a.store).look, JetStream: js,
+		Publisher: a.store.keep(), Unable: newStoreWatch(a.store).look, JetStream: js,
 		Tell:    func(subject string, data []byte) error { return js.Conn().Publish(subject, data) },
 		Process: processName(), Logger: a.log.Named("submit"),
 	})

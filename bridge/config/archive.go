@@ -82,7 +82,7 @@ func (a *Archive) check(c *Config, name string, found *Checker) {
 		found.Check(key+".store", err)
 		return
 	}
-	for _, ours := range []string{".", "exec", "nats", "secrets", "spool"} {
+	for _, ours := range []string{".", "exec", "journal", "nats", "secrets", "spool"} {
 		if own := filepath.Join(c.DataDir, ours); at.Dir != "" && (at.Dir == own || ours != "." && strings.HasPrefix(at.Dir, own+"/")) {
 			found.Fail(key+".store", "the bridge keeps its own files there: use another folder")
 		}

@@ -27,6 +27,8 @@ type Config struct {
 	Log Log `yaml:"log"`
 	// Ingress is the public listener, which takes webhooks.
 	Ingress Ingress `yaml:"ingress"`
+	// Journal is what every accepted delivery goes through, on this machine.
+	Journal Journal `yaml:"journal"`
 	// Admin is the listener for operators: health, metrics and the API.
 	Admin Admin `yaml:"admin"`
 	// NATS is where events are kept: in the embedded server or in an external one.
@@ -65,6 +67,7 @@ func defaults() *Config {
 		DataDir:     DefaultDataDir,
 		Log:         defaultLog,
 		Ingress:     defaultIngress,
+		Journal:     defaultJournal,
 		NATS:        defaultNATS,
 		Predictions: defaultPredictions,
 	}
@@ -79,6 +82,12 @@ func (c *Config) fill() {
 	for name, s := range c.Sources {
 		s.fill()
 		c.Sources[name] = s
+	}
+	if c.Ingress.Ack == "" {
+		c.Ingress.Ack = AckLocal
+		if c.NATS.URL != "" {
+			c.Ingress.Ack = AckQuorum
+		}
 	}
 	c.Consumers = c.Consumers.enabled()
 	for _, cons := range c.Consumers {

@@ -42,13 +42,35 @@ func TestDefaultConfig(t *testing.T) {
 	require.Empty(t, cfg.Consumers, "the file has the key, so there is no consumer that it does not name")
 }
 
+// What an answer waits for depends on where the streams are.
+func TestAck(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"":                       AckLocal,
+		"nats: {url: nats://a}":  AckQuorum,
+		"ingress: {ack: quorum}": AckQuorum,
+		"ingress: {ack: local}\nnats: {url: nats://a}":  AckLocal,
+		"ingress: {ack: stream}\nnats: {url: nats://a}": AckStream,
+	} {
+		cfg, err := Load(write(t, text+"\n"))
+		require.NoError(t, err, text)
+		require.Equal(t, want, cfg.Ingress.Ack, text)
+		require.Equal(t, Journal{MaxBytes: 2 << 30}, cfg.Journal)
+	}
+	_, err := Load(write(t, "ingress: {ack: stream}\n"))
+	require.ErrorContains(t, err, "stream is for an external NATS")
+	_, err = Load(write(t, "journal: {max_bytes: 1MiB}\n"))
+	require.ErrorContains(t, err, "journal.max_bytes")
+}
+
 func TestWholeConfig(t *testing.T) {
 	t.Parallel()
 	cfg, err := Load(write(t, `
 data_dir: /var/lib/hookspan
 log: {level: debug, format: console}
 ingress: {listen: ":1", deadline: 25s, max_body: 1MiB, max_in_flight: 7, max_in_flight_bytes: 2MB, max_connections: 9, idle_timeout: 65s, max_connections_per_address: 3,
-  rate_per_address: 600/m, burst_per_address: 20, trusted_proxies: [10.1.2.3/8, 192.0.2.7, "fd00::/8"], tls: {cert: /c, key: /k}, shutdown_delay: 10s}
+  rate_per_address: 600/m, burst_per_address: 20, trusted_proxies: [10.1.2.3/8, 192.0.2.7, "fd00::/8"], tls: {cert: /c, key: /k}, shutdown_delay: 10s, ack: quorum}
+journal: {max_bytes: 3GiB}
 nats: {listen: "", replicas: 1, prefix: mine, events: {max_bytes: 1GiB, max_age: 336h}}
 sources:
   get3w:
@@ -80,8 +102,9 @@ consumers:
 	require.Equal(t, Ingress{
 		Listen: ":1", Deadline: Duration(25 * time.Second), MaxBody: 1 << 20, MaxInFlight: 7, MaxInFlightBytes: 2_000_000,
 		MaxConnections: 9, IdleTimeout: Duration(65 * time.Second), MaxConnectionsPerAddress: 3, RatePerAddress: 10, BurstPerAddress: 20,
-		TrustedProxies: []string{"10.1.2.3/8", "192.0.2.7", "fd00::/8"}, TLS: Certificate{Cert: "/c", Key: "/k"}, ShutdownDelay: Duration(10 * time.Second), Ack: "quorum",
+		TrustedProxies: []string{"10.1.2.3/8", "192.0.2.7", "fd00::/8"}, TLS: Certificate{Cert: "/c", Key: "/k"}, ShutdownDelay: Duration(10 * time.Second), Ack: AckQuorum,
 	}, cfg.Ingress)
+	require.Equal(t, Journal{MaxBytes: 3 << 30}, cfg.Journal)
 	require.Empty(t, *cfg.NATS.Listen)
 	require.Equal(t, []SecretRef{"env:A", "file:/b"}, cfg.Sources["get3w"].Secrets)
 	kept := cfg.Consumers["kept"].(*Archive)

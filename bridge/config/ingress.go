@@ -30,9 +30,10 @@ type Ingress struct {
 	// MaxInFlightBytes bounds the bytes of all bodies, and of headers beyond 4 KiB each,
 	// counted as they arrive. Default 256MiB, at least max_body and 64 KiB.
 	MaxInFlightBytes ByteSize `yaml:"max_in_flight_bytes"`
-	// Ack is what a 200 waits for, with an external NATS. quorum: the stream's
-	// acknowledgement, or that of the spool when NATS gives none in time. local: always
-	// the spool, which is synced to this machine's disk. Default quorum.
+	// Ack is what a 200 waits for. local: the journal, which is synced to this machine's
+	// disk. quorum: the stream's acknowledgement, or the journal when NATS gives none in
+	// time. stream: the stream's alone, and there is no journal on this machine; it needs an
+	// external NATS. Default local with the embedded NATS, quorum with an external one.
 	Ack string `yaml:"ack"`
 	// MaxConnections is how many connections may be open. When another one comes, the one
 	// that has waited longest for its peer is closed. Default 10000.
@@ -70,10 +71,11 @@ type Certificate struct {
 	Key string `yaml:"key"`
 }
 
+// Values of Ingress.Ack.
 const (
-	ackQuorum = "quorum"
-	// AckLocal is the Ingress.Ack by which a webhook is acknowledged by the spool alone.
-	AckLocal = "local"
+	AckLocal  = "local"
+	AckQuorum = "quorum"
+	AckStream = "stream"
 )
 
 const (
@@ -86,7 +88,7 @@ const (
 )
 
 var (
-	ackModes = []string{ackQuorum, AckLocal}
+	ackModes = []string{AckLocal, AckQuorum, AckStream}
 
 	defaultIngress = Ingress{
 		Listen:           ":8080",
@@ -94,7 +96,6 @@ var (
 		MaxBody:          4 << 20,
 		MaxInFlight:      4096,
 		MaxInFlightBytes: 256 << 20,
-		Ack:              ackQuorum,
 		MaxConnections:   10_000,
 		// Common load balancers keep idle connections for up to 600 s (Google's).
 		IdleTimeout: Duration(620 * time.Second),
@@ -126,8 +127,8 @@ func (in Ingress) check(c *Config, found *Checker) {
 		found.Fail("ingress.max_in_flight_bytes", "it is %v: use at least %d, which is ingress.max_body and 64 KiB for a header", in.MaxInFlightBytes, least)
 	}
 	found.oneOf("ingress.ack", in.Ack, ackModes)
-	if in.Ack == AckLocal && c.NATS.URL == "" {
-		found.Fail("ingress.ack", "local is for an external NATS: the embedded one syncs to this machine's disk anyway")
+	if in.Ack == AckStream && c.NATS.URL == "" {
+		found.Fail("ingress.ack", "stream is for an external NATS: the embedded one would cost a sync for each delivery, use local")
 	}
 	if in.MaxConnections <= 0 {
 		found.Fail("ingress.max_connections", "it is %d: use 1 or more", in.MaxConnections)

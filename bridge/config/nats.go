@@ -44,8 +44,6 @@ type NATS struct {
 	Prefix string `yaml:"prefix"`
 	// Events is about the stream of events.
 	Events Events `yaml:"events"`
-	// Spool is what keeps events on this machine while an external NATS takes none.
-	Spool Spool `yaml:"spool"`
 }
 
 // ClientTLS names the PEM files by which the bridge and an external NATS know each other.
@@ -66,13 +64,6 @@ type Events struct {
 	MaxBytes ByteSize `yaml:"max_bytes"`
 	// MaxAge is the age at which events are removed. Default 336h, at least 2h.
 	MaxAge Duration `yaml:"max_age"`
-}
-
-// Spool is what keeps events in the data folder while an external NATS takes none.
-type Spool struct {
-	// MaxBytes is the size of the spool; when it is full too, deliveries are answered 503.
-	// Default 2GiB, at least ingress.max_body and 64 KiB.
-	MaxBytes ByteSize `yaml:"max_bytes"`
 }
 
 // Values of NATS.Provision.
@@ -100,16 +91,11 @@ var (
 		Replicas:  autoReplicas,
 		Prefix:    bridge.DefaultPrefix,
 		Events:    Events{MaxBytes: 10 << 30, MaxAge: Duration(14 * 24 * time.Hour)},
-		// At 83 events a second of 1.2 kB the spool lasts for about three and a half hours.
-		Spool: Spool{MaxBytes: 2 << 30},
 	}
 )
 
 func (n NATS) check(c *Config, found *Checker) {
 	largest := c.Ingress.MaxBody + streams.HeaderRoom
-	if n.Spool.MaxBytes < largest {
-		found.Fail("nats.spool.max_bytes", "it is %v: use at least %v, so that the largest event fits", n.Spool.MaxBytes, largest)
-	}
 	if least := max(minEventsBytes, largest); n.Events.MaxBytes < least {
 		found.Fail("nats.events.max_bytes", "it is %v: use at least %v, so that the largest event fits", n.Events.MaxBytes, least)
 	}

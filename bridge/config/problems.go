@@ -61,6 +61,7 @@ func (c *Config) problems() []Problem {
 	c.checkRoles(&found)
 	c.Log.check(&found)
 	c.Ingress.check(c, &found)
+	c.Journal.check(c, &found)
 	c.Admin.check(&found)
 	c.NATS.check(c, &found)
 	c.checkListeners(&found)

@@ -53,19 +53,20 @@ func (p *program) fill(size int) {
 	p.t.Fatal("everything was stored")
 }
 
-// While neither NATS nor the spool can store, the process lives, is not ready, and says why.
-func TestReadinessFollowsNATSAndSpool(t *testing.T) {
+// While neither NATS nor the journal can store, the process lives, is not ready, and says why.
+func TestReadinessFollowsNATSAndJournal(t *testing.T) {
 	t.Parallel()
 	x := natstest.NewExternal(t, nil)
 	p := serveHere(t, `
 ingress: {listen: "127.0.0.1:0", max_body: 1KiB}
 admin: {listen: "127.0.0.1:0"}
-nats: {url: "`+x.URL()+`", spool: {max_bytes: 65KiB}}
+nats: {url: "`+x.URL()+`"}
+journal: {max_bytes: 65KiB}
 consumers: {archive: {enabled: false}}
 `)
-	p.becomes(200, "ready") // by the spool
+	p.becomes(200, "ready") // by the journal
 	p.fill(500)
-	p.becomes(503, "- nothing can be stored: there is no connection to the NATS at nats.url, and the spool is full\n")
+	p.becomes(503, "- nothing can be stored: the journal is full, and there is no connection to the NATS at nats.url\n")
 	status, text := p.admin("/livez")
 	require.Equal(t, 200, status, text)
 	x.Start()
@@ -79,12 +80,13 @@ func TestReadinessFollowsTheEmbeddedStream(t *testing.T) {
 ingress: {listen: "127.0.0.1:0", max_body: 64KiB}
 admin: {listen: "127.0.0.1:0"}
 nats: {listen: "127.0.0.1:0", events: {max_bytes: 1MiB}}
+journal: {max_bytes: 200KiB}
 consumers: {archive: {enabled: false}}
 `)
 	p.becomes(200, "ready")
 	p.fill(60_000)
 	p.fill(500)
-	p.becomes(503, "- nothing can be stored: the stream of events is full\n")
+	p.becomes(503, "- nothing can be stored: the journal is full, and ")
 	require.Equal(t, 0, p.stop(), p.logs)
 }
 

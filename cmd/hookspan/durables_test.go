@@ -202,10 +202,10 @@ func TestConfigurationEditedWhileNATSIsAway(t *testing.T) {
 	x.Start()
 	all := append(first, second...)
 	given(t, x.JetStream(), "app", all)
-	given(t, x.JetStream(), "billing", all) // spooled events are as new as their way into the stream
+	given(t, x.JetStream(), "billing", all) // events of the journal are as new as their way into the stream
 	p.logged("consumer app is not in the configuration any more")
 	require.Eventually(t, func() bool { return p.state("app").Pending == 6 }, patience, 50*time.Millisecond)
-	p.logged("consumer kept: its filter has changed while NATS could not be reached, and of the 6 events in the spool")
+	p.logged("consumer kept: its filter has changed, and of the 6 events that wait in the journal for NATS")
 	require.True(t, p.state("app").Orphaned)
 	require.Equal(t, 0, p.stop(), p.logs)
 }

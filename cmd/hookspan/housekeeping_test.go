@@ -92,10 +92,11 @@ func TestBridgeOutlivesAFullDisk(t *testing.T) {
 		offset += size
 	}
 	require.NoError(t, filler.Close())
+	pad := `"pad":"` + strings.Repeat("x", 60_000) + `","id"` // the journal has a segment of 8 MiB already
 	n := 0
 	for ; status == 200; n++ {
 		require.Less(t, n, 1000)
-		status, _ = p.post(killBody(fmt.Sprintf("pred_%d", n)))
+		status, _ = p.post(strings.Replace(killBody(fmt.Sprintf("pred_%d", n)), `"id"`, pad, 1))
 	}
 	require.Equal(t, 503, status)
 	require.Eventually(t, func() bool { return strings.Contains(p.logs.String(), `"alarm":"store_frozen"`) }, patience, 10*time.Millisecond, p.logs)

@@ -22,7 +22,7 @@ type cli struct {
 
 	Serve      serveCmd      `cmd:"" help:"Run the bridge."`
 	Send       sendCmd       `cmd:"" help:"Send one signed webhook, as the provider does, and print the answer."`
-	Spool      spoolCmd      `cmd:"" help:"Look after what a bridge that is gone left in its spool."`
+	Journal    journalCmd    `cmd:"" help:"What was accepted and is not in NATS yet."`
 	Config     configCmd     `cmd:"" help:"Look at the configuration."`
 	Provision  provisionCmd  `cmd:"" help:"Make the streams, buckets and durables in NATS what they are to be, then exit."`
 	NATSEnv    natsEnvCmd    `cmd:"" name:"nats-env" help:"Print what a NATS client needs to connect to the embedded server, for a shell."`

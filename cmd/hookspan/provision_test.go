@@ -79,7 +79,7 @@ func TestEmbeddedThatSomebodyProvisions(t *testing.T) {
 	require.Equal(t, "consumer search-team changed: max deliver from 7 to 8\n", stdout)
 }
 
-// Until somebody has made the streams, what is accepted waits in the spool.
+// Until somebody has made the streams, what is accepted waits in the journal.
 func TestExternalThatSomebodyProvisions(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"verify", "none"} {

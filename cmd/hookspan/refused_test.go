@@ -40,7 +40,7 @@ func (p *program) postAll(prefix string, n int) {
 	}
 }
 
-// direct waits until a webhook goes to NATS at once, and not into the spool.
+// direct waits until a webhook goes to NATS at once, and does not wait in the journal.
 func (p *program) direct(prefix string) (sent int) {
 	p.t.Helper()
 	require.Eventually(p.t, func() bool {

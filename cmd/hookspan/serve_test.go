@@ -171,7 +171,7 @@ func TestServeRefusesToStart(t *testing.T) {
 	}
 }
 
-// With an external NATS that is away, a delivery goes into the spool; when NATS
+// With an external NATS that is away, a delivery waits in the journal; when NATS
 // comes, without a restart of the bridge, into the stream.
 func TestExternalNATS(t *testing.T) {
 	t.Parallel()
@@ -210,7 +210,7 @@ consumers: {archive: {enabled: false}}
 }
 
 // An external stream that does not keep what it acknowledges is not used, however
-// willingly it answers: events wait in the spool.
+// willingly it answers: events wait in the journal.
 func TestUnfitExternalStreamIsNotUsed(t *testing.T) {
 	t.Parallel()
 	external, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true})
@@ -242,7 +242,7 @@ consumers: {archive: {enabled: false}}
 	require.NoError(t, err)
 	require.Zero(t, stream.CachedInfo().State.Msgs)
 	require.Equal(t, 0, p.stop(), p.logs)
-	require.Contains(t, p.logs.String(), "the spool still holds events")
+	require.Contains(t, p.logs.String(), "the journal still holds events")
 }
 
 // A consumer that cannot go on does not take the ingress with it.

@@ -228,7 +228,7 @@ func TestErrorsAndExitCodes(t *testing.T) {
 		{"config check /none", 1},
 		{"send --secret env:HOOKSPAN_TEST_UNSET", 1},
 		{"nats-env --config /none", 1},
-		{"spool show --config /none", 1},
+		{"journal drain --config /none", 1},
 		{"serve --config /none", 1},
 	} {
 		code, stdout, stderr := runVerb(append([]string{"--json"}, strings.Fields(c.args)...)...)

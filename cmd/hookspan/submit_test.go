@@ -166,7 +166,7 @@ func TestEndDuringASubmission(t *testing.T) {
 }
 
 // A prediction that cannot be recorded is not paid for: nothing is submitted while neither NATS
-// nor a spool takes anything.
+// nor a journal takes anything.
 func TestSubmitWhileNATSIsAway(t *testing.T) {
 	t.Parallel()
 	for roles, want := range map[string]int{"[admin]": 503, "[ingress, admin]": 200} {

@@ -15,7 +15,6 @@ const (
 	NoPeers             jetstream.ErrorCode = 10005
 	NoResources         jetstream.ErrorCode = 10023
 	StorageResources    jetstream.ErrorCode = 10047
-	WrongLastID         jetstream.ErrorCode = 10070
 	NotClustered        jetstream.ErrorCode = 10074
 	StoreFailed         jetstream.ErrorCode = 10077
 	HeaderTooLarge      jetstream.ErrorCode = 10097

@@ -22,10 +22,11 @@ import (
 // folderFormat is the version of a data folder. Open refuses a folder with a newer one.
 const folderFormat = 1
 
-// Parts of the data folder, each of a NATS server of its own.
+// Parts of the data folder.
 const (
-	NATSPart  = "nats"
-	SpoolPart = "spool"
+	JournalPart = "journal" // accepted deliveries on their way to NATS
+	NATSPart    = "nats"    // of the embedded NATS server
+	SpoolPart   = "spool"   // what the journal was in an earlier version
 )
 
 // ErrInUse is wrapped by [Open] when another process has the folder.
@@ -98,7 +99,7 @@ func (f *Folder) takeLock() error {
 // sync also covers parts that are mounts of their own.
 func (f *Folder) sync() error {
 	err := SyncFileSystem(f.dir)
-	for _, part := range []string{NATSPart, SpoolPart} {
+	for _, part := range []string{JournalPart, NATSPart, SpoolPart} {
 		if store := f.Path(part); err == nil && Exists(store) {
 			err = SyncFileSystem(store)
 		}
@@ -112,8 +113,8 @@ func Exists(path string) bool {
 	return err == nil
 }
 
-// HasSpool reports whether an earlier process left a spool in the folder.
-func (f *Folder) HasSpool() bool { return Exists(f.Path(SpoolPart)) }
+// Has reports whether an earlier process left the part in the folder.
+func (f *Folder) Has(part string) bool { return Exists(f.Path(part)) }
 
 // Close releases the lock.
 func (f *Folder) Close() error { return f.lock.Close() }

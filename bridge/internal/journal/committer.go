@@ -71,7 +71,9 @@ func (c *committer) commit() {
 	if len(c.batch) == 0 {
 		return
 	}
+	c.j.busy.Store(int64(max(1, time.Since(c.j.opened))))
 	err := c.write()
+	c.j.busy.Store(0)
 	if err != nil {
 		c.giveUp()
 	}

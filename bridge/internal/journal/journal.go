@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft-wal/fs"
@@ -34,7 +35,7 @@ type Config struct {
 	// one slower, smaller ones keep more files open. Default 8 MiB.
 	SegmentBytes int
 	// HotBytes is how much of the newest records stays in memory for the forwarder. Default
-	// 16 MiB.
+	// 4 MiB.
 	HotBytes int64
 	// Alarms default to bridge.NoAlarms.
 	Alarms bridge.Alarmer
@@ -48,7 +49,7 @@ type Config struct {
 func (cfg Config) withDefaults() Config {
 	cfg.MaxBytes = cmp.Or(cfg.MaxBytes, 2<<30)
 	cfg.SegmentBytes = cmp.Or(cfg.SegmentBytes, 8<<20)
-	cfg.HotBytes = cmp.Or(cfg.HotBytes, 16<<20)
+	cfg.HotBytes = cmp.Or(cfg.HotBytes, 4<<20)
 	cfg.Alarms = cmp.Or[bridge.Alarmer](cfg.Alarms, bridge.NoAlarms{})
 	cfg.Log = cmp.Or(cfg.Log, zap.NewNop())
 	cfg.vfs = cmp.Or[types.VFS](cfg.vfs, fs.New())
@@ -68,6 +69,8 @@ type Journal struct {
 	dirty   chan struct{} // the position has changed
 	rotated chan struct{} // a segment has begun
 	close   func() error
+	opened  time.Time
+	busy    atomic.Int64 // when the write under way began, since opened; 0: none is
 
 	reading sync.Mutex // held while reader is used
 	reader  *reader
@@ -108,7 +111,7 @@ func Open(dir string, cfg Config) (*Journal, error) {
 		return nil, fmt.Errorf("opening the journal: %w: choose a folder that this user may write", err)
 	}
 	j := &Journal{
-		dir: dir, cfg: cfg.withDefaults(), metrics: newMetrics(),
+		opened: time.Now(), dir: dir, cfg: cfg.withDefaults(), metrics: newMetrics(),
 		queue: make(chan *request, queueLen), closing: make(chan struct{}), ended: make(chan struct{}), kept: make(chan struct{}),
 		dirty: make(chan struct{}, 1), rotated: make(chan struct{}, 1), grown: make(chan struct{}),
 	}

@@ -16,7 +16,7 @@ type Record struct {
 	// Sequence is given by Append. It is never given twice, also not by another process. Later
 	// records have higher ones, with gaps.
 	Sequence uint64
-	// At is when the record was appended, by this machine's clock.
+	// At is when the record was appended, by this machine's clock; an At that is set before stays.
 	At time.Time
 	// Stream is where the record goes, Subject what it is published on.
 	Stream  string

@@ -43,7 +43,8 @@ func (r *request) take() bool    { return r.state.CompareAndSwap(waiting, taken)
 func (r *request) abandon() bool { return r.state.CompareAndSwap(waiting, abandoned) }
 
 // Append writes the records behind all others and returns nil when all of them are synced to
-// the disk. It sets their Sequence and At, and does not keep them. The records of one call are
+// the disk. It sets their Sequence, and their At unless that is set, and does not
+// keep them. The records of one call are
 // synced together; after an error it may be some of them that a later process finds.
 //
 // Append returns soon after ctx ends, also when the disk does not answer. The error wraps
@@ -68,7 +69,11 @@ func (j *Journal) append(ctx context.Context, credit int64, records []*Record) e
 	req.credit, req.at = credit, time.Unix(0, time.Now().UnixNano()).UTC()
 	req.records = req.one[:0]
 	for _, r := range records {
-		e, err := encode(r, req.at)
+		at := req.at
+		if !r.At.IsZero() { // it was accepted earlier, here or elsewhere
+			at = time.Unix(0, r.At.UnixNano()).UTC()
+		}
+		e, err := encode(r, at)
 		if err != nil {
 			return err
 		}
@@ -82,10 +87,24 @@ func (j *Journal) append(ctx context.Context, credit int64, records []*Record) e
 		return err
 	}
 	for i, r := range records {
-		r.Sequence, r.At = req.first+uint64(i), req.at
+		if r.Sequence = req.first + uint64(i); r.At.IsZero() {
+			r.At = req.at
+		}
 	}
 	req.put()
 	return nil
+}
+
+// Import is Append for records of another journal, whose At it keeps. The process that had
+// accepted them may have forwarded some, so Import also forgets what the streams had
+// acknowledged: a forwarder then looks for the records from their time on.
+func (j *Journal) Import(ctx context.Context, records ...*Record) error {
+	floors := map[string]uint64{}
+	for name := range j.Checkpoint().Streams {
+		floors[name] = 0
+	}
+	j.Settle(0, floors)
+	return j.Append(ctx, records...)
 }
 
 // maxAppend is what one segment can take beyond its limit: raft-wal counts offsets in 32 bits.

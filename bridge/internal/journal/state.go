@@ -23,6 +23,8 @@ type State struct {
 	// Last is the last sequence that is durable.
 	Last    uint64 `json:"last"`
 	Settled uint64 `json:"settled"`
+	// Writing is how long the write under way has taken so far; 0 when there is none.
+	Writing time.Duration `json:"-"`
 	// Failure is why the last append failed; empty after one that did not.
 	Failure string `json:"failure,omitempty"`
 }
@@ -38,6 +40,9 @@ func (j *Journal) State() State {
 	}
 	if len(j.hot.records) > 0 && j.hot.from <= j.position.Settled+1 {
 		s.Oldest = timeOf(j.hot.records[0])
+	}
+	if busy := j.busy.Load(); busy > 0 {
+		s.Writing = time.Since(j.opened) - time.Duration(busy)
 	}
 	for _, g := range j.generations {
 		s.Records += g.waiting(s.Settled)

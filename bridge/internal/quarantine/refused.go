@@ -80,7 +80,7 @@ type offer struct {
 func (o offer) bytes() int { return cap(o.w.Body) + o.w.HeaderBytes() + entryBytes }
 
 // NewRefused returns a ring that [Refused.Run] writes to store. That should be the publisher of
-// the stream: the space of a spool is for accepted deliveries.
+// the stream: the room of the journal is for accepted deliveries.
 func NewRefused(store stream.BlockStorer, names bridge.Names, alarms bridge.Alarmer, log *zap.Logger) *Refused {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)

@@ -166,7 +166,7 @@ func (c connectionAlarms) heard(nc *nats.Conn, status nats.Status) {
 		c.alarms.Raise(bridge.Alarm{
 			Kind: bridge.AlarmCredentials, Subject: c.name,
 			Text: fmt.Sprintf("NATS refuses the credentials of connection %s: put nats.creds, nats.nkey or nats.user and nats.password right, "+
-				"or the users of NATS. They are tried again all the time; webhooks go into the spool meanwhile, and nobody is given events", c.name),
+				"or the users of NATS. They are tried again all the time; webhooks wait in the journal meanwhile, and nobody is given events", c.name),
 			Details: map[string]any{"error": err.Error()},
 		})
 		if c.seedReplaced(nc) {
@@ -185,7 +185,7 @@ func (c connectionAlarms) heard(nc *nats.Conn, status nats.Status) {
 func remedy(err error) string {
 	if strings.Contains(strings.ToLower(err.Error()), "maximum payload") {
 		return "A message is larger than the max_payload of NATS, which was lowered: raise it again, or lower ingress.max_body. " +
-			"A webhook that NATS does not take any more stays in the spool, set aside"
+			"A webhook that NATS does not take any more stays in the journal, set aside"
 	}
 	return "If that comes again, look at the log and the configuration of NATS"
 }

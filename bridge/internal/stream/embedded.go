@@ -108,10 +108,11 @@ func StartEmbedded(folder *datafolder.Folder, cfg EmbeddedConfig, log *zap.Logge
 	return e, nil
 }
 
-// startSpoolServer starts the server of a spool, which only this process can enter.
-func startSpoolServer(ctx context.Context, folder *datafolder.Folder, maxBytes int64, log *zap.Logger) (*Embedded, error) {
+// startSpoolServer starts the server of an earlier version's spool, which only this process can
+// enter.
+func startSpoolServer(ctx context.Context, folder *datafolder.Folder, log *zap.Logger) (*Embedded, error) {
 	e := &Embedded{
-		log: log, serverLog: newServerLog(log.Named("nats")), password: rand.Text(), bytes: maxBytes, storeDir: folder.Path(datafolder.SpoolPart),
+		log: log, serverLog: newServerLog(log.Named("nats")), password: rand.Text(), storeDir: folder.Path(datafolder.SpoolPart),
 	}
 	e.repairDurables(nil, nil)
 	var err error

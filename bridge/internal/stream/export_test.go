@@ -6,12 +6,12 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 )
-
-// Restart restarts the spool's server, as [Spool.Watch] does with a frozen one.
-func (s *Spool) Restart(ctx context.Context) error { return s.server.restart(ctx) }
 
 // SwapAccounts changes the accounts of the next server, and returns the old ones: with nonsense
 // it cannot start.
@@ -35,96 +35,45 @@ func (e *Embedded) ConnectionLimit(name string) int {
 // BoundPending sets the limit of bytes buffered for programs that do not read.
 func (e *Embedded) BoundPending(bytes int64) { e.guard.most.Store(bytes) }
 
-// Group is a committer for tests outside the package, which can hold it up: messages then wait
-// until it is released.
-type Group struct {
-	c         *committer
-	breakEven int
+// SetTimeout sets how long the answers to a part of a block are awaited.
+func (p *Publisher) SetTimeout(d time.Duration) { p.timeout = d }
+
+// Batches returns how many atomic batches were sent.
+func (p *Publisher) Batches() uint64 {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(p.metrics.batch)
+	families, _ := registry.Gather() // it has the one histogram
+	return families[0].GetMetric()[0].GetHistogram().GetSampleCount()
 }
 
-// GroupConfig is a groupConfig.
-type GroupConfig struct {
-	MaxBatch, MaxBatchBytes int
-	MaxQueue, MaxQueueBytes int
-	BreakEven               int
-	Timeout                 time.Duration
-	Observe                 func(int)
-}
+// SetMissingAfter sets how long records wait for a stream that is not there.
+func (f *Forwarder) SetMissingAfter(d time.Duration) { f.missingAfter = d }
 
-func NewGroup(js jetstream.JetStream, stream string, cfg GroupConfig) *Group {
-	return &Group{c: newCommitter(js, stream, groupConfig{
-		maxBatch: cfg.MaxBatch, maxBatchBytes: cfg.MaxBatchBytes, maxQueue: cfg.MaxQueue, maxQueueBytes: cfg.MaxQueueBytes,
-		breakEven: cfg.BreakEven, timeout: cfg.Timeout, observe: cfg.Observe,
-	})}
-}
-
-func (g *Group) Commit(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
-	ack, err := g.c.commit(ctx, m)
-	return ack, withClass(err)
-}
-
-func (g *Group) CommitAll(ctx context.Context, msgs []*nats.Msg) ([]*jetstream.PubAck, []error) {
-	acks, errs := make([]*jetstream.PubAck, len(msgs)), make([]error, len(msgs))
-	for i, r := range g.c.commitAll(ctx, msgs) {
-		acks[i], errs[i] = r.ack, withClass(r.err)
-	}
-	return acks, errs
-}
-
-func withClass(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &classified{err, classify(err)}
-}
-
-type classified struct{ err, class error }
-
-func (c *classified) Error() string   { return c.class.Error() + ": " + c.err.Error() }
-func (c *classified) Unwrap() []error { return []error{c.err, c.class} }
-
-func (g *Group) Able() bool  { return g.c.able.Load() }
-func (g *Group) Look()       { g.c.look() }
-func (g *Group) Queued() int { return g.c.queued() }
-func (g *Group) Close()      { g.c.close() }
-
-// Hold keeps all messages waiting, as right after a batch.
-func (g *Group) Hold() {
-	g.c.mu.Lock()
-	defer g.c.mu.Unlock()
-	g.breakEven = g.c.cost.set
-	g.c.cost.set = 1 << 30
-	g.c.coalesce = coalesce{until: time.Now().Add(time.Hour), quiet: time.Hour, last: time.Now(), expected: 1 << 30, armed: true}
-}
-
-func (g *Group) LetGo() {
-	g.c.mu.Lock()
-	g.c.cost.set, g.c.coalesce = g.breakEven, coalesce{}
-	g.c.mu.Unlock()
-	g.c.poke()
-}
-
-// OweTrial makes the next waiting messages a trial of singles.
-func (g *Group) OweTrial() {
-	g.c.mu.Lock()
-	defer g.c.mu.Unlock()
-	g.c.cost = batchCost{batches: firstBatches}
-}
+// Forget makes the publisher ask anew what its streams are, and know no id.
+func (p *Publisher) Forget() { p.forget() }
 
 func EventMessage(e *bridge.Event) *nats.Msg { return eventMessage(bridge.Names{}, e) }
 
-// BatchCost is a batchCost for tests outside the package.
-type BatchCost struct{ p batchCost }
-
-func (p *BatchCost) BreakEven() int                    { return p.p.breakEven() }
-func (p *BatchCost) Due(waiting int) int               { return p.p.due(waiting) }
-func (p *BatchCost) Trial(n int, took time.Duration)   { p.p.trial(n, took) }
-func (p *BatchCost) Batch(n int, took time.Duration)   { p.p.batch(n, took) }
-func NewBatchCost(set int) *BatchCost                  { return &BatchCost{batchCost{set: set}} }
 func CanBatch(c jetstream.StreamConfig, v string) bool { return batchable(c, v) }
 
 func AtomicPays(c jetstream.StreamConfig, replicas int) bool { return atomicPays(c, replicas) }
 
-func MessageSize(m *nats.Msg) int { return messageSize(m) }
+// OldSpool is the spool of an earlier version, to be filled.
+func OldSpool(ctx context.Context, folder *datafolder.Folder, names bridge.Names) (js jetstream.JetStream, end func(), err error) {
+	server, err := startSpoolServer(ctx, folder, zap.NewNop())
+	if err != nil {
+		return nil, nil, err
+	}
+	nc, err := server.Connect("test", zap.NewNop())
+	if err != nil {
+		return nil, nil, err
+	}
+	js, err = jetstream.New(nc)
+	if err == nil {
+		_, err = js.CreateStream(ctx, jetstream.StreamConfig{Name: names.SpoolStream(), Subjects: []string{"hookspan.spool.>"}, Storage: jetstream.FileStorage})
+	}
+	return js, func() { nc.Close(); server.Close() }, err
+}
 
-func (p *BatchCost) WantsTrial() bool { return p.p.wantsTrial() }
+// RecentSize is how many ids are remembered.
+const RecentSize = recentSize

@@ -12,10 +12,9 @@ import (
 type metrics struct {
 	publish *prometheus.HistogramVec
 	batch   prometheus.Histogram
-	queued  prometheus.GaugeFunc
 }
 
-func newMetrics(queued func() float64) *metrics {
+func newMetrics() *metrics {
 	return &metrics{
 		publish: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "hookspan_publish_seconds",
@@ -24,13 +23,9 @@ func newMetrics(queued func() float64) *metrics {
 		}, []string{"stream", "result"}),
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "hookspan_publish_batch_messages",
-			Help:    "Messages that were sent to be committed together, with one sync. Those that were published alone are not counted.",
+			Help:    "Messages that were sent to a stream to be committed together, with one sync. Those that were published alone are not counted.",
 			Buckets: prometheus.ExponentialBuckets(2, 2, 10), // 2 to 1024
 		}),
-		queued: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "hookspan_publish_queued",
-			Help: "Messages that wait to be committed together.",
-		}, queued),
 	}
 }
 

@@ -1,6 +1,6 @@
 // Package stream is the producer's side of JetStream: the embedded server and its accounts,
-// connections, the provisioning of streams, the publisher that waits until an event is durable,
-// and the spool for the time when NATS does not answer. Readers are elsewhere: package
+// connections, the provisioning of streams, the keeper that makes events durable in the journal
+// of this machine, and the forwarder that moves them from there to NATS. Readers are elsewhere: package
 // streamread reads single messages, packages redelivery and consumers read through durables.
 package stream
 
@@ -22,19 +22,24 @@ import (
 	"github.com/hookspan/hookspan/internal/streams"
 )
 
-// Publisher makes messages durable. Concurrent messages to the stream of events share a sync
-// where that is cheaper, see [Publisher.Store]. It is safe for concurrent use.
+// Publisher stores messages in streams, and returns when the stream has acknowledged them. It is
+// safe for concurrent use.
 type Publisher struct {
 	js      jetstream.JetStream
 	names   bridge.Names
 	fit     atomic.Bool
 	metrics *metrics
-	events  *committer
+	known   recentIDs      // acknowledged ones
 	alarms  bridge.Alarmer // nil: none
+	// timeout bounds one part of a block.
+	timeout time.Duration
+	// forgotten is called when what was learned of the streams is dropped.
+	forgotten func()
 
-	mu     sync.Mutex
-	groups map[string]*committer // by stream, made for [Publisher.StoreAll]
-	closed bool
+	mu      sync.Mutex
+	batches map[string]batchability // by stream
+	closed  bool
+	tasks   sync.WaitGroup
 	// unserved has room for one signal.
 	unserved chan struct{}
 }
@@ -43,53 +48,56 @@ type Publisher struct {
 // [Publisher.SetFit] reports a fit stream. [Publisher.Close] must be called before the
 // connection is closed.
 func NewPublisher(js jetstream.JetStream, names bridge.Names) *Publisher {
-	p := &Publisher{js: js, names: names, unserved: make(chan struct{}, 1)}
-	p.metrics = newMetrics(func() float64 { return float64(p.events.queued()) })
-	p.events = p.newGroup(names.EventsStream())
-	p.groups = map[string]*committer{names.EventsStream(): p.events}
-	return p
+	return &Publisher{js: js, names: names, metrics: newMetrics(), timeout: blockTimeout, forgotten: func() {}, batches: map[string]batchability{}, unserved: make(chan struct{}, 1)}
 }
 
-func (p *Publisher) newGroup(stream string) *committer {
-	return newCommitter(p.js, stream, groupConfig{observe: func(n int) { p.metrics.batch.Observe(float64(n)) }})
-}
-
-// group returns the committer of a stream, or nil when the publisher is closed.
-func (p *Publisher) group(stream string) *committer {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return nil
-	}
-	if p.groups[stream] == nil {
-		p.groups[stream] = p.newGroup(stream)
-	}
-	return p.groups[stream]
-}
-
-// Close refuses further messages that would be committed together, and returns when none is in
-// flight, at the latest when the callers' contexts have ended or after 5 s.
+// Close refuses further blocks of messages, and returns when none is in flight, at the latest
+// when the callers' contexts have ended or after 5 s.
 func (p *Publisher) Close() {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
-	for _, c := range p.groups {
-		c.close()
-	}
+	p.tasks.Wait()
 }
 
-// Collectors returns the metrics: hookspan_publish_seconds by stream and result,
-// hookspan_publish_batch_messages and hookspan_publish_queued.
+// enter keeps the publisher from closing until tasks.Done.
+func (p *Publisher) enter() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.tasks.Add(1)
+	}
+	return !p.closed
+}
+
+// Collectors returns the metrics: hookspan_publish_seconds by stream and result, and
+// hookspan_publish_batch_messages.
 func (p *Publisher) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{p.metrics.publish, p.metrics.batch, p.metrics.queued}
+	return []prometheus.Collector{p.metrics.publish, p.metrics.batch}
 }
 
 // SetFit says whether the stream is as [Provision] makes it. The acknowledgement of another
 // stream, for example one in memory, proves nothing.
 func (p *Publisher) SetFit(fit bool) {
-	if p.fit.Swap(fit) != fit {
-		p.events.look()
+	switch was := p.fit.Swap(fit); {
+	case was && !fit:
+		p.forget()
+	case !was && fit:
+		p.drop() // and not what was accepted meanwhile, which is on its way
 	}
+}
+
+// forget drops what was learned of the streams: they may be others now.
+func (p *Publisher) forget() {
+	p.forgotten()
+	p.drop()
+}
+
+func (p *Publisher) drop() {
+	p.known.forget()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.batches)
 }
 
 // Fit returns the last value of SetFit.
@@ -104,24 +112,21 @@ func (p *Publisher) Publish(ctx context.Context, e *bridge.Event) (bridge.Receip
 }
 
 // Store is [Publisher.Publish] for any message. It returns when the stream, and no other one,
-// has acknowledged m, or soon after ctx has ended; m belongs to the caller again then. Waiting
-// messages to the stream of events are committed together. For a duplicate that is no event,
-// Store checks whether m is really there, and otherwise stores m under another id.
+// has acknowledged m, or soon after ctx has ended; m belongs to the caller again then. For a
+// duplicate that is no event, Store checks whether m is really there, and otherwise stores m
+// under another id.
 func (p *Publisher) Store(ctx context.Context, stream string, m *nats.Msg) (receipt bridge.Receipt, err error) {
 	start := time.Now()
 	defer func() { p.metrics.observe(stream, start, receipt, err) }()
-	var r result
-	switch {
-	case !p.fit.Load():
-		r.err = errNotFit
-	case stream == p.names.EventsStream():
-		r.ack, r.err = p.events.commit(ctx, m)
-	default:
+	return p.store(ctx, stream, m)
+}
+
+func (p *Publisher) store(ctx context.Context, stream string, m *nats.Msg) (bridge.Receipt, error) {
+	r := result{err: errNotFit}
+	if p.fit.Load() {
 		r.ack, r.err = p.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
 	}
-	r = p.confirm(ctx, stream, m, r)
-	p.noteUnserved(r.err)
-	return outcome(stream, r)
+	return p.outcome(ctx, stream, m, r)
 }
 
 // StoreAll is [Publisher.Store] for a block of messages, in order; outcome i is that of message
@@ -130,26 +135,29 @@ func (p *Publisher) Store(ctx context.Context, stream string, m *nats.Msg) (rece
 // where the stream and the server support that.
 func (p *Publisher) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []streams.Outcome {
 	start := time.Now()
-	outcomes := make([]streams.Outcome, len(msgs))
-	for i, r := range p.storeAll(ctx, stream, msgs) {
-		r = p.confirm(ctx, stream, msgs[i], r)
-		p.noteUnserved(r.err)
-		o := &outcomes[i]
-		o.Receipt, o.Err = outcome(stream, r)
+	outcomes := p.storeAll(ctx, stream, msgs)
+	for _, o := range outcomes {
 		p.metrics.observe(stream, start, o.Receipt, o.Err)
 	}
 	return outcomes
 }
 
-func (p *Publisher) storeAll(ctx context.Context, stream string, msgs []*nats.Msg) []result {
-	if !p.fit.Load() {
-		return failAll(make([]result, len(msgs)), errNotFit)
+func (p *Publisher) storeAll(ctx context.Context, stream string, msgs []*nats.Msg) []streams.Outcome {
+	outcomes := make([]streams.Outcome, len(msgs))
+	for i, r := range p.storeBlock(ctx, stream, msgs) {
+		outcomes[i].Receipt, outcomes[i].Err = p.outcome(ctx, stream, msgs[i], r)
 	}
-	group := p.group(stream)
-	if group == nil {
-		return failAll(make([]result, len(msgs)), errStopped)
+	return outcomes
+}
+
+// outcome judges the stream's answer to m.
+func (p *Publisher) outcome(ctx context.Context, stream string, m *nats.Msg, r result) (bridge.Receipt, error) {
+	r = p.confirm(ctx, stream, m, r)
+	if r.err != nil {
+		p.noteUnserved(r.err)
+		return bridge.Receipt{}, fmt.Errorf("publishing to %s: %w: %w", stream, classify(r.err), r.err)
 	}
-	return group.commitAll(ctx, msgs)
+	return receipt(r.ack, stream)
 }
 
 // errNotFit: the stream is not known to keep its promises yet.
@@ -163,17 +171,11 @@ func (p *Publisher) noteUnserved(err error) {
 	if !errors.Is(err, jetstream.ErrNoStreamResponse) {
 		return
 	}
+	p.forget()
 	select {
 	case p.unserved <- struct{}{}:
 	default:
 	}
-}
-
-// fullBesideEvents reports whether err says that a stream other than that of events is full.
-// That is no reason to delay events, nor to spool the message, which would delay them later:
-// the quarantine stays full until an operator acts.
-func (p *Publisher) fullBesideEvents(stream string, err error) bool {
-	return errors.Is(err, bridge.ErrFull) && stream != p.names.EventsStream()
 }
 
 // Storer makes messages durable.
@@ -195,13 +197,6 @@ func eventMessage(names bridge.Names, e *bridge.Event) *nats.Msg {
 	header := nats.Header(e.Header())
 	header[bridge.HeaderMsgID] = []string{e.MsgID()}
 	return &nats.Msg{Subject: names.SubjectOf(e), Header: header, Data: e.Body}
-}
-
-func outcome(stream string, r result) (bridge.Receipt, error) {
-	if r.err != nil {
-		return bridge.Receipt{}, fmt.Errorf("publishing to %s: %w: %w", stream, classify(r.err), r.err)
-	}
-	return receipt(r.ack, stream)
 }
 
 func receipt(ack *jetstream.PubAck, stream string) (bridge.Receipt, error) {
