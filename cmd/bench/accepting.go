@@ -123,7 +123,7 @@ const slowBy = 2 * time.Millisecond
 func slowed() scenario {
 	const conns = 256
 	return scenario{
-		name: "slow", title: "Every fsync 2 ms slower", missing: func(string) string { return rig.MissingSlower() },
+		name: "slow", title: "Every fsync 2 ms slower", missing: func(string) string { return rig.MissingTracer() },
 		begin: func(b *bench, r *rig.Rig) [][]way {
 			w := rig.Window{Warm: 2 * b.warm, Measured: 2 * b.time}
 			p := closedPool(r, w)

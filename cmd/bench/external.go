@@ -54,7 +54,7 @@ func clustered() scenario {
 		lossTime = 5 * time.Second // how long a load goes on after the leader was killed
 	)
 	return scenario{
-		name: "cluster", title: "Three servers, every fsync 2 ms slower", missing: func(string) string { return rig.MissingSlower() },
+		name: "cluster", title: "Three servers, every fsync 2 ms slower", missing: func(string) string { return rig.MissingTracer() },
 		begin: func(b *bench, r *rig.Rig) [][]way {
 			c := r.StartCluster(slowBy, false)
 			bridge := startBridge(r, rig.BridgeConfig{NATS: rig.ExternalNATS(c.URLs()) + ", replicas: 3", Slow: slowBy})

@@ -26,11 +26,6 @@ func textOf(title string) string {
 	return strings.TrimSpace(text)
 }
 
-// tried is what people wrote about the ways to commit in groups that were tried.
-//
-//go:embed tried.md
-var tried string
-
 type results struct {
 	date       time.Time
 	took       time.Duration
@@ -108,7 +103,6 @@ func (r *results) markdown() string {
 	for _, s := range r.sections {
 		s.write(p)
 	}
-	b.WriteString(strings.TrimSpace(tried) + "\n")
 	return b.String()
 }
 

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"strings"
@@ -68,7 +70,9 @@ const (
 	fitWait   = 10 * time.Second // the longest time until the balancer takes a bridge that is ready
 )
 
-func rollingRestart(l *lab) {
+// pair has two bridges with a folder each before one NATS, and a balancer before them. At each
+// turn one of them is ended and started again.
+func (l *lab) pair(turns int, end func(b *rig.Bridge)) {
 	n := l.StartNATS(rig.NATSConfig{})
 	l.nats = n.URL
 	var configs [2]rig.BridgeConfig
@@ -84,16 +88,59 @@ func rollingRestart(l *lab) {
 	waitFit := l.balance(bridges[0].Webhooks, bridges[1].Webhooks)
 	waitFit()
 	l.send()
-	const rounds = 3
-	l.each(rounds*len(bridges), 0, func(turn int) {
+	l.each(turns, 0, func(turn int) {
 		i := turn % len(bridges)
-		rig.Must(bridges[i].Stop())
+		end(bridges[i])
 		bridges[i] = l.StartBridge(configs[i])
 		waitFit()
 	})
 	l.heal()
-	l.note("each was restarted %d times; refused were %v", rounds, l.book.snapshot().RefusedBy)
+	l.note("they were ended %d times in turn; refused were %v", turns, l.book.snapshot().RefusedBy)
 	l.end()
+}
+
+func rollingRestart(l *lab) {
+	const turns = 6
+	l.pair(turns, func(b *rig.Bridge) { rig.Must(b.Stop()) })
+}
+
+// ends is how often a bridge is ended in the faults that are about that alone.
+func (l *lab) ends() int { return min(max(l.events/1000, 10), 100) }
+
+// killedPair: a webhook may be refused only when it was with the bridge that is killed.
+func killedPair(l *lab) {
+	l.pair(l.ends(), func(b *rig.Bridge) { b.Kill() })
+	refused := 0
+	for _, n := range l.book.snapshot().RefusedBy {
+		refused += n
+	}
+	if most := l.ends() * l.conns; refused > most {
+		l.wrong("%d attempts were refused, of which at most %d were in flight", refused, most)
+	}
+}
+
+const (
+	heldRate = 200
+	heldGap  = 2 * time.Second
+)
+
+// heldSocket restarts the bridge again and again, as systemd does with a socket of its own,
+// under a sender that tries each webhook at most twice.
+func heldSocket(l *lab) {
+	l.rate, l.schedule = heldRate, schedule{gaps: []time.Duration{heldGap}, timeout: rig.AnswerTimeout}
+	l.config.Socket = l.Hold(l.addr())
+	l.begin()
+	l.each(l.ends(), 0, func(int) {
+		rig.Must(l.bridge.Stop())
+		l.start()
+	})
+	l.heal()
+	l.end()
+	c := l.book.snapshot()
+	l.note("restarted %d times; first attempts without an answer were %v", l.ends(), c.RefusedBy)
+	if n := c.RefusedBy[rig.ErrNoConnection.Error()]; n > 0 {
+		l.wrong("%d connections were refused", n)
+	}
 }
 
 // balance runs a small HTTP load balancer before the bridges at these addresses: it asks
@@ -114,7 +161,7 @@ func (l *lab) balance(addrs ...string) (waitFit func()) {
 	l.OnClose(func() error { stop(); asking.Wait(); transport.CloseIdleConnections(); return nil })
 	var turn atomic.Uint64
 	l.ServeAt(l.addr(), &httputil.ReverseProxy{
-		Transport: transport,
+		Transport: failover{transport, addrs},
 		Rewrite: func(p *httputil.ProxyRequest) {
 			next, all := turn.Add(1), uint64(len(addrs))
 			if !fit[next%all].Load() {
@@ -129,6 +176,26 @@ func (l *lab) balance(addrs ...string) (waitFit func()) {
 			rig.Check(l.Until("the balancer takes "+addr, fitWait, healthEvery, func(context.Context) bool { return fit[i].Load() }))
 		}
 	}
+}
+
+// failover goes to another bridge when one takes no connection, as balancers do: nothing was
+// sent yet.
+type failover struct {
+	*http.Transport
+	addrs []string
+}
+
+// RoundTrip implements http.RoundTripper.
+func (f failover) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := f.Transport.RoundTrip(r)
+	for _, addr := range f.addrs {
+		if op, ok := errors.AsType[*net.OpError](err); !ok || op.Op != "dial" {
+			break
+		}
+		r.URL.Host = addr
+		response, err = f.Transport.RoundTrip(r)
+	}
+	return response, err
 }
 
 func takesWebhooks(ctx context.Context, addr string) bool {

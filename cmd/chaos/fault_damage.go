@@ -128,17 +128,21 @@ type alarm struct {
 	Details struct {
 		From uint64 `json:"from"`
 		To   uint64 `json:"to"`
-		// Last and LastBefore are of a stream that has lost its end.
+		// First and Last are of a journal. Last and LastBefore are of a stream that has lost
+		// its end.
+		First      uint64 `json:"first"`
 		Last       uint64 `json:"last"`
 		LastBefore uint64 `json:"last_before"`
 	} `json:"details"`
 }
 
-// names reports whether the message lies in the range of the alarm, or in the end that is lost.
+// names reports whether the message or record lies in the range of the alarm, or in the end that is lost.
 func (a alarm) names(sequence uint64) bool {
 	switch a.Alarm {
 	case "store_backwards":
 		return a.Details.Last < sequence && sequence <= a.Details.LastBefore
+	case "journal_damaged":
+		return a.Details.First <= sequence && sequence <= a.Details.Last
 	case "store_missing", "store_corrupt":
 		return a.Details.From <= sequence && sequence <= a.Details.To
 	}

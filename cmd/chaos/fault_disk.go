@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -126,33 +127,116 @@ func manifests(folder string) (n int) {
 // cutPace suits power cuts: to copy a disk takes as long as a machine takes to start.
 const cutPace = 12
 
+// journalFiles are files of which an unsynced part may be on the disk: below that of the data.
+const journalFiles = "journal/*/*.wal"
+
+// cuts is how often the power fails in a fault.
+func (l *lab) cuts() int { return min(max(l.events/8000, 3), 12) }
+
 func powerCut(l *lab) {
 	l.faster = min(l.faster, cutPace)
 	d := l.newDisk()
 	l.begin()
-	const cuts = 3
-	l.crash(cuts, func() { d.CutPower(l.bridge.Process) })
-	l.note("cut %d times; the time to a 200 is the longest, with the copy of the disk and the start", cuts)
+	l.crash(l.cuts(), func() { d.CutPower(l.bridge.Process, journalFiles) })
+	l.note("cut %d times; the time to a 200 is the longest, with the copy of the disk and the start", l.cuts())
 	l.end()
 }
 
-func powerCutSpool(l *lab) {
+func powerCutJournal(l *lab) {
 	l.faster = min(l.faster, cutPace)
 	n, d := l.StartNATS(rig.NATSConfig{}), l.newDisk()
 	l.external(n.URL, n.URL)
 	l.begin()
 	l.reach(0.2)
 	n.Kill()
-	const cuts = 2
-	l.each(cuts, 0.2, func(int) {
+	l.each(l.cuts(), 0.2, func(int) {
 		l.Pause(l.uptime())
-		d.CutPower(l.bridge.Process)
+		d.CutPower(l.bridge.Process, journalFiles)
 		l.start()
 	})
 	l.Pause(l.uptime())
 	l.reach(0.9)
 	l.heal()
 	n.Start()
-	l.note("cut %d times while NATS was away, which came back last", cuts)
+	l.note("cut %d times while NATS was away, which came back last; of what was not synced a part was on the disk", l.cuts())
 	l.end()
+}
+
+// journalNoRoom fills the disk of the journal while NATS is away: what is reserved for a
+// segment still takes records, and the next one finds no room.
+func journalNoRoom(l *lab) {
+	l.faster, l.rate = min(l.faster, bridgePace), max(l.rate, severalRate)
+	n, d := l.StartNATS(rig.NATSConfig{}), l.newDisk()
+	l.external(n.URL, n.URL)
+	l.begin()
+	l.reach(0.2)
+	n.Kill()
+	const times = 2
+	l.each(times, 0.2, func(int) {
+		before := l.book.snapshot().RefusedBy["503"]
+		empty := d.Fill()
+		l.wait("a webhook is refused", func(c counts) bool { return c.RefusedBy["503"] > before })
+		empty()
+		l.heal()
+		l.recovered()
+	})
+	l.sameProcess()
+	l.alarmed("journal_failed")
+	n.Start()
+	l.note("%d times a segment had no room while NATS was away; the process is the same", times)
+	l.end()
+}
+
+// syncErrors has the disk say that it could not sync, once and for a while, with NATS there,
+// when events go to their stream at once, and without it. At last the power fails, so that
+// whatever was called kept without its sync is gone.
+func syncErrors(l *lab) {
+	l.faster = min(l.faster, cutPace)
+	n, d := l.StartNATS(rig.NATSConfig{}), l.newDisk()
+	l.external(n.URL, n.URL)
+	l.begin()
+	once, always := rig.Inject(rig.Syncs, "error=EIO:when=3"), rig.Inject(rig.Syncs, "error=EIO")
+	l.reach(0.1)
+	l.fail(once)
+	l.reach(0.2)
+	l.fail(always)
+	l.reach(0.4)
+	n.Kill()
+	l.fail(once)
+	l.reach(0.6)
+	l.alarmed("journal_failed")
+	refused := l.book.snapshot().RefusedBy["503"]
+	stop := l.Tamper(l.bridge.Process, always)
+	l.Pause(failFor)
+	d.CutPower(l.bridge.Process, "")
+	stop()
+	if l.book.snapshot().RefusedBy["503"] == refused {
+		l.wrong("no webhook was refused while nothing could be synced")
+	}
+	l.start()
+	l.heal()
+	l.recovered()
+	l.reach(0.9)
+	n.Start()
+	l.note("fsync failed once and for %v, with NATS and without it, and then the power", failFor)
+	l.end()
+}
+
+// failFor is how long a disk fails.
+const failFor = time.Second
+
+func (l *lab) fail(words []string) {
+	stop := l.Tamper(l.bridge.Process, words)
+	l.Pause(failFor)
+	stop()
+	l.heal()
+	l.recovered()
+}
+
+// alarmed: there must have been an alarm of that kind.
+func (l *lab) alarmed(kind string) {
+	is := func(a alarm) bool { return a.Alarm == kind }
+	if !slices.ContainsFunc(alarms(l.bridge.Log, 0), is) {
+		l.wrong("there was no alarm %s", kind)
+	}
 }

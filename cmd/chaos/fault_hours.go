@@ -162,3 +162,34 @@ func (l *lab) sendAgain(first int, ago time.Duration, want string) {
 		l.note("requests of %v ago were answered as %s", ago, want)
 	}
 }
+
+// away are the times for which a bridge is not there. In the last one the clock goes back.
+var away = []time.Duration{3 * time.Hour, 69 * time.Hour, -2 * time.Hour}
+
+// hoursAway kills a bridge that could not write down what it had forwarded, and starts it
+// again when the stream has forgotten the ids. That the time has passed is made up in the
+// store and in the journal.
+func hoursAway(l *lab) {
+	n := l.StartNATS(rig.NATSConfig{})
+	l.external(n.URL, n.URL)
+	l.start()
+	l.info() // the bridge has made the streams
+	for i, d := range away {
+		l.Tamper(l.bridge.Process, l.atPosition("error=EIO"))
+		l.send()
+		l.reach(float64(i+1) / float64(len(away)+1))
+		l.sender.rest()
+		l.emptied()
+		l.bridge.Kill()
+		rig.Must(n.Stop())
+		rig.Age(n.Store, d)
+		rig.AgeJournal(l.config.Data, d)
+		n.Start()
+		l.start()
+	}
+	l.alarmed("journal_failed") // by the position
+	l.heal()
+	l.send()
+	l.note("away for %v, with all forwarded and none of it written down", away)
+	l.end()
+}

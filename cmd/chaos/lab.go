@@ -23,7 +23,7 @@ type options struct {
 }
 
 const (
-	// patience bounds the wait for what comes by itself, such as the drain of a spool.
+	// patience bounds the wait for what comes by itself, such as the drain of a journal.
 	patience = time.Minute
 	often    = 100 * time.Millisecond
 )
@@ -45,7 +45,9 @@ type lab struct {
 	nats   string
 
 	sender *sender
-	healed time.Time
+	// schedule of the sender; the zero value is for the provider's.
+	schedule schedule
+	healed   time.Time
 	// examples name some of what the audit found.
 	examples []string
 }
@@ -130,7 +132,10 @@ func (l *lab) info() *jetstream.StreamInfo {
 func (l *lab) addr() string { return fmt.Sprintf("127.0.0.1:%d", l.config.Port) }
 
 func (l *lab) send() {
-	s := &sender{schedule: newSchedule(l.faster), rate: l.rate, writer: l.writer, book: l.book}
+	if l.schedule.timeout == 0 {
+		l.schedule = newSchedule(l.faster)
+	}
+	s := &sender{schedule: l.schedule, rate: l.rate, writer: l.writer, book: l.book}
 	s.start(l.Context(), l.addr(), l.conns)
 	l.OnClose(func() error { s.stop(); s.rest(); return nil })
 	l.sender = s
@@ -201,7 +206,7 @@ func (l *lab) settle() {
 }
 
 // end settles, reads the stream once everything that was acknowledged may be there, and
-// writes down what it holds. What lies in a spool has time as long as some of it goes on
+// writes down what it holds. What lies in a journal has time as long as some of it goes on
 // arriving.
 func (l *lab) end() {
 	l.settle()
@@ -224,13 +229,14 @@ func (l *lab) end() {
 }
 
 // waitForCount waits until that many messages are in the stream, or until no more arrive,
-// and returns how many there are. With no spool nothing comes later at all.
+// and returns how many there are. After damage nothing comes once the journal is empty. In a
+// cluster a replica that is read may still lack what the stream has.
 func (l *lab) waitForCount(js jetstream.JetStream, want uint64) uint64 {
-	standstill := time.Duration(0)
-	if l.book.snapshot().Results[resultSpooled] > 0 {
-		standstill = patience
-	}
 	for most, grown := uint64(0), time.Now(); ; l.Pause(often) {
+		standstill := patience
+		if l.damage && l.waiting() == 0 {
+			standstill = 0
+		}
 		count := rig.StreamInfo(l.Context(), js).State.Msgs
 		if count > most {
 			most, grown = count, time.Now()
@@ -240,6 +246,9 @@ func (l *lab) waitForCount(js jetstream.JetStream, want uint64) uint64 {
 		}
 	}
 }
+
+// waiting is how many records are in the bridge's journal.
+func (l *lab) waiting() int { return int(l.bridge.Metric("hookspan_journal_records")) }
 
 func (l *lab) finding(found findings) {
 	l.report.findings, l.examples = found, found.examples

@@ -125,6 +125,8 @@ type fault struct {
 
 var faults = []fault{
 	{name: "kill-9", about: "the bridge is killed again and again under load", run: killBridge},
+	{name: "kill-moments", about: "the bridge is killed at the worst moments: around a sync, the position, a start", root: true, strace: true, run: killMoments},
+	{name: "held-socket", about: "the bridge is restarted again and again on a socket that its parent holds", run: heldSocket},
 	{name: "two-processes", about: "a second bridge is started on the data folder of the first", run: secondProcess},
 	{name: "slow-disk", about: "every fsync of the bridge takes 2 ms longer", strace: true, run: slowDisk},
 	{name: "hung-disk", about: "the disk hangs for seconds, again and again", root: true, run: hungDisk},
@@ -132,14 +134,22 @@ var faults = []fault{
 	{name: "full-archive", about: "the disk of the archive is full", root: true, run: fullArchive},
 	{name: "full-stream", about: "the stream is full of events that were handled hours ago", run: fullStream},
 	{name: "power-cut", about: "the power fails: only what was synced is left", root: true, run: powerCut},
-	{name: "power-cut-spool", about: "the power fails while events lie in the spool", root: true, run: powerCutSpool},
+	{name: "power-cut-journal", about: "the power fails while NATS is away", root: true, run: powerCutJournal},
+	{name: "sync-errors", about: "the disk of the journal fails to sync, once and for a while, and then the power", root: true, strace: true, run: syncErrors},
+	{name: "journal-no-room", about: "the disk has no room for a segment of the journal, and then has", root: true, run: journalNoRoom},
+	{name: "journal-damage", about: "a byte of the journal changes and its end is cut off while NATS is away", damage: true, run: journalDamage},
+	{name: "journal-moved", about: "the journal is read-only, or newer; then it is copied, behind a link, to another disk", root: true, run: journalMoved},
 	{name: "bit-flip", about: "a byte in the store changes", damage: true, run: bitFlip},
 	{name: "truncation", about: "the end of the store is cut off", damage: true, run: truncation},
 	{name: "replay", about: "captured requests are sent again, 50 minutes, 3 hours and 3 days later", run: replay},
+	{name: "hours-away", about: "a bridge that had forwarded its journal comes back hours and days later, or in the past", root: true, strace: true, run: hoursAway},
+	{name: "stream-trouble", about: "the stream is full for a while, and then is removed", run: streamTrouble},
+	{name: "nats-day-away", about: "NATS is away for ten times as many webhooks", run: natsDayAway},
 	{name: "nats-stopped", about: "NATS is stopped for longer than the sender's schedule", run: natsStopped},
 	{name: "nats-frozen", about: "NATS is frozen (SIGSTOP) for longer than the sender's schedule", run: natsFrozen},
 	{name: "half-open", about: "connections to NATS swallow everything, and are never closed", run: halfOpen},
 	{name: "rolling-restart", about: "two bridges behind a balancer are restarted in turn", run: rollingRestart},
+	{name: "killed-pair", about: "two bridges behind a balancer are killed in turn", run: killedPair},
 	{name: "cluster-leader", about: "three NATS servers: the stream's leader is killed, again and again", run: clusterLeader},
 	{name: "cluster-quorum", about: "three NATS servers: two are stopped for longer than the sender's schedule", run: clusterQuorum},
 	{name: "cluster-split", about: "three NATS servers: the bridge is on the side that has no quorum", run: clusterSplit},
@@ -166,7 +176,7 @@ func (f *fault) missing() string {
 		return "needs root, for a disk of its own"
 	}
 	if f.strace {
-		return rig.MissingSlower()
+		return rig.MissingTracer()
 	}
 	return ""
 }

@@ -28,6 +28,8 @@ type BridgeConfig struct {
 	Ingress, NATS, Source, More string
 	Env                         []string // beside the secret
 	Slow                        time.Duration
+	Trace                       []string // see [Command]
+	Socket                      *os.File
 }
 
 // MaxEvents is room for the events of any experiment, in bytes.
@@ -75,7 +77,7 @@ func (r *Rig) StartBridge(c BridgeConfig) *Bridge {
 	Check(os.WriteFile(b.Config, fmt.Appendf(nil, bridgeText, b.Data, cmp.Or(c.Log, "info"), c.Port, c.Ingress,
 		cmp.Or(c.NATS, `listen: "127.0.0.1:0"`), c.Source, c.More), 0o600))
 	b.Process = r.Start(Command{
-		Name: name, Slow: c.Slow, Args: []string{cmp.Or(c.Binary, r.Binary), "--json", "serve", "--config", b.Config},
+		Name: name, Slow: c.Slow, Trace: c.Trace, Socket: c.Socket, Args: []string{cmp.Or(c.Binary, r.Binary), "--json", "serve", "--config", b.Config},
 		Env: append(c.Env, secretEnv+"="+Secret), // nothing else that could change how it runs
 	})
 	var ready struct {

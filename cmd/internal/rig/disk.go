@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -80,15 +83,49 @@ func (d *Disk) Fill() (empty func()) {
 
 // CutPower leaves on the disk what a power cut would: everything that reached the device,
 // and nothing that was only written. The process is stopped, the device copied, and the
-// process killed without another word to its disk.
-func (d *Disk) CutPower(p *Process) {
+// process killed without another word to its disk. Of what was only written to the files of
+// a pattern below the disk, any sector may have reached it too.
+func (d *Disk) CutPower(p *Process, torn string) {
 	Check(p.Signal(syscall.SIGSTOP))
 	Check(d.rig.Until("the process is stopped", 10*time.Second, time.Millisecond, func(context.Context) bool { return p.stopped() }))
 	rest := d.image + ".cut"
 	Check(run(d.rig.ctx, "cp", "--sparse=always", d.image, rest))
+	written := map[string][]byte{}
+	if torn != "" {
+		for _, file := range Must(filepath.Glob(filepath.Join(d.Mount, torn))) {
+			written[file] = Must(os.ReadFile(file))
+		}
+	}
 	p.Kill()
 	Check(errors.Join(d.unmount(), os.Rename(rest, d.image)))
 	d.attach()
+	for file, text := range written {
+		tear(file, text)
+	}
+}
+
+// tear writes some of the sectors by which the file differs from the text. A file that is not
+// there, or has another size, was never synced.
+func tear(file string, text []byte) {
+	const sector = 512
+	synced, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) || len(synced) != len(text) {
+		return
+	}
+	Check(err)
+	for at := 0; at < len(text); at += sector {
+		end := min(at+sector, len(text))
+		if rand.IntN(2) == 0 {
+			copy(synced[at:end], text[at:end])
+		}
+	}
+	Check(os.WriteFile(file, synced, 0o600))
+}
+
+// ReadOnly has the disk refuse everything that is written, or no more.
+func (d *Disk) ReadOnly(is bool) {
+	mode := map[bool]string{true: "ro", false: "rw"}[is]
+	Check(run(d.rig.ctx, "mount", "-o", "remount,"+mode, d.Mount))
 }
 
 // run runs a program of the system and returns what it complained of.

@@ -26,7 +26,7 @@ type Sample struct {
 	P50, P99, P999 time.Duration
 }
 
-// Safe are the results of a 200 that say that the event is in the stream or in the spool.
+// Safe are the results of a 200 that say that the event is in the stream or in the journal.
 var Safe = []string{"stored", "spooled"}
 
 // Receiver takes webhooks in a process of its own: a bridge, or what it is compared with.

@@ -8,10 +8,8 @@ import (
 	"io"
 	"maps"
 	"os"
-	"os/exec"
 	"os/signal"
 	"runtime"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -77,23 +75,6 @@ func Ready(stdout io.Writer, values map[string]any) error {
 	line := map[string]any{"pid": os.Getpid()}
 	maps.Copy(line, values)
 	return json.NewEncoder(stdout).Encode(line)
-}
-
-// MissingSlower says why nothing can be slowed on this machine, or is empty.
-func MissingSlower() string {
-	if _, err := exec.LookPath("strace"); err != nil {
-		return "needs strace"
-	}
-	return ""
-}
-
-// slower are the words that make each fsync of a command longer, and stop nothing else.
-func slower(by time.Duration) []string {
-	return []string{
-		"strace", "-f", "--seccomp-bpf", "-e", "trace=fsync,fdatasync",
-		"-e", "inject=fsync,fdatasync:delay_enter=" + strconv.FormatInt(by.Microseconds(), 10), "-o", "/dev/null", "--",
-		self(), modeExec,
-	}
 }
 
 // runExec becomes the program in args, which then ends together with its strace.

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,21 @@ func FreePort() int {
 	}
 	Check(errors.New("no port is free between 20000 and 32000"))
 	return 0
+}
+
+// Hold listens on an address for processes that have the socket as [Command.Socket], until
+// the rig is closed. Between two of them connections wait.
+func (r *Rig) Hold(addr string) *os.File {
+	listener := Must(new(net.ListenConfig).Listen(r.ctx, "tcp", addr))
+	file := Must(listener.(*net.TCPListener).File())
+	r.OnClose(func() error { return errors.Join(file.Close(), listener.Close()) })
+	return file
+}
+
+// passed are the words and the environment by which a command knows the socket that it
+// inherits, as from systemd. Only the process itself knows its number, so a shell says it.
+func passed(args, env []string) (words, environment []string) {
+	return append([]string{"/bin/sh", "-c", `export LISTEN_PID=$$; exec "$0" "$@"`}, args...), append(env, "LISTEN_FDS=1", "LISTEN_FDNAMES=webhooks")
 }
 
 // Get asks for an address, and returns the body of the answer, which must be 200.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -33,6 +34,10 @@ type Command struct {
 	Slow time.Duration // what each fsync takes longer, with strace
 	// As is the user that it runs as. nil: that of this process.
 	As *syscall.Credential
+	// Trace are words of [Inject] and others for strace.
+	Trace []string
+	// Socket is one on which it is to serve webhooks; nil for one of its own.
+	Socket *os.File
 }
 
 // Process is a command that runs. It ends with this process, however that ends.
@@ -56,10 +61,19 @@ func (r *Rig) Start(c Command) *Process {
 	defer func() { _ = log.Close() }() // the process has it too
 	args := c.Args
 	if c.Slow > 0 {
-		args = slices.Concat(slower(c.Slow), args)
+		c.Trace = slower(c.Slow)
+	}
+	if len(c.Trace) > 0 {
+		args = slices.Concat(traced(c.Trace), args)
+	}
+	if c.Socket != nil {
+		args, c.Env = passed(args, c.Env)
 	}
 	p.cmd = exec.CommandContext(r.ctx, args[0], args[1:]...)
 	p.cmd.Env, p.cmd.Stderr = c.Env, log
+	if c.Socket != nil {
+		p.cmd.ExtraFiles = []*os.File{c.Socket}
+	}
 	stdout := Must(p.cmd.StdoutPipe())
 	// The process has a group of its own, so that a ^C reaches this program alone.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: c.As}
@@ -175,7 +189,8 @@ func (p *Process) proc() procfs.Proc { return Must(procfs.NewProc(p.PID)) }
 // Status has the memory of the process, in bytes: VmRSS, and VmHWM for the most ever.
 func (p *Process) Status() procfs.ProcStatus { return Must(p.proc().NewStatus()) }
 
-func (p *Process) stopped() bool { return Must(p.proc().Stat()).State == "T" }
+// stopped is so for a process with strace too.
+func (p *Process) stopped() bool { return strings.EqualFold(Must(p.proc().Stat()).State, "T") }
 
 // Processor is how much processor time the process has used, in user and in system mode.
 func (p *Process) Processor() time.Duration {
