@@ -153,7 +153,8 @@ func (k *Keeper) share(ctx context.Context, first *flight) (bridge.Receipt, erro
 	return receipt, nil
 }
 
-// appendInTime leaves time for the stream, where a disk that does not answer is not its disk too.
+// appendInTime leaves half of the time for the stream: the disk of the journal may hang while a
+// quorum elsewhere does not.
 func (k *Keeper) appendInTime(ctx context.Context, stream string, m *nats.Msg) error {
 	if deadline, ok := ctx.Deadline(); ok && k.cfg.Quorum {
 		var cancel context.CancelFunc
