@@ -105,7 +105,7 @@ func draining() scenario {
 	const events = 20_000
 	syncs := []string{"2m", "always"} // sync_interval of the server: the default, and before each acknowledgement
 	return scenario{
-		name: "drain", title: "Draining the spool",
+		name: "drain", title: "Draining the journal",
 		begin: func(_ *bench, r *rig.Rig) (groups [][]way) {
 			p := r.NewPool(events, failedWebhook())
 			for _, sync := range syncs {
@@ -117,23 +117,23 @@ func draining() scenario {
 					like := lastStored(r, js, rig.EventsStream, rig.EventsPrefix+">")
 					p.Renew(events)
 					batches := batchRate(r, js, like.all(p))
-					return metrics{"spool": drainRate(r, server, bridge, js, p), "batches": batches}
+					return metrics{"journal": drainRate(r, server, bridge, js, p), "batches": batches}
 				}}})
 			}
 			return groups
 		},
 		report: func(_ *bench, d data, s *section) {
-			s.head = []string{" `sync_interval` there", "spool, events/s", "batches, events/s", "spool to batches"}
+			s.head = []string{" `sync_interval` there", "journal, events/s", "batches, events/s", "journal to batches"}
 			for _, sync := range syncs {
-				s.row(sync, integer(d.of(sync+" spool")), integer(d.of(sync+" batches")), percent(d.ratio(sync+" spool", sync+" batches")))
+				s.row(sync, integer(d.of(sync+" journal")), integer(d.of(sync+" batches")), percent(d.ratio(sync+" journal", sync+" batches")))
 			}
-			s.atLeast(10_000, d.of("2m spool"), perSecond, "draining the spool into a stream that does not sync each message: at least 10,000 events a second")
-			s.atLeast(0.8, d.ratio("always spool", "always batches"), percent, "draining the spool into a stream that syncs: at least 80 % of what batches reach there")
+			s.atLeast(10_000, d.of("2m journal"), perSecond, "draining the journal into a stream that does not sync each message: at least 10,000 events a second")
+			s.atLeast(0.8, d.ratio("always journal", "always batches"), percent, "draining the journal into a stream that syncs: at least 80 % of what batches reach there")
 		},
 	}
 }
 
-// drainRate returns how many spooled events a second go to a server that is there again.
+// drainRate returns how many events of the journal a second go to a server that is there again.
 func drainRate(r *rig.Rig, server *rig.NATS, bridge *rig.Bridge, js jetstream.JetStream, p *rig.Pool) float64 {
 	before := rig.StreamInfo(r.Context(), js).State.LastSeq
 	rig.Must(server.Stop())
@@ -142,7 +142,7 @@ func drainRate(r *rig.Rig, server *rig.NATS, bridge *rig.Bridge, js jetstream.Je
 	server.Start()
 	var from, last uint64
 	var begin time.Time
-	rig.Check(r.Until("the spool is empty", patience, 2*time.Millisecond, func(ctx context.Context) bool {
+	rig.Check(r.Until("the journal is empty", patience, 2*time.Millisecond, func(ctx context.Context) bool {
 		stream, err := js.Stream(ctx, rig.EventsStream)
 		if err != nil {
 			return false // the server is not there again

@@ -155,7 +155,7 @@ func sampleMetrics(s rig.Sample) metrics {
 	return metrics{"events/s": s.Rate, "p50-ms": inMs(s.P50), "p99-ms": inMs(s.P99), "p99.9-ms": inMs(s.P999)}
 }
 
-// untilDirect returns once the bridge stores webhooks in NATS, not in its spool.
+// untilDirect returns once the bridge stores webhooks in NATS, not in its journal.
 func untilDirect(r *rig.Rig, b *rig.Bridge) {
 	p := r.NewPool(1, failedWebhook())
 	conn := &rig.Conn{Addr: b.Webhooks, Timeout: rig.AnswerTimeout}
