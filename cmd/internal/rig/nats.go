@@ -135,10 +135,13 @@ func (r *Rig) StartCluster(slow time.Duration, parted bool) *Cluster {
 		n.Start()
 	}
 	c.JS = Must(jetstream.New(r.Connect(c.URLs())))
-	c.until("JetStream answers", func(ctx context.Context) bool {
-		_, err := c.JS.AccountInfo(ctx)
+	// JetStream answers before its leader knows all servers, and then has no place for a stream.
+	probe := jetstream.StreamConfig{Name: "PROBE", Subjects: []string{"rig.probe"}, Replicas: clusterSize}
+	c.until("JetStream has all its servers", func(ctx context.Context) bool {
+		_, err := c.JS.CreateStream(ctx, probe)
 		return err == nil
 	})
+	Check(c.JS.DeleteStream(r.ctx, probe.Name), "removing a probe")
 	return c
 }
 
