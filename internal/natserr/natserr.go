@@ -20,8 +20,6 @@ const (
 	HeaderTooLarge      jetstream.ErrorCode = 10097
 	ConsumerStoreFailed jetstream.ErrorCode = 10104
 	DuplicateInFlight   jetstream.ErrorCode = 10158
-	BatchDisabled       jetstream.ErrorCode = 10174
-	BatchDuplicate      jetstream.ErrorCode = 10201
 )
 
 // Is reports whether err is an error of the JetStream API with one of the codes.

@@ -99,7 +99,6 @@ func (b blocks) storeSome(ctx context.Context, store func(context.Context, []*na
 	some, outcomes := make([]*nats.Msg, len(which)), make([]result, len(which))
 	for i, at := range which {
 		some[i] = msgs[at]
-		results[at].err = errBehind
 	}
 	ok := store(ctx, some, outcomes)
 	for i, at := range which {

@@ -74,6 +74,3 @@ func OldSpool(ctx context.Context, folder *datafolder.Folder, names bridge.Names
 	}
 	return js, func() { nc.Close(); server.Close() }, err
 }
-
-// RecentSize is how many ids are remembered.
-const RecentSize = recentSize
