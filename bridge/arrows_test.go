@@ -57,7 +57,7 @@ var arrows = map[string]arrow{
 
 	// The machinery, from the top down.
 	"bridge/internal/admin":                     {ours: []string{"bridge"}, never: []string{nats}},
-	"bridge/internal/ingress":                   {ours: []string{"bridge", "bridge/internal/source"}, never: []string{nats}},
+	"bridge/internal/ingress":                   {ours: []string{"bridge", "bridge/internal/source", "bridge/internal/telemetry"}, never: []string{nats}},
 	"bridge/internal/quarantine":                {ours: []string{"bridge", "bridge/internal/source", "bridge/internal/stream", "bridge/internal/stream/quota"}, never: append(withoutServer, "net/http")},
 	"bridge/internal/housekeeping":              {ours: []string{"bridge"}, never: withoutServer},
 	"bridge/internal/redelivery":                {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},

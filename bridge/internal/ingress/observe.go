@@ -12,6 +12,8 @@ import (
 	"github.com/labstack/echo/v4"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/hookspan/hookspan/bridge/internal/telemetry"
 )
 
 // access is the data of a request's log line. It has no path and no query, which can hold a
@@ -69,7 +71,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		if line.delivery {
 			s.metrics.answered(line, status, time.Since(started))
 		}
-		entry := s.log.Check(level(status), "request")
+		entry := s.log.Check(level(status), telemetry.RequestMessage)
 		if leftOut, ok := s.quiet.allow(status, line.cause, started); ok && entry != nil {
 			line.leftOut = leftOut
 			entry.Write(line.fields(c, status, time.Since(started))...)
@@ -124,7 +126,7 @@ func level(status int) zapcore.Level {
 
 func (a *access) fields(c echo.Context, status int, took time.Duration) []zap.Field {
 	r := c.Request()
-	fields := []zap.Field{
+	fields := append(make([]zap.Field, 0, 13),
 		zap.String("request_id", a.requestID),
 		zap.Stringer("remote", a.remote),
 		zap.String("method", r.Method),
@@ -132,7 +134,7 @@ func (a *access) fields(c echo.Context, status int, took time.Duration) []zap.Fi
 		zap.Int("status", status),
 		zap.Duration("took", took),
 		zap.Int("bytes", a.bytes),
-	}
+	)
 	for _, f := range []struct{ key, value string }{
 		{"source", a.source}, {"result", a.result}, {"cause", a.cause}, {"event", a.event},
 	} {

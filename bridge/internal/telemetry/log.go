@@ -48,7 +48,8 @@ func NewLogger(cfg LogConfig, w io.Writer, reg prometheus.Registerer) (*zap.Logg
 	default:
 		return nil, fmt.Errorf("log format: %q is not known: use %s or %s", cfg.Format, FormatJSON, FormatConsole)
 	}
-	log := zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level))
+	out := &lines{to: w}
+	log := zap.New(zapcore.NewCore(encoder, out, level), zap.Hooks(out.written))
 	if reg == nil {
 		return log, nil
 	}
