@@ -2,6 +2,7 @@ package journal
 
 import (
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/hashicorp/raft-wal/types"
@@ -47,7 +48,7 @@ func (c *committer) gather(req *request) {
 	clear(c.batch)
 	c.batch = c.batch[:0]
 	room := c.j.room()
-	for records, size := 0, int64(0); ; {
+	for records, size, yielded := 0, int64(0), -1; ; {
 		if req.take() {
 			if more := req.size - req.credit; more > 0 && size+more > room {
 				req.answer <- c.j.full()
@@ -58,6 +59,12 @@ func (c *committer) gather(req *request) {
 		}
 		if records >= batchRecords || size >= batchBytes {
 			return
+		}
+		// Whoever is about to append runs first, as long as that makes the batch larger: under
+		// load it becomes several times as large, and alone nobody waits.
+		if len(c.j.queue) == 0 && yielded != records {
+			yielded = records
+			runtime.Gosched()
 		}
 		select {
 		case req = <-c.j.queue:
