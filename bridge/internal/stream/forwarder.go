@@ -161,7 +161,7 @@ func (f *Forwarder) run(ctx context.Context) {
 
 // gatherTime is how long the forwarder lets records gather behind an atomic batch. Each batch
 // costs some 4 syncs and 20 files whatever its size, which webhooks would wait for.
-const gatherTime = 20 * time.Millisecond
+const gatherTime = 50 * time.Millisecond
 
 // gather waits while batches are worthwhile and the next one would be small. At low rates there
 // are no batches, and nothing waits.
