@@ -177,23 +177,30 @@ func NewEventID(predictionID, status string, meaning []byte) string {
 // which differs between copies.
 func (e *Event) Header() Header {
 	h := make(Header, 16+len(e.Query))
-	h.Set(headerSpecVersion, "1.0")
-	h.Set(headerID, e.ID)
-	h.Set(headerSource, "/sources/"+e.Source)
-	h.Set(headerType, e.Type)
-	h.Set(headerSubject, e.PredictionID)
-	h.Set(headerTime, formatTime(e.Time))
-	h.Set(headerDataContentType, e.ContentType)
-	h.Set(headerSentContentType, e.SentContentType)
-	h.Set(headerModel, e.Model)
-	h.Set(headerStatus, e.Status)
-	h.Set(headerRawStatus, e.RawStatus)
-	h.Set(headerOrigin, e.Origin)
-	h.Set(headerReceivedAt, formatTime(e.ReceivedAt))
-	h.Set(headerSignature, e.Signature)
-	h.Set(HeaderTraceParent, e.TraceParent)
+	values := make([]string, 0, 16+len(e.Query)) // one allocation for all
+	set := func(key, value string) {
+		if value != "" {
+			values = append(values, encodePercent(value))
+			h[key] = values[len(values)-1 : len(values) : len(values)]
+		}
+	}
+	set(headerSpecVersion, "1.0")
+	set(headerID, e.ID)
+	set(headerSource, "/sources/"+e.Source)
+	set(headerType, e.Type)
+	set(headerSubject, e.PredictionID)
+	set(headerTime, formatTime(e.Time))
+	set(headerDataContentType, e.ContentType)
+	set(headerSentContentType, e.SentContentType)
+	set(headerModel, e.Model)
+	set(headerStatus, e.Status)
+	set(headerRawStatus, e.RawStatus)
+	set(headerOrigin, e.Origin)
+	set(headerReceivedAt, formatTime(e.ReceivedAt))
+	set(headerSignature, e.Signature)
+	set(HeaderTraceParent, e.TraceParent)
 	for key, value := range e.Query {
-		h.Set(headerQueryPrefix+key, value)
+		set(headerQueryPrefix+key, value)
 	}
 	return h
 }

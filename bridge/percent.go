@@ -10,14 +10,14 @@ import (
 // double quote, percent and every byte outside U+0021 to U+007E become %XX (CloudEvents
 // HTTP binding 1.0.2, section 3.1.3.2, which binary mode over NATS shares). So no line
 // break reaches nats.go, which would turn it into a space and make two ids one.
-func encodePercent(s string) string { return escape(s, '%', mustEscape) }
+func encodePercent(s string) string { return escape(s, '%', percentEscapes) }
 
 // escape writes mark and two upper-case hex digits for every byte that must be escaped. It
 // returns s itself when there is none.
-func escape(s string, mark byte, must func(byte) bool) string {
+func escape(s string, mark byte, must *escapes) string {
 	n := 0
 	for i := range len(s) {
-		if must(s[i]) {
+		if must[s[i]] {
 			n++
 		}
 	}
@@ -26,7 +26,7 @@ func escape(s string, mark byte, must func(byte) bool) string {
 	}
 	out := make([]byte, 0, len(s)+2*n)
 	for i := range len(s) {
-		if c := s[i]; must(c) {
+		if c := s[i]; must[c] {
 			out = append(out, mark, upperHexChars[c>>4], upperHexChars[c&0xf])
 		} else {
 			out = append(out, c)
@@ -34,6 +34,19 @@ func escape(s string, mark byte, must func(byte) bool) string {
 	}
 	return string(out)
 }
+
+// escapes says of each byte whether it must be escaped.
+type escapes [256]bool
+
+func escapesOf(must func(byte) bool) *escapes {
+	var out escapes
+	for c := range out {
+		out[c] = must(byte(c))
+	}
+	return &out
+}
+
+var percentEscapes = escapesOf(mustEscape)
 
 func mustEscape(c byte) bool {
 	return c <= ' ' || c >= 0x7f || c == '"' || c == '%'

@@ -29,7 +29,7 @@ func EncodeToken(s string) string {
 	if s == "" {
 		return emptyToken
 	}
-	token := escape(s, '=', func(c byte) bool { return !plain(c) })
+	token := escape(s, '=', tokenEscapes)
 	if len(token) <= tokenBytes {
 		return token
 	}
@@ -68,6 +68,8 @@ func DecodeToken(token string) (string, error) {
 	}
 	return string(out), nil
 }
+
+var tokenEscapes = escapesOf(func(c byte) bool { return !plain(c) })
 
 func plain(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'

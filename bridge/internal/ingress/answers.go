@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/labstack/echo/v4"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -36,7 +37,23 @@ type accepted struct {
 }
 
 // respondAccepted is the only writer of 200 to a delivery.
-func respondAccepted(c echo.Context, body accepted) error { return c.JSON(http.StatusOK, body) }
+func respondAccepted(c echo.Context, body accepted) error {
+	b := append(make([]byte, 0, 384), `{"result":`...)
+	b = appendText(b, string(body.Result))
+	if body.ID != "" {
+		b = appendText(append(b, `,"id":`...), body.ID)
+	}
+	if body.Cause != "" {
+		b = appendText(append(b, `,"cause":`...), body.Cause)
+	}
+	return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, append(b, '}', '\n'))
+}
+
+// appendText appends a JSON string. Bytes that are no UTF-8 are replaced, which is no error.
+func appendText(b []byte, text string) []byte {
+	b, _ = jsontext.AppendQuote(b, text)
+	return b
+}
 
 // answer is what the sender is told of an error. The text never depends on what
 // was wrong in detail, so it holds nothing that helps to forge or to look inside.

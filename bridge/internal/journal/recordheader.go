@@ -32,6 +32,7 @@ func decodeHeader(b []byte) (map[string][]string, bool) {
 	}
 	// One string for all: a header has a dozen short ones, which live as long as the record.
 	text, header := string(b), make(map[string][]string, 16)
+	all := make([]string, 0, 16)
 	for len(b) > 0 {
 		key, ok := cutString(&b, text)
 		count, n := binary.Uvarint(b)
@@ -40,13 +41,15 @@ func decodeHeader(b []byte) (map[string][]string, bool) {
 			return nil, false
 		}
 		b = b[n:]
-		values := make([]string, count)
-		for i := range values {
-			if values[i], ok = cutString(&b, text); !ok {
+		from := len(all)
+		for range count {
+			value, ok := cutString(&b, text)
+			if !ok {
 				return nil, false
 			}
+			all = append(all, value)
 		}
-		header[key] = values
+		header[key] = all[from:len(all):len(all)]
 	}
 	return header, true
 }

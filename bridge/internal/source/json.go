@@ -29,7 +29,7 @@ func readFields(body []byte) (map[string]json.RawMessage, error) {
 
 // fieldsOf is readFields, or with lenient the reader of [Source.AcceptLenient].
 func fieldsOf(body []byte, lenient bool) (map[string]json.RawMessage, error) {
-	dec := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowInvalidUTF8(lenient), jsontext.AllowDuplicateNames(lenient))
+	dec := jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowInvalidUTF8(lenient), jsontext.AllowDuplicateNames(lenient))
 	if kind := dec.PeekKind(); kind != '{' {
 		return nil, unusable(CauseSyntax, "the body is not a JSON object")
 	}
