@@ -21,6 +21,7 @@ type serveCmd struct {
 
 // Run serves until it is told to stop. It returns even when a part hangs.
 func (c *serveCmd) Run(e *env) error {
+	spareProcessors(e.getenv)
 	hangups := e.hangups() // from the start: one that comes too early ends the process
 	sockets, err := e.sockets()
 	if err != nil {
