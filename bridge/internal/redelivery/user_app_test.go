@@ -111,22 +111,25 @@ func TestConsumerAsUserApp(t *testing.T) {
 	p.publish("later")
 	p.told("+ACK")
 	require.EqualValues(t, 1, p.Messages(t, "HOOKSPAN_LATER"))
-	require.Equal(t, []string{"done", "dead", "retry"}, verdictsIn(t, attempts, 3))
+	var verdicts []string
+	for _, a := range attemptsIn(t, attempts, 3) {
+		verdicts = append(verdicts, a.Verdict)
+		require.NotZero(t, a.Took, "the waiter does not tell what package consumers tells")
+	}
+	require.Equal(t, []string{"done", "dead", "retry"}, verdicts)
 	require.NoError(t, nc.Flush())
 	require.Empty(t, violations)
 }
 
-// verdictsIn are the verdicts of the next n attempts that are told.
-func verdictsIn(t *testing.T, told *nats.Subscription, n int) (out []string) {
+// attemptsIn are the next n attempts that are told.
+func attemptsIn(t *testing.T, told *nats.Subscription, n int) (out []bridge.Attempt) {
 	t.Helper()
 	for len(out) < n {
 		m, err := told.NextMsg(userPatience)
 		require.NoError(t, err)
 		block, err := bridge.DecodeAttempts(m.Data)
 		require.NoError(t, err)
-		for _, a := range block {
-			out = append(out, a.Verdict)
-		}
+		out = append(out, block...)
 	}
 	return out
 }
