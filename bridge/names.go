@@ -175,6 +175,19 @@ func (n Names) AttemptsSubject(key string) string { return "$KV." + n.AttemptsBu
 // AttemptsPrefix begins every key of one consumer in [Names.AttemptsBucket].
 func (n Names) AttemptsPrefix(consumer string) string { return consumer + "." }
 
+// AttemptsTold is the subject on which a consumer tells of its attempts as they end, see
+// [EncodeAttempts]; "*" covers every consumer. Nothing is stored.
+func (n Names) AttemptsTold(consumer string) string { return n.prefix() + ".attempts." + consumer }
+
+// AttemptsConsumer is the consumer in a subject that [Names.AttemptsTold] made, or "".
+func (n Names) AttemptsConsumer(subject string) string {
+	name, ok := strings.CutPrefix(subject, n.AttemptsTold(""))
+	if !ok || CheckName("consumer", name) != nil {
+		return ""
+	}
+	return name
+}
+
 // reportToken follows the consumer's name in the keys of reports.
 const reportToken = "state."
 
