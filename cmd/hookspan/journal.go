@@ -71,7 +71,7 @@ func (c *journalShowCmd) Run(e *env) error {
 		return err
 	}
 	return e.print(state, func(out *printer) {
-		out.printf("%d records, %v of %v", state.Records, config.ByteSize(state.Bytes), config.ByteSize(state.MaxBytes))
+		out.printf("%s, %v of %v", counted(state.Records, "record"), config.ByteSize(state.Bytes), config.ByteSize(state.MaxBytes))
 		if state.Records > 0 {
 			out.printf(", the oldest of %s", state.Oldest.Format(time.RFC3339))
 		}
@@ -103,7 +103,7 @@ func (c *journalResendCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return e.print(report, func(out *printer) { out.printf("%d messages are on their way again\n", report.Resent) })
+	return e.print(report, func(out *printer) { out.printf("on their way again: %s\n", counted(report.Resent, "message")) })
 }
 
 type journalDrainCmd struct{ configFlag }
@@ -124,7 +124,7 @@ func (c *journalDrainCmd) Run(e *env) (err error) {
 		return err
 	}
 	err = e.print(map[string]any{"drained": drained, "set_aside": state.SetAside}, func(out *printer) {
-		out.printf("%d messages moved to NATS, %d set aside that it does not take\n", drained, state.SetAside)
+		out.printf("%s moved to NATS, %d set aside that it does not take\n", counted(drained, "message"), state.SetAside)
 	})
 	if err == nil && state.SetAside > 0 {
 		err = errSilent
@@ -162,7 +162,7 @@ func (c *journalExportCmd) Run(e *env) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.stderr, "%d records exported, they are still in the journal\n", n)
+	_, err = fmt.Fprintf(e.stderr, "%s exported and still in the journal\n", counted(n, "record"))
 	return err
 }
 
@@ -190,10 +190,10 @@ func (c *journalImportCmd) Run(e *env) (err error) {
 	defer func() { err = errors.Join(err, j.Close()) }()
 	n, err := importLines(in, func(block []adminapi.JournalRecord) error { return j.Import(e.ctx, block) })
 	if err != nil {
-		return fmt.Errorf("importing: %d records are in the journal, and then: %w", n, err)
+		return fmt.Errorf("importing: in the journal is %s, and then: %w", counted(n, "record"), err)
 	}
 	return e.print(map[string]any{"imported": n}, func(out *printer) {
-		out.printf("%d records imported: start the bridge, or move them to NATS with hookspan journal drain\n", n)
+		out.printf("%s imported: start the bridge, or move them to NATS with hookspan journal drain\n", counted(n, "record"))
 	})
 }
 
@@ -230,4 +230,12 @@ func importLines(in io.Reader, take func([]adminapi.JournalRecord) error) (taken
 			return taken, nil
 		}
 	}
+}
+
+// counted is a number with its noun.
+func counted[N int | uint64](n N, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -137,7 +137,7 @@ func TestJournalOfARunningBridge(t *testing.T) {
 			return code == 0 && strings.Contains(stdout, want)
 		}
 	}
-	require.Eventually(t, shown("1 records, "), patience, 50*time.Millisecond)
+	require.Eventually(t, shown("1 record, "), patience, 50*time.Millisecond)
 	code, _, stderr := verb(t, dir, "journal", "drain")
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "a running bridge forwards its journal by itself")
@@ -150,7 +150,7 @@ func TestJournalOfARunningBridge(t *testing.T) {
 	p.becomes(200, "ready")
 	code, stdout, stderr := verb(t, dir, "journal", "resend")
 	require.Equal(t, 0, code, stderr)
-	require.Equal(t, "1 messages are on their way again\n", stdout)
+	require.Equal(t, "on their way again: 1 message\n", stdout)
 	require.Eventually(t, shown("0 records, "), patience, 50*time.Millisecond)
 	st, err := x.JetStream().Stream(context.Background(), "HOOKSPAN_EVENTS")
 	require.NoError(t, err)

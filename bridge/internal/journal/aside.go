@@ -36,6 +36,30 @@ type asideTotal struct {
 	bytes   int64
 }
 
+// with and without a file of so many bytes; 0 is none.
+func (t asideTotal) with(bytes int64) asideTotal {
+	if bytes == 0 {
+		return t
+	}
+	return asideTotal{t.records + 1, t.bytes + bytes}
+}
+
+func (t asideTotal) without(bytes int64) asideTotal {
+	if bytes == 0 {
+		return t
+	}
+	return asideTotal{t.records - 1, t.bytes - bytes}
+}
+
+// asideSize is 0 for a file that is not there.
+func asideSize(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
 func asideName(sequence uint64) string { return fmt.Sprintf("%020d%s", sequence, asideSuffix) }
 
 // SetAside keeps a record in a file of its own, so that it holds up nothing behind it, and
@@ -52,19 +76,23 @@ func (j *Journal) SetAside(r Record, cause string) error {
 	trailer = binary.LittleEndian.AppendUint32(trailer, crc32.Checksum(trailer, castagnoli))
 	j.asideMu.Lock()
 	defer j.asideMu.Unlock()
+	path, file := j.path(asideFolder, asideName(r.Sequence)), append(e.data, trailer...)
+	had := asideSize(path)
 	err = os.MkdirAll(j.path(asideFolder), 0o750)
 	if err == nil {
 		err = syncDir(j.dir)
 	}
 	if err == nil {
-		err = datafolder.WriteFile(j.path(asideFolder, asideName(r.Sequence)), append(e.data, trailer...), 0o640)
+		err = datafolder.WriteFile(path, file, 0o640)
 	}
 	if err != nil {
 		return fmt.Errorf("setting a record of the journal aside: %w", err)
 	}
-	err = j.recountAside()
+	j.mu.Lock()
+	j.aside = j.aside.without(had).with(int64(len(file)))
+	j.mu.Unlock()
 	j.checkRoom()
-	return err
+	return nil
 }
 
 // Aside returns what is set aside, by sequence, without the bodies; see AsideRecord. Each file
@@ -135,10 +163,15 @@ func (j *Journal) Resend(ctx context.Context) (int, error) {
 func (j *Journal) removeAside(name string) error {
 	j.asideMu.Lock()
 	defer j.asideMu.Unlock()
-	if err := errors.Join(os.Remove(j.path(asideFolder, name)), syncDir(j.path(asideFolder))); err != nil {
+	path := j.path(asideFolder, name)
+	had := asideSize(path)
+	if err := errors.Join(os.Remove(path), syncDir(j.path(asideFolder))); err != nil {
 		return err
 	}
-	return j.recountAside()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.aside = j.aside.without(had)
+	return nil
 }
 
 func (j *Journal) readAside(name string) (a Aside, size int64, err error) {
@@ -210,14 +243,4 @@ func (j *Journal) countAside() (total asideTotal, err error) {
 		}
 	}
 	return total, err
-}
-
-func (j *Journal) recountAside() error {
-	total, err := j.countAside()
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if err == nil {
-		j.aside = total
-	}
-	return err
 }

@@ -56,13 +56,9 @@ func (s *fullStreams) has(ctx context.Context, stream string, bytes int) bool {
 
 func (s *fullStreams) look(ctx context.Context, stream string, last *fill) *fill {
 	found, err := s.js.Stream(ctx, stream)
-	if err != nil {
-		return last
-	}
-	now := &fill{at: time.Now()}
-	info := found.CachedInfo()
-	if most := info.Config.MaxBytes; most < 0 || uint64(most) > info.State.Bytes {
-		now.room = uint64(most) - info.State.Bytes
+	now := &fill{at: time.Now(), room: last.room} // a stream that does not answer is not asked for each record
+	if err == nil {
+		now.room = roomIn(found.CachedInfo())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,4 +67,11 @@ func (s *fullStreams) look(ctx context.Context, stream string, last *fill) *fill
 		delete(s.fill, stream)
 	}
 	return now
+}
+
+func roomIn(info *jetstream.StreamInfo) uint64 {
+	if most := info.Config.MaxBytes; most < 0 || uint64(most) > info.State.Bytes {
+		return uint64(most) - info.State.Bytes // without a limit a huge number
+	}
+	return 0
 }
