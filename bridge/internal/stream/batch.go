@@ -22,13 +22,9 @@ const (
 // commitBatch stores all messages, or none, with one sync: an atomic batch. After an error that
 // [isRefusal] recognises none is stored; after any other the outcome is unknown. At most
 // [batchMessages] messages, with different ids.
-func (x exchange) commitBatch(ctx context.Context, msgs []*nats.Msg, results []result) error {
+func (x *exchange) commitBatch(ctx context.Context, msgs []*nats.Msg, results []result) error {
 	id := rand.Text()
-	answers, end, err := x.listen(1)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errRefused, err)
-	}
-	defer end()
+	x.next()
 	for i, m := range msgs {
 		reply := ""
 		if i == len(msgs)-1 {
@@ -39,7 +35,7 @@ func (x exchange) commitBatch(ctx context.Context, msgs []*nats.Msg, results []r
 			return fmt.Errorf("%w: %w", errRefused, err)
 		}
 	}
-	answer, err := x.await(ctx, answers)
+	answer, _, err := x.await(ctx)
 	if err != nil {
 		return fmt.Errorf("committing a batch: %w", err)
 	}
@@ -61,7 +57,7 @@ func (x exchange) commitBatch(ctx context.Context, msgs []*nats.Msg, results []r
 // publishInBatch sends m as a message of the batch; with a reply it is the last one. m has the
 // headers of the batch only meanwhile: with them it would belong to the batch even when it is
 // published alone later.
-func (x exchange) publishInBatch(m *nats.Msg, id string, number int, reply string) error {
+func (x *exchange) publishInBatch(m *nats.Msg, id string, number int, reply string) error {
 	m.Header[headerBatchID] = []string{id}
 	m.Header[headerBatchSequence] = []string{strconv.Itoa(number)}
 	defer delete(m.Header, headerBatchID)

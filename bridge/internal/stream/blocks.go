@@ -42,8 +42,12 @@ func (p *Publisher) storeBlock(ctx context.Context, stream string, msgs []*nats.
 	}
 	defer p.tasks.Done()
 	nc := p.js.Conn()
-	b := blocks{p: p, stream: stream, exchange: newExchange(nc), atomic: len(msgs) >= breakEven && p.batchable(ctx, stream)}
-	defer b.close()
+	x, err := p.exchanges.take(nc)
+	if err != nil {
+		return failAll(results, notSent(err))
+	}
+	defer p.exchanges.put(x)
+	b := blocks{p: p, stream: stream, exchange: x, atomic: len(msgs) >= breakEven && p.batchable(ctx, stream)}
 	for from := 0; from < len(msgs); {
 		if err := ctx.Err(); err != nil {
 			failAll(results[from:], notSent(err))
@@ -72,7 +76,7 @@ func partOf(msgs []*nats.Msg) int {
 }
 
 type blocks struct {
-	exchange
+	*exchange
 
 	p      *Publisher
 	stream string

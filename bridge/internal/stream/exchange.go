@@ -6,65 +6,130 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/nats-io/nats.go"
 )
 
 // exchange publishes several messages on one connection and awaits their answers. Answers end
-// when the connection does: those that were on their way cannot arrive any more.
+// when the connection does: those that were on their way cannot arrive any more. One caller at
+// a time uses it.
 type exchange struct {
-	nc    *nats.Conn
-	inbox string
-	lost  chan nats.Status
+	nc      *nats.Conn
+	inbox   string
+	sub     *nats.Subscription
+	answers chan *nats.Msg
+	lost    chan nats.Status
+	round   int // answers to earlier rounds are late
+	broken  bool
 }
 
-func newExchange(nc *nats.Conn) exchange {
-	return exchange{nc: nc, inbox: nc.NewInbox(), lost: nc.StatusChanged(nats.DISCONNECTED, nats.RECONNECTING, nats.CLOSED)}
-}
-
-// close must be called.
-func (x exchange) close() { x.nc.RemoveStatusListener(x.lost) }
-
-func (x exchange) reply(i int) string { return x.inbox + "." + strconv.Itoa(i) }
-
-// listen receives up to so many answers until end is called.
-func (x exchange) listen(most int) (answers chan *nats.Msg, end func(), err error) {
-	answers = make(chan *nats.Msg, most)
-	sub, err := x.nc.ChanSubscribe(x.inbox+".*", answers)
-	if err != nil {
-		return nil, nil, fmt.Errorf("listening for acknowledgements: %w", err)
+func newExchange(nc *nats.Conn) (*exchange, error) {
+	x := &exchange{nc: nc, inbox: nc.NewInbox(), answers: make(chan *nats.Msg, 2*batchMessages)} // late ones too
+	var err error
+	if x.sub, err = nc.ChanSubscribe(x.inbox+".*.*", x.answers); err != nil {
+		return nil, fmt.Errorf("listening for acknowledgements: %w", err)
 	}
-	return answers, func() { _ = sub.Unsubscribe() }, nil // it fails when the connection is closed, and then it is gone anyway
+	x.lost = nc.StatusChanged(nats.DISCONNECTED, nats.RECONNECTING, nats.CLOSED)
+	return x, nil
+}
+
+func (x *exchange) close() {
+	x.nc.RemoveStatusListener(x.lost)
+	_ = x.sub.Unsubscribe() // it fails when the connection is closed, and then it is gone anyway
+}
+
+// next begins another round.
+func (x *exchange) next() {
+	x.round++
+	for {
+		select {
+		case <-x.answers:
+		default:
+			return
+		}
+	}
+}
+
+func (x *exchange) reply(i int) string {
+	return x.inbox + "." + strconv.Itoa(x.round) + "." + strconv.Itoa(i)
 }
 
 // errNoAnswer is for a message that was sent and may be stored.
 var errNoAnswer = errors.New("no acknowledgement came")
 
-func (x exchange) await(ctx context.Context, answers <-chan *nats.Msg) (*nats.Msg, error) {
-	select {
-	case m := <-answers:
-		return m, nil
-	default:
+// await returns an answer of this round, and which message it is for.
+func (x *exchange) await(ctx context.Context) (m *nats.Msg, i int, err error) {
+	for {
+		select {
+		case m = <-x.answers:
+		default:
+			select {
+			case m = <-x.answers:
+			case <-x.lost:
+				x.broken = true
+				return nil, 0, fmt.Errorf("%w: the connection was lost", errNoAnswer)
+			case <-ctx.Done():
+				return nil, 0, fmt.Errorf("%w: %w", errNoAnswer, ctx.Err())
+			}
+		}
+		round, number, _ := strings.Cut(m.Subject[min(len(x.inbox)+1, len(m.Subject)):], ".")
+		if i, err := strconv.Atoi(number); err == nil && round == strconv.Itoa(x.round) {
+			return m, i, nil
+		}
 	}
-	select {
-	case m := <-answers:
-		return m, nil
-	case <-x.lost:
-		return nil, fmt.Errorf("%w: the connection was lost", errNoAnswer)
-	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: %w", errNoAnswer, ctx.Err())
+}
+
+// exchanges are those that are not in use. To listen anew for each block would cost the server
+// more than a message does.
+type exchanges struct {
+	mu   sync.Mutex
+	idle []*exchange
+}
+
+// take returns an exchange of the connection for the caller alone.
+func (e *exchanges) take(nc *nats.Conn) (*exchange, error) {
+	for {
+		e.mu.Lock()
+		n := len(e.idle) - 1
+		if n < 0 {
+			e.mu.Unlock()
+			return newExchange(nc)
+		}
+		x := e.idle[n]
+		e.idle = e.idle[:n]
+		e.mu.Unlock()
+		if x.nc == nc && len(x.lost) == 0 {
+			return x, nil
+		}
+		x.close()
 	}
+}
+
+func (e *exchanges) put(x *exchange) {
+	if x.broken {
+		x.close()
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.idle = append(e.idle, x)
+}
+
+// close closes those that are not in use.
+func (e *exchanges) close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, x := range e.idle {
+		x.close()
+	}
+	e.idle = nil
 }
 
 // singles publishes the messages one after the other without waiting in between. Messages
 // behind a failed one may be stored nevertheless, as their results say.
-func (x exchange) singles(ctx context.Context, msgs []*nats.Msg, results []result) {
-	answers, end, err := x.listen(len(msgs))
-	if err != nil {
-		failAll(results, notSent(err))
-		return
-	}
-	defer end()
+func (x *exchange) singles(ctx context.Context, msgs []*nats.Msg, results []result) {
+	x.next()
 	waiting := 0
 	for i, m := range msgs {
 		err := x.nc.PublishMsg(&nats.Msg{Subject: m.Subject, Reply: x.reply(i), Header: m.Header, Data: m.Data})
@@ -77,7 +142,7 @@ func (x exchange) singles(ctx context.Context, msgs []*nats.Msg, results []resul
 		waiting++
 	}
 	for ; waiting > 0; waiting-- {
-		m, err := x.await(ctx, answers)
+		m, i, err := x.await(ctx)
 		if err != nil {
 			for i := range results {
 				if errors.Is(results[i].err, errNoAnswer) {
@@ -86,7 +151,7 @@ func (x exchange) singles(ctx context.Context, msgs []*nats.Msg, results []resul
 			}
 			return
 		}
-		if i, err := strconv.Atoi(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]); err == nil && i >= 0 && i < len(results) {
+		if i >= 0 && i < len(results) {
 			results[i] = singleAnswer(m)
 		}
 	}

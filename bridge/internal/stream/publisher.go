@@ -36,6 +36,8 @@ type Publisher struct {
 	// forgotten is called when what was learned of the streams is dropped.
 	forgotten func()
 
+	exchanges exchanges
+
 	mu      sync.Mutex
 	batches map[string]batchability // by stream
 	closed  bool
@@ -58,6 +60,7 @@ func (p *Publisher) Close() {
 	p.closed = true
 	p.mu.Unlock()
 	p.tasks.Wait()
+	p.exchanges.close()
 }
 
 // enter keeps the publisher from closing until tasks.Done.
