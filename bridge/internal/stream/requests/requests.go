@@ -14,7 +14,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 	"golang.org/x/time/rate"
 
 	"github.com/hookspan/hookspan/internal/backoff"
@@ -58,14 +57,6 @@ type Service struct {
 	Answer func(ctx context.Context, request *nats.Msg) any
 	// Logger nil logs nothing.
 	Logger *zap.Logger
-}
-
-// Sampled returns a logger that writes each message at most once a minute, whatever its fields:
-// other programs decide how often there is something to log.
-func Sampled(log *zap.Logger) *zap.Logger {
-	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(core, time.Minute, 1, 0)
-	}))
 }
 
 // Program identifies the program of a request from another account: the connection that the
