@@ -140,16 +140,20 @@ func (f *Forwarder) run(ctx context.Context) {
 	if !f.awaitFit(ctx) || !f.recogniseAll(ctx) {
 		return
 	}
-	for after := f.journal.Checkpoint().Settled; f.ready(ctx); {
+	for after := f.journal.Checkpoint().Settled; f.deep(after) || f.ready(ctx); {
 		records, through, err := f.journal.Next(ctx, after, f.window.messages, f.window.bytes)
 		if err != nil {
-			if ctx.Err() == nil {
-				f.log.Error("the journal cannot be read, trying again", zap.Error(err))
-				backoff.Sleep(ctx, longestRetry)
+			if ctx.Err() != nil {
+				return
 			}
+			f.log.Error("the journal cannot be read, trying again", zap.Error(err))
+			backoff.Sleep(ctx, longestRetry)
 			continue
 		}
 		if f.aged(records) && !f.recogniseAged(ctx) {
+			return
+		}
+		if !f.ready(ctx) {
 			return
 		}
 		after = through
@@ -166,10 +170,16 @@ const gatherTime = 50 * time.Millisecond
 // gather waits while batches are worthwhile and the next one would be small. At low rates there
 // are no batches, and nothing waits.
 func (f *Forwarder) gather(ctx context.Context, sent int, through uint64) {
-	if f.cfg.Cluster || f.awaited || sent < breakEven || f.journal.State().Last-through >= uint64(f.window.messages) {
+	if f.cfg.Cluster || f.awaited || sent < breakEven || f.deep(through) {
 		return
 	}
 	backoff.Sleep(ctx, gatherTime)
+}
+
+// deep reports whether there is a whole block behind a sequence. Then it is read while the one
+// before is stored.
+func (f *Forwarder) deep(after uint64) bool {
+	return f.journal.State().Last-after >= uint64(f.window.messages)
 }
 
 // fitEvery is how often it is looked, at the start, whether the streams are as they are to be.
