@@ -56,6 +56,24 @@ func hungDisk(l *lab) {
 	l.end()
 }
 
+// hungJournal: with ack quorum an answer needs no disk of this machine.
+func hungJournal(l *lab) {
+	n, d := l.StartNATS(rig.NATSConfig{}), l.newDisk()
+	l.external(n.URL, n.URL)
+	l.begin()
+	hangs := []time.Duration{3 * time.Second, 7 * time.Second}
+	l.each(len(hangs), 0, func(i int) {
+		d.Hang(func() { l.Pause(hangs[i]) })
+		l.heal()
+		l.recovered()
+	})
+	if refused := l.book.snapshot().RefusedBy; len(refused) > 0 {
+		l.wrong("webhooks were refused for a disk that hung while NATS took them: %v", refused)
+	}
+	l.note("it hung for %v", hangs)
+	l.end()
+}
+
 const (
 	// bridgePace suits faults whose end the bridge sees after seconds that are not scaled.
 	bridgePace = 4

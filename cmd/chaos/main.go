@@ -130,6 +130,7 @@ var faults = []fault{
 	{name: "two-processes", about: "a second bridge is started on the data folder of the first", run: secondProcess},
 	{name: "slow-disk", about: "every fsync of the bridge takes 2 ms longer", strace: true, run: slowDisk},
 	{name: "hung-disk", about: "the disk hangs for seconds, again and again", root: true, run: hungDisk},
+	{name: "hung-journal", about: "the disk of the journal hangs for seconds while an external NATS is there", root: true, run: hungJournal},
 	{name: "full-disk", about: "the disk of the store is full for a while", root: true, run: fullDisk},
 	{name: "full-archive", about: "the disk of the archive is full", root: true, run: fullArchive},
 	{name: "full-stream", about: "the stream is full of events that were handled hours ago", run: fullStream},
