@@ -1,0 +1,72 @@
+-- The view: what is listed, searched, counted and shown. It is derived from the streams;
+-- whoever changes this file raises schemaVersion, and every view is made anew.
+--
+-- Times are nanoseconds since 1970. A prediction's num is the stream sequence of its first
+-- event, so "newest first" is the order of the table itself.
+
+-- How far the view is in each stream. created tells a stream from a later one of the same
+-- name. A row and what was folded up to it are written in one transaction.
+CREATE TABLE positions (
+  stream  TEXT PRIMARY KEY,
+  created INTEGER NOT NULL,
+  seq     INTEGER NOT NULL,   -- of the last message that was folded
+  stored  INTEGER,            -- when that message was stored
+  goal    INTEGER NOT NULL    -- the last message of the stream when the view was made
+) WITHOUT ROWID;
+
+-- One row a prediction. state is its bridge.PredictionState as JSON; the other columns are
+-- what queries ask for.
+CREATE TABLE predictions (
+  num        INTEGER PRIMARY KEY,
+  source     TEXT NOT NULL,
+  id         TEXT NOT NULL,
+  model      TEXT NOT NULL,
+  status     TEXT NOT NULL,
+  reference  TEXT,                         -- of its announcement
+  tenant     TEXT,
+  first_seen INTEGER NOT NULL,
+  closed     INTEGER,                      -- when it ended or was given up; NULL: it is open
+  due        INTEGER,                      -- when to poll for it next; NULL: never
+  polls      INTEGER NOT NULL DEFAULT 0,
+  claimed    INTEGER NOT NULL DEFAULT 0,   -- 1: only claims told of it
+  state      BLOB NOT NULL
+);
+CREATE UNIQUE INDEX predictions_id        ON predictions (source, id);
+CREATE INDEX        predictions_status    ON predictions (source, status);
+CREATE INDEX        predictions_model     ON predictions (model, status);
+CREATE INDEX        predictions_reference ON predictions (reference) WHERE reference IS NOT NULL;
+CREATE INDEX        predictions_tenant    ON predictions (tenant) WHERE tenant IS NOT NULL;
+CREATE INDEX        predictions_closed    ON predictions (closed) WHERE closed IS NOT NULL;
+-- The poll queue: the least often polled first, then the oldest.
+CREATE INDEX        predictions_due       ON predictions (source, claimed, polls, due) WHERE closed IS NULL;
+
+-- One row an event. id lacks the prediction's id that it begins with.
+CREATE TABLE events (
+  seq        INTEGER PRIMARY KEY,
+  prediction INTEGER NOT NULL,
+  id         TEXT NOT NULL,
+  kind       TEXT NOT NULL,
+  status     TEXT NOT NULL,
+  origin     TEXT NOT NULL,
+  stored     INTEGER NOT NULL,
+  received   INTEGER,
+  conflict   INTEGER NOT NULL
+);
+CREATE INDEX events_prediction ON events (prediction);
+
+-- One row a minute, source, model and status of what happened to predictions: n events, and
+-- the sums of the times that are known of them, in nanoseconds, with their numbers.
+CREATE TABLE minutes (
+  minute      INTEGER NOT NULL,            -- minutes since 1970
+  source      TEXT NOT NULL,
+  model       TEXT NOT NULL,
+  status      TEXT NOT NULL,
+  n           INTEGER NOT NULL,
+  queued_n    INTEGER NOT NULL,            -- from its creation until the model ran
+  queued      INTEGER NOT NULL,
+  inference_n INTEGER NOT NULL,            -- as long as the model ran
+  inference   INTEGER NOT NULL,
+  webhook_n   INTEGER NOT NULL,            -- from its end until the webhook came
+  webhook     INTEGER NOT NULL,
+  PRIMARY KEY (minute, source, model, status)
+) WITHOUT ROWID;

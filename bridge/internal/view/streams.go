@@ -1,0 +1,72 @@
+package view
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// allStreams are the streams of the view; the first one is that of the events.
+func (v *View) allStreams() []*stream {
+	n := v.cfg.Names
+	return []*stream{
+		{View: v, name: n.EventsStream(), subjects: []string{n.AllEvents(), n.AllAgain(bridge.PredictionsConsumer)}, decode: decodeEvent, fold: foldEvents},
+	}
+}
+
+func (v *View) events() *stream { return v.streams[0] }
+
+func foldEvents(c *conn, s *stream, b block) (tell func(), err error) {
+	f := eventFold{conn: c, keep: s.cfg.Keep, goal: s.at().goal, due: s.cfg.Due}
+	if err := f.fold(b.msgs); err != nil {
+		return nil, err
+	}
+	if len(f.changes) == 0 {
+		return nil, nil
+	}
+	return func() { s.cfg.Changed(f.changes) }, nil
+}
+
+// removePrediction removes a prediction with what belongs to it.
+func removePrediction(c *conn, num uint64) error {
+	if err := c.run(deleteEvents, num); err != nil {
+		return err
+	}
+	return c.run(deletePrediction, num)
+}
+
+// restore puts the open predictions into an empty view that are known without the stream.
+func (v *View) restore(ctx context.Context, c *conn, p position) error {
+	before := int64(0)
+	return v.cfg.Restore(ctx, func(s *bridge.PredictionState) error {
+		if !s.Open() || s.ID == "" {
+			return nil
+		}
+		restored := *s
+		num := int64(0)
+		if s.Sequence > p.goal { // of a stream that is gone
+			restored.Sequence = 0
+		} else if len(s.Events) > 0 {
+			num = int64(s.Events[0].Sequence) //nolint:gosec // as it was written
+		}
+		if taken, err := c.has(selectSeen, num); err != nil {
+			return err
+		} else if num == 0 || taken {
+			before--
+			num = before
+		}
+		raw, err := json.Marshal(&restored)
+		if err != nil {
+			return err
+		}
+		var reference, tenant any
+		if a := s.Announced; a != nil {
+			reference, tenant = orNull(a.Reference), orNull(a.Tenant)
+		}
+		if known, err := c.has(selectPrediction, s.Source, s.ID); err != nil || known {
+			return err
+		}
+		return c.run(insertPrediction, num, s.Source, s.ID, s.Model, s.Status, reference, tenant, s.FirstSeen, nil, v.cfg.Due(s), claimed(s), raw)
+	})
+}
