@@ -67,7 +67,7 @@ func (s *stream) readFrom(ctx context.Context, blocks chan<- block) error {
 	delivered := uint64(0)
 	for ctx.Err() == nil {
 		b := block{stream: s}
-		if err := s.fetch(ctx, c, &b, &delivered, 1, jetstream.FetchMaxWait(idleWait)); err != nil {
+		if err := s.fetch(ctx, c, &b, &delivered, 1, idleWait); err != nil {
 			return err
 		}
 		if b.last == 0 {
@@ -75,7 +75,7 @@ func (s *stream) readFrom(ctx context.Context, blocks chan<- block) error {
 		}
 		if b.pending > 0 {
 			most := int(min(b.pending, blockMessages-1)) //nolint:gosec // bounded
-			if err := s.fetch(ctx, c, &b, &delivered, most, jetstream.FetchMaxWait(restWait), jetstream.FetchMaxBytes(blockBytes)); err != nil {
+			if err := s.fetch(ctx, c, &b, &delivered, most, restWait, jetstream.FetchMaxBytes(blockBytes)); err != nil {
 				return err
 			}
 		}
@@ -90,24 +90,15 @@ func (s *stream) readFrom(ctx context.Context, blocks chan<- block) error {
 	return nil
 }
 
-// fetch adds up to n messages to the block.
-func (s *stream) fetch(ctx context.Context, c jetstream.Consumer, b *block, delivered *uint64, n int, opts ...jetstream.FetchOpt) error {
-	batch, err := c.Fetch(n, opts...)
+// fetch adds up to n messages to the block, which come within that time.
+func (s *stream) fetch(ctx context.Context, c jetstream.Consumer, b *block, delivered *uint64, n int, within time.Duration, opts ...jetstream.FetchOpt) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	batch, err := c.Fetch(n, append(opts, jetstream.FetchContext(ctx))...)
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", s.name, err)
 	}
-	msgs := batch.Messages()
-	for {
-		var m jetstream.Msg
-		var more bool
-		select {
-		case <-ctx.Done():
-			return nil
-		case m, more = <-msgs:
-		}
-		if !more {
-			break
-		}
+	for m := range batch.Messages() {
 		meta, err := m.Metadata()
 		if err != nil {
 			return fmt.Errorf("reading %s: %w", s.name, err)
@@ -123,7 +114,7 @@ func (s *stream) fetch(ctx context.Context, c jetstream.Consumer, b *block, deli
 		b.msgs = append(b.msgs, got)
 		b.last, b.stored, b.pending = got.seq, got.stored, meta.NumPending
 	}
-	if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) {
+	if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, ctx.Err()) {
 		return fmt.Errorf("reading %s: %w", s.name, err)
 	}
 	return nil

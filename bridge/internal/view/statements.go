@@ -31,3 +31,22 @@ const (
 	countOverdue = `SELECT count(*), min(num) FROM predictions WHERE source = ? AND claimed = ? AND polls = ? AND due <= ? AND closed IS NULL`
 	selectSeen   = `SELECT first_seen FROM predictions WHERE num = ?`
 )
+
+// Lists: numbers, the newest first. Each reads an index alone.
+const (
+	numsOfAll       = `SELECT num FROM predictions WHERE num < ? ORDER BY num DESC LIMIT ?`
+	numsByStatus    = `SELECT num FROM predictions WHERE source = ? AND status = ? AND num < ? ORDER BY num DESC LIMIT ?`
+	numsByModel     = `SELECT num FROM predictions WHERE model = ? AND status = ? AND num < ? ORDER BY num DESC LIMIT ?`
+	numsByReference = `SELECT num FROM predictions WHERE reference = ? AND num < ? ORDER BY num DESC LIMIT ?`
+	numsByTenant    = `SELECT num FROM predictions WHERE tenant = ? AND num < ? ORDER BY num DESC LIMIT ?`
+
+	nextSource     = `SELECT min(source) FROM predictions WHERE source > ?`
+	nextModel      = `SELECT min(model) FROM predictions WHERE model > ?`
+	sourceStatuses = `SELECT min(status) FROM predictions WHERE source = ? AND status > ?`
+	modelStatuses  = `SELECT min(status) FROM predictions WHERE model = ? AND status > ?`
+
+	lastNum        = `SELECT max(num) FROM predictions`
+	numFrom        = `SELECT num, first_seen FROM predictions WHERE num >= ? ORDER BY num LIMIT 1`
+	selectRow      = `SELECT source, status, reference, tenant, model, first_seen, closed, due, polls, state FROM predictions WHERE num = ?`
+	selectByPrefix = `SELECT due, polls, state FROM predictions WHERE source = ? AND id >= ? AND id < ? ORDER BY id LIMIT ?`
+)
