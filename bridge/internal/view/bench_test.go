@@ -57,7 +57,7 @@ func filled(t testing.TB, path string, n, perPrediction int) *View {
 func foldDirectly(t testing.TB, v *View, msgs []message) {
 	t.Helper()
 	last := msgs[len(msgs)-1]
-	require.NoError(t, v.events().foldBlock(t.Context(), block{stream: v.events(), msgs: msgs, last: last.seq, stored: last.stored}))
+	require.NoError(t, v.events().foldBlock(block{stream: v.events(), msgs: msgs, last: last.seq, stored: last.stored}))
 }
 
 func BenchmarkFold(b *testing.B) {

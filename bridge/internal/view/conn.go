@@ -76,6 +76,8 @@ func bind(s *sqlite3.Stmt, n int, arg any) error {
 		return s.BindBool(n, v)
 	case string:
 		return s.BindText(n, v)
+	case float64:
+		return s.BindFloat(n, v)
 	case []byte:
 		return s.BindBlob(n, v)
 	case time.Time:

@@ -109,6 +109,9 @@ func pageOf(cursor string, limit int) (before int64, most int, err error) {
 	return before, min(limit, maxLimit), nil
 }
 
+// cursorOf is the cursor of what follows the number.
+func cursorOf(num int64) string { return strconv.FormatInt(num, 36) }
+
 // branch is a list of numbers, the newest first: a statement whose last two arguments are the
 // number to stay below and the limit.
 type branch struct {
@@ -144,7 +147,7 @@ func (c *conn) newest(branches []branch, lower, before int64, limit int, take fu
 				limit--
 			}
 			if limit == 0 || examined >= maxExamined {
-				return strconv.FormatInt(num, 36), nil
+				return cursorOf(num), nil
 			}
 		}
 		if !more {
@@ -163,9 +166,9 @@ func (c *conn) branches(q Query) ([]branch, error) {
 	case q.Tenant != "":
 		return []branch{{numsByTenant, []any{q.Tenant}}}, nil
 	case q.Model != "":
-		return c.branchesBy(q, numsByModel, modelStatuses, func(visit func(string) bool) error { return c.models(q.Model, visit) })
+		return c.branchesBy(q, numsByModel, modelStatuses, numsOfAll, func(visit func(string) bool) error { return c.models(q.Model, visit) })
 	case q.Source != "" || q.Status != "" || q.Open:
-		return c.branchesBy(q, numsByStatus, sourceStatuses, func(visit func(string) bool) error {
+		return c.branchesBy(q, numsByStatus, sourceStatuses, numsOfAll, func(visit func(string) bool) error {
 			if q.Source != "" {
 				visit(q.Source)
 				return nil
@@ -176,8 +179,9 @@ func (c *conn) branches(q Query) ([]branch, error) {
 	return []branch{{numsOfAll, nil}}, nil
 }
 
-// branchesBy returns a branch for each first key and each of its statuses.
-func (c *conn) branchesBy(q Query, sql, statuses string, keys func(visit func(string) bool) error) (out []branch, err error) {
+// branchesBy returns a branch for each key and each of its statuses, or that of everything
+// when there are too many.
+func (c *conn) branchesBy(q Query, sql, statuses, all string, keys func(visit func(string) bool) error) (out []branch, err error) {
 	var failed error
 	err = keys(func(key string) bool {
 		if q.Status != "" {
@@ -193,7 +197,7 @@ func (c *conn) branchesBy(q Query, sql, statuses string, keys func(visit func(st
 		return failed == nil && len(out) <= maxBranches
 	})
 	if len(out) > maxBranches {
-		out = []branch{{numsOfAll, nil}}
+		out = []branch{{all, nil}}
 	}
 	return out, errors.Join(err, failed)
 }

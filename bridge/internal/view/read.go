@@ -52,7 +52,9 @@ func (s *stream) read(ctx context.Context, blocks chan<- block) error {
 		if time.Since(began) > lastRetry {
 			retry.Reset()
 		}
-		s.status.fail(err)
+		s.mu.Lock()
+		s.err = err
+		s.mu.Unlock()
 		s.log.Warn("a stream of the view cannot be read, trying again", zap.String("stream", s.name), zap.Error(err))
 		backoff.Sleep(ctx, retry.Next())
 	}

@@ -70,44 +70,60 @@ func (v *View) fold(ctx context.Context) error {
 		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	blocks := make(chan block)
+	blocks, heard := make(chan block), make(chan []told)
 	for _, s := range v.streams {
 		group.Go(func() error { return s.read(ctx, blocks) })
 	}
-	group.Go(func() error { return v.foldBlocks(ctx, blocks) })
+	group.Go(func() error { return v.hear(ctx, heard) })
+	group.Go(func() error { return v.foldBlocks(ctx, blocks, heard) })
 	group.Go(func() error { return v.look(ctx) })
+	group.Go(func() error { return v.prune(ctx) })
 	return group.Wait()
 }
 
 // foldBlocks folds blocks in the order in which they come.
-func (v *View) foldBlocks(ctx context.Context, blocks <-chan block) error {
+func (v *View) foldBlocks(ctx context.Context, blocks <-chan block, heard <-chan []told) error {
 	for {
-		var b block
+		var began time.Time
 		select {
 		case <-ctx.Done():
 			return nil
-		case b = <-blocks:
-		}
-		began := time.Now()
-		if err := b.stream.foldBlock(ctx, b); err != nil {
-			return fmt.Errorf("folding %s: %w", b.stream.name, err)
+		case b := <-blocks:
+			began = time.Now()
+			if err := b.stream.foldBlock(b); err != nil {
+				return fmt.Errorf("folding %s: %w", b.stream.name, err)
+			}
+		case attempts := <-heard:
+			began = time.Now()
+			if err := v.foldAttempts(ctx, attempts); err != nil {
+				return fmt.Errorf("folding attempts: %w", err)
+			}
 		}
 		v.status.succeed()
-		if v.cfg.Busy() {
-			backoff.Sleep(ctx, min(9*time.Since(began), maxYield))
-		}
+		backoff.Sleep(ctx, v.yield(began))
 	}
 }
 
-// maxYield bounds the pause behind one block while the process is busy.
+// maxYield bounds the pause behind one piece of work while the process is busy.
 const maxYield = 5 * time.Second
+
+// yield returns how long to pause after work that began then: a busy process gives the view
+// a tenth of the time.
+func (v *View) yield(began time.Time) time.Duration {
+	if !v.cfg.Busy() {
+		return 0
+	}
+	return min(9*time.Since(began), maxYield)
+}
 
 // look notices that the file is gone, that the view is to be rebuilt, and how far the
 // streams are.
 func (v *View) look(ctx context.Context) error {
 	for {
 		for _, s := range v.streams {
-			s.look(ctx)
+			if err := s.look(ctx); err != nil {
+				return err
+			}
 		}
 		if db := v.db.Load(); db == nil || !db.same() {
 			return errRemoved

@@ -70,3 +70,77 @@ CREATE TABLE minutes (
   webhook     INTEGER NOT NULL,
   PRIMARY KEY (minute, source, model, status)
 ) WITHOUT ROWID;
+
+-- One row an event and consumer: the last attempt that was told of. Attempts are told at
+-- most once, so the row may be older than the truth, or missing.
+CREATE TABLE lanes (
+  seq      INTEGER NOT NULL,               -- of the event
+  consumer TEXT NOT NULL,
+  mark     INTEGER NOT NULL,               -- a hash of the event's id
+  at       INTEGER NOT NULL,               -- when the attempt ended
+  took     REAL NOT NULL,                  -- seconds
+  try      INTEGER NOT NULL,
+  verdict  TEXT NOT NULL,
+  error    TEXT,
+  next     INTEGER,                        -- when the event is tried again
+  PRIMARY KEY (seq, consumer)
+) WITHOUT ROWID;
+
+-- The last failed attempts of a lane.
+CREATE TABLE attempts (
+  seq      INTEGER NOT NULL,
+  consumer TEXT NOT NULL,
+  at       INTEGER NOT NULL,
+  took     REAL NOT NULL,
+  try      INTEGER NOT NULL,
+  verdict  TEXT NOT NULL,
+  error    TEXT,
+  PRIMARY KEY (seq, consumer, at)
+) WITHOUT ROWID;
+
+-- One row a dead letter. seq is the one in the stream of dead letters, at the place in the
+-- stream of events where the consumer read the event. A record of events that expired has
+-- no event.
+CREATE TABLE dead (
+  seq        INTEGER PRIMARY KEY,
+  consumer   TEXT NOT NULL,
+  cause      TEXT NOT NULL,
+  fault      TEXT NOT NULL,
+  error      TEXT NOT NULL,
+  attempts   INTEGER NOT NULL,
+  redrives   INTEGER NOT NULL,
+  at         INTEGER NOT NULL,
+  stored     INTEGER NOT NULL,
+  source     TEXT,
+  prediction TEXT,
+  event      TEXT,
+  model      TEXT,
+  status     TEXT
+);
+CREATE INDEX dead_consumer   ON dead (consumer, cause);
+CREATE INDEX dead_prediction ON dead (source, prediction) WHERE prediction IS NOT NULL;
+
+-- One row a delivery in quarantine or in the ring of refused ones.
+CREATE TABLE kept (
+  stream    TEXT NOT NULL,
+  seq       INTEGER NOT NULL,
+  source    TEXT NOT NULL,
+  cause     TEXT NOT NULL,
+  detail    TEXT NOT NULL,
+  received  INTEGER,
+  stored    INTEGER NOT NULL,
+  remote    TEXT NOT NULL,
+  request   TEXT NOT NULL,
+  bytes     INTEGER NOT NULL,              -- of the body as it came
+  truncated INTEGER NOT NULL,
+  PRIMARY KEY (stream, seq)
+) WITHOUT ROWID;
+
+-- One row an alarm.
+CREATE TABLE alarms (
+  seq     INTEGER PRIMARY KEY,
+  kind    TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  body    BLOB NOT NULL,                   -- the alarm as JSON
+  stored  INTEGER NOT NULL
+);

@@ -50,3 +50,60 @@ const (
 	selectRow      = `SELECT source, status, reference, tenant, model, first_seen, closed, due, polls, state FROM predictions WHERE num = ?`
 	selectByPrefix = `SELECT due, polls, state FROM predictions WHERE source = ? AND id >= ? AND id < ? ORDER BY id LIMIT ?`
 )
+
+// Attempts and lanes.
+const (
+	hasEvent = `SELECT prediction FROM events WHERE seq = ?`
+	setLane  = `INSERT INTO lanes (seq, consumer, mark, at, took, try, verdict, error, next) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET mark = excluded.mark, at = excluded.at, took = excluded.took, try = excluded.try, verdict = excluded.verdict,
+			error = excluded.error, next = excluded.next WHERE excluded.at >= at`
+	addAttempt    = `INSERT OR IGNORE INTO attempts (seq, consumer, at, took, try, verdict, error) VALUES (?, ?, ?, ?, ?, ?, ?)`
+	boundAttempts = `DELETE FROM attempts WHERE seq = ?1 AND consumer = ?2
+		AND at <= (SELECT at FROM attempts WHERE seq = ?1 AND consumer = ?2 ORDER BY at DESC LIMIT 1 OFFSET ?3)`
+	deleteLanes    = `DELETE FROM lanes WHERE seq IN (SELECT seq FROM events WHERE prediction = ?)`
+	deleteAttempts = `DELETE FROM attempts WHERE seq IN (SELECT seq FROM events WHERE prediction = ?)`
+
+	selectNum      = `SELECT num, state FROM predictions WHERE source = ? AND id = ?`
+	selectEvents   = `SELECT seq, id, kind, status, origin, stored, received, conflict FROM events WHERE prediction = ? AND seq < ? ORDER BY seq DESC LIMIT ?`
+	selectLanes    = `SELECT consumer, mark, at, took, try, verdict, error, next FROM lanes WHERE seq = ? ORDER BY consumer LIMIT ?`
+	selectAttempts = `SELECT at, took, try, verdict, error FROM attempts WHERE seq = ? AND consumer = ? ORDER BY at`
+)
+
+// Dead letters, kept deliveries, alarms and counts.
+const (
+	insertDead = `INSERT OR REPLACE INTO dead (seq, consumer, cause, fault, error, attempts, redrives, at, stored, source, prediction, event, model, status)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	selectDead           = `SELECT seq, consumer, cause, fault, error, attempts, redrives, at, stored, source, prediction, event, model, status FROM dead WHERE seq = ?`
+	selectDeadOf         = `SELECT seq, consumer, cause, fault, error, attempts, redrives, at, stored, source, prediction, event, model, status FROM dead WHERE source = ? AND prediction = ? ORDER BY seq DESC LIMIT ?`
+	numsOfDead           = `SELECT seq FROM dead WHERE seq < ? ORDER BY seq DESC LIMIT ?`
+	numsOfDeadPrediction = `SELECT seq FROM dead WHERE source = ? AND prediction = ? AND seq < ? ORDER BY seq DESC LIMIT ?`
+	numsByConsumer       = `SELECT seq FROM dead WHERE consumer = ? AND cause = ? AND seq < ? ORDER BY seq DESC LIMIT ?`
+	nextConsumer         = `SELECT min(consumer) FROM dead WHERE consumer > ?`
+	consumerCauses       = `SELECT min(cause) FROM dead WHERE consumer = ? AND cause > ?`
+	deleteDeadSeq        = `DELETE FROM dead WHERE seq = ?`
+	deleteDeadTo         = `DELETE FROM dead WHERE seq < ?`
+
+	insertKept    = `INSERT OR REPLACE INTO kept (stream, seq, source, cause, detail, received, stored, remote, request, bytes, truncated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	numsOfKept    = `SELECT seq FROM kept WHERE stream = ? AND seq < ? ORDER BY seq DESC LIMIT ?`
+	selectKept    = `SELECT source, cause, detail, received, stored, remote, request, bytes, truncated FROM kept WHERE stream = ? AND seq = ?`
+	deleteKeptSeq = `DELETE FROM kept WHERE stream = ? AND seq = ?`
+	deleteKeptTo  = `DELETE FROM kept WHERE stream = ? AND seq < ?`
+
+	insertAlarm    = `INSERT OR REPLACE INTO alarms (seq, kind, subject, body, stored) VALUES (?, ?, ?, ?, ?)`
+	numsOfAlarms   = `SELECT seq FROM alarms WHERE seq < ? ORDER BY seq DESC LIMIT ?`
+	selectAlarm    = `SELECT kind, subject, body, stored FROM alarms WHERE seq = ?`
+	deleteAlarmSeq = `DELETE FROM alarms WHERE seq = ?`
+	deleteAlarmsTo = `DELETE FROM alarms WHERE seq < ?`
+
+	selectMinutes = `SELECT minute, source, model, status, n, queued_n, queued, inference_n, inference, webhook_n, webhook FROM minutes WHERE minute >= ? AND minute < ?`
+)
+
+// What goes when its time is over.
+const (
+	expiredPredictions = `SELECT num FROM predictions WHERE closed < ? AND closed IS NOT NULL ORDER BY closed LIMIT ?`
+	firstEvent         = `SELECT min(seq) FROM events`
+	deleteLanesTo      = `DELETE FROM lanes WHERE seq < ?`
+	deleteAttemptsTo   = `DELETE FROM attempts WHERE seq < ?`
+	deleteMinutes      = `DELETE FROM minutes WHERE minute < ?`
+	countMinutes       = `SELECT count(*), min(minute) FROM minutes`
+)

@@ -52,6 +52,8 @@ type StreamStatus struct {
 	FoldedAt time.Time `json:"folded_at,omitzero"`
 	// Behind is how many messages are still to be folded, as was last seen.
 	Behind uint64 `json:"behind"`
+	// Error is why the stream cannot be read; empty while it can.
+	Error string `json:"error,omitempty"`
 }
 
 // Status returns how far the view is. It does not ask the server.
@@ -59,7 +61,11 @@ func (v *View) Status() Status {
 	st := Status{Streams: map[string]StreamStatus{}, UpToDate: v.UpToDate()}
 	for _, s := range v.streams {
 		s.mu.Lock()
-		st.Streams[s.name] = StreamStatus{Folded: s.position.seq, FoldedAt: s.position.stored, Behind: s.pending}
+		at := StreamStatus{Folded: s.position.seq, FoldedAt: s.position.stored, Behind: s.pending}
+		if s.err != nil {
+			at.Error = s.err.Error()
+		}
+		st.Streams[s.name] = at
 		s.mu.Unlock()
 	}
 	st.Rebuilding = v.rebuilding()

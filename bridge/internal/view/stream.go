@@ -32,8 +32,8 @@ type stream struct {
 	decode   func(names bridge.Names, m jetstream.Msg, to *message) error
 	// fold writes the messages within a transaction; tell, if any, is called after it.
 	fold func(c *conn, s *stream, b block) (tell func(), err error)
-	// anew removes the rows of a stream that was made anew; nil: the whole view is made anew.
-	anew func(*conn) error
+	// removed removes rows; without it the whole view is made anew when the stream was.
+	removed removal
 
 	mu       sync.Mutex
 	position position
@@ -43,6 +43,8 @@ type stream struct {
 	// everything.
 	goal            uint64
 	goalAt, current time.Time
+	err             error // of the last try to read
+	gone            gaps
 }
 
 func (s *stream) at() position {
@@ -60,7 +62,8 @@ func (v *View) loadPositions(db *database) error {
 	})
 	for _, s := range v.streams {
 		s.mu.Lock()
-		s.position, s.current, s.goal, s.goalAt, s.consumer, s.pending = at[s.name], time.Time{}, 0, time.Time{}, nil, 0
+		s.position, s.consumer, s.pending, s.gone = at[s.name], nil, 0, gaps{}
+		s.goal, s.goalAt, s.current = 0, time.Time{}, time.Time{}
 		s.mu.Unlock()
 	}
 	return err
@@ -102,7 +105,7 @@ func (s *stream) begin(ctx context.Context) (jetstream.Consumer, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.consumer, s.goal, s.goalAt, s.pending = c, info.State.LastSeq, asked, c.CachedInfo().NumPending
+	s.err, s.consumer, s.goal, s.goalAt, s.pending = nil, c, info.State.LastSeq, asked, c.CachedInfo().NumPending
 	if s.pending == 0 {
 		s.current = asked
 	}
@@ -131,15 +134,15 @@ func sameStream(ctx context.Context, stream jetstream.Stream, p position) (bool,
 
 // makeAnew begins a stream at its first message.
 func (s *stream) makeAnew(ctx context.Context, p position, hadRows bool) error {
-	if hadRows && s.anew == nil {
+	if hadRows && s.removed.to == "" {
 		return errAnew
 	}
 	err := s.write(func(c *conn) error {
-		if s.anew == nil {
+		if s.removed.to == "" {
 			if err := s.restore(ctx, c, p); err != nil {
 				return err
 			}
-		} else if err := s.anew(c); err != nil {
+		} else if err := s.clear(c); err != nil {
 			return err
 		}
 		return c.setPosition(s.name, p)
@@ -148,13 +151,13 @@ func (s *stream) makeAnew(ctx context.Context, p position, hadRows bool) error {
 		return err
 	}
 	s.mu.Lock()
-	s.position = p
+	s.position, s.gone = p, gaps{}
 	s.mu.Unlock()
 	return nil
 }
 
 // foldBlock folds a block and stores the position with it.
-func (s *stream) foldBlock(_ context.Context, b block) error {
+func (s *stream) foldBlock(b block) error {
 	p := s.at()
 	p.seq, p.stored = b.last, b.stored
 	var tell func()
@@ -179,8 +182,17 @@ func (s *stream) foldBlock(_ context.Context, b block) error {
 	return nil
 }
 
-// look asks how far the stream is.
-func (s *stream) look(ctx context.Context) {
+// look asks how far the stream is. Only what the writer cannot write is an error.
+func (s *stream) look(ctx context.Context) error {
+	if s.removed.to != "" {
+		return s.lookAtRows(ctx)
+	}
+	s.lookAhead(ctx)
+	return nil
+}
+
+// lookAhead asks how many messages the reader has still to get.
+func (s *stream) lookAhead(ctx context.Context) {
 	s.mu.Lock()
 	c := s.consumer
 	s.mu.Unlock()

@@ -12,6 +12,10 @@ func (v *View) allStreams() []*stream {
 	n := v.cfg.Names
 	return []*stream{
 		{View: v, name: n.EventsStream(), subjects: []string{n.AllEvents(), n.AllAgain(bridge.PredictionsConsumer)}, decode: decodeEvent, fold: foldEvents},
+		{View: v, name: n.DeadStream(), decode: decodeDead, fold: foldDead, removed: removal{one: deleteDeadSeq, to: deleteDeadTo}},
+		{View: v, name: n.QuarantineStream(), decode: decodeKept, fold: foldKept, removed: removal{one: deleteKeptSeq, to: deleteKeptTo, args: []any{n.QuarantineStream()}}},
+		{View: v, name: n.RefusedStream(), decode: decodeKept, fold: foldKept, removed: removal{one: deleteKeptSeq, to: deleteKeptTo, args: []any{n.RefusedStream()}}},
+		{View: v, name: n.AlarmsStream(), decode: decodeAlarm, fold: foldAlarms, removed: removal{one: deleteAlarmSeq, to: deleteAlarmsTo}},
 	}
 }
 
@@ -30,10 +34,12 @@ func foldEvents(c *conn, s *stream, b block) (tell func(), err error) {
 
 // removePrediction removes a prediction with what belongs to it.
 func removePrediction(c *conn, num uint64) error {
-	if err := c.run(deleteEvents, num); err != nil {
-		return err
+	for _, sql := range []string{deleteLanes, deleteAttempts, deleteEvents, deletePrediction} {
+		if err := c.run(sql, num); err != nil {
+			return err
+		}
 	}
-	return c.run(deletePrediction, num)
+	return nil
 }
 
 // restore puts the open predictions into an empty view that are known without the stream.

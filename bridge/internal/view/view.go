@@ -39,6 +39,10 @@ type View struct {
 	streams []*stream
 	rebuild chan struct{} // holds a request
 	status  status
+
+	attempts attempts
+	// toldLarge is when the log last said that the view is too large. It belongs to prune.
+	toldLarge time.Time
 }
 
 // Open takes the view's lock and opens its file; both are made when missing. A file that

@@ -1,0 +1,144 @@
+package view
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/internal/backoff"
+)
+
+const (
+	// pruneEvery spaces the looks for what goes, pruneAtOnce bounds the predictions of one
+	// transaction.
+	pruneEvery, pruneAtOnce = 2 * time.Second, 500
+	// keepMinutes is how long minutes are kept, maxMinutes how many rows.
+	keepMinutes, maxMinutes = 30 * 24 * time.Hour, 1_000_000
+	minutesEvery            = time.Hour
+)
+
+// prune removes what has been kept long enough, until ctx ends.
+func (v *View) prune(ctx context.Context) error {
+	minutes := time.Time{}
+	for backoff.Sleep(ctx, pruneEvery) {
+		for ctx.Err() == nil {
+			began := time.Now()
+			n, err := v.prunePredictions(began)
+			if err != nil {
+				return fmt.Errorf("removing old predictions: %w", err)
+			}
+			if n < pruneAtOnce {
+				break
+			}
+			backoff.Sleep(ctx, v.yield(began))
+		}
+		if time.Since(minutes) > minutesEvery {
+			if err := v.pruneMinutes(time.Now()); err != nil {
+				return fmt.Errorf("removing old counts: %w", err)
+			}
+			minutes = time.Now()
+		}
+	}
+	return nil
+}
+
+// prunePredictions removes some finished predictions that were kept long enough, and those
+// that finished first while the file is too large. It returns how many.
+func (v *View) prunePredictions(now time.Time) (n int, err error) {
+	err = v.write(func(c *conn) error {
+		before := v.expiry()
+		if full, err := c.larger(v.cfg.MaxBytes); err != nil {
+			return err
+		} else if full {
+			before = now
+			v.tooLarge(now)
+		}
+		var nums []uint64
+		err := c.query(expiredPredictions, func(s *sqlite3.Stmt) error {
+			nums = append(nums, uint64(s.ColumnInt64(0))) //nolint:gosec // as it was written
+			return nil
+		}, before, pruneAtOnce)
+		if err != nil {
+			return err
+		}
+		for _, num := range nums {
+			if err := removePrediction(c, num); err != nil {
+				return err
+			}
+		}
+		n = len(nums)
+		return c.removeStrayLanes()
+	})
+	return n, err
+}
+
+// expiry is the time before which finished predictions have been kept long enough. A view
+// that is behind goes by the time of the events: a prediction must not go before an event of
+// it is folded that was stored while it was kept.
+func (v *View) expiry() time.Time {
+	s := v.events()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := s.position.stored
+	if current := s.current.Add(-clockMargin); current.After(at) {
+		at = current
+	}
+	return at.Add(-v.cfg.Keep)
+}
+
+// clockMargin is how far the clocks of this process and the stream may be apart.
+const clockMargin = 5 * time.Second
+
+// larger reports whether the file has more bytes in use.
+func (c *conn) larger(bytes int64) (bool, error) {
+	numbers := make([]int64, 0, 3)
+	for _, pragma := range []string{"PRAGMA page_count", "PRAGMA freelist_count", "PRAGMA page_size"} {
+		if err := c.query(pragma, func(s *sqlite3.Stmt) error { numbers = append(numbers, s.ColumnInt64(0)); return nil }); err != nil {
+			return false, err
+		}
+	}
+	return (numbers[0]-numbers[1])*numbers[2] > bytes, nil
+}
+
+func (v *View) tooLarge(now time.Time) {
+	if now.Sub(v.toldLarge) < minutesEvery {
+		return
+	}
+	v.toldLarge = now
+	v.log.Warn("the view has reached its size, and finished predictions go before their time: shorten view.keep", zap.Int64("bytes", v.cfg.MaxBytes))
+}
+
+// removeStrayLanes removes lanes below the oldest event: of events that could not be read.
+func (c *conn) removeStrayLanes() error {
+	first := int64(0)
+	if err := c.query(firstEvent, func(s *sqlite3.Stmt) error { first = s.ColumnInt64(0); return nil }); err != nil || first == 0 {
+		return err
+	}
+	if err := c.run(deleteLanesTo, first); err != nil {
+		return err
+	}
+	return c.run(deleteAttemptsTo, first)
+}
+
+func (v *View) pruneMinutes(now time.Time) error {
+	oldest := now.Add(-keepMinutes).Unix() / 60
+	return v.write(func(c *conn) error {
+		if err := c.run(deleteMinutes, oldest); err != nil {
+			return err
+		}
+		for {
+			rows, first := 0, int64(0)
+			err := c.query(countMinutes, func(s *sqlite3.Stmt) error { rows, first = s.ColumnInt(0), s.ColumnInt64(1); return nil })
+			if err != nil || rows <= maxMinutes {
+				return err
+			}
+			// A day at a time, or as much as is too much if that is a larger part.
+			if err := c.run(deleteMinutes, first+max(24*60, (now.Unix()/60-first)/10)); err != nil {
+				return err
+			}
+		}
+	})
+}
