@@ -38,7 +38,7 @@ type Attempt struct {
 	// Sequence is that of the event in [Names.EventsStream], also when the consumer read a copy
 	// of the event; 0 is unknown.
 	Sequence uint64 `json:"seq,omitempty"`
-	// At is when the attempt ended, Took how long it took, in seconds.
+	// At is when the attempt ended, Took how long it took, in seconds; 0 is unknown.
 	At   time.Time `json:"at"`
 	Took float64   `json:"took"`
 	// Try counts the attempts on the event, from 1 on. An attempt that was snoozed or given back
@@ -46,7 +46,7 @@ type Attempt struct {
 	Try int `json:"try,omitempty"`
 	// Verdict is one of the Verdict… constants, or a word of a later version.
 	Verdict string `json:"verdict"`
-	// Error is the first KiB of the error, without controls; empty after [VerdictDone].
+	// Error is the first KiB of the error, without controls; empty after [VerdictDone], or unknown.
 	Error string `json:"error,omitempty"`
 	// Next is when the event is tried again, zero when it is not, or when that is unknown.
 	Next time.Time `json:"next,omitzero"`

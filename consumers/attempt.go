@@ -36,6 +36,7 @@ type attempt struct {
 	info      attemptInfo
 	err       error
 	ended     error
+	next      time.Time // when the event comes again, as far as this attempt has arranged
 }
 
 func (c *Consumer) newAttempt(records *attemptrecord.Store, msg jetstream.Msg) *attempt {
@@ -162,6 +163,7 @@ func (a *attempt) finishAs(ctx context.Context, s Verdict) {
 		a.consumer.log.Error("settling an attempt failed, the event may come again", slog.String("verdict", s.Action.String()), slog.Any("error", err))
 	}
 	a.log(ctx, s, took)
+	a.tell(s, took)
 }
 
 func (a *attempt) acknowledge() {
@@ -205,7 +207,7 @@ func (a *attempt) retry(ctx context.Context, delay, took time.Duration) error {
 	case errors.Is(err, attemptrecord.ErrClaimed):
 		return fmt.Errorf("%w: %w", ErrLeaseLost, err)
 	case err != nil || a.blind:
-		return errors.Join(err, a.msg.NakWithDelay(max(min(delay, ShortRetryDelay), a.consumer.cfg.Retry.longest())))
+		return errors.Join(err, a.comeBack(max(min(delay, ShortRetryDelay), a.consumer.cfg.Retry.longest())))
 	}
 	return a.comeAgain(ctx, delay)
 }

@@ -68,6 +68,7 @@ type Consumer struct {
 	log     *slog.Logger
 	reports *reporter
 	metrics *metrics
+	teller  *teller
 
 	// mu guards bound, which is set once the durable was reached.
 	mu    sync.Mutex
@@ -94,6 +95,7 @@ func New(js jetstream.JetStream, handler Handler, cfg Config) (*Consumer, error)
 	c.gate, _ = handler.(Gate)
 	c.reports = newReporter(c, handler)
 	c.metrics = newMetrics(cfg.Name, &c.waits)
+	c.teller = newTeller(c)
 	if cfg.Rate > 0 {
 		c.rate = rate.NewLimiter(rate.Limit(cfg.Rate), max(1, int(cfg.Rate/10)))
 	}
@@ -139,6 +141,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 			stop(fmt.Errorf("consumer %s: %w", c.cfg.Name, err))
 		}
 	})
+	connection.Go(func() { c.teller.run(connected) })
 	defer connection.Wait()
 	defer disconnect()
 
@@ -168,9 +171,10 @@ func (c *Consumer) Run(ctx context.Context) error {
 	return nil
 }
 
-// flush waits until the server has the last acknowledgements, since the owner of the connection
-// may close it next.
+// flush tells of the last attempts and waits until the server has the last acknowledgements,
+// since the owner of the connection may close it next.
 func (c *Consumer) flush() {
+	c.teller.flush()
 	if err := c.js.Conn().FlushTimeout(c.settleTimeout()); err != nil {
 		c.log.Warn("the last acknowledgements may be lost; their events come again", slog.Any("error", err))
 	}

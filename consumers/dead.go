@@ -28,7 +28,7 @@ func (a *attempt) makeDeadLetter(ctx context.Context, cause bridge.DeadCause, to
 	}
 	if err := a.consumer.publishDead(ctx, a.deadLetter(cause, past)); err != nil {
 		if a.event == nil || cause == bridge.DeadConflict || cause == bridge.DeadPoison { // no attempt was made
-			return errors.Join(err, a.msg.NakWithDelay(a.consumer.cfg.Retry.longest()))
+			return errors.Join(err, a.comeBack(a.consumer.cfg.Retry.longest()))
 		}
 		return errors.Join(err, a.retry(ctx, a.consumer.cfg.Retry.longest(), took))
 	}

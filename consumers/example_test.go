@@ -81,6 +81,7 @@ func ExampleConsumer_Collectors() {
 	}
 	// Output:
 	// hookspan_consumer_attempts_total
+	// hookspan_consumer_attempts_untold_total
 	// hookspan_consumer_dead_letters_total
 	// hookspan_consumer_handler_seconds
 	// hookspan_consumer_in_flight_events

@@ -42,14 +42,20 @@ func (w *waits) take(delay time.Duration) bool {
 // comes again earlier than it should.
 func (a *attempt) comeAgain(ctx context.Context, delay time.Duration) error {
 	if delay <= a.consumer.short && a.consumer.waits.take(delay) {
-		return a.msg.NakWithDelay(delay)
+		return a.comeBack(delay)
 	}
 	if err := a.schedule(ctx, delay); err != nil {
 		a.consumer.log.Warn("an event cannot wait for as long as it should, it comes again earlier", logEvent(a.event), slog.Any("error", err))
-		return a.msg.NakWithDelay(a.consumer.cfg.Retry.longest())
+		return a.comeBack(a.consumer.cfg.Retry.longest())
 	}
 	// Without the server's answer the event could come twice: now, and when its time has come.
 	return a.msg.DoubleAck(ctx)
+}
+
+// comeBack has the durable deliver the event again after the delay.
+func (a *attempt) comeBack(delay time.Duration) error {
+	a.next = time.Now().Add(delay)
+	return a.msg.NakWithDelay(delay)
 }
 
 // schedule returns once the copy is stored that comes after the delay. The copy has no message
@@ -70,13 +76,15 @@ func (a *attempt) schedule(ctx context.Context, delay time.Duration) error {
 		Header:  nats.Header(again.Header(bridge.Header(a.msg.Headers()))),
 		Data:    a.msg.Data(),
 	}
+	at := time.Now().Add(delay)
 	ack, err := a.consumer.js.PublishMsg(ctx, m,
-		jetstream.WithScheduleAt(time.Now().Add(delay)), jetstream.WithScheduleTarget(names.Due(consumer, a.msg.Subject())))
+		jetstream.WithScheduleAt(at), jetstream.WithScheduleTarget(names.Due(consumer, a.msg.Subject())))
 	if err != nil {
 		return fmt.Errorf("keeping an event until its next attempt: %w", err)
 	}
 	if ack.Stream != names.LaterStream() {
 		return fmt.Errorf("keeping an event until its next attempt: stream %s took it instead of %s", ack.Stream, names.LaterStream())
 	}
+	a.next = at
 	return nil
 }

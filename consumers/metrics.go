@@ -12,6 +12,7 @@ type metrics struct {
 	seconds     prometheus.Histogram
 	inFlight    prometheus.Gauge
 	waiting     prometheus.GaugeFunc
+	untold      prometheus.Counter
 }
 
 func newMetrics(consumer string, waits *waits) *metrics {
@@ -38,6 +39,10 @@ func newMetrics(consumer string, waits *waits) *metrics {
 			Name: "hookspan_consumer_waiting_events", ConstLabels: labels,
 			Help: "Events that this process lets wait with the durable for their next attempt.",
 		}, func() float64 { return float64(waits.count.Load()) }),
+		untold: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "hookspan_consumer_attempts_untold_total", ConstLabels: labels,
+			Help: "Attempts of this process that no view was told of.",
+		}),
 	}
 	// Every series exists from the start, with the value zero.
 	for a := ActionDone; a <= ActionLeave; a++ {
@@ -55,6 +60,7 @@ func newMetrics(consumer string, waits *waits) *metrics {
 //
 //	hookspan_consumer_attempts_total{verdict}     calls of the handler: done, retry, dead,
 //	                                              snoozed, given_back, left
+//	hookspan_consumer_attempts_untold_total       attempts that no view was told of
 //	hookspan_consumer_handler_seconds             histogram of how long the handler took
 //	hookspan_consumer_in_flight_events            events that the handler has now
 //	hookspan_consumer_waiting_events              events that wait with the durable for
@@ -65,5 +71,5 @@ func newMetrics(consumer string, waits *waits) *metrics {
 // process can share a registry.
 func (c *Consumer) Collectors() []prometheus.Collector {
 	m := c.metrics
-	return []prometheus.Collector{m.attempts, m.seconds, m.inFlight, m.waiting, m.deadLetters}
+	return []prometheus.Collector{m.attempts, m.seconds, m.inFlight, m.waiting, m.deadLetters, m.untold}
 }

@@ -30,6 +30,7 @@ var workerRights = []string{
 	"$JS.ACK.*.*.HOOKSPAN_EVENTS.team.>",
 	"hookspan.dead.team.>",
 	"hookspan.later.team.>",
+	"hookspan.attempts.team",
 	"$KV.HOOKSPAN_ATTEMPTS.team.>",
 	"$JS.API.STREAM.INFO.KV_HOOKSPAN_ATTEMPTS",
 	"$JS.API.DIRECT.GET.KV_HOOKSPAN_ATTEMPTS.$KV.HOOKSPAN_ATTEMPTS.team.>",
@@ -45,10 +46,10 @@ var makingRights = []string{
 	"$JS.API.DIRECT.GET.HOOKSPAN_DEAD",
 }
 
-// withoutDead are the rights but for those to look at dead letters.
-func withoutDead(rights []string) (out []string) {
+// without are the rights but for those to subjects that end so.
+func without(end string, rights []string) (out []string) {
 	for _, subject := range rights {
-		if !strings.HasSuffix(subject, "HOOKSPAN_DEAD") {
+		if !strings.HasSuffix(subject, end) {
 			out = append(out, subject)
 		}
 	}
@@ -75,7 +76,8 @@ func setupOperated(t *testing.T) *operated {
 			{Username: "admin", Password: "admin"},
 			limited("worker", workerRights),
 			limited("maker", append(makingRights, workerRights...)),
-			limited("blind", append(withoutDead(makingRights), workerRights...)),
+			limited("blind", append(without("HOOKSPAN_DEAD", makingRights), workerRights...)),
+			limited("mute", without(".attempts.team", workerRights)),
 			limited("provision", provisionRights),
 		}
 		o.NoAuthUser = "admin"

@@ -21,7 +21,9 @@ const (
 )
 
 func (a Action) String() string {
-	return [...]string{"done", "retry", "dead", "snoozed", "given_back", "left"}[a]
+	return [...]string{
+		bridge.VerdictDone, bridge.VerdictRetry, bridge.VerdictDead, bridge.VerdictSnoozed, bridge.VerdictGiveBack, bridge.VerdictLeft,
+	}[a]
 }
 
 type outcome struct {

@@ -51,6 +51,7 @@ func (c *Consumer) handle(work context.Context, d delivery) {
 	a.event = ev
 	if c.rest && !a.isAgain && !c.cfg.Filter.Match(ev) {
 		a.acknowledge()
+		c.teller.tell(a.about(bridge.VerdictSkipped, time.Since(a.started)))
 		return
 	}
 	if a.begin(work, d.bound) == settled {

@@ -97,3 +97,22 @@ func FuzzString(f *testing.F) {
 		require.Equal(t, got, printable.String(got), "what is printable changes")
 	})
 }
+
+func FuzzTruncate(f *testing.F) {
+	f.Add("né", 2)
+	f.Add(strings.Repeat("\x80", 5000), 100)
+	f.Add(strings.Repeat("\xf0\x9f", 300)+"🙂", 300)
+	f.Fuzz(func(t *testing.T, s string, n int) {
+		n = min(max(n, 0), 1<<20)
+		got := printable.Truncate(s, n)
+		whole := strings.ToValidUTF8(s, "\uFFFD")
+		switch {
+		case len(got) > n || !utf8.ValidString(got):
+			t.Fatalf("%d bytes of %q are %q", n, s, got)
+		case utf8.ValidString(s) && (!strings.HasPrefix(s, got) || len(got) < min(len(s), n-utf8.UTFMax+1)):
+			t.Fatalf("%d bytes of %q are %q", n, s, got)
+		case len(whole) <= n && len(s) <= n && got != whole, got == "" && whole != "" && n >= utf8.UTFMax:
+			t.Fatalf("%d bytes of %q are %q", n, s, got)
+		}
+	})
+}

@@ -86,12 +86,28 @@ func (r *Reaper) reap(ctx context.Context, msg jetstream.Msg) error {
 		if receipt.Result == bridge.Stored {
 			r.cfg.Logger.Warn("an event became a dead letter, its program ended it or did not live to", zap.String("consumer", a.Consumer),
 				zap.Uint64("sequence", a.StreamSeq), zap.Uint64("deliveries", a.Deliveries), zap.String("reason", printable.Truncate(a.Reason, maxReason)))
+			r.tell(a.Consumer, deadLetter)
 		}
 		if err := r.settle(a); err != nil {
 			return err
 		}
 	}
 	return msg.Ack()
+}
+
+// tell tells of the attempt that ended in the dead letter, unless that holds no event.
+func (r *Reaper) tell(consumer string, deadLetter *nats.Msg) {
+	header := bridge.Header(deadLetter.Header)
+	ev, err := bridge.DecodeEvent(header, deadLetter.Data)
+	d, unread := bridge.DecodeDeadLetter(header)
+	if err != nil || unread != nil {
+		return
+	}
+	a := bridge.Attempt{Sequence: d.Sequence, Try: d.Attempts, Verdict: bridge.VerdictDead, Error: d.Error}
+	if r.cfg.Names.IsAgain(d.Subject) { // the place of the copy, whose deliveries were counted anew
+		a.Sequence, a.Try = 0, 0
+	}
+	tell(r.js, r.cfg.Names, consumer, ev, a, r.cfg.Logger)
 }
 
 // deadLetter returns nil when no dead letter is due.

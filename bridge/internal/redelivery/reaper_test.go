@@ -63,8 +63,17 @@ func TestGivenUpByAnyProgram(t *testing.T) {
 		return r.Messages(t, "HOOKSPAN_ADVISORIES") == 2
 	})
 
+	told, err := r.NC.SubscribeSync(r.Names.AttemptsTold("search-team"))
+	require.NoError(t, err)
 	r.reap()
 	r.eventually(func() bool { return r.deadLetters() == 2 })
+	attempts := map[string]bridge.Attempt{}
+	for _, a := range attemptsIn(t, told, 2) {
+		attempts[a.Prediction] = a
+	}
+	require.Equal(t, "dead no such customer", attempts["bad"].Verdict+" "+attempts["bad"].Error)
+	require.EqualValues(t, 1, attempts["bad"].Sequence)
+	require.Equal(t, 2, attempts["tired"].Try)
 	deadLetters := map[string]adminapi.DeadEntry{}
 	require.NoError(t, redelivery.NewDeadLetters(r.JS, r.Names).Scan(ctx, adminapi.DeadSelection{Consumer: "search-team"}, func(e adminapi.DeadEntry, selected bool) error {
 		require.True(t, selected)
@@ -88,6 +97,9 @@ func TestGivenUpByAnyProgram(t *testing.T) {
 	require.Equal(t, 2, report.Given)
 	for range 2 {
 		require.NoError(t, fetch().Term())
+	}
+	for _, a := range attemptsIn(t, told, 2) {
+		require.Zero(t, a.Sequence, "that of a copy is not that of its event")
 	}
 	r.eventually(func() bool { return r.deadLetters() == 2 })
 	require.NoError(t, redelivery.NewDeadLetters(r.JS, r.Names).Scan(ctx, adminapi.DeadSelection{}, func(e adminapi.DeadEntry, selected bool) error {

@@ -84,6 +84,8 @@ func TestConsumerAsUserApp(t *testing.T) {
 	p.background(redelivery.NewMover(p.JS, p.Publisher(), redelivery.MoverConfig{Names: p.Names, Logger: p.log}).Run)
 	p.background(redelivery.NewWaiter(p.JS, redelivery.WaiterConfig{Names: p.Names}).Run)
 	violations := make(chan error, 100)
+	attempts, err := p.NC.SubscribeSync(p.Names.AttemptsTold("team"))
+	require.NoError(t, err)
 	password, err := datafolder.ReadSecret(p.Folder.Dir(), stream.AppUser)
 	require.NoError(t, err)
 	nc, err := nats.Connect(p.Server.URL(), nats.UserInfo(stream.AppUser, password),
@@ -109,8 +111,27 @@ func TestConsumerAsUserApp(t *testing.T) {
 	p.publish("later")
 	p.told("+ACK")
 	require.EqualValues(t, 1, p.Messages(t, "HOOKSPAN_LATER"))
+	var verdicts []string
+	for _, a := range attemptsIn(t, attempts, 3) {
+		verdicts = append(verdicts, a.Verdict)
+		require.NotZero(t, a.Took, "the waiter does not tell what package consumers tells")
+	}
+	require.Equal(t, []string{"done", "dead", "retry"}, verdicts)
 	require.NoError(t, nc.Flush())
 	require.Empty(t, violations)
+}
+
+// attemptsIn are the next n attempts that are told.
+func attemptsIn(t *testing.T, told *nats.Subscription, n int) (out []bridge.Attempt) {
+	t.Helper()
+	for len(out) < n {
+		m, err := told.NextMsg(userPatience)
+		require.NoError(t, err)
+		block, err := bridge.DecodeAttempts(m.Data)
+		require.NoError(t, err)
+		out = append(out, block...)
+	}
+	return out
 }
 
 // User app recognises its own dead letter: a message of another program under its id is not

@@ -136,5 +136,10 @@ func (w *Waiter) keep(ctx context.Context, request *nats.Msg) (uint64, error) {
 	if ack.Stream != w.cfg.Names.LaterStream() {
 		return 0, fmt.Errorf("keeping an event until its time: stream %s took it instead of %s", ack.Stream, w.cfg.Names.LaterStream())
 	}
+	if r.copied[0] == 0 { // package consumers says what it copied, and tells of its attempts by itself
+		tell(w.js, w.cfg.Names, r.consumer, r.event, bridge.Attempt{
+			Sequence: r.again.Sequence, Try: max(r.again.Attempt-1, 0), Verdict: bridge.VerdictRetry, Next: r.at.UTC(),
+		}, w.cfg.Logger)
+	}
 	return ack.Sequence, nil
 }

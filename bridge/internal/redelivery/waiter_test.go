@@ -130,10 +130,22 @@ func (b *bench) waitsAndComesBack(js jetstream.JetStream) {
 	_, err := b.pub.Publish(ctx, ev)
 	require.NoError(t, err)
 	m := b.read(js, "search")
+	told, err := b.NC.SubscribeSync(b.Names.AttemptsTold("search"))
+	require.NoError(t, err)
 	// Twice: a redelivered copy may wait as the event itself.
 	for range 2 {
-		ack, err := js.PublishMsg(ctx, waiting(m, "search", time.Now()))
+		until := time.Now()
+		ack, err := js.PublishMsg(ctx, waiting(m, "search", until))
 		require.NoError(t, err)
+		block, err := told.NextMsg(patience)
+		require.NoError(t, err)
+		attempts, err := bridge.DecodeAttempts(block.Data)
+		require.NoError(t, err)
+		require.Equal(t, []bridge.Attempt{{
+			Event: ev.ID, Source: ev.Source, Prediction: ev.PredictionID, Sequence: 1, At: attempts[0].At,
+			Verdict: "retry", Next: attempts[0].Next,
+		}}, attempts, "how long it took and why it failed is not known")
+		require.WithinRange(t, attempts[0].Next, until.Add(-time.Second), time.Now())
 		require.Equal(t, "HOOKSPAN_LATER", ack.Stream)
 		require.NotZero(t, ack.Sequence)
 		require.NoError(t, m.DoubleAck(ctx))

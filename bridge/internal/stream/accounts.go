@@ -30,10 +30,10 @@ const (
 )
 
 // appServices are the subjects that user "app" may publish to: acknowledgements, the attempt
-// records of its consumers, and their dead letters; [guestcalls.Allowed] has the answered
+// records of its consumers, what they tell of their attempts, and their dead letters; [guestcalls.Allowed] has the answered
 // calls. None of them publishes an event, or deletes, pauses or purges anything.
 func appServices(n bridge.Names) []string {
-	return []string{"$JS.ACK." + n.EventsStream() + ".>", n.AttemptsSubject(">"), n.DeadSubjects()[0]}
+	return []string{"$JS.ACK." + n.EventsStream() + ".>", n.AttemptsSubject(">"), n.AttemptsTold("*"), n.DeadSubjects()[0]}
 }
 
 // appPull is the only call with several answers: the event, and heartbeats until then.
@@ -50,6 +50,7 @@ func appDenied(n bridge.Names, owned []string) []string {
 			"$JS.API.CONSUMER.MSG.NEXT."+n.EventsStream()+"."+c,
 			"$JS.ACK."+n.EventsStream()+"."+c+".>",
 			n.AttemptsSubject(n.AttemptsPrefix(c)+">"),
+			n.AttemptsTold(c),
 			n.AllDead(c),
 			n.LaterOf(c),
 		)
