@@ -38,13 +38,12 @@ type Change struct {
 
 // touched is a prediction with events in a block.
 type touched struct {
-	num   uint64 // 0: it has no row
-	polls int
+	// num is that of its row, or of the row that it will have. Predictions of a stream that is
+	// gone have negative ones.
+	num   int64
 	state bridge.PredictionState
 
-	changed bool
-	// first is the sequence of the event that made the state.
-	first uint64
+	stored, changed bool
 }
 
 type predictionKey struct{ source, id string }
@@ -97,11 +96,11 @@ func (f *eventFold) event(m *message) error {
 	fresh, closed, before := s.ID == "", !s.Open(), s.Sequence
 	did := fold.Fold(s, e, m.at)
 	if fresh {
-		p.first = m.seq
+		p.num = int64(m.seq) //nolint:gosec // sequences stay below
 	}
 	p.changed = p.changed || s.Sequence != before
 	if !m.at.Again {
-		if err := f.run(insertEvent, m.seq, p.place(), shortID(e), e.Kind(), e.Status, e.Origin, m.stored, e.ReceivedAt, did.Conflict); err != nil {
+		if err := f.run(insertEvent, m.seq, p.num, shortID(e), e.Kind(), e.Status, e.Origin, m.stored, e.ReceivedAt, did.Conflict); err != nil {
 			return err
 		}
 		f.minutes.add(s, m, did)
@@ -125,23 +124,15 @@ func (f *eventFold) event(m *message) error {
 	return nil
 }
 
-// place is the num of the prediction's row, also before it is written.
-func (p *touched) place() uint64 {
-	if p.num != 0 {
-		return p.num
-	}
-	return p.first
-}
-
 // load returns the prediction, also one that the view does not know.
 func (f *eventFold) load(key predictionKey) (*touched, error) {
 	if p := f.byKey[key]; p != nil {
 		return p, nil
 	}
 	p := &touched{}
-	err := f.query(selectForFold, func(s *sqlite3.Stmt) error {
-		p.num, p.polls = uint64(s.ColumnInt64(0)), s.ColumnInt(1) //nolint:gosec // as it was written
-		return json.Unmarshal(s.ColumnRawBlob(2), &p.state)
+	err := f.query(selectNum, func(s *sqlite3.Stmt) error {
+		p.num, p.stored = s.ColumnInt64(0), true
+		return json.Unmarshal(s.ColumnRawBlob(1), &p.state)
 	}, key.source, key.id)
 	if err != nil {
 		return nil, err
@@ -152,7 +143,7 @@ func (f *eventFold) load(key predictionKey) (*touched, error) {
 
 // forget removes a prediction whose time is over.
 func (f *eventFold) forget(p *touched) error {
-	if err := removePrediction(f.conn, p.place()); err != nil {
+	if err := removePrediction(f.conn, p.num); err != nil {
 		return err
 	}
 	*p = touched{}
@@ -178,10 +169,10 @@ func (f *eventFold) write(p *touched) error {
 	if a := s.Announced; a != nil {
 		reference, tenant = orNull(a.Reference), orNull(a.Tenant)
 	}
-	if p.num != 0 {
+	if p.stored {
 		return f.run(updatePrediction, p.num, s.Model, s.Status, reference, tenant, closed, due, claimed(s), raw)
 	}
-	return f.run(insertPrediction, p.first, s.Source, s.ID, s.Model, s.Status, reference, tenant, s.FirstSeen, closed, due, claimed(s), raw)
+	return f.run(insertPrediction, p.num, s.Source, s.ID, s.Model, s.Status, reference, tenant, s.FirstSeen, closed, due, claimed(s), raw)
 }
 
 func orNull(text string) any {

@@ -135,8 +135,9 @@ func (c *conn) newest(branches []branch, lower, before int64, limit int, take fu
 		slices.SortFunc(nums, func(a, b int64) int { return int(max(min(b-a, 1), -1)) })
 		more := len(nums) >= chunk
 		for _, num := range nums[:min(len(nums), chunk)] {
-			if num < lower {
-				return "", nil
+			if num < lower && num > 0 {
+				before, more = 1, true // restored predictions are below, in an order of their own
+				break
 			}
 			taken, err := take(num)
 			if err != nil {

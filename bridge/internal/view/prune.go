@@ -56,9 +56,9 @@ func (v *View) prunePredictions(now time.Time) (n int, err error) {
 			before = now
 			v.tooLarge(now)
 		}
-		var nums []uint64
+		var nums []int64
 		err := c.query(expiredPredictions, func(s *sqlite3.Stmt) error {
-			nums = append(nums, uint64(s.ColumnInt64(0))) //nolint:gosec // as it was written
+			nums = append(nums, s.ColumnInt64(0))
 			return nil
 		}, before, pruneAtOnce)
 		if err != nil {

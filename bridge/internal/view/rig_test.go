@@ -86,6 +86,7 @@ func (r *rig) eventually(ok func() bool, msg ...any) {
 // folded waits until the view has everything that the streams have.
 func (x *viewed) folded() {
 	x.r.t.Helper()
+	asked := time.Now()
 	for _, s := range x.streams {
 		c, err := x.r.JS.Stream(x.r.t.Context(), s.name)
 		require.NoError(x.r.t, err)
@@ -93,7 +94,7 @@ func (x *viewed) folded() {
 		x.r.eventually(func() bool {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			return s.position.seq >= last || !s.current.IsZero() && s.pending == 0 && s.goal >= last
+			return s.position.seq >= last && !s.position.created.IsZero() || s.current.After(asked)
 		}, "%s: %+v", s.name, x.Status())
 	}
 }

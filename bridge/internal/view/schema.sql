@@ -37,8 +37,9 @@ CREATE INDEX        predictions_model     ON predictions (model, status);
 CREATE INDEX        predictions_reference ON predictions (reference) WHERE reference IS NOT NULL;
 CREATE INDEX        predictions_tenant    ON predictions (tenant) WHERE tenant IS NOT NULL;
 CREATE INDEX        predictions_closed    ON predictions (closed) WHERE closed IS NOT NULL;
--- The poll queue: the least often polled first, then the oldest.
-CREATE INDEX        predictions_due       ON predictions (source, claimed, polls, due) WHERE closed IS NULL;
+-- The poll queue: the least often polled first, then those due first. Nothing but the index is
+-- read to count it, so it has closed too.
+CREATE INDEX        predictions_due       ON predictions (source, claimed, polls, due, closed) WHERE closed IS NULL;
 
 -- One row an event. id lacks the prediction's id that it begins with.
 CREATE TABLE events (

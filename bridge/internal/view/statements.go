@@ -2,8 +2,6 @@ package view
 
 // Every statement is here, so that a test can ask SQLite for the plan of each.
 const (
-	selectForFold = `SELECT num, polls, state FROM predictions WHERE source = ? AND id = ?`
-
 	insertPrediction = `INSERT INTO predictions (num, source, id, model, status, reference, tenant, first_seen, closed, due, claimed, state)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	updatePrediction = `UPDATE predictions SET model = ?2, status = ?3, reference = ?4, tenant = ?5, closed = ?6, due = ?7, claimed = ?8, state = ?9 WHERE num = ?1`

@@ -2,7 +2,7 @@ package view
 
 import (
 	"context"
-	"encoding/json"
+	"math"
 
 	"github.com/hookspan/hookspan/bridge"
 )
@@ -33,7 +33,7 @@ func foldEvents(c *conn, s *stream, b block) (tell func(), err error) {
 }
 
 // removePrediction removes a prediction with what belongs to it.
-func removePrediction(c *conn, num uint64) error {
+func removePrediction(c *conn, num int64) error {
 	for _, sql := range []string{deleteLanes, deleteAttempts, deleteEvents, deletePrediction} {
 		if err := c.run(sql, num); err != nil {
 			return err
@@ -42,37 +42,34 @@ func removePrediction(c *conn, num uint64) error {
 	return nil
 }
 
+// restoredNum is the num of a restored prediction whose first event had the sequence 0: theirs
+// are below those of the stream, so that no event of the stream finds its num taken.
+const restoredNum = -1 << 61
+
 // restore puts the open predictions into an empty view that are known without the stream.
 func (v *View) restore(ctx context.Context, c *conn, p position) error {
-	before := int64(0)
 	return v.cfg.Restore(ctx, func(s *bridge.PredictionState) error {
-		if !s.Open() || s.ID == "" {
-			return nil
+		if known, err := c.has(selectPrediction, s.Source, s.ID); err != nil || known || !s.Open() || s.ID == "" {
+			return err
 		}
-		restored := *s
-		num := int64(0)
+		num, restored := int64(restoredNum), *s
+		if len(s.Events) > 0 {
+			num += int64(min(s.Events[0].Sequence, math.MaxInt32<<16)) //nolint:gosec // bounded
+		}
+		for {
+			taken, err := c.has(selectSeen, num)
+			if err != nil {
+				return err
+			}
+			if !taken {
+				break
+			}
+			num--
+		}
 		if s.Sequence > p.goal { // of a stream that is gone
 			restored.Sequence = 0
-		} else if len(s.Events) > 0 {
-			num = int64(s.Events[0].Sequence) //nolint:gosec // as it was written
 		}
-		if taken, err := c.has(selectSeen, num); err != nil {
-			return err
-		} else if num == 0 || taken {
-			before--
-			num = before
-		}
-		raw, err := json.Marshal(&restored)
-		if err != nil {
-			return err
-		}
-		var reference, tenant any
-		if a := s.Announced; a != nil {
-			reference, tenant = orNull(a.Reference), orNull(a.Tenant)
-		}
-		if known, err := c.has(selectPrediction, s.Source, s.ID); err != nil || known {
-			return err
-		}
-		return c.run(insertPrediction, num, s.Source, s.ID, s.Model, s.Status, reference, tenant, s.FirstSeen, nil, v.cfg.Due(s), claimed(s), raw)
+		f := eventFold{conn: c, due: v.cfg.Due}
+		return f.write(&touched{num: num, state: restored, changed: true})
 	})
 }
