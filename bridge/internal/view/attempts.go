@@ -55,7 +55,7 @@ func (v *View) hear(ctx context.Context, blocks chan<- []told) error {
 		}
 		switch {
 		case ctx.Err() != nil:
-			return nil //nolint:nilerr // the process ends
+			return nil
 		case errors.Is(err, nats.ErrSlowConsumer):
 			continue
 		case err != nil:

@@ -1,11 +1,18 @@
 package view
 
 import (
+	"flag"
 	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 
@@ -23,7 +30,7 @@ func eventMessages(t testing.TB, first, n int, perPrediction int) []message {
 	for i := range out {
 		seq := first + i
 		e := *template
-		if perPrediction > 1 && seq%perPrediction != perPrediction-1 {
+		if perPrediction > 1 && (seq%perPrediction != perPrediction-1 || seq/perPrediction%10 == 0) { // every tenth stays open
 			e = *early
 		}
 		id := predictionID(seq / perPrediction)
@@ -80,4 +87,117 @@ func BenchmarkFold(b *testing.B) {
 			b.ReportMetric(float64(worst.Milliseconds()), "worst-ms")
 		})
 	}
+}
+
+var eventsFlag = flag.Int("view.events", 100_000, "how many events the benchmark of a large view folds first")
+
+// BenchmarkPages reports the slowest hundredth of each query of a large view, and what the
+// view costs at rest.
+func BenchmarkPages(b *testing.B) {
+	n := *eventsFlag
+	path := filepath.Join(b.TempDir(), "view.db")
+	v := filled(b, path, n, 2)
+	fillDead(b, v, 100_000)
+	require.NoError(b, v.drop())
+	before := resident(b)
+	began := time.Now()
+	require.NoError(b, v.open())
+	defer func() { require.NoError(b, v.drop()) }()
+	_, err := v.Prediction(b.Context(), "get3w", predictionID(n/4))
+	require.NoError(b, err)
+	opened := time.Since(began)
+	info, err := os.Stat(path)
+	require.NoError(b, err)
+
+	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // repeatable
+	cursor := func() string { return cursorOf(random.Int64N(int64(n))) }
+	queries := map[string]func() error{
+		"newest": func() error { _, _, err := v.Predictions(b.Context(), Query{Cursor: cursor()}); return err },
+		"status": func() error {
+			_, _, err := v.Predictions(b.Context(), Query{Status: "completed", Cursor: cursor()})
+			return err
+		},
+		"model": func() error {
+			_, _, err := v.Predictions(b.Context(), Query{Model: "get3w/model-6", Cursor: cursor()})
+			return err
+		},
+		"glob": func() error {
+			_, _, err := v.Predictions(b.Context(), Query{Model: "get3w/*", Cursor: cursor()})
+			return err
+		},
+		"open": func() error { _, _, err := v.Predictions(b.Context(), Query{Open: true, Cursor: cursor()}); return err },
+		"time": func() error {
+			at := time.Date(2026, 1, 31, 12, 0, 0, random.IntN(n)*1000, time.UTC)
+			_, _, err := v.Predictions(b.Context(), Query{Since: at, Until: at.Add(time.Hour)})
+			return err
+		},
+		"rarest": func() error {
+			_, _, err := v.Predictions(b.Context(), Query{Model: "*-6", Source: "nobody", Cursor: cursor()})
+			return err
+		},
+		"prefix": func() error { _, err := v.Find(b.Context(), "", predictionID(random.IntN(n / 2))[:10], 50); return err },
+		"one": func() error {
+			_, err := v.Prediction(b.Context(), "get3w", predictionID(random.IntN(n/2-1)+1))
+			return err
+		},
+		"timeline": func() error {
+			_, err := v.Timeline(b.Context(), "get3w", predictionID(random.IntN(n/2-1)+1), "")
+			return err
+		},
+		"dead": func() error {
+			_, _, err := v.DeadLetters(b.Context(), DeadQuery{Consumer: "c3", Cursor: cursorOf(random.Int64N(100_000))})
+			return err
+		},
+		"causes": func() error {
+			_, _, err := v.DeadLetters(b.Context(), DeadQuery{Cause: "refused", Cursor: cursorOf(random.Int64N(100_000))})
+			return err
+		},
+		"due":    func() error { _, err := v.Due(b.Context(), "get3w", time.Now(), 100); return err },
+		"counts": func() error { _, _, _, err := v.Counts(b.Context(), "get3w", time.Now()); return err },
+	}
+	for _, name := range slices.Sorted(maps.Keys(queries)) {
+		b.Run(name, func(b *testing.B) {
+			var took []time.Duration
+			for b.Loop() {
+				began := time.Now()
+				require.NoError(b, queries[name]())
+				took = append(took, time.Since(began))
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+		})
+	}
+	b.Run("whole", func(b *testing.B) {
+		for b.Loop() {
+		}
+		b.ReportMetric(float64(opened.Milliseconds()), "open-ms")
+		b.ReportMetric(resident(b)-before, "MiB-more-resident")
+		b.ReportMetric(float64(info.Size()>>20), "MiB-file")
+	})
+}
+
+func fillDead(t testing.TB, v *View, n int) {
+	t.Helper()
+	require.NoError(t, v.write(func(c *conn) error {
+		var b block
+		for i := range n {
+			cause := []bridge.DeadCause{bridge.DeadRefused, bridge.DeadExhausted, bridge.DeadPermanent}[i%3]
+			b.msgs = append(b.msgs, message{row: DeadLetter{
+				Sequence: uint64(i + 1), Consumer: fmt.Sprint("c", i%10), Cause: cause, Error: "boom", Source: "get3w", Prediction: predictionID(i), Event: "x", Stored: time.Now(),
+			}})
+		}
+		_, err := foldDead(c, nil, b)
+		return err
+	}))
+}
+
+// resident is the process's resident memory in MiB, without what the collector can free.
+func resident(t testing.TB) float64 {
+	t.Helper()
+	debug.FreeOSMemory()
+	self, err := procfs.Self()
+	require.NoError(t, err)
+	stat, err := self.Stat()
+	require.NoError(t, err)
+	return float64(stat.ResidentMemory()) / (1 << 20)
 }

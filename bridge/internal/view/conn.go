@@ -13,7 +13,7 @@ import (
 
 // conn is a connection with its prepared statements. It belongs to one goroutine at a time.
 type conn struct {
-	*sqlite3.Conn
+	*sqlite3.Conn // its Close fails while statements are open, see close
 
 	prepared map[string]*sqlite3.Stmt
 }
@@ -41,7 +41,7 @@ func (c *conn) close() error {
 	for _, s := range c.prepared {
 		errs = append(errs, s.Close())
 	}
-	return errors.Join(append(errs, c.Conn.Close())...)
+	return errors.Join(append(errs, c.Close())...)
 }
 
 // statement returns the statement with the arguments bound to it.

@@ -56,15 +56,15 @@ type eventFold struct {
 	goal uint64
 	due  func(*bridge.PredictionState) time.Time
 
-	order   []*touched
-	byKey   map[predictionKey]*touched
-	changes []Change
-	minutes minutes
+	order    []*touched
+	byKey    map[predictionKey]*touched
+	changes  []Change
+	activity activities
 }
 
 // fold folds the events and writes what became of them.
 func (f *eventFold) fold(block []message) error {
-	f.byKey, f.minutes = make(map[predictionKey]*touched, len(block)), minutes{}
+	f.byKey, f.activity = make(map[predictionKey]*touched, len(block)), activities{}
 	for i := range block {
 		if block[i].event == nil {
 			continue
@@ -78,7 +78,7 @@ func (f *eventFold) fold(block []message) error {
 			return fmt.Errorf("writing prediction %q of %s: %w", p.state.ID, p.state.Source, err)
 		}
 	}
-	return f.minutes.write(f.conn)
+	return f.activity.write(f.conn)
 }
 
 func (f *eventFold) event(m *message) error {
@@ -103,7 +103,7 @@ func (f *eventFold) event(m *message) error {
 		if err := f.run(insertEvent, m.seq, p.num, shortID(e), e.Kind(), e.Status, e.Origin, m.stored, e.ReceivedAt, did.Conflict); err != nil {
 			return err
 		}
-		f.minutes.add(s, m, did)
+		f.activity.add(s, m, did)
 	}
 	var kind ChangeKind
 	switch {

@@ -76,7 +76,7 @@ func TestLists(t *testing.T) {
 	rows, err := x.Find(t.Context(), "", "a", 0)
 	require.NoError(t, err)
 	require.Len(t, rows, 2)
-	require.EqualValues(t, last.Sequence, rows[1].State.Sequence)
+	require.Equal(t, last.Sequence, rows[1].State.Sequence)
 }
 
 // A page never looks at more rows than it may, whatever it is asked for, and the pages

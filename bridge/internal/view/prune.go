@@ -15,14 +15,14 @@ const (
 	// pruneEvery spaces the looks for what goes, pruneAtOnce bounds the predictions of one
 	// transaction.
 	pruneEvery, pruneAtOnce = 2 * time.Second, 500
-	// keepMinutes is how long minutes are kept, maxMinutes how many rows.
-	keepMinutes, maxMinutes = 30 * 24 * time.Hour, 1_000_000
-	minutesEvery            = time.Hour
+	// keepActivity is how long counts are kept, maxActivity how many rows of each span.
+	keepActivity, maxActivity = 30 * 24 * time.Hour, 500_000
+	activityEvery             = time.Hour
 )
 
 // prune removes what has been kept long enough, until ctx ends.
 func (v *View) prune(ctx context.Context) error {
-	minutes := time.Time{}
+	counted := time.Time{}
 	for backoff.Sleep(ctx, pruneEvery) {
 		for ctx.Err() == nil {
 			began := time.Now()
@@ -35,11 +35,11 @@ func (v *View) prune(ctx context.Context) error {
 			}
 			backoff.Sleep(ctx, v.yield(began))
 		}
-		if time.Since(minutes) > minutesEvery {
-			if err := v.pruneMinutes(time.Now()); err != nil {
+		if time.Since(counted) > activityEvery {
+			if err := v.pruneActivity(time.Now()); err != nil {
 				return fmt.Errorf("removing old counts: %w", err)
 			}
-			minutes = time.Now()
+			counted = time.Now()
 		}
 	}
 	return nil
@@ -104,7 +104,7 @@ func (c *conn) larger(bytes int64) (bool, error) {
 }
 
 func (v *View) tooLarge(now time.Time) {
-	if now.Sub(v.toldLarge) < minutesEvery {
+	if now.Sub(v.toldLarge) < activityEvery {
 		return
 	}
 	v.toldLarge = now
@@ -123,22 +123,28 @@ func (c *conn) removeStrayLanes() error {
 	return c.run(deleteAttemptsTo, first)
 }
 
-func (v *View) pruneMinutes(now time.Time) error {
-	oldest := now.Add(-keepMinutes).Unix() / 60
+// pruneActivity removes old counts, and the oldest while there are too many.
+func (v *View) pruneActivity(now time.Time) error {
+	minute := now.Unix() / 60
 	return v.write(func(c *conn) error {
-		if err := c.run(deleteMinutes, oldest); err != nil {
-			return err
-		}
-		for {
-			rows, first := 0, int64(0)
-			err := c.query(countMinutes, func(s *sqlite3.Stmt) error { rows, first = s.ColumnInt(0), s.ColumnInt64(1); return nil })
-			if err != nil || rows <= maxMinutes {
+		for _, span := range spans {
+			if err := c.run(deleteActivity, span, minute-int64(keepActivity/time.Minute)); err != nil {
 				return err
 			}
-			// A day at a time, or as much as is too much if that is a larger part.
-			if err := c.run(deleteMinutes, first+max(24*60, (now.Unix()/60-first)/10)); err != nil {
-				return err
+			for rows := maxActivity + 1; rows > maxActivity; {
+				first := int64(0)
+				err := c.query(countActivity, func(s *sqlite3.Stmt) error { rows, first = s.ColumnInt(0), s.ColumnInt64(1); return nil }, span)
+				if err != nil {
+					return err
+				}
+				if rows > maxActivity {
+					// A tenth of the time at once, and at least one span.
+					if err := c.run(deleteActivity, span, first+max(span, (minute-first)/10)); err != nil {
+						return err
+					}
+				}
 			}
 		}
+		return nil
 	})
 }

@@ -47,7 +47,7 @@ func (s *stream) read(ctx context.Context, blocks chan<- block) error {
 			return err
 		}
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the process ends
 		}
 		if time.Since(began) > lastRetry {
 			retry.Reset()

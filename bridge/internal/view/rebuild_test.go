@@ -20,8 +20,8 @@ import (
 func (x *viewed) rows() (out []string) {
 	x.r.t.Helper()
 	require.NoError(x.r.t, x.read(x.r.t.Context(), func(c *conn) error {
-		for _, table := range []string{"predictions", "events", "minutes", "dead", "kept", "alarms"} {
-			err := c.query("SELECT * FROM "+table+" ORDER BY 1, 2, 3, 4", func(s *sqlite3.Stmt) error {
+		for _, table := range []string{"predictions", "events", "activity", "dead", "kept", "alarms"} {
+			err := c.query("SELECT * FROM "+table+" ORDER BY 1, 2, 3, 4, 5", func(s *sqlite3.Stmt) error {
 				line := table
 				for i := range s.ColumnCount() {
 					line += "|" + s.ColumnText(i)
@@ -85,7 +85,7 @@ func (r *rig) kills(consumer string, e *bridge.Event) uint64 {
 	r.t.Helper()
 	d := bridge.DeadLetter{Consumer: consumer, Cause: bridge.DeadExhausted, Fault: bridge.FaultFailed, Error: "boom", Attempts: 3, Sequence: 1}
 	ack, err := r.JS.PublishMsg(r.t.Context(), &nats.Msg{
-		Subject: r.Names.Dead(consumer, r.Names.SubjectOf(e)), Header: nats.Header(d.Header(bridge.Header(e.Header()))), Data: e.Body,
+		Subject: r.Names.Dead(consumer, r.Names.SubjectOf(e)), Header: nats.Header(d.Header(e.Header())), Data: e.Body,
 	})
 	require.NoError(r.t, err)
 	return ack.Sequence

@@ -39,7 +39,7 @@ func (s *stream) lookAtRows(ctx context.Context) error {
 	now := time.Now()
 	stream, err := streamread.Open(ctx, s.cfg.JS, s.name)
 	if err != nil {
-		return nil //nolint:nilerr // the reader meets the same error, or the next look succeeds
+		return nil // the reader meets the same error, or the next look succeeds
 	}
 	info := stream.CachedInfo()
 	have, folded, ok := s.looked(info, now)
@@ -48,7 +48,7 @@ func (s *stream) lookAtRows(ctx context.Context) error {
 	}
 	if info.State.NumDeleted > 0 {
 		if info, err = stream.Info(ctx, jetstream.WithDeletedDetails(true)); err != nil {
-			return nil //nolint:nilerr // the next look does it
+			return nil // the next look does it
 		}
 	}
 	deleted := info.State.Deleted

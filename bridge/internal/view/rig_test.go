@@ -160,7 +160,7 @@ func (r *rig) publish(events ...*bridge.Event) (last bridge.Receipt) {
 func (r *rig) again(consumer string, e *bridge.Event, a bridge.Again) {
 	r.t.Helper()
 	_, err := r.JS.PublishMsg(r.t.Context(), &nats.Msg{
-		Subject: r.Names.Again(consumer, r.Names.SubjectOf(e)), Header: nats.Header(a.Header(bridge.Header(e.Header()))), Data: e.Body,
+		Subject: r.Names.Again(consumer, r.Names.SubjectOf(e)), Header: nats.Header(a.Header(e.Header())), Data: e.Body,
 	})
 	require.NoError(r.t, err)
 }

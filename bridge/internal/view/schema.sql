@@ -55,10 +55,12 @@ CREATE TABLE events (
 );
 CREATE INDEX events_prediction ON events (prediction);
 
--- One row a minute, source, model and status of what happened to predictions: n events, and
--- the sums of the times that are known of them, in nanoseconds, with their numbers.
-CREATE TABLE minutes (
-  minute      INTEGER NOT NULL,            -- minutes since 1970
+-- What happened to predictions, by the minute, the hour and the day: n events, and the sums
+-- of the times that are known of them, in nanoseconds, with their numbers. A page about a
+-- month reads days, not minutes.
+CREATE TABLE activity (
+  span        INTEGER NOT NULL,            -- 1, 60 or 1440 minutes
+  start       INTEGER NOT NULL,            -- minutes since 1970
   source      TEXT NOT NULL,
   model       TEXT NOT NULL,
   status      TEXT NOT NULL,
@@ -69,7 +71,7 @@ CREATE TABLE minutes (
   inference   INTEGER NOT NULL,
   webhook_n   INTEGER NOT NULL,            -- from its end until the webhook came
   webhook     INTEGER NOT NULL,
-  PRIMARY KEY (minute, source, model, status)
+  PRIMARY KEY (span, start, source, model, status)
 ) WITHOUT ROWID;
 
 -- One row an event and consumer: the last attempt that was told of. Attempts are told at

@@ -10,8 +10,8 @@ const (
 	insertEvent  = `INSERT OR IGNORE INTO events (seq, prediction, id, kind, status, origin, stored, received, conflict) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	deleteEvents = `DELETE FROM events WHERE prediction = ?`
 
-	addMinute = `INSERT INTO minutes (minute, source, model, status, n, queued_n, queued, inference_n, inference, webhook_n, webhook)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	addActivity = `INSERT INTO activity (span, start, source, model, status, n, queued_n, queued, inference_n, inference, webhook_n, webhook)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET n = n + excluded.n, queued_n = queued_n + excluded.queued_n, queued = queued + excluded.queued,
 			inference_n = inference_n + excluded.inference_n, inference = inference + excluded.inference,
 			webhook_n = webhook_n + excluded.webhook_n, webhook = webhook + excluded.webhook`
@@ -93,7 +93,8 @@ const (
 	deleteAlarmSeq = `DELETE FROM alarms WHERE seq = ?`
 	deleteAlarmsTo = `DELETE FROM alarms WHERE seq < ?`
 
-	selectMinutes = `SELECT minute, source, model, status, n, queued_n, queued, inference_n, inference, webhook_n, webhook FROM minutes WHERE minute >= ? AND minute < ?`
+	selectActivity = `SELECT start, source, model, status, n, queued_n, queued, inference_n, inference, webhook_n, webhook FROM activity
+		WHERE span = ? AND start >= ? AND start < ? LIMIT ?`
 )
 
 // What goes when its time is over.
@@ -102,6 +103,6 @@ const (
 	firstEvent         = `SELECT min(seq) FROM events`
 	deleteLanesTo      = `DELETE FROM lanes WHERE seq < ?`
 	deleteAttemptsTo   = `DELETE FROM attempts WHERE seq < ?`
-	deleteMinutes      = `DELETE FROM minutes WHERE minute < ?`
-	countMinutes       = `SELECT count(*), min(minute) FROM minutes`
+	deleteActivity     = `DELETE FROM activity WHERE span = ? AND start < ?`
+	countActivity      = `SELECT count(*), min(start) FROM activity WHERE span = ?`
 )

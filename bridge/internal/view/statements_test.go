@@ -17,7 +17,6 @@ import (
 // scans are the statements that may read a whole table, with the reason.
 var scans = map[string]string{
 	"selectPositions": "five rows, once a start",
-	"countMinutes":    "once an hour, and bounded",
 }
 
 // literals returns the text constants of a file by name, and all its other texts.
