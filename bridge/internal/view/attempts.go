@@ -108,14 +108,8 @@ func (v *View) decodeAttempts(m *nats.Msg) (out []told) {
 // foldAttempts writes attempts. Those on events that the stream does not have, or that the
 // view no longer has, are left out.
 func (v *View) foldAttempts(ctx context.Context, heard []told) error {
-	last, err := v.lastEvent(ctx, heard)
-	if err != nil {
-		return err
-	}
-	folded := v.events().at().seq
-	unknown := 0
-	err = v.write(func(c *conn) error {
-		unknown = 0
+	last, folded, unknown := v.lastEvent(ctx, heard), v.events().at().seq, 0
+	err := v.write(func(c *conn) (err error) {
 		for _, a := range heard {
 			known := a.Sequence > folded && a.Sequence <= last // its event is still to be folded
 			if a.Sequence > 0 && a.Sequence <= folded {
@@ -141,22 +135,23 @@ func (v *View) foldAttempts(ctx context.Context, heard []told) error {
 }
 
 // lastEvent returns the last sequence of the stream of events, as far as the attempts need
-// it.
-func (v *View) lastEvent(ctx context.Context, heard []told) (uint64, error) {
+// it and NATS says it.
+func (v *View) lastEvent(ctx context.Context, heard []told) uint64 {
 	s := v.events()
 	s.mu.Lock()
 	last := max(s.goal, s.position.seq)
 	s.mu.Unlock()
 	for _, a := range heard {
 		if a.Sequence > last {
-			stream, err := streamread.Open(ctx, v.cfg.JS, s.name)
-			if err != nil {
-				return 0, err
+			ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+			defer cancel()
+			if stream, err := streamread.Open(ctx, v.cfg.JS, s.name); err == nil {
+				last = max(last, stream.CachedInfo().State.LastSeq)
 			}
-			return stream.CachedInfo().State.LastSeq, nil
+			return last
 		}
 	}
-	return last, nil
+	return last
 }
 
 // attempt writes one attempt: an older one than the lane has changes nothing of it.

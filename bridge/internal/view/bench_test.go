@@ -12,12 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/prometheus/procfs"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/view/fold"
+	"github.com/hookspan/hookspan/internal/natstest"
 )
 
 // eventMessages are n events about as many predictions, or about half as many when two tell
@@ -48,7 +50,7 @@ func predictionID(n int) string { return fmt.Sprintf("pred_%016x", uint64(n)*0x9
 // filled is a view of n events in the file, without a stream.
 func filled(t testing.TB, path string, n, perPrediction int) *View {
 	t.Helper()
-	v := &View{log: zap.NewNop(), cfg: Config{
+	v := &View{log: zap.NewNop(), counted: map[string]counts{}, cfg: Config{
 		Path: path, Keep: 365 * 24 * time.Hour, MaxBytes: 1 << 40, Alarms: bridge.NoAlarms{},
 		Due: func(s *bridge.PredictionState) time.Time { return s.FirstSeen }, Changed: func([]Change) {},
 	}}
@@ -68,25 +70,57 @@ func foldDirectly(t testing.TB, v *View, msgs []message) {
 }
 
 func BenchmarkFold(b *testing.B) {
-	for _, per := range []int{1, 2} {
-		b.Run(fmt.Sprintf("%d_events_a_prediction", per), func(b *testing.B) {
-			v := filled(b, filepath.Join(b.TempDir(), "view.db"), 100_000, per)
+	for _, c := range []struct{ per, block int }{{1, blockMessages}, {2, blockMessages}, {2, 80}} {
+		b.Run(fmt.Sprintf("%d_events_a_prediction_in_blocks_of_%d", c.per, c.block), func(b *testing.B) {
+			v := filled(b, filepath.Join(b.TempDir(), "view.db"), 100_000, c.per)
 			defer func() { require.NoError(b, v.drop()) }()
-			seq, worst, folding := 100_001, time.Duration(0), time.Duration(0)
+			seq, worst, folding, processor := 100_001, time.Duration(0), time.Duration(0), time.Duration(0)
 			for b.Loop() {
 				b.StopTimer()
-				msgs := eventMessages(b, seq, blockMessages, per)
+				msgs := eventMessages(b, seq, c.block, c.per)
 				seq += len(msgs)
 				b.StartTimer()
-				began := time.Now()
+				began, used := time.Now(), natstest.Processor()
 				foldDirectly(b, v, msgs)
 				folding += time.Since(began)
+				processor += natstest.Processor() - used
 				worst = max(worst, time.Since(began))
 			}
 			b.ReportMetric(float64(seq-100_001)/folding.Seconds(), "events/s")
+			b.ReportMetric(float64(processor.Microseconds())/float64(seq-100_001), "µs-processor/event")
 			b.ReportMetric(float64(worst.Milliseconds()), "worst-ms")
 		})
 	}
+}
+
+// BenchmarkRebuild folds a stream from its first event on.
+func BenchmarkRebuild(b *testing.B) {
+	r := newRig(b)
+	stream, err := r.JS.Stream(b.Context(), r.Names.EventsStream())
+	require.NoError(b, err)
+	cfg := stream.CachedInfo().Config
+	cfg.MaxBytes = -1
+	_, err = r.JS.UpdateStream(b.Context(), cfg)
+	require.NoError(b, err)
+	for i := 0; i < *eventsFlag; i += blockMessages {
+		for _, m := range eventMessages(b, i, blockMessages, 2) {
+			_, err := r.JS.PublishMsgAsync(&nats.Msg{Subject: r.Names.SubjectOf(m.event), Header: nats.Header(m.event.Header()), Data: m.event.Body})
+			require.NoError(b, err)
+		}
+		<-r.JS.PublishAsyncComplete()
+	}
+	natstest.ForgetPeak(b)
+	before := natstest.PeakMiB(b)
+	for n := 0; b.Loop(); n++ {
+		began, used := time.Now(), natstest.Processor()
+		x := r.start(fmt.Sprint("view", n, ".db"), func(c *Config) { c.Changed = nil })
+		events := x.events()
+		require.Eventually(b, func() bool { return events.at().seq >= uint64(*eventsFlag) }, time.Hour, 10*time.Millisecond)
+		b.ReportMetric(float64(*eventsFlag)/time.Since(began).Seconds(), "events/s")
+		b.ReportMetric(float64((natstest.Processor()-used).Microseconds())/float64(*eventsFlag), "µs-processor/event")
+		x.stop()
+	}
+	b.ReportMetric(natstest.PeakMiB(b)-before, "MiB-more-at-peak")
 }
 
 var eventsFlag = flag.Int("view.events", 100_000, "how many events the benchmark of a large view folds first")

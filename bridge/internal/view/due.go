@@ -104,9 +104,40 @@ func (v *View) SetDue(_ context.Context, source, id string, due time.Time, polls
 	return v.write(func(c *conn) error { return c.run(setDue, source, id, due, polls) })
 }
 
+// counts is a result of [View.Counts].
+type counts struct {
+	open, overdue int
+	oldest        time.Time
+	until         time.Time // when it is counted again
+}
+
+// Counting may take a twentieth of the time once it takes longer than slowCount.
+const (
+	countShare = 20
+	slowCount  = 10 * time.Millisecond
+)
+
 // Counts returns the number of open predictions of the source and of those that are due at
-// now, and when the oldest of these was first seen.
+// now, and when the oldest of these was first seen. While there are so many that counting
+// takes its time, the answer may be some seconds old.
 func (v *View) Counts(ctx context.Context, source string, now time.Time) (open, overdue int, oldest time.Time, err error) {
+	v.counting.Lock()
+	defer v.counting.Unlock()
+	n, began := v.counted[source], time.Now()
+	if began.Before(n.until) {
+		return n.open, n.overdue, n.oldest, nil
+	}
+	if n.open, n.overdue, n.oldest, err = v.count(ctx, source, now); err != nil {
+		return 0, 0, time.Time{}, err
+	}
+	if took := time.Since(began); took > slowCount {
+		n.until = began.Add(countShare * took)
+		v.counted[source] = n
+	}
+	return n.open, n.overdue, n.oldest, nil
+}
+
+func (v *View) count(ctx context.Context, source string, now time.Time) (open, overdue int, oldest time.Time, err error) {
 	err = v.read(ctx, func(c *conn) error {
 		if err := c.query(countOpen, func(s *sqlite3.Stmt) error { open = s.ColumnInt(0); return nil }, source); err != nil {
 			return err

@@ -2,8 +2,6 @@ package view
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -87,77 +85,6 @@ func (v *View) Kept(ctx context.Context, q KeptQuery) (page []Kept, next string,
 				}
 				return nil
 			}, stream, seq)
-			return taken, err
-		})
-		return err
-	})
-	return page, next, err
-}
-
-// Alarm is an alarm with its place.
-type Alarm struct {
-	bridge.Alarm
-
-	Sequence uint64 `json:"seq"` // in its stream
-}
-
-// maxAlarmBytes bounds an alarm on the wire. A bridge's have at most 16 KiB.
-const maxAlarmBytes = 64 << 10
-
-func decodeAlarm(_ bridge.Names, m jetstream.Msg, to *message) error {
-	if n := len(m.Data()); n > maxAlarmBytes {
-		return fmt.Errorf("an alarm of %d bytes, at most %d are possible", n, maxAlarmBytes)
-	}
-	var a bridge.Alarm
-	if err := json.Unmarshal(m.Data(), &a); err != nil {
-		return fmt.Errorf("reading an alarm: %w", err)
-	}
-	to.row = Alarm{Alarm: a, Sequence: to.seq}
-	return nil
-}
-
-func foldAlarms(c *conn, _ *stream, b block) (func(), error) {
-	for _, m := range b.msgs {
-		a, ok := m.row.(Alarm)
-		if !ok {
-			continue
-		}
-		body, err := json.Marshal(a.Alarm)
-		if err != nil {
-			return nil, err
-		}
-		if err := c.run(insertAlarm, m.seq, a.Kind, a.Subject, body, m.stored); err != nil {
-			return nil, err
-		}
-	}
-	return nil, nil
-}
-
-// AlarmQuery selects alarms. Every set field must match.
-type AlarmQuery struct {
-	Kind, Subject string
-	// Cursor and Limit are as in [Query].
-	Cursor string
-	Limit  int
-}
-
-// Alarms returns a page of alarms, the newest first, as [View.Predictions] does.
-func (v *View) Alarms(ctx context.Context, q AlarmQuery) (page []Alarm, next string, err error) {
-	before, limit, err := pageOf(q.Cursor, q.Limit)
-	if err != nil {
-		return nil, "", err
-	}
-	err = v.read(ctx, func(c *conn) error {
-		next, err = c.newest([]branch{{numsOfAlarms, nil}}, minCursor, before, limit, func(seq int64) (taken bool, err error) {
-			err = c.query(selectAlarm, func(s *sqlite3.Stmt) error {
-				if taken = (q.Kind == "" || q.Kind == s.ColumnText(0)) && (q.Subject == "" || q.Subject == s.ColumnText(1)); !taken {
-					return nil
-				}
-				a := Alarm{Sequence: uint64(seq)} //nolint:gosec // as it was written
-				err := json.Unmarshal(s.ColumnRawBlob(2), &a.Alarm)
-				page = append(page, a)
-				return err
-			}, seq)
 			return taken, err
 		})
 		return err

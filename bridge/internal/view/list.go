@@ -19,7 +19,7 @@ const (
 	defaultLimit, maxLimit = 50, 1000
 	// maxExamined bounds the rows that one page looks at: a page of a rare combination is
 	// short, or empty, and has a cursor nevertheless.
-	maxExamined = 5000
+	maxExamined = 2000
 	// maxBranches bounds the lists that are merged into one.
 	maxBranches = 64
 )

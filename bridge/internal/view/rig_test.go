@@ -90,11 +90,11 @@ func (x *viewed) folded() {
 	for _, s := range x.streams {
 		c, err := x.r.JS.Stream(x.r.t.Context(), s.name)
 		require.NoError(x.r.t, err)
-		last := c.CachedInfo().State.LastSeq
+		last, created := c.CachedInfo().State.LastSeq, c.CachedInfo().Created
 		x.r.eventually(func() bool {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			return s.position.seq >= last && !s.position.created.IsZero() || s.current.After(asked)
+			return s.position.created.Equal(created) && (s.position.seq >= last || s.current.After(asked))
 		}, "%s: %+v", s.name, x.Status())
 	}
 }

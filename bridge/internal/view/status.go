@@ -35,6 +35,8 @@ const fresh = 5 * time.Second
 type Status struct {
 	// Streams are by name of the stream.
 	Streams map[string]StreamStatus `json:"streams"`
+	// Attempts counts since the view was opened what consumers told of their attempts.
+	Attempts AttemptsStatus `json:"attempts"`
 	// Rebuilding: the view has not yet all events that the stream had when it was made.
 	Rebuilding bool `json:"rebuilding,omitempty"`
 	// UpToDate is as [View.UpToDate] says.
@@ -42,6 +44,14 @@ type Status struct {
 	// Error is why the view stands still, Since when; empty while it does not.
 	Error string    `json:"error,omitempty"`
 	Since time.Time `json:"since,omitzero"`
+}
+
+// AttemptsStatus counts attempts: Folded ones, those that were Dropped because the view was
+// slower (in blocks), and those on an Unknown event or that could not be read.
+type AttemptsStatus struct {
+	Folded  uint64 `json:"folded"`
+	Dropped uint64 `json:"dropped"`
+	Unknown uint64 `json:"unknown"`
 }
 
 // StreamStatus is how far a view is in one stream.
@@ -59,6 +69,7 @@ type StreamStatus struct {
 // Status returns how far the view is. It does not ask the server.
 func (v *View) Status() Status {
 	st := Status{Streams: map[string]StreamStatus{}, UpToDate: v.UpToDate()}
+	st.Attempts = AttemptsStatus{v.attempts.folded.Load(), v.attempts.dropped.Load(), v.attempts.unknown.Load()}
 	for _, s := range v.streams {
 		s.mu.Lock()
 		at := StreamStatus{Folded: s.position.seq, FoldedAt: s.position.stored, Behind: s.pending}

@@ -41,6 +41,10 @@ type View struct {
 	status  status
 
 	attempts attempts
+
+	counting sync.Mutex
+	counted  map[string]counts // slow results, by source
+
 	// toldLarge is when the log last said that the view is too large. It belongs to prune.
 	toldLarge time.Time
 }
@@ -53,7 +57,7 @@ func Open(cfg Config) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &View{cfg: cfg, log: cfg.Logger, rebuild: make(chan struct{}, 1)}
+	v := &View{cfg: cfg, log: cfg.Logger, rebuild: make(chan struct{}, 1), counted: map[string]counts{}}
 	v.streams = v.allStreams()
 	if v.lock, err = os.OpenFile(cfg.Path+".lock", os.O_RDWR|os.O_CREATE, 0o640); err != nil {
 		return nil, fmt.Errorf("opening the lock of the view: %w: make its folder writable", err)
