@@ -66,6 +66,7 @@ func (s *stream) readFrom(ctx context.Context, blocks chan<- block) error {
 	if err != nil {
 		return err
 	}
+	defer s.leave(ctx, c)
 	delivered := uint64(0)
 	for ctx.Err() == nil {
 		b := block{stream: s}
@@ -91,6 +92,17 @@ func (s *stream) readFrom(ctx context.Context, blocks chan<- block) error {
 	}
 	return nil
 }
+
+// leave removes the reader, or the server does after readerGone.
+func (s *stream) leave(ctx context.Context, c jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+	defer cancel()
+	_ = s.cfg.JS.DeleteConsumer(ctx, s.name, c.CachedInfo().Name)
+}
+
+// leaveTimeout bounds the removal of a reader: at the end of the process the server may be
+// gone already.
+const leaveTimeout = 500 * time.Millisecond
 
 // fetch adds up to n messages to the block, which come within that time.
 func (s *stream) fetch(ctx context.Context, c jetstream.Consumer, b *block, delivered *uint64, n int, within time.Duration, opts ...jetstream.FetchOpt) error {

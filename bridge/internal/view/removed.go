@@ -74,12 +74,15 @@ func (s *stream) lookAtRows(ctx context.Context) error {
 func (s *stream) looked(info *jetstream.StreamInfo, now time.Time) (have gaps, folded uint64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.position.created.Equal(info.Created) {
+		return gaps{}, 0, false
+	}
 	folded = max(s.position.seq, s.gone.last)
 	s.goal, s.goalAt, s.pending = info.State.LastSeq, now, info.State.LastSeq-min(folded, info.State.LastSeq)
 	if s.pending == 0 {
 		s.current = now
 	}
-	return s.gone, folded, s.position.created.Equal(info.Created)
+	return s.gone, folded, true
 }
 
 // remove removes the rows below first and those of the sequences.

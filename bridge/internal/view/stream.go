@@ -151,7 +151,7 @@ func (s *stream) makeAnew(ctx context.Context, p position, hadRows bool) error {
 		return err
 	}
 	s.mu.Lock()
-	s.position, s.gone = p, gaps{}
+	s.position, s.gone, s.current = p, gaps{}, time.Time{}
 	s.mu.Unlock()
 	return nil
 }

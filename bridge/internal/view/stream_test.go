@@ -138,3 +138,19 @@ func TestChanges(t *testing.T) {
 	r.publish(says(t, "a", `"status":"failed","error":"no"`))
 	require.True(t, x.change(Conflicted).State.Conflict)
 }
+
+// A view leaves nothing on the server.
+func TestReadersAreRemoved(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for range 3 {
+		x := r.start("view.db")
+		x.folded()
+		x.stop()
+	}
+	for _, name := range []string{r.Names.EventsStream(), r.Names.DeadStream()} {
+		stream, err := r.JS.Stream(t.Context(), name)
+		require.NoError(t, err)
+		require.Zero(t, stream.CachedInfo().State.Consumers)
+	}
+}

@@ -113,6 +113,10 @@ func (v *View) makeAnew() error {
 	if err := errors.Join(v.drop(), removeFiles(v.cfg.Path)); err != nil {
 		return fmt.Errorf("removing the view's file: %w", err)
 	}
+	select {
+	case <-v.rebuild: // of the file that is gone
+	default:
+	}
 	return v.open()
 }
 
@@ -134,8 +138,8 @@ func (v *View) read(ctx context.Context, f func(*conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	err := db.read(ctx, f)
-	if err != nil && broken(err) {
-		v.log.Error("the view is damaged and is made anew from the streams", zap.Error(err))
+	if err != nil && broken(err) && v.db.Load() == db {
+		v.log.Error("the view is damaged", zap.Error(err))
 		v.Rebuild()
 	}
 	if cause := ctx.Err(); err != nil && cause != nil && !errors.Is(err, bridge.ErrNotFound) {
