@@ -21,16 +21,20 @@ type Alarm struct {
 // maxAlarmBytes bounds an alarm on the wire. A bridge's have at most 16 KiB.
 const maxAlarmBytes = 64 << 10
 
-func decodeAlarm(_ bridge.Names, m jetstream.Msg, to *message) error {
-	if n := len(m.Data()); n > maxAlarmBytes {
-		return fmt.Errorf("an alarm of %d bytes, at most %d are possible", n, maxAlarmBytes)
+func decodeAlarm(_ bridge.Names, m jetstream.Msg, to *message) (err error) {
+	to.row, err = readAlarm(m.Data())
+	return err
+}
+
+func readAlarm(body []byte) (alarmRow, error) {
+	if n := len(body); n > maxAlarmBytes {
+		return alarmRow{}, fmt.Errorf("an alarm of %d bytes, at most %d are possible", n, maxAlarmBytes)
 	}
-	a := alarmRow{body: m.Data()}
-	if err := json.Unmarshal(a.body, &a.alarm); err != nil {
-		return fmt.Errorf("reading an alarm: %w", err)
+	a := alarmRow{body: body}
+	if err := json.Unmarshal(body, &a.alarm); err != nil {
+		return alarmRow{}, fmt.Errorf("reading an alarm: %w", err)
 	}
-	to.row = a
-	return nil
+	return a, nil
 }
 
 // alarmRow is an alarm with its JSON as it came.
@@ -42,7 +46,7 @@ type alarmRow struct {
 func foldAlarms(c *conn, _ *stream, b block) (func(), error) {
 	for _, m := range b.msgs {
 		a, ok := m.row.(alarmRow)
-		if !ok {
+		if !ok || a.body == nil {
 			continue
 		}
 		if err := c.run(insertAlarm, m.seq, a.alarm.Kind, a.alarm.Subject, a.body, m.stored); err != nil {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/procfs"
 	"github.com/stretchr/testify/require"
@@ -95,7 +96,9 @@ func BenchmarkFold(b *testing.B) {
 
 // BenchmarkRebuild folds a stream from its first event on.
 func BenchmarkRebuild(b *testing.B) {
-	r := newRig(b)
+	server := natstest.NewExternal(b, func(o *server.Options) { o.SyncAlways = false }) // a million syncs are not what is measured
+	server.Start()
+	r := &rig{Streams: server.MakeStreams(), t: b, dir: b.TempDir()}
 	stream, err := r.JS.Stream(b.Context(), r.Names.EventsStream())
 	require.NoError(b, err)
 	cfg := stream.CachedInfo().Config

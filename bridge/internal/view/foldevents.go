@@ -192,20 +192,21 @@ func claimed(s *bridge.PredictionState) bool {
 	return len(s.Events) > 0
 }
 
-// shortID is the event's id without that of its prediction, which most begin with.
+// shortID is the event's id without that of its prediction, which most begin with. Other ids
+// stand behind a mark.
 func shortID(e *bridge.Event) string {
 	if rest, ok := strings.CutPrefix(e.ID, e.PredictionID+"/"); ok {
 		return "/" + rest
 	}
-	return e.ID
+	return "=" + e.ID
 }
 
 // longID is the inverse of shortID.
 func longID(prediction, short string) string {
-	if strings.HasPrefix(short, "/") {
-		return prediction + short
+	if id, whole := strings.CutPrefix(short, "="); whole {
+		return id
 	}
-	return short
+	return prediction + short
 }
 
 // closedAt is when the event was stored that closed a prediction.

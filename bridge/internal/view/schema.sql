@@ -41,7 +41,8 @@ CREATE INDEX        predictions_closed    ON predictions (closed) WHERE closed I
 -- read to count it, so it has closed too.
 CREATE INDEX        predictions_due       ON predictions (source, claimed, polls, due, closed) WHERE closed IS NULL;
 
--- One row an event. id lacks the prediction's id that it begins with.
+-- One row an event. id lacks the prediction's id that it begins with; another id is behind a
+-- "=".
 CREATE TABLE events (
   seq        INTEGER PRIMARY KEY,
   prediction INTEGER NOT NULL,
