@@ -36,7 +36,9 @@ type teller struct {
 	full    chan struct{} // holds one value when a whole block waits
 	denied  sync.Once     // the log says it once
 
-	mu      sync.Mutex
+	flushing sync.Mutex // blocks go out one after the other, and flush returns behind the last
+
+	mu      sync.Mutex // held for no longer than an append
 	waiting []bridge.Attempt
 }
 
@@ -79,6 +81,8 @@ func (t *teller) run(ctx context.Context) {
 // flush hands what waits to the connection. While the connection is away the attempts go on
 // waiting: in the connection's buffer they would take the room of acknowledgements.
 func (t *teller) flush() {
+	t.flushing.Lock()
+	defer t.flushing.Unlock()
 	conn := t.conn()
 	if !conn.IsConnected() {
 		return
