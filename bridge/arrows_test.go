@@ -56,31 +56,32 @@ var arrows = map[string]arrow{
 	"consumers/consumertest": {ours: []string{"bridge", "consumers"}, never: withoutEcho},
 
 	// The machinery, from the top down.
-	"bridge/internal/admin":                     {ours: []string{"bridge"}, never: []string{nats}},
-	"bridge/internal/ingress":                   {ours: []string{"bridge", "bridge/internal/source", "bridge/internal/telemetry"}, never: []string{nats}},
-	"bridge/internal/quarantine":                {ours: []string{"bridge", "bridge/internal/source", "bridge/internal/stream", "bridge/internal/stream/quota"}, never: append(withoutServer, "net/http")},
-	"bridge/internal/housekeeping":              {ours: []string{"bridge"}, never: withoutServer},
-	"bridge/internal/redelivery":                {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
-	"bridge/internal/redelivery/durables":       {ours: []string{"bridge"}, never: withoutServer},
-	"bridge/internal/predictions":               {ours: []string{"bridge", "bridge/internal/predictions/fold", "bridge/internal/predictions/poller"}, never: withoutServer},
-	"bridge/internal/predictions/fold":          {ours: []string{"bridge"}, never: withoutNATS},
-	"bridge/internal/predictions/fold/foldtest": {ours: []string{"bridge", "bridge/internal/predictions/fold", "bridge/internal/source"}, never: withoutNATS},
-	"bridge/internal/predictions/poller":        {ours: []string{"bridge", "bridge/internal/predictions/fold", "bridge/internal/predictions/provider", "bridge/internal/source"}, never: withoutServer},
-	"bridge/internal/predictions/await":         {ours: []string{"bridge", "bridge/internal/predictions", "bridge/internal/predictions/fold"}, never: withoutServer},
-	"bridge/internal/predictions/provider":      {ours: []string{"bridge"}, never: withoutNATS},
-	"bridge/internal/predictions/submit":        {ours: []string{"bridge", "bridge/internal/predictions/provider"}, never: withoutServer},
-	"bridge/internal/predictions/watches":       {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
-	"bridge/internal/stream":                    {ours: []string{"bridge", "bridge/internal/datafolder", "bridge/internal/journal", "bridge/internal/stream/durablerepair", "bridge/internal/stream/guestcalls", "bridge/internal/stream/quota"}, never: withoutEcho},
-	"bridge/internal/stream/durablerepair":      {ours: []string{"bridge", "bridge/internal/datafolder"}, never: withoutEcho},
-	"bridge/internal/stream/gateway":            {ours: []string{"bridge", "bridge/internal/stream/guestcalls", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
-	"bridge/internal/stream/guestcalls":         {ours: []string{"bridge"}, never: withoutNATS},
-	"bridge/internal/stream/quota":              {ours: []string{"bridge"}, never: withoutServer},
-	"bridge/internal/stream/requests":           {ours: []string{"bridge"}, never: withoutServer},
-	"bridge/internal/stream/streamtest":         {ours: []string{"bridge", "bridge/internal/datafolder", "bridge/internal/stream", "bridge/internal/stream/gateway"}, never: withoutEcho},
-	"bridge/internal/journal":                   {ours: []string{"bridge", "bridge/internal/datafolder"}, never: append(withoutNATS, "net/http")},
-	"bridge/internal/datafolder":                {never: append(withoutNATS, "net/http")},
-	"bridge/internal/source":                    {ours: []string{"bridge"}, never: append(withoutNATS, "net/http")},
-	"bridge/internal/telemetry":                 {never: withoutNATS},
+	"bridge/internal/admin":                {ours: []string{"bridge"}, never: []string{nats}},
+	"bridge/internal/ingress":              {ours: []string{"bridge", "bridge/internal/source", "bridge/internal/telemetry"}, never: []string{nats}},
+	"bridge/internal/quarantine":           {ours: []string{"bridge", "bridge/internal/source", "bridge/internal/stream", "bridge/internal/stream/quota"}, never: append(withoutServer, "net/http")},
+	"bridge/internal/housekeeping":         {ours: []string{"bridge"}, never: withoutServer},
+	"bridge/internal/redelivery":           {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
+	"bridge/internal/redelivery/durables":  {ours: []string{"bridge"}, never: withoutServer},
+	"bridge/internal/predictions":          {ours: []string{"bridge", "bridge/internal/view/fold", "bridge/internal/predictions/poller"}, never: withoutServer},
+	"bridge/internal/view":                 {ours: []string{"bridge", "bridge/internal/view/fold"}, never: append(withoutServer, "net/http")},
+	"bridge/internal/view/fold":            {ours: []string{"bridge"}, never: withoutNATS},
+	"bridge/internal/view/fold/foldtest":   {ours: []string{"bridge", "bridge/internal/view/fold", "bridge/internal/source"}, never: withoutNATS},
+	"bridge/internal/predictions/poller":   {ours: []string{"bridge", "bridge/internal/view/fold", "bridge/internal/predictions/provider", "bridge/internal/source"}, never: withoutServer},
+	"bridge/internal/predictions/await":    {ours: []string{"bridge", "bridge/internal/predictions", "bridge/internal/view/fold"}, never: withoutServer},
+	"bridge/internal/predictions/provider": {ours: []string{"bridge"}, never: withoutNATS},
+	"bridge/internal/predictions/submit":   {ours: []string{"bridge", "bridge/internal/predictions/provider"}, never: withoutServer},
+	"bridge/internal/predictions/watches":  {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
+	"bridge/internal/stream":               {ours: []string{"bridge", "bridge/internal/datafolder", "bridge/internal/journal", "bridge/internal/stream/durablerepair", "bridge/internal/stream/guestcalls", "bridge/internal/stream/quota"}, never: withoutEcho},
+	"bridge/internal/stream/durablerepair": {ours: []string{"bridge", "bridge/internal/datafolder"}, never: withoutEcho},
+	"bridge/internal/stream/gateway":       {ours: []string{"bridge", "bridge/internal/stream/guestcalls", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
+	"bridge/internal/stream/guestcalls":    {ours: []string{"bridge"}, never: withoutNATS},
+	"bridge/internal/stream/quota":         {ours: []string{"bridge"}, never: withoutServer},
+	"bridge/internal/stream/requests":      {ours: []string{"bridge"}, never: withoutServer},
+	"bridge/internal/stream/streamtest":    {ours: []string{"bridge", "bridge/internal/datafolder", "bridge/internal/stream", "bridge/internal/stream/gateway"}, never: withoutEcho},
+	"bridge/internal/journal":              {ours: []string{"bridge", "bridge/internal/datafolder"}, never: append(withoutNATS, "net/http")},
+	"bridge/internal/datafolder":           {never: append(withoutNATS, "net/http")},
+	"bridge/internal/source":               {ours: []string{"bridge"}, never: append(withoutNATS, "net/http")},
+	"bridge/internal/telemetry":            {never: withoutNATS},
 
 	// Shared by several sides.
 	"internal/activation":    {never: append(withoutNATS, "net/http")},
@@ -118,7 +119,7 @@ var arrows = map[string]arrow{
 const rig = "cmd/internal/rig"
 
 // forTests are packages that only tests, and each other, may import.
-var forTests = []string{"bridge/internal/predictions/fold/foldtest", "bridge/internal/stream/streamtest", "internal/natstest", "internal/needs", "consumers/consumertest"}
+var forTests = []string{"bridge/internal/view/fold/foldtest", "bridge/internal/stream/streamtest", "internal/natstest", "internal/needs", "consumers/consumertest"}
 
 // allows reports whether the package name may import ours. A rule that ends with a star
 // covers everything below a folder. Internal packages are below everything, so only their

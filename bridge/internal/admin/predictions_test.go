@@ -19,9 +19,9 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/admin"
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
-	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/watches"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/bridge/internal/view/fold"
 	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/natstest"
 )

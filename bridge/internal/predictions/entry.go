@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
+	"github.com/hookspan/hookspan/bridge/internal/view/fold"
 )
 
 type entry struct {

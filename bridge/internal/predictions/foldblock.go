@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
+	"github.com/hookspan/hookspan/bridge/internal/view/fold"
 )
 
 // maxPinned bounds the predictions in memory that were given up so long ago that the

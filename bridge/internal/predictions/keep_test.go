@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
-	"github.com/hookspan/hookspan/bridge/internal/predictions/fold/foldtest"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/bridge/internal/view/fold"
+	"github.com/hookspan/hookspan/bridge/internal/view/fold/foldtest"
 )
 
 func TestClosedAt(t *testing.T) {

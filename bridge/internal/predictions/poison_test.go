@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/predictions/fold/foldtest"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
+	"github.com/hookspan/hookspan/bridge/internal/view/fold/foldtest"
 	"github.com/hookspan/hookspan/internal/streams"
 )
 

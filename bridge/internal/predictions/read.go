@@ -7,7 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
+	"github.com/hookspan/hookspan/bridge/internal/view/fold"
 )
 
 // read is a decoded event.

@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
+	"github.com/hookspan/hookspan/bridge/internal/view/fold"
 	"github.com/hookspan/hookspan/internal/backoff"
 )
 

@@ -14,7 +14,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
-	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
+	"github.com/hookspan/hookspan/bridge/internal/view/fold"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 

@@ -14,9 +14,9 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
-	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/bridge/internal/view/fold"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
+	"github.com/hookspan/hookspan/bridge/internal/view/fold"
 )
 
 // Wait returns the state of a prediction as soon as the prediction has ended or was given

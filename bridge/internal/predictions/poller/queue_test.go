@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hookspan/hookspan/bridge/internal/predictions/fold/foldtest"
+	"github.com/hookspan/hookspan/bridge/internal/view/fold/foldtest"
 )
 
 func open(id string, seen, due int) Item {

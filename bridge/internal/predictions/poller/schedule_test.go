@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/predictions/fold/foldtest"
+	"github.com/hookspan/hookspan/bridge/internal/view/fold/foldtest"
 )
 
 const model = "get3w/flux-dev"

@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hookspan/hookspan/bridge/internal/predictions/fold/foldtest"
+	"github.com/hookspan/hookspan/bridge/internal/view/fold/foldtest"
 )
 
 func TestProviderIsLeftAloneAsLongAsItSays(t *testing.T) {

@@ -37,6 +37,8 @@ type Folded struct {
 	Ended bool
 	// Conflict: the event is a second, different end.
 	Conflict bool
+	// Inference is how long the model ran, as the event that ended the prediction says.
+	Inference time.Duration
 }
 
 // Fold folds an event into the state of its prediction; the zero state knows nothing.
@@ -167,7 +169,7 @@ func foldPrediction(s *bridge.PredictionState, e *bridge.Event) Folded {
 	for _, o := range p.Outputs[:min(len(p.Outputs), MaxStateOutputs)] {
 		s.Outputs = append(s.Outputs, bridge.OutputState{URL: withoutQuery(o.URL), Custody: bridge.CustodyPending})
 	}
-	return Folded{Ended: true}
+	return Folded{Ended: true, Inference: p.Inference}
 }
 
 // foldArchived also ends a prediction whose other events were forgotten.

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/predictions/fold"
-	"github.com/hookspan/hookspan/bridge/internal/predictions/fold/foldtest"
+	"github.com/hookspan/hookspan/bridge/internal/view/fold"
+	"github.com/hookspan/hookspan/bridge/internal/view/fold/foldtest"
 )
 
 func TestFoldsALife(t *testing.T) {

@@ -1,0 +1,174 @@
+package view
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"sync/atomic"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/backoff"
+	"github.com/hookspan/hookspan/internal/streamread"
+)
+
+const (
+	// waitingBlocks and waitingBytes bound the blocks of attempts that wait to be folded;
+	// more are dropped.
+	waitingBlocks, waitingBytes = 512, 8 << 20
+	// laneAttempts is how many failed attempts of a lane are kept.
+	laneAttempts = 16
+	// maxLanes bounds the lanes of one event: consumers of that number can read a stream.
+	maxLanes = 256
+)
+
+// told is an attempt with the consumer that told of it.
+type told struct {
+	consumer string
+	bridge.Attempt
+}
+
+// attempts counts what was told, for metrics.
+type attempts struct {
+	folded, dropped, unknown atomic.Uint64
+}
+
+// hear sends the attempts that are told to be folded, until ctx ends.
+func (v *View) hear(ctx context.Context, blocks chan<- []told) error {
+	sub, err := v.cfg.JS.Conn().SubscribeSync(v.cfg.Names.AttemptsTold("*"))
+	if err != nil {
+		return fmt.Errorf("subscribing to attempts: %w", err)
+	}
+	defer func() { _ = sub.Unsubscribe() }() // the connection may be closed
+	if err := sub.SetPendingLimits(waitingBlocks, waitingBytes); err != nil {
+		return fmt.Errorf("subscribing to attempts: %w", err)
+	}
+	before := 0
+	for {
+		m, err := sub.NextMsgWithContext(ctx)
+		if dropped, derr := sub.Dropped(); derr == nil && dropped > before {
+			v.attempts.dropped.Add(uint64(dropped - before)) //nolint:gosec // positive
+			before = dropped
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, nats.ErrSlowConsumer):
+			continue
+		case err != nil:
+			return fmt.Errorf("hearing of attempts: %w", err)
+		}
+		backoff.Sleep(ctx, gather)
+		var heard []told
+		for ; m != nil && len(heard) < blockMessages; m = nextNow(sub) {
+			heard = append(heard, v.decodeAttempts(m)...)
+		}
+		if m != nil {
+			heard = append(heard, v.decodeAttempts(m)...)
+		}
+		select {
+		case <-ctx.Done():
+		case blocks <- heard:
+		}
+	}
+}
+
+// nextNow returns the next message if there is one.
+func nextNow(sub *nats.Subscription) *nats.Msg {
+	if n, _, err := sub.Pending(); err != nil || n == 0 {
+		return nil
+	}
+	m, err := sub.NextMsg(gather)
+	if err != nil {
+		return nil
+	}
+	return m
+}
+
+func (v *View) decodeAttempts(m *nats.Msg) (out []told) {
+	consumer := v.cfg.Names.AttemptsConsumer(m.Subject)
+	list, err := bridge.DecodeAttempts(m.Data)
+	if err == nil && consumer == "" {
+		err = bridge.ErrName
+	}
+	if err != nil {
+		v.attempts.unknown.Add(1)
+		v.log.Debug("somebody told of attempts that cannot be", zap.String("subject", m.Subject), zap.Error(err))
+		return nil
+	}
+	for _, a := range list {
+		out = append(out, told{consumer, a})
+	}
+	return out
+}
+
+// foldAttempts writes attempts. Those on events that the stream does not have, or that the
+// view no longer has, are left out.
+func (v *View) foldAttempts(ctx context.Context, heard []told) error {
+	last, folded, unknown := v.lastEvent(ctx, heard), v.events().at().seq, 0
+	err := v.write(func(c *conn) (err error) {
+		for _, a := range heard {
+			known := a.Sequence > folded && a.Sequence <= last // its event is still to be folded
+			if a.Sequence > 0 && a.Sequence <= folded {
+				if known, err = c.has(hasEvent, a.Sequence); err != nil {
+					return err
+				}
+			}
+			if !known {
+				unknown++
+				continue
+			}
+			if err := c.attempt(a); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		v.attempts.unknown.Add(uint64(unknown))             //nolint:gosec // positive
+		v.attempts.folded.Add(uint64(len(heard) - unknown)) //nolint:gosec // positive
+	}
+	return err
+}
+
+// lastEvent returns the last sequence of the stream of events, as far as the attempts need
+// it and NATS says it.
+func (v *View) lastEvent(ctx context.Context, heard []told) uint64 {
+	s := v.events()
+	s.mu.Lock()
+	last := max(s.goal, s.position.seq)
+	s.mu.Unlock()
+	for _, a := range heard {
+		if a.Sequence > last {
+			ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+			defer cancel()
+			if stream, err := streamread.Open(ctx, v.cfg.JS, s.name); err == nil {
+				last = max(last, stream.CachedInfo().State.LastSeq)
+			}
+			return last
+		}
+	}
+	return last
+}
+
+// attempt writes one attempt: an older one than the lane has changes nothing of it.
+func (c *conn) attempt(a told) error {
+	err := c.run(setLane, a.Sequence, a.consumer, markOf(a.Event), a.At, a.Took, a.Try, a.Verdict, orNull(a.Error), a.Next)
+	if err != nil || a.Error == "" {
+		return err
+	}
+	if err := c.run(addAttempt, a.Sequence, a.consumer, a.At, a.Took, a.Try, a.Verdict, a.Error); err != nil {
+		return err
+	}
+	return c.run(boundAttempts, a.Sequence, a.consumer, laneAttempts)
+}
+
+// markOf tells events apart that had the same sequence in different streams.
+func markOf(event string) int64 {
+	h := fnv.New64a()
+	h.Write([]byte(event))
+	return int64(h.Sum64()) //nolint:gosec // any number will do
+}

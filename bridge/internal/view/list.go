@@ -1,0 +1,323 @@
+package view
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+const (
+	// defaultLimit and maxLimit bound a page.
+	defaultLimit, maxLimit = 50, 1000
+	// maxExamined bounds the rows that one page looks at: a page of a rare combination is
+	// short, or empty, and has a cursor nevertheless.
+	maxExamined = 2000
+	// maxBranches bounds the lists that are merged into one.
+	maxBranches = 64
+)
+
+// ErrCursor is wrapped when a cursor is none that a list returned.
+var ErrCursor = errors.New("not a cursor of this list")
+
+// Query selects predictions. Every set field must match.
+type Query struct {
+	Source, Status    string
+	Reference, Tenant string
+	// Model is a glob as in [bridge.Filter].
+	Model string
+	// Open selects those that have neither ended nor been given up.
+	Open bool
+	// Since and Until bound when the first event was stored: from Since on, before Until.
+	Since, Until time.Time
+	// Cursor is what the page before returned; empty begins with the newest.
+	Cursor string
+	// Limit is how many predictions a page has at most, 50 when zero, at most 1,000.
+	Limit int
+}
+
+// Row is one prediction of a list.
+type Row struct {
+	State *bridge.PredictionState
+	// Due is when it is polled next, zero for never, and Polls how often it was.
+	Due   time.Time
+	Polls int
+}
+
+// Predictions returns a page of predictions, the newest first: those whose first event was
+// stored last. Next is the cursor of the following page, empty at the end. A page can have
+// fewer rows than the limit, also none, and be followed by others. The error wraps
+// [ErrCursor] or [ErrUnavailable].
+func (v *View) Predictions(ctx context.Context, q Query) (page []Row, next string, err error) {
+	before, limit, err := pageOf(q.Cursor, q.Limit)
+	if err != nil {
+		return nil, "", err
+	}
+	err = v.read(ctx, func(c *conn) error {
+		branches, err := c.branches(q)
+		if err != nil {
+			return err
+		}
+		lower := int64(minCursor)
+		if !q.Since.IsZero() {
+			if lower, err = c.firstSince(q.Since); err != nil {
+				return err
+			}
+		}
+		if !q.Until.IsZero() {
+			until, err := c.firstSince(q.Until)
+			if err != nil {
+				return err
+			}
+			before = min(before, until)
+		}
+		next, err = c.newest(branches, lower, before, limit, func(num int64) (bool, error) {
+			row, err := c.row(q, num)
+			if row != nil {
+				page = append(page, *row)
+			}
+			return row != nil, err
+		})
+		return err
+	})
+	return page, next, err
+}
+
+const (
+	minCursor = -1 << 62
+	maxCursor = 1 << 62
+)
+
+// pageOf reads the cursor and the limit of a request.
+func pageOf(cursor string, limit int) (before int64, most int, err error) {
+	before = maxCursor
+	if cursor != "" {
+		if before, err = strconv.ParseInt(cursor, 36, 64); err != nil || before < minCursor || before > maxCursor {
+			return 0, 0, fmt.Errorf("%.20q: %w", cursor, ErrCursor)
+		}
+	}
+	if limit <= 0 {
+		limit = defaultLimit
+	}
+	return before, min(limit, maxLimit), nil
+}
+
+// cursorOf is the cursor of what follows the number.
+func cursorOf(num int64) string { return strconv.FormatInt(num, 36) }
+
+// branch is a list of numbers, the newest first: a statement whose last two arguments are the
+// number to stay below and the limit.
+type branch struct {
+	sql  string
+	args []any
+}
+
+// newest merges branches, from below before down to lower, and calls take with each number
+// until limit were taken. It returns the cursor of what follows.
+func (c *conn) newest(branches []branch, lower, before int64, limit int, take func(num int64) (taken bool, err error)) (next string, err error) {
+	chunk := limit
+	for examined := 0; ; {
+		var nums []int64
+		for _, b := range branches {
+			args := append(slices.Clone(b.args), before, chunk)
+			err := c.query(b.sql, func(s *sqlite3.Stmt) error { nums = append(nums, s.ColumnInt64(0)); return nil }, args...)
+			if err != nil {
+				return "", err
+			}
+		}
+		slices.SortFunc(nums, func(a, b int64) int { return int(max(min(b-a, 1), -1)) })
+		more := len(nums) >= chunk
+		for _, num := range nums[:min(len(nums), chunk)] {
+			if num < lower && num > 0 {
+				before, more = 1, true // restored predictions are below, in an order of their own
+				break
+			}
+			taken, err := take(num)
+			if err != nil {
+				return "", err
+			}
+			examined++
+			if before = num; taken {
+				limit--
+			}
+			if limit == 0 || examined >= maxExamined {
+				return cursorOf(num), nil
+			}
+		}
+		if !more {
+			return "", nil
+		}
+		chunk = min(2*chunk, maxLimit)
+	}
+}
+
+// branches returns the lists that have everything that the query selects, by the index that
+// selects most sharply.
+func (c *conn) branches(q Query) ([]branch, error) {
+	switch {
+	case q.Reference != "":
+		return []branch{{numsByReference, []any{q.Reference}}}, nil
+	case q.Tenant != "":
+		return []branch{{numsByTenant, []any{q.Tenant}}}, nil
+	case q.Model != "":
+		return c.branchesBy(q, numsByModel, modelStatuses, numsOfAll, func(visit func(string) bool) error { return c.models(q.Model, visit) })
+	case q.Source != "" || q.Status != "" || q.Open:
+		return c.branchesBy(q, numsByStatus, sourceStatuses, numsOfAll, func(visit func(string) bool) error {
+			if q.Source != "" {
+				visit(q.Source)
+				return nil
+			}
+			return c.skip(nextSource, "", visit)
+		})
+	}
+	return []branch{{numsOfAll, nil}}, nil
+}
+
+// branchesBy returns a branch for each key and each of its statuses, or that of everything
+// when there are too many.
+func (c *conn) branchesBy(q Query, sql, statuses, all string, keys func(visit func(string) bool) error) (out []branch, err error) {
+	var failed error
+	err = keys(func(key string) bool {
+		if q.Status != "" {
+			out = append(out, branch{sql, []any{key, q.Status}})
+			return len(out) <= maxBranches
+		}
+		failed = c.skip(statuses, "", func(status string) bool {
+			if !q.Open || !bridge.Terminal(status) {
+				out = append(out, branch{sql, []any{key, status}})
+			}
+			return len(out) <= maxBranches
+		}, key)
+		return failed == nil && len(out) <= maxBranches
+	})
+	if len(out) > maxBranches {
+		out = []branch{{all, nil}}
+	}
+	return out, errors.Join(err, failed)
+}
+
+// models calls visit with the models that the glob matches.
+func (c *conn) models(glob string, visit func(model string) bool) error {
+	prefix, _, globbed := strings.Cut(glob, "*")
+	if !globbed {
+		visit(glob)
+		return nil
+	}
+	if matches(glob, "") && !visit("") {
+		return nil
+	}
+	examined := 0
+	// The skip begins behind a key, so the prefix itself is looked at first.
+	if prefix != "" && matches(glob, prefix) && !visit(prefix) {
+		return nil
+	}
+	return c.skip(nextModel, prefix, func(model string) bool {
+		examined++
+		if !strings.HasPrefix(model, prefix) {
+			return false
+		}
+		return examined < maxExamined && (!matches(glob, model) || visit(model))
+	})
+}
+
+// skip calls visit with each distinct value behind the one given, in order, until it returns
+// false. The statement's last argument is the value to begin behind.
+func (c *conn) skip(sql, behind string, visit func(value string) bool, args ...any) error {
+	for {
+		found := false
+		err := c.query(sql, func(s *sqlite3.Stmt) error {
+			found, behind = s.ColumnType(0) != sqlite3.NULL, s.ColumnText(0)
+			return nil
+		}, append(slices.Clone(args), behind)...)
+		if err != nil || !found || !visit(behind) {
+			return err
+		}
+	}
+}
+
+// firstSince returns a number such that the predictions first seen at t or later have it or
+// higher ones.
+func (c *conn) firstSince(t time.Time) (int64, error) {
+	low, high := int64(1), int64(1)
+	if err := c.query(lastNum, func(s *sqlite3.Stmt) error { high = s.ColumnInt64(0) + 1; return nil }); err != nil {
+		return 0, err
+	}
+	for low < high {
+		middle := low + (high-low)/2
+		num, seen := high, t
+		err := c.query(numFrom, func(s *sqlite3.Stmt) error { num, seen = s.ColumnInt64(0), timeOf(s, 1); return nil }, middle)
+		if err != nil {
+			return 0, err
+		}
+		if seen.Before(t) {
+			low = num + 1
+		} else {
+			high = middle
+		}
+	}
+	return low, nil
+}
+
+// row returns the prediction, nil when the query does not select it.
+func (c *conn) row(q Query, num int64) (row *Row, err error) {
+	err = c.query(selectRow, func(s *sqlite3.Stmt) error {
+		if !q.selects(s) {
+			return nil
+		}
+		state, err := stateOf(s, 9)
+		row = &Row{State: state, Due: timeOf(s, 7), Polls: s.ColumnInt(8)}
+		return err
+	}, num)
+	return row, err
+}
+
+func (q *Query) selects(s *sqlite3.Stmt) bool {
+	seen := timeOf(s, 5)
+	for i, want := range []string{q.Source, q.Status, q.Reference, q.Tenant} {
+		if want != "" && s.ColumnText(i) != want {
+			return false
+		}
+	}
+	return (q.Model == "" || matches(q.Model, s.ColumnText(4))) &&
+		(!q.Open || s.ColumnType(6) == sqlite3.NULL) &&
+		!seen.Before(q.Since) && (q.Until.IsZero() || seen.Before(q.Until))
+}
+
+// Find returns up to limit predictions whose id begins with the prefix, by source and id. An
+// empty source is every one.
+func (v *View) Find(ctx context.Context, source, prefix string, limit int) (rows []Row, err error) {
+	_, limit, err = pageOf("", limit)
+	if err != nil {
+		return nil, err
+	}
+	err = v.read(ctx, func(c *conn) error {
+		var failed error
+		in := func(source string) bool {
+			failed = c.query(selectByPrefix, func(s *sqlite3.Stmt) error {
+				state, err := stateOf(s, 2)
+				rows = append(rows, Row{State: state, Due: timeOf(s, 0), Polls: s.ColumnInt(1)})
+				return err
+			}, source, prefix, prefix+"\U0010FFFF", limit-len(rows))
+			return failed == nil && len(rows) < limit
+		}
+		if source != "" {
+			in(source)
+			return failed
+		}
+		err := c.skip(nextSource, "", in)
+		return errors.Join(err, failed)
+	})
+	return rows, err
+}
+
+// matches reports whether the model matches the glob.
+func matches(glob, model string) bool {
+	return bridge.Filter{Model: glob}.Match(&bridge.Event{Model: model})
+}

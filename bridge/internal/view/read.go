@@ -1,0 +1,135 @@
+package view
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/internal/backoff"
+)
+
+const (
+	// blockMessages and blockBytes bound a block; one larger message is a block of its own.
+	blockMessages = 1000
+	blockBytes    = 4 << 20
+	// gather is how long messages gather in the stream before the next block is read: each
+	// block costs a transaction and two requests.
+	gather = 200 * time.Millisecond
+	// idleWait is how long the server keeps a request for the next message, restWait one for
+	// messages that it has.
+	idleWait, restWait = 30 * time.Second, 2 * time.Second
+)
+
+// block is messages of a stream that are folded together.
+type block struct {
+	stream  *stream
+	msgs    []message
+	last    uint64
+	stored  time.Time // when the last one was
+	pending uint64    // messages behind it
+}
+
+// errMissing: the server has sent a message that did not arrive.
+var errMissing = errors.New("a message is missing")
+
+// read sends blocks until ctx ends. Only what the view itself cannot repair is an error.
+func (s *stream) read(ctx context.Context, blocks chan<- block) error {
+	retry := backoff.Backoff{First: firstRetry, Max: lastRetry}
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := s.readFrom(ctx, blocks)
+		if errors.Is(err, errAnew) || broken(err) || errors.Is(err, errClosed) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // the process ends
+		}
+		if time.Since(began) > lastRetry {
+			retry.Reset()
+		}
+		s.mu.Lock()
+		s.err = err
+		s.mu.Unlock()
+		s.log.Warn("a stream of the view cannot be read, trying again", zap.String("stream", s.name), zap.Error(err))
+		backoff.Sleep(ctx, retry.Next())
+	}
+	return nil
+}
+
+func (s *stream) readFrom(ctx context.Context, blocks chan<- block) error {
+	c, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.leave(ctx, c)
+	delivered := uint64(0)
+	for ctx.Err() == nil {
+		b := block{stream: s}
+		if err := s.fetch(ctx, c, &b, &delivered, 1, idleWait); err != nil {
+			return err
+		}
+		if b.last == 0 {
+			continue
+		}
+		if b.pending > 0 {
+			most := int(min(b.pending, blockMessages-1)) //nolint:gosec // bounded
+			if err := s.fetch(ctx, c, &b, &delivered, most, restWait, jetstream.FetchMaxBytes(blockBytes)); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case blocks <- b:
+		}
+		if b.pending == 0 {
+			backoff.Sleep(ctx, gather)
+		}
+	}
+	return nil
+}
+
+// leave removes the reader, or the server does after readerGone.
+func (s *stream) leave(ctx context.Context, c jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+	defer cancel()
+	_ = s.cfg.JS.DeleteConsumer(ctx, s.name, c.CachedInfo().Name)
+}
+
+// leaveTimeout bounds the removal of a reader: at the end of the process the server may be
+// gone already.
+const leaveTimeout = 500 * time.Millisecond
+
+// fetch adds up to n messages to the block, which come within that time.
+func (s *stream) fetch(ctx context.Context, c jetstream.Consumer, b *block, delivered *uint64, n int, within time.Duration, opts ...jetstream.FetchOpt) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	batch, err := c.Fetch(n, append(opts, jetstream.FetchContext(ctx))...)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", s.name, err)
+	}
+	for m := range batch.Messages() {
+		meta, err := m.Metadata()
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", s.name, err)
+		}
+		if *delivered++; meta.Sequence.Consumer != *delivered {
+			return fmt.Errorf("reading %s: %w behind %d", s.name, errMissing, b.last)
+		}
+		got := message{seq: meta.Sequence.Stream, stored: meta.Timestamp.UTC()}
+		if err := s.decode(s.cfg.Names, m, &got); err != nil {
+			s.log.Error("a message cannot be read, and is left out of the view", zap.String("stream", s.name),
+				zap.Uint64("sequence", got.seq), zap.String("subject", m.Subject()), zap.Error(err))
+		}
+		b.msgs = append(b.msgs, got)
+		b.last, b.stored, b.pending = got.seq, got.stored, meta.NumPending
+	}
+	if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, ctx.Err()) {
+		return fmt.Errorf("reading %s: %w", s.name, err)
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package view
+
+import (
+	"sync"
+	"time"
+)
+
+// status is the last error.
+type status struct {
+	mu    sync.Mutex
+	err   error
+	since time.Time
+}
+
+func (s *status) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.since = time.Now().UTC()
+	}
+	s.err = err
+}
+
+func (s *status) succeed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = nil
+}
+
+// fresh is how long ago a look may be that saw the view with everything: while it is not
+// older, nobody waits for the view.
+const fresh = 5 * time.Second
+
+// Status is how far a view is.
+type Status struct {
+	// Streams are by name of the stream.
+	Streams map[string]StreamStatus `json:"streams"`
+	// Attempts counts since the view was opened what consumers told of their attempts.
+	Attempts AttemptsStatus `json:"attempts"`
+	// Rebuilding: the view has not yet all events that the stream had when it was made.
+	Rebuilding bool `json:"rebuilding,omitempty"`
+	// UpToDate is as [View.UpToDate] says.
+	UpToDate bool `json:"up_to_date"`
+	// Error is why the view stands still, Since when; empty while it does not.
+	Error string    `json:"error,omitempty"`
+	Since time.Time `json:"since,omitzero"`
+}
+
+// AttemptsStatus counts attempts: Folded ones, those that were Dropped because the view was
+// slower (in blocks), and those on an Unknown event or that could not be read.
+type AttemptsStatus struct {
+	Folded  uint64 `json:"folded"`
+	Dropped uint64 `json:"dropped"`
+	Unknown uint64 `json:"unknown"`
+}
+
+// StreamStatus is how far a view is in one stream.
+type StreamStatus struct {
+	// Folded is the sequence of the last folded message, FoldedAt when that was stored; zero
+	// before the first one.
+	Folded   uint64    `json:"folded"`
+	FoldedAt time.Time `json:"folded_at,omitzero"`
+	// Behind is how many messages are still to be folded, as was last seen.
+	Behind uint64 `json:"behind"`
+	// Error is why the stream cannot be read; empty while it can.
+	Error string `json:"error,omitempty"`
+}
+
+// Status returns how far the view is. It does not ask the server.
+func (v *View) Status() Status {
+	st := Status{Streams: map[string]StreamStatus{}, UpToDate: v.UpToDate()}
+	st.Attempts = AttemptsStatus{v.attempts.folded.Load(), v.attempts.dropped.Load(), v.attempts.unknown.Load()}
+	for _, s := range v.streams {
+		s.mu.Lock()
+		at := StreamStatus{Folded: s.position.seq, FoldedAt: s.position.stored, Behind: s.pending}
+		if s.err != nil {
+			at.Error = s.err.Error()
+		}
+		st.Streams[s.name] = at
+		s.mu.Unlock()
+	}
+	st.Rebuilding = v.rebuilding()
+	v.status.mu.Lock()
+	defer v.status.mu.Unlock()
+	if v.status.err != nil {
+		st.Error, st.Since = v.status.err.Error(), v.status.since
+	}
+	return st
+}
+
+// rebuilding reports whether events that the stream had when the view was made are missing.
+func (v *View) rebuilding() bool {
+	events := v.events()
+	events.mu.Lock()
+	defer events.mu.Unlock()
+	p := events.position
+	return p.created.IsZero() || p.seq < p.goal && events.current.IsZero()
+}
+
+// UpToDate reports whether the view has every event that the stream had a few seconds ago.
+// It is false while NATS cannot be asked.
+func (v *View) UpToDate() bool {
+	events := v.events()
+	events.mu.Lock()
+	defer events.mu.Unlock()
+	return v.db.Load() != nil && time.Since(events.current) < fresh
+}

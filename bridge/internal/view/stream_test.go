@@ -1,0 +1,156 @@
+package view
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/natstest"
+)
+
+// Messages that no bridge publishes, and events of the largest size, hold nothing up.
+func TestStrangeMessagesHoldNothingUp(t *testing.T) {
+	t.Parallel()
+	x := natstest.NewExternal(t, func(o *server.Options) { o.MaxPayload = 8 << 20 })
+	x.Start()
+	r := &rig{Streams: x.MakeStreams(), t: t, dir: t.TempDir()}
+	v := r.start("view.db")
+	raw := func(subject string, header bridge.Header, body []byte) {
+		_, err := r.JS.PublishMsg(t.Context(), &nats.Msg{Subject: subject, Header: nats.Header(header), Data: body})
+		require.NoError(t, err)
+	}
+	forge := func(change func(h bridge.Header)) {
+		e := says(t, "forged", finished)
+		h := e.Header()
+		change(h)
+		raw(r.Names.SubjectOf(e), h, e.Body)
+	}
+	strange := []string{
+		r.Names.Event("get3w", "completed", "a/b"), r.Names.Again(bridge.PredictionsConsumer, r.Names.Event("get3w", "completed", "a/b")),
+		r.Names.Dead("billing", r.Names.Event("get3w", "completed", "a")), r.Names.Quarantine("get3w", "x"), r.Names.Refused("get3w", "x"), r.Names.Alarm("x"),
+	}
+	for _, subject := range strange {
+		raw(subject, nil, nil)
+		raw(subject, bridge.Header{"ce-id": {"%zz"}}, []byte("{"))
+		raw(subject, nil, []byte(strings.Repeat("x", 900<<10)))
+	}
+	long := strings.Repeat("x", 20_000)
+	for _, key := range []string{"ce-id", "ce-status", "ce-subject", "ce-model", "ce-origin"} {
+		forge(func(h bridge.Header) { h[key] = []string{long} })
+	}
+	forge(func(h bridge.Header) { h["ce-source"] = []string{"/sources/NOT A NAME"} })
+	forge(func(h bridge.Header) { h["ce-receivedat"] = []string{"9999-12-31T23:59:59-14:00"} })
+	e := says(t, "odd", `"status":"completed","created_at":"0000-01-01T00:00:00+14:00","completed_at":"9999-12-31T23:59:59-12:00"`)
+	r.publish(e)
+	watch, err := json.Marshal(bridge.Watch{Reference: strings.Repeat("<", 500_000), Deadline: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)})
+	require.NoError(t, err)
+	w := watched(t, "watched", bridge.Watch{})
+	raw(r.Names.SubjectOf(w), w.Header(), watch)
+	r.again(bridge.PredictionsConsumer, says(t, "copied", finished), bridge.Again{Sequence: 1 << 62})
+	large := says(t, "large", `"status":"completed","outputs":["`+strings.Repeat("x", 1000<<10)+`"]`)
+	largest := says(t, "largest", `"status":"completed","outputs":["`+strings.Repeat("x", blockBytes)+`"]`)
+	r.publish(large, largest, largest)
+	for range 6 { // more than a block has
+		large.ID += "x"
+		r.publish(large)
+	}
+	r.publish(says(t, "b", finished))
+	v.folded()
+	require.True(t, v.state("b").Terminal())
+	require.True(t, v.state("large").Terminal())
+	require.True(t, v.state("largest").Terminal())
+	require.True(t, v.state("odd").Terminal())
+	require.True(t, v.state("copied").Terminal())
+	require.True(t, v.state("watched").Open())
+	require.Equal(t, []string{"b", "largest", "large", "copied", "watched", "odd"}, v.all(Query{}))
+	require.Empty(t, v.Status().Error)
+	require.NotEmpty(t, v.logs.FilterMessageSnippet("left out of the view").All())
+}
+
+// While NATS is away the view serves what it has and says that it is not up to date; then it
+// goes on where it was.
+func TestNATSAway(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	x := r.start("view.db")
+	r.publish(says(t, "a", finished))
+	x.folded()
+	r.eventually(x.UpToDate)
+	r.Stop()
+	r.eventually(func() bool { return !x.UpToDate() })
+	require.True(t, x.state("a").Terminal())
+	r.Start()
+	r.eventually(func() bool { _, err := r.Publish(t.Context(), says(t, "b", finished)); return err == nil })
+	r.eventually(func() bool { _, err := x.Prediction(t.Context(), "get3w", "b"); return err == nil })
+	r.eventually(x.UpToDate)
+	for name, s := range x.Status().Streams {
+		require.Empty(t, s.Error, name)
+	}
+}
+
+// A stream that is not there stops no other.
+func TestStreamThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	require.NoError(t, r.JS.DeleteStream(t.Context(), r.Names.AlarmsStream()))
+	x := r.start("view.db")
+	r.publish(says(t, "a", finished))
+	x.change(Ended)
+	r.eventually(func() bool { return x.Status().Streams[r.Names.AlarmsStream()].Error != "" })
+	require.Empty(t, x.Status().Streams[r.Names.EventsStream()].Error)
+}
+
+// A busy process folds for a tenth of the time.
+func TestYields(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	busy := false
+	x := &View{cfg: Config{Path: r.dir + "/view.db", JS: r.JS, Busy: func() bool { return busy }}}
+	require.Zero(t, x.yield(time.Now().Add(-time.Second)))
+	busy = true
+	require.GreaterOrEqual(t, x.yield(time.Now().Add(-100*time.Millisecond)), 900*time.Millisecond)
+	require.Equal(t, maxYield, x.yield(time.Now().Add(-time.Hour)))
+}
+
+// What changes was told before is not live.
+func TestChanges(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.publish(says(t, "old", finished))
+	x := r.start("view.db")
+	require.False(t, x.change(Ended).Live)
+	r.publish(says(t, "a", running))
+	require.Equal(t, "a", x.change(Opened).State.ID)
+	lost, err := (&bridge.Lost{Source: "get3w", Prediction: "a", Cause: bridge.DeadNotFound, LostAt: time.Now()}).Event()
+	require.NoError(t, err)
+	r.publish(lost)
+	require.NotNil(t, x.change(GivenUp).State.Lost)
+	r.again(bridge.PredictionsConsumer, watched(t, "a", bridge.Watch{}), bridge.Again{Sequence: 2, Redrives: 1})
+	require.True(t, x.change(Reopened).State.Open())
+	r.publish(says(t, "a", finished))
+	require.True(t, x.change(Ended).Live)
+	r.publish(says(t, "a", `"status":"failed","error":"no"`))
+	require.True(t, x.change(Conflicted).State.Conflict)
+}
+
+// A view leaves nothing on the server.
+func TestReadersAreRemoved(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for range 3 {
+		x := r.start("view.db")
+		x.folded()
+		x.stop()
+	}
+	for _, name := range []string{r.Names.EventsStream(), r.Names.DeadStream()} {
+		stream, err := r.JS.Stream(t.Context(), name)
+		require.NoError(t, err)
+		require.Zero(t, stream.CachedInfo().State.Consumers)
+	}
+}

@@ -1,0 +1,75 @@
+package view
+
+import (
+	"context"
+	"math"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// allStreams are the streams of the view; the first one is that of the events.
+func (v *View) allStreams() []*stream {
+	n := v.cfg.Names
+	return []*stream{
+		{View: v, name: n.EventsStream(), subjects: []string{n.AllEvents(), n.AllAgain(bridge.PredictionsConsumer)}, decode: decodeEvent, fold: foldEvents},
+		{View: v, name: n.DeadStream(), decode: decodeDead, fold: foldDead, removed: removal{one: deleteDeadSeq, to: deleteDeadTo}},
+		{View: v, name: n.QuarantineStream(), decode: decodeKept, fold: foldKept, removed: removal{one: deleteKeptSeq, to: deleteKeptTo, args: []any{n.QuarantineStream()}}},
+		{View: v, name: n.RefusedStream(), decode: decodeKept, fold: foldKept, removed: removal{one: deleteKeptSeq, to: deleteKeptTo, args: []any{n.RefusedStream()}}},
+		{View: v, name: n.AlarmsStream(), decode: decodeAlarm, fold: foldAlarms, removed: removal{one: deleteAlarmSeq, to: deleteAlarmsTo}},
+	}
+}
+
+func (v *View) events() *stream { return v.streams[0] }
+
+func foldEvents(c *conn, s *stream, b block) (tell func(), err error) {
+	f := eventFold{conn: c, keep: s.cfg.Keep, goal: s.at().goal, due: s.cfg.Due}
+	if err := f.fold(b.msgs); err != nil {
+		return nil, err
+	}
+	if len(f.changes) == 0 {
+		return nil, nil
+	}
+	return func() { s.cfg.Changed(f.changes) }, nil
+}
+
+// removePrediction removes a prediction with what belongs to it.
+func removePrediction(c *conn, num int64) error {
+	for _, sql := range []string{deleteLanes, deleteAttempts, deleteEvents, deletePrediction} {
+		if err := c.run(sql, num); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restoredNum is the num of a restored prediction whose first event had the sequence 0: theirs
+// are below those of the stream, so that no event of the stream finds its num taken.
+const restoredNum = -1 << 61
+
+// restore puts the open predictions into an empty view that are known without the stream.
+func (v *View) restore(ctx context.Context, c *conn, p position) error {
+	return v.cfg.Restore(ctx, func(s *bridge.PredictionState) error {
+		if known, err := c.has(selectPrediction, s.Source, s.ID); err != nil || known || !s.Open() || s.ID == "" {
+			return err
+		}
+		num, restored := int64(restoredNum), *s
+		if len(s.Events) > 0 {
+			num += int64(min(s.Events[0].Sequence, math.MaxInt32<<16)) //nolint:gosec // bounded
+		}
+		for {
+			taken, err := c.has(selectSeen, num)
+			if err != nil {
+				return err
+			}
+			if !taken {
+				break
+			}
+			num--
+		}
+		if s.Sequence > p.goal { // of a stream that is gone
+			restored.Sequence = 0
+		}
+		f := eventFold{conn: c, due: v.cfg.Due}
+		return f.write(&touched{num: num, state: restored, changed: true})
+	})
+}
