@@ -11,6 +11,9 @@ type Alarm struct {
 	// Subject tells alarms of one kind apart, e.g. a stream or a consumer. An alarm is not
 	// repeated while one of the same kind and subject is fresh.
 	Subject string `json:"subject,omitempty"`
+	// ID makes the same alarm of several processes one, within two minutes. Empty: each is an
+	// alarm of its own.
+	ID string `json:"-"`
 	// Details are numbers and names for programs.
 	Details map[string]any `json:"details,omitempty"`
 	// Time is when the alarm was raised; zero is now.
@@ -67,8 +70,9 @@ const (
 	AlarmPredictionConflict = "prediction_conflict" // a prediction ended twice with different results
 	AlarmPredictionLost     = "prediction_lost"     // a prediction was given up
 	AlarmPolling            = "polling"             // the provider's API does not answer as it should
-	AlarmPredictionsFull    = "predictions_full"    // the prediction store has no room
-	AlarmPredictionsStuck   = "predictions_stuck"   // the prediction store does not take in events any more
+	AlarmPollsFull          = "polls_full"          // the bucket of polls has no room
+	AlarmViewFailed         = "view_failed"         // the view cannot be used
+	AlarmViewBehind         = "view_behind"         // the view does not keep up with the events
 )
 
 // AlarmKinds are all kinds of alarms.
@@ -82,7 +86,7 @@ var AlarmKinds = []string{
 	AlarmConsumerRemoved, AlarmConsumerChanged, AlarmConsumerUnusable, AlarmConsumerOrphaned, AlarmConsumerNarrowed, AlarmLeftBehind, AlarmDurableDamaged,
 	AlarmDeadLetters, AlarmConsumerFailing, AlarmConsumerUnread,
 	AlarmArchiveRefused, AlarmArchiveNoRoom, AlarmArchiveExpires,
-	AlarmSilence, AlarmPredictionConflict, AlarmPredictionLost, AlarmPolling, AlarmPredictionsFull, AlarmPredictionsStuck,
+	AlarmSilence, AlarmPredictionConflict, AlarmPredictionLost, AlarmPolling, AlarmPollsFull, AlarmViewFailed, AlarmViewBehind,
 }
 
 // Alarmer takes alarms. Raise never blocks and never fails: an alarm that cannot be stored

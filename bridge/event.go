@@ -91,7 +91,7 @@ const (
 	KindArchived = "outputs.archived"
 	// KindWatch: somebody waits for the end of a prediction; see [Watch].
 	KindWatch = "watch.set"
-	// KindLost: the prediction store gave up a watched prediction; see [Lost].
+	// KindLost: polling gave up a watched prediction; see [Lost].
 	KindLost = "watch.lost"
 )
 

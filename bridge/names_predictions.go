@@ -1,34 +1,42 @@
 package bridge
 
-// PredictionsConsumer names the durable by which the prediction store reads events, and the
-// owner of its dead letters. No other consumer can have the name.
+// PredictionsConsumer owns the dead letters of predictions that were given up, and reads what
+// is redriven from them. No other consumer can have the name.
 const PredictionsConsumer = "predictions"
 
-// PredictionsBucket is the key-value bucket of the prediction store.
-func (n Names) PredictionsBucket() string { return n.upper("_PREDICTIONS") }
+// PollsBucket is the key-value bucket of what processes share about predictions beside the
+// events: who leads the polling, the polls, idempotency keys.
+func (n Names) PollsBucket() string { return n.upper("_POLLS") }
 
-// PredictionsStream is the stream behind [Names.PredictionsBucket].
-func (n Names) PredictionsStream() string { return "KV_" + n.PredictionsBucket() }
+// PollsStream is the stream behind [Names.PollsBucket].
+func (n Names) PollsStream() string { return "KV_" + n.PollsBucket() }
 
-// PredictionsSubject is the subject of one key of [Names.PredictionsBucket], or of all keys
-// that match a pattern.
-func (n Names) PredictionsSubject(key string) string {
-	return "$KV." + n.PredictionsBucket() + "." + key
-}
+// PollsSubject is the subject of one key of [Names.PollsBucket], or of all keys that match a
+// pattern.
+func (n Names) PollsSubject(key string) string { return "$KV." + n.PollsBucket() + "." + key }
 
-// PredictionKey is the prediction store's key for a prediction. What is one of the Key…
+// OldPredictionsStream is the stream of the prediction store of versions before the view.
+func (n Names) OldPredictionsStream() string { return "KV_" + n.upper("_PREDICTIONS") }
+
+// PredictionKey is a key of [Names.PollsBucket] about a prediction. What is one of the Key…
 // constants, the source must satisfy [CheckName]. Different ids never have the same key.
 func PredictionKey(what, source, id string) string {
 	return what + "." + source + "." + EncodeToken(id)
 }
 
-// First tokens of keys in [Names.PredictionsBucket].
+// First tokens of keys in [Names.PollsBucket].
 const (
-	KeyEntry = "entry" // a [PredictionState]; the rest of the key is as in [PredictionKey]
-	KeyOpen  = "open"  // the poll record of an open prediction; the rest of the key is the same
+	// KeyPoll is the record of the polls of an open prediction; the rest of the key is as in
+	// [PredictionKey].
+	KeyPoll = "poll"
+	// KeyOpen is the [PredictionState] of an open prediction whose events leave the stream
+	// soon; the rest of the key is the same.
+	KeyOpen = "open"
 	// KeySubmit is the record of a submission; a digest of source and idempotency key
-	// follows. A rebuild does not make these records again.
+	// follows.
 	KeySubmit = "submit"
+	// KeyView is the [ViewPosition] of a view; a token that names the view follows.
+	KeyView = "view"
 )
 
 // WatchRequests is the subject of requests to watch a prediction of the source; "*" covers

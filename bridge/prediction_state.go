@@ -59,9 +59,12 @@ type PredictionState struct {
 	Events []EventRef `json:"events"`
 	// Conflict: a second, different terminal event came. The first one counts.
 	Conflict bool `json:"conflict,omitempty"`
-	// Lost says why the prediction store gave up the prediction; nil when it did not.
+	// Lost says why polling gave up the prediction; nil when it did not.
 	Lost *Lost `json:"lost,omitempty"`
 
+	// Again is the stream sequence of the last copy that brought the prediction back, such
+	// as a redriven dead letter; 0 for none.
+	Again uint64 `json:"again,omitempty"`
 	// Sequence is the stream sequence of the last folded event.
 	Sequence uint64 `json:"seq"`
 }
@@ -110,8 +113,8 @@ func (s *PredictionState) Terminal() bool { return Terminal(s.Status) }
 func (s *PredictionState) Open() bool { return !s.Terminal() && s.Lost == nil }
 
 // Expire marks pending outputs as expired at now. The provider keeps outputs for life after
-// the end; zero is for ever. The prediction store cannot do this itself because its state
-// does not depend on the clock.
+// the end; zero is for ever. The view cannot do this itself because its state does not
+// depend on the clock.
 func (s *PredictionState) Expire(now time.Time, life time.Duration) {
 	end := s.CompletedAt
 	if end.IsZero() {

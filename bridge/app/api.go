@@ -27,7 +27,9 @@ type (
 
 func (a *App) runAPI() error {
 	// Requests that wait for a prediction must not hold up the end.
-	a.group.Go(func() error { <-a.ctx.Done(); a.waiting.Close(); return nil })
+	if a.waiting != nil {
+		a.group.Go(func() error { <-a.ctx.Done(); a.waiting.Close(); return nil })
+	}
 	if a.operators == nil {
 		return nil
 	}
@@ -63,6 +65,7 @@ func (a *App) registerAPI(api *echo.Group) {
 		admin.RegisterJournal(api, nil)
 	}
 	admin.RegisterPredictions(api, a.knownPredictions(), a.waiting, a.announcer())
+	admin.RegisterView(api, viewOperator{a.view, a})
 }
 
 func (a *App) names(ctx context.Context) (adminapi.Names, error) {
@@ -74,6 +77,8 @@ func (a *App) names(ctx context.Context) (adminapi.Names, error) {
 	for _, c := range list {
 		names.Consumers = append(names.Consumers, c.Name)
 	}
+	// It has dead letters and no durable.
+	names.Consumers = append(names.Consumers, bridge.PredictionsConsumer)
 	slices.Sort(names.Consumers)
 	return names, nil
 }

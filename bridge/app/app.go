@@ -29,6 +29,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
 	"github.com/hookspan/hookspan/bridge/internal/telemetry"
+	"github.com/hookspan/hookspan/bridge/internal/view"
 	"github.com/hookspan/hookspan/consumers"
 )
 
@@ -79,7 +80,8 @@ type App struct {
 	submits     *submits
 	secrets     consumerSecrets
 	consumers   []*consumers.Consumer
-	waiting     *await.Hub
+	view        *view.View
+	waiting     *await.Hub // set with view
 	predictions *predictions.Leader
 	reloader    *reloader
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -158,4 +159,31 @@ func configFile(t testing.TB, text string) string {
 	path := filepath.Join(t.TempDir(), "hookspan.yaml")
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 	return path
+}
+
+// What an earlier version kept of predictions is removed at start, once: its durable would hold
+// events back for ever.
+func TestStoreOfAnEarlierVersionGoes(t *testing.T) {
+	t.Parallel()
+	x := natstest.NewExternal(t, nil)
+	x.Start()
+	k := kept(t, x, "consumers: {archive: {enabled: false}}")
+	require.NoError(t, k.look(t.Context()))
+	old := func() {
+		_, err := k.consume.CreateOrUpdateConsumer(t.Context(), "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{Durable: "predictions"})
+		require.NoError(t, err)
+		_, err = k.consume.CreateOrUpdateStream(t.Context(), jetstream.StreamConfig{Name: "KV_HOOKSPAN_PREDICTIONS", Subjects: []string{"$KV.HOOKSPAN_PREDICTIONS.>"}})
+		require.NoError(t, err)
+	}
+	old()
+	k.provisioner = newProvisioner(k.store)
+	require.NoError(t, k.look(t.Context()))
+	_, err := k.consume.Consumer(t.Context(), "HOOKSPAN_EVENTS", "predictions")
+	require.ErrorIs(t, err, jetstream.ErrConsumerNotFound)
+	_, err = k.consume.Stream(t.Context(), "KV_HOOKSPAN_PREDICTIONS")
+	require.ErrorIs(t, err, jetstream.ErrStreamNotFound)
+	old()
+	require.NoError(t, k.look(t.Context()))
+	_, err = k.consume.Stream(t.Context(), "KV_HOOKSPAN_PREDICTIONS")
+	require.NoError(t, err, "it is looked for at start alone")
 }

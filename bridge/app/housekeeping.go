@@ -37,7 +37,7 @@ func (a *App) runHousekeeping() error {
 		Streams: []string{
 			names.EventsStream(), names.DeadStream(), names.QuarantineStream(),
 			names.RefusedStream(), names.AlarmsStream(), names.AttemptsStream(), names.LaterStream(),
-			names.AdvisoriesStream(), names.PredictionsStream(),
+			names.AdvisoriesStream(), names.PollsStream(),
 		},
 		// Every bridge that uses an external NATS purges its streams.
 		Kept: kept, Alone: s.embedded != nil, Alarms: s.alarms, Logger: log,

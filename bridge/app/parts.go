@@ -14,18 +14,18 @@ func (a *App) parts() []part {
 	return []part{
 		{"sources", a.readSources},
 		{"event store", a.openStore},
-		{"waiting for predictions", a.openWaiting},
 		{"ingress", a.openIngress}, // listens from here on
 		{"providers", a.openProviders},
 		{"submissions", a.openSubmits},
 		{"consumers", a.openConsumers},
-		{"predictions", a.openPredictions},
+		{"view", a.openView},
 		{"reloading", a.openReloader},
 
 		{"gateway", a.runGateway},
 		{"streams", a.runProvisioner},
 		{"housekeeping", a.runHousekeeping},
 		{"ingress", a.runIngress},
+		{"view", a.runView},
 		{"API", a.runAPI},
 		{"redelivery", a.runRedelivery},
 		{"predictions", a.runPredictions},

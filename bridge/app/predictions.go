@@ -13,7 +13,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/source"
 )
 
-// openPredictions makes the prediction store, with the role reconciler.
+// openPredictions makes the leader of the polling, with the role reconciler.
 func (a *App) openPredictions() error {
 	if !a.cfg.Has(config.RoleReconciler) {
 		return nil
@@ -31,22 +31,21 @@ func (a *App) openPredictions() error {
 	}
 	a.predictions = predictions.NewLeader(a.store.consume, keptEvents{a.store.publisher, a.store.keep()}, predictions.Config{
 		Names: a.cfg.Names(), Sources: sources,
-		Keep: time.Duration(a.cfg.Predictions.Keep), GiveUpAfter: time.Duration(a.cfg.Predictions.GiveUpAfter),
-		Process: processName(), BindOnly: a.cfg.NATS.Provision != config.ProvisionCreate,
-		Alarms: a.store.alarms, Logger: a.log,
+		Keep: time.Duration(a.cfg.View.Keep), GiveUpAfter: time.Duration(a.cfg.Predictions.GiveUpAfter),
+		Process: processName(), Alarms: a.store.alarms, Logger: a.log,
 	})
 	return a.register(a.predictions.Collectors()...)
 }
 
-// runPredictions runs the prediction store, and lets programs announce predictions by NATS.
+// runPredictions runs the leader of the polling, and lets programs announce predictions by NATS.
 // Neither may end the ingress.
 func (a *App) runPredictions() error {
 	if a.predictions == nil {
 		return nil
 	}
 	a.group.Go(a.provisioner.whenProvisioned(a.ctx, func(ctx context.Context) error {
-		if err := a.predictions.Run(ctx); err != nil {
-			a.log.Error("the prediction store has ended; webhooks are still accepted and kept for it", zap.Error(err))
+		if err := a.predictions.Run(ctx, a.view); err != nil {
+			a.log.Error("overdue predictions are not polled any more; webhooks are still accepted", zap.Error(err))
 		}
 		return nil
 	}))

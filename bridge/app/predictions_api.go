@@ -2,34 +2,62 @@ package app
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
-
-	"github.com/nats-io/nats.go/jetstream"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/internal/predictions"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
 	"github.com/hookspan/hookspan/bridge/internal/source"
+	"github.com/hookspan/hookspan/bridge/internal/view"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
+// behindFor is from which age on what the view lacks is searched among the events.
+const behindFor = 2 * time.Minute
+
 type known struct {
-	*predictions.Reader
-	*await.Past
+	*view.View
 
-	js    jetstream.JetStream
-	names bridge.Names
-	cfg   *config.Config
+	past *await.Past
+	cfg  *config.Config
 }
 
-func (k known) Walk(ctx context.Context, sel adminapi.PredictionSelection, visit func(uint64, *bridge.PredictionState) error) error {
-	return k.Reader.Walk(ctx, predictions.Selection(sel), visit)
+// List returns a page of predictions.
+func (k known) List(ctx context.Context, sel adminapi.PredictionSelection) (adminapi.PredictionList, error) {
+	page, next, err := k.Predictions(ctx, queryOf(sel))
+	if errors.Is(err, view.ErrCursor) {
+		err = fmt.Errorf("%w: %w", adminapi.ErrCursor, err)
+	}
+	list := adminapi.PredictionList{Predictions: make([]adminapi.Prediction, 0, len(page)), Next: next}
+	for _, row := range page {
+		list.Predictions = append(list.Predictions, adminapi.NewPrediction(row.State))
+	}
+	return list, err
 }
 
-// Rebuild has the leader of the prediction store fold all events again.
-func (k known) Rebuild(ctx context.Context) error { return predictions.Rebuild(ctx, k.js, k.names) }
+func queryOf(sel adminapi.PredictionSelection) view.Query {
+	return view.Query{
+		Source: sel.Source, Status: sel.Status, Reference: sel.Reference, Tenant: sel.Tenant, Model: sel.Model,
+		Open: sel.Open, Since: sel.Since, Until: sel.Until, Cursor: sel.Cursor, Limit: sel.Limit,
+	}
+}
+
+// Find searches the stored events for a prediction that the view does not know.
+func (k known) Find(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
+	return k.past.Find(ctx, source, id)
+}
+
+// Behind reports whether the view may lack ends that came minutes ago.
+func (k known) Behind() bool {
+	if k.UpToDate() {
+		return false
+	}
+	st := k.Status()
+	at := st.Streams[k.cfg.Names().EventsStream()]
+	return st.Rebuilding || at.Behind > 0 && time.Since(at.FoldedAt) > behindFor
+}
 
 // Life is how long a source's provider keeps outputs, zero for a source that is not configured.
 func (k known) Life(name string) time.Duration {
@@ -40,18 +68,6 @@ func (k known) Life(name string) time.Duration {
 	return kind.OutputLife()
 }
 
-// openWaiting makes the hub of requests that wait for predictions. It listens only while one
-// waits.
-func (a *App) openWaiting() error {
-	js, names := a.store.consume, a.cfg.Names()
-	a.waiting = await.New(js, predictions.NewReader(js, names), names, a.log)
-	a.onStop.add("waiting for predictions", func() error { a.waiting.Close(); return nil })
-	return a.register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "hookspan_prediction_waiters", Help: "Requests that wait for the end of a prediction or follow one.",
-	}, func() float64 { return float64(a.waiting.Waiting()) }))
-}
-
 func (a *App) knownPredictions() known {
-	js, names := a.store.consume, a.cfg.Names()
-	return known{Reader: predictions.NewReader(js, names), Past: await.NewPast(js, names), js: js, names: names, cfg: a.cfg}
+	return known{View: a.view, past: await.NewPast(a.store.consume, a.cfg.Names()), cfg: a.cfg}
 }

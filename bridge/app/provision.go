@@ -33,6 +33,7 @@ type provisioner struct {
 
 	durables *durableSet
 	settled  bool // the streams were once as they should be
+	cleaned  bool // what an earlier version has left is removed
 
 	once sync.Once
 	done chan struct{} // closed once the streams were as they should be
@@ -134,6 +135,9 @@ func (p *provisioner) provision(ctx context.Context) (failed, err error) {
 	case config.ProvisionCreate:
 		err = stream.Provision(ctx, p.publish, p.streams, p.log.Named("provision"), func(c stream.Change) { changes = append(changes, c) })
 		p.raiseChanges(changes, err)
+		if err == nil && !p.cleaned {
+			p.removeOld(ctx)
+		}
 		if err == nil {
 			p.restoreDurables(ctx)
 			_, failed, err = p.durables.provision(ctx)

@@ -10,7 +10,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
-	"github.com/hookspan/hookspan/bridge/internal/predictions"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 )
@@ -85,19 +84,13 @@ func (p *provisioner) provisionAll(ctx context.Context) (Provisioning, error) {
 	if err != nil {
 		return done, err
 	}
+	p.removeOld(ctx)
 	durables, failed, err := p.durables.provision(ctx)
 	if err != nil {
 		return done, errors.Join(failed, err)
 	}
 	done.Consumers = append(done.Consumers, durables...)
-	if err := redelivery.Provision(ctx, p.consume, p.streams.Names); err != nil {
-		return done, errors.Join(failed, err)
-	}
-	// Without a reader events would be kept for that durable.
-	if p.cfg.Has(config.RoleReconciler) {
-		err = predictions.Provision(ctx, p.consume, p.streams.Names)
-	}
-	return done, errors.Join(failed, err)
+	return done, errors.Join(failed, redelivery.Provision(ctx, p.consume, p.streams.Names))
 }
 
 func (p *provisioner) untilUsable(ctx context.Context) error {

@@ -125,8 +125,7 @@ func (e keptEvents) Publish(ctx context.Context, ev *bridge.Event) (bridge.Recei
 
 // durables returns all durables of the stream of events as operators see them.
 func (s *store) durables() *durables.Durables {
-	// Another process may have the role reconciler.
-	kinds := map[string]string{bridge.PredictionsConsumer: "predictions"}
+	kinds := map[string]string{}
 	for name, c := range s.cfg.Consumers {
 		kinds[name] = c.Base().Kind
 	}

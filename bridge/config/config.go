@@ -36,6 +36,8 @@ type Config struct {
 	// Sources are the senders by name, which is the last part of the URL
 	// /webhooks/<name>. Default one, get3w, whose secret is env:GET3W_WEBHOOK_SECRET.
 	Sources map[string]Source `yaml:"sources"`
+	// View is about what is listed, searched and shown.
+	View View `yaml:"view"`
 	// Predictions is about the predictions that events tell of.
 	Predictions Predictions `yaml:"predictions"`
 	// Consumers are what acts on events, by name, which is that of the durable too. A
@@ -69,6 +71,7 @@ func defaults() *Config {
 		Ingress:     defaultIngress,
 		Journal:     defaultJournal,
 		NATS:        defaultNATS,
+		View:        defaultView,
 		Predictions: defaultPredictions,
 	}
 }

@@ -121,7 +121,7 @@ func (c *Common) checkCommon(name string, found *Checker) {
 	key := "consumers." + name
 	found.Check(key, bridge.CheckName("consumer", name))
 	if name == bridge.PredictionsConsumer {
-		found.Fail(key, "the prediction store has that name: choose another one")
+		found.Fail(key, "the dead letters of predictions that were given up have that name: choose another one")
 	}
 	found.Check(key+".filter", c.Filter.Filter().Validate())
 	if f := c.Filter; f.Event != "" && f.Event != bridge.KindPrediction && len(f.Status) > 0 {
@@ -143,7 +143,8 @@ func (a *Attempts) checkAttempts(key string, found *Checker) {
 	found.Check(key+".retry", a.Retry.Retry().Validate())
 }
 
-// Owned are the durables that belong to this process, in order.
+// Owned are the consumers that belong to this process, in order, and the owner of the dead
+// letters of predictions.
 func (c *Config) Owned() []string {
 	return append(slices.Sorted(maps.Keys(c.Consumers)), bridge.PredictionsConsumer)
 }

@@ -68,6 +68,7 @@ func (c *Config) problems() []Problem {
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
 		c.Sources[name].check(c, name, &found)
 	}
+	c.View.check(&found)
 	c.Predictions.check(&found)
 	for _, name := range slices.Sorted(maps.Keys(c.Consumers)) {
 		cons := c.Consumers[name]

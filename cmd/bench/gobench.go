@@ -13,8 +13,8 @@ import (
 const module = "github.com/hookspan/hookspan/"
 
 const (
-	consumersPackage   = "consumers"
-	predictionsPackage = "bridge/internal/predictions"
+	consumersPackage = "consumers"
+	viewPackage      = "bridge/internal/view"
 )
 
 // benchmarks are the compiled benchmarks of a package.

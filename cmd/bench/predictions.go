@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -18,24 +16,21 @@ import (
 	"github.com/hookspan/hookspan/cmd/internal/rig"
 )
 
-// ledgerRounds is how often a ledger is measured at most: a round is long.
-const ledgerRounds = 3
+// viewRounds is how often a view is measured at most: a round is long.
+const viewRounds = 3
 
 func folding() scenario {
-	const events = 100_000
+	const blocks, fold = 100, "Fold/2_events_a_prediction_in_blocks_of_1000"
 	return scenario{
-		name: "fold", title: "Events into the ledger of predictions", rounds: ledgerRounds,
+		name: "fold", title: "Events into the view", rounds: viewRounds,
 		begin: func(_ *bench, r *rig.Rig) [][]way {
-			compiled, count := compile(r, predictionsPackage), strconv.Itoa(events)+"x"
-			return [][]way{{compiled.way("Fold/way=fold", count), compiled.way("Fold/way=pull", count)}}
+			return [][]way{{compile(r, viewPackage).way(fold, strconv.Itoa(blocks)+"x")}}
 		},
 		report: func(_ *bench, d data, s *section) {
-			rate := d.of("Fold/way=fold events/s")
-			s.row("events into the ledger", perSecond(rate))
-			s.row("processor time of each, with its NATS", integer(d.of("Fold/way=fold cpu-µs"))+" µs")
-			s.row("the same events, a plain pull", perSecond(d.of("Fold/way=pull events/s")))
-			s.row("the ledger to a plain pull", percent(d.ratio("Fold/way=fold events/s", "Fold/way=pull events/s")))
-			s.atLeast(10_000, rate, perSecond, "the ledger of predictions folds at least 10,000 events a second")
+			rate := d.of(fold + " events/s")
+			s.row("events into the view", perSecond(rate))
+			s.row("the longest block of 1,000", ms(d.of(fold+" worst-ms")))
+			s.atLeast(20_000, rate, perSecond, "the view folds at least 20,000 events a second")
 		},
 	}
 }
@@ -47,7 +42,7 @@ const (
 
 func keeping() scenario {
 	return scenario{
-		name: "ledger", title: "What the ledger of predictions keeps", rounds: ledgerRounds, missing: needsSpace(4 * gib),
+		name: "view", title: "What the view keeps", rounds: viewRounds, missing: needsSpace(8 * gib),
 		begin: func(b *bench, r *rig.Rig) [][]way {
 			var asked atomic.Int64
 			provider := r.Serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -59,30 +54,35 @@ func keeping() scenario {
 					Name: name, Data: r.Path(name), Source: fmt.Sprintf(`api: {base_url: "%s/api/v3", key: "env:GET3W_WEBHOOK_SECRET"}`, provider),
 				})
 			}
-			b.progress("filling ledgers")
-			r.Within("filling", func(r *rig.Rig) {
-				p := r.NewPool(1, completedWebhook("https://cdn.get3w.com/outputs/image-0.png"))
+			b.progress("storing events")
+			r.Within("storing", func(r *rig.Rig) {
+				p := r.NewPool(1, failedWebhook()) // the archive has nothing to do for it
 				announce(r, start(r, "open"), p)
 				bridge := start(r, "finished")
-				announce(r, bridge, p)
 				sendAll(bridge, 1, p)
 				rig.Must(await(r.Context(), bridge, p.ID(0)))
 			})
 			openStore(r, r.Path("finished"), func(js jetstream.JetStream) {
-				copyStored(r, js, "KV_HOOKSPAN_PREDICTIONS", "$KV.HOOKSPAN_PREDICTIONS.entry.>", million-1)
+				copyStored(r, js, rig.EventsStream, rig.EventsPrefix+"prediction.>", million-1)
 			})
 			openStore(r, r.Path("open"), func(js jetstream.JetStream) {
 				copyStored(r, js, rig.EventsStream, rig.EventsPrefix+"watch.>", openPredictions-1)
 			})
-			r.Within("folding", func(r *rig.Rig) {
-				untilMetric(r, start(r, "open"), `hookspan_predictions_open{source="`+rig.SourceName+`"}`, openPredictions)
-			})
+			folded := metrics{}
+			for _, name := range []string{"finished", "open"} {
+				r.Within("folding "+name, func(r *rig.Rig) {
+					began := time.Now()
+					untilCurrent(r, start(r, name))
+					folded[name+" folded"] = time.Since(began).Seconds()
+				})
+			}
 			return alone(func(r *rig.Rig) metrics {
-				bridges := map[string]*rig.Bridge{}
-				m := metrics{}
+				bridges, m := map[string]*rig.Bridge{}, maps.Clone(folded)
 				for _, name := range []string{"none", "finished", "open"} {
+					began := time.Now()
 					bridges[name] = start(r, name)
-					m[name+" term"] = untilLeading(r, bridges[name], map[string]int{"open": openPredictions, "finished": 0}[name])
+					untilCurrent(r, bridges[name])
+					m[name+" start"] = time.Since(began).Seconds()
 				}
 				leaveAlone(r, bridges, m)
 				if n := asked.Load(); n > 0 {
@@ -92,20 +92,28 @@ func keeping() scenario {
 			})
 		},
 		report: func(_ *bench, d data, s *section) {
-			growth, term := d.difference("finished memory", "none memory"), d.of("open term")
-			s.row("memory with an empty ledger", mibs(d.of("none memory")))
+			growth, started, folded := d.difference("finished memory", "none memory"), d.difference("finished start", "none start"), d.of("finished folded")
+			s.row("memory with an empty view", mibs(d.of("none memory")))
 			s.row("memory more with 1 million finished predictions", mibs(growth))
 			s.row("the most memory ever, more with them", mibs(d.difference("finished peak", "none peak")))
-			s.row("start of a term with them", seconds(d.of("finished term")))
-			s.row("start of a term with 100,000 open predictions", seconds(term))
-			s.row("memory more with these", mibs(d.difference("open memory", "none memory")))
-			s.row("processor time of a second, left alone, empty ledger", ms(d.of("none idle")))
+			s.row("start until the view is up to date, longer with them", seconds(started))
+			s.row("the view of their events made anew, with the start", seconds(folded))
+			s.row("memory more with 100,000 open predictions", mibs(d.difference("open memory", "none memory")))
+			s.row("start until the view is up to date, longer with these", seconds(d.difference("open start", "none start")))
+			s.row("processor time of a second, left alone, empty view", ms(d.of("none idle")))
 			s.row("the same with 1 million finished predictions", ms(d.of("finished idle")))
 			s.row("the same with 100,000 open predictions", ms(d.of("open idle")))
-			s.under(256, growth, mibs, "1 million finished predictions in the ledger grow the memory by less than 256 MiB")
-			s.under(1, term, seconds, "100,000 open predictions are read by a new leader in less than 1 s")
+			s.under(48, growth, mibs, "1 million finished predictions in the view grow the memory by less than 48 MiB")
+			s.under(1, started, seconds, "a view of 1 million predictions delays the start by less than 1 s")
+			s.under(60, folded, seconds, "the view of 1 million events is made anew in less than 60 s")
 		},
 	}
+}
+
+// untilCurrent waits until the bridge leads with a view that has every event.
+func untilCurrent(r *rig.Rig, bridge *rig.Bridge) {
+	untilMetric(r, bridge, "hookspan_predictions_leader", 1)
+	untilMetric(r, bridge, "hookspan_view_up_to_date", 1)
 }
 
 func leaveAlone(r *rig.Rig, bridges map[string]*rig.Bridge, m metrics) {
@@ -122,29 +130,6 @@ func leaveAlone(r *rig.Rig, bridges map[string]*rig.Bridge, m metrics) {
 		m[names[i]+" idle"] = (m[names[i]+" idle"] + inMs(p.Processor())) / leftAlone.Seconds()
 		m[names[i]+" peak"] = peak(p)
 	}
-}
-
-// untilLeading returns how many seconds it took until a bridge with the lead had read what is open.
-func untilLeading(r *rig.Rig, bridge *rig.Bridge, open int) (took float64) {
-	rig.Check(r.Until("the bridge leads the ledger", patience, 5*time.Millisecond, func(context.Context) bool {
-		for line := range strings.Lines(read(bridge.Log)) {
-			var logged struct {
-				Open   int
-				Took   string
-				ToFold *int `json:"events_to_fold"` // of this line alone
-			}
-			if json.Unmarshal([]byte(line), &logged) != nil || logged.ToFold == nil {
-				continue
-			}
-			if logged.Open != open {
-				rig.Check(fmt.Errorf("the ledger has %d open predictions, not %d", logged.Open, open))
-			}
-			took = rig.Must(time.ParseDuration(logged.Took)).Seconds()
-			return true
-		}
-		return false
-	}))
-	return took
 }
 
 func untilMetric(r *rig.Rig, bridge *rig.Bridge, name string, value float64) {

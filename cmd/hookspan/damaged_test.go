@@ -46,7 +46,7 @@ func TestDamagedStoreFolder(t *testing.T) {
 		require.Equal(t, 200, status, text)
 	}
 	streams := filepath.Join("hookspan-data", "nats", "jetstream", "HOOKSPAN", "streams")
-	for _, durable := range []string{"HOOKSPAN_EVENTS/obs/predictions", "HOOKSPAN_LATER/obs/mover", "HOOKSPAN_ADVISORIES/obs/reaper"} {
+	for _, durable := range []string{"HOOKSPAN_LATER/obs/mover", "HOOKSPAN_ADVISORIES/obs/reaper"} {
 		require.Eventually(t, func() bool {
 			_, err := os.Stat(filepath.Join(dir, streams, durable, "o.dat"))
 			return err == nil
@@ -90,7 +90,7 @@ func TestDamagedStoreFolder(t *testing.T) {
 			_, err = team.CreateOrUpdateConsumer(ctx, "HOOKSPAN_EVENTS", teamDurable)
 			require.NoError(t, err)
 			p.requireGets(team, "team", waiting)
-			for _, durable := range []string{"team", "search-team", "predictions", "reaper", "mover"} {
+			for _, durable := range []string{"team", "search-team", "reaper", "mover"} {
 				alarm := fmt.Sprintf("the durable %s of stream HOOKSPAN_", durable)
 				if c.durable {
 					require.Contains(t, p.logs.String(), alarm)

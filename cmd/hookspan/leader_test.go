@@ -10,9 +10,9 @@ import (
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
-// Of two processes with the role one leads the prediction store; when it is killed the other one
-// does within half a minute, and folds what came meanwhile.
-func TestPredictionStoreOfAKilledProcess(t *testing.T) {
+// Of two processes with the role one leads the polling; when it is killed the other one does
+// within half a minute, and knows what came meanwhile at once.
+func TestPredictionsOfAKilledProcess(t *testing.T) {
 	t.Parallel()
 	x := natstest.NewExternal(t, nil)
 	x.Start()

@@ -133,19 +133,18 @@ func (w *world) watch(p *program, ids []string) {
 // states are what is known of predictions, by id; nil when they cannot be listed now.
 func (p *program) states() map[string]adminapi.Prediction {
 	out := map[string]adminapi.Prediction{}
-	for after := uint64(0); ; {
+	for cursor := ""; ; {
 		var list adminapi.PredictionList
-		code, stdout, _ := runVerb("--json", "predictions", "list", "--limit", "1000", "--after", fmt.Sprint(after), "--api", p.ready.Admin)
+		code, stdout, _ := runVerb("--json", "predictions", "list", "--limit", "1000", "--cursor", cursor, "--api", p.ready.Admin)
 		if code != 0 || json.Unmarshal([]byte(stdout), &list) != nil {
 			return nil
 		}
 		for _, one := range list.Predictions {
 			out[one.ID] = one
 		}
-		if !list.More {
+		if cursor = list.Next; cursor == "" {
 			return out
 		}
-		after = list.Last
 	}
 }
 

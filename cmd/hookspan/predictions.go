@@ -1,24 +1,18 @@
 package main
 
 import (
-	"maps"
-	"net/http"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 type predictionsCmd struct {
-	List    predictionsListCmd    `cmd:"" help:"List those that the prediction store knows, the one that was changed last first."`
-	Show    predictionsShowCmd    `cmd:"" help:"Show what is known of one of them."`
-	Watch   predictionsWatchCmd   `cmd:"" help:"Announce one that was submitted elsewhere: its end becomes known also when its webhook does not come."`
-	Await   predictionsAwaitCmd   `cmd:"" help:"Wait for the end of one, and print its outputs."`
-	Submit  predictionsSubmitCmd  `cmd:"" help:"Submit one to the provider, with the bridge's own webhook address."`
-	Status  predictionsStatusCmd  `cmd:"" help:"Show how the prediction store stands, and what is overdue."`
-	Rebuild predictionsRebuildCmd `cmd:"" help:"Have the prediction store folded again from the stored events."`
+	List   predictionsListCmd   `cmd:"" help:"List them, the one that became known last first."`
+	Show   predictionsShowCmd   `cmd:"" help:"Show what is known of one of them."`
+	Watch  predictionsWatchCmd  `cmd:"" help:"Announce one that was submitted elsewhere: its end becomes known also when its webhook does not come."`
+	Await  predictionsAwaitCmd  `cmd:"" help:"Wait for the end of one, and print its outputs."`
+	Submit predictionsSubmitCmd `cmd:"" help:"Submit one to the provider, with the bridge's own webhook address."`
 }
 
 type predictionFlags struct {
@@ -28,22 +22,50 @@ type predictionFlags struct {
 
 type predictionsListCmd struct {
 	apiFlag
-	Source name   `placeholder:"NAME" help:"Only of this source."`
-	Status name   `placeholder:"WORD" help:"Only of this status."`
-	Open   string `enum:"true,false," default:"" placeholder:"true|false" help:"Only those whose end is still waited for, or only the others."`
-	pageFlags
+	Source name      `placeholder:"NAME" help:"Only of this source."`
+	Status name      `placeholder:"WORD" help:"Only of this status."`
+	Model  string    `placeholder:"GLOB" help:"Only of these models, such as google/*."`
+	Ref    string    `placeholder:"TEXT" help:"Only those that were announced with this reference."`
+	Tenant string    `placeholder:"TEXT" help:"Only those that were announced for this tenant."`
+	Since  time.Time `placeholder:"TIME" format:"2006-01-02T15:04:05Z07:00" help:"Only those that became known since."`
+	Open   bool      `help:"Only those whose end is still waited for."`
+	Limit  int       `default:"100" help:"At most so many, 1 to 1000."`
+	Cursor string    `placeholder:"TEXT" help:"What follows a list that was too long."`
 }
 
-// Run lists the prediction first that changed last.
+// Run lists the prediction first that became known last.
 func (c *predictionsListCmd) Run(e *env) error {
+	query := map[string]string{
+		"source": string(c.Source), "status": string(c.Status), "model": c.Model, "reference": c.Ref, "tenant": c.Tenant,
+		"limit": strconv.Itoa(c.Limit), "cursor": c.Cursor,
+	}
+	if c.Open {
+		query["open"] = "true"
+	}
+	if !c.Since.IsZero() {
+		query["since"] = c.Since.Format(time.RFC3339)
+	}
 	var list adminapi.PredictionList
-	query := map[string]string{"source": string(c.Source), "status": string(c.Status), "open": c.Open}
-	return c.list(e, &c.apiFlag, "predictions", query, naming{sources: oneName(c.Source), statuses: oneName(c.Status)}, &list, func() (*table, adminapi.Listed) {
-		t := newTable("PLACE", "FIRST SEEN", "SOURCE", "STATUS", "OUTPUTS", "PREDICTION", "MODEL")
-		for _, p := range list.Predictions {
-			t.row(p.Place, p.FirstSeen.Format(time.RFC3339), p.Source, orDash(p.Status), custody(p), p.ID, orDash(p.Model))
+	if err := c.get(e, apiRoute("predictions"), query, &list); err != nil {
+		return err
+	}
+	if len(list.Predictions) == 0 {
+		if err := c.known(e, naming{sources: oneName(c.Source), statuses: oneName(c.Status)}); err != nil {
+			return err
 		}
-		return t, list.Listed
+	}
+	return e.print(list, func(out *printer) {
+		t := newTable("FIRST SEEN", "SOURCE", "STATUS", "OUTPUTS", "PREDICTION", "MODEL", "REFERENCE")
+		for _, p := range list.Predictions {
+			t.row(p.FirstSeen.Format(time.RFC3339), p.Source, orDash(p.Status), custody(p), p.ID, orDash(p.Model), orDash(p.Reference))
+		}
+		t.print(out)
+		switch {
+		case list.Next != "":
+			out.printf("and there may be more: go on with --cursor %s, or raise --limit\n", list.Next)
+		case len(list.Predictions) == 0:
+			out.printf("there is none\n")
+		}
 	})
 }
 
@@ -57,60 +79,4 @@ func custody(p adminapi.Prediction) string {
 		return "ended twice, in different ways"
 	}
 	return strconv.Itoa(p.Stored) + " of " + strconv.Itoa(p.Outputs) + " outputs stored"
-}
-
-type predictionsStatusCmd struct {
-	apiFlag
-}
-
-func (c *predictionsStatusCmd) Run(e *env) error {
-	var s adminapi.PredictionsStatus
-	if err := c.get(e, apiRoute("predictions", "status"), nil, &s); err != nil {
-		return err
-	}
-	return e.print(s, func(out *printer) {
-		for _, name := range slices.Sorted(maps.Keys(s.Sources)) {
-			out.printf("%s: %s\n", name, sourceStanding(s.Sources[name], time.Now()))
-		}
-		rebuilding := ""
-		if s.Rebuilding {
-			rebuilding = "being rebuilt, "
-		}
-		out.printf("prediction store: %sfolded to %d of %d, led by %s, %s\n", rebuilding, s.Folded, s.Last, s.Leader, s.UpdatedAt.Format(time.RFC3339))
-	})
-}
-
-func sourceStanding(s adminapi.SourceStatus, now time.Time) string {
-	words := []string{strconv.Itoa(s.Open) + " open"}
-	if s.Overdue > 0 {
-		words = append(words, strconv.Itoa(s.Overdue)+" overdue", "the oldest seen "+s.Oldest.Format(time.RFC3339))
-	}
-	text := strings.Join(words, ", ")
-	if !s.LastWebhook.IsZero() {
-		text += "; last webhook " + s.LastWebhook.Format(time.RFC3339)
-	}
-	if s.PolledSince > 0 {
-		text += ", " + strconv.Itoa(s.PolledSince) + " ended by polling since"
-	}
-	switch {
-	case !s.Polled:
-		text += "; not polled: sources.<name>.api has no key"
-	case s.PausedUntil.After(now):
-		text += "; not polled until " + s.PausedUntil.Format(time.RFC3339) + ": the provider wants it so, or does not answer as it should"
-	}
-	return text
-}
-
-type predictionsRebuildCmd struct {
-	apiFlag
-}
-
-func (c *predictionsRebuildCmd) Run(e *env) error {
-	var answer adminapi.Rebuilding
-	if err := c.call(e, http.MethodPost, apiRoute("predictions", "rebuild"), struct{}{}, &answer); err != nil {
-		return err
-	}
-	return e.print(answer, func(out *printer) {
-		out.printf("the prediction store is removed and folded again from the first stored event; in some seconds hookspan predictions status says how far that is\n")
-	})
 }

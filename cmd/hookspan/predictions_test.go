@@ -80,7 +80,7 @@ func TestPredictionsByVerbs(t *testing.T) {
 		require.Equal(t, 1, code, wrong)
 		require.Contains(t, stderr, why, wrong)
 	}
-	for _, wrong := range []string{"predictions await", "predictions watch x --deadline soon", "predictions list --open maybe"} {
+	for _, wrong := range []string{"predictions await", "predictions watch x --deadline soon", "predictions list --since soon"} {
 		code, _, _ := runVerb(strings.Fields(wrong)...)
 		require.Equal(t, 2, code, wrong)
 	}
@@ -105,14 +105,9 @@ func TestPredictionsAreAnnouncedByNATS(t *testing.T) {
 	}, patience, 10*time.Millisecond)
 	require.Nil(t, a.Error)
 	require.Contains(t, p.says("predictions", "show", "pred_1"), `reference  "order 7"`)
-	bucket, err := p.natsEnv().KeyValue(t.Context(), "HOOKSPAN_PREDICTIONS")
-	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		entry, err := bucket.Get(t.Context(), "entry.get3w.pred_1")
-		return err == nil && strings.Contains(string(entry.Value()), `"reference":"order 7"`)
+		return strings.Contains(p.says("predictions", "list", "--ref", "order 7"), "pred_1")
 	}, patience, 10*time.Millisecond)
-	_, err = bucket.PutString(t.Context(), "entry.get3w.pred_1", "{}")
-	require.Error(t, err, "it is for reading")
 	require.Equal(t, 0, p.stop(), p.logs)
 }
 
@@ -153,8 +148,8 @@ func answering(t *testing.T, answer any, args ...string) string {
 func TestStatusInWords(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 1, 31, 14, 2, 0, 0, time.UTC)
-	status := adminapi.PredictionsStatus{
-		Leader: "host/123", UpdatedAt: at, Folded: 4711, Last: 4712, Rebuilding: true,
+	status := adminapi.ViewStatus{
+		Leader: "host/123", LedAt: at, Streams: map[string]adminapi.ViewStream{"HOOKSPAN_EVENTS": {Folded: 4711, Behind: 1}}, Rebuilding: true,
 		Sources: map[string]adminapi.SourceStatus{
 			"get3w": {Open: 12, Overdue: 3, Oldest: at, Polled: true, LastWebhook: at, PolledSince: 31},
 			"other": {},
@@ -162,13 +157,19 @@ func TestStatusInWords(t *testing.T) {
 	}
 	require.Equal(t, `get3w: 12 open, 3 overdue, the oldest seen 2026-01-31T14:02:00Z; last webhook 2026-01-31T14:02:00Z, 31 ended by polling since
 other: 0 open; not polled: sources.<name>.api has no key
-prediction store: being rebuilt, folded to 4711 of 4712, led by host/123, 2026-01-31T14:02:00Z
-`, answering(t, status, "predictions", "status"))
-	require.Contains(t, answering(t, adminapi.Rebuilding{Rebuilding: true}, "predictions", "rebuild"), "predictions status says how far")
+HOOKSPAN_EVENTS: folded to 4711, 1 behind
+the view is being made anew
+host/123 leads the polling, as it said at 2026-01-31T14:02:00Z
+`, answering(t, status, "view", "status"))
+	status = adminapi.ViewStatus{Error: "the disk is full", Since: at}
+	require.Equal(t, `the view stands still since 2026-01-31T14:02:00Z: the disk is full
+nobody leads the polling: run a process with the role reconciler
+`, answering(t, status, "view", "status"))
+	require.Contains(t, answering(t, adminapi.Rebuilding{Rebuilding: true}, "view", "rebuild"), "view status says how far")
 	list := answering(t, adminapi.PredictionList{Predictions: []adminapi.Prediction{
-		{Place: 7, Source: "get3w", ID: "a", Status: "completed", Outputs: 2, Stored: 1}, {ID: "b", Open: true}, {ID: "c", Lost: bridge.DeadNotFound},
-	}}, "predictions", "list")
-	for _, want := range []string{"1 of 2 outputs stored", "open", "given up: "} {
+		{Source: "get3w", ID: "a", Status: "completed", Outputs: 2, Stored: 1}, {ID: "b", Open: true}, {ID: "c", Lost: bridge.DeadNotFound},
+	}, Next: "x7"}, "predictions", "list")
+	for _, want := range []string{"1 of 2 outputs stored", "open", "given up: ", "--cursor x7"} {
 		require.Contains(t, list, want)
 	}
 }

@@ -1,15 +1,16 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -18,56 +19,20 @@ import (
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
-// bucketOf is the bucket of the prediction store, as any NATS client reads it.
-func bucketOf(t *testing.T, js jetstream.JetStream) jetstream.KeyValue {
-	t.Helper()
-	kv, err := js.KeyValue(t.Context(), "HOOKSPAN_PREDICTIONS")
-	require.NoError(t, err)
-	return kv
-}
-
-// entriesOf are the values of every prediction, byte for byte.
-func entriesOf(t *testing.T, js jetstream.JetStream) map[string]string {
-	t.Helper()
-	w, err := bucketOf(t, js).Watch(t.Context(), "entry.>", jetstream.IgnoreDeletes())
-	require.NoError(t, err)
-	defer func() { require.NoError(t, w.Stop()) }()
+// statesOf are the states of every prediction, byte for byte.
+func (p *program) statesOf() map[string]string {
 	out := map[string]string{}
-	for e := range w.Updates() {
-		if e == nil { // that is all there is now
-			return out
-		}
-		out[e.Key()] = string(e.Value())
+	for id := range p.states() {
+		status, text := p.admin("/api/v1/predictions/get3w/" + url.PathEscape(id))
+		require.Equal(p.t, 200, status, text)
+		out[id] = text
 	}
-	t.Fatal("the bucket ended")
-	return nil
+	return out
 }
 
-// made identifies the prediction store: empty while it is being rebuilt.
-func made(js jetstream.JetStream) string {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	kv, err := js.KeyValue(ctx, "HOOKSPAN_PREDICTIONS")
-	if err != nil {
-		return ""
-	}
-	e, err := kv.Get(ctx, "meta")
-	if err != nil {
-		return ""
-	}
-	var meta struct {
-		ID         string `json:"id"`
-		Rebuilding bool   `json:"rebuilding"`
-	}
-	if err := json.Unmarshal(e.Value(), &meta); err != nil || meta.Rebuilding {
-		return ""
-	}
-	return meta.ID
-}
-
-// A prediction store that is thrown away is folded again from the events, and is the same to the
-// byte, with predictions in every state.
-func TestPredictionStoreIsMadeAnewTheSame(t *testing.T) {
+// A view that is thrown away is made anew from the streams, and is the same to the byte, with
+// predictions in every state.
+func TestViewIsMadeAnewTheSame(t *testing.T) {
 	t.Parallel()
 	const n = 210
 	x := natstest.NewExternal(t, nil)
@@ -141,29 +106,33 @@ func TestPredictionStoreIsMadeAnewTheSame(t *testing.T) {
 	stream, err := js.Stream(t.Context(), "HOOKSPAN_EVENTS")
 	require.NoError(t, err)
 	last := stream.CachedInfo().State.LastSeq
-	before := entriesOf(t, js)
+	before := p.statesOf()
 	require.Greater(t, len(before), n*3/4)
+	file := filepath.Join(p.ready.DataDir, "view.db")
 
 	again := func(what string, remove func()) {
-		id, began := made(js), time.Now()
-		require.NotEmpty(t, id)
+		kept := filepath.Join(t.TempDir(), "old") // so that no new file can have its inode
+		require.NoError(t, os.Link(file, kept))
+		old, err := os.Stat(kept)
+		require.NoError(t, err)
+		began := time.Now()
 		remove()
 		require.Eventually(t, func() bool {
-			now := made(js)
-			return now != "" && now != id
-		}, 3*patience, 50*time.Millisecond, what)
-		require.Eventually(t, func() bool {
-			code, out, _ := runVerb("--json", "predictions", "status", "--api", p.ready.Admin)
-			var s adminapi.PredictionsStatus
-			return code == 0 && json.Unmarshal([]byte(out), &s) == nil && s.UpdatedAt.After(began) && !s.Rebuilding && s.Folded >= last
+			now, err := os.Stat(file)
+			if err != nil || os.SameFile(old, now) {
+				return false
+			}
+			code, out, _ := runVerb("--json", "view", "status", "--api", p.ready.Admin)
+			var s adminapi.ViewStatus
+			return code == 0 && json.Unmarshal([]byte(out), &s) == nil && s.UpToDate && !s.Rebuilding && s.Streams["HOOKSPAN_EVENTS"].Folded >= last
 		}, 3*patience, 50*time.Millisecond, what)
 		t.Logf("%s: made anew after %v", what, time.Since(began).Round(time.Millisecond))
-		require.Equal(t, before, entriesOf(t, js), what)
+		require.Equal(t, before, p.statesOf(), what)
 	}
 	again("by its verb", func() {
-		require.Contains(t, p.says("predictions", "rebuild"), "folded again from the first stored event")
+		require.Contains(t, p.says("view", "rebuild"), "made anew from the first stored event")
 	})
-	again("its bucket is gone", func() { require.NoError(t, js.DeleteStream(t.Context(), "KV_HOOKSPAN_PREDICTIONS")) })
+	again("its file is gone", func() { require.NoError(t, os.Remove(file)) })
 	require.Equal(t, want, fates(p.states()))
 	require.Equal(t, exitDone, p.stop())
 }

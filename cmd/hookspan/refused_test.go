@@ -159,7 +159,7 @@ consumers:
 	sent := p.direct("before-")
 	js := x.JetStream()
 	require.Eventually(t, func() bool { return forwarded() == sent }, patience, patience/300, p.logs)
-	// The prediction store must have its subscriptions too.
+	// The view must have its subscriptions too.
 	announced := func(id string) bool {
 		m, err := js.Conn().Request("hookspan.watch.get3w", []byte(`{"prediction":"`+id+`"}`), patience/30)
 		return err == nil && strings.Contains(string(m.Data), `"result"`)
@@ -172,12 +172,7 @@ consumers:
 	require.Eventually(t, func() bool { return forwarded() == sent }, patience, patience/300, p.logs)
 	require.Eventually(t, func() bool { return announced("b") }, patience, patience/300, p.logs)
 	require.Eventually(t, func() bool {
-		stream, err := js.Stream(context.Background(), "KV_HOOKSPAN_PREDICTIONS")
-		if err != nil {
-			return false
-		}
-		info, err := stream.Info(context.Background(), jetstream.WithSubjectFilter("$KV.HOOKSPAN_PREDICTIONS.entry.>"))
-		return err == nil && len(info.State.Subjects) == sent+2
+		return len(p.states()) == sent+2
 	}, patience, patience/300, p.logs)
 	require.Equal(t, 0, p.stop(), p.logs)
 	require.NotContains(t, p.logs.String(), "has ended")

@@ -83,7 +83,7 @@ func nastyAPI(t *testing.T) string {
 		"POST /consumers/x/pause": filled[adminapi.ConsumerState](), "POST /consumers/x/resume": filled[adminapi.ConsumerState](),
 		"POST /consumers/x/seek": filled[adminapi.ConsumerSeek](), "POST /consumers/x/remove": filled[adminapi.RemovedConsumer](),
 		"GET /predictions": filled[adminapi.PredictionList](), "GET /predictions/get3w/x": filled[bridge.PredictionState](), "PUT /predictions/get3w/x": filled[bridge.Watched](),
-		"GET /predictions/status": filled[adminapi.PredictionsStatus](), "POST /predictions/rebuild": filled[adminapi.Rebuilding](),
+		"GET /view": filled[adminapi.ViewStatus](), "POST /view/rebuild": filled[adminapi.Rebuilding](),
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer, ok := routes[r.Method+" "+strings.TrimPrefix(r.URL.Path, apiPath)]
@@ -106,7 +106,7 @@ func TestForeignTextIsEscaped(t *testing.T) {
 		"events list", "events show 1", "events replay --consumer x --yes", "dead list", "dead show 1", "dead redrive --seq 1", "dead drop --seq 1 --yes",
 		"quarantine list", "quarantine show refused 1", "quarantine reverify", "quarantine drop --stream refused --yes",
 		"consumers list", "consumers add x", "consumers pause x", "consumers resume x", "consumers seek x --first --yes", "consumers remove x --yes",
-		"predictions list", "predictions show x", "predictions await x", "predictions watch x", "predictions status", "predictions rebuild",
+		"predictions list", "predictions show x", "predictions await x", "predictions watch x", "view status", "view rebuild",
 		"consumers pause other", "events show 2", "predictions show other", // errors
 	} {
 		for _, form := range []string{"--json=false", "--json"} {
@@ -152,7 +152,7 @@ func TestListsBeginWithTheNewest(t *testing.T) {
 	}{
 		{[]string{"events", "list"}, "SEQ ", func(i int) string { return fmt.Sprintf("pred_%d", i) }},
 		{[]string{"dead", "list", "--consumer", "team"}, "SEQ ", func(i int) string { return fmt.Sprintf("pred_%d", i) }},
-		{[]string{"predictions", "list"}, "PLACE ", func(i int) string { return fmt.Sprintf("pred_%d", i) }},
+		{[]string{"predictions", "list"}, "FIRST SEEN ", func(i int) string { return fmt.Sprintf("pred_%d", i) }},
 		{[]string{"quarantine", "list", "--stream", "quarantine"}, "STREAM ", func(i int) string { return fmt.Sprintf("quarantine  %d ", i+1) }},
 	} {
 		lines := strings.Split(strings.TrimSpace(p.says(c.args...)), "\n")
@@ -168,9 +168,11 @@ func TestListsBeginWithTheNewest(t *testing.T) {
 			require.True(t, strings.HasPrefix(page[0], c.heading))
 			last := page[len(page)-1]
 			args = nil
-			if _, rest, more := strings.Cut(last, "--before "); more {
-				before, _, _ := strings.Cut(rest, ",")
-				args, page = append(c.args, "--limit", "2", "--before", before), page[:len(page)-1]
+			for _, flag := range []string{"--before", "--cursor"} {
+				if _, rest, more := strings.Cut(last, flag+" "); more {
+					from, _, _ := strings.Cut(rest, ",")
+					args, page = append(c.args, "--limit", "2", flag, from), page[:len(page)-1]
+				}
 			}
 			pages = append(pages, page[1:]...)
 		}

@@ -143,8 +143,8 @@ consumers: {archive: {enabled: false}}
 	t.Logf("%d polls were second ones, the earliest %v after the first", pairs, least.Round(time.Millisecond))
 	require.GreaterOrEqual(t, least, leastBackoff)
 	require.Eventually(t, func() bool { return second.polls() >= 2*each }, patience, 10*time.Millisecond)
-	var status adminapi.PredictionsStatus
-	_, text := second.admin("/api/v1/predictions/status")
+	var status adminapi.ViewStatus
+	_, text := second.admin("/api/v1/view")
 	require.NoError(t, json.Unmarshal([]byte(text), &status))
 	require.Equal(t, 2*each, status.Sources["get3w"].Open)
 	require.Equal(t, exitDone, second.stop())

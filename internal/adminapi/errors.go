@@ -16,9 +16,9 @@ var ErrBusy = errors.New("too many are served already")
 // ErrConfigured means that the configuration names the consumer, which would come back at once.
 var ErrConfigured = errors.New("the configuration names this consumer")
 
-// ErrPredictionsConsumer means that the consumer belongs to the prediction store, which decides
-// its position.
-var ErrPredictionsConsumer = errors.New("the prediction store reads by this consumer")
+// ErrPredictionsConsumer means that the name is that of the dead letters of predictions that
+// were given up.
+var ErrPredictionsConsumer = errors.New("the dead letters of predictions have this name")
 
 // ErrConsumerExists means that there is already a durable of that name.
 var ErrConsumerExists = errors.New("consumer exists")

@@ -1,26 +1,32 @@
 package adminapi
 
 import (
+	"errors"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// PredictionSelection selects predictions of the prediction store.
+// PredictionSelection selects a page of predictions. Empty fields select all.
 type PredictionSelection struct {
-	// Source selects all when empty.
-	Source string
-	// After excludes the predictions up to that place; Before, unless zero, those from that
-	// place on.
-	After, Before uint64
-	// Newest orders a list from the last change to the first, otherwise the other way round.
-	Newest bool
+	Source, Status, Reference, Tenant string
+	// Model is a glob as in [bridge.Filter].
+	Model string
+	// Open selects those whose end is waited for.
+	Open bool
+	// Since and Until bound when predictions became known: from Since on, before Until.
+	Since, Until time.Time
+	// Cursor is the Next of the page before; empty begins with the newest.
+	Cursor string
+	// Limit is the size of the page.
+	Limit int
 }
+
+// ErrCursor means that a cursor is none that a list returned.
+var ErrCursor = errors.New("not a cursor of this list")
 
 // Prediction is one of a list.
 type Prediction struct {
-	// Place is the position in the prediction store; it changes with each update.
-	Place      uint64    `json:"place"`
 	Source     string    `json:"source"`
 	ID         string    `json:"id"`
 	Model      string    `json:"model,omitempty"`
@@ -31,6 +37,7 @@ type Prediction struct {
 	ExpectedBy time.Time `json:"expected_by,omitzero"`
 	ReceivedAt time.Time `json:"received_at,omitzero"`
 	Reference  string    `json:"reference,omitempty"`
+	Tenant     string    `json:"tenant,omitempty"`
 	Outputs    int       `json:"outputs"`
 	Stored     int       `json:"stored"`
 	Conflict   bool      `json:"conflict,omitempty"`
@@ -38,13 +45,25 @@ type Prediction struct {
 	Lost bridge.DeadCause `json:"lost,omitempty"`
 }
 
-// PredictionList is a page of predictions. Last is a place.
+// PredictionList is a page of predictions, the one that became known last first.
 type PredictionList struct {
 	Predictions []Prediction `json:"predictions"`
-	Listed
+	// Next is the cursor of the next page, empty at the end. A page can be short, or empty,
+	// and be followed by others.
+	Next string `json:"next,omitempty"`
 }
 
-// Rebuilding is the answer to a request for a rebuild of the prediction store.
-type Rebuilding struct {
-	Rebuilding bool `json:"rebuilding"`
+// NewPrediction returns the prediction as lists show it.
+func NewPrediction(s *bridge.PredictionState) Prediction {
+	out := Prediction{
+		Source: s.Source, ID: s.ID, Model: s.Model, Status: s.Status, Open: s.Open(), Origin: s.Origin,
+		FirstSeen: s.FirstSeen, ExpectedBy: s.ExpectedBy, ReceivedAt: s.ReceivedAt, Outputs: s.OutputCount, Stored: s.Stored, Conflict: s.Conflict,
+	}
+	if s.Announced != nil {
+		out.Reference, out.Tenant = s.Announced.Reference, s.Announced.Tenant
+	}
+	if s.Lost != nil {
+		out.Lost = s.Lost.Cause
+	}
+	return out
 }

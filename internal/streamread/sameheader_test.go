@@ -45,7 +45,7 @@ func TestSameHeader(t *testing.T) {
 }
 
 // A program that may announce predictions, or let events of made-up ids wait, can make no
-// message id of an event of a provider, an archive or the prediction store, nor of another
+// message id of an event of a provider, an archive or the poller, nor of another
 // consumer's copy: every message id can be parsed unambiguously.
 func TestMessageIDsNeverMeet(t *testing.T) {
 	parts := []string{

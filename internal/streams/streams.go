@@ -24,7 +24,7 @@ const (
 	refusedShare, maxRefusedBytes       = 32, 256 << 20
 	attemptsShare, maxAttemptsBytes     = 32, 256 << 20
 	laterShare, maxLaterBytes           = 8, 1 << 30
-	predictionsShare, maxPredictions    = 8, 2 << 30
+	pollsShare, maxPollsBytes           = 16, 1 << 30
 	minShareBytes                       = 16 << 20
 	alarmsBytes                         = 8 << 20
 	advisoriesBytes                     = 16 << 20
@@ -105,10 +105,9 @@ func (c Config) All() []jetstream.StreamConfig {
 		c.stream(n.AttemptsStream(), "what consumers remember of events", []string{n.AttemptsSubject(">")}, func(s *jetstream.StreamConfig) {
 			s.MaxMsgsPerSubject, s.MaxBytes, s.AllowMsgTTL = 1, c.share(attemptsShare, maxAttemptsBytes), true
 		}),
-		// As the attempt records; predictions that finished long ago expire by their TTL.
-		c.stream(n.PredictionsStream(), "what is known of each prediction", []string{n.PredictionsSubject(">")}, func(s *jetstream.StreamConfig) {
-			s.MaxMsgsPerSubject, s.MaxBytes, s.AllowMsgTTL = 1, c.share(predictionsShare, maxPredictions), true
-			s.AllowAtomicPublish = true
+		// As the attempt records.
+		c.stream(n.PollsStream(), "who leads the polling, polls of predictions, idempotency keys", []string{n.PollsSubject(">")}, func(s *jetstream.StreamConfig) {
+			s.MaxMsgsPerSubject, s.MaxBytes, s.AllowMsgTTL = 1, c.share(pollsShare, maxPollsBytes), true
 		}),
 		// With a limit of its own, or with DiscardNew, the server would drop acknowledged
 		// schedules, or reject the stream.

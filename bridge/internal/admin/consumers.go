@@ -177,7 +177,7 @@ func (h consumersAPI) told(c echo.Context, err error) error {
 	case errors.Is(err, adminapi.ErrConfigured):
 		return echo.NewHTTPError(http.StatusConflict, "The configuration names this consumer: change it there and restart; what is not named there any more can be removed.")
 	case errors.Is(err, adminapi.ErrPredictionsConsumer):
-		return echo.NewHTTPError(http.StatusConflict, "The prediction store reads by this consumer: to have it read all events again, use hookspan predictions rebuild.")
+		return echo.NewHTTPError(http.StatusConflict, "The dead letters of predictions that were given up have this name: use another one.")
 	case errors.Is(err, adminapi.ErrConsumerExists):
 		return echo.NewHTTPError(http.StatusConflict, "There is a consumer of that name: use another one, or remove it first.")
 	}

@@ -108,7 +108,7 @@ func (h predictionsAPI) end(ctx context.Context, c echo.Context, begun bool, err
 	case ctx.Err() != nil:
 		return unavailable(c, "The process stops: try again.")
 	}
-	return unavailable(c, "The prediction store cannot be read now: try again.")
+	return unavailable(c, "The view cannot be read now: try again.")
 }
 
 type eventStream struct {

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,32 +17,23 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// A prediction store that nobody leads, or that is being rebuilt, hides no end.
-func TestPredictionStoreThatIsBehindHidesNoEnd(t *testing.T) {
-	for name, status := range map[string]adminapi.PredictionsStatus{
-		"nobody keeps it": {UpdatedAt: time.Now().Add(-3 * time.Minute)}, "rebuilt": {UpdatedAt: time.Now(), Rebuilding: true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := startPredictions(t)
-			b.known.status = func() (*adminapi.PredictionsStatus, error) { return &status, nil }
-			b.fold(b.tell("a", "processing"))
-			require.True(t, b.get("/get3w/a").state(t).Open())
-			b.tell("a", "completed")
-			require.Equal(t, "completed", b.get("/get3w/a").state(t).Status)
-			require.Equal(t, "completed", b.get("/get3w/a?wait=1m").state(t).Status)
-			e := b.follow(t.Context(), "/get3w/a")
-			require.Contains(t, e.next()["data"], `"processing"`)
-			require.Contains(t, e.next()["data"], `"completed"`)
-		})
-	}
+// A view that is behind hides no end.
+func TestViewThatIsBehindHidesNoEnd(t *testing.T) {
+	b := startPredictions(t)
+	b.known.behind = true
+	b.fold(b.tell("a", "processing"))
+	require.True(t, b.get("/get3w/a").state(t).Open())
+	b.tell("a", "completed")
+	require.Equal(t, "completed", b.get("/get3w/a").state(t).Status)
+	require.Equal(t, "completed", b.get("/get3w/a?wait=1m").state(t).Status)
+	e := b.follow(t.Context(), "/get3w/a")
+	require.Contains(t, e.next()["data"], `"processing"`)
+	require.Contains(t, e.next()["data"], `"completed"`)
 }
 
-// While the prediction store keeps up, nobody searches the events.
-func TestPredictionStoreThatFollowsIsBelieved(t *testing.T) {
+// While the view keeps up, nobody searches the events.
+func TestViewThatFollowsIsBelieved(t *testing.T) {
 	b := startPredictions(t)
-	b.known.status = func() (*adminapi.PredictionsStatus, error) {
-		return &adminapi.PredictionsStatus{UpdatedAt: time.Now()}, nil
-	}
 	b.fold(b.tell("a", "processing"))
 	b.finds(fmt.Errorf("looking: %w", adminapi.ErrBusy))
 	require.True(t, b.get("/get3w/a").state(t).Open())

@@ -21,9 +21,6 @@ const (
 	lookBackAfter = time.Second
 	// lastLook bounds the lookup at the end of a wait.
 	lastLook = time.Second
-	// storeSilence is the age from which a status means that nobody leads the prediction
-	// store: twice the age that a status reaches in operation.
-	storeSilence = 2 * time.Minute
 	// answerTime is how long a client may take to read an answer.
 	answerTime = 30 * time.Second
 )
@@ -50,15 +47,15 @@ func (h predictionsAPI) show(c echo.Context) error {
 	return h.answer(c, s)
 }
 
-// lookUp returns the state of a prediction from the prediction store, or from the events if
-// the store does not know the prediction or may not know its end. The errors are those of
-// [Predictions.Find], and any of [Predictions.Get] but [bridge.ErrNotFound].
+// lookUp returns the state of a prediction from the view, or from the events if the view does
+// not know the prediction or may not know its end. The errors are those of
+// [Predictions.Find], and any of [Predictions.Prediction] but [bridge.ErrNotFound].
 func (h predictionsAPI) lookUp(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
-	s, err := h.predictions.Get(ctx, source, id)
+	s, err := h.predictions.Prediction(ctx, source, id)
 	switch {
 	case errors.Is(err, bridge.ErrNotFound):
 		return h.predictions.Find(ctx, source, id)
-	case err != nil || !s.Open() || !h.behind(ctx):
+	case err != nil || !s.Open() || !h.predictions.Behind():
 		return s, err
 	}
 	if found, err := h.predictions.Find(ctx, source, id); err == nil && !found.Open() {
@@ -67,21 +64,15 @@ func (h predictionsAPI) lookUp(ctx context.Context, source, id string) (*bridge.
 	return s, nil
 }
 
-// behind reports whether the prediction store does not keep up with the events.
-func (h predictionsAPI) behind(ctx context.Context) bool {
-	status, err := h.predictions.Status(ctx)
-	return err == nil && (status.Rebuilding || time.Since(status.UpdatedAt) > storeSilence)
-}
-
 // notFound turns an error of lookUp into its answer.
 func notFound(c echo.Context, err error) error {
 	switch {
 	case errors.Is(err, bridge.ErrNotFound):
 		return errUnknown
 	case errors.Is(err, adminapi.ErrBusy):
-		return unavailable(c, "The prediction store does not know it, and too many look for others among the events: try again.")
+		return unavailable(c, "The view does not know it, and too many look for others among the events: try again.")
 	case errors.Is(err, context.DeadlineExceeded):
-		return echo.NewHTTPError(http.StatusNotFound, "The prediction store does not know it, and there are too many events to look at all of them: hookspan events list --prediction goes on looking.")
+		return echo.NewHTTPError(http.StatusNotFound, "The view does not know it, and there are too many events to look at all of them: hookspan events list --prediction goes on looking.")
 	}
 	return err
 }
@@ -135,7 +126,7 @@ func (h predictionsAPI) await(c echo.Context, source, id string, wait time.Durat
 			case errors.Is(w.err, adminapi.ErrBusy):
 				return unavailable(c, "Too many wait for predictions: try again.")
 			case ctx.Err() == nil:
-				return unavailable(c, "The prediction store cannot be read now: try again.")
+				return unavailable(c, "The view cannot be read now: try again.")
 			case errors.Is(context.Cause(ctx), errStopping): // another process may know the prediction
 				return h.lastLook(ctx, c, source, id, func(error) error {
 					return unavailable(c, "The bridge is stopping: try again.")
@@ -160,7 +151,7 @@ func (h predictionsAPI) lastLook(ctx context.Context, c echo.Context, source, id
 	case errors.Is(err, bridge.ErrNotFound), errors.Is(err, adminapi.ErrBusy), errors.Is(err, context.DeadlineExceeded):
 		return unknown(err)
 	}
-	return unavailable(c, "The prediction store cannot be read now: try again.")
+	return unavailable(c, "The view cannot be read now: try again.")
 }
 
 // looked is the result of a lookup.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -15,23 +14,18 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// Predictions reads the states of predictions.
+// Predictions reads the states of predictions from the view.
 type Predictions interface {
-	// Get returns a state from the prediction store. The error wraps bridge.ErrNotFound
-	// when the store has none.
-	Get(ctx context.Context, source, id string) (*bridge.PredictionState, error)
-	// Walk calls visit for each prediction of the selection until visit returns an error,
-	// which Walk returns.
-	Walk(ctx context.Context, sel adminapi.PredictionSelection, visit func(place uint64, s *bridge.PredictionState) error) error
-	// Status returns the status of the prediction store. The error wraps bridge.ErrNotFound
-	// when no process has led it yet.
-	Status(ctx context.Context) (*adminapi.PredictionsStatus, error)
-	// Rebuild starts folding the prediction store anew from the first event, and does not
-	// wait for the end.
-	Rebuild(ctx context.Context) error
-	// Find searches the stored events for a prediction that the prediction store does not
-	// know, for at most 10 s. The error wraps bridge.ErrNotFound when there is none, and
-	// adminapi.ErrBusy or context.DeadlineExceeded when it could not search everything.
+	// Prediction returns a state. The error wraps bridge.ErrNotFound when the view has none.
+	Prediction(ctx context.Context, source, id string) (*bridge.PredictionState, error)
+	// List returns a page of predictions. The error wraps adminapi.ErrCursor for a cursor that
+	// is none.
+	List(ctx context.Context, sel adminapi.PredictionSelection) (adminapi.PredictionList, error)
+	// Behind reports whether the view may lack ends that came minutes ago.
+	Behind() bool
+	// Find searches the stored events for a prediction that the view does not know, for at
+	// most 10 s. The error wraps bridge.ErrNotFound when there is none, and adminapi.ErrBusy
+	// or context.DeadlineExceeded when it could not search everything.
 	Find(ctx context.Context, source, id string) (*bridge.PredictionState, error)
 	// Life is how long the provider keeps outputs after the end; zero is for ever.
 	Life(source string) time.Duration
@@ -60,8 +54,6 @@ type Announcer interface {
 func RegisterPredictions(api *echo.Group, p Predictions, w Waiting, a Announcer) {
 	h := predictionsAPI{p, w, a}
 	api.GET("/predictions", get(h.list))
-	api.GET("/predictions/status", get(h.status))
-	api.POST("/predictions/rebuild", call(h.rebuild))
 	api.GET("/predictions/:source/:id", h.show)
 	api.GET("/predictions/:source/:id/events", h.follow)
 	api.PUT("/predictions/:source/:id", get(h.watch))
@@ -78,49 +70,33 @@ func (h predictionsAPI) list(c echo.Context) (list adminapi.PredictionList, err 
 	if err != nil {
 		return list, err
 	}
-	sel := adminapi.PredictionSelection{Source: c.QueryParam("source"), After: p.After, Before: p.Before, Newest: p.Newest}
+	sel := adminapi.PredictionSelection{
+		Source: c.QueryParam("source"), Status: c.QueryParam("status"), Model: c.QueryParam("model"),
+		Reference: c.QueryParam("reference"), Tenant: c.QueryParam("tenant"), Cursor: c.QueryParam("cursor"), Limit: p.Limit,
+	}
 	if sel.Source != "" {
 		if err := bridge.CheckName("source", sel.Source); err != nil {
 			return list, badRequest("%v", err)
 		}
 	}
-	status, open := c.QueryParam("status"), c.QueryParam("open")
-	isOpen, err := strconv.ParseBool(open)
-	if open != "" && err != nil {
+	if sel.Since, err = queryTime(c, "since"); err != nil {
+		return list, err
+	}
+	if sel.Until, err = queryTime(c, "until"); err != nil {
+		return list, err
+	}
+	switch c.QueryParam("open") {
+	case "", "false":
+	case "true":
+		sel.Open = true
+	default:
 		return list, badRequest("open is true or false")
 	}
-	list.Predictions, list.Listed, err = collect(p.Limit, func(add func(uint64, bool, adminapi.Prediction) error) error {
-		return h.predictions.Walk(c.Request().Context(), sel, func(place uint64, s *bridge.PredictionState) error {
-			return add(place, (status == "" || s.Status == status) && (open == "" || isOpen == s.Open()), newPrediction(place, s))
-		})
-	})
+	list, err = h.predictions.List(c.Request().Context(), sel)
+	if errors.Is(err, adminapi.ErrCursor) {
+		return list, badRequest("cursor is the next of the page before")
+	}
 	return list, err
-}
-
-func newPrediction(place uint64, s *bridge.PredictionState) adminapi.Prediction {
-	out := adminapi.Prediction{
-		Place: place, Source: s.Source, ID: s.ID, Model: s.Model, Status: s.Status, Open: s.Open(), Origin: s.Origin,
-		FirstSeen: s.FirstSeen, ExpectedBy: s.ExpectedBy, ReceivedAt: s.ReceivedAt, Outputs: s.OutputCount, Stored: s.Stored, Conflict: s.Conflict,
-	}
-	if s.Announced != nil {
-		out.Reference = s.Announced.Reference
-	}
-	if s.Lost != nil {
-		out.Lost = s.Lost.Cause
-	}
-	return out
-}
-
-func (h predictionsAPI) status(c echo.Context) (*adminapi.PredictionsStatus, error) {
-	status, err := h.predictions.Status(c.Request().Context())
-	if errors.Is(err, bridge.ErrNotFound) {
-		err = echo.NewHTTPError(http.StatusNotFound, "Nobody has kept the prediction store yet: run a process with the role reconciler.")
-	}
-	return status, err
-}
-
-func (h predictionsAPI) rebuild(c echo.Context, _ struct{}) (adminapi.Rebuilding, error) {
-	return adminapi.Rebuilding{Rebuilding: true}, h.predictions.Rebuild(c.Request().Context())
 }
 
 func (h predictionsAPI) watch(c echo.Context) (bridge.Watched, error) {

@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,7 +20,6 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/admin"
-	"github.com/hookspan/hookspan/bridge/internal/predictions"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/watches"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
@@ -28,27 +30,51 @@ import (
 
 const patience = 20 * time.Second
 
-// known is a real prediction store without a leader.
+// known is a view that knows what it was told.
 type known struct {
-	*predictions.Reader
 	*await.Past
 
-	status  func() (*adminapi.PredictionsStatus, error)
-	rebuilt chan struct{}
+	mu     sync.Mutex
+	states []bridge.PredictionState
+	asked  adminapi.PredictionSelection // by the last list
+	behind bool
 }
 
-func (l known) Walk(ctx context.Context, sel adminapi.PredictionSelection, visit func(uint64, *bridge.PredictionState) error) error {
-	return l.Reader.Walk(ctx, predictions.Selection(sel), visit)
+func (k *known) Prediction(_ context.Context, source, id string) (*bridge.PredictionState, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, s := range k.states {
+		if s.Source == source && s.ID == id {
+			s.Outputs = slices.Clone(s.Outputs) // the caller's own, as from the view
+			return &s, nil
+		}
+	}
+	return nil, bridge.ErrNotFound
 }
 
-func (l known) Status(context.Context) (*adminapi.PredictionsStatus, error) { return l.status() }
-
-func (l known) Rebuild(context.Context) error {
-	l.rebuilt <- struct{}{}
-	return nil
+func (k *known) List(_ context.Context, sel adminapi.PredictionSelection) (list adminapi.PredictionList, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.asked = sel
+	if sel.Cursor == "wrong" {
+		return list, fmt.Errorf("reading: %w", adminapi.ErrCursor)
+	}
+	list.Predictions, list.Next = []adminapi.Prediction{}, "more"
+	for _, s := range k.states {
+		list.Predictions = append(list.Predictions, adminapi.NewPrediction(&s))
+	}
+	return list, nil
 }
 
-func (known) Life(string) time.Duration { return 7 * 24 * time.Hour }
+func (k *known) Behind() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.behind
+}
+
+func (k *known) UpToDate() bool { return !k.Behind() }
+
+func (*known) Life(string) time.Duration { return 7 * 24 * time.Hour }
 
 // predictionsBench is a server with predictions in a real NATS.
 type predictionsBench struct {
@@ -74,12 +100,8 @@ func onNATS(t *testing.T, s *admin.Server) *predictionsBench {
 	t.Helper()
 	b := &predictionsBench{Bench: streamtest.Start(t, streamtest.Config()), Server: s, t: t}
 	b.store = b.Publisher()
-	reader := predictions.NewReader(b.JS, b.Names)
-	b.known = &known{
-		Reader: reader, Past: await.NewPast(b.JS, b.Names), rebuilt: make(chan struct{}, 1),
-		status: func() (*adminapi.PredictionsStatus, error) { return nil, bridge.ErrNotFound },
-	}
-	b.hub = await.New(b.JS, reader, b.Names, nil)
+	b.known = &known{Past: await.NewPast(b.JS, b.Names)}
+	b.hub = await.New(b.JS, b.known, b.Names, nil)
 	t.Cleanup(b.hub.Close)
 	announcer := watches.NewAnnouncer(b.store, func(source string) bool { return source == "get3w" })
 	s.SetAPI(func(api *echo.Group) { admin.RegisterPredictions(api, b.known, b.hub, announcer) })
@@ -98,17 +120,17 @@ func (b *predictionsBench) tell(id, status string) *bridge.Event {
 	return e
 }
 
-// fold folds events into the prediction store.
+// fold folds all events of a prediction into the view.
 func (b *predictionsBench) fold(events ...*bridge.Event) {
 	b.t.Helper()
 	var s bridge.PredictionState
 	for _, e := range events {
 		fold.Fold(&s, e, fold.At{Sequence: e.Sequence, StoredAt: time.Now()})
 	}
-	text, err := json.Marshal(s)
-	require.NoError(b.t, err)
-	_, err = b.JS.Publish(b.t.Context(), b.Names.PredictionsSubject(bridge.PredictionKey(bridge.KeyEntry, s.Source, s.ID)), text)
-	require.NoError(b.t, err)
+	b.known.mu.Lock()
+	b.known.states = append(slices.DeleteFunc(b.known.states, func(have bridge.PredictionState) bool { return have.ID == s.ID }), s)
+	b.known.mu.Unlock()
+	b.hub.Reread(s.Source, s.ID)
 }
 
 func (b *predictionsBench) put(path, body string) answer {
@@ -131,52 +153,50 @@ func (a answer) state(t *testing.T) *bridge.PredictionState {
 
 func TestListOfPredictions(t *testing.T) {
 	b := startPredictions(t)
-	require.JSONEq(t, `{"predictions":[],"more":false,"last":0}`, b.get("").body)
-	for _, id := range []string{"a", "b", "c"} {
-		b.fold(b.tell(id, "completed"))
-	}
-	b.fold(b.tell("d", "processing"))
-	list := func(query string) (ids string, l adminapi.PredictionList) {
-		a := b.get(query)
-		require.Equal(t, 200, a.status, a.body)
-		require.NoError(t, json.Unmarshal([]byte(a.body), &l))
-		for _, p := range l.Predictions {
-			ids += p.ID
-		}
-		return ids, l
-	}
-	for query, want := range map[string]string{
-		"": "abcd", "?source=get3w": "abcd", "?source=other": "", "?status=completed": "abc", "?open=true": "d", "?open=false": "abc", "?after=1": "bcd",
-	} {
-		got, _ := list(query)
-		require.Equal(t, want, got, query)
-	}
-	ids, page := list("?limit=2")
-	require.Equal(t, "ab", ids)
-	require.True(t, page.More)
-	require.EqualValues(t, 2, page.Last)
-	for _, wrong := range []string{"?open=maybe", "?limit=0", "?source=A", "?after=x"} {
+	require.JSONEq(t, `{"predictions":[],"next":"more"}`, b.get("").body)
+	b.fold(b.tell("a", "completed"))
+	b.fold(b.tell("b", "processing"))
+	a := b.get("?source=get3w&status=completed&model=google/*&reference=order+7&tenant=acme&since=2026-01-31T12:00:00Z&until=2026-02-01T12:00:00Z&open=true&limit=7&cursor=x")
+	require.Equal(t, 200, a.status, a.body)
+	at := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	require.Equal(t, adminapi.PredictionSelection{
+		Source: "get3w", Status: "completed", Model: "google/*", Reference: "order 7", Tenant: "acme",
+		Since: at, Until: at.AddDate(0, 0, 1), Open: true, Limit: 7, Cursor: "x",
+	}, b.known.asked)
+	var list adminapi.PredictionList
+	require.NoError(t, json.Unmarshal([]byte(a.body), &list))
+	require.Len(t, list.Predictions, 2)
+	require.Equal(t, "more", list.Next)
+	require.Equal(t, 200, b.get("").status)
+	require.Equal(t, adminapi.PredictionSelection{Limit: 100}, b.known.asked)
+	for _, wrong := range []string{"?open=maybe", "?limit=0", "?limit=1001", "?source=A", "?since=x", "?until=x", "?cursor=wrong"} {
 		require.Equal(t, 400, b.get(wrong).status, wrong)
 	}
 }
 
-func TestStatusAndRebuild(t *testing.T) {
-	b := startPredictions(t)
-	a := b.get("/status")
-	require.Equal(t, 404, a.status)
-	require.Contains(t, a.detail(t), "role reconciler")
-	b.known.status = func() (*adminapi.PredictionsStatus, error) {
-		return &adminapi.PredictionsStatus{Leader: "host/1", Folded: 7}, nil
-	}
-	var status adminapi.PredictionsStatus
-	require.NoError(t, json.Unmarshal([]byte(b.get("/status").body), &status))
-	require.Equal(t, adminapi.PredictionsStatus{Leader: "host/1", Folded: 7}, status)
-	a = do(t, b.Server, http.MethodPost, "/api/v1/predictions/rebuild", "{}", map[string]string{"Content-Type": "application/json"})
-	require.JSONEq(t, `{"rebuilding":true}`, a.body)
-	<-b.known.rebuilt
+// viewed is a view.
+type viewed struct{ rebuilt chan struct{} }
+
+func (viewed) Status(context.Context) (adminapi.ViewStatus, error) {
+	return adminapi.ViewStatus{Leader: "host/1", Streams: map[string]adminapi.ViewStream{"HOOKSPAN_EVENTS": {Folded: 7}}}, nil
 }
 
-func TestShowKnowsWhatThePredictionStoreDoes(t *testing.T) {
+func (v viewed) Rebuild() { v.rebuilt <- struct{}{} }
+
+func TestViewStatusAndRebuild(t *testing.T) {
+	s := start(t, "127.0.0.1:0")
+	v := viewed{make(chan struct{}, 1)}
+	s.SetAPI(func(api *echo.Group) { admin.RegisterView(api, v) })
+	var status adminapi.ViewStatus
+	require.NoError(t, json.Unmarshal([]byte(get(t, s, "/api/v1/view").body), &status))
+	require.Equal(t, "host/1", status.Leader)
+	require.EqualValues(t, 7, status.Streams["HOOKSPAN_EVENTS"].Folded)
+	a := do(t, s, http.MethodPost, "/api/v1/view/rebuild", "{}", asJSON)
+	require.JSONEq(t, `{"rebuilding":true}`, a.body)
+	<-v.rebuilt
+}
+
+func TestShowKnowsWhatTheViewDoes(t *testing.T) {
 	b := startPredictions(t)
 	a := b.get("/get3w/a")
 	require.Equal(t, 404, a.status)

@@ -36,17 +36,12 @@ func (b *predictionsBench) later(path string) <-chan answer {
 	return done
 }
 
-// listened returns when somebody waits: the streams have consumers.
+// listened returns when somebody waits: the stream of events has a consumer.
 func (b *predictionsBench) listened() {
 	b.t.Helper()
 	require.Eventually(b.t, func() bool {
-		for _, name := range []string{b.Names.EventsStream(), b.Names.PredictionsStream()} {
-			s, err := b.JS.Stream(context.Background(), name)
-			if err != nil || s.CachedInfo().State.Consumers == 0 {
-				return false
-			}
-		}
-		return true
+		s, err := b.JS.Stream(context.Background(), b.Names.EventsStream())
+		return err == nil && s.CachedInfo().State.Consumers > 0
 	}, patience, time.Millisecond)
 }
 

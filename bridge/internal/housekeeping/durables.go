@@ -23,7 +23,7 @@ type durable struct {
 	waiting uint64
 }
 
-// listDurables returns the durables, or one without a name if there are none.
+// listDurables returns the durables, or one without a name if there are none and no views.
 //
 // A cluster omits from the list a durable whose leader did not answer in time. Treating such a
 // durable as removed would lose its events, so every name of the separate list of names must be
@@ -60,7 +60,7 @@ func (r *round) listDurables(ctx context.Context) ([]durable, error) {
 		}
 		out = append(out, d)
 	}
-	if len(out) == 0 {
+	if len(out) == 0 && len(r.views) == 0 {
 		nobody := durable{next: r.info.State.FirstSeq, waiting: r.info.State.Msgs}
 		if err := r.skipRecorded(ctx, &nobody); err != nil {
 			return nil, err

@@ -50,8 +50,8 @@ type JanitorConfig struct {
 
 // Janitor keeps room in the stream of events.
 //
-// From 80 % full on, it removes what every durable has handled, down to 70 %. It removes
-// unhandled events only from 95 % on, down to 90 %, and first records them in the stream of
+// From 80 % full on, it removes what every durable has handled and every view has folded, down
+// to 70 %. It removes other events only from 95 % on, down to 90 %, and first records them in the stream of
 // dead letters, as it does for events about to age out; see [Expired]. A consumer that is not
 // durable holds nothing back. Without any durable no event counts as handled, and the record
 // names no consumer.
@@ -89,6 +89,9 @@ func (j *Janitor) Tick(ctx context.Context) error {
 	if !crowded && !aging {
 		return nil
 	}
+	if r.views, err = r.listViews(ctx); err != nil {
+		return err
+	}
 	if r.durables, err = r.listDurables(ctx); err != nil {
 		return err
 	}
@@ -111,6 +114,7 @@ type round struct {
 	info     *jetstream.StreamInfo
 	now      time.Time
 	durables []durable
+	views    []uint64 // the first sequence that each view may still need
 }
 
 func (r *round) over(percent uint64) bool {
@@ -135,6 +139,9 @@ func (r *round) makeRoom(ctx context.Context) error {
 	handled := young
 	for _, d := range r.durables {
 		handled = min(handled, d.next)
+	}
+	for _, next := range r.views {
+		handled = min(handled, next)
 	}
 	if err := r.purge(ctx, handled, r.bytes(cleanTo)); err != nil {
 		return err

@@ -62,6 +62,12 @@ func class(status int) string {
 	return "2xx"
 }
 
+// Working is how many deliveries are worked on now.
+func (s *Server) Working() int {
+	_, working, _ := s.intake.counts()
+	return working
+}
+
 // Collectors are the metrics of this server, for one registry. Labels are names of
 // configured sources and words of fixed lists.
 func (s *Server) Collectors() []prometheus.Collector {
@@ -78,8 +84,7 @@ func (s *Server) Collectors() []prometheus.Collector {
 			return float64(arriving)
 		}),
 		gauge("hookspan_in_flight_requests", inFlight, prometheus.Labels{"stage": "working"}, func() float64 {
-			_, working, _ := s.intake.counts()
-			return float64(working)
+			return float64(s.Working())
 		}),
 		gauge("hookspan_in_flight_bytes", "Bytes of bodies that are reserved.", nil, func() float64 {
 			_, _, bytes := s.intake.counts()

@@ -1,354 +1,332 @@
 package predictions
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
-	"sync"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
-	"github.com/hookspan/hookspan/bridge/internal/source"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/provider"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
-	"github.com/hookspan/hookspan/internal/natstest"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-const patience = 20 * time.Second
-
-// shortTimes are of a lease that is taken over within a second.
-var shortTimes = leaseTimes{look: 10 * time.Millisecond, renew: 50 * time.Millisecond, hold: 2 * time.Second, patience: 3 * time.Second, stuck: patience}
-
-// rig is a server with prediction stores.
-type rig struct {
-	*streamtest.Bench
-
-	t      *testing.T
-	store  Store
-	source *source.Source
-	heard  *natstest.Alarms
-	reader *Reader
-	ctx    context.Context
-	times  leaseTimes
-}
-
-func newRig(t *testing.T) *rig {
-	t.Helper()
-	return rigOn(t, streamtest.Start(t, streamtest.Config()))
-}
-
-func rigOn(t *testing.T, b *streamtest.Bench) *rig {
-	t.Helper()
-	src, err := source.New(source.Config{Name: "get3w", Kind: "get3w"})
+// An overdue prediction is polled once its poll is written down, and the record goes with its
+// end.
+func TestPollsWhatIsOverdue(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	p := r.start("one", r.store)
+	r.overdue("a")
+	r.publish(r.watches("b", bridge.Watch{Deadline: time.Now().Add(time.Hour)}))
+	r.eventually(func() bool { rec := r.record("a"); return rec != nil && rec.Said == "processing" })
+	rec := r.record("a")
+	require.Equal(t, 1, rec.Polls)
+	require.True(t, rec.NotBefore.After(time.Now()))
+	require.Equal(t, "604800s", r.kept(pollKey("a")).Header.Get("Nats-TTL"))
+	require.Nil(t, r.record("b"), "no key for a prediction that is not polled")
+	r.publish(r.says("a", finished))
+	r.eventually(func() bool { return r.record("a") == nil }, "it has ended")
+	require.Equal(t, []string{"a"}, r.polled())
+	r.eventually(func() bool { return r.lease().Sources["get3w"].Polled })
+	sources, err := Sources(t.Context(), p.view, r.lease().Sources, time.Now())
 	require.NoError(t, err)
-	return &rig{Bench: b, t: t, store: b.Publisher(), source: src, heard: &natstest.Alarms{}, reader: NewReader(b.JS, b.Names), ctx: t.Context(), times: shortTimes}
+	require.Equal(t, 1, sources["get3w"].Open)
+	require.Zero(t, sources["get3w"].Overdue)
 }
 
-// process is a process that may lead.
-type process struct {
-	*Leader
-
-	t    *testing.T
-	stop func() // as a shutdown does
-	logs *observer.ObservedLogs
-}
-
-// fewCached is how many entries the leaders of tests keep in memory.
-const fewCached = 256
-
-// start starts a process of that name, which writes to the store.
-func (r *rig) start(name string, store Store, change ...func(*Config)) *process {
-	r.t.Helper()
-	core, logs := observer.New(zap.DebugLevel)
-	cfg := Config{
-		Names: r.Names, Process: name, Keep: time.Hour, GiveUpAfter: time.Hour, Alarms: r.heard, Logger: zap.New(core),
-		Sources: map[string]poller.SourceConfig{"get3w": {Source: r.source}},
+// A new leader, also one with a new view, polls nothing that was just polled.
+func TestNewLeaderAsksNothingTwice(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	p := r.start("one", r.store)
+	all := ids(40)
+	for _, id := range all {
+		r.overdue(id)
 	}
-	for _, c := range change {
-		c(&cfg)
-	}
-	l := NewLeader(r.JS, store, cfg)
-	l.times, l.cached = r.times, fewCached
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- l.Run(ctx) }()
-	p := &process{Leader: l, t: r.t, logs: logs}
-	p.stop = sync.OnceFunc(func() { cancel(); require.NoError(r.t, <-done) })
-	r.t.Cleanup(p.stop)
-	return p
+	r.eventually(func() bool {
+		return !slices.ContainsFunc(all, func(id string) bool { rec := r.record(id); return rec == nil || rec.Said == "" })
+	})
+	p.stop()
+	next := r.start("two", r.store)
+	r.eventually(next.leads)
+	r.overdue("last")
+	r.eventually(func() bool { return slices.Contains(r.polled(), "last") })
+	_, overdue, _, err := next.view.Counts(t.Context(), "get3w", time.Now())
+	require.NoError(t, err)
+	require.LessOrEqual(t, overdue, 1, "the others are put off")
+	require.Len(t, r.polled(), len(all)+1)
 }
 
-// Overdue predictions that cannot be polled raise an alarm.
+// A view that is behind polls nobody: the end may have come.
+func TestNobodyIsPolledWhileTheViewIsBehind(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for _, id := range ids(300) {
+		r.overdue(id)
+		r.publish(r.says(id, finished))
+	}
+	r.overdue("open")
+	r.start("one", r.store)
+	r.eventually(func() bool { return len(r.polled()) > 0 })
+	require.Equal(t, []string{"open"}, r.polled())
+}
+
+// A leader whose view stands still gives up the lead to a process whose view does not.
+func TestLeaderWithoutAViewGivesUpTheLead(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.times.stuck = 100 * time.Millisecond
+	p := r.start("one", r.store)
+	r.eventually(p.leads)
+	file := filepath.Join(r.dir, "one.db")
+	require.NoError(t, os.Remove(file))
+	require.NoError(t, os.Mkdir(file, 0o700)) // so that no view can be made there
+	require.NoError(t, os.WriteFile(filepath.Join(file, "x"), nil, 0o600))
+	r.eventually(func() bool { return !p.leads() })
+	r.overdue("a")
+	r.start("two", r.store)
+	r.eventually(func() bool { return len(r.polled()) == 1 }, "by the other one")
+	require.False(t, p.leads())
+}
+
+// Overdue predictions that cannot be polled raise an alarm, also those of a source that is not
+// configured any more.
 func TestOverdueWithoutAPIIsAnAlarm(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.start("one", r.store)
-	r.publish(r.watches("pred_1", bridge.Watch{Deadline: time.Now().Add(-time.Minute)}))
-	r.eventually(func() bool { return slices.Contains(r.heard.Kinds(), bridge.AlarmPolling) })
-}
-
-// A store that has fallen behind is not up to date, although it was a moment ago.
-func TestFarBehindIsNotUpToDate(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	p := r.start("one", r.store)
+	p := r.start("one", r.store, func(c *Config) { c.Sources = map[string]poller.SourceConfig{"get3w": {Source: r.source}} })
+	r.overdue("a")
 	r.folded(p)
-	led := newLeadership(p.Leader)
-	led.current.Store(1)
-	require.True(t, led.UpToDate())
-	led.behind.Store(blockMessages + 1)
-	require.False(t, led.UpToDate())
-}
-
-func (p *process) leads() bool { return p.metrics.leadership.Load() != nil }
-
-func (r *rig) eventually(what func() bool, why ...any) {
-	r.t.Helper()
-	require.Eventually(r.t, what, patience, 5*time.Millisecond, why...)
-}
-
-// folded waits until every stored event is folded.
-func (r *rig) folded(p *process) {
-	r.t.Helper()
-	stream, err := r.JS.Stream(r.ctx, r.Names.EventsStream())
-	require.NoError(r.t, err)
-	last := stream.CachedInfo().State.LastSeq
 	r.eventually(func() bool {
-		t := p.metrics.leadership.Load()
-		return t != nil && !t.rebuilding.Load() && t.foldedTo.Load() >= last
-	}, "folded")
-}
-
-func (r *rig) publish(e *bridge.Event) bridge.Receipt {
-	r.t.Helper()
-	got, err := r.store.Publish(r.ctx, e)
-	require.NoError(r.t, err)
-	return got
-}
-
-// says is an event of the provider.
-func (r *rig) says(id, rest string) *bridge.Event {
-	r.t.Helper()
-	e, err := r.source.Read(source.Delivery{
-		Body: []byte(`{"id":"` + id + `","model":"get3w/flux-dev",` + rest + `}`), ReceivedAt: time.Now(), Origin: bridge.OriginWebhook, AnyAge: true,
-	})
-	require.NoError(r.t, err)
-	return e
-}
-
-func (r *rig) watches(id string, w bridge.Watch) *bridge.Event {
-	r.t.Helper()
-	w.Source, w.Prediction, w.Model = "get3w", id, "get3w/flux-dev"
-	e, err := w.Event(time.Now())
-	require.NoError(r.t, err)
-	return e
-}
-
-func (r *rig) loses(id string) *bridge.Event {
-	r.t.Helper()
-	lost := bridge.Lost{Source: "get3w", Prediction: id, Cause: bridge.DeadNotFound, Error: "it is not there", LostAt: time.Now().UTC()}
-	e, err := lost.Event()
-	require.NoError(r.t, err)
-	return e
-}
-
-// again redrives an event from the prediction store's dead letters.
-func (r *rig) again(e *bridge.Event, n string) {
-	r.t.Helper()
-	header := bridge.Again{Attempt: 1, Redrives: 1}.Header(e.Header())
-	header[bridge.HeaderMsgID] = []string{bridge.AgainID(bridge.PredictionsConsumer, e.ID, n)}
-	_, err := r.JS.PublishMsg(r.ctx, &nats.Msg{
-		Subject: r.Names.Again(bridge.PredictionsConsumer, r.Names.SubjectOf(e)), Header: nats.Header(header), Data: e.Body,
-	})
-	require.NoError(r.t, err)
-}
-
-func (r *rig) state(id string) *bridge.PredictionState {
-	r.t.Helper()
-	s, err := r.reader.Get(r.ctx, "get3w", id)
-	require.NoError(r.t, err)
-	return s
-}
-
-// kept returns the message of a key, nil for none.
-func (r *rig) kept(key string) *jetstream.RawStreamMsg {
-	r.t.Helper()
-	stream, err := r.JS.Stream(r.ctx, r.Names.PredictionsStream())
-	require.NoError(r.t, err)
-	m, err := stream.GetLastMsgForSubject(r.ctx, r.Names.PredictionsSubject(key))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil
-	}
-	require.NoError(r.t, err)
-	return m
-}
-
-func openKey(id string) string  { return bridge.PredictionKey(bridge.KeyOpen, "get3w", id) }
-func entryKey(id string) string { return bridge.PredictionKey(bridge.KeyEntry, "get3w", id) }
-
-// record returns a prediction's open record, nil for none.
-func (r *rig) record(id string) *poller.Record {
-	r.t.Helper()
-	m := r.kept(openKey(id))
-	if m == nil || len(m.Data) == 0 {
-		return nil
-	}
-	var rec poller.Record
-	require.NoError(r.t, json.Unmarshal(m.Data, &rec))
-	return &rec
-}
-
-// all returns every key with that first token, with its value.
-func (r *rig) all(what string) map[string]string {
-	r.t.Helper()
-	out := map[string]string{}
-	b := &bucket{Reader: r.reader}
-	require.NoError(r.t, b.scan(r.ctx, what+".>", 1, func(v value) error {
-		if len(v.data) > 0 {
-			out[v.key] = string(v.data)
+		if led := p.current.Load(); led != nil {
+			led.tellUnpolled(r.ctx)
 		}
-		return nil
-	}))
-	return out
-}
-
-const (
-	running  = `"status":"processing"`
-	finished = `"status":"completed","outputs":["https://cdn.get3w.com/a.png?sig=1"],"created_at":"2026-01-31T11:00:00Z","completed_at":"2026-01-31T11:00:03Z"`
-)
-
-func TestStoreFollowsAPrediction(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	p := r.start("one", r.store)
-	r.publish(r.watches("a", bridge.Watch{Reference: "order 7", EstimatedDuration: 20}))
-	r.folded(p)
-	rec := r.record("a")
-	require.NotNil(t, rec)
-	require.InDelta(t, 20, rec.Estimate, 0)
-	require.Empty(t, r.kept(entryKey("a")).Header.Get("Nats-TTL"), "an open one stays")
-
-	r.publish(r.says("a", running))
-	r.folded(p)
-	require.Equal(t, bridge.StatusProcessing, r.state("a").Status)
-	done := r.publish(r.says("a", finished))
-	r.folded(p)
-	s := r.state("a")
-	require.Equal(t, bridge.StatusCompleted, s.Status)
-	require.Equal(t, "order 7", s.Announced.Reference)
-	require.Equal(t, done.Sequence, s.Sequence)
-	require.Regexp(t, `^3(600|5\d\d)s$`, r.kept(entryKey("a")).Header.Get("Nats-TTL"))
-	require.Nil(t, r.record("a"))
-	require.Regexp(t, `^([6-9]\d|[1-5]\d\d|600)s$`, r.kept(openKey("a")).Header.Get("Nats-TTL"), "the record leaves no trace, after some minutes")
-
-	status, err := r.reader.Status(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, "one", status.Leader)
-	r.eventually(func() bool {
-		status, err := r.reader.Status(t.Context())
-		return err == nil && status.Folded == done.Sequence && status.Behind == 0 && !status.Rebuilding && status.Sources["get3w"].Open == 0
+		return slices.Contains(r.heard.Kinds(), bridge.AlarmPolling)
 	})
-	durable, err := r.JS.Consumer(t.Context(), r.Names.EventsStream(), bridge.PredictionsConsumer)
-	require.NoError(t, err)
-	r.eventually(func() bool {
-		info, err := durable.Info(t.Context())
-		return err == nil && info.AckFloor.Stream == done.Sequence
-	}, "the janitor sees what is folded")
 }
 
-// A given up prediction is closed, and open again when its dead letter is redriven.
+// A given up prediction is closed, and is polled anew when its dead letter is redriven.
 func TestLostAndRedriven(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	p := r.start("one", r.store)
-	watch := r.watches("a", bridge.Watch{})
-	r.publish(watch)
-	r.folded(p)
-	led := p.metrics.leadership.Load()
-	it, ok := led.queue("get3w").Get("a")
-	require.True(t, ok)
-	it.Polls, it.NotFound, it.NotBefore = 9, 3, time.Now().Add(time.Hour)
-	_, err := led.Save(t.Context(), it.Record, it.Revision)
+	r.answers(func(string) ([]byte, error) { return nil, fmt.Errorf("polling: %w", provider.ErrNoPrediction) })
+	watch := r.watches("a", bridge.Watch{Deadline: time.Now().Add(-time.Hour)})
+	at := r.publish(watch)
+	stream, err := r.JS.Stream(t.Context(), r.Names.EventsStream())
 	require.NoError(t, err)
-	require.Equal(t, 9, r.record("a").Polls)
-	r.publish(r.says("a", running))
-	r.folded(p)
-	require.Equal(t, 9, r.record("a").Polls, "an event does not change how often it was asked for")
-
-	r.publish(r.loses("a"))
-	r.folded(p)
-	require.NotNil(t, r.state("a").Lost)
-	require.NotEmpty(t, r.kept(entryKey("a")).Header.Get("Nats-TTL"))
-	require.Nil(t, r.record("a"))
-	_, err = led.Save(t.Context(), it.Record, it.Revision)
-	require.ErrorIs(t, err, poller.ErrNotOpen)
-
-	for n := range 3 { // the record may still be on its way out
-		r.again(watch, fmt.Sprint(n))
-		r.folded(p)
-		require.Nil(t, r.state("a").Lost)
-		require.Empty(t, r.kept(entryKey("a")).Header.Get("Nats-TTL"))
-		rec := r.record("a")
-		require.NotNil(t, rec)
-		require.Zero(t, rec.Polls+rec.NotFound)
-		require.Zero(t, rec.NotBefore, "it is asked for at once")
-		require.EqualValues(t, 4+2*n, rec.Sequence, "the copy knows how often it was redriven")
-		r.publish(r.loses("a"))
-		r.folded(p)
+	m, err := stream.GetMsg(t.Context(), at.Sequence)
+	require.NoError(t, err)
+	// As an earlier leader has left it: the provider did not know it twice.
+	_, err = r.bucket(r.store).put(t.Context(), pollKey("a"), poller.Record{FirstSeen: m.Time.UTC(), Polls: 8, NotFound: 2}, 0, pollLife)
+	require.NoError(t, err)
+	p := r.start("one", r.store)
+	gone := func() bool {
+		s, err := p.view.Prediction(t.Context(), "get3w", "a")
+		return err == nil && s.Lost != nil && r.record("a") == nil
 	}
-	require.Same(t, led, p.metrics.leadership.Load(), "nothing of that ends the leadership")
+	r.eventually(gone)
+	require.Equal(t, 9, r.state(p, "a").Lost.Polls)
+	for n := range 2 {
+		copied := r.again(watch, fmt.Sprint(n))
+		r.eventually(func() bool { rec := r.record("a"); return rec != nil && rec.Again == copied && rec.NotFound == 1 }, "it is asked for at once")
+		require.Equal(t, 1, r.record("a").Polls)
+		require.Nil(t, r.state(p, "a").Lost)
+		lost := bridge.Lost{Source: "get3w", Prediction: "a", Cause: bridge.DeadNotFound, LostAt: time.Now().UTC()}
+		e, err := lost.Event()
+		require.NoError(t, err)
+		r.publish(e)
+		r.eventually(gone)
+	}
 }
 
-// A save over an old revision overwrites nothing that became known since.
-func TestSaveKeepsWhatIsNew(t *testing.T) {
+// What polls of an earlier life of the prediction have counted does not count.
+func TestRecordsOfAnEarlierLife(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	p := r.start("one", r.store)
-	r.publish(r.says("a", running))
-	r.folded(p)
-	led := p.metrics.leadership.Load()
-	old, _ := led.queue("get3w").Get("a")
-	r.publish(r.watches("a", bridge.Watch{EstimatedDuration: 7}))
-	r.folded(p)
-	old.Polls = 1
-	_, err := led.Save(t.Context(), old.Record, old.Revision)
-	require.ErrorIs(t, err, errOldRevision)
-	fresh, _ := led.queue("get3w").Get("a")
-	fresh.Polls = 1
-	revision, err := led.Save(t.Context(), fresh.Record, fresh.Revision)
-	require.NoError(t, err)
-	have, _ := led.queue("get3w").Get("a")
-	require.Equal(t, revision, have.Revision)
-	got := r.record("a")
-	require.Equal(t, 1, got.Polls)
-	require.InDelta(t, 7, got.Estimate, 0)
-	require.EqualValues(t, 2, got.Sequence, "who announced it last")
+	at := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	s := &bridge.PredictionState{
+		Source: "get3w", ID: "a", Model: "m", FirstSeen: at, ExpectedBy: at.Add(time.Hour), Announced: &bridge.Announced{EstimatedDuration: 7},
+		Events: []bridge.EventRef{{Sequence: 3, Kind: bridge.KindPrediction, Origin: bridge.OriginWebhook}, {Sequence: 5, Kind: bridge.KindWatch, Origin: bridge.OriginWatch}, {Sequence: 6}},
+	}
+	have := poller.Record{FirstSeen: at, Polls: 3, NotFound: 1, GivenUp: at, Cause: bridge.DeadNotFound}
+	rec := recordOf(s, have)
+	require.Equal(t, 3, rec.Polls)
+	require.EqualValues(t, 5, rec.Sequence, "of who announced it last")
+	require.InDelta(t, 7, rec.Estimate, 0)
+	require.False(t, rec.Claimed)
+	s.Again = 9
+	rec = recordOf(s, have)
+	require.Zero(t, rec.Polls+rec.NotFound)
+	require.Zero(t, rec.GivenUp, "it was brought back")
+	require.EqualValues(t, 9, rec.Sequence, "the copy knows how often it was redriven")
+	rec.Polls = 1
+	require.Equal(t, 1, recordOf(s, rec).Polls)
+	s.FirstSeen = at.Add(time.Hour)
+	require.Zero(t, recordOf(s, rec).Polls, "it became known anew")
+	s.Events = []bridge.EventRef{{Sequence: 10, Origin: bridge.OriginClaim}}
+	require.True(t, recordOf(s, rec).Claimed)
 }
 
-// Messages that are no events are left out and hold up nothing.
-func TestWhatIsNoEventIsLeftOut(t *testing.T) {
+// A record that cannot be read holds up nothing.
+func TestUnreadableRecordHoldsNothingUp(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	p := r.start("one", r.store)
-	for _, header := range []nats.Header{nil, nats.Header(r.says("a", running).Header())} {
-		if header != nil {
-			header.Set("ce-source", "/sources/*")
-		}
-		_, err := r.JS.PublishMsg(t.Context(), &nats.Msg{Subject: "hookspan.events.get3w.prediction.completed.x", Header: header, Data: []byte("{")})
+	for _, key := range []string{pollKey("a"), keyLeader, openKey("b")} {
+		_, err := r.JS.PublishMsg(t.Context(), &nats.Msg{Subject: r.Names.PollsSubject(key), Data: []byte(`{"polls":"x`)})
 		require.NoError(t, err)
 	}
-	r.publish(r.says("b", running))
+	r.start("one", r.store)
+	r.overdue("a")
+	r.eventually(func() bool { return len(r.polled()) == 1 })
+	require.Equal(t, 1, r.record("a").Polls)
+}
+
+// A full bucket is led, and drops old records of polls alone.
+func TestFullBucketIsLed(t *testing.T) {
+	t.Parallel()
+	cfg := streamtest.Config()
+	r := rigOn(t, streamtest.Start(t, cfg))
+	stream, err := r.JS.Stream(t.Context(), r.Names.PollsStream())
+	require.NoError(t, err)
+	config := stream.CachedInfo().Config
+	config.MaxBytes = 64 << 10
+	_, err = r.JS.UpdateStream(t.Context(), config)
+	require.NoError(t, err)
+	_, err = r.JS.Publish(t.Context(), r.Names.PollsSubject("submit.a"), []byte(`{}`))
+	require.NoError(t, err)
+	for n, bytes := 0, 1000; bytes > 0; n++ {
+		key := fmt.Sprintf("%s.get3w.%d", bridge.KeyPoll, n)
+		if _, err := r.JS.Publish(t.Context(), r.Names.PollsSubject(key), make([]byte, bytes)); err != nil {
+			bytes /= 10 // no room for one more
+		}
+	}
+	b := r.bucket(r.store)
+	_, err = b.put(t.Context(), keyLeader, leaseRecord{Process: "one"}, 0, 0)
+	require.ErrorIs(t, err, bridge.ErrFull, "young records stay")
+	require.Contains(t, r.heard.Kinds(), bridge.AlarmPollsFull)
+	b.roomAge = time.Nanosecond
+	_, err = b.put(t.Context(), keyLeader, leaseRecord{Process: "one"}, 0, 0)
+	require.NoError(t, err)
+	require.NotNil(t, r.kept("submit.a"))
+	require.Nil(t, r.kept("poll.get3w.0"))
+}
+
+// Events can name any source: a status lists the configured ones, and some others.
+func TestStatusOfManySources(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	p := r.start("one", r.store)
+	for n := range adminapi.MaxStatusSources + 20 {
+		e := r.says("a", running)
+		e.Source = fmt.Sprintf("s%03d", n)
+		r.publish(e)
+	}
+	r.publish(r.says("a", running))
 	r.folded(p)
-	require.Equal(t, bridge.StatusProcessing, r.state("b").Status)
-	require.Len(t, r.all(bridge.KeyEntry), 1)
-	require.Equal(t, 2, p.logs.FilterMessageSnippet("is no event").Len())
+	all, err := Sources(t.Context(), p.view, map[string]adminapi.SourceStatus{"quiet": {Polled: true}, "s000": {}}, time.Now())
+	require.NoError(t, err)
+	require.Len(t, all, adminapi.MaxStatusSources+2)
+	require.Equal(t, adminapi.SourceStatus{Polled: true}, all["quiet"])
+	require.Equal(t, 1, all["s000"].Open)
+}
+
+// A second end that says something else is an alarm, whoever leads.
+func TestSecondEndIsAnAlarm(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	p := r.start("one", r.store)
+	r.eventually(p.leads)
+	second := r.start("two", r.store)
+	r.eventually(second.view.UpToDate)
+	r.publish(r.says("a", finished))
+	r.publish(r.says("a", `"status":"failed","error":"no"`))
+	r.folded(p)
+	r.folded(second)
+	r.eventually(func() bool { return len(r.heard.Of(bridge.AlarmPredictionConflict)) == 2 })
+	told := r.heard.Of(bridge.AlarmPredictionConflict)
+	require.NotEmpty(t, told[0].ID)
+	require.Equal(t, told[0].ID, told[1].ID, "it is one alarm in the stream")
+}
+
+// open are the keys of the open predictions in the bucket.
+func (r *rig) open() (all []string) {
+	r.t.Helper()
+	require.NoError(r.t, r.bucket(r.store).walk(r.ctx, bridge.KeyOpen+".>", func(m *jetstream.RawStreamMsg) error {
+		all = append(all, m.Subject[strings.LastIndexByte(m.Subject, '.')+1:])
+		return nil
+	}))
+	return all
+}
+
+// Open predictions whose events leave the stream soon are known to a new view although the
+// events are gone, with their polls; what has ended leaves nothing.
+func TestOpenPredictionsOutliveTheirEvents(t *testing.T) {
+	t.Parallel()
+	cfg := streamtest.Config()
+	cfg.Streams.MaxBytes = 2 << 20
+	r := rigOn(t, streamtest.Start(t, cfg))
+	p := r.start("one", r.store)
+	r.publish(r.watches("open", bridge.Watch{Reference: "order 7", Deadline: time.Now().Add(-time.Hour)}))
+	r.publish(r.watches("ended", bridge.Watch{}))
+	r.eventually(func() bool { rec := r.record("open"); return rec != nil && rec.Said != "" })
+	require.NoError(t, p.current.Load().keepRound(t.Context()))
+	require.Empty(t, r.open(), "the stream has room")
+	for n := range 190 { // some 80 %
+		r.publish(r.says(fmt.Sprint(n), finished+`,"log":"`+strings.Repeat("x", 8<<10)+`"`))
+	}
+	r.publish(r.watches("young", bridge.Watch{}))
+	r.folded(p)
+	r.eventually(p.view.UpToDate)
+	led := p.current.Load()
+	require.NoError(t, led.keepRound(t.Context()))
+	require.Equal(t, []string{"open", "ended"}, r.open())
+	r.publish(r.says("ended", finished))
+	r.eventually(func() bool { return len(r.open()) == 1 }, "what has ended leaves")
+	rec := r.record("open")
+
+	stream, err := r.JS.Stream(t.Context(), r.Names.EventsStream())
+	require.NoError(t, err)
+	require.NoError(t, stream.Purge(t.Context(), jetstream.WithPurgeSequence(100)))
+	want := r.state(p, "open")
+	p.stop()
+	next := r.start("two", r.store)
+	r.folded(next)
+	require.Equal(t, want, r.state(next, "open"))
+	r.eventually(next.leads)
+	r.overdue("last")
+	r.eventually(func() bool { return slices.Contains(r.polled(), "last") })
+	require.Equal(t, rec, r.record("open"), "nothing is asked twice")
+	require.Equal(t, []string{"open", "last"}, r.polled())
+	_, kept := next.current.Load().told()
+	require.Equal(t, led.kept.Created, kept.Created)
+	require.GreaterOrEqual(t, kept.Before, led.kept.Before, "the next leader goes on where this one was")
+
+	// What an earlier leader could not remove goes with the next one.
+	_, err = r.bucket(r.store).put(t.Context(), openKey("gone"), keptState{State: &bridge.PredictionState{Source: "get3w", ID: "gone"}}, 0, 0)
+	require.NoError(t, err)
+	require.NoError(t, next.current.Load().tidyKept(t.Context()))
+	require.Equal(t, []string{"open"}, r.open())
+}
+
+// A view's position is written down, and goes with its time.
+func TestViewIsRegistered(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	p := r.start("one", r.store)
+	r.publish(r.says("a", running))
+	r.folded(p)
+	require.NoError(t, register(t.Context(), r.JS, r.Names, "host/1", p.view.Position()))
+	m := r.kept("view.host=2F1")
+	require.NotNil(t, m)
+	require.Equal(t, "259200s", m.Header.Get("Nats-TTL"))
+	require.Contains(t, string(m.Data), `"folded":1`)
 }

@@ -2,165 +2,235 @@ package predictions
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"sync/atomic"
+	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
+	"github.com/hookspan/hookspan/bridge/internal/view"
 	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/backoff"
 )
 
-// place locates an event in its stream.
-type place struct {
-	sequence uint64
-	storedAt time.Time // zero when unknown
-}
+const (
+	// maxPolled bounds the remembered records of polls. Others go by their age.
+	maxPolled = 100_000
+	// maxClosing bounds the predictions that have ended and whose keys are still to be
+	// removed.
+	maxClosing = 1000
+	// warmFor is how many finished predictions a new leader learns durations from.
+	warmFor = 1000
+	// tellEvery spaces the looks at what cannot be polled.
+	tellEvery = time.Minute
+)
 
 // leadership is the state of this process while it leads. A later leadership begins with
 // none of it.
 type leadership struct {
 	*Leader
-	*store
 
-	// Used by fold alone.
-	gone   *gone
-	pinned map[string]*entry // given up longer ago than the store keeps them
+	view    *view.View
+	closing chan bridge.PredictionState // what has ended
 
-	goal uint64    // the last event when the leadership began
-	meta storeMeta // its ID names this build of the store
-
-	metaRevision   uint64
-	statusRevision uint64 // watch's
-	folded         place  // the last folded event when the leadership began
-	movedTo        uint64 // watch's: the last event folded at movedAt
-	movedAt        time.Time
-
-	foldedTo   atomic.Uint64
-	last       atomic.Pointer[place] // the last folded event
-	behind     atomic.Uint64
-	rebuilding atomic.Bool
-	caughtUp   chan struct{} // closed when goal is reached
-	// current is when the prediction store last had all events, in ns of the process's own
-	// time.
-	current atomic.Int64
-	started time.Time
+	mu     sync.Mutex
+	polled map[string]struct{} // keys of records of polls
+	kept   keptTo
 }
 
-func newLeadership(l *Leader) *leadership {
+func newLeadership(l *Leader, v *view.View) *leadership {
 	return &leadership{
-		Leader: l, store: newStore(l), gone: newGone(), pinned: map[string]*entry{}, caughtUp: make(chan struct{}), started: time.Now(),
+		Leader: l, view: v, closing: make(chan bridge.PredictionState, maxClosing), polled: map[string]struct{}{}, kept: l.lease.kept,
 	}
 }
 
 // run leads until ctx ends and returns nil then, or returns why it cannot go on.
 func (t *leadership) run(ctx context.Context) error {
+	t.lease.tell = t.told
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return t.lease.keep(ctx) })
 	group.Go(func() error {
-		if err := t.work(ctx); err != nil && ctx.Err() == nil {
-			return err
+		t.warmUp(ctx)
+		return t.poller.Run(ctx, t)
+	})
+	group.Go(func() error { return t.watchView(ctx) })
+	group.Go(func() error { t.close(ctx); return nil })
+	group.Go(func() error { return t.keepOpen(ctx) })
+	group.Go(func() error {
+		for backoff.Sleep(ctx, tellEvery) {
+			t.tellUnpolled(ctx)
 		}
 		return nil
 	})
 	return group.Wait()
 }
 
-func (t *leadership) work(ctx context.Context) error {
-	durable, err := t.begin(ctx)
-	if err != nil {
-		return err
-	}
-	t.rebuilding.Store(t.meta.Rebuilding)
-	t.foldedTo.Store(t.folded.sequence)
-	t.last.Store(&t.folded)
-	info := durable.CachedInfo()
-	t.behind.Store(info.NumPending)
-	if err := t.warmUp(ctx); err != nil {
-		return err
-	}
-	loaded, err := t.loadOpen(ctx)
-	if err != nil {
-		return err
-	}
-	t.log.Info("this process leads the predictions", zap.Int("open", loaded),
-		zap.Uint64("events_to_fold", info.NumPending), zap.Bool("rebuilding", t.meta.Rebuilding), zap.Duration("took", time.Since(t.started)))
-	t.metrics.leadership.Store(t)
-	feed, err := newFeed(durable, t.times.renew, &t.foldedTo)
-	if err != nil {
-		return err
-	}
-	defer feed.stop()
-	if info.NumPending == 0 {
-		if err := t.catchUp(ctx); err != nil {
-			return err
+// watchView returns an error when the view has lacked events for too long, since another
+// process may have them; nil when ctx ends.
+func (t *leadership) watchView(ctx context.Context) error {
+	current := time.Now()
+	for backoff.Sleep(ctx, t.times.renew) {
+		if t.UpToDate() {
+			current = time.Now()
+		}
+		if time.Since(current) > t.times.stuck {
+			return fmt.Errorf("%w for %v", errBehind, t.times.stuck)
 		}
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	blocks := make(chan events)
-	group.Go(func() error { return t.read(ctx, feed, blocks) })
-	group.Go(func() error { return t.fold(ctx, blocks) })
-	group.Go(func() error { return t.watch(ctx, durable) })
-	group.Go(func() error {
+	return nil
+}
+
+// told is what the lease says.
+func (t *leadership) told() (map[string]adminapi.SourceStatus, keptTo) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.poller.Status(time.Now()), t.kept
+}
+
+// warmUp tells the poller of the latest finished predictions. Without them the first polls
+// are a little early or late.
+func (t *leadership) warmUp(ctx context.Context) {
+	err := t.view.Finished(ctx, warmFor, func(s *bridge.PredictionState) { t.poller.Ended(s, false) })
+	if err != nil && ctx.Err() == nil {
+		t.log.Warn("how long predictions usually take is learned anew", zap.Error(err))
+	}
+}
+
+// changed notes what the view has folded.
+func (t *leadership) changed(c view.Change) {
+	if c.Live && c.Kind == view.Ended {
+		t.metrics.end(c.State)
+	}
+	if !c.State.Open() {
+		select {
+		case t.closing <- *c.State:
+		default: // the record goes by its age, and what was kept by a later leader
+		}
+	}
+}
+
+// tellUnpolled raises an alarm for each source whose overdue predictions cannot be polled.
+func (t *leadership) tellUnpolled(ctx context.Context) {
+	if !t.UpToDate() {
+		return // what is overdue may have ended
+	}
+	sources, err := Sources(ctx, t.view, t.poller.Status(time.Now()), time.Now())
+	if err != nil {
+		t.log.Warn("what is overdue cannot be counted", zap.Error(err))
+		return
+	}
+	t.poller.TellUnpolled(sources)
+}
+
+// lookEvery bounds the wait for an announcement that makes a known prediction due sooner.
+const lookEvery = 10 * time.Second
+
+// Due implements [poller.Leadership].
+func (t *leadership) Due(ctx context.Context, source string, now time.Time, limit int) (proved, claimed []string, err error) {
+	due, err := t.view.Due(ctx, source, now, limit)
+	for _, d := range due {
+		if d.Claimed {
+			claimed = append(claimed, d.State.ID)
+		} else {
+			proved = append(proved, d.State.ID)
+		}
+	}
+	return proved, claimed, err
+}
+
+// NextDue implements [poller.Leadership].
+func (t *leadership) NextDue(ctx context.Context, source string) (time.Time, error) {
+	next, err := t.view.NextDue(ctx, source)
+	if look := time.Now().Add(lookEvery); next.IsZero() || next.After(look) {
+		next = look
+	}
+	return next, err
+}
+
+// Counts implements [poller.Leadership].
+func (t *leadership) Counts(ctx context.Context, source string, now time.Time) (open, overdue int, oldest time.Time, err error) {
+	return t.view.Counts(ctx, source, now)
+}
+
+// UpToDate implements [poller.Leadership].
+func (t *leadership) UpToDate() bool { return t.view.UpToDate() }
+
+// PutOff implements [poller.Leadership].
+func (t *leadership) PutOff(ctx context.Context, source, id string, due time.Time, polls int) error {
+	return t.view.SetDue(ctx, source, id, due, polls)
+}
+
+// Changed implements [poller.Leadership].
+func (t *leadership) Changed(source string) <-chan struct{} { return t.channel(source) }
+
+// Load implements [poller.Leadership].
+func (t *leadership) Load(ctx context.Context, source, id string) (poller.Record, uint64, error) {
+	s, err := t.view.Prediction(ctx, source, id)
+	if errors.Is(err, bridge.ErrNotFound) || err == nil && !s.Open() {
+		return poller.Record{}, 0, poller.ErrNotOpen
+	}
+	if err != nil {
+		return poller.Record{}, 0, err
+	}
+	key := bridge.PredictionKey(bridge.KeyPoll, source, id)
+	have, revision, err := load[poller.Record](ctx, t.bucket, key)
+	if err != nil {
+		return poller.Record{}, 0, err
+	}
+	if revision > 0 {
+		t.remember(key)
+	}
+	return recordOf(s, have), revision, nil
+}
+
+// Save implements [poller.Leadership].
+func (t *leadership) Save(ctx context.Context, rec poller.Record, revision uint64) error {
+	if !time.Now().Before(t.lease.heldUntil()) {
+		return fmt.Errorf("%w: this process was suspended", poller.ErrNotLeader)
+	}
+	key := bridge.PredictionKey(bridge.KeyPoll, rec.Source, rec.ID)
+	if _, err := t.bucket.put(ctx, key, rec, revision, pollLife); err != nil {
+		return err
+	}
+	t.remember(key)
+	return nil
+}
+
+func (t *leadership) remember(key string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.polled) < maxPolled {
+		t.polled[key] = struct{}{}
+	}
+}
+
+// close removes the keys of predictions that have ended, until ctx ends.
+func (t *leadership) close(ctx context.Context) {
+	for {
+		var s bridge.PredictionState
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-t.caughtUp:
+			return
+		case s = <-t.closing:
 		}
-		if err := t.poller.Run(ctx, t); err != nil && ctx.Err() == nil {
-			return fmt.Errorf("asking for overdue predictions: %w", err)
+		poll := bridge.PredictionKey(bridge.KeyPoll, s.Source, s.ID)
+		t.mu.Lock()
+		_, polled := t.polled[poll]
+		delete(t.polled, poll)
+		t.mu.Unlock()
+		var err error
+		if polled {
+			err = t.bucket.remove(ctx, poll)
 		}
-		return nil
-	})
-	return group.Wait()
-}
-
-// noteFolded notes the last event in the prediction store.
-func (t *leadership) noteFolded(ctx context.Context, last delivered) error {
-	t.foldedTo.Store(last.meta.Sequence.Stream)
-	t.last.Store(&place{last.meta.Sequence.Stream, last.meta.Timestamp.UTC()})
-	if last.meta.NumPending == 0 {
-		t.current.Store(int64(time.Since(t.started)))
-	}
-	if last.meta.NumPending == 0 || last.meta.Sequence.Stream >= t.goal {
-		return t.catchUp(ctx)
-	}
-	return nil
-}
-
-// catchUp is called once goal is reached.
-func (t *leadership) catchUp(ctx context.Context) error {
-	select {
-	case <-t.caughtUp:
-		return nil
-	default:
-	}
-	if t.meta.Rebuilding {
-		if err := t.made(ctx); err != nil {
-			return err
+		if t.mayBeKept(&s) {
+			err = errors.Join(err, t.bucket.remove(ctx, bridge.PredictionKey(bridge.KeyOpen, s.Source, s.ID)))
 		}
-		t.log.Info("the prediction store is whole", zap.Duration("took", time.Since(t.started)))
-	}
-	t.rebuilding.Store(false)
-	t.gone, t.pinned = newGone(), map[string]*entry{}
-	t.current.Store(int64(time.Since(t.started)))
-	close(t.caughtUp)
-	return nil
-}
-
-// watch checks every few seconds that nobody has changed the prediction store, and writes
-// its status, until ctx ends.
-func (t *leadership) watch(ctx context.Context, durable jetstream.Consumer) error {
-	var told adminapi.PredictionsStatus
-	for {
-		if err := t.lookAround(ctx, durable, &told); err != nil {
-			return err
-		}
-		if !backoff.Sleep(ctx, t.times.renew) {
-			return nil
+		if err != nil && ctx.Err() == nil {
+			t.log.Warn("the records of a prediction that has ended stay for now", zap.String("prediction", s.ID), zap.Error(err))
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
+	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/backoff"
 )
 
@@ -25,7 +26,7 @@ type leaseTimes struct {
 	// patience is how long another process must not have seen a renewal before it takes the
 	// lease.
 	patience time.Duration
-	// stuck is after how long without progress a person is told.
+	// stuck is for how long the leader's view may lack events before it gives up the lead.
 	stuck time.Duration
 }
 
@@ -36,14 +37,22 @@ type leaseRecord struct {
 	Process string `json:"process,omitempty"`
 	Holder  string `json:"term,omitempty"`
 	N       uint64 `json:"n,omitempty"`
+	// At is the leader's time of the write, for operators.
+	At time.Time `json:"at,omitzero"`
+	// Sources is what only the leader knows of the configured sources.
+	Sources map[string]adminapi.SourceStatus `json:"sources,omitempty"`
+	// Kept is the cursor of what was kept of open predictions, see [leadership.keepOpen].
+	Kept keptTo `json:"kept,omitzero"`
 }
 
-// lease is the right to write the prediction store. Two processes can believe that they
+// lease is the right to poll. Two processes can believe that they
 // hold it only while one of them hangs; then [bucket] refuses that one's writes.
 type lease struct {
 	bucket  *bucket
 	process string
 	times   leaseTimes
+	// tell returns what else the lease says; nil says nothing.
+	tell func() (map[string]adminapi.SourceStatus, keptTo)
 
 	// seen is the revision of another process's lease, since when it was first seen.
 	seen  uint64
@@ -55,14 +64,14 @@ type lease struct {
 
 	mu    sync.Mutex
 	until time.Time // held until
+	kept  keptTo    // of the lease that was taken
 }
 
 // acquire returns when this process leads, or an error when ctx ends or the lease cannot be
 // read or written. A further call remembers what the last one saw.
 func (l *lease) acquire(ctx context.Context) error {
 	for {
-		var have leaseRecord
-		revision, err := l.bucket.load(ctx, keyLeader, &have)
+		have, revision, err := load[leaseRecord](ctx, l.bucket, keyLeader)
 		if err != nil {
 			return err
 		}
@@ -73,6 +82,7 @@ func (l *lease) acquire(ctx context.Context) error {
 			l.seen, l.since = revision, now
 		}
 		if free || now.Sub(l.since) >= l.times.patience {
+			l.kept = have.Kept
 			err := l.take(ctx, revision)
 			if !errors.Is(err, poller.ErrNotLeader) {
 				return err // otherwise another process was faster
@@ -94,16 +104,18 @@ func (l *lease) take(ctx context.Context, revision uint64) error {
 // it; after any other error the caller may try again while the lease is held.
 func (l *lease) renew(ctx context.Context) error {
 	began := time.Now()
-	mine := leaseRecord{Process: l.process, Holder: l.holder, N: l.n + 1}
-	revision, err := l.bucket.put(ctx, keyLeader, mine, l.revision)
+	mine := leaseRecord{Process: l.process, Holder: l.holder, N: l.n + 1, At: began.UTC(), Kept: l.kept}
+	if l.tell != nil {
+		mine.Sources, mine.Kept = l.tell()
+	}
+	revision, err := l.bucket.put(ctx, keyLeader, mine, l.revision, 0)
 	if err != nil {
 		// The write may have succeeded, now or the last time, and only its answer was lost.
-		var have leaseRecord
-		at, readErr := l.bucket.load(ctx, keyLeader, &have)
+		have, at, readErr := load[leaseRecord](ctx, l.bucket, keyLeader)
 		if readErr != nil || have.Holder != l.holder {
 			return fmt.Errorf("taking the lead: %w", err)
 		}
-		if have != mine { // an older write of ours
+		if have.N != mine.N { // an older write of ours
 			l.n, l.revision = have.N, at
 			return fmt.Errorf("taking the lead: it is not written, and still ours: %w", withoutNotLeader{err})
 		}
@@ -161,6 +173,10 @@ func (l *lease) release(ctx context.Context) error {
 	l.mu.Lock()
 	l.until = time.Time{}
 	l.mu.Unlock()
-	_, err := l.bucket.put(ctx, keyLeader, leaseRecord{}, l.revision)
+	free := leaseRecord{Kept: l.kept}
+	if l.tell != nil {
+		_, free.Kept = l.tell()
+	}
+	_, err := l.bucket.put(ctx, keyLeader, free, l.revision, 0)
 	return err
 }

@@ -13,12 +13,11 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
-	"github.com/hookspan/hookspan/internal/streams"
 )
 
 // fragile is the store of a process that can be killed and suspended.
 type fragile struct {
-	next Store
+	next poller.Store
 
 	// storing is held for reading by writers, so that no write is in flight when the
 	// process is suspended.
@@ -30,9 +29,7 @@ type fragile struct {
 	// stored are the writes since the process was suspended; refused counts the failed
 	// ones.
 	stored, refused int
-	blocks          int // that were to be stored
-	// before is called before each block.
-	before func(msgs []*nats.Msg) error
+	waiting         int // writes that were to be made since
 }
 
 var errKilled = errors.New("the process is killed")
@@ -50,7 +47,7 @@ func (f *fragile) suspend() (resume func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.resume = make(chan struct{})
-	f.stored, f.refused, f.blocks = 0, 0, 0
+	f.stored, f.refused, f.waiting = 0, 0, 0
 	return sync.OnceFunc(func() { close(f.resume) })
 }
 
@@ -68,6 +65,9 @@ func (f *fragile) pass() error {
 		case resume == nil:
 			return nil
 		}
+		f.mu.Lock()
+		f.waiting++
+		f.mu.Unlock()
 		select {
 		case <-resume:
 			return nil
@@ -112,40 +112,6 @@ func (f *fragile) Store(ctx context.Context, stream string, m *nats.Msg) (bridge
 	return got, err
 }
 
-func (f *fragile) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []streams.Outcome {
-	f.mu.Lock()
-	f.blocks++
-	f.mu.Unlock()
-	err := f.pass()
-	if err == nil {
-		defer f.storing.RUnlock()
-		err = f.beforeBlock(msgs)
-	}
-	if err != nil {
-		out := make([]streams.Outcome, len(msgs))
-		for i := range out {
-			out[i].Err = err
-		}
-		return out
-	}
-	out := f.next.StoreAll(context.WithoutCancel(ctx), stream, msgs)
-	for _, o := range out {
-		f.count(o.Err)
-	}
-	return out
-}
-
-// beforeBlock returns before's error for the block.
-func (f *fragile) beforeBlock(msgs []*nats.Msg) error {
-	f.mu.Lock()
-	before := f.before
-	f.mu.Unlock()
-	if before == nil {
-		return nil
-	}
-	return before(msgs)
-}
-
 func leaders(all ...*process) (n int) {
 	for _, p := range all {
 		if p.leads() {
@@ -174,22 +140,17 @@ func TestOneLeads(t *testing.T) {
 	if all[2].leads() {
 		first, second = 2, 1
 	}
-	r.publish(r.says("a", running))
-	r.folded(all[first])
 	stores[first].kill()
 	all[first].stop()
 	began := time.Now()
 	require.False(t, all[second].leads())
-	r.publish(r.says("a", finished))
-	r.folded(all[second])
-	require.Greater(t, time.Since(began), shortTimes.patience-2*shortTimes.renew, "nobody knows that it was killed")
-	require.Equal(t, bridge.StatusCompleted, r.state("a").Status)
-	require.Nil(t, r.record("a"))
+	r.eventually(all[second].leads)
+	require.Greater(t, time.Since(began), shortTimes.patience-shortTimes.hold, "nobody knows that it was killed")
 	all[second].stop()
-	require.JSONEq(t, `{}`, string(r.kept(keyLeader).Data), "it gave the lead up")
+	require.Empty(t, r.lease().Holder, "it gave the lead up")
 }
 
-// A process that cannot reach the store ends its leadership before another one begins.
+// A process that cannot reach the bucket ends its leadership before another one begins.
 func TestWhoCannotRenewEnds(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -198,147 +159,63 @@ func TestWhoCannotRenewEnds(t *testing.T) {
 	r.eventually(p.leads)
 	store.kill()
 	r.eventually(func() bool { return !p.leads() })
-	var have leaseRecord
-	_, err := (&bucket{Reader: r.reader}).load(t.Context(), keyLeader, &have)
-	require.NoError(t, err)
-	require.Equal(t, "one", have.Process, "nobody else took it yet")
+	require.Equal(t, "one", r.lease().Process, "nobody else took it yet")
 }
 
-// A process that hangs and wakes up while another one leads writes nothing.
+// A process that hangs before it writes a poll down, and wakes up while another one leads,
+// writes nothing and polls nobody.
 func TestSuspendedLeaderWritesNothing(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.times.hold, r.times.patience = 2*time.Second, 3*time.Second
 	store := &fragile{next: r.store}
 	old := r.start("old", store)
-	r.publish(r.says("known", running))
-	r.folded(old)
+	r.eventually(old.leads)
 	resume := store.suspend()
 	defer resume()
-	r.publish(r.says("known", finished))
-	r.eventually(func() bool { store.mu.Lock(); defer store.mu.Unlock(); return store.blocks > 0 })
-	// The process hangs in front of the block that is being stored, and requests no more.
-	for n := range 20 { // enough for a batch
-		r.publish(r.says(fmt.Sprint(n), running))
-	}
+	r.publish(r.watches("a", bridge.Watch{Deadline: time.Now().Add(-time.Hour)}))
+	r.eventually(func() bool { store.mu.Lock(); defer store.mu.Unlock(); return store.waiting > 0 })
 	next := r.start("next", r.store)
-	r.folded(next)
-	for n := range 20 {
-		r.publish(r.says(fmt.Sprint(n), finished))
-	}
-	r.folded(next)
-	r.eventually(func() bool { // the status is the new leader's too
-		s, err := r.reader.Status(t.Context())
-		return err == nil && s.Leader == "next"
-	})
-	entries, open := r.all(bridge.KeyEntry), r.all(bridge.KeyOpen)
-	require.Len(t, entries, 21)
-	require.Empty(t, open)
-	led := next.metrics.leadership.Load()
+	r.eventually(func() bool { rec := r.record("a"); return rec != nil && rec.Said != "" }, "polled by the other one")
+	rec := r.record("a")
+	led := next.current.Load()
 
 	resume()
 	r.eventually(func() bool { return !old.leads() })
 	stored, refused := store.counts()
 	require.Zero(t, stored)
 	require.NotZero(t, refused)
-	require.Equal(t, entries, r.all(bridge.KeyEntry))
-	require.Empty(t, r.all(bridge.KeyOpen))
-	require.Same(t, led, next.metrics.leadership.Load(), "the other one is not disturbed")
+	require.Equal(t, rec, r.record("a"))
+	require.Equal(t, []string{"a"}, r.polled())
+	require.Same(t, led, next.current.Load(), "the other one is not disturbed")
 	old.stop()
 	require.True(t, next.leads(), "nor is its lease given up by who has it no more")
+	r.eventually(func() bool { return r.lease().Process == "next" })
 }
 
-// A crash between two writes that belong together leaves nothing half done.
-func TestCrashBetweenEntryAndRecord(t *testing.T) {
-	t.Parallel()
-	for name, events := range map[string][]string{"opened": {running}, "closed": {running, finished}} {
-		t.Run(name, func(t *testing.T) {
-			r := newRig(t)
-			store := &fragile{next: r.store}
-			p := r.start("one", store)
-			r.eventually(p.leads)
-			for i, what := range events {
-				if i == len(events)-1 {
-					store.mu.Lock()
-					store.before = func(msgs []*nats.Msg) error {
-						store.next.StoreAll(t.Context(), r.Names.PredictionsStream(), msgs[:1]) // of the entry alone
-						store.kill()
-						return errKilled
-					}
-					store.mu.Unlock()
-					r.publish(r.says("a", what))
-					r.eventually(func() bool { return !p.leads() })
-					break
-				}
-				r.publish(r.says("a", what))
-				r.folded(p)
-			}
-			p.stop()
-			half := r.kept(entryKey("a"))
-			require.NotNil(t, half)
-			require.Equal(t, len(events) == 2, r.record("a") != nil, "the record is as it was")
-			p = r.start("two", r.store)
-			r.folded(p)
-			require.Equal(t, len(events) == 1, r.record("a") != nil)
-			require.Equal(t, half.Sequence, r.kept(entryKey("a")).Sequence, "what is in it is not written again")
-		})
-	}
-}
-
-// Redelivered events change nothing.
-func TestDeliveredAgain(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	p := r.start("one", r.store)
-	for _, what := range []string{running, finished} {
-		r.publish(r.says("a", what))
-	}
-	r.publish(r.says("b", running))
-	r.folded(p)
-	p.stop()
-	revisions := func() []uint64 {
-		return []uint64{r.kept(entryKey("a")).Sequence, r.kept(entryKey("b")).Sequence, r.kept(openKey("b")).Sequence}
-	}
-	before := revisions()
-	_, err := r.JS.ResetConsumerToSequence(t.Context(), r.Names.EventsStream(), bridge.PredictionsConsumer, 1)
-	require.NoError(t, err)
-	p = r.start("two", r.store)
-	r.folded(p)
-	require.Equal(t, before, revisions())
-	require.Nil(t, r.record("a"))
-}
-
-// A former leader that could not reach the store need not wait for its own lease.
+// A former leader that could not reach the bucket need not wait for its own lease.
 func TestWhoLedLastLeadsAgainAtOnce(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
+	r.times.patience = time.Hour
 	store := &fragile{next: r.store}
-	l := NewLeader(r.JS, store, Config{Names: r.Names, Process: "one", Keep: time.Hour, Alarms: r.heard})
-	l.times = shortTimes
-	l.times.patience = time.Hour
-	run(t, l)
-	leads := func() bool { return l.metrics.leadership.Load() != nil }
-	r.eventually(leads)
+	p := r.start("one", store)
+	r.eventually(p.leads)
 	store.kill()
-	r.eventually(func() bool { return !leads() })
+	r.eventually(func() bool { return !p.leads() })
 	store.mu.Lock()
 	store.dead = false
 	store.mu.Unlock()
-	r.eventually(leads)
-}
-
-// run runs a leader until the test ends.
-func run(t *testing.T, l *Leader) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- l.Run(ctx) }()
-	t.Cleanup(func() { cancel(); require.NoError(t, <-done) })
+	r.eventually(p.leads)
 }
 
 // forgetful is a store whose answers are lost, or that stores nothing.
 type forgetful struct {
-	inner
+	next          poller.Store
 	lost, nothing bool
+}
+
+func (s *forgetful) Publish(ctx context.Context, e *bridge.Event) (bridge.Receipt, error) {
+	return s.next.Publish(ctx, e)
 }
 
 func (s *forgetful) Store(ctx context.Context, stream string, m *nats.Msg) (bridge.Receipt, error) {
@@ -346,10 +223,10 @@ func (s *forgetful) Store(ctx context.Context, stream string, m *nats.Msg) (brid
 	case s.nothing:
 		return bridge.Receipt{}, fmt.Errorf("%w: %w", poller.ErrNotLeader, bridge.ErrUnknown)
 	case s.lost:
-		_, _ = s.inner.Store(ctx, stream, m)
+		_, _ = s.next.Store(ctx, stream, m)
 		return bridge.Receipt{}, bridge.ErrUnknown
 	}
-	return s.inner.Store(ctx, stream, m)
+	return s.next.Store(ctx, stream, m)
 }
 
 // A written lease whose answer is lost is held; one that is not written, and still ours,
@@ -357,8 +234,8 @@ func (s *forgetful) Store(ctx context.Context, stream string, m *nats.Msg) (brid
 func TestLostAnswerOfALease(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	store := &forgetful{inner: inner{r.store}}
-	l := &lease{bucket: &bucket{Reader: r.reader, store: store}, times: shortTimes}
+	store := &forgetful{next: r.store}
+	l := &lease{bucket: r.bucket(store), times: shortTimes}
 	store.lost = true
 	require.NoError(t, l.acquire(t.Context()))
 	require.NoError(t, l.renew(t.Context()))

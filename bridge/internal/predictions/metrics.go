@@ -1,69 +1,76 @@
 package predictions
 
 import (
+	"context"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 )
 
 // leaderMetrics counts a leader's work and shows its leadership.
 type leaderMetrics struct {
-	sources    map[string]poller.SourceConfig
-	leadership atomic.Pointer[leadership] // nil: another process leads
-	ended      *prometheus.CounterVec
+	leader *Leader
+	ended  *prometheus.CounterVec
 
-	open, overdue, behind, leader *prometheus.Desc
+	open, overdue, leads *prometheus.Desc
 }
 
-func newLeaderMetrics(sources map[string]poller.SourceConfig) *leaderMetrics {
+// countTime bounds counting predictions for one answer.
+const countTime = 2 * time.Second
+
+func newLeaderMetrics(l *Leader) *leaderMetrics {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("hookspan_predictions_"+name, help, labels, nil)
 	}
 	return &leaderMetrics{
-		sources: sources,
+		leader: l,
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "hookspan_predictions_ended_total",
 			Help: "Predictions that have their end, by how it became known and whether anybody had announced them.",
 		}, []string{"source", "origin", "announced"}),
 		open:    desc("open", "Predictions whose end is waited for. Only the process that leads the predictions has them.", "source"),
 		overdue: desc("overdue", "Predictions that are due to be polled. Only the process that leads the predictions has them.", "source"),
-		behind:  desc("behind", "Events that are not in the prediction store yet, as of a few seconds ago. Only the process that leads it has them."),
-		leader:  desc("leader", "1 while this process leads the predictions."),
+		leads:   desc("leader", "1 while this process leads the predictions."),
 	}
 }
 
-// Collectors are the metrics of the prediction store and the poller.
+// Collectors are the metrics of the leader and the poller.
 func (l *Leader) Collectors() []prometheus.Collector {
 	return append(l.poller.Collectors(), l.metrics, l.metrics.ended)
 }
 
 // Describe implements [prometheus.Collector].
 func (m *leaderMetrics) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.open, m.overdue, m.behind, m.leader} {
+	for _, d := range []*prometheus.Desc{m.open, m.overdue, m.leads} {
 		out <- d
 	}
 }
 
 // Collect implements [prometheus.Collector].
 func (m *leaderMetrics) Collect(out chan<- prometheus.Metric) {
-	t := m.leadership.Load()
+	t := m.leader.current.Load()
 	if t == nil {
-		out <- prometheus.MustNewConstMetric(m.leader, prometheus.GaugeValue, 0)
+		out <- prometheus.MustNewConstMetric(m.leads, prometheus.GaugeValue, 0)
 		return
 	}
-	out <- prometheus.MustNewConstMetric(m.leader, prometheus.GaugeValue, 1)
-	out <- prometheus.MustNewConstMetric(m.behind, prometheus.GaugeValue, float64(t.behind.Load()))
+	out <- prometheus.MustNewConstMetric(m.leads, prometheus.GaugeValue, 1)
+	ctx, cancel := context.WithTimeout(context.Background(), countTime)
+	defer cancel()
+	all, err := Sources(ctx, t.view, nil, time.Now())
+	if err != nil {
+		return // the view says what is wrong
+	}
 	type counts struct{ open, overdue int }
 	sum := map[string]counts{}
-	for name, list := range t.Queues() {
-		open, overdue, _ := list.Counts(time.Now())
-		c := sum[m.source(name)]
-		sum[m.source(name)] = counts{c.open + open, c.overdue + overdue}
+	for name := range m.leader.cfg.Sources {
+		sum[name] = counts{}
+	}
+	for name, c := range all {
+		s := sum[m.source(name)]
+		sum[m.source(name)] = counts{s.open + c.Open, s.overdue + c.Overdue}
 	}
 	for name, c := range sum {
 		out <- prometheus.MustNewConstMetric(m.open, prometheus.GaugeValue, float64(c.open), name)
@@ -76,7 +83,7 @@ const other = "other"
 
 // source returns the label of a source: events can name any.
 func (m *leaderMetrics) source(name string) string {
-	if _, ok := m.sources[name]; ok {
+	if _, ok := m.leader.cfg.Sources[name]; ok {
 		return name
 	}
 	return other

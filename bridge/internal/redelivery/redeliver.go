@@ -248,6 +248,9 @@ func (r *readers) find(ctx context.Context, consumer string) (reader, error) {
 	if known, ok := r.known[consumer]; ok {
 		return known, nil
 	}
+	if consumer == bridge.PredictionsConsumer { // views read it, without a durable
+		return reader{again: true, filters: []string{r.names.AllEvents()}}, nil
+	}
 	found := reader{}
 	switch durable, err := r.js.Consumer(ctx, r.names.EventsStream(), consumer); {
 	case errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrInvalidConsumerName):

@@ -329,3 +329,29 @@ func TestReplayOfArchivedOutputs(t *testing.T) {
 	require.Equal(t, []uint64{1}, given("team", adminapi.EventSelection{}))
 	require.Equal(t, []uint64{2}, given("team", adminapi.EventSelection{Sequences: []uint64{2}}))
 }
+
+// The dead letters of predictions that were given up have no durable: views read what is
+// redriven.
+func TestRedriveOfPredictionsNeedsNoDurable(t *testing.T) {
+	t.Parallel()
+	r := setup(t)
+	ctx := context.Background()
+	w := bridge.Watch{Source: "get3w", Prediction: "a"}
+	e, err := w.Event(time.Now())
+	require.NoError(t, err)
+	dead := bridge.DeadLetter{Consumer: bridge.PredictionsConsumer, Cause: bridge.DeadNotFound, Subject: r.Names.SubjectOf(e), Sequence: 7}
+	header := dead.Header(e.Header())
+	header[bridge.HeaderMsgID] = []string{"dead"}
+	_, err = r.JS.PublishMsg(ctx, &nats.Msg{Subject: r.Names.Dead(bridge.PredictionsConsumer, r.Names.SubjectOf(e)), Header: nats.Header(header), Data: e.Body})
+	require.NoError(t, err)
+	report := r.re.Redrive(ctx, adminapi.DeadSelection{Consumer: bridge.PredictionsConsumer}, adminapi.RedeliveryOptions{})
+	require.Equal(t, 1, report.Given, report)
+	stream, err := r.JS.Stream(ctx, "HOOKSPAN_EVENTS")
+	require.NoError(t, err)
+	m, err := stream.GetLastMsgForSubject(ctx, "hookspan.again.predictions.>")
+	require.NoError(t, err)
+	again, err := bridge.DecodeAgain(bridge.Header(m.Header))
+	require.NoError(t, err)
+	require.Equal(t, 1, again.Redrives)
+	require.Zero(t, r.deadLetters())
+}

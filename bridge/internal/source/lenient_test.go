@@ -55,7 +55,7 @@ func TestAcceptLenient(t *testing.T) {
 			again, err := s.AcceptLenient(delivery(c.body))
 			require.NoError(t, err)
 			require.Equal(t, e, again)
-			_, err = e.Prediction() // the prediction store and Go consumers can read it
+			_, err = e.Prediction() // the view and Go consumers can read it
 			require.NoError(t, err)
 		})
 	}

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -94,7 +95,7 @@ func (a *Alarms) Raise(alarm bridge.Alarm) {
 	}
 	m := &nats.Msg{
 		Subject: a.names.Alarm(bridge.EncodeToken(kind)),
-		Header:  nats.Header{bridge.HeaderMsgID: {bridge.MsgID("alarm", kind, rand.Text())}},
+		Header:  nats.Header{bridge.HeaderMsgID: {bridge.MsgID("alarm", kind, cmp.Or(alarm.ID, rand.Text()))}},
 		Data:    text,
 	}
 	select {

@@ -104,18 +104,18 @@ func TestAppCannotHarm(t *testing.T) {
 			_, err := js.Publish(ctx, "hookspan.dead.archive.get3w.prediction.completed.x", nil)
 			return err
 		},
-		"write an entry of the prediction store": func() error {
-			_, err := js.Publish(ctx, "$KV.HOOKSPAN_PREDICTIONS.entry.get3w.pred_1", []byte("{}"))
+		"write a poll of a prediction": func() error {
+			_, err := js.Publish(ctx, "$KV.HOOKSPAN_POLLS.poll.get3w.pred_1", []byte("{}"))
 			return err
 		},
-		"lead the prediction store": func() error {
-			return request(nc, "$KV.HOOKSPAN_PREDICTIONS.leader", `{"term":"mine"}`)
+		"lead the polling": func() error {
+			return request(nc, "$KV.HOOKSPAN_POLLS.leader", `{"term":"mine"}`)
 		},
-		"have the prediction store rebuilt": func() error {
-			return request(nc, "$JS.API.STREAM.PURGE.KV_HOOKSPAN_PREDICTIONS", "")
+		"forget the polls": func() error {
+			return request(nc, "$JS.API.STREAM.PURGE.KV_HOOKSPAN_POLLS", "")
 		},
-		"delete an entry of the prediction store": func() error {
-			return request(nc, "$JS.API.STREAM.MSG.DELETE.KV_HOOKSPAN_PREDICTIONS", `{"seq":1}`)
+		"delete a poll": func() error {
+			return request(nc, "$JS.API.STREAM.MSG.DELETE.KV_HOOKSPAN_POLLS", `{"seq":1}`)
 		},
 		"purge":         func() error { return request(nc, "$JS.API.STREAM.PURGE.HOOKSPAN_EVENTS", "") },
 		"delete stream": func() error { return js.DeleteStream(ctx, "HOOKSPAN_EVENTS") },
@@ -194,7 +194,7 @@ func TestAppCannotHarm(t *testing.T) {
 		require.Error(t, do(), what)
 	}
 	require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_EVENTS"))
-	for _, st := range []string{"HOOKSPAN_DEAD", "HOOKSPAN_QUARANTINE", "HOOKSPAN_REFUSED", "HOOKSPAN_ALARMS", "KV_HOOKSPAN_PREDICTIONS"} {
+	for _, st := range []string{"HOOKSPAN_DEAD", "HOOKSPAN_QUARANTINE", "HOOKSPAN_REFUSED", "HOOKSPAN_ALARMS", "KV_HOOKSPAN_POLLS"} {
 		require.Zero(t, b.Messages(t, st), st)
 	}
 	c, err := b.JS.Consumer(ctx, "HOOKSPAN_EVENTS", "archive")
@@ -307,7 +307,7 @@ func TestStoreBytes(t *testing.T) {
 	b := streamtest.Start(t, streamtest.Config())
 	before, err := b.Server.StoreBytes()
 	require.NoError(t, err)
-	require.InDelta(t, 64<<20+7*16<<20+8<<20, before, 1<<20, "events; dead letters, quarantine, refused, attempt records, predictions, waiting events and advisories; alarms")
+	require.InDelta(t, 64<<20+7*16<<20+8<<20, before, 1<<20, "events; dead letters, quarantine, refused, attempt records, polls, waiting events and advisories; alarms")
 	e := natstest.Event("pred_1")
 	e.Body = make([]byte, 4<<20)
 	_, err = b.Publisher().Publish(context.Background(), e)

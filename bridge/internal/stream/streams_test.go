@@ -126,15 +126,15 @@ func TestLedgerAllowsNoRollup(t *testing.T) {
 	require.ErrorIs(t, stream.Provision(ctx, b.JS, streamtest.Config().Streams, zap.NewNop()), stream.ErrUnfit)
 }
 
-// A folder of an early version gets a stream of predictions, and one whose stream lacks
-// settings gets those.
-func TestProvisionMakesTheStreamOfPredictions(t *testing.T) {
+// A folder of an early version gets a stream of polls, and one whose stream lacks settings
+// gets those.
+func TestProvisionMakesTheStreamOfPolls(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	cfg := streamtest.Config()
 	dir := t.TempDir()
 	b := streamtest.StartIn(t, dir, cfg)
-	name := b.Names.PredictionsStream()
+	name := b.Names.PollsStream()
 	provision := func() (changes []stream.Change) {
 		require.NoError(t, stream.Provision(ctx, b.JS, cfg.Streams, zap.NewNop(), func(c stream.Change) { changes = append(changes, c) }))
 		return changes
@@ -144,7 +144,6 @@ func TestProvisionMakesTheStreamOfPredictions(t *testing.T) {
 		require.NoError(t, err)
 		have := st.CachedInfo().Config
 		require.True(t, have.AllowMsgTTL)
-		require.True(t, have.AllowAtomicPublish)
 		require.EqualValues(t, 1, have.MaxMsgsPerSubject)
 	}
 	require.Empty(t, provision())
@@ -155,7 +154,7 @@ func TestProvisionMakesTheStreamOfPredictions(t *testing.T) {
 	require.Empty(t, provision())
 
 	require.NoError(t, b.JS.DeleteStream(ctx, name))
-	_, err := b.JS.CreateStream(ctx, jetstream.StreamConfig{Name: name, Subjects: []string{b.Names.PredictionsSubject(">")}, Storage: jetstream.FileStorage, MaxMsgsPerSubject: 5})
+	_, err := b.JS.CreateStream(ctx, jetstream.StreamConfig{Name: name, Subjects: []string{b.Names.PollsSubject(">")}, Storage: jetstream.FileStorage, MaxMsgsPerSubject: 5})
 	require.NoError(t, err)
 	changes := provision()
 	require.Len(t, changes, 1)

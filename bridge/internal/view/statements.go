@@ -30,6 +30,15 @@ const (
 	selectSeen   = `SELECT first_seen FROM predictions WHERE num = ?`
 )
 
+// Statements of the leader of the polling.
+const (
+	nextOpenSource = `SELECT min(source) FROM predictions WHERE source > ? AND closed IS NULL`
+	openWithEvents = `SELECT seq, prediction FROM events WHERE seq >= ?1 AND seq < ?2
+		AND EXISTS (SELECT 1 FROM predictions WHERE num = prediction AND closed IS NULL) ORDER BY seq LIMIT ?3`
+	selectByNum = `SELECT state FROM predictions WHERE num = ?`
+	lastClosed  = `SELECT state FROM predictions WHERE closed IS NOT NULL ORDER BY closed DESC LIMIT ?`
+)
+
 // Lists: numbers, the newest first. Each reads an index alone.
 const (
 	numsOfAll       = `SELECT num FROM predictions WHERE num < ? ORDER BY num DESC LIMIT ?`

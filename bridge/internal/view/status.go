@@ -3,6 +3,8 @@ package view
 import (
 	"sync"
 	"time"
+
+	"github.com/hookspan/hookspan/bridge"
 )
 
 // status is the last error.
@@ -86,6 +88,12 @@ func (v *View) Status() Status {
 		st.Error, st.Since = v.status.err.Error(), v.status.since
 	}
 	return st
+}
+
+// Position returns how far the view is in the stream of events, zero before it has begun.
+func (v *View) Position() bridge.ViewPosition {
+	p := v.events().at()
+	return bridge.ViewPosition{Folded: p.seq, Created: p.created}
 }
 
 // rebuilding reports whether events that the stream had when the view was made are missing.

@@ -13,19 +13,18 @@ import (
 // errGap: a message that the server sent did not arrive.
 var errGap = errors.New("a message was lost on the way")
 
-// consume calls handle for each message that is stored from now on, with or without its
-// body. It does not use the library's ordered consumer, which does not tell when it starts
-// anew: then messages may have been missed, and waiters must read the prediction store.
+// consume calls handle for each message that is stored from now on. It does not use the library's ordered consumer, which does not tell when it starts
+// anew: then messages may have been missed, and waiters must read the view.
 // Trouble is told once when messages may be missing.
 func (h *Hub) consume(
-	ctx context.Context, stream, subject string, bodies bool, handle func(*jetstream.MsgMetadata, jetstream.Msg), trouble chan<- error,
+	ctx context.Context, stream, subject string, handle func(*jetstream.MsgMetadata, jetstream.Msg), trouble chan<- error,
 ) (end func(), err error) {
 	// The name is chosen here so that a consumer can be removed whose creation was cut
 	// short.
 	name := "await-" + rand.Text()
 	consumer, err := h.js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
 		Name: name, Description: "those who wait for predictions", FilterSubject: subject, DeliverPolicy: jetstream.DeliverNewPolicy,
-		AckPolicy: jetstream.AckNonePolicy, HeadersOnly: !bodies, MemoryStorage: true, Replicas: 1, InactiveThreshold: forgetAfter,
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: forgetAfter,
 	})
 	if err != nil {
 		forget(h.js, stream, name) //nolint:contextcheck // ctx may have ended

@@ -22,12 +22,21 @@ func (h *Hub) Missed(source, id string) bool {
 	return false
 }
 
-// Know returns a function that has a waiter read the prediction store again and returns the
+// Know returns a function that has a waiter read the view again and returns the
 // waiter's state.
 func (h *Hub) Know(source, id string) func(context.Context) (*bridge.PredictionState, error) {
-	v := &view{hub: h, source: source, id: id}
+	v := &knowledge{hub: h, source: source, id: id}
 	return func(ctx context.Context) (*bridge.PredictionState, error) {
 		err := v.reread(ctx)
 		return v.state, err
+	}
+}
+
+// Look returns a function that has a waiter read the view because events up to a sequence
+// were missed, and reports whether the waiter is content.
+func (h *Hub) Look(source, id string) func(ctx context.Context, missed uint64) bool {
+	v := &knowledge{hub: h, source: source, id: id}
+	return func(ctx context.Context, missed uint64) bool {
+		return v.look(ctx, note{reread: true, sequence: missed})
 	}
 }

@@ -53,7 +53,7 @@ func (h *Hub) listen() *feed {
 }
 
 // run keeps the subscriptions until nobody has waited for idleTimeout, or ctx ends. After
-// each interruption every waiter reads the prediction store.
+// each interruption every waiter reads the view.
 func (h *Hub) run(ctx context.Context, f *feed) {
 	nc := h.js.Conn()
 	changes := nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
@@ -70,7 +70,7 @@ func (h *Hub) run(ctx context.Context, f *feed) {
 		stop, err := h.subscribe(ctx, trouble)
 		if err == nil {
 			if first {
-				close(f.ready) // waiters read the prediction store after this
+				close(f.ready) // waiters read the view after this
 				first = false
 			} else {
 				h.tellAll()
@@ -130,42 +130,23 @@ func (h *Hub) unlisten(f *feed) bool {
 	return true
 }
 
-// subscribe listens to events, the prediction store and progress. Trouble is told of later
-// failures.
+// subscribe listens to events and progress. Trouble is told of later failures.
 func (h *Hub) subscribe(ctx context.Context, trouble chan<- error) (stop func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, subscribeTimeout)
 	defer cancel()
-	var stops []func()
-	all := func() {
-		for _, s := range stops {
-			s()
-		}
-	}
-	defer func() {
-		if err != nil {
-			all()
-		}
-	}()
-	for _, s := range []struct {
-		stream, subject string
-		bodies          bool
-		handle          func(*jetstream.MsgMetadata, jetstream.Msg)
-	}{
-		{h.names.EventsStream(), h.names.AllEvents(), true, h.eventStored},
-		{h.names.PredictionsStream(), h.names.PredictionsSubject(bridge.KeyEntry + ".>"), false, h.storeChanged},
-	} {
-		end, err := h.consume(ctx, s.stream, s.subject, s.bodies, s.handle, trouble)
-		if err != nil {
-			return nil, err
-		}
-		stops = append(stops, end)
-	}
-	progress, err := h.js.Conn().Subscribe(h.names.AllProgress(), h.progressTold)
+	end, err := h.consume(ctx, h.names.EventsStream(), h.names.AllEvents(), h.eventStored, trouble)
 	if err != nil {
 		return nil, err
 	}
-	stops = append(stops, func() { _ = progress.Unsubscribe() })
-	return all, progress.SetPendingLimits(maxProgressAhead, maxProgressBytes)
+	progress, err := h.js.Conn().Subscribe(h.names.AllProgress(), h.progressTold)
+	if err == nil {
+		err = progress.SetPendingLimits(maxProgressAhead, maxProgressBytes)
+	}
+	if err != nil {
+		end()
+		return nil, err
+	}
+	return func() { end(); _ = progress.Unsubscribe() }, nil
 }
 
 func (h *Hub) eventStored(meta *jetstream.MsgMetadata, m jetstream.Msg) {
@@ -174,10 +155,6 @@ func (h *Hub) eventStored(meta *jetstream.MsgMetadata, m jetstream.Msg) {
 		told := storedEvent{e, fold.At{Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp.UTC()}}
 		h.tell(keyOf(e.Source, e.PredictionID), func(n *note) { n.add(told) })
 	}
-}
-
-func (h *Hub) storeChanged(_ *jetstream.MsgMetadata, m jetstream.Msg) {
-	h.tell(strings.TrimPrefix(m.Subject(), h.names.PredictionsSubject(bridge.KeyEntry+".")), func(n *note) { n.reread = true })
 }
 
 func (h *Hub) progressTold(m *nats.Msg) {

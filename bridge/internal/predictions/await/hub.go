@@ -1,5 +1,5 @@
 // Package await lets any number of callers wait for predictions with one subscription each
-// to the events, the prediction store and the progress.
+// to the events and the progress.
 package await
 
 import (
@@ -13,7 +13,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/predictions"
 	"github.com/hookspan/hookspan/bridge/internal/view/fold"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
@@ -24,27 +23,35 @@ const (
 	// idleTimeout is how long the hub listens when nobody waits.
 	idleTimeout = time.Minute
 	// maxMissed and maxMissedBytes bound the unread events of a waiter, and their bodies if
-	// there are several. Beyond that the waiter reads the prediction store instead.
+	// there are several. Beyond that the waiter reads the view instead.
 	maxMissed      = 32
 	maxMissedBytes = 64 << 10
-	// joinTimeout bounds a waiter's wait for the subscriptions, and one answer of the
-	// prediction store.
+	// joinTimeout bounds a waiter's wait for the subscriptions, and one answer of the view.
 	joinTimeout = 5 * time.Second
-	// maxReads bounds the concurrent reads of the prediction store, also when thousands
-	// wait for the same prediction or the connection is back.
+	// maxReads bounds the concurrent reads of the view, also when thousands wait for the
+	// same prediction or the connection is back.
 	maxReads = 64
-	// rereadPause is between two tries to read the prediction store.
+	// rereadPause is between two tries to read the view.
 	rereadPause = time.Second
 )
 
 // errClosed is what waiters get once the hub is closed.
 var errClosed = errors.New("waiting for predictions has ended, the process stops")
 
+// States is the view, as far as waiters read it. It is safe for concurrent use.
+type States interface {
+	// Prediction returns the state of a prediction. The error wraps [bridge.ErrNotFound]
+	// when the view does not know it.
+	Prediction(ctx context.Context, source, id string) (*bridge.PredictionState, error)
+	// UpToDate reports whether the view has every event of a moment ago.
+	UpToDate() bool
+}
+
 // Hub wakes waiters. It listens from its first waiter on, until nobody has waited for a
 // minute. It is safe for concurrent use.
 type Hub struct {
 	js          jetstream.JetStream
-	reader      *predictions.Reader
+	states      States
 	names       bridge.Names
 	log         *zap.Logger
 	idleTimeout time.Duration
@@ -53,20 +60,20 @@ type Hub struct {
 	done sync.WaitGroup
 
 	mu      sync.Mutex
-	waiters map[string][]*waiter // by the end of the prediction store's key, see keyOf
+	waiters map[string][]*waiter // see keyOf
 	count   int
 	feed    *feed // nil: nobody listens
 	closed  bool
 }
 
-// New returns a hub that reads with js and reader. Call [Hub.Close] before the connection
+// New returns a hub that listens with js and reads states. Call [Hub.Close] before the connection
 // is closed. A nil log logs nothing.
-func New(js jetstream.JetStream, reader *predictions.Reader, names bridge.Names, log *zap.Logger) *Hub {
+func New(js jetstream.JetStream, states States, names bridge.Names, log *zap.Logger) *Hub {
 	if log == nil {
 		log = zap.NewNop()
 	}
 	return &Hub{
-		js: js, reader: reader, names: names, log: log.Named("await"), idleTimeout: idleTimeout,
+		js: js, states: states, names: names, log: log.Named("await"), idleTimeout: idleTimeout,
 		reads: make(chan struct{}, maxReads), waiters: map[string][]*waiter{},
 	}
 }
@@ -107,8 +114,9 @@ type waiter struct {
 type note struct {
 	events []storedEvent
 	bytes  int // of their bodies
-	// reread: the waiter must read the prediction store.
+	// reread: the waiter must read the view, until that has the event of the sequence.
 	reread   bool
+	sequence uint64
 	progress *bridge.Progress
 	closed   bool
 }
@@ -155,7 +163,7 @@ func (h *Hub) join(ctx context.Context, source, id string) (*waiter, error) {
 		return nil, errClosed
 	case <-late.C:
 		h.leave(w)
-		return nil, fmt.Errorf("waiting for prediction %q of %s: the events and the prediction store cannot be listened to: %w", id, source, bridge.ErrUnavailable)
+		return nil, fmt.Errorf("waiting for prediction %q of %s: the events cannot be listened to: %w", id, source, bridge.ErrUnavailable)
 	}
 }
 
@@ -186,7 +194,12 @@ func (h *Hub) tell(key string, what func(*note)) {
 	}
 }
 
-// tellAll has every waiter read the prediction store: messages may have been missed.
+// Reread has those who wait for the prediction read the view, which has changed.
+func (h *Hub) Reread(source, id string) {
+	h.tell(keyOf(source, id), func(n *note) { n.reread = true })
+}
+
+// tellAll has every waiter read the view: messages may have been missed.
 func (h *Hub) tellAll() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -217,11 +230,11 @@ type storedEvent struct {
 func (n *note) add(e storedEvent) {
 	n.bytes += len(e.event.Body)
 	if len(n.events) == maxMissed || len(n.events) > 0 && n.bytes > maxMissedBytes {
-		n.events, n.bytes, n.reread = nil, 0, true
+		n.events, n.bytes, n.reread, n.sequence = nil, 0, true, e.at.Sequence
 		return
 	}
 	n.events = append(n.events, e)
 }
 
-// keyOf is the common end of keys of the prediction store and of subjects of progress.
+// keyOf is the end of subjects of progress.
 func keyOf(source, id string) string { return source + "." + bridge.EncodeToken(id) }

@@ -2,7 +2,9 @@ package await_test
 
 import (
 	"context"
-	"encoding/json"
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,7 +14,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/predictions"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
@@ -25,12 +26,30 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const patience = 20 * time.Second
 
 type bench struct {
-	t   testing.TB
-	js  jetstream.JetStream
-	pub *stream.Publisher
-	hub *await.Hub
-	n   bridge.Names
+	t      testing.TB
+	js     jetstream.JetStream
+	pub    *stream.Publisher
+	hub    *await.Hub
+	states *states
+	n      bridge.Names
 }
+
+// states is a view that knows what it was told.
+type states struct {
+	known  sync.Map
+	behind atomic.Bool
+}
+
+func (s *states) Prediction(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
+	have, ok := s.known.Load(source + "/" + id)
+	if !ok {
+		return nil, fmt.Errorf("prediction %q: %w", id, bridge.ErrNotFound)
+	}
+	state := have.(bridge.PredictionState)
+	return &state, ctx.Err()
+}
+
+func (s *states) UpToDate() bool { return !s.behind.Load() }
 
 func setup(t testing.TB) *bench {
 	t.Helper()
@@ -45,8 +64,8 @@ func setup(t testing.TB) *bench {
 }
 
 func benchOn(t testing.TB, js jetstream.JetStream, pub *stream.Publisher) *bench {
-	b := &bench{t: t, js: js, pub: pub}
-	b.hub = await.New(js, predictions.NewReader(js, b.n), b.n, zap.NewNop())
+	b := &bench{t: t, js: js, pub: pub, states: &states{}}
+	b.hub = await.New(js, b.states, b.n, zap.NewNop())
 	t.Cleanup(b.hub.Close)
 	return b
 }
@@ -70,22 +89,23 @@ func (b *bench) publish(e *bridge.Event) *bridge.Event {
 	return e
 }
 
-// fold adds events to the prediction store, as the leader does later.
+// fold adds events to the view, which does so later, and tells the hub.
 func (b *bench) fold(events ...*bridge.Event) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
 	var s bridge.PredictionState
-	if have, err := predictions.NewReader(b.js, b.n).Get(ctx, events[0].Source, events[0].PredictionID); err == nil {
+	if have, err := b.states.Prediction(context.Background(), events[0].Source, events[0].PredictionID); err == nil {
 		s = *have
 	}
+	s.Events = append([]bridge.EventRef(nil), s.Events...)
 	for _, e := range events {
 		fold.Fold(&s, e, fold.At{Sequence: e.Sequence, StoredAt: time.Now()})
 	}
-	text, err := json.Marshal(s)
-	require.NoError(b.t, err)
-	_, err = b.js.Publish(ctx, b.n.PredictionsSubject(bridge.PredictionKey(bridge.KeyEntry, s.Source, s.ID)), text)
-	require.NoError(b.t, err)
+	b.put(s)
+}
+
+func (b *bench) put(s bridge.PredictionState) {
+	b.states.known.Store(s.Source+"/"+s.ID, s)
+	b.hub.Reread(s.Source, s.ID)
 }
 
 // answer is what a call of Wait returned.
@@ -103,7 +123,7 @@ func (b *bench) wait(ctx context.Context, id string) <-chan answer {
 		s, err := b.hub.Wait(ctx, "get3w", id)
 		done <- answer{s, err}
 	}()
-	b.eventually(func() bool { return len(done) > 0 || b.hub.Waiting() > before && b.consumers() == 2 })
+	b.eventually(func() bool { return len(done) > 0 || b.hub.Waiting() > before && b.consumers() == 1 })
 	return done
 }
 
@@ -123,16 +143,12 @@ func (b *bench) eventually(what func() bool) {
 	require.Eventually(b.t, what, patience, time.Millisecond)
 }
 
-// consumers is how many consumers the streams of events and of the prediction store have.
+// consumers is how many consumers the stream of events has.
 func (b *bench) consumers() int {
 	b.t.Helper()
-	n := 0
-	for _, name := range []string{b.n.EventsStream(), b.n.PredictionsStream()} {
-		s, err := b.js.Stream(context.Background(), name)
-		if err != nil {
-			return -1
-		}
-		n += s.CachedInfo().State.Consumers
+	s, err := b.js.Stream(context.Background(), b.n.EventsStream())
+	if err != nil {
+		return -1
 	}
-	return n
+	return s.CachedInfo().State.Consumers
 }

@@ -25,7 +25,7 @@ const (
 	findBatch = 1000
 )
 
-// Past finds predictions that the prediction store has forgotten, by their events. It is
+// Past finds predictions that the view has forgotten, by their events. It is
 // safe for concurrent use.
 type Past struct {
 	js    jetstream.JetStream

@@ -10,11 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
-	"github.com/hookspan/hookspan/bridge/internal/predictions"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
 )
 
-// A prediction that the store has forgotten is found by its events, with the same state.
+// A prediction that the view has forgotten is found by its events, with the same state.
 func TestFindsByEvents(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -29,7 +28,7 @@ func TestFindsByEvents(t *testing.T) {
 	s, err := past.Find(t.Context(), "get3w", "pred_1")
 	require.NoError(t, err)
 	b.fold(first, end)
-	want, err := predictions.NewReader(b.js, b.n).Get(t.Context(), "get3w", "pred_1")
+	want, err := b.states.Prediction(t.Context(), "get3w", "pred_1")
 	require.NoError(t, err)
 	for i := range want.Events { // the test's own clock
 		want.Events[i].StoredAt = s.Events[i].StoredAt

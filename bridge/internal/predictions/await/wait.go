@@ -35,8 +35,8 @@ func (h *Hub) watch(ctx context.Context, source, id string, each func(bridge.Pre
 		return nil, err
 	}
 	defer h.leave(w)
-	// The waiter joins before the prediction store is read, so nothing falls between.
-	v := &view{hub: h, source: source, id: id}
+	// The waiter joins before the view is read, so nothing falls between.
+	v := &knowledge{hub: h, source: source, id: id}
 	if err := v.reread(ctx); err != nil {
 		return nil, err
 	}
@@ -76,34 +76,39 @@ func (h *Hub) watch(ctx context.Context, source, id string, each func(bridge.Pre
 	}
 }
 
-// view is one waiter's knowledge of its prediction.
-type view struct {
+// knowledge is what one waiter knows of its prediction.
+type knowledge struct {
 	hub        *Hub
 	source, id string
 	state      *bridge.PredictionState // nil: none
-	read       uint64                  // the last event in the prediction store's state
+	read       uint64                  // the last event in the view's state
+	want       uint64                  // the last event that the view must have, because it was missed here
 	changed    bool                    // since state was told
 }
 
-// look handles a note. It reports whether everything could be read.
-func (v *view) look(ctx context.Context, n note) bool {
+// look handles a note. It reports whether everything is known: otherwise the view does not
+// have yet what was missed here.
+func (v *knowledge) look(ctx context.Context, n note) bool {
+	v.want = max(v.want, n.sequence)
 	for _, e := range n.events {
 		v.fold(e)
 	}
-	if !n.reread || v.state != nil && !v.state.Open() {
+	if !n.reread && v.want <= v.read || v.state != nil && !v.state.Open() {
 		return true
 	}
+	current := v.hub.states.UpToDate() // before the view is read
 	err := v.reread(ctx)
 	if err != nil {
-		v.hub.log.Debug("the prediction store cannot be read for somebody who waits", zap.Error(err))
+		v.hub.log.Debug("the view cannot be read for somebody who waits", zap.Error(err))
 	}
-	return err == nil
+	return err == nil && current && v.want <= v.read
 }
 
 // fold folds an event. If the end was missed, the archive's event does not tell everything,
-// and the prediction store will.
-func (v *view) fold(f storedEvent) {
+// and the view will.
+func (v *knowledge) fold(f storedEvent) {
 	if f.event.Kind() == bridge.KindArchived && (v.state == nil || !v.state.Terminal()) {
+		v.want = max(v.want, f.at.Sequence)
 		return
 	}
 	if v.state == nil {
@@ -114,9 +119,9 @@ func (v *view) fold(f storedEvent) {
 	v.changed = v.changed || v.state.Sequence != before
 }
 
-// reread takes the prediction store's state, unless events that came since are newer, or
-// the store is being rebuilt: then it may tell of a giving up that is over.
-func (v *view) reread(ctx context.Context) error {
+// reread takes the view's state, unless events that came since are newer, or the view is
+// being made anew: then it may tell of a giving up that is over.
+func (v *knowledge) reread(ctx context.Context) error {
 	select {
 	case v.hub.reads <- struct{}{}:
 		defer func() { <-v.hub.reads }()
@@ -125,7 +130,7 @@ func (v *view) reread(ctx context.Context) error {
 	}
 	reading, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
-	s, err := v.hub.reader.Get(reading, v.source, v.id)
+	s, err := v.hub.states.Prediction(reading, v.source, v.id)
 	switch {
 	case errors.Is(err, bridge.ErrNotFound):
 		return nil

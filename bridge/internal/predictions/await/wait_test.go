@@ -2,7 +2,6 @@ package await_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -45,7 +44,7 @@ func TestTheLargestEventWakes(t *testing.T) {
 	require.Equal(t, bridge.StatusCompleted, b.get(done).state.Status)
 }
 
-// A slow follower gets the events that it missed, or reads the prediction store.
+// A slow follower gets the events that it missed, or reads the view until that has them.
 func TestSlowFollowerMissesNoEnd(t *testing.T) {
 	for count, size := range map[int]int{40: 0, 10: 40 << 10} {
 		t.Run(fmt.Sprint(count), func(t *testing.T) {
@@ -79,7 +78,7 @@ func TestSlowFollowerMissesNoEnd(t *testing.T) {
 	}
 }
 
-func TestReturnsAtOnceWhatTheStoreHas(t *testing.T) {
+func TestReturnsAtOnceWhatTheViewHas(t *testing.T) {
 	b := setup(t)
 	b.fold(b.tell("pred_1", "failed"))
 	a := b.get(b.wait(t.Context(), "pred_1"))
@@ -87,9 +86,8 @@ func TestReturnsAtOnceWhatTheStoreHas(t *testing.T) {
 	require.Equal(t, bridge.StatusFailed, a.state.Status)
 }
 
-// An event that was stored before the wait and folded later wakes through the prediction
-// store.
-func TestWakesByTheStore(t *testing.T) {
+// An event that was stored before the wait and folded later wakes through the view.
+func TestWakesByTheView(t *testing.T) {
 	b := setup(t)
 	first, end := b.tell("pred_1", "processing"), b.tell("pred_1", "completed")
 	b.fold(first)
@@ -101,8 +99,8 @@ func TestWakesByTheStore(t *testing.T) {
 	require.Len(t, a.state.Events, 2)
 }
 
-// An end that was stored before the wait wakes through the prediction store, also after
-// later events.
+// An end that was stored before the wait wakes through the view, also after later
+// events.
 func TestEndBehindWhatWasHeard(t *testing.T) {
 	b := setup(t)
 	end := b.tell("pred_1", "completed")
@@ -113,7 +111,7 @@ func TestEndBehindWhatWasHeard(t *testing.T) {
 			return nil
 		})
 	}()
-	b.eventually(func() bool { return b.hub.Waiting() == 1 && b.consumers() == 2 })
+	b.eventually(func() bool { return b.hub.Waiting() == 1 && b.consumers() == 1 })
 	b.tell("pred_1", "processing")
 	b.eventually(func() bool { return len(told) == 1 })
 	require.Equal(t, "processing", <-told)
@@ -177,15 +175,12 @@ func TestGivenUpIsAnEndToo(t *testing.T) {
 	require.Equal(t, bridge.DeadNotFound, a.state.Lost.Cause)
 }
 
-// A prediction store that is being rebuilt tells again of a giving up that is over.
+// A view that is being made anew tells again of a giving up that is over.
 func TestRebuildDoesNotEndTheWaitForWhatIsTakenUpAgain(t *testing.T) {
 	b := setup(t)
 	put := func(s bridge.PredictionState) {
 		s.Source, s.ID = "get3w", "pred_1"
-		text, err := json.Marshal(s)
-		require.NoError(t, err)
-		_, err = b.js.Publish(t.Context(), b.n.PredictionsSubject(bridge.PredictionKey(bridge.KeyEntry, s.Source, s.ID)), text)
-		require.NoError(t, err)
+		b.put(s)
 	}
 	know := b.hub.Know("get3w", "pred_1")
 	for _, told := range []bridge.PredictionState{
@@ -204,7 +199,7 @@ func TestRebuildDoesNotEndTheWaitForWhatIsTakenUpAgain(t *testing.T) {
 }
 
 // Without the terminal event the archive's event does not tell everything.
-func TestArchivedEventWaitsForTheStore(t *testing.T) {
+func TestArchivedEventWaitsForTheView(t *testing.T) {
 	b := setup(t)
 	end := b.tell("pred_1", "failed")
 	done := b.wait(t.Context(), "pred_1")
@@ -265,4 +260,18 @@ func TestCloseEndsAllThatWait(t *testing.T) {
 	_, err := b.hub.Wait(t.Context(), "get3w", "pred_1")
 	require.Error(t, err)
 	require.Zero(t, b.consumers())
+}
+
+// What was missed while the view was behind is read again until the view has it.
+func TestReadsUntilTheViewIsUpToDate(t *testing.T) {
+	b := setup(t)
+	b.fold(b.tell("pred_1", "created"))
+	know := b.hub.Look("get3w", "pred_1")
+	b.states.behind.Store(true)
+	require.False(t, know(t.Context(), 0), "it may lack what was missed")
+	b.states.behind.Store(false)
+	require.True(t, know(t.Context(), 0))
+	require.False(t, know(t.Context(), 9), "an event was missed that the view does not have")
+	b.states.known.Store("get3w/pred_1", bridge.PredictionState{Source: "get3w", ID: "pred_1", Status: "processing", Sequence: 9})
+	require.True(t, know(t.Context(), 0))
 }

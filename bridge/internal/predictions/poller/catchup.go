@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -12,8 +13,8 @@ const catchingUp = 20
 
 // catchUpLog logs the progress of polling many overdue predictions.
 type catchUpLog struct {
-	poller *sourcePoller
-	queue  *Queue
+	poller     *sourcePoller
+	leadership Leadership
 
 	looked time.Time
 	begun  time.Time // zero while few are overdue
@@ -21,13 +22,14 @@ type catchUpLog struct {
 	polls, ends int64
 }
 
-func (p *catchUpLog) look(now time.Time) {
+func (p *catchUpLog) look(ctx context.Context, now time.Time) {
 	if now.Sub(p.looked) < p.poller.times.logEvery {
 		return
 	}
 	p.looked = now
-	_, overdue, _ := p.queue.Counts(now)
+	_, overdue, _, err := p.leadership.Counts(ctx, p.poller.name, now)
 	switch {
+	case err != nil:
 	case overdue <= catchingUp:
 		p.idle()
 	case p.begun.IsZero():

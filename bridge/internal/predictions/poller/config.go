@@ -1,6 +1,6 @@
 // Package poller polls providers for predictions whose webhooks do not come, and gives up
-// those that never end. Each source has a queue of open predictions. The leader fills the
-// queues and records each poll.
+// those that never end. The leader tells which predictions of a source are due, and records
+// each poll.
 package poller
 
 import (
@@ -20,7 +20,7 @@ type Config struct {
 	Names bridge.Names
 	// Sources are the configured senders, by name.
 	Sources map[string]SourceConfig
-	// Keep is how long the prediction store keeps finished predictions.
+	// Keep is how long the view keeps finished predictions.
 	Keep time.Duration
 	// GiveUpAfter is how long an overdue prediction without an end is polled after the
 	// provider's first answer; zero is for ever.
@@ -64,23 +64,37 @@ type Store interface {
 
 // States reads the states of predictions. It is safe for concurrent use.
 type States interface {
-	// Get returns the state of a prediction. The error wraps [bridge.ErrNotFound] when
-	// nothing is known of it.
-	Get(ctx context.Context, source, id string) (*bridge.PredictionState, error)
+	// Prediction returns the state of a prediction. The error wraps [bridge.ErrNotFound]
+	// when nothing is known of it.
+	Prediction(ctx context.Context, source, id string) (*bridge.PredictionState, error)
 }
 
-// Leadership is the leader's side of the prediction store.
+// Leadership is what a leader knows and writes. It is safe for concurrent use.
 type Leadership interface {
-	// Queues are the open predictions by source, for every source that has had any.
-	Queues() map[string]*Queue
-	// UpToDate reports whether every event of a moment ago is in the prediction store.
-	// Otherwise an end that seems to be missing may have come.
+	// Due returns the ids of predictions of the source whose due time has come: at most
+	// limit of those that are more than claimed, and as many of the others, each in the
+	// order of their turns. Those polled least often come first, and of them the oldest, so
+	// that old predictions that never end cannot starve younger ones.
+	Due(ctx context.Context, source string, now time.Time, limit int) (proved, claimed []string, err error)
+	// NextDue returns when the first open prediction of the source is due, also when that
+	// time has passed; zero for never.
+	NextDue(ctx context.Context, source string) (time.Time, error)
+	// PutOff makes the prediction due at another time; polls is how often it was polled.
+	PutOff(ctx context.Context, source, id string, due time.Time, polls int) error
+	// Changed is told when a prediction of the source may be due sooner than NextDue said.
+	Changed(source string) <-chan struct{}
+	// Counts returns the number of open and of due predictions of the source, and when the
+	// oldest due one was first seen.
+	Counts(ctx context.Context, source string, now time.Time) (open, overdue int, oldest time.Time, err error)
+	// UpToDate reports whether the view has every event of a moment ago. Otherwise an end
+	// that seems to be missing may have come.
 	UpToDate() bool
-	// Save writes the record of an open prediction over the revision, and returns the new
-	// revision, which the queue's item then has too. The error is [ErrNotOpen] when the
-	// prediction is not open any more, [ErrNotLeader] when another process has written, and
-	// any other when a newer revision was written; the queue has that one then.
-	Save(ctx context.Context, rec Record, revision uint64) (uint64, error)
+	// Load returns the record of an open prediction and its revision, 0 when nothing was
+	// written yet. The error wraps [ErrNotOpen] when the prediction is not open any more.
+	Load(ctx context.Context, source, id string) (rec Record, revision uint64, err error)
+	// Save writes the record over the revision. The error wraps [ErrNotLeader] when another
+	// process leads or has written.
+	Save(ctx context.Context, rec Record, revision uint64) error
 }
 
 var (

@@ -19,7 +19,7 @@ import (
 // repeats all of it with the same message ids, so a crash in between loses nothing and
 // duplicates nothing. While no dead letter can be stored, other predictions are polled.
 func (p *poll) giveUp(ctx context.Context) {
-	lost := lostOf(&p.it.Record)
+	lost := lostOf(&p.rec)
 	err := p.storeDeadLetter(ctx, lost, true)
 	if errors.Is(err, bridge.ErrTooLarge) {
 		// Headers of a dead letter may make the event too large for a message.
@@ -38,10 +38,10 @@ func (p *poll) giveUp(ctx context.Context) {
 			return err
 		})
 	}
-	if err == nil || ctx.Err() != nil || !p.open() {
+	if err == nil || ctx.Err() != nil || !p.open(ctx) {
 		return
 	}
-	p.log.Error("a prediction cannot be given up yet", zap.String("prediction", p.it.ID), zap.Error(err))
+	p.log.Error("a prediction cannot be given up yet", zap.String("prediction", p.rec.ID), zap.Error(err))
 	if p.held = time.Now().Add(p.times.backoffMax); !errors.Is(err, bridge.ErrTooLarge) {
 		p.held = time.Now().Add(p.times.retryMax)
 		p.noDeadLetters.Store(&p.held)
@@ -85,7 +85,7 @@ func (p *poll) deadLetter(ctx context.Context, lost *bridge.Lost, whole bool) (*
 	names := p.cfg.Names
 	dead := bridge.DeadLetter{
 		Consumer: bridge.PredictionsConsumer, Cause: lost.Cause, Fault: lost.Cause.Fault(), Error: lost.Error,
-		Attempts: lost.Polls, History: []bridge.FailedAttempt{{At: lost.LostAt, Error: p.it.Said}},
+		Attempts: lost.Polls, History: []bridge.FailedAttempt{{At: lost.LostAt, Error: p.rec.Said}},
 	}
 	e, header, err := p.announced(ctx, whole)
 	if err != nil {
@@ -108,8 +108,8 @@ func (p *poll) announced(ctx context.Context, whole bool) (*bridge.Event, bridge
 	if err != nil || e != nil && whole {
 		return e, header, err
 	}
-	w := bridge.Watch{Source: p.name, Prediction: p.it.ID, Model: p.it.Model, EstimatedDuration: p.it.Estimate}
-	s, err := p.states.Get(ctx, p.name, p.it.ID)
+	w := bridge.Watch{Source: p.name, Prediction: p.rec.ID, Model: p.rec.Model, EstimatedDuration: p.rec.Estimate}
+	s, err := p.states.Prediction(ctx, p.name, p.rec.ID)
 	if err != nil && !errors.Is(err, bridge.ErrNotFound) {
 		return nil, nil, err
 	}
@@ -118,7 +118,7 @@ func (p *poll) announced(ctx context.Context, whole bool) (*bridge.Event, bridge
 		w.Deadline, w.Submitted = a.Deadline, a.Submitted
 		w.Reference, w.Tenant, w.Metadata = a.Reference, a.Tenant, a.Metadata
 	}
-	if e, err = w.Event(p.it.FirstSeen.UTC()); err != nil {
+	if e, err = w.Event(p.rec.FirstSeen.UTC()); err != nil {
 		return nil, nil, err
 	}
 	e.Subject = p.cfg.Names.SubjectOf(e)
@@ -131,7 +131,7 @@ func (p *poll) announcement(ctx context.Context) (*bridge.Event, bridge.Header, 
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := streamread.Get(ctx, stream, p.it.Sequence)
+	m, err := streamread.Get(ctx, stream, p.rec.Sequence)
 	if errors.Is(err, bridge.ErrNotFound) {
 		return nil, nil, nil
 	}
@@ -140,7 +140,7 @@ func (p *poll) announcement(ctx context.Context) (*bridge.Event, bridge.Header, 
 	}
 	header := bridge.Header(m.Header)
 	e, err := bridge.DecodeEvent(header, m.Data)
-	if err != nil || e.Source != p.name || e.PredictionID != p.it.ID {
+	if err != nil || e.Source != p.name || e.PredictionID != p.rec.ID {
 		// A new stream has other events at these sequences.
 		return nil, nil, nil //nolint:nilerr // the event is of another prediction
 	}

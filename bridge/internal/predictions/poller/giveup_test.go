@@ -101,7 +101,7 @@ func TestUnfinishedIsGivenUp(t *testing.T) {
 					})
 				}
 			}
-			r.eventually(func() bool { _, open := r.leadership.Queues()["get3w"].Get("pred_1"); return !open })
+			r.eventually(func() bool { _, _, err := r.leadership.Load(t.Context(), "get3w", "pred_1"); return err != nil })
 			require.NoError(t, stop())
 			rec = r.leadership.record("pred_1")
 			require.GreaterOrEqual(t, rec.GivenUp.Sub(rec.Answered), r.cfg.GiveUpAfter)
@@ -146,8 +146,9 @@ func TestGivingUpSurvivesACrash(t *testing.T) {
 			left := r.leadership.record("pred_1") // as the next process reads it
 			text, err := json.Marshal(left)
 			require.NoError(t, err)
-			left = Record{}
-			require.NoError(t, json.Unmarshal(text, &left))
+			stored := rec // the rest is in the view
+			require.NoError(t, json.Unmarshal(text, &stored))
+			left = stored
 
 			var polled polls
 			next := withNATS(t, r.bench, polled.of(fails(errUnknownThere)))
@@ -205,9 +206,9 @@ func TestDeadLettersOfEventsThatAreGone(t *testing.T) {
 	fold.Fold(&s, e, fold.At{Sequence: 1, StoredAt: foldtest.Noon})
 	r.states.set(&s)
 	for _, seq := range []uint64{receipt.Sequence, other.Sequence} {
-		dead, err := (&poll{sourcePoller: r.bySource["get3w"], it: Item{Record: Record{
+		dead, err := (&poll{sourcePoller: r.bySource["get3w"], rec: Record{
 			Source: "get3w", ID: "pred_2", Model: model, FirstSeen: foldtest.Noon, Sequence: seq,
-		}}}).deadLetter(ctx, &bridge.Lost{Cause: bridge.DeadUnfinished}, true)
+		}}).deadLetter(ctx, &bridge.Lost{Cause: bridge.DeadUnfinished}, true)
 		require.NoError(t, err)
 		made, err := bridge.DecodeEvent(bridge.Header(dead.Header), dead.Data)
 		require.NoError(t, err)
@@ -260,8 +261,10 @@ func TestDeadLetterThatIsTooLarge(t *testing.T) {
 
 // waits reports whether the prediction is not due.
 func (r *natsRig) waits(id string) bool {
-	it, open := r.leadership.Queues()["get3w"].Get(id)
-	return open && !it.taken && it.Due.After(time.Now().Add(time.Minute))
+	r.leadership.mu.Lock()
+	defer r.leadership.mu.Unlock()
+	m := r.leadership.open["get3w/"+id]
+	return m != nil && m.due.After(time.Now().Add(time.Minute))
 }
 
 // While the stream of dead letters is full, giving up is tried now and then, and other

@@ -1,7 +1,6 @@
 package poller
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,18 +22,14 @@ const (
 	failuresTold = 5
 	// maxSaid bounds the kept part of an answer, in bytes.
 	maxSaid = 256
-	// saves bounds the tries to write a record that changes meanwhile.
-	saves = 3
 )
-
-var errMeanwhile = errors.New("its record is written by others all the time")
 
 // poll is one poll of a prediction that was taken from the queue.
 type poll struct {
 	*sourcePoller
 	leadership Leadership
-	queue      *Queue
-	it         Item
+	queue      *queue
+	rec        Record
 	held       time.Time // not taken again until then, whatever its record says
 }
 
@@ -49,8 +44,8 @@ type reply struct {
 // do polls, acts on the reply and gives the prediction back to the queue. The error is
 // [ErrNotLeader]; do logs any other.
 func (p *poll) do(ctx context.Context) error {
-	defer p.queue.give(p.it.ID, func(it *Item) { it.Due = later(p.Due(it.Record), p.held) })
-	if !p.it.GivenUp.IsZero() {
+	defer func() { p.giveBack(ctx, p.queue, &p.rec, later(p.Due(p.rec), p.held)) }()
+	if !p.rec.GivenUp.IsZero() {
 		p.giveUp(ctx)
 		return nil
 	}
@@ -90,7 +85,7 @@ func (p *poll) do(ctx context.Context) error {
 func (p *poll) request(ctx context.Context, now time.Time) reply {
 	ctx, cancel := context.WithTimeout(ctx, p.times.answer)
 	defer cancel()
-	body, err := p.source.Provider.Result(ctx, p.it.ID)
+	body, err := p.source.Provider.Result(ctx, p.rec.ID)
 	var wait *provider.TryLaterError
 	switch {
 	case errors.As(err, &wait):
@@ -100,7 +95,7 @@ func (p *poll) request(ctx context.Context, now time.Time) reply {
 	case err != nil:
 		return reply{result: pollFailed, err: err, said: said(err)}
 	}
-	return readReply(p.source.Source, p.it.ID, body, now)
+	return readReply(p.source.Source, p.rec.ID, body, now)
 }
 
 // readReply reads the provider's answer about the prediction with the id.
@@ -140,7 +135,7 @@ func (p *poll) judge(began, now time.Time, a reply) {
 		}
 	case pollFailed, pollRefused:
 		failures := p.throttle.failed(began, now)
-		p.log.Debug("a poll failed", zap.String("prediction", p.it.ID), zap.Error(a.err))
+		p.log.Debug("a poll failed", zap.String("prediction", p.rec.ID), zap.Error(a.err))
 		if failures >= failuresTold {
 			p.raisePolling(fmt.Sprintf("does not answer as it should, the last %d questions failed", failures), a.said)
 		}
@@ -165,7 +160,7 @@ func (p *poll) raisePolling(what, said string) {
 // outages neither of ours nor of the provider's, and a redriven prediction has all of it
 // again.
 func (p *poll) settle(ctx context.Context, now time.Time, a reply) error {
-	before, giveUpAfter := p.it.Record, p.cfg.GiveUpAfter
+	before, giveUpAfter := p.rec, p.cfg.GiveUpAfter
 	change := func(rec *Record) {
 		rec.Said, rec.Failed = a.said, a.result == pollFailed || a.result == pollRefused
 		counts := a.result == pollOpen
@@ -194,38 +189,26 @@ func (p *poll) settle(ctx context.Context, now time.Time, a reply) error {
 	if err := p.change(ctx, change); err != nil {
 		return p.unsaved(ctx, err)
 	}
-	if !p.it.GivenUp.IsZero() {
+	if !p.rec.GivenUp.IsZero() {
 		p.giveUp(ctx)
 	}
 	return nil
 }
 
-// change writes the prediction's record, which the leader may write at the same time.
+// change reads the prediction's record and writes it changed.
 func (p *poll) change(ctx context.Context, change func(*Record)) error {
 	ctx, cancel := context.WithTimeout(ctx, p.times.storing)
 	defer cancel()
-	var err error
-	for range saves {
-		it, open := p.queue.Get(p.it.ID)
-		if !open {
-			return ErrNotOpen
-		}
-		change(&it.Record)
-		_, err = p.leadership.Save(ctx, it.Record, it.Revision)
-		if errors.Is(err, ErrNotOpen) || errors.Is(err, ErrNotLeader) {
-			return err
-		}
-		have, open := p.queue.Get(p.it.ID)
-		switch {
-		case !open:
-			return ErrNotOpen
-		case err == nil && have.Polls == it.Polls:
-			p.it = have
-			return nil
-		}
-		// Another write came between, at worst one that asks for a new poll.
+	rec, revision, err := p.leadership.Load(ctx, p.name, p.rec.ID)
+	if err != nil {
+		return err
 	}
-	return cmp.Or(err, errMeanwhile)
+	change(&rec)
+	if err := p.leadership.Save(ctx, rec, revision); err != nil {
+		return err
+	}
+	p.rec = rec
+	return nil
 }
 
 // unsaved handles a record that could not be written: the error is [ErrNotLeader] or nil.
@@ -233,10 +216,10 @@ func (p *poll) unsaved(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, ErrNotLeader):
 		return ErrNotLeader
-	case !p.open() || ctx.Err() != nil:
+	case errors.Is(err, ErrNotOpen) || ctx.Err() != nil:
 		return nil //nolint:nilerr // there is nothing left to do
 	}
-	p.log.Warn("the prediction store could not be written, so the prediction is not polled yet", zap.String("prediction", p.it.ID), zap.Error(err))
+	p.log.Warn("the record of a poll could not be written, so the prediction is not polled yet", zap.String("prediction", p.rec.ID), zap.Error(err))
 	// The poll waits here, since the queue has no time for it.
 	select {
 	case <-ctx.Done():

@@ -40,8 +40,7 @@ func TestPollsOnlyOpenPredictionsAndOnlyWhileItLeads(t *testing.T) {
 	})
 }
 
-// Nothing is polled while the prediction store cannot be written; the store itself may
-// change the record meanwhile.
+// Nothing is polled while the record of the poll cannot be written.
 func TestPollsOnceTheStoreIsWritten(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -58,33 +57,10 @@ func TestPollsOnceTheStoreIsWritten(t *testing.T) {
 		stop := r.start()
 		pass(time.Second)
 		require.Empty(t, polled.all())
-		pass(9 * time.Second)
+		pass(10 * time.Second)
 		require.Len(t, polled.all(), 1)
 		require.NoError(t, stop())
 		require.Equal(t, 1, r.leadership.record("a").Polls)
-	})
-}
-
-// A prediction that is brought back while its answer is written is polled anew: the earlier
-// answer does not count.
-func TestBroughtBackMeanwhile(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, noStore{t}, nil, says(processing))
-		rec := r.add("a", time.Hour)
-		rec.Polls, rec.NotFound = 5, 2
-		r.leadership.add(r.Poller, rec)
-		r.leadership.passOver = func() bool {
-			r.leadership.passOver = nil
-			return true
-		}
-		queue := r.leadership.Queues()["get3w"]
-		it, _, ok := queue.take(time.Now())
-		require.True(t, ok)
-		q := &poll{sourcePoller: r.bySource["get3w"], leadership: r.leadership, queue: queue, it: it}
-		require.NoError(t, q.change(t.Context(), func(rec *Record) { rec.Polls++ }))
-		require.Equal(t, 1, q.it.Polls)
-		require.Zero(t, q.it.NotFound)
 	})
 }
 
@@ -159,7 +135,7 @@ func TestSilenceIsTold(t *testing.T) {
 			now := time.Now()
 			r.Ended(&bridge.PredictionState{
 				Source: "get3w", Model: model, Origin: origin, CreatedAt: now.Add(-time.Second), CompletedAt: now, ReceivedAt: now,
-			}, nil, live)
+			}, live)
 			pass(time.Minute)
 		}
 		ended(bridge.OriginWebhook, false)
@@ -169,7 +145,7 @@ func TestSilenceIsTold(t *testing.T) {
 		ended(bridge.OriginPoll, true)
 		r.leadership.behind.Store(true)
 		ended(bridge.OriginPoll, true)
-		require.Empty(t, r.alarms.Of(bridge.AlarmSilence), "a webhook may have come that is not in the prediction store yet")
+		require.Empty(t, r.alarms.Of(bridge.AlarmSilence), "a webhook may have come that the view does not have yet")
 		r.leadership.behind.Store(false)
 		pass(time.Second)
 		require.Len(t, r.alarms.Of(bridge.AlarmSilence), 1)
@@ -196,9 +172,8 @@ func TestConflictSaysWhichEvents(t *testing.T) {
 	first := foldtest.Told(t, bridge.OriginPoll, foldtest.Done)
 	foldtest.Next(&s, first)
 	second := foldtest.Told(t, bridge.OriginWebhook, `"status":"failed","error":"no"`)
-	second.Sequence = 7
 	require.True(t, foldtest.Next(&s, second).Conflict)
-	r.Conflict(&s, second)
+	r.Conflict(&s, second, 7)
 	require.Equal(t, foldtest.Noon, r.Status(foldtest.Noon)["get3w"].LastWebhook)
 	a := r.alarms.Of(bridge.AlarmPredictionConflict)[0]
 	require.Equal(t, "get3w/pred_1", a.Subject)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -15,10 +14,6 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
-
-// queueWait is how long the poller looks for the new queue of a source after a prediction
-// of it appeared.
-const queueWait = 10 * time.Second
 
 // Poller polls providers for predictions whose webhooks do not come. It keeps what it
 // learns of providers between leaderships. It is safe for concurrent use; Run runs once at
@@ -34,9 +29,6 @@ type Poller struct {
 	metrics  *metrics
 	bySource map[string]*sourcePoller // every configured source, by name
 	looks    int                      // mostLooks
-
-	// unqueued is told of a prediction whose source has no queue.
-	unqueued chan struct{}
 }
 
 // New returns a poller that does not run yet. It reads predictions from states and events
@@ -46,7 +38,7 @@ func New(cfg Config, store Store, states States, js jetstream.JetStream) *Poller
 	r := &Poller{
 		cfg: cfg, store: store, js: js,
 		states: states, log: cmp.Or(cfg.Logger, zap.NewNop()).Named("reconciler"),
-		times: &times, models: newModels(), bySource: map[string]*sourcePoller{}, looks: mostLooks, unqueued: make(chan struct{}, 1),
+		times: &times, models: newModels(), bySource: map[string]*sourcePoller{}, looks: mostLooks,
 	}
 	for name, source := range cfg.Sources {
 		r.bySource[name] = newSourcePoller(r, name, source)
@@ -59,64 +51,17 @@ func New(cfg Config, store Store, states States, js jetstream.JetStream) *Poller
 // [ErrNotLeader] as soon as another process leads.
 func (r *Poller) Run(ctx context.Context, d Leadership) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		r.pollEach(ctx, g, d)
-		return nil
-	})
+	for name, a := range r.bySource {
+		if a.source.Provider != nil {
+			g.Go(func() error { return a.work(ctx, d, newQueue(d, name)) })
+		}
+	}
 	return g.Wait()
 }
 
-// pollEach starts polling each source that has an API, as soon as it has a queue.
-func (r *Poller) pollEach(ctx context.Context, g *errgroup.Group, d Leadership) {
-	missing := map[string]*sourcePoller{}
-	for name, a := range r.bySource {
-		if a.source.Provider != nil {
-			missing[name] = a
-		}
-	}
-	look := time.Now() // until when to look again and again
-	for len(missing) > 0 {
-		queues := d.Queues()
-		maps.DeleteFunc(missing, func(name string, a *sourcePoller) bool {
-			queue := queues[name]
-			if queue != nil {
-				a.queued.Store(true)
-				g.Go(func() error {
-					defer a.queued.Store(false)
-					return a.work(ctx, d, queue)
-				})
-			}
-			return queue != nil
-		})
-		var again <-chan time.Time
-		if time.Now().Before(look) {
-			again = time.After(r.times.behind)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-again:
-		case <-r.unqueued:
-			look = time.Now().Add(queueWait)
-		}
-	}
-}
-
-// noteUnqueued wakes pollEach: a source's first prediction gets its queue right after its
-// due time was asked for.
-func (r *Poller) noteUnqueued(source string) {
-	if a := r.bySource[source]; a == nil || a.source.Provider == nil || a.queued.Load() {
-		return
-	}
-	select {
-	case r.unqueued <- struct{}{}:
-	default:
-	}
-}
-
-// Ended notes a prediction that has ended: live, with the terminal event, when that was
-// folded; otherwise from the prediction store. It is safe for concurrent use.
-func (r *Poller) Ended(s *bridge.PredictionState, _ *bridge.Event, live bool) {
+// Ended notes a prediction that has ended, live when that was a moment ago. It is safe for
+// concurrent use.
+func (r *Poller) Ended(s *bridge.PredictionState, live bool) {
 	r.models.add(s.Source, s.Model, took(s))
 	a := r.bySource[s.Source]
 	if a == nil {
@@ -137,17 +82,18 @@ func (r *Poller) Ended(s *bridge.PredictionState, _ *bridge.Event, live bool) {
 	}
 }
 
-// Conflict notes a prediction that the event ended a second time in another way. It is safe
-// for concurrent use.
-func (r *Poller) Conflict(s *bridge.PredictionState, e *bridge.Event) {
+// Conflict notes a prediction that the event at the sequence ended a second time in another
+// way, and raises an alarm. Several processes may do so: it is one alarm. It is safe for
+// concurrent use.
+func (r *Poller) Conflict(s *bridge.PredictionState, e *bridge.Event, sequence uint64) {
 	if a := r.bySource[s.Source]; a != nil && e.Origin == bridge.OriginWebhook {
 		a.silence.webhook(e.ReceivedAt)
 	}
-	r.cfg.Alarms.Raise(conflictAlarm(s, e))
+	r.cfg.Alarms.Raise(conflictAlarm(s, e, sequence))
 }
 
 // conflictAlarm names the events that contradict each other.
-func conflictAlarm(s *bridge.PredictionState, e *bridge.Event) bridge.Alarm {
+func conflictAlarm(s *bridge.PredictionState, e *bridge.Event, sequence uint64) bridge.Alarm {
 	first := bridge.EventRef{ID: "one that is not remembered", Status: s.Status, Origin: s.Origin}
 	for _, ref := range s.Events {
 		if ref.Kind == bridge.KindPrediction && bridge.Terminal(ref.Status) && !ref.Conflict {
@@ -155,14 +101,14 @@ func conflictAlarm(s *bridge.PredictionState, e *bridge.Event) bridge.Alarm {
 		}
 	}
 	return bridge.Alarm{
-		Kind: bridge.AlarmPredictionConflict, Subject: s.Source + "/" + s.ID,
+		Kind: bridge.AlarmPredictionConflict, Subject: s.Source + "/" + s.ID, ID: s.Source + "/" + e.ID,
 		Text: fmt.Sprintf("prediction %q of %s ended twice, in two ways: first as %s by %s (event %q, number %d), then as %s by %s (event %q, number %d); "+
 			"the first one counts, and consumers were given both: compare the two with hookspan events show, and ask the provider which is right",
-			s.ID, s.Source, first.Status, first.Origin, first.ID, first.Sequence, e.Status, e.Origin, e.ID, e.Sequence),
+			s.ID, s.Source, first.Status, first.Origin, first.ID, first.Sequence, e.Status, e.Origin, e.ID, sequence),
 		Details: map[string]any{
 			"source": s.Source, "prediction": s.ID,
 			"first_event": first.ID, "first_status": first.Status, "first_origin": first.Origin, "first_seq": first.Sequence,
-			"second_event": e.ID, "second_status": e.Status, "second_origin": e.Origin, "second_seq": e.Sequence,
+			"second_event": e.ID, "second_status": e.Status, "second_origin": e.Origin, "second_seq": sequence,
 		},
 	}
 }

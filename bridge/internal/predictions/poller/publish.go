@@ -48,9 +48,9 @@ func (p *poll) publish(ctx context.Context, e *bridge.Event) error {
 }
 
 // open reports whether the prediction is still to be polled.
-func (p *poll) open() bool {
-	_, open := p.queue.Get(p.it.ID)
-	return open
+func (p *poll) open(ctx context.Context) bool {
+	_, _, err := p.leadership.Load(ctx, p.name, p.rec.ID)
+	return !errors.Is(err, ErrNotOpen)
 }
 
 // query returns the webhook's query parameters, as far as the announcement holds them.
@@ -59,7 +59,7 @@ func (p *poll) query(ctx context.Context) (map[string]string, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
-	s, err := p.states.Get(ctx, p.name, p.it.ID)
+	s, err := p.states.Prediction(ctx, p.name, p.rec.ID)
 	if errors.Is(err, bridge.ErrNotFound) {
 		return nil, nil
 	}
@@ -85,13 +85,13 @@ func queryOf(names []string, a *bridge.Announced) map[string]string {
 }
 
 // find returns the message that holds the event already, when the stream may have forgotten
-// its id; nil for none. Such a message came at least Keep before the prediction store heard
-// of the prediction, because the store had forgotten the prediction again. So find searches
+// its id; nil for none. Such a message came at least Keep before the view heard
+// of the prediction, because the view had forgotten the prediction again. So find searches
 // only if the provider says that the prediction had ended by then, and only the first
 // mostLooks events of the model after that end. Consumers get an event that find misses
 // twice, as they may get any event.
 func (p *poll) find(ctx context.Context, e *bridge.Event) (*jetstream.RawStreamMsg, error) {
-	latest := p.it.FirstSeen.Add(-p.cfg.Keep)
+	latest := p.rec.FirstSeen.Add(-p.cfg.Keep)
 	ended := endedAt(e)
 	if ended.IsZero() || !ended.Add(-clockSlack).Before(latest) {
 		return nil, nil
@@ -148,7 +148,7 @@ func (p *poll) tellAgain(ctx context.Context, e *bridge.Event, m *jetstream.RawS
 	names := p.cfg.Names
 	header := bridge.Again{Sequence: m.Sequence}.Header(bridge.Header(m.Header))
 	// The id holds when the prediction was heard of, since it can be forgotten again.
-	header[bridge.HeaderMsgID] = []string{bridge.AgainID(bridge.PredictionsConsumer, e.ID, "polled-"+strconv.FormatInt(p.it.FirstSeen.UnixNano(), 10))}
+	header[bridge.HeaderMsgID] = []string{bridge.AgainID(bridge.PredictionsConsumer, e.ID, "polled-"+strconv.FormatInt(p.rec.FirstSeen.UnixNano(), 10))}
 	_, err := p.store.Store(ctx, names.EventsStream(), &nats.Msg{
 		Subject: names.Again(bridge.PredictionsConsumer, m.Subject), Header: nats.Header(header), Data: m.Data,
 	})

@@ -23,8 +23,8 @@ import (
 
 const longest = 20 * time.Second
 
-// foldingStore stores, and removes ended and lost predictions from the queue, as the
-// prediction store does after folding.
+// foldingStore stores, and removes ended and lost predictions from the open ones, as the
+// view does after folding.
 type foldingStore struct {
 	next       Store
 	leadership *memoryLeadership
@@ -110,9 +110,8 @@ func (r *natsRig) eventually(what func() bool) {
 }
 
 func (r *natsRig) openOnes() int {
-	r.leadership.mu.Lock()
-	defer r.leadership.mu.Unlock()
-	open, _, _ := r.leadership.held["get3w"].Counts(time.Now())
+	open, _, _, err := r.leadership.Counts(r.t.Context(), "get3w", time.Now())
+	require.NoError(r.t, err)
 	return open
 }
 
@@ -137,7 +136,7 @@ func (r *natsRig) decode(m *jetstream.RawStreamMsg) *bridge.Event {
 	return e
 }
 
-// announce watches pred_1, queues its record as the prediction store does, and returns it.
+// announce watches pred_1 and returns its record.
 func (r *natsRig) announce(w bridge.Watch) Record {
 	r.t.Helper()
 	ctx := context.Background()
@@ -269,7 +268,7 @@ func TestEventThatTheStreamForgotIsStoredOnce(t *testing.T) {
 	}
 }
 
-// No event is searched that the prediction store would know: it has heard of the
+// No event is searched that the view would know: it has heard of the
 // prediction, or has not forgotten it yet.
 func TestLooksOnlyForWhatCanBeThere(t *testing.T) {
 	t.Parallel()
@@ -283,7 +282,7 @@ func TestLooksOnlyForWhatCanBeThere(t *testing.T) {
 		foldtest.Noon:                        72 * time.Hour,
 		foldtest.Noon.Add(48 * time.Hour):    72 * time.Hour,
 	} {
-		q.it.FirstSeen, r.cfg.Keep = firstSeen, keep
+		q.rec.FirstSeen, r.cfg.Keep = firstSeen, keep
 		r.js = nil // a search would panic
 		m, err := q.find(ctx, end)
 		require.NoError(t, err)
@@ -299,7 +298,7 @@ func TestLooksOnlyForWhatCanBeThere(t *testing.T) {
 		time.Now().Add(71 * time.Hour): false, // stored too late to be forgotten
 		time.Now().Add(73 * time.Hour): true,
 	} {
-		q.it.FirstSeen = firstSeen
+		q.rec.FirstSeen = firstSeen
 		end.ReceivedAt = firstSeen
 		m, err := q.find(ctx, end)
 		require.NoError(t, err)
@@ -317,14 +316,14 @@ func TestLookingEnds(t *testing.T) {
 	ctx := context.Background()
 	r := withNATS(t, nil, nil)
 	q := &poll{sourcePoller: r.bySource["get3w"]}
-	q.it.FirstSeen = time.Now().Add(time.Hour)
+	q.rec.FirstSeen = time.Now().Add(time.Hour)
 	for n := range 5 {
 		_, err := r.store.next.Publish(ctx, foldtest.Told(t, bridge.OriginWebhook, fmt.Sprintf(`"status":"completed","outputs":[%d]`, n)))
 		require.NoError(t, err)
 	}
 	for looks, found := range map[int]bool{4: false, 5: true} {
 		end := foldtest.Told(t, bridge.OriginPoll, `"status":"completed","outputs":[4],"completed_at":"1970-01-01T00:00:00Z"`)
-		end.ReceivedAt = q.it.FirstSeen
+		end.ReceivedAt = q.rec.FirstSeen
 		r.looks = looks
 		m, err := q.find(ctx, end)
 		require.NoError(t, err)
@@ -332,7 +331,7 @@ func TestLookingEnds(t *testing.T) {
 	}
 	r.js = nil // a search would panic
 	end := foldtest.Told(t, bridge.OriginPoll, `"status":"completed","outputs":[4]`)
-	end.ReceivedAt = q.it.FirstSeen
+	end.ReceivedAt = q.rec.FirstSeen
 	m, err := q.find(ctx, end)
 	require.NoError(t, err)
 	require.Nil(t, m, "it may have ended at any time")

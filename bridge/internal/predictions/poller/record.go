@@ -6,21 +6,25 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// Record is what the prediction store keeps, under [bridge.KeyOpen], of an open prediction
-// beside its state: that it is open, and its polls. A new leader reads nothing else.
+// Record is what a poll needs of an open prediction: the part of its state that counts, and
+// its polls. Only its JSON is stored, under [bridge.KeyPoll], and only once it is polled.
 type Record struct {
-	Source    string    `json:"source"`
-	ID        string    `json:"id"`
-	Model     string    `json:"model,omitempty"`
+	Source    string    `json:"-"`
+	ID        string    `json:"-"`
+	Model     string    `json:"-"`
 	FirstSeen time.Time `json:"first_seen"`
+	// Again is the sequence of the last copy that brought the prediction back, 0 for none.
+	// Polls from before FirstSeen or Again do not count.
+	Again uint64 `json:"again,omitempty"`
 	// ExpectedBy and Estimate (in seconds) are those of the state.
-	ExpectedBy time.Time `json:"expected_by,omitzero"`
-	Estimate   float64   `json:"estimate,omitempty"`
+	ExpectedBy time.Time `json:"-"`
+	Estimate   float64   `json:"-"`
 	// Claimed: only programs of other teams have told of it, over NATS.
-	Claimed bool `json:"claimed,omitempty"`
+	Claimed bool `json:"-"`
 	// Sequence is the stream sequence of the event for a dead letter: the last
 	// announcement, else the first event.
-	Sequence uint64 `json:"seq"`
+	Sequence uint64 `json:"-"`
+
 	// Polls counts the polls, NotFound the last ones in a row that the provider answered
 	// with not found. NotBefore is the earliest next poll.
 	Polls     int       `json:"polls,omitempty"`

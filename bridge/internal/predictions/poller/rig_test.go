@@ -1,9 +1,10 @@
 package poller
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -75,30 +76,27 @@ func (a *polls) ids() string {
 	return strings.Join(ids, " ")
 }
 
-// memoryLeadership is a prediction store in memory; a write replaces one revision only.
+// memoryLeadership is a leader in memory.
 type memoryLeadership struct {
-	mu       sync.Mutex
-	held     map[string]*Queue
-	written  map[string]Record
-	revision uint64
-	fail     func(Record) error // error of the next save
-
-	// passOver reports whether the prediction was brought back meanwhile.
-	passOver func() bool
+	mu      sync.Mutex
+	open    map[string]*memoryRecord // by source/id
+	written map[string]Record        // by id, also when it is not open any more
+	changed map[string]chan struct{}
+	fail    func(Record) error // error of the next save
 
 	behind atomic.Bool
 	looks  atomic.Int64 // counts accesses
 }
 
-func newMemoryLeadership() *memoryLeadership {
-	return &memoryLeadership{held: map[string]*Queue{}, written: map[string]Record{}}
+type memoryRecord struct {
+	Record
+
+	revision uint64
+	due      time.Time
 }
 
-func (d *memoryLeadership) Queues() map[string]*Queue {
-	d.looks.Add(1)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return maps.Clone(d.held)
+func newMemoryLeadership() *memoryLeadership {
+	return &memoryLeadership{open: map[string]*memoryRecord{}, written: map[string]Record{}, changed: map[string]chan struct{}{}}
 }
 
 func (d *memoryLeadership) UpToDate() bool {
@@ -106,33 +104,110 @@ func (d *memoryLeadership) UpToDate() bool {
 	return !d.behind.Load()
 }
 
-func (d *memoryLeadership) Save(ctx context.Context, rec Record, revision uint64) (uint64, error) {
+func (d *memoryLeadership) Due(_ context.Context, source string, now time.Time, limit int) (proved, claimed []string, err error) {
+	d.looks.Add(1)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var due []*memoryRecord
+	for _, m := range d.open {
+		if m.Source == source && !m.due.After(now) {
+			due = append(due, m)
+		}
+	}
+	slices.SortFunc(due, func(a, b *memoryRecord) int {
+		return cmp.Or(cmp.Compare(a.Polls, b.Polls), a.FirstSeen.Compare(b.FirstSeen), cmp.Compare(a.ID, b.ID))
+	})
+	for _, m := range due {
+		if m.Claimed && len(claimed) < limit {
+			claimed = append(claimed, m.ID)
+		} else if !m.Claimed && len(proved) < limit {
+			proved = append(proved, m.ID)
+		}
+	}
+	return proved, claimed, nil
+}
+
+func (d *memoryLeadership) NextDue(_ context.Context, source string) (next time.Time, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, m := range d.open {
+		if m.Source == source && (next.IsZero() || m.due.Before(next)) {
+			next = m.due
+		}
+	}
+	return next, nil
+}
+
+func (d *memoryLeadership) PutOff(_ context.Context, source, id string, due time.Time, polls int) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if m := d.open[source+"/"+id]; m != nil {
+		m.due, m.Polls = due, polls
+	}
+	return nil
+}
+
+func (d *memoryLeadership) Changed(source string) <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.channel(source)
+}
+
+func (d *memoryLeadership) channel(source string) chan struct{} {
+	if d.changed[source] == nil {
+		d.changed[source] = make(chan struct{}, 1)
+	}
+	return d.changed[source]
+}
+
+func (d *memoryLeadership) Counts(_ context.Context, source string, now time.Time) (open, overdue int, oldest time.Time, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, m := range d.open {
+		if m.Source != source {
+			continue
+		}
+		open++
+		if !m.due.After(now) {
+			overdue++
+			if oldest.IsZero() || m.FirstSeen.Before(oldest) {
+				oldest = m.FirstSeen
+			}
+		}
+	}
+	return open, overdue, oldest, nil
+}
+
+func (d *memoryLeadership) Load(_ context.Context, source, id string) (Record, uint64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if m := d.open[source+"/"+id]; m != nil {
+		return m.Record, m.revision, nil
+	}
+	return Record{}, 0, ErrNotOpen
+}
+
+func (d *memoryLeadership) Save(ctx context.Context, rec Record, revision uint64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.fail != nil {
 		if err := d.fail(rec); err != nil {
-			return 0, err
+			return err
 		}
 	}
 	if err := ctx.Err(); err != nil {
-		return 0, err
+		return err
 	}
-	queue := d.held[rec.Source]
-	it, open := queue.Get(rec.ID)
+	m := d.open[rec.Source+"/"+rec.ID]
 	switch {
-	case !open:
-		return 0, ErrNotOpen
-	case it.Revision != revision:
-		return 0, errors.New("another revision")
+	case m == nil:
+		return ErrNotOpen
+	case m.revision != revision:
+		return errors.New("another revision")
 	}
-	d.revision++
-	if d.passOver != nil && d.passOver() {
-		rec = Record{Source: rec.Source, ID: rec.ID, FirstSeen: rec.FirstSeen}
-	}
-	it.Record, it.Revision = rec, d.revision
-	queue.Set(it)
+	m.Record, m.revision = rec, revision+1
 	d.written[rec.ID] = rec
-	return d.revision, nil
+	return nil
 }
 
 func (d *memoryLeadership) record(id string) Record {
@@ -145,22 +220,18 @@ func (d *memoryLeadership) add(r *Poller, rec Record) {
 	due := r.Due(rec)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	queue := d.held[rec.Source]
-	if queue == nil {
-		queue = NewQueue()
-		d.held[rec.Source] = queue
-	}
-	d.revision++
 	d.written[rec.ID] = rec
-	queue.Set(Item{Record: rec, Revision: d.revision, Due: due})
+	d.open[rec.Source+"/"+rec.ID] = &memoryRecord{Record: rec, due: due}
+	select {
+	case d.channel(rec.Source) <- struct{}{}:
+	default:
+	}
 }
 
 func (d *memoryLeadership) remove(e *bridge.Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if queue := d.held[e.Source]; queue != nil {
-		queue.Remove(e.PredictionID)
-	}
+	delete(d.open, e.Source+"/"+e.PredictionID)
 }
 
 // memoryStates knows the predictions that it was given.
@@ -168,7 +239,7 @@ type memoryStates struct{ known sync.Map }
 
 func (m *memoryStates) set(s *bridge.PredictionState) { m.known.Store(s.Source+"/"+s.ID, s) }
 
-func (m *memoryStates) Get(_ context.Context, source, id string) (*bridge.PredictionState, error) {
+func (m *memoryStates) Prediction(_ context.Context, source, id string) (*bridge.PredictionState, error) {
 	s, ok := m.known.Load(source + "/" + id)
 	if !ok {
 		return nil, bridge.ErrNotFound

@@ -27,8 +27,7 @@ type timings struct {
 	// spacing is the time between two polls while all of them fail; it doubles up to
 	// spacingMax.
 	spacing, spacingMax time.Duration
-	// behind spaces the checks whether the prediction store is up to date, and whether a
-	// source has its queue.
+	// behind spaces the checks whether the view is up to date.
 	behind time.Duration
 	// retry is the pause before storing again; it doubles up to retryMax. One try takes at
 	// most storing.
@@ -85,7 +84,6 @@ func (r *Poller) lastDue(rec *Record) (time.Time, bool) {
 // Due returns when to poll for the prediction next. It is called whenever something becomes
 // known of it. It is safe for concurrent use.
 func (r *Poller) Due(rec Record) time.Time {
-	r.noteUnqueued(rec.Source)
 	if !rec.GivenUp.IsZero() {
 		return rec.NotBefore
 	}

@@ -2,6 +2,7 @@ package poller
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -62,7 +63,8 @@ func (s *silence) webhook(at time.Time) {
 func (s *silence) poll(p polledEnd, live bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !p.received.After(s.lastWebhook) {
+	// A view that is made anew tells of an end again.
+	if !p.received.After(s.lastWebhook) || slices.Contains(s.polled, p) {
 		return
 	}
 	if len(s.polled) == silenceRemembers {
@@ -106,7 +108,7 @@ func (s *silence) judge() bool {
 
 func (s *silence) alarm(source string) bridge.Alarm {
 	last, polled := s.since()
-	text := fmt.Sprintf("%s has never sent a webhook, as far as the prediction store remembers; %d predictions were completed by polling; ", source, polled)
+	text := fmt.Sprintf("%s has never sent a webhook, as far as the view remembers; %d predictions were completed by polling; ", source, polled)
 	details := map[string]any{"source": source, "polled_since": polled}
 	if !last.IsZero() {
 		last = last.UTC()

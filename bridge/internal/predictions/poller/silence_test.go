@@ -26,7 +26,7 @@ func TestSilenceHasWords(t *testing.T) {
 	require.True(t, s.judge())
 	require.Equal(t, bridge.Alarm{
 		Kind: bridge.AlarmSilence, Subject: "get3w",
-		Text: "get3w has never sent a webhook, as far as the prediction store remembers; 3 predictions were completed by polling; " +
+		Text: "get3w has never sent a webhook, as far as the view remembers; 3 predictions were completed by polling; " +
 			"check the webhook_url that they are submitted with, and the secret",
 		Details: map[string]any{"source": "get3w", "polled_since": 3},
 	}, s.alarm("get3w"))
@@ -43,6 +43,18 @@ func TestSilenceHasWords(t *testing.T) {
 	require.Equal(t, "webhooks from get3w stopped at 14:02 (2026-01-31T14:02:11Z); 4 predictions were completed by polling since then; "+
 		"check the webhook_url that they are submitted with, and the secret", s.alarm("get3w").Text)
 	s.webhook(at(130))
+	require.False(t, s.judge())
+}
+
+// A view that is made anew tells of the same ends again, which are not counted twice.
+func TestSilenceCountsAnEndOnce(t *testing.T) {
+	t.Parallel()
+	at := foldtest.Noon.Add(time.Minute)
+	s := &silence{began: foldtest.Noon}
+	s.webhook(foldtest.Noon)
+	for range silentAfter {
+		s.poll(polledEnd{completed: at, received: at}, true)
+	}
 	require.False(t, s.judge())
 }
 
@@ -71,7 +83,7 @@ func TestSilenceIsNoFalseAlarm(t *testing.T) {
 	require.True(t, s.judge())
 }
 
-// The prediction store is read in the order of changes, not of ends.
+// The view is read in the order of changes, not of ends.
 func TestSilenceCountsInAnyOrder(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {

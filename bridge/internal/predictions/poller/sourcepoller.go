@@ -26,8 +26,6 @@ type sourcePoller struct {
 	throttle *throttle
 	silence  *silence
 
-	// queued: the leadership has a queue of the source.
-	queued atomic.Bool
 	// woken is told when there is something to judge.
 	woken chan struct{}
 	// noDeadLetters is until when nothing is given up, because a dead letter could not be
@@ -49,23 +47,23 @@ func newSourcePoller(r *Poller, name string, cfg SourceConfig) *sourcePoller {
 	}
 }
 
-// work polls for due items of the queue until ctx ends, and returns nil then.
-func (s *sourcePoller) work(ctx context.Context, d Leadership, queue *Queue) error {
+// work polls for due predictions of the queue until ctx ends, and returns nil then.
+func (s *sourcePoller) work(ctx context.Context, d Leadership, queue *queue) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		slots := make(chan struct{}, atOnce)
-		catchUp := &catchUpLog{poller: s, queue: queue}
+		catchUp := &catchUpLog{poller: s, leadership: d}
 		for {
 			select {
 			case <-ctx.Done():
 				return nil
 			case slots <- struct{}{}:
 			}
-			it, ok := s.next(ctx, d, queue, catchUp)
+			rec, ok := s.next(ctx, d, queue, catchUp)
 			if !ok {
 				return nil
 			}
-			p := &poll{sourcePoller: s, leadership: d, queue: queue, it: it}
+			p := &poll{sourcePoller: s, leadership: d, queue: queue, rec: rec}
 			if s.throttle.troubled() {
 				if err := p.do(ctx); err != nil {
 					return err
@@ -82,67 +80,94 @@ func (s *sourcePoller) work(ctx context.Context, d Leadership, queue *Queue) err
 	return g.Wait()
 }
 
-// next waits for a poll's turn and takes its item. It returns false when ctx has ended.
-func (s *sourcePoller) next(ctx context.Context, d Leadership, queue *Queue, catchUp *catchUpLog) (Item, bool) {
+// next waits for a poll's turn and takes its prediction. It returns false when ctx has
+// ended.
+func (s *sourcePoller) next(ctx context.Context, d Leadership, queue *queue, catchUp *catchUpLog) (Record, bool) {
 	for {
 		now := time.Now()
-		if it, wait, ok := s.take(now, d, queue, catchUp); ok {
-			return it, true
-		} else if !s.wait(ctx, queue, wait) {
-			return Item{}, false
+		if rec, wait, ok := s.take(ctx, now, d, queue, catchUp); ok {
+			return rec, true
+		} else if !s.wait(ctx, d, queue, wait) {
+			return Record{}, false
 		}
 	}
 }
 
-// take returns the next item to poll for, or until when to wait unless something changes;
-// zero is for ever.
-func (s *sourcePoller) take(now time.Time, d Leadership, queue *Queue, catchUp *catchUpLog) (Item, time.Time, bool) {
-	at, due := queue.next(now)
+// take returns the record of the next prediction to poll for, or until when to wait unless
+// something changes; zero is for ever.
+func (s *sourcePoller) take(ctx context.Context, now time.Time, d Leadership, queue *queue, catchUp *catchUpLog) (Record, time.Time, bool) {
+	due, at, err := queue.look(ctx, now)
 	unjudged := s.silence.unjudged()
 	switch {
+	case err != nil:
+		s.log.Warn("what is due cannot be read, trying again", zap.Error(err))
+		return Record{}, now.Add(s.times.retry), false
 	case !due && !unjudged:
 		catchUp.idle()
-		return Item{}, at, false
+		return Record{}, at, false
 	case !d.UpToDate():
-		return Item{}, now.Add(s.times.behind), false
+		return Record{}, now.Add(s.times.behind), false
 	case unjudged:
 		if s.silence.judge() {
 			s.cfg.Alarms.Raise(s.silence.alarm(s.name))
 		}
-		return Item{}, now, false
+		return Record{}, now, false
 	}
 	if !s.source.Provider.HasKey() {
-		return Item{}, now.Add(s.times.later), false
+		return Record{}, now.Add(s.times.later), false
 	}
-	catchUp.look(now)
+	catchUp.look(ctx, now)
 	if until := s.throttle.pausedUntil(); until.After(now) {
-		return Item{}, until, false
+		return Record{}, until, false
 	}
 	turn := s.limiter.ReserveN(now, 1)
 	if delay := turn.DelayFrom(now); delay > 0 {
 		turn.CancelAt(now)
-		return Item{}, now.Add(delay), false
+		return Record{}, now.Add(delay), false
 	}
-	it, _, ok := queue.take(now)
+	if rec, ok := s.load(ctx, now, d, queue); ok {
+		return rec, time.Time{}, true
+	}
+	turn.CancelAt(now)
+	return Record{}, now, false
+}
+
+// load takes a prediction and reads its record. It gives back one that is not due after
+// all: an earlier leader may have polled it, and the model's durations may have changed.
+func (s *sourcePoller) load(ctx context.Context, now time.Time, d Leadership, queue *queue) (Record, bool) {
+	id, ok := queue.take()
 	if !ok {
-		turn.CancelAt(now)
-		return Item{}, now, false
+		return Record{}, false
 	}
-	// The model's durations may have changed since.
-	next := s.Due(it.Record)
-	if until := s.noDeadLetters.Load(); until != nil && !it.GivenUp.IsZero() {
+	rec, _, err := d.Load(ctx, s.name, id)
+	switch {
+	case errors.Is(err, ErrNotOpen):
+		queue.drop(id)
+		return Record{}, false
+	case err != nil:
+		s.log.Warn("the record of a prediction cannot be read, so it is not polled yet", zap.String("prediction", id), zap.Error(err))
+		queue.hold(id, now.Add(s.times.retry))
+		return Record{}, false
+	}
+	next := s.Due(rec)
+	if until := s.noDeadLetters.Load(); until != nil && !rec.GivenUp.IsZero() {
 		next = later(next, *until)
 	}
 	if next.After(now) {
-		turn.CancelAt(now)
-		queue.give(it.ID, func(it *Item) { it.Due = next })
-		return Item{}, now, false
+		s.giveBack(ctx, queue, &rec, next)
+		return Record{}, false
 	}
-	return it, time.Time{}, true
+	return rec, true
+}
+
+func (s *sourcePoller) giveBack(ctx context.Context, queue *queue, rec *Record, due time.Time) {
+	if err := queue.give(ctx, rec.ID, due, rec.Polls); err != nil && ctx.Err() == nil {
+		s.log.Warn("the view does not take when a prediction is due", zap.String("prediction", rec.ID), zap.Error(err))
+	}
 }
 
 // wait returns false when ctx has ended.
-func (s *sourcePoller) wait(ctx context.Context, queue *Queue, until time.Time) bool {
+func (s *sourcePoller) wait(ctx context.Context, d Leadership, queue *queue, until time.Time) bool {
 	var expired <-chan time.Time
 	if !until.IsZero() {
 		timer := time.NewTimer(time.Until(until))
@@ -153,7 +178,8 @@ func (s *sourcePoller) wait(ctx context.Context, queue *Queue, until time.Time) 
 	case <-ctx.Done():
 		return false
 	case <-expired:
-	case <-queue.sooner:
+	case <-queue.given:
+	case <-d.Changed(s.name):
 	case <-s.woken:
 	}
 	return ctx.Err() == nil
@@ -168,11 +194,11 @@ func (s *sourcePoller) wake() {
 
 // tryTo repeats do until it succeeds, and returns nil. It returns the last error when that
 // is never, when ctx ends, or when more returns false.
-func (s *sourcePoller) tryTo(ctx context.Context, what string, never error, more func() bool, do func(context.Context) error) error {
+func (s *sourcePoller) tryTo(ctx context.Context, what string, never error, more func(context.Context) bool, do func(context.Context) error) error {
 	retry := backoff.Backoff{First: s.times.retry, Max: s.times.retryMax}
 	for {
 		err := do(ctx)
-		if err == nil || errors.Is(err, never) || ctx.Err() != nil || !more() {
+		if err == nil || errors.Is(err, never) || ctx.Err() != nil || !more(ctx) {
 			return err
 		}
 		wait := retry.Next()

@@ -179,7 +179,7 @@ func (r *rig) watches(t *testing.T) (out []*bridge.Watch) {
 func (r *rig) writes(t *testing.T, idempotencyKey, value string) {
 	t.Helper()
 	_, err := r.JS.PublishMsg(context.Background(), &nats.Msg{
-		Subject: r.Names.PredictionsSubject(recordKey("get3w", idempotencyKey)), Data: []byte(value),
+		Subject: r.Names.PollsSubject(recordKey("get3w", idempotencyKey)), Data: []byte(value),
 	}, jetstream.WithMsgTTL(time.Hour))
 	require.NoError(t, err)
 }

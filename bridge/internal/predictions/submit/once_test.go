@@ -43,9 +43,9 @@ func TestRepeatIsReplayed(t *testing.T) {
 	r.submitted(t, submission("another key"))
 	require.EqualValues(t, 2, r.posts.Load())
 
-	stream, err := r.JS.Stream(context.Background(), r.Names.PredictionsStream())
+	stream, err := r.JS.Stream(context.Background(), r.Names.PollsStream())
 	require.NoError(t, err)
-	m, err := stream.GetLastMsgForSubject(context.Background(), r.Names.PredictionsSubject(recordKey("get3w", "k")))
+	m, err := stream.GetLastMsgForSubject(context.Background(), r.Names.PollsSubject(recordKey("get3w", "k")))
 	require.NoError(t, err)
 	require.Equal(t, "24h0m0s", m.Header.Get(jetstream.MsgTTLHeader))
 }

@@ -42,7 +42,7 @@ type record struct {
 	Done    *bridge.Submitted `json:"done,omitempty"`
 }
 
-// records are stored in the bucket of the prediction store.
+// records are stored in the bucket of polls.
 type records struct {
 	js    JetStream
 	names bridge.Names
@@ -73,7 +73,7 @@ func (r *records) put(ctx context.Context, key string, rec record, revision uint
 	}
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	ack, err := r.js.PublishMsg(ctx, &nats.Msg{Subject: r.names.PredictionsSubject(key), Data: value},
+	ack, err := r.js.PublishMsg(ctx, &nats.Msg{Subject: r.names.PollsSubject(key), Data: value},
 		jetstream.WithExpectLastSequencePerSubject(revision), jetstream.WithMsgTTL(adminapi.IdempotencyLife))
 	if natserr.IsWrongLastSequence(err) {
 		err = errTaken
@@ -93,7 +93,7 @@ func (r *records) get(ctx context.Context, key string) (rec record, revision uin
 	if err != nil {
 		return record{}, 0, err
 	}
-	m, err := stream.GetLastMsgForSubject(ctx, r.names.PredictionsSubject(key))
+	m, err := stream.GetLastMsgForSubject(ctx, r.names.PollsSubject(key))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		err = bridge.ErrNotFound
 	}
@@ -117,5 +117,5 @@ func (r *records) remove(ctx context.Context, revision uint64) error {
 }
 
 func (r *records) open(ctx context.Context) (jetstream.Stream, error) {
-	return r.stream.Open(ctx, r.js, r.names.PredictionsStream())
+	return r.stream.Open(ctx, r.js, r.names.PollsStream())
 }

@@ -72,7 +72,7 @@ type Config struct {
 	Publisher Publisher
 	// Unable returns why nothing can be recorded now, or ""; nil means always able.
 	Unable func(ctx context.Context) string
-	// JetStream has the bucket of the prediction store.
+	// JetStream has the bucket of polls.
 	JetStream JetStream
 	// Tell publishes progress, best effort.
 	Tell    func(subject string, data []byte) error

@@ -105,11 +105,8 @@ func (d *Durables) Resume(ctx context.Context, name string) error {
 
 // Remove removes a consumer: its durable, its waiting retries and its attempt records. Dead
 // letters stay. A dry run changes nothing. The error wraps [adminapi.ErrConfigured] for a
-// configured consumer, and [adminapi.ErrPredictionsConsumer] for that of the prediction store.
+// configured consumer.
 func (d *Durables) Remove(ctx context.Context, name string, dryRun bool) (adminapi.RemovedConsumer, error) {
-	if name == bridge.PredictionsConsumer {
-		return adminapi.RemovedConsumer{}, fmt.Errorf("removing consumer %s: %w", name, adminapi.ErrPredictionsConsumer)
-	}
 	if _, ok := d.kinds[name]; ok {
 		return adminapi.RemovedConsumer{}, fmt.Errorf("removing consumer %s: %w", name, adminapi.ErrConfigured)
 	}

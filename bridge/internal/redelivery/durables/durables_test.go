@@ -255,22 +255,6 @@ func TestRemove(t *testing.T) {
 	require.ErrorIs(t, err, adminapi.ErrConfigured)
 }
 
-// Nobody can set or remove the durable of the prediction store.
-func TestPredictionsConsumerStays(t *testing.T) {
-	t.Parallel()
-	r := setup(t)
-	ctx := context.Background()
-	_, err := r.JS.CreateConsumer(ctx, "HOOKSPAN_EVENTS", jetstream.ConsumerConfig{Durable: bridge.PredictionsConsumer})
-	require.NoError(t, err)
-	for _, dry := range []bool{true, false} {
-		_, err = r.durables.Seek(ctx, bridge.PredictionsConsumer, adminapi.ConsumerPosition{First: true}, dry)
-		require.ErrorIs(t, err, adminapi.ErrPredictionsConsumer)
-		_, err = r.durables.Remove(ctx, bridge.PredictionsConsumer, dry)
-		require.ErrorIs(t, err, adminapi.ErrPredictionsConsumer)
-	}
-	require.Equal(t, bridge.PredictionsConsumer, r.state(bridge.PredictionsConsumer).Name)
-}
-
 // A server that does not count waiting events blocks no caller for ever.
 func TestListWithoutAnAnswer(t *testing.T) {
 	t.Parallel()

@@ -61,8 +61,7 @@ func (w *Watch) judge(states []adminapi.ConsumerState) {
 
 // deadLetters raises an alarm for the first dead letter of a consumer, and for every further
 // ten. The remembered number falls with the dead letters, so that after all are redriven or
-// dropped the next one counts as first. The prediction store raises an alarm for each of its
-// own.
+// dropped the next one counts as first.
 func (w *Watch) deadLetters(s adminapi.ConsumerState, now time.Time) {
 	told := w.cfg.Record.DeadLettersTold(s.Name)
 	if s.Dead < told {
@@ -70,7 +69,7 @@ func (w *Watch) deadLetters(s adminapi.ConsumerState, now time.Time) {
 		told = s.Dead
 	}
 	_, fresh := w.raised[s.Name]
-	if s.Name == bridge.PredictionsConsumer || fresh || s.Dead == told || told > 0 && s.Dead < told+deadLettersStep {
+	if fresh || s.Dead == told || told > 0 && s.Dead < told+deadLettersStep {
 		return
 	}
 	w.raised[s.Name] = now

@@ -7,7 +7,6 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/streamread"
 )
@@ -19,13 +18,8 @@ const remakes = 5
 // set forward, it skips events. Seek reports the events before the new position that were
 // delivered and not settled; they are not delivered again. Retries that wait in another stream
 // still come. A consumer that acts once acknowledges finished events without running its
-// handler. A dry run changes nothing. The error wraps [adminapi.ErrPredictionsConsumer] for the
-// consumer of the prediction store: set forward, it would miss events, and it has no use for
-// events that it has folded.
+// handler. A dry run changes nothing.
 func (d *Durables) Seek(ctx context.Context, name string, to adminapi.ConsumerPosition, dryRun bool) (adminapi.ConsumerSeek, error) {
-	if name == bridge.PredictionsConsumer {
-		return adminapi.ConsumerSeek{}, fmt.Errorf("seeking consumer %s: %w", name, adminapi.ErrPredictionsConsumer)
-	}
 	stream, err := d.stream(ctx)
 	if err != nil {
 		return adminapi.ConsumerSeek{}, err

@@ -206,10 +206,6 @@ func TestDeadLettersAreAlarms(t *testing.T) {
 	require.Zero(t, told(t, memory, "team"))
 	r.storeDead("team", 1)
 	require.Equal(t, []string{"1"}, deadLetters(look()), "a first one again")
-
-	r.durable(bridge.PredictionsConsumer, time.Minute)
-	r.storeDead(bridge.PredictionsConsumer, 1)
-	require.Empty(t, look(), "these have an alarm each")
 }
 
 // A consumer that fails for five minutes is an alarm. One whose handler is blocked is not: the

@@ -38,7 +38,7 @@ func Parse(n bridge.Names, subject string) (api string) {
 }
 
 // Allowed returns the subject patterns of the calls that programs of other accounts may make.
-// Each has one answer and changes nothing: they read what exists, events, predictions, attempt
+// Each has one answer and changes nothing: they read what exists, events, attempt
 // records, the room for waiting events, and dead letters, for a program to recognise its own.
 func Allowed(n bridge.Names) []string {
 	events := n.EventsStream()
@@ -50,7 +50,6 @@ func Allowed(n bridge.Names) []string {
 		jsAPI + "STREAM.INFO." + n.AttemptsStream(),
 		jsAPI + "STREAM.INFO." + n.DeadStream(),
 		jsAPI + "STREAM.INFO." + n.LaterStream(),
-		jsAPI + "STREAM.INFO." + n.PredictionsStream(),
 		jsAPI + "CONSUMER.NAMES." + events,
 		jsAPI + "CONSUMER.LIST." + events,
 		jsAPI + "CONSUMER.INFO." + events + ".>",
@@ -59,7 +58,6 @@ func Allowed(n bridge.Names) []string {
 		directGet + events + ".>",
 		directGet + n.AttemptsStream() + ".>",
 		directGet + n.DeadStream(),
-		directGet + n.PredictionsStream() + ".>",
 	}
 }
 

@@ -22,8 +22,8 @@ func Seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 type At struct {
 	Sequence uint64
 	StoredAt time.Time
-	// Again: the event is a copy for the prediction store alone, either redriven from its
-	// dead letters or because the prediction store forgot the event, which lies at
+	// Again: the event is a copy for views alone, either redriven from the dead letters
+	// of predictions or because the views forgot the event, which lies at
 	// Original.
 	Again    bool
 	Original uint64
@@ -54,7 +54,7 @@ func Fold(s *bridge.PredictionState, e *bridge.Event, at At) Folded {
 	}
 	s.Sequence = at.Sequence
 	if at.Again {
-		s.Lost = nil
+		s.Lost, s.Again = nil, at.Sequence
 		// A newer announcement may have come since.
 		if kind := e.Kind(); kind != bridge.KindPrediction && (kind != bridge.KindWatch || !forgotten) {
 			return Folded{}

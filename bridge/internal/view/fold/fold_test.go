@@ -157,7 +157,7 @@ func FuzzFold(f *testing.F) {
 	})
 }
 
-// When the stream or the prediction store forgot an event, a copy for the prediction store
+// When the stream or the view forgot an event, a copy for the view
 // alone is that event at its old place.
 func TestCopyOfAnEndIsTheEnd(t *testing.T) {
 	t.Parallel()
