@@ -54,6 +54,7 @@ func keeping() scenario {
 					Name: name, Data: r.Path(name), Source: fmt.Sprintf(`api: {base_url: "%s/api/v3", key: "env:GET3W_WEBHOOK_SECRET"}`, provider),
 				})
 			}
+			finished := r.Path("finished")
 			b.progress("storing events")
 			r.Within("storing", func(r *rig.Rig) {
 				p := r.NewPool(1, failedWebhook()) // the archive has nothing to do for it
@@ -62,7 +63,7 @@ func keeping() scenario {
 				sendAll(bridge, 1, p)
 				rig.Must(await(r.Context(), bridge, p.ID(0)))
 			})
-			openStore(r, r.Path("finished"), func(js jetstream.JetStream) {
+			openStore(r, finished, func(js jetstream.JetStream) {
 				copyStored(r, js, rig.EventsStream, rig.EventsPrefix+"prediction.>", million-1)
 			})
 			openStore(r, r.Path("open"), func(js jetstream.JetStream) {
@@ -78,6 +79,12 @@ func keeping() scenario {
 			}
 			return alone(func(r *rig.Rig) metrics {
 				bridges, m := map[string]*rig.Bridge{}, maps.Clone(folded)
+				r.Within("without a view", func(r *rig.Rig) {
+					began := time.Now()
+					bridge := startBridge(r, rig.BridgeConfig{Name: "viewless", Data: finished, More: withoutView})
+					m["viewless start"] = time.Since(began).Seconds()
+					m["viewless memory"] = settled(r, bridge.Process)[0]
+				})
 				for _, name := range []string{"none", "finished", "open"} {
 					began := time.Now()
 					bridges[name] = start(r, name)
@@ -92,11 +99,12 @@ func keeping() scenario {
 			})
 		},
 		report: func(_ *bench, d data, s *section) {
-			growth, started, folded := d.difference("finished memory", "none memory"), d.difference("finished start", "none start"), d.of("finished folded")
+			growth, started, folded := d.difference("finished memory", "viewless memory"), d.difference("finished start", "viewless start"), d.of("finished folded")
 			s.row("memory with an empty view", mibs(d.of("none memory")))
-			s.row("memory more with 1 million finished predictions", mibs(growth))
-			s.row("the most memory ever, more with them", mibs(d.difference("finished peak", "none peak")))
-			s.row("start until the view is up to date, longer with them", seconds(started))
+			s.row("memory with 1 million events and no view", mibs(d.of("viewless memory")))
+			s.row("memory more with a view of 1 million finished predictions", mibs(growth))
+			s.row("start with 1 million events and no view", seconds(d.of("viewless start")))
+			s.row("start until a view of 1 million finished predictions is up to date, longer", seconds(started))
 			s.row("the view of their events made anew, with the start", seconds(folded))
 			s.row("memory more with 100,000 open predictions", mibs(d.difference("open memory", "none memory")))
 			s.row("start until the view is up to date, longer with these", seconds(d.difference("open start", "none start")))
