@@ -162,6 +162,8 @@ func (c *conn) newest(branches []branch, lower, before int64, limit int, take fu
 // selects most sharply.
 func (c *conn) branches(q Query) ([]branch, error) {
 	switch {
+	case q.Open && bridge.Terminal(q.Status):
+		return nil, nil
 	case q.Reference != "":
 		return []branch{{numsByReference, []any{q.Reference}}}, nil
 	case q.Tenant != "":

@@ -67,7 +67,6 @@ func (s *stream) readFrom(ctx context.Context, blocks chan<- block) error {
 	if err != nil {
 		return err
 	}
-	defer s.leave(ctx, c)
 	// The next reader begins behind what was folded, so this one waits for its last block.
 	var given chan struct{}
 	defer func() {
@@ -78,6 +77,7 @@ func (s *stream) readFrom(ctx context.Context, blocks chan<- block) error {
 			}
 		}
 	}()
+	defer s.leave(ctx, c)
 	delivered := uint64(0)
 	for ctx.Err() == nil {
 		b := block{stream: s, folded: make(chan struct{})}

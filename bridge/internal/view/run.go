@@ -50,7 +50,7 @@ func (v *View) Run(ctx context.Context) error {
 		began := time.Now()
 		err := v.fold(ctx)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // the process ends
+			return nil // the process ends
 		}
 		v.status.fail(err)
 		anew := broken(err) || errors.Is(err, errRemoved) || errors.Is(err, errRebuild) || errors.Is(err, errAnew)

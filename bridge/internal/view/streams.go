@@ -63,7 +63,7 @@ const mayLeave = time.Hour
 func (v *View) restore(ctx context.Context, c *conn, p position, info *jetstream.StreamInfo) error {
 	return v.cfg.Restore(ctx, func(s *bridge.PredictionState) error {
 		if !s.Open() || s.ID == "" || s.Status == "" || s.FirstSeen.IsZero() || bridge.CheckName("source", s.Source) != nil {
-			return nil // another program wrote it
+			return nil //nolint:nilerr // another program wrote it
 		}
 		if len(s.Events) > 0 && s.Events[0].Sequence >= info.State.FirstSeq && s.Sequence <= p.goal && info.State.Msgs > 0 &&
 			s.Events[0].StoredAt.After(info.State.FirstTime.Add(mayLeave)) {
