@@ -73,7 +73,7 @@ func TestReadersWhileMadeAnew(t *testing.T) {
 			}
 		}()
 	}
-	for range 20 {
+	for range 8 {
 		x.writing.Lock()
 		require.NoError(t, x.makeAnew())
 		x.writing.Unlock()

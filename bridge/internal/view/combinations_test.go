@@ -25,7 +25,7 @@ func TestEveryCombinationOfFilters(t *testing.T) {
 	v := filled(t, r.dir+"/view.db", 0, 1)
 	defer func() { require.NoError(t, v.drop()) }()
 	one := func(values ...string) string { return values[random.IntN(len(values))] }
-	limits := []int{0, 1, 7, 1000}
+	limits := []int{0, 3, 20, 1000}
 	templates := []*bridge.Event{says(t, "x", finished), says(t, "x", running), says(t, "x", `"status":"failed","error":"no"`)}
 	for _, reference := range []string{"", "r1", "r2"} {
 		for _, tenant := range []string{"", "t1"} {
@@ -45,9 +45,7 @@ func TestEveryCombinationOfFilters(t *testing.T) {
 		}
 		foldDirectly(t, v, msgs)
 	}
-	for range 5 {
-		grow(1000)
-	}
+	grow(600)
 	var known []Row
 	for q := (Query{Limit: maxLimit}); ; {
 		page, next, err := v.Predictions(t.Context(), q)
@@ -57,23 +55,23 @@ func TestEveryCombinationOfFilters(t *testing.T) {
 			break
 		}
 	}
-	require.Len(t, known, 5000)
+	require.Len(t, known, 600)
 	slices.Reverse(known)
 	for i, row := range known {
 		require.Equal(t, fmt.Sprint("p", i+1), row.State.ID)
 	}
-	for range 60 {
+	for range 80 {
 		q := Query{
 			Source: one("", "", "get3w", "other", "nobody"), Status: one("", "", "completed", "processing", "failed", "none"),
 			Model: one("", "", "m/7", "m/*", "*7", "m/1*", "*/8*", "nope", "*zz"), Reference: one("", "", "r1", "r9"), Tenant: one("", "", "t1"),
 			Open: random.IntN(2) == 0, Limit: limits[random.IntN(len(limits))],
 		}
 		if random.IntN(2) == 0 {
-			q.Since = foldtest.Noon.Add(time.Duration(random.IntN(5000)) * time.Second)
+			q.Since = foldtest.Noon.Add(time.Duration(random.IntN(600)) * time.Second)
 		}
 		last := len(known)
 		if random.IntN(2) == 0 {
-			q.Until = foldtest.Noon.Add(time.Duration(random.IntN(5000)) * time.Second)
+			q.Until = foldtest.Noon.Add(time.Duration(random.IntN(600)) * time.Second)
 		}
 		var want, got []string
 		for _, row := range slices.Backward(known) {

@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	livesFlag = flag.Int("view.lives", 6, "how many random streams TestAnyBlocksGiveTheSameRows folds")
+	livesFlag = flag.Int("view.lives", 3, "how many random streams TestAnyBlocksGiveTheSameRows folds")
 	seedFlag  = flag.Uint64("view.seed", 0, "the stream that it folds; 0 takes others each time")
 )
 
@@ -103,7 +103,7 @@ func TestAnyBlocksGiveTheSameRows(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // repeatable
-			msgs, keep := lives(t, random, 1500), 24*time.Hour
+			msgs, keep := lives(t, random, 1000), 24*time.Hour
 			open := func(name string) *viewed {
 				v := filled(t, filepath.Join(t.TempDir(), name), 0, 1)
 				v.cfg.Keep = keep
