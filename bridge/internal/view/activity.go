@@ -14,13 +14,6 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/view/fold"
 )
 
-// maxActivities bounds the rows of one block; further models are counted as otherModels.
-const maxActivities = 200
-
-// otherModels is the model under which the rarest are counted. No provider's model has the
-// name.
-const otherModels = "(others)"
-
 type activityKey struct {
 	minute                int64 // since 1970
 	source, model, status string
@@ -65,9 +58,6 @@ func (c activities) add(s *bridge.PredictionState, m *message, did fold.Folded) 
 		return
 	}
 	key := activityKey{m.stored.Unix() / 60, m.event.Source, cmp.Or(m.event.Model, s.Model), m.event.Status}
-	if c[key] == nil && len(c) >= maxActivities {
-		key.model = otherModels
-	}
 	n := c[key]
 	if n == nil {
 		n = &Activity{}
@@ -149,4 +139,10 @@ func (v *View) Activity(ctx context.Context, q ActivityQuery) (out []Activity, e
 }
 
 // minuteOf is the first whole minute since 1970 that does not begin before t.
-func minuteOf(t time.Time) int64 { return (nanos(t) + int64(time.Minute) - 1) / int64(time.Minute) }
+func minuteOf(t time.Time) int64 {
+	minute := t.Unix() / 60
+	if time.Unix(minute*60, 0).Before(t) {
+		minute++
+	}
+	return minute
+}

@@ -32,7 +32,10 @@ func TestActivity(t *testing.T) {
 		Start: foldtest.Noon.Add(90 * time.Minute), Source: "get3w", Model: "get3w/flux-dev", Status: "completed", N: 1, // the same fact counts once
 		Queued: Lag{1, time.Second}, Inference: Lag{1, 2 * time.Second}, Webhook: Lag{1, foldtest.Noon.Sub(foldtest.Noon.Add(-time.Hour + 3*time.Second))},
 	}}, got)
-	_, err := v.Activity(t.Context(), ActivityQuery{Step: time.Second})
+	whole, err := v.Activity(t.Context(), ActivityQuery{Until: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), Step: 24 * time.Hour})
+	require.NoError(t, err)
+	require.Len(t, whole, 21, "whatever times are asked for")
+	_, err = v.Activity(t.Context(), ActivityQuery{Step: time.Second})
 	require.Error(t, err)
 
 	require.NoError(t, v.pruneActivity(foldtest.Noon.Add(keepActivity+time.Hour)))

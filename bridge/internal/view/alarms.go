@@ -77,9 +77,11 @@ func (v *View) Alarms(ctx context.Context, q AlarmQuery) (page []Alarm, next str
 					return nil
 				}
 				a := Alarm{Sequence: uint64(seq)} //nolint:gosec // as it was written
-				err := json.Unmarshal(s.ColumnRawBlob(2), &a.Alarm)
+				if err := json.Unmarshal(s.ColumnRawBlob(2), &a.Alarm); err != nil {
+					return fmt.Errorf("reading an alarm: %w: %w", errDamaged, err)
+				}
 				page = append(page, a)
-				return err
+				return nil
 			}, seq)
 			return taken, err
 		})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
@@ -21,7 +22,8 @@ const (
 	waitingBlocks, waitingBytes = 512, 8 << 20
 	// laneAttempts is how many failed attempts of a lane are kept.
 	laneAttempts = 16
-	// maxLanes bounds the lanes of one event: consumers of that number can read a stream.
+	// maxLanes bounds the lanes of one event. Attempts of further consumers are not kept: whoever
+	// may publish them could invent names without end.
 	maxLanes = 256
 )
 
@@ -36,8 +38,23 @@ type attempts struct {
 	folded, dropped, unknown atomic.Uint64
 }
 
-// hear sends the attempts that are told to be folded, until ctx ends.
-func (v *View) hear(ctx context.Context, blocks chan<- []told) error {
+// hear sends the attempts that are told to be folded, until ctx ends. Whoever may not hear of
+// them has a view all the same.
+func (v *View) hear(ctx context.Context, blocks chan<- []told) {
+	retry := backoff.Backoff{First: firstRetry, Max: lastRetry}
+	for ctx.Err() == nil {
+		began := time.Now()
+		if err := v.hearNow(ctx, blocks); err != nil {
+			v.log.Warn("the view does not hear of attempts, trying again", zap.Error(err))
+		}
+		if time.Since(began) > lastRetry {
+			retry.Reset()
+		}
+		retry.Wait(ctx)
+	}
+}
+
+func (v *View) hearNow(ctx context.Context, blocks chan<- []told) error {
 	sub, err := v.cfg.JS.Conn().SubscribeSync(v.cfg.Names.AttemptsTold("*"))
 	if err != nil {
 		return fmt.Errorf("subscribing to attempts: %w", err)
@@ -117,12 +134,13 @@ func (v *View) foldAttempts(ctx context.Context, heard []told) error {
 					return err
 				}
 			}
+			if known {
+				if known, err = c.attempt(a); err != nil {
+					return err
+				}
+			}
 			if !known {
 				unknown++
-				continue
-			}
-			if err := c.attempt(a); err != nil {
-				return err
 			}
 		}
 		return nil
@@ -154,16 +172,20 @@ func (v *View) lastEvent(ctx context.Context, heard []told) uint64 {
 	return last
 }
 
-// attempt writes one attempt: an older one than the lane has changes nothing of it.
-func (c *conn) attempt(a told) error {
-	err := c.run(setLane, a.Sequence, a.consumer, markOf(a.Event), a.At, a.Took, a.Try, a.Verdict, orNull(a.Error), a.Next)
+// attempt writes one attempt: an older one than the lane has changes nothing of it. It returns
+// false for a lane too many.
+func (c *conn) attempt(a told) (written bool, err error) {
+	if full, err := c.has(hasOtherLanes, a.Sequence, a.consumer, maxLanes); full || err != nil {
+		return false, err
+	}
+	err = c.run(setLane, a.Sequence, a.consumer, markOf(a.Event), a.At, a.Took, a.Try, a.Verdict, orNull(a.Error), a.Next)
 	if err != nil || a.Error == "" {
-		return err
+		return true, err
 	}
 	if err := c.run(addAttempt, a.Sequence, a.consumer, a.At, a.Took, a.Try, a.Verdict, a.Error); err != nil {
-		return err
+		return false, err
 	}
-	return c.run(boundAttempts, a.Sequence, a.consumer, laneAttempts)
+	return true, c.run(boundAttempts, a.Sequence, a.consumer, laneAttempts)
 }
 
 // markOf tells events apart that had the same sequence in different streams.

@@ -52,7 +52,7 @@ func predictionID(n int) string { return fmt.Sprintf("pred_%016x", uint64(n)*0x9
 func filled(t testing.TB, path string, n, perPrediction int) *View {
 	t.Helper()
 	v := &View{log: zap.NewNop(), counted: map[string]counts{}, cfg: Config{
-		Path: path, Keep: 365 * 24 * time.Hour, MaxBytes: 1 << 40, Alarms: bridge.NoAlarms{},
+		Path: path, Keep: 365 * 24 * time.Hour, MaxBytes: 1 << 40,
 		Due: func(s *bridge.PredictionState) time.Time { return s.FirstSeen }, Changed: func([]Change) {},
 	}}
 	v.streams = v.allStreams()

@@ -25,8 +25,6 @@ type Config struct {
 
 	Names bridge.Names
 	JS    jetstream.JetStream
-	// Alarms may be nil.
-	Alarms bridge.Alarmer
 	// Logger may be nil.
 	Logger *zap.Logger
 
@@ -60,9 +58,6 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	c.Keep, c.MaxBytes = cmp.Or(c.Keep, defaultKeep), cmp.Or(c.MaxBytes, defaultMaxBytes)
 	c.Logger = cmp.Or(c.Logger, zap.NewNop()).Named("view")
-	if c.Alarms == nil {
-		c.Alarms = bridge.NoAlarms{}
-	}
 	if c.Busy == nil {
 		c.Busy = func() bool { return false }
 	}

@@ -32,12 +32,16 @@ const (
 // errVersion: the file was made by another version of this program.
 var errVersion = errors.New("it has another schema")
 
+// errDamaged: a row has what the view never wrote. SQLite does not check the bytes of a row.
+var errDamaged = errors.New("a row is damaged")
+
 // database is an open file: one connection that writes, which its owner guards, and a pool
 // of connections that read.
 type database struct {
 	path    string
 	writer  *conn
-	readers chan *conn // closed with the database
+	readers chan *conn // that no query has; closed with the database
+	opened  int        // readers
 	file    os.FileInfo
 }
 
@@ -64,6 +68,7 @@ func openDatabase(path string) (db *database, err error) {
 			return db, err
 		}
 		db.readers <- c
+		db.opened++
 	}
 	return db, nil
 }
@@ -92,19 +97,17 @@ func (db *database) same() bool {
 	return err == nil && os.SameFile(db.file, now)
 }
 
-// close waits until no query runs.
+// close waits until no query runs. The writer goes last: it moves the write-ahead log to the
+// file, which those that read cannot.
 func (db *database) close() error {
 	var errs []error
-	if db.writer != nil {
-		errs = append(errs, db.writer.close())
-		for range readConns {
-			if db.file == nil && len(db.readers) == 0 {
-				break // it was never opened as a whole
-			}
-			errs = append(errs, (<-db.readers).close())
-		}
+	for range db.opened {
+		errs = append(errs, (<-db.readers).close())
 	}
 	close(db.readers)
+	if db.writer != nil {
+		errs = append(errs, db.writer.close())
+	}
 	return errors.Join(errs...)
 }
 
@@ -121,7 +124,7 @@ func removeFiles(path string) error {
 
 // broken reports whether the error means that the file has to be made anew.
 func broken(err error) bool {
-	return errors.Is(err, errVersion) || errors.Is(err, sqlite3.CORRUPT) || errors.Is(err, sqlite3.NOTADB) ||
+	return errors.Is(err, errVersion) || errors.Is(err, errDamaged) || errors.Is(err, sqlite3.CORRUPT) || errors.Is(err, sqlite3.NOTADB) ||
 		errors.Is(err, sqlite3.IOERR_SHORT_READ) || errors.Is(err, sqlite3.ERROR)
 }
 

@@ -129,6 +129,7 @@ func (c *conn) deadBranches(q DeadQuery) ([]branch, error) {
 			visit(q.Consumer)
 			return nil
 		}
+		visit("") // of events that expired without any consumer
 		return c.skip(nextConsumer, "", visit)
 	})
 }

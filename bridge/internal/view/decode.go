@@ -1,8 +1,10 @@
 package view
 
 import (
+	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -46,6 +48,11 @@ const maxEventText = 1 << 10
 
 // checkEvent returns an error for an event that no bridge publishes.
 func checkEvent(e *bridge.Event) error {
+	for _, text := range []string{e.ID, e.Status, e.RawStatus, e.Origin, e.PredictionID, e.Model} {
+		if !utf8.ValidString(text) { // the state is kept as JSON, which would hold another text
+			return errors.New("its id, prediction, status, origin or model is not UTF-8")
+		}
+	}
 	for _, text := range []string{e.ID, e.Status, e.RawStatus, e.Origin} {
 		if len(text) > maxEventText {
 			return fmt.Errorf("its id, status or origin has %d bytes, at most %d are possible", len(text), maxEventText)

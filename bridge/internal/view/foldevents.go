@@ -89,9 +89,10 @@ func (f *eventFold) event(m *message) error {
 	}
 	s := &p.state
 	if outlived(s, f.keep, m.at) {
-		if err := f.forget(p); err != nil {
+		if p, err = f.forget(p); err != nil {
 			return err
 		}
+		s = &p.state
 	}
 	fresh, closed, before := s.ID == "", !s.Open(), s.Sequence
 	did := fold.Fold(s, e, m.at)
@@ -131,23 +132,28 @@ func (f *eventFold) load(key predictionKey) (*touched, error) {
 	}
 	p := &touched{}
 	err := f.query(selectNum, func(s *sqlite3.Stmt) error {
-		p.num, p.stored = s.ColumnInt64(0), true
-		return json.Unmarshal(s.ColumnRawBlob(1), &p.state)
+		state, err := stateOf(s, 1)
+		if err == nil {
+			p.num, p.stored, p.state = s.ColumnInt64(0), true, *state
+		}
+		return err
 	}, key.source, key.id)
 	if err != nil {
 		return nil, err
 	}
-	f.byKey[key], f.order = p, append(f.order, p)
-	return p, nil
+	return f.touch(key, p), nil
 }
 
-// forget removes a prediction whose time is over.
-func (f *eventFold) forget(p *touched) error {
-	if err := removePrediction(f.conn, p.num); err != nil {
-		return err
-	}
-	*p = touched{}
-	return nil
+func (f *eventFold) touch(key predictionKey, p *touched) *touched {
+	f.byKey[key], f.order = p, append(f.order, p)
+	return p
+}
+
+// forget removes a prediction whose time is over, and returns what is known from then on. The
+// changes of the block keep what was.
+func (f *eventFold) forget(p *touched) (*touched, error) {
+	p.changed = false
+	return f.touch(predictionKey{p.state.Source, p.state.ID}, &touched{}), removePrediction(f.conn, p.num)
 }
 
 func (f *eventFold) write(p *touched) error {

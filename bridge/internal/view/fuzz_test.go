@@ -15,7 +15,7 @@ func FuzzAlarm(f *testing.F) {
 	f.Add([]byte(`{"kind":"clock","text":"x","time":"2026-01-31T12:00:00Z","details":{"a":[1]}}`))
 	f.Add([]byte(`{"kind":"\u0000\ud800","time":"9999-12-31T23:59:59-23:59"}`))
 	f.Add([]byte(`null`))
-	v := &View{cfg: Config{Path: filepath.Join(f.TempDir(), "view.db"), Alarms: bridge.NoAlarms{}}}
+	v := &View{cfg: Config{Path: filepath.Join(f.TempDir(), "view.db")}}
 	v.streams = v.allStreams()
 	require.NoError(f, v.open())
 	f.Cleanup(func() { require.NoError(f, v.drop()) })

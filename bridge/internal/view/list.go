@@ -162,6 +162,8 @@ func (c *conn) newest(branches []branch, lower, before int64, limit int, take fu
 // selects most sharply.
 func (c *conn) branches(q Query) ([]branch, error) {
 	switch {
+	case q.Open && bridge.Terminal(q.Status):
+		return nil, nil
 	case q.Reference != "":
 		return []branch{{numsByReference, []any{q.Reference}}}, nil
 	case q.Tenant != "":
@@ -197,13 +199,16 @@ func (c *conn) branchesBy(q Query, sql, statuses, all string, keys func(visit fu
 		}, key)
 		return failed == nil && len(out) <= maxBranches
 	})
-	if len(out) > maxBranches {
-		out = []branch{{all, nil}}
+	if len(out) > maxBranches || errors.Is(err, errMany) {
+		return []branch{{all, nil}}, failed
 	}
 	return out, errors.Join(err, failed)
 }
 
-// models calls visit with the models that the glob matches.
+// errMany: there are more keys than one page may look at.
+var errMany = errors.New("too many keys")
+
+// models calls visit with the models that the glob matches. The error can be errMany.
 func (c *conn) models(glob string, visit func(model string) bool) error {
 	prefix, _, globbed := strings.Cut(glob, "*")
 	if !globbed {
@@ -218,13 +223,17 @@ func (c *conn) models(glob string, visit func(model string) bool) error {
 	if prefix != "" && matches(glob, prefix) && !visit(prefix) {
 		return nil
 	}
-	return c.skip(nextModel, prefix, func(model string) bool {
-		examined++
+	err := c.skip(nextModel, prefix, func(model string) bool {
 		if !strings.HasPrefix(model, prefix) {
 			return false
 		}
-		return examined < maxExamined && (!matches(glob, model) || visit(model))
+		examined++
+		return examined <= maxExamined && (!matches(glob, model) || visit(model))
 	})
+	if examined > maxExamined {
+		err = errors.Join(err, errMany)
+	}
+	return err
 }
 
 // skip calls visit with each distinct value behind the one given, in order, until it returns
@@ -304,7 +313,7 @@ func (v *View) Find(ctx context.Context, source, prefix string, limit int) (rows
 				state, err := stateOf(s, 2)
 				rows = append(rows, Row{State: state, Due: timeOf(s, 0), Polls: s.ColumnInt(1)})
 				return err
-			}, source, prefix, prefix+"\U0010FFFF", limit-len(rows))
+			}, source, prefix, prefix+"\xff", limit-len(rows)) // behind every UTF-8
 			return failed == nil && len(rows) < limit
 		}
 		if source != "" {

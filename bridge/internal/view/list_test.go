@@ -1,12 +1,16 @@
 package view
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/view/fold"
+	"github.com/hookspan/hookspan/bridge/internal/view/fold/foldtest"
 )
 
 // all reads every page.
@@ -100,4 +104,70 @@ func TestRareRowsTakeSeveralPages(t *testing.T) {
 	}
 	require.Equal(t, (12_000-500)/20, count)
 	require.Greater(t, pages, 1)
+}
+
+// Nothing is special in a glob but "*", in a prefix nothing at all, and a list has everything
+// also when more models than a page may look at do not match.
+func TestTextsOfAllKinds(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	v := filled(t, r.dir+"/view.db", 0, 1)
+	defer func() { require.NoError(t, v.drop()) }()
+	x := &viewed{View: v, r: r}
+	ids := []string{"", "%", "_", "?", "[a]", `\`, "*", "ü", "日本", "\U0010FFFF", "\U0010FFFFz", "'", "\x00", "z"}
+	var msgs []message
+	add := func(e bridge.Event) {
+		seq := uint64(len(msgs) + 1)
+		m := message{seq: seq, stored: foldtest.Noon, event: &e, at: fold.At{Sequence: seq, StoredAt: foldtest.Noon}}
+		msgs = append(msgs, m)
+	}
+	template := *says(t, "x", finished)
+	for _, id := range ids {
+		e := template
+		e.PredictionID, e.Model = "p"+id, "m/"+id
+		add(e)
+	}
+	for i := range maxExamined + 500 {
+		e := template
+		e.PredictionID, e.Model = fmt.Sprint("q", i), fmt.Sprintf("n/%06d", i)
+		add(e)
+	}
+	e := template
+	e.PredictionID, e.Model = "rare", "zz/rare"
+	add(e)
+	foldDirectly(t, v, msgs)
+	for _, id := range ids {
+		var want, got []string
+		for _, other := range ids {
+			if strings.HasPrefix(other, id) {
+				want = append(want, "p"+other)
+			}
+		}
+		rows, err := v.Find(t.Context(), "", "p"+id, 100)
+		require.NoError(t, err)
+		for _, row := range rows {
+			got = append(got, row.State.ID)
+		}
+		require.ElementsMatch(t, want, got, "%q", id)
+		if id != "*" {
+			require.ElementsMatch(t, want, x.all(Query{Model: "m/" + id + "*"}), "%q", id)
+		}
+	}
+	require.Equal(t, []string{"rare"}, x.all(Query{Model: "*rare"}))
+	require.Equal(t, []string{"rare"}, x.all(Query{Model: "*rare", Status: "completed", Limit: 1}))
+}
+
+// Records of events that expired without a consumer are listed by their cause.
+func TestDeadLettersOfNobody(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	v := filled(t, r.dir+"/view.db", 0, 1)
+	defer func() { require.NoError(t, v.drop()) }()
+	require.NoError(t, v.write(func(c *conn) error {
+		_, err := foldDead(c, nil, block{msgs: []message{{row: DeadLetter{Sequence: 1, Cause: bridge.DeadExpired, Stored: foldtest.Noon}}}})
+		return err
+	}))
+	page, _, err := v.DeadLetters(t.Context(), DeadQuery{Cause: bridge.DeadExpired})
+	require.NoError(t, err)
+	require.Len(t, page, 1)
 }

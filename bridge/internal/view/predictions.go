@@ -26,7 +26,7 @@ func (v *View) Prediction(ctx context.Context, source, id string) (state *bridge
 func stateOf(s *sqlite3.Stmt, column int) (*bridge.PredictionState, error) {
 	var state bridge.PredictionState
 	if err := json.Unmarshal(s.ColumnRawBlob(column), &state); err != nil {
-		return nil, fmt.Errorf("reading a prediction: %w", err)
+		return nil, fmt.Errorf("reading a prediction: %w: %w", errDamaged, err)
 	}
 	return &state, nil
 }

@@ -41,6 +41,9 @@ func (v *View) prune(ctx context.Context) error {
 			}
 			counted = time.Now()
 		}
+		if v.settled() {
+			v.status.succeed() // nothing is left to be folded that could show it
+		}
 	}
 	return nil
 }
@@ -70,7 +73,7 @@ func (v *View) prunePredictions(now time.Time) (n int, err error) {
 			}
 		}
 		n = len(nums)
-		return c.removeStrayLanes()
+		return nil
 	})
 	return n, err
 }
@@ -109,18 +112,6 @@ func (v *View) tooLarge(now time.Time) {
 	}
 	v.toldLarge = now
 	v.log.Warn("the view has reached its size, and finished predictions go before their time: shorten view.keep", zap.Int64("bytes", v.cfg.MaxBytes))
-}
-
-// removeStrayLanes removes lanes below the oldest event: of events that could not be read.
-func (c *conn) removeStrayLanes() error {
-	first := int64(0)
-	if err := c.query(firstEvent, func(s *sqlite3.Stmt) error { first = s.ColumnInt64(0); return nil }); err != nil || first == 0 {
-		return err
-	}
-	if err := c.run(deleteLanesTo, first); err != nil {
-		return err
-	}
-	return c.run(deleteAttemptsTo, first)
 }
 
 // pruneActivity removes old counts, and the oldest while there are too many.

@@ -32,6 +32,7 @@ type block struct {
 	last    uint64
 	stored  time.Time // when the last one was
 	pending uint64    // messages behind it
+	folded  chan struct{}
 }
 
 // errMissing: the server has sent a message that did not arrive.
@@ -66,10 +67,20 @@ func (s *stream) readFrom(ctx context.Context, blocks chan<- block) error {
 	if err != nil {
 		return err
 	}
+	// The next reader begins behind what was folded, so this one waits for its last block.
+	var given chan struct{}
+	defer func() {
+		if given != nil {
+			select {
+			case <-given:
+			case <-ctx.Done():
+			}
+		}
+	}()
 	defer s.leave(ctx, c)
 	delivered := uint64(0)
 	for ctx.Err() == nil {
-		b := block{stream: s}
+		b := block{stream: s, folded: make(chan struct{})}
 		if err := s.fetch(ctx, c, &b, &delivered, 1, idleWait); err != nil {
 			return err
 		}
@@ -85,6 +96,7 @@ func (s *stream) readFrom(ctx context.Context, blocks chan<- block) error {
 		select {
 		case <-ctx.Done():
 		case blocks <- b:
+			given = b.folded
 		}
 		if b.pending == 0 {
 			backoff.Sleep(ctx, gather)

@@ -26,15 +26,31 @@ var (
 	errAnew = errors.New("the stream of events was made anew, or lost its newest events")
 )
 
-// Run folds the streams until ctx ends, and returns nil. After any error it tries again, and
-// makes the view anew if need be.
+// Run folds the streams until ctx ends or the view is closed, and returns nil. After any error
+// it tries again, and makes the view anew if need be.
 func (v *View) Run(ctx context.Context) error {
+	v.running.Lock()
+	defer v.running.Unlock()
+	select {
+	case <-v.closing:
+		return nil
+	default:
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-v.closing:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	retry := backoff.Backoff{First: firstRetry, Max: lastRetry}
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := v.fold(ctx)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // the process ends
+			return nil // the process ends
 		}
 		v.status.fail(err)
 		anew := broken(err) || errors.Is(err, errRemoved) || errors.Is(err, errRebuild) || errors.Is(err, errAnew)
@@ -61,24 +77,30 @@ func (v *View) Run(ctx context.Context) error {
 
 // fold folds until ctx ends or something fails.
 func (v *View) fold(ctx context.Context) error {
-	if v.db.Load() == nil {
-		v.writing.Lock()
-		err := v.open()
-		v.writing.Unlock()
-		if err != nil {
-			return err
-		}
+	if err := v.reopen(); err != nil {
+		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	blocks, heard := make(chan block), make(chan []told)
 	for _, s := range v.streams {
 		group.Go(func() error { return s.read(ctx, blocks) })
 	}
-	group.Go(func() error { return v.hear(ctx, heard) })
+	group.Go(func() error { v.hear(ctx, heard); return nil })
 	group.Go(func() error { return v.foldBlocks(ctx, blocks, heard) })
 	group.Go(func() error { return v.look(ctx) })
 	group.Go(func() error { return v.prune(ctx) })
 	return group.Wait()
+}
+
+// reopen opens the file if need be. The file says how far the view is: an error may have come
+// after a transaction was stored.
+func (v *View) reopen() error {
+	v.writing.Lock()
+	defer v.writing.Unlock()
+	if db := v.db.Load(); db != nil {
+		return v.loadPositions(db)
+	}
+	return v.open()
 }
 
 // foldBlocks folds blocks in the order in which they come.
@@ -93,6 +115,7 @@ func (v *View) foldBlocks(ctx context.Context, blocks <-chan block, heard <-chan
 			if err := b.stream.foldBlock(b); err != nil {
 				return fmt.Errorf("folding %s: %w", b.stream.name, err)
 			}
+			close(b.folded)
 		case attempts := <-heard:
 			began = time.Now()
 			if err := v.foldAttempts(ctx, attempts); err != nil {

@@ -70,6 +70,13 @@ const (
 	deleteLanes    = `DELETE FROM lanes WHERE seq IN (SELECT seq FROM events WHERE prediction = ?)`
 	deleteAttempts = `DELETE FROM attempts WHERE seq IN (SELECT seq FROM events WHERE prediction = ?)`
 
+	// Lanes that were told before their message was folded, which is no event.
+	deleteStrayLanes    = `DELETE FROM lanes WHERE seq > ? AND seq <= ? AND NOT EXISTS (SELECT 1 FROM events WHERE events.seq = lanes.seq)`
+	deleteStrayAttempts = `DELETE FROM attempts WHERE seq > ? AND seq <= ? AND NOT EXISTS (SELECT 1 FROM events WHERE events.seq = attempts.seq)`
+
+	// A row when the event has that many lanes, and the consumer none.
+	hasOtherLanes = `SELECT 1 FROM lanes WHERE seq = ?1 AND NOT EXISTS (SELECT 1 FROM lanes WHERE seq = ?1 AND consumer = ?2) LIMIT 1 OFFSET ?3 - 1`
+
 	selectNum      = `SELECT num, state FROM predictions WHERE source = ? AND id = ?`
 	selectEvents   = `SELECT seq, id, kind, status, origin, stored, received, conflict FROM events WHERE prediction = ? AND seq < ? ORDER BY seq DESC LIMIT ?`
 	selectLanes    = `SELECT consumer, mark, at, took, try, verdict, error, next FROM lanes WHERE seq = ? ORDER BY consumer LIMIT ?`
@@ -109,9 +116,6 @@ const (
 // What goes when its time is over.
 const (
 	expiredPredictions = `SELECT num FROM predictions WHERE closed < ? AND closed IS NOT NULL ORDER BY closed LIMIT ?`
-	firstEvent         = `SELECT min(seq) FROM events`
-	deleteLanesTo      = `DELETE FROM lanes WHERE seq < ?`
-	deleteAttemptsTo   = `DELETE FROM attempts WHERE seq < ?`
 	deleteActivity     = `DELETE FROM activity WHERE span = ? AND start < ?`
 	countActivity      = `SELECT count(*), min(start) FROM activity WHERE span = ?`
 )

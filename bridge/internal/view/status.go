@@ -1,6 +1,7 @@
 package view
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -27,6 +28,15 @@ func (s *status) succeed() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err = nil
+}
+
+// settled reports whether the view has everything of each stream that can be read.
+func (v *View) settled() bool {
+	return !slices.ContainsFunc(v.streams, func(s *stream) bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.err == nil && time.Since(s.current) >= fresh
+	})
 }
 
 // fresh is how long ago a look may be that saw the view with everything: while it is not

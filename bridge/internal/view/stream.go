@@ -87,7 +87,7 @@ func (s *stream) begin(ctx context.Context) (jetstream.Consumer, error) {
 		return nil, err
 	}
 	if !same || p.created.IsZero() {
-		if err := s.makeAnew(ctx, position{created: info.Created.UTC(), goal: info.State.LastSeq}, !p.created.IsZero()); err != nil {
+		if err := s.makeAnew(ctx, info, !p.created.IsZero()); err != nil {
 			return nil, err
 		}
 		p = s.at()
@@ -133,13 +133,14 @@ func sameStream(ctx context.Context, stream jetstream.Stream, p position) (bool,
 }
 
 // makeAnew begins a stream at its first message.
-func (s *stream) makeAnew(ctx context.Context, p position, hadRows bool) error {
+func (s *stream) makeAnew(ctx context.Context, info *jetstream.StreamInfo, hadRows bool) error {
+	p := position{created: info.Created.UTC(), goal: info.State.LastSeq}
 	if hadRows && s.removed.to == "" {
 		return errAnew
 	}
 	err := s.write(func(c *conn) error {
 		if s.removed.to == "" {
-			if err := s.restore(ctx, c, p); err != nil {
+			if err := s.restore(ctx, c, p, info); err != nil {
 				return err
 			}
 		} else if err := s.clear(c); err != nil {
@@ -172,6 +173,9 @@ func (s *stream) foldBlock(b block) error {
 	}
 	s.mu.Lock()
 	s.position, s.pending = p, b.pending
+	if len(b.msgs) > 0 && b.msgs[0].seq <= s.gone.last { // a message left the stream after it was read
+		s.gone = gaps{}
+	}
 	if s.goal > 0 && p.seq >= s.goal && s.goalAt.After(s.current) {
 		s.current = s.goalAt
 	}

@@ -1,14 +1,19 @@
 package view
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/natstest"
@@ -116,6 +121,72 @@ func TestYields(t *testing.T) {
 	busy = true
 	require.GreaterOrEqual(t, x.yield(time.Now().Add(-100*time.Millisecond)), 900*time.Millisecond)
 	require.Equal(t, maxYield, x.yield(time.Now().Add(-time.Hour)))
+}
+
+// A process that is busy for ever folds all the same.
+func TestFoldsWhileAlwaysBusy(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	x := r.start("view.db", func(c *Config) { c.Busy = func() bool { return true } })
+	for i := range 5 {
+		r.publish(says(t, "a", fmt.Sprint(running, `,"n":`, i)))
+		x.folded()
+	}
+	require.Len(t, x.state("a").Events, 5)
+}
+
+// A reader that fails ends only after its last block is folded: the next one begins at the
+// position, and would read what is still being folded a second time.
+func TestReaderWaitsForItsBlock(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	v := filled(t, r.dir+"/view.db", 0, 1)
+	defer func() { require.NoError(t, v.drop()) }()
+	v.cfg.JS = r.JS
+	s := v.events()
+	s.position = position{} // it was never read
+	v.cfg.Restore = func(context.Context, func(*bridge.PredictionState) error) error { return nil }
+	r.publish(says(t, "a", finished))
+	left, err := r.NC.SubscribeSync("$JS.API.CONSUMER.DELETE." + s.name + ".>")
+	require.NoError(t, err)
+	blocks, ended := make(chan block), make(chan uint64, 1)
+	go func() {
+		_ = s.readFrom(t.Context(), blocks)
+		ended <- s.at().seq
+	}()
+	b := <-blocks
+	s.mu.Lock()
+	name := s.consumer.CachedInfo().Name
+	s.mu.Unlock()
+	require.NoError(t, r.JS.DeleteConsumer(t.Context(), s.name, name))
+	for range 2 { // this test's, and that of the reader that fails
+		_, err := left.NextMsgWithContext(t.Context())
+		require.NoError(t, err)
+	}
+	_, err = r.JS.AccountInfo(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, s.foldBlock(b))
+	close(b.folded)
+	require.EqualValues(t, 1, <-ended)
+}
+
+// Who cannot hear of attempts folds what the streams have.
+func TestDoesNotHearOfAttempts(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	core, logs := observer.New(zap.InfoLevel)
+	nc, err := nats.Connect(r.NC.ConnectedUrl())
+	require.NoError(t, err)
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	nc.Close()
+	v := &View{cfg: Config{JS: js, Names: r.Names}, log: zap.New(core)}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { v.hear(ctx, nil); close(done) }()
+	r.eventually(func() bool { return logs.FilterMessageSnippet("does not hear").Len() > 0 })
+	cancel()
+	<-done
 }
 
 // What changes was told before is not live.

@@ -3,6 +3,9 @@ package view
 import (
 	"context"
 	"math"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
 )
@@ -26,6 +29,11 @@ func foldEvents(c *conn, s *stream, b block) (tell func(), err error) {
 	if err := f.fold(b.msgs); err != nil {
 		return nil, err
 	}
+	for _, sql := range []string{deleteStrayLanes, deleteStrayAttempts} {
+		if err := c.run(sql, s.at().seq, b.last); err != nil {
+			return nil, err
+		}
+	}
 	if len(f.changes) == 0 {
 		return nil, nil
 	}
@@ -46,10 +54,22 @@ func removePrediction(c *conn, num int64) error {
 // are below those of the stream, so that no event of the stream finds its num taken.
 const restoredNum = -1 << 61
 
-// restore puts the open predictions into an empty view that are known without the stream.
-func (v *View) restore(ctx context.Context, c *conn, p position) error {
+// mayLeave is within which time of the oldest event others may leave the stream before a view
+// that is made anew has read them.
+const mayLeave = time.Hour
+
+// restore puts the open predictions into an empty view that are known without the stream. Of
+// those whose first event will be read it tells itself, with the place that they had.
+func (v *View) restore(ctx context.Context, c *conn, p position, info *jetstream.StreamInfo) error {
 	return v.cfg.Restore(ctx, func(s *bridge.PredictionState) error {
-		if known, err := c.has(selectPrediction, s.Source, s.ID); err != nil || known || !s.Open() || s.ID == "" {
+		if !s.Open() || s.ID == "" || s.Status == "" || s.FirstSeen.IsZero() || bridge.CheckName("source", s.Source) != nil {
+			return nil //nolint:nilerr // another program wrote it
+		}
+		if len(s.Events) > 0 && s.Events[0].Sequence >= info.State.FirstSeq && s.Sequence <= p.goal && info.State.Msgs > 0 &&
+			s.Events[0].StoredAt.After(info.State.FirstTime.Add(mayLeave)) {
+			return nil
+		}
+		if known, err := c.has(selectPrediction, s.Source, s.ID); err != nil || known {
 			return err
 		}
 		num, restored := int64(restoredNum), *s

@@ -36,6 +36,10 @@ type View struct {
 	writing sync.Mutex
 	db      atomic.Pointer[database] // nil while the file cannot be used
 
+	running sync.Mutex    // held by Run
+	closing chan struct{} // closed by Close
+	closed  sync.Once
+
 	streams []*stream
 	rebuild chan struct{} // holds a request
 	status  status
@@ -57,7 +61,7 @@ func Open(cfg Config) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &View{cfg: cfg, log: cfg.Logger, rebuild: make(chan struct{}, 1), counted: map[string]counts{}}
+	v := &View{cfg: cfg, log: cfg.Logger, closing: make(chan struct{}), rebuild: make(chan struct{}, 1), counted: map[string]counts{}}
 	v.streams = v.allStreams()
 	if v.lock, err = os.OpenFile(cfg.Path+".lock", os.O_RDWR|os.O_CREATE, 0o640); err != nil {
 		return nil, fmt.Errorf("opening the lock of the view: %w: make its folder writable", err)
@@ -72,12 +76,18 @@ func Open(cfg Config) (*View, error) {
 	return v, nil
 }
 
-// Close closes the file, once queries have ended, and gives up the lock. Run must have
-// returned.
-func (v *View) Close() error {
-	v.writing.Lock()
-	defer v.writing.Unlock()
-	return errors.Join(v.drop(), v.lock.Close())
+// Close ends Run, closes the file once queries have ended, and gives up the lock. From then on
+// queries return [ErrUnavailable].
+func (v *View) Close() (err error) {
+	v.closed.Do(func() {
+		close(v.closing)
+		v.running.Lock()
+		defer v.running.Unlock()
+		v.writing.Lock()
+		defer v.writing.Unlock()
+		err = errors.Join(v.drop(), v.lock.Close())
+	})
+	return err
 }
 
 // open opens the file; a broken one is made anew. The caller guards the writer.
