@@ -37,7 +37,7 @@ func (a *App) openView() error {
 	}
 	js, names := a.store.consume, a.cfg.Names()
 	cfg := view.Config{
-		Path: a.folder.Path(viewFile), Keep: time.Duration(a.cfg.View.Keep), Names: names, JS: js, Alarms: a.store.alarms, Logger: a.log,
+		Path: a.folder.Path(viewFile), Keep: time.Duration(a.cfg.View.Keep), Names: names, JS: js, Logger: a.log,
 		Busy: func() bool { return a.ingress != nil && a.ingress.Working() >= busyFrom },
 		Restore: func(ctx context.Context, put func(*bridge.PredictionState) error) error {
 			return predictions.Kept(ctx, js, names, put)
