@@ -151,7 +151,7 @@ func TestEveryBarIsOnThePage(t *testing.T) {
 // TestWithoutPostgres: the bars stay, and the rows say what to install.
 func TestWithoutPostgres(t *testing.T) {
 	d := data{}
-	for _, key := range []string{"bridge", "reconciling", inNothing, inNATS} {
+	for _, key := range []string{"bridge", "viewless", inNothing, inNATS} {
 		for _, a := range acceptances {
 			for _, metric := range []string{"events/s", "p50-ms", "p99-ms", "p99.9-ms", "fsync"} {
 				d[fmt.Sprintf("%d %s %s", a.conns, key, metric)] = []float64{1}
@@ -159,7 +159,7 @@ func TestWithoutPostgres(t *testing.T) {
 		}
 	}
 	for _, key := range []string{"processor", "idle", "loaded", "peak", "rate"} {
-		d["bridge "+key] = []float64{1}
+		d["bridge "+key], d["viewless "+key] = []float64{1}, []float64{1}
 	}
 	const why = "not here: install it"
 	b := &bench{noPostgres: why}

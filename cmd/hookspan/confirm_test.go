@@ -122,10 +122,10 @@ func TestUnknownNamesAreErrors(t *testing.T) {
 		"predictions await x --source get4w":                    `--source: there is no "get4w": use one of get3w`,
 		"consumers add new --source get4w":                      `--source: there is no "get4w": use one of get3w`,
 		"consumers add new --status compelted":                  `--status: there is no "compelted": use one of created`,
-		"consumers pause tema":                                  "There is no such consumer: use one of predictions, team.",
-		"consumers resume tema":                                 "There is no such consumer: use one of predictions, team.",
-		"consumers seek tema --first":                           "There is no such consumer: use one of predictions, team.",
-		"consumers remove tema --yes":                           "There is no such consumer: use one of predictions, team.",
+		"consumers pause tema":                                  "There is no such consumer: use one of team.",
+		"consumers resume tema":                                 "There is no such consumer: use one of team.",
+		"consumers seek tema --first":                           "There is no such consumer: use one of team.",
+		"consumers remove tema --yes":                           "There is no such consumer: use one of team.",
 	} {
 		code, stdout, stderr := runVerb(append(strings.Fields(verb), "--api", p.ready.Admin)...)
 		require.Equal(t, 1, code, verb)

@@ -215,9 +215,14 @@ func (p *program) natsEnv(args ...string) jetstream.JetStream {
 	return js
 }
 
-// events reads the whole stream of events.
+// events reads the whole stream of events, once all that was accepted is there.
 func (p *program) events() []jetstream.Msg {
 	p.t.Helper()
+	require.Eventually(p.t, func() bool {
+		code, stdout, _ := runVerb("--json", "journal", "show", "--config", filepath.Join(p.dir, "hookspan.yaml"))
+		var journal struct{ Records int }
+		return code != 0 || json.Unmarshal([]byte(stdout), &journal) == nil && journal.Records == 0 // code 1: there is none
+	}, patience, 10*time.Millisecond, p.logs)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	js := p.natsEnv()
