@@ -65,7 +65,7 @@ func ExternalNATS(urls string) string {
 // Bridge is hookspan serve as a process of its own.
 type Bridge struct {
 	Receiver
-	Admin string // the base address of its API
+	Admin string // the base address of its API, empty without the role admin
 	// Data is its data folder, Config its configuration file.
 	Data, Config string
 }
@@ -86,8 +86,8 @@ func (r *Rig) StartBridge(c BridgeConfig) *Bridge {
 	}
 	Check(json.Unmarshal(b.Ready, &ready))
 	u := Must(url.Parse(ready.Webhooks[SourceName]))
-	if u.Host == "" || ready.Admin == "" {
-		Check(fmt.Errorf("the first line of the bridge does not name its addresses: %q", b.Ready))
+	if u.Host == "" {
+		Check(fmt.Errorf("the first line of the bridge does not name its address: %q", b.Ready))
 	}
 	b.Webhooks, b.Admin = u.Host, ready.Admin
 	return b
