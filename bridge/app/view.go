@@ -23,7 +23,7 @@ const (
 	viewFile = "view.db"
 	// busyFrom is how many deliveries worked on at once make the view yield to them: no
 	// provider's usual traffic has as many.
-	busyFrom = 16
+	busyFrom = 8
 )
 
 // openView opens the view of this process, with the role admin or reconciler, and makes the

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -74,7 +75,11 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		entry := s.log.Check(level(status), telemetry.RequestMessage)
 		if leftOut, ok := s.quiet.allow(status, line.cause, started); ok && entry != nil {
 			line.leftOut = leftOut
-			entry.Write(line.fields(c, status, time.Since(started))...)
+			fields := fieldLists.Get().(*[]zap.Field)
+			*fields = line.appendFields((*fields)[:0], c, status, time.Since(started))
+			entry.Write(*fields...)
+			clear(*fields)
+			fieldLists.Put(fields)
 		}
 		return nil
 	}
@@ -124,9 +129,12 @@ func level(status int) zapcore.Level {
 	return zap.InfoLevel
 }
 
-func (a *access) fields(c echo.Context, status int, took time.Duration) []zap.Field {
+// fieldLists are used again: a log keeps none.
+var fieldLists = sync.Pool{New: func() any { return new([]zap.Field) }}
+
+func (a *access) appendFields(fields []zap.Field, c echo.Context, status int, took time.Duration) []zap.Field {
 	r := c.Request()
-	fields := append(make([]zap.Field, 0, 13),
+	fields = append(fields,
 		zap.String("request_id", a.requestID),
 		zap.Stringer("remote", a.remote),
 		zap.String("method", r.Method),

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -27,9 +28,17 @@ func readFields(body []byte) (map[string]json.RawMessage, error) {
 	return fieldsOf(body, false)
 }
 
+// decoders are used again, since each allocates as much as a body has.
+var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
+
 // fieldsOf is readFields, or with lenient the reader of [Source.AcceptLenient].
 func fieldsOf(body []byte, lenient bool) (map[string]json.RawMessage, error) {
-	dec := jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowInvalidUTF8(lenient), jsontext.AllowDuplicateNames(lenient))
+	dec := decoders.Get().(*jsontext.Decoder)
+	defer func() {
+		dec.Reset(bytes.NewReader(nil)) // or it would keep the body
+		decoders.Put(dec)
+	}()
+	dec.Reset(bytes.NewBuffer(body), jsontext.AllowInvalidUTF8(lenient), jsontext.AllowDuplicateNames(lenient))
 	if kind := dec.PeekKind(); kind != '{' {
 		return nil, unusable(CauseSyntax, "the body is not a JSON object")
 	}

@@ -50,7 +50,15 @@ type Conn struct {
 
 	conn net.Conn
 	in   *bufio.Reader
+	// armed is when the deadline of conn was set, for a timeout of timeout.
+	armed   time.Time
+	timeout time.Duration
+	ctx     context.Context // of the last attempt; to hear of its end anew costs more than an attempt
+	deaf    func() bool
 }
+
+// rearm is how old the deadline of an attempt may be at its beginning.
+const rearm = 100 * time.Millisecond
 
 const maxAnswer = 16 << 10
 
@@ -78,6 +86,10 @@ func (c *Conn) dial(ctx context.Context) error {
 
 // Close hangs up.
 func (c *Conn) Close() {
+	if c.deaf != nil {
+		c.deaf()
+		c.deaf, c.ctx = nil, nil
+	}
 	if c.conn != nil {
 		_ = c.conn.Close() // nothing is left to be said on it
 		c.conn = nil
@@ -85,15 +97,23 @@ func (c *Conn) Close() {
 }
 
 func (c *Conn) try(ctx context.Context, request []byte) (a Answer, err error) {
-	deadline := time.Now().Add(c.Timeout)
 	if c.conn == nil {
 		if err := c.dial(ctx); err != nil {
 			return a, err
 		}
+		c.armed = time.Time{}
 	}
 	conn := c.conn
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	err = conn.SetDeadline(deadline)
+	if c.ctx != ctx {
+		if c.deaf != nil {
+			c.deaf()
+		}
+		c.ctx, c.deaf = ctx, context.AfterFunc(ctx, func() { _ = conn.Close() })
+	}
+	if now := time.Now(); now.Sub(c.armed) > rearm || c.timeout != c.Timeout {
+		c.armed, c.timeout = now, c.Timeout
+		err = conn.SetDeadline(now.Add(c.Timeout))
+	}
 	if err == nil {
 		_, err = conn.Write(request)
 	}
