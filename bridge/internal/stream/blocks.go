@@ -187,6 +187,16 @@ func (p *Publisher) batchable(ctx context.Context, stream string) bool {
 	return yes
 }
 
+// knownBatchable is what batchable last learned of the server that is connected, and false
+// before. It asks nobody.
+func (p *Publisher) knownBatchable(stream string) bool {
+	server := p.js.Conn().ConnectedServerId()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := p.batches[stream]
+	return last.yes && last.server == server
+}
+
 // batchable reports whether a batch costs one sync on the server. Servers before 2.15 sync each
 // of its messages.
 func batchable(cfg jetstream.StreamConfig, server string) bool {

@@ -21,8 +21,9 @@ const firstRetry, longestRetry = 50 * time.Millisecond, 2 * time.Second
 // ForwarderConfig of a [Forwarder].
 type ForwarderConfig struct {
 	Names bridge.Names
-	// Cluster: the streams are elsewhere and share syncs by themselves, so many small blocks
-	// are in flight at once. Otherwise one block is, as large as what waits.
+	// Cluster: the streams are elsewhere. Replicas share syncs by themselves, so many small
+	// blocks are in flight at once; where batches pay, two are, since more would be too small
+	// for a batch. Otherwise one block is, as large as what waits.
 	Cluster bool
 	// Duplicates is how long the streams know a message id.
 	Duplicates time.Duration
@@ -35,8 +36,12 @@ type window struct {
 
 var (
 	oneBlock   = window{blocks: 1, messages: batchMessages, bytes: batchBytes}
+	twoBlocks  = window{blocks: 2, messages: batchMessages, bytes: batchBytes}
 	manyBlocks = window{blocks: 32, messages: 64, bytes: 1 << 20}
 )
+
+// mostInFlight is how many records any window lets be in flight.
+const mostInFlight = 32 * 64
 
 // Forwarder moves the records of a journal to their streams, in order as far as that costs
 // nothing, and tries for ever with the same message id. It needs no state of its own: the
@@ -141,6 +146,12 @@ func (f *Forwarder) run(ctx context.Context) {
 		return
 	}
 	for after := f.journal.Checkpoint().Settled; f.deep(after) || f.ready(ctx); {
+		if f.cfg.Cluster {
+			f.window = manyBlocks
+			if f.publisher.knownBatchable(f.cfg.Names.EventsStream()) {
+				f.window = twoBlocks
+			}
+		}
 		records, through, err := f.journal.Next(ctx, after, f.window.messages, f.window.bytes)
 		if err != nil {
 			if ctx.Err() != nil {

@@ -61,7 +61,7 @@ func (f *Forwarder) recogniseFrom(ctx context.Context, after uint64) error {
 		if err != nil {
 			return err
 		}
-		if through < last && latest < len(chunk)-f.window.blocks*f.window.messages {
+		if through < last && latest < len(chunk)-mostInFlight {
 			return nil
 		}
 		after = through
