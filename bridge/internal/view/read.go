@@ -77,7 +77,7 @@ func (s *stream) readFrom(ctx context.Context, blocks chan<- block) error {
 			}
 		}
 	}()
-	defer s.leave(ctx, c)
+	defer s.leave(ctx, c.CachedInfo().Name)
 	delivered := uint64(0)
 	for ctx.Err() == nil {
 		b := block{stream: s, folded: make(chan struct{})}
@@ -106,10 +106,10 @@ func (s *stream) readFrom(ctx context.Context, blocks chan<- block) error {
 }
 
 // leave removes the reader, or the server does after readerGone.
-func (s *stream) leave(ctx context.Context, c jetstream.Consumer) {
+func (s *stream) leave(ctx context.Context, reader string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
-	_ = s.cfg.JS.DeleteConsumer(ctx, s.name, c.CachedInfo().Name)
+	_ = s.cfg.JS.DeleteConsumer(ctx, s.name, reader)
 }
 
 // leaveTimeout bounds the removal of a reader: at the end of the process the server may be

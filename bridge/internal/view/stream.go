@@ -2,6 +2,7 @@ package view
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync"
@@ -96,11 +97,12 @@ func (s *stream) begin(ctx context.Context) (jetstream.Consumer, error) {
 		s.log.Warn("messages left their stream before the view had them", zap.String("stream", s.name), zap.Uint64("first", p.seq+1), zap.Uint64("last", first-1))
 	}
 	cfg := jetstream.ConsumerConfig{
-		Description: "Hookspan: the view", FilterSubjects: s.subjects, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: p.seq + 1,
+		Name: rand.Text(), Description: "Hookspan: the view", FilterSubjects: s.subjects, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: p.seq + 1,
 		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: readerGone,
 	}
 	c, err := stream.CreateConsumer(ctx, cfg)
 	if err != nil {
+		s.leave(ctx, cfg.Name) // the answer may have been lost
 		return nil, fmt.Errorf("making a reader of %s: %w", s.name, err)
 	}
 	s.mu.Lock()
