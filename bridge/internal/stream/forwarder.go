@@ -161,10 +161,8 @@ func (f *Forwarder) run(ctx context.Context) {
 			backoff.Sleep(ctx, longestRetry)
 			continue
 		}
-		if f.aged(records) && !f.recogniseAged(ctx) {
-			return
-		}
-		if !f.ready(ctx) {
+		// Behind the wait, which can take hours for a block that was read ahead.
+		if !f.ready(ctx) || f.aged(records) && !f.recogniseAged(ctx) {
 			return
 		}
 		after = through
