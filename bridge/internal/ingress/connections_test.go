@@ -36,6 +36,17 @@ func (b *bench) arriving(t testing.TB, n int) {
 	require.Eventually(t, func() bool { got, _, _ := b.intake.counts(); return got == n }, patience, glance)
 }
 
+// begun waits until n bodies of the source get3w are arriving or had to give way, so that the
+// next one is the youngest.
+func (b *bench) begun(t testing.TB, n int) {
+	t.Helper()
+	gaveWay := b.metrics.deliveries.WithLabelValues("get3w", "busy")
+	require.Eventually(t, func() bool {
+		arriving, _, _ := b.intake.counts()
+		return arriving+int(testutil.ToFloat64(gaveWay)) == n
+	}, patience, glance)
+}
+
 // settled waits until every share of the limits is released.
 func (b *bench) settled(t testing.TB) {
 	t.Helper()
@@ -188,11 +199,15 @@ func TestSlowBodiesGiveWay(t *testing.T) {
 			c.cfg.Deadline = maxDeadline
 			b := start(t, c.cfg)
 			var slow []net.Conn
-			for range 24 {
+			for i := range 24 {
 				conn := dial(t, b)
 				send(t, conn, raw(t, strings.Repeat(" ", c.sent), c.sent+1))
 				slow = append(slow, conn)
+				if i == 0 {
+					b.begun(t, 1) // the first to give way, whatever the order in which the server takes the others
+				}
 			}
+			b.begun(t, len(slow))
 			require.Equal(t, 200, do(t, request(t, b.url+"/webhooks/get3w", body("good"))).status)
 			res := answerOn(t, slow[0])
 			require.Equal(t, 503, res.status)
