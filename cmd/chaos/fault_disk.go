@@ -206,8 +206,9 @@ func journalNoRoom(l *lab) {
 }
 
 // syncErrors has the disk say that it could not sync, once and for a while, with NATS there,
-// when events go to their stream at once, and without it. At last the power fails, so that
-// whatever was called kept without its sync is gone.
+// when events go to their stream at once, and without it. Then it also loses what it could not
+// sync, so that nothing may be written behind that. At last the power fails, so that whatever
+// was called kept without its sync is gone.
 func syncErrors(l *lab) {
 	l.faster = min(l.faster, cutPace)
 	n, d := l.StartNATS(rig.NATSConfig{}), l.newDisk()
@@ -221,6 +222,12 @@ func syncErrors(l *lab) {
 	l.reach(0.4)
 	n.Kill()
 	l.fail(once)
+	l.reach(0.5)
+	lost := 0
+	l.failing(always, func() { lost = d.LoseUnsynced(journalFiles) })
+	if lost == 0 {
+		l.wrong("the disk lost nothing that it could not sync")
+	}
 	l.reach(0.6)
 	l.alarmed("journal_failed")
 	refused := l.book.snapshot().RefusedBy["503"]
@@ -236,16 +243,23 @@ func syncErrors(l *lab) {
 	l.recovered()
 	l.reach(0.9)
 	n.Start()
-	l.note("fsync failed once and for %v, with NATS and without it, and then the power", failFor)
+	if l.hadAlarm("journal_damaged") {
+		l.wrong("what nobody was told to be stored is called damaged: the journal went on behind it")
+	}
+	l.note("fsync failed once and for %v, with NATS and without it, then %d sectors were lost with it, and then the power failed", failFor, lost)
 	l.end()
 }
 
 // failFor is how long a disk fails.
 const failFor = time.Second
 
-func (l *lab) fail(words []string) {
+func (l *lab) fail(words []string) { l.failing(words, func() {}) }
+
+// failing does something while the disk still fails, before the bridge recovers.
+func (l *lab) failing(words []string, and func()) {
 	stop := l.Tamper(l.bridge.Process, words)
 	l.Pause(failFor)
+	and()
 	stop()
 	l.heal()
 	l.recovered()
@@ -253,8 +267,11 @@ func (l *lab) fail(words []string) {
 
 // alarmed: there must have been an alarm of that kind.
 func (l *lab) alarmed(kind string) {
-	is := func(a alarm) bool { return a.Alarm == kind }
-	if !slices.ContainsFunc(alarms(l.bridge.Log, 0), is) {
+	if !l.hadAlarm(kind) {
 		l.wrong("there was no alarm %s", kind)
 	}
+}
+
+func (l *lab) hadAlarm(kind string) bool {
+	return slices.ContainsFunc(alarms(l.bridge.Log, 0), func(a alarm) bool { return a.Alarm == kind })
 }

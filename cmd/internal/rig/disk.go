@@ -104,10 +104,51 @@ func (d *Disk) CutPower(p *Process, torn string) {
 	}
 }
 
+// LoseUnsynced has the files of a pattern below the disk lose whatever was written to them and
+// did not reach the device, as Linux drops pages that it failed to write: a sync that comes
+// later does not bring them back. It returns how many sectors were lost.
+func (d *Disk) LoseUnsynced(pattern string) (lost int) {
+	image, mount := d.image+".synced", d.Mount+".synced"
+	Check(run(d.rig.ctx, "cp", "--sparse=always", d.image, image))
+	Check(errors.Join(os.Mkdir(mount, 0o700), run(d.rig.ctx, "mount", "-o", "loop", image, mount)))
+	err := Try(func() {
+		for _, file := range Must(filepath.Glob(filepath.Join(d.Mount, pattern))) {
+			lost += restore(file, filepath.Join(mount, Must(filepath.Rel(d.Mount, file))))
+		}
+	})
+	Check(errors.Join(err, run(context.WithoutCancel(d.rig.ctx), "umount", mount), os.Remove(mount), os.Remove(image)))
+	return lost
+}
+
+// restore writes the sectors of a file as they were synced, and returns how many were others.
+// A file that was not synced as a whole stays.
+func restore(file, synced string) (sectors int) {
+	old, err := os.ReadFile(synced)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0
+	}
+	text := Must(os.ReadFile(file))
+	if len(old) != len(text) {
+		return 0
+	}
+	f := Must(os.OpenFile(file, os.O_WRONLY, 0))
+	for at := 0; at < len(text); at += sector {
+		end := min(at+sector, len(text))
+		if !bytes.Equal(old[at:end], text[at:end]) {
+			Must(f.WriteAt(old[at:end], int64(at)))
+			sectors++
+		}
+	}
+	Check(f.Close())
+	return sectors
+}
+
+// sector is what a disk writes whole or not at all, in bytes.
+const sector = 512
+
 // tear writes some of the sectors by which the file differs from the text. A file that is not
 // there, or has another size, was never synced.
 func tear(file string, text []byte) {
-	const sector = 512
 	synced, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) || len(synced) != len(text) {
 		return
