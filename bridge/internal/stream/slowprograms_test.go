@@ -67,17 +67,17 @@ func TestProgramsThatDoNotReadAreDisconnected(t *testing.T) {
 			_, _ = fmt.Fprint(c, ask)
 		}
 		return len(alarms.Kinds()) == 1
-	}, patience, 100*time.Millisecond)
+	}, 4*patience, 100*time.Millisecond)
 	require.Equal(t, []string{bridge.AlarmQuota}, alarms.Kinds())
 	var st jetstream.Stream
 	require.Eventually(t, func() bool {
 		st, err = js.Stream(t.Context(), "HOOKSPAN_EVENTS")
 		return err == nil
-	}, patience, time.Millisecond)
+	}, 4*patience, time.Millisecond)
 	require.Eventually(t, func() bool { // after the requests of the others
 		m, err := st.GetMsg(t.Context(), 1)
 		return err == nil && len(m.Data) == len(large.Body)
-	}, patience, time.Millisecond)
+	}, 4*patience, time.Millisecond)
 	require.Zero(t, nc.Reconnects)
 }
 

@@ -117,6 +117,6 @@ func TestReadsOfOneProgramDoNotHoldUpOthers(t *testing.T) {
 		}
 		m, err := stream.GetMsg(t.Context(), 2)
 		return err == nil && m.Sequence == 2
-	}, patience, time.Millisecond)
+	}, 4*patience, time.Millisecond)
 	require.Equal(t, []string{bridge.AlarmQuota}, b.Alarms.Kinds())
 }
