@@ -101,6 +101,55 @@ func clustered() scenario {
 	}
 }
 
+// replicated compares what the two ways to answer cost with three servers on ordinary disks.
+func replicated() scenario {
+	const (
+		rate  = 500
+		conns = 128
+	)
+	return scenario{
+		name: "replicated", title: "Three servers that sync always",
+		begin: func(b *bench, r *rig.Rig) [][]way {
+			c := r.StartCluster(0, false)
+			start := func(name, ingress string) *rig.Bridge {
+				bridge := startBridge(r, rig.BridgeConfig{Name: name, NATS: rig.ExternalNATS(c.URLs()) + ", replicas: 3", Ingress: ingress})
+				untilDirect(r, bridge)
+				return bridge
+			}
+			quorum := start("quorum", "")
+			c.WaitWhole()
+			local := start("local", "ack: local")
+			like := lastStored(r, c.JS, rig.EventsStream, rig.EventsPrefix+">")
+			p := openPool(r, rate, b.steady())
+			over := func(load func(r *rig.Rig) []time.Duration) func(*rig.Rig) metrics {
+				return func(r *rig.Rig) metrics {
+					p.Renew(p.Count)
+					took := load(r)
+					return metrics{"p50": inMs(rig.Percentile(took, 50)), "p99": inMs(rig.Percentile(took, 99))}
+				}
+			}
+			through := func(bridge *rig.Bridge) func(*rig.Rig) metrics {
+				return over(func(*rig.Rig) []time.Duration { return bridge.OpenLoop(conns, rate, p, b.steady()) })
+			}
+			return [][]way{{
+				{"bare", over(func(r *rig.Rig) []time.Duration {
+					return rig.Must(rig.OpenLoop(r.Context(), clients(c.JS, like, p, conns), rate, p, b.steady()))
+				})},
+				{"quorum", through(quorum)},
+				{"local", through(local)},
+			}}
+		},
+		report: func(_ *bench, d data, s *section) {
+			s.head = []string{"answers wait for", "p50, ms", "p99, ms", "p99 to a plain client's"}
+			for _, w := range []string{"bare", "quorum", "local"} {
+				s.row(w, decimal(d.of(w+" p50")), decimal(d.of(w+" p99")), times(d.ratio(w+" p99", "bare p99")))
+			}
+			s.under(1.3, d.ratio("quorum p99", "bare p99"), times, "three servers that sync always, 500 requests a second: p99 under 1.3 times that of a plain client")
+			s.under(3, d.of("local p99"), ms, "three servers that sync always, 500 requests a second, ack local: p99 under 3 ms")
+		},
+	}
+}
+
 func draining() scenario {
 	const events = 20_000
 	syncs := []string{"2m", "always"} // sync_interval of the server: the default, and before each acknowledgement

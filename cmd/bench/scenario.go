@@ -45,7 +45,7 @@ type data map[string][]float64
 // first, those that leave most on the disk are last.
 func scenarios() []scenario {
 	return []scenario{
-		accepting(), slowed(), external(), clustered(), bursting(), answering(), costing(), reading(), starting(), waiting(),
+		accepting(), slowed(), external(), clustered(), replicated(), bursting(), answering(), costing(), reading(), starting(), waiting(),
 		flooded(), draining(), archiving(), forwarding(), largeOutput(), folding(), keeping(), awaiting(), storedMillions(),
 	}
 }
