@@ -63,6 +63,11 @@ func (l *lacking) addresses() {
 		}
 	}
 	l.certificate("ingress.tls", config.RoleIngress, l.cfg.Ingress.TLS)
+	l.certificate("admin.tls", config.RoleAdmin, l.cfg.Admin.TLS)
+	if l.cfg.Has(config.RoleAdmin) {
+		_, err := l.cfg.Admin.ReadTokens(l.getenv)
+		l.Check("admin.tokens", err)
+	}
 }
 
 func (l *lacking) certificate(key, role string, files config.Certificate) {
