@@ -128,9 +128,11 @@ func (r *reloader) try() error {
 	r.tried.add(r.running.SecretFiles()...)
 	cfg, err := config.Load(r.path)
 	if err != nil {
+		r.readTokens(&r.running)
 		return err
 	}
 	if cfg.ImpliedSources && !r.running.ImpliedSources {
+		r.readTokens(&r.running)
 		return fmt.Errorf("%s: it names no source any more, which is what a file looks like that was emptied: restart if that is meant", r.path)
 	}
 	r.readTokens(cfg)

@@ -23,8 +23,9 @@ func readTokens(cfg *config.Config, getenv func(string) (string, bool)) ([]admin
 	return usable, err
 }
 
-// readTokens puts the tokens of the configuration in force, whatever else of it cannot be
-// used: one that was removed must not go on working.
+// readTokens puts the tokens of a configuration in force, whatever else of it cannot be used:
+// one that was removed must not go on working. Of a file with errors the list is not known, so
+// the running one is read again.
 func (r *reloader) readTokens(cfg *config.Config) {
 	if r.operators == nil {
 		return
