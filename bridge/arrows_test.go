@@ -57,6 +57,7 @@ var arrows = map[string]arrow{
 
 	// The machinery, from the top down.
 	"bridge/internal/admin":                {ours: []string{"bridge"}, never: []string{nats}},
+	"bridge/internal/audit":                {never: append(withoutNATS, "net/http")},
 	"bridge/internal/ingress":              {ours: []string{"bridge", "bridge/internal/source", "bridge/internal/telemetry"}, never: []string{nats}},
 	"bridge/internal/quarantine":           {ours: []string{"bridge", "bridge/internal/source", "bridge/internal/stream", "bridge/internal/stream/quota"}, never: append(withoutServer, "net/http")},
 	"bridge/internal/housekeeping":         {ours: []string{"bridge"}, never: withoutServer},
@@ -86,6 +87,8 @@ var arrows = map[string]arrow{
 	// Shared by several sides.
 	"internal/activation":    {never: append(withoutNATS, "net/http")},
 	"internal/adminapi":      {ours: []string{"bridge", "internal/consumerstate", "internal/printable"}, stdOnly: true},
+	"internal/certificate":   {never: append(withoutNATS, "net/http")},
+	"internal/clientaddr":    {stdOnly: true, never: []string{"net/http"}},
 	"internal/backoff":       {stdOnly: true, never: []string{"net/http"}},
 	"internal/retryafter":    {stdOnly: true},
 	"internal/fakeget3w":     {ours: []string{"bridge", "internal/signing"}, never: withoutNATS},

@@ -2,12 +2,14 @@ package app
 
 import (
 	"context"
+	"errors"
 	"net"
 
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/admin"
+	"github.com/hookspan/hookspan/bridge/internal/audit"
 )
 
 // startAdmin serves operators from now on until every later part has ended, so that operators
@@ -20,16 +22,33 @@ func (a *App) startAdmin() (err error) {
 	if !served {
 		return nil
 	}
-	cfg := admin.Config{Listen: listen, FreePort: standard, Hosts: a.cfg.Admin.Hosts}
+	tokens, err := readTokens(a.cfg, a.getenv)
+	if err != nil {
+		return err
+	}
+	a.audit = audit.New(a.folder.Dir(), log)
+	a.onStop.add("audit", a.audit.Close)
+	cfg := admin.Config{
+		Listen: listen, FreePort: standard, Hosts: a.cfg.Admin.Hosts, Tokens: tokens, TLSCert: a.cfg.Admin.TLS.Cert, TLSKey: a.cfg.Admin.TLS.Key,
+	}
 	if a.opts.Admin != nil {
 		cfg.Socket = a.opts.Admin
 	}
-	if a.operators, err = admin.New(cfg, admin.Deps{Checks: a.checks, Metrics: a.registry}, log); err != nil {
+	if a.operators, err = admin.New(cfg, admin.Deps{Checks: a.checks, Metrics: a.registry, Audit: a.audit}, log); err != nil {
 		return err
 	}
+	if err := a.register(append(a.operators.Collectors(), a.audit.Collectors()...)...); err != nil {
+		return errors.Join(err, a.operators.Close())
+	}
 	if tcp, ok := a.operators.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
-		log.Warn("health and metrics are served beyond this machine without a token, and the API is not served: restrict who can reach the address",
-			zap.Stringer("admin.listen", tcp))
+		warning := "health and metrics are served beyond this machine without a token: restrict who can reach the address"
+		switch {
+		case len(tokens) == 0:
+			warning += "; the API is not served, name who may call it in admin.tokens"
+		case cfg.TLSCert == "":
+			warning += "; tokens travel as they are, set admin.tls or put a proxy with TLS before it"
+		}
+		log.Warn(warning, zap.Stringer("admin.listen", tcp))
 	}
 	a.onStop.background(a.ctx, "admin listener", func(ctx context.Context) {
 		if err := a.operators.Run(ctx); err != nil {

@@ -66,6 +66,7 @@ func (a *App) registerAPI(api *echo.Group) {
 	}
 	admin.RegisterPredictions(api, a.knownPredictions(), a.waiting, a.announcer())
 	admin.RegisterView(api, viewOperator{a.view, a})
+	admin.RegisterAudit(api, a.audit)
 }
 
 func (a *App) names(ctx context.Context) (adminapi.Names, error) {

@@ -24,6 +24,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/admin"
+	"github.com/hookspan/hookspan/bridge/internal/audit"
 	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/ingress"
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
@@ -65,6 +66,7 @@ type App struct {
 	holder   datafolder.Holder
 
 	operators *admin.Server // nil: this process has no admin listener
+	audit     *audit.Log    // set with operators
 	checks    *admin.Checks
 	started   atomic.Bool
 

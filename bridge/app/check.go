@@ -13,10 +13,10 @@ import (
 
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/datafolder"
-	"github.com/hookspan/hookspan/bridge/internal/ingress"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/provider"
 	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
+	"github.com/hookspan/hookspan/internal/certificate"
 )
 
 type lacking struct {
@@ -62,8 +62,18 @@ func (l *lacking) addresses() {
 			l.Check(listener.Key, canListen(listener.Address))
 		}
 	}
-	if tls := l.cfg.Ingress.TLS; l.cfg.Has(config.RoleIngress) && tls.Cert != "" {
-		l.Check("ingress.tls", ingress.CheckCertificate(tls.Cert, tls.Key))
+	l.certificate("ingress.tls", config.RoleIngress, l.cfg.Ingress.TLS)
+	l.certificate("admin.tls", config.RoleAdmin, l.cfg.Admin.TLS)
+	if l.cfg.Has(config.RoleAdmin) {
+		_, err := l.cfg.Admin.ReadTokens(l.getenv)
+		l.Check("admin.tokens", err)
+	}
+}
+
+func (l *lacking) certificate(key, role string, files config.Certificate) {
+	if l.cfg.Has(role) && files.Cert != "" {
+		_, err := certificate.Load(key, files.Cert, files.Key, zap.NewNop())
+		l.Check(key, err)
 	}
 }
 

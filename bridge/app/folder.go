@@ -77,18 +77,21 @@ func (a *App) Ready() Ready {
 		r.NATS = "nats://" + Reachable(strings.TrimPrefix(e.URL(), "nats://"))
 	}
 	if a.ingress != nil {
-		scheme := "http://"
-		if a.cfg.Ingress.TLS.Cert != "" {
-			scheme = "https://"
-		}
 		for name := range a.cfg.Sources {
-			r.Webhooks[name] = scheme + Reachable(a.ingress.Addr().String()) + "/webhooks/" + name
+			r.Webhooks[name] = scheme(a.cfg.Ingress.TLS) + Reachable(a.ingress.Addr().String()) + "/webhooks/" + name
 		}
 	}
 	if a.operators != nil {
-		r.Admin = "http://" + Reachable(a.operators.Addr().String())
+		r.Admin = scheme(a.cfg.Admin.TLS) + Reachable(a.operators.Addr().String())
 	}
 	return r
+}
+
+func scheme(tls config.Certificate) string {
+	if tls.Cert != "" {
+		return "https://"
+	}
+	return "http://"
 }
 
 // Reachable returns a bound address with a host that a client on this machine can use.

@@ -10,7 +10,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 )
 
-const auditFile = "audit.json"
+const checkpointFile = "checkpoint.json"
 
 // runHousekeeping runs everything that looks after the store. Its failures do not end the
 // bridge.
@@ -20,7 +20,7 @@ func (a *App) runHousekeeping() error {
 	if s.embedded != nil {
 		which = "embedded"
 	}
-	checkpoint, err := housekeeping.OpenCheckpoint(a.folder.Memory(auditFile), which)
+	checkpoint, err := housekeeping.OpenCheckpoint(a.folder.Memory(checkpointFile), which)
 	if err != nil {
 		log.Error("what was remembered of the streams is lost, what went missing before this start will not be noticed", zap.Error(err))
 	}

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/admin"
 	"github.com/hookspan/hookspan/bridge/internal/ingress"
 )
 
@@ -18,15 +19,16 @@ import (
 // counts: a mounted secret changes by a link far above the file.
 const reloadEvery = time.Second
 
-// reloader reads sources, their secrets and keys, and the secrets of consumers again when the
-// configuration or the file of a secret changes, and on request. A configuration that cannot be
+// reloader reads sources, their secrets and keys, the secrets of consumers and the tokens again
+// when the configuration or the file of a secret changes, and on request. A configuration that cannot be
 // used changes nothing.
 type reloader struct {
-	path    string // of the configuration; empty when there is none
-	getenv  func(string) (string, bool)
-	in      *ingress.Server // nil: this process takes no webhooks
-	secrets consumerSecrets
-	log     *zap.Logger
+	path      string // of the configuration; empty when there is none
+	getenv    func(string) (string, bool)
+	in        *ingress.Server // nil: this process takes no webhooks
+	operators *admin.Server   // nil: it has no admin listener
+	secrets   consumerSecrets
+	log       *zap.Logger
 
 	providers *providerSet
 	submits   *submitSources
@@ -36,7 +38,7 @@ type reloader struct {
 
 	// Owned by the goroutine of run.
 
-	running config.Config // of the start, but with the current sources
+	running config.Config // of the start, but with the current sources and tokens
 	sources sourceSet     // in use
 	tried   digests       // of the files when they were last read
 	pending digests       // of the files at the last look, when they differ from tried
@@ -46,7 +48,7 @@ func (a *App) openReloader() (err error) {
 	if a.reloader, err = newReloader(a.env, a.opts.File, a.sources, a.seen, a.submits.sources); err != nil {
 		return err
 	}
-	a.reloader.in, a.reloader.secrets = a.ingress, a.secrets
+	a.reloader.in, a.reloader.operators, a.reloader.secrets = a.ingress, a.operators, a.secrets
 	return nil
 }
 
@@ -126,11 +128,14 @@ func (r *reloader) try() error {
 	r.tried.add(r.running.SecretFiles()...)
 	cfg, err := config.Load(r.path)
 	if err != nil {
+		r.readTokens(&r.running)
 		return err
 	}
 	if cfg.ImpliedSources && !r.running.ImpliedSources {
+		r.readTokens(&r.running)
 		return fmt.Errorf("%s: it names no source any more, which is what a file looks like that was emptied: restart if that is meant", r.path)
 	}
+	r.readTokens(cfg)
 	// The sources belong to this process as long as its roles do not change; the
 	// consumers, and the address that providers are told, are those that it began with.
 	needs := config.RestartKeys(&r.running, cfg)

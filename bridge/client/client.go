@@ -36,12 +36,16 @@ type Options struct {
 	// Transport makes the requests. Nil is a transport like [http.DefaultTransport] that
 	// belongs to the client.
 	Transport http.RoundTripper
+	// Token is one of admin.tokens, needed where the bridge has some. The client sends it to
+	// base and nowhere else; over plain http whoever sees the connection can read it.
+	Token string
 }
 
 // Client calls one bridge. It is safe for concurrent use.
 type Client struct {
-	base string
-	http *http.Client
+	base  string
+	token string
+	http  *http.Client
 }
 
 // New returns a client of the bridge whose admin address is base, such as
@@ -60,7 +64,8 @@ func New(base string, o Options) (*Client, error) {
 		o.Transport = freshconn.New(own, 0)
 	}
 	return &Client{
-		base: strings.TrimSuffix(base, "/"),
+		base:  strings.TrimSuffix(base, "/"),
+		token: o.Token,
 		http: &http.Client{
 			Transport: o.Transport,
 			// A redirect means that base is the wrong address.
@@ -164,6 +169,9 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	}
 	maps.Copy(req.Header, header)
 	req.Header.Set("Content-Type", "application/json")
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
 	res, err := c.http.Do(req)
 	if err != nil {
 		return nil, &connectionError{fmt.Errorf("asking the bridge at %s: %w: is it running, and is this its admin address?", req.URL.Host, withoutURL(err))}

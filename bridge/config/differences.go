@@ -7,10 +7,11 @@ import (
 )
 
 // RestartKeys names the keys that differ and take effect only after a restart: all but the
-// sources.
+// sources and the tokens.
 func RestartKeys(running, next *Config) []string {
 	a, b := *running, *next
 	a.Sources, b.Sources = nil, nil
+	a.Admin.Tokens, b.Admin.Tokens = nil, nil
 	return Differences("", a, b)
 }
 

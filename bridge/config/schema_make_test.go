@@ -18,6 +18,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/consumers/forward"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 var update = flag.Bool("update", false, "write schema.json anew")
@@ -36,6 +37,7 @@ func TestSchemaIsUpToDate(t *testing.T) {
 var words = map[string][]string{
 	"Config.roles": roles, "Log.level": logLevels, "Log.format": logFormats, "Ingress.ack": ackModes, "NATS.provision": provisionModes,
 	"Source.kind": source.Kinds(), "Filter.event": eventKinds, "Forward.mode": forward.Modes,
+	"Token.scopes": adminapi.Scopes(),
 }
 
 // forms are the schemas of types whose text Go does not tell.

@@ -118,7 +118,7 @@ func readSecret(name string) ([]byte, error) {
 }
 
 // SecretFiles returns the files whose secrets are read again while the bridge runs: those of
-// sources, of their APIs and of consumers, as far as this process uses them.
+// sources, of their APIs, of consumers and of tokens, as far as this process uses them.
 func (c *Config) SecretFiles() []string {
 	var refs []SecretRef
 	if c.Has(RoleIngress) {
@@ -140,6 +140,11 @@ func (c *Config) SecretFiles() []string {
 				signing, _ := f.Signing()
 				refs = append(refs, signing...)
 			}
+		}
+	}
+	if c.Has(RoleAdmin) {
+		for _, t := range c.Admin.Tokens {
+			refs = append(refs, t.Secret)
 		}
 	}
 	var files []string

@@ -22,6 +22,24 @@ import (
 type apiFlag struct {
 	bridgeFlag
 	API string `name:"api" env:"HOOKSPAN_API" placeholder:"URL" help:"The admin address of the bridge. Without it the bridge of --config is asked, else that of the current folder, else http://127.0.0.1:8081."`
+
+	Token config.SecretRef `name:"token" placeholder:"PLACE" help:"The place of the token for the bridge, as env:NAME or file:PATH, never the token itself: other users of this machine see the arguments of a process. Without it the variable HOOKSPAN_TOKEN has the token itself."`
+}
+
+// tokenVariable has the token itself.
+const tokenVariable = "env:HOOKSPAN_TOKEN"
+
+// token returns the token, empty for none.
+func (f *apiFlag) token(e *env) (string, error) {
+	if f.Token == "" {
+		token, err := config.SecretRef(tokenVariable).Resolve(e.getenv)
+		return string(token), err
+	}
+	token, err := f.Token.Require(e.getenv)
+	if err != nil {
+		return "", fmt.Errorf("--token: %w", err)
+	}
+	return string(token), nil
 }
 
 // address returns the address of the bridge. It looks the bridge up once, so that all calls of a
@@ -87,6 +105,13 @@ func (f *apiFlag) call(e *env, method, path string, in, out any) error {
 		return fmt.Errorf("--api: %w", withoutURL(err))
 	}
 	req.Header.Set("Content-Type", "application/json")
+	token, err := f.token(e)
+	if err != nil {
+		return err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	defer client.CloseIdleConnections()
 	res, err := client.Do(req)
@@ -147,7 +172,11 @@ func (f *apiFlag) client(e *env) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.New(at, client.Options{})
+	token, err := f.token(e)
+	if err != nil {
+		return nil, err
+	}
+	return client.New(at, client.Options{Token: token})
 }
 
 // withoutURL removes the address from an error: it can hold a path token.

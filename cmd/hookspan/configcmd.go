@@ -52,7 +52,7 @@ func (c *configCheckCmd) Run(e *env) error {
 		path = "the default configuration"
 	}
 	var changed []app.Change
-	waiting, err := askWaiting(e, cfg.DataDir)
+	waiting, err := askWaiting(e, cfg)
 	if err == nil {
 		changed, err = app.Changes(e.ctx, cfg, waiting)
 	}
@@ -74,8 +74,8 @@ func (c *configCheckCmd) Run(e *env) error {
 
 // askWaiting returns the counts of the bridge that runs on a data folder, or nil when none runs
 // or its NATS is away.
-func askWaiting(e *env, dir string) (*app.Waiting, error) {
-	holder, err := app.ReadHolder(dir)
+func askWaiting(e *env, cfg *config.Config) (*app.Waiting, error) {
+	holder, err := app.ReadHolder(cfg.DataDir)
 	if errors.Is(err, app.ErrNotRunning) || err == nil && holder.AdminURL == "" {
 		return nil, nil
 	}
@@ -83,9 +83,14 @@ func askWaiting(e *env, dir string) (*app.Waiting, error) {
 		return nil, err
 	}
 	api := apiFlag{API: holder.AdminURL}
+	for _, t := range cfg.Admin.Tokens {
+		if slices.Contains(t.Scopes, adminapi.ScopeRead) {
+			api.Token = t.Secret
+		}
+	}
 	var list adminapi.ConsumerList
 	if err := api.get(e, apiRoute("consumers"), nil, &list); err != nil {
-		return nil, nil //nolint:nilerr // its NATS is away: the last counts are recorded
+		return nil, nil //nolint:nilerr // its NATS is away, or it has other tokens: the last counts are recorded
 	}
 	return &app.Waiting{Consumers: list.Consumers, Skips: func(_ context.Context, name string, f bridge.Filter) (uint64, error) {
 		var answer adminapi.FilterSkips

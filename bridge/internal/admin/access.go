@@ -4,47 +4,102 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
-// checkAccess refuses a call that comes from where it may not. Whoever reaches a loopback
-// listener may call everything.
-func (s *Server) checkAccess(r *http.Request) error {
-	if !s.loopback {
-		return echo.NewHTTPError(http.StatusForbidden,
-			"The API has no tokens yet, so it is served on a loopback address only: set admin.listen to one, such as 127.0.0.1:8081.")
+// Why a request was refused: values of a metric's label.
+const (
+	refusedHost     = "host"      // by a name that is not the listener's
+	refusedOrigin   = "origin"    // from a page of another site
+	refusedNoTokens = "no_tokens" // none are configured, and the address is not loopback
+	refusedToken    = "token"     // without a token, or with one that is none
+	refusedLimited  = "limited"   // too many wrong tokens came from its address
+	refusedScope    = "scope"     // the token may not do that
+)
+
+func newRefusals() *prometheus.CounterVec {
+	refusals := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "hookspan_admin_refused_total",
+		Help: "Requests to the admin listener that were refused, by reason: host, origin, no_tokens, token, limited, scope.",
+	}, []string{"reason"})
+	for _, reason := range []string{refusedHost, refusedOrigin, refusedNoTokens, refusedToken, refusedLimited, refusedScope} {
+		refusals.WithLabelValues(reason) // exports a zero before the first one
 	}
-	if err := sameSite(r); err != nil {
-		return err
-	}
-	return carriesJSON(r)
+	return refusals
 }
 
-// sameSite refuses a request that a page of another site has a browser send.
-func sameSite(r *http.Request) error {
-	errForeign := echo.NewHTTPError(http.StatusForbidden, "The API does not answer to pages of other sites.")
+// Collectors returns the metrics.
+func (s *Server) Collectors() []prometheus.Collector { return []prometheus.Collector{s.refusals} }
+
+// refuse counts a refusal and returns its error.
+func (s *Server) refuse(reason string, err error) error {
+	s.refusals.WithLabelValues(reason).Inc()
+	return err
+}
+
+var (
+	errHost = echo.NewHTTPError(http.StatusForbidden,
+		"This listener does not answer under this name: use its address, or add the name to admin.hosts.")
+	errForeign = echo.NewHTTPError(http.StatusForbidden, "This listener does not answer to pages of other sites.")
+	errInQuery = echo.NewHTTPError(http.StatusBadRequest,
+		"A token in an address is kept by logs and histories: replace that token, and send the new one as Authorization: Bearer.")
+	errNotJSON = echo.NewHTTPError(http.StatusUnsupportedMediaType, "Send Content-Type: application/json.")
+)
+
+// guard refuses a request under another name, or of another site's page, before its path is
+// looked at.
+func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		switch r := c.Request(); {
+		case !s.hosts.allows(r.Host):
+			return s.refuse(refusedHost, errHost)
+		case !sameSite(r):
+			return s.refuse(refusedOrigin, errForeign)
+		}
+		return next(c)
+	}
+}
+
+// sameSite reports whether no page of another site had a browser send the request.
+func sameSite(r *http.Request) bool {
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "", "same-origin", "none": // no browser, our own page, or typed in
 	default:
-		return errForeign
+		return false
 	}
-	if origin := r.Header.Get("Origin"); origin != "" {
-		if u, err := url.Parse(origin); err != nil || u.Host != r.Host {
-			return errForeign
+	for _, origin := range r.Header.Values("Origin") {
+		u, err := url.Parse(origin)
+		if err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host) || r.TLS != nil && u.Scheme != "https" {
+			return false
 		}
 	}
-	return nil
+	return true
 }
 
-// carriesJSON refuses what a form of a web page can send without asking first.
-func carriesJSON(r *http.Request) error {
+// checkAccess returns who calls the API, or the error of one who may not.
+func (s *Server) checkAccess(c echo.Context) (caller, error) {
+	r := c.Request()
+	requestID(c)
+	if query := r.URL.Query(); query.Has("token") || query.Has("access_token") {
+		return caller{}, s.refuse(refusedToken, errInQuery)
+	}
+	who, err := s.identify(c)
+	if err == nil && !carriesJSON(r) {
+		err = errNotJSON
+	}
+	return who, err
+}
+
+// carriesJSON reports whether a request is none that a form of a web page can send without
+// asking first.
+func carriesJSON(r *http.Request) bool {
 	switch r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodDelete:
-		return nil
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodDelete:
+		return true
 	}
-	if name, _, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType)); err != nil || name != echo.MIMEApplicationJSON {
-		return echo.NewHTTPError(http.StatusUnsupportedMediaType, "Send Content-Type: application/json.")
-	}
-	return nil
+	name, _, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType))
+	return err == nil && name == echo.MIMEApplicationJSON
 }

@@ -30,16 +30,19 @@ var errBusy = echo.NewHTTPError(http.StatusServiceUnavailable, "Too many request
 // or of 502 to 504 with its message, any other error as a bare 500.
 func (s *Server) SetAPI(register func(api *echo.Group)) {
 	e := newEcho(s.log)
+	e.Use(s.permit)
 	register(e.Group(APIPrefix))
 	s.api.Store(e)
 }
 
 // serveAPI checks and limits a request of the API.
 func (s *Server) serveAPI(c echo.Context) error {
-	r := c.Request()
-	if err := s.checkAccess(r); err != nil {
+	who, err := s.checkAccess(c)
+	if err != nil {
 		return err
 	}
+	r := c.Request().WithContext(context.WithValue(c.Request().Context(), callerKey{}, who))
+	c.SetRequest(r)
 	api := s.api.Load()
 	if api == nil {
 		return echo.NewHTTPError(http.StatusServiceUnavailable, "The API is not served yet: try again.")

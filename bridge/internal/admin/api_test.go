@@ -101,14 +101,14 @@ func TestAPIIsNotForPagesOfOtherSites(t *testing.T) {
 	}
 }
 
-// Beyond loopback there is no API, since it has no tokens; monitors still get health and
-// metrics.
+// Beyond loopback there is no API without tokens; monitors still get health and metrics.
 func TestAPIIsForLoopbackOnly(t *testing.T) {
 	s := start(t, "0.0.0.0:0")
 	s.SetAPI(things)
 	a := get(t, s, "/api/v1/things")
 	require.Equal(t, 403, a.status)
-	require.Contains(t, a.detail(t), "admin.listen")
+	require.Contains(t, a.detail(t), "admin.tokens")
+	require.Equal(t, 403, do(t, s, http.MethodGet, "/api/v1/things", "", map[string]string{"Authorization": "Bearer 0123456789abcdef"}).status)
 	for _, path := range []string{"/livez", "/readyz", "/metrics"} {
 		require.Equal(t, 200, get(t, s, path).status)
 	}

@@ -64,6 +64,7 @@ func call[C, T any](do func(c echo.Context, call C) (T, error)) echo.HandlerFunc
 		if err := decodeCall(c, &call); err != nil {
 			return out, err
 		}
+		selects(c, call)
 		return do(c, call)
 	})
 }

@@ -94,9 +94,11 @@ func (h consumersAPI) add(c echo.Context) (state adminapi.ConsumerState, err err
 	case call.MaxDeliveries < leastDeliveries || call.MaxDeliveries > mostDeliveries:
 		return state, badRequest("max_deliveries is %d to %d", leastDeliveries, mostDeliveries)
 	}
+	selects(c, call)
 	if err := h.consumers.Add(c.Request().Context(), call); err != nil {
 		return state, h.told(c, err)
 	}
+	changes(c, 1)
 	return h.find(c, call.Name)
 }
 
@@ -143,6 +145,7 @@ func (h consumersAPI) then(c echo.Context, err error) (adminapi.ConsumerState, e
 	if err != nil {
 		return adminapi.ConsumerState{}, h.told(c, err)
 	}
+	changes(c, 1)
 	return h.show(c)
 }
 
@@ -157,11 +160,17 @@ func (h consumersAPI) seek(c echo.Context, call adminapi.SeekCall) (sought admin
 		return sought, badRequest("give one of first, new, since and seq")
 	}
 	sought, err = h.consumers.Seek(c.Request().Context(), c.Param("name"), call.ConsumerPosition, call.DryRun)
+	if err == nil {
+		changes(c, 1)
+	}
 	return sought, h.told(c, err)
 }
 
 func (h consumersAPI) remove(c echo.Context, call adminapi.RemoveCall) (adminapi.RemovedConsumer, error) {
 	removed, err := h.consumers.Remove(c.Request().Context(), c.Param("name"), call.DryRun)
+	if err == nil {
+		changes(c, 1)
+	}
 	return removed, h.told(c, err)
 }
 

@@ -67,7 +67,9 @@ func (h deadAPI) redrive(c echo.Context, call adminapi.DeadCall) (report adminap
 	if err := checkRate(call.RedeliveryOptions); err != nil {
 		return report, err
 	}
-	return h.dead.Redrive(c.Request().Context(), sel, call.RedeliveryOptions), nil
+	report = h.dead.Redrive(c.Request().Context(), sel, call.RedeliveryOptions)
+	changes(c, report.Given)
+	return report, nil
 }
 
 func (h deadAPI) drop(c echo.Context, call adminapi.DeadCall) (report adminapi.RedeliveryReport, err error) {
@@ -78,7 +80,9 @@ func (h deadAPI) drop(c echo.Context, call adminapi.DeadCall) (report adminapi.R
 	case call.Rate != 0 || call.Handled:
 		return report, badRequest("rate and handled are for redrive")
 	}
-	return h.dead.Drop(c.Request().Context(), sel, call.DryRun), nil
+	report = h.dead.Drop(c.Request().Context(), sel, call.DryRun)
+	changes(c, report.Dropped)
+	return report, nil
 }
 
 func deadSelection(call *adminapi.DeadCall) (adminapi.DeadSelection, error) {

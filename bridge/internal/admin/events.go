@@ -94,7 +94,9 @@ func (h eventsAPI) replay(c echo.Context, call adminapi.EventCall) (report admin
 	case call.Run == "":
 		call.Run = rand.Text()
 	}
-	return h.events.Replay(c.Request().Context(), call.Consumer, call.Run, sel, call.RedeliveryOptions), nil
+	report = h.events.Replay(c.Request().Context(), call.Consumer, call.Run, sel, call.RedeliveryOptions)
+	changes(c, report.Given)
+	return report, nil
 }
 
 const maxRun = 64

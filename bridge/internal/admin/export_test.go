@@ -17,3 +17,9 @@ func (s *Server) WaitForHeaders() { s.http.ReadHeaderTimeout = time.Hour }
 
 // HeaderBytes is the size of the unfinished headers.
 func (s *Server) HeaderBytes() int64 { return s.headers.Used() }
+
+// Bearer is the parser of the header that carries a token.
+var Bearer = bearer
+
+// Cut is how texts are cut for the audit.
+var Cut = cut

@@ -2,11 +2,8 @@ package admin
 
 import (
 	"net"
-	"net/http"
 	"net/netip"
 	"strings"
-
-	"github.com/labstack/echo/v4"
 )
 
 // hosts are the names that a server may be called by, on every path. A web page whose own
@@ -41,15 +38,4 @@ func (h hosts) allows(host string) bool {
 	}
 	addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(name, "["), "]"))
 	return err == nil && (!h.loopback || addr.Unmap().IsLoopback())
-}
-
-// guard refuses a request under another name before its path is looked at.
-func (h hosts) guard(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		if !h.allows(c.Request().Host) {
-			return echo.NewHTTPError(http.StatusForbidden,
-				"This listener does not answer under this name: use its address, or add the name to admin.hosts.")
-		}
-		return next(c)
-	}
 }

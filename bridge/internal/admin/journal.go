@@ -41,5 +41,6 @@ func (h journalAPI) resend(c echo.Context) (adminapi.Resent, error) {
 		return adminapi.Resent{}, errNoJournal
 	}
 	n, err := h.journal.Resend(c.Request().Context())
+	changes(c, n)
 	return adminapi.Resent{Resent: n}, err
 }

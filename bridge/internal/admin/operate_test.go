@@ -27,6 +27,12 @@ import (
 // letter of team for each event.
 func operated(t *testing.T) (*admin.Server, *streamtest.Bench) {
 	t.Helper()
+	return operatedBy(t, start(t, "127.0.0.1:0"))
+}
+
+// operatedBy has a server serve that API.
+func operatedBy(t *testing.T, s *admin.Server) (*admin.Server, *streamtest.Bench) {
+	t.Helper()
 	ctx := context.Background()
 	b := streamtest.Start(t, streamtest.Config())
 	pub := b.Publisher()
@@ -58,7 +64,6 @@ func operated(t *testing.T) (*admin.Server, *streamtest.Bench) {
 		*redelivery.Events
 		*redelivery.Redeliverer
 	}{redelivery.NewEvents(b.JS, b.Names), again}
-	s := start(t, "127.0.0.1:0")
 	all := consumerOperator{durables.New(b.JS, b.Names, map[string]string{"archive": "archive"}), b}
 	s.SetAPI(func(api *echo.Group) {
 		admin.RegisterConsumers(api, all)

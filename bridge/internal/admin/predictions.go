@@ -127,6 +127,7 @@ func (h predictionsAPI) watch(c echo.Context) (bridge.Watched, error) {
 	case err != nil:
 		return bridge.Watched{}, err
 	}
+	changes(c, 1)
 	return bridge.Watched{Result: receipt.Result, ID: event}, nil
 }
 

@@ -124,7 +124,7 @@ func (h quarantineAPI) reverify(c echo.Context, call adminapi.KeptCall) (report 
 	if err != nil {
 		return report, err
 	}
-	return h.q.Reverify(c.Request().Context(), sel, call.ReverifyOptions), nil
+	return left(c, h.q.Reverify(c.Request().Context(), sel, call.ReverifyOptions)), nil
 }
 
 // maxAcceptText bounds By and Reason, in bytes.
@@ -141,9 +141,9 @@ func (h quarantineAPI) accept(c echo.Context, call adminapi.AcceptCall) (report 
 	case len(call.By) > maxAcceptText || len(call.Reason) > maxAcceptText:
 		return report, badRequest("by and reason have at most %d bytes each", maxAcceptText)
 	}
-	return h.q.Accept(c.Request().Context(), sel, adminapi.AcceptOptions{
+	return left(c, h.q.Accept(c.Request().Context(), sel, adminapi.AcceptOptions{
 		DryRun: call.DryRun, By: call.By, Reason: call.Reason, From: c.Request().RemoteAddr,
-	}), nil
+	})), nil
 }
 
 func (h quarantineAPI) drop(c echo.Context, call adminapi.KeptCall) (report adminapi.KeptReport, err error) {
@@ -156,5 +156,11 @@ func (h quarantineAPI) drop(c echo.Context, call adminapi.KeptCall) (report admi
 	case call.Stream == "":
 		return report, badRequest("stream must be named, since what is dropped is gone")
 	}
-	return h.q.Drop(c.Request().Context(), sel, call.DryRun), nil
+	return left(c, h.q.Drop(c.Request().Context(), sel, call.DryRun)), nil
+}
+
+// left has the audit tell how many entries left their place.
+func left(c echo.Context, report adminapi.KeptReport) adminapi.KeptReport {
+	changes(c, report.Removed)
+	return report
 }

@@ -53,9 +53,9 @@ func meant(status int) bool {
 		status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout
 }
 
-// respondError alone writes errors, and logs our own faults.
-func respondError(err error, c echo.Context, log *zap.Logger) {
-	p := problem{Type: "about:blank", Status: http.StatusInternalServerError, RequestID: rand.Text()}
+// problemOf returns what a client is told of an error.
+func problemOf(err error) problem {
+	p := problem{Type: "about:blank", Status: http.StatusInternalServerError}
 	if told, ok := errors.AsType[*echo.HTTPError](tooLarge(err)); ok {
 		p.Status = told.Code
 		if meant(told.Code) {
@@ -66,6 +66,23 @@ func respondError(err error, c echo.Context, log *zap.Logger) {
 	if p.Detail == p.Title {
 		p.Detail = ""
 	}
+	return p
+}
+
+// requestID returns the id of a request, which its answer has as a header and the audit in its
+// line.
+func requestID(c echo.Context) string {
+	h := c.Response().Header()
+	if h.Get(echo.HeaderXRequestID) == "" {
+		h.Set(echo.HeaderXRequestID, rand.Text())
+	}
+	return h.Get(echo.HeaderXRequestID)
+}
+
+// respondError alone writes errors, and logs our own faults.
+func respondError(err error, c echo.Context, log *zap.Logger) {
+	p := problemOf(err)
+	p.RequestID = requestID(c)
 	if !meant(p.Status) {
 		log.Error("a request of an operator failed", zap.String("request_id", p.RequestID),
 			zap.String("method", c.Request().Method), zap.String("route", c.Path()), zap.Error(err))

@@ -2,8 +2,10 @@
 package admin
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -19,6 +21,7 @@ import (
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
+	"github.com/hookspan/hookspan/internal/certificate"
 	"github.com/hookspan/hookspan/internal/headers"
 )
 
@@ -46,6 +49,11 @@ type Config struct {
 	// Hosts are the names that the server may be called by, beside localhost and addresses.
 	// On loopback only loopback addresses count.
 	Hosts []string
+	// TLSCert and TLSKey are the files of a certificate, with which the server speaks HTTPS
+	// alone; empty: it speaks HTTP.
+	TLSCert, TLSKey string
+	// Tokens are who may call the API, see [Server.SetTokens].
+	Tokens []Token
 }
 
 // Deps is what a [Server] serves.
@@ -54,6 +62,8 @@ type Deps struct {
 	Checks *Checks
 	// Metrics are what /metrics serves.
 	Metrics prometheus.Gatherer
+	// Audit keeps the changes that are made through the API; nil: nobody does.
+	Audit Audit
 }
 
 // Server answers operators, their monitoring and the command line. Its zero value is not
@@ -63,6 +73,10 @@ type Server struct {
 	log      *zap.Logger
 	loopback bool
 	hosts    hosts
+	tokens   atomic.Pointer[[]Token] // nil: none were ever configured
+	guesses  *guesses
+	refusals *prometheus.CounterVec
+	audit    Audit
 
 	listener net.Listener
 	headers  *headers.Budget // of unfinished headers
@@ -76,9 +90,21 @@ type Server struct {
 	stop     context.CancelFunc
 }
 
+// http1 is the one protocol of the server: its limits count connections, and no stream within
+// one.
+var http1 = func() (p http.Protocols) { p.SetHTTP1(true); return p }()
+
 // New binds the address, unless a socket is given, so that an error shows before anything is
 // served. Connections wait until [Server.Run].
 func New(cfg Config, deps Deps, log *zap.Logger) (*Server, error) {
+	var encryption *tls.Config
+	if cfg.TLSCert != "" {
+		cert, err := certificate.Load("admin.tls", cfg.TLSCert, cfg.TLSKey, log)
+		if err != nil {
+			return nil, err
+		}
+		encryption = cert.Config()
+	}
 	listener := cfg.Socket
 	if listener == nil {
 		var err error
@@ -89,8 +115,9 @@ func New(cfg Config, deps Deps, log *zap.Logger) (*Server, error) {
 	s := &Server{
 		checks: cmp.Or(deps.Checks, &Checks{}), log: log,
 		inFlight: semaphore.NewWeighted(maxAPIInFlight), submitting: semaphore.NewWeighted(maxSubmitting),
-		waiting: semaphore.NewWeighted(maxWaiting),
+		waiting: semaphore.NewWeighted(maxWaiting), guesses: newGuesses(), refusals: newRefusals(), audit: deps.Audit,
 	}
+	s.SetTokens(cfg.Tokens)
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	crowded := rate.Sometimes{Interval: time.Minute}
 	s.headers = headers.NewBudget(maxHeadersBytes, func() {
@@ -111,9 +138,12 @@ func New(cfg Config, deps Deps, log *zap.Logger) (*Server, error) {
 		WriteTimeout:                 writeTimeout,
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               headers.MaxBytes,
+		TLSConfig:                    encryption,
+		Protocols:                    &http1,
 		DisableGeneralOptionsHandler: true, // otherwise net/http answers OPTIONS * with 200
 		ErrorLog:                     zap.NewStdLog(log.Named("http")),
 	}
+	s.http.ErrorLog.SetOutput(netLog{log.Named("http")})
 	return s, nil
 }
 
@@ -144,7 +174,7 @@ func (s *Server) Close() error {
 func (s *Server) Run(ctx context.Context) error {
 	defer s.stop()
 	served := make(chan error, 1)
-	go func() { served <- s.http.Serve(s.listener) }()
+	go func() { served <- s.serve() }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("serving operators: %w", err)
@@ -164,9 +194,28 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
+func (s *Server) serve() error {
+	if s.http.TLSConfig != nil {
+		return s.http.ServeTLS(s.listener, "", "")
+	}
+	return s.http.Serve(s.listener)
+}
+
+// netLog takes net/http's lines. Whoever connects chooses how many handshakes fail.
+type netLog struct{ log *zap.Logger }
+
+func (l netLog) Write(line []byte) (int, error) {
+	level := zap.InfoLevel
+	if bytes.Contains(line, []byte("TLS handshake error")) {
+		level = zap.DebugLevel
+	}
+	l.log.Log(level, string(bytes.TrimSpace(line)))
+	return len(line), nil
+}
+
 func (s *Server) handler(metrics prometheus.Gatherer) http.Handler {
 	e := newEcho(s.log)
-	e.Pre(s.hosts.guard)
+	e.Pre(s.guard)
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
 		e.Add(method, "/livez", livez)
 		e.Add(method, "/readyz", s.readyz)

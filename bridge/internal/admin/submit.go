@@ -56,6 +56,9 @@ func (h submitAPI) submit(c echo.Context) error {
 	}
 	relay := relay{c: c, control: control}
 	done, err := h.submitter.Submit(c.Request().Context(), sub, relay.event)
+	if err == nil {
+		changes(c, 1)
+	}
 	switch {
 	case relay.begun && err != nil:
 		relay.fail(err)

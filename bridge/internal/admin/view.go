@@ -19,8 +19,9 @@ type View interface {
 // RegisterView adds the routes about the view.
 func RegisterView(api *echo.Group, v View) {
 	api.GET("/view", get(func(c echo.Context) (adminapi.ViewStatus, error) { return v.Status(c.Request().Context()) }))
-	api.POST("/view/rebuild", call(func(echo.Context, struct{}) (adminapi.Rebuilding, error) {
+	api.POST("/view/rebuild", call(func(c echo.Context, _ struct{}) (adminapi.Rebuilding, error) {
 		v.Rebuild()
+		changes(c, 1)
 		return adminapi.Rebuilding{Rebuilding: true}, nil
 	}))
 }

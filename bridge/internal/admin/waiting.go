@@ -46,6 +46,9 @@ func (s *Server) serveWaiting(c echo.Context, api *echo.Echo) error {
 	ctx, cancel := context.WithCancelCause(c.Request().Context())
 	defer cancel(nil)
 	defer context.AfterFunc(s.stopping, func() { cancel(errStopping) })()
+	if revoked := callerOf(ctx).revoked; revoked != nil {
+		defer context.AfterFunc(revoked, func() { cancel(errRevoked) })()
+	}
 	// The server's limits are for short requests. Only the read deadline is lifted
 	// altogether: all that can still come is the client's close.
 	if err := http.NewResponseController(c.Response()).SetReadDeadline(time.Time{}); err != nil {

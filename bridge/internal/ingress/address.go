@@ -2,13 +2,14 @@ package ingress
 
 import (
 	"iter"
-	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/hookspan/hookspan/internal/clientaddr"
 )
 
 // maxHops bounds the parts of X-Forwarded-For that are read, from its end.
@@ -26,13 +27,13 @@ func (p proxies) trust(a netip.Addr) bool {
 // X-Forwarded-For to its left come from somebody untrusted. If a part cannot be read, the
 // client is the proxy that added it.
 func (p proxies) client(r *http.Request) netip.Addr {
-	client := parseAddr(r.RemoteAddr)
+	client := clientaddr.Parse(r.RemoteAddr)
 	hops := 0
 	for hop := range fromTheEnd(r.Header.Values("X-Forwarded-For")) {
 		if hops++; hops > maxHops || !p.trust(client) {
 			break
 		}
-		addr := parseAddr(hop)
+		addr := clientaddr.Parse(hop)
 		if !addr.IsValid() {
 			break
 		}
@@ -53,33 +54,6 @@ func fromTheEnd(values []string) iter.Seq[string] {
 			}
 		}
 	}
-}
-
-// parseAddr reads an address with or without a port and brackets. It returns the zero Addr
-// when there is none.
-func parseAddr(text string) netip.Addr {
-	if host, _, err := net.SplitHostPort(text); err == nil {
-		text = host
-	}
-	addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(text, "["), "]"))
-	if err != nil {
-		return netip.Addr{}
-	}
-	return addr.Unmap().WithZone("")
-}
-
-// holder is the network that limits count as one client: the address, or the /64 that one
-// customer of a provider usually has for IPv6.
-func holder(a netip.Addr) netip.Prefix {
-	bits := a.BitLen()
-	if a.Is6() {
-		bits = 64
-	}
-	network, err := a.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{} // a is the zero Addr
-	}
-	return network
 }
 
 // clientAddr returns the connection's peer, or the client that a trusted proxy names. It is

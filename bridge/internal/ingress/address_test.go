@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/internal/clientaddr"
 )
 
 func TestClientAddress(t *testing.T) {
@@ -45,8 +47,8 @@ func TestClientAddress(t *testing.T) {
 			require.Equal(t, c.want, p.client(r).String())
 		})
 	}
-	require.Equal(t, "2001:db8:1:2::/64", holder(netip.MustParseAddr("2001:db8:1:2:3::4")).String())
-	require.Equal(t, "192.0.2.7/32", holder(netip.MustParseAddr("192.0.2.7")).String())
+	require.Equal(t, "2001:db8:1:2::/64", clientaddr.Network(netip.MustParseAddr("2001:db8:1:2:3::4")).String())
+	require.Equal(t, "192.0.2.7/32", clientaddr.Network(netip.MustParseAddr("192.0.2.7")).String())
 }
 
 // from is a transport whose connections come from a local address.

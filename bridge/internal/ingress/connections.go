@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/hookspan/hookspan/internal/clientaddr"
 	"github.com/hookspan/hookspan/internal/headers"
 )
 
@@ -72,11 +73,11 @@ func (l *connections) Accept() (net.Conn, error) {
 // admit returns nil when there is no place for the connection.
 func (l *connections) admit(tcp *net.TCPConn) *conn {
 	c := &conn{TCPConn: tcp, all: l, head: l.headers.Open(tcp.Close)}
-	peer := parseAddr(tcp.RemoteAddr().String())
+	peer := clientaddr.Parse(tcp.RemoteAddr().String())
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.perAddress > 0 && !l.trusted.trust(peer) {
-		c.from = holder(peer)
+		c.from = clientaddr.Network(peer)
 		if l.from[c.from] >= l.perAddress {
 			l.ended.WithLabelValues(endedPerAddress).Inc()
 			return nil

@@ -7,6 +7,8 @@ import (
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"golang.org/x/time/rate"
+
+	"github.com/hookspan/hookspan/internal/clientaddr"
 )
 
 // maxAddresses bounds the addresses whose rate is remembered, about 20 MB. A client with
@@ -38,7 +40,7 @@ func (r *rates) allow(a netip.Addr, now time.Time) bool {
 	if r == nil {
 		return true
 	}
-	of := holder(a)
+	of := clientaddr.Network(a)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	limiter, known := r.buckets.Get(of)

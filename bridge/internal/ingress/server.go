@@ -21,6 +21,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/source"
+	"github.com/hookspan/hookspan/internal/certificate"
 	"github.com/hookspan/hookspan/internal/headers"
 )
 
@@ -131,11 +132,11 @@ func New(cfg Config, routes []Route, deps Deps, log *zap.Logger) (*Server, error
 	}
 	s.http.ErrorLog.SetOutput(netLog{&s.quiet, log.Named("http")})
 	if cfg.TLSCert != "" {
-		cert, err := loadCertificate(cfg.TLSCert, cfg.TLSKey, log)
+		cert, err := certificate.Load("ingress.tls", cfg.TLSCert, cfg.TLSKey, log)
 		if err != nil {
 			return nil, err
 		}
-		s.http.TLSConfig = cert.config()
+		s.http.TLSConfig = cert.Config()
 	}
 	listener := cfg.Socket
 	if listener == nil {

@@ -1,4 +1,5 @@
-package ingress
+// Package certificate has the certificate of a listener, in two files that may change at any time.
+package certificate
 
 import (
 	"bytes"
@@ -14,16 +15,16 @@ import (
 )
 
 const (
-	// certificateEvery is how often a handshake looks at the files at most.
-	certificateEvery = 2 * time.Second
+	// lookEvery is how often a handshake looks at the files at most.
+	lookEvery = 2 * time.Second
 	// maxPEM bounds each file in bytes.
 	maxPEM = 1 << 20
 )
 
-// certificate is a pair of files that may change at any time. While the files cannot be
-// used, e.g. because only one has been replaced yet, the last good pair stays. It is safe
-// for concurrent use.
-type certificate struct {
+// Certificate is a pair of files. While the files cannot be used, e.g. because only one has
+// been replaced yet, the last good pair stays. It is safe for concurrent use.
+type Certificate struct {
+	key               string // of the configuration
 	certFile, keyFile string
 	every             time.Duration
 	log               *zap.Logger
@@ -31,30 +32,28 @@ type certificate struct {
 
 	mu        sync.Mutex // held while looking at the files
 	looked    time.Time
-	cert, key []byte // as in current
-	complaint string // the last one logged
+	pair      [2][]byte // the content of the files, as in current
+	complaint string    // the last one logged
 }
 
-func loadCertificate(certFile, keyFile string, log *zap.Logger) (*certificate, error) {
-	c := &certificate{certFile: certFile, keyFile: keyFile, every: certificateEvery, log: log}
+// Load reads the files. Configured is the key of the configuration that names them, for
+// errors and the log.
+func Load(configured, certFile, keyFile string, log *zap.Logger) (*Certificate, error) {
+	c := &Certificate{key: configured, certFile: certFile, keyFile: keyFile, every: lookEvery, log: log}
 	if _, err := c.read(); err != nil {
-		return nil, fmt.Errorf("the certificate for webhooks: %w: check ingress.tls", err)
+		return nil, fmt.Errorf("reading the certificate: %w: check %s", err, configured)
 	}
 	c.looked = time.Now()
 	return c, nil
 }
 
-// CheckCertificate returns an error when a server could not use the files.
-func CheckCertificate(certFile, keyFile string) error {
-	_, err := loadCertificate(certFile, keyFile, zap.NewNop())
-	return err
-}
-
-func (c *certificate) config() *tls.Config {
+// Config returns what a server needs. It reads the files again within two seconds of a change,
+// at the next handshake.
+func (c *Certificate) Config() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}
 }
 
-func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if c.mu.TryLock() { // otherwise another handshake looks
 		defer c.mu.Unlock()
 		if time.Since(c.looked) >= c.every {
@@ -65,13 +64,13 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.current.Load(), nil
 }
 
-func (c *certificate) look() {
+func (c *Certificate) look() {
 	changed, err := c.read()
 	switch {
 	case err != nil:
 		if text := err.Error(); text != c.complaint {
 			c.complaint = text
-			c.log.Error("the changed certificate cannot be used, the one before is kept: check the files of ingress.tls", zap.Error(err))
+			c.log.Error("the changed certificate cannot be used, the one before is kept: check its files", zap.String("key", c.key), zap.Error(err))
 		}
 	case changed:
 		c.complaint = ""
@@ -82,7 +81,7 @@ func (c *certificate) look() {
 }
 
 // read reports whether the files hold a pair other than the current one.
-func (c *certificate) read() (changed bool, err error) {
+func (c *Certificate) read() (changed bool, err error) {
 	cert, err := readPEM(c.certFile)
 	if err != nil {
 		return false, err
@@ -91,14 +90,14 @@ func (c *certificate) read() (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if bytes.Equal(cert, c.cert) && bytes.Equal(key, c.key) {
+	if bytes.Equal(cert, c.pair[0]) && bytes.Equal(key, c.pair[1]) {
 		return false, nil
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		return false, fmt.Errorf("%s and %s: %w", c.certFile, c.keyFile, err)
 	}
-	c.cert, c.key = cert, key
+	c.pair = [2][]byte{cert, key}
 	c.current.Store(&pair)
 	return true, nil
 }
