@@ -219,7 +219,7 @@ func fillDead(t testing.TB, v *View, n int) {
 		var b block
 		for i := range n {
 			cause := []bridge.DeadCause{bridge.DeadRefused, bridge.DeadExhausted, bridge.DeadPermanent}[i%3]
-			b.msgs = append(b.msgs, message{row: DeadLetter{
+			b.msgs = append(b.msgs, message{row: &DeadLetter{
 				Sequence: uint64(i + 1), Consumer: fmt.Sprint("c", i%10), Cause: cause, Error: "boom", Source: "get3w", Prediction: predictionID(i), Event: "x", Stored: time.Now(),
 			}})
 		}

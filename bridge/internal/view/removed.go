@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/ncruces/go-sqlite3"
 
 	"github.com/hookspan/hookspan/internal/streamread"
 )
@@ -18,6 +19,26 @@ import (
 type removal struct {
 	one, to string
 	args    []any // in front of the sequence
+	// counting returns what takes each row that a statement returns, and what is called at the
+	// end; nil for statements that return none.
+	counting func(c *conn) (row func(*sqlite3.Stmt) error, done func() error)
+}
+
+// from removes the rows below first and those of the sequences.
+func (r removal) from(c *conn, first uint64, sequences []uint64) error {
+	row, done := func(*sqlite3.Stmt) error { return nil }, func() error { return nil }
+	if r.counting != nil {
+		row, done = r.counting(c)
+	}
+	if err := c.query(r.to, row, append(append([]any{}, r.args...), first)...); err != nil {
+		return err
+	}
+	for _, seq := range sequences {
+		if err := c.query(r.one, row, append(append([]any{}, r.args...), seq)...); err != nil {
+			return err
+		}
+	}
+	return done()
 }
 
 // gaps is what a stream had lost when the view had everything up to last, and no row of what
@@ -87,20 +108,10 @@ func (s *stream) looked(info *jetstream.StreamInfo, now time.Time) (have gaps, f
 
 // remove removes the rows below first and those of the sequences.
 func (s *stream) remove(first uint64, sequences []uint64) error {
-	return s.write(func(c *conn) error {
-		if err := c.run(s.removed.to, append(append([]any{}, s.removed.args...), first)...); err != nil {
-			return err
-		}
-		for _, seq := range sequences {
-			if err := c.run(s.removed.one, append(append([]any{}, s.removed.args...), seq)...); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return s.write(func(c *conn) error { return s.removed.from(c, first, sequences) })
 }
 
 // clear removes every row.
 func (s *stream) clear(c *conn) error {
-	return c.run(s.removed.to, append(append([]any{}, s.removed.args...), uint64(math.MaxInt64))...)
+	return s.removed.from(c, math.MaxInt64, nil)
 }

@@ -119,10 +119,29 @@ CREATE TABLE dead (
   prediction TEXT,
   event      TEXT,
   model      TEXT,
-  status     TEXT
+  status     TEXT,
+  problem    TEXT,                         -- why it holds no event, although it should
+  family     INTEGER NOT NULL              -- its row in dead_groups
 );
+CREATE INDEX dead_family     ON dead (family);
 CREATE INDEX dead_consumer   ON dead (consumer, cause);
 CREATE INDEX dead_prediction ON dead (source, prediction) WHERE prediction IS NOT NULL;
+
+-- One row a consumer, cause and normalised error of dead letters. It goes with its last one.
+CREATE TABLE dead_groups (
+  family    INTEGER PRIMARY KEY,
+  id        TEXT NOT NULL UNIQUE,          -- a hash of the next three
+  consumer  TEXT NOT NULL,
+  cause     TEXT NOT NULL,
+  error     TEXT NOT NULL,
+  n         INTEGER NOT NULL,
+  first     INTEGER NOT NULL,              -- when the first one was stored
+  last_seq  INTEGER NOT NULL,              -- of the last one
+  last      INTEGER NOT NULL,
+  histogram BLOB NOT NULL                  -- of when they were stored
+);
+CREATE INDEX dead_groups_last     ON dead_groups (last_seq);
+CREATE INDEX dead_groups_consumer ON dead_groups (consumer, last_seq);
 
 -- One row a delivery in quarantine or in the ring of refused ones.
 CREATE TABLE kept (

@@ -85,17 +85,19 @@ const (
 
 // Dead letters, kept deliveries, alarms and counts.
 const (
-	insertDead = `INSERT OR REPLACE INTO dead (seq, consumer, cause, fault, error, attempts, redrives, at, stored, source, prediction, event, model, status)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	selectDead           = `SELECT seq, consumer, cause, fault, error, attempts, redrives, at, stored, source, prediction, event, model, status FROM dead WHERE seq = ?`
-	selectDeadOf         = `SELECT seq, consumer, cause, fault, error, attempts, redrives, at, stored, source, prediction, event, model, status FROM dead WHERE source = ? AND prediction = ? ORDER BY seq DESC LIMIT ?`
+	insertDead = `INSERT OR IGNORE INTO dead (seq, consumer, cause, fault, error, attempts, redrives, at, stored, source, prediction, event, model, status, problem, family)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	selectDead = `SELECT seq, consumer, cause, fault, error, attempts, redrives, at, stored, source, prediction, event, model, status, problem, id
+		FROM (SELECT * FROM dead WHERE seq = ?) JOIN (SELECT family, id FROM dead_groups) USING (family)`
+	selectDeadOf = `SELECT seq, consumer, cause, fault, error, attempts, redrives, at, stored, source, prediction, event, model, status, problem, NULL
+		FROM dead WHERE source = ? AND prediction = ? ORDER BY seq DESC LIMIT ?`
 	numsOfDead           = `SELECT seq FROM dead WHERE seq < ? ORDER BY seq DESC LIMIT ?`
 	numsOfDeadPrediction = `SELECT seq FROM dead WHERE source = ? AND prediction = ? AND seq < ? ORDER BY seq DESC LIMIT ?`
 	numsByConsumer       = `SELECT seq FROM dead WHERE consumer = ? AND cause = ? AND seq < ? ORDER BY seq DESC LIMIT ?`
 	nextConsumer         = `SELECT min(consumer) FROM dead WHERE consumer > ?`
 	consumerCauses       = `SELECT min(cause) FROM dead WHERE consumer = ? AND cause > ?`
-	deleteDeadSeq        = `DELETE FROM dead WHERE seq = ?`
-	deleteDeadTo         = `DELETE FROM dead WHERE seq < ?`
+	deleteDeadSeq        = `DELETE FROM dead WHERE seq = ? RETURNING family, stored`
+	deleteDeadTo         = `DELETE FROM dead WHERE seq < ? RETURNING family, stored`
 
 	insertKept    = `INSERT OR REPLACE INTO kept (stream, seq, source, cause, detail, received, stored, remote, request, bytes, truncated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	numsOfKept    = `SELECT seq FROM kept WHERE stream = ? AND seq < ? ORDER BY seq DESC LIMIT ?`

@@ -15,7 +15,7 @@ func (v *View) allStreams() []*stream {
 	n := v.cfg.Names
 	return []*stream{
 		{View: v, name: n.EventsStream(), subjects: []string{n.AllEvents(), n.AllAgain(bridge.PredictionsConsumer)}, decode: decodeEvent, fold: foldEvents},
-		{View: v, name: n.DeadStream(), decode: decodeDead, fold: foldDead, removed: removal{one: deleteDeadSeq, to: deleteDeadTo}},
+		{View: v, name: n.DeadStream(), decode: decodeDead, fold: foldDead, removed: removal{one: deleteDeadSeq, to: deleteDeadTo, counting: countRemovedDead}},
 		{View: v, name: n.QuarantineStream(), decode: decodeKept, fold: foldKept, removed: removal{one: deleteKeptSeq, to: deleteKeptTo, args: []any{n.QuarantineStream()}}},
 		{View: v, name: n.RefusedStream(), decode: decodeKept, fold: foldKept, removed: removal{one: deleteKeptSeq, to: deleteKeptTo, args: []any{n.RefusedStream()}}},
 		{View: v, name: n.AlarmsStream(), decode: decodeAlarm, fold: foldAlarms, removed: removal{one: deleteAlarmSeq, to: deleteAlarmsTo}},
