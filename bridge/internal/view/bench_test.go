@@ -53,7 +53,7 @@ func filled(t testing.TB, path string, n, perPrediction int) *View {
 	t.Helper()
 	v := &View{log: zap.NewNop(), counted: map[string]counts{}, cfg: Config{
 		Path: path, Keep: 365 * 24 * time.Hour, MaxBytes: 1 << 40,
-		Due: func(s *bridge.PredictionState) time.Time { return s.FirstSeen }, Changed: func([]Change) {},
+		Due: func(s *bridge.PredictionState) time.Time { return s.FirstSeen }, Life: func(string) time.Duration { return 7 * 24 * time.Hour }, Changed: func([]Change) {},
 	}}
 	v.streams = v.allStreams()
 	require.NoError(t, v.open())

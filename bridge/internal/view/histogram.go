@@ -21,9 +21,6 @@ func (h *Histogram) Points() (start time.Time, step time.Duration, counts []int6
 	return time.Unix(h.start, 0).UTC(), time.Duration(h.step) * time.Second, h.counts[:]
 }
 
-// floor rounds down, also a time before 1970.
-func floor(at, step int64) int64 { return at - ((at%step)+step)%step }
-
 // fit widens the spans until the moment is in one of them. Spans begin at multiples of their
 // length, so that longer ones hold whole shorter ones.
 func (h *Histogram) fit(at int64) {

@@ -29,6 +29,7 @@ CREATE TABLE predictions (
   due        INTEGER,                      -- when to poll for it next; NULL: never
   polls      INTEGER NOT NULL DEFAULT 0,
   claimed    INTEGER NOT NULL DEFAULT 0,   -- 1: only claims told of it
+  expires    INTEGER,                      -- when the provider deletes outputs that no archive has; NULL: it does not
   state      BLOB NOT NULL
 );
 CREATE UNIQUE INDEX predictions_id        ON predictions (source, id);
@@ -37,6 +38,7 @@ CREATE INDEX        predictions_model     ON predictions (model, status);
 CREATE INDEX        predictions_reference ON predictions (reference) WHERE reference IS NOT NULL;
 CREATE INDEX        predictions_tenant    ON predictions (tenant) WHERE tenant IS NOT NULL;
 CREATE INDEX        predictions_closed    ON predictions (closed) WHERE closed IS NOT NULL;
+CREATE INDEX        predictions_expires   ON predictions (expires) WHERE expires IS NOT NULL;
 -- The poll queue: the least often polled first, then those due first. Nothing but the index is
 -- read to count it, so it has closed too.
 CREATE INDEX        predictions_due       ON predictions (source, claimed, polls, due, closed) WHERE closed IS NULL;
@@ -56,23 +58,39 @@ CREATE TABLE events (
 );
 CREATE INDEX events_prediction ON events (prediction);
 
--- What happened to predictions, by the minute, the hour and the day: n events, and the sums
--- of the times that are known of them, in nanoseconds, with their numbers. A page about a
+-- What happened to predictions, by the minute, the hour and the day: n events. A page about a
 -- month reads days, not minutes.
 CREATE TABLE activity (
-  span        INTEGER NOT NULL,            -- 1, 60 or 1440 minutes
-  start       INTEGER NOT NULL,            -- minutes since 1970
-  source      TEXT NOT NULL,
-  model       TEXT NOT NULL,
-  status      TEXT NOT NULL,
-  n           INTEGER NOT NULL,
-  queued_n    INTEGER NOT NULL,            -- from its creation until the model ran
-  queued      INTEGER NOT NULL,
-  inference_n INTEGER NOT NULL,            -- as long as the model ran
-  inference   INTEGER NOT NULL,
-  webhook_n   INTEGER NOT NULL,            -- from its end until the webhook came
-  webhook     INTEGER NOT NULL,
+  span   INTEGER NOT NULL,                 -- 1, 60 or 1440 minutes
+  start  INTEGER NOT NULL,                 -- minutes since 1970
+  source TEXT NOT NULL,
+  model  TEXT NOT NULL,
+  status TEXT NOT NULL,
+  n      INTEGER NOT NULL,
+  lags   BLOB,                             -- the known times of those that ended, by logarithmic buckets
   PRIMARY KEY (span, start, source, model, status)
+) WITHOUT ROWID;
+
+-- What happened at a source, by the same spans: see activity.go for the words.
+CREATE TABLE tallies (
+  span   INTEGER NOT NULL,
+  start  INTEGER NOT NULL,
+  source TEXT NOT NULL,
+  what   TEXT NOT NULL,
+  n      INTEGER NOT NULL,
+  PRIMARY KEY (span, start, source, what)
+) WITHOUT ROWID;
+
+-- Failed predictions by their normalised error.
+CREATE TABLE failures (
+  span   INTEGER NOT NULL,
+  start  INTEGER NOT NULL,
+  source TEXT NOT NULL,
+  model  TEXT NOT NULL,
+  error  TEXT NOT NULL,
+  n      INTEGER NOT NULL,
+  last   INTEGER NOT NULL,                 -- the event of the last one
+  PRIMARY KEY (span, start, source, model, error)
 ) WITHOUT ROWID;
 
 -- One row an event and consumer: the last attempt that was told of. Attempts are told at

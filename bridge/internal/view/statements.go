@@ -2,19 +2,13 @@ package view
 
 // Every statement is here, so that a test can ask SQLite for the plan of each.
 const (
-	insertPrediction = `INSERT INTO predictions (num, source, id, model, status, reference, tenant, first_seen, closed, due, claimed, state)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	updatePrediction = `UPDATE predictions SET model = ?2, status = ?3, reference = ?4, tenant = ?5, closed = ?6, due = ?7, claimed = ?8, state = ?9 WHERE num = ?1`
+	insertPrediction = `INSERT INTO predictions (num, source, id, model, status, reference, tenant, first_seen, closed, due, claimed, expires, state)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	updatePrediction = `UPDATE predictions SET model = ?2, status = ?3, reference = ?4, tenant = ?5, closed = ?6, due = ?7, claimed = ?8, expires = ?9, state = ?10 WHERE num = ?1`
 	deletePrediction = `DELETE FROM predictions WHERE num = ?`
 
 	insertEvent  = `INSERT OR IGNORE INTO events (seq, prediction, id, kind, status, origin, stored, received, conflict) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	deleteEvents = `DELETE FROM events WHERE prediction = ?`
-
-	addActivity = `INSERT INTO activity (span, start, source, model, status, n, queued_n, queued, inference_n, inference, webhook_n, webhook)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET n = n + excluded.n, queued_n = queued_n + excluded.queued_n, queued = queued + excluded.queued,
-			inference_n = inference_n + excluded.inference_n, inference = inference + excluded.inference,
-			webhook_n = webhook_n + excluded.webhook_n, webhook = webhook + excluded.webhook`
 
 	selectPositions = `SELECT stream, created, seq, stored, goal FROM positions`
 	setPosition     = `INSERT OR REPLACE INTO positions (stream, created, seq, stored, goal) VALUES (?, ?, ?, ?, ?)`
@@ -110,14 +104,9 @@ const (
 	selectAlarm    = `SELECT kind, subject, body, stored FROM alarms WHERE seq = ?`
 	deleteAlarmSeq = `DELETE FROM alarms WHERE seq = ?`
 	deleteAlarmsTo = `DELETE FROM alarms WHERE seq < ?`
-
-	selectActivity = `SELECT start, source, model, status, n, queued_n, queued, inference_n, inference, webhook_n, webhook FROM activity
-		WHERE span = ? AND start >= ? AND start < ? LIMIT ?`
 )
 
 // What goes when its time is over.
 const (
 	expiredPredictions = `SELECT num FROM predictions WHERE closed < ? AND closed IS NOT NULL ORDER BY closed LIMIT ?`
-	deleteActivity     = `DELETE FROM activity WHERE span = ? AND start < ?`
-	countActivity      = `SELECT count(*), min(start) FROM activity WHERE span = ?`
 )

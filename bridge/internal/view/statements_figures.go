@@ -17,3 +17,32 @@ const (
 	numsOfGroupsAmong   = `SELECT last_seq FROM dead_groups WHERE consumer = ? AND last_seq < ? ORDER BY last_seq DESC LIMIT ?`
 	selectGroupByLatest = `SELECT id, consumer, cause, error, n, first, last_seq, last, histogram FROM dead_groups WHERE last_seq = ?`
 )
+
+// Counts.
+const (
+	lagsOfActivity = `SELECT lags FROM activity WHERE span = ? AND start = ? AND source = ? AND model = ? AND status = ?`
+	addActivity    = `INSERT INTO activity (span, start, source, model, status, n, lags) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET n = n + excluded.n, lags = coalesce(excluded.lags, lags)`
+	selectActivity = `SELECT start, source, model, status, n, lags FROM activity WHERE span = ? AND start >= ? AND start < ? LIMIT ?`
+	deleteActivity = `DELETE FROM activity WHERE span = ? AND start < ?`
+	countActivity  = `SELECT count(*), min(start) FROM activity WHERE span = ?`
+
+	addTally      = `INSERT INTO tallies (span, start, source, what, n) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n`
+	selectTallies = `SELECT start, what, n FROM tallies WHERE span = ? AND start >= ? AND start < ?`
+	deleteTallies = `DELETE FROM tallies WHERE span = ? AND start < ?`
+	countTallies  = `SELECT count(*), min(start) FROM tallies WHERE span = ?`
+
+	hasFailure = `SELECT 1 FROM failures WHERE span = ? AND start = ? AND source = ? AND model = ? AND error = ?`
+	// A row when there are more errors than that.
+	hasFailures = `SELECT 1 FROM failures WHERE span = ? AND start = ? AND source = ? AND model = ? LIMIT 1 OFFSET ?`
+	addFailure  = `INSERT INTO failures (span, start, source, model, error, n, last) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET n = n + excluded.n, last = max(last, excluded.last)`
+	selectFailures = `SELECT source, model, error, n, last FROM failures WHERE span = ? AND start >= ? AND start < ?`
+	deleteFailures = `DELETE FROM failures WHERE span = ? AND start < ?`
+	countFailures  = `SELECT count(*), min(start) FROM failures WHERE span = ?`
+
+	selectAlarms = `SELECT seq, kind, subject, body, stored FROM alarms WHERE seq <= ? ORDER BY seq DESC LIMIT ?`
+
+	predictionOfEvent = `SELECT source, id FROM predictions WHERE num = (SELECT prediction FROM events WHERE seq = ?)`
+	countExpiring     = `SELECT count(*), min(expires) FROM predictions WHERE expires > ?`
+)
