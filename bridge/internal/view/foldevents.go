@@ -102,7 +102,7 @@ func (f *eventFold) event(m *message) error {
 	}
 	p.changed = p.changed || s.Sequence != before
 	if !m.at.Again {
-		if err := f.run(insertEvent, m.seq, p.num, shortID(e), e.Kind(), e.Status, e.Origin, m.stored, e.ReceivedAt, did.Conflict); err != nil {
+		if err := f.run(insertEvent, m.seq, p.num, shortID(e), e.Kind(), e.Status, e.Origin, m.stored, e.ReceivedAt, did.Conflict, len(e.Body)); err != nil {
 			return err
 		}
 		f.activity.add(s, m, did, closed)

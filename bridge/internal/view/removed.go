@@ -98,7 +98,7 @@ func (s *stream) looked(info *jetstream.StreamInfo, now time.Time) (have gaps, f
 	if !s.position.created.Equal(info.Created) {
 		return gaps{}, 0, false
 	}
-	folded = max(s.position.seq, s.gone.last)
+	folded, s.messages = max(s.position.seq, s.gone.last), info.State.Msgs
 	s.goal, s.goalAt, s.pending = info.State.LastSeq, now, info.State.LastSeq-min(folded, info.State.LastSeq)
 	if s.pending == 0 {
 		s.current = now

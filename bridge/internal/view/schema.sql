@@ -54,9 +54,16 @@ CREATE TABLE events (
   origin     TEXT NOT NULL,
   stored     INTEGER NOT NULL,
   received   INTEGER,
-  conflict   INTEGER NOT NULL
+  conflict   INTEGER NOT NULL,
+  bytes      INTEGER NOT NULL              -- of the body
 );
 CREATE INDEX events_prediction ON events (prediction);
+
+-- The newest event that went with its prediction: every later one that was folded is there.
+CREATE TABLE horizon (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  seq INTEGER NOT NULL
+);
 
 -- What happened to predictions, by the minute, the hour and the day: n events. A page about a
 -- month reads days, not minutes.

@@ -7,7 +7,7 @@ const (
 	updatePrediction = `UPDATE predictions SET model = ?2, status = ?3, reference = ?4, tenant = ?5, closed = ?6, due = ?7, claimed = ?8, expires = ?9, state = ?10 WHERE num = ?1`
 	deletePrediction = `DELETE FROM predictions WHERE num = ?`
 
-	insertEvent  = `INSERT OR IGNORE INTO events (seq, prediction, id, kind, status, origin, stored, received, conflict) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertEvent  = `INSERT OR IGNORE INTO events (seq, prediction, id, kind, status, origin, stored, received, conflict, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	deleteEvents = `DELETE FROM events WHERE prediction = ?`
 
 	selectPositions = `SELECT stream, created, seq, stored, goal FROM positions`

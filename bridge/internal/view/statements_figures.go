@@ -46,3 +46,17 @@ const (
 	predictionOfEvent = `SELECT source, id FROM predictions WHERE num = (SELECT prediction FROM events WHERE seq = ?)`
 	countExpiring     = `SELECT count(*), min(expires) FROM predictions WHERE expires > ?`
 )
+
+// The list of events.
+const (
+	numsOfEvents     = `SELECT seq FROM events WHERE seq < ? ORDER BY seq DESC LIMIT ?`
+	numsByPrediction = `SELECT seq FROM events WHERE prediction = ? AND seq < ? ORDER BY seq DESC LIMIT ?`
+	selectEvent      = `SELECT events.id, kind, events.status, origin, stored, received, bytes, source, predictions.id, model
+		FROM events JOIN predictions ON num = prediction WHERE seq = ?`
+	lastEvent = `SELECT max(seq) FROM events`
+	eventFrom = `SELECT seq, stored FROM events WHERE seq >= ? ORDER BY seq LIMIT 1`
+
+	selectHorizon = `SELECT seq FROM horizon WHERE one = 1`
+	raiseHorizon  = `INSERT INTO horizon (one, seq) SELECT 1, coalesce(max(seq), 0) FROM events WHERE prediction = ?
+		ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)`
+)

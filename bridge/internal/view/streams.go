@@ -42,7 +42,7 @@ func foldEvents(c *conn, s *stream, b block) (tell func(), err error) {
 
 // removePrediction removes a prediction with what belongs to it.
 func removePrediction(c *conn, num int64) error {
-	for _, sql := range []string{deleteLanes, deleteAttempts, deleteEvents, deletePrediction} {
+	for _, sql := range []string{raiseHorizon, deleteLanes, deleteAttempts, deleteEvents, deletePrediction} {
 		if err := c.run(sql, num); err != nil {
 			return err
 		}
