@@ -15,7 +15,8 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// MaxSince is the longest time that a question about models can span.
+// MaxSince is the longest time that a question about models can span: counts are kept for twice
+// as long.
 const MaxSince = 30 * 24 * time.Hour
 
 const (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -45,13 +46,40 @@ func (r removal) from(c *conn, first uint64, sequences []uint64) error {
 // was lost.
 type gaps struct {
 	first, last uint64
-	deleted     int
+	deleted     []uint64
 	again       time.Time // when the gaps may be listed again
 }
 
 // gapsAtOnce is how many gaps of a stream are listed whenever they change. Longer lists are
-// asked for less often.
-const gapsAtOnce = 10_000
+// asked for less often: for each as many more, gapsPause passes.
+const (
+	gapsAtOnce = 10_000
+	gapsPause  = time.Second
+)
+
+// Refresh removes the rows of the messages that have left the stream, unless these are so many
+// that they were listed a moment ago. Without it a row goes within a second.
+func (v *View) Refresh(ctx context.Context, stream string) error {
+	for _, s := range v.streams {
+		if s.name == stream && s.removed.to != "" {
+			return s.lookAtRows(ctx)
+		}
+	}
+	return nil
+}
+
+// without returns what is in a and not in b; both ascend.
+func without(a, b []uint64) (out []uint64) {
+	for _, seq := range a {
+		for len(b) > 0 && b[0] < seq {
+			b = b[1:]
+		}
+		if len(b) == 0 || b[0] != seq {
+			out = append(out, seq)
+		}
+	}
+	return out
+}
 
 // lookAtRows looks how far the stream is, and removes the rows of messages that left it.
 func (s *stream) lookAtRows(ctx context.Context) error {
@@ -64,7 +92,7 @@ func (s *stream) lookAtRows(ctx context.Context) error {
 	}
 	info := stream.CachedInfo()
 	have, folded, ok := s.looked(info, now)
-	if !ok || now.Before(have.again) || have.first == info.State.FirstSeq && have.deleted == info.State.NumDeleted {
+	if !ok || now.Before(have.again) || have.first == info.State.FirstSeq && len(have.deleted) == info.State.NumDeleted {
 		return nil
 	}
 	if info.State.NumDeleted > 0 {
@@ -73,7 +101,8 @@ func (s *stream) lookAtRows(ctx context.Context) error {
 		}
 	}
 	deleted := info.State.Deleted
-	if err := s.remove(info.State.FirstSeq, deleted); err != nil {
+	slices.Sort(deleted)
+	if err := s.remove(info.State.FirstSeq, without(deleted, have.deleted)); err != nil {
 		return fmt.Errorf("removing what left %s: %w", s.name, err)
 	}
 	tail := 0
@@ -84,7 +113,7 @@ func (s *stream) lookAtRows(ctx context.Context) error {
 	}
 	if folded+uint64(tail) >= info.State.LastSeq { //nolint:gosec // positive
 		s.mu.Lock()
-		s.gone = gaps{info.State.FirstSeq, info.State.LastSeq, len(deleted), now.Add(time.Duration(len(deleted)/gapsAtOnce) * time.Minute)}
+		s.gone = gaps{info.State.FirstSeq, info.State.LastSeq, deleted, now.Add(time.Duration(len(deleted)/gapsAtOnce) * gapsPause)}
 		s.mu.Unlock()
 	}
 	return nil
