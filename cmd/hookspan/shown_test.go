@@ -179,7 +179,7 @@ func TestListsBeginWithTheNewest(t *testing.T) {
 			require.Contains(t, pages[i], c.contains(n-1-i), c.args)
 		}
 	}
-	require.Contains(t, p.says("dead", "groups"), "  3 ", "all died of the same")
+	require.Contains(t, p.says("dead", "groups"), "  5 ", "all died of the same")
 	require.Contains(t, p.says("dead", "list", "--cause", "poison"), "SEQ ")
 	var both adminapi.KeptList
 	res, err := http.Post(p.url(), "application/json", strings.NewReader("{}"))
