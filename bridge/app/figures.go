@@ -56,16 +56,22 @@ func (o *figuresOperator) ask(ctx context.Context) adminapi.Status {
 		}
 	}
 
-	var err error
+	// The view first: NATS may use up the time.
+	figures, err := a.view.Figures(ctx, now)
+	unknown("what happened", err)
+	alarms, err := o.Alarms(ctx, adminapi.AlarmSelection{Active: true, Limit: maxActiveAlarms})
+	unknown("alarms", err)
+	facts.Alarms, st.AlarmsActive = alarms.Alarms, len(alarms.Alarms)
+
 	facts.View, err = viewOperator{a.view, a}.Status(ctx)
 	unknown("missing predictions", err)
+	own := a.view.Status() // without who polls, which NATS says
+	facts.View.Error, facts.View.Since = own.Error, own.Since
 	facts.Sources, facts.Folded = facts.View.Sources, facts.View.Streams[names.EventsStream()]
 	st.View = adminapi.StatusView{UpToDate: facts.View.UpToDate, Behind: facts.Folded.Behind, Rebuilding: facts.View.Rebuilding}
 	st.Dead, st.Quarantined, st.Refused = facts.View.Streams[names.DeadStream()].Messages, facts.View.Streams[names.QuarantineStream()].Messages, facts.View.Streams[names.RefusedStream()].Messages
 	facts.Dead, facts.Quarantined = st.Dead, st.Quarantined
 
-	figures, err := a.view.Figures(ctx, now)
-	unknown("what happened", err)
 	st.AcceptedPerMinute = figures.Accepted
 	st.Outputs = adminapi.StatusOutputs{Unarchived: figures.Unarchived, NextDeletedAt: figures.NextDeleted}
 	facts.NextDeleted = figures.NextDeleted
@@ -88,9 +94,7 @@ func (o *figuresOperator) ask(ctx context.Context) adminapi.Status {
 	facts.Consumers, err = a.store.durables().List(ctx)
 	unknown("consumers", err)
 	st.Consumers = status.Count(facts.Consumers)
-	alarms, err := o.Alarms(ctx, adminapi.AlarmSelection{Active: true, Limit: maxActiveAlarms})
-	unknown("alarms", err)
-	facts.Alarms, st.AlarmsActive = alarms.Alarms, len(alarms.Alarms)
+	facts.Unknown = st.Unknown
 	st.State, st.Problems = status.Judge(facts)
 	return st
 }

@@ -106,6 +106,9 @@ func viewName(dir string) string {
 	return fmt.Sprintf("%s-%08x", host, sum.Sum32())
 }
 
+// whoTime bounds the question who polls, so that time is left for what the view knows.
+const whoTime = time.Second
+
 // viewOperator is the view as operators see it.
 type viewOperator struct {
 	*view.View
@@ -122,7 +125,9 @@ func (o viewOperator) Status(ctx context.Context) (adminapi.ViewStatus, error) {
 	for name, s := range st.Streams {
 		out.Streams[name] = adminapi.ViewStream(s)
 	}
-	leading, err := predictions.Who(ctx, o.app.store.consume, o.app.cfg.Names())
+	asking, cancel := context.WithTimeout(ctx, whoTime)
+	defer cancel()
+	leading, err := predictions.Who(asking, o.app.store.consume, o.app.cfg.Names())
 	if err != nil && out.Error == "" {
 		out.Error, out.Since = err.Error(), time.Now().UTC() // NATS is away; what the view has is shown all the same
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -45,6 +46,8 @@ type Facts struct {
 	Folded adminapi.ViewStream
 	// Alarms are the active ones.
 	Alarms []adminapi.Alarm
+	// Unknown names what could not be asked.
+	Unknown []string
 }
 
 // Judge returns how the bridge does and why, the worst first. No problem is told twice: not as
@@ -58,6 +61,9 @@ func Judge(f Facts) (adminapi.StatusState, []adminapi.Problem) {
 	j.keptAway()
 	j.view()
 	j.alarms()
+	if len(j.Unknown) > 0 {
+		j.degraded("unknown", time.Time{}, "see whether NATS answers, and what hookspan view status says", "nothing is known of %s, which could not be asked", strings.Join(j.Unknown, ", "))
+	}
 	slices.SortStableFunc(j.problems, func(a, b adminapi.Problem) int { return cmp.Compare(rank(a.State), rank(b.State)) })
 	state := adminapi.StatusOK
 	if len(j.problems) > 0 {
@@ -81,7 +87,7 @@ func Count(consumers []adminapi.ConsumerState) (n adminapi.StatusConsumers) {
 			n.Behind++
 		case consumerstate.Paused:
 			n.Paused++
-		case consumerstate.Orphaned, consumerstate.Current:
+		case consumerstate.Orphaned, consumerstate.Current, consumerstate.Well:
 		}
 	}
 	return n
@@ -152,7 +158,7 @@ func (j *judge) consumers() {
 				j.degraded(bridge.AlarmConsumerOrphaned, time.Time{}, "name it in the configuration again, or remove it: hookspan consumers remove "+c.Name,
 					"%d events wait for consumer %s, which the configuration does not name any more", c.Outstanding(), c.Name)
 			}
-		case consumerstate.Paused, consumerstate.Behind, consumerstate.Waiting, consumerstate.Current:
+		case consumerstate.Paused, consumerstate.Behind, consumerstate.Waiting, consumerstate.Current, consumerstate.Well:
 		}
 	}
 }

@@ -51,6 +51,7 @@ func TestJudge(t *testing.T) {
 		"the view is behind":      {status.Facts{Folded: adminapi.ViewStream{Behind: 9, FoldedAt: ago(time.Hour)}}, degraded, "view_behind", "9 events"},
 		"an alarm":                {status.Facts{Alarms: []adminapi.Alarm{{Alarm: bridge.Alarm{Kind: "clock", Text: "it jumped\x1b[31m\u202e"}}}}, degraded, "clock", `it jumped\u001b[31m\u202e`},
 		"an alarm that is told":   {status.Facts{Alarms: []adminapi.Alarm{{Alarm: bridge.Alarm{Kind: bridge.AlarmDeadLetters}}}}, ok, "", ""},
+		"NATS does not answer":    {status.Facts{Unknown: []string{"consumers", "alarms"}}, degraded, "unknown", "nothing is known of consumers, alarms"},
 		"the worst first":         {status.Facts{Dead: 1, Consumers: consumer(consumerstate.Failing), Reasons: []string{"x"}}, failing, "not_ready consumer_failing dead_letters", ""},
 	} {
 		c.facts.Now = now

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -44,8 +45,7 @@ func TestEventsOfTheView(t *testing.T) {
 			}
 		}
 		at := 0
-		for i := len(msgs) - 1; i >= 0; i-- {
-			m := msgs[i]
+		for _, m := range slices.Backward(msgs) {
 			if m.seq <= horizon || m.stored.Before(q.Since) || !q.Until.IsZero() && !m.stored.Before(q.Until) || !q.Filter.Match(m.event) || q.Prediction != "" && q.Prediction != m.event.PredictionID {
 				continue
 			}
@@ -59,8 +59,15 @@ func TestEventsOfTheView(t *testing.T) {
 		return horizon, at
 	}
 	queries := []EventQuery{
-		{}, {Prediction: "p7"}, {Prediction: "nobody"}, {Filter: bridge.Filter{Event: bridge.KindArchived}}, {Filter: bridge.Filter{Sources: []string{"other"}, Statuses: []string{"failed"}}},
-		{Filter: bridge.Filter{Model: "*/3"}}, {Since: foldtest.Noon.Add(20 * time.Minute), Until: foldtest.Noon.Add(30 * time.Minute)}, {Until: foldtest.Noon}, {Since: foldtest.Noon.AddDate(1, 0, 0)},
+		{},
+		{Prediction: "p7"},
+		{Prediction: "nobody"},
+		{Filter: bridge.Filter{Event: bridge.KindArchived}},
+		{Filter: bridge.Filter{Sources: []string{"other"}, Statuses: []string{"failed"}}},
+		{Filter: bridge.Filter{Model: "*/3"}},
+		{Since: foldtest.Noon.Add(20 * time.Minute), Until: foldtest.Noon.Add(30 * time.Minute)},
+		{Until: foldtest.Noon},
+		{Since: foldtest.Noon.AddDate(1, 0, 0)},
 	}
 	for _, q := range queries {
 		horizon, _ := check(q)
