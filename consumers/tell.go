@@ -33,6 +33,7 @@ type teller struct {
 	untold  prometheus.Counter
 	log     *slog.Logger
 	every   time.Duration // tellEvery, except in tests
+	some    chan struct{} // holds one value when attempts wait
 	full    chan struct{} // holds one value when a whole block waits
 	denied  sync.Once     // the log says it once
 
@@ -45,7 +46,7 @@ type teller struct {
 func newTeller(c *Consumer) *teller {
 	return &teller{
 		subject: c.names.AttemptsTold(c.cfg.Name), conn: c.js.Conn, untold: c.metrics.untold, log: c.log,
-		every: tellEvery, full: make(chan struct{}, 1),
+		every: tellEvery, some: make(chan struct{}, 1), full: make(chan struct{}, 1),
 	}
 }
 
@@ -56,22 +57,32 @@ func (t *teller) tell(a bridge.Attempt) {
 		t.untold.Inc()
 		return
 	}
-	if t.waiting = append(t.waiting, a); len(t.waiting) >= bridge.MaxAttempts {
-		select {
-		case t.full <- struct{}{}:
-		default:
-		}
+	t.waiting = append(t.waiting, a)
+	signal(t.some)
+	if len(t.waiting) >= bridge.MaxAttempts {
+		signal(t.full)
 	}
 }
 
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// run costs nothing while no attempt ends.
 func (t *teller) run(ctx context.Context) {
-	tick := time.NewTicker(t.every)
-	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-t.some:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(t.every):
 		case <-t.full:
 		}
 		t.flush()
@@ -85,6 +96,7 @@ func (t *teller) flush() {
 	defer t.flushing.Unlock()
 	conn := t.conn()
 	if !conn.IsConnected() {
+		signal(t.some)
 		return
 	}
 	t.mu.Lock()

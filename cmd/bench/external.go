@@ -111,15 +111,17 @@ func replicated() scenario {
 		name: "replicated", title: "Three servers that sync always",
 		begin: func(b *bench, r *rig.Rig) [][]way {
 			c := r.StartCluster(0, false)
-			start := func(name, ingress string) *rig.Bridge {
-				bridge := startBridge(r, rig.BridgeConfig{Name: name, NATS: rig.ExternalNATS(c.URLs()) + ", replicas: 3", Ingress: ingress})
+			start := func(r *rig.Rig, ingress string) *rig.Bridge {
+				bridge := startBridge(r, rig.BridgeConfig{NATS: rig.ExternalNATS(c.URLs()) + ", replicas: 3", Ingress: ingress})
 				untilDirect(r, bridge)
+				c.WaitWhole()
 				return bridge
 			}
-			quorum := start("quorum", "")
-			c.WaitWhole()
-			local := start("local", "ack: local")
-			like := lastStored(r, c.JS, rig.EventsStream, rig.EventsPrefix+">")
+			var like stored
+			r.Within("made", func(r *rig.Rig) {
+				start(r, "")
+				like = lastStored(r, c.JS, rig.EventsStream, rig.EventsPrefix+">")
+			})
 			p := openPool(r, rate, b.steady())
 			over := func(load func(r *rig.Rig) []time.Duration) func(*rig.Rig) metrics {
 				return func(r *rig.Rig) metrics {
@@ -128,15 +130,15 @@ func replicated() scenario {
 					return metrics{"p50": inMs(rig.Percentile(took, 50)), "p99": inMs(rig.Percentile(took, 99))}
 				}
 			}
-			through := func(bridge *rig.Bridge) func(*rig.Rig) metrics {
-				return over(func(*rig.Rig) []time.Duration { return bridge.OpenLoop(conns, rate, p, b.steady()) })
+			through := func(ingress string) func(*rig.Rig) metrics {
+				return over(func(r *rig.Rig) []time.Duration { return start(r, ingress).OpenLoop(conns, rate, p, b.steady()) })
 			}
 			return [][]way{{
 				{"bare", over(func(r *rig.Rig) []time.Duration {
 					return rig.Must(rig.OpenLoop(r.Context(), clients(c.JS, like, p, conns), rate, p, b.steady()))
 				})},
-				{"quorum", through(quorum)},
-				{"local", through(local)},
+				{"quorum", through("")},
+				{"local", through("ack: local")},
 			}}
 		},
 		report: func(_ *bench, d data, s *section) {

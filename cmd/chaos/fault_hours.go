@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -52,6 +53,7 @@ func fullStream(l *lab) {
 		l.acknowledged(min(all, l.book.snapshot().Acknowledged+handleEvery))
 	}
 	l.settle()
+	rig.Check(l.Until("the journal is empty", patience, often, func(context.Context) bool { return l.waiting() == 0 }))
 	l.handle(a)
 	if refused := l.book.snapshot().RefusedBy["503"]; refused > 0 {
 		l.wrong("%d webhooks were refused by a stream that was full of handled events", refused)

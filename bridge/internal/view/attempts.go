@@ -116,7 +116,11 @@ func (v *View) decodeAttempts(m *nats.Msg) (out []told) {
 		v.log.Debug("somebody told of attempts that cannot be", zap.String("subject", m.Subject), zap.Error(err))
 		return nil
 	}
+	now := time.Now().UTC()
 	for _, a := range list {
+		if a.At.After(now) { // a clock that is ahead would keep later attempts out of the lane
+			a.At = now
+		}
 		out = append(out, told{consumer, a})
 	}
 	return out

@@ -80,6 +80,24 @@ func TestAttempts(t *testing.T) {
 	require.Len(t, x.timeline("a").Events[0].Attempts, 1, "a lane of an event that had the same sequence is not shown")
 }
 
+// An attempt of a clock that is far ahead does not hide those after it.
+func TestAttemptOfTheFuture(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	x := r.start("view.db")
+	e := says(t, "a", finished)
+	a := bridge.Attempt{Event: e.ID, Source: "get3w", Prediction: "a", Sequence: r.publish(e).Sequence, Try: 1, Verdict: bridge.VerdictRetry, Error: "one"}
+	x.folded()
+	for _, a.At = range []time.Time{time.Now().AddDate(100, 0, 0), time.Now().AddDate(50, 0, 0)} {
+		r.tells("billing", a)
+		a.Try, a.Verdict, a.Error = 2, bridge.VerdictDone, ""
+	}
+	x.heard(2, 0)
+	lane := x.timeline("a").Events[0].Attempts[0]
+	require.Equal(t, bridge.VerdictDone, lane.Try.Verdict)
+	require.False(t, lane.Try.At.After(time.Now()))
+}
+
 // Attempts that are told before their event is folded are kept for it, and the failed ones
 // of a lane are bounded.
 func TestAttemptsBeforeTheirEvent(t *testing.T) {

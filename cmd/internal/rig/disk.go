@@ -88,12 +88,15 @@ func (d *Disk) Fill() (empty func()) {
 func (d *Disk) CutPower(p *Process, torn string) {
 	Check(p.Signal(syscall.SIGSTOP))
 	Check(d.rig.Until("the process is stopped", 10*time.Second, time.Millisecond, func(context.Context) bool { return p.stopped() }))
-	rest := d.image + ".cut"
+	cut, rest := time.Now(), d.image+".cut"
 	Check(run(d.rig.ctx, "cp", "--sparse=always", d.image, rest))
 	written := map[string][]byte{}
 	if torn != "" {
 		for _, file := range Must(filepath.Glob(filepath.Join(d.Mount, torn))) {
-			written[file] = Must(os.ReadFile(file))
+			// What was written before is synced, unless the disk hung for longer.
+			if cut.Sub(Must(os.Stat(file)).ModTime()) < unsyncedFor {
+				written[file] = Must(os.ReadFile(file))
+			}
 		}
 	}
 	p.Kill()
@@ -113,29 +116,34 @@ func (d *Disk) LoseUnsynced(pattern string) (lost int) {
 	Check(errors.Join(os.Mkdir(mount, 0o700), run(d.rig.ctx, "mount", "-o", "loop", image, mount)))
 	err := Try(func() {
 		for _, file := range Must(filepath.Glob(filepath.Join(d.Mount, pattern))) {
-			lost += restore(file, filepath.Join(mount, Must(filepath.Rel(d.Mount, file))))
+			synced, err := os.ReadFile(filepath.Join(mount, Must(filepath.Rel(d.Mount, file))))
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // its name was not synced either
+			}
+			Check(err)
+			lost += overwrite(file, synced, func() bool { return false })
 		}
 	})
 	Check(errors.Join(err, run(context.WithoutCancel(d.rig.ctx), "umount", mount), os.Remove(mount), os.Remove(image)))
 	return lost
 }
 
-// restore writes the sectors of a file as they were synced, and returns how many were others.
-// A file that was not synced as a whole stays.
-func restore(file, synced string) (sectors int) {
-	old, err := os.ReadFile(synced)
-	if errors.Is(err, fs.ErrNotExist) {
+// tear writes some of the sectors by which the file differs from the text.
+func tear(file string, text []byte) { overwrite(file, text, func() bool { return rand.IntN(2) == 0 }) }
+
+// overwrite changes the file to the text, but for the sectors that keep leaves as they are, and
+// returns how many it changed. A file that is not there, or has another size, stays.
+func overwrite(file string, text []byte, keep func() bool) (sectors int) {
+	old, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) || len(old) != len(text) {
 		return 0
 	}
-	text := Must(os.ReadFile(file))
-	if len(old) != len(text) {
-		return 0
-	}
+	Check(err)
 	f := Must(os.OpenFile(file, os.O_WRONLY, 0))
 	for at := 0; at < len(text); at += sector {
 		end := min(at+sector, len(text))
-		if !bytes.Equal(old[at:end], text[at:end]) {
-			Must(f.WriteAt(old[at:end], int64(at)))
+		if !bytes.Equal(old[at:end], text[at:end]) && !keep() {
+			Must(f.WriteAt(text[at:end], int64(at)))
 			sectors++
 		}
 	}
@@ -146,22 +154,8 @@ func restore(file, synced string) (sectors int) {
 // sector is what a disk writes whole or not at all, in bytes.
 const sector = 512
 
-// tear writes some of the sectors by which the file differs from the text. A file that is not
-// there, or has another size, was never synced.
-func tear(file string, text []byte) {
-	synced, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) || len(synced) != len(text) {
-		return
-	}
-	Check(err)
-	for at := 0; at < len(text); at += sector {
-		end := min(at+sector, len(text))
-		if rand.IntN(2) == 0 {
-			copy(synced[at:end], text[at:end])
-		}
-	}
-	Check(os.WriteFile(file, synced, 0o600))
-}
+// unsyncedFor is how old a write may be that was not synced when the power is cut.
+const unsyncedFor = 10 * time.Second
 
 // ReadOnly has the disk refuse everything that is written, or no more.
 func (d *Disk) ReadOnly(is bool) {
