@@ -9,6 +9,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/admin"
+	"github.com/hookspan/hookspan/bridge/internal/lists"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery"
 	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/attemptrecord"
@@ -18,10 +19,16 @@ type (
 	deadLetters struct {
 		*redelivery.DeadLetters
 		*redelivery.Redeliverer
+		*lists.Lists
 	}
 	events struct {
 		*redelivery.Events
 		*redelivery.Redeliverer
+		*lists.Lists
+	}
+	keptLists struct {
+		keptEntries
+		*lists.Lists
 	}
 )
 
@@ -53,10 +60,11 @@ func (a *App) registerAPI(api *echo.Group) {
 			return c.Base().Filter.Filter(), true
 		},
 	})
-	admin.RegisterQuarantine(api, a.keptEntries())
+	all := lists.New(a.view, js, names)
+	admin.RegisterQuarantine(api, keptLists{a.keptEntries(), all})
 	admin.RegisterConsumers(api, consumerOperator{a.store.durables(), a.store})
-	admin.RegisterDeadLetters(api, deadLetters{redelivery.NewDeadLetters(js, names), again})
-	admin.RegisterEvents(api, events{redelivery.NewEvents(js, names), again})
+	admin.RegisterDeadLetters(api, deadLetters{redelivery.NewDeadLetters(js, names), again, all})
+	admin.RegisterEvents(api, events{redelivery.NewEvents(js, names), again, all})
 	admin.RegisterSubmit(api, a.submits)
 	admin.RegisterNames(api, a.names)
 	if j := a.store.journal; j != nil {
@@ -65,6 +73,7 @@ func (a *App) registerAPI(api *echo.Group) {
 		admin.RegisterJournal(api, nil)
 	}
 	admin.RegisterPredictions(api, a.knownPredictions(), a.waiting, a.announcer())
+	admin.RegisterFigures(api, &figuresOperator{Lists: all, app: a})
 	admin.RegisterView(api, viewOperator{a.view, a})
 	admin.RegisterAudit(api, a.audit)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
+	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/bridge/internal/view"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
@@ -39,6 +40,7 @@ func (a *App) openView() error {
 	cfg := view.Config{
 		Path: a.folder.Path(viewFile), Keep: time.Duration(a.cfg.View.Keep), Names: names, JS: js, Logger: a.log,
 		Busy: func() bool { return a.ingress != nil && a.ingress.Working() >= busyFrom },
+		Life: a.outputLife,
 		Restore: func(ctx context.Context, put func(*bridge.PredictionState) error) error {
 			return predictions.Kept(ctx, js, names, put)
 		},
@@ -65,6 +67,16 @@ func (a *App) openView() error {
 	return a.register(append(viewCollectors(v), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "hookspan_prediction_waiters", Help: "Requests that wait for the end of a prediction or follow one.",
 	}, func() float64 { return float64(a.waiting.Waiting()) }))...)
+}
+
+// outputLife is how long the provider of a source keeps outputs, zero for one that is not
+// configured.
+func (a *App) outputLife(name string) time.Duration {
+	kind, err := source.KindOf(a.cfg.Sources[name].Kind)
+	if err != nil {
+		return 0
+	}
+	return kind.OutputLife()
 }
 
 // runView runs the view, and has the janitor know of it. Neither may end the ingress.
@@ -94,6 +106,9 @@ func viewName(dir string) string {
 	return fmt.Sprintf("%s-%08x", host, sum.Sum32())
 }
 
+// whoTime bounds the question who polls, so that time is left for what the view knows.
+const whoTime = time.Second
+
 // viewOperator is the view as operators see it.
 type viewOperator struct {
 	*view.View
@@ -110,7 +125,9 @@ func (o viewOperator) Status(ctx context.Context) (adminapi.ViewStatus, error) {
 	for name, s := range st.Streams {
 		out.Streams[name] = adminapi.ViewStream(s)
 	}
-	leading, err := predictions.Who(ctx, o.app.store.consume, o.app.cfg.Names())
+	asking, cancel := context.WithTimeout(ctx, whoTime)
+	defer cancel()
+	leading, err := predictions.Who(asking, o.app.store.consume, o.app.cfg.Names())
 	if err != nil && out.Error == "" {
 		out.Error, out.Since = err.Error(), time.Now().UTC() // NATS is away; what the view has is shown all the same
 	}

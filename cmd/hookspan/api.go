@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -158,13 +157,6 @@ func (f *apiFlag) get(e *env, path string, query map[string]string, out any) err
 		}
 	}
 	return f.call(e, http.MethodGet, path+"?"+values.Encode(), nil, out)
-}
-
-func optional(n uint64) string {
-	if n == 0 {
-		return ""
-	}
-	return strconv.FormatUint(n, 10)
 }
 
 func (f *apiFlag) client(e *env) (*client.Client, error) {

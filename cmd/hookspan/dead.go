@@ -12,6 +12,7 @@ import (
 
 type deadCmd struct {
 	List    deadListCmd    `cmd:"" help:"List them, the newest first."`
+	Groups  deadGroupsCmd  `cmd:"" help:"Show why they died: one line for each consumer, cause and kind of error, the newest first."`
 	Show    deadShowCmd    `cmd:"" help:"Show one of them, with every attempt, its headers and its body."`
 	Redrive deadRedriveCmd `cmd:"" help:"Give their events to the consumer again, as fresh ones. What it has handled since is left out. Their dead letters are removed. It asks before it takes all dead letters of a consumer or of a cause."`
 	Drop    deadDropCmd    `cmd:"" help:"Remove them for good. It asks before."`
@@ -22,18 +23,19 @@ type deadListCmd struct {
 	Consumer   name `placeholder:"NAME" help:"Only of this consumer."`
 	Cause      name `placeholder:"WORD" help:"Only of this cause."`
 	Prediction name `placeholder:"ID" help:"Only of this prediction."`
+	Group      name `placeholder:"ID" help:"Only of this group, as hookspan dead groups shows it."`
 	pageFlags
 }
 
 func (c *deadListCmd) Run(e *env) error {
 	var list adminapi.DeadLetterList
-	query := map[string]string{"consumer": string(c.Consumer), "cause": string(c.Cause), "prediction": string(c.Prediction)}
-	return c.list(e, &c.apiFlag, "dead", query, naming{consumer: c.Consumer, cause: c.Cause, causes: deadCauses}, &list, func() (*table, adminapi.Listed) {
+	query := map[string]string{"consumer": string(c.Consumer), "cause": string(c.Cause), "prediction": string(c.Prediction), "group": string(c.Group)}
+	return c.list(e, &c.apiFlag, apiRoute("dead"), query, naming{consumer: c.Consumer, cause: c.Cause, causes: deadCauses}, &list, func() (*table, string) {
 		t := newTable("SEQ", "DIED", "CONSUMER", "CAUSE", "FAULT", "ATTEMPTS", "PREDICTION", "STATUS", "ERROR")
 		for _, d := range list.Letters {
 			t.row(d.Seq, d.DiedAt.Format(time.RFC3339), d.Consumer, d.Cause, d.Fault, d.Attempts, orDash(d.Prediction), orDash(d.Status), orDash(d.Error))
 		}
-		return t, list.Listed
+		return t, list.Next
 	})
 }
 

@@ -1,35 +1,25 @@
 package main
 
-import (
-	"strconv"
-
-	"github.com/hookspan/hookspan/internal/adminapi"
-)
+import "strconv"
 
 // pageFlags select a page of a list. Lists begin with the newest entry.
 type pageFlags struct {
-	Limit  int     `default:"100" help:"At most so many, 1 to 1000."`
-	Before uint64  `placeholder:"N" xor:"page" help:"Only those before this one: what follows a list that was too long."`
-	After  *uint64 `placeholder:"N" xor:"page" help:"Only those behind this one, the oldest first: to read all of a list, and go on with what comes."`
+	Limit  int    `default:"100" help:"At most so many, 1 to 1000."`
+	Cursor string `placeholder:"TEXT" help:"What follows a list that was too long."`
 }
 
 func (p pageFlags) query(values map[string]string) map[string]string {
-	values["limit"] = strconv.Itoa(p.Limit)
-	if p.After != nil {
-		values["after"] = optional(*p.After)
-		return values
-	}
-	values["order"], values["before"] = "newest", optional(p.Before)
+	values["limit"], values["cursor"] = strconv.Itoa(p.Limit), p.Cursor
 	return values
 }
 
 // list gets a page of the path and prints it. Into takes the answer, and rows, which is called
 // once into is filled, makes a table of it. An empty page with an unknown name is an error.
-func (p pageFlags) list(e *env, f *apiFlag, path string, query map[string]string, named naming, into any, rows func() (*table, adminapi.Listed)) error {
-	if err := f.get(e, apiRoute(path), p.query(query), into); err != nil {
+func (p pageFlags) list(e *env, f *apiFlag, path string, query map[string]string, named naming, into any, rows func() (t *table, next string)) error {
+	if err := f.get(e, path, p.query(query), into); err != nil {
 		return err
 	}
-	t, listed := rows()
+	t, next := rows()
 	if len(t.rows) == 1 {
 		if err := f.known(e, named); err != nil {
 			return err
@@ -37,17 +27,18 @@ func (p pageFlags) list(e *env, f *apiFlag, path string, query map[string]string
 	}
 	return e.print(into, func(out *printer) {
 		t.print(out) // an empty list has its heading too
-		switch {
-		case listed.More && listed.Last == 0:
-			out.printf("and there may be more: --stream with --before or --after shows what follows, --limit shows more at once\n")
-		case listed.More && p.After != nil:
-			out.printf("and there may be more: go on with --after %d, or raise --limit\n", listed.Last)
-		case listed.More:
-			out.printf("and there may be more: go on with --before %d, or raise --limit\n", listed.Last)
-		case len(t.rows) == 1:
-			out.printf("there is none\n")
-		}
+		out.following(next, len(t.rows) == 1)
 	})
+}
+
+// following says behind a list how it goes on.
+func (p *printer) following(next string, none bool) {
+	switch {
+	case next != "":
+		p.printf("and there may be more: go on with --cursor %s, or raise --limit\n", next)
+	case none:
+		p.printf("there is none\n")
+	}
 }
 
 type bodyFlag struct {

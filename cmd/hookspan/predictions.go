@@ -60,12 +60,7 @@ func (c *predictionsListCmd) Run(e *env) error {
 			t.row(p.FirstSeen.Format(time.RFC3339), p.Source, orDash(p.Status), custody(p), p.ID, orDash(p.Model), orDash(p.Reference))
 		}
 		t.print(out)
-		switch {
-		case list.Next != "":
-			out.printf("and there may be more: go on with --cursor %s, or raise --limit\n", list.Next)
-		case len(list.Predictions) == 0:
-			out.printf("there is none\n")
-		}
+		out.following(list.Next, len(list.Predictions) == 0)
 	})
 }
 

@@ -25,6 +25,8 @@ type DeadLetter struct {
 	Model      string `json:"model,omitempty"`
 	Status     string `json:"status,omitempty"`
 	Problem    string `json:"problem,omitempty"`
+	// Group is the id of its [DeadGroup]; only lists tell it.
+	Group string `json:"group,omitempty"`
 }
 
 // DeadLetterDetail is a whole dead letter.

@@ -27,6 +27,10 @@ type DeadSelection struct {
 	Consumer   string
 	Cause      bridge.DeadCause
 	Prediction string
+	// Group is the id of a [DeadGroup]. Only lists select by it.
+	Group string
+	// Cursor is the Next of the page before, for lists; empty begins with the newest.
+	Cursor string
 	// Sequences names dead letters.
 	Sequences []uint64
 	// After excludes the dead letters up to that sequence.
@@ -46,12 +50,26 @@ func (s DeadSelection) Match(e *DeadEntry) bool {
 		(s.Prediction == "" || e.Event != nil && s.Prediction == e.Event.PredictionID)
 }
 
+// NewDeadLetter returns the dead letter as the API shows it.
+func NewDeadLetter(e *DeadEntry) DeadLetter {
+	out := DeadLetter{
+		Seq: e.Sequence, DiedAt: e.StoredAt, Consumer: e.Consumer, Cause: e.Cause, Fault: e.Fault, Error: e.Error,
+		Attempts: e.Attempts, Redrives: e.Redrives, EventSeq: e.DeadLetter.Sequence, Problem: e.Problem,
+	}
+	if ev := e.Event; ev != nil {
+		out.Event, out.Source, out.Prediction, out.Model, out.Status = ev.ID, ev.Source, ev.PredictionID, ev.Model, ev.Status
+	}
+	return out
+}
+
 // EventSelection selects stored events. Its zero value selects all events of predictions;
 // Sequences alone selects events of any kind.
 type EventSelection struct {
 	Filter bridge.Filter
 	// Prediction selects all when empty.
 	Prediction string
+	// Cursor is the Next of the page before, for lists; empty begins with the newest.
+	Cursor string
 	// Since and Until bound when an event was stored, Until excluded; zero is no bound.
 	Since, Until time.Time
 	// Sequences names events.

@@ -11,7 +11,8 @@ type Event struct {
 	Seq        uint64    `json:"seq"`
 	StoredAt   time.Time `json:"stored_at"`
 	ID         string    `json:"id"`
-	Type       string    `json:"type"`
+	Kind       string    `json:"kind"`
+	Origin     string    `json:"origin,omitempty"`
 	Source     string    `json:"source"`
 	Prediction string    `json:"prediction"`
 	Model      string    `json:"model,omitempty"`
@@ -23,6 +24,7 @@ type Event struct {
 // EventDetail is a whole event. Problem is set when the message is no event.
 type EventDetail struct {
 	Event
+	Type    string        `json:"type"`
 	Subject string        `json:"subject"`
 	Problem string        `json:"problem,omitempty"`
 	Header  bridge.Header `json:"header"`
@@ -33,6 +35,16 @@ type EventDetail struct {
 type EventList struct {
 	Events []Event `json:"events"`
 	Listed
+}
+
+// NewEvent returns the event as the API shows it.
+func NewEvent(e *EventEntry) Event {
+	out := Event{Seq: e.Sequence, StoredAt: e.StoredAt, BodyBytes: len(e.Body)}
+	if ev := e.Event; ev != nil {
+		out.ID, out.Kind, out.Origin, out.Source, out.Prediction = ev.ID, ev.Kind(), ev.Origin, ev.Source, ev.PredictionID
+		out.Model, out.Status, out.ReceivedAt = ev.Model, ev.Status, ev.ReceivedAt
+	}
+	return out
 }
 
 // EventCall selects events, and the consumer that gets them again.

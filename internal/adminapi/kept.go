@@ -8,22 +8,22 @@ import (
 
 // KeptDelivery is an entry as the API shows it.
 type KeptDelivery struct {
-	Stream      string    `json:"stream"`
-	Seq         uint64    `json:"seq"`
-	Source      string    `json:"source"`
-	Cause       string    `json:"cause"`
-	Detail      string    `json:"detail"`
-	ReceivedAt  time.Time `json:"received_at"`
-	Remote      string    `json:"remote"`
-	RequestID   string    `json:"request_id"`
-	ContentType string    `json:"content_type,omitempty"`
-	BodyBytes   int64     `json:"body_bytes"`
-	Truncated   bool      `json:"truncated,omitempty"`
+	Stream     string    `json:"stream"`
+	Seq        uint64    `json:"seq"`
+	Source     string    `json:"source"`
+	Cause      string    `json:"cause"`
+	Detail     string    `json:"detail"`
+	ReceivedAt time.Time `json:"received_at"`
+	Remote     string    `json:"remote"`
+	RequestID  string    `json:"request_id"`
+	BodyBytes  int64     `json:"body_bytes"`
+	Truncated  bool      `json:"truncated,omitempty"`
 }
 
 // KeptDetail is a whole entry.
 type KeptDetail struct {
 	KeptDelivery
+	ContentType string            `json:"content_type,omitempty"`
 	Proof       bridge.Header     `json:"proof"`
 	Header      bridge.Header     `json:"header"`
 	HeadersCut  int               `json:"headers_cut,omitempty"`
@@ -32,8 +32,7 @@ type KeptDetail struct {
 	Content
 }
 
-// KeptList is a page of entries. Last is zero in a list of both streams, whose sequences
-// differ.
+// KeptList is a page of entries, of one stream or of both.
 type KeptList struct {
 	Entries []KeptDelivery `json:"entries"`
 	Listed

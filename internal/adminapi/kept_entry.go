@@ -17,6 +17,8 @@ type KeptSelection struct {
 	Place, Source, Cause string
 	// Sequences names entries of Place, which is required with it.
 	Sequences []uint64
+	// Cursor is the Next of the page before, for lists; empty begins with the newest.
+	Cursor string
 	// After excludes the entries up to that sequence, per place.
 	After uint64
 	// Before, unless zero, excludes the entries from that sequence on, per place.
@@ -25,6 +27,14 @@ type KeptSelection struct {
 	Newest bool
 	// Limit bounds the entries looked at; 0 is no limit.
 	Limit int
+}
+
+// NewKeptDelivery returns the entry as the API shows it.
+func NewKeptDelivery(e *KeptEntry) KeptDelivery {
+	return KeptDelivery{
+		Stream: e.Place, Seq: e.Sequence, Source: e.Source, Cause: e.Cause, Detail: e.Detail, ReceivedAt: e.ReceivedAt,
+		Remote: e.RemoteAddr, RequestID: e.RequestID, BodyBytes: e.BodyBytes, Truncated: e.Truncated,
+	}
 }
 
 // ReverifyOptions say which verified deliveries become events.

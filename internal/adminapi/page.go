@@ -11,11 +11,11 @@ type Page struct {
 	Limit int `json:"limit,omitempty"`
 }
 
-// Listed is the part of a list that locates the next page.
+// Listed is the part of a list that leads to the next page. Lists begin with the newest entry.
 type Listed struct {
-	// More is set when there may be more after Last, the last sequence looked at.
-	More bool   `json:"more"`
-	Last uint64 `json:"last"`
+	// Next is the cursor of the next page, empty at the end. A page can be short, or empty, and
+	// be followed by others.
+	Next string `json:"next,omitempty"`
 }
 
 // Content is bytes in JSON: Body when they are UTF-8, otherwise BodyBase64.

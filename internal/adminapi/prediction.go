@@ -25,6 +25,9 @@ type PredictionSelection struct {
 // ErrCursor means that a cursor is none that a list returned.
 var ErrCursor = errors.New("not a cursor of this list")
 
+// ErrUnavailable means that the view cannot be read at the moment.
+var ErrUnavailable = errors.New("the view cannot be read now")
+
 // Prediction is one of a list.
 type Prediction struct {
 	Source     string    `json:"source"`

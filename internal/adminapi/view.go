@@ -29,6 +29,9 @@ type ViewStream struct {
 	FoldedAt time.Time `json:"folded_at,omitzero"`
 	// Behind is how many messages are still to be folded.
 	Behind uint64 `json:"behind"`
+	// Messages is how many messages the stream had a moment ago; of the stream of events it is
+	// not known.
+	Messages uint64 `json:"messages,omitempty"`
 	// Error is why the stream cannot be read; empty while it can.
 	Error string `json:"error,omitempty"`
 }

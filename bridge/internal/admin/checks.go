@@ -20,8 +20,8 @@ func (c *Checks) Add(check Check) {
 	c.list = append(c.list, check)
 }
 
-// reasons returns the reason of every failed check, never nil.
-func (c *Checks) reasons() []string {
+// Reasons returns the reason of every failed check, never nil.
+func (c *Checks) Reasons() []string {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	reasons := []string{}

@@ -11,9 +11,9 @@ import (
 
 // DeadLetters manages dead letters.
 type DeadLetters interface {
-	// Scan calls visit for every dead letter that it reads, in order, until visit returns
-	// an error, which Scan returns. It ignores the selection's limit.
-	Scan(ctx context.Context, sel adminapi.DeadSelection, visit func(e adminapi.DeadEntry, selected bool) error) error
+	// ListDead returns a page, the newest first. The error wraps adminapi.ErrCursor for a
+	// cursor that is none.
+	ListDead(ctx context.Context, sel adminapi.DeadSelection) (adminapi.DeadLetterList, error)
 	// Get returns one dead letter. The error wraps bridge.ErrNotFound when it is gone.
 	Get(ctx context.Context, seq uint64) (adminapi.DeadEntry, error)
 	// Redrive gives the events to their consumers again and removes the dead letters.
@@ -38,16 +38,11 @@ func (h deadAPI) list(c echo.Context) (list adminapi.DeadLetterList, err error) 
 	if err != nil {
 		return list, err
 	}
-	sel := adminapi.DeadSelection{
-		Consumer: c.QueryParam("consumer"), Cause: bridge.DeadCause(c.QueryParam("cause")), Prediction: c.QueryParam("prediction"),
-		After: p.After, Before: p.Before, Newest: p.Newest, Limit: p.Limit,
-	}
-	list.Letters, list.Listed, err = collect(sel.Limit, func(add func(uint64, bool, adminapi.DeadLetter) error) error {
-		return h.dead.Scan(c.Request().Context(), sel, func(e adminapi.DeadEntry, selected bool) error {
-			return add(e.Sequence, selected, newDeadLetter(&e))
-		})
+	list, err = h.dead.ListDead(c.Request().Context(), adminapi.DeadSelection{
+		Consumer: c.QueryParam("consumer"), Cause: bridge.DeadCause(c.QueryParam("cause")), Prediction: c.QueryParam("prediction"), Group: c.QueryParam("group"),
+		Cursor: p.Cursor, Limit: p.Limit,
 	})
-	return list, err
+	return list, listed(c, err)
 }
 
 func (h deadAPI) show(c echo.Context) (detail adminapi.DeadLetterDetail, err error) {
@@ -56,7 +51,7 @@ func (h deadAPI) show(c echo.Context) (detail adminapi.DeadLetterDetail, err err
 		return detail, err
 	}
 	e, err := h.dead.Get(c.Request().Context(), seq)
-	return adminapi.DeadLetterDetail{DeadLetter: newDeadLetter(&e), History: e.History, Header: e.Header, Content: newContent(e.Body)}, missing(err, "dead letter")
+	return adminapi.DeadLetterDetail{DeadLetter: adminapi.NewDeadLetter(&e), History: e.History, Header: e.Header, Content: newContent(e.Body)}, missing(err, "dead letter")
 }
 
 func (h deadAPI) redrive(c echo.Context, call adminapi.DeadCall) (report adminapi.RedeliveryReport, err error) {
@@ -96,15 +91,4 @@ func deadSelection(call *adminapi.DeadCall) (adminapi.DeadSelection, error) {
 		Consumer: call.Consumer, Cause: call.Cause, Prediction: call.Prediction,
 		Sequences: call.Seqs, After: call.After, Limit: call.Limit,
 	}, nil
-}
-
-func newDeadLetter(e *adminapi.DeadEntry) adminapi.DeadLetter {
-	out := adminapi.DeadLetter{
-		Seq: e.Sequence, DiedAt: e.StoredAt, Consumer: e.Consumer, Cause: e.Cause, Fault: e.Fault, Error: e.Error,
-		Attempts: e.Attempts, Redrives: e.Redrives, EventSeq: e.DeadLetter.Sequence, Problem: e.Problem,
-	}
-	if ev := e.Event; ev != nil {
-		out.Event, out.Source, out.Prediction, out.Model, out.Status = ev.ID, ev.Source, ev.PredictionID, ev.Model, ev.Status
-	}
-	return out
 }

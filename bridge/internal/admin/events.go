@@ -13,9 +13,9 @@ import (
 
 // Events reads and replays stored events.
 type Events interface {
-	// Scan calls visit for every event that it reads, in order, until visit returns an
-	// error, which Scan returns. It ignores the selection's limit.
-	Scan(ctx context.Context, sel adminapi.EventSelection, visit func(e adminapi.EventEntry, selected bool) error) error
+	// ListEvents returns a page, the newest first. The error wraps adminapi.ErrCursor for a
+	// cursor that is none.
+	ListEvents(ctx context.Context, sel adminapi.EventSelection) (adminapi.EventList, error)
 	// Get returns one event. The error wraps bridge.ErrNotFound when it is gone.
 	Get(ctx context.Context, seq uint64) (adminapi.EventEntry, error)
 	// Replay gives events to one consumer again, each once per run.
@@ -44,7 +44,7 @@ func (h eventsAPI) list(c echo.Context) (list adminapi.EventList, err error) {
 	if err != nil {
 		return list, err
 	}
-	call := adminapi.EventCall{Prediction: c.QueryParam("prediction"), Page: p.Page}
+	call := adminapi.EventCall{Prediction: c.QueryParam("prediction"), Page: adminapi.Page{Limit: p.Limit}}
 	call.Event, call.Model = c.QueryParam("event"), c.QueryParam("model")
 	if source := c.QueryParam("source"); source != "" {
 		call.Sources = []string{source}
@@ -61,13 +61,9 @@ func (h eventsAPI) list(c echo.Context) (list adminapi.EventList, err error) {
 	if err != nil {
 		return list, err
 	}
-	sel.Before, sel.Newest = p.Before, p.Newest
-	list.Events, list.Listed, err = collect(sel.Limit, func(add func(uint64, bool, adminapi.Event) error) error {
-		return h.events.Scan(c.Request().Context(), sel, func(e adminapi.EventEntry, selected bool) error {
-			return add(e.Sequence, selected, newEvent(&e))
-		})
-	})
-	return list, err
+	sel.Cursor = p.Cursor
+	list, err = h.events.ListEvents(c.Request().Context(), sel)
+	return list, listed(c, err)
 }
 
 func (h eventsAPI) show(c echo.Context) (detail adminapi.EventDetail, err error) {
@@ -76,7 +72,11 @@ func (h eventsAPI) show(c echo.Context) (detail adminapi.EventDetail, err error)
 		return detail, err
 	}
 	e, err := h.events.Get(c.Request().Context(), seq)
-	return adminapi.EventDetail{Event: newEvent(&e), Subject: e.Subject, Problem: e.Problem, Header: e.Header, Content: newContent(e.Body)}, missing(err, "event")
+	detail = adminapi.EventDetail{Event: adminapi.NewEvent(&e), Subject: e.Subject, Problem: e.Problem, Header: e.Header, Content: newContent(e.Body)}
+	if e.Event != nil {
+		detail.Type = e.Event.Type
+	}
+	return detail, missing(err, "event")
 }
 
 func (h eventsAPI) replay(c echo.Context, call adminapi.EventCall) (report adminapi.RedeliveryReport, err error) {
@@ -116,13 +116,4 @@ func eventSelection(call *adminapi.EventCall) (adminapi.EventSelection, error) {
 		Filter: filter, Prediction: call.Prediction, Since: call.Since, Until: call.Until,
 		Sequences: call.Seqs, After: call.After, Limit: call.Limit,
 	}, nil
-}
-
-func newEvent(e *adminapi.EventEntry) adminapi.Event {
-	out := adminapi.Event{Seq: e.Sequence, StoredAt: e.StoredAt, BodyBytes: len(e.Body)}
-	if ev := e.Event; ev != nil {
-		out.ID, out.Type, out.Source, out.Prediction = ev.ID, ev.Type, ev.Source, ev.PredictionID
-		out.Model, out.Status, out.ReceivedAt = ev.Model, ev.Status, ev.ReceivedAt
-	}
-	return out
 }

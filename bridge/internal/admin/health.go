@@ -28,7 +28,7 @@ type readiness struct {
 }
 
 func (s *Server) readyz(c echo.Context) error {
-	r := readiness{Reasons: s.checks.reasons()}
+	r := readiness{Reasons: s.checks.Reasons()}
 	r.Ready = len(r.Reasons) == 0
 	status, text := http.StatusOK, "ready\n"
 	if !r.Ready {

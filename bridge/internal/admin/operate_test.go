@@ -16,6 +16,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/admin"
+	"github.com/hookspan/hookspan/bridge/internal/lists"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
@@ -56,17 +57,20 @@ func operatedBy(t *testing.T, s *admin.Server) (*admin.Server, *streamtest.Bench
 		Handled: func(context.Context, string, *bridge.Event) (bool, error) { return false, nil },
 		Filter:  func(string) (bridge.Filter, bool) { return bridge.Filter{}, false },
 	})
+	all := lists.New(nil, b.JS, b.Names)
 	letters := struct {
 		*redelivery.DeadLetters
 		*redelivery.Redeliverer
-	}{redelivery.NewDeadLetters(b.JS, b.Names), again}
+		*lists.Lists
+	}{redelivery.NewDeadLetters(b.JS, b.Names), again, all}
 	events := struct {
 		*redelivery.Events
 		*redelivery.Redeliverer
-	}{redelivery.NewEvents(b.JS, b.Names), again}
-	all := consumerOperator{durables.New(b.JS, b.Names, map[string]string{"archive": "archive"}), b}
+		*lists.Lists
+	}{redelivery.NewEvents(b.JS, b.Names), again, all}
+	consumers := consumerOperator{durables.New(b.JS, b.Names, map[string]string{"archive": "archive"}), b}
 	s.SetAPI(func(api *echo.Group) {
-		admin.RegisterConsumers(api, all)
+		admin.RegisterConsumers(api, consumers)
 		admin.RegisterDeadLetters(api, letters)
 		admin.RegisterEvents(api, events)
 	})
@@ -143,10 +147,14 @@ func TestConsumersAPI(t *testing.T) {
 func TestDeadLettersAPI(t *testing.T) {
 	s, b := operated(t)
 	list := ask[adminapi.DeadLetterList](t, s, "/dead?limit=2", "")
-	require.True(t, list.More)
 	require.Len(t, list.Letters, 2)
-	require.Equal(t, "a", list.Letters[0].Prediction)
-	require.Len(t, ask[adminapi.DeadLetterList](t, s, "/dead?consumer=team&cause=permanent&prediction=b&after=1", "").Letters, 1)
+	require.Equal(t, "c", list.Letters[0].Prediction)
+	list = ask[adminapi.DeadLetterList](t, s, "/dead?limit=2&cursor="+list.Next, "")
+	require.Len(t, list.Letters, 1)
+	require.Empty(t, list.Next)
+	require.Len(t, ask[adminapi.DeadLetterList](t, s, "/dead?consumer=team&cause=permanent&prediction=b", "").Letters, 1)
+	require.Len(t, ask[adminapi.DeadLetterList](t, s, "/dead?group="+list.Letters[0].Group, "").Letters, 3)
+	require.Empty(t, ask[adminapi.DeadLetterList](t, s, "/dead?group=none", "").Letters)
 	require.Empty(t, ask[adminapi.DeadLetterList](t, s, "/dead?consumer=other", "").Letters)
 	d := ask[adminapi.DeadLetterDetail](t, s, "/dead/2", "")
 	require.Equal(t, []bridge.FailedAttempt{{Error: "no"}}, d.History)
@@ -164,9 +172,9 @@ func TestDeadLettersAPI(t *testing.T) {
 func TestEventsAPI(t *testing.T) {
 	s, b := operated(t)
 	list := ask[adminapi.EventList](t, s, "/events?source=get3w&status=completed&model=get3w/*&limit=2", "")
-	require.True(t, list.More)
+	require.NotEmpty(t, list.Next)
 	require.Len(t, list.Events, 2)
-	require.Equal(t, natstest.Event("a").ID, list.Events[0].ID)
+	require.Equal(t, natstest.Event("c").ID, list.Events[0].ID)
 	require.Len(t, ask[adminapi.EventList](t, s, "/events?prediction=c&since=2000-01-01T00:00:00Z", "").Events, 1)
 	require.Empty(t, ask[adminapi.EventList](t, s, "/events?until=2000-01-01T00:00:00Z", "").Events)
 	require.Equal(t, natstest.Event("c").Body, ask[adminapi.EventDetail](t, s, "/events/3", "").Bytes())
@@ -185,7 +193,7 @@ func TestOperatorsAPIRefuses(t *testing.T) {
 	s, b := operated(t)
 	for path, status := range map[string]int{
 		"/consumers/nobody": 404, "/consumers/a.b": 404, "/dead/0": 400, "/dead/x": 400, "/dead/99": 404, "/dead?limit=1001": 400,
-		"/events/99": 404, "/events/-1": 400, "/events?after=x": 400, "/events?since=yesterday": 400, "/events?status=a.b": 400, "/events?source=*.>": 400,
+		"/events/99": 404, "/events/-1": 400, "/events?limit=0": 400, "/dead?cursor=!": 400, "/events?since=yesterday": 400, "/events?status=a.b": 400, "/events?source=*.>": 400,
 		"/events?prediction=" + strings.Repeat("x", 257): 400,
 	} {
 		a := get(t, s, "/api/v1"+path)
@@ -221,30 +229,27 @@ func TestOperatorsAPIRefuses(t *testing.T) {
 	require.EqualValues(t, 3, b.Messages(t, "HOOKSPAN_EVENTS"))
 }
 
-// A list begins with the oldest or the newest entry and continues from either end.
-func TestOrderOfAList(t *testing.T) {
+// A list begins with the newest entry and goes on with the cursor; another cursor is refused.
+func TestPagesOfAList(t *testing.T) {
 	s, _ := operated(t)
 	for query, want := range map[string][]uint64{
-		"": {1, 2, 3}, "?order=oldest": {1, 2, 3}, "?order=newest": {3, 2, 1}, "?order=newest&limit=2": {3, 2}, "?order=newest&limit=2&before=2": {1},
-		"?order=newest&after=1": {3, 2}, "?before=3": {1, 2}, "?order=newest&before=1": {},
-		"?order=newest&until=2020-01-01T00:00:00Z": {}, "?order=newest&since=2020-01-01T00:00:00Z": {3, 2, 1}, "?order=newest&prediction=b": {2},
+		"": {3, 2, 1}, "&limit=1": {3, 2, 1}, "&limit=2": {3, 2, 1}, "&limit=3": {3, 2, 1}, "&until=2020-01-01T00:00:00Z": nil, "&since=2020-01-01T00:00:00Z": {3, 2, 1}, "&prediction=b": {2},
 	} {
-		got := do(t, s, http.MethodGet, "/api/v1/events"+query, "", nil)
-		require.Equal(t, 200, got.status, got.body)
-		var list adminapi.EventList
-		require.NoError(t, json.Unmarshal([]byte(got.body), &list))
-		seqs := []uint64{}
-		for _, e := range list.Events {
-			seqs = append(seqs, e.Seq)
+		var got []uint64
+		for cursor, more := "", true; more; more = cursor != "" {
+			list := ask[adminapi.EventList](t, s, "/events?cursor="+cursor+query, "")
+			for _, e := range list.Events {
+				got = append(got, e.Seq)
+			}
+			cursor = list.Next
 		}
-		require.Equal(t, want, seqs, query)
-		require.Equal(t, strings.Contains(query, "limit=2") && len(want) == 2, list.More, query)
+		require.Equal(t, want, got, query)
 	}
-	for query, why := range map[string]string{"?order=sideways": "order is oldest", "?before=0": "before is", "?before=x": "before is"} {
+	for _, cursor := range []string{"!", "-1", "zzzzzzzzzzzzzzzz", "1.2", "%00", strings.Repeat("1", 1<<12)} {
 		for _, of := range []string{"events", "dead"} {
-			got := do(t, s, http.MethodGet, "/api/v1/"+of+query, "", nil)
+			got := do(t, s, http.MethodGet, "/api/v1/"+of+"?cursor="+cursor, "", nil)
 			require.Equal(t, 400, got.status)
-			require.Contains(t, got.detail(t), why)
+			require.Equal(t, "cursor is the next of the page before", got.detail(t))
 		}
 	}
 }

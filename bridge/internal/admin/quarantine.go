@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -12,9 +11,9 @@ import (
 
 // Quarantine manages the deliveries that did not become an event.
 type Quarantine interface {
-	// Walk calls visit for every entry of the selection, in order, until visit returns an
-	// error, which Walk returns. It ignores the selection's limit.
-	Walk(ctx context.Context, sel adminapi.KeptSelection, visit func(adminapi.KeptEntry) error) error
+	// ListKept returns a page, the newest first. The error wraps adminapi.ErrCursor for a
+	// cursor that is none.
+	ListKept(ctx context.Context, sel adminapi.KeptSelection) (adminapi.KeptList, error)
 	// Get returns one entry. The error wraps bridge.ErrNotFound when it is gone.
 	Get(ctx context.Context, place string, seq uint64) (adminapi.KeptEntry, error)
 	// Reverify makes events of entries that are authentic and usable now.
@@ -64,47 +63,14 @@ func (h quarantineAPI) list(c echo.Context) (list adminapi.KeptList, err error) 
 	if err != nil {
 		return list, err
 	}
-	call := adminapi.KeptCall{Stream: c.QueryParam("stream"), Source: c.QueryParam("source"), Cause: c.QueryParam("cause"), Page: p.Page}
-	if call.Stream == "" && p.Before > 0 {
-		return list, badRequest("before counts within one stream: name it")
-	}
+	call := adminapi.KeptCall{Stream: c.QueryParam("stream"), Source: c.QueryParam("source"), Cause: c.QueryParam("cause"), Page: adminapi.Page{Limit: p.Limit}}
 	sel, err := keptSelection(&call)
 	if err != nil {
 		return list, err
 	}
-	sel.Before, sel.Newest = p.Before, p.Newest
-	if sel.Place != "" {
-		return h.page(c, sel)
-	}
-	list.Entries = []adminapi.KeptDelivery{}
-	for _, sel.Place = range adminapi.Places() {
-		part, err := h.page(c, sel)
-		if err != nil {
-			return list, err
-		}
-		list.Entries, list.More = append(list.Entries, part.Entries...), list.More || part.More
-	}
-	if sel.Newest {
-		slices.SortStableFunc(list.Entries, func(a, b adminapi.KeptDelivery) int { return b.ReceivedAt.Compare(a.ReceivedAt) })
-	}
-	if len(list.Entries) > sel.Limit {
-		list.Entries, list.More = list.Entries[:sel.Limit], true
-	}
-	return list, nil
-}
-
-func (h quarantineAPI) page(c echo.Context, sel adminapi.KeptSelection) (list adminapi.KeptList, err error) {
-	list.Entries, list.Listed, err = collect(sel.Limit, func(add func(uint64, bool, adminapi.KeptDelivery) error) error {
-		return h.q.Walk(c.Request().Context(), sel, func(e adminapi.KeptEntry) error { return add(e.Sequence, true, summary(&e)) })
-	})
-	return list, err
-}
-
-func summary(e *adminapi.KeptEntry) adminapi.KeptDelivery {
-	return adminapi.KeptDelivery{
-		Stream: e.Place, Seq: e.Sequence, Source: e.Source, Cause: e.Cause, Detail: e.Detail, ReceivedAt: e.ReceivedAt,
-		Remote: e.RemoteAddr, RequestID: e.RequestID, ContentType: e.ContentType, BodyBytes: e.BodyBytes, Truncated: e.Truncated,
-	}
+	sel.Cursor = p.Cursor
+	list, err = h.q.ListKept(c.Request().Context(), sel)
+	return list, listed(c, err)
 }
 
 func (h quarantineAPI) show(c echo.Context) (detail adminapi.KeptDetail, err error) {
@@ -114,7 +80,7 @@ func (h quarantineAPI) show(c echo.Context) (detail adminapi.KeptDetail, err err
 	}
 	e, err := h.q.Get(c.Request().Context(), c.Param("stream"), seq)
 	return adminapi.KeptDetail{
-		KeptDelivery: summary(&e), Proof: e.Proof, Header: e.Header, HeadersCut: e.HeadersCut, Query: e.Query, TraceParent: e.TraceParent,
+		KeptDelivery: adminapi.NewKeptDelivery(&e), ContentType: e.ContentType, Proof: e.Proof, Header: e.Header, HeadersCut: e.HeadersCut, Query: e.Query, TraceParent: e.TraceParent,
 		Content: newContent(e.Body),
 	}, missing(err, "entry")
 }

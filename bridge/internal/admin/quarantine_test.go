@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/admin"
+	"github.com/hookspan/hookspan/bridge/internal/lists"
 	"github.com/hookspan/hookspan/bridge/internal/quarantine"
 	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
@@ -44,13 +45,14 @@ func entries(t *testing.T, n int) (*admin.Server, *streamtest.Bench) {
 	all := struct {
 		*quarantine.KeptStore
 		*quarantine.Reverifier
-	}{store, quarantine.New(store, b.Publisher(), func(string) *source.Source { return nil })}
+		*lists.Lists
+	}{store, quarantine.New(store, b.Publisher(), func(string) *source.Source { return nil }), lists.New(nil, b.JS, b.Names)}
 	s := start(t, "127.0.0.1:0")
 	s.SetAPI(func(api *echo.Group) { admin.RegisterQuarantine(api, all) })
 	return s, b
 }
 
-func list(t *testing.T, s *admin.Server, query string) (seqs []uint64, more bool) {
+func list(t *testing.T, s *admin.Server, query string) (seqs []uint64, next string) {
 	t.Helper()
 	a := get(t, s, "/api/v1/quarantine"+query)
 	require.Equal(t, 200, a.status, a.body)
@@ -59,18 +61,19 @@ func list(t *testing.T, s *admin.Server, query string) (seqs []uint64, more bool
 	for _, e := range l.Entries {
 		seqs = append(seqs, e.Seq)
 	}
-	return seqs, l.More
+	return seqs, l.Next
 }
 
 func TestQuarantineAPI(t *testing.T) {
 	s, b := entries(t, 4)
-	seqs, more := list(t, s, "")
-	require.Equal(t, []uint64{1, 2, 3, 4}, seqs)
-	require.False(t, more)
-	seqs, more = list(t, s, "?stream=quarantine&limit=2&after=1")
-	require.Equal(t, []uint64{2, 3}, seqs)
-	require.True(t, more)
-	seqs, _ = list(t, s, "?source=get3w&cause=encoding")
+	for _, stream := range []string{"", "quarantine"} {
+		seqs, next := list(t, s, "?limit=3&stream="+stream)
+		require.Equal(t, []uint64{4, 3, 2}, seqs)
+		seqs, next = list(t, s, "?limit=3&stream="+stream+"&cursor="+next)
+		require.Equal(t, []uint64{1}, seqs)
+		require.Empty(t, next)
+	}
+	seqs, _ := list(t, s, "?source=get3w&cause=encoding")
 	require.Equal(t, []uint64{4}, seqs)
 	require.Contains(t, get(t, s, "/api/v1/quarantine?stream=refused").body, `"entries":[]`)
 
@@ -96,15 +99,15 @@ func TestQuarantineAPI(t *testing.T) {
 	require.EqualValues(t, 4, b.Messages(t, "HOOKSPAN_QUARANTINE"))
 	require.Equal(t, 2, call("drop", `{"stream":"quarantine","seqs":[4,1,9]}`).Removed)
 	seqs, _ = list(t, s, "")
-	require.Equal(t, []uint64{2, 3}, seqs)
+	require.Equal(t, []uint64{3, 2}, seqs)
 }
 
 func TestQuarantineAPIRefuses(t *testing.T) {
 	s, b := entries(t, 1)
 	for path, status := range map[string]int{
-		"?stream=events": 400, "?limit=0": 400, "?limit=1001": 400, "?limit=x": 400, "?after=-1": 400, "?after=1": 400,
-		"?stream=refused&after=18446744073709551615": 400,
-		"?source=a.b": 400, "?cause=*": 400, "/quarantine/x": 400, "/quarantine/0": 400, "/quarantine/99": 404, "/events/1": 404,
+		"?stream=events": 400, "?limit=0": 400, "?limit=1001": 400, "?limit=x": 400, "?cursor=1": 400, "?cursor=1.2.3": 400, "?cursor=-.!": 400,
+		"?stream=refused&cursor=1.-": 400,
+		"?source=a.b":                400, "?cause=*": 400, "/quarantine/x": 400, "/quarantine/0": 400, "/quarantine/99": 404, "/events/1": 404,
 	} {
 		a := get(t, s, "/api/v1/quarantine"+path)
 		require.Equal(t, status, a.status, path)

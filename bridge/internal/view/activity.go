@@ -2,10 +2,6 @@ package view
 
 import (
 	"cmp"
-	"context"
-	"errors"
-	"fmt"
-	"slices"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -14,79 +10,150 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/view/fold"
 )
 
-type activityKey struct {
-	minute                int64 // since 1970
-	source, model, status string
+// span is a length of time by which is counted, in minutes, and how long its counts are kept.
+type span struct {
+	minutes int64
+	keep    time.Duration
 }
 
-// Lag is the sum of N times.
-type Lag struct {
-	N   int64         `json:"n"`
-	Sum time.Duration `json:"sum"`
-}
+// spans are those by which everything is counted. Each holds the longest time that is asked by
+// it, and as much before that.
+var spans = []span{{1, 2 * 24 * time.Hour}, {60, 14 * 24 * time.Hour}, {24 * 60, 62 * 24 * time.Hour}}
 
-func (l *Lag) add(d time.Duration) {
-	if d >= 0 && d < maxLag {
-		l.N, l.Sum = l.N+1, l.Sum+d
+type (
+	activityKey struct {
+		minute                int64 // since 1970
+		source, model, status string
 	}
+	tallyKey struct {
+		minute       int64
+		source, what string
+	}
+	failureKey struct {
+		minute               int64
+		source, model, error string
+	}
+)
+
+// What tallies count. Ends are counted by their origin too, see tallyEnd.
+const (
+	tallyAccepted = "accepted" // an event of a webhook was stored
+	tallyWebhook  = "webhook"  // a webhook told of an end
+	tallyPoll     = "poll"     // a poll found an end
+	tallyOther    = "other"    // an end became known in another way
+	tallyLost     = "lost"     // a prediction was given up
+)
+
+// counted is what a block tells of the predictions of a model.
+type counted struct {
+	n    int64
+	lags *lags // nil: none
 }
 
-// maxLag: a longer time is a provider's mistake.
-const maxLag = 30 * 24 * time.Hour
+// failed is the predictions of a block that failed with an error.
+type failed struct {
+	failureKey
 
-// Activity is what happened to the predictions of a model within a span of time: how many
-// got the status, and the known times of those that ended.
-type Activity struct {
-	Start  time.Time `json:"start"`
-	Source string    `json:"source"`
-	Model  string    `json:"model"`
-	Status string    `json:"status"`
-	N      int64     `json:"n"`
-	// Queued is from the creation until the model ran, Inference as long as it ran, Webhook
-	// from the end until the webhook came.
-	Queued    Lag `json:"queued,omitzero"`
-	Inference Lag `json:"inference,omitzero"`
-	Webhook   Lag `json:"webhook,omitzero"`
+	n    int64
+	last uint64 // the sequence of the last one's event
 }
 
 // activities counts the events of a block by the minute.
-type activities map[activityKey]*Activity
+type activities struct {
+	models   map[activityKey]*counted
+	tallies  map[tallyKey]int64
+	failures []*failed // in the order in which they began, which decides which are too many
+	byError  map[failureKey]*failed
+}
 
-// add counts an event of a provider that told something new.
-func (c activities) add(s *bridge.PredictionState, m *message, did fold.Folded) {
-	if did.Known || did.Conflict || m.event.Kind() != bridge.KindPrediction {
+func newActivities() activities {
+	return activities{map[activityKey]*counted{}, map[tallyKey]int64{}, nil, map[failureKey]*failed{}}
+}
+
+// add counts an event of the stream. closed says that the prediction had ended or was given up
+// before.
+func (c *activities) add(s *bridge.PredictionState, m *message, did fold.Folded, closed bool) {
+	minute, e := m.stored.Unix()/60, m.event
+	tally := func(what string) { c.tallies[tallyKey{minute, e.Source, what}]++ }
+	if e.Origin == bridge.OriginWebhook {
+		tally(tallyAccepted)
+	}
+	if e.Kind() == bridge.KindLost && !closed && s.Lost != nil {
+		tally(tallyLost)
+	}
+	if did.Known || did.Conflict || e.Kind() != bridge.KindPrediction {
 		return
 	}
-	key := activityKey{m.stored.Unix() / 60, m.event.Source, cmp.Or(m.event.Model, s.Model), m.event.Status}
-	n := c[key]
+	key := activityKey{minute, e.Source, cmp.Or(e.Model, s.Model), e.Status}
+	n := c.models[key]
 	if n == nil {
-		n = &Activity{}
-		c[key] = n
+		n = &counted{}
+		c.models[key] = n
 	}
-	n.N++
-	if !did.Ended || s.CompletedAt.IsZero() {
+	n.n++
+	if !did.Ended {
 		return
+	}
+	tally(tallyEnd(s.Origin))
+	if s.Status == bridge.StatusFailed {
+		c.fail(failureKey{minute, e.Source, key.model, normalise(s.Error)}, m.seq)
+	}
+	n.time(s, did)
+}
+
+func tallyEnd(origin string) string {
+	switch origin {
+	case bridge.OriginWebhook:
+		return tallyWebhook
+	case bridge.OriginPoll:
+		return tallyPoll
+	}
+	return tallyOther
+}
+
+func (c *activities) fail(key failureKey, seq uint64) {
+	f := c.byError[key]
+	if f == nil {
+		f = &failed{failureKey: key}
+		c.byError[key], c.failures = f, append(c.failures, f)
+	}
+	f.n, f.last = f.n+1, seq
+}
+
+// time counts the known times of a prediction that ended.
+func (n *counted) time(s *bridge.PredictionState, did fold.Folded) {
+	if s.CompletedAt.IsZero() {
+		return
+	}
+	if n.lags == nil {
+		n.lags = &lags{}
 	}
 	if did.Inference > 0 {
-		n.Inference.add(did.Inference)
+		n.lags.add(inference, did.Inference)
 		if !s.CreatedAt.IsZero() {
-			n.Queued.add(s.CompletedAt.Sub(s.CreatedAt) - did.Inference)
+			n.lags.add(queued, s.CompletedAt.Sub(s.CreatedAt)-did.Inference)
 		}
 	}
 	if s.Origin == bridge.OriginWebhook {
-		n.Webhook.add(s.ReceivedAt.Sub(s.CompletedAt))
+		n.lags.add(webhook, s.ReceivedAt.Sub(s.CompletedAt))
 	}
 }
 
-// spans are how long the spans are that are counted, in minutes.
-var spans = []int64{1, 60, 24 * 60}
-
-func (c activities) write(to *conn) error {
-	for key, n := range c {
-		for _, span := range spans {
-			err := to.run(addActivity, span, key.minute-key.minute%span, key.source, key.model, key.status, n.N,
-				n.Queued.N, int64(n.Queued.Sum), n.Inference.N, int64(n.Inference.Sum), n.Webhook.N, int64(n.Webhook.Sum))
-			if err != nil {
+func (c *activities) write(to *conn) error {
+	for _, span := range spans {
+		start := func(minute int64) int64 { return floor(minute, span.minutes) }
+		for key, n := range c.models {
+			if err := n.write(to, span.minutes, start(key.minute), key.source, key.model, key.status); err != nil {
+				return err
+			}
+		}
+		for key, n := range c.tallies {
+			if err := to.run(addTally, span.minutes, start(key.minute), key.source, key.what, n); err != nil {
+				return err
+			}
+		}
+		for _, f := range c.failures {
+			if err := f.write(to, span.minutes, start(f.minute)); err != nil {
 				return err
 			}
 		}
@@ -94,55 +161,42 @@ func (c activities) write(to *conn) error {
 	return nil
 }
 
-// ActivityQuery selects counts. Every set field must match.
-type ActivityQuery struct {
-	// From and Until bound the beginnings of the spans: from From on, before Until.
-	From, Until time.Time
-	// Step is a minute, an hour or a day.
-	Step time.Duration
-	// Model is a glob as in [bridge.Filter].
-	Source, Model, Status string
-}
-
-// maxActivityRows bounds what one query reads.
-const maxActivityRows = 50_000
-
-// ErrTooMuch is wrapped when a query would read more than it may.
-var ErrTooMuch = errors.New("too much for one query")
-
-// Activity returns the counts in the order of time. Minutes, hours and days are those of UTC.
-// The error wraps [ErrTooMuch] when there are more than 50,000 before they are filtered: ask
-// for less time or a larger step. It wraps [ErrUnavailable] while the view cannot be read.
-func (v *View) Activity(ctx context.Context, q ActivityQuery) (out []Activity, err error) {
-	span := int64(q.Step / time.Minute)
-	if !slices.Contains(spans, span) || q.Step%time.Minute != 0 {
-		return nil, fmt.Errorf("counts by %s: use a minute, an hour or a day", q.Step)
-	}
-	rows := 0
-	err = v.read(ctx, func(c *conn) error {
-		return c.query(selectActivity, func(s *sqlite3.Stmt) error {
-			rows++
-			a := Activity{Start: time.Unix(s.ColumnInt64(0)*60, 0).UTC(), Source: s.ColumnText(1), Model: s.ColumnText(2), Status: s.ColumnText(3), N: s.ColumnInt64(4)}
-			for i, lag := range []*Lag{&a.Queued, &a.Inference, &a.Webhook} {
-				*lag = Lag{s.ColumnInt64(5 + 2*i), time.Duration(s.ColumnInt64(6 + 2*i))}
+func (n *counted) write(to *conn, key ...any) error {
+	var raw any
+	if n.lags != nil {
+		all := *n.lags
+		err := to.query(lagsOfActivity, func(s *sqlite3.Stmt) error {
+			if s.ColumnType(0) == sqlite3.NULL {
+				return nil
 			}
-			if (q.Source == "" || q.Source == a.Source) && (q.Status == "" || q.Status == a.Status) && (q.Model == "" || matches(q.Model, a.Model)) {
-				out = append(out, a)
-			}
-			return nil
-		}, span, minuteOf(q.From), minuteOf(q.Until), maxActivityRows+1)
-	})
-	if err == nil && rows > maxActivityRows {
-		return nil, fmt.Errorf("counts from %s until %s by %s: %w", q.From, q.Until, q.Step, ErrTooMuch)
+			return all.addEncoded(s.ColumnRawBlob(0))
+		}, key...)
+		if err != nil {
+			return err
+		}
+		raw = all.encode()
 	}
-	return out, err
+	return to.run(addActivity, append(key, n.n, raw)...)
 }
 
-// minuteOf is the first whole minute since 1970 that does not begin before t.
-func minuteOf(t time.Time) int64 {
-	minute := t.Unix() / 60
-	if time.Unix(minute*60, 0).Before(t) {
-		minute++
+// maxErrors bounds the errors of a model that are told apart within a span: a provider may
+// invent new ones without end. The others count as one.
+const maxErrors = 32
+
+func (f *failed) write(to *conn, span, start int64) error {
+	text := f.error
+	known, err := to.has(hasFailure, span, start, f.source, f.model, text)
+	if err == nil && !known {
+		var full bool
+		if full, err = to.has(hasFailures, span, start, f.source, f.model, maxErrors-1); full {
+			text = string(anything)
+		}
 	}
-	return minute
+	if err != nil {
+		return err
+	}
+	return to.run(addFailure, span, start, f.source, f.model, text, f.n, f.last)
 }
+
+// floor rounds down to a multiple of step, also what lies before 1970.
+func floor(at, step int64) int64 { return at - ((at%step)+step)%step }

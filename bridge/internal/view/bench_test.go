@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,7 +54,7 @@ func filled(t testing.TB, path string, n, perPrediction int) *View {
 	t.Helper()
 	v := &View{log: zap.NewNop(), counted: map[string]counts{}, cfg: Config{
 		Path: path, Keep: 365 * 24 * time.Hour, MaxBytes: 1 << 40,
-		Due: func(s *bridge.PredictionState) time.Time { return s.FirstSeen }, Changed: func([]Change) {},
+		Due: func(s *bridge.PredictionState) time.Time { return s.FirstSeen }, Life: func(string) time.Duration { return 7 * 24 * time.Hour }, Changed: func([]Change) {},
 	}}
 	v.streams = v.allStreams()
 	require.NoError(t, v.open())
@@ -148,6 +149,8 @@ func BenchmarkPages(b *testing.B) {
 
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // repeatable
 	cursor := func() string { return cursorOf(random.Int64N(int64(n))) }
+	now := time.Date(2026, 1, 31, 12, 0, 0, n*1000, time.UTC)
+	spreadActivity(b, v, now)
 	queries := map[string]func() error{
 		"newest": func() error { _, _, err := v.Predictions(b.Context(), Query{Cursor: cursor()}); return err },
 		"status": func() error {
@@ -189,8 +192,29 @@ func BenchmarkPages(b *testing.B) {
 			_, _, err := v.DeadLetters(b.Context(), DeadQuery{Cause: "refused", Cursor: cursorOf(random.Int64N(100_000))})
 			return err
 		},
-		"due":    func() error { _, err := v.Due(b.Context(), "get3w", time.Now(), 100); return err },
-		"counts": func() error { _, _, _, err := v.Counts(b.Context(), "get3w", time.Now()); return err },
+		"events": func() error {
+			_, err := v.Events(b.Context(), EventQuery{Filter: bridge.Filter{Statuses: []string{"failed"}}, Cursor: cursor()})
+			return err
+		},
+		"dead_groups": func() error {
+			_, _, err := v.DeadGroups(b.Context(), GroupQuery{Limit: 100, Cursor: cursorOf(100_000 - random.Int64N(20))})
+			return err
+		},
+		"dead_of_group": func() error {
+			_, _, err := v.DeadLetters(b.Context(), DeadQuery{Group: DeadGroupID("c3", bridge.DeadRefused, `aaa: status 503 of "3"`), Cursor: cursorOf(random.Int64N(100_000))})
+			return err
+		},
+		"models_of_a_day": func() error {
+			_, err := v.Models(b.Context(), ModelQuery{Since: 24 * time.Hour, Now: now, Limit: 100})
+			return err
+		},
+		"models_of_a_month": func() error {
+			_, err := v.Models(b.Context(), ModelQuery{Since: MaxSince, Now: now, Limit: 100})
+			return err
+		},
+		"figures": func() error { _, err := v.Figures(b.Context(), now); return err },
+		"due":     func() error { _, err := v.Due(b.Context(), "get3w", time.Now(), 100); return err },
+		"counts":  func() error { _, _, _, err := v.Counts(b.Context(), "get3w", time.Now()); return err },
 	}
 	for _, name := range slices.Sorted(maps.Keys(queries)) {
 		b.Run(name, func(b *testing.B) {
@@ -213,14 +237,44 @@ func BenchmarkPages(b *testing.B) {
 	})
 }
 
+// spreadActivity counts what 20 models do in two months, each with 40 times and 5 errors an hour.
+func spreadActivity(t testing.TB, v *View, now time.Time) {
+	t.Helper()
+	require.NoError(t, v.write(func(c *conn) error {
+		for hour := range 60 * 24 {
+			counts := newActivities()
+			minute := now.Add(-time.Duration(hour)*time.Hour).Unix() / 60
+			for model := range 20 {
+				key := activityKey{minute, "get3w", fmt.Sprint("get3w/model-", model), bridge.StatusCompleted}
+				n := &counted{n: 1000, lags: &lags{}}
+				for i := range 40 {
+					for kind := range lagKinds {
+						n.lags.add(kind, time.Duration(1+i*i*model)*time.Millisecond)
+					}
+				}
+				counts.models[key] = n
+				key.status = bridge.StatusFailed
+				counts.models[key] = &counted{n: 5}
+				for i := range 5 {
+					counts.fail(failureKey{minute, "get3w", key.model, fmt.Sprint("error ", strings.Repeat("x", i))}, 1)
+				}
+			}
+			if err := counts.write(c); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
 func fillDead(t testing.TB, v *View, n int) {
 	t.Helper()
 	require.NoError(t, v.write(func(c *conn) error {
 		var b block
 		for i := range n {
 			cause := []bridge.DeadCause{bridge.DeadRefused, bridge.DeadExhausted, bridge.DeadPermanent}[i%3]
-			b.msgs = append(b.msgs, message{row: DeadLetter{
-				Sequence: uint64(i + 1), Consumer: fmt.Sprint("c", i%10), Cause: cause, Error: "boom", Source: "get3w", Prediction: predictionID(i), Event: "x", Stored: time.Now(),
+			b.msgs = append(b.msgs, message{row: &DeadLetter{
+				Sequence: uint64(i + 1), Consumer: fmt.Sprint("c", i%10), Cause: cause, Error: fmt.Sprintf("%s: status %d of %q", strings.Repeat("a", i%100), 500+i%50, fmt.Sprint(i)), Source: "get3w", Prediction: predictionID(i), Event: "x", Stored: time.Now().Add(time.Duration(i) * time.Second),
 			}})
 		}
 		_, err := foldDead(c, nil, b)

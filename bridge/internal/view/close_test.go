@@ -140,7 +140,7 @@ func TestMessageLeavesBeforeItIsFolded(t *testing.T) {
 	_, err := dead.begin(t.Context())
 	require.NoError(t, err)
 	fold := func(seq uint64) {
-		m := message{seq: seq, stored: dead.at().created, row: DeadLetter{Sequence: seq, Consumer: "billing", Stored: dead.at().created}}
+		m := message{seq: seq, stored: dead.at().created, row: &DeadLetter{Sequence: seq, Consumer: "billing", Stored: dead.at().created}}
 		require.NoError(t, dead.foldBlock(block{stream: dead, msgs: []message{m}, last: seq, stored: m.stored}))
 	}
 	for range 3 {

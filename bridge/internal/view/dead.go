@@ -1,9 +1,7 @@
 package view
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -32,25 +30,38 @@ type DeadLetter struct {
 	Event      string `json:"event,omitempty"`
 	Model      string `json:"model,omitempty"`
 	Status     string `json:"status,omitempty"`
+	// Problem is why it holds no event although it should.
+	Problem string `json:"problem,omitempty"`
+	// Group is the id of its [DeadGroup]; empty in a [Timeline].
+	Group string `json:"group,omitempty"`
 }
 
+// decodeDead never fails: what cannot be read is a dead letter too, which can be looked at and
+// dropped. The subject says whose it is, since rights in NATS go by the subject.
 func decodeDead(names bridge.Names, m jetstream.Msg, to *message) error {
+	bounded := func(s string) string { return printable.Truncate(s, maxText) }
+	row := DeadLetter{Sequence: to.seq, Consumer: bounded(names.DeadConsumer(m.Subject())), Cause: bridge.DeadUndecodable, Stored: to.stored}
+	to.row = &row
 	h := bridge.Header(m.Headers())
 	d, err := bridge.DecodeDeadLetter(h)
 	if err != nil {
-		return err
+		row.Problem = bounded(err.Error())
+		return nil
 	}
-	row := DeadLetter{
-		Sequence: to.seq, Consumer: cmp.Or(d.Consumer, names.DeadConsumer(m.Subject())), Cause: d.Cause, Fault: d.Fault,
-		Error: printable.Truncate(d.Error, maxText), Attempts: d.Attempts, Redrives: d.Redrives, At: d.Sequence, Stored: to.stored,
+	row.Cause, row.Fault, row.Error = bridge.DeadCause(bounded(string(d.Cause))), bridge.Fault(bounded(string(d.Fault))), bounded(d.Error)
+	row.Attempts, row.Redrives, row.At = d.Attempts, d.Redrives, d.Sequence
+	if d.Cause == bridge.DeadExpired {
+		return nil
 	}
-	if n := len(row.Consumer) + len(row.Cause) + len(row.Fault); n > maxText {
-		return fmt.Errorf("its consumer, cause and fault have %d bytes, at most %d are possible", n, maxText)
+	e, err := bridge.DecodeEvent(h.Original(), nil)
+	if err == nil {
+		err = checkEvent(e)
 	}
-	if e, err := bridge.DecodeEvent(h, nil); err == nil && checkEvent(e) == nil {
-		row.Source, row.Prediction, row.Event, row.Model, row.Status = e.Source, e.PredictionID, e.ID, e.Model, e.Status
+	if err != nil {
+		row.Problem = bounded(err.Error())
+		return nil
 	}
-	to.row = row
+	row.Source, row.Prediction, row.Event, row.Model, row.Status = bounded(e.Source), e.PredictionID, e.ID, e.Model, e.Status
 	return nil
 }
 
@@ -58,18 +69,23 @@ func decodeDead(names bridge.Names, m jetstream.Msg, to *message) error {
 const maxText = 1 << 10
 
 func foldDead(c *conn, _ *stream, b block) (func(), error) {
+	groups := c.deadGroups()
 	for _, m := range b.msgs {
-		d, ok := m.row.(DeadLetter)
+		d, ok := m.row.(*DeadLetter)
 		if !ok {
 			continue
 		}
-		err := c.run(insertDead, d.Sequence, d.Consumer, string(d.Cause), string(d.Fault), d.Error, d.Attempts, d.Redrives, d.At, d.Stored,
-			orNull(d.Source), orNull(d.Prediction), orNull(d.Event), orNull(d.Model), orNull(d.Status))
+		family, err := groups.add(d)
+		if err != nil {
+			return nil, err
+		}
+		err = c.run(insertDead, d.Sequence, d.Consumer, string(d.Cause), string(d.Fault), d.Error, d.Attempts, d.Redrives, d.At, d.Stored,
+			orNull(d.Source), orNull(d.Prediction), orNull(d.Event), orNull(d.Model), orNull(d.Status), orNull(d.Problem), family)
 		if err != nil {
 			return nil, err
 		}
 	}
-	return nil, nil
+	return nil, groups.write(false)
 }
 
 func deadLetterOf(s *sqlite3.Stmt) DeadLetter {
@@ -77,6 +93,7 @@ func deadLetterOf(s *sqlite3.Stmt) DeadLetter {
 		Sequence: uint64(s.ColumnInt64(0)), Consumer: s.ColumnText(1), Cause: bridge.DeadCause(s.ColumnText(2)), Fault: bridge.Fault(s.ColumnText(3)), //nolint:gosec // as it was written
 		Error: s.ColumnText(4), Attempts: s.ColumnInt(5), Redrives: s.ColumnInt(6), At: uint64(s.ColumnInt64(7)), Stored: timeOf(s, 8), //nolint:gosec // as it was written
 		Source: s.ColumnText(9), Prediction: s.ColumnText(10), Event: s.ColumnText(11), Model: s.ColumnText(12), Status: s.ColumnText(13),
+		Problem: s.ColumnText(14), Group: s.ColumnText(15),
 	}
 }
 
@@ -84,6 +101,8 @@ func deadLetterOf(s *sqlite3.Stmt) DeadLetter {
 type DeadQuery struct {
 	Consumer, Source, Prediction string
 	Cause                        bridge.DeadCause
+	// Group is the id of a [DeadGroup].
+	Group string
 	// Cursor and Limit are as in [Query].
 	Cursor string
 	Limit  int
@@ -104,7 +123,7 @@ func (v *View) DeadLetters(ctx context.Context, q DeadQuery) (page []DeadLetter,
 			err = c.query(selectDead, func(s *sqlite3.Stmt) error {
 				d := deadLetterOf(s)
 				if taken = (q.Source == "" || q.Source == d.Source) && (q.Prediction == "" || q.Prediction == d.Prediction) &&
-					(q.Consumer == "" || q.Consumer == d.Consumer) && (q.Cause == "" || q.Cause == d.Cause); taken {
+					(q.Consumer == "" || q.Consumer == d.Consumer) && (q.Cause == "" || q.Cause == d.Cause) && (q.Group == "" || q.Group == d.Group); taken {
 					page = append(page, d)
 				}
 				return nil
@@ -118,8 +137,22 @@ func (v *View) DeadLetters(ctx context.Context, q DeadQuery) (page []DeadLetter,
 
 func (c *conn) deadBranches(q DeadQuery) ([]branch, error) {
 	switch {
+	case q.Group != "":
+		var out []branch
+		err := c.query(groupByID, func(s *sqlite3.Stmt) error { out = []branch{{numsByGroup, []any{s.ColumnInt64(0)}}}; return nil }, q.Group)
+		return out, err
 	case q.Source != "" && q.Prediction != "":
 		return []branch{{numsOfDeadPrediction, []any{q.Source, q.Prediction}}}, nil
+	case q.Prediction != "":
+		var out []branch
+		err := c.skip(nextDeadSource, "", func(source string) bool {
+			out = append(out, branch{numsOfDeadPrediction, []any{source, q.Prediction}})
+			return len(out) <= maxBranches
+		})
+		if len(out) > maxBranches {
+			out = []branch{{numsOfDead, nil}}
+		}
+		return out, err
 	case q.Consumer == "" && q.Cause == "":
 		return []branch{{numsOfDead, nil}}, nil
 	}

@@ -121,20 +121,30 @@ const (
 // now, and when the oldest of these was first seen. While there are so many that counting
 // takes its time, the answer may be some seconds old.
 func (v *View) Counts(ctx context.Context, source string, now time.Time) (open, overdue int, oldest time.Time, err error) {
+	n, err := v.remembered(source, func() (n counts, err error) {
+		n.open, n.overdue, n.oldest, err = v.count(ctx, source, now)
+		return n, err
+	})
+	return n.open, n.overdue, n.oldest, err
+}
+
+// remembered returns what count does, or its last result while counting takes too long.
+func (v *View) remembered(name string, count func() (counts, error)) (counts, error) {
 	v.counting.Lock()
 	defer v.counting.Unlock()
-	n, began := v.counted[source], time.Now()
-	if began.Before(n.until) {
-		return n.open, n.overdue, n.oldest, nil
+	began := time.Now()
+	if n := v.counted[name]; began.Before(n.until) {
+		return n, nil
 	}
-	if n.open, n.overdue, n.oldest, err = v.count(ctx, source, now); err != nil {
-		return 0, 0, time.Time{}, err
+	n, err := count()
+	if err != nil {
+		return counts{}, err
 	}
 	if took := time.Since(began); took > slowCount {
 		n.until = began.Add(countShare * took)
-		v.counted[source] = n
+		v.counted[name] = n
 	}
-	return n.open, n.overdue, n.oldest, nil
+	return n, nil
 }
 
 func (v *View) count(ctx context.Context, source string, now time.Time) (open, overdue int, oldest time.Time, err error) {

@@ -55,6 +55,7 @@ type eventFold struct {
 	keep time.Duration
 	goal uint64
 	due  func(*bridge.PredictionState) time.Time
+	life func(source string) time.Duration
 
 	order    []*touched
 	byKey    map[predictionKey]*touched
@@ -64,7 +65,7 @@ type eventFold struct {
 
 // fold folds the events and writes what became of them.
 func (f *eventFold) fold(block []message) error {
-	f.byKey, f.activity = make(map[predictionKey]*touched, len(block)), activities{}
+	f.byKey, f.activity = make(map[predictionKey]*touched, len(block)), newActivities()
 	for i := range block {
 		if block[i].event == nil {
 			continue
@@ -101,10 +102,10 @@ func (f *eventFold) event(m *message) error {
 	}
 	p.changed = p.changed || s.Sequence != before
 	if !m.at.Again {
-		if err := f.run(insertEvent, m.seq, p.num, shortID(e), e.Kind(), e.Status, e.Origin, m.stored, e.ReceivedAt, did.Conflict); err != nil {
+		if err := f.run(insertEvent, m.seq, p.num, shortID(e), e.Kind(), e.Status, e.Origin, m.stored, e.ReceivedAt, did.Conflict, len(e.Body)); err != nil {
 			return err
 		}
-		f.activity.add(s, m, did)
+		f.activity.add(s, m, did, closed)
 	}
 	var kind ChangeKind
 	switch {
@@ -175,10 +176,11 @@ func (f *eventFold) write(p *touched) error {
 	if a := s.Announced; a != nil {
 		reference, tenant = orNull(a.Reference), orNull(a.Tenant)
 	}
+	expires := expiresAt(s, f.life(s.Source))
 	if p.stored {
-		return f.run(updatePrediction, p.num, s.Model, s.Status, reference, tenant, closed, due, claimed(s), raw)
+		return f.run(updatePrediction, p.num, s.Model, s.Status, reference, tenant, closed, due, claimed(s), expires, raw)
 	}
-	return f.run(insertPrediction, p.num, s.Source, s.ID, s.Model, s.Status, reference, tenant, s.FirstSeen, closed, due, claimed(s), raw)
+	return f.run(insertPrediction, p.num, s.Source, s.ID, s.Model, s.Status, reference, tenant, s.FirstSeen, closed, due, claimed(s), expires, raw)
 }
 
 func orNull(text string) any {
@@ -230,6 +232,26 @@ func closedAt(s *bridge.PredictionState) time.Time {
 		}
 	}
 	return at
+}
+
+// expiresAt is when the provider, which keeps outputs for life, deletes those that no archive
+// has. It is zero when there are none, or life is.
+func expiresAt(s *bridge.PredictionState, life time.Duration) time.Time {
+	if life <= 0 || !s.Terminal() || s.OutputCount <= s.Stored {
+		return time.Time{}
+	}
+	with := len(s.Outputs) < s.OutputCount // the state lists the first outputs only
+	for _, o := range s.Outputs {
+		with = with || o.URL != "" && o.Custody != bridge.CustodyStored
+	}
+	if !with {
+		return time.Time{}
+	}
+	end := s.CompletedAt
+	if end.IsZero() || end.After(s.ReceivedAt) { // nobody may keep it here for ever
+		end = s.ReceivedAt
+	}
+	return end.Add(life)
 }
 
 // outlived reports whether the state had expired before an event of it was stored. So the

@@ -2,6 +2,7 @@ package view
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -26,18 +27,27 @@ type Kept struct {
 	Truncated bool      `json:"truncated,omitempty"`
 }
 
+// decodeKept never fails: what cannot be read is a kept delivery too, which can be looked at and
+// dropped. The subject says of which source and cause it is, since they are found by it.
 func decodeKept(_ bridge.Names, m jetstream.Msg, to *message) error {
-	k, err := bridge.DecodeKept(bridge.Header(m.Headers()), nil)
-	if err != nil {
-		return err
-	}
 	bounded := func(s string) string { return printable.Truncate(s, maxText) }
-	to.row = Kept{
-		Sequence: to.seq, Source: bounded(k.Source), Cause: bounded(k.Cause), Detail: bounded(k.Detail), Received: k.ReceivedAt, Stored: to.stored,
-		Remote: bounded(k.RemoteAddr), RequestID: bounded(k.RequestID), Bytes: k.BodyBytes, Truncated: k.Truncated,
+	row := Kept{Sequence: to.seq, Source: bounded(m.Subject()), Cause: "unreadable", Stored: to.stored}
+	if tokens := strings.Split(m.Subject(), "."); len(tokens) == keptTokens {
+		row.Source, row.Cause = bounded(tokens[2]), bounded(tokens[3])
 	}
+	if k, err := bridge.DecodeKept(bridge.Header(m.Headers()), nil); err != nil {
+		row.Detail = bounded("this message was not written by Hookspan: " + err.Error())
+		row.Received, row.Bytes, row.Truncated = to.stored, int64(len(m.Data())), true
+	} else {
+		row.Detail, row.Received, row.Remote, row.RequestID = bounded(k.Detail), k.ReceivedAt, bounded(k.RemoteAddr), bounded(k.RequestID)
+		row.Bytes, row.Truncated = k.BodyBytes, k.Truncated
+	}
+	to.row = row
 	return nil
 }
+
+// keptTokens is of how many tokens the subject of a kept delivery is.
+const keptTokens = 4
 
 func foldKept(c *conn, st *stream, b block) (func(), error) {
 	for _, m := range b.msgs {

@@ -67,12 +67,12 @@ func (v *View) Predictions(ctx context.Context, q Query) (page []Row, next strin
 		}
 		lower := int64(minCursor)
 		if !q.Since.IsZero() {
-			if lower, err = c.firstSince(q.Since); err != nil {
+			if lower, err = c.firstAt(lastNum, numFrom, q.Since); err != nil {
 				return err
 			}
 		}
 		if !q.Until.IsZero() {
-			until, err := c.firstSince(q.Until)
+			until, err := c.firstAt(lastNum, numFrom, q.Until)
 			if err != nil {
 				return err
 			}
@@ -249,29 +249,6 @@ func (c *conn) skip(sql, behind string, visit func(value string) bool, args ...a
 			return err
 		}
 	}
-}
-
-// firstSince returns a number such that the predictions first seen at t or later have it or
-// higher ones.
-func (c *conn) firstSince(t time.Time) (int64, error) {
-	low, high := int64(1), int64(1)
-	if err := c.query(lastNum, func(s *sqlite3.Stmt) error { high = s.ColumnInt64(0) + 1; return nil }); err != nil {
-		return 0, err
-	}
-	for low < high {
-		middle := low + (high-low)/2
-		num, seen := high, t
-		err := c.query(numFrom, func(s *sqlite3.Stmt) error { num, seen = s.ColumnInt64(0), timeOf(s, 1); return nil }, middle)
-		if err != nil {
-			return 0, err
-		}
-		if seen.Before(t) {
-			low = num + 1
-		} else {
-			high = middle
-		}
-	}
-	return low, nil
 }
 
 // row returns the prediction, nil when the query does not select it.

@@ -164,7 +164,7 @@ func TestDeadLettersOfNobody(t *testing.T) {
 	v := filled(t, r.dir+"/view.db", 0, 1)
 	defer func() { require.NoError(t, v.drop()) }()
 	require.NoError(t, v.write(func(c *conn) error {
-		_, err := foldDead(c, nil, block{msgs: []message{{row: DeadLetter{Sequence: 1, Cause: bridge.DeadExpired, Stored: foldtest.Noon}}}})
+		_, err := foldDead(c, nil, block{msgs: []message{{row: &DeadLetter{Sequence: 1, Cause: bridge.DeadExpired, Stored: foldtest.Noon}}}})
 		return err
 	}))
 	page, _, err := v.DeadLetters(t.Context(), DeadQuery{Cause: bridge.DeadExpired})

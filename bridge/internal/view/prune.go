@@ -15,9 +15,9 @@ const (
 	// pruneEvery spaces the looks for what goes, pruneAtOnce bounds the predictions of one
 	// transaction.
 	pruneEvery, pruneAtOnce = 2 * time.Second, 500
-	// keepActivity is how long counts are kept, maxActivity how many rows of each span.
-	keepActivity, maxActivity = 30 * 24 * time.Hour, 500_000
-	activityEvery             = time.Hour
+	// maxActivity is how many rows of counts of each span are kept.
+	maxActivity   = 500_000
+	activityEvery = time.Hour
 )
 
 // prune removes what has been kept long enough, until ctx ends.
@@ -116,26 +116,31 @@ func (v *View) tooLarge(now time.Time) {
 
 // pruneActivity removes old counts, and the oldest while there are too many.
 func (v *View) pruneActivity(now time.Time) error {
-	minute := now.Unix() / 60
 	return v.write(func(c *conn) error {
-		for _, span := range spans {
-			if err := c.run(deleteActivity, span, minute-int64(keepActivity/time.Minute)); err != nil {
-				return err
-			}
-			for rows := maxActivity + 1; rows > maxActivity; {
-				first := int64(0)
-				err := c.query(countActivity, func(s *sqlite3.Stmt) error { rows, first = s.ColumnInt(0), s.ColumnInt64(1); return nil }, span)
-				if err != nil {
+		for _, table := range []struct{ remove, count string }{{deleteActivity, countActivity}, {deleteTallies, countTallies}, {deleteFailures, countFailures}} {
+			for _, span := range spans {
+				if err := c.pruneCounts(table.remove, table.count, span, now.Unix()/60); err != nil {
 					return err
-				}
-				if rows > maxActivity {
-					// A tenth of the time at once, and at least one span.
-					if err := c.run(deleteActivity, span, first+max(span, (minute-first)/10)); err != nil {
-						return err
-					}
 				}
 			}
 		}
 		return nil
 	})
+}
+
+func (c *conn) pruneCounts(remove, count string, span span, minute int64) error {
+	if err := c.run(remove, span.minutes, minute-int64(span.keep/time.Minute)); err != nil {
+		return err
+	}
+	for {
+		rows, first := 0, int64(0)
+		err := c.query(count, func(s *sqlite3.Stmt) error { rows, first = s.ColumnInt(0), s.ColumnInt64(1); return nil }, span.minutes)
+		if err != nil || rows <= maxActivity {
+			return err
+		}
+		// A tenth of the time at once, and at least one span.
+		if err := c.run(remove, span.minutes, first+max(span.minutes, (minute-first)/10)); err != nil {
+			return err
+		}
+	}
 }

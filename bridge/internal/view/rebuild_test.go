@@ -20,8 +20,8 @@ import (
 func (x *viewed) rows() (out []string) {
 	x.r.t.Helper()
 	require.NoError(x.r.t, x.read(x.r.t.Context(), func(c *conn) error {
-		for _, table := range []string{"predictions", "events", "activity", "dead", "kept", "alarms"} {
-			err := c.query("SELECT * FROM "+table+" ORDER BY 1, 2, 3, 4, 5", func(s *sqlite3.Stmt) error {
+		for _, table := range []string{"predictions", "events", "horizon", "activity", "tallies", "failures", "dead", "dead_groups", "kept", "alarms"} {
+			err := c.query("SELECT * FROM "+table+" ORDER BY 1, 2", func(s *sqlite3.Stmt) error {
 				line := table
 				for i := range s.ColumnCount() {
 					line += "|" + s.ColumnText(i)

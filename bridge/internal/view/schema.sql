@@ -29,6 +29,7 @@ CREATE TABLE predictions (
   due        INTEGER,                      -- when to poll for it next; NULL: never
   polls      INTEGER NOT NULL DEFAULT 0,
   claimed    INTEGER NOT NULL DEFAULT 0,   -- 1: only claims told of it
+  expires    INTEGER,                      -- when the provider deletes outputs that no archive has; NULL: it does not
   state      BLOB NOT NULL
 );
 CREATE UNIQUE INDEX predictions_id        ON predictions (source, id);
@@ -37,6 +38,7 @@ CREATE INDEX        predictions_model     ON predictions (model, status);
 CREATE INDEX        predictions_reference ON predictions (reference) WHERE reference IS NOT NULL;
 CREATE INDEX        predictions_tenant    ON predictions (tenant) WHERE tenant IS NOT NULL;
 CREATE INDEX        predictions_closed    ON predictions (closed) WHERE closed IS NOT NULL;
+CREATE INDEX        predictions_expires   ON predictions (expires) WHERE expires IS NOT NULL;
 -- The poll queue: the least often polled first, then those due first. Nothing but the index is
 -- read to count it, so it has closed too.
 CREATE INDEX        predictions_due       ON predictions (source, claimed, polls, due, closed) WHERE closed IS NULL;
@@ -52,27 +54,50 @@ CREATE TABLE events (
   origin     TEXT NOT NULL,
   stored     INTEGER NOT NULL,
   received   INTEGER,
-  conflict   INTEGER NOT NULL
+  conflict   INTEGER NOT NULL,
+  bytes      INTEGER NOT NULL              -- of the body
 );
 CREATE INDEX events_prediction ON events (prediction);
 
--- What happened to predictions, by the minute, the hour and the day: n events, and the sums
--- of the times that are known of them, in nanoseconds, with their numbers. A page about a
+-- The newest event that went with its prediction: every later one that was folded is there.
+CREATE TABLE horizon (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  seq INTEGER NOT NULL
+);
+
+-- What happened to predictions, by the minute, the hour and the day: n events. A page about a
 -- month reads days, not minutes.
 CREATE TABLE activity (
-  span        INTEGER NOT NULL,            -- 1, 60 or 1440 minutes
-  start       INTEGER NOT NULL,            -- minutes since 1970
-  source      TEXT NOT NULL,
-  model       TEXT NOT NULL,
-  status      TEXT NOT NULL,
-  n           INTEGER NOT NULL,
-  queued_n    INTEGER NOT NULL,            -- from its creation until the model ran
-  queued      INTEGER NOT NULL,
-  inference_n INTEGER NOT NULL,            -- as long as the model ran
-  inference   INTEGER NOT NULL,
-  webhook_n   INTEGER NOT NULL,            -- from its end until the webhook came
-  webhook     INTEGER NOT NULL,
+  span   INTEGER NOT NULL,                 -- 1, 60 or 1440 minutes
+  start  INTEGER NOT NULL,                 -- minutes since 1970
+  source TEXT NOT NULL,
+  model  TEXT NOT NULL,
+  status TEXT NOT NULL,
+  n      INTEGER NOT NULL,
+  lags   BLOB,                             -- the known times of those that ended, by logarithmic buckets
   PRIMARY KEY (span, start, source, model, status)
+) WITHOUT ROWID;
+
+-- What happened at a source, by the same spans: see activity.go for the words.
+CREATE TABLE tallies (
+  span   INTEGER NOT NULL,
+  start  INTEGER NOT NULL,
+  source TEXT NOT NULL,
+  what   TEXT NOT NULL,
+  n      INTEGER NOT NULL,
+  PRIMARY KEY (span, start, source, what)
+) WITHOUT ROWID;
+
+-- Failed predictions by their normalised error.
+CREATE TABLE failures (
+  span   INTEGER NOT NULL,
+  start  INTEGER NOT NULL,
+  source TEXT NOT NULL,
+  model  TEXT NOT NULL,
+  error  TEXT NOT NULL,
+  n      INTEGER NOT NULL,
+  last   INTEGER NOT NULL,                 -- the event of the last one
+  PRIMARY KEY (span, start, source, model, error)
 ) WITHOUT ROWID;
 
 -- One row an event and consumer: the last attempt that was told of. Attempts are told at
@@ -119,10 +144,29 @@ CREATE TABLE dead (
   prediction TEXT,
   event      TEXT,
   model      TEXT,
-  status     TEXT
+  status     TEXT,
+  problem    TEXT,                         -- why it holds no event, although it should
+  family     INTEGER NOT NULL              -- its row in dead_groups
 );
+CREATE INDEX dead_family     ON dead (family);
 CREATE INDEX dead_consumer   ON dead (consumer, cause);
 CREATE INDEX dead_prediction ON dead (source, prediction) WHERE prediction IS NOT NULL;
+
+-- One row a consumer, cause and normalised error of dead letters. It goes with its last one.
+CREATE TABLE dead_groups (
+  family    INTEGER PRIMARY KEY,
+  id        TEXT NOT NULL UNIQUE,          -- a hash of the next three
+  consumer  TEXT NOT NULL,
+  cause     TEXT NOT NULL,
+  error     TEXT NOT NULL,
+  n         INTEGER NOT NULL,
+  first     INTEGER NOT NULL,              -- when the first one was stored
+  last_seq  INTEGER NOT NULL,              -- of the last one
+  last      INTEGER NOT NULL,
+  histogram BLOB NOT NULL                  -- of when they were stored
+);
+CREATE INDEX dead_groups_last     ON dead_groups (last_seq);
+CREATE INDEX dead_groups_consumer ON dead_groups (consumer, last_seq);
 
 -- One row a delivery in quarantine or in the ring of refused ones.
 CREATE TABLE kept (

@@ -2,19 +2,13 @@ package view
 
 // Every statement is here, so that a test can ask SQLite for the plan of each.
 const (
-	insertPrediction = `INSERT INTO predictions (num, source, id, model, status, reference, tenant, first_seen, closed, due, claimed, state)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	updatePrediction = `UPDATE predictions SET model = ?2, status = ?3, reference = ?4, tenant = ?5, closed = ?6, due = ?7, claimed = ?8, state = ?9 WHERE num = ?1`
+	insertPrediction = `INSERT INTO predictions (num, source, id, model, status, reference, tenant, first_seen, closed, due, claimed, expires, state)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	updatePrediction = `UPDATE predictions SET model = ?2, status = ?3, reference = ?4, tenant = ?5, closed = ?6, due = ?7, claimed = ?8, expires = ?9, state = ?10 WHERE num = ?1`
 	deletePrediction = `DELETE FROM predictions WHERE num = ?`
 
-	insertEvent  = `INSERT OR IGNORE INTO events (seq, prediction, id, kind, status, origin, stored, received, conflict) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertEvent  = `INSERT OR IGNORE INTO events (seq, prediction, id, kind, status, origin, stored, received, conflict, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	deleteEvents = `DELETE FROM events WHERE prediction = ?`
-
-	addActivity = `INSERT INTO activity (span, start, source, model, status, n, queued_n, queued, inference_n, inference, webhook_n, webhook)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET n = n + excluded.n, queued_n = queued_n + excluded.queued_n, queued = queued + excluded.queued,
-			inference_n = inference_n + excluded.inference_n, inference = inference + excluded.inference,
-			webhook_n = webhook_n + excluded.webhook_n, webhook = webhook + excluded.webhook`
 
 	selectPositions = `SELECT stream, created, seq, stored, goal FROM positions`
 	setPosition     = `INSERT OR REPLACE INTO positions (stream, created, seq, stored, goal) VALUES (?, ?, ?, ?, ?)`
@@ -85,17 +79,19 @@ const (
 
 // Dead letters, kept deliveries, alarms and counts.
 const (
-	insertDead = `INSERT OR REPLACE INTO dead (seq, consumer, cause, fault, error, attempts, redrives, at, stored, source, prediction, event, model, status)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	selectDead           = `SELECT seq, consumer, cause, fault, error, attempts, redrives, at, stored, source, prediction, event, model, status FROM dead WHERE seq = ?`
-	selectDeadOf         = `SELECT seq, consumer, cause, fault, error, attempts, redrives, at, stored, source, prediction, event, model, status FROM dead WHERE source = ? AND prediction = ? ORDER BY seq DESC LIMIT ?`
+	insertDead = `INSERT OR IGNORE INTO dead (seq, consumer, cause, fault, error, attempts, redrives, at, stored, source, prediction, event, model, status, problem, family)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	selectDead = `SELECT seq, consumer, cause, fault, error, attempts, redrives, at, stored, source, prediction, event, model, status, problem, id
+		FROM (SELECT * FROM dead WHERE seq = ?) JOIN (SELECT family, id FROM dead_groups) USING (family)`
+	selectDeadOf = `SELECT seq, consumer, cause, fault, error, attempts, redrives, at, stored, source, prediction, event, model, status, problem, NULL
+		FROM dead WHERE source = ? AND prediction = ? ORDER BY seq DESC LIMIT ?`
 	numsOfDead           = `SELECT seq FROM dead WHERE seq < ? ORDER BY seq DESC LIMIT ?`
 	numsOfDeadPrediction = `SELECT seq FROM dead WHERE source = ? AND prediction = ? AND seq < ? ORDER BY seq DESC LIMIT ?`
 	numsByConsumer       = `SELECT seq FROM dead WHERE consumer = ? AND cause = ? AND seq < ? ORDER BY seq DESC LIMIT ?`
 	nextConsumer         = `SELECT min(consumer) FROM dead WHERE consumer > ?`
 	consumerCauses       = `SELECT min(cause) FROM dead WHERE consumer = ? AND cause > ?`
-	deleteDeadSeq        = `DELETE FROM dead WHERE seq = ?`
-	deleteDeadTo         = `DELETE FROM dead WHERE seq < ?`
+	deleteDeadSeq        = `DELETE FROM dead WHERE seq = ? RETURNING family, stored`
+	deleteDeadTo         = `DELETE FROM dead WHERE seq < ? RETURNING family, stored`
 
 	insertKept    = `INSERT OR REPLACE INTO kept (stream, seq, source, cause, detail, received, stored, remote, request, bytes, truncated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	numsOfKept    = `SELECT seq FROM kept WHERE stream = ? AND seq < ? ORDER BY seq DESC LIMIT ?`
@@ -108,14 +104,9 @@ const (
 	selectAlarm    = `SELECT kind, subject, body, stored FROM alarms WHERE seq = ?`
 	deleteAlarmSeq = `DELETE FROM alarms WHERE seq = ?`
 	deleteAlarmsTo = `DELETE FROM alarms WHERE seq < ?`
-
-	selectActivity = `SELECT start, source, model, status, n, queued_n, queued, inference_n, inference, webhook_n, webhook FROM activity
-		WHERE span = ? AND start >= ? AND start < ? LIMIT ?`
 )
 
 // What goes when its time is over.
 const (
 	expiredPredictions = `SELECT num FROM predictions WHERE closed < ? AND closed IS NOT NULL ORDER BY closed LIMIT ?`
-	deleteActivity     = `DELETE FROM activity WHERE span = ? AND start < ?`
-	countActivity      = `SELECT count(*), min(start) FROM activity WHERE span = ?`
 )

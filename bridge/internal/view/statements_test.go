@@ -4,8 +4,10 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -41,13 +43,25 @@ func literals(t *testing.T, path string) (named map[string]string, others []stri
 	return named, others
 }
 
+// statementFiles are the files with statements.
+func statementFiles(t *testing.T) []string {
+	t.Helper()
+	paths, err := filepath.Glob("statements*.go")
+	require.NoError(t, err)
+	return slices.DeleteFunc(paths, func(path string) bool { return strings.HasSuffix(path, "_test.go") })
+}
+
 // No statement reads a whole table or sorts, however large the view is.
 func TestPlans(t *testing.T) {
 	t.Parallel()
 	db, err := openDatabase(filepath.Join(t.TempDir(), "view.db"))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, db.close()) }()
-	statements, _ := literals(t, "statements.go")
+	statements := map[string]string{}
+	for _, path := range statementFiles(t) {
+		named, _ := literals(t, path)
+		maps.Copy(statements, named)
+	}
 	require.Greater(t, len(statements), 50)
 	for name, sql := range statements {
 		var plan []string
@@ -68,14 +82,14 @@ func TestPlans(t *testing.T) {
 	}
 }
 
-// Every statement is in the file that TestPlans reads.
+// Every statement is in the files that TestPlans reads.
 func TestStatementsAreInOnePlace(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)
 	sql := regexp.MustCompile("^[`\"](INSERT|UPDATE|DELETE|SELECT) ")
 	for _, path := range files {
-		if strings.HasSuffix(path, "_test.go") || path == "statements.go" {
+		if strings.HasSuffix(path, "_test.go") || slices.Contains(statementFiles(t), path) {
 			continue
 		}
 		_, texts := literals(t, path)

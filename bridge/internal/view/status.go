@@ -74,6 +74,9 @@ type StreamStatus struct {
 	FoldedAt time.Time `json:"folded_at,omitzero"`
 	// Behind is how many messages are still to be folded, as was last seen.
 	Behind uint64 `json:"behind"`
+	// Messages is how many messages the stream had a moment ago; of the stream of events it is
+	// not known.
+	Messages uint64 `json:"messages,omitempty"`
 	// Error is why the stream cannot be read; empty while it can.
 	Error string `json:"error,omitempty"`
 }
@@ -84,7 +87,7 @@ func (v *View) Status() Status {
 	st.Attempts = AttemptsStatus{v.attempts.folded.Load(), v.attempts.dropped.Load(), v.attempts.unknown.Load()}
 	for _, s := range v.streams {
 		s.mu.Lock()
-		at := StreamStatus{Folded: s.position.seq, FoldedAt: s.position.stored, Behind: s.pending}
+		at := StreamStatus{Folded: s.position.seq, FoldedAt: s.position.stored, Behind: s.pending, Messages: s.messages}
 		if s.err != nil {
 			at.Error = s.err.Error()
 		}

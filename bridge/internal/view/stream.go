@@ -39,6 +39,7 @@ type stream struct {
 	mu       sync.Mutex
 	position position
 	pending  uint64 // messages behind the last one that was read
+	messages uint64 // in the stream, when it was last looked at; for streams that lose some
 	consumer jetstream.Consumer
 	// goal is the last sequence of the stream at goalAt; current is when the view last had
 	// everything.
