@@ -58,11 +58,12 @@ var arrows = map[string]arrow{
 	// The machinery, from the top down.
 	"bridge/internal/admin":                {ours: []string{"bridge"}, never: []string{nats}},
 	"bridge/internal/ingress":              {ours: []string{"bridge", "bridge/internal/source", "bridge/internal/telemetry"}, never: []string{nats}},
+	"bridge/internal/bucket":               {ours: []string{"bridge"}, never: withoutServer},
 	"bridge/internal/quarantine":           {ours: []string{"bridge", "bridge/internal/source", "bridge/internal/stream", "bridge/internal/stream/quota"}, never: append(withoutServer, "net/http")},
 	"bridge/internal/housekeeping":         {ours: []string{"bridge"}, never: withoutServer},
 	"bridge/internal/redelivery":           {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
 	"bridge/internal/redelivery/durables":  {ours: []string{"bridge"}, never: withoutServer},
-	"bridge/internal/predictions":          {ours: []string{"bridge", "bridge/internal/view", "bridge/internal/predictions/poller"}, never: withoutServer},
+	"bridge/internal/predictions":          {ours: []string{"bridge", "bridge/internal/bucket", "bridge/internal/view", "bridge/internal/predictions/poller"}, never: withoutServer},
 	"bridge/internal/view":                 {ours: []string{"bridge", "bridge/internal/view/fold"}, never: append(withoutServer, "net/http")},
 	"bridge/internal/view/fold":            {ours: []string{"bridge"}, never: withoutNATS},
 	"bridge/internal/view/fold/foldtest":   {ours: []string{"bridge", "bridge/internal/view/fold", "bridge/internal/source"}, never: withoutNATS},
