@@ -41,9 +41,7 @@ func keptSelection(c *adminapi.KeptCall) (adminapi.KeptSelection, error) {
 	if err != nil {
 		return adminapi.KeptSelection{}, err
 	}
-	return adminapi.KeptSelection{
-		Place: c.Stream, Source: c.Source, Cause: c.Cause, Sequences: c.Seqs, After: c.After, Limit: c.Limit,
-	}, nil
+	return c.Selection(), nil
 }
 
 // RegisterQuarantine adds the routes about deliveries that did not become an
@@ -148,13 +146,21 @@ func (h quarantineAPI) accept(c echo.Context, call adminapi.AcceptCall) (report 
 
 func (h quarantineAPI) drop(c echo.Context, call adminapi.KeptCall) (report adminapi.KeptReport, err error) {
 	sel, err := keptSelection(&call)
-	switch {
-	case err != nil:
+	if err == nil {
+		err = checkKeptDrop(&call)
+	}
+	if err != nil {
 		return report, err
-	case call.AcceptStale || call.AcceptPathToken:
-		return report, badRequest("accept_stale and accept_path_token are for reverify")
-	case call.Stream == "":
-		return report, badRequest("stream must be named, since what is dropped is gone")
 	}
 	return h.q.Drop(c.Request().Context(), sel, call.DryRun), nil
+}
+
+func checkKeptDrop(call *adminapi.KeptCall) error {
+	switch {
+	case call.AcceptStale || call.AcceptPathToken:
+		return badRequest("accept_stale and accept_path_token are for reverify")
+	case call.Stream == "":
+		return badRequest("stream must be named, since what is dropped is gone")
+	}
+	return nil
 }
