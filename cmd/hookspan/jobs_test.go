@@ -115,7 +115,9 @@ consumers: {archive: {enabled: false}, team: {kind: pull}}
 	requireSum(t, job)
 	first.kill()
 	killed := second.job(job.ID)
-	taken := second.untilJob(job.ID, func(now adminapi.Job) bool { return now.Process != killed.Process && now.Outcomes["given"] > killed.Outcomes["given"] })
+	taken := second.untilJob(job.ID, func(now adminapi.Job) bool {
+		return now.Process != killed.Process && now.Outcomes["given"] > killed.Outcomes["given"]
+	})
 	requireSum(t, taken)
 	second.kill()
 	second = begin("second") // and goes on with its own at once

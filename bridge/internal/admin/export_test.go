@@ -14,7 +14,7 @@ import (
 
 // ReadOrder reads the body of a call for a job.
 func ReadOrder(body []byte) (adminapi.JobOrder, error) {
-	req := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body)) //nolint:noctx // nothing is sent
+	req := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
 	return readOrder(echo.New().NewContext(req, httptest.NewRecorder()))
 }
 

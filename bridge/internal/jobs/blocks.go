@@ -17,8 +17,8 @@ const (
 	// blockEntries and blockBytes bound what is done and written down at once: so many entries
 	// are in memory. blocksPerSecond is how many blocks a second of a rate has, so that
 	// progress shows and the entries come evenly.
-	blockEntries, blockBytes = 256, 4 << 20
-	blocksPerSecond          = 8
+	blockEntries, blockBytes = 512, 4 << 20
+	blocksPerSecond          = 4
 	// flushEvery bounds the time between two blocks where few entries match.
 	flushEvery = time.Second
 	// blockTimeout bounds one block. It is finished also when the process ends.
@@ -185,18 +185,24 @@ type walk[E any] struct {
 	// of the block, which at is not behind yet
 	sequences []uint64
 	after     uint64
+	// removing delivers the error of the removal of the block before, nil without one: each
+	// removal costs the server a sync, so the next block is done meanwhile.
+	removing chan error
 }
 
-func (w *walk[E]) run(ctx context.Context) error {
+func (w *walk[E]) run(ctx context.Context) (err error) {
+	defer func() {
+		if removal := w.removed(); removal != nil {
+			err = removal
+		}
+	}()
 	w.size, w.pace = blockEntries, rate.NewLimiter(rate.Inf, blockEntries)
 	if w.limits.Rate > 0 && !w.limits.DryRun {
 		w.size = min(max(1, int(w.limits.Rate/blocksPerSecond)), blockEntries)
 		w.pace = rate.NewLimiter(rate.Limit(w.limits.Rate), w.size)
 		w.pace.AllowN(time.Now(), w.size) // the call before may have just done as many
 	}
-	if err := w.remove(ctx, w.at.Remove); err != nil {
-		return err
-	}
+	w.remove(ctx, w.at.Remove)
 	w.after, w.flushed = w.at.After, time.Now()
 	for {
 		if w.at.Part >= len(w.at.Ends) {
@@ -237,8 +243,8 @@ func (w *walk[E]) visit(ctx context.Context, e Entry[E]) error {
 	return nil
 }
 
-// flush does the block, has it written down, and removes what is to be removed. Begun, it is
-// finished also when ctx ends.
+// flush does the block, has it written down, and begins to remove what is to be removed. Begun,
+// it is finished also when ctx ends.
 func (w *walk[E]) flush(ctx context.Context) error {
 	w.flushed = time.Now()
 	if w.after == w.at.After {
@@ -262,18 +268,40 @@ func (w *walk[E]) flush(ctx context.Context) error {
 			remove = append(remove, w.sequences[i])
 		}
 	}
+	// Written down, the block takes the place of the one before.
+	if err := w.removed(); err != nil {
+		return err
+	}
 	at := position{Part: w.at.Part, After: w.after, Ends: w.at.Ends, Remove: remove}
 	if err := w.each(ctx, at, outcomes); err != nil {
 		return err
 	}
 	w.at = at
 	w.block, w.sequences, w.bytes = nil, nil, 0
-	return w.remove(ctx, remove)
+	w.remove(ctx, remove)
+	return nil
 }
 
-func (w *walk[E]) remove(ctx context.Context, sequences []uint64) error {
+// remove begins to remove entries of the part.
+func (w *walk[E]) remove(ctx context.Context, sequences []uint64) {
 	if len(sequences) == 0 {
+		return
+	}
+	part, done := w.at.Part, make(chan error, 1)
+	w.removing = done
+	go func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), blockTimeout)
+		defer cancel()
+		done <- w.Remove(ctx, part, sequences)
+	}()
+}
+
+// removed waits for the end of the removal.
+func (w *walk[E]) removed() error {
+	if w.removing == nil {
 		return nil
 	}
-	return w.Remove(ctx, w.at.Part, sequences)
+	err := <-w.removing
+	w.removing = nil
+	return err
 }
