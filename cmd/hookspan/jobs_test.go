@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -65,8 +66,8 @@ func requireSum(t *testing.T, job adminapi.Job) {
 	require.Equal(t, job.Total, sum, job)
 }
 
-// A redrive of thousands whose process is killed, and then the one that took it over, and that
-// is cancelled in the end, adds up; the next one does the rest. Each event is given once, and no
+// A redrive of thousands whose process is killed, and then the one that took it over, whose NATS
+// restarts, and that is cancelled in the end, adds up; the next one does the rest. Each event is given once, and no
 // dead letter stays.
 func TestRedriveThatIsKilledAndCancelledAddsUp(t *testing.T) {
 	t.Parallel()
@@ -121,7 +122,16 @@ consumers: {archive: {enabled: false}, team: {kind: pull}}
 	requireSum(t, taken)
 	second.kill()
 	second = begin("second") // and goes on with its own at once
-	job = second.untilJob(job.ID, func(now adminapi.Job) bool { return now.Outcomes["given"] > taken.Outcomes["given"]+100 })
+	job = second.untilJob(job.ID, func(now adminapi.Job) bool { return now.Outcomes["given"] > taken.Outcomes["given"] })
+	x.Stop() // and waits for NATS
+	x.Start()
+	require.Eventually(t, nc.IsConnected, patience, 20*time.Millisecond)
+	before := job.Outcomes["given"]
+	require.Eventually(t, func() bool {
+		code, stdout, _ := runVerb("--json", "jobs", "show", job.ID, "--api", second.ready.Admin)
+		return code == exitDone && json.Unmarshal([]byte(stdout), &job) == nil && job.Outcomes["given"] > before+100
+	}, 2*patience, 50*time.Millisecond, second.logs)
+	requireSum(t, job)
 
 	for range 2 {
 		require.Contains(t, second.says("jobs", "cancel", job.ID), job.ID)

@@ -203,10 +203,9 @@ func (j *Jobs) makeRoom(ctx context.Context) error {
 	for _, id := range ids {
 		r, revision, err := j.load(ctx, id)
 		switch {
-		case errors.Is(err, bridge.ErrNotFound):
-		case err != nil:
+		case err != nil && !errors.Is(err, bridge.ErrNotFound):
 			return err
-		case r.Job.State.Ended():
+		case err == nil && r.Job.State.Ended(), err != nil && revision > 0: // or it cannot be read
 			r.revision = revision
 			ended = append(ended, r)
 		}
