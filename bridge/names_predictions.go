@@ -4,8 +4,8 @@ package bridge
 // is redriven from them. No other consumer can have the name.
 const PredictionsConsumer = "predictions"
 
-// PollsBucket is the key-value bucket of what processes share about predictions beside the
-// events: who leads the polling, the polls, idempotency keys.
+// PollsBucket is the key-value bucket of what processes share beside the events: who leads the
+// polling, the polls, idempotency keys, jobs.
 func (n Names) PollsBucket() string { return n.upper("_POLLS") }
 
 // PollsStream is the stream behind [Names.PollsBucket].
@@ -37,6 +37,8 @@ const (
 	KeySubmit = "submit"
 	// KeyView is the [ViewPosition] of a view; a token that names the view follows.
 	KeyView = "view"
+	// KeyJob is a job of an operator; its id follows.
+	KeyJob = "job"
 )
 
 // WatchRequests is the subject of requests to watch a prediction of the source; "*" covers

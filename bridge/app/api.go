@@ -48,10 +48,8 @@ func (a *App) runAPI() error {
 func (a *App) registerAPI(api *echo.Group) {
 	js, names := a.store.consume, a.cfg.Names()
 	again := redelivery.NewRedeliverer(js, a.store.publisher, redelivery.Config{
-		Names: names,
-		Handled: func(ctx context.Context, consumer string, ev *bridge.Event) (bool, error) {
-			return attemptrecord.Handled(ctx, js, names, consumer, ev)
-		},
+		Names:   names,
+		Handled: attemptrecord.NewLookup(js, names).Handled,
 		Filter: func(consumer string) (bridge.Filter, bool) {
 			c, ok := a.cfg.Consumers[consumer]
 			if !ok {
@@ -61,7 +59,9 @@ func (a *App) registerAPI(api *echo.Group) {
 		},
 	})
 	all := lists.New(a.view, js, names)
-	admin.RegisterQuarantine(api, keptLists{a.keptEntries(), all})
+	kept := a.keptEntries()
+	admin.RegisterJobs(api, a.openJobs(again, kept))
+	admin.RegisterQuarantine(api, keptLists{kept, all})
 	admin.RegisterConsumers(api, consumerOperator{a.store.durables(), a.store})
 	admin.RegisterDeadLetters(api, deadLetters{redelivery.NewDeadLetters(js, names), again, all})
 	admin.RegisterEvents(api, events{redelivery.NewEvents(js, names), again, all})

@@ -75,25 +75,29 @@ func faultOf(f bridge.Fault) string {
 
 type deadFlags struct {
 	Consumer   name     `placeholder:"NAME" help:"Those of this consumer."`
+	All        bool     `help:"Those of every consumer."`
 	Seq        []uint64 `placeholder:"N" help:"Only these."`
 	Cause      name     `placeholder:"WORD" help:"Only of this cause."`
 	Prediction name     `placeholder:"ID" help:"Only of this prediction."`
 }
 
 func (f deadFlags) Validate() error {
-	if f.Consumer == "" && len(f.Seq) == 0 {
-		return errors.New("say which: --consumer, or --seq")
+	switch {
+	case f.All && (f.Consumer != "" || len(f.Seq) > 0):
+		return errors.New("--all is every consumer: leave it out, or --consumer and --seq")
+	case !f.All && f.Consumer == "" && len(f.Seq) == 0:
+		return errors.New("say which: --consumer, --seq, or --all")
 	}
 	return nil
 }
 
-func (f deadFlags) change(verb string, how adminapi.RedeliveryOptions) *redelivery {
+func (f deadFlags) change(verb, kind, done string, how adminapi.RedeliveryOptions) *redelivery {
 	call := &adminapi.DeadCall{
 		Consumer: string(f.Consumer), Cause: bridge.DeadCause(f.Cause), Prediction: string(f.Prediction), Page: adminapi.Page{Seqs: f.Seq}, RedeliveryOptions: how,
 	}
 	return &redelivery{
-		path: apiRoute("dead", verb), call: call, page: &call.Page, dryRun: &call.DryRun, stream: new(string), streams: []string{""},
-		named: naming{consumer: f.Consumer, cause: f.Cause, causes: deadCauses}, print: printRedelivery,
+		path: apiRoute("dead", verb), call: call, page: &call.Page, dryRun: &call.DryRun, rate: &call.Rate, kind: kind, done: done, all: f.All,
+		named: naming{consumer: f.Consumer, cause: f.Cause, causes: deadCauses}, of: adminapi.NewRedeliveryReport, print: printRedelivery,
 	}
 }
 
@@ -120,7 +124,7 @@ type deadRedriveCmd struct {
 
 // Run asks first unless dead letters or a prediction are named.
 func (c *deadRedriveCmd) Run(e *env) error {
-	redrive := c.deadFlags.change("redrive", c.redeliverFlags.call())
+	redrive := c.deadFlags.change("redrive", adminapi.JobRedrive, adminapi.OutcomeGiven, c.redeliverFlags.call())
 	redrive.prompt = func(would adminapi.RedeliveryReport) string {
 		return promptFor(would.Given, "Give the events of %d %s to the consumer again, and remove the dead letters?", c.deadFlags)
 	}
@@ -138,7 +142,7 @@ type deadDropCmd struct {
 }
 
 func (c *deadDropCmd) Run(e *env) error {
-	drop := c.deadFlags.change("drop", adminapi.RedeliveryOptions{DryRun: c.DryRun})
+	drop := c.deadFlags.change("drop", adminapi.JobDropDead, adminapi.OutcomeDropped, adminapi.RedeliveryOptions{DryRun: c.DryRun})
 	drop.prompt = func(would adminapi.RedeliveryReport) string {
 		return promptFor(would.Dropped, "Remove %d %s for good?", c.deadFlags)
 	}

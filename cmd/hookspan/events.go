@@ -82,8 +82,8 @@ func (c *eventsReplayCmd) Run(e *env) error {
 		RedeliveryOptions: c.redeliverFlags.call(),
 	}
 	replay := &redelivery{
-		path: apiRoute("events", "replay"), call: &call, page: &call.Page, dryRun: &call.DryRun, stream: new(string), streams: []string{""},
-		named: naming{consumer: c.Consumer, sources: c.Source, statuses: c.Status}, print: printRedelivery,
+		path: apiRoute("events", "replay"), call: &call, page: &call.Page, dryRun: &call.DryRun, rate: &call.Rate, kind: adminapi.JobReplay, done: adminapi.OutcomeGiven,
+		named: naming{consumer: c.Consumer, sources: c.Source, statuses: c.Status}, of: adminapi.NewRedeliveryReport, print: printRedelivery,
 		prompt: func(would adminapi.RedeliveryReport) string {
 			return promptFor(would.Given, "Give %d events to consumer %s again?", c.Consumer)
 		},

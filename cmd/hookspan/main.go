@@ -33,6 +33,7 @@ type cli struct {
 	FakeGet3W  fakeGet3WCmd  `cmd:"" name:"fake-get3w" help:"Be the provider, for trying things: its API, its webhooks and its outputs."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 
+	Jobs        jobsCmd        `cmd:"" help:"Work on all that match: redrive, replay, verify again, drop."`
 	Predictions predictionsCmd `cmd:"" help:"Predictions: what is known of them, and waiting for their end."`
 	Alarms      alarmsCmd      `cmd:"" help:"What the bridge told operators, the newest first."`
 	View        viewCmd        `cmd:"" help:"The view, from which lists and searches come: how far it is."`

@@ -43,14 +43,10 @@ func (f selectFlags) call() adminapi.KeptCall {
 	return adminapi.KeptCall{Stream: f.Stream, Source: string(f.Source), Cause: string(f.Cause), Page: adminapi.Page{Seqs: f.Seq}}
 }
 
-func (f selectFlags) change(verb string, call *adminapi.KeptCall) *keptChange {
-	streams := adminapi.Places()
-	if f.Stream != "" {
-		streams = []string{f.Stream}
-	}
+func (f selectFlags) change(verb, kind, done string, call *adminapi.KeptCall) *keptChange {
 	return &keptChange{
-		path: apiRoute("quarantine", verb), call: call, page: &call.Page, dryRun: &call.DryRun, stream: &call.Stream, streams: streams,
-		named: naming{sources: oneName(f.Source), cause: f.Cause, causes: app.KeptCauses()}, print: printEvents,
+		path: apiRoute("quarantine", verb), call: call, page: &call.Page, dryRun: &call.DryRun, kind: kind, done: done,
+		named: naming{sources: oneName(f.Source), cause: f.Cause, causes: app.KeptCauses()}, of: adminapi.NewKeptReport, print: printEvents,
 	}
 }
 
@@ -121,7 +117,7 @@ type quarantineReverifyCmd struct {
 func (c *quarantineReverifyCmd) Run(e *env) error {
 	call := c.selectFlags.call()
 	call.DryRun, call.AcceptStale, call.AcceptPathToken = c.DryRun, c.AcceptStale, c.AcceptPathToken
-	return c.selectFlags.change("reverify", &call).run(e, &c.apiFlag, nil)
+	return c.selectFlags.change("reverify", adminapi.JobReverify, adminapi.OutcomeEvents, &call).run(e, &c.apiFlag, nil)
 }
 
 // printEvents prints how many deliveries became events, and why others did not.
@@ -152,7 +148,7 @@ func (c quarantineDropCmd) Validate() error {
 func (c *quarantineDropCmd) Run(e *env) error {
 	call := c.selectFlags.call()
 	call.DryRun = c.DryRun
-	drop := c.selectFlags.change("drop", &call)
+	drop := c.selectFlags.change("drop", adminapi.JobDropKept, adminapi.OutcomeDropped, &call)
 	drop.prompt = func(would adminapi.KeptReport) string {
 		return promptFor(would.Removed, "Remove %d %s for good?", c.selectFlags)
 	}

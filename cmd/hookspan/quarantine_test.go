@@ -153,7 +153,7 @@ func TestReverifyGoesOn(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, "secret", "mistyped")
 	p := serve(t, dir, fileSecretConfig)
-	const webhooks = entriesPerCall + 7
+	const webhooks = fewEntries + 7
 	for i := range webhooks {
 		status, _ := p.post(fmt.Sprintf(`{"id":"pred_%d","status":"failed"}`, i))
 		require.Equal(t, 401, status)

@@ -51,3 +51,8 @@ type DeadCall struct {
 	Page
 	RedeliveryOptions
 }
+
+// Selection returns what the call selects.
+func (c *DeadCall) Selection() DeadSelection {
+	return DeadSelection{Consumer: c.Consumer, Cause: c.Cause, Prediction: c.Prediction, Sequences: c.Seqs, After: c.After, Limit: c.Limit}
+}

@@ -62,3 +62,11 @@ type EventCall struct {
 	Page
 	RedeliveryOptions
 }
+
+// Selection returns what the call selects.
+func (c *EventCall) Selection() EventSelection {
+	return EventSelection{
+		Filter: c.Filter(), Prediction: c.Prediction, Since: c.Since, Until: c.Until,
+		Sequences: c.Seqs, After: c.After, Limit: c.Limit,
+	}
+}

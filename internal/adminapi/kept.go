@@ -48,6 +48,11 @@ type KeptCall struct {
 	ReverifyOptions
 }
 
+// Selection returns what the call selects.
+func (c *KeptCall) Selection() KeptSelection {
+	return KeptSelection{Place: c.Stream, Source: c.Source, Cause: c.Cause, Sequences: c.Seqs, After: c.After, Limit: c.Limit}
+}
+
 // AcceptCall selects quarantined entries to make events of, and says who decided it.
 type AcceptCall struct {
 	// Seqs are 1 to 1000 entries.

@@ -3,46 +3,61 @@ package adminapi
 // Progress is the progress of a call that looks at entries.
 type Progress struct {
 	LookedAt int
-	// More is set when there may be more entries after Last.
-	More bool
-	Last uint64
-	// Stopped says why the call ended early.
+	// Stopped says why the call ended early, or that it took too long.
 	Stopped string
 }
 
 // Progress returns the progress of the call.
 func (r *RedeliveryReport) Progress() Progress {
-	return Progress{r.LookedAt, r.More, r.Last, r.Stopped}
+	return Progress{r.LookedAt, stopped(r.Stopped, r.More)}
 }
 
 // Progress returns the progress of the call.
-func (r *KeptReport) Progress() Progress { return Progress{r.LookedAt, r.More, r.Last, r.Stopped} }
+func (r *KeptReport) Progress() Progress { return Progress{r.LookedAt, stopped(r.Stopped, r.More)} }
 
-// Add adds the report of the next call.
-func (r *RedeliveryReport) Add(next RedeliveryReport) {
-	r.DryRun, r.Last, r.Stopped = next.DryRun, next.Last, next.Stopped
-	r.LookedAt += next.LookedAt
-	r.Given += next.Given
-	r.Skipped += next.Skipped
-	r.Dropped += next.Dropped
-	addCounts(&r.Remaining, next.Remaining)
+func stopped(why string, more bool) string {
+	if why == "" && more {
+		why = "the call took too long"
+	}
+	return why
 }
 
-// Add adds the report of the next call.
-func (r *KeptReport) Add(next KeptReport) {
-	r.DryRun, r.Last, r.Stopped = next.DryRun, next.Last, next.Stopped
-	r.LookedAt += next.LookedAt
-	r.Events += next.Events
-	r.Duplicates += next.Duplicates
-	r.Removed += next.Removed
-	addCounts(&r.Remaining, next.Remaining)
+// NewRedeliveryReport returns the report of the outcomes; stopped is why it ended early.
+func NewRedeliveryReport(outcomes map[string]int, dryRun bool, stopped string) RedeliveryReport {
+	out := RedeliveryReport{DryRun: dryRun, Stopped: stopped, Remaining: map[string]int{}}
+	for outcome, n := range outcomes {
+		out.LookedAt += n
+		switch outcome {
+		case OutcomeGiven:
+			out.Given += n
+		case OutcomeHandled:
+			out.Skipped += n
+		case OutcomeDropped:
+			out.Dropped += n
+		default:
+			out.Remaining[outcome] += n
+		}
+	}
+	return out
 }
 
-func addCounts(sum *map[string]int, next map[string]int) {
-	if *sum == nil {
-		*sum = map[string]int{}
+// NewKeptReport is [NewRedeliveryReport] for kept deliveries.
+func NewKeptReport(outcomes map[string]int, dryRun bool, stopped string) KeptReport {
+	out := KeptReport{DryRun: dryRun, Stopped: stopped, Remaining: map[string]int{}}
+	for outcome, n := range outcomes {
+		out.LookedAt += n
+		switch outcome {
+		case OutcomeEvents:
+			out.Events += n
+			out.Removed += n
+		case OutcomeDuplicates:
+			out.Duplicates += n
+			out.Removed += n
+		case OutcomeDropped:
+			out.Removed += n
+		default:
+			out.Remaining[outcome] += n
+		}
 	}
-	for cause, n := range next {
-		(*sum)[cause] += n
-	}
+	return out
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/hookspan/hookspan/bridge"
 )
@@ -172,6 +173,28 @@ func Remove(ctx context.Context, stream jetstream.Stream, seq uint64) error {
 		return got
 	}
 	return fmt.Errorf("removing message %d of %s: %w", seq, stream.CachedInfo().Config.Name, err)
+}
+
+// removals is how many messages [RemoveAll] removes at once.
+const removals = 8
+
+// RemoveAll removes messages. Those that are not there are no error.
+func RemoveAll(ctx context.Context, js jetstream.JetStream, name string, sequences []uint64) error {
+	stream, err := Open(ctx, js, name)
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(removals)
+	for _, seq := range sequences {
+		group.Go(func() error {
+			if err := Remove(ctx, stream, seq); err != nil && !errors.Is(err, bridge.ErrNotFound) {
+				return err
+			}
+			return nil
+		})
+	}
+	return group.Wait()
 }
 
 // Open returns the stream as it is now.

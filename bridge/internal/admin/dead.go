@@ -87,8 +87,5 @@ func deadSelection(call *adminapi.DeadCall) (adminapi.DeadSelection, error) {
 	if call.Consumer == "" && len(call.Seqs) == 0 {
 		return adminapi.DeadSelection{}, badRequest("name a consumer, or dead letters by seqs")
 	}
-	return adminapi.DeadSelection{
-		Consumer: call.Consumer, Cause: call.Cause, Prediction: call.Prediction,
-		Sequences: call.Seqs, After: call.After, Limit: call.Limit,
-	}, nil
+	return call.Selection(), nil
 }

@@ -88,9 +88,9 @@ func (h eventsAPI) replay(c echo.Context, call adminapi.EventCall) (report admin
 	case err != nil:
 		return report, err
 	case call.Consumer == "":
-		return report, badRequest("consumer is the one that is given the events")
+		return report, errNoReader
 	case len(call.Run) > maxRun:
-		return report, badRequest("run has at most %d bytes", maxRun)
+		return report, errLongRun
 	case call.Run == "":
 		call.Run = rand.Text()
 	}
@@ -101,19 +101,20 @@ func (h eventsAPI) replay(c echo.Context, call adminapi.EventCall) (report admin
 
 const maxRun = 64
 
+var (
+	errNoReader = badRequest("consumer is the one that is given the events")
+	errLongRun  = badRequest("run has at most %d bytes", maxRun)
+)
+
 func eventSelection(call *adminapi.EventCall) (adminapi.EventSelection, error) {
 	if err := checkPage(&call.Page); err != nil {
 		return adminapi.EventSelection{}, err
 	}
-	filter := call.Filter()
-	if err := filter.Validate(); err != nil {
+	if err := call.Filter().Validate(); err != nil {
 		return adminapi.EventSelection{}, badRequest("%v", err)
 	}
 	if len(call.Prediction) > bridge.MaxPredictionID {
 		return adminapi.EventSelection{}, badRequest("prediction has at most %d bytes", bridge.MaxPredictionID)
 	}
-	return adminapi.EventSelection{
-		Filter: filter, Prediction: call.Prediction, Since: call.Since, Until: call.Until,
-		Sequences: call.Seqs, After: call.After, Limit: call.Limit,
-	}, nil
+	return call.Selection(), nil
 }

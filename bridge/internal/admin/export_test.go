@@ -1,10 +1,22 @@
 package admin
 
 import (
+	"bytes"
+	"net/http"
+	"net/http/httptest"
 	"time"
 
+	"github.com/labstack/echo/v4"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
+
+// ReadOrder reads the body of a call for a job.
+func ReadOrder(body []byte) (adminapi.JobOrder, error) {
+	req := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
+	return readOrder(echo.New().NewContext(req, httptest.NewRecorder()))
+}
 
 // SetTimeouts changes the limits of short requests. Call it before Run.
 func (s *Server) SetTimeouts(d time.Duration) { s.http.ReadTimeout, s.http.WriteTimeout = d, d }

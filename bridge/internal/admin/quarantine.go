@@ -40,9 +40,7 @@ func keptSelection(c *adminapi.KeptCall) (adminapi.KeptSelection, error) {
 	if err != nil {
 		return adminapi.KeptSelection{}, err
 	}
-	return adminapi.KeptSelection{
-		Place: c.Stream, Source: c.Source, Cause: c.Cause, Sequences: c.Seqs, After: c.After, Limit: c.Limit,
-	}, nil
+	return c.Selection(), nil
 }
 
 // RegisterQuarantine adds the routes about deliveries that did not become an
@@ -114,13 +112,11 @@ func (h quarantineAPI) accept(c echo.Context, call adminapi.AcceptCall) (report 
 
 func (h quarantineAPI) drop(c echo.Context, call adminapi.KeptCall) (report adminapi.KeptReport, err error) {
 	sel, err := keptSelection(&call)
-	switch {
-	case err != nil:
+	if err == nil {
+		err = checkKeptDrop(&call)
+	}
+	if err != nil {
 		return report, err
-	case call.AcceptStale || call.AcceptPathToken:
-		return report, badRequest("accept_stale and accept_path_token are for reverify")
-	case call.Stream == "":
-		return report, badRequest("stream must be named, since what is dropped is gone")
 	}
 	return left(c, h.q.Drop(c.Request().Context(), sel, call.DryRun)), nil
 }
@@ -129,4 +125,14 @@ func (h quarantineAPI) drop(c echo.Context, call adminapi.KeptCall) (report admi
 func left(c echo.Context, report adminapi.KeptReport) adminapi.KeptReport {
 	changes(c, report.Removed)
 	return report
+}
+
+func checkKeptDrop(call *adminapi.KeptCall) error {
+	switch {
+	case call.AcceptStale || call.AcceptPathToken:
+		return badRequest("accept_stale and accept_path_token are for reverify")
+	case call.Stream == "":
+		return badRequest("stream must be named, since what is dropped is gone")
+	}
+	return nil
 }

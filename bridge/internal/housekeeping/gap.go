@@ -52,6 +52,11 @@ func (p *pass) examine(ctx context.Context, from, to uint64, after time.Time) (a
 		if err != nil {
 			return false, err
 		}
+		// Messages are removed meanwhile, and the list has none before the first that is left.
+		if from = max(from, info.State.FirstSeq); from > to {
+			return false, nil
+		}
+		unreadable = to - from + 1
 		for _, sequence := range info.State.Deleted {
 			if sequence >= from && sequence <= to {
 				removed++

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	shared "github.com/hookspan/hookspan/bridge/internal/bucket"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/poller"
 	"github.com/hookspan/hookspan/internal/backoff"
 	"github.com/hookspan/hookspan/internal/streamread"
@@ -145,7 +146,7 @@ func (t *leadership) mayBeKept(s *bridge.PredictionState) bool {
 
 // tidyKept removes what is not open any more, and what an earlier leader left.
 func (t *leadership) tidyKept(ctx context.Context) error {
-	return t.bucket.walk(ctx, bridge.KeyOpen+".>", func(m *jetstream.RawStreamMsg) error {
+	return t.bucket.Walk(ctx, bridge.KeyOpen+".>", func(m *jetstream.RawStreamMsg) error {
 		var have keptState
 		if json.Unmarshal(m.Data, &have) == nil && have.State != nil {
 			s, err := t.view.Prediction(ctx, have.State.Source, have.State.ID)
@@ -153,7 +154,7 @@ func (t *leadership) tidyKept(ctx context.Context) error {
 				return err
 			}
 		}
-		return t.bucket.removeRevision(ctx, m.Sequence)
+		return t.bucket.Remove(ctx, m.Sequence)
 	})
 }
 
@@ -164,8 +165,8 @@ func Kept(ctx context.Context, js jetstream.JetStream, names bridge.Names, put f
 	if err != nil {
 		return err
 	}
-	b := &bucket{js: js, names: names, log: zap.NewNop()}
-	return b.walk(ctx, bridge.KeyOpen+".>", func(m *jetstream.RawStreamMsg) error {
+	b := shared.Bucket{JS: js, Names: names}
+	return b.Walk(ctx, bridge.KeyOpen+".>", func(m *jetstream.RawStreamMsg) error {
 		var have keptState
 		if json.Unmarshal(m.Data, &have) != nil || have.State == nil {
 			return nil //nolint:nilerr // another program wrote it

@@ -48,7 +48,7 @@ type Leader struct {
 func NewLeader(js jetstream.JetStream, store poller.Store, cfg Config) *Leader {
 	cfg.Logger = cmp.Or(cfg.Logger, zap.NewNop()).Named("predictions")
 	l := &Leader{js: js, cfg: cfg, log: cfg.Logger, times: defaultLeaseTimes, changed: map[string]chan struct{}{}}
-	l.bucket = &bucket{js: js, names: cfg.Names, store: store, alarms: cfg.Alarms, log: l.log}
+	l.bucket = newBucket(js, cfg.Names, store, cfg.Alarms, l.log)
 	l.poller = poller.New(poller.Config{
 		Names: cfg.Names, Sources: cfg.Sources, Keep: cfg.Keep, GiveUpAfter: cfg.GiveUpAfter, Alarms: cfg.Alarms, Logger: cfg.Logger,
 	}, store, states{l}, js)
@@ -178,7 +178,7 @@ type Leading struct {
 
 // Who reads who leads, in any process. Without a leader the Process is empty.
 func Who(ctx context.Context, js jetstream.JetStream, names bridge.Names) (Leading, error) {
-	have, _, err := load[leaseRecord](ctx, &bucket{js: js, names: names, log: zap.NewNop()}, keyLeader)
+	have, _, err := load[leaseRecord](ctx, newBucket(js, names, nil, nil, zap.NewNop()), keyLeader)
 	if err != nil {
 		return Leading{}, err
 	}

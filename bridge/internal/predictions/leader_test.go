@@ -263,7 +263,7 @@ func TestSecondEndIsAnAlarm(t *testing.T) {
 // open are the keys of the open predictions in the bucket.
 func (r *rig) open() (all []string) {
 	r.t.Helper()
-	require.NoError(r.t, r.bucket(r.store).walk(r.ctx, bridge.KeyOpen+".>", func(m *jetstream.RawStreamMsg) error {
+	require.NoError(r.t, r.bucket(r.store).Walk(r.ctx, bridge.KeyOpen+".>", func(m *jetstream.RawStreamMsg) error {
 		all = append(all, m.Subject[strings.LastIndexByte(m.Subject, '.')+1:])
 		return nil
 	}))

@@ -184,7 +184,7 @@ func (r *rig) again(e *bridge.Event, n string) uint64 {
 }
 
 func (r *rig) bucket(store poller.Store) *bucket {
-	return &bucket{js: r.JS, names: r.Names, store: store, alarms: r.heard, log: zap.NewNop()}
+	return newBucket(r.JS, r.Names, store, r.heard, zap.NewNop())
 }
 
 func (r *rig) lease() leaseRecord {

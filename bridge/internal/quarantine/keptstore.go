@@ -47,6 +47,28 @@ func (s *KeptStore) Remove(ctx context.Context, place string, seq uint64) error 
 	return streamread.RemoveFrom(ctx, s.js, name, seq)
 }
 
+// RemoveAll removes entries. Those that are not there are no error.
+func (s *KeptStore) RemoveAll(ctx context.Context, place string, sequences []uint64) error {
+	name, err := s.stream(place)
+	if err != nil {
+		return err
+	}
+	return streamread.RemoveAll(ctx, s.js, name, sequences)
+}
+
+// Last returns the last sequence of a place.
+func (s *KeptStore) Last(ctx context.Context, place string) (uint64, error) {
+	name, err := s.stream(place)
+	if err != nil {
+		return 0, err
+	}
+	stream, err := streamread.Open(ctx, s.js, name)
+	if err != nil {
+		return 0, err
+	}
+	return stream.CachedInfo().State.LastSeq, nil
+}
+
 // Walk calls visit for every entry of the selection, the quarantine first, each stream in the
 // order of the selection, and returns the first error of visit. It skips entries that arrive
 // during the walk, are gone, or cannot be read. visit may remove its entry. Walk ignores the

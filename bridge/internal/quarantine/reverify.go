@@ -23,6 +23,10 @@ type Store interface {
 	Walk(ctx context.Context, sel adminapi.KeptSelection, visit func(adminapi.KeptEntry) error) error
 	// Remove removes an entry. The error wraps [bridge.ErrNotFound] when it is gone.
 	Remove(ctx context.Context, place string, seq uint64) error
+	// Last returns the last sequence of a place.
+	Last(ctx context.Context, place string) (uint64, error)
+	// RemoveAll removes entries; those that are gone are no error.
+	RemoveAll(ctx context.Context, place string, sequences []uint64) error
 }
 
 // Publisher makes events durable.
@@ -84,31 +88,50 @@ func (r *Reverifier) Accept(ctx context.Context, sel adminapi.KeptSelection, o a
 func (r *Reverifier) publish(ctx context.Context, report *adminapi.KeptReport, e *adminapi.KeptEntry, event *bridge.Event, cause string,
 	dryRun bool, stored func(adminapi.KeptEntry, *bridge.Event),
 ) error {
-	if event == nil {
-		report.Remaining[cause]++
-		return nil
-	}
-	if dryRun {
-		report.Events++
-		return nil
-	}
-	receipt, err := r.publisher.Publish(ctx, event)
+	outcome, err := r.settle(ctx, event, cause, dryRun)
 	switch {
-	case errors.Is(err, bridge.ErrTooLarge):
-		report.Remaining[causeTooLarge]++
-		return nil
 	case err != nil:
 		report.Remaining[e.Cause]++
 		return err
-	case receipt.Result == bridge.Duplicate:
+	case outcome == adminapi.OutcomeEvents:
+		report.Events++
+	case outcome == adminapi.OutcomeDuplicates:
 		report.Duplicates++
 	default:
-		report.Events++
+		report.Remaining[outcome]++
+	}
+	if dryRun || !becameEvent(outcome) {
+		return nil
 	}
 	if stored != nil {
 		stored(*e, event)
 	}
 	return r.remove(ctx, report, e)
+}
+
+func becameEvent(outcome string) bool {
+	return outcome == adminapi.OutcomeEvents || outcome == adminapi.OutcomeDuplicates
+}
+
+// settle stores the event of an entry, unless there is none because of the cause, and returns
+// the outcome.
+func (r *Reverifier) settle(ctx context.Context, event *bridge.Event, cause string, dryRun bool) (string, error) {
+	switch {
+	case event == nil:
+		return cause, nil
+	case dryRun:
+		return adminapi.OutcomeEvents, nil
+	}
+	receipt, err := r.publisher.Publish(ctx, event)
+	switch {
+	case errors.Is(err, bridge.ErrTooLarge):
+		return causeTooLarge, nil
+	case err != nil:
+		return "", err
+	case receipt.Result == bridge.Duplicate:
+		return adminapi.OutcomeDuplicates, nil
+	}
+	return adminapi.OutcomeEvents, nil
 }
 
 // Drop removes the selected entries for good. A dry run counts them.

@@ -20,6 +20,7 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/attemptrecord"
 	"github.com/hookspan/hookspan/internal/natstest"
+	"github.com/hookspan/hookspan/internal/streams"
 )
 
 const patience = time.Minute
@@ -42,12 +43,10 @@ func setup(t *testing.T) *rig {
 	return r
 }
 
-func (r *rig) redeliverer(store redelivery.Storer) *redelivery.Redeliverer {
+func (r *rig) redeliverer(store redelivery.BlockStorer) *redelivery.Redeliverer {
 	return redelivery.NewRedeliverer(r.JS, store, redelivery.Config{
-		Names: r.Names,
-		Handled: func(ctx context.Context, consumer string, ev *bridge.Event) (bool, error) {
-			return attemptrecord.Handled(ctx, r.JS, r.Names, consumer, ev)
-		},
+		Names:   r.Names,
+		Handled: attemptrecord.NewLookup(r.JS, r.Names).Handled,
 		Filter: func(consumer string) (bridge.Filter, bool) {
 			if consumer == "outputs" {
 				return bridge.Filter{Event: bridge.KindArchived}, true
@@ -172,7 +171,7 @@ func redriveSkips(t *testing.T, once, hiccup bool) {
 
 	ev := natstest.Event("a")
 	r.eventually(func() bool {
-		known, err := attemptrecord.Handled(ctx, r.JS, r.Names, "team", ev)
+		known, err := attemptrecord.NewLookup(r.JS, r.Names).Handled(ctx, "team", ev)
 		return err == nil && known
 	})
 	report = r.re.Redrive(ctx, adminapi.DeadSelection{}, adminapi.RedeliveryOptions{})
@@ -213,13 +212,14 @@ func TestRedriveKeepsWhatItCannotGive(t *testing.T) {
 }
 
 // half fails each store after it has stored.
-type half struct{ redelivery.Storer }
+type half struct{ redelivery.BlockStorer }
 
-func (h half) Store(ctx context.Context, stream string, m *nats.Msg) (bridge.Receipt, error) {
-	if _, err := h.Storer.Store(ctx, stream, m); err != nil {
-		return bridge.Receipt{}, err
+func (h half) StoreAll(ctx context.Context, stream string, msgs []*nats.Msg) []streams.Outcome {
+	outcomes := h.BlockStorer.StoreAll(ctx, stream, msgs)
+	for i := range outcomes {
+		outcomes[i].Err = bridge.ErrUnknown
 	}
-	return bridge.Receipt{}, bridge.ErrUnknown
+	return outcomes
 }
 
 // A redrive that was interrupted is repeated, and gives each event once.
@@ -240,7 +240,7 @@ func TestRedriveThatIsRunAgain(t *testing.T) {
 
 	report = r.re.Redrive(ctx, adminapi.DeadSelection{Limit: 2}, adminapi.RedeliveryOptions{Handled: true})
 	require.Equal(t, adminapi.RedeliveryReport{LookedAt: 2, Given: 2, Remaining: map[string]int{}, More: true, Last: 2}, report)
-	report = r.re.Redrive(ctx, adminapi.DeadSelection{Limit: 2, After: report.Last}, adminapi.RedeliveryOptions{})
+	report = r.re.Redrive(ctx, adminapi.DeadSelection{Limit: 2, After: report.Last}, adminapi.RedeliveryOptions{Handled: true})
 	require.Equal(t, adminapi.RedeliveryReport{LookedAt: 1, Given: 1, Remaining: map[string]int{}, Last: 3}, report)
 	r.eventually(func() bool { return r.times("a") == 1 && r.times("b") == 1 && r.times("c") == 1 && r.settledAll() })
 	require.EqualValues(t, 6, r.Messages(t, "HOOKSPAN_EVENTS"))

@@ -157,11 +157,9 @@ func TestTenConsumers(t *testing.T) {
 
 	broken.Store(false)
 	again := redelivery.NewRedeliverer(b.JS, pub, redelivery.Config{
-		Names: b.Names,
-		Handled: func(ctx context.Context, consumer string, ev *bridge.Event) (bool, error) {
-			return attemptrecord.Handled(ctx, b.JS, b.Names, consumer, ev)
-		},
-		Filter: func(string) (bridge.Filter, bool) { return bridge.Filter{}, false },
+		Names:   b.Names,
+		Handled: attemptrecord.NewLookup(b.JS, b.Names).Handled,
+		Filter:  func(string) (bridge.Filter, bool) { return bridge.Filter{}, false },
 	})
 	given, after := 0, uint64(0)
 	for more := true; more; {
