@@ -49,12 +49,16 @@ func eventMessages(t testing.TB, first, n int, perPrediction int) []message {
 func predictionID(n int) string { return fmt.Sprintf("pred_%016x", uint64(n)*0x9E3779B97F4A7C15) }
 
 // filled is a view of n events in the file, without a stream.
-func filled(t testing.TB, path string, n, perPrediction int) *View {
+func filled(t testing.TB, path string, n, perPrediction int, change ...func(*Config)) *View {
 	t.Helper()
 	v := &View{log: zap.NewNop(), counted: map[string]counts{}, cfg: Config{
 		Path: path, Keep: 365 * 24 * time.Hour, MaxBytes: 1 << 40,
 		Due: func(s *bridge.PredictionState) time.Time { return s.FirstSeen }, Changed: func([]Change) {},
+		Life: func(string) time.Duration { return 0 },
 	}}
+	for _, c := range change {
+		c(&v.cfg)
+	}
 	v.streams = v.allStreams()
 	require.NoError(t, v.open())
 	v.events().position.created = time.Unix(1, 0)

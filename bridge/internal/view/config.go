@@ -34,6 +34,10 @@ type Config struct {
 	// Due returns when to poll for an open prediction, zero for never. It is asked whenever an
 	// event of the prediction is folded. Nil is never.
 	Due func(*bridge.PredictionState) time.Time
+	// Life returns how long the provider of a source keeps outputs after the end of a
+	// prediction, zero for ever. A finished prediction with outputs that no archive has stays
+	// at least as long. Nil is for ever.
+	Life func(source string) time.Duration
 	// Changed takes what became of predictions, in the order of their events, after it is
 	// stored. The view waits for it, and may tell a change twice or, when the process ends
 	// just then, not at all. It may be nil.
@@ -63,6 +67,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Due == nil {
 		c.Due = func(*bridge.PredictionState) time.Time { return time.Time{} }
+	}
+	if c.Life == nil {
+		c.Life = func(string) time.Duration { return 0 }
 	}
 	if c.Changed == nil {
 		c.Changed = func([]Change) {}

@@ -100,7 +100,7 @@ func (v *View) DeadLetters(ctx context.Context, q DeadQuery) (page []DeadLetter,
 		if err != nil {
 			return err
 		}
-		next, err = c.newest(branches, minCursor, before, limit, func(seq int64) (taken bool, err error) {
+		next, err = c.newest(branches, minCursor, before, limit, maxExamined, func(seq int64) (taken bool, err error) {
 			err = c.query(selectDead, func(s *sqlite3.Stmt) error {
 				d := deadLetterOf(s)
 				if taken = (q.Source == "" || q.Source == d.Source) && (q.Prediction == "" || q.Prediction == d.Prediction) &&
@@ -119,9 +119,9 @@ func (v *View) DeadLetters(ctx context.Context, q DeadQuery) (page []DeadLetter,
 func (c *conn) deadBranches(q DeadQuery) ([]branch, error) {
 	switch {
 	case q.Source != "" && q.Prediction != "":
-		return []branch{{numsOfDeadPrediction, []any{q.Source, q.Prediction}}}, nil
+		return []branch{{sql: numsOfDeadPrediction, args: []any{q.Source, q.Prediction}}}, nil
 	case q.Consumer == "" && q.Cause == "":
-		return []branch{{numsOfDead, nil}}, nil
+		return []branch{{sql: numsOfDead}}, nil
 	}
 	// The causes are to a consumer what statuses are to a source.
 	return c.branchesBy(Query{Status: string(q.Cause)}, numsByConsumer, consumerCauses, numsOfDead, func(visit func(string) bool) error {

@@ -55,6 +55,7 @@ type eventFold struct {
 	keep time.Duration
 	goal uint64
 	due  func(*bridge.PredictionState) time.Time
+	life func(source string) time.Duration
 
 	order    []*touched
 	byKey    map[predictionKey]*touched
@@ -88,7 +89,7 @@ func (f *eventFold) event(m *message) error {
 		return err
 	}
 	s := &p.state
-	if outlived(s, f.keep, m.at) {
+	if f.outlived(s, m.at) {
 		if p, err = f.forget(p); err != nil {
 			return err
 		}
@@ -165,9 +166,10 @@ func (f *eventFold) write(p *touched) error {
 	if err != nil {
 		return err
 	}
-	var closed, due any
+	var closed, due, goes any
+	expires := expiresAt(s, f.life(s.Source))
 	if !s.Open() {
-		closed = nanos(closedAt(s))
+		closed, goes = nanos(closedAt(s)), f.goes(s)
 	} else {
 		due = f.due(s)
 	}
@@ -175,10 +177,14 @@ func (f *eventFold) write(p *touched) error {
 	if a := s.Announced; a != nil {
 		reference, tenant = orNull(a.Reference), orNull(a.Tenant)
 	}
+	columns := []any{p.num, s.Model, s.Status, reference, tenant, closed, due, claimed(s), unheard(s), expires, goes, raw}
 	if p.stored {
-		return f.run(updatePrediction, p.num, s.Model, s.Status, reference, tenant, closed, due, claimed(s), raw)
+		return f.run(updatePrediction, columns...)
 	}
-	return f.run(insertPrediction, p.num, s.Source, s.ID, s.Model, s.Status, reference, tenant, s.FirstSeen, closed, due, claimed(s), raw)
+	if err := f.run(insertPrediction, append(columns, s.Source, s.ID, s.FirstSeen)...); err != nil {
+		return err
+	}
+	return f.run(placeDead, p.num, s.Source, s.ID)
 }
 
 func orNull(text string) any {
@@ -232,8 +238,43 @@ func closedAt(s *bridge.PredictionState) time.Time {
 	return at
 }
 
+// unheard reports whether the prediction ended or was given up without a webhook.
+func unheard(s *bridge.PredictionState) bool {
+	return s.Lost != nil || s.Terminal() && s.Origin == bridge.OriginPoll
+}
+
+// expiresAt is when the provider, which keeps outputs for life, deletes those that no archive
+// has. It is zero when there are none, or life is.
+func expiresAt(s *bridge.PredictionState, life time.Duration) time.Time {
+	if life <= 0 || !s.Terminal() || s.OutputCount <= s.Stored {
+		return time.Time{}
+	}
+	with := len(s.Outputs) < s.OutputCount // the state lists the first outputs only
+	for _, o := range s.Outputs {
+		with = with || o.URL != "" && o.Custody != bridge.CustodyStored
+	}
+	if !with {
+		return time.Time{}
+	}
+	end := s.CompletedAt
+	if end.IsZero() || end.After(s.ReceivedAt) { // nobody may keep it here for ever
+		end = s.ReceivedAt
+	}
+	return end.Add(life)
+}
+
+// goes is from when on a closed prediction is kept for f.keep: its end, or later, so that it
+// stays until the provider has deleted outputs that no archive has.
+func (f *eventFold) goes(s *bridge.PredictionState) time.Time {
+	from := closedAt(s)
+	if held := expiresAt(s, f.life(s.Source)).Add(-f.keep); held.After(from) {
+		return held
+	}
+	return from
+}
+
 // outlived reports whether the state had expired before an event of it was stored. So the
 // result does not depend on when the event is folded.
-func outlived(s *bridge.PredictionState, keep time.Duration, at fold.At) bool {
-	return s.ID != "" && !s.Open() && at.Sequence > s.Sequence && at.StoredAt.After(closedAt(s).Add(keep))
+func (f *eventFold) outlived(s *bridge.PredictionState, at fold.At) bool {
+	return s.ID != "" && !s.Open() && at.Sequence > s.Sequence && at.StoredAt.After(f.goes(s).Add(f.keep))
 }
