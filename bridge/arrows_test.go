@@ -56,7 +56,8 @@ var arrows = map[string]arrow{
 	"consumers/consumertest": {ours: []string{"bridge", "consumers"}, never: withoutEcho},
 
 	// The machinery, from the top down.
-	"bridge/internal/admin":                {ours: []string{"bridge"}, never: []string{nats}},
+	"bridge/internal/admin":                {ours: []string{"bridge", "bridge/internal/search"}, never: []string{nats}},
+	"bridge/internal/search":               {ours: []string{"bridge"}, never: append(withoutNATS, "net/http")},
 	"bridge/internal/ingress":              {ours: []string{"bridge", "bridge/internal/source", "bridge/internal/telemetry"}, never: []string{nats}},
 	"bridge/internal/quarantine":           {ours: []string{"bridge", "bridge/internal/source", "bridge/internal/stream", "bridge/internal/stream/quota"}, never: append(withoutServer, "net/http")},
 	"bridge/internal/housekeeping":         {ours: []string{"bridge"}, never: withoutServer},

@@ -32,16 +32,23 @@ func (k known) List(ctx context.Context, sel adminapi.PredictionSelection) (admi
 	}
 	list := adminapi.PredictionList{Predictions: make([]adminapi.Prediction, 0, len(page)), Next: next}
 	for _, row := range page {
-		list.Predictions = append(list.Predictions, adminapi.NewPrediction(row.State))
+		p := adminapi.NewPrediction(row.State)
+		p.OutputsExpireAt = row.Expires
+		list.Predictions = append(list.Predictions, p)
 	}
 	return list, err
 }
 
 func queryOf(sel adminapi.PredictionSelection) view.Query {
-	return view.Query{
-		Source: sel.Source, Status: sel.Status, Reference: sel.Reference, Tenant: sel.Tenant, Model: sel.Model,
+	q := view.Query{
+		Source: sel.Source, Status: sel.Status, Reference: sel.Reference, Tenant: sel.Tenant, Model: sel.Model, IDPrefix: sel.IDPrefix,
+		Missing: sel.Missing, ExpiresBefore: sel.ExpiresBefore,
 		Open: sel.Open, Since: sel.Since, Until: sel.Until, Cursor: sel.Cursor, Limit: sel.Limit,
 	}
+	for _, c := range sel.Consumers {
+		q.Consumers = append(q.Consumers, view.Standing{Consumer: c.Consumer, State: view.LaneState(c.State)})
+	}
+	return q
 }
 
 // Find searches the stored events for a prediction that the view does not know.

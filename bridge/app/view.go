@@ -42,6 +42,7 @@ func (a *App) openView() error {
 		Restore: func(ctx context.Context, put func(*bridge.PredictionState) error) error {
 			return predictions.Kept(ctx, js, names, put)
 		},
+		Life: a.cfg.OutputLife,
 		Changed: func(changes []view.Change) {
 			if a.predictions != nil {
 				a.predictions.Changed(changes)

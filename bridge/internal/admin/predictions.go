@@ -92,6 +92,9 @@ func (h predictionsAPI) list(c echo.Context) (list adminapi.PredictionList, err 
 	default:
 		return list, badRequest("open is true or false")
 	}
+	if sel, err = searched(sel, c.QueryParam("q")); err != nil {
+		return list, err
+	}
 	list, err = h.predictions.List(c.Request().Context(), sel)
 	if errors.Is(err, adminapi.ErrCursor) {
 		return list, badRequest("cursor is the next of the page before")
