@@ -9,6 +9,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
+	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/bridge/internal/view"
 	"github.com/hookspan/hookspan/internal/adminapi"
@@ -20,8 +21,9 @@ const behindFor = 2 * time.Minute
 type known struct {
 	*view.View
 
-	past *await.Past
-	cfg  *config.Config
+	past     *await.Past
+	cfg      *config.Config
+	durables *durables.Durables
 }
 
 // List returns a page of predictions.
@@ -76,5 +78,5 @@ func (k known) Life(name string) time.Duration {
 }
 
 func (a *App) knownPredictions() known {
-	return known{View: a.view, past: await.NewPast(a.store.consume, a.cfg.Names()), cfg: a.cfg}
+	return known{View: a.view, past: await.NewPast(a.store.consume, a.cfg.Names()), cfg: a.cfg, durables: a.store.durables()}
 }
