@@ -6,10 +6,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
 
@@ -106,5 +108,32 @@ func TestWhyHasItNotReachedBilling(t *testing.T) {
 	code, _, stderr := runVerb("predictions", "list", "--search", "color:red", "--api", p.ready.Admin)
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, `there is no key "color"`)
+	require.Equal(t, 0, p.stop(), p.logs)
+}
+
+// Texts of strangers come as bounded JSON, and act in no terminal.
+func TestTimelineOfStrangersTexts(t *testing.T) {
+	t.Parallel()
+	p := serveHere(t, smallConfig)
+	const id = "<b>\x1b[2J\u202e\x00"
+	body, err := json.Marshal(map[string]string{"id": id, "model": "<i>\x1b[31m\u202e\x00", "status": "failed", "error": "<script>\x1b[2J\u202e" + strings.Repeat("x", 1<<20)})
+	require.NoError(t, err)
+	status, text := p.post(string(body))
+	require.Equal(t, 200, status, text)
+	path := "/api/v1/predictions/get3w/" + url.PathEscape(id) + "/timeline"
+	var line adminapi.Timeline
+	require.Eventually(t, func() bool {
+		status, text = p.admin(path)
+		return status == 200 && strings.Contains(p.says("predictions", "list", "--search", `status:failed "`+id+`"`), "<i>")
+	}, patience, 20*time.Millisecond, "%v", &text)
+	require.Less(t, len(text), 64<<10)
+	require.NoError(t, json.Unmarshal([]byte(text), &line))
+	require.Equal(t, id, line.Prediction.ID)
+	for _, raw := range []string{"<script>", "<b>", "\x1b", "\x00"} {
+		require.NotContains(t, text, raw)
+	}
+	for _, shown := range []string{p.says("predictions", "show", id), p.says("--json", "predictions", "show", id), p.says("predictions", "list")} {
+		require.False(t, strings.ContainsFunc(shown, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }), "%q", shown)
+	}
 	require.Equal(t, 0, p.stop(), p.logs)
 }

@@ -17,7 +17,7 @@ const (
 	// walks another list, and looks at each.
 	maxListed = 10_000
 	// maxStood is maxExamined for queries that look at attempts.
-	maxStood = 800
+	maxStood = 500
 )
 
 // Standing is what became of an event with a consumer, as far as consumers and dead letters
