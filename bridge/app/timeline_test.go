@@ -32,20 +32,20 @@ func TestTimelineByEvents(t *testing.T) {
 	_, err = k.Timeline(t.Context(), "get3w", "pred", "no cursor")
 	require.ErrorIs(t, err, adminapi.ErrCursor)
 
-	make := func(name string, c jetstream.ConsumerConfig) {
+	durable := func(name string, c jetstream.ConsumerConfig) {
 		c.Durable, c.AckPolicy = name, jetstream.AckExplicitPolicy
 		_, err := b.JS.CreateConsumer(t.Context(), b.Names.EventsStream(), c)
 		require.NoError(t, err)
 	}
-	make("early", jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverNewPolicy})
+	durable("early", jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverNewPolicy})
 	e := natstest.Event("pred")
 	receipt, err := b.Publisher().Publish(t.Context(), e)
 	require.NoError(t, err)
-	make("all", jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy})
-	make("late", jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverNewPolicy})
-	make("behind", jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: receipt.Sequence + 1})
-	make("after", jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: new(time.Now().Add(time.Hour))})
-	make("others", jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy, FilterSubject: "hookspan.events.other.>"})
+	durable("all", jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy})
+	durable("late", jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverNewPolicy})
+	durable("behind", jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: receipt.Sequence + 1})
+	durable("after", jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: new(time.Now().Add(time.Hour))})
+	durable("others", jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy, FilterSubject: "hookspan.events.other.>"})
 
 	line, err := k.Timeline(t.Context(), "get3w", "pred", "")
 	require.NoError(t, err)

@@ -17,8 +17,11 @@ func searched(sel adminapi.PredictionSelection, text string) (adminapi.Predictio
 		parameter  string
 		have, from *string
 	}{
-		{"source", &sel.Source, &found.Source}, {"status", &sel.Status, &found.Status}, {"model", &sel.Model, &found.Model},
-		{"reference", &sel.Reference, &found.Reference}, {"tenant", &sel.Tenant, &found.Tenant},
+		{"source", &sel.Source, &found.Source},
+		{"status", &sel.Status, &found.Status},
+		{"model", &sel.Model, &found.Model},
+		{"reference", &sel.Reference, &found.Reference},
+		{"tenant", &sel.Tenant, &found.Tenant},
 	} {
 		if *both.have != "" && *both.from != "" && *both.have != *both.from {
 			return sel, badRequest("q and %s ask for two values: leave one out", both.parameter)

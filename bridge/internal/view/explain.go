@@ -11,11 +11,11 @@ import (
 // next. The reason may hold foreign text, such as the last error. Both are empty for an event
 // that is handled.
 func (l *Lane) Explain(e *TimelineEvent) (reason, remedy string) {
-	name, again := l.Consumer, ""
+	name := l.Consumer
 	if bridge.CheckName("consumer", name) != nil {
 		name = "NAME" // it could act in a shell
 	}
-	again = fmt.Sprintf("hookspan events replay --consumer %s --seq %d", name, e.Sequence)
+	again := fmt.Sprintf("hookspan events replay --consumer %s --seq %d", name, e.Sequence)
 	switch l.State {
 	case LaneHandled:
 		return "", ""
