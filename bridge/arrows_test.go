@@ -56,8 +56,9 @@ var arrows = map[string]arrow{
 	"consumers/consumertest": {ours: []string{"bridge", "consumers"}, never: withoutEcho},
 
 	// The machinery, from the top down.
-	"bridge/internal/admin":                {ours: []string{"bridge"}, never: []string{nats}},
 	"bridge/internal/audit":                {never: append(withoutNATS, "net/http")},
+	"bridge/internal/admin":                {ours: []string{"bridge", "bridge/internal/search"}, never: []string{nats}},
+	"bridge/internal/search":               {ours: []string{"bridge"}, never: append(withoutNATS, "net/http")},
 	"bridge/internal/ingress":              {ours: []string{"bridge", "bridge/internal/source", "bridge/internal/telemetry"}, never: []string{nats}},
 	"bridge/internal/bucket":               {ours: []string{"bridge"}, never: withoutServer},
 	"bridge/internal/jobs":                 {ours: []string{"bridge", "bridge/internal/bucket"}, never: append(withoutServer, "net/http")},

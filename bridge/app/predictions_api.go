@@ -9,6 +9,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
+	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/bridge/internal/view"
 	"github.com/hookspan/hookspan/internal/adminapi"
@@ -20,8 +21,9 @@ const behindFor = 2 * time.Minute
 type known struct {
 	*view.View
 
-	past *await.Past
-	cfg  *config.Config
+	past     *await.Past
+	cfg      *config.Config
+	durables *durables.Durables
 }
 
 // List returns a page of predictions.
@@ -32,16 +34,23 @@ func (k known) List(ctx context.Context, sel adminapi.PredictionSelection) (admi
 	}
 	list := adminapi.PredictionList{Predictions: make([]adminapi.Prediction, 0, len(page)), Next: next}
 	for _, row := range page {
-		list.Predictions = append(list.Predictions, adminapi.NewPrediction(row.State))
+		p := adminapi.NewPrediction(row.State)
+		p.OutputsExpireAt = row.Expires
+		list.Predictions = append(list.Predictions, p)
 	}
 	return list, err
 }
 
 func queryOf(sel adminapi.PredictionSelection) view.Query {
-	return view.Query{
-		Source: sel.Source, Status: sel.Status, Reference: sel.Reference, Tenant: sel.Tenant, Model: sel.Model,
+	q := view.Query{
+		Source: sel.Source, Status: sel.Status, Reference: sel.Reference, Tenant: sel.Tenant, Model: sel.Model, IDPrefix: sel.IDPrefix,
+		Missing: sel.Missing, ExpiresBefore: sel.ExpiresBefore,
 		Open: sel.Open, Since: sel.Since, Until: sel.Until, Cursor: sel.Cursor, Limit: sel.Limit,
 	}
+	for _, c := range sel.Consumers {
+		q.Consumers = append(q.Consumers, view.Standing{Consumer: c.Consumer, State: view.LaneState(c.State)})
+	}
+	return q
 }
 
 // Find searches the stored events for a prediction that the view does not know.
@@ -69,5 +78,5 @@ func (k known) Life(name string) time.Duration {
 }
 
 func (a *App) knownPredictions() known {
-	return known{View: a.view, past: await.NewPast(a.store.consume, a.cfg.Names()), cfg: a.cfg}
+	return known{View: a.view, past: await.NewPast(a.store.consume, a.cfg.Names()), cfg: a.cfg, durables: a.store.durables()}
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
-	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/bridge/internal/view"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
@@ -40,10 +39,10 @@ func (a *App) openView() error {
 	cfg := view.Config{
 		Path: a.folder.Path(viewFile), Keep: time.Duration(a.cfg.View.Keep), Names: names, JS: js, Logger: a.log,
 		Busy: func() bool { return a.ingress != nil && a.ingress.Working() >= busyFrom },
-		Life: a.outputLife,
 		Restore: func(ctx context.Context, put func(*bridge.PredictionState) error) error {
 			return predictions.Kept(ctx, js, names, put)
 		},
+		Life: a.cfg.OutputLife,
 		Changed: func(changes []view.Change) {
 			if a.predictions != nil {
 				a.predictions.Changed(changes)
@@ -67,16 +66,6 @@ func (a *App) openView() error {
 	return a.register(append(viewCollectors(v), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "hookspan_prediction_waiters", Help: "Requests that wait for the end of a prediction or follow one.",
 	}, func() float64 { return float64(a.waiting.Waiting()) }))...)
-}
-
-// outputLife is how long the provider of a source keeps outputs, zero for one that is not
-// configured.
-func (a *App) outputLife(name string) time.Duration {
-	kind, err := source.KindOf(a.cfg.Sources[name].Kind)
-	if err != nil {
-		return 0
-	}
-	return kind.OutputLife()
 }
 
 // runView runs the view, and has the janitor know of it. Neither may end the ingress.

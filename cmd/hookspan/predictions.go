@@ -22,6 +22,7 @@ type predictionFlags struct {
 
 type predictionsListCmd struct {
 	apiFlag
+	Search string    `placeholder:"TEXT" help:"Only those that match all of its terms, such as \"model:google/* consumer:billing=failing since:2h\"; the documentation of predictions has them all."`
 	Source name      `placeholder:"NAME" help:"Only of this source."`
 	Status name      `placeholder:"WORD" help:"Only of this status."`
 	Model  string    `placeholder:"GLOB" help:"Only of these models, such as google/*."`
@@ -37,6 +38,7 @@ type predictionsListCmd struct {
 func (c *predictionsListCmd) Run(e *env) error {
 	query := map[string]string{
 		"source": string(c.Source), "status": string(c.Status), "model": c.Model, "reference": c.Ref, "tenant": c.Tenant,
+		"q":     c.Search,
 		"limit": strconv.Itoa(c.Limit), "cursor": c.Cursor,
 	}
 	if c.Open {

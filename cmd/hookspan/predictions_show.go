@@ -7,24 +7,28 @@ import (
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 type predictionsShowCmd struct {
 	apiFlag
 	predictionFlags
+	Cursor string `placeholder:"TEXT" help:"Older events: what follows a timeline that was too long."`
 }
 
 func (c *predictionsShowCmd) Run(e *env) error {
-	api, err := c.client(e)
-	if err != nil {
+	if err := bridge.CheckName("source", c.Source); err != nil {
 		return err
 	}
-	defer api.Close()
-	s, err := api.Get(e.ctx, c.Source, c.ID)
-	if err != nil {
+	if err := bridge.CheckPredictionID(c.ID); err != nil {
+		return err
+	}
+	var line adminapi.Timeline
+	if err := c.get(e, apiRoute("predictions", c.Source, c.ID, "timeline"), map[string]string{"cursor": c.Cursor}, &line); err != nil {
 		return c.unknown(e, c.Source, err)
 	}
-	return e.print(s, func(out *printer) {
+	s := &line.Prediction
+	return e.print(line, func(out *printer) {
 		out.printf("prediction %q of %s\nstatus     %q\n", s.ID, s.Source, s.Status)
 		if s.Model != "" {
 			out.printf("model      %q\n", s.Model)
@@ -60,11 +64,44 @@ func (c *predictionsShowCmd) Run(e *env) error {
 		for i, o := range s.Outputs {
 			out.printf("output %-3d %-8s %s\n", i, o.Custody, place(i, o))
 		}
-		for _, ref := range s.Events {
-			out.printf("event %-4d %s  %s %q by %s\n", ref.Sequence, ref.StoredAt.Format(time.RFC3339), ref.Kind, ref.Status, ref.Origin)
+		for i := range line.Events {
+			printEvent(out, &line.Events[i])
+		}
+		for _, d := range line.DeadLetters {
+			out.printf("dead letter %d of %s, %s at %s: %q\n", d.Seq, d.Consumer, d.Cause, d.DiedAt.Format(time.RFC3339), d.Error)
+		}
+		if line.Next != "" {
+			out.printf("and there are older events: go on with --cursor %s\n", line.Next)
+		}
+		if line.Behind {
+			out.printf("the view is behind, so the newest may be missing: hookspan view status says how far it is\n")
 		}
 	})
 }
+
+// printEvent prints an event with a line for each consumer, and what to do.
+func printEvent(out *printer, e *adminapi.TimelineEvent) {
+	out.printf("event %-4d %s  %s %q by %s\n", e.Sequence, e.StoredAt.Format(time.RFC3339), e.Kind, e.Status, e.Origin)
+	for i := range e.Lanes {
+		l := &e.Lanes[i]
+		out.printf("  %-12s %s", l.Consumer, l.Words)
+		if l.Last != nil {
+			out.printf(", attempt %d at %s took %v", l.Last.Number, l.Last.At.Format(time.RFC3339), time.Duration(l.Last.Took*float64(time.Second)).Round(time.Millisecond))
+		}
+		if l.DeadSeq != 0 {
+			out.printf(", number %d, %s", l.DeadSeq, l.Cause)
+		}
+		if l.Reason != "" {
+			out.printf(": %s", l.Reason)
+		}
+		out.printf("\n")
+		if l.Remedy != "" && l.State != laneNotMeant { // most events are not meant for most consumers
+			out.printf("  %-12s   %s\n", "", l.Remedy)
+		}
+	}
+}
+
+const laneNotMeant = "not_meant"
 
 // unknown is the error of a source that does not exist, otherwise err, that of a call for one of
 // its predictions.

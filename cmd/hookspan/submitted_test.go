@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/client"
+	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/fakeget3w"
 )
 
@@ -38,10 +39,10 @@ func TestSubmittedAndAwaited(t *testing.T) {
 		require.Contains(t, outputs, one.ID)
 	}
 	require.Equal(t, w.front+"/webhooks/get3w/"+pathToken+"?ref=order%201", one.Webhook)
-	var s bridge.PredictionState
-	p.verb(&s, "predictions", "show", one.ID)
+	var line adminapi.Timeline
+	p.verb(&line, "predictions", "show", one.ID)
 	require.Contains(t, p.says("predictions", "show", one.ID), `reference  "order 1"`)
-	require.Equal(t, bridge.StatusCompleted, s.Status)
+	require.Equal(t, bridge.StatusCompleted, line.Prediction.Status)
 
 	req := func(body, key string) *http.Request {
 		r, err := http.NewRequest(http.MethodPost, p.ready.Admin+"/api/v1/predictions/get3w/get3w/flux-dev", strings.NewReader(body))

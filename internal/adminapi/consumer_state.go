@@ -26,6 +26,10 @@ type ConsumerState struct {
 	// Filter are the subjects that the durable reads.
 	Filter  []string  `json:"filter,omitempty"`
 	Created time.Time `json:"created,omitzero"`
+	// StartSeq is the sequence of the first event that the durable was made for, StartTime when
+	// that was stored at the earliest. Both are zero for one that began with the oldest event.
+	StartSeq  uint64    `json:"start_seq,omitempty"`
+	StartTime time.Time `json:"start_time,omitzero"`
 	// Pending events were not delivered yet. Unsettled ones are with a worker, or wait with the
 	// durable for their next attempt. Later ones wait for a distant attempt. Redelivered counts
 	// the unsettled ones that were delivered before.

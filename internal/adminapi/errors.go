@@ -13,6 +13,9 @@ var ErrNoSource = errors.New("no such source")
 // ErrBusy means that the limit of concurrent calls is reached; try again later.
 var ErrBusy = errors.New("too many are served already")
 
+// ErrNoAnswer means that NATS does not answer.
+var ErrNoAnswer = errors.New("NATS does not answer")
+
 // ErrConfigured means that the configuration names the consumer, which would come back at once.
 var ErrConfigured = errors.New("the configuration names this consumer")
 

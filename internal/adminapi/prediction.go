@@ -12,6 +12,15 @@ type PredictionSelection struct {
 	Source, Status, Reference, Tenant string
 	// Model is a glob as in [bridge.Filter].
 	Model string
+	// IDPrefix begins the ids.
+	IDPrefix string
+	// Consumers say how consumers did.
+	Consumers []ConsumerStanding
+	// Missing selects those whose end was expected and that no webhook told of.
+	Missing bool
+	// ExpiresBefore selects those with outputs that no archive has and that the provider
+	// deletes from now on until then.
+	ExpiresBefore time.Time
 	// Open selects those whose end is waited for.
 	Open bool
 	// Since and Until bound when predictions became known: from Since on, before Until.
@@ -20,6 +29,22 @@ type PredictionSelection struct {
 	Cursor string
 	// Limit is the size of the page.
 	Limit int
+}
+
+// Standing is what became of a prediction with a consumer, as far as consumers told.
+type Standing string
+
+// Standings that can be searched.
+const (
+	StandingHandled Standing = "handled"
+	StandingFailing Standing = "failing"     // an attempt failed, and the event comes again
+	StandingDead    Standing = "dead_letter" // a dead letter is there
+)
+
+// ConsumerStanding selects predictions of which an event stands so with the consumer.
+type ConsumerStanding struct {
+	Consumer string
+	State    Standing
 }
 
 // ErrCursor means that a cursor is none that a list returned.
@@ -43,7 +68,10 @@ type Prediction struct {
 	Tenant     string    `json:"tenant,omitempty"`
 	Outputs    int       `json:"outputs"`
 	Stored     int       `json:"stored"`
-	Conflict   bool      `json:"conflict,omitempty"`
+	// OutputsExpireAt is when the provider deletes outputs that no archive has; absent when
+	// there are none, or when it keeps them.
+	OutputsExpireAt time.Time `json:"outputs_expire_at,omitzero"`
+	Conflict        bool      `json:"conflict,omitempty"`
 	// Lost is why the prediction was given up.
 	Lost bridge.DeadCause `json:"lost,omitempty"`
 }

@@ -21,6 +21,10 @@ type Predictions interface {
 	// List returns a page of predictions. The error wraps adminapi.ErrCursor for a cursor that
 	// is none.
 	List(ctx context.Context, sel adminapi.PredictionSelection) (adminapi.PredictionList, error)
+	// Timeline returns a page of what happened to a prediction. The errors are those of Find, it
+	// wraps adminapi.ErrCursor for a cursor that is none, and adminapi.ErrNoAnswer when the
+	// consumers cannot be asked now.
+	Timeline(ctx context.Context, source, id, cursor string) (adminapi.Timeline, error)
 	// Behind reports whether the view may lack ends that came minutes ago.
 	Behind() bool
 	// Find searches the stored events for a prediction that the view does not know, for at
@@ -56,8 +60,11 @@ func RegisterPredictions(api *echo.Group, p Predictions, w Waiting, a Announcer)
 	api.GET("/predictions", get(h.list))
 	api.GET("/predictions/:source/:id", h.show)
 	api.GET("/predictions/:source/:id/events", h.follow)
+	api.GET("/predictions/:source/:id/timeline", h.timeline)
 	api.PUT("/predictions/:source/:id", get(h.watch))
 }
+
+var errCursor = badRequest("cursor is the next of the page before")
 
 type predictionsAPI struct {
 	predictions Predictions
@@ -92,9 +99,12 @@ func (h predictionsAPI) list(c echo.Context) (list adminapi.PredictionList, err 
 	default:
 		return list, badRequest("open is true or false")
 	}
+	if sel, err = searched(sel, c.QueryParam("q")); err != nil {
+		return list, err
+	}
 	list, err = h.predictions.List(c.Request().Context(), sel)
 	if errors.Is(err, adminapi.ErrCursor) {
-		return list, badRequest("cursor is the next of the page before")
+		return list, errCursor
 	}
 	return list, err
 }

@@ -66,6 +66,19 @@ func (k *known) List(_ context.Context, sel adminapi.PredictionSelection) (list 
 	return list, nil
 }
 
+func (k *known) Timeline(ctx context.Context, source, id, cursor string) (line adminapi.Timeline, err error) {
+	s, err := k.Prediction(ctx, source, id)
+	switch {
+	case cursor == "wrong":
+		return line, fmt.Errorf("reading: %w", adminapi.ErrCursor)
+	case cursor == "away":
+		return line, fmt.Errorf("asking: %w", adminapi.ErrNoAnswer)
+	case err != nil:
+		return line, err
+	}
+	return adminapi.Timeline{Prediction: *s, Events: []adminapi.TimelineEvent{}, Next: cursor}, nil
+}
+
 func (k *known) Behind() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -172,6 +185,59 @@ func TestListOfPredictions(t *testing.T) {
 	for _, wrong := range []string{"?open=maybe", "?limit=0", "?limit=1001", "?source=A", "?since=x", "?until=x", "?cursor=wrong"} {
 		require.Equal(t, 400, b.get(wrong).status, wrong)
 	}
+}
+
+// A search is one of the list, with its parameters. What it cannot be is told with the term.
+func TestSearchOfPredictions(t *testing.T) {
+	b := startPredictions(t)
+	search := func(q, more string) answer { return b.get("?q=" + url.QueryEscape(q) + more) }
+	before := time.Now()
+	a := search(`pred_ model:google/* ref:"order 7" consumer:billing=failing missing expires<24h since:2h`, "&source=get3w&until=2036-01-31T12:00:00Z&limit=7")
+	require.Equal(t, 200, a.status, a.body)
+	asked := b.known.asked
+	require.WithinRange(t, asked.Since, before.Add(-2*time.Hour), time.Now().Add(-2*time.Hour))
+	require.WithinRange(t, asked.ExpiresBefore, before.Add(24*time.Hour), time.Now().Add(24*time.Hour))
+	asked.Since, asked.ExpiresBefore = time.Time{}, time.Time{}
+	require.Equal(t, adminapi.PredictionSelection{
+		IDPrefix: "pred_", Source: "get3w", Model: "google/*", Reference: "order 7", Missing: true, Limit: 7, Until: time.Date(2036, 1, 31, 12, 0, 0, 0, time.UTC),
+		Consumers: []adminapi.ConsumerStanding{{Consumer: "billing", State: adminapi.StandingFailing}},
+	}, asked)
+	require.Equal(t, 200, search("since:2026-01-01T00:00:00Z", "&since=2026-01-31T12:00:00Z").status)
+	require.Equal(t, 31, b.known.asked.Since.Day(), "both must match")
+	require.Equal(t, 200, search("source:get3w", "&source=get3w").status)
+	for _, strange := range []string{"%_*", "' OR 1=1 --", `"; DROP TABLE predictions; --"`, "\"\x00\u202e\x1b[2J\"", "<script>alert(1)</script>"} {
+		if a := search(strange, ""); a.status != 200 {
+			require.Equal(t, 400, a.status, strange)
+			require.NotContains(t, a.detail(t), "\x1b")
+		}
+	}
+	for q, why := range map[string]string{
+		"color:red": "possible are", strings.Repeat("x", 10<<10): "at most 1024", "\xff": "not UTF-8", "source:other": "q and source ask for two values", "expires<1": "24h",
+	} {
+		a := search(q, "&source=get3w")
+		require.Equal(t, 400, a.status, q)
+		require.Contains(t, a.detail(t), why)
+	}
+}
+
+// A timeline answers unknown predictions, cursors and a NATS that is away as such.
+func TestTimelineOfAPrediction(t *testing.T) {
+	b := startPredictions(t)
+	b.fold(b.tell("a/b", "completed"))
+	a := b.get("/get3w/a%2Fb/timeline?cursor=x")
+	require.Equal(t, 200, a.status, a.body)
+	var line adminapi.Timeline
+	require.NoError(t, json.Unmarshal([]byte(a.body), &line))
+	require.Equal(t, "a/b", line.Prediction.ID)
+	require.Equal(t, "x", line.Next)
+	a = b.get("/get3w/nobody/timeline")
+	require.Equal(t, 404, a.status)
+	require.Equal(t, b.get("/get3w/nobody").detail(t), a.detail(t))
+	require.Equal(t, 400, b.get("/get3w/a%2Fb/timeline?cursor=wrong").status)
+	require.Equal(t, 400, b.get("/GET3W/x/timeline").status)
+	a = b.get("/get3w/a%2Fb/timeline?cursor=away")
+	require.Equal(t, 503, a.status)
+	require.NotEmpty(t, a.header.Get("Retry-After"))
 }
 
 // viewed is a view.

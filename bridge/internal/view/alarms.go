@@ -71,7 +71,7 @@ func (v *View) Alarms(ctx context.Context, q AlarmQuery) (page []Alarm, next str
 		return nil, "", err
 	}
 	err = v.read(ctx, func(c *conn) error {
-		next, err = c.newest([]branch{{numsOfAlarms, nil}}, minCursor, before, limit, func(seq int64) (taken bool, err error) {
+		next, err = c.newest([]branch{{sql: numsOfAlarms}}, minCursor, before, limit, maxExamined, func(seq int64) (taken bool, err error) {
 			err = c.query(selectAlarm, func(s *sqlite3.Stmt) error {
 				if taken = (q.Kind == "" || q.Kind == s.ColumnText(0)) && (q.Subject == "" || q.Subject == s.ColumnText(1)); !taken {
 					return nil

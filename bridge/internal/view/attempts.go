@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/ncruces/go-sqlite3"
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -133,13 +134,15 @@ func (v *View) foldAttempts(ctx context.Context, heard []told) error {
 	err := v.write(func(c *conn) (err error) {
 		for _, a := range heard {
 			known := a.Sequence > folded && a.Sequence <= last // its event is still to be folded
+			var prediction any
 			if a.Sequence > 0 && a.Sequence <= folded {
-				if known, err = c.has(hasEvent, a.Sequence); err != nil {
+				err := c.query(hasEvent, func(s *sqlite3.Stmt) error { known, prediction = true, s.ColumnInt64(0); return nil }, a.Sequence)
+				if err != nil {
 					return err
 				}
 			}
 			if known {
-				if known, err = c.attempt(a); err != nil {
+				if known, err = c.attempt(a, prediction); err != nil {
 					return err
 				}
 			}
@@ -176,13 +179,13 @@ func (v *View) lastEvent(ctx context.Context, heard []told) uint64 {
 	return last
 }
 
-// attempt writes one attempt: an older one than the lane has changes nothing of it. It returns
-// false for a lane too many.
-func (c *conn) attempt(a told) (written bool, err error) {
+// attempt writes one attempt on an event of the prediction, nil when that is not folded yet: an
+// older one than the lane has changes nothing of it. It returns false for a lane too many.
+func (c *conn) attempt(a told, prediction any) (written bool, err error) {
 	if full, err := c.has(hasOtherLanes, a.Sequence, a.consumer, maxLanes); full || err != nil {
 		return false, err
 	}
-	err = c.run(setLane, a.Sequence, a.consumer, markOf(a.Event), a.At, a.Took, a.Try, a.Verdict, orNull(a.Error), a.Next)
+	err = c.run(setLane, a.Sequence, a.consumer, prediction, markOf(a.Event), a.At, a.Took, a.Try, a.Verdict, orNull(a.Error), a.Next)
 	if err != nil || a.Error == "" {
 		return true, err
 	}

@@ -50,12 +50,15 @@ func eventMessages(t testing.TB, first, n int, perPrediction int) []message {
 func predictionID(n int) string { return fmt.Sprintf("pred_%016x", uint64(n)*0x9E3779B97F4A7C15) }
 
 // filled is a view of n events in the file, without a stream.
-func filled(t testing.TB, path string, n, perPrediction int) *View {
+func filled(t testing.TB, path string, n, perPrediction int, change ...func(*Config)) *View {
 	t.Helper()
 	v := &View{log: zap.NewNop(), counted: map[string]counts{}, cfg: Config{
 		Path: path, Keep: 365 * 24 * time.Hour, MaxBytes: 1 << 40,
 		Due: func(s *bridge.PredictionState) time.Time { return s.FirstSeen }, Life: func(string) time.Duration { return 7 * 24 * time.Hour }, Changed: func([]Change) {},
 	}}
+	for _, c := range change {
+		c(&v.cfg)
+	}
 	v.streams = v.allStreams()
 	require.NoError(t, v.open())
 	v.events().position.created = time.Unix(1, 0)
@@ -134,8 +137,13 @@ var eventsFlag = flag.Int("view.events", 100_000, "how many events the benchmark
 func BenchmarkPages(b *testing.B) {
 	n := *eventsFlag
 	path := filepath.Join(b.TempDir(), "view.db")
-	v := filled(b, path, n, 2)
+	v := filled(b, path, n, 2, func(c *Config) { // too many expire within a day to be put in order at once
+		c.Life = func(string) time.Duration {
+			return time.Since(time.Date(2026, 1, 31, 11, 0, 0, 0, time.UTC)) + 12*time.Hour
+		}
+	})
 	fillDead(b, v, 100_000)
+	fillLanes(b, v, n, 100_000)
 	require.NoError(b, v.drop())
 	before := resident(b)
 	began := time.Now()
@@ -151,6 +159,12 @@ func BenchmarkPages(b *testing.B) {
 	cursor := func() string { return cursorOf(random.Int64N(int64(n))) }
 	now := time.Date(2026, 1, 31, 12, 0, 0, n*1000, time.UTC)
 	spreadActivity(b, v, now)
+	standing := func(consumer string, state LaneState) func() error {
+		return func() error {
+			_, _, err := v.Predictions(b.Context(), Query{Consumers: []Standing{{consumer, state}}, Cursor: cursor()})
+			return err
+		}
+	}
 	queries := map[string]func() error{
 		"newest": func() error { _, _, err := v.Predictions(b.Context(), Query{Cursor: cursor()}); return err },
 		"status": func() error {
@@ -173,6 +187,28 @@ func BenchmarkPages(b *testing.B) {
 		},
 		"rarest": func() error {
 			_, _, err := v.Predictions(b.Context(), Query{Model: "*-6", Source: "nobody", Cursor: cursor()})
+			return err
+		},
+		"search-prefix": func() error {
+			_, _, err := v.Predictions(b.Context(), Query{IDPrefix: predictionID(random.IntN(n / 2))[:8], Cursor: cursor()})
+			return err
+		},
+		"search-common-prefix": func() error {
+			_, _, err := v.Predictions(b.Context(), Query{IDPrefix: predictionID(random.IntN(n / 2))[:6], Cursor: cursor()})
+			return err
+		},
+		"search-failing": standing("mail", LaneFailing), "search-handled": standing("mail", LaneHandled), "search-handled-by-nobody": standing("nobody", LaneHandled),
+		"search-dead": standing("c3", LaneDead),
+		"search-missing": func() error {
+			_, _, err := v.Predictions(b.Context(), Query{Missing: true, Cursor: cursor()})
+			return err
+		},
+		"search-expires": func() error {
+			_, _, err := v.Predictions(b.Context(), Query{ExpiresBefore: time.Now().Add(24 * time.Hour), Cursor: cursor()})
+			return err
+		},
+		"search-expires-first": func() error {
+			_, _, err := v.Predictions(b.Context(), Query{ExpiresBefore: time.Now().Add(time.Hour), Model: "*-6", Cursor: cursor()})
 			return err
 		},
 		"prefix": func() error { _, err := v.Find(b.Context(), "", predictionID(random.IntN(n / 2))[:10], 50); return err },
@@ -219,11 +255,13 @@ func BenchmarkPages(b *testing.B) {
 	for _, name := range slices.Sorted(maps.Keys(queries)) {
 		b.Run(name, func(b *testing.B) {
 			var took []time.Duration
+			used := natstest.Processor()
 			for b.Loop() {
 				began := time.Now()
 				require.NoError(b, queries[name]())
 				took = append(took, time.Since(began))
 			}
+			b.ReportMetric(float64((natstest.Processor()-used).Microseconds())/1000/float64(len(took)), "ms-processor")
 			slices.Sort(took)
 			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 		})
@@ -280,6 +318,24 @@ func fillDead(t testing.TB, v *View, n int) {
 		_, err := foldDead(c, nil, b)
 		return err
 	}))
+}
+
+// fillLanes tells of an attempt of one consumer on each of the last lanes of n events; each
+// tenth failed.
+func fillLanes(t testing.TB, v *View, n, lanes int) {
+	t.Helper()
+	lanes = min(lanes, n)
+	for from := n - lanes; from < n; from += blockMessages {
+		var heard []told
+		for _, m := range eventMessages(t, from+1, min(blockMessages, n-from), 2) {
+			a := bridge.Attempt{Event: m.event.ID, Sequence: m.seq, At: m.stored, Try: 1, Verdict: bridge.VerdictDone}
+			if m.seq%10 == 0 {
+				a.Verdict, a.Error = bridge.VerdictRetry, "boom"
+			}
+			heard = append(heard, told{"mail", a})
+		}
+		require.NoError(t, v.foldAttempts(t.Context(), heard))
+	}
 }
 
 // resident is the process's resident memory in MiB, without what the collector can free.

@@ -35,7 +35,8 @@ type Config struct {
 	// event of the prediction is folded. Nil is never.
 	Due func(*bridge.PredictionState) time.Time
 	// Life returns how long the provider of a source keeps outputs after the end of a
-	// prediction, zero for ever. Nil is for ever.
+	// prediction, zero for ever. A finished prediction with outputs that no archive has stays
+	// at least as long. Nil is for ever.
 	Life func(source string) time.Duration
 	// Changed takes what became of predictions, in the order of their events, after it is
 	// stored. The view waits for it, and may tell a change twice or, when the process ends

@@ -119,7 +119,7 @@ func (v *View) DeadLetters(ctx context.Context, q DeadQuery) (page []DeadLetter,
 		if err != nil {
 			return err
 		}
-		next, err = c.newest(branches, minCursor, before, limit, func(seq int64) (taken bool, err error) {
+		next, err = c.newest(branches, minCursor, before, limit, maxExamined, func(seq int64) (taken bool, err error) {
 			err = c.query(selectDead, func(s *sqlite3.Stmt) error {
 				d := deadLetterOf(s)
 				if taken = (q.Source == "" || q.Source == d.Source) && (q.Prediction == "" || q.Prediction == d.Prediction) &&
@@ -139,22 +139,25 @@ func (c *conn) deadBranches(q DeadQuery) ([]branch, error) {
 	switch {
 	case q.Group != "":
 		var out []branch
-		err := c.query(groupByID, func(s *sqlite3.Stmt) error { out = []branch{{numsByGroup, []any{s.ColumnInt64(0)}}}; return nil }, q.Group)
+		err := c.query(groupByID, func(s *sqlite3.Stmt) error {
+			out = []branch{{sql: numsByGroup, args: []any{s.ColumnInt64(0)}}}
+			return nil
+		}, q.Group)
 		return out, err
 	case q.Source != "" && q.Prediction != "":
-		return []branch{{numsOfDeadPrediction, []any{q.Source, q.Prediction}}}, nil
+		return []branch{{sql: numsOfDeadPrediction, args: []any{q.Source, q.Prediction}}}, nil
 	case q.Prediction != "":
 		var out []branch
 		err := c.skip(nextDeadSource, "", func(source string) bool {
-			out = append(out, branch{numsOfDeadPrediction, []any{source, q.Prediction}})
+			out = append(out, branch{sql: numsOfDeadPrediction, args: []any{source, q.Prediction}})
 			return len(out) <= maxBranches
 		})
 		if len(out) > maxBranches {
-			out = []branch{{numsOfDead, nil}}
+			out = []branch{{sql: numsOfDead}}
 		}
 		return out, err
 	case q.Consumer == "" && q.Cause == "":
-		return []branch{{numsOfDead, nil}}, nil
+		return []branch{{sql: numsOfDead}}, nil
 	}
 	// The causes are to a consumer what statuses are to a source.
 	return c.branchesBy(Query{Status: string(q.Cause)}, numsByConsumer, consumerCauses, numsOfDead, func(visit func(string) bool) error {

@@ -153,12 +153,12 @@ func (v *View) DeadGroups(ctx context.Context, q GroupQuery) (page []DeadGroup, 
 	if err != nil {
 		return nil, "", err
 	}
-	list := branch{numsOfGroups, nil}
+	list := branch{sql: numsOfGroups}
 	if q.Consumer != "" {
-		list = branch{numsOfGroupsAmong, []any{q.Consumer}}
+		list = branch{sql: numsOfGroupsAmong, args: []any{q.Consumer}}
 	}
 	err = v.read(ctx, func(c *conn) error {
-		next, err = c.newest([]branch{list}, minCursor, before, limit, func(seq int64) (taken bool, err error) {
+		next, err = c.newest([]branch{list}, minCursor, before, limit, maxExamined, func(seq int64) (taken bool, err error) {
 			err = c.query(selectGroupByLatest, func(s *sqlite3.Stmt) error {
 				g := DeadGroup{ID: s.ColumnText(0), Consumer: s.ColumnText(1), Cause: bridge.DeadCause(s.ColumnText(2)), Error: s.ColumnText(3)}
 				if q.Cause != "" && q.Cause != g.Cause {

@@ -75,7 +75,7 @@ func (v *View) Events(ctx context.Context, q EventQuery) (page EventPage, err er
 			}
 			before = min(before, until)
 		}
-		page.Next, err = c.newest(branches, lower, before, limit, func(seq int64) (bool, error) {
+		page.Next, err = c.newest(branches, lower, before, limit, maxExamined, func(seq int64) (bool, error) {
 			e, err := c.event(seq)
 			taken := e != nil && q.selects(e)
 			if taken {

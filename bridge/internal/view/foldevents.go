@@ -89,7 +89,7 @@ func (f *eventFold) event(m *message) error {
 		return err
 	}
 	s := &p.state
-	if outlived(s, f.keep, m.at) {
+	if f.outlived(s, m.at) {
 		if p, err = f.forget(p); err != nil {
 			return err
 		}
@@ -166,9 +166,10 @@ func (f *eventFold) write(p *touched) error {
 	if err != nil {
 		return err
 	}
-	var closed, due any
+	var closed, due, goes any
+	expires := expiresAt(s, f.life(s.Source))
 	if !s.Open() {
-		closed = nanos(closedAt(s))
+		closed, goes = nanos(closedAt(s)), f.goes(s)
 	} else {
 		due = f.due(s)
 	}
@@ -176,11 +177,14 @@ func (f *eventFold) write(p *touched) error {
 	if a := s.Announced; a != nil {
 		reference, tenant = orNull(a.Reference), orNull(a.Tenant)
 	}
-	expires := expiresAt(s, f.life(s.Source))
+	columns := []any{p.num, s.Model, s.Status, reference, tenant, closed, due, claimed(s), unheard(s), expires, goes, raw}
 	if p.stored {
-		return f.run(updatePrediction, p.num, s.Model, s.Status, reference, tenant, closed, due, claimed(s), expires, raw)
+		return f.run(updatePrediction, columns...)
 	}
-	return f.run(insertPrediction, p.num, s.Source, s.ID, s.Model, s.Status, reference, tenant, s.FirstSeen, closed, due, claimed(s), expires, raw)
+	if err := f.run(insertPrediction, append(columns, s.Source, s.ID, s.FirstSeen)...); err != nil {
+		return err
+	}
+	return f.run(placeDead, p.num, s.Source, s.ID)
 }
 
 func orNull(text string) any {
@@ -234,6 +238,11 @@ func closedAt(s *bridge.PredictionState) time.Time {
 	return at
 }
 
+// unheard reports whether the prediction ended or was given up without a webhook.
+func unheard(s *bridge.PredictionState) bool {
+	return s.Lost != nil || s.Terminal() && s.Origin == bridge.OriginPoll
+}
+
 // expiresAt is when the provider, which keeps outputs for life, deletes those that no archive
 // has. It is zero when there are none, or life is.
 func expiresAt(s *bridge.PredictionState, life time.Duration) time.Time {
@@ -254,8 +263,18 @@ func expiresAt(s *bridge.PredictionState, life time.Duration) time.Time {
 	return end.Add(life)
 }
 
+// goes is from when on a closed prediction is kept for f.keep: its end, or later, so that it
+// stays until the provider has deleted outputs that no archive has.
+func (f *eventFold) goes(s *bridge.PredictionState) time.Time {
+	from := closedAt(s)
+	if held := expiresAt(s, f.life(s.Source)).Add(-f.keep); held.After(from) {
+		return held
+	}
+	return from
+}
+
 // outlived reports whether the state had expired before an event of it was stored. So the
 // result does not depend on when the event is folded.
-func outlived(s *bridge.PredictionState, keep time.Duration, at fold.At) bool {
-	return s.ID != "" && !s.Open() && at.Sequence > s.Sequence && at.StoredAt.After(closedAt(s).Add(keep))
+func (f *eventFold) outlived(s *bridge.PredictionState, at fold.At) bool {
+	return s.ID != "" && !s.Open() && at.Sequence > s.Sequence && at.StoredAt.After(f.goes(s).Add(f.keep))
 }

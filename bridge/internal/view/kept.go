@@ -84,7 +84,7 @@ func (v *View) Kept(ctx context.Context, q KeptQuery) (page []Kept, next string,
 		stream = v.cfg.Names.RefusedStream()
 	}
 	err = v.read(ctx, func(c *conn) error {
-		next, err = c.newest([]branch{{numsOfKept, []any{stream}}}, minCursor, before, limit, func(seq int64) (taken bool, err error) {
+		next, err = c.newest([]branch{{sql: numsOfKept, args: []any{stream}}}, minCursor, before, limit, maxExamined, func(seq int64) (taken bool, err error) {
 			err = c.query(selectKept, func(s *sqlite3.Stmt) error {
 				k := Kept{
 					Sequence: uint64(seq), Source: s.ColumnText(0), Cause: s.ColumnText(1), Detail: s.ColumnText(2), Received: timeOf(s, 3), Stored: timeOf(s, 4), //nolint:gosec // as it was written

@@ -22,6 +22,7 @@ const (
 	LaneBehind    LaneState = "behind"        // the consumer has not come to the event yet
 	LanePaused    LaneState = "paused"        // the event waits for the end of a pause
 	LaneBlocked   LaneState = "blocked"       // the event waits while the handler lets none be fetched, e.g. for an open breaker
+	LaneUnread    LaneState = "unread"        // the event waits, and no program asks for it
 	LaneOrphaned  LaneState = "orphaned"      // the event waits for a consumer that the configuration does not name any more
 	LaneMissing   LaneState = "missing"       // the consumer is configured and has no durable
 	LaneDead      LaneState = "dead_letter"   // the consumer gave up on the event
@@ -33,7 +34,7 @@ const (
 var laneWords = map[LaneState]string{
 	LaneHandled: "handled", LaneSettled: "handled, details unknown", LaneFailing: "failing", LaneWaiting: "waiting for another attempt",
 	LaneRunning: "being handled", LaneBehind: "behind the position", LanePaused: "waiting in a pause", LaneBlocked: "breaker open",
-	LaneOrphaned: "waiting for an orphaned consumer", LaneMissing: "the consumer has no durable", LaneDead: "dead letter",
+	LaneUnread: "nobody asks for it", LaneOrphaned: "waiting for an orphaned consumer", LaneMissing: "the consumer has no durable", LaneDead: "dead letter",
 	LaneNotMeant: "not for this filter", LaneBefore: "before the consumer's start", LaneForgotten: "dead letter, not there any more or not yet",
 }
 
@@ -52,9 +53,14 @@ type ConsumerInfo struct {
 	// fetched, empty while it does.
 	PausedUntil time.Time
 	Blocked     string
-	// First is the first sequence that it was to get, 0 for the first of the stream. Delivered
-	// is the newest delivered sequence, and up to Acknowledged nothing is needed any more.
-	First, Delivered, Acknowledged uint64
+	// First is the first sequence that it was to get, and Since when that was stored at the
+	// earliest; zero for the first of the stream. Delivered is the newest delivered sequence,
+	// and up to Acknowledged nothing is needed any more.
+	First                   uint64
+	Since                   time.Time
+	Delivered, Acknowledged uint64
+	// Unread: events wait, and no program asks for them.
+	Unread bool
 	// Idle: no event waits, is being handled, or comes again.
 	Idle bool
 }
@@ -147,7 +153,7 @@ func withoutAttempt(e *TimelineEvent, c *ConsumerInfo) LaneState {
 		return LaneMissing
 	case len(c.Subjects) > 0 && !slices.ContainsFunc(c.Subjects, picks):
 		return LaneNotMeant
-	case e.Sequence < c.First:
+	case e.Sequence < c.First, e.StoredAt.Before(c.Since):
 		return LaneBefore
 	case e.Sequence <= c.Acknowledged:
 		return LaneSettled
@@ -172,5 +178,7 @@ func (l *Lane) obstacle(c *ConsumerInfo) {
 		l.State, l.Until = LanePaused, c.PausedUntil
 	case c.Blocked != "":
 		l.State, l.Reason = LaneBlocked, c.Blocked
+	case c.Unread:
+		l.State = LaneUnread
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 func TestLanes(t *testing.T) {
 	t.Parallel()
-	event := TimelineEvent{EventRef: bridge.EventRef{Sequence: 10, ID: "p/completed/1"}, Subject: "hookspan.events.get3w.prediction.completed.get3w.flux"}
+	event := TimelineEvent{EventRef: bridge.EventRef{Sequence: 10, ID: "p/completed/1", Kind: bridge.KindPrediction, StoredAt: foldtest.Noon}, Subject: "hookspan.events.get3w.prediction.completed.get3w.flux"}
 	try := func(verdict, err string) LastAttempt {
 		return LastAttempt{Consumer: "c", Next: foldtest.Noon.Add(time.Hour), Try: Try{At: foldtest.Noon, Took: time.Second, Number: 2, Verdict: verdict, Error: err}}
 	}
@@ -44,6 +44,8 @@ func TestLanes(t *testing.T) {
 		"redriven and handled":            {attempt: new(try(bridge.VerdictDone, "")), dead: letter(foldtest.Noon.Add(-time.Hour)), consumer: busy, want: LaneHandled},
 		"dead letter of another event":    {dead: []DeadLetter{{Consumer: "c", Event: "p/failed/2"}}, consumer: busy, want: LaneRunning},
 		"dead letter that is not there":   {attempt: new(try(bridge.VerdictDead, "boom")), consumer: busy, want: LaneForgotten, reason: "boom"},
+		"nobody asks":                     {consumer: with(func(c *ConsumerInfo) { c.Unread, c.Delivered = true, 5 }), want: LaneUnread},
+		"before its time":                 {consumer: with(func(c *ConsumerInfo) { c.Since = foldtest.Noon.Add(1) }), want: LaneBefore},
 		"orphaned":                        {consumer: with(func(c *ConsumerInfo) { c.Orphaned, c.Delivered = true, 5 }), want: LaneOrphaned},
 		"orphaned while it comes again":   {attempt: new(try(bridge.VerdictRetry, "boom")), consumer: with(func(c *ConsumerInfo) { c.Orphaned = true }), want: LaneOrphaned, reason: "boom"},
 		"orphaned, but past the event":    {consumer: with(func(c *ConsumerInfo) { c.Orphaned, c.Acknowledged = true, 10 }), want: LaneSettled},
@@ -69,6 +71,12 @@ func TestLanes(t *testing.T) {
 			require.Equal(t, c.want, l.State)
 			require.Equal(t, c.reason, l.Reason)
 			require.NotEmpty(t, l.State.Words())
+			why, remedy := l.Explain(&e)
+			require.Equal(t, c.want != LaneHandled, why != "" || remedy != "", "%s: %s", why, remedy)
+			require.Equal(t, c.want != LaneHandled, remedy != "")
+			for _, s := range []string{why, remedy} {
+				require.NotContains(t, s, "%!")
+			}
 			require.Equal(t, l.State == LaneDead, l.Dead == 7)
 			require.Equal(t, l.State == LanePaused, l.Until.Equal(pausedUntil))
 		})

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,14 +34,26 @@ type Query struct {
 	Reference, Tenant string
 	// Model is a glob as in [bridge.Filter].
 	Model string
+	// IDPrefix begins the ids.
+	IDPrefix string
+	// Consumers say how consumers did.
+	Consumers []Standing
 	// Open selects those that have neither ended nor been given up.
 	Open bool
+	// Missing selects those whose end was expected and that no webhook has told of: those that
+	// polls found ended, were given up, or are open and overdue.
+	Missing bool
+	// ExpiresBefore selects those with outputs that no archive has and that the provider
+	// deletes from now on until then.
+	ExpiresBefore time.Time
 	// Since and Until bound when the first event was stored: from Since on, before Until.
 	Since, Until time.Time
 	// Cursor is what the page before returned; empty begins with the newest.
 	Cursor string
 	// Limit is how many predictions a page has at most, 50 when zero, at most 1,000.
 	Limit int
+
+	listed int // maxListed when zero, less in tests
 }
 
 // Row is one prediction of a list.
@@ -49,6 +62,9 @@ type Row struct {
 	// Due is when it is polled next, zero for never, and Polls how often it was.
 	Due   time.Time
 	Polls int
+	// Expires is when the provider deletes outputs that no archive has, zero when there are
+	// none, or when it keeps them.
+	Expires time.Time
 }
 
 // Predictions returns a page of predictions, the newest first: those whose first event was
@@ -60,8 +76,12 @@ func (v *View) Predictions(ctx context.Context, q Query) (page []Row, next strin
 	if err != nil {
 		return nil, "", err
 	}
+	now, most := time.Now(), maxExamined
+	if len(q.Consumers) > 0 {
+		most = maxStood
+	}
 	err = v.read(ctx, func(c *conn) error {
-		branches, err := c.branches(q)
+		branches, err := c.branches(q, now)
 		if err != nil {
 			return err
 		}
@@ -78,8 +98,8 @@ func (v *View) Predictions(ctx context.Context, q Query) (page []Row, next strin
 			}
 			before = min(before, until)
 		}
-		next, err = c.newest(branches, lower, before, limit, func(num int64) (bool, error) {
-			row, err := c.row(q, num)
+		next, err = c.newest(branches, lower, before, limit, most, func(num int64) (bool, error) {
+			row, err := c.row(q, num, now)
 			if row != nil {
 				page = append(page, *row)
 			}
@@ -113,27 +133,40 @@ func pageOf(cursor string, limit int) (before int64, most int, err error) {
 func cursorOf(num int64) string { return strconv.FormatInt(num, 36) }
 
 // branch is a list of numbers, the newest first: a statement whose last two arguments are the
-// number to stay below and the limit.
+// number to stay below and the limit, or the numbers themselves.
 type branch struct {
 	sql  string
 	args []any
+	nums []int64
 }
 
+// below adds up to limit numbers of the branch below before.
+func (c *conn) below(b branch, before int64, limit int, nums []int64) ([]int64, error) {
+	if b.sql == "" {
+		from, _ := slices.BinarySearchFunc(b.nums, before-1, newestFirst)
+		return append(nums, b.nums[from:min(from+limit, len(b.nums))]...), nil
+	}
+	args := append(slices.Clone(b.args), before, limit)
+	err := c.query(b.sql, func(s *sqlite3.Stmt) error { nums = append(nums, s.ColumnInt64(0)); return nil }, args...)
+	return nums, err
+}
+
+func newestFirst(a, b int64) int { return cmp.Compare(b, a) }
+
 // newest merges branches, from below before down to lower, and calls take with each number
-// until limit were taken. It returns the cursor of what follows.
-func (c *conn) newest(branches []branch, lower, before int64, limit int, take func(num int64) (taken bool, err error)) (next string, err error) {
+// until limit were taken, or most were looked at. It returns the cursor of what follows.
+func (c *conn) newest(branches []branch, lower, before int64, limit, most int, take func(num int64) (taken bool, err error)) (next string, err error) {
 	chunk := limit
 	for examined := 0; ; {
 		var nums []int64
 		for _, b := range branches {
-			args := append(slices.Clone(b.args), before, chunk)
-			err := c.query(b.sql, func(s *sqlite3.Stmt) error { nums = append(nums, s.ColumnInt64(0)); return nil }, args...)
-			if err != nil {
+			if nums, err = c.below(b, before, chunk, nums); err != nil {
 				return "", err
 			}
 		}
-		slices.SortFunc(nums, func(a, b int64) int { return int(max(min(b-a, 1), -1)) })
+		slices.SortFunc(nums, newestFirst)
 		more := len(nums) >= chunk
+		nums = slices.Compact(nums) // a number can be in several branches
 		for _, num := range nums[:min(len(nums), chunk)] {
 			if num < lower && num > 0 {
 				before, more = 1, true // restored predictions are below, in an order of their own
@@ -147,7 +180,7 @@ func (c *conn) newest(branches []branch, lower, before int64, limit int, take fu
 			if before = num; taken {
 				limit--
 			}
-			if limit == 0 || examined >= maxExamined {
+			if limit == 0 || examined >= most {
 				return cursorOf(num), nil
 			}
 		}
@@ -158,49 +191,25 @@ func (c *conn) newest(branches []branch, lower, before int64, limit int, take fu
 	}
 }
 
-// branches returns the lists that have everything that the query selects, by the index that
-// selects most sharply.
-func (c *conn) branches(q Query) ([]branch, error) {
-	switch {
-	case q.Open && bridge.Terminal(q.Status):
-		return nil, nil
-	case q.Reference != "":
-		return []branch{{numsByReference, []any{q.Reference}}}, nil
-	case q.Tenant != "":
-		return []branch{{numsByTenant, []any{q.Tenant}}}, nil
-	case q.Model != "":
-		return c.branchesBy(q, numsByModel, modelStatuses, numsOfAll, func(visit func(string) bool) error { return c.models(q.Model, visit) })
-	case q.Source != "" || q.Status != "" || q.Open:
-		return c.branchesBy(q, numsByStatus, sourceStatuses, numsOfAll, func(visit func(string) bool) error {
-			if q.Source != "" {
-				visit(q.Source)
-				return nil
-			}
-			return c.skip(nextSource, "", visit)
-		})
-	}
-	return []branch{{numsOfAll, nil}}, nil
-}
-
 // branchesBy returns a branch for each key and each of its statuses, or that of everything
 // when there are too many.
 func (c *conn) branchesBy(q Query, sql, statuses, all string, keys func(visit func(string) bool) error) (out []branch, err error) {
 	var failed error
 	err = keys(func(key string) bool {
 		if q.Status != "" {
-			out = append(out, branch{sql, []any{key, q.Status}})
+			out = append(out, branch{sql: sql, args: []any{key, q.Status}})
 			return len(out) <= maxBranches
 		}
 		failed = c.skip(statuses, "", func(status string) bool {
 			if !q.Open || !bridge.Terminal(status) {
-				out = append(out, branch{sql, []any{key, status}})
+				out = append(out, branch{sql: sql, args: []any{key, status}})
 			}
 			return len(out) <= maxBranches
 		}, key)
 		return failed == nil && len(out) <= maxBranches
 	})
 	if len(out) > maxBranches || errors.Is(err, errMany) {
-		return []branch{{all, nil}}, failed
+		return []branch{{sql: all}}, failed
 	}
 	return out, errors.Join(err, failed)
 }
@@ -249,31 +258,6 @@ func (c *conn) skip(sql, behind string, visit func(value string) bool, args ...a
 			return err
 		}
 	}
-}
-
-// row returns the prediction, nil when the query does not select it.
-func (c *conn) row(q Query, num int64) (row *Row, err error) {
-	err = c.query(selectRow, func(s *sqlite3.Stmt) error {
-		if !q.selects(s) {
-			return nil
-		}
-		state, err := stateOf(s, 9)
-		row = &Row{State: state, Due: timeOf(s, 7), Polls: s.ColumnInt(8)}
-		return err
-	}, num)
-	return row, err
-}
-
-func (q *Query) selects(s *sqlite3.Stmt) bool {
-	seen := timeOf(s, 5)
-	for i, want := range []string{q.Source, q.Status, q.Reference, q.Tenant} {
-		if want != "" && s.ColumnText(i) != want {
-			return false
-		}
-	}
-	return (q.Model == "" || matches(q.Model, s.ColumnText(4))) &&
-		(!q.Open || s.ColumnType(6) == sqlite3.NULL) &&
-		!seen.Before(q.Since) && (q.Until.IsZero() || seen.Before(q.Until))
 }
 
 // Find returns up to limit predictions whose id begins with the prefix, by source and id. An

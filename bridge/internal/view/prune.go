@@ -56,7 +56,7 @@ func (v *View) prunePredictions(now time.Time) (n int, err error) {
 		if full, err := c.larger(v.cfg.MaxBytes); err != nil {
 			return err
 		} else if full {
-			before = now
+			before = now.AddDate(100, 0, 0)
 			v.tooLarge(now)
 		}
 		var nums []int64

@@ -29,7 +29,9 @@ CREATE TABLE predictions (
   due        INTEGER,                      -- when to poll for it next; NULL: never
   polls      INTEGER NOT NULL DEFAULT 0,
   claimed    INTEGER NOT NULL DEFAULT 0,   -- 1: only claims told of it
+  unheard    INTEGER NOT NULL DEFAULT 0,   -- 1: it ended or was given up, and no webhook told so
   expires    INTEGER,                      -- when the provider deletes outputs that no archive has; NULL: it does not
+  goes       INTEGER,                      -- view.keep before it goes; NULL: it is open
   state      BLOB NOT NULL
 );
 CREATE UNIQUE INDEX predictions_id        ON predictions (source, id);
@@ -38,7 +40,9 @@ CREATE INDEX        predictions_model     ON predictions (model, status);
 CREATE INDEX        predictions_reference ON predictions (reference) WHERE reference IS NOT NULL;
 CREATE INDEX        predictions_tenant    ON predictions (tenant) WHERE tenant IS NOT NULL;
 CREATE INDEX        predictions_closed    ON predictions (closed) WHERE closed IS NOT NULL;
+CREATE INDEX        predictions_unheard   ON predictions (unheard) WHERE unheard = 1;
 CREATE INDEX        predictions_expires   ON predictions (expires) WHERE expires IS NOT NULL;
+CREATE INDEX        predictions_goes      ON predictions (goes) WHERE goes IS NOT NULL;
 -- The poll queue: the least often polled first, then those due first. Nothing but the index is
 -- read to count it, so it has closed too.
 CREATE INDEX        predictions_due       ON predictions (source, claimed, polls, due, closed) WHERE closed IS NULL;
@@ -103,17 +107,19 @@ CREATE TABLE failures (
 -- One row an event and consumer: the last attempt that was told of. Attempts are told at
 -- most once, so the row may be older than the truth, or missing.
 CREATE TABLE lanes (
-  seq      INTEGER NOT NULL,               -- of the event
-  consumer TEXT NOT NULL,
-  mark     INTEGER NOT NULL,               -- a hash of the event's id
-  at       INTEGER NOT NULL,               -- when the attempt ended
-  took     REAL NOT NULL,                  -- seconds
-  try      INTEGER NOT NULL,
-  verdict  TEXT NOT NULL,
-  error    TEXT,
-  next     INTEGER,                        -- when the event is tried again
+  seq        INTEGER NOT NULL,             -- of the event
+  consumer   TEXT NOT NULL,
+  prediction INTEGER,                      -- the event's; NULL until the event is folded
+  mark       INTEGER NOT NULL,             -- a hash of the event's id
+  at         INTEGER NOT NULL,             -- when the attempt ended
+  took       REAL NOT NULL,                -- seconds
+  try        INTEGER NOT NULL,
+  verdict    TEXT NOT NULL,
+  error      TEXT,
+  next       INTEGER,                      -- when the event is tried again
   PRIMARY KEY (seq, consumer)
 ) WITHOUT ROWID;
+CREATE INDEX lanes_failing ON lanes (consumer, prediction) WHERE verdict = 'retry';
 
 -- The last failed attempts of a lane.
 CREATE TABLE attempts (
@@ -146,9 +152,11 @@ CREATE TABLE dead (
   model      TEXT,
   status     TEXT,
   problem    TEXT,                         -- why it holds no event, although it should
-  family     INTEGER NOT NULL              -- its row in dead_groups
+  family     INTEGER NOT NULL,             -- its row in dead_groups
+  num        INTEGER                       -- of the prediction; NULL while the view does not know it
 );
 CREATE INDEX dead_family     ON dead (family);
+CREATE INDEX dead_num        ON dead (consumer, num) WHERE num IS NOT NULL;
 CREATE INDEX dead_consumer   ON dead (consumer, cause);
 CREATE INDEX dead_prediction ON dead (source, prediction) WHERE prediction IS NOT NULL;
 

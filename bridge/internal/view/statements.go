@@ -2,9 +2,10 @@ package view
 
 // Every statement is here, so that a test can ask SQLite for the plan of each.
 const (
-	insertPrediction = `INSERT INTO predictions (num, source, id, model, status, reference, tenant, first_seen, closed, due, claimed, expires, state)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	updatePrediction = `UPDATE predictions SET model = ?2, status = ?3, reference = ?4, tenant = ?5, closed = ?6, due = ?7, claimed = ?8, expires = ?9, state = ?10 WHERE num = ?1`
+	insertPrediction = `INSERT INTO predictions (num, model, status, reference, tenant, closed, due, claimed, unheard, expires, goes, state, source, id, first_seen)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	updatePrediction = `UPDATE predictions SET model = ?2, status = ?3, reference = ?4, tenant = ?5, closed = ?6, due = ?7, claimed = ?8, unheard = ?9,
+		expires = ?10, goes = ?11, state = ?12 WHERE num = ?1`
 	deletePrediction = `DELETE FROM predictions WHERE num = ?`
 
 	insertEvent  = `INSERT OR IGNORE INTO events (seq, prediction, id, kind, status, origin, stored, received, conflict, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
@@ -46,16 +47,25 @@ const (
 	sourceStatuses = `SELECT min(status) FROM predictions WHERE source = ? AND status > ?`
 	modelStatuses  = `SELECT min(status) FROM predictions WHERE model = ? AND status > ?`
 
+	// numsByUnheard reads those that ended or were given up.
+	numsByUnheard = `SELECT num FROM predictions WHERE unheard = 1 AND num < ? ORDER BY num DESC LIMIT ?`
+	numsByFailing = `SELECT DISTINCT prediction FROM lanes WHERE consumer = ? AND verdict = 'retry' AND prediction < ? ORDER BY prediction DESC LIMIT ?`
+	numsByDead    = `SELECT DISTINCT num FROM dead WHERE consumer = ? AND num < ? ORDER BY num DESC LIMIT ?`
+
 	lastNum        = `SELECT max(num) FROM predictions`
 	numFrom        = `SELECT num, first_seen FROM predictions WHERE num >= ? ORDER BY num LIMIT 1`
-	selectRow      = `SELECT source, status, reference, tenant, model, first_seen, closed, due, polls, state FROM predictions WHERE num = ?`
+	selectRow      = `SELECT source, status, reference, tenant, model, first_seen, closed, due, polls, id, unheard, expires, state FROM predictions WHERE num = ?`
 	selectByPrefix = `SELECT due, polls, state FROM predictions WHERE source = ? AND id >= ? AND id < ? ORDER BY id LIMIT ?`
+
+	// In no order.
+	numsByPrefix  = `SELECT num FROM predictions WHERE source = ? AND id >= ? AND id < ? LIMIT ?`
+	numsByExpires = `SELECT num FROM predictions WHERE expires > ? AND expires <= ? LIMIT ?`
 )
 
 // Attempts and lanes.
 const (
 	hasEvent = `SELECT prediction FROM events WHERE seq = ?`
-	setLane  = `INSERT INTO lanes (seq, consumer, mark, at, took, try, verdict, error, next) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+	setLane  = `INSERT INTO lanes (seq, consumer, prediction, mark, at, took, try, verdict, error, next) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET mark = excluded.mark, at = excluded.at, took = excluded.took, try = excluded.try, verdict = excluded.verdict,
 			error = excluded.error, next = excluded.next WHERE excluded.at >= at`
 	addAttempt    = `INSERT OR IGNORE INTO attempts (seq, consumer, at, took, try, verdict, error) VALUES (?, ?, ?, ?, ?, ?, ?)`
@@ -68,20 +78,27 @@ const (
 	deleteStrayLanes    = `DELETE FROM lanes WHERE seq > ? AND seq <= ? AND NOT EXISTS (SELECT 1 FROM events WHERE events.seq = lanes.seq)`
 	deleteStrayAttempts = `DELETE FROM attempts WHERE seq > ? AND seq <= ? AND NOT EXISTS (SELECT 1 FROM events WHERE events.seq = attempts.seq)`
 
+	// Lanes that were told before their event was folded.
+	placeLanes = `UPDATE lanes SET prediction = (SELECT prediction FROM events WHERE events.seq = lanes.seq) WHERE seq > ? AND seq <= ?`
+
 	// A row when the event has that many lanes, and the consumer none.
 	hasOtherLanes = `SELECT 1 FROM lanes WHERE seq = ?1 AND NOT EXISTS (SELECT 1 FROM lanes WHERE seq = ?1 AND consumer = ?2) LIMIT 1 OFFSET ?3 - 1`
 
 	selectNum      = `SELECT num, state FROM predictions WHERE source = ? AND id = ?`
 	selectEvents   = `SELECT seq, id, kind, status, origin, stored, received, conflict FROM events WHERE prediction = ? AND seq < ? ORDER BY seq DESC LIMIT ?`
 	selectLanes    = `SELECT consumer, mark, at, took, try, verdict, error, next FROM lanes WHERE seq = ? ORDER BY consumer LIMIT ?`
+	selectStanding = `SELECT events.seq, events.id, lanes.mark, lanes.at, lanes.verdict FROM events CROSS JOIN lanes ON lanes.seq = events.seq AND lanes.consumer = ?
+		WHERE events.prediction = ? ORDER BY events.seq DESC LIMIT ?`
 	selectAttempts = `SELECT at, took, try, verdict, error FROM attempts WHERE seq = ? AND consumer = ? ORDER BY at`
 )
 
 // Dead letters, kept deliveries, alarms and counts.
 const (
-	insertDead = `INSERT OR IGNORE INTO dead (seq, consumer, cause, fault, error, attempts, redrives, at, stored, source, prediction, event, model, status, problem, family)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	selectDead = `SELECT seq, consumer, cause, fault, error, attempts, redrives, at, stored, source, prediction, event, model, status, problem, id
+	insertDead = `INSERT OR IGNORE INTO dead (seq, consumer, cause, fault, error, attempts, redrives, at, stored, source, prediction, event, model, status, problem, family, num)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, (SELECT num FROM predictions WHERE source = ?10 AND id = ?11))`
+	placeDead   = `UPDATE dead SET num = ?1 WHERE source = ?2 AND prediction = ?3`
+	unplaceDead = `UPDATE dead SET num = NULL WHERE source = (SELECT source FROM predictions WHERE num = ?1) AND prediction = (SELECT id FROM predictions WHERE num = ?1)`
+	selectDead  = `SELECT seq, consumer, cause, fault, error, attempts, redrives, at, stored, source, prediction, event, model, status, problem, id
 		FROM (SELECT * FROM dead WHERE seq = ?) JOIN (SELECT family, id FROM dead_groups) USING (family)`
 	selectDeadOf = `SELECT seq, consumer, cause, fault, error, attempts, redrives, at, stored, source, prediction, event, model, status, problem, NULL
 		FROM dead WHERE source = ? AND prediction = ? ORDER BY seq DESC LIMIT ?`
@@ -108,5 +125,5 @@ const (
 
 // What goes when its time is over.
 const (
-	expiredPredictions = `SELECT num FROM predictions WHERE closed < ? AND closed IS NOT NULL ORDER BY closed LIMIT ?`
+	expiredPredictions = `SELECT num FROM predictions WHERE goes < ? AND goes IS NOT NULL ORDER BY goes LIMIT ?`
 )

@@ -29,7 +29,7 @@ func foldEvents(c *conn, s *stream, b block) (tell func(), err error) {
 	if err := f.fold(b.msgs); err != nil {
 		return nil, err
 	}
-	for _, sql := range []string{deleteStrayLanes, deleteStrayAttempts} {
+	for _, sql := range []string{deleteStrayLanes, deleteStrayAttempts, placeLanes} {
 		if err := c.run(sql, s.at().seq, b.last); err != nil {
 			return nil, err
 		}
@@ -42,7 +42,7 @@ func foldEvents(c *conn, s *stream, b block) (tell func(), err error) {
 
 // removePrediction removes a prediction with what belongs to it.
 func removePrediction(c *conn, num int64) error {
-	for _, sql := range []string{raiseHorizon, deleteLanes, deleteAttempts, deleteEvents, deletePrediction} {
+	for _, sql := range []string{raiseHorizon, unplaceDead, deleteLanes, deleteAttempts, deleteEvents, deletePrediction} {
 		if err := c.run(sql, num); err != nil {
 			return err
 		}
@@ -89,7 +89,7 @@ func (v *View) restore(ctx context.Context, c *conn, p position, info *jetstream
 		if s.Sequence > p.goal { // of a stream that is gone
 			restored.Sequence = 0
 		}
-		f := eventFold{conn: c, due: v.cfg.Due, life: v.cfg.Life}
+		f := eventFold{conn: c, keep: v.cfg.Keep, due: v.cfg.Due, life: v.cfg.Life}
 		return f.write(&touched{num: num, state: restored, changed: true})
 	})
 }

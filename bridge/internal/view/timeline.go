@@ -10,8 +10,12 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 )
 
-// maxTimeline bounds the events of one page of a timeline.
-const maxTimeline = 200
+const (
+	// maxTimeline bounds the events of one page of a timeline.
+	maxTimeline = 200
+	// maxTries is how many attempts end a page.
+	maxTries = 4000
+)
 
 // Timeline is what happened to a prediction.
 type Timeline struct {
@@ -55,7 +59,8 @@ type Try struct {
 	Error   string
 }
 
-// Timeline returns what happened to a prediction, up to 200 events a page from the cursor on.
+// Timeline returns what happened to a prediction, up to 200 events a page from the cursor on,
+// fewer when there are thousands of attempts on them.
 // [Lanes] tells what became of each event with each consumer. The error wraps
 // [bridge.ErrNotFound], [ErrCursor] or [ErrUnavailable].
 func (v *View) Timeline(ctx context.Context, source, id, cursor string) (*Timeline, error) {
@@ -80,14 +85,18 @@ func (v *View) Timeline(ctx context.Context, source, id, cursor string) (*Timeli
 		if out.Events, err = v.timelineEvents(c, out.State, num, before); err != nil {
 			return err
 		}
-		if n := len(out.Events); n > maxTimeline {
-			out.Events = out.Events[:maxTimeline]
-			out.Next = cursorOf(int64(out.Events[maxTimeline-1].Sequence)) //nolint:gosec // as it was written
-		}
-		for i := range out.Events {
-			if err := c.attemptsOn(&out.Events[i]); err != nil {
+		tries, n := 0, 0
+		for ; n < min(len(out.Events), maxTimeline) && tries < maxTries; n++ {
+			if err := c.attemptsOn(&out.Events[n]); err != nil {
 				return err
 			}
+			for _, a := range out.Events[n].Attempts {
+				tries += 1 + len(a.Failed)
+			}
+		}
+		if n < len(out.Events) {
+			out.Events = out.Events[:n]
+			out.Next = cursorOf(int64(out.Events[n-1].Sequence)) //nolint:gosec // as it was written
 		}
 		return c.query(selectDeadOf, func(s *sqlite3.Stmt) error { out.Dead = append(out.Dead, deadLetterOf(s)); return nil }, source, id, maxLimit)
 	})
@@ -100,18 +109,24 @@ func (v *View) Timeline(ctx context.Context, source, id, cursor string) (*Timeli
 // timelineEvents returns up to one event more than a page has.
 func (v *View) timelineEvents(c *conn, state *bridge.PredictionState, num, before int64) (out []TimelineEvent, err error) {
 	err = c.query(selectEvents, func(s *sqlite3.Stmt) error {
-		e := TimelineEvent{ReceivedAt: timeOf(s, 6), EventRef: bridge.EventRef{
+		e := v.TimelineEvent(state, bridge.EventRef{
 			Sequence: uint64(s.ColumnInt64(0)), ID: longID(state.ID, s.ColumnText(1)), Kind: s.ColumnText(2), Status: s.ColumnText(3), //nolint:gosec // as it was written
 			Origin: s.ColumnText(4), StoredAt: timeOf(s, 5), Conflict: s.ColumnBool(7),
-		}}
-		e.Subject = v.cfg.Names.Event(state.Source, e.Status, state.Model)
-		if e.Kind != bridge.KindPrediction {
-			e.Subject = v.cfg.Names.OfKind(e.Kind, state.Source, state.Model)
-		}
+		})
+		e.ReceivedAt = timeOf(s, 6)
 		out = append(out, e)
 		return nil
 	}, num, before, maxTimeline+1)
 	return out, err
+}
+
+// TimelineEvent is an event of the prediction without attempts.
+func (v *View) TimelineEvent(state *bridge.PredictionState, ref bridge.EventRef) TimelineEvent {
+	e := TimelineEvent{EventRef: ref, Subject: v.cfg.Names.Event(state.Source, ref.Status, state.Model)}
+	if e.Kind != bridge.KindPrediction {
+		e.Subject = v.cfg.Names.OfKind(e.Kind, state.Source, state.Model)
+	}
+	return e
 }
 
 // attemptsOn adds what consumers told of the event.

@@ -172,6 +172,7 @@ func (d *Durables) state(info *jetstream.ConsumerInfo) adminapi.ConsumerState {
 		// The floor does not follow events that the filter skips.
 		s.Acknowledged = max(s.Acknowledged, s.Delivered)
 	}
+	s.StartSeq, s.StartTime = startOf(info)
 	if info.Config.MaxDeliver > 0 {
 		// The server also counts events that wait for another delivery.
 		s.Exhausted = max(0, info.NumRedelivered-info.NumAckPending)
@@ -187,6 +188,17 @@ func (d *Durables) state(info *jetstream.ConsumerInfo) adminapi.ConsumerState {
 	}
 	s.Unread = unread(info)
 	return s
+}
+
+// startOf returns where a durable began. Of one that began with the last events it is unknown.
+func startOf(info *jetstream.ConsumerInfo) (seq uint64, at time.Time) {
+	if info.Config.OptStartTime != nil {
+		at = *info.Config.OptStartTime
+	}
+	if info.Config.DeliverPolicy == jetstream.DeliverNewPolicy {
+		at = info.Created
+	}
+	return info.Config.OptStartSeq, at
 }
 
 // dead returns the number of dead letters by consumer, for a subject pattern.
