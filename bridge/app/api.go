@@ -33,6 +33,9 @@ func (a *App) runAPI() error {
 	if a.operators == nil {
 		return nil
 	}
+	if err := a.openLive(); err != nil {
+		return err
+	}
 	a.operators.SetAPI(a.registerAPI)
 	a.group.Go(func() error { <-a.ctx.Done(); a.submits.Close(); return nil })
 	return nil
@@ -45,13 +48,7 @@ func (a *App) registerAPI(api *echo.Group) {
 		Handled: func(ctx context.Context, consumer string, ev *bridge.Event) (bool, error) {
 			return attemptrecord.Handled(ctx, js, names, consumer, ev)
 		},
-		Filter: func(consumer string) (bridge.Filter, bool) {
-			c, ok := a.cfg.Consumers[consumer]
-			if !ok {
-				return bridge.Filter{}, false
-			}
-			return c.Base().Filter.Filter(), true
-		},
+		Filter: a.filterOf,
 	})
 	admin.RegisterQuarantine(api, a.keptEntries())
 	admin.RegisterConsumers(api, consumerOperator{a.store.durables(), a.store})
@@ -66,6 +63,16 @@ func (a *App) registerAPI(api *echo.Group) {
 	}
 	admin.RegisterPredictions(api, a.knownPredictions(), a.waiting, a.announcer())
 	admin.RegisterView(api, viewOperator{a.view, a})
+	admin.RegisterLive(api, a.live)
+}
+
+// filterOf returns the filter of a configured consumer.
+func (a *App) filterOf(consumer string) (bridge.Filter, bool) {
+	c, ok := a.cfg.Consumers[consumer]
+	if !ok {
+		return bridge.Filter{}, false
+	}
+	return c.Base().Filter.Filter(), true
 }
 
 func (a *App) names(ctx context.Context) (adminapi.Names, error) {

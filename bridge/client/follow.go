@@ -1,18 +1,16 @@
 package client
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/backoff"
+	"github.com/hookspan/hookspan/internal/eventstream"
 )
 
 // silence is how long a silent stream counts as alive: more than two heartbeats of the
@@ -72,42 +70,22 @@ func (c *Client) stream(ctx context.Context, source, id string, each func(bridge
 		return err
 	}
 	defer func() { _ = res.Body.Close() }()
-	lines := bufio.NewScanner(res.Body)
-	lines.Buffer(nil, maxState)
-	var kind, data string
-	for lines.Scan() {
-		dead.Reset(silence)
-		name, value, _ := strings.Cut(lines.Text(), ":")
-		value = strings.TrimPrefix(value, " ")
-		switch {
-		case name == "event":
-			kind = value
-		case name == "data":
-			data = value // the bridge writes data on one line
-		case lines.Text() == "" && data != "":
-			u, err := parseUpdate(kind, data)
-			if err != nil {
-				return err
-			}
-			kind, data = "", ""
-			if u == (bridge.PredictionUpdate{}) {
-				continue // an event of a later version
-			}
-			dead.Stop() // the caller may be slow
-			if err := each(u); err != nil {
-				return err
-			}
-			dead.Reset(silence)
+	err = eventstream.Read(res.Body, maxState, func() { dead.Reset(silence) }, func(e eventstream.Event) error {
+		if e.Data == "" {
+			return nil
 		}
+		u, err := parseUpdate(e.Name, e.Data)
+		if err != nil || u == (bridge.PredictionUpdate{}) { // an event of a later version
+			return err
+		}
+		dead.Stop() // the caller may be slow
+		defer dead.Reset(silence)
+		return each(u)
+	})
+	if errors.Is(err, eventstream.ErrBroken) {
+		err = &connectionError{fmt.Errorf("reading what the bridge tells: %w", err)}
 	}
-	err = lines.Err()
-	if errors.Is(err, bufio.ErrTooLong) {
-		return fmt.Errorf("reading what the bridge tells: %w", err)
-	}
-	if err == nil {
-		err = io.ErrUnexpectedEOF
-	}
-	return &connectionError{fmt.Errorf("reading what the bridge tells: %w", err)}
+	return err
 }
 
 func parseUpdate(kind, data string) (u bridge.PredictionUpdate, err error) {

@@ -20,6 +20,16 @@ type Event struct {
 	BodyBytes  int       `json:"body_bytes"`
 }
 
+// NewEvent returns an event as lists show it. A message that is no event has a nil one.
+func NewEvent(seq uint64, storedAt time.Time, bodyBytes int, e *bridge.Event) Event {
+	out := Event{Seq: seq, StoredAt: storedAt, BodyBytes: bodyBytes}
+	if e != nil {
+		out.ID, out.Type, out.Source, out.Prediction = e.ID, e.Type, e.Source, e.PredictionID
+		out.Model, out.Status, out.ReceivedAt = e.Model, e.Status, e.ReceivedAt
+	}
+	return out
+}
+
 // EventDetail is a whole event. Problem is set when the message is no event.
 type EventDetail struct {
 	Event

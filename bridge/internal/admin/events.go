@@ -44,14 +44,7 @@ func (h eventsAPI) list(c echo.Context) (list adminapi.EventList, err error) {
 	if err != nil {
 		return list, err
 	}
-	call := adminapi.EventCall{Prediction: c.QueryParam("prediction"), Page: p.Page}
-	call.Event, call.Model = c.QueryParam("event"), c.QueryParam("model")
-	if source := c.QueryParam("source"); source != "" {
-		call.Sources = []string{source}
-	}
-	if status := c.QueryParam("status"); status != "" {
-		call.Statuses = []string{status}
-	}
+	call := adminapi.EventCall{Prediction: c.QueryParam("prediction"), Page: p.Page, FilterCall: queryFilter(c)}
 	for name, into := range map[string]*time.Time{"since": &call.Since, "until": &call.Until} {
 		if *into, err = queryTime(c, name); err != nil {
 			return list, err
@@ -68,6 +61,18 @@ func (h eventsAPI) list(c echo.Context) (list adminapi.EventList, err error) {
 		})
 	})
 	return list, err
+}
+
+// queryFilter reads event, source, status and model of a query.
+func queryFilter(c echo.Context) adminapi.FilterCall {
+	f := adminapi.FilterCall{Event: c.QueryParam("event"), Model: c.QueryParam("model")}
+	if source := c.QueryParam("source"); source != "" {
+		f.Sources = []string{source}
+	}
+	if status := c.QueryParam("status"); status != "" {
+		f.Statuses = []string{status}
+	}
+	return f
 }
 
 func (h eventsAPI) show(c echo.Context) (detail adminapi.EventDetail, err error) {
@@ -117,10 +122,5 @@ func eventSelection(call *adminapi.EventCall) (adminapi.EventSelection, error) {
 }
 
 func newEvent(e *adminapi.EventEntry) adminapi.Event {
-	out := adminapi.Event{Seq: e.Sequence, StoredAt: e.StoredAt, BodyBytes: len(e.Body)}
-	if ev := e.Event; ev != nil {
-		out.ID, out.Type, out.Source, out.Prediction = ev.ID, ev.Type, ev.Source, ev.PredictionID
-		out.Model, out.Status, out.ReceivedAt = ev.Model, ev.Status, ev.ReceivedAt
-	}
-	return out
+	return adminapi.NewEvent(e.Sequence, e.StoredAt, len(e.Body), e.Event)
 }
