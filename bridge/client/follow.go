@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -25,10 +27,16 @@ func (c *Client) Follow(ctx context.Context, source, id string, each func(bridge
 	if err := check(source, id); err != nil {
 		return err
 	}
-	retry := backoff.Backoff{First: firstRetry, Max: lastRetry}
-	for {
-		err := c.stream(ctx, source, id, func(u bridge.PredictionUpdate) error {
-			retry.Reset()
+	err := c.reconnect(ctx, func(told func()) error {
+		return c.stream(ctx, route(source, id)+"/events", nil, nil, func(e eventstream.Event) error {
+			if e.Data == "" {
+				return nil
+			}
+			u, err := parseUpdate(e.Name, e.Data)
+			if err != nil || u == (bridge.PredictionUpdate{}) { // an event of a later version
+				return err
+			}
+			told()
 			if err := each(u); err != nil {
 				return &callerError{err}
 			}
@@ -37,19 +45,11 @@ func (c *Client) Follow(ctx context.Context, source, id string, each func(bridge
 			}
 			return nil
 		})
-		if called, ok := errors.AsType[*callerError](err); ok {
-			return called.err
-		}
-		switch {
-		case errors.Is(err, errEnd):
-			return nil
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case !passes(err):
-			return err
-		}
-		pause(ctx, &retry, err)
+	})
+	if errors.Is(err, errEnd) {
+		return nil
 	}
+	return err
 }
 
 var errEnd = errors.New("the prediction has ended")
@@ -59,28 +59,45 @@ type callerError struct{ err error }
 
 func (e *callerError) Error() string { return e.err.Error() }
 
+// reconnect calls connect until it returns an error that does not pass, and returns that, what
+// the caller's function returned, or ctx's error. Connect calls told whenever it is told
+// something.
+func (c *Client) reconnect(ctx context.Context, connect func(told func()) error) error {
+	retry := backoff.Backoff{First: firstRetry, Max: lastRetry}
+	for {
+		err := connect(retry.Reset)
+		if called, ok := errors.AsType[*callerError](err); ok {
+			return called.err
+		}
+		switch {
+		case errors.Is(err, errEnd):
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case !passes(err):
+			return err
+		}
+		pause(ctx, &retry, err)
+	}
+}
+
 // stream reads one stream of Server-Sent Events. It never returns nil.
-func (c *Client) stream(ctx context.Context, source, id string, each func(bridge.PredictionUpdate) error) error {
+func (c *Client) stream(ctx context.Context, path string, query url.Values, header http.Header, each func(eventstream.Event) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	dead := time.AfterFunc(silence, cancel)
 	defer dead.Stop()
-	res, err := c.send(ctx, http.MethodGet, route(source, id)+"/events", nil, http.Header{"Accept": {"text/event-stream"}}, nil)
+	all := http.Header{"Accept": {"text/event-stream"}}
+	maps.Copy(all, header)
+	res, err := c.send(ctx, http.MethodGet, path, query, all, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = res.Body.Close() }()
 	err = eventstream.Read(res.Body, maxState, func() { dead.Reset(silence) }, func(e eventstream.Event) error {
-		if e.Data == "" {
-			return nil
-		}
-		u, err := parseUpdate(e.Name, e.Data)
-		if err != nil || u == (bridge.PredictionUpdate{}) { // an event of a later version
-			return err
-		}
 		dead.Stop() // the caller may be slow
 		defer dead.Reset(silence)
-		return each(u)
+		return each(e)
 	})
 	if errors.Is(err, eventstream.ErrBroken) {
 		err = &connectionError{fmt.Errorf("reading what the bridge tells: %w", err)}

@@ -34,6 +34,7 @@ type cli struct {
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 
 	Predictions predictionsCmd `cmd:"" help:"Predictions: what is known of them, and waiting for their end."`
+	Tail        tailCmd        `cmd:"" help:"Print events as they are stored, until Ctrl-C."`
 	View        viewCmd        `cmd:"" help:"The view, from which lists and searches come: how far it is."`
 }
 

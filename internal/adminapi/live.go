@@ -48,7 +48,7 @@ type LiveItem struct {
 type LivePlace struct {
 	// After is the last sequence that the client has; nil begins with what is stored from now on.
 	After *uint64
-	// Rate is how many items it is told a second, beyond a burst of five seconds; 0 is
+	// Rate is how many items it is told a second, beyond a burst of two seconds; 0 is
 	// [MaxLiveRate].
 	Rate int
 }

@@ -49,7 +49,7 @@ func TestLastEventID(t *testing.T) {
 func TestComingAgainWhileEventsAreStored(t *testing.T) {
 	t.Parallel()
 	const n, clients = 1000, 4
-	b := start(t, live.Limits{Batch: 20, RingMessages: 60, CatchUp: math.MaxInt})
+	b := start(t, live.Limits{Batch: 20, RingMessages: 60, Burst: 1000, CatchUp: math.MaxInt})
 	stored := make(chan struct{})
 	go func() {
 		defer close(stored)

@@ -4,9 +4,9 @@ import "time"
 
 // Limits are those that tests change. Zero fields stay as they are.
 type Limits struct {
-	Idle, Heartbeat, Gather, JumpEvery time.Duration
-	Batch, RingMessages, CatchUp       int
-	Behind                             uint64
+	Idle, Heartbeat, Gather, JumpEvery  time.Duration
+	Batch, RingMessages, Burst, CatchUp int
+	Behind                              uint64
 }
 
 // SetLimits changes the limits of both streams. Call it before anybody follows.
@@ -17,7 +17,7 @@ func (s *Streams) SetLimits(l Limits) {
 				*to = d
 			}
 		}
-		for to, n := range map[*int]int{&h.limits.batch: l.Batch, &h.limits.ringMessages: l.RingMessages, &h.limits.catchUp: l.CatchUp} {
+		for to, n := range map[*int]int{&h.limits.batch: l.Batch, &h.limits.ringMessages: l.RingMessages, &h.limits.burst: l.Burst, &h.limits.catchUp: l.CatchUp} {
 			if n != 0 {
 				*to = n
 			}

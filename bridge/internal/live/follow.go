@@ -12,12 +12,8 @@ import (
 	"github.com/hookspan/hookspan/internal/backoff"
 )
 
-const (
-	// burst is how many seconds of its rate a client is told at once.
-	burst = 5
-	// chunk bounds the messages of one write to a client, but for those of the past.
-	chunk = 256
-)
+// chunk bounds the messages of one write to a client, but for those of the past.
+const chunk = 256
 
 // request is what one client wants.
 type request struct {
@@ -61,7 +57,7 @@ func (h *hub) follow(ctx context.Context, r request, tell func([]adminapi.LiveIt
 	if r.Rate <= 0 || r.Rate > adminapi.MaxLiveRate {
 		r.Rate = adminapi.MaxLiveRate
 	}
-	w := &follower{hub: h, request: r, feed: f, tell: tell, rate: rate.NewLimiter(rate.Limit(r.Rate), burst*r.Rate)}
+	w := &follower{hub: h, request: r, feed: f, tell: tell, rate: rate.NewLimiter(rate.Limit(r.Rate), h.limits.burst*r.Rate)}
 	err = w.run(ctx)
 	if f.ctx.Err() != nil {
 		return ErrClosed

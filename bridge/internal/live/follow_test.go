@@ -222,7 +222,7 @@ func TestTooManyClients(t *testing.T) {
 
 func TestSampledBeyondTheRate(t *testing.T) {
 	t.Parallel()
-	const n = 600
+	const n = 300
 	b := start(t, live.Limits{})
 	all, few := b.fresh(query()), b.fresh(query("rate=1"))
 	b.storeMany(1, n)

@@ -52,6 +52,8 @@ type limits struct {
 	jumpEvery time.Duration
 	// ringMessages and ringBytes bound what the hub holds for all clients together.
 	ringMessages, ringBytes int
+	// burst is how many seconds of its rate a client is told at once.
+	burst int
 	// catchUp bounds what a client that comes again is told of the past, and examined what is
 	// looked at for that.
 	catchUp, examined int
@@ -59,7 +61,7 @@ type limits struct {
 
 var standard = limits{
 	idle: idleTimeout, heartbeat: 15 * time.Second, gather: 100 * time.Millisecond,
-	batch: 100, behind: 2000, jumpEvery: time.Second, ringMessages: 2048, ringBytes: 4 << 20, catchUp: 1000, examined: 10_000,
+	batch: 100, behind: 2000, jumpEvery: time.Second, ringMessages: 2048, ringBytes: 4 << 20, burst: 2, catchUp: 1000, examined: 10_000,
 }
 
 // message is one message of the stream, encoded once for all clients.

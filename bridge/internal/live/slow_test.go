@@ -20,7 +20,7 @@ import (
 func TestClientsThatNeverRead(t *testing.T) {
 	t.Parallel()
 	const slow, large = 50, 1200
-	b := start(t, live.Limits{})
+	b := start(t, live.Limits{Burst: 1000})
 	model := strings.Repeat("m", 3800) // rows of 4 KiB
 	var conns []net.Conn
 	for range slow {
@@ -65,7 +65,7 @@ func (b *bench) neverRead() net.Conn {
 // stream, and misses nothing when it comes again.
 func TestClientThatIsOvertaken(t *testing.T) {
 	t.Parallel()
-	b := start(t, live.Limits{RingMessages: 5, Batch: 1000, Behind: 1 << 20, Gather: 300 * time.Millisecond})
+	b := start(t, live.Limits{RingMessages: 5, Batch: 1000, Burst: 1000, Behind: 1 << 20, Gather: 300 * time.Millisecond})
 	c := b.fresh(query())
 	stored, told := 0, 0
 	for b.streams.Dropped() == 0 { // one read of the stream takes more than the ring has
