@@ -31,7 +31,7 @@ func (s *Streams) SetLimits(l Limits) {
 // Listening is how many clients there are.
 func (s *Streams) Listening() int { return s.events.listening() + s.alarms.listening() }
 
-// Dropped is how many clients were dropped because the ring was full.
+// Dropped is how many clients were dropped because they did not read.
 func (s *Streams) Dropped() uint64 { return s.events.dropped.Load() + s.alarms.dropped.Load() }
 
 // Held is how many bytes the ring of events takes.

@@ -3,6 +3,8 @@ package live
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"os"
 	"sort"
 	"time"
 
@@ -59,6 +61,9 @@ func (h *hub) follow(ctx context.Context, r request, tell func([]adminapi.LiveIt
 	}
 	w := &follower{hub: h, request: r, feed: f, tell: tell, rate: rate.NewLimiter(rate.Limit(r.Rate), h.limits.burst*r.Rate)}
 	err = w.run(ctx)
+	if errors.Is(err, ErrSlow) || errors.Is(err, os.ErrDeadlineExceeded) {
+		h.dropped.Add(1)
+	}
 	if f.ctx.Err() != nil {
 		return ErrClosed
 	}
@@ -145,7 +150,6 @@ func (w *follower) take() (items []adminapi.LiveItem, more bool, changed <-chan 
 	}
 	if w.at < f.from {
 		w.mu.Unlock()
-		w.dropped.Add(1)
 		return nil, false, nil, ErrSlow
 	}
 	ring, last := f.ring, f.last

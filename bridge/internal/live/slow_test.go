@@ -35,6 +35,7 @@ func TestClientsThatNeverRead(t *testing.T) {
 	b.store(event("last", "failed", "m"))
 	require.Equal(t, "last", good.row().Prediction)
 	b.eventually(func() bool { return b.streams.Listening() == 1 })
+	require.EqualValues(t, slow, b.streams.Dropped())
 	for _, conn := range conns {
 		require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
 		_, err := io.Copy(io.Discard, conn) // what was on its way, then the end
