@@ -20,16 +20,6 @@ type Event struct {
 	BodyBytes  int       `json:"body_bytes"`
 }
 
-// NewEvent returns an event as lists show it. A message that is no event has a nil one.
-func NewEvent(seq uint64, storedAt time.Time, bodyBytes int, e *bridge.Event) Event {
-	out := Event{Seq: seq, StoredAt: storedAt, BodyBytes: bodyBytes}
-	if e != nil {
-		out.ID, out.Type, out.Source, out.Prediction = e.ID, e.Type, e.Source, e.PredictionID
-		out.Model, out.Status, out.ReceivedAt = e.Model, e.Status, e.ReceivedAt
-	}
-	return out
-}
-
 // EventDetail is a whole event. Problem is set when the message is no event.
 type EventDetail struct {
 	Event
@@ -43,6 +33,16 @@ type EventDetail struct {
 type EventList struct {
 	Events []Event `json:"events"`
 	Listed
+}
+
+// NewEvent returns the event as the API shows it.
+func NewEvent(e *EventEntry) Event {
+	out := Event{Seq: e.Sequence, StoredAt: e.StoredAt, BodyBytes: len(e.Body)}
+	if ev := e.Event; ev != nil {
+		out.ID, out.Type, out.Source, out.Prediction = ev.ID, ev.Type, ev.Source, ev.PredictionID
+		out.Model, out.Status, out.ReceivedAt = ev.Model, ev.Status, ev.ReceivedAt
+	}
+	return out
 }
 
 // EventCall selects events, and the consumer that gets them again.

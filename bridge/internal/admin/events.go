@@ -57,7 +57,7 @@ func (h eventsAPI) list(c echo.Context) (list adminapi.EventList, err error) {
 	sel.Before, sel.Newest = p.Before, p.Newest
 	list.Events, list.Listed, err = collect(sel.Limit, func(add func(uint64, bool, adminapi.Event) error) error {
 		return h.events.Scan(c.Request().Context(), sel, func(e adminapi.EventEntry, selected bool) error {
-			return add(e.Sequence, selected, newEvent(&e))
+			return add(e.Sequence, selected, adminapi.NewEvent(&e))
 		})
 	})
 	return list, err
@@ -81,7 +81,7 @@ func (h eventsAPI) show(c echo.Context) (detail adminapi.EventDetail, err error)
 		return detail, err
 	}
 	e, err := h.events.Get(c.Request().Context(), seq)
-	return adminapi.EventDetail{Event: newEvent(&e), Subject: e.Subject, Problem: e.Problem, Header: e.Header, Content: newContent(e.Body)}, missing(err, "event")
+	return adminapi.EventDetail{Event: adminapi.NewEvent(&e), Subject: e.Subject, Problem: e.Problem, Header: e.Header, Content: newContent(e.Body)}, missing(err, "event")
 }
 
 func (h eventsAPI) replay(c echo.Context, call adminapi.EventCall) (report adminapi.RedeliveryReport, err error) {
@@ -119,8 +119,4 @@ func eventSelection(call *adminapi.EventCall) (adminapi.EventSelection, error) {
 		Filter: filter, Prediction: call.Prediction, Since: call.Since, Until: call.Until,
 		Sequences: call.Seqs, After: call.After, Limit: call.Limit,
 	}, nil
-}
-
-func newEvent(e *adminapi.EventEntry) adminapi.Event {
-	return adminapi.NewEvent(e.Sequence, e.StoredAt, len(e.Body), e.Event)
 }

@@ -31,7 +31,7 @@ func TestEventsAsTheyAreStored(t *testing.T) {
 	seq := b.store(e)
 	row := c.row()
 	require.WithinDuration(t, time.Now(), row.StoredAt, patience)
-	require.Equal(t, adminapi.NewEvent(seq, row.StoredAt, len(e.Body), e), row, "as in a list of events")
+	require.Equal(t, adminapi.NewEvent(&adminapi.EventEntry{Sequence: seq, StoredAt: row.StoredAt, Event: e, Body: e.Body}), row, "as in a list of events")
 	b.storeMany(10, 300)
 	c.rows(10, 300)
 }

@@ -127,7 +127,9 @@ func decodeEvent(meta *jetstream.MsgMetadata, m jetstream.Msg) (message, bool) {
 	if err != nil { // the server sent the body
 		size = len(m.Data())
 	}
-	data, err := json.Marshal(adminapi.NewEvent(meta.Sequence.Stream, meta.Timestamp.UTC(), size, e))
+	row := adminapi.NewEvent(&adminapi.EventEntry{Sequence: meta.Sequence.Stream, StoredAt: meta.Timestamp.UTC(), Event: e})
+	row.BodyBytes = size
+	data, err := json.Marshal(row)
 	return message{
 		seq: meta.Sequence.Stream, subject: m.Subject(), name: adminapi.LiveEvent, data: data,
 		event: &bridge.Event{Type: e.Type, Source: e.Source, Status: e.Status, Model: e.Model, PredictionID: e.PredictionID},
