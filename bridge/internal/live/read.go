@@ -37,15 +37,14 @@ func (h *hub) run(f *feed) {
 	retry := backoff.Backoff{First: firstRetry, Max: lastRetry}
 	jump := false
 	for failed := 0; f.ctx.Err() == nil; {
-		began := time.Now()
-		err := h.read(f, jump)
+		since, err := h.read(f, jump)
 		if jump = errors.Is(err, errJump); jump {
 			continue
 		}
 		if f.ctx.Err() != nil {
 			return
 		}
-		if time.Since(began) > lastRetry {
+		if !since.IsZero() && time.Since(since) > lastRetry {
 			retry.Reset()
 			failed = 0
 		}
@@ -56,20 +55,21 @@ func (h *hub) run(f *feed) {
 	}
 }
 
-// read publishes what is stored behind the feed's place.
-func (h *hub) read(f *feed, jump bool) error {
+// read publishes what is stored behind the feed's place. It returns since when it could read,
+// zero for never.
+func (h *hub) read(f *feed, jump bool) (since time.Time, err error) {
 	after, err := h.place(f, jump)
 	if err != nil {
-		return err
+		return since, err
 	}
 	r, err := streamread.NewReader(f.ctx, h.js, streamread.ReaderConfig{
 		Stream: h.stream, Subjects: []string{h.subject}, After: after, HeadersOnly: h.headersOnly, Description: description,
 	})
 	if err != nil {
-		return err
+		return since, err
 	}
 	defer r.Close(f.ctx)
-	began := time.Now()
+	since = time.Now()
 	for f.ctx.Err() == nil {
 		var batch []message
 		last, stored := uint64(0), time.Time{}
@@ -88,16 +88,16 @@ func (h *hub) read(f *feed, jump bool) error {
 			h.publish(f, batch, last, stored)
 		}
 		if err != nil {
-			return err
+			return since, err
 		}
-		if r.Pending() > h.limits.behind && time.Since(began) >= h.limits.jumpEvery {
-			return errJump
+		if r.Pending() > h.limits.behind && time.Since(since) >= h.limits.jumpEvery {
+			return since, errJump
 		}
 		if last > 0 {
 			backoff.Sleep(f.ctx, h.limits.gather)
 		}
 	}
-	return f.ctx.Err()
+	return since, f.ctx.Err()
 }
 
 // place returns the sequence behind which to read on: the end of the stream for a feed that
