@@ -40,6 +40,9 @@ func (a *App) runAPI() error {
 	if a.operators == nil {
 		return nil
 	}
+	if err := a.openLive(); err != nil {
+		return err
+	}
 	a.operators.SetAPI(a.registerAPI)
 	a.group.Go(func() error { <-a.ctx.Done(); a.submits.Close(); return nil })
 	return nil
@@ -50,13 +53,7 @@ func (a *App) registerAPI(api *echo.Group) {
 	again := redelivery.NewRedeliverer(js, a.store.publisher, redelivery.Config{
 		Names:   names,
 		Handled: attemptrecord.NewLookup(js, names).Handled,
-		Filter: func(consumer string) (bridge.Filter, bool) {
-			c, ok := a.cfg.Consumers[consumer]
-			if !ok {
-				return bridge.Filter{}, false
-			}
-			return c.Base().Filter.Filter(), true
-		},
+		Filter:  a.filterOf,
 	})
 	all := lists.New(a.view, js, names)
 	kept := a.keptEntries()
@@ -76,6 +73,16 @@ func (a *App) registerAPI(api *echo.Group) {
 	admin.RegisterFigures(api, &figuresOperator{Lists: all, app: a})
 	admin.RegisterView(api, viewOperator{a.view, a})
 	admin.RegisterAudit(api, a.audit)
+	admin.RegisterLive(api, a.live)
+}
+
+// filterOf returns the filter of a configured consumer.
+func (a *App) filterOf(consumer string) (bridge.Filter, bool) {
+	c, ok := a.cfg.Consumers[consumer]
+	if !ok {
+		return bridge.Filter{}, false
+	}
+	return c.Base().Filter.Filter(), true
 }
 
 func (a *App) names(ctx context.Context) (adminapi.Names, error) {

@@ -27,6 +27,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/audit"
 	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/ingress"
+	"github.com/hookspan/hookspan/bridge/internal/live"
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
 	"github.com/hookspan/hookspan/bridge/internal/telemetry"
@@ -85,6 +86,7 @@ type App struct {
 	view        *view.View
 	waiting     *await.Hub // set with view
 	predictions *predictions.Leader
+	live        *live.Streams
 	reloader    *reloader
 
 	// ctx ends when the App is told to stop or a part has failed. group has every goroutine that

@@ -1,18 +1,18 @@
 package client
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"net/http"
-	"strings"
+	"net/url"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/backoff"
+	"github.com/hookspan/hookspan/internal/eventstream"
 )
 
 // silence is how long a silent stream counts as alive: more than two heartbeats of the
@@ -27,10 +27,16 @@ func (c *Client) Follow(ctx context.Context, source, id string, each func(bridge
 	if err := check(source, id); err != nil {
 		return err
 	}
-	retry := backoff.Backoff{First: firstRetry, Max: lastRetry}
-	for {
-		err := c.stream(ctx, source, id, func(u bridge.PredictionUpdate) error {
-			retry.Reset()
+	err := c.reconnect(ctx, func(told func()) error {
+		return c.stream(ctx, route(source, id)+"/events", nil, nil, func(e eventstream.Event) error {
+			if e.Data == "" {
+				return nil
+			}
+			u, err := parseUpdate(e.Name, e.Data)
+			if err != nil || u == (bridge.PredictionUpdate{}) { // an event of a later version
+				return err
+			}
+			told()
 			if err := each(u); err != nil {
 				return &callerError{err}
 			}
@@ -39,19 +45,11 @@ func (c *Client) Follow(ctx context.Context, source, id string, each func(bridge
 			}
 			return nil
 		})
-		if called, ok := errors.AsType[*callerError](err); ok {
-			return called.err
-		}
-		switch {
-		case errors.Is(err, errEnd):
-			return nil
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case !passes(err):
-			return err
-		}
-		pause(ctx, &retry, err)
+	})
+	if errors.Is(err, errEnd) {
+		return nil
 	}
+	return err
 }
 
 var errEnd = errors.New("the prediction has ended")
@@ -61,53 +59,50 @@ type callerError struct{ err error }
 
 func (e *callerError) Error() string { return e.err.Error() }
 
+// reconnect calls connect until it returns an error that does not pass, and returns that, what
+// the caller's function returned, or ctx's error. Connect calls told whenever it is told
+// something.
+func (c *Client) reconnect(ctx context.Context, connect func(told func()) error) error {
+	retry := backoff.Backoff{First: firstRetry, Max: lastRetry}
+	for {
+		err := connect(retry.Reset)
+		if called, ok := errors.AsType[*callerError](err); ok {
+			return called.err
+		}
+		switch {
+		case errors.Is(err, errEnd):
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case !passes(err):
+			return err
+		}
+		pause(ctx, &retry, err)
+	}
+}
+
 // stream reads one stream of Server-Sent Events. It never returns nil.
-func (c *Client) stream(ctx context.Context, source, id string, each func(bridge.PredictionUpdate) error) error {
+func (c *Client) stream(ctx context.Context, path string, query url.Values, header http.Header, each func(eventstream.Event) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	dead := time.AfterFunc(silence, cancel)
 	defer dead.Stop()
-	res, err := c.send(ctx, http.MethodGet, route(source, id)+"/events", nil, http.Header{"Accept": {"text/event-stream"}}, nil)
+	all := http.Header{"Accept": {"text/event-stream"}}
+	maps.Copy(all, header)
+	res, err := c.send(ctx, http.MethodGet, path, query, all, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = res.Body.Close() }()
-	lines := bufio.NewScanner(res.Body)
-	lines.Buffer(nil, maxState)
-	var kind, data string
-	for lines.Scan() {
-		dead.Reset(silence)
-		name, value, _ := strings.Cut(lines.Text(), ":")
-		value = strings.TrimPrefix(value, " ")
-		switch {
-		case name == "event":
-			kind = value
-		case name == "data":
-			data = value // the bridge writes data on one line
-		case lines.Text() == "" && data != "":
-			u, err := parseUpdate(kind, data)
-			if err != nil {
-				return err
-			}
-			kind, data = "", ""
-			if u == (bridge.PredictionUpdate{}) {
-				continue // an event of a later version
-			}
-			dead.Stop() // the caller may be slow
-			if err := each(u); err != nil {
-				return err
-			}
-			dead.Reset(silence)
-		}
+	err = eventstream.Read(res.Body, maxState, func() { dead.Reset(silence) }, func(e eventstream.Event) error {
+		dead.Stop() // the caller may be slow
+		defer dead.Reset(silence)
+		return each(e)
+	})
+	if errors.Is(err, eventstream.ErrBroken) {
+		err = &connectionError{fmt.Errorf("reading what the bridge tells: %w", err)}
 	}
-	err = lines.Err()
-	if errors.Is(err, bufio.ErrTooLong) {
-		return fmt.Errorf("reading what the bridge tells: %w", err)
-	}
-	if err == nil {
-		err = io.ErrUnexpectedEOF
-	}
-	return &connectionError{fmt.Errorf("reading what the bridge tells: %w", err)}
+	return err
 }
 
 func parseUpdate(kind, data string) (u bridge.PredictionUpdate, err error) {

@@ -36,6 +36,7 @@ type cli struct {
 	Jobs        jobsCmd        `cmd:"" help:"Work on all that match: redrive, replay, verify again, drop."`
 	Predictions predictionsCmd `cmd:"" help:"Predictions: what is known of them, and waiting for their end."`
 	Alarms      alarmsCmd      `cmd:"" help:"What the bridge told operators, the newest first."`
+	Tail        tailCmd        `cmd:"" help:"Print events as they are stored, until Ctrl-C."`
 	View        viewCmd        `cmd:"" help:"The view, from which lists and searches come: how far it is."`
 }
 

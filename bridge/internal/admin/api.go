@@ -47,8 +47,11 @@ func (s *Server) serveAPI(c echo.Context) error {
 	if api == nil {
 		return echo.NewHTTPError(http.StatusServiceUnavailable, "The API is not served yet: try again.")
 	}
-	if waits(r) {
-		return s.serveWaiting(c, api)
+	switch {
+	case waits(r):
+		return s.serveWaiting(c, api, s.waiting, "Too many wait for predictions: try again.")
+	case isLive(r):
+		return s.serveWaiting(c, api, s.live, "Too many live streams are open: close one, or try again.")
 	}
 	slots := s.inFlight
 	if submits(r) {

@@ -44,14 +44,7 @@ func (h eventsAPI) list(c echo.Context) (list adminapi.EventList, err error) {
 	if err != nil {
 		return list, err
 	}
-	call := adminapi.EventCall{Prediction: c.QueryParam("prediction"), Page: adminapi.Page{Limit: p.Limit}}
-	call.Event, call.Model = c.QueryParam("event"), c.QueryParam("model")
-	if source := c.QueryParam("source"); source != "" {
-		call.Sources = []string{source}
-	}
-	if status := c.QueryParam("status"); status != "" {
-		call.Statuses = []string{status}
-	}
+	call := adminapi.EventCall{Prediction: c.QueryParam("prediction"), Page: adminapi.Page{Limit: p.Limit}, FilterCall: queryFilter(c)}
 	for name, into := range map[string]*time.Time{"since": &call.Since, "until": &call.Until} {
 		if *into, err = queryTime(c, name); err != nil {
 			return list, err
@@ -64,6 +57,18 @@ func (h eventsAPI) list(c echo.Context) (list adminapi.EventList, err error) {
 	sel.Cursor = p.Cursor
 	list, err = h.events.ListEvents(c.Request().Context(), sel)
 	return list, listed(c, err)
+}
+
+// queryFilter reads event, source, status and model of a query.
+func queryFilter(c echo.Context) adminapi.FilterCall {
+	f := adminapi.FilterCall{Event: c.QueryParam("event"), Model: c.QueryParam("model")}
+	if source := c.QueryParam("source"); source != "" {
+		f.Sources = []string{source}
+	}
+	if status := c.QueryParam("status"); status != "" {
+		f.Statuses = []string{status}
+	}
+	return f
 }
 
 func (h eventsAPI) show(c echo.Context) (detail adminapi.EventDetail, err error) {

@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -56,7 +53,7 @@ func (h predictionsAPI) follow(c echo.Context) error {
 func (h predictionsAPI) stream(
 	ctx context.Context, c echo.Context, past <-chan looked, updates <-chan bridge.PredictionUpdate, ended <-chan error,
 ) error {
-	out := eventStream{c: c}
+	out := eventStream{c: c, within: answerTime}
 	unknown := time.NewTimer(firstWord)
 	defer unknown.Stop()
 	beat := time.NewTicker(heartbeat)
@@ -73,7 +70,7 @@ func (h predictionsAPI) stream(
 			}
 		case <-beat.C:
 			if out.begun {
-				if err := out.comment(); err != nil {
+				if err := out.send("", nil, nil); err != nil {
 					return nil // the client is gone
 				}
 			}
@@ -89,7 +86,7 @@ func (h predictionsAPI) stream(
 		if u.State != nil {
 			u.State.Expire(time.Now(), h.predictions.Life(u.State.Source))
 		}
-		if err := out.update(u); err != nil {
+		if err := sendUpdate(&out, u); err != nil {
 			return nil // the client is gone
 		}
 		if u.State != nil && !u.State.Open() {
@@ -111,39 +108,14 @@ func (h predictionsAPI) end(ctx context.Context, c echo.Context, begun bool, err
 	return unavailable(c, "The view cannot be read now: try again.")
 }
 
-type eventStream struct {
-	c     echo.Context
-	begun bool
-}
-
-func (s *eventStream) update(u bridge.PredictionUpdate) error {
-	kind, id, data := "progress", "", any(u.Progress)
+func sendUpdate(out *eventStream, u bridge.PredictionUpdate) error {
+	kind, id, data := "progress", (*uint64)(nil), any(u.Progress)
 	if u.State != nil {
-		kind, id, data = "state", "id: "+strconv.FormatUint(u.State.Sequence, 10)+"\n", u.State
+		kind, id, data = "state", &u.State.Sequence, u.State
 	}
 	text, err := json.Marshal(data) // JSON has no line break
 	if err != nil {
 		return err
 	}
-	return s.write(fmt.Sprintf("event: %s\n%sdata: %s\n\n", kind, id, text))
-}
-
-func (s *eventStream) comment() error { return s.write(":\n\n") }
-
-func (s *eventStream) write(text string) error {
-	res := s.c.Response()
-	control := http.NewResponseController(res)
-	if err := control.SetWriteDeadline(time.Now().Add(answerTime)); err != nil {
-		return err
-	}
-	if !s.begun {
-		s.begun = true
-		res.Header().Set(echo.HeaderContentType, "text/event-stream")
-		res.Header().Set("Cache-Control", "no-store")
-		res.WriteHeader(http.StatusOK)
-	}
-	if _, err := res.Write([]byte(text)); err != nil {
-		return err
-	}
-	return control.Flush()
+	return out.send(kind, id, text)
 }

@@ -27,7 +27,7 @@ import (
 
 // Limits of a connection that are not configurable.
 const (
-	maxConnections = 512 + maxWaiting
+	maxConnections = 512 + maxWaiting + maxLive
 	// maxHeadersBytes bounds the unfinished headers of all connections.
 	maxHeadersBytes   = 16 << 20
 	readHeaderTimeout = 5 * time.Second
@@ -82,9 +82,9 @@ type Server struct {
 	headers  *headers.Budget // of unfinished headers
 	http     *http.Server
 	api      atomic.Pointer[echo.Echo] // nil until SetAPI
-	// Requests of the API in flight: submissions, requests that wait for a prediction, and
-	// all others.
-	submitting, waiting, inFlight *semaphore.Weighted
+	// Requests of the API in flight: submissions, requests that wait for a prediction, live
+	// streams, and all others.
+	submitting, waiting, live, inFlight *semaphore.Weighted
 	// stopping ends when the server begins to stop, and ends the waits.
 	stopping context.Context
 	stop     context.CancelFunc
@@ -115,7 +115,7 @@ func New(cfg Config, deps Deps, log *zap.Logger) (*Server, error) {
 	s := &Server{
 		checks: cmp.Or(deps.Checks, &Checks{}), log: log,
 		inFlight: semaphore.NewWeighted(maxAPIInFlight), submitting: semaphore.NewWeighted(maxSubmitting),
-		waiting: semaphore.NewWeighted(maxWaiting), guesses: newGuesses(), refusals: newRefusals(), audit: deps.Audit,
+		waiting: semaphore.NewWeighted(maxWaiting), live: semaphore.NewWeighted(maxLive), guesses: newGuesses(), refusals: newRefusals(), audit: deps.Audit,
 	}
 	s.SetTokens(cfg.Tokens)
 	s.stopping, s.stop = context.WithCancel(context.Background())

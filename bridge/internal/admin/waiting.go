@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/semaphore"
 )
 
 const (
@@ -31,18 +32,19 @@ func waits(r *http.Request) bool {
 	return len(parts) == 3 && parts[2] == "events" || len(parts) == 2 && r.URL.Query().Has("wait")
 }
 
-// serveWaiting serves a request whose context also ends when the server stops.
-func (s *Server) serveWaiting(c echo.Context, api *echo.Echo) error {
+// serveWaiting serves a request whose context also ends when the server stops. Without a slot
+// it is answered 503, and why.
+func (s *Server) serveWaiting(c echo.Context, api *echo.Echo, slots *semaphore.Weighted, why string) error {
 	if c.Request().ContentLength != 0 {
 		// The server notices that a client leaves only after the body has come.
 		return badRequest("who waits sends no body")
 	}
-	if !s.waiting.TryAcquire(1) {
+	if !slots.TryAcquire(1) {
 		// Its connection would keep out requests that do not wait.
 		c.Response().Header().Set("Connection", "close")
-		return unavailable(c, "Too many wait for predictions: try again.")
+		return unavailable(c, why)
 	}
-	defer s.waiting.Release(1)
+	defer slots.Release(1)
 	ctx, cancel := context.WithCancelCause(c.Request().Context())
 	defer cancel(nil)
 	defer context.AfterFunc(s.stopping, func() { cancel(errStopping) })()

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/hookspan/hookspan/bridge/client"
+	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/printable"
+)
+
+type tailCmd struct {
+	apiFlag
+	Event      name `placeholder:"KIND" help:"Events of this kind: prediction, which is the default, or outputs.archived."`
+	Source     name `placeholder:"NAME" help:"Only of this source."`
+	Status     name `placeholder:"WORD" help:"Only of this status."`
+	Model      name `placeholder:"GLOB" help:"Only of these models; * is any run of characters."`
+	Prediction name `placeholder:"ID" help:"Only of this prediction."`
+	Consumer   name `placeholder:"NAME" help:"Only what this consumer reads."`
+}
+
+// Run prints until Ctrl-C, which is no failure. A bridge that is away now is an error; one that
+// goes away later is waited for.
+func (c *tailCmd) Run(e *env) error {
+	var names adminapi.Names
+	if err := c.get(e, apiRoute("names"), nil, &names); err != nil {
+		return err
+	}
+	if err := oneOf("--source", c.Source, names.Sources); err != nil {
+		return err
+	}
+	if err := oneOf("--consumer", c.Consumer, names.Consumers); err != nil {
+		return err
+	}
+	api, err := c.client(e)
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	query := url.Values{}
+	for key, value := range map[string]name{
+		"event": c.Event, "source": c.Source, "status": c.Status, "model": c.Model, "prediction": c.Prediction, "consumer": c.Consumer,
+	} {
+		if value != "" {
+			query.Set(key, string(value))
+		}
+	}
+	err = api.Live(e.ctx, client.LiveEvents, query, func(told client.Live) error { return printLive(e, told) })
+	if e.ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// printLive prints an event on standard output. What is left out is said on standard error, so
+// that a program reads events alone.
+func printLive(e *env, told client.Live) error {
+	switch told.Name {
+	case adminapi.LiveEvent:
+		if e.json {
+			_, err := e.stdout.Write(append(printable.JSON(told.Data), '\n'))
+			return err
+		}
+		var v adminapi.Event
+		if err := json.Unmarshal(told.Data, &v); err != nil {
+			return fmt.Errorf("reading what the bridge tells: %w", err)
+		}
+		out := &printer{w: e.stdout}
+		out.printf("%d  %s  %s  %s  %s  %s\n", v.Seq, v.StoredAt.Format(time.RFC3339), v.Source, v.Status, v.Prediction, orDash(v.Model))
+		return out.err
+	case adminapi.LiveGap, adminapi.LiveSampled:
+		var l adminapi.LeftOut
+		if err := json.Unmarshal(told.Data, &l); err != nil {
+			return fmt.Errorf("reading what the bridge tells: %w", err)
+		}
+		out := &printer{w: e.stderr}
+		switch l.Cause {
+		case adminapi.GapAnew:
+			out.printf("hookspan: the stream of events was made anew, and its numbers begin again: hookspan events list shows what it has\n")
+		case adminapi.GapGone:
+			out.printf("hookspan: up to %d events behind %d have left the stream meanwhile\n", l.LeftOut, l.After)
+		default:
+			out.printf("hookspan: up to %d events between %d and %d are left out: hookspan events list --after %d shows them\n", l.LeftOut, l.After, l.Until, l.After)
+		}
+		return out.err
+	}
+	return nil // of a later version
+}
