@@ -34,6 +34,9 @@ type Config struct {
 	// Due returns when to poll for an open prediction, zero for never. It is asked whenever an
 	// event of the prediction is folded. Nil is never.
 	Due func(*bridge.PredictionState) time.Time
+	// Erased reports whether a prediction is erased for good: what the view reads of it, from
+	// that message of that stream, is left out. It is called within a transaction. Nil is never.
+	Erased func(stream string, seq uint64, source, prediction string) bool
 	// Changed takes what became of predictions, in the order of their events, after it is
 	// stored. The view waits for it, and may tell a change twice or, when the process ends
 	// just then, not at all. It may be nil.
@@ -63,6 +66,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Due == nil {
 		c.Due = func(*bridge.PredictionState) time.Time { return time.Time{} }
+	}
+	if c.Erased == nil {
+		c.Erased = func(string, uint64, string, string) bool { return false }
 	}
 	if c.Changed == nil {
 		c.Changed = func([]Change) {}

@@ -57,10 +57,10 @@ func decodeDead(names bridge.Names, m jetstream.Msg, to *message) error {
 // maxText bounds texts of messages that anybody may have written, in bytes.
 const maxText = 1 << 10
 
-func foldDead(c *conn, _ *stream, b block) (func(), error) {
+func foldDead(c *conn, st *stream, b block) (func(), error) {
 	for _, m := range b.msgs {
 		d, ok := m.row.(DeadLetter)
-		if !ok {
+		if !ok || d.Prediction != "" && st.cfg.Erased(st.name, d.Sequence, d.Source, d.Prediction) {
 			continue
 		}
 		err := c.run(insertDead, d.Sequence, d.Consumer, string(d.Cause), string(d.Fault), d.Error, d.Attempts, d.Redrives, d.At, d.Stored,

@@ -119,3 +119,11 @@ const (
 	deleteActivity     = `DELETE FROM activity WHERE span = ? AND start < ?`
 	countActivity      = `SELECT count(*), min(start) FROM activity WHERE span = ?`
 )
+
+// What is erased.
+const (
+	countPrediction = `SELECT count(*) FROM predictions WHERE source = ? AND id = ?`
+	countDeadOf     = `SELECT count(*) FROM dead WHERE source = ? AND prediction = ?`
+	deleteDeadOf    = `DELETE FROM dead WHERE source = ? AND prediction = ?`
+	nextKeys        = `SELECT source, id FROM predictions WHERE (source, id) > (?, ?) ORDER BY source, id LIMIT ?`
+)
