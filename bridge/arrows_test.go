@@ -60,6 +60,7 @@ var arrows = map[string]arrow{
 	"bridge/internal/ingress":              {ours: []string{"bridge", "bridge/internal/source", "bridge/internal/telemetry"}, never: []string{nats}},
 	"bridge/internal/quarantine":           {ours: []string{"bridge", "bridge/internal/source", "bridge/internal/stream", "bridge/internal/stream/quota"}, never: append(withoutServer, "net/http")},
 	"bridge/internal/housekeeping":         {ours: []string{"bridge"}, never: withoutServer},
+	"bridge/internal/erase":                {ours: []string{"bridge"}, never: append(withoutServer, "net/http")},
 	"bridge/internal/redelivery":           {ours: []string{"bridge", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
 	"bridge/internal/redelivery/durables":  {ours: []string{"bridge"}, never: withoutServer},
 	"bridge/internal/predictions":          {ours: []string{"bridge", "bridge/internal/view", "bridge/internal/predictions/poller"}, never: withoutServer},

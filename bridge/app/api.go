@@ -40,7 +40,7 @@ func (a *App) runAPI() error {
 
 func (a *App) registerAPI(api *echo.Group) {
 	js, names := a.store.consume, a.cfg.Names()
-	again := redelivery.NewRedeliverer(js, a.store.publisher, redelivery.Config{
+	again := redelivery.NewRedeliverer(js, a.store.again(), redelivery.Config{
 		Names: names,
 		Handled: func(ctx context.Context, consumer string, ev *bridge.Event) (bool, error) {
 			return attemptrecord.Handled(ctx, js, names, consumer, ev)
@@ -65,6 +65,7 @@ func (a *App) registerAPI(api *echo.Group) {
 		admin.RegisterJournal(api, nil)
 	}
 	admin.RegisterPredictions(api, a.knownPredictions(), a.waiting, a.announcer())
+	admin.RegisterErase(api, a.eraser())
 	admin.RegisterView(api, viewOperator{a.view, a})
 }
 

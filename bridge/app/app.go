@@ -25,6 +25,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/admin"
 	"github.com/hookspan/hookspan/bridge/internal/datafolder"
+	"github.com/hookspan/hookspan/bridge/internal/erase"
 	"github.com/hookspan/hookspan/bridge/internal/ingress"
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
@@ -81,7 +82,8 @@ type App struct {
 	secrets     consumerSecrets
 	consumers   []*consumers.Consumer
 	view        *view.View
-	waiting     *await.Hub // set with view
+	late        *erase.Late // set with view
+	waiting     *await.Hub  // set with view
 	predictions *predictions.Leader
 	reloader    *reloader
 

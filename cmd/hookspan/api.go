@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,6 +23,8 @@ import (
 type apiFlag struct {
 	bridgeFlag
 	API string `name:"api" env:"HOOKSPAN_API" placeholder:"URL" help:"The admin address of the bridge. Without it the bridge of --config is asked, else that of the current folder, else http://127.0.0.1:8081."`
+
+	timeout time.Duration // of one call; 0 is apiTimeout
 }
 
 // address returns the address of the bridge. It looks the bridge up once, so that all calls of a
@@ -80,7 +83,7 @@ func (f *apiFlag) call(e *env, method, path string, in, out any) error {
 		}
 		body = bytes.NewReader(text)
 	}
-	ctx, cancel := context.WithTimeout(e.ctx, apiTimeout)
+	ctx, cancel := context.WithTimeout(e.ctx, cmp.Or(f.timeout, apiTimeout))
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(at, "/")+apiPath+path, body)
 	if err != nil {

@@ -34,6 +34,7 @@ type cli struct {
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 
 	Predictions predictionsCmd `cmd:"" help:"Predictions: what is known of them, and waiting for their end."`
+	Erase       eraseCmd       `cmd:"" help:"Erase a prediction everywhere, for good, or all of a tenant. It asks before."`
 	View        viewCmd        `cmd:"" help:"The view, from which lists and searches come: how far it is."`
 }
 
