@@ -54,6 +54,7 @@ func filled(t testing.TB, path string, n, perPrediction int) *View {
 	v := &View{log: zap.NewNop(), counted: map[string]counts{}, cfg: Config{
 		Path: path, Keep: 365 * 24 * time.Hour, MaxBytes: 1 << 40,
 		Due: func(s *bridge.PredictionState) time.Time { return s.FirstSeen }, Changed: func([]Change) {},
+		Erased: func(string, uint64, string, string) bool { return false },
 	}}
 	v.streams = v.allStreams()
 	require.NoError(t, v.open())

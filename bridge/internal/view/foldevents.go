@@ -55,7 +55,7 @@ type eventFold struct {
 	keep time.Duration
 	goal uint64
 	due  func(*bridge.PredictionState) time.Time
-	// erased reports whether the event's prediction is erased.
+	// erased reports whether the event's prediction is erased; nil is never.
 	erased func(*message) bool
 
 	order    []*touched
@@ -68,7 +68,7 @@ type eventFold struct {
 func (f *eventFold) fold(block []message) error {
 	f.byKey, f.activity = make(map[predictionKey]*touched, len(block)), activities{}
 	for i := range block {
-		if block[i].event == nil || f.erased(&block[i]) {
+		if block[i].event == nil || f.erased != nil && f.erased(&block[i]) {
 			continue
 		}
 		if err := f.event(&block[i]); err != nil {
