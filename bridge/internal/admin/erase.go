@@ -32,9 +32,14 @@ func RegisterErase(api *echo.Group, e Eraser) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request().Context()), eraseTime)
 		defer cancel()
 		if call.Tenant != "" {
-			return e.Tenant(ctx, call.Tenant, call.Limit, call.DryRun)
+			report, err = e.Tenant(ctx, call.Tenant, call.Limit, call.DryRun)
+		} else {
+			report, err = e.Prediction(ctx, call.Source, call.Prediction, call.DryRun)
 		}
-		return e.Prediction(ctx, call.Source, call.Prediction, call.DryRun)
+		if err != nil {
+			return report, unavailable(c, "Nothing was erased: "+err.Error()+": see that NATS serves, and that hookspan provision has made its streams.")
+		}
+		return report, nil
 	}))
 }
 
