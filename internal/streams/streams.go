@@ -34,6 +34,7 @@ const (
 	refusedAge    = 14 * 24 * time.Hour
 	alarmsAge     = 90 * 24 * time.Hour
 	advisoriesAge = 30 * 24 * time.Hour
+	erasedMore    = 7 * 24 * time.Hour // no sender goes on for longer
 	maxConsumers  = 1024
 )
 
@@ -115,7 +116,7 @@ func (c Config) All() []jetstream.StreamConfig {
 		c.stream(n.ErasedStream(), "hashes of erased predictions", []string{n.ErasedSubject(">")}, func(s *jetstream.StreamConfig) {
 			s.MaxMsgsPerSubject, s.MaxBytes = 1, erasedBytes
 			if c.MaxAge > 0 {
-				s.MaxAge = max(c.MaxAge, deadAge) + max(c.Duplicates, MinDuplicates)
+				s.MaxAge = max(c.MaxAge, deadAge) + erasedMore
 			}
 		}),
 		// With a limit of its own, or with DiscardNew, the server would drop acknowledged
