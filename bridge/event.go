@@ -93,9 +93,11 @@ const (
 	KindWatch = "watch.set"
 	// KindLost: polling gave up a watched prediction; see [Lost].
 	KindLost = "watch.lost"
+	// KindErased: a prediction was erased for good; see [Erased].
+	KindErased = "prediction.erased"
 )
 
-var eventKinds = []string{KindPrediction, KindArchived, KindWatch, KindLost}
+var eventKinds = []string{KindPrediction, KindArchived, KindWatch, KindLost, KindErased}
 
 // typePrefix and the kind make the CloudEvents type of an event that the bridge itself
 // tells.
@@ -106,13 +108,14 @@ const (
 	TypeArchived = typePrefix + KindArchived
 	TypeWatch    = typePrefix + KindWatch
 	TypeLost     = typePrefix + KindLost
+	TypeErased   = typePrefix + KindErased
 )
 
 // Kind is one of the Kind… constants. It determines what Body holds and which subjects the
 // event is stored under.
 func (e *Event) Kind() string {
 	switch e.Type {
-	case TypeArchived, TypeWatch, TypeLost:
+	case TypeArchived, TypeWatch, TypeLost, TypeErased:
 		return e.Type[len(typePrefix):]
 	}
 	return KindPrediction
@@ -140,6 +143,12 @@ func (e *Event) Watch() (*Watch, error) {
 // event is not of [KindLost].
 func (e *Event) Lost() (*Lost, error) {
 	return readBody(e, KindLost, "why a prediction was given up", parse[Lost])
+}
+
+// Erased decodes the body and ignores unknown fields. The error wraps [ErrOtherKind] when
+// the event is not of [KindErased].
+func (e *Event) Erased() (*Erased, error) {
+	return readBody(e, KindErased, "what was erased", parse[Erased])
 }
 
 func readBody[T any](e *Event, kind, what string, read func(body []byte) (*T, error)) (*T, error) {

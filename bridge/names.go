@@ -287,6 +287,8 @@ func (n Names) ParseEvent(subject string) (SubjectParts, error) {
 	}
 	parts := SubjectParts{Source: t[2]}
 	switch {
+	case t[3]+"."+t[4] == KindErased:
+		parts.Kind = KindErased
 	case t[3] == KindPrediction:
 		if _, err := DecodeToken(t[4]); err != nil && !errors.Is(err, ErrShortened) {
 			return SubjectParts{}, fmt.Errorf("subject %q: status: %w: %w", subject, ErrNotEvent, err)

@@ -13,6 +13,8 @@ const (
 	Spooled Result = "spooled"
 	// Quarantined: the delivery is durable and did not become an event.
 	Quarantined Result = "quarantined"
+	// Erasure: the prediction was erased for good, so nothing of the delivery is kept.
+	Erasure Result = "erased"
 )
 
 // Receipt is the proof that an event is durable.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/admin"
+	"github.com/hookspan/hookspan/bridge/internal/erase"
 	"github.com/hookspan/hookspan/bridge/internal/lists"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery"
 	"github.com/hookspan/hookspan/internal/adminapi"
@@ -50,7 +51,7 @@ func (a *App) runAPI() error {
 
 func (a *App) registerAPI(api *echo.Group) {
 	js, names := a.store.consume, a.cfg.Names()
-	again := redelivery.NewRedeliverer(js, a.store.publisher, redelivery.Config{
+	again := redelivery.NewRedeliverer(js, erase.BlockGate{Blocks: a.store.publisher, Registry: a.store.erased}, redelivery.Config{
 		Names:   names,
 		Handled: attemptrecord.NewLookup(js, names).Handled,
 		Filter:  a.filterOf,
@@ -71,6 +72,7 @@ func (a *App) registerAPI(api *echo.Group) {
 	}
 	admin.RegisterPredictions(api, a.knownPredictions(), a.waiting, a.announcer())
 	admin.RegisterFigures(api, &figuresOperator{Lists: all, app: a})
+	admin.RegisterErase(api, a.eraser())
 	admin.RegisterView(api, viewOperator{a.view, a})
 	admin.RegisterAudit(api, a.audit)
 	admin.RegisterLive(api, a.live)

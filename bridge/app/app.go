@@ -26,6 +26,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/admin"
 	"github.com/hookspan/hookspan/bridge/internal/audit"
 	"github.com/hookspan/hookspan/bridge/internal/datafolder"
+	"github.com/hookspan/hookspan/bridge/internal/erase"
 	"github.com/hookspan/hookspan/bridge/internal/ingress"
 	"github.com/hookspan/hookspan/bridge/internal/live"
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
@@ -84,7 +85,8 @@ type App struct {
 	secrets     consumerSecrets
 	consumers   []*consumers.Consumer
 	view        *view.View
-	waiting     *await.Hub // set with view
+	late        *erase.Late // set with view
+	waiting     *await.Hub  // set with view
 	predictions *predictions.Leader
 	live        *live.Streams
 	reloader    *reloader

@@ -37,14 +37,15 @@ func (a *App) runHousekeeping() error {
 		Streams: []string{
 			names.EventsStream(), names.DeadStream(), names.QuarantineStream(),
 			names.RefusedStream(), names.AlarmsStream(), names.AttemptsStream(), names.LaterStream(),
-			names.AdvisoriesStream(), names.PollsStream(),
+			names.AdvisoriesStream(), names.PollsStream(), names.ErasedStream(),
 		},
+		Erased: s.erased.ErasedEvents,
 		// Every bridge that uses an external NATS purges its streams.
 		Kept: kept, Alone: s.embedded != nil, Alarms: s.alarms, Logger: log,
 	})
 	scrub := housekeeping.NewScrub(s.consume, checkpoint, housekeeping.ScrubConfig{
 		Streams: []string{names.EventsStream(), names.QuarantineStream(), names.DeadStream()},
-		Kept:    kept, Alarms: s.alarms, Logger: log,
+		Kept:    kept, Erased: s.erased.ErasedEvent, Alarms: s.alarms, Logger: log,
 	})
 	watch := durables.NewWatch(s.durables(), durables.WatchConfig{Record: s.record, Alarms: s.alarms, Logger: log})
 	for _, run := range []func(context.Context) error{janitor.Run, auditor.Run, scrub.Run, watch.Run} {

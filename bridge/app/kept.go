@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/erase"
 	"github.com/hookspan/hookspan/bridge/internal/ingress"
 	"github.com/hookspan/hookspan/bridge/internal/quarantine"
 	"github.com/hookspan/hookspan/bridge/internal/source"
@@ -21,7 +22,7 @@ type keptDeliveries struct {
 func newKeptDeliveries(s *store) keptDeliveries {
 	return keptDeliveries{
 		quarantine: quarantine.NewQuarantine(s.keep(), s.cfg.Names(), s.alarms),
-		refused:    quarantine.NewRefused(s.publisher, s.cfg.Names(), s.alarms, s.log.Named("refused")),
+		refused:    quarantine.NewRefused(erase.BlockGate{Blocks: s.publisher, Registry: s.erased}, s.cfg.Names(), s.alarms, s.log.Named("refused")),
 	}
 }
 

@@ -26,6 +26,7 @@ func (a *App) parts() []part {
 		{"housekeeping", a.runHousekeeping},
 		{"ingress", a.runIngress},
 		{"view", a.runView},
+		{"erasing", a.runErasing},
 		{"API", a.runAPI},
 		{"redelivery", a.runRedelivery},
 		{"predictions", a.runPredictions},

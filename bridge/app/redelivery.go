@@ -15,8 +15,8 @@ func (a *App) runRedelivery() error {
 	}
 	s, names, bindOnly := a.store, a.cfg.Names(), a.cfg.NATS.Provision != config.ProvisionCreate
 	for _, run := range []func(context.Context) error{
-		redelivery.NewMover(s.consume, s.publisher, redelivery.MoverConfig{Names: names, BindOnly: bindOnly, Logger: a.log}).Run,
-		redelivery.NewReaper(s.consume, s.publisher, redelivery.MoverConfig{Names: names, BindOnly: bindOnly, Logger: a.log}).Run,
+		redelivery.NewMover(s.consume, s.again(), redelivery.MoverConfig{Names: names, BindOnly: bindOnly, Logger: a.log}).Run,
+		redelivery.NewReaper(s.consume, s.again(), redelivery.MoverConfig{Names: names, BindOnly: bindOnly, Logger: a.log}).Run,
 		redelivery.NewWaiter(s.consume, redelivery.WaiterConfig{Names: names, Alarms: s.alarms, Logger: a.log}).Run,
 	} {
 		a.group.Go(a.provisioner.whenProvisioned(a.ctx, run))

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/internal/erase"
 	"github.com/hookspan/hookspan/bridge/internal/ingress"
 	"github.com/hookspan/hookspan/bridge/internal/journal"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
@@ -31,6 +32,7 @@ type store struct {
 	forwarder *stream.Forwarder // nil: no journal
 	keeper    *stream.Keeper    // nil: this process appends to no journal
 	alarms    *stream.Alarms
+	erased    *erase.Registry  // what is erased for good
 	record    *durables.Record // of consumers, in the data folder
 }
 
@@ -38,6 +40,7 @@ func (a *App) openStore() (err error) {
 	if a.store, err = connectStore(a.env); err != nil {
 		return err
 	}
+	a.store.learnErased(a.ctx)
 	if err := a.store.openJournal(a.ctx); err != nil {
 		return err
 	}
@@ -79,6 +82,7 @@ func connectStore(e *env) (*store, error) {
 		e.onStop.add("connection "+to.name, func() error { js.Close(); return nil })
 		*to.js = js
 	}
+	s.erased = erase.NewRegistry(s.consume, e.cfg.Names(), e.log.Named("erase"))
 	s.publisher = stream.NewPublisher(s.publish, e.cfg.Names())
 	s.publisher.SetAlarms(s.alarms)
 	e.onStop.add("publisher", func() error { s.publisher.Close(); return nil })
@@ -99,13 +103,16 @@ type keeper interface {
 }
 
 // keep is where everything goes that must not be lost: the journal, or, in a process without
-// one, the stream.
+// one, the stream. It takes nothing of erased predictions.
 func (s *store) keep() keeper {
 	if s.keeper != nil {
-		return s.keeper
+		return erase.Gate{Publisher: s.keeper, Registry: s.erased}
 	}
-	return s.publisher
+	return s.again()
 }
+
+// again is the publisher for what comes again or waits: it takes nothing of erased predictions.
+func (s *store) again() erase.Gate { return erase.Gate{Publisher: s.publisher, Registry: s.erased} }
 
 // publishEvent returns once the event is kept.
 func (s *store) publishEvent(ctx context.Context, e *bridge.Event) error {

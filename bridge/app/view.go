@@ -13,10 +13,12 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/erase"
 	"github.com/hookspan/hookspan/bridge/internal/predictions"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
 	"github.com/hookspan/hookspan/bridge/internal/view"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/backoff"
 )
 
 const (
@@ -36,13 +38,15 @@ func (a *App) openView() error {
 		return err
 	}
 	js, names := a.store.consume, a.cfg.Names()
+	a.late = erase.NewLate(js, a.store.erased, a.log.Named("erase"))
 	cfg := view.Config{
 		Path: a.folder.Path(viewFile), Keep: time.Duration(a.cfg.View.Keep), Names: names, JS: js, Logger: a.log,
 		Busy: func() bool { return a.ingress != nil && a.ingress.Working() >= busyFrom },
 		Restore: func(ctx context.Context, put func(*bridge.PredictionState) error) error {
 			return predictions.Kept(ctx, js, names, put)
 		},
-		Life: a.cfg.OutputLife,
+		Life:   a.cfg.OutputLife,
+		Erased: a.late.Erased,
 		Changed: func(changes []view.Change) {
 			if a.predictions != nil {
 				a.predictions.Changed(changes)
@@ -73,7 +77,11 @@ func (a *App) runView() error {
 	if a.view == nil {
 		return nil
 	}
-	a.group.Go(a.provisioner.whenProvisioned(a.ctx, a.view.Run))
+	a.group.Go(a.provisioner.whenProvisioned(a.ctx, func(ctx context.Context) error {
+		for a.store.erased.Ready(ctx) != nil && backoff.Sleep(ctx, time.Second) {
+		}
+		return a.view.Run(ctx)
+	}))
 	a.group.Go(a.provisioner.whenProvisioned(a.ctx, func(ctx context.Context) error {
 		return predictions.Register(ctx, a.store.consume, a.cfg.Names(), viewName(a.folder.Dir()), a.view, a.log)
 	}))

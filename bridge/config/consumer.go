@@ -60,8 +60,8 @@ func (c *Common) Base() *Common { return c }
 
 // Filter picks events.
 type Filter struct {
-	// Event is the kind of the events: prediction, outputs.archived, watch.set or
-	// watch.lost. Default prediction.
+	// Event is the kind of the events: prediction, outputs.archived, watch.set, watch.lost
+	// or prediction.erased. Default prediction.
 	Event string `yaml:"event"`
 	// Source is the name of a source, or a list of them. Default every source.
 	Source Strings `yaml:"source"`
@@ -72,7 +72,7 @@ type Filter struct {
 	Model string `yaml:"model"`
 }
 
-var eventKinds = []string{bridge.KindPrediction, bridge.KindArchived, bridge.KindWatch, bridge.KindLost}
+var eventKinds = []string{bridge.KindPrediction, bridge.KindArchived, bridge.KindWatch, bridge.KindLost, bridge.KindErased}
 
 // Filter returns the filter in the form that matches events.
 func (f Filter) Filter() bridge.Filter {

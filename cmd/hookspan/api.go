@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,7 +23,8 @@ type apiFlag struct {
 	bridgeFlag
 	API string `name:"api" env:"HOOKSPAN_API" placeholder:"URL" help:"The admin address of the bridge. Without it the bridge of --config is asked, else that of the current folder, else http://127.0.0.1:8081."`
 
-	Token config.SecretRef `name:"token" placeholder:"PLACE" help:"The place of the token for the bridge, as env:NAME or file:PATH, never the token itself: other users of this machine see the arguments of a process. Without it the variable HOOKSPAN_TOKEN has the token itself."`
+	Token   config.SecretRef `name:"token" placeholder:"PLACE" help:"The place of the token for the bridge, as env:NAME or file:PATH, never the token itself: other users of this machine see the arguments of a process. Without it the variable HOOKSPAN_TOKEN has the token itself."`
+	timeout time.Duration    // of one call; 0 is apiTimeout
 }
 
 // tokenVariable has the token itself.
@@ -97,7 +99,7 @@ func (f *apiFlag) call(e *env, method, path string, in, out any) error {
 		}
 		body = bytes.NewReader(text)
 	}
-	ctx, cancel := context.WithTimeout(e.ctx, apiTimeout)
+	ctx, cancel := context.WithTimeout(e.ctx, cmp.Or(f.timeout, apiTimeout))
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(at, "/")+apiPath+path, body)
 	if err != nil {

@@ -82,7 +82,7 @@ func printLive(e *env, told client.Live) error {
 		case adminapi.GapGone:
 			out.printf("hookspan: up to %d events behind %d have left the stream meanwhile\n", l.LeftOut, l.After)
 		default:
-			out.printf("hookspan: up to %d events between %d and %d are left out: hookspan events list --after %d shows them\n", l.LeftOut, l.After, l.Until, l.After)
+			out.printf("hookspan: up to %d events between %d and %d are left out: hookspan events list shows them\n", l.LeftOut, l.After, l.Until)
 		}
 		return out.err
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -205,6 +206,32 @@ func (s *disk) names(_ context.Context, folder string) ([]string, error) {
 		}
 	}
 	return names, nil
+}
+
+func (s *disk) folders(_ context.Context, folder, prefix string) ([]string, error) {
+	list, err := os.ReadDir(s.path(folder))
+	if err = ignoreMissing(err); err != nil {
+		return nil, fmt.Errorf("listing %s: %w", folder, err)
+	}
+	var names []string
+	for _, entry := range list {
+		if entry.IsDir() && strings.HasPrefix(entry.Name(), prefix) {
+			names = append(names, entry.Name())
+		}
+	}
+	return names, nil
+}
+
+func (s *disk) removeFolder(folder string) error {
+	path := s.path(folder)
+	err := ignoreMissing(os.Remove(path))
+	if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, fs.ErrExist) {
+		return nil // something is being written there
+	}
+	if err == nil {
+		err = ignoreMissing(syncFolder(filepath.Dir(path)))
+	}
+	return err
 }
 
 func (s *disk) remove(_ context.Context, key string) (measured, error) {

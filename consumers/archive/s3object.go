@@ -116,6 +116,25 @@ func (s *objects) names(ctx context.Context, folder string) ([]string, error) {
 	return names, nil
 }
 
+func (s *objects) folders(ctx context.Context, folder, prefix string) ([]string, error) {
+	begin := aws.ToString(s.key(folder)) + "/" + prefix
+	pages := s3.NewListObjectsV2Paginator(s.client, &s3.ListObjectsV2Input{Bucket: &s.at.Bucket, Prefix: &begin, Delimiter: aws.String("/")})
+	var names []string
+	for pages.HasMorePages() {
+		page, err := s.nextPage(ctx, pages)
+		if err != nil {
+			return nil, fmt.Errorf("listing %s: %w", folder, err)
+		}
+		for _, p := range page.CommonPrefixes {
+			names = append(names, path.Base(aws.ToString(p.Prefix)))
+		}
+	}
+	return names, nil
+}
+
+// removeFolder has nothing to do: a bucket has no folders.
+func (s *objects) removeFolder(string) error { return nil }
+
 // size costs one call for every thousand objects.
 func (s *objects) size(ctx context.Context) (total int64, err error) {
 	prefix := ""

@@ -27,6 +27,11 @@ type store interface {
 	measure(ctx context.Context, key string) (measured, error)
 	// names returns the names of the files in a folder.
 	names(ctx context.Context, folder string) ([]string, error)
+	// folders returns the names of the folders in a folder that begin with a prefix; none for a
+	// folder that is not there.
+	folders(ctx context.Context, folder, prefix string) ([]string, error)
+	// removeFolder removes a folder that is empty; any other one stays.
+	removeFolder(folder string) error
 	// remove deletes a file and returns its size and time, as far as they are known. A file
 	// that is gone already is fine, and one that is being written stays.
 	remove(ctx context.Context, key string) (measured, error)

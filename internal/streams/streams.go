@@ -28,11 +28,13 @@ const (
 	minShareBytes                       = 16 << 20
 	alarmsBytes                         = 8 << 20
 	advisoriesBytes                     = 16 << 20
+	erasedBytes                         = 64 << 20
 
 	deadAge       = 90 * 24 * time.Hour
 	refusedAge    = 14 * 24 * time.Hour
 	alarmsAge     = 90 * 24 * time.Hour
 	advisoriesAge = 30 * 24 * time.Hour
+	erasedMore    = 7 * 24 * time.Hour // no sender goes on for longer
 	maxConsumers  = 1024
 )
 
@@ -108,6 +110,14 @@ func (c Config) All() []jetstream.StreamConfig {
 		// As the attempt records.
 		c.stream(n.PollsStream(), "who leads the polling, polls of predictions, idempotency keys", []string{n.PollsSubject(">")}, func(s *jetstream.StreamConfig) {
 			s.MaxMsgsPerSubject, s.MaxBytes, s.AllowMsgTTL = 1, c.share(pollsShare, maxPollsBytes), true
+		}),
+		// Kept for longer than anything that could bring an erased prediction back: events, dead
+		// letters and a sender's retries.
+		c.stream(n.ErasedStream(), "hashes of erased predictions", []string{n.ErasedSubject(">")}, func(s *jetstream.StreamConfig) {
+			s.MaxMsgsPerSubject, s.MaxBytes = 1, erasedBytes
+			if c.MaxAge > 0 {
+				s.MaxAge = max(c.MaxAge, deadAge) + erasedMore
+			}
 		}),
 		// With a limit of its own, or with DiscardNew, the server would drop acknowledged
 		// schedules, or reject the stream.

@@ -25,6 +25,9 @@ type AuditorConfig struct {
 	// Alone: no other process purges these streams, so that messages missing at the beginning
 	// of a kept stream are a loss.
 	Alone bool
+	// Erased is how many messages were erased of kept streams, ever, as far as this process
+	// knows: they are no loss. Nil is none.
+	Erased func() uint64
 	// Interval between two audits, default 10 s.
 	Interval time.Duration
 	Alarms   bridge.Alarmer
@@ -83,8 +86,9 @@ func (a *Auditor) compare(name string, info *jetstream.StreamInfo) {
 	s := info.State
 	is := seen{Created: info.Created, First: s.FirstSeq, Last: s.LastSeq, Messages: s.Msgs, FirstTime: s.FirstTime, At: now}
 	was, known := a.checkpoint.seen(name)
+	allowed := a.allow(name, was, &is, known)
 	if known {
-		a.judge(name, was, is, info.Config.MaxAge)
+		a.judge(name, was, is, allowed, info.Config.MaxAge)
 	}
 	a.checkpoint.change(func(p *content) {
 		is.PurgedTo = p.Streams[name].PurgedTo
@@ -101,8 +105,43 @@ func (a *Auditor) compare(name string, info *jetstream.StreamInfo) {
 	})
 }
 
-// judge raises at most one alarm, the most specific one.
-func (a *Auditor) judge(name string, was, is seen, maxAge time.Duration) {
+// eraseTime is how long an erasure may take from when it is known to when its messages are gone.
+const eraseTime = 10 * time.Minute
+
+// allow returns how many messages may be missing because they were erased, and notes in is how
+// many of them are accounted for: those that are missing now, and what did not go in time.
+func (a *Auditor) allow(name string, was seen, is *seen, known bool) (allowed uint64) {
+	if a.cfg.Erased == nil || !slices.Contains(a.cfg.Kept, name) {
+		return 0
+	}
+	total := a.cfg.Erased()
+	if !known || total <= was.Erased {
+		is.Erased = total
+		return 0
+	}
+	allowed = total - was.Erased
+	accounted := min(allowed, missing(was, *is))
+	is.Erased, is.ErasingSince = was.Erased+accounted, was.ErasingSince
+	switch {
+	case accounted == allowed:
+		is.ErasingSince = time.Time{}
+	case was.ErasingSince.IsZero():
+		is.ErasingSince = is.At.UTC()
+	case is.At.Sub(was.ErasingSince) > eraseTime:
+		is.Erased, is.ErasingSince = total, time.Time{}
+	}
+	return allowed
+}
+
+// missing is how many messages behind the first one a stream has lost.
+func missing(was, is seen) uint64 {
+	left := is.First - min(was.First, is.First)
+	should := was.Messages + is.Last - min(was.Last, is.Last)
+	return should - min(should, is.Messages+left)
+}
+
+// judge raises at most one alarm, the most specific one. So many messages may be missing.
+func (a *Auditor) judge(name string, was, is seen, allowed uint64, maxAge time.Duration) {
 	switch {
 	case is.Last < was.Last && !is.Created.Equal(was.Created):
 		a.raise(bridge.AlarmStoreBackwards, name, "a stream was made anew, what it held is gone: restore a backup if there is one", was, &is)
@@ -117,13 +156,13 @@ func (a *Auditor) judge(name string, was, is seen, maxAge time.Duration) {
 	if !slices.Contains(a.cfg.Kept, name) {
 		return
 	}
-	if left := is.First - min(was.First, is.First); was.Messages+(is.Last-was.Last) > is.Messages+left {
+	if n := missing(was, is); n > allowed {
 		a.raise(bridge.AlarmStoreMissing, name, fmt.Sprintf("a stream has %d messages fewer than it should have: "+
-			"somebody removed them, or its files are damaged; the scrub names them", was.Messages+(is.Last-was.Last)-left-is.Messages), was, &is)
+			"somebody removed them, or its files are damaged; the scrub names them", n-allowed), was, &is)
 		return
 	}
 	aged := maxAge > 0 && was.Messages > 0 && is.At.Sub(was.FirstTime) >= maxAge
-	if a.cfg.Alone && is.First > max(was.First, was.PurgedTo) && was.Messages > 0 && !aged {
+	if a.cfg.Alone && is.First > max(was.First, was.PurgedTo) && was.Messages > 0 && !aged && allowed == 0 {
 		a.raise(bridge.AlarmStoreMissing, name, "a stream has lost its oldest messages, which neither age nor Hookspan removed: "+
 			"somebody purged it, or its files are damaged", was, &is)
 	}

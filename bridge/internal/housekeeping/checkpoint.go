@@ -44,6 +44,10 @@ type seen struct {
 	FirstTime time.Time `json:"first_time"`
 	// PurgedTo: the janitor may have removed every message before this sequence.
 	PurgedTo uint64 `json:"purged_to,omitempty"`
+	// Erased is how many erased messages are accounted for. Since ErasingSince there are more
+	// that may be missing soon.
+	Erased       uint64    `json:"erased,omitempty"`
+	ErasingSince time.Time `json:"erasing_since,omitzero"`
 	// At is the time of that audit.
 	At time.Time `json:"at"`
 }

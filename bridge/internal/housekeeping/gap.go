@@ -64,10 +64,16 @@ func (p *pass) examine(ctx context.Context, from, to uint64, after time.Time) (a
 		}
 		unreadable -= removed
 	}
+	kept := slices.Contains(p.cfg.Kept, p.name)
+	for seq := from; seq <= to && removed > 0 && kept; seq++ {
+		if p.cfg.Erased(seq) {
+			removed--
+		}
+	}
 	switch {
 	case unreadable > 0:
 		p.report(bridge.AlarmStoreCorrupt, unreadable, from, to, after, "cannot be read, their file is damaged, and no consumer gets them as they were")
-	case slices.Contains(p.cfg.Kept, p.name):
+	case removed > 0 && kept:
 		p.report(bridge.AlarmStoreMissing, removed, from, to, after, "are gone: somebody removed them, or the server did because their file is damaged")
 	}
 	return false, nil

@@ -37,6 +37,9 @@ type ScrubConfig struct {
 	Streams []string
 	// Kept are those of them that lose only their oldest messages.
 	Kept []string
+	// Erased reports whether that message of a kept stream was erased, which is no loss. Nil is
+	// never.
+	Erased func(sequence uint64) bool
 	// BytesPerSecond is the rate. By default a full stream takes a day, at no less than 128
 	// KiB/s. A message counts as at least 1 KiB.
 	BytesPerSecond int
@@ -66,6 +69,9 @@ type Scrub struct {
 // restarts.
 func NewScrub(js jetstream.JetStream, checkpoint *Checkpoint, cfg ScrubConfig) *Scrub {
 	cfg.Pause = cmp.Or(cfg.Pause, defaultPause)
+	if cfg.Erased == nil {
+		cfg.Erased = func(uint64) bool { return false }
+	}
 	s := &Scrub{
 		js: js, checkpoint: checkpoint, cfg: cfg,
 		read: prometheus.NewCounterVec(prometheus.CounterOpts{

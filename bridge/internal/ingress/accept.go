@@ -46,6 +46,10 @@ func (s *Server) accept(c echo.Context) error {
 		return err
 	}
 	line.result = string(receipt.Result)
+	if receipt.Result == bridge.Erasure {
+		line.event = "" // the log is to name it no more
+		return respondAccepted(c, accepted{Result: receipt.Result})
+	}
 	return respondAccepted(c, accepted{Result: receipt.Result, ID: event.ID})
 }
 

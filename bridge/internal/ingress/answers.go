@@ -27,7 +27,8 @@ var (
 )
 
 // accepted is the body of a 200. The sender is told so of an event that is stored, known
-// already or spooled, and of a delivery that is quarantined: one that cannot be decoded or
+// already or spooled, of one whose prediction is erased for good, of which nothing is kept, and
+// of a delivery that is quarantined: one that cannot be decoded or
 // is stale ([source.CauseStale]), since a retry could not help and nothing is lost.
 type accepted struct {
 	Result bridge.Result `json:"result"`

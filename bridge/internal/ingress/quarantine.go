@@ -40,5 +40,8 @@ func (s *Server) quarantine(ctx context.Context, req arrival, unusable *source.U
 	}
 	line := accessLine(req.c)
 	line.result, line.cause = string(receipt.Result), w.Cause
+	if receipt.Result == bridge.Erasure {
+		return respondAccepted(req.c, accepted{Result: receipt.Result})
+	}
 	return respondAccepted(req.c, accepted{Result: receipt.Result, Cause: w.Cause})
 }

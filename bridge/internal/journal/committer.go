@@ -1,8 +1,10 @@
 package journal
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/raft-wal/types"
@@ -80,15 +82,24 @@ func (c *committer) commit() {
 	}
 	c.j.busy.Store(int64(max(1, time.Since(c.j.opened))))
 	err := c.write()
+	var renewed error // the records are stored whatever it is
+	if err == nil && slices.ContainsFunc(c.batch, func(r *request) bool { return r.renew }) {
+		c.giveUp()
+		renewed = c.begin()
+	}
 	c.j.busy.Store(0)
 	if err != nil {
 		c.giveUp()
 	}
 	c.j.outcome(err)
 	for _, req := range c.batch {
+		if req.renew {
+			req.answer <- cmp.Or(err, renewed)
+			continue
+		}
 		req.answer <- err
 	}
-	if err != nil {
+	if err != nil || renewed != nil {
 		return
 	}
 	rotated, err := c.writer.rotate()
@@ -104,12 +115,8 @@ func (c *committer) commit() {
 
 // write returns when the batch is synced and can be read.
 func (c *committer) write() error {
-	if c.writer == nil {
-		w, err := c.j.begin(c.next)
-		if err != nil {
-			return fmt.Errorf("appending to the journal: %w: %w: see to the folder %s: it must be writable and its disk have room", notStored(err), err, c.j.dir)
-		}
-		c.writer = w
+	if err := c.begin(); err != nil {
+		return err
 	}
 	c.stamp()
 	if len(c.entries) == 0 { // Begin
@@ -127,6 +134,19 @@ func (c *committer) write() error {
 	}
 	c.j.metrics.observe(len(c.entries), time.Since(start))
 	c.j.appended(c.writer.gen, c.batch)
+	return nil
+}
+
+// begin begins a generation unless there is one.
+func (c *committer) begin() error {
+	if c.writer != nil {
+		return nil
+	}
+	w, err := c.j.begin(c.next)
+	if err != nil {
+		return fmt.Errorf("appending to the journal: %w: %w: see to the folder %s: it must be writable and its disk have room", notStored(err), err, c.j.dir)
+	}
+	c.writer = w
 	return nil
 }
 

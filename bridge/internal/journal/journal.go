@@ -72,6 +72,8 @@ type Journal struct {
 	opened  time.Time
 	busy    atomic.Int64 // when the write under way began, since opened; 0: none is
 
+	trimming sync.Mutex // held while the position is written and files are removed
+
 	reading sync.Mutex // held while reader is used
 	reader  *reader
 

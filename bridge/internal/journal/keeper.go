@@ -22,15 +22,7 @@ func (j *Journal) keep() {
 		case <-j.closing:
 			return
 		}
-		// Only what is written down as settled is removed: else the next process would miss it. A
-		// disk without room comes first, as nothing but trimming makes some.
-		settled, err := j.writePosition()
-		if err == nil || isNoRoom(err) {
-			j.trim(settled)
-		}
-		if isNoRoom(err) {
-			_, err = j.writePosition()
-		}
+		err := j.writeAndTrim()
 		if err != nil && !failing {
 			j.cfg.Log.Error("journal: position not written", zap.Error(err))
 			j.cfg.Alarms.Raise(bridge.Alarm{
@@ -51,6 +43,22 @@ func (j *Journal) keep() {
 		}
 		pause.Stop()
 	}
+}
+
+// writeAndTrim writes the position down. Only what is written down as settled is removed: else
+// the next process would miss it. A disk without room comes first, as nothing but trimming makes
+// some.
+func (j *Journal) writeAndTrim() error {
+	j.trimming.Lock()
+	defer j.trimming.Unlock()
+	settled, err := j.writePosition()
+	if err == nil || isNoRoom(err) {
+		j.trim(settled)
+	}
+	if isNoRoom(err) {
+		_, err = j.writePosition()
+	}
+	return err
 }
 
 // changed reports whether something was not written down yet.

@@ -18,6 +18,8 @@ type request struct {
 	size    int64
 	// credit is how much of what already counts goes away when the records are appended.
 	credit int64
+	// renew ends the generation behind the records.
+	renew  bool
 	first  uint64 // set by the committer
 	answer chan error
 	state  atomic.Int32

@@ -36,7 +36,8 @@ func NewQuarantine(store stream.Storer, names bridge.Names, alarms bridge.Alarme
 // Collectors are the metrics.
 func (q *Quarantine) Collectors() []prometheus.Collector { return []prometheus.Collector{q.kept} }
 
-// Keep returns nil once the delivery is durable, or was already; its errors are those of
+// Keep returns nil once the delivery is durable, or was already, or with the result
+// [bridge.Erasure], when store keeps nothing of it; its errors are those of
 // [stream.Storer]. The message id depends on the delivery alone, so that a sender's retry is
 // kept once.
 func (q *Quarantine) Keep(ctx context.Context, w *bridge.KeptDelivery) (bridge.Receipt, error) {
@@ -50,6 +51,9 @@ func (q *Quarantine) Keep(ctx context.Context, w *bridge.KeptDelivery) (bridge.R
 			})
 		}
 		return bridge.Receipt{}, fmt.Errorf("keeping an unusable delivery: %w", err)
+	}
+	if receipt.Result == bridge.Erasure {
+		return receipt, nil
 	}
 	if receipt.Result != bridge.Duplicate {
 		q.kept.WithLabelValues(w.Source, w.Cause).Inc()

@@ -75,6 +75,10 @@ func (f *Forwarder) attemptPart(ctx context.Context, b *block, name string, part
 	if err := f.learn(ctx, name); err != nil {
 		return f.missing(ctx, b, name, part, err)
 	}
+	part, err := f.passErased(ctx, b, part)
+	if err != nil || len(part) == 0 {
+		return err
+	}
 	msgs := make([]*nats.Msg, len(part))
 	for i, at := range part {
 		r := &b.records[at]
@@ -104,6 +108,26 @@ func (f *Forwarder) attemptPart(ctx context.Context, b *block, name string, part
 		return nil // the rest was not tried
 	}
 	return failed
+}
+
+// passErased settles records of erased predictions, and returns the others.
+func (f *Forwarder) passErased(ctx context.Context, b *block, part []int) (rest []int, err error) {
+	if f.cfg.Erased == nil {
+		return part, nil
+	}
+	if err := f.cfg.Erased.Ready(ctx); err != nil {
+		return nil, err
+	}
+	for _, at := range part {
+		r := &b.records[at]
+		if f.cfg.Erased.Erases(r.Subject, r.Header, r.Body) {
+			b.settled[at] = true
+			f.heard(r, bridge.Receipt{Result: bridge.Erasure}, nil)
+			continue
+		}
+		rest = append(rest, at)
+	}
+	return rest, nil
 }
 
 // missing sets aside the records of a stream, other than that of events, that nobody makes: with

@@ -27,6 +27,17 @@ type ForwarderConfig struct {
 	Cluster bool
 	// Duplicates is how long the streams know a message id.
 	Duplicates time.Duration
+	// Erased, unless nil, knows which records are of erased predictions. They are not
+	// forwarded.
+	Erased Erased
+}
+
+// Erased knows what is erased for good. It is safe for concurrent use.
+type Erased interface {
+	// Ready returns nil once it knows everything that was erased before.
+	Ready(ctx context.Context) error
+	// Erases reports whether a message is of an erased prediction.
+	Erases(subject string, header map[string][]string, body []byte) bool
 }
 
 // window bounds what is in flight.

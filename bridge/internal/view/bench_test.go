@@ -55,6 +55,7 @@ func filled(t testing.TB, path string, n, perPrediction int, change ...func(*Con
 	v := &View{log: zap.NewNop(), counted: map[string]counts{}, cfg: Config{
 		Path: path, Keep: 365 * 24 * time.Hour, MaxBytes: 1 << 40,
 		Due: func(s *bridge.PredictionState) time.Time { return s.FirstSeen }, Life: func(string) time.Duration { return 7 * 24 * time.Hour }, Changed: func([]Change) {},
+		Erased: func(string, uint64, string, string) bool { return false },
 	}}
 	for _, c := range change {
 		c(&v.cfg)

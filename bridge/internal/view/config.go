@@ -38,6 +38,9 @@ type Config struct {
 	// prediction, zero for ever. A finished prediction with outputs that no archive has stays
 	// at least as long. Nil is for ever.
 	Life func(source string) time.Duration
+	// Erased reports whether a prediction is erased for good: what the view reads of it, from
+	// that message of that stream, is left out. It is called within a transaction. Nil is never.
+	Erased func(stream string, seq uint64, source, prediction string) bool
 	// Changed takes what became of predictions, in the order of their events, after it is
 	// stored. The view waits for it, and may tell a change twice or, when the process ends
 	// just then, not at all. It may be nil.
@@ -70,6 +73,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Life == nil {
 		c.Life = func(string) time.Duration { return 0 }
+	}
+	if c.Erased == nil {
+		c.Erased = func(string, uint64, string, string) bool { return false }
 	}
 	if c.Changed == nil {
 		c.Changed = func([]Change) {}

@@ -26,8 +26,9 @@ func openConn(path string, flags sqlite3.OpenFlag, cacheKiB int) (*conn, error) 
 	c := &conn{Conn: raw, prepared: map[string]*sqlite3.Stmt{}}
 	settings := fmt.Sprintf("PRAGMA cache_size = -%d; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA busy_timeout = 2000;", cacheKiB)
 	if flags&sqlite3.OPEN_READWRITE != 0 {
-		// A view that loses its last transactions in a crash of the machine folds them again.
-		settings += fmt.Sprintf("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = %d; PRAGMA journal_size_limit = %d;", checkpointPages, walBytes)
+		// A view that loses its last transactions in a crash of the machine folds them again. What
+		// is deleted is overwritten, since predictions can be erased for good.
+		settings += fmt.Sprintf("PRAGMA secure_delete = ON; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = %d; PRAGMA journal_size_limit = %d;", checkpointPages, walBytes)
 	}
 	if err := c.Exec(settings); err != nil {
 		return nil, errors.Join(err, c.close())

@@ -68,11 +68,11 @@ func decodeDead(names bridge.Names, m jetstream.Msg, to *message) error {
 // maxText bounds texts of messages that anybody may have written, in bytes.
 const maxText = 1 << 10
 
-func foldDead(c *conn, _ *stream, b block) (func(), error) {
+func foldDead(c *conn, st *stream, b block) (func(), error) {
 	groups := c.deadGroups()
 	for _, m := range b.msgs {
 		d, ok := m.row.(*DeadLetter)
-		if !ok {
+		if !ok || d.Prediction != "" && st.cfg.Erased(st.name, d.Sequence, d.Source, d.Prediction) {
 			continue
 		}
 		family, err := groups.add(d)

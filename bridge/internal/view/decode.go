@@ -34,6 +34,9 @@ func decodeEvent(names bridge.Names, m jetstream.Msg, to *message) error {
 	if err != nil {
 		return err
 	}
+	if e.Kind() == bridge.KindErased {
+		return nil // it names no prediction
+	}
 	to.event = e
 	to.at = fold.At{Sequence: to.seq, StoredAt: to.stored, Again: names.IsAgain(m.Subject())}
 	if again, err := bridge.DecodeAgain(bridge.Header(m.Headers())); err == nil && to.at.Again {

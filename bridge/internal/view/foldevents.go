@@ -56,6 +56,8 @@ type eventFold struct {
 	goal uint64
 	due  func(*bridge.PredictionState) time.Time
 	life func(source string) time.Duration
+	// erased reports whether the event's prediction is erased; nil is never.
+	erased func(*message) bool
 
 	order    []*touched
 	byKey    map[predictionKey]*touched
@@ -67,7 +69,7 @@ type eventFold struct {
 func (f *eventFold) fold(block []message) error {
 	f.byKey, f.activity = make(map[predictionKey]*touched, len(block)), newActivities()
 	for i := range block {
-		if block[i].event == nil {
+		if block[i].event == nil || f.erased != nil && f.erased(&block[i]) {
 			continue
 		}
 		if err := f.event(&block[i]); err != nil {

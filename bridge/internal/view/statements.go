@@ -127,3 +127,11 @@ const (
 const (
 	expiredPredictions = `SELECT num FROM predictions WHERE goes < ? AND goes IS NOT NULL ORDER BY goes LIMIT ?`
 )
+
+// What is erased.
+const (
+	countPrediction = `SELECT count(*) FROM predictions WHERE source = ? AND id = ?`
+	countDeadOf     = `SELECT count(*) FROM dead WHERE source = ? AND prediction = ?`
+	deleteDeadOf    = `DELETE FROM dead WHERE source = ? AND prediction = ? RETURNING family, stored`
+	nextKeys        = `SELECT source, id FROM predictions WHERE (source, id) > (?, ?) ORDER BY source, id LIMIT ?`
+)

@@ -26,6 +26,7 @@ func (v *View) events() *stream { return v.streams[0] }
 
 func foldEvents(c *conn, s *stream, b block) (tell func(), err error) {
 	f := eventFold{conn: c, keep: s.cfg.Keep, goal: s.at().goal, due: s.cfg.Due, life: s.cfg.Life}
+	f.erased = func(m *message) bool { return s.cfg.Erased(s.name, m.seq, m.event.Source, m.event.PredictionID) }
 	if err := f.fold(b.msgs); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,215 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/bridge/config"
+	"github.com/hookspan/hookspan/bridge/internal/erase"
+	"github.com/hookspan/hookspan/bridge/internal/journal"
+	"github.com/hookspan/hookspan/bridge/internal/view"
+	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/consumers/archive"
+	"github.com/hookspan/hookspan/internal/backoff"
+)
+
+// runErasing hears of what other processes erase, and removes it from the files of this one.
+func (a *App) runErasing() error {
+	log := a.log.Named("erase")
+	a.group.Go(a.provisioner.whenProvisioned(a.ctx, func(ctx context.Context) error {
+		return a.store.erased.Run(ctx, func(ctx context.Context) {
+			var errs []error
+			if a.view != nil {
+				errs = append(errs, a.view.EraseAll(ctx, a.store.erased.Has))
+			}
+			if a.store.journal != nil {
+				errs = append(errs, a.store.forwarded(ctx), a.store.trimJournal(ctx))
+			}
+			if err := errors.Join(errs...); err != nil && ctx.Err() == nil {
+				log.Warn("what another process has erased is not gone from the files of this one yet: erase it again later", zap.Error(err))
+			}
+		})
+	}))
+	if a.late != nil {
+		a.group.Go(func() error { return a.late.Run(a.ctx) })
+	}
+	return nil
+}
+
+// learnTime bounds the wait for what is erased, before webhooks are taken.
+const learnTime = 2 * time.Second
+
+// learnErased reads what is erased where NATS serves already, so that the first webhook is
+// answered right. Elsewhere the forwarder reads it before anything gets into a stream.
+func (s *store) learnErased(ctx context.Context) {
+	if !s.consume.Conn().IsConnected() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, learnTime)
+	defer cancel()
+	if err := s.erased.Ready(ctx); err != nil {
+		s.log.Info("what is erased is not known yet", zap.Error(err))
+	}
+}
+
+// eraser erases as the API does.
+func (a *App) eraser() *erase.Eraser {
+	s := a.store
+	cfg := erase.Config{
+		Names: a.cfg.Names(), JS: s.consume, Registry: s.erased, Publish: s.keep().Publish, Forwarded: s.forwarded,
+		Beyond:   []string{"backups", "what consumers and other programs have copied", "the provider"},
+		OfTenant: a.ofTenant, Logger: a.log.Named("erase"),
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.cfg.Consumers)) {
+		if c, ok := a.cfg.Consumers[name].(*config.Archive); ok {
+			cfg.Places = append(cfg.Places, erase.Place{Name: "consumer " + name, Erase: a.archiveEraser(name, c)})
+		}
+	}
+	cfg.Places = append(cfg.Places, erase.Place{Name: "view", Erase: a.eraseInView})
+	if s.journal != nil {
+		cfg.Places = append(cfg.Places, erase.Place{Name: "journal", Erase: s.eraseInJournal})
+	}
+	if s.embedded != nil {
+		cfg.Places = append(cfg.Places, erase.Place{Name: "files of NATS", Erase: s.eraseInFiles})
+	} else {
+		cfg.Beyond = append(cfg.Beyond, "replaced and acknowledged messages in the files of the NATS servers, until they compact them")
+	}
+	return erase.New(cfg)
+}
+
+func (a *App) ofTenant(ctx context.Context, tenant string, limit int) (targets []erase.Target, more bool, err error) {
+	rows, next, err := a.view.Predictions(ctx, view.Query{Tenant: tenant, Limit: limit})
+	for _, row := range rows {
+		targets = append(targets, erase.Target{Source: row.State.Source, ID: row.State.ID})
+	}
+	return targets, next != "", err
+}
+
+func (a *App) archiveEraser(name string, c *config.Archive) func(context.Context, *erase.Selection, bool) (int, error) {
+	return func(ctx context.Context, sel *erase.Selection, dryRun bool) (int, error) {
+		var of []archive.Prediction
+		for _, t := range sel.Targets() {
+			of = append(of, archive.Prediction(t))
+		}
+		return a.eraseInArchive(ctx, name, c, of, dryRun)
+	}
+}
+
+func (a *App) eraseInArchive(ctx context.Context, name string, c *config.Archive, of []archive.Prediction, dryRun bool) (int, error) {
+	at, err := a.cfg.ArchiveLocation(c)
+	if err != nil {
+		return 0, err
+	}
+	return archive.Erase(ctx, archive.Config{Name: name, Location: at, AllowPrivate: c.AllowPrivate}, of, dryRun)
+}
+
+// keptOut is the handler of an archive that stores nothing of erased predictions.
+type keptOut struct {
+	*archive.Archive
+
+	erased *erase.Registry
+	erase  func(ctx context.Context, ev *bridge.Event) error
+}
+
+// Handle implements [consumers.Handler]. A prediction may be erased while its outputs are on
+// their way.
+func (k keptOut) Handle(ctx context.Context, ev *bridge.Event) error {
+	if k.erased.Has(ev.Source, ev.PredictionID) {
+		return nil
+	}
+	err := k.Archive.Handle(ctx, ev)
+	if !k.erased.Has(ev.Source, ev.PredictionID) {
+		return err
+	}
+	if err := k.erase(ctx, ev); err != nil {
+		return fmt.Errorf("removing what was stored of an erased prediction: %w", err)
+	}
+	return nil
+}
+
+var _ consumers.Handler = keptOut{}
+
+func (a *App) keepOut(name string, c *config.Archive, handler *archive.Archive) keptOut {
+	return keptOut{handler, a.store.erased, func(ctx context.Context, ev *bridge.Event) error {
+		_, err := a.eraseInArchive(ctx, name, c, []archive.Prediction{{Source: ev.Source, ID: ev.PredictionID}}, false)
+		return err
+	}}
+}
+
+func (a *App) eraseInView(ctx context.Context, sel *erase.Selection, dryRun bool) (int, error) {
+	var keys []view.Key
+	for _, t := range sel.Targets() {
+		keys = append(keys, view.Key(t))
+	}
+	if dryRun {
+		return a.view.CountErased(ctx, keys)
+	}
+	return a.view.Erase(ctx, keys, sel.Gone)
+}
+
+// journalPatience is how long an erasure waits for the journal to be forwarded.
+const journalPatience = 30 * time.Second
+
+var errJournalWaits = errors.New("records of the journal wait for NATS: see why it does not take them, then repeat the call")
+
+// forwarded returns nil once everything that the journal had is in the streams.
+func (s *store) forwarded(ctx context.Context) error {
+	if s.journal == nil {
+		return nil
+	}
+	last := s.journal.State().Last
+	return s.untilJournal(ctx, func() (bool, error) { return s.journal.Checkpoint().Settled >= last, nil })
+}
+
+// trimJournal removes from the disk what the journal has forwarded.
+func (s *store) trimJournal(ctx context.Context) error {
+	if _, err := s.journal.Renew(ctx); err != nil {
+		return err
+	}
+	return s.untilJournal(ctx, func() (bool, error) {
+		if err := s.journal.Trim(); err != nil {
+			return false, err
+		}
+		old, err := s.journal.Old()
+		return !old, err
+	})
+}
+
+func (s *store) untilJournal(ctx context.Context, done func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, journalPatience)
+	defer cancel()
+	for {
+		is, err := done()
+		if err != nil || is {
+			return err
+		}
+		if !backoff.Sleep(ctx, 10*time.Millisecond) {
+			return errJournalWaits
+		}
+	}
+}
+
+func (s *store) eraseInJournal(ctx context.Context, sel *erase.Selection, dryRun bool) (int, error) {
+	match := func(r *journal.Record) bool {
+		return sel.Matches(s.cfg.Names(), erase.Message{Subject: r.Subject, Header: r.Header, Body: r.Body})
+	}
+	n, err := s.journal.DropAside(match, dryRun)
+	if err == nil && !dryRun {
+		err = s.trimJournal(ctx)
+	}
+	return n, err
+}
+
+func (s *store) eraseInFiles(ctx context.Context, sel *erase.Selection, dryRun bool) (int, error) {
+	match := func(subject string, header bridge.Header, body []byte) bool {
+		return sel.MatchesRemains(s.cfg.Names(), erase.Message{Subject: subject, Header: header, Body: body})
+	}
+	return s.embedded.Remains(ctx, s.consume, s.cfg.Names(), match, !dryRun)
+}

@@ -1,0 +1,133 @@
+package erase
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/hookspan/hookspan/bridge"
+)
+
+// Target is a prediction to erase.
+type Target struct{ Source, ID string }
+
+// Message is a message of a stream, or what is left of one.
+type Message struct {
+	Subject string
+	Header  bridge.Header
+	Body    []byte
+}
+
+// known reports whether a prediction is one of those that are looked for. An empty source is
+// any one.
+type known func(source, id string) bool
+
+// is reports whether the message is of such a prediction, or names one. A message that says in
+// its header whose event it is, is of that prediction alone. All others are searched: their
+// bodies may not be decodable.
+func (has known) is(names bridge.Names, m Message) bool {
+	if id, err := m.Header.Value("ce-subject"); err == nil && id != "" {
+		source, err := m.Header.Value("ce-source")
+		return err == nil && has(strings.TrimPrefix(source, "/sources/"), id)
+	}
+	source := keptSource(names, m.Subject)
+	named := func(id string) bool { return has(source, id) }
+	if _, tail, ok := strings.Cut(m.Subject, names.PollsSubject("")); ok {
+		if t := strings.SplitN(tail, ".", 3); len(t) == 3 {
+			if id, err := bridge.DecodeToken(t[2]); err == nil && has(t[1], id) {
+				return true
+			}
+		}
+	}
+	for _, values := range m.Header {
+		for _, v := range values {
+			if plain, err := (bridge.Header{"v": {v}}).Value("v"); err == nil && mentions(plain, named) {
+				return true
+			}
+		}
+	}
+	return mentions(string(m.Body), named)
+}
+
+// keptSource is the source in the subject of a kept delivery, "" for other subjects.
+func keptSource(names bridge.Names, subject string) string {
+	for _, prefix := range []string{names.Quarantine("", ""), names.Refused("", "")} {
+		if tail, ok := strings.CutPrefix(subject, strings.TrimSuffix(prefix, ".")); ok {
+			source, _, _ := strings.Cut(tail, ".")
+			return source
+		}
+	}
+	return ""
+}
+
+// shortest is from how many bytes on an id is recognised outside of quotes: shorter ones, such
+// as 7, stand in texts for other things.
+const shortest = 8
+
+// mentions reports whether a text names a prediction: as a JSON string, as the beginning of the
+// id of one of its events, or, if the id is not too short, as a word.
+func mentions(text string, named func(id string) bool) bool {
+	for at := 0; at < len(text); {
+		switch c := text[at]; {
+		case c == '"':
+			value, next := quoted(text, at)
+			if value != "" && (named(value) || namedEvent(value, named)) {
+				return true
+			}
+			at = next
+		case wordByte(c):
+			end := at
+			for end < len(text) && wordByte(text[end]) {
+				end++
+			}
+			if end-at >= shortest && end-at <= bridge.MaxPredictionID && named(text[at:end]) {
+				return true
+			}
+			at = end
+		default:
+			at++
+		}
+	}
+	return false
+}
+
+func wordByte(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c == '_' || c == '-'
+}
+
+// maxQuoted bounds a string that can be an id, as it is written, in bytes: each byte can have
+// an escape.
+const maxQuoted = 6*bridge.MaxPredictionID + 256
+
+// quoted returns the JSON string that begins at a quote, "" when it is none that can be an id,
+// and where to go on: behind the quote, since broken text has quotes anywhere.
+func quoted(text string, at int) (value string, next int) {
+	for end := at + 1; end < len(text) && end-at <= maxQuoted; end++ {
+		switch text[end] {
+		case '\\':
+			end++
+		case '"':
+			raw := text[at : end+1]
+			if !strings.Contains(raw, `\`) {
+				return raw[1 : len(raw)-1], at + 1
+			}
+			if json.Unmarshal([]byte(raw), &value) != nil {
+				value = ""
+			}
+			return value, at + 1
+		}
+	}
+	return "", at + 1
+}
+
+// namedEvent reports whether a text is the id of an event of such a prediction, which ends in
+// "/<status>/<digest>".
+func namedEvent(text string, named func(id string) bool) bool {
+	for range 2 {
+		at := strings.LastIndexByte(text, '/')
+		if at <= 0 {
+			return false
+		}
+		text = text[:at]
+	}
+	return named(text)
+}
