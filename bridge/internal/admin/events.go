@@ -76,7 +76,7 @@ func (h eventsAPI) show(c echo.Context) (detail adminapi.EventDetail, err error)
 		return detail, err
 	}
 	e, err := h.events.Get(c.Request().Context(), seq)
-	return adminapi.EventDetail{Event: newEvent(&e), Subject: e.Subject, Problem: e.Problem, Header: e.Header, Content: newContent(e.Body)}, missing(err, "event")
+	return adminapi.EventDetail{Event: newEvent(&e), Subject: e.Subject, Problem: e.Problem, Header: newHeader(e.Header), Content: newContent(e.Body)}, missing(err, "event")
 }
 
 func (h eventsAPI) replay(c echo.Context, call adminapi.EventCall) (report adminapi.RedeliveryReport, err error) {

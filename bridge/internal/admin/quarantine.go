@@ -114,7 +114,7 @@ func (h quarantineAPI) show(c echo.Context) (detail adminapi.KeptDetail, err err
 	}
 	e, err := h.q.Get(c.Request().Context(), c.Param("stream"), seq)
 	return adminapi.KeptDetail{
-		KeptDelivery: summary(&e), Proof: e.Proof, Header: e.Header, HeadersCut: e.HeadersCut, Query: e.Query, TraceParent: e.TraceParent,
+		KeptDelivery: summary(&e), Proof: newHeader(e.Proof), Header: newHeader(e.Header), HeadersCut: e.HeadersCut, Query: e.Query, TraceParent: e.TraceParent,
 		Content: newContent(e.Body),
 	}, missing(err, "entry")
 }
