@@ -119,3 +119,11 @@ func newContent(data []byte) adminapi.Content {
 	}
 	return adminapi.Content{BodyBase64: data}
 }
+
+// newHeader returns the header as the API shows it: an absent one is an empty object, not null.
+func newHeader(h bridge.Header) bridge.Header {
+	if h == nil {
+		return bridge.Header{}
+	}
+	return h
+}

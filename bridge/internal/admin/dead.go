@@ -51,7 +51,9 @@ func (h deadAPI) show(c echo.Context) (detail adminapi.DeadLetterDetail, err err
 		return detail, err
 	}
 	e, err := h.dead.Get(c.Request().Context(), seq)
-	return adminapi.DeadLetterDetail{DeadLetter: adminapi.NewDeadLetter(&e), History: e.History, Header: e.Header, Content: newContent(e.Body)}, missing(err, "dead letter")
+	return adminapi.DeadLetterDetail{
+		DeadLetter: adminapi.NewDeadLetter(&e), History: append([]bridge.FailedAttempt{}, e.History...), Header: newHeader(e.Header), Content: newContent(e.Body),
+	}, missing(err, "dead letter")
 }
 
 func (h deadAPI) redrive(c echo.Context, call adminapi.DeadCall) (report adminapi.RedeliveryReport, err error) {

@@ -77,7 +77,7 @@ func (h eventsAPI) show(c echo.Context) (detail adminapi.EventDetail, err error)
 		return detail, err
 	}
 	e, err := h.events.Get(c.Request().Context(), seq)
-	detail = adminapi.EventDetail{Event: adminapi.NewEvent(&e), Subject: e.Subject, Problem: e.Problem, Header: e.Header, Content: newContent(e.Body)}
+	detail = adminapi.EventDetail{Event: adminapi.NewEvent(&e), Subject: e.Subject, Problem: e.Problem, Header: newHeader(e.Header), Content: newContent(e.Body)}
 	if e.Event != nil {
 		detail.Type = e.Event.Type
 	}

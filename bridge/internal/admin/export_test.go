@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/hookspan/hookspan/internal/adminapi"
@@ -26,6 +27,14 @@ func (s *Server) SetMaxWaiting(n int64) { s.waiting = semaphore.NewWeighted(n) }
 
 // WaitForHeaders lifts the limit for reading headers. Call it before Run.
 func (s *Server) WaitForHeaders() { s.http.ReadHeaderTimeout = time.Hour }
+
+// OpenAPI is the document.
+func OpenAPI() []byte { return openAPI }
+
+// Routes are those of the listener and of the API.
+func (s *Server) Routes() []*echo.Route {
+	return append(s.handler(prometheus.NewRegistry()).(*echo.Echo).Routes(), s.api.Load().Routes()...)
+}
 
 // HeaderBytes is the size of the unfinished headers.
 func (s *Server) HeaderBytes() int64 { return s.headers.Used() }

@@ -17,7 +17,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/admin"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(within{m}) }
 
 // start runs a server on address until the test ends.
 func start(t *testing.T, address string, checks ...admin.Check) *admin.Server {

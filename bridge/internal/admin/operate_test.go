@@ -109,10 +109,11 @@ func (d consumerOperator) LeftBehind() []adminapi.LeftBehind {
 // ask returns the API's answer.
 func ask[T any](t *testing.T, s *admin.Server, path, body string) (out T) {
 	t.Helper()
-	a := get(t, s, "/api/v1"+path)
+	method, header := http.MethodGet, map[string]string(nil)
 	if body != "" {
-		a = do(t, s, http.MethodPost, "/api/v1"+path, body, map[string]string{"Content-Type": "application/json"})
+		method, header = http.MethodPost, asJSON
 	}
+	a := do(t, s, method, "/api/v1"+path, body, header)
 	require.Equal(t, 200, a.status, a.body)
 	require.NoError(t, json.Unmarshal([]byte(a.body), &out))
 	return out
@@ -126,6 +127,7 @@ func TestConsumersAPI(t *testing.T) {
 	require.EqualValues(t, 3, list.Consumers[1].Pending)
 	require.EqualValues(t, 3, list.Consumers[1].Dead)
 
+	require.EqualValues(t, 2, ask[adminapi.FilterSkips](t, s, "/consumers/team/filter-skips", `{"statuses":["completed","failed"]}`).Skips)
 	require.Greater(t, time.Until(ask[adminapi.ConsumerState](t, s, "/consumers/team/pause", `{}`).PausedUntil), 24*time.Hour)
 	until := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
 	require.WithinDuration(t, until, ask[adminapi.ConsumerState](t, s, "/consumers/team/pause", `{"until":"`+until.Format(time.RFC3339)+`"}`).PausedUntil, time.Second)

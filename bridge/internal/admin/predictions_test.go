@@ -244,7 +244,7 @@ func TestTimelineOfAPrediction(t *testing.T) {
 type viewed struct{ rebuilt chan struct{} }
 
 func (viewed) Status(context.Context) (adminapi.ViewStatus, error) {
-	return adminapi.ViewStatus{Leader: "host/1", Streams: map[string]adminapi.ViewStream{"HOOKSPAN_EVENTS": {Folded: 7}}}, nil
+	return adminapi.ViewStatus{Leader: "host/1", Streams: map[string]adminapi.ViewStream{"HOOKSPAN_EVENTS": {Folded: 7}}, Sources: map[string]adminapi.SourceStatus{"get3w": {Open: 1}}}, nil
 }
 
 func (v viewed) Rebuild() { v.rebuilt <- struct{}{} }

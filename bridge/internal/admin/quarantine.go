@@ -78,7 +78,7 @@ func (h quarantineAPI) show(c echo.Context) (detail adminapi.KeptDetail, err err
 	}
 	e, err := h.q.Get(c.Request().Context(), c.Param("stream"), seq)
 	return adminapi.KeptDetail{
-		KeptDelivery: adminapi.NewKeptDelivery(&e), ContentType: e.ContentType, Proof: e.Proof, Header: e.Header, HeadersCut: e.HeadersCut, Query: e.Query, TraceParent: e.TraceParent,
+		KeptDelivery: adminapi.NewKeptDelivery(&e), ContentType: e.ContentType, Proof: newHeader(e.Proof), Header: newHeader(e.Header), HeadersCut: e.HeadersCut, Query: e.Query, TraceParent: e.TraceParent,
 		Content: newContent(e.Body),
 	}, missing(err, "entry")
 }

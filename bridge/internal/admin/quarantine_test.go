@@ -94,6 +94,7 @@ func TestQuarantineAPI(t *testing.T) {
 		return r
 	}
 	require.Equal(t, map[string]int{"unknown_source": 4}, call("reverify", `{}`).Remaining)
+	require.Equal(t, 1, call("accept", `{"seqs":[1],"by":"anna"}`).LookedAt)
 	report := call("drop", `{"stream":"quarantine","limit":2,"dry_run":true}`)
 	require.Equal(t, adminapi.KeptReport{DryRun: true, LookedAt: 2, Removed: 2, More: true, Last: 2, Remaining: map[string]int{}}, report)
 	require.EqualValues(t, 4, b.Messages(t, "HOOKSPAN_QUARANTINE"))

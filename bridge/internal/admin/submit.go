@@ -112,19 +112,15 @@ func submission(c echo.Context) (sub adminapi.Submission, err error) {
 	return sub, err
 }
 
-// modelOf returns the path behind the source, part by part: a part that holds an encoded
-// slash would be two.
+// modelOf returns the path behind the source. Its slashes may be encoded, as clients do that
+// take the model for one segment.
 func modelOf(path string) (string, error) {
 	_, rest, _ := strings.Cut(strings.TrimPrefix(path, APIPrefix+"/predictions/"), "/")
-	parts := strings.Split(rest, "/")
-	for i, p := range parts {
-		part, err := url.PathUnescape(p)
-		if err != nil || strings.Contains(part, "/") {
-			return "", badRequest("the path of the model cannot be read: write one such as get3w/flux-dev")
-		}
-		parts[i] = part
+	model, err := url.PathUnescape(rest)
+	if err != nil {
+		return "", badRequest("the path of the model cannot be read: write one such as get3w/flux-dev")
 	}
-	return strings.Join(parts, "/"), nil
+	return model, nil
 }
 
 // submitError is the answer to a submission that has no prediction to show.

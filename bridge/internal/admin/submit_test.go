@@ -61,10 +61,21 @@ func TestSubmitAPI(t *testing.T) {
 	}}, sub.seen)
 }
 
+// A client made of the document takes the model for one segment.
+func TestModelWithEncodedSlashes(t *testing.T) {
+	s, sub := submitting(t, accepted)
+	for _, path := range []string{"black-forest-labs%2Fflux-dev", "black-forest-labs%2fflux-dev", "black-forest-labs/flux-dev"} {
+		require.Equal(t, 200, do(t, s, http.MethodPost, "/api/v1/predictions/get3w/"+path, "{}", asJSON).status, path)
+	}
+	for _, seen := range sub.seen {
+		require.Equal(t, "black-forest-labs/flux-dev", seen.Model)
+	}
+}
+
 func TestSubmitAPIRefuses(t *testing.T) {
 	s, sub := submitting(t, accepted)
 	for path, status := range map[string]int{
-		"/get3w/a%2Fb": 400, "/get3w/m?x=1": 400, "/get3w/m?reference=a&reference=b": 400, "/get3w/m?deadline=soon": 400,
+		"/get3w/m?x=1": 400, "/get3w/m?reference=a&reference=b": 400, "/get3w/m?deadline=soon": 400,
 	} {
 		a := do(t, s, http.MethodPost, "/api/v1/predictions"+path, "{}", asJSON)
 		require.Equal(t, status, a.status, path)
@@ -115,8 +126,7 @@ func TestSubmitAPIStreams(t *testing.T) {
 			}
 		}
 	})
-	conn := posted(t, s)
-	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	res, err := http.Post("http://"+s.Addr().String()+"/api/v1/predictions/get3w/m", "application/json", strings.NewReader("{}"))
 	require.NoError(t, err)
 	defer func() { _ = res.Body.Close() }()
 	require.Equal(t, 200, res.StatusCode)
