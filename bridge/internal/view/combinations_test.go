@@ -44,6 +44,7 @@ func TestEveryCombinationOfFilters(t *testing.T) {
 		}
 	}
 	seq := 0
+	dead := v.streams[slices.IndexFunc(v.streams, func(s *stream) bool { return s.name == v.cfg.Names.DeadStream() })]
 	stood := map[string][]Standing{}
 	grow := func(n int) {
 		var msgs []message
@@ -65,7 +66,7 @@ func TestEveryCombinationOfFilters(t *testing.T) {
 				}
 				if letter { // some before their event is folded
 					d := DeadLetter{Sequence: m.seq*2 + uint64(len(consumer)%2), Consumer: consumer, Stored: foldtest.Noon.Add(time.Hour), Source: e.Source, Prediction: e.PredictionID, Event: e.ID}
-					require.NoError(t, v.write(func(c *conn) error { _, err := foldDead(c, nil, block{msgs: []message{{row: d}}}); return err }))
+					require.NoError(t, v.write(func(c *conn) error { _, err := foldDead(c, dead, block{msgs: []message{{row: &d}}}); return err }))
 				}
 				state := map[string]LaneState{bridge.VerdictDone: LaneHandled, bridge.VerdictRetry: LaneFailing}[verdict]
 				if letter && (verdict == "" || verdict == bridge.VerdictDead || at.Equal(foldtest.Noon)) {

@@ -57,7 +57,7 @@ func TestDamagedFile(t *testing.T) {
 func (x *viewed) tryRows() []string {
 	var out []string
 	err := x.read(x.r.t.Context(), func(c *conn) error {
-		for _, table := range []string{"predictions", "events", "activity"} {
+		for _, table := range derived {
 			if err := c.query("SELECT * FROM "+table, func(s *sqlite3.Stmt) error { out = append(out, s.ColumnText(0)); return nil }); err != nil {
 				return err
 			}

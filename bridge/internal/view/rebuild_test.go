@@ -16,11 +16,14 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/view/fold/foldtest"
 )
 
+// derived are the tables whose rows come from the streams.
+var derived = []string{"predictions", "events", "horizon", "activity", "tallies", "failures", "dead", "dead_groups", "kept", "alarms"}
+
 // rows are all rows that the streams determine, one line each.
 func (x *viewed) rows() (out []string) {
 	x.r.t.Helper()
 	require.NoError(x.r.t, x.read(x.r.t.Context(), func(c *conn) error {
-		for _, table := range []string{"predictions", "events", "horizon", "activity", "tallies", "failures", "dead", "dead_groups", "kept", "alarms"} {
+		for _, table := range derived {
 			err := c.query("SELECT * FROM "+table+" ORDER BY 1, 2", func(s *sqlite3.Stmt) error {
 				line := table
 				for i := range s.ColumnCount() {
