@@ -152,5 +152,5 @@ func TestLinesAreBoundedAndHoldNoSecrets(t *testing.T) {
 type noDead struct{ admin.DeadLetters }
 
 func (noDead) Drop(context.Context, adminapi.DeadSelection, bool) adminapi.RedeliveryReport {
-	return adminapi.RedeliveryReport{}
+	return adminapi.NewRedeliveryReport(nil, false, "")
 }

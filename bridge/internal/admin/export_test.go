@@ -36,6 +36,9 @@ func (s *Server) Routes() []*echo.Route {
 	return append(s.handler(prometheus.NewRegistry()).(*echo.Echo).Routes(), s.api.Load().Routes()...)
 }
 
+// ScopeOf is the scope that a route needs.
+var ScopeOf = scopeOf
+
 // HeaderBytes is the size of the unfinished headers.
 func (s *Server) HeaderBytes() int64 { return s.headers.Used() }
 

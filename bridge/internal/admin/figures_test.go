@@ -26,21 +26,25 @@ type asked struct {
 
 func (a *asked) DeadGroups(_ context.Context, sel adminapi.DeadSelection) (adminapi.DeadGroupList, error) {
 	a.dead = sel
-	return adminapi.DeadGroupList{Groups: []adminapi.DeadGroup{{Error: "<b>\x00\u202e"}}, Listed: adminapi.Listed{Next: "n"}}, a.err
+	group := adminapi.DeadGroup{Consumer: sel.Consumer, Cause: bridge.DeadRefused, Error: "<b>\x00\u202e", Histogram: adminapi.Histogram{StepSeconds: 1, Counts: make([]int64, 20)}}
+	return adminapi.DeadGroupList{Groups: []adminapi.DeadGroup{group}, Listed: adminapi.Listed{Next: "n"}}, a.err
 }
 
 func (a *asked) Models(_ context.Context, sel adminapi.ModelSelection) (adminapi.ModelList, error) {
 	a.models = sel
-	return adminapi.ModelList{}, a.err
+	return adminapi.ModelList{Models: []adminapi.Model{{Source: "get3w", Model: "google/x", FailingChange: new(float64), Errors: []adminapi.ModelError{{Error: "#", Count: 1}}}}}, a.err
 }
 
 func (a *asked) Alarms(_ context.Context, sel adminapi.AlarmSelection) (adminapi.AlarmList, error) {
 	a.alarms = sel
-	return adminapi.AlarmList{}, a.err
+	return adminapi.AlarmList{Alarms: []adminapi.Alarm{{Seq: 1, Alarm: bridge.Alarm{Kind: "clock", Subject: "x", Details: map[string]any{"n": 1}}, Active: true}}}, a.err
 }
 
 func (a *asked) Status(context.Context) (adminapi.Status, error) {
-	return adminapi.Status{State: adminapi.StatusOK}, a.err
+	return adminapi.Status{
+		State: adminapi.StatusFailing, Problems: []adminapi.Problem{{State: adminapi.StatusFailing, Kind: "journal_full"}},
+		AcceptedPerMinute: make([]int64, 60), Journal: &adminapi.StatusJournal{}, Unknown: []string{"alarms"},
+	}, a.err
 }
 
 func TestFiguresAPI(t *testing.T) {
@@ -51,7 +55,7 @@ func TestFiguresAPI(t *testing.T) {
 	require.Equal(t, adminapi.DeadSelection{Consumer: "team", Cause: bridge.DeadRefused, Cursor: "x", Limit: 5}, a.dead)
 	require.Equal(t, "<b>\x00\u202e", groups.Groups[0].Error)
 	require.Equal(t, "n", groups.Next)
-	require.Equal(t, adminapi.StatusOK, ask[adminapi.Status](t, s, "/status", "").State)
+	require.Equal(t, adminapi.StatusFailing, ask[adminapi.Status](t, s, "/status", "").State)
 
 	ask[adminapi.ModelList](t, s, "/models", "")
 	require.Equal(t, adminapi.ModelSelection{Since: 24 * time.Hour, Limit: 100}, a.models)

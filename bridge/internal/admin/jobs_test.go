@@ -38,7 +38,17 @@ func (f *fakeJobs) Plan(_ context.Context, o adminapi.JobOrder) (adminapi.JobPla
 }
 
 func (f *fakeJobs) Start(_ context.Context, o adminapi.JobOrder) (adminapi.Job, error) {
-	return adminapi.Job{ID: "a", Kind: o.Kind, State: adminapi.JobQueued, Call: o.Body}, f.take(o)
+	return queued("a", o.Kind, o.Body), f.take(o)
+}
+
+// queued is a job that nobody has begun to work on.
+func queued(id, kind string, call json.RawMessage) adminapi.Job {
+	return adminapi.Job{ID: id, Kind: kind, State: adminapi.JobQueued, Call: call, Outcomes: map[string]int{}}
+}
+
+// reverifying is a job of one kind.
+func reverifying(id string) adminapi.Job {
+	return queued(id, adminapi.JobReverify, json.RawMessage(`{"kind":"reverify"}`))
 }
 
 func (f *fakeJobs) List(context.Context) ([]adminapi.Job, error) { return f.list, nil }
@@ -47,7 +57,7 @@ func (f *fakeJobs) Get(_ context.Context, id string) (adminapi.Job, error) {
 	if id != "a" {
 		return adminapi.Job{}, fmt.Errorf("job: %w", bridge.ErrNotFound)
 	}
-	return adminapi.Job{ID: "a"}, nil
+	return reverifying(id), nil
 }
 
 func (f *fakeJobs) Cancel(ctx context.Context, id string) (adminapi.Job, error) {
@@ -140,7 +150,9 @@ func TestJobPages(t *testing.T) {
 	s.SetAPI(func(api *echo.Group) { admin.RegisterJobs(api, f) })
 	at := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 	for i := range 7 {
-		f.list = append(f.list, adminapi.Job{ID: fmt.Sprintf("j%d", 9-i), CreatedAt: at.Add(-time.Duration(i/2) * time.Nanosecond)})
+		job := reverifying(fmt.Sprintf("j%d", 9-i))
+		job.CreatedAt = at.Add(-time.Duration(i/2) * time.Nanosecond)
+		f.list = append(f.list, job)
 	}
 	var ids []string
 	for cursor := ""; ; {

@@ -124,3 +124,28 @@ func TestOpenAPIDocumentIsServed(t *testing.T) {
 	require.Equal(t, 403, do(t, s, http.MethodGet, "/api/openapi.yaml", "", map[string]string{"Host": "evil.example"}).status)
 	require.Equal(t, 405, do(t, s, http.MethodPost, "/api/openapi.yaml", "{}", asJSON).status)
 }
+
+// The document names the scope that each call of the API needs, and no other one.
+func TestOpenAPIDocumentHasTheScopes(t *testing.T) {
+	type security []map[string][]string
+	var o struct {
+		Security security
+		Paths    map[string]map[string]yaml.Node
+	}
+	require.NoError(t, yaml.Unmarshal(admin.OpenAPI(), &o))
+	for path, item := range o.Paths {
+		for method, node := range item {
+			if method == "parameters" {
+				continue
+			}
+			op := struct{ Security security }{o.Security}
+			require.NoError(t, node.Decode(&op))
+			if !strings.HasPrefix(path, "/api/") {
+				require.Empty(t, op.Security, "%s %s needs no token", method, path)
+				continue
+			}
+			route := regexp.MustCompile(`\{(\w+)\}`).ReplaceAllString(path, ":$1")
+			require.Equal(t, security{{"bearer": {admin.ScopeOf(strings.ToUpper(method), route)}}}, op.Security, "%s %s", method, path)
+		}
+	}
+}

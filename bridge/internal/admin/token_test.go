@@ -175,7 +175,7 @@ func TestTokensChange(t *testing.T) {
 			began <- struct{}{}
 			<-c.Request().Context().Done()
 			ended <- struct{}{}
-			return nil
+			return echo.NewHTTPError(http.StatusServiceUnavailable, "The process stops: try again.")
 		})
 	})
 	status := func(token string) int {
