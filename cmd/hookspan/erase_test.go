@@ -369,8 +369,14 @@ func TestEraseRefusesNonsense(t *testing.T) {
 	p := serveHere(t, smallConfig)
 	for _, call := range []adminapi.EraseCall{
 		{},
-		{Source: "get3w"}, {Prediction: "p"}, {Source: "get3w", Prediction: "p", Tenant: "t"}, {Source: "Get3W", Prediction: "p"},
-		{Source: "get3w", Prediction: strings.Repeat("x", 257)}, {Tenant: strings.Repeat("x", 1025)}, {Tenant: "t", Limit: 1001}, {Tenant: "t", Limit: -1},
+		{Source: "get3w"},
+		{Prediction: "p"},
+		{Source: "get3w", Prediction: "p", Tenant: "t"},
+		{Source: "Get3W", Prediction: "p"},
+		{Source: "get3w", Prediction: strings.Repeat("x", 257)},
+		{Tenant: strings.Repeat("x", 1025)},
+		{Tenant: "t", Limit: 1001},
+		{Tenant: "t", Limit: -1},
 	} {
 		require.Equal(t, 400, p.erase(call, nil), "%+v", call)
 	}
