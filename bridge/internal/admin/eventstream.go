@@ -48,4 +48,14 @@ func (s *eventStream) begin() error {
 	return nil
 }
 
-func (s *eventStream) flush() error { return http.NewResponseController(s.c.Response()).Flush() }
+// flush goes around Echo, whose own flush returns no error (v4.16.4).
+func (s *eventStream) flush() error {
+	var w http.ResponseWriter = s.c.Response()
+	for {
+		res, ok := w.(*echo.Response)
+		if !ok {
+			return http.NewResponseController(w).Flush()
+		}
+		w = res.Writer
+	}
+}
