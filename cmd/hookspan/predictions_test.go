@@ -178,7 +178,7 @@ func TestSubmitVerb(t *testing.T) {
 	t.Parallel()
 	answer := bridge.Submitted{Source: "get3w", ID: "pred_1", Status: "created", EstimatedDuration: 4.5, Replayed: true, Answer: json.RawMessage(`{}`)}
 	var out bytes.Buffer
-	e := &env{ctx: context.Background(), stdin: strings.NewReader(`{"prompt":"x"}`), stdout: &out, stderr: &out}
+	e := &env{ctx: context.Background(), getenv: func(string) (string, bool) { return "", false }, stdin: strings.NewReader(`{"prompt":"x"}`), stdout: &out, stderr: &out}
 	require.Equal(t, 0, run([]string{"predictions", "submit", "get3w/flux-dev", "--idempotency-key", "k", "--api", stubAPI(t, answer)}, e), out.String())
 	require.Equal(t, "\"pred_1\" is submitted already, it is \"created\", it takes about 4.5s: hookspan predictions await waits for its end\n", out.String())
 }

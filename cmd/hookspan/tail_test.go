@@ -79,7 +79,7 @@ func TestTail(t *testing.T) {
 func TestTailSaysWhatIsLeftOut(t *testing.T) {
 	t.Parallel()
 	for data, words := range map[string]string{
-		`{"left_out":3,"after":7,"until":10}`:                  "--after 7",
+		`{"left_out":3,"after":7,"until":10}`:                  "hookspan events list",
 		`{"left_out":3,"after":7,"until":10,"cause":"behind"}`: "up to 3 events between 7 and 10",
 		`{"left_out":3,"after":7,"until":10,"cause":"gone"}`:   "have left the stream",
 		`{"cause":"anew"}`: "made anew",

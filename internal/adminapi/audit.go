@@ -11,11 +11,11 @@ type Change struct {
 	Who   string `json:"who"`
 	Scope string `json:"scope"`
 	// Route is the method and the pattern of the path, Path the path as it was called, cut
-	// after 512 bytes. The query is not kept.
+	// after 512 bytes, with the hash of a prediction in place of its id. The query is not kept.
 	Route string `json:"route"`
 	Path  string `json:"path"`
-	// Selection is what the call selected, as JSON, cut after 2048 bytes. What was announced
-	// or submitted is not kept.
+	// Selection is what the call selected, as JSON, cut after 2048 bytes, with hashes in place
+	// of predictions and tenants. What was announced or submitted is not kept.
 	Selection string `json:"selection,omitempty"`
 	// Count is how many things were changed; nil when the call did not come to know.
 	Count  *int `json:"count,omitempty"`

@@ -10,6 +10,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/clientaddr"
 )
@@ -83,9 +84,52 @@ func selects(c echo.Context, call any) {
 	}
 	// What is no object has no dry run.
 	l.dryRun = json.Unmarshal(text, &how) == nil && how.DryRun
+	text = pseudonymous(text)
 	if l.selection = cut(string(text), maxAuditSelection); l.selection == "{}" {
 		l.selection = ""
 	}
+}
+
+// customers are the fields of calls that name a customer's prediction, or a customer.
+var customers = []string{"prediction", "tenant"}
+
+// pseudonymous replaces names in a call by their hashes: the audit stays when a prediction is
+// erased. The hash is [bridge.ErasedHash] with the source of the call, empty when it has none.
+func pseudonymous(call []byte) []byte {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(call, &fields) != nil {
+		return call
+	}
+	changed, source := false, ""
+	_ = json.Unmarshal(fields["source"], &source)
+	for _, name := range customers {
+		var text string
+		if json.Unmarshal(fields[name], &text) == nil && text != "" {
+			changed, fields[name] = true, json.RawMessage(`"`+hashed(source, text)+`"`)
+		}
+	}
+	if !changed {
+		return call
+	}
+	out, err := json.Marshal(fields)
+	if err != nil {
+		return nil
+	}
+	return out
+}
+
+func hashed(source, name string) string { return "sha256:" + bridge.ErasedHash(source, name) }
+
+// pathOf is the path of the call, with the hash of a prediction in place of its id.
+func pathOf(c echo.Context) string {
+	if strings.HasPrefix(strings.TrimPrefix(c.Path(), APIPrefix), "/predictions/:source/:id") {
+		source, id, err := predictionOf(c)
+		if err != nil {
+			return ""
+		}
+		return "/predictions/" + source + "/" + hashed(source, id)
+	}
+	return cut(strings.TrimPrefix(c.Request().URL.EscapedPath(), APIPrefix), maxAuditPath)
 }
 
 // changes tells the audit how many things the call has changed.
@@ -110,7 +154,7 @@ func (s *Server) audited(c echo.Context, who caller, scope string, next echo.Han
 	}
 	s.audit.Append(adminapi.Change{
 		At: time.Now().UTC(), Who: who.name, Scope: scope,
-		Route: r.Method + " " + strings.TrimPrefix(c.Path(), APIPrefix), Path: cut(strings.TrimPrefix(r.URL.EscapedPath(), APIPrefix), maxAuditPath),
+		Route: r.Method + " " + strings.TrimPrefix(c.Path(), APIPrefix), Path: pathOf(c),
 		Selection: l.selection, Count: l.count, Status: status,
 		From: clientaddr.Parse(r.RemoteAddr).String(), RequestID: requestID(c),
 	})

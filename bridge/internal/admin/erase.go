@@ -39,6 +39,7 @@ func RegisterErase(api *echo.Group, e Eraser) {
 		if err != nil {
 			return report, unavailable(c, "Nothing was erased: "+err.Error()+": see that NATS serves, and that hookspan provision has made its streams.")
 		}
+		changes(c, report.Predictions)
 		return report, nil
 	}))
 }
