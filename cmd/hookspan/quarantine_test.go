@@ -62,7 +62,7 @@ func TestMistypedSecretIsRepaired(t *testing.T) {
 	p.logged(`"sources_changed":["get3w"]`)
 	repaired := time.Now()
 	p.quarantine(&report, "reverify", "--dry-run")
-	require.Equal(t, adminapi.KeptReport{DryRun: true, LookedAt: webhooks, Events: webhooks, Last: webhooks, Remaining: map[string]int{}}, withoutLast(report, webhooks))
+	require.Equal(t, adminapi.KeptReport{DryRun: true, LookedAt: webhooks, Events: webhooks, Removed: webhooks, Last: webhooks, Remaining: map[string]int{}}, withoutLast(report, webhooks))
 	require.Empty(t, p.events())
 	p.awaitRefused(webhooks)
 
