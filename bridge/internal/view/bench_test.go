@@ -316,7 +316,7 @@ func fillDead(t testing.TB, v *View, n int) {
 				Sequence: uint64(i + 1), Consumer: fmt.Sprint("c", i%10), Cause: cause, Error: fmt.Sprintf("%s: status %d of %q", strings.Repeat("a", i%100), 500+i%50, fmt.Sprint(i)), Source: "get3w", Prediction: predictionID(i), Event: "x", Stored: time.Now().Add(time.Duration(i) * time.Second),
 			}})
 		}
-		_, err := foldDead(c, nil, b)
+		_, err := foldDead(c, v.deadStream(), b)
 		return err
 	}))
 }

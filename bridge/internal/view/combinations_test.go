@@ -44,7 +44,7 @@ func TestEveryCombinationOfFilters(t *testing.T) {
 		}
 	}
 	seq := 0
-	dead := v.streams[slices.IndexFunc(v.streams, func(s *stream) bool { return s.name == v.cfg.Names.DeadStream() })]
+	dead := v.deadStream()
 	stood := map[string][]Standing{}
 	grow := func(n int) {
 		var msgs []message

@@ -3,6 +3,7 @@ package view
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -163,4 +164,9 @@ func (r *rig) again(consumer string, e *bridge.Event, a bridge.Again) {
 		Subject: r.Names.Again(consumer, r.Names.SubjectOf(e)), Header: nats.Header(a.Header(e.Header())), Data: e.Body,
 	})
 	require.NoError(r.t, err)
+}
+
+// deadStream is that of dead letters.
+func (v *View) deadStream() *stream {
+	return v.streams[slices.IndexFunc(v.streams, func(s *stream) bool { return s.name == v.cfg.Names.DeadStream() })]
 }
