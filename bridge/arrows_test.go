@@ -92,32 +92,33 @@ var arrows = map[string]arrow{
 	"bridge/internal/telemetry":            {never: withoutNATS},
 
 	// Shared by several sides.
-	"internal/activation":    {never: append(withoutNATS, "net/http")},
-	"internal/adminapi":      {ours: []string{"bridge", "internal/consumerstate", "internal/printable"}, stdOnly: true},
-	"internal/certificate":   {never: append(withoutNATS, "net/http")},
-	"internal/clientaddr":    {stdOnly: true, never: []string{"net/http"}},
-	"internal/backoff":       {stdOnly: true, never: []string{"net/http"}},
-	"internal/retryafter":    {stdOnly: true},
-	"internal/eventstream":   {stdOnly: true, never: []string{"net/http"}},
-	"internal/fakeget3w":     {ours: []string{"bridge", "internal/signing"}, never: withoutNATS},
-	"internal/freshconn":     {stdOnly: true},
-	"internal/headers":       {stdOnly: true},
-	"internal/natserr":       {never: withoutServer},
-	"internal/natstest":      {ours: []string{"bridge", "internal/streams"}, never: withoutEcho},
-	"internal/needs":         {stdOnly: true},
-	"internal/attemptrecord": {ours: []string{"bridge", "internal/natserr", "internal/printable", "internal/streamread"}, never: lean},
-	"internal/durable":       {ours: []string{"bridge", "internal/consumerstate", "internal/natserr", "internal/streamread"}, never: lean},
-	"internal/dialguard":     {never: append(withoutNATS, "net/http")},
-	"internal/consumerstate": {ours: []string{"bridge"}, stdOnly: true},
-	"internal/mediatype":     {stdOnly: true, never: []string{"net/http"}},
-	"internal/pasted":        {stdOnly: true, never: []string{"net/http"}},
-	"internal/pid1":          {never: append(withoutNATS, "net/http")},
-	"internal/printable":     {stdOnly: true},
-	"internal/redial":        {never: lean},
-	"internal/signing":       {stdOnly: true, never: []string{"net/http"}},
-	"internal/streamread":    {ours: []string{"internal/printable", "bridge"}, never: withoutServer},
-	"internal/streams":       {ours: []string{"bridge"}, never: withoutServer},
-	"internal/waitbudget":    {ours: []string{"bridge"}, never: withoutServer},
+	"internal/activation":                  {never: append(withoutNATS, "net/http")},
+	"internal/adminapi":                    {ours: []string{"bridge", "internal/consumerstate", "internal/printable"}, stdOnly: true},
+	"internal/certificate":                 {never: append(withoutNATS, "net/http")},
+	"internal/certificate/certificatetest": {never: append(withoutNATS, "net/http")},
+	"internal/clientaddr":                  {stdOnly: true, never: []string{"net/http"}},
+	"internal/backoff":                     {stdOnly: true, never: []string{"net/http"}},
+	"internal/retryafter":                  {stdOnly: true},
+	"internal/eventstream":                 {stdOnly: true, never: []string{"net/http"}},
+	"internal/fakeget3w":                   {ours: []string{"bridge", "internal/signing"}, never: withoutNATS},
+	"internal/freshconn":                   {stdOnly: true},
+	"internal/headers":                     {stdOnly: true},
+	"internal/natserr":                     {never: withoutServer},
+	"internal/natstest":                    {ours: []string{"bridge", "internal/streams"}, never: withoutEcho},
+	"internal/needs":                       {stdOnly: true},
+	"internal/attemptrecord":               {ours: []string{"bridge", "internal/natserr", "internal/printable", "internal/streamread"}, never: lean},
+	"internal/durable":                     {ours: []string{"bridge", "internal/consumerstate", "internal/natserr", "internal/streamread"}, never: lean},
+	"internal/dialguard":                   {never: append(withoutNATS, "net/http")},
+	"internal/consumerstate":               {ours: []string{"bridge"}, stdOnly: true},
+	"internal/mediatype":                   {stdOnly: true, never: []string{"net/http"}},
+	"internal/pasted":                      {stdOnly: true, never: []string{"net/http"}},
+	"internal/pid1":                        {never: append(withoutNATS, "net/http")},
+	"internal/printable":                   {stdOnly: true},
+	"internal/redial":                      {never: lean},
+	"internal/signing":                     {stdOnly: true, never: []string{"net/http"}},
+	"internal/streamread":                  {ours: []string{"internal/printable", "bridge"}, never: withoutServer},
+	"internal/streams":                     {ours: []string{"bridge"}, never: withoutServer},
+	"internal/waitbudget":                  {ours: []string{"bridge"}, never: withoutServer},
 
 	// Programs. The equipment that tries the bridge shares the rig.
 	"cmd/hookspan": {ours: []string{"bridge", "bridge/app", "bridge/client", "bridge/config"}, never: []string{echo}},
@@ -130,7 +131,7 @@ var arrows = map[string]arrow{
 const rig = "cmd/internal/rig"
 
 // forTests are packages that only tests, and each other, may import.
-var forTests = []string{"bridge/internal/view/fold/foldtest", "bridge/internal/stream/streamtest", "internal/natstest", "internal/needs", "consumers/consumertest"}
+var forTests = []string{"bridge/internal/view/fold/foldtest", "bridge/internal/stream/streamtest", "internal/certificate/certificatetest", "internal/natstest", "internal/needs", "consumers/consumertest"}
 
 // allows reports whether the package name may import ours. A rule that ends with a star
 // covers everything below a folder. Internal packages are below everything, so only their

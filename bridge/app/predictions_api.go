@@ -10,7 +10,6 @@ import (
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
-	"github.com/hookspan/hookspan/bridge/internal/source"
 	"github.com/hookspan/hookspan/bridge/internal/view"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
@@ -70,11 +69,7 @@ func (k known) Behind() bool {
 
 // Life is how long a source's provider keeps outputs, zero for a source that is not configured.
 func (k known) Life(name string) time.Duration {
-	kind, err := source.KindOf(k.cfg.Sources[name].Kind)
-	if err != nil {
-		return 0
-	}
-	return kind.OutputLife()
+	return k.cfg.OutputLife(name)
 }
 
 func (a *App) knownPredictions() known {

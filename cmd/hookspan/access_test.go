@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/internal/certificate/certificatetest"
 )
 
 const (
@@ -144,7 +146,7 @@ func TestTokensThatCannotBeUsed(t *testing.T) {
 func TestVerbsOverHTTPS(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	cert, key := issue(t, dir)
+	cert, key := certificatetest.Issue(t, dir, 1)
 	put(t, dir, "token", oncall)
 	p := serve(t, dir, strings.Replace(tokenConfig("127.0.0.1:0"), "admin: {", "admin: {tls: {cert: "+cert+", key: "+key+"}, ", 1))
 	require.Regexp(t, `^https://127\.0\.0\.1:`, p.ready.Admin)

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/internal/certificate/certificatetest"
 )
 
 // banner starts a bridge and returns what it prints for people.
@@ -74,7 +76,7 @@ func TestBannerWorksAsPrinted(t *testing.T) {
 			require.NoError(t, os.Mkdir(dir, 0o700))
 			put(t, dir, "the secret", secret)
 			put(t, dir, "token", "a-token\n")
-			issue(t, dir)
+			certificatetest.Issue(t, dir, 1)
 			issueFor(t, dir, "*.example.com")
 			kept := filepath.Join(t.TempDir(), "kept")
 			lines, p := banner(t, dir, config+strings.Replace(listen, "/ARCHIVE", kept, 1))

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hookspan/hookspan/internal/certificate/certificatetest"
 )
 
 // Serve takes what the check passes: the check names, with its line, everything on the machine
@@ -21,7 +23,7 @@ func TestConfigCheckLooksAtTheMachine(t *testing.T) {
 		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o700))
 	}
 	put(t, filepath.Join(dir, "newer"), "format", "99\n")
-	cert, _ := issue(t, dir)
+	cert, _ := certificatetest.Issue(t, dir, 1)
 	at := func(name string) string { return filepath.Join(dir, name) }
 	forward := func(secret string) string {
 		return "consumers: {post: {kind: forward, url: \"https://svc.example.com\", secret: " + secret + "}}\n"
