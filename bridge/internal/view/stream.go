@@ -128,7 +128,7 @@ func sameStream(ctx context.Context, stream jetstream.Stream, p position) (bool,
 	if !p.created.Equal(info.Created) || p.seq > info.State.LastSeq {
 		return false, nil
 	}
-	m, err := streamread.Get(ctx, stream, p.seq)
+	m, err := streamread.GetReadable(ctx, stream, p.seq)
 	if errors.Is(err, bridge.ErrNotFound) {
 		return true, nil
 	}
