@@ -76,7 +76,7 @@ func (a *App) eraser() *erase.Eraser {
 		cfg.Places = append(cfg.Places, erase.Place{Name: "journal", Erase: s.eraseInJournal})
 	}
 	if s.embedded != nil {
-		cfg.Places = append(cfg.Places, erase.Place{Name: "files of NATS", Erase: s.eraseInFiles})
+		cfg.Places = append(cfg.Places, erase.Place{Name: "files of NATS", Erase: s.eraseInFiles, Remains: true})
 	} else {
 		cfg.Beyond = append(cfg.Beyond, "replaced and acknowledged messages in the files of the NATS servers, until they compact them")
 	}
