@@ -94,10 +94,11 @@ var arrows = map[string]arrow{
 	// Shared by several sides.
 	"internal/activation":                  {never: append(withoutNATS, "net/http")},
 	"internal/adminapi":                    {ours: []string{"bridge", "internal/consumerstate", "internal/printable"}, stdOnly: true},
-	"internal/certificate":                 {never: append(withoutNATS, "net/http")},
+	"internal/certificate":                 {ours: []string{"internal/smallfile"}, never: append(withoutNATS, "net/http")},
 	"internal/certificate/certificatetest": {never: append(withoutNATS, "net/http")},
 	"internal/clientaddr":                  {stdOnly: true, never: []string{"net/http"}},
 	"internal/backoff":                     {stdOnly: true, never: []string{"net/http"}},
+	"internal/smallfile":                   {stdOnly: true, never: []string{"net/http"}},
 	"internal/retryafter":                  {stdOnly: true},
 	"internal/eventstream":                 {stdOnly: true, never: []string{"net/http"}},
 	"internal/fakeget3w":                   {ours: []string{"bridge", "internal/signing"}, never: withoutNATS},

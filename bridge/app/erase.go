@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -77,7 +76,7 @@ func (a *App) eraser() *erase.Eraser {
 		cfg.Places = append(cfg.Places, erase.Place{Name: "journal", Erase: s.eraseInJournal})
 	}
 	if s.embedded != nil {
-		cfg.Places = append(cfg.Places, erase.Place{Name: "files of NATS", Erase: s.eraseInFiles})
+		cfg.Places = append(cfg.Places, erase.Place{Name: "files of NATS", Erase: s.eraseInFiles, Remains: true})
 	} else {
 		cfg.Beyond = append(cfg.Beyond, "replaced and acknowledged messages in the files of the NATS servers, until they compact them")
 	}
@@ -110,38 +109,54 @@ func (a *App) eraseInArchive(ctx context.Context, name string, c *config.Archive
 	return archive.Erase(ctx, archive.Config{Name: name, Location: at, AllowPrivate: c.AllowPrivate}, of, dryRun)
 }
 
-// keptOut is the handler of an archive that stores nothing of erased predictions.
+// keepOut is around every attempt: nothing of an erased prediction is handled, and what became
+// of an attempt that was under way is not kept. Its error would be, and with it the event.
+func (s *store) keepOut(next consumers.Handler) consumers.Handler {
+	return consumers.HandlerFunc(func(ctx context.Context, ev *bridge.Event) error {
+		if s.erased.Has(ev.Source, ev.PredictionID) {
+			return nil
+		}
+		if err := next.Handle(ctx, ev); !s.erased.Has(ev.Source, ev.PredictionID) {
+			return err
+		}
+		return nil
+	})
+}
+
+// keptOut is the handler of an archive that keeps nothing of predictions that were erased while
+// their outputs were on their way.
 type keptOut struct {
 	*archive.Archive
 
 	erased *erase.Registry
-	erase  func(ctx context.Context, ev *bridge.Event) error
+	erase  func(ctx context.Context, ev *bridge.Event)
 }
 
-// Handle implements [consumers.Handler]. A prediction may be erased while its outputs are on
-// their way.
+// Handle implements [consumers.Handler].
 func (k keptOut) Handle(ctx context.Context, ev *bridge.Event) error {
-	if k.erased.Has(ev.Source, ev.PredictionID) {
-		return nil
-	}
 	err := k.Archive.Handle(ctx, ev)
-	if !k.erased.Has(ev.Source, ev.PredictionID) {
-		return err
+	if k.erased.Has(ev.Source, ev.PredictionID) {
+		k.erase(context.WithoutCancel(ctx), ev)
 	}
-	if err := k.erase(ctx, ev); err != nil {
-		return fmt.Errorf("removing what was stored of an erased prediction: %w", err)
-	}
-	return nil
+	return err
 }
 
 var _ consumers.Handler = keptOut{}
 
-func (a *App) keepOut(name string, c *config.Archive, handler *archive.Archive) keptOut {
-	return keptOut{handler, a.store.erased, func(ctx context.Context, ev *bridge.Event) error {
-		_, err := a.eraseInArchive(ctx, name, c, []archive.Prediction{{Source: ev.Source, ID: ev.PredictionID}}, false)
-		return err
+func (a *App) keepArchived(name string, c *config.Archive, handler *archive.Archive) keptOut {
+	return keptOut{handler, a.store.erased, func(ctx context.Context, ev *bridge.Event) {
+		ctx, cancel := context.WithTimeout(ctx, lateArchived)
+		defer cancel()
+		if _, err := a.eraseInArchive(ctx, name, c, []archive.Prediction{{Source: ev.Source, ID: ev.PredictionID}}, false); err != nil {
+			// The event is gone, so nothing comes again that could try once more.
+			a.log.Named("erase").Error("an archive may have stored outputs of a prediction that was erased meanwhile: erase it again",
+				zap.String("consumer", name), zap.String("source", ev.Source), zap.String("prediction", ev.PredictionID), zap.Error(err))
+		}
 	}}
 }
+
+// lateArchived bounds how long an attempt removes what it has just stored.
+const lateArchived = time.Minute
 
 func (a *App) eraseInView(ctx context.Context, sel *erase.Selection, dryRun bool) (int, error) {
 	var keys []view.Key

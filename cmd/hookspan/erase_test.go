@@ -320,6 +320,47 @@ func TestErasingSurvivesAKill(t *testing.T) {
 	require.Empty(t, found(t, data, gone.texts()))
 }
 
+// A prediction is erased while handlers are at work on it. Whatever they answer afterwards,
+// nothing of it is kept: no copy that waits, no attempt record, no dead letter.
+func TestErasedWhileItIsHandled(t *testing.T) {
+	t.Parallel()
+	dir, busy := t.TempDir(), t.TempDir()
+	p := serve(t, dir, `
+ingress: {listen: "127.0.0.1:0"}
+admin: {listen: "127.0.0.1:0"}
+nats: {listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}
+sources: {get3w: {kind: get3w, secrets: ["env:GET3W_WEBHOOK_SECRET"], query: [ref, tenant]}}
+consumers:
+  archive: {enabled: false}
+`+strings.ReplaceAll(`
+  again: {kind: exec, retry: {first: 5m, max: 1h}, command: [RUN, again, 1]}
+  broken: {kind: exec, command: [RUN, broken, 65]}
+  once: {kind: exec, once: true, retry: {first: 5m, max: 1h}, command: [RUN, once, 1]}
+  handled: {kind: exec, once: true, command: [RUN, handled, 0]}
+`, "RUN", `/bin/sh, -c, 'cat >&2; touch "$0/$1"; while [ -e "$0/$1" ]; do sleep 0.02; done; exit $2', `+busy))
+	gone := newSubject(1)
+	status, text := gone.postTo(p, gone.bodies("https://cdn.get3w.com")[1], true)
+	require.Equal(t, 200, status, text)
+	working := func() []string {
+		files, err := filepath.Glob(filepath.Join(busy, "*"))
+		require.NoError(t, err)
+		return files
+	}
+	require.Eventually(t, func() bool { return len(working()) == 4 }, patience, 20*time.Millisecond, p.logs)
+
+	var report adminapi.EraseReport
+	p.verb(&report, "erase", "get3w", gone.id, "--yes")
+	require.True(t, report.Complete, "%+v", report)
+	for _, file := range working() {
+		require.NoError(t, os.Remove(file))
+	}
+	require.Eventually(t, func() bool { return strings.Count(p.logs.String(), `"msg":"attempt"`) == 4 }, patience, 20*time.Millisecond, p.logs)
+	data := filepath.Join(dir, "hookspan-data")
+	require.Empty(t, found(t, data, gone.texts()), p.logs)
+	require.Equal(t, 0, p.stop(), p.logs)
+	require.Empty(t, found(t, data, gone.texts()), "after a stop")
+}
+
 // Two processes use one NATS. What one erases the other one does not take either, and it leaves
 // the files of both: the view and the journal of the other one too.
 func TestErasedByAnotherProcess(t *testing.T) {

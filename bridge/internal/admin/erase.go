@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
@@ -21,10 +22,16 @@ type Eraser interface {
 
 // RegisterErase adds the route that erases.
 func RegisterErase(api *echo.Group, e Eraser) {
+	slots := semaphore.NewWeighted(maxErasing)
 	api.POST("/erase", call(func(c echo.Context, call adminapi.EraseCall) (report adminapi.EraseReport, err error) {
 		if err := checkErase(&call); err != nil {
 			return report, err
 		}
+		if !slots.TryAcquire(1) {
+			return report, unavailable(c, "Nothing was erased: other calls erase, one after the other: try again when they have ended.")
+		}
+		defer slots.Release(1)
+		leaveInFlight(c.Request().Context()) // others are not to wait for as long as this may take
 		if err := http.NewResponseController(c.Response()).SetWriteDeadline(time.Now().Add(eraseTime + answerTime)); err != nil {
 			return report, err
 		}
@@ -43,6 +50,9 @@ func RegisterErase(api *echo.Group, e Eraser) {
 		return report, nil
 	}))
 }
+
+// maxErasing bounds the calls that erase or wait for those before them.
+const maxErasing = 8
 
 // eraseTime bounds one call.
 const eraseTime = 10 * time.Minute

@@ -74,3 +74,58 @@ func TestEraseAPI(t *testing.T) {
 	require.Contains(t, a.detail(t), "Nothing was erased")
 	require.NotEmpty(t, a.header.Get("Retry-After"))
 }
+
+// blocked erases when it is told to.
+type blocked struct{ begun, goOn chan struct{} }
+
+func (b blocked) Prediction(context.Context, string, string, bool) (adminapi.EraseReport, error) {
+	b.begun <- struct{}{}
+	<-b.goOn
+	return adminapi.EraseReport{Places: []adminapi.ErasePlace{}}, nil
+}
+
+func (b blocked) Tenant(ctx context.Context, _ string, _ int, dryRun bool) (adminapi.EraseReport, error) {
+	return b.Prediction(ctx, "", "", dryRun)
+}
+
+// Calls that erase take long, and one waits for the other. They leave the API to others, and
+// those too many are told at once that they did nothing.
+func TestErasingKeepsNobodyOut(t *testing.T) {
+	t.Parallel()
+	s, b := start(t, "127.0.0.1:0"), blocked{make(chan struct{}), make(chan struct{})}
+	s.SetAPI(func(api *echo.Group) {
+		admin.RegisterErase(api, b)
+		admin.RegisterJobs(api, &fakeJobs{})
+	})
+	const calls = 32
+	answers := make(chan *http.Response, calls)
+	for range calls {
+		go func() {
+			res, err := http.Post("http://"+s.Addr().String()+"/api/v1/erase", "application/json", strings.NewReader(`{"source":"get3w","prediction":"a"}`))
+			if err == nil {
+				err = res.Body.Close()
+			}
+			if err != nil {
+				res = &http.Response{Status: err.Error()}
+			}
+			answers <- res
+		}()
+	}
+	begun := 0
+	for refused := 0; begun+refused < calls; {
+		select {
+		case <-b.begun:
+			begun++
+		case a := <-answers:
+			require.Equal(t, 503, a.StatusCode, a.Status)
+			require.NotEmpty(t, a.Header.Get("Retry-After"))
+			refused++
+		}
+	}
+	require.Equal(t, 8, begun)
+	require.Equal(t, 200, do(t, s, http.MethodGet, "/api/v1/jobs", "", nil).status)
+	close(b.goOn)
+	for range begun {
+		require.Equal(t, 200, (<-answers).StatusCode)
+	}
+}

@@ -47,6 +47,7 @@ func readOrder(c echo.Context) (o adminapi.JobOrder, err error) {
 	if o, err = read(c); err != nil {
 		return o, err
 	}
+	selects(c, o.Body)
 	o.Rate = cmp.Or(o.Rate, adminapi.DefaultJobRate)
 	keys := c.Request().Header.Values("Idempotency-Key")
 	o.Key = strings.Join(keys, "")

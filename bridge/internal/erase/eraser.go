@@ -21,6 +21,10 @@ type Place struct {
 	// things that were. To call it again is safe. An error says what to do so that another call
 	// succeeds.
 	Erase func(ctx context.Context, s *Selection, dryRun bool) (int, error)
+	// Late: attempts that end during a call write there, so it is searched once more at the end.
+	Late bool
+	// Remains: it has what other places have removed.
+	Remains bool
 }
 
 // Config of an [Eraser].
@@ -140,6 +144,7 @@ func (e *Eraser) run(ctx context.Context, s *Selection, dryRun bool) (adminapi.E
 	for _, p := range e.places {
 		report.Places = append(report.Places, e.place(ctx, p, s))
 	}
+	e.late(ctx, s, report.Places)
 	if forwarded != nil {
 		report.Places = append(report.Places, adminapi.ErasePlace{Place: "forwarding", Error: text(forwarded)})
 	}
@@ -167,6 +172,21 @@ func (e *Eraser) place(ctx context.Context, p Place, s *Selection) (done adminap
 	}
 	done.Error = "it is still found there: repeat the call"
 	return done
+}
+
+// late erases what attempts have written whose handlers had returned before the prediction was
+// known to be erased. It adds that to what was done in the places.
+func (e *Eraser) late(ctx context.Context, s *Selection, done []adminapi.ErasePlace) {
+	found := 0
+	for i, p := range e.places {
+		if !p.Late && (!p.Remains || found == 0) {
+			continue
+		}
+		again := e.place(ctx, p, s)
+		found += again.Count
+		done[i].Count += again.Count
+		done[i].Left, done[i].Error = again.Left, again.Error
+	}
 }
 
 // tell lets other systems follow.

@@ -33,9 +33,8 @@ func (has known) is(names bridge.Names, m Message) bool {
 	named := func(id string) bool { return has(source, id) }
 	if _, tail, ok := strings.Cut(m.Subject, names.PollsSubject("")); ok {
 		if t := strings.SplitN(tail, ".", 3); len(t) == 3 {
-			if id, err := bridge.DecodeToken(t[2]); err == nil && has(t[1], id) {
-				return true
-			}
+			id, err := bridge.DecodeToken(t[2])
+			return err == nil && has(t[1], id) // another source may have a prediction of that id
 		}
 	}
 	for _, values := range m.Header {
@@ -73,7 +72,9 @@ func mentions(text string, named func(id string) bool) bool {
 			if value != "" && (named(value) || namedEvent(value, named)) {
 				return true
 			}
-			at = next
+			if at = next; otherID(value) {
+				at += len(value)
+			}
 		case wordByte(c):
 			end := at
 			for end < len(text) && wordByte(text[end]) {
@@ -92,6 +93,24 @@ func mentions(text string, named func(id string) bool) bool {
 
 func wordByte(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c == '_' || c == '-'
+}
+
+// otherID reports whether a quoted text is an id that continues a shorter one, such as that of
+// a part or a version: long enough to be looked for, and then a separator and more.
+func otherID(text string) bool {
+	head := 0
+	for head < len(text) && wordByte(text[head]) {
+		head++
+	}
+	if head < shortest || len(text) < head+2 {
+		return false
+	}
+	for _, c := range []byte(text[head:]) {
+		if !wordByte(c) && !strings.ContainsRune(".:@~+|#", rune(c)) {
+			return false
+		}
+	}
+	return true
 }
 
 // maxQuoted bounds a string that can be an id, as it is written, in bytes: each byte can have
