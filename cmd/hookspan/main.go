@@ -60,7 +60,9 @@ type env struct {
 	program string
 	// terminal: stderr is a terminal, and answers come from stdin.
 	terminal bool
-	json     bool
+	// screen: stdout is a terminal that can be cleared, and colours are wanted on it.
+	screen, colours bool
+	json            bool
 }
 
 func main() {
@@ -71,12 +73,14 @@ func main() {
 		signal.Notify(signals, syscall.SIGHUP)
 		return signals
 	}
-	os.Exit(run(os.Args[1:], &env{
+	e := &env{
 		ctx: ctx, getenv: os.LookupEnv, hangups: hangups,
 		sockets: func() (activation.Sockets, error) { return activation.Take(os.LookupEnv) },
 		stdin:   os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		program: os.Args[0], terminal: isatty.IsTerminal(os.Stdin.Fd()) && isatty.IsTerminal(os.Stderr.Fd()),
-	}))
+	}
+	e.screen, e.colours = look(isatty.IsTerminal(os.Stdout.Fd()), os.LookupEnv)
+	os.Exit(run(os.Args[1:], e))
 }
 
 // untilSignal returns a context that ends at the first signal to end. From just before that, a
@@ -123,6 +127,9 @@ func run(args []string, e *env) int {
 		return e.fail(&usageError{fmt.Errorf("%w: try hookspan --help", err)})
 	}
 	e.json = c.JSON
+	if w, ok := verb.Selected().Target.Addr().Interface().(interface{ watching() bool }); ok && w.watching() {
+		return watch(e, func() (*kong.Context, error) { return parser.Parse(args) })
+	}
 	if err := verb.Run(e); err != nil {
 		return e.fail(err)
 	}
