@@ -15,11 +15,12 @@ var colour = map[tone]string{good: "\x1b[32m", waits: "\x1b[33m", bad: "\x1b[31m
 
 const noColour = "\x1b[0m"
 
-// toneOf is the tone of a state of a consumer, of an event with a consumer, or of a job. What an
+// toneOf is the tone of a state of a consumer, of an event with a consumer, of a job, or of a
+// prediction. What an
 // operator decided only waits.
 func toneOf(state string) tone {
 	switch state {
-	case "up_to_date", "handled", "settled", "done":
+	case "up_to_date", "handled", "settled", "done", "completed":
 		return good
 	case "missing", "orphaned", "blocked", "failing", "dead_letter", "dead_not_kept", "failed":
 		return bad

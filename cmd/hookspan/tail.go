@@ -34,7 +34,13 @@ func (c *tailCmd) Run(e *env) error {
 	if err := oneOf("--consumer", c.Consumer, names.Consumers); err != nil {
 		return err
 	}
-	api, err := c.client(e)
+	api, err := c.client(e, func(err error) {
+		if err == nil {
+			e.note("the bridge tells again")
+			return
+		}
+		e.note("the bridge tells nothing, connecting again: %v", err)
+	})
 	if err != nil {
 		return err
 	}
@@ -67,24 +73,24 @@ func printLive(e *env, told client.Live) error {
 		if err := json.Unmarshal(told.Data, &v); err != nil {
 			return fmt.Errorf("reading what the bridge tells: %w", err)
 		}
-		out := &printer{w: e.stdout}
-		out.printf("%d  %s  %s  %s  %s  %s\n", v.Seq, v.StoredAt.Format(time.RFC3339), v.Source, v.Status, v.Prediction, orDash(v.Model))
+		out := &printer{w: e.stdout, colours: e.colours}
+		out.printf("%d  %s  %s  ", v.Seq, v.StoredAt.Format(time.RFC3339), v.Source)
+		out.raw(out.tint(toneOf(v.Status), printable.String(v.Status)))
+		out.printf("  %s  %s\n", v.Prediction, orDash(v.Model))
 		return out.err
 	case adminapi.LiveGap, adminapi.LiveSampled:
 		var l adminapi.LeftOut
 		if err := json.Unmarshal(told.Data, &l); err != nil {
 			return fmt.Errorf("reading what the bridge tells: %w", err)
 		}
-		out := &printer{w: e.stderr}
 		switch l.Cause {
 		case adminapi.GapAnew:
-			out.printf("hookspan: the stream of events was made anew, and its numbers begin again: hookspan events list shows what it has\n")
+			e.note("the stream of events was made anew, and its numbers begin again: hookspan events list shows what it has")
 		case adminapi.GapGone:
-			out.printf("hookspan: up to %d events behind %d have left the stream meanwhile\n", l.LeftOut, l.After)
+			e.note("up to %d events behind %d have left the stream meanwhile", l.LeftOut, l.After)
 		default:
-			out.printf("hookspan: up to %d events between %d and %d are left out: hookspan events list shows them\n", l.LeftOut, l.After, l.Until)
+			e.note("up to %d events between %d and %d are left out: hookspan events list shows them", l.LeftOut, l.After, l.Until)
 		}
-		return out.err
 	}
-	return nil // of a later version
+	return nil // or it is of a later version
 }
