@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -18,10 +19,19 @@ import (
 // tailing runs a verb until stop is called, which returns its exit code as after Ctrl-C.
 func tailing(t *testing.T, args ...string) (stdout, stderr *safeBuffer, stop func() int) {
 	t.Helper()
+	return tailingWith(t, nil, args...)
+}
+
+// tailingWith runs it on a terminal where lines are typed, unless typed is nil.
+func tailingWith(t *testing.T, typed io.Reader, args ...string) (stdout, stderr *safeBuffer, stop func() int) {
+	t.Helper()
 	stdout, stderr = &safeBuffer{}, &safeBuffer{}
 	ctx, cancel := context.WithCancel(context.Background())
 	e := testEnv()
 	e.ctx, e.stdout, e.stderr = ctx, stdout, stderr
+	if typed != nil {
+		e.stdin, e.terminal = typed, true
+	}
 	code := make(chan int, 1)
 	go func() { code <- run(args, e) }()
 	t.Cleanup(cancel)
