@@ -58,6 +58,7 @@ func (f *apiFlag) ofFolder(e *env, do func(*app.Journal) error) (done bool, err 
 
 type journalShowCmd struct {
 	apiFlag
+	watchFlag
 	SetAside bool `help:"List what was set aside because NATS did not take it."`
 }
 

@@ -4,6 +4,7 @@ import "strconv"
 
 // pageFlags select a page of a list. Lists begin with the newest entry.
 type pageFlags struct {
+	watchFlag
 	Limit  int    `default:"100" help:"At most so many, 1 to 1000."`
 	Cursor string `placeholder:"TEXT" help:"What follows a list that was too long."`
 }

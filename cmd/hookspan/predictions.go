@@ -22,6 +22,7 @@ type predictionFlags struct {
 
 type predictionsListCmd struct {
 	apiFlag
+	watchFlag
 	Search string    `placeholder:"TEXT" help:"Only those that match all of its terms, such as \"model:google/* consumer:billing=failing since:2h\"; the documentation of predictions has them all."`
 	Source name      `placeholder:"NAME" help:"Only of this source."`
 	Status name      `placeholder:"WORD" help:"Only of this status."`

@@ -26,7 +26,7 @@ func (c *predictionsAwaitCmd) Run(e *env) error {
 }
 
 func (f *apiFlag) await(e *env, source, id string, timeout time.Duration) error {
-	api, err := f.client(e)
+	api, err := f.client(e, nil)
 	if err != nil {
 		return err
 	}

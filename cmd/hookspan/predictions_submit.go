@@ -25,7 +25,7 @@ type predictionsWatchCmd struct {
 }
 
 func (c *predictionsWatchCmd) Run(e *env) error {
-	api, err := c.client(e)
+	api, err := c.client(e, nil)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (c *predictionsSubmitCmd) Run(e *env) error {
 	case !json.Valid(input):
 		return errors.New("--input: it is not the JSON object that the model takes")
 	}
-	api, err := c.client(e)
+	api, err := c.client(e, nil)
 	if err != nil {
 		return err
 	}
