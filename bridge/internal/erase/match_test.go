@@ -48,6 +48,18 @@ func TestMentions(t *testing.T) {
 	}
 }
 
+// A megabyte of quotes that never end is not searched for strings to its end, but for words. JSON
+// of that size is.
+func TestMentionsInAFlood(t *testing.T) {
+	t.Parallel()
+	named := func(id string) bool { return id == "pred_abcdef" || id == "7" }
+	flood := strings.Repeat(`\"`, 1<<19)
+	require.True(t, mentions(flood+" pred_abcdef", named))
+	require.False(t, mentions(flood+` {"id":"7"}`, named))
+	require.True(t, mentions(`["`+strings.Repeat(`abc\n","`, 1<<17)+`"],"id":"7"`, named))
+	require.True(t, mentions(strings.Repeat(`"`, 1<<20)+`"7"`, named))
+}
+
 // A message that says whose event it is, is of that prediction alone, whatever its body says.
 func TestMessagesOfAPrediction(t *testing.T) {
 	t.Parallel()
