@@ -62,7 +62,7 @@ func (c *predictionsListCmd) Run(e *env) error {
 			t.row(p.FirstSeen.Format(time.RFC3339), p.Source, orDash(p.Status), custody(p), p.ID, orDash(p.Model), orDash(p.Reference))
 		}
 		t.print(out)
-		out.following(list.Next, len(list.Predictions) == 0)
+		out.following(adminapi.Listed{Next: list.Next}, len(list.Predictions) == 0)
 	})
 }
 
