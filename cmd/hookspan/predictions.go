@@ -15,11 +15,6 @@ type predictionsCmd struct {
 	Submit predictionsSubmitCmd `cmd:"" help:"Submit one to the provider, with the bridge's own webhook address."`
 }
 
-type predictionFlags struct {
-	ID     string `arg:"" help:"The prediction's id, as the provider wrote it."`
-	Source string `default:"get3w" placeholder:"NAME" help:"The source that it is of."`
-}
-
 type predictionsListCmd struct {
 	apiFlag
 	Search string    `placeholder:"TEXT" help:"Only those that match all of its terms, such as \"model:google/* consumer:billing=failing since:2h\"; the documentation of predictions has them all."`
