@@ -3,11 +3,13 @@ package natserr
 import (
 	"context"
 	"errors"
-	"net/http"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
+
+// unavailable is the code of a server that cannot answer now: it has no leader, or no resources.
+const unavailable = 503
 
 // away are errors of a client that gets no answer, or none that says more than that.
 var away = []error{
@@ -22,7 +24,7 @@ var away = []error{
 // its servers do not answer or do not lead, or a stream is missing. A call whose own context
 // expired counts too, since nothing else takes that long.
 func Away(err error) bool {
-	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.Code == http.StatusServiceUnavailable {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.Code == unavailable {
 		return true
 	}
 	for _, a := range away {
