@@ -172,6 +172,7 @@ func TestJobPages(t *testing.T) {
 	require.Equal(t, "a", ask[adminapi.Job](t, s, "/jobs/a", "").ID)
 	require.Equal(t, "a", ask[adminapi.Job](t, s, "/jobs/a/cancel", "{}").ID)
 	require.Equal(t, 404, get(t, s, "/api/v1/jobs/b").status)
+	require.Equal(t, 404, do(t, s, http.MethodPost, "/api/v1/jobs/b/cancel", "{}", asJSON).status)
 	require.Equal(t, 400, do(t, s, http.MethodPost, "/api/v1/jobs/a/cancel", "[]", map[string]string{"Content-Type": "application/json"}).status)
 }
 
