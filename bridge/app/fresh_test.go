@@ -86,5 +86,5 @@ func TestTimelinesAskOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	cancel()
-	<-ran
+	require.NoError(t, <-ran)
 }
