@@ -71,7 +71,7 @@ func (a *App) registerAPI(api *echo.Group) {
 		admin.RegisterJournal(api, nil)
 	}
 	admin.RegisterPredictions(api, a.knownPredictions(), a.waiting, a.announcer())
-	admin.RegisterFigures(api, &figuresOperator{Lists: all, app: a})
+	admin.RegisterFigures(api, newFigures(a, all))
 	admin.RegisterErase(api, a.eraser())
 	admin.RegisterView(api, viewOperator{a.view, a})
 	admin.RegisterAudit(api, a.audit)
@@ -88,7 +88,7 @@ func (a *App) filterOf(consumer string) (bridge.Filter, bool) {
 }
 
 func (a *App) names(ctx context.Context) (adminapi.Names, error) {
-	list, err := a.store.durables().List(ctx)
+	list, err := a.store.standing.get(ctx)
 	if err != nil {
 		return adminapi.Names{}, err
 	}

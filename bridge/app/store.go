@@ -12,6 +12,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/journal"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
+	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/redial"
 	"github.com/hookspan/hookspan/internal/streams"
 )
@@ -32,8 +33,9 @@ type store struct {
 	forwarder *stream.Forwarder // nil: no journal
 	keeper    *stream.Keeper    // nil: this process appends to no journal
 	alarms    *stream.Alarms
-	erased    *erase.Registry  // what is erased for good
-	record    *durables.Record // of consumers, in the data folder
+	erased    *erase.Registry                  // what is erased for good
+	record    *durables.Record                 // of consumers, in the data folder
+	standing  *fresh[[]adminapi.ConsumerState] // where every consumer is
 }
 
 func (a *App) openStore() (err error) {
@@ -82,6 +84,7 @@ func connectStore(e *env) (*store, error) {
 		e.onStop.add("connection "+to.name, func() error { js.Close(); return nil })
 		*to.js = js
 	}
+	s.standing = newFresh(func(ctx context.Context) ([]adminapi.ConsumerState, error) { return s.durables().List(ctx) })
 	s.erased = erase.NewRegistry(s.consume, e.cfg.Names(), e.log.Named("erase"))
 	s.publisher = stream.NewPublisher(s.publish, e.cfg.Names())
 	s.publisher.SetAlarms(s.alarms)

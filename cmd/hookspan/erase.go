@@ -15,22 +15,29 @@ const eraseTimeout = 11 * time.Minute
 
 type eraseCmd struct {
 	apiFlag
-	Source     string `arg:"" optional:"" help:"The source of the prediction."`
-	Prediction string `arg:"" optional:"" name:"id" help:"The prediction's id."`
-	Tenant     name   `placeholder:"NAME" help:"All predictions of this tenant, and the deliveries that name it."`
+	ID     string `arg:"" optional:"" help:"The prediction's id, as the provider wrote it."`
+	Source string `placeholder:"NAME" help:"The source that it is of; only needed when several have one of this id."`
+	Tenant name   `placeholder:"NAME" help:"All predictions of this tenant, and the deliveries that name it."`
 	yesFlag
 	DryRun bool `help:"Change nothing, say what would be erased."`
 }
 
 // Validate is called by kong.
 func (c eraseCmd) Validate() error {
-	if (c.Tenant == "") == (c.Source == "" || c.Prediction == "") || c.Tenant != "" && c.Source != "" {
-		return errors.New("name SOURCE and ID of a prediction, or --tenant")
+	if (c.Tenant == "") == (c.ID == "") || c.Tenant != "" && c.Source != "" {
+		return errors.New("name the ID of a prediction, with --source when several sources have it, or --tenant")
 	}
 	return nil
 }
 
 func (c *eraseCmd) Run(e *env) error {
+	if c.Tenant == "" {
+		p := predictionFlags{ID: c.ID, Source: c.Source}
+		if err := c.which(e, &p); err != nil {
+			return err
+		}
+		c.Source = p.Source
+	}
 	c.timeout = eraseTimeout
 	if !c.DryRun {
 		err := c.confirm(e, func() (string, error) {
@@ -59,12 +66,12 @@ func (c *eraseCmd) Run(e *env) error {
 }
 
 func (c *eraseCmd) body(dryRun bool) adminapi.EraseCall {
-	return adminapi.EraseCall{Source: c.Source, Prediction: c.Prediction, Tenant: string(c.Tenant), DryRun: dryRun}
+	return adminapi.EraseCall{Source: c.Source, Prediction: c.ID, Tenant: string(c.Tenant), DryRun: dryRun}
 }
 
 func (c *eraseCmd) prompt(would adminapi.EraseReport) string {
 	if c.Tenant == "" {
-		return fmt.Sprintf("Erase prediction %s of source %s for good, everywhere?", c.Prediction, c.Source)
+		return fmt.Sprintf("Erase prediction %s of source %s for good, everywhere?", c.ID, c.Source)
 	}
 	more := ""
 	if would.More {

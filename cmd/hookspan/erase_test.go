@@ -168,7 +168,7 @@ func TestErasedPredictionIsNowhere(t *testing.T) {
 	require.NotEmpty(t, found(t, data, []string{gone.id}))
 
 	var report adminapi.EraseReport
-	p.verb(&report, "erase", "get3w", gone.id, "--dry-run")
+	p.verb(&report, "erase", gone.id, "--dry-run")
 	require.True(t, report.DryRun)
 	would := counts(report)
 	for _, place := range []string{"HOOKSPAN_EVENTS", "HOOKSPAN_LATER", "HOOKSPAN_DEAD", "HOOKSPAN_QUARANTINE", "HOOKSPAN_REFUSED", "KV_HOOKSPAN_ATTEMPTS", "consumer archive", "view"} {
@@ -176,7 +176,7 @@ func TestErasedPredictionIsNowhere(t *testing.T) {
 	}
 	require.NotEmpty(t, found(t, data, []string{gone.id}), "a dry run changes nothing")
 
-	p.verb(&report, "erase", "get3w", gone.id, "--yes")
+	p.verb(&report, "erase", gone.id, "--yes")
 	require.True(t, report.Complete, "%+v", report)
 	require.Equal(t, 1, report.Predictions)
 	require.Equal(t, would["HOOKSPAN_EVENTS"], counts(report)["HOOKSPAN_EVENTS"])
@@ -187,7 +187,7 @@ func TestErasedPredictionIsNowhere(t *testing.T) {
 		require.Equal(t, 200, status)
 		require.JSONEq(t, `{"result":"erased"}`, text)
 	}
-	p.verb(&report, "erase", "get3w", gone.id, "--yes")
+	p.verb(&report, "erase", gone.id, "--yes")
 	require.True(t, report.Complete, "%+v", report)
 	requireErasedEvent(t, p, gone)
 	require.Equal(t, 0, p.stop(), p.logs)
@@ -314,7 +314,7 @@ func TestErasingSurvivesAKill(t *testing.T) {
 	require.Equal(t, 200, status)
 	require.JSONEq(t, `{"result":"erased"}`, text)
 	var report adminapi.EraseReport
-	p.verb(&report, "erase", "get3w", gone.id, "--yes")
+	p.verb(&report, "erase", gone.id, "--yes")
 	require.True(t, report.Complete, "%+v", report)
 	require.Equal(t, 0, p.stop(), p.logs)
 	require.Empty(t, found(t, data, gone.texts()))
@@ -388,7 +388,7 @@ consumers: {archive: {enabled: false}}
 	require.Eventually(t, func() bool { return listed(first) == 1 && listed(second) == 1 }, patience, 20*time.Millisecond)
 
 	var report adminapi.EraseReport
-	first.verb(&report, "erase", "get3w", gone.id, "--yes")
+	first.verb(&report, "erase", gone.id, "--yes")
 	require.True(t, report.Complete, "%+v", report)
 	require.Contains(t, strings.Join(report.Beyond, " "), "NATS servers")
 	require.Eventually(t, func() bool {
@@ -421,14 +421,14 @@ func TestEraseRefusesNonsense(t *testing.T) {
 	} {
 		require.Equal(t, 400, p.erase(call, nil), "%+v", call)
 	}
-	for _, args := range []string{"erase", "erase get3w", "erase get3w p --tenant t", "erase --tenant="} {
+	for _, args := range []string{"erase", "erase --source get3w", "erase p --tenant t", "erase --tenant t --source get3w", "erase --tenant=", "erase get3w p"} {
 		code, _, _ := runVerb(append(strings.Fields(args), "--api", p.ready.Admin)...)
 		require.Equal(t, 2, code, args)
 	}
-	code, _, stderr := runVerb("erase", "get3w", "p", "--api", p.ready.Admin)
+	code, _, stderr := runVerb("erase", "p", "--api", p.ready.Admin)
 	require.Equal(t, 2, code)
 	require.Contains(t, stderr, "add --yes")
-	code, _, stderr = answer(t, "", "n\n", "erase", "get3w", "p", "--api", p.ready.Admin)
+	code, _, stderr = answer(t, "", "n\n", "erase", "p", "--api", p.ready.Admin)
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "Erase prediction p of source get3w for good, everywhere?")
 

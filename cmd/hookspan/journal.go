@@ -99,7 +99,7 @@ func (c *journalResendCmd) Run(e *env) error {
 	var report adminapi.Resent
 	there, err := c.ofFolder(e, func(j *app.Journal) (err error) { report.Resent, err = j.Resend(e.ctx); return err })
 	if err == nil && !there {
-		err = c.call(e, "POST", "/journal/resend", nil, &report)
+		err = c.call(e, "POST", "/journal/resend", struct{}{}, &report)
 	}
 	if err != nil {
 		return err

@@ -15,11 +15,6 @@ type predictionsCmd struct {
 	Submit predictionsSubmitCmd `cmd:"" help:"Submit one to the provider, with the bridge's own webhook address."`
 }
 
-type predictionFlags struct {
-	ID     string `arg:"" help:"The prediction's id, as the provider wrote it."`
-	Source string `default:"get3w" placeholder:"NAME" help:"The source that it is of."`
-}
-
 type predictionsListCmd struct {
 	apiFlag
 	watchFlag
@@ -63,7 +58,7 @@ func (c *predictionsListCmd) Run(e *env) error {
 			t.row(p.FirstSeen.Format(time.RFC3339), p.Source, orDash(p.Status), custody(p), p.ID, orDash(p.Model), orDash(p.Reference))
 		}
 		t.print(out)
-		out.following(list.Next, len(list.Predictions) == 0)
+		out.following(adminapi.Listed{Next: list.Next}, len(list.Predictions) == 0)
 	})
 }
 

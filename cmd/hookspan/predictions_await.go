@@ -22,6 +22,9 @@ type predictionsAwaitCmd struct {
 
 // Run waits. Its exit code says how the prediction ended.
 func (c *predictionsAwaitCmd) Run(e *env) error {
+	if err := c.which(e, &c.predictionFlags); err != nil {
+		return err
+	}
 	return c.await(e, c.Source, c.ID, c.Timeout)
 }
 

@@ -19,10 +19,7 @@ type predictionsShowCmd struct {
 }
 
 func (c *predictionsShowCmd) Run(e *env) error {
-	if err := bridge.CheckName("source", c.Source); err != nil {
-		return err
-	}
-	if err := bridge.CheckPredictionID(c.ID); err != nil {
+	if err := c.which(e, &c.predictionFlags); err != nil {
 		return err
 	}
 	var line adminapi.Timeline

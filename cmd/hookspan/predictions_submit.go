@@ -19,9 +19,10 @@ type announceFlags struct {
 
 type predictionsWatchCmd struct {
 	apiFlag
-	predictionFlags
 	announceFlags
-	Model string `placeholder:"NAME" help:"Its model, such as get3w/flux-dev."`
+	ID     string `arg:"" help:"The prediction's id, as the provider wrote it."`
+	Source string `default:"get3w" placeholder:"NAME" help:"The source that it is of."`
+	Model  string `placeholder:"NAME" help:"Its model, such as get3w/flux-dev."`
 }
 
 func (c *predictionsWatchCmd) Run(e *env) error {

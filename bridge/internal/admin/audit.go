@@ -43,7 +43,7 @@ func RegisterAudit(api *echo.Group, audit Audit) {
 		}
 		if text := c.QueryParam("cursor"); text != "" {
 			if before, err = strconv.ParseUint(text, 36, 64); err != nil || before == 0 {
-				return list, badRequest("cursor is the next of the page before")
+				return list, errCursor
 			}
 		}
 		changes, next, lost, err := audit.List(before, limit)

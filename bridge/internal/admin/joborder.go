@@ -31,7 +31,7 @@ var jobCalls = map[string]func(c echo.Context) (adminapi.JobOrder, error){
 func readOrder(c echo.Context) (o adminapi.JobOrder, err error) {
 	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxCallBody))
 	if err != nil {
-		return o, badRequest("the body cannot be read: %v", err)
+		return o, badBody(err)
 	}
 	var head struct {
 		Kind string `json:"kind"`

@@ -88,10 +88,10 @@ func (h jobsAPI) list(c echo.Context) (list adminapi.JobList, err error) {
 	if cursor := c.QueryParam("cursor"); cursor != "" {
 		parts := jobCursor.FindStringSubmatch(cursor)
 		if parts == nil {
-			return list, badRequest("cursor is the next of the page before")
+			return list, errCursor
 		}
 		if at, err = strconv.ParseInt(parts[1], 10, 64); err != nil {
-			return list, badRequest("cursor is the next of the page before")
+			return list, errCursor
 		}
 		id = parts[2]
 	}

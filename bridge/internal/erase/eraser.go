@@ -12,6 +12,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 // Place is where something of a prediction can be.
@@ -85,6 +86,9 @@ const rounds = 3
 // Prediction erases one prediction. The report says what was erased, by place, and what could
 // not be; to call again is safe. The error says that nothing was done.
 func (e *Eraser) Prediction(ctx context.Context, source, id string, dryRun bool) (adminapi.EraseReport, error) {
+	if err := e.reach(ctx); err != nil {
+		return adminapi.EraseReport{}, err
+	}
 	e.one.Lock()
 	defer e.one.Unlock()
 	return e.run(ctx, newSelection([]Target{{source, id}}, ""), dryRun)
@@ -94,6 +98,9 @@ func (e *Eraser) Prediction(ctx context.Context, source, id string, dryRun bool)
 // became no event. More in the report says that the call is to be repeated. The rest is as for
 // [Eraser.Prediction].
 func (e *Eraser) Tenant(ctx context.Context, tenant string, limit int, dryRun bool) (adminapi.EraseReport, error) {
+	if err := e.reach(ctx); err != nil {
+		return adminapi.EraseReport{}, err
+	}
 	e.one.Lock()
 	defer e.one.Unlock()
 	targets, more, err := e.cfg.OfTenant(ctx, tenant, limit)
@@ -118,6 +125,21 @@ func (e *Eraser) Tenant(ctx context.Context, tenant string, limit int, dryRun bo
 	report, err := e.run(ctx, s, dryRun)
 	report.More = more
 	return report, err
+}
+
+// reachTime bounds the question whether NATS answers: a call has minutes, which none must spend on
+// waiting for a server that is away.
+const reachTime = 5 * time.Second
+
+// reach returns an error unless NATS answers.
+func (e *Eraser) reach(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, reachTime)
+	defer cancel()
+	_, err := streamread.Open(ctx, e.cfg.JS, e.cfg.Names.EventsStream())
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil
+	}
+	return err
 }
 
 func (e *Eraser) run(ctx context.Context, s *Selection, dryRun bool) (adminapi.EraseReport, error) {

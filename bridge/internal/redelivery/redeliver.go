@@ -71,7 +71,7 @@ func (r *Redeliverer) Redrive(ctx context.Context, sel adminapi.DeadSelection, o
 func (r *Redeliverer) Replay(ctx context.Context, consumer, run string, sel adminapi.EventSelection, o adminapi.RedeliveryOptions) adminapi.RedeliveryReport {
 	replay, err := r.replaying(ctx, consumer, run, sel, o.Handled)
 	if err != nil {
-		return adminapi.RedeliveryReport{DryRun: o.DryRun, Remaining: map[string]int{}, Stopped: err.Error()}
+		return adminapi.RedeliveryReport{DryRun: o.DryRun, Remaining: map[string]int{}, Stopped: err.Error(), Err: err}
 	}
 	return report(ctx, replay, sel.Limit, o)
 }
@@ -95,7 +95,7 @@ func report[E any](ctx context.Context, work jobs.Blocks[E], limit int, o admina
 		stopped = err.Error()
 	}
 	out := adminapi.NewRedeliveryReport(outcomes, o.DryRun, stopped)
-	out.Last, out.More = last, more
+	out.Last, out.More, out.Err = last, more, err
 	return out
 }
 

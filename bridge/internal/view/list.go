@@ -13,6 +13,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 const (
@@ -26,7 +27,7 @@ const (
 )
 
 // ErrCursor is wrapped when a cursor is none that a list returned.
-var ErrCursor = errors.New("not a cursor of this list")
+var ErrCursor = adminapi.ErrCursor
 
 // Query selects predictions. Every set field must match.
 type Query struct {
