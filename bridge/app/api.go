@@ -51,9 +51,9 @@ func (a *App) runAPI() error {
 
 func (a *App) registerAPI(api *echo.Group) {
 	js, names := a.store.consume, a.cfg.Names()
-	again := redelivery.NewRedeliverer(js, erase.BlockGate{Blocks: a.store.publisher, Registry: a.store.erased}, redelivery.Config{
+	again := redelivery.NewRedeliverer(a.store.work, erase.BlockGate{Blocks: a.store.publisher, Registry: a.store.erased}, redelivery.Config{
 		Names:   names,
-		Handled: attemptrecord.NewLookup(js, names).Handled,
+		Handled: attemptrecord.NewLookup(a.store.work, names).Handled,
 		Filter:  a.filterOf,
 	})
 	all := lists.New(a.view, js, names)

@@ -19,6 +19,9 @@ import (
 // writeTimeout bounds one write of a job's record, also while the process ends.
 const writeTimeout = 5 * time.Second
 
+// maxUnremoved bounds the tries of a cancelled job to remove what is done.
+const maxUnremoved = 3
+
 // holding is a job that this process works on. What the bucket has is the truth: after each
 // error the work goes on from there.
 type holding struct {
@@ -44,7 +47,7 @@ func (h *holding) work() {
 	defer beside.Wait()
 	defer stop()
 	retry := backoff.Backoff{First: h.times.firstRetry, Max: h.times.lastRetry}
-	for {
+	for tries := 0; ; {
 		before := h.now().N
 		err := h.attempt(h.ctx)
 		var done bool
@@ -52,10 +55,13 @@ func (h *holding) work() {
 		case errors.Is(cause, errLost):
 			h.log.Info("another process works on a job of this one", zap.String("job", h.id))
 			return
-		case errors.Is(cause, errCancelled):
+		case errors.Is(cause, errCancelled) && (!errors.Is(err, errUnremoved) || tries == maxUnremoved):
 			done = h.end(adminapi.JobCancelled, nil)
 		case err == nil && cause == nil:
 			done = h.end(adminapi.JobDone, nil)
+		case errors.Is(cause, errCancelled):
+			tries++
+			h.wait(err)
 		case cause != nil:
 			h.release()
 			return
@@ -102,7 +108,10 @@ func (h *holding) attempt(ctx context.Context) (err error) {
 	r := h.now()
 	if r.Cancel {
 		h.cancel(errCancelled)
-		return nil
+		if r.Job.State != adminapi.JobRunning {
+			return nil
+		}
+		// The kind ends soon, and removes before what is done.
 	}
 	task := Task{ID: h.id, Call: r.Job.Call, Rate: r.Job.Rate}
 	if r.Job.State != adminapi.JobRunning {
