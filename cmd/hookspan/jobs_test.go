@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"strconv"
 	"strings"
@@ -16,6 +17,8 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/natstest"
 )
+
+var redriven = flag.Int("redriven", 4000, "how many dead letters TestRedriveThatIsKilledAndCancelledAddsUp gives back")
 
 // fillDead stores dead letters of consumer team, as package consumers does.
 func fillDead(t *testing.T, js jetstream.JetStream, n int) {
@@ -71,7 +74,7 @@ func requireSum(t *testing.T, job adminapi.Job) {
 // dead letter stays.
 func TestRedriveThatIsKilledAndCancelledAddsUp(t *testing.T) {
 	t.Parallel()
-	const letters = 4000
+	letters := *redriven
 	x := natstest.NewExternal(t, nil)
 	x.Start()
 	config := fmt.Sprintf(`
@@ -110,7 +113,7 @@ consumers: {archive: {enabled: false}, team: {kind: pull}}
 		require.Len(t, list.Jobs, 1)
 		return list.Jobs[0]
 	}
-	job = begun(first, "300")
+	job = begun(first, strconv.Itoa(min(letters*3/40, 2000)))
 	second := begin("second")
 	job = first.untilJob(job.ID, func(job adminapi.Job) bool { return job.Outcomes["given"] > letters/20 })
 	requireSum(t, job)
