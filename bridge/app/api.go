@@ -58,7 +58,8 @@ func (a *App) registerAPI(api *echo.Group) {
 	})
 	all := lists.New(a.view, js, names)
 	kept := a.keptEntries()
-	admin.RegisterJobs(api, a.openJobs(again, kept))
+	eraser := a.eraser()
+	admin.RegisterJobs(api, a.openJobs(again, kept, eraser))
 	admin.RegisterQuarantine(api, keptLists{kept, all})
 	admin.RegisterConsumers(api, consumerOperator{a.store.durables(), a.store})
 	admin.RegisterDeadLetters(api, deadLetters{redelivery.NewDeadLetters(js, names), again, all})
@@ -72,7 +73,7 @@ func (a *App) registerAPI(api *echo.Group) {
 	}
 	admin.RegisterPredictions(api, a.knownPredictions(), a.waiting, a.announcer())
 	admin.RegisterFigures(api, &figuresOperator{Lists: all, app: a})
-	admin.RegisterErase(api, a.eraser())
+	admin.RegisterErase(api, eraser)
 	admin.RegisterView(api, viewOperator{a.view, a})
 	admin.RegisterAudit(api, a.audit)
 	admin.RegisterLive(api, a.live)

@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/hookspan/hookspan/bridge/internal/erase"
 	"github.com/hookspan/hookspan/bridge/internal/jobs"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery"
 	"github.com/hookspan/hookspan/internal/adminapi"
@@ -12,9 +13,10 @@ import (
 
 // openJobs returns the jobs of this process, which work from now on: one that is asked for jobs
 // does them.
-func (a *App) openJobs(again *redelivery.Redeliverer, kept keptEntries) *jobs.Jobs {
+func (a *App) openJobs(again *redelivery.Redeliverer, kept keptEntries, eraser *erase.Eraser) *jobs.Jobs {
 	kinds := again.Kinds()
 	kinds[adminapi.JobDropKept] = kept.DropJob()
+	kinds[adminapi.JobErase] = eraser.Kind()
 	if a.ingress != nil { // it has the secrets
 		kinds[adminapi.JobReverify] = kept.ReverifyJob()
 	}

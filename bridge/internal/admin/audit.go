@@ -10,7 +10,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/clientaddr"
 )
@@ -105,7 +104,7 @@ func pseudonymous(call []byte) []byte {
 	for _, name := range customers {
 		var text string
 		if json.Unmarshal(fields[name], &text) == nil && text != "" {
-			changed, fields[name] = true, json.RawMessage(`"`+hashed(source, text)+`"`)
+			changed, fields[name] = true, json.RawMessage(`"`+adminapi.HashedName(source, text)+`"`)
 		}
 	}
 	if !changed {
@@ -118,8 +117,6 @@ func pseudonymous(call []byte) []byte {
 	return out
 }
 
-func hashed(source, name string) string { return "sha256:" + bridge.ErasedHash(source, name) }
-
 // pathOf is the path of the call, with the hash of a prediction in place of its id.
 func pathOf(c echo.Context) string {
 	if strings.HasPrefix(strings.TrimPrefix(c.Path(), APIPrefix), "/predictions/:source/:id") {
@@ -127,7 +124,7 @@ func pathOf(c echo.Context) string {
 		if err != nil {
 			return ""
 		}
-		return "/predictions/" + source + "/" + hashed(source, id)
+		return "/predictions/" + source + "/" + adminapi.HashedName(source, id)
 	}
 	return cut(strings.TrimPrefix(c.Request().URL.EscapedPath(), APIPrefix), maxAuditPath)
 }

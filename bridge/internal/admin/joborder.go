@@ -12,6 +12,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
@@ -25,6 +26,7 @@ var jobCalls = map[string]func(c echo.Context) (adminapi.JobOrder, error){
 	adminapi.JobReplay:   eventOrder,
 	adminapi.JobReverify: keptOrder,
 	adminapi.JobDropKept: keptOrder,
+	adminapi.JobErase:    tenantOrder,
 }
 
 // readOrder reads the call of a job, by its kind.
@@ -149,4 +151,26 @@ func keptOrder(c echo.Context) (o adminapi.JobOrder, err error) {
 	o, err = newOrder(call.JobCall, &call.Page, func() (adminapi.KeptSelection, error) { return keptSelection(&call.KeptCall) }, &call)
 	o.Rate, o.DryRun = call.Rate, call.DryRun
 	return o, err
+}
+
+type tenantJob struct {
+	adminapi.JobCall
+	adminapi.EraseTenant
+
+	Rate   float64 `json:"rate,omitempty"`
+	DryRun bool    `json:"dry_run,omitempty"`
+}
+
+// tenantOrder returns an order that no longer has the name of the tenant.
+func tenantOrder(c echo.Context) (o adminapi.JobOrder, err error) {
+	var call tenantJob
+	if err := decodeCall(c, &call); err != nil {
+		return o, err
+	}
+	if call.Tenant == "" || len(call.Tenant) > bridge.MaxQueryValue {
+		return o, badRequest("name a tenant, with at most %d bytes", bridge.MaxQueryValue)
+	}
+	call.Tenant = adminapi.HashedName("", call.Tenant)
+	body, err := json.Marshal(call)
+	return adminapi.JobOrder{JobCall: call.JobCall, Body: body, Rate: call.Rate, DryRun: call.DryRun}, err
 }

@@ -104,23 +104,24 @@ func TestJobCalls(t *testing.T) {
 	}
 	n := len(f.orders)
 	for body, says := range map[string]string{
-		``: "not the JSON object", `[]`: "not the JSON object", `{}`: "kind is one of", `{"kind":"erase"}`: "kind is one of",
-		`{"kind":"redrive"}`:                                                                "name a consumer",
-		`{"kind":"redrive","consumer":"team","limit":5}`:                                    "limit is for calls",
-		`{"kind":"redrive","consumer":"team","x":5}`:                                        "unknown field",
-		`{"kind":"redrive","consumer":"team"} {}`:                                           "not the JSON object",
-		`{"kind":"redrive","consumer":"team","all":true}`:                                   "all is for",
-		`{"kind":"redrive","consumer":"team","stream":"x"}`:                                 "unknown field",
-		`{"kind":"redrive","consumer":"team","rate":20000}`:                                 "rate is 0.1 to 10000",
-		`{"kind":"redrive","consumer":"team","rate":-1}`:                                    "rate is 0.1 to 10000",
-		`{"kind":"redrive","consumer":"team","rate":0.01}`:                                  "rate is 0.1 to 10000",
-		`{"kind":"drop_dead","consumer":"team"}`:                                            "expect is missing",
-		`{"kind":"drop_dead","consumer":"team","expect":-1}`:                                "expect is how many",
-		`{"kind":"drop_dead","consumer":"team","handled":true,"expect":1}`:                  "handled is for redrive",
-		`{"kind":"drop_quarantine","expect":1}`:                                             "stream must be named",
-		`{"kind":"drop_quarantine","stream":"refused","accept_stale":true}`:                 "for reverify",
-		`{"kind":"drop_quarantine","stream":"refused"}`:                                     "expect is missing",
-		`{"kind":"replay"}`:                                                                 "consumer is the one",
+		``: "not the JSON object", `[]`: "not the JSON object", `{}`: "kind is one of", `{"kind":"nothing"}`: "kind is one of",
+		`{"kind":"redrive"}`:                                               "name a consumer",
+		`{"kind":"redrive","consumer":"team","limit":5}`:                   "limit is for calls",
+		`{"kind":"redrive","consumer":"team","x":5}`:                       "unknown field",
+		`{"kind":"redrive","consumer":"team"} {}`:                          "not the JSON object",
+		`{"kind":"redrive","consumer":"team","all":true}`:                  "all is for",
+		`{"kind":"redrive","consumer":"team","stream":"x"}`:                "unknown field",
+		`{"kind":"redrive","consumer":"team","rate":20000}`:                "rate is 0.1 to 10000",
+		`{"kind":"redrive","consumer":"team","rate":-1}`:                   "rate is 0.1 to 10000",
+		`{"kind":"redrive","consumer":"team","rate":0.01}`:                 "rate is 0.1 to 10000",
+		`{"kind":"drop_dead","consumer":"team"}`:                           "expect is missing",
+		`{"kind":"drop_dead","consumer":"team","expect":-1}`:               "expect is how many",
+		`{"kind":"drop_dead","consumer":"team","handled":true,"expect":1}`: "handled is for redrive",
+		`{"kind":"erase"}`: "name a tenant", `{"kind":"erase","tenant":"` + strings.Repeat("x", 1025) + `"}`: "name a tenant", `{"kind":"erase","tenant":"a","seqs":[1]}`: "seqs",
+		`{"kind":"drop_quarantine","expect":1}`:                             "stream must be named",
+		`{"kind":"drop_quarantine","stream":"refused","accept_stale":true}`: "for reverify",
+		`{"kind":"drop_quarantine","stream":"refused"}`:                     "expect is missing",
+		`{"kind":"replay"}`: "consumer is the one",
 		`{"kind":"replay","consumer":"team","run":"` + strings.Repeat("x", 65) + `"}`:       "run has at most",
 		`{"kind":"reverify","seqs":[1]}`:                                                    "within one stream",
 		`{"kind":"redrive","consumer":"team","by":"` + strings.Repeat("x", 257) + `"}`:      "by has at most",
@@ -178,7 +179,7 @@ func TestJobPages(t *testing.T) {
 
 // Whatever is sent, nothing is begun that does not name its kind.
 func FuzzJobCall(f *testing.F) {
-	for _, seed := range []string{`{"kind":"redrive","consumer":"team","seqs":[1]}`, `{"kind":"drop_dead","all":true,"expect":3}`, `{"kind":"replay","consumer":"a","since":"2026-01-31T12:00:00Z"}`, `{"kind":"reverify"}`, `{`} {
+	for _, seed := range []string{`{"kind":"redrive","consumer":"team","seqs":[1]}`, `{"kind":"drop_dead","all":true,"expect":3}`, `{"kind":"replay","consumer":"a","since":"2026-01-31T12:00:00Z"}`, `{"kind":"reverify"}`, `{"kind":"erase","tenant":"a"}`, `{`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -186,9 +187,13 @@ func FuzzJobCall(f *testing.F) {
 		if err != nil {
 			return
 		}
-		require.Contains(t, []string{adminapi.JobRedrive, adminapi.JobDropDead, adminapi.JobReplay, adminapi.JobReverify, adminapi.JobDropKept}, o.Kind)
+		require.Contains(t, []string{adminapi.JobRedrive, adminapi.JobDropDead, adminapi.JobReplay, adminapi.JobReverify, adminapi.JobDropKept, adminapi.JobErase}, o.Kind)
 		require.True(t, o.Rate >= adminapi.MinJobRate && o.Rate <= adminapi.MaxJobRate)
 		require.True(t, json.Valid(o.Body))
+		if o.Kind == adminapi.JobErase {
+			require.Contains(t, string(o.Body), `"tenant":"sha256:`)
+			return
+		}
 		again, err := admin.ReadOrder(o.Body)
 		require.NoError(t, err)
 		require.Equal(t, o.Kind, again.Kind)
