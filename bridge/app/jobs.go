@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 
 	"go.uber.org/zap"
 
@@ -28,11 +30,20 @@ func (a *App) openJobs(again *redelivery.Redeliverer, kept keptEntries, eraser *
 }
 
 // tellJob records that a job was begun or has ended: all that operators learn of it later, once
-// the job itself has made room for others.
+// the job itself has made room for others. The audit has the call that began it already, with
+// what it selects.
 func (a *App) tellJob(_ context.Context, job adminapi.Job) {
 	text := "a job was begun"
 	if job.State.Ended() {
 		text = "a job has ended"
+		count, status := job.Total-job.Left, http.StatusOK
+		if job.State == adminapi.JobFailed {
+			status = http.StatusInternalServerError
+		}
+		a.audit.Append(adminapi.Change{
+			At: job.EndedAt, Who: job.By, Scope: adminapi.ScopeAct, Route: "END /jobs/:id", Path: "/jobs/" + job.ID, Count: &count, Status: status,
+			Selection: fmt.Sprintf(`{"kind":%q,"state":%q}`, job.Kind, job.State),
+		})
 	}
 	a.log.Named("jobs").Info(text, zap.String("job", job.ID), zap.String("kind", job.Kind), zap.String("state", string(job.State)),
 		zap.String("by", job.By), zap.ByteString("call", job.Call), zap.Int("total", job.Total), zap.Any("outcomes", job.Outcomes),

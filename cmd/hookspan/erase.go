@@ -61,7 +61,7 @@ func (c *eraseCmd) ofTenant(e *env) error {
 		call := struct {
 			jobFields
 			adminapi.EraseTenant
-		}{jobFields{Kind: adminapi.JobErase, By: operator(), DryRun: dryRun}, adminapi.EraseTenant{Tenant: string(c.Tenant)}}
+		}{jobFields{Kind: adminapi.JobErase, DryRun: dryRun}, adminapi.EraseTenant{Tenant: string(c.Tenant)}}
 		return c.call(e, http.MethodPost, apiRoute("jobs"), call, out)
 	}
 	var plan adminapi.JobPlan

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -200,7 +201,20 @@ func TestVerbsOnManyAreJobs(t *testing.T) {
 	require.Equal(t, adminapi.JobDropDead, list.Jobs[1].Kind)
 	require.Equal(t, map[string]int{"dropped": n}, list.Jobs[1].Outcomes)
 	require.Contains(t, string(list.Jobs[1].Call), `"expect":3`)
-	require.NotEmpty(t, list.Jobs[1].By)
+	require.Equal(t, adminapi.Loopback, list.Jobs[1].By)
+	var audit adminapi.AuditList
+	require.Eventually(t, func() bool {
+		res, err := http.Get(p.ready.Admin + "/api/v1/audit?limit=2")
+		require.NoError(t, err)
+		defer func() { _ = res.Body.Close() }()
+		require.NoError(t, json.NewDecoder(res.Body).Decode(&audit))
+		return audit.Changes[0].Route == "END /jobs/:id"
+	}, patience, 20*time.Millisecond)
+	require.Equal(t, "POST /jobs", audit.Changes[1].Route)
+	for _, change := range audit.Changes {
+		require.Equal(t, "/jobs/"+list.Jobs[0].ID, change.Path)
+		require.Equal(t, adminapi.Loopback, change.Who)
+	}
 	p.verb(&list, "jobs", "list", "--cursor", list.Next)
 	require.Len(t, list.Jobs, 1)
 	require.Equal(t, adminapi.JobReplay, list.Jobs[0].Kind)

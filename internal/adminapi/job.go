@@ -39,8 +39,6 @@ type JobCall struct {
 	// Expect is how many entries must match when the job begins, otherwise it changes nothing.
 	// What drops entries needs it.
 	Expect *int `json:"expect,omitempty"`
-	// By is who asks, as they say: at most 256 bytes.
-	By string `json:"by,omitempty"`
 }
 
 // JobOrder is a checked call. Body has all of it as JSON, for the kind.
@@ -48,6 +46,8 @@ type JobOrder struct {
 	JobCall
 	Body   json.RawMessage
 	DryRun bool
+	// By is who asks: the name of a token, or [Loopback].
+	By string
 	// Rate bounds the entries a second.
 	Rate float64
 	// Key is the caller's idempotency key: two orders with one key are one job. Empty: none.
@@ -100,7 +100,8 @@ type Job struct {
 	State JobState `json:"state"`
 	// Call is what was asked for.
 	Call json.RawMessage `json:"call"`
-	By   string          `json:"by,omitempty"`
+	// By is who asked: the name of a token, or [Loopback].
+	By string `json:"by,omitempty"`
 	// Rate bounds the entries a second.
 	Rate float64 `json:"rate"`
 	// Total is how many entries matched when the job began; 0 before they are counted.

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -62,6 +63,7 @@ type line struct {
 	selection string
 	count     *int
 	dryRun    bool
+	path      string // in place of the call's
 }
 
 // lineKey is where the context of a request has its line.
@@ -129,6 +131,13 @@ func pathOf(c echo.Context) string {
 	return cut(strings.TrimPrefix(c.Request().URL.EscapedPath(), APIPrefix), maxAuditPath)
 }
 
+// becomes tells the audit the path of what the call has made.
+func becomes(c echo.Context, path string) {
+	if l, ok := c.Get(lineKey).(*line); ok {
+		l.path = path
+	}
+}
+
 // changes tells the audit how many things the call has changed.
 func changes(c echo.Context, count int) {
 	if l, ok := c.Get(lineKey).(*line); ok {
@@ -151,7 +160,7 @@ func (s *Server) audited(c echo.Context, who caller, scope string, next echo.Han
 	}
 	s.audit.Append(adminapi.Change{
 		At: time.Now().UTC(), Who: who.name, Scope: scope,
-		Route: r.Method + " " + strings.TrimPrefix(c.Path(), APIPrefix), Path: pathOf(c),
+		Route: r.Method + " " + strings.TrimPrefix(c.Path(), APIPrefix), Path: cmp.Or(l.path, pathOf(c)),
 		Selection: l.selection, Count: l.count, Status: status,
 		From: clientaddr.Parse(r.RemoteAddr).String(), RequestID: requestID(c),
 	})

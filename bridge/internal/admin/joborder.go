@@ -49,14 +49,12 @@ func readOrder(c echo.Context) (o adminapi.JobOrder, err error) {
 	if o, err = read(c); err != nil {
 		return o, err
 	}
-	o.Rate = cmp.Or(o.Rate, adminapi.DefaultJobRate)
+	o.Rate, o.By = cmp.Or(o.Rate, adminapi.DefaultJobRate), callerOf(c.Request().Context()).name
 	keys := c.Request().Header.Values("Idempotency-Key")
 	o.Key = strings.Join(keys, "")
 	switch {
 	case !(o.Rate >= adminapi.MinJobRate && o.Rate <= adminapi.MaxJobRate):
 		err = badRequest("rate is %v to %v entries a second, or 0 for %v", adminapi.MinJobRate, adminapi.MaxJobRate, adminapi.DefaultJobRate)
-	case len(o.By) > maxAcceptText:
-		err = badRequest("by has at most %d bytes", maxAcceptText)
 	case len(keys) > 1 || len(keys) == 1 && (o.Key == "" || len(o.Key) > maxJobKey):
 		err = badRequest("Idempotency-Key is given once, and has 1 to %d bytes", maxJobKey)
 	case o.Expect != nil && *o.Expect < 0:

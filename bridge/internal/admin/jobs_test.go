@@ -80,18 +80,19 @@ func TestJobCalls(t *testing.T) {
 	t.Parallel()
 	f, post := jobServer(t)
 	for body, want := range map[string]adminapi.JobOrder{
-		`{"kind":"redrive","consumer":"team","cause":"permanent"}`:          {Rate: adminapi.DefaultJobRate},
-		`{"kind":"redrive","all":true,"rate":2000,"handled":true,"by":"x"}`: {Rate: 2000},
-		`{"kind":"redrive","seqs":[1,9007199254740993],"dry_run":true}`:     {Rate: adminapi.DefaultJobRate, DryRun: true},
-		`{"kind":"drop_dead","consumer":"team","expect":0}`:                 {Rate: adminapi.DefaultJobRate},
-		`{"kind":"drop_dead","consumer":"team","dry_run":true}`:             {Rate: adminapi.DefaultJobRate, DryRun: true},
-		`{"kind":"replay","consumer":"team","model":"google/*"}`:            {Rate: adminapi.DefaultJobRate},
-		`{"kind":"reverify","accept_stale":true,"rate":0.5}`:                {Rate: 0.5},
-		`{"kind":"drop_quarantine","stream":"refused","expect":7}`:          {Rate: adminapi.DefaultJobRate},
+		`{"kind":"redrive","consumer":"team","cause":"permanent"}`:      {Rate: adminapi.DefaultJobRate},
+		`{"kind":"redrive","all":true,"rate":2000,"handled":true}`:      {Rate: 2000},
+		`{"kind":"redrive","seqs":[1,9007199254740993],"dry_run":true}`: {Rate: adminapi.DefaultJobRate, DryRun: true},
+		`{"kind":"drop_dead","consumer":"team","expect":0}`:             {Rate: adminapi.DefaultJobRate},
+		`{"kind":"drop_dead","consumer":"team","dry_run":true}`:         {Rate: adminapi.DefaultJobRate, DryRun: true},
+		`{"kind":"replay","consumer":"team","model":"google/*"}`:        {Rate: adminapi.DefaultJobRate},
+		`{"kind":"reverify","accept_stale":true,"rate":0.5}`:            {Rate: 0.5},
+		`{"kind":"drop_quarantine","stream":"refused","expect":7}`:      {Rate: adminapi.DefaultJobRate},
 	} {
 		a := post(body, map[string]string{"Idempotency-Key": "key " + body[:20]})
 		require.Equal(t, 200, a.status, a.body)
 		o := f.orders[len(f.orders)-1]
+		require.Equal(t, adminapi.Loopback, o.By)
 		require.Equal(t, want.Rate, o.Rate, body) //nolint:testifylint // the very number
 		require.Equal(t, want.DryRun, o.DryRun, body)
 		require.Equal(t, "key "+body[:20], o.Key)
@@ -124,7 +125,7 @@ func TestJobCalls(t *testing.T) {
 		`{"kind":"replay"}`: "consumer is the one",
 		`{"kind":"replay","consumer":"team","run":"` + strings.Repeat("x", 65) + `"}`:       "run has at most",
 		`{"kind":"reverify","seqs":[1]}`:                                                    "within one stream",
-		`{"kind":"redrive","consumer":"team","by":"` + strings.Repeat("x", 257) + `"}`:      "by has at most",
+		`{"kind":"redrive","consumer":"team","by":"anna"}`:                                  "unknown field",
 		`{"kind":"redrive","consumer":"team","cause":"` + strings.Repeat("x", 1<<17) + `"}`: "cannot be read",
 	} {
 		a := post(body, nil)
