@@ -44,12 +44,13 @@ func (a *App) runAPI() error {
 	if err := a.openLive(); err != nil {
 		return err
 	}
-	a.operators.SetAPI(a.registerAPI)
+	var err error
+	a.operators.SetAPI(func(api *echo.Group) { err = a.registerAPI(api) })
 	a.group.Go(func() error { <-a.ctx.Done(); a.submits.Close(); return nil })
-	return nil
+	return err
 }
 
-func (a *App) registerAPI(api *echo.Group) {
+func (a *App) registerAPI(api *echo.Group) error {
 	js, names := a.store.consume, a.cfg.Names()
 	again := redelivery.NewRedeliverer(a.store.work, erase.BlockGate{Blocks: a.store.publisher, Registry: a.store.erased}, redelivery.Config{
 		Names:   names,
@@ -59,7 +60,11 @@ func (a *App) registerAPI(api *echo.Group) {
 	all := lists.New(a.view, js, names)
 	kept := a.keptEntries()
 	eraser := a.eraser()
-	admin.RegisterJobs(api, a.openJobs(again, kept, eraser))
+	jobs, err := a.openJobs(again, kept, eraser)
+	if err != nil {
+		return err
+	}
+	admin.RegisterJobs(api, jobs)
 	admin.RegisterQuarantine(api, keptLists{kept, all})
 	admin.RegisterConsumers(api, consumerOperator{a.store.durables(), a.store})
 	admin.RegisterDeadLetters(api, deadLetters{redelivery.NewDeadLetters(js, names), again, all})
@@ -77,6 +82,7 @@ func (a *App) registerAPI(api *echo.Group) {
 	admin.RegisterView(api, viewOperator{a.view, a})
 	admin.RegisterAudit(api, a.audit)
 	admin.RegisterLive(api, a.live)
+	return nil
 }
 
 // filterOf returns the filter of a configured consumer.

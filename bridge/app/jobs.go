@@ -15,7 +15,7 @@ import (
 
 // openJobs returns the jobs of this process, which work from now on: one that is asked for jobs
 // does them.
-func (a *App) openJobs(again *redelivery.Redeliverer, kept keptEntries, eraser *erase.Eraser) *jobs.Jobs {
+func (a *App) openJobs(again *redelivery.Redeliverer, kept keptEntries, eraser *erase.Eraser) (*jobs.Jobs, error) {
 	kinds := again.Kinds()
 	kinds[adminapi.JobDropKept] = kept.DropJob()
 	kinds[adminapi.JobErase] = eraser.Kind()
@@ -26,7 +26,7 @@ func (a *App) openJobs(again *redelivery.Redeliverer, kept keptEntries, eraser *
 		Names: a.cfg.Names(), Kinds: kinds, Process: processName(), Place: viewName(a.folder.Dir()), Tell: a.tellJob, Logger: a.log,
 	})
 	a.group.Go(a.provisioner.whenProvisioned(a.ctx, j.Run))
-	return j
+	return j, a.register(j.Collectors()...)
 }
 
 // tellJob records that a job was begun or has ended: all that operators learn of it later, once

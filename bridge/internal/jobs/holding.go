@@ -123,7 +123,11 @@ func (h *holding) attempt(ctx context.Context) (err error) {
 	task.From = r.From
 	began, before := time.Now(), r.done()
 	return h.kind.Run(ctx, task, func(ctx context.Context, s Step) error {
-		return h.change(ctx, func(r *record) { r.add(s, before, began) })
+		err := h.change(ctx, func(r *record) { r.add(s, before, began) })
+		if err == nil {
+			h.metrics.worked(r.Job.Kind, s.Outcomes)
+		}
+		return err
 	})
 }
 
@@ -191,6 +195,7 @@ func (h *holding) end(state adminapi.JobState, err error) bool {
 	err = h.change(h.ctx, func(r *record) { r.end(state, err) })
 	if err == nil {
 		ended := h.now()
+		h.metrics.ended.WithLabelValues(ended.Job.Kind, string(state)).Inc()
 		h.cfg.Tell(context.WithoutCancel(h.ctx), ended.view())
 	} else if !errors.Is(err, errLost) {
 		h.log.Info("the end of a job is not written down yet, trying again", zap.String("job", h.id), zap.Error(err))
