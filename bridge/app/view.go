@@ -21,12 +21,7 @@ import (
 	"github.com/hookspan/hookspan/internal/backoff"
 )
 
-const (
-	viewFile = "view.db"
-	// busyFrom is how many deliveries worked on at once make the view yield to them: no
-	// provider's usual traffic has as many.
-	busyFrom = 8
-)
+const viewFile = "view.db"
 
 // openView opens the view of this process, with the role admin or reconciler, and makes the
 // leader of the polling and the hub of requests that wait for predictions, which read it.
@@ -41,7 +36,7 @@ func (a *App) openView() error {
 	a.late = erase.NewLate(js, a.store.erased, a.log.Named("erase"))
 	cfg := view.Config{
 		Path: a.folder.Path(viewFile), Keep: time.Duration(a.cfg.View.Keep), Names: names, JS: js, Logger: a.log,
-		Busy: func() bool { return a.ingress != nil && a.ingress.Working() >= busyFrom },
+		Busy: func() bool { return a.ingress != nil && a.ingress.Busy() },
 		Restore: func(ctx context.Context, put func(*bridge.PredictionState) error) error {
 			return predictions.Kept(ctx, js, names, put)
 		},

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var handovers = flag.Int("handovers", 3, "how often TestRestartRefusesNobody restarts the bridge")
+var handovers = flag.Int("handovers", 3, "how often TestRestartRefusesNobody has the bridge read its configuration again, and restarts it")
 
 const (
 	webhookEvery = 5 * time.Millisecond // 200 a second
@@ -100,13 +100,15 @@ func (s *steady) attempt(client *http.Client, id string) error {
 	return err
 }
 
-// A bridge that is restarted again and again under a steady rate of webhooks, on a socket that
-// its parent holds, refuses no connection and answers every webhook, whether its sender keeps
+// A bridge whose sources change and that is restarted again and again under a steady rate of
+// webhooks, on a socket that its parent holds, refuses no connection and answers every webhook, whether its sender keeps
 // connections or not. What was answered 200 is in the stream, once.
 func TestRestartRefusesNobody(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	put(t, dir, "hookspan.yaml", smallConfig)
+	oneSource := smallConfig + "sources: {get3w: {secrets: [env:GET3W_WEBHOOK_SECRET]}}\n"
+	twoSources := strings.Replace(oneSource, "sources: {", "sources: {other: {secrets: [env:GET3W_WEBHOOK_SECRET]}, ", 1)
+	put(t, dir, "hookspan.yaml", oneSource)
 	webhooks := hold(t, "webhooks")
 	keeps, opens := &http.Transport{}, &http.Transport{DisableKeepAlives: true}
 	defer keeps.CloseIdleConnections()
@@ -120,10 +122,18 @@ func TestRestartRefusesNobody(t *testing.T) {
 	go func() { defer close(ended); s.run(end) }()
 	stop := sync.OnceFunc(func() { close(end); <-ended })
 	defer stop()
-	for range *handovers {
-		for range 100 {
+	answered := func(n int) {
+		for range n {
 			<-s.tick
 		}
+	}
+	for range *handovers {
+		answered(50)
+		put(t, dir, "hookspan.yaml", twoSources)
+		require.NoError(t, p.cmd.Process.Signal(syscall.SIGHUP))
+		p.logged(`"sources_changed":["other"]`)
+		answered(50)
+		put(t, dir, "hookspan.yaml", oneSource)
 		require.Equal(t, 0, p.stop(), p.logs)
 		p = serveOn(t, dir, webhooks)
 	}
@@ -143,7 +153,7 @@ func TestRestartRefusesNobody(t *testing.T) {
 			twice++
 		}
 	}
-	t.Logf("%d restarts: %d webhooks, %d answered 200, lost %d, stored twice %d, connections refused %d, second attempts %d, failed %d, longest wait %v",
+	t.Logf("%d reloads and as many restarts: %d webhooks, %d answered 200, lost %d, stored twice %d, connections refused %d, second attempts %d, failed %d, longest wait %v",
 		*handovers, len(s.sent), len(s.acked), lost, twice, s.refused, len(s.again), len(s.failed), s.longest.Round(time.Millisecond))
 	for _, err := range s.again {
 		t.Log("first attempt: ", err)

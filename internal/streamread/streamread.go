@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -129,10 +130,37 @@ func Get(ctx context.Context, stream jetstream.Stream, seq uint64, opts ...jetst
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		err = fmt.Errorf("%w: %w", bridge.ErrNotFound, err)
 	}
+	if err == nil && stream.CachedInfo().Config.AllowDirect {
+		err = asStored(m)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading message %d of %s: %w", seq, stream.CachedInfo().Config.Name, err)
 	}
 	return m, nil
+}
+
+// asStored puts right what a publisher may have forged. A direct get says where and when a
+// message was stored in headers behind the message's own, and nats.go reads the first ones.
+func asStored(m *jetstream.RawStreamMsg) (err error) {
+	forged := func(key string) (last string, is bool) {
+		values := m.Header[key]
+		if is = len(values) > 1; is {
+			last = values[len(values)-1]
+		}
+		return last, is
+	}
+	if subject, is := forged(jetstream.SubjectHeader); is {
+		m.Subject = subject
+	}
+	if seq, is := forged(jetstream.SequenceHeader); is {
+		if m.Sequence, err = strconv.ParseUint(seq, 10, 64); err != nil {
+			return err
+		}
+	}
+	if at, is := forged(jetstream.TimeStampHeaer); is {
+		m.Time, err = time.Parse(time.RFC3339Nano, at)
+	}
+	return err
 }
 
 // GetReadable is [Get] for scans that look for damage: its error wraps [bridge.ErrNotFound]

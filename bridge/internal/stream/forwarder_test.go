@@ -31,8 +31,13 @@ import (
 // that a process was away from for longer than its window.
 func forgetful(t *testing.T) *natstest.External {
 	t.Helper()
+	return forgetsAfter(t, 100*time.Millisecond)
+}
+
+func forgetsAfter(t *testing.T, window time.Duration) *natstest.External {
+	t.Helper()
 	x := external(t, nil)
-	change(t, x.JetStream(), func(cfg *jetstream.StreamConfig) { cfg.Duplicates = 100 * time.Millisecond })
+	change(t, x.JetStream(), func(cfg *jetstream.StreamConfig) { cfg.Duplicates = window })
 	return x
 }
 
@@ -406,6 +411,52 @@ func TestAnotherHostStoresWhatWaits(t *testing.T) {
 	proxy.Cut()
 	p.requireEmpty(t)
 	requirePredictions(t, x, 5)
+}
+
+// A block was read while the one before was in flight for hours. Another host stored what is in
+// it in the meantime: its age counts when it is sent, not when it was read.
+func TestBlockReadAheadForLongerThanIDsAreKnown(t *testing.T) {
+	t.Parallel()
+	const window, all = 4 * time.Second, 2500 // two blocks and a half
+	x := forgetsAfter(t, window)
+	mute := func(on bool) { change(t, x.JetStream(), func(cfg *jetstream.StreamConfig) { cfg.NoAck = on }) }
+	mute(true)
+	proxy := natstest.NewProxy(t, x)
+	p := startPath(t, t.TempDir(), proxy.URL(), setting{local: true, inOrder: true, unfit: true, duplicates: window})
+	var publishing sync.WaitGroup
+	for i := range all {
+		publishing.Go(func() { _, _ = p.Publish(context.Background(), natstest.Event(fmt.Sprint("pred_", i))) })
+	}
+	publishing.Wait()
+	require.EqualValues(t, all, p.journal.State().Records)
+	p.publisher.SetTimeout(patience) // the connection is cut before
+	p.publisher.SetFit(true)
+	st, err := x.JetStream().Stream(context.Background(), events)
+	require.NoError(t, err)
+	awaitStored := func(n uint64) {
+		require.Eventually(t, func() bool {
+			info, err := st.Info(context.Background())
+			return err == nil && info.State.Msgs == n
+		}, patience, time.Millisecond)
+	}
+	awaitStored(1000) // and not acknowledged
+	proxy.Silence(true)
+	first := places(t, x.JetStream())
+	other, others := x.JetStream().Conn(), 0
+	for i := range all {
+		id := fmt.Sprint("pred_", i)
+		if first[id] == 0 && others < 500 {
+			others++
+			require.NoError(t, other.PublishMsg(stream.EventMessage(natstest.Event(id))))
+		}
+	}
+	awaitStored(1500)
+	awaitForgotten(t, x)
+	mute(false)
+	proxy.Silence(false)
+	proxy.Cut()
+	p.requireEmpty(t)
+	requirePredictions(t, x, all)
 }
 
 // A stream for unusable deliveries that nobody makes holds up no event.

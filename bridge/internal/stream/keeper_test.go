@@ -42,6 +42,7 @@ type path struct {
 type setting struct {
 	local      bool
 	inOrder    bool
+	unfit      bool // until the test says otherwise
 	maxBytes   int64
 	duplicates time.Duration
 
@@ -56,7 +57,7 @@ func startPath(t *testing.T, dir, url string, s setting) *path {
 	p.js, err = stream.OpenExternal(stream.ExternalConfig{URL: url}, "test", p.alarms, zap.NewNop())
 	require.NoError(t, err)
 	p.publisher = stream.NewPublisher(p.js, bridge.Names{})
-	p.publisher.SetFit(true)
+	p.publisher.SetFit(!s.unfit)
 	p.publisher.SetTimeout(2 * time.Second)
 	p.journal, err = journal.Open(filepath.Join(dir, "journal"), journal.Config{MaxBytes: s.maxBytes, Alarms: p.alarms})
 	require.NoError(t, err)
