@@ -64,7 +64,7 @@ var arrows = map[string]arrow{
 	"bridge/internal/jobs":                 {ours: []string{"bridge", "bridge/internal/bucket"}, never: append(withoutServer, "net/http")},
 	"bridge/internal/quarantine":           {ours: []string{"bridge", "bridge/internal/jobs", "bridge/internal/source", "bridge/internal/stream", "bridge/internal/stream/quota"}, never: append(withoutServer, "net/http")},
 	"bridge/internal/housekeeping":         {ours: []string{"bridge"}, never: withoutServer},
-	"bridge/internal/erase":                {ours: []string{"bridge"}, never: append(withoutServer, "net/http")},
+	"bridge/internal/erase":                {ours: []string{"bridge", "bridge/internal/jobs"}, never: append(withoutServer, "net/http")},
 	"bridge/internal/lists":                {ours: []string{"bridge", "bridge/internal/quarantine", "bridge/internal/redelivery", "bridge/internal/view"}, never: append(withoutServer, "net/http")},
 	"bridge/internal/status":               {ours: []string{"bridge"}, never: withoutNATS},
 	"bridge/internal/redelivery":           {ours: []string{"bridge", "bridge/internal/jobs", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},

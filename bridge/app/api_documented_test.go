@@ -29,7 +29,7 @@ func TestOpenAPIDocumentHasEveryRoute(t *testing.T) {
 	require.NoError(t, a.Start(t.Context()))
 	defer func() { require.NoError(t, a.Stop()) }()
 	router := echo.New()
-	a.registerAPI(router.Group(admin.APIPrefix))
+	require.NoError(t, a.registerAPI(router.Group(admin.APIPrefix)))
 	routes := []string{}
 	for _, r := range router.Routes() {
 		routes = append(routes, r.Method+" "+documentedPath(r.Path))
@@ -133,8 +133,8 @@ func TestOpenAPIDocumentIsWhatAProcessAnswers(t *testing.T) {
 		return status == 200
 	}, time.Minute, 10*time.Millisecond)
 	calls := map[string][]string{
-		"/jobs":  {`{"kind":"reverify","dry_run":true}`, `{"kind":"redrive","all":true,"dry_run":true}`, `{"kind":"drop_dead","all":true,"expect":0}`},
-		"/erase": {`{"source":"get3w","prediction":"pred_1","dry_run":true}`, `{"tenant":"acme"}`},
+		"/jobs":  {`{"kind":"reverify","dry_run":true}`, `{"kind":"redrive","all":true,"dry_run":true}`, `{"kind":"drop_dead","all":true,"expect":0}`, `{"kind":"erase","tenant":"nobody","dry_run":true}`},
+		"/erase": {`{"source":"get3w","prediction":"pred_1","dry_run":true}`},
 	}
 	for path, bodies := range calls {
 		for _, body := range bodies {

@@ -71,7 +71,6 @@ func (a *App) eraser() *erase.Eraser {
 			cfg.Places = append(cfg.Places, erase.Place{Name: "consumer " + name, Erase: a.archiveEraser(name, c)})
 		}
 	}
-	cfg.Places = append(cfg.Places, erase.Place{Name: "view", Erase: a.eraseInView})
 	if s.journal != nil {
 		cfg.Places = append(cfg.Places, erase.Place{Name: "journal", Erase: s.eraseInJournal})
 	}
@@ -80,16 +79,33 @@ func (a *App) eraser() *erase.Eraser {
 	} else {
 		cfg.Beyond = append(cfg.Beyond, "replaced and acknowledged messages in the files of the NATS servers, until they compact them")
 	}
+	// The last one: after a kill, what is of a tenant is found by it.
+	cfg.Places = append(cfg.Places, erase.Place{Name: "view", Erase: a.eraseInView})
 	return erase.New(cfg)
 }
 
-func (a *App) ofTenant(ctx context.Context, tenant string, limit int) (targets []erase.Target, more bool, err error) {
-	rows, next, err := a.view.Predictions(ctx, view.Query{Tenant: tenant, Limit: limit})
-	for _, row := range rows {
-		targets = append(targets, erase.Target{Source: row.State.Source, ID: row.State.ID})
+func (a *App) ofTenant(ctx context.Context, is func(name string) bool, limit int) (targets []erase.Target, more bool, err error) {
+	tenant, err := a.view.Tenant(ctx, is)
+	if err != nil || tenant == "" {
+		return nil, false, err
 	}
-	return targets, next != "", err
+	q := view.Query{Tenant: tenant}
+	for more = true; more && len(targets) < limit; more = q.Cursor != "" {
+		q.Limit = min(limit-len(targets), viewPage)
+		rows, next, err := a.view.Predictions(ctx, q)
+		if err != nil {
+			return nil, false, err
+		}
+		for _, row := range rows {
+			targets = append(targets, erase.Target{Source: row.State.Source, ID: row.State.ID})
+		}
+		q.Cursor = next
+	}
+	return targets, more, nil
 }
+
+// viewPage is the largest page of the view.
+const viewPage = 1000
 
 func (a *App) archiveEraser(name string, c *config.Archive) func(context.Context, *erase.Selection, bool) (int, error) {
 	return func(ctx context.Context, sel *erase.Selection, dryRun bool) (int, error) {

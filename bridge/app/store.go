@@ -24,10 +24,12 @@ type store struct {
 
 	streams  streams.Config   // what the streams are to be
 	embedded *stream.Embedded // nil: external
-	// publish and consume have a connection each, so that a slow reader never holds up an answer
-	// to a sender.
+	// publish, consume and work have a connection each, whose requests the server answers one after
+	// the other: so a slow reader never holds up an answer to a sender, and a job on many entries
+	// no consumer.
 	publish   *redial.JetStream
 	consume   *redial.JetStream
+	work      *redial.JetStream
 	publisher *stream.Publisher
 	journal   *journal.Journal  // nil: none
 	forwarder *stream.Forwarder // nil: no journal
@@ -76,7 +78,7 @@ func connectStore(e *env) (*store, error) {
 	for _, to := range []struct {
 		name string
 		js   **redial.JetStream
-	}{{"hookspan-ingress", &s.publish}, {"hookspan-consumers", &s.consume}} {
+	}{{"hookspan-ingress", &s.publish}, {"hookspan-consumers", &s.consume}, {"hookspan-jobs", &s.work}} {
 		js, err := connect(to.name)
 		if err != nil {
 			return nil, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -31,53 +32,75 @@ func (c eraseCmd) Validate() error {
 }
 
 func (c *eraseCmd) Run(e *env) error {
-	if c.Tenant == "" {
-		p := predictionFlags{ID: c.ID, Source: c.Source}
-		if err := c.which(e, &p); err != nil {
-			return err
-		}
-		c.Source = p.Source
+	if c.Tenant != "" {
+		return c.ofTenant(e)
 	}
+	p := predictionFlags{ID: c.ID, Source: c.Source}
+	if err := c.which(e, &p); err != nil {
+		return err
+	}
+	c.Source = p.Source
 	c.timeout = eraseTimeout
 	if !c.DryRun {
 		err := c.confirm(e, func() (string, error) {
-			var would adminapi.EraseReport
-			err := c.call(e, http.MethodPost, apiRoute("erase"), c.body(true), &would)
-			return c.prompt(would), err
+			return fmt.Sprintf("Erase prediction %s of source %s for good, everywhere?", c.ID, c.Source), nil
 		})
 		if err != nil {
 			return err
 		}
 	}
-	var sum adminapi.EraseReport
-	for more := true; more; {
-		var next adminapi.EraseReport
-		if err := c.call(e, http.MethodPost, apiRoute("erase"), c.body(c.DryRun), &next); err != nil {
-			return fmt.Errorf("%w (%d predictions were erased before; to repeat the verb is safe)", err, sum.Predictions)
-		}
-		sum.Add(next)
-		more = next.More && next.Complete && !next.DryRun
+	var done adminapi.EraseReport
+	if err := c.call(e, http.MethodPost, apiRoute("erase"), adminapi.EraseCall{Source: c.Source, Prediction: c.ID, DryRun: c.DryRun}, &done); err != nil {
+		return fmt.Errorf("%w (to repeat the verb is safe)", err)
 	}
-	err := e.print(sum, func(out *printer) { printErased(out, sum) })
-	if err == nil && !sum.Complete {
+	err := e.print(done, func(out *printer) { printErased(out, done) })
+	if err == nil && !done.Complete {
 		err = errors.New("not everything could be erased, or was looked at: see the errors, then run it again")
 	}
 	return err
 }
 
-func (c *eraseCmd) body(dryRun bool) adminapi.EraseCall {
-	return adminapi.EraseCall{Source: c.Source, Prediction: c.ID, Tenant: string(c.Tenant), DryRun: dryRun}
-}
-
-func (c *eraseCmd) prompt(would adminapi.EraseReport) string {
-	if c.Tenant == "" {
-		return fmt.Sprintf("Erase prediction %s of source %s for good, everywhere?", c.ID, c.Source)
+// ofTenant has a job erase what is of the tenant.
+func (c *eraseCmd) ofTenant(e *env) error {
+	begin := func(dryRun bool, out any) error {
+		call := struct {
+			jobFields
+			adminapi.EraseTenant
+		}{jobFields{Kind: adminapi.JobErase, DryRun: dryRun}, adminapi.EraseTenant{Tenant: string(c.Tenant)}}
+		return c.call(e, http.MethodPost, apiRoute("jobs"), call, out)
 	}
-	more := ""
-	if would.More {
-		more = " or more"
+	var plan adminapi.JobPlan
+	plans := func() error { return begin(true, &plan) }
+	if c.DryRun {
+		if err := plans(); err != nil {
+			return err
+		}
+		return e.print(plan, func(out *printer) { out.printf("%d predictions would be erased\n", plan.Count) })
 	}
-	return fmt.Sprintf("Erase %d%s predictions of tenant %s for good, everywhere?", would.Predictions, more, c.Tenant)
+	err := c.confirm(e, func() (string, error) {
+		err := plans()
+		return fmt.Sprintf("Erase %d predictions of tenant %s for good, everywhere?", plan.Count, c.Tenant), err
+	})
+	if err != nil {
+		return err
+	}
+	var job adminapi.Job
+	if err := begin(false, &job); err != nil {
+		return err
+	}
+	if job, err = c.follow(e, job.ID); err != nil {
+		return err
+	}
+	err = e.print(job, func(out *printer) {
+		out.printf("%d predictions erased\n", job.Outcomes[adminapi.OutcomeErased])
+		if job.State == adminapi.JobDone {
+			out.printf("A search found nothing of them. Not reached: backups, and what consumers and other programs have copied.\n")
+		}
+	})
+	if err == nil && job.State != adminapi.JobDone {
+		err = fmt.Errorf("job %s is %s: %s", job.ID, job.State, cmp.Or(job.Error, "run it again to erase the rest"))
+	}
+	return err
 }
 
 func printErased(out *printer, done adminapi.EraseReport) {
@@ -91,9 +114,6 @@ func printErased(out *printer, done adminapi.EraseReport) {
 		if p.Error != "" {
 			out.printf("    %s\n", p.Error)
 		}
-	}
-	if done.DryRun && done.More {
-		out.printf("The tenant has more predictions than were counted.\n")
 	}
 	if !done.DryRun && done.Complete {
 		out.printf("A search found nothing of them in these places.\n")

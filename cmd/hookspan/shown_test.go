@@ -75,7 +75,7 @@ func nastyAPI(t *testing.T) string {
 	event.Content, letter.Content, delivery.Content = adminapi.Content{Body: &plain}, adminapi.Content{Body: &plain}, adminapi.Content{Body: &plain}
 	redelivery, kept := filled[adminapi.RedeliveryReport](), filled[adminapi.KeptReport]()
 	erased := filled[adminapi.EraseReport]()
-	redelivery.More, kept.More, erased.More = false, false, false
+	redelivery.More, kept.More = false, false
 	routes := map[string]any{
 		"GET /events": filled[adminapi.EventList](), "GET /events/1": event, "POST /events/replay": redelivery,
 		"GET /dead": filled[adminapi.DeadLetterList](), "GET /dead/groups": filled[adminapi.DeadGroupList](), "GET /alarms": filled[adminapi.AlarmList](), "GET /dead/1": letter, "POST /dead/redrive": redelivery, "POST /dead/drop": redelivery,

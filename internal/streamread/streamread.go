@@ -30,6 +30,9 @@ type Span struct {
 	After, Before uint64
 	// Newest visits the last message first. It must not be combined with Sequences.
 	Newest bool
+	// Unreadable, if set, is called when a walk forwards has passed over messages that cannot be
+	// read. It may have passed over readable ones between them too.
+	Unreadable func()
 }
 
 // Walk calls visit for every message of the span, in order, and returns the first error of
@@ -47,9 +50,12 @@ func Walk(ctx context.Context, stream jetstream.Stream, s Span, visit func(*jets
 		last = min(last, s.Before-1)
 	}
 	for seq := s.After + 1; seq <= last; {
-		m, err := next(ctx, stream, s.Subject, seq, last)
+		m, behind, err := next(ctx, stream, s.Subject, seq, last)
 		if err != nil || m == nil || m.Sequence > last {
 			return err
+		}
+		if behind && s.Unreadable != nil {
+			s.Unreadable()
 		}
 		if err := visit(m); err != nil {
 			return err
@@ -59,16 +65,18 @@ func Walk(ctx context.Context, stream jetstream.Stream, s Span, visit func(*jets
 	return nil
 }
 
-// next returns the first message from seq to last, nil if there is none.
-func next(ctx context.Context, stream jetstream.Stream, subject string, seq, last uint64) (*jetstream.RawStreamMsg, error) {
+// next returns the first message from seq to last, nil if there is none, and whether it lies
+// behind unreadable ones.
+func next(ctx context.Context, stream jetstream.Stream, subject string, seq, last uint64) (m *jetstream.RawStreamMsg, behind bool, err error) {
 	get := func(seq uint64) (*jetstream.RawStreamMsg, error) {
 		return Get(ctx, stream, seq, jetstream.WithGetMsgSubject(subject))
 	}
-	m, err := get(seq)
+	m, err = get(seq)
 	if errors.Is(err, bridge.ErrNotFound) {
-		return Behind(seq, last, get)
+		m, err = Behind(seq, last, get)
+		return m, true, err
 	}
-	return m, err
+	return m, false, err
 }
 
 // Behind returns the first readable message from seq to last, nil if there is none. Unlike the
@@ -223,6 +231,20 @@ func RemoveAll(ctx context.Context, js jetstream.JetStream, name string, sequenc
 		})
 	}
 	return group.Wait()
+}
+
+// RemoveTo removes the messages with such a subject up to a sequence, at the cost of one sync. The
+// server reads all blocks of its files that have the subject. Messages that cannot be read may
+// stay.
+func RemoveTo(ctx context.Context, js jetstream.JetStream, name, subject string, seq uint64) error {
+	stream, err := Open(ctx, js, name)
+	if err == nil {
+		err = stream.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(seq+1))
+	}
+	if err != nil {
+		return fmt.Errorf("removing messages of %s: %w", name, err)
+	}
+	return nil
 }
 
 // Open returns the stream as it is now.

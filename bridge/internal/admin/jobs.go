@@ -55,7 +55,10 @@ func (h jobsAPI) begin(c echo.Context) error {
 	if o.DryRun {
 		answer, err = h.jobs.Plan(ctx, o)
 	} else {
-		answer, err = h.jobs.Start(ctx, o)
+		var job adminapi.Job
+		job, err = h.jobs.Start(ctx, o)
+		answer = job
+		becomes(c, "/jobs/"+job.ID)
 	}
 	switch {
 	case errors.Is(err, adminapi.ErrJobKind):

@@ -3,7 +3,6 @@ package erase
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -41,9 +40,9 @@ type Config struct {
 	Beyond []string
 	// Places are erased behind the streams, in order.
 	Places []Place
-	// OfTenant returns the first predictions of a tenant that the view knows, and whether there
-	// are more.
-	OfTenant func(ctx context.Context, tenant string, limit int) ([]Target, bool, error)
+	// OfTenant returns the first predictions that the view knows of a tenant, and whether there
+	// are more. is says whether a name is that of the tenant.
+	OfTenant func(ctx context.Context, is func(name string) bool, limit int) ([]Target, bool, error)
 	Logger   *zap.Logger
 }
 
@@ -91,40 +90,7 @@ func (e *Eraser) Prediction(ctx context.Context, source, id string, dryRun bool)
 	}
 	e.one.Lock()
 	defer e.one.Unlock()
-	return e.run(ctx, newSelection([]Target{{source, id}}, ""), dryRun)
-}
-
-// Tenant erases at most limit predictions of a tenant, and the deliveries that name it and
-// became no event. More in the report says that the call is to be repeated. The rest is as for
-// [Eraser.Prediction].
-func (e *Eraser) Tenant(ctx context.Context, tenant string, limit int, dryRun bool) (adminapi.EraseReport, error) {
-	if err := e.reach(ctx); err != nil {
-		return adminapi.EraseReport{}, err
-	}
-	e.one.Lock()
-	defer e.one.Unlock()
-	targets, more, err := e.cfg.OfTenant(ctx, tenant, limit)
-	if err != nil {
-		return adminapi.EraseReport{}, fmt.Errorf("looking up the predictions of the tenant: %w", err)
-	}
-	s := newSelection(targets, tenant)
-	_, err = scan(ctx, e.cfg.JS, e.cfg.Names.EventsStream(), 0, true, func(m jetstream.Msg, _ uint64) error {
-		h := bridge.Header(m.Headers())
-		if t := targetOf(h); t.ID != "" && !s.Has(t.Source, t.ID) && tenantOf(h) == tenant {
-			if len(s.targets) >= limit {
-				more = true
-				return nil
-			}
-			s.targets[t], s.ids[t.ID] = true, true
-		}
-		return nil
-	})
-	if err != nil {
-		return adminapi.EraseReport{}, fmt.Errorf("looking up the predictions of the tenant: %w", err)
-	}
-	report, err := e.run(ctx, s, dryRun)
-	report.More = more
-	return report, err
+	return e.run(ctx, newSelection([]Target{{source, id}}, nil), dryRun)
 }
 
 // reachTime bounds the question whether NATS answers: a call has minutes, which none must spend on

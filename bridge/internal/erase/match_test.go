@@ -64,7 +64,7 @@ func TestMentionsInAFlood(t *testing.T) {
 func TestMessagesOfAPrediction(t *testing.T) {
 	t.Parallel()
 	var n bridge.Names
-	s := newSelection([]Target{{"get3w", "pred/ä 1"}, {"other", "pred_of_other"}}, "acme")
+	s := newSelection([]Target{{"get3w", "pred/ä 1"}, {"other", "pred_of_other"}}, func(name string) bool { return name == "acme" })
 	event := func(source, id string) bridge.Header {
 		return (&bridge.Event{ID: id + "/completed/0123456789abcdef", Source: source, Type: "t", PredictionID: id, Status: "completed"}).Header()
 	}

@@ -124,19 +124,40 @@ func (r *Redeliverer) redriving(sel adminapi.DeadSelection, handled bool) jobs.B
 // deadBlocks is work on the selected dead letters.
 func (r *Redeliverer) deadBlocks(sel adminapi.DeadSelection) jobs.Blocks[adminapi.DeadEntry] {
 	name := r.cfg.Names.DeadStream()
-	return jobs.Blocks[adminapi.DeadEntry]{
+	work := jobs.Blocks[adminapi.DeadEntry]{
 		Ends: func(ctx context.Context) ([]uint64, error) { return lastSequence(ctx, r.js, name) },
 		Scan: func(ctx context.Context, _ int, after, before uint64, visit func(jobs.Entry[adminapi.DeadEntry]) error) error {
 			sel := sel
 			sel.After, sel.Before = max(sel.After, after), before
-			return r.deadLetters.Scan(ctx, sel, func(e adminapi.DeadEntry, selected bool) error {
-				return visit(jobs.Entry[adminapi.DeadEntry]{Sequence: e.Sequence, StoredAt: e.StoredAt, Selected: selected, Bytes: len(e.Body), Value: e})
+			behind := false
+			return r.deadLetters.scan(ctx, sel, func() { behind = true }, func(e adminapi.DeadEntry, selected bool) error {
+				entry := jobs.Entry[adminapi.DeadEntry]{Sequence: e.Sequence, StoredAt: e.StoredAt, Selected: selected, Behind: behind, Bytes: len(e.Body), Value: e}
+				behind = false
+				return visit(entry)
 			})
 		},
 		Remove: func(ctx context.Context, _ int, sequences []uint64) error {
 			return streamread.RemoveAll(ctx, r.js, name, sequences)
 		},
 	}
+	subject := r.deadLetters.subject(sel)
+	if sel.After > 0 || len(sel.Sequences) > 0 {
+		return work
+	}
+	work.RemoveTo = func(ctx context.Context, _ int, to uint64) error {
+		return streamread.RemoveTo(ctx, r.js, name, subject, to)
+	}
+	if sel.Cause == "" && sel.Prediction == "" {
+		work.Count = func(ctx context.Context) (int, error) {
+			stream, err := streamread.Open(ctx, r.js, name)
+			if err != nil {
+				return 0, err
+			}
+			n, err := streamread.Count(ctx, stream, []string{subject}, 1)
+			return int(n), err
+		}
+	}
+	return work
 }
 
 // replaying is the work of a replay. The error wraps [adminapi.ErrNoConsumer].

@@ -292,3 +292,17 @@ func (v *View) Find(ctx context.Context, source, prefix string, limit int) (rows
 func matches(glob, model string) bool {
 	return bridge.Filter{Model: glob}.Match(&bridge.Event{Model: model})
 }
+
+// Tenant returns the first name of a tenant, in their order, for which is returns true, "" when
+// there is none. The error wraps [ErrUnavailable].
+func (v *View) Tenant(ctx context.Context, is func(name string) bool) (found string, err error) {
+	err = v.read(ctx, func(c *conn) error {
+		return c.skip(nextTenant, "", func(name string) bool {
+			if is(name) {
+				found = name
+			}
+			return found == ""
+		})
+	})
+	return found, err
+}
