@@ -114,7 +114,7 @@ func (r *Redeliverer) redriving(sel adminapi.DeadSelection, handled bool) jobs.B
 			again := bridge.Again{Sequence: e.Event.Sequence, Redrives: e.Redrives + 1}
 			// With the time, since a recreated stream counts from one again.
 			id := fmt.Sprintf("redrive-%d-%d", e.Sequence, e.StoredAt.UnixNano())
-			copies[i] = eventCopy{e.Consumer, e.Event, again.Header(e.Header), id}
+			copies[i] = eventCopy{e.Consumer, e.Event, again.Header(e.Header), id, again.Sequence}
 		}
 		return r.give(ctx, copies, sel.Consumer, handled, dry)
 	}
@@ -189,7 +189,7 @@ func (r *Redeliverer) replaying(ctx context.Context, consumer, run string, sel a
 	work.Do = func(ctx context.Context, block []adminapi.EventEntry, dry bool) ([]jobs.Outcome, error) {
 		copies := make([]eventCopy, len(block))
 		for i, e := range block {
-			copies[i] = eventCopy{consumer, e.Event, bridge.Again{Sequence: e.Sequence}.Header(e.Header), "replay-" + run}
+			copies[i] = eventCopy{consumer, e.Event, bridge.Again{Sequence: e.Sequence}.Header(e.Header), "replay-" + run, e.Sequence}
 		}
 		return r.give(ctx, copies, consumer, handled, dry)
 	}
