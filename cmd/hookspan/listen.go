@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"maps"
 	"math"
 	"net/url"
@@ -303,7 +302,7 @@ func (l *listener) post(seq uint64) error {
 		attempt.Number, attempt.Repeat = l.attempt+1, true
 	}
 	began := time.Now()
-	tried := consumers.Try(l.e.ctx, l.target, ev, consumers.Config{Name: "listen", Timeout: l.patience, Logger: slog.New(slog.DiscardHandler)}, attempt)
+	tried := consumers.Try(l.e.ctx, l.target, ev, consumers.Config{Name: "listen", Timeout: l.patience}, attempt)
 	took := time.Since(began)
 	l.shown, l.attempt = seq, attempt.Number
 	row := posted{Seq: seq, Prediction: ev.PredictionID, Status: ev.Status, Model: ev.Model, Attempt: attempt.Number, Took: took.Seconds()}

@@ -151,9 +151,14 @@ func TestListenRefuses(t *testing.T) {
 	p := serveHere(t, smallConfig)
 	put(t, p.dir, "short", "short")
 	for _, args := range [][]string{
-		{"--to", "127.0.0.1:3000"}, {"--to", "ftp://127.0.0.1/"}, {"--to", ""}, {"--to", "http://user:pass@127.0.0.1/"},
-		{"--to", "http://127.0.0.1/", "--secret", "file:" + p.dir + "/short"}, {"--to", "http://127.0.0.1/", "--secret", "env:NONE"},
-		{"--to", "http://127.0.0.1/", "--source", "nobody"}, {"--to", "http://127.0.0.1/", "--since", "yesterday"},
+		{"--to", "127.0.0.1:3000"},
+		{"--to", "ftp://127.0.0.1/"},
+		{"--to", ""},
+		{"--to", "http://user:pass@127.0.0.1/"},
+		{"--to", "http://127.0.0.1/", "--secret", "file:" + p.dir + "/short"},
+		{"--to", "http://127.0.0.1/", "--secret", "env:NONE"},
+		{"--to", "http://127.0.0.1/", "--source", "nobody"},
+		{"--to", "http://127.0.0.1/", "--since", "yesterday"},
 	} {
 		code, stdout, stderr := runVerb(append([]string{"listen", "--api", p.ready.Admin}, args...)...)
 		require.NotZero(t, code, args)

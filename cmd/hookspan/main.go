@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"reflect"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -128,7 +129,7 @@ func run(args []string, e *env) int {
 		return e.fail(&usageError{fmt.Errorf("%w: try hookspan --help", err)})
 	}
 	e.json = c.JSON
-	if w, ok := verb.Selected().Target.Addr().Interface().(interface{ watching() bool }); ok && w.watching() {
+	if w, ok := reflect.TypeAssert[interface{ watching() bool }](verb.Selected().Target.Addr()); ok && w.watching() {
 		return watch(e, func() (*kong.Context, error) { return parser.Parse(args) })
 	}
 	if err := verb.Run(e); err != nil {
