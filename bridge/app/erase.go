@@ -75,12 +75,11 @@ func (a *App) eraser() *erase.Eraser {
 		cfg.Places = append(cfg.Places, erase.Place{Name: "journal", Erase: s.eraseInJournal})
 	}
 	if s.embedded != nil {
-		cfg.Places = append(cfg.Places, erase.Place{Name: "files of NATS", Erase: s.eraseInFiles, Remains: true})
+		cfg.Remains = []erase.Place{{Name: "files of NATS", Erase: s.eraseInFiles}}
 	} else {
 		cfg.Beyond = append(cfg.Beyond, "replaced and acknowledged messages in the files of the NATS servers, until they compact them")
 	}
-	// The last one: after a kill, what is of a tenant is found by it.
-	cfg.Places = append(cfg.Places, erase.Place{Name: "view", Erase: a.eraseInView})
+	cfg.Last = erase.Place{Name: "view", Erase: a.eraseInView}
 	return erase.New(cfg)
 }
 

@@ -19,7 +19,7 @@ import (
 	"github.com/hookspan/hookspan/internal/natstest"
 )
 
-var redriven = flag.Int("redriven", 4000, "how many dead letters TestRedriveThatIsKilledAndCancelledAddsUp gives back")
+var redriven = flag.Int("redriven", 1500, "how many dead letters TestRedriveThatIsKilledAndCancelledAddsUp gives back")
 
 // fillDead stores dead letters of consumer team, as package consumers does.
 func fillDead(t *testing.T, js jetstream.JetStream, n int) {

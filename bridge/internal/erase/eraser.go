@@ -3,6 +3,7 @@ package erase
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/backoff"
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
@@ -23,8 +25,6 @@ type Place struct {
 	Erase func(ctx context.Context, s *Selection, dryRun bool) (int, error)
 	// Late: attempts that end during a call write there, so it is searched once more at the end.
 	Late bool
-	// Remains: it has what other places have removed.
-	Remains bool
 }
 
 // Config of an [Eraser].
@@ -40,6 +40,11 @@ type Config struct {
 	Beyond []string
 	// Places are erased behind the streams, in order.
 	Places []Place
+	// Remains have what others have removed, erased or not, so they come behind these.
+	Remains []Place
+	// Last is erased when nothing is left elsewhere: by it a call after a kill finds what is to
+	// be erased. Without a name there is none.
+	Last Place
 	// OfTenant returns the first predictions that the view knows of a tenant, and whether there
 	// are more. is says whether a name is that of the tenant.
 	OfTenant func(ctx context.Context, is func(name string) bool, limit int) ([]Target, bool, error)
@@ -82,6 +87,10 @@ func New(cfg Config) *Eraser {
 // more.
 const rounds = 3
 
+// settleTime is how long attempts have to be written down that had begun before the prediction
+// was known to be erased.
+const settleTime = 2 * time.Second
+
 // Prediction erases one prediction. The report says what was erased, by place, and what could
 // not be; to call again is safe. The error says that nothing was done.
 func (e *Eraser) Prediction(ctx context.Context, source, id string, dryRun bool) (adminapi.EraseReport, error) {
@@ -114,7 +123,7 @@ func (e *Eraser) run(ctx context.Context, s *Selection, dryRun bool) (adminapi.E
 		return report, err
 	}
 	if dryRun {
-		for _, p := range e.places {
+		for _, p := range slices.Concat(e.places, e.cfg.Remains, e.last()) {
 			n, err := p.Erase(ctx, s, true)
 			report.Places = append(report.Places, adminapi.ErasePlace{Place: p.Name, Count: n, Error: text(err)})
 		}
@@ -129,10 +138,16 @@ func (e *Eraser) run(ctx context.Context, s *Selection, dryRun bool) (adminapi.E
 		}
 	}
 	forwarded := e.cfg.Forwarded(ctx)
-	for _, p := range e.places {
-		report.Places = append(report.Places, e.place(ctx, p, s))
+	erase := func(places []Place) {
+		for _, p := range places {
+			report.Places = append(report.Places, e.place(ctx, p, s))
+		}
 	}
+	erase(e.places)
+	backoff.Sleep(ctx, settleTime)
 	e.late(ctx, s, report.Places)
+	erase(e.cfg.Remains)
+	erase(e.last())
 	if forwarded != nil {
 		report.Places = append(report.Places, adminapi.ErasePlace{Place: "forwarding", Error: text(forwarded)})
 	}
@@ -140,6 +155,13 @@ func (e *Eraser) run(ctx context.Context, s *Selection, dryRun bool) (adminapi.E
 	e.tell(ctx, s, &report)
 	e.cfg.Logger.Info("predictions were erased", zap.Int("predictions", len(s.targets)), zap.Bool("complete", report.Complete))
 	return report, nil
+}
+
+func (e *Eraser) last() []Place {
+	if e.cfg.Last.Name == "" {
+		return nil
+	}
+	return []Place{e.cfg.Last}
 }
 
 // place erases in one place until it finds nothing there.
@@ -165,13 +187,11 @@ func (e *Eraser) place(ctx context.Context, p Place, s *Selection) (done adminap
 // late erases what attempts have written whose handlers had returned before the prediction was
 // known to be erased. It adds that to what was done in the places.
 func (e *Eraser) late(ctx context.Context, s *Selection, done []adminapi.ErasePlace) {
-	found := 0
 	for i, p := range e.places {
-		if !p.Late && (!p.Remains || found == 0) {
+		if !p.Late {
 			continue
 		}
 		again := e.place(ctx, p, s)
-		found += again.Count
 		done[i].Count += again.Count
 		done[i].Left, done[i].Error = again.Left, again.Error
 	}
