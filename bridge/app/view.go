@@ -21,7 +21,12 @@ import (
 	"github.com/hookspan/hookspan/internal/backoff"
 )
 
-const viewFile = "view.db"
+const (
+	viewFile = "view.db"
+	// busyFrom is how many deliveries worked on at once make the view yield to them: no
+	// provider's usual traffic has as many.
+	busyFrom = 8
+)
 
 // openView opens the view of this process, with the role admin or reconciler, and makes the
 // leader of the polling and the hub of requests that wait for predictions, which read it.
@@ -36,7 +41,7 @@ func (a *App) openView() error {
 	a.late = erase.NewLate(js, a.store.erased, a.log.Named("erase"))
 	cfg := view.Config{
 		Path: a.folder.Path(viewFile), Keep: time.Duration(a.cfg.View.Keep), Names: names, JS: js, Logger: a.log,
-		Busy: func() bool { return a.ingress != nil && a.ingress.Busy() },
+		Busy: func() bool { return a.ingress != nil && a.ingress.Working() >= busyFrom },
 		Restore: func(ctx context.Context, put func(*bridge.PredictionState) error) error {
 			return predictions.Kept(ctx, js, names, put)
 		},

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"sync"
-	"time"
 )
 
 // Bytes of a body are reserved in small steps at first, so that a sender of one byte holds
@@ -13,15 +12,6 @@ import (
 const (
 	firstStep = 4 << 10
 	nextStep  = 64 << 10
-)
-
-const (
-	// busyFrom is how many deliveries worked on at once are many: no provider's usual traffic
-	// has as many.
-	busyFrom = 8
-	// busyFor is how long they keep the process busy. The deliveries of one fsync are answered
-	// together, so that between two of them none may be worked on.
-	busyFor = 100 * time.Millisecond
 )
 
 // intake bounds the bodies in memory: how many are arriving, how many are being processed,
@@ -38,7 +28,6 @@ type intake struct {
 	arriving list.List // of *incoming, the oldest first
 	working  int
 	bytes    int64
-	busyAt   time.Time // when as many as busyFrom were worked on last
 }
 
 // incoming reads one body. intake.mu guards its fields except from, read and progress.
@@ -128,9 +117,6 @@ func (b *incoming) arrived() error {
 	in.arriving.Remove(b.place)
 	b.place = nil
 	in.working++
-	if in.working >= busyFrom {
-		in.busyAt = time.Now()
-	}
 	b.worked = true
 	return nil
 }
@@ -156,10 +142,4 @@ func (in *intake) counts() (arriving, working int, bytes int64) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return in.arriving.Len(), in.working, in.bytes
-}
-
-func (in *intake) busy() bool {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return time.Since(in.busyAt) < busyFor
 }

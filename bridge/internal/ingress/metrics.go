@@ -62,9 +62,11 @@ func class(status int) string {
 	return "2xx"
 }
 
-// Busy reports whether many deliveries are worked on at once, now or within the last 100 ms: who
-// has less urgent work yields to them.
-func (s *Server) Busy() bool { return s.intake.busy() }
+// Working is how many deliveries are worked on now.
+func (s *Server) Working() int {
+	_, working, _ := s.intake.counts()
+	return working
+}
 
 // Collectors are the metrics of this server, for one registry. Labels are names of
 // configured sources and words of fixed lists.
@@ -82,8 +84,7 @@ func (s *Server) Collectors() []prometheus.Collector {
 			return float64(arriving)
 		}),
 		gauge("hookspan_in_flight_requests", inFlight, prometheus.Labels{"stage": "working"}, func() float64 {
-			_, working, _ := s.intake.counts()
-			return float64(working)
+			return float64(s.Working())
 		}),
 		gauge("hookspan_in_flight_bytes", "Bytes of bodies that are reserved.", nil, func() float64 {
 			_, _, bytes := s.intake.counts()
