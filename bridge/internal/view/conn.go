@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net/url"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -18,8 +17,8 @@ type conn struct {
 	prepared map[string]*sqlite3.Stmt
 }
 
-func openConn(path string, flags sqlite3.OpenFlag, cacheKiB int) (*conn, error) {
-	raw, err := sqlite3.OpenFlags((&url.URL{Scheme: "file", OmitHost: true, Path: path}).String(), flags|sqlite3.OPEN_URI)
+func openConn(uri string, flags sqlite3.OpenFlag, cacheKiB int) (*conn, error) {
+	raw, err := sqlite3.OpenFlags(uri, flags|sqlite3.OPEN_URI)
 	if err != nil {
 		return nil, err
 	}
@@ -30,7 +29,8 @@ func openConn(path string, flags sqlite3.OpenFlag, cacheKiB int) (*conn, error) 
 		// is deleted is overwritten, since predictions can be erased for good.
 		settings += fmt.Sprintf("PRAGMA secure_delete = ON; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = %d; PRAGMA journal_size_limit = %d;", checkpointPages, walBytes)
 	}
-	if err := c.Exec(settings); err != nil {
+	// The question opens the index.
+	if err := c.Exec(settings + " PRAGMA user_version;"); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
 	return c, nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/ncruces/go-sqlite3"
 )
@@ -53,7 +54,13 @@ func openDatabase(path string) (db *database, err error) {
 			err = errors.Join(err, db.close())
 		}
 	}()
-	if db.writer, err = openConn(path, sqlite3.OPEN_READWRITE|sqlite3.OPEN_CREATE, writeCache); err != nil {
+	index, err := newIndex()
+	if err != nil {
+		return db, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(index)) }()
+	uri := databaseURI(path, filepath.Join(index, "index"))
+	if db.writer, err = openConn(uri, sqlite3.OPEN_READWRITE|sqlite3.OPEN_CREATE, writeCache); err != nil {
 		return db, err
 	}
 	if err := db.writer.makeSchema(); err != nil {
@@ -63,7 +70,7 @@ func openDatabase(path string) (db *database, err error) {
 		return db, err
 	}
 	for range readConns {
-		c, err := openConn(path, sqlite3.OPEN_READONLY, readCache)
+		c, err := openConn(uri, sqlite3.OPEN_READONLY, readCache)
 		if err != nil {
 			return db, err
 		}

@@ -63,6 +63,9 @@ func (v *View) Erase(ctx context.Context, keys []Key, gone map[string][]uint64) 
 
 // EraseAll is [View.Erase] for the predictions that has reports.
 func (v *View) EraseAll(ctx context.Context, has func(source, id string) bool) error {
+	// What is folded at this moment may be of a prediction that has just been erased.
+	v.writing.Lock()
+	v.writing.Unlock() //nolint:staticcheck // waiting is the purpose
 	var found []Key
 	for after, more := (Key{}), true; more; {
 		more = false
