@@ -117,21 +117,31 @@ func (f *apiFlag) call(e *env, method, path string, in, out any) error {
 	defer client.CloseIdleConnections()
 	res, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("asking the bridge at %s: %w: is it running, and is this its admin.listen? --api names another one", base.Host, withoutURL(err))
+		return passing{fmt.Errorf("asking the bridge at %s: %w: is it running, and is this its admin.listen? --api names another one", base.Host, withoutURL(err))}
 	}
 	defer func() { _ = res.Body.Close() }()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAPIAnswer))
 	if err != nil {
-		return fmt.Errorf("reading the bridge's answer: %w", err)
+		return passing{fmt.Errorf("reading the bridge's answer: %w", err)}
 	}
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("the bridge answered %s%s", res.Status, problemDetail(answer))
+		err := fmt.Errorf("the bridge answered %s%s", res.Status, problemDetail(answer))
+		if res.StatusCode == http.StatusTooManyRequests || res.StatusCode > http.StatusNotImplemented {
+			return passing{err}
+		}
+		return err
 	}
 	if err := json.Unmarshal(answer, out); err != nil {
 		return fmt.Errorf("reading the bridge's answer: %w: is --api the admin address of a bridge of this version?", err)
 	}
 	return nil
 }
+
+// passing is an error that a verb which goes on for hours outlives: the bridge is away, starts
+// again, or is busy.
+type passing struct{ error }
+
+func (p passing) Unwrap() error { return p.error }
 
 func problemDetail(answer []byte) string {
 	var problem struct {

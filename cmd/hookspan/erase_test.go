@@ -436,7 +436,8 @@ consumers: {archive: {enabled: false}}
 	}, patience, 20*time.Millisecond)
 	for _, p := range []*program{first, second} {
 		data := filepath.Join(p.dir, "hookspan-data")
-		require.Eventually(t, func() bool { return len(found(t, data, gone.texts())) == 0 }, patience, 50*time.Millisecond, p.logs)
+		var left []string
+		require.Eventually(t, func() bool { left = found(t, data, gone.texts()); return len(left) == 0 }, patience, 50*time.Millisecond, "%v: %v", &left, p.logs)
 		require.Zero(t, listed(p))
 		require.Equal(t, 0, p.stop(), p.logs)
 		require.Empty(t, found(t, data, gone.texts()))

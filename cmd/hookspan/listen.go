@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -22,6 +23,7 @@ import (
 	"github.com/hookspan/hookspan/consumers"
 	"github.com/hookspan/hookspan/consumers/forward"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/backoff"
 	"github.com/hookspan/hookspan/internal/printable"
 )
 
@@ -64,6 +66,7 @@ func (c *listenCmd) Run(e *env) error {
 	if l.last, err = l.newest(); err != nil {
 		return err
 	}
+	l.begun = true
 	if !c.Since.IsZero() {
 		if err := l.backlog(map[string]string{"since": c.Since.query()}, 0, l.last); err != nil {
 			return err
@@ -100,6 +103,8 @@ type listener struct {
 	query  url.Values
 	target *forward.Forwarder
 	last   uint64 // everything up to this event was posted, or passed
+	// begun: the bridge has answered once, and is asked again when it does not.
+	begun bool
 
 	shown    uint64 // the event that was posted last
 	attempt  int    // of it
@@ -230,8 +235,26 @@ func (l *listener) page(query map[string]string) (page adminapi.EventList, err e
 	for key := range l.query {
 		query[key] = l.query.Get(key)
 	}
-	err = l.api.get(l.e, apiRoute("events"), query, &page)
+	err = l.get(apiRoute("events"), query, &page)
 	return page, err
+}
+
+// getAgain is after how long a bridge that does not answer is asked again.
+const getAgain = time.Second
+
+func (l *listener) get(path string, query map[string]string, out any) error {
+	for noted := false; ; noted = true {
+		err := l.api.get(l.e, path, query, out)
+		if _, passes := errors.AsType[passing](err); !passes || !l.begun {
+			return err
+		}
+		if !noted && l.e.ctx.Err() == nil {
+			l.e.note("%v; trying again", err)
+		}
+		if !backoff.Sleep(l.e.ctx, getAgain) {
+			return err
+		}
+	}
 }
 
 // backlog posts the selected events behind one number up to another, the oldest first.
@@ -288,7 +311,7 @@ type posted struct {
 // the verb.
 func (l *listener) post(seq uint64) error {
 	var detail adminapi.EventDetail
-	if err := l.api.get(l.e, apiRoute("events", strconv.FormatUint(seq, 10)), nil, &detail); err != nil {
+	if err := l.get(apiRoute("events", strconv.FormatUint(seq, 10)), nil, &detail); err != nil {
 		l.e.note("event %d cannot be read: %v", seq, err)
 		return nil
 	}

@@ -6,9 +6,12 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -109,16 +112,39 @@ func TestListen(t *testing.T) {
 	require.Equal(t, 0, p.stop(), p.logs)
 }
 
-// What a stream leaves out because more comes than it tells is fetched.
+// What a stream leaves out because more comes than it tells is fetched, also from a bridge that
+// is busy or away now and then.
 func TestListenFetchesWhatIsLeftOut(t *testing.T) {
 	t.Parallel()
 	p := serveHere(t, smallConfig)
 	s := newService(t)
-	stdout, _, stop := tailing(t, "--json", "listen", "--to", s.URL, "--status", "completed", "--api", p.ready.Admin)
+	admin, err := url.Parse(p.ready.Admin)
+	require.NoError(t, err)
+	proxy := httputil.NewSingleHostReverseProxy(admin)
+	proxy.FlushInterval = -1
+	var listening atomic.Bool
+	var asked atomic.Int64
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n := int64(0)
+		if listening.Load() && !strings.HasSuffix(r.URL.Path, "/live") {
+			n = asked.Add(1)
+		}
+		switch {
+		case n < 7 && n%3 == 1:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case n == 5:
+			panic(http.ErrAbortHandler)
+		default:
+			proxy.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(api.Close)
+	stdout, stderr, stop := tailing(t, "--json", "listen", "--to", s.URL, "--status", "completed", "--api", api.URL)
 	require.Eventually(t, func() bool {
 		_, text := p.admin("/metrics")
 		return strings.Contains(text, "\nhookspan_live_clients 1\n")
-	}, patience, 10*time.Millisecond)
+	}, patience, 10*time.Millisecond, stderr)
+	listening.Store(true)
 	const n = 1500
 	var want []string
 	var senders sync.WaitGroup
@@ -132,9 +158,10 @@ func TestListenFetchesWhatIsLeftOut(t *testing.T) {
 	}
 	senders.Wait()
 	p.post(`{"id":"other","status":"failed"}`)
-	require.Eventually(t, func() bool { return len(s.all()) >= n }, patience, 10*time.Millisecond, "%d came", len(s.all()))
+	require.Eventually(t, func() bool { return len(s.all()) >= n }, patience, 10*time.Millisecond, stderr)
 	require.ElementsMatch(t, want, s.all())
 	require.Equal(t, 0, stop())
+	require.Contains(t, stderr.String(), "trying again")
 	last := 0.0
 	for line := range strings.Lines(stdout.String()) {
 		var row map[string]any

@@ -53,6 +53,7 @@ type Registry struct {
 	mu     sync.RWMutex
 	hashes map[string]*heardOf
 	events map[uint64]bool // all sequences
+	news   bool            // hashes were heard of that no call of changed has followed, see Run
 	ready  bool            // the bucket was read
 	asked  time.Time       // when it was not there
 	wake   chan struct{}
@@ -199,7 +200,7 @@ func (r *Registry) Ready(ctx context.Context) error {
 	if ready {
 		return nil
 	}
-	_, err := r.read(ctx)
+	err := r.read(ctx)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		r.mu.Lock()
 		r.asked = time.Now()
@@ -215,33 +216,46 @@ func (r *Registry) Ready(ctx context.Context) error {
 	return nil
 }
 
-// read reads what came into the bucket since the last call, and reports whether that had hashes
-// that were not known.
-func (r *Registry) read(ctx context.Context) (fresh bool, err error) {
+// read reads what came into the bucket since the last call.
+func (r *Registry) read(ctx context.Context) (err error) {
 	r.reading.Lock()
 	defer r.reading.Unlock()
 	r.last, err = scan(ctx, r.js, r.names.ErasedStream(), r.last, false, func(m jetstream.Msg, seq uint64) error {
-		fresh = r.heard(m.Subject(), m.Data(), seq) || fresh
+		r.heard(m.Subject(), m.Data(), seq)
 		return nil
 	})
-	return fresh, err
+	return err
 }
 
-func (r *Registry) heard(subject string, value []byte, revision uint64) bool {
+// heard adds an entry of the bucket, whoever has read it.
+func (r *Registry) heard(subject string, value []byte, revision uint64) {
 	hash, ok := strings.CutPrefix(subject, r.names.ErasedSubject(""))
 	var e entry
 	if !ok || json.Unmarshal(value, &e) != nil {
-		return false
+		return
 	}
-	return r.add(hash, e, revision)
+	if r.add(hash, e, revision) {
+		r.mu.Lock()
+		r.news = true
+		r.mu.Unlock()
+	}
+}
+
+// takeNews reports whether there are news, which there are no more then.
+func (r *Registry) takeNews() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	news := r.news
+	r.news = false
+	return news
 }
 
 // readAgain is how often the bucket is read besides, for what was not heard.
 const readAgain = 30 * time.Second
 
 // Run hears of what other processes erase until ctx ends, and returns nil. It calls changed
-// after it has heard hashes that were not known, and once at its start if there are any: they may
-// have come while the process was away. It tries again after every error.
+// after this process has heard of hashes that were not known, those too that came while it was
+// away. It tries again after every error.
 func (r *Registry) Run(ctx context.Context, changed func(context.Context)) error {
 	sub, err := r.js.Conn().Subscribe(r.names.ErasedSubject("*"), func(*nats.Msg) {
 		select {
@@ -252,17 +266,16 @@ func (r *Registry) Run(ctx context.Context, changed func(context.Context)) error
 	if err == nil {
 		defer func() { _ = sub.Unsubscribe() }()
 	}
-	for first := true; ctx.Err() == nil; first = false {
+	for ctx.Err() == nil {
 		if err := r.Ready(ctx); err != nil && ctx.Err() == nil {
 			r.log.Warn("what was erased cannot be read, trying again", zap.Error(err))
 			backoff.Sleep(ctx, time.Second)
 			continue
 		}
-		fresh, err := r.read(ctx)
-		if err != nil && ctx.Err() == nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		if err := r.read(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 			r.log.Warn("what was erased cannot be read, trying again", zap.Error(err))
 		}
-		if fresh || first && r.Any() {
+		if r.takeNews() {
 			changed(ctx)
 		}
 		again := time.NewTimer(readAgain)

@@ -55,6 +55,31 @@ func TestRegistry(t *testing.T) {
 	<-ended
 }
 
+// A process that found no bucket hears of the first erasure as well, whichever part of it reads
+// the bucket first.
+func TestRegistryHearsOfTheFirstErasure(t *testing.T) {
+	t.Parallel()
+	b := natstest.Start(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stream, err := b.JS.Stream(ctx, b.Names.ErasedStream())
+	require.NoError(t, err)
+	cfg := stream.CachedInfo().Config
+	require.NoError(t, b.JS.DeleteStream(ctx, cfg.Name))
+	r := erase.NewRegistry(b.JS, b.Names, zap.NewNop())
+	heard := make(chan struct{}, 100)
+	go func() { _ = r.Run(ctx, func(context.Context) { heard <- struct{}{} }) }()
+	require.NoError(t, r.Ready(ctx))
+	_, err = b.JS.CreateStream(ctx, cfg)
+	require.NoError(t, err)
+	r.AskAgain()
+	other := erase.NewRegistry(b.JS, b.Names, zap.NewNop())
+	require.NoError(t, other.Put(ctx, erase.Target{Source: "get3w", ID: "pred_1"}, nil))
+	require.NoError(t, r.Ready(ctx))
+	<-heard
+	require.True(t, r.Has("get3w", "pred_1"))
+}
+
 // Several goroutines and processes erase the same prediction at once, as a call and what comes
 // late do. No sequence is forgotten: it would be reported as a loss after the next start.
 func TestRegistryIsWrittenAtOnce(t *testing.T) {
