@@ -22,7 +22,7 @@ const (
 	maxSubmitting = 64
 )
 
-var errBusy = echo.NewHTTPError(http.StatusServiceUnavailable, "Too many requests of the API are in flight: try again.")
+var errBusy = unavailable("Too many requests of the API are in flight: try again.")
 
 // SetAPI serves the routes that register adds to a group at [APIPrefix], and the document of
 // them, also when the server runs already: /livez can answer before the API is ready. Until
@@ -47,7 +47,7 @@ func (s *Server) serveAPI(c echo.Context) error {
 	c.SetRequest(r)
 	api := s.api.Load()
 	if api == nil {
-		return echo.NewHTTPError(http.StatusServiceUnavailable, "The API is not served yet: try again.")
+		return unavailable("The API is not served yet: try again.")
 	}
 	switch {
 	case waits(r):

@@ -26,13 +26,13 @@ func (s *Server) explained(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		switch {
 		case errors.Is(err, adminapi.ErrUnavailable):
-			return unavailable(c, toldNoView)
+			return unavailable(toldNoView)
 		case s.isAway(err):
 			why := toldAway
 			if scopeOf(c.Request().Method, c.Path()) != adminapi.ScopeRead {
 				why += toldUnsure
 			}
-			return unavailable(c, why)
+			return unavailable(why)
 		}
 		return err
 	}

@@ -26,7 +26,7 @@ func RegisterErase(api *echo.Group, e Eraser) {
 			return report, err
 		}
 		if !slots.TryAcquire(1) {
-			return report, unavailable(c, "Nothing was erased: other calls erase, one after the other: try again when they have ended.")
+			return report, unavailable("Nothing was erased: other calls erase, one after the other: try again when they have ended.")
 		}
 		defer slots.Release(1)
 		leaveInFlight(c.Request().Context()) // others are not to wait for as long as this may take
@@ -38,7 +38,7 @@ func RegisterErase(api *echo.Group, e Eraser) {
 		defer cancel()
 		report, err = e.Prediction(ctx, call.Source, call.Prediction, call.DryRun)
 		if err != nil {
-			return report, unavailable(c, "Nothing was erased: "+err.Error()+": see that NATS serves, and that hookspan provision has made its streams.")
+			return report, unavailable("Nothing was erased: " + err.Error() + ": see that NATS serves, and that hookspan provision has made its streams.")
 		}
 		changes(c, report.Predictions)
 		return report, nil

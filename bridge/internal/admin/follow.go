@@ -101,11 +101,11 @@ func (h predictionsAPI) end(ctx context.Context, c echo.Context, begun bool, err
 	case begun:
 		return nil
 	case errors.Is(err, adminapi.ErrBusy):
-		return unavailable(c, "Too many wait for predictions: try again.")
+		return unavailable("Too many wait for predictions: try again.")
 	case ctx.Err() != nil:
-		return unavailable(c, "The process stops: try again.")
+		return unavailable("The process stops: try again.")
 	}
-	return unavailable(c, "The view cannot be read now: try again.")
+	return unavailable("The view cannot be read now: try again.")
 }
 
 func sendUpdate(out *eventStream, u bridge.PredictionUpdate) error {

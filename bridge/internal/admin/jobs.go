@@ -68,9 +68,9 @@ func (h jobsAPI) begin(c echo.Context) error {
 	case errors.Is(err, adminapi.ErrOtherJob):
 		return echo.NewHTTPError(http.StatusUnprocessableEntity, "The Idempotency-Key belongs to a job with another call: use a key of its own for each job.")
 	case errors.Is(err, adminapi.ErrBusy):
-		return echo.NewHTTPError(http.StatusServiceUnavailable, "Too many jobs have not ended: cancel some, or wait.")
+		return unavailable("Too many jobs have not ended: cancel some, or wait.")
 	case errors.Is(err, bridge.ErrFull):
-		return echo.NewHTTPError(http.StatusServiceUnavailable, "The store has no room for the state of a job: give it more with nats.events.max_bytes.")
+		return unavailable("The store has no room for the state of a job: give it more with nats.events.max_bytes.")
 	case err != nil:
 		return err
 	}

@@ -86,7 +86,7 @@ func serveLive(c echo.Context, follow func(context.Context, adminapi.LivePlace, 
 	case errors.Is(err, bridge.ErrNotFound):
 		return missing(err, "consumer")
 	}
-	return unavailable(c, "NATS does not answer, or the process stops: try again.")
+	return unavailable("NATS does not answer, or the process stops: try again.")
 }
 
 // tell writes items, or with none shows whether the client is still there.

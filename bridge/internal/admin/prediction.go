@@ -71,7 +71,7 @@ func notFound(c echo.Context, err error) error {
 	case errors.Is(err, bridge.ErrNotFound):
 		return errUnknown
 	case errors.Is(err, adminapi.ErrBusy):
-		return unavailable(c, "The view does not know it, and too many look for others among the events: try again.")
+		return unavailable("The view does not know it, and too many look for others among the events: try again.")
 	case errors.Is(err, context.DeadlineExceeded):
 		return echo.NewHTTPError(http.StatusNotFound, "The view does not know it, and there are too many events to look at all of them: hookspan events list --prediction goes on looking.")
 	}
@@ -125,12 +125,12 @@ func (h predictionsAPI) await(c echo.Context, source, id string, wait time.Durat
 			case s != nil:
 				return h.answer(c, s)
 			case errors.Is(w.err, adminapi.ErrBusy):
-				return unavailable(c, "Too many wait for predictions: try again.")
+				return unavailable("Too many wait for predictions: try again.")
 			case ctx.Err() == nil:
-				return unavailable(c, "The view cannot be read now: try again.")
+				return unavailable("The view cannot be read now: try again.")
 			case errors.Is(context.Cause(ctx), errStopping): // another process may know the prediction
 				return h.lastLook(ctx, c, source, id, func(error) error {
-					return unavailable(c, "The bridge is stopping: try again.")
+					return unavailable("The bridge is stopping: try again.")
 				})
 			case errors.Is(old.err, bridge.ErrNotFound): // and nothing has come since
 				return errUnknown
@@ -152,7 +152,7 @@ func (h predictionsAPI) lastLook(ctx context.Context, c echo.Context, source, id
 	case errors.Is(err, bridge.ErrNotFound), errors.Is(err, adminapi.ErrBusy), errors.Is(err, context.DeadlineExceeded):
 		return unknown(err)
 	}
-	return unavailable(c, "The view cannot be read now: try again.")
+	return unavailable("The view cannot be read now: try again.")
 }
 
 // looked is the result of a lookup.

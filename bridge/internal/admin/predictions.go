@@ -130,7 +130,7 @@ func (h predictionsAPI) watch(c echo.Context) (bridge.Watched, error) {
 	case errors.Is(err, bridge.ErrTooLarge):
 		return bridge.Watched{}, echo.NewHTTPError(http.StatusRequestEntityTooLarge, "It is too large for the store.")
 	case errors.Is(err, bridge.ErrFull), errors.Is(err, bridge.ErrUnavailable), errors.Is(err, bridge.ErrUnknown):
-		return bridge.Watched{}, unavailable(c, "It cannot be stored now: try again.")
+		return bridge.Watched{}, unavailable("It cannot be stored now: try again.")
 	case err != nil:
 		return bridge.Watched{}, err
 	}

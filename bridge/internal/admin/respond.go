@@ -12,6 +12,9 @@ import (
 	"go.uber.org/zap"
 )
 
+// busyPause is the Retry-After of a 503 that has no other, in seconds.
+const busyPause = "2"
+
 // problem is the body of an error (RFC 9457).
 type problem struct {
 	Type      string `json:"type"`
@@ -20,6 +23,9 @@ type problem struct {
 	Detail    string `json:"detail,omitempty"`
 	RequestID string `json:"request_id"`
 }
+
+// unavailable is a 503.
+func unavailable(why string) error { return echo.NewHTTPError(http.StatusServiceUnavailable, why) }
 
 // newEcho returns a router that answers errors as problems and confines a panic to its
 // request.
@@ -90,7 +96,11 @@ func respondError(err error, c echo.Context, log *zap.Logger) {
 	if c.Response().Committed {
 		return
 	}
-	c.Response().Header().Set(echo.HeaderContentType, "application/problem+json")
+	h := c.Response().Header()
+	if p.Status == http.StatusServiceUnavailable && h.Get(echo.HeaderRetryAfter) == "" {
+		h.Set(echo.HeaderRetryAfter, busyPause)
+	}
+	h.Set(echo.HeaderContentType, "application/problem+json")
 	c.Response().WriteHeader(p.Status)
 	// The status is sent already; a client that does not take the body still has it.
 	_ = json.NewEncoder(c.Response()).Encode(p)

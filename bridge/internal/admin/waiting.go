@@ -11,13 +11,9 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-const (
-	// maxWaiting bounds the requests that wait. maxAPIInFlight does not count them: a wait
-	// costs next to nothing.
-	maxWaiting = 10_000
-	// busyPause is the Retry-After of a wait too many, in seconds.
-	busyPause = "2"
-)
+// maxWaiting bounds the requests that wait. maxAPIInFlight does not count them: a wait costs
+// next to nothing.
+const maxWaiting = 10_000
 
 // errStopping is the cause of a waiting request's context when the process stops.
 var errStopping = errors.New("the process stops")
@@ -42,7 +38,7 @@ func (s *Server) serveWaiting(c echo.Context, api *echo.Echo, slots *semaphore.W
 	if !slots.TryAcquire(1) {
 		// Its connection would keep out requests that do not wait.
 		c.Response().Header().Set("Connection", "close")
-		return unavailable(c, why)
+		return unavailable(why)
 	}
 	defer slots.Release(1)
 	ctx, cancel := context.WithCancelCause(c.Request().Context())
@@ -58,10 +54,4 @@ func (s *Server) serveWaiting(c echo.Context, api *echo.Echo, slots *semaphore.W
 	}
 	api.ServeHTTP(c.Response(), c.Request().WithContext(ctx))
 	return nil
-}
-
-// unavailable is a 503 with a Retry-After.
-func unavailable(c echo.Context, why string) error {
-	c.Response().Header().Set("Retry-After", busyPause)
-	return echo.NewHTTPError(http.StatusServiceUnavailable, why)
 }
