@@ -110,8 +110,8 @@ func (r *Reader) Fetch(ctx context.Context, n, bytes int, within time.Duration, 
 const (
 	// restMessages and restBytes bound one request of ReadTo, restWait is how long it waits.
 	restMessages = 1000
-	restBytes    = 16 << 20
-	restWait     = 2 * time.Second
+	restBytes    = 4 << 20
+	restWait     = 5 * time.Second
 )
 
 // ReadTo calls visit with the messages up to the sequence last, and returns the first error of
@@ -138,6 +138,9 @@ func (r *Reader) ReadTo(ctx context.Context, last uint64, visit func(*jetstream.
 		bytes = restBytes
 		if r.delivered == before { // the messages were removed, or the next one is too large
 			info, err := r.Info(ctx)
+			if err == nil && info.Delivered.Consumer != r.delivered {
+				err = errMissing
+			}
 			if err != nil {
 				return fmt.Errorf("reading %s: %w", r.stream, err)
 			}

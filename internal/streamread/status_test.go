@@ -1,6 +1,7 @@
 package streamread_test
 
 import (
+	"context"
 	"slices"
 	"strconv"
 	"testing"
@@ -89,6 +90,48 @@ func TestReaderBelievesNoPublisher(t *testing.T) {
 			require.Zero(t, r.Pending())
 		})
 	}
+}
+
+// A reader that came to the end has everything: messages that went elsewhere are an error, and
+// those that were removed, or alone are larger than a request, hold nothing up.
+func TestReaderMissesNothing(t *testing.T) {
+	t.Parallel()
+	b := natstest.Start(t)
+	created, err := b.JS.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}, Storage: jetstream.MemoryStorage})
+	require.NoError(t, err)
+	for _, size := range []int{1, 900 << 10, 1, 1} {
+		_, err := b.JS.Publish(t.Context(), "s.a", make([]byte, size))
+		require.NoError(t, err)
+	}
+	open := func() *streamread.Reader {
+		r, err := streamread.NewReader(t.Context(), b.JS, streamread.ReaderConfig{Stream: "S"})
+		require.NoError(t, err)
+		t.Cleanup(func() { r.Close(context.Background()) })
+		return r
+	}
+	none := func(*jetstream.MsgMetadata, jetstream.Msg) error { return nil }
+	robbed := open()
+	info, err := robbed.Info(t.Context())
+	require.NoError(t, err)
+	robber, err := b.JS.Consumer(t.Context(), "S", info.Name)
+	require.NoError(t, err)
+	for range 4 {
+		_, err := robber.Next()
+		require.NoError(t, err)
+	}
+	require.ErrorContains(t, robbed.ReadTo(t.Context(), 4, none), "missing")
+
+	r := open()
+	require.NoError(t, r.Fetch(t.Context(), 4, 100<<10, time.Minute, none), "the second message is larger")
+	require.EqualValues(t, 3, r.Pending())
+	require.NoError(t, created.DeleteMsg(t.Context(), 3))
+	require.NoError(t, created.DeleteMsg(t.Context(), 4))
+	require.NoError(t, r.ReadTo(t.Context(), 4, none))
+	require.Zero(t, r.Pending())
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, open().ReadTo(ctx, 4, none), context.Canceled)
 }
 
 // Single messages are read whatever their headers say, and a walk visits each.

@@ -2,6 +2,7 @@ package erase_test
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -40,7 +41,10 @@ func TestRegistry(t *testing.T) {
 	<-heard
 	require.True(t, second.Has("get3w", "pred_1"))
 
-	b.StoreStatuses(t, b.Names.ErasedStream(), b.Names.ErasedSubject("x"))
+	for i, h := range natstest.StatusHeaders() { // the bucket keeps one of a subject
+		_, err := b.JS.PublishMsg(ctx, &nats.Msg{Subject: b.Names.ErasedSubject(strconv.Itoa(i)), Header: h})
+		require.NoError(t, err)
+	}
 	require.NoError(t, first.Put(ctx, erase.Target{Source: "get3w", ID: "pred_3"}, nil))
 	third := erase.NewRegistry(b.JS, b.Names, zap.NewNop())
 	require.NoError(t, third.Ready(ctx))
