@@ -81,7 +81,7 @@ func TestReaderBelievesNoPublisher(t *testing.T) {
 			defer r.Close(t.Context())
 			var got []uint64
 			for uint64(len(got)) < last { // each request is for one message, or for a few
-				require.NoError(t, r.Fetch(t.Context(), 1+len(got)%100, 0, time.Minute, func(meta *jetstream.MsgMetadata, _ jetstream.Msg) error {
+				require.NoError(t, r.Fetch(t.Context(), min(1+len(got)%100, int(last)-len(got)), 0, time.Minute, func(meta *jetstream.MsgMetadata, _ jetstream.Msg) error {
 					got = append(got, meta.Sequence.Stream)
 					return nil
 				}))
