@@ -105,6 +105,7 @@ var arrows = map[string]arrow{
 	"internal/freshconn":                   {stdOnly: true},
 	"internal/headers":                     {stdOnly: true},
 	"internal/natserr":                     {never: withoutServer},
+	"internal/natspull":                    {never: lean},
 	"internal/natstest":                    {ours: []string{"bridge", "internal/streams"}, never: withoutEcho},
 	"internal/needs":                       {stdOnly: true},
 	"internal/attemptrecord":               {ours: []string{"bridge", "internal/natserr", "internal/printable", "internal/streamread"}, never: lean},
@@ -117,7 +118,7 @@ var arrows = map[string]arrow{
 	"internal/printable":                   {stdOnly: true},
 	"internal/redial":                      {never: lean},
 	"internal/signing":                     {stdOnly: true, never: []string{"net/http"}},
-	"internal/streamread":                  {ours: []string{"internal/printable", "bridge"}, never: withoutServer},
+	"internal/streamread":                  {ours: []string{"internal/natspull", "internal/printable", "bridge"}, never: withoutServer},
 	"internal/streams":                     {ours: []string{"bridge"}, never: withoutServer},
 	"internal/waitbudget":                  {ours: []string{"bridge"}, never: withoutServer},
 

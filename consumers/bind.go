@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/internal/durable"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 // binding is the state of the stream and the durable since this process reached them first.
@@ -67,9 +68,9 @@ func (c *Consumer) reachDurable(ctx context.Context) (jetstream.Consumer, error)
 // process must go on, or with the first event of a stream that was made anew: events may come
 // again, but none is left out.
 func (c *Consumer) keep(ctx context.Context, d durable.Definition) (jetstream.Consumer, error) {
-	stream, err := c.js.Stream(ctx, c.names.EventsStream())
+	stream, err := streamread.Open(ctx, c.js, c.names.EventsStream())
 	if err != nil {
-		return nil, fmt.Errorf("looking up stream %s: %w", c.names.EventsStream(), err)
+		return nil, err
 	}
 	info, b := stream.CachedInfo(), &c.bound
 	if b.first > 0 && !b.stream.Equal(info.Created) {

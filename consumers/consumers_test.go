@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -157,6 +158,30 @@ func TestDoneIsAcknowledged(t *testing.T) {
 	require.Equal(t, "get3w/flux-dev", p.Model)
 	require.Equal(t, "+ACK", next(t, wire))
 	require.EqualValues(t, 0, b.Messages(t, "KV_HOOKSPAN_ATTEMPTS"), "success is not recorded")
+}
+
+// Messages that nats.go takes for words of the server become dead letters, and hold up no event.
+func TestStatusHeadersHoldNothingUp(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	headers := natstest.StatusHeaders()
+	for i, h := range headers {
+		_, err := b.JS.PublishMsg(context.Background(), &nats.Msg{Subject: b.Names.Event("get3w", "completed", strconv.Itoa(i)), Header: h})
+		require.NoError(t, err)
+	}
+	got := make(chan *bridge.Event, 1)
+	b.run(func(_ context.Context, ev *bridge.Event) error {
+		got <- ev
+		return nil
+	}, Config{})
+	b.publish("pred_1")
+	require.Equal(t, "pred_1", next(t, got).PredictionID)
+	require.Eventually(t, func() bool {
+		info := b.info("team")
+		return info.NumAckPending == 0 && info.AckFloor.Stream == uint64(len(headers)+1)
+	}, patience, time.Millisecond)
+	require.Zero(t, b.info("team").NumRedelivered)
+	require.EqualValues(t, len(headers), b.Messages(t, "HOOKSPAN_DEAD"))
 }
 
 func TestFailureComesAgainAndIsCounted(t *testing.T) {

@@ -5,11 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookspan/hookspan/internal/natspull"
 )
 
 const (
@@ -41,15 +42,8 @@ type pull struct {
 
 // openPull returns a pull for at most so many events at once. The caller closes it.
 func openPull(js jetstream.JetStream, durable *jetstream.ConsumerInfo, most int) (*pull, error) {
-	prefix := jetstream.DefaultAPIPrefix
-	switch opts := js.Options(); {
-	case opts.Domain != "":
-		prefix = "$JS." + opts.Domain + ".API."
-	case opts.APIPrefix != "":
-		prefix = strings.TrimSuffix(opts.APIPrefix, ".") + "."
-	}
 	p := &pull{
-		nc: js.Conn(), conn: js.Conn, subject: prefix + "CONSUMER.MSG.NEXT." + durable.Stream + "." + durable.Name,
+		nc: js.Conn(), conn: js.Conn, subject: natspull.Subject(js, durable.Stream, durable.Name),
 		// The server may still answer a request that counted as lost, beside the next one.
 		in: make(chan *nats.Msg, 2*most+16), closed: make(chan struct{}), silence: time.NewTimer(2 * pullHeartbeat),
 		delivered: durable.Delivered.Consumer,
@@ -102,8 +96,8 @@ func (p *pull) next(ctx context.Context) (jetstream.Msg, error) {
 			return nil, nats.ErrNoHeartbeat
 		case m := <-p.in:
 			p.silence.Reset(2 * pullHeartbeat)
-			if m.Reply != "" { // an event; Reply takes its verdict
-				return message{m, p.conn}, nil
+			if event, ok := natspull.Message(m, p.conn); ok {
+				return event, nil
 			}
 			if err := p.status(m); err != nil {
 				return nil, err
@@ -149,8 +143,8 @@ func (p *pull) close() []jetstream.Msg {
 	for {
 		select {
 		case m := <-p.in:
-			if m.Reply != "" {
-				rest = append(rest, message{m, p.conn})
+			if event, ok := natspull.Message(m, p.conn); ok {
+				rest = append(rest, event)
 			}
 		default:
 			return rest

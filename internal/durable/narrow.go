@@ -25,7 +25,7 @@ func (d Definition) Skips(ctx context.Context, js jetstream.JetStream) (uint64, 
 
 // skipped returns how many undelivered events of the durable d does not pick. Delivered and
 // unacknowledged events come again whatever the filter.
-func (d Definition) skipped(ctx context.Context, stream jetstream.Stream, info *jetstream.ConsumerInfo) (uint64, error) {
+func (d Definition) skipped(ctx context.Context, stream *streamread.Stream, info *jetstream.ConsumerInfo) (uint64, error) {
 	old := filterOf(info.Config)
 	if info.NumPending == 0 || sameSubjects(old, d.Subjects()) {
 		return 0, nil

@@ -64,7 +64,7 @@ func (d Definition) Verify(ctx context.Context, js jetstream.JetStream) error {
 }
 
 // open returns d with its defaults, and the stream of events.
-func (d Definition) open(ctx context.Context, js jetstream.JetStream) (Definition, jetstream.Stream, error) {
+func (d Definition) open(ctx context.Context, js jetstream.JetStream) (Definition, *streamread.Stream, error) {
 	d = d.WithDefaults()
 	if err := d.Validate(); err != nil {
 		return d, nil, err
@@ -85,7 +85,7 @@ func (d Definition) Bind(ctx context.Context, js jetstream.JetStream) (jetstream
 
 // Ensure returns the durable once it matches d, and the changes. A missing durable begins with
 // the sequence next, or by Start if next is zero. d must have its defaults.
-func (d Definition) Ensure(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream, next uint64) (jetstream.Consumer, Change, error) {
+func (d Definition) Ensure(ctx context.Context, js jetstream.JetStream, stream *streamread.Stream, next uint64) (jetstream.Consumer, Change, error) {
 	seen, err := d.look(ctx, js)
 	if errors.Is(err, ErrMissing) {
 		var durable jetstream.Consumer
@@ -128,7 +128,7 @@ func (d Definition) Ensure(ctx context.Context, js jetstream.JetStream, stream j
 	return durable, change, nil
 }
 
-func (d Definition) create(ctx context.Context, stream jetstream.Stream, next uint64) (jetstream.Consumer, error) {
+func (d Definition) create(ctx context.Context, stream *streamread.Stream, next uint64) (jetstream.Consumer, error) {
 	cfg := jetstream.ConsumerConfig{
 		Durable:        d.Name,
 		Description:    "Hookspan consumer",

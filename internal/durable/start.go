@@ -19,7 +19,7 @@ const fromAll = 1
 // up a time itself, because nats-server 2.15.2 then begins at the first message of whichever
 // filter subject has none before that time, and skips those of other subjects in between
 // (selectStartingSeqNo).
-func (d Definition) first(ctx context.Context, stream jetstream.Stream) (uint64, error) {
+func (d Definition) first(ctx context.Context, stream *streamread.Stream) (uint64, error) {
 	switch {
 	case d.Start.All:
 		return fromAll, nil
@@ -46,7 +46,7 @@ func beginWith(cfg *jetstream.ConsumerConfig, first uint64) {
 // No durable gets beyond the end of the stream by delivering. A configured durable that another
 // program made must begin at d.Start. One that has delivered already is not remade, since its
 // reader would get handled events again: the error wraps [ErrUnusable] then.
-func (d Definition) checkStart(ctx context.Context, stream jetstream.Stream, f *found) error {
+func (d Definition) checkStart(ctx context.Context, stream *streamread.Stream, f *found) error {
 	info, have := f.info(), f.info().Config
 	now, err := stream.Info(ctx) // read after the durable, so that its position is not too new
 	if err != nil {
@@ -79,7 +79,7 @@ func (d Definition) checkStart(ctx context.Context, stream jetstream.Stream, f *
 
 // resume returns a sequence for a durable that is beyond the end of its stream, for example
 // because the stream has lost its end: it skips nothing, so events may come again.
-func (d Definition) resume(ctx context.Context, stream jetstream.Stream, info *jetstream.ConsumerInfo) (uint64, error) {
+func (d Definition) resume(ctx context.Context, stream *streamread.Stream, info *jetstream.ConsumerInfo) (uint64, error) {
 	if last := info.Delivered.Last; last != nil {
 		return streamread.FirstSince(ctx, stream, *last)
 	}
@@ -121,7 +121,7 @@ func startOf(cfg jetstream.ConsumerConfig) string {
 }
 
 // remake removes the durable and makes it as cfg says, but from the sequence first on.
-func remake(ctx context.Context, stream jetstream.Stream, cfg jetstream.ConsumerConfig, first uint64) (jetstream.Consumer, error) {
+func remake(ctx context.Context, stream *streamread.Stream, cfg jetstream.ConsumerConfig, first uint64) (jetstream.Consumer, error) {
 	if err := stream.DeleteConsumer(ctx, cfg.Durable); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ const (
 // walkBack is [Walk] from the last message of the span to the first. NATS finds messages of a
 // subject only forwards. So walkBack goes back in stretches: it reads each one once to learn
 // where its messages are, and then reads these again, from the end.
-func walkBack(ctx context.Context, stream jetstream.Stream, s Span, visit func(*jetstream.RawStreamMsg) error) error {
+func walkBack(ctx context.Context, stream *Stream, s Span, visit func(*jetstream.RawStreamMsg) error) error {
 	state := stream.CachedInfo().State
 	first, end := max(s.After+1, state.FirstSeq), state.LastSeq+1
 	if s.Before > 0 {
@@ -50,7 +50,7 @@ func walkBack(ctx context.Context, stream jetstream.Stream, s Span, visit func(*
 }
 
 // sequencesIn returns the sequences of the messages of a subject from begin to before end.
-func sequencesIn(ctx context.Context, stream jetstream.Stream, subject string, begin, end uint64) ([]uint64, error) {
+func sequencesIn(ctx context.Context, stream *Stream, subject string, begin, end uint64) ([]uint64, error) {
 	var found []uint64
 	for seq := begin; seq < end; {
 		m, _, err := next(ctx, stream, subject, seq, end-1)

@@ -2,18 +2,10 @@ package streamread
 
 import (
 	"context"
-	"fmt"
 	"sync"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 )
-
-// Streams is the part of [jetstream.JetStream] that finds streams.
-type Streams interface {
-	Conn() *nats.Conn
-	Stream(ctx context.Context, name string) (jetstream.Stream, error)
-}
 
 // Handle is one stream, looked up once per connection: a looked-up stream works only with its
 // connection. The state of the stream is that of the look-up. The zero value is ready; it is
@@ -21,20 +13,20 @@ type Streams interface {
 type Handle struct {
 	mu     sync.Mutex
 	conn   *nats.Conn
-	stream jetstream.Stream
+	stream *Stream
 }
 
 // Open returns the stream; js and name must always be the same.
-func (h *Handle) Open(ctx context.Context, js Streams, name string) (jetstream.Stream, error) {
+func (h *Handle) Open(ctx context.Context, js Streams, name string) (*Stream, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	conn := js.Conn()
 	if h.stream != nil && h.conn == conn {
 		return h.stream, nil
 	}
-	stream, err := js.Stream(ctx, name)
+	stream, err := Open(ctx, js, name)
 	if err != nil {
-		return nil, fmt.Errorf("looking at stream %s: %w", name, err)
+		return nil, err
 	}
 	h.conn, h.stream = conn, stream
 	return stream, nil

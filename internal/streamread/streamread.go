@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -38,7 +37,7 @@ type Span struct {
 // Walk calls visit for every message of the span, in order, and returns the first error of
 // visit. It skips messages that arrive during the walk, are gone, or cannot be read. visit may
 // remove its message.
-func Walk(ctx context.Context, stream jetstream.Stream, s Span, visit func(*jetstream.RawStreamMsg) error) error {
+func Walk(ctx context.Context, stream *Stream, s Span, visit func(*jetstream.RawStreamMsg) error) error {
 	if len(s.Sequences) > 0 {
 		return walkSequences(ctx, stream, s, visit)
 	}
@@ -67,9 +66,9 @@ func Walk(ctx context.Context, stream jetstream.Stream, s Span, visit func(*jets
 
 // next returns the first message from seq to last, nil if there is none, and whether it lies
 // behind unreadable ones.
-func next(ctx context.Context, stream jetstream.Stream, subject string, seq, last uint64) (m *jetstream.RawStreamMsg, behind bool, err error) {
+func next(ctx context.Context, stream *Stream, subject string, seq, last uint64) (m *jetstream.RawStreamMsg, behind bool, err error) {
 	get := func(seq uint64) (*jetstream.RawStreamMsg, error) {
-		return Get(ctx, stream, seq, jetstream.WithGetMsgSubject(subject))
+		return GetNext(ctx, stream, seq, subject)
 	}
 	m, err = get(seq)
 	if errors.Is(err, bridge.ErrNotFound) {
@@ -102,7 +101,7 @@ func Behind(seq, last uint64, get func(seq uint64) (*jetstream.RawStreamMsg, err
 	return m, nil
 }
 
-func walkSequences(ctx context.Context, stream jetstream.Stream, s Span, visit func(*jetstream.RawStreamMsg) error) error {
+func walkSequences(ctx context.Context, stream *Stream, s Span, visit func(*jetstream.RawStreamMsg) error) error {
 	for _, seq := range slices.Compact(slices.Sorted(slices.Values(s.Sequences))) {
 		if seq <= s.After {
 			continue
@@ -123,15 +122,17 @@ func walkSequences(ctx context.Context, stream jetstream.Stream, s Span, visit f
 	return nil
 }
 
-// Get returns one message, the one with that sequence unless an option says otherwise. The
-// error wraps [bridge.ErrNotFound] when the server answers that it has no such message.
-func Get(ctx context.Context, stream jetstream.Stream, seq uint64, opts ...jetstream.GetMsgOpt) (*jetstream.RawStreamMsg, error) {
-	m, err := stream.GetMsg(ctx, seq, opts...)
+// Get returns the message with that sequence. The error wraps [bridge.ErrNotFound] when the
+// server answers that it has no such message.
+func Get(ctx context.Context, stream *Stream, seq uint64) (*jetstream.RawStreamMsg, error) {
+	return GetNext(ctx, stream, seq, "")
+}
+
+// GetNext is [Get] of the first message from the sequence on whose subject matches the pattern.
+func GetNext(ctx context.Context, stream *Stream, seq uint64, pattern string) (*jetstream.RawStreamMsg, error) {
+	m, err := stream.get(ctx, seq, pattern)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		err = fmt.Errorf("%w: %w", bridge.ErrNotFound, err)
-	}
-	if err == nil && stream.CachedInfo().Config.AllowDirect {
-		err = asStored(m)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading message %d of %s: %w", seq, stream.CachedInfo().Config.Name, err)
@@ -139,43 +140,28 @@ func Get(ctx context.Context, stream jetstream.Stream, seq uint64, opts ...jetst
 	return m, nil
 }
 
-// asStored puts right what a publisher may have forged. A direct get says where and when a
-// message was stored in headers behind the message's own, and nats.go reads the first ones.
-func asStored(m *jetstream.RawStreamMsg) (err error) {
-	forged := func(key string) (last string, is bool) {
-		values := m.Header[key]
-		if is = len(values) > 1; is {
-			last = values[len(values)-1]
-		}
-		return last, is
-	}
-	if subject, is := forged(jetstream.SubjectHeader); is {
-		m.Subject = subject
-	}
-	if seq, is := forged(jetstream.SequenceHeader); is {
-		if m.Sequence, err = strconv.ParseUint(seq, 10, 64); err != nil {
-			return err
-		}
-	}
-	if at, is := forged(jetstream.TimeStampHeaer); is {
-		m.Time, err = time.Parse(time.RFC3339Nano, at)
-	}
-	return err
-}
-
 // GetReadable is [Get] for scans that look for damage: its error wraps [bridge.ErrNotFound]
 // also for a message whose header cannot be used. Whoever acts on one message uses Get: the
 // next server that is asked may have the message whole.
-func GetReadable(ctx context.Context, stream jetstream.Stream, seq uint64, opts ...jetstream.GetMsgOpt) (*jetstream.RawStreamMsg, error) {
-	m, err := Get(ctx, stream, seq, opts...)
+func GetReadable(ctx context.Context, stream *Stream, seq uint64) (*jetstream.RawStreamMsg, error) {
+	return GetNextReadable(ctx, stream, seq, "")
+}
+
+// GetNextReadable is [GetNext] that fails as [GetReadable] does.
+func GetNextReadable(ctx context.Context, stream *Stream, seq uint64, pattern string) (*jetstream.RawStreamMsg, error) {
+	m, err := GetNext(ctx, stream, seq, pattern)
 	if senseless(err) {
 		err = fmt.Errorf("%w: %w", bridge.ErrNotFound, err)
 	}
 	return m, err
 }
 
-// senseless reports whether err is about a header that nats.go cannot use, for which it has
-// no error of its own. The length of a header is not covered by the server's checksum.
+// errSenseless: the server has sent a message whose header nats.go cannot use. The length of a
+// header is not covered by the server's checksum.
+var errSenseless = errors.New("the header of the message cannot be used")
+
+// senseless reports whether err is about a header that cannot be used, for which nats.go has no
+// error of its own.
 func senseless(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "header") && !errors.Is(err, nats.ErrHeadersNotSupported)
 }
@@ -199,7 +185,7 @@ func RemoveFrom(ctx context.Context, js jetstream.JetStream, name string, seq ui
 }
 
 // Remove removes one message. The error wraps [bridge.ErrNotFound] when it is not there.
-func Remove(ctx context.Context, stream jetstream.Stream, seq uint64) error {
+func Remove(ctx context.Context, stream *Stream, seq uint64) error {
 	err := stream.DeleteMsg(ctx, seq)
 	if err == nil {
 		return nil
@@ -248,33 +234,33 @@ func RemoveTo(ctx context.Context, js jetstream.JetStream, name, subject string,
 }
 
 // Open returns the stream as it is now.
-func Open(ctx context.Context, js jetstream.JetStream, name string) (jetstream.Stream, error) {
+func Open(ctx context.Context, js Streams, name string) (*Stream, error) {
 	stream, err := js.Stream(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("looking at stream %s: %w", name, err)
 	}
-	return stream, nil
+	return &Stream{stream, js}, nil
 }
 
 // FirstSince returns the sequence of the first message stored at t or later, or the one after
 // the last of the stream.
-func FirstSince(ctx context.Context, stream jetstream.Stream, t time.Time) (uint64, error) {
-	return firstSince(ctx, stream, t, Get)
+func FirstSince(ctx context.Context, stream *Stream, t time.Time) (uint64, error) {
+	return firstSince(ctx, stream, t, GetNext)
 }
 
 // FirstReadableSince is [FirstSince] that passes over messages as [GetReadable] does.
-func FirstReadableSince(ctx context.Context, stream jetstream.Stream, t time.Time) (uint64, error) {
-	return firstSince(ctx, stream, t, GetReadable)
+func FirstReadableSince(ctx context.Context, stream *Stream, t time.Time) (uint64, error) {
+	return firstSince(ctx, stream, t, GetNextReadable)
 }
 
-type getter func(ctx context.Context, stream jetstream.Stream, seq uint64, opts ...jetstream.GetMsgOpt) (*jetstream.RawStreamMsg, error)
+type getter func(ctx context.Context, stream *Stream, seq uint64, pattern string) (*jetstream.RawStreamMsg, error)
 
-func firstSince(ctx context.Context, stream jetstream.Stream, t time.Time, get getter) (uint64, error) {
+func firstSince(ctx context.Context, stream *Stream, t time.Time, get getter) (uint64, error) {
 	state := stream.CachedInfo().State
 	low, high := max(1, state.FirstSeq), state.LastSeq+1
 	for low < high {
 		middle := low + (high-low)/2
-		m, err := get(ctx, stream, middle, jetstream.WithGetMsgSubject(">"))
+		m, err := get(ctx, stream, middle, ">")
 		switch {
 		case errors.Is(err, bridge.ErrNotFound):
 			high = middle // nothing is readable from there on

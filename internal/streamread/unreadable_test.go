@@ -20,7 +20,9 @@ import (
 func TestHeaderThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	b := natstest.Start(t)
-	stream, err := b.JS.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}})
+	_, err := b.JS.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}})
+	require.NoError(t, err)
+	stream, err := streamread.Open(t.Context(), b.JS, "S")
 	require.NoError(t, err)
 	raw, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(b.URL(), "nats://"))
 	require.NoError(t, err)

@@ -141,6 +141,6 @@ func (b *Bucket) Keys(ctx context.Context, pattern string) ([]string, error) {
 	return keys, nil
 }
 
-func (b *Bucket) open(ctx context.Context) (jetstream.Stream, error) {
+func (b *Bucket) open(ctx context.Context) (*streamread.Stream, error) {
 	return b.stream.Open(ctx, b.JS, b.Names.PollsStream())
 }

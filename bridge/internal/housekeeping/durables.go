@@ -98,7 +98,7 @@ func (r *round) nextMatching(ctx context.Context, filters []string, from, waitin
 		return next, nil
 	}
 	for _, filter := range filters {
-		m, err := streamread.GetReadable(ctx, r.stream, from, jetstream.WithGetMsgSubject(filter))
+		m, err := streamread.GetNextReadable(ctx, r.stream, from, filter)
 		switch {
 		case err == nil:
 			next = min(next, m.Sequence)

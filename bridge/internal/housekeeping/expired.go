@@ -168,7 +168,7 @@ func (r *round) skipRecorded(ctx context.Context, d *durable) error {
 	if d.next > r.info.State.LastSeq {
 		return nil
 	}
-	dead, err := r.js.Stream(ctx, r.cfg.Names.DeadStream())
+	dead, err := streamread.Open(ctx, r.js, r.cfg.Names.DeadStream())
 	if err != nil {
 		return fmt.Errorf("looking up the stream of dead letters: %w", err)
 	}
@@ -192,7 +192,7 @@ func (r *round) skipRecorded(ctx context.Context, d *durable) error {
 
 // timeOf is when the event at or after a sequence was stored; zero if no event can be read.
 func (r *round) timeOf(ctx context.Context, sequence uint64) time.Time {
-	m, err := streamread.GetReadable(ctx, r.stream, sequence, jetstream.WithGetMsgSubject(">"))
+	m, err := streamread.GetNextReadable(ctx, r.stream, sequence, ">")
 	if err != nil {
 		return time.Time{}
 	}

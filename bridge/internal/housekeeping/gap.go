@@ -23,7 +23,7 @@ const (
 // loss. after is the time of the message behind the gap, zero if there is none. It returns true
 // when the sequences must be read again: a replica may have been behind.
 func (p *pass) examine(ctx context.Context, from, to uint64, after time.Time) (again bool, err error) {
-	if _, err = p.get(ctx, to); err == nil {
+	if _, err = p.get(ctx, to, ""); err == nil {
 		return true, nil
 	}
 	if !errors.Is(err, bridge.ErrNotFound) {

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 // Percentages of the byte limit at which the janitor acts.
@@ -80,7 +81,7 @@ func (j *Janitor) Run(ctx context.Context) error {
 
 // Tick makes one round. It treats as unhandled whatever it cannot determine.
 func (j *Janitor) Tick(ctx context.Context) error {
-	stream, err := j.js.Stream(ctx, j.cfg.Names.EventsStream())
+	stream, err := streamread.Open(ctx, j.js, j.cfg.Names.EventsStream())
 	if err != nil {
 		return fmt.Errorf("looking up the stream of events: %w", err)
 	}
@@ -110,7 +111,7 @@ func (j *Janitor) Tick(ctx context.Context) error {
 // durables, so that it never removes events stored in between.
 type round struct {
 	*Janitor
-	stream   jetstream.Stream
+	stream   *streamread.Stream
 	info     *jetstream.StreamInfo
 	now      time.Time
 	durables []durable

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -43,9 +44,9 @@ func small(t *testing.T, dir string, maxBytes int64) *streamtest.Bench {
 	return streamtest.StartIn(t, dir, cfg)
 }
 
-func streamOf(t *testing.T, b *streamtest.Bench, name string) jetstream.Stream {
+func streamOf(t *testing.T, b *streamtest.Bench, name string) *streamread.Stream {
 	t.Helper()
-	s, err := b.JS.Stream(context.Background(), name)
+	s, err := streamread.Open(context.Background(), b.JS, name)
 	require.NoError(t, err)
 	return s
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -111,9 +110,9 @@ func (s *Scrub) Run(ctx context.Context) error {
 // Pass reads one stream from the interrupted position, or else from its beginning, to its
 // present end. Findings are alarms. The error says that the stream did not answer.
 func (s *Scrub) Pass(ctx context.Context, name string) error {
-	stream, err := s.js.Stream(ctx, name)
+	stream, err := streamread.Open(ctx, s.js, name)
 	if err != nil {
-		return fmt.Errorf("looking up stream %s: %w", name, err)
+		return err
 	}
 	info := stream.CachedInfo()
 	p := &pass{Scrub: s, name: name, stream: stream, last: info.State.LastSeq}
@@ -141,7 +140,7 @@ func (b *Checkpoint) scrubbed(stream string) uint64 {
 type pass struct {
 	*Scrub
 	name   string
-	stream jetstream.Stream
+	stream *streamread.Stream
 	last   uint64
 	limit  *rate.Limiter
 	before time.Time // time of the last message read
@@ -188,7 +187,7 @@ func (p *pass) next(ctx context.Context, at uint64) (*jetstream.RawStreamMsg, er
 	if err := p.limit.WaitN(ctx, readCost); err != nil {
 		return nil, err
 	}
-	m, err := p.get(ctx, at, jetstream.WithGetMsgSubject(">"))
+	m, err := p.get(ctx, at, ">")
 	if err == nil {
 		// Paid after the read, which reveals the size.
 		p.limit.ReserveN(time.Now(), min(max(0, len(m.Data)-readCost), p.limit.Burst()))
@@ -196,8 +195,10 @@ func (p *pass) next(ctx context.Context, at uint64) (*jetstream.RawStreamMsg, er
 	return m, err
 }
 
-func (p *pass) get(ctx context.Context, at uint64, opts ...jetstream.GetMsgOpt) (*jetstream.RawStreamMsg, error) {
+// get returns the message at the sequence or, with a subject pattern, the first one from there
+// on that matches.
+func (p *pass) get(ctx context.Context, at uint64, pattern string) (*jetstream.RawStreamMsg, error) {
 	ctx, cancel := context.WithTimeout(ctx, scrubTimeout)
 	defer cancel()
-	return streamread.GetReadable(ctx, p.stream, at, opts...)
+	return streamread.GetNextReadable(ctx, p.stream, at, pattern)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 // maxViews bounds the views that hold events back. Each process with one registers it.
@@ -17,7 +18,7 @@ const maxViews = 1000
 // listViews returns for each view of the stream the first sequence that it may still need.
 func (r *round) listViews(ctx context.Context) ([]uint64, error) {
 	names := r.cfg.Names
-	stream, err := r.js.Stream(ctx, names.PollsStream())
+	stream, err := streamread.Open(ctx, r.js, names.PollsStream())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, nil
 	}

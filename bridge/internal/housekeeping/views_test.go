@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
@@ -35,6 +36,8 @@ func TestJanitorWaitsForViews(t *testing.T) {
 	view("current", bridge.ViewPosition{Folded: 1 << 10, Created: created}) // more than there are
 	view("old", bridge.ViewPosition{Folded: 1, Created: created.Add(-time.Hour)})
 	view("broken", "x")
+	_, err := b.JS.PublishMsg(t.Context(), &nats.Msg{Subject: b.Names.PollsSubject(bridge.KeyView + ".status"), Header: nats.Header{"Status": {"503"}}})
+	require.NoError(t, err)
 	view("behind", bridge.ViewPosition{Folded: 9, Created: created})
 	tick(85)
 	require.EqualValues(t, 10, first(), "no durable, and what every view has")

@@ -95,7 +95,7 @@ func (w *follower) readPast(ctx context.Context) (items []adminapi.LiveItem, err
 	case r.Pending() < uint64(n): //nolint:gosec // positive
 		n = int(r.Pending()) //nolint:gosec // bounded
 	}
-	err = r.Fetch(ctx, n, restWait, func(meta *jetstream.MsgMetadata, m jetstream.Msg) error {
+	err = r.Fetch(ctx, n, 0, restWait, func(meta *jetstream.MsgMetadata, m jetstream.Msg) error {
 		if meta.Sequence.Stream > end {
 			return errReachedRing
 		}

@@ -47,6 +47,7 @@ func TestOnlyEventsAreTold(t *testing.T) {
 		_, err := b.JS.Publish(t.Context(), subject, []byte("no event"))
 		require.NoError(t, err)
 	}
+	b.StoreStatuses(t, b.Names.EventsStream(), b.Names.Event("get3w", "completed", "m"))
 	archived := natstest.Event("a")
 	archived.ID, archived.Type, archived.Status = "a/archived", bridge.TypeArchived, "archived"
 	b.store(archived)

@@ -80,9 +80,9 @@ func (h *hub) read(f *feed, jump bool) (since time.Time, err error) {
 			}
 			return nil
 		}
-		err := r.Fetch(f.ctx, 1, idleWait, take)
+		err := r.Fetch(f.ctx, 1, 0, idleWait, take)
 		if rest := min(r.Pending(), uint64(h.limits.batch-1)); err == nil && last > 0 && rest > 0 { //nolint:gosec // positive
-			err = r.Fetch(f.ctx, int(rest), restWait, take) //nolint:gosec // bounded
+			err = r.Fetch(f.ctx, int(rest), 0, restWait, take) //nolint:gosec // bounded
 		}
 		if last > 0 {
 			h.publish(f, batch, last, stored)

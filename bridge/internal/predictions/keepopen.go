@@ -104,7 +104,7 @@ func (t *leadership) keepRound(ctx context.Context) error {
 var errBehind = errors.New("the view is behind the events")
 
 // olderHalf returns the sequence before which events may leave the stream soon.
-func olderHalf(ctx context.Context, stream jetstream.Stream) (uint64, error) {
+func olderHalf(ctx context.Context, stream *streamread.Stream) (uint64, error) {
 	info := stream.CachedInfo()
 	before := uint64(0)
 	if age := info.Config.MaxAge; age > 0 {

@@ -7,12 +7,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/backoff"
+	"github.com/hookspan/hookspan/internal/natspull"
 )
 
 const (
@@ -75,12 +75,11 @@ func (f *follower) run(ctx context.Context) error {
 
 // follow handles messages until an error, and calls handled after each block.
 func (f *follower) follow(ctx context.Context, handled func()) error {
-	durable, err := f.bind(ctx)
-	if err != nil {
+	if err := f.bind(ctx); err != nil {
 		return err
 	}
 	for ctx.Err() == nil {
-		if err := f.handleBlock(ctx, durable); err != nil {
+		if err := f.handleBlock(ctx); err != nil {
 			return err
 		}
 		handled()
@@ -88,39 +87,34 @@ func (f *follower) follow(ctx context.Context, handled func()) error {
 	return nil
 }
 
-func (f *follower) bind(ctx context.Context) (jetstream.Consumer, error) {
+func (f *follower) bind(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, moveTimeout)
 	defer cancel()
-	var durable jetstream.Consumer
 	var err error
 	if f.bindOnly {
-		durable, err = f.js.Consumer(ctx, f.stream, f.durable.Durable)
+		_, err = f.js.Consumer(ctx, f.stream, f.durable.Durable)
 	} else {
-		durable, err = f.js.CreateOrUpdateConsumer(ctx, f.stream, f.durable)
+		_, err = f.js.CreateOrUpdateConsumer(ctx, f.stream, f.durable)
 	}
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		err = fmt.Errorf("%w: make it with hookspan provision", err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reaching the durable of %s: %w", f.what, err)
+		return fmt.Errorf("reaching the durable of %s: %w", f.what, err)
 	}
-	return durable, nil
+	return nil
 }
 
-func (f *follower) handleBlock(ctx context.Context, durable jetstream.Consumer) error {
+func (f *follower) handleBlock(ctx context.Context) error {
 	fetching, cancel := context.WithTimeout(ctx, pull)
 	defer cancel()
-	batch, err := durable.Fetch(block, jetstream.FetchContext(fetching))
-	if err != nil {
-		return fmt.Errorf("fetching %s: %w", f.what, err)
-	}
 	// A block that has begun is finished at shutdown.
 	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), pull+moveTimeout)
 	defer cancel()
 	var handling sync.WaitGroup
 	var mu sync.Mutex
 	var failed error
-	for msg := range batch.Messages() {
+	err := natspull.Fetch(fetching, f.js, natspull.Request{Stream: f.stream, Consumer: f.durable.Durable, Messages: block}, func(msg jetstream.Msg) error {
 		handling.Go(func() {
 			if err := f.each(work, msg); err != nil {
 				mu.Lock()
@@ -128,9 +122,10 @@ func (f *follower) handleBlock(ctx context.Context, durable jetstream.Consumer) 
 				failed = err
 			}
 		})
-	}
+		return nil
+	})
 	handling.Wait()
-	if err := batch.Error(); err != nil && failed == nil && fetching.Err() == nil && !errors.Is(err, nats.ErrTimeout) {
+	if err != nil && failed == nil && fetching.Err() == nil {
 		return fmt.Errorf("fetching %s: %w", f.what, err)
 	}
 	return failed

@@ -2,6 +2,7 @@ package redelivery
 
 import (
 	"context"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/stream"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/natstest"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 const patience = time.Minute
@@ -72,4 +74,41 @@ func TestDueEventWaitsForTheStream(t *testing.T) {
 	for key := range m.Header {
 		require.NotContains(t, key, "Nats-Schedule", "it would be obeyed a second time")
 	}
+}
+
+// Waiting messages that nats.go takes for words of the server become dead letters of the consumer
+// that they wait for, and hold up no event.
+func TestMoverBelievesNoPublisher(t *testing.T) {
+	t.Parallel()
+	b := streamtest.Start(t, streamtest.Config())
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	later := func(id string, header nats.Header, body []byte) {
+		_, err := b.JS.PublishMsg(ctx, &nats.Msg{Subject: b.Names.Later("team", id, 3), Header: header, Data: body},
+			jetstream.WithScheduleAt(time.Now()), jetstream.WithScheduleTarget(b.Names.Due("team", b.Names.Event("get3w", "completed", "m"))))
+		require.NoError(t, err)
+	}
+	headers := natstest.StatusHeaders()
+	for i, h := range headers {
+		later("status_"+strconv.Itoa(i), h, nil)
+	}
+	ev := natstest.Event("pred_1")
+	later(ev.ID, nats.Header(bridge.Again{Attempt: 3, First: time.Unix(1, 0), Sequence: 7}.Header(ev.Header())), ev.Body)
+	go func() { done <- NewMover(b.JS, b.Publisher(), MoverConfig{Names: b.Names}).Run(ctx) }()
+	defer func() { cancel(); require.NoError(t, <-done) }()
+	require.Eventually(t, func() bool { return b.Messages(t, "HOOKSPAN_LATER") == 0 }, patience, 5*time.Millisecond)
+	require.EqualValues(t, 1, b.Messages(t, "HOOKSPAN_EVENTS"))
+	require.EqualValues(t, len(headers), b.Messages(t, "HOOKSPAN_DEAD"))
+	mover, err := b.JS.Consumer(ctx, "HOOKSPAN_LATER", "mover")
+	require.NoError(t, err)
+	require.Zero(t, mover.CachedInfo().NumRedelivered)
+
+	dead, err := streamread.Open(ctx, b.JS, "HOOKSPAN_DEAD")
+	require.NoError(t, err)
+	seen := 0
+	require.NoError(t, streamread.Walk(ctx, dead, streamread.Span{Subject: b.Names.AllDead("team")}, func(*jetstream.RawStreamMsg) error {
+		seen++
+		return nil
+	}))
+	require.Equal(t, len(headers), seen, "operators see them")
 }

@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/journal"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 const (
@@ -261,10 +261,10 @@ func (k *Keeper) Refill(ctx context.Context) error {
 	if state.Msgs == 0 {
 		return nil
 	}
-	from := jetstream.OrderedConsumerConfig{
-		HeadersOnly: true, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(1, state.LastSeq-min(state.LastSeq, recentSize)+1),
+	from := streamread.ReaderConfig{
+		Stream: name, After: state.LastSeq - min(state.LastSeq, recentSize), HeadersOnly: true, Description: "Hookspan: the last ids",
 	}
-	err = readHeaders(ctx, k.publisher.js, name, from, state.LastSeq, func(id string, _ uint64) {
+	err = readHeaders(ctx, k.publisher.js, from, state.LastSeq, func(id string, _ uint64) {
 		if id != "" {
 			k.recent.addID(name, id)
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -395,6 +396,10 @@ func TestRefill(t *testing.T) {
 		require.Equal(t, bridge.Stored, p.publish(t, fmt.Sprint("pred_", i)))
 	}
 	p.close()
+	for _, h := range natstest.StatusHeaders() { // to nats.go they are words of the server
+		_, err := x.JetStream().PublishMsg(context.Background(), &nats.Msg{Subject: "hookspan.events.x", Header: h})
+		require.NoError(t, err)
+	}
 	p = startPath(t, dir, x.URL(), setting{local: true})
 	p.requireConnected(t)
 	require.NoError(t, p.Refill(context.Background()))

@@ -12,6 +12,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/datafolder"
 	"github.com/hookspan/hookspan/bridge/internal/journal"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 // headerStuckID was the message id of a message that was set aside in the spool.
@@ -64,40 +65,29 @@ func moveSpool(ctx context.Context, folder *datafolder.Folder, names bridge.Name
 }
 
 func moveSpoolStream(ctx context.Context, js jetstream.JetStream, info *jetstream.StreamInfo, names bridge.Names, j *journal.Journal) (moved int, err error) {
-	c, err := js.OrderedConsumer(ctx, info.Config.Name, jetstream.OrderedConsumerConfig{})
+	r, err := streamread.NewReader(ctx, js, streamread.ReaderConfig{Stream: info.Config.Name})
 	if err != nil {
 		return 0, err
 	}
-	it, err := c.Messages(jetstream.PullMaxMessagesWithBytesLimit(batchMessages, batchBytes))
-	if err != nil {
-		return 0, err
-	}
-	defer it.Stop()
+	defer r.Close(ctx)
 	var block []*journal.Record
 	bytes := 0
-	for {
-		m, err := it.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return moved, err
-		}
-		meta, err := m.Metadata()
-		if err != nil {
-			return moved, err
-		}
+	err = r.ReadTo(ctx, info.State.LastSeq, func(meta *jetstream.MsgMetadata, m jetstream.Msg) error {
 		block, bytes = append(block, spooledRecord(m, meta.Timestamp, names)), bytes+len(m.Data())
-		last := meta.NumPending == 0
-		if !last && len(block) < batchMessages && bytes < batchBytes/2 {
-			continue
+		if meta.NumPending > 0 && len(block) < batchMessages && bytes < batchBytes/2 {
+			return nil
 		}
 		if err := j.Append(ctx, block...); err != nil {
-			return moved, err
+			return err
 		}
 		moved += len(block)
-		if last {
-			return moved, nil
-		}
 		block, bytes = nil, 0
+		return nil
+	})
+	if err == nil && len(block) > 0 { // what was to follow is gone
+		err, moved = j.Append(ctx, block...), moved+len(block)
 	}
+	return moved, err
 }
 
 // spooledRecord restores the message as it was before it was spooled.

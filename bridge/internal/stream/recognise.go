@@ -12,6 +12,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/journal"
 	"github.com/hookspan/hookspan/internal/backoff"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 const (
@@ -196,47 +197,29 @@ func (f *Forwarder) readTail(ctx context.Context, name string, since time.Time, 
 	}
 	f.learned(s.CachedInfo())
 	state := s.CachedInfo().State
-	cfg := jetstream.OrderedConsumerConfig{HeadersOnly: true}
+	cfg := streamread.ReaderConfig{Stream: name, HeadersOnly: true, Description: "Hookspan: what of the journal is stored"}
 	switch after, known := f.floor(name); {
 	case state.Msgs == 0, known && after == state.LastSeq:
 		return nil
 	case known && after > 0 && after < state.LastSeq:
-		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, after+1
+		cfg.After = after
 	default:
-		from := since.Add(-clockSkew)
-		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &from
+		cfg.Since = since.Add(-clockSkew)
 	}
-	return readHeaders(ctx, js, name, cfg, state.LastSeq, visit)
+	return readHeaders(ctx, js, cfg, state.LastSeq, visit)
 }
 
 // readHeaders visits the message ids of a stream up to the sequence last.
-func readHeaders(ctx context.Context, js jetstream.JetStream, name string, cfg jetstream.OrderedConsumerConfig, last uint64, visit func(id string, seq uint64)) error {
+func readHeaders(ctx context.Context, js jetstream.JetStream, cfg streamread.ReaderConfig, last uint64, visit func(id string, seq uint64)) error {
 	ctx, cancel := context.WithTimeout(ctx, readTime)
 	defer cancel()
-	c, err := js.OrderedConsumer(ctx, name, cfg)
+	r, err := streamread.NewReader(ctx, js, cfg)
 	if err != nil {
 		return err
 	}
-	if c.CachedInfo().NumPending == 0 {
-		return nil
-	}
-	it, err := c.Messages(jetstream.PullMaxMessages(batchMessages))
-	if err != nil {
-		return err
-	}
-	defer it.Stop()
-	for {
-		m, err := it.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return err
-		}
-		meta, err := m.Metadata()
-		if err != nil {
-			return err
-		}
+	defer r.Close(ctx)
+	return r.ReadTo(ctx, last, func(meta *jetstream.MsgMetadata, m jetstream.Msg) error {
 		visit(bridge.Header(m.Headers()).Get(bridge.HeaderMsgID), meta.Sequence.Stream)
-		if meta.NumPending == 0 || meta.Sequence.Stream >= last {
-			return nil
-		}
-	}
+		return nil
+	})
 }

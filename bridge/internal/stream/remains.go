@@ -93,7 +93,7 @@ func blockFiles(dir string) ([]blockFile, error) {
 	return files, nil
 }
 
-func (b blockFile) search(ctx context.Context, stream jetstream.Stream, match func(subject string, header bridge.Header, body []byte) bool, overwrite bool) (found int, err error) {
+func (b blockFile) search(ctx context.Context, stream *streamread.Stream, match func(subject string, header bridge.Header, body []byte) bool, overwrite bool) (found int, err error) {
 	data, err := os.ReadFile(b.path)
 	if errors.Is(err, os.ErrNotExist) {
 		return 0, nil // the server has just removed it

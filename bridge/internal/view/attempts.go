@@ -74,7 +74,8 @@ func (v *View) hearNow(ctx context.Context, blocks chan<- []told) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, nats.ErrSlowConsumer):
+		case errors.Is(err, nats.ErrSlowConsumer),
+			errors.Is(err, nats.ErrNoResponders): // nats.go takes a message with the header Status for that
 			continue
 		case err != nil:
 			return fmt.Errorf("hearing of attempts: %w", err)

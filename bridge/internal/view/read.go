@@ -31,6 +31,12 @@ type block struct {
 	stored  time.Time // when the last one was
 	pending uint64    // messages behind it
 	folded  chan struct{}
+	// strange counts messages that are not what the stream has; first, subject and err are of the
+	// first one.
+	strange int
+	first   uint64
+	subject string
+	err     error
 }
 
 // read sends blocks until ctx ends. Only what the view itself cannot repair is an error.
@@ -75,7 +81,7 @@ func (s *stream) readFrom(ctx context.Context, blocks chan<- block) error {
 	defer r.Close(ctx)
 	for ctx.Err() == nil {
 		b := block{stream: s, folded: make(chan struct{})}
-		if err := r.Fetch(ctx, 1, idleWait, b.add); err != nil {
+		if err := r.Fetch(ctx, 1, 0, idleWait, b.add); err != nil {
 			return err
 		}
 		if b.last == 0 {
@@ -83,10 +89,11 @@ func (s *stream) readFrom(ctx context.Context, blocks chan<- block) error {
 		}
 		if b.pending > 0 {
 			most := int(min(b.pending, blockMessages-1)) //nolint:gosec // bounded
-			if err := r.Fetch(ctx, most, restWait, b.add, jetstream.FetchMaxBytes(blockBytes)); err != nil {
+			if err := r.Fetch(ctx, most, blockBytes, restWait, b.add); err != nil {
 				return err
 			}
 		}
+		b.warn()
 		select {
 		case <-ctx.Done():
 		case blocks <- b:
@@ -103,10 +110,20 @@ func (s *stream) readFrom(ctx context.Context, blocks chan<- block) error {
 func (b *block) add(meta *jetstream.MsgMetadata, m jetstream.Msg) error {
 	s, got := b.stream, message{seq: meta.Sequence.Stream, stored: meta.Timestamp.UTC()}
 	if err := s.decode(s.cfg.Names, m, &got); err != nil {
-		s.log.Error("a message cannot be read, and is left out of the view", zap.String("stream", s.name),
-			zap.Uint64("sequence", got.seq), zap.String("subject", m.Subject()), zap.Error(err))
+		if b.strange == 0 {
+			b.first, b.subject, b.err = got.seq, m.Subject(), err
+		}
+		b.strange++
 	}
 	b.msgs = append(b.msgs, got)
 	b.last, b.stored, b.pending = got.seq, got.stored, meta.NumPending
 	return nil
+}
+
+// warn tells of the strange messages of the block in one line, however many there are.
+func (b *block) warn() {
+	if b.strange > 0 {
+		b.stream.log.Error("messages cannot be read, and are left out of the view; no bridge publishes such, so look at who may publish there",
+			zap.String("stream", b.stream.name), zap.Int("messages", b.strange), zap.Uint64("first", b.first), zap.String("subject", b.subject), zap.Error(b.err))
+	}
 }

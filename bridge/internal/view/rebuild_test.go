@@ -15,6 +15,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/view/fold/foldtest"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 // derived are the tables whose rows come from the streams.
@@ -258,7 +259,7 @@ func TestNewestEventsLost(t *testing.T) {
 	r.publish(says(t, "a", finished), says(t, "b", finished))
 	x.folded()
 	x.stop()
-	s, err := r.JS.Stream(t.Context(), r.Names.EventsStream())
+	s, err := streamread.Open(t.Context(), r.JS, r.Names.EventsStream())
 	require.NoError(t, err)
 	for what, p := range map[string]position{
 		"the same":                  {created: s.CachedInfo().Created, seq: 2, stored: x.events().at().stored},
@@ -334,7 +335,7 @@ func TestOldestEventsLeave(t *testing.T) {
 	x.folded()
 	x.stop()
 	r.publish(says(t, "b", finished), says(t, "c", running))
-	s, err := r.JS.Stream(t.Context(), r.Names.EventsStream())
+	s, err := streamread.Open(t.Context(), r.JS, r.Names.EventsStream())
 	require.NoError(t, err)
 	require.NoError(t, s.Purge(t.Context(), jetstream.WithPurgeKeep(1)))
 	x = r.start("view.db")

@@ -110,7 +110,7 @@ func (s *stream) begin(ctx context.Context) (*streamread.Reader, error) {
 
 // sameStream reports whether the stream is the one of the position, and still has, or had,
 // the message there. A stream that lost its newest messages gives their numbers to others.
-func sameStream(ctx context.Context, stream jetstream.Stream, p position) (bool, error) {
+func sameStream(ctx context.Context, stream *streamread.Stream, p position) (bool, error) {
 	info := stream.CachedInfo()
 	if p.created.IsZero() || p.seq == 0 {
 		return p.created.IsZero() || p.created.Equal(info.Created), nil

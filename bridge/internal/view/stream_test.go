@@ -78,6 +78,56 @@ func TestStrangeMessagesHoldNothingUp(t *testing.T) {
 	require.NotEmpty(t, v.logs.FilterMessageSnippet("left out of the view").All())
 }
 
+// lastOf returns the last sequence of a stream.
+func (r *rig) lastOf(name string) uint64 {
+	r.t.Helper()
+	s, err := r.JS.Stream(context.Background(), name)
+	require.NoError(r.t, err)
+	return s.CachedInfo().State.LastSeq
+}
+
+// Messages that nats.go takes for words of the server stand at the head, in a long row and at the
+// end of each stream. The view passes them, misses nothing, and says so in a few lines.
+func TestStatusHeadersHoldNothingUp(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	of := map[string]string{
+		r.Names.EventsStream(): r.Names.Event("get3w", "completed", "a/b"), r.Names.DeadStream(): r.Names.Dead("billing", r.Names.Event("get3w", "completed", "a")),
+		r.Names.QuarantineStream(): r.Names.Quarantine("get3w", "x"), r.Names.RefusedStream(): r.Names.Refused("get3w", "x"), r.Names.AlarmsStream(): r.Names.Alarm("x"),
+	}
+	store := func() {
+		for stream, subject := range of {
+			r.StoreStatuses(t, stream, subject)
+		}
+	}
+	store()
+	v := r.start("view.db")
+	v.folded()
+	r.publish(says(t, "a", finished))
+	headers := natstest.StatusHeaders()
+	for i := range 2 * blockMessages {
+		_, err := r.JS.PublishMsgAsync(&nats.Msg{Subject: of[r.Names.EventsStream()], Header: headers[i%len(headers)]})
+		require.NoError(t, err)
+	}
+	<-r.JS.PublishAsyncComplete()
+	r.publish(says(t, "b", finished))
+	store()
+	v.folded()
+	for _, s := range v.streams {
+		if of[s.name] != "" {
+			require.Equal(t, r.lastOf(s.name), s.at().seq, s.name)
+		}
+	}
+	require.Equal(t, []string{"b", "a"}, v.all(Query{}))
+	r.eventually(v.UpToDate)
+	require.Empty(t, v.Status().Error)
+	require.Zero(t, v.logs.FilterMessageSnippet("trying again").Len())
+	told := v.logs.FilterMessageSnippet("left out of the view").FilterField(zap.String("stream", r.Names.EventsStream())).All()
+	require.NotEmpty(t, told)
+	require.Less(t, len(told), len(headers)*3)
+	require.EqualValues(t, 1, told[0].ContextMap()["first"])
+}
+
 // While NATS is away the view serves what it has and says that it is not up to date; then it
 // goes on where it was.
 func TestNATSAway(t *testing.T) {
@@ -192,6 +242,30 @@ func TestDoesNotHearOfAttempts(t *testing.T) {
 	done := make(chan struct{})
 	go func() { v.hear(ctx, nil); close(done) }()
 	r.eventually(func() bool { return logs.FilterMessageSnippet("does not hear").Len() > 0 })
+	cancel()
+	<-done
+}
+
+// A forged status between told attempts does not end the hearing.
+func TestHearsBehindStatusHeaders(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	core, logs := observer.New(zap.InfoLevel)
+	v := &View{cfg: Config{JS: r.JS, Names: r.Names}, log: zap.New(core)}
+	ctx, cancel := context.WithCancel(t.Context())
+	done, heard := make(chan struct{}), make(chan []told)
+	go func() { v.hear(ctx, heard); close(done) }()
+	subject := r.Names.AttemptsTold("billing")
+	r.eventually(func() bool { // once it listens
+		require.NoError(t, r.NC.PublishMsg(&nats.Msg{Subject: subject, Header: nats.Header{"Status": {"503"}}}))
+		require.NoError(t, r.NC.Publish(subject, []byte("strange")))
+		select {
+		case <-heard:
+		default:
+		}
+		return v.attempts.unknown.Load() > 0
+	})
+	require.Zero(t, logs.FilterMessageSnippet("does not hear").Len())
 	cancel()
 	<-done
 }

@@ -17,14 +17,10 @@ import (
 
 const (
 	// firstRestart and lastRestart bound the pause after a failed subscription.
-	firstRestart = 50 * time.Millisecond
-	lastRestart  = 5 * time.Second
-	// forgetAfter is when the server removes the consumer of a process that is gone.
-	forgetAfter      = time.Minute
+	firstRestart     = 50 * time.Millisecond
+	lastRestart      = 5 * time.Second
 	subscribeTimeout = 5 * time.Second
-	// A server that is silent for two heartbeats is taken for gone.
-	heartbeat  = 5 * time.Second
-	pullExpiry = 30 * time.Second
+	pullExpiry       = 30 * time.Second
 	// maxAhead bounds the bytes of unhandled messages; twice the largest message is allowed
 	// too.
 	maxAhead         = 8 << 20

@@ -51,6 +51,29 @@ func TestThousandsCostOneSubscription(t *testing.T) {
 	require.NoError(t, b.get(done).err)
 }
 
+// Messages that nats.go takes for words of the server end no subscription.
+func TestWaiterBelievesNoPublisher(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	done := b.wait(t.Context(), "pred_1")
+	stream, err := b.js.Stream(t.Context(), b.n.EventsStream())
+	require.NoError(t, err)
+	before := <-stream.ConsumerNames(t.Context()).Name()
+	b.tellStatuses()
+	b.tell("pred_1", "completed")
+	require.NoError(t, b.get(done).err)
+	require.Equal(t, before, <-stream.ConsumerNames(t.Context()).Name(), "it reads with the consumer of the begin")
+}
+
+// tellStatuses stores messages that nats.go takes for words of the server.
+func (b *bench) tellStatuses() {
+	b.t.Helper()
+	for _, h := range natstest.StatusHeaders() {
+		_, err := b.js.PublishMsg(context.Background(), &nats.Msg{Subject: b.n.Event("get3w", "completed", "m"), Header: h})
+		require.NoError(b.t, err)
+	}
+}
+
 func TestFollowTellsEachChangeAndProgress(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

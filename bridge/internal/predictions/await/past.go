@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -22,9 +21,7 @@ const (
 	// maxFinds bounds the concurrent searches, findPatience the wait of further ones.
 	maxFinds     = 2
 	findPatience = 2 * time.Second
-	// findBatch is how many headers one request fetches.
-	findBatch = 1000
-	// askTimeout bounds the questions before the search.
+	// askTimeout bounds the questions before the search, and for how long NATS may be silent then.
 	askTimeout = 5 * time.Second
 )
 
@@ -76,47 +73,31 @@ func (p *Past) find(ctx context.Context, source, id string) (*bridge.PredictionS
 	if err != nil {
 		return nil, noAnswer(err)
 	}
-	consumer, err := stream.CreateConsumer(asking, jetstream.ConsumerConfig{
-		Description: "looking for one prediction", FilterSubject: p.names.EventsOf(source), DeliverPolicy: jetstream.DeliverAllPolicy,
-		AckPolicy: jetstream.AckNonePolicy, HeadersOnly: true, MemoryStorage: true, Replicas: 1, InactiveThreshold: forgetAfter,
+	r, err := streamread.NewReader(asking, p.js, streamread.ReaderConfig{
+		Stream: p.names.EventsStream(), Subjects: []string{p.names.EventsOf(source)}, HeadersOnly: true, Description: "looking for one prediction",
 	})
 	if err != nil {
-		return nil, noAnswer(fmt.Errorf("reading the events: %w", err))
+		return nil, noAnswer(err)
 	}
-	defer forget(p.js, p.names.EventsStream(), consumer.CachedInfo().Name) //nolint:contextcheck // also when ctx has ended
+	defer r.Close(ctx)
 	var state *bridge.PredictionState
-	for left := consumer.CachedInfo().NumPending; left > 0; {
-		before := left
-		batch, err := consumer.Fetch(int(min(left, findBatch)), jetstream.FetchContext(ctx))
-		if err != nil {
-			return nil, fmt.Errorf("reading the events: %w", err)
+	var heard time.Time // when the last event came
+	err = r.ReadTo(ctx, stream.CachedInfo().State.LastSeq, func(meta *jetstream.MsgMetadata, m jetstream.Msg) (err error) {
+		heard = time.Now()
+		e, err := bridge.DecodeEvent(bridge.Header(m.Headers()), nil)
+		if err != nil || e.PredictionID != id {
+			return nil //nolint:nilerr // it is no event of the prediction
 		}
-		for m := range batch.Messages() {
-			left--
-			e, err := bridge.DecodeEvent(bridge.Header(m.Headers()), nil)
-			if err != nil || e.PredictionID != id {
-				continue
-			}
-			if state, err = p.fold(ctx, stream, m, state); err != nil {
-				return nil, err
-			}
-		}
-		switch err := batch.Error(); {
-		case ctx.Err() != nil && left == before:
-			return nil, noAnswer(ctx.Err())
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		case err != nil && !errors.Is(err, nats.ErrTimeout):
-			return nil, fmt.Errorf("reading the events: %w", err)
-		case left > 0: // removed events never come
-			info, err := consumer.Info(ctx)
-			if err != nil {
-				return nil, fmt.Errorf("reading the events: %w", err)
-			}
-			left = min(left, info.NumPending)
-		}
+		state, err = p.fold(ctx, stream, meta.Sequence.Stream, state)
+		return err
+	})
+	switch {
+	case err == nil:
+		return state, nil
+	case ctx.Err() != nil && time.Since(heard) < askTimeout:
+		return nil, err
 	}
-	return state, nil
+	return nil, noAnswer(err)
 }
 
 // noAnswer marks an error that says that NATS does not answer.
@@ -128,12 +109,8 @@ func noAnswer(err error) error {
 }
 
 // fold folds the event of the message.
-func (p *Past) fold(ctx context.Context, stream jetstream.Stream, m jetstream.Msg, s *bridge.PredictionState) (*bridge.PredictionState, error) {
-	meta, err := m.Metadata()
-	if err != nil {
-		return nil, fmt.Errorf("reading the events: %w", err)
-	}
-	raw, err := streamread.Get(ctx, stream, meta.Sequence.Stream)
+func (p *Past) fold(ctx context.Context, stream *streamread.Stream, seq uint64, s *bridge.PredictionState) (*bridge.PredictionState, error) {
+	raw, err := streamread.Get(ctx, stream, seq)
 	if errors.Is(err, bridge.ErrNotFound) {
 		return s, nil // removed meanwhile
 	}

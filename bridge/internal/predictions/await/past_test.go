@@ -20,11 +20,13 @@ func TestFindsByEvents(t *testing.T) {
 	past := await.NewPast(b.js, b.n)
 	_, err := past.Find(t.Context(), "get3w", "pred_1")
 	require.ErrorIs(t, err, bridge.ErrNotFound)
+	b.tellStatuses()
 	first := b.tell("pred_1", "processing")
 	for i := range 1500 {
 		b.tell(fmt.Sprintf("other_%d", i), "completed")
 	}
 	end := b.tell("pred_1", "completed")
+	b.tellStatuses()
 	s, err := past.Find(t.Context(), "get3w", "pred_1")
 	require.NoError(t, err)
 	b.fold(first, end)

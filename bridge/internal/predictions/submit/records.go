@@ -116,6 +116,6 @@ func (r *records) remove(ctx context.Context, revision uint64) error {
 	return streamread.Remove(ctx, stream, revision)
 }
 
-func (r *records) open(ctx context.Context) (jetstream.Stream, error) {
+func (r *records) open(ctx context.Context) (*streamread.Stream, error) {
 	return r.stream.Open(ctx, r.js, r.names.PollsStream())
 }

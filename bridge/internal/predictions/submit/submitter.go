@@ -47,6 +47,7 @@ type Publisher interface {
 // JetStream is the part of [jetstream.JetStream] that stores idempotency keys.
 type JetStream interface {
 	Conn() *nats.Conn
+	Options() jetstream.JetStreamOptions
 	PublishMsg(ctx context.Context, m *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error)
 	Stream(ctx context.Context, name string) (jetstream.Stream, error)
 }

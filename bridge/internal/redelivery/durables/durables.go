@@ -212,7 +212,7 @@ func (d *Durables) dead(ctx context.Context, pattern string) (map[string]uint64,
 }
 
 // subjects returns a stream with its message counts by subject, for a pattern.
-func (d *Durables) subjects(ctx context.Context, name, pattern string) (jetstream.Stream, map[string]uint64, error) {
+func (d *Durables) subjects(ctx context.Context, name, pattern string) (*streamread.Stream, map[string]uint64, error) {
 	stream, err := streamread.Open(ctx, d.js, name)
 	if err != nil {
 		return nil, nil, err
@@ -224,7 +224,7 @@ func (d *Durables) subjects(ctx context.Context, name, pattern string) (jetstrea
 	return stream, info.State.Subjects, nil
 }
 
-func (d *Durables) stream(ctx context.Context) (jetstream.Stream, error) {
+func (d *Durables) stream(ctx context.Context) (*streamread.Stream, error) {
 	return streamread.Open(ctx, d.js, d.names.EventsStream())
 }
 

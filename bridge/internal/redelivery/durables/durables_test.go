@@ -221,20 +221,26 @@ func TestRemove(t *testing.T) {
 	r.run(consumers.Config{Name: "other"})
 	r.publish(1, 2)
 	ev := natstest.Event("1")
-	for _, consumer := range []string{"team", "other"} {
-		_, err := r.JS.PublishMsg(ctx, &nats.Msg{Subject: r.Names.Later(consumer, ev.ID, 2), Header: nats.Header(ev.Header()), Data: ev.Body},
-			jetstream.WithScheduleAt(time.Now().Add(time.Hour)), jetstream.WithScheduleTarget(r.Names.Due(consumer, "x")))
-		require.NoError(t, err)
-		_, err = r.JS.Publish(ctx, r.Names.AttemptsSubject(r.Names.AttemptsPrefix(consumer)+"key"), []byte("{}"))
+	for consumer, code := range map[string]string{"team": "404", "other": "503"} {
+		for _, m := range []*nats.Msg{
+			{Header: nats.Header{"Status": {code}, "Nats-Num-Pending": {"7"}}}, // nats.go takes it for an answer of the server
+			{Header: nats.Header(ev.Header()), Data: ev.Body},
+		} {
+			m.Subject = r.Names.Later(consumer, ev.ID, len(m.Data))
+			_, err := r.JS.PublishMsg(ctx, m,
+				jetstream.WithScheduleAt(time.Now().Add(time.Hour)), jetstream.WithScheduleTarget(r.Names.Due(consumer, "x")))
+			require.NoError(t, err)
+		}
+		_, err := r.JS.Publish(ctx, r.Names.AttemptsSubject(r.Names.AttemptsPrefix(consumer)+"key"), []byte("{}"))
 		require.NoError(t, err)
 		_, err = r.JS.Publish(ctx, r.Names.Dead(consumer, "x"), nil)
 		require.NoError(t, err)
 	}
-	want := adminapi.RemovedConsumer{Unsettled: 2, Later: 1, Remembered: 1, Dead: 1}
+	want := adminapi.RemovedConsumer{Unsettled: 2, Later: 2, Remembered: 1, Dead: 1}
 	removed, err := r.durables.Remove(ctx, "team", true)
 	require.NoError(t, err)
 	require.Equal(t, want, removed)
-	require.EqualValues(t, 1, r.state("team").Later)
+	require.EqualValues(t, 2, r.state("team").Later)
 	removed, err = r.durables.Remove(ctx, "team", false)
 	require.NoError(t, err)
 	require.Equal(t, want, removed)
@@ -244,7 +250,7 @@ func TestRemove(t *testing.T) {
 	require.Len(t, list, 2)
 	require.Equal(t, adminapi.ConsumerState{Name: "configured", Kind: "archive", Missing: true, State: consumerstate.Missing}, list[0])
 	require.Equal(t, "other", list[1].Name)
-	require.EqualValues(t, 1, list[1].Later)
+	require.EqualValues(t, 2, list[1].Later)
 	require.EqualValues(t, 1, list[1].Dead)
 	require.EqualValues(t, 2, r.Messages(t, "HOOKSPAN_DEAD"), "dead letters stay")
 	require.EqualValues(t, 1, r.Messages(t, "KV_HOOKSPAN_ATTEMPTS"))

@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 // laterTimeout bounds one count, as nats.go does for calls of JetStream.
@@ -28,25 +29,16 @@ func (d *Durables) later(ctx context.Context, consumer string) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("counting events that wait: %w", err)
 	}
-	prefix := jetstream.DefaultAPIPrefix
-	switch opts := d.js.Options(); {
-	case opts.Domain != "":
-		prefix = "$JS." + opts.Domain + ".API."
-	case opts.APIPrefix != "":
-		prefix = strings.TrimSuffix(opts.APIPrefix, ".") + "."
-	}
 	ctx, cancel := context.WithTimeout(ctx, laterTimeout) // NATS requests have no default timeout
 	defer cancel()
-	first, err := d.js.Conn().RequestWithContext(ctx, prefix+"DIRECT.GET."+d.names.LaterStream(), request)
+	first, err := streamread.Direct(ctx, d.js, d.names.LaterStream(), request)
 	switch {
-	case errors.Is(err, nats.ErrNoResponders): // a server without message schedules
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrMsgNotFound): // a server without message schedules, or none waits
 		return 0, nil
 	case err != nil:
 		return 0, fmt.Errorf("counting events that wait: %w", err)
-	case first.Header.Get("Status") == "404":
-		return 0, nil
 	}
-	follow, err := strconv.ParseUint(first.Header.Get("Nats-Num-Pending"), 10, 64)
+	follow, err := strconv.ParseUint(streamread.Told(first, "Nats-Num-Pending"), 10, 64)
 	if err != nil {
 		return 0, fmt.Errorf("counting events that wait: the server does not say how many follow: %w", err)
 	}

@@ -47,7 +47,7 @@ func (d *Durables) Seek(ctx context.Context, name string, to adminapi.ConsumerPo
 	return s, d.remake(ctx, stream, info.Config, s.To)
 }
 
-func sequence(ctx context.Context, stream jetstream.Stream, to adminapi.ConsumerPosition) (uint64, error) {
+func sequence(ctx context.Context, stream *streamread.Stream, to adminapi.ConsumerPosition) (uint64, error) {
 	state := stream.CachedInfo().State
 	switch {
 	case to.First:
@@ -64,7 +64,7 @@ func sequence(ctx context.Context, stream jetstream.Stream, to adminapi.Consumer
 
 // remake removes a durable and makes it again from a sequence on. When its program makes it
 // again in between, at the old position, remake removes it once more.
-func (d *Durables) remake(ctx context.Context, stream jetstream.Stream, cfg jetstream.ConsumerConfig, seq uint64) error {
+func (d *Durables) remake(ctx context.Context, stream *streamread.Stream, cfg jetstream.ConsumerConfig, seq uint64) error {
 	cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime = jetstream.DeliverByStartSequencePolicy, seq, nil
 	for range remakes {
 		if err := stream.DeleteConsumer(ctx, cfg.Durable); err != nil && !errors.Is(known(err), adminapi.ErrNoConsumer) {

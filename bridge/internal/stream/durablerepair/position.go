@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hookspan/hookspan/internal/streamread"
 )
@@ -13,7 +12,7 @@ import (
 // safePosition returns where a durable without a state restarts: the greatest sequence such
 // that everything before it is known to be handled, or not for the durable. It ignores a
 // position beyond the end of the stream, which is garbage or of another stream.
-func (r *Repairer) safePosition(ctx context.Context, stream jetstream.Stream, f *foundDurable) (uint64, error) {
+func (r *Repairer) safePosition(ctx context.Context, stream *streamread.Stream, f *foundDurable) (uint64, error) {
 	state, info := stream.CachedInfo().State, f.info
 	if r.cfg.Position != nil {
 		if seq, ok := r.cfg.Position(f.stream, f.name); ok && seq > 0 && seq <= state.LastSeq+1 {

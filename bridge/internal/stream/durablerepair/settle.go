@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/internal/datafolder"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 // unsettled returns the durables to settle whose streams the server has, and the rest.
@@ -65,7 +66,7 @@ func (r *Repairer) bringBack(ctx context.Context, nc *nats.Conn, f *foundDurable
 	if err != nil {
 		return err
 	}
-	stream, err := js.Stream(ctx, f.stream)
+	stream, err := streamread.Open(ctx, js, f.stream)
 	if err != nil {
 		return err
 	}

@@ -123,6 +123,9 @@ func (s Service) listen(ctx context.Context, nc *nats.Conn) error {
 			s.Logger.Warn("too many requests at once, some are not answered", zap.String("for", s.What))
 			<-slots
 			continue
+		case errors.Is(err, nats.ErrNoResponders): // nats.go takes a request with the header Status for that
+			<-slots
+			continue
 		case err != nil:
 			return fmt.Errorf("listening for %s: %w", s.What, err)
 		}

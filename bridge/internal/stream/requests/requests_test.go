@@ -64,6 +64,29 @@ func TestManyRefusalsAreSlow(t *testing.T) {
 	require.Zero(t, late)
 }
 
+// A request with the header Status disturbs nobody else's.
+func TestRequestThatClaimsThatNobodyAnswers(t *testing.T) {
+	t.Parallel()
+	b := streamtest.Start(t, streamtest.Config())
+	core, logs := observer.New(zap.InfoLevel)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() {
+		done <- requests.Service{
+			Subject: "ask", Group: "g", What: "tests", AtOnce: 1, MaxWaiting: 1000, Logger: zap.New(core), Answer: func(context.Context, *nats.Msg) any { return "yes" },
+		}.Run(ctx, func() *nats.Conn { return b.NC })
+	}()
+	require.Eventually(t, func() bool { _, err := b.NC.Request("ask", nil, patience); return err == nil }, patience, time.Millisecond)
+	for range 10 { // more than run at once
+		require.NoError(t, b.NC.PublishMsg(&nats.Msg{Subject: "ask", Reply: b.NC.NewRespInbox(), Header: nats.Header{"Status": {"503"}}}))
+	}
+	_, err := b.NC.Request("ask", nil, patience)
+	require.NoError(t, err)
+	cancel()
+	require.NoError(t, <-done)
+	require.Zero(t, logs.FilterMessageSnippet("not answered").Len())
+}
+
 // Programs of another account are told apart where the server names the client; no program can
 // forge that.
 func TestProgramIsWhatTheServerSays(t *testing.T) {

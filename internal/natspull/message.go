@@ -1,4 +1,4 @@
-package consumers
+package natspull
 
 import (
 	"context"
@@ -17,6 +17,15 @@ type message struct {
 	*nats.Msg
 
 	conn func() *nats.Conn // returns the current connection
+}
+
+// Message returns what the server delivered as the answer to a request for messages. conn
+// returns the current connection. ok is false for what the server says of the request itself.
+func Message(m *nats.Msg, conn func() *nats.Conn) (msg jetstream.Msg, ok bool) {
+	if m.Reply == "" { // a stored message has one, which takes its verdict
+		return nil, false
+	}
+	return message{m, conn}, true
 }
 
 var _ jetstream.Msg = message{}
