@@ -100,7 +100,7 @@ var arrows = map[string]arrow{
 	"internal/backoff":                     {stdOnly: true, never: []string{"net/http"}},
 	"internal/retryafter":                  {stdOnly: true},
 	"internal/eventstream":                 {stdOnly: true, never: []string{"net/http"}},
-	"internal/fakeget3w":                   {ours: []string{"bridge", "internal/signing"}, never: withoutNATS},
+	"internal/fakeget3w":                   {ours: []string{"bridge", "internal/sending"}, never: withoutNATS},
 	"internal/freshconn":                   {stdOnly: true},
 	"internal/headers":                     {stdOnly: true},
 	"internal/natserr":                     {never: withoutServer},
@@ -115,6 +115,7 @@ var arrows = map[string]arrow{
 	"internal/pid1":                        {never: append(withoutNATS, "net/http")},
 	"internal/printable":                   {stdOnly: true},
 	"internal/redial":                      {never: lean},
+	"internal/sending":                     {ours: []string{"internal/backoff", "internal/signing"}, stdOnly: true},
 	"internal/signing":                     {stdOnly: true, never: []string{"net/http"}},
 	"internal/streamread":                  {ours: []string{"internal/printable", "bridge"}, never: withoutServer},
 	"internal/streams":                     {ours: []string{"bridge"}, never: withoutServer},
@@ -125,7 +126,7 @@ var arrows = map[string]arrow{
 	"cmd/bench":    {ours: []string{"bridge", rig}}, // it compares a bridge with an Echo server
 	"cmd/chaos":    {ours: []string{"bridge", rig}, never: []string{echo}},
 	"cmd/demo":     {ours: []string{"bridge", "bridge/client", rig}, never: []string{echo}},
-	rig:            {ours: []string{"internal/signing"}, never: []string{echo}},
+	rig:            {never: []string{echo}},
 }
 
 const rig = "cmd/internal/rig"
