@@ -37,6 +37,7 @@ type cli struct {
 	Predictions predictionsCmd `cmd:"" help:"Predictions: what is known of them, and waiting for their end."`
 	Alarms      alarmsCmd      `cmd:"" help:"What the bridge told operators, the newest first."`
 	Tail        tailCmd        `cmd:"" help:"Print events as they are stored, until Ctrl-C."`
+	Simulate    simulateCmd    `cmd:"" help:"Play the provider: send many webhooks with faults, then account for all of them."`
 	Erase       eraseCmd       `cmd:"" help:"Erase a prediction everywhere, for good, or all of a tenant. It asks before."`
 	View        viewCmd        `cmd:"" help:"The view, from which lists and searches come: how far it is."`
 }
