@@ -19,15 +19,15 @@ import (
 type simulateCmd struct {
 	apiFlag
 	signFlags
-	Source string  `default:"get3w" placeholder:"NAME" help:"The source that gets the webhooks."`
+	Source string  `default:"get3w" help:"The source that gets the webhooks."`
 	URL    string  `placeholder:"URL" help:"Where to post them (default: where the bridge that is asked takes those of the source). It is needed with --api, and for a source with a path token."`
 	Speed  float64 `default:"1" help:"How much faster than the clock the provider's schedule passes: with 10 the waits of 10, 30 and 60 s take 1, 3 and 6 s. An answer is waited for 30 s, or 8 s at the least."`
 
-	Count  int            `default:"100" placeholder:"N" help:"How many predictions end."`
-	Rate   float64        `default:"20" placeholder:"N" help:"How many of them in a second."`
-	Model  simulate.Mix   `default:"get3w/flux-dev=6,google/nano-banana-pro/text-to-image=3,black-forest-labs/flux-1.1-pro=1" placeholder:"MIX" help:"Models with their weights."`
-	Status simulate.Mix   `default:"completed=8,failed=1,created=1" placeholder:"MIX" help:"Statuses with their weights."`
-	Size   simulate.Range `default:"1KiB-4KiB" placeholder:"SIZE" help:"Size of a body, or two with a dash between."`
+	Count  int            `default:"100" help:"How many predictions end."`
+	Rate   float64        `default:"20" help:"How many of them in a second."`
+	Model  simulate.Mix   `default:"get3w/flux-dev=6,google/nano-banana-pro/text-to-image=3,black-forest-labs/flux-1.1-pro=1" help:"Models with their weights."`
+	Status simulate.Mix   `default:"completed=8,failed=1,created=1" help:"Statuses with their weights."`
+	Size   simulate.Range `default:"1KiB-4KiB" help:"Size of a body, or two with a dash between."`
 	Seed   uint64         `placeholder:"N" help:"Makes the mix the same at each run (default: another one at each)."`
 
 	DuplicateEvery int `placeholder:"N" help:"The webhook of each Nth prediction comes twice, by turns at once and after its answer."`
@@ -35,7 +35,7 @@ type simulateCmd struct {
 	BreakEvery     int `placeholder:"N" help:"The webhook of each Nth prediction is signed, and unreadable."`
 	LateEvery      int `placeholder:"N" help:"Of each Nth prediction that has ended a webhook says afterwards that it is processing."`
 
-	Outputs      int             `default:"0" placeholder:"N" help:"How many outputs each completed prediction has. This command serves them, and the bridge must be allowed to fetch from this machine."`
+	Outputs      int             `default:"0" help:"How many outputs each completed prediction has. This command serves them, and the bridge must be allowed to fetch from this machine."`
 	OutputBytes  config.ByteSize `default:"64KiB" help:"Size of an output."`
 	Listen       string          `default:"127.0.0.1:0" help:"Host and port that serve outputs."`
 	SlowEvery    int             `placeholder:"N" help:"Each Nth output comes slowly."`

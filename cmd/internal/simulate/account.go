@@ -23,6 +23,8 @@ type record struct {
 	// acknowledged: an answer was 200; quarantined: it said so. abandoned: the schedule is over.
 	// With none of them sending was interrupted.
 	acknowledged, quarantined, abandoned bool
+	// overtaken: a copy was answered as one, and what it is a copy of may still be answered.
+	overtaken bool
 }
 
 // account is what the sender was answered. It is safe for concurrent use.
@@ -30,8 +32,7 @@ type account struct {
 	mu      sync.Mutex
 	records []*record
 	answers map[string]int
-	// attempts are those of all; duplicates were answered 200 after the webhook was
-	// acknowledged, or as known.
+	// attempts are those of all; duplicates were answered 200 as copies of what was known.
 	attempts, duplicates, finished int
 	forged, refused                int
 	strange                        []string
@@ -65,8 +66,14 @@ func (a *account) answered(r *record, id, result, event, why string) bool {
 		return false
 	}
 	a.answers[fmt.Sprintf("%d %s", http.StatusOK, result)]++
-	if r.acknowledged || result == string(bridge.Duplicate) {
+	switch {
+	case result == string(bridge.Duplicate):
 		a.duplicates++
+		r.overtaken = !r.acknowledged
+	case r.acknowledged && !r.overtaken:
+		a.duplicates++
+	default:
+		r.overtaken = false
 	}
 	r.acknowledged = true
 	switch bridge.Result(result) {

@@ -144,6 +144,8 @@ func TestAccount(t *testing.T) {
 		{"quarantined", "quarantined"},
 		{"!503"}, // interrupted
 		{"spooled"},
+		{"duplicate", "stored"},           // the copy came first
+		{"duplicate", "stored", "stored"}, // and another one after a restart
 	} {
 		r := a.begin(0, false, time.Now())
 		for _, answer := range each {
@@ -162,9 +164,9 @@ func TestAccount(t *testing.T) {
 	require.Empty(t, a.strange)
 	got := a.totals()
 	require.Equal(t, totals{
-		sent: 7, finished: 7, attempts: 15, acknowledged: 5, abandoned: 1, duplicates: 4,
+		sent: 9, finished: 9, attempts: 20, acknowledged: 7, abandoned: 1, duplicates: 7,
 		answers: map[string]int{
-			"200 stored": 2, "200 duplicate": 3, "200 quarantined": 2, "200 spooled": 1,
+			"200 stored": 5, "200 duplicate": 5, "200 quarantined": 2, "200 spooled": 1,
 			"401": 4, "503": 2, "no answer": 1,
 		},
 	}, got)
