@@ -312,6 +312,7 @@ func TestSimulateRefusesWrongUse(t *testing.T) {
 		"the first size is the smaller":   {"--size", "2KiB-1KiB"},
 		"the weight is a number":          {"--status", "completed=0"},
 		"--listen":                        {"--listen", "8080"},
+		"name the host by which":          {"--listen", ":8090"},
 		"--slow-every is -1":              {"--slow-every=-1"},
 		"--outputs is 17: use 0 to 16":    {"--outputs", "17"},
 		"--missing-every is 1e+10: use 0": {"--missing-every", "10000000000"},

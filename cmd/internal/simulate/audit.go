@@ -3,8 +3,10 @@ package simulate
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,6 +23,8 @@ const (
 	// leastPause is between two rounds of questions. A round that took longer is followed by a
 	// pause of its length.
 	leastPause = 500 * time.Millisecond
+	// enough predictions that are not settled end a round.
+	enough = 64
 )
 
 // audit asks the bridge what became of the webhooks of an account.
@@ -64,16 +68,20 @@ func (a *audit) watch(ctx, stop context.Context) error {
 	}
 	for {
 		began := time.Now()
-		err := a.round(ctx, open)
-		if len(open) == 0 && err == nil || !backoff.Sleep(stop, max(leastPause, time.Since(began))) {
-			return err
+		if err := a.round(ctx, open, enough); err == nil && len(open) == 0 {
+			return nil
+		}
+		if !backoff.Sleep(stop, max(leastPause, time.Since(began))) {
+			return a.round(ctx, open, len(open))
 		}
 	}
 }
 
-// round asks about each open prediction that the bridge knows, and removes the settled ones.
-// Those of which nothing can be stored are settled when the bridge does not know them.
-func (a *audit) round(ctx context.Context, open map[int]bool) error {
+// round asks about open predictions that the bridge knows, the first ones first, and removes the
+// settled ones. It asks no further once so many are not settled: consumers go in that order too,
+// more or less. Those of which nothing can be stored are settled when the bridge does not know
+// them.
+func (a *audit) round(ctx context.Context, open map[int]bool, unsettled int) error {
 	var list adminapi.ConsumerList
 	if _, err := a.get(ctx, &list, nil, "consumers"); err != nil {
 		return err
@@ -92,26 +100,34 @@ func (a *audit) round(ctx context.Context, open map[int]bool) error {
 	}
 	var asking errgroup.Group
 	asking.SetLimit(askers)
-	for n := range open {
+	var left atomic.Int64
+	for _, n := range slices.Sorted(maps.Keys(open)) {
 		if !known[n] {
 			if !slices.ContainsFunc(a.webhooks[n], func(r *record) bool { return r.acknowledged }) {
 				delete(open, n)
 			}
 			continue
 		}
+		if int(left.Load()) >= unsettled {
+			break
+		}
 		asking.Go(func() error {
 			line, found, err := a.timeline(ctx, a.id(n))
-			if err == nil && found {
-				a.mu.Lock()
-				a.told[n] = &line
-				a.mu.Unlock()
+			if err != nil || !found {
+				return err
 			}
-			return err
+			if !a.settled(n, &line) {
+				left.Add(1)
+			}
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			a.told[n] = &line
+			return nil
 		})
 	}
 	err := asking.Wait()
 	for n := range open {
-		if a.settled(n) {
+		if line := a.told[n]; line != nil && a.settled(n, line) {
 			delete(open, n)
 		}
 	}
@@ -122,11 +138,7 @@ func (a *audit) round(ctx context.Context, open map[int]bool) error {
 }
 
 // settled reports whether nothing more is to come of prediction n by itself.
-func (a *audit) settled(n int) bool {
-	line := a.told[n]
-	if line == nil {
-		return false
-	}
+func (a *audit) settled(n int, line *adminapi.Timeline) bool {
 	archived := false
 	for _, r := range a.webhooks[n] {
 		e := eventOf(line, r, a.late(n))

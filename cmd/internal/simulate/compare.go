@@ -52,9 +52,10 @@ const clockSlack = time.Hour
 type findings struct {
 	*audit
 
-	consumers      consumers
-	missing        []*record // acknowledged, and the view knows no event
-	lost, corrupts []string  // in words
+	consumers consumers
+	missing   []*record // acknowledged, and the view knows no event
+	// lost, corrupts and givenUp are in words.
+	lost, corrupts, givenUp []string
 }
 
 func (f *findings) corrupt(format string, args ...any) {
@@ -161,7 +162,7 @@ func (f *findings) archived(n int, line *adminapi.Timeline) {
 		case bridge.CustodyFailed, bridge.CustodyExpired:
 			out.GivenUp++
 			if f.sum(name) != "" {
-				f.report.note("output %s was given up, although it is there: %s", name, states[i].Error)
+				f.givenUp = append(f.givenUp, fmt.Sprintf("output %s was given up, although it is there: %s", name, states[i].Error))
 			}
 		default:
 			out.Waiting++

@@ -5,6 +5,7 @@ package simulate
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -15,7 +16,7 @@ import (
 
 // Limits of [Config].
 const (
-	maxCount       = 1_000_000
+	maxCount       = 100_000 // the timelines of all are kept
 	maxRate        = 100_000
 	maxSpeed       = 1_000_000
 	maxBody        = 64 << 20
@@ -70,7 +71,7 @@ type Outputs struct {
 	// Count is how many each completed prediction has.
 	Count int
 	Bytes int64
-	// Listen is the host and port that serves them.
+	// Listen is the host, by which the bridge reaches it, and the port that serve them.
 	Listen string
 	// SlowEvery: the output comes over two seconds. CutEvery: its connection breaks off in the
 	// middle, the first time. MissingEvery: it is gone.
@@ -101,8 +102,12 @@ func (c *Config) Check() error {
 			return fmt.Errorf("%s is %v: use %v to %v", n.flag, n.value, n.least, n.atMost)
 		}
 	}
-	if _, _, err := net.SplitHostPort(c.Outputs.Listen); err != nil {
+	host, _, err := net.SplitHostPort(c.Outputs.Listen)
+	switch ip := net.ParseIP(host); {
+	case err != nil:
 		return fmt.Errorf("--listen: %w", err)
+	case host == "" || ip.IsUnspecified():
+		return errors.New("--listen: name the host by which the bridge reaches it")
 	}
 	return nil
 }

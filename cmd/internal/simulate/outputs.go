@@ -25,6 +25,7 @@ const (
 // outputServer serves the outputs of a plan, some of them badly.
 type outputServer struct {
 	plan     *plan
+	host     string
 	base     string // of the addresses
 	listener net.Listener
 	server   *http.Server
@@ -39,7 +40,9 @@ func listenOutputs(address string) (*outputServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--listen: %w", err)
 	}
-	return &outputServer{listener: listener, base: "http://" + listener.Addr().String() + "/outputs/", began: time.Now()}, nil
+	host, _, _ := net.SplitHostPort(address) // Config.Check has split it
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	return &outputServer{listener: listener, host: host, base: "http://" + net.JoinHostPort(host, port) + "/outputs/", began: time.Now()}, nil
 }
 
 func (s *outputServer) serve(p *plan) {

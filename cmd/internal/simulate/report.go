@@ -88,15 +88,13 @@ func (r *Report) Right() bool { return len(r.Wrong) == 0 }
 // maxNamed is how many things of a kind are named.
 const maxNamed = 20
 
-// wrong names some of what is wrong, all of one kind.
-func (r *Report) wrong(all []string) {
-	for i, one := range all {
-		if i == maxNamed {
-			r.Wrong = append(r.Wrong, fmt.Sprintf("and %d more like these", len(all)-i))
-			return
-		}
-		r.Wrong = append(r.Wrong, one)
+// some returns the first of all, in order, and how many more there are.
+func some(all []string) []string {
+	slices.Sort(all)
+	if len(all) <= maxNamed {
+		return all
 	}
+	return append(all[:maxNamed:maxNamed], fmt.Sprintf("and %d more like these", len(all)-maxNamed))
 }
 
 func (r *Report) note(format string, args ...any) {

@@ -3,7 +3,6 @@ package simulate
 import (
 	"context"
 	"fmt"
-	"net"
 	"slices"
 
 	"github.com/hookspan/hookspan/bridge/config"
@@ -23,8 +22,8 @@ func (f *findings) tell(ctx context.Context) error {
 	}
 	r := f.report
 	r.Lost, r.Consumers = len(f.lost), f.consumers.sorted()
-	r.wrong(sorted(f.lost))
-	r.wrong(sorted(f.corrupts))
+	r.Wrong = append(append(r.Wrong, some(f.lost)...), some(f.corrupts)...)
+	r.Notes = append(r.Notes, some(f.givenUp)...)
 	if r.Unacknowledged > 0 {
 		r.note("%d webhooks are stored although no answer said so: the answers were lost on their way", r.Unacknowledged)
 	}
@@ -62,14 +61,9 @@ func (f *findings) seek(ctx context.Context) error {
 	return nil
 }
 
-func sorted(all []string) []string {
-	slices.Sort(all)
-	return all
-}
-
 // sender adds what the sender's side shows: whom it gave up on, and why.
 func (r *Report) sender(a *account, span fmt.Stringer) {
-	r.wrong(a.strange)
+	r.Wrong = append(r.Wrong, some(a.strange)...)
 	r.Corrupt += len(a.strange)
 	if r.Abandoned == 0 {
 		return
@@ -87,13 +81,12 @@ func (r *Report) served(s *outputServer) {
 		return
 	}
 	archives := slices.DeleteFunc(slices.Clone(r.Consumers), func(c ConsumerReport) bool { return c.Kind != config.KindArchive })
-	host, _, _ := net.SplitHostPort(s.listener.Addr().String())
 	switch {
 	case len(archives) == 0:
 		r.note("the bridge has no consumer of kind archive, so nothing fetches outputs: --outputs 0 leaves them out")
 	case s.asked.Load() == 0:
 		r.note("the bridge has not fetched any output from %s. Where it is not allowed to, its configuration needs, for trials only:\n"+
-			"  consumers: {%s: {kind: archive, hosts: [cdn.get3w.com, %q], allow_private: true}}", s.base, archives[0].Name, host)
+			"  consumers: {%s: {kind: archive, hosts: [cdn.get3w.com, %q], allow_private: true}}", s.base, archives[0].Name, s.host)
 	default:
 		r.note("%d outputs were not archived within --wait, and are served no more", r.Outputs.Waiting)
 	}
