@@ -55,8 +55,8 @@ func (f *findings) seek(ctx context.Context) error {
 		f.report.Waiting++
 	}
 	if waiting := f.report.Waiting; waiting > 0 {
-		f.report.Wrong = append(f.report.Wrong, fmt.Sprintf("%d acknowledged webhooks are not accounted for: %d are in the stream and not in the view yet, "+
-			"and %d records wait in the journal of the bridge. Use a longer --wait, and see hookspan view status and hookspan journal show", waiting, inView, journal))
+		f.report.Wrong = append(f.report.Wrong, fmt.Sprintf("acknowledged and not accounted for: %d. In the stream, but not in the view yet: %d; records in the journal "+
+			"of the bridge: %d. Use a longer --wait, and see hookspan view status and hookspan journal show", waiting, inView, journal))
 	}
 	return nil
 }
