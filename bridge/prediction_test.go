@@ -2,6 +2,8 @@ package bridge
 
 import (
 	"encoding/json"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,8 +53,18 @@ func TestParsePredictionIsLenient(t *testing.T) {
 }
 
 func FuzzParsePrediction(f *testing.F) {
-	f.Add([]byte(`{"id":"a","outputs":["x",null],"timings":{"inference":1e400}}`))
+	for _, body := range []string{
+		`{"id":"a","outputs":["x",null],"timings":{"inference":1e400}}`, `{"id":"a","id":"b"}`, "{\"id\":\"\xff\",\"\xff\":1}", ` { "\u0069d" : "\ud800" } `,
+		`{"id":"a"} x`, `{"id":"a"}{}`, `{"id":"a",}`, `{"id"}`, `{"id":01}`, `{`, `[]`, `null`, `nul`, ``, `}`, strings.Repeat(`{"a":`, 10_001), strings.Repeat(`{"a":`, 9999) + "1" + strings.Repeat("}", 9999),
+	} {
+		f.Add([]byte(body))
+	}
 	f.Fuzz(func(t *testing.T, body []byte) {
+		var want map[string]json.RawMessage
+		failed := json.Unmarshal(body, &want) != nil || want == nil
+		if got, err := members(body); failed != (err != nil) || !failed && !reflect.DeepEqual(got, want) {
+			t.Fatalf("%q and %v, json.Unmarshal has %q", got, err, want)
+		}
 		p, err := ParsePrediction(body)
 		if (p == nil) == (err == nil) {
 			t.Fatalf("%v with error %v", p, err)

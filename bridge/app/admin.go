@@ -10,6 +10,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/admin"
 	"github.com/hookspan/hookspan/bridge/internal/audit"
+	"github.com/hookspan/hookspan/internal/natserr"
 )
 
 // startAdmin serves operators from now on until every later part has ended, so that operators
@@ -34,7 +35,7 @@ func (a *App) startAdmin() (err error) {
 	if a.opts.Admin != nil {
 		cfg.Socket = a.opts.Admin
 	}
-	if a.operators, err = admin.New(cfg, admin.Deps{Checks: a.checks, Metrics: a.registry, Audit: a.audit}, log); err != nil {
+	if a.operators, err = admin.New(cfg, admin.Deps{Checks: a.checks, Metrics: a.registry, Audit: a.audit, Away: natserr.Away}, log); err != nil {
 		return err
 	}
 	if err := a.register(append(a.operators.Collectors(), a.audit.Collectors()...)...); err != nil {

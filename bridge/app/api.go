@@ -44,21 +44,27 @@ func (a *App) runAPI() error {
 	if err := a.openLive(); err != nil {
 		return err
 	}
-	a.operators.SetAPI(a.registerAPI)
+	var err error
+	a.operators.SetAPI(func(api *echo.Group) { err = a.registerAPI(api) })
 	a.group.Go(func() error { <-a.ctx.Done(); a.submits.Close(); return nil })
-	return nil
+	return err
 }
 
-func (a *App) registerAPI(api *echo.Group) {
+func (a *App) registerAPI(api *echo.Group) error {
 	js, names := a.store.consume, a.cfg.Names()
-	again := redelivery.NewRedeliverer(js, erase.BlockGate{Blocks: a.store.publisher, Registry: a.store.erased}, redelivery.Config{
+	again := redelivery.NewRedeliverer(a.store.work, erase.BlockGate{Blocks: a.store.publisher, Registry: a.store.erased}, redelivery.Config{
 		Names:   names,
-		Handled: attemptrecord.NewLookup(js, names).Handled,
+		Handled: attemptrecord.NewLookup(a.store.work, names).Handled,
 		Filter:  a.filterOf,
 	})
 	all := lists.New(a.view, js, names)
 	kept := a.keptEntries()
-	admin.RegisterJobs(api, a.openJobs(again, kept))
+	eraser := a.eraser()
+	jobs, err := a.openJobs(again, kept, eraser)
+	if err != nil {
+		return err
+	}
+	admin.RegisterJobs(api, jobs)
 	admin.RegisterQuarantine(api, keptLists{kept, all})
 	admin.RegisterConsumers(api, consumerOperator{a.store.durables(), a.store})
 	admin.RegisterDeadLetters(api, deadLetters{redelivery.NewDeadLetters(js, names), again, all})
@@ -71,11 +77,12 @@ func (a *App) registerAPI(api *echo.Group) {
 		admin.RegisterJournal(api, nil)
 	}
 	admin.RegisterPredictions(api, a.knownPredictions(), a.waiting, a.announcer())
-	admin.RegisterFigures(api, &figuresOperator{Lists: all, app: a})
-	admin.RegisterErase(api, a.eraser())
+	admin.RegisterFigures(api, newFigures(a, all))
+	admin.RegisterErase(api, eraser)
 	admin.RegisterView(api, viewOperator{a.view, a})
 	admin.RegisterAudit(api, a.audit)
 	admin.RegisterLive(api, a.live)
+	return nil
 }
 
 // filterOf returns the filter of a configured consumer.
@@ -88,7 +95,7 @@ func (a *App) filterOf(consumer string) (bridge.Filter, bool) {
 }
 
 func (a *App) names(ctx context.Context) (adminapi.Names, error) {
-	list, err := a.store.durables().List(ctx)
+	list, err := a.store.standing.get(ctx)
 	if err != nil {
 		return adminapi.Names{}, err
 	}

@@ -29,12 +29,17 @@ func TestOpenAPIDocumentHasEveryRoute(t *testing.T) {
 	require.NoError(t, a.Start(t.Context()))
 	defer func() { require.NoError(t, a.Stop()) }()
 	router := echo.New()
-	a.registerAPI(router.Group(admin.APIPrefix))
+	require.NoError(t, a.registerAPI(router.Group(admin.APIPrefix)))
 	routes := []string{}
 	for _, r := range router.Routes() {
 		routes = append(routes, r.Method+" "+documentedPath(r.Path))
 	}
 
+	for _, r := range router.Routes() { // no route takes another method
+		path := strings.NewReplacer(":", "", "*", "a").Replace(r.Path)
+		status, _ := answerOf(t, a, http.MethodDelete, path, "", func(*http.Request, *http.Response) {})
+		require.Equal(t, 405, status, path)
+	}
 	text := documentOf(t, a)
 	var document struct {
 		Paths map[string]map[string]yaml.Node
@@ -109,6 +114,16 @@ func TestOpenAPIDocumentIsWhatAProcessAnswers(t *testing.T) {
 		}
 	}
 	all()
+	for _, path := range []string{"/alarms", "/alarms?active=true&limit=1", "/audit", "/dead", "/dead/groups", "/events", "/jobs", "/models", "/predictions", "/predictions?q=a", "/quarantine"} {
+		for _, cursor := range []string{"!", "%00", strings.Repeat("z", 300), "1.2.3.4", "%2e%2e%2f", "%f0%28"} {
+			join := "?"
+			if strings.Contains(path, "?") {
+				join = "&"
+			}
+			status, text := ask(http.MethodGet, path+join+"cursor="+cursor, "")
+			require.Equal(t, 400, status, "%s %s: %s", path, cursor, text)
+		}
+	}
 
 	require.True(t, accepts(t, a, "pred_1"))
 	status, text := ask(http.MethodPut, "/predictions/get3w/pred_2", `{"tenant":"acme","deadline":"`+time.Now().Add(time.Hour).Format(time.RFC3339)+`"}`)
@@ -118,8 +133,8 @@ func TestOpenAPIDocumentIsWhatAProcessAnswers(t *testing.T) {
 		return status == 200
 	}, time.Minute, 10*time.Millisecond)
 	calls := map[string][]string{
-		"/jobs":  {`{"kind":"reverify","dry_run":true}`, `{"kind":"redrive","all":true,"dry_run":true}`, `{"kind":"drop_dead","all":true,"expect":0}`},
-		"/erase": {`{"source":"get3w","prediction":"pred_1","dry_run":true}`, `{"tenant":"acme"}`},
+		"/jobs":  {`{"kind":"reverify","dry_run":true}`, `{"kind":"redrive","all":true,"dry_run":true}`, `{"kind":"drop_dead","all":true,"expect":0}`, `{"kind":"erase","tenant":"nobody","dry_run":true}`},
+		"/erase": {`{"source":"get3w","prediction":"pred_1","dry_run":true}`},
 	}
 	for path, bodies := range calls {
 		for _, body := range bodies {

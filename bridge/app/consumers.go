@@ -46,6 +46,7 @@ func (a *App) newConsumer(name string, c config.Worker) (*consumers.Consumer, er
 		return nil, err
 	}
 	cfg.Logger, cfg.BindOnly = telemetry.Slog(a.log.Named("consumer")), a.cfg.NATS.Provision != config.ProvisionCreate
+	cfg.Middleware = []consumers.Middleware{a.store.keepOut}
 	worker, err := consumers.New(a.store.consume, handler, cfg)
 	if err != nil {
 		return nil, err

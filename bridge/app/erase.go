@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -72,25 +71,41 @@ func (a *App) eraser() *erase.Eraser {
 			cfg.Places = append(cfg.Places, erase.Place{Name: "consumer " + name, Erase: a.archiveEraser(name, c)})
 		}
 	}
-	cfg.Places = append(cfg.Places, erase.Place{Name: "view", Erase: a.eraseInView})
 	if s.journal != nil {
 		cfg.Places = append(cfg.Places, erase.Place{Name: "journal", Erase: s.eraseInJournal})
 	}
 	if s.embedded != nil {
-		cfg.Places = append(cfg.Places, erase.Place{Name: "files of NATS", Erase: s.eraseInFiles})
+		cfg.Places = append(cfg.Places, erase.Place{Name: "files of NATS", Erase: s.eraseInFiles, Remains: true})
 	} else {
 		cfg.Beyond = append(cfg.Beyond, "replaced and acknowledged messages in the files of the NATS servers, until they compact them")
 	}
+	// The last one: after a kill, what is of a tenant is found by it.
+	cfg.Places = append(cfg.Places, erase.Place{Name: "view", Erase: a.eraseInView})
 	return erase.New(cfg)
 }
 
-func (a *App) ofTenant(ctx context.Context, tenant string, limit int) (targets []erase.Target, more bool, err error) {
-	rows, next, err := a.view.Predictions(ctx, view.Query{Tenant: tenant, Limit: limit})
-	for _, row := range rows {
-		targets = append(targets, erase.Target{Source: row.State.Source, ID: row.State.ID})
+func (a *App) ofTenant(ctx context.Context, is func(name string) bool, limit int) (targets []erase.Target, more bool, err error) {
+	tenant, err := a.view.Tenant(ctx, is)
+	if err != nil || tenant == "" {
+		return nil, false, err
 	}
-	return targets, next != "", err
+	q := view.Query{Tenant: tenant}
+	for more = true; more && len(targets) < limit; more = q.Cursor != "" {
+		q.Limit = min(limit-len(targets), viewPage)
+		rows, next, err := a.view.Predictions(ctx, q)
+		if err != nil {
+			return nil, false, err
+		}
+		for _, row := range rows {
+			targets = append(targets, erase.Target{Source: row.State.Source, ID: row.State.ID})
+		}
+		q.Cursor = next
+	}
+	return targets, more, nil
 }
+
+// viewPage is the largest page of the view.
+const viewPage = 1000
 
 func (a *App) archiveEraser(name string, c *config.Archive) func(context.Context, *erase.Selection, bool) (int, error) {
 	return func(ctx context.Context, sel *erase.Selection, dryRun bool) (int, error) {
@@ -110,38 +125,54 @@ func (a *App) eraseInArchive(ctx context.Context, name string, c *config.Archive
 	return archive.Erase(ctx, archive.Config{Name: name, Location: at, AllowPrivate: c.AllowPrivate}, of, dryRun)
 }
 
-// keptOut is the handler of an archive that stores nothing of erased predictions.
+// keepOut is around every attempt: nothing of an erased prediction is handled, and what became
+// of an attempt that was under way is not kept. Its error would be, and with it the event.
+func (s *store) keepOut(next consumers.Handler) consumers.Handler {
+	return consumers.HandlerFunc(func(ctx context.Context, ev *bridge.Event) error {
+		if s.erased.Has(ev.Source, ev.PredictionID) {
+			return nil
+		}
+		if err := next.Handle(ctx, ev); !s.erased.Has(ev.Source, ev.PredictionID) {
+			return err
+		}
+		return nil
+	})
+}
+
+// keptOut is the handler of an archive that keeps nothing of predictions that were erased while
+// their outputs were on their way.
 type keptOut struct {
 	*archive.Archive
 
 	erased *erase.Registry
-	erase  func(ctx context.Context, ev *bridge.Event) error
+	erase  func(ctx context.Context, ev *bridge.Event)
 }
 
-// Handle implements [consumers.Handler]. A prediction may be erased while its outputs are on
-// their way.
+// Handle implements [consumers.Handler].
 func (k keptOut) Handle(ctx context.Context, ev *bridge.Event) error {
-	if k.erased.Has(ev.Source, ev.PredictionID) {
-		return nil
-	}
 	err := k.Archive.Handle(ctx, ev)
-	if !k.erased.Has(ev.Source, ev.PredictionID) {
-		return err
+	if k.erased.Has(ev.Source, ev.PredictionID) {
+		k.erase(context.WithoutCancel(ctx), ev)
 	}
-	if err := k.erase(ctx, ev); err != nil {
-		return fmt.Errorf("removing what was stored of an erased prediction: %w", err)
-	}
-	return nil
+	return err
 }
 
 var _ consumers.Handler = keptOut{}
 
-func (a *App) keepOut(name string, c *config.Archive, handler *archive.Archive) keptOut {
-	return keptOut{handler, a.store.erased, func(ctx context.Context, ev *bridge.Event) error {
-		_, err := a.eraseInArchive(ctx, name, c, []archive.Prediction{{Source: ev.Source, ID: ev.PredictionID}}, false)
-		return err
+func (a *App) keepArchived(name string, c *config.Archive, handler *archive.Archive) keptOut {
+	return keptOut{handler, a.store.erased, func(ctx context.Context, ev *bridge.Event) {
+		ctx, cancel := context.WithTimeout(ctx, lateArchived)
+		defer cancel()
+		if _, err := a.eraseInArchive(ctx, name, c, []archive.Prediction{{Source: ev.Source, ID: ev.PredictionID}}, false); err != nil {
+			// The event is gone, so nothing comes again that could try once more.
+			a.log.Named("erase").Error("an archive may have stored outputs of a prediction that was erased meanwhile: erase it again",
+				zap.String("consumer", name), zap.String("source", ev.Source), zap.String("prediction", ev.PredictionID), zap.Error(err))
+		}
 	}}
 }
+
+// lateArchived bounds how long an attempt removes what it has just stored.
+const lateArchived = time.Minute
 
 func (a *App) eraseInView(ctx context.Context, sel *erase.Selection, dryRun bool) (int, error) {
 	var keys []view.Key

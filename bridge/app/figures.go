@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge/config"
@@ -13,37 +12,24 @@ import (
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
-// Limits of the status: how long it asks, and how long an answer serves others who ask.
-const (
-	statusTime  = 3 * time.Second
-	statusFresh = time.Second
-)
-
 // figuresOperator is the figures as the API calls them.
 type figuresOperator struct {
 	*lists.Lists
 
-	app *App
+	app    *App
+	status *fresh[adminapi.Status]
+}
 
-	mu   sync.Mutex
-	last adminapi.Status
+func newFigures(a *App, all *lists.Lists) *figuresOperator {
+	o := &figuresOperator{Lists: all, app: a}
+	o.status = newFresh(func(ctx context.Context) (adminapi.Status, error) { return o.ask(ctx), nil })
+	return o
 }
 
 // Status returns how the bridge does, as of a second ago at most. What cannot be asked is named
 // in it, so there is an answer whatever is away.
 func (o *figuresOperator) Status(ctx context.Context) (adminapi.Status, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if time.Since(o.last.At) < statusFresh {
-		return o.last, nil
-	}
-	asking, cancel := context.WithTimeout(ctx, statusTime)
-	defer cancel()
-	st := o.ask(asking)
-	if ctx.Err() == nil {
-		o.last = st
-	}
-	return st, nil
+	return o.status.get(ctx)
 }
 
 func (o *figuresOperator) ask(ctx context.Context) adminapi.Status {
@@ -91,7 +77,7 @@ func (o *figuresOperator) ask(ctx context.Context) adminapi.Status {
 		facts.Journal = &adminapi.Journal{Records: s.Records, Oldest: s.Oldest, SetAside: s.SetAside, Failure: s.Failure}
 		st.Journal = &adminapi.StatusJournal{Waiting: s.Records, Oldest: s.Oldest, SetAside: s.SetAside}
 	}
-	facts.Consumers, err = a.store.durables().List(ctx)
+	facts.Consumers, err = a.store.standing.get(ctx)
 	unknown("consumers", err)
 	st.Consumers = status.Count(facts.Consumers)
 	facts.Unknown = st.Unknown

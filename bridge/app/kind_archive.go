@@ -27,7 +27,7 @@ func newArchive(a *App, name string, c *config.Archive) (consumers.Handler, erro
 		return nil, err
 	}
 	a.onStop.add("consumer "+name, handler.Close)
-	return a.keepOut(name, c, handler), a.register(handler.Collectors()...)
+	return a.keepArchived(name, c, handler), a.register(handler.Collectors()...)
 }
 
 func archiveLacks(ctx context.Context, l *lacking, key string, c *config.Archive) {

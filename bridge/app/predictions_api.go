@@ -2,14 +2,11 @@ package app
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/predictions/await"
-	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 	"github.com/hookspan/hookspan/bridge/internal/view"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
@@ -20,17 +17,14 @@ const behindFor = 2 * time.Minute
 type known struct {
 	*view.View
 
-	past     *await.Past
-	cfg      *config.Config
-	durables *durables.Durables
+	past      *await.Past
+	cfg       *config.Config
+	consumers func(ctx context.Context) ([]adminapi.ConsumerState, error)
 }
 
 // List returns a page of predictions.
 func (k known) List(ctx context.Context, sel adminapi.PredictionSelection) (adminapi.PredictionList, error) {
 	page, next, err := k.Predictions(ctx, queryOf(sel))
-	if errors.Is(err, view.ErrCursor) {
-		err = fmt.Errorf("%w: %w", adminapi.ErrCursor, err)
-	}
 	list := adminapi.PredictionList{Predictions: make([]adminapi.Prediction, 0, len(page)), Next: next}
 	for _, row := range page {
 		p := adminapi.NewPrediction(row.State)
@@ -73,5 +67,5 @@ func (k known) Life(name string) time.Duration {
 }
 
 func (a *App) knownPredictions() known {
-	return known{View: a.view, past: await.NewPast(a.store.consume, a.cfg.Names()), cfg: a.cfg, durables: a.store.durables()}
+	return known{View: a.view, past: await.NewPast(a.store.consume, a.cfg.Names()), cfg: a.cfg, consumers: a.store.standing.get}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/journal"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 	"github.com/hookspan/hookspan/bridge/internal/stream"
+	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/redial"
 	"github.com/hookspan/hookspan/internal/streams"
 )
@@ -23,17 +24,20 @@ type store struct {
 
 	streams  streams.Config   // what the streams are to be
 	embedded *stream.Embedded // nil: external
-	// publish and consume have a connection each, so that a slow reader never holds up an answer
-	// to a sender.
+	// publish, consume and work have a connection each, whose requests the server answers one after
+	// the other: so a slow reader never holds up an answer to a sender, and a job on many entries
+	// no consumer.
 	publish   *redial.JetStream
 	consume   *redial.JetStream
+	work      *redial.JetStream
 	publisher *stream.Publisher
 	journal   *journal.Journal  // nil: none
 	forwarder *stream.Forwarder // nil: no journal
 	keeper    *stream.Keeper    // nil: this process appends to no journal
 	alarms    *stream.Alarms
-	erased    *erase.Registry  // what is erased for good
-	record    *durables.Record // of consumers, in the data folder
+	erased    *erase.Registry                  // what is erased for good
+	record    *durables.Record                 // of consumers, in the data folder
+	standing  *fresh[[]adminapi.ConsumerState] // where every consumer is
 }
 
 func (a *App) openStore() (err error) {
@@ -74,7 +78,7 @@ func connectStore(e *env) (*store, error) {
 	for _, to := range []struct {
 		name string
 		js   **redial.JetStream
-	}{{"hookspan-ingress", &s.publish}, {"hookspan-consumers", &s.consume}} {
+	}{{"hookspan-ingress", &s.publish}, {"hookspan-consumers", &s.consume}, {"hookspan-jobs", &s.work}} {
 		js, err := connect(to.name)
 		if err != nil {
 			return nil, err
@@ -82,6 +86,7 @@ func connectStore(e *env) (*store, error) {
 		e.onStop.add("connection "+to.name, func() error { js.Close(); return nil })
 		*to.js = js
 	}
+	s.standing = newFresh(func(ctx context.Context) ([]adminapi.ConsumerState, error) { return s.durables().List(ctx) })
 	s.erased = erase.NewRegistry(s.consume, e.cfg.Names(), e.log.Named("erase"))
 	s.publisher = stream.NewPublisher(s.publish, e.cfg.Names())
 	s.publisher.SetAlarms(s.alarms)

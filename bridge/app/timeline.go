@@ -17,10 +17,7 @@ import (
 // that the view does not know is searched among the stored events.
 func (k known) Timeline(ctx context.Context, source, id, cursor string) (adminapi.Timeline, error) {
 	line, err := k.View.Timeline(ctx, source, id, cursor)
-	switch {
-	case errors.Is(err, view.ErrCursor):
-		return adminapi.Timeline{}, fmt.Errorf("%w: %w", adminapi.ErrCursor, err)
-	case errors.Is(err, bridge.ErrNotFound):
+	if errors.Is(err, bridge.ErrNotFound) {
 		var s *bridge.PredictionState
 		if s, err = k.Find(ctx, source, id); err == nil {
 			line = k.timelineOf(s)
@@ -29,7 +26,7 @@ func (k known) Timeline(ctx context.Context, source, id, cursor string) (adminap
 	if err != nil {
 		return adminapi.Timeline{}, err
 	}
-	states, err := k.durables.List(ctx)
+	states, err := k.consumers(ctx)
 	if err != nil {
 		return adminapi.Timeline{}, fmt.Errorf("%w: %w", adminapi.ErrNoAnswer, err)
 	}

@@ -26,7 +26,7 @@ func TestTimelineByEvents(t *testing.T) {
 	v, err := view.Open(view.Config{Path: filepath.Join(t.TempDir(), "view.db"), Names: b.Names, JS: b.JS}) // nothing is folded
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = v.Close() })
-	k := known{View: v, past: await.NewPast(b.JS, b.Names), cfg: &config.Config{}, durables: durables.New(b.JS, b.Names, map[string]string{"planned": "pull"})}
+	k := known{View: v, past: await.NewPast(b.JS, b.Names), cfg: &config.Config{}, consumers: durables.New(b.JS, b.Names, map[string]string{"planned": "pull"}).List}
 	_, err = k.Timeline(t.Context(), "get3w", "pred", "")
 	require.ErrorIs(t, err, bridge.ErrNotFound)
 	_, err = k.Timeline(t.Context(), "get3w", "pred", "no cursor")

@@ -39,13 +39,18 @@ type Options struct {
 	// Token is one of admin.tokens, needed where the bridge has some. The client sends it to
 	// base and nowhere else; over plain http whoever sees the connection can read it.
 	Token string
+	// Connection is called with the error when the stream of [Client.Live] or [Client.Follow]
+	// breaks or the bridge does not answer, once until the bridge tells something again, and
+	// then with nil. Nil is nobody. Each stream calls it from the goroutine that reads it.
+	Connection func(err error)
 }
 
 // Client calls one bridge. It is safe for concurrent use.
 type Client struct {
-	base  string
-	token string
-	http  *http.Client
+	base       string
+	token      string
+	connection func(error)
+	http       *http.Client
 }
 
 // New returns a client of the bridge whose admin address is base, such as
@@ -63,9 +68,13 @@ func New(base string, o Options) (*Client, error) {
 		own.MaxIdleConnsPerHost = maxIdleConns
 		o.Transport = freshconn.New(own, 0)
 	}
+	if o.Connection == nil {
+		o.Connection = func(error) {}
+	}
 	return &Client{
-		base:  strings.TrimSuffix(base, "/"),
-		token: o.Token,
+		base:       strings.TrimSuffix(base, "/"),
+		token:      o.Token,
+		connection: o.Connection,
 		http: &http.Client{
 			Transport: o.Transport,
 			// A redirect means that base is the wrong address.

@@ -24,9 +24,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // bridgeOf returns a client of a fake bridge.
 func bridgeOf(t *testing.T, handler http.HandlerFunc) *client.Client {
 	t.Helper()
+	return bridgeWith(t, client.Options{}, handler)
+}
+
+func bridgeWith(t *testing.T, o client.Options, handler http.HandlerFunc) *client.Client {
+	t.Helper()
 	s := httptest.NewServer(handler)
 	t.Cleanup(s.Close)
-	c, err := client.New(s.URL+"/", client.Options{})
+	c, err := client.New(s.URL+"/", o)
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	return c

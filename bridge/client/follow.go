@@ -64,8 +64,15 @@ func (e *callerError) Error() string { return e.err.Error() }
 // something.
 func (c *Client) reconnect(ctx context.Context, connect func(told func()) error) error {
 	retry := backoff.Backoff{First: firstRetry, Max: lastRetry}
+	broken := false
 	for {
-		err := connect(retry.Reset)
+		err := connect(func() {
+			retry.Reset()
+			if broken {
+				broken = false
+				c.connection(nil)
+			}
+		})
 		if called, ok := errors.AsType[*callerError](err); ok {
 			return called.err
 		}
@@ -76,6 +83,9 @@ func (c *Client) reconnect(ctx context.Context, connect func(told func()) error)
 			return ctx.Err()
 		case !passes(err):
 			return err
+		case !broken:
+			broken = true
+			c.connection(err)
 		}
 		pause(ctx, &retry, err)
 	}

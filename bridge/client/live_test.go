@@ -14,10 +14,13 @@ import (
 	"github.com/hookspan/hookspan/bridge/client"
 )
 
-// A stream that breaks goes on where it was, also when the last thing told was only a place.
+// A stream that breaks goes on where it was, also when the last thing told was only a place, and
+// the caller is told of both.
 func TestLiveGoesOnWhereItWas(t *testing.T) {
 	t.Parallel()
-	c := bridgeOf(t, func(w http.ResponseWriter, r *http.Request) {
+	var told []string
+	connection := func(err error) { told = append(told, fmt.Sprint("broken ", err != nil)) }
+	c := bridgeWith(t, client.Options{Connection: connection}, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/api/v1/events/live" || r.URL.Query().Get("status") != "failed" {
 			problem(w, 400, r.URL.String())
 			return
@@ -36,7 +39,6 @@ func TestLiveGoesOnWhereItWas(t *testing.T) {
 	})
 	query := url.Values{"status": {"failed"}}
 	ctx, cancel := context.WithCancel(t.Context())
-	var told []string
 	err := c.Live(ctx, client.LiveEvents, query, func(l client.Live) error {
 		told = append(told, fmt.Sprint(l.Name, l.ID, string(l.Data)))
 		if l.Name == "gap" {
@@ -45,7 +47,7 @@ func TestLiveGoesOnWhereItWas(t *testing.T) {
 		return nil
 	})
 	require.ErrorIs(t, err, context.Canceled)
-	require.Equal(t, []string{`event7{"seq":7}`, "gap20{}"}, told)
+	require.Equal(t, []string{`event7{"seq":7}`, "broken true", "broken false", "gap20{}"}, told)
 
 	errEnough := errors.New("enough")
 	require.ErrorIs(t, c.Live(t.Context(), client.LiveEvents, query, func(client.Live) error { return errEnough }), errEnough)

@@ -3,14 +3,13 @@ package config
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
 	"github.com/hookspan/hookspan/internal/pasted"
+	"github.com/hookspan/hookspan/internal/smallfile"
 )
 
 // MaxConfigBytes bounds the configuration file.
@@ -57,17 +56,9 @@ func (d *Document) Join(problems []Problem) error {
 }
 
 func readConfig(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	text, err := smallfile.Read(path, MaxConfigBytes)
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, MaxConfigBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
-	}
-	if len(text) > MaxConfigBytes {
-		return nil, fmt.Errorf("reading the configuration: %s is larger than %d bytes", path, MaxConfigBytes)
 	}
 	if text, err = pasted.Text(text); err != nil {
 		return nil, fmt.Errorf("reading the configuration: %s: %w", path, err)

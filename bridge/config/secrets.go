@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -13,6 +11,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/hookspan/hookspan/internal/pasted"
+	"github.com/hookspan/hookspan/internal/smallfile"
 )
 
 // SecretRef is the place of a secret: env:NAME or file:PATH. It is never the secret itself, so
@@ -95,17 +94,9 @@ func (r SecretRef) Resolve(getenv func(string) (string, bool)) ([]byte, error) {
 }
 
 func readSecret(name string) ([]byte, error) {
-	f, err := os.Open(name)
+	text, err := smallfile.Read(name, maxSecret)
 	if err != nil {
 		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > maxSecret {
-		return nil, fmt.Errorf("%s is larger than %d bytes", name, maxSecret)
 	}
 	if text, err = pasted.Text(text); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)

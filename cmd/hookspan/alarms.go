@@ -19,7 +19,7 @@ func (c *alarmsCmd) Run(e *env) error {
 	if c.Active {
 		query["active"] = "true"
 	}
-	return c.list(e, &c.apiFlag, apiRoute("alarms"), query, naming{}, &list, func() (*table, string) {
+	return c.list(e, &c.apiFlag, apiRoute("alarms"), query, naming{}, &list, func() (*table, adminapi.Listed) {
 		t := newTable("RAISED", "ACTIVE", "KIND", "SUBJECT", "TEXT")
 		for _, a := range list.Alarms {
 			active := "-"
@@ -28,6 +28,6 @@ func (c *alarmsCmd) Run(e *env) error {
 			}
 			t.row(a.Time.Format(time.RFC3339), active, a.Kind, orDash(a.Subject), a.Text)
 		}
-		return t, list.Next
+		return t, list.Listed
 	})
 }

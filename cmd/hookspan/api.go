@@ -167,7 +167,8 @@ func (f *apiFlag) get(e *env, path string, query map[string]string, out any) err
 	return f.call(e, http.MethodGet, path+"?"+values.Encode(), nil, out)
 }
 
-func (f *apiFlag) client(e *env) (*client.Client, error) {
+// client returns a client of the bridge. Connection is [client.Options.Connection].
+func (f *apiFlag) client(e *env, connection func(error)) (*client.Client, error) {
 	at, err := f.address(e)
 	if err != nil {
 		return nil, err
@@ -176,7 +177,7 @@ func (f *apiFlag) client(e *env) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.New(at, client.Options{Token: token})
+	return client.New(at, client.Options{Token: token, Connection: connection})
 }
 
 // withoutURL removes the address from an error: it can hold a path token.

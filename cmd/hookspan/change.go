@@ -105,7 +105,7 @@ func (c *change[R, P]) do(e *env, f *apiFlag, total int) (done R, err error) {
 	if c.direct() {
 		return done, f.call(e, http.MethodPost, c.path, c.call, &done)
 	}
-	with := jobFields{By: operator()}
+	var with jobFields
 	if c.done == adminapi.OutcomeDropped {
 		if total < 0 {
 			if _, total, err = c.would(e, f); err != nil {
@@ -134,7 +134,6 @@ type jobFields struct {
 	Kind   string `json:"kind"`
 	All    bool   `json:"all,omitempty"`
 	Expect *int   `json:"expect,omitempty"`
-	By     string `json:"by,omitempty"`
 	DryRun bool   `json:"dry_run,omitempty"`
 }
 

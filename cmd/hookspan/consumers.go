@@ -22,6 +22,7 @@ type consumersCmd struct {
 
 type consumersListCmd struct {
 	apiFlag
+	watchFlag
 }
 
 func (c *consumersListCmd) Run(e *env) error {
@@ -32,7 +33,7 @@ func (c *consumersListCmd) Run(e *env) error {
 	return e.print(list, func(out *printer) {
 		t := newTable("NAME", "KIND", "PENDING", "UNSETTLED", "LATER", "DEAD", "STATE")
 		for _, s := range list.Consumers {
-			t.row(s.Name, orDash(s.Kind), s.Pending, s.Unsettled, s.Later, s.Dead, standing(s))
+			t.row(s.Name, orDash(s.Kind), s.Pending, s.Unsettled, s.Later, s.Dead, toned{toneOf(string(s.State)), standing(s)})
 		}
 		t.print(out)
 		if len(list.Consumers) == 0 {

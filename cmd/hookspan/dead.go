@@ -30,12 +30,12 @@ type deadListCmd struct {
 func (c *deadListCmd) Run(e *env) error {
 	var list adminapi.DeadLetterList
 	query := map[string]string{"consumer": string(c.Consumer), "cause": string(c.Cause), "prediction": string(c.Prediction), "group": string(c.Group)}
-	return c.list(e, &c.apiFlag, apiRoute("dead"), query, naming{consumer: c.Consumer, cause: c.Cause, causes: deadCauses}, &list, func() (*table, string) {
+	return c.list(e, &c.apiFlag, apiRoute("dead"), query, naming{consumer: c.Consumer, cause: c.Cause, causes: deadCauses}, &list, func() (*table, adminapi.Listed) {
 		t := newTable("SEQ", "DIED", "CONSUMER", "CAUSE", "FAULT", "ATTEMPTS", "PREDICTION", "STATUS", "ERROR")
 		for _, d := range list.Letters {
 			t.row(d.Seq, d.DiedAt.Format(time.RFC3339), d.Consumer, d.Cause, d.Fault, d.Attempts, orDash(d.Prediction), orDash(d.Status), orDash(d.Error))
 		}
-		return t, list.Next
+		return t, list.Listed
 	})
 }
 

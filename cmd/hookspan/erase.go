@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,62 +16,91 @@ const eraseTimeout = 11 * time.Minute
 
 type eraseCmd struct {
 	apiFlag
-	Source     string `arg:"" optional:"" help:"The source of the prediction."`
-	Prediction string `arg:"" optional:"" name:"id" help:"The prediction's id."`
-	Tenant     name   `placeholder:"NAME" help:"All predictions of this tenant, and the deliveries that name it."`
+	ID     string `arg:"" optional:"" help:"The prediction's id, as the provider wrote it."`
+	Source string `placeholder:"NAME" help:"The source that it is of; only needed when several have one of this id."`
+	Tenant name   `placeholder:"NAME" help:"All predictions of this tenant, and the deliveries that name it."`
 	yesFlag
 	DryRun bool `help:"Change nothing, say what would be erased."`
 }
 
 // Validate is called by kong.
 func (c eraseCmd) Validate() error {
-	if (c.Tenant == "") == (c.Source == "" || c.Prediction == "") || c.Tenant != "" && c.Source != "" {
-		return errors.New("name SOURCE and ID of a prediction, or --tenant")
+	if (c.Tenant == "") == (c.ID == "") || c.Tenant != "" && c.Source != "" {
+		return errors.New("name the ID of a prediction, with --source when several sources have it, or --tenant")
 	}
 	return nil
 }
 
 func (c *eraseCmd) Run(e *env) error {
+	if c.Tenant != "" {
+		return c.ofTenant(e)
+	}
+	p := predictionFlags{ID: c.ID, Source: c.Source}
+	if err := c.which(e, &p); err != nil {
+		return err
+	}
+	c.Source = p.Source
 	c.timeout = eraseTimeout
 	if !c.DryRun {
 		err := c.confirm(e, func() (string, error) {
-			var would adminapi.EraseReport
-			err := c.call(e, http.MethodPost, apiRoute("erase"), c.body(true), &would)
-			return c.prompt(would), err
+			return fmt.Sprintf("Erase prediction %s of source %s for good, everywhere?", c.ID, c.Source), nil
 		})
 		if err != nil {
 			return err
 		}
 	}
-	var sum adminapi.EraseReport
-	for more := true; more; {
-		var next adminapi.EraseReport
-		if err := c.call(e, http.MethodPost, apiRoute("erase"), c.body(c.DryRun), &next); err != nil {
-			return fmt.Errorf("%w (%d predictions were erased before; to repeat the verb is safe)", err, sum.Predictions)
-		}
-		sum.Add(next)
-		more = next.More && next.Complete && !next.DryRun
+	var done adminapi.EraseReport
+	if err := c.call(e, http.MethodPost, apiRoute("erase"), adminapi.EraseCall{Source: c.Source, Prediction: c.ID, DryRun: c.DryRun}, &done); err != nil {
+		return fmt.Errorf("%w (to repeat the verb is safe)", err)
 	}
-	err := e.print(sum, func(out *printer) { printErased(out, sum) })
-	if err == nil && !sum.Complete {
+	err := e.print(done, func(out *printer) { printErased(out, done) })
+	if err == nil && !done.Complete {
 		err = errors.New("not everything could be erased, or was looked at: see the errors, then run it again")
 	}
 	return err
 }
 
-func (c *eraseCmd) body(dryRun bool) adminapi.EraseCall {
-	return adminapi.EraseCall{Source: c.Source, Prediction: c.Prediction, Tenant: string(c.Tenant), DryRun: dryRun}
-}
-
-func (c *eraseCmd) prompt(would adminapi.EraseReport) string {
-	if c.Tenant == "" {
-		return fmt.Sprintf("Erase prediction %s of source %s for good, everywhere?", c.Prediction, c.Source)
+// ofTenant has a job erase what is of the tenant.
+func (c *eraseCmd) ofTenant(e *env) error {
+	begin := func(dryRun bool, out any) error {
+		call := struct {
+			jobFields
+			adminapi.EraseTenant
+		}{jobFields{Kind: adminapi.JobErase, DryRun: dryRun}, adminapi.EraseTenant{Tenant: string(c.Tenant)}}
+		return c.call(e, http.MethodPost, apiRoute("jobs"), call, out)
 	}
-	more := ""
-	if would.More {
-		more = " or more"
+	var plan adminapi.JobPlan
+	plans := func() error { return begin(true, &plan) }
+	if c.DryRun {
+		if err := plans(); err != nil {
+			return err
+		}
+		return e.print(plan, func(out *printer) { out.printf("%d predictions would be erased\n", plan.Count) })
 	}
-	return fmt.Sprintf("Erase %d%s predictions of tenant %s for good, everywhere?", would.Predictions, more, c.Tenant)
+	err := c.confirm(e, func() (string, error) {
+		err := plans()
+		return fmt.Sprintf("Erase %d predictions of tenant %s for good, everywhere?", plan.Count, c.Tenant), err
+	})
+	if err != nil {
+		return err
+	}
+	var job adminapi.Job
+	if err := begin(false, &job); err != nil {
+		return err
+	}
+	if job, err = c.follow(e, job.ID); err != nil {
+		return err
+	}
+	err = e.print(job, func(out *printer) {
+		out.printf("%d predictions erased\n", job.Outcomes[adminapi.OutcomeErased])
+		if job.State == adminapi.JobDone {
+			out.printf("A search found nothing of them. Not reached: backups, and what consumers and other programs have copied.\n")
+		}
+	})
+	if err == nil && job.State != adminapi.JobDone {
+		err = fmt.Errorf("job %s is %s: %s", job.ID, job.State, cmp.Or(job.Error, "run it again to erase the rest"))
+	}
+	return err
 }
 
 func printErased(out *printer, done adminapi.EraseReport) {
@@ -84,9 +114,6 @@ func printErased(out *printer, done adminapi.EraseReport) {
 		if p.Error != "" {
 			out.printf("    %s\n", p.Error)
 		}
-	}
-	if done.DryRun && done.More {
-		out.printf("The tenant has more predictions than were counted.\n")
 	}
 	if !done.DryRun && done.Complete {
 		out.printf("A search found nothing of them in these places.\n")

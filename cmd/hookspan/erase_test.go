@@ -168,7 +168,7 @@ func TestErasedPredictionIsNowhere(t *testing.T) {
 	require.NotEmpty(t, found(t, data, []string{gone.id}))
 
 	var report adminapi.EraseReport
-	p.verb(&report, "erase", "get3w", gone.id, "--dry-run")
+	p.verb(&report, "erase", gone.id, "--dry-run")
 	require.True(t, report.DryRun)
 	would := counts(report)
 	for _, place := range []string{"HOOKSPAN_EVENTS", "HOOKSPAN_LATER", "HOOKSPAN_DEAD", "HOOKSPAN_QUARANTINE", "HOOKSPAN_REFUSED", "KV_HOOKSPAN_ATTEMPTS", "consumer archive", "view"} {
@@ -176,7 +176,7 @@ func TestErasedPredictionIsNowhere(t *testing.T) {
 	}
 	require.NotEmpty(t, found(t, data, []string{gone.id}), "a dry run changes nothing")
 
-	p.verb(&report, "erase", "get3w", gone.id, "--yes")
+	p.verb(&report, "erase", gone.id, "--yes")
 	require.True(t, report.Complete, "%+v", report)
 	require.Equal(t, 1, report.Predictions)
 	require.Equal(t, would["HOOKSPAN_EVENTS"], counts(report)["HOOKSPAN_EVENTS"])
@@ -187,7 +187,7 @@ func TestErasedPredictionIsNowhere(t *testing.T) {
 		require.Equal(t, 200, status)
 		require.JSONEq(t, `{"result":"erased"}`, text)
 	}
-	p.verb(&report, "erase", "get3w", gone.id, "--yes")
+	p.verb(&report, "erase", gone.id, "--yes")
 	require.True(t, report.Complete, "%+v", report)
 	requireErasedEvent(t, p, gone)
 	require.Equal(t, 0, p.stop(), p.logs)
@@ -254,22 +254,61 @@ func TestErasedTenantIsNowhere(t *testing.T) {
 		return later.Later == 6 && p.state("broken").Dead == 6
 	}, patience, 50*time.Millisecond, p.logs)
 
-	var sum adminapi.EraseReport
-	for more := true; more; {
-		var report adminapi.EraseReport
-		require.Equal(t, 200, p.erase(adminapi.EraseCall{Tenant: "tenant-of-many", Limit: 2}, &report))
-		require.True(t, report.Complete, "%+v", report)
-		require.LessOrEqual(t, report.Predictions, 2)
-		sum.Add(report)
-		more = report.More
-	}
-	require.Equal(t, 5, sum.Predictions)
+	// What an attempt writes that runs meanwhile is not erased.
+	require.Eventually(t, func() bool { return p.state("flaky").Failures >= 36 }, patience, 20*time.Millisecond, p.logs)
+	var plan adminapi.JobPlan
+	p.verb(&plan, "erase", "--tenant", "tenant-of-many", "--dry-run")
+	require.Equal(t, 5, plan.Count)
+	job := p.eraseTenant("tenant-of-many", 2)
+	job = p.untilJob(job.ID, func(job adminapi.Job) bool { return job.State.Ended() })
+	require.Equal(t, adminapi.JobDone, job.State, "%+v", job)
+	require.Equal(t, map[string]int{adminapi.OutcomeErased: 5}, job.Outcomes)
+	require.Contains(t, string(job.Call), `"tenant":"sha256:`)
+	require.Equal(t, "0 predictions erased", strings.SplitN(p.says("erase", "--tenant", "tenant-of-many", "--yes"), "\n", 2)[0])
 	require.Equal(t, 0, p.stop(), p.logs)
-	data := filepath.Join(dir, "hookspan-data")
+	data := filepath.Join(dir, "hookspan-data") // with the jobs, which are kept
 	require.Empty(t, found(t, data, texts))
 	for _, text := range stays.texts() {
 		require.NotEmpty(t, found(t, data, []string{text}), text)
 	}
+}
+
+// eraseTenant begins a job.
+func (p *program) eraseTenant(tenant string, rate int) (job adminapi.Job) {
+	p.t.Helper()
+	body := fmt.Sprintf(`{"kind":"erase","tenant":%q,"rate":%d}`, tenant, rate)
+	res, err := http.Post(p.ready.Admin+"/api/v1/jobs", "application/json", strings.NewReader(body))
+	require.NoError(p.t, err)
+	defer func() { _ = res.Body.Close() }()
+	require.Equal(p.t, http.StatusOK, res.StatusCode)
+	require.NoError(p.t, json.NewDecoder(res.Body).Decode(&job))
+	return job
+}
+
+// A job that erases a tenant goes on after a kill, and leaves nothing, also of what it was at.
+func TestErasingATenantSurvivesAKill(t *testing.T) {
+	t.Parallel()
+	outputs, dir := pictureServer(t), t.TempDir()
+	p := serve(t, dir, eraseConfig)
+	var texts []string
+	for n := range 3 {
+		s := newSubject(n)
+		s.tenant = "tenant-of-many"
+		s.leave(p, outputs)
+		texts = append(texts, s.texts()...)
+	}
+	p.settled(3)
+	data := filepath.Join(dir, "hookspan-data")
+	job := p.eraseTenant("tenant-of-many", 100)
+	require.Eventually(t, func() bool { return len(found(t, filepath.Join(data, "archive", "get3w"), texts)) == 0 }, patience, time.Millisecond, p.logs)
+	p.kill()
+	p = serve(t, dir, eraseConfig)
+	job = p.untilJob(job.ID, func(job adminapi.Job) bool { return job.State.Ended() })
+	require.Equal(t, adminapi.JobDone, job.State, "%+v", job)
+	require.Equal(t, 3, job.Total)
+	requireSum(t, job)
+	require.Equal(t, 0, p.stop(), p.logs)
+	require.Empty(t, found(t, data, texts))
 }
 
 // erase calls the API, and returns the status.
@@ -314,10 +353,51 @@ func TestErasingSurvivesAKill(t *testing.T) {
 	require.Equal(t, 200, status)
 	require.JSONEq(t, `{"result":"erased"}`, text)
 	var report adminapi.EraseReport
-	p.verb(&report, "erase", "get3w", gone.id, "--yes")
+	p.verb(&report, "erase", gone.id, "--yes")
 	require.True(t, report.Complete, "%+v", report)
 	require.Equal(t, 0, p.stop(), p.logs)
 	require.Empty(t, found(t, data, gone.texts()))
+}
+
+// A prediction is erased while handlers are at work on it. Whatever they answer afterwards,
+// nothing of it is kept: no copy that waits, no attempt record, no dead letter.
+func TestErasedWhileItIsHandled(t *testing.T) {
+	t.Parallel()
+	dir, busy := t.TempDir(), t.TempDir()
+	p := serve(t, dir, `
+ingress: {listen: "127.0.0.1:0"}
+admin: {listen: "127.0.0.1:0"}
+nats: {listen: "127.0.0.1:0", events: {max_bytes: 64MiB}}
+sources: {get3w: {kind: get3w, secrets: ["env:GET3W_WEBHOOK_SECRET"], query: [ref, tenant]}}
+consumers:
+  archive: {enabled: false}
+`+strings.ReplaceAll(`
+  again: {kind: exec, retry: {first: 5m, max: 1h}, command: [RUN, again, 1]}
+  broken: {kind: exec, command: [RUN, broken, 65]}
+  once: {kind: exec, once: true, retry: {first: 5m, max: 1h}, command: [RUN, once, 1]}
+  handled: {kind: exec, once: true, command: [RUN, handled, 0]}
+`, "RUN", `/bin/sh, -c, 'cat >&2; touch "$0/$1"; while [ -e "$0/$1" ]; do sleep 0.02; done; exit $2', `+busy))
+	gone := newSubject(1)
+	status, text := gone.postTo(p, gone.bodies("https://cdn.get3w.com")[1], true)
+	require.Equal(t, 200, status, text)
+	working := func() []string {
+		files, err := filepath.Glob(filepath.Join(busy, "*"))
+		require.NoError(t, err)
+		return files
+	}
+	require.Eventually(t, func() bool { return len(working()) == 4 }, patience, 20*time.Millisecond, p.logs)
+
+	var report adminapi.EraseReport
+	p.verb(&report, "erase", "get3w", gone.id, "--yes")
+	require.True(t, report.Complete, "%+v", report)
+	for _, file := range working() {
+		require.NoError(t, os.Remove(file))
+	}
+	require.Eventually(t, func() bool { return strings.Count(p.logs.String(), `"msg":"attempt"`) == 4 }, patience, 20*time.Millisecond, p.logs)
+	data := filepath.Join(dir, "hookspan-data")
+	require.Empty(t, found(t, data, gone.texts()), p.logs)
+	require.Equal(t, 0, p.stop(), p.logs)
+	require.Empty(t, found(t, data, gone.texts()), "after a stop")
 }
 
 // Two processes use one NATS. What one erases the other one does not take either, and it leaves
@@ -347,7 +427,7 @@ consumers: {archive: {enabled: false}}
 	require.Eventually(t, func() bool { return listed(first) == 1 && listed(second) == 1 }, patience, 20*time.Millisecond)
 
 	var report adminapi.EraseReport
-	first.verb(&report, "erase", "get3w", gone.id, "--yes")
+	first.verb(&report, "erase", gone.id, "--yes")
 	require.True(t, report.Complete, "%+v", report)
 	require.Contains(t, strings.Join(report.Beyond, " "), "NATS servers")
 	require.Eventually(t, func() bool {
@@ -371,23 +451,19 @@ func TestEraseRefusesNonsense(t *testing.T) {
 		{},
 		{Source: "get3w"},
 		{Prediction: "p"},
-		{Source: "get3w", Prediction: "p", Tenant: "t"},
 		{Source: "Get3W", Prediction: "p"},
 		{Source: "get3w", Prediction: strings.Repeat("x", 257)},
-		{Tenant: strings.Repeat("x", 1025)},
-		{Tenant: "t", Limit: 1001},
-		{Tenant: "t", Limit: -1},
 	} {
 		require.Equal(t, 400, p.erase(call, nil), "%+v", call)
 	}
-	for _, args := range []string{"erase", "erase get3w", "erase get3w p --tenant t", "erase --tenant="} {
+	for _, args := range []string{"erase", "erase --source get3w", "erase p --tenant t", "erase --tenant t --source get3w", "erase --tenant=", "erase get3w p"} {
 		code, _, _ := runVerb(append(strings.Fields(args), "--api", p.ready.Admin)...)
 		require.Equal(t, 2, code, args)
 	}
-	code, _, stderr := runVerb("erase", "get3w", "p", "--api", p.ready.Admin)
+	code, _, stderr := runVerb("erase", "p", "--api", p.ready.Admin)
 	require.Equal(t, 2, code)
 	require.Contains(t, stderr, "add --yes")
-	code, _, stderr = answer(t, "", "n\n", "erase", "get3w", "p", "--api", p.ready.Admin)
+	code, _, stderr = answer(t, "", "n\n", "erase", "p", "--api", p.ready.Admin)
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "Erase prediction p of source get3w for good, everywhere?")
 

@@ -33,12 +33,12 @@ func (c *eventsListCmd) Run(e *env) error {
 		"event": string(c.Event), "source": string(c.Source), "status": string(c.Status), "model": string(c.Model), "prediction": string(c.Prediction),
 		"since": c.Since.query(), "until": c.Until.query(),
 	}
-	return c.list(e, &c.apiFlag, apiRoute("events"), query, naming{sources: oneName(c.Source), statuses: oneName(c.Status)}, &list, func() (*table, string) {
+	return c.list(e, &c.apiFlag, apiRoute("events"), query, naming{sources: oneName(c.Source), statuses: oneName(c.Status)}, &list, func() (*table, adminapi.Listed) {
 		t := newTable("SEQ", "STORED", "SOURCE", "STATUS", "SIZE", "PREDICTION", "MODEL")
 		for _, v := range list.Events {
 			t.row(v.Seq, v.StoredAt.Format(time.RFC3339), orDash(v.Source), orDash(v.Status), config.ByteSize(v.BodyBytes), orDash(v.Prediction), orDash(v.Model))
 		}
-		return t, list.Next
+		return t, list.Listed
 	})
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -46,6 +47,15 @@ func (e *env) fail(err error) int {
 	}
 	(&printer{w: e.stderr}).raw("hookspan: " + strings.Join(errorLines(err), "\n") + "\n")
 	return code
+}
+
+// note says on standard error what is no result and no failure.
+func (e *env) note(format string, args ...any) {
+	if e.json {
+		_ = writeJSON(e.stderr, map[string]string{"note": fmt.Sprintf(format, args...)})
+		return
+	}
+	(&printer{w: e.stderr}).printf("hookspan: "+format+"\n", args...)
 }
 
 func errorLines(err error) []string {

@@ -20,6 +20,7 @@ type jobsCmd struct {
 
 type jobsListCmd struct {
 	apiFlag
+	watchFlag
 	Limit  int  `default:"100" help:"At most so many, 1 to 1000."`
 	Cursor name `placeholder:"TEXT" help:"What follows a list that was too long, as that list says."`
 }
@@ -32,7 +33,7 @@ func (c *jobsListCmd) Run(e *env) error {
 	return e.print(list, func(out *printer) {
 		t := newTable("ID", "KIND", "STATE", "DONE", "LEFT", "BEGUN", "BY")
 		for _, j := range list.Jobs {
-			t.row(j.ID, j.Kind, j.State, j.Total-j.Left, j.Left, j.CreatedAt.Format(time.RFC3339), orDash(j.By))
+			t.row(j.ID, j.Kind, toned{toneOf(string(j.State)), string(j.State)}, j.Total-j.Left, j.Left, j.CreatedAt.Format(time.RFC3339), orDash(j.By))
 		}
 		t.print(out)
 		switch {
@@ -46,6 +47,7 @@ func (c *jobsListCmd) Run(e *env) error {
 
 type jobsShowCmd struct {
 	apiFlag
+	watchFlag
 	ID name `arg:"" help:"The job's id."`
 }
 

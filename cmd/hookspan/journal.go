@@ -58,6 +58,7 @@ func (f *apiFlag) ofFolder(e *env, do func(*app.Journal) error) (done bool, err 
 
 type journalShowCmd struct {
 	apiFlag
+	watchFlag
 	SetAside bool `help:"List what was set aside because NATS did not take it."`
 }
 
@@ -98,7 +99,7 @@ func (c *journalResendCmd) Run(e *env) error {
 	var report adminapi.Resent
 	there, err := c.ofFolder(e, func(j *app.Journal) (err error) { report.Resent, err = j.Resend(e.ctx); return err })
 	if err == nil && !there {
-		err = c.call(e, "POST", "/journal/resend", nil, &report)
+		err = c.call(e, "POST", "/journal/resend", struct{}{}, &report)
 	}
 	if err != nil {
 		return err

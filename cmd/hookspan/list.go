@@ -1,9 +1,15 @@
 package main
 
-import "strconv"
+import (
+	"strconv"
+	"time"
+
+	"github.com/hookspan/hookspan/internal/adminapi"
+)
 
 // pageFlags select a page of a list. Lists begin with the newest entry.
 type pageFlags struct {
+	watchFlag
 	Limit  int    `default:"100" help:"At most so many, 1 to 1000."`
 	Cursor string `placeholder:"TEXT" help:"What follows a list that was too long."`
 }
@@ -15,27 +21,30 @@ func (p pageFlags) query(values map[string]string) map[string]string {
 
 // list gets a page of the path and prints it. Into takes the answer, and rows, which is called
 // once into is filled, makes a table of it. An empty page with an unknown name is an error.
-func (p pageFlags) list(e *env, f *apiFlag, path string, query map[string]string, named naming, into any, rows func() (t *table, next string)) error {
+func (p pageFlags) list(e *env, f *apiFlag, path string, query map[string]string, named naming, into any, rows func() (*table, adminapi.Listed)) error {
 	if err := f.get(e, path, p.query(query), into); err != nil {
 		return err
 	}
-	t, next := rows()
-	if len(t.rows) == 1 {
+	t, at := rows()
+	if len(t.rows) == 1 && at.AsOf.IsZero() {
 		if err := f.known(e, named); err != nil {
 			return err
 		}
 	}
 	return e.print(into, func(out *printer) {
 		t.print(out) // an empty list has its heading too
-		out.following(next, len(t.rows) == 1)
+		out.following(at, len(t.rows) == 1)
 	})
 }
 
 // following says behind a list how it goes on.
-func (p *printer) following(next string, none bool) {
+func (p *printer) following(at adminapi.Listed, none bool) {
+	if !at.AsOf.IsZero() {
+		p.printf("NATS does not answer, so what was stored after %s is missing\n", at.AsOf.Format(time.RFC3339))
+	}
 	switch {
-	case next != "":
-		p.printf("and there may be more: go on with --cursor %s, or raise --limit\n", next)
+	case at.Next != "":
+		p.printf("and there may be more: go on with --cursor %s, or raise --limit\n", at.Next)
 	case none:
 		p.printf("there is none\n")
 	}

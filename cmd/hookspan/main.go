@@ -32,12 +32,14 @@ type cli struct {
 	Quarantine quarantineCmd `cmd:"" help:"Deliveries that did not become an event."`
 	FakeGet3W  fakeGet3WCmd  `cmd:"" name:"fake-get3w" help:"Be the provider, for trying things: its API, its webhooks and its outputs."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
+	Completion completionCmd `cmd:"" help:"Print a script with which a shell completes verbs, flags and names."`
 
 	Jobs        jobsCmd        `cmd:"" help:"Work on all that match: redrive, replay, verify again, drop."`
 	Predictions predictionsCmd `cmd:"" help:"Predictions: what is known of them, and waiting for their end."`
 	Alarms      alarmsCmd      `cmd:"" help:"What the bridge told operators, the newest first."`
 	Tail        tailCmd        `cmd:"" help:"Print events as they are stored, until Ctrl-C."`
 	Simulate    simulateCmd    `cmd:"" help:"Play the provider: send many webhooks with faults, then account for all of them."`
+	Listen      listenCmd      `cmd:"" help:"Post events to a service that you are developing, as they are stored, until Ctrl-C."`
 	Erase       eraseCmd       `cmd:"" help:"Erase a prediction everywhere, for good, or all of a tenant. It asks before."`
 	View        viewCmd        `cmd:"" help:"The view, from which lists and searches come: how far it is."`
 }
@@ -60,7 +62,9 @@ type env struct {
 	program string
 	// terminal: stderr is a terminal, and answers come from stdin.
 	terminal bool
-	json     bool
+	// screen: stdout is a terminal that can be cleared, and colours are wanted on it.
+	screen, colours bool
+	json            bool
 }
 
 func main() {
@@ -71,12 +75,14 @@ func main() {
 		signal.Notify(signals, syscall.SIGHUP)
 		return signals
 	}
-	os.Exit(run(os.Args[1:], &env{
+	e := &env{
 		ctx: ctx, getenv: os.LookupEnv, hangups: hangups,
 		sockets: func() (activation.Sockets, error) { return activation.Take(os.LookupEnv) },
 		stdin:   os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		program: os.Args[0], terminal: isatty.IsTerminal(os.Stdin.Fd()) && isatty.IsTerminal(os.Stderr.Fd()),
-	}))
+	}
+	e.screen, e.colours = look(isatty.IsTerminal(os.Stdout.Fd()), os.LookupEnv)
+	os.Exit(run(os.Args[1:], e))
 }
 
 // untilSignal returns a context that ends at the first signal to end. From just before that, a
@@ -123,6 +129,9 @@ func run(args []string, e *env) int {
 		return e.fail(&usageError{fmt.Errorf("%w: try hookspan --help", err)})
 	}
 	e.json = c.JSON
+	if w, ok := verb.Selected().Target.Addr().Interface().(interface{ watching() bool }); ok && w.watching() {
+		return watch(e, func() (*kong.Context, error) { return parser.Parse(args) })
+	}
 	if err := verb.Run(e); err != nil {
 		return e.fail(err)
 	}

@@ -15,13 +15,9 @@ type predictionsCmd struct {
 	Submit predictionsSubmitCmd `cmd:"" help:"Submit one to the provider, with the bridge's own webhook address."`
 }
 
-type predictionFlags struct {
-	ID     string `arg:"" help:"The prediction's id, as the provider wrote it."`
-	Source string `default:"get3w" placeholder:"NAME" help:"The source that it is of."`
-}
-
 type predictionsListCmd struct {
 	apiFlag
+	watchFlag
 	Search string    `placeholder:"TEXT" help:"Only those that match all of its terms, such as \"model:google/* consumer:billing=failing since:2h\"; the documentation of predictions has them all."`
 	Source name      `placeholder:"NAME" help:"Only of this source."`
 	Status name      `placeholder:"WORD" help:"Only of this status."`
@@ -62,7 +58,7 @@ func (c *predictionsListCmd) Run(e *env) error {
 			t.row(p.FirstSeen.Format(time.RFC3339), p.Source, orDash(p.Status), custody(p), p.ID, orDash(p.Model), orDash(p.Reference))
 		}
 		t.print(out)
-		out.following(list.Next, len(list.Predictions) == 0)
+		out.following(adminapi.Listed{Next: list.Next}, len(list.Predictions) == 0)
 	})
 }
 

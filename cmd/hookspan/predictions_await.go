@@ -22,11 +22,14 @@ type predictionsAwaitCmd struct {
 
 // Run waits. Its exit code says how the prediction ended.
 func (c *predictionsAwaitCmd) Run(e *env) error {
+	if err := c.which(e, &c.predictionFlags); err != nil {
+		return err
+	}
 	return c.await(e, c.Source, c.ID, c.Timeout)
 }
 
 func (f *apiFlag) await(e *env, source, id string, timeout time.Duration) error {
-	api, err := f.client(e)
+	api, err := f.client(e, nil)
 	if err != nil {
 		return err
 	}

@@ -8,19 +8,18 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 type predictionsShowCmd struct {
 	apiFlag
+	watchFlag
 	predictionFlags
 	Cursor string `placeholder:"TEXT" help:"Older events: what follows a timeline that was too long."`
 }
 
 func (c *predictionsShowCmd) Run(e *env) error {
-	if err := bridge.CheckName("source", c.Source); err != nil {
-		return err
-	}
-	if err := bridge.CheckPredictionID(c.ID); err != nil {
+	if err := c.which(e, &c.predictionFlags); err != nil {
 		return err
 	}
 	var line adminapi.Timeline
@@ -84,7 +83,8 @@ func printEvent(out *printer, e *adminapi.TimelineEvent) {
 	out.printf("event %-4d %s  %s %q by %s\n", e.Sequence, e.StoredAt.Format(time.RFC3339), e.Kind, e.Status, e.Origin)
 	for i := range e.Lanes {
 		l := &e.Lanes[i]
-		out.printf("  %-12s %s", l.Consumer, l.Words)
+		out.printf("  %-12s ", l.Consumer)
+		out.raw(out.tint(toneOf(l.State), printable.String(l.Words)))
 		if l.Last != nil {
 			out.printf(", attempt %d at %s took %v", l.Last.Number, l.Last.At.Format(time.RFC3339), time.Duration(l.Last.Took*float64(time.Second)).Round(time.Millisecond))
 		}

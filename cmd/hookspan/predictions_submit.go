@@ -19,13 +19,14 @@ type announceFlags struct {
 
 type predictionsWatchCmd struct {
 	apiFlag
-	predictionFlags
 	announceFlags
-	Model string `placeholder:"NAME" help:"Its model, such as get3w/flux-dev."`
+	ID     string `arg:"" help:"The prediction's id, as the provider wrote it."`
+	Source string `default:"get3w" placeholder:"NAME" help:"The source that it is of."`
+	Model  string `placeholder:"NAME" help:"Its model, such as get3w/flux-dev."`
 }
 
 func (c *predictionsWatchCmd) Run(e *env) error {
-	api, err := c.client(e)
+	api, err := c.client(e, nil)
 	if err != nil {
 		return err
 	}
@@ -63,7 +64,7 @@ func (c *predictionsSubmitCmd) Run(e *env) error {
 	case !json.Valid(input):
 		return errors.New("--input: it is not the JSON object that the model takes")
 	}
-	api, err := c.client(e)
+	api, err := c.client(e, nil)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/mattn/go-isatty"
 
@@ -20,8 +19,9 @@ import (
 // formatted value: ids, models, errors and headers come from outside, and must not control a
 // terminal.
 type printer struct {
-	w   io.Writer
-	err error
+	w       io.Writer
+	colours bool
+	err     error
 }
 
 func (p *printer) printf(format string, args ...any) {
@@ -42,7 +42,7 @@ func (e *env) print(v any, people func(*printer)) error {
 	if e.json {
 		return writeJSON(e.stdout, v)
 	}
-	out := &printer{w: e.stdout}
+	out := &printer{w: e.stdout, colours: e.colours}
 	people(out)
 	return out.err
 }
@@ -64,39 +64,6 @@ func writeJSON(w io.Writer, v any) error {
 	}
 	_, err = w.Write(append(printable.JSON(text), '\n'))
 	return err
-}
-
-// table is a heading and rows, in columns as wide as their widest cell.
-type table struct {
-	rows [][]string
-}
-
-func newTable(heading ...string) *table { return &table{rows: [][]string{heading}} }
-
-// row adds a row; each cell is formatted as by fmt.Sprint, and escaped.
-func (t *table) row(cells ...any) {
-	row := make([]string, len(cells))
-	for i, cell := range cells {
-		row[i] = printable.String(fmt.Sprint(cell))
-	}
-	t.rows = append(t.rows, row)
-}
-
-func (t *table) print(p *printer) {
-	widths := make([]int, len(t.rows[0]))
-	for _, row := range t.rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	for _, row := range t.rows {
-		var line strings.Builder
-		for i, cell := range row {
-			line.WriteString(cell)
-			line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
-		}
-		p.raw(strings.TrimRight(line.String(), " ") + "\n")
-	}
 }
 
 func printHeader(out *printer, header bridge.Header) {

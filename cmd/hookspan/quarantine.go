@@ -75,12 +75,12 @@ func (c *quarantineListCmd) Run(e *env) error {
 	var list adminapi.KeptList
 	query := map[string]string{"stream": c.Stream, "source": string(c.Source), "cause": string(c.Cause)}
 	named := naming{sources: oneName(c.Source), cause: c.Cause, causes: app.KeptCauses()}
-	return c.list(e, &c.apiFlag, apiRoute("quarantine"), query, named, &list, func() (*table, string) {
+	return c.list(e, &c.apiFlag, apiRoute("quarantine"), query, named, &list, func() (*table, adminapi.Listed) {
 		t := newTable("STREAM", "SEQ", "RECEIVED", "SOURCE", "CAUSE", "SIZE", "DETAIL")
 		for _, k := range list.Entries {
 			t.row(k.Stream, k.Seq, k.ReceivedAt.Format(time.RFC3339), k.Source, k.Cause, config.ByteSize(k.BodyBytes), k.Detail)
 		}
-		return t, list.Next
+		return t, list.Listed
 	})
 }
 

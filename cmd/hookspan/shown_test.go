@@ -75,7 +75,7 @@ func nastyAPI(t *testing.T) string {
 	event.Content, letter.Content, delivery.Content = adminapi.Content{Body: &plain}, adminapi.Content{Body: &plain}, adminapi.Content{Body: &plain}
 	redelivery, kept := filled[adminapi.RedeliveryReport](), filled[adminapi.KeptReport]()
 	erased := filled[adminapi.EraseReport]()
-	redelivery.More, kept.More, erased.More = false, false, false
+	redelivery.More, kept.More = false, false
 	routes := map[string]any{
 		"GET /events": filled[adminapi.EventList](), "GET /events/1": event, "POST /events/replay": redelivery,
 		"GET /dead": filled[adminapi.DeadLetterList](), "GET /dead/groups": filled[adminapi.DeadGroupList](), "GET /alarms": filled[adminapi.AlarmList](), "GET /dead/1": letter, "POST /dead/redrive": redelivery, "POST /dead/drop": redelivery,
@@ -108,7 +108,7 @@ func TestForeignTextIsEscaped(t *testing.T) {
 		"events list", "events show 1", "events replay --consumer x --yes", "dead list", "dead groups", "alarms", "dead show 1", "dead redrive --seq 1", "dead drop --seq 1 --yes",
 		"quarantine list", "quarantine show refused 1", "quarantine reverify", "quarantine drop --stream refused --yes",
 		"consumers list", "consumers add x", "consumers pause x", "consumers resume x", "consumers seek x --first --yes", "consumers remove x --yes",
-		"predictions list", "predictions show x", "predictions await x", "predictions watch x", "view status", "view rebuild", "erase get3w x --yes",
+		"predictions list", "predictions show x", "predictions await x", "predictions watch x", "view status", "view rebuild", "erase x --yes",
 		"consumers pause other", "events show 2", "predictions show other", // errors
 	} {
 		for _, form := range []string{"--json=false", "--json"} {

@@ -67,7 +67,7 @@ func (c *simulateCmd) Run(e *env) error {
 	if cfg.TLS, err = c.certificates(); err != nil {
 		return err
 	}
-	if cfg.API, err = c.client(e); err != nil {
+	if cfg.API, err = c.client(e, nil); err != nil {
 		return err
 	}
 	defer cfg.API.Close()
@@ -145,12 +145,13 @@ func printSimulation(out *printer, r *simulate.Report) {
 		out.raw("\n" + inLines(note) + "\n")
 	}
 	if r.Right() {
-		out.raw("\nnothing is lost\n")
+		out.raw("\n" + out.tint(good, "nothing is lost") + "\n")
 		return
 	}
 	out.raw("\n")
 	for _, wrong := range r.Wrong {
-		out.printf("WRONG: %s\n", wrong)
+		out.raw(out.tint(bad, "WRONG") + ": ")
+		out.printf("%s\n", wrong)
 	}
 }
 

@@ -39,7 +39,7 @@ func TestSimulateDocumented(t *testing.T) {
 		code, stdout, stderr := runVerb(append(words[1:], "--config", filepath.Join(p.dir, "hookspan.yaml"), "--wait", "2m")...)
 		require.Equal(t, exitDone, code, "%s\n%s\n%s", line, stdout, stderr)
 		if i == 0 {
-			require.Equal(t, plain(shown), plain(stdout))
+			require.Equal(t, eachTime(shown), eachTime(stdout))
 			continue
 		}
 		require.Regexp(t, `outputs +\d+ +\d+ archived, \d+ given up, 0 waiting`, stdout)
@@ -51,9 +51,9 @@ func TestSimulateDocumented(t *testing.T) {
 	require.Equal(t, 0, p.stop(), p.logs)
 }
 
-// plain cuts what differs from run to run: the id, how long it took, and which of two that come
+// eachTime cuts what differs from run to run: the id, how long it took, and which of two that come
 // at the same time the bridge takes for the copy.
-func plain(text string) string {
+func eachTime(text string) string {
 	text = regexp.MustCompile(`run sim_\w+ `).ReplaceAllString(text, "run ID ")
 	text = regexp.MustCompile(`(200 (?:duplicate|stored)) +\d+`).ReplaceAllString(text, "$1")
 	return regexp.MustCompile(`(seed 7, ).*`).ReplaceAllString(text, "$1")

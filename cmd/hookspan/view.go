@@ -18,6 +18,7 @@ type viewCmd struct {
 
 type viewStatusCmd struct {
 	apiFlag
+	watchFlag
 }
 
 func (c *viewStatusCmd) Run(e *env) error {

@@ -135,4 +135,6 @@ type RedeliveryReport struct {
 	Last uint64 `json:"last"`
 	// Stopped says why the call ended early; counted entries are done.
 	Stopped string `json:"stopped,omitempty"`
+	// Err is the error that Stopped tells; a client does not get it.
+	Err error `json:"-"`
 }

@@ -1,14 +1,23 @@
 package adminapi
 
-// EraseCall says what to erase for good: one prediction, or those of a tenant.
+import "github.com/hookspan/hookspan/bridge"
+
+// EraseCall says which prediction to erase for good.
 type EraseCall struct {
-	Source     string `json:"source,omitempty"`
-	Prediction string `json:"prediction,omitempty"`
-	Tenant     string `json:"tenant,omitempty"`
-	// Limit is how many predictions of a tenant one call erases, 1 to 1000; default 100.
-	Limit  int  `json:"limit,omitempty"`
-	DryRun bool `json:"dry_run,omitempty"`
+	Source     string `json:"source"`
+	Prediction string `json:"prediction"`
+	DryRun     bool   `json:"dry_run,omitempty"`
 }
+
+// EraseTenant says whose predictions a job erases for good. The job knows the tenant by its
+// [HashedName].
+type EraseTenant struct {
+	Tenant string `json:"tenant"`
+}
+
+// HashedName is what is kept of the name of a prediction of a source, or, without a source, of a
+// tenant, where the name itself must not stay: [bridge.ErasedHash] behind "sha256:".
+func HashedName(source, name string) string { return "sha256:" + bridge.ErasedHash(source, name) }
 
 // EraseReport says what was erased.
 type EraseReport struct {
@@ -20,8 +29,6 @@ type EraseReport struct {
 	Complete bool `json:"complete"`
 	// Beyond names what no call reaches.
 	Beyond []string `json:"beyond,omitempty"`
-	// More: the tenant may have more predictions; repeat the call.
-	More bool `json:"more"`
 }
 
 // ErasePlace is what was erased in one place, or with a dry run, what would be.
@@ -42,24 +49,4 @@ func (r *EraseReport) Failed() bool {
 		}
 	}
 	return false
-}
-
-// Add adds the report of the next call.
-func (r *EraseReport) Add(next EraseReport) {
-	r.DryRun, r.Complete, r.More, r.Beyond = next.DryRun, next.Complete, next.More, next.Beyond
-	r.Predictions += next.Predictions
-	for _, p := range next.Places {
-		at := -1
-		for i := range r.Places {
-			if r.Places[i].Place == p.Place {
-				at = i
-			}
-		}
-		if at < 0 {
-			r.Places = append(r.Places, p)
-			continue
-		}
-		r.Places[at].Count += p.Count
-		r.Places[at].Left, r.Places[at].Error = p.Left, p.Error
-	}
 }

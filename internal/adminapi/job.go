@@ -13,6 +13,7 @@ const (
 	JobReplay   = "replay"          // as POST /events/replay
 	JobReverify = "reverify"        // as POST /quarantine/reverify
 	JobDropKept = "drop_quarantine" // as POST /quarantine/drop
+	JobErase    = "erase"           // [EraseTenant]
 )
 
 // JobState is how far a job is.
@@ -38,8 +39,6 @@ type JobCall struct {
 	// Expect is how many entries must match when the job begins, otherwise it changes nothing.
 	// What drops entries needs it.
 	Expect *int `json:"expect,omitempty"`
-	// By is who asks, as they say: at most 256 bytes.
-	By string `json:"by,omitempty"`
 }
 
 // JobOrder is a checked call. Body has all of it as JSON, for the kind.
@@ -47,6 +46,8 @@ type JobOrder struct {
 	JobCall
 	Body   json.RawMessage
 	DryRun bool
+	// By is who asks: the name of a token, or [Loopback].
+	By string
 	// Rate bounds the entries a second.
 	Rate float64
 	// Key is the caller's idempotency key: two orders with one key are one job. Empty: none.
@@ -67,6 +68,7 @@ const (
 	OutcomeEvents     = "events"     // the delivery became an event
 	OutcomeDuplicates = "duplicates" // the delivery was an event already
 	OutcomeDropped    = "dropped"    // the entry was removed for good
+	OutcomeErased     = "erased"     // the prediction was erased everywhere
 	OutcomeGone       = "gone"       // somebody else removed the entry meanwhile
 )
 
@@ -77,7 +79,7 @@ type JobPlan struct {
 	DryRun bool `json:"dry_run"`
 	// Total is how many entries match.
 	Total int `json:"total"`
-	// Count is how many of them would be given again, made events of, or dropped.
+	// Count is how many of them would be given again, made events of, dropped, or erased.
 	Count int `json:"count"`
 	// LeftOut is how many would not be, by outcome, such as handled or no_event.
 	LeftOut map[string]int `json:"left_out"`
@@ -98,13 +100,14 @@ type Job struct {
 	State JobState `json:"state"`
 	// Call is what was asked for.
 	Call json.RawMessage `json:"call"`
-	By   string          `json:"by,omitempty"`
+	// By is who asked: the name of a token, or [Loopback].
+	By string `json:"by,omitempty"`
 	// Rate bounds the entries a second.
 	Rate float64 `json:"rate"`
 	// Total is how many entries matched when the job began; 0 before they are counted.
 	Total int `json:"total"`
 	// Outcomes counts the entries by what became of them, such as given, handled, no_event,
-	// events, duplicates, dropped; gone are those that somebody else removed meanwhile.
+	// events, duplicates, dropped, erased; gone are those that somebody else removed meanwhile.
 	Outcomes map[string]int `json:"outcomes"`
 	// Left is how many are still to do, or were not done.
 	Left int `json:"left"`

@@ -2,6 +2,8 @@
 // The bridge serves them; the verbs of the command line send and print them.
 package adminapi
 
+import "time"
+
 // Page is the part of a call that selects a page.
 type Page struct {
 	Seqs []uint64 `json:"seqs,omitempty"`
@@ -16,6 +18,9 @@ type Listed struct {
 	// Next is the cursor of the next page, empty at the end. A page can be short, or empty, and
 	// be followed by others.
 	Next string `json:"next,omitempty"`
+	// AsOf is set when the stream of the entries could not be read, and the view answered alone:
+	// what was stored after that time is missing, and what was removed since can still be there.
+	AsOf time.Time `json:"as_of,omitzero"`
 }
 
 // Content is bytes in JSON: Body when they are UTF-8, otherwise BodyBase64.

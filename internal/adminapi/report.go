@@ -15,6 +15,19 @@ func (r *RedeliveryReport) Progress() Progress {
 // Progress returns the progress of the call.
 func (r *KeptReport) Progress() Progress { return Progress{r.LookedAt, stopped(r.Stopped, r.More)} }
 
+// Nothing returns the error of a call that ended before it looked at an entry.
+func (r *RedeliveryReport) Nothing() error { return nothing(r.LookedAt, r.Err) }
+
+// Nothing returns the error of a call that ended before it looked at an entry.
+func (r *KeptReport) Nothing() error { return nothing(r.LookedAt, r.Err) }
+
+func nothing(lookedAt int, err error) error {
+	if lookedAt > 0 {
+		return nil
+	}
+	return err
+}
+
 func stopped(why string, more bool) string {
 	if why == "" && more {
 		why = "the call took too long"

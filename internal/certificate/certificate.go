@@ -5,13 +5,13 @@ import (
 	"bytes"
 	"crypto/tls"
 	"fmt"
-	"io"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/hookspan/hookspan/internal/smallfile"
 )
 
 const (
@@ -82,11 +82,11 @@ func (c *Certificate) look() {
 
 // read reports whether the files hold a pair other than the current one.
 func (c *Certificate) read() (changed bool, err error) {
-	cert, err := readPEM(c.certFile)
+	cert, err := smallfile.Read(c.certFile, maxPEM)
 	if err != nil {
 		return false, err
 	}
-	key, err := readPEM(c.keyFile)
+	key, err := smallfile.Read(c.keyFile, maxPEM)
 	if err != nil {
 		return false, err
 	}
@@ -100,20 +100,4 @@ func (c *Certificate) read() (changed bool, err error) {
 	c.pair = [2][]byte{cert, key}
 	c.current.Store(&pair)
 	return true, nil
-}
-
-func readPEM(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, maxPEM+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > maxPEM {
-		return nil, fmt.Errorf("%s is larger than %d bytes", name, maxPEM)
-	}
-	return text, nil
 }

@@ -53,7 +53,7 @@ func walkBack(ctx context.Context, stream jetstream.Stream, s Span, visit func(*
 func sequencesIn(ctx context.Context, stream jetstream.Stream, subject string, begin, end uint64) ([]uint64, error) {
 	var found []uint64
 	for seq := begin; seq < end; {
-		m, err := next(ctx, stream, subject, seq, end-1)
+		m, _, err := next(ctx, stream, subject, seq, end-1)
 		if err != nil || m == nil || m.Sequence >= end {
 			return found, err
 		}

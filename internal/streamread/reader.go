@@ -70,10 +70,10 @@ func (r *Reader) Pending() uint64 { return r.pending }
 // Fetch calls visit with up to n messages that come within that time, or at once where the
 // server has them, and returns the first error of visit. A message that got lost on the way is
 // an error: read on behind the last one with another reader.
-func (r *Reader) Fetch(ctx context.Context, n int, within time.Duration, visit func(*jetstream.MsgMetadata, jetstream.Msg) error) error {
+func (r *Reader) Fetch(ctx context.Context, n int, within time.Duration, visit func(*jetstream.MsgMetadata, jetstream.Msg) error, opts ...jetstream.FetchOpt) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	opts := []jetstream.FetchOpt{jetstream.FetchContext(ctx)}
+	opts = append(opts, jetstream.FetchContext(ctx))
 	if within > 3*readerHeartbeat {
 		opts = append(opts, jetstream.FetchHeartbeat(readerHeartbeat))
 	}
@@ -103,6 +103,11 @@ func (r *Reader) Fetch(ctx context.Context, n int, within time.Duration, visit f
 		return fmt.Errorf("reading %s: %w", r.stream, err)
 	}
 	return nil
+}
+
+// Info asks the server for the consumer. Any goroutine may call it.
+func (r *Reader) Info(ctx context.Context) (*jetstream.ConsumerInfo, error) {
+	return r.consumer.Info(ctx)
 }
 
 // Close removes the reader, or the server does after five minutes.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,6 +30,9 @@ type Span struct {
 	After, Before uint64
 	// Newest visits the last message first. It must not be combined with Sequences.
 	Newest bool
+	// Unreadable, if set, is called when a walk forwards has passed over messages that cannot be
+	// read. It may have passed over readable ones between them too.
+	Unreadable func()
 }
 
 // Walk calls visit for every message of the span, in order, and returns the first error of
@@ -46,9 +50,12 @@ func Walk(ctx context.Context, stream jetstream.Stream, s Span, visit func(*jets
 		last = min(last, s.Before-1)
 	}
 	for seq := s.After + 1; seq <= last; {
-		m, err := next(ctx, stream, s.Subject, seq, last)
+		m, behind, err := next(ctx, stream, s.Subject, seq, last)
 		if err != nil || m == nil || m.Sequence > last {
 			return err
+		}
+		if behind && s.Unreadable != nil {
+			s.Unreadable()
 		}
 		if err := visit(m); err != nil {
 			return err
@@ -58,16 +65,18 @@ func Walk(ctx context.Context, stream jetstream.Stream, s Span, visit func(*jets
 	return nil
 }
 
-// next returns the first message from seq to last, nil if there is none.
-func next(ctx context.Context, stream jetstream.Stream, subject string, seq, last uint64) (*jetstream.RawStreamMsg, error) {
+// next returns the first message from seq to last, nil if there is none, and whether it lies
+// behind unreadable ones.
+func next(ctx context.Context, stream jetstream.Stream, subject string, seq, last uint64) (m *jetstream.RawStreamMsg, behind bool, err error) {
 	get := func(seq uint64) (*jetstream.RawStreamMsg, error) {
 		return Get(ctx, stream, seq, jetstream.WithGetMsgSubject(subject))
 	}
-	m, err := get(seq)
+	m, err = get(seq)
 	if errors.Is(err, bridge.ErrNotFound) {
-		return Behind(seq, last, get)
+		m, err = Behind(seq, last, get)
+		return m, true, err
 	}
-	return m, err
+	return m, false, err
 }
 
 // Behind returns the first readable message from seq to last, nil if there is none. Unlike the
@@ -121,10 +130,37 @@ func Get(ctx context.Context, stream jetstream.Stream, seq uint64, opts ...jetst
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		err = fmt.Errorf("%w: %w", bridge.ErrNotFound, err)
 	}
+	if err == nil && stream.CachedInfo().Config.AllowDirect {
+		err = asStored(m)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading message %d of %s: %w", seq, stream.CachedInfo().Config.Name, err)
 	}
 	return m, nil
+}
+
+// asStored puts right what a publisher may have forged. A direct get says where and when a
+// message was stored in headers behind the message's own, and nats.go reads the first ones.
+func asStored(m *jetstream.RawStreamMsg) (err error) {
+	forged := func(key string) (last string, is bool) {
+		values := m.Header[key]
+		if is = len(values) > 1; is {
+			last = values[len(values)-1]
+		}
+		return last, is
+	}
+	if subject, is := forged(jetstream.SubjectHeader); is {
+		m.Subject = subject
+	}
+	if seq, is := forged(jetstream.SequenceHeader); is {
+		if m.Sequence, err = strconv.ParseUint(seq, 10, 64); err != nil {
+			return err
+		}
+	}
+	if at, is := forged(jetstream.TimeStampHeaer); is {
+		m.Time, err = time.Parse(time.RFC3339Nano, at)
+	}
+	return err
 }
 
 // GetReadable is [Get] for scans that look for damage: its error wraps [bridge.ErrNotFound]
@@ -195,6 +231,20 @@ func RemoveAll(ctx context.Context, js jetstream.JetStream, name string, sequenc
 		})
 	}
 	return group.Wait()
+}
+
+// RemoveTo removes the messages with such a subject up to a sequence, at the cost of one sync. The
+// server reads all blocks of its files that have the subject. Messages that cannot be read may
+// stay.
+func RemoveTo(ctx context.Context, js jetstream.JetStream, name, subject string, seq uint64) error {
+	stream, err := Open(ctx, js, name)
+	if err == nil {
+		err = stream.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(seq+1))
+	}
+	if err != nil {
+		return fmt.Errorf("removing messages of %s: %w", name, err)
+	}
+	return nil
 }
 
 // Open returns the stream as it is now.

@@ -27,10 +27,11 @@ var errBusy = echo.NewHTTPError(http.StatusServiceUnavailable, "Too many request
 // SetAPI serves the routes that register adds to a group at [APIPrefix], and the document of
 // them, also when the server runs already: /livez can answer before the API is ready. Until
 // then the API answers 503. A route's error is answered as problem+json: an [echo.HTTPError]
-// below 500 or of 502 to 504 with its message, any other error as a bare 500.
+// below 500 or of 502 to 504 with its message, an error of a view or a NATS that cannot be
+// asked as 503, any other error as a bare 500.
 func (s *Server) SetAPI(register func(api *echo.Group)) {
 	e := newEcho(s.log)
-	e.Use(s.permit)
+	e.Use(s.permit, s.explained)
 	e.GET(openAPIPath, serveOpenAPI)
 	register(e.Group(APIPrefix))
 	s.api.Store(e)
@@ -86,8 +87,8 @@ func leaveInFlight(ctx context.Context) {
 
 // tooLarge makes an error of a body over the limit one that its sender is told.
 func tooLarge(err error) error {
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return echo.NewHTTPError(http.StatusRequestEntityTooLarge, fmt.Sprintf("The body is larger than %d bytes.", maxAPIBody))
+	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return echo.NewHTTPError(http.StatusRequestEntityTooLarge, fmt.Sprintf("The body is larger than %d bytes.", large.Limit))
 	}
 	return err
 }

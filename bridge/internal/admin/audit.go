@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -10,7 +11,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/clientaddr"
 )
@@ -43,7 +43,7 @@ func RegisterAudit(api *echo.Group, audit Audit) {
 		}
 		if text := c.QueryParam("cursor"); text != "" {
 			if before, err = strconv.ParseUint(text, 36, 64); err != nil || before == 0 {
-				return list, badRequest("cursor is the next of the page before")
+				return list, errCursor
 			}
 		}
 		changes, next, lost, err := audit.List(before, limit)
@@ -63,6 +63,7 @@ type line struct {
 	selection string
 	count     *int
 	dryRun    bool
+	path      string // in place of the call's
 }
 
 // lineKey is where the context of a request has its line.
@@ -105,7 +106,7 @@ func pseudonymous(call []byte) []byte {
 	for _, name := range customers {
 		var text string
 		if json.Unmarshal(fields[name], &text) == nil && text != "" {
-			changed, fields[name] = true, json.RawMessage(`"`+hashed(source, text)+`"`)
+			changed, fields[name] = true, json.RawMessage(`"`+adminapi.HashedName(source, text)+`"`)
 		}
 	}
 	if !changed {
@@ -118,8 +119,6 @@ func pseudonymous(call []byte) []byte {
 	return out
 }
 
-func hashed(source, name string) string { return "sha256:" + bridge.ErasedHash(source, name) }
-
 // pathOf is the path of the call, with the hash of a prediction in place of its id.
 func pathOf(c echo.Context) string {
 	if strings.HasPrefix(strings.TrimPrefix(c.Path(), APIPrefix), "/predictions/:source/:id") {
@@ -127,9 +126,16 @@ func pathOf(c echo.Context) string {
 		if err != nil {
 			return ""
 		}
-		return "/predictions/" + source + "/" + hashed(source, id)
+		return "/predictions/" + source + "/" + adminapi.HashedName(source, id)
 	}
 	return cut(strings.TrimPrefix(c.Request().URL.EscapedPath(), APIPrefix), maxAuditPath)
+}
+
+// becomes tells the audit the path of what the call has made.
+func becomes(c echo.Context, path string) {
+	if l, ok := c.Get(lineKey).(*line); ok {
+		l.path = path
+	}
 }
 
 // changes tells the audit how many things the call has changed.
@@ -154,7 +160,7 @@ func (s *Server) audited(c echo.Context, who caller, scope string, next echo.Han
 	}
 	s.audit.Append(adminapi.Change{
 		At: time.Now().UTC(), Who: who.name, Scope: scope,
-		Route: r.Method + " " + strings.TrimPrefix(c.Path(), APIPrefix), Path: pathOf(c),
+		Route: r.Method + " " + strings.TrimPrefix(c.Path(), APIPrefix), Path: cmp.Or(l.path, pathOf(c)),
 		Selection: l.selection, Count: l.count, Status: status,
 		From: clientaddr.Parse(r.RemoteAddr).String(), RequestID: requestID(c),
 	})

@@ -32,13 +32,21 @@ func badRequest(format string, args ...any) error {
 	return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf(format, args...))
 }
 
+// badBody is the error of a body that is too large, did not arrive whole, or says something else.
+func badBody(err error) error {
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return err
+	}
+	return badRequest("the body is not the JSON object that this takes: %v", err)
+}
+
 // decodeCall decodes a body strictly: one object without unknown fields, and nothing behind
 // it.
 func decodeCall(c echo.Context, into any) error {
 	dec := json.NewDecoder(http.MaxBytesReader(c.Response(), c.Request().Body, maxCallBody))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(into); err != nil {
-		return badRequest("the body is not the JSON object that this takes: %v", err)
+		return badBody(err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return badRequest("the body is not the JSON object that this takes: something follows it")

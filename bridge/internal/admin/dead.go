@@ -42,7 +42,7 @@ func (h deadAPI) list(c echo.Context) (list adminapi.DeadLetterList, err error) 
 		Consumer: c.QueryParam("consumer"), Cause: bridge.DeadCause(c.QueryParam("cause")), Prediction: c.QueryParam("prediction"), Group: c.QueryParam("group"),
 		Cursor: p.Cursor, Limit: p.Limit,
 	})
-	return list, listed(c, err)
+	return list, listed(err)
 }
 
 func (h deadAPI) show(c echo.Context) (detail adminapi.DeadLetterDetail, err error) {
@@ -66,7 +66,7 @@ func (h deadAPI) redrive(c echo.Context, call adminapi.DeadCall) (report adminap
 	}
 	report = h.dead.Redrive(c.Request().Context(), sel, call.RedeliveryOptions)
 	changes(c, report.Given)
-	return report, nil
+	return report, report.Nothing()
 }
 
 func (h deadAPI) drop(c echo.Context, call adminapi.DeadCall) (report adminapi.RedeliveryReport, err error) {
@@ -79,7 +79,7 @@ func (h deadAPI) drop(c echo.Context, call adminapi.DeadCall) (report adminapi.R
 	}
 	report = h.dead.Drop(c.Request().Context(), sel, call.DryRun)
 	changes(c, report.Dropped)
-	return report, nil
+	return report, report.Nothing()
 }
 
 func deadSelection(call *adminapi.DeadCall) (adminapi.DeadSelection, error) {

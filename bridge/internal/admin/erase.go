@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
@@ -15,27 +16,27 @@ import (
 // that nothing was.
 type Eraser interface {
 	Prediction(ctx context.Context, source, id string, dryRun bool) (adminapi.EraseReport, error)
-	// Tenant erases at most limit predictions.
-	Tenant(ctx context.Context, tenant string, limit int, dryRun bool) (adminapi.EraseReport, error)
 }
 
 // RegisterErase adds the route that erases.
 func RegisterErase(api *echo.Group, e Eraser) {
+	slots := semaphore.NewWeighted(maxErasing)
 	api.POST("/erase", call(func(c echo.Context, call adminapi.EraseCall) (report adminapi.EraseReport, err error) {
-		if err := checkErase(&call); err != nil {
+		if err := checkErase(call); err != nil {
 			return report, err
 		}
+		if !slots.TryAcquire(1) {
+			return report, unavailable(c, "Nothing was erased: other calls erase, one after the other: try again when they have ended.")
+		}
+		defer slots.Release(1)
+		leaveInFlight(c.Request().Context()) // others are not to wait for as long as this may take
 		if err := http.NewResponseController(c.Response()).SetWriteDeadline(time.Now().Add(eraseTime + answerTime)); err != nil {
 			return report, err
 		}
 		// Its client may go away; what has begun is brought to its end.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request().Context()), eraseTime)
 		defer cancel()
-		if call.Tenant != "" {
-			report, err = e.Tenant(ctx, call.Tenant, call.Limit, call.DryRun)
-		} else {
-			report, err = e.Prediction(ctx, call.Source, call.Prediction, call.DryRun)
-		}
+		report, err = e.Prediction(ctx, call.Source, call.Prediction, call.DryRun)
 		if err != nil {
 			return report, unavailable(c, "Nothing was erased: "+err.Error()+": see that NATS serves, and that hookspan provision has made its streams.")
 		}
@@ -44,28 +45,18 @@ func RegisterErase(api *echo.Group, e Eraser) {
 	}))
 }
 
+// maxErasing bounds the calls that erase or wait for those before them.
+const maxErasing = 8
+
 // eraseTime bounds one call.
 const eraseTime = 10 * time.Minute
 
-func checkErase(call *adminapi.EraseCall) error {
-	if call.Limit == 0 {
-		call.Limit = defaultEntries
+func checkErase(call adminapi.EraseCall) error {
+	if call.Prediction == "" || len(call.Prediction) > bridge.MaxPredictionID {
+		return badRequest("name a source and a prediction, whose id has 1 to %d bytes; a job of kind erase takes those of a tenant", bridge.MaxPredictionID)
 	}
-	switch {
-	case call.Limit < 0 || call.Limit > maxEntries:
-		return badRequest("limit is 1 to %d", maxEntries)
-	case call.Tenant != "" && (call.Source != "" || call.Prediction != ""):
-		return badRequest("name a tenant, or a source and a prediction")
-	case call.Tenant != "":
-		if len(call.Tenant) > bridge.MaxQueryValue {
-			return badRequest("a tenant has at most %d bytes", bridge.MaxQueryValue)
-		}
-	case call.Prediction == "" || len(call.Prediction) > bridge.MaxPredictionID:
-		return badRequest("name a tenant, or a source and a prediction, whose id has 1 to %d bytes", bridge.MaxPredictionID)
-	default:
-		if err := bridge.CheckName("source", call.Source); err != nil {
-			return badRequest("%v", err)
-		}
+	if err := bridge.CheckName("source", call.Source); err != nil {
+		return badRequest("%v", err)
 	}
 	return nil
 }

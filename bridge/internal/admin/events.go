@@ -56,7 +56,7 @@ func (h eventsAPI) list(c echo.Context) (list adminapi.EventList, err error) {
 	}
 	sel.Cursor = p.Cursor
 	list, err = h.events.ListEvents(c.Request().Context(), sel)
-	return list, listed(c, err)
+	return list, listed(err)
 }
 
 // queryFilter reads event, source, status and model of a query.
@@ -101,7 +101,7 @@ func (h eventsAPI) replay(c echo.Context, call adminapi.EventCall) (report admin
 	}
 	report = h.events.Replay(c.Request().Context(), call.Consumer, call.Run, sel, call.RedeliveryOptions)
 	changes(c, report.Given)
-	return report, nil
+	return report, report.Nothing()
 }
 
 const maxRun = 64

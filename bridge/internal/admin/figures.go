@@ -41,7 +41,7 @@ func (h figuresAPI) groups(c echo.Context) (list adminapi.DeadGroupList, err err
 	list, err = h.figures.DeadGroups(c.Request().Context(), adminapi.DeadSelection{
 		Consumer: c.QueryParam("consumer"), Cause: bridge.DeadCause(c.QueryParam("cause")), Cursor: p.Cursor, Limit: p.Limit,
 	})
-	return list, listed(c, err)
+	return list, listed(err)
 }
 
 // defaultSince is the time of which models are counted.
@@ -62,7 +62,7 @@ func (h figuresAPI) models(c echo.Context) (list adminapi.ModelList, err error) 
 		return list, err
 	}
 	list, err = h.figures.Models(c.Request().Context(), sel)
-	return list, listed(c, err)
+	return list, listed(err)
 }
 
 // querySince reads a length of time: as Go writes it, or in days.
@@ -104,5 +104,5 @@ func (h figuresAPI) alarms(c echo.Context) (list adminapi.AlarmList, err error) 
 		return list, badRequest("active is true or false")
 	}
 	list, err = h.figures.Alarms(c.Request().Context(), sel)
-	return list, listed(c, err)
+	return list, listed(err)
 }

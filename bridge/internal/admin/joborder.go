@@ -12,6 +12,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
@@ -25,13 +26,14 @@ var jobCalls = map[string]func(c echo.Context) (adminapi.JobOrder, error){
 	adminapi.JobReplay:   eventOrder,
 	adminapi.JobReverify: keptOrder,
 	adminapi.JobDropKept: keptOrder,
+	adminapi.JobErase:    tenantOrder,
 }
 
 // readOrder reads the call of a job, by its kind.
 func readOrder(c echo.Context) (o adminapi.JobOrder, err error) {
 	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxCallBody))
 	if err != nil {
-		return o, badRequest("the body cannot be read: %v", err)
+		return o, badBody(err)
 	}
 	var head struct {
 		Kind string `json:"kind"`
@@ -47,14 +49,13 @@ func readOrder(c echo.Context) (o adminapi.JobOrder, err error) {
 	if o, err = read(c); err != nil {
 		return o, err
 	}
-	o.Rate = cmp.Or(o.Rate, adminapi.DefaultJobRate)
+	selects(c, o.Body)
+	o.Rate, o.By = cmp.Or(o.Rate, adminapi.DefaultJobRate), callerOf(c.Request().Context()).name
 	keys := c.Request().Header.Values("Idempotency-Key")
 	o.Key = strings.Join(keys, "")
 	switch {
 	case !(o.Rate >= adminapi.MinJobRate && o.Rate <= adminapi.MaxJobRate):
 		err = badRequest("rate is %v to %v entries a second, or 0 for %v", adminapi.MinJobRate, adminapi.MaxJobRate, adminapi.DefaultJobRate)
-	case len(o.By) > maxAcceptText:
-		err = badRequest("by has at most %d bytes", maxAcceptText)
 	case len(keys) > 1 || len(keys) == 1 && (o.Key == "" || len(o.Key) > maxJobKey):
 		err = badRequest("Idempotency-Key is given once, and has 1 to %d bytes", maxJobKey)
 	case o.Expect != nil && *o.Expect < 0:
@@ -149,4 +150,26 @@ func keptOrder(c echo.Context) (o adminapi.JobOrder, err error) {
 	o, err = newOrder(call.JobCall, &call.Page, func() (adminapi.KeptSelection, error) { return keptSelection(&call.KeptCall) }, &call)
 	o.Rate, o.DryRun = call.Rate, call.DryRun
 	return o, err
+}
+
+type tenantJob struct {
+	adminapi.JobCall
+	adminapi.EraseTenant
+
+	Rate   float64 `json:"rate,omitempty"`
+	DryRun bool    `json:"dry_run,omitempty"`
+}
+
+// tenantOrder returns an order that no longer has the name of the tenant.
+func tenantOrder(c echo.Context) (o adminapi.JobOrder, err error) {
+	var call tenantJob
+	if err := decodeCall(c, &call); err != nil {
+		return o, err
+	}
+	if call.Tenant == "" || len(call.Tenant) > bridge.MaxQueryValue {
+		return o, badRequest("name a tenant, with at most %d bytes", bridge.MaxQueryValue)
+	}
+	call.Tenant = adminapi.HashedName("", call.Tenant)
+	body, err := json.Marshal(call)
+	return adminapi.JobOrder{JobCall: call.JobCall, Body: body, Rate: call.Rate, DryRun: call.DryRun}, err
 }

@@ -55,7 +55,10 @@ func (h jobsAPI) begin(c echo.Context) error {
 	if o.DryRun {
 		answer, err = h.jobs.Plan(ctx, o)
 	} else {
-		answer, err = h.jobs.Start(ctx, o)
+		var job adminapi.Job
+		job, err = h.jobs.Start(ctx, o)
+		answer = job
+		becomes(c, "/jobs/"+job.ID)
 	}
 	switch {
 	case errors.Is(err, adminapi.ErrJobKind):
@@ -88,10 +91,10 @@ func (h jobsAPI) list(c echo.Context) (list adminapi.JobList, err error) {
 	if cursor := c.QueryParam("cursor"); cursor != "" {
 		parts := jobCursor.FindStringSubmatch(cursor)
 		if parts == nil {
-			return list, badRequest("cursor is the next of the page before")
+			return list, errCursor
 		}
 		if at, err = strconv.ParseInt(parts[1], 10, 64); err != nil {
-			return list, badRequest("cursor is the next of the page before")
+			return list, errCursor
 		}
 		id = parts[2]
 	}

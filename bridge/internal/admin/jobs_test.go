@@ -80,18 +80,19 @@ func TestJobCalls(t *testing.T) {
 	t.Parallel()
 	f, post := jobServer(t)
 	for body, want := range map[string]adminapi.JobOrder{
-		`{"kind":"redrive","consumer":"team","cause":"permanent"}`:          {Rate: adminapi.DefaultJobRate},
-		`{"kind":"redrive","all":true,"rate":2000,"handled":true,"by":"x"}`: {Rate: 2000},
-		`{"kind":"redrive","seqs":[1,9007199254740993],"dry_run":true}`:     {Rate: adminapi.DefaultJobRate, DryRun: true},
-		`{"kind":"drop_dead","consumer":"team","expect":0}`:                 {Rate: adminapi.DefaultJobRate},
-		`{"kind":"drop_dead","consumer":"team","dry_run":true}`:             {Rate: adminapi.DefaultJobRate, DryRun: true},
-		`{"kind":"replay","consumer":"team","model":"google/*"}`:            {Rate: adminapi.DefaultJobRate},
-		`{"kind":"reverify","accept_stale":true,"rate":0.5}`:                {Rate: 0.5},
-		`{"kind":"drop_quarantine","stream":"refused","expect":7}`:          {Rate: adminapi.DefaultJobRate},
+		`{"kind":"redrive","consumer":"team","cause":"permanent"}`:      {Rate: adminapi.DefaultJobRate},
+		`{"kind":"redrive","all":true,"rate":2000,"handled":true}`:      {Rate: 2000},
+		`{"kind":"redrive","seqs":[1,9007199254740993],"dry_run":true}`: {Rate: adminapi.DefaultJobRate, DryRun: true},
+		`{"kind":"drop_dead","consumer":"team","expect":0}`:             {Rate: adminapi.DefaultJobRate},
+		`{"kind":"drop_dead","consumer":"team","dry_run":true}`:         {Rate: adminapi.DefaultJobRate, DryRun: true},
+		`{"kind":"replay","consumer":"team","model":"google/*"}`:        {Rate: adminapi.DefaultJobRate},
+		`{"kind":"reverify","accept_stale":true,"rate":0.5}`:            {Rate: 0.5},
+		`{"kind":"drop_quarantine","stream":"refused","expect":7}`:      {Rate: adminapi.DefaultJobRate},
 	} {
 		a := post(body, map[string]string{"Idempotency-Key": "key " + body[:20]})
 		require.Equal(t, 200, a.status, a.body)
 		o := f.orders[len(f.orders)-1]
+		require.Equal(t, adminapi.Loopback, o.By)
 		require.Equal(t, want.Rate, o.Rate, body) //nolint:testifylint // the very number
 		require.Equal(t, want.DryRun, o.DryRun, body)
 		require.Equal(t, "key "+body[:20], o.Key)
@@ -104,26 +105,27 @@ func TestJobCalls(t *testing.T) {
 	}
 	n := len(f.orders)
 	for body, says := range map[string]string{
-		``: "not the JSON object", `[]`: "not the JSON object", `{}`: "kind is one of", `{"kind":"erase"}`: "kind is one of",
-		`{"kind":"redrive"}`:                                                                "name a consumer",
-		`{"kind":"redrive","consumer":"team","limit":5}`:                                    "limit is for calls",
-		`{"kind":"redrive","consumer":"team","x":5}`:                                        "unknown field",
-		`{"kind":"redrive","consumer":"team"} {}`:                                           "not the JSON object",
-		`{"kind":"redrive","consumer":"team","all":true}`:                                   "all is for",
-		`{"kind":"redrive","consumer":"team","stream":"x"}`:                                 "unknown field",
-		`{"kind":"redrive","consumer":"team","rate":20000}`:                                 "rate is 0.1 to 10000",
-		`{"kind":"redrive","consumer":"team","rate":-1}`:                                    "rate is 0.1 to 10000",
-		`{"kind":"redrive","consumer":"team","rate":0.01}`:                                  "rate is 0.1 to 10000",
-		`{"kind":"drop_dead","consumer":"team"}`:                                            "expect is missing",
-		`{"kind":"drop_dead","consumer":"team","expect":-1}`:                                "expect is how many",
-		`{"kind":"drop_dead","consumer":"team","handled":true,"expect":1}`:                  "handled is for redrive",
-		`{"kind":"drop_quarantine","expect":1}`:                                             "stream must be named",
-		`{"kind":"drop_quarantine","stream":"refused","accept_stale":true}`:                 "for reverify",
-		`{"kind":"drop_quarantine","stream":"refused"}`:                                     "expect is missing",
-		`{"kind":"replay"}`:                                                                 "consumer is the one",
+		``: "not the JSON object", `[]`: "not the JSON object", `{}`: "kind is one of", `{"kind":"nothing"}`: "kind is one of",
+		`{"kind":"redrive"}`:                                               "name a consumer",
+		`{"kind":"redrive","consumer":"team","limit":5}`:                   "limit is for calls",
+		`{"kind":"redrive","consumer":"team","x":5}`:                       "unknown field",
+		`{"kind":"redrive","consumer":"team"} {}`:                          "not the JSON object",
+		`{"kind":"redrive","consumer":"team","all":true}`:                  "all is for",
+		`{"kind":"redrive","consumer":"team","stream":"x"}`:                "unknown field",
+		`{"kind":"redrive","consumer":"team","rate":20000}`:                "rate is 0.1 to 10000",
+		`{"kind":"redrive","consumer":"team","rate":-1}`:                   "rate is 0.1 to 10000",
+		`{"kind":"redrive","consumer":"team","rate":0.01}`:                 "rate is 0.1 to 10000",
+		`{"kind":"drop_dead","consumer":"team"}`:                           "expect is missing",
+		`{"kind":"drop_dead","consumer":"team","expect":-1}`:               "expect is how many",
+		`{"kind":"drop_dead","consumer":"team","handled":true,"expect":1}`: "handled is for redrive",
+		`{"kind":"erase"}`: "name a tenant", `{"kind":"erase","tenant":"` + strings.Repeat("x", 1025) + `"}`: "name a tenant", `{"kind":"erase","tenant":"a","seqs":[1]}`: "seqs",
+		`{"kind":"drop_quarantine","expect":1}`:                             "stream must be named",
+		`{"kind":"drop_quarantine","stream":"refused","accept_stale":true}`: "for reverify",
+		`{"kind":"drop_quarantine","stream":"refused"}`:                     "expect is missing",
+		`{"kind":"replay"}`: "consumer is the one",
 		`{"kind":"replay","consumer":"team","run":"` + strings.Repeat("x", 65) + `"}`:       "run has at most",
 		`{"kind":"reverify","seqs":[1]}`:                                                    "within one stream",
-		`{"kind":"redrive","consumer":"team","by":"` + strings.Repeat("x", 257) + `"}`:      "by has at most",
+		`{"kind":"redrive","consumer":"team","by":"anna"}`:                                  "unknown field",
 		`{"kind":"redrive","consumer":"team","cause":"` + strings.Repeat("x", 1<<17) + `"}`: "cannot be read",
 	} {
 		a := post(body, nil)
@@ -136,7 +138,7 @@ func TestJobCalls(t *testing.T) {
 	}
 	require.Len(t, f.orders, n, "nothing was begun")
 	for err, status := range map[error]int{
-		adminapi.ErrJobKind: 409, adminapi.ErrOtherJob: 422, adminapi.ErrBusy: 503, adminapi.ErrNoConsumer: 404, bridge.ErrFull: 503, bridge.ErrUnknown: 500,
+		adminapi.ErrJobKind: 409, adminapi.ErrOtherJob: 422, adminapi.ErrBusy: 503, adminapi.ErrNoConsumer: 404, bridge.ErrFull: 503, bridge.ErrUnknown: 503,
 	} {
 		f.err = fmt.Errorf("beginning: %w", err)
 		a := post(`{"kind":"redrive","consumer":"team"}`, nil)
@@ -173,12 +175,13 @@ func TestJobPages(t *testing.T) {
 	require.Equal(t, "a", ask[adminapi.Job](t, s, "/jobs/a", "").ID)
 	require.Equal(t, "a", ask[adminapi.Job](t, s, "/jobs/a/cancel", "{}").ID)
 	require.Equal(t, 404, get(t, s, "/api/v1/jobs/b").status)
+	require.Equal(t, 404, do(t, s, http.MethodPost, "/api/v1/jobs/b/cancel", "{}", asJSON).status)
 	require.Equal(t, 400, do(t, s, http.MethodPost, "/api/v1/jobs/a/cancel", "[]", map[string]string{"Content-Type": "application/json"}).status)
 }
 
 // Whatever is sent, nothing is begun that does not name its kind.
 func FuzzJobCall(f *testing.F) {
-	for _, seed := range []string{`{"kind":"redrive","consumer":"team","seqs":[1]}`, `{"kind":"drop_dead","all":true,"expect":3}`, `{"kind":"replay","consumer":"a","since":"2026-01-31T12:00:00Z"}`, `{"kind":"reverify"}`, `{`} {
+	for _, seed := range []string{`{"kind":"redrive","consumer":"team","seqs":[1]}`, `{"kind":"drop_dead","all":true,"expect":3}`, `{"kind":"replay","consumer":"a","since":"2026-01-31T12:00:00Z"}`, `{"kind":"reverify"}`, `{"kind":"erase","tenant":"a"}`, `{`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -186,9 +189,13 @@ func FuzzJobCall(f *testing.F) {
 		if err != nil {
 			return
 		}
-		require.Contains(t, []string{adminapi.JobRedrive, adminapi.JobDropDead, adminapi.JobReplay, adminapi.JobReverify, adminapi.JobDropKept}, o.Kind)
+		require.Contains(t, []string{adminapi.JobRedrive, adminapi.JobDropDead, adminapi.JobReplay, adminapi.JobReverify, adminapi.JobDropKept, adminapi.JobErase}, o.Kind)
 		require.True(t, o.Rate >= adminapi.MinJobRate && o.Rate <= adminapi.MaxJobRate)
 		require.True(t, json.Valid(o.Body))
+		if o.Kind == adminapi.JobErase {
+			require.Contains(t, string(o.Body), `"tenant":"sha256:`)
+			return
+		}
 		again, err := admin.ReadOrder(o.Body)
 		require.NoError(t, err)
 		require.Equal(t, o.Kind, again.Kind)

@@ -22,7 +22,7 @@ type Journal interface {
 func RegisterJournal(api *echo.Group, journal Journal) {
 	h := journalAPI{journal}
 	api.GET("/journal", get(h.show))
-	api.POST("/journal/resend", get(h.resend))
+	api.POST("/journal/resend", call(h.resend))
 }
 
 type journalAPI struct{ journal Journal }
@@ -36,7 +36,7 @@ func (h journalAPI) show(echo.Context) (adminapi.Journal, error) {
 	return h.journal.Journal()
 }
 
-func (h journalAPI) resend(c echo.Context) (adminapi.Resent, error) {
+func (h journalAPI) resend(c echo.Context, _ struct{}) (adminapi.Resent, error) {
 	if h.journal == nil {
 		return adminapi.Resent{}, errNoJournal
 	}

@@ -26,13 +26,10 @@ func queryListing(c echo.Context) (p listing, err error) {
 	return p, nil
 }
 
-// listed turns the errors of a list into answers.
-func listed(c echo.Context, err error) error {
-	switch {
-	case errors.Is(err, adminapi.ErrCursor):
-		return badRequest("cursor is the next of the page before")
-	case errors.Is(err, adminapi.ErrUnavailable):
-		return unavailable(c, "The view cannot be read now: try again, and see hookspan view status.")
+// listed turns the error of a cursor into its answer.
+func listed(err error) error {
+	if errors.Is(err, adminapi.ErrCursor) {
+		return errCursor
 	}
 	return err
 }

@@ -24,6 +24,8 @@ const (
 	// liveRetry is after how many milliseconds a client comes again, and as much again at
 	// random, so that those whose bridge was restarted do not come together.
 	liveRetry = 2000
+	// maxTold is about how many bytes are written at once.
+	maxTold = 64 << 10
 )
 
 // Live tells what is stored as it is stored.
@@ -107,10 +109,14 @@ func (s *eventStream) tell(items []adminapi.LiveItem) error {
 			return err
 		}
 	}
+	s.buffer = s.buffer[:0]
 	for i := range items {
-		s.buffer = eventstream.Append(s.buffer[:0], items[i].Name, &items[i].Sequence, items[i].Data)
-		if err := write(s.buffer); err != nil {
-			return err
+		s.buffer = eventstream.Append(s.buffer, items[i].Name, &items[i].Sequence, items[i].Data)
+		if len(s.buffer) >= maxTold || i == len(items)-1 {
+			if err := write(s.buffer); err != nil {
+				return err
+			}
+			s.buffer = s.buffer[:0]
 		}
 	}
 	return s.flush()

@@ -25,7 +25,7 @@ var errEnough = errors.New("enough")
 // Everything that a live stream tells is as documented.
 func TestLiveAPI(t *testing.T) {
 	b := streamtest.Start(t, streamtest.Config())
-	streams := live.New(b.JS, b.Names, func(string) (bridge.Filter, bool) { return bridge.Filter{}, false }, zap.NewNop())
+	streams := live.New(b.JS, b.Names, func(string) (bridge.Filter, bool) { return bridge.Filter{}, false }, func(string, string) bool { return false }, zap.NewNop())
 	t.Cleanup(streams.Close)
 	s := start(t, "127.0.0.1:0")
 	s.SetAPI(func(api *echo.Group) { admin.RegisterLive(api, streams) })

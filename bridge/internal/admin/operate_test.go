@@ -127,6 +127,9 @@ func TestConsumersAPI(t *testing.T) {
 	require.EqualValues(t, 3, list.Consumers[1].Pending)
 	require.EqualValues(t, 3, list.Consumers[1].Dead)
 
+	for verb, body := range map[string]string{"filter-skips": `{}`, "seek": `{"new":true}`} {
+		require.Equal(t, 404, do(t, s, http.MethodPost, "/api/v1/consumers/nobody/"+verb, body, asJSON).status, verb)
+	}
 	require.EqualValues(t, 2, ask[adminapi.FilterSkips](t, s, "/consumers/team/filter-skips", `{"statuses":["completed","failed"]}`).Skips)
 	require.Greater(t, time.Until(ask[adminapi.ConsumerState](t, s, "/consumers/team/pause", `{}`).PausedUntil), 24*time.Hour)
 	until := time.Now().Add(time.Hour).UTC().Truncate(time.Second)

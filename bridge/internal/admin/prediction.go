@@ -67,6 +67,7 @@ func (h predictionsAPI) lookUp(ctx context.Context, source, id string) (*bridge.
 // notFound turns an error of lookUp into its answer.
 func notFound(c echo.Context, err error) error {
 	switch {
+	case errors.Is(err, adminapi.ErrNoAnswer), errors.Is(err, adminapi.ErrUnavailable):
 	case errors.Is(err, bridge.ErrNotFound):
 		return errUnknown
 	case errors.Is(err, adminapi.ErrBusy):

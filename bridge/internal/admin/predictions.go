@@ -103,10 +103,7 @@ func (h predictionsAPI) list(c echo.Context) (list adminapi.PredictionList, err 
 		return list, err
 	}
 	list, err = h.predictions.List(c.Request().Context(), sel)
-	if errors.Is(err, adminapi.ErrCursor) {
-		return list, errCursor
-	}
-	return list, err
+	return list, listed(err)
 }
 
 func (h predictionsAPI) watch(c echo.Context) (bridge.Watched, error) {

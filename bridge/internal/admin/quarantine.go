@@ -68,7 +68,7 @@ func (h quarantineAPI) list(c echo.Context) (list adminapi.KeptList, err error) 
 	}
 	sel.Cursor = p.Cursor
 	list, err = h.q.ListKept(c.Request().Context(), sel)
-	return list, listed(c, err)
+	return list, listed(err)
 }
 
 func (h quarantineAPI) show(c echo.Context) (detail adminapi.KeptDetail, err error) {
@@ -88,7 +88,7 @@ func (h quarantineAPI) reverify(c echo.Context, call adminapi.KeptCall) (report 
 	if err != nil {
 		return report, err
 	}
-	return left(c, h.q.Reverify(c.Request().Context(), sel, call.ReverifyOptions)), nil
+	return left(c, h.q.Reverify(c.Request().Context(), sel, call.ReverifyOptions))
 }
 
 // maxAcceptText bounds By and Reason, in bytes.
@@ -107,7 +107,7 @@ func (h quarantineAPI) accept(c echo.Context, call adminapi.AcceptCall) (report 
 	}
 	return left(c, h.q.Accept(c.Request().Context(), sel, adminapi.AcceptOptions{
 		DryRun: call.DryRun, By: call.By, Reason: call.Reason, From: c.Request().RemoteAddr,
-	})), nil
+	}))
 }
 
 func (h quarantineAPI) drop(c echo.Context, call adminapi.KeptCall) (report adminapi.KeptReport, err error) {
@@ -118,13 +118,13 @@ func (h quarantineAPI) drop(c echo.Context, call adminapi.KeptCall) (report admi
 	if err != nil {
 		return report, err
 	}
-	return left(c, h.q.Drop(c.Request().Context(), sel, call.DryRun)), nil
+	return left(c, h.q.Drop(c.Request().Context(), sel, call.DryRun))
 }
 
 // left has the audit tell how many entries left their place.
-func left(c echo.Context, report adminapi.KeptReport) adminapi.KeptReport {
+func left(c echo.Context, report adminapi.KeptReport) (adminapi.KeptReport, error) {
 	changes(c, report.Removed)
-	return report
+	return report, report.Nothing()
 }
 
 func checkKeptDrop(call *adminapi.KeptCall) error {

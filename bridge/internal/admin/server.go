@@ -64,12 +64,16 @@ type Deps struct {
 	Metrics prometheus.Gatherer
 	// Audit keeps the changes that are made through the API; nil: nobody does.
 	Audit Audit
+	// Away reports whether an error says that NATS does not answer; nil never does. It is called
+	// concurrently.
+	Away func(error) bool
 }
 
 // Server answers operators, their monitoring and the command line. Its zero value is not
 // usable, see [New].
 type Server struct {
 	checks   *Checks
+	away     func(error) bool
 	log      *zap.Logger
 	loopback bool
 	hosts    hosts
@@ -115,7 +119,7 @@ func New(cfg Config, deps Deps, log *zap.Logger) (*Server, error) {
 	s := &Server{
 		checks: cmp.Or(deps.Checks, &Checks{}), log: log,
 		inFlight: semaphore.NewWeighted(maxAPIInFlight), submitting: semaphore.NewWeighted(maxSubmitting),
-		waiting: semaphore.NewWeighted(maxWaiting), live: semaphore.NewWeighted(maxLive), guesses: newGuesses(), refusals: newRefusals(), audit: deps.Audit,
+		waiting: semaphore.NewWeighted(maxWaiting), live: semaphore.NewWeighted(maxLive), guesses: newGuesses(), refusals: newRefusals(), audit: deps.Audit, away: deps.Away,
 	}
 	s.SetTokens(cfg.Tokens)
 	s.stopping, s.stop = context.WithCancel(context.Background())

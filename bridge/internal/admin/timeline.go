@@ -19,8 +19,6 @@ func (h predictionsAPI) timeline(c echo.Context) error {
 	switch {
 	case errors.Is(err, adminapi.ErrCursor):
 		return errCursor
-	case errors.Is(err, adminapi.ErrNoAnswer):
-		return unavailable(c, "NATS does not say where the consumers are: try again.")
 	case err != nil:
 		return notFound(c, err)
 	}

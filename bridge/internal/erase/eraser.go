@@ -3,7 +3,6 @@ package erase
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 // Place is where something of a prediction can be.
@@ -21,6 +21,10 @@ type Place struct {
 	// things that were. To call it again is safe. An error says what to do so that another call
 	// succeeds.
 	Erase func(ctx context.Context, s *Selection, dryRun bool) (int, error)
+	// Late: attempts that end during a call write there, so it is searched once more at the end.
+	Late bool
+	// Remains: it has what other places have removed.
+	Remains bool
 }
 
 // Config of an [Eraser].
@@ -36,9 +40,9 @@ type Config struct {
 	Beyond []string
 	// Places are erased behind the streams, in order.
 	Places []Place
-	// OfTenant returns the first predictions of a tenant that the view knows, and whether there
-	// are more.
-	OfTenant func(ctx context.Context, tenant string, limit int) ([]Target, bool, error)
+	// OfTenant returns the first predictions that the view knows of a tenant, and whether there
+	// are more. is says whether a name is that of the tenant.
+	OfTenant func(ctx context.Context, is func(name string) bool, limit int) ([]Target, bool, error)
 	Logger   *zap.Logger
 }
 
@@ -81,39 +85,27 @@ const rounds = 3
 // Prediction erases one prediction. The report says what was erased, by place, and what could
 // not be; to call again is safe. The error says that nothing was done.
 func (e *Eraser) Prediction(ctx context.Context, source, id string, dryRun bool) (adminapi.EraseReport, error) {
+	if err := e.reach(ctx); err != nil {
+		return adminapi.EraseReport{}, err
+	}
 	e.one.Lock()
 	defer e.one.Unlock()
-	return e.run(ctx, newSelection([]Target{{source, id}}, ""), dryRun)
+	return e.run(ctx, newSelection([]Target{{source, id}}, nil), dryRun)
 }
 
-// Tenant erases at most limit predictions of a tenant, and the deliveries that name it and
-// became no event. More in the report says that the call is to be repeated. The rest is as for
-// [Eraser.Prediction].
-func (e *Eraser) Tenant(ctx context.Context, tenant string, limit int, dryRun bool) (adminapi.EraseReport, error) {
-	e.one.Lock()
-	defer e.one.Unlock()
-	targets, more, err := e.cfg.OfTenant(ctx, tenant, limit)
-	if err != nil {
-		return adminapi.EraseReport{}, fmt.Errorf("looking up the predictions of the tenant: %w", err)
-	}
-	s := newSelection(targets, tenant)
-	_, err = scan(ctx, e.cfg.JS, e.cfg.Names.EventsStream(), 0, true, func(m jetstream.Msg, _ uint64) error {
-		h := bridge.Header(m.Headers())
-		if t := targetOf(h); t.ID != "" && !s.Has(t.Source, t.ID) && tenantOf(h) == tenant {
-			if len(s.targets) >= limit {
-				more = true
-				return nil
-			}
-			s.targets[t], s.ids[t.ID] = true, true
-		}
+// reachTime bounds the question whether NATS answers: a call has minutes, which none must spend on
+// waiting for a server that is away.
+const reachTime = 5 * time.Second
+
+// reach returns an error unless NATS answers.
+func (e *Eraser) reach(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, reachTime)
+	defer cancel()
+	_, err := streamread.Open(ctx, e.cfg.JS, e.cfg.Names.EventsStream())
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil
-	})
-	if err != nil {
-		return adminapi.EraseReport{}, fmt.Errorf("looking up the predictions of the tenant: %w", err)
 	}
-	report, err := e.run(ctx, s, dryRun)
-	report.More = more
-	return report, err
+	return err
 }
 
 func (e *Eraser) run(ctx context.Context, s *Selection, dryRun bool) (adminapi.EraseReport, error) {
@@ -140,6 +132,7 @@ func (e *Eraser) run(ctx context.Context, s *Selection, dryRun bool) (adminapi.E
 	for _, p := range e.places {
 		report.Places = append(report.Places, e.place(ctx, p, s))
 	}
+	e.late(ctx, s, report.Places)
 	if forwarded != nil {
 		report.Places = append(report.Places, adminapi.ErasePlace{Place: "forwarding", Error: text(forwarded)})
 	}
@@ -167,6 +160,21 @@ func (e *Eraser) place(ctx context.Context, p Place, s *Selection) (done adminap
 	}
 	done.Error = "it is still found there: repeat the call"
 	return done
+}
+
+// late erases what attempts have written whose handlers had returned before the prediction was
+// known to be erased. It adds that to what was done in the places.
+func (e *Eraser) late(ctx context.Context, s *Selection, done []adminapi.ErasePlace) {
+	found := 0
+	for i, p := range e.places {
+		if !p.Late && (!p.Remains || found == 0) {
+			continue
+		}
+		again := e.place(ctx, p, s)
+		found += again.Count
+		done[i].Count += again.Count
+		done[i].Left, done[i].Error = again.Left, again.Error
+	}
 }
 
 // tell lets other systems follow.

@@ -33,9 +33,8 @@ func (has known) is(names bridge.Names, m Message) bool {
 	named := func(id string) bool { return has(source, id) }
 	if _, tail, ok := strings.Cut(m.Subject, names.PollsSubject("")); ok {
 		if t := strings.SplitN(tail, ".", 3); len(t) == 3 {
-			if id, err := bridge.DecodeToken(t[2]); err == nil && has(t[1], id) {
-				return true
-			}
+			id, err := bridge.DecodeToken(t[2])
+			return err == nil && has(t[1], id) // another source may have a prediction of that id
 		}
 	}
 	for _, values := range m.Header {
@@ -64,16 +63,21 @@ func keptSource(names bridge.Names, subject string) string {
 const shortest = 8
 
 // mentions reports whether a text names a prediction: as a JSON string, as the beginning of the
-// id of one of its events, or, if the id is not too short, as a word.
+// id of one of its events, or, if the id is not too short, as a word. Of a text that was made to
+// be slow, with quotes that never end, only words count behind its first quotes.
 func mentions(text string, named func(id string) bool) bool {
+	room := roomFor * (len(text) + maxQuoted)
 	for at := 0; at < len(text); {
 		switch c := text[at]; {
-		case c == '"':
-			value, next := quoted(text, at)
+		case c == '"' && room > 0:
+			value, next, looked := quoted(text, at)
+			room -= looked
 			if value != "" && (named(value) || namedEvent(value, named)) {
 				return true
 			}
-			at = next
+			if at = next; otherID(value) {
+				at += len(value)
+			}
 		case wordByte(c):
 			end := at
 			for end < len(text) && wordByte(text[end]) {
@@ -94,29 +98,53 @@ func wordByte(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c == '_' || c == '-'
 }
 
+// otherID reports whether a quoted text is an id that continues a shorter one, such as that of
+// a part or a version: long enough to be looked for, and then a separator and more.
+func otherID(text string) bool {
+	head := 0
+	for head < len(text) && wordByte(text[head]) {
+		head++
+	}
+	if head < shortest || len(text) < head+2 {
+		return false
+	}
+	for _, c := range []byte(text[head:]) {
+		if !wordByte(c) && !strings.ContainsRune(".:@~+|#", rune(c)) {
+			return false
+		}
+	}
+	return true
+}
+
 // maxQuoted bounds a string that can be an id, as it is written, in bytes: each byte can have
 // an escape.
 const maxQuoted = 6*bridge.MaxPredictionID + 256
 
+// roomFor is how often each byte of a text is looked at in search of strings, in the mean. Of
+// JSON it is less than twice.
+const roomFor = 8
+
 // quoted returns the JSON string that begins at a quote, "" when it is none that can be an id,
-// and where to go on: behind the quote, since broken text has quotes anywhere.
-func quoted(text string, at int) (value string, next int) {
-	for end := at + 1; end < len(text) && end-at <= maxQuoted; end++ {
+// where to go on, which is behind the quote, since broken text has quotes anywhere, and how many
+// bytes it looked at.
+func quoted(text string, at int) (value string, next, looked int) {
+	end := at + 1
+	for ; end < len(text) && end-at <= maxQuoted; end++ {
 		switch text[end] {
 		case '\\':
 			end++
 		case '"':
 			raw := text[at : end+1]
 			if !strings.Contains(raw, `\`) {
-				return raw[1 : len(raw)-1], at + 1
+				return raw[1 : len(raw)-1], at + 1, len(raw)
 			}
 			if json.Unmarshal([]byte(raw), &value) != nil {
 				value = ""
 			}
-			return value, at + 1
+			return value, at + 1, len(raw)
 		}
 	}
-	return "", at + 1
+	return "", at + 1, end - at
 }
 
 // namedEvent reports whether a text is the id of an event of such a prediction, which ends in

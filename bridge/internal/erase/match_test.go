@@ -27,6 +27,14 @@ func TestMentions(t *testing.T) {
 		`"7/completed/0123456789abcd"`:                 true,
 		`it took 7 seconds`:                            false,
 		`{"n":7}`:                                      false,
+		`{"id":"pred_abcdef.5"}`:                       false,
+		`{"id":"pred_abcdef:2","status":`:              false,
+		`broken " {"id":"pred_abcdef~b|c","x`:          false,
+		`{"id":"pred_abcdef.5","of":"pred_abcdef"}`:    true,
+		`"pred_abcdef.":"pred_abcdef"`:                 true,
+		`{"x":"id:pred_abcdef"}`:                       true,
+		`{"x":"https://cdn/pred_abcdef.png"}`:          true,
+		`{"x":"pred_abcdef.5 comes of pred_abcdef"}`:   true,
 		`{"id":"a/b c"}`:                               true,
 		`{"id":"a\/b c"}`:                              true,
 		`a/b c`:                                        false,
@@ -40,11 +48,23 @@ func TestMentions(t *testing.T) {
 	}
 }
 
+// A megabyte of quotes that never end is not searched for strings to its end, but for words. JSON
+// of that size is.
+func TestMentionsInAFlood(t *testing.T) {
+	t.Parallel()
+	named := func(id string) bool { return id == "pred_abcdef" || id == "7" }
+	flood := strings.Repeat(`\"`, 1<<19)
+	require.True(t, mentions(flood+" pred_abcdef", named))
+	require.False(t, mentions(flood+` {"id":"7"}`, named))
+	require.True(t, mentions(`["`+strings.Repeat(`abc\n","`, 1<<17)+`"],"id":"7"`, named))
+	require.True(t, mentions(strings.Repeat(`"`, 1<<20)+`"7"`, named))
+}
+
 // A message that says whose event it is, is of that prediction alone, whatever its body says.
 func TestMessagesOfAPrediction(t *testing.T) {
 	t.Parallel()
 	var n bridge.Names
-	s := newSelection([]Target{{"get3w", "pred/ä 1"}, {"other", "pred_of_other"}}, "acme")
+	s := newSelection([]Target{{"get3w", "pred/ä 1"}, {"other", "pred_of_other"}}, func(name string) bool { return name == "acme" })
 	event := func(source, id string) bridge.Header {
 		return (&bridge.Event{ID: id + "/completed/0123456789abcdef", Source: source, Type: "t", PredictionID: id, Status: "completed"}).Header()
 	}
@@ -59,6 +79,9 @@ func TestMessagesOfAPrediction(t *testing.T) {
 		"event that speaks of it":    {Message{"", event("other", "pred_2"), []byte(`"pred_of_other"`)}, false},
 		"event with the tenant":      {Message{"hookspan.events.x", tenant, nil}, false},
 		"poll":                       {Message{n.PollsSubject(bridge.PredictionKey(bridge.KeyPoll, "get3w", "pred/ä 1")), nil, nil}, true},
+		"poll of another source":     {Message{n.PollsSubject(bridge.PredictionKey(bridge.KeyPoll, "other", "pred/ä 1")), nil, []byte(`{"id":"pred/ä 1"}`)}, false},
+		"kept open of another":       {Message{n.PollsSubject(bridge.PredictionKey(bridge.KeyOpen, "get3w", "pred_of_other")), nil, []byte(`{"id":"pred_of_other"}`)}, false},
+		"quarantined of a longer id": {Message{n.Quarantine("other", "no_status"), nil, []byte(`{"id":"pred_of_other.5"}`)}, false},
 		"poll of another":            {Message{n.PollsSubject(bridge.PredictionKey(bridge.KeyPoll, "get3w", "pred/ä 12")), nil, nil}, false},
 		"submission":                 {Message{n.PollsSubject("submit.0123"), nil, []byte(`{"prediction":"pred_of_other"}`)}, true},
 		"attempts":                   {Message{n.AttemptsSubject("team.0123"), nil, []byte(`{"event":"pred_of_other/completed/0123456789abcdef"}`)}, true},

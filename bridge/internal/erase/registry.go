@@ -17,6 +17,8 @@ import (
 
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/internal/backoff"
+	"github.com/hookspan/hookspan/internal/natserr"
+	"github.com/hookspan/hookspan/internal/streamread"
 )
 
 // entry is the value of a hash in the bucket. It says nothing of the prediction.
@@ -25,6 +27,13 @@ type entry struct {
 	// Events are sequences in the stream of events that were erased, or are about to be: whoever
 	// looks for losses passes over them.
 	Events []uint64 `json:"events,omitempty"`
+}
+
+// heardOf is an entry as this process knows it.
+type heardOf struct {
+	// revision is that of the entry in the bucket, as far as this process has heard.
+	revision uint64
+	events   map[uint64]bool
 }
 
 // maxSequences bounds the sequences of one entry. A gap beyond them is reported as a loss.
@@ -39,19 +48,20 @@ type Registry struct {
 
 	reading sync.Mutex
 	last    uint64 // the last entry that was read
+	putting sync.Mutex
 
 	mu     sync.RWMutex
-	hashes map[string]map[uint64]bool // with their sequences
-	events map[uint64]bool            // all sequences
-	ready  bool                       // the bucket was read
-	asked  time.Time                  // when it was not there
+	hashes map[string]*heardOf
+	events map[uint64]bool // all sequences
+	ready  bool            // the bucket was read
+	asked  time.Time       // when it was not there
 	wake   chan struct{}
 }
 
 // NewRegistry returns a registry that knows nothing yet: see [Registry.Ready] and
 // [Registry.Run].
 func NewRegistry(js jetstream.JetStream, names bridge.Names, log *zap.Logger) *Registry {
-	return &Registry{js: js, names: names, log: log, hashes: map[string]map[uint64]bool{}, events: map[uint64]bool{}, wake: make(chan struct{}, 1)}
+	return &Registry{js: js, names: names, log: log, hashes: map[string]*heardOf{}, events: map[uint64]bool{}, wake: make(chan struct{}, 1)}
 }
 
 // Has reports whether the prediction was erased.
@@ -87,47 +97,92 @@ func (r *Registry) ErasedEvents() uint64 {
 	return uint64(len(r.events))
 }
 
+// maxPuts bounds the tries to write an entry that other processes write too.
+const maxPuts = 10
+
 // Put makes it known that the prediction is erased, with sequences of its events that are about
 // to go. It returns nil when the bucket has it.
 func (r *Registry) Put(ctx context.Context, t Target, sequences []uint64) error {
 	hash := bridge.ErasedHash(t.Source, t.ID)
+	r.putting.Lock()
+	defer r.putting.Unlock()
+	for try := 1; ; try++ {
+		revision, all, fresh := r.with(hash, sequences)
+		if !fresh {
+			return nil
+		}
+		e := entry{At: time.Now().UTC(), Events: all}
+		value, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		ack, err := r.js.Publish(ctx, r.names.ErasedSubject(hash), value, jetstream.WithExpectLastSequencePerSubject(revision))
+		if err == nil {
+			r.add(hash, e, ack.Sequence)
+			return nil
+		}
+		if !natserr.IsWrongLastSequence(err) || try == maxPuts {
+			return fmt.Errorf("noting that a prediction is erased: %w", err)
+		}
+		// Another process was faster, or only the answer of the try before was lost.
+		if err := r.reread(ctx, hash); err != nil {
+			return fmt.Errorf("noting that a prediction is erased: %w", err)
+		}
+	}
+}
+
+// with returns the sequences of an entry together with more of them, and whether the entry has
+// to be written for that.
+func (r *Registry) with(hash string, sequences []uint64) (revision uint64, all []uint64, fresh bool) {
 	r.mu.RLock()
-	known, had := r.hashes[hash]
-	all := slices.Collect(maps.Keys(known))
-	r.mu.RUnlock()
-	fresh := false
+	defer r.mu.RUnlock()
+	have := r.hashes[hash]
+	if have == nil {
+		have, fresh = &heardOf{}, true
+	}
+	all = slices.Collect(maps.Keys(have.events))
 	for _, seq := range sequences {
-		if !known[seq] && len(all) < maxSequences {
+		if !have.events[seq] && len(all) < maxSequences {
 			all, fresh = append(all, seq), true
 		}
 	}
-	if had && !fresh {
-		return nil
-	}
 	slices.Sort(all)
-	e := entry{At: time.Now().UTC(), Events: all}
-	value, err := json.Marshal(e)
+	return have.revision, all, fresh
+}
+
+// reread reads the entry that the bucket has now.
+func (r *Registry) reread(ctx context.Context, hash string) error {
+	stream, err := streamread.Open(ctx, r.js, r.names.ErasedStream())
 	if err != nil {
 		return err
 	}
-	if _, err := r.js.Publish(ctx, r.names.ErasedSubject(hash), value); err != nil {
-		return fmt.Errorf("noting that a prediction is erased: %w", err)
+	m, err := stream.GetLastMsgForSubject(ctx, r.names.ErasedSubject(hash))
+	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+		return err
 	}
-	r.add(hash, e)
+	r.mu.Lock()
+	if have := r.hashes[hash]; have != nil {
+		have.revision = 0 // the bucket may be another one
+	}
+	r.mu.Unlock()
+	if err == nil {
+		r.heard(m.Subject, m.Data, m.Sequence)
+	}
 	return nil
 }
 
 // add reports whether the hash was not known.
-func (r *Registry) add(hash string, e entry) bool {
+func (r *Registry) add(hash string, e entry, revision uint64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	known, had := r.hashes[hash]
+	have, had := r.hashes[hash]
 	if !had {
-		known = map[uint64]bool{}
-		r.hashes[hash] = known
+		have = &heardOf{events: map[uint64]bool{}}
+		r.hashes[hash] = have
 	}
+	have.revision = max(have.revision, revision)
 	for _, seq := range e.Events {
-		known[seq], r.events[seq] = true, true
+		have.events[seq], r.events[seq] = true, true
 	}
 	return !had
 }
@@ -165,20 +220,20 @@ func (r *Registry) Ready(ctx context.Context) error {
 func (r *Registry) read(ctx context.Context) (fresh bool, err error) {
 	r.reading.Lock()
 	defer r.reading.Unlock()
-	r.last, err = scan(ctx, r.js, r.names.ErasedStream(), r.last, false, func(m jetstream.Msg, _ uint64) error {
-		fresh = r.heard(m.Subject(), m.Data()) || fresh
+	r.last, err = scan(ctx, r.js, r.names.ErasedStream(), r.last, false, func(m jetstream.Msg, seq uint64) error {
+		fresh = r.heard(m.Subject(), m.Data(), seq) || fresh
 		return nil
 	})
 	return fresh, err
 }
 
-func (r *Registry) heard(subject string, value []byte) bool {
+func (r *Registry) heard(subject string, value []byte, revision uint64) bool {
 	hash, ok := strings.CutPrefix(subject, r.names.ErasedSubject(""))
 	var e entry
 	if !ok || json.Unmarshal(value, &e) != nil {
 		return false
 	}
-	return r.add(hash, e)
+	return r.add(hash, e, revision)
 }
 
 // readAgain is how often the bucket is read besides, for what was not heard.

@@ -2,6 +2,7 @@ package erase_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -52,6 +53,54 @@ func TestRegistry(t *testing.T) {
 	require.NotContains(t, string(m.Data), "pred_1")
 	cancel()
 	<-ended
+}
+
+// Several goroutines and processes erase the same prediction at once, as a call and what comes
+// late do. No sequence is forgotten: it would be reported as a loss after the next start.
+func TestRegistryIsWrittenAtOnce(t *testing.T) {
+	t.Parallel()
+	b := natstest.Start(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running, putting sync.WaitGroup
+	of := erase.Target{Source: "get3w", ID: "pred_1"}
+	const each = 10
+	errs := make(chan error, 4*each)
+	for process := range uint64(2) {
+		r := erase.NewRegistry(b.JS, b.Names, zap.NewNop())
+		running.Go(func() { _ = r.Run(ctx, func(context.Context) {}) })
+		for caller := range uint64(2) {
+			putting.Go(func() {
+				for n := range uint64(each) {
+					errs <- r.Put(ctx, of, []uint64{1 + n + each*(caller+2*process)})
+				}
+			})
+		}
+	}
+	putting.Wait()
+	for range cap(errs) {
+		require.NoError(t, <-errs)
+	}
+	cancel()
+	running.Wait()
+	later := erase.NewRegistry(b.JS, b.Names, zap.NewNop())
+	require.NoError(t, later.Ready(t.Context()))
+	require.EqualValues(t, 4*each, later.ErasedEvents())
+}
+
+// A bucket that was made anew, or restored, takes what is erased again.
+func TestRegistryOfAnotherBucket(t *testing.T) {
+	t.Parallel()
+	b := natstest.Start(t)
+	r := erase.NewRegistry(b.JS, b.Names, zap.NewNop())
+	of := erase.Target{Source: "get3w", ID: "pred_1"}
+	require.NoError(t, r.Put(t.Context(), of, []uint64{1}))
+	stream, err := b.JS.Stream(t.Context(), b.Names.ErasedStream())
+	require.NoError(t, err)
+	require.NoError(t, stream.Purge(t.Context()))
+	require.NoError(t, r.Put(t.Context(), of, []uint64{2}))
+	later := erase.NewRegistry(b.JS, b.Names, zap.NewNop())
+	require.NoError(t, later.Ready(t.Context()))
+	require.EqualValues(t, 2, later.ErasedEvents())
 }
 
 // Where nobody has made the bucket, nothing is erased, and nothing waits for it.

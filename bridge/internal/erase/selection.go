@@ -12,8 +12,8 @@ import (
 type Selection struct {
 	targets map[Target]bool
 	ids     map[string]bool
-	// tenant: kept deliveries for this tenant go too, whatever they are about.
-	tenant string
+	// tenant, unless nil: kept deliveries for this tenant go too, whatever they are about.
+	tenant func(name string) bool
 
 	// Gone are the messages that were erased, by stream.
 	Gone map[string][]uint64
@@ -24,7 +24,7 @@ type Selection struct {
 	recent map[Target]bool
 }
 
-func newSelection(targets []Target, tenant string) *Selection {
+func newSelection(targets []Target, tenant func(name string) bool) *Selection {
 	s := &Selection{
 		targets: map[Target]bool{}, ids: map[string]bool{}, tenant: tenant,
 		Gone: map[string][]uint64{}, events: map[Target][]uint64{}, models: map[Target]string{},
@@ -48,7 +48,7 @@ func (s *Selection) Has(source, id string) bool {
 
 // Matches reports whether a message is of one of the predictions, or names one.
 func (s *Selection) Matches(names bridge.Names, m Message) bool {
-	if s.tenant != "" && tenantOf(m.Header) == s.tenant && keptSource(names, m.Subject) != "" {
+	if s.tenant != nil && s.tenant(tenantOf(m.Header)) && keptSource(names, m.Subject) != "" {
 		return true
 	}
 	return known(s.Has).is(names, m)

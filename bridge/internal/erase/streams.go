@@ -16,6 +16,8 @@ type streamPlace struct {
 	stream string
 	// headers: the headers tell whose a message is.
 	headers bool
+	// late: attempts write there.
+	late bool
 	// queue: no consumer can read it besides its own, so it is read message by message.
 	queue bool
 }
@@ -26,16 +28,16 @@ func streamPlaces(cfg Config) []Place {
 	var places []Place
 	for _, p := range []streamPlace{
 		{stream: n.EventsStream(), headers: true},
-		{stream: n.LaterStream(), queue: true},
-		{stream: n.DeadStream()},
+		{stream: n.LaterStream(), late: true, queue: true},
+		{stream: n.DeadStream(), late: true},
 		{stream: n.QuarantineStream()},
 		{stream: n.RefusedStream()},
-		{stream: n.AttemptsStream()},
+		{stream: n.AttemptsStream(), late: true},
 		{stream: n.PollsStream()},
 		{stream: n.AlarmsStream()},
 	} {
 		p.cfg = cfg
-		places = append(places, Place{Name: p.stream, Erase: p.erase})
+		places = append(places, Place{Name: p.stream, Erase: p.erase, Late: p.late})
 	}
 	return places
 }

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
@@ -32,6 +30,8 @@ type Entry[E any] struct {
 	StoredAt time.Time
 	// Selected: the selection has it.
 	Selected bool
+	// Behind: others that cannot be read may lie before it.
+	Behind bool
 	// Bytes is about the memory that it takes.
 	Bytes int
 	Value E
@@ -52,6 +52,8 @@ type Blocks[E any] struct {
 	// Scan visits the entries of a part behind after and before before, in order, and returns
 	// the first error of visit.
 	Scan func(ctx context.Context, part int, after, before uint64, visit func(Entry[E]) error) error
+	// Count, if set, says how many entries of all parts are selected, at less cost than Scan.
+	Count func(ctx context.Context) (int, error)
 	// Do works on a block and returns the outcome of each entry. A dry run changes nothing.
 	Do func(ctx context.Context, block []E, dry bool) ([]Outcome, error)
 	// Done is the outcome of what was done, as opposed to left out.
@@ -60,6 +62,10 @@ type Blocks[E any] struct {
 	Removes func(outcome string) bool
 	// Remove removes entries of a part. Those that are gone are no error.
 	Remove func(ctx context.Context, part int, sequences []uint64) error
+	// RemoveTo, if set, removes all that Scan visits of a part up to a sequence, at less cost
+	// than Remove for many. A job calls it as long as nothing that was visited stays; Scan must
+	// then visit a part from its beginning.
+	RemoveTo func(ctx context.Context, part int, to uint64) error
 }
 
 // Dropping returns the work that removes every entry.
@@ -77,18 +83,28 @@ type position struct {
 	After uint64 `json:"after"`
 	// Ends are the last sequences of the parts; later entries are none of the work.
 	Ends []uint64 `json:"ends"`
-	// Remove are entries of the part whose outcomes are written down.
-	Remove []uint64 `json:"remove,omitempty"`
+	// Remove are entries of the part whose outcomes are written down, as are those of all
+	// entries up to RemoveTo.
+	Remove   []uint64 `json:"remove,omitempty"`
+	RemoveTo uint64   `json:"remove_to,omitempty"`
+	// Stays is the first entry of the part that stays, 0 as long as there is none.
+	Stays uint64 `json:"stays,omitempty"`
 }
 
 // Plan implements [Kind].
 func (b Blocks[E]) Plan(ctx context.Context, dry bool) (p Plan, err error) {
 	p.LeftOut = map[string]int{}
+	counted := !dry && b.Count != nil
+	if counted { // first: what comes meanwhile is done, and must not look as if it were gone
+		if p.Total, err = b.Count(ctx); err != nil {
+			return p, err
+		}
+	}
 	ends, err := b.Ends(ctx)
 	if err != nil {
 		return p, err
 	}
-	if p.From, err = json.Marshal(position{Ends: ends}); err != nil {
+	if p.From, err = json.Marshal(position{Ends: ends}); err != nil || counted {
 		return p, err
 	}
 	w := walk[E]{Blocks: b, limits: Limits{DryRun: true}, at: position{Ends: ends}, skip: !dry, each: func(_ context.Context, _ position, outcomes []Outcome) error {
@@ -148,6 +164,7 @@ type Limits struct {
 // Call works on the entries of the first part, within limits, and tells outcomes of the blocks
 // that are done. It returns the last sequence that it looked at, and whether there may be more.
 func (b Blocks[E]) Call(ctx context.Context, l Limits, tell func([]Outcome)) (last uint64, more bool, err error) {
+	b.RemoveTo = nil // which pays for many only
 	ends, err := b.Ends(ctx)
 	if err != nil {
 		return 0, false, err
@@ -164,144 +181,3 @@ func (b Blocks[E]) Call(ctx context.Context, l Limits, tell func([]Outcome)) (la
 }
 
 var errLimit = errors.New("limit reached")
-
-// walk is one way through the entries.
-type walk[E any] struct {
-	Blocks[E]
-
-	limits Limits
-	at     position
-	// skip counts the entries only.
-	skip bool
-	each func(ctx context.Context, p position, outcomes []Outcome) error
-
-	pace    *rate.Limiter
-	size    int // of a block
-	looked  int
-	oldest  time.Time
-	block   []E
-	bytes   int
-	flushed time.Time
-	// of the block, which at is not behind yet
-	sequences []uint64
-	after     uint64
-	// removing delivers the error of the removal of the block before, nil without one: each
-	// removal costs the server a sync, so the next block is done meanwhile.
-	removing chan error
-}
-
-func (w *walk[E]) run(ctx context.Context) (err error) {
-	defer func() {
-		if removal := w.removed(); removal != nil {
-			err = removal
-		}
-	}()
-	w.size, w.pace = blockEntries, rate.NewLimiter(rate.Inf, blockEntries)
-	if w.limits.Rate > 0 && !w.limits.DryRun {
-		w.size = min(max(1, int(w.limits.Rate/blocksPerSecond)), blockEntries)
-		w.pace = rate.NewLimiter(rate.Limit(w.limits.Rate), w.size)
-		w.pace.AllowN(time.Now(), w.size) // the call before may have just done as many
-	}
-	w.remove(ctx, w.at.Remove)
-	w.after, w.flushed = w.at.After, time.Now()
-	for {
-		if w.at.Part >= len(w.at.Ends) {
-			return nil
-		}
-		scanErr := w.Scan(ctx, w.at.Part, w.after, w.at.Ends[w.at.Part]+1, func(e Entry[E]) error { return w.visit(ctx, e) })
-		if scanErr != nil && !errors.Is(scanErr, errLimit) {
-			return scanErr
-		}
-		if err := w.flush(ctx); err != nil || scanErr != nil {
-			return errors.Join(err, scanErr)
-		}
-		if w.at.Part+1 == len(w.at.Ends) {
-			return nil
-		}
-		w.at.Part, w.at.After, w.after = w.at.Part+1, 0, 0
-	}
-}
-
-func (w *walk[E]) visit(ctx context.Context, e Entry[E]) error {
-	if e.Selected && w.limits.Entries > 0 && w.looked == w.limits.Entries || !w.limits.Until.IsZero() && time.Now().After(w.limits.Until) {
-		return errLimit
-	}
-	w.after = e.Sequence
-	if e.Selected {
-		w.looked++
-		if w.oldest.IsZero() || e.StoredAt.Before(w.oldest) {
-			w.oldest = e.StoredAt
-		}
-		if w.skip {
-			return nil
-		}
-		w.block, w.sequences, w.bytes = append(w.block, e.Value), append(w.sequences, e.Sequence), w.bytes+e.Bytes
-	}
-	if len(w.block) >= w.size || w.bytes >= blockBytes || time.Since(w.flushed) >= flushEvery {
-		return w.flush(ctx)
-	}
-	return nil
-}
-
-// flush does the block, has it written down, and begins to remove what is to be removed. Begun,
-// it is finished also when ctx ends.
-func (w *walk[E]) flush(ctx context.Context) error {
-	w.flushed = time.Now()
-	if w.after == w.at.After {
-		return nil
-	}
-	if err := w.pace.WaitN(ctx, len(w.block)); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), blockTimeout)
-	defer cancel()
-	var outcomes []Outcome
-	if len(w.block) > 0 {
-		var err error
-		if outcomes, err = w.Do(ctx, w.block, w.limits.DryRun); err != nil {
-			return err
-		}
-	}
-	var remove []uint64
-	for i, o := range outcomes {
-		if !w.limits.DryRun && w.Removes != nil && w.Removes(o.What) {
-			remove = append(remove, w.sequences[i])
-		}
-	}
-	// Written down, the block takes the place of the one before.
-	if err := w.removed(); err != nil {
-		return err
-	}
-	at := position{Part: w.at.Part, After: w.after, Ends: w.at.Ends, Remove: remove}
-	if err := w.each(ctx, at, outcomes); err != nil {
-		return err
-	}
-	w.at = at
-	w.block, w.sequences, w.bytes = nil, nil, 0
-	w.remove(ctx, remove)
-	return nil
-}
-
-// remove begins to remove entries of the part.
-func (w *walk[E]) remove(ctx context.Context, sequences []uint64) {
-	if len(sequences) == 0 {
-		return
-	}
-	part, done := w.at.Part, make(chan error, 1)
-	w.removing = done
-	go func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), blockTimeout)
-		defer cancel()
-		done <- w.Remove(ctx, part, sequences)
-	}()
-}
-
-// removed waits for the end of the removal.
-func (w *walk[E]) removed() error {
-	if w.removing == nil {
-		return nil
-	}
-	err := <-w.removing
-	w.removing = nil
-	return err
-}

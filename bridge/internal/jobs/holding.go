@@ -19,6 +19,9 @@ import (
 // writeTimeout bounds one write of a job's record, also while the process ends.
 const writeTimeout = 5 * time.Second
 
+// maxUnremoved bounds the tries of a cancelled job to remove what is done.
+const maxUnremoved = 3
+
 // holding is a job that this process works on. What the bucket has is the truth: after each
 // error the work goes on from there.
 type holding struct {
@@ -44,7 +47,7 @@ func (h *holding) work() {
 	defer beside.Wait()
 	defer stop()
 	retry := backoff.Backoff{First: h.times.firstRetry, Max: h.times.lastRetry}
-	for {
+	for tries := 0; ; {
 		before := h.now().N
 		err := h.attempt(h.ctx)
 		var done bool
@@ -52,10 +55,13 @@ func (h *holding) work() {
 		case errors.Is(cause, errLost):
 			h.log.Info("another process works on a job of this one", zap.String("job", h.id))
 			return
-		case errors.Is(cause, errCancelled):
+		case errors.Is(cause, errCancelled) && (!errors.Is(err, errUnremoved) || tries == maxUnremoved):
 			done = h.end(adminapi.JobCancelled, nil)
 		case err == nil && cause == nil:
 			done = h.end(adminapi.JobDone, nil)
+		case errors.Is(cause, errCancelled):
+			tries++
+			h.wait(err)
 		case cause != nil:
 			h.release()
 			return
@@ -102,7 +108,10 @@ func (h *holding) attempt(ctx context.Context) (err error) {
 	r := h.now()
 	if r.Cancel {
 		h.cancel(errCancelled)
-		return nil
+		if r.Job.State != adminapi.JobRunning {
+			return nil
+		}
+		// The kind ends soon, and removes before what is done.
 	}
 	task := Task{ID: h.id, Call: r.Job.Call, Rate: r.Job.Rate}
 	if r.Job.State != adminapi.JobRunning {
@@ -114,7 +123,11 @@ func (h *holding) attempt(ctx context.Context) (err error) {
 	task.From = r.From
 	began, before := time.Now(), r.done()
 	return h.kind.Run(ctx, task, func(ctx context.Context, s Step) error {
-		return h.change(ctx, func(r *record) { r.add(s, before, began) })
+		err := h.change(ctx, func(r *record) { r.add(s, before, began) })
+		if err == nil {
+			h.metrics.worked(r.Job.Kind, s.Outcomes)
+		}
+		return err
 	})
 }
 
@@ -182,6 +195,7 @@ func (h *holding) end(state adminapi.JobState, err error) bool {
 	err = h.change(h.ctx, func(r *record) { r.end(state, err) })
 	if err == nil {
 		ended := h.now()
+		h.metrics.ended.WithLabelValues(ended.Job.Kind, string(state)).Inc()
 		h.cfg.Tell(context.WithoutCancel(h.ctx), ended.view())
 	} else if !errors.Is(err, errLost) {
 		h.log.Info("the end of a job is not written down yet, trying again", zap.String("job", h.id), zap.Error(err))

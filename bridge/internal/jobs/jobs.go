@@ -110,6 +110,8 @@ type Jobs struct {
 	times  times
 	wake   chan struct{}
 
+	metrics metrics
+
 	mu      sync.Mutex
 	running map[string]*holding
 }
@@ -119,7 +121,7 @@ func New(js jetstream.JetStream, store bucket.Store, cfg Config) *Jobs {
 	return &Jobs{
 		cfg: cfg, log: cmp.Or(cfg.Logger, zap.NewNop()).Named("jobs"), times: defaultTimes,
 		bucket: &bucket.Bucket{JS: js, Names: cfg.Names, Store: store},
-		wake:   make(chan struct{}, 1), running: map[string]*holding{},
+		wake:   make(chan struct{}, 1), running: map[string]*holding{}, metrics: newMetrics(cfg.Kinds),
 	}
 }
 

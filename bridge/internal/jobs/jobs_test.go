@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hookspan/hookspan/bridge"
@@ -57,6 +58,9 @@ func TestJob(t *testing.T) {
 	require.Equal(t, adminapi.JobQueued, p.told[0].State)
 	require.Equal(t, adminapi.JobDone, p.told[1].State)
 	require.Equal(t, "anna", p.told[1].By)
+	require.InDelta(t, 20, testutil.ToFloat64(p.metrics.entries.WithLabelValues("work")), 0)
+	require.InDelta(t, 1, testutil.ToFloat64(p.metrics.ended.WithLabelValues("work", "done")), 0)
+	require.Zero(t, testutil.ToFloat64(p.metrics.running.WithLabelValues("work")))
 
 	plan, err := p.Plan(t.Context(), order(""))
 	require.NoError(t, err)

@@ -122,7 +122,7 @@ func (r *rig) start(name string, kind Kind, store bucket.Store) *process {
 }
 
 func order(key string) adminapi.JobOrder {
-	return adminapi.JobOrder{JobCall: adminapi.JobCall{Kind: "work", By: "anna"}, Body: json.RawMessage(`{"kind":"work"}`), Rate: 100, Key: key}
+	return adminapi.JobOrder{JobCall: adminapi.JobCall{Kind: "work"}, By: "anna", Body: json.RawMessage(`{"kind":"work"}`), Rate: 100, Key: key}
 }
 
 func (p *process) begin(o adminapi.JobOrder) adminapi.Job {

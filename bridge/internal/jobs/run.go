@@ -123,6 +123,7 @@ func (s *search) lookAt(ctx context.Context, id string) error {
 	s.mu.Lock()
 	s.running[id] = h
 	s.mu.Unlock()
+	s.metrics.running.WithLabelValues(r.Job.Kind).Inc()
 	s.group.Go(func() { //nolint:contextcheck // what is begun is finished also when ctx ends
 		defer s.Jobs.look() // another job may have waited for the slot
 		defer func() {
@@ -130,6 +131,7 @@ func (s *search) lookAt(ctx context.Context, id string) error {
 			delete(s.running, id)
 			s.mu.Unlock()
 		}()
+		defer s.metrics.running.WithLabelValues(r.Job.Kind).Dec()
 		defer h.cancel(nil)
 		h.work()
 	})

@@ -10,7 +10,7 @@ import (
 // ListDead returns a page of dead letters. The error wraps [adminapi.ErrCursor] for a cursor
 // that is none.
 func (l *Lists) ListDead(ctx context.Context, sel adminapi.DeadSelection) (list adminapi.DeadLetterList, err error) {
-	list.Letters, list.Next, err = newest(ctx, l, source[adminapi.DeadLetter]{
+	list.Letters, list.Listed, err = newest(ctx, l, source[adminapi.DeadLetter]{
 		stream: l.names.DeadStream(),
 		walk: func(after, before uint64, add func(uint64, bool, adminapi.DeadLetter) error) error {
 			walked := sel

@@ -10,7 +10,7 @@ import (
 // ListEvents returns a page of events. The error wraps [adminapi.ErrCursor] for a cursor that is
 // none.
 func (l *Lists) ListEvents(ctx context.Context, sel adminapi.EventSelection) (list adminapi.EventList, err error) {
-	list.Events, list.Next, err = newest(ctx, l, source[adminapi.Event]{
+	list.Events, list.Listed, err = newest(ctx, l, source[adminapi.Event]{
 		stream: l.names.EventsStream(),
 		walk: func(after, before uint64, add func(uint64, bool, adminapi.Event) error) error {
 			walked := sel

@@ -3,23 +3,11 @@ package lists
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/hookspan/hookspan/bridge/internal/view"
 	"github.com/hookspan/hookspan/internal/adminapi"
 )
-
-// told wraps the errors of the view that callers compare with.
-func told(err error) error {
-	switch {
-	case errors.Is(err, view.ErrCursor):
-		return fmt.Errorf("%w: %w", adminapi.ErrCursor, err)
-	case errors.Is(err, view.ErrUnavailable):
-		return fmt.Errorf("%w: %w", adminapi.ErrUnavailable, err)
-	}
-	return err
-}
 
 // DeadGroups returns a page of groups of dead letters. Of the selection it heeds the consumer,
 // the cause and the page. The error wraps [adminapi.ErrCursor] or [adminapi.ErrUnavailable].
@@ -36,7 +24,7 @@ func (l *Lists) DeadGroups(ctx context.Context, sel adminapi.DeadSelection) (lis
 			Histogram: adminapi.Histogram{Start: start, StepSeconds: int64(step / time.Second), Counts: counts},
 		})
 	}
-	return list, told(err)
+	return list, err
 }
 
 // Models returns what happened to predictions by model. The error wraps [adminapi.ErrCursor] or
@@ -50,7 +38,7 @@ func (l *Lists) Models(ctx context.Context, sel adminapi.ModelSelection) (list a
 	for i := range page.Models {
 		list.Models = append(list.Models, newModel(&page.Models[i]))
 	}
-	return list, told(err)
+	return list, err
 }
 
 func newModel(m *view.ModelFigures) adminapi.Model {
@@ -81,7 +69,7 @@ func (l *Lists) Alarms(ctx context.Context, sel adminapi.AlarmSelection) (list a
 	list.Alarms = []adminapi.Alarm{}
 	active, err := l.view.ActiveAlarms(ctx, time.Now())
 	if err != nil {
-		return list, told(err)
+		return list, err
 	}
 	since := map[uint64]time.Time{}
 	for _, a := range active {
@@ -96,7 +84,7 @@ func (l *Lists) Alarms(ctx context.Context, sel adminapi.AlarmSelection) (list a
 		list.Alarms = append(list.Alarms, adminapi.Alarm{Seq: a.Sequence, Alarm: a.Alarm, Active: is, Since: at})
 	}
 	list.Next = next
-	return list, told(err)
+	return list, err
 }
 
 // activeAlarms returns a page of the active alarms.

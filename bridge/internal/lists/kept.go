@@ -13,7 +13,7 @@ import (
 // [adminapi.ErrCursor] for a cursor that is none.
 func (l *Lists) ListKept(ctx context.Context, sel adminapi.KeptSelection) (list adminapi.KeptList, err error) {
 	if sel.Place != "" {
-		list.Entries, list.Next, err = l.keptAt(ctx, sel.Place, sel, sel.Cursor)
+		list.Entries, list.Listed, err = l.keptAt(ctx, sel.Place, sel, sel.Cursor)
 		return list, err
 	}
 	places := adminapi.Places()
@@ -24,8 +24,13 @@ func (l *Lists) ListKept(ctx context.Context, sel adminapi.KeptSelection) (list 
 	}
 	for i, place := range places {
 		if cursors[i] != ended {
-			if parts[i].rows, parts[i].next, err = l.keptAt(ctx, place, sel, cursors[i]); err != nil {
+			var at adminapi.Listed
+			if parts[i].rows, at, err = l.keptAt(ctx, place, sel, cursors[i]); err != nil {
 				return list, err
+			}
+			parts[i].next = at.Next
+			if list.AsOf.IsZero() || !at.AsOf.IsZero() && at.AsOf.Before(list.AsOf) {
+				list.AsOf = at.AsOf
 			}
 		}
 	}
@@ -92,7 +97,7 @@ func merge(parts []part, limit int) (out []adminapi.KeptDelivery, next string) {
 	return out, strings.Join(cursors, separator)
 }
 
-func (l *Lists) keptAt(ctx context.Context, place string, sel adminapi.KeptSelection, cursor string) ([]adminapi.KeptDelivery, string, error) {
+func (l *Lists) keptAt(ctx context.Context, place string, sel adminapi.KeptSelection, cursor string) ([]adminapi.KeptDelivery, adminapi.Listed, error) {
 	stream := l.names.QuarantineStream()
 	if place == adminapi.PlaceRefused {
 		stream = l.names.RefusedStream()

@@ -19,6 +19,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/redelivery"
 	"github.com/hookspan/hookspan/bridge/internal/view"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/natserr"
 )
 
 // walkTime bounds the reading of a stream for one page: it may hold few entries that match. The
@@ -50,50 +51,73 @@ type source[T any] struct {
 	view func(cursor string, limit int) (rows []T, next string, lacks uint64, err error)
 }
 
-// newest returns a page of the source.
-func newest[T any](ctx context.Context, l *Lists, src source[T], cursor string, limit int) (rows []T, next string, err error) {
+// newest returns a page of the source. While NATS is away it has what the view has.
+func newest[T any](ctx context.Context, l *Lists, src source[T], cursor string, limit int) (rows []T, at adminapi.Listed, err error) {
 	before, err := parse(cursor)
 	if err != nil {
-		return nil, "", err
+		return nil, at, err
 	}
 	rows = []T{}
 	walk := func(after uint64) (done bool, err error) {
 		read, last, more, err := collect(limit-len(rows), func(add func(uint64, bool, T) error) error { return src.walk(after, before, add) })
 		rows = append(rows, read...)
 		if more {
-			next = cursorOf(last)
+			at.Next = cursorOf(last)
 		}
 		return more, err
 	}
-	folded := l.folded(ctx, src.stream)
+	folded, away := l.folded(ctx, src.stream), error(nil)
 	if before > folded+1 {
-		if done, err := walk(folded); done || err != nil {
-			return rows, next, err
+		done, err := walk(folded)
+		if err != nil && natserr.Away(err) {
+			at.AsOf, away, rows = l.completeUntil(src.stream), err, rows[:0]
+		}
+		if done || err != nil && at.AsOf.IsZero() {
+			return rows, at, err
 		}
 		before = folded + 1
 	}
 	if folded == 0 {
-		return rows, "", nil
+		return rows, at, nil
 	}
 	if len(rows) == limit {
-		return rows, cursorOf(before), nil
+		at.Next = cursorOf(before)
+		return rows, at, nil
 	}
 	known, next, lacks, err := src.view(cursorOf(before), limit-len(rows))
+	rows, at.Next = append(rows, known...), next
 	switch {
 	case errors.Is(err, view.ErrUnavailable):
 		lacks = before
 	case err != nil || next != "":
-		return append(rows, known...), next, err
+		return rows, at, err
 	}
-	rows = append(rows, known...)
 	if before = min(before, lacks+1); before <= 1 {
-		return rows, "", nil
+		return rows, at, nil
 	}
 	if len(rows) == limit {
-		return rows, cursorOf(before), nil
+		at.Next = cursorOf(before)
+		return rows, at, nil
 	}
-	_, err = walk(0)
-	return rows, next, err
+	if away == nil {
+		_, err = walk(0)
+		if !natserr.Away(err) {
+			return rows, at, err
+		}
+		away = err
+	}
+	if len(rows) == 0 {
+		return rows, at, away
+	}
+	at.Next = cursorOf(before) // what follows can be read when NATS is back
+	return rows, at, nil
+}
+
+func (l *Lists) completeUntil(stream string) time.Time {
+	if l.view == nil {
+		return time.Time{}
+	}
+	return l.view.CompleteUntil(stream)
 }
 
 // folded returns up to where the view has the stream, without what has left it since.

@@ -12,7 +12,7 @@ type Limits struct {
 // SetLimits changes the limits of both streams. Call it before anybody follows.
 func (s *Streams) SetLimits(l Limits) {
 	for _, h := range []*hub{s.events, s.alarms} {
-		for to, d := range map[*time.Duration]time.Duration{&h.limits.idle: l.Idle, &h.limits.heartbeat: l.Heartbeat, &h.limits.gather: l.Gather, &h.limits.jumpEvery: l.JumpEvery} {
+		for to, d := range map[*time.Duration]time.Duration{&h.limits.idle: l.Idle, &h.limits.heartbeat: l.Heartbeat, &h.limits.gather: l.Gather, &h.limits.pace: l.Gather, &h.limits.jumpEvery: l.JumpEvery} {
 			if d != 0 {
 				*to = d
 			}

@@ -95,7 +95,7 @@ func (w *follower) run(ctx context.Context) error {
 		if more {
 			continue
 		}
-		if len(items) > 0 && !backoff.Sleep(ctx, w.limits.gather) {
+		if len(items) > 0 && !backoff.Sleep(ctx, w.limits.pace) {
 			break
 		}
 		select {
@@ -157,12 +157,15 @@ func (w *follower) take() (items []adminapi.LiveItem, more bool, changed <-chan 
 
 	first := sort.Search(len(ring), func(i int) bool { return ring[i].seq > w.at })
 	var skipped adminapi.LeftOut
+	now, spent := time.Now(), false // the rate permits nothing more now
 	for i := first; i < len(ring) && !more; i++ {
 		m := &ring[i]
-		switch {
-		case m.name == adminapi.LiveSampled || w.match(m) && (m.seq <= w.past || w.rate.Allow()):
+		switch told := m.name == adminapi.LiveSampled; {
+		case !told && !w.match(m):
+		case told || m.seq <= w.past || !spent && w.rate.AllowN(now, 1):
 			items = append(items, adminapi.LiveItem{Name: m.name, Sequence: m.seq, Data: m.data})
-		case w.match(m):
+		default:
+			spent = true
 			if skipped.LeftOut++; skipped.LeftOut == 1 {
 				skipped.After = w.at
 			}

@@ -42,9 +42,10 @@ type config struct {
 
 type limits struct {
 	idle, heartbeat time.Duration
-	// gather is the least time between two reads of the stream, and between two writes to one
-	// client.
-	gather time.Duration
+	// gather is the least time between two reads of the stream, and pace that between two writes
+	// to one client: a write costs as much for one message as for fifty. Who has been told
+	// nothing for so long is told at once.
+	gather, pace time.Duration
 	// batch is how many messages one read takes. A reader that is more than behind messages
 	// late leaves them out, at most once in jumpEvery.
 	batch     int
@@ -60,7 +61,7 @@ type limits struct {
 }
 
 var standard = limits{
-	idle: idleTimeout, heartbeat: 15 * time.Second, gather: 100 * time.Millisecond,
+	idle: idleTimeout, heartbeat: 15 * time.Second, gather: 100 * time.Millisecond, pace: 250 * time.Millisecond,
 	batch: 100, behind: 2000, jumpEvery: time.Second, ringMessages: 2048, ringBytes: 4 << 20, burst: 2, catchUp: 1000, examined: 10_000,
 }
 

@@ -26,16 +26,20 @@ type Streams struct {
 	js     jetstream.JetStream
 	names  bridge.Names
 	filter func(consumer string) (bridge.Filter, bool)
+	erased func(source, prediction string) bool
 
 	events, alarms *hub
 }
 
 // New returns the live streams of what js has. Filter returns the filter of a configured
-// consumer, and is called concurrently. Call [Streams.Close] before the connection is closed.
-func New(js jetstream.JetStream, names bridge.Names, filter func(consumer string) (bridge.Filter, bool), log *zap.Logger) *Streams {
+// consumer, and erased reports whether a prediction was erased, of which nothing is told any
+// more; both are called concurrently. Call [Streams.Close] before the connection is closed.
+func New(
+	js jetstream.JetStream, names bridge.Names, filter func(consumer string) (bridge.Filter, bool), erased func(source, prediction string) bool, log *zap.Logger,
+) *Streams {
 	log = log.Named("live")
 	return &Streams{
-		js: js, names: names, filter: filter,
+		js: js, names: names, filter: filter, erased: erased,
 		events: newHub(config{
 			js: js, stream: names.EventsStream(), subject: names.AllEvents(), headersOnly: true, decode: decodeEvent, log: log, limits: standard,
 		}),
@@ -87,7 +91,8 @@ func (s *Streams) Events(ctx context.Context, sel adminapi.LiveEvents, tell func
 		r.subjects, _ = sel.Filter.Subjects(s.names)
 	}
 	r.match = func(m *message) bool {
-		return (!filtered || sel.Filter.Match(m.event)) && (sel.Prediction == "" || sel.Prediction == m.event.PredictionID) && reads(m)
+		return (!filtered || sel.Filter.Match(m.event)) && (sel.Prediction == "" || sel.Prediction == m.event.PredictionID) && reads(m) &&
+			!s.erased(m.event.Source, m.event.PredictionID) // the ring may have it still
 	}
 	return s.events.follow(ctx, r, tell)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,6 +39,7 @@ type bench struct {
 	streams *live.Streams
 	url     string
 	stop    func()
+	erased  atomic.Pointer[string] // the id of a prediction
 }
 
 func start(t *testing.T, limits live.Limits) *bench {
@@ -55,7 +57,7 @@ func (b *bench) serve() {
 	b.t.Helper()
 	b.streams = live.New(b.JS, b.Names, func(consumer string) (bridge.Filter, bool) {
 		return bridge.Filter{Statuses: []string{"failed"}, Model: "google/*"}, consumer == "billing"
-	}, zap.NewNop())
+	}, func(_, id string) bool { gone := b.erased.Load(); return gone != nil && *gone == id }, zap.NewNop())
 	b.streams.SetLimits(b.limits)
 	server, err := admin.New(admin.Config{Listen: "127.0.0.1:0"}, admin.Deps{Metrics: prometheus.NewRegistry()}, zap.NewNop())
 	require.NoError(b.t, err)

@@ -18,6 +18,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/internal/predictions/provider"
 	"github.com/hookspan/hookspan/bridge/internal/stream/streamtest"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/streams"
 )
 
 // An overdue prediction is polled once its poll is written down, and the record goes with its
@@ -318,6 +319,27 @@ func TestOpenPredictionsOutliveTheirEvents(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, next.current.Load().tidyKept(t.Context()))
 	require.Equal(t, []string{"open"}, r.open())
+}
+
+// An open prediction that is larger than what the server takes is told to operators, and the
+// others are kept.
+func TestOpenPredictionThatNATSNeverTakes(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	p := r.start("one", r.store)
+	r.eventually(p.leads)
+	for _, s := range []*bridge.PredictionState{
+		{Source: "get3w", ID: "large", Status: "processing", Sequence: 1, Announced: &bridge.Announced{Metadata: map[string]string{"a": strings.Repeat("x", streams.MaxPayload)}}},
+		{Source: "get3w", ID: "small", Status: "processing", Sequence: 2},
+	} {
+		require.NoError(t, p.current.Load().keep(t.Context(), time.Now(), s))
+	}
+	require.Equal(t, []string{"small"}, r.open())
+	told := p.logs.FilterMessageSnippet("raise max_payload").All()
+	require.Len(t, told, 1)
+	require.Equal(t, "large", told[0].ContextMap()["prediction"])
+	require.Empty(t, r.heard.Kinds(), "the bucket is not full, so no record leaves it")
+	require.True(t, p.leads())
 }
 
 // A view's position is written down, and goes with its time.

@@ -216,7 +216,7 @@ func (r *Reverifier) walk(ctx context.Context, sel adminapi.KeptSelection, dryRu
 		return nil
 	})
 	if err != nil && !errors.Is(err, errLimit) {
-		report.Stopped = err.Error()
+		report.Stopped, report.Err = err.Error(), err
 	}
 	return report
 }

@@ -42,18 +42,30 @@ func (l *DeadLetters) Remove(ctx context.Context, seq uint64) error {
 // sees the progress. Scan skips dead letters that arrive during the scan or are gone. visit may
 // remove its dead letter. Scan ignores the limit of the selection.
 func (l *DeadLetters) Scan(ctx context.Context, sel adminapi.DeadSelection, visit func(e adminapi.DeadEntry, selected bool) error) error {
+	return l.scan(ctx, sel, nil, visit)
+}
+
+// scan is [DeadLetters.Scan], and calls unreadable as [streamread.Span] says.
+func (l *DeadLetters) scan(ctx context.Context, sel adminapi.DeadSelection, unreadable func(), visit func(e adminapi.DeadEntry, selected bool) error) error {
 	stream, err := streamread.Open(ctx, l.js, l.names.DeadStream())
 	if err != nil {
 		return err
 	}
-	s := streamread.Span{Subject: l.names.DeadSubjects()[0], Sequences: sel.Sequences, After: sel.After, Before: sel.Before, Newest: sel.Newest}
-	if sel.Consumer != "" {
-		s.Subject = l.names.AllDead(bridge.EncodeToken(sel.Consumer))
+	s := streamread.Span{
+		Subject: l.subject(sel), Sequences: sel.Sequences, After: sel.After, Before: sel.Before, Newest: sel.Newest, Unreadable: unreadable,
 	}
 	return streamread.Walk(ctx, stream, s, func(m *jetstream.RawStreamMsg) error {
 		e := l.decode(m)
 		return visit(e, sel.Match(&e))
 	})
+}
+
+// subject is the pattern of the dead letters that [DeadLetters.Scan] reads.
+func (l *DeadLetters) subject(sel adminapi.DeadSelection) string {
+	if sel.Consumer == "" {
+		return l.names.DeadSubjects()[0]
+	}
+	return l.names.AllDead(bridge.EncodeToken(sel.Consumer))
 }
 
 // decode never fails: an operator can still look at and drop an unreadable message.

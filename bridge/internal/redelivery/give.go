@@ -23,6 +23,9 @@ type eventCopy struct {
 	header   bridge.Header
 	// n tells it from other copies of the event for the consumer.
 	n string
+	// seq is the event's own place. Errors name it by that and not by its id: a job keeps its
+	// errors, and erasing a prediction removes every record that names it.
+	seq uint64
 }
 
 // give stores the copies for their consumers, except of events that the consumer has handled,
@@ -81,11 +84,11 @@ func (r *Redeliverer) storeCopies(ctx context.Context, copies []eventCopy, outco
 		for i, o := range r.store.StoreAll(ctx, r.cfg.Names.EventsStream(), msgs) {
 			c := copies[which[i]]
 			if o.Err != nil && !errors.Is(o.Err, bridge.ErrTooLarge) {
-				return fmt.Errorf("giving event %s to consumer %s again: %w", c.event.ID, c.consumer, o.Err)
+				return fmt.Errorf("giving event %d to consumer %s again: %w", c.seq, c.consumer, o.Err)
 			}
 			done++
 			if o.Err != nil { // what is behind it was not sent
-				outcomes[which[i]] = jobs.Outcome{What: causeTooLarge, Error: fmt.Sprintf("giving event %s to consumer %s again: %v", c.event.ID, c.consumer, o.Err)}
+				outcomes[which[i]] = jobs.Outcome{What: causeTooLarge, Error: fmt.Sprintf("giving event %d to consumer %s again: %v", c.seq, c.consumer, o.Err)}
 				break
 			}
 		}

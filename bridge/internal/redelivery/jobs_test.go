@@ -202,6 +202,27 @@ func TestRedriveJobBesideOthers(t *testing.T) {
 	require.EqualValues(t, 1, r.deadLetters())
 }
 
+// A redrive or a drop of one consumer leaves the dead letters of others where they are, also those
+// that lie between; so does one that selects only some.
+func TestJobsLeaveOtherDeadLetters(t *testing.T) {
+	t.Parallel()
+	r := setup(t)
+	const n = 60
+	for range n {
+		r.dead(1, 1)
+	}
+	j := r.work(r.Publisher())
+	job := r.untilJob(j, r.begin(j, adminapi.JobRedrive, `{"cause":"permanent","consumer":"team","prediction":"other"}`), hasEnded)
+	require.Zero(t, job.Total)
+	require.EqualValues(t, 2*n, r.deadLetters())
+	job = r.untilJob(j, r.begin(j, adminapi.JobRedrive, `{"consumer":"team"}`), hasEnded)
+	require.Equal(t, map[string]int{"given": n}, job.Outcomes)
+	require.EqualValues(t, n, r.deadLetters())
+	job = r.untilJob(j, r.begin(j, adminapi.JobDropDead, `{"consumer":"nobody","after":2}`), hasEnded)
+	require.Equal(t, map[string]int{"dropped": n - 1}, job.Outcomes)
+	require.EqualValues(t, 1, r.deadLetters())
+}
+
 // A replay job gives its events once, however often its blocks are tried.
 func TestReplayJob(t *testing.T) {
 	t.Parallel()

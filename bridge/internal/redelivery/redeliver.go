@@ -71,7 +71,7 @@ func (r *Redeliverer) Redrive(ctx context.Context, sel adminapi.DeadSelection, o
 func (r *Redeliverer) Replay(ctx context.Context, consumer, run string, sel adminapi.EventSelection, o adminapi.RedeliveryOptions) adminapi.RedeliveryReport {
 	replay, err := r.replaying(ctx, consumer, run, sel, o.Handled)
 	if err != nil {
-		return adminapi.RedeliveryReport{DryRun: o.DryRun, Remaining: map[string]int{}, Stopped: err.Error()}
+		return adminapi.RedeliveryReport{DryRun: o.DryRun, Remaining: map[string]int{}, Stopped: err.Error(), Err: err}
 	}
 	return report(ctx, replay, sel.Limit, o)
 }
@@ -95,7 +95,7 @@ func report[E any](ctx context.Context, work jobs.Blocks[E], limit int, o admina
 		stopped = err.Error()
 	}
 	out := adminapi.NewRedeliveryReport(outcomes, o.DryRun, stopped)
-	out.Last, out.More = last, more
+	out.Last, out.More, out.Err = last, more, err
 	return out
 }
 
@@ -114,7 +114,7 @@ func (r *Redeliverer) redriving(sel adminapi.DeadSelection, handled bool) jobs.B
 			again := bridge.Again{Sequence: e.Event.Sequence, Redrives: e.Redrives + 1}
 			// With the time, since a recreated stream counts from one again.
 			id := fmt.Sprintf("redrive-%d-%d", e.Sequence, e.StoredAt.UnixNano())
-			copies[i] = eventCopy{e.Consumer, e.Event, again.Header(e.Header), id}
+			copies[i] = eventCopy{e.Consumer, e.Event, again.Header(e.Header), id, again.Sequence}
 		}
 		return r.give(ctx, copies, sel.Consumer, handled, dry)
 	}
@@ -124,19 +124,40 @@ func (r *Redeliverer) redriving(sel adminapi.DeadSelection, handled bool) jobs.B
 // deadBlocks is work on the selected dead letters.
 func (r *Redeliverer) deadBlocks(sel adminapi.DeadSelection) jobs.Blocks[adminapi.DeadEntry] {
 	name := r.cfg.Names.DeadStream()
-	return jobs.Blocks[adminapi.DeadEntry]{
+	work := jobs.Blocks[adminapi.DeadEntry]{
 		Ends: func(ctx context.Context) ([]uint64, error) { return lastSequence(ctx, r.js, name) },
 		Scan: func(ctx context.Context, _ int, after, before uint64, visit func(jobs.Entry[adminapi.DeadEntry]) error) error {
 			sel := sel
 			sel.After, sel.Before = max(sel.After, after), before
-			return r.deadLetters.Scan(ctx, sel, func(e adminapi.DeadEntry, selected bool) error {
-				return visit(jobs.Entry[adminapi.DeadEntry]{Sequence: e.Sequence, StoredAt: e.StoredAt, Selected: selected, Bytes: len(e.Body), Value: e})
+			behind := false
+			return r.deadLetters.scan(ctx, sel, func() { behind = true }, func(e adminapi.DeadEntry, selected bool) error {
+				entry := jobs.Entry[adminapi.DeadEntry]{Sequence: e.Sequence, StoredAt: e.StoredAt, Selected: selected, Behind: behind, Bytes: len(e.Body), Value: e}
+				behind = false
+				return visit(entry)
 			})
 		},
 		Remove: func(ctx context.Context, _ int, sequences []uint64) error {
 			return streamread.RemoveAll(ctx, r.js, name, sequences)
 		},
 	}
+	subject := r.deadLetters.subject(sel)
+	if sel.After > 0 || len(sel.Sequences) > 0 {
+		return work
+	}
+	work.RemoveTo = func(ctx context.Context, _ int, to uint64) error {
+		return streamread.RemoveTo(ctx, r.js, name, subject, to)
+	}
+	if sel.Cause == "" && sel.Prediction == "" {
+		work.Count = func(ctx context.Context) (int, error) {
+			stream, err := streamread.Open(ctx, r.js, name)
+			if err != nil {
+				return 0, err
+			}
+			n, err := streamread.Count(ctx, stream, []string{subject}, 1)
+			return int(n), err
+		}
+	}
+	return work
 }
 
 // replaying is the work of a replay. The error wraps [adminapi.ErrNoConsumer].
@@ -168,7 +189,7 @@ func (r *Redeliverer) replaying(ctx context.Context, consumer, run string, sel a
 	work.Do = func(ctx context.Context, block []adminapi.EventEntry, dry bool) ([]jobs.Outcome, error) {
 		copies := make([]eventCopy, len(block))
 		for i, e := range block {
-			copies[i] = eventCopy{consumer, e.Event, bridge.Again{Sequence: e.Sequence}.Header(e.Header), "replay-" + run}
+			copies[i] = eventCopy{consumer, e.Event, bridge.Again{Sequence: e.Sequence}.Header(e.Header), "replay-" + run, e.Sequence}
 		}
 		return r.give(ctx, copies, consumer, handled, dry)
 	}

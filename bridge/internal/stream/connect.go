@@ -98,6 +98,10 @@ func Connect(cfg ExternalConfig, name string, log *zap.Logger) (*nats.Conn, erro
 	return nc, nil
 }
 
+// syncQueue is how many messages at most can wait in a subscription that is read one by one: as
+// many as any of ours lets wait. nats.go makes room for all at once, by default 512 KiB.
+const syncQueue = 8192
+
 func connOptions(name string, log *zap.Logger) []nats.Option {
 	log = log.Named("nats").With(zap.String("connection", name))
 	return []nats.Option{
@@ -106,6 +110,7 @@ func connOptions(name string, log *zap.Logger) []nats.Option {
 		// A publish without a connection must fail at once: a buffered one would be sent later,
 		// after its caller was told that it failed.
 		nats.ReconnectBufSize(-1),
+		nats.SyncQueueLen(syncQueue),
 		nats.MaxReconnects(-1),
 		// Refused credentials may be accepted later, after a rotation or a fix in NATS.
 		nats.IgnoreAuthErrorAbort(),

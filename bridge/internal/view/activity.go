@@ -64,10 +64,12 @@ type activities struct {
 	tallies  map[tallyKey]int64
 	failures []*failed // in the order in which they began, which decides which are too many
 	byError  map[failureKey]*failed
+	// normalised remembers what the errors of the block become: most are the same.
+	normalised map[string]string
 }
 
 func newActivities() activities {
-	return activities{map[activityKey]*counted{}, map[tallyKey]int64{}, nil, map[failureKey]*failed{}}
+	return activities{map[activityKey]*counted{}, map[tallyKey]int64{}, nil, map[failureKey]*failed{}, map[string]string{}}
 }
 
 // add counts an event of the stream. closed says that the prediction had ended or was given up
@@ -96,7 +98,7 @@ func (c *activities) add(s *bridge.PredictionState, m *message, did fold.Folded,
 	}
 	tally(tallyEnd(s.Origin))
 	if s.Status == bridge.StatusFailed {
-		c.fail(failureKey{minute, e.Source, key.model, normalise(s.Error)}, m.seq)
+		c.fail(failureKey{minute, e.Source, key.model, c.normalise(s.Error)}, m.seq)
 	}
 	n.time(s, did)
 }
@@ -109,6 +111,15 @@ func tallyEnd(origin string) string {
 		return tallyPoll
 	}
 	return tallyOther
+}
+
+func (c *activities) normalise(text string) string {
+	known, ok := c.normalised[text]
+	if !ok {
+		known = normalise(text)
+		c.normalised[text] = known
+	}
+	return known
 }
 
 func (c *activities) fail(key failureKey, seq uint64) {

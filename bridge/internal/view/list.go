@@ -13,6 +13,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 const (
@@ -26,7 +27,7 @@ const (
 )
 
 // ErrCursor is wrapped when a cursor is none that a list returned.
-var ErrCursor = errors.New("not a cursor of this list")
+var ErrCursor = adminapi.ErrCursor
 
 // Query selects predictions. Every set field must match.
 type Query struct {
@@ -290,4 +291,18 @@ func (v *View) Find(ctx context.Context, source, prefix string, limit int) (rows
 // matches reports whether the model matches the glob.
 func matches(glob, model string) bool {
 	return bridge.Filter{Model: glob}.Match(&bridge.Event{Model: model})
+}
+
+// Tenant returns the first name of a tenant, in their order, for which is returns true, "" when
+// there is none. The error wraps [ErrUnavailable].
+func (v *View) Tenant(ctx context.Context, is func(name string) bool) (found string, err error) {
+	err = v.read(ctx, func(c *conn) error {
+		return c.skip(nextTenant, "", func(name string) bool {
+			if is(name) {
+				found = name
+			}
+			return found == ""
+		})
+	})
+	return found, err
 }

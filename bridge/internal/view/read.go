@@ -3,10 +3,8 @@ package view
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
@@ -35,9 +33,6 @@ type block struct {
 	folded  chan struct{}
 }
 
-// errMissing: the server has sent a message that did not arrive.
-var errMissing = errors.New("a message is missing")
-
 // read sends blocks until ctx ends. Only what the view itself cannot repair is an error.
 func (s *stream) read(ctx context.Context, blocks chan<- block) error {
 	retry := backoff.Backoff{First: firstRetry, Max: lastRetry}
@@ -63,7 +58,7 @@ func (s *stream) read(ctx context.Context, blocks chan<- block) error {
 }
 
 func (s *stream) readFrom(ctx context.Context, blocks chan<- block) error {
-	c, err := s.begin(ctx)
+	r, err := s.begin(ctx)
 	if err != nil {
 		return err
 	}
@@ -77,11 +72,10 @@ func (s *stream) readFrom(ctx context.Context, blocks chan<- block) error {
 			}
 		}
 	}()
-	defer s.leave(ctx, c.CachedInfo().Name)
-	delivered := uint64(0)
+	defer r.Close(ctx)
 	for ctx.Err() == nil {
 		b := block{stream: s, folded: make(chan struct{})}
-		if err := s.fetch(ctx, c, &b, &delivered, 1, idleWait); err != nil {
+		if err := r.Fetch(ctx, 1, idleWait, b.add); err != nil {
 			return err
 		}
 		if b.last == 0 {
@@ -89,7 +83,7 @@ func (s *stream) readFrom(ctx context.Context, blocks chan<- block) error {
 		}
 		if b.pending > 0 {
 			most := int(min(b.pending, blockMessages-1)) //nolint:gosec // bounded
-			if err := s.fetch(ctx, c, &b, &delivered, most, restWait, jetstream.FetchMaxBytes(blockBytes)); err != nil {
+			if err := r.Fetch(ctx, most, restWait, b.add, jetstream.FetchMaxBytes(blockBytes)); err != nil {
 				return err
 			}
 		}
@@ -105,43 +99,14 @@ func (s *stream) readFrom(ctx context.Context, blocks chan<- block) error {
 	return nil
 }
 
-// leave removes the reader, or the server does after readerGone.
-func (s *stream) leave(ctx context.Context, reader string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
-	defer cancel()
-	_ = s.cfg.JS.DeleteConsumer(ctx, s.name, reader)
-}
-
-// leaveTimeout bounds the removal of a reader: at the end of the process the server may be
-// gone already.
-const leaveTimeout = 500 * time.Millisecond
-
-// fetch adds up to n messages to the block, which come within that time.
-func (s *stream) fetch(ctx context.Context, c jetstream.Consumer, b *block, delivered *uint64, n int, within time.Duration, opts ...jetstream.FetchOpt) error {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	batch, err := c.Fetch(n, append(opts, jetstream.FetchContext(ctx))...)
-	if err != nil {
-		return fmt.Errorf("reading %s: %w", s.name, err)
+// add reads the next message of the block.
+func (b *block) add(meta *jetstream.MsgMetadata, m jetstream.Msg) error {
+	s, got := b.stream, message{seq: meta.Sequence.Stream, stored: meta.Timestamp.UTC()}
+	if err := s.decode(s.cfg.Names, m, &got); err != nil {
+		s.log.Error("a message cannot be read, and is left out of the view", zap.String("stream", s.name),
+			zap.Uint64("sequence", got.seq), zap.String("subject", m.Subject()), zap.Error(err))
 	}
-	for m := range batch.Messages() {
-		meta, err := m.Metadata()
-		if err != nil {
-			return fmt.Errorf("reading %s: %w", s.name, err)
-		}
-		if *delivered++; meta.Sequence.Consumer != *delivered {
-			return fmt.Errorf("reading %s: %w behind %d", s.name, errMissing, b.last)
-		}
-		got := message{seq: meta.Sequence.Stream, stored: meta.Timestamp.UTC()}
-		if err := s.decode(s.cfg.Names, m, &got); err != nil {
-			s.log.Error("a message cannot be read, and is left out of the view", zap.String("stream", s.name),
-				zap.Uint64("sequence", got.seq), zap.String("subject", m.Subject()), zap.Error(err))
-		}
-		b.msgs = append(b.msgs, got)
-		b.last, b.stored, b.pending = got.seq, got.stored, meta.NumPending
-	}
-	if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, ctx.Err()) {
-		return fmt.Errorf("reading %s: %w", s.name, err)
-	}
+	b.msgs = append(b.msgs, got)
+	b.last, b.stored, b.pending = got.seq, got.stored, meta.NumPending
 	return nil
 }

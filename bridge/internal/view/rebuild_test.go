@@ -3,6 +3,7 @@ package view
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -269,6 +270,37 @@ func TestNewestEventsLost(t *testing.T) {
 		same, err := sameStream(t.Context(), s, p)
 		require.NoError(t, err)
 		require.Equal(t, what == "the same" || what == "a message that is gone", same, what)
+	}
+}
+
+// Whatever a publisher says of where and when its message was stored, a view whose last message
+// it is goes on behind it.
+func TestForgedHeadersOfTheLastMessage(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for i, forged := range []nats.Header{
+		{"Nats-Time-Stamp": {"2001-02-03T04:05:06Z"}},
+		{"Nats-Time-Stamp": {"yesterday"}},
+		{"Nats-Time-Stamp": {"", ""}},
+		{"Nats-Sequence": {"1"}},
+		{"Nats-Sequence": {"-1"}},
+		{"Nats-Subject": {"else"}},
+		{"Nats-Subject": {""}},
+		{"Nats-Stream": {""}},
+	} {
+		x := r.start("view.db")
+		e := says(t, fmt.Sprint("p", i), finished)
+		header := nats.Header(e.Header())
+		maps.Copy(header, forged)
+		_, err := r.JS.PublishMsg(t.Context(), &nats.Msg{Subject: r.Names.SubjectOf(e), Header: header, Data: e.Body})
+		require.NoError(t, err)
+		x.folded()
+		x.stop()
+		x = r.start("view.db")
+		r.eventually(x.UpToDate, "%v: %+v", forged, x.Status())
+		x.stop()
+		require.Empty(t, x.logs.FilterMessageSnippet("made anew").All(), "%v", forged)
+		require.Empty(t, x.logs.FilterMessageSnippet("cannot be read, trying again").All(), "%v", forged)
 	}
 }
 

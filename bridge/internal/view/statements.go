@@ -43,6 +43,7 @@ const (
 	numsByTenant    = `SELECT num FROM predictions WHERE tenant = ? AND num < ? ORDER BY num DESC LIMIT ?`
 
 	nextSource     = `SELECT min(source) FROM predictions WHERE source > ?`
+	nextTenant     = `SELECT min(tenant) FROM predictions WHERE tenant > ?`
 	nextModel      = `SELECT min(model) FROM predictions WHERE model > ?`
 	sourceStatuses = `SELECT min(status) FROM predictions WHERE source = ? AND status > ?`
 	modelStatuses  = `SELECT min(status) FROM predictions WHERE model = ? AND status > ?`

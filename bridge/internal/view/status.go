@@ -103,6 +103,22 @@ func (v *View) Status() Status {
 	return st
 }
 
+// CompleteUntil returns a time until which the view has everything of a stream, as far as the
+// view keeps it. It is zero when nothing is known of the stream.
+func (v *View) CompleteUntil(stream string) (at time.Time) {
+	for _, s := range v.streams {
+		if s.name != stream || v.db.Load() == nil {
+			continue
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if at = s.position.stored; s.current.After(at) {
+			at = s.current
+		}
+	}
+	return at.UTC()
+}
+
 // Position returns how far the view is in the stream of events, zero before it has begun.
 func (v *View) Position() bridge.ViewPosition {
 	p := v.events().at()

@@ -2,9 +2,7 @@ package view
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -40,7 +38,7 @@ type stream struct {
 	position position
 	pending  uint64 // messages behind the last one that was read
 	messages uint64 // in the stream, when it was last looked at; for streams that lose some
-	consumer jetstream.Consumer
+	reader   *streamread.Reader
 	// goal is the last sequence of the stream at goalAt; current is when the view last had
 	// everything.
 	goal            uint64
@@ -64,7 +62,7 @@ func (v *View) loadPositions(db *database) error {
 	})
 	for _, s := range v.streams {
 		s.mu.Lock()
-		s.position, s.consumer, s.pending, s.gone = at[s.name], nil, 0, gaps{}
+		s.position, s.reader, s.pending, s.gone = at[s.name], nil, 0, gaps{}
 		s.goal, s.goalAt, s.current = 0, time.Time{}, time.Time{}
 		s.mu.Unlock()
 	}
@@ -76,7 +74,7 @@ func (c *conn) setPosition(stream string, p position) error {
 }
 
 // begin compares the position with the stream, and makes a reader behind it.
-func (s *stream) begin(ctx context.Context) (jetstream.Consumer, error) {
+func (s *stream) begin(ctx context.Context) (*streamread.Reader, error) {
 	asked := time.Now()
 	stream, err := streamread.Open(ctx, s.cfg.JS, s.name)
 	if err != nil {
@@ -97,26 +95,18 @@ func (s *stream) begin(ctx context.Context) (jetstream.Consumer, error) {
 	if first := info.State.FirstSeq; p.seq > 0 && p.seq+1 < first {
 		s.log.Warn("messages left their stream before the view had them", zap.String("stream", s.name), zap.Uint64("first", p.seq+1), zap.Uint64("last", first-1))
 	}
-	cfg := jetstream.ConsumerConfig{
-		Name: rand.Text(), Description: "Hookspan: the view", FilterSubjects: s.subjects, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: p.seq + 1,
-		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: readerGone,
-	}
-	c, err := stream.CreateConsumer(ctx, cfg)
+	r, err := streamread.NewReader(ctx, s.cfg.JS, streamread.ReaderConfig{Stream: s.name, Subjects: s.subjects, After: p.seq, Description: "Hookspan: the view"})
 	if err != nil {
-		s.leave(ctx, cfg.Name) // the answer may have been lost
-		return nil, fmt.Errorf("making a reader of %s: %w", s.name, err)
+		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.err, s.consumer, s.goal, s.goalAt, s.pending = nil, c, info.State.LastSeq, asked, c.CachedInfo().NumPending
+	s.err, s.reader, s.goal, s.goalAt, s.pending = nil, r, info.State.LastSeq, asked, r.Pending()
 	if s.pending == 0 {
 		s.current = asked
 	}
-	return c, nil
+	return r, nil
 }
-
-// readerGone is after how long the server removes the reader of a view that is gone.
-const readerGone = 5 * time.Minute
 
 // sameStream reports whether the stream is the one of the position, and still has, or had,
 // the message there. A stream that lost its newest messages gives their numbers to others.
@@ -128,7 +118,7 @@ func sameStream(ctx context.Context, stream jetstream.Stream, p position) (bool,
 	if !p.created.Equal(info.Created) || p.seq > info.State.LastSeq {
 		return false, nil
 	}
-	m, err := streamread.Get(ctx, stream, p.seq)
+	m, err := streamread.GetReadable(ctx, stream, p.seq)
 	if errors.Is(err, bridge.ErrNotFound) {
 		return true, nil
 	}
@@ -201,15 +191,15 @@ func (s *stream) look(ctx context.Context) error {
 // lookAhead asks how many messages the reader has still to get.
 func (s *stream) lookAhead(ctx context.Context) {
 	s.mu.Lock()
-	c := s.consumer
+	r := s.reader
 	s.mu.Unlock()
-	if c == nil {
+	if r == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	now := time.Now()
-	info, err := c.Info(ctx)
+	info, err := r.Info(ctx)
 	if err != nil {
 		return // the reader meets the same error, or the next look succeeds
 	}
@@ -223,7 +213,7 @@ func (s *stream) lookAhead(ctx context.Context) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.consumer != c {
+	if s.reader != r {
 		return
 	}
 	s.goal, s.goalAt, s.pending = goal, now, info.NumPending

@@ -161,9 +161,11 @@ func TestReaderWaitsForItsBlock(t *testing.T) {
 	}()
 	b := <-blocks
 	s.mu.Lock()
-	name := s.consumer.CachedInfo().Name
+	reader := s.reader
 	s.mu.Unlock()
-	require.NoError(t, r.JS.DeleteConsumer(t.Context(), s.name, name))
+	info, err := reader.Info(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, r.JS.DeleteConsumer(t.Context(), s.name, info.Name))
 	for range 2 { // this test's, and that of the reader that fails
 		_, err := left.NextMsgWithContext(t.Context())
 		require.NoError(t, err)

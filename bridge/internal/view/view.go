@@ -13,10 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/internal/adminapi"
 )
 
 // ErrUnavailable is wrapped by queries when the view's file cannot be used at the moment.
-var ErrUnavailable = errors.New("the view is not available")
+var ErrUnavailable = adminapi.ErrUnavailable
 
 var errClosed = fmt.Errorf("%w: it is being opened anew", ErrUnavailable)
 
@@ -154,6 +155,9 @@ func (v *View) read(ctx context.Context, f func(*conn) error) error {
 	}
 	if cause := ctx.Err(); err != nil && cause != nil && !errors.Is(err, bridge.ErrNotFound) {
 		err = errors.Join(cause, err)
+		if errors.Is(cause, context.DeadlineExceeded) { // by its own limit, or by that of its caller
+			err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("reading the view: %w", err)

@@ -12,6 +12,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/view/fold"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/natserr"
 	"github.com/hookspan/hookspan/internal/streamread"
 )
 
@@ -23,6 +24,8 @@ const (
 	findPatience = 2 * time.Second
 	// findBatch is how many headers one request fetches.
 	findBatch = 1000
+	// askTimeout bounds the questions before the search.
+	askTimeout = 5 * time.Second
 )
 
 // Past finds predictions that the view has forgotten, by their events. It is
@@ -41,7 +44,8 @@ func NewPast(js jetstream.JetStream, names bridge.Names) *Past {
 // Find reads the headers of every event of the source, for at most [LongestFind], and
 // returns the state folded from the events of the prediction. The error wraps
 // [bridge.ErrNotFound] when there is none, [adminapi.ErrBusy] when other searches have run
-// for 2 s, and context.DeadlineExceeded when the time was too short for all events.
+// for 2 s, [adminapi.ErrNoAnswer] when NATS does not answer, and context.DeadlineExceeded when
+// the time was too short for all events.
 func (p *Past) Find(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
 	late := time.NewTimer(findPatience)
 	defer late.Stop()
@@ -66,20 +70,23 @@ func (p *Past) Find(ctx context.Context, source, id string) (*bridge.PredictionS
 }
 
 func (p *Past) find(ctx context.Context, source, id string) (*bridge.PredictionState, error) {
-	stream, err := streamread.Open(ctx, p.js, p.names.EventsStream())
+	asking, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	stream, err := streamread.Open(asking, p.js, p.names.EventsStream())
 	if err != nil {
-		return nil, err
+		return nil, noAnswer(err)
 	}
-	consumer, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+	consumer, err := stream.CreateConsumer(asking, jetstream.ConsumerConfig{
 		Description: "looking for one prediction", FilterSubject: p.names.EventsOf(source), DeliverPolicy: jetstream.DeliverAllPolicy,
 		AckPolicy: jetstream.AckNonePolicy, HeadersOnly: true, MemoryStorage: true, Replicas: 1, InactiveThreshold: forgetAfter,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reading the events: %w", err)
+		return nil, noAnswer(fmt.Errorf("reading the events: %w", err))
 	}
 	defer forget(p.js, p.names.EventsStream(), consumer.CachedInfo().Name) //nolint:contextcheck // also when ctx has ended
 	var state *bridge.PredictionState
 	for left := consumer.CachedInfo().NumPending; left > 0; {
+		before := left
 		batch, err := consumer.Fetch(int(min(left, findBatch)), jetstream.FetchContext(ctx))
 		if err != nil {
 			return nil, fmt.Errorf("reading the events: %w", err)
@@ -95,6 +102,8 @@ func (p *Past) find(ctx context.Context, source, id string) (*bridge.PredictionS
 			}
 		}
 		switch err := batch.Error(); {
+		case ctx.Err() != nil && left == before:
+			return nil, noAnswer(ctx.Err())
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case err != nil && !errors.Is(err, nats.ErrTimeout):
@@ -108,6 +117,14 @@ func (p *Past) find(ctx context.Context, source, id string) (*bridge.PredictionS
 		}
 	}
 	return state, nil
+}
+
+// noAnswer marks an error that says that NATS does not answer.
+func noAnswer(err error) error {
+	if natserr.Away(err) {
+		return fmt.Errorf("%w: %w", adminapi.ErrNoAnswer, err)
+	}
+	return err
 }
 
 // fold folds the event of the message.
