@@ -123,7 +123,7 @@ var arrows = map[string]arrow{
 	"internal/waitbudget":                  {ours: []string{"bridge"}, never: withoutServer},
 
 	// Programs. The equipment that tries the bridge shares the rig.
-	"cmd/hookspan":          {ours: []string{"bridge", "bridge/app", "bridge/client", "bridge/config", "cmd/internal/simulate"}, never: []string{echo}},
+	"cmd/hookspan":          {ours: []string{"bridge", "bridge/app", "bridge/client", "bridge/config", "cmd/internal/simulate", "consumers", "consumers/forward"}, never: []string{echo}},
 	"cmd/bench":             {ours: []string{"bridge", rig}}, // it compares a bridge with an Echo server
 	"cmd/chaos":             {ours: []string{"bridge", rig}, never: []string{echo}},
 	"cmd/demo":              {ours: []string{"bridge", "bridge/client", rig}, never: []string{echo}},

@@ -10,6 +10,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/admin"
 	"github.com/hookspan/hookspan/bridge/internal/erase"
+	"github.com/hookspan/hookspan/bridge/internal/jobs"
 	"github.com/hookspan/hookspan/bridge/internal/lists"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery"
 	"github.com/hookspan/hookspan/internal/adminapi"
@@ -44,31 +45,44 @@ func (a *App) runAPI() error {
 	if err := a.openLive(); err != nil {
 		return err
 	}
-	var err error
-	a.operators.SetAPI(func(api *echo.Group) { err = a.registerAPI(api) })
+	w, err := a.openWork()
+	if err != nil {
+		return err
+	}
+	a.operators.SetAPI(func(api *echo.Group) { a.registerAPI(api, w) })
 	a.group.Go(func() error { <-a.ctx.Done(); a.submits.Close(); return nil })
-	return err
+	return nil
 }
 
-func (a *App) registerAPI(api *echo.Group) error {
-	js, names := a.store.consume, a.cfg.Names()
-	again := redelivery.NewRedeliverer(a.store.work, erase.BlockGate{Blocks: a.store.publisher, Registry: a.store.erased}, redelivery.Config{
+// work is what the API has done, at once or as jobs.
+type work struct {
+	again  *redelivery.Redeliverer
+	kept   keptEntries
+	eraser *erase.Eraser
+	jobs   *jobs.Jobs
+}
+
+// openWork begins to do the jobs that wait.
+func (a *App) openWork() (w work, err error) {
+	names := a.cfg.Names()
+	w.again = redelivery.NewRedeliverer(a.store.work, erase.BlockGate{Blocks: a.store.publisher, Registry: a.store.erased}, redelivery.Config{
 		Names:   names,
 		Handled: attemptrecord.NewLookup(a.store.work, names).Handled,
 		Filter:  a.filterOf,
 	})
+	w.kept, w.eraser = a.keptEntries(), a.eraser()
+	w.jobs, err = a.openJobs(w.again, w.kept, w.eraser)
+	return w, err
+}
+
+func (a *App) registerAPI(api *echo.Group, w work) {
+	js, names := a.store.consume, a.cfg.Names()
 	all := lists.New(a.view, js, names)
-	kept := a.keptEntries()
-	eraser := a.eraser()
-	jobs, err := a.openJobs(again, kept, eraser)
-	if err != nil {
-		return err
-	}
-	admin.RegisterJobs(api, jobs)
-	admin.RegisterQuarantine(api, keptLists{kept, all})
+	admin.RegisterJobs(api, w.jobs)
+	admin.RegisterQuarantine(api, keptLists{w.kept, all})
 	admin.RegisterConsumers(api, consumerOperator{a.store.durables(), a.store})
-	admin.RegisterDeadLetters(api, deadLetters{redelivery.NewDeadLetters(js, names), again, all})
-	admin.RegisterEvents(api, events{redelivery.NewEvents(js, names), again, all})
+	admin.RegisterDeadLetters(api, deadLetters{redelivery.NewDeadLetters(js, names), w.again, all})
+	admin.RegisterEvents(api, events{redelivery.NewEvents(js, names), w.again, all})
 	admin.RegisterSubmit(api, a.submits)
 	admin.RegisterNames(api, a.names)
 	if j := a.store.journal; j != nil {
@@ -78,11 +92,10 @@ func (a *App) registerAPI(api *echo.Group) error {
 	}
 	admin.RegisterPredictions(api, a.knownPredictions(), a.waiting, a.announcer())
 	admin.RegisterFigures(api, newFigures(a, all))
-	admin.RegisterErase(api, eraser)
+	admin.RegisterErase(api, w.eraser)
 	admin.RegisterView(api, viewOperator{a.view, a})
 	admin.RegisterAudit(api, a.audit)
 	admin.RegisterLive(api, a.live)
-	return nil
 }
 
 // filterOf returns the filter of a configured consumer.

@@ -29,7 +29,7 @@ func TestOpenAPIDocumentHasEveryRoute(t *testing.T) {
 	require.NoError(t, a.Start(t.Context()))
 	defer func() { require.NoError(t, a.Stop()) }()
 	router := echo.New()
-	require.NoError(t, a.registerAPI(router.Group(admin.APIPrefix)))
+	a.registerAPI(router.Group(admin.APIPrefix), work{})
 	routes := []string{}
 	for _, r := range router.Routes() {
 		routes = append(routes, r.Method+" "+documentedPath(r.Path))

@@ -388,7 +388,7 @@ consumers:
 	require.Eventually(t, func() bool { return len(working()) == 4 }, patience, 20*time.Millisecond, p.logs)
 
 	var report adminapi.EraseReport
-	p.verb(&report, "erase", "get3w", gone.id, "--yes")
+	p.verb(&report, "erase", gone.id, "--yes")
 	require.True(t, report.Complete, "%+v", report)
 	for _, file := range working() {
 		require.NoError(t, os.Remove(file))

@@ -28,7 +28,7 @@ func TestJobsLeaveLines(t *testing.T) {
 		post("", body)
 	}
 	post("", `{"kind":"redrive","consumer":"team","prediction":"pred_1","rate":5}`)
-	post("", `{"kind":"drop_quarantine","stream":"refused","expect":7,"by":"me"}`)
+	post("", `{"kind":"drop_quarantine","stream":"refused","expect":7}`)
 	post("/a/cancel", `{}`)
 	lines, _, _, err := changes.List(0, 10)
 	require.NoError(t, err)
@@ -38,7 +38,7 @@ func TestJobsLeaveLines(t *testing.T) {
 	}
 	require.Equal(t, [][]string{
 		{"POST /jobs/:id/cancel", "/jobs/a/cancel", ""},
-		{"POST /jobs", "/jobs", `{"kind":"drop_quarantine","expect":7,"by":"me","stream":"refused"}`},
-		{"POST /jobs", "/jobs", `{"consumer":"team","kind":"redrive","prediction":"sha256:` + bridge.ErasedHash("", "pred_1") + `","rate":5}`},
+		{"POST /jobs", "/jobs/a", `{"kind":"drop_quarantine","expect":7,"stream":"refused"}`},
+		{"POST /jobs", "/jobs/a", `{"consumer":"team","kind":"redrive","prediction":"sha256:` + bridge.ErasedHash("", "pred_1") + `","rate":5}`},
 	}, got)
 }

@@ -48,7 +48,7 @@ func (told) Follow(_ context.Context, source, id string, each func(bridge.Predic
 // orderly are bodies of calls that take more than {}, by operation.
 var orderly = map[string]string{
 	"addConsumer": `{"name":"team"}`, "seekConsumer": `{"new":true}`, "dropDeadLetters": `{"consumer":"a"}`, "redriveDeadLetters": `{"consumer":"a"}`,
-	"erase": `{"tenant":"acme"}`, "replayEvents": `{"consumer":"a"}`, "startJob": `{"kind":"redrive","consumer":"a"}`,
+	"erase": `{"source":"get3w","prediction":"a"}`, "replayEvents": `{"consumer":"a"}`, "startJob": `{"kind":"redrive","consumer":"a"}`,
 	"acceptQuarantine": `{"seqs":[1]}`, "dropQuarantine": `{"stream":"refused"}`,
 }
 

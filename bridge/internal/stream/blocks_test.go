@@ -85,6 +85,7 @@ func TestBlockIsStoredInOrder(t *testing.T) {
 			cannotBatch(t, b.JS)
 		}
 		p := b.Publisher()
+		p.SetTimeout(patience)
 		for i, o := range p.StoreAll(ctx, events, messages(numbered("pred_", 2500)...)) {
 			require.NoError(t, o.Err)
 			require.Equal(t, bridge.Receipt{Result: bridge.Stored, Stream: events, Sequence: uint64(i + 1)}, o.Receipt)
