@@ -99,7 +99,7 @@ func TestAdminAddressIsFound(t *testing.T) {
 	require.Regexp(t, `^http://127\.0\.0\.1:\d+$`, p.ready.Admin)
 	holder, err := app.ReadHolder(filepath.Join(dir, "hookspan-data"))
 	require.NoError(t, err)
-	require.Equal(t, app.Holder{PID: p.cmd.Process.Pid, Ready: true, NATSURL: p.ready.NATS, AdminURL: p.ready.Admin, Config: filepath.Join(dir, "hookspan.yaml")}, holder)
+	require.Equal(t, app.Holder{PID: p.cmd.Process.Pid, Ready: true, NATSURL: p.ready.NATS, AdminURL: p.ready.Admin, WebhooksURL: strings.TrimSuffix(p.url(), "/webhooks/get3w"), Config: filepath.Join(dir, "hookspan.yaml")}, holder)
 	require.Equal(t, 0, p.stop(), p.logs)
 
 	p = serve(t, dir, strings.Replace(smallConfig, `admin: {listen: "127.0.0.1:0"}`, `admin: {listen: ""}`, 1))

@@ -50,6 +50,9 @@ type Holder struct {
 	NATSURL string `json:"nats_url,omitempty"`
 	// AdminURL is the address of the admin listener; empty without one.
 	AdminURL string `json:"admin_url,omitempty"`
+	// WebhooksURL is the address of the listener for webhooks, which come below /webhooks/;
+	// empty without one.
+	WebhooksURL string `json:"webhooks_url,omitempty"`
 	// Config is the absolute path of the configuration; empty without one.
 	Config string `json:"config,omitempty"`
 }
