@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -10,6 +11,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/hookspan/hookspan/bridge"
+	"github.com/hookspan/hookspan/consumers/archive"
+	"github.com/hookspan/hookspan/consumers/forward"
 )
 
 // Setting is one key with the value in use.
@@ -55,6 +60,10 @@ const cutMark = "…"
 func walk(keys []string, v reflect.Value, tell func(keys []string, value any)) {
 	switch v.Kind() {
 	case reflect.Struct:
+		if api, is := v.Interface().(API); is && api.Key == "" {
+			return // nothing is asked
+		}
+		v = inUse(v)
 		for i := range v.NumField() {
 			field := v.Type().Field(i)
 			name, inner := field.Tag.Get("yaml"), v.Field(i)
@@ -75,7 +84,11 @@ func walk(keys []string, v reflect.Value, tell func(keys []string, value any)) {
 			walk(append(slices.Clip(keys), name.String()), v.MapIndex(name), tell)
 		}
 	case reflect.Interface, reflect.Pointer:
-		if !v.IsNil() {
+		switch {
+		case v.IsNil():
+		case v.Elem().Kind() == reflect.String && v.Elem().Len() == 0:
+			tell(keys, "") // not the default
+		default:
 			walk(keys, v.Elem(), tell)
 		}
 	default:
@@ -83,6 +96,31 @@ func walk(keys []string, v reflect.Value, tell func(keys []string, value any)) {
 			tell(keys, value)
 		}
 	}
+}
+
+// inUse fills the defaults that the packages of consumers fill for themselves.
+func inUse(v reflect.Value) reflect.Value {
+	switch c := v.Interface().(type) {
+	case Retry:
+		r := c.Retry().WithDefaults()
+		return reflect.ValueOf(Retry{First: Duration(r.First), Max: Duration(r.Max), GiveUpAfter: Duration(r.GiveUpAfter)})
+	case Filter:
+		c.Event = cmp.Or(c.Event, bridge.KindPrediction)
+		if c.Event == bridge.KindPrediction && len(c.Status) == 0 {
+			c.Status = Strings{bridge.StatusCompleted, bridge.StatusFailed}
+		}
+		return reflect.ValueOf(c)
+	case Archive:
+		c.Parallel = cmp.Or(c.Parallel, archive.DefaultParallel)
+		return reflect.ValueOf(c)
+	case Forward:
+		c.Mode, c.ConnectTimeout = cmp.Or(c.Mode, string(forward.Binary)), cmp.Or(c.ConnectTimeout, Duration(forward.DefaultConnectTimeout))
+		if c.Refuse == nil {
+			c.Refuse = forward.DefaultRefuse
+		}
+		return reflect.ValueOf(c)
+	}
+	return v
 }
 
 // plain returns a value as it is written in the file, nil for an empty text or list.
@@ -137,7 +175,7 @@ func cut(v reflect.Value) any {
 }
 
 // exact is the size as the file may have it.
-func (b ByteSize) exact() string {
+func (b ByteSize) exact() any {
 	for _, unit := range []struct {
 		name string
 		size ByteSize
@@ -146,7 +184,7 @@ func (b ByteSize) exact() string {
 			return fmt.Sprintf("%d%s", b/unit.size, unit.name)
 		}
 	}
-	return fmt.Sprint(int64(b))
+	return int64(b)
 }
 
 func (d Duration) exact() string {
@@ -160,7 +198,7 @@ func (d Duration) exact() string {
 	return text
 }
 
-func (r Rate) exact() string {
+func (r Rate) exact() any {
 	for _, unit := range []struct {
 		name    string
 		seconds float64
@@ -169,7 +207,7 @@ func (r Rate) exact() string {
 			return fmt.Sprintf("%.0f/%s", n, unit.name)
 		}
 	}
-	return "0"
+	return 0 // no limit
 }
 
 // Text returns the settings as a file, each with the place that it comes from. Name is that of
@@ -199,7 +237,7 @@ func Text(settings []Setting, name string) string {
 
 // word matches texts that YAML reads as that text, except those in reserved.
 var (
-	word     = regexp.MustCompile(`^[A-Za-z/][A-Za-z0-9_./-]*$|^[0-9]+[A-Za-z]+$|^[0-9.]+(h|m|s|ms)([0-9.hms]*)$|^[0-9]+/[smh]$`)
+	word     = regexp.MustCompile(`^[A-Za-z/][A-Za-z0-9_./-]*$|^[0-9]+([KMG]iB|h|m|s)$|^[0-9.]+(h|m|s|ms)([0-9.hms]*)$|^[0-9]+/[smh]$`)
 	reserved = []string{"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 )
 

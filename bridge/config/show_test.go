@@ -1,8 +1,12 @@
 package config
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 )
@@ -30,22 +34,30 @@ consumers:
 		cfg, doc, err := LoadDocument(path)
 		require.NoError(t, err, name)
 		shown := Text(doc.Settings(cfg), "x.yaml")
-		again, err := Load(write(t, shown))
+		again, document, err := LoadDocument(write(t, shown))
 		require.NoError(t, err, shown)
-		require.Empty(t, slicesWithout(Differences("", *cfg, *again), "admin.listen", "nats.listen"), shown) // a default there may become another port
+		require.Equal(t, values(doc.Settings(cfg)), values(document.Settings(again)), shown)
+		require.Empty(t, differing(Differences("", *cfg, *again)), shown)
 		for line := range strings.Lines(shown) {
 			require.Regexp(t, `:\n$|  # (default|x\.yaml:\d+)\n$`, line)
 		}
 	}
 }
 
-func slicesWithout(list []string, without ...string) (out []string) {
-	for _, one := range list {
-		if !strings.Contains(strings.Join(without, " "), one) && !strings.HasSuffix(one, ".enabled") {
-			out = append(out, one)
-		}
+func values(settings []Setting) map[string]any {
+	out := map[string]any{}
+	for _, s := range settings {
+		out[s.Key] = s.Value
 	}
 	return out
+}
+
+// differing leaves out the keys whose default other packages fill, and a default address, which may
+// become another port.
+func differing(keys []string) []string {
+	return slices.DeleteFunc(keys, func(key string) bool {
+		return slices.ContainsFunc([]string{".retry.", ".filter.", ".enabled", ".parallel", "admin.listen", "nats.listen"}, func(part string) bool { return strings.Contains(key, part) })
+	})
 }
 
 func TestSettingsSayWhereFromAndShowNoSecret(t *testing.T) {
@@ -62,7 +74,7 @@ consumers:
 	require.NotContains(t, shown, "TOKEN")
 	for _, line := range []string{
 		"  deadline: 7s  # x.yaml:2\n", "  listen: \":8080\"  # default\n", "    url: \"https://svc.example.com:8443/…\"  # x.yaml:4\n",
-		"    command: [/bin/true, \"…\"]  # x.yaml:5\n", "    secret: \"env:S\"  # x.yaml:4\n", "    store: ", "    timeout: 2m  # default\n", "  max_body: 4MiB  # default\n",
+		"    command: [/bin/true, \"…\"]  # x.yaml:5\n", "    secret: \"env:S\"  # x.yaml:4\n", "    store: ", "    timeout: 2m  # default\n", "    refuse: [400, 413, 422]  # default\n", "    connect_timeout: 5s  # default\n", "      first: 1s  # default\n", "      status: [completed, failed]  # default\n", "  max_body: 4MiB  # default\n",
 		"  listen: \"127.0.0.1:8081\"  # default\n",
 	} {
 		if line == "    store: " {
@@ -73,4 +85,26 @@ consumers:
 	}
 	require.Contains(t, settings, Setting{Key: "ingress.deadline", Value: "7s", Line: 2})
 	require.Contains(t, settings, Setting{Key: "roles", Value: []any{"ingress", "consumers", "reconciler", "admin"}})
+}
+
+// Whatever a value is, it is read again as that value.
+func FuzzSettingsAreReadAgain(f *testing.F) {
+	for _, text := range []string{"a", "on", "~", "null", "1", "0xA", "0o7", "1e3", "1_0", ".inf", "2026-01-31", "1:30", "- a", "a: b", "a #b", "[", "{", "*a", "&a", "!a", "|", ">", "%", "@", "`", "'", `"`, `\`, "a\nb", "<é😀>", "\u2028", " a ", "…"} {
+		f.Add(text)
+	}
+	cfg, doc, err := LoadDocument("")
+	require.NoError(f, err)
+	cfg.NATS.URL, cfg.NATS.Password, cfg.Ingress.Ack = "nats://a:4222", "env:P", AckQuorum
+	f.Fuzz(func(t *testing.T, text string) {
+		if text == "" || !utf8.ValidString(text) || strings.Contains(text, "\u007f") {
+			t.Skip()
+		}
+		changed := *cfg
+		changed.NATS.User, changed.DataDir = text, "/x"
+		path := filepath.Join(t.TempDir(), "x.yaml")
+		require.NoError(t, os.WriteFile(path, []byte(Text(doc.Settings(&changed), "x.yaml")), 0o600))
+		again, err := Load(path)
+		require.NoError(t, err)
+		require.Equal(t, text, again.NATS.User)
+	})
 }
