@@ -31,7 +31,7 @@ func Doctor(ctx context.Context, cfg *config.Config, getenv func(string) (string
 	defer cancel()
 	e := examination{cfg: cfg, getenv: getenv}
 	e.configured(ctx)
-	needs := []string{doctor.CheckAlarms, doctor.CheckReady, doctor.CheckStreams, doctor.CheckView, doctor.CheckWindow}
+	needs := []string{doctor.CheckAlarms, doctor.CheckOpen, doctor.CheckReady, doctor.CheckStreams, doctor.CheckView, doctor.CheckWindow}
 	if cfg.NATS.URL != "" {
 		needs = append(needs, doctor.CheckNATS, doctor.CheckNATSTLS, doctor.CheckFsync, doctor.CheckReplicas, doctor.CheckRights)
 	}

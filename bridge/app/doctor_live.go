@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/bridge/internal/doctor"
@@ -16,6 +17,14 @@ func (e *examination) live(ctx context.Context) {
 	a := e.running
 	if a.cfg.Has(config.RoleIngress) {
 		e.report.Ready(a.checks.Reasons())
+	}
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err == nil {
+		connections := 0
+		if a.cfg.Has(config.RoleIngress) {
+			connections = a.cfg.Ingress.MaxConnections
+		}
+		e.report.OpenFiles(uint64(files.Cur), connections) //nolint:unconvert // it is signed on other systems
 	}
 	status := a.view.Status()
 	e.report.View(status.UpToDate, status.Error)

@@ -114,7 +114,7 @@ func TestDoctorWithoutABridge(t *testing.T) {
 	for _, u := range good.Unknown {
 		unknown = append(unknown, u.Check)
 	}
-	require.Equal(t, []string{"alarms", "duplicate_window", "ready", "streams", "view"}, unknown)
+	require.Equal(t, []string{"alarms", "duplicate_window", "open_files", "ready", "streams", "view"}, unknown)
 	require.NoDirExists(t, filepath.Join(dir, "data"), "nothing is made")
 	left, err := os.ReadDir(archive)
 	require.NoError(t, err)
@@ -146,6 +146,7 @@ func TestDoctorOfABridge(t *testing.T) {
 	defer func() { require.NoError(t, a.Stop()) }()
 	require.NoError(t, a.Start(t.Context()))
 	d := a.asked(t)
+	require.NotEmpty(t, findings(d, doctor.CheckOpen, ""))
 	for _, check := range []string{doctor.CheckReady, doctor.CheckStreams, doctor.CheckWindow, doctor.CheckFsync} {
 		requireFinding(t, d, check, "", adminapi.FindingOK)
 	}

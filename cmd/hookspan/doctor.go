@@ -56,17 +56,21 @@ func examineFile(e *env, meant site) (d adminapi.Doctor, err error) {
 }
 
 func printDoctor(out *printer, d adminapi.Doctor) {
-	var counts []string
-	for _, level := range adminapi.FindingLevels() {
-		n := 0
-		for _, f := range d.Findings {
-			if f.Level == level {
-				n++
-			}
-		}
-		counts = append(counts, fmt.Sprintf("%d %s", n, level))
+	counts := map[adminapi.FindingLevel]int{}
+	for _, f := range d.Findings {
+		counts[f.Level]++
 	}
-	out.printf("%s: %s\n", d.Grade, strings.Join(counts, ", "))
+	var words []string
+	for _, level := range adminapi.FindingLevels() {
+		switch n := counts[level]; {
+		case n == 0:
+		case n == 1 || level == adminapi.FindingOK:
+			words = append(words, fmt.Sprintf("%d %s", n, level))
+		default:
+			words = append(words, fmt.Sprintf("%d %ss", n, level))
+		}
+	}
+	out.printf("%s: %s\n", d.Grade, strings.Join(words, ", "))
 	for _, f := range d.Findings {
 		about := f.Check
 		if f.Subject != "" {
@@ -77,7 +81,15 @@ func printDoctor(out *printer, d adminapi.Doctor) {
 			out.printf("         -> %s\n", f.Remedy)
 		}
 	}
+	together := map[string][]string{}
+	var reasons []string
 	for _, u := range d.Unknown {
-		out.printf("%-8s %s: %s\n", "unknown", u.Check, u.Why)
+		if together[u.Why] == nil {
+			reasons = append(reasons, u.Why)
+		}
+		together[u.Why] = append(together[u.Why], u.Check)
+	}
+	for _, why := range reasons {
+		out.printf("%-8s %s: %s\n", "unknown", strings.Join(together[why], ", "), why)
 	}
 }

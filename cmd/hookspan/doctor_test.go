@@ -34,7 +34,7 @@ func TestDoctor(t *testing.T) {
 	put(t, dir, "hookspan.yaml", text)
 	d, shown := doctored(t, dir)
 	require.NotEmpty(t, d.Unknown)
-	require.Contains(t, shown, "unknown  streams: it needs a bridge that runs")
+	require.Contains(t, shown, "unknown  alarms, duplicate_window, open_files, ready, streams, view: it needs a bridge that runs")
 	require.Contains(t, shown, "warning  outage get3w: ")
 	require.Contains(t, shown, "         -> set sources.get3w.api.key")
 	require.NoDirExists(t, filepath.Join(dir, "hookspan-data"))

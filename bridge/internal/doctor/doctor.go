@@ -23,6 +23,7 @@ const (
 	CheckJournal  = "journal"
 	CheckNATS     = "nats"
 	CheckNATSTLS  = "nats_tls"
+	CheckOpen     = "open_files"
 	CheckOutage   = "outage"
 	CheckReady    = "ready"
 	CheckReplicas = "replicas"

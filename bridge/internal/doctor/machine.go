@@ -65,6 +65,19 @@ func (r *Report) Disk(d Disk) {
 	}
 }
 
+// otherFiles is how many files and connections a bridge has open beside those of senders.
+const otherFiles = 2048
+
+// OpenFiles judges how many files the process may have open. Connections is how many senders may
+// have.
+func (r *Report) OpenFiles(most uint64, connections int) {
+	if need := uint64(max(connections, 0)) + otherFiles; most < need {
+		r.warning(CheckOpen, "", "raise it (LimitNOFILE of systemd, ulimit -n), or lower ingress.max_connections", "the process may have %d files open, and needs up to %d: new connections will fail", most, need)
+		return
+	}
+	r.ok(CheckOpen, "", "the process may have %d files open", most)
+}
+
 // Clock is another clock beside that of this machine.
 type Clock struct {
 	// Of is whose it is. Ahead is by how much it is ahead, give or take Error.

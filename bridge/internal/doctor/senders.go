@@ -35,11 +35,11 @@ func (r *Report) Source(s Source) {
 	}
 	if s.Polled {
 		r.note(CheckOutage, s.Name, "announce predictions, or submit them through the bridge: the provider lists none",
-			"an outage of %v loses no webhook; after a longer one the provider is asked for predictions that were announced, and those that nobody announced are lost; %s", s.LastAttempt, life)
+			"an outage of up to %v loses no webhook; after a longer one the provider is asked for predictions that were announced, and those that nobody announced are lost; %s", s.LastAttempt, life)
 		return
 	}
 	r.warning(CheckOutage, s.Name, "set sources."+s.Name+".api.key and run the role reconciler, and announce predictions or submit them through the bridge",
-		"an outage of %v loses no webhook; one that is longer loses those that fall into it, since nobody asks the provider for them; %s", s.LastAttempt, life)
+		"an outage of up to %v loses no webhook; one that is longer loses those that fall into it, since nobody asks the provider for them; %s", s.LastAttempt, life)
 }
 
 func days(d time.Duration) string {
@@ -174,7 +174,7 @@ func (r *Report) Alarms(active []Alarm) {
 // AllChecks returns every check, in order.
 func AllChecks() []string {
 	all := []string{
-		CheckAdmin, CheckAlarms, CheckAPI, CheckArchive, CheckClock, CheckDisk, CheckFsync, CheckJournal, CheckNATS, CheckNATSTLS, CheckOutage, CheckReady,
+		CheckAdmin, CheckAlarms, CheckAPI, CheckArchive, CheckClock, CheckDisk, CheckFsync, CheckJournal, CheckNATS, CheckNATSTLS, CheckOpen, CheckOutage, CheckReady,
 		CheckReplicas, CheckRights, CheckSecrets, CheckSource, CheckStreams, CheckTarget, CheckView, CheckWindow,
 	}
 	slices.Sort(all)
