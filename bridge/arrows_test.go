@@ -66,6 +66,7 @@ var arrows = map[string]arrow{
 	"bridge/internal/housekeeping":         {ours: []string{"bridge"}, never: withoutServer},
 	"bridge/internal/erase":                {ours: []string{"bridge", "bridge/internal/jobs"}, never: append(withoutServer, "net/http")},
 	"bridge/internal/lists":                {ours: []string{"bridge", "bridge/internal/quarantine", "bridge/internal/redelivery", "bridge/internal/view"}, never: append(withoutServer, "net/http")},
+	"bridge/internal/doctor":               {never: withoutNATS},
 	"bridge/internal/status":               {ours: []string{"bridge"}, never: withoutNATS},
 	"bridge/internal/redelivery":           {ours: []string{"bridge", "bridge/internal/jobs", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
 	"bridge/internal/redelivery/durables":  {ours: []string{"bridge"}, never: withoutServer},

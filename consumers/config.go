@@ -78,7 +78,7 @@ func (c Config) withDefaults() Config {
 	c.Filter, c.Lease, c.Prefix = d.Filter, d.Lease, d.Prefix
 	c.Concurrency = cmp.Or(c.Concurrency, 1)
 	c.Grace = cmp.Or(c.Grace, 20*time.Second)
-	c.Retry = c.Retry.withDefaults()
+	c.Retry = c.Retry.WithDefaults()
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

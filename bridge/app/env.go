@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -40,6 +41,9 @@ func newEnv(cfg *config.Config, opts Options, metrics prometheus.Registerer) (*e
 }
 
 func (e *env) openFolder() (err error) {
+	if err := checkFolder(e.cfg); err != nil {
+		return err
+	}
 	if e.folder, err = datafolder.Open(e.cfg.DataDir); err != nil {
 		return err
 	}
@@ -54,4 +58,26 @@ func (e *env) register(collectors ...prometheus.Collector) error {
 		}
 	}
 	return nil
+}
+
+// checkFolder returns the error for which a bridge does not start on the data folder, as far as
+// that can be seen without a change.
+func checkFolder(cfg *config.Config) error {
+	dir := cfg.DataDir
+	err := datafolder.Check(dir)
+	if err == nil {
+		err = datafolder.CheckFiles(dir, recordFile)
+	}
+	if err == nil && cfg.NATS.URL == "" {
+		err = datafolder.CheckFolders(dir, datafolder.NATSPart, "secrets")
+	}
+	if err == nil && (cfg.Has(config.RoleAdmin) || cfg.Has(config.RoleReconciler)) {
+		err = datafolder.CheckFiles(dir, viewFile+".lock")
+	}
+	for name, c := range cfg.Consumers {
+		if _, is := c.(*config.Exec); is && err == nil && cfg.Has(config.RoleConsumers) {
+			err = datafolder.CheckFolders(dir, execFolder, filepath.Join(execFolder, name))
+		}
+	}
+	return err
 }

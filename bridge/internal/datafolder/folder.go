@@ -65,6 +65,9 @@ func Open(dir string) (*Folder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data folder %s: %w", dir, err)
 	}
+	if err := Check(dir); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("creating data folder: %w: choose a folder that this user may write with data_dir", err)
 	}
@@ -180,28 +183,6 @@ func readHolder(path string) (Holder, error) {
 		return h, fmt.Errorf("reading the lock of the data folder: %w", err)
 	}
 	return h, nil
-}
-
-// Check returns the error that [Open] would return, except [ErrInUse]. It creates nothing.
-func Check(dir string) error {
-	f := &Folder{dir: dir}
-	if err := f.readFormat(); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	for ; ; dir = filepath.Dir(dir) { // the nearest folder that exists
-		info, err := os.Stat(dir)
-		switch {
-		case errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir):
-			continue
-		case err != nil:
-			return fmt.Errorf("the data folder: %w: choose a folder that this user may write", err)
-		case !info.IsDir():
-			return fmt.Errorf("the data folder: %s is not a folder: choose another one", dir)
-		case unix.Access(dir, unix.W_OK|unix.X_OK) != nil:
-			return fmt.Errorf("the data folder: this user may not write into %s: choose another one", dir)
-		}
-		return nil
-	}
 }
 
 func (f *Folder) checkFormat() error {
