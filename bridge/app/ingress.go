@@ -29,7 +29,7 @@ func (a *App) openIngress() error {
 	if err != nil {
 		return err
 	}
-	cfg.Socket = a.opts.Webhooks
+	cfg.Socket, cfg.LogProblemsOnly = a.opts.Webhooks, a.cfg.Log.ProblemsOnly()
 	if a.ingress, err = ingress.New(cfg, routes, deps, a.log.Named("ingress")); err != nil {
 		return err
 	}

@@ -72,6 +72,9 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		if line.delivery {
 			s.metrics.answered(line, status, time.Since(started))
 		}
+		if s.cfg.LogProblemsOnly && status < http.StatusBadRequest && line.cause == "" {
+			return nil
+		}
 		entry := s.log.Check(level(status), telemetry.RequestMessage)
 		if leftOut, ok := s.quiet.allow(status, line.cause, started); ok && entry != nil {
 			line.leftOut = leftOut
