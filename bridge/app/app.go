@@ -85,6 +85,7 @@ type App struct {
 	secrets     consumerSecrets
 	consumers   []*consumers.Consumer
 	view        *view.View
+	viewWatch   *viewWatch  // set with view
 	late        *erase.Late // set with view
 	waiting     *await.Hub  // set with view
 	predictions *predictions.Leader
