@@ -119,6 +119,7 @@ var arrows = map[string]arrow{
 	"internal/signing":                     {stdOnly: true, never: []string{"net/http"}},
 	"internal/streamread":                  {ours: []string{"internal/printable", "bridge"}, never: withoutServer},
 	"internal/streams":                     {ours: []string{"bridge"}, never: withoutServer},
+	"internal/tracing":                     {ours: []string{"internal/printable"}, never: lean},
 	"internal/waitbudget":                  {ours: []string{"bridge"}, never: withoutServer},
 
 	// Programs. The equipment that tries the bridge shares the rig.

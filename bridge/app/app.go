@@ -139,7 +139,7 @@ func newApp(cfg *config.Config, seen digests, opts Options) (_ *App, err error) 
 			err = errors.Join(err, a.onStop.run())
 		}
 	}()
-	if err := a.takeFolder(); err != nil {
+	if err := errors.Join(a.openTraces(a.ctx), a.takeFolder()); err != nil {
 		return nil, err
 	}
 	a.checks.Add(a.phase)

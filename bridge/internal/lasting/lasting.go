@@ -61,7 +61,7 @@ func (a *Alarms) Look(now time.Time, holding []Condition) {
 		t.gone, t.over = time.Time{}, c.Over
 		if now.Sub(t.raised) >= repeat {
 			t.raised = now
-			c.Alarm.Until = now.Add(repeat + settled + margin).UTC()
+			c.Until = now.Add(repeat + settled + margin).UTC()
 			a.to.Raise(c.Alarm)
 		}
 	}

@@ -20,7 +20,7 @@ type waitsSince struct {
 // none waits with its durable. It asks the stream only when the consumer has gone on, since the
 // answer carries the event's body.
 func (w *Watch) oldest(ctx context.Context, s adminapi.ConsumerState) time.Time {
-	if s.Outstanding() == uint64(s.Later) {
+	if s.Outstanding() == s.Later {
 		delete(w.waits, s.Name)
 		return time.Time{}
 	}
