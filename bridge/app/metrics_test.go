@@ -3,17 +3,13 @@ package app
 import (
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/require"
 
@@ -45,43 +41,6 @@ func gather(t testing.TB, a *App, until ...string) map[string]*dto.MetricFamily 
 		return !slices.ContainsFunc(until, func(name string) bool { return families[name] == nil })
 	}, time.Minute, 10*time.Millisecond)
 	return families
-}
-
-// Names, units and help texts are as Prometheus wants them, and docs/operations.md has each metric
-// with its labels.
-func TestMetricsAreDocumentedAndAsPrometheusWantsThem(t *testing.T) {
-	t.Parallel()
-	a, err := newTestApp(t, t.TempDir(), everyKind)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, a.Stop()) }()
-	require.NoError(t, a.Start(t.Context()))
-	require.True(t, accepts(t, a, "pred_1"))
-	families := gather(t, a, "hookspan_consumer_oldest_waiting_seconds", "hookspan_outputs_unarchived_predictions", "hookspan_predictions_open",
-		"hookspan_stream_bytes", "hookspan_source_last_webhook_timestamp_seconds", "hookspan_archive_outputs_total", "hookspan_journal_bytes")
-	problems, err := promlint.NewWithMetricFamilies(slices.Collect(maps.Values(families))).Lint()
-	require.NoError(t, err)
-	require.Empty(t, problems)
-
-	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "operations.md"))
-	require.NoError(t, err)
-	documented := map[string]string{}
-	for _, found := range regexp.MustCompile("(?m)^\\| `(hookspan_\\w+)(?:\\{([\\w,]*)\\})?` \\| (\\w+) \\|").FindAllStringSubmatch(string(text), -1) {
-		documented[found[1]] = found[2] + " " + found[3]
-	}
-	for name, f := range families {
-		if !strings.HasPrefix(name, "hookspan_") {
-			continue
-		}
-		var labels []string
-		for _, l := range f.GetMetric()[0].GetLabel() {
-			labels = append(labels, l.GetName())
-		}
-		said, there := documented[name]
-		require.True(t, there, "docs/operations.md lacks %s", name)
-		of, kind, _ := strings.Cut(said, " ")
-		require.ElementsMatch(t, labels, strings.FieldsFunc(of, func(r rune) bool { return r == ',' }), name)
-		require.Equal(t, strings.ToLower(f.GetType().String()), kind, name)
-	}
 }
 
 // A scrape of a bridge with fifty consumers. It asks neither NATS nor the view, so it takes as

@@ -20,9 +20,6 @@ const (
 	maxAttribute = 512
 )
 
-// noContext is what texts are read into and written from: they belong to no call.
-var noContext = context.Background()
-
 // Context returns the span context of a traceparent, one that is not valid for a text that is
 // none.
 func Context(traceparent string) trace.SpanContext {
@@ -30,7 +27,7 @@ func Context(traceparent string) trace.SpanContext {
 		return trace.SpanContext{}
 	}
 	var codec propagation.TraceContext
-	return trace.SpanContextFromContext(codec.Extract(noContext, propagation.MapCarrier{header: traceparent}))
+	return trace.SpanContextFromContext(codec.Extract(context.Background(), propagation.MapCarrier{header: traceparent}))
 }
 
 // OfRequest returns the span context that a request carries, one that is not valid for none.
@@ -41,9 +38,7 @@ func Parent(sc trace.SpanContext) string {
 	if !sc.IsValid() {
 		return ""
 	}
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(trace.ContextWithSpanContext(noContext, sc), carrier)
-	return carrier.Get(header)
+	return "00-" + sc.TraceID().String() + "-" + sc.SpanID().String() + "-" + (sc.TraceFlags() & trace.FlagsSampled).String()
 }
 
 // Text is an attribute whose text may come from outside: it is cut to 512 bytes of UTF-8, since

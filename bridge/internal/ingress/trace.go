@@ -26,7 +26,7 @@ func traceParent(r *http.Request) string {
 		_, _ = rand.Read(ids[:]) // never fails, see crypto/rand
 		return "00-" + hex.EncodeToString(ids[:16]) + "-" + hex.EncodeToString(ids[16:]) + "-00"
 	}
-	parent := tracing.OfRequest(r.Header)
+	parent := tracing.OfRequest(r.Header) //nolint:contextcheck // a header belongs to no call
 	span := trace.SpanContextConfig{TraceID: parent.TraceID(), TraceFlags: parent.TraceFlags()}
 	if !parent.IsValid() {
 		_, _ = rand.Read(span.TraceID[:])
