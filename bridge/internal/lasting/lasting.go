@@ -47,7 +47,7 @@ func New(to bridge.Alarmer) *Alarms { return &Alarms{to: to, told: map[key]*told
 
 // Look is told every condition that holds at now. It raises an alarm of each that is new, or
 // whose alarm is an hour old, and an alarm that is Cleared of each that has not held for ten
-// minutes. After a restart what held before is new; what has ended meanwhile is not told.
+// minutes. The same alarm of several processes is one. After a restart what held before is new; what has ended meanwhile is not told.
 func (a *Alarms) Look(now time.Time, holding []Condition) {
 	holds := map[key]bool{}
 	for _, c := range holding {
@@ -61,6 +61,7 @@ func (a *Alarms) Look(now time.Time, holding []Condition) {
 		t.gone, t.over = time.Time{}, c.Over
 		if now.Sub(t.raised) >= repeat {
 			t.raised = now
+			c.ID = k.subject + " lasts" // several processes may see it
 			c.Until = now.Add(repeat + settled + margin).UTC()
 			a.to.Raise(c.Alarm)
 		}
@@ -72,7 +73,7 @@ func (a *Alarms) Look(now time.Time, holding []Condition) {
 			t.gone = now
 		case now.Sub(t.gone) >= settled:
 			delete(a.told, k)
-			a.to.Raise(bridge.Alarm{Kind: k.kind, Subject: k.subject, Text: t.over, Cleared: true})
+			a.to.Raise(bridge.Alarm{Kind: k.kind, Subject: k.subject, Text: t.over, Cleared: true, ID: k.subject + " is over"})
 		}
 	}
 }

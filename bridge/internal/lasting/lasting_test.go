@@ -30,6 +30,7 @@ func TestWhatLastsIsToldOnceAndCleared(t *testing.T) {
 		for _, a := range all {
 			require.Equal(t, a.Cleared, a.Text == "it has room" || a.Text == "b has room")
 			require.Equal(t, a.Cleared, a.Until.IsZero())
+			require.Equal(t, a.Cleared, a.ID == a.Subject+" is over")
 			out = append(out, a.Text)
 		}
 		return out
