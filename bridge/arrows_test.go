@@ -69,8 +69,9 @@ var arrows = map[string]arrow{
 	"bridge/internal/doctor":               {never: withoutNATS},
 	"bridge/internal/status":               {ours: []string{"bridge"}, never: withoutNATS},
 	"bridge/internal/redelivery":           {ours: []string{"bridge", "bridge/internal/jobs", "bridge/internal/stream/quota", "bridge/internal/stream/requests"}, never: withoutServer},
-	"bridge/internal/redelivery/durables":  {ours: []string{"bridge"}, never: withoutServer},
+	"bridge/internal/redelivery/durables":  {ours: []string{"bridge", "bridge/internal/lasting"}, never: withoutServer},
 	"bridge/internal/predictions":          {ours: []string{"bridge", "bridge/internal/bucket", "bridge/internal/view", "bridge/internal/predictions/poller"}, never: withoutServer},
+	"bridge/internal/lasting":              {ours: []string{"bridge"}, stdOnly: true, never: []string{"net/http"}},
 	"bridge/internal/live":                 {ours: []string{"bridge"}, never: append(withoutServer, "net/http")},
 	"bridge/internal/view":                 {ours: []string{"bridge", "bridge/internal/view/fold"}, never: append(withoutServer, "net/http")},
 	"bridge/internal/view/fold":            {ours: []string{"bridge"}, never: withoutNATS},
@@ -121,6 +122,7 @@ var arrows = map[string]arrow{
 	"internal/signing":                     {stdOnly: true, never: []string{"net/http"}},
 	"internal/streamread":                  {ours: []string{"internal/printable", "bridge"}, never: withoutServer},
 	"internal/streams":                     {ours: []string{"bridge"}, never: withoutServer},
+	"internal/tracing":                     {ours: []string{"internal/printable"}, never: lean},
 	"internal/waitbudget":                  {ours: []string{"bridge"}, never: withoutServer},
 
 	// Programs. The equipment that tries the bridge shares the rig.

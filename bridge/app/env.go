@@ -1,11 +1,13 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"github.com/hookspan/hookspan/bridge/config"
@@ -19,6 +21,7 @@ type env struct {
 	version string
 	log     *zap.Logger
 	metrics prometheus.Registerer // nil: no metrics are served
+	tracer  trace.Tracer          // nil: no traces are sent
 	folder  *datafolder.Folder    // nil: this process records nothing
 	// successor: somebody else holds the socket for webhooks, and has the next process take what
 	// this one leaves.
@@ -38,6 +41,21 @@ func newEnv(cfg *config.Config, opts Options, metrics prometheus.Registerer) (*e
 	var err error
 	e.log, err = telemetry.NewLogger(telemetry.LogConfig{Level: cfg.Log.Level, Format: cfg.Log.Format}, opts.Log, metrics)
 	return e, err
+}
+
+// openTraces begins to send traces when the environment names a collector. One that cannot be used
+// is no reason not to start.
+func (e *env) openTraces(ctx context.Context) error {
+	traces, err := telemetry.NewTraces(ctx, telemetry.TraceConfig{Getenv: e.getenv, Version: e.version, Logger: e.log.Named("traces")})
+	if err != nil {
+		e.log.Error("no traces are sent", zap.Error(err))
+	}
+	if traces == nil {
+		return nil
+	}
+	e.tracer = traces.Tracer()
+	e.onStop.add("traces", traces.Close)
+	return e.register(traces.Collectors()...)
 }
 
 func (e *env) openFolder() (err error) {

@@ -3,6 +3,7 @@ package durables_test
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
@@ -186,10 +188,9 @@ func TestDeadLettersAreAlarms(t *testing.T) {
 	r.storeDead("team", 1)
 	require.Equal(t, []string{"11"}, deadLetters(look()))
 
-	// A repeated alarm is dropped while the last is fresh, so the next one waits and reports
-	// all.
+	// One an hour: the next one waits and reports all.
 	r.storeDead("team", 30)
-	at.forward(10 * time.Minute)
+	at.forward(59 * time.Minute)
 	require.Empty(t, look())
 	at.forward(time.Minute)
 	require.Equal(t, []string{"41"}, deadLetters(look()))
@@ -202,6 +203,10 @@ func TestDeadLettersAreAlarms(t *testing.T) {
 	stream, err := r.JS.Stream(ctx, "HOOKSPAN_DEAD")
 	require.NoError(t, err)
 	require.NoError(t, stream.Purge(ctx))
+	over := look()
+	require.Len(t, over, 1)
+	require.True(t, over[0].Cleared)
+	require.Equal(t, bridge.AlarmDeadLetters, over[0].Kind)
 	require.Empty(t, look())
 	require.Zero(t, told(t, memory, "team"))
 	r.storeDead("team", 1)
@@ -238,8 +243,52 @@ hookspan_consumer_state{consumer="configured",state="missing"} 1
 hookspan_consumer_state{consumer="team",state="failing"} 1
 `)))
 
+	require.Empty(t, look(), "once an hour")
+	at.forward(time.Hour)
+	require.Len(t, look(), 1)
 	r.report("team", "a", consumerstate.Report{State: consumerstate.Well})
 	require.Empty(t, look())
+	at.forward(10 * time.Minute)
+	over := slices.DeleteFunc(look(), func(a bridge.Alarm) bool { return a.Kind != bridge.AlarmConsumerFailing })
+	require.Len(t, over, 1)
+	require.True(t, over[0].Cleared)
+	require.Equal(t, "team", over[0].Subject)
+}
+
+// The oldest event that waits is that which the consumer has not settled.
+func TestOldestWaiting(t *testing.T) {
+	t.Parallel()
+	r := setup(t)
+	d := r.durable("team", time.Minute)
+	at := &clock{time.Now()}
+	w, look := r.watch(nil, at)
+	age := func() float64 {
+		look()
+		reg := prometheus.NewRegistry()
+		reg.MustRegister(w.Collectors()...)
+		families, err := reg.Gather()
+		require.NoError(t, err)
+		for _, f := range families {
+			for _, m := range f.GetMetric() {
+				if f.GetName() == "hookspan_consumer_oldest_waiting_seconds" && m.GetLabel()[0].GetValue() == "team" {
+					return m.GetGauge().GetValue()
+				}
+			}
+		}
+		return -1
+	}
+	require.Zero(t, age())
+	r.publish(1, 2)
+	first := age()
+	require.Greater(t, first, 0.0)
+	for range 2 {
+		m, err := d.Next(jetstream.FetchMaxWait(patience))
+		require.NoError(t, err)
+		require.Greater(t, age(), first, "it is with a worker")
+		require.NoError(t, m.DoubleAck(t.Context()))
+		first = 0
+	}
+	r.eventually(func() bool { return age() == 0 })
 }
 
 // Events that wait unread for five minutes are an alarm.
