@@ -16,23 +16,31 @@ type waitsSince struct {
 	at     time.Time
 }
 
-// oldest returns when the first event was stored that the consumer has not settled, zero when
-// none waits with its durable. It asks the stream only when the consumer has gone on, since the
-// answer carries the event's body.
-func (w *Watch) oldest(ctx context.Context, s adminapi.ConsumerState) time.Time {
-	if s.Outstanding() == s.Later {
-		delete(w.waits, s.Name)
-		return time.Time{}
+// measureOldest measures for how long the first event has been stored that each consumer has not
+// settled. It asks the stream only of consumers that have gone on, since the answer carries the
+// event's body. A consumer of which that is not known now has no value.
+func (w *Watch) measureOldest(ctx context.Context, states []adminapi.ConsumerState) {
+	known := w.waits
+	w.waits = map[string]waitsSince{} // without removed consumers
+	for _, s := range states {
+		if s.Outstanding() == s.Later {
+			w.oldestWaiting.WithLabelValues(s.Name).Set(0)
+			continue
+		}
+		since, ok := known[s.Name]
+		if !ok || since.behind != s.Acknowledged {
+			stream, err := w.durables.stream(ctx)
+			if err != nil {
+				continue
+			}
+			since = waitsSince{s.Acknowledged, firstBehind(ctx, stream, s)}
+		}
+		if since.at.IsZero() {
+			continue
+		}
+		w.waits[s.Name] = since
+		w.oldestWaiting.WithLabelValues(s.Name).Set(max(0, time.Since(since.at).Seconds()))
 	}
-	if known, ok := w.waits[s.Name]; ok && known.behind == s.Acknowledged && !known.at.IsZero() {
-		return known.at
-	}
-	next := waitsSince{behind: s.Acknowledged}
-	if stream, err := w.durables.stream(ctx); err == nil {
-		next.at = firstBehind(ctx, stream, s)
-	}
-	w.waits[s.Name] = next
-	return next.at
 }
 
 // firstBehind returns zero for what cannot be read; the next look tries again.

@@ -18,6 +18,7 @@ import (
 	"github.com/hookspan/hookspan/bridge"
 	"github.com/hookspan/hookspan/bridge/internal/redelivery/durables"
 	"github.com/hookspan/hookspan/consumers"
+	"github.com/hookspan/hookspan/internal/adminapi"
 	"github.com/hookspan/hookspan/internal/consumerstate"
 )
 
@@ -255,28 +256,30 @@ hookspan_consumer_state{consumer="team",state="failing"} 1
 	require.Equal(t, "team", over[0].Subject)
 }
 
+// oldest returns the metric of a consumer, -1 when it has none.
+func oldest(t *testing.T, w *durables.Watch, consumer string) float64 {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(w.Collectors()...)
+	families, err := reg.Gather()
+	require.NoError(t, err)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == "hookspan_consumer_oldest_waiting_seconds" && m.GetLabel()[0].GetValue() == consumer {
+				return m.GetGauge().GetValue()
+			}
+		}
+	}
+	return -1
+}
+
 // The oldest event that waits is that which the consumer has not settled.
 func TestOldestWaiting(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
 	d := r.durable("team", time.Minute)
-	at := &clock{time.Now()}
-	w, look := r.watch(nil, at)
-	age := func() float64 {
-		look()
-		reg := prometheus.NewRegistry()
-		reg.MustRegister(w.Collectors()...)
-		families, err := reg.Gather()
-		require.NoError(t, err)
-		for _, f := range families {
-			for _, m := range f.GetMetric() {
-				if f.GetName() == "hookspan_consumer_oldest_waiting_seconds" && m.GetLabel()[0].GetValue() == "team" {
-					return m.GetGauge().GetValue()
-				}
-			}
-		}
-		return -1
-	}
+	w, look := r.watch(nil, &clock{time.Now()})
+	age := func() float64 { look(); return oldest(t, w, "team") }
 	require.Zero(t, age())
 	r.publish(1, 2)
 	first := age()
@@ -289,6 +292,19 @@ func TestOldestWaiting(t *testing.T) {
 		first = 0
 	}
 	r.eventually(func() bool { return age() == 0 })
+}
+
+// What is not known is no zero, and is asked for again.
+func TestOldestWaitingIsNotKnown(t *testing.T) {
+	t.Parallel()
+	r := setup(t)
+	w, _ := r.watch(nil, &clock{time.Now()})
+	waits := []adminapi.ConsumerState{{Name: "team", Pending: 1}}
+	w.MeasureOldest(t.Context(), waits)
+	require.Equal(t, -1.0, oldest(t, w, "team"))
+	r.publish(1, 1)
+	w.MeasureOldest(t.Context(), waits)
+	require.Greater(t, oldest(t, w, "team"), 0.0)
 }
 
 // Events that wait unread for five minutes are an alarm.

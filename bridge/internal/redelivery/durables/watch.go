@@ -129,12 +129,8 @@ func (w *Watch) Look(ctx context.Context) error {
 	}
 	for _, s := range states {
 		w.measure(s)
-		age := 0.0
-		if at := w.oldest(ctx, s); !at.IsZero() {
-			age = max(0, time.Since(at).Seconds())
-		}
-		w.oldestWaiting.WithLabelValues(s.Name).Set(age)
 	}
+	w.measureOldest(ctx, states)
 	w.judge(states)
 	if err := w.cfg.Record.Saw(states, began); err != nil {
 		w.cfg.Logger.Warn("where the consumers stand could not be remembered; a durable whose state is lost may give more events again", zap.Error(err))
