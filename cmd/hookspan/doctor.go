@@ -8,6 +8,7 @@ import (
 	"github.com/hookspan/hookspan/bridge/app"
 	"github.com/hookspan/hookspan/bridge/config"
 	"github.com/hookspan/hookspan/internal/adminapi"
+	"github.com/hookspan/hookspan/internal/printable"
 )
 
 type doctorCmd struct {
@@ -55,6 +56,11 @@ func examineFile(e *env, meant site) (d adminapi.Doctor, err error) {
 	return app.Doctor(e.ctx, cfg, e.getenv), nil
 }
 
+var (
+	grades = map[string]tone{adminapi.GradeSafe: good, adminapi.GradeFair: waits, adminapi.GradeUnsafe: bad}
+	levels = map[adminapi.FindingLevel]tone{adminapi.FindingOK: good, adminapi.FindingWarning: waits, adminapi.FindingProblem: bad}
+)
+
 func printDoctor(out *printer, d adminapi.Doctor) {
 	counts := map[adminapi.FindingLevel]int{}
 	for _, f := range d.Findings {
@@ -70,13 +76,15 @@ func printDoctor(out *printer, d adminapi.Doctor) {
 			words = append(words, fmt.Sprintf("%d %ss", n, level))
 		}
 	}
-	out.printf("%s: %s\n", d.Grade, strings.Join(words, ", "))
+	out.raw(out.tint(grades[d.Grade], printable.String(d.Grade)))
+	out.printf(": %s\n", strings.Join(words, ", "))
 	for _, f := range d.Findings {
 		about := f.Check
 		if f.Subject != "" {
 			about += " " + f.Subject
 		}
-		out.printf("%-8s %s: %s\n", f.Level, about, f.Why)
+		out.raw(out.tint(levels[f.Level], printable.String(fmt.Sprintf("%-8s", f.Level))))
+		out.printf(" %s: %s\n", about, f.Why)
 		if f.Remedy != "" {
 			out.printf("         -> %s\n", f.Remedy)
 		}

@@ -61,7 +61,7 @@ func (c *signatureExplainCmd) Run(e *env) error {
 		default:
 			out.printf("the signature does not match: %s\n  %s\n", report.Cause, report.Detail)
 		}
-		out.printf("looked at %d bytes of body, %d headers and the secrets of %s\n", len(d.Body), len(header), d.Place)
+		out.printf("looked at the body (%d bytes), the headers (%d) and the secrets of %s\n", len(d.Body), len(header), d.Place)
 	})
 	if err == nil && !report.Accepted {
 		return errSilent

@@ -145,6 +145,6 @@ func (r *Report) Secrets(list []Secret) {
 		}
 	}
 	if len(r.findings) == before && len(list) > 0 {
-		r.ok(CheckSecrets, "", "%d secrets are long enough, differ, and are not readable for everybody", len(list))
+		r.ok(CheckSecrets, "", "all secrets (%d) are long enough, differ, and are not readable for everybody", len(list))
 	}
 }
