@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -68,7 +69,11 @@ func TestHealthOfWhatIsNotWell(t *testing.T) {
 			s := httptest.NewServer(c.answer)
 			defer s.Close()
 			for flag, words := range map[string]string{"--live": c.live, "--no-live": c.ready} {
-				args := []string{"health", "--api", s.URL, "--timeout", "1s"}
+				timeout := patience
+				if name == "hangs" {
+					timeout = time.Second
+				}
+				args := []string{"health", "--api", s.URL, "--timeout", timeout.String()}
 				if flag == "--live" {
 					args = append(args, flag)
 				}
